@@ -1,0 +1,414 @@
+//! Conversations: a tree of turns, each a list of spans, and the runs that generated them. Plain data.
+//!
+//! Invariants: nothing is overwritten (editing and regenerating add a sibling); a generated span keeps
+//! the ids and bytes it was made of, so no reply is ever tokenised again to find out what it was; a turn's
+//! text is the concatenation of its spans' bytes. Turns are kept in order of creation, not by clock.
+
+use serde::{Deserialize, Serialize};
+
+use crate::sampling::{Sampling, SamplingOverrides};
+use crate::token::{Step, TokenId};
+
+macro_rules! id {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+    };
+}
+
+id!(
+    /// A conversation. Random and positive, so two instances on one database never collide.
+    ConversationId
+);
+id!(
+    /// A turn. Random and positive.
+    TurnId
+);
+id!(
+    /// One generation. Random and positive.
+    RunId
+);
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Instructions that come before the chat.
+    System,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// Part of a turn, with the truth about how it came to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Span {
+    /// Typed, edited or imported.
+    Written {
+        /// The text as entered.
+        text: String,
+    },
+    /// Written by a model.
+    Generated {
+        /// What it was made under.
+        run: RunId,
+        /// Its tokens.
+        steps: Vec<Step>,
+    },
+    /// The first tokens of another turn's reply, of which this turn is a branch.
+    Kept {
+        /// The turn whose steps these are.
+        turn: TurnId,
+        /// How many of its steps, counted over all its spans.
+        steps: u32,
+    },
+}
+
+/// How a turn stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnState {
+    /// Finished; how is in its run's [`StopReason`].
+    #[default]
+    Done,
+    /// Being written. Found at start, it becomes [`TurnState::Interrupted`].
+    Streaming,
+    /// The app or the engine ended while it was written.
+    Interrupted,
+}
+
+/// One turn of the tree.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// Its id.
+    pub id: TurnId,
+    /// The turn it answers; `None` for a first turn.
+    pub parent: Option<TurnId>,
+    /// Who speaks.
+    pub role: Role,
+    /// Its parts, in order.
+    pub spans: Vec<Span>,
+    /// How it stands.
+    pub state: TurnState,
+    /// Hidden by the user; can be taken back.
+    pub deleted: bool,
+    /// Why it ended, or what went wrong, in words; shown under the turn.
+    pub note: Option<String>,
+    /// Name of the model that wrote it.
+    pub model: Option<String>,
+    /// When it was begun, milliseconds since 1970, UTC.
+    pub created_ms: i64,
+}
+
+impl Turn {
+    /// The raw bytes of all spans ([`Span::Kept`] is resolved by [`Conversation::bytes`]).
+    #[must_use]
+    pub fn own_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for span in &self.spans {
+            match span {
+                Span::Written { text } => bytes.extend_from_slice(text.as_bytes()),
+                Span::Generated { steps, .. } => steps.iter().for_each(|s| bytes.extend_from_slice(&s.bytes)),
+                Span::Kept { .. } => {}
+            }
+        }
+        bytes
+    }
+
+    /// All generated steps of this turn's own spans, in order.
+    pub fn steps(&self) -> impl DoubleEndedIterator<Item = &Step> {
+        self.spans.iter().flat_map(|span| match span {
+            Span::Generated { steps, .. } => steps.as_slice(),
+            Span::Written { .. } | Span::Kept { .. } => &[],
+        })
+    }
+
+    /// The text, whole characters only: while streaming an unfinished last character is held back,
+    /// afterwards bytes that form none become `�`.
+    #[must_use]
+    pub fn text(&self) -> String {
+        whole_text(&self.own_bytes(), self.state == TurnState::Streaming)
+    }
+}
+
+/// Bytes to text. With `growing`, an unfinished last character is held back; otherwise it becomes `�`.
+#[must_use]
+pub fn whole_text(bytes: &[u8], growing: bool) -> String {
+    let held = if growing { unfinished_tail(bytes) } else { 0 };
+    String::from_utf8_lossy(&bytes[..bytes.len() - held]).into_owned()
+}
+
+/// How many bytes at the end begin a character that more bytes could finish (0 to 3).
+#[must_use]
+pub fn unfinished_tail(bytes: &[u8]) -> usize {
+    for back in 1..=bytes.len().min(3) {
+        let tail = &bytes[bytes.len() - back..];
+        if tail[0] & 0b1100_0000 == 0b1000_0000 {
+            continue;
+        }
+        return match std::str::from_utf8(tail) {
+            Err(error) if error.valid_up_to() == 0 && error.error_len().is_none() => back,
+            _ => 0,
+        };
+    }
+    0
+}
+
+/// What a chat sets for itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChatSettings {
+    /// Model that goes on with this chat; `None` is the app's current one.
+    pub model: Option<String>,
+    /// System prompt; `None` is the model's or the default one, an empty text is none.
+    pub system: Option<String>,
+    /// Name of a sampler preset.
+    pub preset: Option<String>,
+    /// Sampler settings of this chat.
+    pub sampling: SamplingOverrides,
+}
+
+/// A conversation's entry in the list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConversationHead {
+    /// Its id.
+    pub id: ConversationId,
+    /// Its title: from the first message, or as renamed.
+    pub title: String,
+    /// When it was begun, milliseconds since 1970, UTC.
+    pub created_ms: i64,
+    /// When a turn was last added.
+    pub updated_ms: i64,
+    /// The text in its composer.
+    pub draft: String,
+}
+
+/// A whole conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Conversation {
+    /// Its entry in the list.
+    pub head: ConversationHead,
+    /// What it sets for itself.
+    pub settings: ChatSettings,
+    /// The last turn of the shown branch; `None` while empty.
+    pub leaf: Option<TurnId>,
+    /// All turns, in order of creation.
+    pub turns: Vec<Turn>,
+}
+
+impl Conversation {
+    /// The turn of that id.
+    #[must_use]
+    pub fn turn(&self, id: TurnId) -> Option<&Turn> {
+        self.turns.iter().rev().find(|turn| turn.id == id)
+    }
+
+    /// The same, to change.
+    pub fn turn_mut(&mut self, id: TurnId) -> Option<&mut Turn> {
+        self.turns.iter_mut().rev().find(|turn| turn.id == id)
+    }
+
+    /// The shown branch, first turn first.
+    #[must_use]
+    pub fn branch(&self) -> Vec<&Turn> {
+        let mut path = Vec::new();
+        let mut next = self.leaf;
+        while let Some(turn) = next.and_then(|id| self.turn(id)) {
+            if path.len() > self.turns.len() {
+                break; // a damaged tree must not hang the app
+            }
+            next = turn.parent;
+            path.push(turn);
+        }
+        path.reverse();
+        path
+    }
+
+    /// The versions of a turn that are not deleted: turns with the same parent and role, oldest first.
+    #[must_use]
+    pub fn versions(&self, id: TurnId) -> Vec<TurnId> {
+        let Some(turn) = self.turn(id) else { return Vec::new() };
+        self.turns
+            .iter()
+            .filter(|other| other.parent == turn.parent && other.role == turn.role && !other.deleted)
+            .map(|other| other.id)
+            .collect()
+    }
+
+    /// The newest leaf under a turn, itself if nothing answers it.
+    #[must_use]
+    pub fn newest_leaf(&self, id: TurnId) -> TurnId {
+        let mut leaf = id;
+        while let Some(child) =
+            self.turns.iter().rev().find(|turn| turn.parent == Some(leaf) && !turn.deleted)
+        {
+            leaf = child.id;
+        }
+        leaf
+    }
+
+    /// A turn's raw bytes, kept stretches of other turns included.
+    #[must_use]
+    pub fn bytes(&self, turn: &Turn) -> Vec<u8> {
+        self.pieces(turn).iter().flat_map(|piece| piece.bytes().to_vec()).collect()
+    }
+
+    /// A turn as pieces: written text and single steps, kept stretches of other turns resolved.
+    #[must_use]
+    pub fn pieces<'a>(&'a self, turn: &'a Turn) -> Vec<Piece<'a>> {
+        let mut pieces = Vec::new();
+        self.collect(turn, usize::MAX, 0, &mut pieces);
+        pieces
+    }
+
+    fn collect<'a>(&'a self, turn: &'a Turn, mut most_steps: usize, depth: usize, out: &mut Vec<Piece<'a>>) {
+        for span in &turn.spans {
+            match span {
+                Span::Written { text } => out.push(Piece::Written(text)),
+                Span::Generated { run, steps } => {
+                    let taken = steps.len().min(most_steps);
+                    out.extend(steps[..taken].iter().map(|step| Piece::Step { run: *run, step }));
+                    most_steps -= taken;
+                }
+                Span::Kept { turn, steps } => {
+                    let before = out.len();
+                    if let Some(other) = self.turn(*turn).filter(|_| depth < 64) {
+                        self.collect(other, (*steps as usize).min(most_steps), depth + 1, out);
+                    }
+                    let taken = out[before..].iter().filter(|p| matches!(p, Piece::Step { .. })).count();
+                    most_steps -= taken.min(most_steps);
+                }
+            }
+            if most_steps == 0 {
+                return;
+            }
+        }
+    }
+}
+
+/// A stretch of a turn with one origin: typed text, or one token.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Piece<'a> {
+    /// Typed text.
+    Written(&'a str),
+    /// One generated token.
+    Step {
+        /// The run it belongs to.
+        run: RunId,
+        /// Its numbers.
+        step: &'a Step,
+    },
+}
+
+impl Piece<'_> {
+    /// The raw bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Written(text) => text.as_bytes(),
+            Self::Step { step, .. } => &step.bytes,
+        }
+    }
+}
+
+/// Why a generation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// The model ended its turn.
+    Eos,
+    /// A stop text was about to be written.
+    Stop,
+    /// `max_tokens` was reached.
+    Length,
+    /// The context is full.
+    Context,
+    /// The user stopped it.
+    Cancelled,
+    /// Something failed.
+    Error,
+}
+
+/// Tokens counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens of the prompt, the reused ones included.
+    pub prompt_tokens: u32,
+    /// Tokens written.
+    pub completion_tokens: u32,
+    /// Prompt tokens that were still in the KV cache.
+    pub reused_tokens: u32,
+}
+
+/// Milliseconds spent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timings {
+    /// Loading the model.
+    pub load_ms: f32,
+    /// Reading the prompt.
+    pub prompt_ms: f32,
+    /// Writing.
+    pub decode_ms: f32,
+    /// `completion_tokens` a second of `decode_ms`.
+    pub tokens_per_second: f32,
+}
+
+/// A change made to the network while it ran. Empty until the interventions of the inspector.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Intervention {
+    /// A head's output set to zero.
+    ZeroHead {
+        /// Block.
+        layer: u32,
+        /// Query head.
+        head: u32,
+    },
+    /// A block's attention output set to zero.
+    ZeroAttention {
+        /// Block.
+        layer: u32,
+    },
+    /// A block's feed-forward output set to zero.
+    ZeroFfn {
+        /// Block.
+        layer: u32,
+    },
+}
+
+/// What one generation was made under; enough to make it again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Its id.
+    pub id: RunId,
+    /// Name of the model.
+    pub model: String,
+    /// SHA-256 of the model's file; `None` until it has been computed.
+    pub model_hash: Option<String>,
+    /// [`crate::token::Vocabulary::hash`] the ids belong to.
+    pub vocabulary: Option<String>,
+    /// SHA-256 of the chat template; `None` for a plain transcript.
+    pub template_hash: Option<String>,
+    /// All sampler settings.
+    pub sampling: Sampling,
+    /// The seed that was really used.
+    pub seed: u32,
+    /// Changes made to the network.
+    pub interventions: Vec<Intervention>,
+    /// The clock given to the template, milliseconds since 1970.
+    pub template_clock_ms: Option<i64>,
+    /// Run whose conditioning begins this one's, and how many of its ids (prompt and written) are shared.
+    pub prefix: Option<(RunId, u32)>,
+    /// Ids it was conditioned on, after the shared prefix.
+    pub prompt_ids: Vec<TokenId>,
+    /// Why it ended; `None` while it runs or when the app ended first.
+    pub stop: Option<StopReason>,
+    /// Tokens counted.
+    pub usage: Usage,
+    /// Milliseconds spent.
+    pub timings: Timings,
+}

@@ -1,0 +1,236 @@
+//! Every user intent in one table: name, keys, help. It feeds the keymap, the palette, `/commands`, the help
+//! pages and the README.
+//!
+//! Invariant: a command's name is what `/name` and `[keys]` use; the table is in the order of the help.
+
+/// Where a key is looked up, innermost first: overlay, focused pane, everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Context {
+    /// Anywhere.
+    Global,
+    /// The composer has the focus.
+    Composer,
+    /// The transcript has the focus.
+    Transcript,
+    /// The chats pane has the focus.
+    Chats,
+    /// The inspector has the focus.
+    Inspector,
+    /// An overlay is open.
+    Overlay,
+}
+
+/// A group of the help pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// Writing and sending.
+    Writing,
+    /// Replies.
+    Replies,
+    /// Chats.
+    Chats,
+    /// The inspector.
+    Inspector,
+    /// Models.
+    Models,
+    /// Looks and the app.
+    App,
+}
+
+macro_rules! commands {
+    ($( $(#[doc = $doc:literal])+ $variant:ident $name:literal $group:ident $context:ident [$($key:literal),*] ; )+) => {
+        /// A user's intent.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Command { $( $(#[doc = $doc])+ $variant, )+ }
+
+        /// The table.
+        pub const TABLE: &[Entry] = &[
+            $( Entry {
+                command: Command::$variant,
+                name: $name,
+                group: Group::$group,
+                context: Context::$context,
+                keys: &[$($key),*],
+                help: concat!($($doc),+),
+            }, )+
+        ];
+    };
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The intent.
+    pub command: Command,
+    /// Its name in `/name` and `[keys]`.
+    pub name: &'static str,
+    /// Its group in the help.
+    pub group: Group,
+    /// Where its keys count.
+    pub context: Context,
+    /// Default keys.
+    pub keys: &'static [&'static str],
+    /// One line of help (begins with a blank, from the doc comment; see [`Entry::help`]).
+    help: &'static str,
+}
+
+impl Entry {
+    /// One line of help.
+    #[must_use]
+    pub fn help(&self) -> &'static str {
+        self.help.trim()
+    }
+}
+
+impl Command {
+    /// This command's row.
+    #[must_use]
+    pub fn entry(self) -> &'static Entry {
+        TABLE.iter().find(|entry| entry.command == self).expect("every command has a row")
+    }
+
+    /// The command of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        TABLE.iter().find(|entry| entry.name == name).map(|entry| entry.command)
+    }
+}
+
+commands! {
+    /// Send the message
+    Send "send" Writing Composer ["enter"];
+    /// New line in the message
+    Newline "newline" Writing Composer ["alt+enter", "ctrl+j", "shift+enter"];
+    /// Stop the reply, or close the innermost open thing
+    Escape "escape" Replies Global ["esc"];
+    /// Stop, then clear the draft, then quit (asks first)
+    Interrupt "interrupt" App Global ["ctrl+c"];
+    /// Write the message in $EDITOR
+    Editor "editor" Writing Global ["ctrl+o"];
+    /// Undo in the message
+    Undo "undo" Writing Composer ["ctrl+z"];
+    /// Redo in the message
+    Redo "redo" Writing Composer ["ctrl+y"];
+    /// Earlier message of the prompt history
+    HistoryBack "history-back" Writing Composer ["up"];
+    /// Later message of the prompt history
+    HistoryForward "history-forward" Writing Composer ["down"];
+    /// Stop the reply that is being written
+    Stop "stop" Replies Global [];
+    /// Write the last reply again, as another version
+    Regenerate "regenerate" Replies Global ["ctrl+r"];
+    /// Write this reply again, as another version
+    RegenerateHere "regenerate-here" Replies Transcript ["r"];
+    /// Edit this message and send it as another version
+    Edit "edit" Replies Transcript ["e"];
+    /// Go on with this reply
+    Continue "continue" Replies Transcript ["c"];
+    /// Earlier version of this message
+    VersionBack "version-back" Replies Transcript ["left"];
+    /// Later version of this message
+    VersionForward "version-forward" Replies Transcript ["right"];
+    /// Delete this message and what answers it
+    DeleteTurn "delete" Replies Transcript ["d"];
+    /// Take the last deletion back
+    Restore "restore" Replies Transcript ["u"];
+    /// Copy this message
+    Copy "copy" Replies Transcript ["y"];
+    /// Copy this message's first code block
+    CopyCode "copy-code" Replies Transcript ["Y"];
+    /// Message below
+    MessageDown "message-down" Replies Transcript ["j", "down"];
+    /// Message above
+    MessageUp "message-up" Replies Transcript ["k", "up"];
+    /// Find in this chat
+    Find "find" Replies Global ["ctrl+f"];
+    /// New chat
+    NewChat "new" Chats Global ["ctrl+n"];
+    /// Search all chats
+    Search "search" Chats Global ["ctrl+g"];
+    /// Show or hide the list of chats
+    ToggleChats "chats" Chats Global ["f3"];
+    /// Open the selected chat
+    OpenChat "open" Chats Chats ["enter"];
+    /// Chat below
+    ChatDown "chat-down" Chats Chats ["down", "j"];
+    /// Chat above
+    ChatUp "chat-up" Chats Chats ["up", "k"];
+    /// Rename the chat
+    Rename "rename" Chats Chats ["r"];
+    /// Delete the chat
+    DeleteChat "delete-chat" Chats Chats ["d", "delete"];
+    /// Take the deletion of a chat back
+    RestoreChat "restore-chat" Chats Chats ["u"];
+    /// System prompt of this chat
+    System "system" Chats Global [];
+    /// Show or hide the inspector
+    ToggleInspector "inspector" Inspector Global ["f2"];
+    /// Inspector alone, at full width
+    Zoom "zoom" Inspector Inspector ["z"];
+    /// Open the tokens station
+    StationTokens "tokens" Inspector Global ["alt+1"];
+    /// Open the embedding station
+    StationEmbedding "embedding" Inspector Global ["alt+2"];
+    /// Open the position station
+    StationPosition "position" Inspector Global ["alt+3"];
+    /// Open the attention station
+    StationAttention "attention" Inspector Global ["alt+4"];
+    /// Open the feed-forward station
+    StationFfn "ffn" Inspector Global ["alt+5"];
+    /// Open the layers station
+    StationLayers "layers" Inspector Global ["alt+6"];
+    /// Open the softmax station
+    StationSoftmax "softmax" Inspector Global ["alt+7"];
+    /// Open the sampler station
+    StationSampler "sampler" Inspector Global ["alt+8"];
+    /// Open the why station
+    StationWhy "why" Inspector Global ["alt+9"];
+    /// Hold the shown step
+    Hold "hold" Inspector Inspector ["space"];
+    /// Logits instead of probabilities
+    Logits "logits" Inspector Inspector ["t"];
+    /// Explain this station
+    Explain "explain" Inspector Inspector ["?"];
+    /// Choose a model
+    Models "models" Models Global ["ctrl+l"];
+    /// Switch to the model of that name
+    Model "model" Models Global [];
+    /// Load the model again
+    Reload "reload" Models Global ["f5"];
+    /// Unload the model
+    Unload "unload" Models Global [];
+    /// Sampler preset of that name for this chat
+    Preset "preset" Models Global [];
+    /// Set a sampler value for this chat, e.g. /set top_k 20
+    Set "set" Models Global [];
+    /// Commands
+    Palette "palette" App Global ["ctrl+p"];
+    /// Choose a theme
+    Themes "theme" App Global [];
+    /// Settings in use and where they come from
+    Settings "settings" App Global ["f4"];
+    /// Read the configuration again
+    ReloadConfig "reload-config" App Global [];
+    /// Mouse on or off
+    Mouse "mouse" App Global [];
+    /// Help
+    Help "help" App Global ["f1"];
+    /// Next pane
+    FocusNext "focus-next" App Global ["tab"];
+    /// Pane before
+    FocusPrevious "focus-previous" App Global ["backtab"];
+    /// Page up in the transcript
+    PageUp "page-up" App Global ["pageup"];
+    /// Page down in the transcript
+    PageDown "page-down" App Global ["pagedown"];
+    /// Top of the transcript
+    Top "top" App Global ["ctrl+home"];
+    /// End of the transcript
+    Bottom "bottom" App Global ["ctrl+end"];
+    /// Draw the screen anew
+    Redraw "redraw" App Global [];
+    /// Put the app in the background (Ctrl+Z is undo while typing)
+    Suspend "suspend" App Global [];
+    /// Quit
+    Quit "quit" App Global ["ctrl+q"];
+}

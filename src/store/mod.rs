@@ -1,0 +1,110 @@
+//! The store: SQLite on its own thread. It takes [`Command`]s and gives [`Event`]s to a sink.
+//!
+//! Invariants: one thread owns the only writing connection; a message is on disk before its reply is asked
+//! for; a reply is at most half a second behind; a turn found streaming at start becomes interrupted.
+
+use crate::chat::{
+    ChatSettings, Conversation, ConversationHead, ConversationId, Run, Turn, TurnId, TurnState,
+};
+use crate::token::{Step, Vocabulary};
+
+/// What the store can be asked. Writes are answered by nothing but [`Event::Trouble`] when they fail.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// All conversations, newest first → [`Event::Listed`].
+    List,
+    /// One conversation with its turns → [`Event::Opened`].
+    Open(ConversationId),
+    /// Writes a conversation's entry and settings (not its turns, not its draft).
+    PutConversation {
+        /// Id, title, times.
+        head: ConversationHead,
+        /// What it sets for itself.
+        settings: ChatSettings,
+        /// The shown leaf.
+        leaf: Option<TurnId>,
+    },
+    /// Writes a whole turn: new, or replacing the one of that id.
+    PutTurn(ConversationId, Box<Turn>),
+    /// Appends steps to a turn's last generated span. Kept in memory and written within half a second.
+    AppendSteps(TurnId, Vec<Step>),
+    /// Sets how a turn stands, and its note; flushes what was appended.
+    FinishTurn(TurnId, TurnState, Option<String>),
+    /// Writes what a generation was made under; replaces the one of that id.
+    PutRun(Box<Run>),
+    /// Hides or shows a turn.
+    SetDeleted(TurnId, bool),
+    /// Deletes a conversation; it can be taken back until the app ends.
+    DeleteConversation(ConversationId, bool),
+    /// Keeps the text of a composer.
+    PutDraft(Option<ConversationId>, String),
+    /// Keeps a message in the prompt history.
+    PutHistory(String),
+    /// The last messages sent, newest first → [`Event::History`].
+    History,
+    /// Keeps a vocabulary, so that old chats show without their model.
+    PutVocabulary(Box<Vocabulary>),
+    /// A kept vocabulary → [`Event::Vocabulary`].
+    Vocabulary(String),
+    /// Full text over all turns → [`Event::Found`]. The newest search wins.
+    Search(String),
+    /// Writes what waits, marks a clean end, and ends the thread.
+    Close,
+}
+
+/// What the store says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The store is open.
+    Ready {
+        /// How many turns were found half-written and marked interrupted.
+        interrupted: usize,
+        /// Draft of the chat that has no conversation yet.
+        draft: String,
+        /// Something the user should know: set aside a damaged file, WAL refused…
+        notes: Vec<String>,
+    },
+    /// All conversations, newest first.
+    Listed(Vec<ConversationHead>),
+    /// A conversation; `None` when there is none of that id.
+    Opened(ConversationId, Option<Box<Conversation>>),
+    /// The last messages sent, newest first.
+    History(Vec<String>),
+    /// A kept vocabulary; `None` when it was never kept.
+    Vocabulary(String, Option<Box<Vocabulary>>),
+    /// What a search found, best first.
+    Found {
+        /// What was searched for.
+        query: String,
+        /// The turns.
+        hits: Vec<Hit>,
+    },
+    /// Something could not be written; it is kept in memory and tried again.
+    Trouble {
+        /// What happened and what to do, for the user.
+        message: String,
+        /// Whether nothing is being saved at all.
+        lost: bool,
+    },
+    /// Writing works again.
+    Recovered,
+    /// The thread has ended.
+    Closed,
+}
+
+/// A turn that a search found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// Where it is.
+    pub conversation: ConversationId,
+    /// The turn.
+    pub turn: TurnId,
+    /// The conversation's title.
+    pub title: String,
+    /// The text around the match.
+    pub snippet: String,
+    /// Byte range of the match in `snippet`.
+    pub matched: std::ops::Range<usize>,
+    /// When the turn was begun, milliseconds since 1970.
+    pub created_ms: i64,
+}

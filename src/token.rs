@@ -1,0 +1,143 @@
+//! Tokens and the numbers of one generation step. Plain data: no IO, no engine types.
+//!
+//! Invariant: every probability here is over the **whole** vocabulary and **before** any sampler;
+//! natural logarithms, nats. A token is found by its id, never by its text or its probability.
+
+use serde::{Deserialize, Serialize};
+
+/// A token's id. It means something only under one vocabulary (see [`Vocabulary::hash`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TokenId(pub i32);
+
+/// One token that could have come, with its probability.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The token.
+    pub id: TokenId,
+    /// ln p over the whole vocabulary, before the samplers.
+    pub logprob: f32,
+}
+
+/// One token of a generated stretch, and the distribution it was drawn from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// The token; `None` only where a server sends text without ids.
+    pub id: Option<TokenId>,
+    /// The token's raw bytes: possibly part of a character, empty for a control token.
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+    /// ln p of the token, nats, over the whole vocabulary, before the samplers.
+    pub logprob: f32,
+    /// 1 + how many tokens had a larger logit.
+    pub rank: u32,
+    /// Entropy of the whole distribution, nats.
+    pub entropy: f32,
+    /// The likeliest tokens, most likely first. The drawn token is among them only if it ranks there.
+    pub candidates: Vec<Candidate>,
+    /// Milliseconds from the previous token to this one.
+    pub ms: f32,
+    /// How many tokens the samplers left to draw from; 0 when not recorded.
+    #[serde(default)]
+    pub survivors: u32,
+}
+
+impl Step {
+    /// −log₂ p of the drawn token, bits.
+    #[must_use]
+    pub fn surprisal_bits(&self) -> f32 {
+        -self.logprob / std::f32::consts::LN_2
+    }
+
+    /// Entropy in bits.
+    #[must_use]
+    pub fn entropy_bits(&self) -> f32 {
+        self.entropy / std::f32::consts::LN_2
+    }
+
+    /// Probability that lies outside the listed candidates, 0 to 1.
+    #[must_use]
+    pub fn rest(&self) -> f32 {
+        (1.0 - self.candidates.iter().map(|c| c.logprob.exp()).sum::<f32>()).clamp(0.0, 1.0)
+    }
+
+    /// Whether the drawn token is among the listed candidates, and where.
+    #[must_use]
+    pub fn chosen_index(&self) -> Option<usize> {
+        let id = self.id?;
+        self.candidates.iter().position(|c| c.id == id)
+    }
+}
+
+/// What sort of entry of the vocabulary a token is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum TokenKind {
+    /// Ordinary text.
+    #[default]
+    Normal,
+    /// A mark such as `<|im_end|>`, which text never produces.
+    Control,
+    /// A single byte of a byte-fallback vocabulary.
+    Byte,
+    /// Added by the model's makers, with text of its own.
+    UserDefined,
+    /// The unknown token, or an entry that is never used.
+    Unused,
+}
+
+/// Id → bytes of one model's vocabulary; 49 k to 262 k entries, so kept as one block of bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vocabulary {
+    /// SHA-256 over all entries, hexadecimal: two models share ids only if they share this.
+    pub hash: String,
+    /// All entries' bytes, one after the other. Control tokens hold their name (`<|im_end|>`).
+    #[serde(with = "serde_bytes")]
+    pub blob: Vec<u8>,
+    /// Where each entry ends in `blob`.
+    pub ends: Vec<u32>,
+    /// Each entry's [`TokenKind`].
+    pub kinds: Vec<TokenKind>,
+}
+
+impl Vocabulary {
+    /// Number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The bytes of an entry; `None` for an id outside the vocabulary.
+    #[must_use]
+    pub fn bytes(&self, id: TokenId) -> Option<&[u8]> {
+        let index = usize::try_from(id.0).ok()?;
+        let end = *self.ends.get(index)? as usize;
+        let start = match index {
+            0 => 0,
+            _ => self.ends[index - 1] as usize,
+        };
+        self.blob.get(start..end)
+    }
+
+    /// The kind of an entry; [`TokenKind::Unused`] outside the vocabulary.
+    #[must_use]
+    pub fn kind(&self, id: TokenId) -> TokenKind {
+        usize::try_from(id.0)
+            .ok()
+            .and_then(|index| self.kinds.get(index).copied())
+            .unwrap_or(TokenKind::Unused)
+    }
+
+    /// Appends an entry.
+    pub fn push(&mut self, bytes: &[u8], kind: TokenKind) {
+        self.blob.extend_from_slice(bytes);
+        self.ends.push(u32::try_from(self.blob.len()).expect("a vocabulary stays under 4 GiB"));
+        self.kinds.push(kind);
+    }
+}
