@@ -3,7 +3,15 @@
 //!
 //! Invariant: everything that crosses is plain data of [`protocol`]; no type of llama-cpp-2 leaves here.
 
+pub mod frame;
+pub mod handle;
 pub mod protocol;
+#[cfg(feature = "llama")]
+pub mod real;
+pub mod scripted;
+pub mod serve;
+pub mod template;
+pub mod thread;
 
 pub use protocol::{Envelope, Event, Request, RequestId};
 

@@ -1,0 +1,135 @@
+//! The handle against real child processes: a shell that behaves badly in one way each.
+
+use std::sync::mpsc::{Receiver, channel};
+
+use super::*;
+
+fn shell(script: &str) -> (ChildEngine, Receiver<Envelope>) {
+    let (out, events) = channel();
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(script);
+    let sink: EventSink = Box::new(move |envelope| {
+        let _ = out.send(envelope);
+    });
+    (ChildEngine::spawn(command, sink, None).unwrap(), events)
+}
+
+/// A shell command that writes the first frame, then `then`.
+fn ready_then(version: u32, then: &str) -> String {
+    let frame = frame::encode(&Envelope { id: RequestId(0), event: Event::Ready { version } }).unwrap();
+    let octal: String = frame.iter().map(|byte| format!("\\{byte:03o}")).collect();
+    format!("printf '{octal}'; {then}")
+}
+
+fn exit_of(events: &Receiver<Envelope>) -> Exit {
+    let all: Vec<Envelope> = events.iter().collect();
+    let exits = all.iter().filter(|envelope| matches!(envelope.event, Event::Exited(_))).count();
+    assert_eq!(exits, 1, "{all:?}");
+    match all.into_iter().next_back() {
+        Some(Envelope { id: RequestId(0), event: Event::Exited(exit) }) => exit,
+        other => panic!("the last event is {other:?}"),
+    }
+}
+
+#[test]
+fn an_exit_code_and_the_last_lines_are_reported() {
+    let (_engine, events) = shell(&ready_then(VERSION, "echo first >&2; echo last >&2; exit 1"));
+    let how = "exit code 1".into();
+    assert_eq!(
+        exit_of(&events),
+        Exit { expected: false, how, log_tail: vec!["first".into(), "last".into()] }
+    );
+}
+
+#[test]
+fn signals_are_named() {
+    for (signal, how) in [(9, "ended by signal 9 (killed)"), (6, "ended by signal 6 (aborted)")] {
+        let (_engine, events) = shell(&ready_then(VERSION, &format!("kill -{signal} $$")));
+        assert_eq!(exit_of(&events).how, how);
+    }
+}
+
+#[test]
+fn after_the_exit_sending_says_gone() {
+    let (engine, events) = shell("exit 0");
+    exit_of(&events);
+    assert!(engine.send(RequestId(1), Request::Vocabulary).is_err());
+}
+
+#[test]
+fn text_instead_of_frames_ends_the_child() {
+    let (_engine, events) = shell("echo hello, I am a login banner; exec sleep 60");
+    assert_eq!(exit_of(&events).how, "did not answer as a glassbox engine, and was ended");
+}
+
+#[test]
+fn a_garbled_frame_after_the_greeting_ends_the_child() {
+    let (_engine, events) = shell(&ready_then(VERSION, r"printf '\001\000\000\000\301'; exec sleep 60"));
+    let how = exit_of(&events).how;
+    assert!(how.starts_with("sent something unreadable"), "{how}");
+}
+
+#[test]
+fn another_version_is_refused_by_name() {
+    let (_engine, events) = shell(&ready_then(VERSION + 6, "exec sleep 60"));
+    assert!(exit_of(&events).how.starts_with("speaks version 7 of the protocol, this glassbox version 1"));
+}
+
+#[test]
+fn a_child_that_ignores_everything_is_killed_on_drop_within_seconds() {
+    let begun = Instant::now();
+    let (engine, events) = shell(&ready_then(VERSION, "trap '' TERM HUP; exec sleep 60"));
+    let pid = engine.pid().unwrap();
+    drop(engine);
+    assert!(begun.elapsed() < Duration::from_millis(500), "dropping must not wait");
+    let exit = exit_of(&events);
+    assert_eq!((exit.expected, exit.how.as_str()), (true, "ended by signal 9 (killed)"));
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    if cfg!(target_os = "linux") {
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "no zombie stays");
+    }
+}
+
+#[test]
+fn a_child_that_reads_nothing_does_not_block_the_sender() {
+    let (engine, _events) = shell(&ready_then(VERSION, "exec sleep 60"));
+    let begun = Instant::now();
+    for id in 1..20 {
+        let text = "x".repeat(1 << 20);
+        engine.send(RequestId(id), Request::Tokenize { text, special: false, begin: false }).unwrap();
+    }
+    drop(engine);
+    assert!(begun.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn all_of_standard_error_goes_into_the_log() {
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = Shared::default();
+    let (out, events) = channel();
+    let sink: EventSink = Box::new(move |envelope| {
+        let _ = out.send(envelope);
+    });
+    let mut command = Command::new("sh");
+    command.arg("-c").arg("i=0; while [ $i -lt 500 ]; do echo line $i >&2; i=$((i+1)); done");
+    let _engine = ChildEngine::spawn(command, sink, Some(Box::new(log.clone()))).unwrap();
+    let exit = exit_of(&events);
+    assert_eq!(exit.log_tail.last().unwrap(), "line 499");
+    assert_eq!(log.0.lock().unwrap().iter().filter(|byte| **byte == b'\n').count(), 500);
+}
+
+#[test]
+fn a_command_that_does_not_exist_is_an_error() {
+    let sink: EventSink = Box::new(|_| {});
+    assert!(ChildEngine::spawn(Command::new("/nowhere/glassbox"), sink, None).is_err());
+}

@@ -1,0 +1,55 @@
+//! The real worker behind the interface that [`super::serve`] drives.
+//!
+//! Invariant: nothing is decided here; every call is passed on.
+
+use std::sync::Arc;
+
+use super::protocol::{Failure, Request, RequestId};
+use super::serve::{Body, Desk, Emit, Made};
+use super::worker::{Hooks, Shared, Worker};
+use crate::model_entry::{ModelEntry, ModelFacts};
+use crate::token::{TokenId, Vocabulary};
+
+/// The engine that runs GGUF files through llama.cpp, for [`super::serve::serve`].
+pub fn make(hooks: Hooks) -> impl FnOnce(Emit) -> Made + Send + 'static {
+    move |emit| {
+        let hooks = Arc::new(hooks);
+        let shared = Shared::new();
+        let desk = Arc::new(Counter { hooks: Arc::clone(&hooks), shared: Arc::clone(&shared) });
+        (Box::new(Worker::new(hooks, shared, emit)), desk)
+    }
+}
+
+impl Body for Worker {
+    fn handle(&mut self, id: RequestId, request: Request) {
+        Worker::handle(self, id, request);
+    }
+}
+
+struct Counter {
+    hooks: Arc<Hooks>,
+    shared: Arc<Shared>,
+}
+
+impl Desk for Counter {
+    fn cancel(&self, target: RequestId) {
+        self.shared.cancel(target);
+    }
+
+    fn tokenize(&self, text: &str, special: bool, begin: bool) -> Result<Vec<(TokenId, Vec<u8>)>, Failure> {
+        self.shared.tokenize(text, special, begin)
+    }
+
+    fn vocabulary(&self) -> Result<Arc<Vocabulary>, Failure> {
+        self.shared.vocabulary()
+    }
+
+    fn describe(&self, entry: &ModelEntry) -> Result<ModelFacts, Failure> {
+        (self.hooks.resolve)(entry).map(|(_, facts)| facts)
+    }
+
+    #[cfg(feature = "testing")]
+    fn fault(&self, name: &str) -> Result<(), Failure> {
+        super::scripted::fault(name)
+    }
+}

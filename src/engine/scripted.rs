@@ -1,0 +1,209 @@
+//! A made-up model that answers by a script, for tests and for trying the app without a model file.
+//!
+//! Invariant: everything it says follows from the request, the seed and [`ScriptedOptions`] alone, and its
+//! numbers agree with each other as a real softmax's do.
+
+mod model;
+mod numbers;
+mod replies;
+mod vocabulary;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use self::model::Model;
+use super::protocol::{Envelope, Event, Failure, FailureKind, Generate, Request, RequestId};
+use super::serve::{Body, Desk, Emit, Made};
+use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
+use crate::token::{TokenId, Vocabulary};
+
+/// How the made-up model behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScriptedOptions {
+    /// Milliseconds per written token.
+    pub token_ms: u64,
+    /// Milliseconds that loading takes.
+    pub load_ms: u64,
+    /// Milliseconds per slice of the prompt.
+    pub slice_ms: u64,
+    /// Context length that the made-up file claims, tokens.
+    pub context: u32,
+    /// Seed where the request names none; with it, every run is the same.
+    pub seed: u32,
+}
+
+impl Default for ScriptedOptions {
+    fn default() -> Self {
+        Self { token_ms: 6, load_ms: 40, slice_ms: 4, context: 8192, seed: 42 }
+    }
+}
+
+/// The scripted engine, for [`super::serve::serve`] and [`super::thread::ThreadEngine`].
+pub fn make(options: ScriptedOptions) -> impl FnOnce(Emit) -> Made + Send + 'static {
+    move |emit| {
+        let shared = Arc::new(Shared { options, state: Mutex::default(), changed: Condvar::new() });
+        let body = Worker { shared: Arc::clone(&shared), emit, model: None };
+        (Box::new(body), shared)
+    }
+}
+
+/// `abort` and `exit` end the process at once, as a crash would; `panic` is caught, `hang` is the worker's.
+///
+/// # Errors
+/// For a name that is no fault.
+pub fn fault(name: &str) -> Result<(), Failure> {
+    match name {
+        "abort" => std::process::abort(),
+        "exit" => std::process::exit(3),
+        "panic" => panic!("a fault was asked for"),
+        _ => {
+            Err(other(format!("There is no fault called \"{name}\"; there are abort, exit, hang and panic.")))
+        }
+    }
+}
+
+struct Shared {
+    options: ScriptedOptions,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    cancelled: BTreeSet<RequestId>,
+    /// The worker stops for ever at its next step.
+    hanging: bool,
+    vocabulary: Option<Arc<vocabulary::Pieces>>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_cancelled(&self, id: RequestId) -> bool {
+        self.lock().cancelled.contains(&id)
+    }
+
+    /// Waits until `until`, or until the request is cancelled, which it tells.
+    fn wait(&self, id: RequestId, until: Instant) -> bool {
+        let mut state = self.lock();
+        loop {
+            if state.hanging {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if state.cancelled.contains(&id) || left.is_zero() {
+                return state.cancelled.contains(&id);
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn pieces(&self) -> Result<Arc<vocabulary::Pieces>, Failure> {
+        self.lock().vocabulary.clone().ok_or_else(no_model)
+    }
+}
+
+impl Desk for Shared {
+    fn cancel(&self, target: RequestId) {
+        self.lock().cancelled.insert(target);
+        self.changed.notify_all();
+    }
+
+    fn tokenize(&self, text: &str, special: bool, begin: bool) -> Result<Vec<(TokenId, Vec<u8>)>, Failure> {
+        let pieces = self.pieces()?;
+        let mut ids = if begin { vec![vocabulary::BEGIN] } else { Vec::new() };
+        ids.extend(pieces.tokenize(text.as_bytes(), special));
+        Ok(ids.into_iter().map(|id| (id, pieces.written(id).to_vec())).collect())
+    }
+
+    fn vocabulary(&self) -> Result<Arc<Vocabulary>, Failure> {
+        Ok(Arc::clone(&self.pieces()?.vocabulary))
+    }
+
+    fn describe(&self, entry: &ModelEntry) -> Result<ModelFacts, Failure> {
+        model::facts(entry, &self.options)
+    }
+
+    fn fault(&self, name: &str) -> Result<(), Failure> {
+        if name == "hang" {
+            self.lock().hanging = true;
+            self.changed.notify_all();
+            return Ok(());
+        }
+        fault(name)
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    emit: Emit,
+    model: Option<Model>,
+}
+
+impl Body for Worker {
+    fn handle(&mut self, id: RequestId, request: Request) {
+        let answer = match request {
+            Request::Load { entry, params } => self.load(id, &entry, &params),
+            Request::Generate(generate) => self.generate(id, &generate),
+            Request::SetCapture(_) => Ok(Event::Acknowledged),
+            _ => Err(other("The worker does not answer this request.".into())),
+        };
+        (self.emit)(Envelope { id, event: answer.unwrap_or_else(Event::Failed) });
+        self.shared.lock().cancelled.remove(&id);
+    }
+}
+
+impl Worker {
+    fn load(&mut self, id: RequestId, entry: &ModelEntry, params: &LoadParams) -> Result<Event, Failure> {
+        const PARTS: u16 = 20;
+        self.model = None;
+        self.shared.lock().vocabulary = None;
+        let begun = Instant::now();
+        let facts = model::facts(entry, &self.shared.options)?;
+        for part in 0..PARTS {
+            (self.emit)(Envelope { id, event: Event::LoadProgress(f32::from(part) / f32::from(PARTS)) });
+            let until = begun
+                + Duration::from_millis(self.shared.options.load_ms) * u32::from(part + 1) / u32::from(PARTS);
+            if self.shared.wait(id, until) {
+                return Err(cancelled());
+            }
+        }
+        (self.emit)(Envelope { id, event: Event::LoadProgress(1.0) });
+        let model = Model::new(facts, params, begun.elapsed());
+        self.shared.lock().vocabulary = Some(Arc::clone(&model.pieces));
+        let (loaded, hash) = (model.loaded.clone(), model.file_hash());
+        self.model = Some(model);
+        (self.emit)(Envelope { id: RequestId(0), event: Event::ModelHash(hash) });
+        Ok(Event::Loaded(Box::new(loaded)))
+    }
+
+    fn generate(&mut self, id: RequestId, generate: &Generate) -> Result<Event, Failure> {
+        let model = self.model.as_mut().ok_or_else(no_model)?;
+        if self.shared.is_cancelled(id) {
+            return Err(cancelled());
+        }
+        let options = self.shared.options;
+        let emit = |event| (self.emit)(Envelope { id, event });
+        let pause = |until| self.shared.wait(id, until);
+        model.generate(generate, &options, &emit, &pause)
+    }
+}
+
+fn no_model() -> Failure {
+    Failure { message: "No model is loaded.".into(), kind: FailureKind::NoModel }
+}
+
+fn cancelled() -> Failure {
+    Failure { message: "Cancelled before anything was made.".into(), kind: FailureKind::Cancelled }
+}
+
+fn other(message: String) -> Failure {
+    Failure { message, kind: FailureKind::Other }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,345 @@
+//! The scripted engine, driven over the thread body as the app drives it.
+
+use std::sync::mpsc::{Receiver, channel};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::chat::{Role, StopReason};
+use crate::engine::protocol::{Message, Prompt, StoredTokens};
+use crate::engine::thread::ThreadEngine;
+use crate::engine::{Engine, EventSink};
+use crate::model_entry::Source;
+use crate::sampling::Sampling;
+use crate::token::{Step, TokenKind};
+
+const QUICK: ScriptedOptions =
+    ScriptedOptions { token_ms: 0, load_ms: 0, slice_ms: 0, context: 8192, seed: 42 };
+
+struct Fixture {
+    engine: ThreadEngine,
+    events: Receiver<Envelope>,
+    next: u64,
+}
+
+impl Fixture {
+    fn new(options: ScriptedOptions) -> Self {
+        let (out, events) = channel();
+        let sink: EventSink = Box::new(move |envelope| {
+            let _ = out.send(envelope);
+        });
+        Self { engine: ThreadEngine::start(sink, make(options)).unwrap(), events, next: 1 }
+    }
+
+    fn loaded(options: ScriptedOptions, name: &str) -> Self {
+        let mut fixture = Self::new(options);
+        let last = fixture.ask(load(name)).pop();
+        assert!(matches!(last, Some(Event::Loaded(_))), "{last:?}");
+        fixture
+    }
+
+    fn send(&mut self, request: Request) -> RequestId {
+        let id = RequestId(self.next);
+        self.next += 1;
+        self.engine.send(id, request).unwrap();
+        id
+    }
+
+    fn ask(&mut self, request: Request) -> Vec<Event> {
+        let id = self.send(request);
+        self.until_final(id)
+    }
+
+    fn until_final(&self, id: RequestId) -> Vec<Event> {
+        let mut events = Vec::new();
+        loop {
+            let envelope = self.events.recv_timeout(Duration::from_secs(20)).expect("an answer comes");
+            if envelope.id == id {
+                let last = envelope.event.is_final();
+                events.push(envelope.event);
+                if last {
+                    return events;
+                }
+            }
+        }
+    }
+}
+
+fn load(name: &str) -> Request {
+    let entry = ModelEntry {
+        name: name.into(),
+        source: Source::Path("none".into()),
+        sha256: None,
+        licence: None,
+        load: Default::default(),
+        sampling: Default::default(),
+        preset: None,
+        system: None,
+        engine: None,
+        size: None,
+        built_in: false,
+    };
+    Request::Load { entry: Box::new(entry), params: LoadParams::default() }
+}
+
+fn message(role: Role, text: &str) -> Message {
+    Message { role, text: text.into(), stored: None }
+}
+
+fn chat(messages: Vec<Message>, sampling: Sampling) -> Request {
+    let prompt = Prompt::Chat { messages, continue_last: false, clock_ms: 0 };
+    Request::Generate(Box::new(Generate { prompt, sampling, top_logprobs: 20, interventions: Vec::new() }))
+}
+
+fn say(text: &str) -> Request {
+    chat(vec![message(Role::User, text)], Sampling::default())
+}
+
+fn steps(events: &[Event]) -> Vec<Step> {
+    let step = |event: &Event| match event {
+        Event::Token(step) => Some(Step { ms: 0.0, ..step.as_ref().clone() }),
+        _ => None,
+    };
+    events.iter().filter_map(step).collect()
+}
+
+fn bytes(steps: &[Step]) -> Vec<u8> {
+    steps.iter().flat_map(|step| step.bytes.clone()).collect()
+}
+
+fn stop(events: &[Event]) -> StopReason {
+    match events.last() {
+        Some(Event::Done { stop, .. }) => *stop,
+        other => panic!("no end: {other:?}"),
+    }
+}
+
+#[test]
+fn loading_tells_its_progress_and_what_was_loaded() {
+    let mut fixture = Fixture::new(QUICK);
+    let events = fixture.ask(load("toy"));
+    assert_eq!(events[0], Event::LoadProgress(0.0));
+    assert!(events.contains(&Event::LoadProgress(1.0)));
+    let Some(Event::Loaded(loaded)) = events.last() else { panic!("{events:?}") };
+    assert_eq!((loaded.facts.name.as_str(), loaded.context, loaded.takes_system), ("toy", 8192, true));
+}
+
+#[test]
+fn models_that_cannot_be_loaded_say_why() {
+    for (name, kind) in [
+        ("missing", FailureKind::NotFetched),
+        ("broken", FailureKind::BadModel),
+        ("huge", FailureKind::Memory),
+    ] {
+        let last = Fixture::new(QUICK).ask(load(name)).pop();
+        assert!(matches!(&last, Some(Event::Failed(failure)) if failure.kind == kind), "{last:?}");
+    }
+}
+
+#[test]
+fn the_same_seed_writes_the_same_reply_with_the_same_numbers() {
+    let events = |seed| {
+        let sampling = Sampling { seed: Some(seed), ..Sampling::default() };
+        Fixture::loaded(QUICK, "toy").ask(chat(vec![message(Role::User, "Good day")], sampling))
+    };
+    let first = steps(&events(7));
+    assert_eq!(first, steps(&events(7)));
+    assert_ne!(first, steps(&events(8)));
+    assert!(String::from_utf8(bytes(&first)).unwrap().contains("Good day"));
+}
+
+#[test]
+fn the_numbers_of_a_step_agree_with_each_other() {
+    let events = Fixture::loaded(QUICK, "toy").ask(say("Tell me a long story"));
+    let steps = steps(&events);
+    assert!(steps.len() > 500);
+    for step in &steps {
+        let mass: f32 = step.candidates.iter().map(|candidate| candidate.logprob.exp()).sum();
+        assert!(mass < 1.0 && step.candidates.len() == 20);
+        assert!(step.candidates.is_sorted_by(|a, b| a.logprob >= b.logprob));
+        match step.chosen_index() {
+            Some(index) => {
+                assert_eq!(index as u32 + 1, step.rank);
+                assert_eq!(step.candidates[index].logprob.to_bits(), step.logprob.to_bits());
+            }
+            None => assert!(step.rank > 20),
+        }
+        // Entropy lies between what the likeliest token alone forces and the uniform distribution's.
+        assert!(step.entropy > 0.0 && step.entropy < 10.0 && step.survivors >= step.rank);
+    }
+    let outside = steps.iter().filter(|step| step.chosen_index().is_none()).count();
+    assert!(outside > 0 && outside * 10 < steps.len(), "{outside} of {}", steps.len());
+}
+
+#[test]
+fn at_temperature_zero_the_likeliest_token_is_taken() {
+    let sampling = Sampling { temperature: 0.0, ..Sampling::default() };
+    let events = Fixture::loaded(QUICK, "toy").ask(chat(vec![message(Role::User, "count")], sampling));
+    assert!(steps(&events).iter().all(|step| step.rank == 1));
+}
+
+#[test]
+fn the_next_turn_reads_only_what_is_new() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    let first = fixture.ask(say("wide"));
+    let Event::Prompt(facts) = &first[0] else { panic!("{first:?}") };
+    assert_eq!(facts.reused, 0);
+    let Some(Event::Loaded(loaded)) = fixture.ask(load("toy")).pop() else { panic!("not loaded") };
+    let first = fixture.ask(say("wide"));
+    let reply = steps(&first);
+    let tokens = reply.iter().map(|step| (step.id.unwrap(), step.bytes.len() as u32)).collect();
+    let stored = Some(StoredTokens { vocabulary: loaded.vocabulary, tokens });
+    let text = String::from_utf8(bytes(&reply)).unwrap();
+    let messages = vec![
+        message(Role::User, "wide"),
+        Message { role: Role::Assistant, text, stored },
+        message(Role::User, "and now?"),
+    ];
+    let second = fixture.ask(chat(messages, Sampling::default()));
+    let Event::Prompt(facts) = &second[0] else { panic!("{second:?}") };
+    let Event::Prompt(before) = &first[0] else { panic!("{first:?}") };
+    assert_eq!(facts.reused as usize, before.ids.len() + reply.len());
+    assert_eq!(facts.notes, Vec::<String>::new());
+}
+
+#[test]
+fn a_long_prompt_is_read_in_slices() {
+    let events = Fixture::loaded(QUICK, "toy").ask(say(&"glass ".repeat(1500)));
+    let progress: Vec<u32> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::PromptProgress { done, .. } => Some(*done),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(progress[..2], [512, 1024]);
+}
+
+#[test]
+fn cancelling_ends_a_slow_reply_at_once() {
+    let slow = ScriptedOptions { token_ms: 60_000, ..QUICK };
+    let mut fixture = Fixture::loaded(slow, "toy");
+    let target = fixture.send(say("count"));
+    while !matches!(fixture.events.recv().unwrap().event, Event::PromptProgress { .. }) {}
+    let begun = Instant::now();
+    fixture.send(Request::Cancel { target });
+    assert_eq!(stop(&fixture.until_final(target)), StopReason::Cancelled);
+    assert!(begun.elapsed() < Duration::from_millis(100));
+}
+
+#[test]
+fn a_queued_request_can_be_cancelled_before_it_begins() {
+    let mut fixture = Fixture::loaded(ScriptedOptions { token_ms: 60_000, ..QUICK }, "toy");
+    let (first, second) = (fixture.send(say("count")), fixture.send(say("long")));
+    fixture.send(Request::Cancel { target: second });
+    fixture.send(Request::Cancel { target: first });
+    assert_eq!(stop(&fixture.until_final(first)), StopReason::Cancelled);
+    let last = fixture.until_final(second);
+    assert!(
+        matches!(&last[..], [Event::Failed(failure)] if failure.kind == FailureKind::Cancelled),
+        "{last:?}"
+    );
+}
+
+#[test]
+fn replies_end_at_stop_texts_limits_and_the_context() {
+    let check = |sampling: Sampling, context: u32, expected: StopReason| {
+        let events = Fixture::loaded(ScriptedOptions { context, ..QUICK }, "toy")
+            .ask(chat(vec![message(Role::User, "count")], sampling));
+        assert_eq!(stop(&events), expected);
+        String::from_utf8(bytes(&steps(&events))).unwrap()
+    };
+    let all = check(Sampling::default(), 8192, StopReason::Eos);
+    assert!(all.starts_with("1, 2, 3") && all.ends_with("500."));
+    let stopped = Sampling { stop: vec!["13".into()], ..Sampling::default() };
+    assert!(check(stopped, 8192, StopReason::Stop).ends_with("12, "));
+    let short = Sampling { max_tokens: 5, ..Sampling::default() };
+    check(short, 8192, StopReason::Length);
+    check(Sampling::default(), 64, StopReason::Context);
+}
+
+#[test]
+fn a_prompt_longer_than_the_context_fails_with_a_sentence() {
+    let mut fixture = Fixture::loaded(ScriptedOptions { context: 64, ..QUICK }, "toy");
+    let last = fixture.ask(say(&"x".repeat(100))).pop();
+    assert!(
+        matches!(&last, Some(Event::Failed(failure)) if failure.kind == FailureKind::ContextFull),
+        "{last:?}"
+    );
+}
+
+#[test]
+fn a_base_model_reads_a_plain_transcript_with_another_vocabulary() {
+    let mut fixture = Fixture::new(QUICK);
+    let Some(Event::Loaded(chatty)) = fixture.ask(load("toy")).pop() else { panic!("not loaded") };
+    let Some(Event::Loaded(base)) = fixture.ask(load("toy-base")).pop() else { panic!("not loaded") };
+    assert_eq!(base.template, crate::engine::protocol::TemplateKind::Plain);
+    assert_ne!(chatty.vocabulary, base.vocabulary);
+    let events = fixture.ask(say("Hi"));
+    let Event::Prompt(facts) = &events[0] else { panic!("{events:?}") };
+    assert_eq!(facts.text, "User: Hi\n\nAssistant:");
+}
+
+#[test]
+fn going_on_with_a_reply_writes_the_rest_of_it() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    let messages = vec![message(Role::User, "count"), message(Role::Assistant, "1, 2, 3, 4, ")];
+    let prompt = Prompt::Chat { messages, continue_last: true, clock_ms: 0 };
+    let sampling = Sampling { max_tokens: 2, ..Sampling::default() };
+    let generate = Generate { prompt, sampling, top_logprobs: 5, interventions: Vec::new() };
+    let events = fixture.ask(Request::Generate(Box::new(generate)));
+    let Event::Prompt(facts) = &events[0] else { panic!("{events:?}") };
+    assert!(facts.text.ends_with("<|im_start|>assistant\n1, 2, 3, 4, "));
+    assert_eq!(bytes(&steps(&events)), b"5, ");
+}
+
+#[test]
+fn hostile_and_empty_replies_are_what_they_say() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    let hostile = bytes(&steps(&fixture.ask(say("hostile"))));
+    assert!(hostile.contains(&0x1b) && std::str::from_utf8(&hostile).is_err());
+    assert_eq!(steps(&fixture.ask(say("empty"))), []);
+}
+
+#[test]
+fn an_emoji_is_cut_into_tokens_that_are_no_characters() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    let events = fixture.ask(Request::Tokenize { text: "🙂".into(), special: false, begin: true });
+    let Some(Event::Tokenized { tokens }) = events.last() else { panic!("{events:?}") };
+    let pieces: Vec<&[u8]> = tokens.iter().map(|(_, bytes)| bytes.as_slice()).collect();
+    assert_eq!(pieces, [&[][..], &[0xf0, 0x9f], &[0x99, 0x82]]);
+}
+
+#[test]
+fn nothing_is_answered_before_a_model_is_loaded() {
+    let mut fixture = Fixture::new(QUICK);
+    for request in [say("x"), Request::Vocabulary] {
+        let last = fixture.ask(request).pop();
+        assert!(matches!(&last, Some(Event::Failed(failure)) if failure.kind == FailureKind::NoModel));
+    }
+}
+
+#[test]
+fn a_hanging_worker_still_leaves_the_desk_open() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    fixture.ask(Request::Fault("hang".into()));
+    fixture.send(say("count"));
+    assert!(matches!(fixture.ask(Request::Vocabulary)[..], [Event::Vocabulary(_)]));
+}
+
+proptest! {
+    #[test]
+    fn tokens_of_any_bytes_are_the_bytes(text: Vec<u8>, special: bool) {
+        let pieces = vocabulary::Pieces::new("");
+        let ids = pieces.tokenize(&text, special);
+        let bytes: Vec<u8> = ids.iter().flat_map(|id| pieces.vocabulary.bytes(*id).unwrap()).copied().collect();
+        prop_assert_eq!(bytes, text);
+    }
+
+    #[test]
+    fn plain_text_gives_no_control_token(text in "(<\\|im_(start|end)\\|>|[a-z <|>])*") {
+        let pieces = vocabulary::Pieces::new("");
+        let ids = pieces.tokenize(text.as_bytes(), false);
+        prop_assert!(ids.iter().all(|id| pieces.vocabulary.kind(*id) != TokenKind::Control));
+    }
+}

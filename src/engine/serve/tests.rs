@@ -1,0 +1,159 @@
+//! The serving loop against a body and a desk that misbehave on request.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Instant;
+
+use super::*;
+use crate::engine::protocol::CapturePlan;
+use crate::engine::scripted::{self, ScriptedOptions};
+use crate::engine::thread::ThreadEngine;
+use crate::engine::{Engine, EventSink};
+
+/// Behaves as its next instruction says.
+struct Odd {
+    emit: Emit,
+    instructions: Receiver<&'static str>,
+}
+
+struct Nothing;
+
+impl Body for Odd {
+    fn handle(&mut self, id: RequestId, _: Request) {
+        match self.instructions.recv().unwrap() {
+            "panic" => panic!("the sky fell"),
+            "silence" => {}
+            "twice" => (0..2).for_each(|_| (self.emit)(Envelope { id, event: Event::Acknowledged })),
+            "late" => {
+                (self.emit)(Envelope { id, event: Event::Acknowledged });
+                (self.emit)(Envelope { id, event: Event::LoadProgress(0.5) });
+                panic!("after the answer");
+            }
+            _ => loop {
+                thread::park();
+            },
+        }
+    }
+}
+
+impl Desk for Nothing {
+    fn cancel(&self, _: RequestId) {}
+    fn tokenize(&self, _: &str, _: bool, _: bool) -> Result<Vec<(TokenId, Vec<u8>)>, Failure> {
+        panic!("no tokenizer")
+    }
+    fn vocabulary(&self) -> Result<Arc<Vocabulary>, Failure> {
+        Ok(Arc::default())
+    }
+    fn describe(&self, _: &ModelEntry) -> Result<ModelFacts, Failure> {
+        Ok(ModelFacts::default())
+    }
+}
+
+fn odd() -> (ThreadEngine, Sender<&'static str>, Receiver<Envelope>) {
+    let (instruct, instructions) = channel();
+    let (out, events) = channel();
+    let sink: EventSink = Box::new(move |envelope| {
+        let _ = out.send(envelope);
+    });
+    let make = move |emit| -> Made { (Box::new(Odd { emit, instructions }), Arc::new(Nothing)) };
+    (ThreadEngine::start(sink, make).unwrap(), instruct, events)
+}
+
+fn capture() -> Request {
+    Request::SetCapture(CapturePlan::default())
+}
+
+/// All events but the greeting and the end.
+fn answers(engine: ThreadEngine, events: &Receiver<Envelope>) -> Vec<(u64, Event)> {
+    drop(engine);
+    let all: Vec<_> = events.iter().map(|envelope| (envelope.id.0, envelope.event)).collect();
+    assert_eq!(all.first(), Some(&(0, Event::Ready { version: VERSION })));
+    assert!(matches!(all.last(), Some((0, Event::Exited(exit))) if exit.expected));
+    all[1..all.len() - 1].to_vec()
+}
+
+#[test]
+fn a_panic_of_the_worker_fails_the_request_and_the_next_one_works() {
+    let (engine, instruct, events) = odd();
+    for (id, instruction) in [(1, "panic"), (2, "twice")] {
+        instruct.send(instruction).unwrap();
+        engine.send(RequestId(id), capture()).unwrap();
+    }
+    let events: Vec<_> = std::iter::from_fn(|| events.recv().ok()).skip(1).take(2).collect();
+    let message = "The engine failed inside (the sky fell). Reload the model before going on.".to_owned();
+    let failure = Failure { message, kind: FailureKind::Other };
+    assert_eq!(events[0], Envelope { id: RequestId(1), event: Event::Failed(failure) });
+    assert_eq!(events[1], Envelope { id: RequestId(2), event: Event::Acknowledged });
+}
+
+#[test]
+fn each_request_gets_exactly_one_final_event_whatever_the_worker_does() {
+    let (engine, instruct, events) = odd();
+    for (id, instruction) in (1..).zip(["silence", "twice", "late", "twice"]) {
+        instruct.send(instruction).unwrap();
+        engine.send(RequestId(id), capture()).unwrap();
+    }
+    let seen: Vec<_> = events.iter().skip(1).take(4).collect();
+    let message = "The engine gave no answer.".to_owned();
+    let failure = Event::Failed(Failure { message, kind: FailureKind::Other });
+    let done = Event::Acknowledged;
+    assert_eq!(
+        seen.into_iter().map(|envelope| (envelope.id.0, envelope.event)).collect::<Vec<_>>(),
+        [(1, failure), (2, done.clone()), (3, done.clone()), (4, done)]
+    );
+    assert_eq!(answers_after(engine, &events), []);
+}
+
+fn answers_after(engine: ThreadEngine, events: &Receiver<Envelope>) -> Vec<Event> {
+    drop(engine);
+    events.iter().map(|envelope| envelope.event).filter(|event| !matches!(event, Event::Exited(_))).collect()
+}
+
+#[test]
+fn quick_requests_are_answered_while_the_worker_hangs_and_a_panic_there_is_caught() {
+    let (engine, instruct, events) = odd();
+    instruct.send("hang").unwrap();
+    engine.send(RequestId(1), capture()).unwrap();
+    engine.send(RequestId(2), Request::Vocabulary).unwrap();
+    engine.send(RequestId(3), Request::Tokenize { text: "x".into(), special: false, begin: false }).unwrap();
+    engine.send(RequestId(4), Request::Fault("abort".into())).unwrap();
+    let begun = Instant::now();
+    let answers = answers(engine, &events);
+    assert_eq!(answers[0], (2, Event::Vocabulary(Box::default())));
+    assert!(matches!(&answers[1], (3, Event::Failed(failure)) if failure.message.contains("no tokenizer")));
+    assert!(matches!(&answers[2], (4, Event::Failed(failure)) if failure.message.contains("test builds")));
+    assert!(begun.elapsed() < Duration::from_millis(1500), "a stuck worker holds nothing up");
+}
+
+#[test]
+fn frames_in_frames_out() {
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut input = Vec::new();
+    for (id, request) in [(1, Request::Vocabulary), (2, Request::Shutdown), (3, Request::Vocabulary)] {
+        frame::write(&mut input, &Call { id: RequestId(id), request }).unwrap();
+    }
+    let output = Shared::default();
+    serve(input.as_slice(), output.clone(), scripted::make(ScriptedOptions::default())).unwrap();
+    let bytes = output.0.lock().unwrap().clone();
+    let mut bytes = bytes.as_slice();
+    let events: Vec<Envelope> = std::iter::from_fn(|| frame::read(&mut bytes).unwrap()).collect();
+    assert_eq!(events.len(), 2, "nothing after the shutdown: {events:?}");
+    assert_eq!(events[0].event, Event::Ready { version: VERSION });
+    assert!(matches!(&events[1].event, Event::Failed(failure) if failure.kind == FailureKind::NoModel));
+}
+
+#[test]
+fn garbage_on_the_input_is_an_error() {
+    let input = [5, 0, 0, 0, 1, 2, 3, 4, 5];
+    let error = serve(input.as_slice(), io::sink(), scripted::make(ScriptedOptions::default())).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+}
