@@ -1,4 +1,44 @@
 //! glassbox: a terminal chat with a local transformer in which every word can be opened.
+//!
+//! # The code map
+//!
+//! ```text
+//! main.rs            calls cli::main
+//! cli/           L5  the command line (clap) and the headless commands, one file each
+//! runtime/       L4  the imperative shell: select loop, frame pacing, terminal guard, signals, effects, log
+//! ui/            L3  &App to Buffer: one file per pane, station and overlay; widgets/ know nothing of App;
+//!                    text/ maps tokens to cells; cache keeps wrapped rows
+//! app/           L2  state and update: `update(now, msg) -> Vec<Effect>`; no IO, no clock, no channel
+//! engine/        L1  protocol · frame · handle (spawn, send) · serve (the child's main) · worker (the loop) ·
+//!                    decode (batches, KV prefix) · sampler (the chain) · numbers (one pass over the vocabulary) ·
+//!                    template · probe (evaluation callback) · native (abort hook, descriptors) · scripted (a fake)
+//! models/        L1  the catalogue, fetching from the sources, GGUF headers read without loading
+//! store/         L1  SQLite on its own thread: schema, migrations, search
+//! config/ theme/ L1  TOML to (value, warnings); keymap; named colour roles
+//! inspect/       L0  arithmetic on captured numbers
+//! command.rs     L0  every user intent in one table: name, keys, help
+//! token.rs chat.rs sampling.rs model_entry.rs sanitize.rs
+//!                L0  plain data and arithmetic
+//! ```
+//!
+//! # Processes
+//!
+//! The app starts one child process per loaded model (`glassbox engine`), since native code can abort and can
+//! print where it likes: a crash costs the model, never the chat. Requests and events are length-prefixed
+//! MessagePack ([`engine::protocol`]).
+//!
+//! # Invariants, held by `tests/layers.rs` where a test can read them
+//!
+//! 1. A module names only lower layers.
+//! 2. `app` does no IO and reads no clock; it names neither a channel nor a ratatui drawing type.
+//! 3. `ui` never changes `App`; what it learns while drawing it returns ([`app::Geometry`]).
+//! 4. llama-cpp-2 appears only under `engine/`, rusqlite only under `store/`, tokio only under `runtime/`,
+//!    `models/` and `cli/`; `unsafe` only in `engine/{probe,graph,native,weights}.rs` and `runtime/native.rs`.
+//! 5. Nothing is shared with the screen by lock: everything crosses as a request, an event, a message or an
+//!    effect.
+//! 6. Problems in configuration and themes are warnings that name the key, never a refusal to start.
+//! 7. Every probability is over the whole vocabulary and before the samplers, unless its name says otherwise.
+//! 8. A message is on disk before its reply is asked for; a reply is at most half a second behind.
 
 pub mod app;
 pub mod chat;

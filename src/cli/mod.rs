@@ -1,1 +1,107 @@
-//! To come.
+//! The command line: the chat, and the commands that work without a terminal of their own.
+//!
+//! Invariant: output that is piped carries no escape codes; errors go to standard error as one clear
+//! sentence; exit codes are 0 done, 1 failed, 2 usage, 101 panic, 128 + n ended by signal n.
+
+mod args;
+mod ask;
+mod bench;
+mod chat;
+mod doctor;
+mod engine;
+mod models;
+mod session;
+mod setup;
+mod tokenize;
+
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Parser as _};
+
+use args::{Cli, Command};
+
+/// Parses the arguments and runs.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            note(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<u8> {
+    let engine = cli.chat.engine.clone();
+    match cli.command {
+        None => chat::run(cli.chat),
+        Some(Command::Engine) => engine::run(&engine),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "glassbox", &mut std::io::stdout());
+            Ok(0)
+        }
+        Some(Command::Ask(args)) => block_on(ask::run(args, &engine)),
+        Some(Command::Tokenize(args)) => block_on(tokenize::run(args, &engine)),
+        Some(Command::Models(args)) => block_on(models::run(args)),
+        Some(Command::Bench(args)) => block_on(bench::run(args)),
+        Some(Command::Doctor(args)) => doctor::run(&args),
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind)
+    };
+    error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
+}
+
+/// The text itself, or standard input for `-`; one line end at the end is dropped.
+fn text_or_stdin(text: &str) -> anyhow::Result<String> {
+    if text != "-" {
+        return Ok(text.to_owned());
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut bytes).context("standard input cannot be read")?;
+    let mut text = String::from_utf8(bytes).context("standard input is not UTF-8 text")?;
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    if text.ends_with('\r') {
+        text.pop();
+    }
+    Ok(text)
+}
+
+/// Prints a line to standard output.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // A closed pipe ends the program's use, not with an error.
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// Prints a line to standard error, made safe for a terminal.
+fn note(text: &str) {
+    let safe = crate::sanitize::for_copy(text);
+    let _ = writeln!(std::io::stderr().lock(), "glassbox: {safe}");
+}
+
+/// Milliseconds since 1970, UTC.
+fn wall_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Whether there is a terminal to draw on and to read keys from.
+fn has_terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}

@@ -1,1 +1,97 @@
-//! To come.
+//! The imperative shell around the pure app: one select loop that turns what happens into messages, performs
+//! the effects, and draws.
+//!
+//! Invariants: nothing is redrawn unless state changed, and at most `frame_rate` times a second; idle means
+//! that no timer runs; the terminal is given back on every way out.
+
+mod effects;
+mod input;
+mod log;
+mod look;
+mod native;
+mod shell;
+mod signals;
+mod terminal;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::config::{Config, Folders, Warning};
+use crate::model_entry::ModelEntry;
+
+pub use look::terminal_facts;
+
+/// What the chat starts with.
+pub struct Options {
+    /// Where things are kept.
+    pub folders: Folders,
+    /// The configuration.
+    pub config: Config,
+    /// What was wrong with it.
+    pub warnings: Vec<Warning>,
+    /// Its file.
+    pub config_file: PathBuf,
+    /// Reads the configuration again.
+    pub read_config: Box<dyn Fn() -> (Config, Vec<Warning>) + Send>,
+    /// Open the last chat (`last`) or the one of that id.
+    pub resume: Option<String>,
+    /// Which engine runs.
+    pub engine: String,
+    /// A fault to provoke, in test builds.
+    pub fault: Option<String>,
+}
+
+/// Runs the chat until it ends; gives the exit code.
+///
+/// # Errors
+/// When the terminal cannot be used at all.
+pub fn run(options: Options) -> anyhow::Result<u8> {
+    let logging = log::start(&options.folders.state);
+    terminal::install_panic_hook(options.folders.state.display().to_string());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(shell::run(options));
+    terminal::restore();
+    // A fetch or an editor that will not end must not hold the app back.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    drop(logging);
+    result
+}
+
+/// The command that starts an engine process for a model: its own, or this program's.
+///
+/// # Errors
+/// When this program's own file cannot be found.
+pub fn engine_command(entry: &ModelEntry, choice: &str) -> std::io::Result<Command> {
+    if let Some([program, arguments @ ..]) = entry.engine.as_deref() {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        return Ok(command);
+    }
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["engine", "--engine", choice]);
+    command.env("GGML_NO_BACKTRACE", "1");
+    Ok(command)
+}
+
+/// Gives a terminal back that a crash left in a bad state.
+pub fn reset_terminal() {
+    terminal::reset();
+}
+
+/// A sentence for a build without the machine's own vector instructions, which is several times slower.
+#[must_use]
+pub fn missing_instructions() -> Option<String> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let machine = std::arch::is_x86_feature_detected!("avx2");
+        if machine && !cfg!(target_feature = "avx2") {
+            return Some(
+                "this build does not use AVX2, which this machine has; replies are several times slower than they \
+                 could be. Build with RUSTFLAGS=\"-C target-cpu=native\", as the repository's own settings do."
+                    .to_owned(),
+            );
+        }
+    }
+    None
+}

@@ -1,0 +1,98 @@
+# glassbox. Two commands are enough: `make run` and `make test`.
+#
+# They need Rust, a C++ compiler, make, and python3 with pip. cmake and libclang, which compiling
+# llama.cpp wants too, are used where they are and otherwise fetched as pip packages into .tools/
+# (no root, nothing outside this folder). Nothing here calls sudo.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+TOOLS := $(CURDIR)/.tools
+ENV := $(TOOLS)/env.sh
+WITH := . $(ENV) &&
+CARGO_FLAGS ?=
+FEATURES ?=
+
+# Models that the tests use live apart from the user's own.
+TEST_HOME := $(TOOLS)/home
+TEST_MODELS := $(TEST_HOME)/data/models
+TEST_ENV := GLASSBOX_TEST_MODEL="$(TEST_MODELS)/smollm2-135m-instruct.gguf" GLASSBOX_TEST_GEMMA="$(TEST_MODELS)/gemma-3-270m.gguf"
+
+.PHONY: help run build test check bench models fmt clippy unit minimal pictures docs clean
+
+help: ## these lines
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -e 's/:.*## /\t/' | expand -t 12
+
+run: build ## set up, build, start the chat (it fetches its default model)
+	@./target/release/glassbox $(ARGS)
+
+build: $(ENV) ## the release binary, target/release/glassbox
+	@$(WITH) cargo build --release --locked --bin glassbox $(if $(FEATURES),--features $(FEATURES)) $(CARGO_FLAGS)
+
+test: check models docs minimal ## everything that CI runs, the real models included
+	@$(WITH) $(TEST_ENV) cargo test --release --locked --features testing --no-fail-fast $(CARGO_FLAGS)
+
+check: fmt clippy unit ## the quick gate: fmt, clippy with warnings as errors, unit tests
+
+fmt: $(ENV)
+	@$(WITH) cargo fmt --check
+
+clippy: $(ENV)
+	@$(WITH) cargo clippy --release --locked --all-targets --features testing $(CARGO_FLAGS) -- -D warnings
+
+unit: $(ENV)
+	@$(WITH) cargo test --release --locked --features testing --lib $(CARGO_FLAGS)
+
+minimal: $(ENV) # without llama.cpp, clipboard and network the rest must still build
+	@$(WITH) cargo check --release --locked --no-default-features --lib --bins $(CARGO_FLAGS)
+
+docs: $(ENV)
+	@$(WITH) RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps --lib --quiet $(CARGO_FLAGS)
+
+models: build ## fetch the two models that the tests use (accepts Gemma's terms, visibly)
+	@GLASSBOX_HOME="$(TEST_HOME)" ./target/release/glassbox models pull smollm2-135m-instruct
+	@GLASSBOX_HOME="$(TEST_HOME)" ./target/release/glassbox models pull gemma-3-270m --accept-licence
+
+bench: build models ## the measurements, as a table
+	@GLASSBOX_HOME="$(TEST_HOME)" ./target/release/glassbox bench $(ARGS)
+
+pictures: build models ## the README's pictures, made by the program itself
+	@$(WITH) $(TEST_ENV) GLASSBOX_PICTURES=write cargo test --release --locked --features testing --test real_chat $(CARGO_FLAGS)
+
+clean: ## everything that was built; keeps tools and models
+	@cargo clean
+
+# What compiling needs, found or fetched once. The file is what every other target sources, so that
+# the environment of the build never changes and llama.cpp is compiled once.
+$(ENV): Makefile
+	@mkdir -p $(TOOLS)
+	@command -v cargo >/dev/null 2>&1 || { \
+	  echo "glassbox needs Rust. Install it as https://rustup.rs says, then run make again."; exit 1; }
+	@command -v c++ >/dev/null 2>&1 || command -v g++ >/dev/null 2>&1 || { \
+	  echo "glassbox needs a C++ compiler for llama.cpp. As root, run:"; \
+	  if command -v apt-get >/dev/null 2>&1; then echo "  apt-get install -y g++"; \
+	  elif command -v dnf >/dev/null 2>&1; then echo "  dnf install -y gcc-c++"; \
+	  elif command -v pacman >/dev/null 2>&1; then echo "  pacman -S --needed gcc"; \
+	  else echo "  (your system's package manager) install g++; on macOS: xcode-select --install"; fi; exit 1; }
+	@set -e; : > $(ENV).new; \
+	fetch() { \
+	  command -v $(PYTHON) >/dev/null 2>&1 && $(PYTHON) -m pip --version >/dev/null 2>&1 || { \
+	    echo "glassbox needs $$1 and would fetch it with pip, but there is no python3 with pip. As root, run:"; \
+	    echo "  apt-get install -y $$1$$2 (or: apt-get install -y python3-pip)"; exit 1; }; \
+	  echo "fetching $$1 into .tools/ …"; \
+	  $(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+	    --upgrade --target $(TOOLS)/py $$1; }; \
+	if command -v cmake >/dev/null 2>&1; then :; else \
+	  [ -x $(TOOLS)/py/cmake/data/bin/cmake ] || fetch cmake ""; \
+	  echo 'export PATH="$(TOOLS)/py/cmake/data/bin:$$PATH"' >> $(ENV).new; fi; \
+	if [ -n "$$LIBCLANG_PATH" ]; then echo "export LIBCLANG_PATH=\"$$LIBCLANG_PATH\"" >> $(ENV).new; \
+	elif found=; for f in /usr/lib/llvm-*/lib/libclang.so* /usr/lib/llvm-*/lib/libclang-[0-9]*.so* \
+	        /usr/lib/*/libclang-[0-9]*.so* /usr/lib/*/libclang.so* /usr/lib64/libclang.so* /usr/lib/libclang.so* /opt/homebrew/opt/llvm/lib/libclang.dylib \
+	        /Library/Developer/CommandLineTools/usr/lib/libclang.dylib; do [ -e "$$f" ] && found=1; done; \
+	    [ -n "$$found" ]; then :; \
+	else \
+	  [ -e $(TOOLS)/py/clang/native/libclang.so ] || [ -e $(TOOLS)/py/clang/native/libclang.dylib ] || fetch libclang -dev; \
+	  echo 'export LIBCLANG_PATH="$(TOOLS)/py/clang/native"' >> $(ENV).new; fi; \
+	if command -v gcc >/dev/null 2>&1; then \
+	  echo "export BINDGEN_EXTRA_CLANG_ARGS=\"-I$$(gcc -print-file-name=include)$${BINDGEN_EXTRA_CLANG_ARGS:+ $$BINDGEN_EXTRA_CLANG_ARGS}\"" >> $(ENV).new; fi; \
+	mv $(ENV).new $(ENV)

@@ -1,0 +1,93 @@
+//! What a person feels: start to first frame, and a key to its letter on the screen while a reply is written.
+//! The real binary in a real pseudo-terminal with the scripted engine; medians of many, printed as a table.
+//!
+//! `cargo bench --bench app`
+
+use std::time::{Duration, Instant};
+
+use termlens::{Key, Terminal};
+
+const STARTS: usize = 15;
+const KEYS: usize = 60;
+
+fn main() {
+    let starts: Vec<Duration> = (0..STARTS).map(|_| start_to_first_frame()).collect();
+    report("start to first frame", starts, 50.0);
+    report("a key while a reply is written", keys_while_writing(), 16.0);
+    memory();
+}
+
+fn launch(home: &std::path::Path, engine: &str) -> Terminal {
+    Terminal::builder()
+        .size(120, 40)
+        .env_clear()
+        .env("GLASSBOX_HOME", home)
+        .env("TERM", "xterm-256color")
+        .env("COLORTERM", "truecolor")
+        .env("LANG", "C.UTF-8")
+        .args(["--engine", engine])
+        .timeout(Duration::from_secs(20))
+        .spawn(env!("CARGO_BIN_EXE_glassbox"))
+        .expect("the binary starts")
+}
+
+fn start_to_first_frame() -> Duration {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let begun = Instant::now();
+    let mut app = launch(home.path(), "scripted:load_ms=200");
+    app.wait_until(|screen| screen.contains("glassbox")).expect("a first frame");
+    let taken = begun.elapsed();
+    app.send(Key::Char('q').ctrl()).expect("a key");
+    app.wait_exit().expect("an end");
+    taken
+}
+
+/// The time from a key to its letter on the screen; half the poll interval of the emulator is in it.
+fn keys_while_writing() -> Vec<Duration> {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let mut app = launch(home.path(), "scripted:token_ms=6");
+    app.wait_until(|screen| screen.contains("ready")).expect("a model");
+    app.send_str("count").expect("keys");
+    app.send(Key::Enter).expect("a key");
+    app.wait_until(|screen| screen.contains("writing")).expect("a reply");
+    let mut typed = String::new();
+    let taken = (0..KEYS)
+        .map(|index| {
+            let letter = char::from(b'a' + u8::try_from(index % 26).expect("a letter"));
+            typed.push(letter);
+            let wanted = typed[typed.len().saturating_sub(12)..].to_owned();
+            let begun = Instant::now();
+            app.send(Key::Char(letter)).expect("a key");
+            app.wait_until(|screen| screen.contains(&wanted)).expect("the letter");
+            begun.elapsed()
+        })
+        .collect();
+    app.send(Key::Char('q').ctrl()).expect("a key");
+    app.wait_exit().expect("an end");
+    taken
+}
+
+/// Resident memory of the app itself after a long reply.
+fn memory() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let mut app = launch(home.path(), "scripted:token_ms=0");
+    app.wait_until(|screen| screen.contains("ready")).expect("a model");
+    app.send_str("long").expect("keys");
+    app.send(Key::Enter).expect("a key");
+    app.wait_until(|screen| screen.contains("bit each")).expect("a reply");
+    let pid = app.pid().expect("a process");
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let resident = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or("VmRSS: unknown");
+    println!("{:<34} {}", "the app's resident memory", resident.trim_start_matches("VmRSS:").trim());
+    app.send(Key::Char('q').ctrl()).expect("a key");
+    app.wait_exit().expect("an end");
+}
+
+fn report(what: &str, mut taken: Vec<Duration>, aim_ms: f64) {
+    taken.sort();
+    let at = |share: f64| {
+        let index = ((taken.len() - 1) as f64 * share).round() as usize;
+        taken[index].as_secs_f64() * 1000.0
+    };
+    println!("{what:<34} median {:>6.1} ms   90 % {:>6.1} ms   aim under {aim_ms} ms", at(0.5), at(0.9));
+}

@@ -1,0 +1,242 @@
+//! The command line, as clap sees it. The table in the README is generated from nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A terminal chat with a local transformer in which every word can be opened.
+#[derive(Debug, Parser)]
+#[command(name = "glassbox", version, about, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; nothing opens the chat.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How the chat opens.
+    #[command(flatten)]
+    pub chat: ChatArgs,
+}
+
+/// `glassbox`.
+#[derive(Debug, Default, Args)]
+pub struct ChatArgs {
+    /// Model: a name of the configuration, or the path of a GGUF file
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// Configuration file instead of the usual one
+    #[arg(long, value_name = "FILE", env = "GLASSBOX_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Theme
+    #[arg(long, value_name = "NAME")]
+    pub theme: Option<String>,
+    /// Open the last chat, or the one of that id
+    #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "last")]
+    pub resume: Option<String>,
+    /// Which engine runs: `llama`, or `scripted` with its options (for tests and the pictures)
+    #[arg(long, hide = true, default_value = "llama", global = true)]
+    pub engine: String,
+    /// A fault to provoke (for tests)
+    #[cfg(feature = "testing")]
+    #[arg(long, hide = true)]
+    pub fault: Option<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// One reply to standard output, streamed
+    Ask(AskArgs),
+    /// The tokens of a text: ids, pieces, bytes
+    Tokenize(TokenizeArgs),
+    /// The models of the catalogue, and what is on disk
+    Models(ModelsArgs),
+    /// Measure speed and memory on this machine
+    Bench(BenchArgs),
+    /// What this build and this machine can do
+    Doctor(DoctorArgs),
+    /// Completions for a shell, to standard output
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+    /// The engine's own process
+    #[command(hide = true)]
+    Engine,
+}
+
+/// What every headless command takes.
+#[derive(Debug, Default, Args)]
+pub struct Common {
+    /// Model: a name of the configuration, or the path of a GGUF file
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// Configuration file instead of the usual one
+    #[arg(long, value_name = "FILE", env = "GLASSBOX_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+/// `glassbox ask`.
+#[derive(Debug, Args)]
+pub struct AskArgs {
+    /// The question, or `-` to read it from standard input
+    pub prompt: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+    /// No chat template: the model goes on with the text as it is
+    #[arg(long)]
+    pub raw: bool,
+    /// System prompt
+    #[arg(long, value_name = "TEXT", conflicts_with = "raw")]
+    pub system: Option<String>,
+    /// End after this many tokens
+    #[arg(long, value_name = "N")]
+    pub max_tokens: Option<u32>,
+    /// Divides the logits; 0 takes the likeliest token always
+    #[arg(long, value_name = "T", value_parser = temperature)]
+    pub temperature: Option<f32>,
+    /// Keep the k likeliest tokens; 0 is off
+    #[arg(long, value_name = "K")]
+    pub top_k: Option<u32>,
+    /// Keep the smallest set whose probability reaches this; 1 is off
+    #[arg(long, value_name = "P", value_parser = share)]
+    pub top_p: Option<f32>,
+    /// Keep tokens at least this times as likely as the likeliest; 0 is off
+    #[arg(long, value_name = "P", value_parser = share)]
+    pub min_p: Option<f32>,
+    /// Seed of the draw; random when unset
+    #[arg(long)]
+    pub seed: Option<u32>,
+    /// Candidates listed per token (with --json)
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub top_logprobs: u32,
+    /// One JSON object a line: every token with its numbers, then how it ended
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `glassbox tokenize`.
+#[derive(Debug, Args)]
+pub struct TokenizeArgs {
+    /// The text, or `-` to read it from standard input
+    pub text: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+    /// Let marks such as <|im_end|> become control tokens, and add the begin-of-sequence token if the model wants one
+    #[arg(long)]
+    pub special: bool,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `glassbox models`.
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: ModelsCommand,
+    /// Configuration file instead of the usual one
+    #[arg(long, value_name = "FILE", env = "GLASSBOX_CONFIG", global = true)]
+    pub config: Option<PathBuf>,
+}
+
+/// `glassbox models …`.
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// All models and whether they are here
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch a model
+    Pull {
+        /// Its name
+        name: String,
+        /// Accept the model's terms of use
+        #[arg(long, visible_alias = "accept-license")]
+        accept_licence: bool,
+    },
+    /// Remove a fetched model's file
+    Rm {
+        /// Its name
+        name: String,
+    },
+    /// What a model's file says about itself
+    Info {
+        /// Its name, or the path of a GGUF file
+        name: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `glassbox bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+    /// Tokens written per round
+    #[arg(long, default_value_t = 128)]
+    pub tokens: u32,
+    /// Rounds; each measures everything once, side by side
+    #[arg(long, default_value_t = 5)]
+    pub rounds: u32,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `glassbox doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Give the terminal back after a crash left it in a bad state
+    #[arg(long)]
+    pub reset_terminal: bool,
+    /// Configuration file instead of the usual one
+    #[arg(long, value_name = "FILE", env = "GLASSBOX_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    bounded(text, 0.0, 100.0)
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    bounded(text, 0.0, 1.0)
+}
+
+fn bounded(text: &str, least: f32, most: f32) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (least..=most).contains(&value) {
+        Ok(value)
+    } else {
+        Err(format!("must be between {least} and {most}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn impossible_sampler_values_are_refused() {
+        for arguments in [["--top-p", "1.5"], ["--min-p", "-1"], ["--temperature", "nan"]] {
+            let all = ["glassbox", "ask", "hi"].into_iter().chain(arguments);
+            assert!(Cli::try_parse_from(all).is_err(), "{arguments:?}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! `glassbox`: the chat.
+
+use anyhow::bail;
+
+use super::args::ChatArgs;
+use super::setup::{Setup, read_config};
+use crate::runtime::{self, Options};
+
+/// Opens the chat; gives the exit code.
+///
+/// # Errors
+/// Without a terminal, or when it cannot be drawn on.
+pub fn run(args: ChatArgs) -> anyhow::Result<u8> {
+    if !super::has_terminal() {
+        bail!("the chat needs a terminal. For a single reply: glassbox ask \"…\" (or `glassbox ask -` for a pipe)");
+    }
+    if std::env::var("TERM").is_ok_and(|term| term == "dumb") {
+        bail!("this terminal (TERM=dumb) cannot show the chat. For a single reply: glassbox ask \"…\"");
+    }
+    let setup = Setup::read(args.config.as_deref(), args.model.as_deref(), args.theme.as_deref())?;
+    let flags = setup.flags.clone();
+    let file = setup.config_file.clone();
+    runtime::run(Options {
+        folders: setup.folders,
+        config: setup.config,
+        warnings: setup.warnings,
+        config_file: setup.config_file,
+        read_config: Box::new(move || read_config(&file, &flags)),
+        resume: args.resume,
+        engine: args.engine,
+        #[cfg(feature = "testing")]
+        fault: args.fault,
+        #[cfg(not(feature = "testing"))]
+        fault: None,
+    })
+}

@@ -1,0 +1,80 @@
+//! `glassbox doctor`: what this build and this machine can do, and where things are kept.
+
+use serde_json::json;
+
+use super::args::DoctorArgs;
+use super::models::mib;
+use super::setup::Setup;
+use crate::{runtime, store};
+
+/// Runs the command.
+///
+/// # Errors
+/// When there is no home folder.
+pub fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
+    if args.reset_terminal {
+        runtime::reset_terminal();
+        return Ok(0);
+    }
+    let setup = Setup::read(args.config.as_deref(), None, None)?;
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = sysinfo::System::physical_core_count().unwrap_or(threads);
+    let terminal = runtime::terminal_facts(&setup.config);
+    let rows = [
+        ("glassbox", env!("CARGO_PKG_VERSION").to_owned()),
+        ("engine", engine().to_owned()),
+        ("instructions", instructions()),
+        ("devices", devices()),
+        ("processor", format!("{cores} cores, {threads} threads")),
+        ("memory", format!("{} of {} free", mib(system.available_memory()), mib(system.total_memory()))),
+        ("database", format!("SQLite {}", store::sqlite_version())),
+        ("configuration", setup.config_file.display().to_string()),
+        ("data", setup.folders.data.display().to_string()),
+        ("models", setup.folders.models().display().to_string()),
+        ("log", setup.folders.state.display().to_string()),
+        ("terminal", terminal),
+    ];
+    if args.json {
+        let map: serde_json::Map<_, _> = rows.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        super::print(&serde_json::Value::Object(map).to_string());
+    } else {
+        let lines: Vec<String> = rows.iter().map(|(name, value)| format!("{name:<14} {value}")).collect();
+        super::print(&lines.join("\n"));
+    }
+    setup.print_warnings();
+    if let Some(warning) = runtime::missing_instructions() {
+        super::note(&warning);
+    }
+    Ok(0)
+}
+
+fn engine() -> &'static str {
+    if cfg!(feature = "llama") { "llama.cpp through llama-cpp-2 0.1.160" } else { "none (built without `llama`)" }
+}
+
+/// What this build was compiled for; ggml follows it.
+fn instructions() -> String {
+    let known = [
+        ("AVX-512", cfg!(target_feature = "avx512f")),
+        ("AVX2", cfg!(target_feature = "avx2")),
+        ("FMA", cfg!(target_feature = "fma")),
+        ("F16C", cfg!(target_feature = "f16c")),
+        ("AVX", cfg!(target_feature = "avx")),
+        ("NEON", cfg!(target_feature = "neon")),
+        ("dot product", cfg!(target_feature = "dotprod")),
+    ];
+    let used: Vec<&str> = known.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
+    if used.is_empty() { "baseline only".to_owned() } else { used.join(" ") }
+}
+
+#[cfg(feature = "llama")]
+fn devices() -> String {
+    crate::engine::devices().join(", ")
+}
+
+#[cfg(not(feature = "llama"))]
+fn devices() -> String {
+    "none".to_owned()
+}

@@ -1,0 +1,88 @@
+//! `glassbox engine`: the child process that loads a model and runs it. Frames on standard input and on a
+//! private copy of standard output; everything printed goes to standard error, which the app keeps as a log.
+
+use std::io;
+
+use anyhow::{Context as _, bail};
+
+use crate::engine::scripted::{self, ScriptedOptions};
+use crate::engine::serve;
+
+/// Runs until the input ends. `choice` is `llama`, or `scripted:` with its options.
+///
+/// # Errors
+/// When the options are wrong or the pipes break.
+pub fn run(choice: &str) -> anyhow::Result<u8> {
+    if choice == "llama" {
+        llama()?;
+    } else {
+        serve::serve(io::stdin().lock(), io::stdout(), scripted::make(options(choice)?))?;
+    }
+    // Native threads may still run; nothing of theirs is worth waiting for.
+    std::process::exit(0);
+}
+
+#[cfg(feature = "llama")]
+fn llama() -> io::Result<()> {
+    use crate::config::Folders;
+    use crate::engine::protocol::{Failure, FailureKind};
+    use crate::engine::{native, real, worker};
+    use crate::models::ModelsFolder;
+
+    native::new_session();
+    native::install_abort_hook();
+    let frames = native::move_stdout_aside();
+    let hooks = worker::Hooks {
+        resolve: Box::new(|entry| {
+            let folders = Folders::find().ok_or_else(|| Failure {
+                message: "There is no home folder; set GLASSBOX_HOME to a folder.".to_owned(),
+                kind: FailureKind::Other,
+            })?;
+            ModelsFolder::new(folders.models()).resolve(entry)
+        }),
+    };
+    serve::serve(io::stdin().lock(), frames, real::make(hooks))
+}
+
+#[cfg(not(feature = "llama"))]
+fn llama() -> io::Result<()> {
+    Err(io::Error::other("this build has no engine: it was built without the feature `llama`"))
+}
+
+/// `scripted`, or `scripted:token_ms=5,load_ms=10,…`.
+fn options(choice: &str) -> anyhow::Result<ScriptedOptions> {
+    let mut options = ScriptedOptions::default();
+    let settings = match choice.split_once(':') {
+        Some(("scripted", settings)) => settings,
+        None if choice == "scripted" => "",
+        _ => bail!("there is no engine named {choice}; there are llama and scripted"),
+    };
+    for setting in settings.split(',').filter(|setting| !setting.is_empty()) {
+        let (name, value) = setting.split_once('=').context("a setting is name=number")?;
+        let number: u32 = value.parse().with_context(|| format!("{setting}: not a number"))?;
+        match name {
+            "token_ms" => options.token_ms = number.into(),
+            "load_ms" => options.load_ms = number.into(),
+            "slice_ms" => options.slice_ms = number.into(),
+            "context" => options.context = number,
+            "seed" => options.seed = number,
+            _ => bail!("the scripted engine has no setting {name}"),
+        }
+    }
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripted_settings_are_read_by_name() {
+        let read = options("scripted:token_ms=5,context=64").unwrap();
+        assert_eq!(read, ScriptedOptions { token_ms: 5, context: 64, ..ScriptedOptions::default() });
+        assert_eq!(options("scripted").unwrap(), ScriptedOptions::default());
+        for bad in ["other", "scripted:token_ms", "scripted:token_ms=x", "scripted:speed=1"] {
+            assert!(options(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! `glassbox models`: the catalogue, and what is on disk.
+
+use std::fmt::Write as _;
+
+use anyhow::{anyhow, bail};
+use serde_json::json;
+
+use super::args::{ModelsArgs, ModelsCommand};
+use super::setup::Setup;
+use crate::model_entry::{ModelFacts, Source};
+use crate::models;
+
+/// Runs the command.
+///
+/// # Errors
+/// With a sentence for the user.
+pub async fn run(args: ModelsArgs) -> anyhow::Result<u8> {
+    let setup = Setup::read(args.config.as_deref(), None, None)?;
+    setup.print_warnings();
+    match args.command {
+        ModelsCommand::List { json } => list(&setup, json),
+        ModelsCommand::Pull { name, accept_licence } => pull(&setup, &name, accept_licence).await?,
+        ModelsCommand::Rm { name } => remove(&setup, &name)?,
+        ModelsCommand::Info { name, json } => info(&setup, &name, json)?,
+    }
+    Ok(0)
+}
+
+fn list(setup: &Setup, as_json: bool) {
+    let items = setup.models().catalogue(&setup.config.models);
+    if as_json {
+        let rows: Vec<_> = items
+            .iter()
+            .map(|item| {
+                let facts = item.facts.as_ref().ok().and_then(Option::as_ref);
+                json!({
+                    "name": item.entry.name,
+                    "path": item.path,
+                    "quantisation": facts.map(|f| &f.quantisation),
+                    "file_size": facts.map(|f| f.file_size),
+                    "context_length": facts.map(|f| f.context_length),
+                    "default": item.entry.name == setup.config.model,
+                    "problem": item.facts.as_ref().err(),
+                })
+            })
+            .collect();
+        return super::print(&json!({ "models": rows }).to_string());
+    }
+    let mut table = format!("  {:<24} {:<8} {:>9} {:>8}  state", "name", "quant", "file", "context");
+    for item in &items {
+        let mark = if item.entry.name == setup.config.model { "*" } else { " " };
+        let (quant, size, context, state) = match &item.facts {
+            Ok(Some(facts)) => (
+                facts.quantisation.clone(),
+                mib(facts.file_size),
+                facts.context_length.to_string(),
+                "here".to_owned(),
+            ),
+            Ok(None) => {
+                let size = item.entry.size.map_or_else(|| "–".to_owned(), |size| mib(size.file));
+                let terms = item.entry.licence.as_ref().filter(|licence| licence.terms.is_some());
+                let state = terms.map_or_else(
+                    || "not fetched".to_owned(),
+                    |licence| format!("not fetched; {} terms", licence.name),
+                );
+                ("–".to_owned(), size, "–".to_owned(), state)
+            }
+            Err(problem) => ("–".to_owned(), "–".to_owned(), "–".to_owned(), problem.clone()),
+        };
+        let name = &item.entry.name;
+        let _ = write!(table, "\n{mark} {name:<24} {quant:<8} {size:>9} {context:>8}  {state}");
+    }
+    super::print(&table);
+}
+
+async fn pull(setup: &Setup, name: &str, accept: bool) -> anyhow::Result<()> {
+    let entry = setup.entry_named(name)?;
+    let folder = setup.models();
+    if let Some(path) = folder.locate(&entry) {
+        super::print(&format!("{name} is here already: {}", path.display()));
+        return Ok(());
+    }
+    if let Some(licence) = &entry.licence
+        && let Some(terms) = &licence.terms
+        && !folder.licence_accepted(&entry.name)
+    {
+        super::note(&format!("{name} is under the {} terms:\n\n{terms}\n", licence.name));
+        if !accept && !asked_and_accepted()? {
+            bail!("{name} was not fetched: its terms were not accepted (--accept-licence accepts them)");
+        }
+        folder.accept_licence(&entry.name)?;
+        super::note(&format!("terms of {name} accepted"));
+    }
+    let path = setup.fetch(&entry).await?;
+    super::print(&format!("{name}: {}", path.display()));
+    Ok(())
+}
+
+fn asked_and_accepted() -> anyhow::Result<bool> {
+    use std::io::{BufRead as _, Write as _};
+    if !super::has_terminal() {
+        return Ok(false);
+    }
+    let mut out = std::io::stderr().lock();
+    write!(out, "Do you accept these terms? [y/N] ")?;
+    out.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn remove(setup: &Setup, name: &str) -> anyhow::Result<()> {
+    let entry = setup.entry_named(name)?;
+    let folder = setup.models();
+    if let Source::Path(path) = &entry.source {
+        bail!("{name} is your own file {}; glassbox removes only what it fetched", path.display());
+    }
+    let path = folder.locate(&entry).ok_or_else(|| anyhow!("{name} is not on this machine"))?;
+    folder.remove(&entry)?;
+    super::print(&format!("removed {}", path.display()));
+    Ok(())
+}
+
+fn info(setup: &Setup, name: &str, as_json: bool) -> anyhow::Result<()> {
+    let entry = setup.entry_named(name)?;
+    let (path, facts) = setup.models().resolve(&entry)?;
+    let params = setup.config.load_params_for(&entry);
+    let memory = models::memory_needed(&facts, &params);
+    if as_json {
+        let value = json!({"name": entry.name, "path": path, "facts": facts, "memory": memory});
+        super::print(&value.to_string());
+        return Ok(());
+    }
+    let ModelFacts { architecture, layers, heads, kv_heads, embedding_length, .. } = &facts;
+    let context = params.context.min(facts.context_length);
+    let rows = [
+        ("name", facts.name.clone()),
+        ("file", path.display().to_string()),
+        ("size", mib(facts.file_size)),
+        ("quantisation", facts.quantisation.clone()),
+        ("parameters", format!("{:.1} M", facts.parameters as f64 / 1e6)),
+        (
+            "architecture",
+            format!(
+                "{architecture}, {layers} layers of {heads} heads ({kv_heads} for keys and values), width {embedding_length}"
+            ),
+        ),
+        ("vocabulary", format!("{} tokens", facts.vocabulary_size)),
+        ("context", format!("{} tokens, {context} in use by the settings", facts.context_length)),
+        ("template", if facts.chat_template.is_some() { "built in" } else { "none: a plain transcript" }.to_owned()),
+        ("licence", facts.licence.clone().unwrap_or_else(|| "not stated in the file".to_owned())),
+        (
+            "memory",
+            format!(
+                "weights {}, context {}, working {}",
+                mib(memory.weights),
+                mib(memory.context),
+                mib(memory.compute)
+            ),
+        ),
+    ];
+    let lines: Vec<String> = rows.iter().map(|(name, value)| format!("{name:<13} {value}")).collect();
+    super::print(&crate::sanitize::for_copy(&lines.join("\n")));
+    Ok(())
+}
+
+/// Bytes as MiB or GiB.
+pub(super) fn mib(bytes: u64) -> String {
+    let mib = bytes as f64 / 1_048_576.0;
+    if mib >= 1024.0 { format!("{:.1} GiB", mib / 1024.0) } else { format!("{mib:.0} MiB") }
+}

@@ -1,0 +1,106 @@
+//! One engine for a headless command: start it, load a model, ask, and see every event.
+//!
+//! Invariant: a call returns with the final event of its request; an engine that ends in between is an error
+//! that carries its last words.
+
+use anyhow::{Context as _, bail};
+use tokio::sync::mpsc;
+
+use crate::engine::protocol::{Envelope, Event, Loaded, Request, RequestId};
+use crate::engine::Engine as _;
+use crate::engine::handle::ChildEngine;
+use crate::model_entry::{LoadParams, ModelEntry};
+use crate::runtime::engine_command;
+
+/// A running engine and what it says.
+pub struct Session {
+    engine: ChildEngine,
+    events: mpsc::UnboundedReceiver<Envelope>,
+    last: u64,
+}
+
+impl Session {
+    /// Starts an engine process for that model. `choice` is `llama` or `scripted…`.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub fn start(entry: &ModelEntry, choice: &str) -> anyhow::Result<Self> {
+        let (sender, events) = mpsc::unbounded_channel();
+        let command = engine_command(entry, choice).context("this program's own file cannot be found")?;
+        let sink = Box::new(move |envelope| {
+            let _ = sender.send(envelope); // the command may have ended already
+        });
+        let engine =
+            ChildEngine::spawn(command, sink, None).context("the engine's process could not be started")?;
+        Ok(Self { engine, events, last: 0 })
+    }
+
+    /// Loads a model.
+    ///
+    /// # Errors
+    /// With the engine's own sentence.
+    pub async fn load(&mut self, entry: &ModelEntry, params: &LoadParams) -> anyhow::Result<Loaded> {
+        let request = Request::Load { entry: Box::new(entry.clone()), params: params.clone() };
+        match self.call(request, |_| {}).await? {
+            Event::Loaded(loaded) => Ok(*loaded),
+            other => bail!("the engine answered a load with {other:?}"),
+        }
+    }
+
+    /// Asks, shows each event on the way, and gives the final one.
+    ///
+    /// # Errors
+    /// When the request fails or the engine ends.
+    pub async fn call(&mut self, request: Request, mut on_event: impl FnMut(&Event)) -> anyhow::Result<Event> {
+        let id = self.begin(request)?;
+        loop {
+            let event = self.next(id).await?;
+            if event.is_final() {
+                return Ok(event);
+            }
+            on_event(&event);
+        }
+    }
+
+    /// Asks without waiting; the events come from [`Session::next`].
+    ///
+    /// # Errors
+    /// When the engine has ended.
+    pub fn begin(&mut self, request: Request) -> anyhow::Result<RequestId> {
+        self.last += 1;
+        let id = RequestId(self.last);
+        self.engine.send(id, request)?;
+        Ok(id)
+    }
+
+    /// Stops a request; it still ends with its own final event.
+    pub fn cancel(&mut self, target: RequestId) {
+        self.last += 1;
+        let _ = self.engine.send(RequestId(self.last), Request::Cancel { target });
+    }
+
+    /// The next event of that request.
+    ///
+    /// # Errors
+    /// When the request failed or the engine ended.
+    pub async fn next(&mut self, id: RequestId) -> anyhow::Result<Event> {
+        loop {
+            let Some(envelope) = self.events.recv().await else { bail!("the engine has ended") };
+            match envelope.event {
+                Event::Exited(exit) => {
+                    let tail = exit.log_tail.join("\n");
+                    bail!("the engine ended: {}\n{tail}", exit.how)
+                }
+                Event::Failed(failure) if envelope.id == id => bail!("{failure}"),
+                event if envelope.id == id => return Ok(event),
+                _ => {}
+            }
+        }
+    }
+
+    /// The engine's process.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.engine.pid()
+    }
+}

@@ -1,0 +1,206 @@
+//! What every command needs first: folders, configuration, the model's entry, its file.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{self, Config, Flags, Folders, Sources, Warning};
+use crate::model_entry::{ModelEntry, Source};
+use crate::models::{self, FetchEvent, FetchStage, ModelsFolder};
+use crate::sampling::SamplingOverrides;
+
+/// Folders and configuration.
+pub struct Setup {
+    /// Where things are kept.
+    pub folders: Folders,
+    /// The configuration in use.
+    pub config: Config,
+    /// What was wrong with it.
+    pub warnings: Vec<Warning>,
+    /// The configuration file, whether it exists or not.
+    pub config_file: PathBuf,
+    /// What the command line said, for reading the file again.
+    pub flags: Flags,
+}
+
+impl Setup {
+    /// Reads the configuration; `model` and `theme` come from flags. A path as `model` becomes an entry.
+    ///
+    /// # Errors
+    /// When `file` was named and cannot be read, or there is no home folder.
+    pub fn read(file: Option<&Path>, model: Option<&str>, theme: Option<&str>) -> anyhow::Result<Self> {
+        let folders = Folders::find().context("there is no home folder; set GLASSBOX_HOME to a folder")?;
+        let config_file = file.map_or_else(|| folders.config_file(), Path::to_path_buf);
+        if file.is_some() && !config_file.is_file() {
+            bail!("the configuration file {} is not there", config_file.display());
+        }
+        let by_path = model.and_then(entry_for_path);
+        let flags = Flags {
+            model: by_path.as_ref().map(|entry| entry.name.clone()).or_else(|| model.map(str::to_owned)),
+            theme: theme.map(str::to_owned),
+            extra_models: by_path.into_iter().collect(),
+        };
+        let (config, warnings) = read_config(&config_file, &flags);
+        Ok(Self { folders, config, warnings, config_file, flags })
+    }
+
+    /// Prints what is wrong with the configuration, to standard error.
+    pub fn print_warnings(&self) {
+        for warning in &self.warnings {
+            super::note(&warning.to_string());
+        }
+    }
+
+    /// The entry of the model in use.
+    ///
+    /// # Errors
+    /// When there is none of that name; names the nearest ones.
+    pub fn entry(&self) -> anyhow::Result<ModelEntry> {
+        self.entry_named(&self.config.model)
+    }
+
+    /// The entry of that name, or for that path.
+    ///
+    /// # Errors
+    /// As [`Setup::entry`].
+    pub fn entry_named(&self, name: &str) -> anyhow::Result<ModelEntry> {
+        let known = self.config.models.iter().find(|entry| entry.name == name).cloned();
+        known.or_else(|| entry_for_path(name)).ok_or_else(|| {
+            let names: Vec<&str> = self.config.models.iter().map(|entry| entry.name.as_str()).collect();
+            anyhow!("there is no model named {name}. There are: {}", names.join(", "))
+        })
+    }
+
+    /// Where model files are kept.
+    #[must_use]
+    pub fn models(&self) -> ModelsFolder {
+        ModelsFolder::new(self.folders.models())
+    }
+
+    /// Fetches a model that is not here yet, with its progress on standard error.
+    ///
+    /// # Errors
+    /// With a sentence for the user; terms of use must have been accepted before.
+    pub async fn fetch_if_missing(&self, entry: &ModelEntry, engine: &str) -> anyhow::Result<()> {
+        let folder = self.models();
+        if engine != "llama" || entry.engine.is_some() || folder.locate(entry).is_some() {
+            return Ok(());
+        }
+        let terms = entry.licence.as_ref().is_some_and(|licence| licence.terms.is_some());
+        if terms && !folder.licence_accepted(&entry.name) {
+            bail!(
+                "{} comes with terms of use to accept first: glassbox models pull {} --accept-licence",
+                entry.name,
+                entry.name
+            );
+        }
+        self.fetch(entry).await.map(drop)
+    }
+
+    /// Fetches a model, with its progress on standard error.
+    ///
+    /// # Errors
+    /// With a sentence for the user.
+    pub async fn fetch(&self, entry: &ModelEntry) -> anyhow::Result<PathBuf> {
+        let cancel = CancellationToken::new();
+        let stop = cancel.clone();
+        let watcher = tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                stop.cancel();
+            }
+        });
+        let progress = Progress::new();
+        let result = models::fetch(entry, &self.models(), |event| progress.show(&event), cancel).await;
+        watcher.abort();
+        progress.end();
+        Ok(result?)
+    }
+}
+
+/// Reads the configuration file with the environment and the flags over it.
+#[must_use]
+pub fn read_config(file: &Path, flags: &Flags) -> (Config, Vec<Warning>) {
+    let shown = file.display().to_string();
+    let mut trouble = None;
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => Some((shown, text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => {
+            let message = format!("cannot be read ({error}); the defaults are used");
+            trouble = Some(Warning { file: shown, line: 0, key: String::new(), message });
+            None
+        }
+    };
+    let (config, mut warnings) = config::load(&Sources {
+        builtin_models: models::built_in(),
+        file: text,
+        env: std::env::vars().filter(|(name, _)| name.starts_with("GLASSBOX_")).collect(),
+        flags: flags.clone(),
+    });
+    warnings.extend(trouble);
+    (config, warnings)
+}
+
+/// `--model /path/to/file.gguf`: an entry for a file that is named by its path.
+fn entry_for_path(text: &str) -> Option<ModelEntry> {
+    let looks_like_one = text.contains('/') || text.ends_with(".gguf");
+    let name = Path::new(text).file_stem()?.to_string_lossy().into_owned();
+    looks_like_one.then(|| ModelEntry {
+        name,
+        source: Source::Path(absolute(text)),
+        sha256: None,
+        licence: None,
+        load: crate::model_entry::LoadOverrides::default(),
+        sampling: SamplingOverrides::default(),
+        preset: None,
+        system: None,
+        engine: None,
+        size: None,
+        built_in: false,
+    })
+}
+
+fn absolute(text: &str) -> PathBuf {
+    if text.starts_with('~') { PathBuf::from(text) } else { std::path::absolute(text).unwrap_or_else(|_| text.into()) }
+}
+
+/// Progress of a fetch on standard error: one line that grows on a terminal, a line a stage elsewhere.
+struct Progress {
+    terminal: bool,
+    shown: std::sync::Mutex<Option<(FetchStage, u64)>>,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { terminal: std::io::stderr().is_terminal(), shown: std::sync::Mutex::new(None) }
+    }
+
+    fn show(&self, event: &FetchEvent) {
+        let FetchEvent::Progress { name, stage, done, total } = event else { return };
+        let mut shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let percent = if *total > 0 { done * 100 / total } else { 0 };
+        let what = match stage {
+            FetchStage::Download => "fetching",
+            FetchStage::Unpack => "unpacking",
+            FetchStage::Check => "checking",
+        };
+        let new_stage = shown.is_none_or(|(before, _)| before != *stage);
+        if self.terminal {
+            let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
+            let line = format!("\r\x1b[K{what} {name}  {percent:>3} %  {:.1} of {:.1} MiB", mib(*done), mib(*total));
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        } else if new_stage {
+            super::note(&format!("{what} {name} …"));
+        }
+        *shown = Some((*stage, percent));
+    }
+
+    fn end(&self) {
+        let shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_some();
+        if self.terminal && shown {
+            let _ = std::io::stderr().write_all(b"\r\x1b[K");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! `glassbox tokenize`: the tokens of a text, as the model itself cuts it.
+
+use std::fmt::Write as _;
+
+use anyhow::bail;
+use serde_json::json;
+
+use super::args::TokenizeArgs;
+use super::session::Session;
+use super::setup::Setup;
+use crate::engine::protocol::{Event, Request};
+use crate::sanitize;
+
+/// Runs the command.
+///
+/// # Errors
+/// With a sentence for the user.
+pub async fn run(args: TokenizeArgs, engine: &str) -> anyhow::Result<u8> {
+    let text = super::text_or_stdin(&args.text)?;
+    let setup = Setup::read(args.common.config.as_deref(), args.common.model.as_deref(), None)?;
+    setup.print_warnings();
+    let entry = setup.entry()?;
+    setup.fetch_if_missing(&entry, engine).await?;
+    let mut session = Session::start(&entry, engine)?;
+    let mut params = setup.config.load_params_for(&entry);
+    params.context = params.context.min(256); // the vocabulary alone is needed
+    session.load(&entry, &params).await?;
+    let request = Request::Tokenize { text, special: args.special, begin: args.special };
+    let Event::Tokenized { tokens } = session.call(request, |_| {}).await? else {
+        bail!("the engine did not tokenise the text");
+    };
+    if args.json {
+        let list: Vec<_> = tokens
+            .iter()
+            .map(|(id, bytes)| json!({"id": id, "token": String::from_utf8_lossy(bytes), "bytes": bytes.as_slice()}))
+            .collect();
+        super::print(&json!({"tokens": list, "count": tokens.len()}).to_string());
+        return Ok(0);
+    }
+    let mut table = String::new();
+    for (index, (id, bytes)) in tokens.iter().enumerate() {
+        let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        let _ = writeln!(table, "{index:>5} {:>7}  {:<20} {}", id.0, piece(bytes), hex.join(" "));
+    }
+    let _ = write!(table, "{} tokens", tokens.len());
+    super::print(&table);
+    Ok(0)
+}
+
+/// A token's text on one line: blanks and line ends made visible, lone bytes as `‹F0›`.
+fn piece(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => sanitize::for_display(&text.replace(' ', "␣").replace('\n', "↵").replace('\t', "⇥")),
+        Err(_) => bytes.iter().map(|byte| format!("‹{byte:02X}›")).collect(),
+    }
+}

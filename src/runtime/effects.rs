@@ -1,0 +1,258 @@
+//! What the app asked for, done.
+//!
+//! Invariant: nothing here waits for long but the user's own editor; what takes time runs beside the loop and
+//! comes back as a message.
+
+use std::io::Write as _;
+
+use crossterm::clipboard::CopyToClipboard;
+use crossterm::{execute, terminal::SetTitle};
+use tokio_util::sync::CancellationToken;
+
+use super::shell::Shell;
+use super::{engine_command, terminal};
+use crate::app::{Effect, EngineId, Msg};
+use crate::config::{self, Notify};
+use crate::engine::protocol::{Envelope, Event, Exit, RequestId};
+use crate::engine::Engine as _;
+use crate::engine::handle::ChildEngine;
+use crate::model_entry::ModelEntry;
+use crate::models::{self, FetchEvent};
+use crate::sanitize;
+
+/// Terminals cut what they are sent through OSC 52 at about this many bytes.
+const OSC52_MOST: usize = 74_000;
+
+impl Shell {
+    /// Performs one effect.
+    pub(super) async fn perform(&mut self, effect: Effect) -> anyhow::Result<()> {
+        match effect {
+            Effect::Store(command) => self.store.send(command),
+            Effect::StartEngine(id, entry) => self.start_engine(id, &entry),
+            Effect::StopEngine(id) => self.engine = self.engine.take().filter(|(running, _)| *running != id),
+            Effect::Engine(id, request, body) => {
+                if let Some((running, engine)) = &self.engine
+                    && *running == id
+                {
+                    // An engine that has ended says so itself.
+                    let _ = engine.send(request, *body);
+                }
+            }
+            Effect::Fetch(entry) => self.fetch(*entry),
+            Effect::CancelFetch => {
+                if let Some(fetch) = self.fetch.take() {
+                    fetch.cancel();
+                }
+            }
+            Effect::AcceptLicence(name) => {
+                if let Err(error) = self.models.accept_licence(&name) {
+                    tracing::warn!(%error, "the acceptance of the terms was not kept");
+                }
+            }
+            Effect::RemoveModel(entry) => {
+                if let Err(error) = self.models.remove(&entry) {
+                    let message = format!("{} was not removed: {error}", entry.name);
+                    self.say(FetchEvent::Failed { name: entry.name.clone(), message, cancelled: false });
+                }
+                self.read_catalogue();
+            }
+            Effect::ReadCatalogue => self.read_catalogue(),
+            Effect::ReadConfig => {
+                self.look.forget();
+                let (config, warnings) = self.config_file.read();
+                let _ = self.messages.send(Msg::Config(Box::new(config), warnings));
+            }
+            Effect::WriteConfig { key, value } => self.write_config(&key, &value),
+            Effect::Copy(text) => {
+                let result = self.clipboard.copy(&text);
+                let _ = self.messages.send(Msg::Copied(result));
+            }
+            Effect::Edit(text) => {
+                let result = self.edit(text).await;
+                let _ = self.messages.send(Msg::Edited(result));
+            }
+            Effect::Title(title) => {
+                let _ = execute!(std::io::stdout(), SetTitle(sanitize::for_display(&title)));
+            }
+            Effect::Notify(how, text) => notify(how, &text),
+            Effect::Mouse(on) => terminal::set_mouse(on),
+            Effect::Redraw => {
+                self.screen.clear()?;
+                self.app.dirty = true;
+            }
+            Effect::Suspend => self.suspend()?,
+            Effect::Quit => self.ended = true,
+        }
+        Ok(())
+    }
+
+    fn start_engine(&mut self, id: EngineId, entry: &ModelEntry) {
+        self.engine = None; // ends the one before
+        let messages = self.messages.clone();
+        let sink = Box::new(move |envelope| {
+            let _ = messages.send(Msg::Engine(id, envelope)); // the app may have ended
+        });
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.folders.state.join("engine.log"))
+            .ok()
+            .map(|file| Box::new(file) as Box<dyn std::io::Write + Send>);
+        let started = engine_command(entry, &self.engine_choice)
+            .and_then(|command| ChildEngine::spawn(command, sink, log));
+        match started {
+            Ok(engine) => self.engine = Some((id, Box::new(engine))),
+            Err(error) => {
+                let how = format!("its process could not be started: {error}");
+                let exit = Event::Exited(Exit { expected: false, how, log_tail: Vec::new() });
+                let _ = self.messages.send(Msg::Engine(id, Envelope { id: RequestId(0), event: exit }));
+            }
+        }
+    }
+
+    fn fetch(&mut self, entry: ModelEntry) {
+        let cancel = CancellationToken::new();
+        if let Some(before) = self.fetch.replace(cancel.clone()) {
+            before.cancel();
+        }
+        let messages = self.messages.clone();
+        let folder = self.models.clone();
+        tokio::spawn(async move {
+            let name = entry.name.clone();
+            let progress = messages.clone();
+            let show = move |event| {
+                let _ = progress.send(Msg::Fetch(event));
+            };
+            let result = models::fetch(&entry, &folder, show, cancel.clone()).await;
+            let end = match result {
+                Ok(path) => FetchEvent::Finished { name, path },
+                Err(error) => {
+                    FetchEvent::Failed { name, message: error.to_string(), cancelled: cancel.is_cancelled() }
+                }
+            };
+            let _ = messages.send(Msg::Fetch(end));
+        });
+    }
+
+    fn read_catalogue(&self) {
+        let (folder, entries, messages) =
+            (self.models.clone(), self.app.config.models.clone(), self.messages.clone());
+        tokio::task::spawn_blocking(move || {
+            let _ = messages.send(Msg::Catalogue(folder.catalogue(&entries)));
+            let mut system = sysinfo::System::new();
+            system.refresh_memory();
+            let _ = messages.send(Msg::Memory(system.available_memory()));
+        });
+    }
+
+    fn write_config(&mut self, key: &str, value: &str) {
+        let path = self.config_file.path.clone();
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let written = config::set_key(&text, key, value)
+            .map_err(|error| error.to_string())
+            .and_then(|text| config::write_atomically(&path, &text).map_err(|error| error.to_string()));
+        match written {
+            // What was written is what is in use already: no need to read it again.
+            Ok(()) => self.config_file.seen(),
+            Err(error) => {
+                let warning = config::Warning {
+                    file: path.display().to_string(),
+                    line: 0,
+                    key: key.to_owned(),
+                    message: format!("was not written: {error}"),
+                };
+                let config = Box::new(self.app.config.clone());
+                let _ = self.messages.send(Msg::Config(config, vec![warning]));
+            }
+        }
+    }
+
+    /// Lets the user edit a text in `$VISUAL` or `$EDITOR`, on the whole terminal.
+    async fn edit(&mut self, text: String) -> Result<String, String> {
+        let editor = std::env::var("VISUAL")
+            .or_else(|_| std::env::var("EDITOR"))
+            .ok()
+            .filter(|editor| !editor.trim().is_empty())
+            .ok_or("no editor: set $EDITOR (to nano, vim, hx …)")?;
+        let mut file = tempfile::Builder::new()
+            .prefix("glassbox-")
+            .suffix(".md")
+            .tempfile()
+            .map_err(|error| format!("no temporary file for the editor: {error}"))?;
+        file.write_all(text.as_bytes()).map_err(|error| format!("the draft was not written: {error}"))?;
+        self.leave();
+        let path = file.path().to_path_buf();
+        // Through the shell, since $EDITOR may carry arguments; the path is a parameter, not part of the text.
+        let status = tokio::process::Command::new("sh")
+            .arg("-c")
+            .arg(format!("{editor} \"$1\""))
+            .arg("sh")
+            .arg(&path)
+            .status()
+            .await;
+        self.come_back().map_err(|error| error.to_string())?;
+        match status {
+            Ok(status) if status.success() => {
+                std::fs::read_to_string(&path).map_err(|error| format!("the edited text cannot be read: {error}"))
+            }
+            Ok(status) => Err(format!("{editor} ended with {status}; the draft is as it was")),
+            Err(error) => Err(format!("{editor} could not be started: {error}")),
+        }
+    }
+
+    fn say(&self, event: FetchEvent) {
+        let _ = self.messages.send(Msg::Fetch(event));
+    }
+}
+
+fn notify(how: Notify, text: &str) {
+    let text = sanitize::for_display(text);
+    let bytes = match how {
+        Notify::Bell => "\x07".to_owned(),
+        Notify::Osc9 => format!("\x1b]9;{text}\x1b\\"),
+        Notify::Title => format!("\x1b]0;{text}\x1b\\"),
+        Notify::None => return,
+    };
+    let mut out = std::io::stdout();
+    let _ = out.write_all(bytes.as_bytes()).and_then(|()| out.flush());
+}
+
+/// The clipboard: the desktop's own where there is one, and OSC 52.
+#[derive(Default)]
+pub(super) struct Clipboard {
+    /// Kept for the whole run: on X11 the text lives only as long as its owner.
+    #[cfg(feature = "clipboard")]
+    desktop: Option<arboard::Clipboard>,
+}
+
+impl Clipboard {
+    /// Copies a text; says how, or why not.
+    pub(super) fn copy(&mut self, text: &str) -> Result<String, String> {
+        let remote = std::env::var_os("SSH_CONNECTION").is_some();
+        if !remote && self.to_desktop(text) {
+            return Ok("copied".to_owned());
+        }
+        if text.len() > OSC52_MOST {
+            return Err(format!(
+                "{} bytes are too long to hand to the terminal (it takes about {OSC52_MOST})",
+                text.len()
+            ));
+        }
+        execute!(std::io::stdout(), CopyToClipboard::to_clipboard_from(text))
+            .map(|()| "handed to the terminal's clipboard".to_owned())
+            .map_err(|error| format!("not copied: {error}"))
+    }
+
+    #[cfg(feature = "clipboard")]
+    fn to_desktop(&mut self, text: &str) -> bool {
+        if self.desktop.is_none() {
+            self.desktop = arboard::Clipboard::new().ok();
+        }
+        self.desktop.as_mut().is_some_and(|desktop| desktop.set_text(text).is_ok())
+    }
+
+    #[cfg(not(feature = "clipboard"))]
+    fn to_desktop(&mut self, _text: &str) -> bool {
+        false
+    }
+}

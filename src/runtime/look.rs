@@ -1,0 +1,121 @@
+//! How things look on this terminal: theme, colour depth, glyphs, light or dark background.
+//!
+//! Invariant: the terminal is asked once, before the first frame, and never longer than a blink.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use terminal_colorsaurus::{QueryOptions, ThemeMode, theme_mode};
+
+use crate::config::{ColorDepth, Config, SymbolSet, UiConfig, Warning};
+use crate::theme::{self, Theme};
+
+/// How long the terminal may take to tell its background: at hand, and over a network.
+const PATIENCE: Duration = Duration::from_millis(40);
+const PATIENCE_REMOTE: Duration = Duration::from_millis(250);
+
+/// What was found out about the terminal.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// Whether its background is light.
+    pub light: bool,
+    /// The themes of the user.
+    pub user_themes: PathBuf,
+    /// What it was resolved from, to see whether a change matters.
+    resolved: Option<(String, ColorDepth, SymbolSet)>,
+}
+
+impl Look {
+    /// Asks the terminal if the configuration leaves the choice to it.
+    #[must_use]
+    pub fn find(ui: &UiConfig, user_themes: PathBuf) -> Self {
+        let light = ui.theme == "auto" && background_is_light();
+        Self { light, user_themes, resolved: None }
+    }
+
+    /// The theme for these settings; `None` when nothing changed since the last call.
+    pub fn resolve(&mut self, ui: &UiConfig) -> Option<(Theme, Vec<Warning>)> {
+        let wanted = (ui.theme.clone(), ui.color, ui.symbols);
+        if self.resolved.as_ref() == Some(&wanted) {
+            return None;
+        }
+        self.resolved = Some(wanted);
+        let name = match ui.theme.as_str() {
+            "auto" if self.light => "light",
+            "auto" => "dark",
+            name => name,
+        };
+        let (file, warnings) = theme::load(name, Some(&self.user_themes));
+        let depth = match ui.color {
+            ColorDepth::Auto => detected_depth(),
+            fixed => fixed,
+        };
+        Some((theme::resolve(&file, depth, symbols(ui.symbols)), warnings))
+    }
+
+    /// Forgets what was resolved, so that a theme file that changed is read again.
+    pub fn forget(&mut self) {
+        self.resolved = None;
+    }
+}
+
+fn detected_depth() -> ColorDepth {
+    theme::detect_depth(std::io::stdout().is_terminal())
+}
+
+/// Full glyphs need a locale that says UTF-8.
+fn symbols(wanted: SymbolSet) -> SymbolSet {
+    if wanted != SymbolSet::Auto {
+        return wanted;
+    }
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        .unwrap_or_default()
+        .to_lowercase();
+    let utf8 = locale.contains("utf-8") || locale.contains("utf8") || cfg!(target_os = "macos");
+    if utf8 { SymbolSet::Full } else { SymbolSet::Ascii }
+}
+
+fn background_is_light() -> bool {
+    let remote = std::env::var_os("SSH_CONNECTION").is_some();
+    let mut options = QueryOptions::default();
+    options.timeout = if remote { PATIENCE_REMOTE } else { PATIENCE };
+    match theme_mode(options) {
+        Ok(mode) => mode == ThemeMode::Light,
+        // `COLORFGBG` ends in the background's number: 7 and 15 are light.
+        Err(_) => std::env::var("COLORFGBG")
+            .ok()
+            .and_then(|value| value.rsplit(';').next().map(|last| matches!(last, "7" | "15")))
+            .unwrap_or(false),
+    }
+}
+
+/// What this terminal can show, in a line for `doctor`.
+#[must_use]
+pub fn terminal_facts(config: &Config) -> String {
+    let term = std::env::var("TERM").unwrap_or_else(|_| "unset".to_owned());
+    let depth = match config.ui.color {
+        ColorDepth::Auto => detected_depth(),
+        fixed => fixed,
+    };
+    let colours = match depth {
+        ColorDepth::TrueColor => "true colour",
+        ColorDepth::C256 => "256 colours",
+        ColorDepth::C16 => "16 colours",
+        ColorDepth::None | ColorDepth::Auto => "no colour",
+    };
+    let glyphs = match symbols(config.ui.symbols) {
+        SymbolSet::Ascii => "ASCII only",
+        SymbolSet::Plain => "plain symbols",
+        SymbolSet::Full | SymbolSet::Auto => "all symbols",
+    };
+    format!("TERM={term}, {colours}, {glyphs}")
+}
+
+/// Names of all themes: built in, and the user's.
+#[must_use]
+pub fn themes(user: &Path) -> Vec<String> {
+    theme::list(Some(user))
+}

@@ -1,0 +1,341 @@
+//! The select loop, and what it owns: the app, the screen, the engine, the store.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use crossterm::event::{Event, EventStream};
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_util::sync::CancellationToken;
+
+use super::input::{LateAnswers, is_press};
+use super::look::Look;
+use super::signals::{Asked, Signals};
+use super::{Options, native, terminal};
+use crate::app::{App, EngineId, Msg, Now};
+use crate::config::keymap::Keymap;
+use crate::config::{Config, Folders, Warning};
+use crate::engine::Engine;
+use crate::models::ModelsFolder;
+use crate::store::Store;
+use crate::theme::Theme;
+use crate::{command, ui};
+
+/// Keys after a pause this long look whether the configuration changed.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Messages taken in one go before the screen gets its turn.
+const BURST: usize = 512;
+
+/// Everything the loop owns.
+pub(super) struct Shell {
+    pub(super) app: App,
+    pub(super) theme: Theme,
+    pub(super) look: Look,
+    pub(super) screen: terminal::Screen,
+    pub(super) cache: ui::cache::Cache,
+    pub(super) input: Option<EventStream>,
+    pub(super) messages: UnboundedSender<Msg>,
+    pub(super) store: Store,
+    pub(super) engine: Option<(EngineId, Box<dyn Engine>)>,
+    pub(super) engine_choice: String,
+    pub(super) fetch: Option<CancellationToken>,
+    pub(super) folders: Folders,
+    pub(super) models: ModelsFolder,
+    pub(super) config_file: ConfigFile,
+    pub(super) clipboard: super::effects::Clipboard,
+    pub(super) ended: bool,
+    pub(super) fault: Option<String>,
+    started: Instant,
+    drawn_at: Option<Instant>,
+    last_key: Instant,
+    late: LateAnswers,
+}
+
+/// The configuration file and how it was when last read.
+pub(super) struct ConfigFile {
+    pub(super) path: PathBuf,
+    read: Box<dyn Fn() -> (Config, Vec<Warning>) + Send>,
+    stamp: Option<(SystemTime, u64)>,
+}
+
+impl ConfigFile {
+    fn new(path: PathBuf, read: Box<dyn Fn() -> (Config, Vec<Warning>) + Send>) -> Self {
+        let stamp = stamp(&path);
+        Self { path, read, stamp }
+    }
+
+    /// Reads it again.
+    pub(super) fn read(&mut self) -> (Config, Vec<Warning>) {
+        self.stamp = stamp(&self.path);
+        (self.read)()
+    }
+
+    /// Takes it as it is now for the one in use.
+    pub(super) fn seen(&mut self) {
+        self.stamp = stamp(&self.path);
+    }
+
+    /// Reads it again if it changed.
+    fn read_if_changed(&mut self) -> Option<(Config, Vec<Warning>)> {
+        (stamp(&self.path) != self.stamp).then(|| self.read())
+    }
+}
+
+fn stamp(path: &std::path::Path) -> Option<(SystemTime, u64)> {
+    let facts = std::fs::metadata(path).ok()?;
+    Some((facts.modified().ok()?, facts.len()))
+}
+
+/// Runs the chat; gives the exit code.
+pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
+    let started = Instant::now();
+    let (messages, mut incoming) = unbounded_channel();
+    let (keymap, key_warnings) = Keymap::build(command::TABLE, &options.config.keys);
+    let mut warnings = options.warnings;
+    warnings.extend(key_warnings);
+
+    let mut look = Look::find(&options.config.ui, options.folders.themes());
+    let (theme, theme_warnings) = look.resolve(&options.config.ui).context("no theme")?;
+    warnings.extend(theme_warnings);
+
+    let to_app = messages.clone();
+    let store = Store::open(
+        &options.folders.database(),
+        Box::new(move |event| {
+            let _ = to_app.send(Msg::Store(event)); // the app may have ended
+        }),
+    );
+    let mut signals = Signals::listen().context("signals cannot be listened to")?;
+    let mut screen = terminal::take(options.config.ui.mouse).context("the terminal cannot be used")?;
+    let size = screen.size().map_or((80, 24), |size| (size.width, size.height));
+    screen.hide_cursor().ok();
+
+    let (app, first) = App::new(options.config, keymap, seed(), size);
+    let models = ModelsFolder::new(options.folders.models());
+    let mut shell = Shell {
+        app,
+        theme,
+        look,
+        screen,
+        cache: ui::cache::Cache::default(),
+        input: Some(EventStream::new()),
+        messages,
+        store,
+        engine: None,
+        engine_choice: options.engine,
+        fetch: None,
+        folders: options.folders,
+        models,
+        config_file: ConfigFile::new(options.config_file, options.read_config),
+        clipboard: super::effects::Clipboard::default(),
+        ended: false,
+        fault: options.fault,
+        started,
+        drawn_at: None,
+        last_key: started,
+        late: LateAnswers::default(),
+    };
+    shell.app.start(&warnings, options.resume.as_deref());
+    shell.draw()?;
+    tracing::info!(ms = started.elapsed().as_millis(), "first frame");
+    for effect in first {
+        shell.perform(effect).await?;
+    }
+    let code = shell.turn(&mut incoming, &mut signals).await?;
+    shell.close();
+    Ok(code)
+}
+
+impl Shell {
+    async fn turn(
+        &mut self,
+        incoming: &mut UnboundedReceiver<Msg>,
+        signals: &mut Signals,
+    ) -> anyhow::Result<u8> {
+        while !self.ended {
+            let deadline = self.deadline();
+            tokio::select! {
+                event = next_event(&mut self.input) => match event {
+                    Some(Ok(event)) => self.terminal_event(event).await?,
+                    // The terminal is gone: save and end without drawing.
+                    Some(Err(_)) | None => return self.end(1, true).await,
+                },
+                Some(message) = incoming.recv() => {
+                    self.update(message).await?;
+                    for _ in 0..BURST {
+                        let Ok(message) = incoming.try_recv() else { break };
+                        self.update(message).await?;
+                    }
+                }
+                asked = signals.next() => match asked {
+                    Asked::End { number, hung_up } => return self.end(number, hung_up).await,
+                    Asked::Stop => self.suspend()?,
+                },
+                () = sleep_until(deadline) => self.update(Msg::Tick).await?,
+            }
+            if self.app.dirty && self.frame_is_due() {
+                self.draw()?;
+            }
+        }
+        Ok(0)
+    }
+
+    /// Lets the app change its state and performs what it asks for.
+    pub(super) async fn update(&mut self, message: Msg) -> anyhow::Result<()> {
+        let now = self.now();
+        let effects = self.app.update(now, message);
+        for effect in effects {
+            self.perform(effect).await?;
+        }
+        if let Some((theme, _)) = self.look.resolve(&self.app.config.ui) {
+            self.theme = theme;
+            self.app.dirty = true;
+        }
+        Ok(())
+    }
+
+    async fn terminal_event(&mut self, event: Event) -> anyhow::Result<()> {
+        let since = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if self.late.swallow(&event, since) {
+            return Ok(());
+        }
+        match event {
+            Event::Key(key) if is_press(&key) => {
+                if self.last_key.elapsed() > PAUSE {
+                    self.reread_config().await?;
+                }
+                self.last_key = Instant::now();
+                self.update(Msg::Key(key)).await
+            }
+            Event::Key(_) => Ok(()),
+            Event::Paste(text) => self.update(Msg::Paste(text)).await,
+            Event::Mouse(mouse) => self.update(Msg::Mouse(mouse)).await,
+            Event::Resize(width, height) => self.update(Msg::Resize(width, height)).await,
+            Event::FocusGained => {
+                self.reread_config().await?;
+                self.update(Msg::Focus(true)).await
+            }
+            Event::FocusLost => self.update(Msg::Focus(false)).await,
+        }
+    }
+
+    async fn reread_config(&mut self) -> anyhow::Result<()> {
+        match self.config_file.read_if_changed() {
+            Some((config, warnings)) => {
+                self.look.forget();
+                self.update(Msg::Config(Box::new(config), warnings)).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now {
+            mono_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
+            offset_minutes: native::offset_minutes(i64::try_from(wall.as_secs()).unwrap_or(i64::MAX)),
+        }
+    }
+
+    fn frame_time(&self) -> Duration {
+        Duration::from_micros(1_000_000 / u64::from(self.app.config.ui.frame_rate.clamp(1, 240)))
+    }
+
+    fn frame_is_due(&self) -> bool {
+        self.drawn_at.is_none_or(|at| at.elapsed() >= self.frame_time())
+    }
+
+    /// When the loop must wake: the next frame, or what the app asked for.
+    fn deadline(&self) -> Option<Instant> {
+        let frame = self.drawn_at.filter(|_| self.app.dirty).map(|at| at + self.frame_time());
+        let app = self.app.wakes_at().map(|ms| self.started + Duration::from_millis(ms));
+        frame.into_iter().chain(app).min()
+    }
+
+    pub(super) fn draw(&mut self) -> anyhow::Result<()> {
+        if self.fault.as_deref() == Some("panic:draw") && self.drawn_at.is_some() {
+            panic!("asked for by --fault panic:draw");
+        }
+        let (app, theme, cache) = (&self.app, &self.theme, &mut self.cache);
+        let mut geometry = None;
+        terminal::draw(&mut self.screen, |frame| geometry = Some(ui::draw(frame, app, theme, cache)))?;
+        self.drawn_at = Some(Instant::now());
+        self.app.dirty = false;
+        if let Some(geometry) = geometry {
+            self.app.absorb(geometry);
+        }
+        Ok(())
+    }
+
+    /// Leaves the terminal to the shell until the app is continued.
+    pub(super) fn suspend(&mut self) -> anyhow::Result<()> {
+        self.leave();
+        native::stop_self();
+        self.come_back()
+    }
+
+    /// Gives the terminal away for a while; nothing reads its keys meanwhile.
+    pub(super) fn leave(&mut self) {
+        self.input = None;
+        terminal::restore();
+    }
+
+    /// Takes it back.
+    pub(super) fn come_back(&mut self) -> anyhow::Result<()> {
+        native::flush_input();
+        terminal::retake(&mut self.screen, self.app.config.ui.mouse)?;
+        self.input = Some(EventStream::new());
+        if let Ok(size) = self.screen.size() {
+            self.app.size = (size.width, size.height);
+        }
+        self.draw()
+    }
+
+    async fn end(&mut self, number: u8, hung_up: bool) -> anyhow::Result<u8> {
+        let now = self.now();
+        for effect in self.app.update(now, Msg::Terminate) {
+            self.perform(effect).await?;
+        }
+        if hung_up {
+            tracing::info!("the terminal is gone");
+        }
+        Ok(128 + number)
+    }
+
+    /// Writes what waits, ends the engine.
+    fn close(self) {
+        terminal::restore();
+        if let Some(fetch) = self.fetch {
+            fetch.cancel();
+        }
+        drop(self.engine);
+        if !self.store.close() {
+            tracing::warn!("the store did not end in time");
+        }
+    }
+}
+
+/// Events of the terminal; never ready while it is given away.
+async fn next_event(input: &mut Option<EventStream>) -> Option<std::io::Result<Event>> {
+    match input {
+        Some(stream) => stream.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A seed for ids, unlike any other process's.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+

@@ -1,0 +1,130 @@
+//! The terminal, taken and given back.
+//!
+//! Invariant: whatever ends the app (return, panic, signal), [`restore`] runs once and leaves the terminal as
+//! it was: no alternate screen, cursor shown, mouse, paste and focus reports off, cooked mode.
+
+use std::io::{self, Stdout, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossterm::event::{
+    DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste, EnableFocusChange,
+    EnableMouseCapture, KeyboardEnhancementFlags, PopKeyboardEnhancementFlags, PushKeyboardEnhancementFlags,
+};
+use crossterm::style::{Print, ResetColor};
+use crossterm::terminal::{
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
+};
+use crossterm::{cursor, execute, queue};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+
+use super::native;
+
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Alternate scroll: the wheel would send arrows, which must not walk the prompt history.
+const ALTERNATE_SCROLL_OFF: &str = "\x1b[?1007l";
+
+/// ratatui's terminal over a buffered standard output.
+pub type Screen = Terminal<CrosstermBackend<io::BufWriter<Stdout>>>;
+
+/// Takes the terminal and gives a screen to draw on.
+///
+/// # Errors
+/// When the terminal refuses raw mode or cannot be written to.
+pub fn take(mouse: bool) -> io::Result<Screen> {
+    native::remember_terminal();
+    enable_raw_mode()?;
+    TAKEN.store(true, Ordering::SeqCst);
+    enter(mouse)?;
+    Terminal::new(CrosstermBackend::new(io::BufWriter::with_capacity(1 << 16, io::stdout())))
+}
+
+fn enter(mouse: bool) -> io::Result<()> {
+    let mut out = io::stdout();
+    queue!(
+        out,
+        EnterAlternateScreen,
+        Print(ALTERNATE_SCROLL_OFF),
+        EnableBracketedPaste,
+        EnableFocusChange,
+        // Pushed without asking: the question may wait two seconds for an answer.
+        PushKeyboardEnhancementFlags(KeyboardEnhancementFlags::DISAMBIGUATE_ESCAPE_CODES),
+        cursor::Hide
+    )?;
+    if mouse {
+        queue!(out, EnableMouseCapture)?;
+    }
+    out.flush()
+}
+
+/// Turns mouse reports on or off.
+pub fn set_mouse(on: bool) {
+    let mut out = io::stdout();
+    // A terminal that cannot be written to is noticed by the next frame.
+    let _ = if on { execute!(out, EnableMouseCapture) } else { execute!(out, DisableMouseCapture) };
+}
+
+/// Gives the terminal back; again and again does no harm.
+pub fn restore() {
+    if !TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
+    let mut out = io::stdout();
+    let _ = queue!(
+        out,
+        EndSynchronizedUpdate,
+        DisableMouseCapture,
+        DisableBracketedPaste,
+        DisableFocusChange,
+        PopKeyboardEnhancementFlags,
+        cursor::Show,
+        ResetColor,
+        LeaveAlternateScreen
+    );
+    let _ = out.flush();
+    let _ = disable_raw_mode();
+}
+
+/// Gives a terminal back that another process left taken.
+pub fn reset() {
+    TAKEN.store(true, Ordering::SeqCst);
+    restore();
+}
+
+/// Takes the terminal again after [`restore`], for the same screen.
+///
+/// # Errors
+/// As [`take`].
+pub fn retake(screen: &mut Screen, mouse: bool) -> io::Result<()> {
+    enable_raw_mode()?;
+    TAKEN.store(true, Ordering::SeqCst);
+    enter(mouse)?;
+    screen.clear()
+}
+
+/// Draws one frame inside a synchronised update, so that terminals show it whole.
+///
+/// # Errors
+/// When the terminal cannot be written to.
+pub fn draw(screen: &mut Screen, paint: impl FnOnce(&mut ratatui::Frame<'_>)) -> io::Result<()> {
+    queue!(screen.backend_mut(), BeginSynchronizedUpdate)?;
+    screen.draw(paint)?;
+    queue!(screen.backend_mut(), EndSynchronizedUpdate)?;
+    io::Write::flush(screen.backend_mut())
+}
+
+/// Makes a panic give the terminal back before it is reported, and names the log.
+pub fn install_panic_hook(log: String) {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        restore();
+        tracing::error!(%info, "panic");
+        before(info);
+        let _ = writeln!(
+            io::stderr(),
+            "glassbox stopped on a fault of its own. Chats and drafts are saved; the log is {log}."
+        );
+    }));
+}

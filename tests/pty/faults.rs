@@ -1,0 +1,120 @@
+//! Faults: whatever ends, the terminal comes back and nothing that was written is lost.
+
+use termlens::{Key, Signal};
+
+use crate::harness::{Start, children, given_back, home, kill, quit, ready, say, see, signal, until};
+
+#[test]
+fn a_killed_engine_costs_the_model_and_not_the_chat() {
+    let home = home();
+    let mut app = ready(Start::slow(), home.path());
+    say(&mut app, "count");
+    see(&mut app, "5");
+    kill(children(app.pid().unwrap())[0]);
+    let screen = see(&mut app, "F5");
+    assert!(screen.contains("5"), "the partial reply is kept");
+    app.send(Key::F(5)).unwrap();
+    app.wait_until(|screen| screen.contains("ready")).unwrap();
+    say(&mut app, "hello");
+    app.wait_until(|screen| screen.contains("bit each")).unwrap();
+    quit(app);
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back_and_names_the_log() {
+    let home = home();
+    let mut app = Start::default().arg("--fault").arg("panic:draw").within(home.path());
+    let status = app.wait_exit().unwrap();
+    assert_eq!(status.code(), Some(101));
+    let screen = app.screen();
+    given_back(&screen);
+    assert!(screen.full_text().contains("the log is"), "{}", screen.full_text());
+}
+
+#[test]
+fn a_termination_saves_and_ends_with_the_signals_code() {
+    let home = home();
+    let mut app = ready(Start::slow(), home.path());
+    say(&mut app, "count");
+    see(&mut app, "5");
+    app.signal(Signal::Term).unwrap();
+    assert_eq!(app.wait_exit().unwrap().code(), Some(143));
+    given_back(&app.screen());
+    let mut app = ready(Start::default().arg("--resume"), home.path());
+    see(&mut app, "count");
+    quit(app);
+}
+
+#[test]
+fn a_closed_terminal_ends_the_app_and_its_engine() {
+    let home = home();
+    let mut app = ready(Start::slow(), home.path());
+    say(&mut app, "count");
+    see(&mut app, "3");
+    let pid = app.pid().unwrap();
+    let engine = children(pid)[0];
+    signal(pid, "HUP");
+    app.wait_exit().unwrap();
+    until("the engine ends", || !crate::harness::alive(engine));
+}
+
+#[test]
+fn hostile_text_reaches_neither_clipboard_nor_title() {
+    let home = home();
+    let mut app = ready(Start::default(), home.path());
+    let title = app.screen().title().to_owned();
+    say(&mut app, "hostile");
+    app.wait_until(|screen| screen.contains("bit each")).unwrap();
+    let screen = app.screen();
+    assert!(screen.clipboard().is_none());
+    assert!(!screen.title().contains("pwned") && (screen.title() == title || screen.title().contains("glassbox")));
+    assert!(screen.unsupported().is_empty(), "{:?}", screen.unsupported());
+    quit(app);
+}
+
+#[test]
+fn three_hundred_resizes_during_a_reply_end_in_the_right_picture() {
+    let home = home();
+    let mut app = ready(Start::slow(), home.path());
+    say(&mut app, "count");
+    see(&mut app, "3");
+    for step in 0..300_u16 {
+        app.resize(1 + (step * 37) % 220, 1 + (step * 13) % 70).unwrap();
+    }
+    app.resize(120, 40).unwrap();
+    app.wait_until(|screen| screen.size() == (120, 40) && screen.contains("Softmax")).unwrap();
+    quit(app);
+}
+
+#[test]
+fn a_suspended_app_comes_back_with_the_right_picture() {
+    let home = home();
+    let mut app = ready(Start::default(), home.path());
+    say(&mut app, "hello");
+    app.wait_until(|screen| screen.contains("bit each")).unwrap();
+    let pid = app.pid().unwrap();
+    signal(pid, "TSTP");
+    let stopped = || {
+        std::fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|stat| stat.rsplit(')').next().unwrap_or("").trim_start().starts_with('T'))
+    };
+    until("the app stops", stopped);
+    given_back(&app.screen());
+    app.resize(100, 30).unwrap();
+    signal(pid, "CONT");
+    app.wait_until(|screen| screen.alternate_screen() && screen.contains("hello")).unwrap();
+    quit(app);
+}
+
+#[test]
+fn without_a_terminal_there_is_one_line_that_names_ask() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_glassbox"))
+        .env("GLASSBOX_HOME", home().path())
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("glassbox ask") && text.lines().count() == 1, "{text}");
+    assert!(output.stdout.is_empty());
+}

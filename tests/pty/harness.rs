@@ -1,0 +1,156 @@
+//! Starts glassbox in a terminal with a home of its own.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use termlens::{Key, Screen, Terminal};
+
+/// How long a test waits for what it expects. Generous: a failing wait shows the screen.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How a test starts the app.
+pub struct Start {
+    pub size: (u16, u16),
+    pub engine: String,
+    pub args: Vec<String>,
+    pub env: Vec<(String, String)>,
+    pub light: bool,
+    pub answers: bool,
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        Self {
+            size: (120, 40),
+            engine: "scripted:token_ms=2,load_ms=5".to_owned(),
+            args: Vec::new(),
+            env: Vec::new(),
+            light: false,
+            answers: true,
+        }
+    }
+}
+
+impl Start {
+    /// With a slow engine, so that a test can act in the middle of a reply.
+    pub fn slow() -> Self {
+        Self { engine: "scripted:token_ms=40,load_ms=5".to_owned(), ..Self::default() }
+    }
+
+    pub fn size(mut self, columns: u16, rows: u16) -> Self {
+        self.size = (columns, rows);
+        self
+    }
+
+    pub fn arg(mut self, arg: &str) -> Self {
+        self.args.push(arg.to_owned());
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it in that home.
+    pub fn within(self, home: &Path) -> Terminal {
+        let mut builder = Terminal::builder()
+            .size(self.size.0, self.size.1)
+            .env_clear()
+            .env("PATH", std::env::var("PATH").unwrap_or_default())
+            .env("GLASSBOX_HOME", home)
+            .env("TERM", "xterm-256color")
+            .env("COLORTERM", "truecolor")
+            .env("LANG", "C.UTF-8")
+            .envs(self.env)
+            .args(["--engine", &self.engine])
+            .args(self.args)
+            .answer_queries(self.answers)
+            .timeout(PATIENCE);
+        if self.light {
+            builder = builder.background_rgb(251, 250, 247).foreground_rgb(34, 39, 44);
+        }
+        builder.spawn(env!("CARGO_BIN_EXE_glassbox")).unwrap()
+    }
+}
+
+/// A home of its own for a test.
+pub fn home() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// Starts the app and waits until the model is ready.
+pub fn ready(start: Start, home: &Path) -> Terminal {
+    let mut app = start.within(home);
+    app.wait_until(|screen| screen.contains("ready")).unwrap();
+    app
+}
+
+/// Types a message and sends it.
+pub fn say(app: &mut Terminal, text: &str) {
+    app.send_str(text).unwrap();
+    app.wait_until(|screen| screen.contains(text)).unwrap();
+    app.send(Key::Enter).unwrap();
+}
+
+/// Waits for a text.
+pub fn see(app: &mut Terminal, text: &str) -> Screen {
+    app.snapshot_after(|screen| screen.contains(text)).unwrap()
+}
+
+/// Quits with Ctrl+Q and checks that the terminal is as before.
+pub fn quit(mut app: Terminal) {
+    app.send(Key::Char('q').ctrl()).unwrap();
+    let status = app.wait_exit().unwrap();
+    assert!(status.success(), "{status:?}");
+    given_back(&app.screen());
+}
+
+/// The terminal is as it was before the app took it.
+pub fn given_back(screen: &Screen) {
+    assert!(!screen.alternate_screen(), "the alternate screen was left");
+    assert!(screen.cursor_visible(), "the cursor is shown");
+    assert!(!screen.bracketed_paste(), "bracketed paste is off");
+    assert!(!screen.focus_events(), "focus reports are off");
+    assert!(screen.mouse_modes().is_empty(), "mouse reports are off");
+}
+
+/// The children of a process, by /proc.
+#[cfg(target_os = "linux")]
+pub fn children(pid: u32) -> Vec<u32> {
+    let tasks = format!("/proc/{pid}/task");
+    let mut found = Vec::new();
+    for task in std::fs::read_dir(tasks).into_iter().flatten().flatten() {
+        let list = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        found.extend(list.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+    }
+    found
+}
+
+/// Whether a process is there (and not just waiting to be reaped).
+#[cfg(target_os = "linux")]
+pub fn alive(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").trim_start().starts_with('Z'))
+}
+
+/// Waits until something holds.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "{what} did not come true");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Ends a process that this test started, at once.
+pub fn kill(pid: u32) {
+    signal(pid, "KILL");
+}
+
+/// Sends a signal to a process that this test started.
+pub fn signal(pid: u32, name: &str) {
+    let status = std::process::Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
+    assert!(status.success());
+}

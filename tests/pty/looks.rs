@@ -1,0 +1,93 @@
+//! Looks: sizes, light terminals, few colours, no colour, ASCII, terminals that answer no question.
+
+use termlens::Key;
+
+use crate::harness::{Start, home, quit, ready, say, see};
+
+#[test]
+fn a_terminal_that_is_too_small_says_so_and_keeps_the_composer() {
+    let home = home();
+    let mut app = Start::default().size(52, 14).within(home.path());
+    see(&mut app, "glassbox needs 60 × 16; this is 52 × 14");
+    app.resize(80, 24).unwrap();
+    app.wait_until(|screen| screen.contains("ready")).unwrap();
+    quit(app);
+}
+
+#[test]
+fn a_narrow_terminal_has_the_rail() {
+    let home = home();
+    let mut app = ready(Start::default().size(80, 24), home.path());
+    say(&mut app, "hello");
+    app.wait_until(|screen| screen.contains("bit each") && screen.contains("uncertainty")).unwrap();
+    app.send(Key::F(2)).unwrap();
+    see(&mut app, "7softmax");
+    quit(app);
+}
+
+#[test]
+fn nothing_is_lost_without_colour() {
+    let home = home();
+    let mut app = ready(Start::default().env("NO_COLOR", "1"), home.path());
+    say(&mut app, "hello");
+    app.wait_until(|screen| screen.contains("bit each")).unwrap();
+    let screen = app.screen();
+    assert!(screen.contains("▶"), "the drawn token is marked by a glyph");
+    let coloured = screen.find_by(|cell| {
+        let style = cell.style();
+        style.fg != termlens::Color::Default || style.bg != termlens::Color::Default
+    });
+    assert_eq!(coloured, None);
+    quit(app);
+}
+
+#[test]
+fn an_ascii_locale_gets_ascii() {
+    let home = home();
+    let mut app = ready(Start::default().env("LANG", "C").env("LC_ALL", "C"), home.path());
+    say(&mut app, "hello");
+    app.wait_until(|screen| screen.contains("bit each")).unwrap();
+    let text = app.screen().text();
+    let strange: Vec<char> = text.chars().filter(|c| !c.is_ascii()).collect();
+    assert!(strange.is_empty(), "{strange:?} in\n{text}");
+    quit(app);
+}
+
+#[test]
+fn a_light_terminal_gets_dark_text() {
+    let home = home();
+    let mut start = Start::default();
+    start.light = true;
+    let mut app = ready(start, home.path());
+    say(&mut app, "hello");
+    app.wait_until(|screen| screen.contains("bit each")).unwrap();
+    let screen = app.screen();
+    let (column, row) = screen.find("You").unwrap();
+    let style = *screen.cell(row, column).unwrap().style();
+    assert_eq!(style.fg, termlens::Color::Rgb(0x0b, 0x0e, 0x11));
+    quit(app);
+}
+
+#[test]
+fn a_terminal_that_answers_no_question_starts_all_the_same() {
+    let home = home();
+    let mut start = Start::default();
+    start.answers = false;
+    let begun = std::time::Instant::now();
+    let app = ready(start, home.path());
+    assert!(begun.elapsed().as_secs() < 5);
+    quit(app);
+}
+
+#[test]
+fn the_palette_runs_a_command() {
+    let home = home();
+    let mut app = ready(Start::default(), home.path());
+    app.send(Key::Char('p').ctrl()).unwrap();
+    see(&mut app, "Commands");
+    app.send_str("help").unwrap();
+    app.send(Key::Enter).unwrap();
+    see(&mut app, "Help");
+    app.send(Key::Esc).unwrap();
+    quit(app);
+}

@@ -1,0 +1,135 @@
+//! The real binary with the real models in a real pseudo-terminal: the journey of a first evening, and the
+//! README's pictures, which are taken on the way (`make pictures`).
+#![cfg(all(feature = "llama", feature = "testing"))]
+
+#[path = "pty/harness.rs"]
+#[allow(dead_code)]
+mod harness;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use harness::{Start, children, home, kill, quit, ready, say, see};
+use termlens::{Key, Screen, Terminal};
+
+/// A home whose models folder is the one that `make models` filled.
+fn home_with_models() -> tempfile::TempDir {
+    let model = std::env::var_os("GLASSBOX_TEST_MODEL")
+        .map(PathBuf::from)
+        .filter(|path| path.is_file())
+        .expect("GLASSBOX_TEST_MODEL names no file: run `make test`, which fetches the models first");
+    let home = home();
+    std::fs::create_dir_all(home.path().join("data")).unwrap();
+    std::os::unix::fs::symlink(model.parent().unwrap(), home.path().join("data/models")).unwrap();
+    home
+}
+
+fn real() -> Start {
+    Start { engine: "llama".to_owned(), ..Start::default() }
+}
+
+/// A configuration in which every draw is the likeliest token.
+fn greedy(home: &Path, more: &str) {
+    let folder = home.join("config");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("config.toml"), format!("{more}\n[sampling]\ntemperature = 0\nmax_tokens = 60\n")).unwrap();
+}
+
+/// Writes a picture for the README when asked to.
+fn picture(screen: &Screen, name: &str) {
+    if std::env::var("GLASSBOX_PICTURES").as_deref() == Ok("write") {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/img");
+        std::fs::create_dir_all(&folder).unwrap();
+        // Cells are 9 px wide, glyphs of size 14 a little narrower: 15 keeps rows from drifting.
+        let svg = screen.to_svg().replace("font-size=\"14\"", "font-size=\"15\"");
+        std::fs::write(folder.join(format!("{name}.svg")), svg).unwrap();
+    }
+}
+
+fn answered(app: &mut Terminal, replies: usize) -> Screen {
+    let done = |screen: &Screen| screen.contains("ready") && screen.find_all("bit each").len() == replies;
+    app.wait_until_for(done, Duration::from_secs(60)).unwrap();
+    app.wait_stable(Duration::from_millis(300)).unwrap()
+}
+
+#[test]
+fn an_evening_with_the_default_model() {
+    let home = home_with_models();
+    greedy(home.path(), "");
+    let mut app = ready(real(), home.path());
+    say(&mut app, "What is the capital of France?");
+    let screen = answered(&mut app, 1);
+    assert!(screen.contains("Paris"), "{}", screen.text());
+    assert!(screen.contains("7sof") && screen.contains("‹others›"), "the softmax is beside the reply");
+
+    say(&mut app, "And what is it known for?");
+    let screen = answered(&mut app, 2);
+    assert!(screen.contains("Eiffel") || screen.contains("Louvre") || screen.contains("Paris"));
+    picture(&screen, "chat");
+
+    app.send(Key::Char('l').ctrl()).unwrap();
+    let screen = see(&mut app, "Models");
+    picture(&screen, "models");
+    app.send_str("gemma").unwrap();
+    app.wait_until(|screen| screen.contains("1 of 2")).unwrap();
+    app.send(Key::Enter).unwrap();
+    app.wait_until_for(|s| s.contains("Gemma") && s.contains("ready"), Duration::from_secs(60)).unwrap();
+    say(&mut app, "Name one more city.");
+    answered(&mut app, 3);
+
+    app.send_str("/model smollm2-135m-instruct").unwrap();
+    app.send(Key::Enter).unwrap();
+    app.wait_until_for(|s| s.contains("SmolLM2-135M") && s.contains("ready"), Duration::from_secs(60)).unwrap();
+    quit(app);
+}
+
+#[test]
+fn a_long_reply_is_stopped_regenerated_and_survives_its_engine() {
+    let home = home_with_models();
+    let mut app = ready(real(), home.path());
+    say(&mut app, "Write a long story about a lighthouse.");
+    app.wait_until(|screen| screen.contains("writing")).unwrap();
+    app.wait_until(|screen| screen.contains("chose")).unwrap();
+    app.send(Key::Esc).unwrap();
+    see(&mut app, "stopped by you");
+    app.send(Key::Char('r').ctrl()).unwrap();
+    app.wait_until(|screen| screen.contains("‹2/2›") && screen.contains("writing")).unwrap();
+    kill(children(app.pid().unwrap())[0]);
+    see(&mut app, "F5");
+    app.send(Key::F(5)).unwrap();
+    app.wait_until(|screen| screen.contains("ready")).unwrap();
+    quit(app);
+}
+
+#[test]
+fn the_configuration_chooses_the_model() {
+    let home = home_with_models();
+    greedy(home.path(), "model = \"gemma-3-270m\"");
+    let mut app = real().within(home.path());
+    app.wait_until_for(|s| s.contains("ready"), Duration::from_secs(60)).unwrap();
+    let screen = app.screen();
+    assert!(screen.text().to_lowercase().contains("gemma"), "{}", screen.text());
+    say(&mut app, "The sky is");
+    answered(&mut app, 1);
+    quit(app);
+}
+
+#[test]
+fn a_narrow_terminal_and_a_light_one_have_their_pictures() {
+    let home = home_with_models();
+    greedy(home.path(), "");
+    let mut app = ready(real().size(80, 24), home.path());
+    say(&mut app, "What is the capital of France?");
+    let screen = answered(&mut app, 1);
+    assert!(screen.contains("uncertainty"));
+    picture(&screen, "narrow");
+    quit(app);
+
+    let mut start = real();
+    start.light = true;
+    let mut app = ready(start, home.path());
+    say(&mut app, "What is the capital of Italy?");
+    let screen = answered(&mut app, 1);
+    picture(&screen, "light");
+    quit(app);
+}
