@@ -3,6 +3,24 @@
 //! Invariants: one thread owns the only writing connection; a message is on disk before its reply is asked
 //! for; a reply is at most half a second behind; a turn found streaming at start becomes interrupted.
 
+mod handle;
+mod instance;
+mod open;
+mod pack;
+mod pending;
+mod read;
+mod reader;
+mod rescue;
+mod schema;
+mod search;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod write;
+mod writer;
+
+pub use handle::Store;
+
 use crate::chat::{
     ChatSettings, Conversation, ConversationHead, ConversationId, Run, Turn, TurnId, TurnState,
 };
@@ -10,10 +28,11 @@ use crate::token::{Step, Vocabulary};
 
 /// What the store can be asked. Writes are answered by nothing but [`Event::Trouble`] when they fail.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "moved once, a few times a second at most")]
 pub enum Command {
     /// All conversations, newest first → [`Event::Listed`].
     List,
-    /// One conversation with its turns → [`Event::Opened`].
+    /// One conversation with its turns → [`Event::Opened`], then [`Event::Runs`].
     Open(ConversationId),
     /// Writes a conversation's entry and settings (not its turns, not its draft).
     PutConversation {
@@ -34,7 +53,7 @@ pub enum Command {
     PutRun(Box<Run>),
     /// Hides or shows a turn.
     SetDeleted(TurnId, bool),
-    /// Deletes a conversation; it can be taken back until the app ends.
+    /// Deletes a conversation (`true`) or takes that back (`false`), which can be done until the app ends.
     DeleteConversation(ConversationId, bool),
     /// Keeps the text of a composer.
     PutDraft(Option<ConversationId>, String),
@@ -68,6 +87,9 @@ pub enum Event {
     Listed(Vec<ConversationHead>),
     /// A conversation; `None` when there is none of that id.
     Opened(ConversationId, Option<Box<Conversation>>),
+    /// What the turns of a conversation were generated under, and the runs those build on. Comes right after
+    /// its [`Event::Opened`], unless there is no such conversation.
+    Runs(ConversationId, Vec<Run>),
     /// The last messages sent, newest first.
     History(Vec<String>),
     /// A kept vocabulary; `None` when it was never kept.

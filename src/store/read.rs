@@ -1,0 +1,232 @@
+//! Queries that give back what was written, as the plain data of `chat` and `token`.
+//!
+//! Invariant: one read sees one moment of the database (a read transaction); a damaged or newer value costs
+//! that value (settings become default ones, a run is left out), never the conversation around it.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::pack;
+use crate::chat::{
+    Conversation, ConversationHead, ConversationId, Role, Run, RunId, Span, Turn, TurnId, TurnState,
+};
+use crate::token::Vocabulary;
+
+/// Branches of branches followed when a kept stretch is resolved.
+const DEEPEST: usize = 64;
+
+const HEAD: &str =
+    "SELECT conversations.id, title, created_ms, updated_ms, coalesce(drafts.text, ''), settings, leaf
+     FROM conversations LEFT JOIN drafts ON drafts.conversation = conversations.id
+     WHERE deleted_by IS NULL";
+
+/// All conversations, the one with the newest turn first, whatever the clock said.
+pub(super) fn list(conn: &Connection) -> rusqlite::Result<Vec<ConversationHead>> {
+    conn.prepare_cached(&format!("{HEAD} ORDER BY touched DESC"))?.query_map([], head)?.collect()
+}
+
+/// A conversation with all its turns in order of creation, and the runs behind them with those they build on.
+pub(super) fn conversation(
+    conn: &Connection,
+    id: ConversationId,
+) -> rusqlite::Result<Option<(Conversation, Vec<Run>)>> {
+    let moment = conn.unchecked_transaction()?;
+    let found = moment
+        .prepare_cached(&format!("{HEAD} AND conversations.id = ?1"))?
+        .query_row([id.0], |row| Ok((head(row)?, row.get::<_, Vec<u8>>(5)?, row.get::<_, Option<i64>>(6)?)))
+        .optional()?;
+    let Some((head, settings, leaf)) = found else { return Ok(None) };
+    let conversation = Conversation {
+        head,
+        settings: rmp_serde::from_slice(&settings).unwrap_or_default(),
+        leaf: leaf.map(TurnId),
+        turns: turns(&moment, id)?,
+    };
+    Ok(Some((conversation, runs(&moment, id)?)))
+}
+
+/// The last messages sent, newest first.
+pub(super) fn history(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    conn.prepare_cached("SELECT text FROM history ORDER BY seq DESC")?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
+/// Draft of the chat that has no conversation yet.
+pub(super) fn draft(conn: &Connection) -> rusqlite::Result<String> {
+    conn.query_row("SELECT coalesce((SELECT text FROM drafts WHERE conversation = 0), '')", [], |row| {
+        row.get(0)
+    })
+}
+
+/// A kept vocabulary.
+pub(super) fn vocabulary(conn: &Connection, hash: &str) -> rusqlite::Result<Option<Vocabulary>> {
+    conn.prepare_cached("SELECT blob, sizes, kinds FROM vocabularies WHERE hash = ?1")?
+        .query_row([hash], |row| {
+            let (sizes, kinds): (Vec<u8>, Vec<u8>) = (row.get(1)?, row.get(2)?);
+            Ok(pack::unpack_vocabulary(hash.to_owned(), row.get(0)?, &sizes, &kinds))
+        })
+        .optional()
+}
+
+/// The raw bytes of a turn (given by its place in the order of creation), kept stretches included.
+pub(super) fn bytes(conn: &Connection, seq: i64) -> rusqlite::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    collect(conn, seq, usize::MAX, 0, &mut out)?;
+    Ok(out)
+}
+
+/// Appends a turn's bytes up to `most` steps; gives how many steps those were. As `Conversation::pieces`.
+fn collect(
+    conn: &Connection,
+    seq: i64,
+    most: usize,
+    depth: usize,
+    out: &mut Vec<u8>,
+) -> rusqlite::Result<usize> {
+    let mut left = most;
+    for (span_id, span) in spans_of(conn, seq)? {
+        match span {
+            Span::Written { text } => out.extend_from_slice(text.as_bytes()),
+            Span::Generated { .. } => {
+                let mut stretches =
+                    conn.prepare_cached("SELECT data FROM steps WHERE span = ?1 ORDER BY first")?;
+                let mut rows = stretches.query([span_id])?;
+                while let Some(row) = rows.next()?.filter(|_| left > 0) {
+                    for step in pack::unpack(row.get_ref(0)?.as_blob()?).iter().take(left) {
+                        out.extend_from_slice(&step.bytes);
+                        left -= 1;
+                    }
+                }
+            }
+            Span::Kept { turn, steps } if depth < DEEPEST => {
+                let other: Option<i64> = conn
+                    .prepare_cached("SELECT seq FROM turns WHERE id = ?1")?
+                    .query_row([turn.0], |row| row.get(0))
+                    .optional()?;
+                if let Some(other) = other {
+                    left -= collect(conn, other, left.min(steps as usize), depth + 1, out)?;
+                }
+            }
+            Span::Kept { .. } => {}
+        }
+        if left == 0 {
+            break;
+        }
+    }
+    Ok(most - left)
+}
+
+fn spans_of(conn: &Connection, seq: i64) -> rusqlite::Result<Vec<(i64, Span)>> {
+    conn.prepare_cached(
+        "SELECT turn, id, kind, text, run, kept_turn, kept_steps FROM spans WHERE turn = ?1 ORDER BY number",
+    )?
+    .query_map([seq], |row| Ok((row.get(1)?, span(row)?)))?
+    .collect()
+}
+
+fn turns(conn: &Connection, id: ConversationId) -> rusqlite::Result<Vec<Turn>> {
+    let mut place_of_turn = HashMap::new();
+    let mut turns = Vec::new();
+    let mut statement = conn.prepare_cached(
+        "SELECT seq, id, parent, role, state, deleted, note, model, created_ms FROM turns
+         WHERE conversation = ?1 ORDER BY seq",
+    )?;
+    let mut rows = statement.query([id.0])?;
+    while let Some(row) = rows.next()? {
+        place_of_turn.insert(row.get::<_, i64>(0)?, turns.len());
+        turns.push(turn(row)?);
+    }
+
+    let mut place_of_span = HashMap::new();
+    let mut statement = conn.prepare_cached(
+        "SELECT spans.turn, spans.id, kind, text, run, kept_turn, kept_steps
+         FROM turns JOIN spans ON spans.turn = turns.seq
+         WHERE turns.conversation = ?1 ORDER BY turns.seq, spans.number",
+    )?;
+    let mut rows = statement.query([id.0])?;
+    while let Some(row) = rows.next()? {
+        let Some(&place) = place_of_turn.get(&row.get::<_, i64>(0)?) else { continue };
+        place_of_span.insert(row.get::<_, i64>(1)?, (place, turns[place].spans.len()));
+        turns[place].spans.push(span(row)?);
+    }
+
+    let mut statement = conn.prepare_cached(
+        "SELECT steps.span, steps.data
+         FROM turns JOIN spans ON spans.turn = turns.seq JOIN steps ON steps.span = spans.id
+         WHERE turns.conversation = ?1 AND spans.kind = 1 ORDER BY turns.seq, spans.number, steps.first",
+    )?;
+    let mut rows = statement.query([id.0])?;
+    while let Some(row) = rows.next()? {
+        let Some(&(turn, number)) = place_of_span.get(&row.get::<_, i64>(0)?) else { continue };
+        if let Span::Generated { steps, .. } = &mut turns[turn].spans[number] {
+            steps.extend(pack::unpack(row.get_ref(1)?.as_blob()?));
+        }
+    }
+    Ok(turns)
+}
+
+fn runs(conn: &Connection, id: ConversationId) -> rusqlite::Result<Vec<Run>> {
+    let mut statement = conn.prepare_cached(
+        "WITH RECURSIVE wanted (run) AS (
+            SELECT spans.run FROM turns JOIN spans ON spans.turn = turns.seq
+            WHERE turns.conversation = ?1 AND spans.run IS NOT NULL
+            UNION SELECT runs.prefix_run FROM runs JOIN wanted ON runs.id = wanted.run
+            WHERE runs.prefix_run IS NOT NULL)
+         SELECT prefix_run, prefix_count, prompt_ids, data FROM wanted JOIN runs ON runs.id = wanted.run",
+    )?;
+    let mut rows = statement.query([id.0])?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        let Ok(run) = rmp_serde::from_slice::<Run>(row.get_ref(3)?.as_blob()?) else { continue };
+        let prefix = row.get::<_, Option<i64>>(0)?.zip(row.get::<_, Option<u32>>(1)?);
+        runs.push(Run {
+            prefix: prefix.map(|(run, count)| (RunId(run), count)),
+            prompt_ids: pack::unpack_ids(row.get_ref(2)?.as_blob()?),
+            ..run
+        });
+    }
+    Ok(runs)
+}
+
+fn head(row: &Row) -> rusqlite::Result<ConversationHead> {
+    Ok(ConversationHead {
+        id: ConversationId(row.get(0)?),
+        title: row.get(1)?,
+        created_ms: row.get(2)?,
+        updated_ms: row.get(3)?,
+        draft: row.get(4)?,
+    })
+}
+
+fn turn(row: &Row) -> rusqlite::Result<Turn> {
+    Ok(Turn {
+        id: TurnId(row.get(1)?),
+        parent: row.get::<_, Option<i64>>(2)?.map(TurnId),
+        role: match row.get(3)? {
+            0 => Role::System,
+            1 => Role::User,
+            _ => Role::Assistant,
+        },
+        spans: Vec::new(),
+        state: match row.get(4)? {
+            0 => TurnState::Done,
+            1 => TurnState::Streaming,
+            _ => TurnState::Interrupted,
+        },
+        deleted: row.get(5)?,
+        note: row.get(6)?,
+        model: row.get(7)?,
+        created_ms: row.get(8)?,
+    })
+}
+
+/// A span from columns 2 to 6: kind, text, run, kept turn, kept steps.
+fn span(row: &Row) -> rusqlite::Result<Span> {
+    Ok(match row.get(2)? {
+        0 => Span::Written { text: row.get(3)? },
+        1 => Span::Generated { run: RunId(row.get(4)?), steps: Vec::new() },
+        _ => Span::Kept { turn: TurnId(row.get(5)?), steps: row.get(6)? },
+    })
+}

@@ -1,0 +1,679 @@
+//! The store as a whole, in this process: what goes in comes back, and what goes wrong is said.
+
+use std::path::Path;
+use std::process::Command as Process;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use rusqlite::Connection;
+
+use super::schema::{LADDER, Migration};
+use super::{Command, Event, Hit, Store, open, rescue};
+use crate::chat::{
+    ChatSettings, Conversation, ConversationHead, ConversationId, Intervention, Role, Run, RunId, Span,
+    StopReason, Timings, Turn, TurnId, TurnState, Usage,
+};
+use crate::sampling::{LogitBias, Sampling, SamplingOverrides};
+use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
+
+/// A step as a model gives it: 20 candidates from all over the vocabulary, probabilities falling.
+pub(super) fn like_a_model(n: i32, vocabulary: i32) -> Step {
+    let mut logprob = -0.1 - (n % 7) as f32 * 0.2;
+    let candidates: Vec<Candidate> = (0..20)
+        .map(|place| {
+            logprob -= 1.1 / (1.0 + place as f32) + 0.08;
+            let id = (n * 7919 + place * 104_729).rem_euclid(vocabulary);
+            Candidate { id: TokenId(id), logprob }
+        })
+        .collect();
+    Step {
+        id: Some(candidates[0].id),
+        bytes: b" word".to_vec(),
+        logprob: candidates[0].logprob,
+        rank: 1,
+        entropy: 2.25,
+        candidates,
+        ms: 6.25,
+        survivors: 14,
+    }
+}
+
+/// A store, and what it said.
+struct Bench {
+    store: Store,
+    events: Receiver<Event>,
+    /// Everything before and including `Ready`.
+    start: Vec<Event>,
+}
+
+impl Bench {
+    fn new(start: impl FnOnce(Box<dyn Fn(Event) + Send + Sync>) -> Store) -> Self {
+        let (sender, events) = channel();
+        let store = start(Box::new(move |event| drop(sender.send(event))));
+        let mut bench = Self { store, events, start: Vec::new() };
+        while !matches!(bench.start.last(), Some(Event::Ready { .. })) {
+            let event = bench.next();
+            bench.start.push(event);
+        }
+        bench
+    }
+
+    fn open(path: &Path) -> Self {
+        Self::new(|sink| Store::open(path, sink))
+    }
+
+    fn next(&self) -> Event {
+        self.events.recv_timeout(Duration::from_secs(20)).expect("the store answers")
+    }
+
+    fn ask(&self, command: Command) -> Event {
+        self.store.send(command);
+        self.next()
+    }
+
+    fn conversation(&self, id: i64) -> Option<(Conversation, Vec<Run>)> {
+        match self.ask(Command::Open(ConversationId(id))) {
+            Event::Opened(_, None) => None,
+            Event::Opened(_, Some(conversation)) => match self.next() {
+                Event::Runs(_, runs) => Some((*conversation, runs)),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn search(&self, query: &str) -> Vec<Hit> {
+        match self.ask(Command::Search(query.to_owned())) {
+            Event::Found { hits, .. } => hits,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn titles(&self) -> Vec<String> {
+        match self.ask(Command::List) {
+            Event::Listed(heads) => heads.into_iter().map(|head| head.title).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ready(&self) -> (usize, &str, &[String]) {
+        match self.start.last() {
+            Some(Event::Ready { interrupted, draft, notes }) => (*interrupted, draft, notes),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn nothing_is_saved(&self) -> Option<&str> {
+        self.start.iter().find_map(|event| match event {
+            Event::Trouble { message, lost: true } => Some(message.as_str()),
+            _ => None,
+        })
+    }
+
+    fn put(&self, conversation: i64, turn: Turn) {
+        self.store.send(Command::PutTurn(ConversationId(conversation), Box::new(turn)));
+    }
+
+    fn close(self) {
+        assert!(self.store.close());
+    }
+}
+
+fn user(id: i64, text: &str) -> Turn {
+    Turn {
+        id: TurnId(id),
+        parent: None,
+        role: Role::User,
+        spans: vec![Span::Written { text: text.to_owned() }],
+        state: TurnState::Done,
+        deleted: false,
+        note: None,
+        model: None,
+        created_ms: 1000,
+    }
+}
+
+fn streaming(id: i64, run: i64) -> Turn {
+    Turn {
+        role: Role::Assistant,
+        spans: vec![Span::Generated { run: RunId(run), steps: Vec::new() }],
+        state: TurnState::Streaming,
+        model: Some("m".to_owned()),
+        ..user(id, "")
+    }
+}
+
+fn token(text: &str) -> Step {
+    Step { id: Some(TokenId(5)), bytes: text.as_bytes().to_vec(), logprob: -0.5, rank: 1, ..Step::default() }
+}
+
+fn named(id: i64, title: &str) -> Command {
+    Command::PutConversation {
+        head: ConversationHead {
+            id: ConversationId(id),
+            title: title.to_owned(),
+            created_ms: 1000,
+            updated_ms: 1000,
+            draft: String::new(),
+        },
+        settings: ChatSettings::default(),
+        leaf: None,
+    }
+}
+
+fn run(id: i64) -> Run {
+    Run {
+        id: RunId(id),
+        model: "m".to_owned(),
+        model_hash: Some("aa".to_owned()),
+        vocabulary: Some("bb".to_owned()),
+        template_hash: None,
+        sampling: Sampling {
+            temperature: 0.7,
+            logit_bias: vec![LogitBias { text: None, id: Some(3), bias: f32::NEG_INFINITY }],
+            ..Sampling::default()
+        },
+        seed: 4_000_000_000,
+        interventions: vec![Intervention::ZeroHead { layer: 1, head: 2 }],
+        template_clock_ms: Some(5),
+        prefix: None,
+        prompt_ids: vec![TokenId(1), TokenId(262_143), TokenId(-1)],
+        stop: Some(StopReason::Eos),
+        usage: Usage { prompt_tokens: 3, completion_tokens: 4, reused_tokens: 0 },
+        timings: Timings { load_ms: 0.1, prompt_ms: 0.2, decode_ms: 0.3, tokens_per_second: 13.3 },
+    }
+}
+
+#[test]
+fn a_whole_conversation_comes_back_with_its_runs() {
+    let bench = Bench::new(Store::in_memory);
+    let reply = Turn {
+        parent: Some(TurnId(1)),
+        spans: vec![Span::Generated { run: RunId(9), steps: vec![token("wor"), token("ld")] }],
+        state: TurnState::Done,
+        ..streaming(2, 9)
+    };
+    let branch = Turn {
+        parent: Some(TurnId(1)),
+        deleted: true,
+        note: Some("stopped".to_owned()),
+        spans: vec![
+            Span::Kept { turn: TurnId(2), steps: 1 },
+            Span::Generated { run: RunId(10), steps: vec![token("m")] },
+            Span::Written { text: " (edited)".to_owned() },
+        ],
+        state: TurnState::Interrupted,
+        ..streaming(3, 10)
+    };
+    let given = Conversation {
+        head: ConversationHead {
+            id: ConversationId(1),
+            title: "Greeting".to_owned(),
+            created_ms: 5,
+            updated_ms: 2000,
+            draft: "more".to_owned(),
+        },
+        settings: ChatSettings {
+            system: Some(String::new()),
+            sampling: SamplingOverrides {
+                logit_bias: Some(run(1).sampling.logit_bias),
+                ..SamplingOverrides::default()
+            },
+            ..ChatSettings::default()
+        },
+        leaf: Some(TurnId(3)),
+        turns: vec![user(1, "hello"), reply, branch],
+    };
+    let runs = [run(9), Run { prefix: Some((RunId(9), 4)), ..run(10) }];
+    bench.store.send(Command::PutConversation {
+        head: given.head.clone(),
+        settings: given.settings.clone(),
+        leaf: given.leaf,
+    });
+    bench.store.send(Command::PutDraft(Some(ConversationId(1)), "more".to_owned()));
+    for turn in &given.turns {
+        bench.put(1, turn.clone());
+    }
+    for run in runs.iter().rev().chain([&run(77)]) {
+        bench.store.send(Command::PutRun(Box::new(run.clone())));
+    }
+    let (conversation, mut kept_runs) = bench.conversation(1).unwrap();
+    kept_runs.sort_by_key(|run| run.id);
+    assert_eq!((conversation, kept_runs), (given, runs.to_vec()));
+    assert_eq!(bench.search("worm (edit").len(), 0, "deleted turns are not found");
+    bench.store.send(Command::SetDeleted(TurnId(3), false));
+    assert_eq!(bench.search("worm (edit")[0].snippet, "worm (edited)");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn any_turns_come_back(texts in proptest::collection::vec((".{0,20}", 0..4_u8, any::<[u8; 5]>()), 1..8)) {
+        let turns: Vec<Turn> = texts.iter().enumerate().map(|(n, (text, kind, bytes))| {
+            let id = i64::try_from(n).unwrap() + 1;
+            let steps: Vec<Step> = bytes.iter().map(|&byte| Step {
+                bytes: vec![byte],
+                ms: f32::from(byte) / 100.0,
+                candidates: vec![Candidate { id: TokenId(byte.into()), logprob: -f32::from(byte) / 512.0 }],
+                ..token("")
+            }).collect();
+            let span = match kind {
+                0 => Span::Written { text: text.clone() },
+                1 => Span::Generated { run: RunId(3), steps },
+                _ => Span::Kept { turn: TurnId((id - 1).max(1)), steps: u32::from(bytes[0] % 6) },
+            };
+            Turn {
+                parent: (n > 0).then_some(TurnId(id - 1)),
+                spans: vec![span, Span::Written { text: text.clone() }],
+                created_ms: i64::from(bytes[1]),
+                ..user(id, "")
+            }
+        }).collect();
+        let bench = Bench::new(Store::in_memory);
+        for turn in &turns {
+            bench.put(1, turn.clone());
+        }
+        prop_assert_eq!(bench.conversation(1).unwrap().0.turns, turns);
+    }
+}
+
+#[test]
+fn a_streamed_reply_is_on_disk_before_it_ends_and_searched_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let bench = Bench::open(&path);
+    bench.put(1, streaming(1, 9));
+    for text in ["alpha ", "be", "ta"] {
+        bench.store.send(Command::AppendSteps(TurnId(1), vec![token(text)]));
+    }
+    let other = Connection::open(&path).unwrap();
+    let until = Instant::now() + Duration::from_secs(5);
+    let on_disk =
+        || other.query_row("SELECT count(*) FROM steps", [], |row| row.get::<_, i64>(0)).unwrap_or(0);
+    while on_disk() == 0 {
+        assert!(Instant::now() < until, "steps wait for ever");
+        std::thread::yield_now();
+    }
+    bench.store.send(Command::AppendSteps(TurnId(1), vec![token(" gamma")]));
+    bench.store.send(Command::FinishTurn(TurnId(1), TurnState::Done, Some("end".to_owned())));
+    let turn = bench.conversation(1).unwrap().0.turns.remove(0);
+    assert_eq!(
+        (turn.text().as_str(), turn.state, turn.note.as_deref()),
+        ("alpha beta gamma", TurnState::Done, Some("end"))
+    );
+    assert_eq!(bench.search("beta gam").len(), 1);
+    bench.close();
+}
+
+#[test]
+fn search_finds_what_is_typed_in_any_script() {
+    let bench = Bench::new(Store::in_memory);
+    for (id, text) in [
+        (1, "It's a quick AND brown (fox) -x \"quoted\" 100% snake_case"),
+        (2, "今天东京天气很好,机器学习"),
+        (3, "สวัสดีครับยินดีต้อนรับ"),
+        (4, "Émile rôde à Zürich"),
+        (5, "plain words"),
+    ] {
+        bench.put(1, user(id, text));
+    }
+    for (query, expected) in [
+        ("it's", vec![1]),
+        ("a AND", vec![1]),
+        ("(", vec![1]),
+        ("-x", vec![1]),
+        ("\"quoted\"", vec![1]),
+        ("\"", vec![1]),
+        ("0%", vec![1]),
+        ("e_c", vec![1]),
+        ("%", vec![1]),
+        ("uic bro", vec![1]),
+        ("NEAR(", vec![]),
+        ("text:quick", vec![]),
+        ("*", vec![]),
+        ("东京", vec![2]),
+        ("器学习", vec![2]),
+        ("ดีครับ", vec![3]),
+        ("ÉMILE", vec![4]),
+        ("zürich", vec![4]),
+        ("PLAIN", vec![5]),
+        ("pl ai", vec![5]),
+        ("", vec![]),
+        ("  ", vec![]),
+        ("a\0b", vec![1]),
+    ] {
+        let found: Vec<i64> = bench.search(query).iter().map(|hit| hit.turn.0).collect();
+        assert_eq!(found, expected, "{query:?}");
+    }
+    let hit = &bench.search("东京")[0];
+    assert_eq!((&hit.snippet[hit.matched.clone()], hit.created_ms), ("东京", 1000));
+}
+
+#[test]
+fn a_replaced_turn_is_searched_by_its_new_text() {
+    let bench = Bench::new(Store::in_memory);
+    bench.put(1, user(1, "before"));
+    bench.put(1, user(1, "after"));
+    assert_eq!((bench.search("before").len(), bench.search("after").len()), (0, 1));
+}
+
+#[test]
+fn only_turns_of_instances_that_are_gone_become_interrupted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let first = Bench::open(&path);
+    first.put(1, streaming(1, 9));
+    first.store.send(Command::AppendSteps(TurnId(1), vec![token("half a wo")]));
+    assert!(first.conversation(1).is_some());
+
+    let second = Bench::open(&path);
+    assert_eq!(second.ready(), (0, "", &[][..]));
+    assert_eq!(second.conversation(1).unwrap().0.turns[0].state, TurnState::Streaming);
+    second.close();
+
+    first.close(); // ends without finishing the turn
+    let third = Bench::open(&path);
+    assert_eq!(third.ready().0, 1);
+    let turn = third.conversation(1).unwrap().0.turns.remove(0);
+    assert_eq!((turn.state, turn.text().as_str()), (TurnState::Interrupted, "half a wo"));
+    assert_eq!(third.search("half a wo").len(), 1);
+    third.close();
+    assert_eq!(Bench::open(&path).ready().0, 0);
+}
+
+#[test]
+fn two_instances_see_each_others_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let (first, second) = (Bench::open(&path), Bench::open(&path));
+    first.put(1, user(1, "one"));
+    assert!(first.conversation(1).is_some());
+    second.put(1, user(2, "two"));
+    assert_eq!(second.conversation(1).unwrap().0.turns.len(), 2);
+    assert_eq!(first.conversation(1).unwrap().0.turns.len(), 2);
+}
+
+#[test]
+fn drafts_history_and_vocabularies_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let bench = Bench::open(&path);
+    for text in ["a", "a thou", "a thought"] {
+        bench.store.send(Command::PutDraft(None, text.to_owned()));
+    }
+    for text in ["first", "second", "second"] {
+        bench.store.send(Command::PutHistory(text.to_owned()));
+    }
+    let mut vocabulary = Vocabulary { hash: "h".to_owned(), ..Vocabulary::default() };
+    vocabulary.push(b"<s>", TokenKind::Control);
+    bench.store.send(Command::PutVocabulary(Box::new(vocabulary.clone())));
+    bench.close();
+
+    let bench = Bench::open(&path);
+    assert_eq!(bench.ready(), (0, "a thought", &[][..]));
+    assert_eq!(bench.ask(Command::History), Event::History(vec!["second".to_owned(), "first".to_owned()]));
+    let kept = bench.ask(Command::Vocabulary("h".to_owned()));
+    assert_eq!(kept, Event::Vocabulary("h".to_owned(), Some(Box::new(vocabulary))));
+    let absent = bench.ask(Command::Vocabulary("x".to_owned()));
+    assert_eq!(absent, Event::Vocabulary("x".to_owned(), None));
+    bench.store.send(Command::PutDraft(None, String::new()));
+    bench.close();
+    assert_eq!(Bench::open(&path).ready().1, "");
+}
+
+#[test]
+fn a_deleted_conversation_can_be_taken_back_until_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let bench = Bench::open(&path);
+    for (id, title) in [(1, "one"), (2, "two")] {
+        bench.store.send(named(id, title));
+        bench.put(
+            id,
+            Turn {
+                spans: vec![Span::Generated { run: RunId(id), steps: vec![token(title)] }],
+                ..user(id, "")
+            },
+        );
+    }
+    bench.store.send(Command::PutRun(Box::new(run(1))));
+    bench.store.send(Command::PutRun(Box::new(Run { prefix: Some((RunId(1), 2)), ..run(2) })));
+    bench.store.send(Command::DeleteConversation(ConversationId(1), true));
+    assert_eq!((bench.titles(), bench.search("one").len()), (vec!["two".to_owned()], 0));
+    bench.store.send(Command::DeleteConversation(ConversationId(1), false));
+    assert_eq!((bench.titles().len(), bench.search("one").len()), (2, 1));
+    bench.store.send(Command::DeleteConversation(ConversationId(1), true));
+    bench.close();
+
+    let bench = Bench::open(&path);
+    bench.store.send(Command::DeleteConversation(ConversationId(1), false));
+    assert_eq!(bench.titles(), ["two"]);
+    let mut runs = bench.conversation(2).unwrap().1;
+    runs.sort_by_key(|run| run.id);
+    assert_eq!(runs.len(), 2, "a run that another builds on stays");
+    bench.close();
+}
+
+#[test]
+fn conversations_are_listed_by_use_and_not_by_the_clock() {
+    let bench = Bench::new(Store::in_memory);
+    for id in 1..4 {
+        bench.store.send(named(id, &format!("c{id}")));
+    }
+    bench.put(2, Turn { created_ms: -5, ..user(7, "the clock jumped back") });
+    assert_eq!(bench.titles(), ["c2", "c3", "c1"]);
+}
+
+#[test]
+fn a_change_that_can_never_be_written_holds_up_nothing() {
+    let bench = Bench::new(Store::in_memory);
+    bench.store.send(Command::AppendSteps(TurnId(404), vec![token("x")]));
+    bench.put(1, Turn { parent: Some(TurnId(404)), ..user(1, "orphan") });
+    bench.put(1, user(2, "good"));
+    bench.store.send(Command::Open(ConversationId(1)));
+    let events: Vec<Event> = (0..4).map(|_| bench.next()).collect();
+    let troubles = events.iter().filter(|event| matches!(event, Event::Trouble { lost: false, .. })).count();
+    let turns = events.iter().find_map(|event| match event {
+        Event::Opened(_, Some(conversation)) => Some(conversation.turns.len()),
+        _ => None,
+    });
+    assert_eq!((troubles, turns), (2, Some(1)));
+}
+
+#[test]
+fn while_another_program_holds_the_database_reads_go_on_and_writes_wait_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let bench = Bench::open(&path);
+    bench.put(1, user(1, "before"));
+    assert!(bench.conversation(1).is_some());
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    for id in 2..6 {
+        bench.put(1, user(id, "during"));
+    }
+    let asked = Instant::now();
+    assert_eq!(bench.conversation(1).unwrap().0.turns.len(), 1);
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert!(matches!(bench.next(), Event::Trouble { lost: false, .. }));
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(bench.next(), Event::Recovered);
+    let ids: Vec<i64> = bench.conversation(1).unwrap().0.turns.iter().map(|turn| turn.id.0).collect();
+    assert_eq!(ids, [1, 2, 3, 4, 5]);
+    bench.close();
+}
+
+#[test]
+fn what_cannot_be_written_by_the_end_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let bench = Bench::open(&path);
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    bench.put(1, user(1, "lost"));
+    let Bench { store, events, .. } = bench;
+    assert!(!store.close());
+    assert!(events.try_iter().any(|event| matches!(event, Event::Trouble { lost: true, .. })));
+}
+
+/// A database of some size, closed cleanly.
+fn fill(path: &Path) {
+    let bench = Bench::open(path);
+    for id in 1..200 {
+        let words: Vec<String> = (0..100).map(|n| ((id * 7919 + n * 104_729) % 99_991).to_string()).collect();
+        bench.put(1, user(id, &words.join(" ")));
+    }
+    bench.close();
+}
+
+fn aside(path: &Path) -> usize {
+    super::instance::all_beside(path, ".damaged-").len()
+}
+
+#[test]
+fn a_damaged_database_is_set_aside_and_never_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    fill(&path);
+    let mut data = std::fs::read(&path).unwrap();
+    for at in 0..5000 {
+        let place = 5000 + at * 37 % (data.len() - 5000);
+        data[place] ^= 0x55;
+    }
+    std::fs::write(&path, &data).unwrap();
+    let bench = Bench::open(&path);
+    assert!(bench.nothing_is_saved().is_none());
+    assert!(bench.ready().2[0].contains("kept as"), "{:?}", bench.ready());
+    bench.put(1, user(1, "new"));
+    assert_eq!(bench.conversation(1).unwrap().0.turns.len(), 1);
+    bench.close();
+    let (_, kept) = &super::instance::all_beside(&path, ".damaged-")[0];
+    assert_eq!(std::fs::read(kept).unwrap(), data);
+}
+
+#[test]
+fn a_junk_file_is_set_aside_and_the_newest_good_backup_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    fill(&path);
+    rescue::back_up(&Connection::open(&path).unwrap(), &path, 1).unwrap();
+    for junk in [&b"this is not a database, and long enough to have a header \n"[..], b"", b"x"] {
+        std::fs::write(&path, junk.repeat(20)).unwrap();
+        let before = aside(&path);
+        let bench = Bench::open(&path);
+        assert!(bench.ready().2[0].contains("goes on with the backup"), "{:?}", bench.ready());
+        assert_eq!(bench.conversation(1).unwrap().0.turns.len(), 199);
+        bench.close();
+        assert_eq!(aside(&path), before + 1);
+    }
+}
+
+#[test]
+fn an_empty_file_is_a_new_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    std::fs::write(&path, b"").unwrap();
+    let bench = Bench::open(&path);
+    assert_eq!((bench.ready(), bench.nothing_is_saved()), ((0, "", &[][..]), None));
+    bench.close();
+}
+
+#[test]
+fn newer_and_foreign_databases_and_impossible_folders_mean_that_nothing_is_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let (newer, foreign) = (folder.path().join("newer.db"), folder.path().join("foreign.db"));
+    fill(&newer);
+    Connection::open(&newer).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+    Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
+    for (path, why) in [
+        (newer.clone(), "newer glassbox"),
+        (foreign, "another program"),
+        (newer.join("below/a.db"), "cannot be made"),
+    ] {
+        let before = std::fs::read(&path).ok();
+        let bench = Bench::open(&path);
+        assert!(bench.nothing_is_saved().is_some_and(|said| said.contains(why)), "{:?}", bench.start);
+        bench.put(1, user(1, "kept for now"));
+        assert_eq!(bench.search("kept").len(), 1);
+        bench.close();
+        assert_eq!(std::fs::read(&path).ok(), before);
+        assert_eq!(aside(&path), 0);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn chats_are_readable_by_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sub/a.db");
+    let bench = Bench::open(&path);
+    bench.put(1, user(1, "private"));
+    assert!(bench.conversation(1).is_some());
+    for name in ["sub", "sub/a.db", "sub/a.db-wal"] {
+        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{name}");
+    }
+}
+
+#[test]
+fn a_chat_of_9000_turns_opens_at_once() {
+    let bench = Bench::new(Store::in_memory);
+    for id in 1..=9000 {
+        bench.put(1, Turn { parent: (id > 1).then_some(TurnId(id - 1)), ..user(id, "some words") });
+    }
+    while bench.conversation(1).is_none_or(|(conversation, _)| conversation.turns.len() < 9000) {}
+    let asked = Instant::now();
+    assert!(bench.conversation(1).is_some());
+    let took = asked.elapsed();
+    println!("9,000 turns: {took:?}");
+    assert!(took < Duration::from_millis(600), "{took:?} unoptimised");
+}
+
+#[test]
+fn a_token_costs_little_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let size = |path: &Path| std::fs::metadata(path).unwrap().len() as f64;
+    Bench::open(&path).close();
+    let empty = size(&path);
+    let bench = Bench::open(&path);
+    bench.put(1, streaming(1, 9));
+    for batch in 0..200 {
+        let steps = (0..25).map(|n| like_a_model(batch * 25 + n, 49_152)).collect();
+        bench.store.send(Command::AppendSteps(TurnId(1), steps));
+    }
+    bench.store.send(Command::FinishTurn(TurnId(1), TurnState::Done, None));
+    bench.close();
+    let bytes = (size(&path) - empty) / 5000.0;
+    println!("{bytes} bytes a token with 20 candidates, text and index included");
+    assert!(bytes < 150.0, "{bytes}");
+}
+
+#[test]
+fn a_migration_killed_midway_leaves_the_old_version_and_a_backup() {
+    const CHILD: &str = "GLASSBOX_MIGRATE";
+    let ladder: [Migration; 2] = [LADDER[0], |conn| {
+        conn.execute_batch("CREATE TABLE half (x INTEGER); DROP TABLE history;")?;
+        std::process::abort();
+    }];
+    if let Some(path) = std::env::var_os(CHILD) {
+        let _ = open::file(Path::new(&path), None, &ladder);
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    fill(&path);
+    let ended = Process::new(std::env::current_exe().unwrap())
+        .args(["--exact", "store::tests::a_migration_killed_midway_leaves_the_old_version_and_a_backup"])
+        .env(CHILD, &path)
+        .output()
+        .unwrap();
+    assert!(!ended.status.success());
+    assert_eq!(rescue::backups(&path).len(), 1);
+    let bench = Bench::open(&path);
+    assert_eq!(bench.ready().2, [] as [String; 0]);
+    assert_eq!(bench.conversation(1).unwrap().0.turns.len(), 199);
+    assert_eq!(bench.ask(Command::History), Event::History(Vec::new()));
+}
