@@ -3,15 +3,37 @@
 //!
 //! Invariant: everything that crosses is plain data of [`protocol`]; no type of llama-cpp-2 leaves here.
 
+pub mod fit;
 pub mod frame;
 pub mod handle;
+pub mod load_log;
+pub mod native;
+pub mod numbers;
 pub mod protocol;
-#[cfg(feature = "llama")]
-pub mod real;
 pub mod scripted;
 pub mod serve;
+pub mod stop;
 pub mod template;
 pub mod thread;
+
+#[cfg(feature = "llama")]
+pub mod decode;
+#[cfg(feature = "llama")]
+pub mod generate;
+#[cfg(feature = "llama")]
+pub mod load;
+#[cfg(feature = "llama")]
+pub mod probe;
+#[cfg(feature = "llama")]
+pub mod real;
+#[cfg(feature = "llama")]
+pub mod sampler;
+#[cfg(feature = "llama")]
+pub mod shared;
+#[cfg(feature = "llama")]
+pub mod vocabulary;
+#[cfg(feature = "llama")]
+pub mod worker;
 
 pub use protocol::{Envelope, Event, Request, RequestId};
 

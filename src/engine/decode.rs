@@ -1,0 +1,236 @@
+//! Tokens through the model, and the KV cache they leave behind.
+//!
+//! Invariant: [`Session::cached`] names exactly the tokens whose keys and values are in the cache's sequence
+//! 0, also after a cancelled or failed batch; so the next prompt decodes only what differs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use llama_cpp_2::DecodeError;
+use llama_cpp_2::llama_batch::LlamaBatch;
+use llama_cpp_2::token::LlamaToken;
+
+use super::native::OwnedContext;
+use super::shared::LoadedModel;
+use crate::chat::Intervention;
+use crate::token::TokenId;
+
+/// The sequence of the chat; others are scratch.
+const CHAT: u32 = 0;
+
+/// Why a batch was not decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Halt {
+    /// The request was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+    /// The cache has no room; the caller checks lengths, so this is a fragmented or shared cache.
+    #[error("the KV cache has no room for the batch")]
+    Full,
+    /// llama.cpp's own code.
+    #[error("llama.cpp could not decode (code {0}); the engine's log says more")]
+    Failed(i32),
+}
+
+/// What a cached prefix is known by: its tokens and what was changed in the network while they were read.
+#[derive(Debug, Default, PartialEq)]
+pub struct Prefix {
+    ids: Vec<TokenId>,
+    interventions: Vec<Intervention>,
+}
+
+impl Prefix {
+    /// How many of the prompt's tokens need not be decoded again. Always fewer than all: the last token's
+    /// logits are wanted.
+    #[must_use]
+    pub fn common(&self, prompt: &[TokenId], interventions: &[Intervention]) -> usize {
+        if self.interventions != interventions {
+            return 0;
+        }
+        let equal = self.ids.iter().zip(prompt).take_while(|(a, b)| a == b).count();
+        equal.min(prompt.len().saturating_sub(1))
+    }
+}
+
+/// A model, its context, and what is in the cache.
+pub struct Session {
+    context: OwnedContext,
+    batch: LlamaBatch<'static>,
+    prefix: Prefix,
+    /// Tokens decoded together; cancel and progress happen in between.
+    slice: usize,
+    /// Tokens that a chat may fill.
+    limit: usize,
+    /// Whether the past can only be taken back as a whole.
+    recurrent: bool,
+    stop: Arc<AtomicBool>,
+}
+
+impl Session {
+    /// An empty cache.
+    #[must_use]
+    pub fn new(context: OwnedContext, limit: u32, stop: Arc<AtomicBool>) -> Self {
+        let slice = context.get().n_batch() as usize;
+        let recurrent = context.model.model.is_recurrent() || context.model.model.is_hybrid();
+        let batch = LlamaBatch::new(slice, 1);
+        Self { context, batch, prefix: Prefix::default(), slice, limit: limit as usize, recurrent, stop }
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Arc<LoadedModel> {
+        &self.context.model
+    }
+
+    /// Tokens that a chat may fill.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// The tokens in the cache.
+    #[must_use]
+    pub fn cached(&self) -> &[TokenId] {
+        &self.prefix.ids
+    }
+
+    /// How many graph nodes the evaluation callback was asked about.
+    #[must_use]
+    pub fn probe_asked(&self) -> u64 {
+        self.context.probe.asked()
+    }
+
+    /// The last decoded token's logits.
+    ///
+    /// # Panics
+    /// Before anything was decoded.
+    #[must_use]
+    pub fn logits(&self) -> &[f32] {
+        self.context.get().get_logits_ith(self.batch.n_tokens() - 1)
+    }
+
+    /// Keeps what the cache shares with the prompt and forgets the rest; gives how many tokens were kept.
+    pub fn reuse(&mut self, prompt: &[TokenId], interventions: &[Intervention]) -> usize {
+        let keep = self.prefix.common(prompt, interventions);
+        let kept = self.keep(keep);
+        self.prefix.interventions = interventions.to_vec();
+        kept
+    }
+
+    /// Decodes the prompt from `from` on, in slices; `progress` is told how many tokens of the new part
+    /// were read, of how many.
+    ///
+    /// # Errors
+    /// See [`Halt`]; what was read before stays in the cache.
+    pub fn read(
+        &mut self,
+        prompt: &[TokenId],
+        from: usize,
+        mut progress: impl FnMut(usize, usize),
+    ) -> Result<(), Halt> {
+        let total = prompt.len() - from;
+        let mut done = 0;
+        for slice in prompt[from..].chunks(self.slice) {
+            let last = done + slice.len() == total;
+            self.decode(slice, last)?;
+            done += slice.len();
+            progress(done, total);
+        }
+        Ok(())
+    }
+
+    /// Decodes one token.
+    ///
+    /// # Errors
+    /// See [`Halt`]; the token is then not in the cache.
+    pub fn step(&mut self, id: TokenId) -> Result<(), Halt> {
+        self.decode(&[id], true)
+    }
+
+    fn decode(&mut self, ids: &[TokenId], want_logits: bool) -> Result<(), Halt> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Halt::Cancelled);
+        }
+        let start = self.prefix.ids.len();
+        self.batch.clear();
+        for (index, id) in ids.iter().enumerate() {
+            let logits = want_logits && index + 1 == ids.len();
+            self.batch
+                .add(LlamaToken(id.0), (start + index) as i32, &[CHAT as i32], logits)
+                .expect("a slice is never longer than the batch");
+        }
+        let Self { context, batch, .. } = self;
+        let result = context.with(|context| context.decode(batch));
+        // On a GPU the work goes on behind; waiting here keeps cancel and progress true.
+        match result {
+            Ok(()) => {
+                self.prefix.ids.extend_from_slice(ids);
+                Ok(())
+            }
+            Err(error) => {
+                self.keep(start);
+                Err(halt(&error, &self.stop))
+            }
+        }
+    }
+
+    /// Cuts the cache down to its first `count` tokens; gives how many are really left. A cache that cannot
+    /// be cut there, or whose cells are gone although it says otherwise (sliding windows), is emptied.
+    fn keep(&mut self, count: usize) -> usize {
+        let count = count.min(self.prefix.ids.len());
+        let recurrent = self.recurrent;
+        let held = self.context.with(|context| {
+            let removed = context.clear_kv_cache_seq(Some(CHAT), Some(count as u32), None) == Ok(true);
+            let (first, last) =
+                (context.kv_cache_seq_pos_min(CHAT as i32), context.kv_cache_seq_pos_max(CHAT as i32));
+            let whole = removed && last == count as i32 - 1 && (recurrent || count == 0 || first == 0);
+            if !whole {
+                context.clear_kv_cache();
+            }
+            whole
+        });
+        self.prefix.ids.truncate(if held { count } else { 0 });
+        self.prefix.ids.len()
+    }
+}
+
+fn halt(error: &DecodeError, stop: &AtomicBool) -> Halt {
+    match error {
+        DecodeError::Unknown(2) => Halt::Cancelled,
+        _ if stop.load(Ordering::Relaxed) => Halt::Cancelled,
+        DecodeError::NoKvCacheSlot => Halt::Full,
+        DecodeError::NTokensZero => Halt::Failed(-1),
+        DecodeError::Unknown(code) => Halt::Failed(*code),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(ids: &[i32]) -> Prefix {
+        Prefix { ids: ids.iter().copied().map(TokenId).collect(), interventions: Vec::new() }
+    }
+
+    fn check(cached: &[i32], prompt: &[i32], expected: usize) {
+        let prompt: Vec<TokenId> = prompt.iter().copied().map(TokenId).collect();
+        assert_eq!(prefix(cached).common(&prompt, &[]), expected, "{cached:?} {prompt:?}");
+    }
+
+    #[test]
+    fn the_longest_common_prefix_is_kept_but_never_the_whole_prompt() {
+        check(&[], &[1, 2], 0);
+        check(&[1, 2, 3], &[1, 2, 4, 5], 2);
+        check(&[1, 2], &[1, 2, 3], 2);
+        check(&[1, 2, 3, 4], &[1, 2, 3], 2);
+        check(&[1], &[1], 0);
+        check(&[1], &[], 0);
+    }
+
+    #[test]
+    fn a_prefix_read_under_other_interventions_is_worth_nothing() {
+        let cached = prefix(&[1, 2, 3]);
+        let changed = [Intervention::ZeroFfn { layer: 3 }];
+        assert_eq!(cached.common(&[TokenId(1), TokenId(2), TokenId(9)], &changed), 0);
+    }
+}

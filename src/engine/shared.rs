@@ -1,0 +1,186 @@
+//! What the reader thread may use while the worker is busy: the loaded model's vocabulary, which is
+//! read-only, and the flags that stop requests.
+//!
+//! Invariant: a cancel is never lost, whether it comes before its request starts, while it runs or, without
+//! effect, after it ended.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use llama_cpp_2::model::LlamaModel;
+
+use super::protocol::{Failure, FailureKind, RequestId};
+use super::template::Template;
+use super::vocabulary;
+use crate::token::{TokenId, Vocabulary};
+
+/// A model in memory with what was derived from it.
+pub struct LoadedModel {
+    /// llama.cpp's model.
+    pub model: LlamaModel,
+    /// All entries as plain data.
+    pub vocabulary: Arc<Vocabulary>,
+    /// What a chat is put into.
+    pub template: Template,
+    /// The token that begins every text, where the model wants one.
+    pub begin: Option<TokenId>,
+}
+
+impl LoadedModel {
+    /// A text's ids, without the begin-of-sequence token.
+    #[must_use]
+    pub fn tokenize(&self, text: &str, special: bool) -> Vec<TokenId> {
+        vocabulary::tokenize(&self.model.vocab(), text, special)
+    }
+
+    /// Puts the begin-of-sequence token in front if the model wants one and it is not there yet.
+    pub fn begin(&self, ids: &mut Vec<TokenId>) {
+        if let Some(begin) = self.begin
+            && ids.first() != Some(&begin)
+        {
+            ids.insert(0, begin);
+        }
+    }
+}
+
+/// Shared between the worker and the reader thread.
+#[derive(Default)]
+pub struct Shared {
+    model: Mutex<Option<Arc<LoadedModel>>>,
+    requests: Mutex<Requests>,
+    stop: Arc<AtomicBool>,
+}
+
+#[derive(Default)]
+struct Requests {
+    running: Option<RequestId>,
+    cancelled: BTreeSet<RequestId>,
+}
+
+impl Shared {
+    /// Nothing loaded, nothing cancelled.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    /// Stops a request: the running one within a node of its graph, a later one as it starts.
+    pub fn cancel(&self, target: RequestId) {
+        let mut requests = locked(&self.requests);
+        requests.cancelled.insert(target);
+        if requests.running == Some(target) {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a request was cancelled and has not ended.
+    #[must_use]
+    pub fn is_cancelled(&self, id: RequestId) -> bool {
+        locked(&self.requests).cancelled.contains(&id)
+    }
+
+    /// The text's tokens with their bytes; a control token's bytes are its name. With `begin`, the
+    /// begin-of-sequence token comes first where the model wants it.
+    ///
+    /// # Errors
+    /// When no model is loaded.
+    pub fn tokenize(
+        &self,
+        text: &str,
+        special: bool,
+        begin: bool,
+    ) -> Result<Vec<(TokenId, Vec<u8>)>, Failure> {
+        let model = self.model()?;
+        let mut ids = model.tokenize(text, special);
+        if begin {
+            model.begin(&mut ids);
+        }
+        Ok(ids.into_iter().map(|id| (id, model.vocabulary.bytes(id).unwrap_or_default().to_vec())).collect())
+    }
+
+    /// The loaded model's vocabulary.
+    ///
+    /// # Errors
+    /// When no model is loaded.
+    pub fn vocabulary(&self) -> Result<Arc<Vocabulary>, Failure> {
+        Ok(Arc::clone(&self.model()?.vocabulary))
+    }
+
+    /// Set while the running request is to stop.
+    pub(super) fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    pub(super) fn set_model(&self, model: Option<Arc<LoadedModel>>) {
+        *locked(&self.model) = model;
+    }
+
+    /// The request runs from now on; whether it was cancelled before.
+    pub(super) fn begin(&self, id: RequestId) -> bool {
+        let mut requests = locked(&self.requests);
+        requests.running = Some(id);
+        let cancelled = requests.cancelled.contains(&id);
+        self.stop.store(cancelled, Ordering::Relaxed);
+        cancelled
+    }
+
+    /// The running request has ended; requests come in rising order, so older flags are done with.
+    pub(super) fn end(&self, id: RequestId) {
+        let mut requests = locked(&self.requests);
+        requests.running = None;
+        requests.cancelled.retain(|other| *other > id);
+        self.stop.store(false, Ordering::Relaxed);
+    }
+
+    fn model(&self) -> Result<Arc<LoadedModel>, Failure> {
+        locked(&self.model).clone().ok_or_else(no_model)
+    }
+}
+
+/// What is answered while no model is loaded.
+pub(super) fn no_model() -> Failure {
+    Failure { message: "No model is loaded. Choose one first.".to_string(), kind: FailureKind::NoModel }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancel_before_the_request_starts_counts() {
+        let shared = Shared::new();
+        shared.cancel(RequestId(7));
+        assert!(shared.begin(RequestId(7)));
+        assert!(shared.stop_flag().load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn a_cancel_of_a_waiting_request_leaves_the_running_one_alone() {
+        let shared = Shared::new();
+        assert!(!shared.begin(RequestId(1)));
+        shared.cancel(RequestId(2));
+        assert!(!shared.stop_flag().load(Ordering::Relaxed));
+        shared.end(RequestId(1));
+        assert!(shared.begin(RequestId(2)));
+    }
+
+    #[test]
+    fn a_cancel_of_an_ended_request_is_forgotten() {
+        let shared = Shared::new();
+        shared.begin(RequestId(3));
+        shared.cancel(RequestId(3));
+        shared.end(RequestId(3));
+        assert!(!shared.is_cancelled(RequestId(3)));
+        assert!(!shared.begin(RequestId(4)));
+    }
+
+    #[test]
+    fn without_a_model_there_are_no_tokens() {
+        assert_eq!(Shared::new().tokenize("a", false, true), Err(no_model()));
+    }
+}

@@ -1,0 +1,72 @@
+//! The vocabulary of a loaded model as plain data.
+//!
+//! Invariant: the hash covers every entry's bytes and kind in order, so equal hashes mean equal ids.
+
+use llama_cpp_2::token::LlamaToken;
+use llama_cpp_2::token_type::{LlamaTokenAttr, LlamaTokenAttrs};
+use llama_cpp_2::vocab::LlamaVocab;
+use sha2::{Digest, Sha256};
+
+use crate::token::{TokenId, TokenKind, Vocabulary};
+
+/// Reads all entries; control tokens are given by their name.
+#[must_use]
+pub fn read(vocab: &LlamaVocab<'_>) -> Vocabulary {
+    let mut vocabulary = Vocabulary::default();
+    let mut digest = Sha256::new();
+    let mut bytes = Vec::with_capacity(64);
+    for token in vocab.tokens() {
+        bytes.clear();
+        vocab.token_to_piece_into(token, &mut bytes, true, None);
+        let kind = kind(vocab.attr(token));
+        digest.update((bytes.len() as u32).to_le_bytes());
+        digest.update(&bytes);
+        digest.update([kind as u8]);
+        vocabulary.push(&bytes, kind);
+    }
+    vocabulary.hash = hexadecimal(&digest.finalize());
+    vocabulary
+}
+
+/// The bytes that a token adds to a text: none for a control token.
+#[must_use]
+pub fn text_bytes(vocabulary: &Vocabulary, id: TokenId) -> &[u8] {
+    match vocabulary.kind(id) {
+        TokenKind::Control | TokenKind::Unused => &[],
+        TokenKind::Normal | TokenKind::Byte | TokenKind::UserDefined => {
+            vocabulary.bytes(id).unwrap_or_default()
+        }
+    }
+}
+
+/// A text's ids, without the model's own begin or end marks.
+#[must_use]
+pub fn tokenize(vocab: &LlamaVocab<'_>, text: &str, special: bool) -> Vec<TokenId> {
+    if text.is_empty() {
+        return Vec::new();
+    }
+    vocab.tokenize(text.as_bytes(), false, special).into_iter().map(|LlamaToken(id)| TokenId(id)).collect()
+}
+
+fn kind(attributes: LlamaTokenAttrs) -> TokenKind {
+    use LlamaTokenAttr as Attr;
+    if attributes.contains(Attr::Control) {
+        TokenKind::Control
+    } else if attributes.contains(Attr::UserDefined) {
+        TokenKind::UserDefined
+    } else if attributes.contains(Attr::Byte) {
+        TokenKind::Byte
+    } else if attributes.contains(Attr::Unused) || attributes.contains(Attr::Unknown) {
+        TokenKind::Unused
+    } else {
+        TokenKind::Normal
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,122 @@
+//! The worker: loads a model, owns its context, and answers one request after the other.
+//!
+//! Invariant: each request gets exactly one final event, last of all its events, also when it was cancelled
+//! before it began.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use super::shared::Shared;
+
+use super::decode::Session;
+use super::generate;
+use super::load;
+use super::protocol::{CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Request, RequestId};
+use super::shared::no_model;
+use crate::chat::{StopReason, Timings, Usage};
+use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
+
+/// From a model's entry to its local file and what the header says; fetches nothing.
+pub type Resolve = Box<dyn Fn(&ModelEntry) -> Result<(PathBuf, ModelFacts), Failure> + Send + Sync>;
+
+/// What the worker is given because the engine may not name the modules that have it.
+pub struct Hooks {
+    /// Finds a model's file.
+    pub resolve: Resolve,
+}
+
+/// One model, one context, one loop.
+pub struct Worker {
+    hooks: Arc<Hooks>,
+    shared: Arc<Shared>,
+    emit: Arc<dyn Fn(Envelope) + Send + Sync>,
+    session: Option<Session>,
+    load_ms: f32,
+}
+
+impl Worker {
+    /// A worker without a model.
+    pub fn new(hooks: Arc<Hooks>, shared: Arc<Shared>, emit: Arc<dyn Fn(Envelope) + Send + Sync>) -> Self {
+        Self { hooks, shared, emit, session: None, load_ms: 0.0 }
+    }
+
+    /// Answers a request; returns when its final event is out.
+    pub fn handle(&mut self, id: RequestId, request: Request) {
+        let cancelled = self.shared.begin(id);
+        let event = match request {
+            Request::Load { entry, params } => self.load(id, &entry, &params),
+            Request::Generate(_) if cancelled => nothing_written(),
+            Request::Generate(request) => self.generate(id, &request),
+            Request::SetCapture(plan) => set_capture(&plan),
+            other => Event::Failed(Failure {
+                message: format!("The worker was given a request that is not its own: {}.", name(&other)),
+                kind: FailureKind::Other,
+            }),
+        };
+        self.shared.end(id);
+        (self.emit)(Envelope { id, event });
+    }
+
+    fn load(&mut self, id: RequestId, entry: &ModelEntry, params: &LoadParams) -> Event {
+        // The old model goes first: two do not always fit.
+        self.session = None;
+        self.shared.set_model(None);
+        let progress = {
+            let emit = Arc::clone(&self.emit);
+            let shown = std::cell::Cell::new(-1.0_f32);
+            let shown = std::rc::Rc::new(shown);
+            move |part: f32| {
+                if part - shown.get() >= 0.01 || part >= 1.0 {
+                    shown.set(part);
+                    emit(Envelope { id, event: Event::LoadProgress(part) });
+                }
+            }
+        };
+        let loaded = (self.hooks.resolve)(entry)
+            .and_then(|(path, facts)| load::load(&path, &facts, params, &self.shared, progress));
+        match loaded {
+            Ok((session, loaded)) => {
+                self.shared.set_model(Some(Arc::clone(session.model())));
+                self.session = Some(session);
+                self.load_ms = loaded.load_ms;
+                Event::Loaded(Box::new(loaded))
+            }
+            Err(failure) => Event::Failed(failure),
+        }
+    }
+
+    fn generate(&mut self, id: RequestId, request: &Generate) -> Event {
+        let Some(session) = &mut self.session else {
+            return Event::Failed(no_model());
+        };
+        let emit = Arc::clone(&self.emit);
+        generate::generate(session, request, self.load_ms, &|event| emit(Envelope { id, event }))
+    }
+}
+
+/// The probe copies nothing yet; an empty plan is what it runs.
+fn set_capture(plan: &CapturePlan) -> Event {
+    if plan.taps.is_empty() {
+        return Event::Acknowledged;
+    }
+    let message = "This version cannot capture tensors.".to_string();
+    Event::Failed(Failure { message, kind: FailureKind::Other })
+}
+
+fn nothing_written() -> Event {
+    Event::Done { stop: StopReason::Cancelled, usage: Usage::default(), timings: Timings::default() }
+}
+
+fn name(request: &Request) -> &'static str {
+    match request {
+        Request::Describe { .. } => "Describe",
+        Request::Load { .. } => "Load",
+        Request::Vocabulary => "Vocabulary",
+        Request::Tokenize { .. } => "Tokenize",
+        Request::Generate(_) => "Generate",
+        Request::SetCapture(_) => "SetCapture",
+        Request::Cancel { .. } => "Cancel",
+        Request::Shutdown => "Shutdown",
+        Request::Fault(_) => "Fault",
+    }
+}
