@@ -153,7 +153,7 @@ pub enum CacheType {
     /// 8.5 bits a value.
     #[serde(rename = "q8_0")]
     Q8_0,
-    /// 5.5 bits a value.
+    /// 6 bits a value.
     #[serde(rename = "q5_1")]
     Q5_1,
     /// 4.5 bits a value.
