@@ -3,6 +3,7 @@
 //! Invariant: a remembered hash is used only while all three are what they were; a memory that cannot be
 //! read or written costs time, never correctness.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -97,13 +98,17 @@ fn describe(files: &[PathBuf]) -> std::io::Result<String> {
         let data = std::fs::metadata(path)?;
         let modified = data.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
         let path = std::path::absolute(path)?;
-        about += &format!("{}|{}|{}\n", path.display(), data.len(), modified.as_nanos());
+        // Writing into a String cannot fail.
+        let _ = writeln!(about, "{}|{}|{}", path.display(), data.len(), modified.as_nanos());
     }
     Ok(about)
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]

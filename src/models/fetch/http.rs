@@ -165,7 +165,8 @@ impl Download<'_> {
             };
             match chunk {
                 Ok(Some(bytes)) => {
-                    file.write_all(&bytes).await.map(|()| done += bytes.len() as u64).map_err(io)?
+                    file.write_all(&bytes).await.map_err(io)?;
+                    done += bytes.len() as u64;
                 }
                 Ok(None) => break None,
                 Err(error) => break Some(reason(&error)),

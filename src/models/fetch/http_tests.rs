@@ -89,7 +89,7 @@ async fn send(stream: &mut BufReader<TcpStream>, asked: &Asked, reply: Reply) {
         reply.body.len()
     );
     for (name, value) in &reply.headers {
-        head += &format!("{name}: {value}\r\n");
+        head.extend([name, ": ", value, "\r\n"]);
     }
     let end = if asked.method == "HEAD" { 0 } else { reply.cut.unwrap_or(reply.body.len()) };
     // The client may have gone away, which some tests are about.

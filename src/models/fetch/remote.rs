@@ -18,7 +18,7 @@ use crate::models::gguf::part_paths;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a connection may say nothing. There is no limit on the whole: models are large.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 const MAX_REDIRECTS: usize = 10;
 
 /// How `hf` and `url` sources are reached.

