@@ -1,7 +1,6 @@
 //! `pip` sources with a stand-in for Python and wheels made here.
 
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -38,8 +37,14 @@ impl Bench {
     /// A fetcher whose Python is the script; `$into` is where wheels go.
     fn fetcher(&self, script: &str) -> Fetcher {
         let python = self.home.path().join("python");
-        std::fs::write(&python, format!("{SCRIPT}{script}\n")).unwrap();
-        std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // Written by another process: were it open for writing here while another test forks, running it
+        // would fail with "text file busy".
+        let written = std::process::Command::new("sh")
+            .args(["-c", r#"printf '%s\n' "$1" > "$2" && chmod +x "$2""#, "sh"])
+            .arg(format!("{SCRIPT}{script}"))
+            .arg(&python)
+            .status();
+        assert!(written.unwrap().success());
         let mut fetcher = Fetcher::from_env();
         fetcher.python = python.into();
         fetcher
