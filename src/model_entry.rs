@@ -92,7 +92,7 @@ pub struct LoadParams {
     pub cache_type_k: CacheType,
     /// The same for V.
     pub cache_type_v: CacheType,
-    /// RoPE scaling.
+    /// `RoPE` scaling.
     pub rope: RopeScaling,
     /// Map the file rather than read it.
     pub mmap: bool,
@@ -153,7 +153,7 @@ pub enum CacheType {
     /// 8.5 bits a value.
     #[serde(rename = "q8_0")]
     Q8_0,
-    /// 5.5 bits a value.
+    /// 6 bits a value.
     #[serde(rename = "q5_1")]
     Q5_1,
     /// 4.5 bits a value.
@@ -161,7 +161,7 @@ pub enum CacheType {
     Q4_0,
 }
 
-/// RoPE scaling; the defaults are the model's own.
+/// `RoPE` scaling; the defaults are the model's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RopeScaling {
@@ -173,7 +173,7 @@ pub struct RopeScaling {
     pub scale: Option<f32>,
 }
 
-/// RoPE scaling method.
+/// `RoPE` scaling method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RopeMethod {
@@ -184,7 +184,7 @@ pub enum RopeMethod {
     None,
     /// Linear.
     Linear,
-    /// YaRN.
+    /// `YaRN`.
     Yarn,
 }
 

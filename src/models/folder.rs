@@ -1,0 +1,243 @@
+//! The models folder: where fetched files live, what is there, and what an entry stands for on this machine.
+//!
+//! Invariant: a file name is made of safe characters and of the entry's name and source together, so an
+//! entry whose source was changed never gets the old source's file.
+
+use std::path::{Path, PathBuf};
+
+use super::gguf::{GgufError, Header, part_names, part_paths};
+use super::{CatalogueItem, built_in, hash, licence};
+use crate::model_entry::{ModelEntry, ModelFacts, Source};
+
+/// The folder that fetched models are kept in, `models/` of the data folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelsFolder {
+    folder: PathBuf,
+}
+
+/// Why an entry gives no model.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// It is to be fetched first.
+    #[error("The model {name} is not on this machine yet. Fetch it with `glassbox models pull {name}`.")]
+    NotFetched {
+        /// The entry's name.
+        name: String,
+    },
+    /// Its file is no usable model.
+    #[error("{0}")]
+    Bad(#[from] GgufError),
+    /// Its file has a header and no weights.
+    #[error("{path} holds no weights, only a header (a vocabulary, perhaps). Name a whole model.", path = .0.display())]
+    NoWeights(PathBuf),
+}
+
+/// Why a model was not removed.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoveError {
+    /// The user's own file.
+    #[error("{name} is your own file, {path}; glassbox removes only what it fetched. Delete it yourself if you mean to.", path = path.display())]
+    Own {
+        /// The entry's name.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nothing is there.
+    #[error("{0} is not on this machine; there is nothing to remove.")]
+    NotThere(String),
+    /// The system refused.
+    #[error("{path} cannot be removed ({source}). Check the permissions of its folder.", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl ModelsFolder {
+    /// The folder itself; it is made when something is first written.
+    #[must_use]
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where the entry's file is or would be; of a split model, its first part.
+    #[must_use]
+    pub fn path_of(&self, entry: &ModelEntry) -> PathBuf {
+        if let Source::Path(path) = &entry.source {
+            return expand_home(path);
+        }
+        let stem = file_stem(entry);
+        let parts = part_names(remote_name(&entry.source));
+        if parts.len() == 1 {
+            return self.folder.join(format!("{stem}.gguf"));
+        }
+        self.folder.join(format!("{stem}-00001-of-{:05}.gguf", parts.len()))
+    }
+
+    /// The entry's file, if all of it is there.
+    #[must_use]
+    pub fn locate(&self, entry: &ModelEntry) -> Option<PathBuf> {
+        let path = self.path_of(entry);
+        let there = match entry.source {
+            Source::Path(_) => path.exists(),
+            _ => part_paths(&path).iter().all(|part| part.is_file()),
+        };
+        there.then_some(path)
+    }
+
+    /// The entry's file and what its header says; what the engine does before it loads.
+    ///
+    /// # Errors
+    /// [`ResolveError`], a sentence for the user.
+    pub fn resolve(&self, entry: &ModelEntry) -> Result<(PathBuf, ModelFacts), ResolveError> {
+        let path = match (&entry.source, self.locate(entry)) {
+            (_, Some(path)) => path,
+            (Source::Path(_), None) => return Err(GgufError::Missing(self.path_of(entry)).into()),
+            (_, None) => return Err(ResolveError::NotFetched { name: entry.name.clone() }),
+        };
+        let facts = Header::read(&path)?.facts().clone();
+        if facts.parameters == 0 {
+            return Err(ResolveError::NoWeights(path));
+        }
+        Ok((path, facts))
+    }
+
+    /// Every entry with what is known of its file.
+    #[must_use]
+    pub fn catalogue(&self, entries: &[ModelEntry]) -> Vec<CatalogueItem> {
+        entries.iter().map(|entry| self.item(entry)).collect()
+    }
+
+    /// Removes a fetched model, its unfinished parts included.
+    ///
+    /// # Errors
+    /// [`RemoveError`]; the user's own files are never removed.
+    pub fn remove(&self, entry: &ModelEntry) -> Result<u64, RemoveError> {
+        let path = self.path_of(entry);
+        if let Source::Path(_) = entry.source {
+            return Err(RemoveError::Own { name: entry.name.clone(), path });
+        }
+        let mut freed = None;
+        for file in part_paths(&path) {
+            for path in [with_suffix(&file, ".part"), with_suffix(&file, ".part.toml"), file] {
+                let Ok(about) = std::fs::metadata(&path) else { continue };
+                std::fs::remove_file(&path)
+                    .map_err(|source| RemoveError::Io { path: path.clone(), source })?;
+                *freed.get_or_insert(0) += about.len();
+            }
+        }
+        freed.ok_or_else(|| RemoveError::NotThere(entry.name.clone()))
+    }
+
+    /// Whether the entry's terms, if any, were accepted.
+    #[must_use]
+    pub fn licence_accepted(&self, entry: &ModelEntry) -> bool {
+        licence::accepted(&self.licences(), entry)
+    }
+
+    /// Remembers that the user accepted the entry's terms.
+    ///
+    /// # Errors
+    /// If the models folder cannot be written.
+    pub fn accept_licence(&self, entry: &ModelEntry) -> std::io::Result<()> {
+        licence::accept(&self.licences(), entry)
+    }
+
+    /// SHA-256 of a model's files ([`ModelFacts::files`]) in order, hexadecimal, remembered for the next time. Reads
+    /// the whole model the first time: seconds to minutes. `advance` is told the bytes read and may stop it
+    /// with an error.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or `advance` said so.
+    pub fn hash_cached(
+        &self,
+        files: &[PathBuf],
+        advance: impl FnMut(u64) -> std::io::Result<()>,
+    ) -> std::io::Result<String> {
+        let memory = self.hashes();
+        if let Some(sha256) = hash::recall(&memory, files) {
+            return Ok(sha256);
+        }
+        let sha256 = hash::hash_files(files, advance)?;
+        self.remember_hash(files, &sha256);
+        Ok(sha256)
+    }
+
+    /// Keeps a hash that was just computed.
+    pub(super) fn remember_hash(&self, files: &[PathBuf], sha256: &str) {
+        if let Err(error) = hash::remember(&self.hashes(), files, sha256) {
+            tracing::info!(%error, "the model's hash could not be remembered");
+        }
+    }
+
+    fn item(&self, entry: &ModelEntry) -> CatalogueItem {
+        let path = self.locate(entry);
+        let facts = match (&path, &entry.source) {
+            (None, Source::Path(_)) => Err(GgufError::Missing(self.path_of(entry)).to_string()),
+            (None, _) => Ok(None),
+            (Some(path), _) => Header::read(path)
+                .map(|header| Some(header.facts().clone()))
+                .map_err(|error| error.to_string()),
+        };
+        CatalogueItem { entry: entry.clone(), path, facts }
+    }
+
+    fn licences(&self) -> PathBuf {
+        self.folder.join("accepted-licences.toml")
+    }
+
+    fn hashes(&self) -> PathBuf {
+        self.folder.join("hashes.toml")
+    }
+}
+
+/// `path` with something behind its name.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// The name a source gives its file; parts are counted by it.
+fn remote_name(source: &Source) -> &str {
+    match source {
+        Source::Hf(address) => address.rsplit(['/', ':']).next().unwrap_or_default(),
+        Source::Url(address) => {
+            let path = address.split(['?', '#']).next().unwrap_or_default();
+            path.rsplit('/').next().unwrap_or_default()
+        }
+        Source::Path(_) | Source::Pip(_) => "",
+    }
+}
+
+/// The entry's name in safe characters; with a mark of its source, unless it is a built-in entry.
+fn file_stem(entry: &ModelEntry) -> String {
+    let safe: String = entry
+        .name
+        .chars()
+        .take(80)
+        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
+        .collect();
+    let safe = safe.trim_start_matches(['.', '-']);
+    if built_in().iter().any(|known| known.name == entry.name && known.source == entry.source) {
+        return safe.to_owned();
+    }
+    let mark = hash::hash_bytes(format!("{}\n{:?}", entry.name, entry.source).as_bytes());
+    format!("{safe}-{}", &mark[..8])
+}
+
+fn expand_home(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), directories::BaseDirs::new()) {
+        (Ok(rest), Some(home)) => home.home_dir().join(rest),
+        _ => path.to_owned(),
+    }
+}
