@@ -110,8 +110,8 @@ mod tests {
         Call, Envelope, Event, Exit, Failure, FailureKind, Generate, Message, Prompt, PromptFacts, Request,
         RequestId, StoredTokens,
     };
-    use crate::model_entry::{LoadParams, ModelEntry, Source};
-    use crate::sampling::Sampling;
+    use crate::model_entry::{LoadOverrides, LoadParams, ModelEntry, Source};
+    use crate::sampling::{Sampling, SamplingOverrides};
     use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
 
     fn entry(name: String) -> Box<ModelEntry> {
@@ -120,8 +120,8 @@ mod tests {
             name,
             sha256: None,
             licence: None,
-            load: Default::default(),
-            sampling: Default::default(),
+            load: LoadOverrides::default(),
+            sampling: SamplingOverrides::default(),
             preset: Some("calm".into()),
             system: None,
             engine: None,
@@ -281,9 +281,9 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_an_error() {
-        assert!(matches!(decode::<Envelope>(&[0x81; 100_000]), Err(FrameError::Decode(_))));
+        assert!(matches!(decode::<Envelope>(&vec![0x81; 100_000]), Err(FrameError::Decode(_))));
         let mut unknown = vec![0x81, 0xa1, b'x'];
-        unknown.extend([0x91; 100_000]);
+        unknown.extend(vec![0x91; 100_000]);
         assert!(matches!(decode::<Envelope>(&unknown), Err(FrameError::Decode(_))));
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! Invariants: no text of a message ever becomes a control token, whatever it spells; ids that a reply was
 //! generated as stand in for its text only where the rendered bytes equal theirs; apart from such places the
-//! prompt is tokenised as one string, since splitting changes ids. A template can fail, but not hang or
-//! exhaust memory.
+//! prompt is tokenised as one string, since splitting changes ids. A template can fail, but not hang.
 
 mod clock;
 mod jinja;
 mod json;
 mod marks;
+
+use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
@@ -30,6 +31,9 @@ const PLAIN: &str = "{% for message in messages %}\
     {% if not message['content'].startswith(' ') %}{{ ' ' }}{% endif %}{% endif %}\
     {{ message['content'] + '\\n\\n' }}{% endfor %}\
     {% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}";
+
+/// Tokenises a text; the flag says whether marks in it become control tokens.
+pub type Tokenize<'a> = dyn FnMut(&str, bool) -> Result<Vec<TokenId>, Failure> + 'a;
 
 /// How a chat becomes a prompt.
 #[derive(Debug)]
@@ -82,8 +86,7 @@ impl Template {
     }
 
     fn with(kind: TemplateKind, jinja: Jinja, source: &str, specials: Specials, notes: Vec<String>) -> Self {
-        let hash = (kind != TemplateKind::Plain)
-            .then(|| Sha256::digest(source.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect());
+        let hash = (kind != TemplateKind::Plain).then(|| hexadecimal(&Sha256::digest(source.as_bytes())));
         let takes_system = jinja.takes_system();
         Self { kind, hash, takes_system, notes, jinja, specials }
     }
@@ -111,7 +114,7 @@ impl Template {
         continue_last: bool,
         clock_ms: i64,
         vocabulary_hash: &str,
-        tokenize: &mut dyn FnMut(&str, bool) -> Result<Vec<TokenId>, Failure>,
+        tokenize: &mut Tokenize<'_>,
         bytes_of: &dyn Fn(TokenId) -> Vec<u8>,
     ) -> Result<Encoded, Failure> {
         let (rest, last) = match messages.split_last() {
@@ -126,7 +129,7 @@ impl Template {
             // The template reads the text it is given, so what it does to a mark cannot be followed.
             notes.push("Marks such as <|im_end|> in messages were broken up with a space.".into());
             let broken = marks::broken_up(&turns, &self.specials);
-            let text = self.jinja.render(&broken, clock_ms).map_err(refused)?;
+            let text = self.jinja.render(&broken, clock_ms).map_err(|error| refused(&error))?;
             marked = Some(Marked { text, messages: Vec::new(), wrapped: Vec::new() });
         }
         let Marked { mut text, messages: mut places, wrapped } =
@@ -181,9 +184,9 @@ impl Template {
         };
         let joined = jinja::same_roles_joined(&turns);
         if joined.len() == turns.len() {
-            return Err(refused(error));
+            return Err(refused(&error));
         }
-        let text = self.jinja.render(&joined, clock_ms).map_err(refused)?;
+        let text = self.jinja.render(&joined, clock_ms).map_err(|error| refused(&error))?;
         notes.push("The template wants turns to alternate, so messages in a row were joined.".into());
         Ok((joined, text))
     }
@@ -216,9 +219,17 @@ fn read_again(replies: u32) -> String {
 }
 
 #[allow(clippy::needless_pass_by_value)] // taken by map_err
-fn refused(error: minijinja::Error) -> Failure {
+/// Bytes as hexadecimal digits.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn refused(reason: &str) -> Failure {
     Failure {
-        message: format!("The model's chat template refuses this chat: {}.", jinja::in_words(&error)),
+        message: format!("The model's chat template refuses this chat: {reason}."),
         kind: FailureKind::Template,
     }
 }

@@ -27,8 +27,8 @@ impl ThreadEngine {
             let emit: Emit = Arc::from(sink);
             emit(Envelope { id: RequestId(0), event: Event::Ready { version: VERSION } });
             serve::answer(received.into_iter(), &emit, make);
-            let exit = Exit { expected: true, how: "ended".into(), log_tail: Vec::new() };
-            emit(Envelope { id: RequestId(0), event: Event::Exited(exit) });
+            let end = Exit { expected: true, how: "ended".into(), log_tail: Vec::new() };
+            emit(Envelope { id: RequestId(0), event: Event::Exited(end) });
         })?;
         Ok(Self { calls })
     }

@@ -17,7 +17,8 @@ fn shell(script: &str) -> (ChildEngine, Receiver<Envelope>) {
 /// A shell command that writes the first frame, then `then`.
 fn ready_then(version: u32, then: &str) -> String {
     let frame = frame::encode(&Envelope { id: RequestId(0), event: Event::Ready { version } }).unwrap();
-    let octal: String = frame.iter().map(|byte| format!("\\{byte:03o}")).collect();
+    let octal: Vec<String> = frame.iter().map(|byte| format!("\\{byte:03o}")).collect();
+    let octal = octal.concat();
     format!("printf '{octal}'; {then}")
 }
 
@@ -125,7 +126,7 @@ fn all_of_standard_error_goes_into_the_log() {
     let _engine = ChildEngine::spawn(command, sink, Some(Box::new(log.clone()))).unwrap();
     let exit = exit_of(&events);
     assert_eq!(exit.log_tail.last().unwrap(), "line 499");
-    assert_eq!(log.0.lock().unwrap().iter().filter(|byte| **byte == b'\n').count(), 500);
+    assert_eq!(String::from_utf8(log.0.lock().unwrap().clone()).unwrap().lines().count(), 500);
 }
 
 #[test]

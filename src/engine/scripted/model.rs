@@ -11,7 +11,7 @@ use super::vocabulary::{self, MARKS, Pieces};
 use super::{ScriptedOptions, numbers, replies};
 use crate::chat::{Role, StopReason, Timings, Usage};
 use crate::engine::protocol::{Event, Failure, FailureKind, Generate, Loaded, Memory, Prompt, PromptFacts};
-use crate::engine::template::{Encoded, Template};
+use crate::engine::template::{Encoded, Template, hexadecimal};
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
 use crate::token::TokenId;
 
@@ -96,7 +96,7 @@ impl Model {
     }
 
     pub(super) fn file_hash(&self) -> String {
-        Sha256::digest(self.loaded.facts.name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(&Sha256::digest(self.loaded.facts.name.as_bytes()))
     }
 
     /// Reads the prompt and writes the reply. `pause` waits until a moment and tells whether the request was
@@ -141,12 +141,12 @@ impl Model {
         let prompt_took = begun.elapsed();
         let decoding = Instant::now();
         let (reply, end) = self.script(generate, seed);
-        let mut stop = end;
+        let mut reason = end;
         let mut written = 0;
         for (index, id) in reply.into_iter().enumerate() {
             let last = Instant::now();
             if pause(decoding + Duration::from_millis(options.token_ms) * (index as u32 + 1)) {
-                stop = StopReason::Cancelled;
+                reason = StopReason::Cancelled;
                 break;
             }
             let position = self.cache.len();
@@ -158,12 +158,12 @@ impl Model {
             self.cache.push(id);
             written += 1;
             if self.cache.len() >= context {
-                stop = StopReason::Context;
+                reason = StopReason::Context;
                 break;
             }
         }
         let timings = self.timings(prompt_took, decoding.elapsed(), written);
-        Ok(Event::Done { stop, usage: usage(written), timings })
+        Ok(Event::Done { stop: reason, usage: usage(written), timings })
     }
 
     fn encode(&self, prompt: &Prompt) -> Result<Encoded, Failure> {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a step's numbers are computed from one full distribution, so they agree with each other.
 
+use super::vocabulary::token;
 use crate::sampling::Sampling;
 use crate::token::{Candidate, Step, TokenId};
 
@@ -44,7 +45,7 @@ pub(super) fn step(
         candidates: order
             .iter()
             .take(top as usize)
-            .map(|index| Candidate { id: TokenId(*index as i32), logprob: logprob(*index) })
+            .map(|index| Candidate { id: token(*index), logprob: logprob(*index) })
             .collect(),
         survivors: survivors(order.iter().map(|index| logprob(*index)), sampling).max(rank),
         ..Step::default()

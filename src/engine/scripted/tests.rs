@@ -9,8 +9,8 @@ use crate::chat::{Role, StopReason};
 use crate::engine::protocol::{Message, Prompt, StoredTokens};
 use crate::engine::thread::ThreadEngine;
 use crate::engine::{Engine, EventSink};
-use crate::model_entry::Source;
-use crate::sampling::Sampling;
+use crate::model_entry::{LoadOverrides, Source};
+use crate::sampling::{Sampling, SamplingOverrides};
 use crate::token::{Step, TokenKind};
 
 const QUICK: ScriptedOptions =
@@ -71,8 +71,8 @@ fn load(name: &str) -> Request {
         source: Source::Path("none".into()),
         sha256: None,
         licence: None,
-        load: Default::default(),
-        sampling: Default::default(),
+        load: LoadOverrides::default(),
+        sampling: SamplingOverrides::default(),
         preset: None,
         system: None,
         engine: None,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::engine::template::hexadecimal;
 use crate::token::{TokenId, TokenKind, Vocabulary};
 
 /// The marks, in order of id.
@@ -67,9 +68,11 @@ impl Pieces {
     pub(super) fn new(variant: &str) -> Self {
         let mut vocabulary = Vocabulary::default();
         let mut ids = HashMap::new();
-        MARKS.iter().for_each(|mark| vocabulary.push(mark.as_bytes(), TokenKind::Control));
+        for mark in MARKS {
+            vocabulary.push(mark.as_bytes(), TokenKind::Control);
+        }
         for byte in 0..=u8::MAX {
-            ids.insert(vec![byte], TokenId(vocabulary.len() as i32));
+            ids.insert(vec![byte], token(vocabulary.len()));
             vocabulary.push(&[byte], TokenKind::Byte);
         }
         let words = WORDS.split_whitespace();
@@ -81,7 +84,7 @@ impl Pieces {
             .chain((!variant.is_empty()).then(|| variant.as_bytes().to_vec()));
         for piece in pieces {
             if let std::collections::hash_map::Entry::Vacant(free) = ids.entry(piece.clone()) {
-                free.insert(TokenId(vocabulary.len() as i32));
+                free.insert(token(vocabulary.len()));
                 vocabulary.push(&piece, TokenKind::Normal);
             }
         }
@@ -89,7 +92,7 @@ impl Pieces {
         let mut hash = Sha256::new();
         hash.update(&vocabulary.blob);
         vocabulary.ends.iter().for_each(|end| hash.update(end.to_le_bytes()));
-        vocabulary.hash = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        vocabulary.hash = hexadecimal(&hash.finalize());
         Self { vocabulary: Arc::new(vocabulary), ids, longest }
     }
 
@@ -99,7 +102,7 @@ impl Pieces {
         while !bytes.is_empty() {
             let mark = MARKS.iter().position(|mark| special && bytes.starts_with(mark.as_bytes()));
             let (id, length) = match mark {
-                Some(mark) => (TokenId(mark as i32), MARKS[mark].len()),
+                Some(mark) => (token(mark), MARKS[mark].len()),
                 None => self.longest_piece(bytes),
             };
             ids.push(id);
@@ -122,4 +125,9 @@ impl Pieces {
             _ => self.vocabulary.bytes(id).unwrap_or_default(),
         }
     }
+}
+
+/// The token at an index of the vocabulary.
+pub(super) fn token(index: usize) -> TokenId {
+    TokenId(i32::try_from(index).expect("the made-up vocabulary is small"))
 }

@@ -44,7 +44,7 @@ pub(super) fn strftime(clock_ms: i64, format: &str) -> String {
 
 struct Moment {
     year: i64,
-    month: usize,
+    month: i64,
     day: i64,
     weekday: usize,
     day_of_year: i64,
@@ -60,7 +60,7 @@ impl Moment {
         let (year, month, day) = civil(days);
         Self {
             year,
-            month: month as usize,
+            month,
             day,
             weekday: (days + 3).rem_euclid(7) as usize,
             day_of_year: days - days_before_year(year) + 1,
@@ -78,7 +78,7 @@ impl Moment {
         match directive {
             'Y' => number(self.year, 4, out),
             'y' => number(self.year.rem_euclid(100), 2, out),
-            'm' => number(self.month as i64, 2, out),
+            'm' => number(self.month, 2, out),
             'd' => number(self.day, 2, out),
             'e' => {
                 let _ = if padded { write!(out, "{:2}", self.day) } else { write!(out, "{}", self.day) };
@@ -89,8 +89,8 @@ impl Moment {
             'M' => number(self.minute, 2, out),
             'S' => number(self.second, 2, out),
             'p' => out.push_str(if self.hour < 12 { "AM" } else { "PM" }),
-            'B' => out.push_str(MONTHS[self.month - 1]),
-            'b' | 'h' => out.push_str(&MONTHS[self.month - 1][..3]),
+            'B' => out.push_str(MONTHS[self.month as usize - 1]),
+            'b' | 'h' => out.push_str(&MONTHS[self.month as usize - 1][..3]),
             'A' => out.push_str(DAYS[self.weekday]),
             'a' => out.push_str(&DAYS[self.weekday][..3]),
             'F' => "Y-m-d".chars().for_each(|part| self.write_or_copy(part, out)),

@@ -1,7 +1,8 @@
 //! Rendering a chat with a Jinja template as Python's transformers would.
 //!
-//! Invariant: a render is bounded in steps (fuel), output, recursion and stack, so a template from a stranger
-//! can fail but neither hang nor crash the engine.
+//! Invariant: a render is bounded in steps (fuel), output and recursion, so a template from a stranger can
+//! fail but not hang. One thing is left to the process boundary: a namespace that holds itself, printed,
+//! overflows any stack, which ends the engine and never the chat.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -14,14 +15,18 @@ use super::{clock, json};
 use crate::chat::Role;
 use crate::engine::protocol::{Message, StoredTokens};
 
-/// Steps a render may take; a chat of a thousand turns takes some 30,000.
+/// Most steps a render may take.
 const FUEL: u64 = 1_000_000;
+
+/// Steps besides those for each message and its text. Templates of models take some hundred, and sixty a
+/// message; the less there are, the less deep can a hostile loop nest a value.
+const SPARE_FUEL: u64 = 50_000;
 
 /// Nested macro calls and includes. Templates of models stay under ten.
 const RECURSION: usize = 50;
 
-/// Values nested one step per loop round are freed recursively; this holds as many as the fuel lets be made.
-/// Only the part that is touched takes memory.
+/// A value that a loop nests one level a round is freed recursively; this holds the levels that the fuel lets
+/// be made. Only the part that is touched takes memory.
 const STACK: usize = 256 << 20;
 
 /// Bytes a render may write besides twice the messages' own.
@@ -68,8 +73,8 @@ impl Jinja {
                 .build()
                 .expect("the default delimiters are valid"),
         );
-        environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(RECURSION);
+        environment.set_debug(false);
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_filter("tojson", json::tojson);
         environment.add_function("raise_exception", |reason: String| -> Result<String, Error> {
@@ -83,11 +88,11 @@ impl Jinja {
     pub(super) fn trial(&self) -> Result<(), String> {
         let question = Line::plain(Role::User, "Glass?");
         let answer = Line::plain(Role::Assistant, "Box.");
-        let short = self.render(std::slice::from_ref(&question), 0).map_err(|error| in_words(&error))?;
+        let short = self.render(std::slice::from_ref(&question), 0)?;
         if !short.contains("Glass?") {
             return Err("it leaves out what the user wrote".into());
         }
-        self.render(&[question.clone(), answer, question], 0).map_err(|error| in_words(&error)).map(drop)
+        self.render(&[question.clone(), answer, question], 0).map(drop)
     }
 
     /// Whether a system message is rendered, not refused or left out.
@@ -96,8 +101,8 @@ impl Jinja {
         self.render(&chat, 0).is_ok_and(|text| text.contains("Be clear."))
     }
 
-    /// The prompt for a reply to these messages.
-    pub(super) fn render(&self, messages: &[Line<'_>], clock_ms: i64) -> Result<String, Error> {
+    /// The prompt for a reply to these messages, or in words why there is none.
+    pub(super) fn render(&self, messages: &[Line<'_>], clock_ms: i64) -> Result<String, String> {
         let context = serde_json::json!({
             "messages": messages
                 .iter()
@@ -110,7 +115,9 @@ impl Jinja {
             "documents": null,
         });
         let input: usize = messages.iter().map(|line| line.text.len()).sum();
+        let fuel = SPARE_FUEL + 200 * messages.len() as u64 + input as u64 / 4;
         let mut environment = self.environment.clone();
+        environment.set_fuel(Some(fuel.min(FUEL)));
         environment.add_function("strftime_now", move |format: String| clock::strftime(clock_ms, &format));
         let render = || {
             let mut output = Capped { bytes: Vec::new(), room: OUTPUT + 2 * input };
@@ -120,12 +127,12 @@ impl Jinja {
         };
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("template".into()).stack_size(STACK);
-            let failed = |reason: &'static str| Error::new(ErrorKind::InvalidOperation, reason);
             thread
-                .spawn_scoped(scope, render)
-                .map_err(|_| failed("there is no memory to run it in"))?
+                // An error can hold values of the template, so it must not leave the large stack.
+                .spawn_scoped(scope, || render().map_err(|error| in_words(&error)))
+                .map_err(|_| "there is no memory to run it in".to_owned())?
                 .join()
-                .unwrap_or_else(|_| Err(failed("it failed inside")))
+                .unwrap_or_else(|_| Err("it failed inside".into()))
         })
     }
 }
@@ -166,7 +173,7 @@ pub(super) fn same_roles_joined<'a>(messages: &[Line<'a>]) -> Vec<Line<'a>> {
 }
 
 /// An error without the template's text or line art.
-pub(super) fn in_words(error: &Error) -> String {
+fn in_words(error: &Error) -> String {
     let reason = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     let reason: String = reason.chars().take(200).collect();
     match error.line() {

@@ -10,6 +10,7 @@ use minijinja::{Error, ErrorKind, Value};
 const DEPTH: usize = 100;
 
 /// The filter. Where transformers and Python differ, as transformers: `ensure_ascii` is off by default.
+#[allow(clippy::needless_pass_by_value)] // minijinja hands options over by value
 pub(super) fn tojson(value: &Value, indent: Option<usize>, options: Kwargs) -> Result<Value, Error> {
     let indent = match options.get::<Option<usize>>("indent")? {
         Some(width) => Some(width),

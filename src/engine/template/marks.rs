@@ -7,9 +7,11 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
+use std::fmt::Write;
 use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 
+use super::Tokenize;
 use super::jinja::Line;
 use crate::engine::protocol::Failure;
 use crate::token::TokenId;
@@ -61,7 +63,7 @@ pub(super) struct Marked {
     pub(super) text: String,
     /// Where each message's whole text lies; `None` where the template took some of it away.
     pub(super) messages: Vec<Option<Range<usize>>>,
-    /// Where marks that messages spell ended up.
+    /// Everywhere that message text ended up, and marks spelt by it on their own.
     pub(super) wrapped: Vec<Range<usize>>,
 }
 
@@ -111,22 +113,23 @@ impl Marked {
         if text != plain {
             return None;
         }
-        let at = |sentinel: usize| found.get(sentinel).copied().flatten();
+        let pairs = |(open, close): (usize, usize)| {
+            let places = found[open].iter().zip(&found[close]);
+            places.map(|(start, end)| *start..*end).filter(|place| place.start < place.end)
+        };
         let messages = edges
             .iter()
             .map(|edges| {
-                let (open, close) = edges.whole?;
-                let start = at(open)?.checked_sub(edges.before)?;
-                let end = at(close)?.checked_add(edges.after)?;
-                (start <= end && end <= text.len()).then_some(start..end)
+                let mut places = pairs(edges.whole?);
+                let place = places.next().filter(|_| places.next().is_none())?;
+                let start = place.start.checked_sub(edges.before)?;
+                let end = place.end + edges.after;
+                (end <= text.len()).then_some(start..end)
             })
             .collect();
-        let wrapped = edges
-            .iter()
-            .flat_map(|edges| &edges.marks)
-            .filter_map(|&(open, close)| Some(at(open)?..at(close)?))
-            .filter(|place| place.start < place.end)
-            .collect();
+        let wrapped =
+            edges.iter().flat_map(|edges| edges.marks.iter().copied().chain(edges.whole)).flat_map(pairs);
+        let wrapped = wrapped.collect();
         Some(Self { text, messages, wrapped })
     }
 }
@@ -164,7 +167,7 @@ impl Sentinels {
         let number = self.count;
         self.count += 1;
         out.push_str(&self.prefix);
-        out.push_str(&format!("{number:0NUMBER_DIGITS$}"));
+        let _ = write!(out, "{number:0NUMBER_DIGITS$}");
         number
     }
 
@@ -192,11 +195,10 @@ impl Sentinels {
         (out, edges)
     }
 
-    /// The text without sentinels, and where each was; `None` for one that is missing or came twice.
-    fn taken_out(&self, marked: &str) -> (String, Vec<Option<usize>>) {
+    /// The text without sentinels, and everywhere that each was.
+    fn taken_out(&self, marked: &str) -> (String, Vec<Vec<usize>>) {
         let mut text = String::with_capacity(marked.len());
-        let mut found: Vec<Option<usize>> = vec![None; self.count];
-        let mut seen = vec![false; self.count];
+        let mut found = vec![Vec::new(); self.count];
         let mut rest = marked;
         while let Some(at) = rest.find(&self.prefix) {
             let number = rest.get(at + PREFIX_DIGITS..at + PREFIX_DIGITS + NUMBER_DIGITS);
@@ -205,8 +207,7 @@ impl Sentinels {
                 break;
             };
             text.push_str(&rest[..at]);
-            found[number] = (!seen[number]).then_some(text.len());
-            seen[number] = true;
+            found[number].push(text.len());
             rest = &rest[at + PREFIX_DIGITS + NUMBER_DIGITS..];
         }
         text.push_str(rest);
@@ -261,7 +262,7 @@ fn join_overlapping(mut joined: Vec<Range<usize>>, next: Range<usize>) -> Vec<Ra
 pub(super) fn tokens(
     text: &str,
     mut stretches: Vec<Stretch>,
-    tokenize: &mut dyn FnMut(&str, bool) -> Result<Vec<TokenId>, Failure>,
+    tokenize: &mut Tokenize<'_>,
 ) -> Result<Vec<TokenId>, Failure> {
     // A stored reply comes before a mark inside it, whose text it already stands for.
     stretches.sort_by_key(|stretch| (stretch.place().start, matches!(stretch, Stretch::Guarded(_))));
