@@ -12,6 +12,8 @@ pub mod stop;
 pub mod template;
 
 #[cfg(feature = "llama")]
+pub mod bench;
+#[cfg(feature = "llama")]
 pub mod decode;
 #[cfg(feature = "llama")]
 pub mod generate;
