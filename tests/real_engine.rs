@@ -3,6 +3,7 @@
 //!
 //! Invariant: one loaded model per file and process, behind one lock; no test depends on another's cache.
 #![cfg(feature = "llama")]
+#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -115,12 +116,12 @@ impl Fixture {
     fn cancelled(&mut self, request: Generate, when: fn(&Event) -> bool) -> (Reply, Duration) {
         let (sender, events) = channel();
         *self.heard.lock().unwrap() = Some(sender);
-        let (shared, id) = (Arc::clone(&self.shared), RequestId(self.next));
+        let (shared, target) = (Arc::clone(&self.shared), RequestId(self.next));
         let reader = std::thread::spawn(move || {
-            events.iter().find(when).unwrap();
+            told.iter().find(when).unwrap();
             let at = Instant::now();
-            shared.cancel(id);
-            events.iter().find(Event::is_final).unwrap();
+            shared.cancel(target);
+            told.iter().find(Event::is_final).unwrap();
             at.elapsed()
         });
         let reply = self.generate(request).unwrap();
@@ -234,7 +235,7 @@ fn agrees_with_reference(fixture: &mut Fixture, reference: &str) {
         let next = prompt["next"].as_array().unwrap();
         let p = |entry: &serde_json::Value| entry["p"].as_f64().unwrap();
         if p(&next[0]) - p(&next[1]) > 0.05 {
-            assert_eq!(step.id.unwrap().0 as i64, next[0]["id"].as_i64().unwrap(), "{text:?}");
+            assert_eq!(i64::from(step.id.unwrap().0), next[0]["id"].as_i64().unwrap(), "{text:?}");
         }
         // What the reference lists and is not among our 20 is less likely than our last.
         let last = f64::from(step.candidates.last().unwrap().logprob.exp());

@@ -16,7 +16,7 @@ use crate::chat::Intervention;
 use crate::token::TokenId;
 
 /// The sequence of the chat; others are scratch.
-const CHAT: u32 = 0;
+const CHAT: u8 = 0;
 
 /// Why a batch was not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -156,12 +156,11 @@ impl Session {
         for (index, id) in ids.iter().enumerate() {
             let logits = want_logits && index + 1 == ids.len();
             self.batch
-                .add(LlamaToken(id.0), (start + index) as i32, &[CHAT as i32], logits)
+                .add(LlamaToken(id.0), position(start + index), &[i32::from(CHAT)], logits)
                 .expect("a slice is never longer than the batch");
         }
         let Self { context, batch, .. } = self;
         let result = context.with(|context| context.decode(batch));
-        // On a GPU the work goes on behind; waiting here keeps cancel and progress true.
         match result {
             Ok(()) => {
                 self.prefix.ids.extend_from_slice(ids);
@@ -180,10 +179,11 @@ impl Session {
         let count = count.min(self.prefix.ids.len());
         let recurrent = self.recurrent;
         let held = self.context.with(|context| {
-            let removed = context.clear_kv_cache_seq(Some(CHAT), Some(count as u32), None) == Ok(true);
-            let (first, last) =
-                (context.kv_cache_seq_pos_min(CHAT as i32), context.kv_cache_seq_pos_max(CHAT as i32));
-            let whole = removed && last == count as i32 - 1 && (recurrent || count == 0 || first == 0);
+            let removed = context.clear_kv_cache_seq(Some(u32::from(CHAT)), Some(count as u32), None);
+            let first = context.kv_cache_seq_pos_min(i32::from(CHAT));
+            let last = context.kv_cache_seq_pos_max(i32::from(CHAT));
+            let begins = recurrent || count == 0 || first == 0;
+            let whole = removed == Ok(true) && last == position(count) - 1 && begins;
             if !whole {
                 context.clear_kv_cache();
             }
@@ -192,6 +192,10 @@ impl Session {
         self.prefix.ids.truncate(if held { count } else { 0 });
         self.prefix.ids.len()
     }
+}
+
+fn position(index: usize) -> i32 {
+    i32::try_from(index).expect("a context has fewer than 2^31 cells")
 }
 
 fn halt(error: &DecodeError, stop: &AtomicBool) -> Halt {

@@ -56,7 +56,7 @@ pub fn fit(facts: &ModelFacts, params: &LoadParams, machine: Machine) -> Result<
     Ok(Fit { context, gpu_layers, notes })
 }
 
-/// What was asked for, capped by what the model was trained for (or stretched to by RoPE scaling).
+/// What was asked for, capped by what the model was trained for (or stretched to by scaling its positions).
 fn wanted_context(facts: &ModelFacts, params: &LoadParams, notes: &mut Vec<String>) -> u32 {
     let stretch =
         params.rope.scale.filter(|scale| *scale > 0.0 && *scale < 1.0).map_or(1.0, |scale| 1.0 / scale);

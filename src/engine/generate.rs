@@ -73,7 +73,9 @@ impl<'a> Reply<'a> {
             suppressed: &suppressed,
         };
         let (mut chain, about_chain) = Chain::new(&request.sampling, seed, &setting);
-        prompt.iter().for_each(|id| chain.accept(*id));
+        for id in &prompt {
+            chain.accept(*id);
+        }
         notes.extend(about_chain);
 
         let reused = session.reuse(&prompt, &request.interventions);
@@ -92,7 +94,7 @@ impl<'a> Reply<'a> {
         let stop = match read {
             Ok(()) => self.write(),
             Err(Halt::Cancelled) => Ok(StopReason::Cancelled),
-            Err(halt) => Err(failed(&halt)),
+            Err(halt) => Err(failed(halt)),
         };
         let decode_ms = milliseconds(started);
 
@@ -142,7 +144,7 @@ impl<'a> Reply<'a> {
             match self.session.step(id) {
                 Ok(()) => {}
                 Err(Halt::Cancelled) => return Ok(StopReason::Cancelled),
-                Err(halt) => return Err(failed(&halt)),
+                Err(halt) => return Err(failed(halt)),
             }
         }
     }
@@ -234,7 +236,7 @@ fn no_numbers() -> Failure {
     Failure { message, kind: FailureKind::Other }
 }
 
-fn failed(halt: &Halt) -> Failure {
+fn failed(halt: Halt) -> Failure {
     Failure { message: format!("The reply stopped: {halt}."), kind: FailureKind::Other }
 }
 

@@ -165,8 +165,8 @@ impl Attempt<'_> {
             .with_n_batch(batch)
             .with_n_ubatch(batch)
             .with_n_seq_max(if past_is_whole { 1 } else { SEQUENCES })
-            .with_n_threads(threads as i32)
-            .with_n_threads_batch(threads as i32)
+            .with_n_threads(threads.cast_signed())
+            .with_n_threads_batch(threads.cast_signed())
             .with_flash_attention_policy(policy)
             .with_type_k(cache_type(self.params.cache_type_k))
             .with_type_v(cache_type(self.params.cache_type_v))
@@ -228,6 +228,26 @@ impl Attempt<'_> {
     }
 }
 
+/// A context like [`load`]'s on the CPU with nothing of ours around it, to compare with.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_bare(
+    path: &Path,
+    facts: &ModelFacts,
+    params: &LoadParams,
+    shared: &Shared,
+) -> Result<Session, Failure> {
+    let fit = fit::fit(facts, params, machine(&[]))?;
+    let attempt = Attempt { backend: backend()?, path, facts, params, fit: &fit, gpus: &[], shared };
+    let model = attempt.model(0, |_| {})?;
+    let template = Template::new(None, "", "", Vec::new());
+    let model = Arc::new(LoadedModel { model, vocabulary: Arc::default(), template, begin: None });
+    let (policy, _) = attempt.flash_attention(false);
+    let context = attempt.context(&model, policy, attempt.threads())?;
+    Ok(Session::new(context, fit.context, shared.stop_flag()))
+}
+
 /// What follows from the model alone.
 fn derive(model: LlamaModel) -> LoadedModel {
     let vocab = model.vocab();
@@ -248,8 +268,8 @@ fn derive(model: LlamaModel) -> LoadedModel {
 }
 
 fn control_texts(vocabulary: &Vocabulary) -> Vec<String> {
-    let ids = (0..vocabulary.len() as i32).map(TokenId);
-    ids.filter(|id| vocabulary.kind(*id) == TokenKind::Control)
+    vocabulary::ids(vocabulary)
+        .filter(|id| vocabulary.kind(*id) == TokenKind::Control)
         .filter_map(|id| String::from_utf8(vocabulary.bytes(id)?.to_vec()).ok())
         .filter(|text| !text.is_empty())
         .collect()

@@ -17,6 +17,8 @@ pub mod template;
 pub mod thread;
 
 #[cfg(feature = "llama")]
+pub mod bench;
+#[cfg(feature = "llama")]
 pub mod decode;
 #[cfg(feature = "llama")]
 pub mod generate;

@@ -114,8 +114,7 @@ impl Reader {
                 }
             }
             for (offset, &logit) in group.iter().enumerate() {
-                let id = TokenId((base + index * FILTER + offset) as i32);
-                self.offer(Scored { id, logit }, k);
+                self.offer(Scored { id: id(base + index * FILTER + offset), logit }, k);
             }
         }
     }
@@ -145,7 +144,11 @@ pub fn rank(logits: &[f32], logit: f32) -> u32 {
 #[must_use]
 pub fn likeliest(logits: &[f32]) -> TokenId {
     let high = logits.chunks(BLOCK).map(largest).fold(f32::NEG_INFINITY, f32::max);
-    TokenId(logits.iter().position(|&z| z >= high).unwrap_or(0) as i32)
+    id(logits.iter().position(|&z| z >= high).unwrap_or(0))
+}
+
+fn id(index: usize) -> TokenId {
+    TokenId(i32::try_from(index).expect("a vocabulary has fewer than 2^31 entries"))
 }
 
 fn largest(block: &[f32]) -> f32 {

@@ -15,6 +15,7 @@ use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 use llama_cpp_2::token::logit_bias::LlamaLogitBias;
 
 use super::numbers::Scored;
+use super::vocabulary;
 use crate::sampling::{LogitBias, Sampling, Stage};
 use crate::token::{TokenId, Vocabulary};
 
@@ -155,9 +156,9 @@ impl Chain {
         self.list.data.extend(top.iter().map(|s| LlamaTokenData::new(LlamaToken(s.id.0), s.logit, 0.0)));
         let mut moved: BTreeSet<TokenId> = self.bound.recent.iter().copied().collect();
         moved.extend(&self.bound.biased);
-        top.iter().for_each(|s| {
-            moved.remove(&s.id);
-        });
+        for scored in top {
+            moved.remove(&scored.id);
+        }
         let others = moved.into_iter().filter_map(|id| {
             let logit = *logits.get(usize::try_from(id.0).ok()?)?;
             Some(LlamaTokenData::new(LlamaToken(id.0), logit, 0.0))
@@ -227,7 +228,7 @@ impl Parts<'_> {
     fn sampler(&self, stage: Stage) -> Option<LlamaSampler> {
         let s = self.sampling;
         let min_keep = s.min_keep as usize;
-        let entries = self.setting.vocabulary.len() as i32;
+        let entries = whole(self.setting.vocabulary.len());
         match stage {
             Stage::LogitBias => {
                 (!self.biases.is_empty()).then(|| LlamaSampler::logit_bias(entries, self.biases))
@@ -235,11 +236,13 @@ impl Parts<'_> {
             Stage::Penalties => self.penalises().then(|| {
                 let (repeat, frequency, presence) =
                     (s.repeat_penalty, s.frequency_penalty, s.presence_penalty);
-                LlamaSampler::penalties(entries, self.penalty_window() as i32, repeat, frequency, presence)
+                LlamaSampler::penalties(entries, whole(self.penalty_window()), repeat, frequency, presence)
             }),
             Stage::Dry => self.dry(),
             Stage::TopNSigma => (s.top_n_sigma > 0.0).then(|| LlamaSampler::top_n_sigma(s.top_n_sigma)),
-            Stage::TopK => (s.top_k > 0).then(|| LlamaSampler::top_k(s.top_k.max(s.min_keep) as i32)),
+            Stage::TopK => {
+                (s.top_k > 0).then(|| LlamaSampler::top_k(whole(s.top_k.max(s.min_keep) as usize)))
+            }
             Stage::TypicalP => (s.typical_p < 1.0).then(|| LlamaSampler::typical(s.typical_p, min_keep)),
             Stage::TopP => (s.top_p < 1.0).then(|| LlamaSampler::top_p(s.top_p, min_keep)),
             Stage::MinP => (s.min_p > 0.0).then(|| LlamaSampler::min_p(s.min_p, min_keep)),
@@ -293,6 +296,11 @@ impl Parts<'_> {
     }
 }
 
+/// A count as llama.cpp takes it; more than it can hold means "all".
+fn whole(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
 /// The biases by id. A text stands for every token of exactly these bytes.
 fn biases(sampling: &Sampling, setting: &Setting<'_>, notes: &mut Vec<String>) -> Vec<LlamaLogitBias> {
     let mut biases: Vec<LlamaLogitBias> = Vec::new();
@@ -314,8 +322,8 @@ fn biased_ids(bias: &LogitBias, vocabulary: &Vocabulary) -> Vec<TokenId> {
     let known = |id: &TokenId| usize::try_from(id.0).is_ok_and(|index| index < vocabulary.len());
     let mut ids: Vec<TokenId> = bias.id.map(TokenId).into_iter().filter(known).collect();
     if let Some(text) = &bias.text {
-        let all = (0..vocabulary.len() as i32).map(TokenId);
-        ids.extend(all.filter(|id| vocabulary.bytes(*id) == Some(text.as_bytes())));
+        let spelt = |id: &TokenId| vocabulary.bytes(*id) == Some(text.as_bytes());
+        ids.extend(vocabulary::ids(vocabulary).filter(spelt));
     }
     ids
 }

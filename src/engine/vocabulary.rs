@@ -28,6 +28,11 @@ pub fn read(vocab: &LlamaVocab<'_>) -> Vocabulary {
     vocabulary
 }
 
+/// All ids in order.
+pub fn ids(vocabulary: &Vocabulary) -> impl Iterator<Item = TokenId> + use<> {
+    (0..i32::MAX).take(vocabulary.len()).map(TokenId)
+}
+
 /// The bytes that a token adds to a text: none for a control token.
 #[must_use]
 pub fn text_bytes(vocabulary: &Vocabulary, id: TokenId) -> &[u8] {

@@ -1,0 +1,164 @@
+//! Measurements of the engine against a loop that does nothing but decode.
+//!
+//! Invariant: what is compared runs in one process, on one loaded model, in turns, so that a busy machine
+//! slows both alike. Memory is the exception: each figure needs a process of its own.
+
+use std::path::Path;
+use std::time::Instant;
+
+use super::decode::{Halt, Session};
+use super::generate;
+use super::load;
+use super::numbers;
+use super::protocol::{Envelope, Event, Failure, FailureKind, Generate, Prompt, RequestId};
+use super::shared::Shared;
+use super::vocabulary;
+use crate::model_entry::{LoadParams, ModelFacts};
+use crate::sampling::{LogitBias, Sampling};
+use crate::token::TokenId;
+use llama_cpp_2::token::LlamaToken;
+
+const PROMPT: &str = "Once upon a time, in a small town by the sea, there lived an old clockmaker who";
+
+/// Tokens a second of each round, in the order they were run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LoopReport {
+    /// Decoding and the likeliest token, nothing else.
+    pub bare_tokens_per_second: Vec<f64>,
+    /// The engine's loop: default sampler chain, numbers, 20 candidates, events encoded as frames.
+    pub full_tokens_per_second: Vec<f64>,
+}
+
+impl LoopReport {
+    /// Median of the full loop's speed over the bare loop's, round by round.
+    #[must_use]
+    pub fn ratio(&self) -> f64 {
+        let rounds = self.full_tokens_per_second.iter().zip(&self.bare_tokens_per_second);
+        let mut ratios: Vec<f64> = rounds.map(|(full, bare)| full / bare).collect();
+        ratios.sort_by(f64::total_cmp);
+        ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// Which loop's memory is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loop {
+    /// llama.cpp alone.
+    Bare,
+    /// The engine.
+    Full,
+}
+
+/// Runs both loops in turns, `rounds` times `tokens` tokens each.
+///
+/// # Errors
+/// When the model cannot be loaded or decoding fails.
+pub fn token_loop_ratio(
+    path: &Path,
+    facts: &ModelFacts,
+    tokens: u32,
+    rounds: u32,
+) -> Result<LoopReport, Failure> {
+    let shared = Shared::new();
+    let (mut session, _) = load::load(path, facts, &LoadParams::default(), &shared, |_| {})?;
+    let mut report = LoopReport::default();
+    bare_loop(&mut session, tokens.min(8))?;
+    for _ in 0..rounds {
+        report.bare_tokens_per_second.push(bare_loop(&mut session, tokens)?);
+        report.full_tokens_per_second.push(full_loop(&mut session, tokens)?);
+    }
+    Ok(report)
+}
+
+/// Resident memory of this process in bytes after one loop. To be called in a process that did nothing else.
+///
+/// # Errors
+/// When the model cannot be loaded, decoding fails, or the system does not say.
+pub fn memory(
+    path: &Path,
+    facts: &ModelFacts,
+    params: &LoadParams,
+    tokens: u32,
+    which: Loop,
+) -> Result<u64, Failure> {
+    let shared = Shared::new();
+    match which {
+        Loop::Bare => {
+            let mut session = load::load_bare(path, facts, params, &shared)?;
+            bare_loop(&mut session, tokens)?;
+            resident()
+        }
+        Loop::Full => {
+            let (mut session, _) = load::load(path, facts, params, &shared, |_| {})?;
+            full_loop(&mut session, tokens)?;
+            resident()
+        }
+    }
+}
+
+/// Decodes a prompt, then always the likeliest token; gives tokens a second without the prompt.
+///
+/// # Errors
+/// When decoding fails.
+pub fn bare_loop(session: &mut Session, tokens: u32) -> Result<f64, Failure> {
+    let prompt = session.model().tokenize(PROMPT, false);
+    let from = session.reuse(&prompt, &[]);
+    session.read(&prompt, from, |_, _| {}).map_err(halted)?;
+    let mut id = numbers::likeliest(session.logits());
+    let started = Instant::now();
+    for _ in 0..tokens {
+        session.step(id).map_err(halted)?;
+        id = numbers::likeliest(session.logits());
+    }
+    Ok(f64::from(tokens) / started.elapsed().as_secs_f64())
+}
+
+/// The same number of tokens through the engine's own loop.
+fn full_loop(session: &mut Session, tokens: u32) -> Result<f64, Failure> {
+    let request = Generate {
+        prompt: Prompt::Raw { text: PROMPT.to_string() },
+        sampling: Sampling {
+            seed: Some(1),
+            max_tokens: tokens + 1,
+            logit_bias: no_end(session),
+            ..Sampling::default()
+        },
+        top_logprobs: 20,
+        interventions: Vec::new(),
+    };
+    let encode = |event: Event| {
+        let frame = rmp_serde::to_vec_named(&Envelope { id: RequestId(1), event });
+        std::hint::black_box(frame.map_or(0, |bytes| bytes.len()));
+    };
+    match generate::generate(session, &request, 0.0, &encode) {
+        Event::Done { timings, .. } => Ok(f64::from(tokens) / f64::from(timings.decode_ms) * 1000.0),
+        Event::Failed(failure) => Err(failure),
+        _ => Err(other("the reply had no end".to_string())),
+    }
+}
+
+/// Bans the tokens that would end the reply early.
+fn no_end(session: &Session) -> Vec<LogitBias> {
+    let model = session.model();
+    let vocab = model.model.vocab();
+    let ends = vocabulary::ids(&model.vocabulary).filter(|TokenId(id)| vocab.is_eog(LlamaToken(*id)));
+    ends.map(|TokenId(id)| LogitBias { text: None, id: Some(id), bias: f32::NEG_INFINITY }).collect()
+}
+
+/// What this process has in memory, bytes.
+fn resident() -> Result<u64, Failure> {
+    use sysinfo::{ProcessesToUpdate, System, get_current_pid};
+    let unknown = || other("the system does not say how much memory this process has".to_string());
+    let pid = get_current_pid().map_err(|_| unknown())?;
+    let mut system = System::new().map_err(|_| unknown())?;
+    system.refresh_processes(ProcessesToUpdate::Some(&[pid]), false);
+    system.process(pid).map(sysinfo::Process::memory).ok_or_else(unknown)
+}
+
+fn halted(halt: Halt) -> Failure {
+    other(halt.to_string())
+}
+
+fn other(message: String) -> Failure {
+    Failure { message, kind: FailureKind::Other }
+}
