@@ -144,6 +144,8 @@ pub struct App {
     pub fetch: Option<Fetch>,
     /// The catalogue, as last read.
     pub catalogue: Vec<CatalogueItem>,
+    /// Names of the themes there are.
+    pub themes: Vec<String>,
     /// Vocabularies by hash.
     pub vocabularies: BTreeMap<String, Arc<Vocabulary>>,
     /// The notice row: the newest is shown.
@@ -322,6 +324,8 @@ pub struct Inspector {
     pub live: Option<LiveStep>,
     /// Watched tokens with their last probability, peak and rank.
     pub watch: Vec<Watched>,
+    /// What the open station costs, ms a token, once measured.
+    pub price_ms: Option<f32>,
 }
 
 /// The step on display and what surrounds it.

@@ -1,1 +1,3 @@
-//! To come.
+//! Arithmetic on numbers that the engine gave. No IO, no engine types.
+
+pub mod after;

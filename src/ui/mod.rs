@@ -1,1 +1,144 @@
-//! To come.
+//! `&App` to a ratatui buffer. Nothing here changes the state; what drawing learns, it gives back.
+//!
+//! Invariant: whatever the size and the state, every cell drawn lies on the screen.
+
+mod ascii;
+pub mod cache;
+pub mod chats;
+pub mod composer;
+pub mod firstrun;
+#[cfg(test)]
+pub mod frame_testing;
+#[cfg(test)]
+mod frame_tests;
+pub mod header;
+pub mod inspector;
+pub mod layout;
+pub mod overlays;
+pub mod rows;
+pub mod transcript;
+pub mod widgets;
+
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::app::{App, Area, Focus, Geometry};
+use crate::theme::{Role, Theme};
+use cache::Cache;
+use layout::{LEAST, Layout, Wants};
+use widgets::text;
+
+/// Draws the whole screen, sets the cursor, and gives back what was learned.
+pub fn draw(frame: &mut Frame<'_>, app: &App, theme: &Theme, cache: &mut Cache) -> Geometry {
+    let screen = frame.area();
+    let (geometry, cursor) = render(app, theme, cache, screen, frame.buffer_mut());
+    if let Some((x, y)) = cursor.filter(|(x, y)| screen.contains((*x, *y).into())) {
+        frame.set_cursor_position((x, y));
+    }
+    geometry
+}
+
+/// The same into a buffer; the cursor's cell comes back with it.
+pub fn render(
+    app: &App,
+    theme: &Theme,
+    cache: &mut Cache,
+    screen: Rect,
+    buf: &mut Buffer,
+) -> (Geometry, Option<(u16, u16)>) {
+    let screen = screen.intersection(buf.area);
+    if screen.is_empty() {
+        return (Geometry::default(), None);
+    }
+    let (geometry, over, mut cursor) = match firstrun::wanted(app, screen) {
+        Some(fetch) => {
+            let (composer, cursor) = firstrun::draw(app, theme, fetch, screen, buf);
+            let geometry = Geometry { areas: vec![(Focus::Composer, area(composer))], ..Geometry::default() };
+            (geometry, (screen, composer), cursor)
+        }
+        None => panes(app, theme, cache, screen, buf),
+    };
+    if let Some(completion) = app.composer.completion.as_ref().filter(|_| app.overlays.is_empty()) {
+        overlays::completion::draw(app, theme, completion, (screen, over.1), buf);
+    }
+    for overlay in &app.overlays {
+        cursor = overlays::draw(app, theme, overlay, (screen, over.0), buf);
+    }
+    if theme.symbols.ascii {
+        ascii::fold(buf);
+    }
+    (geometry, cursor)
+}
+
+/// Everything but overlays; gives what was learned, the areas of transcript and composer, and the cursor.
+fn panes(
+    app: &App,
+    theme: &Theme,
+    cache: &mut Cache,
+    screen: Rect,
+    buf: &mut Buffer,
+) -> (Geometry, (Rect, Rect), Option<(u16, u16)>) {
+    let wants = Wants {
+        chats: app.chats.shown,
+        inspector: app.inspector.shown,
+        zoomed: app.inspector.zoomed,
+        focus: app.focus,
+    };
+    let layout = layout::compute(screen, wants, |width, most| composer::height(app, width, most));
+    let mut geometry = Geometry { scroll: app.transcript.scroll, ..Geometry::default() };
+    let mut cursor = None;
+    if let Some(at) = layout.too_small {
+        let words =
+            format!("glassbox needs {} × {}; this is {} × {}", LEAST.0, LEAST.1, screen.width, screen.height);
+        text::put(buf, at, &text::cut(&words, at.width), theme.style(Role::Warn));
+    }
+    if let Some(at) = layout.header {
+        header::draw(app, theme, at, buf);
+    }
+    if let Some(at) = layout.chats {
+        geometry.chats = chats::draw(app, theme, at, buf, app.now);
+        geometry.areas.push((Focus::Chats, area(at)));
+    }
+    if let Some(at) = layout.transcript {
+        let drawn = transcript::draw(app, theme, cache, at, buf);
+        geometry.scroll = drawn.scroll;
+        geometry.view_rows = drawn.view_rows;
+        geometry.total_rows = drawn.total_rows;
+        geometry.rows_below = drawn.rows_below;
+        geometry.turns = drawn.turns;
+        geometry.areas.push((Focus::Transcript, area(at)));
+    }
+    if let Some(at) = layout.composer {
+        let cell = composer::draw(app, theme, at, buf);
+        cursor = cell.filter(|_| app.focus == Focus::Composer);
+        geometry.areas.push((Focus::Composer, area(at)));
+    }
+    inspector_parts(app, theme, &layout, &mut geometry, buf);
+    rows::titles(app, theme, &layout, buf);
+    rows::separators(theme, &layout, buf);
+    if let Some(at) = layout.notice {
+        rows::notice(app, theme, at, geometry.rows_below, buf);
+    }
+    rows::hints(app, theme, &layout, buf);
+    let over = (layout.transcript.unwrap_or(screen), layout.composer.unwrap_or(screen));
+    (geometry, over, cursor)
+}
+
+fn inspector_parts(app: &App, theme: &Theme, layout: &Layout, geometry: &mut Geometry, buf: &mut Buffer) {
+    if let Some(at) = layout.station_title {
+        rows::title(buf, theme, at, "Softmax", "", app.focus == Focus::Inspector);
+    }
+    if let Some(at) = layout.station {
+        inspector::draw(app, theme, at, buf);
+        geometry.areas.push((Focus::Inspector, area(at)));
+    }
+    if let Some(at) = layout.rail {
+        inspector::rail::draw(app, theme, at, buf);
+        geometry.areas.push((Focus::Inspector, area(at)));
+    }
+}
+
+fn area(rect: Rect) -> Area {
+    Area { x: rect.x, y: rect.y, width: rect.width, height: rect.height }
+}

@@ -1,0 +1,354 @@
+//! What the drawing tests share: glyphs, a theme, and the app at the moment that the design draws.
+//!
+//! Invariant: figures are those of the default model in the design's drawing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ratatui::buffer::Buffer;
+use ratatui::style::{Color, Modifier, Style};
+
+use crate::app::{
+    ActiveRun, App, Chats, Composer, Focus, Geometry, Inspector, Level, LiveStep, ModelState, ModelStatus,
+    Notice, Now, Phase, Transcript, Watched,
+};
+use crate::chat::{
+    ChatSettings, Conversation, ConversationHead, ConversationId, Role as Speaker, Run, RunId, Span, Timings,
+    Turn, TurnId, TurnState, Usage,
+};
+use crate::command::TABLE;
+use crate::config::keymap::Keymap;
+use crate::config::{ColorDepth, Config, EngineConfig, InspectorConfig, UiConfig};
+use crate::engine::protocol::{Loaded, Memory, RequestId, TemplateKind};
+use crate::model_entry::ModelFacts;
+use crate::sampling::Sampling;
+use crate::theme::{Role, Symbols, Theme};
+use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
+
+/// The full glyphs.
+#[must_use]
+pub fn full() -> Symbols {
+    Symbols {
+        ascii: false,
+        drawn: "▶",
+        here: "›",
+        cut: "×",
+        decided: "◆",
+        other: "•",
+        writing: "●",
+        ready: "○",
+        reading: "◐",
+        space: "␣",
+        newline: "↵",
+        tab: "⇥",
+        rule: "─",
+        heavy_rule: "━",
+        vertical: "│",
+        bar: [" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"],
+        column: [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
+    }
+}
+
+/// The ASCII glyphs.
+#[must_use]
+pub fn ascii() -> Symbols {
+    Symbols {
+        ascii: true,
+        drawn: ">",
+        here: ">",
+        cut: "x",
+        decided: "*",
+        other: "o",
+        writing: "*",
+        ready: "o",
+        reading: ":",
+        space: "_",
+        newline: "\\n",
+        tab: "\\t",
+        rule: "-",
+        heavy_rule: "=",
+        vertical: "|",
+        bar: [" ", " ", " ", " ", "#", "#", "#", "#", "#"],
+        column: ["0", "1", "2", "3", "4", "5", "6", "7", "8"],
+    }
+}
+
+/// A theme whose roles can be told apart by colour.
+#[must_use]
+pub fn theme() -> Theme {
+    let count = Role::Error as u8 + 1;
+    let styles = (0..count).map(|role| Style::new().fg(Color::Indexed(role))).collect();
+    Theme {
+        name: "test".into(),
+        light: false,
+        depth: ColorDepth::C256,
+        styles,
+        mag: [Style::new(); 9],
+        div: [Style::new(); 9],
+        symbols: full(),
+    }
+}
+
+/// No colour at all, ASCII only.
+#[must_use]
+pub fn bare_theme() -> Theme {
+    let mut styles = vec![Style::new(); Role::Error as usize + 1];
+    styles[Role::TokenChosen as usize] = Style::new().add_modifier(Modifier::BOLD);
+    Theme { depth: ColorDepth::None, styles, symbols: ascii(), ..theme() }
+}
+
+/// The symbols of a buffer, row by row, wide characters once.
+#[must_use]
+pub fn rows(buf: &Buffer) -> Vec<String> {
+    let width = usize::from(buf.area.width);
+    buf.content
+        .chunks(width.max(1))
+        .map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect())
+        .collect()
+}
+
+const CANDIDATES: [(&str, f32); 12] = [
+    (" Lou", 54.84),
+    (" Notre", 25.26),
+    (" the", 14.99),
+    (" not", 0.55),
+    (" La", 0.54),
+    (" Le", 0.32),
+    (" as", 0.22),
+    (" iconic", 0.22),
+    (" majestic", 0.18),
+    (" famous", 0.16),
+    (" The", 0.15),
+    (" Arc", 0.15),
+];
+
+const SURPRISES: [f32; 15] = [0.1, 0.2, 2.4, 0.1, 0.2, 0.9, 0.2, 0.8, 0.9, 0.1, 0.1, 0.2, 0.1, 0.1, 1.99];
+
+fn vocabulary() -> Vocabulary {
+    let mut vocabulary = Vocabulary { hash: "v".into(), ..Vocabulary::default() };
+    for (text, _) in CANDIDATES {
+        vocabulary.push(text.as_bytes(), TokenKind::Normal);
+    }
+    vocabulary.push(b"<|im_end|>", TokenKind::Control);
+    while vocabulary.len() < 49_152 {
+        vocabulary.push(b"x", TokenKind::Normal);
+    }
+    vocabulary
+}
+
+/// The step that chose ␣Notre.
+#[must_use]
+pub fn notre() -> Step {
+    let candidates = (0..)
+        .zip(CANDIDATES)
+        .map(|(id, (_, percent))| Candidate { id: TokenId(id), logprob: (percent / 100.0).ln() })
+        .collect();
+    Step {
+        id: Some(TokenId(1)),
+        bytes: b" Notre".to_vec(),
+        logprob: 0.2526_f32.ln(),
+        rank: 2,
+        entropy: 1.90 * std::f32::consts::LN_2,
+        candidates,
+        ms: 6.0,
+        survivors: 3,
+    }
+}
+
+fn conversation() -> Conversation {
+    let steps =
+        SURPRISES.iter().map(|bits| Step { logprob: -bits * std::f32::consts::LN_2, ..Step::default() });
+    let reply = Turn {
+        id: TurnId(2),
+        parent: Some(TurnId(1)),
+        role: Speaker::Assistant,
+        spans: vec![Span::Generated { run: RunId(1), steps: steps.collect() }],
+        state: TurnState::Streaming,
+        deleted: false,
+        note: None,
+        model: Some("SmolLM2-135M".into()),
+        created_ms: 0,
+    };
+    let question = Turn {
+        id: TurnId(1),
+        parent: None,
+        role: Speaker::User,
+        spans: vec![Span::Written { text: "And what is Paris known for?".into() }],
+        state: TurnState::Done,
+        ..reply.clone()
+    };
+    Conversation {
+        head: ConversationHead {
+            id: ConversationId(1),
+            title: "Capitals".into(),
+            created_ms: 0,
+            updated_ms: 0,
+            draft: String::new(),
+        },
+        settings: ChatSettings::default(),
+        leaf: Some(TurnId(2)),
+        turns: vec![question, reply],
+    }
+}
+
+fn run() -> Run {
+    Run {
+        id: RunId(1),
+        model: "smollm2-135m-instruct".into(),
+        model_hash: None,
+        vocabulary: Some("v".into()),
+        template_hash: None,
+        sampling: Sampling::default(),
+        seed: 7,
+        interventions: Vec::new(),
+        template_clock_ms: None,
+        prefix: None,
+        prompt_ids: Vec::new(),
+        stop: None,
+        usage: Usage::default(),
+        timings: Timings::default(),
+    }
+}
+
+/// What the default model's header says.
+#[must_use]
+pub fn facts() -> ModelFacts {
+    ModelFacts {
+        name: "SmolLM2-135M-Instruct".into(),
+        architecture: "llama".into(),
+        quantisation: "Q4_1".into(),
+        file_size: 94 << 20,
+        parameters: 134_515_008,
+        context_length: 8192,
+        layers: 30,
+        heads: 9,
+        kv_heads: 3,
+        embedding_length: 576,
+        head_dim: 64,
+        vocabulary_size: 49_152,
+        licence: Some("Apache-2.0".into()),
+        chat_template: Some("{{ messages }}".into()),
+        kv_bytes_per_token: 23_040,
+        files: Vec::new(),
+    }
+}
+
+fn loaded() -> Loaded {
+    Loaded {
+        facts: facts(),
+        vocabulary: "v".into(),
+        device: "CPU ×2".into(),
+        gpu_layers: 0,
+        context: 8192,
+        flash_attention: false,
+        threads: 2,
+        memory: Memory { weights: 94 << 20, context: 180 << 20, compute: 12 << 20 },
+        load_ms: 200.0,
+        template: TemplateKind::Model,
+        template_hash: None,
+        takes_system: true,
+        notes: Vec::new(),
+    }
+}
+
+/// An app in which nothing has happened yet.
+#[must_use]
+pub fn empty() -> App {
+    let mut chat = conversation();
+    chat.leaf = None;
+    chat.turns.clear();
+    App {
+        config: Config {
+            model: "smollm2-135m-instruct".into(),
+            system: String::new(),
+            models: Vec::new(),
+            engine: EngineConfig::default(),
+            sampling: Sampling::default(),
+            presets: BTreeMap::new(),
+            ui: UiConfig::default(),
+            inspector: InspectorConfig::default(),
+            keys: BTreeMap::new(),
+        },
+        size: (120, 40),
+        focus: Focus::Composer,
+        overlays: Vec::new(),
+        chats: Chats { shown: true, ..Chats::default() },
+        chat,
+        others: BTreeMap::new(),
+        run: None,
+        queued: None,
+        transcript: Transcript::default(),
+        composer: Composer {
+            area: tui_textarea::TextArea::default(),
+            tokens: Some(0),
+            history: Vec::new(),
+            walking: None,
+            editing: None,
+            completion: None,
+            changed_at: None,
+        },
+        inspector: Inspector { shown: true, ..Inspector::default() },
+        model: ModelState { name: "smollm2-135m-instruct".into(), ..ModelState::default() },
+        fetch: None,
+        catalogue: Vec::new(),
+        themes: vec!["auto".into(), "dark".into(), "light".into()],
+        vocabularies: BTreeMap::new(),
+        notice: None,
+        runs: BTreeMap::new(),
+        geometry: Geometry::default(),
+        keymap: Keymap::build(TABLE, &BTreeMap::new()).0,
+        now: Now::default(),
+        free_memory: None,
+        unsaved: None,
+        quitting: false,
+        dirty: true,
+        book: crate::app::Book::default(),
+    }
+}
+
+/// The app while the reply about Paris is written, with ␣Notre on display.
+#[must_use]
+pub fn capitals() -> App {
+    let mut app = empty();
+    app.chat = conversation();
+    app.model.status = ModelStatus::Ready(Box::new(loaded()));
+    app.model.used = 77;
+    app.run = Some(ActiveRun {
+        chat: ConversationId(1),
+        turn: TurnId(2),
+        run: RunId(1),
+        request: RequestId(1),
+        phase: Phase::Writing,
+        prompt: None,
+        written: 15,
+        started_at: 0,
+        first_token_at: Some(0),
+        speed: 168.0,
+        stopping: false,
+    });
+    app.runs.insert(RunId(1), run());
+    app.vocabularies.insert("v".into(), Arc::new(vocabulary()));
+    app.notice = Some(Notice {
+        text: "reused 45 tokens of 62, read 17 in 0.06 s".into(),
+        level: Level::Info,
+        until: None,
+    });
+    app.inspector.live = Some(LiveStep {
+        chat: ConversationId(1),
+        turn: TurnId(2),
+        index: 14,
+        step: notre(),
+        vocabulary: Some("v".into()),
+        context_tail: "including the Eiffel Tower,".into(),
+        shown_at: 0,
+        of: 25,
+        pending: None,
+        since: 0,
+    });
+    app.inspector.price_ms = Some(0.06);
+    app.inspector.watch = vec![
+        Watched { id: TokenId(12), now: Some(1e-6), peak: 2e-6, rank: Some(39_062) },
+        Watched { id: TokenId(3), now: Some(0.0055), peak: 0.0055, rank: Some(4) },
+    ];
+    app
+}

@@ -1,0 +1,233 @@
+//! The header: name, model and quantisation, device, context, speed, state.
+//!
+//! Invariant: parts are dropped in a fixed order as the terminal narrows, the state last; the state keeps
+//! its column while a reply is written.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::app::{App, ModelStatus, Phase};
+use crate::chat::{Role as Speaker, Span};
+use crate::engine::protocol::Loaded;
+use crate::sanitize;
+use crate::theme::{Role, Theme};
+use crate::ui::widgets::{bar, number, text};
+
+/// Cells of the context gauge.
+const GAUGE: u16 = 12;
+
+/// Draws the header row.
+pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let (state, state_role) = state(app, theme);
+    let loaded = loaded(app);
+    let wide = area.width >= 110;
+    let facts = Facts::new(app, loaded, wide);
+    for drop in 0..=Facts::MOST {
+        let left = facts.left(drop);
+        let right = facts.right(drop, &state);
+        let needed = text::width(&left) + text::width(&right) + 2;
+        if needed <= area.width || drop == Facts::MOST {
+            let shown = text::cut(&left, area.width.saturating_sub(text::width(&right) + 1));
+            text::put(buf, area, &shown, theme.style(Role::Text));
+            if wide && drop < Facts::WITHOUT_NAME {
+                text::put(buf, area, " glassbox", theme.style(Role::Strong));
+            }
+            let x = area.width.saturating_sub(text::width(&right));
+            text::put(buf, text::row(area, 0, x), &right, theme.style(Role::Muted));
+            let cells = facts.state_cells(&state);
+            let at = text::row(area, 0, area.width.saturating_sub(cells));
+            text::put(buf, at, &state, theme.style(state_role));
+            if let (Some(at), Some(loaded)) = (right.find('▕'), loaded) {
+                gauge(buf, theme, text::row(area, 0, x + text::width(&right[..at]) + 1), app, loaded);
+            }
+            return;
+        }
+    }
+}
+
+fn loaded(app: &App) -> Option<&Loaded> {
+    match &app.model.status {
+        ModelStatus::Ready(loaded) => Some(loaded),
+        _ => None,
+    }
+}
+
+fn gauge(buf: &mut Buffer, theme: &Theme, at: Rect, app: &App, loaded: &Loaded) {
+    let share = f64::from(app.model.used) / f64::from(loaded.context.max(1));
+    bar::draw(buf, at, share, GAUGE, &theme.symbols.bar, theme.style(Role::ProbBar));
+}
+
+/// What the header can say, ready as text.
+struct Facts {
+    wide: bool,
+    name: String,
+    short_name: String,
+    device: String,
+    context: Option<(u32, u32)>,
+    speed: Option<f32>,
+}
+
+impl Facts {
+    /// From this many dropped parts on, the app's own name is gone.
+    const WITHOUT_NAME: usize = 3;
+    /// How many parts can be dropped.
+    const MOST: usize = 6;
+
+    fn new(app: &App, loaded: Option<&Loaded>, wide: bool) -> Self {
+        let name = loaded.map_or(app.model.name.as_str(), |loaded| loaded.facts.name.as_str());
+        let quantisation = loaded.map_or("", |loaded| loaded.facts.quantisation.as_str());
+        let join = |name: &str| sanitize::for_display(format!("{name} {quantisation}").trim());
+        Self {
+            wide,
+            name: join(name),
+            short_name: join(short_name(name)),
+            device: loaded.map(|loaded| sanitize::for_display(&loaded.device)).unwrap_or_default(),
+            context: loaded.map(|loaded| (app.model.used, loaded.context)),
+            speed: speed(app),
+        }
+    }
+
+    fn left(&self, drop: usize) -> String {
+        let device = if drop < 2 { self.device.as_str() } else { "" };
+        let parts = if self.wide && drop < Self::WITHOUT_NAME {
+            vec!["glassbox", &self.name, device]
+        } else {
+            vec![if self.wide { &self.name } else { &self.short_name }, device]
+        };
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        format!(" {}", parts.join(if self.wide { "   " } else { "  " }))
+    }
+
+    fn right(&self, drop: usize, state: &str) -> String {
+        let mut out = String::new();
+        if let Some((used, most)) = self.context.filter(|_| drop < 5) {
+            if self.wide {
+                let gauge =
+                    if drop < 1 { format!("▕{}▏", " ".repeat(GAUGE.into())) } else { String::new() };
+                out = format!("ctx {gauge} {used:>5}/{most}");
+            } else {
+                out = format!("ctx{used:>5}/{}", number::short_context(most));
+            }
+        }
+        if let Some(speed) = self.speed.filter(|_| drop < 4) {
+            let speed = if speed < 10.0 { format!("{speed:.1}") } else { format!("{speed:.0}") };
+            let end = if self.wide { " " } else { "" };
+            out = format!("{out}{end}{speed:>6} tok/s{end}");
+        }
+        let cells = usize::from(self.state_cells(state));
+        let padding = cells - usize::from(text::width(state));
+        format!("{out}  {state}{}", " ".repeat(padding))
+    }
+
+    /// The state's cells: the longest of those that come and go with a reply, and the edge.
+    fn state_cells(&self, state: &str) -> u16 {
+        let edge = u16::from(self.wide);
+        text::width(state).max(if self.wide { 10 } else { 9 }) + edge
+    }
+}
+
+/// A model's name without what most names end with.
+#[must_use]
+pub fn short_name(name: &str) -> &str {
+    ["-Instruct", "-instruct", " Instruct", "-Chat", "-chat", "-it"]
+        .iter()
+        .find_map(|ending| name.strip_suffix(ending))
+        .unwrap_or(name)
+}
+
+/// Tokens a second: of the reply being written, else of the last one that the shown branch has.
+#[must_use]
+pub fn speed(app: &App) -> Option<f32> {
+    if let Some(run) = app.run.as_ref().filter(|run| run.speed > 0.0) {
+        return Some(run.speed);
+    }
+    let branch = app.chat.branch();
+    let last = branch.iter().rev().find(|turn| turn.role == Speaker::Assistant)?;
+    let run = last.spans.iter().rev().find_map(|span| match span {
+        Span::Generated { run, .. } => Some(run),
+        Span::Written { .. } | Span::Kept { .. } => None,
+    })?;
+    Some(app.runs.get(run)?.timings.tokens_per_second).filter(|speed| *speed > 0.0)
+}
+
+/// The state in a word, and its role.
+fn state(app: &App, theme: &Theme) -> (String, Role) {
+    let symbols = &theme.symbols;
+    if let Some(run) = &app.run {
+        return match run.phase {
+            _ if run.stopping => (format!("{} stopping", symbols.writing), Role::Strong),
+            Phase::Writing => (format!("{} writing", symbols.writing), Role::Strong),
+            Phase::Waiting | Phase::Reading { .. } => (format!("{} reading", symbols.reading), Role::Strong),
+        };
+    }
+    match &app.model.status {
+        ModelStatus::None => ("no model".into(), Role::Muted),
+        ModelStatus::Fetching => (fetching(app), Role::Strong),
+        ModelStatus::Loading(share) => (format!("loading {:.0} %", share * 100.0), Role::Strong),
+        ModelStatus::Ready(_) => (format!("{} ready", symbols.ready), Role::Text),
+        ModelStatus::Unloaded => ("unloaded".into(), Role::Muted),
+        ModelStatus::Failed { .. } => ("error".into(), Role::Error),
+    }
+}
+
+fn fetching(app: &App) -> String {
+    let download = app.fetch.as_ref().and_then(|fetch| fetch.stages.first());
+    match download {
+        Some((_, done, total)) if *total > 0 => {
+            format!("fetching {:.0} %", *done as f64 / *total as f64 * 100.0)
+        }
+        _ => "fetching".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::frame_testing::{capitals, rows, theme};
+
+    fn header(app: &App, width: u16) -> String {
+        let mut buf = Buffer::empty(Rect::new(0, 0, width, 1));
+        let area = buf.area;
+        draw(app, &theme(), area, &mut buf);
+        rows(&buf).remove(0)
+    }
+
+    #[test]
+    fn at_120_and_80_columns_it_is_as_drawn() {
+        let app = capitals();
+        let wide = " glassbox   SmolLM2-135M-Instruct Q4_1   CPU ×2                 \
+                    ctx ▕▏           ▏    77/8192    168 tok/s   ● writing  ";
+        assert_eq!(header(&app, 120), wide);
+        let narrow = " SmolLM2-135M Q4_1  CPU ×2                    ctx   77/8k   168 tok/s  ● writing";
+        assert_eq!(header(&app, 80), narrow);
+    }
+
+    #[test]
+    fn parts_go_in_order_and_the_state_stays() {
+        let mut app = capitals();
+        if let ModelStatus::Ready(loaded) = &mut app.model.status {
+            loaded.device = "NVIDIA H100 80GB HBM3, 30 of 30 layers".into();
+        }
+        assert!(!header(&app, 120).contains('▕'));
+        assert!(header(&app, 60).starts_with(" SmolLM2-135M Q4_1 "));
+        for width in 60..200 {
+            assert!(header(&app, width).contains("● writing"), "{width}");
+        }
+    }
+
+    #[test]
+    fn every_state_has_a_word() {
+        let mut app = capitals();
+        app.run = None;
+        let mut check = |status: ModelStatus, expected: &str| {
+            app.model.status = status;
+            let seen = header(&app, 120);
+            assert!(seen.trim_end().ends_with(expected), "{seen}");
+        };
+        check(ModelStatus::None, "no model");
+        check(ModelStatus::Fetching, "fetching");
+        check(ModelStatus::Loading(0.43), "loading 43 %");
+        check(ModelStatus::Unloaded, "unloaded");
+        check(ModelStatus::Failed { message: String::new(), log_tail: Vec::new() }, "error");
+    }
+}

@@ -1,0 +1,87 @@
+//! The inspector: strip of stations, the open station, and the rail that stands for it on narrow screens.
+//!
+//! Invariant: a station that is not open computes nothing and shows no figure; scales never follow the data.
+
+pub mod live;
+mod plan;
+pub mod rail;
+pub mod rows;
+pub mod softmax;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::app::{App, Station};
+use crate::theme::{Role, Theme};
+use crate::ui::layout::INSPECTOR;
+use crate::ui::widgets::text;
+
+/// Columns of a station: everything that differs between the 46-column form and the full one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// Columns in all, the edges included.
+    pub width: u16,
+    /// Whether this is the form of 67 columns.
+    pub full: bool,
+    /// Column before which the figures end.
+    pub figure: u16,
+    /// Cells of a bar of 100 %.
+    pub bar: u16,
+    /// Cells of a bar of 16 bit.
+    pub bits: u16,
+}
+
+impl Form {
+    /// The form for so many columns.
+    #[must_use]
+    pub fn of(width: u16) -> Self {
+        if width >= INSPECTOR.0 {
+            Self { width: INSPECTOR.0, full: true, figure: 26, bar: 32, bits: 22 }
+        } else {
+            Self { width: INSPECTOR.1, full: false, figure: 21, bar: 16, bits: 11 }
+        }
+    }
+}
+
+/// Names of the stations in the strip, short and long.
+const STATIONS: [(Station, &str, &str); 9] = [
+    (Station::Tokens, "1tok", "1tokens"),
+    (Station::Embedding, "2emb", "2emb"),
+    (Station::Position, "3pos", "3pos"),
+    (Station::Attention, "4att", "4attn"),
+    (Station::Ffn, "5ffn", "5ffn"),
+    (Station::Layers, "6lay", "6layers"),
+    (Station::Softmax, "7sof", "7softmax"),
+    (Station::Sampler, "8sam", "8sampler"),
+    (Station::Why, "9why", "9why"),
+];
+
+/// Draws the strip and the open station.
+pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let form = Form::of(area.width);
+    let area = Rect { width: form.width.min(area.width), ..area };
+    strip(theme, form, text::row(area, 0, 0), buf);
+    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    softmax::draw(app, theme, form, body, buf);
+}
+
+/// The strip: brackets stand in gaps that exist anyway, so it never shifts.
+fn strip(theme: &Theme, form: Form, at: Rect, buf: &mut Buffer) {
+    let mut x = 0;
+    let mut before = false;
+    for (station, short, long) in STATIONS {
+        let open = station == Station::Softmax;
+        let gap = if open {
+            "["
+        } else if before {
+            "]"
+        } else {
+            " "
+        };
+        let role = if open { Role::Strong } else { Role::Muted };
+        x += text::put(buf, text::row(at, 0, x), gap, theme.style(Role::Strong));
+        let name = if form.full { long } else { short };
+        x += text::put(buf, text::row(at, 0, x), name, theme.style(role));
+        before = open;
+    }
+}

@@ -1,0 +1,178 @@
+//! The softmax station: what could have come at this step, with the network's odds, and after the samplers.
+//!
+//! Invariants: percentages are over the whole vocabulary before the samplers; rows and ‹others› add up to
+//! 100; a step has always the same number of rows.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::live::Live;
+use super::plan::{Plan, plan};
+use super::{Form, rows};
+use crate::app::{App, Watched};
+use crate::theme::{Role, Theme};
+use crate::ui::widgets::{bar, chart, number, text, token};
+
+/// Bits of a full bar of uncertainty or surprise.
+const MOST_BITS: f64 = 16.0;
+/// Bits of a full column of the strip chart.
+const STRIP_BITS: f32 = 8.0;
+
+/// Draws the station under the strip.
+pub fn draw(app: &App, theme: &Theme, form: Form, area: Rect, buf: &mut Buffer) {
+    if area.height < 4 {
+        return;
+    }
+    let caption = caption(app, form);
+    let watched = u16::try_from(app.inspector.watch.len()).unwrap_or(u16::MAX);
+    let plan = plan(area.height, u16::try_from(caption.len()).unwrap_or(0), watched);
+    if let Some((at, lines)) = plan.caption {
+        for (line, row) in caption.iter().zip(at..at + lines) {
+            text::put(buf, text::row(area, row, 1), line, theme.style(Role::Muted));
+        }
+    }
+    let Some(live) = Live::of(app) else { return idle(theme, &plan, area, buf) };
+    subject(app, theme, &live, text::row(area, 0, 1), buf);
+    rows::heads(app, theme, form, text::row(area, plan.heads, 0), buf);
+    rows::candidates(app, theme, form, &live, area, plan.candidates, buf);
+    if let Some(at) = plan.summary {
+        summary(theme, form, &live, area, at, buf);
+    }
+    if let Some((at, lines)) = plan.chart {
+        strip(theme, &live, area, at, lines, buf);
+    }
+    if let Some((at, lines)) = plan.watch {
+        watch(app, theme, form, &live, area, (at, lines), buf);
+    }
+    if let Some(at) = plan.showing {
+        let row = text::row(area, at, 1);
+        text::put(buf, row, &text::cut(&showing(app, &live), row.width), theme.style(Role::Muted));
+    }
+}
+
+fn caption(app: &App, form: Form) -> Vec<String> {
+    if !app.config.inspector.captions {
+        return Vec::new();
+    }
+    let words = if form.full {
+        "What could come next: the network's odds, and after the samplers."
+    } else {
+        "What could come next. model: the odds the network gave; after: once samplers cut."
+    };
+    text::wrap(words, form.width - 2)
+}
+
+/// Before the first step: what will be here.
+fn idle(theme: &Theme, plan: &Plan, area: Rect, buf: &mut Buffer) {
+    let room = text::row(area, 0, 1);
+    text::put(buf, room, "no token written yet", theme.style(Role::Text));
+    let words = "Each time the model writes a token, the twelve likeliest are listed here with their odds, \
+                 the one it drew, and how sure it was.";
+    for (line, row) in text::wrap(words, room.width.saturating_sub(1)).iter().zip(plan.heads..area.height) {
+        text::put(buf, text::row(area, row, 1), line, theme.style(Role::Muted));
+    }
+}
+
+/// `read "…Tower," → chose ␣Notre   % of 49 152`: what was read is cut to whole words that fit.
+fn subject(app: &App, theme: &Theme, live: &Live<'_>, at: Rect, buf: &mut Buffer) {
+    let chosen = text::cut(&live.chosen(&theme.symbols), 14);
+    let unit = match (app.inspector.logits, live.entries) {
+        (true, _) => "logit − largest".to_owned(),
+        (false, 0) => "%".to_owned(),
+        (false, entries) => format!("% of {}", number::grouped(entries)),
+    };
+    let fixed = text::width("read \"\" → chose ") + text::width(&chosen) + 3 + text::width(&unit) + 1;
+    let read = token::one_line(&live.step.context_tail, &theme.symbols);
+    let read = text::tail(&read, at.width.saturating_sub(fixed));
+    let before = format!("read \"{read}\" → chose ");
+    let muted = theme.style(Role::Muted);
+    let unit = format!("   {unit}");
+    let pieces = [
+        (before.as_str(), theme.style(Role::Text)),
+        (chosen.as_str(), theme.style(Role::TokenChosen)),
+        (unit.as_str(), muted),
+    ];
+    text::put_all(buf, at, &pieces);
+}
+
+fn summary(theme: &Theme, form: Form, live: &Live<'_>, area: Rect, at: u16, buf: &mut Buffer) {
+    let step = &live.step.step;
+    let figures = [("uncertainty H", step.entropy_bits()), ("surprise s", step.surprisal_bits())];
+    for ((name, bits), row) in figures.into_iter().zip(at..) {
+        let bits = f64::from(bits);
+        label_and_figure(buf, theme, form, text::row(area, row, 0), name, &number::decimals(bits, 2));
+        text::put(buf, text::row(area, row, form.figure), " bit", theme.style(Role::Muted));
+        let to_bar = text::row(area, row, form.figure + 5);
+        let style = theme.style(Role::ProbBar);
+        bar::draw(buf, to_bar, bits / MOST_BITS, form.bits, &theme.symbols.bar, style);
+        text::put(buf, text::row(area, row, form.width - 7), "0–16", theme.style(Role::Muted));
+    }
+    let rank = number::grouped(step.rank.into());
+    label_and_figure(buf, theme, form, text::row(area, at + 2, 0), "rank", &rank);
+    let choices = format!("like {:.1} even choices", f64::from(step.entropy).exp());
+    text::put(buf, text::row(area, at + 2, form.figure + 4), &choices, theme.style(Role::Muted));
+}
+
+fn label_and_figure(buf: &mut Buffer, theme: &Theme, form: Form, at: Rect, label: &str, figure: &str) {
+    text::put(buf, text::row(at, 0, 1), label, theme.style(Role::Text));
+    let before_figure = Rect { width: form.figure.min(at.width), ..at };
+    text::put_right(buf, before_figure, figure, theme.style(Role::Text));
+}
+
+/// The surprise of each token so far, two rows of half a bit a step, or one row of a bit a step.
+fn strip(theme: &Theme, live: &Live<'_>, area: Rect, at: u16, lines: u16, buf: &mut Buffer) {
+    let label = text::row(area, at, 1);
+    text::put(buf, label, "surprise of each token so far", theme.style(Role::Text));
+    text::put_right(buf, label, "0–8 bit", theme.style(Role::Muted));
+    let room = Rect {
+        x: area.x + 1,
+        y: area.y + at + 1,
+        width: area.width.saturating_sub(2),
+        height: lines.min(area.height.saturating_sub(at + 1)),
+    };
+    let values = live.surprises.iter().copied();
+    chart::draw(buf, room, values, STRIP_BITS, &theme.symbols.column, theme.style(Role::ProbBar));
+}
+
+fn watch(
+    app: &App,
+    theme: &Theme,
+    form: Form,
+    live: &Live<'_>,
+    area: Rect,
+    (at, lines): (u16, u16),
+    buf: &mut Buffer,
+) {
+    let columns = |buf: &mut Buffer, row: u16, texts: [&str; 3], role: Role| {
+        let ends = [form.figure, form.width - 11, form.width];
+        for (text, end) in texts.into_iter().zip(ends) {
+            let before = Rect { width: end.min(area.width), ..text::row(area, row, 0) };
+            text::put_right(buf, before, text, theme.style(role));
+        }
+    };
+    columns(buf, at, ["model", "peak", "rank"], Role::Muted);
+    text::put(buf, text::row(area, at, 1), "watch", theme.style(Role::Text));
+    for (Watched { id, now, peak, rank }, row) in app.inspector.watch.iter().zip(at + 1..=at + lines) {
+        let name = text::cut(&live.name(*id, &theme.symbols), form.figure - 10);
+        let unknown = || "–".to_owned();
+        let now = now.map_or_else(unknown, |p| number::percent(p.into()));
+        let rank = rank.map_or_else(unknown, |rank| number::grouped(rank.into()));
+        columns(buf, row, [&now, &number::percent((*peak).into()), &rank], Role::Text);
+        text::put(buf, text::row(area, row, 3), &name, theme.style(Role::TokenWatch));
+    }
+}
+
+fn showing(app: &App, live: &Live<'_>) -> String {
+    let shown = match (app.inspector.held, live.step.of) {
+        (true, _) => "held".to_owned(),
+        (false, 0 | 1) => "showing every step".to_owned(),
+        (false, of) => format!("showing 1 step of {of}"),
+    };
+    match (app.inspector.price_ms, &app.run) {
+        (Some(price), Some(run)) if run.speed > 0.0 => {
+            format!("{shown}   {price:.2} ms/token ({:.0} %)", price * run.speed / 10.0)
+        }
+        (Some(price), _) => format!("{shown}   {price:.2} ms/token"),
+        (None, _) => shown,
+    }
+}

@@ -1,0 +1,133 @@
+//! Overlays: one file each, in one frame: heavy top edge, light sides, centred on the transcript.
+//!
+//! Invariant: an overlay's size follows the screen and its whole source, so it never resizes while filtering;
+//! below 80 columns it fills the screen.
+
+pub mod completion;
+mod help;
+mod models;
+mod palette;
+mod search;
+mod settings;
+mod small;
+mod themes;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::app::{App, LineEdit, Overlay, Picker};
+use crate::theme::{Role, Theme};
+use crate::ui::widgets::{edit, popup, text};
+
+/// What an overlay is drawn with.
+struct Canvas<'a> {
+    app: &'a App,
+    theme: &'a Theme,
+    screen: Rect,
+    over: Rect,
+    buf: &'a mut Buffer,
+}
+
+/// Draws an overlay over `over` (the transcript); gives the cell of its cursor, if it has one.
+pub fn draw(
+    app: &App,
+    theme: &Theme,
+    overlay: &Overlay,
+    (screen, over): (Rect, Rect),
+    buf: &mut Buffer,
+) -> Option<(u16, u16)> {
+    let canvas = Canvas { app, theme, screen, over, buf };
+    match overlay {
+        Overlay::Palette(picker) => palette::draw(canvas, picker),
+        Overlay::Models(picker) => models::draw(canvas, picker),
+        Overlay::Themes(picker, _) => themes::draw(canvas, picker),
+        Overlay::Settings(picker) => settings::draw(canvas, picker),
+        Overlay::Help { page, scroll } => help::draw(canvas, *page, *scroll),
+        Overlay::Search { input, hits, selected } => search::draw(canvas, input, hits, *selected),
+        Overlay::Licence { entry, scroll } => small::licence(canvas, entry, *scroll),
+        Overlay::Prompt { title, input, .. } => small::prompt(canvas, title, input),
+        Overlay::Confirm { question, .. } => small::confirm(canvas, question),
+    }
+}
+
+impl Canvas<'_> {
+    /// Clears and frames the overlay; gives what is inside.
+    fn frame(&mut self, title: &str, right: &str, width: u16, height: u16) -> Rect {
+        let area = if self.screen.width < 80 {
+            self.screen
+        } else {
+            popup::centred(self.screen, self.over, width, height)
+        };
+        let frame = popup::Frame {
+            title,
+            right,
+            heavy: self.theme.style(Role::FocusBorder),
+            light: self.theme.style(Role::Rule),
+            strong: self.theme.style(Role::Strong),
+            ascii: self.theme.symbols.ascii,
+        };
+        popup::draw(self.buf, area, &frame)
+    }
+
+    /// The filter line; gives the cursor's cell.
+    fn filter(&mut self, inside: Rect, input: &LineEdit, placeholder: &str) -> Option<(u16, u16)> {
+        let style = self.theme.style(Role::Strong);
+        text::put(self.buf, text::row(inside, 0, 1), self.theme.symbols.here, style);
+        let at = text::row(inside, 0, 3);
+        let muted = self.theme.style(Role::Muted);
+        let typed = (input.text.as_str(), input.cursor);
+        edit::draw(self.buf, at, typed, (placeholder, muted), self.theme.style(Role::Text))
+    }
+
+    /// The line of keys at the bottom.
+    fn keys(&mut self, inside: Rect, offered: &[(&str, &str)]) {
+        let Some(last) = inside.height.checked_sub(1) else { return };
+        let keys: Vec<(String, &str)> =
+            offered.iter().map(|(key, does)| ((*key).to_owned(), *does)).collect();
+        crate::ui::rows::keys(self.buf, self.theme, text::row(inside, last, 0), &keys);
+    }
+
+    /// The rows of a list that fit, each with its row on the screen and whether it is selected, marked.
+    fn list(&mut self, area: Rect, len: usize, selected: usize) -> Vec<(usize, Rect, bool)> {
+        let rows = usize::from(area.height);
+        let first = (selected + 1).saturating_sub(rows);
+        let shown = (first..len).take(rows).zip(0..area.height);
+        let shown: Vec<_> =
+            shown.map(|(index, row)| (index, text::row(area, row, 0), index == selected)).collect();
+        for (_, at, _) in shown.iter().filter(|(_, _, selected)| *selected) {
+            self.buf.set_style(*at, self.theme.style(Role::Select));
+            let style = self.theme.style(Role::Select).patch(self.theme.style(Role::Strong));
+            text::put(self.buf, text::row(*at, 0, 1), self.theme.symbols.drawn, style);
+        }
+        shown
+    }
+
+    /// Text at a column of a row, at most so many cells.
+    fn cell(&mut self, at: Rect, left: u16, most: u16, content: &str, role: Role) {
+        let to = text::row(at, 0, left);
+        let shown = text::cut(content, most.min(to.width));
+        text::put(self.buf, to, &shown, self.theme.style(role));
+    }
+
+    /// Text that ends before a column of a row.
+    fn cell_right(&mut self, at: Rect, end: u16, content: &str, role: Role) {
+        let until = Rect { width: end.min(at.width), ..at };
+        text::put_right(self.buf, until, content, self.theme.style(role));
+    }
+}
+
+/// Rows between the filter line (and the blank under it) and what stands below the list.
+fn body(inside: Rect, above: u16, below: u16) -> Rect {
+    let above = above.min(inside.height);
+    Rect { y: inside.y + above, height: inside.height.saturating_sub(above + below), ..inside }
+}
+
+/// `3 of 12`.
+fn count(picker: &Picker, all: usize) -> String {
+    format!("{} of {all}", picker.rows.len())
+}
+
+/// A list's rows in a frame that the whole source would fill, up to a limit.
+fn rows_for(all: usize, most: u16) -> u16 {
+    u16::try_from(all).unwrap_or(u16::MAX).clamp(1, most)
+}

@@ -1,0 +1,223 @@
+//! The model picker: what is there, what each needs, and the facts of the selected one.
+//!
+//! Invariant: what stops a model from loading stands in its row, before it is chosen. Rows are indices into
+//! the catalogue.
+
+use ratatui::layout::Rect;
+
+use super::{Canvas, body, count, rows_for};
+use crate::app::{App, ModelStatus, Picker};
+use crate::engine::protocol::{Loaded, TemplateKind};
+use crate::model_entry::{ModelEntry, ModelFacts};
+use crate::models::CatalogueItem;
+use crate::sanitize;
+use crate::theme::Role;
+use crate::ui::header;
+use crate::ui::widgets::number;
+
+pub(super) fn draw(mut canvas: Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
+    let app = canvas.app;
+    let all = app.catalogue.len();
+    let inside = canvas.frame("Models", &count(picker, all), 100, rows_for(all, 10) + 11);
+    let cursor = canvas.filter(inside, &picker.filter, "type to filter");
+    let columns = Columns::of(inside.width);
+    let rows = body(inside, 3, 6);
+    if inside.height > 9 {
+        heads(&mut canvas, columns, body(inside, 2, 0));
+    }
+    for (index, at, _) in canvas.list(rows, picker.rows.len(), picker.selected) {
+        if let Some(item) = app.catalogue.get(picker.rows[index]) {
+            row(&mut canvas, columns, at, item);
+        }
+    }
+    let selected = picker.rows.get(picker.selected).and_then(|index| app.catalogue.get(*index));
+    if let Some(item) = selected {
+        let facts = Rect { y: rows.bottom() + 1, height: 3.min(inside.bottom() - rows.bottom()), ..inside };
+        for (line, row) in facts_lines(app, item).iter().zip(0..facts.height.min(3)) {
+            let at = crate::ui::widgets::text::row(facts, row, 0);
+            canvas.cell(at, 3, at.width, line, if row == 0 { Role::Text } else { Role::Muted });
+        }
+    }
+    canvas.keys(inside, &[("Enter", "switch; the chat goes on"), ("↑↓", "choose"), ("Esc", "close")]);
+    cursor
+}
+
+/// Where the columns are; those that have no room are `None`.
+#[derive(Clone, Copy)]
+struct Columns {
+    quantisation: Option<u16>,
+    file_end: Option<u16>,
+    context_end: Option<u16>,
+    speed_end: Option<u16>,
+    state: u16,
+}
+
+impl Columns {
+    /// Columns go from the right, but for the state.
+    fn of(width: u16) -> Self {
+        let mut columns = Self {
+            quantisation: Some(28),
+            file_end: Some(43),
+            context_end: Some(52),
+            speed_end: Some(60),
+            state: 63,
+        };
+        if width < 92 {
+            (columns.speed_end, columns.state) = (None, 55);
+        }
+        if width < 84 {
+            (columns.context_end, columns.state) = (None, 46);
+        }
+        if width < 72 {
+            (columns.file_end, columns.state) = (None, 37);
+        }
+        if width < 62 {
+            (columns.quantisation, columns.state) = (None, 28);
+        }
+        columns
+    }
+}
+
+fn heads(canvas: &mut Canvas<'_>, columns: Columns, area: Rect) {
+    let at = crate::ui::widgets::text::row(area, 0, 0);
+    canvas.cell(at, 3, 24, "name", Role::Muted);
+    if let Some(left) = columns.quantisation {
+        canvas.cell(at, left, 8, "quant", Role::Muted);
+    }
+    let ends = [(columns.file_end, "file"), (columns.context_end, "context"), (columns.speed_end, "speed")];
+    for (end, name) in ends {
+        canvas.cell_right(at, end.unwrap_or(0), name, Role::Muted);
+    }
+    canvas.cell(at, columns.state, at.width, "state", Role::Muted);
+}
+
+fn row(canvas: &mut Canvas<'_>, columns: Columns, at: Rect, item: &CatalogueItem) {
+    let app = canvas.app;
+    let facts = facts(app, item);
+    let unknown = || "–".to_owned();
+    let size = facts.map(|f| f.file_size).or(item.entry.size.map(|size| size.file));
+    let (state, caution) = state(app, item);
+    canvas.cell(at, 3, 24, &sanitize::for_display(&item.entry.name), Role::Text);
+    if let Some(left) = columns.quantisation {
+        let name = facts.map_or_else(unknown, |f| sanitize::for_display(&f.quantisation));
+        canvas.cell(at, left, 8, &name, Role::Text);
+    }
+    let speed = header::speed(app).filter(|_| loaded(app, item).is_some());
+    let figures = [
+        (columns.file_end, size.map_or_else(unknown, number::bytes)),
+        (columns.context_end, facts.map_or_else(unknown, |f| f.context_length.to_string())),
+        (columns.speed_end, speed.map_or_else(unknown, |speed| format!("{speed:.0}/s"))),
+    ];
+    for (end, figure) in figures {
+        if let Some(end) = end {
+            canvas.cell_right(at, end, &figure, Role::Text);
+        }
+    }
+    let (said, role) = if caution { (format!("! {state}"), Role::Warn) } else { (state, Role::Text) };
+    canvas.cell(at, columns.state, at.width, &said, role);
+}
+
+fn loaded<'a>(app: &'a App, item: &CatalogueItem) -> Option<&'a Loaded> {
+    match &app.model.status {
+        ModelStatus::Ready(loaded) if app.model.name == item.entry.name => Some(loaded),
+        _ => None,
+    }
+}
+
+fn facts<'a>(app: &'a App, item: &'a CatalogueItem) -> Option<&'a ModelFacts> {
+    let read = item.facts.as_ref().ok().and_then(Option::as_ref);
+    read.or_else(|| loaded(app, item).map(|loaded| &loaded.facts))
+}
+
+/// Context that a chat with this model would have, tokens.
+fn context(app: &App, entry: &ModelEntry, facts: &ModelFacts) -> u32 {
+    let wanted = entry.load.over(&app.config.engine.load).context;
+    if facts.context_length > 0 { wanted.min(facts.context_length) } else { wanted }
+}
+
+/// How a model stands, and whether that stops it from loading.
+fn state(app: &App, item: &CatalogueItem) -> (String, bool) {
+    let current = app.model.name == item.entry.name;
+    match &app.model.status {
+        ModelStatus::Ready(_) if current => return ("loaded".into(), false),
+        ModelStatus::Loading(share) if current => return (format!("loading {:.0} %", share * 100.0), false),
+        ModelStatus::Failed { .. } if current => return ("could not be loaded".into(), true),
+        _ => {}
+    }
+    if let Some(fetch) = app.fetch.as_ref().filter(|fetch| fetch.name == item.entry.name) {
+        return match &fetch.failed {
+            Some(_) => ("could not be fetched".into(), true),
+            None => ("being fetched".into(), false),
+        };
+    }
+    if let Err(why) = &item.facts {
+        return (sanitize::for_display(why), true);
+    }
+    let Some(facts) = facts(app, item) else {
+        let terms = item.entry.licence.as_ref().filter(|licence| licence.terms.is_some());
+        let terms = terms.map(|licence| format!("; {} terms", sanitize::for_display(&licence.name)));
+        return (format!("not fetched{}", terms.unwrap_or_default()), false);
+    };
+    let context = u64::from(context(app, &item.entry, facts));
+    let needs = facts.file_size + facts.kv_bytes_per_token * context;
+    match app.free_memory {
+        Some(free) if needs > free => {
+            let free = number::bytes(free);
+            let free = free.split_once(' ').map_or(free.as_str(), |(figure, unit)| {
+                if number::bytes(needs).ends_with(unit) { figure } else { free.as_str() }
+            });
+            (format!("needs {}, {free} free", number::bytes(needs)), true)
+        }
+        _ => ("on this machine".into(), false),
+    }
+}
+
+fn facts_lines(app: &App, item: &CatalogueItem) -> Vec<String> {
+    let Some(facts) = facts(app, item) else {
+        let size = item.entry.size.map(|size| format!("to fetch {}   ", number::bytes(size.download)));
+        return vec![format!("{}{}", size.unwrap_or_default(), licence(&item.entry, None))];
+    };
+    let loaded = loaded(app, item);
+    let first = format!(
+        "{}   {} parameters   {}   {} layers of {} heads, width {}",
+        sanitize::for_display(&facts.name),
+        number::parameters(facts.parameters),
+        sanitize::for_display(&facts.architecture),
+        facts.layers,
+        facts.heads,
+        facts.embedding_length
+    );
+    let context = loaded.map_or_else(|| context(app, &item.entry, facts), |loaded| loaded.context);
+    let estimate = facts.kv_bytes_per_token * u64::from(context);
+    let (weights, cache) = match loaded {
+        Some(loaded) => (loaded.memory.weights, loaded.memory.context),
+        None => (facts.file_size, estimate),
+    };
+    let working = loaded.map(|loaded| format!("   working {}", number::bytes(loaded.memory.compute)));
+    let second = format!(
+        "memory   weights {}   context {} at {context} ({} a token){}",
+        number::bytes(weights),
+        number::bytes(cache),
+        number::bytes(facts.kv_bytes_per_token),
+        working.unwrap_or_default()
+    );
+    let template = match loaded.map(|loaded| loaded.template) {
+        Some(TemplateKind::ChatMl) => "template ChatML in place of its own",
+        Some(TemplateKind::Model) => "template built in",
+        None if facts.chat_template.is_some() => "template built in",
+        Some(TemplateKind::Plain) | None => "template none, plain transcript",
+    };
+    let hash = app.model.hash.as_ref().filter(|_| loaded.is_some());
+    let hash = hash.map(|hash| format!("   file checked {}…", hash.chars().take(8).collect::<String>()));
+    let third = format!(
+        "{template}   {}{}",
+        licence(&item.entry, facts.licence.as_deref()),
+        hash.unwrap_or_default()
+    );
+    vec![first, second, third]
+}
+
+fn licence(entry: &ModelEntry, file: Option<&str>) -> String {
+    let named = entry.licence.as_ref().map(|licence| licence.name.as_str()).or(file);
+    named.map_or("licence not stated".into(), |name| format!("licence {}", sanitize::for_display(name)))
+}

@@ -1,0 +1,46 @@
+//! Search over all chats: what was found, the match marked in its line.
+//!
+//! Invariant: snippets are someone's text; they are made safe piece by piece, so the mark stays right.
+
+use super::{Canvas, body};
+use crate::app::LineEdit;
+use crate::sanitize;
+use crate::store::Hit;
+use crate::theme::Role;
+use crate::ui::widgets::text;
+
+pub(super) fn draw(
+    mut canvas: Canvas<'_>,
+    input: &LineEdit,
+    hits: &[Hit],
+    selected: usize,
+) -> Option<(u16, u16)> {
+    let found = if input.text.is_empty() { String::new() } else { format!("{} found", hits.len()) };
+    let inside = canvas.frame("Search all chats", &found, 100, 20);
+    let cursor = canvas.filter(inside, input, "words to look for");
+    let list = body(inside, 2, 2);
+    if hits.is_empty() && !input.text.is_empty() {
+        canvas.cell(text::row(list, 0, 0), 3, list.width, "nothing found", Role::Muted);
+    }
+    let title_width = (inside.width / 4).min(24);
+    for (index, at, _) in canvas.list(list, hits.len(), selected) {
+        let hit = &hits[index];
+        canvas.cell(at, 3, title_width, &sanitize::for_display(&hit.title), Role::Text);
+        snippet(&mut canvas, text::row(at, 0, title_width + 5), hit);
+    }
+    canvas.keys(inside, &[("↑↓", "choose"), ("Enter", "go there"), ("Esc", "close")]);
+    cursor
+}
+
+fn snippet(canvas: &mut Canvas<'_>, at: ratatui::layout::Rect, hit: &Hit) {
+    let part = |range: std::ops::Range<usize>| sanitize::for_display(hit.snippet.get(range).unwrap_or(""));
+    let end = hit.matched.end.min(hit.snippet.len());
+    let start = hit.matched.start.min(end);
+    let matched = text::cut(&part(start..end), at.width);
+    let room = at.width.saturating_sub(text::width(&matched));
+    let before = text::tail(&part(0..start), room / 2);
+    let after = text::cut(&part(end..hit.snippet.len()), room.saturating_sub(text::width(&before)));
+    let muted = canvas.theme.style(Role::Muted);
+    let strong = canvas.theme.style(Role::Strong);
+    text::put_all(canvas.buf, at, &[(&before, muted), (&matched, strong), (&after, muted)]);
+}

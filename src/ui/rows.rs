@@ -1,0 +1,194 @@
+//! The rows that every screen keeps: titles, lines between panes, notices, keys.
+//!
+//! Invariant: they keep their rows whatever they say, so no message moves the text.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::app::{App, Focus, Level};
+use crate::command::Command;
+use crate::sanitize;
+use crate::theme::{Role, Theme};
+use crate::ui::layout::Layout;
+use crate::ui::widgets::text;
+
+/// Draws the rule with the panes' titles; the focused pane's part is heavy and its title bold.
+pub fn titles(app: &App, theme: &Theme, layout: &Layout, buf: &mut Buffer) {
+    let Some(row) = layout.titles else { return };
+    let on = |pane: Rect| Rect { y: row.y, height: 1, ..pane };
+    let chat = if app.chat.head.title.is_empty() { "New chat" } else { &app.chat.head.title };
+    if let Some(pane) = layout.chats {
+        title(buf, theme, on(pane), "Chats", "", app.focus == Focus::Chats);
+    }
+    if let Some(pane) = layout.transcript {
+        let focused = matches!(app.focus, Focus::Composer | Focus::Transcript);
+        title(buf, theme, on(pane), &sanitize::for_display(chat), "", focused);
+    }
+    if let Some(pane) = layout.station {
+        let key = app.keymap.shown(Command::ToggleInspector);
+        title(buf, theme, on(pane), "Softmax", &key, app.focus == Focus::Inspector);
+    }
+}
+
+/// One pane's part of a title rule.
+pub fn title(buf: &mut Buffer, theme: &Theme, at: Rect, name: &str, right: &str, focused: bool) {
+    let (glyph, rule, label) = if focused {
+        (theme.symbols.heavy_rule, Role::FocusBorder, Role::Strong)
+    } else {
+        (theme.symbols.rule, Role::Rule, Role::Text)
+    };
+    text::put(buf, at, &glyph.repeat(usize::from(at.width)), theme.style(rule));
+    let name = text::cut(name, at.width.saturating_sub(4));
+    text::put(buf, text::row(at, 0, 1), &format!(" {name} "), theme.style(label));
+    let needed = text::width(&name) + text::width(right) + 8;
+    if !right.is_empty() && needed <= at.width {
+        let x = at.width - text::width(right) - 3;
+        text::put(buf, text::row(at, 0, x), &format!(" {right} "), theme.style(Role::Muted));
+    }
+}
+
+/// Draws the lines between panes, joined to the title rule.
+pub fn separators(theme: &Theme, layout: &Layout, buf: &mut Buffer) {
+    for line in layout.separators.iter().flatten() {
+        let style = theme.style(Role::Rule);
+        for row in 0..line.height {
+            text::put(buf, text::row(*line, row, 0), theme.symbols.vertical, style);
+        }
+        if let Some(titles) = layout.titles {
+            let joint = if theme.symbols.ascii { "+" } else { "┬" };
+            text::put(buf, Rect { y: titles.y, height: 1, ..*line }, joint, style);
+        }
+    }
+}
+
+/// Draws the newest notice, and at the right how much is hidden below someone who reads above.
+pub fn notice(app: &App, theme: &Theme, at: Rect, rows_below: usize, buf: &mut Buffer) {
+    let below = match rows_below {
+        0 => String::new(),
+        1 => "↓ 1 new line ".into(),
+        n if app.run.is_some() => format!("↓ {n} new lines "),
+        n => format!("↓ {n} lines below "),
+    };
+    let room = Rect { width: at.width.saturating_sub(text::width(&below) + 1), ..at };
+    let (line, role) = notice_text(app);
+    text::put(buf, room, &text::cut(&line, room.width), theme.style(role));
+    text::put_right(buf, at, &below, theme.style(Role::Strong));
+}
+
+fn notice_text(app: &App) -> (String, Role) {
+    match (&app.notice, &app.unsaved) {
+        (Some(notice), _) => {
+            let said = sanitize::for_display(&notice.text);
+            match notice.level {
+                Level::Info => (format!(" {said}"), Role::Muted),
+                Level::Warn => (format!(" ! {said}"), Role::Warn),
+                Level::Error if said.starts_with("error:") => (format!(" {said}"), Role::Error),
+                Level::Error => (format!(" error: {said}"), Role::Error),
+            }
+        }
+        (None, Some(why)) => {
+            (format!(" ! nothing is being saved: {}", sanitize::for_display(why)), Role::Warn)
+        }
+        (None, None) => (String::new(), Role::Muted),
+    }
+}
+
+/// Draws the keys that do something now. Under an open station of a low screen a notice takes their place.
+pub fn hints(app: &App, theme: &Theme, layout: &Layout, buf: &mut Buffer) {
+    let Some(at) = layout.hints else { return };
+    if layout.notice.is_none() && app.notice.is_some() {
+        return notice(app, theme, at, 0, buf);
+    }
+    keys(buf, theme, at, &offered(app, layout));
+}
+
+/// Keys with what they do, left to right; what does not fit goes from the middle, help stays.
+pub fn keys(buf: &mut Buffer, theme: &Theme, at: Rect, offered: &[(String, &str)]) {
+    let mut kept: Vec<&(String, &str)> = offered.iter().filter(|(key, _)| !key.is_empty()).collect();
+    let needed = |kept: &[&(String, &str)]| {
+        kept.iter().map(|(key, does)| text::width(key) + text::width(does) + 4).sum::<u16>()
+    };
+    while needed(&kept) > at.width + 2 && kept.len() > 1 {
+        kept.remove((kept.len() - 1).saturating_sub(2).max(1).min(kept.len() - 1));
+    }
+    let mut x = 1;
+    for (key, does) in kept {
+        x += text::put(buf, text::row(at, 0, x), key, theme.style(Role::Strong)) + 1;
+        x += text::put(buf, text::row(at, 0, x), does, theme.style(Role::Muted)) + 3;
+    }
+}
+
+/// What the focused part offers, most useful first.
+fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
+    let key = |command| app.keymap.shown(command);
+    let pair = |first, second| join(&app.keymap.shown(first), &app.keymap.shown(second));
+    let writing = app.run.as_ref().is_some_and(|run| run.chat == app.chat.head.id);
+    if !app.overlays.is_empty() {
+        return vec![(key(Command::Escape), "close")];
+    }
+    let mut keys = match app.focus {
+        Focus::Composer if app.composer.completion.is_some() => {
+            return vec![
+                ("↑↓".into(), "choose"),
+                (key(Command::FocusNext), "take"),
+                (key(Command::Send), "run"),
+                (key(Command::Escape), "close"),
+            ];
+        }
+        Focus::Composer if writing => {
+            vec![(key(Command::Escape), "stop"), (key(Command::FocusNext), "focus")]
+        }
+        Focus::Composer => vec![(key(Command::Send), "send"), (key(Command::FocusNext), "focus")],
+        Focus::Transcript => vec![
+            (pair(Command::MessageDown, Command::MessageUp), "message"),
+            (key(Command::Copy), "copy"),
+            (key(Command::Edit), "edit"),
+            (key(Command::RegenerateHere), "again"),
+            (key(Command::Continue), "continue"),
+            (pair(Command::VersionBack, Command::VersionForward), "version"),
+            (key(Command::DeleteTurn), "delete"),
+        ],
+        Focus::Chats => vec![
+            (pair(Command::ChatUp, Command::ChatDown), "chat"),
+            (key(Command::OpenChat), "open"),
+            (key(Command::NewChat), "new"),
+            (key(Command::Rename), "rename"),
+            (key(Command::DeleteChat), "delete"),
+            (key(Command::RestoreChat), "undo"),
+        ],
+        Focus::Inspector => vec![
+            (key(Command::Hold), "hold"),
+            (key(Command::Logits), "logits"),
+            (key(Command::Zoom), "zoom"),
+            (key(Command::Escape), "back to the chat"),
+            (key(Command::Explain), "explain"),
+        ],
+    };
+    if app.focus == Focus::Composer {
+        keys.extend(panes(app, layout));
+    }
+    keys.push((key(Command::Palette), "commands"));
+    keys.push((key(Command::Help), "help"));
+    keys
+}
+
+/// Keys that open and close panes.
+fn panes(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
+    let key = |command| app.keymap.shown(command);
+    if layout.titles.is_none() {
+        return vec![(key(Command::ToggleInspector), "open the softmax")];
+    }
+    let stations = match (key(Command::StationTokens), key(Command::StationWhy)) {
+        (first, last) if first.ends_with('1') && last.ends_with('9') => format!("{first}…9"),
+        (first, last) => join(&first, &last),
+    };
+    vec![
+        (stations, "station"),
+        (key(Command::ToggleInspector), "inspector"),
+        (key(Command::ToggleChats), "chats"),
+    ]
+}
+
+fn join(first: &str, second: &str) -> String {
+    format!("{first} {second}").trim().to_owned()
+}

@@ -1,0 +1,110 @@
+//! Numbers as all screens write them: fixed decimals, `−`, thin groups of three, sizes in binary units.
+//!
+//! Invariant: a value that is there is never shown as 0; below a hundredth it is `<.01`.
+
+/// Digits in groups of three: `49 152`.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(' ');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A probability (0 to 1) in percent with two decimals, without the sign.
+#[must_use]
+pub fn percent(probability: f64) -> String {
+    let percent = probability * 100.0;
+    if percent < 0.005 && percent > 0.0 { "<.01".into() } else { decimals(percent, 2) }
+}
+
+/// A number with so many decimals and a true minus.
+#[must_use]
+pub fn decimals(number: f64, decimals: usize) -> String {
+    if number.is_nan() {
+        return "–".into();
+    }
+    let text = format!("{:.decimals$}", number.abs());
+    let zero = text.chars().all(|c| c == '0' || c == '.');
+    if number < 0.0 && !zero { format!("−{text}") } else { text }
+}
+
+/// Bytes as `94 MiB`, `4.8 GiB`, `22.5 KiB`.
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1023.5 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let fraction = usize::from(unit > 0 && value < 99.95 && (unit == 1 || unit >= 3));
+    format!("{value:.fraction$} {}", UNITS[unit]).replacen(".0 ", " ", 1)
+}
+
+/// Bytes as MiB with one decimal, without the unit: `62.4`.
+#[must_use]
+pub fn mebibytes(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / f64::from(1 << 20))
+}
+
+/// A number of parameters: `134.5 M`, `7.2 B`.
+#[must_use]
+pub fn parameters(count: u64) -> String {
+    match count {
+        0..1_000_000_000 => format!("{:.1} M", count as f64 / 1e6),
+        _ => format!("{:.1} B", count as f64 / 1e9),
+    }
+}
+
+/// A context length in short: `8k`, `512`.
+#[must_use]
+pub fn short_context(tokens: u32) -> String {
+    if tokens >= 1024 { format!("{}k", tokens / 1024) } else { tokens.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_of_three() {
+        let check = |number, expected: &str| assert_eq!(grouped(number), expected);
+        check(0, "0");
+        check(999, "999");
+        check(49_152, "49 152");
+        check(1_234_567, "1 234 567");
+    }
+
+    #[test]
+    fn what_is_there_is_never_zero() {
+        assert_eq!(percent(0.5484), "54.84");
+        assert_eq!(percent(0.000_001), "<.01");
+        assert_eq!(percent(0.0), "0.00");
+        assert_eq!(percent(1.0), "100.00");
+    }
+
+    #[test]
+    fn minus_is_a_minus_and_never_before_zero() {
+        assert_eq!(decimals(-1.25, 1), "−1.2");
+        assert_eq!(decimals(-0.001, 2), "0.00");
+    }
+
+    #[test]
+    fn sizes_read_as_drawn() {
+        let check = |size, expected: &str| assert_eq!(bytes(size), expected);
+        check(98_000_000, "93 MiB");
+        check(5_153_960_755, "4.8 GiB");
+        check(23_040, "22.5 KiB");
+        check(180 << 20, "180 MiB");
+        check(12, "12 B");
+        assert_eq!(parameters(134_515_008), "134.5 M");
+        assert_eq!(short_context(8192), "8k");
+    }
+}

@@ -1,0 +1,93 @@
+//! A token's text, made visible: `␣ ↵ ⇥` for white space, `‹F0›` for a lone byte, `‹end›` for a mark.
+//!
+//! Invariant: the result is one safe line; nothing a model names itself reaches the terminal raw.
+
+use crate::sanitize;
+use crate::theme::Symbols;
+use crate::token::{TokenId, TokenKind, Vocabulary};
+
+/// The text of an entry of a vocabulary; its number where the vocabulary is not there.
+#[must_use]
+pub fn named(id: TokenId, vocabulary: Option<&Vocabulary>, symbols: &Symbols) -> String {
+    match vocabulary.and_then(|vocabulary| Some((vocabulary.bytes(id)?, vocabulary.kind(id)))) {
+        Some((bytes, kind)) => shown(bytes, kind, symbols),
+        None => format!("#{}", id.0),
+    }
+}
+
+/// Bytes of a token as text.
+#[must_use]
+pub fn shown(bytes: &[u8], kind: TokenKind, symbols: &Symbols) -> String {
+    if kind == TokenKind::Control {
+        return format!("‹{}›", mark(&String::from_utf8_lossy(bytes)));
+    }
+    if bytes.is_empty() {
+        return "‹empty›".into();
+    }
+    let mut out = String::new();
+    for chunk in bytes.utf8_chunks() {
+        let visible: String = chunk.valid().chars().map(|c| white(c, symbols)).collect();
+        out.push_str(&sanitize::for_display(&visible));
+        for byte in chunk.invalid() {
+            out.extend([format!("‹{byte:02X}›")]);
+        }
+    }
+    out
+}
+
+/// A stretch of text on one line: line ends and tabs as symbols, blanks as they are.
+#[must_use]
+pub fn one_line(text: &str, symbols: &Symbols) -> String {
+    let visible: String =
+        text.chars().map(|c| if c == ' ' { c.to_string() } else { white(c, symbols) }).collect();
+    sanitize::for_display(&visible)
+}
+
+fn white(character: char, symbols: &Symbols) -> String {
+    match character {
+        ' ' => symbols.space.to_owned(),
+        '\n' => symbols.newline.to_owned(),
+        '\t' => symbols.tab.to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// `<|im_end|>` → `end`.
+fn mark(name: &str) -> String {
+    let bare = name.trim_matches(|c| matches!(c, '<' | '>' | '|' | '[' | ']' | '\u{ff5c}'));
+    sanitize::for_display(bare.strip_prefix("im_").unwrap_or(bare))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::frame_testing::{ascii, full};
+
+    #[test]
+    fn white_space_lone_bytes_and_marks_are_visible() {
+        let check = |bytes: &[u8], kind, expected: &str| assert_eq!(shown(bytes, kind, &full()), expected);
+        check(b" Paris", TokenKind::Normal, "␣Paris");
+        check(b".\n\n\t", TokenKind::Normal, ".↵↵⇥");
+        check(b"\xF0\x9F", TokenKind::Normal, "‹F0›‹9F›");
+        check("a\u{e9}".as_bytes(), TokenKind::Normal, "aé");
+        check(b"<|im_end|>", TokenKind::Control, "‹end›");
+        check(b"</s>", TokenKind::Control, "‹/s›");
+        check(b"", TokenKind::Normal, "‹empty›");
+    }
+
+    #[test]
+    fn escape_sequences_in_a_token_are_harmless() {
+        assert!(!shown(b"\x1b[2J", TokenKind::Normal, &full()).contains('\x1b'));
+        assert!(!shown(b"<|\x1b]0;x|>", TokenKind::Control, &full()).contains('\x1b'));
+    }
+
+    #[test]
+    fn ascii_has_its_own_white_space() {
+        assert_eq!(shown(b" a", TokenKind::Normal, &ascii()), "_a");
+    }
+
+    #[test]
+    fn without_its_vocabulary_a_token_is_a_number() {
+        assert_eq!(named(TokenId(7042), None, &full()), "#7042");
+    }
+}
