@@ -13,7 +13,7 @@ use crate::token::{Step, Vocabulary};
 pub enum Command {
     /// All conversations, newest first → [`Event::Listed`].
     List,
-    /// One conversation with its turns → [`Event::Opened`].
+    /// One conversation with its turns → [`Event::Opened`], then [`Event::Runs`].
     Open(ConversationId),
     /// Writes a conversation's entry and settings (not its turns, not its draft).
     PutConversation {
@@ -68,6 +68,8 @@ pub enum Event {
     Listed(Vec<ConversationHead>),
     /// A conversation; `None` when there is none of that id.
     Opened(ConversationId, Option<Box<Conversation>>),
+    /// What the turns of a conversation were generated under. Comes right after its [`Event::Opened`].
+    Runs(ConversationId, Vec<Run>),
     /// The last messages sent, newest first.
     History(Vec<String>),
     /// A kept vocabulary; `None` when it was never kept.
