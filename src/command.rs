@@ -201,7 +201,7 @@ commands! {
     Unload "unload" Models Global [];
     /// Sampler preset of that name for this chat
     Preset "preset" Models Global [];
-    /// Set a sampler value for this chat, e.g. /set top_k 20
+    /// Set a sampler value for this chat, e.g. /set temperature 0.5
     Set "set" Models Global [];
     /// Commands
     Palette "palette" App Global ["ctrl+p"];
@@ -233,4 +233,54 @@ commands! {
     Suspend "suspend" App Global [];
     /// Quit
     Quit "quit" App Global ["ctrl+q"];
+}
+
+/// The rows whose command can be used: for the palette, the completion and the help.
+pub fn offered() -> impl Iterator<Item = &'static Entry> {
+    TABLE.iter().filter(|entry| entry.command.is_offered())
+}
+
+impl Command {
+    /// Whether the command does something in this version; the stations come one after the other.
+    #[must_use]
+    pub fn is_offered(self) -> bool {
+        !matches!(
+            self,
+            Self::StationTokens
+                | Self::StationEmbedding
+                | Self::StationPosition
+                | Self::StationAttention
+                | Self::StationFfn
+                | Self::StationLayers
+                | Self::StationSampler
+                | Self::StationWhy
+        )
+    }
+
+    /// What may follow the command's name when it is typed, in words; empty for none.
+    #[must_use]
+    pub fn argument(self) -> &'static str {
+        match self {
+            Self::Model => "the name of a model",
+            Self::Preset => "the name of a preset, or none",
+            Self::Set => "a setting and its value, e.g. temperature 0.5",
+            Self::Themes => "the name of a theme",
+            Self::System => "the text, or nothing to edit it",
+            Self::Rename => "the new title",
+            Self::Find | Self::Search => "what to look for",
+            _ => "",
+        }
+    }
+
+    /// Whether something may follow the command's name.
+    #[must_use]
+    pub fn takes_argument(self) -> bool {
+        !self.argument().is_empty()
+    }
+
+    /// Whether something must follow the command's name.
+    #[must_use]
+    pub fn needs_argument(self) -> bool {
+        matches!(self, Self::Model | Self::Preset | Self::Set)
+    }
 }

@@ -145,6 +145,55 @@ pub struct InspectorConfig {
     pub captions: bool,
 }
 
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            model: "smollm2-135m-instruct".into(),
+            system: String::new(),
+            models: Vec::new(),
+            engine: EngineConfig::default(),
+            sampling: Sampling::default(),
+            presets: BTreeMap::new(),
+            ui: UiConfig::default(),
+            inspector: InspectorConfig::default(),
+            keys: BTreeMap::new(),
+        }
+    }
+}
+
+impl Config {
+    /// The model of that name.
+    #[must_use]
+    pub fn model_named(&self, name: &str) -> Option<ModelEntry> {
+        self.models.iter().find(|model| model.name == name).cloned()
+    }
+
+    /// Sampler settings of a model and a chat.
+    #[must_use]
+    pub fn sampling_for(&self, entry: &ModelEntry, chat: &crate::chat::ChatSettings) -> Sampling {
+        let mut sampling = self.sampling.clone();
+        let preset = |name: &Option<String>| name.as_ref().and_then(|name| self.presets.get(name));
+        let layers =
+            [preset(&entry.preset), Some(&entry.sampling), preset(&chat.preset), Some(&chat.sampling)];
+        for layer in layers.into_iter().flatten() {
+            layer.apply(&mut sampling);
+        }
+        sampling
+    }
+
+    /// How a model is loaded.
+    #[must_use]
+    pub fn load_params_for(&self, entry: &ModelEntry) -> LoadParams {
+        entry.load.over(&self.engine.load)
+    }
+
+    /// System prompt of a model and a chat; empty is none.
+    #[must_use]
+    pub fn system_for(&self, entry: &ModelEntry, chat: &crate::chat::ChatSettings) -> String {
+        chat.system.as_ref().or(entry.system.as_ref()).unwrap_or(&self.system).clone()
+    }
+}
+
 impl Default for EngineConfig {
     fn default() -> Self {
         Self { load: LoadParams::default(), unload_after_minutes: 0, overflow: Overflow::DropOldest }

@@ -1,0 +1,110 @@
+//! Bookkeeping of `update` that no pane shows: effects gathered, ids given out, requests under way.
+//!
+//! Invariant: ids come from a seeded generator (splitmix64) and counters, so that a test can foresee them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::{App, Effect, EngineId};
+use crate::chat::{ConversationId, TurnId};
+use crate::engine::protocol::{Request, RequestId};
+use crate::store;
+use crate::token::Step;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    /// State of the id generator.
+    pub seed: u64,
+    /// What this update asks for so far.
+    pub out: Vec<Effect>,
+    /// Last request id given out.
+    pub last_request: u64,
+    /// Last engine id given out.
+    pub last_engine: u64,
+    /// The load under way.
+    pub loading: Option<RequestId>,
+    /// The vocabulary asked for.
+    pub vocabulary: Option<RequestId>,
+    /// The draft's token count under way: its request and the text that it counts.
+    pub counting: Option<(RequestId, String)>,
+    /// The chat to show once the store has read it.
+    pub open_next: Option<ConversationId>,
+    /// Whether the newest chat is to be shown once the list is there.
+    pub open_newest: bool,
+    /// The turn to select in the chat that is opened next.
+    pub open_at: Option<TurnId>,
+    /// New titles of chats that are not in memory.
+    pub renames: BTreeMap<ConversationId, String>,
+    /// Draft of the chat that has no entry in the store.
+    pub new_draft: String,
+    /// Steps not handed to the store yet.
+    pub unsaved_steps: Vec<Step>,
+    /// When the first of them came, ms.
+    pub unsaved_since: Option<u64>,
+    /// Last use of the model, for unloading when idle, ms.
+    pub last_use: u64,
+    /// Arrival times of the last second's tokens, ms.
+    pub arrivals: VecDeque<u64>,
+    /// Whether quitting was asked for once already.
+    pub quit_asked: bool,
+    /// Messages left out of a chat's prompt because the context was full.
+    pub left_out: BTreeMap<ConversationId, usize>,
+    /// Models whose terms were accepted.
+    pub accepted: BTreeSet<String>,
+    /// Whether the user asked for the configuration to be read.
+    pub config_asked: bool,
+    /// Bytes that a resumed download began with.
+    pub fetch_base: Option<u64>,
+    /// Vocabularies asked of the store.
+    pub vocabularies_asked: BTreeSet<String>,
+}
+
+impl Book {
+    fn random(&mut self) -> u64 {
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A new positive id.
+    pub fn id(&mut self) -> i64 {
+        i64::try_from(self.random() >> 1).expect("63 bits fit").max(1)
+    }
+
+    /// A seed for the sampler.
+    pub fn sampler_seed(&mut self) -> u32 {
+        (self.random() >> 32) as u32
+    }
+}
+
+impl App {
+    /// Asks the runtime for something.
+    pub(crate) fn emit(&mut self, effect: Effect) {
+        self.book.out.push(effect);
+    }
+
+    /// Asks the store for something.
+    pub(crate) fn store(&mut self, command: store::Command) {
+        self.emit(Effect::Store(command));
+    }
+
+    /// Asks the engine for something.
+    pub(crate) fn ask(&mut self, request: Request) -> RequestId {
+        self.book.last_request += 1;
+        let id = RequestId(self.book.last_request);
+        self.emit(Effect::Engine(self.model.engine, id, Box::new(request)));
+        id
+    }
+
+    /// Names the next engine; events of the ones before are dropped from here on.
+    pub(crate) fn next_engine(&mut self) -> EngineId {
+        self.book.last_engine += 1;
+        self.model.engine = EngineId(self.book.last_engine);
+        self.book.loading = None;
+        self.book.vocabulary = None;
+        self.book.counting = None;
+        self.model.engine
+    }
+}

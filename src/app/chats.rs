@@ -1,0 +1,311 @@
+//! The list of chats: opening, beginning, renaming, deleting, and what happens to the one that is left.
+//!
+//! Invariant: a chat that writes or waits stays in memory in `others`; all else is read from the store anew.
+
+use crossterm::event::{KeyCode, KeyEvent};
+
+use super::{App, Edit, Effect, Focus, LineEdit, Transcript, run};
+use crate::chat::{ChatSettings, Conversation, ConversationHead, ConversationId, TurnId};
+use crate::store;
+
+/// A chat that holds nothing yet.
+#[must_use]
+pub fn empty_chat(id: ConversationId) -> Conversation {
+    let head =
+        ConversationHead { id, title: String::new(), created_ms: 0, updated_ms: 0, draft: String::new() };
+    Conversation { head, settings: ChatSettings::default(), leaf: None, turns: Vec::new() }
+}
+
+impl App {
+    /// Opens a chat: at once when it is in memory, else when the store has read it.
+    pub fn open(&mut self, id: ConversationId) -> Vec<Effect> {
+        self.open_chat(id, None);
+        std::mem::take(&mut self.book.out)
+    }
+
+    /// Opens the newest chat once the list is there.
+    pub fn open_newest(&mut self) {
+        self.book.open_newest = true;
+    }
+
+    /// Opens a chat, and selects a turn in it.
+    pub(crate) fn open_chat(&mut self, id: ConversationId, at: Option<TurnId>) {
+        self.book.open_at = at;
+        if id == self.chat.head.id {
+            self.arrive();
+            return;
+        }
+        self.keep_draft();
+        if let Some(conversation) = self.others.remove(&id) {
+            self.show_chat(conversation);
+        } else {
+            self.book.open_next = Some(id);
+            self.store(store::Command::Open(id));
+        }
+    }
+
+    /// The store has read a chat.
+    pub(crate) fn opened(&mut self, id: ConversationId, conversation: Option<Box<Conversation>>) {
+        if let Some((title, conversation)) = self.book.renames.remove(&id).zip(conversation.clone()) {
+            let Conversation { head, settings, leaf, .. } = *conversation;
+            let head = ConversationHead { title, ..head };
+            self.store(store::Command::PutConversation { head, settings, leaf });
+        }
+        if self.book.open_next != Some(id) {
+            return;
+        }
+        self.book.open_next = None;
+        match conversation {
+            Some(conversation) => self.show_chat(*conversation),
+            None => self.warn("that chat is not there any more"),
+        }
+    }
+
+    fn show_chat(&mut self, conversation: Conversation) {
+        self.leave();
+        self.chat = conversation;
+        let draft = self.chat.head.draft.clone();
+        let waiting = self.queued.as_ref().filter(|queued| queued.chat == self.chat.head.id);
+        let waiting = waiting.and_then(|queued| queued.text.clone());
+        let typed = waiting.map_or(draft.clone(), |waiting| run::without_waiting(&draft, &waiting));
+        self.composer.set(&typed);
+        self.composer.walking = None;
+        self.count_draft();
+        self.arrive();
+    }
+
+    /// Keeps the draft, and the chat itself while something is written or waits there.
+    fn leave(&mut self) {
+        self.keep_draft();
+        self.give_up_edit();
+        let id = self.chat.head.id;
+        let left = std::mem::replace(&mut self.chat, empty_chat(id));
+        if self.is_busy(id) {
+            self.others.insert(id, left);
+        }
+        self.transcript =
+            Transcript { revisions: std::mem::take(&mut self.transcript.revisions), ..Transcript::default() };
+    }
+
+    /// The chat is shown: titles, marks, the inspector and the turn looked for.
+    fn arrive(&mut self) {
+        self.chats.unseen.remove(&self.chat.head.id);
+        self.composer.completion = None;
+        self.focus = Focus::Composer;
+        self.show_title();
+        self.show_last_step();
+        self.measure_context();
+        if let Some(turn) = self.book.open_at.take().filter(|turn| self.chat.turn(*turn).is_some()) {
+            if !self.chat.branch().iter().any(|other| other.id == turn) {
+                let leaf = self.chat.newest_leaf(turn);
+                self.show_leaf(Some(leaf));
+            }
+            self.select(turn);
+        }
+    }
+
+    /// Tells the terminal what the window is called.
+    pub(crate) fn show_title(&mut self) {
+        let title = match self.chat.head.title.as_str() {
+            "" => "glassbox".to_owned(),
+            title => format!("{title} · glassbox"),
+        };
+        self.emit(Effect::Title(title));
+    }
+
+    pub(crate) fn new_chat(&mut self) {
+        if self.chat.turns.is_empty() {
+            self.set_focus(Focus::Composer);
+            return;
+        }
+        self.leave();
+        self.chat = empty_chat(ConversationId(self.book.id()));
+        let draft = self.book.new_draft.clone();
+        self.composer.set(&draft);
+        self.count_draft();
+        self.book.open_at = None;
+        self.book.open_next = None;
+        self.arrive();
+    }
+
+    pub(crate) fn open_selected(&mut self) {
+        if let Some(head) = self.chats.heads.get(self.chats.selected) {
+            self.open_chat(head.id, None);
+        }
+    }
+
+    pub(crate) fn select_chat(&mut self, down: bool) {
+        let last = self.chats.heads.len().saturating_sub(1);
+        let at = self.chats.selected;
+        self.chats.selected = if down { (at + 1).min(last) } else { at.saturating_sub(1) };
+    }
+
+    /// The chat that a command about chats means: the row under the cursor, or the shown one.
+    fn meant_chat(&self) -> Option<ConversationHead> {
+        match self.focus {
+            Focus::Chats => self.chats.heads.get(self.chats.selected).cloned(),
+            _ => self.chats.heads.iter().find(|head| head.id == self.chat.head.id).cloned(),
+        }
+    }
+
+    pub(crate) fn begin_rename(&mut self) {
+        match self.meant_chat() {
+            Some(head) => {
+                self.chats.shown = true;
+                self.set_focus(Focus::Chats);
+                if let Some(at) = self.chats.heads.iter().position(|other| other.id == head.id) {
+                    self.chats.selected = at;
+                }
+                self.chats.rename = Some((head.id, LineEdit::new(head.title)));
+            }
+            None => self.say("a chat gets its title with its first message"),
+        }
+    }
+
+    /// Gives a chat another title.
+    pub(crate) fn rename(&mut self, id: ConversationId, title: &str) {
+        let title = run::title_of(title);
+        let Some(head) = self.chats.heads.iter_mut().find(|head| head.id == id) else {
+            self.say("a chat gets its title with its first message");
+            return;
+        };
+        if title.is_empty() {
+            return;
+        }
+        head.title.clone_from(&title);
+        if let Some(conversation) = self.conversation_mut(id) {
+            conversation.head.title.clone_from(&title);
+            self.put_conversation(id);
+        } else {
+            // What the chat sets for itself is written with its title, so it is read first.
+            self.book.renames.insert(id, title);
+            self.store(store::Command::Open(id));
+        }
+        if id == self.chat.head.id {
+            self.show_title();
+        }
+    }
+
+    pub(crate) fn delete_chat(&mut self) {
+        let Some(head) = self.meant_chat() else { return };
+        if self.is_busy(head.id) {
+            self.say("a reply is being written there; stop it first");
+            return;
+        }
+        let at = self.chats.heads.iter().position(|other| other.id == head.id).unwrap_or(0);
+        self.store(store::Command::DeleteConversation(head.id, true));
+        self.chats.heads.retain(|other| other.id != head.id);
+        self.chats.unseen.remove(&head.id);
+        self.chats.selected = at.min(self.chats.heads.len().saturating_sub(1));
+        let focus = self.focus;
+        if head.id == self.chat.head.id {
+            self.new_chat();
+            self.focus = focus;
+        }
+        self.say(format!("deleted “{}”; u takes it back", head.title));
+        self.chats.deleted = Some(head);
+    }
+
+    pub(crate) fn restore_chat(&mut self) {
+        let Some(head) = self.chats.deleted.take() else {
+            self.say("no chat was deleted");
+            return;
+        };
+        self.store(store::Command::DeleteConversation(head.id, false));
+        let at = self.chats.heads.partition_point(|other| other.updated_ms > head.updated_ms);
+        self.chats.heads.insert(at, head);
+        self.chats.selected = at;
+    }
+
+    /// A key of a one-line input that lies over the panes: the new title, or what is looked for.
+    pub(crate) fn line_key(&mut self, key: KeyEvent) -> bool {
+        if self.transcript.find.is_some() {
+            return self.find_key(key);
+        }
+        let Some((id, input)) = &mut self.chats.rename else { return false };
+        match key.code {
+            KeyCode::Esc => self.chats.rename = None,
+            KeyCode::Enter => {
+                let (id, title) = (*id, input.text.clone());
+                self.chats.rename = None;
+                self.rename(id, &title);
+            }
+            _ => return input.key(key) != Edit::Ignored,
+        }
+        true
+    }
+
+    /// What the store says.
+    pub(crate) fn stored(&mut self, event: store::Event) {
+        match event {
+            store::Event::Ready { interrupted, draft, notes } => self.store_ready(interrupted, draft, &notes),
+            store::Event::Listed(heads) => self.listed(heads),
+            store::Event::Opened(id, conversation) => self.opened(id, conversation),
+            store::Event::Runs(_, runs) => {
+                for run in runs {
+                    self.runs.entry(run.id).or_insert(run);
+                }
+                self.ask_vocabularies();
+                if self.run.is_none() {
+                    self.show_last_step();
+                    self.measure_context();
+                }
+            }
+            store::Event::History(messages) => self.composer.history = messages,
+            store::Event::Vocabulary(hash, vocabulary) => {
+                if let Some(vocabulary) = vocabulary {
+                    self.vocabularies.entry(hash).or_insert_with(|| std::sync::Arc::from(vocabulary));
+                }
+            }
+            store::Event::Found { query, hits } => self.found(&query, hits),
+            store::Event::Trouble { message, lost } => {
+                if lost {
+                    self.unsaved = Some(message.clone());
+                }
+                self.fail(message);
+            }
+            store::Event::Recovered => {
+                self.unsaved = None;
+                self.say("saving works again");
+            }
+            store::Event::Closed => {}
+        }
+    }
+
+    fn store_ready(&mut self, interrupted: usize, draft: String, notes: &[String]) {
+        if self.chat.turns.is_empty() && self.composer.is_empty() {
+            self.composer.set(&draft);
+            self.count_draft();
+        }
+        self.book.new_draft = draft;
+        if !notes.is_empty() {
+            self.warn(notes.join("; "));
+        } else if interrupted > 0 {
+            let replies = if interrupted == 1 { "reply was" } else { "replies were" };
+            self.warn(format!(
+                "{interrupted} {replies} cut off when glassbox ended; what was written is kept"
+            ));
+        }
+    }
+
+    fn listed(&mut self, heads: Vec<ConversationHead>) {
+        self.chats.heads = heads;
+        self.chats.selected = self.chats.selected.min(self.chats.heads.len().saturating_sub(1));
+        if std::mem::take(&mut self.book.open_newest)
+            && let Some(newest) = self.chats.heads.first()
+        {
+            self.open_chat(newest.id, None);
+        }
+    }
+
+    /// Asks the store for the vocabularies that the loaded chats' tokens belong to.
+    fn ask_vocabularies(&mut self) {
+        let wanted: std::collections::BTreeSet<String> =
+            self.runs.values().filter_map(|run| run.vocabulary.clone()).collect();
+        for hash in wanted {
+            if !self.vocabularies.contains_key(&hash) && self.book.vocabularies_asked.insert(hash.clone()) {
+                self.store(store::Command::Vocabulary(hash));
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Typed commands: what `/` offers, and what a line that begins with it does.
+//!
+//! Invariant: a line that is no command is never lost: it says what was meant and stays in the composer.
+
+use crossterm::event::{KeyCode, KeyEvent};
+
+use super::{App, Completion, Focus, fuzzy};
+use crate::command::{self, Command};
+use crate::sampling::SAMPLING_KEYS;
+
+/// How many lines are offered.
+const OFFERED: usize = 8;
+
+/// What a typed line is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// A message.
+    Message,
+    /// A command with its argument.
+    Command(Command, &'a str),
+    /// A command that does not exist; the word.
+    Unknown(&'a str),
+}
+
+/// Reads a line: a command begins with one `/` and has no line break.
+#[must_use]
+pub fn read(text: &str) -> Line<'_> {
+    let Some(line) = text.strip_prefix('/').filter(|line| !line.starts_with('/') && !text.contains('\n'))
+    else {
+        return Line::Message;
+    };
+    let (word, argument) = line.split_once(' ').unwrap_or((line, ""));
+    match Command::named(word).filter(|command| command.is_offered()) {
+        Some(command) => Line::Command(command, argument.trim()),
+        None => Line::Unknown(word),
+    }
+}
+
+impl App {
+    /// Works out what the composer offers.
+    pub(crate) fn complete(&mut self) {
+        let text = self.composer.text();
+        let items = self.offers(&text);
+        self.composer.completion = (!items.is_empty()).then_some(Completion { items, selected: 0 });
+    }
+
+    fn offers(&self, text: &str) -> Vec<(String, String)> {
+        let Some(line) = text.strip_prefix('/').filter(|line| !line.starts_with('/') && !text.contains('\n'))
+        else {
+            return Vec::new();
+        };
+        match line.split_once(' ') {
+            None => offered_commands(line),
+            Some((word, typed)) => {
+                let Some(command) = Command::named(word) else { return Vec::new() };
+                let arguments = self.arguments(command);
+                let names: Vec<&str> = arguments.iter().map(|(name, _)| name.as_str()).collect();
+                let best = fuzzy::rank(typed.trim(), &names).into_iter().take(OFFERED);
+                best.map(|at| (format!("/{word} {}", arguments[at].0), arguments[at].1.clone())).collect()
+            }
+        }
+    }
+
+    /// What can stand behind a command: value and help.
+    fn arguments(&self, command: Command) -> Vec<(String, String)> {
+        match command {
+            Command::Model => {
+                let help = |name: &str| match self.catalogue.iter().find(|item| item.entry.name == name) {
+                    Some(item) if item.path.is_some() => "on this machine".to_owned(),
+                    _ => "not fetched".to_owned(),
+                };
+                self.config.models.iter().map(|entry| (entry.name.clone(), help(&entry.name))).collect()
+            }
+            Command::Themes => self.themes.iter().map(|name| (name.clone(), String::new())).collect(),
+            Command::Preset => {
+                let none = ("none".to_owned(), "back to the defaults".to_owned());
+                let named = self.config.presets.keys().map(|name| (name.clone(), String::new()));
+                named.chain([none]).collect()
+            }
+            Command::Set => {
+                SAMPLING_KEYS.iter().map(|key| ((*key).to_owned(), self.sampling_value(key))).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// A key while completion is open; says whether it was taken.
+    pub(crate) fn completion_key(&mut self, key: KeyEvent) -> bool {
+        if self.focus != Focus::Composer || !key.modifiers.is_empty() {
+            return false;
+        }
+        let Some(completion) = &mut self.composer.completion else { return false };
+        let last = completion.items.len().saturating_sub(1);
+        match key.code {
+            KeyCode::Up => completion.selected = completion.selected.checked_sub(1).unwrap_or(last),
+            KeyCode::Down => {
+                completion.selected = if completion.selected == last { 0 } else { completion.selected + 1 };
+            }
+            KeyCode::Esc => self.composer.completion = None,
+            KeyCode::Tab => self.take_completion(),
+            KeyCode::Enter => return self.enter_completion(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn take_completion(&mut self) {
+        let Some(completion) = self.composer.completion.take() else { return };
+        let line = &completion.items[completion.selected].0;
+        let more = match read(line) {
+            Line::Command(command, "") => command.takes_argument(),
+            Line::Command(Command::Set, argument) => !argument.contains(' '),
+            _ => false,
+        };
+        self.set_draft(&if more { format!("{line} ") } else { line.clone() });
+        if more {
+            self.complete();
+        }
+    }
+
+    /// Enter takes the offer, and runs it unless something is still to be typed.
+    fn enter_completion(&mut self) -> bool {
+        let Some(completion) = &self.composer.completion else { return false };
+        let chosen = completion.items[completion.selected].0.clone();
+        let complete = match read(&chosen) {
+            Line::Command(Command::Set, _) | Line::Message | Line::Unknown(_) => false,
+            Line::Command(command, argument) => !(command.needs_argument() && argument.is_empty()),
+        };
+        if complete {
+            self.set_draft(&chosen);
+            self.submit();
+        } else {
+            self.take_completion();
+        }
+        true
+    }
+
+    /// Runs a typed command; says whether the draft is done with.
+    pub(crate) fn run_line(&mut self, command: Command, argument: &str) -> bool {
+        if !argument.is_empty() && !command.takes_argument() {
+            self.warn(format!("/{} takes no argument", command.entry().name));
+            return false;
+        }
+        if argument.is_empty() && command.needs_argument() {
+            self.warn(format!("/{} needs {}", command.entry().name, command.argument()));
+            return false;
+        }
+        match (command, argument) {
+            (_, "") => {
+                self.set_draft("");
+                self.run_command(command);
+                true
+            }
+            (Command::Model, name) => self.model_named(name),
+            (Command::Themes, name) => self.theme_named(name),
+            (Command::Preset, name) => self.preset_named(name),
+            (Command::Set, pair) => self.set_sampling(pair),
+            (Command::System, text) => {
+                self.set_system(text);
+                true
+            }
+            (Command::Rename, title) => {
+                self.rename(self.chat.head.id, title);
+                true
+            }
+            (Command::Find, text) => {
+                self.find(text);
+                true
+            }
+            (Command::Search, text) => {
+                self.open_search(text);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Says that a command does not exist, and which one is near.
+    pub(crate) fn unknown_command(&mut self, word: &str) {
+        let near = fuzzy::nearest(word, command::offered().map(|entry| entry.name));
+        let hint = near.map_or("Ctrl+P lists all".to_owned(), |name| format!("did you mean /{name}?"));
+        self.warn(format!("there is no command /{word}; {hint} (// sends it as text)"));
+    }
+}
+
+fn offered_commands(typed: &str) -> Vec<(String, String)> {
+    let entries: Vec<_> = command::offered().collect();
+    let names: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
+    let best = fuzzy::rank(typed, &names).into_iter().take(OFFERED);
+    best.map(|at| (format!("/{}", names[at]), entries[at].help().to_owned())).collect()
+}

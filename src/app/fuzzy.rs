@@ -1,0 +1,69 @@
+//! Matching what was typed against names: best first, and the nearest one when nothing matches.
+
+use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
+use nucleo_matcher::{Config, Matcher, Utf32Str};
+
+/// Indices of the texts that match, best first; all in their order for an empty query.
+#[must_use]
+pub fn rank<T: AsRef<str>>(query: &str, texts: &[T]) -> Vec<usize> {
+    if query.trim().is_empty() {
+        return (0..texts.len()).collect();
+    }
+    let pattern = Pattern::new(query, CaseMatching::Ignore, Normalization::Smart, AtomKind::Fuzzy);
+    let mut matcher = Matcher::new(Config::DEFAULT);
+    let mut buffer = Vec::new();
+    let mut scored: Vec<(usize, u32)> = texts
+        .iter()
+        .enumerate()
+        .filter_map(|(index, text)| {
+            let score = pattern.score(Utf32Str::new(text.as_ref(), &mut buffer), &mut matcher)?;
+            Some((index, score))
+        })
+        .collect();
+    scored.sort_by_key(|&(index, score)| (std::cmp::Reverse(score), texts[index].as_ref().len(), index));
+    scored.into_iter().map(|(index, _)| index).collect()
+}
+
+/// The name that takes the fewest edits to reach, if it is near enough to be meant.
+#[must_use]
+pub fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let most = word.chars().count().div_ceil(3).max(1);
+    names
+        .map(|name| (distance(word, name), name))
+        .filter(|&(edits, _)| edits <= most)
+        .min_by_key(|&(edits, _)| edits)
+        .map(|(_, name)| name)
+}
+
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (index, from) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = index + 1;
+        for (column, to) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(row[column] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn better_matches_come_first() {
+        assert_eq!(rank("mod", &["mouse", "models", "model", "new"]), [2, 1]);
+        assert_eq!(rank("", &["b", "a"]), [0, 1]);
+    }
+
+    #[test]
+    fn a_typo_finds_its_name_and_nonsense_finds_none() {
+        let names = || ["model", "theme", "quit"].into_iter();
+        assert_eq!(nearest("modle", names()), Some("model"));
+        assert_eq!(nearest("xyzzy", names()), None);
+    }
+}

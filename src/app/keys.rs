@@ -1,0 +1,279 @@
+//! Keys and commands: the ladder of layers that a key falls through, and the index of commands.
+//!
+//! Invariant: a key is taken by exactly one layer: overlay, line input, completion, focused pane, everywhere.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+use super::{App, Effect, Focus, Overlay, Station};
+use crate::command::{Command, Context};
+
+/// From this width on the side panes stand beside the transcript, cells.
+pub const WIDE: u16 = 110;
+
+impl App {
+    /// A key was pressed.
+    pub(crate) fn key(&mut self, key: KeyEvent) {
+        if key.kind == KeyEventKind::Release {
+            return;
+        }
+        if self.overlays.is_empty() {
+            if self.line_key(key) || self.completion_key(key) {
+                return;
+            }
+            self.pane_key(key);
+        } else if !self.overlay_key(key) {
+            if let Some(command) = self.keymap.lookup(Context::Overlay, key) {
+                self.run_command(command);
+            } else if let Some(command) = self.keymap.lookup(Context::Global, key) {
+                self.run_command(command);
+            }
+        }
+    }
+
+    fn pane_key(&mut self, key: KeyEvent) {
+        let context = match self.focus {
+            Focus::Composer => Context::Composer,
+            Focus::Transcript => Context::Transcript,
+            Focus::Chats => Context::Chats,
+            Focus::Inspector => Context::Inspector,
+        };
+        if let Some(command) = self.keymap.lookup(context, key) {
+            self.run_command(command);
+            return;
+        }
+        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+        match key.code {
+            KeyCode::Char('?') if plain && self.composer.is_empty() => self.run_command(Command::Help),
+            KeyCode::Char(_) if plain && self.focus == Focus::Composer => self.compose(key),
+            KeyCode::Char(digit) if plain && self.focus == Focus::Inspector => self.station_digit(digit),
+            _ => match self.keymap.lookup(Context::Global, key) {
+                Some(command) => self.run_command(command),
+                None if self.focus == Focus::Composer => self.compose(key),
+                None => {}
+            },
+        }
+    }
+
+    /// Does what a command says.
+    pub(crate) fn run_command(&mut self, command: Command) {
+        if command != Command::Interrupt {
+            self.book.quit_asked = false;
+        }
+        match command {
+            Command::Send => self.submit(),
+            Command::Newline => self.newline(),
+            Command::Escape => self.escape(),
+            Command::Interrupt => self.interrupt(),
+            Command::Editor => self.emit(Effect::Edit(self.composer.text())),
+            Command::Undo => self.undo_draft(false),
+            Command::Redo => self.undo_draft(true),
+            Command::HistoryBack => self.history_back(),
+            Command::HistoryForward => self.history_forward(),
+            Command::Stop => self.stop_any(),
+            Command::Regenerate => self.regenerate(None),
+            Command::RegenerateHere => self.regenerate(self.transcript.selected),
+            Command::Edit => self.edit_selected(),
+            Command::Continue => self.continue_selected(),
+            Command::VersionBack => self.version(false),
+            Command::VersionForward => self.version(true),
+            Command::DeleteTurn => self.delete_selected(),
+            Command::Restore => self.restore_turn(),
+            Command::Copy => self.copy(false),
+            Command::CopyCode => self.copy(true),
+            Command::MessageDown => self.select_message(true),
+            Command::MessageUp => self.select_message(false),
+            Command::Find => self.find(""),
+            Command::NewChat => self.new_chat(),
+            Command::Search => self.open_search(""),
+            Command::ToggleChats => self.toggle_chats(),
+            Command::OpenChat => self.open_selected(),
+            Command::ChatDown => self.select_chat(true),
+            Command::ChatUp => self.select_chat(false),
+            Command::Rename => self.begin_rename(),
+            Command::DeleteChat => self.delete_chat(),
+            Command::RestoreChat => self.restore_chat(),
+            Command::System => self.open_system(),
+            Command::ToggleInspector => self.toggle_inspector(),
+            Command::Zoom => self.zoom(),
+            Command::StationTokens => self.station(Station::Tokens),
+            Command::StationEmbedding => self.station(Station::Embedding),
+            Command::StationPosition => self.station(Station::Position),
+            Command::StationAttention => self.station(Station::Attention),
+            Command::StationFfn => self.station(Station::Ffn),
+            Command::StationLayers => self.station(Station::Layers),
+            Command::StationSoftmax => self.station(Station::Softmax),
+            Command::StationSampler => self.station(Station::Sampler),
+            Command::StationWhy => self.station(Station::Why),
+            Command::Hold => self.hold(),
+            Command::Logits => self.inspector.logits = !self.inspector.logits,
+            Command::Explain => self.open_help(super::HELP_STATION_PAGE),
+            Command::Models | Command::Model => self.open_models(),
+            Command::Reload => self.reload(),
+            Command::Unload => self.unload(),
+            Command::Preset | Command::Set | Command::Settings => self.open_settings(),
+            Command::Palette => self.open_palette(),
+            Command::Themes => self.open_themes(),
+            Command::ReloadConfig => self.reload_config(),
+            Command::Mouse => self.toggle_mouse(),
+            Command::Help => self.open_help(0),
+            Command::FocusNext => self.focus_next(true),
+            Command::FocusPrevious => self.focus_next(false),
+            Command::PageUp => self.scroll_page(false),
+            Command::PageDown => self.scroll_page(true),
+            Command::Top => self.scroll_top(),
+            Command::Bottom => self.scroll_bottom(),
+            Command::Redraw => self.emit(Effect::Redraw),
+            Command::Suspend => self.suspend(),
+            Command::Quit => self.quit(),
+        }
+    }
+
+    fn newline(&mut self) {
+        self.composer.area.insert_newline();
+        self.draft_changed();
+    }
+
+    /// Closes the innermost open thing; the reply is stopped only from the composer.
+    fn escape(&mut self) {
+        if !self.overlays.is_empty() {
+            self.close_overlay();
+        } else if self.transcript.find.is_some() {
+            self.transcript.find = None;
+        } else if self.composer.completion.is_some() {
+            self.composer.completion = None;
+        } else if self.inspector.held {
+            self.hold();
+        } else if self.inspector.zoomed {
+            self.zoom();
+        } else if self.focus != Focus::Composer {
+            self.transcript.selected = None;
+            self.set_focus(Focus::Composer);
+        } else if self.composer.editing.is_some() {
+            self.cancel_edit();
+        } else if self.busy_here() {
+            self.stop_here();
+        } else if self.fetch.as_ref().is_some_and(|fetch| fetch.failed.is_none()) {
+            self.emit(Effect::CancelFetch);
+        }
+    }
+
+    /// Ctrl+C: stop, then clear the draft, then ask, then quit.
+    fn interrupt(&mut self) {
+        if self.book.quit_asked {
+            self.quit();
+        } else if self.busy_here() && !self.run.as_ref().is_some_and(|run| run.stopping) {
+            self.stop_here();
+        } else if !self.composer.is_empty() {
+            let text = self.composer.text();
+            if !text.trim().is_empty() {
+                self.remember(&text);
+            }
+            self.give_up_edit();
+            self.set_draft("");
+            self.keep_draft();
+            self.say("draft cleared; ↑ brings it back");
+        } else {
+            self.book.quit_asked = true;
+            self.say("Ctrl+C again quits");
+        }
+    }
+
+    fn suspend(&mut self) {
+        self.keep_draft();
+        self.emit(Effect::Suspend);
+    }
+
+    /// Gives a pane the focus.
+    pub(crate) fn set_focus(&mut self, focus: Focus) {
+        self.focus = focus;
+        self.composer.completion = None;
+        if focus == Focus::Transcript && self.transcript.selected.is_none() {
+            self.transcript.selected = self.chat.leaf;
+            self.transcript.reveal = true;
+        }
+        if focus == Focus::Chats {
+            let shown = self.chat.head.id;
+            self.chats.selected = self.chats.heads.iter().position(|head| head.id == shown).unwrap_or(0);
+        }
+    }
+
+    fn focus_next(&mut self, forward: bool) {
+        let wide = self.size.0 >= WIDE;
+        let ring: Vec<Focus> = [
+            (Focus::Composer, !self.inspector.zoomed),
+            (Focus::Transcript, !self.chat.turns.is_empty() && !self.inspector.zoomed),
+            (Focus::Chats, self.chats.shown && wide && !self.inspector.zoomed),
+            (Focus::Inspector, self.inspector.zoomed || (self.inspector.shown && wide)),
+        ]
+        .into_iter()
+        .filter_map(|(focus, there)| there.then_some(focus))
+        .collect();
+        let at = ring.iter().position(|focus| *focus == self.focus).unwrap_or(0);
+        let step = if forward { 1 } else { ring.len() - 1 };
+        self.set_focus(ring[(at + step) % ring.len()]);
+    }
+
+    fn toggle_chats(&mut self) {
+        let narrow = self.size.0 < WIDE;
+        if self.chats.shown && (!narrow || self.focus == Focus::Chats) {
+            self.chats.shown = narrow;
+            if self.focus == Focus::Chats {
+                self.set_focus(Focus::Composer);
+            }
+        } else {
+            self.chats.shown = true;
+            if narrow {
+                self.set_focus(Focus::Chats);
+            }
+        }
+    }
+
+    fn toggle_inspector(&mut self) {
+        if self.size.0 < WIDE {
+            self.inspector.shown = true;
+            self.zoom();
+            return;
+        }
+        self.inspector.shown = !self.inspector.shown;
+        if !self.inspector.shown {
+            self.inspector.zoomed = false;
+            if self.focus == Focus::Inspector {
+                self.set_focus(Focus::Composer);
+            }
+        }
+    }
+
+    fn zoom(&mut self) {
+        self.inspector.zoomed = !self.inspector.zoomed;
+        let beside = self.size.0 >= WIDE;
+        let focus = if self.inspector.zoomed || beside { Focus::Inspector } else { Focus::Composer };
+        self.set_focus(focus);
+    }
+
+    fn toggle_mouse(&mut self) {
+        self.config.ui.mouse = !self.config.ui.mouse;
+        self.emit(Effect::Mouse(self.config.ui.mouse));
+        self.say(if self.config.ui.mouse { "mouse on; hold Shift to select text" } else { "mouse off" });
+    }
+
+    fn reload_config(&mut self) {
+        self.book.config_asked = true;
+        self.emit(Effect::ReadConfig);
+    }
+
+    /// Ends the app: what is unwritten goes to the store first, then the engine, then the end.
+    pub(crate) fn quit(&mut self) {
+        self.end_run("glassbox was closed");
+        self.keep_draft();
+        self.store(crate::store::Command::Close);
+        self.emit(Effect::StopEngine(self.model.engine));
+        self.emit(Effect::Quit);
+        self.quitting = true;
+    }
+
+    /// The overlay on top.
+    #[must_use]
+    pub fn top_overlay(&self) -> Option<&Overlay> {
+        self.overlays.last()
+    }
+}

@@ -1,0 +1,108 @@
+//! What `update` is told and what it answers: messages and effects, as data.
+//!
+//! Invariant: nothing here holds a channel, a handle or a clock, so both sides compare with `==` in tests.
+
+use crossterm::event::{KeyEvent, MouseEvent};
+
+use crate::config::{Config, Warning};
+use crate::engine::protocol::{Envelope, Request, RequestId};
+use crate::model_entry::ModelEntry;
+use crate::models::{CatalogueItem, FetchEvent};
+use crate::store;
+
+/// What time it is, told to `update` by the runtime.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds of a clock that never jumps.
+    pub mono_ms: u64,
+    /// Milliseconds since 1970, UTC.
+    pub wall_ms: i64,
+    /// Minutes to add for local time.
+    pub offset_minutes: i32,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Msg {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// Text was pasted (line ends already as the terminal sent them).
+    Paste(String),
+    /// The mouse did something (only while it is on).
+    Mouse(MouseEvent),
+    /// The terminal has this size now.
+    Resize(u16, u16),
+    /// The terminal gained or lost the focus.
+    Focus(bool),
+    /// The engine said something.
+    Engine(EngineId, Envelope),
+    /// The store said something.
+    Store(store::Event),
+    /// A fetch went on.
+    Fetch(FetchEvent),
+    /// The catalogue was read.
+    Catalogue(Vec<CatalogueItem>),
+    /// The configuration was read again.
+    Config(Box<Config>, Vec<Warning>),
+    /// `$EDITOR` came back: the text, or what went wrong.
+    Edited(Result<String, String>),
+    /// A copy was made (or not): what to say.
+    Copied(Result<String, String>),
+    /// Free memory, bytes, asked for now and then.
+    Memory(u64),
+    /// Time passed that the app had asked for (see [`App::wakes_at`]).
+    Tick,
+    /// A signal asks the app to end.
+    Terminate,
+}
+
+/// Which of the engines started so far; a late event of an old one is dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EngineId(pub u64);
+
+/// Something the runtime is asked to do.
+#[derive(Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "moved once, a few times a second at most")]
+pub enum Effect {
+    /// Ask the store.
+    Store(store::Command),
+    /// Start an engine (ending the one before).
+    StartEngine(EngineId, Box<ModelEntry>),
+    /// End the engine.
+    StopEngine(EngineId),
+    /// Ask the engine.
+    Engine(EngineId, RequestId, Box<Request>),
+    /// Fetch a model.
+    Fetch(Box<ModelEntry>),
+    /// Stop the fetch.
+    CancelFetch,
+    /// Remove a model's file.
+    RemoveModel(Box<ModelEntry>),
+    /// Read the catalogue → [`Msg::Catalogue`].
+    ReadCatalogue,
+    /// Read the configuration again → [`Msg::Config`].
+    ReadConfig,
+    /// Write one key of the configuration file (dotted), keeping comments.
+    WriteConfig {
+        /// e.g. `ui.theme`.
+        key: String,
+        /// A TOML value.
+        value: String,
+    },
+    /// Put text on the clipboard.
+    Copy(String),
+    /// Let the user edit a text in `$EDITOR` → [`Msg::Edited`].
+    Edit(String),
+    /// Set the window's title.
+    Title(String),
+    /// Ring the bell, or OSC 9 with this text.
+    Notify(crate::config::Notify, String),
+    /// Turn the mouse on or off.
+    Mouse(bool),
+    /// Clear and draw anew.
+    Redraw,
+    /// Put the app in the background.
+    Suspend,
+    /// End, after what waits has been written.
+    Quit,
+}

@@ -1,0 +1,308 @@
+//! The model: wanting one, fetching its file, starting its engine, loading, unloading.
+//!
+//! Invariant: only the engine named in `model.engine` is listened to; starting one ends the one before.
+
+use super::{App, Effect, Fetch, Inspector, ModelStatus, Overlay, Watched};
+use crate::chat::Role;
+use crate::engine::protocol::{Failure, Loaded, Request, VERSION};
+use crate::model_entry::{ModelEntry, Source};
+use crate::models::{CatalogueItem, FetchEvent, FetchStage};
+use crate::store;
+use crate::token::{TokenId, Vocabulary};
+use std::sync::Arc;
+
+impl App {
+    /// The model of that name: configured, or the file of that path.
+    #[must_use]
+    pub fn entry(&self, name: &str) -> Option<ModelEntry> {
+        self.config.model_named(name)
+    }
+
+    fn is_on_disk(&self, entry: &ModelEntry) -> bool {
+        entry.engine.is_some()
+            || matches!(entry.source, Source::Path(_))
+            || self.catalogue.iter().any(|item| item.entry.name == entry.name && item.path.is_some())
+    }
+
+    /// The catalogue was read. The first time, the configured model is loaded or fetched.
+    pub(crate) fn catalogue_read(&mut self, items: Vec<CatalogueItem>) {
+        self.catalogue = items;
+        self.refill_overlay();
+        if self.model.status == ModelStatus::None {
+            let name = self.config.model.clone();
+            self.want(&name);
+        }
+    }
+
+    /// Makes a model the current one: loads it, or fetches it first.
+    pub(crate) fn want(&mut self, name: &str) {
+        let Some(entry) = self.entry(name) else {
+            let message = format!("there is no model {name} in the configuration; Ctrl+L chooses another");
+            name.clone_into(&mut self.model.name);
+            self.fail(message.clone());
+            self.model.status = ModelStatus::Failed { message, log_tail: Vec::new() };
+            return;
+        };
+        self.model.name.clone_from(&entry.name);
+        self.model.hash = None;
+        if self.is_on_disk(&entry) {
+            self.start_engine(entry);
+            return;
+        }
+        if matches!(self.model.status, ModelStatus::Ready(_) | ModelStatus::Loading(_)) {
+            self.emit(Effect::StopEngine(self.model.engine));
+            self.next_engine();
+        }
+        self.fetch_or_ask(entry);
+    }
+
+    /// Fetches a model, after its terms were accepted where it has any.
+    pub(crate) fn fetch_or_ask(&mut self, entry: ModelEntry) {
+        if entry.name == self.model.name {
+            self.model.status = ModelStatus::Fetching;
+        }
+        let terms = entry.licence.as_ref().is_some_and(|licence| licence.terms.is_some());
+        if terms && !self.book.accepted.contains(&entry.name) {
+            self.overlays.push(Overlay::Licence { entry: Box::new(entry), scroll: 0 });
+            return;
+        }
+        if let Some(fetch) = self.fetch.as_ref().filter(|fetch| fetch.failed.is_none()) {
+            if fetch.name != entry.name {
+                self.warn(format!("{} is being fetched; Esc in the composer stops that", fetch.name));
+            }
+            return;
+        }
+        self.book.fetch_base = None;
+        self.fetch = Some(Fetch {
+            name: entry.name.clone(),
+            stages: [
+                (FetchStage::Download, 0, entry.size.map_or(0, |size| size.download)),
+                (FetchStage::Unpack, 0, entry.size.map_or(0, |size| size.file)),
+                (FetchStage::Check, 0, entry.size.map_or(0, |size| size.file)),
+            ],
+            stage: FetchStage::Download,
+            started_at: self.now.mono_ms,
+            speed: 0.0,
+            failed: None,
+        });
+        self.emit(Effect::Fetch(Box::new(entry)));
+    }
+
+    /// A fetch went on.
+    pub(crate) fn fetched(&mut self, event: FetchEvent) {
+        match event {
+            FetchEvent::Progress { name, stage, done, total } => {
+                self.fetch_progress(&name, stage, done, total);
+            }
+            FetchEvent::Finished { name, path } => {
+                self.fetch = None;
+                if let Some(item) = self.catalogue.iter_mut().find(|item| item.entry.name == name) {
+                    item.path = Some(path);
+                }
+                self.emit(Effect::ReadCatalogue);
+                match self.entry(&name) {
+                    Some(entry) if name == self.model.name && self.model.status == ModelStatus::Fetching => {
+                        self.start_engine(entry);
+                    }
+                    _ => self.say(format!("{name} is fetched")),
+                }
+            }
+            FetchEvent::Failed { name, message, cancelled } => {
+                let said = if cancelled {
+                    format!("fetching {name} was stopped; Ctrl+L, p fetches it")
+                } else {
+                    message
+                };
+                if let Some(fetch) = self.fetch.as_mut().filter(|fetch| fetch.name == name) {
+                    fetch.failed = Some(said.clone());
+                }
+                if name == self.model.name && self.model.status == ModelStatus::Fetching {
+                    self.model.status = ModelStatus::Failed { message: said.clone(), log_tail: Vec::new() };
+                }
+                if cancelled { self.say(said) } else { self.fail(said) }
+            }
+        }
+    }
+
+    fn fetch_progress(&mut self, name: &str, stage: FetchStage, done: u64, total: u64) {
+        let now = self.now.mono_ms;
+        let Some(fetch) = self.fetch.as_mut().filter(|fetch| fetch.name == name) else { return };
+        fetch.stage = stage;
+        for row in fetch.stages.iter_mut().filter(|row| row.0 == stage) {
+            row.1 = done;
+            if total > 0 {
+                row.2 = total;
+            }
+        }
+        if stage == FetchStage::Download {
+            let base = *self.book.fetch_base.get_or_insert(done);
+            let elapsed = now.saturating_sub(fetch.started_at).max(1);
+            fetch.speed = done.saturating_sub(base) as f32 * 1000.0 / elapsed as f32;
+        }
+    }
+
+    pub(crate) fn start_engine(&mut self, entry: ModelEntry) {
+        let id = self.next_engine();
+        self.model.status = ModelStatus::Loading(0.0);
+        self.model.hash = None;
+        self.composer.tokens = None;
+        self.book.left_out.clear();
+        self.emit(Effect::StartEngine(id, Box::new(entry)));
+    }
+
+    pub(crate) fn engine_ready(&mut self, version: u32) {
+        if version != VERSION {
+            let message = format!("the engine speaks version {version}, this program {VERSION}");
+            self.fail(message.clone());
+            self.model.status = ModelStatus::Failed { message, log_tail: Vec::new() };
+            self.emit(Effect::StopEngine(self.model.engine));
+            return;
+        }
+        let Some(entry) = self.entry(&self.model.name) else { return };
+        let params = self.config.load_params_for(&entry);
+        let id = self.ask(Request::Load { entry: Box::new(entry), params });
+        self.book.loading = Some(id);
+    }
+
+    pub(crate) fn loaded(&mut self, loaded: Loaded) {
+        self.book.loading = None;
+        self.book.last_use = self.now.mono_ms;
+        let known = self.vocabularies.contains_key(&loaded.vocabulary);
+        if !loaded.notes.is_empty() {
+            self.warn(loaded.notes.join("; "));
+        }
+        self.model.status = ModelStatus::Ready(Box::new(loaded));
+        if known {
+            self.resolve_watch();
+        } else {
+            let id = self.ask(Request::Vocabulary);
+            self.book.vocabulary = Some(id);
+        }
+        self.count_draft();
+        self.send_waiting();
+    }
+
+    pub(crate) fn load_failed(&mut self, failure: Failure) {
+        self.book.loading = None;
+        self.fail(failure.message.clone());
+        self.model.status = ModelStatus::Failed { message: failure.message, log_tail: Vec::new() };
+    }
+
+    pub(crate) fn model_hash(&mut self, hash: String) {
+        if let Some(run) = self.run.as_ref().and_then(|active| self.runs.get_mut(&active.run)) {
+            run.model_hash = Some(hash.clone());
+        }
+        self.model.hash = Some(hash);
+    }
+
+    /// The engine gave its vocabulary: kept, so that old chats show without their model.
+    pub(crate) fn vocabulary(&mut self, vocabulary: Vocabulary) {
+        self.book.vocabulary = None;
+        self.store(store::Command::PutVocabulary(Box::new(vocabulary.clone())));
+        self.vocabularies.insert(vocabulary.hash.clone(), Arc::new(vocabulary));
+        self.resolve_watch();
+    }
+
+    /// Finds the watched texts in the loaded vocabulary.
+    pub(crate) fn resolve_watch(&mut self) {
+        let Some(vocabulary) = self.ready().and_then(|loaded| self.vocabularies.get(&loaded.vocabulary))
+        else {
+            return;
+        };
+        let find = |text: &String| {
+            (0..vocabulary.len())
+                .filter_map(|at| i32::try_from(at).ok().map(TokenId))
+                .find(|id| vocabulary.bytes(*id) == Some(text.as_bytes()))
+        };
+        let ids = self.config.inspector.watch.iter().filter_map(find);
+        let watch = ids.map(|id| Watched { id, now: None, peak: 0.0, rank: None }).collect();
+        self.inspector = Inspector { watch, ..std::mem::take(&mut self.inspector) };
+    }
+
+    /// Switches the shown chat to a model.
+    pub(crate) fn switch_model(&mut self, name: &str) {
+        self.end_run("stopped: the model was switched");
+        self.chat.settings.model = Some(name.to_owned());
+        if !self.chat.turns.is_empty() {
+            self.put_conversation(self.chat.head.id);
+        }
+        let current = name == self.model.name;
+        if !(current && matches!(self.model.status, ModelStatus::Ready(_) | ModelStatus::Loading(_))) {
+            self.want(name);
+        }
+    }
+
+    /// `/model NAME`: the exact name, else the only one that matches.
+    pub(crate) fn model_named(&mut self, name: &str) -> bool {
+        let names: Vec<String> = self.config.models.iter().map(|entry| entry.name.clone()).collect();
+        let matching = super::fuzzy::rank(name, &names);
+        let exact = names.iter().position(|other| other == name);
+        match (exact, matching.as_slice()) {
+            (Some(at), _) | (None, &[at]) => {
+                self.switch_model(&names[at]);
+                true
+            }
+            (None, []) => {
+                self.warn(format!("there is no model {name}; Ctrl+L shows all"));
+                false
+            }
+            (None, several) => {
+                let several: Vec<&str> = several.iter().map(|at| names[*at].as_str()).collect();
+                self.warn(format!("{name} could be {}", several.join(", ")));
+                false
+            }
+        }
+    }
+
+    /// Loads the current model again, whatever its state.
+    pub(crate) fn reload(&mut self) {
+        self.end_run("stopped: the model was loaded again");
+        let name = self.model.name.clone();
+        self.want(&name);
+    }
+
+    /// Gives the model's memory back.
+    pub(crate) fn unload(&mut self) {
+        if self.ready().is_none() {
+            self.say("no model is loaded");
+            return;
+        }
+        self.end_run("stopped: the model was unloaded");
+        self.emit(Effect::StopEngine(self.model.engine));
+        self.next_engine();
+        self.model.status = ModelStatus::Unloaded;
+        self.composer.tokens = None;
+        self.say("the model is unloaded; it loads again when needed");
+    }
+
+    /// A message waits: an unloaded model is loaded, a failed one is named.
+    pub(crate) fn wake_model(&mut self) {
+        match &self.model.status {
+            ModelStatus::Unloaded => {
+                let name = self.model.name.clone();
+                self.want(&name);
+            }
+            ModelStatus::Failed { message, .. } => {
+                let message = format!("the message is kept and waits: {message}");
+                self.fail(message);
+            }
+            ModelStatus::None | ModelStatus::Fetching | ModelStatus::Loading(_) | ModelStatus::Ready(_) => {}
+        }
+    }
+
+    /// When an idle model is unloaded, ms; `None` for never.
+    pub(crate) fn unloads_at(&self) -> Option<u64> {
+        let minutes = u64::from(self.config.engine.unload_after_minutes);
+        let idle = self.run.is_none() && self.queued.is_none() && self.ready().is_some();
+        (idle && minutes > 0).then(|| self.book.last_use + minutes * 60_000)
+    }
+
+    /// Tokens in the context of the shown chat, as its last reply left it.
+    pub(crate) fn measure_context(&mut self) {
+        let branch = self.chat.branch();
+        let last = branch.iter().rev().find(|turn| turn.role == Role::Assistant);
+        let run = last.and_then(|turn| turn.spans.iter().rev().find_map(super::inspect::run_of));
+        let usage = run.and_then(|run| self.runs.get(&run)).map(|run| run.usage).unwrap_or_default();
+        self.model.used = usage.prompt_tokens + usage.completion_tokens;
+    }
+}

@@ -1,0 +1,81 @@
+//! What a reply is conditioned on: the branch as messages, with the tokens that replies were made of.
+//!
+//! Invariant: tokens are given only where they cover the message's text exactly, under one vocabulary.
+
+use super::App;
+use crate::chat::{Conversation, ConversationId, Piece, Role, Turn, TurnId};
+use crate::engine::protocol::{Message, StoredTokens};
+
+impl App {
+    /// The messages before a turn that is being written, and what it has already if it is continued.
+    pub(crate) fn messages(&self, chat: ConversationId, turn: TurnId) -> Vec<Message> {
+        let Some(conversation) = self.conversation(chat) else { return Vec::new() };
+        let mut messages = Vec::new();
+        let system = match self.entry(&self.model.name) {
+            Some(entry) => self.config.system_for(&entry, &conversation.settings),
+            None => conversation.settings.system.clone().unwrap_or_default(),
+        };
+        if !system.is_empty() {
+            messages.push(Message { role: Role::System, text: system, stored: None });
+        }
+        for ancestor in branch_to(conversation, turn) {
+            let begun = ancestor.id != turn || ancestor.spans.len() > 1;
+            if begun {
+                messages.push(self.message(conversation, ancestor));
+            }
+        }
+        messages
+    }
+
+    fn message(&self, conversation: &Conversation, turn: &Turn) -> Message {
+        let bytes = conversation.bytes(turn);
+        match String::from_utf8(bytes) {
+            Ok(text) => Message { role: turn.role, text, stored: self.stored_tokens(conversation, turn) },
+            Err(broken) => Message {
+                role: turn.role,
+                text: String::from_utf8_lossy(broken.as_bytes()).into_owned(),
+                stored: None,
+            },
+        }
+    }
+
+    fn stored_tokens(&self, conversation: &Conversation, turn: &Turn) -> Option<StoredTokens> {
+        let mut vocabulary: Option<&String> = None;
+        let mut tokens = Vec::new();
+        for piece in conversation.pieces(turn) {
+            let Piece::Step { run, step } = piece else { return None };
+            let of_run = self.runs.get(&run)?.vocabulary.as_ref()?;
+            if *vocabulary.get_or_insert(of_run) != of_run {
+                return None;
+            }
+            tokens.push((step.id?, u32::try_from(step.bytes.len()).ok()?));
+        }
+        Some(StoredTokens { vocabulary: vocabulary?.clone(), tokens })
+    }
+}
+
+/// The turns from the first to this one.
+fn branch_to(conversation: &Conversation, turn: TurnId) -> Vec<&Turn> {
+    let mut path = Vec::new();
+    let mut next = Some(turn);
+    while let Some(turn) = next.and_then(|id| conversation.turn(id)) {
+        if path.len() > conversation.turns.len() {
+            break;
+        }
+        next = turn.parent;
+        path.push(turn);
+    }
+    path.reverse();
+    path
+}
+
+/// The messages without the oldest so many; the system message and the last one always stay.
+#[must_use]
+pub fn without_oldest(messages: Vec<Message>, left_out: usize) -> Vec<Message> {
+    let first = usize::from(messages.first().is_some_and(|message| message.role == Role::System));
+    let most = messages.len().saturating_sub(first + 1);
+    let end = first + left_out.min(most);
+    let mut messages = messages;
+    messages.drain(first..end);
+    messages
+}

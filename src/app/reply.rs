@@ -1,0 +1,231 @@
+//! The reply being written: tokens into the turn, into the store within half a second, and its end.
+//!
+//! Invariant: an event counts only under the engine and the request that the active run was asked of.
+
+use super::{App, EngineId, Level, ModelStatus, Notice, Phase};
+use crate::chat::{ConversationId, Span, StopReason, Timings, TurnState, Usage};
+use crate::config::{Notify, Overflow};
+use crate::engine::protocol::{Envelope, Event, Exit, Failure, FailureKind, PromptFacts, RequestId};
+use crate::store;
+use crate::token::Step;
+
+/// Steps reach the store this long after they came, ms.
+pub(crate) const FLUSH_MS: u64 = 500;
+/// The speed is measured over this long, ms.
+const SPEED_MS: u64 = 1000;
+
+impl App {
+    /// The engine said something; the one place where what is stale is dropped.
+    pub(crate) fn engine(&mut self, engine: EngineId, envelope: Envelope) {
+        if engine != self.model.engine {
+            return;
+        }
+        let Envelope { id, event } = envelope;
+        let of_run = self.run.as_ref().is_some_and(|run| run.request == id && id != RequestId(0));
+        let of_load = self.book.loading == Some(id);
+        match event {
+            Event::Ready { version } => self.engine_ready(version),
+            Event::LoadProgress(done) if of_load => self.model.status = ModelStatus::Loading(done),
+            Event::Loaded(loaded) if of_load => self.loaded(*loaded),
+            Event::Failed(failure) if of_load => self.load_failed(failure),
+            Event::ModelHash(hash) => self.model_hash(hash),
+            Event::Vocabulary(vocabulary) if self.book.vocabulary == Some(id) => self.vocabulary(*vocabulary),
+            Event::Tokenized { tokens } if self.is_counting(id) => self.counted(tokens.len()),
+            Event::Failed(_) if self.is_counting(id) => self.book.counting = None,
+            Event::Prompt(facts) if of_run => self.prompt(facts),
+            Event::PromptProgress { done, total } if of_run => self.prompt_progress(done, total),
+            Event::Token(step) if of_run => self.token(*step),
+            Event::Done { stop, usage, timings } if of_run => self.reply_done(stop, usage, timings),
+            Event::Failed(failure) if of_run => self.reply_failed(&failure),
+            Event::Exited(exit) => self.engine_exited(exit),
+            _ => {}
+        }
+    }
+
+    fn is_counting(&self, id: RequestId) -> bool {
+        self.book.counting.as_ref().is_some_and(|(counting, _)| *counting == id)
+    }
+
+    fn prompt(&mut self, facts: PromptFacts) {
+        let Some(active) = &mut self.run else { return };
+        active.phase = Phase::Reading { done: 0, total: facts.ids.len() as u32 - facts.reused };
+        let (run, chat, used) = (active.run, active.chat, facts.ids.len() as u32);
+        if let Some(run) = self.runs.get_mut(&run) {
+            run.prompt_ids.clone_from(&facts.ids);
+            run.seed = facts.seed;
+            run.usage.prompt_tokens = used;
+            run.usage.reused_tokens = facts.reused;
+            let run = run.clone();
+            self.store(store::Command::PutRun(Box::new(run)));
+        }
+        if chat == self.chat.head.id {
+            self.model.used = used;
+        }
+        if !facts.notes.is_empty() {
+            self.warn(facts.notes.join("; "));
+        }
+        if let Some(active) = &mut self.run {
+            active.prompt = Some(facts);
+        }
+    }
+
+    fn prompt_progress(&mut self, done: u32, total: u32) {
+        if let Some(active) = &mut self.run {
+            active.phase = Phase::Reading { done, total };
+        }
+    }
+
+    fn token(&mut self, step: Step) {
+        let now = self.now.mono_ms;
+        let Some(active) = &mut self.run else { return };
+        active.phase = Phase::Writing;
+        active.written += 1;
+        let first = active.first_token_at.is_none();
+        if first {
+            active.first_token_at = Some(now);
+        }
+        self.book.arrivals.push_back(now);
+        while self.book.arrivals.front().is_some_and(|at| at + SPEED_MS < now) {
+            self.book.arrivals.pop_front();
+        }
+        let span = now - self.book.arrivals.front().copied().unwrap_or(now);
+        if span > 0 {
+            active.speed = (self.book.arrivals.len() - 1) as f32 * 1000.0 / span as f32;
+        }
+        let active = active.clone();
+        if first {
+            self.say_reused();
+        }
+        let Some(index) = self.append(active.chat, &active, step.clone()) else { return };
+        self.touch(active.turn);
+        self.book.unsaved_since.get_or_insert(now);
+        self.book.unsaved_steps.push(step.clone());
+        if active.chat == self.chat.head.id {
+            self.model.used += 1;
+            self.live_step(active.turn, index, step);
+        }
+    }
+
+    /// Puts a step into its turn; gives its index among the turn's steps.
+    fn append(&mut self, chat: ConversationId, active: &super::ActiveRun, step: Step) -> Option<usize> {
+        let turn = self.conversation_mut(chat)?.turn_mut(active.turn)?;
+        let index = turn.steps().count();
+        let span = turn.spans.iter_mut().rev().find_map(|span| match span {
+            Span::Generated { run, steps } if *run == active.run => Some(steps),
+            _ => None,
+        })?;
+        span.push(step);
+        Some(index)
+    }
+
+    /// "reused 45 tokens of 62, read 17 in 0.06 s", unless something more important stands there.
+    fn say_reused(&mut self) {
+        let Some(active) = &self.run else { return };
+        let Some(facts) = &active.prompt else { return };
+        if matches!(&self.notice, Some(Notice { level: Level::Warn | Level::Error, .. })) {
+            return;
+        }
+        let all = facts.ids.len() as u32;
+        let seconds = (self.now.mono_ms - active.started_at) as f32 / 1000.0;
+        let read = all.saturating_sub(facts.reused);
+        let text = match facts.reused {
+            0 => format!("read {read} tokens in {seconds:.2} s"),
+            reused => format!("reused {reused} tokens of {all}, read {read} in {seconds:.2} s"),
+        };
+        self.say(text);
+    }
+
+    /// Hands the steps that wait to the store.
+    pub(crate) fn flush_steps(&mut self) {
+        self.book.unsaved_since = None;
+        let steps = std::mem::take(&mut self.book.unsaved_steps);
+        if let Some(turn) = self.run.as_ref().map(|run| run.turn).filter(|_| !steps.is_empty()) {
+            self.store(store::Command::AppendSteps(turn, steps));
+        }
+    }
+
+    fn reply_done(&mut self, stop: StopReason, usage: Usage, timings: Timings) {
+        if let Some(run) = self.run.as_ref().and_then(|active| self.runs.get_mut(&active.run)) {
+            run.usage = usage;
+            run.timings = timings;
+        }
+        let note = match stop {
+            StopReason::Eos | StopReason::Stop => None,
+            StopReason::Length => Some("ended at max_tokens"),
+            StopReason::Context => Some("context is full: the reply ends here"),
+            StopReason::Cancelled => Some("stopped by you"),
+            StopReason::Error => Some("the engine could not go on"),
+        };
+        self.finish_run(stop, TurnState::Done, note.map(String::from));
+        self.send_waiting();
+    }
+
+    fn reply_failed(&mut self, failure: &Failure) {
+        match failure.kind {
+            FailureKind::Cancelled => {
+                self.finish_run(StopReason::Cancelled, TurnState::Done, Some("stopped by you".into()));
+            }
+            FailureKind::ContextFull if self.leave_out_more() => {
+                self.ask_reply();
+                return;
+            }
+            _ => {
+                self.finish_run(StopReason::Error, TurnState::Done, Some(failure.message.clone()));
+                self.fail(failure.message.clone());
+            }
+        }
+        self.send_waiting();
+    }
+
+    /// The overflow rule: leaves the two oldest messages out, while something is left and the rule says so.
+    fn leave_out_more(&mut self) -> bool {
+        let Some(active) = self.run.clone() else { return false };
+        if self.config.engine.overflow == Overflow::Stop || active.stopping {
+            return false;
+        }
+        let messages = self.messages(active.chat, active.turn);
+        let all = messages.iter().filter(|message| message.role != crate::chat::Role::System).count();
+        let left_out = self.book.left_out.entry(active.chat).or_default();
+        if *left_out + 2 >= all {
+            return false;
+        }
+        *left_out += 2;
+        let left_out = *left_out;
+        self.warn(format!("context is full: the {left_out} oldest messages are left out"));
+        true
+    }
+
+    fn engine_exited(&mut self, exit: Exit) {
+        let last = exit.log_tail.iter().rev().find(|line| !line.trim().is_empty());
+        let why = match last {
+            Some(line) => format!("the engine {}: {}", exit.how, line.trim()),
+            None => format!("the engine {}", exit.how),
+        };
+        if self.run.is_some() {
+            self.finish_run(StopReason::Error, TurnState::Interrupted, Some(why.clone()));
+        }
+        self.book.loading = None;
+        self.book.counting = None;
+        self.composer.tokens = None;
+        if exit.expected {
+            self.model.status = ModelStatus::Unloaded;
+            return;
+        }
+        let message = format!("{why}; press F5 (or /reload) to load again");
+        self.fail(message.clone());
+        self.model.status = ModelStatus::Failed { message, log_tail: exit.log_tail };
+    }
+
+    /// A reply ended in a chat that is not shown: marked, announced, and let go of when nothing waits there.
+    pub(crate) fn finished_elsewhere(&mut self, chat: ConversationId) {
+        self.chats.unseen.insert(chat);
+        let title = self.conversation(chat).map(|conversation| conversation.head.title.clone());
+        if self.config.ui.notify != Notify::None {
+            let text = format!("reply finished: {}", title.unwrap_or_default());
+            self.emit(super::Effect::Notify(self.config.ui.notify, text));
+        }
+        if !self.is_busy(chat) {
+            self.others.remove(&chat);
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! Sending: from the draft to a stored message, and from there to a generation.
+//!
+//! Invariant: what the user wrote is handed to the store before the engine is asked for anything.
+
+use super::completion::{self, Line};
+use super::{ActiveRun, App, ModelStatus, Phase, Queued, prompt};
+use crate::chat::{
+    Conversation, ConversationId, Role, Run, RunId, Span, StopReason, Timings, Turn, TurnId, TurnState, Usage,
+};
+use crate::engine::protocol::{Generate, Loaded, Prompt, Request};
+use crate::store;
+
+/// Longest title made of a first message, characters.
+const TITLE: usize = 60;
+
+/// What a generation adds to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A new reply to this turn.
+    ReplyTo(TurnId),
+    /// A new span of this reply.
+    Continue(TurnId),
+}
+
+/// A title for a chat: the first line of its first message, at most 60 characters.
+#[must_use]
+pub fn title_of(message: &str) -> String {
+    let line = message.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let line: String = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line: String = line.chars().filter(|c| !c.is_control()).collect();
+    if line.chars().count() <= TITLE {
+        return line;
+    }
+    let cut: String = line.chars().take(TITLE - 1).collect();
+    format!("{}…", cut.trim_end())
+}
+
+/// The part of a kept draft that is not waiting to be sent.
+#[must_use]
+pub(crate) fn without_waiting(draft: &str, waiting: &str) -> String {
+    draft.strip_prefix(waiting).map_or(draft, |rest| rest.trim_start_matches('\n')).to_owned()
+}
+
+impl App {
+    /// The loaded model, when it is ready.
+    #[must_use]
+    pub fn ready(&self) -> Option<&Loaded> {
+        match &self.model.status {
+            ModelStatus::Ready(loaded) => Some(loaded),
+            _ => None,
+        }
+    }
+
+    /// A chat in memory.
+    #[must_use]
+    pub fn conversation(&self, id: ConversationId) -> Option<&Conversation> {
+        if self.chat.head.id == id { Some(&self.chat) } else { self.others.get(&id) }
+    }
+
+    pub(crate) fn conversation_mut(&mut self, id: ConversationId) -> Option<&mut Conversation> {
+        if self.chat.head.id == id { Some(&mut self.chat) } else { self.others.get_mut(&id) }
+    }
+
+    /// Whether a reply is written or waited for in the shown chat.
+    #[must_use]
+    pub fn busy_here(&self) -> bool {
+        self.is_busy(self.chat.head.id)
+    }
+
+    pub(crate) fn is_busy(&self, chat: ConversationId) -> bool {
+        self.run.as_ref().is_some_and(|run| run.chat == chat)
+            || self.queued.as_ref().is_some_and(|queued| queued.chat == chat)
+    }
+
+    /// Enter: a command is run, a message is sent or waits for its turn.
+    pub(crate) fn submit(&mut self) {
+        let text = self.composer.text();
+        if text.trim().is_empty() {
+            return;
+        }
+        self.composer.completion = None;
+        match completion::read(&text) {
+            Line::Command(command, argument) => {
+                if self.run_line(command, argument) && self.composer.text() == text {
+                    self.set_draft("");
+                }
+            }
+            Line::Unknown(word) => self.unknown_command(word),
+            Line::Message => self.send(text),
+        }
+    }
+
+    fn send(&mut self, text: String) {
+        let chat = self.chat.head.id;
+        if self.busy_here() {
+            if self.composer.editing.is_some() {
+                self.say("a reply is being written; Esc stops it");
+            } else {
+                self.wait_behind(chat, text);
+            }
+            return;
+        }
+        if self.queued.is_some() {
+            self.warn("a message of another chat waits already; the draft is kept");
+            return;
+        }
+        let parent = match self.composer.editing {
+            Some(edited) => self.chat.turn(edited).and_then(|turn| turn.parent),
+            None => self.chat.leaf,
+        };
+        let back = self.composer.kept.take().filter(|_| self.composer.editing.is_some());
+        self.composer.editing = None;
+        let was_new = self.chat.turns.is_empty();
+        let turn = self.post(chat, parent, &text);
+        self.remember(&text);
+        self.set_draft(&back.unwrap_or_default());
+        if was_new && !self.book.new_draft.is_empty() {
+            self.book.new_draft.clear();
+            self.store(store::Command::PutDraft(None, String::new()));
+        }
+        self.keep_draft();
+        self.transcript.selected = None;
+        self.scroll_bottom();
+        self.reply(chat, turn);
+    }
+
+    /// Keeps a message until the reply before it is done; as part of the draft it survives a crash.
+    fn wait_behind(&mut self, chat: ConversationId, text: String) {
+        if self.queued.as_ref().is_some_and(|queued| queued.chat != chat) {
+            self.warn("a message of another chat waits already; the draft is kept");
+            return;
+        }
+        self.remember(&text);
+        let queued = self.queued.get_or_insert(Queued { chat, reply_to: None, text: None });
+        queued.text = Some(match queued.text.take() {
+            Some(before) => format!("{before}\n\n{text}"),
+            None => text,
+        });
+        self.set_draft("");
+        self.keep_draft();
+        self.say("sent when this reply is done");
+    }
+
+    /// Stores a message of the user as a turn.
+    fn post(&mut self, chat: ConversationId, parent: Option<TurnId>, text: &str) -> TurnId {
+        let id = TurnId(self.book.id());
+        let now = self.now.wall_ms;
+        let Some(conversation) = self.conversation_mut(chat) else { return id };
+        let is_new = conversation.turns.is_empty();
+        if is_new {
+            conversation.head.title = title_of(text);
+            conversation.head.created_ms = now;
+        }
+        conversation.head.updated_ms = now;
+        let turn = Turn {
+            id,
+            parent,
+            role: Role::User,
+            spans: vec![Span::Written { text: text.to_owned() }],
+            state: TurnState::Done,
+            deleted: false,
+            note: None,
+            model: None,
+            created_ms: now,
+        };
+        if is_new {
+            self.put_conversation(chat);
+            self.show_title();
+        }
+        if let Some(conversation) = self.conversation_mut(chat) {
+            conversation.turns.push(turn.clone());
+            conversation.leaf = Some(id);
+        }
+        self.touch(id);
+        self.store(store::Command::PutTurn(chat, Box::new(turn)));
+        self.put_conversation(chat);
+        id
+    }
+
+    /// Writes a chat's entry and settings, and brings its row in the list up to date.
+    pub(crate) fn put_conversation(&mut self, id: ConversationId) {
+        let Some(conversation) = self.conversation(id) else { return };
+        let (head, settings, leaf) =
+            (conversation.head.clone(), conversation.settings.clone(), conversation.leaf);
+        let selected = self.chats.heads.get(self.chats.selected).map(|head| head.id);
+        self.chats.heads.retain(|other| other.id != id);
+        let at = self.chats.heads.partition_point(|other| other.updated_ms > head.updated_ms);
+        self.chats.heads.insert(at, head.clone());
+        if let Some(at) = selected.and_then(|id| self.chats.heads.iter().position(|head| head.id == id)) {
+            self.chats.selected = at;
+        }
+        self.store(store::Command::PutConversation { head, settings, leaf });
+    }
+
+    /// Asks for a reply to a stored turn: at once, or when the model or the reply before it is done.
+    pub(crate) fn reply(&mut self, chat: ConversationId, to: TurnId) {
+        let wanted = self.conversation(chat).and_then(|conversation| conversation.settings.model.clone());
+        let wanted = wanted.filter(|name| self.entry(name).is_some() && *name != self.model.name);
+        if let Some(name) = wanted.filter(|_| self.run.is_none()) {
+            self.want(&name);
+        }
+        if self.run.is_none() && self.ready().is_some() {
+            self.start_run(chat, Target::ReplyTo(to));
+            return;
+        }
+        if self.queued.as_ref().is_some_and(|queued| queued.chat != chat) {
+            self.warn("a message of another chat waits already; Ctrl+R asks again");
+            return;
+        }
+        let text = self.queued.take().and_then(|queued| queued.text);
+        self.queued = Some(Queued { chat, reply_to: Some(to), text });
+        if self.run.is_none() {
+            self.wake_model();
+        }
+    }
+
+    /// Sends what waits, if it can go now.
+    pub(crate) fn send_waiting(&mut self) {
+        if self.run.is_some() || self.ready().is_none() {
+            return;
+        }
+        let Some(queued) = self.queued.take() else { return };
+        if self.conversation(queued.chat).is_none() {
+            return;
+        }
+        if let Some(turn) = queued.reply_to {
+            self.queued =
+                queued.text.map(|text| Queued { chat: queued.chat, reply_to: None, text: Some(text) });
+            self.reply(queued.chat, turn);
+            return;
+        }
+        let Some(text) = queued.text else { return };
+        let leaf = self.conversation(queued.chat).and_then(|conversation| conversation.leaf);
+        let turn = self.post(queued.chat, leaf, &text);
+        if queued.chat == self.chat.head.id {
+            self.keep_draft();
+        } else if let Some(conversation) = self.conversation_mut(queued.chat) {
+            let draft = without_waiting(&conversation.head.draft, &text);
+            conversation.head.draft.clone_from(&draft);
+            self.store(store::Command::PutDraft(Some(queued.chat), draft));
+        }
+        self.reply(queued.chat, turn);
+    }
+
+    /// Begins a generation; the model is ready and nothing else is written.
+    pub(crate) fn start_run(&mut self, chat: ConversationId, target: Target) {
+        let run = self.begin(chat);
+        let turn = match target {
+            Target::ReplyTo(to) => self.begin_reply(chat, to, run.id),
+            Target::Continue(turn) => self.begin_span(chat, turn, run.id),
+        };
+        let Some(turn) = turn else { return };
+        self.store(store::Command::PutTurn(chat, Box::new(turn.clone())));
+        self.store(store::Command::PutRun(Box::new(run.clone())));
+        self.put_conversation(chat);
+        self.touch(turn.id);
+        self.book.unsaved_steps.clear();
+        self.book.unsaved_since = None;
+        self.book.arrivals.clear();
+        self.book.last_use = self.now.mono_ms;
+        self.run = Some(ActiveRun {
+            chat,
+            turn: turn.id,
+            run: run.id,
+            request: crate::engine::RequestId::default(),
+            phase: Phase::Waiting,
+            prompt: None,
+            written: 0,
+            started_at: self.now.mono_ms,
+            first_token_at: None,
+            speed: 0.0,
+            stopping: false,
+        });
+        self.runs.insert(run.id, run);
+        self.ask_reply();
+    }
+
+    /// Asks the engine for the active run's reply, without the messages that do not fit.
+    pub(crate) fn ask_reply(&mut self) {
+        let Some(active) = self.run.clone() else { return };
+        let Some(run) = self.runs.get(&active.run) else { return };
+        let mut sampling = run.sampling.clone();
+        sampling.seed = Some(run.seed);
+        let clock_ms = run.template_clock_ms.unwrap_or_default();
+        let messages = self.messages(active.chat, active.turn);
+        let left_out = self.book.left_out.get(&active.chat).copied().unwrap_or_default();
+        let request = Request::Generate(Box::new(Generate {
+            prompt: Prompt::Chat {
+                messages: prompt::without_oldest(messages, left_out),
+                continue_last: self.continues(&active),
+                clock_ms,
+            },
+            sampling,
+            top_logprobs: self.config.inspector.candidates,
+            interventions: Vec::new(),
+        }));
+        let id = self.ask(request);
+        if let Some(run) = &mut self.run {
+            run.request = id;
+        }
+    }
+
+    /// Whether the run goes on with text that its turn has already.
+    fn continues(&self, active: &ActiveRun) -> bool {
+        let turn = self.conversation(active.chat).and_then(|conversation| conversation.turn(active.turn));
+        turn.is_some_and(|turn| turn.spans.len() > 1)
+    }
+
+    fn begin(&mut self, chat: ConversationId) -> Run {
+        let settings = self.conversation(chat).map(|conversation| conversation.settings.clone());
+        let settings = settings.unwrap_or_default();
+        let entry = self.entry(&self.model.name);
+        let sampling = match &entry {
+            Some(entry) => self.config.sampling_for(entry, &settings),
+            None => self.config.sampling.clone(),
+        };
+        let seed = sampling.seed.unwrap_or_else(|| self.book.sampler_seed());
+        let (vocabulary, template_hash) = match self.ready() {
+            Some(loaded) => (Some(loaded.vocabulary.clone()), loaded.template_hash.clone()),
+            None => (None, None),
+        };
+        Run {
+            id: RunId(self.book.id()),
+            model: self.model.name.clone(),
+            model_hash: self.model.hash.clone(),
+            vocabulary,
+            template_hash,
+            sampling,
+            seed,
+            interventions: Vec::new(),
+            template_clock_ms: Some(self.now.wall_ms),
+            prefix: None,
+            prompt_ids: Vec::new(),
+            stop: None,
+            usage: Usage::default(),
+            timings: Timings::default(),
+        }
+    }
+
+    fn begin_reply(&mut self, chat: ConversationId, to: TurnId, run: RunId) -> Option<Turn> {
+        let turn = Turn {
+            id: TurnId(self.book.id()),
+            parent: Some(to),
+            role: Role::Assistant,
+            spans: vec![Span::Generated { run, steps: Vec::new() }],
+            state: TurnState::Streaming,
+            deleted: false,
+            note: None,
+            model: Some(self.model.name.clone()),
+            created_ms: self.now.wall_ms,
+        };
+        let conversation = self.conversation_mut(chat)?;
+        conversation.turns.push(turn.clone());
+        conversation.leaf = Some(turn.id);
+        Some(turn)
+    }
+
+    fn begin_span(&mut self, chat: ConversationId, turn: TurnId, run: RunId) -> Option<Turn> {
+        let turn = self.conversation_mut(chat)?.turn_mut(turn)?;
+        turn.spans.push(Span::Generated { run, steps: Vec::new() });
+        turn.state = TurnState::Streaming;
+        turn.note = None;
+        Some(turn.clone())
+    }
+
+    /// Stops what the shown chat writes or waits for.
+    pub(crate) fn stop_here(&mut self) {
+        let chat = self.chat.head.id;
+        if self.queued.as_ref().is_some_and(|queued| queued.chat == chat) {
+            self.take_back();
+        }
+        if self.run.as_ref().is_some_and(|run| run.chat == chat) {
+            self.stop_run();
+        }
+    }
+
+    /// Stops the reply wherever it is written.
+    pub(crate) fn stop_any(&mut self) {
+        if self.run.is_some() {
+            self.take_back();
+            self.stop_run();
+        } else if self.queued.is_some() {
+            self.take_back();
+        } else {
+            self.say("nothing is being written");
+        }
+    }
+
+    fn stop_run(&mut self) {
+        let Some(run) = &mut self.run else { return };
+        if run.stopping {
+            return;
+        }
+        run.stopping = true;
+        let target = run.request;
+        self.ask(Request::Cancel { target });
+    }
+
+    /// What waits goes back where it came from: unsent text into the composer.
+    fn take_back(&mut self) {
+        let Some(queued) = self.queued.take() else { return };
+        match queued.text {
+            Some(text) if queued.chat == self.chat.head.id => {
+                let typed = self.composer.text();
+                let both = if typed.is_empty() { text } else { format!("{text}\n\n{typed}") };
+                self.set_draft(&both);
+            }
+            Some(_) => {}
+            None => self.say("not asked of the model; Ctrl+R asks for the reply"),
+        }
+    }
+
+    /// Ends the run at once, without waiting for the engine; what was written stays.
+    pub(crate) fn end_run(&mut self, why: &str) {
+        if self.run.is_some() {
+            self.finish_run(StopReason::Cancelled, TurnState::Interrupted, Some(why.to_owned()));
+        }
+    }
+
+    /// Takes the reply as it is: everything to the store, then the run is over.
+    pub(crate) fn finish_run(&mut self, stop: StopReason, state: TurnState, note: Option<String>) {
+        self.flush_steps();
+        let Some(active) = self.run.take() else { return };
+        if let Some(turn) =
+            self.conversation_mut(active.chat).and_then(|conversation| conversation.turn_mut(active.turn))
+        {
+            turn.state = state;
+            turn.note.clone_from(&note);
+        }
+        self.touch(active.turn);
+        self.store(store::Command::FinishTurn(active.turn, state, note));
+        if let Some(run) = self.runs.get_mut(&active.run) {
+            run.stop = Some(stop);
+            if run.usage == Usage::default() {
+                run.usage.completion_tokens = active.written;
+                run.usage.prompt_tokens = active.prompt.as_ref().map_or(0, |facts| facts.ids.len() as u32);
+            }
+            let run = run.clone();
+            self.store(store::Command::PutRun(Box::new(run)));
+        }
+        self.book.last_use = self.now.mono_ms;
+        if active.chat != self.chat.head.id {
+            self.finished_elsewhere(active.chat);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The inspector's state: the open station and the step on display.
+//!
+//! Invariant: a shown step is a copy, so that it stays what it was while the reply grows.
+
+use crate::chat::{ConversationId, TurnId};
+use crate::token::{Step, TokenId};
+
+/// A station of the inspector, in the order of the strip.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Station {
+    /// 1
+    Tokens,
+    /// 2
+    Embedding,
+    /// 3
+    Position,
+    /// 4
+    Attention,
+    /// 5
+    Ffn,
+    /// 6
+    Layers,
+    /// 7
+    #[default]
+    Softmax,
+    /// 8
+    Sampler,
+    /// 9
+    Why,
+}
+
+/// The inspector.
+#[derive(Debug, Default)]
+pub struct Inspector {
+    /// Whether the pane is wanted.
+    pub shown: bool,
+    /// The open station.
+    pub station: Station,
+    /// Alone, at full width.
+    pub zoomed: bool,
+    /// Show logits (relative to the largest) rather than percent.
+    pub logits: bool,
+    /// The user holds the shown step.
+    pub held: bool,
+    /// What the softmax station shows.
+    pub live: Option<LiveStep>,
+    /// What the open station costs, ms a token, once measured.
+    pub price_ms: Option<f32>,
+    /// Watched tokens with their last probability, peak and rank.
+    pub watch: Vec<Watched>,
+    /// What the open station costs, ms a token, once measured.
+    pub price_ms: Option<f32>,
+}
+
+/// The step on display and what surrounds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveStep {
+    /// The chat it belongs to.
+    pub chat: ConversationId,
+    /// The turn.
+    pub turn: TurnId,
+    /// Index among the turn's steps.
+    pub index: usize,
+    /// The step.
+    pub step: Step,
+    /// Hash of the vocabulary its ids belong to.
+    pub vocabulary: Option<String>,
+    /// Text before it, for "read "…" → chose".
+    pub context_tail: String,
+    /// When it was put on display.
+    pub shown_at: u64,
+    /// One of how many steps since the last change of display.
+    pub of: u32,
+    /// The least certain step since then, shown next, with its index.
+    pub pending: Option<(usize, Step)>,
+    /// Steps since the last change of display.
+    pub since: u32,
+}
+
+/// A watched token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watched {
+    /// The token.
+    pub id: TokenId,
+    /// Probability at the shown step if it is among its candidates.
+    pub now: Option<f32>,
+    /// Largest seen.
+    pub peak: f32,
+    /// Rank at the shown step if known.
+    pub rank: Option<u32>,
+}
+
+impl Station {
+    /// The stations that can be opened.
+    pub const AVAILABLE: &'static [Self] = &[Self::Softmax];
+
+    /// The station of a digit on the strip, if it can be opened.
+    #[must_use]
+    pub fn of_digit(digit: char) -> Option<Self> {
+        let station = match digit {
+            '1' => Self::Tokens,
+            '2' => Self::Embedding,
+            '3' => Self::Position,
+            '4' => Self::Attention,
+            '5' => Self::Ffn,
+            '6' => Self::Layers,
+            '7' => Self::Softmax,
+            '8' => Self::Sampler,
+            '9' => Self::Why,
+            _ => return None,
+        };
+        Self::AVAILABLE.contains(&station).then_some(station)
+    }
+}

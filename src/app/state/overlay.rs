@@ -1,0 +1,195 @@
+//! Overlays, notices and the small inputs that they are made of.
+//!
+//! Invariant: an overlay's rows are indices into a source that [`crate::app`] names, never copies of it.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use unicode_segmentation::UnicodeSegmentation;
+
+use crate::model_entry::ModelEntry;
+use crate::store;
+
+/// A one-line input.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LineEdit {
+    /// The text.
+    pub text: String,
+    /// Cursor, in bytes, on a character's edge.
+    pub cursor: usize,
+}
+
+/// An overlay.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Overlay {
+    /// The command palette.
+    Palette(Picker),
+    /// The model picker.
+    Models(Picker),
+    /// The theme picker, with the theme to come back to.
+    Themes(Picker, String),
+    /// Settings in use and where they come from.
+    Settings(Picker),
+    /// Help pages.
+    Help {
+        /// Which page.
+        page: usize,
+        /// First row shown.
+        scroll: u16,
+    },
+    /// Search over all chats.
+    Search {
+        /// The input.
+        input: LineEdit,
+        /// What was found.
+        hits: Vec<store::Hit>,
+        /// Which is selected.
+        selected: usize,
+    },
+    /// Terms to accept before a model is fetched.
+    Licence {
+        /// The model.
+        entry: Box<ModelEntry>,
+        /// First row shown.
+        scroll: u16,
+    },
+    /// A text to edit in one line or more: the system prompt.
+    Prompt {
+        /// Title of the box.
+        title: String,
+        /// What is edited.
+        input: LineEdit,
+        /// What happens on Enter.
+        action: PromptAction,
+    },
+    /// A question with yes and no.
+    Confirm {
+        /// The question.
+        question: String,
+        /// What yes does.
+        action: ConfirmAction,
+    },
+}
+
+/// A list with a filter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Picker {
+    /// The filter.
+    pub filter: LineEdit,
+    /// Rows by index into the overlay's own source, best match first.
+    pub rows: Vec<usize>,
+    /// Which row is selected.
+    pub selected: usize,
+    /// A value being typed for the selected row (settings).
+    pub value: Option<LineEdit>,
+}
+
+/// What an edited line is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PromptAction {
+    /// System prompt of the chat.
+    System,
+}
+
+/// What a yes does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfirmAction {
+    /// Quit.
+    Quit,
+    /// Remove a model's file; index into the catalogue.
+    RemoveModel(usize),
+}
+
+/// A line in the notice row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The text.
+    pub text: String,
+    /// How it is marked.
+    pub level: Level,
+    /// When it goes; `None` stays until replaced.
+    pub until: Option<u64>,
+}
+
+/// How a notice is marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Plain.
+    Info,
+    /// With `!`.
+    Warn,
+    /// With "error:".
+    Error,
+}
+
+impl LineEdit {
+    /// An input with the cursor behind its text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { cursor: text.len(), text }
+    }
+
+    /// Puts text in at the cursor; control characters stay out.
+    pub fn insert(&mut self, text: &str) {
+        for character in text.chars().filter(|c| !c.is_control()) {
+            self.text.insert(self.cursor, character);
+            self.cursor += character.len_utf8();
+        }
+    }
+
+    /// Takes a key that edits or moves in the line; says whether it was one, and whether the text changed.
+    pub fn key(&mut self, key: KeyEvent) -> Edit {
+        let before = self.text.len();
+        match (key.code, key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT)) {
+            (KeyCode::Char(character), false) => self.insert(character.encode_utf8(&mut [0; 4])),
+            (KeyCode::Char('u'), true) => {
+                self.text.drain(..self.cursor);
+                self.cursor = 0;
+            }
+            (KeyCode::Char('w'), true) => self.delete_word(),
+            (KeyCode::Backspace, _) => {
+                let start = self.left();
+                self.text.drain(start..self.cursor);
+                self.cursor = start;
+            }
+            (KeyCode::Delete, _) => {
+                let end = self.right();
+                self.text.drain(self.cursor..end);
+            }
+            (KeyCode::Left, false) => self.cursor = self.left(),
+            (KeyCode::Right, false) => self.cursor = self.right(),
+            (KeyCode::Home, false) => self.cursor = 0,
+            (KeyCode::End, false) => self.cursor = self.text.len(),
+            _ => return Edit::Ignored,
+        }
+        if self.text.len() == before { Edit::Moved } else { Edit::Changed }
+    }
+
+    fn left(&self) -> usize {
+        self.text[..self.cursor].grapheme_indices(true).next_back().map_or(0, |(at, _)| at)
+    }
+
+    fn right(&self) -> usize {
+        let rest = &self.text[self.cursor..];
+        self.cursor + rest.graphemes(true).next().map_or(0, str::len)
+    }
+
+    fn delete_word(&mut self) {
+        let kept = self.text[..self.cursor].trim_end();
+        let start = kept.rfind(char::is_whitespace).map_or(0, |at| at + 1);
+        let start = start.min(self.cursor);
+        let start = (start..=self.cursor).find(|&at| self.text.is_char_boundary(at)).unwrap_or(self.cursor);
+        self.text.drain(start..self.cursor);
+        self.cursor = start;
+    }
+}
+
+/// What a key did to a [`LineEdit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// The text is another one.
+    Changed,
+    /// The key was the input's, the text is the same.
+    Moved,
+    /// Not a key of the input.
+    Ignored,
+}

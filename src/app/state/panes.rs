@@ -1,0 +1,157 @@
+//! Chats, transcript and composer, and what drawing them learned.
+//!
+//! Invariant: scroll positions are anchored to text, never to rows of a width that may be gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::LineEdit;
+use crate::chat::{ConversationHead, ConversationId, TurnId};
+
+/// Which pane has the focus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Focus {
+    /// The composer.
+    #[default]
+    Composer,
+    /// The transcript.
+    Transcript,
+    /// The list of chats.
+    Chats,
+    /// The inspector.
+    Inspector,
+}
+
+/// The list of chats.
+#[derive(Debug, Default)]
+pub struct Chats {
+    /// Whether the pane is wanted (it also needs room).
+    pub shown: bool,
+    /// All chats, newest first.
+    pub heads: Vec<ConversationHead>,
+    /// The row under the cursor.
+    pub selected: usize,
+    /// Chats with a finished reply that was not looked at yet.
+    pub unseen: BTreeSet<ConversationId>,
+    /// A rename under way: the chat and the new title.
+    pub rename: Option<(ConversationId, LineEdit)>,
+    /// The chat deleted last, to take back.
+    pub deleted: Option<ConversationHead>,
+}
+
+/// The transcript.
+#[derive(Debug, Default)]
+pub struct Transcript {
+    /// Where it is scrolled to.
+    pub scroll: Scroll,
+    /// The message under the cursor, while the transcript has the focus.
+    pub selected: Option<TurnId>,
+    /// Keep the selected message in view at the next frame.
+    pub reveal: bool,
+    /// Find in this chat: what is looked for, and which match is current.
+    pub find: Option<Find>,
+    /// Messages hidden last, to take back: turn and the leaf before.
+    pub deleted: Vec<(TurnId, Option<TurnId>)>,
+    /// Revision of each turn's text, raised by every change, for the render cache.
+    pub revisions: BTreeMap<TurnId, u64>,
+}
+
+/// Where the transcript is scrolled to: anchored to text, so that a resize keeps the place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scroll {
+    /// At the end, following new text.
+    #[default]
+    Bottom,
+    /// The row that shows this byte of this turn is the first one, moved by so many rows.
+    /// Drawing clamps it and gives back the anchor with `rows` = 0 (or `Bottom`) in [`Geometry`].
+    Anchor {
+        /// The turn; one that is not there counts from the end of the transcript.
+        turn: TurnId,
+        /// Byte of its text; the turn's head line is byte 0 too, hence `row`.
+        row: usize,
+        /// Rows asked for since the last frame, down positive.
+        moved: i32,
+    },
+}
+
+/// Find in this chat.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Find {
+    /// What is looked for.
+    pub input: LineEdit,
+    /// Turns with a match, in order of the branch, with the byte of the match.
+    pub matches: Vec<(TurnId, usize)>,
+    /// Which is current.
+    pub current: usize,
+}
+
+/// The composer.
+pub struct Composer {
+    /// The editor widget's state. Long pastes are short labels in it: the message is [`Composer::text`].
+    pub area: tui_textarea::TextArea<'static>,
+    /// Tokens of the draft, as the engine counted them; `None` while unknown.
+    pub tokens: Option<usize>,
+    /// Prompt history, newest first, and where in it the user is.
+    pub history: Vec<String>,
+    /// Index into `history` while walking it, and the draft to come back to.
+    pub walking: Option<(usize, String)>,
+    /// The message being edited (its resend becomes a sibling); `None` for a new one.
+    pub editing: Option<TurnId>,
+    /// `/` completion: what is offered and which is selected.
+    pub completion: Option<Completion>,
+    /// When the draft last changed and has not been kept yet.
+    pub changed_at: Option<u64>,
+    /// Long pastes, shown as one short label each in `area`.
+    pub pastes: Vec<Paste>,
+    /// The draft to come back to when an edit is given up.
+    pub kept: Option<String>,
+}
+
+/// A long paste that the editor shows as one label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paste {
+    /// What the editor shows, e.g. `[pasted 120 lines]`.
+    pub label: String,
+    /// What was pasted.
+    pub text: String,
+}
+
+/// What the composer offers after `/`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Completion {
+    /// Full lines to take, best first, with their help.
+    pub items: Vec<(String, String)>,
+    /// Which is selected.
+    pub selected: usize,
+}
+
+/// What drawing learned: the runtime hands it back before the next message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Geometry {
+    /// The resolved anchor.
+    pub scroll: Scroll,
+    /// Rows of the transcript's view.
+    pub view_rows: u16,
+    /// Rows of the whole transcript.
+    pub total_rows: usize,
+    /// Rows hidden below the view.
+    pub rows_below: usize,
+    /// Panes on the screen, for the mouse.
+    pub areas: Vec<(Focus, Area)>,
+    /// Messages on the screen, for the mouse.
+    pub turns: Vec<(TurnId, Area)>,
+    /// Rows of the list of chats on the screen, for the mouse.
+    pub chats: Vec<(ConversationId, Area)>,
+}
+
+/// A rectangle of cells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Area {
+    /// Left.
+    pub x: u16,
+    /// Top.
+    pub y: u16,
+    /// Width.
+    pub width: u16,
+    /// Height.
+    pub height: u16,
+}

@@ -1,0 +1,117 @@
+//! What is under way: the reply being written, what waits, the model and its fetch.
+//!
+//! Invariant: at most one reply is written at a time, in whatever chat.
+
+use crate::app::EngineId;
+use crate::chat::{ConversationId, RunId, TurnId};
+use crate::engine::protocol::{Loaded, PromptFacts, RequestId};
+use crate::models::FetchStage;
+
+/// The reply being written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActiveRun {
+    /// The chat.
+    pub chat: ConversationId,
+    /// The turn being written.
+    pub turn: TurnId,
+    /// The run.
+    pub run: RunId,
+    /// The request.
+    pub request: RequestId,
+    /// What it does now.
+    pub phase: Phase,
+    /// What it started from, once known.
+    pub prompt: Option<PromptFacts>,
+    /// Tokens written.
+    pub written: u32,
+    /// When it was asked for, ms.
+    pub started_at: u64,
+    /// When the first token came, ms.
+    pub first_token_at: Option<u64>,
+    /// Tokens a second over the last second or so.
+    pub speed: f32,
+    /// The user asked to stop it.
+    pub stopping: bool,
+}
+
+/// What a run does now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Asked for.
+    Waiting,
+    /// Reading the prompt.
+    Reading {
+        /// Tokens read.
+        done: u32,
+        /// Tokens to read.
+        total: u32,
+    },
+    /// Writing.
+    Writing,
+}
+
+/// A message that waits to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// The chat it belongs to.
+    pub chat: ConversationId,
+    /// The turn it answers once stored, i.e. what must be generated: reply to this turn.
+    pub reply_to: Option<TurnId>,
+    /// Text not yet stored as a turn (typed while another reply was written).
+    pub text: Option<String>,
+}
+
+/// The model and its engine.
+#[derive(Debug, Default)]
+pub struct ModelState {
+    /// Name of the entry wanted or loaded.
+    pub name: String,
+    /// Which engine.
+    pub engine: EngineId,
+    /// How it stands.
+    pub status: ModelStatus,
+    /// SHA-256 of the file, once known.
+    pub hash: Option<String>,
+    /// Tokens in the context: prompt and reply so far of the shown chat.
+    pub used: u32,
+}
+
+/// How the model stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum ModelStatus {
+    /// None wanted yet.
+    #[default]
+    None,
+    /// Its file is being fetched, or its terms wait to be accepted.
+    Fetching,
+    /// The engine is loading it; how far, 0 to 1.
+    Loading(f32),
+    /// Ready.
+    Ready(Box<Loaded>),
+    /// Unloaded because idle, or by the user; loads again when needed.
+    Unloaded,
+    /// It could not be loaded, or its engine died: what happened and what to do.
+    Failed {
+        /// For the user.
+        message: String,
+        /// Last lines of the engine's log.
+        log_tail: Vec<String>,
+    },
+}
+
+/// A fetch under way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fetch {
+    /// The model.
+    pub name: String,
+    /// Stage by stage: bytes done and in all.
+    pub stages: [(FetchStage, u64, u64); 3],
+    /// Which stage is under way.
+    pub stage: FetchStage,
+    /// When it began, ms.
+    pub started_at: u64,
+    /// Bytes a second of the download.
+    pub speed: f32,
+    /// Why it failed, if it did.
+    pub failed: Option<String>,
+}

@@ -1,0 +1,207 @@
+//! The transcript: selecting, scrolling, copying, finding.
+//!
+//! Invariant: the selected message is on the shown branch.
+
+use crossterm::event::{KeyCode, KeyEvent};
+
+use super::{App, Edit, Effect, Find, Focus, Geometry, LineEdit, Scroll};
+use crate::chat::{Role, TurnId};
+
+/// An anchor that is no turn: drawing counts from the end of the transcript.
+const NO_TURN: TurnId = TurnId(0);
+
+impl App {
+    /// What drawing learned.
+    pub fn absorb(&mut self, geometry: Geometry) {
+        self.transcript.scroll = geometry.scroll;
+        self.transcript.reveal = false;
+        self.geometry = geometry;
+    }
+
+    /// The text of a turn of the shown chat, whole characters only.
+    #[must_use]
+    pub fn turn_text(&self, id: TurnId) -> String {
+        let Some(turn) = self.chat.turn(id) else { return String::new() };
+        let growing = turn.state == crate::chat::TurnState::Streaming;
+        crate::chat::whole_text(&self.chat.bytes(turn), growing)
+    }
+
+    /// Raises a turn's revision: its text, state or note changed.
+    pub(crate) fn touch(&mut self, turn: TurnId) {
+        *self.transcript.revisions.entry(turn).or_default() += 1;
+    }
+
+    pub(crate) fn select_message(&mut self, down: bool) {
+        let branch: Vec<TurnId> = self.chat.branch().iter().map(|turn| turn.id).collect();
+        let Some(last) = branch.len().checked_sub(1) else { return };
+        let at = self.transcript.selected.and_then(|id| branch.iter().position(|other| *other == id));
+        let next = match (at, down) {
+            (None, _) => last,
+            (Some(at), true) => (at + 1).min(last),
+            (Some(at), false) => at.saturating_sub(1),
+        };
+        self.select(branch[next]);
+    }
+
+    /// Puts the cursor on a message and brings it into view.
+    pub(crate) fn select(&mut self, turn: TurnId) {
+        self.focus = Focus::Transcript;
+        self.transcript.selected = Some(turn);
+        self.transcript.reveal = true;
+    }
+
+    /// The message under the cursor, else the last reply of the branch.
+    pub(crate) fn selected_or_last(&self) -> Option<TurnId> {
+        self.transcript.selected.or_else(|| {
+            let branch = self.chat.branch();
+            branch.iter().rev().find(|turn| turn.role == Role::Assistant).map(|turn| turn.id)
+        })
+    }
+
+    pub(crate) fn copy(&mut self, code: bool) {
+        let Some(id) = self.selected_or_last() else {
+            self.say("there is nothing to copy yet");
+            return;
+        };
+        let text = self.turn_text(id);
+        let text = if code { code_block(&text) } else { Some(text) };
+        match text {
+            Some(text) => self.emit(Effect::Copy(crate::sanitize::for_copy(&text))),
+            None => self.say("this message has no code block"),
+        }
+    }
+
+    pub(crate) fn copied(&mut self, result: Result<String, String>) {
+        match result {
+            Ok(said) => self.say(said),
+            Err(message) => self.fail(message),
+        }
+    }
+
+    pub(crate) fn scroll_page(&mut self, down: bool) {
+        let page = i32::from(self.geometry.view_rows).saturating_sub(2).max(1);
+        self.scroll_rows(if down { page } else { -page });
+    }
+
+    /// Moves the view by rows, down positive.
+    pub(crate) fn scroll_rows(&mut self, rows: i32) {
+        self.transcript.scroll = match self.transcript.scroll {
+            Scroll::Anchor { turn, row, moved } => {
+                Scroll::Anchor { turn, row, moved: moved.saturating_add(rows) }
+            }
+            Scroll::Bottom if rows >= 0 => Scroll::Bottom,
+            Scroll::Bottom => Scroll::Anchor { turn: NO_TURN, row: 0, moved: rows },
+        };
+    }
+
+    pub(crate) fn scroll_top(&mut self) {
+        if let Some(first) = self.chat.branch().first() {
+            self.transcript.scroll = Scroll::Anchor { turn: first.id, row: 0, moved: 0 };
+        }
+    }
+
+    pub(crate) fn scroll_bottom(&mut self) {
+        self.transcript.scroll = Scroll::Bottom;
+    }
+
+    /// Opens the find line; with a text, at its last match.
+    pub(crate) fn find(&mut self, text: &str) {
+        self.transcript.find = Some(Find { input: LineEdit::new(text), ..Find::default() });
+        self.find_matches();
+    }
+
+    pub(crate) fn find_matches(&mut self) {
+        let Some(find) = &self.transcript.find else { return };
+        let needle = find.input.text.to_lowercase();
+        let mut matches = Vec::new();
+        if !needle.is_empty() {
+            for turn in self.chat.branch() {
+                let text = String::from_utf8_lossy(&self.chat.bytes(turn)).into_owned();
+                matches.extend(occurrences(&text, &needle).into_iter().map(|at| (turn.id, at)));
+            }
+        }
+        let current = matches.len().saturating_sub(1);
+        let selected = matches.last().map(|(turn, _)| *turn);
+        if let Some(find) = &mut self.transcript.find {
+            find.matches = matches;
+            find.current = current;
+        }
+        self.show_match(selected);
+    }
+
+    fn show_match(&mut self, turn: Option<TurnId>) {
+        if let Some(turn) = turn {
+            self.transcript.selected = Some(turn);
+            self.transcript.reveal = true;
+        }
+    }
+
+    /// A key of the find line.
+    pub(crate) fn find_key(&mut self, key: KeyEvent) -> bool {
+        let Some(find) = &mut self.transcript.find else { return false };
+        let count = find.matches.len();
+        match key.code {
+            KeyCode::Esc => {
+                let found = find.matches.get(find.current).map(|(turn, _)| *turn);
+                self.transcript.find = None;
+                match found {
+                    Some(turn) => self.select(turn),
+                    None => self.transcript.selected = None,
+                }
+                return true;
+            }
+            KeyCode::Enter | KeyCode::Up if count > 0 => find.current = (find.current + count - 1) % count,
+            KeyCode::Down if count > 0 => find.current = (find.current + 1) % count,
+            KeyCode::Enter | KeyCode::Up | KeyCode::Down => return true,
+            _ => {
+                return match find.input.key(key) {
+                    Edit::Changed => {
+                        self.find_matches();
+                        true
+                    }
+                    Edit::Moved => true,
+                    Edit::Ignored => false,
+                };
+            }
+        }
+        let turn = find.matches[find.current].0;
+        self.show_match(Some(turn));
+        true
+    }
+}
+
+/// Bytes at which a text holds a needle that is in lower case already, in either case.
+fn occurrences(text: &str, needle: &str) -> Vec<usize> {
+    text.char_indices().map(|(at, _)| at).filter(|&at| begins_with(&text[at..], needle)).collect()
+}
+
+fn begins_with(text: &str, needle: &str) -> bool {
+    let mut lower = text.chars().flat_map(char::to_lowercase);
+    needle.chars().all(|wanted| lower.next() == Some(wanted))
+}
+
+/// The first fenced block of a Markdown text, without its fences.
+fn code_block(text: &str) -> Option<String> {
+    let mut lines = text.lines();
+    let opening = lines.by_ref().find(|line| line.trim_start().starts_with("```"))?;
+    let fence: String = opening.trim_start().chars().take_while(|c| *c == '`').collect();
+    let inside: Vec<&str> = lines.take_while(|line| line.trim() != fence).collect();
+    Some(inside.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_block_is_what_stands_between_its_fences() {
+        assert_eq!(code_block("so:\n```rust\nfn a() {}\n\n```\nend"), Some("fn a() {}\n".into()));
+        assert_eq!(code_block("````\n```\n````"), Some("```".into()));
+        assert_eq!(code_block("none"), None);
+    }
+
+    #[test]
+    fn finding_ignores_case_and_gives_bytes_of_the_text() {
+        assert_eq!(occurrences("İstanbul ÄPFEL äpfel", "äpfel"), [10, 17]);
+    }
+}

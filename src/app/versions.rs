@@ -1,0 +1,145 @@
+//! Versions of messages: regenerate, edit, continue, walk siblings, delete and take back.
+//!
+//! Invariant: nothing is overwritten; each of these adds a sibling, appends a span or hides a turn.
+
+use super::{App, Focus};
+use crate::chat::{Role, TurnId};
+use crate::store;
+
+impl App {
+    /// Another version of a reply: of the given one, else of the last.
+    pub(crate) fn regenerate(&mut self, at: Option<TurnId>) {
+        let Some(turn) = at.or(self.chat.leaf).and_then(|id| self.chat.turn(id)) else {
+            self.say("there is no reply yet to write again");
+            return;
+        };
+        let reply_to = match turn.role {
+            Role::Assistant => turn.parent,
+            Role::User | Role::System => Some(turn.id),
+        };
+        match reply_to {
+            Some(_) if self.busy_here() => self.say("a reply is being written; Esc stops it"),
+            Some(turn) => self.reply(self.chat.head.id, turn),
+            None => self.say("this message answers nothing"),
+        }
+    }
+
+    /// Takes the selected message of the user into the composer.
+    pub(crate) fn edit_selected(&mut self) {
+        let Some(turn) = self.transcript.selected.and_then(|id| self.chat.turn(id)) else { return };
+        if turn.role != Role::User {
+            self.say("only your own messages can be edited; r writes a reply again");
+            return;
+        }
+        let id = turn.id;
+        let text = self.turn_text(id);
+        let draft = self.composer.kept.take().unwrap_or_else(|| self.composer.text());
+        self.set_draft(&text);
+        self.composer.kept = Some(draft);
+        self.composer.editing = Some(id);
+        self.transcript.selected = None;
+        self.focus = Focus::Composer;
+        self.say("Enter sends it as another version, Esc gives up");
+    }
+
+    /// Gives an edit up and brings the draft back.
+    pub(crate) fn cancel_edit(&mut self) {
+        let draft = self.composer.kept.clone().unwrap_or_default();
+        self.give_up_edit();
+        self.set_draft(&draft);
+    }
+
+    /// The composer holds a new message again.
+    pub(crate) fn give_up_edit(&mut self) {
+        self.composer.editing = None;
+        self.composer.kept = None;
+    }
+
+    /// Goes on with the selected reply, if it is the last message.
+    pub(crate) fn continue_selected(&mut self) {
+        let Some(id) = self.transcript.selected.or(self.chat.leaf) else { return };
+        let is_reply = self.chat.turn(id).is_some_and(|turn| turn.role == Role::Assistant);
+        if self.run.is_some() {
+            self.say("a reply is being written; Esc stops it");
+        } else if !is_reply || self.chat.leaf != Some(id) {
+            self.say("only the last reply can be continued");
+        } else if self.ready().is_none() {
+            self.say("the model is not ready yet");
+        } else {
+            self.start_run(self.chat.head.id, super::Target::Continue(id));
+        }
+    }
+
+    /// Shows the earlier or later version of the selected message.
+    pub(crate) fn version(&mut self, later: bool) {
+        let Some(id) = self.selected_or_last() else { return };
+        let versions = self.chat.versions(id);
+        let Some(at) = versions.iter().position(|other| *other == id) else { return };
+        let next = if later { at.checked_add(1) } else { at.checked_sub(1) };
+        match next.and_then(|next| versions.get(next)).copied() {
+            Some(turn) => {
+                self.show_leaf(Some(self.chat.newest_leaf(turn)));
+                if self.focus == Focus::Transcript {
+                    self.select(turn);
+                }
+            }
+            None if versions.len() < 2 => self.say("this message has one version; r writes another"),
+            None => self.say(format!("version {} of {}", at + 1, versions.len())),
+        }
+    }
+
+    /// Changes which leaf is shown.
+    pub(crate) fn show_leaf(&mut self, leaf: Option<TurnId>) {
+        self.chat.leaf = leaf;
+        let branch: Vec<TurnId> = self.chat.branch().iter().map(|turn| turn.id).collect();
+        if self.transcript.selected.is_some_and(|id| !branch.contains(&id)) {
+            self.transcript.selected = branch.last().copied();
+        }
+        self.put_conversation(self.chat.head.id);
+        self.show_last_step();
+        self.measure_context();
+    }
+
+    /// Hides the selected message and what answers it.
+    pub(crate) fn delete_selected(&mut self) {
+        let Some(id) = self.transcript.selected else { return };
+        let branch: Vec<TurnId> = self.chat.branch().iter().map(|turn| turn.id).collect();
+        let Some(at) = branch.iter().position(|other| *other == id) else { return };
+        let writing = self.run.as_ref().map(|run| run.turn);
+        let awaited = self.queued.as_ref().and_then(|queued| queued.reply_to);
+        if writing.into_iter().chain(awaited).any(|turn| branch[at..].contains(&turn)) {
+            self.say("a reply is being written here; Esc stops it");
+            return;
+        }
+        let before = self.chat.leaf;
+        let parent = self.chat.turn(id).and_then(|turn| turn.parent);
+        self.hide(id, true);
+        self.transcript.deleted.push((id, before));
+        let other = self.chat.versions(id).last().copied();
+        let leaf = other.map(|other| self.chat.newest_leaf(other)).or(parent);
+        self.show_leaf(leaf);
+        if self.chat.leaf.is_none() {
+            self.set_focus(Focus::Composer);
+        }
+        self.say("deleted; u takes it back");
+    }
+
+    /// Takes the last deletion of this chat back.
+    pub(crate) fn restore_turn(&mut self) {
+        let Some((turn, leaf)) = self.transcript.deleted.pop() else {
+            self.say("nothing was deleted here");
+            return;
+        };
+        self.hide(turn, false);
+        self.show_leaf(leaf);
+        self.select(turn);
+    }
+
+    fn hide(&mut self, id: TurnId, hidden: bool) {
+        if let Some(turn) = self.chat.turn_mut(id) {
+            turn.deleted = hidden;
+        }
+        self.touch(id);
+        self.store(store::Command::SetDeleted(id, hidden));
+    }
+}
