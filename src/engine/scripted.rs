@@ -117,7 +117,8 @@ impl Desk for Shared {
         let pieces = self.pieces()?;
         let mut ids = if begin { vec![vocabulary::BEGIN] } else { Vec::new() };
         ids.extend(pieces.tokenize(text.as_bytes(), special));
-        Ok(ids.into_iter().map(|id| (id, pieces.written(id).to_vec())).collect())
+        let bytes = |id| pieces.vocabulary.bytes(id).unwrap_or_default().to_vec();
+        Ok(ids.into_iter().map(|id| (id, bytes(id))).collect())
     }
 
     fn vocabulary(&self) -> Result<Arc<Vocabulary>, Failure> {

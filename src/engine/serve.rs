@@ -38,7 +38,7 @@ pub trait Desk: Send + Sync {
     /// Asks the request of that id to end. Not called for requests that have had their final event.
     fn cancel(&self, target: RequestId);
 
-    /// The tokens of a text with their bytes.
+    /// The tokens of a text with their bytes; a control token's are its name.
     ///
     /// # Errors
     /// [`FailureKind::NoModel`] before a model is loaded.
