@@ -3,9 +3,26 @@
 //! Invariant: a bad key is a warning that names file, line, key and the default it fell back to; never a
 //! refusal to start. Layers: built-in, file, environment, flags.
 
+mod checks;
+pub mod chord;
+pub(crate) mod document;
+mod effective;
+mod folders;
 pub mod keymap;
+mod load;
+mod model_list;
+mod sections;
+pub(crate) mod setting;
+#[cfg(test)]
+mod tests;
+mod write;
 
 use std::collections::BTreeMap;
+use std::fmt;
+
+pub use folders::Folders;
+pub use load::{FILE_LIMIT, Flags, Sources, load, read_file};
+pub use write::{WriteError, set_key, write_atomically};
 
 use serde::{Deserialize, Serialize};
 
@@ -145,6 +162,34 @@ pub struct InspectorConfig {
     pub captions: bool,
 }
 
+/// Name of the model that is used when none is configured.
+pub const DEFAULT_MODEL: &str = "smollm2-135m-instruct";
+
+impl Config {
+    /// The built-in configuration with these models.
+    #[must_use]
+    pub fn default_with(builtin_models: Vec<ModelEntry>) -> Self {
+        Self { models: builtin_models, ..Self::default() }
+    }
+}
+
+impl Default for Config {
+    /// Everything built in, without models. The system prompt is empty, so that a template's own applies.
+    fn default() -> Self {
+        Self {
+            model: DEFAULT_MODEL.into(),
+            system: String::new(),
+            models: Vec::new(),
+            engine: EngineConfig::default(),
+            sampling: Sampling::default(),
+            presets: BTreeMap::new(),
+            ui: UiConfig::default(),
+            inspector: InspectorConfig::default(),
+            keys: BTreeMap::new(),
+        }
+    }
+}
+
 impl Default for EngineConfig {
     fn default() -> Self {
         Self { load: LoadParams::default(), unload_after_minutes: 0, overflow: Overflow::DropOldest }
@@ -183,4 +228,18 @@ pub struct Warning {
     pub key: String,
     /// What is wrong and what is used instead.
     pub message: String,
+}
+
+impl fmt::Display for Warning {
+    /// `file:line: key: message`, without the parts that are unknown.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.file)?;
+        if self.line > 0 {
+            write!(out, ":{}", self.line)?;
+        }
+        if !self.key.is_empty() {
+            write!(out, ": {}", self.key)?;
+        }
+        write!(out, ": {}", self.message)
+    }
 }
