@@ -3,9 +3,26 @@
 //! Invariant: a bad key is a warning that names file, line, key and the default it fell back to; never a
 //! refusal to start. Layers: built-in, file, environment, flags.
 
+mod checks;
+pub mod chord;
+pub(crate) mod document;
+mod effective;
+mod folders;
 pub mod keymap;
+mod load;
+mod model_list;
+mod sections;
+pub(crate) mod setting;
+#[cfg(test)]
+mod tests;
+mod write;
 
 use std::collections::BTreeMap;
+use std::fmt;
+
+pub use folders::Folders;
+pub use load::{FILE_LIMIT, Flags, Sources, load, read_file};
+pub use write::{WriteError, set_key, write_atomically};
 
 use serde::{Deserialize, Serialize};
 
@@ -145,10 +162,22 @@ pub struct InspectorConfig {
     pub captions: bool,
 }
 
+/// Name of the model that is used when none is configured.
+pub const DEFAULT_MODEL: &str = "smollm2-135m-instruct";
+
+impl Config {
+    /// The built-in configuration with these models.
+    #[must_use]
+    pub fn default_with(builtin_models: Vec<ModelEntry>) -> Self {
+        Self { models: builtin_models, ..Self::default() }
+    }
+}
+
 impl Default for Config {
+    /// Everything built in, without models. The system prompt is empty, so that a template's own applies.
     fn default() -> Self {
         Self {
-            model: "smollm2-135m-instruct".into(),
+            model: DEFAULT_MODEL.into(),
             system: String::new(),
             models: Vec::new(),
             engine: EngineConfig::default(),
@@ -158,39 +187,6 @@ impl Default for Config {
             inspector: InspectorConfig::default(),
             keys: BTreeMap::new(),
         }
-    }
-}
-
-impl Config {
-    /// The model of that name.
-    #[must_use]
-    pub fn model_named(&self, name: &str) -> Option<ModelEntry> {
-        self.models.iter().find(|model| model.name == name).cloned()
-    }
-
-    /// Sampler settings of a model and a chat.
-    #[must_use]
-    pub fn sampling_for(&self, entry: &ModelEntry, chat: &crate::chat::ChatSettings) -> Sampling {
-        let mut sampling = self.sampling.clone();
-        let preset = |name: &Option<String>| name.as_ref().and_then(|name| self.presets.get(name));
-        let layers =
-            [preset(&entry.preset), Some(&entry.sampling), preset(&chat.preset), Some(&chat.sampling)];
-        for layer in layers.into_iter().flatten() {
-            layer.apply(&mut sampling);
-        }
-        sampling
-    }
-
-    /// How a model is loaded.
-    #[must_use]
-    pub fn load_params_for(&self, entry: &ModelEntry) -> LoadParams {
-        entry.load.over(&self.engine.load)
-    }
-
-    /// System prompt of a model and a chat; empty is none.
-    #[must_use]
-    pub fn system_for(&self, entry: &ModelEntry, chat: &crate::chat::ChatSettings) -> String {
-        chat.system.as_ref().or(entry.system.as_ref()).unwrap_or(&self.system).clone()
     }
 }
 
@@ -232,4 +228,18 @@ pub struct Warning {
     pub key: String,
     /// What is wrong and what is used instead.
     pub message: String,
+}
+
+impl fmt::Display for Warning {
+    /// `file:line: key: message`, without the parts that are unknown.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.file)?;
+        if self.line > 0 {
+            write!(out, ":{}", self.line)?;
+        }
+        if !self.key.is_empty() {
+            write!(out, ": {}", self.key)?;
+        }
+        write!(out, ": {}", self.message)
+    }
 }

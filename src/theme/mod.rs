@@ -2,7 +2,20 @@
 //!
 //! Invariant: widgets ask for a role and never name a colour; losing colour never loses a fact.
 
+mod color;
+mod file;
+mod resolve;
+mod role;
+mod symbols;
+#[cfg(test)]
+mod tests;
+
 use ratatui::style::{Color, Modifier, Style};
+
+pub use color::{Rgb, contrast};
+pub use file::{Swatch, ThemeFile, list, load, name_for, parse};
+pub use resolve::{detect_depth, detect_symbols, resolve};
+pub use role::{Paint, ROWS, Row};
 
 use crate::config::ColorDepth;
 

@@ -1,0 +1,67 @@
+//! What holds for a model and a chat, once the layers are put over each other.
+//!
+//! Invariant: the narrower wins: chat over model over the configuration at large.
+
+use std::path::{Path, PathBuf};
+
+use super::Config;
+use crate::chat::ChatSettings;
+use crate::model_entry::{LoadOverrides, LoadParams, ModelEntry, Source};
+use crate::sampling::{Sampling, SamplingOverrides};
+
+impl Config {
+    /// The model of that name, or an entry for a GGUF file where the name is a path.
+    ///
+    /// A path stays the entry's name, so that looking the name up again finds the same model.
+    #[must_use]
+    pub fn model_named(&self, name: &str) -> Option<ModelEntry> {
+        let configured = self.models.iter().find(|model| model.name == name).cloned();
+        configured.or_else(|| is_path(name).then(|| file_entry(name)))
+    }
+
+    /// Sampler settings: `[sampling]`, the model's preset, the model's own, the chat's preset, the chat's own.
+    #[must_use]
+    pub fn sampling_for(&self, entry: &ModelEntry, chat: &ChatSettings) -> Sampling {
+        let mut sampling = self.sampling.clone();
+        let preset = |name: &Option<String>| name.as_ref().and_then(|name| self.presets.get(name));
+        let layers =
+            [preset(&entry.preset), Some(&entry.sampling), preset(&chat.preset), Some(&chat.sampling)];
+        for layer in layers.into_iter().flatten() {
+            layer.apply(&mut sampling);
+        }
+        sampling
+    }
+
+    /// How a model is loaded: `[engine]` with the model's own values over it.
+    #[must_use]
+    pub fn load_params_for(&self, entry: &ModelEntry) -> LoadParams {
+        entry.load.over(&self.engine.load)
+    }
+
+    /// System prompt: the chat's, else the model's, else the configuration's; empty is none.
+    #[must_use]
+    pub fn system_for(&self, entry: &ModelEntry, chat: &ChatSettings) -> String {
+        chat.system.as_ref().or(entry.system.as_ref()).unwrap_or(&self.system).clone()
+    }
+}
+
+fn is_path(name: &str) -> bool {
+    let gguf = Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+    gguf || name.starts_with(['/', '~', '.'])
+}
+
+fn file_entry(path: &str) -> ModelEntry {
+    ModelEntry {
+        name: path.into(),
+        source: Source::Path(PathBuf::from(path)),
+        sha256: None,
+        licence: None,
+        load: LoadOverrides::default(),
+        sampling: SamplingOverrides::default(),
+        preset: None,
+        system: None,
+        engine: None,
+        size: None,
+        built_in: false,
+    }
+}

