@@ -97,9 +97,9 @@ impl Lines {
     /// Adds text to a growing one. An unfinished last character is held back until it is whole.
     pub fn append(&mut self, bytes: &[u8]) {
         self.pending.extend_from_slice(bytes);
-        self.wrap_pending();
+        let settled = self.wrap_pending();
         let fresh = |row: &Row| self.glyphs.get(row.first as usize).is_none_or(|glyph| glyph.fresh);
-        let restart = self.rows.iter().rposition(fresh).unwrap_or(0);
+        let restart = self.rows[..settled].iter().rposition(fresh).unwrap_or(0);
         let at = self.row_source(restart).start;
         self.pending.drain(..at - self.pending_at);
         self.pending_at = at;
@@ -218,8 +218,9 @@ impl Lines {
             .map_or(self.covered, |next| next.source as usize)
     }
 
-    /// Wraps `pending` anew, from the restart row on.
-    fn wrap_pending(&mut self) {
+    /// Wraps `pending` anew, from the restart row on. Gives back how many rows began before the last
+    /// grapheme: what is added may still change its width (a CR, an emoji before its selector).
+    fn wrap_pending(&mut self) -> usize {
         let first = self.rows[self.restart];
         self.rows.truncate(self.restart + 1);
         if let Some(glyph) = self.glyphs.get(first.first as usize) {
@@ -231,12 +232,17 @@ impl Lines {
         let readable = &pending[..pending.len() - held];
         let decoded = Decoded::of(readable);
         let mut wrap = Wrap::at(first);
+        let mut settled = self.rows.len();
         for cluster in sanitize::clusters_from(&decoded.text, first.column as usize) {
+            if cluster.fresh {
+                settled = self.rows.len();
+            }
             let source = self.pending_at + decoded.raw(cluster.source.start);
             self.push_cluster(&mut wrap, &cluster, source);
         }
         self.covered = self.pending_at + readable.len();
         self.pending = pending;
+        settled
     }
 
     fn push_cluster(&mut self, wrap: &mut Wrap, cluster: &sanitize::Cluster, source: usize) {

@@ -77,6 +77,19 @@ fn an_unfinished_character_is_held_back_until_it_is_whole() {
 }
 
 #[test]
+fn a_line_end_that_comes_in_two_halves_is_one() {
+    let mut lines = Lines::growing(3);
+    lines.append(b"abc\r");
+    assert_eq!(lines.rows(), 2);
+    lines.append(b"\nd");
+    assert_eq!(lines, {
+        let mut whole = Lines::growing(3);
+        whole.append(b"abc\r\nd");
+        whole
+    });
+}
+
+#[test]
 fn lines_are_cut_with_an_ellipsis() {
     assert_eq!(fit("Rust lifetimes", 20, false), "Rust lifetimes");
     assert_eq!(fit("Rust lifetimes", 8, false), "Rust li…");
