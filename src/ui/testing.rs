@@ -112,7 +112,7 @@ pub fn write(app: &mut App, turn: TurnId, tokens: &[&str]) {
 }
 
 fn add(app: &mut App, role: Speaker, spans: Vec<Span>, state: TurnState) -> TurnId {
-    let id = TurnId(app.chat.turns.len() as i64 + 1);
+    let id = TurnId(1 + i64::try_from(app.chat.turns.len()).unwrap());
     app.chat.turns.push(Turn {
         id,
         parent: app.chat.leaf,

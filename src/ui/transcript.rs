@@ -91,15 +91,15 @@ impl View {
         let total = blocks.last().map_or(0, |block| block.start + block.rows() - 1);
         let last_top = total.saturating_sub(rows);
         let wanted = match app.transcript.scroll {
-            Scroll::Bottom => last_top as i64,
+            Scroll::Bottom => last_top,
             Scroll::Anchor { turn, row, moved } => {
                 let block = blocks.iter().find(|block| block.turn.is_some_and(|other| other.id == turn));
                 // An anchor that is gone (or was never known) moves from the end.
                 let from = block.map_or(last_top, |block| block.start + block.row_of(row, cache));
-                from as i64 + i64::from(moved)
+                from.saturating_add_signed(moved as isize)
             }
         };
-        let mut top = usize::try_from(wanted).unwrap_or(0).min(last_top);
+        let mut top = wanted.min(last_top);
         if app.transcript.reveal
             && let Some(selected) = app.transcript.selected
             && let Some(block) =

@@ -91,7 +91,10 @@ fn label((code, modifiers): Chord) -> Option<String> {
     }
     match code {
         KeyCode::Char(c) => label.extend(c.to_uppercase()),
-        KeyCode::F(number) => label.push_str(&format!("F{number}")),
+        KeyCode::F(number) => {
+            label.push('F');
+            label.push_str(&number.to_string());
+        }
         KeyCode::Enter => label.push_str("Enter"),
         _ => return None,
     }
