@@ -1,14 +1,253 @@
-//! Placeholder until the transcript's part is merged.
+//! The list of chats, by day; which is open, which writes, which has something new.
+//!
+//! Invariant: the row under the cursor is always in view. The area is the whole pane: one blank column at
+//! the left, then the mark, a blank, the title, and at the right end what goes on there.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{App, Area, Now};
-use crate::chat::ConversationId;
-use crate::theme::Theme;
+use crate::app::{App, Area, Focus, LineEdit, Now};
+use crate::chat::{ConversationHead, ConversationId};
+use crate::theme::{Role, Theme};
+use crate::ui::text;
 
-/// Draws nothing yet.
-#[must_use]
-pub fn draw(_: &App, _: &Theme, _: Rect, _: &mut Buffer, _: Now) -> Vec<(ConversationId, Area)> {
-    Vec::new()
+/// Columns before a title: blank, `›`, blank.
+const INDENT: u16 = 3;
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// One row of the list.
+enum Row<'a> {
+    Day(&'static str),
+    Chat(usize, &'a ConversationHead),
+    Blank,
+}
+
+/// Draws the list; gives back the chats in view, for the mouse.
+pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer, now: Now) -> Vec<(ConversationId, Area)> {
+    let area = area.intersection(buf.area);
+    if area.width <= INDENT || area.height == 0 {
+        return Vec::new();
+    }
+    if app.chats.heads.is_empty() {
+        text::put(buf, area.x + 1, area.y, "no chats yet", area.width - 1, theme.style(Role::Muted));
+        return Vec::new();
+    }
+    let here = here(app);
+    let rows = rows(&app.chats.heads, now);
+    let mut shown = Vec::new();
+    let top = top(&rows, here, usize::from(area.height));
+    for (y, row) in (area.y..area.bottom()).zip(rows.iter().skip(top)) {
+        match row {
+            Row::Day(day) => {
+                text::put(buf, area.x + 1, y, day, area.width - 1, theme.style(Role::Muted));
+            }
+            Row::Chat(index, head) => {
+                let line = Rect::new(area.x, y, area.width, 1);
+                chat(app, theme, head, here == Some(*index), line, buf);
+                shown.push((head.id, Area { x: area.x, y, width: area.width, height: 1 }));
+            }
+            Row::Blank => {}
+        }
+    }
+    shown
+}
+
+/// Where `›` stands: at the cursor while the list has the focus, otherwise at the open chat.
+fn here(app: &App) -> Option<usize> {
+    match app.focus {
+        Focus::Chats => Some(app.chats.selected.min(app.chats.heads.len().saturating_sub(1))),
+        _ => app.chats.heads.iter().position(|head| head.id == app.chat.head.id),
+    }
+}
+
+fn rows(heads: &[ConversationHead], now: Now) -> Vec<Row<'_>> {
+    let day = |ms: i64| (ms + i64::from(now.offset_minutes) * 60_000).div_euclid(DAY_MS);
+    let today = day(now.wall_ms);
+    let mut rows = Vec::with_capacity(heads.len() + 5);
+    let mut group = "";
+    for (index, head) in heads.iter().enumerate() {
+        let name = match today - day(head.updated_ms) {
+            ..=0 => "Today",
+            1 => "Yesterday",
+            _ => "Older",
+        };
+        if name != group {
+            if index > 0 {
+                rows.push(Row::Blank);
+            }
+            rows.push(Row::Day(name));
+            group = name;
+        }
+        rows.push(Row::Chat(index, head));
+    }
+    rows
+}
+
+/// The first row in view: the first of all, or so far down that the marked chat is the last.
+fn top(rows: &[Row], here: Option<usize>, height: usize) -> usize {
+    let marked = rows.iter().position(|row| matches!(row, Row::Chat(index, _) if Some(*index) == here));
+    marked.map_or(0, |row| (row + 1).saturating_sub(height))
+}
+
+fn chat(app: &App, theme: &Theme, head: &ConversationHead, here: bool, line: Rect, buf: &mut Buffer) {
+    let open = head.id == app.chat.head.id;
+    let style = theme.style(if open { Role::Strong } else { Role::Text });
+    let x = line.x + INDENT;
+    let room = line.width - INDENT;
+    if here {
+        text::put(buf, line.x + 1, line.y, theme.symbols.here, 1, theme.style(Role::Strong));
+    }
+    let renamed = app.chats.rename.as_ref().filter(|(id, _)| *id == head.id);
+    if let Some((_, edit)) = renamed {
+        input(theme, edit, Rect::new(x, line.y, room, 1), buf);
+        return;
+    }
+    let writing = app.run.as_ref().is_some_and(|run| run.chat == head.id);
+    let mark = match () {
+        () if writing => Some((theme.symbols.writing, Role::TokenChosen)),
+        () if app.chats.unseen.contains(&head.id) => Some((theme.symbols.other, Role::TokenChosen)),
+        () => None,
+    };
+    let title_room = room.saturating_sub(if mark.is_some() { 3 } else { 1 });
+    let title = if head.title.is_empty() { "new chat" } else { &head.title };
+    let title = text::fit(title, usize::from(title_room), theme.symbols.ascii);
+    text::put(buf, x, line.y, &title, title_room, style);
+    if let Some((symbol, role)) = mark {
+        text::put(buf, line.right() - 2, line.y, symbol, 1, theme.style(role));
+    }
+    if here && app.focus == Focus::Chats {
+        buf.set_style(line, theme.style(Role::Select));
+    }
+}
+
+/// A one-line input with its cursor in view.
+fn input(theme: &Theme, edit: &LineEdit, area: Rect, buf: &mut Buffer) {
+    let before = edit.text.get(..edit.cursor).unwrap_or(&edit.text);
+    let after = &edit.text[before.len()..];
+    let room = usize::from(area.width.saturating_sub(1));
+    let mut skipped = 0;
+    let width = |from: usize| crate::sanitize::cell_width(&crate::sanitize::for_display(&before[from..]));
+    for cluster in crate::sanitize::clusters(before) {
+        if width(skipped) <= room {
+            break;
+        }
+        skipped = cluster.source.end;
+    }
+    let style = theme.style(Role::Text);
+    let x = area.x + text::put(buf, area.x, area.y, &before[skipped..], area.width, style);
+    text::put(buf, x, area.y, after, area.right() - x, style);
+    if x < area.right() {
+        buf[(x, area.y)].set_style(theme.style(Role::Cursor));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::{ActiveRun, Phase};
+    use crate::chat::{RunId, TurnId};
+    use crate::engine::protocol::RequestId;
+    use crate::ui::testing::{self, WALL_MS, buffer, head, ink, rows, theme};
+
+    fn app() -> App {
+        let mut app = testing::app();
+        app.chats.heads = vec![
+            head(1, "Capitals", WALL_MS),
+            head(2, "Rust lifetimes and more", WALL_MS - 60_000),
+            head(3, "日本の首都について", WALL_MS - DAY_MS),
+            head(4, "Cap\u{1B}[2Jital", WALL_MS - 3 * DAY_MS),
+        ];
+        app
+    }
+
+    fn drawn(app: &App, width: u16, height: u16, ascii: bool) -> Vec<String> {
+        let mut buf = buffer(width, height);
+        draw(app, &theme(ascii), buf.area, &mut buf, app.now);
+        rows(&buf)
+    }
+
+    #[test]
+    fn chats_are_grouped_by_day_and_cut() {
+        assert_eq!(
+            drawn(&app(), 20, 10, false),
+            [
+                " Today",
+                " › Capitals",
+                "   Rust lifetimes…",
+                "",
+                " Yesterday",
+                "   日本の首都につ…",
+                "",
+                " Older",
+                "   Cap␛[2Jital",
+                ""
+            ]
+        );
+    }
+
+    #[test]
+    fn what_goes_on_elsewhere_is_marked() {
+        let mut app = app();
+        app.chats.unseen.insert(ConversationId(3));
+        app.run = Some(ActiveRun {
+            chat: ConversationId(2),
+            turn: TurnId(1),
+            run: RunId(1),
+            request: RequestId(1),
+            phase: Phase::Writing,
+            prompt: None,
+            written: 0,
+            started_at: 0,
+            first_token_at: None,
+            speed: 0.0,
+            stopping: false,
+        });
+        let shown = drawn(&app, 20, 10, false);
+        assert_eq!(shown[2], "   Rust lifetime… ●");
+        assert_eq!(shown[5], "   日本の首都に…  •");
+        let shown = drawn(&app, 20, 10, true);
+        assert_eq!((shown[1].as_str(), shown[2].as_str()), (" > Capitals", "   Rust lifetime~ *"));
+    }
+
+    #[test]
+    fn the_cursor_stays_in_view_and_is_marked() {
+        let mut app = app();
+        app.focus = Focus::Chats;
+        app.chats.selected = 3;
+        let mut buf = buffer(20, 3);
+        let areas = draw(&app, &theme(false), buf.area, &mut buf, app.now);
+        assert_eq!(rows(&buf), ["", " Older", " › Cap␛[2Jital"]);
+        assert_eq!(buf[(5, 2)].fg, ink(Role::Select));
+        assert_eq!(areas, [(ConversationId(4), Area { x: 0, y: 2, width: 20, height: 1 })]);
+    }
+
+    #[test]
+    fn a_title_is_edited_in_place_with_its_cursor_in_view() {
+        let mut app = app();
+        let edit = |text: &str, cursor| Some((ConversationId(1), LineEdit { text: text.into(), cursor }));
+        app.chats.rename = edit("Capitals", 3);
+        let mut buf = buffer(14, 3);
+        draw(&app, &theme(false), buf.area, &mut buf, app.now);
+        assert_eq!(rows(&buf)[1], " › Capitals");
+        assert_eq!(buf[(6, 1)].fg, ink(Role::Cursor));
+        app.chats.rename = edit("Capitals of the world", 21);
+        let mut buf = buffer(14, 3);
+        draw(&app, &theme(false), buf.area, &mut buf, app.now);
+        assert_eq!(rows(&buf)[1], " ›  the world");
+        assert_eq!(buf[(13, 1)].fg, ink(Role::Cursor));
+    }
+
+    #[test]
+    fn days_are_those_of_the_users_clock() {
+        let heads = [head(1, "late", WALL_MS - 10 * 3_600_000)];
+        let group = |offset_minutes| match rows_of(&heads, offset_minutes).first() {
+            Some(Row::Day(day)) => *day,
+            _ => "",
+        };
+        assert_eq!((group(0), group(-8 * 60)), ("Today", "Yesterday"));
+    }
+
+    fn rows_of(heads: &[ConversationHead], offset_minutes: i32) -> Vec<Row<'_>> {
+        super::rows(heads, Now { mono_ms: 0, wall_ms: WALL_MS, offset_minutes })
+    }
 }

@@ -1,19 +1,238 @@
-//! Placeholder until the transcript's part is merged.
+//! The composer: the draft, wrapped and sanitised as the transcript is, under a rule with its token count.
+//!
+//! Invariant: the cursor's row is always in view. The area is the whole pane: the rule in its first row
+//! (where it has more than one), `›` and the text below, one blank column at the right for the cursor.
+
+use std::ops::Range;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use tui_textarea::TextArea;
 
-use crate::app::App;
-use crate::theme::Theme;
+use crate::app::{App, Focus};
+use crate::sanitize::cell_width;
+use crate::theme::{Role, Theme};
+use crate::ui::text::{self, Lines};
 
-/// Rows wanted, the rule included.
+/// Columns before the text: blank, `›`, blank.
+const INDENT: u16 = 3;
+
+/// Rows of text that the draft wants in a pane of this width, 1 to `most`; the rule is not among them.
 #[must_use]
-pub fn height(_: &App, _: u16, most: u16) -> u16 {
-    most.min(2)
+pub fn height(app: &App, width: u16, most: u16) -> u16 {
+    let rows = Draft::of(&app.composer.area, text_width(width)).lines.rows();
+    u16::try_from(rows).unwrap_or(u16::MAX).clamp(1, most.max(1))
 }
 
-/// Draws nothing yet.
-#[must_use]
-pub fn draw(_: &App, _: &Theme, area: Rect, _: &mut Buffer) -> Option<(u16, u16)> {
-    (area.height > 1).then_some((area.x, area.y + 1))
+/// Draws rule and draft; gives back where the terminal's cursor belongs while the composer has the focus.
+pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+    let area = area.intersection(buf.area);
+    if area.width <= INDENT + 1 || area.height == 0 {
+        return None;
+    }
+    let ruled = u16::from(area.height > 1);
+    if ruled == 1 {
+        rule(app, theme, area, buf);
+    }
+    let view = Rect::new(area.x, area.y + ruled, area.width, area.height - ruled);
+    let focused = app.focus == Focus::Composer;
+    let mark = if focused { Role::Strong } else { Role::Muted };
+    text::put(buf, view.x + 1, view.y, theme.symbols.here, 1, theme.style(mark));
+    let draft = Draft::of(&app.composer.area, text_width(view.width));
+    let (row, column) = draft.lines.place_of(draft.cursor);
+    let top = top(row, draft.lines.rows(), usize::from(view.height));
+    if draft.text_is_empty() {
+        let words = placeholder(app);
+        text::put(buf, view.x + INDENT, view.y, words, view.width - INDENT - 1, theme.style(Role::Muted));
+    }
+    for shown in 0..view.height {
+        let style = |start: usize, end: usize| {
+            let role = match () {
+                () if draft.selected.start < end && draft.selected.end > start => Role::Select,
+                () if draft.chips.iter().any(|chip| chip.start < end && chip.end > start) => {
+                    Role::TokenSpecial
+                }
+                () => Role::Text,
+            };
+            theme.style(Role::Text).patch(theme.style(role))
+        };
+        draft.lines.draw_row(top + usize::from(shown), buf, view.x + INDENT, view.y + shown, style);
+    }
+    (focused && app.overlays.is_empty()).then(|| (view.x + INDENT + column, view.y + (row - top) as u16))
+}
+
+fn text_width(width: u16) -> u16 {
+    width.saturating_sub(INDENT + 1).max(1)
+}
+
+/// The first row in view: the cursor's row in the middle where there are rows on both sides.
+fn top(cursor: usize, rows: usize, height: usize) -> usize {
+    cursor.saturating_sub(height / 2).min(rows.saturating_sub(height))
+}
+
+fn placeholder(app: &App) -> &'static str {
+    let writing = app.run.as_ref().is_some_and(|run| run.chat == app.chat.head.id);
+    match app.composer.editing {
+        Some(_) => "edit the message; Esc leaves it as it was",
+        None if writing => "ask anything; sent when this reply is done",
+        None => "ask anything",
+    }
+}
+
+fn rule(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let style = theme.style(Role::Rule);
+    for x in area.left()..area.right() {
+        text::put(buf, x, area.y, theme.symbols.rule, 1, style);
+    }
+    let muted = theme.style(Role::Muted);
+    if app.composer.editing.is_some() {
+        text::put(buf, area.x + 1, area.y, " editing a message ", area.width - 1, muted);
+    }
+    let Some(tokens) = app.composer.tokens else { return };
+    let label = format!(" {} ", text::counted(tokens, "token"));
+    let width = cell_width(&label) as u16;
+    if width < area.width {
+        text::put(buf, area.right() - 1 - width, area.y, &label, width, muted);
+    }
+}
+
+/// The draft laid out, with its cursor, selection and chips as bytes.
+struct Draft {
+    lines: Lines,
+    cursor: usize,
+    selected: Range<usize>,
+    chips: Vec<Range<usize>>,
+}
+
+impl Draft {
+    fn of(area: &TextArea, width: u16) -> Self {
+        let rows = area.lines();
+        let mut starts = Vec::with_capacity(rows.len());
+        let mut text = String::new();
+        for (index, row) in rows.iter().enumerate() {
+            if index > 0 {
+                text.push('\n');
+            }
+            starts.push(text.len());
+            text.push_str(row);
+        }
+        let byte = |(row, column): (usize, usize)| {
+            let line = rows.get(row).map_or("", String::as_str);
+            let within = line.char_indices().nth(column).map_or(line.len(), |(at, _)| at);
+            starts.get(row).copied().unwrap_or(text.len()) + within
+        };
+        let selected = area.selection_range().map_or(0..0, |(start, end)| byte(start)..byte(end));
+        let chips = area
+            .atomic_ranges()
+            .iter()
+            .map(|chip| byte((chip.row, chip.start_col))..byte((chip.row, chip.end_col)))
+            .collect();
+        Self { cursor: byte(area.cursor()), selected, chips, lines: Lines::of(text.as_bytes(), width) }
+    }
+
+    fn text_is_empty(&self) -> bool {
+        self.lines.bytes() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tui_textarea::{AtomicRange, CursorMove};
+
+    use super::*;
+    use crate::app::{ActiveRun, Phase};
+    use crate::chat::{RunId, TurnId};
+    use crate::engine::protocol::RequestId;
+    use crate::ui::testing::{self, buffer, ink, rows, theme};
+
+    fn with(text: &str) -> App {
+        let mut app = testing::app();
+        app.composer.area = TextArea::from(text.split('\n'));
+        app.composer.area.move_cursor(CursorMove::Bottom);
+        app.composer.area.move_cursor(CursorMove::End);
+        app.composer.tokens = Some(12);
+        app
+    }
+
+    fn drawn(app: &App, width: u16, height: u16, ascii: bool) -> (Vec<String>, Option<(u16, u16)>) {
+        let mut buf = buffer(width, height);
+        let cursor = draw(app, &theme(ascii), buf.area, &mut buf);
+        (rows(&buf), cursor)
+    }
+
+    #[test]
+    fn an_empty_draft_shows_what_it_is_for() {
+        let mut app = testing::app();
+        assert_eq!(drawn(&app, 30, 2, false).0, ["─────────────────── 0 tokens ─", " › ask anything"]);
+        app.run = Some(ActiveRun {
+            chat: app.chat.head.id,
+            turn: TurnId(1),
+            run: RunId(1),
+            request: RequestId(1),
+            phase: Phase::Writing,
+            prompt: None,
+            written: 0,
+            started_at: 0,
+            first_token_at: None,
+            speed: 0.0,
+            stopping: false,
+        });
+        assert_eq!(drawn(&app, 60, 2, false).0[1], " › ask anything; sent when this reply is done");
+        app.composer.editing = Some(TurnId(1));
+        let (shown, cursor) = drawn(&app, 60, 2, true);
+        assert_eq!(shown[0], "- editing a message ----------------------------- 0 tokens -");
+        assert_eq!(shown[1], " > edit the message; Esc leaves it as it was");
+        assert_eq!(cursor, Some((3, 1)));
+    }
+
+    #[test]
+    fn the_draft_wraps_and_the_cursor_follows() {
+        let app = with("What is the capital\nof 日本?");
+        let (shown, cursor) = drawn(&app, 16, 5, false);
+        assert_eq!(shown, ["──── 12 tokens ─", " › What is the", "   capital", "   of 日本?", ""]);
+        assert_eq!(cursor, Some((3 + 8, 3)));
+        assert_eq!(height(&app, 16, 8), 3);
+        assert_eq!(height(&app, 16, 2), 2);
+        assert_eq!(height(&with(""), 16, 2), 1);
+    }
+
+    #[test]
+    fn a_long_draft_is_scrolled_to_the_cursor() {
+        let mut app = with("1\n2\n3\n4\n5\n6");
+        assert_eq!(drawn(&app, 30, 4, false).0[1..], [" › 4", "   5", "   6"]);
+        app.composer.area.move_cursor(CursorMove::Jump(0, 0));
+        let (shown, cursor) = drawn(&app, 30, 4, false);
+        assert_eq!((&shown[1..], cursor), (&[" › 1", "   2", "   3"].map(String::from)[..], Some((3, 1))));
+    }
+
+    #[test]
+    fn what_is_typed_cannot_act_either() {
+        let (shown, cursor) = drawn(&with("a\u{1B}[2J\u{202E}b"), 30, 2, false);
+        assert_eq!(shown[1], " › a␛[2J⟨U+202E⟩b");
+        assert_eq!(cursor, Some((3 + 14, 1)));
+    }
+
+    #[test]
+    fn selection_and_chips_are_marked() {
+        let mut app = with("see [pasted 120 lines] now");
+        app.composer.area.set_atomic_ranges([AtomicRange { row: 0, start_col: 4, end_col: 22 }]);
+        app.composer.area.start_selection();
+        app.composer.area.move_cursor(CursorMove::Back);
+        let mut buf = buffer(40, 2);
+        draw(&app, &theme(false), buf.area, &mut buf);
+        let ink_of = |x: u16| buf[(x, 1)].fg;
+        assert_eq!(
+            [ink_of(3), ink_of(7), ink_of(24), ink_of(28)],
+            [ink(Role::Text), ink(Role::TokenSpecial), ink(Role::TokenSpecial), ink(Role::Select)]
+        );
+    }
+
+    #[test]
+    fn the_cursor_is_elsewhere_without_the_focus() {
+        let mut app = with("draft");
+        app.focus = Focus::Transcript;
+        let mut buf = buffer(40, 2);
+        assert_eq!(draw(&app, &theme(false), buf.area, &mut buf), None);
+        assert_eq!(buf[(1, 1)].fg, ink(Role::Muted));
+    }
 }

@@ -16,6 +16,9 @@ pub mod inspector;
 pub mod layout;
 pub mod overlays;
 pub mod rows;
+#[cfg(test)]
+pub mod testing;
+pub mod text;
 pub mod transcript;
 pub mod widgets;
 
@@ -27,7 +30,7 @@ use crate::app::{App, Area, Focus, Geometry};
 use crate::theme::{Role, Theme};
 use cache::Cache;
 use layout::{LEAST, Layout, Wants};
-use widgets::text;
+
 
 /// Draws the whole screen, sets the cursor, and gives back what was learned.
 pub fn draw(frame: &mut Frame<'_>, app: &App, theme: &Theme, cache: &mut Cache) -> Geometry {

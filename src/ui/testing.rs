@@ -1,0 +1,216 @@
+//! What the drawing tests share: a small app made by hand, a theme whose roles can be told apart.
+//!
+//! Invariant: each role is one colour of its own, so that a cell's colour names its role.
+
+use std::collections::BTreeMap;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Style};
+use tui_textarea::TextArea;
+
+use crate::app::{App, Chats, Composer, Focus, Inspector, ModelState, Now, Transcript};
+use crate::chat::{
+    ChatSettings, Conversation, ConversationHead, ConversationId, Role as Speaker, RunId, Span, Turn, TurnId,
+    TurnState,
+};
+use crate::config::{ColorDepth, Config, EngineConfig, InspectorConfig, UiConfig};
+use crate::sampling::Sampling;
+use crate::theme::{Role, Symbols, Theme};
+use crate::token::Step;
+
+/// 2024-05-06 14:02 UTC.
+pub const WALL_MS: i64 = 1_715_004_120_000;
+
+/// An app with an empty chat.
+pub fn app() -> App {
+    App {
+        config: Config {
+            model: "smollm2-135m-instruct".into(),
+            system: String::new(),
+            models: Vec::new(),
+            engine: EngineConfig::default(),
+            sampling: Sampling::default(),
+            presets: BTreeMap::new(),
+            ui: UiConfig::default(),
+            inspector: InspectorConfig::default(),
+            keys: BTreeMap::new(),
+        },
+        size: (80, 24),
+        focus: Focus::Composer,
+        overlays: Vec::new(),
+        chats: Chats::default(),
+        chat: Conversation {
+            head: head(1, "", WALL_MS),
+            settings: ChatSettings::default(),
+            leaf: None,
+            turns: Vec::new(),
+        },
+        others: BTreeMap::new(),
+        run: None,
+        queued: None,
+        transcript: Transcript::default(),
+        composer: Composer {
+            area: TextArea::default(),
+            tokens: Some(0),
+            history: Vec::new(),
+            walking: None,
+            editing: None,
+            completion: None,
+            changed_at: None,
+        },
+        inspector: Inspector::default(),
+        model: ModelState { name: "smollm2-135m-instruct".into(), ..ModelState::default() },
+        fetch: None,
+        catalogue: Vec::new(),
+        vocabularies: BTreeMap::new(),
+        notice: None,
+        runs: BTreeMap::new(),
+        geometry: crate::app::Geometry::default(),
+        keymap: crate::config::keymap::Keymap::default(),
+        now: Now { mono_ms: 0, wall_ms: WALL_MS, offset_minutes: 0 },
+        free_memory: None,
+        unsaved: None,
+        quitting: false,
+        dirty: false,
+        book: crate::app::Book::default(),
+    }
+}
+
+/// An entry of the list of chats.
+pub fn head(id: i64, title: &str, updated_ms: i64) -> ConversationHead {
+    ConversationHead {
+        id: ConversationId(id),
+        title: title.into(),
+        created_ms: updated_ms,
+        updated_ms,
+        draft: String::new(),
+    }
+}
+
+/// Adds a message of the user to the branch.
+pub fn user(app: &mut App, text: &str) -> TurnId {
+    add(app, Speaker::User, vec![Span::Written { text: text.into() }], TurnState::Done)
+}
+
+/// Adds a finished reply made of these tokens, each of one bit of surprise.
+pub fn reply(app: &mut App, tokens: &[&str]) -> TurnId {
+    add(app, Speaker::Assistant, vec![generated(tokens)], TurnState::Done)
+}
+
+/// Adds a reply that is still written.
+pub fn streaming(app: &mut App, tokens: &[&str]) -> TurnId {
+    add(app, Speaker::Assistant, vec![generated(tokens)], TurnState::Streaming)
+}
+
+/// Adds tokens to a reply.
+pub fn write(app: &mut App, turn: TurnId, tokens: &[&str]) {
+    let turn = app.chat.turn_mut(turn).unwrap();
+    if let Some(Span::Generated { steps, .. }) = turn.spans.last_mut() {
+        steps.extend(tokens.iter().map(|token| step(token)));
+    }
+}
+
+fn add(app: &mut App, role: Speaker, spans: Vec<Span>, state: TurnState) -> TurnId {
+    let id = TurnId(1 + i64::try_from(app.chat.turns.len()).unwrap());
+    app.chat.turns.push(Turn {
+        id,
+        parent: app.chat.leaf,
+        role,
+        spans,
+        state,
+        deleted: false,
+        note: None,
+        model: (role == Speaker::Assistant).then(|| "SmolLM2-135M-Instruct".into()),
+        created_ms: WALL_MS,
+    });
+    app.chat.leaf = Some(id);
+    id
+}
+
+fn generated(tokens: &[&str]) -> Span {
+    Span::Generated { run: RunId(1), steps: tokens.iter().map(|token| step(token)).collect() }
+}
+
+fn step(token: &str) -> Step {
+    Step { bytes: token.as_bytes().to_vec(), logprob: -std::f32::consts::LN_2, ..Step::default() }
+}
+
+/// A theme in which every role has its own colour.
+pub fn theme(ascii: bool) -> Theme {
+    Theme {
+        name: "test".into(),
+        light: false,
+        depth: ColorDepth::TrueColor,
+        styles: (0..=Role::Error as u8).map(|role| Style::new().fg(Color::Indexed(role))).collect(),
+        mag: [Style::new(); 9],
+        div: [Style::new(); 9],
+        symbols: if ascii { ASCII } else { FULL },
+    }
+}
+
+const FULL: Symbols = Symbols {
+    ascii: false,
+    drawn: "▶",
+    here: "›",
+    cut: "×",
+    decided: "◆",
+    other: "•",
+    writing: "●",
+    ready: "○",
+    reading: "◐",
+    space: "␣",
+    newline: "↵",
+    tab: "⇥",
+    rule: "─",
+    heavy_rule: "━",
+    vertical: "│",
+    bar: [" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"],
+    column: [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
+};
+
+const ASCII: Symbols = Symbols {
+    ascii: true,
+    drawn: ">",
+    here: ">",
+    cut: "x",
+    decided: "*",
+    other: "o",
+    writing: "*",
+    ready: "o",
+    reading: ":",
+    space: "_",
+    newline: "\\n",
+    tab: "\\t",
+    rule: "-",
+    heavy_rule: "=",
+    vertical: "|",
+    bar: [" ", " ", " ", " ", "#", "#", "#", "#", "#"],
+    column: ["0", "1", "2", "3", "4", "5", "6", "7", "8"],
+};
+
+/// A buffer to draw on.
+pub fn buffer(width: u16, height: u16) -> Buffer {
+    Buffer::empty(Rect::new(0, 0, width, height))
+}
+
+/// The rows of a buffer as text, without blanks at the end; a wide character counts once.
+pub fn rows(buf: &Buffer) -> Vec<String> {
+    (0..buf.area.height)
+        .map(|y| {
+            let mut row = String::new();
+            let mut x = 0;
+            while x < buf.area.width {
+                let symbol = buf[(x, y)].symbol();
+                row.push_str(symbol);
+                x += crate::sanitize::cell_width(symbol).max(1) as u16;
+            }
+            row.trim_end().to_owned()
+        })
+        .collect()
+}
+
+/// The colour that [`theme`] gives to a role.
+pub fn ink(role: Role) -> Color {
+    Color::Indexed(role as u8)
+}

@@ -1,0 +1,164 @@
+//! Messages as blocks of rows: speaker line, text, status, note, a blank row.
+//!
+//! Invariant: [`Block::row_of`] undoes [`Block::anchor_of`] at any width, so a resize keeps the place. An
+//! anchor is 0 for the speaker line, 1 + byte for the text, and counts on after its end.
+
+use crate::app::{App, Phase};
+use crate::chat::{StopReason, Turn, TurnState};
+use crate::theme::Role;
+use crate::ui::cache::Cache;
+use crate::ui::text::Lines;
+
+/// One message.
+pub(super) struct Block<'a> {
+    /// The turn; `None` for a message that waits to be sent.
+    pub turn: Option<&'a Turn>,
+    /// Its first row, counted over the whole transcript.
+    pub start: usize,
+    text_rows: usize,
+    /// What the reply waits for.
+    pub status: Option<String>,
+    pub note: Option<Note>,
+}
+
+/// What stands under a message.
+pub(super) struct Note {
+    pub lines: Lines,
+    pub role: Role,
+}
+
+/// What a row of a block shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Head,
+    Text(usize),
+    Status,
+    Note(usize),
+    Blank,
+}
+
+/// The branch as blocks, and a message that waits below it.
+pub(super) fn of<'a>(
+    app: &App,
+    cache: &mut Cache,
+    branch: &[&'a Turn],
+    waiting: Option<&str>,
+    width: u16,
+) -> Vec<Block<'a>> {
+    let mut blocks = Vec::with_capacity(branch.len() + 1);
+    let mut start = 0;
+    for turn in branch {
+        let revision = app.transcript.revisions.get(&turn.id).copied().unwrap_or(0);
+        let lines = cache.wrap(&app.chat, turn, revision, width);
+        let status = status(app, turn);
+        let text_rows = match (turn.state, lines.bytes()) {
+            (TurnState::Streaming, 0) => usize::from(status.is_none()),
+            (TurnState::Streaming, _) => lines.rows(),
+            (_, 0) => 0,
+            _ => lines.shown_rows(),
+        };
+        let block = Block { turn: Some(turn), start, text_rows, status, note: note(app, turn, width) };
+        start += block.rows();
+        blocks.push(block);
+    }
+    if let Some(text) = waiting {
+        let first = text.lines().next().unwrap_or_default();
+        let words = format!("{first}   (sent when this reply is done)");
+        let note = Note { lines: Lines::of(words.as_bytes(), width), role: Role::Muted };
+        blocks.push(Block { turn: None, start, text_rows: 0, status: None, note: Some(note) });
+    }
+    blocks
+}
+
+impl Block<'_> {
+    /// Its rows, the blank one at the end included.
+    pub fn rows(&self) -> usize {
+        1 + self.text_rows + usize::from(self.status.is_some()) + self.note_rows() + 1
+    }
+
+    pub fn part(&self, row: usize) -> Part {
+        let mut rest = row;
+        if rest == 0 {
+            return Part::Head;
+        }
+        rest -= 1;
+        if rest < self.text_rows {
+            return Part::Text(rest);
+        }
+        rest -= self.text_rows;
+        if self.status.is_some() {
+            if rest == 0 {
+                return Part::Status;
+            }
+            rest -= 1;
+        }
+        match self.note_rows() {
+            0 => Part::Blank,
+            rows if rest < rows => rest.checked_sub(self.note_gap()).map_or(Part::Blank, Part::Note),
+            _ => Part::Blank,
+        }
+    }
+
+    /// Row of the block that an anchor means.
+    pub fn row_of(&self, anchor: usize, cache: &Cache) -> usize {
+        let Some(lines) = self.turn.and_then(|turn| cache.lines(turn.id)) else { return 0 };
+        let row = match anchor.checked_sub(1) {
+            None => 0,
+            Some(byte) if byte <= lines.bytes() => {
+                1 + lines.place_of(byte).0.min(self.text_rows.saturating_sub(1))
+            }
+            Some(after) => 1 + self.text_rows + (after - lines.bytes() - 1),
+        };
+        row.min(self.rows() - 1)
+    }
+
+    /// The anchor of a row of the block.
+    pub fn anchor_of(&self, row: usize, cache: &Cache) -> usize {
+        let Some(lines) = self.turn.and_then(|turn| cache.lines(turn.id)) else { return 0 };
+        match row.checked_sub(1) {
+            None => 0,
+            Some(row) if row < self.text_rows => 1 + lines.row_source(row).start,
+            Some(row) => 2 + lines.bytes() + (row - self.text_rows),
+        }
+    }
+
+    /// A note keeps a blank row from the text.
+    fn note_gap(&self) -> usize {
+        usize::from(self.text_rows > 0)
+    }
+
+    fn note_rows(&self) -> usize {
+        self.note.as_ref().map_or(0, |note| note.lines.shown_rows() + self.note_gap())
+    }
+}
+
+/// What a reply waits for before its first token.
+fn status(app: &App, turn: &Turn) -> Option<String> {
+    let run = app.run.as_ref().filter(|run| run.turn == turn.id)?;
+    match run.phase {
+        Phase::Waiting => Some("waiting for the model".to_owned()),
+        Phase::Reading { done, total } => Some(format!("reading {done} of {total} tokens")),
+        Phase::Writing => None,
+    }
+}
+
+fn note(app: &App, turn: &Turn, width: u16) -> Option<Note> {
+    let words = match (&turn.note, turn.state) {
+        (Some(note), _) => note.as_str(),
+        (None, TurnState::Interrupted) => "the app ended while this was written",
+        (None, _) => return None,
+    };
+    let run = turn.spans.iter().rev().find_map(|span| match span {
+        crate::chat::Span::Generated { run, .. } => app.runs.get(run),
+        _ => None,
+    });
+    let failed = run.is_some_and(|run| run.stop == Some(StopReason::Error));
+    let (mark, role) = match turn.state {
+        _ if words.starts_with("error:") => ("", Role::Error),
+        _ if failed => ("error: ", Role::Error),
+        _ if words.starts_with('!') => ("", Role::Warn),
+        TurnState::Interrupted => ("! ", Role::Warn),
+        _ => ("", Role::Muted),
+    };
+    Some(Note { lines: Lines::of(format!("{mark}{words}").as_bytes(), width), role })
+}

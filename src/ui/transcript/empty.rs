@@ -1,0 +1,102 @@
+//! What an empty chat says: which model listens, and the few keys that matter.
+//!
+//! Invariant: it tells how the model stands, never more than the app knows.
+
+use crossterm::event::{KeyCode, KeyModifiers};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::MEASURE;
+use super::head::short;
+use crate::app::{App, ModelStatus};
+use crate::command::Command;
+use crate::config::keymap::Chord;
+use crate::theme::{Role, Theme};
+use crate::ui::text::Lines;
+
+/// Draws the hint.
+pub(super) fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let indent = if area.width >= 50 { 3 } else { 1 };
+    let width = (area.width - 1 - indent).min(MEASURE);
+    let (words, role) = model(app);
+    let mut paragraphs =
+        vec![("glassbox".to_owned(), Role::Strong), (String::new(), Role::Text), (words, role)];
+    let keys = keys(app);
+    if !keys.is_empty() {
+        paragraphs.extend([(String::new(), Role::Text), (keys, Role::Muted)]);
+    }
+    let mut y = area.y + (area.height / 6).min(3);
+    for (words, role) in paragraphs {
+        let lines = Lines::of(words.as_bytes(), width);
+        for row in 0..lines.rows() {
+            if y >= area.bottom() {
+                return;
+            }
+            lines.draw_row(row, buf, area.x + indent, y, |_, _| theme.style(role));
+            y += 1;
+        }
+    }
+}
+
+fn model(app: &App) -> (String, Role) {
+    let name = match &app.model.status {
+        ModelStatus::Ready(loaded) => short(&loaded.facts.name),
+        _ => short(&app.model.name),
+    };
+    let open = "It runs on this machine, and every word of its replies can be opened.";
+    let words = match &app.model.status {
+        ModelStatus::Ready(_) => format!("Ask {name} anything. {open}"),
+        ModelStatus::Loading(done) => {
+            format!("{name} is being loaded, {:.0} %. You can type already. {open}", done * 100.0)
+        }
+        ModelStatus::Fetching => format!("{name} is being fetched. You can type already. {open}"),
+        ModelStatus::Unloaded => format!("Ask {name} anything: it is loaded when you send. {open}"),
+        ModelStatus::None => "Ask anything; a model is loaded when you send.".to_owned(),
+        ModelStatus::Failed { message, .. } => return (format!("error: {message}"), Role::Error),
+    };
+    (words, Role::Text)
+}
+
+fn keys(app: &App) -> String {
+    let offered = [
+        (Command::Send, "send"),
+        (Command::Newline, "new line"),
+        (Command::Models, "models"),
+        (Command::Palette, "commands"),
+        (Command::Help, "help"),
+    ];
+    let shown: Vec<String> = offered
+        .iter()
+        .filter_map(|(command, word)| {
+            Some(format!("{}\u{A0}{}", key(app, *command)?, word.replace(' ', "\u{A0}")))
+        })
+        .collect();
+    shown.join("   ")
+}
+
+/// The shortest key bound to a command.
+fn key(app: &App, command: Command) -> Option<String> {
+    let bound = app.keymap.bindings.iter().filter(|(_, bound)| **bound == command);
+    bound.filter_map(|((_, chord), _)| label(*chord)).min_by_key(|label| (label.len(), label.clone()))
+}
+
+fn label((code, modifiers): Chord) -> Option<String> {
+    let mut label = String::new();
+    for (modifier, name) in
+        [(KeyModifiers::CONTROL, "Ctrl+"), (KeyModifiers::ALT, "Alt+"), (KeyModifiers::SHIFT, "Shift+")]
+    {
+        if modifiers.contains(modifier) {
+            label.push_str(name);
+        }
+    }
+    match code {
+        KeyCode::Char(c) => label.extend(c.to_uppercase()),
+        KeyCode::F(number) => {
+            label.push('F');
+            label.push_str(&number.to_string());
+        }
+        KeyCode::Enter => label.push_str("Enter"),
+        _ => return None,
+    }
+    Some(label)
+}
