@@ -17,11 +17,11 @@ use crate::ui::text::{self, Lines};
 /// Columns before the text: blank, `›`, blank.
 const INDENT: u16 = 3;
 
-/// Rows of text that the draft wants in a pane of this width, 1 to `most`; the rule is not among them.
+/// Rows that the composer wants in a pane of this width: the rule and the draft's, 2 to `most`.
 #[must_use]
 pub fn height(app: &App, width: u16, most: u16) -> u16 {
-    let rows = Draft::of(&app.composer.area, text_width(width)).lines.rows();
-    u16::try_from(rows).unwrap_or(u16::MAX).clamp(1, most.max(1))
+    let rows = 1 + Draft::of(&app.composer.area, text_width(width)).lines.rows();
+    u16::try_from(rows).unwrap_or(u16::MAX).min(most.max(2))
 }
 
 /// Draws rule and draft; gives back where the terminal's cursor belongs while the composer has the focus.
@@ -191,9 +191,9 @@ mod tests {
         let (shown, cursor) = drawn(&app, 16, 5, false);
         assert_eq!(shown, ["──── 12 tokens ─", " › What is the", "   capital", "   of 日本?", ""]);
         assert_eq!(cursor, Some((3 + 8, 3)));
-        assert_eq!(height(&app, 16, 8), 3);
-        assert_eq!(height(&app, 16, 2), 2);
-        assert_eq!(height(&with(""), 16, 2), 1);
+        assert_eq!(height(&app, 16, 8), 4);
+        assert_eq!(height(&app, 16, 3), 3);
+        assert_eq!(height(&with(""), 16, 8), 2);
     }
 
     #[test]

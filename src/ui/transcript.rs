@@ -101,16 +101,26 @@ impl View {
         };
         let mut top = wanted.min(last_top);
         if app.transcript.reveal
-            && let Some(selected) = app.transcript.selected
-            && let Some(block) =
-                blocks.iter().find(|block| block.turn.is_some_and(|turn| turn.id == selected))
+            && let Some((first, last)) = wanted_rows(app, cache, blocks)
         {
-            let end = block.start + block.rows() - 1;
-            top = top.max(end.saturating_sub(rows)).min(block.start).min(last_top);
+            top = top.max((last + 1).saturating_sub(rows)).min(first).min(last_top);
         }
         let scroll = if top == last_top { Scroll::Bottom } else { anchor(blocks, cache, top) };
         Self { top, rows, total, scroll }
     }
+}
+
+/// The rows to bring into view: of the current match of a find, otherwise of the selected message.
+fn wanted_rows(app: &App, cache: &Cache, blocks: &[Block]) -> Option<(usize, usize)> {
+    let block_of = |id| blocks.iter().find(|block| block.turn.is_some_and(|turn| turn.id == id));
+    let current = app.transcript.find.as_ref().and_then(|find| find.matches.get(find.current));
+    if let Some((turn, byte)) = current {
+        let block = block_of(*turn)?;
+        let row = block.start + block.row_of(1 + byte, cache);
+        return Some((row, row));
+    }
+    let block = block_of(app.transcript.selected?)?;
+    Some((block.start, block.start + block.rows() - 2))
 }
 
 fn anchor(blocks: &[Block], cache: &Cache, row: usize) -> Scroll {

@@ -169,6 +169,21 @@ fn the_selected_message_comes_into_view_and_is_marked() {
 }
 
 #[test]
+fn the_current_match_comes_into_view() {
+    let mut app = app();
+    user(&mut app, &format!("{}here{}", "word ".repeat(200), " word".repeat(200)));
+    app.transcript.selected = Some(TurnId(1));
+    app.transcript.reveal = true;
+    app.transcript.find = Some(Find {
+        input: LineEdit { text: "here".into(), cursor: 4 },
+        matches: vec![(TurnId(1), 1000)],
+        current: 0,
+    });
+    let (buf, _) = paint(&app, 52, 5, false);
+    assert!(rows(&buf).iter().any(|row| row.contains("here")), "{:?}", rows(&buf));
+}
+
+#[test]
 fn a_reply_that_waits_says_what_for() {
     let mut app = app();
     user(&mut app, "hi");
