@@ -4,6 +4,11 @@ use super::*;
 use crate::app::Overlay;
 use crate::models::{FetchEvent, FetchStage};
 
+fn nothing_on_disk(bench: &Bench) -> Vec<CatalogueItem> {
+    let items = catalogue(&bench.app.config).into_iter();
+    items.map(|item| CatalogueItem { path: None, ..item }).collect()
+}
+
 #[test]
 fn a_model_on_disk_is_started_and_loaded() {
     let mut bench = Bench::bare();
@@ -25,8 +30,7 @@ fn a_model_on_disk_is_started_and_loaded() {
 #[test]
 fn the_first_run_fetches_the_default_model_and_then_loads_it() {
     let mut bench = Bench::bare();
-    let mut items = catalogue(&bench.app.config);
-    items.iter_mut().for_each(|item| item.path = None);
+    let items = nothing_on_disk(&bench);
     assert_eq!(brief(&bench.send(Msg::Catalogue(items))), ["fetch small"]);
     let progress =
         |done| FetchEvent::Progress { name: "small".into(), stage: FetchStage::Download, done, total: 100 };
@@ -42,8 +46,7 @@ fn the_first_run_fetches_the_default_model_and_then_loads_it() {
 #[test]
 fn a_fetch_that_fails_says_why() {
     let mut bench = Bench::bare();
-    let mut items = catalogue(&bench.app.config);
-    items.iter_mut().for_each(|item| item.path = None);
+    let items = nothing_on_disk(&bench);
     bench.send(Msg::Catalogue(items));
     let failed = FetchEvent::Failed { name: "small".into(), message: "no network".into(), cancelled: false };
     bench.send(Msg::Fetch(failed));

@@ -78,10 +78,10 @@ fn a_system_prompt_is_sent_before_the_messages() {
 #[test]
 fn a_preset_holds_for_the_chat() {
     let mut bench = Bench::ready();
-    let cold = SamplingOverrides { temperature: Some(0.1), ..SamplingOverrides::default() };
+    let cold = SamplingOverrides { top_k: Some(1), ..SamplingOverrides::default() };
     bench.app.config.presets.insert("cold".into(), cold);
     bench.say("/preset cold");
-    assert_eq!(generated(&bench.say("Hi")).sampling.temperature, 0.1);
+    assert_eq!(generated(&bench.say("Hi")).sampling.top_k, 1);
 }
 
 #[test]
