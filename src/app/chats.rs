@@ -273,8 +273,11 @@ impl App {
     }
 
     fn store_ready(&mut self, interrupted: usize, draft: String, notes: &[String]) {
-        if self.chat.turns.is_empty() && self.composer.is_empty() {
-            self.composer.set(&draft);
+        if self.chat.turns.is_empty() && !draft.is_empty() {
+            // What was typed before the store was open goes behind what was kept.
+            let typed = self.composer.text();
+            let both = if typed.is_empty() { draft.clone() } else { format!("{draft}\n\n{typed}") };
+            self.composer.set(&both);
             self.count_draft();
         }
         self.book.new_draft = draft;

@@ -266,7 +266,9 @@ impl App {
         self.end_run("glassbox was closed");
         self.keep_draft();
         self.store(crate::store::Command::Close);
-        self.emit(Effect::StopEngine(self.model.engine));
+        if self.model.engine != super::EngineId::default() {
+            self.emit(Effect::StopEngine(self.model.engine));
+        }
         self.emit(Effect::Quit);
         self.quitting = true;
     }

@@ -162,7 +162,7 @@ impl App {
         if self.quitting {
             return Vec::new();
         }
-        self.dirty |= !matches!(msg, Msg::Tick | Msg::Memory(_));
+        self.dirty |= !matches!(msg, Msg::Tick);
         match msg {
             Msg::Key(key) => self.key(key),
             Msg::Paste(text) => self.paste(&text),

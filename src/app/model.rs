@@ -303,6 +303,8 @@ impl App {
         let last = branch.iter().rev().find(|turn| turn.role == Role::Assistant);
         let run = last.and_then(|turn| turn.spans.iter().rev().find_map(super::inspect::run_of));
         let usage = run.and_then(|run| self.runs.get(&run)).map(|run| run.usage).unwrap_or_default();
-        self.model.used = usage.prompt_tokens + usage.completion_tokens;
+        let writing = self.run.as_ref().filter(|active| Some(active.run) == run);
+        let written = writing.map_or(usage.completion_tokens, |active| active.written);
+        self.model.used = usage.prompt_tokens + written;
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: an event counts only under the engine and the request that the active run was asked of.
 
 use super::{App, EngineId, Level, ModelStatus, Notice, Phase};
-use crate::chat::{ConversationId, Span, StopReason, Timings, TurnState, Usage};
+use crate::chat::{ConversationId, RunId, Span, StopReason, Timings, TurnId, TurnState, Usage};
 use crate::config::{Notify, Overflow};
 use crate::engine::protocol::{Envelope, Event, Exit, Failure, FailureKind, PromptFacts, RequestId};
 use crate::store;
@@ -48,7 +48,8 @@ impl App {
 
     fn prompt(&mut self, facts: PromptFacts) {
         let Some(active) = &mut self.run else { return };
-        active.phase = Phase::Reading { done: 0, total: facts.ids.len() as u32 - facts.reused };
+        active.phase =
+            Phase::Reading { done: 0, total: (facts.ids.len() as u32).saturating_sub(facts.reused) };
         let (run, chat, used) = (active.run, active.chat, facts.ids.len() as u32);
         if let Some(run) = self.runs.get_mut(&run) {
             run.prompt_ids.clone_from(&facts.ids);
@@ -88,30 +89,30 @@ impl App {
         while self.book.arrivals.front().is_some_and(|at| at + SPEED_MS < now) {
             self.book.arrivals.pop_front();
         }
-        let span = now - self.book.arrivals.front().copied().unwrap_or(now);
+        let span = now.saturating_sub(self.book.arrivals.front().copied().unwrap_or(now));
         if span > 0 {
             active.speed = (self.book.arrivals.len() - 1) as f32 * 1000.0 / span as f32;
         }
-        let active = active.clone();
+        let (chat, turn, run) = (active.chat, active.turn, active.run);
         if first {
             self.say_reused();
         }
-        let Some(index) = self.append(active.chat, &active, step.clone()) else { return };
-        self.touch(active.turn);
+        let Some(index) = self.append(chat, turn, run, step.clone()) else { return };
+        self.touch(turn);
         self.book.unsaved_since.get_or_insert(now);
         self.book.unsaved_steps.push(step.clone());
-        if active.chat == self.chat.head.id {
+        if chat == self.chat.head.id {
             self.model.used += 1;
-            self.live_step(active.turn, index, step);
+            self.live_step(turn, index, step);
         }
     }
 
     /// Puts a step into its turn; gives its index among the turn's steps.
-    fn append(&mut self, chat: ConversationId, active: &super::ActiveRun, step: Step) -> Option<usize> {
-        let turn = self.conversation_mut(chat)?.turn_mut(active.turn)?;
+    fn append(&mut self, chat: ConversationId, turn: TurnId, of: RunId, step: Step) -> Option<usize> {
+        let turn = self.conversation_mut(chat)?.turn_mut(turn)?;
         let index = turn.steps().count();
         let span = turn.spans.iter_mut().rev().find_map(|span| match span {
-            Span::Generated { run, steps } if *run == active.run => Some(steps),
+            Span::Generated { run, steps } if *run == of => Some(steps),
             _ => None,
         })?;
         span.push(step);
@@ -126,7 +127,7 @@ impl App {
             return;
         }
         let all = facts.ids.len() as u32;
-        let seconds = (self.now.mono_ms - active.started_at) as f32 / 1000.0;
+        let seconds = self.now.mono_ms.saturating_sub(active.started_at) as f32 / 1000.0;
         let read = all.saturating_sub(facts.reused);
         let text = match facts.reused {
             0 => format!("read {read} tokens in {seconds:.2} s"),

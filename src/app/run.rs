@@ -254,6 +254,7 @@ impl App {
         self.store(store::Command::PutRun(Box::new(run.clone())));
         self.put_conversation(chat);
         self.touch(turn.id);
+        self.keep_selection();
         self.book.unsaved_steps.clear();
         self.book.unsaved_since = None;
         self.book.arrivals.clear();

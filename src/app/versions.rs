@@ -26,7 +26,12 @@ impl App {
 
     /// Takes the selected message of the user into the composer.
     pub(crate) fn edit_selected(&mut self) {
-        let Some(turn) = self.transcript.selected.and_then(|id| self.chat.turn(id)) else { return };
+        let branch = self.chat.branch();
+        let last = branch.iter().rev().find(|turn| turn.role == Role::User).map(|turn| turn.id);
+        let Some(turn) = self.transcript.selected.or(last).and_then(|id| self.chat.turn(id)) else {
+            self.say("there is no message yet to edit");
+            return;
+        };
         if turn.role != Role::User {
             self.say("only your own messages can be edited; r writes a reply again");
             return;
@@ -91,18 +96,26 @@ impl App {
     /// Changes which leaf is shown.
     pub(crate) fn show_leaf(&mut self, leaf: Option<TurnId>) {
         self.chat.leaf = leaf;
-        let branch: Vec<TurnId> = self.chat.branch().iter().map(|turn| turn.id).collect();
-        if self.transcript.selected.is_some_and(|id| !branch.contains(&id)) {
-            self.transcript.selected = branch.last().copied();
-        }
+        self.keep_selection();
         self.put_conversation(self.chat.head.id);
         self.show_last_step();
         self.measure_context();
     }
 
+    /// Moves the selection to the end of the branch if it is not on it any more.
+    pub(crate) fn keep_selection(&mut self) {
+        let branch: Vec<TurnId> = self.chat.branch().iter().map(|turn| turn.id).collect();
+        if self.transcript.selected.is_some_and(|id| !branch.contains(&id)) {
+            self.transcript.selected = branch.last().copied();
+        }
+    }
+
     /// Hides the selected message and what answers it.
     pub(crate) fn delete_selected(&mut self) {
-        let Some(id) = self.transcript.selected else { return };
+        let Some(id) = self.transcript.selected else {
+            self.say("select a message first: Tab, then j and k");
+            return;
+        };
         let branch: Vec<TurnId> = self.chat.branch().iter().map(|turn| turn.id).collect();
         let Some(at) = branch.iter().position(|other| *other == id) else { return };
         let writing = self.run.as_ref().map(|run| run.turn);

@@ -1,0 +1,287 @@
+//! Journeys through `update`: what is there, what comes, what is there then.
+
+mod chats;
+mod composing;
+mod models;
+mod overlays;
+mod properties;
+mod replies;
+mod sending;
+
+use std::path::PathBuf;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{App, Effect, EngineId, ModelStatus, Msg, Now};
+use crate::chat::{ConversationId, Role, Span, StopReason, Timings, Turn, TurnId, Usage};
+use crate::config::Config;
+use crate::config::keymap::Keymap;
+use crate::engine::protocol::{
+    Envelope, Event, Generate, Loaded, Message, Prompt, PromptFacts, Request, RequestId, VERSION,
+};
+use crate::model_entry::{Licence, LoadOverrides, ModelEntry, Source};
+use crate::models::CatalogueItem;
+use crate::sampling::SamplingOverrides;
+use crate::store;
+use crate::token::{Candidate, Step, TokenId, Vocabulary};
+
+/// The app on a bench: time stands still unless it is moved.
+struct Bench {
+    app: App,
+    now: Now,
+}
+
+impl Bench {
+    /// Right after start, before anything has answered.
+    fn bare() -> Self {
+        Self::with(config())
+    }
+
+    fn with(config: Config) -> Self {
+        let keymap = Keymap::build(crate::command::TABLE, &config.keys).0;
+        let (app, _) = App::new(config, keymap, 1, (120, 40));
+        Self { app, now: Now { mono_ms: 1000, wall_ms: 1_700_000_000_000, offset_minutes: 0 } }
+    }
+
+    /// With the first model loaded.
+    fn ready() -> Self {
+        let mut bench = Self::bare();
+        bench.load();
+        bench
+    }
+
+    /// The catalogue is read, the engine starts and loads.
+    fn load(&mut self) {
+        self.send(Msg::Catalogue(catalogue(&self.app.config)));
+        self.loaded();
+    }
+
+    fn loaded(&mut self) {
+        self.event(0, Event::Ready { version: VERSION });
+        let request = self.app.book.loading.expect("a load was asked for").0;
+        self.event(request, Event::Loaded(Box::new(loaded())));
+        let request = self.app.book.vocabulary.map(|request| request.0);
+        if let Some(request) = request {
+            self.event(request, Event::Vocabulary(Box::new(vocabulary())));
+        }
+    }
+
+    fn send(&mut self, msg: Msg) -> Vec<Effect> {
+        self.app.update(self.now, msg)
+    }
+
+    fn wait(&mut self, ms: u64) -> Vec<Effect> {
+        self.now.mono_ms += ms;
+        self.send(Msg::Tick)
+    }
+
+    fn event(&mut self, request: u64, event: Event) -> Vec<Effect> {
+        let engine = self.app.model.engine;
+        self.send(Msg::Engine(engine, Envelope { id: RequestId(request), event }))
+    }
+
+    /// An event of the reply being written.
+    fn reply(&mut self, event: Event) -> Vec<Effect> {
+        let request = self.app.run.as_ref().expect("a reply is being written").request.0;
+        self.event(request, event)
+    }
+
+    fn write(&mut self, text: &str) -> Vec<Effect> {
+        self.reply(Event::Token(Box::new(step(text, 1.0))))
+    }
+
+    fn done(&mut self, stop: StopReason) -> Vec<Effect> {
+        self.reply(Event::Done { stop, usage: Usage::default(), timings: Timings::default() })
+    }
+
+    /// Presses keys: `enter`, `ctrl+c`, or single characters.
+    fn press(&mut self, keys: &[&str]) -> Vec<Effect> {
+        keys.iter().flat_map(|name| self.send(Msg::Key(key(name)))).collect()
+    }
+
+    fn type_text(&mut self, text: &str) -> Vec<Effect> {
+        text.chars()
+            .flat_map(|c| self.send(Msg::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE))))
+            .collect()
+    }
+
+    /// Types a message and sends it.
+    fn say(&mut self, text: &str) -> Vec<Effect> {
+        self.type_text(text);
+        self.press(&["enter"])
+    }
+
+    /// A message and its whole reply.
+    fn exchange(&mut self, message: &str, reply: &str) {
+        self.say(message);
+        self.write(reply);
+        self.done(StopReason::Eos);
+    }
+
+    fn notice(&self) -> &str {
+        self.app.notice.as_ref().map_or("", |notice| notice.text.as_str())
+    }
+
+    fn draft(&self) -> String {
+        self.app.composer.text()
+    }
+
+    /// The shown branch as `role: text`.
+    fn branch(&self) -> Vec<String> {
+        self.app.chat.branch().iter().map(|turn| format!("{:?}: {}", turn.role, turn.text())).collect()
+    }
+}
+
+fn key(name: &str) -> KeyEvent {
+    let (modifiers, name) = match name.rsplit_once('+') {
+        Some(("ctrl", name)) => (KeyModifiers::CONTROL, name),
+        Some(("alt", name)) => (KeyModifiers::ALT, name),
+        _ => (KeyModifiers::NONE, name),
+    };
+    let code = match name {
+        "enter" => KeyCode::Enter,
+        "esc" => KeyCode::Esc,
+        "tab" => KeyCode::Tab,
+        "up" => KeyCode::Up,
+        "down" => KeyCode::Down,
+        "left" => KeyCode::Left,
+        "right" => KeyCode::Right,
+        "backspace" => KeyCode::Backspace,
+        "f1" => KeyCode::F(1),
+        "f2" => KeyCode::F(2),
+        "f3" => KeyCode::F(3),
+        "f4" => KeyCode::F(4),
+        "f5" => KeyCode::F(5),
+        other => KeyCode::Char(other.chars().next().expect("a key has a name")),
+    };
+    KeyEvent::new(code, modifiers)
+}
+
+fn entry(name: &str, licence: Option<&str>) -> ModelEntry {
+    ModelEntry {
+        name: name.into(),
+        source: Source::Pip(vec![format!("{name}==1:model.gguf")]),
+        sha256: None,
+        licence: licence.map(|terms| Licence { name: "Gemma".into(), terms: Some(terms.into()) }),
+        load: LoadOverrides::default(),
+        sampling: SamplingOverrides::default(),
+        preset: None,
+        system: None,
+        engine: None,
+        size: None,
+        built_in: true,
+    }
+}
+
+fn config() -> Config {
+    Config {
+        model: "small".into(),
+        models: vec![entry("small", None), entry("large", None), entry("gemma", Some("be good"))],
+        ..Config::default()
+    }
+}
+
+/// The first two models are on this machine.
+fn catalogue(config: &Config) -> Vec<CatalogueItem> {
+    let item = |(at, entry): (usize, &ModelEntry)| CatalogueItem {
+        entry: entry.clone(),
+        path: (at < 2).then(|| PathBuf::from(format!("/models/{}.gguf", entry.name))),
+        facts: Ok(None),
+    };
+    config.models.iter().enumerate().map(item).collect()
+}
+
+fn loaded() -> Loaded {
+    Loaded {
+        facts: crate::model_entry::ModelFacts::default(),
+        vocabulary: "words".into(),
+        device: "CPU ×2".into(),
+        gpu_layers: 0,
+        context: 8192,
+        flash_attention: false,
+        threads: 2,
+        memory: crate::engine::protocol::Memory::default(),
+        load_ms: 100.0,
+        template: crate::engine::protocol::TemplateKind::Model,
+        template_hash: Some("template".into()),
+        takes_system: true,
+        notes: Vec::new(),
+    }
+}
+
+fn vocabulary() -> Vocabulary {
+    let mut vocabulary = Vocabulary { hash: "words".into(), ..Vocabulary::default() };
+    for word in ["a", "b", "c"] {
+        vocabulary.push(word.as_bytes(), crate::token::TokenKind::Normal);
+    }
+    vocabulary
+}
+
+/// A token of that text; `entropy` in nats.
+fn step(text: &str, entropy: f32) -> Step {
+    Step {
+        id: Some(TokenId(1)),
+        bytes: text.as_bytes().to_vec(),
+        logprob: -1.0,
+        rank: 1,
+        entropy,
+        candidates: vec![Candidate { id: TokenId(1), logprob: -1.0 }],
+        ms: 5.0,
+        survivors: 1,
+    }
+}
+
+/// Effects in short: what is stored, what is asked of the engine.
+fn brief(effects: &[Effect]) -> Vec<String> {
+    effects.iter().map(brief_one).collect()
+}
+
+fn brief_one(effect: &Effect) -> String {
+    use store::Command as C;
+    match effect {
+        Effect::Store(C::PutTurn(_, turn)) => format!("put {:?} {:?}", turn.role, turn.state),
+        Effect::Store(C::PutConversation { head, .. }) => format!("put chat {}", head.title),
+        Effect::Store(C::PutRun(run)) => format!("put run {:?}", run.stop),
+        Effect::Store(C::AppendSteps(_, steps)) => format!("append {}", steps.len()),
+        Effect::Store(C::FinishTurn(_, state, note)) => {
+            format!("finish {state:?} {}", note.as_deref().unwrap_or("-"))
+        }
+        Effect::Store(C::PutDraft(chat, text)) => {
+            format!("draft {} {text:?}", if chat.is_some() { "chat" } else { "new" })
+        }
+        Effect::Store(C::PutHistory(text)) => format!("history {text}"),
+        Effect::Store(other) => format!("store {}", word(&format!("{other:?}"))),
+        Effect::Engine(_, _, request) => match &**request {
+            Request::Generate(_) => "generate".into(),
+            other => format!("ask {}", word(&format!("{other:?}"))),
+        },
+        Effect::StartEngine(id, entry) => format!("start {} {}", id.0, entry.name),
+        Effect::StopEngine(id) => format!("stop {}", id.0),
+        Effect::Fetch(entry) => format!("fetch {}", entry.name),
+        other => word(&format!("{other:?}")),
+    }
+}
+
+fn word(text: &str) -> String {
+    text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
+}
+
+/// The generation asked for among effects.
+fn generated(effects: &[Effect]) -> &Generate {
+    effects
+        .iter()
+        .find_map(|effect| match effect {
+            Effect::Engine(_, _, request) => match &**request {
+                Request::Generate(generate) => Some(&**generate),
+                _ => None,
+            },
+            _ => None,
+        })
+        .expect("a generation was asked for")
+}
+
+/// Its messages.
+fn messages(effects: &[Effect]) -> Vec<(Role, String)> {
+    let Prompt::Chat { messages, .. } = &generated(effects).prompt else { panic!("a chat is a chat") };
+    messages.iter().map(|Message { role, text, .. }| (*role, text.clone())).collect()
+}

@@ -1,0 +1,145 @@
+//! Starting, fetching, switching, unloading.
+
+use super::*;
+use crate::app::Overlay;
+use crate::models::{FetchEvent, FetchStage};
+
+fn nothing_on_disk(bench: &Bench) -> Vec<CatalogueItem> {
+    let items = catalogue(&bench.app.config).into_iter();
+    items.map(|item| CatalogueItem { path: None, ..item }).collect()
+}
+
+#[test]
+fn a_model_on_disk_is_started_and_loaded() {
+    let mut bench = Bench::bare();
+    let effects = bench.send(Msg::Catalogue(catalogue(&bench.app.config)));
+    assert_eq!(brief(&effects), ["start 1 small"]);
+    let effects = bench.event(0, Event::Ready { version: VERSION });
+    assert_eq!(brief(&effects), ["ask Load"]);
+    let request = bench.app.book.loading.unwrap().0;
+    bench.event(request, Event::LoadProgress(0.5));
+    assert_eq!(bench.app.model.status, ModelStatus::Loading(0.5));
+    let effects = bench.event(request, Event::Loaded(Box::new(loaded())));
+    assert_eq!(brief(&effects), ["ask Vocabulary"]);
+    let request = bench.app.book.vocabulary.unwrap().0;
+    let effects = bench.event(request, Event::Vocabulary(Box::new(vocabulary())));
+    assert_eq!(brief(&effects), ["store PutVocabulary"]);
+    assert!(bench.app.vocabularies.contains_key("words"));
+}
+
+#[test]
+fn the_first_run_fetches_the_default_model_and_then_loads_it() {
+    let mut bench = Bench::bare();
+    let items = nothing_on_disk(&bench);
+    assert_eq!(brief(&bench.send(Msg::Catalogue(items))), ["fetch small"]);
+    let progress =
+        |done| FetchEvent::Progress { name: "small".into(), stage: FetchStage::Download, done, total: 100 };
+    bench.send(Msg::Fetch(progress(10)));
+    bench.now.mono_ms += 1000;
+    bench.send(Msg::Fetch(progress(60)));
+    let fetch = bench.app.fetch.as_ref().unwrap();
+    assert_eq!((fetch.stages[0], fetch.speed), ((FetchStage::Download, 60, 100), 50.0));
+    let finished = FetchEvent::Finished { name: "small".into(), path: "/m/small.gguf".into() };
+    assert_eq!(brief(&bench.send(Msg::Fetch(finished))), ["ReadCatalogue", "start 1 small"]);
+}
+
+#[test]
+fn a_fetch_that_fails_says_why() {
+    let mut bench = Bench::bare();
+    let items = nothing_on_disk(&bench);
+    bench.send(Msg::Catalogue(items));
+    let failed = FetchEvent::Failed { name: "small".into(), message: "no network".into(), cancelled: false };
+    bench.send(Msg::Fetch(failed));
+    assert_eq!(bench.notice(), "no network");
+    assert!(
+        matches!(&bench.app.model.status, ModelStatus::Failed { message, .. } if message == "no network")
+    );
+    assert_eq!(brief(&bench.press(&["f5"])), ["fetch small"]);
+}
+
+#[test]
+fn terms_are_accepted_before_anything_is_fetched() {
+    let mut bench = Bench::ready();
+    bench.say("/model gemma");
+    assert!(matches!(bench.app.overlays.last(), Some(Overlay::Licence { .. })));
+    assert_eq!(brief(&bench.press(&["y"])), ["fetch gemma"]);
+    assert!(bench.app.overlays.is_empty());
+}
+
+#[test]
+fn refused_terms_leave_the_chat_as_it_is() {
+    let mut bench = Bench::ready();
+    bench.say("/model gemma");
+    assert_eq!(bench.press(&["esc"]), []);
+    assert_eq!(bench.notice(), "the terms of gemma were not accepted; Ctrl+L chooses");
+}
+
+#[test]
+fn the_chat_goes_on_with_another_model() {
+    let mut bench = Bench::ready();
+    bench.exchange("Hi", "one");
+    let effects = bench.say("/model large");
+    assert_eq!(brief(&effects), ["put chat Hi", "start 2 large"]);
+    assert_eq!(bench.app.chat.settings.model.as_deref(), Some("large"));
+    bench.loaded();
+    let effects = bench.say("More");
+    assert_eq!(messages(&effects).len(), 3);
+    assert_eq!(bench.app.chat.turns.last().unwrap().model.as_deref(), Some("large"));
+}
+
+#[test]
+fn switching_ends_the_reply_and_keeps_what_was_written() {
+    let mut bench = Bench::ready();
+    bench.say("Hi");
+    bench.write("half");
+    let effects = brief(&bench.say("/model large"));
+    assert!(effects.contains(&"finish Interrupted stopped: the model was switched".to_owned()));
+    assert_eq!(bench.branch(), ["User: Hi", "Assistant: half"]);
+}
+
+#[test]
+fn a_model_name_that_fits_several_is_refused() {
+    let mut bench = Bench::ready();
+    bench.type_text("/model a");
+    bench.app.composer.completion = None;
+    bench.press(&["enter"]);
+    assert_eq!(bench.draft(), "/model a");
+    assert!(bench.notice().starts_with("a could be"));
+}
+
+#[test]
+fn an_idle_model_is_unloaded_and_loads_again_for_the_next_message() {
+    let mut bench = Bench::ready();
+    bench.app.config.engine.unload_after_minutes = 1;
+    assert_eq!(bench.app.wakes_at(), Some(61_000));
+    assert_eq!(brief(&bench.wait(60_000)), ["stop 1"]);
+    assert_eq!(bench.app.model.status, ModelStatus::Unloaded);
+    let effects = brief(&bench.say("Hi"));
+    assert_eq!(effects.last().unwrap(), "start 3 small");
+    bench.loaded();
+    assert!(bench.app.run.is_some());
+}
+
+#[test]
+fn an_engine_of_another_version_is_refused() {
+    let mut bench = Bench::bare();
+    bench.send(Msg::Catalogue(catalogue(&bench.app.config)));
+    assert_eq!(brief(&bench.event(0, Event::Ready { version: VERSION + 1 })), ["stop 1"]);
+    assert!(matches!(bench.app.model.status, ModelStatus::Failed { .. }));
+}
+
+#[test]
+fn a_model_that_is_not_configured_is_said() {
+    let mut bench = Bench::with(Config { model: "other".into(), ..config() });
+    bench.send(Msg::Catalogue(catalogue(&bench.app.config)));
+    assert_eq!(bench.notice(), "there is no model other in the configuration; Ctrl+L chooses another");
+}
+
+#[test]
+fn the_hash_of_the_file_is_recorded_with_the_run() {
+    let mut bench = Bench::ready();
+    bench.say("Hi");
+    bench.event(0, Event::ModelHash("abc".into()));
+    bench.done(StopReason::Eos);
+    assert_eq!(bench.app.runs.values().next().unwrap().model_hash.as_deref(), Some("abc"));
+}

@@ -1,0 +1,149 @@
+//! Palette, pickers, settings, help, mouse.
+
+use super::*;
+use crate::app::{Area, Focus, Overlay, setting_keys};
+use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
+
+#[test]
+fn the_palette_runs_the_chosen_command() {
+    let mut bench = Bench::ready();
+    bench.press(&["ctrl+p"]);
+    bench.type_text("mouse");
+    assert_eq!(bench.press(&["enter"]), [Effect::Mouse(true)]);
+    assert!(bench.app.overlays.is_empty());
+}
+
+#[test]
+fn themes_are_previewed_and_esc_brings_the_old_one_back() {
+    let mut bench = Bench::ready();
+    bench.app.themes = ["auto", "dark", "light"].map(String::from).to_vec();
+    bench.say("/theme");
+    bench.press(&["down"]);
+    assert_eq!(bench.app.config.ui.theme, "dark");
+    bench.press(&["esc"]);
+    assert_eq!(bench.app.config.ui.theme, "auto");
+    bench.say("/theme");
+    bench.press(&["down", "down"]);
+    let written = Effect::WriteConfig { key: "ui.theme".into(), value: "\"light\"".into() };
+    assert_eq!(bench.press(&["enter"]), [written]);
+    assert_eq!(bench.app.config.ui.theme, "light");
+}
+
+#[test]
+fn settings_step_type_and_go_back_to_the_default() {
+    let mut bench = Bench::ready();
+    bench.press(&["f4"]);
+    assert_eq!(setting_keys(&bench.app)[0], "sampling.temperature");
+    bench.press(&["right"]);
+    assert_eq!(bench.app.chat.settings.sampling.temperature, Some(0.85));
+    bench.press(&["enter", "backspace", "5", "enter"]);
+    assert_eq!(bench.app.chat.settings.sampling.temperature, Some(0.85));
+    bench.press(&["backspace"]);
+    assert_eq!(bench.app.chat.settings.sampling.temperature, None);
+    bench.type_text("ui.color");
+    let written = Effect::WriteConfig { key: "ui.color".into(), value: "\"truecolor\"".into() };
+    assert_eq!(bench.press(&["right"]), [written]);
+    assert_eq!(bench.app.config.ui.color, crate::config::ColorDepth::TrueColor);
+}
+
+#[test]
+fn the_model_picker_switches_fetches_and_removes() {
+    let mut bench = Bench::ready();
+    bench.press(&["ctrl+l", "down"]);
+    assert_eq!(brief(&bench.press(&["enter"])), ["start 2 large"]);
+    bench.loaded();
+    bench.press(&["ctrl+l", "r"]);
+    assert!(matches!(bench.app.overlays.last(), Some(Overlay::Confirm { .. })));
+    assert_eq!(brief(&bench.press(&["y"])), ["stop 2", "RemoveModel", "ReadCatalogue"]);
+}
+
+#[test]
+fn help_turns_its_pages_round() {
+    let mut bench = Bench::ready();
+    bench.press(&["?", "left"]);
+    let last = Overlay::Help { page: crate::app::HELP_PAGES - 1, scroll: 0 };
+    assert_eq!(bench.app.overlays, [last]);
+    bench.press(&["esc"]);
+    assert!(bench.app.overlays.is_empty());
+}
+
+#[test]
+fn a_system_prompt_is_sent_before_the_messages() {
+    let mut bench = Bench::ready();
+    bench.say("/system Be brief.");
+    let effects = bench.say("Hi");
+    assert_eq!(messages(&effects)[0], (Role::System, "Be brief.".into()));
+}
+
+#[test]
+fn a_preset_holds_for_the_chat() {
+    let mut bench = Bench::ready();
+    let cold = SamplingOverrides { top_k: Some(1), ..SamplingOverrides::default() };
+    bench.app.config.presets.insert("cold".into(), cold);
+    bench.say("/preset cold");
+    assert_eq!(generated(&bench.say("Hi")).sampling.top_k, 1);
+}
+
+#[test]
+fn a_changed_configuration_is_used_and_said() {
+    let mut bench = Bench::ready();
+    let keys = [("help".to_owned(), vec!["f6".to_owned()])].into();
+    let changed = Config { keys, ..config() };
+    assert_eq!(bench.send(Msg::Config(Box::new(changed), Vec::new())), [Effect::ReadCatalogue]);
+    assert_eq!(bench.notice(), "configuration read again");
+    bench.press(&["f1"]);
+    assert!(bench.app.overlays.is_empty());
+}
+
+#[test]
+fn an_unchanged_configuration_says_nothing() {
+    let mut bench = Bench::ready();
+    assert_eq!(bench.send(Msg::Focus(true)), [Effect::ReadConfig]);
+    assert_eq!(bench.send(Msg::Config(Box::new(config()), Vec::new())), []);
+    assert_eq!(bench.notice(), "");
+}
+
+#[test]
+fn a_click_gives_the_focus_and_selects_while_the_mouse_is_on() {
+    let mut bench = Bench::ready();
+    bench.exchange("Hi", "one");
+    let turn = bench.app.chat.turns[0].id;
+    let area = Area { x: 20, y: 2, width: 50, height: 3 };
+    bench.app.geometry.turns = vec![(turn, area)];
+    let click = || MouseEvent {
+        kind: MouseEventKind::Down(MouseButton::Left),
+        column: 30,
+        row: 3,
+        modifiers: KeyModifiers::NONE,
+    };
+    bench.send(Msg::Mouse(click()));
+    assert_eq!(bench.app.transcript.selected, None);
+    bench.app.config.ui.mouse = true;
+    bench.send(Msg::Mouse(click()));
+    assert_eq!((bench.app.transcript.selected, bench.app.focus), (Some(turn), Focus::Transcript));
+}
+
+#[test]
+fn tab_walks_the_panes_that_are_shown() {
+    let mut bench = Bench::ready();
+    bench.exchange("Hi", "one");
+    let ring: Vec<Focus> = (0..4)
+        .map(|_| {
+            bench.press(&["tab"]);
+            bench.app.focus
+        })
+        .collect();
+    assert_eq!(ring, [Focus::Transcript, Focus::Chats, Focus::Inspector, Focus::Composer]);
+    bench.press(&["f2", "f3", "tab", "tab"]);
+    assert_eq!(bench.app.focus, Focus::Composer);
+}
+
+#[test]
+fn on_a_narrow_terminal_f2_opens_the_station_alone() {
+    let mut bench = Bench::ready();
+    bench.send(Msg::Resize(80, 24));
+    bench.press(&["f2"]);
+    assert_eq!((bench.app.focus, bench.app.inspector.zoomed), (Focus::Inspector, true));
+    bench.press(&["esc"]);
+    assert_eq!((bench.app.focus, bench.app.inspector.zoomed), (Focus::Composer, false));
+}

@@ -1,0 +1,197 @@
+//! Tokens, versions, the inspector.
+
+use super::*;
+use crate::app::{Focus, Scroll};
+use crate::chat::TurnState;
+
+#[test]
+fn tokens_reach_the_store_in_batches_of_half_a_second() {
+    let mut bench = Bench::ready();
+    bench.say("Hi");
+    assert_eq!(brief(&bench.write("a")), Vec::<String>::new());
+    bench.now.mono_ms += 200;
+    bench.write("b");
+    assert_eq!(bench.app.wakes_at(), Some(1500));
+    assert_eq!(brief(&bench.wait(300)), ["append 2"]);
+    assert_eq!(bench.branch()[1], "Assistant: ab");
+}
+
+#[test]
+fn cancelled_run_ignores_late_tokens() {
+    let mut bench = Bench::ready();
+    bench.say("Hi");
+    bench.write("a");
+    let request = bench.app.run.as_ref().unwrap().request.0;
+    bench.press(&["esc"]);
+    bench.done(StopReason::Cancelled);
+    assert_eq!(bench.event(request, Event::Token(Box::new(step("late", 1.0)))), []);
+    assert_eq!(bench.branch()[1], "Assistant: a");
+}
+
+#[test]
+fn events_of_an_old_engine_are_ignored() {
+    let mut bench = Bench::ready();
+    bench.say("Hi");
+    let request = bench.app.run.as_ref().unwrap().request;
+    let late = Envelope { id: request, event: Event::Token(Box::new(step("late", 1.0))) };
+    assert_eq!(bench.send(Msg::Engine(EngineId(0), late)), []);
+    assert_eq!(bench.branch()[1], "Assistant: ");
+}
+
+#[test]
+fn esc_stops_the_reply_only_from_the_composer() {
+    let mut bench = Bench::ready();
+    bench.say("Hi");
+    bench.write("a");
+    bench.press(&["tab"]);
+    assert_eq!(bench.app.focus, Focus::Transcript);
+    assert_eq!(brief(&bench.press(&["esc"])), Vec::<String>::new());
+    assert_eq!(bench.app.focus, Focus::Composer);
+    assert_eq!(brief(&bench.press(&["esc"])), ["ask Cancel"]);
+    assert_eq!(bench.press(&["esc"]), []);
+}
+
+#[test]
+fn the_first_token_says_what_was_reused() {
+    let mut bench = Bench::ready();
+    bench.say("Hi");
+    let facts = PromptFacts { ids: vec![TokenId(0); 62], reused: 45, seed: 7, ..PromptFacts::default() };
+    bench.reply(Event::Prompt(facts));
+    bench.now.mono_ms += 60;
+    bench.write("a");
+    assert_eq!(bench.notice(), "reused 45 tokens of 62, read 17 in 0.06 s");
+    assert_eq!(bench.app.model.used, 63);
+}
+
+#[test]
+fn the_live_list_changes_at_most_every_150_ms_and_then_to_the_least_certain_step() {
+    let mut bench = Bench::ready();
+    bench.say("Hi");
+    bench.reply(Event::Token(Box::new(step("a", 1.0))));
+    for (text, entropy) in [("b", 0.5), ("c", 3.0), ("d", 2.0)] {
+        bench.now.mono_ms += 10;
+        bench.reply(Event::Token(Box::new(step(text, entropy))));
+    }
+    let shown = |bench: &Bench| {
+        let live = bench.app.inspector.live.as_ref().unwrap();
+        (live.index, live.of, live.context_tail.clone())
+    };
+    assert_eq!(shown(&bench), (0, 1, "Hi\n".into()));
+    assert_eq!(bench.app.wakes_at(), Some(1150));
+    bench.wait(120);
+    assert_eq!(shown(&bench), (2, 3, "Hi\nab".into()));
+}
+
+#[test]
+fn a_held_step_stays_until_it_is_let_go() {
+    let mut bench = Bench::ready();
+    bench.say("Hi");
+    bench.write("a");
+    bench.press(&["tab", "tab", "tab", " "]);
+    assert!(bench.app.inspector.held);
+    bench.write("b");
+    bench.wait(1000);
+    assert_eq!(bench.app.inspector.live.as_ref().unwrap().index, 0);
+    bench.press(&["esc"]);
+    assert!(!bench.app.inspector.held);
+}
+
+#[test]
+fn regenerating_adds_a_version_and_the_arrows_walk_them() {
+    let mut bench = Bench::ready();
+    bench.exchange("Hi", "one");
+    bench.press(&["ctrl+r"]);
+    bench.write("two");
+    bench.done(StopReason::Eos);
+    assert_eq!(bench.branch(), ["User: Hi", "Assistant: two"]);
+    bench.press(&["tab", "left"]);
+    assert_eq!(bench.branch(), ["User: Hi", "Assistant: one"]);
+    bench.press(&["left"]);
+    assert_eq!(bench.notice(), "version 1 of 2");
+    bench.press(&["right"]);
+    assert_eq!(bench.branch(), ["User: Hi", "Assistant: two"]);
+}
+
+#[test]
+fn editing_sends_a_sibling_and_brings_the_draft_back() {
+    let mut bench = Bench::ready();
+    bench.exchange("Hi", "one");
+    bench.type_text("draft");
+    bench.press(&["tab", "k", "e"]);
+    assert_eq!((bench.draft().as_str(), bench.app.focus), ("Hi", Focus::Composer));
+    bench.type_text("!");
+    let effects = bench.press(&["enter"]);
+    assert_eq!(messages(&effects), [(Role::User, "Hi!".into())]);
+    assert_eq!(bench.draft(), "draft");
+    let users: Vec<&Turn> = bench.app.chat.turns.iter().filter(|turn| turn.role == Role::User).collect();
+    assert_eq!((users[0].parent, users[1].parent), (None, None));
+}
+
+#[test]
+fn giving_an_edit_up_brings_the_draft_back() {
+    let mut bench = Bench::ready();
+    bench.exchange("Hi", "one");
+    bench.type_text("draft");
+    bench.press(&["tab", "k", "e", "esc"]);
+    assert_eq!((bench.draft().as_str(), bench.app.composer.editing), ("draft", None));
+}
+
+#[test]
+fn continuing_appends_a_span_to_the_same_reply() {
+    let mut bench = Bench::ready();
+    bench.exchange("Hi", "one");
+    let effects = bench.press(&["tab", "c"]);
+    let Prompt::Chat { messages, continue_last, .. } = &generated(&effects).prompt else { panic!() };
+    assert_eq!((messages.last().unwrap().text.as_str(), *continue_last), ("one", true));
+    bench.write(" two");
+    bench.done(StopReason::Length);
+    let turn = bench.app.chat.turns.last().unwrap();
+    assert_eq!((turn.text().as_str(), turn.spans.len(), turn.state), ("one two", 2, TurnState::Done));
+    assert_eq!(turn.note.as_deref(), Some("ended at max_tokens"));
+}
+
+#[test]
+fn a_deleted_message_can_be_taken_back() {
+    let mut bench = Bench::ready();
+    bench.exchange("Hi", "one");
+    bench.exchange("More", "two");
+    bench.press(&["tab", "k", "d"]);
+    assert_eq!(bench.branch(), ["User: Hi", "Assistant: one"]);
+    bench.press(&["u"]);
+    assert_eq!(bench.branch(), ["User: Hi", "Assistant: one", "User: More", "Assistant: two"]);
+}
+
+#[test]
+fn finding_walks_the_matches_from_the_last() {
+    let mut bench = Bench::ready();
+    bench.exchange("apple", "Apple pie");
+    bench.press(&["ctrl+f"]);
+    bench.type_text("apple");
+    let turns: Vec<TurnId> = bench.app.chat.branch().iter().map(|turn| turn.id).collect();
+    let find = bench.app.transcript.find.as_ref().unwrap();
+    assert_eq!(find.matches, [(turns[0], 0), (turns[1], 0)]);
+    assert_eq!(bench.app.transcript.selected, Some(turns[1]));
+    bench.press(&["enter"]);
+    assert_eq!(bench.app.transcript.selected, Some(turns[0]));
+    bench.press(&["esc"]);
+    assert_eq!((&bench.app.transcript.find, bench.app.focus), (&None, Focus::Transcript));
+}
+
+#[test]
+fn copying_takes_the_reply_or_its_code() {
+    let mut bench = Bench::ready();
+    bench.exchange("Hi", "so:\n```\ncode\n```");
+    bench.press(&["tab"]);
+    assert_eq!(bench.press(&["y"]), [Effect::Copy("so:\n```\ncode\n```".into())]);
+    assert_eq!(bench.press(&["Y"]), [Effect::Copy("code".into())]);
+}
+
+#[test]
+fn scrolling_up_leaves_the_end_and_sending_returns_to_it() {
+    let mut bench = Bench::ready();
+    bench.exchange("Hi", "one");
+    bench.app.scroll_page(false);
+    assert!(matches!(bench.app.transcript.scroll, Scroll::Anchor { moved: -1, .. }));
+    bench.say("More");
+    assert_eq!(bench.app.transcript.scroll, Scroll::Bottom);
+}

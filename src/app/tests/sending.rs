@@ -1,0 +1,204 @@
+//! From the composer to the engine.
+
+use super::*;
+use crate::app::{Phase, Queued};
+use crate::engine::protocol::{Exit, Failure, FailureKind, StoredTokens};
+
+#[test]
+fn everything_is_stored_before_the_reply_is_asked_for() {
+    let mut bench = Bench::ready();
+    let effects = bench.say("Hello there");
+    let expected = [
+        "put chat Hello there",
+        "Title",
+        "put User Done",
+        "put chat Hello there",
+        "history Hello there",
+        "put Assistant Streaming",
+        "put run None",
+        "put chat Hello there",
+        "generate",
+    ];
+    assert_eq!(brief(&effects), expected);
+    assert_eq!(bench.draft(), "");
+    assert_eq!(bench.branch(), ["User: Hello there", "Assistant: "]);
+    let run = bench.app.run.as_ref().unwrap();
+    assert_eq!((run.phase, run.written, run.turn), (Phase::Waiting, 0, bench.app.chat.leaf.unwrap()));
+}
+
+#[test]
+fn a_kept_draft_is_cleared_when_its_message_is_sent() {
+    let mut bench = Bench::ready();
+    bench.type_text("Hello");
+    assert_eq!(brief(&bench.wait(300)), ["draft new \"Hello\""]);
+    let effects = brief(&bench.press(&["enter"]));
+    let draft = effects.iter().position(|effect| effect == "draft new \"\"").unwrap();
+    assert!(draft < effects.iter().position(|effect| effect == "generate").unwrap());
+}
+
+#[test]
+fn the_drawn_seed_is_asked_for_and_recorded() {
+    let mut bench = Bench::ready();
+    let effects = bench.say("Hello");
+    let run = &bench.app.runs[&bench.app.run.as_ref().unwrap().run];
+    assert_eq!(run.sampling.seed, None);
+    assert_eq!(generated(&effects).sampling.seed, Some(run.seed));
+}
+
+#[test]
+fn an_empty_message_is_not_sent() {
+    let mut bench = Bench::ready();
+    assert_eq!(bench.say("  "), []);
+    assert_eq!(bench.app.chat.turns, []);
+}
+
+#[test]
+fn a_second_turn_carries_the_tokens_of_the_first_reply() {
+    let mut bench = Bench::ready();
+    bench.exchange("Hi", "Hello!");
+    let effects = bench.say("More");
+    let Prompt::Chat { messages, continue_last, clock_ms } = &generated(&effects).prompt else { panic!() };
+    let stored = StoredTokens { vocabulary: "words".into(), tokens: vec![(TokenId(1), 6)] };
+    let message = |role, text: &str, stored| Message { role, text: text.into(), stored };
+    assert_eq!(
+        *messages,
+        [
+            message(Role::User, "Hi", None),
+            message(Role::Assistant, "Hello!", Some(stored)),
+            message(Role::User, "More", None),
+        ]
+    );
+    assert_eq!((*continue_last, *clock_ms), (false, bench.now.wall_ms));
+}
+
+#[test]
+fn a_message_typed_while_writing_is_sent_when_the_reply_is_done() {
+    let mut bench = Bench::ready();
+    bench.say("One");
+    bench.write("first");
+    let effects = brief(&bench.say("Two"));
+    assert_eq!(effects, ["history Two", "draft chat \"Two\""]);
+    let waits = Queued { chat: bench.app.chat.head.id, reply_to: None, text: Some("Two".into()) };
+    assert_eq!(bench.app.queued, Some(waits));
+    let effects = bench.done(StopReason::Eos);
+    let expected = [
+        "append 1",
+        "finish Done -",
+        "put run Some(Eos)",
+        "put User Done",
+        "put chat One",
+        "draft chat \"\"",
+        "put Assistant Streaming",
+        "put run None",
+        "put chat One",
+        "generate",
+    ];
+    assert_eq!(brief(&effects), expected);
+    assert_eq!(bench.branch(), ["User: One", "Assistant: first", "User: Two", "Assistant: "]);
+    assert_eq!(bench.app.queued, None);
+}
+
+#[test]
+fn a_message_sent_while_loading_is_stored_at_once_and_generated_when_ready() {
+    let mut bench = Bench::bare();
+    bench.send(Msg::Catalogue(catalogue(&bench.app.config)));
+    let effects = brief(&bench.say("Early"));
+    assert!(effects.contains(&"put User Done".to_owned()) && !effects.contains(&"generate".to_owned()));
+    bench.event(0, Event::Ready { version: VERSION });
+    let request = bench.app.book.loading.unwrap().0;
+    let effects = bench.event(request, Event::Loaded(Box::new(loaded())));
+    assert_eq!(messages(&effects), [(Role::User, "Early".into())]);
+}
+
+#[test]
+fn stopping_takes_an_unsent_message_back_into_the_composer() {
+    let mut bench = Bench::ready();
+    bench.say("One");
+    bench.say("Two");
+    bench.type_text("Three");
+    let effects = bench.press(&["esc"]);
+    assert!(brief(&effects).contains(&"ask Cancel".to_owned()));
+    assert_eq!(bench.draft(), "Two\n\nThree");
+    assert_eq!(bench.app.queued, None);
+    bench.done(StopReason::Cancelled);
+    assert_eq!(bench.app.run, None);
+    assert_eq!(bench.app.chat.turns.last().unwrap().note.as_deref(), Some("stopped by you"));
+}
+
+#[test]
+fn a_full_context_leaves_the_oldest_pair_out_and_says_so() {
+    let mut bench = Bench::ready();
+    bench.exchange("One", "1");
+    bench.exchange("Two", "2");
+    bench.say("Three");
+    let full = || Failure { message: "too long".into(), kind: FailureKind::ContextFull };
+    let effects = bench.reply(Event::Failed(full()));
+    assert_eq!(messages(&effects)[0], (Role::User, "Two".into()));
+    assert_eq!(bench.notice(), "context is full: the 2 oldest messages are left out");
+    let effects = bench.reply(Event::Failed(full()));
+    assert_eq!(messages(&effects), [(Role::User, "Three".into())]);
+    bench.reply(Event::Failed(full()));
+    assert_eq!(bench.app.run, None);
+    assert_eq!(bench.app.chat.turns.last().unwrap().note.as_deref(), Some("too long"));
+}
+
+#[test]
+fn with_the_rule_stop_a_full_context_is_a_failure() {
+    let mut bench = Bench::ready();
+    bench.app.config.engine.overflow = crate::config::Overflow::Stop;
+    bench.exchange("One", "1");
+    bench.say("Two");
+    let full = Failure { message: "too long".into(), kind: FailureKind::ContextFull };
+    bench.reply(Event::Failed(full));
+    assert_eq!((&bench.app.run, bench.notice()), (&None, "too long"));
+}
+
+#[test]
+fn a_dead_engine_costs_the_model_and_never_the_reply() {
+    let mut bench = Bench::ready();
+    bench.say("Hi");
+    bench.write("half");
+    let exit = Exit {
+        expected: false,
+        how: "ended by signal 9 (killed)".into(),
+        log_tail: vec!["loading".into(), "out of memory".into()],
+    };
+    let effects = bench.event(0, Event::Exited(exit));
+    let why = "the engine ended by signal 9 (killed): out of memory";
+    assert_eq!(
+        brief(&effects),
+        ["append 1".into(), format!("finish Interrupted {why}"), "put run Some(Error)".into()]
+    );
+    assert_eq!(bench.branch(), ["User: Hi", "Assistant: half"]);
+    assert_eq!(bench.notice(), format!("{why}; press F5 (or /reload) to load again"));
+    assert_eq!(brief(&bench.press(&["f5"])), ["start 2 small"]);
+    bench.loaded();
+    let effects = bench.press(&["ctrl+r"]);
+    assert_eq!(messages(&effects), [(Role::User, "Hi".into())]);
+}
+
+#[test]
+fn quitting_saves_first_and_then_ends_engine_and_app() {
+    let mut bench = Bench::ready();
+    bench.say("Hi");
+    bench.write("half");
+    bench.type_text("draft");
+    let expected = [
+        "append 1",
+        "finish Interrupted glassbox was closed",
+        "put run Some(Cancelled)",
+        "draft chat \"draft\"",
+        "store Close",
+        "stop 1",
+        "Quit",
+    ];
+    assert_eq!(brief(&bench.press(&["ctrl+q"])), expected);
+    assert_eq!(bench.send(Msg::Tick), []);
+    assert_eq!(bench.app.wakes_at(), None);
+}
+
+#[test]
+fn being_asked_to_end_is_quitting() {
+    let mut bench = Bench::ready();
+    assert_eq!(brief(&bench.send(Msg::Terminate)), ["store Close", "stop 1", "Quit"]);
+}
