@@ -256,14 +256,19 @@ impl App {
             self.resolve_watch();
             self.emit(Effect::ReadCatalogue);
         }
-        match warnings {
-            [] if changed || asked => self.say("configuration read again"),
-            [first, rest @ ..] if changed || asked => {
-                let more =
-                    if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
-                self.warn(format!("{}:{}: {}{more}", first.file, first.line, first.message));
+        if changed || asked {
+            if warnings.is_empty() {
+                self.say("configuration read again");
             }
-            _ => {}
+            self.tell(warnings);
+        }
+    }
+
+    /// Says the first of what was wrong with configuration or theme, and how much more there is.
+    pub fn tell(&mut self, warnings: &[Warning]) {
+        if let [first, rest @ ..] = warnings {
+            let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
+            self.warn(format!("{first}{more}"));
         }
     }
 }

@@ -182,6 +182,9 @@ pub struct BenchArgs {
     /// Tokens written per round
     #[arg(long, default_value_t = 128)]
     pub tokens: u32,
+    /// Measure only the resident memory of `bare` or `full`, in this process (for the command itself)
+    #[arg(long, hide = true)]
+    pub memory_of: Option<String>,
     /// Rounds; each measures everything once, side by side
     #[arg(long, default_value_t = 5)]
     pub rounds: u32,

@@ -17,8 +17,7 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
         return Ok(0);
     }
     let setup = Setup::read(args.config.as_deref(), None, None)?;
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
+    let (free, total) = runtime::memory().unwrap_or_default();
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let cores = sysinfo::System::physical_core_count().unwrap_or(threads);
     let terminal = runtime::terminal_facts(&setup.config);
@@ -28,7 +27,7 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
         ("instructions", instructions()),
         ("devices", devices()),
         ("processor", format!("{cores} cores, {threads} threads")),
-        ("memory", format!("{} of {} free", mib(system.available_memory()), mib(system.total_memory()))),
+        ("memory", format!("{} of {} free", mib(free), mib(total))),
         ("database", format!("SQLite {}", store::sqlite_version())),
         ("configuration", setup.config_file.display().to_string()),
         ("data", setup.folders.data.display().to_string()),
@@ -71,7 +70,7 @@ fn instructions() -> String {
 
 #[cfg(feature = "llama")]
 fn devices() -> String {
-    crate::engine::devices().join(", ")
+    crate::engine::load::devices().join(", ")
 }
 
 #[cfg(not(feature = "llama"))]

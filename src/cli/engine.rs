@@ -27,7 +27,7 @@ fn llama() -> io::Result<()> {
     use crate::config::Folders;
     use crate::engine::protocol::{Failure, FailureKind};
     use crate::engine::{native, real, worker};
-    use crate::models::ModelsFolder;
+    use crate::models::{ModelsFolder, ResolveError};
 
     native::new_session();
     native::install_abort_hook();
@@ -38,7 +38,13 @@ fn llama() -> io::Result<()> {
                 message: "There is no home folder; set GLASSBOX_HOME to a folder.".to_owned(),
                 kind: FailureKind::Other,
             })?;
-            ModelsFolder::new(folders.models()).resolve(entry)
+            ModelsFolder::new(folders.models()).resolve(entry).map_err(|error| Failure {
+                kind: match error {
+                    ResolveError::NotFetched { .. } => FailureKind::NotFetched,
+                    _ => FailureKind::BadModel,
+                },
+                message: error.to_string(),
+            })
         }),
     };
     serve::serve(io::stdin().lock(), frames, real::make(hooks))

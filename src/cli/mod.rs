@@ -49,7 +49,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Some(Command::Ask(args)) => block_on(ask::run(args, &engine)),
         Some(Command::Tokenize(args)) => block_on(tokenize::run(args, &engine)),
         Some(Command::Models(args)) => block_on(models::run(args)),
-        Some(Command::Bench(args)) => block_on(bench::run(args)),
+        Some(Command::Bench(args)) => block_on(bench::run(args, &engine)),
         Some(Command::Doctor(args)) => doctor::run(&args),
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::args::{ModelsArgs, ModelsCommand};
 use super::setup::Setup;
 use crate::model_entry::{ModelFacts, Source};
-use crate::models;
+use crate::models::gguf;
 
 /// Runs the command.
 ///
@@ -82,13 +82,13 @@ async fn pull(setup: &Setup, name: &str, accept: bool) -> anyhow::Result<()> {
     }
     if let Some(licence) = &entry.licence
         && let Some(terms) = &licence.terms
-        && !folder.licence_accepted(&entry.name)
+        && !folder.licence_accepted(&entry)
     {
         super::note(&format!("{name} is under the {} terms:\n\n{terms}\n", licence.name));
         if !accept && !asked_and_accepted()? {
             bail!("{name} was not fetched: its terms were not accepted (--accept-licence accepts them)");
         }
-        folder.accept_licence(&entry.name)?;
+        folder.accept_licence(&entry)?;
         super::note(&format!("terms of {name} accepted"));
     }
     let path = setup.fetch(&entry).await?;
@@ -125,9 +125,10 @@ fn info(setup: &Setup, name: &str, as_json: bool) -> anyhow::Result<()> {
     let entry = setup.entry_named(name)?;
     let (path, facts) = setup.models().resolve(&entry)?;
     let params = setup.config.load_params_for(&entry);
-    let memory = models::memory_needed(&facts, &params);
+    let memory = gguf::memory_needed(&facts, &params);
     if as_json {
-        let value = json!({"name": entry.name, "path": path, "facts": facts, "memory": memory});
+        let needed = json!({"weights": memory.weights, "context": memory.context, "compute": memory.compute});
+        let value = json!({"name": entry.name, "path": path, "facts": facts, "memory": needed});
         super::print(&value.to_string());
         return Ok(());
     }

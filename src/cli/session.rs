@@ -97,10 +97,4 @@ impl Session {
             }
         }
     }
-
-    /// The engine's process.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.engine.pid()
-    }
 }

@@ -7,9 +7,8 @@ use anyhow::{Context as _, anyhow, bail};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config, Flags, Folders, Sources, Warning};
-use crate::model_entry::{ModelEntry, Source};
+use crate::model_entry::ModelEntry;
 use crate::models::{self, FetchEvent, FetchStage, ModelsFolder};
-use crate::sampling::SamplingOverrides;
 
 /// Folders and configuration.
 pub struct Setup {
@@ -36,11 +35,10 @@ impl Setup {
         if file.is_some() && !config_file.is_file() {
             bail!("the configuration file {} is not there", config_file.display());
         }
-        let by_path = model.and_then(entry_for_path);
         let flags = Flags {
-            model: by_path.as_ref().map(|entry| entry.name.clone()).or_else(|| model.map(str::to_owned)),
+            model: model.map(str::to_owned),
             theme: theme.map(str::to_owned),
-            extra_models: by_path.into_iter().collect(),
+            system: None,
         };
         let (config, warnings) = read_config(&config_file, &flags);
         Ok(Self { folders, config, warnings, config_file, flags })
@@ -66,8 +64,7 @@ impl Setup {
     /// # Errors
     /// As [`Setup::entry`].
     pub fn entry_named(&self, name: &str) -> anyhow::Result<ModelEntry> {
-        let known = self.config.models.iter().find(|entry| entry.name == name).cloned();
-        known.or_else(|| entry_for_path(name)).ok_or_else(|| {
+        self.config.model_named(name).ok_or_else(|| {
             let names: Vec<&str> = self.config.models.iter().map(|entry| entry.name.as_str()).collect();
             anyhow!("there is no model named {name}. There are: {}", names.join(", "))
         })
@@ -89,7 +86,7 @@ impl Setup {
             return Ok(());
         }
         let terms = entry.licence.as_ref().is_some_and(|licence| licence.terms.is_some());
-        if terms && !folder.licence_accepted(&entry.name) {
+        if terms && !folder.licence_accepted(entry) {
             bail!(
                 "{} comes with terms of use to accept first: glassbox models pull {} --accept-licence",
                 entry.name,
@@ -122,16 +119,9 @@ impl Setup {
 /// Reads the configuration file with the environment and the flags over it.
 #[must_use]
 pub fn read_config(file: &Path, flags: &Flags) -> (Config, Vec<Warning>) {
-    let shown = file.display().to_string();
-    let mut trouble = None;
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => Some((shown, text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => {
-            let message = format!("cannot be read ({error}); the defaults are used");
-            trouble = Some(Warning { file: shown, line: 0, key: String::new(), message });
-            None
-        }
+    let (text, trouble) = match config::read_file(file) {
+        Ok(text) => (text, None),
+        Err(warning) => (None, Some(warning)),
     };
     let (config, mut warnings) = config::load(&Sources {
         builtin_models: models::built_in(),
@@ -141,29 +131,6 @@ pub fn read_config(file: &Path, flags: &Flags) -> (Config, Vec<Warning>) {
     });
     warnings.extend(trouble);
     (config, warnings)
-}
-
-/// `--model /path/to/file.gguf`: an entry for a file that is named by its path.
-fn entry_for_path(text: &str) -> Option<ModelEntry> {
-    let looks_like_one = text.contains('/') || text.ends_with(".gguf");
-    let name = Path::new(text).file_stem()?.to_string_lossy().into_owned();
-    looks_like_one.then(|| ModelEntry {
-        name,
-        source: Source::Path(absolute(text)),
-        sha256: None,
-        licence: None,
-        load: crate::model_entry::LoadOverrides::default(),
-        sampling: SamplingOverrides::default(),
-        preset: None,
-        system: None,
-        engine: None,
-        size: None,
-        built_in: false,
-    })
-}
-
-fn absolute(text: &str) -> PathBuf {
-    if text.starts_with('~') { PathBuf::from(text) } else { std::path::absolute(text).unwrap_or_else(|_| text.into()) }
 }
 
 /// Progress of a fetch on standard error: one line that grows on a terminal, a line a stage elsewhere.

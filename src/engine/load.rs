@@ -337,3 +337,15 @@ mod sys {
     pub use llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_DISABLED as FLASH_OFF;
     pub use llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_ENABLED as FLASH_ON;
 }
+
+/// The devices that llama.cpp can run on here, best known name first.
+#[must_use]
+pub fn devices() -> Vec<String> {
+    if backend().is_err() {
+        return Vec::new();
+    }
+    list_llama_ggml_backend_devices()
+        .into_iter()
+        .map(|device| format!("{} ({})", device.description, device.name))
+        .collect()
+}

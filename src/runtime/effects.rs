@@ -14,7 +14,6 @@ use super::{engine_command, terminal};
 use crate::app::{Effect, EngineId, Msg};
 use crate::config::{self, Notify};
 use crate::engine::protocol::{Envelope, Event, Exit, RequestId};
-use crate::engine::Engine as _;
 use crate::engine::handle::ChildEngine;
 use crate::model_entry::ModelEntry;
 use crate::models::{self, FetchEvent};
@@ -42,11 +41,6 @@ impl Shell {
             Effect::CancelFetch => {
                 if let Some(fetch) = self.fetch.take() {
                     fetch.cancel();
-                }
-            }
-            Effect::AcceptLicence(name) => {
-                if let Err(error) = self.models.accept_licence(&name) {
-                    tracing::warn!(%error, "the acceptance of the terms was not kept");
                 }
             }
             Effect::RemoveModel(entry) => {
@@ -110,7 +104,13 @@ impl Shell {
         }
     }
 
+    /// Fetches a model; the app asks for it only once its terms, if any, were accepted.
     fn fetch(&mut self, entry: ModelEntry) {
+        if entry.licence.as_ref().is_some_and(|licence| licence.terms.is_some())
+            && let Err(error) = self.models.accept_licence(&entry)
+        {
+            tracing::warn!(%error, "the acceptance of the terms was not kept");
+        }
         let cancel = CancellationToken::new();
         if let Some(before) = self.fetch.replace(cancel.clone()) {
             before.cancel();
@@ -118,19 +118,13 @@ impl Shell {
         let messages = self.messages.clone();
         let folder = self.models.clone();
         tokio::spawn(async move {
-            let name = entry.name.clone();
-            let progress = messages.clone();
             let show = move |event| {
-                let _ = progress.send(Msg::Fetch(event));
+                let _ = messages.send(Msg::Fetch(event)); // the app may have ended
             };
-            let result = models::fetch(&entry, &folder, show, cancel.clone()).await;
-            let end = match result {
-                Ok(path) => FetchEvent::Finished { name, path },
-                Err(error) => {
-                    FetchEvent::Failed { name, message: error.to_string(), cancelled: cancel.is_cancelled() }
-                }
-            };
-            let _ = messages.send(Msg::Fetch(end));
+            // How it ended was among what it showed.
+            if let Err(error) = models::fetch(&entry, &folder, show, cancel).await {
+                tracing::warn!(name = entry.name, %error, "a fetch failed");
+            }
         });
     }
 
@@ -139,9 +133,9 @@ impl Shell {
             (self.models.clone(), self.app.config.models.clone(), self.messages.clone());
         tokio::task::spawn_blocking(move || {
             let _ = messages.send(Msg::Catalogue(folder.catalogue(&entries)));
-            let mut system = sysinfo::System::new();
-            system.refresh_memory();
-            let _ = messages.send(Msg::Memory(system.available_memory()));
+            if let Some((free, _)) = super::memory() {
+                let _ = messages.send(Msg::Memory(free));
+            }
         });
     }
 

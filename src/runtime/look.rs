@@ -2,8 +2,9 @@
 //!
 //! Invariant: the terminal is asked once, before the first frame, and never longer than a blink.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use terminal_colorsaurus::{QueryOptions, ThemeMode, theme_mode};
@@ -41,17 +42,17 @@ impl Look {
             return None;
         }
         self.resolved = Some(wanted);
-        let name = match ui.theme.as_str() {
-            "auto" if self.light => "light",
-            "auto" => "dark",
-            name => name,
-        };
-        let (file, warnings) = theme::load(name, Some(&self.user_themes));
-        let depth = match ui.color {
-            ColorDepth::Auto => detected_depth(),
-            fixed => fixed,
-        };
-        Some((theme::resolve(&file, depth, symbols(ui.symbols)), warnings))
+        let (file, warnings) = theme::load(theme::name_for(&ui.theme, self.light), Some(&self.user_themes));
+        let (depth, symbols) = found(ui);
+        Some((theme::resolve(&file, depth, symbols), warnings))
+    }
+
+    /// Names of all themes: built in, and the user's.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let mut names = vec!["auto".to_owned()];
+        names.extend(theme::list(Some(&self.user_themes)));
+        names
     }
 
     /// Forgets what was resolved, so that a theme file that changed is read again.
@@ -60,22 +61,11 @@ impl Look {
     }
 }
 
-fn detected_depth() -> ColorDepth {
-    theme::detect_depth(std::io::stdout().is_terminal())
-}
-
-/// Full glyphs need a locale that says UTF-8.
-fn symbols(wanted: SymbolSet) -> SymbolSet {
-    if wanted != SymbolSet::Auto {
-        return wanted;
-    }
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-        .unwrap_or_default()
-        .to_lowercase();
-    let utf8 = locale.contains("utf-8") || locale.contains("utf8") || cfg!(target_os = "macos");
-    if utf8 { SymbolSet::Full } else { SymbolSet::Ascii }
+/// Colour depth and glyphs: as configured, or as the terminal says.
+fn found(ui: &UiConfig) -> (ColorDepth, SymbolSet) {
+    let env: BTreeMap<String, String> = std::env::vars().collect();
+    let terminal = std::io::stdout().is_terminal();
+    (theme::detect_depth(ui.color, &env, terminal), theme::detect_symbols(ui.symbols, &env))
 }
 
 fn background_is_light() -> bool {
@@ -96,26 +86,17 @@ fn background_is_light() -> bool {
 #[must_use]
 pub fn terminal_facts(config: &Config) -> String {
     let term = std::env::var("TERM").unwrap_or_else(|_| "unset".to_owned());
-    let depth = match config.ui.color {
-        ColorDepth::Auto => detected_depth(),
-        fixed => fixed,
-    };
+    let (depth, symbols) = found(&config.ui);
     let colours = match depth {
         ColorDepth::TrueColor => "true colour",
         ColorDepth::C256 => "256 colours",
         ColorDepth::C16 => "16 colours",
         ColorDepth::None | ColorDepth::Auto => "no colour",
     };
-    let glyphs = match symbols(config.ui.symbols) {
+    let glyphs = match symbols {
         SymbolSet::Ascii => "ASCII only",
         SymbolSet::Plain => "plain symbols",
         SymbolSet::Full | SymbolSet::Auto => "all symbols",
     };
     format!("TERM={term}, {colours}, {glyphs}")
-}
-
-/// Names of all themes: built in, and the user's.
-#[must_use]
-pub fn themes(user: &Path) -> Vec<String> {
-    theme::list(Some(user))
 }

@@ -74,6 +74,14 @@ pub fn engine_command(entry: &ModelEntry, choice: &str) -> std::io::Result<Comma
     Ok(command)
 }
 
+/// Bytes of memory that are free, and in all.
+#[must_use]
+pub fn memory() -> Option<(u64, u64)> {
+    let mut system = sysinfo::System::new().ok()?;
+    system.refresh_memory();
+    Some((system.available_memory(), system.total_memory()))
+}
+
 /// Gives a terminal back that a crash left in a bad state.
 pub fn reset_terminal() {
     terminal::reset();

@@ -13,7 +13,8 @@ use super::input::{LateAnswers, is_press};
 use super::look::Look;
 use super::signals::{Asked, Signals};
 use super::{Options, native, terminal};
-use crate::app::{App, EngineId, Msg, Now};
+use crate::app::{App, Effect, EngineId, Msg, Now};
+use crate::chat::ConversationId;
 use crate::config::keymap::Keymap;
 use crate::config::{Config, Folders, Warning};
 use crate::engine::Engine;
@@ -112,7 +113,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
     let size = screen.size().map_or((80, 24), |size| (size.width, size.height));
     screen.hide_cursor().ok();
 
-    let (app, first) = App::new(options.config, keymap, seed(), size);
+    let (app, mut first) = App::new(options.config, keymap, seed(), size);
     let models = ModelsFolder::new(options.folders.models());
     let mut shell = Shell {
         app,
@@ -137,7 +138,9 @@ pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
         last_key: started,
         late: LateAnswers::default(),
     };
-    shell.app.start(&warnings, options.resume.as_deref());
+    shell.app.themes = shell.look.names();
+    shell.app.tell(&warnings);
+    first.extend(resume(&mut shell.app, options.resume.as_deref()));
     shell.draw()?;
     tracing::info!(ms = started.elapsed().as_millis(), "first frame");
     for effect in first {
@@ -330,6 +333,18 @@ async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+/// Opens the chat that `--resume` names.
+fn resume(app: &mut App, which: Option<&str>) -> Vec<Effect> {
+    match which.map(str::parse) {
+        None => Vec::new(),
+        Some(Ok(id)) => app.open(ConversationId(id)),
+        Some(Err(_)) => {
+            app.open_newest();
+            Vec::new()
+        }
     }
 }
 

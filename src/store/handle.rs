@@ -96,3 +96,9 @@ impl Store {
         closed.recv_timeout(CLOSING).unwrap_or(false)
     }
 }
+
+/// The version of SQLite in this build.
+#[must_use]
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}

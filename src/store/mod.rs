@@ -19,7 +19,7 @@ mod tests;
 mod write;
 mod writer;
 
-pub use handle::Store;
+pub use handle::{Store, sqlite_version};
 
 use crate::chat::{
     ChatSettings, Conversation, ConversationHead, ConversationId, Run, Turn, TurnId, TurnState,

@@ -2,23 +2,21 @@
 //!
 //! Invariant: figures are those of the default model in the design's drawing.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::app::{
-    ActiveRun, App, Chats, Composer, Focus, Geometry, Inspector, Level, LiveStep, ModelState, ModelStatus,
-    Notice, Now, Phase, Transcript, Watched,
+    ActiveRun, App, Level, LiveStep, ModelStatus,
+    Notice, Phase, Watched,
 };
 use crate::chat::{
     ChatSettings, Conversation, ConversationHead, ConversationId, Role as Speaker, Run, RunId, Span, Timings,
     Turn, TurnId, TurnState, Usage,
 };
-use crate::command::TABLE;
 use crate::config::keymap::Keymap;
-use crate::config::{ColorDepth, Config, EngineConfig, InspectorConfig, UiConfig};
+use crate::config::{ColorDepth, Config};
 use crate::engine::protocol::{Loaded, Memory, RequestId, TemplateKind};
 use crate::model_entry::ModelFacts;
 use crate::sampling::Sampling;
@@ -254,56 +252,13 @@ fn loaded() -> Loaded {
 /// An app in which nothing has happened yet.
 #[must_use]
 pub fn empty() -> App {
-    let mut chat = conversation();
-    chat.leaf = None;
-    chat.turns.clear();
-    App {
-        config: Config {
-            model: "smollm2-135m-instruct".into(),
-            system: String::new(),
-            models: Vec::new(),
-            engine: EngineConfig::default(),
-            sampling: Sampling::default(),
-            presets: BTreeMap::new(),
-            ui: UiConfig::default(),
-            inspector: InspectorConfig::default(),
-            keys: BTreeMap::new(),
-        },
-        size: (120, 40),
-        focus: Focus::Composer,
-        overlays: Vec::new(),
-        chats: Chats { shown: true, ..Chats::default() },
-        chat,
-        others: BTreeMap::new(),
-        run: None,
-        queued: None,
-        transcript: Transcript::default(),
-        composer: Composer {
-            area: tui_textarea::TextArea::default(),
-            tokens: Some(0),
-            history: Vec::new(),
-            walking: None,
-            editing: None,
-            completion: None,
-            changed_at: None,
-        },
-        inspector: Inspector { shown: true, ..Inspector::default() },
-        model: ModelState { name: "smollm2-135m-instruct".into(), ..ModelState::default() },
-        fetch: None,
-        catalogue: Vec::new(),
-        themes: vec!["auto".into(), "dark".into(), "light".into()],
-        vocabularies: BTreeMap::new(),
-        notice: None,
-        runs: BTreeMap::new(),
-        geometry: Geometry::default(),
-        keymap: Keymap::build(TABLE, &BTreeMap::new()).0,
-        now: Now::default(),
-        free_memory: None,
-        unsaved: None,
-        quitting: false,
-        dirty: true,
-        book: crate::app::Book::default(),
-    }
+    let (mut app, _) = App::new(Config::default(), Keymap::defaults(), 1, (120, 40));
+    app.chat = conversation();
+    app.chat.leaf = None;
+    app.chat.turns.clear();
+    app.composer.tokens = Some(0);
+    app.themes = vec!["auto".into(), "dark".into(), "light".into()];
+    app
 }
 
 /// The app while the reply about Paris is written, with ␣Notre on display.

@@ -94,7 +94,7 @@ fn panes(
     if let Some(at) = layout.too_small {
         let words =
             format!("glassbox needs {} × {}; this is {} × {}", LEAST.0, LEAST.1, screen.width, screen.height);
-        text::put(buf, at, &text::cut(&words, at.width), theme.style(Role::Warn));
+        widgets::text::put(buf, at, &widgets::text::cut(&words, at.width), theme.style(Role::Warn));
     }
     if let Some(at) = layout.header {
         header::draw(app, theme, at, buf);

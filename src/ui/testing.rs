@@ -2,20 +2,18 @@
 //!
 //! Invariant: each role is one colour of its own, so that a cell's colour names its role.
 
-use std::collections::BTreeMap;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
-use tui_textarea::TextArea;
 
-use crate::app::{App, Chats, Composer, Focus, Inspector, ModelState, Now, Transcript};
+use crate::app::{App, Now};
 use crate::chat::{
-    ChatSettings, Conversation, ConversationHead, ConversationId, Role as Speaker, RunId, Span, Turn, TurnId,
+    ConversationHead, ConversationId, Role as Speaker, RunId, Span, Turn, TurnId,
     TurnState,
 };
-use crate::config::{ColorDepth, Config, EngineConfig, InspectorConfig, UiConfig};
-use crate::sampling::Sampling;
+use crate::config::keymap::Keymap;
+use crate::config::{ColorDepth, Config};
 use crate::theme::{Role, Symbols, Theme};
 use crate::token::Step;
 
@@ -24,57 +22,12 @@ pub const WALL_MS: i64 = 1_715_004_120_000;
 
 /// An app with an empty chat.
 pub fn app() -> App {
-    App {
-        config: Config {
-            model: "smollm2-135m-instruct".into(),
-            system: String::new(),
-            models: Vec::new(),
-            engine: EngineConfig::default(),
-            sampling: Sampling::default(),
-            presets: BTreeMap::new(),
-            ui: UiConfig::default(),
-            inspector: InspectorConfig::default(),
-            keys: BTreeMap::new(),
-        },
-        size: (80, 24),
-        focus: Focus::Composer,
-        overlays: Vec::new(),
-        chats: Chats::default(),
-        chat: Conversation {
-            head: head(1, "", WALL_MS),
-            settings: ChatSettings::default(),
-            leaf: None,
-            turns: Vec::new(),
-        },
-        others: BTreeMap::new(),
-        run: None,
-        queued: None,
-        transcript: Transcript::default(),
-        composer: Composer {
-            area: TextArea::default(),
-            tokens: Some(0),
-            history: Vec::new(),
-            walking: None,
-            editing: None,
-            completion: None,
-            changed_at: None,
-        },
-        inspector: Inspector::default(),
-        model: ModelState { name: "smollm2-135m-instruct".into(), ..ModelState::default() },
-        fetch: None,
-        catalogue: Vec::new(),
-        vocabularies: BTreeMap::new(),
-        notice: None,
-        runs: BTreeMap::new(),
-        geometry: crate::app::Geometry::default(),
-        keymap: crate::config::keymap::Keymap::default(),
-        now: Now { mono_ms: 0, wall_ms: WALL_MS, offset_minutes: 0 },
-        free_memory: None,
-        unsaved: None,
-        quitting: false,
-        dirty: false,
-        book: crate::app::Book::default(),
-    }
+    let (mut app, _) = App::new(Config::default(), Keymap::defaults(), 1, (80, 24));
+    app.chat.head = head(1, "", WALL_MS);
+    app.composer.tokens = Some(0);
+    app.now = Now { mono_ms: 0, wall_ms: WALL_MS, offset_minutes: 0 };
+    app.dirty = false;
+    app
 }
 
 /// An entry of the list of chats.

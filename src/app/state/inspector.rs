@@ -44,8 +44,6 @@ pub struct Inspector {
     pub held: bool,
     /// What the softmax station shows.
     pub live: Option<LiveStep>,
-    /// What the open station costs, ms a token, once measured.
-    pub price_ms: Option<f32>,
     /// Watched tokens with their last probability, peak and rank.
     pub watch: Vec<Watched>,
     /// What the open station costs, ms a token, once measured.
