@@ -114,14 +114,14 @@ impl Fixture {
     /// Cancels at the first event that `when` picks, from another thread as the reader does, and gives the
     /// reply and how long it took to end.
     fn cancelled(&mut self, request: Generate, when: fn(&Event) -> bool) -> (Reply, Duration) {
-        let (sender, told) = channel();
+        let (sender, announced) = channel();
         *self.heard.lock().unwrap() = Some(sender);
         let (shared, target) = (Arc::clone(&self.shared), RequestId(self.next));
         let reader = std::thread::spawn(move || {
-            told.iter().find(when).unwrap();
+            announced.iter().find(when).unwrap();
             let at = Instant::now();
             shared.cancel(target);
-            told.iter().find(Event::is_final).unwrap();
+            announced.iter().find(Event::is_final).unwrap();
             at.elapsed()
         });
         let reply = self.generate(request).unwrap();
