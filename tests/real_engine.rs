@@ -102,7 +102,7 @@ impl Fixture {
         for event in events {
             match event {
                 Event::Prompt(facts) => reply.facts = facts,
-                Event::Token(step) => reply.steps.push(*step),
+                Event::Token(token) => reply.steps.push(*token),
                 Event::PromptProgress { done, total } => assert!(done <= total),
                 other => panic!("{other:?}"),
             }
