@@ -102,7 +102,7 @@ impl Fixture {
         for event in events {
             match event {
                 Event::Prompt(facts) => reply.facts = facts,
-                Event::Token(step) => reply.steps.push(*step),
+                Event::Token(token) => reply.steps.push(*token),
                 Event::PromptProgress { done, total } => assert!(done <= total),
                 other => panic!("{other:?}"),
             }
@@ -114,14 +114,14 @@ impl Fixture {
     /// Cancels at the first event that `when` picks, from another thread as the reader does, and gives the
     /// reply and how long it took to end.
     fn cancelled(&mut self, request: Generate, when: fn(&Event) -> bool) -> (Reply, Duration) {
-        let (sender, events) = channel();
+        let (sender, announced) = channel();
         *self.heard.lock().unwrap() = Some(sender);
         let (shared, target) = (Arc::clone(&self.shared), RequestId(self.next));
         let reader = std::thread::spawn(move || {
-            told.iter().find(when).unwrap();
+            announced.iter().find(when).unwrap();
             let at = Instant::now();
             shared.cancel(target);
-            told.iter().find(Event::is_final).unwrap();
+            announced.iter().find(Event::is_final).unwrap();
             at.elapsed()
         });
         let reply = self.generate(request).unwrap();
@@ -530,4 +530,19 @@ fn a_file_that_is_no_model_is_refused_with_the_reason() {
     worker.handle(RequestId(3), Request::Generate(Box::new(raw("a", greedy(1)))));
     let Event::Failed(failure) = events.recv().unwrap().event else { panic!() };
     assert_eq!(failure.kind, FailureKind::NoModel);
+}
+
+#[test]
+fn the_probe_is_asked_about_the_nodes_of_every_pass() {
+    let others = smollm();
+    let path = PathBuf::from(std::env::var_os("GLASSBOX_TEST_MODEL").unwrap());
+    let params = LoadParams { context: 512, ..LoadParams::default() };
+    let shared = Shared::new();
+    let (mut session, _) =
+        glassbox::engine::load::load(&path, &others.loaded.facts, &params, &shared, |_| {}).unwrap();
+    glassbox::engine::bench::bare_loop(&mut session, 1).unwrap();
+    let after_one = session.probe_asked();
+    session.step(TokenId(28)).unwrap();
+    // At the least the residual stream, attention and feed-forward of each of the 30 blocks.
+    assert!(after_one > 90 && session.probe_asked() >= after_one + 90, "{after_one}");
 }

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
 use super::decode::{Halt, Session};
-use super::numbers::{self, Reader};
+use super::numbers::{self, Reader, Scored};
 use super::protocol::{Event, Failure, FailureKind, Generate, Prompt, PromptFacts};
 use super::sampler::{Chain, Need, Setting};
 use super::shared::LoadedModel;
@@ -167,7 +167,7 @@ impl<'a> Reply<'a> {
         Ok(Step {
             id: Some(draw.id),
             logprob: distribution.logprob(logit),
-            rank: numbers::rank(logits, logit),
+            rank: rank(reader.top(), draw.id).unwrap_or_else(|| numbers::rank(logits, logit)),
             entropy: distribution.entropy,
             candidates: candidates
                 .map(|s| Candidate { id: s.id, logprob: distribution.logprob(s.logit) })
@@ -186,6 +186,12 @@ impl<'a> Reply<'a> {
         }
         released.stopped
     }
+}
+
+/// The rank of a token that is among the likeliest, which it nearly always is.
+fn rank(top: &[Scored], id: TokenId) -> Option<u32> {
+    let logit = top.iter().find(|scored| scored.id == id)?.logit;
+    Some(1 + top.iter().take_while(|scored| scored.logit > logit).count() as u32)
 }
 
 fn encode(model: &LoadedModel, prompt: &Prompt) -> Result<Encoded, Failure> {
