@@ -32,6 +32,7 @@ fn llama() -> io::Result<()> {
     native::new_session();
     native::install_abort_hook();
     let frames = native::move_stdout_aside();
+    log_to_stderr();
     let hooks = worker::Hooks {
         resolve: Box::new(|entry| {
             let folders = Folders::find().ok_or_else(|| Failure {
@@ -48,6 +49,19 @@ fn llama() -> io::Result<()> {
         }),
     };
     serve::serve(io::stdin().lock(), frames, real::make(hooks))
+}
+
+/// Standard error is what the app keeps as the engine's log, and whose last lines it shows when this ends.
+#[cfg(feature = "llama")]
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("GLASSBOX_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // Only a second subscriber could be refused, and this process has one.
+    let _ = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .with_env_filter(filter)
+        .try_init();
 }
 
 #[cfg(not(feature = "llama"))]
