@@ -2,6 +2,7 @@
 //! The real binary in a real pseudo-terminal with the scripted engine; medians of many, printed as a table.
 //!
 //! `cargo bench --bench app`
+#![allow(clippy::print_stdout, reason = "the table is what it is run for")]
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,7 @@ fn start_to_first_frame() -> Duration {
     let mut app = launch(home.path(), "scripted:load_ms=200");
     app.wait_until(|screen| screen.contains("glassbox")).expect("a first frame");
     let taken = begun.elapsed();
-    app.send(Key::Char('q').ctrl()).expect("a key");
+    app.send(Key::Ctrl('q')).expect("a key");
     app.wait_exit().expect("an end");
     taken
 }
@@ -62,7 +63,7 @@ fn keys_while_writing() -> Vec<Duration> {
             begun.elapsed()
         })
         .collect();
-    app.send(Key::Char('q').ctrl()).expect("a key");
+    app.send(Key::Ctrl('q')).expect("a key");
     app.wait_exit().expect("an end");
     taken
 }
@@ -79,7 +80,7 @@ fn memory() {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let resident = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or("VmRSS: unknown");
     println!("{:<34} {}", "the app's resident memory", resident.trim_start_matches("VmRSS:").trim());
-    app.send(Key::Char('q').ctrl()).expect("a key");
+    app.send(Key::Ctrl('q')).expect("a key");
     app.wait_exit().expect("an end");
 }
 

@@ -120,6 +120,7 @@ impl Turn {
     }
 
     /// All generated steps of this turn's own spans, in order.
+    #[must_use = "iterators are lazy"]
     pub fn steps(&self) -> impl DoubleEndedIterator<Item = &Step> {
         self.spans.iter().flat_map(|span| match span {
             Span::Generated { steps, .. } => steps.as_slice(),

@@ -25,6 +25,9 @@ pub enum Source {
 pub struct ModelEntry {
     /// The name that `--model` and the picker use.
     pub name: String,
+    /// The name as people read it, e.g. `SmolLM2-135M-Instruct`; else `name` is shown.
+    #[serde(default)]
+    pub title: Option<String>,
     /// Where the file comes from.
     pub source: Source,
     /// SHA-256 of the whole file, hexadecimal, checked after fetching.

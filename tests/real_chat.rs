@@ -1,5 +1,6 @@
 //! The real binary with the real models in a real pseudo-terminal: the journey of a first evening, and the
 //! README's pictures, which are taken on the way (`make pictures`).
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(all(feature = "llama", feature = "testing"))]
 
 #[path = "pty/harness.rs"]
@@ -9,7 +10,7 @@ mod harness;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use harness::{Start, children, home, kill, quit, ready, say, see};
+use harness::{Start, children, home, is_ready, kill, quit, ready, say, see};
 use termlens::{Key, Screen, Terminal};
 
 /// A home whose models folder is the one that `make models` filled.
@@ -32,7 +33,11 @@ fn real() -> Start {
 fn greedy(home: &Path, more: &str) {
     let folder = home.join("config");
     std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("config.toml"), format!("{more}\n[sampling]\ntemperature = 0\nmax_tokens = 60\n")).unwrap();
+    std::fs::write(
+        folder.join("config.toml"),
+        format!("{more}\n[sampling]\ntemperature = 0\nmax_tokens = 60\n"),
+    )
+    .unwrap();
 }
 
 /// Writes a picture for the README when asked to.
@@ -47,8 +52,8 @@ fn picture(screen: &Screen, name: &str) {
 }
 
 fn answered(app: &mut Terminal, replies: usize) -> Screen {
-    let done = |screen: &Screen| screen.contains("ready") && screen.find_all("bit each").len() == replies;
-    app.wait_until_for(done, Duration::from_secs(60)).unwrap();
+    let done = |screen: &Screen| is_ready(screen) && screen.find_all("bit each").len() == replies;
+    app.wait_until_for(done, Duration::from_mins(1)).unwrap();
     app.wait_stable(Duration::from_millis(300)).unwrap()
 }
 
@@ -67,19 +72,19 @@ fn an_evening_with_the_default_model() {
     assert!(screen.contains("Eiffel") || screen.contains("Louvre") || screen.contains("Paris"));
     picture(&screen, "chat");
 
-    app.send(Key::Char('l').ctrl()).unwrap();
+    app.send(Key::Ctrl('l')).unwrap();
     let screen = see(&mut app, "Models");
     picture(&screen, "models");
     app.send_str("gemma").unwrap();
     app.wait_until(|screen| screen.contains("1 of 2")).unwrap();
     app.send(Key::Enter).unwrap();
-    app.wait_until_for(|s| s.contains("Gemma") && s.contains("ready"), Duration::from_secs(60)).unwrap();
+    app.wait_until_for(|s| s.contains("Gemma") && is_ready(s), Duration::from_mins(1)).unwrap();
     say(&mut app, "Name one more city.");
     answered(&mut app, 3);
 
     app.send_str("/model smollm2-135m-instruct").unwrap();
     app.send(Key::Enter).unwrap();
-    app.wait_until_for(|s| s.contains("SmolLM2-135M") && s.contains("ready"), Duration::from_secs(60)).unwrap();
+    app.wait_until_for(|s| s.contains("SmolLM2-135M") && is_ready(s), Duration::from_mins(1)).unwrap();
     quit(app);
 }
 
@@ -92,12 +97,12 @@ fn a_long_reply_is_stopped_regenerated_and_survives_its_engine() {
     app.wait_until(|screen| screen.contains("chose")).unwrap();
     app.send(Key::Esc).unwrap();
     see(&mut app, "stopped by you");
-    app.send(Key::Char('r').ctrl()).unwrap();
+    app.send(Key::Ctrl('r')).unwrap();
     app.wait_until(|screen| screen.contains("‹2/2›") && screen.contains("writing")).unwrap();
     kill(children(app.pid().unwrap())[0]);
     see(&mut app, "F5");
     app.send(Key::F(5)).unwrap();
-    app.wait_until(|screen| screen.contains("ready")).unwrap();
+    app.wait_until(is_ready).unwrap();
     quit(app);
 }
 
@@ -106,7 +111,7 @@ fn the_configuration_chooses_the_model() {
     let home = home_with_models();
     greedy(home.path(), "model = \"gemma-3-270m\"");
     let mut app = real().within(home.path());
-    app.wait_until_for(|s| s.contains("ready"), Duration::from_secs(60)).unwrap();
+    app.wait_until_for(is_ready, Duration::from_mins(1)).unwrap();
     let screen = app.screen();
     assert!(screen.text().to_lowercase().contains("gemma"), "{}", screen.text());
     say(&mut app, "The sky is");
@@ -125,8 +130,7 @@ fn a_narrow_terminal_and_a_light_one_have_their_pictures() {
     picture(&screen, "narrow");
     quit(app);
 
-    let mut start = real();
-    start.light = true;
+    let start = Start { light: true, ..real() };
     let mut app = ready(start, home.path());
     say(&mut app, "What is the capital of Italy?");
     let screen = answered(&mut app, 1);

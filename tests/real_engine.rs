@@ -143,6 +143,7 @@ fn entry() -> ModelEntry {
         system: None,
         engine: None,
         size: None,
+        title: None,
         built_in: false,
     }
 }

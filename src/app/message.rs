@@ -50,7 +50,7 @@ pub enum Msg {
     Copied(Result<String, String>),
     /// Free memory, bytes, asked for now and then.
     Memory(u64),
-    /// Time passed that the app had asked for (see [`App::wakes_at`]).
+    /// Time passed that the app had asked for (see [`super::App::wakes_at`]).
     Tick,
     /// A signal asks the app to end.
     Terminate,

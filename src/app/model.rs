@@ -18,6 +18,16 @@ impl App {
         self.config.model_named(name)
     }
 
+    /// A model's name as people read it: its title, a file's name without folder and ending, or the name.
+    #[must_use]
+    pub fn model_title(&self, name: &str) -> String {
+        let Some(entry) = self.entry(name) else { return name.to_owned() };
+        entry.title.unwrap_or_else(|| {
+            let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
+            file.strip_suffix(".gguf").unwrap_or(file).to_owned()
+        })
+    }
+
     fn is_on_disk(&self, entry: &ModelEntry) -> bool {
         entry.engine.is_some()
             || matches!(entry.source, Source::Path(_))

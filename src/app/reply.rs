@@ -197,11 +197,10 @@ impl App {
     }
 
     fn engine_exited(&mut self, exit: Exit) {
+        let how = &exit.how;
         let last = exit.log_tail.iter().rev().find(|line| !line.trim().is_empty());
-        let why = match last {
-            Some(line) => format!("the engine {}: {}", exit.how, line.trim()),
-            None => format!("the engine {}", exit.how),
-        };
+        let said = last.map(|line| format!(" (its last line: {})", line.trim())).unwrap_or_default();
+        let why = format!("the engine {how}{said}");
         if self.run.is_some() {
             self.finish_run(StopReason::Error, TurnState::Interrupted, Some(why.clone()));
         }
@@ -212,7 +211,7 @@ impl App {
             self.model.status = ModelStatus::Unloaded;
             return;
         }
-        let message = format!("{why}; press F5 (or /reload) to load again");
+        let message = format!("the engine {how}; F5 (or /reload) loads it again{said}");
         self.fail(message.clone());
         self.model.status = ModelStatus::Failed { message, log_tail: exit.log_tail };
     }

@@ -122,7 +122,7 @@ pub struct TokenizeArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub common: Common,
-    /// Let marks such as <|im_end|> become control tokens, and add the begin-of-sequence token if the model wants one
+    /// Let marks such as `<|im_end|>` become control tokens, and add the begin-of-sequence token if the model wants one
     #[arg(long)]
     pub special: bool,
     /// As JSON

@@ -9,8 +9,8 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use super::args::AskArgs;
-use super::setup::Setup;
 use super::session::Session;
+use super::setup::Setup;
 use crate::chat::{ChatSettings, Role, StopReason, unfinished_tail};
 use crate::engine::protocol::{Event, Generate, Message, Prompt, Request};
 use crate::sampling::{Sampling, SamplingOverrides};
@@ -41,13 +41,12 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
     for note in &loaded.notes {
         super::note(note);
     }
-    let vocabulary = match args.json {
-        true => match session.call(Request::Vocabulary, |_| {}).await? {
-            Event::Vocabulary(vocabulary) => Some(vocabulary),
-            _ => None,
-        },
-        false => None,
-    };
+    let mut vocabulary = None;
+    if args.json
+        && let Event::Vocabulary(read) = session.call(Request::Vocabulary, |_| {}).await?
+    {
+        vocabulary = Some(read);
+    }
 
     let request = Request::Generate(Box::new(Generate {
         prompt: if args.raw { Prompt::Raw { text: prompt } } else { chat(prompt, &system) },

@@ -45,7 +45,8 @@ pub async fn run(_args: BenchArgs, _engine: &str) -> anyhow::Result<u8> {
 #[cfg_attr(not(feature = "llama"), expect(dead_code, reason = "the rows come from the engine"))]
 fn show(model: &str, rows: &[Row], as_json: bool) {
     if as_json {
-        let map: serde_json::Map<_, _> = rows.iter().map(|row| (row.name.to_owned(), row.value.clone())).collect();
+        let map: serde_json::Map<_, _> =
+            rows.iter().map(|row| (row.name.to_owned(), row.value.clone())).collect();
         super::print(&json!({"model": model, "measurements": map}).to_string());
         return;
     }
@@ -143,7 +144,15 @@ mod real {
     pub fn memory(entry: &ModelEntry, tokens: u32) -> anyhow::Result<Vec<Row>> {
         let measure = |which: &str| -> anyhow::Result<u64> {
             let output = std::process::Command::new(std::env::current_exe()?)
-                .args(["bench", "--model", &entry.name, "--memory-of", which, "--tokens", &tokens.to_string()])
+                .args([
+                    "bench",
+                    "--model",
+                    &entry.name,
+                    "--memory-of",
+                    which,
+                    "--tokens",
+                    &tokens.to_string(),
+                ])
                 .output()?;
             let text = String::from_utf8_lossy(&output.stdout);
             text.trim().parse().with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())

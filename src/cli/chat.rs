@@ -12,7 +12,9 @@ use crate::runtime::{self, Options};
 /// Without a terminal, or when it cannot be drawn on.
 pub fn run(args: ChatArgs) -> anyhow::Result<u8> {
     if !super::has_terminal() {
-        bail!("the chat needs a terminal. For a single reply: glassbox ask \"…\" (or `glassbox ask -` for a pipe)");
+        bail!(
+            "the chat needs a terminal. For a single reply: glassbox ask \"…\" (or `glassbox ask -` for a pipe)"
+        );
     }
     if std::env::var("TERM").is_ok_and(|term| term == "dumb") {
         bail!("this terminal (TERM=dumb) cannot show the chat. For a single reply: glassbox ask \"…\"");

@@ -36,7 +36,8 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
         ("terminal", terminal),
     ];
     if args.json {
-        let map: serde_json::Map<_, _> = rows.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        let map: serde_json::Map<_, _> =
+            rows.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
         super::print(&serde_json::Value::Object(map).to_string());
     } else {
         let lines: Vec<String> = rows.iter().map(|(name, value)| format!("{name:<14} {value}")).collect();
@@ -50,7 +51,11 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
 }
 
 fn engine() -> &'static str {
-    if cfg!(feature = "llama") { "llama.cpp through llama-cpp-2 0.1.160" } else { "none (built without `llama`)" }
+    if cfg!(feature = "llama") {
+        "llama.cpp through llama-cpp-2 0.1.160"
+    } else {
+        "none (built without `llama`)"
+    }
 }
 
 /// What this build was compiled for; ggml follows it.

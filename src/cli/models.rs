@@ -148,7 +148,10 @@ fn info(setup: &Setup, name: &str, as_json: bool) -> anyhow::Result<()> {
         ),
         ("vocabulary", format!("{} tokens", facts.vocabulary_size)),
         ("context", format!("{} tokens, {context} in use by the settings", facts.context_length)),
-        ("template", if facts.chat_template.is_some() { "built in" } else { "none: a plain transcript" }.to_owned()),
+        (
+            "template",
+            if facts.chat_template.is_some() { "built in" } else { "none: a plain transcript" }.to_owned(),
+        ),
         ("licence", facts.licence.clone().unwrap_or_else(|| "not stated in the file".to_owned())),
         (
             "memory",

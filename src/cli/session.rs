@@ -6,9 +6,9 @@
 use anyhow::{Context as _, bail};
 use tokio::sync::mpsc;
 
-use crate::engine::protocol::{Envelope, Event, Loaded, Request, RequestId};
 use crate::engine::Engine as _;
 use crate::engine::handle::ChildEngine;
+use crate::engine::protocol::{Envelope, Event, Loaded, Request, RequestId};
 use crate::model_entry::{LoadParams, ModelEntry};
 use crate::runtime::engine_command;
 
@@ -51,7 +51,11 @@ impl Session {
     ///
     /// # Errors
     /// When the request fails or the engine ends.
-    pub async fn call(&mut self, request: Request, mut on_event: impl FnMut(&Event)) -> anyhow::Result<Event> {
+    pub async fn call(
+        &mut self,
+        request: Request,
+        mut on_event: impl FnMut(&Event),
+    ) -> anyhow::Result<Event> {
         let id = self.begin(request)?;
         loop {
             let event = self.next(id).await?;

@@ -35,11 +35,7 @@ impl Setup {
         if file.is_some() && !config_file.is_file() {
             bail!("the configuration file {} is not there", config_file.display());
         }
-        let flags = Flags {
-            model: model.map(str::to_owned),
-            theme: theme.map(str::to_owned),
-            system: None,
-        };
+        let flags = Flags { model: model.map(str::to_owned), theme: theme.map(str::to_owned), system: None };
         let (config, warnings) = read_config(&config_file, &flags);
         Ok(Self { folders, config, warnings, config_file, flags })
     }
@@ -156,7 +152,8 @@ impl Progress {
         let new_stage = shown.is_none_or(|(before, _)| before != *stage);
         if self.terminal {
             let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
-            let line = format!("\r\x1b[K{what} {name}  {percent:>3} %  {:.1} of {:.1} MiB", mib(*done), mib(*total));
+            let line =
+                format!("\r\x1b[K{what} {name}  {percent:>3} %  {:.1} of {:.1} MiB", mib(*done), mib(*total));
             let _ = std::io::stderr().write_all(line.as_bytes());
         } else if new_stage {
             super::note(&format!("{what} {name} …"));

@@ -49,8 +49,12 @@ pub async fn run(args: TokenizeArgs, engine: &str) -> anyhow::Result<u8> {
 
 /// A token's text on one line: blanks and line ends made visible, lone bytes as `‹F0›`.
 fn piece(bytes: &[u8]) -> String {
+    let mut shown = String::new();
     match std::str::from_utf8(bytes) {
-        Ok(text) => sanitize::for_display(&text.replace(' ', "␣").replace('\n', "↵").replace('\t', "⇥")),
-        Err(_) => bytes.iter().map(|byte| format!("‹{byte:02X}›")).collect(),
+        Ok(text) => shown = text.replace(' ', "␣").replace('\n', "↵").replace('\t', "⇥"),
+        Err(_) => bytes.iter().for_each(|byte| {
+            let _ = write!(shown, "‹{byte:02X}›"); // writing to a string cannot fail
+        }),
     }
+    sanitize::for_display(&shown)
 }

@@ -62,6 +62,7 @@ fn file_entry(path: &str) -> ModelEntry {
         system: None,
         engine: None,
         size: None,
+        title: None,
         built_in: false,
     }
 }

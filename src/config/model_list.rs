@@ -51,6 +51,7 @@ fn entry(mut section: Section, at: usize) -> Option<ModelEntry> {
     if !section.has("name") {
         section.report.warn(at, "models.name", format!("a model needs a name; {LEFT_OUT}"));
     }
+    let title = section.take("title", "the name is shown", not_empty);
     let licence = licence(&mut section);
     let system = section.take("system", "it is left out", anything);
     let preset = section.take("preset", "it is left out", not_empty);
@@ -85,6 +86,7 @@ fn entry(mut section: Section, at: usize) -> Option<ModelEntry> {
         system,
         engine,
         size: None,
+        title,
         built_in: false,
     })
 }

@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn the_context_is_shortened_and_it_is_said() {
         let fit = fit(&facts(), &LoadParams::default(), machine(6, 0)).unwrap();
-        assert!(fit.context < 8192 && fit.context % 256 == 0, "{}", fit.context);
+        assert!(fit.context < 8192 && fit.context.is_multiple_of(256), "{}", fit.context);
         let said = format!("Context shortened from 8192 to {} tokens to fit into memory.", fit.context);
         assert_eq!(fit.notes, [said]);
     }

@@ -126,6 +126,7 @@ mod tests {
             system: None,
             engine: None,
             size: None,
+            title: None,
             built_in: true,
         })
     }

@@ -93,6 +93,10 @@ mod llama {
             let line = line.trim_end();
             log.1.read(line, level == sys::GGML_LOG_LEVEL_ERROR);
             match level {
+                // Stopping a reply is no error: llama.cpp calls a decode that was asked to end a failure.
+                _ if line.contains("failed to decode, ret = 2") => {
+                    tracing::debug!(target: "llama.cpp", "{line}");
+                }
                 sys::GGML_LOG_LEVEL_ERROR => tracing::error!(target: "llama.cpp", "{line}"),
                 sys::GGML_LOG_LEVEL_WARN => tracing::warn!(target: "llama.cpp", "{line}"),
                 _ => tracing::debug!(target: "llama.cpp", "{line}"),

@@ -298,8 +298,8 @@ mod tests {
             prop_assert!((read.log_normaliser - lse).abs() < 1e-5, "{} against {lse}", read.log_normaliser);
             prop_assert!((f64::from(read.entropy) - entropy).abs() < 2e-5, "{} against {entropy}", read.entropy);
 
-            let mut sorted: Vec<Scored> = logits.iter().enumerate()
-                .map(|(id, &logit)| Scored { id: TokenId(id as i32), logit }).collect();
+            let mut sorted: Vec<Scored> =
+                (0..).zip(&logits).map(|(id, &logit)| Scored { id: TokenId(id), logit }).collect();
             sorted.sort_unstable_by(|a, b| b.cmp(a));
             sorted.truncate(k);
             prop_assert_eq!(reader.top(), sorted.as_slice());

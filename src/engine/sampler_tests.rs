@@ -1,5 +1,7 @@
 //! The bounded chain against the whole one, on random logits and without a model.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -14,17 +16,18 @@ fn vocabulary() -> Vocabulary {
     vocabulary
 }
 
+/// Random logits, no two alike: llama.cpp's sort leaves the order of equal ones open.
 fn logits(seed: u64) -> Vec<f32> {
     let mut state = seed | 1;
-    (0..ENTRIES)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            let unit = (state >> 40) as f32 / (1_u64 << 24) as f32;
-            unit * 4.0 + unit.powi(40) * 9.0
-        })
-        .collect()
+    let mut taken = BTreeSet::new();
+    let random = std::iter::from_fn(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let unit = (state >> 40) as f32 / (1_u64 << 24) as f32;
+        Some(unit * 4.0 + unit.powi(40) * 9.0)
+    });
+    random.filter(|logit| taken.insert(logit.to_bits())).take(ENTRIES).collect()
 }
 
 fn chain(sampling: &Sampling, seed: u32, whole: bool) -> (Chain, Vec<String>) {
@@ -95,7 +98,7 @@ fn temperature_zero_takes_the_likeliest_of_the_penalised() {
     let sampling = Sampling { temperature: 0.0, presence_penalty: 100.0, ..Sampling::default() };
     let (mut chain, _) = chain(&sampling, 1, false);
     let logits = logits(9);
-    let mut sorted: Vec<i32> = (0..ENTRIES as i32).collect();
+    let mut sorted: Vec<i32> = (0..).take(ENTRIES).collect();
     sorted.sort_by(|a, b| logits[*b as usize].total_cmp(&logits[*a as usize]));
     let drawn: Vec<i32> = (0..5).map(|_| draw(&mut chain, &logits).id.0).collect();
     assert_eq!(drawn, sorted[..5]);
@@ -125,12 +128,12 @@ fn mirostat_replaces_the_cuts() {
 
 #[test]
 fn a_banned_text_is_never_drawn_and_an_unknown_one_is_said() {
-    let best = logits(5).iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
+    let best = (0..).zip(logits(5)).max_by(|a, b| a.1.total_cmp(&b.1)).unwrap().0;
     let ban = |text: &str| LogitBias { text: Some(text.to_string()), id: None, bias: f32::NEG_INFINITY };
     let logit_bias = vec![ban(&format!("t{best}")), ban("no such token")];
     let sampling = Sampling { temperature: 0.0, logit_bias, ..Sampling::default() };
     let (mut chain, notes) = chain(&sampling, 1, false);
-    assert_ne!(draw(&mut chain, &logits(5)).id, TokenId(best as i32));
+    assert_ne!(draw(&mut chain, &logits(5)).id, TokenId(best));
     assert_eq!(notes, ["Logit bias ignored: \"no such token\" is not one token of this model."]);
 }
 

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use self::model::Model;
 use super::protocol::{Envelope, Event, Failure, FailureKind, Generate, Request, RequestId};
 use super::serve::{Body, Desk, Emit, Made};
+use crate::chat::{StopReason, Timings, Usage};
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
 use crate::token::{TokenId, Vocabulary};
 
@@ -185,7 +186,8 @@ impl Worker {
     fn generate(&mut self, id: RequestId, generate: &Generate) -> Result<Event, Failure> {
         let model = self.model.as_mut().ok_or_else(no_model)?;
         if self.shared.is_cancelled(id) {
-            return Err(cancelled());
+            let (usage, timings) = (Usage::default(), Timings::default());
+            return Ok(Event::Done { stop: StopReason::Cancelled, usage, timings });
         }
         let options = self.shared.options;
         let emit = |event| (self.emit)(Envelope { id, event });

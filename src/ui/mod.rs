@@ -17,7 +17,7 @@ pub mod layout;
 pub mod overlays;
 pub mod rows;
 #[cfg(test)]
-pub mod testing;
+pub(crate) mod testing;
 pub mod text;
 pub mod transcript;
 pub mod widgets;
@@ -30,7 +30,6 @@ use crate::app::{App, Area, Focus, Geometry};
 use crate::theme::{Role, Theme};
 use cache::Cache;
 use layout::{LEAST, Layout, Wants};
-
 
 /// Draws the whole screen, sets the cursor, and gives back what was learned.
 pub fn draw(frame: &mut Frame<'_>, app: &App, theme: &Theme, cache: &mut Cache) -> Geometry {

@@ -5,7 +5,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{App, Focus, Level};
+use crate::app::{App, Focus, Level, Station};
 use crate::command::Command;
 use crate::sanitize;
 use crate::theme::{Role, Theme};
@@ -182,11 +182,13 @@ fn panes(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
         (first, last) if first.ends_with('1') && last.ends_with('9') => format!("{first}…9"),
         (first, last) => join(&first, &last),
     };
-    vec![
-        (stations, "station"),
-        (key(Command::ToggleInspector), "inspector"),
-        (key(Command::ToggleChats), "chats"),
-    ]
+    let mut keys = Vec::new();
+    if Station::AVAILABLE.len() > 1 {
+        keys.push((stations, "station"));
+    }
+    keys.push((key(Command::ToggleInspector), "inspector"));
+    keys.push((key(Command::ToggleChats), "chats"));
+    keys
 }
 
 fn join(first: &str, second: &str) -> String {

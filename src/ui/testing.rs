@@ -2,16 +2,12 @@
 //!
 //! Invariant: each role is one colour of its own, so that a cell's colour names its role.
 
-
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
 use crate::app::{App, Now};
-use crate::chat::{
-    ConversationHead, ConversationId, Role as Speaker, RunId, Span, Turn, TurnId,
-    TurnState,
-};
+use crate::chat::{ConversationHead, ConversationId, Role as Speaker, RunId, Span, Turn, TurnId, TurnState};
 use crate::config::keymap::Keymap;
 use crate::config::{ColorDepth, Config};
 use crate::theme::{Role, Symbols, Theme};

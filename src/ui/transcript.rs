@@ -6,6 +6,8 @@
 mod blocks;
 mod empty;
 mod head;
+
+pub use head::short;
 #[cfg(test)]
 mod tests;
 

@@ -2,7 +2,7 @@
 
 use termlens::Key;
 
-use crate::harness::{Start, children, home, kill, quit, ready, say, see, until};
+use crate::harness::{Start, answered, children, home, is_ready, kill, quit, ready, say, see, until};
 
 #[test]
 fn two_turns_are_answered_and_the_softmax_is_seen() {
@@ -10,7 +10,7 @@ fn two_turns_are_answered_and_the_softmax_is_seen() {
     let mut app = ready(Start::default(), home.path());
     say(&mut app, "hello there");
     see(&mut app, "tokens");
-    app.wait_until(|screen| screen.contains("ready") && screen.contains("chose")).unwrap();
+    app.wait_until(|screen| is_ready(screen) && screen.contains("chose")).unwrap();
     let screen = app.screen();
     assert!(screen.contains("7sof"), "the softmax station is open");
     assert!(screen.contains("‹others›"), "the rest of the vocabulary has its row");
@@ -24,10 +24,10 @@ fn esc_stops_a_reply_and_what_was_written_stays() {
     let home = home();
     let mut app = ready(Start::slow(), home.path());
     say(&mut app, "count");
-    see(&mut app, "5");
+    see(&mut app, "4, 5, 6");
     app.send(Key::Esc).unwrap();
     let screen = see(&mut app, "stopped by you");
-    assert!(screen.contains("5"));
+    assert!(screen.contains("4, 5, 6"));
     quit(app);
 }
 
@@ -36,8 +36,8 @@ fn regenerating_adds_a_version() {
     let home = home();
     let mut app = ready(Start::default(), home.path());
     say(&mut app, "hello");
-    app.wait_until(|screen| screen.contains("bit each")).unwrap();
-    app.send(Key::Char('r').ctrl()).unwrap();
+    answered(&mut app, 1);
+    app.send(Key::Ctrl('r')).unwrap();
     see(&mut app, "‹2/2›");
     quit(app);
 }
@@ -49,7 +49,7 @@ fn a_message_typed_during_a_reply_is_sent_after_it() {
     say(&mut app, "hello");
     see(&mut app, "writing");
     say(&mut app, "second message");
-    app.wait_until(|screen| screen.find_all("bit each").len() == 2).unwrap();
+    answered(&mut app, 2);
     quit(app);
 }
 
@@ -58,8 +58,8 @@ fn another_chat_can_be_opened_while_one_is_written() {
     let home = home();
     let mut app = ready(Start::slow(), home.path());
     say(&mut app, "count");
-    see(&mut app, "3");
-    app.send(Key::Char('n').ctrl()).unwrap();
+    see(&mut app, "2, 3, 4");
+    app.send(Key::Ctrl('n')).unwrap();
     app.wait_until(|screen| screen.find_all("count").len() == 1).unwrap();
     say(&mut app, "a second chat");
     app.send(Key::Tab).unwrap();
@@ -72,12 +72,12 @@ fn a_reply_cut_off_by_a_kill_is_found_at_the_next_start() {
     let home = home();
     let mut app = ready(Start::slow(), home.path());
     say(&mut app, "count");
-    see(&mut app, "20");
+    see(&mut app, "19, 20, 21");
     kill(app.pid().unwrap());
     app.wait_exit().unwrap();
     let mut app = ready(Start::default().arg("--resume"), home.path());
-    let screen = see(&mut app, "interrupted");
-    assert!(screen.contains("10"), "all but the last half second is there");
+    let screen = see(&mut app, "ended while this was written");
+    assert!(screen.contains("9, 10"), "all but the last half second is there");
     quit(app);
 }
 
@@ -100,10 +100,10 @@ fn quitting_in_the_middle_of_a_reply_leaves_no_engine_behind() {
     let home = home();
     let mut app = ready(Start::slow(), home.path());
     say(&mut app, "count");
-    see(&mut app, "3");
+    see(&mut app, "2, 3, 4");
     let engines = children(app.pid().unwrap());
     assert_eq!(engines.len(), 1);
-    app.send(Key::Char('q').ctrl()).unwrap();
+    app.send(Key::Ctrl('q')).unwrap();
     assert!(app.wait_exit().unwrap().success());
     until("the engine ends", || !crate::harness::alive(engines[0]));
 }
@@ -113,10 +113,10 @@ fn ctrl_c_stops_then_clears_then_asks_then_quits() {
     let home = home();
     let mut app = ready(Start::slow(), home.path());
     say(&mut app, "count");
-    see(&mut app, "3");
+    see(&mut app, "2, 3, 4");
     app.send_str("draft").unwrap();
     see(&mut app, "draft");
-    let interrupt = || Key::Char('c').ctrl();
+    let interrupt = || Key::Ctrl('c');
     app.send(interrupt()).unwrap();
     see(&mut app, "stopped by you");
     app.send(interrupt()).unwrap();

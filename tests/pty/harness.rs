@@ -83,8 +83,19 @@ pub fn home() -> TempDir {
 /// Starts the app and waits until the model is ready.
 pub fn ready(start: Start, home: &Path) -> Terminal {
     let mut app = start.within(home);
-    app.wait_until(|screen| screen.contains("ready")).unwrap();
+    app.wait_until(is_ready).unwrap();
     app
+}
+
+/// The header says that the model is ready.
+pub fn is_ready(screen: &Screen) -> bool {
+    let header = screen.row_text(0);
+    header.contains("○ ready") || header.contains("o ready")
+}
+
+/// Waits until so many replies are there and none is being written.
+pub fn answered(app: &mut Terminal, replies: usize) -> Screen {
+    app.snapshot_after(|screen| is_ready(screen) && screen.find_all("bit each").len() == replies).unwrap()
 }
 
 /// Types a message and sends it.
@@ -94,14 +105,15 @@ pub fn say(app: &mut Terminal, text: &str) {
     app.send(Key::Enter).unwrap();
 }
 
-/// Waits for a text.
+/// Waits for a text; the screen may go on changing.
 pub fn see(app: &mut Terminal, text: &str) -> Screen {
-    app.snapshot_after(|screen| screen.contains(text)).unwrap()
+    app.wait_until(|screen| screen.contains(text)).unwrap();
+    app.screen()
 }
 
 /// Quits with Ctrl+Q and checks that the terminal is as before.
 pub fn quit(mut app: Terminal) {
-    app.send(Key::Char('q').ctrl()).unwrap();
+    app.send(Key::Ctrl('q')).unwrap();
     let status = app.wait_exit().unwrap();
     assert!(status.success(), "{status:?}");
     given_back(&app.screen());
@@ -151,6 +163,7 @@ pub fn kill(pid: u32) {
 
 /// Sends a signal to a process that this test started.
 pub fn signal(pid: u32, name: &str) {
-    let status = std::process::Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
+    let status =
+        std::process::Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
     assert!(status.success());
 }

@@ -2,7 +2,7 @@
 
 use termlens::Key;
 
-use crate::harness::{Start, home, quit, ready, say, see};
+use crate::harness::{Start, answered, home, is_ready, quit, ready, say, see};
 
 #[test]
 fn a_terminal_that_is_too_small_says_so_and_keeps_the_composer() {
@@ -10,7 +10,7 @@ fn a_terminal_that_is_too_small_says_so_and_keeps_the_composer() {
     let mut app = Start::default().size(52, 14).within(home.path());
     see(&mut app, "glassbox needs 60 × 16; this is 52 × 14");
     app.resize(80, 24).unwrap();
-    app.wait_until(|screen| screen.contains("ready")).unwrap();
+    app.wait_until(is_ready).unwrap();
     quit(app);
 }
 
@@ -30,8 +30,7 @@ fn nothing_is_lost_without_colour() {
     let home = home();
     let mut app = ready(Start::default().env("NO_COLOR", "1"), home.path());
     say(&mut app, "hello");
-    app.wait_until(|screen| screen.contains("bit each")).unwrap();
-    let screen = app.screen();
+    let screen = answered(&mut app, 1);
     assert!(screen.contains("▶"), "the drawn token is marked by a glyph");
     let coloured = screen.find_by(|cell| {
         let style = cell.style();
@@ -46,8 +45,7 @@ fn an_ascii_locale_gets_ascii() {
     let home = home();
     let mut app = ready(Start::default().env("LANG", "C").env("LC_ALL", "C"), home.path());
     say(&mut app, "hello");
-    app.wait_until(|screen| screen.contains("bit each")).unwrap();
-    let text = app.screen().text();
+    let text = answered(&mut app, 1).text();
     let strange: Vec<char> = text.chars().filter(|c| !c.is_ascii()).collect();
     assert!(strange.is_empty(), "{strange:?} in\n{text}");
     quit(app);
@@ -56,13 +54,11 @@ fn an_ascii_locale_gets_ascii() {
 #[test]
 fn a_light_terminal_gets_dark_text() {
     let home = home();
-    let mut start = Start::default();
-    start.light = true;
+    let start = Start { light: true, ..Start::default() };
     let mut app = ready(start, home.path());
     say(&mut app, "hello");
-    app.wait_until(|screen| screen.contains("bit each")).unwrap();
-    let screen = app.screen();
-    let (column, row) = screen.find("You").unwrap();
+    let screen = answered(&mut app, 1);
+    let (row, column) = screen.find("You").unwrap();
     let style = *screen.cell(row, column).unwrap().style();
     assert_eq!(style.fg, termlens::Color::Rgb(0x0b, 0x0e, 0x11));
     quit(app);
@@ -71,8 +67,7 @@ fn a_light_terminal_gets_dark_text() {
 #[test]
 fn a_terminal_that_answers_no_question_starts_all_the_same() {
     let home = home();
-    let mut start = Start::default();
-    start.answers = false;
+    let start = Start { answers: false, ..Start::default() };
     let begun = std::time::Instant::now();
     let app = ready(start, home.path());
     assert!(begun.elapsed().as_secs() < 5);
@@ -83,11 +78,12 @@ fn a_terminal_that_answers_no_question_starts_all_the_same() {
 fn the_palette_runs_a_command() {
     let home = home();
     let mut app = ready(Start::default(), home.path());
-    app.send(Key::Char('p').ctrl()).unwrap();
+    app.send(Key::Ctrl('p')).unwrap();
     see(&mut app, "Commands");
     app.send_str("help").unwrap();
     app.send(Key::Enter).unwrap();
     see(&mut app, "Help");
     app.send(Key::Esc).unwrap();
+    app.wait_until(|screen| !screen.contains("Help")).unwrap();
     quit(app);
 }

@@ -1,4 +1,5 @@
 //! The real binary in a real pseudo-terminal, with the scripted engine: what a person would see.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod chatting;
 mod faults;

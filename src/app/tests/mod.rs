@@ -169,6 +169,7 @@ fn entry(name: &str, licence: Option<&str>) -> ModelEntry {
         system: None,
         engine: None,
         size: None,
+        title: None,
         built_in: true,
     }
 }

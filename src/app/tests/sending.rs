@@ -164,13 +164,14 @@ fn a_dead_engine_costs_the_model_and_never_the_reply() {
         log_tail: vec!["loading".into(), "out of memory".into()],
     };
     let effects = bench.event(0, Event::Exited(exit));
-    let why = "the engine ended by signal 9 (killed): out of memory";
+    let why = "the engine ended by signal 9 (killed) (its last line: out of memory)";
     assert_eq!(
         brief(&effects),
         ["append 1".into(), format!("finish Interrupted {why}"), "put run Some(Error)".into()]
     );
     assert_eq!(bench.branch(), ["User: Hi", "Assistant: half"]);
-    assert_eq!(bench.notice(), format!("{why}; press F5 (or /reload) to load again"));
+    let notice = "the engine ended by signal 9 (killed); F5 (or /reload) loads it again (its last line: out of memory)";
+    assert_eq!(bench.notice(), notice);
     assert_eq!(brief(&bench.press(&["f5"])), ["start 2 small"]);
     bench.loaded();
     let effects = bench.press(&["ctrl+r"]);

@@ -96,7 +96,7 @@ impl Tail {
 /// One line as text that no terminal acts on.
 fn printable(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
-    text.trim_end()
+    without_time(text.trim_end())
         .chars()
         .map(|character| match u32::from(character) {
             0x09 => ' ',
@@ -112,6 +112,14 @@ fn printable(line: &[u8]) -> String {
             _ => character,
         })
         .collect()
+}
+
+/// A line without the time that the child's own log puts in front: it says nothing to a reader of the tail.
+fn without_time(line: &str) -> &str {
+    let Some((time, rest)) = line.split_once('Z') else { return line };
+    let is_time = time.len() > 18
+        && time.chars().all(|character| character.is_ascii_digit() || "-:T.".contains(character));
+    if is_time { rest.trim_start() } else { line }
 }
 
 #[cfg(test)]
@@ -139,5 +147,12 @@ mod tests {
     fn escapes_and_direction_marks_become_harmless() {
         assert_eq!(printable(b"\x1b[2J\x07a\tb\xff\r"), "\u{241b}[2J\u{2407}a b\u{fffd}");
         assert_eq!(printable("\u{202e}\u{9b}2J".as_bytes()), "\u{fffd}\u{fffd}2J");
+    }
+
+    #[test]
+    fn the_tail_carries_no_times() {
+        let mut tail = Tail::default();
+        tail.add(b"2026-11-23T20:38:35.226611Z ERROR llama.cpp: lost\nZ is a letter\n");
+        assert_eq!(tail.lines(), ["ERROR llama.cpp: lost", "Z is a letter"]);
     }
 }

@@ -62,10 +62,15 @@ fn capture() -> Request {
     Request::SetCapture(CapturePlan::default())
 }
 
-/// All events but the greeting and the end.
+/// All events but the greeting and the end. A stuck worker keeps its end of the channel, so the last event
+/// is what ends the wait.
 fn answers(engine: ThreadEngine, events: &Receiver<Envelope>) -> Vec<(u64, Event)> {
     drop(engine);
-    let all: Vec<_> = events.iter().map(|envelope| (envelope.id.0, envelope.event)).collect();
+    let mut all = Vec::new();
+    while !matches!(all.last(), Some((_, Event::Exited(_)))) {
+        let envelope = events.recv().unwrap();
+        all.push((envelope.id.0, envelope.event));
+    }
     assert_eq!(all.first(), Some(&(0, Event::Ready { version: VERSION })));
     assert!(matches!(all.last(), Some((0, Event::Exited(exit))) if exit.expected));
     all[1..all.len() - 1].to_vec()

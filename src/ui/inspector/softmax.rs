@@ -109,7 +109,9 @@ fn summary(theme: &Theme, form: Form, live: &Live<'_>, area: Rect, at: u16, buf:
     }
     let rank = number::grouped(step.rank.into());
     label_and_figure(buf, theme, form, text::row(area, at + 2, 0), "rank", &rank);
-    let choices = format!("like {:.1} even choices", f64::from(step.entropy).exp());
+    let choices = f64::from(step.entropy).exp();
+    let decimals = usize::from(choices < 10.0);
+    let choices = format!("like {choices:.decimals$} even choices");
     text::put(buf, text::row(area, at + 2, form.figure + 4), &choices, theme.style(Role::Muted));
 }
 

@@ -2,7 +2,6 @@
 //!
 //! Invariant: it tells how the model stands, never more than the app knows.
 
-use crossterm::event::{KeyCode, KeyModifiers};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -10,7 +9,6 @@ use super::MEASURE;
 use super::head::short;
 use crate::app::{App, ModelStatus};
 use crate::command::Command;
-use crate::config::keymap::Chord;
 use crate::theme::{Role, Theme};
 use crate::ui::text::Lines;
 
@@ -39,10 +37,8 @@ pub(super) fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
 }
 
 fn model(app: &App) -> (String, Role) {
-    let name = match &app.model.status {
-        ModelStatus::Ready(loaded) => short(&loaded.facts.name),
-        _ => short(&app.model.name),
-    };
+    let name = app.model_title(&app.model.name);
+    let name = short(&name);
     let open = "It runs on this machine, and every word of its replies can be opened.";
     let words = match &app.model.status {
         ModelStatus::Ready(_) => format!("Ask {name} anything. {open}"),
@@ -68,35 +64,9 @@ fn keys(app: &App) -> String {
     let shown: Vec<String> = offered
         .iter()
         .filter_map(|(command, word)| {
-            Some(format!("{}\u{A0}{}", key(app, *command)?, word.replace(' ', "\u{A0}")))
+            let key = app.keymap.shown(*command);
+            (!key.is_empty()).then(|| format!("{key}\u{A0}{}", word.replace(' ', "\u{A0}")))
         })
         .collect();
     shown.join("   ")
-}
-
-/// The shortest key bound to a command.
-fn key(app: &App, command: Command) -> Option<String> {
-    let bound = app.keymap.bindings.iter().filter(|(_, bound)| **bound == command);
-    bound.filter_map(|((_, chord), _)| label(*chord)).min_by_key(|label| (label.len(), label.clone()))
-}
-
-fn label((code, modifiers): Chord) -> Option<String> {
-    let mut label = String::new();
-    for (modifier, name) in
-        [(KeyModifiers::CONTROL, "Ctrl+"), (KeyModifiers::ALT, "Alt+"), (KeyModifiers::SHIFT, "Shift+")]
-    {
-        if modifiers.contains(modifier) {
-            label.push_str(name);
-        }
-    }
-    match code {
-        KeyCode::Char(c) => label.extend(c.to_uppercase()),
-        KeyCode::F(number) => {
-            label.push('F');
-            label.push_str(&number.to_string());
-        }
-        KeyCode::Enter => label.push_str("Enter"),
-        _ => return None,
-    }
-    Some(label)
 }

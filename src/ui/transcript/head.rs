@@ -15,7 +15,7 @@ use crate::ui::text;
 /// Draws the line into one row.
 pub(super) fn draw(app: &App, theme: &Theme, turn: &Turn, area: Rect, buf: &mut Buffer) {
     let mut facts = facts(app, theme, turn);
-    let name = name(turn);
+    let name = name(app, turn);
     let room = usize::from(area.width);
     let least_name = cell_width(&text::fit(&name, room.min(12), theme.symbols.ascii));
     while !facts.is_empty() && least_name + 2 + cell_width(&facts.join("   ")) > room {
@@ -31,19 +31,20 @@ pub(super) fn draw(app: &App, theme: &Theme, turn: &Turn, area: Rect, buf: &mut 
 }
 
 /// `You`, or the model's name without what it was tuned for.
-pub(super) fn name(turn: &Turn) -> String {
+pub(super) fn name(app: &App, turn: &Turn) -> String {
     match turn.role {
         Speaker::User => "You".to_owned(),
         Speaker::System => "System".to_owned(),
         Speaker::Assistant => match &turn.model {
-            Some(model) => short(model).to_owned(),
+            Some(model) => short(&app.model_title(model)).to_owned(),
             None => "Model".to_owned(),
         },
     }
 }
 
 /// A model's name without its last, well-known part: `SmolLM2-135M-Instruct` is `SmolLM2-135M`.
-pub(super) fn short(model: &str) -> &str {
+#[must_use]
+pub fn short(model: &str) -> &str {
     let cut = model.rfind(['-', ' ', '_']).filter(|at| {
         let ending = model[at + 1..].to_ascii_lowercase();
         *at > 0 && ["instruct", "it", "chat"].contains(&ending.as_str())

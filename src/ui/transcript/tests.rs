@@ -1,11 +1,8 @@
 //! Transcripts as drawn: rows as text, key cells as roles.
 
-use crossterm::event::{KeyCode, KeyModifiers};
-
 use super::*;
 use crate::app::{ActiveRun, Find, LineEdit, Phase, Queued};
 use crate::chat::RunId;
-use crate::command::{Command, Context};
 use crate::engine::protocol::RequestId;
 use crate::ui::testing::{app, buffer, ink, reply, rows, streaming, theme, user};
 
@@ -234,12 +231,6 @@ fn what_was_found_is_marked_and_deleted_turns_are_not_shown() {
 #[test]
 fn an_empty_chat_says_what_to_do() {
     let mut app = app();
-    let mut bind = |context, code, modifiers, command| {
-        app.keymap.bindings.insert((context, (code, modifiers)), command);
-    };
-    bind(Context::Composer, KeyCode::Enter, KeyModifiers::NONE, Command::Send);
-    bind(Context::Global, KeyCode::F(1), KeyModifiers::NONE, Command::Help);
-    bind(Context::Global, KeyCode::Char('p'), KeyModifiers::CONTROL, Command::Palette);
     app.model.status = crate::app::ModelStatus::Loading(0.25);
     assert_eq!(
         drawn(&app, 60, 12),
@@ -252,8 +243,8 @@ fn an_empty_chat_says_what_to_do() {
             "   already. It runs on this machine, and every word of its",
             "   replies can be opened.",
             "",
-            "   Enter\u{A0}send   Ctrl+P\u{A0}commands   F1\u{A0}help",
-            "",
+            "   Enter\u{A0}send   Alt+Enter\u{A0}new\u{A0}line   Ctrl+L\u{A0}models",
+            "   Ctrl+P\u{A0}commands   F1\u{A0}help",
             "",
             ""
         ]
