@@ -57,7 +57,7 @@ bench: build models ## the measurements, as a table
 	@GLASSBOX_HOME="$(TEST_HOME)" ./target/release/glassbox bench $(ARGS)
 
 pictures: build models ## the README's pictures, made by the program itself
-	@$(WITH) $(TEST_ENV) GLASSBOX_PICTURES=write cargo test --release --locked --features testing --test real_chat $(CARGO_FLAGS)
+	@$(WITH) $(TEST_ENV) GLASSBOX_PICTURES=write cargo test --release --locked --features testing --test real_chat --test readme $(CARGO_FLAGS)
 
 clean: ## everything that was built; keeps tools and models
 	@cargo clean

@@ -59,7 +59,35 @@ pub struct LogitBias {
     #[serde(default)]
     pub id: Option<i32>,
     /// Added to the logit; −inf bans the token (`ban = true` in a file).
+    #[serde(with = "any_float")]
     pub bias: f32,
+}
+
+/// Floats that may be infinite, in formats that have no infinity (JSON): those become texts.
+mod any_float {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    pub fn serialize<S: Serializer>(value: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+        if value.is_finite() {
+            serializer.serialize_f32(*value)
+        } else {
+            serializer.serialize_str(&value.to_string())
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            Number(f32),
+            Text(String),
+        }
+        match Either::deserialize(deserializer)? {
+            Either::Number(number) => Ok(number),
+            Either::Text(text) => text.parse().map_err(serde::de::Error::custom),
+        }
+    }
 }
 
 macro_rules! sampling {
@@ -158,4 +186,29 @@ sampling! {
     max_tokens: u32 = 0;
     /// A reply ends before any of these texts.
     stop: Vec<String> = Vec::new();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ban_survives_json_and_messagepack() {
+        for bias in [f32::NEG_INFINITY, -2.5, 0.0] {
+            let ban = LogitBias { text: Some("x".into()), id: None, bias };
+            let json = serde_json::to_string(&ban).unwrap();
+            assert_eq!(serde_json::from_str::<LogitBias>(&json).unwrap(), ban, "{json}");
+            let packed = rmp_serde::to_vec_named(&ban).unwrap();
+            assert_eq!(rmp_serde::from_slice::<LogitBias>(&packed).unwrap(), ban);
+        }
+    }
+
+    #[test]
+    fn a_layer_changes_only_what_it_names() {
+        let layer = SamplingOverrides { top_k: Some(5), seed: Some(Some(7)), ..SamplingOverrides::default() };
+        let mut sampling = Sampling::default();
+        layer.apply(&mut sampling);
+        assert_eq!(sampling, Sampling { top_k: 5, seed: Some(7), ..Sampling::default() });
+        assert!(!layer.is_empty() && SamplingOverrides::default().is_empty());
+    }
 }

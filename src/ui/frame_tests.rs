@@ -250,7 +250,7 @@ fn the_model_picker_is_as_drawn() {
             "│    memory   weights 94 MiB   context 180 MiB at 8192 (22.5 KiB a token)   working 12 MiB         │",
             "│    template built in   licence Apache-2.0   file checked b179c952…                               │",
             "│                                                                                                  │",
-            "│  Enter switch; the chat goes on   ↑↓ choose   Esc close                                          │",
+            "│  Enter switch; the chat goes on   p fetch   r remove   Esc close                                 │",
             "└──────────────────────────────────────────────────────────────────────────────────────────────────┘",
         ],
     );

@@ -4,7 +4,7 @@
 
 use super::{Canvas, body};
 use crate::app::App;
-use crate::command::{Command, Group, TABLE};
+use crate::command::{Command, Group, offered};
 use crate::theme::Role;
 use crate::ui::inspector::live::Live;
 use crate::ui::widgets::{number, text};
@@ -50,7 +50,7 @@ pub(super) fn draw(mut canvas: Canvas<'_>, page: usize, scroll: u16) -> Option<(
 
 fn group_page(app: &App, group: Group, title: &str) -> Vec<(String, String)> {
     let mut lines = vec![(String::new(), title.to_owned()), (String::new(), String::new())];
-    for entry in TABLE.iter().filter(|entry| entry.group == group) {
+    for entry in offered().filter(|entry| entry.group == group) {
         let key = app.keymap.shown(entry.command);
         let key = if key.is_empty() { format!("/{}", entry.name) } else { key };
         lines.push((key, format!("{:<52} /{}", entry.help(), entry.name)));

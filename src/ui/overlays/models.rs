@@ -38,7 +38,15 @@ pub(super) fn draw(mut canvas: Canvas<'_>, picker: &Picker) -> Option<(u16, u16)
             canvas.cell(at, 3, at.width, line, if row == 0 { Role::Text } else { Role::Muted });
         }
     }
-    canvas.keys(inside, &[("Enter", "switch; the chat goes on"), ("↑↓", "choose"), ("Esc", "close")]);
+    canvas.keys(
+        inside,
+        &[
+            ("Enter", "switch; the chat goes on"),
+            ("p", "fetch"),
+            ("r", "remove"),
+            ("Esc", "close"),
+        ],
+    );
     cursor
 }
 

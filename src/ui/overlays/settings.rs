@@ -30,7 +30,7 @@ pub(super) fn draw(mut canvas: Canvas<'_>, picker: &Picker) -> Option<(u16, u16)
     let entries = entries(canvas.app);
     let inside =
         canvas.frame("Settings", &count(picker, entries.len()), 100, rows_for(entries.len(), 18) + 6);
-    let cursor = canvas.filter(inside, &picker.filter, "type to filter");
+    let mut cursor = canvas.filter(inside, &picker.filter, "type to filter");
     let ends = [inside.width.saturating_sub(26), inside.width.saturating_sub(14), inside.width];
     let sources = inside.width >= 84;
     let heads = crate::ui::widgets::text::row(inside, 1, 0);
@@ -43,7 +43,14 @@ pub(super) fn draw(mut canvas: Canvas<'_>, picker: &Picker) -> Option<(u16, u16)
         let Some(entry) = entries.get(picker.rows[index]) else { continue };
         canvas.cell(at, 3, 32, &entry.key, Role::Text);
         let most = if sources { ends[0].saturating_sub(50) } else { at.width };
-        canvas.cell(at, 36, most, &sanitize::for_display(&entry.value), Role::Strong);
+        match picker.value.as_ref().filter(|_| index == picker.selected) {
+            Some(typed) => {
+                let before = sanitize::cell_width(&typed.text[..typed.cursor]) as u16;
+                canvas.cell(at, 36, most, &sanitize::for_display(&typed.text), Role::TokenChosen);
+                cursor = Some((at.x + 36 + before.min(most), at.y));
+            }
+            None => canvas.cell(at, 36, most, &sanitize::for_display(&entry.value), Role::Strong),
+        }
         if sources {
             let dash = || "–".to_owned();
             let values = [
@@ -57,7 +64,17 @@ pub(super) fn draw(mut canvas: Canvas<'_>, picker: &Picker) -> Option<(u16, u16)
             }
         }
     }
-    canvas.keys(inside, &[("↑↓", "choose"), ("Esc", "close")]);
+    let keys: &[(&str, &str)] = match picker.value {
+        Some(_) => &[("Enter", "take the value"), ("Esc", "leave it as it was")],
+        None => &[
+            ("←→", "change"),
+            ("Enter", "type a value"),
+            ("Backspace", "back to default"),
+            ("↑↓", "choose"),
+            ("Esc", "close"),
+        ],
+    };
+    canvas.keys(inside, keys);
     cursor
 }
 
@@ -69,11 +86,10 @@ pub fn entries(app: &App) -> Vec<Entry> {
     let chat = json(&app.chat.settings.sampling);
     let entry = config.models.iter().find(|entry| entry.name == app.model.name);
     let model = entry.map(|entry| json(&entry.sampling)).unwrap_or_default();
-    let mut sampling = config.sampling.clone();
-    if let Some(entry) = entry {
-        entry.sampling.apply(&mut sampling);
-    }
-    app.chat.settings.sampling.apply(&mut sampling);
+    let sampling = match entry {
+        Some(entry) => config.sampling_for(entry, &app.chat.settings),
+        None => config.sampling.clone(),
+    };
     section(&mut all, "sampling", &json(&sampling), &json(&Sampling::default()), [&chat, &model]);
     let none = Value::Null;
     let sections = [
@@ -131,6 +147,13 @@ fn show(value: &Value) -> String {
 mod tests {
     use super::*;
     use crate::ui::frame_testing::capitals;
+
+    #[test]
+    fn rows_are_those_that_the_app_changes() {
+        let app = capitals();
+        let shown: Vec<String> = entries(&app).into_iter().map(|entry| entry.key).collect();
+        assert_eq!(shown, crate::app::setting_keys(&app));
+    }
 
     #[test]
     fn a_value_says_where_it_comes_from() {

@@ -1,0 +1,55 @@
+//! The README tells the truth: its table of keys is the command table's, its pictures exist.
+//! `make pictures` writes the table anew.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use glassbox::command;
+use glassbox::config::keymap::Keymap;
+
+const BEGIN: &str = "<!-- keys: generated from src/command.rs -->\n";
+const END: &str = "<!-- /keys -->";
+
+fn readme() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")
+}
+
+fn table() -> String {
+    let keymap = Keymap::defaults();
+    let mut table = String::from("| key | does | command |\n|---|---|---|\n");
+    for entry in command::offered() {
+        let keys = keymap.shown_all(entry.command).join(", ");
+        let _ = writeln!(table, "| {keys} | {} | `/{}` |", entry.help(), entry.name);
+    }
+    table
+}
+
+#[test]
+fn the_table_of_keys_is_the_command_tables() {
+    let text = fs::read_to_string(readme()).expect("there is a README");
+    let begin = text.find(BEGIN).expect("the table has its marks") + BEGIN.len();
+    let end = text.find(END).expect("the table has its marks");
+    if std::env::var("GLASSBOX_PICTURES").as_deref() == Ok("write") {
+        let new = format!("{}{}{}", &text[..begin], table(), &text[end..]);
+        fs::write(readme(), new).expect("the README can be written");
+        return;
+    }
+    assert_eq!(&text[begin..end], table(), "run `make pictures`");
+}
+
+#[test]
+fn every_picture_is_there() {
+    let text = fs::read_to_string(readme()).expect("there is a README");
+    let pictures: Vec<&str> = text
+        .split("](")
+        .skip(1)
+        .filter_map(|part| part.split(')').next())
+        .filter(|link| link.starts_with("docs/"))
+        .collect();
+    assert!(!pictures.is_empty());
+    for picture in pictures {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(picture);
+        assert!(path.is_file(), "{picture} is missing: run `make pictures`");
+    }
+}
