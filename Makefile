@@ -53,8 +53,9 @@ models: build ## fetch the two models that the tests use (accepts Gemma's terms,
 	@GLASSBOX_HOME="$(TEST_HOME)" ./target/release/glassbox models pull smollm2-135m-instruct
 	@GLASSBOX_HOME="$(TEST_HOME)" ./target/release/glassbox models pull gemma-3-270m --accept-licence
 
-bench: build models ## the measurements, as a table
+bench: build models ## the measurements, as tables
 	@GLASSBOX_HOME="$(TEST_HOME)" ./target/release/glassbox bench $(ARGS)
+	@$(WITH) cargo bench --locked --quiet --bench app $(CARGO_FLAGS)
 
 pictures: build models ## the README's pictures, made by the program itself
 	@$(WITH) $(TEST_ENV) GLASSBOX_PICTURES=write cargo test --release --locked --features testing --test real_chat --test readme $(CARGO_FLAGS)

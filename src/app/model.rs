@@ -3,7 +3,7 @@
 //! Invariant: only the engine named in `model.engine` is listened to; starting one ends the one before.
 
 use super::{App, Effect, Fetch, Inspector, ModelStatus, Overlay, Watched};
-use crate::chat::Role;
+use crate::chat::{Role, Span};
 use crate::engine::protocol::{Failure, Loaded, Request, VERSION};
 use crate::model_entry::{ModelEntry, Source};
 use crate::models::{CatalogueItem, FetchEvent, FetchStage};
@@ -313,8 +313,12 @@ impl App {
         let last = branch.iter().rev().find(|turn| turn.role == Role::Assistant);
         let run = last.and_then(|turn| turn.spans.iter().rev().find_map(super::inspect::run_of));
         let usage = run.and_then(|run| self.runs.get(&run)).map(|run| run.usage).unwrap_or_default();
-        let writing = self.run.as_ref().filter(|active| Some(active.run) == run);
-        let written = writing.map_or(usage.completion_tokens, |active| active.written);
-        self.model.used = usage.prompt_tokens + written;
+        let written: usize = last.map_or(0, |turn| {
+            turn.spans.iter().map(|span| match span {
+                Span::Generated { run: of, steps } if Some(*of) == run => steps.len(),
+                _ => 0,
+            }).sum()
+        });
+        self.model.used = usage.prompt_tokens + written as u32;
     }
 }

@@ -71,6 +71,12 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
             Event::Token(step) => out.token(&step)?,
             Event::Done { stop, usage, mut timings } => {
                 timings.load_ms = loaded.load_ms;
+                let timings = json!({
+                    "load_ms": rounded(timings.load_ms),
+                    "prompt_ms": rounded(timings.prompt_ms),
+                    "decode_ms": rounded(timings.decode_ms),
+                    "tokens_per_second": rounded(timings.tokens_per_second),
+                });
                 let end = json!({"type": "done", "stop_reason": stop, "usage": usage, "timings": timings});
                 out.done(&end)?;
                 return Ok(match stop {
@@ -181,6 +187,11 @@ fn token_value(id: Option<TokenId>, bytes: &[u8], logprob: f32) -> Value {
 /// A float as it is, not widened to sixteen digits of noise.
 fn number(value: f32) -> Value {
     serde_json::from_str(&value.to_string()).unwrap_or(Value::Null)
+}
+
+/// A measured time or speed, to a tenth.
+fn rounded(value: f32) -> Value {
+    number((value * 10.0).round() / 10.0)
 }
 
 fn write(text: &str) -> anyhow::Result<()> {
