@@ -48,6 +48,9 @@ fn every_picture_is_there() {
         .filter(|link| link.starts_with("docs/"))
         .collect();
     assert!(!pictures.is_empty());
+    if std::env::var("GLASSBOX_PICTURES").as_deref() == Ok("write") {
+        return; // they are being made
+    }
     for picture in pictures {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(picture);
         assert!(path.is_file(), "{picture} is missing: run `make pictures`");

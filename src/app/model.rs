@@ -314,10 +314,13 @@ impl App {
         let run = last.and_then(|turn| turn.spans.iter().rev().find_map(super::inspect::run_of));
         let usage = run.and_then(|run| self.runs.get(&run)).map(|run| run.usage).unwrap_or_default();
         let written: usize = last.map_or(0, |turn| {
-            turn.spans.iter().map(|span| match span {
-                Span::Generated { run: of, steps } if Some(*of) == run => steps.len(),
-                _ => 0,
-            }).sum()
+            turn.spans
+                .iter()
+                .map(|span| match span {
+                    Span::Generated { run: of, steps } if Some(*of) == run => steps.len(),
+                    _ => 0,
+                })
+                .sum()
         });
         self.model.used = usage.prompt_tokens + written as u32;
     }

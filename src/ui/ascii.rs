@@ -14,6 +14,10 @@ pub fn fold(buf: &mut Buffer) {
 }
 
 fn twin(symbol: &str) -> Option<&'static str> {
+    let mut characters = symbol.chars();
+    if let (Some('\u{2400}'..='\u{2421}'), None) = (characters.next(), characters.next()) {
+        return Some("^"); // a control character made visible
+    }
     Some(match symbol {
         "…" | "·" => ".",
         "‹" | "←" | "◂" => "<",
@@ -31,4 +35,16 @@ fn twin(symbol: &str) -> Option<&'static str> {
         "┬" => "+",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_and_control_pictures_have_one_cell_twins() {
+        let twins: Vec<&str> = ["▶", "…", "\u{2401}", "\u{241b}"].into_iter().filter_map(twin).collect();
+        assert_eq!(twins, [">", ".", "^", "^"]);
+        assert_eq!(twin("é"), None);
+    }
 }

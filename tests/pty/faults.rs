@@ -105,6 +105,8 @@ fn a_suspended_app_comes_back_with_the_right_picture() {
             .is_ok_and(|stat| stat.rsplit(')').next().unwrap_or("").trim_start().starts_with('T'))
     };
     until("the app stops", stopped);
+    // What it wrote before it stopped may still be on its way to the screen.
+    app.wait_until(|screen| !screen.alternate_screen() && screen.cursor_visible()).unwrap();
     given_back(&app.screen());
     app.resize(100, 30).unwrap();
     signal(pid, "CONT");

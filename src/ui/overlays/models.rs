@@ -40,12 +40,7 @@ pub(super) fn draw(mut canvas: Canvas<'_>, picker: &Picker) -> Option<(u16, u16)
     }
     canvas.keys(
         inside,
-        &[
-            ("Enter", "switch; the chat goes on"),
-            ("p", "fetch"),
-            ("r", "remove"),
-            ("Esc", "close"),
-        ],
+        &[("Enter", "switch; the chat goes on"), ("p", "fetch"), ("r", "remove"), ("Esc", "close")],
     );
     cursor
 }
