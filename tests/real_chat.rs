@@ -46,7 +46,10 @@ fn picture(screen: &Screen, name: &str) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/img");
         std::fs::create_dir_all(&folder).unwrap();
         // Cells are 9 px wide, glyphs of size 14 a little narrower: 15 keeps rows from drifting.
-        let svg = screen.to_svg().replace("font-size=\"14\"", "font-size=\"15\"");
+        let mut svg = screen.to_svg().replace("font-size=\"14\"", "font-size=\"15\"");
+        if name == "light" {
+            svg = svg.replace("#1e1e1e", "#fbfaf7"); // the terminal's own background
+        }
         std::fs::write(folder.join(format!("{name}.svg")), svg).unwrap();
     }
 }

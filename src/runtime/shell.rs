@@ -50,6 +50,8 @@ pub(super) struct Shell {
     pub(super) fault: Option<String>,
     started: Instant,
     drawn_at: Option<Instant>,
+    /// A key was taken since the last frame.
+    key_waits: bool,
     last_key: Instant,
     late: LateAnswers,
 }
@@ -135,6 +137,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
         fault: options.fault,
         started,
         drawn_at: None,
+        key_waits: false,
         last_key: started,
         late: LateAnswers::default(),
     };
@@ -210,6 +213,7 @@ impl Shell {
                     self.reread_config().await?;
                 }
                 self.last_key = Instant::now();
+                self.key_waits = true;
                 self.update(Msg::Key(key)).await
             }
             Event::Key(_) => Ok(()),
@@ -243,8 +247,11 @@ impl Shell {
         }
     }
 
+    /// How far frames are apart. What answers a key does not wait its whole turn behind a reply's tokens, which
+    /// would fill every turn.
     fn frame_time(&self) -> Duration {
-        Duration::from_micros(1_000_000 / u64::from(self.app.config.ui.frame_rate.clamp(1, 240)))
+        let apart = Duration::from_micros(1_000_000 / u64::from(self.app.config.ui.frame_rate.clamp(1, 240)));
+        if self.key_waits { apart / 4 } else { apart }
     }
 
     fn frame_is_due(&self) -> bool {
@@ -265,6 +272,7 @@ impl Shell {
         let mut geometry = None;
         terminal::draw(&mut self.screen, |frame| geometry = Some(ui::draw(frame, app, theme, cache)))?;
         self.drawn_at = Some(Instant::now());
+        self.key_waits = false;
         self.app.dirty = false;
         if let Some(geometry) = geometry {
             self.app.absorb(geometry);
