@@ -2,7 +2,7 @@
 //!
 //! Invariant: only the engine named in `model.engine` is listened to; starting one ends the one before.
 
-use super::{App, Effect, Fetch, Inspector, ModelStatus, Overlay, Watched};
+use super::{App, Effect, Fetch, Inspector, Level, ModelStatus, Overlay, Watched};
 use crate::chat::{Role, Span};
 use crate::engine::protocol::{Failure, Loaded, Request, VERSION};
 use crate::model_entry::{ModelEntry, Source};
@@ -180,6 +180,8 @@ impl App {
         let known = self.vocabularies.contains_key(&loaded.vocabulary);
         if !loaded.notes.is_empty() {
             self.warn(loaded.notes.join("; "));
+        } else if self.notice.as_ref().is_some_and(|notice| notice.level == Level::Error) {
+            self.say(format!("{} is loaded again", self.model_title(&self.model.name)));
         }
         self.model.status = ModelStatus::Ready(Box::new(loaded));
         if known {

@@ -198,7 +198,11 @@ impl App {
 
     fn engine_exited(&mut self, exit: Exit) {
         let how = &exit.how;
-        let last = exit.log_tail.iter().rev().find(|line| !line.trim().is_empty());
+        let telling = |line: &&String| {
+            let line = line.trim_start();
+            !line.is_empty() && !["INFO ", "WARN ", "DEBUG "].iter().any(|level| line.starts_with(level))
+        };
+        let last = exit.log_tail.iter().rev().find(telling);
         let said = last.map(|line| format!(" (its last line: {})", line.trim())).unwrap_or_default();
         let why = format!("the engine {how}{said}");
         if self.run.is_some() {
