@@ -10,7 +10,7 @@ const FORMAT: u8 = 1;
 /// Candidates' log-probabilities are kept in 512ths of a nat.
 const GRID: f32 = 512.0;
 /// Milliseconds are kept in hundredths.
-const TICKS: f32 = 100.0;
+const TICKS: f64 = 100.0;
 
 const HAS_ID: u8 = 1;
 /// The candidates' log-probabilities are whole floats, since one does not fit the grid.
@@ -49,7 +49,8 @@ fn pack_step(step: &Step, out: &mut Vec<u8>) {
     let floats = !step.candidates.iter().all(|candidate| on_grid(candidate.logprob));
     let shared =
         step.chosen_index().is_some_and(|at| step.candidates[at].logprob.to_bits() == step.logprob.to_bits());
-    let float_ms = !(0.0..1e6).contains(&step.ms);
+    // Beyond ten seconds a float is coarser than what ticks promise: kept as it is.
+    let float_ms = !(0.0..1e4).contains(&step.ms);
     let mut flags = 0;
     for (set, flag) in [(step.id.is_some(), HAS_ID), (floats, FLOATS), (shared, SHARED), (float_ms, FLOAT_MS)]
     {
@@ -69,7 +70,7 @@ fn pack_step(step: &Step, out: &mut Vec<u8>) {
     if float_ms {
         out.extend_from_slice(&step.ms.to_le_bytes());
     } else {
-        push_varint(out, (step.ms * TICKS).round() as u64);
+        push_varint(out, (f64::from(step.ms) * TICKS).round() as u64);
     }
     push_varint(out, u64::from(step.survivors));
     push_varint(out, step.candidates.len() as u64);
@@ -96,7 +97,7 @@ fn unpack_step(rest: &mut Bytes) -> Option<Step> {
     let logprob = rest.float()?;
     let entropy = rest.float()?;
     let rank = u32::try_from(rest.varint()?).ok()?;
-    let ms = if flags & FLOAT_MS == 0 { rest.varint()? as f32 / TICKS } else { rest.float()? };
+    let ms = if flags & FLOAT_MS == 0 { (rest.varint()? as f64 / TICKS) as f32 } else { rest.float()? };
     let survivors = u32::try_from(rest.varint()?).ok()?;
     let count = usize::try_from(rest.varint()?).ok()?;
     let mut candidates = if count == 0 { Vec::new() } else { rest.ids(count)? };

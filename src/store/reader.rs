@@ -40,6 +40,24 @@ pub(super) fn run(place: &Place, inbox: &Receiver<Request>, shared: &Arc<Shared>
     }
 }
 
+/// Tries again what a commit under way got in the way of. The index is a virtual table, and one that cannot be
+/// read at that moment fails as a whole, past the connection's own patience.
+fn patiently<T>(read: impl Fn() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    for pause_ms in [2, 5, 10, 20, 50, 100, 200] {
+        match read() {
+            Err(error) if is_passing(&error) => std::thread::sleep(Duration::from_millis(pause_ms)),
+            result => return result,
+        }
+    }
+    read()
+}
+
+fn is_passing(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+        || error.to_string().contains("vtable constructor failed")
+}
+
 struct Reader<'a> {
     place: &'a Place,
     shared: &'a Shared,
@@ -82,7 +100,7 @@ impl Reader<'_> {
         };
         let handle = conn.get_interrupt_handle();
         self.shared.set_searching(Some(handle));
-        let found = self.connection().map(|conn| search::search(conn, &query));
+        let found = self.connection().map(|conn| patiently(|| search::search(conn, &query)));
         self.shared.set_searching(None);
         match found {
             Some(Err(error)) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
@@ -99,11 +117,11 @@ impl Reader<'_> {
 
     fn read<T>(&mut self, query: impl Fn(&Connection) -> rusqlite::Result<T>) -> Option<T> {
         let conn = self.connection()?;
-        let mut result = query(conn);
+        let mut result = patiently(|| query(conn));
         // An interrupt meant for the search before may come late.
         if matches!(&result, Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted))
         {
-            result = query(conn);
+            result = patiently(|| query(conn));
         }
         result.map_err(|error| self.report(&error)).ok()
     }
