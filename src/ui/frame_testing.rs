@@ -23,49 +23,13 @@ use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
 /// The full glyphs.
 #[must_use]
 pub fn full() -> Symbols {
-    Symbols {
-        ascii: false,
-        drawn: "▶",
-        here: "›",
-        cut: "×",
-        decided: "◆",
-        other: "•",
-        writing: "●",
-        ready: "○",
-        reading: "◐",
-        space: "␣",
-        newline: "↵",
-        tab: "⇥",
-        rule: "─",
-        heavy_rule: "━",
-        vertical: "│",
-        bar: [" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"],
-        column: [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
-    }
+    Symbols::FULL
 }
 
 /// The ASCII glyphs.
 #[must_use]
 pub fn ascii() -> Symbols {
-    Symbols {
-        ascii: true,
-        drawn: ">",
-        here: ">",
-        cut: "x",
-        decided: "*",
-        other: "o",
-        writing: "*",
-        ready: "o",
-        reading: ":",
-        space: "_",
-        newline: "\\n",
-        tab: "\\t",
-        rule: "-",
-        heavy_rule: "=",
-        vertical: "|",
-        bar: [" ", " ", " ", " ", "#", "#", "#", "#", "#"],
-        column: ["0", "1", "2", "3", "4", "5", "6", "7", "8"],
-    }
+    Symbols::ASCII
 }
 
 /// A theme whose roles can be told apart by colour.

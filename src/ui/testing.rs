@@ -94,49 +94,9 @@ pub fn theme(ascii: bool) -> Theme {
         styles: (0..=Role::Error as u8).map(|role| Style::new().fg(Color::Indexed(role))).collect(),
         mag: [Style::new(); 9],
         div: [Style::new(); 9],
-        symbols: if ascii { ASCII } else { FULL },
+        symbols: if ascii { Symbols::ASCII } else { Symbols::FULL },
     }
 }
-
-const FULL: Symbols = Symbols {
-    ascii: false,
-    drawn: "▶",
-    here: "›",
-    cut: "×",
-    decided: "◆",
-    other: "•",
-    writing: "●",
-    ready: "○",
-    reading: "◐",
-    space: "␣",
-    newline: "↵",
-    tab: "⇥",
-    rule: "─",
-    heavy_rule: "━",
-    vertical: "│",
-    bar: [" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"],
-    column: [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
-};
-
-const ASCII: Symbols = Symbols {
-    ascii: true,
-    drawn: ">",
-    here: ">",
-    cut: "x",
-    decided: "*",
-    other: "o",
-    writing: "*",
-    ready: "o",
-    reading: ":",
-    space: "_",
-    newline: "\\n",
-    tab: "\\t",
-    rule: "-",
-    heavy_rule: "=",
-    vertical: "|",
-    bar: [" ", " ", " ", " ", "#", "#", "#", "#", "#"],
-    column: ["0", "1", "2", "3", "4", "5", "6", "7", "8"],
-};
 
 /// A buffer to draw on.
 pub fn buffer(width: u16, height: u16) -> Buffer {
