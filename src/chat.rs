@@ -406,6 +406,9 @@ pub struct Run {
     pub prefix: Option<(RunId, u32)>,
     /// Ids it was conditioned on, after the shared prefix.
     pub prompt_ids: Vec<TokenId>,
+    /// How many of its first tokens were taken by the user instead of drawn (a branch's first one).
+    #[serde(default)]
+    pub taken: u32,
     /// Why it ended; `None` while it runs or when the app ended first.
     pub stop: Option<StopReason>,
     /// Tokens counted.

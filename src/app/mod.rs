@@ -22,6 +22,7 @@ mod settings;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod transcript;
 mod versions;
 
@@ -36,12 +37,14 @@ pub use overlays::{HELP_PAGES, HELP_STATION_PAGE};
 pub(crate) use run::Target;
 pub use settings::keys as setting_keys;
 pub use state::{
-    ActiveRun, Area, Chats, Completion, Composer, ConfirmAction, Edit, Fetch, Find, Focus, Geometry,
-    Inspector, Level, LineEdit, LiveStep, ModelState, ModelStatus, Notice, Overlay, Paste, Phase, Picker,
-    PromptAction, Queued, Scroll, Station, Transcript, Watched,
+    ActiveRun, Area, Chats, Colouring, Completion, Composer, ConfirmAction, Edit, Fetch, Find, Focus,
+    Geometry, Inspector, Level, LineEdit, LiveStep, ModelState, ModelStatus, Notice, Overlay, Paste, Phase,
+    Picker, PromptAction, Queued, Scroll, Station, Transcript, Watched,
 };
 
-use crate::chat::{Conversation, ConversationId, Run, RunId};
+pub use tokens::{Origin, Pass, TokenCursor, TurnScore, TurnToken};
+
+use crate::chat::{Conversation, ConversationId, Run, RunId, TurnId};
 use crate::config::keymap::Keymap;
 use crate::config::{Config, Warning};
 use crate::models::CatalogueItem;
@@ -91,6 +94,8 @@ pub struct App {
     pub notice: Option<Notice>,
     /// Runs of the loaded chats, by id.
     pub runs: BTreeMap<RunId, Run>,
+    /// Scores of typed turns of the shown chat.
+    pub scores: BTreeMap<TurnId, TurnScore>,
     /// What drawing learned last.
     pub geometry: Geometry,
     /// The keymap made of the command table and `[keys]`.
@@ -135,6 +140,7 @@ impl App {
             vocabularies: BTreeMap::new(),
             notice: None,
             runs: BTreeMap::new(),
+            scores: BTreeMap::new(),
             geometry: Geometry::default(),
             keymap,
             now: Now::default(),

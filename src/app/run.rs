@@ -294,6 +294,7 @@ impl App {
             sampling,
             top_logprobs: self.config.inspector.candidates,
             interventions: Vec::new(),
+            allow: None,
         }));
         let id = self.ask(request);
         if let Some(run) = &mut self.run {
@@ -332,6 +333,7 @@ impl App {
             template_clock_ms: Some(self.now.wall_ms),
             prefix: None,
             prompt_ids: Vec::new(),
+            taken: 0,
             stop: None,
             usage: Usage::default(),
             timings: Timings::default(),

@@ -53,6 +53,7 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
         sampling,
         top_logprobs: if args.json { args.top_logprobs } else { 0 },
         interventions: Vec::new(),
+        allow: None,
     }));
     let mut out = Output::new(vocabulary.as_deref());
     let id = session.begin(request)?;

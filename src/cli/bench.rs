@@ -194,6 +194,7 @@ mod real {
             sampling: Sampling { temperature: 0.0, max_tokens: most, ..Sampling::default() },
             top_logprobs: 20,
             interventions: Vec::new(),
+            allow: None,
         }))
     }
 

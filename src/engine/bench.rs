@@ -125,6 +125,7 @@ fn full_loop(session: &mut Session, tokens: u32) -> Result<f64, Failure> {
         },
         top_logprobs: 20,
         interventions: Vec::new(),
+        allow: None,
     };
     let encode = |event: Event| {
         let frame = rmp_serde::to_vec_named(&Envelope { id: RequestId(1), event });

@@ -159,6 +159,7 @@ mod tests {
                         sampling: Sampling::default(),
                         top_logprobs: 20,
                         interventions: Vec::new(),
+                        allow: None,
                     }))
                 }
             ),

@@ -197,6 +197,16 @@ fn rank(top: &[Scored], id: TokenId) -> Option<u32> {
 fn encode(model: &LoadedModel, prompt: &Prompt) -> Result<Encoded, Failure> {
     let (mut ids, text, notes) = match prompt {
         Prompt::Raw { text } => (model.tokenize(text, false), text.clone(), Vec::new()),
+        Prompt::Ids { ids, taken, .. } => {
+            let ids: Vec<TokenId> = ids.iter().chain(taken).copied().collect();
+            let bytes: Vec<u8> =
+                ids.iter().flat_map(|id| model.vocabulary.bytes(*id).unwrap_or_default().to_vec()).collect();
+            return Ok(Encoded {
+                ids,
+                text: String::from_utf8_lossy(&bytes).into_owned(),
+                notes: Vec::new(),
+            });
+        }
         Prompt::Chat { messages, continue_last, clock_ms } => {
             let vocabulary = &model.vocabulary;
             let encoded = model.template.encode(
@@ -216,7 +226,7 @@ fn encode(model: &LoadedModel, prompt: &Prompt) -> Result<Encoded, Failure> {
 
 fn stops(request: &Generate, model: &LoadedModel) -> Vec<String> {
     let mut stops = request.sampling.stop.clone();
-    if matches!(request.prompt, Prompt::Chat { .. }) {
+    if matches!(request.prompt, Prompt::Chat { .. } | Prompt::Ids { chat: true, .. }) {
         stops.extend(model.template.stop_texts());
     }
     stops

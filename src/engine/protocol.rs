@@ -7,12 +7,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::chat::{Intervention, Role, StopReason, Timings, Usage};
+use crate::inspect::stages::SamplerTrace;
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
 use crate::sampling::Sampling;
-use crate::token::{Step, TokenId, Vocabulary};
+use crate::token::{Candidate, Step, TokenId, Vocabulary};
 
 /// Version of this protocol, the first thing an engine says.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Names one request; chosen by the app, rising. 0 is the engine speaking unasked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -37,8 +38,9 @@ pub struct Envelope {
     pub event: Event,
 }
 
-/// What an engine can be asked. Load, Generate, Score… run one after the other on the worker; Tokenize,
-/// Describe, Vocabulary and Cancel are answered at once, also in the middle of a reply.
+/// What an engine can be asked. Load, Generate, Score, Look and `LookAhead` run one after the other on the
+/// worker; Tokenize, Describe, Vocabulary, `SetCapture`, Pace and Cancel are answered at once, also in the
+/// middle of a reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     /// Read a model file's header → [`Event::Described`].
@@ -66,8 +68,23 @@ pub enum Request {
     },
     /// Write a reply → [`Event::Prompt`], [`Event::PromptProgress`]…, [`Event::Token`]…, [`Event::Done`].
     Generate(Box<Generate>),
-    /// What the probe copies at each token from now on → [`Event::Acknowledged`].
+    /// Log-probabilities of a text's own tokens, teacher-forced → [`Event::PromptProgress`]…,
+    /// [`Event::Scores`]…, [`Event::Scored`].
+    Score(Box<Score>),
+    /// One forward pass: its whole distribution, and the chain's way through it →
+    /// [`Event::PromptProgress`]…, [`Event::Looked`]. Runs on a scratch sequence; the chat's cache stays.
+    Look(Box<Look>),
+    /// The likeliest continuations → [`Event::LookedAhead`].
+    LookAhead(Box<LookAhead>),
+    /// What is recorded and copied at each token from now on → [`Event::Acknowledged`].
     SetCapture(CapturePlan),
+    /// Holds a reply back or lets it go on → [`Event::Acknowledged`].
+    Pace {
+        /// The generation.
+        target: RequestId,
+        /// How many more tokens it may write before it waits; `None` lets it run.
+        allow: Option<u32>,
+    },
     /// Stop the request of that id; it ends with its own final event. Has no answer of its own.
     Cancel {
         /// The request to stop.
@@ -79,9 +96,17 @@ pub enum Request {
     Fault(String),
 }
 
-/// What the probe copies out of each forward pass. Empty costs nothing; the inspector's stations fill it.
+/// What is recorded and copied at each token while generating. Empty costs nothing; the inspector's open
+/// station fills it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CapturePlan {
+    /// Record the sampler chain stage by stage, listing this many of the likeliest tokens; 0 is off
+    /// → [`Event::Stages`].
+    #[serde(default)]
+    pub stages: u32,
+    /// Tokens whose probability is told at every step, however small → [`Event::Watched`].
+    #[serde(default)]
+    pub watch: Vec<TokenId>,
     /// Names of the tensors to copy, each with the layers wanted.
     pub taps: Vec<Tap>,
 }
@@ -107,6 +132,69 @@ pub struct Generate {
     /// Changes made to the network.
     #[serde(default)]
     pub interventions: Vec<Intervention>,
+    /// How many tokens to write before waiting for [`Request::Pace`]; `None` runs freely.
+    #[serde(default)]
+    pub allow: Option<u32>,
+}
+
+/// Tokens to score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// The whole text; the model's begin-of-sequence rule has been applied.
+    pub ids: Vec<TokenId>,
+    /// Index of the first token that is scored, at least 1: a text's first token has no probability.
+    pub from: u32,
+    /// How many candidates each step keeps.
+    pub top_logprobs: u32,
+    /// Changes made to the network.
+    #[serde(default)]
+    pub interventions: Vec<Intervention>,
+}
+
+/// A forward pass to look at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Look {
+    /// Everything the pass has read; it is the pass at the last of these, whose output chooses the next.
+    pub ids: Vec<TokenId>,
+    /// Changes made to the network.
+    #[serde(default)]
+    pub interventions: Vec<Intervention>,
+    /// Whether the whole distribution is wanted.
+    pub logits: bool,
+    /// The chain to run on it again, if wanted.
+    #[serde(default)]
+    pub replay: Option<Box<Replay>>,
+}
+
+/// What a sampler chain is rebuilt from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Replay {
+    /// Settings of the run.
+    pub sampling: Sampling,
+    /// The seed that the run really used.
+    pub seed: u32,
+    /// How many of [`Look::ids`] are the run's prompt; those after it the run wrote.
+    pub prompt: u32,
+    /// How many of the run's first tokens were taken instead of drawn.
+    pub taken: u32,
+    /// The token that was drawn; it is listed however unlikely it was.
+    pub drawn: TokenId,
+    /// How many of the likeliest tokens are listed.
+    pub list: u32,
+}
+
+/// A beam to follow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LookAhead {
+    /// What has been read.
+    pub ids: Vec<TokenId>,
+    /// How many paths are kept at each depth.
+    pub width: u32,
+    /// How many tokens deep.
+    pub depth: u32,
+    /// Changes made to the network.
+    #[serde(default)]
+    pub interventions: Vec<Intervention>,
 }
 
 /// What a reply is conditioned on.
@@ -116,6 +204,16 @@ pub enum Prompt {
     Raw {
         /// The text; marks in it are plain text.
         text: String,
+    },
+    /// Exactly these tokens: a branch goes on from ids, never from text that is tokenised again.
+    Ids {
+        /// What has been read; [`PromptFacts::ids`] gives these back.
+        ids: Vec<TokenId>,
+        /// Tokens that the user chose to follow them. They are read, but count as written by the run: the
+        /// samplers accept them, and no [`Event::Token`] comes for them.
+        taken: Vec<TokenId>,
+        /// Whether the reply also ends at the stop texts of the model's chat template.
+        chat: bool,
     },
     /// Messages, put into the model's chat template (or the plain transcript where it has none).
     Chat {
@@ -183,6 +281,35 @@ pub enum Event {
     },
     /// One token was written. Its bytes may be part of a character.
     Token(Box<Step>),
+    /// The chain's way through the distribution of a token; comes before that token's [`Event::Token`].
+    Stages(Box<SamplerTrace>),
+    /// Probabilities of the watched tokens at a step; comes before its [`Event::Token`].
+    Watched {
+        /// Which token of the run, counted from 0, those that the user took included.
+        index: u32,
+        /// Each watched token with ln p and rank.
+        tokens: Vec<(Candidate, u32)>,
+    },
+    /// The reply waits for [`Request::Pace`].
+    Paused,
+    /// Scores of the next tokens of a text.
+    Scores {
+        /// Index of the first among the text's tokens.
+        first: u32,
+        /// One step a token.
+        steps: Vec<Step>,
+    },
+    /// Final answer to [`Request::Score`].
+    Scored {
+        /// Tokens decoded.
+        decoded: u32,
+        /// How long it took, ms.
+        ms: f32,
+    },
+    /// Final answer to [`Request::Look`].
+    Looked(Box<Looked>),
+    /// Final answer to [`Request::LookAhead`].
+    LookedAhead(Box<LookedAhead>),
     /// Final answer to [`Request::Generate`].
     Done {
         /// Why it ended.
@@ -212,6 +339,10 @@ impl Event {
                 | Self::Prompt(_)
                 | Self::PromptProgress { .. }
                 | Self::Token(_)
+                | Self::Stages(_)
+                | Self::Watched { .. }
+                | Self::Paused
+                | Self::Scores { .. }
         )
     }
 }
@@ -283,6 +414,61 @@ pub struct PromptFacts {
     pub text: String,
     /// Things the user should know: oldest turns left out to fit, template refused…
     pub notes: Vec<String>,
+}
+
+/// A forward pass that was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Looked {
+    /// Every logit, by id, before the samplers, as little-endian f32; empty if not wanted.
+    #[serde(with = "serde_bytes")]
+    pub logits: Vec<u8>,
+    /// The chain's way through it.
+    pub stages: Option<Box<SamplerTrace>>,
+    /// Tokens that had to be decoded.
+    pub decoded: u32,
+    /// How long it took, ms.
+    pub ms: f32,
+}
+
+impl Looked {
+    /// Puts logits into bytes.
+    #[must_use]
+    pub fn pack(logits: &[f32]) -> Vec<u8> {
+        logits.iter().flat_map(|logit| logit.to_le_bytes()).collect()
+    }
+
+    /// The logits by id.
+    #[must_use]
+    pub fn unpack(&self) -> Vec<f32> {
+        self.logits.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+    }
+}
+
+/// Where a beam led.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LookedAhead {
+    /// Paths by falling probability of the whole. A path that ended early ends with an end-of-generation
+    /// token.
+    pub paths: Vec<Path>,
+    /// Tokens that had to be decoded.
+    pub decoded: u32,
+    /// How long it took, ms.
+    pub ms: f32,
+}
+
+/// A path of a beam: each token with ln p given all before it, over the whole vocabulary.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Path {
+    /// Its tokens, in order.
+    pub tokens: Vec<Candidate>,
+}
+
+impl Path {
+    /// ln p of the whole path.
+    #[must_use]
+    pub fn logprob(&self) -> f32 {
+        self.tokens.iter().map(|token| token.logprob).sum()
+    }
 }
 
 /// Why something could not be done: what happened, to which input, what to do next.

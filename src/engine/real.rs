@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::protocol::{Failure, Request, RequestId};
+use super::protocol::{CapturePlan, Failure, FailureKind, Request, RequestId};
 use super::serve::{Body, Desk, Emit, Made};
 use super::worker::{Hooks, Shared, Worker};
 use crate::model_entry::{ModelEntry, ModelFacts};
@@ -47,6 +47,16 @@ impl Desk for Counter {
     fn describe(&self, entry: &ModelEntry) -> Result<ModelFacts, Failure> {
         (self.hooks.resolve)(entry).map(|(_, facts)| facts)
     }
+
+    fn set_capture(&self, plan: CapturePlan) -> Result<(), Failure> {
+        if plan == CapturePlan::default() {
+            return Ok(());
+        }
+        let message = "This version cannot capture tensors.".to_string();
+        Err(Failure { message, kind: FailureKind::Other })
+    }
+
+    fn pace(&self, _target: RequestId, _allow: Option<u32>) {}
 
     #[cfg(feature = "testing")]
     fn fault(&self, name: &str) -> Result<(), Failure> {

@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::model::Model;
-use super::protocol::{Envelope, Event, Failure, FailureKind, Generate, Request, RequestId};
+use super::protocol::{CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Request, RequestId};
 use super::serve::{Body, Desk, Emit, Made};
 use crate::chat::{StopReason, Timings, Usage};
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
@@ -130,6 +130,12 @@ impl Desk for Shared {
         model::facts(entry, &self.options)
     }
 
+    fn set_capture(&self, _plan: CapturePlan) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn pace(&self, _target: RequestId, _allow: Option<u32>) {}
+
     fn fault(&self, name: &str) -> Result<(), Failure> {
         if name == "hang" {
             self.lock().hanging = true;
@@ -151,7 +157,6 @@ impl Body for Worker {
         let answer = match request {
             Request::Load { entry, params } => self.load(id, &entry, &params),
             Request::Generate(generate) => self.generate(id, &generate),
-            Request::SetCapture(_) => Ok(Event::Acknowledged),
             _ => Err(other("The worker does not answer this request.".into())),
         };
         (self.emit)(Envelope { id, event: answer.unwrap_or_else(Event::Failed) });

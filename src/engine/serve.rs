@@ -15,7 +15,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::frame::{self, FrameError};
-use super::protocol::{Call, Envelope, Event, Failure, FailureKind, Request, RequestId, VERSION};
+use super::protocol::{
+    Call, CapturePlan, Envelope, Event, Failure, FailureKind, Request, RequestId, VERSION,
+};
 use crate::model_entry::{ModelEntry, ModelFacts};
 use crate::token::{TokenId, Vocabulary};
 
@@ -28,8 +30,8 @@ pub type Emit = Arc<dyn Fn(Envelope) + Send + Sync>;
 /// The part of an engine that computes, one request after the other. It is made, used and dropped on the
 /// worker thread, so it need not be `Send`.
 pub trait Body {
-    /// Does a [`Request::Load`], [`Request::Generate`] or [`Request::SetCapture`]; its final event has
-    /// been emitted when this returns.
+    /// Does a request that needs the model's computation; its final event has been emitted when this
+    /// returns.
     fn handle(&mut self, id: RequestId, request: Request);
 }
 
@@ -55,6 +57,15 @@ pub trait Desk: Send + Sync {
     /// # Errors
     /// When the file is not there or no model.
     fn describe(&self, entry: &ModelEntry) -> Result<ModelFacts, Failure>;
+
+    /// What is recorded and copied at each token from now on, also in the middle of a reply.
+    ///
+    /// # Errors
+    /// For what this engine cannot capture.
+    fn set_capture(&self, plan: CapturePlan) -> Result<(), Failure>;
+
+    /// Lets a reply write so many more tokens before it waits; `None` lets it run.
+    fn pace(&self, target: RequestId, allow: Option<u32>);
 
     /// Abort, hang or end, for fault tests.
     ///
@@ -151,7 +162,11 @@ pub(super) fn answer(
                 }
                 continue;
             }
-            Request::Load { .. } | Request::Generate(_) | Request::SetCapture(_) => {
+            Request::Load { .. }
+            | Request::Generate(_)
+            | Request::Score(_)
+            | Request::Look(_)
+            | Request::LookAhead(_) => {
                 ledger.open(id);
                 if queue.send((id, request)).is_ok() {
                     continue;
@@ -182,6 +197,11 @@ fn answer_at_once(desk: &dyn Desk, request: Request) -> Event {
             desk.vocabulary().map(|vocabulary| Event::Vocabulary(Box::new(Vocabulary::clone(&vocabulary))))
         }
         Request::Describe { entry } => desk.describe(&entry).map(|facts| Event::Described(Box::new(facts))),
+        Request::SetCapture(plan) => desk.set_capture(plan).map(|()| Event::Acknowledged),
+        Request::Pace { target, allow } => {
+            desk.pace(target, allow);
+            Ok(Event::Acknowledged)
+        }
         Request::Fault(name) => desk.fault(&name).map(|()| Event::Acknowledged),
         other => Err(Failure {
             message: format!("The engine does not answer {other:?} at once."),

@@ -11,7 +11,7 @@ pub use super::shared::Shared;
 use super::decode::Session;
 use super::generate;
 use super::load;
-use super::protocol::{CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Request, RequestId};
+use super::protocol::{Envelope, Event, Failure, FailureKind, Generate, Request, RequestId};
 use super::shared::no_model;
 use crate::chat::{StopReason, Timings, Usage};
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
@@ -47,7 +47,6 @@ impl Worker {
             Request::Load { entry, params } => self.load(id, &entry, &params),
             Request::Generate(_) if cancelled => nothing_written(),
             Request::Generate(request) => self.generate(id, &request),
-            Request::SetCapture(plan) => set_capture(&plan),
             other => Event::Failed(Failure {
                 message: format!("The worker was given a request that is not its own: {}.", name(&other)),
                 kind: FailureKind::Other,
@@ -94,15 +93,6 @@ impl Worker {
     }
 }
 
-/// The probe copies nothing yet; an empty plan is what it runs.
-fn set_capture(plan: &CapturePlan) -> Event {
-    if plan.taps.is_empty() {
-        return Event::Acknowledged;
-    }
-    let message = "This version cannot capture tensors.".to_string();
-    Event::Failed(Failure { message, kind: FailureKind::Other })
-}
-
 fn nothing_written() -> Event {
     Event::Done { stop: StopReason::Cancelled, usage: Usage::default(), timings: Timings::default() }
 }
@@ -114,7 +104,11 @@ fn name(request: &Request) -> &'static str {
         Request::Vocabulary => "Vocabulary",
         Request::Tokenize { .. } => "Tokenize",
         Request::Generate(_) => "Generate",
+        Request::Score(_) => "Score",
+        Request::Look(_) => "Look",
+        Request::LookAhead(_) => "LookAhead",
         Request::SetCapture(_) => "SetCapture",
+        Request::Pace { .. } => "Pace",
         Request::Cancel { .. } => "Cancel",
         Request::Shutdown => "Shutdown",
         Request::Fault(_) => "Fault",

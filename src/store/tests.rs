@@ -179,6 +179,7 @@ fn run(id: i64) -> Run {
         template_clock_ms: Some(5),
         prefix: None,
         prompt_ids: vec![TokenId(1), TokenId(262_143), TokenId(-1)],
+        taken: 1,
         stop: Some(StopReason::Eos),
         usage: Usage { prompt_tokens: 3, completion_tokens: 4, reused_tokens: 0 },
         timings: Timings { load_ms: 0.1, prompt_ms: 0.2, decode_ms: 0.3, tokens_per_second: 13.3 },

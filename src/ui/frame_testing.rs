@@ -163,6 +163,7 @@ fn run() -> Run {
         template_clock_ms: None,
         prefix: None,
         prompt_ids: Vec::new(),
+        taken: 0,
         stop: None,
         usage: Usage::default(),
         timings: Timings::default(),

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::LineEdit;
+use crate::app::TokenCursor;
 use crate::chat::{ConversationHead, ConversationId, TurnId};
 
 /// Which pane has the focus.
@@ -51,8 +52,28 @@ pub struct Transcript {
     pub find: Option<Find>,
     /// Messages hidden last, to take back: turn and the leaf before.
     pub deleted: Vec<(TurnId, Option<TurnId>)>,
+    /// The token under the cursor; its turn is the selected one.
+    pub cursor: Option<TokenCursor>,
+    /// What the text is coloured by.
+    pub colouring: Colouring,
     /// Revision of each turn's text, raised by every change, for the render cache.
     pub revisions: BTreeMap<TurnId, u64>,
+}
+
+/// What the tokens of the transcript are coloured by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Colouring {
+    /// Nothing.
+    #[default]
+    Off,
+    /// −log₂ p, bits.
+    Surprisal,
+    /// p.
+    Probability,
+    /// Rank, in the buckets 1, 10, 100, 1000 and beyond (GLTR, Gehrmann et al. 2019).
+    Rank,
+    /// Entropy of the distribution it was drawn from, bits.
+    Entropy,
 }
 
 /// Where the transcript is scrolled to: anchored to text, so that a resize keeps the place.

@@ -173,6 +173,11 @@ impl Model {
                 ids.extend(self.pieces.tokenize(text.as_bytes(), false));
                 Ok(Encoded { ids, text: text.clone(), notes: Vec::new() })
             }
+            Prompt::Ids { ids, taken, .. } => {
+                let ids: Vec<TokenId> = ids.iter().chain(taken).copied().collect();
+                let bytes: Vec<u8> = ids.iter().flat_map(|id| self.pieces.written(*id).to_vec()).collect();
+                Ok(Encoded { ids, text: String::from_utf8_lossy(&bytes).into_owned(), notes: Vec::new() })
+            }
             Prompt::Chat { messages, continue_last, clock_ms } => self.template.encode(
                 messages,
                 *continue_last,
@@ -188,6 +193,7 @@ impl Model {
     fn script(&self, generate: &Generate, seed: u32) -> (Vec<TokenId>, StopReason) {
         let (question, begun) = match &generate.prompt {
             Prompt::Raw { text } => (text.as_str(), ""),
+            Prompt::Ids { .. } => ("", ""),
             Prompt::Chat { messages, continue_last, .. } => {
                 let question = messages.iter().rev().find(|message| message.role == Role::User);
                 let last = messages.last().filter(|last| *continue_last && last.role == Role::Assistant);

@@ -89,7 +89,13 @@ fn message(role: Role, text: &str) -> Message {
 
 fn chat(messages: Vec<Message>, sampling: Sampling) -> Request {
     let prompt = Prompt::Chat { messages, continue_last: false, clock_ms: 0 };
-    Request::Generate(Box::new(Generate { prompt, sampling, top_logprobs: 20, interventions: Vec::new() }))
+    Request::Generate(Box::new(Generate {
+        prompt,
+        sampling,
+        top_logprobs: 20,
+        interventions: Vec::new(),
+        allow: None,
+    }))
 }
 
 fn say(text: &str) -> Request {
@@ -283,7 +289,7 @@ fn going_on_with_a_reply_writes_the_rest_of_it() {
     let messages = vec![message(Role::User, "count"), message(Role::Assistant, "1, 2, 3, 4, ")];
     let prompt = Prompt::Chat { messages, continue_last: true, clock_ms: 0 };
     let sampling = Sampling { max_tokens: 2, ..Sampling::default() };
-    let generate = Generate { prompt, sampling, top_logprobs: 5, interventions: Vec::new() };
+    let generate = Generate { prompt, sampling, top_logprobs: 5, interventions: Vec::new(), allow: None };
     let events = fixture.ask(Request::Generate(Box::new(generate)));
     let Event::Prompt(facts) = &events[0] else { panic!("{events:?}") };
     assert!(facts.text.ends_with("<|im_start|>assistant\n1, 2, 3, 4, "));

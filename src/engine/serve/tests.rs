@@ -36,6 +36,12 @@ impl Body for Odd {
 }
 
 impl Desk for Nothing {
+    fn set_capture(&self, _: CapturePlan) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn pace(&self, _: RequestId, _: Option<u32>) {}
+
     fn cancel(&self, _: RequestId) {}
     fn tokenize(&self, _: &str, _: bool, _: bool) -> Result<Vec<(TokenId, Vec<u8>)>, Failure> {
         panic!("no tokenizer")
