@@ -8,6 +8,6 @@ mod panes;
 mod work;
 
 pub use inspector::{Inspector, LiveStep, Station, Watched};
-pub use overlay::{ConfirmAction, Edit, Level, LineEdit, Notice, Overlay, Picker, PromptAction};
+pub use overlay::{ConfirmAction, Edit, Level, LineEdit, Notice, Overlay, Picker, PromptAction, TextEdit};
 pub use panes::{Area, Chats, Completion, Composer, Find, Focus, Geometry, Paste, Scroll, Transcript};
 pub use work::{ActiveRun, Fetch, ModelState, ModelStatus, Phase, Queued};
