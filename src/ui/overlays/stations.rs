@@ -88,7 +88,7 @@ pub(super) fn page(station: Station) -> Option<&'static Page> {
 /// A text with the figures of the vocabulary of the shown step in place.
 pub(super) fn filled(app: &App, text: &str) -> String {
     let (tokens, even) = match Live::of(app).map_or(0, |live| live.entries) {
-        0 => ("tokens of the vocabulary".to_owned(), "its most when all are even".to_owned()),
+        0 => ("tokens".to_owned(), "its most when all are even".to_owned()),
         entries => {
             let count = number::grouped(entries);
             (format!("{count} tokens"), format!("{:.1} when all {count} are even", (entries as f64).log2()))
