@@ -55,6 +55,8 @@ pub(crate) struct Book {
     pub config_asked: bool,
     /// Bytes that a resumed download began with.
     pub fetch_base: Option<u64>,
+    /// What the changes made in the open settings overlay replaced, the newest last.
+    pub settings_before: Vec<super::settings::Before>,
     /// Vocabularies asked of the store.
     pub vocabularies_asked: BTreeSet<String>,
 }

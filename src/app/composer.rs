@@ -4,11 +4,10 @@
 
 use std::ops::Range;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use tui_textarea::{AtomicDeleteDirection, AtomicRange, CursorMove, TextArea};
-use unicode_segmentation::UnicodeSegmentation;
+use crossterm::event::KeyEvent;
+use tui_textarea::{AtomicRange, CursorMove};
 
-use super::{App, Composer, Paste};
+use super::{App, Composer, Paste, text_edit};
 use crate::engine::protocol::Request;
 use crate::store;
 
@@ -23,11 +22,8 @@ const HISTORY: usize = 1000;
 
 impl Default for Composer {
     fn default() -> Self {
-        let mut area = TextArea::default();
-        area.set_undo_coalescing(true);
-        area.set_max_histories(1000);
         Self {
-            area,
+            area: text_edit::empty_area(),
             tokens: Some(0),
             history: Vec::new(),
             walking: None,
@@ -69,30 +65,9 @@ impl Composer {
 
     /// Puts another text in place, cursor at its end.
     pub fn set(&mut self, text: &str) {
-        let lines: Vec<String> = text.split('\n').map(String::from).collect();
-        self.area.set_lines(lines, (usize::MAX, usize::MAX));
+        text_edit::set(&mut self.area, text);
         self.pastes.clear();
         self.completion = None;
-    }
-
-    /// Takes a character back: a whole cluster where half of one would be left broken, as one undo step.
-    pub fn backspace(&mut self) {
-        if self.area.is_selecting() {
-            self.area.delete_char();
-        } else if self.area.delete_atomic_range_at_cursor(AtomicDeleteDirection::Backward).is_none() {
-            match self.cluster_before() {
-                0 | 1 => {
-                    self.area.delete_char();
-                }
-                characters => {
-                    for _ in 0..characters {
-                        self.area.move_cursor(CursorMove::Back);
-                    }
-                    self.area.delete_str(characters);
-                }
-            }
-        }
-        self.mark_labels();
     }
 
     /// Puts cleaned text in at the cursor, as a label where it is long.
@@ -112,18 +87,6 @@ impl Composer {
             self.pastes.push(Paste { label, text: text.to_owned() });
         }
         self.mark_labels();
-    }
-
-    /// How many characters Backspace takes together.
-    fn cluster_before(&self) -> usize {
-        let (row, column) = self.area.cursor();
-        let before: String = self.area.lines()[row].chars().take(column).collect();
-        let cluster = before.graphemes(true).next_back().unwrap_or_default();
-        let joined = |c: char| {
-            matches!(c, '\u{200d}' | '\u{fe0f}' | '\u{20e3}'
-                | '\u{1f3fb}'..='\u{1f3ff}' | '\u{1f1e6}'..='\u{1f1ff}' | '\u{e0020}'..='\u{e007f}')
-        };
-        if cluster.chars().any(joined) { cluster.chars().count() } else { 1 }
     }
 
     fn first_label<'a>(&'a self, text: &str) -> Option<(usize, &'a Paste)> {
@@ -183,21 +146,8 @@ pub fn clean(text: &str) -> (String, bool) {
 impl App {
     /// A key that edits the draft.
     pub(crate) fn compose(&mut self, key: KeyEvent) {
-        let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        let alt = key.modifiers.contains(KeyModifiers::ALT);
         let before = self.composer.area.lines().to_vec();
-        let area = &mut self.composer.area;
-        match key.code {
-            KeyCode::Backspace if !control && !alt => self.composer.backspace(),
-            KeyCode::Char('u') if control => {
-                area.delete_line_by_head();
-            }
-            KeyCode::Char(character) if !control && !alt => area.insert_char(character),
-            KeyCode::PageUp | KeyCode::PageDown | KeyCode::Esc | KeyCode::Tab | KeyCode::BackTab => {}
-            _ => {
-                area.input(key);
-            }
-        }
+        text_edit::key(&mut self.composer.area, key);
         self.composer.mark_labels();
         if before != self.composer.area.lines() {
             self.draft_changed();
@@ -348,7 +298,9 @@ impl App {
         match result {
             Ok(text) => {
                 let (text, cut) = clean(text.trim_end_matches('\n'));
-                self.set_draft(&text);
+                if !self.prompt_edited(&text) {
+                    self.set_draft(&text);
+                }
                 if cut {
                     self.warn("the text was longer than 1 MB; the rest was left out");
                 }

@@ -81,7 +81,9 @@ impl App {
         });
     }
 
-    fn run_of_step(&self, turn: TurnId, index: usize) -> Option<RunId> {
+    /// The run that wrote a step of the shown chat.
+    #[must_use]
+    pub fn run_of_step(&self, turn: TurnId, index: usize) -> Option<RunId> {
         let mut left = index;
         for span in &self.chat.turn(turn)?.spans {
             if let Span::Generated { run, steps } = span {

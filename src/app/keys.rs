@@ -106,7 +106,7 @@ impl App {
             Command::StationWhy => self.station(Station::Why),
             Command::Hold => self.hold(),
             Command::Logits => self.inspector.logits = !self.inspector.logits,
-            Command::Explain => self.open_help(super::HELP_STATION_PAGE),
+            Command::Explain => self.explain(),
             Command::Models | Command::Model => self.open_models(),
             Command::Reload => self.reload(),
             Command::Unload => self.unload(),

@@ -86,7 +86,7 @@ pub enum Effect {
     WriteConfig {
         /// e.g. `ui.theme`.
         key: String,
-        /// A TOML value.
+        /// A TOML value; empty takes the key out.
         value: String,
     },
     /// Put text on the clipboard.

@@ -22,6 +22,7 @@ mod settings;
 mod state;
 #[cfg(test)]
 mod tests;
+mod text_edit;
 mod tokens;
 mod transcript;
 mod versions;
@@ -33,13 +34,16 @@ pub(crate) use book::Book;
 pub use composer::PASTE_LIMIT;
 pub use keys::WIDE;
 pub use message::{Effect, EngineId, Msg, Now};
-pub use overlays::{HELP_PAGES, HELP_STATION_PAGE};
+pub use overlays::{HELP_PAGES, HelpPage};
 pub(crate) use run::Target;
-pub use settings::keys as setting_keys;
+pub use settings::{
+    choices as setting_choices, keys as setting_keys, label as setting_label, note as setting_note,
+    range as setting_range, section as setting_section,
+};
 pub use state::{
     ActiveRun, Area, Chats, Colouring, Completion, Composer, ConfirmAction, Edit, Fetch, Find, Focus,
     Geometry, Inspector, Level, LineEdit, LiveStep, ModelState, ModelStatus, Notice, Overlay, Paste, Phase,
-    Picker, PromptAction, Queued, Scroll, Station, Transcript, Watched,
+    Picker, PromptAction, Queued, Scroll, Station, TextEdit, Transcript, Watched,
 };
 
 pub use tokens::{Origin, Pass, TokenCursor, TurnScore, TurnToken};

@@ -4,6 +4,7 @@
 
 use super::{App, Effect, Fetch, Inspector, Level, ModelStatus, Overlay, Watched};
 use crate::chat::{Role, Span};
+use crate::command::Command;
 use crate::engine::protocol::{Failure, Loaded, Request, VERSION};
 use crate::model_entry::{ModelEntry, Source};
 use crate::models::{CatalogueItem, FetchEvent, FetchStage};
@@ -71,8 +72,7 @@ impl App {
         if entry.name == self.model.name {
             self.model.status = ModelStatus::Fetching;
         }
-        let terms = entry.licence.as_ref().is_some_and(|licence| licence.terms.is_some());
-        if terms && !self.book.accepted.contains(&entry.name) {
+        if !self.has_accepted(&entry) {
             self.overlays.push(Overlay::Licence { entry: Box::new(entry), scroll: 0 });
             return;
         }
@@ -98,6 +98,15 @@ impl App {
         self.emit(Effect::Fetch(Box::new(entry)));
     }
 
+    /// Whether the terms of a model, if it has any, were accepted, now or at an earlier time.
+    fn has_accepted(&self, entry: &ModelEntry) -> bool {
+        let terms = entry.licence.as_ref().is_some_and(|licence| licence.terms.is_some());
+        let mut catalogue = self.catalogue.iter();
+        !terms
+            || self.book.accepted.contains(&entry.name)
+            || catalogue.any(|item| item.entry == *entry && item.terms_accepted)
+    }
+
     /// A fetch went on.
     pub(crate) fn fetched(&mut self, event: FetchEvent) {
         match event {
@@ -119,7 +128,8 @@ impl App {
             }
             FetchEvent::Failed { name, message, cancelled } => {
                 let said = if cancelled {
-                    format!("fetching {name} was stopped; Ctrl+L, p fetches it")
+                    let key = self.keymap.shown(Command::Models);
+                    format!("fetching {name} was stopped; {key}, Tab fetches it")
                 } else {
                     message
                 };

@@ -3,18 +3,17 @@
 //! Invariant: an overlay takes every key but commands; closing one leaves the state as it was, unless a
 //! choice was made.
 
+mod help;
+mod model_list;
+mod system;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{
-    App, ConfirmAction, Edit, Effect, LineEdit, ModelStatus, Overlay, Picker, PromptAction, fuzzy, settings,
-};
+pub use help::{HELP_PAGES, HelpPage};
+
+use super::{App, ConfirmAction, Edit, Effect, LineEdit, ModelStatus, Overlay, Picker, fuzzy, settings};
 use crate::command::{self, Command};
 use crate::store;
-
-/// How many help pages there are: one a group of commands, and one for the station.
-pub const HELP_PAGES: usize = 7;
-/// The help page of the softmax station.
-pub const HELP_STATION_PAGE: usize = HELP_PAGES - 1;
 
 impl App {
     pub(crate) fn open_palette(&mut self) {
@@ -36,13 +35,10 @@ impl App {
     }
 
     pub(crate) fn open_settings(&mut self) {
-        self.push_picker(Overlay::Settings);
-    }
-
-    pub(crate) fn open_help(&mut self, page: usize) {
-        if !matches!(self.top_overlay(), Some(Overlay::Help { .. })) {
-            self.overlays.push(Overlay::Help { page, scroll: 0 });
+        if !matches!(self.top_overlay(), Some(Overlay::Settings(_))) {
+            self.book.settings_before.clear();
         }
+        self.push_picker(Overlay::Settings);
     }
 
     pub(crate) fn open_search(&mut self, text: &str) {
@@ -53,18 +49,6 @@ impl App {
         if !text.is_empty() {
             self.store(store::Command::Search(text.to_owned()));
         }
-    }
-
-    pub(crate) fn open_system(&mut self) {
-        let system = match self.entry(&self.model.name) {
-            Some(entry) => self.config.system_for(&entry, &self.chat.settings),
-            None => self.chat.settings.system.clone().unwrap_or_default(),
-        };
-        self.overlays.push(Overlay::Prompt {
-            title: "System prompt of this chat".into(),
-            input: LineEdit::new(system.replace('\n', " ")),
-            action: PromptAction::System,
-        });
     }
 
     /// Opens a list, unless it is open already.
@@ -113,16 +97,25 @@ impl App {
                 (self.themes.iter().cloned().enumerate().collect(), picker.filter.text.clone())
             }
             Overlay::Settings(picker) => {
-                (settings::keys(self).into_iter().enumerate().collect(), picker.filter.text.clone())
+                let named = settings::keys(self)
+                    .into_iter()
+                    .map(|key| format!("{key} {} {}", settings::label(&key), settings::section(&key)));
+                (named.enumerate().collect(), picker.filter.text.clone())
             }
             _ => return,
         };
         let texts: Vec<&str> = sources.iter().map(|(_, text)| text.as_str()).collect();
-        let rows: Vec<usize> = fuzzy::rank(&filter, &texts).into_iter().map(|at| sources[at].0).collect();
-        if let Some(picker) = self.picker() {
-            picker.selected = picker.selected.min(rows.len().saturating_sub(1));
-            picker.rows = rows;
+        let mut rows: Vec<usize> = fuzzy::rank(&filter, &texts).into_iter().map(|at| sources[at].0).collect();
+        let sectioned = matches!(overlay, Overlay::Settings(_));
+        let Some(picker) = self.picker() else { return };
+        picker.selected = picker.selected.min(rows.len().saturating_sub(1));
+        if sectioned {
+            // Sections keep their order, so the best match is where the selection goes, not the first row.
+            let chosen = rows.get(picker.selected).copied();
+            rows.sort_unstable();
+            picker.selected = rows.iter().position(|row| Some(*row) == chosen).unwrap_or_default();
         }
+        picker.rows = rows;
     }
 
     /// Closes the overlay on top as if nothing had been chosen.
@@ -150,9 +143,10 @@ impl App {
             }
             return true;
         }
+        let furthest = self.geometry.overlay_rows;
         match self.overlays.last_mut() {
             None => false,
-            Some(Overlay::Help { page, scroll }) => help_key(key, page, scroll),
+            Some(Overlay::Help { page, scroll }) => help::key(key, page, scroll, furthest),
             Some(Overlay::Licence { scroll, .. }) => match key.code {
                 KeyCode::Enter | KeyCode::Char('y') if plain => {
                     self.accept_licence();
@@ -162,7 +156,7 @@ impl App {
                     self.close_overlay();
                     true
                 }
-                _ => scroll_key(key, scroll),
+                _ => help::scroll_key(key, scroll, furthest),
             },
             Some(Overlay::Confirm { action, .. }) => {
                 let action = *action;
@@ -176,15 +170,7 @@ impl App {
                 }
                 true
             }
-            Some(Overlay::Prompt { input, .. }) => {
-                if key.code == KeyCode::Enter {
-                    let text = input.text.clone();
-                    self.overlays.pop();
-                    self.set_system(&text);
-                    return true;
-                }
-                input.key(key) != Edit::Ignored
-            }
+            Some(Overlay::Prompt { .. }) => self.prompt_key(key),
             Some(Overlay::Search { .. }) => self.search_key(key),
             Some(Overlay::Settings(_)) => self.settings_key(key) || self.picker_key(key),
             Some(Overlay::Models(_)) => self.models_key(key) || self.picker_key(key),
@@ -262,43 +248,10 @@ impl App {
         }
     }
 
-    fn models_key(&mut self, key: KeyEvent) -> bool {
-        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
-        let unfiltered = self.picker().is_some_and(|picker| picker.filter.text.is_empty());
-        let Some(row) = self.chosen_row().filter(|_| plain && unfiltered) else { return false };
-        let Some(item) = self.catalogue.get(row) else { return false };
-        let (entry, there) = (item.entry.clone(), item.path.is_some());
-        match key.code {
-            KeyCode::Char('p') if there => self.say(format!("{} is on this machine already", entry.name)),
-            KeyCode::Char('p') => self.fetch_or_ask(entry),
-            KeyCode::Char('r') if there => self.overlays.push(Overlay::Confirm {
-                question: format!("Remove the file of {}? It can be fetched again.", entry.name),
-                action: ConfirmAction::RemoveModel(row),
-            }),
-            KeyCode::Char('r') => self.say(format!("{} is not on this machine", entry.name)),
-            _ => return false,
-        }
-        true
-    }
-
     fn confirmed(&mut self, action: ConfirmAction) {
         match action {
             ConfirmAction::Quit => self.quit(),
-            ConfirmAction::RemoveModel(row) => {
-                let Some(entry) = self.catalogue.get(row).map(|item| item.entry.clone()) else { return };
-                if entry.name == self.model.name && self.ready().is_some() {
-                    self.unload();
-                }
-                self.emit(Effect::RemoveModel(Box::new(entry)));
-                self.emit(Effect::ReadCatalogue);
-            }
-        }
-    }
-
-    fn accept_licence(&mut self) {
-        if let Some(Overlay::Licence { entry, .. }) = self.overlays.pop() {
-            self.book.accepted.insert(entry.name.clone());
-            self.fetch_or_ask(*entry);
+            ConfirmAction::RemoveModel(row) => self.remove_model(row),
         }
     }
 
@@ -344,6 +297,10 @@ impl App {
 
     /// Pasted text goes into the input that has the keys; says whether there is one.
     pub(crate) fn line_paste(&mut self, text: &str) -> bool {
+        if let Some(Overlay::Prompt { input, .. }) = self.overlays.last_mut() {
+            input.area.insert_str(text);
+            return true;
+        }
         let text = text.replace('\n', " ");
         let typed = |input: &mut LineEdit| input.insert(&text);
         if let Some(overlay) = self.overlays.last_mut() {
@@ -353,13 +310,15 @@ impl App {
                     let text = input.text.clone();
                     self.store(store::Command::Search(text));
                 }
-                Overlay::Prompt { input, .. } => typed(input),
                 Overlay::Settings(Picker { value: Some(value), .. }) => typed(value),
                 Overlay::Palette(picker)
                 | Overlay::Models(picker)
                 | Overlay::Themes(picker, _)
                 | Overlay::Settings(picker) => typed(&mut picker.filter),
-                Overlay::Help { .. } | Overlay::Licence { .. } | Overlay::Confirm { .. } => {}
+                Overlay::Help { .. }
+                | Overlay::Licence { .. }
+                | Overlay::Prompt { .. }
+                | Overlay::Confirm { .. } => {}
             }
             self.refill_overlay();
             return true;
@@ -371,30 +330,4 @@ impl App {
         }
         self.chats.rename.as_mut().map(|(_, input)| typed(input)).is_some()
     }
-}
-
-fn help_key(key: KeyEvent, page: &mut usize, scroll: &mut u16) -> bool {
-    match key.code {
-        KeyCode::Right | KeyCode::Char('l') | KeyCode::Tab => {
-            (*page, *scroll) = ((*page + 1) % HELP_PAGES, 0);
-            true
-        }
-        KeyCode::Left | KeyCode::Char('h') | KeyCode::BackTab => {
-            (*page, *scroll) = ((*page + HELP_PAGES - 1) % HELP_PAGES, 0);
-            true
-        }
-        _ => scroll_key(key, scroll),
-    }
-}
-
-fn scroll_key(key: KeyEvent, scroll: &mut u16) -> bool {
-    *scroll = match key.code {
-        KeyCode::Down | KeyCode::Char('j') => scroll.saturating_add(1),
-        KeyCode::Up | KeyCode::Char('k') => scroll.saturating_sub(1),
-        KeyCode::PageDown => scroll.saturating_add(10),
-        KeyCode::PageUp => scroll.saturating_sub(10),
-        KeyCode::Home => 0,
-        _ => return false,
-    };
-    true
 }

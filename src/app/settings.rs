@@ -3,62 +3,30 @@
 //! Invariants: sampler settings belong to the chat, the others to the configuration file. Rows of the
 //! overlay are indices into [`keys`].
 
+mod table;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use serde_json::Value;
+
+pub use table::{Range, choices, keys, label, note, range, section};
 
 use super::{App, Edit, Effect, LineEdit, Overlay, fuzzy};
+use crate::chat::ConversationId;
+use crate::command::{Command, Context};
 use crate::config::Config;
 use crate::sampling::{SAMPLING_KEYS, Sampling, SamplingOverrides};
 
-/// The keys of all settings, dotted, in the order of the configuration file.
-#[must_use]
-pub fn keys(app: &App) -> Vec<String> {
-    let sections = [
-        ("sampling", json(&app.config.sampling)),
-        ("engine", json(&app.config.engine)),
-        ("ui", json(&app.config.ui)),
-        ("inspector", json(&app.config.inspector)),
-    ];
-    let mut all = Vec::new();
-    for (section, values) in sections {
-        if let serde_json::Value::Object(fields) = values {
-            all.extend(fields.keys().map(|key| format!("{section}.{key}")));
-        }
-    }
-    all
+/// What was in use before a change made in the overlay.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Before {
+    /// What the chat set for itself.
+    Chat(ConversationId, Box<SamplingOverrides>),
+    /// The value of a key of the configuration file.
+    File(String, Value),
 }
 
-fn json(value: &impl serde::Serialize) -> serde_json::Value {
+fn json(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).expect("plain settings become JSON")
-}
-
-/// The values that a look setting steps through.
-fn choices(key: &str) -> &'static [&'static str] {
-    match key {
-        "ui.color" => &["auto", "truecolor", "256", "16", "none"],
-        "ui.symbols" => &["auto", "full", "plain", "ascii"],
-        "ui.notify" => &["none", "title", "bell", "osc9"],
-        "engine.overflow" => &["drop-oldest", "stop"],
-        "engine.flash_attention" => &["auto", "on", "off"],
-        _ => &[],
-    }
-}
-
-/// How far one press of an arrow moves a sampler setting, and its limits.
-fn step(key: &str) -> Option<(f64, f64, f64)> {
-    Some(match key {
-        "temperature" | "dynatemp_range" => (0.05, 0.0, 5.0),
-        "top_p" | "min_p" | "typical_p" | "xtc_probability" | "xtc_threshold" => (0.05, 0.0, 1.0),
-        "repeat_penalty" | "frequency_penalty" | "presence_penalty" | "dry_multiplier" => (0.05, -2.0, 10.0),
-        "dry_base" | "top_n_sigma" | "dynatemp_exponent" | "mirostat_tau" | "mirostat_eta" => {
-            (0.1, -1.0, 20.0)
-        }
-        "top_k" => (5.0, 0.0, 1e6),
-        "penalty_last_n" | "dry_penalty_last_n" => (16.0, -1.0, 1e6),
-        "max_tokens" => (64.0, 0.0, 1e6),
-        "min_keep" | "dry_allowed_length" => (1.0, 0.0, 1e6),
-        "mirostat" => (2.0, 0.0, 2.0),
-        _ => return None,
-    })
 }
 
 /// Puts one sampler setting into a layer; no value takes it out.
@@ -82,17 +50,19 @@ fn put(layer: &SamplingOverrides, key: &str, value: Option<&str>) -> Result<Samp
 
 /// Refuses numbers that no sampler can use.
 fn check(all: &Sampling, key: &str) -> Result<(), String> {
-    let serde_json::Value::Object(fields) = json(all) else { return Ok(()) };
-    match (fields.get(key), step(key)) {
-        (Some(serde_json::Value::Null), _) if key != "seed" => Err(format!("{key} must be a finite number")),
-        (Some(serde_json::Value::Number(number)), Some((_, least, most))) => {
-            let number = number.as_f64().unwrap_or_default();
-            // Limits of 32-bit numbers are met with their rounding.
-            let inside = (least - 1e-6..=most + 1e-6).contains(&number);
-            if inside { Ok(()) } else { Err(format!("{key} goes from {least} to {most}")) }
-        }
-        _ => Ok(()),
+    match json(all).get(key) {
+        Some(Value::Null) if key != "seed" => Err(format!("{key} must be a finite number")),
+        Some(value) => check_range(value, key, range(&format!("sampling.{key}"))),
+        None => Ok(()),
     }
+}
+
+/// Refuses numbers outside a setting's range.
+fn check_range(value: &Value, name: &str, range: Option<Range>) -> Result<(), String> {
+    let (Some(number), Some(Range { least, most, .. })) = (value.as_f64(), range) else { return Ok(()) };
+    // Limits of 32-bit numbers are met with their rounding.
+    let inside = (least - 1e-6..=most + 1e-6).contains(&number);
+    if inside { Ok(()) } else { Err(format!("{name} goes from {least} to {most}")) }
 }
 
 impl App {
@@ -202,6 +172,31 @@ impl App {
         self.emit(Effect::WriteConfig { key: "ui.theme".into(), value: format!("{name:?}") });
     }
 
+    /// Takes the last change made in the overlay back.
+    fn undo_setting(&mut self) {
+        match self.book.settings_before.pop() {
+            Some(Before::Chat(chat, layer)) if chat == self.chat.head.id => {
+                self.chat.settings.sampling = *layer;
+                self.settings_changed();
+            }
+            Some(Before::File(setting, value)) => {
+                self.put_in_file(&setting, &toml_text(&value));
+            }
+            Some(Before::Chat(..)) | None => self.say("nothing to undo"),
+        }
+    }
+
+    /// Keeps what a change is about to replace.
+    fn keep_before(&mut self, setting: &str) {
+        let before = match setting.split_once('.') {
+            Some(("sampling", _)) => {
+                Before::Chat(self.chat.head.id, Box::new(self.chat.settings.sampling.clone()))
+            }
+            _ => Before::File(setting.to_owned(), value_of(&self.config, setting)),
+        };
+        self.book.settings_before.push(before);
+    }
+
     fn selected_setting(&self) -> Option<String> {
         match self.top_overlay()? {
             Overlay::Settings(picker) => keys(self).get(*picker.rows.get(picker.selected)?).cloned(),
@@ -223,6 +218,10 @@ impl App {
             return true;
         }
         let filtered = !picker.filter.text.is_empty();
+        if self.keymap.lookup(Context::Composer, key) == Some(Command::Undo) {
+            self.undo_setting();
+            return true;
+        }
         let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
         match key.code {
             KeyCode::Enter if plain => {
@@ -241,20 +240,14 @@ impl App {
 
     /// A setting in use, as a text that can be edited.
     fn setting_value(&self, setting: &str) -> String {
-        let (section, key) = setting.split_once('.').unwrap_or(("", setting));
-        let values = match section {
-            "sampling" => json(&self.sampling()),
-            "engine" => json(&self.config.engine),
-            "ui" => json(&self.config.ui),
-            _ => json(&self.config.inspector),
+        let value = match setting.strip_prefix("sampling.") {
+            Some(key) => json(&self.sampling()).get(key).cloned().unwrap_or_default(),
+            None => value_of(&self.config, setting),
         };
-        match values.get(key) {
-            None | Some(serde_json::Value::Null) => String::new(),
-            Some(serde_json::Value::String(text)) => text.clone(),
-            Some(serde_json::Value::Number(number)) if number.is_f64() => {
-                format!("{}", number.as_f64().unwrap_or_default() as f32)
-            }
-            Some(value) => value.to_string(),
+        match value {
+            Value::Null => String::new(),
+            Value::String(text) => text,
+            other => toml_text(&other),
         }
     }
 
@@ -264,14 +257,14 @@ impl App {
             let themes = self.themes.clone();
             let names: Vec<&str> = themes.iter().map(String::as_str).collect();
             if let Some(next) = neighbour(&names, &now, direction) {
-                self.set_theme(next);
+                self.put_setting(setting, Some(next));
             }
         } else if let Some(next) = neighbour(choices(setting), &now, direction) {
             self.put_setting(setting, Some(next));
-        } else if let Some((by, least, most)) = setting.strip_prefix("sampling.").and_then(step) {
-            let value = now.parse::<f64>().unwrap_or_default() + by * f64::from(direction);
+        } else if let (Some(range), false) = (range(setting), now.is_empty()) {
+            let value = now.parse::<f64>().unwrap_or_default() + range.step * f64::from(direction);
             // Two decimals keep repeated steps from drifting.
-            let value = (value.clamp(least, most) * 100.0).round() / 100.0;
+            let value = (value.clamp(range.least, range.most) * 100.0).round() / 100.0;
             self.put_setting(setting, Some(&value.to_string()));
         } else if matches!(now.as_str(), "true" | "false") {
             self.put_setting(setting, Some(if now == "true" { "false" } else { "true" }));
@@ -282,18 +275,23 @@ impl App {
 
     /// Sets a setting; no value is back to the default.
     fn put_setting(&mut self, setting: &str, value: Option<&str>) {
-        if let Some(key) = setting.strip_prefix("sampling.") {
+        self.keep_before(setting);
+        let done = if let Some(key) = setting.strip_prefix("sampling.") {
             let value = value.filter(|value| !matches!(*value, "" | "random" | "default"));
-            self.put_sampling(key, value);
-            return;
+            self.put_sampling(key, value)
+        } else {
+            let text = value.filter(|value| !matches!(*value, "" | "default"));
+            let default = || toml_text(&value_of(&Config::default(), setting));
+            self.put_in_file(setting, &text.map_or_else(default, toml_value))
+        };
+        if !done {
+            self.book.settings_before.pop();
         }
-        let default = default_of(setting);
-        let value = value.map_or(default, toml_value);
-        if value == "null" {
-            self.warn(format!("{setting} has no value by default; take it out of the configuration file"));
-            return;
-        }
-        match with_setting(&self.config, setting, &value) {
+    }
+
+    /// Uses a value, as TOML, and writes it to the configuration file; an empty one takes the key out.
+    fn put_in_file(&mut self, setting: &str, value: &str) -> bool {
+        match with_setting(&self.config, setting, value) {
             Ok(config) => {
                 let before = self.config.ui.mouse;
                 self.config = config;
@@ -301,11 +299,16 @@ impl App {
                     self.emit(Effect::Mouse(!before));
                 }
                 if setting.starts_with("engine.") {
-                    self.say("used when the model is loaded next (F5)");
+                    let key = self.keymap.shown(Command::Reload);
+                    self.say(format!("used when the model is loaded next ({key})"));
                 }
-                self.emit(Effect::WriteConfig { key: setting.to_owned(), value });
+                self.emit(Effect::WriteConfig { key: setting.to_owned(), value: value.to_owned() });
+                true
             }
-            Err(message) => self.warn(message),
+            Err(message) => {
+                self.warn(message);
+                false
+            }
         }
     }
 }
@@ -323,30 +326,52 @@ fn toml_value(text: &str) -> String {
     if as_it_is { text.to_owned() } else { format!("{text:?}") }
 }
 
-/// The built-in value of a look or engine setting, as TOML.
-fn default_of(setting: &str) -> String {
-    let (section, key) = setting.split_once('.').unwrap_or(("", setting));
-    let values = match section {
-        "engine" => json(&crate::config::EngineConfig::default()),
-        "ui" => json(&crate::config::UiConfig::default()),
-        _ => json(&crate::config::InspectorConfig::default()),
-    };
-    values.get(key).map(ToString::to_string).unwrap_or_default()
+/// A JSON value as TOML on one line; what is null is left out.
+fn toml_text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Number(number) if number.is_f64() => {
+            format!("{:?}", number.as_f64().unwrap_or_default() as f32)
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(toml_text).collect::<Vec<_>>().join(", ")),
+        Value::Object(fields) => {
+            let set = fields.iter().filter(|(_, value)| !value.is_null());
+            let set: Vec<String> = set.map(|(key, value)| format!("{key} = {}", toml_text(value))).collect();
+            format!("{{ {} }}", set.join(", "))
+        }
+        other => other.to_string(),
+    }
 }
 
-/// The configuration with one look or engine setting changed.
+/// The value of a look, inspector or engine setting.
+fn value_of(config: &Config, setting: &str) -> Value {
+    let (table, key) = setting.split_once('.').unwrap_or(("", setting));
+    let values = match table {
+        "engine" => json(&config.engine),
+        "ui" => json(&config.ui),
+        _ => json(&config.inspector),
+    };
+    values.get(key).cloned().unwrap_or_default()
+}
+
+/// The configuration with one look, inspector or engine setting changed; an empty value is none.
 fn with_setting(config: &Config, setting: &str, value: &str) -> Result<Config, String> {
-    let refused = || format!("{value} is no value for {setting}");
+    let refused = || format!("{value} is no value for {}", label(setting));
     let (section, key) = setting.split_once('.').ok_or_else(refused)?;
-    let table = toml::from_str::<toml::Table>(&format!("value = {value}")).map_err(|_| refused())?;
-    let mut parsed = serde_json::to_value(&table["value"]).map_err(|_| refused())?;
+    let mut parsed = match value {
+        "" => Value::Null,
+        text => {
+            let table = toml::from_str::<toml::Table>(&format!("value = {text}")).map_err(|_| refused())?;
+            serde_json::to_value(&table["value"]).map_err(|_| refused())?
+        }
+    };
+    check_range(&parsed, &label(setting), range(setting))?;
     let mut config = config.clone();
-    let mut change = |fields: serde_json::Value| -> Option<serde_json::Value> {
-        let mut fields = fields;
+    let mut change = |mut fields: Value| -> Option<Value> {
         let old = fields.get(key)?;
         // A name that looks like a number stays a name.
         if old.is_string() && parsed.is_number() {
-            parsed = serde_json::Value::String(parsed.to_string());
+            parsed = Value::String(parsed.to_string());
         }
         fields.as_object_mut()?.insert(key.to_owned(), parsed.clone());
         Some(fields)

@@ -30,7 +30,8 @@ pub enum WriteError {
     NotATable(String),
 }
 
-/// Sets one key of a TOML text, e.g. `ui.theme` to `"light"`; `value` is a TOML value.
+/// Sets one key of a TOML text, e.g. `ui.theme` to `"light"`; `value` is a TOML value, or empty to take the key
+/// out.
 ///
 /// # Errors
 /// See [`WriteError`]; the text is then to be left as it is.
@@ -39,6 +40,10 @@ pub fn set_key(text: &str, dotted: &str, value: &str) -> Result<String, WriteErr
         let (line, column) = position(text, error.span().map_or(0, |span| span.start));
         WriteError::NotToml { line, column, message: error.message().into() }
     })?;
+    if value.is_empty() {
+        remove(document.as_item_mut(), dotted);
+        return Ok(document.to_string());
+    }
     let mut value: Value = value.trim().parse().map_err(|_| WriteError::BadValue(value.into()))?;
     let (tables, key) = dotted.rsplit_once('.').unwrap_or(("", dotted));
     if dotted.split('.').any(str::is_empty) {
@@ -62,6 +67,20 @@ pub fn set_key(text: &str, dotted: &str, value: &str) -> Result<String, WriteErr
         Some(_) => return Err(WriteError::NotATable(dotted.into())),
     }
     Ok(document.to_string())
+}
+
+/// Takes a key out if it is there.
+fn remove(mut item: &mut Item, dotted: &str) {
+    let (tables, key) = dotted.rsplit_once('.').unwrap_or(("", dotted));
+    for name in tables.split('.').filter(|name| !name.is_empty()) {
+        match item.get_mut(name) {
+            Some(inner) => item = inner,
+            None => return,
+        }
+    }
+    if let Some(table) = item.as_table_like_mut() {
+        table.remove(key);
+    }
 }
 
 /// Writes a file so that it is the old one or the new one at any moment, also after a crash. Missing folders
@@ -127,6 +146,12 @@ mod tests {
             "\"light\"",
             "# mine\n[ui]\ntheme = \"light\"   # at night\nmouse = true\n",
         );
+    }
+
+    #[test]
+    fn an_empty_value_takes_the_key_out() {
+        check("[engine]\nthreads = 2\nmmap = true\n", "engine.threads", "", "[engine]\nmmap = true\n");
+        check("[ui]\n", "engine.threads", "", "[ui]\n");
     }
 
     #[test]

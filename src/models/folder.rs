@@ -188,7 +188,7 @@ impl ModelsFolder {
                 .map(|header| Some(header.facts().clone()))
                 .map_err(|error| error.to_string()),
         };
-        CatalogueItem { entry: entry.clone(), path, facts }
+        CatalogueItem { entry: entry.clone(), path, facts, terms_accepted: self.licence_accepted(entry) }
     }
 
     fn licences(&self) -> PathBuf {

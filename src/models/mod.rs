@@ -70,4 +70,6 @@ pub struct CatalogueItem {
     pub path: Option<PathBuf>,
     /// What its header says, when it is there and readable; else why not.
     pub facts: Result<Option<crate::model_entry::ModelFacts>, String>,
+    /// Whether its terms, if any, were accepted at some time.
+    pub terms_accepted: bool,
 }

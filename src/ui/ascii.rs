@@ -32,7 +32,7 @@ fn twin(symbol: &str) -> Option<&'static str> {
         "Σ" => "S",
         "₂" => "2",
         "━" => "=",
-        "┬" => "+",
+        "┬" | "┿" => "+",
         _ => return None,
     })
 }

@@ -38,14 +38,30 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) -> Option<(u
     let focused = app.focus == Focus::Composer;
     let mark = if focused { Role::Strong } else { Role::Muted };
     text::put(buf, view.x + 1, view.y, theme.symbols.here, 1, theme.style(mark));
-    let draft = Draft::of(&app.composer.area, text_width(view.width));
-    let (row, column) = draft.lines.place_of(draft.cursor);
-    let top = top(row, draft.lines.rows(), usize::from(view.height));
-    if draft.text_is_empty() {
-        let words = placeholder(app);
-        text::put(buf, view.x + INDENT, view.y, words, view.width - INDENT - 1, theme.style(Role::Muted));
+    let at = Rect { x: view.x + INDENT, width: view.width - INDENT - 1, ..view };
+    let cursor = draw_text(&app.composer.area, theme, at, placeholder(app), buf);
+    cursor.filter(|_| focused && app.overlays.is_empty())
+}
+
+/// Draws a text being edited, wrapped, its cursor's row in view; gives the cursor's cell, which may lie in the
+/// column behind the area.
+pub fn draw_text(
+    area: &TextArea<'_>,
+    theme: &Theme,
+    at: Rect,
+    placeholder: &str,
+    buf: &mut Buffer,
+) -> Option<(u16, u16)> {
+    if at.is_empty() {
+        return None;
     }
-    for shown in 0..view.height {
+    let draft = Draft::of(area, at.width);
+    let (row, column) = draft.lines.place_of(draft.cursor);
+    let top = top(row, draft.lines.rows(), usize::from(at.height));
+    if draft.text_is_empty() {
+        text::put(buf, at.x, at.y, placeholder, at.width, theme.style(Role::Muted));
+    }
+    for shown in 0..at.height {
         let style = |start: usize, end: usize| {
             let role = match () {
                 () if draft.selected.start < end && draft.selected.end > start => Role::Select,
@@ -56,9 +72,9 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) -> Option<(u
             };
             theme.style(Role::Text).patch(theme.style(role))
         };
-        draft.lines.draw_row(top + usize::from(shown), buf, view.x + INDENT, view.y + shown, style);
+        draft.lines.draw_row(top + usize::from(shown), buf, at.x, at.y + shown, style);
     }
-    (focused && app.overlays.is_empty()).then(|| (view.x + INDENT + column, view.y + (row - top) as u16))
+    Some((at.x + column, at.y + (row - top) as u16))
 }
 
 fn text_width(width: u16) -> u16 {

@@ -11,6 +11,7 @@ use super::frame_testing::{bare_theme, capitals, empty, facts, rows, theme};
 use super::render;
 use crate::app::{
     App, Completion, ConfirmAction, Fetch, Focus, LineEdit, ModelStatus, Overlay, Picker, PromptAction,
+    TextEdit,
 };
 use crate::model_entry::{KnownSize, Licence, ModelEntry, Source};
 use crate::models::{CatalogueItem, FetchStage};
@@ -212,13 +213,20 @@ fn with_models() -> App {
             entry: entry("smollm2-135m-instruct"),
             path: Some("/x".into()),
             facts: Ok(Some(facts())),
+            terms_accepted: false,
         },
         CatalogueItem {
             entry: ModelEntry { licence: Some(gemma), size: gemma_size, ..entry("gemma-3-270m") },
             path: None,
             facts: Ok(None),
+            terms_accepted: false,
         },
-        CatalogueItem { entry: entry("my-notes-7b"), path: Some("/y".into()), facts: Ok(Some(big)) },
+        CatalogueItem {
+            entry: entry("my-notes-7b"),
+            path: Some("/y".into()),
+            facts: Ok(Some(big)),
+            terms_accepted: false,
+        },
     ];
     app.free_memory = Some(3_328_599_654);
     app.model.hash = Some("b179c9523d0e6a0f".into());
@@ -250,7 +258,7 @@ fn the_model_picker_is_as_drawn() {
             "│    memory   weights 94 MiB   context 180 MiB at 8192 (22.5 KiB a token)   working 12 MiB         │",
             "│    template built in   licence Apache-2.0   file checked b179c952…                               │",
             "│                                                                                                  │",
-            "│  Enter switch; the chat goes on   p fetch   r remove   Esc close                                 │",
+            "│  Enter switch; the chat goes on   Tab fetch   Delete remove   Esc close                          │",
             "└──────────────────────────────────────────────────────────────────────────────────────────────────┘",
         ],
     );
@@ -281,12 +289,43 @@ fn the_palette_shows_key_and_typed_form() {
     assert!(rows.contains("Ctrl+Q      /quit"), "{rows}");
 }
 
+#[test]
+fn the_palette_says_what_the_selected_command_costs() {
+    let mut app = capitals();
+    let row = crate::command::TABLE.iter().position(|entry| entry.name == "regenerate").unwrap();
+    app.overlays = vec![Overlay::Palette(Picker { rows: vec![row], ..Picker::default() })];
+    let rows = rows(&drawn(&app, &theme(), 80, 24));
+    let bottom = rows.iter().rposition(|row| row.starts_with('└')).unwrap();
+    let said = "│  the reply there is stays, as another version; about 6 ms a token.";
+    assert!(rows[bottom - 1].starts_with(said), "{}", rows.join("\n"));
+}
+
+#[test]
+fn a_system_prompt_of_several_lines_is_shown_in_lines() {
+    let mut app = capitals();
+    app.overlays = vec![Overlay::Prompt {
+        title: "System prompt of this chat".into(),
+        input: TextEdit::new("Be brief.\n\nNever guess."),
+        action: PromptAction::System,
+    }];
+    let rows = rows(&drawn(&app, &theme(), 80, 24));
+    let top = rows.iter().position(|row| row.starts_with('┍')).unwrap();
+    let text: Vec<&str> = rows[top + 2..top + 5].iter().map(|row| row.trim_matches(['│', ' '])).collect();
+    assert_eq!(text, ["Be brief.", "", "Never guess."]);
+    let keys = "Enter save   Alt+Enter new line   Ctrl+O in $EDITOR   Esc as it was";
+    assert!(rows[top + 14].contains(keys), "{}", rows.join("\n"));
+}
+
 fn fetching() -> App {
     let mut app = empty();
     app.model.status = ModelStatus::Fetching;
     app.model.name = "SmolLM2-135M-Instruct".into();
-    app.catalogue =
-        vec![CatalogueItem { entry: entry("SmolLM2-135M-Instruct"), path: None, facts: Ok(None) }];
+    app.catalogue = vec![CatalogueItem {
+        entry: entry("SmolLM2-135M-Instruct"),
+        path: None,
+        facts: Ok(None),
+        terms_accepted: false,
+    }];
     app.fetch = Some(Fetch {
         name: "SmolLM2-135M-Instruct".into(),
         stages: [
@@ -366,7 +405,7 @@ fn overlay(kind: u8, selected: usize) -> Option<Overlay> {
         6 => Overlay::Licence { entry: Box::new(entry("gemma")), scroll: 9 },
         7 => Overlay::Prompt {
             title: "System prompt".into(),
-            input: LineEdit { text: "x".repeat(300), cursor: 300 },
+            input: TextEdit::new(&"漢 x\n\u{1b}".repeat(100)),
             action: PromptAction::System,
         },
         8 => Overlay::Confirm {

@@ -53,7 +53,7 @@ pub fn render(
     if screen.is_empty() {
         return (Geometry::default(), None);
     }
-    let (geometry, over, mut cursor) = match firstrun::wanted(app, screen) {
+    let (mut geometry, over, mut cursor) = match firstrun::wanted(app, screen) {
         Some(fetch) => {
             let (composer, cursor) = firstrun::draw(app, theme, fetch, screen, buf);
             let geometry = Geometry { areas: vec![(Focus::Composer, area(composer))], ..Geometry::default() };
@@ -65,7 +65,8 @@ pub fn render(
         overlays::completion::draw(app, theme, completion, (screen, over.1), buf);
     }
     for overlay in &app.overlays {
-        cursor = overlays::draw(app, theme, overlay, (screen, over.0), buf);
+        let drawn = overlays::draw(app, theme, overlay, (screen, over.0), buf);
+        (cursor, geometry.overlay_rows) = (drawn.cursor, drawn.furthest);
     }
     if theme.symbols.ascii {
         ascii::fold(buf);

@@ -8,7 +8,7 @@ mod panes;
 mod work;
 
 pub use inspector::{Inspector, LiveStep, Station, Watched};
-pub use overlay::{ConfirmAction, Edit, Level, LineEdit, Notice, Overlay, Picker, PromptAction};
+pub use overlay::{ConfirmAction, Edit, Level, LineEdit, Notice, Overlay, Picker, PromptAction, TextEdit};
 pub use panes::{
     Area, Chats, Colouring, Completion, Composer, Find, Focus, Geometry, Paste, Scroll, Transcript,
 };

@@ -17,6 +17,13 @@ pub struct LineEdit {
     pub cursor: usize,
 }
 
+/// An input of several lines.
+#[derive(Clone, Debug)]
+pub struct TextEdit {
+    /// The editor widget's state.
+    pub area: Box<tui_textarea::TextArea<'static>>,
+}
+
 /// An overlay.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Overlay {
@@ -56,7 +63,7 @@ pub enum Overlay {
         /// Title of the box.
         title: String,
         /// What is edited.
-        input: LineEdit,
+        input: TextEdit,
         /// What happens on Enter.
         action: PromptAction,
     },

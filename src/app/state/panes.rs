@@ -156,6 +156,8 @@ pub struct Geometry {
     pub total_rows: usize,
     /// Rows hidden below the view.
     pub rows_below: usize,
+    /// How far the overlay on top can be scrolled, rows.
+    pub overlay_rows: u16,
     /// Panes on the screen, for the mouse.
     pub areas: Vec<(Focus, Area)>,
     /// Messages on the screen, for the mouse.

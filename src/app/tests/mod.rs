@@ -147,6 +147,7 @@ fn key(name: &str) -> KeyEvent {
         "left" => KeyCode::Left,
         "right" => KeyCode::Right,
         "backspace" => KeyCode::Backspace,
+        "delete" => KeyCode::Delete,
         "f1" => KeyCode::F(1),
         "f2" => KeyCode::F(2),
         "f3" => KeyCode::F(3),
@@ -188,6 +189,7 @@ fn catalogue(config: &Config) -> Vec<CatalogueItem> {
         entry: entry.clone(),
         path: (at < 2).then(|| PathBuf::from(format!("/models/{}.gguf", entry.name))),
         facts: Ok(None),
+        terms_accepted: false,
     };
     config.models.iter().enumerate().map(item).collect()
 }

@@ -52,9 +52,106 @@ fn the_model_picker_switches_fetches_and_removes() {
     bench.press(&["ctrl+l", "down"]);
     assert_eq!(brief(&bench.press(&["enter"])), ["start 2 large"]);
     bench.loaded();
-    bench.press(&["ctrl+l", "r"]);
+    bench.press(&["ctrl+l", "delete"]);
     assert!(matches!(bench.app.overlays.last(), Some(Overlay::Confirm { .. })));
     assert_eq!(brief(&bench.press(&["y"])), ["stop 2", "RemoveModel", "ReadCatalogue"]);
+}
+
+#[test]
+fn a_filter_of_models_can_begin_with_any_letter() {
+    let mut bench = Bench::ready();
+    bench.press(&["ctrl+l"]);
+    bench.type_text("pr");
+    assert!(matches!(bench.app.overlays.last(), Some(Overlay::Models(picker)) if picker.filter.text == "pr"));
+    bench.press(&["esc", "ctrl+l"]);
+    bench.type_text("gem");
+    bench.press(&["tab"]);
+    assert!(matches!(bench.app.overlays.last(), Some(Overlay::Licence { .. })));
+}
+
+#[test]
+fn terms_accepted_at_an_earlier_time_are_not_asked_again() {
+    let mut bench = Bench::ready();
+    let mut items = catalogue(&bench.app.config);
+    items[2].terms_accepted = true;
+    bench.send(Msg::Catalogue(items));
+    assert!(brief(&bench.say("/model gemma")).contains(&"fetch gemma".to_owned()));
+    assert!(bench.app.overlays.is_empty());
+}
+
+#[test]
+fn changes_of_settings_are_taken_back_one_by_one() {
+    let mut bench = Bench::ready();
+    bench.press(&["f4", "right", "right"]);
+    assert_eq!(bench.app.chat.settings.sampling.temperature, Some(0.9));
+    bench.press(&["ctrl+z"]);
+    assert_eq!(bench.app.chat.settings.sampling.temperature, Some(0.85));
+    bench.press(&["ctrl+z"]);
+    assert_eq!(bench.app.chat.settings.sampling.temperature, None);
+    bench.press(&["ctrl+z"]);
+    assert_eq!(bench.notice(), "nothing to undo");
+    bench.type_text("engine.threads");
+    let written = |value: &str| Effect::WriteConfig { key: "engine.threads".into(), value: value.into() };
+    assert_eq!(bench.press(&["enter", "3", "enter"]), [written("3")]);
+    assert_eq!(bench.press(&["ctrl+z"]), [written("")]);
+    assert_eq!(bench.app.config.engine.load.threads, None);
+}
+
+#[test]
+fn a_setting_out_of_range_is_refused() {
+    let mut bench = Bench::ready();
+    bench.press(&["f4"]);
+    bench.type_text("frame_rate");
+    assert_eq!(bench.press(&["enter", "0", "enter"]), []);
+    assert_eq!(bench.notice(), "frame rate goes from 1 to 60");
+    assert_eq!(bench.app.config.ui.frame_rate, 60);
+}
+
+#[test]
+fn a_filter_of_settings_keeps_the_sections_and_goes_to_the_best_match() {
+    let mut bench = Bench::ready();
+    bench.press(&["f4"]);
+    bench.type_text("mouse");
+    let Some(Overlay::Settings(picker)) = bench.app.overlays.last() else { panic!("settings are open") };
+    assert!(picker.rows.is_sorted());
+    assert_eq!(setting_keys(&bench.app)[picker.rows[picker.selected]], "ui.mouse");
+}
+
+#[test]
+fn a_system_prompt_has_lines_and_is_kept_on_enter_only() {
+    let mut bench = Bench::ready();
+    bench.say("/system");
+    bench.type_text("Be brief.");
+    bench.press(&["alt+enter"]);
+    bench.type_text("Never guess.");
+    bench.press(&["esc"]);
+    assert_eq!(bench.app.chat.settings.system, None);
+    bench.say("/system");
+    bench.type_text("Be brief.");
+    bench.press(&["alt+enter"]);
+    bench.send(Msg::Paste("Never\nguess.".into()));
+    bench.press(&["enter"]);
+    assert_eq!(bench.app.chat.settings.system.as_deref(), Some("Be brief.\nNever\nguess."));
+}
+
+#[test]
+fn the_editor_gives_its_text_back_to_the_system_prompt() {
+    let mut bench = Bench::ready();
+    bench.say("/system Be brief.");
+    bench.say("/system");
+    assert_eq!(bench.press(&["ctrl+o"]), [Effect::Edit("Be brief.".into())]);
+    bench.send(Msg::Edited(Ok("Be\nkind.\n".into())));
+    assert_eq!(bench.draft(), "");
+    bench.press(&["enter"]);
+    assert_eq!(bench.app.chat.settings.system.as_deref(), Some("Be\nkind."));
+}
+
+#[test]
+fn help_scrolls_no_further_than_its_text() {
+    let mut bench = Bench::ready();
+    bench.app.geometry.overlay_rows = 2;
+    bench.press(&["f1", "down", "down", "down", "down", "up"]);
+    assert_eq!(bench.app.overlays, [Overlay::Help { page: 0, scroll: 1 }]);
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub fn draw(
         ascii: theme.symbols.ascii,
     };
     let inside = popup::draw(buf, area, &frame);
-    let mut canvas = Canvas { app, theme, screen, over: area, buf };
+    let mut canvas = Canvas { app, theme, screen, over: area, buf, furthest: 0 };
     for (index, at, _) in canvas.list(inside, completion.items.len(), completion.selected) {
         let (line, help) = &completion.items[index];
         let line = sanitize::for_display(line);

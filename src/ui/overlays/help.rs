@@ -1,103 +1,187 @@
-//! Help pages: one a group of commands, made of the command table, and one for the softmax station.
+//! Help pages: one a group of commands, made of the command table, and one a station.
 //!
-//! Invariant: keys shown are those in use, never the defaults.
+//! Invariants: keys shown are those in use, never the defaults; every line is wrapped to the width, and what
+//! is below the last row can be scrolled to.
 
-use super::{Canvas, body};
-use crate::app::App;
+use super::{Canvas, body, stations};
+use crate::app::{App, HELP_PAGES, HelpPage, Station};
 use crate::command::{Command, Group, offered};
 use crate::theme::Role;
-use crate::ui::inspector::live::Live;
-use crate::ui::widgets::{number, text};
+use crate::ui::widgets::text;
 
-/// The groups in the order of their pages.
-const GROUPS: [(Group, &str); 6] = [
-    (Group::Writing, "Writing and sending"),
-    (Group::Replies, "Replies"),
-    (Group::Chats, "Chats"),
-    (Group::Inspector, "The inspector"),
-    (Group::Models, "Models"),
-    (Group::App, "The app"),
-];
+/// From this width on the typed form of a command has a column of its own.
+const WIDE: u16 = 90;
 
-/// How many pages there are; the last explains the softmax.
-pub const PAGES: usize = GROUPS.len() + 1;
+/// A line: its label, at which column its words begin, the words.
+struct Line {
+    label: String,
+    left: u16,
+    words: String,
+    role: Role,
+}
 
-pub(super) fn draw(mut canvas: Canvas<'_>, page: usize, scroll: u16) -> Option<(u16, u16)> {
-    let page = page.min(PAGES - 1);
-    let lines = match GROUPS.get(page) {
-        Some((group, title)) => group_page(canvas.app, *group, title),
-        None => softmax_page(canvas.app),
-    };
-    let right = format!("page {} of {PAGES}", page + 1);
+pub(super) fn draw(canvas: &mut Canvas<'_>, page: usize, scroll: u16) -> Option<(u16, u16)> {
+    let page = page.min(HELP_PAGES - 1);
+    let right = format!("page {} of {HELP_PAGES}", page + 1);
     let inside = canvas.frame("Help", &right, 112, 26);
     let list = body(inside, 0, 2);
-    let first = usize::from(scroll).min(lines.len().saturating_sub(list.height.into()));
-    for ((key, words), row) in lines.iter().skip(first).zip(0..list.height) {
+    let room = list.width.saturating_sub(2);
+    let lines = match HelpPage::at(page) {
+        HelpPage::Group(group, title) => group_page(canvas.app, group, title, room),
+        HelpPage::Station(station) => station_page(canvas.app, station, room),
+    };
+    let first = canvas.scrolled(scroll, lines.len(), list.height);
+    for (line, row) in lines.iter().skip(first).zip(0..list.height) {
         let at = text::row(list, row, 1);
-        let left = if key.is_empty() { 0 } else { 24 };
-        canvas.cell(at, 0, 23, key, Role::Strong);
-        canvas.cell(
-            at,
-            left,
-            at.width,
-            words,
-            if first == 0 && row == 0 { Role::Strong } else { Role::Text },
-        );
+        canvas.cell(at, 0, line.left.saturating_sub(1), &line.label, Role::Strong);
+        canvas.cell(at, line.left, at.width, &line.words, line.role);
     }
-    canvas.keys(inside, &[("←→", "page"), ("↑↓", "scroll"), ("Esc", "close")]);
+    let more =
+        if first + usize::from(list.height) < lines.len() { "scroll: there is more" } else { "scroll" };
+    canvas.keys(inside, &[("←→", "page"), ("↑↓", more), ("Esc", "close")]);
     None
 }
 
-fn group_page(app: &App, group: Group, title: &str) -> Vec<(String, String)> {
-    let mut lines = vec![(String::new(), title.to_owned()), (String::new(), String::new())];
-    for entry in offered().filter(|entry| entry.group == group) {
-        let key = app.keymap.shown(entry.command);
-        let key = if key.is_empty() { format!("/{}", entry.name) } else { key };
-        lines.push((key, format!("{:<52} /{}", entry.help(), entry.name)));
+/// Words wrapped beside their label.
+fn labelled(lines: &mut Vec<Line>, label: &str, words: &str, left: u16, room: u16) {
+    let mut label = label.to_owned();
+    for words in text::wrap(words, room.saturating_sub(left).max(1)) {
+        lines.push(Line { label: std::mem::take(&mut label), left, words, role: Role::Text });
+    }
+}
+
+fn title(lines: &mut Vec<Line>, words: String) {
+    lines.push(Line { label: String::new(), left: 0, words, role: Role::Strong });
+}
+
+fn blank(lines: &mut Vec<Line>) {
+    title(lines, String::new());
+}
+
+fn group_page(app: &App, group: Group, name: &str, room: u16) -> Vec<Line> {
+    let rows: Vec<_> = offered()
+        .filter(|entry| entry.group == group)
+        .map(|entry| (app.keymap.shown_all(entry.command).join(", "), entry))
+        .collect();
+    let widest = rows.iter().map(|(keys, _)| text::width(keys)).max().unwrap_or(0);
+    let left = widest.min(room / 3) + 2;
+    let mut lines = Vec::new();
+    title(&mut lines, name.to_owned());
+    blank(&mut lines);
+    for (keys, entry) in rows {
+        let keys = if text::width(&keys) < left { keys } else { app.keymap.shown(entry.command) };
+        let words = if room >= WIDE {
+            format!("{:<52} /{}", entry.help(), entry.name)
+        } else {
+            format!("{}   /{}", entry.help(), entry.name)
+        };
+        labelled(&mut lines, &keys, &words, left, room);
     }
     lines
 }
 
-fn softmax_page(app: &App) -> Vec<(String, String)> {
-    let entries = Live::of(app).map_or(0, |live| live.entries);
-    let (all, even) = match entries {
-        0 => ("tokens of the vocabulary".to_owned(), "its most when all are even".to_owned()),
-        n => {
-            let count = number::grouped(n);
-            (format!("{count} tokens"), format!("{:.1} when all {count} are even", (n as f64).log2()))
+fn station_page(app: &App, station: Station, room: u16) -> Vec<Line> {
+    let Some(page) = stations::page(station) else { return Vec::new() };
+    let mut lines = Vec::new();
+    title(&mut lines, format!("What am I looking at? {}", page.title));
+    labelled(&mut lines, "", &stations::filled(app, page.plain), 0, room);
+    for (formula, source) in page.formulas {
+        let one = format!("{formula:<52}  {source}");
+        let fits = text::width(&one) + 4 <= room;
+        labelled(&mut lines, "", if fits { &one } else { formula }, 4, room);
+        if !fits {
+            labelled(&mut lines, "", source, 8, room);
         }
-    };
-    let key = |command| app.keymap.shown(command);
-    let words = [
-        "What am I looking at? Softmax".to_owned(),
-        format!("Before each token the network gives every one of its {all} a score (a logit)."),
-        "Softmax turns the scores into shares that add up to 1. The bar is that share.".into(),
-        "One token is then drawn.".into(),
-        "    p(v) = exp(z_v − m) ÷ Σ exp(z_u − m),  m = max z             Bridle 1990".into(),
-        String::new(),
-        format!("uncertainty   H = −Σ p log₂ p, in bits: 0 when sure, {even}"),
-        "surprise      −log₂ p(drawn), in bits: each bit halves the odds".into(),
-        "rank          1 + how many tokens had a larger score than the drawn one".into(),
-        "‹others›      everything not listed, so that the column adds up to 100".into(),
-        "after         the odds once the samplers cut; × names the stage that threw a token out".into(),
-        String::new(),
-        "Not shown: why the scores are what they are. Odds are not truth; a sure model can be wrong.".into(),
-        String::new(),
-        format!(
-            "Keys here     {} hold   {} logits   {} alone   {} this page",
-            key(Command::Hold),
-            key(Command::Logits),
-            key(Command::Zoom),
-            key(Command::Explain)
-        ),
-        format!(
-            "Everywhere    {} send   {} stop, close   {} focus   {} commands   {} help",
-            key(Command::Send),
-            key(Command::Escape),
-            key(Command::FocusNext),
-            key(Command::Palette),
-            key(Command::Help)
-        ),
-    ];
-    words.into_iter().map(|line| (String::new(), line)).collect()
+    }
+    blank(&mut lines);
+    for (term, meaning) in page.terms {
+        labelled(&mut lines, term, &stations::filled(app, meaning), 14, room);
+    }
+    labelled(&mut lines, "Not shown", page.absent, 14, room);
+    blank(&mut lines);
+    labelled(&mut lines, "Keys here", &keys(app, page.keys), 14, room);
+    labelled(&mut lines, "Everywhere", &keys(app, stations::EVERYWHERE), 14, room);
+    lines
+}
+
+/// Commands with the keys in use; what has no key is not named.
+fn keys(app: &App, commands: &[(Command, &str)]) -> String {
+    let with_key = commands.iter().filter_map(|(command, does)| {
+        let key = app.keymap.shown(*command);
+        (!key.is_empty()).then(|| format!("{key} {does}"))
+    });
+    with_key.collect::<Vec<_>>().join("   ")
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::buffer::Buffer;
+    use ratatui::layout::Rect;
+
+    use super::*;
+    use crate::app::Overlay;
+    use crate::ui::frame_testing::{capitals, rows, theme};
+
+    /// A page as drawn at a size, all rows that scrolling shows, in order.
+    fn page(app: &App, page: usize, width: u16, height: u16) -> (Vec<String>, u16) {
+        let screen = Rect::new(0, 0, width, height);
+        let mut seen = Vec::new();
+        let mut scroll = 0;
+        loop {
+            let mut buf = Buffer::empty(screen);
+            let overlay = Overlay::Help { page, scroll };
+            let drawn = super::super::draw(app, &theme(), &overlay, (screen, screen), &mut buf);
+            seen.extend(rows(&buf));
+            if scroll >= drawn.furthest {
+                return (seen, drawn.furthest);
+            }
+            scroll += 1;
+        }
+    }
+
+    #[test]
+    fn every_command_and_its_keys_can_be_read_at_every_size() {
+        let app = capitals();
+        for (width, height) in [(120, 40), (80, 24), (60, 16)] {
+            let (all, _): (Vec<_>, Vec<_>) = (0..HELP_PAGES).map(|at| page(&app, at, width, height)).unzip();
+            let all = all.concat().join("\n");
+            for entry in offered() {
+                assert!(all.contains(&format!("/{}", entry.name)), "{} at {width}×{height}", entry.name);
+                let key = app.keymap.shown(entry.command);
+                assert!(all.contains(&key), "{key} at {width}×{height}");
+            }
+            assert!(!all.contains('…'), "something is cut at {width}×{height}:\n{all}");
+        }
+    }
+
+    #[test]
+    fn the_softmax_page_is_as_drawn() {
+        let (seen, _) = page(&capitals(), HelpPage::of_station(Station::Softmax), 120, 40);
+        let from = seen.iter().position(|row| row.contains("What am I")).unwrap();
+        let seen: Vec<&str> = seen[from..from + 10].iter().map(|row| row.trim_matches([' ', '│'])).collect();
+        assert_eq!(
+            seen,
+            [
+                "What am I looking at? Softmax",
+                "Before each token the network gives every one of its 49 152 tokens a score (a logit). Softmax turns the",
+                "scores into shares that add up to 1. The bar is that share. One token is then drawn.",
+                "p(v) = exp(z_v − m) ÷ Σ exp(z_u − m),  m = max z      Bridle 1990",
+                "",
+                "uncertainty   H = −Σ p log₂ p, in bits: 0 when sure, 15.6 when all 49 152 are even",
+                "surprise      −log₂ p(drawn), in bits: each bit halves the odds",
+                "rank          1 + how many tokens had a larger score than the drawn one",
+                "‹others›      everything not listed, so that the column adds up to 100",
+                "after         the odds once the samplers cut; × names the stage that threw a token out",
+            ]
+        );
+    }
+
+    #[test]
+    fn keys_follow_the_configuration() {
+        let mut app = capitals();
+        let changed = [("hold".to_owned(), vec!["f9".to_owned()])].into();
+        app.keymap = crate::config::keymap::Keymap::build(crate::command::TABLE, &changed).0;
+        let (seen, _) = page(&app, HelpPage::of_station(Station::Softmax), 120, 40);
+        assert!(seen.iter().any(|row| row.contains("Keys here     F9 hold")), "{}", seen.join("\n"));
+    }
 }

@@ -3,6 +3,7 @@
 //! Invariant: an overlay's size follows the screen and its whole source, so it never resizes while filtering;
 //! below 80 columns it fills the screen.
 
+mod about;
 pub mod completion;
 mod help;
 mod models;
@@ -10,6 +11,7 @@ mod palette;
 mod search;
 mod settings;
 mod small;
+mod stations;
 mod themes;
 
 use ratatui::buffer::Buffer;
@@ -26,28 +28,41 @@ struct Canvas<'a> {
     screen: Rect,
     over: Rect,
     buf: &'a mut Buffer,
+    /// The last row that a scrolled text can begin at.
+    furthest: u16,
 }
 
-/// Draws an overlay over `over` (the transcript); gives the cell of its cursor, if it has one.
+/// What drawing an overlay gives back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drawn {
+    /// The cell of its cursor, if it has one.
+    pub cursor: Option<(u16, u16)>,
+    /// How far it can be scrolled, rows.
+    pub furthest: u16,
+}
+
+/// Draws an overlay over `over` (the transcript).
 pub fn draw(
     app: &App,
     theme: &Theme,
     overlay: &Overlay,
     (screen, over): (Rect, Rect),
     buf: &mut Buffer,
-) -> Option<(u16, u16)> {
-    let canvas = Canvas { app, theme, screen, over, buf };
-    match overlay {
-        Overlay::Palette(picker) => palette::draw(canvas, picker),
-        Overlay::Models(picker) => models::draw(canvas, picker),
-        Overlay::Themes(picker, _) => themes::draw(canvas, picker),
-        Overlay::Settings(picker) => settings::draw(canvas, picker),
-        Overlay::Help { page, scroll } => help::draw(canvas, *page, *scroll),
-        Overlay::Search { input, hits, selected } => search::draw(canvas, input, hits, *selected),
-        Overlay::Licence { entry, scroll } => small::licence(canvas, entry, *scroll),
-        Overlay::Prompt { title, input, .. } => small::prompt(canvas, title, input),
-        Overlay::Confirm { question, .. } => small::confirm(canvas, question),
-    }
+) -> Drawn {
+    let mut canvas = Canvas { app, theme, screen, over, buf, furthest: 0 };
+    let on = &mut canvas;
+    let cursor = match overlay {
+        Overlay::Palette(picker) => palette::draw(on, picker),
+        Overlay::Models(picker) => models::draw(on, picker),
+        Overlay::Themes(picker, _) => themes::draw(on, picker),
+        Overlay::Settings(picker) => settings::draw(on, picker),
+        Overlay::Help { page, scroll } => help::draw(on, *page, *scroll),
+        Overlay::Search { input, hits, selected } => search::draw(on, input, hits, *selected),
+        Overlay::Licence { entry, scroll } => small::licence(on, entry, *scroll),
+        Overlay::Prompt { title, input, .. } => small::prompt(on, title, input),
+        Overlay::Confirm { question, .. } => small::confirm(on, question),
+    };
+    Drawn { cursor, furthest: canvas.furthest }
 }
 
 impl Canvas<'_> {
@@ -87,6 +102,12 @@ impl Canvas<'_> {
         crate::ui::rows::keys(self.buf, self.theme, text::row(inside, last, 0), &keys);
     }
 
+    /// The first row shown of a scrolled text of so many rows; learns how far it can be scrolled.
+    fn scrolled(&mut self, scroll: u16, rows: usize, height: u16) -> usize {
+        self.furthest = u16::try_from(rows.saturating_sub(height.into())).unwrap_or(u16::MAX);
+        scroll.min(self.furthest).into()
+    }
+
     /// The rows of a list that fit, each with its row on the screen and whether it is selected, marked.
     fn list(&mut self, area: Rect, len: usize, selected: usize) -> Vec<(usize, Rect, bool)> {
         let rows = usize::from(area.height);
@@ -95,11 +116,16 @@ impl Canvas<'_> {
         let shown: Vec<_> =
             shown.map(|(index, row)| (index, text::row(area, row, 0), index == selected)).collect();
         for (_, at, _) in shown.iter().filter(|(_, _, selected)| *selected) {
-            self.buf.set_style(*at, self.theme.style(Role::Select));
-            let style = self.theme.style(Role::Select).patch(self.theme.style(Role::Strong));
-            text::put(self.buf, text::row(*at, 0, 1), self.theme.symbols.drawn, style);
+            self.mark(*at);
         }
         shown
+    }
+
+    /// Marks the selected row.
+    fn mark(&mut self, at: Rect) {
+        self.buf.set_style(at, self.theme.style(Role::Select));
+        let style = self.theme.style(Role::Select).patch(self.theme.style(Role::Strong));
+        text::put(self.buf, text::row(at, 0, 1), self.theme.symbols.drawn, style);
     }
 
     /// Text at a column of a row, at most so many cells.

@@ -15,7 +15,7 @@ use crate::theme::Role;
 use crate::ui::header;
 use crate::ui::widgets::number;
 
-pub(super) fn draw(mut canvas: Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
+pub(super) fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
     let app = canvas.app;
     let all = app.catalogue.len();
     let inside = canvas.frame("Models", &count(picker, all), 100, rows_for(all, 10) + 11);
@@ -23,11 +23,11 @@ pub(super) fn draw(mut canvas: Canvas<'_>, picker: &Picker) -> Option<(u16, u16)
     let columns = Columns::of(inside.width);
     let rows = body(inside, 3, 6);
     if inside.height > 9 {
-        heads(&mut canvas, columns, body(inside, 2, 0));
+        heads(canvas, columns, body(inside, 2, 0));
     }
     for (index, at, _) in canvas.list(rows, picker.rows.len(), picker.selected) {
         if let Some(item) = app.catalogue.get(picker.rows[index]) {
-            row(&mut canvas, columns, at, item);
+            row(canvas, columns, at, item);
         }
     }
     let selected = picker.rows.get(picker.selected).and_then(|index| app.catalogue.get(*index));
@@ -40,7 +40,7 @@ pub(super) fn draw(mut canvas: Canvas<'_>, picker: &Picker) -> Option<(u16, u16)
     }
     canvas.keys(
         inside,
-        &[("Enter", "switch; the chat goes on"), ("p", "fetch"), ("r", "remove"), ("Esc", "close")],
+        &[("Enter", "switch; the chat goes on"), ("Tab", "fetch"), ("Delete", "remove"), ("Esc", "close")],
     );
     cursor
 }
@@ -158,7 +158,9 @@ fn state(app: &App, item: &CatalogueItem) -> (String, bool) {
     }
     let Some(facts) = facts(app, item) else {
         let terms = item.entry.licence.as_ref().filter(|licence| licence.terms.is_some());
-        let terms = terms.map(|licence| format!("; {} terms", sanitize::for_display(&licence.name)));
+        let accepted = if item.terms_accepted { " accepted" } else { "" };
+        let terms =
+            terms.map(|licence| format!("; {} terms{accepted}", sanitize::for_display(&licence.name)));
         return (format!("not fetched{}", terms.unwrap_or_default()), false);
     };
     let context = u64::from(context(app, &item.entry, facts));

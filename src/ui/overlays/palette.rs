@@ -1,23 +1,28 @@
-//! The command palette: every command with its key and its typed form.
+//! The command palette: every command with its key and its typed form; below, what the selected one does.
 //!
 //! Invariant: rows are indices into [`command::TABLE`].
 
-use super::{Canvas, body, count, rows_for};
+use super::{Canvas, about, body, count, rows_for};
 use crate::app::Picker;
 use crate::command;
 use crate::theme::Role;
+use crate::ui::widgets::text;
 
-pub(super) fn draw(mut canvas: Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
-    let all = command::TABLE.len();
-    let inside = canvas.frame("Commands", &count(picker, all), 80, rows_for(all, 14) + 5);
+pub(super) fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
+    let all = command::offered().count();
+    let inside = canvas.frame("Commands", &count(picker, all), 80, rows_for(all, 14) + 4);
     let cursor = canvas.filter(inside, &picker.filter, "type to filter");
     let (key_at, name_at) = (inside.width.saturating_sub(28), inside.width.saturating_sub(16));
-    for (index, at, _) in canvas.list(body(inside, 1, 2), picker.rows.len(), picker.selected) {
+    for (index, at, _) in canvas.list(body(inside, 1, 1), picker.rows.len(), picker.selected) {
         let Some(entry) = command::TABLE.get(picker.rows[index]) else { continue };
         canvas.cell(at, 3, key_at.saturating_sub(4), entry.help(), Role::Text);
         canvas.cell(at, key_at, 11, &canvas.app.keymap.shown(entry.command), Role::Strong);
         canvas.cell(at, name_at, 16, &format!("/{}", entry.name), Role::Muted);
     }
-    canvas.keys(inside, &[("↑↓", "choose"), ("Enter", "run"), ("Esc", "close")]);
+    let selected = picker.rows.get(picker.selected).and_then(|row| command::TABLE.get(*row));
+    if let (Some(entry), Some(last)) = (selected, inside.height.checked_sub(1)) {
+        let line = about::about(canvas.app, entry);
+        canvas.cell(text::row(inside, last, 0), 1, inside.width.saturating_sub(2), &line, Role::Muted);
+    }
     cursor
 }

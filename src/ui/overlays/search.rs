@@ -10,7 +10,7 @@ use crate::theme::Role;
 use crate::ui::widgets::text;
 
 pub(super) fn draw(
-    mut canvas: Canvas<'_>,
+    canvas: &mut Canvas<'_>,
     input: &LineEdit,
     hits: &[Hit],
     selected: usize,
@@ -26,7 +26,7 @@ pub(super) fn draw(
     for (index, at, _) in canvas.list(list, hits.len(), selected) {
         let hit = &hits[index];
         canvas.cell(at, 3, title_width, &sanitize::for_display(&hit.title), Role::Text);
-        snippet(&mut canvas, text::row(at, 0, title_width + 5), hit);
+        snippet(canvas, text::row(at, 0, title_width + 5), hit);
     }
     canvas.keys(inside, &[("↑↓", "choose"), ("Enter", "go there"), ("Esc", "close")]);
     cursor

@@ -1,15 +1,34 @@
-//! Settings in use and where they come from: the chat, the model, the configuration or the default.
+//! Settings in use and where they come from: the chat, the model, or the default; and what they do.
 //!
-//! Invariant: rows are indices into [`entries`], whose order is that of the configuration file.
+//! Invariants: rows are indices into [`entries`], in the order of [`crate::app::setting_keys`]; what a sampler
+//! setting does is shown only where it follows from the odds that were kept.
 
+use ratatui::layout::Rect;
 use serde_json::Value;
 
-use super::{Canvas, body, count, rows_for};
-use crate::app::{App, Picker};
-use crate::config::{EngineConfig, InspectorConfig, UiConfig};
-use crate::sampling::Sampling;
+use super::{Canvas, body, count};
+use crate::app::{
+    App, Picker, setting_choices, setting_keys, setting_label, setting_note, setting_range, setting_section,
+};
+use crate::command::Command;
+use crate::config::{ColorDepth, Config};
+use crate::inspect::after::{After, after};
+use crate::sampling::SamplingOverrides;
 use crate::sanitize;
-use crate::theme::Role;
+use crate::theme::{Role, Theme};
+use crate::token::Step;
+use crate::ui::inspector::live::Live;
+use crate::ui::widgets::{edit, number, text};
+
+/// Column before which values end, and at which what stands beside them begins.
+const VALUE_END: u16 = 34;
+const BESIDE: u16 = 37;
+/// Columns before which the three sources end.
+const SOURCES: [(&str, u16); 3] = [("this chat", 72), ("model", 79), ("default", 88)];
+/// Cells of a slider between its arrows.
+const SLIDER: u16 = 19;
+/// Most lines of the list.
+const MOST: u16 = 22;
 
 /// One setting.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,112 +37,300 @@ pub struct Entry {
     pub key: String,
     /// The value in use.
     pub value: String,
-    /// What this chat sets.
+    /// What this chat sets, by itself or by its preset.
     pub chat: Option<String>,
-    /// What the model's entry sets.
+    /// What the model's entry sets, by itself or by its preset.
     pub model: Option<String>,
-    /// The built-in default.
+    /// What holds without them: the configuration's for the sampler, else the built-in value.
     pub default: String,
 }
 
-pub(super) fn draw(mut canvas: Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
+/// A line of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    Head(&'static str),
+    /// A row of the picker.
+    Row(usize),
+    Effect,
+    Blank,
+}
+
+pub(super) fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
     let entries = entries(canvas.app);
-    let inside =
-        canvas.frame("Settings", &count(picker, entries.len()), 100, rows_for(entries.len(), 18) + 6);
-    let mut cursor = canvas.filter(inside, &picker.filter, "type to filter");
-    let ends = [inside.width.saturating_sub(26), inside.width.saturating_sub(14), inside.width];
-    let sources = inside.width >= 84;
-    let heads = crate::ui::widgets::text::row(inside, 1, 0);
-    if sources {
-        for (head, end) in ["this chat", "model", "default"].into_iter().zip(ends) {
-            canvas.cell_right(heads, end, head, Role::Muted);
+    let key = canvas.app.keymap.shown(Command::Settings);
+    let filtered = !picker.filter.text.is_empty();
+    let right = if filtered { count(picker, entries.len()) } else { key };
+    let inside = canvas.frame("Settings", &right, 100, MOST + 6);
+    let first_source = SOURCES[0].1 - 9;
+    let filter = Rect { width: inside.width.min(first_source - 2), ..inside };
+    let mut cursor = canvas.filter(filter, &picker.filter, "type to filter");
+    for (name, end) in shown_sources(inside.width) {
+        canvas.cell_right(text::row(inside, 0, 0), end, name, Role::Muted);
+    }
+    let list = body(inside, 2, 2);
+    let lines = lines(picker, &entries);
+    let selected = lines.iter().position(|line| *line == Line::Row(picker.selected)).unwrap_or(0);
+    for (line, row) in window(&lines, selected, list.height).iter().zip(0..list.height) {
+        let at = text::row(list, row, 0);
+        match line {
+            Line::Head(name) => canvas.cell(at, 1, at.width, name, Role::Strong),
+            Line::Row(index) => {
+                let Some(entry) = picker.rows.get(*index).and_then(|row| entries.get(*row)) else { continue };
+                let chosen = *index == picker.selected;
+                if chosen {
+                    canvas.mark(at);
+                }
+                let typed = picker.value.as_ref().filter(|_| chosen);
+                let typed = typed.map(|value| (value.text.as_str(), value.cursor));
+                cursor = row_of(canvas, at, entry, chosen, typed).or(cursor);
+            }
+            Line::Effect => effect(canvas, at),
+            Line::Blank => {}
         }
     }
-    for (index, at, _) in canvas.list(body(inside, 2, 2), picker.rows.len(), picker.selected) {
-        let Some(entry) = entries.get(picker.rows[index]) else { continue };
-        canvas.cell(at, 3, 32, &entry.key, Role::Text);
-        let most = if sources { ends[0].saturating_sub(50) } else { at.width };
-        match picker.value.as_ref().filter(|_| index == picker.selected) {
-            Some(typed) => {
-                let before = sanitize::cell_width(&typed.text[..typed.cursor]) as u16;
-                canvas.cell(at, 36, most, &sanitize::for_display(&typed.text), Role::TokenChosen);
-                cursor = Some((at.x + 36 + before.min(most), at.y));
-            }
-            None => canvas.cell(at, 36, most, &sanitize::for_display(&entry.value), Role::Strong),
-        }
-        if sources {
-            let dash = || "–".to_owned();
-            let values = [
-                entry.chat.clone().unwrap_or_else(dash),
-                entry.model.clone().unwrap_or_else(dash),
-                entry.default.clone(),
-            ];
-            for (value, end) in values.iter().zip(ends) {
-                let shown = crate::ui::widgets::text::cut(&sanitize::for_display(value), 11);
-                canvas.cell_right(at, end, &shown, Role::Muted);
-            }
-        }
-    }
-    let keys: &[(&str, &str)] = match picker.value {
-        Some(_) => &[("Enter", "take the value"), ("Esc", "leave it as it was")],
-        None => &[
-            ("←→", "change"),
-            ("Enter", "type a value"),
-            ("Backspace", "back to default"),
-            ("↑↓", "choose"),
-            ("Esc", "close"),
-        ],
-    };
-    canvas.keys(inside, keys);
+    keys(canvas, inside, picker.value.is_some());
     cursor
 }
 
-/// All settings, in the order of the configuration file.
+fn keys(canvas: &mut Canvas<'_>, inside: Rect, typing: bool) {
+    let undo = canvas.app.keymap.shown(Command::Undo);
+    let keys: &[(&str, &str)] = if typing {
+        &[("Enter", "take the value"), ("Esc", "leave it as it was")]
+    } else {
+        &[
+            ("←→", "change"),
+            ("Enter", "type a value"),
+            ("Backspace", "back to default"),
+            (&undo, "undo"),
+            ("Esc", "close, saved"),
+        ]
+    };
+    canvas.keys(inside, keys);
+}
+
+/// The sources that have room; they go from the right.
+fn shown_sources(width: u16) -> impl Iterator<Item = (&'static str, u16)> {
+    SOURCES.into_iter().filter(move |(_, end)| *end < width)
+}
+
+/// The list with its sections; the line on what the samplers do closes the first one.
+fn lines(picker: &Picker, entries: &[Entry]) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut section = "";
+    for (index, row) in picker.rows.iter().enumerate() {
+        let Some(entry) = entries.get(*row) else { continue };
+        let next = setting_section(&entry.key);
+        if next != section {
+            close(&mut lines, section);
+            lines.push(Line::Head(next));
+            section = next;
+        }
+        lines.push(Line::Row(index));
+    }
+    if section == "Sampling" {
+        lines.push(Line::Effect);
+    }
+    lines
+}
+
+fn close(lines: &mut Vec<Line>, section: &str) {
+    match section {
+        "" => {}
+        "Sampling" => lines.extend([Line::Effect, Line::Blank]),
+        _ => lines.push(Line::Blank),
+    }
+}
+
+/// The lines in view: the selected one with its section's head, as long as both fit.
+fn window(lines: &[Line], selected: usize, height: u16) -> &[Line] {
+    let height = usize::from(height);
+    let most = lines.len().saturating_sub(height);
+    let first = (selected + 3).saturating_sub(height).min(most);
+    &lines[first..(first + height).min(lines.len())]
+}
+
+/// One setting; gives the cursor's cell while its value is typed.
+fn row_of(
+    canvas: &mut Canvas<'_>,
+    at: Rect,
+    entry: &Entry,
+    chosen: bool,
+    typed: Option<(&str, usize)>,
+) -> Option<(u16, u16)> {
+    let label = setting_label(&entry.key);
+    canvas.cell(at, 3, at.width, &label, Role::Text);
+    let value = sanitize::for_display(&entry.value);
+    let sampling = entry.key.starts_with("sampling.");
+    let sources: Vec<_> = shown_sources(at.width).collect();
+    let beside_end = if sampling && !sources.is_empty() { SOURCES[0].1 - 9 } else { at.width - 1 };
+    let beside = Rect { width: beside_end.saturating_sub(BESIDE).min(at.width), ..text::row(at, 0, BESIDE) };
+    let mut cursor = None;
+    let fits = text::width(&label) + text::width(&value) + 5 <= VALUE_END;
+    if fits {
+        canvas.cell_right(at, VALUE_END, &value, Role::Strong);
+    }
+    if let Some(typed) = typed {
+        let style = canvas.theme.style(Role::TokenChosen);
+        cursor = edit::draw(canvas.buf, beside, typed, ("default", canvas.theme.style(Role::Muted)), style);
+    } else if !fits {
+        canvas.cell(beside, 0, beside.width, &value, Role::Strong);
+    } else if !chosen || !slider(canvas, beside, entry) {
+        canvas.cell(beside, 0, beside.width, &note(canvas, entry), Role::Muted);
+    }
+    if sampling {
+        let dash = || "–".to_owned();
+        let values = [
+            entry.chat.clone().unwrap_or_else(dash),
+            entry.model.clone().unwrap_or_else(dash),
+            entry.default.clone(),
+        ];
+        for (value, (_, end)) in values.iter().zip(sources) {
+            canvas.cell_right(at, end, &text::cut(&sanitize::for_display(value), 8), Role::Muted);
+        }
+    }
+    cursor
+}
+
+/// `◂━━━━━━━┿━━━━━━━━━━━▸  0–2`; says whether it was drawn.
+fn slider(canvas: &mut Canvas<'_>, at: Rect, entry: &Entry) -> bool {
+    let range = setting_range(&entry.key).and_then(|range| range.slider);
+    let (Some((from, to)), Ok(value)) = (range, entry.value.replace('−', "-").parse::<f64>()) else {
+        return false;
+    };
+    if at.width < SLIDER + 2 {
+        return false;
+    }
+    let share = ((value - from) / (to - from)).clamp(0.0, 1.0);
+    let before = (share * f64::from(SLIDER - 1)).round() as usize;
+    let after = usize::from(SLIDER) - 1 - before;
+    let drawn = format!("◂{}┿{}▸", "━".repeat(before), "━".repeat(after));
+    canvas.cell(at, 0, SLIDER + 2, &drawn, Role::ProbBar);
+    let ends = format!("{}–{}", plain(from), plain(to));
+    if at.width >= SLIDER + 4 + text::width(&ends) {
+        canvas.cell(at, SLIDER + 4, at.width, &ends, Role::Muted);
+    }
+    true
+}
+
+fn plain(figure: f64) -> String {
+    figure.to_string().replace('-', "−")
+}
+
+/// What a setting can be, what was found, or what it is for.
+fn note(canvas: &Canvas<'_>, entry: &Entry) -> String {
+    let (key, value) = (entry.key.as_str(), entry.value.as_str());
+    let others = |names: &mut dyn Iterator<Item = &str>| {
+        let others: Vec<String> = names.filter(|name| *name != value).map(sanitize::for_display).collect();
+        others.join(", ")
+    };
+    match key {
+        "ui.theme" => others(&mut canvas.app.themes.iter().map(String::as_str)),
+        "ui.color" if value == "auto" => format!("found: {}", depth(canvas.theme)),
+        "ui.symbols" if value == "auto" => {
+            format!("found: {}", if canvas.theme.symbols.ascii { "ascii" } else { "full" })
+        }
+        "ui.mouse" if value == "on" => "on: Shift selects text".into(),
+        _ if setting_choices(key).is_empty() => setting_note(key).into(),
+        _ => others(&mut setting_choices(key).iter().copied()),
+    }
+}
+
+fn depth(theme: &Theme) -> &'static str {
+    match theme.depth {
+        ColorDepth::Auto | ColorDepth::TrueColor => "true colour",
+        ColorDepth::C256 => "256 colours",
+        ColorDepth::C16 => "16 colours",
+        ColorDepth::None => "no colour",
+    }
+}
+
+/// What the samplers in use make of the step on display, where that can be told.
+fn effect(canvas: &mut Canvas<'_>, at: Rect) {
+    let Some(live) = Live::of(canvas.app) else { return };
+    let narrow = at.width < 84;
+    let words = if narrow { "On the token shown" } else { "What this does, on the token on display" };
+    canvas.cell(at, 1, at.width, words, Role::Muted);
+    let from = if narrow { 22 } else { 52 };
+    let room = at.width.saturating_sub(from + 1);
+    let Some(kept) = kept(canvas.app, &live.step.step) else {
+        return canvas.cell(at, from, room, "cannot be told from the odds kept", Role::Muted);
+    };
+    let left = format!("{} left", kept.len());
+    let mut x = from;
+    for (index, share) in kept.iter().enumerate() {
+        let shown = format!("{} {}", live.candidate(index, &canvas.theme.symbols), number::percent(*share));
+        if x + text::width(&shown) + 3 + text::width(&left) > from + room {
+            break;
+        }
+        let drawn = live.step.step.candidates.get(index).map(|candidate| candidate.id);
+        let role = if drawn == live.step.step.id { Role::TokenChosen } else { Role::Text };
+        canvas.cell(at, x, room, &shown, role);
+        x += text::width(&shown) + 3;
+    }
+    canvas.cell(at, x, room, &left, Role::Muted);
+}
+
+/// The probabilities of the tokens that the samplers in use leave, likeliest first.
+fn kept(app: &App, step: &Step) -> Option<Vec<f64>> {
+    let sampling = app.sampling();
+    let run = app.inspector.live.as_ref().and_then(|live| app.run_of_step(live.turn, live.index));
+    let made_by = run.and_then(|run| app.runs.get(&run)).map(|run| &run.sampling);
+    // How many survived was recorded under the run's own settings and says nothing about others.
+    let same = made_by == Some(&sampling);
+    let step = if same { step.clone() } else { Step { survivors: 0, ..step.clone() } };
+    let shares = after(&step, &sampling)?.into_iter().map_while(|after| match after {
+        After::Kept(share) => Some(share),
+        After::Cut(_) => None,
+    });
+    Some(shares.collect())
+}
+
+/// All settings, in the order of the overlay.
 #[must_use]
 pub fn entries(app: &App) -> Vec<Entry> {
     let config = &app.config;
-    let mut all = Vec::new();
-    let chat = json(&app.chat.settings.sampling);
-    let entry = config.models.iter().find(|entry| entry.name == app.model.name);
-    let model = entry.map(|entry| json(&entry.sampling)).unwrap_or_default();
-    let sampling = match entry {
-        Some(entry) => config.sampling_for(entry, &app.chat.settings),
-        None => config.sampling.clone(),
+    let model = config.models.iter().find(|entry| entry.name == app.model.name);
+    let layered = |preset: Option<&String>, own: &SamplingOverrides| {
+        let mut layer = preset.and_then(|name| config.presets.get(name)).cloned().unwrap_or_default();
+        layer.merge(own);
+        json(&layer)
     };
-    section(&mut all, "sampling", &json(&sampling), &json(&Sampling::default()), [&chat, &model]);
-    let none = Value::Null;
-    let sections = [
-        ("engine", json(&config.engine), json(&EngineConfig::default())),
-        ("ui", json(&config.ui), json(&UiConfig::default())),
-        ("inspector", json(&config.inspector), json(&InspectorConfig::default())),
+    let chat = layered(app.chat.settings.preset.as_ref(), &app.chat.settings.sampling);
+    let model = model.map(|entry| layered(entry.preset.as_ref(), &entry.sampling)).unwrap_or_default();
+    let built_in = Config::default();
+    let tables = [
+        ("sampling", json(&app.sampling()), json(&config.sampling)),
+        ("ui", json(&config.ui), json(&built_in.ui)),
+        ("inspector", json(&config.inspector), json(&built_in.inspector)),
+        ("engine", json(&config.engine), json(&built_in.engine)),
     ];
-    for (name, used, default) in sections {
-        section(&mut all, name, &used, &default, [&none, &none]);
-    }
-    all
+    let all = setting_keys(app).into_iter().filter_map(|dotted| {
+        let (table, key) = dotted.split_once('.')?;
+        let (_, used, default) = tables.iter().find(|(name, ..)| *name == table)?;
+        let shown = |values: &Value| show(key, values.get(key).unwrap_or(&Value::Null));
+        let layer = |values: &Value| {
+            (table == "sampling" && values.get(key).is_some_and(|value| !value.is_null()))
+                .then(|| shown(values))
+        };
+        Some(Entry {
+            value: shown(used),
+            chat: layer(&chat),
+            model: layer(&model),
+            default: shown(default),
+            key: dotted,
+        })
+    });
+    all.collect()
 }
 
 fn json(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).expect("plain settings become JSON")
 }
 
-fn section(all: &mut Vec<Entry>, name: &str, used: &Value, default: &Value, set: [&Value; 2]) {
-    let Value::Object(keys) = used else { return };
-    for (key, value) in keys {
-        let layer = |layer: &Value| layer.get(key).filter(|value| !value.is_null()).map(show);
-        all.push(Entry {
-            key: format!("{name}.{key}"),
-            value: show(value),
-            chat: layer(set[0]),
-            model: layer(set[1]),
-            default: show(default.get(key).unwrap_or(&Value::Null)),
-        });
-    }
-}
-
-/// A value as people read it: no quotes, few digits, `auto` where unset.
-fn show(value: &Value) -> String {
+/// A value as people read it: no quotes, few digits, `auto` or `random` where unset.
+fn show(key: &str, value: &Value) -> String {
     match value {
+        Value::Null if key == "seed" => "random".into(),
         Value::Null => "auto".into(),
         Value::Bool(true) => "on".into(),
         Value::Bool(false) => "off".into(),
@@ -131,44 +338,137 @@ fn show(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Number(number) => match number.as_f64() {
             Some(float) if number.is_f64() => {
-                format!("{float:.3}").trim_end_matches('0').trim_end_matches('.').to_owned()
+                let figure = format!("{float:.3}");
+                // Two decimals, as the columns have them, and a third where it says something.
+                figure.strip_suffix('0').unwrap_or(&figure).replace('-', "−")
             }
-            _ => number.to_string(),
+            _ => number.to_string().replace('-', "−"),
         },
         Value::Array(items) if items.is_empty() => "none".into(),
-        Value::Array(items) => items.iter().map(show).collect::<Vec<_>>().join(" "),
+        Value::Array(items) => items.iter().map(|item| show("", item)).collect::<Vec<_>>().join(" "),
         Value::Object(fields) => {
-            fields.iter().map(|(key, value)| format!("{key} {}", show(value))).collect::<Vec<_>>().join(", ")
+            let set = fields.iter().filter(|(_, value)| !value.is_null());
+            set.map(|(key, value)| format!("{key} {}", show(key, value))).collect::<Vec<_>>().join(", ")
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ratatui::buffer::Buffer;
+
     use super::*;
-    use crate::ui::frame_testing::capitals;
+    use crate::app::{LineEdit, Overlay};
+    use crate::ui::frame_testing::{bare_theme, capitals, rows, theme};
+
+    /// The overlay with every row, one of them selected.
+    fn drawn(app: &App, theme: &Theme, selected: usize, width: u16, height: u16) -> Vec<String> {
+        let all = (0..entries(app).len()).collect();
+        picked(app, theme, Picker { rows: all, selected, ..Picker::default() }, width, height)
+    }
+
+    fn picked(app: &App, theme: &Theme, picker: Picker, width: u16, height: u16) -> Vec<String> {
+        let screen = Rect::new(0, 0, width, height);
+        let mut buf = Buffer::empty(screen);
+        super::super::draw(app, theme, &Overlay::Settings(picker), (screen, screen), &mut buf);
+        rows(&buf)
+    }
+
+    fn figures() -> App {
+        let mut app = capitals();
+        app.chat.settings.sampling.temperature = Some(0.8);
+        app
+    }
+
+    #[test]
+    fn the_settings_are_as_drawn() {
+        let seen = drawn(&figures(), &theme(), 0, 100, 20);
+        let expected = [
+            "┍━ Settings ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ F4 ━┑",
+            "│  › type to filter                                              this chat  model  default         │",
+            "│                                                                                                  │",
+            "│  Sampling                                                                                        │",
+            "│  ▶ temperature                0.80   ◂━━━━━━━┿━━━━━━━━━━━▸  0–2     0.80      –     0.80         │",
+            "│    top-k                        40                                     –      –       40         │",
+            "│    top-p                      0.95                                     –      –     0.95         │",
+            "│    min-p                      0.05                                     –      –     0.05         │",
+            "│    seed                     random                                     –      –   random         │",
+            "│  What this does, on the token on display            ␣Lou 63.41   ␣Notre 24.06   3 left           │",
+            "│                                                                                                  │",
+            "│  Look                                                                                            │",
+            "│    theme                      auto   dark, light                                                 │",
+            "│    colours                    auto   found: 256 colours                                          │",
+            "│    symbols                    auto   found: full                                                 │",
+            "│    mouse                       off   off: the terminal can select text                           │",
+        ];
+        assert_eq!(seen[..16], expected, "\n{}", seen.join("\n"));
+        let keys =
+            "←→ change   Enter type a value   Backspace back to default   Ctrl+Z undo   Esc close, saved";
+        assert!(seen[18].contains(keys), "{}", seen[18]);
+    }
+
+    #[test]
+    fn another_temperature_moves_the_line_on_what_it_does() {
+        let mut app = capitals();
+        app.chat.settings.sampling.temperature = Some(0.0);
+        let seen = drawn(&app, &theme(), 0, 100, 20);
+        assert!(seen[9].contains("␣Lou 100.00   1 left"), "{}", seen[9]);
+        app.chat.settings.sampling.dry_multiplier = Some(0.8);
+        let seen = drawn(&app, &theme(), 0, 100, 20);
+        assert!(seen[9].contains("cannot be told from the odds kept"), "{}", seen[9]);
+        app.inspector.live = None;
+        let seen = drawn(&app, &theme(), 0, 100, 20);
+        assert_eq!(seen[9].trim_matches(['│', ' ']), "");
+    }
+
+    #[test]
+    fn columns_go_from_the_right_and_every_row_can_be_reached() {
+        let app = figures();
+        let seen = drawn(&app, &theme(), 0, 80, 24);
+        assert!(seen[1].contains("this chat") && !seen[1].contains("model"), "{}", seen[1]);
+        for (width, height) in [(80, 24), (60, 16)] {
+            for (selected, entry) in entries(&app).iter().enumerate() {
+                let seen = drawn(&app, &theme(), selected, width, height).join("\n");
+                assert!(seen.contains(&format!("▶ {}", setting_label(&entry.key))), "{seen}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_is_typed_beside_the_one_in_use() {
+        let value = Some(LineEdit::new("0.25"));
+        let picker = Picker { rows: vec![0], value, ..Picker::default() };
+        let seen = picked(&figures(), &bare_theme(), picker, 100, 20);
+        assert!(seen[4].contains("0.80   0.25"), "{}", seen[4]);
+    }
 
     #[test]
     fn rows_are_those_that_the_app_changes() {
         let app = capitals();
         let shown: Vec<String> = entries(&app).into_iter().map(|entry| entry.key).collect();
-        assert_eq!(shown, crate::app::setting_keys(&app));
+        assert_eq!(shown, setting_keys(&app));
     }
 
     #[test]
     fn a_value_says_where_it_comes_from() {
         let mut app = capitals();
+        app.config.sampling.top_k = 20;
+        let cold = SamplingOverrides { min_p: Some(0.1), ..SamplingOverrides::default() };
+        app.config.presets.insert("cold".into(), cold);
+        app.chat.settings.preset = Some("cold".into());
         app.chat.settings.sampling.temperature = Some(0.5);
         let entries = entries(&app);
+        let named = |key: &str| entries.iter().find(|entry| entry.key == key).cloned().unwrap();
         let expected = Entry {
             key: "sampling.temperature".into(),
-            value: "0.5".into(),
-            chat: Some("0.5".into()),
+            value: "0.50".into(),
+            chat: Some("0.50".into()),
             model: None,
-            default: "0.8".into(),
+            default: "0.80".into(),
         };
         assert_eq!(entries[0], expected);
-        assert!(entries.iter().any(|entry| entry.key == "ui.theme"));
-        assert!(entries.iter().any(|entry| entry.key == "engine.context"));
+        assert_eq!(named("sampling.top_k").default, "20");
+        assert_eq!(named("sampling.min_p").chat.as_deref(), Some("0.10"));
+        assert_eq!(named("engine.gpu_layers").value, "auto");
     }
 }

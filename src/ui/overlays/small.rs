@@ -1,15 +1,19 @@
-//! The small overlays: licence terms, a line to edit, a question.
+//! The small overlays: licence terms, a text to edit, a question.
 //!
 //! Invariant: what happens on Enter is said before it is pressed.
 
+use ratatui::layout::Rect;
+
 use super::{Canvas, body};
-use crate::app::LineEdit;
+use crate::app::TextEdit;
+use crate::command::Command;
 use crate::model_entry::ModelEntry;
 use crate::sanitize;
 use crate::theme::Role;
-use crate::ui::widgets::{edit, number, text};
+use crate::ui::composer;
+use crate::ui::widgets::{number, text};
 
-pub(super) fn licence(mut canvas: Canvas<'_>, entry: &ModelEntry, scroll: u16) -> Option<(u16, u16)> {
+pub(super) fn licence(canvas: &mut Canvas<'_>, entry: &ModelEntry, scroll: u16) -> Option<(u16, u16)> {
     let licence = entry.licence.as_ref();
     let name = licence.map_or("", |licence| licence.name.as_str());
     let title = format!("Terms of {}", sanitize::for_display(&entry.name));
@@ -18,7 +22,7 @@ pub(super) fn licence(mut canvas: Canvas<'_>, entry: &ModelEntry, scroll: u16) -
     let terms = licence.and_then(|licence| licence.terms.as_deref()).unwrap_or("");
     let room = list.width.saturating_sub(2);
     let lines: Vec<String> = terms.lines().flat_map(|line| wrapped(line, room)).collect();
-    let first = usize::from(scroll).min(lines.len().saturating_sub(list.height.into()));
+    let first = canvas.scrolled(scroll, lines.len(), list.height);
     for (line, row) in lines.iter().skip(first).zip(0..list.height) {
         canvas.cell(text::row(list, row, 0), 1, room, line, Role::Text);
     }
@@ -33,18 +37,19 @@ fn wrapped(line: &str, room: u16) -> Vec<String> {
     if lines.is_empty() { vec![String::new()] } else { lines }
 }
 
-pub(super) fn prompt(mut canvas: Canvas<'_>, title: &str, input: &LineEdit) -> Option<(u16, u16)> {
-    let inside = canvas.frame(&sanitize::for_display(title), "", 80, 6);
-    let style = canvas.theme.style(Role::Text);
-    let muted = canvas.theme.style(Role::Muted);
-    let at = text::row(inside, 1, 1);
-    let typed = (input.text.as_str(), input.cursor);
-    let cursor = edit::draw(canvas.buf, at, typed, ("none", muted), style);
-    canvas.keys(inside, &[("Enter", "keep"), ("Esc", "leave as it was")]);
+pub(super) fn prompt(canvas: &mut Canvas<'_>, title: &str, input: &TextEdit) -> Option<(u16, u16)> {
+    let inside = canvas.frame(&sanitize::for_display(title), "", 80, 16);
+    let view = body(inside, 1, 2);
+    let view = Rect { x: view.x + 1, width: view.width.saturating_sub(2), ..view };
+    let cursor = composer::draw_text(&input.area, canvas.theme, view, "none", canvas.buf);
+    let key = |command| canvas.app.keymap.shown(command);
+    let (newline, editor) = (key(Command::Newline), key(Command::Editor));
+    let keys = [("Enter", "save"), (&newline, "new line"), (&editor, "in $EDITOR"), ("Esc", "as it was")];
+    canvas.keys(inside, &keys);
     cursor
 }
 
-pub(super) fn confirm(mut canvas: Canvas<'_>, question: &str) -> Option<(u16, u16)> {
+pub(super) fn confirm(canvas: &mut Canvas<'_>, question: &str) -> Option<(u16, u16)> {
     let lines = text::wrap(&sanitize::for_display(question), 54);
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(5);
     let inside = canvas.frame("Sure?", "", 60, height);

@@ -7,7 +7,7 @@ use crate::app::Picker;
 use crate::sanitize;
 use crate::theme::Role;
 
-pub(super) fn draw(mut canvas: Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
+pub(super) fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
     let all = canvas.app.themes.len();
     let inside = canvas.frame("Themes", &count(picker, all), 60, rows_for(all, 12) + 5);
     let cursor = canvas.filter(inside, &picker.filter, "type to filter");

@@ -1,0 +1,171 @@
+//! Every setting as the overlay lists it: its section, its name there, how far an arrow moves it, what it can be.
+//!
+//! Invariant: each key of the configuration's `sampling`, `ui`, `inspector` and `engine` is listed once, in
+//! the configuration's order within its section.
+
+use crate::app::App;
+
+/// The sections, in the order of the overlay.
+const SECTIONS: [&str; 5] = ["Sampling", "Look", "Inspector", "Engine", "More sampling"];
+/// The sampler settings that stand first.
+const FIRST: [&str; 5] = ["temperature", "top_k", "top_p", "min_p", "seed"];
+
+/// How a number is changed by the arrows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// How far one press moves it.
+    pub step: f64,
+    /// The least it can be.
+    pub least: f64,
+    /// The most it can be.
+    pub most: f64,
+    /// The ends of its slider, where a slider says something; values outside stand at the ends.
+    pub slider: Option<(f64, f64)>,
+}
+
+/// The keys of all settings, dotted, in the order of the overlay.
+#[must_use]
+pub fn keys(app: &App) -> Vec<String> {
+    let tables = [
+        ("sampling", super::json(&app.config.sampling)),
+        ("ui", super::json(&app.config.ui)),
+        ("inspector", super::json(&app.config.inspector)),
+        ("engine", super::json(&app.config.engine)),
+    ];
+    let mut all = Vec::new();
+    for (table, values) in tables {
+        if let serde_json::Value::Object(fields) = values {
+            all.extend(fields.keys().map(|key| format!("{table}.{key}")));
+        }
+    }
+    all.sort_by_key(|key| SECTIONS.iter().position(|name| *name == section(key)));
+    all
+}
+
+/// The section of a dotted key.
+#[must_use]
+pub fn section(key: &str) -> &'static str {
+    match key.split_once('.') {
+        Some(("sampling", name)) if FIRST.contains(&name) => SECTIONS[0],
+        Some(("ui", _)) => SECTIONS[1],
+        Some(("inspector", _)) => SECTIONS[2],
+        Some(("engine", _)) => SECTIONS[3],
+        _ => SECTIONS[4],
+    }
+}
+
+/// The name of a dotted key as people read it, e.g. `top-k`.
+#[must_use]
+pub fn label(key: &str) -> String {
+    match key.split_once('.') {
+        Some(("ui", "color")) => "colours".into(),
+        Some(("sampling", name)) => name.replace('_', "-"),
+        Some((_, name)) => name.replace('_', " "),
+        None => key.into(),
+    }
+}
+
+/// The names that a setting can have, if it is one of a few.
+#[must_use]
+pub fn choices(key: &str) -> &'static [&'static str] {
+    match key {
+        "ui.color" => &["auto", "truecolor", "256", "16", "none"],
+        "ui.symbols" => &["auto", "full", "plain", "ascii"],
+        "ui.notify" => &["none", "title", "bell", "osc9"],
+        "engine.overflow" => &["drop-oldest", "stop"],
+        "engine.flash_attention" => &["auto", "on", "off"],
+        "engine.cache_type_k" | "engine.cache_type_v" => &["f32", "f16", "bf16", "q8_0", "q5_1", "q4_0"],
+        _ => &[],
+    }
+}
+
+/// How a setting that is a number is changed; `None` for all others.
+#[must_use]
+pub fn range(key: &str) -> Option<Range> {
+    let range = |step, least, most| Range { step, least, most, slider: None };
+    let slider = |step, least, most, ends| Range { slider: Some(ends), ..range(step, least, most) };
+    Some(match key {
+        "sampling.temperature" => slider(0.05, 0.0, 5.0, (0.0, 2.0)),
+        "sampling.dynatemp_range" => range(0.05, 0.0, 5.0),
+        "sampling.top_k" => slider(5.0, 0.0, 1e6, (0.0, 100.0)),
+        "sampling.top_p"
+        | "sampling.min_p"
+        | "sampling.typical_p"
+        | "sampling.xtc_probability"
+        | "sampling.xtc_threshold" => slider(0.05, 0.0, 1.0, (0.0, 1.0)),
+        "sampling.repeat_penalty" => slider(0.05, -2.0, 10.0, (0.0, 2.0)),
+        "sampling.frequency_penalty" | "sampling.presence_penalty" => slider(0.05, -2.0, 10.0, (-2.0, 2.0)),
+        "sampling.dry_multiplier" => range(0.05, -2.0, 10.0),
+        "sampling.dry_base"
+        | "sampling.top_n_sigma"
+        | "sampling.dynatemp_exponent"
+        | "sampling.mirostat_tau"
+        | "sampling.mirostat_eta" => range(0.1, -1.0, 20.0),
+        "sampling.penalty_last_n" | "sampling.dry_penalty_last_n" => range(16.0, -1.0, 1e6),
+        "sampling.max_tokens" => range(64.0, 0.0, 1e6),
+        "sampling.min_keep" | "sampling.dry_allowed_length" | "engine.gpu_layers" => range(1.0, 0.0, 1e6),
+        "sampling.mirostat" => range(2.0, 0.0, 2.0),
+        "ui.frame_rate" => slider(5.0, 1.0, 60.0, (1.0, 60.0)),
+        "inspector.candidates" => slider(5.0, 1.0, 100.0, (1.0, 100.0)),
+        "inspector.refresh_ms" => range(50.0, 16.0, 10_000.0),
+        "inspector.uncertain_bits" => slider(0.5, 0.0, 64.0, (0.0, 16.0)),
+        "engine.context" => range(1024.0, 16.0, 1e8),
+        "engine.batch" => range(128.0, 1.0, 65_536.0),
+        "engine.threads" => range(1.0, 1.0, 1024.0),
+        "engine.unload_after_minutes" => range(5.0, 0.0, 1e6),
+        _ => return None,
+    })
+}
+
+/// What stands beside a setting in few words; empty where nothing is to be said.
+#[must_use]
+pub fn note(key: &str) -> &'static str {
+    match key {
+        "ui.mouse" => "off: the terminal can select text",
+        "ui.chats" => "the list of chats at start",
+        "ui.inspector" => "the inspector at start",
+        "ui.frame_rate" => "frames a second at most",
+        "inspector.candidates" => "kept of each token",
+        "inspector.refresh_ms" => "ms between two lists",
+        "inspector.uncertain_bits" => "bits of surprise",
+        "inspector.watch" => "tokens always shown",
+        "inspector.captions" => "stations in plain words",
+        "engine.context" => "tokens; at the next load",
+        "engine.gpu_layers" | "engine.threads" | "engine.batch" | "engine.mmap" | "engine.mlock"
+        | "engine.rope" => "at the next load",
+        "engine.unload_after_minutes" => "0 is never",
+        "sampling.typical_p" | "sampling.repeat_penalty" => "1 is off",
+        "sampling.dynatemp_range"
+        | "sampling.xtc_probability"
+        | "sampling.frequency_penalty"
+        | "sampling.presence_penalty"
+        | "sampling.dry_multiplier"
+        | "sampling.mirostat" => "0 is off",
+        "sampling.top_n_sigma" => "below 0 is off",
+        "sampling.penalty_last_n" | "sampling.dry_penalty_last_n" => "−1 is all",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_people_read() {
+        let check = |key: &str, expected: &str| assert_eq!(label(key), expected);
+        check("sampling.top_k", "top-k");
+        check("ui.color", "colours");
+        check("inspector.refresh_ms", "refresh ms");
+    }
+
+    #[test]
+    fn sliders_lie_inside_what_is_allowed() {
+        let keymap = crate::config::keymap::Keymap::defaults();
+        let (app, _) = App::new(crate::config::Config::default(), keymap, 1, (80, 24));
+        for key in keys(&app) {
+            let Some(Range { least, most, slider: Some((from, to)), .. }) = range(&key) else { continue };
+            assert!(least <= from && from < to && to <= most, "{key}");
+        }
+    }
+}
