@@ -10,6 +10,7 @@ mod composer;
 mod fuzzy;
 mod inspect;
 mod keys;
+mod ledger;
 mod message;
 mod model;
 mod mouse;
@@ -38,8 +39,8 @@ pub(crate) use run::Target;
 pub use settings::keys as setting_keys;
 pub use state::{
     ActiveRun, Area, Chats, Colouring, Completion, Composer, ConfirmAction, Edit, Fetch, Find, Focus,
-    Geometry, Inspector, Level, LineEdit, LiveStep, ModelState, ModelStatus, Notice, Overlay, Paste, Phase,
-    Picker, PromptAction, Queued, Scroll, Station, Transcript, Watched,
+    Geometry, Inspector, Ledger, LedgerOrder, Level, LineEdit, LiveStep, ModelState, ModelStatus, Notice,
+    Overlay, Paste, Phase, Picker, PromptAction, Queued, Scroll, Station, Transcript, Watched,
 };
 
 pub use tokens::{Origin, Pass, TokenCursor, TurnScore, TurnToken};

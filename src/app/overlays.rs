@@ -186,6 +186,7 @@ impl App {
                 input.key(key) != Edit::Ignored
             }
             Some(Overlay::Search { .. }) => self.search_key(key),
+            Some(Overlay::Ledger(_)) => self.ledger_key(key),
             Some(Overlay::Settings(_)) => self.settings_key(key) || self.picker_key(key),
             Some(Overlay::Models(_)) => self.models_key(key) || self.picker_key(key),
             Some(Overlay::Palette(_) | Overlay::Themes(..)) => self.picker_key(key),
@@ -354,6 +355,7 @@ impl App {
                     self.store(store::Command::Search(text));
                 }
                 Overlay::Prompt { input, .. } => typed(input),
+                Overlay::Ledger(ledger) => typed(&mut ledger.filter),
                 Overlay::Settings(Picker { value: Some(value), .. }) => typed(value),
                 Overlay::Palette(picker)
                 | Overlay::Models(picker)
@@ -362,6 +364,7 @@ impl App {
                 Overlay::Help { .. } | Overlay::Licence { .. } | Overlay::Confirm { .. } => {}
             }
             self.refill_overlay();
+            self.refill_ledger();
             return true;
         }
         if let Some(find) = &mut self.transcript.find {

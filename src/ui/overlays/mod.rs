@@ -5,6 +5,7 @@
 
 pub mod completion;
 mod help;
+mod ledger;
 mod models;
 mod palette;
 mod search;
@@ -43,6 +44,7 @@ pub fn draw(
         Overlay::Themes(picker, _) => themes::draw(canvas, picker),
         Overlay::Settings(picker) => settings::draw(canvas, picker),
         Overlay::Help { page, scroll } => help::draw(canvas, *page, *scroll),
+        Overlay::Ledger(ledger) => ledger::draw(canvas, ledger),
         Overlay::Search { input, hits, selected } => search::draw(canvas, input, hits, *selected),
         Overlay::Licence { entry, scroll } => small::licence(canvas, entry, *scroll),
         Overlay::Prompt { title, input, .. } => small::prompt(canvas, title, input),
