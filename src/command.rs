@@ -137,6 +137,10 @@ commands! {
     Copy "copy" Replies Transcript ["y"];
     /// Copy this message's first code block
     CopyCode "copy-code" Replies Transcript ["Y"];
+    /// Table of this message's tokens
+    Ledger "ledger" Replies Transcript ["#"];
+    /// Write this chat to a file: HTML, Markdown, JSON or JSON Lines
+    Export "export" Chats Global [];
     /// Message below
     MessageDown "message-down" Replies Transcript ["j", "down"];
     /// Message above
@@ -267,6 +271,7 @@ impl Command {
             Self::Themes => "the name of a theme",
             Self::System => "the text, or nothing to edit it",
             Self::Rename => "the new title",
+            Self::Export => "a file's name ending in .html, .md, .json or .jsonl",
             Self::Find | Self::Search => "what to look for",
             _ => "",
         }

@@ -14,6 +14,7 @@
 //!                    template · probe (evaluation callback) · native (abort hook, descriptors) · scripted (a fake)
 //! models/        L1  the catalogue, fetching from the sources, GGUF headers read without loading
 //! store/         L1  SQLite on its own thread: schema, migrations, search
+//! export/        L1  a conversation as JSON, Markdown, one HTML page
 //! config/ theme/ L1  TOML to (value, warnings); keymap; named colour roles
 //! inspect/       L0  arithmetic on captured numbers
 //! command.rs     L0  every user intent in one table: name, keys, help
@@ -46,6 +47,7 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod engine;
+pub mod export;
 pub mod inspect;
 pub mod model_entry;
 pub mod models;

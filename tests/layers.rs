@@ -18,6 +18,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("engine", 1),
     ("models", 1),
     ("store", 1),
+    ("export", 1),
     ("config", 1),
     ("theme", 1),
     ("app", 2),

@@ -163,6 +163,10 @@ impl App {
                 self.rename(self.chat.head.id, title);
                 true
             }
+            (Command::Export, name) => {
+                self.export(name);
+                true
+            }
             (Command::Find, text) => {
                 self.find(text);
                 true

@@ -80,6 +80,8 @@ impl App {
             Command::Restore => self.restore_turn(),
             Command::Copy => self.copy(false),
             Command::CopyCode => self.copy(true),
+            Command::Ledger => self.open_ledger(),
+            Command::Export => self.export(""),
             Command::MessageDown => self.select_message(true),
             Command::MessageUp => self.select_message(false),
             Command::Find => self.find(""),

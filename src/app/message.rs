@@ -46,7 +46,7 @@ pub enum Msg {
     Config(Box<Config>, Vec<Warning>),
     /// `$EDITOR` came back: the text, or what went wrong.
     Edited(Result<String, String>),
-    /// A copy was made (or not): what to say.
+    /// A copy was made or a file written (or not): what to say.
     Copied(Result<String, String>),
     /// Free memory, bytes, asked for now and then.
     Memory(u64),
@@ -91,6 +91,13 @@ pub enum Effect {
     },
     /// Put text on the clipboard.
     Copy(String),
+    /// Write a file in the working folder, under another name if there is one of this → [`Msg::Copied`].
+    WriteFile {
+        /// Its name, or a path.
+        name: String,
+        /// What it holds.
+        text: String,
+    },
     /// Let the user edit a text in `$EDITOR` → [`Msg::Edited`].
     Edit(String),
     /// Set the window's title.

@@ -10,6 +10,7 @@ mod composer;
 mod fuzzy;
 mod inspect;
 mod keys;
+mod ledger;
 mod message;
 mod model;
 mod mouse;
@@ -42,8 +43,8 @@ pub use settings::{
 };
 pub use state::{
     ActiveRun, Area, Chats, Colouring, Completion, Composer, ConfirmAction, Edit, Fetch, Find, Focus,
-    Geometry, Inspector, Level, LineEdit, LiveStep, ModelState, ModelStatus, Notice, Overlay, Paste, Phase,
-    Picker, PromptAction, Queued, Scroll, Station, TextEdit, Transcript, Watched,
+    Geometry, Inspector, Ledger, LedgerOrder, Level, LineEdit, LiveStep, ModelState, ModelStatus, Notice,
+    Overlay, Paste, Phase, Picker, PromptAction, Queued, Scroll, Station, TextEdit, Transcript, Watched,
 };
 
 pub use tokens::{Origin, Pass, TokenCursor, TurnScore, TurnToken};

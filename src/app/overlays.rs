@@ -172,6 +172,7 @@ impl App {
             }
             Some(Overlay::Prompt { .. }) => self.prompt_key(key),
             Some(Overlay::Search { .. }) => self.search_key(key),
+            Some(Overlay::Ledger(_)) => self.ledger_key(key),
             Some(Overlay::Settings(_)) => self.settings_key(key) || self.picker_key(key),
             Some(Overlay::Models(_)) => self.models_key(key) || self.picker_key(key),
             Some(Overlay::Palette(_) | Overlay::Themes(..)) => self.picker_key(key),
@@ -310,6 +311,7 @@ impl App {
                     let text = input.text.clone();
                     self.store(store::Command::Search(text));
                 }
+                Overlay::Ledger(ledger) => typed(&mut ledger.filter),
                 Overlay::Settings(Picker { value: Some(value), .. }) => typed(value),
                 Overlay::Palette(picker)
                 | Overlay::Models(picker)
@@ -321,6 +323,7 @@ impl App {
                 | Overlay::Confirm { .. } => {}
             }
             self.refill_overlay();
+            self.refill_ledger();
             return true;
         }
         if let Some(find) = &mut self.transcript.find {

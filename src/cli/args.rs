@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::export::Format;
+
 /// A terminal chat with a local transformer in which every word can be opened.
 #[derive(Debug, Parser)]
 #[command(name = "glassbox", version, about, args_conflicts_with_subcommands = true)]
@@ -47,6 +49,8 @@ pub enum Command {
     Ask(AskArgs),
     /// The tokens of a text: ids, pieces, bytes
     Tokenize(TokenizeArgs),
+    /// A chat as Markdown, JSON or a web page with every token's odds
+    Export(ExportArgs),
     /// The models of the catalogue, and what is on disk
     Models(ModelsArgs),
     /// Measure speed and memory on this machine
@@ -130,6 +134,22 @@ pub struct TokenizeArgs {
     pub json: bool,
 }
 
+/// `glassbox export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The chat's id, or `last`; without it, the list of chats and their ids
+    pub id: Option<String>,
+    /// md, json, jsonl (one object a line) or html; the default goes by the output's ending, else md
+    #[arg(long, value_name = "FORMAT", value_parser = format)]
+    pub format: Option<Format>,
+    /// The file to write, or `-` for standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write over a file that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
 /// `glassbox models`.
 #[derive(Debug, Args)]
 pub struct ModelsArgs {
@@ -205,6 +225,10 @@ pub struct DoctorArgs {
     /// Configuration file instead of the usual one
     #[arg(long, value_name = "FILE", env = "GLASSBOX_CONFIG")]
     pub config: Option<PathBuf>,
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    Format::named(text).ok_or_else(|| "must be md, json, jsonl or html".to_owned())
 }
 
 fn temperature(text: &str) -> Result<f32, String> {

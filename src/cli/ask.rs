@@ -13,9 +13,10 @@ use super::session::Session;
 use super::setup::Setup;
 use crate::chat::{ChatSettings, Role, StopReason, unfinished_tail};
 use crate::engine::protocol::{Event, Generate, Message, Prompt, Request};
+use crate::export;
 use crate::sampling::{Sampling, SamplingOverrides};
 use crate::sanitize;
-use crate::token::{Step, TokenId, Vocabulary};
+use crate::token::{Step, Vocabulary};
 
 /// Runs the command; gives the exit code.
 ///
@@ -160,39 +161,18 @@ impl<'a> Output<'a> {
     }
 }
 
-/// One token as the JSON object that `product.md` lays down.
+/// One token as the JSON object that the README lays down.
 fn token_line(index: u32, step: &Step, vocabulary: &Vocabulary) -> Value {
-    let candidates: Vec<Value> = step
-        .candidates
-        .iter()
-        .map(|candidate| {
-            let bytes = vocabulary.bytes(candidate.id).unwrap_or_default();
-            token_value(Some(candidate.id), bytes, candidate.logprob)
-        })
-        .collect();
-    let mut line = json!({"type": "token", "index": index});
-    let chosen = token_value(step.id, &step.bytes, step.logprob);
-    if let (Some(line), Value::Object(chosen)) = (line.as_object_mut(), chosen) {
-        line.extend(chosen);
-        line.insert("rank".into(), json!(step.rank));
-        line.insert("entropy".into(), number(step.entropy));
-        line.insert("top_logprobs".into(), Value::Array(candidates));
-    }
-    line
-}
-
-fn token_value(id: Option<TokenId>, bytes: &[u8], logprob: f32) -> Value {
-    json!({"id": id, "token": String::from_utf8_lossy(bytes), "bytes": bytes, "logprob": number(logprob)})
-}
-
-/// A float as it is, not widened to sixteen digits of noise.
-fn number(value: f32) -> Value {
-    serde_json::from_str(&value.to_string()).unwrap_or(Value::Null)
+    let mut line = serde_json::Map::new();
+    line.insert("type".into(), json!("token"));
+    line.insert("index".into(), json!(index));
+    line.extend(export::json::step(step, |id| vocabulary.bytes(id)));
+    Value::Object(line)
 }
 
 /// A measured time or speed, to a tenth.
 fn rounded(value: f32) -> Value {
-    number((value * 10.0).round() / 10.0)
+    export::json::number((value * 10.0).round() / 10.0)
 }
 
 fn write(text: &str) -> anyhow::Result<()> {
@@ -203,7 +183,7 @@ fn write(text: &str) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::{Candidate, TokenKind};
+    use crate::token::{Candidate, TokenId, TokenKind};
 
     #[test]
     fn a_token_line_has_exactly_the_fields_of_the_format() {

@@ -9,6 +9,7 @@ mod bench;
 mod chat;
 mod doctor;
 mod engine;
+mod export;
 mod models;
 mod session;
 mod setup;
@@ -48,6 +49,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         }
         Some(Command::Ask(args)) => block_on(ask::run(args, &engine)),
         Some(Command::Tokenize(args)) => block_on(tokenize::run(args, &engine)),
+        Some(Command::Export(args)) => export::run(&args),
         Some(Command::Models(args)) => block_on(models::run(args)),
         Some(Command::Bench(args)) => block_on(bench::run(args, &engine)),
         Some(Command::Doctor(args)) => doctor::run(&args),

@@ -62,6 +62,9 @@ impl Shell {
                 let result = self.clipboard.copy(&text);
                 let _ = self.messages.send(Msg::Copied(result));
             }
+            Effect::WriteFile { name, text } => {
+                let _ = self.messages.send(Msg::Copied(write_file(&name, &text)));
+            }
             Effect::Edit(text) => {
                 let result = self.edit(text).await;
                 let _ = self.messages.send(Msg::Edited(result));
@@ -210,6 +213,27 @@ impl Shell {
     fn say(&self, event: FetchEvent) {
         let _ = self.messages.send(Msg::Fetch(event));
     }
+}
+
+/// Writes a new file: under the name, or under `name-2`… where there is one already. Says where it is.
+fn write_file(name: &str, text: &str) -> Result<String, String> {
+    let home = name.strip_prefix("~/").and_then(|rest| Some(std::env::home_dir()?.join(rest)));
+    let wanted = home.unwrap_or_else(|| PathBuf::from(name));
+    let stem = wanted.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let ending = wanted.extension().unwrap_or_default().to_string_lossy().into_owned();
+    let others = (2..1000).map(|number| wanted.with_file_name(format!("{stem}-{number}.{ending}")));
+    for path in std::iter::once(wanted.clone()).chain(others) {
+        let file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
+        match file.and_then(|mut file| file.write_all(text.as_bytes())) {
+            Ok(()) => {
+                let whole = std::path::absolute(&path).unwrap_or(path);
+                return Ok(format!("wrote {}", sanitize::for_display(&whole.to_string_lossy())));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(format!("{} was not written: {error}", path.display())),
+        }
+    }
+    Err(format!("{} was not written: there are a thousand of it already", wanted.display()))
 }
 
 fn notify(how: Notify, text: &str) {

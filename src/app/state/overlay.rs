@@ -5,6 +5,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::Ledger;
 use crate::model_entry::ModelEntry;
 use crate::store;
 
@@ -42,6 +43,8 @@ pub enum Overlay {
         /// First row shown.
         scroll: u16,
     },
+    /// The table of a message's tokens.
+    Ledger(Ledger),
     /// Search over all chats.
     Search {
         /// The input.

@@ -6,6 +6,7 @@
 mod about;
 pub mod completion;
 mod help;
+mod ledger;
 mod models;
 mod palette;
 mod search;
@@ -57,6 +58,7 @@ pub fn draw(
         Overlay::Themes(picker, _) => themes::draw(on, picker),
         Overlay::Settings(picker) => settings::draw(on, picker),
         Overlay::Help { page, scroll } => help::draw(on, *page, *scroll),
+        Overlay::Ledger(ledger) => ledger::draw(on, ledger),
         Overlay::Search { input, hits, selected } => search::draw(on, input, hits, *selected),
         Overlay::Licence { entry, scroll } => small::licence(on, entry, *scroll),
         Overlay::Prompt { title, input, .. } => small::prompt(on, title, input),

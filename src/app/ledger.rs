@@ -1,0 +1,162 @@
+//! The ledger overlay, and export of the shown chat.
+//!
+//! Invariant: sorting is stable, so equal figures stay in the order they were written in.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::state::{Ledger, LedgerOrder};
+use super::{App, Edit, Effect, Focus, LineEdit, Overlay, TokenCursor};
+use crate::export::{Document, Format};
+use crate::sanitize;
+use crate::token::Step;
+
+impl App {
+    /// Opens the table of the selected message's tokens, else of the last reply's.
+    pub(crate) fn open_ledger(&mut self) {
+        let Some(turn) = self.selected_or_last() else {
+            self.say("there is no message yet");
+            return;
+        };
+        let known = self.chat.turn(turn).is_some_and(|turn| !self.turn_tokens(turn).is_empty());
+        if !known {
+            self.say("the tokens of this message are not known yet; m colours it, which asks the model");
+            return;
+        }
+        let filter = LineEdit::default();
+        let at = self.transcript.cursor.filter(|cursor| cursor.turn == turn).map_or(0, |cursor| cursor.index);
+        let ledger = Ledger { turn, filter, order: LedgerOrder::Position, rows: Vec::new(), selected: at };
+        self.overlays.push(Overlay::Ledger(ledger));
+        self.refill_ledger();
+    }
+
+    /// Works out the rows of the ledger on top.
+    pub(crate) fn refill_ledger(&mut self) {
+        let Some(Overlay::Ledger(ledger)) = self.overlays.last() else { return };
+        let Some(turn) = self.chat.turn(ledger.turn) else { return };
+        let needle = ledger.filter.text.to_lowercase();
+        let tokens = self.turn_tokens(turn);
+        let holds = |step: &Step| {
+            let text = String::from_utf8_lossy(&step.bytes).to_lowercase();
+            needle.is_empty()
+                || text.contains(&needle)
+                || step.id.is_some_and(|id| id.0.to_string() == needle)
+        };
+        let mut rows: Vec<usize> = (0..tokens.len()).filter(|at| holds(tokens[*at].step)).collect();
+        let falling = |key: fn(&Step) -> f32| {
+            let tokens = &tokens;
+            move |a: &usize, b: &usize| key(tokens[*b].step).total_cmp(&key(tokens[*a].step))
+        };
+        match ledger.order {
+            LedgerOrder::Position => {}
+            LedgerOrder::Surprise => rows.sort_by(falling(Step::surprisal_bits)),
+            LedgerOrder::Rank => rows.sort_by_key(|at| std::cmp::Reverse(tokens[*at].step.rank)),
+            LedgerOrder::Uncertainty => rows.sort_by(falling(|step| step.entropy)),
+            LedgerOrder::Time => rows.sort_by(falling(|step| step.ms)),
+        }
+        if let Some(Overlay::Ledger(ledger)) = self.overlays.last_mut() {
+            ledger.selected = ledger.selected.min(rows.len().saturating_sub(1));
+            ledger.rows = rows;
+        }
+    }
+
+    /// A key of the ledger; says whether it was taken.
+    pub(crate) fn ledger_key(&mut self, key: KeyEvent) -> bool {
+        let Some(Overlay::Ledger(ledger)) = self.overlays.last_mut() else { return false };
+        let last = ledger.rows.len().saturating_sub(1);
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        match key.code {
+            KeyCode::Up => ledger.selected = ledger.selected.saturating_sub(1),
+            KeyCode::Down => ledger.selected = (ledger.selected + 1).min(last),
+            KeyCode::PageUp => ledger.selected = ledger.selected.saturating_sub(10),
+            KeyCode::PageDown => ledger.selected = (ledger.selected + 10).min(last),
+            KeyCode::Home => ledger.selected = 0,
+            KeyCode::End => ledger.selected = last,
+            KeyCode::Left | KeyCode::Right => {
+                ledger.order = ledger.order.next(key.code == KeyCode::Right);
+                ledger.selected = 0;
+                self.refill_ledger();
+            }
+            KeyCode::Enter => self.leave_ledger(),
+            KeyCode::Char('y') if control => self.copy_ledger(),
+            _ => match ledger.filter.key(key) {
+                Edit::Changed => {
+                    ledger.selected = 0;
+                    self.refill_ledger();
+                }
+                Edit::Moved => {}
+                Edit::Ignored => return false,
+            },
+        }
+        true
+    }
+
+    /// Puts the cursor on the selected row's token.
+    fn leave_ledger(&mut self) {
+        let Some(Overlay::Ledger(ledger)) = self.overlays.pop() else { return };
+        if let Some(index) = ledger.rows.get(ledger.selected).copied() {
+            self.focus = Focus::Transcript;
+            self.transcript.selected = Some(ledger.turn);
+            self.transcript.cursor = Some(TokenCursor { turn: ledger.turn, index });
+            self.transcript.reveal = true;
+        }
+    }
+
+    /// The rows as tab-separated text with a line of heads.
+    fn copy_ledger(&mut self) {
+        let Some(Overlay::Ledger(ledger)) = self.overlays.last() else { return };
+        let Some(turn) = self.chat.turn(ledger.turn) else { return };
+        let tokens = self.turn_tokens(turn);
+        let mut text = String::from("position\tid\ttoken\tlogprob\tprobability\trank\tentropy_nats\tms\n");
+        for at in &ledger.rows {
+            let step = tokens[*at].step;
+            let id = step.id.map_or_else(String::new, |id| id.0.to_string());
+            let token = serde_json::to_string(&String::from_utf8_lossy(&step.bytes)).unwrap_or_default();
+            let probability = step.logprob.exp();
+            let line = format!(
+                "{at}\t{id}\t{token}\t{}\t{probability}\t{}\t{}\t{:.1}\n",
+                step.logprob, step.rank, step.entropy, step.ms
+            );
+            text.push_str(&sanitize::for_copy(&line));
+        }
+        self.emit(Effect::Copy(text));
+    }
+
+    /// Writes the shown chat to a file: its format by the ending, by default one HTML page.
+    pub(crate) fn export(&mut self, name: &str) {
+        if self.chat.turns.is_empty() {
+            self.say("there is nothing to export yet");
+            return;
+        }
+        let title = file_name(&self.chat.head.title);
+        let name = if name.is_empty() { format!("{title}.html") } else { name.to_owned() };
+        let ending = name.rsplit_once('.').map(|(_, ending)| ending);
+        let Some(format) = ending.and_then(Format::named) else {
+            self.warn(format!("{name}: the ending must be .html, .md, .json or .jsonl"));
+            return;
+        };
+        let document =
+            Document { conversation: &self.chat, runs: &self.runs, vocabularies: &self.vocabularies };
+        let text = document.export(format);
+        self.emit(Effect::WriteFile { name, text });
+    }
+}
+
+/// A chat's title as the name of a file.
+fn file_name(title: &str) -> String {
+    let plain: String = title.chars().map(|c| if c.is_alphanumeric() { c } else { ' ' }).take(60).collect();
+    let words: Vec<&str> = plain.split_whitespace().collect();
+    if words.is_empty() { "chat".into() } else { words.join("-") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_becomes_a_name_that_any_system_takes() {
+        assert_eq!(file_name("What's the capital of France?"), "What-s-the-capital-of-France");
+        assert_eq!(file_name("../../etc"), "etc");
+        assert_eq!(file_name("??"), "chat");
+        assert_eq!(file_name("東京 タワー"), "東京-タワー");
+    }
+}

@@ -1,0 +1,171 @@
+//! JSON: a token as the object that the command line prints, and whole conversations.
+//!
+//! Invariant: a token's object is `{id, token, bytes, logprob, rank, entropy, top_logprobs}`; `token` is the
+//! bytes as text with � for what forms no character, `bytes` are the truth.
+
+use serde_json::{Map, Value, json};
+
+use super::Document;
+use crate::chat::{Piece, Role, RunId, Span, Turn, TurnState};
+use crate::token::{Step, TokenId};
+
+/// A float as it is, not widened to sixteen digits of noise; what is no finite number is `null`.
+#[must_use]
+pub fn number(value: f32) -> Value {
+    serde_json::from_str(&value.to_string()).unwrap_or(Value::Null)
+}
+
+/// A token with its probability.
+#[must_use]
+pub fn token(id: Option<TokenId>, bytes: &[u8], logprob: f32) -> Map<String, Value> {
+    let mut object = Map::new();
+    object.insert("id".into(), json!(id));
+    object.insert("token".into(), json!(String::from_utf8_lossy(bytes)));
+    object.insert("bytes".into(), json!(bytes));
+    object.insert("logprob".into(), number(logprob));
+    object
+}
+
+/// A step with its candidates; `bytes_of` gives the bytes of a candidate where they are known.
+#[must_use]
+pub fn step<'a>(step: &Step, bytes_of: impl Fn(TokenId) -> Option<&'a [u8]>) -> Map<String, Value> {
+    let candidate = |id: TokenId, logprob| match bytes_of(id) {
+        Some(bytes) => token(Some(id), bytes, logprob),
+        None => {
+            let mut unknown = token(Some(id), &[], logprob);
+            unknown.insert("token".into(), Value::Null);
+            unknown.insert("bytes".into(), Value::Null);
+            unknown
+        }
+    };
+    let mut object = token(step.id, &step.bytes, step.logprob);
+    object.insert("rank".into(), json!(step.rank));
+    object.insert("entropy".into(), number(step.entropy));
+    let candidates = step.candidates.iter().map(|c| Value::Object(candidate(c.id, c.logprob)));
+    object.insert("top_logprobs".into(), candidates.collect());
+    object
+}
+
+/// Everything in one object, indented.
+pub(super) fn object(document: &Document<'_>) -> String {
+    let mut whole = head(document);
+    let turns = document.conversation.turns.iter().map(|turn| {
+        let mut object = self::turn(document, turn);
+        let tokens = document.tokens(turn);
+        let tokens = tokens.into_iter().map(|(run, step)| Value::Object(self::of_run(document, run, step)));
+        object.insert("tokens".into(), tokens.collect());
+        Value::Object(object)
+    });
+    whole.insert("turns".into(), turns.collect());
+    whole.insert("runs".into(), runs(document).into_iter().map(Value::Object).collect());
+    let mut text = serde_json::to_string_pretty(&whole).expect("plain data becomes JSON");
+    text.push('\n');
+    text
+}
+
+/// One object a line.
+pub(super) fn lines(document: &Document<'_>) -> String {
+    let mut text = String::new();
+    let mut line = |kind: &str, rest: Map<String, Value>| {
+        let mut object = Map::new();
+        object.insert("type".into(), json!(kind));
+        object.extend(rest);
+        text.push_str(&Value::Object(object).to_string());
+        text.push('\n');
+    };
+    line("conversation", head(document));
+    for run in runs(document) {
+        line("run", run);
+    }
+    for turn in &document.conversation.turns {
+        line("turn", self::turn(document, turn));
+        for (index, (run, step)) in document.tokens(turn).into_iter().enumerate() {
+            let mut object = Map::new();
+            object.insert("turn".into(), json!(turn.id.0));
+            object.insert("index".into(), json!(index));
+            object.extend(of_run(document, run, step));
+            line("token", object);
+        }
+    }
+    text
+}
+
+fn head(document: &Document<'_>) -> Map<String, Value> {
+    let chat = document.conversation;
+    let Value::Object(head) = json!({
+        "format": "glassbox",
+        "version": 1,
+        "id": chat.head.id.0,
+        "title": chat.head.title,
+        "created_ms": chat.head.created_ms,
+        "updated_ms": chat.head.updated_ms,
+        "system": chat.settings.system,
+        "leaf": chat.leaf,
+    }) else {
+        unreachable!("an object was written");
+    };
+    head
+}
+
+fn turn(document: &Document<'_>, turn: &Turn) -> Map<String, Value> {
+    let role = match turn.role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+    };
+    let state = match turn.state {
+        TurnState::Done => "done",
+        TurnState::Streaming => "streaming",
+        TurnState::Interrupted => "interrupted",
+    };
+    let spans = turn.spans.iter().map(|span| match span {
+        Span::Written { text } => json!({"written": text}),
+        Span::Generated { run, steps } => json!({"run": run.0, "tokens": steps.len()}),
+        Span::Kept { turn, steps } => json!({"kept_from": turn.0, "tokens": steps}),
+    });
+    let shown = document.shown().any(|other| other.id == turn.id);
+    let Value::Object(object) = json!({
+        "id": turn.id.0,
+        "parent": turn.parent,
+        "role": role,
+        "model": turn.model,
+        "created_ms": turn.created_ms,
+        "state": state,
+        "note": turn.note,
+        "shown": shown,
+        "deleted": turn.deleted,
+        "text": text(document, turn),
+        "spans": spans.collect::<Vec<_>>(),
+    }) else {
+        unreachable!("an object was written");
+    };
+    object
+}
+
+fn text(document: &Document<'_>, turn: &Turn) -> String {
+    let pieces = document.conversation.pieces(turn);
+    let bytes: Vec<u8> = pieces.iter().flat_map(Piece::bytes).copied().collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn of_run(document: &Document<'_>, run: RunId, of: &Step) -> Map<String, Value> {
+    let mut object = step(of, |id| document.bytes(run, id));
+    object.insert("ms".into(), number(of.ms));
+    object.insert("run".into(), json!(run.0));
+    object
+}
+
+/// The runs of the conversation's turns: what each was made under.
+fn runs(document: &Document<'_>) -> Vec<Map<String, Value>> {
+    let spans = document.conversation.turns.iter().flat_map(|turn| &turn.spans);
+    let ids = spans.filter_map(|span| match span {
+        Span::Generated { run, .. } => Some(run),
+        Span::Written { .. } | Span::Kept { .. } => None,
+    });
+    let runs = ids.filter_map(|id| document.runs.get(id));
+    runs.map(|run| match serde_json::to_value(run) {
+        Ok(Value::Object(object)) => object,
+        _ => Map::new(),
+    })
+    .collect()
+}

@@ -1,0 +1,134 @@
+//! Conversations as files: JSON Lines and JSON with every number, Markdown to read, and one HTML page in which
+//! every word can be opened.
+//!
+//! Invariants: probabilities are the model's own, over the whole vocabulary, as natural logarithms, and true
+//! values: no number stands for "unknown" (that is `null`). Text that is shown (Markdown, HTML) is made safe;
+//! in JSON it is as it was. Nothing here reads or writes a file.
+
+mod html;
+pub mod json;
+mod markdown;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::chat::{Conversation, Piece, Run, RunId, Turn};
+use crate::token::{Step, TokenId, TokenKind, Vocabulary};
+
+/// A format of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The shown branch, to read.
+    Markdown,
+    /// Everything in one object.
+    Json,
+    /// One object a line: the conversation, then each turn followed by its tokens.
+    JsonLines,
+    /// The shown branch as one page that needs nothing else.
+    Html,
+}
+
+impl Format {
+    /// All formats.
+    pub const ALL: [Self; 4] = [Self::Markdown, Self::Json, Self::JsonLines, Self::Html];
+
+    /// The name on the command line, and the ending of a file's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Markdown => "md",
+            Self::Json => "json",
+            Self::JsonLines => "jsonl",
+            Self::Html => "html",
+        }
+    }
+
+    /// The format of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+}
+
+/// What is exported.
+#[derive(Clone, Copy, Debug)]
+pub struct Document<'a> {
+    /// The conversation.
+    pub conversation: &'a Conversation,
+    /// What its turns were generated under.
+    pub runs: &'a BTreeMap<RunId, Run>,
+    /// Vocabularies by hash; a token whose vocabulary is missing has its own bytes, its candidates none.
+    pub vocabularies: &'a BTreeMap<String, Arc<Vocabulary>>,
+}
+
+impl<'a> Document<'a> {
+    /// The file's text.
+    #[must_use]
+    pub fn export(&self, format: Format) -> String {
+        match format {
+            Format::Markdown => markdown::page(self),
+            Format::Json => json::object(self),
+            Format::JsonLines => json::lines(self),
+            Format::Html => html::page(self),
+        }
+    }
+
+    /// The shown branch without deleted turns.
+    fn shown(&self) -> impl Iterator<Item = &'a Turn> {
+        self.conversation.branch().into_iter().filter(|turn| !turn.deleted)
+    }
+
+    /// The tokens of a turn with the run that each belongs to, kept stretches of other turns included.
+    fn tokens(&self, turn: &'a Turn) -> Vec<(RunId, &'a Step)> {
+        let pieces = self.conversation.pieces(turn);
+        pieces
+            .into_iter()
+            .filter_map(|piece| match piece {
+                Piece::Step { run, step } => Some((run, step)),
+                Piece::Written(_) => None,
+            })
+            .collect()
+    }
+
+    fn vocabulary(&self, run: RunId) -> Option<&'a Vocabulary> {
+        let hash = self.runs.get(&run)?.vocabulary.as_ref()?;
+        self.vocabularies.get(hash).map(Arc::as_ref)
+    }
+
+    /// The bytes that a token writes: none for a control token, whose entry holds its name.
+    fn bytes(&self, run: RunId, id: TokenId) -> Option<&'a [u8]> {
+        let vocabulary = self.vocabulary(run)?;
+        let bytes = vocabulary.bytes(id)?;
+        Some(if vocabulary.kind(id) == TokenKind::Control { &[] } else { bytes })
+    }
+
+    /// A token as it is shown: control tokens by name, bytes that form no character as `‹F0 9F›`.
+    fn label(&self, run: RunId, id: TokenId) -> String {
+        let Some(vocabulary) = self.vocabulary(run) else { return format!("token {}", id.0) };
+        let bytes = vocabulary.bytes(id).unwrap_or_default();
+        if vocabulary.kind(id) == TokenKind::Control {
+            let name = String::from_utf8_lossy(bytes);
+            return format!("‹{}›", name.trim_start_matches(['<', '|']).trim_end_matches(['>', '|']));
+        }
+        match std::str::from_utf8(bytes) {
+            Ok(text) => visible(&crate::sanitize::for_copy(text)),
+            Err(_) => {
+                let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+                format!("‹{}›", bytes.join(" "))
+            }
+        }
+    }
+}
+
+/// White space by its marks.
+fn visible(text: &str) -> String {
+    text.replace(' ', "␣").replace('\n', "↵").replace('\t', "⇥")
+}
+
+/// Figures of a reply: tokens, mean −ln p in nats; `None` without tokens.
+fn mean_surprisal(tokens: &[(RunId, &Step)]) -> Option<(usize, f64)> {
+    let sum: f64 = tokens.iter().map(|(_, step)| -f64::from(step.logprob)).sum();
+    (!tokens.is_empty()).then(|| (tokens.len(), sum / tokens.len() as f64))
+}

@@ -1,0 +1,193 @@
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::chat::*;
+use crate::token::Candidate;
+
+struct Fixture {
+    conversation: Conversation,
+    runs: BTreeMap<RunId, Run>,
+    vocabularies: BTreeMap<String, Arc<Vocabulary>>,
+}
+
+impl Fixture {
+    fn document(&self) -> Document<'_> {
+        Document { conversation: &self.conversation, runs: &self.runs, vocabularies: &self.vocabularies }
+    }
+}
+
+fn vocabulary(entries: &[&[u8]]) -> Vocabulary {
+    let mut vocabulary = Vocabulary { hash: "v".into(), ..Vocabulary::default() };
+    entries.iter().for_each(|bytes| vocabulary.push(bytes, TokenKind::Normal));
+    vocabulary.push(b"<|im_end|>", TokenKind::Control);
+    vocabulary
+}
+
+fn step(id: i32, bytes: &[u8], logprob: f32) -> Step {
+    let candidates =
+        vec![Candidate { id: TokenId(id), logprob }, Candidate { id: TokenId(0), logprob: -3.0 }];
+    Step {
+        id: Some(TokenId(id)),
+        bytes: bytes.to_vec(),
+        logprob,
+        rank: 1,
+        entropy: 0.5,
+        candidates,
+        ..Step::default()
+    }
+}
+
+fn turn(id: i64, parent: Option<i64>, role: Role, spans: Vec<Span>) -> Turn {
+    Turn {
+        id: TurnId(id),
+        parent: parent.map(TurnId),
+        role,
+        spans,
+        state: TurnState::Done,
+        deleted: false,
+        note: None,
+        model: (role == Role::Assistant).then(|| "tiny".to_owned()),
+        created_ms: 5,
+    }
+}
+
+fn run() -> Run {
+    Run {
+        id: RunId(9),
+        model: "tiny".into(),
+        model_hash: None,
+        vocabulary: Some("v".into()),
+        template_hash: None,
+        sampling: crate::sampling::Sampling::default(),
+        seed: 7,
+        interventions: Vec::new(),
+        template_clock_ms: None,
+        prefix: None,
+        prompt_ids: Vec::new(),
+        taken: 0,
+        stop: None,
+        usage: Usage::default(),
+        timings: Timings::default(),
+    }
+}
+
+fn fixture(title: &str, question: &str, steps: Vec<Step>, vocabulary: Vocabulary) -> Fixture {
+    let answer = Span::Generated { run: RunId(9), steps };
+    let branch = Span::Kept { turn: TurnId(2), steps: 1 };
+    let turns = vec![
+        turn(1, None, Role::User, vec![Span::Written { text: question.into() }]),
+        turn(2, Some(1), Role::Assistant, vec![answer]),
+        turn(3, Some(1), Role::Assistant, vec![branch]),
+    ];
+    let head = ConversationHead {
+        id: ConversationId(4),
+        title: title.into(),
+        created_ms: 1,
+        updated_ms: 2,
+        draft: String::new(),
+    };
+    let leaf = Some(TurnId(2));
+    Fixture {
+        conversation: Conversation { head, settings: ChatSettings::default(), leaf, turns },
+        runs: [(RunId(9), run())].into(),
+        vocabularies: [("v".to_owned(), Arc::new(vocabulary))].into(),
+    }
+}
+
+fn paris() -> Fixture {
+    let vocabulary = vocabulary(&[b" London", b" Paris", b"."]);
+    fixture("Capitals", "Where?", vec![step(1, b" Paris", -0.25), step(2, b".", -0.5)], vocabulary)
+}
+
+#[test]
+fn markdown_shows_the_shown_branch_with_its_figures() {
+    let expected = "# Capitals\n\n## You\n\nWhere?\n\n## tiny\n\n Paris.\n\n\
+                    <sub>2 tokens, 0.54 bit each, perplexity 1.45</sub>\n";
+    assert_eq!(paris().document().export(Format::Markdown), expected);
+}
+
+#[test]
+fn json_lines_hold_every_turn_and_branch_with_its_tokens() {
+    let text = paris().document().export(Format::JsonLines);
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["conversation", "run", "turn", "turn", "token", "token", "turn", "token"]);
+    assert_eq!(
+        lines[4].to_string(),
+        concat!(
+            r#"{"type":"token","turn":2,"index":0,"id":1,"token":" Paris","bytes":[32,80,97,114,105,115],"#,
+            r#""logprob":-0.25,"rank":1,"entropy":0.5,"top_logprobs":["#,
+            r#"{"id":1,"token":" Paris","bytes":[32,80,97,114,105,115],"logprob":-0.25},"#,
+            r#"{"id":0,"token":" London","bytes":[32,76,111,110,100,111,110],"logprob":-3}],"ms":0,"run":9}"#
+        )
+    );
+    assert_eq!(lines[6]["shown"], false);
+    assert_eq!(lines[6]["spans"][0]["kept_from"], 2);
+}
+
+#[test]
+fn a_candidate_of_an_unknown_vocabulary_has_no_text_rather_than_a_wrong_one() {
+    let mut fixture = paris();
+    fixture.vocabularies.clear();
+    let text = fixture.document().export(Format::Json);
+    let whole: Value = serde_json::from_str(&text).unwrap();
+    let token = &whole["turns"][1]["tokens"][0];
+    assert_eq!(token["token"], " Paris");
+    assert_eq!(token["top_logprobs"][1]["token"], Value::Null);
+    assert_eq!(token["top_logprobs"][1]["id"], 0);
+}
+
+#[test]
+fn the_page_stands_alone_and_text_cannot_become_markup() {
+    let evil = "</script><img src=x onerror=alert(1)>@DATA@ & \"q\"";
+    let vocabulary = vocabulary(&[b" London", evil.as_bytes()]);
+    let fixture = fixture(evil, evil, vec![step(1, evil.as_bytes(), -0.5)], vocabulary);
+    let page = fixture.document().export(Format::Html);
+    assert!(!page.contains("<img"), "{page}");
+    assert_eq!(page.matches("</script>").count(), 2, "the page's own two");
+    let plain = paris().document().export(Format::Html);
+    assert!(!plain.contains("http:") && !plain.contains("https:") && !plain.contains("src="));
+    let data = page.split("id=\"data\">").nth(1).unwrap().split("</script>").next().unwrap();
+    let data: Value = serde_json::from_str(data).unwrap();
+    assert_eq!(data["names"][0].as_str().unwrap(), evil.replace(' ', "␣"));
+}
+
+#[test]
+fn tokens_that_share_a_character_share_a_span() {
+    let vocabulary = vocabulary(&[b"a", b"\xf0\x9f", b"\x98\x80"]);
+    let steps = vec![step(1, b"\xf0\x9f", -1.0), step(2, b"\x98\x80", -0.1)];
+    let page = fixture("t", "q", steps, vocabulary).document().export(Format::Html);
+    assert!(page.contains("data-t=\"0 1\">\u{1F600}</span>"), "{page}");
+    assert!(page.contains("‹F0 9F›"));
+}
+
+proptest! {
+    #[test]
+    fn json_parses_and_gives_back_every_token(
+        pieces in proptest::collection::vec((proptest::collection::vec(any::<u8>(), 0..6), -30.0_f32..0.0), 1..12),
+        question in any::<String>(),
+        title in any::<String>(),
+    ) {
+        let entries: Vec<&[u8]> = pieces.iter().map(|(bytes, _)| bytes.as_slice()).collect();
+        let steps: Vec<Step> =
+            (0..).zip(&pieces).map(|(id, (bytes, logprob))| step(id, bytes, *logprob)).collect();
+        let fixture = fixture(&title, &question, steps.clone(), vocabulary(&entries));
+        let whole: Value = serde_json::from_str(&fixture.document().export(Format::Json)).unwrap();
+        prop_assert_eq!(whole["title"].as_str().unwrap(), &title);
+        prop_assert_eq!(whole["turns"][0]["text"].as_str().unwrap(), &question);
+        let tokens = whole["turns"][1]["tokens"].as_array().unwrap();
+        let read: Vec<(i64, Vec<u8>, f32)> = tokens.iter().map(|token| {
+            let bytes = token["bytes"].as_array().unwrap().iter().map(|b| b.as_u64().unwrap() as u8).collect();
+            (token["id"].as_i64().unwrap(), bytes, token["logprob"].as_f64().unwrap() as f32)
+        }).collect();
+        let written: Vec<(i64, Vec<u8>, f32)> =
+            steps.iter().map(|s| (i64::from(s.id.unwrap().0), s.bytes.clone(), s.logprob)).collect();
+        prop_assert_eq!(read, written);
+        for line in fixture.document().export(Format::JsonLines).lines() {
+            prop_assert!(serde_json::from_str::<Value>(line).is_ok());
+        }
+        let page = fixture.document().export(Format::Html);
+        prop_assert_eq!(page.matches("</script>").count(), 2);
+    }
+}
