@@ -16,7 +16,7 @@ mod stages;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use self::line::{Entry, Line, Tail};
+use self::line::{Entry, Line, Order, Tail};
 use super::distribution::Distribution;
 use super::stages::{SamplerTrace, StageName, StageTrace, TraceSource};
 use crate::sampling::{Sampling, Stage};
@@ -128,10 +128,9 @@ impl<'a> Input<'a> {
             let model = weight(*logit) / whole;
             Entry { id: *id, logit: f64::from(*logit), model, before: model }
         };
-        let mut entries: Vec<Entry> = self.tokens.iter().map(entry).collect();
-        // llama.cpp's list begins in the order of the vocabulary; the draw runs along it.
-        entries.sort_unstable_by_key(|entry| entry.id);
-        Line { entries, sorted: false, tail, zero }
+        let entries: Vec<Entry> = self.tokens.iter().map(entry).collect();
+        let ranked = entries.is_sorted_by(|a, b| (b.logit, a.id) <= (a.logit, b.id));
+        Line { entries, ranked, order: Order::ById, tail, zero }
     }
 }
 
@@ -282,6 +281,7 @@ fn trace(input: &Input<'_>, sampling: &Sampling) -> Result<SamplerTrace, Why> {
         }
         columns.push(column);
     }
+    line.lay_out();
     let chance = columns.last().is_none_or(|column| column.name != StageName::Greedy);
     Ok(SamplerTrace {
         index: input.index,

@@ -31,8 +31,8 @@ impl Chain {
     pub(super) fn new(sampling: &Sampling, seed: u32, vocabulary: &Vocabulary) -> (Self, Vec<String>) {
         let mut sampling = sampling.clone();
         let mut notes = Vec::new();
-        let biased = sampling.order.contains(&Stage::LogitBias);
-        let biases = if biased { chain::biases(&sampling, vocabulary) } else { Vec::new() };
+        let with_biases = sampling.order.contains(&Stage::LogitBias);
+        let biases = if with_biases { chain::biases(&sampling, vocabulary) } else { Vec::new() };
         let on = chain::active(&sampling, !biases.is_empty());
         if on.iter().any(|name| matches!(name, StageName::Mirostat | StageName::Chain(Stage::Dry))) {
             notes.push("The scripted engine leaves DRY and mirostat out.".into());

@@ -57,7 +57,9 @@ impl Reading {
 
     pub(super) fn of(pieces: &Arc<Pieces>, ids: &[TokenId]) -> Self {
         let mut reading = Self::new(pieces);
-        ids.iter().for_each(|id| reading.push(*id));
+        for id in ids {
+            reading.push(*id);
+        }
         reading
     }
 
@@ -76,8 +78,7 @@ impl Reading {
 
     /// Reads one more token.
     pub(super) fn push(&mut self, id: TokenId) {
-        let likely = self.favoured();
-        let slip = numbers::slip(self) == Some(id);
+        let slip = self.slip(id);
         self.key = mix(self.key ^ mix(id.0 as u64));
         self.length += 1;
         match id {
@@ -89,8 +90,20 @@ impl Reading {
             }
             END_OF_TURN if self.marked => self.close(),
             BEGIN => {}
-            _ => self.read(id, slip, &likely),
+            _ => self.read(id, slip),
         }
+    }
+
+    /// The script's token in whose place this one stands, if the model prefers this one to it here.
+    fn slip(&self, id: TokenId) -> Option<TokenId> {
+        let script = self.script.as_ref()?;
+        let bytes = self.pieces.written(id);
+        let scripted = |(_, text): &(u32, Arc<[u8]>)| text[script.at..].starts_with(bytes);
+        if !bytes.is_empty() && script.texts.iter().any(scripted) {
+            return None;
+        }
+        let instead = self.favoured().into_iter().next()?;
+        (numbers::slip(self) == Some(id)).then_some(instead)
     }
 
     fn close(&mut self) {
@@ -101,7 +114,7 @@ impl Reading {
         self.script = None;
     }
 
-    fn read(&mut self, id: TokenId, slip: bool, likely: &[TokenId]) {
+    fn read(&mut self, id: TokenId, slip: Option<TokenId>) {
         const HEAD: &[u8] = b"assistant\n";
         let bytes = self.pieces.written(id).to_vec();
         let before = self.text.len();
@@ -109,15 +122,15 @@ impl Reading {
         if !self.marked {
             let surplus = self.text.len().saturating_sub(QUESTION);
             self.text.drain(..surplus);
-            self.follow(&bytes, slip, likely);
+            self.follow(&bytes, slip);
         } else if self.open && self.text.starts_with(HEAD) {
             if before >= HEAD.len() {
-                self.follow(&bytes, slip, likely);
+                self.follow(&bytes, slip);
             } else {
                 self.script = Some(Script::new(replies::replies(&self.question)));
                 let written = self.text[HEAD.len()..].to_vec();
                 if !written.is_empty() {
-                    self.follow(&written, false, &[]);
+                    self.follow(&written, None);
                 }
             }
         }
@@ -125,7 +138,7 @@ impl Reading {
 
     /// Goes on in the script; a token that is not the script's begins another text, except the model's own
     /// slip, after which the script goes on as if nothing had been.
-    fn follow(&mut self, bytes: &[u8], slip: bool, likely: &[TokenId]) {
+    fn follow(&mut self, bytes: &[u8], slip: Option<TokenId>) {
         if let Some(script) = &mut self.script {
             let at = script.at;
             if !bytes.is_empty() && script.texts.iter().any(|(_, text)| text[at..].starts_with(bytes)) {
@@ -133,8 +146,8 @@ impl Reading {
                 script.at += bytes.len();
                 return;
             }
-            if let Some(instead) = likely.first().filter(|_| slip) {
-                let instead = self.pieces.written(*instead);
+            if let Some(instead) = slip {
+                let instead = self.pieces.written(instead);
                 script.texts.retain(|(_, text)| text[at..].starts_with(instead));
                 script.at += instead.len();
                 return;

@@ -433,7 +433,7 @@ fn stages_and_watched_tokens_come_before_each_token_and_agree_with_it() {
     let mut fixture = Fixture::loaded(QUICK, "toy");
     let watch = vec![TokenId(300), TokenId(2)];
     capture(&mut fixture, CapturePlan { stages: 20, watch: watch.clone(), taps: Vec::new() });
-    let events = fixture.ask(say("Tell me a long story"));
+    let events = fixture.ask(say("count"));
     let mut seen = 0;
     let (mut trace, mut told): (Option<SamplerTrace>, Option<Vec<(Candidate, u32)>>) = (None, None);
     for event in events {
@@ -500,7 +500,7 @@ fn looking_back_gives_the_recorded_stages_and_the_whole_distribution() {
     for (index, (step, trace)) in reply.iter().zip(live).enumerate() {
         let mut read = facts.ids.clone();
         read.extend(ids(&reply[..index]));
-        let replay = Replay {
+        let asked = Replay {
             sampling: sampling.clone(),
             seed: facts.seed,
             prompt: facts.ids.len() as u32,
@@ -508,8 +508,7 @@ fn looking_back_gives_the_recorded_stages_and_the_whole_distribution() {
             drawn: step.id.unwrap(),
             list: 30,
         };
-        let look =
-            Look { ids: read, interventions: Vec::new(), logits: true, replay: Some(Box::new(replay)) };
+        let look = Look { ids: read, interventions: Vec::new(), logits: true, replay: Some(Box::new(asked)) };
         let events = fixture.ask(Request::Look(Box::new(look)));
         let Some(Event::Looked(looked)) = events.last() else { panic!("{events:?}") };
         let stages = looked.stages.as_ref().unwrap();

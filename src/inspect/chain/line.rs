@@ -72,13 +72,23 @@ impl Tail {
     }
 }
 
+/// How llama.cpp's list lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// As the vocabulary does; no stage has sorted it.
+    ById,
+    /// As `Line::entries` do.
+    AsIs,
+}
+
 /// What is left to draw from.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
-    /// In the order that llama.cpp's list would have.
     pub(super) entries: Vec<Entry>,
-    /// Whether `entries` are by falling logit for certain.
-    pub(super) sorted: bool,
+    /// Whether `entries` are by falling logit, the smaller id first among equals.
+    pub(super) ranked: bool,
+    /// How llama.cpp's list would lie; the draw runs along it.
+    pub(super) order: Order,
     /// The others; `None` where every token is known or cut.
     pub(super) tail: Option<Tail>,
     /// The logit whose weight is 1.
@@ -122,9 +132,18 @@ impl Line {
 
     /// By falling logit, the smaller id first among equals.
     pub(super) fn sort(&mut self) {
-        if !self.sorted {
+        if !self.ranked {
             self.entries.sort_by(|a, b| b.logit.total_cmp(&a.logit).then(a.id.cmp(&b.id)));
-            self.sorted = true;
+            self.ranked = true;
+        }
+        self.order = Order::AsIs;
+    }
+
+    /// Puts the entries as llama.cpp's list would have them.
+    pub(super) fn lay_out(&mut self) {
+        if self.order == Order::ById {
+            self.entries.sort_unstable_by_key(|entry| entry.id);
+            (self.ranked, self.order) = (false, Order::AsIs);
         }
     }
 

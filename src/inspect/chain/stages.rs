@@ -69,7 +69,7 @@ fn bias(line: &mut Line, biases: &[(TokenId, f32)]) -> Option<()> {
         }
         tail.lower(outside.filter(|(_, bias)| **bias < 0.0).count());
     }
-    line.sorted = false;
+    line.ranked = false;
     line.recentre();
     Some(())
 }
@@ -102,7 +102,7 @@ fn penalties(line: &mut Line, input: &Input<'_>, sampling: &Sampling) -> Result<
         }
         tail.lower(counts.len() - listed);
     }
-    line.sorted = false;
+    line.ranked = false;
     line.recentre();
     Ok(())
 }
@@ -158,14 +158,14 @@ fn typical(line: &mut Line, p: f64, min_keep: usize) {
     });
     order.truncate(reached.map_or(order.len(), |place| place + 1));
     line.entries = order.into_iter().map(|index| line.entries[index].clone()).collect();
-    line.sorted = false;
+    line.ranked = false;
 }
 
 fn top_p(line: &mut Line, p: f64, min_keep: usize) {
     line.sort();
     let sure = line.sure();
-    let (least, most) = line.totals();
-    let reached = |total: f64, p: f64| {
+    let (lightest, heaviest) = line.totals();
+    let crossed = |total: f64, p: f64| {
         let mut sum = 0.0;
         let place = line.entries[..sure].iter().enumerate().position(|(place, entry)| {
             sum += line.weight(entry) / total;
@@ -174,11 +174,11 @@ fn top_p(line: &mut Line, p: f64, min_keep: usize) {
         place.map(|place| place + 1)
     };
     if line.tail.is_none() {
-        let keep = reached(most, p).unwrap_or(sure);
+        let keep = crossed(heaviest, p).unwrap_or(sure);
         line.entries.truncate(keep);
         return;
     }
-    let (earliest, latest) = (reached(least, p - ROUNDING), reached(most, p + ROUNDING));
+    let (earliest, latest) = (crossed(lightest, p - ROUNDING), crossed(heaviest, p + ROUNDING));
     match (earliest, latest) {
         (Some(first), Some(last)) if first == last => {
             line.entries.truncate(first);

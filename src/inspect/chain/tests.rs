@@ -85,13 +85,13 @@ fn penalties_divide_positive_logits_and_multiply_negative_ones() {
             Some(Fate::Kept(p)) => p,
             other => panic!("{other:?}"),
         };
-        [1, 2, 3].map(|id| (p(id) / p(0)).ln() + 1.0).map(|z| (z * 1e4).round() / 1e4)
+        [1, 2, 3].map(|id| format!("{:.2}", (p(id) / p(0)).ln() + 1.0 + 1e-9))
     };
-    assert_eq!(odds(&Sampling { repeat_penalty: 2.0, ..neutral() }), [1.0, -2.0, 0.0]);
-    assert_eq!(odds(&Sampling { frequency_penalty: 0.5, ..neutral() }), [1.5, -2.0, 0.0]);
-    assert_eq!(odds(&Sampling { presence_penalty: 0.5, ..neutral() }), [1.5, -1.5, 0.0]);
+    assert_eq!(odds(&Sampling { repeat_penalty: 2.0, ..neutral() }), ["1.00", "-2.00", "0.00"]);
+    assert_eq!(odds(&Sampling { frequency_penalty: 0.5, ..neutral() }), ["1.50", "-2.00", "0.00"]);
+    assert_eq!(odds(&Sampling { presence_penalty: 0.5, ..neutral() }), ["1.50", "-1.50", "0.00"]);
     let short = Sampling { presence_penalty: 0.5, penalty_last_n: 2, ..neutral() };
-    assert_eq!(odds(&short), [2.0, -1.5, 0.0], "only the window counts");
+    assert_eq!(odds(&short), ["2.00", "-1.50", "0.00"], "only the window counts");
 }
 
 #[test]
@@ -209,15 +209,15 @@ fn xtc_counts_with_its_chance_in_a_reply() {
     let steps = [step(&[60.0, 40.0], 0), step(&[60.0, 40.0], 1)];
     let reply = Reply { prompt: &[], steps: &steps, taken: 0, vocabulary: 2, biases: &[] };
     let sampling = Sampling { xtc_probability: 0.5, xtc_threshold: 0.1, ..neutral() };
-    let probabilities: Vec<f64> = reply_likelihood(&reply, &sampling)
+    let probabilities: Vec<String> = reply_likelihood(&reply, &sampling)
         .steps
         .iter()
         .map(|step| match step {
-            StepLikelihood::Kept(p) => (p * 1e4).round() / 1e4,
+            StepLikelihood::Kept(p) => format!("{p:.2}"),
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(probabilities, [0.3, 0.7]);
+    assert_eq!(probabilities, ["0.30", "0.70"]);
 }
 
 fn settings() -> impl Strategy<Value = Sampling> {
@@ -272,7 +272,7 @@ fn same_fate(part: Fate, whole: Fate) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
     fn what_a_part_settles_is_what_the_whole_gives(
@@ -286,7 +286,7 @@ proptest! {
     ) {
         let logits: Vec<f32> = logits.iter().map(|logit| logit * scale).collect();
         let all = Distribution::new(logits.clone()).unwrap();
-        let drawn = TokenId(drawn.index(logits.len()) as i32);
+        let drawn = all.order()[drawn.index(logits.len())];
         let recent: Vec<TokenId> =
             recent.into_iter().filter(|id| (*id as usize) < logits.len()).map(TokenId).collect();
         let biases: Vec<(TokenId, f32)> = bias
