@@ -7,6 +7,7 @@ mod book;
 mod chats;
 mod completion;
 mod composer;
+mod cursor;
 mod fuzzy;
 mod inspect;
 mod keys;
@@ -18,6 +19,7 @@ mod overlays;
 mod prompt;
 mod reply;
 mod run;
+mod scores;
 mod settings;
 mod state;
 #[cfg(test)]
@@ -31,6 +33,7 @@ use std::sync::Arc;
 
 pub(crate) use book::Book;
 pub use composer::PASTE_LIMIT;
+pub use cursor::SplitCharacter;
 pub use keys::WIDE;
 pub use message::{Effect, EngineId, Msg, Now};
 pub use overlays::{HELP_PAGES, HELP_STATION_PAGE};
@@ -44,7 +47,7 @@ pub use state::{
 
 pub use tokens::{Origin, Pass, TokenCursor, TurnScore, TurnToken};
 
-use crate::chat::{Conversation, ConversationId, Run, RunId, TurnId};
+use crate::chat::{Conversation, ConversationId, Run, RunId, Turn, TurnId};
 use crate::config::keymap::Keymap;
 use crate::config::{Config, Warning};
 use crate::models::CatalogueItem;
@@ -96,6 +99,8 @@ pub struct App {
     pub runs: BTreeMap<RunId, Run>,
     /// Scores of typed turns of the shown chat.
     pub scores: BTreeMap<TurnId, TurnScore>,
+    /// The system prompt as a message before the first, while special tokens are shown.
+    pub system: Option<Turn>,
     /// What drawing learned last.
     pub geometry: Geometry,
     /// The keymap made of the command table and `[keys]`.
@@ -141,6 +146,7 @@ impl App {
             notice: None,
             runs: BTreeMap::new(),
             scores: BTreeMap::new(),
+            system: None,
             geometry: Geometry::default(),
             keymap,
             now: Now::default(),
@@ -196,6 +202,8 @@ impl App {
     fn settle(&mut self) {
         let now = self.now.mono_ms;
         let due = |at: Option<u64>| at.is_some_and(|at| at <= now);
+        self.settle_cursor();
+        self.settle_scores();
         self.expire_notice();
         self.refresh_live();
         if due(self.draft_at()) {
