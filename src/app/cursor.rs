@@ -85,12 +85,11 @@ impl App {
             };
             Some(TokenCursor { turn: id, index: index? })
         });
-        match found {
-            Some(at) => self.point_at(at),
-            None => {
-                let side = if forward { "after" } else { "before" };
-                self.say(format!("no token of {threshold} bit surprise or more {side} here"));
-            }
+        if let Some(at) = found {
+            self.point_at(at);
+        } else {
+            let side = if forward { "after" } else { "before" };
+            self.say(format!("no token of {threshold} bit surprise or more {side} here"));
         }
     }
 
@@ -189,7 +188,9 @@ impl App {
     /// The character of which a token holds only a part; `None` where it holds whole ones.
     #[must_use]
     pub fn split_character(&self, turn: &Turn, token: &TurnToken<'_>) -> Option<SplitCharacter> {
-        split_character(&self.chat.bytes(turn), token.start, token.end)
+        // Most tokens hold whole characters, and the message need not be put together to know it.
+        let whole = std::str::from_utf8(&token.step.bytes).is_ok();
+        if whole { None } else { split_character(&self.chat.bytes(turn), token.start, token.end) }
     }
 }
 
@@ -237,7 +238,7 @@ fn split_character(bytes: &[u8], start: usize, end: usize) -> Option<SplitCharac
     }
     // The first character that is not whole: it begins up to three bytes before the token or inside it.
     let whole = |byte: u8| byte & 0b1100_0000 != 0b1000_0000;
-    let inside = std::str::from_utf8(held).map_or_else(|error| error.valid_up_to(), |text| text.len());
+    let inside = std::str::from_utf8(held).map_or_else(|error| error.valid_up_to(), str::len);
     let split = start + inside;
     let begin =
         (split.saturating_sub(3)..=split).rev().find(|at| bytes.get(*at).copied().is_some_and(whole))?;

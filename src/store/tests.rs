@@ -655,7 +655,7 @@ fn a_token_costs_little_on_disk() {
 #[test]
 fn a_migration_killed_midway_leaves_the_old_version_and_a_backup() {
     const CHILD: &str = "GLASSBOX_MIGRATE";
-    let ladder: [Migration; 2] = [LADDER[0], |conn| {
+    let ladder: [Migration; 3] = [LADDER[0], LADDER[1], |conn| {
         conn.execute_batch("CREATE TABLE half (x INTEGER); DROP TABLE history;")?;
         std::process::abort();
     }];
