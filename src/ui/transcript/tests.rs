@@ -368,7 +368,7 @@ fn a_strip_and_the_perplexity_take_only_free_room() {
         rows(&painted(&app, &theme(false), 80, 3).0)[0],
         " SmolLM2-135M   ▁▄█                 perplexity 16.00   3 tokens   4.00 bit each"
     );
-    assert_eq!(rows(&painted(&app, &theme(false), 40, 3).0)[0], " SmolLM2-135M   3 tokens   4.00 bit each");
+    assert_eq!(rows(&painted(&app, &theme(false), 40, 3).0)[0], " SmolLM2-135M  3 tokens   4.00 bit each");
 }
 
 #[test]
