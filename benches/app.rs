@@ -1,17 +1,29 @@
 //! What a person feels: start to first frame, and a key to its letter on the screen while a reply is written.
-//! The real binary in a real pseudo-terminal with the scripted engine; medians of many, printed as a table.
+//! The real binary in a real pseudo-terminal with the scripted engine, and long chats drawn without one; medians
+//! of many, printed as a table.
 //!
 //! `cargo bench --bench app`
 #![allow(clippy::print_stdout, reason = "the table is what it is run for")]
 
 use std::time::{Duration, Instant};
 
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use glassbox::app::{App, Msg, Now};
+use glassbox::chat::{Role, RunId, Span, Turn, TurnId, TurnState};
+use glassbox::config::keymap::Keymap;
+use glassbox::config::{ColorDepth, Config, SymbolSet};
+use glassbox::theme::{self, Theme};
+use glassbox::token::{Step, TokenId};
+use glassbox::ui::{self, cache::Cache};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use termlens::{Key, Terminal};
 
 const STARTS: usize = 15;
 const KEYS: usize = 60;
 
 fn main() {
+    long_transcript();
     let starts: Vec<Duration> = (0..STARTS).map(|_| start_to_first_frame()).collect();
     report("start to first frame", starts, 50.0);
     report("a key while a reply is written", keys_while_writing(), 16.0);
@@ -82,6 +94,64 @@ fn memory() {
     println!("{:<34} {}", "the app's resident memory", resident.trim_start_matches("VmRSS:").trim());
     app.send(Key::Ctrl('q')).expect("a key");
     app.wait_exit().expect("an end");
+}
+
+/// What a key costs in a chat of 100,000 coloured tokens: the update and the frame, without the terminal.
+fn long_transcript() {
+    for (what, turns) in [("", 200), (" in one message", 1)] {
+        let mut app = long_chat(turns, 100_000 / turns);
+        let theme = theme();
+        let mut cache = Cache::default();
+        let screen = Rect::new(0, 0, 120, 40);
+        let mut press = |code: KeyCode| {
+            let begun = Instant::now();
+            app.update(Now::default(), Msg::Key(KeyEvent::new(code, KeyModifiers::NONE)));
+            let mut buf = Buffer::empty(screen);
+            let (geometry, _) = ui::render(&app, &theme, &mut cache, screen, &mut buf);
+            app.absorb(geometry);
+            begun.elapsed()
+        };
+        press(KeyCode::Tab);
+        press(KeyCode::Char('m'));
+        let scrolls = (0..KEYS).map(|_| press(KeyCode::PageUp)).collect();
+        report(&format!("100 000 tokens{what}: a page up"), scrolls, 16.0);
+        let moves = (0..KEYS).map(|_| press(KeyCode::Char('h'))).collect();
+        report(&format!("100 000 tokens{what}: a cursor move"), moves, 16.0);
+        let words = (0..KEYS).map(|_| press(KeyCode::Char('b'))).collect();
+        report(&format!("100 000 tokens{what}: a word back"), words, 16.0);
+    }
+}
+
+fn long_chat(turns: usize, tokens: usize) -> App {
+    let (mut app, _) = App::new(Config::default(), Keymap::defaults(), 1, (120, 40));
+    let step = |index: usize| Step {
+        id: Some(TokenId(1)),
+        bytes: b" word".to_vec(),
+        logprob: -(index as f32 % 9.0),
+        rank: 1,
+        ..Step::default()
+    };
+    for number in 0..turns {
+        let id = TurnId(number as i64 + 1);
+        app.chat.turns.push(Turn {
+            id,
+            parent: app.chat.leaf,
+            role: Role::Assistant,
+            spans: vec![Span::Generated { run: RunId(1), steps: (0..tokens).map(step).collect() }],
+            state: TurnState::Done,
+            deleted: false,
+            note: None,
+            model: None,
+            created_ms: 0,
+        });
+        app.chat.leaf = Some(id);
+    }
+    app
+}
+
+fn theme() -> Theme {
+    let (file, _) = theme::load("dark", None);
+    theme::resolve(&file, ColorDepth::TrueColor, SymbolSet::Full)
 }
 
 fn report(what: &str, mut taken: Vec<Duration>, aim_ms: f64) {

@@ -218,15 +218,24 @@ impl Conversation {
     pub fn branch(&self) -> Vec<&Turn> {
         let mut path = Vec::new();
         let mut next = self.leaf;
-        while let Some(turn) = next.and_then(|id| self.turn(id)) {
+        let mut place = self.turns.len();
+        while let Some(at) = next.and_then(|id| self.place_before(place, id)) {
             if path.len() > self.turns.len() {
                 break; // a damaged tree must not hang the app
             }
-            next = turn.parent;
-            path.push(turn);
+            place = at;
+            next = self.turns[at].parent;
+            path.push(&self.turns[at]);
         }
         path.reverse();
         path
+    }
+
+    /// Where a turn stands, looked for from a place backwards first: a parent is older than its children, so
+    /// that a long branch is walked once and not searched anew at every turn.
+    fn place_before(&self, place: usize, id: TurnId) -> Option<usize> {
+        let is = |turn: &Turn| turn.id == id;
+        self.turns[..place].iter().rposition(is).or_else(|| self.turns.iter().rposition(is))
     }
 
     /// The versions of a turn that are not deleted: turns with the same parent and role, oldest first.
@@ -255,7 +264,12 @@ impl Conversation {
     /// A turn's raw bytes, kept stretches of other turns included.
     #[must_use]
     pub fn bytes(&self, turn: &Turn) -> Vec<u8> {
-        self.pieces(turn).iter().flat_map(|piece| piece.bytes().to_vec()).collect()
+        let pieces = self.pieces(turn);
+        let mut bytes = Vec::with_capacity(pieces.iter().map(|piece| piece.bytes().len()).sum());
+        for piece in &pieces {
+            bytes.extend_from_slice(piece.bytes());
+        }
+        bytes
     }
 
     /// A turn as pieces: written text and single steps, kept stretches of other turns resolved.

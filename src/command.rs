@@ -145,6 +145,26 @@ commands! {
     MessageDown "message-down" Replies Transcript ["j", "down"];
     /// Message above
     MessageUp "message-up" Replies Transcript ["k", "up"];
+    /// Next token
+    TokenNext "token-next" Inspector Transcript ["l"];
+    /// Token before
+    TokenPrevious "token-previous" Inspector Transcript ["h"];
+    /// First token of the message
+    TokenFirst "token-first" Inspector Transcript ["home"];
+    /// Last token of the message
+    TokenLast "token-last" Inspector Transcript ["end"];
+    /// Next word
+    WordNext "word-next" Inspector Transcript ["w"];
+    /// Word before
+    WordPrevious "word-previous" Inspector Transcript ["b"];
+    /// Next token that the model was not sure of
+    UncertainNext "uncertain-next" Inspector Transcript ["n"];
+    /// Token before that the model was not sure of
+    UncertainPrevious "uncertain-previous" Inspector Transcript ["N"];
+    /// Colour the text by surprise, probability, rank or uncertainty
+    Colour "colour" Inspector Transcript ["m"];
+    /// Show special tokens and the system prompt
+    Special "special" Inspector Transcript ["s"];
     /// Find in this chat
     Find "find" Replies Global ["ctrl+f"];
     /// New chat
@@ -273,8 +293,25 @@ impl Command {
             Self::Rename => "the new title",
             Self::Export => "a file's name ending in .html, .md, .json or .jsonl",
             Self::Find | Self::Search => "what to look for",
+            Self::Colour => "surprise, probability, rank, uncertainty or off",
             _ => "",
         }
+    }
+
+    /// Whether the command moves the token cursor: it does so from the inspector too.
+    #[must_use]
+    pub fn moves_token(self) -> bool {
+        matches!(
+            self,
+            Self::TokenNext
+                | Self::TokenPrevious
+                | Self::TokenFirst
+                | Self::TokenLast
+                | Self::WordNext
+                | Self::WordPrevious
+                | Self::UncertainNext
+                | Self::UncertainPrevious
+        )
     }
 
     /// Whether something may follow the command's name.

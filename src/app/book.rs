@@ -57,6 +57,8 @@ pub(crate) struct Book {
     pub fetch_base: Option<u64>,
     /// What the changes made in the open settings overlay replaced, the newest last.
     pub settings_before: Vec<super::settings::Before>,
+    /// Scores of typed text: what was asked and read.
+    pub scores: super::scores::Asking,
     /// Vocabularies asked of the store.
     pub vocabularies_asked: BTreeSet<String>,
 }
@@ -94,6 +96,9 @@ impl App {
 
     /// Asks the engine for something.
     pub(crate) fn ask(&mut self, request: Request) -> RequestId {
+        if matches!(request, Request::Generate(_)) {
+            self.stop_scoring();
+        }
         self.book.last_request += 1;
         let id = RequestId(self.book.last_request);
         self.emit(Effect::Engine(self.model.engine, id, Box::new(request)));
@@ -107,6 +112,7 @@ impl App {
         self.book.loading = None;
         self.book.vocabulary = None;
         self.book.counting = None;
+        self.book.scores.forget_request();
         self.model.engine
     }
 }

@@ -83,8 +83,13 @@ impl App {
         if self.is_busy(id) {
             self.others.insert(id, left);
         }
-        self.transcript =
-            Transcript { revisions: std::mem::take(&mut self.transcript.revisions), ..Transcript::default() };
+        self.leave_scores();
+        self.transcript = Transcript {
+            revisions: std::mem::take(&mut self.transcript.revisions),
+            colouring: self.transcript.colouring,
+            special: self.transcript.special,
+            ..Transcript::default()
+        };
     }
 
     /// The chat is shown: titles, marks, the inspector and the turn looked for.
@@ -257,6 +262,7 @@ impl App {
                     self.vocabularies.entry(hash).or_insert_with(|| std::sync::Arc::from(vocabulary));
                 }
             }
+            store::Event::Scores(chat, scores) => self.scores_read(chat, scores),
             store::Event::Found { query, hits } => self.found(&query, hits),
             store::Event::Trouble { message, lost } => {
                 if lost {

@@ -4,7 +4,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{App, Completion, Focus, fuzzy};
+use super::{App, Colouring, Completion, Focus, fuzzy};
 use crate::command::{self, Command};
 use crate::sampling::SAMPLING_KEYS;
 
@@ -76,6 +76,9 @@ impl App {
                 let none = ("none".to_owned(), "back to the defaults".to_owned());
                 let named = self.config.presets.keys().map(|name| (name.clone(), String::new()));
                 named.chain([none]).collect()
+            }
+            Command::Colour => {
+                Colouring::ALL.iter().map(|one| (one.name().to_owned(), one.help().to_owned())).collect()
             }
             Command::Set => {
                 SAMPLING_KEYS.iter().map(|key| ((*key).to_owned(), self.sampling_value(key))).collect()
@@ -167,6 +170,7 @@ impl App {
                 self.export(name);
                 true
             }
+            (Command::Colour, name) => self.colour_named(name),
             (Command::Find, text) => {
                 self.find(text);
                 true

@@ -4,6 +4,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
+use super::cursor::Move;
 use super::{App, Effect, Focus, Overlay, Station};
 use crate::command::{Command, Context};
 
@@ -37,7 +38,11 @@ impl App {
             Focus::Chats => Context::Chats,
             Focus::Inspector => Context::Inspector,
         };
-        if let Some(command) = self.keymap.lookup(context, key) {
+        let token = || {
+            let command = self.keymap.lookup(Context::Transcript, key)?;
+            (self.focus == Focus::Inspector && command.moves_token()).then_some(command)
+        };
+        if let Some(command) = self.keymap.lookup(context, key).or_else(token) {
             self.run_command(command);
             return;
         }
@@ -84,6 +89,16 @@ impl App {
             Command::Export => self.export(""),
             Command::MessageDown => self.select_message(true),
             Command::MessageUp => self.select_message(false),
+            Command::TokenNext => self.move_token(Move::Next),
+            Command::TokenPrevious => self.move_token(Move::Previous),
+            Command::TokenFirst => self.move_token(Move::First),
+            Command::TokenLast => self.move_token(Move::Last),
+            Command::WordNext => self.move_token(Move::NextWord),
+            Command::WordPrevious => self.move_token(Move::PreviousWord),
+            Command::UncertainNext => self.seek_uncertain(true),
+            Command::UncertainPrevious => self.seek_uncertain(false),
+            Command::Colour => self.next_colouring(),
+            Command::Special => self.toggle_special(),
             Command::Find => self.find(""),
             Command::NewChat => self.new_chat(),
             Command::Search => self.open_search(""),
@@ -143,10 +158,14 @@ impl App {
             self.transcript.find = None;
         } else if self.composer.completion.is_some() {
             self.composer.completion = None;
+        } else if self.focus != Focus::Inspector && self.has_cursor() {
+            self.leave_cursor();
         } else if self.inspector.held {
             self.hold();
         } else if self.inspector.zoomed {
             self.zoom();
+        } else if self.has_cursor() {
+            self.leave_cursor();
         } else if self.focus != Focus::Composer {
             self.transcript.selected = None;
             self.set_focus(Focus::Composer);

@@ -7,6 +7,7 @@ mod book;
 mod chats;
 mod completion;
 mod composer;
+mod cursor;
 mod fuzzy;
 mod inspect;
 mod keys;
@@ -19,6 +20,7 @@ mod overlays;
 mod prompt;
 mod reply;
 mod run;
+mod scores;
 mod settings;
 mod state;
 #[cfg(test)]
@@ -33,6 +35,7 @@ use std::sync::Arc;
 
 pub(crate) use book::Book;
 pub use composer::PASTE_LIMIT;
+pub use cursor::SplitCharacter;
 pub use keys::WIDE;
 pub use message::{Effect, EngineId, Msg, Now};
 pub use overlays::{HELP_PAGES, HelpPage};
@@ -49,7 +52,7 @@ pub use state::{
 
 pub use tokens::{Origin, Pass, TokenCursor, TurnScore, TurnToken};
 
-use crate::chat::{Conversation, ConversationId, Run, RunId, TurnId};
+use crate::chat::{Conversation, ConversationId, Run, RunId, Turn, TurnId};
 use crate::config::keymap::Keymap;
 use crate::config::{Config, Warning};
 use crate::models::CatalogueItem;
@@ -101,6 +104,8 @@ pub struct App {
     pub runs: BTreeMap<RunId, Run>,
     /// Scores of typed turns of the shown chat.
     pub scores: BTreeMap<TurnId, TurnScore>,
+    /// The system prompt as a message before the first, while special tokens are shown.
+    pub system: Option<Turn>,
     /// What drawing learned last.
     pub geometry: Geometry,
     /// The keymap made of the command table and `[keys]`.
@@ -146,6 +151,7 @@ impl App {
             notice: None,
             runs: BTreeMap::new(),
             scores: BTreeMap::new(),
+            system: None,
             geometry: Geometry::default(),
             keymap,
             now: Now::default(),
@@ -201,6 +207,8 @@ impl App {
     fn settle(&mut self) {
         let now = self.now.mono_ms;
         let due = |at: Option<u64>| at.is_some_and(|at| at <= now);
+        self.settle_cursor();
+        self.settle_scores();
         self.expire_notice();
         self.refresh_live();
         if due(self.draft_at()) {

@@ -33,9 +33,13 @@ impl App {
     fn click(&mut self, column: u16, row: u16) {
         let chat = self.geometry.chats.iter().find(|(_, area)| area.holds(column, row)).map(|(id, _)| *id);
         let turn = self.geometry.turns.iter().find(|(_, area)| area.holds(column, row)).map(|(id, _)| *id);
+        let token = self.geometry.tokens.iter().find(|(_, area)| area.holds(column, row)).map(|(at, _)| *at);
         let pane = self.geometry.areas.iter().find(|(_, area)| area.holds(column, row)).map(|(id, _)| *id);
         if let Some(chat) = chat {
             self.open_chat(chat, None);
+        } else if let Some(at) = token.filter(|at| self.shown_turn(at.turn).is_some()) {
+            self.focus = Focus::Transcript;
+            self.point_at(at);
         } else if let Some(turn) = turn.filter(|turn| self.chat.turn(*turn).is_some()) {
             self.focus = Focus::Transcript;
             self.transcript.selected = Some(turn);

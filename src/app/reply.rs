@@ -38,6 +38,7 @@ impl App {
             Event::Done { stop, usage, timings } if of_run => self.reply_done(stop, usage, timings),
             Event::Failed(failure) if of_run => self.reply_failed(&failure),
             Event::Exited(exit) => self.engine_exited(exit),
+            event if self.is_scoring(id) => self.score_event(event),
             _ => {}
         }
     }
@@ -210,6 +211,7 @@ impl App {
         }
         self.book.loading = None;
         self.book.counting = None;
+        self.book.scores.forget_request();
         self.composer.tokens = None;
         if exit.expected {
             self.model.status = ModelStatus::Unloaded;

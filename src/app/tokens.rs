@@ -103,17 +103,51 @@ impl App {
         tokens
     }
 
+    /// A message of the shown chat, the system prompt included while it is shown.
+    #[must_use]
+    pub fn shown_turn(&self, id: TurnId) -> Option<&Turn> {
+        self.system.as_ref().filter(|system| system.id == id).or_else(|| self.chat.turn(id))
+    }
+
+    /// The messages that can be selected, from the top.
+    #[must_use]
+    pub fn shown_turns(&self) -> Vec<TurnId> {
+        let system = self.system.iter();
+        system
+            .chain(self.chat.branch().into_iter().filter(|turn| !turn.deleted))
+            .map(|turn| turn.id)
+            .collect()
+    }
+
+    /// The token at a cursor.
+    #[must_use]
+    pub fn token_at(&self, at: TokenCursor) -> Option<TurnToken<'_>> {
+        self.turn_tokens(self.shown_turn(at.turn)?).get(at.index).copied()
+    }
+
     /// The numbers of the token under the cursor.
     #[must_use]
     pub fn step_at(&self, at: TokenCursor) -> Option<&Step> {
-        let turn = self.chat.turn(at.turn)?;
-        self.turn_tokens(turn).get(at.index).map(|token| token.step)
+        self.token_at(at).map(|token| token.step)
+    }
+
+    /// How many tokens were read before a token: its place in the context, counted from 0. `None` where what
+    /// its run read is not known.
+    #[must_use]
+    pub fn place_in_context(&self, token: &TurnToken<'_>) -> Option<usize> {
+        match token.origin {
+            Origin::Scored { index, .. } => Some(index),
+            Origin::Written { run, index } => {
+                let run = self.runs.get(&run).filter(|run| run.prefix.is_none())?;
+                (!run.prompt_ids.is_empty()).then(|| run.prompt_ids.len() + index)
+            }
+        }
     }
 
     /// The pass whose output chose a token; `None` where its run, or what that read, is not known.
     #[must_use]
     pub fn pass(&self, at: TokenCursor) -> Option<Pass> {
-        let turn = self.chat.turn(at.turn)?;
+        let turn = self.shown_turn(at.turn)?;
         let tokens = self.turn_tokens(turn);
         let token = tokens.get(at.index)?;
         let chosen = token.step.id?;

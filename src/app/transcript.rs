@@ -21,7 +21,7 @@ impl App {
     /// The text of a turn of the shown chat, whole characters only.
     #[must_use]
     pub fn turn_text(&self, id: TurnId) -> String {
-        let Some(turn) = self.chat.turn(id) else { return String::new() };
+        let Some(turn) = self.shown_turn(id) else { return String::new() };
         let growing = turn.state == crate::chat::TurnState::Streaming;
         crate::chat::whole_text(&self.chat.bytes(turn), growing)
     }
@@ -32,7 +32,7 @@ impl App {
     }
 
     pub(crate) fn select_message(&mut self, down: bool) {
-        let branch: Vec<TurnId> = self.chat.branch().iter().map(|turn| turn.id).collect();
+        let branch = self.shown_turns();
         let Some(last) = branch.len().checked_sub(1) else { return };
         let at = self.transcript.selected.and_then(|id| branch.iter().position(|other| *other == id));
         let next = match (at, down) {
@@ -48,6 +48,7 @@ impl App {
         self.focus = Focus::Transcript;
         self.transcript.selected = Some(turn);
         self.transcript.reveal = true;
+        self.carry_cursor(turn);
     }
 
     /// The message under the cursor, else the last reply of the branch.

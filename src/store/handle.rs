@@ -76,6 +76,7 @@ impl Store {
             | Command::Open(_)
             | Command::History
             | Command::Vocabulary(_)
+            | Command::Scores(_)
             | Command::Search(_) => {
                 let _ = self.messages.send(Message::Flush);
                 let _ = self.requests.send(Request::Read(command, self.sent.load(Ordering::SeqCst)));

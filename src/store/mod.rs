@@ -22,7 +22,7 @@ mod writer;
 pub use handle::{Store, sqlite_version};
 
 use crate::chat::{
-    ChatSettings, Conversation, ConversationHead, ConversationId, Run, Turn, TurnId, TurnState,
+    ChatSettings, Conversation, ConversationHead, ConversationId, Run, RunId, Turn, TurnId, TurnState,
 };
 use crate::token::{Step, Vocabulary};
 
@@ -67,6 +67,10 @@ pub enum Command {
     Vocabulary(String),
     /// Full text over all turns → [`Event::Found`]. The newest search wins.
     Search(String),
+    /// Keeps what a model thought of a typed text; replaces the scores of that turn and model.
+    PutScores(ConversationId, Box<Scores>),
+    /// The scores kept of a conversation's typed texts → [`Event::Scores`].
+    Scores(ConversationId),
     /// Writes what waits, marks a clean end, and ends the thread.
     Close,
 }
@@ -90,6 +94,8 @@ pub enum Event {
     /// What the turns of a conversation were generated under, and the runs those build on. Comes right after
     /// its [`Event::Opened`], unless there is no such conversation.
     Runs(ConversationId, Vec<Run>),
+    /// Scores of typed texts, of whatever models.
+    Scores(ConversationId, Vec<Scores>),
     /// The last messages sent, newest first.
     History(Vec<String>),
     /// A kept vocabulary; `None` when it was never kept.
@@ -112,6 +118,19 @@ pub enum Event {
     Recovered,
     /// The thread has ended.
     Closed,
+}
+
+/// What a model thought of a typed text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scores {
+    /// The turn; for a system prompt an id that no turn has.
+    pub turn: TurnId,
+    /// SHA-256 of the model's file, or its name while that is not known.
+    pub model: String,
+    /// The run whose prompt was scored.
+    pub run: RunId,
+    /// Each token: bytes from and to in the text, index among the prompt's ids, numbers.
+    pub tokens: Vec<(usize, usize, usize, Step)>,
 }
 
 /// A turn that a search found.

@@ -21,8 +21,9 @@ const SHARED: u8 = 4;
 const FLOAT_MS: u8 = 8;
 
 /// Packs steps; [`unpack`] gives them back.
-pub(super) fn pack(steps: &[Step]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(1 + steps.len() * 100);
+pub(super) fn pack<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Vec<u8> {
+    let steps = steps.into_iter();
+    let mut out = Vec::with_capacity(1 + steps.size_hint().0 * 100);
     out.push(FORMAT);
     for step in steps {
         pack_step(step, &mut out);
@@ -152,6 +153,28 @@ pub(super) fn pack_ids(ids: &[TokenId]) -> Vec<u8> {
 pub(super) fn unpack_ids(data: &[u8]) -> Vec<TokenId> {
     let mut rest = Bytes(data);
     std::iter::from_fn(|| rest.id()).collect()
+}
+
+/// Where scored tokens stand: first byte and size in the text, index in the prompt.
+pub(super) fn pack_places(tokens: &[(usize, usize, usize, Step)]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(tokens.len() * 4);
+    for (start, end, index, _) in tokens {
+        for number in [*start, end.saturating_sub(*start), *index] {
+            push_varint(&mut out, number as u64);
+        }
+    }
+    out
+}
+
+/// The tokens of [`pack_places`] with their packed steps; of damaged ones those before the damage.
+pub(super) fn unpack_scored(places: &[u8], steps: &[u8]) -> Vec<(usize, usize, usize, Step)> {
+    let mut rest = Bytes(places);
+    let mut number = || usize::try_from(rest.varint()?).ok();
+    let scored = unpack(steps).into_iter().map_while(|step| {
+        let (start, size, index) = (number()?, number()?, number()?);
+        Some((start, start.checked_add(size)?, index, step))
+    });
+    scored.collect()
 }
 
 /// Sizes and kinds of a vocabulary's entries.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::pack;
+use super::{Scores, pack};
 use crate::chat::{
     Conversation, ConversationHead, ConversationId, Role, Run, RunId, Span, Turn, TurnId, TurnState,
 };
@@ -68,6 +68,22 @@ pub(super) fn vocabulary(conn: &Connection, hash: &str) -> rusqlite::Result<Opti
             Ok(pack::unpack_vocabulary(hash.to_owned(), row.get(0)?, &sizes, &kinds))
         })
         .optional()
+}
+
+/// The scores of a conversation's typed texts.
+pub(super) fn scores(conn: &Connection, id: ConversationId) -> rusqlite::Result<Vec<Scores>> {
+    conn.prepare_cached(
+        "SELECT turn, model, run, places, data FROM scores WHERE conversation = ?1 ORDER BY id",
+    )?
+    .query_map([id.0], |row| {
+        Ok(Scores {
+            turn: TurnId(row.get(0)?),
+            model: row.get(1)?,
+            run: RunId(row.get(2)?),
+            tokens: pack::unpack_scored(row.get_ref(3)?.as_blob()?, row.get_ref(4)?.as_blob()?),
+        })
+    })?
+    .collect()
 }
 
 /// The raw bytes of a turn (given by its place in the order of creation), kept stretches included.

@@ -90,6 +90,10 @@ impl Reader<'_> {
                 let kept = self.read(|conn| read::vocabulary(conn, hash)).flatten();
                 (self.sink)(Event::Vocabulary(hash.clone(), kept.map(Box::new)));
             }
+            Command::Scores(id) => {
+                let kept = self.read(|conn| read::scores(conn, *id)).unwrap_or_default();
+                (self.sink)(Event::Scores(*id, kept));
+            }
             _ => {} // `Store::send` gives the rest to the writer
         }
     }

@@ -9,7 +9,10 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) type Migration = fn(&Connection) -> rusqlite::Result<()>;
 
 /// All migrations, oldest first.
-pub(super) const LADDER: &[Migration] = &[|conn| conn.execute_batch(include_str!("schema_1.sql"))];
+pub(super) const LADDER: &[Migration] = &[
+    |conn| conn.execute_batch(include_str!("schema_1.sql")),
+    |conn| conn.execute_batch(include_str!("schema_2.sql")),
+];
 
 /// Marks a file as ours: "glbx". A database of another program is never touched.
 pub(super) const APPLICATION_ID: i64 = 0x676c_6278;

@@ -655,7 +655,7 @@ fn a_token_costs_little_on_disk() {
 #[test]
 fn a_migration_killed_midway_leaves_the_old_version_and_a_backup() {
     const CHILD: &str = "GLASSBOX_MIGRATE";
-    let ladder: [Migration; 2] = [LADDER[0], |conn| {
+    let ladder: [Migration; 3] = [LADDER[0], LADDER[1], |conn| {
         conn.execute_batch("CREATE TABLE half (x INTEGER); DROP TABLE history;")?;
         std::process::abort();
     }];
@@ -677,4 +677,38 @@ fn a_migration_killed_midway_leaves_the_old_version_and_a_backup() {
     assert_eq!(bench.ready().2, [] as [String; 0]);
     assert_eq!(bench.conversation(1).unwrap().0.turns.len(), 199);
     assert_eq!(bench.ask(Command::History), Event::History(Vec::new()));
+}
+
+#[test]
+fn scores_of_typed_text_are_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let scores = |turn, model: &str, index| super::Scores {
+        turn: TurnId(turn),
+        model: model.into(),
+        run: RunId(3),
+        tokens: vec![(0, 2, index, like_a_model(1, 1000)), (2, 2, index + 1, like_a_model(2, 1000))],
+    };
+    let bench = Bench::open(&path);
+    let head = ConversationHead {
+        id: ConversationId(1),
+        title: "t".into(),
+        created_ms: 1,
+        updated_ms: 1,
+        draft: String::new(),
+    };
+    bench.store.send(Command::PutConversation { head, settings: ChatSettings::default(), leaf: None });
+    for kept in [scores(5, "a", 7), scores(-1, "a", 2), scores(5, "b", 7), scores(5, "a", 9)] {
+        bench.store.send(Command::PutScores(ConversationId(1), Box::new(kept)));
+    }
+    bench.store.send(Command::PutScores(ConversationId(2), Box::new(scores(6, "a", 1))));
+    assert!(bench.store.close());
+    let bench = Bench::open(&path);
+    let Event::Scores(_, kept) = bench.ask(Command::Scores(ConversationId(1))) else { panic!() };
+    let short: Vec<_> =
+        kept.iter().map(|kept| (kept.turn.0, kept.model.as_str(), kept.tokens[0].2)).collect();
+    assert_eq!(short, [(5, "a", 9), (-1, "a", 2), (5, "b", 7)]);
+    assert_eq!((kept[0].tokens[1].0, kept[0].tokens[1].1, kept[0].run), (2, 2, RunId(3)));
+    assert_eq!(kept[0].tokens[0].3.id, like_a_model(1, 1000).id);
+    assert_eq!(bench.ask(Command::Scores(ConversationId(2))), Event::Scores(ConversationId(2), Vec::new()));
 }

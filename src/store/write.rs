@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
-use super::{Command, pack, read};
+use super::{Command, Scores, pack, read};
 use crate::chat::{
     ChatSettings, ConversationHead, ConversationId, Role, Run, Span, Turn, TurnId, TurnState, whole_text,
 };
@@ -115,11 +115,13 @@ fn apply(conn: &Connection, instance: i64, command: &Command) -> Result<(), Writ
         Command::PutDraft(conversation, text) => put_draft(conn, *conversation, text),
         Command::PutHistory(text) => put_history(conn, text),
         Command::PutVocabulary(vocabulary) => put_vocabulary(conn, vocabulary),
+        Command::PutScores(conversation, scores) => put_scores(conn, *conversation, scores),
         // Read by the reader, or handled by the thread itself.
         Command::List
         | Command::Open(_)
         | Command::History
         | Command::Vocabulary(_)
+        | Command::Scores(_)
         | Command::Search(_)
         | Command::Close => Ok(()),
     }
@@ -390,6 +392,24 @@ fn put_vocabulary(conn: &Connection, vocabulary: &Vocabulary) -> Result<(), Writ
         "INSERT OR IGNORE INTO vocabularies (hash, blob, sizes, kinds) VALUES (?1, ?2, ?3, ?4)",
     )?
     .execute(params![vocabulary.hash, vocabulary.blob, sizes, kinds])?;
+    Ok(())
+}
+
+/// A conversation that was never put has no scores either.
+fn put_scores(conn: &Connection, conversation: ConversationId, scores: &Scores) -> Result<(), WriteError> {
+    conn.prepare_cached(
+        "INSERT INTO scores (conversation, turn, model, run, places, data)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM conversations WHERE id = ?1)
+         ON CONFLICT (turn, model) DO UPDATE SET run = ?4, places = ?5, data = ?6",
+    )?
+    .execute(params![
+        conversation.0,
+        scores.turn.0,
+        scores.model,
+        scores.run.0,
+        pack::pack_places(&scores.tokens),
+        pack::pack(scores.tokens.iter().map(|token| &token.3)),
+    ])?;
     Ok(())
 }
 

@@ -12,8 +12,11 @@ use tui_textarea::TextArea;
 use crate::app::{App, Focus};
 use crate::sanitize::cell_width;
 use crate::theme::{Role, Theme};
+use crate::ui::shade;
 use crate::ui::text::{self, Lines};
 
+/// Cells of the rule that are left to the draft's token count.
+const COUNT: u16 = 12;
 /// Columns before the text: blank, `›`, blank.
 const INDENT: u16 = 3;
 
@@ -101,9 +104,12 @@ fn rule(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         text::put(buf, x, area.y, theme.symbols.rule, 1, style);
     }
     let muted = theme.style(Role::Muted);
+    let mut taken = 1;
     if app.composer.editing.is_some() {
-        text::put(buf, area.x + 1, area.y, " editing a message ", area.width - 1, muted);
+        taken += text::put(buf, area.x + 1, area.y, " editing a message ", area.width - 1, muted);
     }
+    let room = area.width.saturating_sub(taken + COUNT);
+    shade::legend(app.transcript.colouring, theme, buf, area.x + taken, area.y, room);
     let Some(tokens) = app.composer.tokens else { return };
     let label = format!(" {} ", text::counted(tokens, "token"));
     let width = cell_width(&label) as u16;

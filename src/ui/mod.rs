@@ -14,8 +14,10 @@ mod frame_tests;
 pub mod header;
 pub mod inspector;
 pub mod layout;
+pub mod marks;
 pub mod overlays;
 pub mod rows;
+pub mod shade;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod text;
@@ -110,6 +112,7 @@ fn panes(
         geometry.total_rows = drawn.total_rows;
         geometry.rows_below = drawn.rows_below;
         geometry.turns = drawn.turns;
+        geometry.tokens = drawn.tokens;
         geometry.areas.push((Focus::Transcript, area(at)));
     }
     if let Some(at) = layout.composer {
@@ -118,7 +121,7 @@ fn panes(
         geometry.areas.push((Focus::Composer, area(at)));
     }
     inspector_parts(app, theme, &layout, &mut geometry, buf);
-    rows::titles(app, theme, &layout, buf);
+    rows::titles(app, theme, cache, &layout, buf);
     rows::separators(theme, &layout, buf);
     if let Some(at) = layout.notice {
         rows::notice(app, theme, at, geometry.rows_below, buf);

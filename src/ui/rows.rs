@@ -5,15 +5,18 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{App, Focus, Level, Station};
+use crate::app::{App, Focus, Level, Origin, SplitCharacter, Station};
 use crate::command::Command;
 use crate::sanitize;
-use crate::theme::{Role, Theme};
+use crate::theme::{Role, Symbols, Theme};
+use crate::token::TokenKind;
+use crate::ui::cache::Cache;
 use crate::ui::layout::Layout;
-use crate::ui::widgets::text;
+use crate::ui::text::grouped;
+use crate::ui::widgets::{self, number, text};
 
 /// Draws the rule with the panes' titles; the focused pane's part is heavy and its title bold.
-pub fn titles(app: &App, theme: &Theme, layout: &Layout, buf: &mut Buffer) {
+pub fn titles(app: &App, theme: &Theme, cache: &Cache, layout: &Layout, buf: &mut Buffer) {
     let Some(row) = layout.titles else { return };
     let on = |pane: Rect| Rect { y: row.y, height: 1, ..pane };
     let chat = if app.chat.head.title.is_empty() { "New chat" } else { &app.chat.head.title };
@@ -22,12 +25,19 @@ pub fn titles(app: &App, theme: &Theme, layout: &Layout, buf: &mut Buffer) {
     }
     if let Some(pane) = layout.transcript {
         let focused = matches!(app.focus, Focus::Composer | Focus::Transcript);
-        title(buf, theme, on(pane), &sanitize::for_display(chat), "", focused);
+        title(buf, theme, on(pane), &sanitize::for_display(chat), &token_count(app, cache), focused);
     }
     if let Some(pane) = layout.station {
         let key = app.keymap.shown(Command::ToggleInspector);
         title(buf, theme, on(pane), "Softmax", &key, app.focus == Focus::Inspector);
     }
+}
+
+/// `token 12 of 57` while a token is under the cursor.
+fn token_count(app: &App, cache: &Cache) -> String {
+    let Some(at) = app.transcript.cursor else { return String::new() };
+    let of = cache.marks(at.turn).map_or(0, |marks| marks.tokens.len());
+    if at.index < of { format!("token {} of {}", at.index + 1, grouped(of)) } else { String::new() }
 }
 
 /// One pane's part of a title rule.
@@ -70,12 +80,12 @@ pub fn notice(app: &App, theme: &Theme, at: Rect, rows_below: usize, buf: &mut B
         n => format!("↓ {n} lines below "),
     };
     let room = Rect { width: at.width.saturating_sub(text::width(&below) + 1), ..at };
-    let (line, role) = notice_text(app);
+    let (line, role) = notice_text(app, theme);
     text::put(buf, room, &text::cut(&line, room.width), theme.style(role));
     text::put_right(buf, at, &below, theme.style(Role::Strong));
 }
 
-fn notice_text(app: &App) -> (String, Role) {
+fn notice_text(app: &App, theme: &Theme) -> (String, Role) {
     match (&app.notice, &app.unsaved) {
         (Some(notice), _) => {
             let said = sanitize::for_display(&notice.text);
@@ -89,8 +99,43 @@ fn notice_text(app: &App) -> (String, Role) {
         (None, Some(why)) => {
             (format!(" ! nothing is being saved: {}", sanitize::for_display(why)), Role::Warn)
         }
-        (None, None) => (String::new(), Role::Muted),
+        (None, None) => (token_line(app, &theme.symbols).unwrap_or_default(), Role::Muted),
     }
+}
+
+/// What is known of the token under the cursor.
+fn token_line(app: &App, symbols: &Symbols) -> Option<String> {
+    let at = app.transcript.cursor?;
+    let turn = app.shown_turn(at.turn)?;
+    let token = app.token_at(at)?;
+    let run = match token.origin {
+        Origin::Written { run, .. } | Origin::Scored { run, .. } => app.runs.get(&run),
+    };
+    let vocabulary = run.and_then(|run| app.vocabularies.get(run.vocabulary.as_ref()?)).map(AsRef::as_ref);
+    let step = token.step;
+    let name = match step.id.filter(|_| step.bytes.is_empty()) {
+        Some(id) => widgets::token::named(id, vocabulary, symbols),
+        None => widgets::token::shown(&step.bytes, TokenKind::Normal, symbols),
+    };
+    let place =
+        app.place_in_context(&token).map_or_else(String::new, |place| format!("#{} ", grouped(place)));
+    let mut facts = vec![format!(" {place}{name}")];
+    facts.extend(step.id.map(|id| format!("id {}", id.0)));
+    facts.extend(app.split_character(turn, &token).map(|split| split_words(&split)));
+    facts.push(format!("{} %", number::percent(f64::from(step.logprob.exp()))));
+    facts.push(format!("rank {}", number::grouped(step.rank.into())));
+    facts.push(format!("surprise {} bit", number::decimals(f64::from(step.surprisal_bits()), 2)));
+    facts.push(format!("uncertainty {} bit", number::decimals(f64::from(step.entropy_bits()), 2)));
+    Some(facts.join("   "))
+}
+
+fn split_words(split: &SplitCharacter) -> String {
+    let bytes = match (split.first, split.last) {
+        (first, last) if first == last => format!("byte {first}"),
+        (first, last) => format!("bytes {first}–{last}"),
+    };
+    let of = split.character.map(|whole| format!(" of {}", sanitize::for_display(&whole.to_string())));
+    format!("{bytes} of {}{}", split.of, of.unwrap_or_default())
 }
 
 /// Draws the keys that do something now. Under an open station of a low screen a notice takes their place.
@@ -141,6 +186,10 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
         Focus::Composer => vec![(key(Command::Send), "send"), (key(Command::FocusNext), "focus")],
         Focus::Transcript => vec![
             (pair(Command::MessageDown, Command::MessageUp), "message"),
+            (pair(Command::TokenPrevious, Command::TokenNext), "token"),
+            (pair(Command::WordNext, Command::WordPrevious), "word"),
+            (pair(Command::UncertainNext, Command::UncertainPrevious), "uncertain"),
+            (key(Command::Colour), "colour"),
             (key(Command::Copy), "copy"),
             (key(Command::Edit), "edit"),
             (key(Command::RegenerateHere), "again"),

@@ -6,6 +6,7 @@
 mod blocks;
 mod empty;
 mod head;
+mod pointer;
 
 pub use head::short;
 #[cfg(test)]
@@ -15,12 +16,14 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::app::{App, Area, Focus, Scroll};
-use crate::chat::{TurnId, TurnState};
+use crate::app::{App, Area, Colouring, Focus, Scroll, TokenCursor};
+use crate::chat::{Role as Speaker, TurnId, TurnState};
 use crate::theme::{Role, Theme};
 use crate::ui::cache::Cache;
-use crate::ui::text;
+use crate::ui::marks::Marks;
+use crate::ui::{shade, text};
 use blocks::{Block, Part};
+use pointer::Pointer;
 
 /// The text is at most this wide, cells.
 pub const MEASURE: u16 = 88;
@@ -38,13 +41,18 @@ pub struct TranscriptGeometry {
     pub rows_below: usize,
     /// Messages in view, for the mouse.
     pub turns: Vec<(TurnId, Area)>,
+    /// Tokens in view, a stretch of one row each, for the mouse; none while it is off.
+    pub tokens: Vec<(TokenCursor, Area)>,
 }
 
 /// Draws the shown branch, or a hint of what to do where it is empty.
 pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut Buffer) -> TranscriptGeometry {
     let area = area.intersection(buf.area);
     let view_rows = area.height;
-    let branch = cache.branch(&app.chat);
+    let mut branch = cache.branch(&app.chat);
+    if !branch.is_empty() {
+        branch.splice(0..0, &app.system);
+    }
     if area.width < 3 || area.height == 0 {
         return TranscriptGeometry {
             scroll: app.transcript.scroll,
@@ -59,23 +67,35 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
         return TranscriptGeometry { view_rows, ..TranscriptGeometry::default() };
     }
     let width = (area.width - 2).min(MEASURE);
-    let blocks = blocks::of(app, cache, &branch, waiting, width);
+    let deep = 1 + usize::from(shade::needs_row(app.transcript.colouring, theme));
+    let blocks = blocks::of(app, cache, &branch, waiting, (width, deep));
+    let found = app.transcript.find.as_ref().and_then(|find| find.matches.get(find.current));
+    let looked_for = [app.transcript.cursor.map(|at| at.turn), found.map(|(turn, _)| *turn)];
+    for turn in branch.iter().filter(|turn| looked_for.contains(&Some(turn.id))) {
+        cache.mark(app, turn);
+    }
     let view = View::of(app, cache, &blocks, usize::from(area.height));
-    let mut painter = Painter { app, theme, cache, area, width, buf };
+    let in_view: Vec<&Block> = blocks.iter().filter(|block| view.shows(block)).collect();
+    for turn in in_view.iter().filter_map(|block| block.turn) {
+        cache.mark(app, turn);
+    }
+    let mut painter = Painter { app, theme, cache, area, width, buf, pointer: None, tokens: Vec::new() };
     let mut turns = Vec::new();
-    for block in &blocks {
+    for block in in_view {
         if let Some(shown) = painter.block(block, &view)
             && let Some(turn) = block.turn
         {
             turns.push((turn.id, shown));
         }
     }
+    let tokens = painter.tokens;
     TranscriptGeometry {
         scroll: view.scroll,
         view_rows,
         total_rows: view.total,
         rows_below: view.total.saturating_sub(view.top + view.rows),
         turns,
+        tokens,
     }
 }
 
@@ -102,7 +122,9 @@ impl View {
             }
         };
         let mut top = wanted.min(last_top);
-        if app.transcript.reveal
+        // A growing reply must not push the cursor out of view.
+        let follows = app.transcript.cursor.is_some() && app.transcript.scroll == Scroll::Bottom;
+        if (app.transcript.reveal || follows)
             && let Some((first, last)) = wanted_rows(app, cache, blocks)
         {
             top = top.max((last + 1).saturating_sub(rows)).min(first).min(last_top);
@@ -110,18 +132,28 @@ impl View {
         let scroll = if top == last_top { Scroll::Bottom } else { anchor(blocks, cache, top) };
         Self { top, rows, total, scroll }
     }
+
+    fn shows(&self, block: &Block) -> bool {
+        block.start < self.top + self.rows && block.start + block.rows() > self.top
+    }
 }
 
-/// The rows to bring into view: of the current match of a find, otherwise of the selected message.
+/// The rows to bring into view: of the current match of a find, otherwise of the token under the cursor,
+/// otherwise of the selected message.
 fn wanted_rows(app: &App, cache: &Cache, blocks: &[Block]) -> Option<(usize, usize)> {
     let block_of = |id| blocks.iter().find(|block| block.turn.is_some_and(|turn| turn.id == id));
     let current = app.transcript.find.as_ref().and_then(|find| find.matches.get(find.current));
     if let Some((turn, byte)) = current {
         let block = block_of(*turn)?;
+        let byte = cache.marks(*turn).map_or(*byte, |marks| marks.shown(*byte));
         let row = block.start + block.row_of(1 + byte, cache);
         return Some((row, row));
     }
     let block = block_of(app.transcript.selected?)?;
+    if let Some(pointer) = Pointer::of(app, cache, block) {
+        let row = |line| block.start + block.row_of_line(line);
+        return Some((row(pointer.rows.0), row(pointer.rows.1)));
+    }
     Some((block.start, block.start + block.rows() - 2))
 }
 
@@ -142,6 +174,9 @@ struct Painter<'a> {
     area: Rect,
     width: u16,
     buf: &'a mut Buffer,
+    /// The cursor, while its message is drawn.
+    pointer: Option<Pointer>,
+    tokens: Vec<(TokenCursor, Area)>,
 }
 
 impl Painter<'_> {
@@ -152,6 +187,7 @@ impl Painter<'_> {
         if from >= to {
             return None;
         }
+        self.pointer = Pointer::of(self.app, self.cache, block);
         for row in from..to {
             let y = self.area.y + (row - view.top) as u16;
             self.row(block, block.part(row - block.start), y);
@@ -169,6 +205,7 @@ impl Painter<'_> {
         match part {
             Part::Head => self.head(block, y),
             Part::Text(row) => self.text(block, row, y),
+            Part::Levels(row) => self.levels(block, row, y),
             Part::Status => {
                 let words = block.status.as_deref().unwrap_or_default();
                 text::put(self.buf, x, y, words, self.width, self.theme.style(Role::Muted));
@@ -190,7 +227,8 @@ impl Painter<'_> {
             return;
         };
         let selected = self.app.focus == Focus::Transcript && self.app.transcript.selected == Some(turn.id);
-        head::draw(self.app, self.theme, turn, Rect::new(x, y, self.width, 1), self.buf);
+        let marks = self.cache.marks(turn.id);
+        head::draw(self.app, self.theme, turn, marks, Rect::new(x, y, self.width, 1), self.buf);
         if selected {
             let style = self.theme.style(Role::Select);
             self.buf.set_style(Rect::new(self.area.x, y, self.width + 1, 1), style);
@@ -203,28 +241,105 @@ impl Painter<'_> {
         let x = self.area.x + 1;
         let Some(turn) = block.turn else { return };
         let Some(lines) = self.cache.lines(turn.id) else { return };
-        let plain = self.theme.style(Role::Text);
+        let role = if turn.role == Speaker::System { Role::Muted } else { Role::Text };
+        let plain = self.theme.style(role);
+        let marks = self.cache.marks(turn.id);
         let matches = self.matches(turn.id);
-        let style = |start: usize, end: usize| match matches.iter().find(|m| m.0 < end && m.1 > start) {
-            Some((_, _, found)) => plain.patch(*found),
-            None => plain,
+        let colouring = self.app.transcript.colouring;
+        let style = |start: usize, end: usize| {
+            if self.pointer.as_ref().is_some_and(|pointer| pointer.holds(start, end)) {
+                return plain.patch(self.theme.style(Role::Cursor));
+            }
+            if let Some((_, _, found)) = matches.iter().find(|m| m.0 < end && m.1 > start) {
+                return plain.patch(*found);
+            }
+            let Some(marks) = marks else { return plain };
+            let special = marks.special && marks.over(start, end).any(|(_, mark)| mark.special);
+            let style = if special { plain.patch(self.theme.style(Role::TokenSpecial)) } else { plain };
+            match level_of(marks, colouring, start, end) {
+                Some(level) => style.patch(self.theme.mag(level)),
+                None => style,
+            }
         };
         lines.draw_row(row, self.buf, x, y, style);
+        if self.app.config.ui.mouse
+            && let Some(marks) = marks
+        {
+            self.tokens.extend(tokens_of_row(turn.id, lines, marks, row, (x, y)));
+        }
         if turn.state == TurnState::Streaming && row + 1 == lines.rows() {
             let at = x + lines.row_width(row);
             text::put(self.buf, at, y, self.theme.symbols.bar[8], 1, self.theme.style(Role::Strong));
+        }
+        if let Some((_, column, mark)) = self.marker(row) {
+            let style = plain.patch(self.theme.style(Role::Cursor));
+            let room = self.area.right() - (x + column);
+            text::put(self.buf, x + column, y, mark.glyph(&self.theme.symbols), room, style);
+        }
+    }
+
+    /// The marker that stands in a row of the message being drawn.
+    fn marker(&self, row: usize) -> Option<(usize, u16, pointer::Mark)> {
+        self.pointer.as_ref()?.marker.filter(|marker| marker.0 == row)
+    }
+
+    /// The levels under a row of text, where there are no fills.
+    fn levels(&mut self, block: &Block, row: usize, y: u16) {
+        let Some(turn) = block.turn else { return };
+        let Some((lines, marks)) = self.cache.lines(turn.id).zip(self.cache.marks(turn.id)) else { return };
+        let style = self.theme.style(Role::Muted);
+        for glyph in lines.row(row).filter(|glyph| glyph.width > 0) {
+            let level = level_of(marks, self.app.transcript.colouring, glyph.source.0, glyph.source.1);
+            let Some(level) = level else { continue };
+            for cell in 0..glyph.width {
+                let x = self.area.x + 1 + glyph.column + cell;
+                text::put(self.buf, x, y, self.theme.symbols.column[level], 1, style);
+            }
         }
     }
 
     /// What was found in a turn: bytes and their style.
     fn matches(&self, turn: TurnId) -> Vec<(usize, usize, Style)> {
         let Some(find) = &self.app.transcript.find else { return Vec::new() };
+        let marks = self.cache.marks(turn);
         let found = find.matches.iter().enumerate().filter(|(_, (at, _))| *at == turn);
         found
             .map(|(index, (_, byte))| {
                 let role = if index == find.current { Role::Cursor } else { Role::Select };
-                (*byte, byte + find.input.text.len(), self.theme.style(role))
+                let byte = marks.map_or(*byte, |marks| marks.shown(*byte));
+                (byte, byte + find.input.text.len(), self.theme.style(role))
             })
             .collect()
     }
+}
+
+/// The level of what a glyph shows.
+fn level_of(marks: &Marks, colouring: Colouring, start: usize, end: usize) -> Option<usize> {
+    if colouring == Colouring::Off {
+        return None;
+    }
+    let levels = marks.over(start, end).filter_map(|(_, mark)| shade::level(colouring, mark));
+    levels.reduce(|one, other| shade::stronger(colouring, one, other))
+}
+
+/// The cells of a row that show tokens, those of one token joined.
+fn tokens_of_row(
+    turn: TurnId,
+    lines: &text::Lines,
+    marks: &Marks,
+    row: usize,
+    (x, y): (u16, u16),
+) -> Vec<(TokenCursor, Area)> {
+    let mut tokens: Vec<(TokenCursor, Area)> = Vec::new();
+    for glyph in lines.row(row).filter(|glyph| glyph.width > 0) {
+        let Some((index, _)) = marks.over(glyph.source.0, glyph.source.1).next() else { continue };
+        let at = TokenCursor { turn, index };
+        match tokens.last_mut().filter(|(last, _)| *last == at) {
+            Some((_, area)) => area.width += glyph.width,
+            None => {
+                tokens.push((at, Area { x: x + glyph.column, y, width: glyph.width, height: 1 }));
+            }
+        }
+    }
+    tokens
 }

@@ -54,8 +54,12 @@ pub struct Transcript {
     pub deleted: Vec<(TurnId, Option<TurnId>)>,
     /// The token under the cursor; its turn is the selected one.
     pub cursor: Option<TokenCursor>,
+    /// The message that gets the cursor as soon as its tokens are known.
+    pub seeking: Option<TurnId>,
     /// What the text is coloured by.
     pub colouring: Colouring,
+    /// Whether tokens without text of their own, and the system prompt, are shown.
+    pub special: bool,
     /// Revision of each turn's text, raised by every change, for the render cache.
     pub revisions: BTreeMap<TurnId, u64>,
 }
@@ -74,6 +78,35 @@ pub enum Colouring {
     Rank,
     /// Entropy of the distribution it was drawn from, bits.
     Entropy,
+}
+
+impl Colouring {
+    /// All of them, in the order in which a key walks them.
+    pub const ALL: [Self; 5] = [Self::Off, Self::Surprisal, Self::Probability, Self::Rank, Self::Entropy];
+
+    /// Its name in `/colour` and on the screen.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Surprisal => "surprise",
+            Self::Probability => "probability",
+            Self::Rank => "rank",
+            Self::Entropy => "uncertainty",
+        }
+    }
+
+    /// What it shows, in words.
+    #[must_use]
+    pub fn help(self) -> &'static str {
+        match self {
+            Self::Off => "no colours",
+            Self::Surprisal => "how unlikely each token was, 0 to 8 bit",
+            Self::Probability => "how likely each token was, 0 to 100 %",
+            Self::Rank => "how many tokens were likelier: the first, 10, 100, 1000, more",
+            Self::Entropy => "how unsure the model was before each token, 0 to 8 bit",
+        }
+    }
 }
 
 /// Where the transcript is scrolled to: anchored to text, so that a resize keeps the place.
@@ -162,6 +195,8 @@ pub struct Geometry {
     pub areas: Vec<(Focus, Area)>,
     /// Messages on the screen, for the mouse.
     pub turns: Vec<(TurnId, Area)>,
+    /// Tokens on the screen, a stretch of one row each; empty while the mouse is off.
+    pub tokens: Vec<(TokenCursor, Area)>,
     /// Rows of the list of chats on the screen, for the mouse.
     pub chats: Vec<(ConversationId, Area)>,
 }

@@ -16,6 +16,8 @@ pub(super) struct Block<'a> {
     /// Its first row, counted over the whole transcript.
     pub start: usize,
     text_rows: usize,
+    /// Rows of the screen that a row of text takes: 2 where its levels stand under it.
+    deep: usize,
     /// What the reply waits for.
     pub status: Option<String>,
     pub note: Option<Note>,
@@ -32,6 +34,8 @@ pub(super) struct Note {
 pub(super) enum Part {
     Head,
     Text(usize),
+    /// The levels of a row of text.
+    Levels(usize),
     Status,
     Note(usize),
     Blank,
@@ -43,21 +47,22 @@ pub(super) fn of<'a>(
     cache: &mut Cache,
     branch: &[&'a Turn],
     waiting: Option<&str>,
-    width: u16,
+    (width, deep): (u16, usize),
 ) -> Vec<Block<'a>> {
     let mut blocks = Vec::with_capacity(branch.len() + 1);
     let mut start = 0;
     for turn in branch {
         let revision = app.transcript.revisions.get(&turn.id).copied().unwrap_or(0);
-        let lines = cache.wrap(&app.chat, turn, revision, width);
+        let lines = cache.wrap(app, turn, revision, width);
         let status = status(app, turn);
         let text_rows = match (turn.state, lines.bytes()) {
             (TurnState::Streaming, 0) => usize::from(status.is_none()),
             (TurnState::Streaming, _) => lines.rows(),
-            (_, 0) => 0,
+            (_, 0) => usize::from(app.transcript.cursor.is_some_and(|at| at.turn == turn.id)),
             _ => lines.shown_rows(),
         };
-        let block = Block { turn: Some(turn), start, text_rows, status, note: note(app, turn, width) };
+        let text_rows = text_rows * deep;
+        let block = Block { turn: Some(turn), start, text_rows, deep, status, note: note(app, turn, width) };
         start += block.rows();
         blocks.push(block);
     }
@@ -65,7 +70,7 @@ pub(super) fn of<'a>(
         let first = text.lines().next().unwrap_or_default();
         let words = format!("{first}   (sent when this reply is done)");
         let note = Note { lines: Lines::of(words.as_bytes(), width), role: Role::Muted };
-        blocks.push(Block { turn: None, start, text_rows: 0, status: None, note: Some(note) });
+        blocks.push(Block { turn: None, start, text_rows: 0, deep, status: None, note: Some(note) });
     }
     blocks
 }
@@ -83,7 +88,8 @@ impl Block<'_> {
         }
         rest -= 1;
         if rest < self.text_rows {
-            return Part::Text(rest);
+            let row = rest / self.deep;
+            return if rest.is_multiple_of(self.deep) { Part::Text(row) } else { Part::Levels(row) };
         }
         rest -= self.text_rows;
         if self.status.is_some() {
@@ -105,7 +111,7 @@ impl Block<'_> {
         let row = match anchor.checked_sub(1) {
             None => 0,
             Some(byte) if byte <= lines.bytes() => {
-                1 + lines.place_of(byte).0.min(self.text_rows.saturating_sub(1))
+                1 + (lines.place_of(byte).0 * self.deep).min(self.text_rows.saturating_sub(self.deep))
             }
             Some(after) => 1 + self.text_rows + (after - lines.bytes() - 1),
         };
@@ -117,9 +123,19 @@ impl Block<'_> {
         let Some(lines) = self.turn.and_then(|turn| cache.lines(turn.id)) else { return 0 };
         match row.checked_sub(1) {
             None => 0,
-            Some(row) if row < self.text_rows => 1 + lines.row_source(row).start,
+            Some(row) if row < self.text_rows => 1 + lines.row_source(row / self.deep).start,
             Some(row) => 2 + lines.bytes() + (row - self.text_rows),
         }
+    }
+
+    /// Rows of text.
+    pub fn lines(&self) -> usize {
+        self.text_rows / self.deep
+    }
+
+    /// Row of the block at which a row of text stands.
+    pub fn row_of_line(&self, line: usize) -> usize {
+        1 + line * self.deep
     }
 
     /// A note keeps a blank row from the text.

@@ -1,33 +1,55 @@
-//! The speaker line: who, which version, when or how sure.
+//! The speaker line: who, which version, when or how sure; while the text is coloured, a strip of surprises.
 //!
-//! Invariant: the name always shows; what stands at the right goes from the right end inwards where there
-//! is no room.
+//! Invariant: the name always shows; of what stands at the right the least needed goes first where there is
+//! no room, and the strip takes only what is left.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::App;
-use crate::chat::{Piece, Role as Speaker, Turn};
+use crate::app::{App, Colouring};
+use crate::chat::{Role as Speaker, Turn};
 use crate::sanitize::cell_width;
 use crate::theme::{Role, Theme};
-use crate::ui::text;
+use crate::ui::marks::Marks;
+use crate::ui::{shade, text};
+
+/// Cells that a strip needs at least.
+const LEAST_STRIP: usize = 6;
+/// And takes at most.
+const MOST_STRIP: usize = 40;
 
 /// Draws the line into one row.
-pub(super) fn draw(app: &App, theme: &Theme, turn: &Turn, area: Rect, buf: &mut Buffer) {
-    let mut facts = facts(app, theme, turn);
+pub(super) fn draw(
+    app: &App,
+    theme: &Theme,
+    turn: &Turn,
+    marks: Option<&Marks>,
+    area: Rect,
+    buf: &mut Buffer,
+) {
+    let mut facts = facts(app, theme, turn, marks);
     let name = name(app, turn);
     let room = usize::from(area.width);
     let least_name = cell_width(&text::fit(&name, room.min(12), theme.symbols.ascii));
-    while !facts.is_empty() && least_name + 2 + cell_width(&facts.join("   ")) > room {
-        facts.pop();
+    let joined =
+        |facts: &[(u8, String)]| facts.iter().map(|(_, fact)| fact.as_str()).collect::<Vec<_>>().join("   ");
+    while !facts.is_empty() && least_name + 2 + cell_width(&joined(&facts)) > room {
+        let least = facts.iter().enumerate().max_by_key(|(_, (goes, _))| *goes).map_or(0, |(at, _)| at);
+        facts.remove(least);
     }
-    let facts = facts.join("   ");
+    let facts = joined(&facts);
     let facts_width = cell_width(&facts);
     let name_room = if facts.is_empty() { room } else { room - facts_width - 2 };
     let name = text::fit(&name, name_room, theme.symbols.ascii);
     text::put(buf, area.x, area.y, &name, area.width, theme.style(Role::Strong));
     let x = area.x + (room - facts_width) as u16;
     text::put(buf, x, area.y, &facts, facts_width as u16, theme.style(Role::Muted));
+    let from = cell_width(&name) + 3;
+    let left = room.saturating_sub(from + facts_width + 3);
+    if let Some(marks) = marks.filter(|_| app.transcript.colouring != Colouring::Off && left >= LEAST_STRIP) {
+        let strip = shade::strip(&marks.tokens, theme, left.min(MOST_STRIP));
+        text::put(buf, area.x + from as u16, area.y, &strip, left as u16, theme.style(Role::Muted));
+    }
 }
 
 /// `You`, or the model's name without what it was tuned for.
@@ -52,38 +74,36 @@ pub fn short(model: &str) -> &str {
     &model[..cut.unwrap_or(model.len())]
 }
 
-fn facts(app: &App, theme: &Theme, turn: &Turn) -> Vec<String> {
+/// What stands at the right, each with how early it goes where there is no room.
+fn facts(app: &App, theme: &Theme, turn: &Turn, marks: Option<&Marks>) -> Vec<(u8, String)> {
     let mut facts = Vec::new();
     let versions = app.chat.versions(turn.id);
     if let (2.., Some(at)) = (versions.len(), versions.iter().position(|id| *id == turn.id)) {
         let (open, close) = if theme.symbols.ascii { ("<", ">") } else { ("‹", "›") };
-        facts.push(format!("{open}{}/{}{close}", at + 1, versions.len()));
+        facts.push((0, format!("{open}{}/{}{close}", at + 1, versions.len())));
     }
-    let pieces = app.chat.pieces(turn);
-    let surprises = pieces.iter().filter_map(|piece| match piece {
-        Piece::Step { step, .. } => Some(step.surprisal_bits()),
-        Piece::Written(_) => None,
-    });
-    let (mut tokens, mut known, mut sum) = (0_usize, 0_u32, 0.0_f64);
-    for surprise in surprises {
-        tokens += 1;
-        if surprise.is_finite() {
-            known += 1;
-            sum += f64::from(surprise);
-        }
+    let tokens = marks.map_or(0, |marks| marks.tokens.len());
+    if tokens > 0 {
+        let mean = marks.and_then(Marks::mean_bits);
+        facts.extend(mean.map(|mean| (4, format!("perplexity {}", perplexity(mean)))));
+        facts.push((2, text::counted(tokens, "token")));
+        facts.extend(mean.map(|mean| {
+            (3, if mean < 0.005 { "<.01 bit each".to_owned() } else { format!("{mean:.2} bit each") })
+        }));
     }
-    if tokens == 0 {
-        facts.push(clock(turn.created_ms, app.now.offset_minutes));
-        return facts;
-    }
-    facts.push(text::counted(tokens, "token"));
-    if known > 0 {
-        facts.push(match sum / f64::from(known) {
-            mean if mean < 0.005 => "<.01 bit each".to_owned(),
-            mean => format!("{mean:.2} bit each"),
-        });
+    if tokens == 0 || turn.role == Speaker::User {
+        facts.push((1, clock(turn.created_ms, app.now.offset_minutes)));
     }
     facts
+}
+
+/// 2 to the power of the mean surprise.
+fn perplexity(mean_bits: f64) -> String {
+    match mean_bits.exp2() {
+        large if large >= 1e9 => ">1e9".to_owned(),
+        large if large >= 1000.0 => text::grouped(large.round() as usize),
+        small => format!("{small:.2}"),
+    }
 }
 
 /// `14:02`, local time.

@@ -1,7 +1,7 @@
 //! Transcripts as drawn: rows as text, key cells as roles.
 
 use super::*;
-use crate::app::{ActiveRun, Find, LineEdit, Phase, Queued};
+use crate::app::{ActiveRun, Colouring, Find, LineEdit, Phase, Queued, TokenCursor};
 use crate::chat::RunId;
 use crate::engine::protocol::RequestId;
 use crate::ui::testing::{app, buffer, ink, reply, rows, streaming, theme, user};
@@ -257,6 +257,203 @@ fn no_size_is_too_small() {
     for width in 0..12 {
         for height in 0..4 {
             paint(&app, width, height, false);
+        }
+    }
+}
+
+/// A theme with fills: step n of the ramp has the background n.
+fn filled(ascii: bool) -> Theme {
+    let mag = std::array::from_fn(|step| Style::new().bg(ratatui::style::Color::Indexed(100 + step as u8)));
+    Theme { mag, ..theme(ascii) }
+}
+
+fn bare(ascii: bool) -> Theme {
+    Theme { depth: crate::config::ColorDepth::None, ..theme(ascii) }
+}
+
+fn painted(app: &App, theme: &Theme, width: u16, height: u16) -> (Buffer, TranscriptGeometry) {
+    let mut buf = buffer(width, height);
+    let geometry = draw(app, theme, &mut Cache::default(), buf.area, &mut buf);
+    (buf, geometry)
+}
+
+/// A reply whose tokens have these surprises, bits.
+fn surprised(tokens: &[(&str, f32)]) -> App {
+    let mut app = app();
+    let words: Vec<&str> = tokens.iter().map(|(word, _)| *word).collect();
+    reply(&mut app, &words);
+    if let crate::chat::Span::Generated { steps, .. } = &mut app.chat.turns[0].spans[0] {
+        for (step, (_, bits)) in steps.iter_mut().zip(tokens) {
+            step.logprob = -bits * std::f32::consts::LN_2;
+            step.rank = 1 + (*bits * 10.0) as u32;
+        }
+    }
+    app
+}
+
+fn at(app: &mut App, turn: i64, index: usize) {
+    app.focus = Focus::Transcript;
+    app.transcript.selected = Some(TurnId(turn));
+    app.transcript.cursor = Some(TokenCursor { turn: TurnId(turn), index });
+    app.transcript.reveal = true;
+}
+
+/// Columns of a row that are drawn as the cursor.
+fn under_cursor(buf: &Buffer, row: u16) -> Vec<u16> {
+    (0..buf.area.width).filter(|x| buf[(*x, row)].fg == ink(Role::Cursor)).collect()
+}
+
+#[test]
+fn the_cursor_is_on_the_cells_of_its_token() {
+    let mut app = surprised(&[("字", 0.0), (" é", 0.0), ("ab\n", 0.0), ("\n", 0.0), ("c", 0.0)]);
+    let check = |app: &mut App, index, row, columns: &[u16]| {
+        at(app, 1, index);
+        assert_eq!(under_cursor(&painted(app, &theme(false), 30, 6).0, row), columns, "token {index}");
+    };
+    check(&mut app, 0, 1, &[1, 2]);
+    check(&mut app, 1, 1, &[3, 4]);
+    check(&mut app, 2, 1, &[5, 6]);
+    check(&mut app, 3, 2, &[1]);
+    check(&mut app, 4, 3, &[1]);
+    at(&mut app, 1, 3);
+    assert_eq!(rows(&painted(&app, &theme(false), 30, 6).0)[2], " ↵");
+}
+
+#[test]
+fn a_long_message_scrolls_to_the_token_under_the_cursor() {
+    let words: Vec<String> = (0..200).map(|n| format!("{n:04} ")).collect();
+    let mut app = surprised(&words.iter().map(|word| (word.as_str(), 0.0)).collect::<Vec<_>>());
+    at(&mut app, 1, 100);
+    let (buf, geometry) = painted(&app, &theme(false), 32, 5);
+    assert!(rows(&buf).iter().any(|row| row.contains("0100")), "{:?}", rows(&buf));
+    app.transcript.scroll = geometry.scroll;
+    at(&mut app, 1, 101);
+    assert_eq!(painted(&app, &theme(false), 32, 5).1.scroll, geometry.scroll);
+}
+
+#[test]
+fn colours_follow_the_fixed_scale_and_the_text_stays_where_it_was() {
+    let mut app = surprised(&[("a", 0.2), (" b", 3.4), (" c", 40.0)]);
+    let plain = rows(&painted(&app, &filled(false), 40, 4).0);
+    for (colouring, expected) in [
+        (Colouring::Surprisal, [100, 103, 108]),
+        (Colouring::Probability, [107, 101, 100]),
+        (Colouring::Rank, [102, 104, 106]),
+        (Colouring::Entropy, [100, 100, 100]),
+    ] {
+        app.transcript.colouring = colouring;
+        let (buf, _) = painted(&app, &filled(false), 40, 4);
+        let fills = [1, 2, 4].map(|x| buf[(x, 1)].bg);
+        assert_eq!(fills, expected.map(ratatui::style::Color::Indexed), "{colouring:?}");
+        assert_eq!(rows(&buf)[1..], plain[1..]);
+    }
+}
+
+#[test]
+fn without_colours_a_row_of_levels_stands_under_each_line() {
+    let mut app = surprised(&[("a", 0.2), (" 字", 3.4), (" c", 40.0)]);
+    app.transcript.colouring = Colouring::Surprisal;
+    let shown = |ascii| rows(&painted(&app, &bare(ascii), 40, 4).0)[1..3].to_vec();
+    assert_eq!(shown(false), [" a 字 c", "  ▃▃▃██"]);
+    assert_eq!(shown(true), [" a 字 c", " 033388"]);
+    at(&mut app, 1, 2);
+    assert_eq!(under_cursor(&painted(&app, &bare(false), 40, 4).0, 1), [5, 6]);
+}
+
+#[test]
+fn a_strip_and_the_perplexity_take_only_free_room() {
+    let mut app = surprised(&[("a", 0.0), (" b", 4.0), (" c", 8.0)]);
+    app.transcript.colouring = Colouring::Surprisal;
+    assert_eq!(
+        rows(&painted(&app, &theme(false), 80, 3).0)[0],
+        " SmolLM2-135M   ▁▄█                 perplexity 16.00   3 tokens   4.00 bit each"
+    );
+    assert_eq!(rows(&painted(&app, &theme(false), 40, 3).0)[0], " SmolLM2-135M  3 tokens   4.00 bit each");
+}
+
+#[test]
+fn special_tokens_show_their_names_and_take_the_cursor() {
+    let mut app = surprised(&[("a", 0.0), ("", 1.0), ("b", 0.0)]);
+    let mut vocabulary = crate::token::Vocabulary { hash: "v".into(), ..Default::default() };
+    vocabulary.push(b"<|im_end|>", crate::token::TokenKind::Control);
+    app.vocabularies.insert("v".into(), std::sync::Arc::new(vocabulary));
+    app.runs.insert(RunId(1), crate::ui::frame_testing::capitals().runs.remove(&RunId(1)).unwrap());
+    if let crate::chat::Span::Generated { steps, .. } = &mut app.chat.turns[0].spans[0] {
+        steps[1].id = Some(crate::token::TokenId(0));
+    }
+    at(&mut app, 1, 1);
+    let (buf, _) = painted(&app, &theme(false), 40, 3);
+    assert_eq!((rows(&buf)[1].as_str(), under_cursor(&buf, 1)), (" a•", vec![2]));
+    app.transcript.special = true;
+    let (buf, _) = painted(&app, &theme(false), 40, 3);
+    assert_eq!((rows(&buf)[1].as_str(), under_cursor(&buf, 1)), (" a‹end›b", (2..7).collect()));
+    app.transcript.find = Some(Find {
+        input: LineEdit { text: "b".into(), cursor: 1 },
+        matches: vec![(TurnId(1), 1)],
+        current: 0,
+    });
+    app.transcript.cursor = None;
+    assert_eq!(under_cursor(&painted(&app, &theme(false), 40, 3).0, 1), [7]);
+}
+
+#[test]
+fn with_the_mouse_on_cells_tell_their_token() {
+    let mut app = surprised(&[("ab", 0.0), (" 字", 0.0)]);
+    assert_eq!(painted(&app, &theme(false), 40, 3).1.tokens, []);
+    app.config.ui.mouse = true;
+    let token = |index| TokenCursor { turn: TurnId(1), index };
+    let area = |x, width| Area { x, y: 1, width, height: 1 };
+    assert_eq!(
+        painted(&app, &theme(false), 40, 3).1.tokens,
+        [(token(0), area(1, 2)), (token(1), area(3, 3))]
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn the_cursor_shows_somewhere_for_any_token_text_and_width(
+        text in "[a 字é\n\t🦀👍🏽\u{200B}]{0,24}",
+        cuts in proptest::collection::btree_set(0_usize..90, 0..30),
+        empty in 0_usize..8,
+        width in 4_u16..20,
+    ) {
+        let bytes = text.as_bytes();
+        let mut app = app();
+        reply(&mut app, &[]);
+        let mut ends: Vec<usize> = cuts.into_iter().filter(|cut| *cut < bytes.len()).collect();
+        ends.push(bytes.len());
+        ends.insert(empty.min(ends.len()), ends.get(empty.wrapping_sub(1)).copied().unwrap_or(0));
+        ends.sort_unstable();
+        let mut start = 0;
+        let steps = ends.iter().map(|end| {
+            let step = crate::token::Step { bytes: bytes[start..*end].to_vec(), ..Default::default() };
+            start = *end;
+            step
+        });
+        app.chat.turns[0].spans = vec![crate::chat::Span::Generated { run: RunId(1), steps: steps.collect() }];
+        app.config.ui.mouse = true;
+        let mut cache = Cache::default();
+        for index in 0..ends.len() {
+            at(&mut app, 1, index);
+            let mut buf = buffer(width, 6);
+            let geometry = draw(&app, &theme(false), &mut cache, buf.area, &mut buf);
+            let shown: Vec<(u16, u16)> = (0..6)
+                .flat_map(|row| under_cursor(&buf, row).into_iter().map(move |x| (x, row)))
+                .collect();
+            proptest::prop_assert!(!shown.is_empty(), "token {} of {:?} {:?}", index, text, ends);
+            // A click on a cell of the token gives a token that shares the cell.
+            let lines = cache.lines(TurnId(1)).unwrap();
+            let bytes = ends[..index].last().copied().unwrap_or(0)..ends[index];
+            for stretch in lines.cells_of(bytes.clone()) {
+                let hit = lines.token_at(stretch.row, stretch.columns.start, &ends);
+                let hit = hit.expect("a cell of a token shows one");
+                let source = lines.source_at(stretch.row, stretch.columns.start).unwrap();
+                let from = ends[..hit].last().copied().unwrap_or(0);
+                proptest::prop_assert!(from < source.end && ends[hit] > source.start);
+            }
+            for (token, area) in &geometry.tokens {
+                proptest::prop_assert!(token.index < ends.len() && area.width > 0);
+            }
         }
     }
 }

@@ -1,0 +1,285 @@
+//! The token cursor: moving over tokens, words and uncertain tokens, and what it does when messages change.
+//!
+//! Invariant: after every update the cursor's turn is the selected one. A message whose tokens are not known
+//! is sought instead: it gets the cursor as soon as they are.
+
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::{App, Colouring, Focus, TokenCursor, TurnToken};
+use crate::chat::{Turn, TurnId};
+
+/// A way to move inside a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Move {
+    /// One token on.
+    Next,
+    /// One token back.
+    Previous,
+    /// To the token in which the next word begins.
+    NextWord,
+    /// To the token in which this word or the one before begins.
+    PreviousWord,
+    /// To the first token.
+    First,
+    /// To the last token.
+    Last,
+}
+
+/// The character of which a token is a part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplitCharacter {
+    /// The character; `None` while its other bytes are missing.
+    pub character: Option<char>,
+    /// Its first byte that the token holds, counted from 1.
+    pub first: usize,
+    /// The last.
+    pub last: usize,
+    /// How many bytes it has in all.
+    pub of: usize,
+}
+
+impl App {
+    /// Moves the cursor inside its message; without one it comes in from the side it is moved from.
+    pub(crate) fn move_token(&mut self, how: Move) {
+        let Some(id) = self.transcript.selected.or(self.chat.leaf) else {
+            self.say("there is no message yet");
+            return;
+        };
+        let Some(turn) = self.shown_turn(id) else { return };
+        let tokens = self.turn_tokens(turn);
+        let Some(last) = tokens.len().checked_sub(1) else {
+            self.seek(id);
+            return;
+        };
+        let at = self.transcript.cursor.filter(|at| at.turn == id && at.index <= last).map(|at| at.index);
+        let index = match (at, how) {
+            (_, Move::First) | (None, Move::Next | Move::NextWord) => 0,
+            (_, Move::Last) | (None, Move::Previous | Move::PreviousWord) => last,
+            (Some(at), Move::Next) => (at + 1).min(last),
+            (Some(at), Move::Previous) => at.saturating_sub(1),
+            (Some(at), Move::NextWord) => next_word(&self.chat.bytes(turn), &tokens, at),
+            (Some(at), Move::PreviousWord) => previous_word(&self.chat.bytes(turn), &tokens, at),
+        };
+        self.point_at(TokenCursor { turn: id, index });
+    }
+
+    /// Goes to the nearest token after or before the cursor that surprised the model, in any message.
+    pub(crate) fn seek_uncertain(&mut self, forward: bool) {
+        let Some(from) = self.transcript.selected.or(self.chat.leaf) else {
+            self.say("there is no message yet");
+            return;
+        };
+        let threshold = self.config.inspector.uncertain_bits;
+        let turns = self.shown_turns();
+        let at = turns.iter().position(|id| *id == from).unwrap_or(0);
+        let rest: Vec<TurnId> =
+            if forward { turns[at..].to_vec() } else { turns[..=at].iter().rev().copied().collect() };
+        let found = rest.into_iter().find_map(|id| {
+            let tokens = self.turn_tokens(self.shown_turn(id)?);
+            let cursor = self.transcript.cursor.filter(|cursor| cursor.turn == id).map(|cursor| cursor.index);
+            let unsure = |index: &usize| tokens[*index].step.surprisal_bits() >= threshold;
+            let index = if forward {
+                (cursor.map_or(0, |index| index + 1)..tokens.len()).find(unsure)
+            } else {
+                (0..cursor.unwrap_or(tokens.len()).min(tokens.len())).rev().find(unsure)
+            };
+            Some(TokenCursor { turn: id, index: index? })
+        });
+        if let Some(at) = found {
+            self.point_at(at);
+        } else {
+            let side = if forward { "after" } else { "before" };
+            self.say(format!("no token of {threshold} bit surprise or more {side} here"));
+        }
+    }
+
+    /// Puts the cursor on a token and brings it into view.
+    pub(crate) fn point_at(&mut self, at: TokenCursor) {
+        if self.focus != Focus::Inspector {
+            self.focus = Focus::Transcript;
+        }
+        self.transcript.selected = Some(at.turn);
+        self.transcript.cursor = Some(at);
+        self.transcript.seeking = None;
+        self.transcript.reveal = true;
+    }
+
+    /// Whether a token is under the cursor or sought.
+    pub(crate) fn has_cursor(&self) -> bool {
+        self.transcript.cursor.is_some() || self.transcript.seeking.is_some()
+    }
+
+    /// Back to live.
+    pub(crate) fn leave_cursor(&mut self) {
+        self.transcript.cursor = None;
+        self.transcript.seeking = None;
+    }
+
+    /// Another message was selected: the cursor moves along.
+    pub(crate) fn carry_cursor(&mut self, id: TurnId) {
+        let there = self.transcript.cursor.is_some_and(|at| at.turn == id);
+        if there || !self.has_cursor() {
+            return;
+        }
+        if self.first_token(id).is_some() {
+            self.point_at(TokenCursor { turn: id, index: 0 });
+        } else {
+            self.seek(id);
+        }
+    }
+
+    /// Waits for the tokens of a message.
+    fn seek(&mut self, id: TurnId) {
+        self.transcript.selected = Some(id);
+        self.transcript.cursor = None;
+        self.transcript.seeking = Some(id);
+        self.transcript.reveal = true;
+    }
+
+    fn first_token(&self, id: TurnId) -> Option<TurnToken<'_>> {
+        self.turn_tokens(self.shown_turn(id)?).first().copied()
+    }
+
+    /// Keeps the invariant after whatever happened.
+    pub(crate) fn settle_cursor(&mut self) {
+        let selected = self.transcript.selected;
+        if self.transcript.cursor.is_some_and(|at| Some(at.turn) != selected) {
+            self.transcript.cursor = None;
+        }
+        let Some(sought) = self.transcript.seeking else { return };
+        if selected != Some(sought) {
+            self.transcript.seeking = None;
+        } else if self.first_token(sought).is_some() {
+            self.point_at(TokenCursor { turn: sought, index: 0 });
+            self.dirty = true;
+        }
+    }
+
+    /// Colours by the next thing, or by nothing after the last.
+    pub(crate) fn next_colouring(&mut self) {
+        let at = Colouring::ALL.iter().position(|one| *one == self.transcript.colouring).unwrap_or(0);
+        self.colour(Colouring::ALL[(at + 1) % Colouring::ALL.len()]);
+    }
+
+    /// `/colour NAME`; says whether there is such a thing.
+    pub(crate) fn colour_named(&mut self, name: &str) -> bool {
+        let names: Vec<&str> = Colouring::ALL.iter().map(|one| one.name()).collect();
+        let known = Colouring::ALL.iter().find(|one| one.name() == name).copied();
+        let known = known.or(match name {
+            "surprisal" => Some(Colouring::Surprisal),
+            "entropy" => Some(Colouring::Entropy),
+            _ => None,
+        });
+        match known {
+            Some(colouring) => self.colour(colouring),
+            None => self.warn(format!("there is no colouring {name}; there are {}", names.join(", "))),
+        }
+        known.is_some()
+    }
+
+    fn colour(&mut self, colouring: Colouring) {
+        self.transcript.colouring = colouring;
+        self.say(match colouring {
+            Colouring::Off => "colours off".to_owned(),
+            some => format!("coloured by {}: {}", some.name(), some.help()),
+        });
+    }
+
+    /// The character of which a token holds only a part; `None` where it holds whole ones.
+    #[must_use]
+    pub fn split_character(&self, turn: &Turn, token: &TurnToken<'_>) -> Option<SplitCharacter> {
+        // Most tokens hold whole characters, and the message need not be put together to know it.
+        let whole = std::str::from_utf8(&token.step.bytes).is_ok();
+        if whole { None } else { split_character(&self.chat.bytes(turn), token.start, token.end) }
+    }
+}
+
+/// The token that holds a byte.
+fn token_of(tokens: &[TurnToken<'_>], byte: usize) -> usize {
+    tokens.partition_point(|token| token.end <= byte)
+}
+
+/// Stretches of a text that are characters, with where each begins.
+fn readable(bytes: &[u8]) -> Vec<(usize, &str)> {
+    let mut at = 0;
+    let mut stretches = Vec::new();
+    for chunk in bytes.utf8_chunks() {
+        stretches.push((at, chunk.valid()));
+        at += chunk.valid().len() + chunk.invalid().len();
+    }
+    stretches
+}
+
+fn next_word(bytes: &[u8], tokens: &[TurnToken<'_>], at: usize) -> usize {
+    let from = tokens[at].start.min(bytes.len());
+    let stretches = readable(&bytes[from..]);
+    let starts = stretches
+        .iter()
+        .flat_map(|(base, text)| text.unicode_word_indices().map(move |(start, _)| from + base + start));
+    let mut after = starts.map(|start| token_of(tokens, start)).skip_while(|token| *token <= at);
+    after.next().unwrap_or(tokens.len() - 1).min(tokens.len() - 1)
+}
+
+fn previous_word(bytes: &[u8], tokens: &[TurnToken<'_>], at: usize) -> usize {
+    let until = tokens[at].start.min(bytes.len());
+    let stretches = readable(&bytes[..until]);
+    let starts = stretches
+        .iter()
+        .rev()
+        .flat_map(|(base, text)| text.unicode_word_indices().rev().map(move |(start, _)| base + start));
+    let mut before = starts.map(|start| token_of(tokens, start)).skip_while(|token| *token >= at);
+    before.next().unwrap_or(0)
+}
+
+fn split_character(bytes: &[u8], start: usize, end: usize) -> Option<SplitCharacter> {
+    let held = bytes.get(start..end).filter(|held| !held.is_empty())?;
+    if std::str::from_utf8(held).is_ok() {
+        return None;
+    }
+    // The first character that is not whole: it begins up to three bytes before the token or inside it.
+    let whole = |byte: u8| byte & 0b1100_0000 != 0b1000_0000;
+    let inside = std::str::from_utf8(held).map_or_else(|error| error.valid_up_to(), str::len);
+    let split = start + inside;
+    let begin =
+        (split.saturating_sub(3)..=split).rev().find(|at| bytes.get(*at).copied().is_some_and(whole))?;
+    let of = match bytes[begin] {
+        0xC0..=0xDF => 2,
+        0xE0..=0xEF => 3,
+        0xF0..=0xF7 => 4,
+        _ => return None,
+    };
+    let character = bytes.get(begin..begin + of).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let (first, last) = (start.max(begin) - begin + 1, end.min(begin + of) - begin);
+    (first <= last).then_some(SplitCharacter {
+        character: character.and_then(|text| text.chars().next()),
+        first,
+        last,
+        of,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_character_knows_which() {
+        let check = |text: &str, start, end, expected: Option<(usize, usize, usize)>| {
+            let found = split_character(text.as_bytes(), start, end);
+            assert_eq!(
+                found.map(|split| (split.first, split.last, split.of)),
+                expected,
+                "{text} {start}..{end}"
+            );
+        };
+        check("a🦀b", 0, 1, None);
+        check("a🦀b", 1, 5, None);
+        check("a🦀b", 1, 3, Some((1, 2, 4)));
+        check("a🦀b", 4, 6, Some((4, 4, 4)));
+        check("a🦀b", 0, 2, Some((1, 1, 4)));
+        check("字", 1, 2, Some((2, 2, 3)));
+        assert_eq!(split_character("🦀".as_bytes(), 1, 2).unwrap().character, Some('🦀'));
+        assert_eq!(split_character(b"\xF0\x9F", 0, 2).unwrap().character, None);
+        assert_eq!(split_character(b"\xFF", 0, 1), None);
+    }
+}

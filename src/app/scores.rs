@@ -1,0 +1,348 @@
+//! Scores of typed text: what the model thought of the user's words and of the system prompt.
+//!
+//! Invariants: a text is asked for once for a model, never while a reply is written or waited for, and gives
+//! way when one is asked for; what the store holds is read before anything is asked of the engine.
+
+mod align;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{App, Colouring, EngineId, TurnScore};
+use crate::chat::{ConversationId, Role, RunId, Span, Turn, TurnId, TurnState};
+use crate::engine::protocol::{Event, Request, RequestId, Score};
+use crate::store;
+use crate::token::Step;
+use align::Place;
+
+/// What was asked, and what for.
+#[derive(Debug, Default)]
+pub(crate) struct Asking {
+    /// The chat and the model whose kept scores are in [`App::scores`] or on their way.
+    of: Option<(ConversationId, String)>,
+    /// Whether they have come.
+    read: bool,
+    /// The request under way.
+    under_way: Option<UnderWay>,
+    /// What was asked of the engine and came, or cannot come.
+    asked: BTreeSet<(TurnId, String)>,
+    /// What things were like when it was last worked out what is to be asked.
+    looked: Option<Looked>,
+}
+
+/// A request under way.
+#[derive(Debug)]
+struct UnderWay {
+    request: RequestId,
+    chat: ConversationId,
+    run: RunId,
+    model: String,
+    /// Index of the first token that is scored.
+    from: usize,
+    /// The texts that wait, each with its tokens.
+    waiting: Vec<(TurnId, Vec<Place>)>,
+    /// What has come.
+    steps: Vec<Step>,
+}
+
+/// All that decides about what is to be asked. While it stays the same there is nothing to work out.
+#[derive(Clone, Debug, PartialEq)]
+struct Looked {
+    chat: (ConversationId, Option<TurnId>, usize),
+    engine: (EngineId, bool, bool),
+    busy: (bool, bool, bool),
+    read: bool,
+    known: (usize, usize),
+    seeking: Option<TurnId>,
+    system: Option<u64>,
+}
+
+impl Asking {
+    /// The engine is gone: what was asked of it never comes.
+    pub(crate) fn forget_request(&mut self) {
+        self.under_way = None;
+    }
+}
+
+impl App {
+    /// The id under which the shown chat's system prompt is scored; no turn has a negative one.
+    fn system_id(&self) -> TurnId {
+        TurnId(-self.chat.head.id.0)
+    }
+
+    /// Shows or hides tokens without text of their own and the system prompt.
+    pub(crate) fn toggle_special(&mut self) {
+        self.transcript.special = !self.transcript.special;
+        self.say(if self.transcript.special {
+            "special tokens are shown"
+        } else {
+            "special tokens are hidden"
+        });
+    }
+
+    fn system_text(&self) -> String {
+        match self.entry(&self.model.name) {
+            Some(entry) => self.config.system_for(&entry, &self.chat.settings),
+            None => self.chat.settings.system.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Keeps [`App::system`] what the chat's settings say.
+    fn settle_system(&mut self) {
+        if !self.transcript.special {
+            self.system = None;
+            return;
+        }
+        let text = self.system_text();
+        let id = self.system_id();
+        let same = |turn: &Turn| {
+            turn.id == id
+                && matches!(turn.spans.as_slice(), [Span::Written { text: shown }] if *shown == text)
+        };
+        if text.is_empty() {
+            self.system = None;
+        } else if !self.system.as_ref().is_some_and(same) {
+            if self.scores.get(&id).is_some_and(|score| !fits(text.as_bytes(), &score.tokens)) {
+                self.scores.remove(&id);
+                self.book.scores.asked.retain(|(turn, _)| *turn != id);
+            }
+            self.touch(id);
+            self.system = Some(Turn {
+                id,
+                parent: None,
+                role: Role::System,
+                spans: vec![Span::Written { text }],
+                state: TurnState::Done,
+                deleted: false,
+                note: None,
+                model: None,
+                created_ms: self.chat.head.created_ms,
+            });
+        }
+    }
+
+    /// Asks for the scores that are wanted and missing, when they can be had.
+    pub(crate) fn settle_scores(&mut self) {
+        self.settle_system();
+        if self.transcript.colouring == Colouring::Off && self.transcript.seeking.is_none() {
+            return;
+        }
+        let looked = self.looked();
+        if self.book.scores.looked.as_ref() == Some(&looked) {
+            return;
+        }
+        self.book.scores.looked = Some(looked);
+        if let Err(why) = self.ask_scores()
+            && let Some(sought) = self.transcript.seeking
+            && self.shown_turn(sought).is_some()
+        {
+            self.say(why);
+        }
+    }
+
+    fn looked(&self) -> Looked {
+        let system = self.system.as_ref().and_then(|turn| self.transcript.revisions.get(&turn.id).copied());
+        Looked {
+            chat: (self.chat.head.id, self.chat.leaf, self.chat.turns.len()),
+            engine: (self.model.engine, self.ready().is_some(), self.model.hash.is_some()),
+            busy: (self.run.is_some(), self.queued.is_some(), self.book.scores.under_way.is_some()),
+            read: self.book.scores.read,
+            known: (self.runs.len(), self.vocabularies.len()),
+            seeking: self.transcript.seeking,
+            system,
+        }
+    }
+
+    /// Asks store or engine; an error says, for the user, why the sought message's tokens are not there yet.
+    fn ask_scores(&mut self) -> Result<(), String> {
+        let Some((run, before)) = self.scored_run() else {
+            return Err("tokens are known once the message was answered".into());
+        };
+        let model =
+            self.runs.get(&run).map(|run| run.model_hash.clone().unwrap_or_else(|| run.model.clone()));
+        let Some(model) = model else { return Ok(()) };
+        let of = (self.chat.head.id, model.clone());
+        if self.book.scores.of.as_ref() != Some(&of) {
+            self.stop_scoring();
+            self.clear_scores();
+            self.book.scores.of = Some(of);
+            self.book.scores.read = false;
+            self.store(store::Command::Scores(self.chat.head.id));
+            return Ok(());
+        }
+        if !self.book.scores.read {
+            return Ok(());
+        }
+        if self.run.is_some() || self.queued.is_some() {
+            return Err("read when the reply is done".into());
+        }
+        if self.book.scores.under_way.is_some() {
+            return Err("the model reads the words again".into());
+        }
+        if !self.can_read_again(run) {
+            let made_by = self.runs.get(&run).map(|run| self.model_title(&run.model)).unwrap_or_default();
+            return Err(format!("only {made_by} can say what it thought of this; Ctrl+L loads it"));
+        }
+        if self.ask_engine(run, &model, &before) {
+            Ok(())
+        } else {
+            Err("the model has not read this message".into())
+        }
+    }
+
+    /// The newest run of the shown branch whose prompt is known, and the messages before its reply.
+    fn scored_run(&self) -> Option<(RunId, Vec<TurnId>)> {
+        let branch = self.chat.branch();
+        let (at, run) = branch.iter().enumerate().rev().find_map(|(at, turn)| {
+            let runs = turn.spans.iter().rev().filter_map(super::inspect::run_of);
+            let known = |run: &RunId| {
+                self.runs.get(run).is_some_and(|run| run.prefix.is_none() && !run.prompt_ids.is_empty())
+            };
+            Some((at, runs.into_iter().find(known)?))
+        })?;
+        Some((run, branch[..at].iter().map(|turn| turn.id).collect()))
+    }
+
+    /// Asks the engine for the texts that have no scores; says whether there was anything to ask.
+    fn ask_engine(&mut self, run: RunId, model: &str, before: &[TurnId]) -> bool {
+        let Some((ids, interventions)) =
+            self.prompt_of(run).zip(self.runs.get(&run).map(|run| run.interventions.clone()))
+        else {
+            return false;
+        };
+        let vocabulary = self.runs.get(&run).and_then(|run| run.vocabulary.as_ref());
+        let Some(vocabulary) = vocabulary.and_then(|hash| self.vocabularies.get(hash)) else { return false };
+        let system = self.system.as_ref().map(|turn| turn.id);
+        let turns: Vec<&Turn> = system.iter().chain(before).filter_map(|id| self.shown_turn(*id)).collect();
+        let missing = |turn: &Turn| {
+            matches!(turn.spans.as_slice(), [Span::Written { .. }])
+                && !self.scores.contains_key(&turn.id)
+                && !self.book.scores.asked.contains(&(turn.id, model.to_owned()))
+        };
+        if !turns.iter().any(|turn| missing(turn)) {
+            return false;
+        }
+        let texts: Vec<Vec<u8>> = turns.iter().map(|turn| self.chat.bytes(turn)).collect();
+        let places = align::align(&ids, vocabulary, &texts);
+        let found = turns.iter().zip(places).filter(|(turn, _)| missing(turn));
+        let all: Vec<(TurnId, Vec<Place>)> = found.map(|(turn, places)| (turn.id, places)).collect();
+        self.book.scores.asked.extend(all.iter().map(|(turn, _)| (*turn, model.to_owned())));
+        // A text's first token has no probability.
+        let waiting: Vec<(TurnId, Vec<Place>)> = all
+            .into_iter()
+            .map(|(turn, places)| (turn, places.into_iter().filter(|place| place.2 > 0).collect::<Vec<_>>()))
+            .filter(|(_, places)| !places.is_empty())
+            .collect();
+        let indices = || waiting.iter().flat_map(|(_, places)| places.iter().map(|place| place.2));
+        let (Some(from), Some(last)) = (indices().min(), indices().max()) else { return false };
+        let request = self.ask(Request::Score(Box::new(Score {
+            ids: ids[..=last].to_vec(),
+            from: from as u32,
+            top_logprobs: self.config.inspector.candidates,
+            interventions,
+        })));
+        self.book.last_use = self.now.mono_ms;
+        let (chat, model) = (self.chat.head.id, model.to_owned());
+        self.book.scores.under_way =
+            Some(UnderWay { request, chat, run, model, from, waiting, steps: Vec::new() });
+        true
+    }
+
+    /// Whether an event answers the request under way.
+    pub(crate) fn is_scoring(&self, id: RequestId) -> bool {
+        self.book.scores.under_way.as_ref().is_some_and(|under_way| under_way.request == id)
+    }
+
+    /// The engine answers.
+    pub(crate) fn score_event(&mut self, event: Event) {
+        self.book.last_use = self.now.mono_ms;
+        match event {
+            Event::Scores { first, steps } => self.scores_came(first as usize, steps),
+            Event::Failed(failure) => {
+                self.book.scores.under_way = None;
+                self.warn(format!("typed text could not be scored: {}", failure.message));
+            }
+            event if event.is_final() => self.book.scores.under_way = None,
+            _ => {}
+        }
+    }
+
+    fn scores_came(&mut self, first: usize, steps: Vec<Step>) {
+        let Some(under_way) = &mut self.book.scores.under_way else { return };
+        if first != under_way.from + under_way.steps.len() {
+            return;
+        }
+        under_way.steps.extend(steps);
+        let (from, known) = (under_way.from, under_way.from + under_way.steps.len());
+        let complete =
+            |(_, places): &(TurnId, Vec<Place>)| places.last().is_some_and(|place| place.2 < known);
+        let (complete, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut under_way.waiting).into_iter().partition(complete);
+        under_way.waiting = waiting;
+        let (chat, run, model) = (under_way.chat, under_way.run, under_way.model.clone());
+        let steps = &under_way.steps;
+        let token = |(start, end, index): Place| (start, end, index, steps[index - from].clone());
+        let scored: Vec<(TurnId, TurnScore)> = complete
+            .into_iter()
+            .map(|(turn, places)| (turn, TurnScore { run, tokens: places.into_iter().map(token).collect() }))
+            .collect();
+        for (turn, score) in scored {
+            let kept = store::Scores { turn, model: model.clone(), run, tokens: score.tokens.clone() };
+            self.store(store::Command::PutScores(chat, Box::new(kept)));
+            self.scores.insert(turn, score);
+            self.touch(turn);
+        }
+        self.settle_cursor();
+    }
+
+    /// The store gives what it holds of a chat.
+    pub(crate) fn scores_read(&mut self, chat: ConversationId, kept: Vec<store::Scores>) {
+        let Some((_, model)) = self.book.scores.of.clone().filter(|(of, _)| *of == chat) else { return };
+        self.book.scores.read = true;
+        for scores in kept.into_iter().filter(|scores| scores.model == model) {
+            let turn = scores.turn;
+            // A system prompt may be another one by now.
+            if turn == self.system_id() && !fits(self.system_text().as_bytes(), &scores.tokens) {
+                continue;
+            }
+            self.scores.entry(turn).or_insert(TurnScore { run: scores.run, tokens: scores.tokens });
+            self.touch(turn);
+        }
+    }
+
+    /// A reply goes first: what was asked is given up and asked for again later.
+    pub(crate) fn stop_scoring(&mut self) {
+        let Some(under_way) = self.book.scores.under_way.take() else { return };
+        for (turn, _) in under_way.waiting {
+            self.book.scores.asked.remove(&(turn, under_way.model.clone()));
+        }
+        self.ask(Request::Cancel { target: under_way.request });
+    }
+
+    /// The chat is left.
+    pub(crate) fn leave_scores(&mut self) {
+        self.stop_scoring();
+        self.scores = BTreeMap::new();
+        self.system = None;
+        self.book.scores = Asking::default();
+    }
+
+    fn clear_scores(&mut self) {
+        for turn in std::mem::take(&mut self.scores).into_keys() {
+            self.touch(turn);
+            if self.transcript.cursor.is_some_and(|at| at.turn == turn) {
+                self.transcript.cursor = None;
+                self.transcript.seeking = Some(turn);
+            }
+        }
+    }
+}
+
+/// Whether scored tokens are those of a text: in its bounds, and of its bytes.
+fn fits(text: &[u8], tokens: &[(usize, usize, usize, Step)]) -> bool {
+    let is_part = |(start, end, _, step): &(usize, usize, usize, Step)| {
+        text.get(*start..*end)
+            .is_some_and(|part| part.is_empty() || step.bytes.windows(part.len()).any(|bytes| bytes == part))
+    };
+    let covered: usize = tokens.iter().map(|(start, end, ..)| end.saturating_sub(*start)).sum();
+    covered >= text.trim_ascii().len() && tokens.iter().all(is_part)
+}
