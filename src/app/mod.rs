@@ -10,6 +10,8 @@ mod composer;
 mod fuzzy;
 mod inspect;
 mod keys;
+mod list;
+mod look;
 mod message;
 mod model;
 mod mouse;
@@ -18,6 +20,7 @@ mod overlays;
 mod prompt;
 mod reply;
 mod run;
+mod sandbox;
 mod settings;
 mod state;
 #[cfg(test)]
@@ -32,14 +35,17 @@ use std::sync::Arc;
 pub(crate) use book::Book;
 pub use composer::PASTE_LIMIT;
 pub use keys::WIDE;
+pub use list::{LIST_ROWS, Listed};
 pub use message::{Effect, EngineId, Msg, Now};
 pub use overlays::{HELP_PAGES, HELP_STATION_PAGE};
 pub(crate) use run::Target;
+pub use sandbox::SANDBOX_KEYS;
 pub use settings::keys as setting_keys;
 pub use state::{
     ActiveRun, Area, Chats, Colouring, Completion, Composer, ConfirmAction, Edit, Fetch, Find, Focus,
-    Geometry, Inspector, Level, LineEdit, LiveStep, ModelState, ModelStatus, Notice, Overlay, Paste, Phase,
-    Picker, PromptAction, Queued, Scroll, Station, Transcript, Watched,
+    Geometry, Inspector, Level, LineEdit, LiveStep, LookedAt, Looks, ModelState, ModelStatus, Notice,
+    Overlay, Paste, Phase, Picker, PromptAction, Queued, Record, ReplyOdds, Sandbox, Scroll, Station,
+    TokenList, Transcript, Watched,
 };
 
 pub use tokens::{Origin, Pass, TokenCursor, TurnScore, TurnToken};
@@ -198,6 +204,8 @@ impl App {
         let due = |at: Option<u64>| at.is_some_and(|at| at <= now);
         self.expire_notice();
         self.refresh_live();
+        self.follow_cursor();
+        self.settle_look();
         if due(self.draft_at()) {
             self.keep_draft();
         }

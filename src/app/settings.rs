@@ -44,7 +44,7 @@ fn choices(key: &str) -> &'static [&'static str] {
 }
 
 /// How far one press of an arrow moves a sampler setting, and its limits.
-fn step(key: &str) -> Option<(f64, f64, f64)> {
+pub(super) fn step(key: &str) -> Option<(f64, f64, f64)> {
     Some(match key {
         "temperature" | "dynatemp_range" => (0.05, 0.0, 5.0),
         "top_p" | "min_p" | "typical_p" | "xtc_probability" | "xtc_threshold" => (0.05, 0.0, 1.0),
@@ -62,7 +62,11 @@ fn step(key: &str) -> Option<(f64, f64, f64)> {
 }
 
 /// Puts one sampler setting into a layer; no value takes it out.
-fn put(layer: &SamplingOverrides, key: &str, value: Option<&str>) -> Result<SamplingOverrides, String> {
+pub(super) fn put(
+    layer: &SamplingOverrides,
+    key: &str,
+    value: Option<&str>,
+) -> Result<SamplingOverrides, String> {
     let mut table = toml::Table::try_from(layer).map_err(|error| error.to_string())?;
     table.remove(key);
     if let Some(value) = value {
@@ -117,7 +121,7 @@ impl App {
     }
 
     /// Writes what the shown chat sets for itself; one without messages has no entry yet.
-    fn settings_changed(&mut self) {
+    pub(super) fn settings_changed(&mut self) {
         if !self.chat.turns.is_empty() {
             self.put_conversation(self.chat.head.id);
         }

@@ -9,6 +9,7 @@ use crate::app::{App, Focus, Level, Station};
 use crate::command::Command;
 use crate::sanitize;
 use crate::theme::{Role, Theme};
+use crate::ui::inspector;
 use crate::ui::layout::Layout;
 use crate::ui::widgets::text;
 
@@ -26,7 +27,7 @@ pub fn titles(app: &App, theme: &Theme, layout: &Layout, buf: &mut Buffer) {
     }
     if let Some(pane) = layout.station {
         let key = app.keymap.shown(Command::ToggleInspector);
-        title(buf, theme, on(pane), "Softmax", &key, app.focus == Focus::Inspector);
+        title(buf, theme, on(pane), inspector::title(app), &key, app.focus == Focus::Inspector);
     }
 }
 

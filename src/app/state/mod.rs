@@ -3,11 +3,13 @@
 //! Invariant: no method here changes two panes; what concerns several is in `app`'s own modules.
 
 mod inspector;
+mod look;
 mod overlay;
 mod panes;
 mod work;
 
 pub use inspector::{Inspector, LiveStep, Station, Watched};
+pub use look::{LookedAt, Looks, Record, ReplyOdds, Sandbox, TokenList};
 pub use overlay::{ConfirmAction, Edit, Level, LineEdit, Notice, Overlay, Picker, PromptAction};
 pub use panes::{
     Area, Chats, Colouring, Completion, Composer, Find, Focus, Geometry, Paste, Scroll, Transcript,

@@ -7,6 +7,7 @@ mod overlays;
 mod properties;
 mod replies;
 mod sending;
+mod stations;
 
 use std::path::PathBuf;
 
