@@ -89,7 +89,7 @@ impl App {
         if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
             return false;
         }
-        let page = LIST_ROWS as isize;
+        let page = LIST_ROWS.cast_signed();
         let list = &mut self.inspector.list;
         match key.code {
             KeyCode::Up => self.move_in_list(-1),
@@ -99,14 +99,14 @@ impl App {
             KeyCode::Esc if list.filter.is_some() => {
                 list.filter = None;
                 list.typing = false;
-                self.to_top_of_list();
+                self.reset_list();
             }
-            KeyCode::Esc if list.selected.is_some() => self.to_top_of_list(),
+            KeyCode::Esc if list.selected.is_some() => self.reset_list(),
             KeyCode::Enter if list.typing => list.typing = false,
             _ if list.typing => {
                 let Some(filter) = &mut list.filter else { return false };
                 match filter.key(key) {
-                    Edit::Changed => self.to_top_of_list(),
+                    Edit::Changed => self.reset_list(),
                     Edit::Moved => {}
                     Edit::Ignored => return false,
                 }
@@ -116,14 +116,14 @@ impl App {
         true
     }
 
-    fn to_top_of_list(&mut self) {
+    fn reset_list(&mut self) {
         self.inspector.list.selected = None;
         self.inspector.list.first = 0;
     }
 
     /// Moves the selected row; a live display is held, so that the row stays what it is.
     fn move_in_list(&mut self, by: isize) {
-        let Some(last) = self.list_len().checked_sub(1) else { return };
+        let Some(end) = self.list_len().checked_sub(1) else { return };
         if self.inspector.past.is_none() && self.run.is_some() {
             self.inspector.held = true;
         }
@@ -133,7 +133,7 @@ impl App {
             None => 0,
             Some(at) => at.saturating_add_signed(by),
         };
-        let next = next.min(last);
+        let next = next.min(end);
         list.selected = Some(next);
         list.first = list.first.min(next).max((next + 1).saturating_sub(LIST_ROWS));
     }

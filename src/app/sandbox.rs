@@ -10,7 +10,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::look::looks_back;
 use super::{App, Origin, ReplyOdds, Sandbox, TokenCursor, settings};
 use crate::chat::{Run, RunId};
-use crate::inspect::chain::{self, Input, Likelihood, Outcome, Reply, StepLikelihood};
+use crate::inspect::chain::{self, Input, Last, Likelihood, Outcome, Reply, StepLikelihood};
 use crate::inspect::stages::SamplerTrace;
 use crate::sampling::{Sampling, SamplingOverrides};
 use crate::token::{Step, TokenId};
@@ -32,6 +32,14 @@ pub const SANDBOX_KEYS: [&str; 14] = [
     "dynatemp_range",
     "min_keep",
 ];
+
+/// What tried settings make of a token.
+enum Tried {
+    /// Every column.
+    Stages(SamplerTrace),
+    /// The last column alone, and why no more.
+    Last(Last, String),
+}
 
 /// A setting's value as text.
 fn value_of(sampling: &Sampling, key: &str) -> String {
@@ -187,11 +195,15 @@ impl App {
         let whole = self.shown_distribution().is_some();
         let known = sandbox.tried.as_ref().is_some_and(|(of, was_whole, _)| *of == at && *was_whole == whole);
         let judged = sandbox.reply.as_ref().is_some_and(|(of, _)| *of == run);
-        let tried = (!known).then(|| self.tried().map(Arc::new));
+        let tried = (!known).then(|| self.tried());
         let odds = if judged { None } else { self.reply_odds(run, at) };
         let Some(sandbox) = &mut self.inspector.sandbox else { return };
         if let Some(tried) = tried {
-            sandbox.tried = Some((at, whole, tried));
+            (sandbox.tried, sandbox.last) = match tried {
+                Ok(Tried::Stages(trace)) => (Some((at, whole, Ok(Arc::new(trace)))), None),
+                Ok(Tried::Last(last, why)) => (Some((at, whole, Err(why))), Some(last)),
+                Err(why) => (Some((at, whole, Err(why))), None),
+            };
         }
         if let Some(odds) = odds {
             sandbox.reply = Some((run, odds));
@@ -199,7 +211,7 @@ impl App {
     }
 
     /// The shown token's way through the tried settings, or why it cannot be known.
-    fn tried(&self) -> Result<SamplerTrace, String> {
+    fn tried(&self) -> Result<Tried, String> {
         let (Some(shown), Some((_, index)), Some(sampling)) =
             (self.shown_step(), self.drawing_run(), self.tried_sampling())
         else {
@@ -223,8 +235,11 @@ impl App {
         input.biases = &biases;
         input.u = self.shown_trace().and_then(|trace| trace.u);
         match chain::run(&input, &sampling) {
-            Outcome::Exact(trace) => Ok(*trace),
-            Outcome::NotDetermined(why) => Err(why.to_string()),
+            Outcome::Exact(trace) => Ok(Tried::Stages(*trace)),
+            Outcome::NotDetermined(why) => match chain::last(&input, &sampling) {
+                Ok(last) => Ok(Tried::Last(last, why.to_string())),
+                Err(why) => Err(why.to_string()),
+            },
         }
     }
 

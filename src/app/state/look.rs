@@ -10,6 +10,7 @@ use super::LineEdit;
 use crate::app::{EngineId, TokenCursor};
 use crate::chat::RunId;
 use crate::engine::protocol::{CapturePlan, RequestId};
+use crate::inspect::chain::Last;
 use crate::inspect::distribution::Distribution;
 use crate::inspect::stages::{SamplerTrace, StageName};
 use crate::sampling::SamplingOverrides;
@@ -125,6 +126,8 @@ pub struct Sandbox {
     /// The token, whether its whole distribution was there, and what the settings make of it: the stages, or
     /// why that cannot be known.
     pub tried: Option<(TokenCursor, bool, Result<Arc<SamplerTrace>, String>)>,
+    /// The last column alone, where only that is known.
+    pub last: Option<Last>,
     /// The run that was judged and how likely its reply is.
     pub reply: Option<(RunId, ReplyOdds)>,
 }

@@ -188,6 +188,6 @@ fn short(stage: StageName) -> &'static str {
         StageName::Mirostat => "miro",
         StageName::Greedy => "greed",
         StageName::Grammar => "gramm",
-        other => other.label(),
+        StageName::Chain(_) => stage.label(),
     }
 }

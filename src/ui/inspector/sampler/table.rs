@@ -157,7 +157,7 @@ pub fn rows(shown: &Shown<'_>, columns: &Columns, area: Rect, (at, lines): (u16,
         };
         let mark = if drawn { theme.symbols.drawn } else { "" };
         let at = text::row(area, row, 0);
-        put_row(shown, columns, at, (mark, &shown.name(*index)), &cells, style, buf);
+        put_row(shown, columns, at, (mark, &shown.name(*index), 3), &cells, style, buf);
         if let (Some(draw), Some((_, from, to))) =
             (columns.draw, places.iter().find(|(place, ..)| place == index))
         {
@@ -166,18 +166,19 @@ pub fn rows(shown: &Shown<'_>, columns: &Columns, area: Rect, (at, lines): (u16,
     }
     let (count, more, others) = rest_cells(trace, &listed);
     let muted = theme.style(Role::Muted);
+    let rest = if columns.units.is_some() { 3 } else { 1 };
     if count > 0 {
         let name = format!("‹{} more›", number::grouped(count));
-        put_row(shown, columns, text::row(area, at + lines, 0), ("", &name), &more, muted, buf);
+        put_row(shown, columns, text::row(area, at + lines, 0), ("", &name, rest), &more, muted, buf);
     }
-    put_row(shown, columns, text::row(area, at + lines + 1, 0), ("", "‹others›"), &others, muted, buf);
+    put_row(shown, columns, text::row(area, at + lines + 1, 0), ("", "‹others›", rest), &others, muted, buf);
 }
 
 fn put_row(
     shown: &Shown<'_>,
     columns: &Columns,
     at: Rect,
-    (mark, name): (&str, &str),
+    (mark, name, start): (&str, &str, u16),
     cells: &Cells,
     style: Style,
     buf: &mut Buffer,
@@ -204,8 +205,11 @@ fn put_row(
         }
     }
     text::put(buf, text::row(at, 0, 1), mark, style);
-    text::put(buf, text::row(at, 0, 3), &text::cut(name, columns.name), style);
+    text::put(buf, text::row(at, 0, start), &text::cut(name, columns.name + 3 - start), style);
 }
+
+/// A column's figure, by its stage.
+type Figure<'a> = Box<dyn Fn(usize) -> String + 'a>;
 
 /// Draws what each column leaves, throws out, still has of the model's own, and how uncertain it is.
 pub fn summary(shown: &Shown<'_>, columns: &Columns, area: Rect, (at, lines): (u16, u16), buf: &mut Buffer) {
@@ -222,7 +226,6 @@ pub fn summary(shown: &Shown<'_>, columns: &Columns, area: Rect, (at, lines): (u
         let stage = &trace.stages[nth];
         if stage.left < before(nth) { number::percent(stage.removed.into()) } else { "–".into() }
     };
-    type Figure<'a> = Box<dyn Fn(usize) -> String + 'a>;
     let narrow = columns.units.is_none();
     let mut rows: Vec<(&str, String, Figure<'_>, &str)> = vec![
         (

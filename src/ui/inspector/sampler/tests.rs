@@ -162,7 +162,7 @@ fn the_narrow_form_has_all_four_stages_beside_the_chat() {
         ],
     );
     assert!(
-        seen.iter().any(|row| row.starts_with(" left       49 152     40     10      2      2")),
+        seen.iter().any(|row| row.starts_with(" left      49 152     40     10      2      2")),
         "{seen:#?}"
     );
 }
@@ -280,5 +280,21 @@ fn tried_settings_change_the_columns_and_closed_they_say_what_came_out() {
     );
     app.inspector.sandbox.as_mut().unwrap().open = false;
     let seen = part(&drawn(&app, &theme(), 120, 40), 33..34, 53, 67);
-    assert_eq!(seen, [" what if    temp 1.20 top-k 12  →  ␣Paris 88.79   ␣the 11.21    s…"]);
+    assert_eq!(seen, [" what if    temp 1.20 top-k 12  →  ␣Paris 88.79   ␣the 11.21    sa…"]);
+}
+
+#[test]
+fn where_the_kept_tokens_settle_only_the_last_column_that_is_said() {
+    let mut app = paris_app();
+    app.chat.turns[1].spans[1..].iter_mut().for_each(|span| {
+        if let Span::Generated { steps, .. } = span {
+            steps[0].survivors = 0;
+        }
+    });
+    let cool = SamplingOverrides { min_p: Some(0.06), ..SamplingOverrides::default() };
+    app.inspector.sandbox = Some(Sandbox { open: true, changed: cool, ..Sandbox::default() });
+    app.update(Now::default(), Msg::Tick);
+    app.focus = Focus::Inspector;
+    let seen = part(&drawn(&app, &theme(), 120, 40), 34..35, 53, 67);
+    assert_eq!(seen, [" this token ␣Paris 95.70   ␣the 4.30   2 left"]);
 }

@@ -7,9 +7,10 @@ use ratatui::layout::Rect;
 
 use super::{Shown, ruler};
 use crate::app::{ReplyOdds, SANDBOX_KEYS, Sandbox};
+use crate::inspect::chain::{Fate, Last};
 use crate::inspect::stages::SamplerTrace;
 use crate::theme::Role;
-use crate::token::TokenKind;
+use crate::token::{TokenId, TokenKind};
 use crate::ui::widgets::{number, text, token};
 
 /// Draws one row, or four while the settings are edited.
@@ -96,7 +97,12 @@ fn outcome(shown: &Shown<'_>, sandbox: &Sandbox) -> String {
     let tried = sandbox.tried.as_ref().filter(|(at, ..)| *at == shown.live.step.cursor());
     let trace = match tried.map(|(_, _, tried)| tried) {
         Some(Ok(trace)) => trace,
-        Some(Err(why)) => return format!("not known from the kept tokens: {why}"),
+        Some(Err(why)) => {
+            return match &sandbox.last {
+                Some(last) => last_alone(shown, last),
+                None => format!("not known from the kept tokens: {why}"),
+            };
+        }
         None => return String::new(),
     };
     let Some(last) = trace.stages.last() else { return "no stage is on".into() };
@@ -114,6 +120,30 @@ fn outcome(shown: &Shown<'_>, sandbox: &Sandbox) -> String {
         words.push(format!("{} more", number::grouped(more as u64)));
     }
     format!("{}    {}", words.join("   "), draw_of(trace))
+}
+
+/// The likeliest of a last column that is known without those before it.
+fn last_alone(shown: &Shown<'_>, last: &Last) -> String {
+    let mut alive: Vec<(TokenId, f64)> = last
+        .fates
+        .iter()
+        .filter_map(|(id, fate)| match fate {
+            Fate::Kept(probability) => Some((*id, *probability)),
+            Fate::Cut(_) => None,
+        })
+        .collect();
+    alive.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let words: Vec<String> = alive
+        .iter()
+        .take(2)
+        .map(|(id, probability)| {
+            let name = shown.live.listed(*id, &shown.theme.symbols);
+            format!("{} {}", text::cut(&name, 12), number::percent(*probability))
+        })
+        .collect();
+    let is_left = alive.iter().any(|(id, _)| *id == shown.trace.drawn);
+    let out = if is_left { "" } else { "    the written token is out" };
+    format!("{}   {} left{out}", words.join("   "), last.left)
 }
 
 /// Whether the same number would have drawn the same token.
