@@ -211,8 +211,18 @@ commands! {
     StationWhy "why" Inspector Global ["alt+9"];
     /// Hold the shown step
     Hold "hold" Inspector Inspector ["space"];
-    /// Logits instead of probabilities
+    /// Logits instead of probabilities; in the sampler station, try other settings
     Logits "logits" Inspector Inspector ["t"];
+    /// Bars on a logarithmic scale
+    LogScale "log-scale" Inspector Inspector ["g"];
+    /// Uncertainty instead of surprise in the strip
+    Flip "flip" Inspector Inspector ["f"];
+    /// The sampler's rows in the order of its last column
+    Sort "sort" Inspector Inspector ["s"];
+    /// Filter the list of tokens by text
+    Filter "filter" Inspector Inspector ["/"];
+    /// Watch the selected token, or stop watching it
+    Watch "watch" Inspector Inspector ["w"];
     /// Explain this station
     Explain "explain" Inspector Inspector ["?"];
     /// Choose a model
@@ -276,7 +286,6 @@ impl Command {
                 | Self::StationAttention
                 | Self::StationFfn
                 | Self::StationLayers
-                | Self::StationSampler
                 | Self::StationWhy
         )
     }

@@ -2,8 +2,11 @@
 //!
 //! Invariant: a live display changes at most every `refresh_ms`, and then to the least certain step since.
 
-use super::{App, LiveStep, Station};
-use crate::chat::{RunId, Span, TurnId, whole_text};
+use std::sync::Arc;
+
+use super::{App, LiveStep, Origin, Record, Station, TokenCursor};
+use crate::chat::{Piece, RunId, Span, TurnId, unfinished_tail, whole_text};
+use crate::inspect::stages::SamplerTrace;
 use crate::token::Step;
 
 /// Characters of the text before the shown token.
@@ -18,13 +21,15 @@ pub(crate) fn run_of(span: &Span) -> Option<RunId> {
 }
 
 impl App {
-    /// A token was written in the shown chat.
-    pub(crate) fn live_step(&mut self, turn: TurnId, index: usize, step: Step) {
-        for watched in &mut self.inspector.watch {
-            if let Some(candidate) = step.candidates.iter().find(|candidate| candidate.id == watched.id) {
-                watched.peak = watched.peak.max(candidate.logprob.exp());
-            }
-        }
+    /// The stages of the token that is written next.
+    pub(crate) fn stages(&mut self, trace: SamplerTrace) {
+        self.inspector.looks.arriving.trace = Some(Arc::new(trace));
+    }
+
+    /// A token was written in the shown chat; `own` counts over the turn's own steps.
+    pub(crate) fn live_step(&mut self, turn: TurnId, own: usize, step: Step) {
+        let index = self.kept_before(turn) + own;
+        self.record(TokenCursor { turn, index }, &step);
         if self.inspector.held {
             return;
         }
@@ -35,6 +40,32 @@ impl App {
         live.since += 1;
         if live.pending.as_ref().is_none_or(|(_, pending)| step.entropy > pending.entropy) {
             live.pending = Some((index, step));
+        }
+    }
+
+    /// Tokens that a branch keeps of other turns, before its own.
+    fn kept_before(&self, turn: TurnId) -> usize {
+        let Some(turn) = self.chat.turn(turn) else { return 0 };
+        if !turn.spans.iter().any(|span| matches!(span, Span::Kept { .. })) {
+            return 0;
+        }
+        let pieces = self.chat.pieces(turn);
+        let all = pieces.iter().filter(|piece| matches!(piece, Piece::Step { .. })).count();
+        all.saturating_sub(turn.steps().count())
+    }
+
+    /// Keeps what came with a token, and the largest probability of each watched one.
+    fn record(&mut self, at: TokenCursor, step: &Step) {
+        let mut record = std::mem::take(&mut self.inspector.looks.arriving);
+        record.trace = record.trace.filter(|trace| Some(trace.drawn) == step.id);
+        for watched in &mut self.inspector.watch {
+            let told = record.watched.iter().map(|(candidate, _)| candidate);
+            if let Some(now) = told.chain(&step.candidates).find(|candidate| candidate.id == watched.id) {
+                watched.peak = watched.peak.max(now.logprob.exp());
+            }
+        }
+        if record != Record::default() {
+            self.inspector.looks.keep_record(at, record);
         }
     }
 
@@ -59,47 +90,52 @@ impl App {
     }
 
     fn show_step(&mut self, turn: TurnId, index: usize, step: Step, of: u32) {
-        let run = self.run_of_step(turn, index);
+        self.inspector.live = Some(self.displayed(TokenCursor { turn, index }, step, of));
+        self.fill_watch();
+    }
+
+    fn displayed(&self, at: TokenCursor, step: Step, of: u32) -> LiveStep {
+        let run = self.run_at(at);
         let vocabulary = run.and_then(|run| self.runs.get(&run)).and_then(|run| run.vocabulary.clone());
-        for watched in &mut self.inspector.watch {
-            let at = step.candidates.iter().position(|candidate| candidate.id == watched.id);
-            watched.now = at.map(|at| step.candidates[at].logprob.exp());
-            watched.rank = at.map(|at| at as u32 + 1);
-            watched.peak = watched.peak.max(watched.now.unwrap_or_default());
-        }
-        self.inspector.live = Some(LiveStep {
+        let (context_tail, partial) = self.text_before(at);
+        LiveStep {
             chat: self.chat.head.id,
-            turn,
-            index,
+            turn: at.turn,
+            index: at.index,
             step,
             vocabulary,
-            context_tail: self.text_before(turn, index),
+            context_tail,
+            partial,
             shown_at: self.now.mono_ms,
             of,
             pending: None,
             since: 0,
-        });
-    }
-
-    /// The run that wrote a step of the shown chat.
-    #[must_use]
-    pub fn run_of_step(&self, turn: TurnId, index: usize) -> Option<RunId> {
-        let mut left = index;
-        for span in &self.chat.turn(turn)?.spans {
-            if let Span::Generated { run, steps } = span {
-                if left < steps.len() {
-                    return Some(*run);
-                }
-                left -= steps.len();
-            }
         }
-        None
     }
 
-    /// The end of the text that was read before a step, from the message before where the reply begins.
-    fn text_before(&self, turn: TurnId, index: usize) -> String {
-        let Some(turn) = self.chat.turn(turn) else { return String::new() };
-        let bytes: Vec<u8> = turn.steps().take(index).flat_map(|step| step.bytes.iter().copied()).collect();
+    /// How a token came to be.
+    pub(crate) fn origin(&self, at: TokenCursor) -> Option<Origin> {
+        let turn = self.chat.turn(at.turn)?;
+        self.turn_tokens(turn).get(at.index).map(|token| token.origin)
+    }
+
+    /// The run that wrote or scored a token.
+    pub(crate) fn run_at(&self, at: TokenCursor) -> Option<RunId> {
+        self.origin(at).map(|origin| match origin {
+            Origin::Written { run, .. } | Origin::Scored { run, .. } => run,
+        })
+    }
+
+    /// The end of the text that was read before a token, from the message before where its turn begins, and
+    /// the bytes at its end that are no whole character.
+    fn text_before(&self, at: TokenCursor) -> (String, Vec<u8>) {
+        let Some(turn) = self.chat.turn(at.turn) else { return (String::new(), Vec::new()) };
+        let tokens = self.turn_tokens(turn);
+        let end = tokens.get(at.index).map(|token| token.start);
+        let mut bytes = self.chat.bytes(turn);
+        bytes.truncate(end.unwrap_or(usize::MAX));
+        let held = unfinished_tail(&bytes);
+        let partial = bytes.split_off(bytes.len() - held);
         let mut text = whole_text(&bytes, true);
         if text.chars().count() < TAIL
             && let Some(parent) = turn.parent
@@ -107,7 +143,7 @@ impl App {
             text = format!("{}\n{text}", self.turn_text(parent));
         }
         let skipped = text.chars().count().saturating_sub(TAIL);
-        text.chars().skip(skipped).collect()
+        (text.chars().skip(skipped).collect(), partial)
     }
 
     /// Shows the last step of the shown branch: what is seen when no reply is written.
@@ -115,13 +151,37 @@ impl App {
         self.inspector.held = false;
         let branch = self.chat.branch();
         let last = branch.iter().rev().find_map(|turn| {
-            let steps = turn.steps().count();
-            Some((turn.id, steps.checked_sub(1)?, turn.steps().next_back()?.clone()))
+            let pieces = self.chat.pieces(turn);
+            let steps = pieces.iter().filter_map(|piece| match piece {
+                Piece::Step { step, .. } => Some(*step),
+                Piece::Written(_) => None,
+            });
+            let (at, step) = steps.enumerate().last()?;
+            Some((turn.id, at, step.clone()))
         });
         match last {
             Some((turn, index, step)) => self.show_step(turn, index, step, 1),
             None => self.inspector.live = None,
         }
+    }
+
+    /// Puts the token under the cursor on display, or goes back to the live one.
+    pub(crate) fn follow_cursor(&mut self) {
+        let wanted = self.transcript.cursor;
+        let shown = self.inspector.past.as_ref().filter(|past| past.chat == self.chat.head.id);
+        if shown.map(LiveStep::cursor) == wanted {
+            return;
+        }
+        self.inspector.past = wanted
+            .and_then(|at| Some((at, self.step_at(at)?.clone())))
+            .map(|(at, step)| self.displayed(at, step, 1));
+        self.fill_watch();
+    }
+
+    /// The step that the stations show: that of the token under the cursor, else the live one.
+    #[must_use]
+    pub fn shown_step(&self) -> Option<&LiveStep> {
+        self.inspector.past.as_ref().or(self.inspector.live.as_ref())
     }
 
     /// Holds the shown step, or lets it go.
@@ -140,6 +200,15 @@ impl App {
     pub(crate) fn station_digit(&mut self, digit: char) {
         if let Some(station) = Station::of_digit(digit) {
             self.station(station);
+        }
+    }
+
+    /// The other unit of the open station: logits for shares, tried settings for those in use.
+    pub(crate) fn other_unit(&mut self) {
+        if self.inspector.station == Station::Sampler {
+            self.open_sandbox();
+        } else {
+            self.inspector.logits = !self.inspector.logits;
         }
     }
 }

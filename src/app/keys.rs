@@ -32,6 +32,9 @@ impl App {
     }
 
     fn pane_key(&mut self, key: KeyEvent) {
+        if self.focus == Focus::Inspector && self.station_key(key) {
+            return;
+        }
         let context = match self.focus {
             Focus::Composer => Context::Composer,
             Focus::Transcript => Context::Transcript,
@@ -122,7 +125,12 @@ impl App {
             Command::StationSampler => self.station(Station::Sampler),
             Command::StationWhy => self.station(Station::Why),
             Command::Hold => self.hold(),
-            Command::Logits => self.inspector.logits = !self.inspector.logits,
+            Command::Logits => self.other_unit(),
+            Command::LogScale => self.inspector.log_scale = !self.inspector.log_scale,
+            Command::Flip => self.inspector.uncertainty_strip = !self.inspector.uncertainty_strip,
+            Command::Sort => self.inspector.by_last = !self.inspector.by_last,
+            Command::Filter => self.open_filter(),
+            Command::Watch => self.watch_selected(),
             Command::Explain => self.explain(),
             Command::Models | Command::Model => self.open_models(),
             Command::Reload => self.reload(),

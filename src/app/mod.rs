@@ -12,6 +12,8 @@ mod fuzzy;
 mod inspect;
 mod keys;
 mod ledger;
+mod list;
+mod look;
 mod message;
 mod model;
 mod mouse;
@@ -20,6 +22,7 @@ mod overlays;
 mod prompt;
 mod reply;
 mod run;
+mod sandbox;
 mod scores;
 mod settings;
 mod state;
@@ -37,17 +40,20 @@ pub(crate) use book::Book;
 pub use composer::PASTE_LIMIT;
 pub use cursor::SplitCharacter;
 pub use keys::WIDE;
+pub use list::{LIST_ROWS, Listed};
 pub use message::{Effect, EngineId, Msg, Now};
 pub use overlays::{HELP_PAGES, HelpPage};
 pub(crate) use run::Target;
+pub use sandbox::SANDBOX_KEYS;
 pub use settings::{
     choices as setting_choices, keys as setting_keys, label as setting_label, note as setting_note,
     range as setting_range, section as setting_section,
 };
 pub use state::{
     ActiveRun, Area, Chats, Colouring, Completion, Composer, ConfirmAction, Edit, Fetch, Find, Focus,
-    Geometry, Inspector, Ledger, LedgerOrder, Level, LineEdit, LiveStep, ModelState, ModelStatus, Notice,
-    Overlay, Paste, Phase, Picker, PromptAction, Queued, Scroll, Station, TextEdit, Transcript, Watched,
+    Geometry, Inspector, Ledger, LedgerOrder, Level, LineEdit, LiveStep, LookedAt, Looks, ModelState,
+    ModelStatus, Notice, Overlay, Paste, Phase, Picker, PromptAction, Queued, Record, ReplyOdds, Sandbox,
+    Scroll, Station, TextEdit, TokenList, Transcript, Watched,
 };
 
 pub use tokens::{Origin, Pass, TokenCursor, TurnScore, TurnToken};
@@ -211,6 +217,8 @@ impl App {
         self.settle_scores();
         self.expire_notice();
         self.refresh_live();
+        self.follow_cursor();
+        self.settle_look();
         if due(self.draft_at()) {
             self.keep_draft();
         }

@@ -26,7 +26,7 @@ pub(crate) struct Asking {
     /// What was asked of the engine and came, or cannot come.
     asked: BTreeSet<(TurnId, String)>,
     /// What things were like when it was last worked out what is to be asked.
-    looked: Option<Looked>,
+    seen_under: Option<Circumstances>,
 }
 
 /// A request under way.
@@ -46,7 +46,7 @@ struct UnderWay {
 
 /// All that decides about what is to be asked. While it stays the same there is nothing to work out.
 #[derive(Clone, Debug, PartialEq)]
-struct Looked {
+struct Circumstances {
     chat: (ConversationId, Option<TurnId>, usize),
     engine: (EngineId, bool, bool),
     busy: (bool, bool, bool),
@@ -126,11 +126,11 @@ impl App {
         if self.transcript.colouring == Colouring::Off && self.transcript.seeking.is_none() {
             return;
         }
-        let looked = self.looked();
-        if self.book.scores.looked.as_ref() == Some(&looked) {
+        let seen_under = self.circumstances();
+        if self.book.scores.seen_under.as_ref() == Some(&seen_under) {
             return;
         }
-        self.book.scores.looked = Some(looked);
+        self.book.scores.seen_under = Some(seen_under);
         if let Err(why) = self.ask_scores()
             && let Some(sought) = self.transcript.seeking
             && self.shown_turn(sought).is_some()
@@ -139,9 +139,9 @@ impl App {
         }
     }
 
-    fn looked(&self) -> Looked {
+    fn circumstances(&self) -> Circumstances {
         let system = self.system.as_ref().and_then(|turn| self.transcript.revisions.get(&turn.id).copied());
-        Looked {
+        Circumstances {
             chat: (self.chat.head.id, self.chat.leaf, self.chat.turns.len()),
             engine: (self.model.engine, self.ready().is_some(), self.model.hash.is_some()),
             busy: (self.run.is_some(), self.queued.is_some(), self.book.scores.under_way.is_some()),

@@ -30,7 +30,11 @@ fn json(value: &impl serde::Serialize) -> Value {
 }
 
 /// Puts one sampler setting into a layer; no value takes it out.
-fn put(layer: &SamplingOverrides, key: &str, value: Option<&str>) -> Result<SamplingOverrides, String> {
+pub(super) fn put(
+    layer: &SamplingOverrides,
+    key: &str,
+    value: Option<&str>,
+) -> Result<SamplingOverrides, String> {
     let mut table = toml::Table::try_from(layer).map_err(|error| error.to_string())?;
     table.remove(key);
     if let Some(value) = value {
@@ -87,7 +91,7 @@ impl App {
     }
 
     /// Writes what the shown chat sets for itself; one without messages has no entry yet.
-    fn settings_changed(&mut self) {
+    pub(super) fn settings_changed(&mut self) {
         if !self.chat.turns.is_empty() {
             self.put_conversation(self.chat.head.id);
         }

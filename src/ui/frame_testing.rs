@@ -258,6 +258,7 @@ pub fn capitals() -> App {
         step: notre(),
         vocabulary: Some("v".into()),
         context_tail: "including the Eiffel Tower,".into(),
+        partial: Vec::new(),
         shown_at: 0,
         of: 25,
         pending: None,

@@ -35,7 +35,8 @@ fn check(seen: &[String], expected: &[&str]) {
     assert_eq!(seen, expected, "\n{}", seen.join("\n"));
 }
 
-/// The inspector of the drawing, but that a probability of 0.0001 % says `<.01`: it is never 0.
+/// The inspector of the drawing, with the margin in a row that is blank there; and a probability of 0.0001 %
+/// says `<.01`: it is never 0.
 const STATION: [&str; 36] = [
     " 1tok 2emb 3pos 4att 5ffn 6lay[7sof]8sam 9why ",
     " read \"…Tower,\" → chose ␣Notre   % of 49 152  ",
@@ -57,7 +58,7 @@ const STATION: [&str; 36] = [
     "   ␣Arc          0.15                  ×top-p ",
     "   ‹others›      2.42 ▍                49 140 ",
     "                                              ",
-    "                                              ",
+    " margin         29.58 %   p₁ − p₂             ",
     " uncertainty H   1.90 bit █▎           0–16   ",
     " surprise s      1.99 bit █▍           0–16   ",
     " rank               2    like 3.7 even choices",
@@ -87,7 +88,7 @@ fn the_screen_of_120_columns_is_as_drawn() {
             " glassbox   SmolLM2-135M-Instruct Q4_1   CPU ×2                 ctx ▕▏           ▏    77/8192    168 tok/s   ● writing  ",
             "─ Chats ────────────┬━ Capitals ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┬─ Softmax ─────────────────────────────── F2 ─",
             " reused 45 tokens of 62, read 17 in 0.06 s",
-            " Esc stop   Tab focus   F2 inspector   F3 chats   Ctrl+P commands   F1 help",
+            " Esc stop   Tab focus   Alt+1…9 station   F2 inspector   F3 chats   Ctrl+P commands   F1 help",
         ],
     );
     assert!(rows[2..38].iter().all(|row| columns(row, 20, 21) == "│" && columns(row, 73, 74) == "│"));

@@ -133,7 +133,7 @@ fn panes(
 
 fn inspector_parts(app: &App, theme: &Theme, layout: &Layout, geometry: &mut Geometry, buf: &mut Buffer) {
     if let Some(at) = layout.station_title {
-        rows::title(buf, theme, at, "Softmax", "", app.focus == Focus::Inspector);
+        rows::title(buf, theme, at, inspector::title(app), "", app.focus == Focus::Inspector);
     }
     if let Some(at) = layout.station {
         inspector::draw(app, theme, at, buf);

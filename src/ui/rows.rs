@@ -11,6 +11,7 @@ use crate::sanitize;
 use crate::theme::{Role, Symbols, Theme};
 use crate::token::TokenKind;
 use crate::ui::cache::Cache;
+use crate::ui::inspector;
 use crate::ui::layout::Layout;
 use crate::ui::text::grouped;
 use crate::ui::widgets::{self, number, text};
@@ -29,7 +30,7 @@ pub fn titles(app: &App, theme: &Theme, cache: &Cache, layout: &Layout, buf: &mu
     }
     if let Some(pane) = layout.station {
         let key = app.keymap.shown(Command::ToggleInspector);
-        title(buf, theme, on(pane), "Softmax", &key, app.focus == Focus::Inspector);
+        title(buf, theme, on(pane), inspector::title(app), &key, app.focus == Focus::Inspector);
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a shown step is a copy, so that it stays what it was while the reply grows.
 
+use super::{Looks, Sandbox, TokenList};
+use crate::app::TokenCursor;
 use crate::chat::{ConversationId, TurnId};
 use crate::token::{Step, TokenId};
 
@@ -42,8 +44,22 @@ pub struct Inspector {
     pub logits: bool,
     /// The user holds the shown step.
     pub held: bool,
-    /// What the softmax station shows.
+    /// Bars on a logarithmic scale.
+    pub log_scale: bool,
+    /// The strip shows uncertainty rather than surprise, where there is room for one only.
+    pub uncertainty_strip: bool,
+    /// The sampler station's rows are in the order of its last column.
+    pub by_last: bool,
+    /// The step written or kept last, as the stations show it.
     pub live: Option<LiveStep>,
+    /// The step of the token under the cursor; it goes before `live`.
+    pub past: Option<LiveStep>,
+    /// The softmax station's list.
+    pub list: TokenList,
+    /// What was recorded and read again.
+    pub looks: Looks,
+    /// Sampler settings that are tried out.
+    pub sandbox: Option<Sandbox>,
     /// Watched tokens with their last probability, peak and rank.
     pub watch: Vec<Watched>,
     /// What the open station costs, ms a token, once measured.
@@ -57,7 +73,7 @@ pub struct LiveStep {
     pub chat: ConversationId,
     /// The turn.
     pub turn: TurnId,
-    /// Index among the turn's steps.
+    /// Index among the turn's tokens, as in [`TokenCursor`].
     pub index: usize,
     /// The step.
     pub step: Step,
@@ -65,6 +81,8 @@ pub struct LiveStep {
     pub vocabulary: Option<String>,
     /// Text before it, for "read "…" → chose".
     pub context_tail: String,
+    /// Bytes before it that begin a character and do not end it.
+    pub partial: Vec<u8>,
     /// When it was put on display.
     pub shown_at: u64,
     /// One of how many steps since the last change of display.
@@ -75,12 +93,20 @@ pub struct LiveStep {
     pub since: u32,
 }
 
+impl LiveStep {
+    /// The token it is about.
+    #[must_use]
+    pub fn cursor(&self) -> TokenCursor {
+        TokenCursor { turn: self.turn, index: self.index }
+    }
+}
+
 /// A watched token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Watched {
     /// The token.
     pub id: TokenId,
-    /// Probability at the shown step if it is among its candidates.
+    /// Probability at the shown step if known.
     pub now: Option<f32>,
     /// Largest seen.
     pub peak: f32,
@@ -90,7 +116,7 @@ pub struct Watched {
 
 impl Station {
     /// The stations that can be opened.
-    pub const AVAILABLE: &'static [Self] = &[Self::Softmax];
+    pub const AVAILABLE: &'static [Self] = &[Self::Softmax, Self::Sampler];
 
     /// The station of a digit on the strip, if it can be opened.
     #[must_use]

@@ -4,12 +4,14 @@
 
 mod inspector;
 mod ledger;
+mod look;
 mod overlay;
 mod panes;
 mod work;
 
 pub use inspector::{Inspector, LiveStep, Station, Watched};
 pub use ledger::{Ledger, LedgerOrder};
+pub use look::{LookedAt, Looks, Record, ReplyOdds, Sandbox, TokenList};
 pub use overlay::{ConfirmAction, Edit, Level, LineEdit, Notice, Overlay, Picker, PromptAction, TextEdit};
 pub use panes::{
     Area, Chats, Colouring, Completion, Composer, Find, Focus, Geometry, Paste, Scroll, Transcript,

@@ -7,6 +7,7 @@ mod overlays;
 mod properties;
 mod replies;
 mod sending;
+mod stations;
 mod tokens;
 
 use std::path::PathBuf;

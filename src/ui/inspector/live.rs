@@ -2,9 +2,12 @@
 //!
 //! Invariant: ids are named only by the vocabulary they belong to; without it they stay numbers.
 
+use std::sync::Arc;
+
 use crate::app::{App, LiveStep, ModelStatus};
 use crate::chat::Piece;
 use crate::inspect::after::{After, after};
+use crate::inspect::stages::{SamplerTrace, StageName};
 use crate::theme::Symbols;
 use crate::token::{TokenId, TokenKind, Vocabulary};
 use crate::ui::widgets::token;
@@ -15,32 +18,57 @@ pub struct Live<'a> {
     pub step: &'a LiveStep,
     /// Surprise of every token of its turn so far, bits.
     pub surprises: Vec<f32>,
+    /// Entropy at each of them, bits.
+    pub entropies: Vec<f32>,
     /// Candidates after the samplers, in the step's order, where that can be known.
     pub after: Option<Vec<After>>,
     /// Entries of the vocabulary, 0 when unknown.
     pub entries: u64,
     vocabulary: Option<&'a Vocabulary>,
+    trace: Option<Arc<SamplerTrace>>,
 }
+
+/// What became of a listed token after the samplers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fate {
+    /// It could be drawn, with this probability.
+    Kept(f64),
+    /// It was cut, by this stage where that is known.
+    Cut(Option<StageName>),
+}
+
+/// Tokens that the strips can show at most.
+const STRIP: usize = 400;
 
 impl<'a> Live<'a> {
     /// `None` while there is no step to show.
     #[must_use]
     pub fn of(app: &'a App) -> Option<Self> {
-        let step = app.inspector.live.as_ref()?;
+        let step = app.shown_step()?;
         let vocabulary =
             step.vocabulary.as_ref().and_then(|hash| app.vocabularies.get(hash)).map(AsRef::as_ref);
         let chat = if app.chat.head.id == step.chat { Some(&app.chat) } else { app.others.get(&step.chat) };
-        let mut surprises = Vec::new();
+        let mut steps = Vec::new();
         let mut run = None;
         for piece in chat.and_then(|chat| Some(chat.pieces(chat.turn(step.turn)?))).unwrap_or_default() {
             if let Piece::Step { run: made_by, step: made } = piece {
-                if surprises.len() == step.index {
+                if steps.len() == step.index {
                     run = Some(made_by);
                 }
-                surprises.push(made.surprisal_bits());
+                steps.push(made);
             }
         }
+        if let Some(score) = app.scores.get(&step.turn).filter(|_| steps.is_empty()) {
+            steps.extend(score.tokens.iter().map(|(_, _, _, scored)| scored));
+        }
+        if app.inspector.past.is_some() {
+            steps.truncate(step.index + 1);
+        }
+        let newest = &steps[steps.len().saturating_sub(STRIP)..];
+        let surprises = newest.iter().map(|step| step.surprisal_bits()).collect();
+        let entropies = newest.iter().map(|step| step.entropy_bits()).collect();
         let run = run.or_else(|| Some(app.run.as_ref().filter(|run| run.turn == step.turn)?.run));
+        let run = run.filter(|_| !app.scores.contains_key(&step.turn));
         let sampling = run.and_then(|run| app.runs.get(&run)).map(|run| &run.sampling);
         let after = sampling.and_then(|sampling| after(&step.step, sampling));
         let entries = match (vocabulary, &app.model.status) {
@@ -50,13 +78,17 @@ impl<'a> Live<'a> {
             }
             (None, _) => 0,
         };
-        Some(Self { step, surprises, after, entries, vocabulary })
+        let trace = if after.is_none() && run.is_some() { app.shown_trace() } else { None };
+        Some(Self { step, surprises, entropies, after, entries, vocabulary, trace })
     }
 
-    /// A token's text.
+    /// A token's text; part of a character is completed by the bytes that were written before it.
     #[must_use]
     pub fn name(&self, id: TokenId, symbols: &Symbols) -> String {
-        token::named(id, self.vocabulary, symbols)
+        match self.vocabulary.and_then(|vocabulary| Some((vocabulary.bytes(id)?, vocabulary.kind(id)))) {
+            Some((bytes, kind)) => token::completed(&self.step.partial, bytes, kind, symbols),
+            None => token::named(id, None, symbols),
+        }
     }
 
     /// The drawn token's text: by the vocabulary, else by the bytes it was recorded with.
@@ -65,18 +97,42 @@ impl<'a> Live<'a> {
         let drawn = &self.step.step;
         match drawn.id.filter(|_| self.vocabulary.is_some() || drawn.bytes.is_empty()) {
             Some(id) => self.name(id, symbols),
-            None => token::shown(&drawn.bytes, TokenKind::Normal, symbols),
+            None => token::completed(&self.step.partial, &drawn.bytes, TokenKind::Normal, symbols),
         }
     }
 
-    /// A listed candidate's text.
+    /// A listed token's text.
+    #[must_use]
+    pub fn listed(&self, id: TokenId, symbols: &Symbols) -> String {
+        if Some(id) == self.step.step.id { self.chosen(symbols) } else { self.name(id, symbols) }
+    }
+
+    /// A kept candidate's text.
     #[must_use]
     pub fn candidate(&self, index: usize, symbols: &Symbols) -> String {
-        let drawn = &self.step.step;
-        match drawn.candidates.get(index) {
-            Some(candidate) if Some(candidate.id) == drawn.id => self.chosen(symbols),
-            Some(candidate) => self.name(candidate.id, symbols),
-            None => String::new(),
+        let candidate = self.step.step.candidates.get(index);
+        candidate.map_or_else(String::new, |candidate| self.listed(candidate.id, symbols))
+    }
+
+    /// What the samplers made of a token, where that is known; `candidate` is its place among the kept ones.
+    #[must_use]
+    pub fn fate(&self, id: TokenId, candidate: Option<usize>) -> Option<Fate> {
+        if let Some(after) = &self.after {
+            // What the kept odds settle, they settle with nothing beyond them left.
+            let fate = candidate.and_then(|at| after.get(at)).copied();
+            return Some(match fate {
+                Some(After::Kept(probability)) => Fate::Kept(probability),
+                Some(After::Cut(stage)) => Fate::Cut(stage.map(StageName::Chain)),
+                None => Fate::Cut(None),
+            });
+        }
+        let trace = self.trace.as_ref()?;
+        let at = trace.tokens.iter().position(|listed| *listed == id)?;
+        let cut = trace.stages.iter().find(|stage| stage.probabilities.get(at).is_some_and(Option::is_none));
+        match (cut, trace.stages.last()) {
+            (Some(stage), _) => Some(Fate::Cut(Some(stage.name))),
+            (None, Some(last)) => last.probabilities.get(at).copied().flatten().map(|p| Fate::Kept(p.into())),
+            (None, None) => None,
         }
     }
 

@@ -6,6 +6,7 @@ pub mod live;
 mod plan;
 pub mod rail;
 pub mod rows;
+pub mod sampler;
 pub mod softmax;
 
 use ratatui::buffer::Buffer;
@@ -59,18 +60,30 @@ const STATIONS: [(Station, &str, &str); 9] = [
 /// Draws the strip and the open station.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let form = Form::of(area.width);
-    let area = Rect { width: form.width.min(area.width), ..area };
-    strip(theme, form, text::row(area, 0, 0), buf);
-    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-    softmax::draw(app, theme, form, body, buf);
+    let narrow = Rect { width: form.width.min(area.width), ..area };
+    strip(theme, form, app.inspector.station, text::row(narrow, 0, 0), buf);
+    let under = |area: Rect| Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    match app.inspector.station {
+        Station::Sampler => sampler::draw(app, theme, under(area), buf),
+        _ => softmax::draw(app, theme, form, under(narrow), buf),
+    }
+}
+
+/// The title of the open station.
+#[must_use]
+pub fn title(app: &App) -> &'static str {
+    match app.inspector.station {
+        Station::Sampler => "Sampler",
+        _ => "Softmax",
+    }
 }
 
 /// The strip: brackets stand in gaps that exist anyway, so it never shifts.
-fn strip(theme: &Theme, form: Form, at: Rect, buf: &mut Buffer) {
+fn strip(theme: &Theme, form: Form, opened: Station, at: Rect, buf: &mut Buffer) {
     let mut x = 0;
     let mut before = false;
     for (station, short, long) in STATIONS {
-        let open = station == Station::Softmax;
+        let open = station == opened;
         let gap = if open {
             "["
         } else if before {

@@ -12,10 +12,14 @@ pub struct Plan {
     pub heads: u16,
     /// First candidate, and how many have a row; ‹others› follows them.
     pub candidates: (u16, u16),
+    /// Margin, where there is room for it.
+    pub margin: Option<u16>,
     /// Uncertainty, surprise, rank.
     pub summary: Option<u16>,
     /// Label of the strip chart, and rows of the chart after it.
     pub chart: Option<(u16, u16)>,
+    /// The same of a second chart.
+    pub second_chart: Option<(u16, u16)>,
     /// Head of the watch list, and its rows.
     pub watch: Option<(u16, u16)>,
     /// "showing 1 step of 25".
@@ -30,6 +34,7 @@ struct Sizes {
     candidates: u16,
     summary: u16,
     chart: u16,
+    second: u16,
     watch: u16,
     showing: u16,
 }
@@ -47,6 +52,7 @@ impl Sizes {
             + 1
             + block(self.summary, self.gap)
             + block(chart, self.gap)
+            + if self.second > 0 { 2 + self.second } else { 0 }
             + block(watch, after_caption)
             + block(self.showing, after_caption)
     }
@@ -54,9 +60,18 @@ impl Sizes {
 
 /// Places what fits into so many rows under the strip.
 pub fn plan(height: u16, caption: u16, watched: u16) -> Plan {
-    let mut sizes =
-        Sizes { caption, gap: 2, candidates: 12, summary: 3, chart: 2, watch: watched.min(4), showing: 1 };
-    let steps: [fn(&mut Sizes); 10] = [
+    let mut sizes = Sizes {
+        caption,
+        gap: 2,
+        candidates: 12,
+        summary: 3,
+        chart: 2,
+        second: 2,
+        watch: watched.min(4),
+        showing: 1,
+    };
+    let steps: [fn(&mut Sizes); 11] = [
+        |s| s.second = 0,
         |s| s.gap = 1,
         |s| s.gap = 0,
         |s| s.watch = 0,
@@ -91,13 +106,17 @@ fn place(sizes: Sizes, height: u16) -> Plan {
     };
     let summary = take(sizes.summary, sizes.gap);
     let chart = take(if sizes.chart > 0 { 1 + sizes.chart } else { 0 }, sizes.gap);
+    let second = take(if sizes.second > 0 { 1 + sizes.second } else { 0 }, 1);
     let watch = take(if sizes.watch > 0 { 1 + sizes.watch } else { 0 }, small_gap);
     Plan {
         caption: (sizes.caption > 0).then_some((1, sizes.caption)),
         heads,
         candidates,
+        // It stands in the gap over the summary.
+        margin: summary.filter(|_| sizes.gap > 0).map(|at| at - 1),
         summary,
         chart: chart.map(|at| (at, sizes.chart)),
+        second_chart: second.map(|at| (at, sizes.second)),
         watch: watch.map(|at| (at, sizes.watch)),
         showing: (sizes.showing > 0).then(|| height - 1),
     }
@@ -113,8 +132,10 @@ mod tests {
             caption: Some((1, 2)),
             heads: 4,
             candidates: (5, 12),
+            margin: Some(19),
             summary: Some(20),
             chart: Some((25, 2)),
+            second_chart: None,
             watch: Some((29, 2)),
             showing: Some(34),
         };
@@ -130,6 +151,7 @@ mod tests {
                     let ends = [
                         plan.summary.map(|at| at + 3),
                         plan.chart.map(|(at, rows)| at + 1 + rows),
+                        plan.second_chart.map(|(at, rows)| at + 1 + rows),
                         plan.watch.map(|(at, rows)| at + 1 + rows),
                         plan.showing.map(|at| at + 1),
                     ];

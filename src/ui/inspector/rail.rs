@@ -8,7 +8,8 @@ use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
 use super::live::Live;
-use crate::app::App;
+use super::sampler;
+use crate::app::{App, Station};
 use crate::theme::{Role, Theme};
 use crate::ui::rows;
 use crate::ui::widgets::{bar, chart, number, text};
@@ -22,6 +23,9 @@ const OTHERS: u16 = 14;
 
 /// Draws the rail.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    if app.inspector.station == Station::Sampler {
+        return sampler::rail(app, theme, area, buf);
+    }
     let head = text::row(area, 0, 0);
     rows::title(buf, theme, head, "Softmax", "", false);
     let Some(live) = Live::of(app) else {

@@ -7,29 +7,54 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::Form;
-use super::live::Live;
-use crate::app::App;
-use crate::inspect::after::After;
+use super::live::{Fate, Live};
+use crate::app::{App, Focus, Listed};
+use crate::inspect::stages::StageName;
 use crate::sampling::Stage;
 use crate::theme::{Role, Theme};
-use crate::ui::widgets::{bar, number, text};
+use crate::ui::widgets::{bar, number, text, token};
 
 /// Logits below the largest that a bar spans.
 const LOGITS: f64 = 16.0;
+/// Decades that a bar on the logarithmic scale spans.
+const DECADES: f64 = 6.0;
 
-/// Draws the column heads with their scale.
+/// Draws the column heads with their scale; an open filter stands where the tokens' head is.
 pub fn heads(app: &App, theme: &Theme, form: Form, at: Rect, buf: &mut Buffer) {
     let style = theme.style(Role::Muted);
     let until = |end: u16| Rect { width: end.min(at.width), ..at };
-    let (unit, scale) =
-        if app.inspector.logits { ("logit", ["−16", "−8", "0"]) } else { ("model", ["0", "50", "100"]) };
-    text::put(buf, text::row(at, 0, 3), "token", style);
+    let (unit, scale) = match (app.inspector.logits, app.inspector.log_scale) {
+        (true, _) => ("logit", ["−16", "−8", "0"]),
+        (false, true) => ("log₁₀", ["−6", "−3", "0"]),
+        (false, false) => ("model", ["0", "50", "100"]),
+    };
+    match &app.inspector.list.filter {
+        Some(filter) => {
+            let typed = token::one_line(&filter.text, &theme.symbols);
+            let caret = if app.inspector.list.typing { "▏" } else { "" };
+            let words = text::tail(&typed, form.figure - 9);
+            text::put(buf, text::row(at, 0, 1), &format!("/ {words}{caret}"), theme.style(Role::Strong));
+        }
+        None => {
+            text::put(buf, text::row(at, 0, 3), "token", style);
+        }
+    }
     text::put_right(buf, until(form.figure), unit, style);
     let left = form.figure + 1;
     text::put(buf, text::row(at, 0, left), scale[0], style);
     text::put(buf, text::row(at, 0, left + form.bar / 2 - 1), scale[1], style);
     text::put_right(buf, until(left + form.bar + 1), scale[2], style);
     text::put_right(buf, until(form.width), "after", style);
+}
+
+/// The rows in view when there is room for so many: those from the first, or those around the selected one.
+fn in_view(app: &App, lines: usize) -> (usize, Vec<Listed>) {
+    let list = &app.inspector.list;
+    let first = match list.selected {
+        Some(selected) => list.first.min(selected).max((selected + 1).saturating_sub(lines)),
+        None => 0,
+    };
+    (first, app.list_rows(first, lines))
 }
 
 /// Draws the rows.
@@ -43,31 +68,48 @@ pub fn candidates(
     buf: &mut Buffer,
 ) {
     let step = &live.step.step;
-    let shown = usize::from(lines).min(step.candidates.len());
-    let chosen = step.chosen_index().filter(|index| *index < shown);
+    let (start, shown) = in_view(app, usize::from(lines));
+    let chosen = shown.iter().position(|row| Some(row.id) == step.id);
     let top = step.candidates.first().map_or(0.0, |candidate| candidate.logprob);
-    for (index, candidate) in step.candidates.iter().take(shown).enumerate() {
-        let after = live.after.as_ref().and_then(|after| after.get(index));
+    for (index, listed) in shown.iter().enumerate() {
+        let fate = live.fate(listed.id, listed.candidate);
         let is_chosen = chosen == Some(index);
-        let (figure, share) = if app.inspector.logits {
-            let below = f64::from(candidate.logprob - top);
-            (number::decimals(below, 2), 1.0 + below / LOGITS)
-        } else {
-            let probability = f64::from(candidate.logprob).exp();
-            (number::percent(probability), probability)
-        };
+        let (figure, share) = figures(app, listed.logprob, top);
         let row = Row {
             mark: if is_chosen { theme.symbols.drawn } else { "" },
-            name: live.candidate(index, &theme.symbols),
+            name: live.listed(listed.id, &theme.symbols),
             figure,
             share,
-            last: after.map(|after| after_text(theme, *after)).unwrap_or_default(),
-            style: row_style(theme, is_chosen, after),
+            last: fate.map(|fate| fate_text(theme, fate)).unwrap_or_default(),
+            style: row_style(theme, is_chosen, fate),
             bar: theme.style(if is_chosen { Role::TokenChosen } else { Role::ProbBar }),
         };
-        row.draw(theme, form, text::row(area, first + index as u16, 0), buf);
+        let at = text::row(area, first + index as u16, 0);
+        if app.inspector.list.selected == Some(start + index) && app.focus == Focus::Inspector {
+            let style = theme.style(Role::Select);
+            text::put(buf, at, &" ".repeat(usize::from(form.figure)), style);
+            text::put(buf, at, theme.symbols.here, style);
+        }
+        row.draw(theme, form, at, buf);
     }
-    others(app, theme, form, live, (shown, chosen.is_none()), text::row(area, first + lines, 0), buf);
+    others(app, theme, form, live, (&shown, chosen.is_none()), text::row(area, first + lines, 0), buf);
+}
+
+/// A row's figure and how much of its bar is filled.
+fn figures(app: &App, logprob: f32, top: f32) -> (String, f64) {
+    let probability = f64::from(logprob).exp();
+    if app.inspector.logits {
+        let below = f64::from(logprob - top);
+        (number::decimals(below, 2), 1.0 + below / LOGITS)
+    } else if app.inspector.log_scale {
+        (number::percent(probability), on_log_scale(probability))
+    } else {
+        (number::percent(probability), probability)
+    }
+}
+
+fn on_log_scale(probability: f64) -> f64 {
+    if probability > 0.0 { (1.0 + probability.log10() / DECADES).max(0.0) } else { 0.0 }
 }
 
 fn others(
@@ -75,17 +117,23 @@ fn others(
     theme: &Theme,
     form: Form,
     live: &Live<'_>,
-    (shown, chosen_is_there): (usize, bool),
+    (shown, chosen_is_there): (&[Listed], bool),
     at: Rect,
     buf: &mut Buffer,
 ) {
-    let probability = live.others(shown);
-    let count = live.entries.saturating_sub(shown as u64);
+    let listed: f64 = shown.iter().map(|row| f64::from(row.logprob).exp()).sum();
+    let probability = (1.0 - listed).clamp(0.0, 1.0);
+    let count = live.entries.saturating_sub(shown.len() as u64);
+    let share = match (app.inspector.logits, app.inspector.log_scale) {
+        (true, _) => 0.0,
+        (false, true) => on_log_scale(probability),
+        (false, false) => probability,
+    };
     let row = Row {
         mark: if chosen_is_there { "!" } else { "" },
         name: "‹others›".into(),
         figure: if app.inspector.logits { String::new() } else { number::percent(probability) },
-        share: if app.inspector.logits { 0.0 } else { probability },
+        share,
         last: if count > 0 { number::grouped(count) } else { String::new() },
         style: theme.style(if chosen_is_there { Role::Warn } else { Role::Muted }),
         bar: theme.style(Role::ProbBar),
@@ -116,32 +164,30 @@ impl Row {
     }
 }
 
-fn row_style(theme: &Theme, chosen: bool, after: Option<&After>) -> Style {
-    match after {
+fn row_style(theme: &Theme, chosen: bool, fate: Option<Fate>) -> Style {
+    match fate {
         _ if chosen => theme.style(Role::TokenChosen).add_modifier(Modifier::BOLD),
-        Some(After::Cut(_)) => theme.style(Role::TokenCut),
-        Some(After::Kept(_)) | None => theme.style(Role::Text),
+        Some(Fate::Cut(_)) => theme.style(Role::TokenCut),
+        Some(Fate::Kept(_)) | None => theme.style(Role::Text),
     }
 }
 
-fn after_text(theme: &Theme, after: After) -> String {
-    match after {
-        After::Kept(probability) => number::percent(probability),
-        After::Cut(stage) => format!("{}{}", theme.symbols.cut, stage.map_or("", stage_name)),
+fn fate_text(theme: &Theme, fate: Fate) -> String {
+    match fate {
+        Fate::Kept(probability) => number::percent(probability),
+        Fate::Cut(stage) => format!("{}{}", theme.symbols.cut, stage.map_or("", short)),
     }
 }
 
-fn stage_name(stage: Stage) -> &'static str {
+/// A stage's name in five letters.
+fn short(stage: StageName) -> &'static str {
     match stage {
-        Stage::LogitBias => "bias",
-        Stage::Penalties => "penal",
-        Stage::Dry => "dry",
-        Stage::TopNSigma => "sigma",
-        Stage::TopK => "top-k",
-        Stage::TypicalP => "typ-p",
-        Stage::TopP => "top-p",
-        Stage::MinP => "min-p",
-        Stage::Xtc => "xtc",
-        Stage::Temperature => "temp",
+        StageName::Chain(Stage::Penalties) => "penal",
+        StageName::Chain(Stage::TopNSigma) => "sigma",
+        StageName::Chain(Stage::TypicalP) => "typ-p",
+        StageName::Mirostat => "miro",
+        StageName::Greedy => "greed",
+        StageName::Grammar => "gramm",
+        StageName::Chain(_) => stage.label(),
     }
 }

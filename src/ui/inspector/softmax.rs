@@ -35,11 +35,18 @@ pub fn draw(app: &App, theme: &Theme, form: Form, area: Rect, buf: &mut Buffer) 
     subject(app, theme, &live, text::row(area, 0, 1), buf);
     rows::heads(app, theme, form, text::row(area, plan.heads, 0), buf);
     rows::candidates(app, theme, form, &live, area, plan.candidates, buf);
+    if let Some(at) = plan.margin {
+        margin(theme, form, &live, text::row(area, at, 0), buf);
+    }
     if let Some(at) = plan.summary {
         summary(theme, form, &live, area, at, buf);
     }
+    let uncertainty = app.inspector.uncertainty_strip && plan.second_chart.is_none();
     if let Some((at, lines)) = plan.chart {
-        strip(theme, &live, area, at, lines, buf);
+        strip(theme, &live, uncertainty, area, (at, lines), buf);
+    }
+    if let Some((at, lines)) = plan.second_chart {
+        strip(theme, &live, true, area, (at, lines), buf);
     }
     if let Some((at, lines)) = plan.watch {
         watch(app, theme, form, &live, area, (at, lines), buf);
@@ -95,6 +102,14 @@ fn subject(app: &App, theme: &Theme, live: &Live<'_>, at: Rect, buf: &mut Buffer
     text::put_all(buf, at, &pieces);
 }
 
+/// How far the likeliest token leads.
+fn margin(theme: &Theme, form: Form, live: &Live<'_>, at: Rect, buf: &mut Buffer) {
+    let [first, second, ..] = live.step.step.candidates.as_slice() else { return };
+    let lead = f64::from(first.logprob).exp() - f64::from(second.logprob).exp();
+    label_and_figure(buf, theme, form, at, "margin", &number::percent(lead));
+    text::put(buf, text::row(at, 0, form.figure), " %   p₁ − p₂", theme.style(Role::Muted));
+}
+
 fn summary(theme: &Theme, form: Form, live: &Live<'_>, area: Rect, at: u16, buf: &mut Buffer) {
     let step = &live.step.step;
     let figures = [("uncertainty H", step.entropy_bits()), ("surprise s", step.surprisal_bits())];
@@ -121,10 +136,22 @@ fn label_and_figure(buf: &mut Buffer, theme: &Theme, form: Form, at: Rect, label
     text::put_right(buf, before_figure, figure, theme.style(Role::Text));
 }
 
-/// The surprise of each token so far, two rows of half a bit a step, or one row of a bit a step.
-fn strip(theme: &Theme, live: &Live<'_>, area: Rect, at: u16, lines: u16, buf: &mut Buffer) {
+/// The surprise or the uncertainty of each token so far, two rows of half a bit a step, or one of a bit.
+fn strip(
+    theme: &Theme,
+    live: &Live<'_>,
+    uncertainty: bool,
+    area: Rect,
+    (at, lines): (u16, u16),
+    buf: &mut Buffer,
+) {
+    let (words, values) = if uncertainty {
+        ("uncertainty at each token so far", &live.entropies)
+    } else {
+        ("surprise of each token so far", &live.surprises)
+    };
     let label = text::row(area, at, 1);
-    text::put(buf, label, "surprise of each token so far", theme.style(Role::Text));
+    text::put(buf, label, words, theme.style(Role::Text));
     text::put_right(buf, label, "0–8 bit", theme.style(Role::Muted));
     let room = Rect {
         x: area.x + 1,
@@ -132,7 +159,7 @@ fn strip(theme: &Theme, live: &Live<'_>, area: Rect, at: u16, lines: u16, buf: &
         width: area.width.saturating_sub(2),
         height: lines.min(area.height.saturating_sub(at + 1)),
     };
-    let values = live.surprises.iter().copied();
+    let values = values.iter().copied();
     chart::draw(buf, room, values, STRIP_BITS, &theme.symbols.column, theme.style(Role::ProbBar));
 }
 
@@ -165,7 +192,21 @@ fn watch(
 }
 
 fn showing(app: &App, live: &Live<'_>) -> String {
+    let list = &app.inspector.list;
+    let wanted = list.selected.is_some() || list.filter.is_some();
+    if let Some(missing) = app.look_missing().filter(|_| wanted) {
+        return format!("the {} kept tokens; {missing}", live.step.step.candidates.len());
+    }
+    if app.is_filtered() {
+        let (matches, all) = (list.matches.len() as u64, live.entries);
+        return format!("{} of {} match; Esc closes", number::grouped(matches), number::grouped(all));
+    }
+    if let Some(selected) = list.selected {
+        let (at, all) = (selected as u64 + 1, app.list_len() as u64);
+        return format!("row {} of {}", number::grouped(at), number::grouped(all));
+    }
     let shown = match (app.inspector.held, live.step.of) {
+        _ if app.inspector.past.is_some() => "the token under the cursor".to_owned(),
         (true, _) => "held".to_owned(),
         (false, 0 | 1) => "showing every step".to_owned(),
         (false, of) => format!("showing 1 step of {of}"),

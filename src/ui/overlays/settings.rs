@@ -273,7 +273,7 @@ fn effect(canvas: &mut Canvas<'_>, at: Rect) {
 /// The probabilities of the tokens that the samplers in use leave, likeliest first.
 fn kept(app: &App, step: &Step) -> Option<Vec<f64>> {
     let sampling = app.sampling();
-    let run = app.inspector.live.as_ref().and_then(|live| app.run_of_step(live.turn, live.index));
+    let run = app.shown_step().and_then(|shown| app.run_at(shown.cursor()));
     let made_by = run.and_then(|run| app.runs.get(&run)).map(|run| &run.sampling);
     // How many survived was recorded under the run's own settings and says nothing about others.
     let same = made_by == Some(&sampling);

@@ -35,6 +35,18 @@ pub fn shown(bytes: &[u8], kind: TokenKind, symbols: &Symbols) -> String {
     out
 }
 
+/// Bytes of a token as text, after bytes that begin a character: the character is shown if the token ends it.
+#[must_use]
+pub fn completed(partial: &[u8], bytes: &[u8], kind: TokenKind, symbols: &Symbols) -> String {
+    let continues = bytes.first().is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000);
+    if partial.is_empty() || !continues || kind == TokenKind::Control {
+        return shown(bytes, kind, symbols);
+    }
+    let whole = [partial, bytes].concat();
+    let ends = whole.utf8_chunks().next().is_some_and(|chunk| chunk.valid().len() > partial.len());
+    shown(if ends { &whole } else { bytes }, kind, symbols)
+}
+
 /// A stretch of text on one line: line ends and tabs as symbols, blanks as they are.
 #[must_use]
 pub fn one_line(text: &str, symbols: &Symbols) -> String {
@@ -73,6 +85,18 @@ mod tests {
         check(b"<|im_end|>", TokenKind::Control, "‹end›");
         check(b"</s>", TokenKind::Control, "‹/s›");
         check(b"", TokenKind::Normal, "‹empty›");
+    }
+
+    #[test]
+    fn part_of_a_character_is_completed_by_what_was_written_before_it_only() {
+        let check = |partial: &[u8], bytes: &[u8], expected: &str| {
+            assert_eq!(completed(partial, bytes, TokenKind::Normal, &full()), expected);
+        };
+        check(b"\xF0\x9F", b"\x98\x80", "😀");
+        check(b"\xF0\x9F", b"\x98\x80 a", "😀␣a");
+        check(b"\xF0\x9F", b"\x98", "‹98›");
+        check(b"\xF0\x9F", b" the", "␣the");
+        check(b"", b"\x98\x80", "‹98›‹80›");
     }
 
     #[test]

@@ -1,0 +1,262 @@
+//! Looking at the shown token closer than its step was kept: the pass is read again, the stages are recorded.
+//!
+//! Invariant: asked only for what an open station shows; the newest wish cancels the one before, and a reply
+//! goes before any.
+
+use std::sync::Arc;
+
+use super::{App, LiveStep, LookedAt, Origin, Station, TokenCursor};
+use crate::chat::Run;
+use crate::command::Command;
+use crate::engine::protocol::{CapturePlan, Failure, FailureKind, Look, Looked, Replay, Request, RequestId};
+use crate::inspect::chain::{self, Input, Outcome};
+use crate::inspect::distribution::Distribution;
+use crate::inspect::stages::{SamplerTrace, StageName};
+use crate::sampling::{Sampling, Stage};
+use crate::token::{Step, TokenId};
+
+/// The likeliest tokens that a record of the stages lists.
+const LISTED: u32 = 20;
+
+/// The chain's way through what a step keeps, where that determines every column. `recent` is what had been
+/// read; without it settings that look back have no answer.
+pub(crate) fn stored_trace(
+    step: &Step,
+    run: &Run,
+    vocabulary: usize,
+    index: u32,
+    recent: Option<&[TokenId]>,
+    biases: &[(TokenId, f32)],
+) -> Option<SamplerTrace> {
+    if recent.is_none() && looks_back(&run.sampling) {
+        return None;
+    }
+    let mut input = Input::kept(step, vocabulary, recent.unwrap_or_default())?;
+    input.index = index;
+    input.biases = biases;
+    match chain::run(&input, &run.sampling) {
+        Outcome::Exact(trace) => Some(*trace),
+        Outcome::NotDetermined(_) => None,
+    }
+}
+
+/// Whether some stage of these settings needs what was read before.
+pub(crate) fn looks_back(sampling: &Sampling) -> bool {
+    let back = [Stage::Penalties, Stage::Dry].map(StageName::Chain);
+    chain::active(sampling, false).iter().any(|stage| back.contains(stage))
+}
+
+impl App {
+    /// Whether a station is on the screen.
+    #[must_use]
+    pub fn station_open(&self, station: Station) -> bool {
+        self.inspector.shown && self.inspector.station == station
+    }
+
+    /// The whole distribution that the shown token was chosen from, if it is at hand.
+    #[must_use]
+    pub fn shown_distribution(&self) -> Option<&Arc<Distribution>> {
+        self.inspector.looks.pass(self.shown_step()?.cursor())?.distribution.as_ref()
+    }
+
+    /// The samplers' work on the shown token: as recorded, as read again, or from its kept candidates.
+    #[must_use]
+    pub fn shown_trace(&self) -> Option<Arc<SamplerTrace>> {
+        let shown = self.shown_step()?;
+        let at = shown.cursor();
+        let looks = &self.inspector.looks;
+        let recorded = looks.record(at).and_then(|record| record.trace.as_ref());
+        let known = recorded.or_else(|| looks.pass(at).and_then(|pass| pass.trace.as_ref()));
+        known.cloned().or_else(|| self.trace_of_candidates(shown).map(Arc::new))
+    }
+
+    fn trace_of_candidates(&self, shown: &LiveStep) -> Option<SamplerTrace> {
+        let Origin::Written { run, index } = self.origin(shown.cursor())? else { return None };
+        let run = self.runs.get(&run).filter(|run| index >= run.taken as usize)?;
+        let vocabulary = self.vocabularies.get(shown.vocabulary.as_ref()?)?;
+        let pass = looks_back(&run.sampling).then(|| self.pass(shown.cursor())).flatten();
+        let recent = pass.as_ref().map(|pass| pass.ids.as_slice());
+        let biases = chain::biases(&run.sampling, vocabulary);
+        stored_trace(&shown.step, run, vocabulary.len(), index as u32, recent, &biases)
+    }
+
+    /// Why the shown token has no more figures than its step, in one line; `None` where nothing is missing.
+    #[must_use]
+    pub fn look_missing(&self) -> Option<String> {
+        let at = self.shown_step()?.cursor();
+        if self.inspector.looks.pass(at).is_some() {
+            return None;
+        }
+        let run = self.run_at(at).and_then(|run| self.runs.get(&run));
+        let Some(run) = run else { return Some("how this was written is not stored".into()) };
+        if !self.can_read_again(run.id) {
+            let key = self.keymap.shown(Command::Models);
+            let model = self.model_title(&run.model);
+            return Some(format!("{model} made this; {key} loads it to read it again"));
+        }
+        if self.pass(at).is_none() {
+            return Some("what the model had read is not stored; only its kept candidates are".into());
+        }
+        if self.run.is_some() {
+            return Some("it is read again when the reply is done".into());
+        }
+        match &self.inspector.looks.failed {
+            Some((_, failed, why)) if *failed == at => Some(why.clone()),
+            _ => self.look_pending().map(|_| "the model reads it again…".into()),
+        }
+    }
+
+    /// The look under way, of this engine.
+    fn look_pending(&self) -> Option<(RequestId, TokenCursor)> {
+        let (engine, id, at) = self.inspector.looks.pending?;
+        (engine == self.model.engine && self.ready().is_some()).then_some((id, at))
+    }
+
+    pub(crate) fn is_looking(&self, id: RequestId) -> bool {
+        self.look_pending().is_some_and(|(pending, _)| pending == id)
+    }
+
+    /// Brings what is asked of the engine in line with what is shown.
+    pub(crate) fn settle_look(&mut self) {
+        self.plan_capture();
+        let wanted = self.look_wanted();
+        if let Some((target, at)) = self.look_pending()
+            && wanted != Some(at)
+        {
+            self.inspector.looks.pending = None;
+            self.ask(Request::Cancel { target });
+        }
+        if let Some(at) = wanted.filter(|_| self.look_pending().is_none())
+            && let Some(look) = self.look_of(at)
+        {
+            let id = self.ask(Request::Look(Box::new(look)));
+            self.inspector.looks.pending = Some((self.model.engine, id, at));
+        }
+        self.find_matching();
+        self.settle_sandbox();
+    }
+
+    /// The token to read again, if the open station needs more than is there.
+    fn look_wanted(&self) -> Option<TokenCursor> {
+        let shown = self.shown_step().filter(|shown| shown.chat == self.chat.head.id)?;
+        let at = shown.cursor();
+        let looks = &self.inspector.looks;
+        let refused = looks.failed.as_ref();
+        let refused = refused.is_some_and(|(engine, of, _)| *engine == self.model.engine && *of == at);
+        if self.run.is_some() || self.ready().is_none() || looks.pass(at).is_some() || refused {
+            return None;
+        }
+        let needed = match self.inspector.station {
+            Station::Softmax => self.list_is_deep(shown) || self.watches_unlisted(shown),
+            Station::Sampler => {
+                let tried = self.inspector.sandbox.as_ref().is_some_and(|sandbox| sandbox.open);
+                tried || looks.record(at).is_none_or(|record| record.trace.is_none())
+            }
+            _ => false,
+        };
+        (self.inspector.shown && needed).then_some(at)
+    }
+
+    fn look_of(&self, at: TokenCursor) -> Option<Look> {
+        let run = self.run_at(at).filter(|run| self.can_read_again(*run))?;
+        let pass = self.pass(at)?;
+        let run = self.runs.get(&run)?;
+        let replay = Replay {
+            sampling: run.sampling.clone(),
+            seed: run.seed,
+            prompt: pass.prompt as u32,
+            taken: run.taken,
+            drawn: pass.chosen,
+            list: LISTED,
+        };
+        Some(Look {
+            ids: pass.ids.to_vec(),
+            interventions: run.interventions.clone(),
+            logits: true,
+            replay: pass.drawn.then(|| Box::new(replay)),
+        })
+    }
+
+    /// A pass was read again.
+    pub(crate) fn looked(&mut self, looked: &Looked) {
+        let Some((_, _, at)) = self.inspector.looks.pending.take() else { return };
+        let pass = LookedAt {
+            distribution: Distribution::new(looked.unpack()).map(Arc::new),
+            trace: looked.stages.clone().map(Arc::from),
+            ms: looked.ms,
+        };
+        self.inspector.looks.keep_pass(at, pass);
+        self.fill_watch();
+    }
+
+    pub(crate) fn look_failed(&mut self, failure: Failure) {
+        let Some((engine, _, at)) = self.inspector.looks.pending.take() else { return };
+        if failure.kind != FailureKind::Cancelled {
+            self.inspector.looks.failed = Some((engine, at, failure.message));
+        }
+    }
+
+    /// Tells the engine what the open station wants recorded, when that has changed.
+    fn plan_capture(&mut self) {
+        if self.ready().is_none() {
+            return;
+        }
+        let sampler = self.station_open(Station::Sampler);
+        let watch = self.inspector.watch.iter().filter(|_| self.station_open(Station::Softmax));
+        let plan = CapturePlan {
+            stages: if sampler { LISTED } else { 0 },
+            watch: watch.map(|watched| watched.id).collect(),
+            taps: Vec::new(),
+        };
+        let given = self.inspector.looks.plan.as_ref().filter(|(engine, _)| *engine == self.model.engine);
+        let unchanged = given.map_or_else(|| plan == CapturePlan::default(), |(_, given)| *given == plan);
+        if !unchanged {
+            self.inspector.looks.plan = Some((self.model.engine, plan.clone()));
+            self.ask(Request::SetCapture(plan));
+        }
+    }
+
+    /// Whether a watched token's figures are not in the shown step.
+    fn watches_unlisted(&self, shown: &LiveStep) -> bool {
+        let told = self.inspector.looks.record(shown.cursor()).map(|record| record.watched.as_slice());
+        let told = told.unwrap_or_default();
+        let known = |id: TokenId| {
+            shown
+                .step
+                .candidates
+                .iter()
+                .chain(told.iter().map(|(candidate, _)| candidate))
+                .any(|c| c.id == id)
+        };
+        self.inspector.watch.iter().any(|watched| !known(watched.id))
+    }
+
+    /// Works out what the watch list says of the shown step.
+    pub(crate) fn fill_watch(&mut self) {
+        let figures: Vec<Option<(f32, u32)>> = match self.shown_step() {
+            Some(shown) => {
+                self.inspector.watch.iter().map(|watched| self.odds_of(shown, watched.id)).collect()
+            }
+            None => vec![None; self.inspector.watch.len()],
+        };
+        for (watched, figures) in self.inspector.watch.iter_mut().zip(figures) {
+            watched.now = figures.map(|(probability, _)| probability);
+            watched.rank = figures.map(|(_, rank)| rank);
+            watched.peak = watched.peak.max(watched.now.unwrap_or_default());
+        }
+    }
+
+    /// Probability and rank of a token at a shown step, where known.
+    fn odds_of(&self, shown: &LiveStep, id: TokenId) -> Option<(f32, u32)> {
+        let looks = &self.inspector.looks;
+        if let Some(whole) = looks.pass(shown.cursor()).and_then(|pass| pass.distribution.as_ref()) {
+            return Some((whole.logprob(id)?.exp(), whole.rank(id)?));
+        }
+        let told = looks.record(shown.cursor()).map(|record| record.watched.as_slice()).unwrap_or_default();
+        if let Some((candidate, rank)) = told.iter().find(|(candidate, _)| candidate.id == id) {
+            return Some((candidate.logprob.exp(), *rank));
+        }
+        let at = shown.step.candidates.iter().position(|candidate| candidate.id == id)?;
+        Some((shown.step.candidates[at].logprob.exp(), at as u32 + 1))
+    }
+}
