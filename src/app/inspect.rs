@@ -3,7 +3,7 @@
 //! Invariant: a live display changes at most every `refresh_ms`, and then to the least certain step since.
 
 use super::{App, LiveStep, Station};
-use crate::chat::{RunId, Span, TurnId, whole_text};
+use crate::chat::{Piece, RunId, Span, TurnId, whole_text};
 use crate::token::Step;
 
 /// Characters of the text before the shown token.
@@ -82,22 +82,20 @@ impl App {
     }
 
     fn run_of_step(&self, turn: TurnId, index: usize) -> Option<RunId> {
-        let mut left = index;
-        for span in &self.chat.turn(turn)?.spans {
-            if let Span::Generated { run, steps } = span {
-                if left < steps.len() {
-                    return Some(*run);
-                }
-                left -= steps.len();
-            }
-        }
-        None
+        let turn = self.chat.turn(turn)?;
+        let mut steps = self.chat.pieces(turn).into_iter().filter_map(|piece| match piece {
+            Piece::Step { run, .. } => Some(run),
+            Piece::Written(_) => None,
+        });
+        steps.nth(index)
     }
 
     /// The end of the text that was read before a step, from the message before where the reply begins.
-    fn text_before(&self, turn: TurnId, index: usize) -> String {
+    pub(crate) fn text_before(&self, turn: TurnId, index: usize) -> String {
         let Some(turn) = self.chat.turn(turn) else { return String::new() };
-        let bytes: Vec<u8> = turn.steps().take(index).flat_map(|step| step.bytes.iter().copied()).collect();
+        let pieces = self.chat.pieces(turn);
+        let steps = pieces.iter().filter(|piece| matches!(piece, Piece::Step { .. }));
+        let bytes: Vec<u8> = steps.take(index).flat_map(|step| step.bytes().iter().copied()).collect();
         let mut text = whole_text(&bytes, true);
         if text.chars().count() < TAIL
             && let Some(parent) = turn.parent
@@ -113,8 +111,8 @@ impl App {
         self.inspector.held = false;
         let branch = self.chat.branch();
         let last = branch.iter().rev().find_map(|turn| {
-            let steps = turn.steps().count();
-            Some((turn.id, steps.checked_sub(1)?, turn.steps().next_back()?.clone()))
+            let last = (turn.kept_steps() + turn.steps().count()).checked_sub(1)?;
+            Some((turn.id, last, turn.steps().next_back()?.clone()))
         });
         match last {
             Some((turn, index, step)) => self.show_step(turn, index, step, 1),

@@ -31,6 +31,9 @@ impl App {
     }
 
     fn pane_key(&mut self, key: KeyEvent) {
+        if self.step_key(key) {
+            return;
+        }
         let context = match self.focus {
             Focus::Composer => Context::Composer,
             Focus::Transcript => Context::Transcript,
@@ -82,6 +85,11 @@ impl App {
             Command::CopyCode => self.copy(true),
             Command::MessageDown => self.select_message(true),
             Command::MessageUp => self.select_message(false),
+            Command::Alternatives => self.open_alternatives(),
+            Command::Tree => self.open_tree(false),
+            Command::Compare => self.open_tree(true),
+            Command::LookAhead => self.look_ahead_here(),
+            Command::Step => self.toggle_step_mode(),
             Command::Find => self.find(""),
             Command::NewChat => self.new_chat(),
             Command::Search => self.open_search(""),

@@ -3,13 +3,16 @@
 //! Invariants: no IO, no clock, no channel, no ratatui drawing type here. Effects are data that the runtime
 //! performs; what drawing learned comes back as [`Geometry`]. A run that is over ignores late events.
 
+mod alternatives;
 mod book;
+mod branch;
 mod chats;
 mod completion;
 mod composer;
 mod fuzzy;
 mod inspect;
 mod keys;
+mod look_ahead;
 mod message;
 mod model;
 mod mouse;
@@ -20,10 +23,12 @@ mod reply;
 mod run;
 mod settings;
 mod state;
+mod step_mode;
 #[cfg(test)]
 mod tests;
 mod tokens;
 mod transcript;
+mod tree;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -37,10 +42,14 @@ pub use overlays::{HELP_PAGES, HELP_STATION_PAGE};
 pub(crate) use run::Target;
 pub use settings::keys as setting_keys;
 pub use state::{
-    ActiveRun, Area, Chats, Colouring, Completion, Composer, ConfirmAction, Edit, Fetch, Find, Focus,
-    Geometry, Inspector, Level, LineEdit, LiveStep, ModelState, ModelStatus, Notice, Overlay, Paste, Phase,
-    Picker, PromptAction, Queued, Scroll, Station, Transcript, Watched,
+    ActiveRun, Ahead, Alternatives, Area, Chats, Colouring, Completion, Composer, ConfirmAction, Edit, Fetch,
+    Find, Focus, Geometry, Inspector, Level, LineEdit, LiveStep, ModelState, ModelStatus, Notice, Overlay,
+    Paste, Phase, Picker, PromptAction, Queued, Scroll, Station, StepMode, Transcript, Tree, TreeRow,
+    Watched,
 };
+
+pub use look_ahead::AheadRow;
+pub use tree::{LETTERS, Pair};
 
 pub use tokens::{Origin, Pass, TokenCursor, TurnScore, TurnToken};
 
@@ -78,6 +87,8 @@ pub struct App {
     pub transcript: Transcript,
     /// The composer.
     pub composer: Composer,
+    /// Whether the reply goes token by token.
+    pub steps: StepMode,
     /// The inspector.
     pub inspector: Inspector,
     /// The model.
@@ -132,6 +143,7 @@ impl App {
             queued: None,
             transcript: Transcript::default(),
             composer: Composer::default(),
+            steps: StepMode::default(),
             inspector: Inspector { shown: config.ui.inspector, ..Inspector::default() },
             model: ModelState { name: config.model.clone(), ..ModelState::default() },
             fetch: None,

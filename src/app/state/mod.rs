@@ -2,11 +2,13 @@
 //!
 //! Invariant: no method here changes two panes; what concerns several is in `app`'s own modules.
 
+mod branch;
 mod inspector;
 mod overlay;
 mod panes;
 mod work;
 
+pub use branch::{Ahead, Alternatives, StepMode, Tree, TreeRow};
 pub use inspector::{Inspector, LiveStep, Station, Watched};
 pub use overlay::{ConfirmAction, Edit, Level, LineEdit, Notice, Overlay, Picker, PromptAction};
 pub use panes::{

@@ -3,6 +3,9 @@
 //! Invariant: an overlay's size follows the screen and its whole source, so it never resizes while filtering;
 //! below 80 columns it fills the screen.
 
+mod ahead;
+mod alternatives;
+mod compare;
 pub mod completion;
 mod help;
 mod models;
@@ -11,6 +14,7 @@ mod search;
 mod settings;
 mod small;
 mod themes;
+mod tree;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -47,6 +51,9 @@ pub fn draw(
         Overlay::Licence { entry, scroll } => small::licence(canvas, entry, *scroll),
         Overlay::Prompt { title, input, .. } => small::prompt(canvas, title, input),
         Overlay::Confirm { question, .. } => small::confirm(canvas, question),
+        Overlay::Alternatives(open) => alternatives::draw(canvas, open),
+        Overlay::Tree(tree) => tree::draw(canvas, tree),
+        Overlay::Ahead(open) => ahead::draw(canvas, open),
     }
 }
 
