@@ -3,16 +3,19 @@
 //! Invariant: everything it says follows from the request, the seed and [`ScriptedOptions`] alone, and its
 //! numbers agree with each other as a real softmax's do.
 
+mod draw;
 mod model;
 mod numbers;
+mod passes;
+mod reading;
 mod replies;
 mod vocabulary;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use self::model::Model;
+use self::model::{Control, Model};
 use super::protocol::{CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Request, RequestId};
 use super::serve::{Body, Desk, Emit, Made};
 use crate::chat::{StopReason, Timings, Usage};
@@ -73,6 +76,9 @@ struct Shared {
 #[derive(Default)]
 struct State {
     cancelled: BTreeSet<RequestId>,
+    /// How many more tokens a reply may write; one that is not named runs freely.
+    allowed: BTreeMap<RequestId, Option<u32>>,
+    plan: CapturePlan,
     /// The worker stops for ever at its next step.
     hanging: bool,
     vocabulary: Option<Arc<vocabulary::Pieces>>,
@@ -103,6 +109,33 @@ impl Shared {
         }
     }
 
+    /// Takes one of the allowed tokens; says once that it waits for them. Whether the request was cancelled.
+    fn permit(&self, id: RequestId, emit: &dyn Fn(Event)) -> bool {
+        let mut said = false;
+        let mut state = self.lock();
+        loop {
+            if state.cancelled.contains(&id) {
+                return true;
+            }
+            match state.allowed.get_mut(&id) {
+                Some(Some(0)) => {}
+                Some(Some(left)) => {
+                    *left -= 1;
+                    return false;
+                }
+                Some(None) | None => return false,
+            }
+            if !said {
+                said = true;
+                drop(state);
+                emit(Event::Paused);
+                state = self.lock();
+                continue;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     fn pieces(&self) -> Result<Arc<vocabulary::Pieces>, Failure> {
         self.lock().vocabulary.clone().ok_or_else(no_model)
     }
@@ -130,11 +163,15 @@ impl Desk for Shared {
         model::facts(entry, &self.options)
     }
 
-    fn set_capture(&self, _plan: CapturePlan) -> Result<(), Failure> {
+    fn set_capture(&self, plan: CapturePlan) -> Result<(), Failure> {
+        self.lock().plan = plan;
         Ok(())
     }
 
-    fn pace(&self, _target: RequestId, _allow: Option<u32>) {}
+    fn pace(&self, target: RequestId, allow: Option<u32>) {
+        self.lock().allowed.insert(target, allow);
+        self.changed.notify_all();
+    }
 
     fn fault(&self, name: &str) -> Result<(), Failure> {
         if name == "hang" {
@@ -157,10 +194,22 @@ impl Body for Worker {
         let answer = match request {
             Request::Load { entry, params } => self.load(id, &entry, &params),
             Request::Generate(generate) => self.generate(id, &generate),
+            Request::Score(score) => {
+                self.with_model(id, &|model, options, control| model.score(&score, options, control))
+            }
+            Request::Look(look) => {
+                self.with_model(id, &|model, options, control| model.look(&look, options, control))
+            }
+            Request::LookAhead(ahead) => {
+                self.with_model(id, &|model, options, control| model.look_ahead(&ahead, options, control))
+            }
             _ => Err(other("The worker does not answer this request.".into())),
         };
         (self.emit)(Envelope { id, event: answer.unwrap_or_else(Event::Failed) });
-        self.shared.lock().cancelled.remove(&id);
+        let mut state = self.shared.lock();
+        state.cancelled.remove(&id);
+        // Requests come in rising order, so what is left of older ones is done with.
+        state.allowed.retain(|other, _| *other > id);
     }
 }
 
@@ -189,17 +238,31 @@ impl Worker {
     }
 
     fn generate(&mut self, id: RequestId, generate: &Generate) -> Result<Event, Failure> {
-        let model = self.model.as_mut().ok_or_else(no_model)?;
-        if self.shared.is_cancelled(id) {
+        if self.model.is_some() && self.shared.is_cancelled(id) {
             let (usage, timings) = (Usage::default(), Timings::default());
             return Ok(Event::Done { stop: StopReason::Cancelled, usage, timings });
         }
-        let options = self.shared.options;
-        let emit = |event| (self.emit)(Envelope { id, event });
-        let pause = |until| self.shared.wait(id, until);
-        model.generate(generate, &options, &emit, &pause)
+        // A word on the pace may have come while the request waited for its turn; it counts.
+        self.shared.lock().allowed.entry(id).or_insert(generate.allow);
+        self.with_model(id, &|model, options, control| model.generate(generate, options, control))
+    }
+
+    fn with_model(&mut self, id: RequestId, work: &Work<'_>) -> Result<Event, Failure> {
+        let model = self.model.as_mut().ok_or_else(no_model)?;
+        let (shared, out) = (&self.shared, &self.emit);
+        let emit = |event| out(Envelope { id, event });
+        let control = Control {
+            emit: &emit,
+            pause: &|until| shared.wait(id, until),
+            permit: &|| shared.permit(id, &emit),
+            plan: &|| shared.lock().plan.clone(),
+        };
+        work(model, &shared.options, &control)
     }
 }
+
+/// What the worker does with the loaded model.
+type Work<'a> = dyn Fn(&mut Model, &ScriptedOptions, &Control<'_>) -> Result<Event, Failure> + 'a;
 
 fn no_model() -> Failure {
     Failure { message: "No model is loaded.".into(), kind: FailureKind::NoModel }

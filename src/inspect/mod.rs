@@ -1,5 +1,6 @@
 //! Arithmetic on numbers that the engine gave. No IO, no engine types.
 
 pub mod after;
+pub mod chain;
 pub mod distribution;
 pub mod stages;

@@ -7,13 +7,20 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+use super::draw::{Chain, Wanted};
+use super::reading::Reading;
 use super::vocabulary::{self, MARKS, Pieces};
-use super::{ScriptedOptions, numbers, replies};
-use crate::chat::{Role, StopReason, Timings, Usage};
-use crate::engine::protocol::{Event, Failure, FailureKind, Generate, Loaded, Memory, Prompt, PromptFacts};
+use super::{ScriptedOptions, numbers};
+use crate::chat::{StopReason, Timings, Usage};
+use crate::engine::protocol::{
+    CapturePlan, Event, Failure, FailureKind, Generate, Loaded, Memory, Prompt, PromptFacts,
+};
+use crate::engine::stop::HoldBack;
 use crate::engine::template::{Encoded, Template, hexadecimal};
+use crate::inspect::distribution::Distribution;
+use crate::inspect::stages::TraceSource;
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
-use crate::token::TokenId;
+use crate::token::{Candidate, TokenId};
 
 const TEMPLATE: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] \
     + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
@@ -55,13 +62,38 @@ fn pieces_for(base: bool) -> Pieces {
     Pieces::new(if base { "base" } else { "" })
 }
 
+/// What a request in progress may use of the rest of the engine.
+pub(super) struct Control<'a> {
+    /// Sends an event of this request.
+    pub(super) emit: &'a dyn Fn(Event),
+    /// Waits until a moment; whether the request was cancelled meanwhile.
+    pub(super) pause: &'a dyn Fn(Instant) -> bool,
+    /// Waits until one more token may be written; whether the request was cancelled meanwhile.
+    pub(super) permit: &'a dyn Fn() -> bool,
+    /// What is recorded now.
+    pub(super) plan: &'a dyn Fn() -> CapturePlan,
+}
+
+/// A reply that is being written.
+struct Writer {
+    reading: Reading,
+    /// What `reading` has read.
+    ids: Vec<TokenId>,
+    /// How many of `ids` are the run's prompt.
+    prompt: usize,
+    /// Tokens drawn.
+    written: usize,
+    hold: HoldBack,
+    chain: Chain,
+}
+
 /// A loaded made-up model.
 pub(super) struct Model {
     pub(super) loaded: Loaded,
     pub(super) pieces: Arc<Pieces>,
     template: Template,
-    batch: usize,
-    cache: Vec<TokenId>,
+    pub(super) batch: usize,
+    pub(super) cache: Vec<TokenId>,
 }
 
 impl Model {
@@ -99,71 +131,148 @@ impl Model {
         hexadecimal(&Sha256::digest(self.loaded.facts.name.as_bytes()))
     }
 
-    /// Reads the prompt and writes the reply. `pause` waits until a moment and tells whether the request was
-    /// cancelled meanwhile.
+    /// Reads the prompt and writes the reply.
     pub(super) fn generate(
         &mut self,
         generate: &Generate,
         options: &ScriptedOptions,
-        emit: &dyn Fn(Event),
-        pause: &dyn Fn(Instant) -> bool,
+        control: &Control<'_>,
     ) -> Result<Event, Failure> {
         let begun = Instant::now();
-        let Encoded { ids, text, notes } = self.encode(&generate.prompt)?;
-        let context = self.loaded.context as usize;
-        if ids.len() >= context {
-            let message = format!(
-                "The prompt has {} tokens, the context {context}: shorten it, or load the model with a longer context.",
-                ids.len()
-            );
-            return Err(Failure { message, kind: FailureKind::ContextFull });
-        }
+        let Encoded { mut ids, text, mut notes } = self.encode(&generate.prompt)?;
+        let prompt = ids.len();
+        let taken: &[TokenId] = match &generate.prompt {
+            Prompt::Ids { taken, .. } => taken,
+            _ => &[],
+        };
+        ids.extend(taken);
+        self.can_begin(&ids)?;
+        let seed = generate.sampling.seed.unwrap_or(options.seed);
+        let (chain, left_out) = Chain::new(&generate.sampling, seed, &self.pieces.vocabulary);
+        notes.extend(left_out);
         let shared = self.cache.iter().zip(&ids).take_while(|(a, b)| a == b).count();
         // The last token is always read again: its logits are needed.
-        let reused = shared.min(ids.len().saturating_sub(1));
-        let seed = generate.sampling.seed.unwrap_or(options.seed);
-        emit(Event::Prompt(PromptFacts { ids: ids.clone(), reused: reused as u32, seed, text, notes }));
-        self.cache.truncate(reused);
-        let usage = |written: usize| Usage {
-            prompt_tokens: ids.len() as u32,
-            completion_tokens: written as u32,
-            reused_tokens: reused as u32,
-        };
-        let total = (ids.len() - reused) as u32;
-        for slice in ids[reused..].chunks(self.batch) {
-            if pause(Instant::now() + Duration::from_millis(options.slice_ms)) {
-                let timings = self.timings(begun.elapsed(), Duration::ZERO, 0);
-                return Ok(Event::Done { stop: StopReason::Cancelled, usage: usage(0), timings });
-            }
-            self.cache.extend(slice);
-            emit(Event::PromptProgress { done: (self.cache.len() - reused) as u32, total });
-        }
+        let reused = shared.min(ids.len() - 1);
+        let facts = PromptFacts { ids: ids[..prompt].to_vec(), reused: reused as u32, seed, text, notes };
+        (control.emit)(Event::Prompt(facts));
+        let read = self.read(&ids, reused, options, control);
         let prompt_took = begun.elapsed();
         let decoding = Instant::now();
-        let (reply, end) = self.script(generate, seed);
-        let mut reason = end;
-        let mut written = 0;
-        for (index, id) in reply.into_iter().enumerate() {
-            let last = Instant::now();
-            if pause(decoding + Duration::from_millis(options.token_ms) * (index as u32 + 1)) {
-                reason = StopReason::Cancelled;
-                break;
+        let mut writer = Writer {
+            reading: Reading::of(&self.pieces, &ids),
+            ids,
+            prompt,
+            written: 0,
+            hold: HoldBack::new(self.stops(generate)),
+            chain,
+        };
+        let stop =
+            if read { self.write(&mut writer, generate, options, control) } else { StopReason::Cancelled };
+        for step in writer.hold.finish() {
+            (control.emit)(Event::Token(Box::new(step)));
+        }
+        let usage = Usage {
+            prompt_tokens: prompt as u32,
+            completion_tokens: (taken.len() + writer.written) as u32,
+            reused_tokens: reused as u32,
+        };
+        let timings = self.timings(prompt_took, decoding.elapsed(), writer.written);
+        Ok(Event::Done { stop, usage, timings })
+    }
+
+    /// Reads what is not cached; false when cancelled.
+    fn read(
+        &mut self,
+        ids: &[TokenId],
+        reused: usize,
+        options: &ScriptedOptions,
+        control: &Control<'_>,
+    ) -> bool {
+        self.cache.truncate(reused);
+        let total = (ids.len() - reused) as u32;
+        for slice in ids[reused..].chunks(self.batch) {
+            if (control.pause)(Instant::now() + Duration::from_millis(options.slice_ms)) {
+                return false;
             }
-            let position = self.cache.len();
-            let size = self.pieces.vocabulary.len();
-            let mut step = numbers::step(id, position, seed, size, generate.top_logprobs, &generate.sampling);
-            step.bytes = self.pieces.written(id).to_vec();
+            self.cache.extend(slice);
+            (control.emit)(Event::PromptProgress { done: (self.cache.len() - reused) as u32, total });
+        }
+        true
+    }
+
+    /// The token loop.
+    fn write(
+        &mut self,
+        writer: &mut Writer,
+        generate: &Generate,
+        options: &ScriptedOptions,
+        control: &Control<'_>,
+    ) -> StopReason {
+        let most = generate.sampling.max_tokens as usize;
+        let token = Duration::from_millis(options.token_ms);
+        let mut due = Instant::now();
+        let mut last = due;
+        loop {
+            let run_length = writer.ids.len() - writer.prompt;
+            if most > 0 && run_length >= most {
+                return StopReason::Length;
+            }
+            if self.cache.len() >= self.loaded.context as usize {
+                return StopReason::Context;
+            }
+            if (control.permit)() {
+                return StopReason::Cancelled;
+            }
+            // After a wait the pace begins anew; else it is kept whatever the work took.
+            due = (due + token).max(Instant::now());
+            if (control.pause)(due) {
+                return StopReason::Cancelled;
+            }
+            let distribution = numbers::distribution(&writer.reading);
+            let drawn = writer.chain.draw(&writer.reading, &distribution, &writer.ids);
+            if self.ends(drawn.id) {
+                return StopReason::Eos;
+            }
+            let bytes = self.pieces.written(drawn.id);
+            let mut step = distribution
+                .step(drawn.id, bytes, generate.top_logprobs as usize)
+                .expect("the drawn token is in the vocabulary");
+            step.survivors = drawn.survivors;
             step.ms = last.elapsed().as_secs_f32() * 1000.0;
-            emit(Event::Token(Box::new(step)));
-            self.cache.push(id);
-            written += 1;
-            if self.cache.len() >= context {
-                reason = StopReason::Context;
-                break;
+            last = Instant::now();
+            record(writer, &distribution, drawn.id, control);
+            writer.ids.push(drawn.id);
+            writer.reading.push(drawn.id);
+            writer.written += 1;
+            self.cache.push(drawn.id);
+            let released = writer.hold.push(step);
+            for step in released.steps {
+                (control.emit)(Event::Token(Box::new(step)));
+            }
+            if released.stopped {
+                return StopReason::Stop;
             }
         }
-        let timings = self.timings(prompt_took, decoding.elapsed(), written);
-        Ok(Event::Done { stop: reason, usage: usage(written), timings })
+    }
+
+    fn can_begin(&self, ids: &[TokenId]) -> Result<(), Failure> {
+        let context = self.loaded.context as usize;
+        if ids.len() < context {
+            return self.fits(ids);
+        }
+        let message = format!(
+            "The prompt has {} tokens, the context {context}: shorten it, or load the model with a longer context.",
+            ids.len()
+        );
+        Err(Failure { message, kind: FailureKind::ContextFull })
+    }
+
+    fn stops(&self, generate: &Generate) -> Vec<String> {
+        let mut stops = generate.sampling.stop.clone();
+        if matches!(generate.prompt, Prompt::Chat { .. } | Prompt::Ids { chat: true, .. }) {
+            stops.extend(self.template.stop_texts());
+        }
+        stops
     }
 
     fn encode(&self, prompt: &Prompt) -> Result<Encoded, Failure> {
@@ -173,9 +282,13 @@ impl Model {
                 ids.extend(self.pieces.tokenize(text.as_bytes(), false));
                 Ok(Encoded { ids, text: text.clone(), notes: Vec::new() })
             }
-            Prompt::Ids { ids, taken, .. } => {
-                let ids: Vec<TokenId> = ids.iter().chain(taken).copied().collect();
-                let bytes: Vec<u8> = ids.iter().flat_map(|id| self.pieces.written(*id).to_vec()).collect();
+            Prompt::Ids { ids, .. } => {
+                let bytes: Vec<u8> = ids
+                    .iter()
+                    .flat_map(|id| self.pieces.vocabulary.bytes(*id).unwrap_or_default())
+                    .copied()
+                    .collect();
+                let ids = ids.clone();
                 Ok(Encoded { ids, text: String::from_utf8_lossy(&bytes).into_owned(), notes: Vec::new() })
             }
             Prompt::Chat { messages, continue_last, clock_ms } => self.template.encode(
@@ -189,41 +302,6 @@ impl Model {
         }
     }
 
-    /// The tokens to write and why they end.
-    fn script(&self, generate: &Generate, seed: u32) -> (Vec<TokenId>, StopReason) {
-        let (question, begun) = match &generate.prompt {
-            Prompt::Raw { text } => (text.as_str(), ""),
-            Prompt::Ids { .. } => ("", ""),
-            Prompt::Chat { messages, continue_last, .. } => {
-                let question = messages.iter().rev().find(|message| message.role == Role::User);
-                let last = messages.last().filter(|last| *continue_last && last.role == Role::Assistant);
-                (question.map_or("", |message| &message.text), last.map_or("", |message| &message.text))
-            }
-        };
-        let whole = replies::reply(question, seed);
-        let reply = whole.strip_prefix(begun.as_bytes()).unwrap_or(&whole);
-        let mut stops = generate.sampling.stop.clone();
-        stops.extend(self.template.stop_texts());
-        let cut = stops
-            .iter()
-            .filter(|stop| !stop.is_empty())
-            .filter_map(|stop| find(reply, stop.as_bytes()))
-            .min();
-        let mut end = if cut.is_some() { StopReason::Stop } else { StopReason::Eos };
-        let mut ids = self.pieces.tokenize(reply, false);
-        let mut length = 0;
-        ids.retain(|id| {
-            length += self.pieces.written(*id).len();
-            cut.is_none_or(|cut| length <= cut)
-        });
-        let most = generate.sampling.max_tokens as usize;
-        if most > 0 && ids.len() >= most {
-            ids.truncate(most);
-            end = StopReason::Length;
-        }
-        (ids, end)
-    }
-
     fn timings(&self, prompt: Duration, decode: Duration, written: usize) -> Timings {
         let seconds = decode.as_secs_f32();
         Timings {
@@ -235,6 +313,23 @@ impl Model {
     }
 }
 
-fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    text.windows(wanted.len()).position(|window| window == wanted)
+/// What is told of a step before its token.
+fn record(writer: &Writer, distribution: &Distribution, drawn: TokenId, control: &Control<'_>) {
+    let plan = (control.plan)();
+    let index = (writer.ids.len() - writer.prompt) as u32;
+    if plan.stages > 0 {
+        let wanted = Wanted { drawn, index, list: plan.stages, source: TraceSource::Live };
+        let trace = writer.chain.trace(&writer.reading, distribution, &writer.ids, &wanted);
+        if let Some(trace) = trace {
+            (control.emit)(Event::Stages(Box::new(trace)));
+        }
+    }
+    if !plan.watch.is_empty() {
+        let told = |id: &TokenId| {
+            let candidate = Candidate { id: *id, logprob: distribution.logprob(*id)? };
+            Some((candidate, distribution.rank(*id)?))
+        };
+        let tokens = plan.watch.iter().filter_map(told).collect();
+        (control.emit)(Event::Watched { index, tokens });
+    }
 }

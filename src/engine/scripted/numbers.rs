@@ -1,76 +1,74 @@
 //! A made-up softmax over the whole made-up vocabulary.
 //!
-//! Invariant: a step's numbers are computed from one full distribution, so they agree with each other.
+//! Invariant: the distribution follows from the ids that were read and from nothing else.
 
+use super::reading::Reading;
 use super::vocabulary::token;
-use crate::sampling::Sampling;
-use crate::token::{Candidate, Step, TokenId};
+use crate::inspect::distribution::Distribution;
+use crate::token::{TokenId, TokenKind};
 
-/// The step that writes `id`. Mostly it is the likeliest token, now and then the second to fourth, rarely one
-/// far down; never another than the likeliest at temperature 0.
-pub(super) fn step(
-    id: TokenId,
-    position: usize,
-    seed: u32,
-    size: usize,
-    top: u32,
-    sampling: &Sampling,
-) -> Step {
-    let key = mix(u64::from(seed) << 32 ^ position as u64);
-    let mut logits: Vec<f32> = (0..size).map(|other| 4.0 * bell(mix(key ^ ((other as u64) << 20)))).collect();
-    let chosen = id.0 as usize;
+/// What comes after the tokens read. Mostly the scripted token is the likeliest, now and then the second to
+/// fifth, rarely one far down; the end of a text is always certain.
+pub(super) fn distribution(reading: &Reading) -> Distribution {
+    let mut logits = noise(reading);
+    let favoured = reading.favoured();
     let mut sorted = logits.clone();
     sorted.sort_by(|a, b| b.total_cmp(a));
-    let luck = key % 100;
+    let key = mix(reading.key());
     let spread = (key >> 8) as f32 % 100.0 / 100.0;
-    logits[chosen] = match luck {
-        _ if sampling.temperature <= 0.0 => sorted[0] + 0.5 + 4.0 * spread,
-        0..70 => sorted[0] + 0.2 + 5.0 * spread,
-        70..97 => sorted[1 + (key as usize >> 16) % 3] + 0.01,
-        _ => sorted[25 + (key as usize >> 16) % 20],
-    };
-    let largest = logits.iter().copied().fold(f32::MIN, f32::max);
-    let sum: f64 = logits.iter().map(|logit| f64::from(logit - largest).exp()).sum();
-    let normaliser = largest + sum.ln() as f32;
-    let mut order: Vec<usize> = (0..size).collect();
-    order.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b)));
-    let logprob = |index: usize| logits[index] - normaliser;
-    let entropy: f64 = (0..size).map(|index| f64::from(logprob(index))).map(|l| -l * l.exp()).sum();
-    let rank = 1 + logits.iter().filter(|logit| **logit > logits[chosen]).count() as u32;
-    Step {
-        id: Some(id),
-        logprob: logprob(chosen),
-        rank,
-        entropy: entropy as f32,
-        candidates: order
-            .iter()
-            .take(top as usize)
-            .map(|index| Candidate { id: token(*index), logprob: logprob(*index) })
-            .collect(),
-        survivors: survivors(order.iter().map(|index| logprob(*index)), sampling).max(rank),
-        ..Step::default()
+    let mut share = 1.0;
+    for (place, id) in favoured.iter().enumerate() {
+        logits[id.0 as usize] = match luck(reading) {
+            Luck::Likeliest => sorted[0] + 0.2 + 5.0 * spread * share,
+            Luck::Near => sorted[1 + (key as usize >> 16) % 3 + place] + 0.01,
+            Luck::Far => sorted[22 + (key as usize >> 16) % 8 + place],
+        };
+        share *= 0.8;
+    }
+    Distribution::new(logits).expect("made-up logits are finite")
+}
+
+/// The token that the model prefers to its script where it is about to slip; `None` elsewhere.
+pub(super) fn slip(reading: &Reading) -> Option<TokenId> {
+    if luck(reading) == Luck::Likeliest {
+        return None;
+    }
+    distribution(reading).order().first().copied()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Luck {
+    Likeliest,
+    Near,
+    Far,
+}
+
+fn luck(reading: &Reading) -> Luck {
+    let favoured = reading.favoured();
+    match mix(reading.key()) % 100 {
+        _ if favoured.is_empty() || favoured.contains(&reading.end()) => Luck::Likeliest,
+        0..70 => Luck::Likeliest,
+        70..97 => Luck::Near,
+        _ => Luck::Far,
     }
 }
 
-/// How many of the tokens, likeliest first, top-k, top-p and min-p leave.
-fn survivors(logprobs: impl Iterator<Item = f32>, sampling: &Sampling) -> u32 {
-    let most = if sampling.top_k == 0 { usize::MAX } else { sampling.top_k as usize };
-    let mut before = 0.0;
-    let mut best = None;
-    logprobs
-        .take(most)
-        .take_while(|logprob| {
-            let p = logprob.exp();
-            let best = *best.get_or_insert(p);
-            let kept = before < sampling.top_p && p >= sampling.min_p * best;
-            before += p;
-            kept
-        })
-        .count() as u32
+/// Marks are all but ruled out, single bytes are rare.
+fn noise(reading: &Reading) -> Vec<f32> {
+    let vocabulary = &reading.pieces().vocabulary;
+    let logit = |index: usize| {
+        let logit = 4.0 * bell(mix(reading.key() ^ ((index as u64) << 20)));
+        match vocabulary.kind(token(index)) {
+            TokenKind::Control => logit - 10.0,
+            TokenKind::Byte => logit - 3.0,
+            _ => logit,
+        }
+    };
+    (0..vocabulary.len()).map(logit).collect()
 }
 
 /// `SplitMix64` (Steele, Lea and Flood 2014).
-fn mix(key: u64) -> u64 {
+pub(super) fn mix(key: u64) -> u64 {
     let mut z = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -3,9 +3,38 @@
 //! Invariant: the reply follows from the last message and the seed.
 
 use std::fmt::Write;
+use std::sync::Arc;
+
+/// How many replies a message may have; a seed picks one.
+pub(super) const VARIANTS: u32 = 16;
+
+/// All replies to a message, each with its number; one alone where all are the same.
+pub(super) fn replies(message: &[u8]) -> Vec<(u32, Arc<[u8]>)> {
+    let message = String::from_utf8_lossy(message);
+    let first: Arc<[u8]> = reply(&message, 0).into();
+    let second: Arc<[u8]> = reply(&message, 1).into();
+    if first == second {
+        return vec![(0, first)];
+    }
+    let rest = (2..VARIANTS).map(|variant| (variant, reply(&message, variant).into()));
+    [(0, first), (1, second)].into_iter().chain(rest).collect()
+}
+
+/// What is written after a token that is not the script's, picked by what was read.
+pub(super) fn detour(key: u64) -> Vec<u8> {
+    const TURNS: [&str; 4] = [" on another path", " in other words", " from here", " as you like"];
+    const ENDINGS: [&str; 4] = [
+        ", and every number is another one.",
+        ", one token after the other. Look back at the first reply!",
+        ". This is where the two replies part.",
+        ", until the next word is chosen. And so on.",
+    ];
+    let pick = |shift: u32| (key >> shift) as usize % 4;
+    format!("{}{}", TURNS[pick(8)], ENDINGS[pick(16)]).into_bytes()
+}
 
 /// The bytes of the reply to a message; not always valid UTF-8 (`hostile`).
-pub(super) fn reply(message: &str, seed: u32) -> Vec<u8> {
+fn reply(message: &str, seed: u32) -> Vec<u8> {
     let lower = message.to_lowercase();
     let has = |word: &str| lower.contains(word);
     if has("empty") {

@@ -6,12 +6,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::chat::{Role, StopReason};
-use crate::engine::protocol::{Message, Prompt, StoredTokens};
+use crate::engine::protocol::{Look, LookAhead, Message, Prompt, Replay, Score, StoredTokens};
 use crate::engine::thread::ThreadEngine;
 use crate::engine::{Engine, EventSink};
+use crate::inspect::distribution::Distribution;
+use crate::inspect::stages::{SamplerTrace, TraceSource};
 use crate::model_entry::{LoadOverrides, Source};
-use crate::sampling::{Sampling, SamplingOverrides};
-use crate::token::{Step, TokenKind};
+use crate::sampling::{LogitBias, Sampling, SamplingOverrides};
+use crate::token::{Candidate, Step, TokenKind};
 
 const QUICK: ScriptedOptions =
     ScriptedOptions { token_ms: 0, load_ms: 0, slice_ms: 0, context: 8192, seed: 42 };
@@ -330,7 +332,292 @@ fn a_hanging_worker_still_leaves_the_desk_open() {
     assert!(matches!(fixture.ask(Request::Vocabulary)[..], [Event::Vocabulary(_)]));
 }
 
+/// A reply to "Good day" with its prompt.
+fn good_day(fixture: &mut Fixture, sampling: Sampling) -> (Vec<TokenId>, Vec<Step>) {
+    let events = fixture.ask(chat(vec![message(Role::User, "Good day to you")], sampling));
+    let Event::Prompt(facts) = &events[0] else { panic!("{events:?}") };
+    (facts.ids.clone(), steps(&events))
+}
+
+fn ids(steps: &[Step]) -> Vec<TokenId> {
+    steps.iter().filter_map(|step| step.id).collect()
+}
+
+fn branch(prompt: Vec<TokenId>, taken: TokenId, allow: Option<u32>) -> Generate {
+    let prompt = Prompt::Ids { ids: prompt, taken: vec![taken], chat: true };
+    let sampling = Sampling { seed: Some(7), ..Sampling::default() };
+    Generate { prompt, sampling, top_logprobs: 20, interventions: Vec::new(), allow }
+}
+
+fn seeded() -> Sampling {
+    Sampling { seed: Some(7), ..Sampling::default() }
+}
+
+#[test]
+fn taking_the_same_token_again_gives_the_same_reply_with_only_that_token_to_read() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    let (prompt, reply) = good_day(&mut fixture, seeded());
+    let at = 5;
+    let kept: Vec<TokenId> = prompt.iter().copied().chain(ids(&reply[..at])).collect();
+    let request = branch(kept.clone(), reply[at].id.unwrap(), None);
+    let events = fixture.ask(Request::Generate(Box::new(request)));
+    let Event::Prompt(facts) = &events[0] else { panic!("{events:?}") };
+    assert_eq!(facts.ids, kept, "the taken token is no part of the prompt");
+    assert_eq!(facts.reused as usize, kept.len());
+    assert_eq!(steps(&events), reply[at + 1..]);
+    let Some(Event::Done { usage, .. }) = events.last() else { panic!("{events:?}") };
+    assert_eq!(usage.completion_tokens as usize, reply.len() - at);
+}
+
+#[test]
+fn another_token_leads_to_another_text_and_back_again() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    let (prompt, reply) = good_day(&mut fixture, seeded());
+    let at = reply.iter().position(|step| step.rank == 1).unwrap();
+    let kept: Vec<TokenId> = prompt.iter().copied().chain(ids(&reply[..at])).collect();
+    let other = reply[at].candidates[9].id;
+    let go = |fixture: &mut Fixture| {
+        let request = branch(kept.clone(), other, None);
+        steps(&fixture.ask(Request::Generate(Box::new(request))))
+    };
+    let branched = go(&mut fixture);
+    assert!(!branched.is_empty());
+    assert_ne!(bytes(&branched), bytes(&reply[at + 1..]));
+    let (_, again) = good_day(&mut fixture, seeded());
+    assert_eq!(again, reply, "a branch and a way back change nothing");
+    assert_eq!(go(&mut fixture), branched);
+}
+
+#[test]
+fn a_reply_scored_afterwards_has_the_numbers_it_was_written_with() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    for text in ["Good day to you", "wide", "hostile"] {
+        let events = fixture.ask(say(text));
+        let Event::Prompt(facts) = &events[0] else { panic!("{events:?}") };
+        let (from, reply) = (facts.ids.len() as u32, steps(&events));
+        let all = facts.ids.iter().copied().chain(ids(&reply)).collect();
+        let score = Score { ids: all, from, top_logprobs: 20, interventions: Vec::new() };
+        let events = fixture.ask(Request::Score(Box::new(score)));
+        let mut scored = Vec::new();
+        for event in &events {
+            if let Event::Scores { first, steps } = event {
+                assert_eq!(*first as usize, from as usize + scored.len());
+                scored.extend(steps.iter().cloned());
+            }
+        }
+        let written: Vec<Step> = reply.into_iter().map(|step| Step { survivors: 0, ..step }).collect();
+        assert_eq!(scored, written);
+        assert!(
+            matches!(events.last(), Some(Event::Scored { decoded, .. }) if *decoded as usize == from as usize + written.len())
+        );
+    }
+}
+
+#[test]
+fn a_text_without_a_first_token_or_with_foreign_ones_is_not_scored() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    for (ids, from) in
+        [(vec![TokenId(0), TokenId(5)], 0), (vec![TokenId(0)], 1), (vec![TokenId(0), TokenId(99_999)], 1)]
+    {
+        let score = Score { ids, from, top_logprobs: 5, interventions: Vec::new() };
+        assert!(matches!(fixture.ask(Request::Score(Box::new(score))).last(), Some(Event::Failed(_))));
+    }
+}
+
+fn capture(fixture: &mut Fixture, plan: CapturePlan) {
+    assert_eq!(fixture.ask(Request::SetCapture(plan)), [Event::Acknowledged]);
+}
+
+#[test]
+fn stages_and_watched_tokens_come_before_each_token_and_agree_with_it() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    let watch = vec![TokenId(300), TokenId(2)];
+    capture(&mut fixture, CapturePlan { stages: 20, watch: watch.clone(), taps: Vec::new() });
+    let events = fixture.ask(say("count"));
+    let mut seen = 0;
+    let (mut trace, mut told): (Option<SamplerTrace>, Option<Vec<(Candidate, u32)>>) = (None, None);
+    for event in events {
+        match event {
+            Event::Stages(new) => trace = Some(*new),
+            Event::Watched { index, tokens } => {
+                assert_eq!(index, seen);
+                told = Some(tokens);
+            }
+            Event::Token(step) => {
+                let trace = trace.take().expect("stages come first");
+                assert_eq!(
+                    (trace.index, Some(trace.drawn), trace.source),
+                    (seen, step.id, TraceSource::Live)
+                );
+                let names: Vec<&str> = trace.stages.iter().map(|stage| stage.name.label()).collect();
+                assert_eq!(names, ["top-k", "top-p", "min-p", "temp"]);
+                let listed: Vec<TokenId> = step.candidates.iter().map(|candidate| candidate.id).collect();
+                assert_eq!(trace.tokens[..20], listed);
+                for (p, candidate) in trace.model.iter().zip(&step.candidates) {
+                    assert!((p - candidate.logprob.exp()).abs() < 1e-5);
+                }
+                assert!((trace.entropy - step.entropy).abs() < 1e-4);
+                let last = trace.stages.last().unwrap();
+                assert_eq!(last.left, step.survivors);
+                let drawn = trace.tokens.iter().position(|id| *id == trace.drawn).unwrap();
+                let probability = f64::from(last.probabilities[drawn].expect("what is drawn was left"));
+                let ((from, to), u) = (trace.interval.unwrap(), trace.u.unwrap());
+                assert!((to - from - probability).abs() < 1e-6 && from <= u && u <= to);
+                let told = told.take().expect("watched tokens come first");
+                assert_eq!(told.iter().map(|(candidate, _)| candidate.id).collect::<Vec<_>>(), watch);
+                for (candidate, rank) in told {
+                    let place = step.candidates.iter().position(|other| *other == candidate);
+                    assert!(place.map_or(rank > 20, |place| place as u32 + 1 == rank));
+                }
+                seen += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(seen > 500);
+    capture(&mut fixture, CapturePlan::default());
+    assert!(
+        !fixture.ask(say("x")).iter().any(|event| matches!(event, Event::Stages(_) | Event::Watched { .. }))
+    );
+}
+
+#[test]
+fn looking_back_gives_the_recorded_stages_and_the_whole_distribution() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    capture(&mut fixture, CapturePlan { stages: 30, ..CapturePlan::default() });
+    let sampling = Sampling { repeat_penalty: 1.3, xtc_probability: 0.5, ..seeded() };
+    let events = fixture.ask(chat(vec![message(Role::User, "Good day to you")], sampling.clone()));
+    let Event::Prompt(facts) = &events[0] else { panic!("{events:?}") };
+    let live: Vec<&SamplerTrace> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Stages(trace) => Some(trace.as_ref()),
+            _ => None,
+        })
+        .collect();
+    let reply = steps(&events);
+    assert_eq!(live.len(), reply.len());
+    for (index, (step, trace)) in reply.iter().zip(live).enumerate() {
+        let mut read = facts.ids.clone();
+        read.extend(ids(&reply[..index]));
+        let asked = Replay {
+            sampling: sampling.clone(),
+            seed: facts.seed,
+            prompt: facts.ids.len() as u32,
+            taken: 0,
+            drawn: step.id.unwrap(),
+            list: 30,
+        };
+        let look = Look { ids: read, interventions: Vec::new(), logits: true, replay: Some(Box::new(asked)) };
+        let events = fixture.ask(Request::Look(Box::new(look)));
+        let Some(Event::Looked(looked)) = events.last() else { panic!("{events:?}") };
+        let stages = looked.stages.as_ref().unwrap();
+        assert_eq!(SamplerTrace { source: TraceSource::Live, ..stages.as_ref().clone() }, *trace);
+        let whole = Distribution::new(looked.unpack()).unwrap();
+        let same = whole.step(step.id.unwrap(), &step.bytes, 20).unwrap();
+        assert_eq!(Step { survivors: step.survivors, ..same }, *step);
+        assert_eq!(looked.decoded, 1, "the chat's cache has the rest");
+    }
+}
+
+#[test]
+fn the_beam_holds_the_likeliest_paths_with_the_numbers_of_a_score() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    let (prompt, _) = good_day(&mut fixture, seeded());
+    let ahead = LookAhead { ids: prompt.clone(), width: 4, depth: 6, interventions: Vec::new() };
+    let events = fixture.ask(Request::LookAhead(Box::new(ahead)));
+    let Some(Event::LookedAhead(looked)) = events.last() else { panic!("{events:?}") };
+    assert_eq!(looked.paths.len(), 4);
+    assert!(looked.paths.is_sorted_by(|a, b| a.logprob() >= b.logprob()));
+    for path in &looked.paths {
+        let all: Vec<TokenId> =
+            prompt.iter().copied().chain(path.tokens.iter().map(|token| token.id)).collect();
+        let score = Score { ids: all, from: prompt.len() as u32, top_logprobs: 0, interventions: Vec::new() };
+        let scored: Vec<Candidate> = fixture
+            .ask(Request::Score(Box::new(score)))
+            .into_iter()
+            .filter_map(|event| match event {
+                Event::Scores { steps, .. } => Some(steps),
+                _ => None,
+            })
+            .flatten()
+            .map(|step| Candidate { id: step.id.unwrap(), logprob: step.logprob })
+            .collect();
+        assert_eq!(scored, path.tokens);
+    }
+}
+
+#[test]
+fn a_path_that_ends_stays_as_it_is() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    let (prompt, reply) = good_day(&mut fixture, seeded());
+    let near_end = prompt.iter().copied().chain(ids(&reply)).collect();
+    let ahead = LookAhead { ids: near_end, width: 3, depth: 5, interventions: Vec::new() };
+    let events = fixture.ask(Request::LookAhead(Box::new(ahead)));
+    let Some(Event::LookedAhead(looked)) = events.last() else { panic!("{events:?}") };
+    assert_eq!(
+        looked.paths[0].tokens.iter().map(|token| token.id).collect::<Vec<_>>(),
+        [vocabulary::END_OF_TURN]
+    );
+}
+
+#[test]
+fn a_reply_waits_after_each_allowed_token_and_runs_when_let_go() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    let Request::Generate(mut generate) = say("count") else { unreachable!("say asks for a reply") };
+    generate.allow = Some(1);
+    let target = fixture.send(Request::Generate(generate));
+    let until_paused = |fixture: &Fixture| {
+        let mut tokens = 0;
+        loop {
+            match fixture.events.recv_timeout(Duration::from_secs(20)).unwrap().event {
+                Event::Token(_) => tokens += 1,
+                Event::Paused => return tokens,
+                _ => {}
+            }
+        }
+    };
+    assert_eq!(until_paused(&fixture), 1);
+    fixture.send(Request::Pace { target, allow: Some(3) });
+    assert_eq!(until_paused(&fixture), 3);
+    fixture.send(Request::Pace { target, allow: None });
+    assert_eq!(stop(&fixture.until_final(target)), StopReason::Eos);
+}
+
+#[test]
+fn a_waiting_reply_can_be_cancelled() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    let Request::Generate(mut generate) = say("count") else { unreachable!("say asks for a reply") };
+    generate.allow = Some(0);
+    let target = fixture.send(Request::Generate(generate));
+    while fixture.events.recv_timeout(Duration::from_secs(20)).unwrap().event != Event::Paused {}
+    fixture.send(Request::Cancel { target });
+    assert_eq!(stop(&fixture.until_final(target)), StopReason::Cancelled);
+}
+
+#[test]
+fn a_banned_token_is_not_written() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    let ban = LogitBias { text: Some(", ".into()), id: None, bias: f32::NEG_INFINITY };
+    let sampling = Sampling { logit_bias: vec![ban], max_tokens: 40, ..Sampling::default() };
+    let events = fixture.ask(chat(vec![message(Role::User, "count")], sampling));
+    assert!(steps(&events).iter().all(|step| step.bytes != b", "));
+}
+
 proptest! {
+    #[test]
+    fn any_ids_give_a_real_softmax(ids in prop::collection::vec(0_i32..700, 0..60)) {
+        let pieces = Arc::new(vocabulary::Pieces::new(""));
+        let ids: Vec<TokenId> = ids.into_iter().map(TokenId).collect();
+        let whole = numbers::distribution(&reading::Reading::of(&pieces, &ids));
+        prop_assert_eq!(whole.len(), pieces.vocabulary.len());
+        let odds = || (0..whole.len()).filter_map(|index| whole.logprob(vocabulary::token(index)));
+        let sum: f64 = odds().map(|logprob| f64::from(logprob).exp()).sum();
+        prop_assert!((sum - 1.0).abs() < 1e-4);
+        let entropy: f64 = odds().map(f64::from).map(|logprob| -logprob * logprob.exp()).sum();
+        prop_assert!((entropy - f64::from(whole.entropy())).abs() < 1e-3);
+    }
+
     #[test]
     fn tokens_of_any_bytes_are_the_bytes(text: Vec<u8>, special: bool) {
         let pieces = vocabulary::Pieces::new("");

@@ -14,6 +14,12 @@ use crate::token::{TokenId, TokenKind, Vocabulary};
 pub(super) const MARKS: [&str; 4] = ["<|begin|>", "<|im_start|>", "<|im_end|>", "<|endoftext|>"];
 /// Id of `<|begin|>`.
 pub(super) const BEGIN: TokenId = TokenId(0);
+/// Id of `<|im_start|>`.
+pub(super) const START_OF_TURN: TokenId = TokenId(1);
+/// Id of `<|im_end|>`.
+pub(super) const END_OF_TURN: TokenId = TokenId(2);
+/// Id of `<|endoftext|>`.
+pub(super) const END_OF_TEXT: TokenId = TokenId(3);
 
 const WORDS: &str = "the of and to in is it that was he for on are as with his they at be this from or one had by \
     word but not what all were we when your can said there use an each which she do how their if will up other \
@@ -111,7 +117,8 @@ impl Pieces {
         ids
     }
 
-    fn longest_piece(&self, bytes: &[u8]) -> (TokenId, usize) {
+    /// The token that a non-empty text begins with, and its length in bytes.
+    pub(super) fn longest_piece(&self, bytes: &[u8]) -> (TokenId, usize) {
         (1..=self.longest.min(bytes.len()))
             .rev()
             .find_map(|length| Some((*self.ids.get(&bytes[..length])?, length)))

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use super::*;
-use crate::engine::protocol::CapturePlan;
+use crate::engine::protocol::{CapturePlan, LookAhead};
 use crate::engine::scripted::{self, ScriptedOptions};
 use crate::engine::thread::ThreadEngine;
 use crate::engine::{Engine, EventSink};
@@ -64,8 +64,9 @@ fn odd() -> (ThreadEngine, Sender<&'static str>, Receiver<Envelope>) {
     (ThreadEngine::start(sink, make).unwrap(), instruct, events)
 }
 
-fn capture() -> Request {
-    Request::SetCapture(CapturePlan::default())
+/// A request for the worker.
+fn work_for_the_worker() -> Request {
+    Request::LookAhead(Box::new(LookAhead { ids: Vec::new(), width: 1, depth: 1, interventions: Vec::new() }))
 }
 
 /// All events but the greeting and the end. A stuck worker keeps its end of the channel, so the last event
@@ -87,7 +88,7 @@ fn a_panic_of_the_worker_fails_the_request_and_the_next_one_works() {
     let (engine, instruct, events) = odd();
     for (id, instruction) in [(1, "panic"), (2, "twice")] {
         instruct.send(instruction).unwrap();
-        engine.send(RequestId(id), capture()).unwrap();
+        engine.send(RequestId(id), work_for_the_worker()).unwrap();
     }
     let events: Vec<_> = std::iter::from_fn(|| events.recv().ok()).skip(1).take(2).collect();
     let message = "The engine failed inside (the sky fell). Reload the model before going on.".to_owned();
@@ -101,7 +102,7 @@ fn each_request_gets_exactly_one_final_event_whatever_the_worker_does() {
     let (engine, instruct, events) = odd();
     for (id, instruction) in (1..).zip(["silence", "twice", "late", "twice"]) {
         instruct.send(instruction).unwrap();
-        engine.send(RequestId(id), capture()).unwrap();
+        engine.send(RequestId(id), work_for_the_worker()).unwrap();
     }
     let seen: Vec<_> = events.iter().skip(1).take(4).collect();
     let message = "The engine gave no answer.".to_owned();
@@ -123,7 +124,7 @@ fn answers_after(engine: ThreadEngine, events: &Receiver<Envelope>) -> Vec<Event
 fn quick_requests_are_answered_while_the_worker_hangs_and_a_panic_there_is_caught() {
     let (engine, instruct, events) = odd();
     instruct.send("hang").unwrap();
-    engine.send(RequestId(1), capture()).unwrap();
+    engine.send(RequestId(1), work_for_the_worker()).unwrap();
     engine.send(RequestId(2), Request::Vocabulary).unwrap();
     engine.send(RequestId(3), Request::Tokenize { text: "x".into(), special: false, begin: false }).unwrap();
     engine.send(RequestId(4), Request::Fault("abort".into())).unwrap();
