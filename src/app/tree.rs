@@ -372,7 +372,7 @@ mod tests {
                 format!("{}{}{}", side(pair.left), if pair.same { "=" } else { " " }, side(pair.right))
             })
             .collect();
-        assert_eq!(rows, ["0 0", "- 1", "- 2", "1=3", "2=4", "3 -", "4=5"]);
+        assert_eq!(rows, ["0 0", "- 1", "- 2", "1=3", "2 -", "3=4", "4=5"]);
     }
 
     proptest! {
