@@ -13,7 +13,8 @@ use crate::token::TokenKind;
 use crate::ui::rows;
 use crate::ui::widgets::{number, text, token};
 
-pub(super) fn draw(canvas: &mut Canvas<'_>, tree: &Tree, listed: &[TreeRow], area: Rect) {
+/// Draws the comparison into an area, beside the tree or in its place.
+pub(super) fn draw(canvas: &mut Canvas<'_>, tree: &Tree, listed: &[TreeRow], area: Rect, beside: bool) {
     let (app, theme) = (canvas.app, canvas.theme);
     let title = text::row(area, 0, 0);
     let Some(other) = tree.compare.filter(|turn| app.chat.turn(*turn).is_some()) else {
@@ -28,7 +29,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, tree: &Tree, listed: &[TreeRow], are
     };
     let (first, second) = (named(tree.at.turn), named(other));
     let name = format!("Compare {first} and {second}");
-    rows::title(canvas.buf, theme, title, &name, "", tree.comparing);
+    rows::title(canvas.buf, theme, title, &name, "", !beside);
     let columns = Columns::of(area.width);
     let [left, right] = columns.starts;
     canvas.cell(
@@ -92,8 +93,8 @@ struct Columns {
 
 impl Columns {
     fn of(width: u16) -> Self {
-        let half = (width.saturating_sub(6) / 2).clamp(24, 34);
-        let half = if width == 59 { 24 } else { half };
+        // Beside the tree a half is 24 cells; alone it has more room.
+        let half = (width.saturating_sub(10) / 2).clamp(24, 34);
         Self { starts: [2, 2 + half + 5], width: half, bits: half - 8, sums: half }
     }
 }

@@ -5,6 +5,8 @@
 
 mod ahead;
 mod alternatives;
+#[cfg(test)]
+mod branch_tests;
 mod compare;
 pub mod completion;
 mod help;

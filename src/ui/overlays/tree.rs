@@ -43,7 +43,7 @@ pub(super) fn draw(mut canvas: Canvas<'_>, tree: &Tree) -> Option<(u16, u16)> {
         branches(&mut canvas, tree, &listed, left);
     }
     if wide || tree.comparing {
-        compare::draw(&mut canvas, tree, &listed, right);
+        compare::draw(&mut canvas, tree, &listed, right, wide);
     }
     if wide {
         line_between(&mut canvas, Rect { x: left.right(), width: 1, ..body });
@@ -58,10 +58,10 @@ pub(super) fn draw(mut canvas: Canvas<'_>, tree: &Tree) -> Option<(u16, u16)> {
     }
     let keys = [
         ("↑↓", "branch"),
-        ("Enter", "go there"),
+        ("Enter", "go"),
         ("1…9 a…y", "take"),
-        ("=", "compare with"),
-        ("← →", "up, down the tree"),
+        ("=", "compare"),
+        ("← →", "up, down"),
         ("L", "look ahead"),
         ("z", "scale"),
         ("d", "delete, u undo"),
@@ -86,7 +86,7 @@ fn branches(canvas: &mut Canvas<'_>, tree: &Tree, listed: &[TreeRow], area: Rect
     let kept = listed.iter().filter(|row| row.turn.is_some()).count();
     let right = format!("{kept} kept");
     let name = format!("Branches at token #{read}");
-    rows::title(canvas.buf, theme, text::row(area, 0, 0), &name, &right, !tree.comparing);
+    rows::title(canvas.buf, theme, text::row(area, 0, 0), &name, &right, true);
     let before = app.text_before(tree.at.turn, tree.at.index);
     let before = text::tail(&token::one_line(&before, &theme.symbols), area.width.saturating_sub(4));
     canvas.cell(text::row(area, 2, 0), 2, area.width, &before, Role::Text);
