@@ -271,12 +271,11 @@ fn matching(open: &Alternatives, vocabulary: &Vocabulary) -> Vec<TokenId> {
             text.contains(&typed).then_some(2)
         }
     };
-    let all: Vec<TokenId> = match &open.whole {
-        Some(whole) => whole.order().to_vec(),
-        None => {
-            let known = open.step.candidates.iter().map(|candidate| candidate.id);
-            known.chain((0..i32::MAX).take(vocabulary.len()).map(TokenId)).collect()
-        }
+    let all: Vec<TokenId> = if let Some(whole) = &open.whole {
+        whole.order().to_vec()
+    } else {
+        let known = open.step.candidates.iter().map(|candidate| candidate.id);
+        known.chain((0..i32::MAX).take(vocabulary.len()).map(TokenId)).collect()
     };
     let mut by_kind: [Vec<TokenId>; 3] = Default::default();
     for id in all {

@@ -157,6 +157,7 @@ impl App {
         self.steps.on = steps_before.on;
         let chat = self.chat.head.id;
         let mut run = self.begin(chat);
+        let last = taken.last().cloned().map(|step| (fork.at.index + taken.len() - 1, step));
         run.prompt_ids = fork.ids.to_vec();
         run.taken = u32::try_from(taken.len()).unwrap_or(u32::MAX);
         if let Some(source) = self.runs.get(&fork.run) {
@@ -169,10 +170,7 @@ impl App {
             id: TurnId(self.book.id()),
             parent,
             role: Role::Assistant,
-            spans: vec![
-                Span::Kept { turn: owner, steps },
-                Span::Generated { run: run.id, steps: taken.clone() },
-            ],
+            spans: vec![Span::Kept { turn: owner, steps }, Span::Generated { run: run.id, steps: taken }],
             state: TurnState::Streaming,
             deleted: false,
             note: None,
@@ -186,8 +184,8 @@ impl App {
         self.scroll_bottom();
         let id = turn.id;
         self.begin_run(chat, &turn, run);
-        if let Some(step) = taken.last() {
-            self.live_step(id, fork.at.index + taken.len() - 1, step.clone());
+        if let Some((index, step)) = last {
+            self.live_step(id, index, step);
         }
         true
     }

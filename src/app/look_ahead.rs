@@ -239,7 +239,7 @@ impl Ahead {
                 let next = self.token(group[0], end);
                 next.is_some() && group.iter().all(|path| self.token(*path, end) == next)
             };
-            let end = (at + 1..).find(|end| !shared(*end)).unwrap_or(at + 1);
+            let end = (at + 1..tokens.len()).find(|end| !shared(*end)).unwrap_or(tokens.len());
             let total = before + tokens[at..end].iter().map(|token| token.logprob).sum::<f32>();
             more.push(place + 1 < count);
             out.push(AheadRow {

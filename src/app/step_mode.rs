@@ -4,7 +4,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{App, Focus, TokenCursor, alternatives::Refusal};
+use super::{App, Focus, Origin, TokenCursor, alternatives::Refusal};
 use crate::engine::protocol::Request;
 
 impl App {
@@ -126,7 +126,8 @@ impl App {
 
     /// Hash of the vocabulary that a token's ids belong to.
     pub(crate) fn vocabulary_at(&self, at: TokenCursor) -> Option<String> {
-        let run = self.pass(at)?.run;
+        let tokens = self.turn_tokens(self.chat.turn(at.turn)?);
+        let (Origin::Written { run, .. } | Origin::Scored { run, .. }) = tokens.get(at.index)?.origin;
         self.runs.get(&run)?.vocabulary.clone()
     }
 }

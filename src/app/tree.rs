@@ -184,7 +184,7 @@ impl App {
             KeyCode::PageDown => self.move_in_tree(|tree| tree.scroll += 10),
             KeyCode::PageUp => self.move_in_tree(|tree| tree.scroll = tree.scroll.saturating_sub(10)),
             KeyCode::Tab => {
-                self.move_in_tree(|tree| tree.comparing = !tree.comparing && tree.compare.is_some())
+                self.move_in_tree(|tree| tree.comparing = !tree.comparing && tree.compare.is_some());
             }
             KeyCode::Enter => self.take_row(at, selected.as_ref()),
             KeyCode::Char(digit @ '1'..='9') if plain => {

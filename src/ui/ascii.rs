@@ -19,7 +19,7 @@ fn twin(symbol: &str) -> Option<&'static str> {
         return Some("^"); // a control character made visible
     }
     Some(match symbol {
-        "…" | "·" => ".",
+        "…" | "·" | "┈" => ".",
         "‹" | "←" | "◂" => "<",
         "›" | "→" | "▶" | "▸" => ">",
         "–" | "−" | "─" => "-",
@@ -33,7 +33,6 @@ fn twin(symbol: &str) -> Option<&'static str> {
         "₂" => "2",
         "━" => "=",
         "┬" | "├" | "└" => "+",
-        "┈" => ".",
         _ => return None,
     })
 }

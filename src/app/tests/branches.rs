@@ -254,10 +254,10 @@ fn a_ban_and_a_boost_belong_to_the_chat_and_are_taken_back() {
     bench.press(&["b"]);
     assert_eq!((bench.notice(), bench.app.bias_of(TokenId(1))), ("“b” is allowed again", 0.0));
     bench.press(&["+", "+"]);
-    assert_eq!(bench.app.bias_of(TokenId(1)), 2.0);
+    assert_eq!(bench.app.sampling_value("logit_bias"), r#"[{"text":"b","id":1,"bias":2.0}]"#);
     let effects = bench.press(&["-"]);
-    assert_eq!(bench.app.bias_of(TokenId(1)), 1.0);
     assert_eq!(brief(&effects), ["put chat Hi"]);
+    assert_eq!(bench.notice(), "“b”: logit +1 in this chat from the next reply on; + takes it back");
     bench.press(&["-"]);
     assert_eq!(bench.app.sampling_value("logit_bias"), "[]");
 }

@@ -14,12 +14,11 @@ pub(super) fn draw(mut canvas: Canvas<'_>, open: &Ahead) -> Option<(u16, u16)> {
     let theme = canvas.theme;
     let config = &canvas.app.config.inspector;
     let shape = format!("{} wide, {} deep", config.look_ahead_width, config.look_ahead_depth);
-    let right = match open.request {
-        Some(_) => shape,
-        None => {
-            let seconds = open.found.ms / 1000.0;
-            format!("{shape}   {} tokens read in {seconds:.2} s", open.found.decoded)
-        }
+    let right = if open.request.is_some() {
+        shape
+    } else {
+        let seconds = open.found.ms / 1000.0;
+        format!("{shape}   {} tokens read in {seconds:.2} s", open.found.decoded)
     };
     let inside = canvas.frame("Look ahead", &right, 96, 32);
     let before = canvas.app.text_before(open.at.turn, open.at.index);

@@ -60,7 +60,7 @@ fn row(canvas: &mut Canvas<'_>, open: &Alternatives, index: usize, at: Rect) {
     let vocabulary = open.vocabulary.as_ref().and_then(|hash| app.vocabularies.get(hash));
     let chosen = open.step.id == Some(id);
     let role = if chosen { Role::TokenChosen } else { Role::Text };
-    let digit = (index < 9 && !open.typing).then(|| (index + 1).to_string()).unwrap_or_default();
+    let digit = if index < 9 && !open.typing { (index + 1).to_string() } else { String::new() };
     canvas.cell(at, 3, 1, &digit, Role::Muted);
     canvas.cell(at, 5, 1, if chosen { theme.symbols.drawn } else { "" }, role);
     let name = token::named(id, vocabulary.map(AsRef::as_ref), &theme.symbols);

@@ -91,7 +91,7 @@ fn vocabulary() -> Vocabulary {
 }
 
 fn id(all: &Vocabulary, text: &str) -> TokenId {
-    (0..).map(TokenId).find(|id| all.bytes(*id) == Some(text.as_bytes())).unwrap()
+    (0..49_152).map(TokenId).find(|id| all.bytes(*id) == Some(text.as_bytes())).unwrap()
 }
 
 fn steps(all: &Vocabulary, tokens: &[(&str, f32)]) -> Vec<Step> {

@@ -207,14 +207,14 @@ fn legend(canvas: &mut Canvas<'_>, tree: &Tree, listed: &[TreeRow], kept: usize,
             put(canvas, &between, Role::Text);
             let below = Tree { at: next, selected: usize::MAX, compare: None, ..tree.clone() };
             let rows = app.tree_rows(&below);
-            let there: Vec<&TreeRow> = rows.iter().filter(|row| row.turn.is_some()).collect();
-            for row in &there {
+            let taken: Vec<&TreeRow> = rows.iter().filter(|row| row.turn.is_some()).collect();
+            for row in &taken {
                 further(canvas, &below, row, text::row(area, line, 0));
                 line += 1;
             }
             let at = text::row(area, line, 0);
             canvas.cell(at, 2, 2, "└┈", Role::Rule);
-            let more = entries(canvas, next).saturating_sub(there.len() as u64);
+            let more = entries(canvas, next).saturating_sub(taken.len() as u64);
             canvas.cell(at, 7, most, &format!("{} more", number::grouped(more)), Role::Muted);
             line += 1;
         }
@@ -241,7 +241,7 @@ fn further(canvas: &mut Canvas<'_>, below: &Tree, row: &TreeRow, at: Rect) {
 pub(super) fn label(listed: &[TreeRow], index: usize) -> String {
     let kept = listed.iter().filter(|row| row.turn.is_some()).count();
     if index < kept {
-        return (index < 9).then(|| (index + 1).to_string()).unwrap_or_default();
+        return if index < 9 { (index + 1).to_string() } else { String::new() };
     }
     LETTERS.chars().nth(index - kept).map(String::from).unwrap_or_default()
 }
