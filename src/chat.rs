@@ -68,6 +68,10 @@ pub enum Span {
     },
 }
 
+/// How many turns deep kept stretches are followed: a chain of branches of branches is no longer, and a damaged
+/// one ends.
+pub const KEPT_DEEPEST: usize = 512;
+
 /// How a turn stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -117,6 +121,16 @@ impl Turn {
             }
         }
         bytes
+    }
+
+    /// How many tokens of other turns this one keeps.
+    #[must_use]
+    pub fn kept_steps(&self) -> usize {
+        let kept = |span: &Span| match span {
+            Span::Kept { steps, .. } => *steps as usize,
+            Span::Written { .. } | Span::Generated { .. } => 0,
+        };
+        self.spans.iter().map(kept).sum()
     }
 
     /// All generated steps of this turn's own spans, in order.
@@ -291,7 +305,7 @@ impl Conversation {
                 }
                 Span::Kept { turn, steps } => {
                     let before = out.len();
-                    if let Some(other) = self.turn(*turn).filter(|_| depth < 64) {
+                    if let Some(other) = self.turn(*turn).filter(|_| depth < KEPT_DEEPEST) {
                         self.collect(other, (*steps as usize).min(most_steps), depth + 1, out);
                     }
                     let taken = out[before..].iter().filter(|p| matches!(p, Piece::Step { .. })).count();

@@ -141,6 +141,16 @@ commands! {
     Ledger "ledger" Replies Transcript ["#"];
     /// Write this chat to a file: HTML, Markdown, JSON or JSON Lines
     Export "export" Chats Global [];
+    /// Alternatives of this token: take one as a branch, ban or boost it
+    Alternatives "alternatives" Replies Transcript ["enter"];
+    /// Tree of this reply's branches
+    Tree "tree" Replies Transcript ["t"];
+    /// Compare this reply with another version, token by token
+    Compare "compare" Replies Transcript ["="];
+    /// Look ahead: the likeliest continuations here
+    LookAhead "look-ahead" Replies Transcript ["L"];
+    /// Replies token by token: accept, choose or ban each
+    Step "step" Replies Global ["f6"];
     /// Message below
     MessageDown "message-down" Replies Transcript ["j", "down"];
     /// Message above

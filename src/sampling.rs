@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::token::{TokenId, Vocabulary};
+
 /// A stage of the sampler chain, in llama.cpp's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -48,7 +50,8 @@ impl Stage {
     ];
 }
 
-/// One entry of the logit bias: added to the logit of every token of that text, or of that id.
+/// One entry of the logit bias: added to the logit of every token of that text, or of that id. With both, the
+/// id counts where its text is that one; under another vocabulary the text does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogitBias {
@@ -61,6 +64,20 @@ pub struct LogitBias {
     /// Added to the logit; −inf bans the token (`ban = true` in a file).
     #[serde(with = "any_float")]
     pub bias: f32,
+}
+
+impl LogitBias {
+    /// The tokens that are meant, under a vocabulary.
+    #[must_use]
+    pub fn ids(&self, vocabulary: &Vocabulary) -> Vec<TokenId> {
+        let known = self.id.map(TokenId).filter(|id| vocabulary.bytes(*id).is_some());
+        let Some(text) = &self.text else { return known.into_iter().collect() };
+        let spelt = |id: &TokenId| vocabulary.bytes(*id) == Some(text.as_bytes());
+        match known.filter(spelt) {
+            Some(id) => vec![id],
+            None => (0..i32::MAX).take(vocabulary.len()).map(TokenId).filter(spelt).collect(),
+        }
+    }
 }
 
 /// Floats that may be infinite, in formats that have no infinity (JSON): those become texts.
@@ -201,6 +218,24 @@ mod tests {
             let packed = rmp_serde::to_vec_named(&ban).unwrap();
             assert_eq!(rmp_serde::from_slice::<LogitBias>(&packed).unwrap(), ban);
         }
+    }
+
+    #[test]
+    fn an_id_counts_only_where_its_text_is_the_remembered_one() {
+        let mut vocabulary = Vocabulary::default();
+        for text in ["a", "b", "a"] {
+            vocabulary.push(text.as_bytes(), crate::token::TokenKind::Normal);
+        }
+        let check = |text: Option<&str>, id, expected: &[i32]| {
+            let bias = LogitBias { text: text.map(String::from), id, bias: 1.0 };
+            let ids: Vec<i32> = bias.ids(&vocabulary).iter().map(|id| id.0).collect();
+            assert_eq!(ids, expected, "{text:?} {id:?}");
+        };
+        check(Some("a"), Some(2), &[2]);
+        check(Some("a"), Some(1), &[0, 2]);
+        check(Some("a"), None, &[0, 2]);
+        check(None, Some(1), &[1]);
+        check(None, Some(9), &[]);
     }
 
     #[test]

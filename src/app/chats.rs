@@ -95,6 +95,7 @@ impl App {
     /// The chat is shown: titles, marks, the inspector and the turn looked for.
     fn arrive(&mut self) {
         self.chats.unseen.remove(&self.chat.head.id);
+        self.close_branching();
         self.composer.completion = None;
         self.focus = Focus::Composer;
         self.show_title();

@@ -128,7 +128,7 @@ impl App {
 
     /// The end of the text that was read before a token, from the message before where its turn begins, and
     /// the bytes at its end that are no whole character.
-    fn text_before(&self, at: TokenCursor) -> (String, Vec<u8>) {
+    pub(crate) fn text_before(&self, at: TokenCursor) -> (String, Vec<u8>) {
         let Some(turn) = self.chat.turn(at.turn) else { return (String::new(), Vec::new()) };
         let tokens = self.turn_tokens(turn);
         let end = tokens.get(at.index).map(|token| token.start);

@@ -32,7 +32,7 @@ impl App {
     }
 
     fn pane_key(&mut self, key: KeyEvent) {
-        if self.focus == Focus::Inspector && self.station_key(key) {
+        if self.step_key(key) || (self.focus == Focus::Inspector && self.station_key(key)) {
             return;
         }
         let context = match self.focus {
@@ -102,6 +102,11 @@ impl App {
             Command::UncertainPrevious => self.seek_uncertain(false),
             Command::Colour => self.next_colouring(),
             Command::Special => self.toggle_special(),
+            Command::Alternatives => self.open_alternatives(),
+            Command::Tree => self.open_tree(false),
+            Command::Compare => self.open_tree(true),
+            Command::LookAhead => self.look_ahead_here(),
+            Command::Step => self.toggle_step_mode(),
             Command::Find => self.find(""),
             Command::NewChat => self.new_chat(),
             Command::Search => self.open_search(""),

@@ -3,7 +3,9 @@
 //! Invariants: no IO, no clock, no channel, no ratatui drawing type here. Effects are data that the runtime
 //! performs; what drawing learned comes back as [`Geometry`]. A run that is over ignores late events.
 
+mod alternatives;
 mod book;
+mod branch;
 mod chats;
 mod completion;
 mod composer;
@@ -14,6 +16,7 @@ mod keys;
 mod ledger;
 mod list;
 mod look;
+mod look_ahead;
 mod message;
 mod model;
 mod mouse;
@@ -26,11 +29,13 @@ mod sandbox;
 mod scores;
 mod settings;
 mod state;
+mod step_mode;
 #[cfg(test)]
 mod tests;
 mod text_edit;
 mod tokens;
 mod transcript;
+mod tree;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -50,11 +55,14 @@ pub use settings::{
     range as setting_range, section as setting_section,
 };
 pub use state::{
-    ActiveRun, Area, Chats, Colouring, Completion, Composer, ConfirmAction, Edit, Fetch, Find, Focus,
-    Geometry, Inspector, Ledger, LedgerOrder, Level, LineEdit, LiveStep, LookedAt, Looks, ModelState,
-    ModelStatus, Notice, Overlay, Paste, Phase, Picker, PromptAction, Queued, Record, ReplyOdds, Sandbox,
-    Scroll, Station, TextEdit, TokenList, Transcript, Watched,
+    ActiveRun, Ahead, Alternatives, Area, Chats, Colouring, Completion, Composer, ConfirmAction, Edit, Fetch,
+    Find, Focus, Geometry, Inspector, Ledger, LedgerOrder, Level, LineEdit, LiveStep, LookedAt, Looks,
+    ModelState, ModelStatus, Notice, Overlay, Paste, Phase, Picker, PromptAction, Queued, Record, ReplyOdds,
+    Sandbox, Scroll, Station, StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow, Watched,
 };
+
+pub use look_ahead::AheadRow;
+pub use tree::{LETTERS, Pair};
 
 pub use tokens::{Origin, Pass, TokenCursor, TurnScore, TurnToken};
 
@@ -92,6 +100,8 @@ pub struct App {
     pub transcript: Transcript,
     /// The composer.
     pub composer: Composer,
+    /// Whether the reply goes token by token.
+    pub steps: StepMode,
     /// The inspector.
     pub inspector: Inspector,
     /// The model.
@@ -148,6 +158,7 @@ impl App {
             queued: None,
             transcript: Transcript::default(),
             composer: Composer::default(),
+            steps: StepMode::default(),
             inspector: Inspector { shown: config.ui.inspector, ..Inspector::default() },
             model: ModelState { name: config.model.clone(), ..ModelState::default() },
             fetch: None,

@@ -122,6 +122,7 @@ impl App {
     pub(crate) fn close_overlay(&mut self) {
         match self.overlays.pop() {
             Some(Overlay::Themes(_, before)) => self.config.ui.theme = before,
+            Some(Overlay::Ahead(open)) => self.stop_looking_ahead(&open),
             Some(Overlay::Licence { entry, .. })
                 if entry.name == self.model.name && self.model.status == ModelStatus::Fetching =>
             {
@@ -173,6 +174,9 @@ impl App {
             Some(Overlay::Prompt { .. }) => self.prompt_key(key),
             Some(Overlay::Search { .. }) => self.search_key(key),
             Some(Overlay::Ledger(_)) => self.ledger_key(key),
+            Some(Overlay::Alternatives(_)) => self.alternatives_key(key),
+            Some(Overlay::Tree(_)) => self.tree_key(key),
+            Some(Overlay::Ahead(_)) => self.ahead_key(key),
             Some(Overlay::Settings(_)) => self.settings_key(key) || self.picker_key(key),
             Some(Overlay::Models(_)) => self.models_key(key) || self.picker_key(key),
             Some(Overlay::Palette(_) | Overlay::Themes(..)) => self.picker_key(key),
@@ -317,10 +321,17 @@ impl App {
                 | Overlay::Models(picker)
                 | Overlay::Themes(picker, _)
                 | Overlay::Settings(picker) => typed(&mut picker.filter),
+                Overlay::Alternatives(open) => {
+                    typed(&mut open.filter);
+                    open.typing = true;
+                    self.refill_alternatives();
+                }
                 Overlay::Help { .. }
                 | Overlay::Licence { .. }
                 | Overlay::Prompt { .. }
-                | Overlay::Confirm { .. } => {}
+                | Overlay::Confirm { .. }
+                | Overlay::Tree(_)
+                | Overlay::Ahead(_) => {}
             }
             self.refill_overlay();
             self.refill_ledger();

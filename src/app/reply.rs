@@ -41,6 +41,10 @@ impl App {
             Event::Failed(failure) if self.is_looking(id) => self.look_failed(failure),
             Event::Done { stop, usage, timings } if of_run => self.reply_done(stop, usage, timings),
             Event::Failed(failure) if of_run => self.reply_failed(&failure),
+            Event::Paused if of_run => self.reply_paused(),
+            Event::Looked(looked) if self.looks_for_alternatives(id) => self.alternatives_read(Some(&looked)),
+            Event::Failed(_) if self.looks_for_alternatives(id) => self.alternatives_read(None),
+            event if self.looks_ahead(id) => self.looked_ahead(event),
             Event::Exited(exit) => self.engine_exited(exit),
             event if self.is_scoring(id) => self.score_event(event),
             _ => {}
@@ -55,11 +59,12 @@ impl App {
         let Some(active) = &mut self.run else { return };
         active.phase =
             Phase::Reading { done: 0, total: (facts.ids.len() as u32).saturating_sub(facts.reused) };
-        let (run, chat, used) = (active.run, active.chat, facts.ids.len() as u32);
+        let (run, chat) = (active.run, active.chat);
+        let used = facts.ids.len() as u32 + self.runs.get(&run).map_or(0, |run| run.taken);
         if let Some(run) = self.runs.get_mut(&run) {
             run.prompt_ids.clone_from(&facts.ids);
             run.seed = facts.seed;
-            run.usage.prompt_tokens = used;
+            run.usage.prompt_tokens = facts.ids.len() as u32;
             run.usage.reused_tokens = facts.reused;
             let run = run.clone();
             self.store(store::Command::PutRun(Box::new(run)));
@@ -115,7 +120,7 @@ impl App {
     /// Puts a step into its turn; gives its index among the turn's steps.
     fn append(&mut self, chat: ConversationId, turn: TurnId, of: RunId, step: Step) -> Option<usize> {
         let turn = self.conversation_mut(chat)?.turn_mut(turn)?;
-        let index = turn.steps().count();
+        let index = turn.kept_steps() + turn.steps().count();
         let span = turn.spans.iter_mut().rev().find_map(|span| match span {
             Span::Generated { run, steps } if *run == of => Some(steps),
             _ => None,
@@ -186,7 +191,8 @@ impl App {
     /// The overflow rule: leaves the two oldest messages out, while something is left and the rule says so.
     fn leave_out_more(&mut self) -> bool {
         let Some(active) = self.run.clone() else { return false };
-        if self.config.engine.overflow == Overflow::Stop || active.stopping {
+        if self.config.engine.overflow == Overflow::Stop || active.stopping || self.branch_prompt().is_some()
+        {
             return false;
         }
         let messages = self.messages(active.chat, active.turn);

@@ -249,7 +249,13 @@ impl App {
             Target::ReplyTo(to) => self.begin_reply(chat, to, run.id),
             Target::Continue(turn) => self.begin_span(chat, turn, run.id),
         };
-        let Some(turn) = turn else { return };
+        if let Some(turn) = turn {
+            self.begin_run(chat, &turn, run);
+        }
+    }
+
+    /// Stores a turn and its run and asks for what the run is to write; the turn is in its chat already.
+    pub(crate) fn begin_run(&mut self, chat: ConversationId, turn: &Turn, run: Run) {
         self.store(store::Command::PutTurn(chat, Box::new(turn.clone())));
         self.store(store::Command::PutRun(Box::new(run.clone())));
         self.put_conversation(chat);
@@ -283,18 +289,19 @@ impl App {
         let mut sampling = run.sampling.clone();
         sampling.seed = Some(run.seed);
         let clock_ms = run.template_clock_ms.unwrap_or_default();
-        let messages = self.messages(active.chat, active.turn);
-        let left_out = self.book.left_out.get(&active.chat).copied().unwrap_or_default();
+        let interventions = run.interventions.clone();
+        let prompt = self.branch_prompt().unwrap_or_else(|| {
+            let messages = self.messages(active.chat, active.turn);
+            let left_out = self.book.left_out.get(&active.chat).copied().unwrap_or_default();
+            let messages = prompt::without_oldest(messages, left_out);
+            Prompt::Chat { messages, continue_last: self.continues(&active), clock_ms }
+        });
         let request = Request::Generate(Box::new(Generate {
-            prompt: Prompt::Chat {
-                messages: prompt::without_oldest(messages, left_out),
-                continue_last: self.continues(&active),
-                clock_ms,
-            },
+            prompt,
             sampling,
             top_logprobs: self.config.inspector.candidates,
-            interventions: Vec::new(),
-            allow: None,
+            interventions,
+            allow: self.steps.on.then_some(1),
         }));
         let id = self.ask(request);
         if let Some(run) = &mut self.run {
@@ -308,7 +315,8 @@ impl App {
         turn.is_some_and(|turn| turn.spans.len() > 1)
     }
 
-    fn begin(&mut self, chat: ConversationId) -> Run {
+    /// What a new generation is made under.
+    pub(crate) fn begin(&mut self, chat: ConversationId) -> Run {
         let settings = self.conversation(chat).map(|conversation| conversation.settings.clone());
         let settings = settings.unwrap_or_default();
         let entry = self.entry(&self.model.name);
@@ -424,6 +432,7 @@ impl App {
     pub(crate) fn finish_run(&mut self, stop: StopReason, state: TurnState, note: Option<String>) {
         self.flush_steps();
         let Some(active) = self.run.take() else { return };
+        self.steps = super::StepMode::default();
         if let Some(turn) =
             self.conversation_mut(active.chat).and_then(|conversation| conversation.turn_mut(active.turn))
         {

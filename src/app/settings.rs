@@ -91,7 +91,7 @@ impl App {
     }
 
     /// Writes what the shown chat sets for itself; one without messages has no entry yet.
-    pub(super) fn settings_changed(&mut self) {
+    pub(crate) fn settings_changed(&mut self) {
         if !self.chat.turns.is_empty() {
             self.put_conversation(self.chat.head.id);
         }

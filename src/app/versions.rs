@@ -148,7 +148,7 @@ impl App {
         self.select(turn);
     }
 
-    fn hide(&mut self, id: TurnId, hidden: bool) {
+    pub(crate) fn hide(&mut self, id: TurnId, hidden: bool) {
         if let Some(turn) = self.chat.turn_mut(id) {
             turn.deleted = hidden;
         }

@@ -160,6 +160,10 @@ pub struct InspectorConfig {
     pub watch: Vec<String>,
     /// Whether the captions in plain words are shown.
     pub captions: bool,
+    /// How many paths a look ahead keeps.
+    pub look_ahead_width: u32,
+    /// How many tokens deep a look ahead goes.
+    pub look_ahead_depth: u32,
 }
 
 /// Name of the model that is used when none is configured.
@@ -213,7 +217,15 @@ impl Default for UiConfig {
 
 impl Default for InspectorConfig {
     fn default() -> Self {
-        Self { candidates: 20, refresh_ms: 150, uncertain_bits: 2.0, watch: Vec::new(), captions: true }
+        Self {
+            candidates: 20,
+            refresh_ms: 150,
+            uncertain_bits: 2.0,
+            watch: Vec::new(),
+            captions: true,
+            look_ahead_width: 4,
+            look_ahead_depth: 6,
+        }
     }
 }
 

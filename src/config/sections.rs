@@ -72,6 +72,8 @@ fn inspector(mut section: Section, inspector: &mut InspectorConfig) {
     section.put("uncertain_bits", &mut inspector.uncertain_bits, at_least(0.0));
     section.put("watch", &mut inspector.watch, no_empty_text);
     section.put("captions", &mut inspector.captions, anything);
+    section.put("look_ahead_width", &mut inspector.look_ahead_width, between(1, 8));
+    section.put("look_ahead_depth", &mut inspector.look_ahead_depth, between(1, 16));
     section.finish();
 }
 

@@ -15,7 +15,6 @@ use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 use llama_cpp_2::token::logit_bias::LlamaLogitBias;
 
 use super::numbers::Scored;
-use super::vocabulary;
 use crate::sampling::{LogitBias, Sampling, Stage};
 use crate::token::{TokenId, Vocabulary};
 
@@ -306,7 +305,7 @@ fn biases(sampling: &Sampling, setting: &Setting<'_>, notes: &mut Vec<String>) -
     let mut biases: Vec<LlamaLogitBias> = Vec::new();
     if sampling.order.contains(&Stage::LogitBias) {
         for bias in &sampling.logit_bias {
-            let ids = biased_ids(bias, setting.vocabulary);
+            let ids = bias.ids(setting.vocabulary);
             if ids.is_empty() {
                 notes.push(no_token(bias));
             }
@@ -316,16 +315,6 @@ fn biases(sampling: &Sampling, setting: &Setting<'_>, notes: &mut Vec<String>) -
     let suppressed = setting.suppressed.iter();
     biases.extend(suppressed.map(|id| LlamaLogitBias::new(LlamaToken(id.0), f32::NEG_INFINITY)));
     biases
-}
-
-fn biased_ids(bias: &LogitBias, vocabulary: &Vocabulary) -> Vec<TokenId> {
-    let known = |id: &TokenId| usize::try_from(id.0).is_ok_and(|index| index < vocabulary.len());
-    let mut ids: Vec<TokenId> = bias.id.map(TokenId).into_iter().filter(known).collect();
-    if let Some(text) = &bias.text {
-        let spelt = |id: &TokenId| vocabulary.bytes(*id) == Some(text.as_bytes());
-        ids.extend(vocabulary::ids(vocabulary).filter(spelt));
-    }
-    ids
 }
 
 fn no_token(bias: &LogitBias) -> String {

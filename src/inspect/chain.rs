@@ -205,17 +205,8 @@ impl Last {
 /// The biases of these settings by id. A text stands for every token of exactly these bytes.
 #[must_use]
 pub fn biases(sampling: &Sampling, vocabulary: &Vocabulary) -> Vec<(TokenId, f32)> {
-    let ids = || (0..).map(TokenId).take(vocabulary.len());
-    let mut all = Vec::new();
-    for bias in &sampling.logit_bias {
-        let by_id = bias.id.map(TokenId).filter(|id| vocabulary.bytes(*id).is_some());
-        all.extend(by_id.map(|id| (id, bias.bias)));
-        if let Some(text) = &bias.text {
-            let spelt = ids().filter(|id| vocabulary.bytes(*id) == Some(text.as_bytes()));
-            all.extend(spelt.map(|id| (id, bias.bias)));
-        }
-    }
-    all
+    let all = sampling.logit_bias.iter();
+    all.flat_map(|bias| bias.ids(vocabulary).into_iter().map(|id| (id, bias.bias))).collect()
 }
 
 /// The stages that these settings switch on, in order, the way of choosing last where it is greedy or

@@ -9,12 +9,10 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Scores, pack};
 use crate::chat::{
-    Conversation, ConversationHead, ConversationId, Role, Run, RunId, Span, Turn, TurnId, TurnState,
+    Conversation, ConversationHead, ConversationId, KEPT_DEEPEST, Role, Run, RunId, Span, Turn, TurnId,
+    TurnState,
 };
 use crate::token::Vocabulary;
-
-/// Branches of branches followed when a kept stretch is resolved.
-const DEEPEST: usize = 64;
 
 const HEAD: &str =
     "SELECT conversations.id, title, created_ms, updated_ms, coalesce(drafts.text, ''), settings, leaf
@@ -116,7 +114,7 @@ fn collect(
                     }
                 }
             }
-            Span::Kept { turn, steps } if depth < DEEPEST => {
+            Span::Kept { turn, steps } if depth < KEPT_DEEPEST => {
                 let other: Option<i64> = conn
                     .prepare_cached("SELECT seq FROM turns WHERE id = ?1")?
                     .query_row([turn.0], |row| row.get(0))

@@ -19,7 +19,7 @@ fn twin(symbol: &str) -> Option<&'static str> {
         return Some("^"); // a control character made visible
     }
     Some(match symbol {
-        "…" | "·" => ".",
+        "…" | "·" | "┈" => ".",
         "‹" | "←" | "◂" => "<",
         "›" | "→" | "▶" | "▸" => ">",
         "–" | "−" | "─" => "-",
@@ -36,7 +36,7 @@ fn twin(symbol: &str) -> Option<&'static str> {
         "Σ" => "S",
         "₂" => "2",
         "━" => "=",
-        "┬" | "┿" | "┼" => "+",
+        "┬" | "┿" | "┼" | "├" | "└" => "+",
         _ => return None,
     })
 }

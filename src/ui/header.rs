@@ -148,6 +148,7 @@ fn state(app: &App, theme: &Theme) -> (String, Role) {
     if let Some(run) = &app.run {
         return match run.phase {
             _ if run.stopping => (format!("{} stopping", symbols.writing), Role::Strong),
+            _ if app.steps.paused => (format!("{} paused", symbols.reading), Role::Strong),
             Phase::Writing => (format!("{} writing", symbols.writing), Role::Strong),
             Phase::Waiting | Phase::Reading { .. } => (format!("{} reading", symbols.reading), Role::Strong),
         };

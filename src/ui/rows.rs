@@ -172,6 +172,9 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
     if !app.overlays.is_empty() {
         return vec![(key(Command::Escape), "close")];
     }
+    if app.paused_here() {
+        return paused(app);
+    }
     let mut keys = match app.focus {
         Focus::Composer if app.composer.completion.is_some() => {
             return vec![
@@ -220,6 +223,20 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
     keys.push((key(Command::Palette), "commands"));
     keys.push((key(Command::Help), "help"));
     keys
+}
+
+/// Keys while the reply waits after each token.
+fn paused(app: &App) -> Vec<(String, &'static str)> {
+    if matches!(app.focus, Focus::Transcript | Focus::Inspector) {
+        let keys =
+            [("Space", "next token"), ("1…9", "another"), ("b", "ban, draw again"), ("g", "let it run")];
+        keys.into_iter().map(|(key, does)| (key.to_owned(), does)).collect()
+    } else {
+        vec![
+            (app.keymap.shown(Command::FocusNext), "step through the reply, which is paused"),
+            (app.keymap.shown(Command::Step), "let it run"),
+        ]
+    }
 }
 
 /// Keys that open and close panes.

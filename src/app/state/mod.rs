@@ -2,6 +2,7 @@
 //!
 //! Invariant: no method here changes two panes; what concerns several is in `app`'s own modules.
 
+mod branch;
 mod inspector;
 mod ledger;
 mod look;
@@ -9,6 +10,7 @@ mod overlay;
 mod panes;
 mod work;
 
+pub use branch::{Ahead, Alternatives, StepMode, Tree, TreeRow};
 pub use inspector::{Inspector, LiveStep, Station, Watched};
 pub use ledger::{Ledger, LedgerOrder};
 pub use look::{LookedAt, Looks, Record, ReplyOdds, Sandbox, TokenList};

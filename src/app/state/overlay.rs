@@ -70,6 +70,12 @@ pub enum Overlay {
         /// What happens on Enter.
         action: PromptAction,
     },
+    /// The alternatives of a token.
+    Alternatives(Box<super::Alternatives>),
+    /// The tree of branches, with a comparison.
+    Tree(Box<super::Tree>),
+    /// A look ahead.
+    Ahead(Box<super::Ahead>),
     /// A question with yes and no.
     Confirm {
         /// The question.

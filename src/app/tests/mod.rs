@@ -1,5 +1,6 @@
 //! Journeys through `update`: what is there, what comes, what is there then.
 
+mod branches;
 mod chats;
 mod composing;
 mod models;
@@ -155,6 +156,7 @@ fn key(name: &str) -> KeyEvent {
         "f3" => KeyCode::F(3),
         "f4" => KeyCode::F(4),
         "f5" => KeyCode::F(5),
+        "f6" => KeyCode::F(6),
         other => KeyCode::Char(other.chars().next().expect("a key has a name")),
     };
     KeyEvent::new(code, modifiers)

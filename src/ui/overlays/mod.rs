@@ -4,6 +4,11 @@
 //! below 80 columns it fills the screen.
 
 mod about;
+mod ahead;
+mod alternatives;
+#[cfg(test)]
+mod branch_tests;
+mod compare;
 pub mod completion;
 mod help;
 mod ledger;
@@ -14,6 +19,7 @@ mod settings;
 mod small;
 mod stations;
 mod themes;
+mod tree;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -62,6 +68,9 @@ pub fn draw(
         Overlay::Search { input, hits, selected } => search::draw(on, input, hits, *selected),
         Overlay::Licence { entry, scroll } => small::licence(on, entry, *scroll),
         Overlay::Prompt { title, input, .. } => small::prompt(on, title, input),
+        Overlay::Alternatives(open) => alternatives::draw(on, open),
+        Overlay::Tree(tree) => tree::draw(on, tree),
+        Overlay::Ahead(open) => ahead::draw(on, open),
         Overlay::Confirm { question, .. } => small::confirm(on, question),
     };
     Drawn { cursor, furthest: canvas.furthest }

@@ -70,7 +70,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, frame: &Frame<'_>) -> Rect {
 }
 
 /// Blanks an area and the halves of wide characters at its edges.
-fn clear(buf: &mut Buffer, area: Rect) {
+pub fn clear(buf: &mut Buffer, area: Rect) {
     let area = area.intersection(buf.area);
     for y in area.top()..area.bottom() {
         for x in area.left().saturating_sub(1)..area.right() {

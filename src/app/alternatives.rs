@@ -1,0 +1,291 @@
+//! The alternatives of a token: listing, filtering the vocabulary, taking, banning, boosting.
+//!
+//! Invariant: a token is taken only with its true odds; where they are not kept they are read again first.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{Alternatives, App, Edit, LineEdit, Overlay, TokenCursor};
+use crate::engine::protocol::{Look, Looked, Request, RequestId};
+use crate::inspect::distribution::Distribution;
+use crate::token::{Step, TokenId, TokenKind, Vocabulary};
+
+/// Rows listed at most.
+const MOST: usize = 500;
+
+impl App {
+    /// Opens the alternatives of the token under the cursor.
+    pub(crate) fn open_alternatives(&mut self) {
+        let Some(at) = self.transcript.cursor else {
+            self.say("put the cursor on a token first: h and l");
+            return;
+        };
+        let Some(step) = self.step_at(at).cloned() else { return };
+        let pass = self.pass(at);
+        let run = pass.as_ref().and_then(|pass| self.runs.get(&pass.run));
+        let vocabulary = run.and_then(|run| run.vocabulary.clone());
+        let versions = self.versions_at(at);
+        self.overlays.push(Overlay::Alternatives(Box::new(Alternatives {
+            at,
+            step,
+            vocabulary,
+            versions,
+            whole: None,
+            looking: None,
+            wanted: None,
+            filter: LineEdit::default(),
+            typing: false,
+            rows: Vec::new(),
+            selected: 0,
+        })));
+        if self.run.is_none() {
+            self.look_again(at);
+        }
+        self.refill_alternatives();
+    }
+
+    fn alternatives(&self) -> Option<&Alternatives> {
+        self.overlays.iter().rev().find_map(|overlay| match overlay {
+            Overlay::Alternatives(open) => Some(&**open),
+            _ => None,
+        })
+    }
+
+    fn alternatives_mut(&mut self) -> Option<&mut Alternatives> {
+        self.overlays.iter_mut().rev().find_map(|overlay| match overlay {
+            Overlay::Alternatives(open) => Some(&mut **open),
+            _ => None,
+        })
+    }
+
+    /// Asks for the whole distribution of a token, where the loaded model made it.
+    fn look_again(&mut self, at: TokenCursor) {
+        let Some(pass) = self.pass(at).filter(|pass| self.can_read_again(pass.run)) else { return };
+        let interventions = self.runs.get(&pass.run).map(|run| run.interventions.clone()).unwrap_or_default();
+        let look = Look { ids: pass.ids.to_vec(), interventions, logits: true, replay: None };
+        let id = self.ask(Request::Look(Box::new(look)));
+        if let Some(open) = self.alternatives_mut() {
+            open.looking = Some(id);
+        }
+    }
+
+    /// Whether a reading is the alternatives' own.
+    pub(crate) fn looks_for_alternatives(&self, id: RequestId) -> bool {
+        self.overlays.iter().any(|overlay| match overlay {
+            Overlay::Alternatives(open) => open.looking == Some(id),
+            _ => false,
+        })
+    }
+
+    /// The whole distribution came, or it could not be read.
+    pub(crate) fn alternatives_read(&mut self, looked: Option<&Looked>) {
+        let Some(open) = self.alternatives_mut() else { return };
+        open.looking = None;
+        open.whole = looked.and_then(|looked| Distribution::new(looked.unpack())).map(Into::into);
+        let wanted = open.wanted.take();
+        self.refill_alternatives();
+        if let Some(id) = wanted {
+            if self.alternatives().is_some_and(|open| open.whole.is_some()) {
+                self.take_alternative(id);
+            } else {
+                self.warn("the odds of this token could not be read, so it cannot be taken");
+            }
+        }
+    }
+
+    /// Works the rows out: the likeliest tokens, or those of the vocabulary that match what was typed.
+    pub(crate) fn refill_alternatives(&mut self) {
+        let Some(open) = self.alternatives() else { return };
+        let vocabulary = open.vocabulary.as_ref().and_then(|hash| self.vocabularies.get(hash));
+        let rows = match vocabulary.filter(|_| !open.filter.text.is_empty()) {
+            Some(vocabulary) => matching(open, vocabulary),
+            None => likeliest(open),
+        };
+        if let Some(open) = self.alternatives_mut() {
+            open.selected = open.selected.min(rows.len().saturating_sub(1));
+            open.rows = rows;
+        }
+    }
+
+    /// A key of the alternatives; says whether it was taken.
+    pub(crate) fn alternatives_key(&mut self, key: KeyEvent) -> bool {
+        let Some(open) = self.alternatives_mut() else { return false };
+        let last = open.rows.len().saturating_sub(1);
+        let selected = open.rows.get(open.selected).copied();
+        let vocabulary = open.vocabulary.clone();
+        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+        match key.code {
+            KeyCode::Up => open.selected = open.selected.saturating_sub(1),
+            KeyCode::Down => open.selected = (open.selected + 1).min(last),
+            KeyCode::PageUp => open.selected = open.selected.saturating_sub(10),
+            KeyCode::PageDown => open.selected = (open.selected + 10).min(last),
+            KeyCode::Tab => open.typing = !open.typing,
+            KeyCode::Enter => {
+                if let Some(id) = selected {
+                    self.take_alternative(id);
+                }
+            }
+            KeyCode::Char(digit @ '1'..='9') if plain && !open.typing => {
+                let row = digit as usize - '1' as usize;
+                if let Some(id) = open.rows.get(row).copied() {
+                    self.take_alternative(id);
+                }
+            }
+            KeyCode::Char('b') if plain && !open.typing => {
+                if let Some(id) = selected {
+                    self.toggle_ban(id, vocabulary.as_ref());
+                }
+            }
+            KeyCode::Char(sign @ ('+' | '-')) if plain && !open.typing => {
+                if let Some(id) = selected {
+                    self.boost(id, vocabulary.as_ref(), sign == '+');
+                }
+            }
+            KeyCode::Char('L') if plain && !open.typing => {
+                let at = open.at;
+                self.overlays.pop();
+                self.open_look_ahead(at);
+            }
+            KeyCode::Char('/') if plain && !open.typing => open.typing = true,
+            _ => match open.filter.key(key) {
+                Edit::Changed => {
+                    open.typing = true;
+                    open.selected = 0;
+                    self.refill_alternatives();
+                }
+                Edit::Moved => {}
+                Edit::Ignored => return false,
+            },
+        }
+        true
+    }
+
+    /// Takes a token in the place of the one under the cursor: as a new branch, or where one has it already,
+    /// by going there.
+    fn take_alternative(&mut self, id: TokenId) {
+        let Some(open) = self.alternatives().cloned() else { return };
+        if let Some((_, turn)) = newest_with(&open.versions, id, open.at) {
+            self.overlays.pop();
+            self.go_to(turn);
+            self.say(if turn == open.at.turn {
+                "this version has that token already"
+            } else {
+                "that branch is there already; ← → walk the versions"
+            });
+            return;
+        }
+        let whole = open.whole.as_deref();
+        if let Err(why) = self.try_take(open.at, id, &open.step, open.vocabulary.as_ref(), whole) {
+            match why {
+                Refusal::Words(why) => self.say(why),
+                Refusal::Unknown => self.want_alternative(id, &open),
+            }
+        }
+    }
+
+    /// The token's odds are not kept: they are read again, then it is taken.
+    fn want_alternative(&mut self, id: TokenId, open: &Alternatives) {
+        if self.run.is_some() {
+            self.say("the odds of this token can be read once the reply has ended; Esc stops it");
+            return;
+        }
+        if open.looking.is_none() {
+            self.look_again(open.at);
+        }
+        if let Some(open) = self.alternatives_mut() {
+            open.wanted = open.looking.map(|_| id);
+        }
+        self.say("reading the odds of this token");
+    }
+
+    /// Begins a branch with one token in the place of another.
+    pub(crate) fn try_take(
+        &mut self,
+        at: TokenCursor,
+        id: TokenId,
+        step: &Step,
+        vocabulary: Option<&String>,
+        whole: Option<&Distribution>,
+    ) -> Result<(), Refusal> {
+        let fork = self.fork(at).map_err(Refusal::Words)?;
+        self.free_for(at.turn).map_err(Refusal::Words)?;
+        if self.is_mark(id, vocabulary) {
+            let words = "a mark ends or orders the text; a branch goes on from a token that is text";
+            return Err(Refusal::Words(words.into()));
+        }
+        let taken = self.step_instead(step, id, vocabulary, whole).ok_or(Refusal::Unknown)?;
+        if self.start_branch(&fork, vec![taken]) {
+            self.overlays.retain(|overlay| !matches!(overlay, Overlay::Alternatives(_) | Overlay::Tree(_)));
+            self.focus = super::Focus::Transcript;
+        }
+        Ok(())
+    }
+}
+
+/// Why a token was not taken.
+pub(crate) enum Refusal {
+    /// In words.
+    Words(String),
+    /// Its odds are not known.
+    Unknown,
+}
+
+/// The version to go to for a token: the shown one, else the newest.
+fn newest_with(
+    versions: &[(TokenId, crate::chat::TurnId)],
+    id: TokenId,
+    at: TokenCursor,
+) -> Option<(TokenId, crate::chat::TurnId)> {
+    let with = || versions.iter().filter(|(token, _)| *token == id);
+    with().find(|(_, turn)| *turn == at.turn).or_else(|| with().next_back()).copied()
+}
+
+/// Without a filter: the candidates, and the token itself wherever it ranks.
+fn likeliest(open: &Alternatives) -> Vec<TokenId> {
+    let mut rows: Vec<TokenId> = match &open.whole {
+        Some(whole) => whole.order().iter().take(MOST).copied().collect(),
+        None => open.step.candidates.iter().map(|candidate| candidate.id).collect(),
+    };
+    let others = open.versions.iter().map(|(id, _)| *id).chain(open.step.id);
+    for id in others {
+        if !rows.contains(&id) {
+            rows.push(id);
+        }
+    }
+    rows
+}
+
+/// Tokens that hold what was typed: exact ones first, then those that begin with it, each likeliest first.
+fn matching(open: &Alternatives, vocabulary: &Vocabulary) -> Vec<TokenId> {
+    let typed = open.filter.text.replace('␣', " ").replace("\\n", "\n").replace("\\t", "\t").to_lowercase();
+    let matches = |id: TokenId| {
+        if vocabulary.kind(id) == TokenKind::Unused {
+            return None;
+        }
+        let text = String::from_utf8_lossy(vocabulary.bytes(id)?).to_lowercase();
+        let bare = if typed.starts_with(' ') { text.as_str() } else { text.trim_start_matches(' ') };
+        if bare == typed {
+            Some(0)
+        } else if bare.starts_with(&typed) {
+            Some(1)
+        } else {
+            text.contains(&typed).then_some(2)
+        }
+    };
+    let all: Vec<TokenId> = if let Some(whole) = &open.whole {
+        whole.order().to_vec()
+    } else {
+        let known = open.step.candidates.iter().map(|candidate| candidate.id);
+        known.chain((0..i32::MAX).take(vocabulary.len()).map(TokenId)).collect()
+    };
+    let mut by_kind: [Vec<TokenId>; 3] = Default::default();
+    for id in all {
+        if let Some(kind) =
+            matches(id).filter(|kind| by_kind[*kind].len() < MOST && !by_kind[*kind].contains(&id))
+        {
+            by_kind[kind].push(id);
+        }
+    }
+    let mut rows = by_kind.concat();
+    rows.truncate(MOST);
+    rows
+}

@@ -1,0 +1,301 @@
+//! Looking ahead: the likeliest continuations at a place of a reply, and taking one as a branch.
+//!
+//! Invariant: a path becomes a branch only with its tokens' own numbers, which are scored first.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::branch::Fork;
+use super::{Ahead, App, Focus, Overlay, TokenCursor};
+use crate::chat::Role;
+use crate::engine::protocol::{Event, LookAhead, LookedAhead, Request, RequestId, Score};
+use crate::token::{Step, TokenId};
+
+/// One row of the look ahead: a stretch of tokens that no other path leaves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AheadRow {
+    /// How many stretches lie before it.
+    pub depth: usize,
+    /// For each of those and itself: whether a sibling follows below.
+    pub more: Vec<bool>,
+    /// Its tokens.
+    pub tokens: Vec<TokenId>,
+    /// ln p of its first token, nats.
+    pub logprob: f32,
+    /// ln p of everything up to its end, nats.
+    pub total: f32,
+    /// The paths that go through it, by their place among the paths.
+    pub paths: Vec<usize>,
+}
+
+impl App {
+    /// `L`: looks ahead at the token under the cursor, else behind the last token of the last reply.
+    pub(crate) fn look_ahead_here(&mut self) {
+        let branch = self.chat.branch();
+        let last = branch.iter().rev().find(|turn| turn.role == Role::Assistant);
+        let head = last.map(|turn| TokenCursor { turn: turn.id, index: self.turn_tokens(turn).len() });
+        match self.transcript.cursor.or(head) {
+            Some(at) => self.open_look_ahead(at),
+            None => self.say("there is no reply yet"),
+        }
+    }
+
+    /// Asks for the likeliest continuations at a place.
+    pub(crate) fn open_look_ahead(&mut self, at: TokenCursor) {
+        if self.run.is_some() {
+            self.say("looking ahead waits for the reply; Esc stops it");
+            return;
+        }
+        let fork = match self.fork(at) {
+            Ok(fork) => fork,
+            Err(why) => return self.say(why),
+        };
+        let source = self.runs.get(&fork.run);
+        let (vocabulary, interventions) =
+            source.map(|run| (run.vocabulary.clone(), run.interventions.clone())).unwrap_or_default();
+        let request = self.ask(Request::LookAhead(Box::new(LookAhead {
+            ids: fork.ids.to_vec(),
+            width: self.config.inspector.look_ahead_width,
+            depth: self.config.inspector.look_ahead_depth,
+            interventions,
+        })));
+        self.overlays.push(Overlay::Ahead(Box::new(Ahead {
+            at: fork.at,
+            vocabulary,
+            ids: fork.ids,
+            request: Some(request),
+            found: LookedAhead::default(),
+            failed: None,
+            selected: 0,
+            taking: None,
+        })));
+    }
+
+    fn ahead_mut(&mut self) -> Option<&mut Ahead> {
+        self.overlays.iter_mut().rev().find_map(|overlay| match overlay {
+            Overlay::Ahead(open) => Some(&mut **open),
+            _ => None,
+        })
+    }
+
+    /// Whether a request is the open look ahead's own.
+    pub(crate) fn looks_ahead(&self, id: RequestId) -> bool {
+        self.overlays.iter().any(|overlay| match overlay {
+            Overlay::Ahead(open) => {
+                open.request == Some(id) || open.taking.as_ref().is_some_and(|(taking, _)| *taking == id)
+            }
+            _ => false,
+        })
+    }
+
+    /// An event of the look ahead, or of the scores of the path being taken.
+    pub(crate) fn looked_ahead(&mut self, event: Event) {
+        let Some(open) = self.ahead_mut() else { return };
+        match event {
+            Event::LookedAhead(found) => {
+                open.request = None;
+                open.found = *found;
+            }
+            Event::Scores { steps, .. } => {
+                if let Some((_, all)) = &mut open.taking {
+                    all.extend(steps);
+                }
+            }
+            Event::Scored { .. } => self.path_scored(),
+            Event::Failed(failure) => {
+                open.request = None;
+                open.taking = None;
+                open.failed = Some(failure.message);
+            }
+            _ => {}
+        }
+    }
+
+    /// Stops what the look ahead still asks for; it is being closed.
+    pub(crate) fn stop_looking_ahead(&mut self, open: &Ahead) {
+        let taking = open.taking.as_ref().map(|(id, _)| *id);
+        for target in open.request.into_iter().chain(taking) {
+            self.ask(Request::Cancel { target });
+        }
+    }
+
+    /// A key of the look ahead; says whether it was taken.
+    pub(crate) fn ahead_key(&mut self, key: KeyEvent) -> bool {
+        let Some(open) = self.ahead_mut() else { return false };
+        let last = open.found.paths.len().saturating_sub(1);
+        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+        match key.code {
+            KeyCode::Up => open.selected = open.selected.saturating_sub(1),
+            KeyCode::Down => open.selected = (open.selected + 1).min(last),
+            KeyCode::Enter => {
+                let selected = open.selected;
+                self.take_path(selected);
+            }
+            KeyCode::Char(digit @ '1'..='9') if plain => self.take_path(digit as usize - '1' as usize),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Asks for the numbers of a path's tokens, then takes it.
+    fn take_path(&mut self, path: usize) {
+        let Some(open) = self.ahead_mut() else { return };
+        if open.taking.is_some() {
+            return;
+        }
+        let Some(path) = open.found.paths.get(path).cloned() else { return };
+        let (vocabulary, at, mut ids) = (open.vocabulary.clone(), open.at, open.ids.to_vec());
+        let from = ids.len();
+        let text = path.tokens.iter().map(|token| token.id);
+        ids.extend(text.take_while(|id| !self.is_mark(*id, vocabulary.as_ref())));
+        if ids.len() == from {
+            self.say("this path ends the reply at once; there is nothing to take");
+            return;
+        }
+        let source = self.fork(at).ok().and_then(|fork| self.runs.get(&fork.run));
+        let interventions = source.map(|run| run.interventions.clone()).unwrap_or_default();
+        let score = Score {
+            ids,
+            from: u32::try_from(from).unwrap_or(u32::MAX),
+            top_logprobs: self.config.inspector.candidates,
+            interventions,
+        };
+        let id = self.ask(Request::Score(Box::new(score)));
+        if let Some(open) = self.ahead_mut() {
+            open.taking = Some((id, Vec::new()));
+        }
+    }
+
+    /// The numbers of the path are there: the branch begins.
+    fn path_scored(&mut self) {
+        let Some(open) = self.ahead_mut() else { return };
+        let (at, vocabulary) = (open.at, open.vocabulary.clone());
+        let Some((_, mut steps)) = open.taking.take() else { return };
+        let vocabulary = vocabulary.and_then(|hash| self.vocabularies.get(&hash)).cloned();
+        for step in &mut steps {
+            if let Some(bytes) = vocabulary.as_ref().zip(step.id).and_then(|(all, id)| all.bytes(id)) {
+                step.bytes = bytes.to_vec();
+            }
+        }
+        match self.fork(at) {
+            Ok(fork) => self.branch_along(&fork, steps),
+            Err(why) => self.say(why),
+        }
+    }
+
+    fn branch_along(&mut self, fork: &Fork, steps: Vec<Step>) {
+        let twin = self.versions_at(fork.at).into_iter().map(|(_, turn)| turn).find(|turn| {
+            let turn = self.chat.turn(*turn);
+            let tokens = turn.map(|turn| self.turn_tokens(turn)).unwrap_or_default();
+            let there = tokens.iter().skip(fork.at.index).map(|token| token.step.id);
+            there.take(steps.len()).eq(steps.iter().map(|step| step.id))
+        });
+        self.overlays.retain(|overlay| !matches!(overlay, Overlay::Ahead(_)));
+        match twin {
+            Some(turn) => {
+                self.go_to(turn);
+                self.say("a version begins with this path already");
+            }
+            None if !steps.is_empty() && self.start_branch(fork, steps) => self.focus = Focus::Transcript,
+            None => {}
+        }
+    }
+}
+
+impl Ahead {
+    /// The paths as a tree, what they share merged.
+    #[must_use]
+    pub fn rows(&self) -> Vec<AheadRow> {
+        let mut rows = Vec::new();
+        let all: Vec<usize> = (0..self.found.paths.len()).collect();
+        self.branch_rows(&all, 0, 0.0, &mut Vec::new(), &mut rows);
+        rows
+    }
+
+    fn token(&self, path: usize, at: usize) -> Option<TokenId> {
+        self.found.paths[path].tokens.get(at).map(|token| token.id)
+    }
+
+    /// The rows of paths that are the same up to `at`.
+    fn branch_rows(
+        &self,
+        paths: &[usize],
+        at: usize,
+        before: f32,
+        more: &mut Vec<bool>,
+        out: &mut Vec<AheadRow>,
+    ) {
+        let mut groups: Vec<(TokenId, Vec<usize>)> = Vec::new();
+        for path in paths {
+            let Some(id) = self.token(*path, at) else { continue };
+            match groups.iter_mut().find(|(other, _)| *other == id) {
+                Some((_, group)) => group.push(*path),
+                None => groups.push((id, vec![*path])),
+            }
+        }
+        let count = groups.len();
+        for (place, (_, group)) in groups.into_iter().enumerate() {
+            let tokens = &self.found.paths[group[0]].tokens;
+            let shared = |end: usize| {
+                let next = self.token(group[0], end);
+                next.is_some() && group.iter().all(|path| self.token(*path, end) == next)
+            };
+            let end = (at + 1..tokens.len()).find(|end| !shared(*end)).unwrap_or(tokens.len());
+            let total = before + tokens[at..end].iter().map(|token| token.logprob).sum::<f32>();
+            more.push(place + 1 < count);
+            out.push(AheadRow {
+                depth: more.len() - 1,
+                more: more.clone(),
+                tokens: tokens[at..end].iter().map(|token| token.id).collect(),
+                logprob: tokens[at].logprob,
+                total,
+                paths: group.clone(),
+            });
+            self.branch_rows(&group, end, total, more, out);
+            more.pop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::chat::TurnId;
+    use crate::engine::protocol::Path;
+    use crate::token::Candidate;
+
+    #[test]
+    fn paths_share_what_they_begin_with() {
+        let path = |ids: &[i32]| Path {
+            tokens: ids.iter().map(|id| Candidate { id: TokenId(*id), logprob: -1.0 }).collect(),
+        };
+        let ahead = Ahead {
+            at: TokenCursor { turn: TurnId(1), index: 0 },
+            vocabulary: None,
+            ids: Arc::new(Vec::new()),
+            request: None,
+            found: LookedAhead {
+                paths: vec![path(&[1, 2, 3]), path(&[7, 8]), path(&[1, 2, 4])],
+                ..LookedAhead::default()
+            },
+            failed: None,
+            selected: 0,
+            taking: None,
+        };
+        let rows: Vec<(usize, Vec<i32>, f32, Vec<usize>)> = ahead
+            .rows()
+            .into_iter()
+            .map(|row| (row.depth, row.tokens.iter().map(|id| id.0).collect(), row.total, row.paths))
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                (0, vec![1, 2], -2.0, vec![0, 2]),
+                (1, vec![3], -3.0, vec![0]),
+                (1, vec![4], -3.0, vec![2]),
+                (0, vec![7, 8], -2.0, vec![1]),
+            ]
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! What branching shows: the alternatives of a token, the tree of branches, a look ahead, step mode.
+//!
+//! Invariant: places are a turn and an index over all its tokens, kept stretches included.
+
+use std::sync::Arc;
+
+use super::LineEdit;
+use crate::app::TokenCursor;
+use crate::chat::TurnId;
+use crate::engine::protocol::{LookedAhead, RequestId};
+use crate::inspect::distribution::Distribution;
+use crate::token::{Step, TokenId};
+
+/// The alternatives of one token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alternatives {
+    /// The token.
+    pub at: TokenCursor,
+    /// Its numbers.
+    pub step: Step,
+    /// Hash of the vocabulary its ids belong to.
+    pub vocabulary: Option<String>,
+    /// Versions of the reply that part here, or go through here, with their token; the shown one too.
+    pub versions: Vec<(TokenId, TurnId)>,
+    /// The whole distribution, once it was read again.
+    pub whole: Option<Arc<Distribution>>,
+    /// The reading under way.
+    pub looking: Option<RequestId>,
+    /// A token to take as soon as its odds are known.
+    pub wanted: Option<TokenId>,
+    /// What the vocabulary is filtered by.
+    pub filter: LineEdit,
+    /// Whether every character goes into the filter.
+    pub typing: bool,
+    /// Tokens listed, likeliest first.
+    pub rows: Vec<TokenId>,
+    /// Which is selected.
+    pub selected: usize,
+}
+
+/// The branches at one token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tree {
+    /// The version that counts as "as it is now", and the token where the others part from it.
+    pub at: TokenCursor,
+    /// Which row is selected: branches first, then candidates that were not taken.
+    pub selected: usize,
+    /// The version laid beside.
+    pub compare: Option<TurnId>,
+    /// Where there is room for one of both: whether that is the comparison.
+    pub comparing: bool,
+    /// First row of the comparison shown.
+    pub scroll: usize,
+    /// Whether bars are relative to the largest of them.
+    pub renormalised: bool,
+}
+
+/// One row of the tree.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TreeRow {
+    /// The token with which it begins.
+    pub id: TokenId,
+    /// ln p of that token, nats.
+    pub logprob: f32,
+    /// The version that goes through it: the shown one, else the newest; `None` if it was not taken.
+    pub turn: Option<TurnId>,
+    /// How many versions go through it.
+    pub versions: usize,
+    /// Bytes of what follows the token, the first of them.
+    pub tail: Vec<u8>,
+    /// Tokens from here on.
+    pub tokens: usize,
+    /// ln p of all of them together, nats.
+    pub total: f32,
+}
+
+/// A look ahead.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ahead {
+    /// The place: the paths take the place of this token, or follow the last one.
+    pub at: TokenCursor,
+    /// Hash of the vocabulary.
+    pub vocabulary: Option<String>,
+    /// What has been read before it.
+    pub ids: Arc<Vec<TokenId>>,
+    /// The request, until it is answered.
+    pub request: Option<RequestId>,
+    /// Where the beam led.
+    pub found: LookedAhead,
+    /// Why it could not be done.
+    pub failed: Option<String>,
+    /// Which path is selected.
+    pub selected: usize,
+    /// A path being taken: the request for its tokens' numbers, and those that came.
+    pub taking: Option<(RequestId, Vec<Step>)>,
+}
+
+/// Step mode: a reply goes token by token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepMode {
+    /// Whether it is on: for the reply being written, or the next one.
+    pub on: bool,
+    /// Whether the engine waits for a key.
+    pub paused: bool,
+}

@@ -1,0 +1,133 @@
+//! Step mode: a reply goes token by token; each is accepted, replaced or banned.
+//!
+//! Invariant: the last written token is the proposal, and the engine waits; the mode ends with its reply.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{App, Focus, Origin, TokenCursor, alternatives::Refusal};
+use crate::engine::protocol::Request;
+
+impl App {
+    /// Turns step mode on for the reply being written or the next one, or off.
+    pub(crate) fn toggle_step_mode(&mut self) {
+        if self.steps.on {
+            self.let_run();
+            self.say("replies run freely");
+            return;
+        }
+        self.steps.on = true;
+        match self.run.as_ref().filter(|run| run.chat == self.chat.head.id) {
+            Some(run) => {
+                let target = run.request;
+                self.ask(Request::Pace { target, allow: Some(0) });
+                self.set_focus(Focus::Transcript);
+            }
+            None => self.say("the next reply goes token by token"),
+        }
+    }
+
+    /// Whether the shown chat's reply waits for a key.
+    #[must_use]
+    pub fn paused_here(&self) -> bool {
+        self.steps.paused && self.run.as_ref().is_some_and(|run| run.chat == self.chat.head.id)
+    }
+
+    /// The engine waits.
+    pub(crate) fn reply_paused(&mut self) {
+        self.steps.on = true;
+        self.steps.paused = true;
+        if !self.paused_here() {
+            return;
+        }
+        self.inspector.held = false;
+        self.show_last_step();
+        if self.focus == Focus::Composer && self.composer.is_empty() {
+            self.set_focus(Focus::Transcript);
+        }
+    }
+
+    /// A key while the reply waits; says whether it was one of step mode.
+    pub(crate) fn step_key(&mut self, key: KeyEvent) -> bool {
+        let here = matches!(self.focus, Focus::Transcript | Focus::Inspector) && self.paused_here();
+        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+        if !here || !plain {
+            return false;
+        }
+        match key.code {
+            KeyCode::Char(' ' | 'l') | KeyCode::Enter => self.accept_token(),
+            KeyCode::Char(digit @ '1'..='9') => self.choose_instead(digit as usize - '1' as usize),
+            KeyCode::Char('b') => self.ban_and_draw(),
+            KeyCode::Char('g') | KeyCode::Esc => self.let_run(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn accept_token(&mut self) {
+        let Some(run) = &self.run else { return };
+        let target = run.request;
+        self.steps.paused = false;
+        self.ask(Request::Pace { target, allow: Some(1) });
+    }
+
+    fn let_run(&mut self) {
+        self.steps = super::StepMode::default();
+        if let Some(run) = &self.run {
+            let target = run.request;
+            self.ask(Request::Pace { target, allow: None });
+        }
+    }
+
+    /// The last token of the reply that waits.
+    fn proposal(&self) -> Option<TokenCursor> {
+        let turn = self.run.as_ref()?.turn;
+        let index = self.turn_tokens(self.chat.turn(turn)?).len().checked_sub(1)?;
+        Some(TokenCursor { turn, index })
+    }
+
+    /// The candidate of that row takes the proposal's place.
+    fn choose_instead(&mut self, row: usize) {
+        let Some(at) = self.proposal() else { return };
+        let Some(step) = self.step_at(at).cloned() else { return };
+        let Some(id) = step.candidates.get(row).map(|candidate| candidate.id) else { return };
+        if step.id == Some(id) {
+            self.accept_token();
+            return;
+        }
+        let taken = self.versions_at(at).into_iter().rev().find(|(token, _)| *token == id);
+        if let Some((_, turn)) = taken {
+            self.stop_for_branch();
+            self.go_to(turn);
+            self.say("that branch is there already; ← → walk the versions");
+            return;
+        }
+        let vocabulary = self.vocabulary_at(at);
+        match self.try_take(at, id, &step, vocabulary.as_ref(), None) {
+            Err(Refusal::Words(why)) => self.say(why),
+            Err(Refusal::Unknown) => self.say("the vocabulary is not there yet"),
+            Ok(()) => {}
+        }
+    }
+
+    /// The proposal is banned in this chat, and another is drawn in its place.
+    fn ban_and_draw(&mut self) {
+        let Some(at) = self.proposal() else { return };
+        let Some(id) = self.step_at(at).and_then(|step| step.id) else { return };
+        let vocabulary = self.vocabulary_at(at);
+        match self.fork(at) {
+            Ok(fork) => {
+                if self.bias_of(id) == f32::NEG_INFINITY || self.toggle_ban(id, vocabulary.as_ref()) {
+                    self.start_branch(&fork, Vec::new());
+                }
+            }
+            Err(why) => self.say(why),
+        }
+    }
+
+    /// Hash of the vocabulary that a token's ids belong to.
+    pub(crate) fn vocabulary_at(&self, at: TokenCursor) -> Option<String> {
+        let tokens = self.turn_tokens(self.chat.turn(at.turn)?);
+        let (Origin::Written { run, .. } | Origin::Scored { run, .. }) = tokens.get(at.index)?.origin;
+        self.runs.get(&run)?.vocabulary.clone()
+    }
+}

@@ -1,0 +1,395 @@
+//! The tree of branches: rows at the token where versions part, walking it, comparing, deleting.
+//!
+//! Invariant: rows are worked out from the turns, so they are true while a branch is being written.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{App, Overlay, TokenCursor, Tree, TreeRow};
+use crate::chat::TurnId;
+use crate::token::{Candidate, TokenId};
+
+/// Labels of candidates that were not taken: letters that are no key of the tree.
+pub const LETTERS: &str = "abcefgijkmnopqrstvwxy";
+/// Candidates listed that were not taken.
+const UNTAKEN: usize = 6;
+/// Bytes of what follows a token that a row can show.
+const TAIL: usize = 64;
+
+/// Two versions side by side from the token where they part: which step of each stands in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// Index among the first version's tokens.
+    pub left: Option<usize>,
+    /// Index among the second's.
+    pub right: Option<usize>,
+    /// Whether they are the same token.
+    pub same: bool,
+}
+
+impl App {
+    /// Opens the tree where the shown version of a reply parts from others; at the cursor where it stands.
+    pub(crate) fn open_tree(&mut self, compare: bool) {
+        let Some(turn) = self.transcript.cursor.map(|at| at.turn).or_else(|| self.selected_or_last()) else {
+            self.say("there is no reply yet");
+            return;
+        };
+        let at = self.transcript.cursor.or_else(|| self.parting(turn, None));
+        let at = at.unwrap_or(TokenCursor { turn, index: 0 });
+        if self.pass(at).is_none() {
+            self.say("only replies have branches, and only where what they read is known");
+            return;
+        }
+        let mut tree =
+            Tree { at, selected: 0, compare: None, comparing: false, scroll: 0, renormalised: false };
+        let rows = self.tree_rows(&tree);
+        tree.selected = rows.iter().position(|row| row.turn == Some(at.turn)).unwrap_or(0);
+        if compare {
+            let other = rows.iter().filter_map(|row| row.turn).find(|turn| *turn != at.turn);
+            if other.is_none() {
+                self.say("there is one version here; Enter on a token takes another");
+                return;
+            }
+            (tree.compare, tree.comparing) = (other, true);
+        }
+        self.overlays.push(Overlay::Tree(Box::new(tree)));
+    }
+
+    /// The rows: versions by falling probability of their token here, then candidates that were not taken.
+    #[must_use]
+    pub fn tree_rows(&self, tree: &Tree) -> Vec<TreeRow> {
+        let versions = self.versions_at(tree.at);
+        let mut rows: Vec<TreeRow> = Vec::new();
+        for (id, turn) in &versions {
+            match rows.iter_mut().find(|row| row.id == *id) {
+                Some(row) => {
+                    row.versions += 1;
+                    if row.turn != Some(tree.at.turn) {
+                        row.turn = Some(*turn);
+                    }
+                }
+                None => rows.push(TreeRow {
+                    id: *id,
+                    logprob: 0.0,
+                    turn: Some(*turn),
+                    versions: 1,
+                    tail: Vec::new(),
+                    tokens: 0,
+                    total: 0.0,
+                }),
+            }
+        }
+        for row in &mut rows {
+            self.measure(row, tree.at.index);
+        }
+        rows.sort_by(|a, b| b.logprob.total_cmp(&a.logprob));
+        let candidates = self.step_at(tree.at).map(|step| step.candidates.clone()).unwrap_or_default();
+        let taken = rows.len();
+        for Candidate { id, logprob } in candidates {
+            if rows.len() < taken + UNTAKEN && !rows[..taken].iter().any(|row| row.id == id) {
+                let (tail, tokens, total) = (Vec::new(), 0, 0.0);
+                rows.push(TreeRow { id, logprob, turn: None, versions: 0, tail, tokens, total });
+            }
+        }
+        rows
+    }
+
+    /// Fills in what a branch writes from its token on.
+    fn measure(&self, row: &mut TreeRow, index: usize) {
+        let Some(turn) = row.turn.and_then(|id| self.chat.turn(id)) else { return };
+        let tokens = self.turn_tokens(turn);
+        let Some((first, rest)) = tokens.get(index..).and_then(<[_]>::split_first) else { return };
+        row.logprob = first.step.logprob;
+        row.tokens = rest.len() + 1;
+        row.total = first.step.logprob + rest.iter().map(|token| token.step.logprob).sum::<f32>();
+        row.tail = rest.iter().flat_map(|token| token.step.bytes.iter().copied()).take(TAIL).collect();
+    }
+
+    /// The next place after `after` (from the start: the first) where versions that are the same up to there
+    /// part from this one.
+    #[must_use]
+    pub fn parting(&self, turn: TurnId, after: Option<usize>) -> Option<TokenCursor> {
+        let ids = |turn: TurnId| -> Option<Vec<Option<TokenId>>> {
+            let turn = self.chat.turn(turn)?;
+            Some(self.turn_tokens(turn).iter().map(|token| token.step.id).collect())
+        };
+        let own = ids(turn)?;
+        let first = after.map_or(0, |after| after + 1);
+        let others = self.chat.versions(turn).into_iter().filter(|other| *other != turn);
+        let parts = others.filter_map(|other| {
+            let other = ids(other)?;
+            let same = own.iter().zip(&other).take_while(|(own, other)| own == other).count();
+            (same < own.len() && same < other.len()).then_some(same)
+        });
+        let index = parts.filter(|index| *index >= first).min()?;
+        Some(TokenCursor { turn, index })
+    }
+
+    /// Where the tree goes on below a branch: where its versions part, else its next uncertain token.
+    #[must_use]
+    pub fn further_down(&self, turn: TurnId, index: usize) -> Option<TokenCursor> {
+        self.parting(turn, Some(index)).or_else(|| {
+            let least = self.config.inspector.uncertain_bits;
+            let tokens = self.turn_tokens(self.chat.turn(turn)?);
+            let unsure = |token: &super::TurnToken| token.step.surprisal_bits() >= least;
+            let at = tokens.get(index + 1..)?.iter().position(unsure)?;
+            Some(TokenCursor { turn, index: index + 1 + at })
+        })
+    }
+
+    /// Two versions laid side by side from a token on.
+    #[must_use]
+    pub fn compared(&self, left: TurnId, right: TurnId, from: usize) -> Vec<Pair> {
+        let ids = |turn: TurnId| -> Vec<Option<TokenId>> {
+            let turn = self.chat.turn(turn);
+            let tokens = turn.map(|turn| self.turn_tokens(turn)).unwrap_or_default();
+            tokens.iter().skip(from).map(|token| token.step.id).collect()
+        };
+        let pairs = align(&ids(left), &ids(right));
+        let shift = |index: Option<usize>| index.map(|index| index + from);
+        pairs
+            .into_iter()
+            .map(|pair| Pair { left: shift(pair.left), right: shift(pair.right), ..pair })
+            .collect()
+    }
+
+    fn tree(&self) -> Option<&Tree> {
+        self.overlays.iter().rev().find_map(|overlay| match overlay {
+            Overlay::Tree(tree) => Some(&**tree),
+            _ => None,
+        })
+    }
+
+    fn tree_mut(&mut self) -> Option<&mut Tree> {
+        self.overlays.iter_mut().rev().find_map(|overlay| match overlay {
+            Overlay::Tree(tree) => Some(&mut **tree),
+            _ => None,
+        })
+    }
+
+    /// A key of the tree; says whether it was taken.
+    pub(crate) fn tree_key(&mut self, key: KeyEvent) -> bool {
+        let Some(tree) = self.tree() else { return false };
+        let at = tree.at;
+        let rows = self.tree_rows(tree);
+        let selected = rows.get(tree.selected).cloned();
+        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+        match key.code {
+            KeyCode::Up => self.move_in_tree(|tree| tree.selected = tree.selected.saturating_sub(1)),
+            KeyCode::Down => {
+                let last = rows.len().saturating_sub(1);
+                self.move_in_tree(|tree| tree.selected = (tree.selected + 1).min(last));
+            }
+            KeyCode::Right => self.tree_down(at, selected.as_ref()),
+            KeyCode::Left => self.tree_up(at),
+            KeyCode::PageDown => self.move_in_tree(|tree| tree.scroll += 10),
+            KeyCode::PageUp => self.move_in_tree(|tree| tree.scroll = tree.scroll.saturating_sub(10)),
+            KeyCode::Tab => {
+                self.move_in_tree(|tree| tree.comparing = !tree.comparing && tree.compare.is_some());
+            }
+            KeyCode::Enter => self.take_row(at, selected.as_ref()),
+            KeyCode::Char(digit @ '1'..='9') if plain => {
+                let row = rows.get(digit as usize - '1' as usize).filter(|row| row.turn.is_some());
+                self.take_row(at, row);
+            }
+            KeyCode::Char('=') if plain => self.compare_with(at, selected.as_ref()),
+            KeyCode::Char('L') if plain => {
+                self.overlays.pop();
+                self.open_look_ahead(at);
+            }
+            KeyCode::Char('z') if plain => self.move_in_tree(|tree| tree.renormalised = !tree.renormalised),
+            KeyCode::Char('d') if plain => {
+                if let Some(turn) = selected.and_then(|row| row.turn) {
+                    self.delete_branch(turn);
+                }
+            }
+            KeyCode::Char('u') if plain => self.undelete_branch(),
+            KeyCode::Char(letter) if plain => {
+                let Some(place) = LETTERS.find(letter) else { return false };
+                let row = rows.iter().filter(|row| row.turn.is_none()).nth(place);
+                self.take_row(at, row);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn move_in_tree(&mut self, change: impl FnOnce(&mut Tree)) {
+        if let Some(tree) = self.tree_mut() {
+            change(tree);
+        }
+    }
+
+    /// Goes to a branch, or takes a candidate.
+    fn take_row(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
+        let Some(row) = row else { return };
+        if let Some(turn) = row.turn {
+            self.overlays.pop();
+            self.go_to(turn);
+            return;
+        }
+        let Some(step) = self.step_at(at).cloned() else { return };
+        let vocabulary = self.vocabulary_at(at);
+        match self.try_take(at, row.id, &step, vocabulary.as_ref(), None) {
+            Err(super::alternatives::Refusal::Words(why)) => self.say(why),
+            Err(super::alternatives::Refusal::Unknown) => self.say("the vocabulary is not there yet"),
+            Ok(()) => {}
+        }
+    }
+
+    /// Lays the selected branch beside the shown one, or puts it away.
+    fn compare_with(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
+        let other = row.and_then(|row| row.turn).filter(|turn| *turn != at.turn);
+        let Some(other) = other else {
+            let shown = self.tree().is_some_and(|tree| tree.compare.is_some());
+            self.move_in_tree(|tree| (tree.compare, tree.comparing) = (None, false));
+            if !shown {
+                self.say("choose another branch than the shown one to compare it with");
+            }
+            return;
+        };
+        self.move_in_tree(|tree| {
+            let put_away = tree.compare == Some(other);
+            tree.compare = (!put_away).then_some(other);
+            tree.comparing = !put_away;
+            tree.scroll = 0;
+        });
+    }
+
+    fn tree_down(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
+        let turn = row.and_then(|row| row.turn);
+        match turn.and_then(|turn| self.further_down(turn, at.index)) {
+            Some(next) => self.tree_at(next),
+            None => self.say("this branch does not part again"),
+        }
+    }
+
+    fn tree_up(&mut self, at: TokenCursor) {
+        let mut before = None;
+        while let Some(next) = self.parting(at.turn, before).filter(|next| next.index < at.index) {
+            before = Some(next.index);
+        }
+        match before {
+            Some(index) => self.tree_at(TokenCursor { index, ..at }),
+            None => self.say("these versions do not part earlier"),
+        }
+    }
+
+    fn tree_at(&mut self, at: TokenCursor) {
+        self.move_in_tree(|tree| (tree.at, tree.compare, tree.comparing, tree.scroll) = (at, None, false, 0));
+        let rows = self.tree().map(|tree| self.tree_rows(tree)).unwrap_or_default();
+        let selected = rows.iter().position(|row| row.turn == Some(at.turn)).unwrap_or(0);
+        self.move_in_tree(|tree| tree.selected = selected);
+    }
+
+    /// Hides a branch and what answers it.
+    fn delete_branch(&mut self, turn: TurnId) {
+        if self.run.as_ref().is_some_and(|run| self.leads_to(turn, run.turn)) {
+            self.say("a reply is being written there; Esc stops it");
+            return;
+        }
+        let before = self.chat.leaf;
+        let shown = self.chat.branch().iter().any(|other| other.id == turn);
+        let parent = self.chat.turn(turn).and_then(|turn| turn.parent);
+        self.hide(turn, true);
+        self.transcript.deleted.push((turn, before));
+        let other = self.chat.versions(turn).last().copied();
+        if shown {
+            let leaf = other.map(|other| self.chat.newest_leaf(other)).or(parent);
+            self.show_leaf(leaf);
+        }
+        let there = |turn: TurnId| self.chat.turn(turn).is_some_and(|turn| !turn.deleted);
+        match (self.tree().map(|tree| (tree.at, tree.compare)), other) {
+            (Some((at, _)), Some(other)) if !there(at.turn) => {
+                let at = self.parting(other, None).unwrap_or(TokenCursor { turn: other, index: 0 });
+                self.tree_at(at);
+            }
+            (Some((_, compare)), Some(_)) => {
+                let compare = compare.filter(|turn| there(*turn));
+                self.move_in_tree(|tree| {
+                    tree.compare = compare;
+                    tree.comparing &= compare.is_some();
+                    tree.selected = tree.selected.saturating_sub(1);
+                });
+            }
+            _ => {
+                self.overlays.pop();
+            }
+        }
+        self.say("deleted; u takes it back");
+    }
+
+    fn undelete_branch(&mut self) {
+        let Some((turn, leaf)) = self.transcript.deleted.pop() else {
+            self.say("nothing was deleted here");
+            return;
+        };
+        self.hide(turn, false);
+        self.show_leaf(leaf);
+    }
+
+    /// Whether a turn is another one or one of those that it answers.
+    fn leads_to(&self, turn: TurnId, end: TurnId) -> bool {
+        let mut next = Some(end);
+        for _ in 0..=self.chat.turns.len() {
+            match next {
+                Some(at) if at == turn => return true,
+                Some(at) => next = self.chat.turn(at).and_then(|turn| turn.parent),
+                None => return false,
+            }
+        }
+        false
+    }
+}
+
+/// Rows for two lists of tokens: shared stretches beside each other, what differs beside what it replaces.
+fn align(left: &[Option<TokenId>], right: &[Option<TokenId>]) -> Vec<Pair> {
+    let mut rows = Vec::with_capacity(left.len().max(right.len()));
+    for change in similar::capture_diff_slices(similar::Algorithm::Myers, left, right) {
+        let (old, new) = (change.old_range(), change.new_range());
+        let same = change.tag() == similar::DiffTag::Equal;
+        rows.extend((0..old.len().max(new.len())).map(|row| {
+            let of = |range: &std::ops::Range<usize>| (row < range.len()).then(|| range.start + row);
+            Pair { left: of(&old), right: of(&new), same }
+        }));
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn shared_tokens_stand_beside_each_other() {
+        let ids =
+            |text: &str| -> Vec<Option<TokenId>> { text.bytes().map(|b| Some(TokenId(b.into()))).collect() };
+        let rows: Vec<String> = align(&ids("P.nnT"), &ids("tco.nT"))
+            .iter()
+            .map(|pair| {
+                let side = |at: Option<usize>| at.map_or("-".to_owned(), |at| at.to_string());
+                format!("{}{}{}", side(pair.left), if pair.same { "=" } else { " " }, side(pair.right))
+            })
+            .collect();
+        assert_eq!(rows, ["0 0", "- 1", "- 2", "1=3", "2 -", "3=4", "4=5"]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_token_of_both_stands_once_and_in_order(
+            left in prop::collection::vec(0..4_i32, 0..40),
+            right in prop::collection::vec(0..4_i32, 0..40),
+        ) {
+            let ids = |ids: &[i32]| -> Vec<Option<TokenId>> { ids.iter().map(|id| Some(TokenId(*id))).collect() };
+            let rows = align(&ids(&left), &ids(&right));
+            let lefts: Vec<usize> = rows.iter().filter_map(|pair| pair.left).collect();
+            let rights: Vec<usize> = rows.iter().filter_map(|pair| pair.right).collect();
+            prop_assert_eq!(lefts, (0..left.len()).collect::<Vec<_>>());
+            prop_assert_eq!(rights, (0..right.len()).collect::<Vec<_>>());
+            for pair in rows.iter().filter(|pair| pair.same) {
+                prop_assert_eq!(left[pair.left.unwrap()], right[pair.right.unwrap()]);
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The alternatives of a token: the likeliest, or those of the vocabulary that match what was typed.
+//!
+//! Invariant: odds are the model's, over the whole vocabulary, before the samplers; unknown ones are `–`.
+
+use ratatui::layout::Rect;
+
+use super::{Canvas, body};
+use crate::app::{Alternatives, App};
+use crate::theme::Role;
+use crate::token::{TokenId, TokenKind};
+use crate::ui::widgets::{bar, number, text, token};
+
+/// Cells of a bar of 100 %.
+const BAR: u16 = 24;
+/// Column before which the odds end.
+const FIGURE: u16 = 32;
+
+pub(super) fn draw(canvas: &mut Canvas<'_>, open: &Alternatives) -> Option<(u16, u16)> {
+    let (app, theme) = (canvas.app, canvas.theme);
+    let vocabulary = open.vocabulary.as_ref().and_then(|hash| app.vocabularies.get(hash));
+    let title = format!("Instead of {}", token::shown(&open.step.bytes, TokenKind::Normal, &theme.symbols));
+    let tokens = app.chat.turn(open.at.turn).map_or(0, |turn| app.turn_tokens(turn).len());
+    let right = format!("token {} of {tokens}", open.at.index + 1);
+    let inside = canvas.frame(&title, &right, 84, 24);
+    let all = vocabulary.map_or(0, |all| all.len() as u64);
+    let placeholder = match all {
+        0 => "the vocabulary is not there".to_owned(),
+        all => format!("type to filter all {} tokens", number::grouped(all)),
+    };
+    let cursor = canvas.filter(inside, &open.filter, &placeholder);
+    let heads = text::row(inside, 1, 0);
+    canvas.cell(heads, 7, 12, "token", Role::Muted);
+    canvas.cell_right(heads, FIGURE, "model %", Role::Muted);
+    canvas.cell(heads, FIGURE + 1, BAR, "0          50        100", Role::Muted);
+    for (index, at, _) in canvas.list(body(inside, 2, 3), open.rows.len(), open.selected) {
+        row(canvas, open, index, at);
+    }
+    let status = text::row(inside, inside.height.saturating_sub(2), 0);
+    canvas.cell(status, 3, status.width, &words(app, open), Role::Muted);
+    let keys: &[(&str, &str)] = if open.typing {
+        &[("↑↓ Enter", "take"), ("Tab", "to the list"), ("Esc", "close")]
+    } else {
+        &[
+            ("1…9", "take"),
+            ("↑↓ Enter", "take"),
+            ("b", "ban"),
+            ("+ -", "boost"),
+            ("/", "filter"),
+            ("L", "look ahead"),
+            ("Esc", "close"),
+        ]
+    };
+    canvas.keys(inside, keys);
+    cursor.filter(|_| open.typing)
+}
+
+fn row(canvas: &mut Canvas<'_>, open: &Alternatives, index: usize, at: Rect) {
+    let (app, theme) = (canvas.app, canvas.theme);
+    let id = open.rows[index];
+    let vocabulary = open.vocabulary.as_ref().and_then(|hash| app.vocabularies.get(hash));
+    let chosen = open.step.id == Some(id);
+    let role = if chosen { Role::TokenChosen } else { Role::Text };
+    let digit = if index < 9 && !open.typing { (index + 1).to_string() } else { String::new() };
+    canvas.cell(at, 3, 1, &digit, Role::Muted);
+    canvas.cell(at, 5, 1, if chosen { theme.symbols.drawn } else { "" }, role);
+    let name = token::named(id, vocabulary.map(AsRef::as_ref), &theme.symbols);
+    canvas.cell(at, 7, FIGURE - 15, &name, role);
+    let logprob = odds(open, id);
+    let figure = logprob.map_or("–".to_owned(), |logprob| number::percent(f64::from(logprob).exp()));
+    canvas.cell_right(at, FIGURE, &figure, role);
+    if let Some(logprob) = logprob {
+        let style = theme.style(if chosen { Role::TokenChosen } else { Role::ProbBar });
+        let share = f64::from(logprob).exp();
+        bar::draw(canvas.buf, text::row(at, 0, FIGURE + 1), share, BAR, &theme.symbols.bar, style);
+    }
+    let bias = app.bias_of(id);
+    let notes = [
+        open.versions
+            .iter()
+            .any(|(token, turn)| *token == id && *turn == open.at.turn)
+            .then(|| "here".into()),
+        open.versions
+            .iter()
+            .any(|(token, turn)| *token == id && *turn != open.at.turn)
+            .then(|| "branch".into()),
+        match bias {
+            0.0 => None,
+            f32::NEG_INFINITY => Some("banned".to_owned()),
+            bias => Some(format!("logit {bias:+}")),
+        },
+    ];
+    let notes: Vec<String> = notes.into_iter().flatten().collect();
+    canvas.cell(at, FIGURE + BAR + 2, 22, &notes.join(", "), Role::Muted);
+}
+
+/// ln p of a token, where it is known.
+fn odds(open: &Alternatives, id: TokenId) -> Option<f32> {
+    if let Some(whole) = &open.whole {
+        return whole.logprob(id);
+    }
+    let kept = open.step.candidates.iter().find(|candidate| candidate.id == id);
+    kept.map(|candidate| candidate.logprob).or((open.step.id == Some(id)).then_some(open.step.logprob))
+}
+
+/// What is known of the odds.
+fn words(app: &App, open: &Alternatives) -> String {
+    if open.whole.is_some() {
+        return "read again: the odds of every token are known".into();
+    }
+    if open.looking.is_some() {
+        return "reading the odds of the other tokens".into();
+    }
+    match app.pass(open.at).map(|pass| app.readable(pass.run)) {
+        Some(Err(why)) => why,
+        _ => format!("the {} likeliest are kept; – is not known yet", open.step.candidates.len()),
+    }
+}

@@ -1,0 +1,131 @@
+//! Two versions side by side from the token where they part, with the bits of each token and so far.
+//!
+//! Invariant: sums begin at the first token drawn of each; versions of different length are compared by
+//! their mean, never by the sum.
+
+use ratatui::layout::Rect;
+
+use super::{Canvas, tree::label};
+use crate::app::{Pair, Tree, TreeRow, TurnToken};
+use crate::chat::TurnId;
+use crate::theme::Role;
+use crate::token::TokenKind;
+use crate::ui::rows;
+use crate::ui::widgets::{number, text, token};
+
+/// Draws the comparison into an area, beside the tree or in its place.
+pub(super) fn draw(canvas: &mut Canvas<'_>, tree: &Tree, listed: &[TreeRow], area: Rect, beside: bool) {
+    let (app, theme) = (canvas.app, canvas.theme);
+    let title = text::row(area, 0, 0);
+    let Some(other) = tree.compare.filter(|turn| app.chat.turn(*turn).is_some()) else {
+        rows::title(canvas.buf, theme, title, "Compare", "", false);
+        let words = "choose a branch and press = to lay it beside the shown one";
+        canvas.cell(text::row(area, 2, 0), 2, area.width.saturating_sub(3), words, Role::Muted);
+        return;
+    };
+    let named = |turn: TurnId| {
+        let at = listed.iter().position(|row| row.turn == Some(turn));
+        at.map(|at| label(listed, at)).filter(|label| !label.is_empty()).unwrap_or_else(|| "another".into())
+    };
+    let (first, second) = (named(tree.at.turn), named(other));
+    let name = format!("Compare {first} and {second}");
+    rows::title(canvas.buf, theme, title, &name, "", !beside);
+    let columns = Columns::of(area.width);
+    let [left, right] = columns.starts;
+    canvas.cell(
+        text::row(area, 1, 0),
+        left,
+        columns.width,
+        &format!("{first} as it is now"),
+        Role::TokenChosen,
+    );
+    canvas.cell(
+        text::row(area, 1, 0),
+        right,
+        columns.width,
+        &format!("{second} beside it"),
+        Role::TokenRival,
+    );
+    for start in columns.starts {
+        let at = text::row(area, 2, start);
+        canvas.cell(at, 0, 5, "token", Role::Muted);
+        canvas.cell_right(at, columns.bits, "bit", Role::Muted);
+        canvas.cell_right(at, columns.sums, "so far", Role::Muted);
+    }
+    let tokens = |turn: TurnId| app.chat.turn(turn).map(|turn| app.turn_tokens(turn)).unwrap_or_default();
+    let sides = [tokens(tree.at.turn), tokens(other)];
+    let pairs = app.compared(tree.at.turn, other, tree.at.index);
+    let lines = usize::from(area.height.saturating_sub(8)).max(1);
+    let scroll = tree.scroll.min(pairs.len().saturating_sub(lines));
+    let mut so_far = [0.0_f32; 2];
+    for (index, pair) in pairs.iter().enumerate() {
+        let line = index.checked_sub(scroll).filter(|line| *line < lines);
+        let at = line.and_then(|line| u16::try_from(line + 4).ok()).map(|line| text::row(area, line, 0));
+        pair_row(canvas, &columns, pair, &sides, &mut so_far, at);
+    }
+    let end = u16::try_from(pairs.len().min(lines) + 5).unwrap_or(u16::MAX);
+    let counts = sides.each_ref().map(|side| side.len().saturating_sub(tree.at.index));
+    for (side, start) in columns.starts.into_iter().enumerate() {
+        let mean = f64::from(so_far[side]) / counts[side].max(1) as f64;
+        let words = format!("mean {} bit", number::decimals(mean, 2));
+        canvas.cell(text::row(area, end, 0), start, columns.width, &words, Role::Text);
+    }
+    let shared = pairs.iter().filter(|pair| pair.same).count();
+    let read = app.pass(tree.at).map_or(0, |pass| pass.ids.len());
+    let words = format!(
+        "{shared} of {} tokens shared   both read the same {read} before",
+        number::grouped(counts[0] as u64)
+    );
+    let at = text::row(area, end.saturating_add(1), 0);
+    canvas.cell(at, left, area.width.saturating_sub(left + 1), &words, Role::Muted);
+}
+
+/// Places of the two halves.
+struct Columns {
+    /// Where each half begins.
+    starts: [u16; 2],
+    /// Cells of a half.
+    width: u16,
+    /// Ends of a half's figures, from its start.
+    bits: u16,
+    sums: u16,
+}
+
+impl Columns {
+    fn of(width: u16) -> Self {
+        // Beside the tree a half is 24 cells; alone it has more room.
+        let half = (width.saturating_sub(10) / 2).clamp(24, 34);
+        Self { starts: [2, 2 + half + 5], width: half, bits: half - 8, sums: half }
+    }
+}
+
+fn pair_row(
+    canvas: &mut Canvas<'_>,
+    columns: &Columns,
+    pair: &Pair,
+    sides: &[Vec<TurnToken<'_>>; 2],
+    so_far: &mut [f32; 2],
+    at: Option<Rect>,
+) {
+    let theme = canvas.theme;
+    for (side, index) in [pair.left, pair.right].into_iter().enumerate() {
+        let Some(step) = index.and_then(|index| sides[side].get(index)).map(|token| token.step) else {
+            continue;
+        };
+        so_far[side] += step.surprisal_bits();
+        let Some(at) = at else { continue };
+        let role = match (pair.same, side) {
+            (true, _) => Role::Muted,
+            (false, 0) => Role::TokenChosen,
+            (false, _) => Role::TokenRival,
+        };
+        let to = text::row(at, 0, columns.starts[side]);
+        let name = token::shown(&step.bytes, TokenKind::Normal, &theme.symbols);
+        canvas.cell(to, 0, columns.bits.saturating_sub(5), &name, role);
+        canvas.cell_right(to, columns.bits, &number::decimals(step.surprisal_bits().into(), 2), role);
+        canvas.cell_right(to, columns.sums, &number::decimals(so_far[side].into(), 2), role);
+    }
+    if let Some(at) = at.filter(|_| pair.same) {
+        canvas.cell(at, columns.starts[1].saturating_sub(3), 1, "=", Role::Muted);
+    }
+}
