@@ -72,7 +72,7 @@ impl Shell {
             Effect::Notify(how, text) => notify(how, &text),
             Effect::Mouse(on) => terminal::set_mouse(on),
             Effect::Redraw => {
-                self.screen.clear()?;
+                terminal::wipe(&mut self.screen)?;
                 self.app.dirty = true;
             }
             Effect::Suspend => self.suspend()?,

@@ -101,7 +101,17 @@ pub fn retake(screen: &mut Screen, mouse: bool) -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
     enter(mouse)?;
-    screen.clear()
+    wipe(screen)
+}
+
+/// Clears the screen, so that the next frame is drawn whole. ratatui's own `clear` asks the terminal where its
+/// cursor is, and whoever reads keys meanwhile may take the answer.
+///
+/// # Errors
+/// When the terminal cannot be written to.
+pub fn wipe(screen: &mut Screen) -> io::Result<()> {
+    let area = screen.size()?.into();
+    screen.resize(area)
 }
 
 /// Draws one frame inside a synchronised update, so that terminals show it whole.

@@ -114,6 +114,40 @@ fn a_suspended_app_comes_back_with_the_right_picture() {
     quit(app);
 }
 
+/// An editor that adds a word to the draft.
+fn editor(home: &std::path::Path) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    let script = home.join("editor.sh");
+    std::fs::write(&script, "#!/bin/sh\nprintf ' appended' >> \"$1\"\n").unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    script.display().to_string()
+}
+
+#[test]
+fn the_editor_comes_back_with_its_text_where_the_terminal_answers_nothing() {
+    let home = home();
+    let mut app =
+        ready(Start { answers: false, ..Start::default() }.env("EDITOR", &editor(home.path())), home.path());
+    app.send_str("draft").unwrap();
+    see(&mut app, "draft");
+    app.send(Key::Ctrl('o')).unwrap();
+    see(&mut app, "draft appended");
+    app.send_str(", and typed").unwrap();
+    see(&mut app, "draft appended, and typed");
+    quit(app);
+}
+
+#[test]
+fn redrawing_asks_the_terminal_nothing() {
+    let home = home();
+    let mut app = ready(Start { answers: false, ..Start::default() }, home.path());
+    say(&mut app, "/redraw");
+    app.wait_until(|screen| !screen.contains("/redraw")).unwrap();
+    say(&mut app, "hello");
+    answered(&mut app, 1);
+    quit(app);
+}
+
 #[test]
 fn without_a_terminal_there_is_one_line_that_names_ask() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_glassbox"))
