@@ -9,8 +9,8 @@ use crate::chat::{Role, StopReason};
 use crate::engine::protocol::{Message, Prompt, StoredTokens};
 use crate::engine::thread::ThreadEngine;
 use crate::engine::{Engine, EventSink};
-use crate::model_entry::{LoadOverrides, Source};
-use crate::sampling::{Sampling, SamplingOverrides};
+use crate::model_entry::Source;
+use crate::sampling::Sampling;
 use crate::token::{Step, TokenKind};
 
 const QUICK: ScriptedOptions =
@@ -66,20 +66,7 @@ impl Fixture {
 }
 
 fn load(name: &str) -> Request {
-    let entry = ModelEntry {
-        name: name.into(),
-        source: Source::Path("none".into()),
-        sha256: None,
-        licence: None,
-        load: LoadOverrides::default(),
-        sampling: SamplingOverrides::default(),
-        preset: None,
-        system: None,
-        engine: None,
-        size: None,
-        title: None,
-        built_in: false,
-    };
+    let entry = ModelEntry::new(name, Source::Path("none".into()));
     Request::Load { entry: Box::new(entry), params: LoadParams::default() }
 }
 
