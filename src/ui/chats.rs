@@ -145,9 +145,6 @@ pub(super) fn input(theme: &Theme, edit: &LineEdit, area: Rect, buf: &mut Buffer
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::{ActiveRun, Phase};
-    use crate::chat::{RunId, TurnId};
-    use crate::engine::protocol::RequestId;
     use crate::ui::testing::{self, WALL_MS, buffer, head, ink, rows, theme};
 
     fn app() -> App {
@@ -190,19 +187,7 @@ mod tests {
     fn what_goes_on_elsewhere_is_marked() {
         let mut app = app();
         app.chats.unseen.insert(ConversationId(3));
-        app.run = Some(ActiveRun {
-            chat: ConversationId(2),
-            turn: TurnId(1),
-            run: RunId(1),
-            request: RequestId(1),
-            phase: Phase::Writing,
-            prompt: None,
-            written: 0,
-            started_at: 0,
-            first_token_at: None,
-            speed: 0.0,
-            stopping: false,
-        });
+        app.run = Some(testing::run(ConversationId(2)));
         let shown = drawn(&app, 20, 10, false);
         assert_eq!(shown[2], "   Rust lifetime… ●");
         assert_eq!(shown[5], "   日本の首都に…  •");

@@ -1,6 +1,6 @@
 //! The scripted engine, driven over the thread body as the app drives it.
 
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ use super::*;
 use crate::chat::{Role, StopReason};
 use crate::engine::protocol::{Message, Prompt, StoredTokens};
 use crate::engine::thread::ThreadEngine;
-use crate::engine::{Engine, EventSink};
+use crate::engine::{Engine, testing};
 use crate::model_entry::Source;
 use crate::sampling::Sampling;
 use crate::token::{Step, TokenKind};
@@ -24,10 +24,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(options: ScriptedOptions) -> Self {
-        let (out, events) = channel();
-        let sink: EventSink = Box::new(move |envelope| {
-            let _ = out.send(envelope);
-        });
+        let (sink, events) = testing::events();
         Self { engine: ThreadEngine::start(sink, make(options)).unwrap(), events, next: 1 }
     }
 
