@@ -197,6 +197,10 @@ impl Shell {
         match status {
             Ok(status) if status.success() => std::fs::read_to_string(&path)
                 .map_err(|error| format!("the edited text cannot be read: {error}")),
+            // What a shell answers for a command that is not there.
+            Ok(status) if status.code() == Some(127) => {
+                Err(format!("$EDITOR is {editor}, which is not there; the draft is as it was"))
+            }
             Ok(status) => Err(format!("{editor} ended with {status}; the draft is as it was")),
             Err(error) => Err(format!("{editor} could not be started: {error}")),
         }
