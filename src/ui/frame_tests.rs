@@ -179,6 +179,15 @@ fn a_small_terminal_says_what_it_needs() {
     assert_eq!(rows[0].trim_end(), "glassbox needs 60 × 16; this is 52 × 14");
 }
 
+#[test]
+fn while_a_message_is_edited_the_keys_are_those_of_the_edit() {
+    let mut app = capitals();
+    app.composer.editing = Some(crate::chat::TurnId(1));
+    let seen = rows(&drawn(&app, &theme(), 120, 40));
+    let keys = " Enter send as another version   Esc give up   Ctrl+C stop the reply   ";
+    assert!(seen[39].starts_with(keys), "{}", seen[39]);
+}
+
 fn looking_for(text: &str) -> App {
     let mut app = capitals();
     let mut matches: Vec<_> = app.chat.branch().iter().map(|turn| (turn.id, 0)).collect();

@@ -160,6 +160,12 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
                 (key(Command::Escape), "close"),
             ];
         }
+        Focus::Composer if app.composer.editing.is_some() => {
+            let mut keys =
+                vec![(key(Command::Send), "send as another version"), (key(Command::Escape), "give up")];
+            keys.extend(writing.then(|| (key(Command::Interrupt), "stop the reply")));
+            keys
+        }
         Focus::Composer if writing => {
             vec![(key(Command::Escape), "stop"), (key(Command::FocusNext), "focus")]
         }
