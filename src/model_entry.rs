@@ -59,6 +59,27 @@ pub struct ModelEntry {
     pub built_in: bool,
 }
 
+impl ModelEntry {
+    /// An entry that says no more than a name and where the file comes from.
+    #[must_use]
+    pub fn new(name: impl Into<String>, source: Source) -> Self {
+        Self {
+            name: name.into(),
+            title: None,
+            source,
+            sha256: None,
+            licence: None,
+            load: LoadOverrides::default(),
+            sampling: SamplingOverrides::default(),
+            preset: None,
+            system: None,
+            engine: None,
+            size: None,
+            built_in: false,
+        }
+    }
+}
+
 /// Sizes known before anything is fetched, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownSize {

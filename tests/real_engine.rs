@@ -132,20 +132,7 @@ impl Fixture {
 }
 
 fn entry() -> ModelEntry {
-    ModelEntry {
-        name: "test".to_string(),
-        source: Source::Path(PathBuf::new()),
-        sha256: None,
-        licence: None,
-        load: glassbox::model_entry::LoadOverrides::default(),
-        sampling: glassbox::sampling::SamplingOverrides::default(),
-        preset: None,
-        system: None,
-        engine: None,
-        size: None,
-        title: None,
-        built_in: false,
-    }
+    ModelEntry::new("test", Source::Path(PathBuf::new()))
 }
 
 fn locked(cell: &'static OnceLock<Mutex<Fixture>>, make: fn() -> Fixture) -> MutexGuard<'static, Fixture> {

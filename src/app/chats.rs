@@ -6,6 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use super::{App, Edit, Effect, Focus, LineEdit, Transcript, run};
 use crate::chat::{ChatSettings, Conversation, ConversationHead, ConversationId, TurnId};
+use crate::command::Command;
 use crate::store;
 
 /// A chat that holds nothing yet.
@@ -193,7 +194,10 @@ impl App {
     }
 
     pub(crate) fn delete_chat(&mut self) {
-        let Some(head) = self.meant_chat() else { return };
+        let Some(head) = self.meant_chat() else {
+            self.say("there is no chat here yet to delete");
+            return;
+        };
         if self.is_busy(head.id) {
             self.say("a reply is being written there; stop it first");
             return;
@@ -208,7 +212,8 @@ impl App {
             self.new_chat();
             self.focus = focus;
         }
-        self.say(format!("deleted “{}”; u takes it back", head.title));
+        let how = self.way(Focus::Chats, Command::RestoreChat);
+        self.say(format!("deleted “{}”; {how} takes it back", head.title));
         self.chats.deleted = Some(head);
     }
 
@@ -219,6 +224,7 @@ impl App {
         };
         self.store(store::Command::DeleteConversation(head.id, false));
         let at = self.chats.heads.partition_point(|other| other.updated_ms > head.updated_ms);
+        self.say(format!("“{}” is back", head.title));
         self.chats.heads.insert(at, head);
         self.chats.selected = at;
     }

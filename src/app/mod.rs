@@ -302,11 +302,15 @@ impl App {
         }
     }
 
-    /// Says the first of what was wrong with configuration or theme, and how much more there is.
+    /// Says the first of what was wrong with configuration or theme, and how much more there is. It has one
+    /// row: the count comes first, and of the file its name.
     pub fn tell(&mut self, warnings: &[Warning]) {
-        if let [first, rest @ ..] = warnings {
-            let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
-            self.warn(format!("{first}{more}"));
-        }
+        let Some(first) = warnings.first() else { return };
+        let name = std::path::Path::new(&first.file).file_name().and_then(std::ffi::OsStr::to_str);
+        let first = Warning { file: name.unwrap_or(&first.file).to_owned(), ..first.clone() };
+        self.warn(match warnings.len() {
+            1 => first.to_string(),
+            all => format!("1 of {all} (see `glassbox doctor`): {first}"),
+        });
     }
 }

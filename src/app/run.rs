@@ -94,7 +94,7 @@ impl App {
         let chat = self.chat.head.id;
         if self.busy_here() {
             if self.composer.editing.is_some() {
-                self.say("a reply is being written; Esc stops it");
+                self.say_busy();
             } else {
                 self.wait_behind(chat, text);
             }

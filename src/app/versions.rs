@@ -4,6 +4,7 @@
 
 use super::{App, Focus};
 use crate::chat::{Role, TurnId};
+use crate::command::Command;
 use crate::store;
 
 impl App {
@@ -18,7 +19,7 @@ impl App {
             Role::User | Role::System => Some(turn.id),
         };
         match reply_to {
-            Some(_) if self.busy_here() => self.say("a reply is being written; Esc stops it"),
+            Some(_) if self.busy_here() => self.say_busy(),
             Some(turn) => self.reply(self.chat.head.id, turn),
             None => self.say("this message answers nothing"),
         }
@@ -47,8 +48,23 @@ impl App {
         self.say("Enter sends it as another version, Esc gives up");
     }
 
-    /// Gives an edit up and brings the draft back.
+    /// Says what stops the reply from wherever one is: Esc may close something else first.
+    pub(crate) fn say_busy(&mut self) {
+        let here = self.run.as_ref().is_none_or(|run| run.chat == self.chat.head.id);
+        let key = self.keymap.shown(Command::Interrupt);
+        match (here, key.as_str()) {
+            (false, _) | (_, "") => self.say("a reply is being written; /stop stops it"),
+            (true, key) => self.say(format!("a reply is being written; {key} stops it")),
+        }
+    }
+
+    /// Gives an edit up and brings the draft back. What was changed stays in the prompt history.
     pub(crate) fn cancel_edit(&mut self) {
+        let text = self.composer.text();
+        let before = self.composer.editing.map(|id| self.turn_text(id)).unwrap_or_default();
+        if text != before && !text.trim().is_empty() {
+            self.remember(&text);
+        }
         let draft = self.composer.kept.clone().unwrap_or_default();
         self.give_up_edit();
         self.set_draft(&draft);
@@ -65,7 +81,7 @@ impl App {
         let Some(id) = self.transcript.selected.or(self.chat.leaf) else { return };
         let is_reply = self.chat.turn(id).is_some_and(|turn| turn.role == Role::Assistant);
         if self.run.is_some() {
-            self.say("a reply is being written; Esc stops it");
+            self.say_busy();
         } else if !is_reply || self.chat.leaf != Some(id) {
             self.say("only the last reply can be continued");
         } else if self.ready().is_none() {
@@ -88,7 +104,12 @@ impl App {
                     self.select(turn);
                 }
             }
-            None if versions.len() < 2 => self.say("this message has one version; r writes another"),
+            None if versions.len() < 2 => {
+                let own = self.chat.turn(id).is_some_and(|turn| turn.role == Role::User);
+                let another = if own { Command::Edit } else { Command::RegenerateHere };
+                let how = self.way(Focus::Transcript, another);
+                self.say(format!("this message has one version; {how} writes another"));
+            }
             None => self.say(format!("version {} of {}", at + 1, versions.len())),
         }
     }
@@ -121,7 +142,7 @@ impl App {
         let writing = self.run.as_ref().map(|run| run.turn);
         let awaited = self.queued.as_ref().and_then(|queued| queued.reply_to);
         if writing.into_iter().chain(awaited).any(|turn| branch[at..].contains(&turn)) {
-            self.say("a reply is being written here; Esc stops it");
+            self.say_busy();
             return;
         }
         let before = self.chat.leaf;
@@ -134,7 +155,14 @@ impl App {
         if self.chat.leaf.is_none() {
             self.set_focus(Focus::Composer);
         }
-        self.say("deleted; u takes it back");
+        let how = self.way(Focus::Transcript, Command::Restore);
+        self.say(format!("deleted; {how} takes it back"));
+    }
+
+    /// What does a command from here: its key where the pane that knows the key has the focus, else its name.
+    pub(crate) fn way(&self, focus: Focus, command: Command) -> String {
+        let key = self.keymap.shown(command);
+        if self.focus == focus && !key.is_empty() { key } else { format!("/{}", command.entry().name) }
     }
 
     /// Takes the last deletion of this chat back.

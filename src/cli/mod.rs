@@ -32,7 +32,7 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            note(&format!("error: {error:#}"));
+            note(&format!("error: {}", sentence(&error)));
             ExitCode::FAILURE
         }
     }
@@ -54,6 +54,15 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Some(Command::Bench(args)) => block_on(bench::run(args, &engine)),
         Some(Command::Doctor(args)) => doctor::run(&args),
     }
+}
+
+/// An error with its causes, but none that was said already.
+fn sentence(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        text if text.contains(&cause) => said,
+        _ => format!("{said}: {cause}"),
+    })
 }
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
@@ -106,4 +115,22 @@ fn wall_ms() -> i64 {
 /// Whether there is a terminal to draw on and to read keys from.
 fn has_terminal() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let file = crate::models::gguf::GgufError::Io { path: "m.gguf".into(), source: denied() };
+        let error = anyhow::Error::new(crate::models::ResolveError::Bad(file));
+        let said = "m.gguf cannot be read (permission denied). Check its permissions and the disk.";
+        assert_eq!(sentence(&error), said);
+        let error = Err::<(), _>(denied()).context("the engine cannot be started").unwrap_err();
+        assert_eq!(sentence(&error), "the engine cannot be started: permission denied");
+    }
 }

@@ -42,17 +42,20 @@ impl Setup {
 
     /// Prints what is wrong with the configuration, to standard error.
     pub fn print_warnings(&self) {
-        for warning in &self.warnings {
+        // A model that the command line names and that is not there is an error: see [`Setup::entry`].
+        let unknown = self.flags.model.as_ref().filter(|name| self.config.model_named(name).is_none());
+        let said = |warning: &&Warning| unknown.is_none() || warning.file != config::MODEL_FLAG;
+        for warning in self.warnings.iter().filter(said) {
             super::note(&warning.to_string());
         }
     }
 
-    /// The entry of the model in use.
+    /// The entry of the model in use: of the one that the command line names, else of the configuration's.
     ///
     /// # Errors
-    /// When there is none of that name; names the nearest ones.
+    /// When there is none of that name; names those there are. No other model answers in its place.
     pub fn entry(&self) -> anyhow::Result<ModelEntry> {
-        self.entry_named(&self.config.model)
+        self.entry_named(self.flags.model.as_ref().unwrap_or(&self.config.model))
     }
 
     /// The entry of that name, or for that path.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::Config;
 use crate::chat::ChatSettings;
-use crate::model_entry::{LoadOverrides, LoadParams, ModelEntry, Source};
-use crate::sampling::{Sampling, SamplingOverrides};
+use crate::model_entry::{LoadParams, ModelEntry, Source};
+use crate::sampling::Sampling;
 
 impl Config {
     /// The model of that name, or an entry for a GGUF file where the name is a path.
@@ -51,18 +51,5 @@ fn is_path(name: &str) -> bool {
 }
 
 fn file_entry(path: &str) -> ModelEntry {
-    ModelEntry {
-        name: path.into(),
-        source: Source::Path(PathBuf::from(path)),
-        sha256: None,
-        licence: None,
-        load: LoadOverrides::default(),
-        sampling: SamplingOverrides::default(),
-        preset: None,
-        system: None,
-        engine: None,
-        size: None,
-        title: None,
-        built_in: false,
-    }
+    ModelEntry::new(path, Source::Path(PathBuf::from(path)))
 }

@@ -142,6 +142,9 @@ fn flags(flags: &Flags, config: &mut Config) {
 }
 
 /// Names that must exist once all layers are in: the model to start with, and the presets of models.
+/// Where a model's name comes from when the command line gives it, in [`Warning::file`].
+pub const MODEL_FLAG: &str = "--model";
+
 fn references(config: &mut Config, sources: &Sources) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |key: &str, quoted: &str, message: String| {
@@ -178,7 +181,7 @@ fn references(config: &mut Config, sources: &Sources) -> Vec<Warning> {
 fn origin(sources: &Sources, key: &str, name: &str) -> (String, usize) {
     if key == "model" {
         if sources.flags.model.is_some() {
-            return ("--model".into(), 0);
+            return (MODEL_FLAG.into(), 0);
         }
         let is_model = |(variable, _): &&(String, String)| {
             matches!(variable.as_str(), "GLASSBOX_MODEL" | "GLASSBOX__MODEL")

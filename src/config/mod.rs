@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use folders::Folders;
-pub use load::{FILE_LIMIT, Flags, Sources, load, read_file};
+pub use load::{FILE_LIMIT, Flags, MODEL_FLAG, Sources, load, read_file};
 pub use write::{WriteError, set_key, write_atomically};
 
 use serde::{Deserialize, Serialize};

@@ -110,24 +110,15 @@ mod tests {
         Call, Envelope, Event, Exit, Failure, FailureKind, Generate, Message, Prompt, PromptFacts, Request,
         RequestId, StoredTokens,
     };
-    use crate::model_entry::{LoadOverrides, LoadParams, ModelEntry, Source};
-    use crate::sampling::{Sampling, SamplingOverrides};
+    use crate::model_entry::{LoadParams, ModelEntry, Source};
+    use crate::sampling::Sampling;
     use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
 
     fn entry(name: String) -> Box<ModelEntry> {
         Box::new(ModelEntry {
-            source: Source::Path(name.clone().into()),
-            name,
-            sha256: None,
-            licence: None,
-            load: LoadOverrides::default(),
-            sampling: SamplingOverrides::default(),
             preset: Some("calm".into()),
-            system: None,
-            engine: None,
-            size: None,
-            title: None,
             built_in: true,
+            ..ModelEntry::new(name.clone(), Source::Path(name.into()))
         })
     }
 

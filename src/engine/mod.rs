@@ -14,6 +14,8 @@ pub mod scripted;
 pub mod serve;
 pub mod stop;
 pub mod template;
+#[cfg(test)]
+mod testing;
 pub mod thread;
 
 #[cfg(feature = "llama")]

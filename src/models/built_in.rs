@@ -2,8 +2,7 @@
 //!
 //! Invariant: sizes and checksums are those of the files themselves; a changed package fails its check.
 
-use crate::model_entry::{KnownSize, Licence, LoadOverrides, ModelEntry, Source};
-use crate::sampling::SamplingOverrides;
+use crate::model_entry::{KnownSize, Licence, ModelEntry, Source};
 
 const GEMMA_TERMS: &str = "\
 Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms.
@@ -54,20 +53,7 @@ fn gemma() -> ModelEntry {
 }
 
 fn entry(name: &str, parts: Vec<String>) -> ModelEntry {
-    ModelEntry {
-        name: name.to_owned(),
-        source: Source::Pip(parts),
-        sha256: None,
-        licence: None,
-        load: LoadOverrides::default(),
-        sampling: SamplingOverrides::default(),
-        preset: None,
-        system: None,
-        engine: None,
-        size: None,
-        title: None,
-        built_in: true,
-    }
+    ModelEntry { built_in: true, ..ModelEntry::new(name, Source::Pip(parts)) }
 }
 
 #[cfg(test)]

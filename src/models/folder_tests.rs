@@ -6,20 +6,7 @@ use crate::model_entry::{Licence, ModelEntry, Source};
 
 /// An entry that is nothing but a name and a source.
 pub(crate) fn entry(name: &str, source: Source) -> ModelEntry {
-    ModelEntry {
-        name: name.to_owned(),
-        source,
-        sha256: None,
-        licence: None,
-        load: crate::model_entry::LoadOverrides::default(),
-        sampling: crate::sampling::SamplingOverrides::default(),
-        preset: None,
-        system: None,
-        engine: None,
-        size: None,
-        title: None,
-        built_in: false,
-    }
+    ModelEntry::new(name, source)
 }
 
 fn folder() -> (tempfile::TempDir, ModelsFolder) {

@@ -75,7 +75,7 @@ impl Shell {
             Effect::Notify(how, text) => notify(how, &text),
             Effect::Mouse(on) => terminal::set_mouse(on),
             Effect::Redraw => {
-                terminal::clear(&mut self.screen)?;
+                terminal::wipe(&mut self.screen)?;
                 self.app.dirty = true;
             }
             Effect::Suspend => self.suspend()?,
@@ -200,6 +200,10 @@ impl Shell {
         match status {
             Ok(status) if status.success() => std::fs::read_to_string(&path)
                 .map_err(|error| format!("the edited text cannot be read: {error}")),
+            // What a shell answers for a command that is not there.
+            Ok(status) if status.code() == Some(127) => {
+                Err(format!("$EDITOR is {editor}, which is not there; the draft is as it was"))
+            }
             Ok(status) => Err(format!("{editor} ended with {status}; the draft is as it was")),
             Err(error) => Err(format!("{editor} could not be started: {error}")),
         }

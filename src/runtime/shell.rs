@@ -296,8 +296,9 @@ impl Shell {
     /// Takes it back.
     pub(super) fn come_back(&mut self) -> anyhow::Result<()> {
         native::flush_input();
-        terminal::retake(&mut self.screen, self.app.config.ui.mouse)?;
+        let taken = terminal::retake(&mut self.screen, self.app.config.ui.mouse);
         self.input = Some(EventStream::new());
+        taken?;
         if let Ok(size) = self.screen.size() {
             self.app.size = (size.width, size.height);
         }

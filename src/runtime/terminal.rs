@@ -12,8 +12,8 @@ use crossterm::event::{
 };
 use crossterm::style::{Print, ResetColor};
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
-    LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{cursor, execute, queue};
 use ratatui::Terminal;
@@ -101,18 +101,17 @@ pub fn retake(screen: &mut Screen, mouse: bool) -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
     enter(mouse)?;
-    clear(screen)
+    wipe(screen)
 }
 
-/// Blanks the terminal; the next frame draws every cell. The terminal is not asked where its cursor is, as
-/// ratatui's own way does: while something else reads keys, the answer never arrives.
+/// Clears the screen, so that the next frame is drawn whole. ratatui's own `clear` asks the terminal where its
+/// cursor is, and whoever reads keys meanwhile may take the answer.
 ///
 /// # Errors
 /// When the terminal cannot be written to.
-pub fn clear(screen: &mut Screen) -> io::Result<()> {
-    execute!(screen.backend_mut(), Clear(ClearType::All))?;
-    screen.swap_buffers(); // what was drawn last is forgotten
-    Ok(())
+pub fn wipe(screen: &mut Screen) -> io::Result<()> {
+    let area = screen.size()?.into();
+    screen.resize(area)
 }
 
 /// Draws one frame inside a synchronised update, so that terminals show it whole.

@@ -99,7 +99,7 @@ fn chat(app: &App, theme: &Theme, head: &ConversationHead, here: bool, line: Rec
     }
     let renamed = app.chats.rename.as_ref().filter(|(id, _)| *id == head.id);
     if let Some((_, edit)) = renamed {
-        input(theme, edit, Rect::new(x, line.y, room, 1), buf);
+        let _ = input(theme, edit, Rect::new(x, line.y, room, 1), buf); // the cell itself marks the cursor
         return;
     }
     let writing = app.run.as_ref().is_some_and(|run| run.chat == head.id);
@@ -120,8 +120,8 @@ fn chat(app: &App, theme: &Theme, head: &ConversationHead, here: bool, line: Rec
     }
 }
 
-/// A one-line input with its cursor in view.
-fn input(theme: &Theme, edit: &LineEdit, area: Rect, buf: &mut Buffer) {
+/// A one-line input with its cursor in view; gives the cursor's cell.
+pub(super) fn input(theme: &Theme, edit: &LineEdit, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
     let before = edit.text.get(..edit.cursor).unwrap_or(&edit.text);
     let after = &edit.text[before.len()..];
     let room = usize::from(area.width.saturating_sub(1));
@@ -136,17 +136,15 @@ fn input(theme: &Theme, edit: &LineEdit, area: Rect, buf: &mut Buffer) {
     let style = theme.style(Role::Text);
     let x = area.x + text::put(buf, area.x, area.y, &before[skipped..], area.width, style);
     text::put(buf, x, area.y, after, area.right() - x, style);
-    if x < area.right() {
+    (x < area.right()).then(|| {
         buf[(x, area.y)].set_style(theme.style(Role::Cursor));
-    }
+        (x, area.y)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::{ActiveRun, Phase};
-    use crate::chat::{RunId, TurnId};
-    use crate::engine::protocol::RequestId;
     use crate::ui::testing::{self, WALL_MS, buffer, head, ink, rows, theme};
 
     fn app() -> App {
@@ -189,19 +187,7 @@ mod tests {
     fn what_goes_on_elsewhere_is_marked() {
         let mut app = app();
         app.chats.unseen.insert(ConversationId(3));
-        app.run = Some(ActiveRun {
-            chat: ConversationId(2),
-            turn: TurnId(1),
-            run: RunId(1),
-            request: RequestId(1),
-            phase: Phase::Writing,
-            prompt: None,
-            written: 0,
-            started_at: 0,
-            first_token_at: None,
-            speed: 0.0,
-            stopping: false,
-        });
+        app.run = Some(testing::run(ConversationId(2)));
         let shown = drawn(&app, 20, 10, false);
         assert_eq!(shown[2], "   Rust lifetime… ●");
         assert_eq!(shown[5], "   日本の首都に…  •");

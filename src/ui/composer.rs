@@ -162,9 +162,7 @@ mod tests {
     use tui_textarea::{AtomicRange, CursorMove};
 
     use super::*;
-    use crate::app::{ActiveRun, Phase};
-    use crate::chat::{RunId, TurnId};
-    use crate::engine::protocol::RequestId;
+    use crate::chat::TurnId;
     use crate::ui::testing::{self, buffer, ink, rows, theme};
 
     fn with(text: &str) -> App {
@@ -186,19 +184,7 @@ mod tests {
     fn an_empty_draft_shows_what_it_is_for() {
         let mut app = testing::app();
         assert_eq!(drawn(&app, 30, 2, false).0, ["─────────────────── 0 tokens ─", " › ask anything"]);
-        app.run = Some(ActiveRun {
-            chat: app.chat.head.id,
-            turn: TurnId(1),
-            run: RunId(1),
-            request: RequestId(1),
-            phase: Phase::Writing,
-            prompt: None,
-            written: 0,
-            started_at: 0,
-            first_token_at: None,
-            speed: 0.0,
-            stopping: false,
-        });
+        app.run = Some(testing::run(app.chat.head.id));
         assert_eq!(drawn(&app, 60, 2, false).0[1], " › ask anything; sent when this reply is done");
         app.composer.editing = Some(TurnId(1));
         let (shown, cursor) = drawn(&app, 60, 2, true);

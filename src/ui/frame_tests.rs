@@ -10,7 +10,7 @@ use super::cache::Cache;
 use super::frame_testing::{bare_theme, capitals, empty, facts, rows, theme};
 use super::render;
 use crate::app::{
-    App, Completion, ConfirmAction, Fetch, Focus, LineEdit, ModelStatus, Overlay, Picker, PromptAction,
+    App, Completion, ConfirmAction, Fetch, Find, Focus, LineEdit, ModelStatus, Overlay, Picker, PromptAction,
     TextEdit,
 };
 use crate::model_entry::{KnownSize, Licence, ModelEntry, Source};
@@ -181,20 +181,54 @@ fn a_small_terminal_says_what_it_needs() {
     assert_eq!(rows[0].trim_end(), "glassbox needs 60 × 16; this is 52 × 14");
 }
 
+#[test]
+fn while_a_message_is_edited_the_keys_are_those_of_the_edit() {
+    let mut app = capitals();
+    app.composer.editing = Some(crate::chat::TurnId(1));
+    let seen = rows(&drawn(&app, &theme(), 120, 40));
+    let keys = " Enter send as another version   Esc give up   Ctrl+C stop the reply   ";
+    assert!(seen[39].starts_with(keys), "{}", seen[39]);
+}
+
+fn looking_for(text: &str) -> App {
+    let mut app = capitals();
+    let mut matches: Vec<_> = app.chat.branch().iter().map(|turn| (turn.id, 0)).collect();
+    matches.truncate(if text == "nowhere" { 0 } else { 2 });
+    app.transcript.find = Some(Find { input: LineEdit::new(text), current: 1, matches });
+    app
+}
+
+#[test]
+fn what_is_looked_for_stands_where_notices_do_with_its_place_among_the_matches() {
+    let seen = rows(&drawn(&looking_for("Paris"), &theme(), 80, 24));
+    assert_eq!(seen[22].trim_end(), format!(" Find: Paris{}2 of 2", " ".repeat(61)));
+    assert_eq!(seen[23].trim_end(), " Enter ↑ match before   ↓ match after   Esc close");
+    let seen = rows(&drawn(&looking_for("nowhere"), &theme(), 120, 40));
+    assert_eq!(seen[38].trim_end(), format!(" Find: nowhere{}not in this chat", " ".repeat(89)));
+}
+
+#[test]
+fn the_cursor_stands_behind_what_is_looked_for() {
+    let app = looking_for("Paris");
+    let mut buf = Buffer::empty(Rect::new(0, 0, 80, 24));
+    let screen = buf.area;
+    assert_eq!(render(&app, &theme(), &mut Cache::default(), screen, &mut buf).1, Some((12, 22)));
+}
+
+#[test]
+fn under_an_open_station_of_a_low_screen_the_search_takes_the_row_of_keys() {
+    let mut app = looking_for("Paris");
+    app.focus = Focus::Inspector;
+    let seen = rows(&drawn(&app, &theme(), 80, 24));
+    assert!(seen[23].starts_with(" Find: Paris  "), "{}", seen[23]);
+}
+
 fn entry(name: &str) -> ModelEntry {
     ModelEntry {
-        name: name.into(),
-        source: Source::Path("/models/x.gguf".into()),
-        sha256: None,
         licence: Some(Licence { name: "Apache-2.0".into(), terms: None }),
-        load: crate::model_entry::LoadOverrides::default(),
-        sampling: crate::sampling::SamplingOverrides::default(),
-        preset: None,
-        system: None,
-        engine: None,
         size: Some(KnownSize { download: 92_903_833, file: 98_356_429 }),
-        title: None,
         built_in: true,
+        ..ModelEntry::new(name, Source::Path("/models/x.gguf".into()))
     }
 }
 

@@ -123,10 +123,14 @@ fn panes(
     inspector_parts(app, theme, &layout, &mut geometry, buf);
     rows::titles(app, theme, cache, &layout, buf);
     rows::separators(theme, &layout, buf);
-    if let Some(at) = layout.notice {
+    if let (Some(at), None) = (layout.notice, &app.transcript.find) {
         rows::notice(app, theme, at, geometry.rows_below, buf);
     }
     rows::hints(app, theme, &layout, buf);
+    // Under an open station of a low screen it takes the place of the keys, as a notice does.
+    if let (Some(find), Some(at)) = (&app.transcript.find, layout.notice.or(layout.hints)) {
+        cursor = rows::find(theme, find, at, buf);
+    }
     let over = (layout.transcript.unwrap_or(screen), layout.composer.unwrap_or(screen));
     (geometry, over, cursor)
 }

@@ -5,12 +5,13 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{App, Focus, Level, Origin, SplitCharacter, Station};
+use crate::app::{App, Find, Focus, Level, Origin, SplitCharacter, Station};
 use crate::command::Command;
 use crate::sanitize;
 use crate::theme::{Role, Symbols, Theme};
 use crate::token::TokenKind;
 use crate::ui::cache::Cache;
+use crate::ui::chats;
 use crate::ui::inspector;
 use crate::ui::layout::Layout;
 use crate::ui::text::grouped;
@@ -86,6 +87,20 @@ pub fn notice(app: &App, theme: &Theme, at: Rect, rows_below: usize, buf: &mut B
     text::put_right(buf, at, &below, theme.style(Role::Strong));
 }
 
+/// Draws what is looked for in the chat, where a notice would stand; gives the cursor's cell.
+pub fn find(theme: &Theme, find: &Find, at: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+    let count = match (find.matches.len(), find.input.text.is_empty()) {
+        (_, true) => String::new(),
+        (0, false) => "not in this chat ".into(),
+        (of, false) => format!("{} of {of} ", find.current + 1),
+    };
+    text::put(buf, at, &" ".repeat(usize::from(at.width)), theme.style(Role::Text));
+    text::put_right(buf, at, &count, theme.style(Role::Muted));
+    let taken = text::put(buf, at, " Find: ", theme.style(Role::Strong));
+    let room = at.width.saturating_sub(taken + text::width(&count) + 1);
+    chats::input(theme, &find.input, Rect { x: at.x + taken, width: room, ..at }, buf)
+}
+
 fn notice_text(app: &App, theme: &Theme) -> (String, Role) {
     match (&app.notice, &app.unsaved) {
         (Some(notice), _) => {
@@ -142,7 +157,7 @@ fn split_words(split: &SplitCharacter) -> String {
 /// Draws the keys that do something now. Under an open station of a low screen a notice takes their place.
 pub fn hints(app: &App, theme: &Theme, layout: &Layout, buf: &mut Buffer) {
     let Some(at) = layout.hints else { return };
-    if layout.notice.is_none() && app.notice.is_some() {
+    if layout.notice.is_none() && app.notice.is_some() && app.transcript.find.is_none() {
         return notice(app, theme, at, 0, buf);
     }
     keys(buf, theme, at, &offered(app, layout));
@@ -175,6 +190,16 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
     if app.paused_here() {
         return paused(app);
     }
+    if app.transcript.find.is_some() {
+        return vec![
+            ("Enter ↑".into(), "match before"),
+            ("↓".into(), "match after"),
+            ("Esc".into(), "close"),
+        ];
+    }
+    if app.chats.rename.is_some() {
+        return vec![("Enter".into(), "keep the name"), ("Esc".into(), "leave it as it was")];
+    }
     let mut keys = match app.focus {
         Focus::Composer if app.composer.completion.is_some() => {
             return vec![
@@ -183,6 +208,12 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
                 (key(Command::Send), "run"),
                 (key(Command::Escape), "close"),
             ];
+        }
+        Focus::Composer if app.composer.editing.is_some() => {
+            let mut keys =
+                vec![(key(Command::Send), "send as another version"), (key(Command::Escape), "give up")];
+            keys.extend(writing.then(|| (key(Command::Interrupt), "stop the reply")));
+            keys
         }
         Focus::Composer if writing => {
             vec![(key(Command::Escape), "stop"), (key(Command::FocusNext), "focus")]

@@ -6,10 +6,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
-use crate::app::{App, Now};
+use crate::app::{ActiveRun, App, Now, Phase};
 use crate::chat::{ConversationHead, ConversationId, Role as Speaker, RunId, Span, Turn, TurnId, TurnState};
 use crate::config::keymap::Keymap;
 use crate::config::{ColorDepth, Config};
+use crate::engine::protocol::RequestId;
 use crate::theme::{Role, Symbols, Theme};
 use crate::token::Step;
 
@@ -57,6 +58,23 @@ pub fn write(app: &mut App, turn: TurnId, tokens: &[&str]) {
     let turn = app.chat.turn_mut(turn).unwrap();
     if let Some(Span::Generated { steps, .. }) = turn.spans.last_mut() {
         steps.extend(tokens.iter().map(|token| step(token)));
+    }
+}
+
+/// A reply being written in a chat.
+pub fn run(chat: ConversationId) -> ActiveRun {
+    ActiveRun {
+        chat,
+        turn: TurnId(1),
+        run: RunId(1),
+        request: RequestId(1),
+        phase: Phase::Writing,
+        prompt: None,
+        written: 0,
+        started_at: 0,
+        first_token_at: None,
+        speed: 0.0,
+        stopping: false,
     }
 }
 

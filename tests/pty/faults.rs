@@ -114,6 +114,52 @@ fn a_suspended_app_comes_back_with_the_right_picture() {
     quit(app);
 }
 
+/// An editor that adds a word to the draft.
+fn editor(home: &std::path::Path) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    let script = home.join("editor.sh");
+    std::fs::write(&script, "#!/bin/sh\nprintf ' appended' >> \"$1\"\n").unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    script.display().to_string()
+}
+
+#[test]
+fn the_editor_comes_back_with_its_text_where_the_terminal_answers_nothing() {
+    let home = home();
+    let mut app =
+        ready(Start { answers: false, ..Start::default() }.env("EDITOR", &editor(home.path())), home.path());
+    app.send_str("draft").unwrap();
+    see(&mut app, "draft");
+    app.send(Key::Ctrl('o')).unwrap();
+    see(&mut app, "draft appended");
+    app.send_str(", and typed").unwrap();
+    see(&mut app, "draft appended, and typed");
+    quit(app);
+}
+
+#[test]
+fn an_editor_that_is_not_there_costs_no_draft() {
+    let home = home();
+    let mut app = ready(Start::default().env("EDITOR", "/nowhere/editor"), home.path());
+    app.send_str("draft").unwrap();
+    see(&mut app, "draft");
+    app.send(Key::Ctrl('o')).unwrap();
+    see(&mut app, "$EDITOR is /nowhere/editor, which is not there; the draft is as it was");
+    assert!(app.screen().contains("› draft"));
+    quit(app);
+}
+
+#[test]
+fn redrawing_asks_the_terminal_nothing() {
+    let home = home();
+    let mut app = ready(Start { answers: false, ..Start::default() }, home.path());
+    say(&mut app, "/redraw");
+    app.wait_until(|screen| !screen.contains("/redraw")).unwrap();
+    say(&mut app, "hello");
+    answered(&mut app, 1);
+    quit(app);
+}
+
 #[test]
 fn without_a_terminal_there_is_one_line_that_names_ask() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_glassbox"))
@@ -124,5 +170,18 @@ fn without_a_terminal_there_is_one_line_that_names_ask() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("glassbox ask") && text.lines().count() == 1, "{text}");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn a_model_that_the_command_line_names_is_not_replaced_by_another() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_glassbox"))
+        .env("GLASSBOX_HOME", home().path())
+        .args(["ask", "--model", "nope", "hello"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), text.lines().count()), (Some(1), 1), "{text}");
+    assert!(text.contains("there is no model named nope. There are: smollm2-135m-instruct"), "{text}");
     assert!(output.stdout.is_empty());
 }

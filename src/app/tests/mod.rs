@@ -22,7 +22,7 @@ use crate::config::keymap::Keymap;
 use crate::engine::protocol::{
     Envelope, Event, Generate, Loaded, Message, Prompt, PromptFacts, Request, RequestId, VERSION,
 };
-use crate::model_entry::{Licence, LoadOverrides, ModelEntry, Source};
+use crate::model_entry::{Licence, ModelEntry, Source};
 use crate::models::CatalogueItem;
 use crate::sampling::SamplingOverrides;
 use crate::store;
@@ -164,18 +164,9 @@ fn key(name: &str) -> KeyEvent {
 
 fn entry(name: &str, licence: Option<&str>) -> ModelEntry {
     ModelEntry {
-        name: name.into(),
-        source: Source::Pip(vec![format!("{name}==1:model.gguf")]),
-        sha256: None,
         licence: licence.map(|terms| Licence { name: "Gemma".into(), terms: Some(terms.into()) }),
-        load: LoadOverrides::default(),
-        sampling: SamplingOverrides::default(),
-        preset: None,
-        system: None,
-        engine: None,
-        size: None,
-        title: None,
         built_in: true,
+        ..ModelEntry::new(name, Source::Pip(vec![format!("{name}==1:model.gguf")]))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::app::{Area, Focus, Overlay, setting_keys};
+use crate::config::Warning;
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
 #[test]
@@ -198,6 +199,22 @@ fn an_unchanged_configuration_says_nothing() {
     assert_eq!(bench.send(Msg::Focus(true)), [Effect::ReadConfig]);
     assert_eq!(bench.send(Msg::Config(Box::new(config()), Vec::new())), []);
     assert_eq!(bench.notice(), "");
+}
+
+#[test]
+fn a_configuration_with_several_faults_says_how_many_before_the_row_ends() {
+    let mut bench = Bench::ready();
+    let fault = |line, key: &str| Warning {
+        file: "/a/long/way/to/config.toml".into(),
+        line,
+        key: key.into(),
+        message: "no setting has this name".into(),
+    };
+    bench.app.tell(&[fault(2, "ui.them")]);
+    assert_eq!(bench.notice(), "config.toml:2: ui.them: no setting has this name");
+    bench.app.tell(&[fault(2, "ui.them"), fault(3, "x")]);
+    let said = "1 of 2 (see `glassbox doctor`): config.toml:2: ui.them: no setting has this name";
+    assert_eq!(bench.notice(), said);
 }
 
 #[test]

@@ -162,6 +162,54 @@ fn a_deleted_message_can_be_taken_back() {
 }
 
 #[test]
+fn a_chat_without_messages_names_the_command_that_takes_them_back() {
+    let mut bench = Bench::ready();
+    bench.exchange("Hi", "one");
+    bench.press(&["tab", "j", "d"]);
+    assert_eq!(bench.notice(), "deleted; u takes it back");
+    bench.press(&["u", "k", "d"]);
+    assert_eq!((bench.app.focus, bench.notice()), (Focus::Composer, "deleted; /restore takes it back"));
+    bench.say("/restore");
+    assert_eq!(bench.branch(), ["User: Hi", "Assistant: one"]);
+}
+
+#[test]
+fn an_edit_during_a_reply_names_the_key_that_stops_the_reply_and_not_the_edit() {
+    let mut bench = Bench::ready();
+    bench.exchange("Hi", "one");
+    bench.say("More");
+    bench.press(&["tab", "k", "e"]);
+    bench.type_text("!");
+    bench.press(&["enter"]);
+    assert_eq!(bench.notice(), "a reply is being written; Ctrl+C stops it");
+    bench.press(&["ctrl+c"]);
+    assert!(bench.app.composer.editing.is_some());
+    assert_eq!(bench.draft(), "More!");
+}
+
+#[test]
+fn an_edit_given_up_is_in_the_prompt_history() {
+    let mut bench = Bench::ready();
+    bench.exchange("Hi", "one");
+    bench.press(&["tab", "k", "e"]);
+    bench.type_text(" there");
+    bench.press(&["esc"]);
+    assert_eq!(bench.draft(), "");
+    bench.press(&["up"]);
+    assert_eq!(bench.draft(), "Hi there");
+}
+
+#[test]
+fn one_version_says_how_another_is_made_of_it() {
+    let mut bench = Bench::ready();
+    bench.exchange("Hi", "one");
+    bench.press(&["tab", "left"]);
+    assert_eq!(bench.notice(), "this message has one version; r writes another");
+    bench.press(&["k", "left"]);
+    assert_eq!(bench.notice(), "this message has one version; e writes another");
+}
+
+#[test]
 fn finding_walks_the_matches_from_the_last() {
     let mut bench = Bench::ready();
     bench.exchange("apple", "Apple pie");

@@ -1,16 +1,14 @@
 //! The handle against real child processes: a shell that behaves badly in one way each.
 
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 
 use super::*;
+use crate::engine::testing;
 
 fn shell(script: &str) -> (ChildEngine, Receiver<Envelope>) {
-    let (out, events) = channel();
+    let (sink, events) = testing::events();
     let mut command = Command::new("sh");
     command.arg("-c").arg(script);
-    let sink: EventSink = Box::new(move |envelope| {
-        let _ = out.send(envelope);
-    });
     (ChildEngine::spawn(command, sink, None).unwrap(), events)
 }
 
@@ -119,10 +117,7 @@ fn all_of_standard_error_goes_into_the_log() {
         }
     }
     let log = Shared::default();
-    let (out, events) = channel();
-    let sink: EventSink = Box::new(move |envelope| {
-        let _ = out.send(envelope);
-    });
+    let (sink, events) = testing::events();
     let mut command = Command::new("sh");
     command.arg("-c").arg("i=0; while [ $i -lt 500 ]; do echo line $i >&2; i=$((i+1)); done");
     let _engine = ChildEngine::spawn(command, sink, Some(Box::new(log.clone()))).unwrap();

@@ -1,6 +1,6 @@
 //! The scripted engine, driven over the thread body as the app drives it.
 
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 
 use proptest::prelude::*;
 
@@ -8,11 +8,11 @@ use super::*;
 use crate::chat::{Role, StopReason};
 use crate::engine::protocol::{Look, LookAhead, Message, Prompt, Replay, Score, StoredTokens};
 use crate::engine::thread::ThreadEngine;
-use crate::engine::{Engine, EventSink};
+use crate::engine::{Engine, testing};
 use crate::inspect::distribution::Distribution;
 use crate::inspect::stages::{SamplerTrace, TraceSource};
-use crate::model_entry::{LoadOverrides, Source};
-use crate::sampling::{LogitBias, Sampling, SamplingOverrides};
+use crate::model_entry::Source;
+use crate::sampling::{LogitBias, Sampling};
 use crate::token::{Candidate, Step, TokenKind};
 
 const QUICK: ScriptedOptions =
@@ -26,10 +26,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(options: ScriptedOptions) -> Self {
-        let (out, events) = channel();
-        let sink: EventSink = Box::new(move |envelope| {
-            let _ = out.send(envelope);
-        });
+        let (sink, events) = testing::events();
         Self { engine: ThreadEngine::start(sink, make(options)).unwrap(), events, next: 1 }
     }
 
@@ -68,20 +65,7 @@ impl Fixture {
 }
 
 fn load(name: &str) -> Request {
-    let entry = ModelEntry {
-        name: name.into(),
-        source: Source::Path("none".into()),
-        sha256: None,
-        licence: None,
-        load: LoadOverrides::default(),
-        sampling: SamplingOverrides::default(),
-        preset: None,
-        system: None,
-        engine: None,
-        size: None,
-        title: None,
-        built_in: false,
-    };
+    let entry = ModelEntry::new(name, Source::Path("none".into()));
     Request::Load { entry: Box::new(entry), params: LoadParams::default() }
 }
 

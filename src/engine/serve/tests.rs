@@ -7,7 +7,7 @@ use super::*;
 use crate::engine::protocol::{CapturePlan, LookAhead};
 use crate::engine::scripted::{self, ScriptedOptions};
 use crate::engine::thread::ThreadEngine;
-use crate::engine::{Engine, EventSink};
+use crate::engine::{Engine, testing};
 
 /// Behaves as its next instruction says.
 struct Odd {
@@ -56,10 +56,7 @@ impl Desk for Nothing {
 
 fn odd() -> (ThreadEngine, Sender<&'static str>, Receiver<Envelope>) {
     let (instruct, instructions) = channel();
-    let (out, events) = channel();
-    let sink: EventSink = Box::new(move |envelope| {
-        let _ = out.send(envelope);
-    });
+    let (sink, events) = testing::events();
     let make = move |emit| -> Made { (Box::new(Odd { emit, instructions }), Arc::new(Nothing)) };
     (ThreadEngine::start(sink, make).unwrap(), instruct, events)
 }

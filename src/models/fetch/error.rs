@@ -26,7 +26,7 @@ pub enum FetchError {
         licence: String,
     },
     /// A `path` source whose file is not there.
-    #[error("{name} is the file {path}, which does not exist. Check `path` in its entry.", path = path.display())]
+    #[error("The file of {name} is not there: {path}. Check the path.", path = path.display())]
     PathMissing {
         /// The entry.
         name: String,
