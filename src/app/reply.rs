@@ -133,7 +133,9 @@ impl App {
     fn say_reused(&mut self) {
         let Some(active) = &self.run else { return };
         let Some(facts) = &active.prompt else { return };
-        if matches!(&self.notice, Some(Notice { level: Level::Warn | Level::Error, .. })) {
+        let told = matches!(&self.notice, Some(Notice { level: Level::Warn | Level::Error, .. }));
+        // In step mode each choice begins anew, and what the key did is worth more.
+        if told || self.steps.on {
             return;
         }
         let all = facts.ids.len() as u32;

@@ -238,7 +238,12 @@ impl App {
 
     /// Lays the selected branch beside the shown one, or puts it away.
     fn compare_with(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
-        let other = row.and_then(|row| row.turn).filter(|turn| *turn != at.turn);
+        // On the shown path it is the newest other version that goes through the same token.
+        let through = |id: TokenId| self.versions_at(at).into_iter().filter(move |(token, _)| *token == id);
+        let other = row.filter(|row| row.turn.is_some()).and_then(|row| match row.turn {
+            Some(turn) if turn != at.turn => Some(turn),
+            _ => through(row.id).map(|(_, turn)| turn).rfind(|turn| *turn != at.turn),
+        });
         let Some(other) = other else {
             let shown = self.tree().is_some_and(|tree| tree.compare.is_some());
             self.move_in_tree(|tree| (tree.compare, tree.comparing) = (None, false));
