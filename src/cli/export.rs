@@ -38,17 +38,12 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<u8> {
     let vocabularies = reader.vocabularies(&runs)?;
     let document = Document { conversation: &conversation, runs: &runs, vocabularies: &vocabularies };
     let text = document.export(format);
-    match args.output.as_deref().filter(|path| *path != Path::new("-")) {
-        Some(path) => {
-            write_new(path, &text, args.force)?;
-            super::note(&format!("wrote {}", path.display()));
-        }
-        None => {
-            let mut out = std::io::stdout().lock();
-            out.write_all(text.as_bytes())
-                .and_then(|()| out.flush())
-                .context("standard output was closed")?;
-        }
+    if let Some(path) = args.output.as_deref().filter(|path| *path != Path::new("-")) {
+        write_new(path, &text, args.force)?;
+        super::note(&format!("wrote {}", path.display()));
+    } else {
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output was closed")?;
     }
     Ok(0)
 }

@@ -29,14 +29,14 @@ pub fn token(id: Option<TokenId>, bytes: &[u8], logprob: f32) -> Map<String, Val
 /// A step with its candidates; `bytes_of` gives the bytes of a candidate where they are known.
 #[must_use]
 pub fn step<'a>(step: &Step, bytes_of: impl Fn(TokenId) -> Option<&'a [u8]>) -> Map<String, Value> {
-    let candidate = |id: TokenId, logprob| match bytes_of(id) {
-        Some(bytes) => token(Some(id), bytes, logprob),
-        None => {
-            let mut unknown = token(Some(id), &[], logprob);
-            unknown.insert("token".into(), Value::Null);
-            unknown.insert("bytes".into(), Value::Null);
-            unknown
+    let candidate = |id: TokenId, logprob| {
+        if let Some(bytes) = bytes_of(id) {
+            return token(Some(id), bytes, logprob);
         }
+        let mut unknown = token(Some(id), &[], logprob);
+        unknown.insert("token".into(), Value::Null);
+        unknown.insert("bytes".into(), Value::Null);
+        unknown
     };
     let mut object = token(step.id, &step.bytes, step.logprob);
     object.insert("rank".into(), json!(step.rank));

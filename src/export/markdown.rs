@@ -2,6 +2,8 @@
 //!
 //! Invariant: messages stand as they are, since they are Markdown already; only the lines between them are ours.
 
+use std::fmt::Write as _;
+
 use super::{Document, mean_surprisal};
 use crate::chat::{Piece, Role};
 use crate::sanitize;
@@ -10,7 +12,7 @@ pub(super) fn page(document: &Document<'_>) -> String {
     let title = sanitize::for_copy(&document.conversation.head.title).replace('\n', " ");
     let mut page = format!("# {title}\n");
     if let Some(system) = document.conversation.settings.system.as_deref().filter(|text| !text.is_empty()) {
-        page.push_str(&format!("\n## System prompt\n\n{}\n", sanitize::for_copy(system)));
+        let _ = write!(page, "\n## System prompt\n\n{}\n", sanitize::for_copy(system));
     }
     for turn in document.shown() {
         let speaker = match turn.role {
@@ -18,20 +20,19 @@ pub(super) fn page(document: &Document<'_>) -> String {
             Role::User => "You".to_owned(),
             Role::Assistant => turn.model.clone().unwrap_or_else(|| "Model".into()),
         };
-        page.push_str(&format!("\n## {speaker}\n\n"));
+        let _ = write!(page, "\n## {speaker}\n\n");
         let pieces = document.conversation.pieces(turn);
         let bytes: Vec<u8> = pieces.iter().flat_map(Piece::bytes).copied().collect();
         page.push_str(sanitize::for_copy(&String::from_utf8_lossy(&bytes)).trim_end());
         page.push('\n');
         if let Some(note) = &turn.note {
-            page.push_str(&format!("\n*{}*\n", sanitize::for_copy(note)));
+            let _ = write!(page, "\n*{}*\n", sanitize::for_copy(note));
         }
         if let Some((count, nats)) = mean_surprisal(&document.tokens(turn)) {
             let bits = nats / std::f64::consts::LN_2;
             let perplexity = nats.exp();
-            page.push_str(&format!(
-                "\n<sub>{count} tokens, {bits:.2} bit each, perplexity {perplexity:.2}</sub>\n"
-            ));
+            let _ =
+                write!(page, "\n<sub>{count} tokens, {bits:.2} bit each, perplexity {perplexity:.2}</sub>\n");
         }
     }
     page

@@ -112,13 +112,11 @@ impl<'a> Document<'a> {
             let name = String::from_utf8_lossy(bytes);
             return format!("‹{}›", name.trim_start_matches(['<', '|']).trim_end_matches(['>', '|']));
         }
-        match std::str::from_utf8(bytes) {
-            Ok(text) => visible(&crate::sanitize::for_copy(text)),
-            Err(_) => {
-                let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
-                format!("‹{}›", bytes.join(" "))
-            }
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return visible(&crate::sanitize::for_copy(text));
         }
+        let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        format!("‹{}›", bytes.join(" "))
     }
 }
 

@@ -19,7 +19,9 @@ impl Fixture {
 
 fn vocabulary(entries: &[&[u8]]) -> Vocabulary {
     let mut vocabulary = Vocabulary { hash: "v".into(), ..Vocabulary::default() };
-    entries.iter().for_each(|bytes| vocabulary.push(bytes, TokenKind::Normal));
+    for bytes in entries {
+        vocabulary.push(bytes, TokenKind::Normal);
+    }
     vocabulary.push(b"<|im_end|>", TokenKind::Control);
     vocabulary
 }
