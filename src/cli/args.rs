@@ -47,6 +47,8 @@ pub enum Command {
     Ask(AskArgs),
     /// The tokens of a text: ids, pieces, bytes
     Tokenize(TokenizeArgs),
+    /// How likely a text is: the log-probability of each token, and perplexity
+    Score(ScoreArgs),
     /// The models of the catalogue, and what is on disk
     Models(ModelsArgs),
     /// Measure speed and memory on this machine
@@ -126,6 +128,26 @@ pub struct TokenizeArgs {
     #[arg(long)]
     pub special: bool,
     /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `glassbox score`.
+#[derive(Debug, Args)]
+pub struct ScoreArgs {
+    /// Text files (UTF-8), each scored for itself as it is; `-` reads standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+    /// Candidates listed per token (with --json)
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub top_logprobs: u32,
+    /// For a text longer than the context: tokens scored anew by each window that is read [default: half the context]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub stride: Option<u32>,
+    /// One JSON object a line: every token with its numbers, then those of the whole text
     #[arg(long)]
     pub json: bool,
 }

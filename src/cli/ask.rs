@@ -161,7 +161,7 @@ impl<'a> Output<'a> {
 }
 
 /// One token as the JSON object that `product.md` lays down.
-fn token_line(index: u32, step: &Step, vocabulary: &Vocabulary) -> Value {
+pub(super) fn token_line(index: u32, step: &Step, vocabulary: &Vocabulary) -> Value {
     let candidates: Vec<Value> = step
         .candidates
         .iter()
@@ -186,16 +186,16 @@ fn token_value(id: Option<TokenId>, bytes: &[u8], logprob: f32) -> Value {
 }
 
 /// A float as it is, not widened to sixteen digits of noise.
-fn number(value: f32) -> Value {
+pub(super) fn number(value: f32) -> Value {
     serde_json::from_str(&value.to_string()).unwrap_or(Value::Null)
 }
 
 /// A measured time or speed, to a tenth.
-fn rounded(value: f32) -> Value {
+pub(super) fn rounded(value: f32) -> Value {
     number((value * 10.0).round() / 10.0)
 }
 
-fn write(text: &str) -> anyhow::Result<()> {
+pub(super) fn write(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output was closed")
 }

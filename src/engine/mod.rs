@@ -17,6 +17,8 @@ pub mod template;
 pub mod thread;
 
 #[cfg(feature = "llama")]
+pub mod ahead;
+#[cfg(feature = "llama")]
 pub mod bench;
 #[cfg(feature = "llama")]
 pub mod decode;
@@ -29,7 +31,11 @@ pub mod probe;
 #[cfg(feature = "llama")]
 pub mod real;
 #[cfg(feature = "llama")]
+pub mod rows;
+#[cfg(feature = "llama")]
 pub mod sampler;
+#[cfg(feature = "llama")]
+pub mod score;
 #[cfg(feature = "llama")]
 pub mod shared;
 #[cfg(feature = "llama")]
