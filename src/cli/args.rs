@@ -51,6 +51,8 @@ pub enum Command {
     Tokenize(TokenizeArgs),
     /// A chat as Markdown, JSON or a web page with every token's odds
     Export(ExportArgs),
+    /// How likely a text is: the log-probability of each token, and perplexity
+    Score(ScoreArgs),
     /// The models of the catalogue, and what is on disk
     Models(ModelsArgs),
     /// Measure speed and memory on this machine
@@ -148,6 +150,26 @@ pub struct ExportArgs {
     /// Write over a file that is there
     #[arg(long)]
     pub force: bool,
+}
+
+/// `glassbox score`.
+#[derive(Debug, Args)]
+pub struct ScoreArgs {
+    /// Text files (UTF-8), each scored for itself as it is; `-` reads standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+    /// Candidates listed per token (with --json)
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub top_logprobs: u32,
+    /// For a text longer than the context: tokens scored anew by each window that is read [default: half the context]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub stride: Option<u32>,
+    /// One JSON object a line: every token with its numbers, then those of the whole text
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `glassbox models`.

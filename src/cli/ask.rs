@@ -162,7 +162,7 @@ impl<'a> Output<'a> {
 }
 
 /// One token as the JSON object that the README lays down.
-fn token_line(index: u32, step: &Step, vocabulary: &Vocabulary) -> Value {
+pub(super) fn token_line(index: u32, step: &Step, vocabulary: &Vocabulary) -> Value {
     let mut line = serde_json::Map::new();
     line.insert("type".into(), json!("token"));
     line.insert("index".into(), json!(index));
@@ -171,11 +171,11 @@ fn token_line(index: u32, step: &Step, vocabulary: &Vocabulary) -> Value {
 }
 
 /// A measured time or speed, to a tenth.
-fn rounded(value: f32) -> Value {
+pub(super) fn rounded(value: f32) -> Value {
     export::json::number((value * 10.0).round() / 10.0)
 }
 
-fn write(text: &str) -> anyhow::Result<()> {
+pub(super) fn write(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output was closed")
 }

@@ -11,9 +11,11 @@ mod doctor;
 mod engine;
 mod export;
 mod models;
+mod score;
 mod session;
 mod setup;
 mod tokenize;
+mod windows;
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::process::ExitCode;
@@ -50,6 +52,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Some(Command::Ask(args)) => block_on(ask::run(args, &engine)),
         Some(Command::Tokenize(args)) => block_on(tokenize::run(args, &engine)),
         Some(Command::Export(args)) => export::run(&args),
+        Some(Command::Score(args)) => block_on(score::run(args, &engine)),
         Some(Command::Models(args)) => block_on(models::run(args)),
         Some(Command::Bench(args)) => block_on(bench::run(args, &engine)),
         Some(Command::Doctor(args)) => doctor::run(&args),

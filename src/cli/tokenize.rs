@@ -48,7 +48,7 @@ pub async fn run(args: TokenizeArgs, engine: &str) -> anyhow::Result<u8> {
 }
 
 /// A token's text on one line: blanks and line ends made visible, lone bytes as `‹F0›`.
-fn piece(bytes: &[u8]) -> String {
+pub(super) fn piece(bytes: &[u8]) -> String {
     let mut shown = String::new();
     match std::str::from_utf8(bytes) {
         Ok(text) => shown = text.replace(' ', "␣").replace('\n', "↵").replace('\t', "⇥"),

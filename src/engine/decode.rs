@@ -16,7 +16,7 @@ use crate::chat::Intervention;
 use crate::token::TokenId;
 
 /// The sequence of the chat; others are scratch.
-const CHAT: u8 = 0;
+pub(super) const CHAT: u8 = 0;
 
 /// Why a batch was not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,8 +35,8 @@ pub enum Halt {
 /// What a cached prefix is known by: its tokens and what was changed in the network while they were read.
 #[derive(Debug, Default, PartialEq)]
 pub struct Prefix {
-    ids: Vec<TokenId>,
-    interventions: Vec<Intervention>,
+    pub(super) ids: Vec<TokenId>,
+    pub(super) interventions: Vec<Intervention>,
 }
 
 impl Prefix {
@@ -54,16 +54,16 @@ impl Prefix {
 
 /// A model, its context, and what is in the cache.
 pub struct Session {
-    context: OwnedContext,
-    batch: LlamaBatch<'static>,
-    prefix: Prefix,
+    pub(super) context: OwnedContext,
+    pub(super) batch: LlamaBatch<'static>,
+    pub(super) prefix: Prefix,
     /// Tokens decoded together; cancel and progress happen in between.
-    slice: usize,
+    pub(super) slice: usize,
     /// Tokens that a chat may fill.
     limit: usize,
     /// Whether the past can only be taken back as a whole.
-    recurrent: bool,
-    stop: Arc<AtomicBool>,
+    pub(super) recurrent: bool,
+    pub(super) stop: Arc<AtomicBool>,
 }
 
 impl Session {
@@ -175,7 +175,7 @@ impl Session {
 
     /// Cuts the cache down to its first `count` tokens; gives how many are really left. A cache that cannot
     /// be cut there, or whose cells are gone although it says otherwise (sliding windows), is emptied.
-    fn keep(&mut self, count: usize) -> usize {
+    pub(super) fn keep(&mut self, count: usize) -> usize {
         let count = count.min(self.prefix.ids.len());
         let recurrent = self.recurrent;
         let held = self.context.with(|context| {
@@ -194,11 +194,11 @@ impl Session {
     }
 }
 
-fn position(index: usize) -> i32 {
+pub(super) fn position(index: usize) -> i32 {
     i32::try_from(index).expect("a context has fewer than 2^31 cells")
 }
 
-fn halt(error: &DecodeError, stop: &AtomicBool) -> Halt {
+pub(super) fn halt(error: &DecodeError, stop: &AtomicBool) -> Halt {
     match error {
         DecodeError::Unknown(2) => Halt::Cancelled,
         _ if stop.load(Ordering::Relaxed) => Halt::Cancelled,

@@ -189,7 +189,7 @@ impl<'a> Reply<'a> {
 }
 
 /// The rank of a token that is among the likeliest, which it nearly always is.
-fn rank(top: &[Scored], id: TokenId) -> Option<u32> {
+pub(super) fn rank(top: &[Scored], id: TokenId) -> Option<u32> {
     let logit = top.iter().find(|scored| scored.id == id)?.logit;
     Some(1 + top.iter().take_while(|scored| scored.logit > logit).count() as u32)
 }
@@ -246,7 +246,7 @@ fn too_long(length: usize, limit: usize) -> Failure {
     Failure { message, kind: FailureKind::ContextFull }
 }
 
-fn no_numbers() -> Failure {
+pub(super) fn no_numbers() -> Failure {
     let message =
         "The model gave logits that are no numbers; its file or the device may be faulty.".to_string();
     Failure { message, kind: FailureKind::Other }
@@ -256,6 +256,6 @@ fn failed(halt: Halt) -> Failure {
     Failure { message: format!("The reply stopped: {halt}."), kind: FailureKind::Other }
 }
 
-fn milliseconds(since: Instant) -> f32 {
+pub(super) fn milliseconds(since: Instant) -> f32 {
     since.elapsed().as_secs_f32() * 1000.0
 }

@@ -28,7 +28,7 @@ use crate::model_entry::{CacheType, FlashAttention, LoadParams, ModelFacts, Rope
 use crate::token::{TokenId, TokenKind, Vocabulary};
 
 /// Sequences of the unified cache: the chat's and scratch ones.
-const SEQUENCES: u32 = 16;
+pub(super) const SEQUENCES: u32 = 16;
 
 /// llama.cpp, started once in a process.
 ///

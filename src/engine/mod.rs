@@ -19,6 +19,8 @@ mod testing;
 pub mod thread;
 
 #[cfg(feature = "llama")]
+pub mod ahead;
+#[cfg(feature = "llama")]
 pub mod bench;
 #[cfg(feature = "llama")]
 pub mod decode;
@@ -31,7 +33,11 @@ pub mod probe;
 #[cfg(feature = "llama")]
 pub mod real;
 #[cfg(feature = "llama")]
+pub mod rows;
+#[cfg(feature = "llama")]
 pub mod sampler;
+#[cfg(feature = "llama")]
+pub mod score;
 #[cfg(feature = "llama")]
 pub mod shared;
 #[cfg(feature = "llama")]

@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 pub use super::shared::Shared;
 
+use super::ahead;
 use super::decode::Session;
 use super::generate;
 use super::load;
 use super::protocol::{Envelope, Event, Failure, FailureKind, Generate, Request, RequestId};
+use super::score;
 use super::shared::no_model;
 use crate::chat::{StopReason, Timings, Usage};
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
@@ -47,6 +49,11 @@ impl Worker {
             Request::Load { entry, params } => self.load(id, &entry, &params),
             Request::Generate(_) if cancelled => nothing_written(),
             Request::Generate(request) => self.generate(id, &request),
+            Request::Score(_) | Request::LookAhead(_) if cancelled => Event::Failed(cancelled_early()),
+            Request::Score(request) => self.answer(id, |session, emit| score::score(session, &request, emit)),
+            Request::LookAhead(request) => {
+                self.answer(id, |session, emit| ahead::look_ahead(session, &request, emit))
+            }
             other => Event::Failed(Failure {
                 message: format!("The worker was given a request that is not its own: {}.", name(&other)),
                 kind: FailureKind::Other,
@@ -85,12 +92,22 @@ impl Worker {
     }
 
     fn generate(&mut self, id: RequestId, request: &Generate) -> Event {
-        let Some(session) = &mut self.session else {
-            return Event::Failed(no_model());
-        };
-        let emit = Arc::clone(&self.emit);
-        generate::generate(session, request, self.load_ms, &|event| emit(Envelope { id, event }))
+        let load_ms = self.load_ms;
+        self.answer(id, |session, emit| generate::generate(session, request, load_ms, emit))
     }
+
+    /// What `make` gives of the loaded model's session, or that there is none.
+    fn answer(&mut self, id: RequestId, make: impl FnOnce(&mut Session, &dyn Fn(Event)) -> Event) -> Event {
+        let emit = Arc::clone(&self.emit);
+        match &mut self.session {
+            Some(session) => make(session, &|event| emit(Envelope { id, event })),
+            None => Event::Failed(no_model()),
+        }
+    }
+}
+
+fn cancelled_early() -> Failure {
+    Failure { message: "It was stopped before it began.".to_string(), kind: FailureKind::Cancelled }
 }
 
 fn nothing_written() -> Event {

@@ -1,0 +1,369 @@
+//! `glassbox score`: how likely texts are, token by token and as a whole.
+//!
+//! Invariant: every number is over the whole vocabulary, in natural logarithms, and of the text exactly as it
+//! is in the file; the first token has no probability and counts in no mean.
+
+use std::io::Read as _;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+
+use super::args::ScoreArgs;
+use super::ask::{rounded, token_line, write};
+use super::session::Session;
+use super::setup::Setup;
+use super::tokenize::piece;
+use super::windows::windows;
+use crate::engine::protocol::{Event, Request, Score};
+use crate::export::json::number;
+use crate::sanitize;
+use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
+
+/// How many of the most surprising tokens are shown.
+const SHOWN: usize = 10;
+
+/// Runs the command; gives the exit code.
+///
+/// # Errors
+/// With a sentence for the user.
+pub async fn run(args: ScoreArgs, engine: &str) -> anyhow::Result<u8> {
+    let texts = args.files.iter().map(|file| Text::read(file)).collect::<anyhow::Result<Vec<_>>>()?;
+    let setup = Setup::read(args.common.config.as_deref(), args.common.model.as_deref(), None)?;
+    setup.print_warnings();
+    let entry = setup.entry()?;
+    setup.fetch_if_missing(&entry, engine).await?;
+    let mut session = Session::start(&entry, engine)?;
+    let loaded = session.load(&entry, &setup.config.load_params_for(&entry)).await?;
+    for note in &loaded.notes {
+        super::note(note);
+    }
+    let Event::Vocabulary(vocabulary) = session.call(Request::Vocabulary, |_| {}).await? else {
+        bail!("the engine did not give its vocabulary");
+    };
+    let context = loaded.context as usize;
+    let stride = args.stride.map_or(context / 2, |stride| stride as usize);
+    if stride + 1 >= context {
+        bail!("--stride {stride} leaves no overlap: the context of this model is {context} tokens");
+    }
+    let mut scorer =
+        Scorer { session, vocabulary: *vocabulary, args, context, stride, load_ms: loaded.load_ms };
+    let all = async {
+        for (index, text) in texts.iter().enumerate() {
+            if index > 0 && !scorer.args.json {
+                write("\n")?;
+            }
+            scorer.text(text).await?;
+        }
+        anyhow::Ok(0)
+    };
+    tokio::select! {
+        done = all => done,
+        _ = tokio::signal::ctrl_c() => Ok(130),
+    }
+}
+
+/// A text and where it is from.
+struct Text {
+    file: String,
+    text: String,
+}
+
+impl Text {
+    fn read(file: &str) -> anyhow::Result<Self> {
+        let (name, bytes) = if file == "-" {
+            let mut bytes = Vec::new();
+            std::io::stdin().lock().read_to_end(&mut bytes).context("standard input cannot be read")?;
+            ("standard input", bytes)
+        } else {
+            (file, std::fs::read(file).with_context(|| format!("{file} cannot be read"))?)
+        };
+        let text = match String::from_utf8(bytes) {
+            Ok(text) if text.is_empty() => bail!("{name} is empty: there is nothing to score"),
+            Ok(text) => text,
+            Err(error) => bail!(
+                "{name} is not UTF-8 text: what is at byte {} is no character. Convert it first, for example \
+                 with iconv",
+                error.utf8_error().valid_up_to() + 1
+            ),
+        };
+        Ok(Self { file: file.to_owned(), text })
+    }
+}
+
+/// The engine and how it is asked.
+struct Scorer {
+    session: Session,
+    vocabulary: Vocabulary,
+    args: ScoreArgs,
+    context: usize,
+    stride: usize,
+    load_ms: f32,
+}
+
+impl Scorer {
+    async fn text(&mut self, text: &Text) -> anyhow::Result<()> {
+        let request = Request::Tokenize { text: text.text.clone(), special: false, begin: true };
+        let Event::Tokenized { tokens } = self.session.call(request, |_| {}).await? else {
+            bail!("the engine did not tokenise the text");
+        };
+        let ids: Vec<TokenId> = tokens.iter().map(|(id, _)| *id).collect();
+        let Some(&first) = ids.first() else { bail!("{} has no tokens to score", text.file) };
+        // Marks in a text stay text, so a control token is the one that begins every text.
+        let begin = self.vocabulary.kind(first) == TokenKind::Control;
+        let begin_bytes = if begin { &[][..] } else { tokens[0].1.as_slice() };
+        let mut tally = Tally::new(&text.text, &tokens, begin_bytes.len());
+        if self.args.json {
+            write(&format!("{}\n", first_line(first, &tokens[0].1, begin_bytes)))?;
+        }
+
+        let started = Instant::now();
+        let plan = windows(ids.len(), begin, self.context, self.stride);
+        for window in &plan {
+            let again = (begin && window.start > 0).then_some(first);
+            let part = again.into_iter().chain(ids[window.start..window.end].iter().copied());
+            let from = window.from - window.start + usize::from(again.is_some());
+            let request = Score {
+                ids: part.collect(),
+                from: from as u32,
+                top_logprobs: if self.args.json { self.args.top_logprobs } else { 1 },
+                interventions: Vec::new(),
+            };
+            let id = self.session.begin(Request::Score(Box::new(request)))?;
+            loop {
+                match self.session.next(id).await? {
+                    Event::Scores { steps, .. } => self.steps(&mut tally, &steps)?,
+                    Event::Scored { .. } => break,
+                    _ => {}
+                }
+            }
+        }
+        let ms = started.elapsed().as_secs_f32() * 1000.0;
+        let end = if self.args.json {
+            format!("{}\n", self.done(text, &tally, plan.len(), ms))
+        } else {
+            self.report(text, &tally, plan.len(), ms, begin)
+        };
+        write(&end)
+    }
+
+    fn steps(&self, tally: &mut Tally<'_>, steps: &[Step]) -> anyhow::Result<()> {
+        let mut lines = String::new();
+        for step in steps {
+            if self.args.json {
+                lines.push_str(&token_line(tally.index, step, &self.vocabulary).to_string());
+                lines.push('\n');
+            }
+            tally.add(step);
+        }
+        tally.settle();
+        if lines.is_empty() { Ok(()) } else { write(&lines) }
+    }
+
+    fn done(&self, text: &Text, tally: &Tally<'_>, windows: usize, ms: f32) -> Value {
+        json!({
+            "type": "done",
+            "file": text.file,
+            "tokens": tally.tokens,
+            "scored": tally.scored,
+            "bytes": tally.bytes,
+            "windows": windows,
+            "mean_logprob": number(tally.mean()),
+            "perplexity": number((-tally.mean()).exp()),
+            "bits_per_byte": number(tally.bits_per_byte()),
+            "timings": {
+                "load_ms": rounded(self.load_ms),
+                "score_ms": rounded(ms),
+                "tokens_per_second": rounded(speed(tally, ms)),
+            },
+        })
+    }
+
+    fn report(&self, text: &Text, tally: &Tally<'_>, windows: usize, ms: f32, begin: bool) -> String {
+        let name = if text.file == "-" { "standard input" } else { &text.file };
+        let mut lines = vec![sanitize::for_display(name)];
+        let mut row = |name: &str, value: String| lines.push(format!("  {name:<14} {value}"));
+        row("tokens", format!("{} ({} scored, {} bytes)", tally.tokens, tally.scored, tally.bytes));
+        if tally.scored == 0 {
+            row("perplexity", "none: a text's first token has no probability".to_owned());
+        } else {
+            let mean = tally.mean();
+            row("perplexity", format!("{:.3}", (-mean).exp()));
+            let bits = -mean / std::f32::consts::LN_2;
+            row("mean", format!("ln p {mean:.4} a token, {bits:.3} bits"));
+            row("bits per byte", format!("{:.4}", tally.bits_per_byte()));
+            row("time", format!("{:.1} s, {:.0} tokens/s", ms / 1000.0, speed(tally, ms)));
+        }
+        if windows > 1 {
+            let least = self.context - usize::from(begin) - self.stride;
+            let (context, all) = (self.context, tally.tokens);
+            row(
+                "windows",
+                format!(
+                    "{windows} of {context} tokens, since {all} do not fit; each token has {least} or more before it, as far as there are"
+                ),
+            );
+        }
+        if !tally.worst.is_empty() {
+            lines.push("  most surprising (line:column)".to_owned());
+        }
+        lines.extend(tally.worst.iter().map(|found| self.surprise(found, tally.text)));
+        lines.push(String::new());
+        lines.join("\n")
+    }
+
+    fn surprise(&self, found: &Found, text: &str) -> String {
+        let (line, column) = place(text.as_bytes(), found.offset);
+        let bits = -found.logprob / std::f32::consts::LN_2;
+        let expected = found.expected.map_or(String::new(), |candidate| {
+            let bytes = self.vocabulary.bytes(candidate.id).unwrap_or_default();
+            format!("instead of {} {:.0} %", piece(bytes), candidate.logprob.exp() * 100.0)
+        });
+        let (at, shown) = (format!("{line}:{column}"), piece(&found.bytes));
+        format!("    {at:<9} {bits:>5.1} bits  rank {:<6} {shown:<16} {expected}", found.rank)
+    }
+}
+
+/// What a text adds up to.
+struct Tally<'a> {
+    text: &'a str,
+    tokens: usize,
+    /// Of the next token.
+    index: u32,
+    /// Bytes of the text before it.
+    offset: usize,
+    scored: usize,
+    /// Of the scored tokens.
+    bytes: usize,
+    logprob: f64,
+    /// The most surprising tokens, the worst first.
+    worst: Vec<Found>,
+}
+
+/// A surprising token.
+struct Found {
+    offset: usize,
+    bytes: Vec<u8>,
+    logprob: f32,
+    rank: u32,
+    expected: Option<Candidate>,
+}
+
+impl<'a> Tally<'a> {
+    /// `first` is how many bytes of the text the token has that is not scored.
+    fn new(text: &'a str, tokens: &[(TokenId, serde_bytes::ByteBuf)], first: usize) -> Self {
+        let rest: usize = tokens[1..].iter().map(|(_, bytes)| bytes.len()).sum();
+        // Some vocabularies put a blank in front of every text.
+        let added = (first + rest).saturating_sub(text.len());
+        let offset = first.saturating_sub(added);
+        let (tokens, worst) = (tokens.len(), Vec::new());
+        Self { text, tokens, index: 1, offset, scored: 0, bytes: 0, logprob: 0.0, worst }
+    }
+
+    fn add(&mut self, step: &Step) {
+        self.worst.push(Found {
+            offset: self.offset,
+            bytes: step.bytes.clone(),
+            logprob: step.logprob,
+            rank: step.rank,
+            expected: step.candidates.first().copied(),
+        });
+        self.index += 1;
+        self.scored += 1;
+        self.offset += step.bytes.len();
+        self.bytes += step.bytes.len();
+        self.logprob += f64::from(step.logprob);
+    }
+
+    /// Forgets all but the most surprising.
+    fn settle(&mut self) {
+        self.worst.sort_by(|a, b| a.logprob.total_cmp(&b.logprob));
+        self.worst.truncate(SHOWN);
+    }
+
+    /// Not a number where nothing was scored.
+    fn mean(&self) -> f32 {
+        (self.logprob / self.scored as f64) as f32
+    }
+
+    fn bits_per_byte(&self) -> f32 {
+        (-self.logprob / std::f64::consts::LN_2 / self.bytes as f64) as f32
+    }
+}
+
+fn speed(tally: &Tally<'_>, ms: f32) -> f32 {
+    if ms > 0.0 { tally.scored as f32 * 1000.0 / ms } else { 0.0 }
+}
+
+/// The line of a text's first token, which has no probability. A token that is not of the text has no bytes.
+fn first_line(id: TokenId, name: &[u8], bytes: &[u8]) -> Value {
+    json!({
+        "type": "token",
+        "index": 0,
+        "id": id,
+        "token": String::from_utf8_lossy(name),
+        "bytes": bytes,
+        "logprob": null,
+        "rank": null,
+        "entropy": null,
+        "top_logprobs": [],
+    })
+}
+
+/// Line and column of the character that the byte belongs to, from 1.
+fn place(text: &[u8], offset: usize) -> (usize, usize) {
+    let begun = &text[..text.len().min(offset + 1)];
+    let before = &text[..text.len().min(offset)];
+    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let characters = begun[start..].iter().filter(|byte| **byte & 0xC0 != 0x80).count();
+    (line, characters.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_lines_and_characters() {
+        let text = "ab\näöü x\n\n".as_bytes();
+        for (offset, expected) in
+            [(0, (1, 1)), (2, (1, 3)), (3, (2, 1)), (4, (2, 1)), (5, (2, 2)), (10, (2, 5)), (12, (3, 1))]
+        {
+            assert_eq!(place(text, offset), expected, "{offset}");
+        }
+    }
+
+    #[test]
+    fn the_blank_that_a_vocabulary_puts_in_front_moves_no_place() {
+        let token = |bytes: &[u8]| (TokenId(5), serde_bytes::ByteBuf::from(bytes));
+        assert_eq!(Tally::new("Oh no", &[token(b"<s>"), token(b" Oh"), token(b" no")], 0).offset, 0);
+        assert_eq!(Tally::new("Oh no", &[token(b" Oh"), token(b" no")], 3).offset, 2);
+        assert_eq!(Tally::new("Oh no", &[token(b"Oh"), token(b" no")], 2).offset, 2);
+    }
+
+    #[test]
+    fn means_are_over_scored_tokens_and_their_bytes() {
+        let token = |bytes: &[u8]| (TokenId(5), serde_bytes::ByteBuf::from(bytes));
+        let mut tally = Tally::new("a b c", &[token(b"a"), token(b" b"), token(b" c")], 1);
+        for logprob in [-1.0_f32, -2.0] {
+            tally.add(&Step { bytes: b" b".to_vec(), logprob, rank: 3, ..Step::default() });
+        }
+        tally.settle();
+        assert_eq!((tally.tokens, tally.scored, tally.bytes), (3, 2, 4));
+        assert!((tally.mean() + 1.5).abs() < 1e-6);
+        assert!((tally.bits_per_byte() - 3.0 / std::f32::consts::LN_2 / 4.0).abs() < 1e-6);
+        assert!(tally.worst[0].logprob < tally.worst[1].logprob);
+    }
+
+    #[test]
+    fn the_first_token_has_no_numbers() {
+        assert_eq!(
+            first_line(TokenId(2), b"<bos>", b"").to_string(),
+            concat!(
+                r#"{"type":"token","index":0,"id":2,"token":"<bos>","bytes":[],"logprob":null,"#,
+                r#""rank":null,"entropy":null,"top_logprobs":[]}"#
+            )
+        );
+    }
+}
