@@ -19,6 +19,8 @@ pub mod thread;
 #[cfg(feature = "llama")]
 pub mod bench;
 #[cfg(feature = "llama")]
+pub mod control;
+#[cfg(feature = "llama")]
 pub mod decode;
 #[cfg(feature = "llama")]
 pub mod generate;
@@ -30,6 +32,8 @@ pub mod probe;
 pub mod real;
 #[cfg(feature = "llama")]
 pub mod sampler;
+#[cfg(feature = "llama")]
+pub mod scratch;
 #[cfg(feature = "llama")]
 pub mod shared;
 #[cfg(feature = "llama")]
