@@ -131,6 +131,12 @@ impl Session {
         self.slice
     }
 
+    /// Set while the running request is to stop.
+    #[must_use]
+    pub fn stop_flag(&self) -> &AtomicBool {
+        &self.stop
+    }
+
     /// The tokens in the cache.
     #[must_use]
     pub fn cached(&self) -> &[TokenId] {

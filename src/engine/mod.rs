@@ -27,9 +27,15 @@ pub mod generate;
 #[cfg(feature = "llama")]
 pub mod load;
 #[cfg(feature = "llama")]
+pub mod look;
+#[cfg(feature = "llama")]
 pub mod probe;
 #[cfg(feature = "llama")]
+pub mod prompt;
+#[cfg(feature = "llama")]
 pub mod real;
+#[cfg(feature = "llama")]
+pub mod reins;
 #[cfg(feature = "llama")]
 pub mod sampler;
 #[cfg(feature = "llama")]

@@ -9,9 +9,10 @@ use std::sync::Arc;
 pub use super::shared::Shared;
 
 use super::decode::Session;
-use super::generate;
+use super::generate::{self, Conditions};
 use super::load;
-use super::protocol::{Envelope, Event, Failure, FailureKind, Generate, Request, RequestId};
+use super::look;
+use super::protocol::{Envelope, Event, Failure, FailureKind, Generate, Look, Request, RequestId};
 use super::shared::no_model;
 use crate::chat::{StopReason, Timings, Usage};
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
@@ -47,6 +48,8 @@ impl Worker {
             Request::Load { entry, params } => self.load(id, &entry, &params),
             Request::Generate(_) if cancelled => nothing_written(),
             Request::Generate(request) => self.generate(id, &request),
+            Request::Look(_) if cancelled => Event::Failed(look::cancelled()),
+            Request::Look(request) => self.look(id, &request),
             other => Event::Failed(Failure {
                 message: format!("The worker was given a request that is not its own: {}.", name(&other)),
                 kind: FailureKind::Other,
@@ -89,7 +92,16 @@ impl Worker {
             return Event::Failed(no_model());
         };
         let emit = Arc::clone(&self.emit);
-        generate::generate(session, request, self.load_ms, &|event| emit(Envelope { id, event }))
+        let conditions = Conditions { id, control: self.shared.control(), load_ms: self.load_ms };
+        generate::generate(session, request, &conditions, &|event| emit(Envelope { id, event }))
+    }
+
+    fn look(&mut self, id: RequestId, request: &Look) -> Event {
+        let Some(session) = &mut self.session else {
+            return Event::Failed(no_model());
+        };
+        let emit = Arc::clone(&self.emit);
+        look::look(session, request, &|event| emit(Envelope { id, event }))
     }
 }
 
