@@ -25,8 +25,9 @@ use glassbox::token::{Step, TokenId};
 
 const STORY: &str = "Once upon a time, in a small town by the sea, there lived an old clockmaker who";
 
-/// How far a probability may move with the size of the batch it is computed in.
-const BATCH: f64 = 0.01;
+/// How far a probability may move with the batch and the cells it is computed in: activations are rounded to
+/// 8 bits, and one that falls the other way moves all that follow.
+const BATCH: f32 = 0.05;
 
 struct Fixture {
     engine: ThreadEngine,
@@ -235,62 +236,77 @@ fn difference(live: &SamplerTrace, again: &SamplerTrace) -> Option<String> {
     if again.u != live.u {
         return Some(format!("drawn with {:?} against {:?}", live.u, again.u));
     }
-    let place = |trace: &SamplerTrace, id: TokenId| trace.tokens.iter().position(|token| *token == id);
-    for (stage, (a, b)) in live.stages.iter().zip(&again.stages).enumerate() {
-        for (i, id) in live.tokens.iter().enumerate() {
-            let Some(j) = place(again, *id) else { continue };
-            let (p, q) = (a.probabilities[i], b.probabilities[j]);
-            // A token at a cut falls to one side or the other; nothing else may.
-            let at_the_cut = a.left != b.left || (live.model[i] - again.model[j]).abs() > 1e-6;
-            let moved = f64::from((p.unwrap_or(0.0) - q.unwrap_or(0.0)).abs());
-            if p.is_some() == q.is_some() && moved > 3.0 * BATCH || p.is_some() != q.is_some() && !at_the_cut {
-                return Some(format!("{:?} {id:?}: {p:?} against {q:?}", live.stages[stage].name));
+    let same_place = |id: &TokenId| again.tokens.iter().position(|token| token == id);
+    for (i, j) in live.tokens.iter().enumerate().filter_map(|(i, id)| Some((i, same_place(id)?))) {
+        let columns = live.stages.iter().zip(&again.stages).take_while(|(a, b)| a.left == b.left);
+        let pairs = columns.filter_map(|(a, b)| Some((a.probabilities[i]?, b.probabilities[j]?)));
+        for (p, q) in pairs.chain([(live.model[i], again.model[j])]) {
+            if (p - q).abs() > BATCH {
+                return Some(format!("{:?}: {p} against {q}", live.tokens[i]));
             }
         }
     }
-    if live.drawn != again.drawn {
-        let edge = match (live.u, live.interval) {
-            (Some(u), Some((from, to))) => (u - from).min(to - u),
-            _ => 0.0,
-        };
-        return (edge > BATCH).then(|| format!("drew {:?} against {:?}", live.drawn, again.drawn));
-    }
-    None
+    let edge = match (live.u, live.interval) {
+        (Some(u), Some((from, to))) => (u - from).min(to - u),
+        _ => 0.0,
+    };
+    let counts = |trace: &SamplerTrace| trace.stages.iter().map(|stage| stage.left).collect::<Vec<_>>();
+    (live.drawn != again.drawn && counts(live) == counts(again) && edge > f64::from(BATCH))
+        .then(|| format!("drew {:?} against {:?}", live.drawn, again.drawn))
 }
 
-/// Survivors and draw, to the token.
-fn is_same(live: &SamplerTrace, again: &SamplerTrace) -> bool {
-    let left = |trace: &SamplerTrace| trace.stages.iter().map(|stage| stage.left).collect::<Vec<_>>();
-    live.drawn == again.drawn && left(live) == left(again)
-}
-
-/// 200 steps, each recorded live and again afterwards; every `every`th is read again.
-fn check(name: &str, sampling: Sampling, every: usize) {
-    let mut fixture = smollm();
-    let ban = |id| LogitBias { text: None, id: Some(id), bias: f32::NEG_INFINITY };
-    let sampling = Sampling { max_tokens: 200, logit_bias: vec![ban(0), ban(2)], ..sampling };
-    // The whole context once before, so that every pass below is one token behind a cached prefix.
+/// 200 steps recorded live, each draw in its interval and the token of its step.
+fn recorded(fixture: &mut Fixture, name: &str, sampling: &Sampling) -> Reply {
     let reply = fixture.record(raw(STORY, Sampling { seed: Some(11), ..sampling.clone() }));
     assert_eq!(reply.steps.len(), 200, "{name}");
-    let (mut checked, mut same) = (0, 0);
-    for index in (0..200).step_by(every) {
-        let live = &reply.stages[index];
+    for (index, (live, step)) in reply.stages.iter().zip(&reply.steps).enumerate() {
         assert_eq!((live.index as usize, live.source), (index, TraceSource::Live), "{name}");
-        assert_eq!(Some(live.drawn), reply.steps[index].id, "{name} {index}");
+        assert_eq!(Some(live.drawn), step.id, "{name} {index}");
         if let Some((from, to)) = live.interval {
             let u = live.u.unwrap_or_else(|| panic!("{name} {index}: no number in {from}..{to}"));
             assert!(u > from - 1e-6 && u < to + 1e-6, "{name} {index}: {u} outside {from}..{to}");
         }
+    }
+    reply
+}
+
+/// Settings for 200 steps: the tokens that would end the reply early are banned.
+fn endless(sampling: Sampling) -> Sampling {
+    let ban = |id| LogitBias { text: None, id: Some(id), bias: f32::NEG_INFINITY };
+    Sampling { max_tokens: 200, logit_bias: vec![ban(0), ban(2)], ..sampling }
+}
+
+/// Steps recorded live and again afterwards, every `every`th of 200: the same to the last digit. For that the
+/// pass has to be computed as it was: the chat is taken back to the token before, so that the one that is
+/// read again lands in the cell it had.
+fn check(name: &str, sampling: Sampling, every: usize) {
+    let mut fixture = smollm();
+    let sampling = endless(sampling);
+    let reply = recorded(&mut fixture, name, &sampling);
+    let whole = [reply.facts.ids.clone(), reply.ids()].concat();
+    for index in (1..200).step_by(every).collect::<Vec<_>>().into_iter().rev() {
+        let before = &whole[..reply.facts.ids.len() + index - 1];
+        fixture.generate(ids(before, &[], greedy(1)));
         let again = fixture.replayed(&reply, &sampling, index);
         assert_eq!(again.source, TraceSource::Replayed);
+        let again = SamplerTrace { source: TraceSource::Live, ..again };
+        assert_eq!(again, reply.stages[index], "{name}, step {index}");
+    }
+}
+
+/// The same for chains that have to draw at every pass again, which come in batches: the same but for what
+/// the size of a batch moves.
+fn check_in_batches(name: &str, sampling: Sampling) {
+    let mut fixture = smollm();
+    let sampling = endless(sampling);
+    let reply = recorded(&mut fixture, name, &sampling);
+    for index in [0, 1, 20, 63, 64, 65, 130, 199] {
+        let again = fixture.replayed(&reply, &sampling, index);
+        let live = &reply.stages[index];
         if let Some(difference) = difference(live, &again) {
             panic!("{name}, step {index}: {difference}\n{live:?}\n{again:?}");
         }
-        checked += 1;
-        same += usize::from(is_same(live, &again));
     }
-    eprintln!("{name}: {same} of {checked} steps have the same survivors and the same draw");
-    assert!(same * 100 >= checked * 95, "{name}: only {same} of {checked} steps are the same");
 }
 
 #[test]
@@ -305,39 +321,40 @@ fn the_default_chain_comes_back() {
 
 #[test]
 fn the_default_chain_with_penalties_that_count_the_prompt_comes_back() {
-    let sampling = Sampling { repeat_penalty: 1.3, presence_penalty: 0.4, penalty_last_n: -1, ..Sampling::default() };
+    let sampling =
+        Sampling { repeat_penalty: 1.3, presence_penalty: 0.4, penalty_last_n: -1, ..Sampling::default() };
     check("default and penalties", sampling, 1);
 }
 
 #[test]
 fn each_cut_alone_comes_back() {
-    check("no stage", nothing(), 4);
-    check("top-k", Sampling { top_k: 12, ..nothing() }, 2);
-    check("top-p", Sampling { top_p: 0.8, ..nothing() }, 4);
-    check("min-p", Sampling { min_p: 0.08, ..nothing() }, 4);
-    check("typical", Sampling { typical_p: 0.7, ..nothing() }, 4);
-    check("top-n-sigma", Sampling { top_n_sigma: 1.2, ..nothing() }, 4);
+    check("no stage", nothing(), 10);
+    check("top-k", Sampling { top_k: 12, ..nothing() }, 10);
+    check("top-p", Sampling { top_p: 0.8, ..nothing() }, 10);
+    check("min-p", Sampling { min_p: 0.08, ..nothing() }, 10);
+    check("typical", Sampling { typical_p: 0.7, ..nothing() }, 10);
+    check("top-n-sigma", Sampling { top_n_sigma: 1.2, ..nothing() }, 10);
 }
 
 #[test]
 fn each_change_alone_comes_back() {
-    check("temperature", Sampling { temperature: 0.6, ..nothing() }, 4);
-    check("dynamic temperature", Sampling { temperature: 0.8, dynatemp_range: 0.5, ..nothing() }, 4);
+    check("temperature", Sampling { temperature: 0.6, ..nothing() }, 10);
+    check("dynamic temperature", Sampling { temperature: 0.8, dynatemp_range: 0.5, ..nothing() }, 10);
     let penalties = Sampling { repeat_penalty: 1.2, frequency_penalty: 0.3, penalty_last_n: 64, ..nothing() };
-    check("penalties", penalties, 4);
-    check("dry", Sampling { dry_multiplier: 0.8, ..nothing() }, 4);
+    check("penalties", penalties, 10);
+    check("dry", Sampling { dry_multiplier: 0.8, ..nothing() }, 10);
 }
 
 #[test]
 fn chains_whose_state_hangs_on_earlier_logits_come_back() {
-    check("xtc", Sampling { xtc_probability: 0.5, xtc_threshold: 0.08, top_k: 40, ..nothing() }, 20);
-    check("mirostat", Sampling { mirostat: 2, mirostat_tau: 4.0, ..nothing() }, 20);
+    check_in_batches("xtc", Sampling { xtc_probability: 0.5, xtc_threshold: 0.08, top_k: 40, ..nothing() });
+    check_in_batches("mirostat", Sampling { mirostat: 2, mirostat_tau: 4.0, ..nothing() });
 }
 
 #[test]
 fn an_order_of_ones_own_comes_back() {
     let order = vec![Stage::Temperature, Stage::MinP, Stage::TopK, Stage::TopP];
-    check("other order", Sampling { order, temperature: 1.3, ..Sampling::default() }, 4);
+    check("other order", Sampling { order, temperature: 1.3, ..Sampling::default() }, 10);
 }
 
 /// Greedy tokens and their probabilities with and without looks in between.
@@ -368,8 +385,8 @@ fn looks_leave_the_chat_alone(fixture: &mut Fixture, text: &str) {
     let live = &first.steps[6];
     let pass = Distribution::new(fixture.look(plain_look(&whole[..at])).unwrap().unpack()).unwrap();
     for candidate in &live.candidates {
-        let p = f64::from(pass.logprob(candidate.id).unwrap().exp());
-        assert!((p - f64::from(candidate.logprob.exp())).abs() < BATCH, "{candidate:?} {p}");
+        let p = pass.logprob(candidate.id).unwrap().exp();
+        assert!((p - candidate.logprob.exp()).abs() < BATCH, "{candidate:?} {p}");
     }
 }
 
@@ -461,14 +478,8 @@ fn what_cannot_be_looked_at_is_refused() {
     assert!(message.contains("no token 70000"), "{message}");
     let message = failed(&mut fixture, plain_look(&[TokenId(1); 3000]));
     assert!(message.contains("3000 tokens long"), "{message}");
-    let replay = Replay {
-        sampling: Sampling::default(),
-        seed: 1,
-        prompt: 2,
-        taken: 1,
-        drawn: TokenId(1),
-        list: 20,
-    };
+    let replay =
+        Replay { sampling: Sampling::default(), seed: 1, prompt: 2, taken: 1, drawn: TokenId(1), list: 20 };
     let before = Look { replay: Some(Box::new(replay)), ..plain_look(&[TokenId(1), TokenId(2)]) };
     assert!(failed(&mut fixture, before).contains("before the run's first draw"));
     let tap = Tap { name: "l_out".to_string(), layers: Vec::new() };
@@ -487,7 +498,10 @@ fn a_branch_decodes_only_the_token_that_was_taken() {
     assert_eq!(branch.facts.ids, kept);
     assert_eq!(branch.facts.reused as usize, kept.len());
     assert_eq!(branch.usage.prompt_tokens - branch.usage.reused_tokens, 1);
-    assert_eq!(branch.stages.iter().map(|trace| trace.index).collect::<Vec<_>>(), (1..12).collect::<Vec<_>>());
+    assert_eq!(
+        branch.stages.iter().map(|trace| trace.index).collect::<Vec<_>>(),
+        (1..12).collect::<Vec<_>>()
+    );
 
     // Its passes come back too: the taken token was not drawn.
     let replay = Replay {

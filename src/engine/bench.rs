@@ -11,9 +11,7 @@ use super::decode::{Halt, Session};
 use super::generate::{self, Conditions};
 use super::load;
 use super::numbers;
-use super::protocol::{
-    CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Prompt, RequestId,
-};
+use super::protocol::{CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Prompt, RequestId};
 use super::shared::Shared;
 use super::vocabulary;
 use crate::model_entry::{LoadParams, ModelFacts};

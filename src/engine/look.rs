@@ -85,8 +85,7 @@ impl<'a> Looking<'a> {
                 None
             }
         };
-        let logits =
-            if self.request.logits { Looked::pack(self.session.logits()) } else { Vec::new() };
+        let logits = if self.request.logits { Looked::pack(self.session.logits()) } else { Vec::new() };
         let ms = started.elapsed().as_secs_f32() * 1000.0;
         Ok(Looked { logits, stages, decoded: self.decoded as u32, ms })
     }

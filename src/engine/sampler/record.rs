@@ -160,15 +160,16 @@ impl Recorder {
         let beyond = self.remainder.filter(|_| whole);
         let alive = list.iter().filter(|entry| entry.logit() > f32::NEG_INFINITY);
         let left = alive.count() as u32 + beyond.map_or(0, |remainder| remainder.count);
-        let (removed, kept) = match self.columns.last().map(|before| (before.left, before.kept, before.log_sum)) {
-            None => (0.0, 1.0),
-            Some((count, kept, _)) if count == left => (0.0, kept),
-            Some((.., log_sum)) => {
-                let survived = self.share(list, beyond, |place| place.logit) - log_sum;
-                let kept = self.share(list, beyond, |place| place.original) - self.model_log_sum;
-                (1.0 - survived.exp().min(1.0), kept.exp().min(1.0))
-            }
-        };
+        let (removed, kept) =
+            match self.columns.last().map(|before| (before.left, before.kept, before.log_sum)) {
+                None => (0.0, 1.0),
+                Some((count, kept, _)) if count == left => (0.0, kept),
+                Some((.., log_sum)) => {
+                    let survived = self.share(list, beyond, |place| place.logit) - log_sum;
+                    let kept = self.share(list, beyond, |place| place.original) - self.model_log_sum;
+                    (1.0 - survived.exp().min(1.0), kept.exp().min(1.0))
+                }
+            };
 
         let (now, first) = (self.now + 1, self.columns.is_empty());
         self.now = now;

@@ -134,7 +134,11 @@ fn whole(count: usize) -> i32 {
 }
 
 /// The biases by id. A text stands for every token of exactly these bytes.
-pub(super) fn biases(sampling: &Sampling, setting: &Setting<'_>, notes: &mut Vec<String>) -> Vec<LlamaLogitBias> {
+pub(super) fn biases(
+    sampling: &Sampling,
+    setting: &Setting<'_>,
+    notes: &mut Vec<String>,
+) -> Vec<LlamaLogitBias> {
     let mut biases: Vec<LlamaLogitBias> = Vec::new();
     if sampling.order.contains(&Stage::LogitBias) {
         for bias in &sampling.logit_bias {
