@@ -95,6 +95,12 @@ mod real {
                 aim: "at least 0.97",
                 value: json!(round(report.ratio())),
             },
+            Row {
+                name: "sampler stages recorded ÷ not recorded",
+                shown: format!("{:.3}", report.recording_ratio()),
+                aim: "at least 0.97",
+                value: json!(round(report.recording_ratio())),
+            },
         ])
     }
 

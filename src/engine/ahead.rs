@@ -8,13 +8,13 @@ use std::time::Instant;
 
 use llama_cpp_2::token::LlamaToken;
 
-use super::decode::{CHAT, Halt, Session};
+use super::decode::{Halt, Item, Session};
 use super::fit;
 use super::generate;
 use super::numbers::Reader;
 use super::protocol::{Event, Failure, FailureKind, LookAhead, LookedAhead, Path};
-use super::rows::{Put, SCRATCH};
 use super::score;
+use super::scratch::{LAST_SCRATCH, SCRATCH};
 use crate::token::{Candidate, TokenId};
 
 /// Follows a beam; `emit` gets everything but the final event, which is returned.
@@ -37,7 +37,7 @@ pub fn look_ahead(session: &mut Session, request: &LookAhead, emit: &dyn Fn(Even
 fn check(session: &Session, request: &LookAhead) -> Result<usize, Failure> {
     score::check(session.model(), &request.ids, &request.interventions)?;
     let other = |message: String| Err(Failure { message, kind: FailureKind::Other });
-    if session.is_recurrent() {
+    if !session.has_scratch() {
         let name = "This model keeps its past as one state, not token by token";
         return other(format!("{name}, so several continuations cannot share it: there is no look-ahead."));
     }
@@ -45,9 +45,9 @@ fn check(session: &Session, request: &LookAhead) -> Result<usize, Failure> {
     if request.ids.is_empty() || width == 0 || depth == 0 {
         return other("A look-ahead needs something to go on from, a width and a depth.".to_string());
     }
-    if width > SCRATCH || width.saturating_mul(depth) > fit::SCRATCH_CELLS as usize {
+    if width > usize::from(LAST_SCRATCH) || width.saturating_mul(depth) > fit::SCRATCH_CELLS as usize {
         return other(format!(
-            "A look-ahead of {width} paths, {depth} tokens deep, is too large: at most {SCRATCH} paths and {} \
+            "A look-ahead of {width} paths, {depth} tokens deep, is too large: at most {LAST_SCRATCH} paths and {} \
              tokens in all.",
             fit::SCRATCH_CELLS
         ));
@@ -66,7 +66,7 @@ struct Beam {
     tokens: Vec<Candidate>,
     logprob: f64,
     /// Its scratch sequence; `None` once it has ended.
-    sequence: Option<usize>,
+    sequence: Option<u8>,
 }
 
 /// A way on: which beam, and by which token. Without one the beam had ended and stays as it is.
@@ -90,7 +90,7 @@ fn follow(
     let mut decoded = read(session, request, emit).map_err(stopped)?;
 
     let mut reader = Reader::default();
-    let root = Beam { tokens: Vec::new(), logprob: 0.0, sequence: Some(1) };
+    let root = Beam { tokens: Vec::new(), logprob: 0.0, sequence: Some(SCRATCH) };
     let mut ways = ways_on(&mut reader, session.logits(), 0, &root, width)?;
     let mut beams = vec![root];
     for level in 1..=depth {
@@ -105,15 +105,22 @@ fn follow(
         beams = ways.iter().zip(&sequences).map(|(way, sequence)| grown(&beams, way, *sequence)).collect();
         ways.clear();
 
-        let puts: Vec<Put> = beams
+        let items: Vec<Item> = beams
             .iter()
-            .filter_map(|beam| Some(Put { sequence: beam.sequence?, place, id: beam.tokens.last()?.id }))
+            .filter_map(|beam| {
+                Some(Item {
+                    sequence: beam.sequence?,
+                    position: place,
+                    id: beam.tokens.last()?.id,
+                    logits: true,
+                })
+            })
             .collect();
-        if puts.is_empty() {
+        if items.is_empty() {
             break;
         }
-        session.put(&puts).map_err(stopped)?;
-        decoded += puts.len() as u32;
+        decoded += items.len() as u32;
+        session.decode_items(items).map_err(stopped)?;
         let mut row = 0;
         for (index, beam) in beams.iter().enumerate() {
             if beam.sequence.is_some() {
@@ -131,15 +138,15 @@ fn follow(
 fn read(session: &mut Session, request: &LookAhead, emit: &dyn Fn(Event)) -> Result<u32, Halt> {
     let progress = |done, total| emit(Event::PromptProgress { done: done as u32, total: total as u32 });
     let ids = &request.ids;
-    let shared = session.shared_with_chat(ids, &request.interventions);
+    let shared = session.shared(ids, &request.interventions);
     let beam = (request.width * request.depth) as usize;
     if ids.len() - shared + beam <= fit::SCRATCH_CELLS as usize {
-        session.read_beside(ids, shared, progress)?;
+        session.read_on(SCRATCH, ids, shared, progress)?;
         return Ok((ids.len() - shared) as u32);
     }
     let kept = session.reuse(ids, &request.interventions);
     session.read(ids, kept, progress)?;
-    session.copy_sequence(usize::from(CHAT), 1, ids.len());
+    session.copy_prefix(SCRATCH, ids.len());
     Ok((ids.len() - kept) as u32)
 }
 
@@ -160,7 +167,7 @@ fn ways_on(
 }
 
 /// The sequence of each way that goes on: the first takes over its beam's, the others get one that is free.
-fn assign(beams: &[Beam], ways: &[Way], goes_on: &[bool]) -> Vec<Option<usize>> {
+fn assign(beams: &[Beam], ways: &[Way], goes_on: &[bool]) -> Vec<Option<u8>> {
     let mut sequences = vec![None; ways.len()];
     let mut taken_over = Vec::new();
     for (sequence, (way, goes_on)) in sequences.iter_mut().zip(ways.iter().zip(goes_on)) {
@@ -170,7 +177,7 @@ fn assign(beams: &[Beam], ways: &[Way], goes_on: &[bool]) -> Vec<Option<usize>> 
             *sequence = own;
         }
     }
-    let mut free = (1..=SCRATCH).filter(|sequence| !taken_over.contains(&Some(*sequence)));
+    let mut free = (SCRATCH..=LAST_SCRATCH).filter(|sequence| !taken_over.contains(&Some(*sequence)));
     for (sequence, goes_on) in sequences.iter_mut().zip(goes_on) {
         if *goes_on && sequence.is_none() {
             *sequence = free.next();
@@ -180,17 +187,17 @@ fn assign(beams: &[Beam], ways: &[Way], goes_on: &[bool]) -> Vec<Option<usize>> 
 }
 
 /// Copies the cache for ways that did not take over their beam's sequence; `length` is what each beam holds.
-fn share(session: &mut Session, beams: &[Beam], ways: &[Way], sequences: &[Option<usize>], length: usize) {
+fn share(session: &mut Session, beams: &[Beam], ways: &[Way], sequences: &[Option<u8>], length: usize) {
     for (way, to) in ways.iter().zip(sequences) {
         if let (Some(from), Some(to)) = (beams[way.from].sequence, *to)
             && from != to
         {
-            session.copy_sequence(from, to, length);
+            session.fork(from, to, length);
         }
     }
 }
 
-fn grown(beams: &[Beam], way: &Way, sequence: Option<usize>) -> Beam {
+fn grown(beams: &[Beam], way: &Way, sequence: Option<u8>) -> Beam {
     let mut tokens = beams[way.from].tokens.clone();
     tokens.extend(way.token);
     Beam { tokens, logprob: way.logprob, sequence }
@@ -200,11 +207,11 @@ fn grown(beams: &[Beam], way: &Way, sequence: Option<usize>) -> Beam {
 mod tests {
     use super::*;
 
-    fn beam(sequence: Option<usize>) -> Beam {
+    fn beam(sequence: Option<u8>) -> Beam {
         Beam { tokens: Vec::new(), logprob: 0.0, sequence }
     }
 
-    fn check(held: &[Option<usize>], from: &[usize], goes_on: &[bool], expected: &[Option<usize>]) {
+    fn check(held: &[Option<u8>], from: &[usize], goes_on: &[bool], expected: &[Option<u8>]) {
         let beams: Vec<Beam> = held.iter().map(|sequence| beam(*sequence)).collect();
         let ways: Vec<Way> = from.iter().map(|from| Way { from: *from, token: None, logprob: 0.0 }).collect();
         assert_eq!(assign(&beams, &ways, goes_on), expected, "{held:?} {from:?} {goes_on:?}");
@@ -225,10 +232,10 @@ mod tests {
 
     #[test]
     fn the_widest_beam_has_sequences_enough() {
-        let held: Vec<Option<usize>> = (1..=SCRATCH).map(Some).collect();
+        let held: Vec<Option<u8>> = (SCRATCH..=LAST_SCRATCH).map(Some).collect();
         let beams: Vec<Beam> = held.iter().map(|sequence| beam(*sequence)).collect();
-        let ways = [Way { from: 7, token: None, logprob: 0.0 }; SCRATCH];
-        let mut given = assign(&beams, &ways, &[true; SCRATCH]);
+        let ways = [Way { from: 7, token: None, logprob: 0.0 }; LAST_SCRATCH as usize];
+        let mut given = assign(&beams, &ways, &[true; LAST_SCRATCH as usize]);
         assert_eq!(given[0], Some(8));
         given.sort();
         assert_eq!(given, held);

@@ -6,11 +6,12 @@
 use std::path::Path;
 use std::time::Instant;
 
+use super::control::Control;
 use super::decode::{Halt, Session};
-use super::generate;
+use super::generate::{self, Conditions};
 use super::load;
 use super::numbers;
-use super::protocol::{Envelope, Event, Failure, FailureKind, Generate, Prompt, RequestId};
+use super::protocol::{CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Prompt, RequestId};
 use super::shared::Shared;
 use super::vocabulary;
 use crate::model_entry::{LoadParams, ModelFacts};
@@ -27,17 +28,28 @@ pub struct LoopReport {
     pub bare_tokens_per_second: Vec<f64>,
     /// The engine's loop: default sampler chain, numbers, 20 candidates, events encoded as frames.
     pub full_tokens_per_second: Vec<f64>,
+    /// The same with every stage of the sampler chain recorded, 20 tokens listed.
+    pub recorded_tokens_per_second: Vec<f64>,
 }
 
 impl LoopReport {
     /// Median of the full loop's speed over the bare loop's, round by round.
     #[must_use]
     pub fn ratio(&self) -> f64 {
-        let rounds = self.full_tokens_per_second.iter().zip(&self.bare_tokens_per_second);
-        let mut ratios: Vec<f64> = rounds.map(|(full, bare)| full / bare).collect();
-        ratios.sort_by(f64::total_cmp);
-        ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN)
+        median_ratio(&self.full_tokens_per_second, &self.bare_tokens_per_second)
     }
+
+    /// Median of the speed with recording over the speed without, round by round.
+    #[must_use]
+    pub fn recording_ratio(&self) -> f64 {
+        median_ratio(&self.recorded_tokens_per_second, &self.full_tokens_per_second)
+    }
+}
+
+fn median_ratio(above: &[f64], below: &[f64]) -> f64 {
+    let mut ratios: Vec<f64> = above.iter().zip(below).map(|(above, below)| above / below).collect();
+    ratios.sort_by(f64::total_cmp);
+    ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Which loop's memory is measured.
@@ -49,7 +61,7 @@ pub enum Loop {
     Full,
 }
 
-/// Runs both loops in turns, `rounds` times `tokens` tokens each.
+/// Runs the loops in turns, `rounds` times `tokens` tokens each.
 ///
 /// # Errors
 /// When the model cannot be loaded or decoding fails.
@@ -65,7 +77,8 @@ pub fn token_loop_ratio(
     bare_loop(&mut session, tokens.min(8))?;
     for _ in 0..rounds {
         report.bare_tokens_per_second.push(bare_loop(&mut session, tokens)?);
-        report.full_tokens_per_second.push(full_loop(&mut session, tokens)?);
+        report.full_tokens_per_second.push(full_loop(&mut session, tokens, 0)?);
+        report.recorded_tokens_per_second.push(full_loop(&mut session, tokens, 20)?);
     }
     Ok(report)
 }
@@ -90,7 +103,7 @@ pub fn memory(
         }
         Loop::Full => {
             let (mut session, _) = load::load(path, facts, params, &shared, |_| {})?;
-            full_loop(&mut session, tokens)?;
+            full_loop(&mut session, tokens, 0)?;
             resident()
         }
     }
@@ -113,8 +126,12 @@ pub fn bare_loop(session: &mut Session, tokens: u32) -> Result<f64, Failure> {
     Ok(f64::from(tokens) / started.elapsed().as_secs_f64())
 }
 
-/// The same number of tokens through the engine's own loop.
-fn full_loop(session: &mut Session, tokens: u32) -> Result<f64, Failure> {
+/// The same number of tokens through the engine's own loop; with `stages`, that many tokens are listed at
+/// every stage of the chain.
+fn full_loop(session: &mut Session, tokens: u32, stages: u32) -> Result<f64, Failure> {
+    let control = Control::default();
+    control.set_capture(CapturePlan { stages, ..CapturePlan::default() });
+    let conditions = Conditions { id: RequestId(1), control: &control, load_ms: 0.0 };
     let request = Generate {
         prompt: Prompt::Raw { text: PROMPT.to_string() },
         sampling: Sampling {
@@ -131,7 +148,7 @@ fn full_loop(session: &mut Session, tokens: u32) -> Result<f64, Failure> {
         let frame = rmp_serde::to_vec_named(&Envelope { id: RequestId(1), event });
         std::hint::black_box(frame.map_or(0, |bytes| bytes.len()));
     };
-    match generate::generate(session, &request, 0.0, &encode) {
+    match generate::generate(session, &request, &conditions, &encode) {
         Event::Done { timings, .. } => Ok(f64::from(tokens) / f64::from(timings.decode_ms) * 1000.0),
         Event::Failed(failure) => Err(failure),
         _ => Err(other("the reply had no end".to_string())),

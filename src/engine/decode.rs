@@ -1,7 +1,8 @@
 //! Tokens through the model, and the KV cache they leave behind.
 //!
 //! Invariant: [`Session::cached`] names exactly the tokens whose keys and values are in the cache's sequence
-//! 0, also after a cancelled or failed batch; so the next prompt decodes only what differs.
+//! 0, also after a cancelled or failed batch; so the next prompt decodes only what differs. Sequences beside
+//! it are [`super::scratch`]'s.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,42 @@ use crate::token::TokenId;
 
 /// The sequence of the chat; others are scratch.
 pub(super) const CHAT: u8 = 0;
+
+/// A token of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The token.
+    pub id: TokenId,
+    /// Where in its sequence, from 0.
+    pub position: usize,
+    /// The sequence it belongs to.
+    pub sequence: u8,
+    /// Whether its logits are wanted; at most [`super::fit::OUTPUT_ROWS`] of a batch may.
+    pub logits: bool,
+}
+
+/// Which tokens of a stretch give logits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// None.
+    None,
+    /// The last.
+    Last,
+    /// Every one.
+    All,
+}
+
+impl Rows {
+    /// Whether token `index` of `count` gives logits.
+    #[must_use]
+    pub fn wants(self, index: usize, count: usize) -> bool {
+        match self {
+            Self::None => false,
+            Self::Last => index + 1 == count,
+            Self::All => true,
+        }
+    }
+}
 
 /// Why a batch was not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +125,18 @@ impl Session {
         self.limit
     }
 
+    /// Most tokens that one batch takes.
+    #[must_use]
+    pub fn slice(&self) -> usize {
+        self.slice
+    }
+
+    /// Set while the running request is to stop.
+    #[must_use]
+    pub fn stop_flag(&self) -> &AtomicBool {
+        &self.stop
+    }
+
     /// The tokens in the cache.
     #[must_use]
     pub fn cached(&self) -> &[TokenId] {
@@ -109,9 +158,24 @@ impl Session {
         self.context.get().get_logits_ith(self.batch.n_tokens() - 1)
     }
 
+    /// The logits of token `index` of the last batch.
+    ///
+    /// # Panics
+    /// Where that token's logits were not asked for.
+    #[must_use]
+    pub fn row(&self, index: usize) -> &[f32] {
+        self.context.get().get_logits_ith(position(index))
+    }
+
     /// Keeps what the cache shares with the prompt and forgets the rest; gives how many tokens were kept.
     pub fn reuse(&mut self, prompt: &[TokenId], interventions: &[Intervention]) -> usize {
-        let keep = self.prefix.common(prompt, interventions);
+        self.reuse_at_most(prompt, prompt.len(), interventions)
+    }
+
+    /// Keeps at most the first `most` tokens of what the cache shares with the text, so that the rows after
+    /// them can be read; gives how many were kept.
+    pub fn reuse_at_most(&mut self, ids: &[TokenId], most: usize, interventions: &[Intervention]) -> usize {
+        let keep = self.prefix.common(ids, interventions).min(most);
         let kept = self.keep(keep);
         self.prefix.interventions = interventions.to_vec();
         kept
@@ -132,7 +196,7 @@ impl Session {
         let mut done = 0;
         for slice in prompt[from..].chunks(self.slice) {
             let last = done + slice.len() == total;
-            self.decode(slice, last)?;
+            self.append(slice, if last { Rows::Last } else { Rows::None })?;
             done += slice.len();
             progress(done, total);
         }
@@ -144,33 +208,46 @@ impl Session {
     /// # Errors
     /// See [`Halt`]; the token is then not in the cache.
     pub fn step(&mut self, id: TokenId) -> Result<(), Halt> {
-        self.decode(&[id], true)
+        self.append(&[id], Rows::Last)
     }
 
-    fn decode(&mut self, ids: &[TokenId], want_logits: bool) -> Result<(), Halt> {
+    /// Decodes tokens behind those in the cache, at most a slice.
+    ///
+    /// # Errors
+    /// See [`Halt`]; none of them is then in the cache.
+    pub(super) fn append(&mut self, ids: &[TokenId], rows: Rows) -> Result<(), Halt> {
+        let start = self.prefix.ids.len();
+        let decoded = self.submit(stretch(CHAT, start, ids, rows));
+        match decoded {
+            Ok(()) => self.prefix.ids.extend_from_slice(ids),
+            Err(_) => {
+                self.keep(start);
+            }
+        }
+        decoded
+    }
+
+    /// Decodes a batch, at most [`Session::slice`] tokens. What a batch that failed left behind is the
+    /// caller's to remove.
+    pub(super) fn submit(&mut self, items: impl IntoIterator<Item = Item>) -> Result<(), Halt> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(Halt::Cancelled);
         }
-        let start = self.prefix.ids.len();
         self.batch.clear();
-        for (index, id) in ids.iter().enumerate() {
-            let logits = want_logits && index + 1 == ids.len();
+        for item in items {
             self.batch
-                .add(LlamaToken(id.0), position(start + index), &[i32::from(CHAT)], logits)
+                .add(LlamaToken(item.id.0), position(item.position), &[i32::from(item.sequence)], item.logits)
                 .expect("a slice is never longer than the batch");
         }
         let Self { context, batch, .. } = self;
         let result = context.with(|context| context.decode(batch));
-        match result {
-            Ok(()) => {
-                self.prefix.ids.extend_from_slice(ids);
-                Ok(())
-            }
-            Err(error) => {
-                self.keep(start);
-                Err(halt(&error, &self.stop))
-            }
-        }
+        result.map_err(|error| halt(&error, &self.stop))
+    }
+
+    /// The most tokens of a batch that may all give logits.
+    #[must_use]
+    pub fn most_rows(&self) -> usize {
+        self.slice.min(super::fit::OUTPUT_ROWS as usize)
     }
 
     /// Cuts the cache down to its first `count` tokens; gives how many are really left. A cache that cannot
@@ -192,6 +269,21 @@ impl Session {
         self.prefix.ids.truncate(if held { count } else { 0 });
         self.prefix.ids.len()
     }
+}
+
+/// Tokens of one sequence, one behind the other from `start` on.
+pub(super) fn stretch(
+    sequence: u8,
+    start: usize,
+    ids: &[TokenId],
+    rows: Rows,
+) -> impl Iterator<Item = Item> + '_ {
+    ids.iter().enumerate().map(move |(index, &id)| Item {
+        id,
+        position: start + index,
+        sequence,
+        logits: rows.wants(index, ids.len()),
+    })
 }
 
 pub(super) fn position(index: usize) -> i32 {

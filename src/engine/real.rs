@@ -49,14 +49,17 @@ impl Desk for Counter {
     }
 
     fn set_capture(&self, plan: CapturePlan) -> Result<(), Failure> {
-        if plan == CapturePlan::default() {
-            return Ok(());
+        if !plan.taps.is_empty() {
+            let message = "This version cannot copy tensors while it runs.".to_string();
+            return Err(Failure { message, kind: FailureKind::Other });
         }
-        let message = "This version cannot capture tensors.".to_string();
-        Err(Failure { message, kind: FailureKind::Other })
+        self.shared.control().set_capture(plan);
+        Ok(())
     }
 
-    fn pace(&self, _target: RequestId, _allow: Option<u32>) {}
+    fn pace(&self, target: RequestId, allow: Option<u32>) {
+        self.shared.control().set_pace(target, allow);
+    }
 
     #[cfg(feature = "testing")]
     fn fault(&self, name: &str) -> Result<(), Failure> {

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::decode::{Halt, Session};
+use super::decode::{Halt, Rows, Session};
 use super::generate;
 use super::numbers::{self, Reader};
 use super::protocol::{Event, Failure, FailureKind, Score};
@@ -45,7 +45,7 @@ fn run(session: &mut Session, request: &Score, emit: &dyn Fn(Event)) -> Result<u
     let mut next = first;
     let slice = session.most_rows();
     for rows in read[first - 1..].chunks(slice) {
-        session.read_rows(rows).map_err(|halt| stopped(halt, WHAT))?;
+        session.append(rows, Rows::All).map_err(|halt| stopped(halt, WHAT))?;
         let mut steps = Vec::with_capacity(rows.len());
         for (row, id) in ids[next..next + rows.len()].iter().enumerate() {
             steps.push(step(session, &mut reader, row, *id, request.top_logprobs as usize)?);

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use llama_cpp_2::model::LlamaModel;
 
+use super::control::Control;
 use super::protocol::{Failure, FailureKind, RequestId};
 use super::template::Template;
 use super::vocabulary;
@@ -50,6 +51,7 @@ pub struct Shared {
     model: Mutex<Option<Arc<LoadedModel>>>,
     requests: Mutex<Requests>,
     stop: Arc<AtomicBool>,
+    control: Control,
 }
 
 #[derive(Default)]
@@ -71,7 +73,14 @@ impl Shared {
         requests.cancelled.insert(target);
         if requests.running == Some(target) {
             self.stop.store(true, Ordering::Relaxed);
+            self.control.wake();
         }
+    }
+
+    /// What is recorded, and how far replies may go.
+    #[must_use]
+    pub fn control(&self) -> &Control {
+        &self.control
     }
 
     /// Whether a request was cancelled and has not ended.
@@ -130,6 +139,7 @@ impl Shared {
         let mut requests = locked(&self.requests);
         requests.running = None;
         requests.cancelled.retain(|other| *other > id);
+        self.control.end(id);
         self.stop.store(false, Ordering::Relaxed);
     }
 

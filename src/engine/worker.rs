@@ -10,8 +10,9 @@ pub use super::shared::Shared;
 
 use super::ahead;
 use super::decode::Session;
-use super::generate;
+use super::generate::{self, Conditions};
 use super::load;
+use super::look;
 use super::protocol::{Envelope, Event, Failure, FailureKind, Generate, Request, RequestId};
 use super::score;
 use super::shared::no_model;
@@ -54,6 +55,8 @@ impl Worker {
             Request::LookAhead(request) => {
                 self.answer(id, |session, emit| ahead::look_ahead(session, &request, emit))
             }
+            Request::Look(_) if cancelled => Event::Failed(look::cancelled()),
+            Request::Look(request) => self.answer(id, |session, emit| look::look(session, &request, emit)),
             other => Event::Failed(Failure {
                 message: format!("The worker was given a request that is not its own: {}.", name(&other)),
                 kind: FailureKind::Other,
@@ -92,8 +95,9 @@ impl Worker {
     }
 
     fn generate(&mut self, id: RequestId, request: &Generate) -> Event {
-        let load_ms = self.load_ms;
-        self.answer(id, |session, emit| generate::generate(session, request, load_ms, emit))
+        let (shared, load_ms) = (Arc::clone(&self.shared), self.load_ms);
+        let conditions = Conditions { id, control: shared.control(), load_ms };
+        self.answer(id, |session, emit| generate::generate(session, request, &conditions, emit))
     }
 
     /// What `make` gives of the loaded model's session, or that there is none.

@@ -1,0 +1,145 @@
+//! What changes a running reply from outside: what is recorded, and how far it may go.
+//!
+//! Invariant: while nothing changes, a token costs one relaxed load of [`Control::changes`]. A wait ends with
+//! a new pace or with the stop flag, whichever comes first, and neither is missed.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::protocol::{CapturePlan, RequestId};
+
+/// How many more tokens a reply may write before it waits; `None` lets it run.
+pub type Allowance = Option<u32>;
+
+/// Set by the reader thread, read by the token loop.
+#[derive(Default)]
+pub struct Control {
+    state: Mutex<State>,
+    changes: AtomicU64,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    capture: CapturePlan,
+    /// Paces that their replies have not taken up yet.
+    paces: BTreeMap<RequestId, Allowance>,
+}
+
+impl Control {
+    /// Replaces the plan for every token from now on.
+    pub fn set_capture(&self, plan: CapturePlan) {
+        self.locked().capture = plan;
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// The plan.
+    #[must_use]
+    pub fn capture(&self) -> CapturePlan {
+        self.locked().capture.clone()
+    }
+
+    /// Sets how far a reply may go; the newest counts.
+    pub fn set_pace(&self, target: RequestId, allow: Allowance) {
+        self.locked().paces.insert(target, allow);
+        self.changes.fetch_add(1, Ordering::Release);
+        self.changed.notify_all();
+    }
+
+    /// A number that is another one after every change.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// The pace that came for this reply since it was last asked for.
+    #[must_use]
+    pub fn take_pace(&self, id: RequestId) -> Option<Allowance> {
+        self.locked().paces.remove(&id)
+    }
+
+    /// Waits for a pace of this reply; `None` when `stop` was set. Who sets `stop` calls [`Control::wake`].
+    #[must_use]
+    pub fn wait_for_pace(&self, id: RequestId, stop: &AtomicBool) -> Option<Allowance> {
+        let mut state = self.locked();
+        loop {
+            if stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            if let Some(pace) = state.paces.remove(&id) {
+                return Some(pace);
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Makes whoever waits look at its stop flag again.
+    pub fn wake(&self) {
+        // Under the lock, so not between a look at the flag and the wait.
+        let _state = self.locked();
+        self.changed.notify_all();
+    }
+
+    /// The reply has ended; requests come in rising order, so older paces are done with.
+    pub fn end(&self, id: RequestId) {
+        self.locked().paces.retain(|other, _| *other > id);
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_pace_that_came_before_the_wait_is_not_missed() {
+        let control = Control::default();
+        control.set_pace(RequestId(3), Some(2));
+        control.set_pace(RequestId(3), None);
+        assert_eq!(control.wait_for_pace(RequestId(3), &AtomicBool::new(false)), Some(None));
+        assert_eq!(control.take_pace(RequestId(3)), None);
+    }
+
+    #[test]
+    fn a_waiting_reply_wakes_for_its_own_pace_and_for_the_stop_flag() {
+        let (control, stop) = (Arc::new(Control::default()), Arc::new(AtomicBool::new(false)));
+        let waiting = {
+            let (control, stop) = (Arc::clone(&control), Arc::clone(&stop));
+            std::thread::spawn(move || {
+                let first = control.wait_for_pace(RequestId(1), &stop);
+                (first, control.wait_for_pace(RequestId(1), &stop))
+            })
+        };
+        control.set_pace(RequestId(2), Some(9));
+        control.set_pace(RequestId(1), Some(4));
+        while control.locked().paces.contains_key(&RequestId(1)) {
+            std::thread::yield_now();
+        }
+        stop.store(true, Ordering::Relaxed);
+        control.wake();
+        assert_eq!(waiting.join().unwrap(), (Some(Some(4)), None));
+    }
+
+    #[test]
+    fn an_ended_reply_leaves_no_pace_behind() {
+        let control = Control::default();
+        control.set_pace(RequestId(1), Some(1));
+        control.set_pace(RequestId(5), Some(5));
+        control.end(RequestId(2));
+        assert_eq!((control.take_pace(RequestId(1)), control.take_pace(RequestId(5))), (None, Some(Some(5))));
+    }
+
+    #[test]
+    fn every_change_is_seen() {
+        let control = Control::default();
+        let before = control.changes();
+        control.set_capture(CapturePlan { stages: 20, ..CapturePlan::default() });
+        assert_ne!(control.changes(), before);
+        assert_eq!(control.capture().stages, 20);
+    }
+}

@@ -1,0 +1,135 @@
+//! From a request's prompt to ids, and what else a reply needs to know before it begins.
+//!
+//! Invariant: ids that the app names are taken as they are; only text is tokenised.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Instant;
+
+use super::protocol::{Failure, FailureKind, Generate, Prompt};
+use super::sampler::{Chain, Setting};
+use super::shared::LoadedModel;
+use super::vocabulary;
+use crate::sampling::Sampling;
+use crate::token::TokenId;
+
+/// A prompt as ids.
+pub struct Encoded {
+    /// What is conditioned on; ends with the taken tokens.
+    pub ids: Vec<TokenId>,
+    /// How many of the last ids the user took; they count as written.
+    pub taken: usize,
+    /// The text of what comes before them.
+    pub text: String,
+    /// Things the user should know.
+    pub notes: Vec<String>,
+}
+
+impl Encoded {
+    /// What the reply is conditioned on, without the taken tokens.
+    #[must_use]
+    pub fn given(&self) -> &[TokenId] {
+        &self.ids[..self.ids.len() - self.taken]
+    }
+}
+
+/// The prompt's ids, checked against the vocabulary and the room there is.
+///
+/// # Errors
+/// When the prompt is empty, too long, names tokens that the model does not have, or the template fails.
+pub fn encode(model: &LoadedModel, prompt: &Prompt, limit: usize) -> Result<Encoded, Failure> {
+    let encoded = to_ids(model, prompt)?;
+    if encoded.given().is_empty() {
+        let message = "There is nothing to go on from: the prompt is empty.".to_string();
+        return Err(Failure { message, kind: FailureKind::Other });
+    }
+    check(model, &encoded.ids)?;
+    if encoded.ids.len() >= limit {
+        return Err(too_long(encoded.ids.len(), limit));
+    }
+    Ok(encoded)
+}
+
+/// Refuses ids that the model does not have; llama.cpp would refuse the whole batch without a reason.
+///
+/// # Errors
+/// Names the first such id.
+pub fn check(model: &LoadedModel, ids: &[TokenId]) -> Result<(), Failure> {
+    let entries = model.vocabulary.len();
+    let known = |id: &TokenId| usize::try_from(id.0).is_ok_and(|index| index < entries);
+    let Some(TokenId(unknown)) = ids.iter().find(|id| !known(id)) else { return Ok(()) };
+    let message = format!(
+        "This model has no token {unknown}; its vocabulary has {entries}. The tokens belong to another model."
+    );
+    Err(Failure { message, kind: FailureKind::Other })
+}
+
+/// What is said of a prompt without room for another token.
+#[must_use]
+pub fn too_long(length: usize, limit: usize) -> Failure {
+    let over = length + 1 - limit;
+    let message = format!(
+        "The prompt is {length} tokens long, {over} more than the context of {limit} has room for. \
+         Shorten the chat or raise `context`."
+    );
+    Failure { message, kind: FailureKind::ContextFull }
+}
+
+/// The chain of these settings on this model, and what the user should know about it.
+#[must_use]
+pub fn chain(model: &LoadedModel, sampling: &Sampling, seed: u32, limit: usize) -> (Chain, Vec<String>) {
+    let suppressed: Vec<TokenId> =
+        model.model.vocab().suppress_tokens().iter().map(|token| TokenId(token.0)).collect();
+    let setting = Setting {
+        model: Some(&model.model),
+        vocabulary: &model.vocabulary,
+        context: limit as u32,
+        suppressed: &suppressed,
+    };
+    Chain::new(sampling, seed, &setting)
+}
+
+/// The texts that end a reply.
+#[must_use]
+pub fn stops(request: &Generate, model: &LoadedModel) -> Vec<String> {
+    let mut stops = request.sampling.stop.clone();
+    if matches!(request.prompt, Prompt::Chat { .. } | Prompt::Ids { chat: true, .. }) {
+        stops.extend(model.template.stop_texts());
+    }
+    stops
+}
+
+/// The seed to use. llama.cpp takes the largest number to mean "random", so it stands for its neighbour.
+#[must_use]
+pub fn seed(asked: Option<u32>) -> u32 {
+    asked.unwrap_or_else(|| RandomState::new().hash_one(Instant::now()) as u32).min(u32::MAX - 1)
+}
+
+fn to_ids(model: &LoadedModel, prompt: &Prompt) -> Result<Encoded, Failure> {
+    let vocabulary = &model.vocabulary;
+    let (mut ids, text, notes) = match prompt {
+        Prompt::Raw { text } => (model.tokenize(text, false), text.clone(), Vec::new()),
+        Prompt::Ids { ids, taken, .. } => {
+            let bytes: Vec<u8> =
+                ids.iter().flat_map(|id| vocabulary.bytes(*id).unwrap_or_default()).copied().collect();
+            return Ok(Encoded {
+                ids: ids.iter().chain(taken).copied().collect(),
+                taken: taken.len(),
+                text: String::from_utf8_lossy(&bytes).into_owned(),
+                notes: Vec::new(),
+            });
+        }
+        Prompt::Chat { messages, continue_last, clock_ms } => {
+            let encoded = model.template.encode(
+                messages,
+                *continue_last,
+                *clock_ms,
+                &vocabulary.hash,
+                &mut |text, special| Ok(model.tokenize(text, special)),
+                &|id| vocabulary::text_bytes(vocabulary, id).to_vec(),
+            )?;
+            (encoded.ids, encoded.text, encoded.notes)
+        }
+    };
+    model.begin(&mut ids);
+    Ok(Encoded { ids, taken: 0, text, notes })
+}

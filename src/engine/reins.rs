@@ -1,0 +1,81 @@
+//! What the app asked of a running reply: what to record, what to watch, how far to go.
+//!
+//! Invariant: while nothing is recorded, watched or held back, a token costs one look at a counter.
+
+use super::control::{Allowance, Control};
+use super::decode::Session;
+use super::numbers::{self, Distribution};
+use super::protocol::{CapturePlan, Event, RequestId};
+use super::sampler::Recorder;
+use crate::token::{Candidate, TokenId};
+
+/// A reply's view of [`Control`].
+pub struct Reins<'a> {
+    control: &'a Control,
+    id: RequestId,
+    seen: u64,
+    plan: CapturePlan,
+    allow: Allowance,
+    recorder: Recorder,
+}
+
+impl<'a> Reins<'a> {
+    /// For the reply of that id, which may write `allow` tokens before it waits.
+    #[must_use]
+    pub fn new(control: &'a Control, id: RequestId, allow: Allowance) -> Self {
+        let seen = control.changes();
+        let allow = control.take_pace(id).unwrap_or(allow);
+        Self { control, id, seen, plan: control.capture(), allow, recorder: Recorder::default() }
+    }
+
+    /// Takes up what has changed.
+    pub fn refresh(&mut self) {
+        let changes = self.control.changes();
+        if changes == self.seen {
+            return;
+        }
+        self.seen = changes;
+        self.plan = self.control.capture();
+        if let Some(allow) = self.control.take_pace(self.id) {
+            self.allow = allow;
+        }
+    }
+
+    /// How many of the likeliest tokens are listed, and with what; `None` while nothing is recorded.
+    pub fn recording(&mut self) -> Option<(usize, &mut Recorder)> {
+        let list = self.plan.stages as usize;
+        (list > 0).then_some((list, &mut self.recorder))
+    }
+
+    /// The watched tokens at a step.
+    #[must_use]
+    pub fn watched(&self, index: u32, logits: &[f32], distribution: &Distribution) -> Option<Event> {
+        let tell = |id: &TokenId| {
+            let logit = *logits.get(usize::try_from(id.0).ok()?)?;
+            Some((Candidate { id: *id, logprob: distribution.logprob(logit) }, numbers::rank(logits, logit)))
+        };
+        let tokens: Vec<_> = self.plan.watch.iter().filter_map(tell).collect();
+        (!tokens.is_empty()).then_some(Event::Watched { index, tokens })
+    }
+
+    /// So many tokens were given to the app.
+    pub fn wrote(&mut self, count: usize) {
+        if let Some(allow) = &mut self.allow {
+            *allow = allow.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Waits while the reply may write no more; `pausing` is called once before each wait. Whether it may go
+    /// on; otherwise it was cancelled.
+    pub fn may_write(&mut self, session: &Session, pausing: impl Fn()) -> bool {
+        while self.allow == Some(0) {
+            pausing();
+            match self.control.wait_for_pace(self.id, session.stop_flag()) {
+                Some(allow) => self.allow = allow,
+                None => return false,
+            }
+        }
+        self.refresh();
+        true
+    }
+}

@@ -1,0 +1,590 @@
+//! The sampler station's figures on the real model: stages recorded live against those of a pass read again,
+//! branches by id, pacing, and that none of it disturbs the chat.
+//!
+//! Invariant: a model is loaded once, behind one lock; no test depends on another's cache.
+#![cfg(feature = "llama")]
+#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use glassbox::chat::{StopReason, Usage};
+use glassbox::engine::protocol::{
+    CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Look, Looked, Prompt, PromptFacts, Replay,
+    Request, RequestId, Tap,
+};
+use glassbox::engine::thread::ThreadEngine;
+use glassbox::engine::worker::Hooks;
+use glassbox::engine::{Engine, real};
+use glassbox::inspect::distribution::Distribution;
+use glassbox::inspect::stages::{SamplerTrace, TraceSource};
+use glassbox::model_entry::{LoadOverrides, LoadParams, ModelEntry, ModelFacts, Source};
+use glassbox::sampling::{LogitBias, Sampling, SamplingOverrides, Stage};
+use glassbox::token::{Step, TokenId};
+
+const STORY: &str = "Once upon a time, in a small town by the sea, there lived an old clockmaker who";
+
+/// How far a probability may move with the batch and the cells it is computed in: activations are rounded to
+/// 8 bits, and one that falls the other way moves all that follow.
+const BATCH: f32 = 0.05;
+
+struct Fixture {
+    engine: ThreadEngine,
+    events: Receiver<Envelope>,
+    next: u64,
+}
+
+/// A reply with everything that was said about it.
+#[derive(Debug, Default)]
+struct Reply {
+    facts: PromptFacts,
+    steps: Vec<Step>,
+    stages: Vec<SamplerTrace>,
+    watched: Vec<(u32, f32, u32)>,
+    pauses: usize,
+    usage: Usage,
+    stop: Option<StopReason>,
+}
+
+impl Reply {
+    fn ids(&self) -> Vec<TokenId> {
+        self.steps.iter().filter_map(|step| step.id).collect()
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Prompt(facts) => self.facts = facts,
+            Event::Token(step) => self.steps.push(*step),
+            Event::Stages(trace) => self.stages.push(*trace),
+            Event::Watched { index, tokens } => {
+                self.watched.extend(tokens.iter().map(|(token, rank)| (index, token.logprob, *rank)));
+            }
+            Event::Paused => self.pauses += 1,
+            Event::PromptProgress { done, total } => assert!(done <= total),
+            Event::Done { stop, usage, .. } => (self.stop, self.usage) = (Some(stop), usage),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Fixture {
+    fn new(variable: &str, facts: ModelFacts, context: u32) -> Self {
+        let path = std::env::var_os(variable)
+            .unwrap_or_else(|| panic!("{variable} must name a model file; run the tests with `make test`"));
+        let path = PathBuf::from(path);
+        let resolve = Box::new(move |_: &ModelEntry| Ok((path.clone(), facts.clone())));
+        let (sender, events) = channel();
+        let sink = Box::new(move |envelope| {
+            let _ = sender.send(envelope);
+        });
+        let engine = ThreadEngine::start(sink, real::make(Hooks { resolve })).unwrap();
+        let mut fixture = Self { engine, events, next: 1 };
+        let params = LoadParams { context, ..LoadParams::default() };
+        let loaded = fixture.ask(Request::Load { entry: Box::new(entry()), params });
+        assert!(matches!(loaded.last(), Some(Event::Loaded(_))), "{loaded:?}");
+        fixture
+    }
+
+    fn send(&mut self, request: Request) -> RequestId {
+        let id = RequestId(self.next);
+        self.next += 1;
+        self.engine.send(id, request).unwrap();
+        id
+    }
+
+    fn hear(&self, id: RequestId) -> Event {
+        self.events.iter().find(|envelope| envelope.id == id).unwrap().event
+    }
+
+    /// Events up to the first that `until` picks.
+    fn hear_until(&self, id: RequestId, until: impl Fn(&Event) -> bool) -> Vec<Event> {
+        let mut events = Vec::new();
+        loop {
+            events.push(self.hear(id));
+            if until(&events[events.len() - 1]) {
+                return events;
+            }
+        }
+    }
+
+    fn ask(&mut self, request: Request) -> Vec<Event> {
+        let id = self.send(request);
+        self.hear_until(id, Event::is_final)
+    }
+
+    fn capture(&mut self, plan: CapturePlan) -> Event {
+        self.ask(Request::SetCapture(plan)).pop().unwrap()
+    }
+
+    fn generate(&mut self, request: Generate) -> Reply {
+        let mut reply = Reply::default();
+        self.ask(Request::Generate(Box::new(request))).into_iter().for_each(|event| reply.take(event));
+        assert_eq!(reply.usage.completion_tokens as usize, reply.steps.len());
+        reply
+    }
+
+    /// Generates with every stage recorded.
+    fn record(&mut self, request: Generate) -> Reply {
+        self.capture(CapturePlan { stages: 20, ..CapturePlan::default() });
+        let reply = self.generate(request);
+        self.capture(CapturePlan::default());
+        assert_eq!(reply.stages.len(), reply.steps.len());
+        reply
+    }
+
+    fn look(&mut self, look: Look) -> Result<Looked, Failure> {
+        match self.ask(Request::Look(Box::new(look))).pop() {
+            Some(Event::Looked(looked)) => Ok(*looked),
+            Some(Event::Failed(failure)) => Err(failure),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn tokenize(&mut self, text: &str) -> Vec<TokenId> {
+        let request = Request::Tokenize { text: text.to_string(), special: false, begin: true };
+        match self.ask(request).pop() {
+            Some(Event::Tokenized { tokens }) => tokens.into_iter().map(|(id, _)| id).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The pass that chose step `index` of a reply, with the chain run on it again.
+    fn replayed(&mut self, reply: &Reply, sampling: &Sampling, index: usize) -> SamplerTrace {
+        let replay = Replay {
+            sampling: sampling.clone(),
+            seed: reply.facts.seed,
+            prompt: reply.facts.ids.len() as u32,
+            taken: 0,
+            drawn: reply.ids()[index],
+            list: 20,
+        };
+        let ids = [&reply.facts.ids, &reply.ids()[..index]].concat();
+        let look = Look { ids, interventions: Vec::new(), logits: false, replay: Some(Box::new(replay)) };
+        *self.look(look).unwrap().stages.unwrap()
+    }
+}
+
+fn entry() -> ModelEntry {
+    ModelEntry {
+        name: "test".to_string(),
+        source: Source::Path(PathBuf::new()),
+        sha256: None,
+        licence: None,
+        load: LoadOverrides::default(),
+        sampling: SamplingOverrides::default(),
+        preset: None,
+        system: None,
+        engine: None,
+        size: None,
+        title: None,
+        built_in: false,
+    }
+}
+
+fn locked(cell: &'static OnceLock<Mutex<Fixture>>, make: fn() -> Fixture) -> MutexGuard<'static, Fixture> {
+    cell.get_or_init(|| Mutex::new(make())).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn smollm() -> MutexGuard<'static, Fixture> {
+    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
+    locked(&FIXTURE, || {
+        let facts = ModelFacts { context_length: 8192, vocabulary_size: 49152, ..ModelFacts::default() };
+        Fixture::new("GLASSBOX_TEST_MODEL", facts, 2048)
+    })
+}
+
+fn gemma() -> MutexGuard<'static, Fixture> {
+    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
+    locked(&FIXTURE, || {
+        let facts = ModelFacts { context_length: 32768, vocabulary_size: 262_144, ..ModelFacts::default() };
+        Fixture::new("GLASSBOX_TEST_GEMMA", facts, 2048)
+    })
+}
+
+fn request(prompt: Prompt, sampling: Sampling) -> Generate {
+    Generate { prompt, sampling, top_logprobs: 20, interventions: Vec::new(), allow: None }
+}
+
+fn raw(text: &str, sampling: Sampling) -> Generate {
+    request(Prompt::Raw { text: text.to_string() }, sampling)
+}
+
+fn ids(ids: &[TokenId], taken: &[TokenId], sampling: Sampling) -> Generate {
+    request(Prompt::Ids { ids: ids.to_vec(), taken: taken.to_vec(), chat: false }, sampling)
+}
+
+fn greedy(max_tokens: u32) -> Sampling {
+    Sampling { temperature: 0.0, max_tokens, ..Sampling::default() }
+}
+
+fn plain_look(ids: &[TokenId]) -> Look {
+    Look { ids: ids.to_vec(), interventions: Vec::new(), logits: true, replay: None }
+}
+
+/// No stage but the draw.
+fn nothing() -> Sampling {
+    Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, ..Sampling::default() }
+}
+
+/// How two records of one step differ beyond what the size of a batch moves; `None` if they do not.
+fn difference(live: &SamplerTrace, again: &SamplerTrace) -> Option<String> {
+    let names = |trace: &SamplerTrace| trace.stages.iter().map(|stage| stage.name).collect::<Vec<_>>();
+    if (live.index, live.vocabulary, names(live)) != (again.index, again.vocabulary, names(again)) {
+        return Some(format!("{} {:?} against {} {:?}", live.index, names(live), again.index, names(again)));
+    }
+    if again.u != live.u {
+        return Some(format!("drawn with {:?} against {:?}", live.u, again.u));
+    }
+    let same_place = |id: &TokenId| again.tokens.iter().position(|token| token == id);
+    for (i, j) in live.tokens.iter().enumerate().filter_map(|(i, id)| Some((i, same_place(id)?))) {
+        let columns = live.stages.iter().zip(&again.stages).take_while(|(a, b)| a.left == b.left);
+        let pairs = columns.filter_map(|(a, b)| Some((a.probabilities[i]?, b.probabilities[j]?)));
+        for (p, q) in pairs.chain([(live.model[i], again.model[j])]) {
+            if (p - q).abs() > BATCH {
+                return Some(format!("{:?}: {p} against {q}", live.tokens[i]));
+            }
+        }
+    }
+    let edge = match (live.u, live.interval) {
+        (Some(u), Some((from, to))) => (u - from).min(to - u),
+        _ => 0.0,
+    };
+    let counts = |trace: &SamplerTrace| trace.stages.iter().map(|stage| stage.left).collect::<Vec<_>>();
+    (live.drawn != again.drawn && counts(live) == counts(again) && edge > f64::from(BATCH))
+        .then(|| format!("drew {:?} against {:?}", live.drawn, again.drawn))
+}
+
+/// 200 steps recorded live, each draw in its interval and the token of its step.
+fn recorded(fixture: &mut Fixture, name: &str, sampling: &Sampling) -> Reply {
+    let reply = fixture.record(raw(STORY, Sampling { seed: Some(11), ..sampling.clone() }));
+    assert_eq!(reply.steps.len(), 200, "{name}");
+    for (index, (live, step)) in reply.stages.iter().zip(&reply.steps).enumerate() {
+        assert_eq!((live.index as usize, live.source), (index, TraceSource::Live), "{name}");
+        assert_eq!(Some(live.drawn), step.id, "{name} {index}");
+        if let Some((from, to)) = live.interval {
+            let u = live.u.unwrap_or_else(|| panic!("{name} {index}: no number in {from}..{to}"));
+            assert!(u > from - 1e-6 && u < to + 1e-6, "{name} {index}: {u} outside {from}..{to}");
+        }
+    }
+    reply
+}
+
+/// Settings for 200 steps: the tokens that would end the reply early are banned.
+fn endless(sampling: Sampling) -> Sampling {
+    let ban = |id| LogitBias { text: None, id: Some(id), bias: f32::NEG_INFINITY };
+    Sampling { max_tokens: 200, logit_bias: vec![ban(0), ban(2)], ..sampling }
+}
+
+/// Steps recorded live and again afterwards, every `every`th of 200: the same to the last digit. For that the
+/// pass has to be computed as it was: the chat is taken back to the token before, so that the one that is
+/// read again lands in the cell it had.
+fn check(name: &str, sampling: Sampling, every: usize) {
+    let mut fixture = smollm();
+    let sampling = endless(sampling);
+    let reply = recorded(&mut fixture, name, &sampling);
+    let whole = [reply.facts.ids.clone(), reply.ids()].concat();
+    for index in (1..200).step_by(every).collect::<Vec<_>>().into_iter().rev() {
+        let before = &whole[..reply.facts.ids.len() + index - 1];
+        fixture.generate(ids(before, &[], greedy(1)));
+        let again = fixture.replayed(&reply, &sampling, index);
+        assert_eq!(again.source, TraceSource::Replayed);
+        let again = SamplerTrace { source: TraceSource::Live, ..again };
+        assert_eq!(again, reply.stages[index], "{name}, step {index}");
+    }
+}
+
+/// The same for chains that have to draw at every pass again, which come in batches: the same but for what
+/// the size of a batch moves.
+fn check_in_batches(name: &str, sampling: Sampling) {
+    let mut fixture = smollm();
+    let sampling = endless(sampling);
+    let reply = recorded(&mut fixture, name, &sampling);
+    for index in [0, 1, 20, 63, 64, 65, 130, 199] {
+        let again = fixture.replayed(&reply, &sampling, index);
+        let live = &reply.stages[index];
+        if let Some(difference) = difference(live, &again) {
+            panic!("{name}, step {index}: {difference}\n{live:?}\n{again:?}");
+        }
+    }
+}
+
+#[test]
+fn a_greedy_run_comes_back() {
+    check("greedy", Sampling { temperature: 0.0, ..Sampling::default() }, 1);
+}
+
+#[test]
+fn the_default_chain_comes_back() {
+    check("default", Sampling::default(), 1);
+}
+
+#[test]
+fn the_default_chain_with_penalties_that_count_the_prompt_comes_back() {
+    let sampling =
+        Sampling { repeat_penalty: 1.3, presence_penalty: 0.4, penalty_last_n: -1, ..Sampling::default() };
+    check("default and penalties", sampling, 1);
+}
+
+#[test]
+fn each_cut_alone_comes_back() {
+    check("no stage", nothing(), 10);
+    check("top-k", Sampling { top_k: 12, ..nothing() }, 10);
+    check("top-p", Sampling { top_p: 0.8, ..nothing() }, 10);
+    check("min-p", Sampling { min_p: 0.08, ..nothing() }, 10);
+    check("typical", Sampling { typical_p: 0.7, ..nothing() }, 10);
+    check("top-n-sigma", Sampling { top_n_sigma: 1.2, ..nothing() }, 10);
+}
+
+#[test]
+fn each_change_alone_comes_back() {
+    check("temperature", Sampling { temperature: 0.6, ..nothing() }, 10);
+    check("dynamic temperature", Sampling { temperature: 0.8, dynatemp_range: 0.5, ..nothing() }, 10);
+    let penalties = Sampling { repeat_penalty: 1.2, frequency_penalty: 0.3, penalty_last_n: 64, ..nothing() };
+    check("penalties", penalties, 10);
+    check("dry", Sampling { dry_multiplier: 0.8, ..nothing() }, 10);
+}
+
+#[test]
+fn chains_whose_state_hangs_on_earlier_logits_come_back() {
+    check_in_batches("xtc", Sampling { xtc_probability: 0.5, xtc_threshold: 0.08, top_k: 40, ..nothing() });
+    check_in_batches("mirostat", Sampling { mirostat: 2, mirostat_tau: 4.0, ..nothing() });
+}
+
+#[test]
+fn an_order_of_ones_own_comes_back() {
+    let order = vec![Stage::Temperature, Stage::MinP, Stage::TopK, Stage::TopP];
+    check("other order", Sampling { order, temperature: 1.3, ..Sampling::default() }, 10);
+}
+
+/// Greedy tokens and their probabilities with and without looks in between.
+fn looks_leave_the_chat_alone(fixture: &mut Fixture, text: &str) {
+    let first = fixture.generate(raw(text, greedy(12)));
+    let whole = [first.facts.ids.clone(), first.ids()].concat();
+    let go_on = |fixture: &mut Fixture| {
+        let reply = fixture.generate(ids(&whole, &[], greedy(20)));
+        assert_eq!(reply.usage.prompt_tokens - reply.usage.reused_tokens, 1);
+        reply
+    };
+    fixture.generate(ids(&whole, &[], greedy(1)));
+    let without = go_on(fixture);
+    let stranger = fixture.tokenize("Something else entirely: the price of fish in Lisbon");
+    let half = &whole[..whole.len() / 2];
+    let looked = fixture.look(plain_look(half)).unwrap();
+    assert_eq!(looked.decoded, 1);
+    fixture.look(plain_look(&stranger)).unwrap();
+    let branch = [half, &stranger].concat();
+    assert_eq!(fixture.look(plain_look(&branch)).unwrap().decoded as usize, stranger.len());
+    let with = go_on(fixture);
+    assert_eq!(with.ids(), without.ids());
+    for (a, b) in with.steps.iter().zip(&without.steps) {
+        assert!((a.logprob - b.logprob).abs() < 1e-3, "{} {}", a.logprob, b.logprob);
+    }
+    // And the pass is the one that was made live.
+    let at = first.facts.ids.len() + 6;
+    let live = &first.steps[6];
+    let pass = Distribution::new(fixture.look(plain_look(&whole[..at])).unwrap().unpack()).unwrap();
+    for candidate in &live.candidates {
+        let p = pass.logprob(candidate.id).unwrap().exp();
+        assert!((p - candidate.logprob.exp()).abs() < BATCH, "{candidate:?} {p}");
+    }
+}
+
+#[test]
+fn a_look_leaves_the_chat_alone() {
+    looks_leave_the_chat_alone(&mut smollm(), STORY);
+}
+
+#[test]
+fn a_look_beyond_the_sliding_window_leaves_the_chat_alone() {
+    let text = "One two three four five six seven eight nine ten. ".repeat(70);
+    looks_leave_the_chat_alone(&mut gemma(), &text);
+}
+
+#[test]
+fn a_look_at_more_than_fits_beside_the_chat_is_read_in_its_place() {
+    let mut fixture = smollm();
+    let chat = fixture.generate(raw(STORY, greedy(5)));
+    let text = "The quick brown fox jumps over the lazy dog while nine wizards watch. ".repeat(50);
+    let long = fixture.tokenize(&text);
+    assert!(long.len() > 600 && chat.usage.prompt_tokens > 0);
+    let events = fixture.ask(Request::Look(Box::new(plain_look(&long))));
+    let progress = |event: &Event| match event {
+        Event::PromptProgress { done, total } => Some((*done, *total)),
+        _ => None,
+    };
+    let told: Vec<_> = events.iter().filter_map(progress).collect();
+    assert!(told.len() > 1 && told.is_sorted() && told.last() == Some(&(told[0].1, told[0].1)), "{told:?}");
+    let looked = match events.last() {
+        Some(Event::Looked(looked)) => looked.unpack(),
+        other => panic!("{other:?}"),
+    };
+    // The cache knows what it holds now.
+    let reply = fixture.generate(ids(&long, &[], greedy(1)));
+    assert_eq!(reply.usage.reused_tokens as usize + 1, long.len());
+    let pass = Distribution::new(looked).unwrap();
+    assert!((pass.entropy() - reply.steps[0].entropy).abs() < 0.05);
+    let chat_again = fixture.generate(raw(STORY, greedy(5)));
+    assert_eq!(chat_again.ids(), chat.ids());
+}
+
+#[test]
+fn a_replay_in_the_chats_place_is_the_one_beside_it() {
+    let mut fixture = smollm();
+    let sampling = Sampling { mirostat: 2, mirostat_tau: 4.0, max_tokens: 90, seed: Some(3), ..nothing() };
+    let text = "The quick brown fox jumps over the lazy dog while nine wizards watch. ".repeat(45);
+    let reply = fixture.record(raw(&text, sampling.clone()));
+    assert!(reply.facts.ids.len() > 520);
+    let last = reply.steps.len() - 1;
+    let beside = fixture.replayed(&reply, &sampling, last);
+    fixture.generate(raw(STORY, greedy(1)));
+    let instead = fixture.replayed(&reply, &sampling, last);
+    assert_eq!(difference(&reply.stages[last], &beside), None);
+    assert_eq!(difference(&beside, &instead), None);
+}
+
+#[test]
+fn a_cancelled_look_says_so_and_leaves_the_cache_true() {
+    let mut fixture = smollm();
+    let text = "The quick brown fox jumps over the lazy dog while nine wizards watch. ".repeat(110);
+    let long = fixture.tokenize(&text);
+    fixture.generate(raw("Hello", greedy(1)));
+    let id = fixture.send(Request::Look(Box::new(plain_look(&long))));
+    fixture.hear_until(id, |event| matches!(event, Event::PromptProgress { .. }));
+    fixture.send(Request::Cancel { target: id });
+    let Event::Failed(failure) = fixture.hear_until(id, Event::is_final).pop().unwrap() else { panic!() };
+    assert_eq!(failure.kind, FailureKind::Cancelled);
+    let waiting = fixture.send(Request::Generate(Box::new(raw(&text, greedy(1)))));
+    let cancelled = fixture.send(Request::Look(Box::new(plain_look(&long[..5]))));
+    fixture.send(Request::Cancel { target: cancelled });
+    fixture.send(Request::Cancel { target: waiting });
+    let last = |events: Vec<Event>| events.into_iter().next_back().unwrap();
+    assert!(matches!(last(fixture.hear_until(waiting, Event::is_final)), Event::Done { .. }));
+    let Event::Failed(failure) = last(fixture.hear_until(cancelled, Event::is_final)) else { panic!() };
+    assert_eq!(failure.kind, FailureKind::Cancelled);
+
+    let pass = Distribution::new(fixture.look(plain_look(&long[..40])).unwrap().unpack()).unwrap();
+    let fresh = fixture.generate(ids(&long[..40], &[], greedy(1)));
+    assert!((pass.entropy() - fresh.steps[0].entropy).abs() < 0.05);
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_refused() {
+    let mut fixture = smollm();
+    let failed = |fixture: &mut Fixture, look: Look| fixture.look(look).unwrap_err().message;
+    let message = failed(&mut fixture, plain_look(&[]));
+    assert!(message.contains("nothing has been read"), "{message}");
+    let message = failed(&mut fixture, plain_look(&[TokenId(1), TokenId(70_000)]));
+    assert!(message.contains("no token 70000"), "{message}");
+    let message = failed(&mut fixture, plain_look(&[TokenId(1); 3000]));
+    assert!(message.contains("3000 tokens long"), "{message}");
+    let replay =
+        Replay { sampling: Sampling::default(), seed: 1, prompt: 2, taken: 1, drawn: TokenId(1), list: 20 };
+    let before = Look { replay: Some(Box::new(replay)), ..plain_look(&[TokenId(1), TokenId(2)]) };
+    assert!(failed(&mut fixture, before).contains("before the run's first draw"));
+    let tap = Tap { name: "l_out".to_string(), layers: Vec::new() };
+    let plan = CapturePlan { taps: vec![tap], ..CapturePlan::default() };
+    assert!(matches!(fixture.capture(plan), Event::Failed(_)));
+}
+
+#[test]
+fn a_branch_decodes_only_the_token_that_was_taken() {
+    let mut fixture = smollm();
+    let sampling = Sampling { seed: Some(4), max_tokens: 30, ..Sampling::default() };
+    let first = fixture.record(raw(STORY, sampling.clone()));
+    let kept = [&first.facts.ids, &first.ids()[..10]].concat();
+    let taken = first.steps[10].candidates[1].id;
+    let branch = fixture.record(ids(&kept, &[taken], Sampling { max_tokens: 12, ..sampling.clone() }));
+    assert_eq!(branch.facts.ids, kept);
+    assert_eq!(branch.facts.reused as usize, kept.len());
+    assert_eq!(branch.usage.prompt_tokens - branch.usage.reused_tokens, 1);
+    assert_eq!(
+        branch.stages.iter().map(|trace| trace.index).collect::<Vec<_>>(),
+        (1..12).collect::<Vec<_>>()
+    );
+
+    // Its passes come back too: the taken token was not drawn.
+    let replay = Replay {
+        sampling,
+        seed: branch.facts.seed,
+        prompt: kept.len() as u32,
+        taken: 1,
+        drawn: branch.ids()[5],
+        list: 20,
+    };
+    let read = [kept.clone(), vec![taken], branch.ids()[..5].to_vec()].concat();
+    let look = Look { replay: Some(Box::new(replay)), ..plain_look(&read) };
+    let again = *fixture.look(look).unwrap().stages.unwrap();
+    assert_eq!(difference(&branch.stages[5], &again), None);
+
+    // Back at the place where they part, the logits are those of the first time.
+    let rewound = fixture.generate(ids(&kept, &[], greedy(1)));
+    for (a, b) in rewound.steps[0].candidates.iter().zip(&first.steps[10].candidates) {
+        assert!((a.logprob.exp() - b.logprob.exp()).abs() < 0.01, "{a:?} {b:?}");
+    }
+}
+
+#[test]
+fn a_taken_end_ends_the_reply() {
+    let mut fixture = smollm();
+    let story = fixture.tokenize(STORY);
+    let reply = fixture.generate(ids(&story, &[TokenId(2)], greedy(5)));
+    assert_eq!((reply.steps.len(), reply.stop), (0, Some(StopReason::Eos)));
+}
+
+#[test]
+fn a_paced_reply_waits_and_goes_on() {
+    let mut fixture = smollm();
+    let paced = Generate { allow: Some(1), ..raw(STORY, greedy(12)) };
+    let free = fixture.generate(raw(STORY, greedy(12)));
+    let id = fixture.send(Request::Generate(Box::new(paced.clone())));
+    let mut reply = Reply::default();
+    let is_paused = |event: &Event| matches!(event, Event::Paused);
+    fixture.hear_until(id, is_paused).into_iter().for_each(|event| reply.take(event));
+    assert_eq!((reply.steps.len(), reply.pauses), (1, 1));
+    // The watch list can change while it waits.
+    let watch = vec![reply.steps[0].candidates[0].id];
+    fixture.capture(CapturePlan { watch, ..CapturePlan::default() });
+    fixture.send(Request::Pace { target: id, allow: Some(2) });
+    fixture.hear_until(id, is_paused).into_iter().for_each(|event| reply.take(event));
+    assert_eq!((reply.steps.len(), reply.pauses), (3, 2));
+    assert_eq!(reply.watched.iter().map(|(index, ..)| *index).collect::<Vec<_>>(), [1, 2]);
+    fixture.send(Request::Pace { target: id, allow: None });
+    fixture.hear_until(id, Event::is_final).into_iter().for_each(|event| reply.take(event));
+    fixture.capture(CapturePlan::default());
+    assert_eq!((reply.ids(), reply.pauses), (free.ids(), 2));
+
+    let id = fixture.send(Request::Generate(Box::new(paced)));
+    fixture.hear_until(id, is_paused);
+    fixture.send(Request::Cancel { target: id });
+    let Some(Event::Done { stop, .. }) = fixture.hear_until(id, Event::is_final).pop() else { panic!() };
+    assert_eq!(stop, StopReason::Cancelled);
+}
+
+#[test]
+fn a_waiting_engine_ends_when_asked() {
+    let facts = ModelFacts { context_length: 8192, vocabulary_size: 49152, ..ModelFacts::default() };
+    let mut fixture = Fixture::new("GLASSBOX_TEST_MODEL", facts, 512);
+    let id = fixture.send(Request::Generate(Box::new(Generate { allow: Some(0), ..raw(STORY, greedy(9)) })));
+    fixture.hear_until(id, |event| matches!(event, Event::Paused));
+    let started = std::time::Instant::now();
+    fixture.send(Request::Shutdown);
+    let ended = |envelope: &Envelope| matches!(envelope.event, Event::Exited(_));
+    fixture.events.iter().find(ended).unwrap();
+    assert!(started.elapsed().as_millis() < 800, "{:?}", started.elapsed());
+}
+
+#[test]
+fn watched_tokens_are_told_however_unlikely() {
+    let mut fixture = smollm();
+    fixture.capture(CapturePlan { watch: vec![TokenId(5), TokenId(99_999)], ..CapturePlan::default() });
+    let reply = fixture.generate(raw(STORY, greedy(3)));
+    fixture.capture(CapturePlan::default());
+    let look = fixture.look(plain_look(&reply.facts.ids)).unwrap();
+    let pass = Distribution::new(look.unpack()).unwrap();
+    assert_eq!(reply.watched.len(), 3);
+    let (index, logprob, rank) = reply.watched[0];
+    assert!((index, logprob < -5.0) == (0, true) && rank > 20, "{logprob} {rank}");
+    assert!((pass.logprob(TokenId(5)).unwrap() - logprob).abs() < 0.2);
+    assert!(reply.stages.is_empty());
+}
