@@ -183,7 +183,7 @@ fn recording_changes_no_draw_and_the_number_drawn_with_is_known() {
         let sampling = Sampling { mirostat, mirostat_tau: 3.0, ..Sampling::default() };
         let (mut plain, _) = chain(&sampling, 21, false);
         let (mut recorded, _) = chain(&sampling, 21, false);
-        let mut recorder = Recorder::default();
+        let mut notes = Recorder::default();
         for step in 0..200 {
             let logits = logits(step);
             // Recording comes and goes.
@@ -191,7 +191,7 @@ fn recording_changes_no_draw_and_the_number_drawn_with_is_known() {
                 assert_eq!(draw(&mut plain, &logits), draw(&mut recorded, &logits));
                 continue;
             }
-            let trace = record(&mut recorded, &mut recorder, &logits, 5);
+            let trace = record(&mut recorded, &mut notes, &logits, 5);
             assert_eq!(draw(&mut plain, &logits).id, trace.drawn);
             assert!(trace.tokens.contains(&trace.drawn));
             let (u, (from, to)) = (trace.u.unwrap(), trace.interval.unwrap());
