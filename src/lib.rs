@@ -10,7 +10,9 @@
 //!                    text/ maps tokens to cells; cache keeps wrapped rows
 //! app/           L2  state and update: `update(now, msg) -> Vec<Effect>`; no IO, no clock, no channel
 //! engine/        L1  protocol · frame · handle (spawn, send) · serve (the child's main) · worker (the loop) ·
-//!                    decode (batches, KV prefix) · sampler (the chain) · numbers (one pass over the vocabulary) ·
+//!                    decode (batches, KV prefix) · scratch (sequences beside the chat's) · look (a past pass, read
+//!                    again) · sampler (the chain, recorded stage by stage) · control and reins (what changes a
+//!                    running reply) · prompt · numbers (one pass over the vocabulary) ·
 //!                    template · probe (evaluation callback) · native (abort hook, descriptors) · scripted (a fake)
 //! models/        L1  the catalogue, fetching from the sources, GGUF headers read without loading
 //! store/         L1  SQLite on its own thread: schema, migrations, search

@@ -150,17 +150,17 @@ impl Fixture {
     }
 
     /// The pass that chose step `index` of a reply, with the chain run on it again.
-    fn replayed(&mut self, reply: &Reply, sampling: &Sampling, index: usize) -> SamplerTrace {
-        let replay = Replay {
+    fn replayed(&mut self, run: &Reply, sampling: &Sampling, index: usize) -> SamplerTrace {
+        let chain = Replay {
             sampling: sampling.clone(),
-            seed: reply.facts.seed,
-            prompt: reply.facts.ids.len() as u32,
+            seed: run.facts.seed,
+            prompt: run.facts.ids.len() as u32,
             taken: 0,
-            drawn: reply.ids()[index],
+            drawn: run.ids()[index],
             list: 20,
         };
-        let ids = [&reply.facts.ids, &reply.ids()[..index]].concat();
-        let look = Look { ids, interventions: Vec::new(), logits: false, replay: Some(Box::new(replay)) };
+        let ids = [&run.facts.ids, &run.ids()[..index]].concat();
+        let look = Look { ids, interventions: Vec::new(), logits: false, replay: Some(Box::new(chain)) };
         *self.look(look).unwrap().stages.unwrap()
     }
 }

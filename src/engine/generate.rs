@@ -136,10 +136,10 @@ impl<'a> Reply<'a> {
     fn ended_by_taken(&self) -> Option<StopReason> {
         let last = *self.prompt.last().filter(|_| self.taken > 0)?;
         let max = self.request.sampling.max_tokens;
-        match self.session.model().model.vocab().is_eog(llama_cpp_2::token::LlamaToken(last.0)) {
-            true => Some(StopReason::Eos),
-            false => (max > 0 && self.taken >= max).then_some(StopReason::Length),
+        if self.session.model().model.vocab().is_eog(llama_cpp_2::token::LlamaToken(last.0)) {
+            return Some(StopReason::Eos);
         }
+        (max > 0 && self.taken >= max).then_some(StopReason::Length)
     }
 
     /// The token loop.

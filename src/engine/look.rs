@@ -78,12 +78,11 @@ impl<'a> Looking<'a> {
 
     fn run(mut self) -> Result<Looked, Failure> {
         let started = Instant::now();
-        let stages = match &self.request.replay {
-            Some(replay) => Some(Box::new(self.replay(replay)?)),
-            None => {
-                self.read_last()?;
-                None
-            }
+        let stages = if let Some(replay) = &self.request.replay {
+            Some(Box::new(self.replay(replay)?))
+        } else {
+            self.read_last()?;
+            None
         };
         let logits = if self.request.logits { Looked::pack(self.session.logits()) } else { Vec::new() };
         let ms = started.elapsed().as_secs_f32() * 1000.0;
