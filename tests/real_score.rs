@@ -104,6 +104,12 @@ impl Fixture {
         Ok(scored)
     }
 
+    /// Fills the cache with something else.
+    fn forget(&mut self) {
+        let ids = self.ids("Something else.");
+        self.score(&ids, 1).unwrap();
+    }
+
     fn look_ahead(&mut self, ids: &[TokenId], width: u32, depth: u32) -> Result<LookedAhead, Failure> {
         let request = LookAhead { ids: ids.to_vec(), width, depth, interventions: Vec::new() };
         match self.handle(Request::LookAhead(Box::new(request))).pop().unwrap() {
@@ -276,7 +282,7 @@ fn a_reply_scored_afterwards_has_the_numbers_it_was_written_with() {
 fn a_scored_prompt_is_not_read_again_for_the_reply() {
     let mut fixture = smollm();
     let ids = fixture.ids(&text("english.txt"));
-    fixture.score(&fixture.ids("Something else."), 1).unwrap();
+    fixture.forget();
     let scored = fixture.score(&ids, 1).unwrap();
     assert_eq!(scored.decoded as usize, ids.len() - 1);
     let (_, usage) = fixture.reply(&ids, 1);
@@ -320,7 +326,7 @@ fn scores_come_in_slices_with_progress_and_true_ranks() {
 fn a_stopped_score_ends_within_100_ms_and_leaves_a_true_cache() {
     let mut fixture = smollm();
     let ids = fixture.ids(&text("arabic.txt"));
-    fixture.score(&fixture.ids("Something else."), 1).unwrap();
+    fixture.forget();
     let first = |event: &Event| matches!(event, Event::Scores { .. });
     let (answer, took) = fixture.cancelled(first, |fixture| fixture.score(&ids, 1));
     assert_eq!(answer.err().unwrap().kind, FailureKind::Cancelled);
@@ -328,7 +334,7 @@ fn a_stopped_score_ends_within_100_ms_and_leaves_a_true_cache() {
 
     let (reused, usage) = fixture.reply(&ids[..300], 8);
     assert!((64..300).contains(&(usage.reused_tokens as usize)), "{usage:?}");
-    fixture.score(&fixture.ids("Something else."), 1).unwrap();
+    fixture.forget();
     let (fresh, usage) = fixture.reply(&ids[..300], 8);
     assert_eq!(usage.reused_tokens, 0);
     assert!((reused[0].logprob - fresh[0].logprob).abs() < 0.1, "{:?} {:?}", reused[0], fresh[0]);
@@ -518,7 +524,7 @@ fn scoring_reads_nearly_as_fast_as_a_prompt() {
     let mut fixture = smollm();
     let ids = fixture.ids(&text("english.txt"));
     let speed = |fixture: &mut Fixture, score: bool| {
-        fixture.score(&fixture.ids("Something else."), 1).unwrap();
+        fixture.forget();
         let started = Instant::now();
         if score {
             fixture.score(&ids, 1).unwrap();

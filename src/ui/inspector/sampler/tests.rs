@@ -24,7 +24,9 @@ const NAMES: [&str; 12] =
 fn paris_app() -> App {
     let mut app = capitals();
     let mut vocabulary = Vocabulary { hash: "v".into(), ..Vocabulary::default() };
-    NAMES.iter().for_each(|name| vocabulary.push(name.as_bytes(), TokenKind::Normal));
+    for name in NAMES {
+        vocabulary.push(name.as_bytes(), TokenKind::Normal);
+    }
     while vocabulary.len() < 49_152 {
         vocabulary.push(b"x", TokenKind::Normal);
     }
