@@ -26,9 +26,8 @@ impl App {
         self.inspector.looks.arriving.trace = Some(Arc::new(trace));
     }
 
-    /// A token was written in the shown chat; `own` counts over the turn's own steps.
-    pub(crate) fn live_step(&mut self, turn: TurnId, own: usize, step: Step) {
-        let index = self.kept_before(turn) + own;
+    /// A token was written in the shown chat; `index` counts over all of the turn's tokens.
+    pub(crate) fn live_step(&mut self, turn: TurnId, index: usize, step: Step) {
         self.record(TokenCursor { turn, index }, &step);
         if self.inspector.held {
             return;
@@ -41,17 +40,6 @@ impl App {
         if live.pending.as_ref().is_none_or(|(_, pending)| step.entropy > pending.entropy) {
             live.pending = Some((index, step));
         }
-    }
-
-    /// Tokens that a branch keeps of other turns, before its own.
-    fn kept_before(&self, turn: TurnId) -> usize {
-        let Some(turn) = self.chat.turn(turn) else { return 0 };
-        if !turn.spans.iter().any(|span| matches!(span, Span::Kept { .. })) {
-            return 0;
-        }
-        let pieces = self.chat.pieces(turn);
-        let all = pieces.iter().filter(|piece| matches!(piece, Piece::Step { .. })).count();
-        all.saturating_sub(turn.steps().count())
     }
 
     /// Keeps what came with a token, and the largest probability of each watched one.

@@ -407,8 +407,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         file(&path, None, LADDER).unwrap().instance.end();
-        let broken: Vec<Migration> =
-            vec![LADDER[0], |conn| conn.execute_batch("CREATE TABLE half (x INTEGER); SELECT nonsense;")];
+        let mut broken: Vec<Migration> = LADDER.to_vec();
+        broken.push(|conn| conn.execute_batch("CREATE TABLE half (x INTEGER); SELECT nonsense;"));
         assert!(file(&path, None, &broken).is_err());
         let opened = file(&path, None, LADDER).unwrap();
         assert!(opened.conn.prepare("SELECT * FROM half").is_err());

@@ -54,6 +54,7 @@ impl Bench {
         let turn = self.app.chat.leaf.unwrap();
         self.app.focus = Focus::Transcript;
         self.app.transcript.selected = Some(turn);
+        self.app.transcript.selected = Some(turn);
         self.app.transcript.cursor = Some(TokenCursor { turn, index });
     }
 
@@ -200,6 +201,7 @@ fn the_reply_itself_is_stopped_and_another_one_is_not() {
     assert_eq!(bench.shown(), "ab");
     // Another version is being written now: no branch of the first one.
     let first = bench.app.chat.turns[1].id;
+    bench.app.transcript.selected = Some(first);
     bench.app.transcript.cursor = Some(TokenCursor { turn: first, index: 0 });
     bench.press(&["enter", "2"]);
     assert_eq!(bench.notice(), "another reply is being written; Esc stops it");

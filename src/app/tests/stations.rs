@@ -26,6 +26,7 @@ fn reading() -> Bench {
 
 fn put_cursor(bench: &mut Bench, index: usize) -> Vec<Effect> {
     let turn = bench.app.chat.leaf.unwrap();
+    bench.app.transcript.selected = Some(turn);
     bench.app.transcript.cursor = Some(TokenCursor { turn, index });
     bench.send(Msg::Tick)
 }

@@ -50,6 +50,7 @@ fn paris_app() -> App {
         Span::Generated { run: RunId(1), steps: vec![step] },
     ];
     app.chat.turns[1].parent = None;
+    app.transcript.selected = Some(TurnId(2));
     app.transcript.cursor = Some(TokenCursor { turn: TurnId(2), index: 0 });
     app.inspector.station = Station::Sampler;
     app.inspector.price_ms = Some(0.02);
