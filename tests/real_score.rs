@@ -4,6 +4,7 @@
 //! Invariant: one loaded model per file and process, behind one lock; no test depends on another's cache.
 #![cfg(feature = "llama")]
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
+#![allow(clippy::print_stdout, reason = "the measured differences and times, shown with --nocapture")]
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};

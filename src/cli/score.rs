@@ -313,7 +313,7 @@ fn first_line(id: TokenId, name: &[u8], bytes: &[u8]) -> Value {
 fn place(text: &[u8], offset: usize) -> (usize, usize) {
     let begun = &text[..text.len().min(offset + 1)];
     let before = &text[..text.len().min(offset)];
-    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+    let line = before.split(|byte| *byte == b'\n').count();
     let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let characters = begun[start..].iter().filter(|byte| **byte & 0xC0 != 0x80).count();
     (line, characters.max(1))
