@@ -132,7 +132,7 @@ fn long_chat(turns: usize, tokens: usize) -> App {
         ..Step::default()
     };
     for number in 0..turns {
-        let id = TurnId(number as i64 + 1);
+        let id = TurnId(i64::try_from(number).expect("a small number") + 1);
         app.chat.turns.push(Turn {
             id,
             parent: app.chat.leaf,

@@ -30,6 +30,7 @@ mod scores;
 mod settings;
 mod state;
 mod step_mode;
+mod stop;
 #[cfg(test)]
 mod tests;
 mod text_edit;

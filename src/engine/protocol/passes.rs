@@ -1,0 +1,126 @@
+//! Passes that write nothing: a text scored, a past pass looked at, a beam followed.
+//!
+//! Invariant: probabilities are over the whole vocabulary, before any sampler; `ids` are everything that is read,
+//! the model's begin-of-sequence rule already applied.
+
+use serde::{Deserialize, Serialize};
+
+use crate::chat::Intervention;
+use crate::inspect::stages::SamplerTrace;
+use crate::sampling::Sampling;
+use crate::token::{Candidate, TokenId};
+
+/// Tokens to score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// The whole text; the model's begin-of-sequence rule has been applied.
+    pub ids: Vec<TokenId>,
+    /// Index of the first token that is scored, at least 1: a text's first token has no probability.
+    pub from: u32,
+    /// How many candidates each step keeps.
+    pub top_logprobs: u32,
+    /// Changes made to the network.
+    #[serde(default)]
+    pub interventions: Vec<Intervention>,
+}
+
+/// A forward pass to look at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Look {
+    /// Everything the pass has read; it is the pass at the last of these, whose output chooses the next.
+    pub ids: Vec<TokenId>,
+    /// Changes made to the network.
+    #[serde(default)]
+    pub interventions: Vec<Intervention>,
+    /// Whether the whole distribution is wanted.
+    pub logits: bool,
+    /// The chain to run on it again, if wanted.
+    #[serde(default)]
+    pub replay: Option<Box<Replay>>,
+}
+
+/// What a sampler chain is rebuilt from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Replay {
+    /// Settings of the run.
+    pub sampling: Sampling,
+    /// The seed that the run really used.
+    pub seed: u32,
+    /// How many of [`Look::ids`] are the run's prompt; those after it the run wrote.
+    pub prompt: u32,
+    /// How many of the run's first tokens were taken instead of drawn.
+    pub taken: u32,
+    /// The token that was drawn; it is listed however unlikely it was.
+    pub drawn: TokenId,
+    /// How many of the likeliest tokens are listed.
+    pub list: u32,
+}
+
+/// A beam to follow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LookAhead {
+    /// What has been read.
+    pub ids: Vec<TokenId>,
+    /// How many paths are kept at each depth.
+    pub width: u32,
+    /// How many tokens deep.
+    pub depth: u32,
+    /// Changes made to the network.
+    #[serde(default)]
+    pub interventions: Vec<Intervention>,
+}
+
+/// A forward pass that was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Looked {
+    /// Every logit, by id, before the samplers, as little-endian f32; empty if not wanted.
+    #[serde(with = "serde_bytes")]
+    pub logits: Vec<u8>,
+    /// The chain's way through it.
+    pub stages: Option<Box<SamplerTrace>>,
+    /// Tokens that had to be decoded.
+    pub decoded: u32,
+    /// How long it took, ms.
+    pub ms: f32,
+}
+
+impl Looked {
+    /// Puts logits into bytes.
+    #[must_use]
+    pub fn pack(logits: &[f32]) -> Vec<u8> {
+        logits.iter().flat_map(|logit| logit.to_le_bytes()).collect()
+    }
+
+    /// The logits by id.
+    #[must_use]
+    pub fn unpack(&self) -> Vec<f32> {
+        self.logits.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+    }
+}
+
+/// Where a beam led.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LookedAhead {
+    /// Paths by falling probability of the whole. A path that ended early ends with an end-of-generation
+    /// token.
+    pub paths: Vec<Path>,
+    /// Tokens that had to be decoded.
+    pub decoded: u32,
+    /// How long it took, ms.
+    pub ms: f32,
+}
+
+/// A path of a beam: each token with ln p given all before it, over the whole vocabulary.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Path {
+    /// Its tokens, in order.
+    pub tokens: Vec<Candidate>,
+}
+
+impl Path {
+    /// ln p of the whole path.
+    #[must_use]
+    pub fn logprob(&self) -> f32 {
+        self.tokens.iter().map(|token| token.logprob).sum()
+    }
+}
