@@ -96,5 +96,8 @@ $(ENV): Makefile
 	  [ -e $(TOOLS)/py/clang/native/libclang.so ] || [ -e $(TOOLS)/py/clang/native/libclang.dylib ] || fetch libclang -dev; \
 	  echo 'export LIBCLANG_PATH="$(TOOLS)/py/clang/native"' >> $(ENV).new; fi; \
 	if command -v gcc >/dev/null 2>&1; then \
-	  echo "export BINDGEN_EXTRA_CLANG_ARGS=\"-I$$(gcc -print-file-name=include)$${BINDGEN_EXTRA_CLANG_ARGS:+ $$BINDGEN_EXTRA_CLANG_ARGS}\"" >> $(ENV).new; fi; \
+	  headers="-I$$(gcc -print-file-name=include)"; \
+	  case " $$BINDGEN_EXTRA_CLANG_ARGS " in *" $$headers "*) headers="$$BINDGEN_EXTRA_CLANG_ARGS" ;; \
+	    *) headers="$$headers$${BINDGEN_EXTRA_CLANG_ARGS:+ $$BINDGEN_EXTRA_CLANG_ARGS}" ;; esac; \
+	  echo "export BINDGEN_EXTRA_CLANG_ARGS=\"$$headers\"" >> $(ENV).new; fi; \
 	mv $(ENV).new $(ENV)

@@ -17,6 +17,7 @@ use glassbox::engine::protocol::{
 use glassbox::engine::thread::ThreadEngine;
 use glassbox::engine::worker::Hooks;
 use glassbox::engine::{Engine, real};
+use glassbox::inspect::chain::{self, Input, Outcome};
 use glassbox::inspect::distribution::Distribution;
 use glassbox::inspect::stages::{SamplerTrace, TraceSource};
 use glassbox::model_entry::{LoadOverrides, LoadParams, ModelEntry, ModelFacts, Source};
@@ -151,6 +152,17 @@ impl Fixture {
 
     /// The pass that chose step `index` of a reply, with the chain run on it again.
     fn replayed(&mut self, run: &Reply, sampling: &Sampling, index: usize) -> SamplerTrace {
+        *self.looked_at(run, sampling, index, false).0.stages.unwrap()
+    }
+
+    /// The same with its logits if wanted, and what was read.
+    fn looked_at(
+        &mut self,
+        run: &Reply,
+        sampling: &Sampling,
+        index: usize,
+        logits: bool,
+    ) -> (Looked, Vec<TokenId>) {
         let chain = Replay {
             sampling: sampling.clone(),
             seed: run.facts.seed,
@@ -160,8 +172,9 @@ impl Fixture {
             list: 20,
         };
         let ids = [&run.facts.ids, &run.ids()[..index]].concat();
-        let look = Look { ids, interventions: Vec::new(), logits: false, replay: Some(Box::new(chain)) };
-        *self.look(look).unwrap().stages.unwrap()
+        let look =
+            Look { ids: ids.clone(), interventions: Vec::new(), logits, replay: Some(Box::new(chain)) };
+        (self.look(look).unwrap(), ids)
     }
 }
 
@@ -355,6 +368,67 @@ fn chains_whose_state_hangs_on_earlier_logits_come_back() {
 fn an_order_of_ones_own_comes_back() {
     let order = vec![Stage::Temperature, Stage::MinP, Stage::TopK, Stage::TopP];
     check("other order", Sampling { order, temperature: 1.3, ..Sampling::default() }, 10);
+}
+
+/// The engine's stages are llama.cpp's own samplers; those of the sandbox are worked out anew from the same
+/// logits. Both have to say the same.
+fn check_against_arithmetic(name: &str, sampling: Sampling) {
+    let mut fixture = smollm();
+    let sampling = endless(sampling);
+    let reply = recorded(&mut fixture, name, &sampling);
+    let biases = [(TokenId(0), f32::NEG_INFINITY), (TokenId(2), f32::NEG_INFINITY)];
+    for index in (1..200).step_by(18) {
+        let (looked, recent) = fixture.looked_at(&reply, &sampling, index, true);
+        let whole = Distribution::new(looked.unpack()).unwrap();
+        let theirs = *looked.stages.unwrap();
+        let input = Input {
+            index: index as u32,
+            recent: &recent,
+            biases: &biases,
+            u: theirs.u,
+            ..Input::whole(&whole, theirs.drawn)
+        };
+        let Outcome::Exact(own) = chain::run(&input, &sampling) else {
+            panic!("{name}, step {index}: not exact")
+        };
+        let said = format!("{name}, step {index}: {theirs:?}\n{own:?}");
+        assert_eq!(
+            (own.drawn, own.vocabulary, &own.tokens),
+            (theirs.drawn, theirs.vocabulary, &theirs.tokens),
+            "{said}"
+        );
+        let close = |a: f32, b: f32| (a - b).abs() < 2e-3;
+        assert!(close(own.entropy, theirs.entropy), "{said}");
+        assert_eq!(own.stages.len(), theirs.stages.len(), "{said}");
+        for (a, b) in own.stages.iter().zip(&theirs.stages) {
+            assert_eq!((a.name, a.left), (b.name, b.left), "{said}");
+            assert!(
+                close(a.removed, b.removed) && close(a.kept, b.kept) && close(a.entropy, b.entropy),
+                "{said}"
+            );
+            for (p, q) in a.probabilities.iter().zip(&b.probabilities) {
+                assert_eq!(p.is_some(), q.is_some(), "{said}");
+                assert!(close(p.unwrap_or_default(), q.unwrap_or_default()), "{said}");
+            }
+        }
+        if let (Some(a), Some(b)) = (own.interval, theirs.interval) {
+            assert!((a.0 - b.0).abs() < 2e-3 && (a.1 - b.1).abs() < 2e-3, "{said}");
+        }
+    }
+}
+
+#[test]
+fn arithmetic_of_our_own_gives_the_stages_of_the_engine() {
+    check_against_arithmetic("greedy", Sampling { temperature: 0.0, ..Sampling::default() });
+    check_against_arithmetic("default", Sampling::default());
+    check_against_arithmetic("top-k", Sampling { top_k: 12, ..nothing() });
+    check_against_arithmetic("top-p", Sampling { top_p: 0.8, ..nothing() });
+    check_against_arithmetic("min-p", Sampling { min_p: 0.08, ..nothing() });
+    check_against_arithmetic("typical", Sampling { typical_p: 0.7, ..nothing() });
+    check_against_arithmetic("top-n-sigma", Sampling { top_n_sigma: 1.2, ..nothing() });
+    check_against_arithmetic("dynamic", Sampling { temperature: 0.8, dynatemp_range: 0.5, ..nothing() });
+    let penalties = Sampling { repeat_penalty: 1.2, frequency_penalty: 0.3, penalty_last_n: 64, ..nothing() };
+    check_against_arithmetic("penalties", penalties);
 }
 
 /// Greedy tokens and their probabilities with and without looks in between.

@@ -1,3 +1,5 @@
+//! Whether what is exported parses, holds what it should, and can do no harm.
+
 use proptest::prelude::*;
 use serde_json::Value;
 
