@@ -84,8 +84,8 @@ $(ENV): Makefile
 	  echo "fetching $$1 into .tools/ …"; \
 	  $(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
 	    --upgrade --target $(TOOLS)/py $$1; }; \
-	if command -v cmake >/dev/null 2>&1; then :; else \
-	  [ -x $(TOOLS)/py/cmake/data/bin/cmake ] || fetch cmake ""; \
+	[ -x $(TOOLS)/py/cmake/data/bin/cmake ] || command -v cmake >/dev/null 2>&1 || fetch cmake ""; \
+	if [ -x $(TOOLS)/py/cmake/data/bin/cmake ]; then \
 	  echo 'export PATH="$(TOOLS)/py/cmake/data/bin:$$PATH"' >> $(ENV).new; fi; \
 	if [ -n "$$LIBCLANG_PATH" ]; then echo "export LIBCLANG_PATH=\"$$LIBCLANG_PATH\"" >> $(ENV).new; \
 	elif found=; for f in /usr/lib/llvm-*/lib/libclang.so* /usr/lib/llvm-*/lib/libclang-[0-9]*.so* \

@@ -173,6 +173,10 @@ impl Chain {
     /// Every stage once, then the choice.
     fn run(&mut self, mut recorder: Option<&mut Recorder>) -> Draw {
         for (stage, sampler) in &mut self.stages {
+            if *stage == Stage::TypicalP {
+                // llama.cpp takes 0 · ln 0 for no number here, after which it cuts nothing.
+                self.list.data.retain(|entry| entry.logit() > f32::NEG_INFINITY);
+            }
             self.list.apply_sampler(sampler);
             if let Some(recorder) = recorder.as_deref_mut() {
                 recorder.stage(StageName::Chain(*stage), &self.list.data, stages::only_moves(*stage));
