@@ -175,7 +175,9 @@ impl Recorder {
         self.now = now;
         self.buffer.clear();
         for entry in list {
-            self.buffer.push(entry.logit());
+            if entry.logit() > f32::NEG_INFINITY {
+                self.buffer.push(entry.logit());
+            }
             if let Some(place) = self.seen.get_mut(entry.id().0 as usize) {
                 let original = if first { entry.logit() } else { place.original };
                 *place = Place { column: now, logit: entry.logit(), original };
