@@ -284,3 +284,33 @@ pub struct ModelFacts {
     /// The file's parts, in order; one unless split.
     pub files: Vec<PathBuf>,
 }
+
+/// A model's file as the engine reads it beside llama.cpp: single weights, and metadata that llama.cpp does not
+/// hand on. Numbers are read when asked for.
+pub trait ModelFile: Send + Sync {
+    /// Where a weight tensor lies, by its name in the file (`blk.0.attn_q.weight`).
+    fn tensor(&self, name: &str) -> Option<TensorPlace>;
+    /// A number of the metadata.
+    fn number(&self, key: &str) -> Option<f64>;
+    /// A text of the metadata.
+    fn text(&self, key: &str) -> Option<String>;
+    /// A list of numbers of the metadata (booleans as 0 and 1).
+    fn numbers(&self, key: &str) -> Option<Vec<f64>>;
+    /// A list of texts of the metadata.
+    fn texts(&self, key: &str) -> Option<Vec<String>>;
+}
+
+/// Where a weight tensor lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorPlace {
+    /// The file.
+    pub path: PathBuf,
+    /// Elements along each dimension, innermost first, as ggml counts.
+    pub shape: Vec<u64>,
+    /// ggml's number of its format.
+    pub kind: u32,
+    /// Where it begins, bytes from the start of the file.
+    pub offset: u64,
+    /// How long it is, bytes.
+    pub bytes: u64,
+}

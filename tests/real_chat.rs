@@ -10,7 +10,7 @@ mod harness;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use harness::{Start, children, home, is_ready, kill, quit, ready, say, see};
+use harness::{Start, children, home, is_ready, kill, quit, ready, say, see, until};
 use termlens::{Key, Screen, Terminal};
 
 /// A home whose models folder is the one that `make models` filled.
@@ -119,6 +119,56 @@ fn the_configuration_chooses_the_model() {
     assert!(screen.text().to_lowercase().contains("gemma"), "{}", screen.text());
     say(&mut app, "The sky is");
     answered(&mut app, 1);
+    quit(app);
+}
+
+#[test]
+fn a_word_is_looked_into_another_is_taken_and_the_two_replies_are_compared() {
+    let home = home_with_models();
+    let folder = home.path().join("config");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("config.toml"), "[sampling]\nseed = 7\nmax_tokens = 40\n").unwrap();
+    let mut app = ready(real(), home.path());
+    say(&mut app, "Write one sentence about the sea.");
+    answered(&mut app, 1);
+
+    app.send(Key::Tab).unwrap();
+    app.send_str("m").unwrap();
+    see(&mut app, "coloured by surprise");
+    app.send_str("hn").unwrap();
+    app.send(Key::Alt('8')).unwrap();
+    see(&mut app, "the draw");
+    let scored = |screen: &Screen| is_ready(screen) && screen.find_all("bit each").len() == 2;
+    app.wait_until_for(scored, Duration::from_mins(1)).unwrap();
+    let screen = app.wait_stable(Duration::from_millis(500)).unwrap();
+    assert!(screen.contains("top-k") && screen.contains("still in"), "{}", screen.text());
+    picture(&screen, "sampler");
+
+    app.send(Key::Enter).unwrap();
+    see(&mut app, "odds of every token are known");
+    let screen = app.wait_stable(Duration::from_millis(300)).unwrap();
+    picture(&screen, "alternatives");
+    let text = screen.text();
+    let first = text.lines().find(|row| row.contains("▶ 1 ")).expect("the likeliest token is selected");
+    app.send_str(if first.contains("here") { "2" } else { "1" }).unwrap();
+    app.wait_until_for(|s| is_ready(s) && s.contains("‹2/2›"), Duration::from_mins(1)).unwrap();
+    app.wait_stable(Duration::from_millis(300)).unwrap();
+
+    app.send_str("=").unwrap();
+    see(&mut app, "so far");
+    let screen = app.wait_stable(Duration::from_millis(500)).unwrap();
+    assert!(screen.contains("Branches at token") && screen.contains("Compare 1 and 2"), "{}", screen.text());
+    picture(&screen, "branches");
+    app.send(Key::Esc).unwrap();
+
+    app.send_str("#").unwrap();
+    see(&mut app, "Tokens of this message");
+    app.send(Key::Esc).unwrap();
+    app.send(Key::Esc).unwrap();
+    app.wait_until(|screen| screen.contains("Enter send")).unwrap();
+    let page = home.path().join("page.html");
+    say(&mut app, &format!("/export {}", page.display()));
+    until("the page", || std::fs::read_to_string(&page).is_ok_and(|page| page.contains("</html>")));
     quit(app);
 }
 

@@ -17,6 +17,7 @@ use glassbox::engine::protocol::{
 };
 use glassbox::engine::worker::{Hooks, Shared, Worker};
 use glassbox::model_entry::{LoadParams, ModelEntry, ModelFacts, Source};
+use glassbox::models::gguf::SharedHeader;
 use glassbox::sampling::{LogitBias, Sampling};
 use glassbox::token::{Step, TokenId};
 
@@ -68,7 +69,14 @@ impl Fixture {
             })
         };
         let shared = Shared::new();
-        let mut worker = Worker::new(Arc::new(Hooks { resolve }), Arc::clone(&shared), emit);
+        let mut worker = Worker::new(
+            Arc::new(Hooks {
+                resolve,
+                open: Box::new(|path| Ok(Arc::new(SharedHeader::open(path).unwrap()))),
+            }),
+            Arc::clone(&shared),
+            emit,
+        );
         worker.handle(RequestId(1), Request::Load { entry: Box::new(entry()), params });
         let mut progress = Vec::new();
         let loaded = loop {
@@ -502,7 +510,11 @@ fn a_file_that_is_no_model_is_refused_with_the_reason() {
     };
     let (sender, events) = channel();
     let emit = Arc::new(move |envelope| sender.send(envelope).unwrap());
-    let mut worker = Worker::new(Arc::new(Hooks { resolve }), Shared::new(), emit);
+    let mut worker = Worker::new(
+        Arc::new(Hooks { resolve, open: Box::new(|path| Ok(Arc::new(SharedHeader::open(path).unwrap()))) }),
+        Shared::new(),
+        emit,
+    );
     let load = || Request::Load { entry: Box::new(entry()), params: LoadParams::default() };
     // The log of loads is one for the process, so not beside another load.
     let _others = (smollm(), gemma());

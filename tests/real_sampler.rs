@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use glassbox::chat::{StopReason, Usage};
 use glassbox::engine::protocol::{
@@ -21,6 +21,7 @@ use glassbox::inspect::chain::{self, Input, Outcome};
 use glassbox::inspect::distribution::Distribution;
 use glassbox::inspect::stages::{SamplerTrace, TraceSource};
 use glassbox::model_entry::{LoadOverrides, LoadParams, ModelEntry, ModelFacts, Source};
+use glassbox::models::gguf::SharedHeader;
 use glassbox::sampling::{LogitBias, Sampling, SamplingOverrides, Stage};
 use glassbox::token::{Step, TokenId};
 
@@ -79,7 +80,14 @@ impl Fixture {
         let sink = Box::new(move |envelope| {
             let _ = sender.send(envelope);
         });
-        let engine = ThreadEngine::start(sink, real::make(Hooks { resolve })).unwrap();
+        let engine = ThreadEngine::start(
+            sink,
+            real::make(Hooks {
+                resolve,
+                open: Box::new(|path| Ok(Arc::new(SharedHeader::open(path).unwrap()))),
+            }),
+        )
+        .unwrap();
         let mut fixture = Self { engine, events, next: 1 };
         let params = LoadParams { context, ..LoadParams::default() };
         let loaded = fixture.ask(Request::Load { entry: Box::new(entry()), params });

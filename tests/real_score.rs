@@ -19,6 +19,7 @@ use glassbox::engine::protocol::{
 };
 use glassbox::engine::worker::{Hooks, Shared, Worker};
 use glassbox::model_entry::{LoadOverrides, LoadParams, ModelEntry, ModelFacts, Source};
+use glassbox::models::gguf::SharedHeader;
 use glassbox::sampling::{Sampling, SamplingOverrides};
 use glassbox::token::{Step, TokenId};
 
@@ -57,7 +58,14 @@ impl Fixture {
             })
         };
         let shared = Shared::new();
-        let mut worker = Worker::new(Arc::new(Hooks { resolve }), Arc::clone(&shared), emit);
+        let mut worker = Worker::new(
+            Arc::new(Hooks {
+                resolve,
+                open: Box::new(|path| Ok(Arc::new(SharedHeader::open(path).unwrap()))),
+            }),
+            Arc::clone(&shared),
+            emit,
+        );
         let params = LoadParams { context, ..LoadParams::default() };
         worker.handle(RequestId(1), Request::Load { entry: Box::new(entry()), params });
         assert!(matches!(events.try_iter().last().unwrap().event, Event::Loaded(_)));

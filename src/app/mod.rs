@@ -11,6 +11,7 @@ mod completion;
 mod composer;
 mod cursor;
 mod fuzzy;
+mod inside;
 mod inspect;
 mod keys;
 mod ledger;
@@ -57,9 +58,10 @@ pub use settings::{
 };
 pub use state::{
     ActiveRun, Ahead, Alternatives, Area, Chats, Colouring, Completion, Composer, ConfirmAction, Edit, Fetch,
-    Find, Focus, Geometry, Inspector, Ledger, LedgerOrder, Level, LineEdit, LiveStep, LookedAt, Looks,
-    ModelState, ModelStatus, Notice, Overlay, Paste, Phase, Picker, PromptAction, Queued, Record, ReplyOdds,
-    Sandbox, Scroll, Station, StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow, Watched,
+    Find, Focus, Geometry, Inside, InsidePass, Inspector, Ledger, LedgerOrder, Level, LineEdit, LiveStep,
+    LookedAt, Looks, ModelState, ModelStatus, Notice, Overlay, Paste, Phase, Picker, PromptAction, Queued,
+    Record, ReplyOdds, Sandbox, Scroll, Station, StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow,
+    Watched, Wish,
 };
 
 pub use look_ahead::AheadRow;

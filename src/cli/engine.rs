@@ -27,7 +27,9 @@ fn llama() -> io::Result<()> {
     use crate::config::Folders;
     use crate::engine::protocol::{Failure, FailureKind};
     use crate::engine::{native, real, worker};
+    use crate::models::gguf::{GgufError, SharedHeader};
     use crate::models::{ModelsFolder, ResolveError};
+    use std::sync::Arc;
 
     native::new_session();
     native::install_abort_hook();
@@ -46,6 +48,10 @@ fn llama() -> io::Result<()> {
                 },
                 message: error.to_string(),
             })
+        }),
+        open: Box::new(|path| {
+            let bad = |error: GgufError| Failure { message: error.to_string(), kind: FailureKind::BadModel };
+            Ok(Arc::new(SharedHeader::open(path).map_err(bad)?))
         }),
     };
     serve::serve(io::stdin().lock(), frames, real::make(hooks))

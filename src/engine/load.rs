@@ -242,7 +242,13 @@ pub fn load_bare(
     let attempt = Attempt { backend: backend()?, path, facts, params, fit: &fit, gpus: &[], shared };
     let model = attempt.model(0, |_| {})?;
     let template = Template::new(None, "", "", Vec::new());
-    let model = Arc::new(LoadedModel { model, vocabulary: Arc::default(), template, begin: None });
+    let model = Arc::new(LoadedModel {
+        model,
+        vocabulary: Arc::default(),
+        template,
+        begin: None,
+        file: OnceLock::new(),
+    });
     let (policy, _) = attempt.flash_attention(false);
     let context = attempt.context(&model, policy, attempt.threads())?;
     Ok(Session::new(context, fit.context, shared.stop_flag()))
@@ -264,7 +270,7 @@ fn derive(model: LlamaModel) -> LoadedModel {
         control_texts(&vocabulary),
     );
     let begin = (vocab.should_add_bos() && vocab.bos().0 >= 0).then(|| TokenId(vocab.bos().0));
-    LoadedModel { model, vocabulary, template, begin }
+    LoadedModel { model, vocabulary, template, begin, file: OnceLock::new() }
 }
 
 fn control_texts(vocabulary: &Vocabulary) -> Vec<String> {

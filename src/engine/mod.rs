@@ -33,6 +33,8 @@ pub mod load;
 #[cfg(feature = "llama")]
 pub mod look;
 #[cfg(feature = "llama")]
+pub mod merges;
+#[cfg(feature = "llama")]
 pub mod probe;
 #[cfg(feature = "llama")]
 pub mod prompt;

@@ -6,18 +6,22 @@
 
 mod passes;
 
-pub use passes::{Look, LookAhead, Looked, LookedAhead, Path, Replay, Score};
+pub use passes::{
+    Embed, Inspect, Inspected, Look, LookAhead, Looked, LookedAhead, Path, Replay, Score, Want,
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::chat::{Intervention, Role, StopReason, Timings, Usage};
+use crate::inspect::pieces::Pieces;
 use crate::inspect::stages::SamplerTrace;
+use crate::inspect::trace::EmbeddingFacts;
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
 use crate::sampling::Sampling;
 use crate::token::{Candidate, Step, TokenId, Vocabulary};
 
 /// Version of this protocol, the first thing an engine says.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Names one request; chosen by the app, rising. 0 is the engine speaking unasked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,8 +46,8 @@ pub struct Envelope {
     pub event: Event,
 }
 
-/// What an engine can be asked. Load, Generate, Score, Look and `LookAhead` run one after the other on the
-/// worker; Tokenize, Describe, Vocabulary, `SetCapture`, Pace and Cancel are answered at once, also in the
+/// What an engine can be asked. Load, Generate, Score, Look, `LookAhead`, Inspect and Embed run one after the other
+/// on the worker; Tokenize, Pieces, Describe, Vocabulary, `SetCapture`, Pace and Cancel are answered at once, also in the
 /// middle of a reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
@@ -80,6 +84,16 @@ pub enum Request {
     Look(Box<Look>),
     /// The likeliest continuations → [`Event::LookedAhead`].
     LookAhead(Box<LookAhead>),
+    /// One forward pass opened: lens, attention, neurons, attribution → [`Event::PromptProgress`]…,
+    /// [`Event::Inspected`]. Runs on a scratch sequence like Look.
+    Inspect(Box<Inspect>),
+    /// Rows of the embedding table → [`Event::Embedded`].
+    Embed(Box<Embed>),
+    /// How the tokenizer cut and merged a text → [`Event::Pieces`].
+    Pieces {
+        /// The text.
+        text: String,
+    },
     /// What is recorded and copied at each token from now on → [`Event::Acknowledged`].
     SetCapture(CapturePlan),
     /// Holds a reply back or lets it go on → [`Event::Acknowledged`].
@@ -254,6 +268,12 @@ pub enum Event {
     Looked(Box<Looked>),
     /// Final answer to [`Request::LookAhead`].
     LookedAhead(Box<LookedAhead>),
+    /// Final answer to [`Request::Inspect`].
+    Inspected(Box<Inspected>),
+    /// Final answer to [`Request::Embed`].
+    Embedded(Box<EmbeddingFacts>),
+    /// Final answer to [`Request::Pieces`].
+    Pieces(Box<Pieces>),
     /// Final answer to [`Request::Generate`].
     Done {
         /// Why it ended.

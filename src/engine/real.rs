@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::protocol::{CapturePlan, Failure, FailureKind, Request, RequestId};
 use super::serve::{Body, Desk, Emit, Made};
 use super::worker::{Hooks, Shared, Worker};
+use crate::inspect::pieces::Pieces;
 use crate::model_entry::{ModelEntry, ModelFacts};
 use crate::token::{TokenId, Vocabulary};
 
@@ -55,6 +56,10 @@ impl Desk for Counter {
         }
         self.shared.control().set_capture(plan);
         Ok(())
+    }
+
+    fn merges(&self, text: &str) -> Result<Pieces, Failure> {
+        super::merges::merges(&*self.shared.model()?, text)
     }
 
     fn pace(&self, target: RequestId, allow: Option<u32>) {

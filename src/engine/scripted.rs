@@ -19,6 +19,7 @@ use self::model::{Control, Model};
 use super::protocol::{CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Request, RequestId};
 use super::serve::{Body, Desk, Emit, Made};
 use crate::chat::{StopReason, Timings, Usage};
+use crate::inspect::pieces::{Pieces, Word};
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
 use crate::token::{TokenId, Vocabulary};
 
@@ -166,6 +167,19 @@ impl Desk for Shared {
     fn set_capture(&self, plan: CapturePlan) -> Result<(), Failure> {
         self.lock().plan = plan;
         Ok(())
+    }
+
+    fn merges(&self, text: &str) -> Result<Pieces, Failure> {
+        let pieces = self.pieces()?;
+        let mut start = 0;
+        let words = pieces.tokenize(text.as_bytes(), false).into_iter().map(|id| {
+            let end = start + pieces.vocabulary.bytes(id).map_or(0, |bytes| bytes.len() as u32);
+            let span = (start, end);
+            start = end;
+            Word { span, start: vec![span], merges: Vec::new(), tokens: vec![(id, span)] }
+        });
+        let vocabulary = pieces.vocabulary.len() as u32;
+        Ok(Pieces { vocabulary, words: words.collect(), ..Pieces::default() })
     }
 
     fn pace(&self, target: RequestId, allow: Option<u32>) {

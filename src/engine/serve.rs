@@ -18,6 +18,7 @@ use super::frame::{self, FrameError};
 use super::protocol::{
     Call, CapturePlan, Envelope, Event, Failure, FailureKind, Request, RequestId, VERSION,
 };
+use crate::inspect::pieces::Pieces;
 use crate::model_entry::{ModelEntry, ModelFacts};
 use crate::token::{TokenId, Vocabulary};
 
@@ -63,6 +64,12 @@ pub trait Desk: Send + Sync {
     /// # Errors
     /// For what this engine cannot capture.
     fn set_capture(&self, plan: CapturePlan) -> Result<(), Failure>;
+
+    /// How the tokenizer cut and merged a text. Called on a thread of its own.
+    ///
+    /// # Errors
+    /// Where no model is loaded, or its file cannot be read.
+    fn merges(&self, text: &str) -> Result<Pieces, Failure>;
 
     /// Lets a reply write so many more tokens before it waits; `None` lets it run.
     fn pace(&self, target: RequestId, allow: Option<u32>);
@@ -166,12 +173,28 @@ pub(super) fn answer(
             | Request::Generate(_)
             | Request::Score(_)
             | Request::Look(_)
-            | Request::LookAhead(_) => {
+            | Request::LookAhead(_)
+            | Request::Inspect(_)
+            | Request::Embed(_) => {
                 ledger.open(id);
                 if queue.send((id, request)).is_ok() {
                     continue;
                 }
                 failed("The engine's worker has ended.".into(), FailureKind::Other)
+            }
+            Request::Pieces { text } => {
+                ledger.open(id);
+                // The rules are read when first asked for, which takes too long for this thread.
+                let (desk, emit) = (Arc::clone(&desk), Arc::clone(&emit));
+                thread::spawn(move || {
+                    let pieces = || desk.merges(&text).map(|pieces| Event::Pieces(Box::new(pieces)));
+                    let event = catch_unwind(AssertUnwindSafe(pieces)).map_or_else(
+                        |panic| panicked(panic.as_ref()),
+                        |pieces| pieces.unwrap_or_else(Event::Failed),
+                    );
+                    emit(Envelope { id, event });
+                });
+                continue;
             }
             quick => {
                 ledger.open(id);

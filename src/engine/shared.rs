@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use llama_cpp_2::model::LlamaModel;
 
@@ -14,6 +14,7 @@ use super::control::Control;
 use super::protocol::{Failure, FailureKind, RequestId};
 use super::template::Template;
 use super::vocabulary;
+use crate::model_entry::ModelFile;
 use crate::token::{TokenId, Vocabulary};
 
 /// A model in memory with what was derived from it.
@@ -26,6 +27,8 @@ pub struct LoadedModel {
     pub template: Template,
     /// The token that begins every text, where the model wants one.
     pub begin: Option<TokenId>,
+    /// The file beside llama.cpp; empty where it could not be opened.
+    pub file: OnceLock<Arc<dyn ModelFile>>,
 }
 
 impl LoadedModel {
@@ -143,7 +146,8 @@ impl Shared {
         self.stop.store(false, Ordering::Relaxed);
     }
 
-    fn model(&self) -> Result<Arc<LoadedModel>, Failure> {
+    /// The loaded model.
+    pub(super) fn model(&self) -> Result<Arc<LoadedModel>, Failure> {
         locked(&self.model).clone().ok_or_else(no_model)
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: each request gets exactly one final event, last of all its events, also when it was cancelled
 //! before it began.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use super::shared::Shared;
@@ -17,15 +17,20 @@ use super::protocol::{Envelope, Event, Failure, FailureKind, Generate, Request, 
 use super::score;
 use super::shared::no_model;
 use crate::chat::{StopReason, Timings, Usage};
-use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
+use crate::model_entry::{LoadParams, ModelEntry, ModelFacts, ModelFile};
 
 /// From a model's entry to its local file and what the header says; fetches nothing.
 pub type Resolve = Box<dyn Fn(&ModelEntry) -> Result<(PathBuf, ModelFacts), Failure> + Send + Sync>;
+
+/// From a local file to what can be read of it beside llama.cpp.
+pub type Open = Box<dyn Fn(&Path) -> Result<Arc<dyn ModelFile>, Failure> + Send + Sync>;
 
 /// What the worker is given because the engine may not name the modules that have it.
 pub struct Hooks {
     /// Finds a model's file.
     pub resolve: Resolve,
+    /// Opens it beside llama.cpp, for single weights and the tokenizer's rules.
+    pub open: Open,
 }
 
 /// One model, one context, one loop.
@@ -81,8 +86,14 @@ impl Worker {
                 }
             }
         };
-        let loaded = (self.hooks.resolve)(entry)
-            .and_then(|(path, facts)| load::load(&path, &facts, params, &self.shared, progress));
+        let loaded = (self.hooks.resolve)(entry).and_then(|(path, facts)| {
+            let (session, loaded) = load::load(&path, &facts, params, &self.shared, progress)?;
+            match (self.hooks.open)(&path) {
+                Ok(file) => drop(session.model().file.set(file)),
+                Err(failure) => tracing::warn!(%failure, "the file cannot be read beside llama.cpp"),
+            }
+            Ok((session, loaded))
+        });
         match loaded {
             Ok((session, loaded)) => {
                 self.shared.set_model(Some(Arc::clone(session.model())));
@@ -128,6 +139,9 @@ fn name(request: &Request) -> &'static str {
         Request::Score(_) => "Score",
         Request::Look(_) => "Look",
         Request::LookAhead(_) => "LookAhead",
+        Request::Inspect(_) => "Inspect",
+        Request::Embed(_) => "Embed",
+        Request::Pieces { .. } => "Pieces",
         Request::SetCapture(_) => "SetCapture",
         Request::Pace { .. } => "Pace",
         Request::Cancel { .. } => "Cancel",

@@ -3,4 +3,6 @@
 pub mod after;
 pub mod chain;
 pub mod distribution;
+pub mod pieces;
 pub mod stages;
+pub mod trace;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chat::Intervention;
 use crate::inspect::stages::SamplerTrace;
+use crate::inspect::trace::ForwardTrace;
 use crate::sampling::Sampling;
 use crate::token::{Candidate, TokenId};
 
@@ -96,6 +97,82 @@ impl Looked {
     pub fn unpack(&self) -> Vec<f32> {
         self.logits.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
     }
+}
+
+/// A forward pass to open.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Inspect {
+    /// Everything the pass has read; it is the pass at the last of these.
+    pub ids: Vec<TokenId>,
+    /// What the conversation was read under; the pass is read under it too.
+    #[serde(default)]
+    pub interventions: Vec<Intervention>,
+    /// What is changed on top of that, for the comparison in [`ForwardTrace::original`].
+    #[serde(default)]
+    pub ablations: Vec<Intervention>,
+    /// Whether the ablations reach all positions, or only the pass's own.
+    #[serde(default)]
+    pub everywhere: bool,
+    /// What is to be shown.
+    pub want: Want,
+}
+
+/// What of a pass is to be shown; nothing by default, and nothing else is copied.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Want {
+    /// Tokens whose ln p and rank are told, at the output and through the lens; the chosen one first.
+    #[serde(default)]
+    pub follow: Vec<TokenId>,
+    /// The logit lens of every block.
+    #[serde(default)]
+    pub lens: bool,
+    /// What each head of each block does.
+    #[serde(default)]
+    pub overview: bool,
+    /// Blocks whose attention is given whole.
+    #[serde(default)]
+    pub attention: Vec<u32>,
+    /// Attention rollout.
+    #[serde(default)]
+    pub rollout: bool,
+    /// Blocks whose feed-forward is opened; [`ForwardTrace::ffn`] holds the last, [`Inspected::ffns`] all.
+    #[serde(default)]
+    pub ffn: Vec<u32>,
+    /// How many neurons of each.
+    #[serde(default)]
+    pub neurons: u32,
+    /// Attribution of the first token against the second.
+    #[serde(default)]
+    pub attribution: Option<(TokenId, TokenId)>,
+    /// Position's part in a head: block, query head, and the position that is read.
+    #[serde(default)]
+    pub rotation: Option<(u32, u32, u32)>,
+}
+
+/// A forward pass that was opened.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Inspected {
+    /// What it did.
+    pub trace: ForwardTrace,
+    /// The feed-forwards that were asked for, in the order of the request.
+    #[serde(default)]
+    pub ffns: Vec<crate::inspect::trace::FeedForward>,
+    /// Tokens that had to be decoded.
+    pub decoded: u32,
+    /// How long it took, ms.
+    pub ms: f32,
+}
+
+/// A question to the embedding table.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Embed {
+    /// A sum of rows, each with its sign: `[(a, 1), (b, -1), (c, 1)]` is a − b + c. One token for its own row.
+    pub sum: Vec<(TokenId, f32)>,
+    /// How many neighbours are wanted.
+    pub neighbours: u32,
+    /// Tokens to put on a map and to compare with each other.
+    #[serde(default)]
+    pub span: Vec<TokenId>,
 }
 
 /// Where a beam led.

@@ -6,6 +6,7 @@
 
 mod facts;
 mod format;
+mod model_file;
 mod parse;
 mod scan;
 mod split;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 pub use facts::{MemoryNeed, memory_needed};
 pub use format::TensorType;
+pub use model_file::SharedHeader;
 pub use parse::{Array, Value};
 pub use split::{part_names, part_paths};
 

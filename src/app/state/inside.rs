@@ -1,0 +1,77 @@
+//! The inside of passes as the app knows it: what was read, and what of it the stations show.
+//!
+//! Invariant: what is kept names the token it is of, so that a figure is never shown beside another token.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::app::{EngineId, TokenCursor};
+use crate::engine::protocol::{Embed, Inspect, Inspected, RequestId};
+use crate::inspect::pieces::Pieces;
+use crate::inspect::trace::{EmbeddingFacts, Part};
+use crate::token::TokenId;
+
+/// Choices within the stations 1 to 6 and 9, and what has been read for them.
+#[derive(Debug, Default)]
+pub struct Inside {
+    /// The block that is opened: in attention, feed-forward, position; the selected row of the layers.
+    pub layer: u32,
+    /// The query head that is opened.
+    pub head: u32,
+    /// Whether the opened head alone is shown, where there is no room for both.
+    pub opened: bool,
+    /// Attention as raw weights rather than weighted by the values' norms.
+    pub raw: bool,
+    /// The selected row of a list (neurons, parts, neighbours, merges).
+    pub row: usize,
+    /// The position that the position station holds the pass against; `None` is the head's strongest.
+    pub other: Option<u32>,
+    /// Parts by heads rather than by blocks.
+    pub by_heads: bool,
+    /// What is switched off for the card of the why station.
+    pub off: BTreeSet<Part>,
+    /// Whether it is switched off at all positions rather than the pass's own.
+    pub everywhere: bool,
+    /// The token that the chosen one is held against; `None` is the runner-up.
+    pub rival: Option<TokenId>,
+    /// Whether the pass at the token itself is shown rather than the one that chose it.
+    pub own_pass: bool,
+    /// Passes that were read, newest last.
+    pub passes: Vec<InsidePass>,
+    /// Rows of the embedding table that were asked about, newest last, by vocabulary hash.
+    pub embeddings: Vec<(String, Embed, Arc<EmbeddingFacts>)>,
+    /// Texts whose pieces are known, newest last, by vocabulary hash.
+    pub pieces: Vec<(String, String, Arc<Pieces>)>,
+    /// What the engine is reading now: engine, request, and what for.
+    pub pending: Option<(EngineId, RequestId, Wish)>,
+    /// What could not be read, of which engine, and why.
+    pub failed: Option<(EngineId, Wish, String)>,
+    /// How far the reading is: tokens done of tokens to read.
+    pub progress: Option<(u32, u32)>,
+}
+
+/// A pass that was opened: all that is known of it, from several requests.
+#[derive(Clone, Debug)]
+pub struct InsidePass {
+    /// The token on display.
+    pub at: TokenCursor,
+    /// Whether this is the pass at that token rather than the one that chose it.
+    pub own: bool,
+    /// Hash of the model's file, or its name.
+    pub model: String,
+    /// What it did, as one.
+    pub seen: Arc<Inspected>,
+    /// What parts switched off gave: which, whether everywhere, and the pass so changed.
+    pub cards: Vec<(Vec<Part>, bool, Arc<Inspected>)>,
+}
+
+/// Something to ask the engine for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wish {
+    /// A pass.
+    Pass(TokenCursor, Box<Inspect>),
+    /// Rows of the embedding table.
+    Embed(Box<Embed>),
+    /// How a text is cut and merged.
+    Pieces(String),
+}

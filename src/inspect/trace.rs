@@ -1,0 +1,310 @@
+//! What one forward pass did inside: the facts that the stations 2 to 6 and 9 show. Plain data.
+//!
+//! Invariant: everything is the pass at one position, the last of the tokens that were read, whose output chooses
+//! the next token. Probabilities are over the whole vocabulary, before any sampler; logarithms are natural. What a
+//! model does not have is named in [`ForwardTrace::missing`], never guessed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::token::{Candidate, TokenId};
+
+/// A pass, opened as far as was asked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ForwardTrace {
+    /// The position of the pass: index of the last token read.
+    pub position: u32,
+    /// Number of blocks of the model.
+    pub layers: u32,
+    /// Query heads of a block.
+    pub heads: u32,
+    /// Key-value heads of a block; each serves `heads / kv_heads` query heads.
+    pub kv_heads: u32,
+    /// The 20 likeliest next tokens, likeliest first, under the request's interventions.
+    pub next: Vec<Candidate>,
+    /// Entropy of the next token, nats.
+    pub entropy: f32,
+    /// The followed tokens' ln p and rank in the output, in the order of the request.
+    #[serde(default)]
+    pub followed: Vec<Followed>,
+    /// D(p without interventions ‖ p with them), nats; only where there were some.
+    #[serde(default)]
+    pub kl_from_original: Option<f32>,
+    /// The 20 likeliest without the interventions, and ln p and rank of the followed; only where there were some.
+    #[serde(default)]
+    pub original: Option<(Vec<Candidate>, Vec<Followed>)>,
+    /// The logit lens.
+    #[serde(default)]
+    pub lens: Option<Lens>,
+    /// Attention.
+    #[serde(default)]
+    pub attention: Option<Attention>,
+    /// A feed-forward.
+    #[serde(default)]
+    pub ffn: Option<FeedForward>,
+    /// Who wrote the chosen token.
+    #[serde(default)]
+    pub attribution: Option<Attribution>,
+    /// Position's part in one head.
+    #[serde(default)]
+    pub rotation: Option<Rotation>,
+    /// What was asked for and this model does not have, in words: `feed-forward neurons: a mixture of experts`.
+    #[serde(default)]
+    pub missing: Vec<String>,
+}
+
+/// A token that is followed through the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Followed {
+    /// Which.
+    pub id: TokenId,
+    /// ln p.
+    pub logprob: f32,
+    /// 1 for the likeliest.
+    pub rank: u32,
+}
+
+/// The logit lens (nostalgebraist 2020): `softcap(W_U · norm_out(h))` after each block, with the model's own final
+/// norm, whose statistics are taken anew at each layer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Lens {
+    /// The embedding first, then one row a block.
+    pub rows: Vec<LensRow>,
+    /// The first block from which on the first followed token (else the output's likeliest) stays the likeliest;
+    /// `None` where it is not the likeliest at the end.
+    pub decided: Option<u32>,
+    /// How long it took, ms.
+    pub ms: f32,
+}
+
+/// The residual stream at one depth, read as if it were the last.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LensRow {
+    /// The block after which it is read; `None` for the embedding.
+    pub layer: Option<u32>,
+    /// The likeliest three.
+    pub top: Vec<Candidate>,
+    /// The followed tokens here.
+    pub followed: Vec<Followed>,
+    /// ln p that this depth gives to the likeliest token of the output.
+    pub final_best: f32,
+    /// `D(p_final ‖ p here)`, nats.
+    pub kl: f32,
+    /// ‖h‖ of the residual stream.
+    pub norm: f32,
+    /// ‖·‖ of what attention's output projection gave, before any norm that follows it; 0 for the embedding.
+    pub attention_norm: f32,
+    /// ‖·‖ of what the feed-forward's down projection gave, before any norm that follows it; 0 for the embedding.
+    pub ffn_norm: f32,
+    /// ‖·‖ of what attention added to the stream.
+    pub attention_added: f32,
+    /// ‖·‖ of what the feed-forward added to the stream.
+    pub ffn_added: f32,
+}
+
+/// Attention of one position.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Attention {
+    /// What every head of every block does here, `[layer][head]`; empty if not asked for.
+    pub overview: Vec<Vec<HeadReading>>,
+    /// Blocks whose heads are given whole.
+    pub layers: Vec<AttentionLayer>,
+    /// Attention rollout (Abnar & Zuidema 2020) of this position over the positions before it, if asked for.
+    pub rollout: Vec<f32>,
+    /// Whether the weights were worked out beside flash attention.
+    pub flash: bool,
+}
+
+/// What a head does at one position.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HeadReading {
+    /// What sort of reading has the most weight.
+    pub class: HeadClass,
+    /// That weight, 0 to 1.
+    pub strength: f32,
+    /// The positions with the largest weights, largest first, at most eight.
+    pub top: Vec<(u32, f32)>,
+}
+
+/// Sorts of reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadClass {
+    /// The token before.
+    Previous,
+    /// Position 0, where heads rest that have nothing to do.
+    Sink,
+    /// The token after an earlier copy of this one (Olsson et al. 2022).
+    Induction,
+    /// An earlier copy of this token.
+    Duplicate,
+    /// This token itself.
+    Own,
+    /// The eight tokens before.
+    Local,
+    /// None of these.
+    #[default]
+    Other,
+}
+
+/// One block's heads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AttentionLayer {
+    /// The block.
+    pub layer: u32,
+    /// Tokens that its window holds, where it has one; outside it weights are structural zeros.
+    pub window: Option<u32>,
+    /// Its query heads, in order.
+    pub heads: Vec<HeadRow>,
+}
+
+/// One head's row: what this position reads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HeadRow {
+    /// softmax(mask + scale · q·k), by position from 0.
+    pub weights: Vec<f32>,
+    /// scale · q·k before mask and softmax, by position; empty where it could not be read.
+    pub scores: Vec<f32>,
+    /// `‖a · W_O v‖` by position (Kobayashi et al. 2020); empty where it could not be read.
+    pub value_norms: Vec<f32>,
+    /// The share that a learned sink took; 0 in models that have none.
+    pub sink: f32,
+}
+
+/// One block's feed-forward.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FeedForward {
+    /// The block.
+    pub layer: u32,
+    /// How many neurons it has; of one expert in a mixture.
+    pub width: u32,
+    /// The strongest by |activation|, strongest first.
+    pub neurons: Vec<Neuron>,
+    /// In a mixture the experts that were used with their weights, heaviest first.
+    pub experts: Vec<(u32, f32)>,
+}
+
+/// A neuron: one input of the down projection.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Neuron {
+    /// Its index in the block; in a mixture within its expert.
+    pub index: u32,
+    /// Which expert, in a mixture.
+    pub expert: Option<u32>,
+    /// Its value.
+    pub activation: f32,
+    /// `‖activation · W_down column‖`: how long the vector is that it adds.
+    pub added: f32,
+    /// The tokens whose logits it raises most with this activation, and by how much (final norm frozen).
+    pub promotes: Vec<(TokenId, f32)>,
+    /// The tokens whose logits it lowers most.
+    pub suppresses: Vec<(TokenId, f32)>,
+}
+
+/// Direct logit attribution (Elhage et al. 2021), chosen − rival, the final norm frozen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attribution {
+    /// The token that was chosen.
+    pub token: TokenId,
+    /// The one it is held against.
+    pub rival: TokenId,
+    /// The parts of the stream: the embedding, then attention and feed-forward of each block.
+    pub parts: Vec<AttributionPart>,
+    /// The heads; those of a block add up to its attention, but for biases and rounding.
+    pub heads: Vec<AttributionPart>,
+    /// logit(token) − logit(rival) of the model's own output, before any final soft-cap.
+    pub difference: f32,
+    /// |Σ parts − difference|.
+    pub closure_error: f32,
+}
+
+/// How much a part of the network pushes the chosen token above its rival.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttributionPart {
+    /// Which.
+    pub part: Part,
+    /// Its part of the difference of the logits.
+    pub logit_difference: f32,
+}
+
+/// A part of the network that writes into the residual stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The token's embedding.
+    Embedding,
+    /// A block's attention.
+    Attention(u32),
+    /// A head: block and index.
+    Head(u32, u32),
+    /// A block's feed-forward.
+    Ffn(u32),
+}
+
+impl std::fmt::Display for Part {
+    /// As `--ablate` and the exported fields spell it: `embedding`, `attn:L`, `head:L.H`, `ffn:L`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Embedding => f.write_str("embedding"),
+            Self::Attention(layer) => write!(f, "attn:{layer}"),
+            Self::Head(layer, head) => write!(f, "head:{layer}.{head}"),
+            Self::Ffn(layer) => write!(f, "ffn:{layer}"),
+        }
+    }
+}
+
+/// How position enters one head, for rotary ones (`RoPE`, Su et al. 2021).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rotation {
+    /// What kind of position encoding the model has.
+    pub kind: PositionKind,
+    /// Base of the frequencies, of this block.
+    pub base: f32,
+    /// Factor on positions (linear scaling); 1 without.
+    pub scale: f32,
+    /// Radians per position of each frequency pair, fastest first; includes learned frequency factors.
+    pub frequencies: Vec<f32>,
+    /// The block and the query head that the figures below are of.
+    pub head: (u32, u32),
+    /// The position that is read, `≤` the pass's.
+    pub other: u32,
+    /// Each pair's part of scale · q·k at the real distance.
+    pub pairs: Vec<f32>,
+    /// Each pair's part if both were rotated to the same position.
+    pub unrotated: Vec<f32>,
+    /// scale · q·k as it would be at every distance from 0 on, other things equal.
+    pub by_distance: Vec<f32>,
+}
+
+/// How a model knows positions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PositionKind {
+    /// Rotary, pairs (2i, 2i+1).
+    RopeNormal,
+    /// Rotary, pairs (i, i + n/2).
+    RopeNeox,
+    /// A learned vector a position, added to the embedding.
+    Learned,
+    /// A slope a head on the distance.
+    Alibi,
+    /// None that the graph shows.
+    #[default]
+    None,
+}
+
+/// A token's row in the embedding table, and what lies near it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EmbeddingFacts {
+    /// ‖row‖ of the table, before any scaling; of the sum, where an expression was asked for.
+    pub norm: f32,
+    /// The nearest tokens by cosine over the whole table, nearest first; those of the question left out.
+    pub neighbours: Vec<(TokenId, f32)>,
+    /// Cosines among the asked span's tokens, row by row; empty if none was asked.
+    pub cosines: Vec<f32>,
+    /// The span's tokens on their first two principal components, in units of the largest.
+    pub map: Vec<(f32, f32)>,
+    /// Share of the span's variance that the two components have, 0 to 1 each.
+    pub explained: (f32, f32),
+    /// How long it took, ms.
+    pub ms: f32,
+}
