@@ -185,6 +185,8 @@ pub struct ChatSettings {
     pub preset: Option<String>,
     /// Sampler settings of this chat.
     pub sampling: SamplingOverrides,
+    /// Parts of the network that stay switched off in this chat's replies.
+    pub interventions: Vec<Intervention>,
 }
 
 /// A conversation's entry in the list.
@@ -386,8 +388,8 @@ pub struct Timings {
     pub tokens_per_second: f32,
 }
 
-/// A change made to the network while it ran. Empty until the interventions of the inspector.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A change made to the network while it ran.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Intervention {
     /// A head's output set to zero.

@@ -382,9 +382,26 @@ fn what_cannot_be_scored_is_refused_with_the_reason() {
     let failure = fixture.score(&[TokenId(5), TokenId(49152)], 1).err().unwrap();
     assert_eq!(failure.message, "The model has no token 49152; its vocabulary has 49152 entries.");
 
-    let interventions = vec![Intervention::ZeroFfn { layer: 3 }];
+    let interventions = vec![Intervention::ZeroFfn { layer: 30 }];
     let changed = Score { ids: ids[..9].to_vec(), from: 1, top_logprobs: 0, interventions };
-    assert_eq!(fixture.score_as(changed).err().unwrap().kind, FailureKind::Other);
+    let failure = fixture.score_as(changed).err().unwrap();
+    assert_eq!(failure.message, "There is no layer 30: this model has layers 0 to 29.");
+}
+
+#[test]
+fn a_text_is_scored_under_changes_and_afterwards_without() {
+    let mut fixture = smollm();
+    let ids = fixture.ids("The capital of France is Paris");
+    let plain = fixture.score(&ids, 1).unwrap().steps;
+    let interventions = vec![Intervention::ZeroFfn { layer: 0 }];
+    let changed = Score { ids: ids.clone(), from: 1, top_logprobs: 0, interventions };
+    let changed = fixture.score_as(changed).unwrap().steps;
+    let moved = plain.iter().zip(&changed).map(|(a, b)| (a.logprob - b.logprob).abs()).fold(0.0, f32::max);
+    assert!(moved > 1.0, "{moved}");
+    let again = fixture.score(&ids, 1).unwrap().steps;
+    for (before, after) in plain.iter().zip(&again) {
+        assert!((before.logprob - after.logprob).abs() < 1e-3);
+    }
 }
 
 #[test]

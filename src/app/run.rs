@@ -337,7 +337,7 @@ impl App {
             template_hash,
             sampling,
             seed,
-            interventions: Vec::new(),
+            interventions: settings.interventions,
             template_clock_ms: Some(self.now.wall_ms),
             prefix: None,
             prompt_ids: Vec::new(),

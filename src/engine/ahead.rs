@@ -35,7 +35,7 @@ pub fn look_ahead(session: &mut Session, request: &LookAhead, emit: &dyn Fn(Even
 
 /// How deep the beam may go.
 fn check(session: &Session, request: &LookAhead) -> Result<usize, Failure> {
-    score::check(session.model(), &request.ids, &request.interventions)?;
+    score::check(session.model(), &request.ids)?;
     let other = |message: String| Err(Failure { message, kind: FailureKind::Other });
     if !session.has_scratch() {
         let name = "This model keeps its past as one state, not token by token";

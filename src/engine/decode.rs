@@ -12,6 +12,7 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
 use super::native::OwnedContext;
+use super::probe::Probe;
 use super::shared::LoadedModel;
 use crate::chat::Intervention;
 use crate::token::TokenId;
@@ -94,6 +95,8 @@ pub struct Session {
     pub(super) context: OwnedContext,
     pub(super) batch: LlamaBatch<'static>,
     pub(super) prefix: Prefix,
+    /// Where the batch's tokens stand in their sequences.
+    positions: Vec<u32>,
     /// Tokens decoded together; cancel and progress happen in between.
     pub(super) slice: usize,
     /// Tokens that a chat may fill.
@@ -110,7 +113,16 @@ impl Session {
         let slice = context.get().n_batch() as usize;
         let recurrent = context.model.model.is_recurrent() || context.model.model.is_hybrid();
         let batch = LlamaBatch::new(slice, 1);
-        Self { context, batch, prefix: Prefix::default(), slice, limit: limit as usize, recurrent, stop }
+        Self {
+            context,
+            batch,
+            prefix: Prefix::default(),
+            positions: Vec::new(),
+            slice,
+            limit: limit as usize,
+            recurrent,
+            stop,
+        }
     }
 
     /// The model.
@@ -141,6 +153,12 @@ impl Session {
     #[must_use]
     pub fn cached(&self) -> &[TokenId] {
         &self.prefix.ids
+    }
+
+    /// What looks into passes and changes them.
+    #[must_use]
+    pub fn probe(&self) -> &Probe {
+        &self.context.probe
     }
 
     /// How many graph nodes the evaluation callback was asked about.
@@ -234,11 +252,14 @@ impl Session {
             return Err(Halt::Cancelled);
         }
         self.batch.clear();
+        self.positions.clear();
         for item in items {
+            self.positions.push(item.position as u32);
             self.batch
                 .add(LlamaToken(item.id.0), position(item.position), &[i32::from(item.sequence)], item.logits)
                 .expect("a slice is never longer than the batch");
         }
+        self.context.probe.begin_batch(self.positions.iter().copied());
         let Self { context, batch, .. } = self;
         let result = context.with(|context| context.decode(batch));
         result.map_err(|error| halt(&error, &self.stop))

@@ -36,10 +36,6 @@ pub fn generate(
     conditions: &Conditions<'_>,
     emit: &dyn Fn(Event),
 ) -> Event {
-    if !request.interventions.is_empty() {
-        let message = "This version cannot change the network while it runs.".to_string();
-        return Event::Failed(Failure { message, kind: FailureKind::Other });
-    }
     match Reply::begin(session, request, conditions, emit) {
         Ok(reply) => reply.run(conditions.load_ms),
         Err(failure) => Event::Failed(failure),

@@ -32,9 +32,6 @@ pub fn cancelled() -> Failure {
 
 fn check(session: &Session, request: &Look) -> Result<(), Failure> {
     let other = |message: &str| Err(Failure { message: message.to_string(), kind: FailureKind::Other });
-    if !request.interventions.is_empty() {
-        return other("This version cannot change the network while it runs.");
-    }
     if request.ids.is_empty() {
         return other("There is no pass to look at: nothing has been read.");
     }
@@ -71,7 +68,7 @@ struct Looking<'a> {
 
 impl<'a> Looking<'a> {
     fn new(session: &'a mut Session, request: &'a Look, emit: &'a dyn Fn(Event)) -> Self {
-        let shared = session.shared_if_rest_fits(&request.ids, &[]);
+        let shared = session.shared_if_rest_fits(&request.ids, &request.interventions);
         let place = shared.map_or(Place::Chat, |shared| Place::Scratch { shared });
         Self { session, request, emit, place, decoded: 0, total: 0 }
     }
@@ -161,7 +158,7 @@ impl<'a> Looking<'a> {
     fn read_up_to(&mut self, count: usize) -> Result<(), Failure> {
         let held = match self.place {
             Place::Scratch { shared } => shared.min(count),
-            Place::Chat => self.session.reuse(&self.request.ids[..=count], &[]),
+            Place::Chat => self.session.reuse(&self.request.ids[..=count], &self.request.interventions),
         };
         self.total = self.request.ids.len() - held;
         for start in (held..count).step_by(self.session.slice()) {

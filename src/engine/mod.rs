@@ -23,11 +23,18 @@ pub mod ahead;
 #[cfg(feature = "llama")]
 pub mod bench;
 #[cfg(feature = "llama")]
+pub mod changes;
+#[cfg(feature = "llama")]
 pub mod control;
 #[cfg(feature = "llama")]
 pub mod decode;
 #[cfg(feature = "llama")]
+pub mod embed;
+#[cfg(feature = "llama")]
 pub mod generate;
+#[cfg(feature = "llama")]
+pub mod graph;
+pub mod inspect;
 #[cfg(feature = "llama")]
 pub mod load;
 #[cfg(feature = "llama")]
@@ -52,6 +59,10 @@ pub mod scratch;
 pub mod shared;
 #[cfg(feature = "llama")]
 pub mod vocabulary;
+#[cfg(feature = "llama")]
+pub mod weight_error;
+#[cfg(feature = "llama")]
+pub mod weights;
 #[cfg(feature = "llama")]
 pub mod worker;
 

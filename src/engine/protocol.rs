@@ -7,7 +7,7 @@
 mod passes;
 
 pub use passes::{
-    Embed, Inspect, Inspected, Look, LookAhead, Looked, LookedAhead, Path, Replay, Score, Want,
+    Embed, Inspect, Inspected, Look, LookAhead, Looked, LookedAhead, Path, Replay, Score, Want, switched_off,
 };
 
 use serde::{Deserialize, Serialize};

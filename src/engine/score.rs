@@ -11,7 +11,6 @@ use super::numbers::{self, Reader};
 use super::protocol::{Event, Failure, FailureKind, Score};
 use super::shared::LoadedModel;
 use super::vocabulary;
-use crate::chat::Intervention;
 use crate::token::{Candidate, Step, TokenId};
 
 /// Scores a text; `emit` gets everything but the final event, which is returned. The last token is scored but
@@ -27,7 +26,7 @@ pub fn score(session: &mut Session, request: &Score, emit: &dyn Fn(Event)) -> Ev
 fn run(session: &mut Session, request: &Score, emit: &dyn Fn(Event)) -> Result<u32, Failure> {
     let ids = &request.ids;
     let first = (request.from as usize).max(1);
-    check(session.model(), ids, &request.interventions)?;
+    check(session.model(), ids)?;
     if first >= ids.len() {
         return Ok(0);
     }
@@ -86,19 +85,15 @@ fn step(
 const WHAT: &str = "Scoring";
 
 /// Refuses what cannot be computed here.
-pub(super) fn check(
-    model: &LoadedModel,
-    ids: &[TokenId],
-    interventions: &[Intervention],
-) -> Result<(), Failure> {
-    let message = if !interventions.is_empty() {
-        "This version cannot change the network while it runs.".to_string()
-    } else if let Some(id) = ids.iter().find(|id| model.vocabulary.bytes(**id).is_none()) {
-        format!("The model has no token {}; its vocabulary has {} entries.", id.0, model.vocabulary.len())
-    } else {
-        return Ok(());
-    };
-    Err(Failure { message, kind: FailureKind::Other })
+pub(super) fn check(model: &LoadedModel, ids: &[TokenId]) -> Result<(), Failure> {
+    match ids.iter().find(|id| model.vocabulary.bytes(**id).is_none()) {
+        None => Ok(()),
+        Some(id) => {
+            let entries = model.vocabulary.len();
+            let message = format!("The model has no token {}; its vocabulary has {entries} entries.", id.0);
+            Err(Failure { message, kind: FailureKind::Other })
+        }
+    }
 }
 
 /// What to say when `what` did not come to its end.

@@ -9,14 +9,16 @@ use std::sync::Arc;
 pub use super::shared::Shared;
 
 use super::ahead;
+use super::changes;
 use super::decode::Session;
 use super::generate::{self, Conditions};
+use super::inspect::{self, Inside};
 use super::load;
 use super::look;
 use super::protocol::{Envelope, Event, Failure, FailureKind, Generate, Request, RequestId};
 use super::score;
 use super::shared::no_model;
-use crate::chat::{StopReason, Timings, Usage};
+use crate::chat::{Intervention, StopReason, Timings, Usage};
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts, ModelFile};
 
 /// From a model's entry to its local file and what the header says; fetches nothing.
@@ -40,12 +42,15 @@ pub struct Worker {
     emit: Arc<dyn Fn(Envelope) + Send + Sync>,
     session: Option<Session>,
     load_ms: f32,
+    threads: u32,
+    /// Made for the loaded model when a pass is first opened.
+    inside: Option<Inside>,
 }
 
 impl Worker {
     /// A worker without a model.
     pub fn new(hooks: Arc<Hooks>, shared: Arc<Shared>, emit: Arc<dyn Fn(Envelope) + Send + Sync>) -> Self {
-        Self { hooks, shared, emit, session: None, load_ms: 0.0 }
+        Self { hooks, shared, emit, session: None, load_ms: 0.0, threads: 1, inside: None }
     }
 
     /// Answers a request; returns when its final event is out.
@@ -56,12 +61,21 @@ impl Worker {
             Request::Generate(_) if cancelled => nothing_written(),
             Request::Generate(request) => self.generate(id, &request),
             Request::Score(_) | Request::LookAhead(_) if cancelled => Event::Failed(cancelled_early()),
-            Request::Score(request) => self.answer(id, |session, emit| score::score(session, &request, emit)),
-            Request::LookAhead(request) => {
-                self.answer(id, |session, emit| ahead::look_ahead(session, &request, emit))
-            }
+            Request::Score(request) => self
+                .changed(id, &request.interventions, |session, emit| score::score(session, &request, emit)),
+            Request::LookAhead(request) => self.changed(id, &request.interventions, |session, emit| {
+                ahead::look_ahead(session, &request, emit)
+            }),
             Request::Look(_) if cancelled => Event::Failed(look::cancelled()),
-            Request::Look(request) => self.answer(id, |session, emit| look::look(session, &request, emit)),
+            Request::Look(request) => {
+                self.changed(id, &request.interventions, |session, emit| look::look(session, &request, emit))
+            }
+            Request::Inspect(_) | Request::Embed(_) if cancelled => Event::Failed(cancelled_early()),
+            Request::Inspect(request) => self
+                .with_inside(id, |session, inside, emit| inspect::inspect(session, inside, &request, emit)),
+            Request::Embed(request) => {
+                self.with_inside(id, |session, inside, _| inspect::embed(session, inside, &request))
+            }
             other => Event::Failed(Failure {
                 message: format!("The worker was given a request that is not its own: {}.", name(&other)),
                 kind: FailureKind::Other,
@@ -73,6 +87,7 @@ impl Worker {
 
     fn load(&mut self, id: RequestId, entry: &ModelEntry, params: &LoadParams) -> Event {
         // The old model goes first: two do not always fit.
+        self.inside = None;
         self.session = None;
         self.shared.set_model(None);
         let progress = {
@@ -99,6 +114,7 @@ impl Worker {
                 self.shared.set_model(Some(Arc::clone(session.model())));
                 self.session = Some(session);
                 self.load_ms = loaded.load_ms;
+                self.threads = loaded.threads;
                 Event::Loaded(Box::new(loaded))
             }
             Err(failure) => Event::Failed(failure),
@@ -108,7 +124,42 @@ impl Worker {
     fn generate(&mut self, id: RequestId, request: &Generate) -> Event {
         let (shared, load_ms) = (Arc::clone(&self.shared), self.load_ms);
         let conditions = Conditions { id, control: shared.control(), load_ms };
-        self.answer(id, |session, emit| generate::generate(session, request, &conditions, emit))
+        self.changed(id, &request.interventions, |session, emit| {
+            generate::generate(session, request, &conditions, emit)
+        })
+    }
+
+    /// What `make` gives of a session whose network is changed while it runs.
+    fn changed(
+        &mut self,
+        id: RequestId,
+        interventions: &[Intervention],
+        make: impl FnOnce(&mut Session, &dyn Fn(Event)) -> Event,
+    ) -> Event {
+        self.answer(id, |session, emit| {
+            if let Err(failure) = changes::check(session.model(), interventions) {
+                return Event::Failed(failure);
+            }
+            session.probe().change(interventions);
+            let event = make(session, emit);
+            session.probe().change(&[]);
+            event
+        })
+    }
+
+    /// What `make` gives of the session and of what opening passes needs, which is made when first asked for.
+    fn with_inside(
+        &mut self,
+        id: RequestId,
+        make: impl FnOnce(&mut Session, &mut Inside, &dyn Fn(Event)) -> Event,
+    ) -> Event {
+        let emit = Arc::clone(&self.emit);
+        let Some(session) = &mut self.session else { return Event::Failed(no_model()) };
+        let inside = match self.inside.take().map_or_else(|| Inside::new(session.model(), self.threads), Ok) {
+            Ok(inside) => self.inside.insert(inside),
+            Err(failure) => return Event::Failed(failure),
+        };
+        make(session, inside, &|event| emit(Envelope { id, event }))
     }
 
     /// What `make` gives of the loaded model's session, or that there is none.

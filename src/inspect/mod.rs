@@ -3,6 +3,10 @@
 pub mod after;
 pub mod chain;
 pub mod distribution;
+pub mod embedding;
+pub mod lens;
 pub mod pieces;
+pub mod reading;
+pub mod rotation;
 pub mod stages;
 pub mod trace;

@@ -252,6 +252,27 @@ impl std::fmt::Display for Part {
     }
 }
 
+impl std::str::FromStr for Part {
+    type Err = String;
+
+    /// `head:L.H`, `attn:L`, `ffn:L` or `embedding`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad =
+            || format!("{text}: a part is head:LAYER.HEAD, attn:LAYER or ffn:LAYER, for example head:23.4");
+        let number = |text: &str| text.parse::<u32>().map_err(|_| bad());
+        match text.split_once(':') {
+            Some(("attn", layer)) => Ok(Self::Attention(number(layer)?)),
+            Some(("ffn", layer)) => Ok(Self::Ffn(number(layer)?)),
+            Some(("head", place)) => {
+                let (layer, head) = place.split_once('.').ok_or_else(bad)?;
+                Ok(Self::Head(number(layer)?, number(head)?))
+            }
+            None if text == "embedding" => Ok(Self::Embedding),
+            _ => Err(bad()),
+        }
+    }
+}
+
 /// How position enters one head, for rotary ones (`RoPE`, Su et al. 2021).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rotation {
@@ -307,4 +328,19 @@ pub struct EmbeddingFacts {
     pub explained: (f32, f32),
     /// How long it took, ms.
     pub ms: f32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_read_as_it_is_written() {
+        for part in [Part::Embedding, Part::Attention(3), Part::Head(23, 4), Part::Ffn(0)] {
+            assert_eq!(part.to_string().parse(), Ok(part));
+        }
+        for bad in ["", "head:3", "head:3.x", "ffn:", "mlp:2", "attn:-1", "3.4"] {
+            assert!(bad.parse::<Part>().is_err(), "{bad}");
+        }
+    }
 }

@@ -30,6 +30,10 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         if needed <= area.width || drop == Facts::MOST {
             let shown = text::cut(&left, area.width.saturating_sub(text::width(&right) + 1));
             text::put(buf, area, &shown, theme.style(Role::Text));
+            if let Some(at) = shown.find(&facts.off).filter(|_| !facts.off.is_empty()) {
+                let at = text::row(area, 0, text::width(&shown[..at]));
+                text::put(buf, at, &facts.off, theme.style(Role::Warn));
+            }
             if wide && drop < Facts::WITHOUT_NAME {
                 text::put(buf, area, " glassbox", theme.style(Role::Strong));
             }
@@ -64,6 +68,8 @@ struct Facts {
     name: String,
     short_name: String,
     device: String,
+    /// What of the network is switched off in this chat, in words.
+    off: String,
     context: Option<(u32, u32)>,
     speed: Option<f32>,
 }
@@ -78,8 +84,14 @@ impl Facts {
         let name = app.model_title(&app.model.name);
         let quantisation = loaded.map_or("", |loaded| loaded.facts.quantisation.as_str());
         let join = |name: &str| sanitize::for_display(format!("{name} {quantisation}").trim());
+        let off = match app.chat.settings.interventions.len() {
+            0 => String::new(),
+            1 => "1 part off".to_owned(),
+            count => format!("{count} parts off"),
+        };
         Self {
             wide,
+            off,
             name: join(&name),
             short_name: join(short(&name)),
             device: loaded.map(|loaded| sanitize::for_display(&loaded.device)).unwrap_or_default(),
@@ -91,9 +103,9 @@ impl Facts {
     fn left(&self, drop: usize) -> String {
         let device = if drop < 2 { self.device.as_str() } else { "" };
         let parts = if self.wide && drop < Self::WITHOUT_NAME {
-            vec!["glassbox", &self.name, device]
+            vec!["glassbox", &self.name, &self.off, device]
         } else {
-            vec![if self.wide { &self.name } else { &self.short_name }, device]
+            vec![if self.wide { &self.name } else { &self.short_name }, &self.off, device]
         };
         let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         format!(" {}", parts.join(if self.wide { "   " } else { "  " }))

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chat::Intervention;
 use crate::inspect::stages::SamplerTrace;
-use crate::inspect::trace::ForwardTrace;
+use crate::inspect::trace::{FeedForward, ForwardTrace, Part};
 use crate::sampling::Sampling;
 use crate::token::{Candidate, TokenId};
 
@@ -117,6 +117,17 @@ pub struct Inspect {
     pub want: Want,
 }
 
+/// What switches a part of the network off; `None` for the embedding, without which there is nothing.
+#[must_use]
+pub fn switched_off(part: Part) -> Option<Intervention> {
+    match part {
+        Part::Embedding => None,
+        Part::Attention(layer) => Some(Intervention::ZeroAttention { layer }),
+        Part::Head(layer, head) => Some(Intervention::ZeroHead { layer, head }),
+        Part::Ffn(layer) => Some(Intervention::ZeroFfn { layer }),
+    }
+}
+
 /// What of a pass is to be shown; nothing by default, and nothing else is copied.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Want {
@@ -156,7 +167,7 @@ pub struct Inspected {
     pub trace: ForwardTrace,
     /// The feed-forwards that were asked for, in the order of the request.
     #[serde(default)]
-    pub ffns: Vec<crate::inspect::trace::FeedForward>,
+    pub ffns: Vec<FeedForward>,
     /// Tokens that had to be decoded.
     pub decoded: u32,
     /// How long it took, ms.

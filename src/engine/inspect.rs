@@ -1,0 +1,304 @@
+//! A forward pass opened: read again beside the chat with the probe on, and put into a [`ForwardTrace`].
+//!
+//! The tokens before the pass are read without the probe, the last one alone with it, so every captured tensor has
+//! one column, whatever micro-batches or padding the prompt went through. With ablations the pass is read twice; the
+//! trace is the changed model's, beside the distribution of the unchanged one.
+//!
+//! Invariant: the chat's sequence stays as it was, unless more is missing than fits beside it (or the model has no
+//! sequences beside it); then the text is read there, and [`Session::cached`] says so. The probe is off and nothing
+//! is changed afterwards, however it ends.
+
+mod attention;
+mod facts;
+mod neurons;
+mod parts;
+mod streams;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use facts::Facts;
+
+use super::changes;
+use super::decode::{Halt, Rows, Session};
+use super::embed::{self, Table};
+use super::fit::SCRATCH_CELLS;
+use super::graph::Graphs;
+use super::numbers::{self, Reader};
+use super::probe::{Captured, Layers, Plan};
+use super::prompt;
+use super::protocol::{Embed, Event, Failure, FailureKind, Inspect, Inspected, Want};
+use super::scratch::SCRATCH;
+use super::shared::LoadedModel;
+use super::weights::Weights;
+use crate::chat::Intervention;
+use crate::inspect::lens;
+use crate::inspect::trace::{Followed, ForwardTrace};
+use crate::token::{Candidate, TokenId};
+
+/// The likeliest next tokens that a trace lists.
+const LISTED: usize = 20;
+
+/// What opening passes needs beside the model; kept between requests.
+pub struct Inside {
+    /// Single weights.
+    pub weights: Arc<Weights>,
+    /// The model's own matrices on other inputs.
+    pub graphs: Graphs,
+    /// Numbers of the model's shape.
+    pub facts: Facts,
+    /// Lengths of the embedding table's rows, once they are known.
+    pub table: Table,
+}
+
+impl Inside {
+    /// For a loaded model; `threads` compute on the CPU.
+    ///
+    /// # Errors
+    /// Where the model's file cannot be read.
+    pub fn new(model: &LoadedModel, threads: u32) -> Result<Self, Failure> {
+        let file = model.file.get().ok_or_else(|| {
+            other("The model's file cannot be read beside the running model, so its inside stays closed. Load it again.")
+        })?;
+        let weights = Arc::new(Weights::new(Arc::clone(file)));
+        let facts = Facts::read(model, &weights)?;
+        Ok(Self { table: Table::new(Arc::clone(&weights)), graphs: Graphs::new(threads), facts, weights })
+    }
+}
+
+/// Answers a question to the embedding table.
+pub fn embed(session: &Session, inside: &mut Inside, request: &Embed) -> Event {
+    let operand = session.probe().operands().table.map(|operand| (&mut inside.graphs, operand));
+    let found = embed::embed(&mut inside.table, operand, request);
+    found.map_or_else(Event::Failed, |facts| Event::Embedded(Box::new(facts)))
+}
+
+/// Answers an inspection; `emit` gets the progress, the answer is returned.
+pub fn inspect(session: &mut Session, inside: &mut Inside, request: &Inspect, emit: &dyn Fn(Event)) -> Event {
+    let opened =
+        check(session, request).and_then(|()| Opening { session, inside, request, emit, decoded: 0 }.run());
+    session.drop_sequence(SCRATCH);
+    opened.map_or_else(Event::Failed, |opened| Event::Inspected(Box::new(opened)))
+}
+
+fn check(session: &Session, request: &Inspect) -> Result<(), Failure> {
+    if request.ids.is_empty() {
+        return Err(other("There is no pass to open: nothing has been read."));
+    }
+    if request.ids.len() > session.limit() {
+        return Err(prompt::too_long(request.ids.len(), session.limit()));
+    }
+    prompt::check(session.model(), &request.ids)?;
+    let want = &request.want;
+    let pair = want.attribution.map(|(token, rival)| [token, rival]);
+    let named: Vec<TokenId> = want.follow.iter().copied().chain(pair.into_iter().flatten()).collect();
+    prompt::check(session.model(), &named)?;
+    changes::check(session.model(), &request.ablations)?;
+    changes::check(session.model(), &request.interventions)?;
+    let blocks =
+        want.attention.iter().chain(&want.ffn).copied().chain(want.rotation.map(|(layer, ..)| layer));
+    blocks.into_iter().try_for_each(|layer| changes::layer(session.model(), layer))?;
+    if let Some((_, head, other)) = want.rotation {
+        changes::head(session.model(), head)?;
+        if other as usize >= request.ids.len() {
+            return Err(self::other(format!("Position {other} lies behind the pass.")));
+        }
+    }
+    Ok(())
+}
+
+/// What is copied for what is wanted.
+fn plan(want: &Want) -> Plan {
+    let heads = want.attribution.is_some();
+    let only = |layers: &[u32]| if layers.is_empty() { Layers::None } else { Layers::Only(layers.to_vec()) };
+    let mut queried = want.attention.clone();
+    queried.extend(want.rotation.map(|(layer, ..)| layer));
+    Plan {
+        streams: want.lens || want.attribution.is_some() || !want.ffn.is_empty(),
+        heads,
+        attention: if want.overview { Layers::All } else { only(&want.attention) },
+        scores: only(&want.attention),
+        neurons: only(&want.ffn),
+        queries: only(&queried),
+    }
+}
+
+struct Opening<'a> {
+    session: &'a mut Session,
+    inside: &'a mut Inside,
+    request: &'a Inspect,
+    emit: &'a dyn Fn(Event),
+    decoded: usize,
+}
+
+/// The output of a pass.
+struct Output {
+    logits: Vec<f32>,
+    log_normaliser: f64,
+    entropy: f32,
+    next: Vec<Candidate>,
+    followed: Vec<Followed>,
+}
+
+impl Opening<'_> {
+    fn run(mut self) -> Result<Inspected, Failure> {
+        let started = Instant::now();
+        let request = self.request;
+        let base = request.interventions.clone();
+        let original = if request.ablations.is_empty() {
+            None
+        } else {
+            self.read(&base, &base, &Plan::default())?;
+            Some(self.output()?)
+        };
+        let mut changes = base.clone();
+        changes.extend(request.ablations.iter().copied());
+        let before = if request.everywhere { &changes } else { &base };
+        let captured = self.read(before, &changes, &plan(&request.want))?;
+        let output = self.output()?;
+        let mut opened = self.open(&captured, &output)?;
+        if let Some(original) = original {
+            let kl = lens::divergence(
+                &original.logits,
+                original.log_normaliser,
+                &output.logits,
+                output.log_normaliser,
+            );
+            opened.trace.kl_from_original = Some(kl);
+            opened.trace.original = Some((original.next, original.followed));
+        }
+        opened.decoded = self.decoded as u32;
+        opened.ms = started.elapsed().as_secs_f32() * 1000.0;
+        Ok(opened)
+    }
+
+    /// Puts together what was captured.
+    fn open(&mut self, captured: &Captured, output: &Output) -> Result<Inspected, Failure> {
+        let want = &self.request.want;
+        let facts = &self.inside.facts;
+        let mut trace = ForwardTrace {
+            position: self.request.ids.len() as u32 - 1,
+            layers: facts.layers,
+            heads: facts.heads,
+            kv_heads: facts.kv_heads,
+            next: output.next.clone(),
+            entropy: output.entropy,
+            followed: output.followed.clone(),
+            missing: captured.missing.clone(),
+            ..ForwardTrace::default()
+        };
+        let operands = self.session.probe().operands();
+        if want.lens {
+            let lens = streams::lens(self.inside, operands, captured, output, &want.follow);
+            trace.lens = keep(lens, "the logit lens", &mut trace.missing);
+        }
+        if want.overview || !want.attention.is_empty() {
+            let attention = attention::attention(self.inside, captured, want, &self.request.ids);
+            trace.attention = keep(attention, "attention", &mut trace.missing);
+        }
+        if let Some((layer, head, other)) = want.rotation {
+            let position = self.request.ids.len() - 1;
+            let rotation = attention::rotation(&self.inside.facts, captured, (layer, head), other, position);
+            trace.rotation = keep(rotation, "rotation", &mut trace.missing);
+        }
+        if let Some(pair) = want.attribution {
+            let parts = parts::attribution(self.inside, captured, output, pair);
+            trace.attribution = keep(parts, "attribution", &mut trace.missing);
+        }
+        let mut ffns = Vec::new();
+        for layer in &want.ffn {
+            let ffn = neurons::feed_forward(self.inside, operands, captured, *layer, want.neurons as usize);
+            ffns.extend(keep(ffn, "feed-forward neurons", &mut trace.missing));
+        }
+        trace.ffn = ffns.last().cloned();
+        Ok(Inspected { trace, ffns, ..Inspected::default() })
+    }
+
+    /// Reads everything under `before`, the last token under `last` with the probe on.
+    fn read(
+        &mut self,
+        before: &[Intervention],
+        last: &[Intervention],
+        plan: &Plan,
+    ) -> Result<Captured, Failure> {
+        let result = self.read_changed(before, last, plan);
+        self.session.probe().change(&[]);
+        self.session.probe().plan(Plan::default());
+        result.map_err(failed)?;
+        Ok(self.session.probe().take())
+    }
+
+    fn read_changed(
+        &mut self,
+        before: &[Intervention],
+        last: &[Intervention],
+        plan: &Plan,
+    ) -> Result<(), Halt> {
+        let ids = &self.request.ids;
+        let end = ids.len() - 1;
+        self.session.probe().change(before);
+        let shared = self.session.shared(ids, before).min(end);
+        let aside = self.session.has_scratch() && ids.len() - shared <= SCRATCH_CELLS as usize;
+        let total = ids.len() - if aside { shared } else { 0 };
+        if aside {
+            let emit = self.emit;
+            self.session.read_on(SCRATCH, &ids[..end], shared.min(end), |done, _| {
+                emit(Event::PromptProgress { done: done as u32, total: total as u32 });
+            })?;
+        } else {
+            let kept = self.session.reuse_at_most(ids, end, before);
+            let emit = self.emit;
+            self.session.read(&ids[..end], kept, |done, _| {
+                emit(Event::PromptProgress { done: done as u32, total: total as u32 });
+            })?;
+        }
+        self.decoded += total;
+        self.session.probe().change(last);
+        self.session.probe().plan(plan.clone());
+        if aside {
+            return self.session.decode_on(SCRATCH, end, &ids[end..], Rows::Last);
+        }
+        self.session.append(&ids[end..], Rows::Last)?;
+        if before != last {
+            // The last token's keys were computed under changes that the prefix does not name.
+            self.session.keep(end);
+        }
+        Ok(())
+    }
+
+    /// The distribution of the pass that was just decoded.
+    fn output(&self) -> Result<Output, Failure> {
+        let logits = self.session.logits().to_vec();
+        let mut reader = Reader::default();
+        let all = reader.read(&logits, LISTED).ok_or_else(super::generate::no_numbers)?;
+        let followed = self.request.want.follow.iter().map(|id| follow(&logits, &all, *id)).collect();
+        let next =
+            reader.top().iter().map(|s| Candidate { id: s.id, logprob: all.logprob(s.logit) }).collect();
+        Ok(Output { log_normaliser: all.log_normaliser, entropy: all.entropy, next, followed, logits })
+    }
+}
+
+/// A token's ln p and rank among these logits; the ids were checked.
+fn follow(logits: &[f32], all: &numbers::Distribution, id: TokenId) -> Followed {
+    let logit = logits[id.0 as usize];
+    Followed { id, logprob: all.logprob(logit), rank: numbers::rank(logits, logit) }
+}
+
+/// Keeps what could be worked out; else says what is missing and why.
+fn keep<T>(made: Result<T, String>, what: &str, missing: &mut Vec<String>) -> Option<T> {
+    made.map_err(|why| missing.push(format!("{what}: {why}"))).ok()
+}
+
+fn other(message: impl Into<String>) -> Failure {
+    Failure { message: message.into(), kind: FailureKind::Other }
+}
+
+fn failed(halt: Halt) -> Failure {
+    if halt == Halt::Cancelled {
+        return Failure {
+            message: "The inspection was cancelled.".to_string(),
+            kind: FailureKind::Cancelled,
+        };
+    }
+    Failure { message: format!("The pass could not be read again: {halt}."), kind: FailureKind::Other }
+}

@@ -1,0 +1,153 @@
+//! Attention of the pass: what each head reads, and position's part in one head.
+//!
+//! Invariant: weights are the model's own, by position; value-weighted ones say how long the vector is that a
+//! position adds to the stream through one head, before any norm that follows.
+
+use super::{Facts, Inside};
+use crate::engine::probe::{Captured, LayerCapture};
+use crate::engine::protocol::Want;
+use crate::inspect::lens;
+use crate::inspect::reading::reading;
+use crate::inspect::rotation::{Pairing, frequencies};
+use crate::inspect::trace::{Attention, AttentionLayer, HeadReading, HeadRow, PositionKind, Rotation};
+use crate::token::TokenId;
+
+/// The overview and the opened blocks.
+pub(super) fn attention(
+    inside: &Inside,
+    captured: &Captured,
+    want: &Want,
+    ids: &[TokenId],
+) -> Result<Attention, String> {
+    let has = |layer: &LayerCapture| !layer.weights.is_empty();
+    if !captured.layers.iter().any(has) {
+        return Err("this model's graph does not show its attention weights".into());
+    }
+    let overview = if want.overview {
+        captured.layers.iter().map(|layer| readings(layer, ids)).collect()
+    } else {
+        Vec::new()
+    };
+    let mut layers = Vec::new();
+    for number in &want.attention {
+        let Some(layer) = captured.layers.get(*number as usize).filter(|layer| has(layer)) else { continue };
+        layers.push(AttentionLayer {
+            layer: *number,
+            window: layer.window,
+            heads: rows(inside, layer, *number),
+        });
+    }
+    Ok(Attention { overview, layers, rollout: Vec::new(), flash: captured.flash })
+}
+
+fn readings(layer: &LayerCapture, ids: &[TokenId]) -> Vec<HeadReading> {
+    layer.weights.iter().map(|weights| reading(weights, ids)).collect()
+}
+
+fn rows(inside: &Inside, layer: &LayerCapture, number: u32) -> Vec<HeadRow> {
+    let norms = value_norms(inside, layer, number).unwrap_or_else(|why| {
+        tracing::debug!(layer = number, why, "attention is not weighted by its values");
+        Vec::new()
+    });
+    let row = |(head, weights): (usize, &Vec<f32>)| HeadRow {
+        weights: weights.clone(),
+        scores: layer.scores.get(head).cloned().unwrap_or_default(),
+        value_norms: norms.get(head).cloned().unwrap_or_default(),
+        sink: layer.sink.get(head).copied().unwrap_or_default(),
+    };
+    layer.weights.iter().enumerate().map(row).collect()
+}
+
+/// `‖a · W_O v‖` of each head by position.
+fn value_norms(inside: &Inside, layer: &LayerCapture, number: u32) -> Result<Vec<Vec<f32>>, String> {
+    let (weights, facts) = (&inside.weights, &inside.facts);
+    if layer.values.is_empty() {
+        return Err("the values could not be read from the cache".into());
+    }
+    let name = format!("blk.{number}.attn_output.weight");
+    let (inputs, _) = weights.shape(&name).ok_or_else(|| format!("the file has no {name}"))?;
+    let matrix = weights.vector(&name).map_err(|error| error.to_string())?;
+    let size = inputs / (facts.heads as usize).max(1);
+    let group = (facts.heads / facts.kv_heads).max(1) as usize;
+    let norms = layer.weights.iter().enumerate().map(|(head, row)| {
+        let Some(values) = layer.values.get(head / group) else { return Vec::new() };
+        let gram = gram(&matrix, inputs, head * size, size);
+        row.iter()
+            .zip(values.chunks(size))
+            .map(|(weight, value)| if *weight == 0.0 { 0.0 } else { weight * length_through(&gram, value) })
+            .collect()
+    });
+    Ok(norms.collect())
+}
+
+/// AᵀA of the columns `from..from + size` of a matrix of rows of `inputs`.
+fn gram(matrix: &[f32], inputs: usize, from: usize, size: usize) -> Vec<f32> {
+    let mut gram = vec![0.0_f32; size * size];
+    for row in matrix.chunks(inputs) {
+        let slice = &row[from..from + size];
+        for (line, factor) in gram.chunks_mut(size).zip(slice) {
+            line.iter_mut().zip(slice).for_each(|(sum, value)| *sum += factor * value);
+        }
+    }
+    gram
+}
+
+/// ‖A v‖ = √(vᵀ AᵀA v).
+fn length_through(gram: &[f32], value: &[f32]) -> f32 {
+    let square: f64 = gram
+        .chunks(value.len())
+        .zip(value)
+        .map(|(line, factor)| f64::from(*factor) * lens::dot(line, value))
+        .sum();
+    square.max(0.0).sqrt() as f32
+}
+
+/// What position does to q·k of one head.
+pub(super) fn rotation(
+    facts: &Facts,
+    captured: &Captured,
+    (number, head): (u32, u32),
+    other: u32,
+    position: usize,
+) -> Result<Rotation, String> {
+    let layer = captured.layers.get(number as usize).ok_or("there is no such block")?;
+    let Some(rope) = &layer.rope else {
+        return Ok(Rotation {
+            kind: captured.position_kind,
+            head: (number, head),
+            other,
+            ..Rotation::default()
+        });
+    };
+    let group = (facts.heads / facts.kv_heads).max(1);
+    let size = layer.query.len() / (facts.heads as usize).max(1);
+    let query = layer.query.get(head as usize * size..(head as usize + 1) * size);
+    let keys = layer.keys.get((head / group) as usize);
+    let key = keys.and_then(|keys| keys.get(other as usize * size..(other as usize + 1) * size));
+    let (Some(query), Some(key)) = (query, key) else {
+        return Err("the queries and keys could not be read".into());
+    };
+    if size == 0 {
+        return Err("the queries and keys could not be read".into());
+    }
+    let frequencies = frequencies(rope.dims, rope.base, rope.scale, &rope.factors);
+    let kind = if rope.neox { PositionKind::RopeNeox } else { PositionKind::RopeNormal };
+    let pairing = Pairing {
+        kind,
+        frequencies: &frequencies,
+        scale: layer.scale,
+        query: (query, position as u32),
+        key: (key, other),
+    };
+    Ok(Rotation {
+        kind,
+        base: rope.base,
+        scale: rope.scale,
+        head: (number, head),
+        other,
+        pairs: pairing.pairs(),
+        unrotated: pairing.unrotated(),
+        by_distance: pairing.by_distance(position as u32 + 1),
+        frequencies: frequencies.clone(),
+    })
+}

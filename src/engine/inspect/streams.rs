@@ -1,0 +1,89 @@
+//! The logit lens: the residual stream of every depth through the model's own final norm and output matrix.
+//!
+//! Invariant: the last row is the model's own output, to the last bits that batch size moves.
+
+use std::time::Instant;
+
+use super::{Inside, Output, follow};
+use crate::engine::numbers::Reader;
+use crate::engine::probe::{Captured, Operands};
+use crate::inspect::lens::{self, Norm};
+use crate::inspect::trace::{Lens, LensRow};
+use crate::token::{Candidate, TokenId};
+
+/// Tokens listed at each depth.
+const TOP: usize = 3;
+
+/// All depths, the embedding first.
+pub(super) fn lens(
+    inside: &mut Inside,
+    operands: Operands,
+    captured: &Captured,
+    output: &Output,
+    follow: &[TokenId],
+) -> Result<Lens, String> {
+    let started = Instant::now();
+    let norm = inside.facts.norm.clone().ok_or("this model's final norm is not known")?;
+    let streams: Vec<&[f32]> = std::iter::once(captured.embedding.as_slice())
+        .chain(captured.layers.iter().map(|layer| layer.after.as_slice()))
+        .collect();
+    if streams.iter().any(|stream| stream.len() != inside.facts.width) {
+        return Err("this model's graph does not name its residual stream".into());
+    }
+    let best = output.next.first().map(|candidate| candidate.id).ok_or("the model gave no tokens")?;
+    let logits = logits(inside, operands, &norm, &streams)?;
+    let mut reader = Reader::default();
+    let mut rows = Vec::with_capacity(streams.len());
+    for (depth, (stream, logits)) in streams.iter().zip(logits.chunks(inside.facts.vocabulary)).enumerate() {
+        let all = reader.read(logits, TOP).ok_or("the model gave logits that are no numbers")?;
+        let layer = depth.checked_sub(1);
+        let block = layer.map(|layer| &captured.layers[layer]);
+        let before = layer.map(|layer| streams[layer]);
+        let middle = block.map(|block| block.after_attention.as_slice()).filter(|middle| !middle.is_empty());
+        let length = |of: Option<&Vec<f32>>| of.map_or(0.0, |vector| lens::length(vector));
+        rows.push(LensRow {
+            layer: layer.map(|layer| layer as u32),
+            top: reader.top().iter().map(|s| Candidate { id: s.id, logprob: all.logprob(s.logit) }).collect(),
+            followed: follow.iter().map(|id| self::follow(logits, &all, *id)).collect(),
+            final_best: all.logprob(logits[best.0 as usize]),
+            kl: lens::divergence(&output.logits, output.log_normaliser, logits, all.log_normaliser),
+            norm: lens::length(stream),
+            attention_norm: length(block.map(|block| &block.attn_out)),
+            ffn_norm: length(block.map(|block| &block.ffn_out)),
+            attention_added: before
+                .zip(middle)
+                .map_or(0.0, |(before, middle)| lens::distance(before, middle)),
+            ffn_added: middle.map_or(0.0, |middle| lens::distance(middle, stream)),
+        });
+    }
+    let chosen = follow.first().copied().unwrap_or(best);
+    let on_top: Vec<bool> =
+        rows.iter().skip(1).map(|row| row.top.first().is_some_and(|top| top.id == chosen)).collect();
+    let ms = started.elapsed().as_secs_f32() * 1000.0;
+    Ok(Lens { rows, decided: lens::decided(&on_top), ms })
+}
+
+/// softcap(W_U · norm(stream) + bias) of each stream, one after the other.
+fn logits(
+    inside: &mut Inside,
+    operands: Operands,
+    norm: &Norm,
+    streams: &[&[f32]],
+) -> Result<Vec<f32>, String> {
+    let output = operands.output.ok_or("this model's output matrix was not seen")?;
+    let columns: Vec<f32> = streams.iter().flat_map(|stream| norm.apply(stream)).collect();
+    let mut logits = inside.graphs.multiply(output, &columns).map_err(|error| error.to_string())?;
+    let facts = &inside.facts;
+    if logits.len() != facts.vocabulary * streams.len() {
+        return Err("this model's output matrix has another shape than its vocabulary".into());
+    }
+    if !facts.output_bias.is_empty() {
+        for row in logits.chunks_mut(facts.vocabulary) {
+            row.iter_mut().zip(&facts.output_bias).for_each(|(logit, bias)| *logit += bias);
+        }
+    }
+    if let Some(cap) = facts.soft_cap {
+        lens::soft_cap(&mut logits, cap);
+    }
+    Ok(logits)
+}

@@ -1,0 +1,140 @@
+//! What the probe is to copy, and what it copied.
+//!
+//! Invariant: everything is of one token, the last of the last batch; positions count from 0 in its sequence.
+
+use crate::engine::graph::Operand;
+use crate::inspect::trace::PositionKind;
+
+/// Layers of which something is copied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Layers {
+    /// Of none.
+    #[default]
+    None,
+    /// Of all.
+    All,
+    /// Of these.
+    Only(Vec<u32>),
+}
+
+impl Layers {
+    /// Whether that layer is among them.
+    #[must_use]
+    pub fn has(&self, layer: u32) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Only(layers) => layers.contains(&layer),
+        }
+    }
+
+    fn is_none(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::All => false,
+            Self::Only(layers) => layers.is_empty(),
+        }
+    }
+}
+
+/// What the decodes from now on are to show of their last token. Empty copies nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The residual stream at every depth, and what every block's projections gave.
+    pub streams: bool,
+    /// The input of every output projection: the heads, one behind the other.
+    pub heads: bool,
+    /// Attention weights.
+    pub attention: Layers,
+    /// scale · q·k before mask and softmax.
+    pub scores: Layers,
+    /// Inputs of the down projection, and the experts of a mixture.
+    pub neurons: Layers,
+    /// The query after rotation, and the keys and values of the cache.
+    pub queries: Layers,
+}
+
+impl Plan {
+    /// Whether nothing is to be copied.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let layers = [&self.attention, &self.scores, &self.neurons, &self.queries];
+        !self.streams && !self.heads && layers.into_iter().all(Layers::is_none)
+    }
+}
+
+/// What the last decode showed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Captured {
+    /// The stream that enters block 0, scaled and with learned positions where the model has them.
+    pub embedding: Vec<f32>,
+    /// One entry a block.
+    pub layers: Vec<LayerCapture>,
+    /// Whether attention was computed as flash attention, which has no weights; they were then worked out beside it.
+    pub flash: bool,
+    /// How the model knows positions, as far as its graph shows.
+    pub position_kind: PositionKind,
+    /// What was asked for and this graph does not have, in words.
+    pub missing: Vec<String>,
+}
+
+/// What a block did. Vectors are empty where they were not asked for or the model has no such thing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LayerCapture {
+    /// The residual stream between attention and feed-forward.
+    pub after_attention: Vec<f32>,
+    /// The residual stream after the block.
+    pub after: Vec<f32>,
+    /// What the output projection gave, before any norm that follows.
+    pub attn_out: Vec<f32>,
+    /// What the down projection gave, before any norm that follows.
+    pub ffn_out: Vec<f32>,
+    /// Input of the output projection.
+    pub heads: Vec<f32>,
+    /// Attention weights, `[head][position]`.
+    pub weights: Vec<Vec<f32>>,
+    /// scale · q·k, `[head][position]`; 0 where the mask hides the position.
+    pub scores: Vec<Vec<f32>>,
+    /// Inputs of the down projection; in a mixture those of each used expert, one behind the other.
+    pub neurons: Vec<f32>,
+    /// In a mixture the used experts with their weights, in the order of `neurons`.
+    pub experts: Vec<(u32, f32)>,
+    /// The query after rotation, one head behind the other.
+    pub query: Vec<f32>,
+    /// Keys of the cache after rotation: of each key-value head, one position behind the other.
+    pub keys: Vec<Vec<f32>>,
+    /// Values of the cache, likewise.
+    pub values: Vec<Vec<f32>>,
+    /// How the query was rotated; `None` where it was not.
+    pub rope: Option<Rope>,
+    /// Factor on q·k.
+    pub scale: f32,
+    /// How many positions back the mask lets through, where it hides some.
+    pub window: Option<u32>,
+    /// The share that a learned sink took, a head each; empty where there is none.
+    pub sink: Vec<f32>,
+}
+
+/// Rotary position's parameters.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rope {
+    /// Dimensions that are rotated.
+    pub dims: usize,
+    /// Whether pairs are (i, i + dims/2) rather than (2i, 2i + 1).
+    pub neox: bool,
+    /// Base of the frequencies.
+    pub base: f32,
+    /// Factor on positions.
+    pub scale: f32,
+    /// Divisor of each pair's frequency; empty where there are none.
+    pub factors: Vec<f32>,
+}
+
+/// Weight tensors seen as operands.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Operands {
+    /// The output matrix.
+    pub output: Option<Operand>,
+    /// The table of token embeddings.
+    pub table: Option<Operand>,
+}

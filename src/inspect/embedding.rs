@@ -1,0 +1,200 @@
+//! Arithmetic on rows of the embedding table: lengths, cosines, and a map of a few of them.
+//!
+//! Invariant: the same rows always give the same map, mirrored the same way; rows that do not differ lie on one
+//! point, and a row without length has cosine 0 with everything.
+
+/// Lanes that sums are kept in, so that the compiler can add them at once.
+const LANES: usize = 16;
+/// Steps after which a component is taken as it is. Two that are nearly as long as each other may then still be
+/// mixed, which turns the map and changes no distance on it.
+const STEPS: usize = 300;
+/// A component with no more than this share of the variance is what rounding left.
+const ROUNDING: f64 = 1e-6;
+
+/// Rows on their first two principal components.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Map {
+    /// A point a row, in units of the largest coordinate.
+    pub points: Vec<(f32, f32)>,
+    /// Share of the variance that each component has, 0 to 1.
+    pub explained: (f32, f32),
+}
+
+/// Σ aᵢ bᵢ over the length of the shorter.
+#[must_use]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = [0.0_f32; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
+/// Euclidean length.
+#[must_use]
+pub fn norm(row: &[f32]) -> f32 {
+    dot(row, row).sqrt()
+}
+
+/// Cosine of the angle between two vectors of which dot product and lengths are known.
+#[must_use]
+pub fn cosine(product: f32, one: f32, other: f32) -> f32 {
+    if one > 0.0 && other > 0.0 { (product / one / other).clamp(-1.0, 1.0) } else { 0.0 }
+}
+
+/// Cosines of each row with each, row by row. `rows` lie one after the other, each `length` long.
+#[must_use]
+pub fn cosines(rows: &[f32], length: usize) -> Vec<f32> {
+    let rows: Vec<&[f32]> = rows.chunks_exact(length.max(1)).collect();
+    let norms: Vec<f32> = rows.iter().map(|row| norm(row)).collect();
+    let mut out = Vec::with_capacity(rows.len() * rows.len());
+    for (row, own) in rows.iter().zip(&norms) {
+        out.extend(rows.iter().zip(&norms).map(|(other, norm)| cosine(dot(row, other), *own, *norm)));
+    }
+    out
+}
+
+/// Principal components of the rows about their mean. `rows` lie one after the other, each `length` long.
+#[must_use]
+pub fn map(rows: &[f32], length: usize) -> Map {
+    let length = length.max(1);
+    let count = rows.len() / length;
+    let mut products = centred_products(rows, length, count);
+    let variance: f64 = (0..count).map(|at| products[at * count + at]).sum();
+    let size: f64 = rows.iter().map(|value| f64::from(*value).powi(2)).sum();
+    if count == 0 || variance <= size * 1e-9 {
+        return Map { points: vec![(0.0, 0.0); count], explained: (0.0, 0.0) };
+    }
+    let (first, first_share) = component(&mut products, count, variance * ROUNDING);
+    let (second, second_share) = component(&mut products, count, variance * ROUNDING);
+    let largest = first.iter().chain(&second).fold(0.0_f64, |most, value| most.max(value.abs()));
+    let points =
+        first.iter().zip(&second).map(|(x, y)| ((x / largest) as f32, (y / largest) as f32)).collect();
+    let share = |part: f64| (part / variance).clamp(0.0, 1.0) as f32;
+    Map { points, explained: (share(first_share), share(second_share)) }
+}
+
+/// Dot products of each row with each, their mean taken off; row by row.
+fn centred_products(rows: &[f32], length: usize, count: usize) -> Vec<f64> {
+    let mut mean = vec![0.0_f64; length];
+    for row in rows.chunks_exact(length) {
+        mean.iter_mut().zip(row).for_each(|(mean, value)| *mean += f64::from(*value) / count as f64);
+    }
+    let centred: Vec<f32> = rows
+        .chunks_exact(length)
+        .flat_map(|row| row.iter().zip(&mean).map(|(value, mean)| (f64::from(*value) - mean) as f32))
+        .collect();
+    let mut products = vec![0.0; count * count];
+    for (at, row) in centred.chunks_exact(length).enumerate() {
+        for (with, other) in centred.chunks_exact(length).enumerate().skip(at) {
+            let product = f64::from(dot(row, other));
+            products[at * count + with] = product;
+            products[with * count + at] = product;
+        }
+    }
+    products
+}
+
+/// The longest component of a symmetric matrix of products by power iteration: each row's coordinate on it, and its
+/// variance. It is taken off the matrix. One with no more variance than `least` is none.
+fn component(products: &mut [f64], count: usize, least: f64) -> (Vec<f64>, f64) {
+    // Any start that no simple pattern of rows is perpendicular to.
+    let mut axis: Vec<f64> = (0..count).map(|at| 1.0 + ((at as f64 + 1.0) * 1.618).sin()).collect();
+    let mut variance = 0.0;
+    for _ in 0..STEPS {
+        let mut next: Vec<f64> = products
+            .chunks_exact(count)
+            .map(|row| row.iter().zip(&axis).map(|(product, value)| product * value).sum())
+            .collect();
+        variance = next.iter().map(|value| value * value).sum::<f64>().sqrt();
+        if variance <= least {
+            return (vec![0.0; count], 0.0);
+        }
+        for value in &mut next {
+            *value /= variance;
+        }
+        let moved = next.iter().zip(&axis).map(|(new, old)| (new - old).abs()).fold(0.0, f64::max);
+        axis = next;
+        if moved < 1e-10 {
+            break;
+        }
+    }
+    for at in 0..count {
+        for with in 0..count {
+            products[at * count + with] -= variance * axis[at] * axis[with];
+        }
+    }
+    let scale = variance.sqrt() * sign(&axis);
+    (axis.into_iter().map(|value| value * scale).collect(), variance)
+}
+
+/// What makes the first of the farthest coordinates positive.
+fn sign(axis: &[f64]) -> f64 {
+    let farthest = axis.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+    let first = axis.iter().find(|value| value.abs() >= 0.999 * farthest);
+    first.map_or(1.0, |value| value.signum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(a: f32, b: f32) -> bool {
+        (a - b).abs() < 1e-4
+    }
+
+    #[test]
+    fn a_dot_product_counts_what_fills_no_whole_lane() {
+        let row: Vec<f32> = (1..=35).map(|value| value as f32).collect();
+        assert!(close(dot(&row, &vec![1.0; 35]), 630.0));
+        assert!(close(norm(&[3.0, 4.0]), 5.0));
+    }
+
+    #[test]
+    fn cosines_are_symmetric_and_one_with_oneself() {
+        let found = cosines(&[1.0, 0.0, 1.0, 1.0, 0.0, 0.0], 2);
+        let root = 0.5_f32.sqrt();
+        for (found, wanted) in found.iter().zip([1.0, root, 0.0, root, 1.0, 0.0, 0.0, 0.0, 0.0]) {
+            assert!(close(*found, wanted), "{found} {wanted}");
+        }
+        assert!(cosines(&[], 2).is_empty());
+    }
+
+    #[test]
+    fn a_map_shows_a_plane_as_it_is() {
+        // Along x twice as far as along y, z always the same.
+        let rows = [4.0, 0.0, 7.0, -4.0, 0.0, 7.0, 0.0, 2.0, 7.0, 0.0, -2.0, 7.0];
+        let map = map(&rows, 3);
+        for (point, wanted) in map.points.iter().zip([(1.0, 0.0), (-1.0, 0.0), (0.0, 0.5), (0.0, -0.5)]) {
+            assert!(close(point.0, wanted.0) && close(point.1, wanted.1), "{map:?}");
+        }
+        assert!(close(map.explained.0, 0.8) && close(map.explained.1, 0.2), "{map:?}");
+    }
+
+    #[test]
+    fn mirrored_rows_keep_the_first_point_on_the_positive_side() {
+        assert!(map(&[1.0, 2.0, -1.0, -2.0], 2).points[0].0 > 0.0);
+        assert!(map(&[-1.0, -2.0, 1.0, 2.0], 2).points[0].0 > 0.0);
+    }
+
+    #[test]
+    fn rows_that_do_not_differ_lie_on_one_point() {
+        let same: Vec<f32> = [0.1_f32, 0.7, 1e3].repeat(7);
+        let zeros = Map { points: vec![(0.0, 0.0); 7], explained: (0.0, 0.0) };
+        assert_eq!(map(&same, 3), zeros);
+        assert_eq!(map(&[], 3), Map::default());
+        assert_eq!(map(&[1.0, 2.0], 2).points, [(0.0, 0.0)]);
+    }
+
+    #[test]
+    fn a_line_has_one_component() {
+        let map = map(&[0.0, 0.0, 1.0, 1.0, 3.0, 3.0], 2);
+        assert!(close(map.explained.0, 1.0) && close(map.explained.1, 0.0), "{map:?}");
+        assert!(map.points.iter().all(|point| close(point.1, 0.0)), "{map:?}");
+    }
+}

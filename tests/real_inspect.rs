@@ -1,0 +1,509 @@
+//! Passes opened on the two default models, against the outside reference and against themselves.
+//!
+//! Tolerances are those stated for the reference: probabilities ±0.03 (±0.05 deep inside), attention weights ±0.03,
+//! norms 3 %, cosines ±0.01; the likeliest token equal wherever the reference's margin is above 0.05.
+
+#![cfg(feature = "llama")]
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use glassbox::chat::Intervention;
+use glassbox::engine::protocol::{
+    Embed, Envelope, Event, Failure, Generate, Inspect, Inspected, Prompt, Request, RequestId, Score, Want,
+};
+use glassbox::engine::worker::{Hooks, Shared, Worker};
+use glassbox::inspect::trace::{EmbeddingFacts, ForwardTrace, Part};
+use glassbox::model_entry::{LoadParams, ModelEntry, ModelFacts, Source};
+use glassbox::models::gguf::{Header, SharedHeader};
+use glassbox::sampling::Sampling;
+use glassbox::token::TokenId;
+use serde_json::Value;
+
+/// A model with its worker.
+struct Fixture {
+    worker: Worker,
+    shared: Arc<Shared>,
+    events: Receiver<Envelope>,
+    next: u64,
+    reference: Value,
+}
+
+impl Fixture {
+    fn new(variable: &str, reference: &str, context: u32) -> Self {
+        let path = std::env::var_os(variable)
+            .unwrap_or_else(|| panic!("{variable} must name a model file; run the tests with `make test`"));
+        let path = PathBuf::from(path);
+        let facts = Header::read(&path).unwrap().facts().clone();
+        let resolve = Box::new(move |_: &ModelEntry| Ok((path.clone(), facts.clone())));
+        let (sender, events) = channel();
+        let emit = Arc::new(move |envelope: Envelope| drop(sender.send(envelope)));
+        let shared = Shared::new();
+        let hooks = Hooks { resolve, open: Box::new(|path| Ok(Arc::new(SharedHeader::open(path).unwrap()))) };
+        let mut worker = Worker::new(Arc::new(hooks), Arc::clone(&shared), emit);
+        let params = LoadParams { context, ..LoadParams::default() };
+        let entry = ModelEntry::new("test", Source::Path(PathBuf::new()));
+        worker.handle(RequestId(1), Request::Load { entry: Box::new(entry), params });
+        let mut said = events.try_iter().map(|envelope| envelope.event);
+        assert!(said.any(|event| matches!(event, Event::Loaded(_))));
+        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/reference").join(reference);
+        let reference = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        Self { worker, shared, events, next: 2, reference }
+    }
+
+    fn handle(&mut self, request: Request) -> Vec<Event> {
+        let id = RequestId(self.next);
+        self.next += 1;
+        self.worker.handle(id, request);
+        self.events.try_iter().map(|envelope| envelope.event).collect()
+    }
+
+    fn ids(&self, text: &str) -> Vec<TokenId> {
+        self.shared.tokenize(text, false, true).unwrap().into_iter().map(|(id, _)| id).collect()
+    }
+
+    fn try_inspect(&mut self, request: Inspect) -> Result<Inspected, Failure> {
+        match self.handle(Request::Inspect(Box::new(request))).pop().unwrap() {
+            Event::Inspected(inspected) => Ok(*inspected),
+            Event::Failed(failure) => Err(failure),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn inspect(&mut self, ids: &[TokenId], want: Want) -> Inspected {
+        self.try_inspect(Inspect { ids: ids.to_vec(), want, ..Inspect::default() }).unwrap()
+    }
+
+    fn ablated(&mut self, ids: &[TokenId], ablations: Vec<Intervention>, everywhere: bool) -> ForwardTrace {
+        let request = Inspect { ids: ids.to_vec(), ablations, everywhere, ..Inspect::default() };
+        self.try_inspect(request).unwrap().trace
+    }
+
+    fn embed(&mut self, embed: Embed) -> EmbeddingFacts {
+        match self.handle(Request::Embed(Box::new(embed))).pop().unwrap() {
+            Event::Embedded(facts) => *facts,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn greedy(&mut self, ids: &[TokenId], count: u32) -> Vec<TokenId> {
+        let sampling = Sampling { temperature: 0.0, max_tokens: count, ..Sampling::default() };
+        let prompt = Prompt::Ids { ids: ids.to_vec(), taken: Vec::new(), chat: false };
+        let request = Generate { prompt, sampling, top_logprobs: 1, interventions: Vec::new(), allow: None };
+        let events = self.handle(Request::Generate(Box::new(request)));
+        events
+            .into_iter()
+            .filter_map(|event| if let Event::Token(step) = event { step.id } else { None })
+            .collect()
+    }
+
+    fn score(&mut self, ids: &[TokenId]) -> Vec<f32> {
+        let score = Score { ids: ids.to_vec(), from: 1, top_logprobs: 0, interventions: Vec::new() };
+        let events = self.handle(Request::Score(Box::new(score)));
+        let steps = events.into_iter().filter_map(|event| match event {
+            Event::Scores { steps, .. } => Some(steps),
+            _ => None,
+        });
+        steps.flatten().map(|step| step.logprob).collect()
+    }
+
+    fn prompts(&self) -> Vec<Value> {
+        self.reference["prompts"].as_array().unwrap().clone()
+    }
+}
+
+fn locked(cell: &'static OnceLock<Mutex<Fixture>>, make: fn() -> Fixture) -> MutexGuard<'static, Fixture> {
+    cell.get_or_init(|| Mutex::new(make())).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn smollm() -> MutexGuard<'static, Fixture> {
+    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
+    locked(&FIXTURE, || Fixture::new("GLASSBOX_TEST_MODEL", "smollm2-135m-instruct-q4_1.json", 2048))
+}
+
+fn gemma() -> MutexGuard<'static, Fixture> {
+    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
+    locked(&FIXTURE, || Fixture::new("GLASSBOX_TEST_GEMMA", "gemma-3-270m-q4_k_m.json", 2048))
+}
+
+fn models() -> [fn() -> MutexGuard<'static, Fixture>; 2] {
+    [smollm, gemma]
+}
+
+fn ids_of(prompt: &Value) -> Vec<TokenId> {
+    prompt["ids"].as_array().unwrap().iter().map(|id| TokenId(id.as_i64().unwrap() as i32)).collect()
+}
+
+fn id_of(value: &Value) -> TokenId {
+    TokenId(value["id"].as_i64().unwrap() as i32)
+}
+
+fn float(value: &Value) -> f32 {
+    value.as_f64().unwrap() as f32
+}
+
+/// Within so many parts of the reference.
+fn like(ours: f32, reference: &Value, part: f32, what: &str) {
+    let theirs = float(reference);
+    assert!((ours - theirs).abs() <= part * theirs.abs().max(1e-3), "{what}: {ours}, reference {theirs}");
+}
+
+#[test]
+fn the_lens_agrees_with_transformers() {
+    for model in models() {
+        let mut model = model();
+        for prompt in model.prompts() {
+            let lens =
+                model.inspect(&ids_of(&prompt), Want { lens: true, ..Want::default() }).trace.lens.unwrap();
+            let reference = prompt["logit_lens"].as_array().unwrap();
+            assert_eq!(lens.rows.len(), reference.len() + 1);
+            for (row, theirs) in lens.rows.iter().skip(1).zip(reference) {
+                let what = format!("{} layer {}", prompt["prompt"], theirs["layer"]);
+                assert_eq!(row.layer.map(u64::from), theirs["layer"].as_u64());
+                like(row.norm, &theirs["residual_norm"], 0.03, &format!("{what} residual"));
+                like(row.attention_norm, &theirs["attn_out_norm"], 0.03, &format!("{what} attention"));
+                like(row.ffn_norm, &theirs["ffn_out_norm"], 0.03, &format!("{what} feed-forward"));
+                let top = theirs["top"].as_array().unwrap();
+                let margin = float(&top[0]["p"]) - float(&top[1]["p"]);
+                if margin > 0.05 {
+                    assert_eq!(row.top[0].id, id_of(&top[0]), "{what}");
+                }
+                for theirs in top {
+                    if let Some(ours) = row.top.iter().find(|ours| ours.id == id_of(theirs)) {
+                        let (ours, theirs) = (ours.logprob.exp(), float(&theirs["p"]));
+                        assert!((ours - theirs).abs() <= 0.05, "{what}: {ours} {theirs}");
+                    }
+                }
+                let final_best = row.final_best.exp();
+                assert!(
+                    (final_best - float(&theirs["p_of_final_top1"])).abs() <= 0.05,
+                    "{what}: {final_best}"
+                );
+                let kl = float(&theirs["kl_final_from_layer_nats"]);
+                assert!((row.kl - kl).abs() <= 0.05_f32.max(0.05 * kl), "{what}: KL {} {kl}", row.kl);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_last_row_of_the_lens_is_the_output() {
+    for model in models() {
+        let mut model = model();
+        let ids = model.ids("In the morning the ferry leaves the harbour, and");
+        let trace = model.inspect(&ids, Want { lens: true, ..Want::default() }).trace;
+        let last = trace.lens.unwrap().rows.pop().unwrap();
+        assert!(last.kl < 1e-3, "{}", last.kl);
+        for (row, output) in last.top.iter().zip(&trace.next) {
+            assert_eq!(row.id, output.id);
+            assert!((row.logprob - output.logprob).abs() < 0.02, "{} {}", row.logprob, output.logprob);
+        }
+    }
+}
+
+#[test]
+fn attention_agrees_with_transformers() {
+    for model in models() {
+        let mut model = model();
+        for prompt in model.prompts() {
+            let reference = prompt["attention_last_query"].as_object().unwrap().clone();
+            let layers: Vec<u32> = reference.keys().map(|layer| layer.parse().unwrap()).collect();
+            let want = Want { attention: layers.clone(), ..Want::default() };
+            let attention = model.inspect(&ids_of(&prompt), want).trace.attention.unwrap();
+            assert_eq!(attention.layers.len(), layers.len());
+            for layer in &attention.layers {
+                let theirs = reference[&layer.layer.to_string()].as_array().unwrap();
+                assert_eq!(layer.heads.len(), theirs.len());
+                for (head, (ours, theirs)) in layer.heads.iter().zip(theirs).enumerate() {
+                    let theirs: Vec<f32> = theirs.as_array().unwrap().iter().map(float).collect();
+                    assert_eq!(ours.weights.len(), theirs.len());
+                    for (at, (ours, theirs)) in ours.weights.iter().zip(&theirs).enumerate() {
+                        let what = format!("{} layer {} head {head} at {at}", prompt["prompt"], layer.layer);
+                        assert!((ours - theirs).abs() <= 0.03, "{what}: {ours} {theirs}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_is_causal_and_sums_to_one_beyond_the_window_too() {
+    let mut model = gemma();
+    let text =
+        "The quick brown fox jumps over the lazy dog while the band plays on and the rain falls. ".repeat(34);
+    let ids = model.ids(&text);
+    assert!(ids.len() > 600, "{}", ids.len());
+    let want = Want { attention: (0..18).collect(), overview: true, ..Want::default() };
+    let trace = model.inspect(&ids, want).trace;
+    let attention = trace.attention.unwrap();
+    let mut windows = 0;
+    for layer in &attention.layers {
+        for (head, row) in layer.heads.iter().enumerate() {
+            assert_eq!(row.weights.len(), ids.len());
+            let sum: f32 = row.weights.iter().sum();
+            assert!((sum - 1.0).abs() < 1e-3, "layer {} head {head}: {sum}", layer.layer);
+            if let Some(window) = layer.window {
+                let outside = &row.weights[..ids.len() - window as usize];
+                assert!(outside.iter().all(|weight| *weight == 0.0), "layer {} head {head}", layer.layer);
+            }
+        }
+        windows += usize::from(layer.window.is_some());
+    }
+    // Gemma 3: five of six blocks look at 512 tokens.
+    assert_eq!(windows, 15);
+    assert_eq!(attention.overview.len(), 18);
+    assert!(attention.overview.iter().all(|layer| layer.len() == 4));
+}
+
+#[test]
+fn the_strongest_neurons_agree_with_transformers() {
+    for model in models() {
+        let mut model = model();
+        for prompt in model.prompts() {
+            let reference = prompt["ffn_top_neurons_by_abs_activation"].as_object().unwrap().clone();
+            let layers: Vec<u32> = reference.keys().map(|layer| layer.parse().unwrap()).collect();
+            let want = Want { ffn: layers, neurons: 8, ..Want::default() };
+            for ffn in model.inspect(&ids_of(&prompt), want).ffns {
+                let theirs = reference[&ffn.layer.to_string()].as_array().unwrap();
+                let largest = float(&theirs[0]["activation"]).abs();
+                for neuron in theirs {
+                    let index = neuron["neuron"].as_u64().unwrap() as u32;
+                    let activation = float(&neuron["activation"]);
+                    let what = format!("{} layer {} neuron {index}", prompt["prompt"], ffn.layer);
+                    match ffn.neurons.iter().find(|ours| ours.index == index) {
+                        Some(ours) => {
+                            let off = (ours.activation - activation).abs();
+                            assert!(off <= 0.06 * largest, "{what}: {} {activation}", ours.activation);
+                        }
+                        // The last of the eight may change places with the ninth.
+                        None => {
+                            let least = ffn.neurons.last().unwrap().activation.abs();
+                            assert!(
+                                activation.abs() <= least * 1.1,
+                                "{what} is missing: {activation} {least}"
+                            );
+                        }
+                    }
+                }
+                for neuron in &ffn.neurons {
+                    assert_eq!((neuron.promotes.len(), neuron.suppresses.len()), (8, 8));
+                    assert!(neuron.promotes[0].1 > 0.0 && neuron.suppresses[0].1 < 0.0);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn parts_switched_off_give_the_numbers_of_transformers() {
+    for model in models() {
+        let mut model = model();
+        for prompt in model.prompts() {
+            for ablation in prompt["ablations_all_positions"].as_array().unwrap() {
+                let number = |value: &Value| value.as_u64().unwrap() as u32;
+                let change = match ablation.get("zero_head") {
+                    Some(head) => Intervention::ZeroHead { layer: number(&head[0]), head: number(&head[1]) },
+                    None => Intervention::ZeroFfn { layer: number(&ablation["zero_ffn"]) },
+                };
+                let trace = model.ablated(&ids_of(&prompt), vec![change], true);
+                let what = format!("{} {change:?}", prompt["prompt"]);
+                for theirs in ablation["next"].as_array().unwrap() {
+                    let ours = trace.next.iter().find(|ours| ours.id == id_of(theirs));
+                    let ours = ours.map_or(0.0, |ours| ours.logprob.exp());
+                    assert!((ours - float(&theirs["p"])).abs() <= 0.03, "{what}: {ours} {}", theirs["p"]);
+                }
+                let kl = float(&ablation["kl_from_original_nats"]);
+                let ours = trace.kl_from_original.unwrap();
+                assert!((ours - kl).abs() <= 0.03_f32.max(0.1 * kl), "{what}: KL {ours} {kl}");
+                assert!(trace.original.is_some());
+            }
+        }
+    }
+}
+
+#[test]
+fn neighbours_agree_with_transformers() {
+    for model in models() {
+        let mut model = model();
+        let words = model.reference["embedding_neighbours"].as_array().unwrap().clone();
+        for word in words {
+            let id = id_of(&word);
+            let facts = model.embed(Embed { sum: vec![(id, 1.0)], neighbours: 8, span: Vec::new() });
+            like(facts.norm, &word["norm"], 0.03, "norm");
+            for theirs in word["nearest"].as_array().unwrap() {
+                let ours = facts.neighbours.iter().find(|(ours, _)| *ours == id_of(theirs));
+                let (_, cosine) = ours.unwrap_or_else(|| panic!("{} lacks {theirs}", word["word"]));
+                assert!(
+                    (cosine - float(&theirs["cosine"])).abs() <= 0.01,
+                    "{} {theirs} {cosine}",
+                    word["word"]
+                );
+            }
+            println!("neighbours of {} over the whole table: {:.1} ms", word["word"], facts.ms);
+        }
+    }
+}
+
+#[test]
+fn pushes_add_up_to_the_difference_of_the_logits() {
+    for model in models() {
+        let mut model = model();
+        for text in [
+            "The capital of France is",
+            "Alice has three apples. Bob gives her two more apples, so now Alice has",
+        ] {
+            let ids = model.ids(text);
+            let next = model.inspect(&ids, Want::default()).trace.next;
+            let pair = (next[0].id, next[1].id);
+            let want = Want { attribution: Some(pair), ..Want::default() };
+            let trace = model.inspect(&ids, want).trace;
+            let attribution = trace.attribution.unwrap();
+            let real = next[0].logprob - next[1].logprob;
+            assert!((attribution.difference - real).abs() < 0.05, "{} {real}", attribution.difference);
+            let sum: f32 = attribution.parts.iter().map(|part| part.logit_difference).sum();
+            println!("{text}: closure error {:.4} of {sum:.3}", attribution.closure_error);
+            assert!(attribution.closure_error < 0.35, "{}", attribution.closure_error);
+            assert_eq!(attribution.parts.len() as u32, 2 * trace.layers + 1);
+            assert_eq!(attribution.heads.len() as u32, trace.layers * trace.heads);
+            for layer in 0..trace.layers {
+                let block =
+                    attribution.parts.iter().find(|part| part.part == Part::Attention(layer)).unwrap();
+                let heads = attribution
+                    .heads
+                    .iter()
+                    .filter(|part| matches!(part.part, Part::Head(l, _) if l == layer));
+                let heads: f32 = heads.map(|part| part.logit_difference).sum();
+                let off = (heads - block.logit_difference).abs();
+                assert!(
+                    off < 0.15 + 0.1 * block.logit_difference.abs(),
+                    "layer {layer}: {heads} {}",
+                    block.logit_difference
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn position_turns_a_query_as_the_model_does() {
+    let mut model = smollm();
+    let ids = model.ids("The capital of France is");
+    for (layer, head, other) in [(0, 0, 0), (11, 4, 2), (29, 8, 3)] {
+        let want = Want { rotation: Some((layer, head, other)), attention: vec![layer], ..Want::default() };
+        let trace = model.inspect(&ids, want).trace;
+        let rotation = trace.rotation.unwrap();
+        assert_eq!(rotation.frequencies.len(), 32);
+        assert!((rotation.frequencies[0] - 1.0).abs() < 1e-6);
+        let at_distance = rotation.by_distance[ids.len() - 1 - other as usize];
+        let sum: f32 = rotation.pairs.iter().sum();
+        assert!((sum - at_distance).abs() < 1e-2, "{sum} {at_distance}");
+        let score = trace.attention.unwrap().layers[0].heads[head as usize].scores[other as usize];
+        assert!(
+            (sum - score).abs() < 0.05 + 0.01 * score.abs(),
+            "layer {layer}: {sum}, the graph has {score}"
+        );
+    }
+}
+
+#[test]
+fn opening_a_past_pass_leaves_the_next_greedy_tokens_unchanged() {
+    for model in models() {
+        let mut model = model();
+        let ids = model.ids("Once upon a time there was a little robot who wanted to learn how to paint.");
+        let alone = model.greedy(&ids, 12);
+        model.greedy(&ids, 4);
+        let want = Want {
+            lens: true,
+            overview: true,
+            attention: vec![2, 5],
+            ffn: vec![3],
+            neurons: 4,
+            attribution: Some((alone[0], TokenId(300))),
+            ..Want::default()
+        };
+        model.inspect(&ids[..9], want);
+        let change = vec![Intervention::ZeroHead { layer: 1, head: 0 }, Intervention::ZeroFfn { layer: 4 }];
+        model.ablated(&ids[..7], change.clone(), true);
+        model.ablated(&ids[..7], change, false);
+        let mut longer = ids.clone();
+        longer.extend(&alone[..4]);
+        assert_eq!(model.greedy(&longer, 8), alone[4..]);
+    }
+}
+
+#[test]
+fn a_part_switched_off_here_alone_changes_less_than_everywhere() {
+    let mut model = smollm();
+    let ids = model.ids("The capital of France is");
+    let change = vec![Intervention::ZeroHead { layer: 23, head: 4 }];
+    let here = model.ablated(&ids, change.clone(), false);
+    let everywhere = model.ablated(&ids, change, true);
+    let paris =
+        |trace: &ForwardTrace| trace.next.iter().find(|next| next.id == TokenId(7042)).unwrap().logprob.exp();
+    // The head that carries France to the answer.
+    assert!(paris(&here) < 0.35 && paris(&everywhere) < 0.35, "{} {}", paris(&here), paris(&everywhere));
+    let before = here.original.unwrap().0[0];
+    assert!(before.id == TokenId(7042) && before.logprob.exp() > 0.7);
+}
+
+#[test]
+fn a_text_of_random_tokens_said_twice_shows_an_induction_head() {
+    let mut model = smollm();
+    let mut state = 7_u64;
+    let mut draw = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        TokenId(1000 + ((state >> 33) % 40_000) as i32)
+    };
+    let half: Vec<TokenId> = (0..24).map(|_| draw()).collect();
+    let ids: Vec<TokenId> = half.iter().chain(&half).copied().collect();
+    let mut best = 0.0_f32;
+    let mut sums = vec![vec![0.0_f32; 9]; 30];
+    let rows = 30..46;
+    for end in rows.clone() {
+        let want = Want { attention: (0..30).collect(), ..Want::default() };
+        let attention = model.inspect(&ids[..=end], want).trace.attention.unwrap();
+        for layer in &attention.layers {
+            for (head, row) in layer.heads.iter().enumerate() {
+                sums[layer.layer as usize][head] += row.weights[end - 24 + 1];
+            }
+        }
+    }
+    for sum in sums.iter().flatten() {
+        best = best.max(sum / rows.len() as f32);
+    }
+    println!("strongest induction head: {best:.2}");
+    assert!(best > 0.4, "{best}");
+}
+
+#[test]
+fn the_prompts_own_log_probabilities_agree_with_transformers() {
+    for model in models() {
+        let mut model = model();
+        for prompt in model.prompts() {
+            let ours = model.score(&ids_of(&prompt));
+            let theirs = prompt["prompt_logprobs_nats"].as_array().unwrap();
+            let theirs: Vec<f32> = theirs.iter().skip(1).map(float).collect();
+            let mean = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).sum::<f32>() / ours.len() as f32;
+            assert!(ours.len() == theirs.len() && mean < 0.1, "{}: {mean}", prompt["prompt"]);
+        }
+    }
+}
+
+#[test]
+fn what_a_model_does_not_have_is_refused_by_name() {
+    let mut model = gemma();
+    let ids = model.ids("one two");
+    let refused = |model: &mut Fixture, request: Inspect| model.try_inspect(request).unwrap_err().message;
+    let want = Want { attention: vec![18], ..Want::default() };
+    let said = refused(&mut model, Inspect { ids: ids.clone(), want, ..Inspect::default() });
+    assert_eq!(said, "There is no layer 18: this model has layers 0 to 17.");
+    let ablations = vec![Intervention::ZeroHead { layer: 0, head: 4 }];
+    let said = refused(&mut model, Inspect { ids: ids.clone(), ablations, ..Inspect::default() });
+    assert_eq!(said, "There is no head 4: a layer of this model has heads 0 to 3.");
+    let said = refused(&mut model, Inspect::default());
+    assert_eq!(said, "There is no pass to open: nothing has been read.");
+    let want = Want { follow: vec![TokenId(1_000_000)], ..Want::default() };
+    assert!(model.try_inspect(Inspect { ids, want, ..Inspect::default() }).is_err());
+}
