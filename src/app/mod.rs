@@ -39,6 +39,7 @@ mod tokens;
 mod transcript;
 mod tree;
 mod versions;
+mod word;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,12 +2,16 @@
 //!
 //! Invariant: a station that is not open computes nothing and shows no figure; scales never follow the data.
 
+pub mod embedding;
 pub mod live;
+mod own;
 mod plan;
+pub mod position;
 pub mod rail;
 pub mod rows;
 pub mod sampler;
 pub mod softmax;
+pub mod tokens;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -64,6 +68,9 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     strip(theme, form, app.inspector.station, text::row(narrow, 0, 0), buf);
     let under = |area: Rect| Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     match app.inspector.station {
+        Station::Tokens => tokens::draw(app, theme, under(area), buf),
+        Station::Embedding => embedding::draw(app, theme, under(area), buf),
+        Station::Position => position::draw(app, theme, under(area), buf),
         Station::Sampler => sampler::draw(app, theme, under(area), buf),
         _ => softmax::draw(app, theme, form, under(narrow), buf),
     }
@@ -73,6 +80,9 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
 #[must_use]
 pub fn title(app: &App) -> &'static str {
     match app.inspector.station {
+        Station::Tokens => "Tokens",
+        Station::Embedding => "Embedding",
+        Station::Position => "Position",
         Station::Sampler => "Sampler",
         _ => "Softmax",
     }

@@ -1,0 +1,202 @@
+//! The embedding station: the row of numbers a token enters the network with, and what lies near it.
+//!
+//! Invariants: the list is over the whole table; the map flattens, and how much it holds is printed beside it;
+//! scales are fixed.
+
+mod map;
+mod matrix;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::own::{self, Row};
+use crate::app::{App, LiveStep};
+use crate::inspect::trace::EmbeddingFacts;
+use crate::theme::{Role, Theme};
+use crate::token::TokenId;
+use crate::ui::layout::INSPECTOR;
+use crate::ui::widgets::{bar, number, text};
+
+/// Columns from which on list, map and matrix stand side by side.
+const THREE: u16 = 114;
+/// Columns of the list where something stands beside it.
+const LIST: u16 = 34;
+/// Rows that a map needs to be one.
+const MAP: u16 = 8;
+
+const CAPTION: &str = "The numbers this token enters the network with, and the tokens whose numbers point the \
+                       same way.";
+
+/// What is on display.
+struct Shown<'a> {
+    app: &'a App,
+    theme: &'a Theme,
+    step: &'a LiveStep,
+    facts: &'a EmbeddingFacts,
+    /// The tokens of the map and the matrix.
+    span: &'a [TokenId],
+}
+
+impl<'a> Shown<'a> {
+    fn of(app: &'a App, theme: &'a Theme) -> Option<Self> {
+        let step = app.shown_step()?;
+        let facts = app.shown_embedding()?;
+        let known = app.inspector.inside.embeddings.iter().rev();
+        let asked = known.into_iter().find(|(_, _, other)| Arc::ptr_eq(other, facts));
+        let span = asked.map_or(&[] as &[TokenId], |(_, asked, _)| asked.span.as_slice());
+        Some(Self { app, theme, step, facts, span })
+    }
+
+    fn name(&self, id: TokenId) -> String {
+        own::name(self.app, self.theme, id)
+    }
+}
+
+/// Draws the station under the strip.
+pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let area = Rect { width: area.width.min(own::WIDEST), ..area };
+    if area.height < 4 || area.width < 20 {
+        return;
+    }
+    let caption = own::caption(app, theme, area, CAPTION);
+    let Some(shown) = Shown::of(app, theme) else {
+        let subject = match app.shown_step() {
+            Some(_) => format!("{} itself", own::shown_name(app, theme)),
+            None => "no token on display".into(),
+        };
+        return own::empty(theme, area, &subject, &caption, &own::missing(app), buf);
+    };
+    subject(&shown, area, buf);
+    let at = 1 + own::stack(&caption, area, 1, buf);
+    let at = at + u16::from(area.height > 20);
+    let under = Rect { y: area.y + at, height: area.height.saturating_sub(at), ..area };
+    if area.width >= THREE {
+        let (left, rest) = split(under, LIST + 2);
+        let (middle, right) = split(rest, rest.width - matrix::width(&shown, 46));
+        list(&shown, left, buf);
+        map::draw(&shown, middle, buf);
+        matrix::draw(&shown, right, buf);
+    } else if area.width >= INSPECTOR.0 {
+        two_columns(&shown, under, buf);
+    } else {
+        one_column(&shown, under, buf);
+    }
+}
+
+fn split(area: Rect, at: u16) -> (Rect, Rect) {
+    let at = at.min(area.width);
+    (Rect { width: at, ..area }, Rect { x: area.x + at, width: area.width - at, ..area })
+}
+
+/// List and map beside each other, the matrix under them; where it does not fit, what is opened.
+fn two_columns(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
+    let matrix = matrix::rows(shown, area.width).len() as u16;
+    let fits = area.height >= matrix + MAP + 5;
+    let above = if fits { area.height - matrix - 1 } else { area.height };
+    let upper = Rect { height: above, ..area };
+    let (left, right) = split(upper, LIST);
+    list(shown, left, buf);
+    if fits {
+        map::draw(shown, right, buf);
+        matrix::draw(shown, Rect { y: area.y + above + 1, height: matrix, ..area }, buf);
+    } else if shown.app.inspector.inside.opened {
+        matrix::draw(shown, right, buf);
+    } else {
+        map::draw(shown, right, buf);
+    }
+}
+
+/// The list, under it map and matrix where they fit; opened, these alone.
+fn one_column(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
+    let matrix = matrix::rows(shown, area.width).len() as u16;
+    let mut rest = area;
+    if !shown.app.inspector.inside.opened {
+        let roomy = area.height >= MAP + 16;
+        let most = if roomy { 14 } else { area.height };
+        let used = list(shown, Rect { height: most.min(area.height), ..area }, buf);
+        let used = (used + 1).min(area.height);
+        rest = Rect { y: area.y + used, height: area.height - used, ..area };
+        if rest.height < MAP {
+            return;
+        }
+    }
+    let both = rest.height >= matrix + MAP + 2;
+    if both {
+        let over = rest.height - matrix - 1;
+        map::draw(shown, Rect { height: over, ..rest }, buf);
+        matrix::draw(shown, Rect { y: rest.y + over + 1, height: matrix, ..rest }, buf);
+    } else if shown.app.inspector.inside.opened && matrix > 0 {
+        matrix::draw(shown, rest, buf);
+    } else {
+        map::draw(shown, rest, buf);
+    }
+}
+
+/// `#5 ␣Paris itself: row 7042 of the token table, before any layer`
+fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
+    let place = own::place(shown.app).map_or_else(String::new, |place| format!("#{place} "));
+    let id = shown.step.step.id.map_or_else(String::new, |id| id.0.to_string());
+    let words = if area.width >= INSPECTOR.0 {
+        format!(" itself: row {id} of the token table, before any layer")
+    } else {
+        format!(": row {id} of the token table")
+    };
+    let room = area.width.saturating_sub(text::width(&place) + text::width(&words) + 2);
+    let name = text::cut(&own::shown_name(shown.app, shown.theme), room);
+    let price = format!("one pass over the table {:.0} ms", shown.facts.ms);
+    let pieces =
+        [(place.as_str(), Role::Text), (name.as_str(), Role::TokenChosen), (words.as_str(), Role::Text)];
+    own::subject(shown.theme, area, &pieces, &price, buf);
+}
+
+/// The nearest tokens with their cosines, and the length of the row; gives the rows it took.
+fn list(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
+    let (theme, facts) = (shown.theme, shown.facts);
+    let (text_style, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
+    let name = (area.width / 3).clamp(8, 18);
+    let (cosine, bars) = (name + 8, name + 9);
+    let cells = area.width.saturating_sub(bars + 2).min(16);
+    Row::of(1, "nearest in the whole table", text_style).draw(area, 0, buf);
+    Row::of(2, "token", muted)
+        .until(cosine, "cos", muted)
+        .and(bars, "0", muted)
+        .until(bars + cells, "1", muted)
+        .draw(area, 1, buf);
+    let after = if area.height > 6 { 2 } else { 0 };
+    let rows = usize::from(area.height.saturating_sub(2 + after));
+    let selected = shown.app.inspector.inside.row.min(facts.neighbours.len().saturating_sub(1));
+    let first = (selected + 1).saturating_sub(rows);
+    let mut at = 2;
+    if facts.neighbours.is_empty() {
+        Row::of(1, "none were asked for", muted).draw(area, at, buf);
+        at += 1;
+    }
+    for (index, (id, value)) in facts.neighbours.iter().enumerate().skip(first).take(rows) {
+        let here = index == selected;
+        let style = if here { theme.style(Role::Strong) } else { text_style };
+        let mut row = Row::of(2, text::cut(&shown.name(*id), name), style)
+            .until(cosine, cosine_text(*value), style)
+            .and(bars, bar::glyphs(f64::from(*value), cells, &theme.symbols.bar), theme.style(Role::ProbBar));
+        if here {
+            row = row.and(0, theme.symbols.here, theme.style(Role::Strong));
+        }
+        row.draw(area, at, buf);
+        at += 1;
+    }
+    if after > 0 {
+        let words = format!("length {} before any scaling", number::decimals(facts.norm.into(), 2));
+        Row::of(1, words, text_style).draw(area, at + 1, buf);
+        at += 2;
+    }
+    at
+}
+
+/// `.59`, `−.10`, `1`: a cosine in at most four cells.
+fn cosine_text(value: f32) -> String {
+    let text = number::decimals(value.into(), 2);
+    if text == "1.00" || text == "−1.00" { text.replace(".00", "") } else { text.replacen("0.", ".", 1) }
+}

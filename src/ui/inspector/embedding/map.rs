@@ -1,0 +1,144 @@
+//! The map: the span's tokens on the two directions that hold most of their spread.
+//!
+//! Invariant: every token has a point where it lies; a name stands where nothing else stands or not at all, and
+//! how many have none is said.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::Shown;
+use crate::theme::Role;
+use crate::token::TokenId;
+use crate::ui::inspector::own::{self, Row};
+use crate::ui::widgets::text;
+
+/// Most cells of a name.
+const NAME: u16 = 12;
+
+/// A point of the map.
+struct Point {
+    id: TokenId,
+    at: (u16, u16),
+}
+
+/// Which cells are taken.
+struct Grid {
+    width: u16,
+    taken: Vec<bool>,
+}
+
+impl Grid {
+    fn new(width: u16, height: u16) -> Self {
+        Self { width, taken: vec![false; usize::from(width) * usize::from(height)] }
+    }
+
+    fn cell(&self, x: u16, y: u16) -> usize {
+        usize::from(y) * usize::from(self.width) + usize::from(x)
+    }
+
+    /// Takes so many cells of a row, if all are free.
+    fn take(&mut self, x: u16, y: u16, cells: u16) -> bool {
+        if x + cells > self.width {
+            return false;
+        }
+        let range = self.cell(x, y)..self.cell(x, y) + usize::from(cells);
+        let Some(cells) = self.taken.get_mut(range) else { return false };
+        let free = !cells.iter().any(|taken| *taken);
+        if free {
+            cells.fill(true);
+        }
+        free
+    }
+}
+
+/// Draws the map with its head and what it holds.
+pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
+    let theme = shown.theme;
+    if area.height < 4 || area.width < 12 {
+        return;
+    }
+    let points: Vec<(TokenId, (f32, f32))> = once_each(shown);
+    let muted = theme.style(Role::Muted);
+    if points.is_empty() {
+        let words = "map: no span was asked for";
+        Row::of(1, words, muted).draw(area, 0, buf);
+        return;
+    }
+    let (first, second) = shown.facts.explained;
+    let field = Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 3 };
+    let unnamed = scatter(shown, &points, field, buf);
+    let head = format!("map: {} on two directions", own::counted(points.len(), "token"));
+    Row::of(1, text::cut(&head, area.width - 1), theme.style(Role::Text)).draw(area, 0, buf);
+    let left_out = if unnamed == 0 { String::new() } else { format!(", {unnamed} unnamed") };
+    let words = format!("{:.0} + {:.0} % of the spread{left_out}", first * 100.0, second * 100.0);
+    Row::of(1, words, muted).draw(area, area.height - 2, buf);
+    Row::of(1, "flattened: near may be far", muted).draw(area, area.height - 1, buf);
+}
+
+/// The span's tokens with their places, each token once.
+fn once_each(shown: &Shown<'_>) -> Vec<(TokenId, (f32, f32))> {
+    let mut seen = std::collections::BTreeSet::new();
+    let places = shown.span.iter().copied().zip(shown.facts.map.iter().copied());
+    places.filter(|(id, (x, y))| x.is_finite() && y.is_finite() && seen.insert(*id)).collect()
+}
+
+/// Draws points and names; gives how many names had no room.
+fn scatter(shown: &Shown<'_>, points: &[(TokenId, (f32, f32))], field: Rect, buf: &mut Buffer) -> usize {
+    let theme = shown.theme;
+    let mut grid = Grid::new(field.width, field.height);
+    let cell = |value: f32, cells: u16| {
+        (f32::midpoint(value.clamp(-1.0, 1.0), 1.0) * f32::from(cells.saturating_sub(1))).round() as u16
+    };
+    // The first direction goes to the right, the second up.
+    let placed: Vec<Point> = points
+        .iter()
+        .map(|(id, (x, y))| Point { id: *id, at: (cell(*x, field.width), cell(-*y, field.height)) })
+        .collect();
+    for point in &placed {
+        grid.take(point.at.0, point.at.1, 1);
+    }
+    let own = shown.step.step.id;
+    let is_own = |point: &Point| Some(point.id) == own;
+    // The token on display comes last, so that its point is on top; its name is placed first.
+    for point in
+        placed.iter().filter(|point| !is_own(point)).chain(placed.iter().filter(|point| is_own(point)))
+    {
+        let (glyph, role) = if is_own(point) {
+            (theme.symbols.decided, Role::TokenChosen)
+        } else {
+            (theme.symbols.other, Role::Text)
+        };
+        text::put(buf, text::row(field, point.at.1, point.at.0), glyph, theme.style(role));
+    }
+    let mut unnamed = 0;
+    for point in
+        placed.iter().filter(|point| is_own(point)).chain(placed.iter().filter(|point| !is_own(point)))
+    {
+        let name = text::cut(&shown.name(point.id), NAME);
+        let cells = text::width(&name);
+        let (x, y) = point.at;
+        let right = (x + 1 < field.width).then_some(x + 1);
+        let left = x.checked_sub(cells);
+        // A blank is kept to what stands beside it: the place is taken one cell wider.
+        let at = right
+            .filter(|at| grid.take(*at, y, cells + 1))
+            .or_else(|| right.filter(|at| at + cells == field.width && grid.take(*at, y, cells)))
+            .or_else(|| left.filter(|at| *at > 0 && grid.take(at - 1, y, cells + 1)))
+            .or_else(|| left.filter(|at| *at == 0 && grid.take(0, y, cells)))
+            .map(|at| (at, y));
+        let within = x.min(field.width.saturating_sub(cells));
+        let rows = [y.checked_sub(1), Some(y + 1).filter(|below| *below < field.height)];
+        let at = at.or_else(|| {
+            let free = rows.into_iter().flatten().find(|row| grid.take(within, *row, cells));
+            free.map(|row| (within, row))
+        });
+        let role = if is_own(point) { Role::TokenChosen } else { Role::Text };
+        match at {
+            Some((at, y)) => {
+                text::put(buf, text::row(field, y, at), &name, theme.style(role));
+            }
+            None => unnamed += 1,
+        }
+    }
+    unnamed
+}

@@ -1,0 +1,228 @@
+//! How a word became its tokens: its bytes, a row a merge with a bracket over what it joined, the pieces left.
+//!
+//! Invariant: every bracket stands over the bytes that it joined, in all rows at the same columns.
+
+use super::{Message, said};
+use crate::inspect::pieces::{Merge, Pieces, TokenizerKind, Word};
+use crate::theme::{Role, Theme};
+use crate::token::TokenKind;
+use crate::ui::inspector::own::{self, Row};
+use crate::ui::widgets::{number, text, token};
+
+/// Column before which a rule's number ends.
+const NUMBER: u16 = 8;
+/// Most cells of the two pieces that a rule joins.
+const RULE: u16 = 12;
+
+/// Merges that are shown before anything is said under them.
+const LEAST: usize = 4;
+
+/// Bytes as text: whole characters as they are, others as hexadecimal digits.
+pub fn visible(bytes: &[u8], theme: &Theme) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(_) => token::shown(bytes, TokenKind::Normal, &theme.symbols),
+        Err(_) => bytes.iter().fold(String::new(), |mut digits, byte| {
+            digits.extend([format!("{byte:02X}")]);
+            digits
+        }),
+    }
+}
+
+/// Where the bytes of the word stand.
+struct Ruler<'a> {
+    theme: &'a Theme,
+    text: &'a str,
+    left: u16,
+    /// Cells of a byte: two digits, and a blank where there is room.
+    each: u16,
+    /// First byte in view, and the one after the last.
+    view: (usize, usize),
+}
+
+impl<'a> Ruler<'a> {
+    fn of(message: &'a Message<'_>, text: &'a str, rule: u16, width: u16, around: Option<&Merge>) -> Self {
+        let left = NUMBER + 1 + rule + 1;
+        let room = width.saturating_sub(left + 1).max(6);
+        let bytes = text.len();
+        let each = if usize::from(room) >= bytes * 3 { 3 } else { 2 };
+        let fit = usize::from(room / each);
+        let middle = around.map_or(0, |merge| merge.span.1 as usize);
+        let first = middle.saturating_sub(fit / 2).min(bytes.saturating_sub(fit));
+        Self { theme: message.theme, text, left, each, view: (first, (first + fit).min(bytes)) }
+    }
+
+    fn column(&self, byte: usize) -> u16 {
+        self.left + self.each * (byte.saturating_sub(self.view.0) as u16)
+    }
+
+    /// Cells of a stretch that is in view: where it begins, and how many; the blank after it left out.
+    fn cells(&self, from: usize, to: usize) -> Option<(u16, u16)> {
+        let (from, to) = (from.max(self.view.0), to.min(self.view.1));
+        let gap = self.each - 2;
+        (from < to).then(|| (self.column(from), self.column(to) - self.column(from) - gap))
+    }
+
+    fn is_whole(&self) -> bool {
+        self.view == (0, self.text.len())
+    }
+
+    fn bytes(&self) -> Row {
+        let muted = self.theme.style(Role::Muted);
+        let label = if self.is_whole() {
+            "bytes".to_owned()
+        } else {
+            format!("{}–{} of {}", self.view.0 + 1, self.view.1, self.text.len())
+        };
+        let row = Row::of(1, label, muted);
+        (self.view.0..self.view.1)
+            .zip(&self.text.as_bytes()[self.view.0..])
+            .fold(row, |row, (at, byte)| row.and(self.column(at), format!("{byte:02X}"), muted))
+    }
+
+    /// Each character over its first byte.
+    fn letters(&self) -> Row {
+        let seen = self.text.char_indices().filter(|(at, _)| *at >= self.view.0 && *at < self.view.1);
+        seen.fold(Row::default(), |row, (at, character)| {
+            let letter = visible(character.encode_utf8(&mut [0; 4]).as_bytes(), self.theme);
+            let fits = (1..=self.each).contains(&text::width(&letter));
+            if fits { row.and(self.column(at), letter, self.theme.style(Role::Text)) } else { row }
+        })
+    }
+
+    /// `├───┤` over a stretch.
+    fn bracket(&self, row: Row, from: usize, to: usize, role: Role) -> Row {
+        let Some((at, cells)) = self.cells(from, to) else { return row };
+        let ends = if self.theme.symbols.ascii { ("+", "+") } else { ("├", "┤") };
+        let inner = self.theme.symbols.rule.repeat(usize::from(cells.saturating_sub(2)));
+        row.and(at, format!("{}{inner}{}", ends.0, ends.1), self.theme.style(role))
+    }
+}
+
+/// The whole staircase in at most so many rows: merges are left out around the selected one.
+pub fn rows(message: &Message<'_>, width: u16, most: usize) -> Vec<Row> {
+    let theme = message.theme;
+    let title =
+        format!("How {} became {}", message.word_name(), own::counted(message.marked().len(), "token"));
+    let mut rows = vec![Row::of(1, text::cut(&title, width.saturating_sub(2)), theme.style(Role::Strong))];
+    let Some((text, _)) = &message.word else {
+        let words = "It shows no text of its own: no text is ever cut into this token.";
+        rows.extend(said(message, words, width, Role::Text));
+        return rows;
+    };
+    let Some(pieces) = message.pieces else {
+        rows.extend(said(message, &own::missing(message.app), width, Role::Text));
+        return rows;
+    };
+    if let Some(doubt) = &pieces.doubt {
+        let doubt = crate::sanitize::for_display(doubt);
+        rows.extend(said(message, &format!("! {doubt}"), width, Role::Warn));
+    }
+    let merges: Vec<&Merge> = pieces.words.iter().flat_map(|word| &word.merges).collect();
+    let joins: Vec<String> = merges.iter().map(|merge| rule(text, merge, theme)).collect();
+    let cells = joins.iter().map(|rule| text::width(rule)).max().unwrap_or(4).clamp(4, RULE);
+    let selected = message.app.inspector.inside.row.min(merges.len().saturating_sub(1));
+    let ruler = Ruler::of(message, text, cells, width, merges.get(selected).copied());
+    rows.extend([ruler.bytes(), ruler.letters()]);
+    let mut foot = foot(message, pieces, &ruler, width);
+    // On low screens what is said last goes before the merges do.
+    foot.truncate(most.saturating_sub(rows.len() + 1 + merges.len().min(LEAST)).max(2));
+    let head = usize::from(!merges.is_empty());
+    let room = most.saturating_sub(rows.len() + head + foot.len()).max(1);
+    if !merges.is_empty() {
+        let left_out = merges.len().saturating_sub(room);
+        let head = if left_out > 0 {
+            format!("merge rule, {room} of {}", merges.len())
+        } else {
+            "merge rule".into()
+        };
+        rows.push(Row::of(3, text::cut(&head, ruler.left.max(24)), theme.style(Role::Muted)));
+    }
+    let first = selected.saturating_sub(room / 2).min(merges.len().saturating_sub(room));
+    for (index, merge) in merges.iter().enumerate().skip(first).take(room) {
+        let here = index == selected;
+        let role = if here { Role::Strong } else { Role::Text };
+        let mut row = Row::default();
+        if here {
+            row = row.and(0, theme.symbols.here, theme.style(Role::Strong));
+        }
+        row = row.until(NUMBER, number_of(merge), theme.style(Role::Muted));
+        row = row.and(NUMBER + 1, text::cut(&joins[index], cells), theme.style(role));
+        let (from, _, to) = merge.span;
+        let bracket = if here { Role::Strong } else { Role::Rule };
+        rows.push(ruler.bracket(row, from as usize, to as usize, bracket));
+    }
+    rows.extend(foot);
+    rows
+}
+
+/// `#176`, or the score where the tokenizer has scores.
+fn number_of(merge: &Merge) -> String {
+    match (merge.rank, merge.score) {
+        (Some(rank), _) => format!("#{rank}"),
+        (None, Some(score)) => number::decimals(score.into(), 1),
+        (None, None) => "–".into(),
+    }
+}
+
+/// `␣R+e`
+fn rule(text: &str, merge: &Merge, theme: &Theme) -> String {
+    let (from, meet, to) = merge.span;
+    let piece = |from: u32, to: u32| {
+        let bytes = text.as_bytes().get(from as usize..to as usize);
+        bytes.map_or_else(String::new, |bytes| visible(bytes, theme))
+    };
+    format!("{}+{}", piece(from, meet), piece(meet, to))
+}
+
+/// The tokens over their bytes, with their ids, and why it ended there.
+fn foot(message: &Message<'_>, pieces: &Pieces, ruler: &Ruler<'_>, width: u16) -> Vec<Row> {
+    let theme = message.theme;
+    let label = |words: &str| Row::of(1, words, theme.style(Role::Muted));
+    let (mut names, mut brackets) = (label("tokens"), label(""));
+    let mut listed = Vec::new();
+    for (id, (from, to)) in pieces.words.iter().flat_map(|word| &word.tokens) {
+        let (from, to) = (*from as usize, *to as usize);
+        let name = ruler.text.as_bytes().get(from..to).map(|bytes| visible(bytes, theme));
+        let name = name.unwrap_or_default();
+        if let Some((at, cells)) = ruler.cells(from, to) {
+            names = names.and(at, text::cut(&name, cells), theme.style(Role::TokenChosen));
+            brackets = ruler.bracket(brackets, from, to, Role::Text);
+        }
+        listed.push(format!("{name} {}", id.0));
+    }
+    let mut rows = vec![brackets, names];
+    rows.extend(own::packed(&listed, 1, width, theme.style(Role::Text)));
+    if let Some(words) = done(pieces, ruler.text, theme) {
+        rows.extend(said(message, &words, width, Role::Muted));
+    }
+    if pieces.words.len() > 1 {
+        let cut = |word: &Word| {
+            let bytes = ruler.text.as_bytes().get(word.span.0 as usize..word.span.1 as usize);
+            bytes.map_or_else(String::new, |bytes| visible(bytes, theme))
+        };
+        let cuts: Vec<String> = pieces.words.iter().map(cut).collect();
+        let words =
+            format!("before merging cut at {}: merges never cross a cut", cuts.join(theme.symbols.vertical));
+        rows.extend(said(message, &words, width, Role::Muted));
+    }
+    rows
+}
+
+/// `no rule joins ␣Rey+k or k+jav: done`
+fn done(pieces: &Pieces, text: &str, theme: &Theme) -> Option<String> {
+    if pieces.kind != TokenizerKind::ByteLevel || pieces.doubt.is_some() {
+        return None;
+    }
+    let pairs = pieces.words.iter().flat_map(|word| word.tokens.windows(2));
+    let pairs: Vec<String> = pairs
+        .filter_map(|pair| match pair {
+            [(_, (from, meet)), (_, (_, to))] => {
+                Some(rule(text, &Merge { span: (*from, *meet, *to), ..Merge::default() }, theme))
+            }
+            _ => None,
+        })
+        .collect();
+    let (last, before) = pairs.split_last()?;
+    let joined = if before.is_empty() { last.clone() } else { format!("{} or {last}", before.join(", ")) };
+    Some(format!("no rule joins {joined}: done"))
+}
