@@ -13,12 +13,15 @@
 //!                    decode (batches, KV prefix) · scratch (sequences beside the chat's) · look (a past pass, read
 //!                    again) · sampler (the chain, recorded stage by stage) · control and reins (what changes a
 //!                    running reply) · prompt · numbers (one pass over the vocabulary) ·
-//!                    template · probe (evaluation callback) · native (abort hook, descriptors) · scripted (a fake)
+//!                    template · native (abort hook, descriptors) · scripted (a fake). The inside: probe (evaluation
+//!                    callback: what is copied and changed) · weights (out of the file) · graph (the model's matrices
+//!                    on other inputs) · inspect (a pass opened) · embed · merges (the tokenizer's rules) · changes
 //! models/        L1  the catalogue, fetching from the sources, GGUF headers read without loading
 //! store/         L1  SQLite on its own thread: schema, migrations, search
 //! export/        L1  a conversation as JSON, Markdown, one HTML page
 //! config/ theme/ L1  TOML to (value, warnings); keymap; named colour roles
-//! inspect/       L0  arithmetic on captured numbers
+//! inspect/       L0  arithmetic on captured numbers: distribution, chain and stages (samplers), trace (a pass
+//!                    opened), lens, reading (what heads do), rotation, embedding, pieces (tokenizers)
 //! command.rs     L0  every user intent in one table: name, keys, help
 //! token.rs chat.rs sampling.rs model_entry.rs sanitize.rs
 //!                L0  plain data and arithmetic

@@ -173,6 +173,42 @@ fn a_word_is_looked_into_another_is_taken_and_the_two_replies_are_compared() {
 }
 
 #[test]
+fn a_word_is_opened_at_every_station_and_the_head_that_wrote_it_is_switched_off() {
+    let home = home_with_models();
+    let folder = home.path().join("config");
+    std::fs::create_dir_all(&folder).unwrap();
+    let greedy = "[sampling]\ntemperature = 0.0\nmax_tokens = 12\n";
+    std::fs::write(folder.join("config.toml"), greedy).unwrap();
+    let mut app = ready(real(), home.path());
+    say(&mut app, "What is the capital of France?");
+    answered(&mut app, 1);
+
+    app.send(Key::Tab).unwrap();
+    // To the word that answers: the last but the full stop.
+    app.send(Key::End).unwrap();
+    app.send_str("h").unwrap();
+    let stations = [
+        ('6', "decided at", "layers"),
+        ('4', "Which earlier tokens", "attention"),
+        ('5', "neuron", "ffn"),
+        ('9', "closure", "why"),
+        ('2', "nearest", "embedding"),
+        ('3', "base", "position"),
+        ('1', "merges", "tokens"),
+    ];
+    for (key, said, name) in stations {
+        app.send(Key::Alt(key)).unwrap();
+        let shown = |screen: &Screen| screen.contains(said) && !screen.contains("reads it again");
+        app.wait_until_for(shown, Duration::from_mins(1))
+            .unwrap_or_else(|_| panic!("{name}: {}", app.screen().text()));
+        let screen = app.wait_stable(Duration::from_millis(500)).unwrap();
+        picture(&screen, name);
+    }
+    app.send_str("q").unwrap();
+    quit(app);
+}
+
+#[test]
 fn a_narrow_terminal_and_a_light_one_have_their_pictures() {
     let home = home_with_models();
     greedy(home.path(), "");

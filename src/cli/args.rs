@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::export::Format;
+use crate::inspect::trace::Part;
 
 /// A terminal chat with a local transformer in which every word can be opened.
 #[derive(Debug, Parser)]
@@ -53,6 +54,8 @@ pub enum Command {
     Export(ExportArgs),
     /// How likely a text is: the log-probability of each token, and perplexity
     Score(ScoreArgs),
+    /// One forward pass over a raw prompt, opened: lens, attention, neurons, attribution
+    Inspect(InspectArgs),
     /// The models of the catalogue, and what is on disk
     Models(ModelsArgs),
     /// Measure speed and memory on this machine
@@ -170,6 +173,57 @@ pub struct ScoreArgs {
     /// One JSON object a line: every token with its numbers, then those of the whole text
     #[arg(long)]
     pub json: bool,
+}
+
+/// `glassbox inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The prompt, read as it is without a template; `-` reads standard input
+    #[arg(value_name = "PROMPT")]
+    pub prompt: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+    /// Position of the pass, from 0; negative counts from the end [default: the last]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub at: Option<i64>,
+    /// What to show, separated by commas
+    #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', default_value = "logprobs")]
+    pub what: Vec<What>,
+    /// Layer to open, from 0; may be given several times (attention needs one)
+    #[arg(long = "layer", value_name = "L")]
+    pub layers: Vec<u32>,
+    /// Head to show, from 0; may be given several times [default: all]
+    #[arg(long = "head", value_name = "H")]
+    pub heads: Vec<u32>,
+    /// Switch a part off at every position: head:LAYER.HEAD, attn:LAYER or ffn:LAYER; may be given several times
+    #[arg(long = "ablate", value_name = "PART")]
+    pub ablations: Vec<Part>,
+    /// Token that the likeliest one is held against in the attribution, as text [default: the second likeliest]
+    #[arg(long, value_name = "TOKEN")]
+    pub rival: Option<String>,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `glassbox inspect` shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum What {
+    /// The prompt's tokens
+    Tokens,
+    /// The next token and the prompt's own
+    Logprobs,
+    /// The logit lens
+    Lens,
+    /// What the position reads (needs --layer)
+    Attention,
+    /// The strongest neurons
+    Ffn,
+    /// The nearest rows of the embedding table
+    Embedding,
+    /// Which parts pushed the likeliest token above its rival
+    Attribution,
 }
 
 /// `glassbox models`.

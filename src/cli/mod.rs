@@ -10,6 +10,7 @@ mod chat;
 mod doctor;
 mod engine;
 mod export;
+mod inspect;
 mod models;
 mod score;
 mod session;
@@ -52,6 +53,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Some(Command::Ask(args)) => block_on(ask::run(args, &engine)),
         Some(Command::Tokenize(args)) => block_on(tokenize::run(args, &engine)),
         Some(Command::Export(args)) => export::run(&args),
+        Some(Command::Inspect(args)) => block_on(inspect::run(args, &engine)),
         Some(Command::Score(args)) => block_on(score::run(args, &engine)),
         Some(Command::Models(args)) => block_on(models::run(args)),
         Some(Command::Bench(args)) => block_on(bench::run(args, &engine)),

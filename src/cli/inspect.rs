@@ -1,0 +1,230 @@
+//! `glassbox inspect`: one forward pass over a raw prompt, opened as far as asked.
+//!
+//! Invariant: everything is of the pass at one position, over the whole vocabulary and before any sampler; with parts
+//! switched off it is the changed model's, beside the distance to the unchanged one.
+
+mod json;
+mod table;
+
+use anyhow::{Context as _, bail};
+
+use super::args::{InspectArgs, What};
+use super::session::Session;
+use super::setup::Setup;
+use crate::chat::Intervention;
+use crate::engine::protocol::{Embed, Event, Inspect, Inspected, Request, Score, Want, switched_off};
+use crate::inspect::trace::{EmbeddingFacts, Part};
+use crate::token::{TokenId, Vocabulary};
+
+/// Neurons shown of a block.
+const NEURONS: u32 = 8;
+/// Neighbours shown of a token.
+const NEIGHBOURS: u32 = 12;
+
+/// All that was found out.
+struct Found {
+    args: InspectArgs,
+    prompt: String,
+    vocabulary: Vocabulary,
+    /// The tokens up to the pass.
+    ids: Vec<TokenId>,
+    /// ln p of each but the first; empty if not asked for.
+    prompt_logprobs: Vec<f32>,
+    inspected: Inspected,
+    embedding: Option<EmbeddingFacts>,
+}
+
+impl Found {
+    fn wants(&self, what: What) -> bool {
+        self.args.what.contains(&what)
+    }
+
+    fn bytes(&self, id: TokenId) -> &[u8] {
+        self.vocabulary.bytes(id).unwrap_or_default()
+    }
+}
+
+/// Runs the command; gives the exit code.
+///
+/// # Errors
+/// With a sentence for the user.
+pub async fn run(args: InspectArgs, engine: &str) -> anyhow::Result<u8> {
+    let prompt = super::text_or_stdin(&args.prompt)?;
+    if args.what.contains(&What::Attention) && args.layers.is_empty() {
+        bail!("attention needs the layer to open: add --layer L (0 is the first)");
+    }
+    let ablations = changes(&args.ablations)?;
+    let setup = Setup::read(args.common.config.as_deref(), args.common.model.as_deref(), None)?;
+    setup.print_warnings();
+    let entry = setup.entry()?;
+    setup.fetch_if_missing(&entry, engine).await?;
+    let mut session = Session::start(&entry, engine)?;
+    let loaded = session.load(&entry, &setup.config.load_params_for(&entry)).await?;
+    for note in &loaded.notes {
+        super::note(note);
+    }
+    let Event::Vocabulary(vocabulary) = session.call(Request::Vocabulary, |_| {}).await? else {
+        bail!("the engine did not give its vocabulary");
+    };
+    let request = Request::Tokenize { text: prompt.clone(), special: false, begin: true };
+    let Event::Tokenized { tokens } = session.call(request, |_| {}).await? else {
+        bail!("the engine did not tokenise the prompt");
+    };
+    let mut ids: Vec<TokenId> = tokens.into_iter().map(|(id, _)| id).collect();
+    if ids.is_empty() {
+        bail!("the prompt is empty: there is no pass to open");
+    }
+    ids.truncate(position(args.at, ids.len())? + 1);
+    let inspected = open(&mut session, &args, &vocabulary, &ids, &ablations).await?;
+    let prompt_logprobs = if args.what.contains(&What::Logprobs) && ids.len() > 1 {
+        score(&mut session, &ids, &ablations).await?
+    } else {
+        Vec::new()
+    };
+    let embedding = if args.what.contains(&What::Embedding) {
+        let token = ids[ids.len() - 1];
+        let embed = Embed { sum: vec![(token, 1.0)], neighbours: NEIGHBOURS, span: Vec::new() };
+        match session.call(Request::Embed(Box::new(embed)), |_| {}).await? {
+            Event::Embedded(facts) => Some(*facts),
+            other => bail!("the engine answered with {other:?}"),
+        }
+    } else {
+        None
+    };
+    let found = Found { args, prompt, vocabulary: *vocabulary, ids, prompt_logprobs, inspected, embedding };
+    super::print(&if found.args.json { json::object(&found).to_string() } else { table::page(&found) });
+    for missing in &found.inspected.trace.missing {
+        super::note(missing);
+    }
+    Ok(0)
+}
+
+/// Opens the pass; the attribution needs the likeliest tokens, so it takes a second look.
+async fn open(
+    session: &mut Session,
+    args: &InspectArgs,
+    vocabulary: &Vocabulary,
+    ids: &[TokenId],
+    ablations: &[Intervention],
+) -> anyhow::Result<Inspected> {
+    let has = |what| args.what.contains(&what);
+    let want = Want {
+        lens: has(What::Lens),
+        attention: if has(What::Attention) { args.layers.clone() } else { Vec::new() },
+        ffn: if has(What::Ffn) { args.layers.clone() } else { Vec::new() },
+        neurons: NEURONS,
+        ..Want::default()
+    };
+    let mut request = Inspect {
+        ids: ids.to_vec(),
+        ablations: ablations.to_vec(),
+        everywhere: true,
+        want,
+        ..Inspect::default()
+    };
+    let mut first = call(session, &request).await?;
+    if has(What::Ffn) && args.layers.is_empty() {
+        request.want.ffn = (0..first.trace.layers).collect();
+        first = call(session, &request).await?;
+    }
+    if has(What::Attribution) {
+        let next = &first.trace.next;
+        let token = next.first().context("the model gave no tokens")?.id;
+        let rival = match &args.rival {
+            Some(text) => rival(session, text, vocabulary).await?,
+            None => next.get(1).context("the model gave only one token")?.id,
+        };
+        if rival == token {
+            bail!("--rival names the likeliest token itself; name another one");
+        }
+        request.want = Want { attribution: Some((token, rival)), ..Want::default() };
+        let second = call(session, &request).await?;
+        first.trace.attribution = second.trace.attribution;
+        first.trace.missing.extend(second.trace.missing);
+    }
+    Ok(first)
+}
+
+async fn call(session: &mut Session, request: &Inspect) -> anyhow::Result<Inspected> {
+    match session.call(Request::Inspect(Box::new(request.clone())), |_| {}).await? {
+        Event::Inspected(inspected) => Ok(*inspected),
+        other => bail!("the engine answered with {other:?}"),
+    }
+}
+
+/// The single token that a text is.
+async fn rival(session: &mut Session, text: &str, vocabulary: &Vocabulary) -> anyhow::Result<TokenId> {
+    let request = Request::Tokenize { text: text.to_owned(), special: false, begin: false };
+    let Event::Tokenized { tokens } = session.call(request, |_| {}).await? else {
+        bail!("the engine did not tokenise the rival");
+    };
+    if let [(id, _)] = tokens.as_slice() {
+        return Ok(*id);
+    }
+    let ids = (0..i32::try_from(vocabulary.len()).unwrap_or(i32::MAX)).map(TokenId);
+    let mut same = ids.filter(|id| vocabulary.bytes(*id) == Some(text.as_bytes()));
+    same.next().with_context(|| {
+        let count = tokens.len();
+        format!("--rival {text:?} is {count} tokens in this model; name a single one, its blank included")
+    })
+}
+
+/// ln p of each token but the first.
+async fn score(
+    session: &mut Session,
+    ids: &[TokenId],
+    interventions: &[Intervention],
+) -> anyhow::Result<Vec<f32>> {
+    let score = Score { ids: ids.to_vec(), from: 1, top_logprobs: 1, interventions: interventions.to_vec() };
+    let id = session.begin(Request::Score(Box::new(score)))?;
+    let mut logprobs = Vec::with_capacity(ids.len());
+    loop {
+        match session.next(id).await? {
+            Event::Scores { steps, .. } => logprobs.extend(steps.iter().map(|step| step.logprob)),
+            Event::Scored { .. } => return Ok(logprobs),
+            _ => {}
+        }
+    }
+}
+
+/// What switches the named parts off.
+fn changes(parts: &[Part]) -> anyhow::Result<Vec<Intervention>> {
+    let off = |part: &Part| {
+        switched_off(*part).context("the embedding cannot be switched off: nothing would be read")
+    };
+    parts.iter().map(off).collect()
+}
+
+/// Which of so many positions; negative ones count from the end.
+fn position(at: Option<i64>, count: usize) -> anyhow::Result<usize> {
+    let last = count - 1;
+    let Some(at) = at else { return Ok(last) };
+    let from_end = usize::try_from(at.unsigned_abs()).ok().and_then(|back| count.checked_sub(back));
+    let place = if at < 0 { from_end } else { usize::try_from(at).ok() };
+    match place.filter(|place| *place <= last) {
+        Some(place) => Ok(place),
+        None => bail!("--at {at}: the prompt has {count} tokens, positions 0 to {last}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_from_either_end() {
+        assert_eq!(position(None, 5).unwrap(), 4);
+        assert_eq!(position(Some(0), 5).unwrap(), 0);
+        assert_eq!(position(Some(-2), 5).unwrap(), 3);
+        for beyond in [5, -6] {
+            let said = position(Some(beyond), 5).unwrap_err().to_string();
+            assert!(said.contains("positions 0 to 4"), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_embedding_is_not_switched_off() {
+        assert!(changes(&[Part::Embedding]).is_err());
+        assert_eq!(changes(&[Part::Ffn(2)]).unwrap(), vec![Intervention::ZeroFfn { layer: 2 }]);
+    }
+}
