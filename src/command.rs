@@ -221,17 +221,25 @@ commands! {
     StationWhy "why" Inspector Global ["alt+9"];
     /// Hold the shown step
     Hold "hold" Inspector Inspector ["space"];
-    /// Logits instead of probabilities; in the sampler station, try other settings
+    /// Logits instead of probabilities; in the sampler station, try other settings; in attention, raw weights
     Logits "logits" Inspector Inspector ["t"];
     /// Bars on a logarithmic scale
     LogScale "log-scale" Inspector Inspector ["g"];
     /// Uncertainty instead of surprise in the strip
     Flip "flip" Inspector Inspector ["f"];
-    /// The sampler's rows in the order of its last column
+    /// The sampler's rows in the order of its last column; in the why station, heads instead of blocks
     Sort "sort" Inspector Inspector ["s"];
+    /// Switch the selected part of the network off at this position, or on again
+    SwitchOff "switch-off" Inspector Inspector ["x"];
+    /// Switch the selected part of the network off at every position, or on again
+    SwitchOffEverywhere "switch-off-everywhere" Inspector Inspector ["X"];
+    /// Keep what is switched off so in this chat's replies, or end that
+    KeepOff "keep-off" Inspector Inspector ["K"];
+    /// The pass at this token, or the one that chose it
+    OtherPass "other-pass" Inspector Transcript ["."];
     /// Filter the list of tokens by text
     Filter "filter" Inspector Inspector ["/"];
-    /// Watch the selected token, or stop watching it
+    /// Watch the selected token, or stop watching it; in layers and why, the next rival
     Watch "watch" Inspector Inspector ["w"];
     /// Explain this station
     Explain "explain" Inspector Inspector ["?"];
@@ -330,6 +338,7 @@ impl Command {
                 | Self::WordPrevious
                 | Self::UncertainNext
                 | Self::UncertainPrevious
+                | Self::OtherPass
         )
     }
 

@@ -1,53 +1,400 @@
 //! Opening the pass on display: what the stations 1 to 6 and 9 are shown.
 //!
 //! Invariant: asked only for what the open station shows; the newest wish cancels the one before, and a reply goes
-//! before any.
+//! before any. What several requests told of one pass is kept together.
+
+mod keys;
+mod merge;
+
+pub use keys::named;
 
 use std::sync::Arc;
 
-use super::App;
-use crate::engine::protocol::Inspected;
+use super::{App, InsidePass, Pass, Station, TokenCursor, Wish};
+use crate::engine::protocol::{
+    Embed, Failure, FailureKind, Inspect, Inspected, Request, RequestId, Want, switched_off,
+};
 use crate::inspect::pieces::Pieces;
-use crate::inspect::trace::EmbeddingFacts;
+use crate::inspect::trace::{AttributionPart, EmbeddingFacts, HeadClass, Part};
+use crate::token::TokenId;
+
+/// Passes that are kept.
+const PASSES: usize = 64;
+/// Questions to the embedding table, and texts, that are kept.
+const ANSWERS: usize = 64;
+/// Tokens of the context that the map of embeddings shows.
+const SPAN: usize = 48;
+/// Neighbours and neurons that are shown.
+const NEIGHBOURS: u32 = 12;
+/// Parts that the why station lists.
+const PARTS: usize = 10;
+
+/// What the engine says to a wish.
+pub(crate) enum EventOfInside {
+    /// How many tokens were read, of how many.
+    Progress(u32, u32),
+    /// A pass was opened.
+    Pass(Box<Inspected>),
+    /// The embedding table was asked.
+    Embedded(Box<EmbeddingFacts>),
+    /// A text was cut and merged.
+    Pieces(Box<Pieces>),
+    /// It could not be done.
+    Failed(Failure),
+}
+
+impl Station {
+    /// Whether it shows the inside of a pass, which the engine reads again.
+    fn is_inside(self) -> bool {
+        !matches!(self, Self::Softmax | Self::Sampler)
+    }
+}
 
 impl App {
+    fn inside_pass(&self) -> Option<&InsidePass> {
+        let at = self.shown_step()?.cursor();
+        let inside = &self.inspector.inside;
+        inside.passes.iter().rev().find(|pass| pass.at == at && pass.own == inside.own_pass)
+    }
+
     /// All that is known of the inside of the pass on display.
     #[must_use]
     pub fn shown_inside(&self) -> Option<&Arc<Inspected>> {
-        let at = self.shown_step()?.cursor();
-        let inside = &self.inspector.inside;
-        let found = inside.passes.iter().rev().find(|pass| pass.at == at && pass.own == inside.own_pass);
-        found.map(|pass| &pass.seen)
+        self.inside_pass().map(|pass| &pass.seen)
     }
 
     /// The pass on display with the chosen parts switched off.
     #[must_use]
     pub fn shown_card(&self) -> Option<&Arc<Inspected>> {
-        let at = self.shown_step()?.cursor();
         let inside = &self.inspector.inside;
-        let pass = inside.passes.iter().rev().find(|pass| pass.at == at && pass.own == inside.own_pass)?;
-        let same = |parts: &[crate::inspect::trace::Part]| parts.iter().eq(inside.off.iter());
+        let same = |parts: &[Part]| parts.iter().eq(inside.off.iter());
+        let cards = &self.inside_pass()?.cards;
         let card =
-            pass.cards.iter().find(|(parts, everywhere, _)| same(parts) && *everywhere == inside.everywhere);
+            cards.iter().find(|(parts, everywhere, _)| same(parts) && *everywhere == inside.everywhere);
         card.map(|(_, _, card)| card)
     }
 
-    /// What the embedding table says of the token on display.
+    /// What the embedding table says of the token on display, with the tokens before it where that is known.
     #[must_use]
     pub fn shown_embedding(&self) -> Option<&Arc<EmbeddingFacts>> {
-        let shown = self.shown_step()?;
-        let (vocabulary, id) = (shown.vocabulary.as_ref()?, shown.step.id?);
-        let known = self.inspector.inside.embeddings.iter().rev();
-        let mut found = known.filter(|(hash, embed, _)| hash == vocabulary && embed.sum == [(id, 1.0)]);
-        found.next().map(|(_, _, facts)| facts)
+        let id = self.shown_step()?.step.id?;
+        let of_token = |embed: &Embed| embed.sum == [(id, 1.0)];
+        self.exact_embedding().or_else(|| self.embedding(of_token))
+    }
+
+    fn exact_embedding(&self) -> Option<&Arc<EmbeddingFacts>> {
+        let wanted = self.embed_wanted()?;
+        self.embedding(|embed| *embed == wanted)
+    }
+
+    fn embedding(&self, is: impl Fn(&Embed) -> bool) -> Option<&Arc<EmbeddingFacts>> {
+        let vocabulary = self.shown_step()?.vocabulary.as_ref()?;
+        let mut known = self.inspector.inside.embeddings.iter().rev();
+        known.find(|(hash, embed, _)| hash == vocabulary && is(embed)).map(|(_, _, facts)| facts)
     }
 
     /// How the tokenizer cut and merged a text, if it has been asked.
     #[must_use]
     pub fn known_pieces(&self, text: &str) -> Option<&Arc<Pieces>> {
         let vocabulary = self.shown_step()?.vocabulary.as_ref()?;
-        let known = self.inspector.inside.pieces.iter().rev();
-        let mut found = known.filter(|(hash, known, _)| hash == vocabulary && known == text);
-        found.next().map(|(_, _, pieces)| pieces)
+        let mut known = self.inspector.inside.pieces.iter().rev();
+        known.find(|(hash, known, _)| hash == vocabulary && known == text).map(|(_, _, pieces)| pieces)
+    }
+
+    /// The parts that pushed the token on display most, for or against, strongest first; blocks or heads.
+    #[must_use]
+    pub fn ranked_parts(&self) -> Vec<AttributionPart> {
+        let Some(attribution) = self.shown_inside().and_then(|seen| seen.trace.attribution.as_ref()) else {
+            return Vec::new();
+        };
+        let heads = self.inspector.inside.by_heads;
+        let mut parts = if heads { attribution.heads.clone() } else { attribution.parts.clone() };
+        parts.sort_by(|a, b| b.logit_difference.abs().total_cmp(&a.logit_difference.abs()));
+        parts.truncate(PARTS);
+        parts
+    }
+
+    /// The token that the chosen one is held against.
+    #[must_use]
+    pub fn rival(&self) -> Option<TokenId> {
+        let step = &self.shown_step()?.step;
+        let inside = &self.inspector.inside;
+        let runner_up =
+            || step.candidates.iter().map(|candidate| candidate.id).find(|id| Some(*id) != step.id);
+        inside.rival.filter(|rival| Some(*rival) != step.id).or_else(runner_up)
+    }
+
+    /// Why nothing more is known of the pass on display, in one line; `None` where nothing is missing.
+    #[must_use]
+    pub fn inside_missing(&self) -> Option<String> {
+        let inside = &self.inspector.inside;
+        if let Some((.., wish)) = &inside.pending
+            && self.inside_wish().as_ref() == Some(wish)
+        {
+            return Some(match inside.progress {
+                Some((done, of)) => format!("the model reads it again: {done} of {of} tokens"),
+                None => "the model reads it again…".into(),
+            });
+        }
+        let wish = self.inside_wish();
+        match (&inside.failed, &wish) {
+            (Some((engine, failed, why)), Some(wish)) if *engine == self.model.engine && failed == wish => {
+                return Some(why.clone());
+            }
+            _ => {}
+        }
+        let at = self.shown_step()?.cursor();
+        let Some(run) = self.run_at(at).and_then(|run| self.runs.get(&run)) else {
+            return Some("how this was written is not stored".into());
+        };
+        if !self.can_read_again(run.id) {
+            let key = self.keymap.shown(crate::command::Command::Models);
+            let model = self.model_title(&run.model);
+            return Some(format!("{model} made this; {key} loads it to look inside"));
+        }
+        if self.pass(at).is_none() {
+            return Some("what the model had read is not stored".into());
+        }
+        if self.run.is_some() {
+            return Some("it is opened when the reply is done, or held with step mode".into());
+        }
+        wish.map(|_| "the model reads it again…".into())
+    }
+
+    /// Brings what is asked of the engine in line with what the open station shows.
+    pub(crate) fn settle_inside(&mut self) {
+        let wish = self.inside_wish();
+        let refused = |(engine, failed, _): &(_, Wish, String)| {
+            *engine == self.model.engine && wish.as_ref() == Some(failed)
+        };
+        let wish = if self.inspector.inside.failed.as_ref().is_some_and(refused) { None } else { wish };
+        let engine = self.model.engine;
+        if let Some((of, target, pending)) = &self.inspector.inside.pending {
+            if *of == engine && self.ready().is_some() && wish.as_ref() == Some(pending) {
+                return;
+            }
+            let target = *target;
+            let same = *of == engine;
+            self.inspector.inside.pending = None;
+            self.inspector.inside.progress = None;
+            if same && self.ready().is_some() {
+                self.ask(Request::Cancel { target });
+            }
+        }
+        let Some(wish) = wish else { return };
+        let request = match &wish {
+            Wish::Pass(_, inspect) => Request::Inspect(inspect.clone()),
+            Wish::Embed(embed) => Request::Embed(embed.clone()),
+            Wish::Pieces(text) => Request::Pieces { text: text.clone() },
+        };
+        let id = self.ask(request);
+        self.inspector.inside.pending = Some((engine, id, wish));
+    }
+
+    /// What the open station shows and is not known yet.
+    fn inside_wish(&self) -> Option<Wish> {
+        let station = self.inspector.station;
+        if !self.inspector.shown || !station.is_inside() {
+            return None;
+        }
+        let loaded = self.ready()?;
+        let shown = self.shown_step().filter(|shown| shown.chat == self.chat.head.id)?;
+        if shown.vocabulary.as_ref() != Some(&loaded.vocabulary) {
+            return None;
+        }
+        if station == Station::Tokens {
+            let (text, _) = self.word_on_display()?;
+            return self.known_pieces(&text).is_none().then_some(Wish::Pieces(text));
+        }
+        if self.run.is_some() {
+            return None;
+        }
+        if station == Station::Embedding {
+            let embed = self.embed_wanted()?;
+            return self.exact_embedding().is_none().then(|| Wish::Embed(Box::new(embed)));
+        }
+        let at = shown.cursor();
+        let run = self.run_at(at).filter(|run| self.can_read_again(*run))?;
+        let pass = self.pass(at)?;
+        let request = self.inspect_wanted(station, &pass)?;
+        let interventions = self.runs.get(&run).map(|run| run.interventions.clone()).unwrap_or_default();
+        Some(Wish::Pass(at, Box::new(Inspect { interventions, ..request })))
+    }
+
+    /// The pass's request for a station, without what is known.
+    fn inspect_wanted(&self, station: Station, pass: &Pass) -> Option<Inspect> {
+        let inside = &self.inspector.inside;
+        let mut ids = pass.ids.to_vec();
+        if inside.own_pass {
+            ids.push(pass.chosen);
+        }
+        let trace = self.shown_inside().map(|seen| &seen.trace);
+        let layer = self.opened_layer();
+        let mut want = Want { follow: self.followed(pass), ..Want::default() };
+        let mut ablations = Vec::new();
+        match station {
+            Station::Layers => {
+                let told = trace.and_then(|trace| trace.lens.as_ref()).and_then(|lens| lens.rows.first());
+                if told.is_some_and(|row| row.followed.iter().map(|f| f.id).eq(want.follow.iter().copied())) {
+                    return None;
+                }
+                want.lens = true;
+            }
+            Station::Attention => {
+                let known = trace.and_then(|trace| trace.attention.as_ref());
+                want.overview = known.is_none_or(|attention| attention.overview.is_empty());
+                let there = |layer| {
+                    known.is_some_and(|attention| attention.layers.iter().any(|known| known.layer == layer))
+                };
+                want.attention = Some(layer).filter(|layer| !there(*layer)).into_iter().collect();
+                if !want.overview && want.attention.is_empty() {
+                    return None;
+                }
+            }
+            Station::Ffn => {
+                let ffns = self.shown_inside().map(|seen| seen.ffns.as_slice()).unwrap_or_default();
+                if ffns.iter().any(|ffn| ffn.layer == layer) {
+                    return None;
+                }
+                want.ffn = vec![layer];
+                want.neurons = NEIGHBOURS;
+            }
+            Station::Position => {
+                let last = ids.len() as u32 - 1;
+                let other = inside.other.filter(|other| *other <= last).unwrap_or(last.saturating_sub(1));
+                let known = trace.and_then(|trace| trace.rotation.as_ref());
+                if known.is_some_and(|known| known.head == (layer, inside.head) && known.other == other) {
+                    return None;
+                }
+                want.rotation = Some((layer, inside.head, other));
+            }
+            Station::Why => {
+                let [token, rival] = want.follow.get(..2)?.try_into().ok()?;
+                let known = trace.and_then(|trace| trace.attribution.as_ref());
+                if known.is_some_and(|known| (known.token, known.rival) == (token, rival)) {
+                    ablations = inside.off.iter().filter_map(|part| switched_off(*part)).collect();
+                    if ablations.is_empty() || self.shown_card().is_some() {
+                        return None;
+                    }
+                } else {
+                    want.attribution = Some((token, rival));
+                }
+            }
+            _ => return None,
+        }
+        Some(Inspect { ids, ablations, everywhere: inside.everywhere, want, ..Inspect::default() })
+    }
+
+    /// The token whose pass is shown, and the one it is held against. Of the pass at the token itself nothing has
+    /// been chosen yet that is known here, so its own likeliest is followed.
+    fn followed(&self, pass: &Pass) -> Vec<TokenId> {
+        if !self.inspector.inside.own_pass {
+            return std::iter::once(pass.chosen).chain(self.rival()).collect();
+        }
+        let next = self.shown_step().map(|shown| TokenCursor { turn: shown.turn, index: shown.index + 1 });
+        let step = next.and_then(|next| self.step_at(next));
+        let id = step.and_then(|step| step.id);
+        let rival =
+            step.and_then(|step| step.candidates.iter().map(|c| c.id).find(|other| Some(*other) != id));
+        id.into_iter().chain(rival).collect()
+    }
+
+    /// The block that is opened: as chosen, else the last.
+    #[must_use]
+    pub fn opened_layer(&self) -> u32 {
+        let last = self.ready().map_or(0, |loaded| loaded.facts.layers.saturating_sub(1));
+        let inside = &self.inspector.inside;
+        if inside.aimed { inside.layer.min(last) } else { last }
+    }
+
+    fn embed_wanted(&self) -> Option<Embed> {
+        let shown = self.shown_step()?;
+        let id = shown.step.id?;
+        let before = self.pass(shown.cursor()).map(|pass| pass.ids.to_vec()).unwrap_or_default();
+        let mut span = before[before.len().saturating_sub(SPAN - 1)..].to_vec();
+        span.push(id);
+        Some(Embed { sum: vec![(id, 1.0)], neighbours: NEIGHBOURS, span })
+    }
+
+    pub(crate) fn opens(&self, id: RequestId) -> bool {
+        let pending = self.inspector.inside.pending.as_ref();
+        pending.is_some_and(|(engine, pending, _)| *engine == self.model.engine && *pending == id)
+    }
+
+    /// The engine answered a wish, or told how far it is.
+    pub(crate) fn inside_event(&mut self, event: EventOfInside) {
+        let inside = &mut self.inspector.inside;
+        if let EventOfInside::Progress(done, total) = event {
+            inside.progress = Some((done, total));
+            return;
+        }
+        let Some((engine, _, wish)) = inside.pending.take() else { return };
+        inside.progress = None;
+        match (event, wish) {
+            (EventOfInside::Failed(failure), wish) => self.inside_failed(engine, wish, failure),
+            (EventOfInside::Pass(seen), Wish::Pass(at, request)) => self.pass_opened(at, &request, *seen),
+            (EventOfInside::Embedded(facts), Wish::Embed(embed)) => {
+                let Some(vocabulary) = self.ready().map(|loaded| loaded.vocabulary.clone()) else { return };
+                let known = &mut self.inspector.inside.embeddings;
+                known.push((vocabulary, *embed, Arc::from(facts)));
+                let surplus = known.len().saturating_sub(ANSWERS);
+                known.drain(..surplus);
+            }
+            (EventOfInside::Pieces(pieces), Wish::Pieces(text)) => {
+                let Some(vocabulary) = self.ready().map(|loaded| loaded.vocabulary.clone()) else { return };
+                let known = &mut self.inspector.inside.pieces;
+                known.push((vocabulary, text, Arc::from(pieces)));
+                let surplus = known.len().saturating_sub(ANSWERS);
+                known.drain(..surplus);
+            }
+            _ => {}
+        }
+    }
+
+    fn inside_failed(&mut self, engine: super::EngineId, wish: Wish, failure: Failure) {
+        if failure.kind != FailureKind::Cancelled {
+            self.inspector.inside.failed = Some((engine, wish, failure.message));
+        }
+    }
+
+    fn pass_opened(&mut self, at: TokenCursor, request: &Inspect, seen: Inspected) {
+        let own = self.inspector.inside.own_pass;
+        let model = self.model.hash.clone().unwrap_or_else(|| self.model.name.clone());
+        let passes = &mut self.inspector.inside.passes;
+        passes.retain(|pass| pass.model == model);
+        let index = passes.iter().position(|pass| pass.at == at && pass.own == own).unwrap_or_else(|| {
+            passes.push(InsidePass { at, own, model, seen: Arc::default(), cards: Vec::new() });
+            passes.len() - 1
+        });
+        let pass = &mut passes[index];
+        if request.ablations.is_empty() {
+            merge::merge(Arc::make_mut(&mut pass.seen), seen);
+        } else {
+            let off = self.inspector.inside.off.iter().copied().collect();
+            pass.cards.push((off, request.everywhere, Arc::new(seen)));
+        }
+        let surplus = passes.len().saturating_sub(PASSES);
+        passes.drain(..surplus);
+        self.aim();
+    }
+
+    /// Opens the head that reads the most of something else than the first token, until one is chosen.
+    fn aim(&mut self) {
+        if self.inspector.inside.aimed || self.inspector.station != Station::Attention {
+            return;
+        }
+        let Some(attention) = self.shown_inside().and_then(|seen| seen.trace.attention.as_ref()) else {
+            return;
+        };
+        let heads = attention.overview.iter().enumerate().flat_map(|(layer, heads)| {
+            heads.iter().enumerate().map(move |(head, reading)| (layer, head, reading))
+        });
+        let telling =
+            heads.filter(|(.., reading)| !matches!(reading.class, HeadClass::Sink | HeadClass::Own));
+        let strongest = telling.max_by(|a, b| a.2.strength.total_cmp(&b.2.strength));
+        if let Some((layer, head)) = strongest.map(|(layer, head, _)| (layer as u32, head as u32)) {
+            let inside = &mut self.inspector.inside;
+            (inside.layer, inside.head, inside.aimed) = (layer, head, true);
+        }
     }
 }

@@ -195,6 +195,8 @@ impl App {
     pub(crate) fn other_unit(&mut self) {
         if self.inspector.station == Station::Sampler {
             self.open_sandbox();
+        } else if self.inspector.station == Station::Attention {
+            self.inspector.inside.raw = !self.inspector.inside.raw;
         } else {
             self.inspector.logits = !self.inspector.logits;
         }

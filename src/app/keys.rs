@@ -133,7 +133,14 @@ impl App {
             Command::Logits => self.other_unit(),
             Command::LogScale => self.inspector.log_scale = !self.inspector.log_scale,
             Command::Flip => self.inspector.uncertainty_strip = !self.inspector.uncertainty_strip,
+            Command::Sort if self.inspector.station == Station::Why => {
+                self.inspector.inside.by_heads = !self.inspector.inside.by_heads;
+            }
             Command::Sort => self.inspector.by_last = !self.inspector.by_last,
+            Command::SwitchOff => self.switch_off(false),
+            Command::SwitchOffEverywhere => self.switch_off(true),
+            Command::KeepOff => self.keep_off(),
+            Command::OtherPass => self.other_pass(),
             Command::Filter => self.open_filter(),
             Command::Watch => self.watch_selected(),
             Command::Explain => self.explain(),

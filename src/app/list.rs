@@ -81,7 +81,7 @@ impl App {
         match self.inspector.station {
             Station::Softmax => self.list_key(key),
             Station::Sampler => self.sandbox_key(key),
-            _ => false,
+            _ => self.inside_key(key),
         }
     }
 
@@ -181,6 +181,9 @@ impl App {
 
     /// Watches the selected token (or the chosen one), or stops watching it.
     pub(crate) fn watch_selected(&mut self) {
+        if matches!(self.inspector.station, Station::Layers | Station::Why) {
+            return self.next_rival();
+        }
         let chosen = || self.shown_step().and_then(|shown| shown.step.id);
         let Some(id) = self.selected_token().or_else(chosen) else { return };
         let watch = &mut self.inspector.watch;

@@ -65,6 +65,7 @@ pub use state::{
     Watched, Wish,
 };
 
+pub use inside::named as part_name;
 pub use look_ahead::AheadRow;
 pub use tree::{LETTERS, Pair};
 
@@ -234,6 +235,7 @@ impl App {
         self.refresh_live();
         self.follow_cursor();
         self.settle_look();
+        self.settle_inside();
         if due(self.draft_at()) {
             self.keep_draft();
         }

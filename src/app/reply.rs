@@ -2,6 +2,7 @@
 //!
 //! Invariant: an event counts only under the engine and the request that the active run was asked of.
 
+use super::inside::EventOfInside;
 use super::{App, EngineId, Level, ModelStatus, Notice, Phase};
 use crate::chat::{ConversationId, RunId, Span, StopReason, Timings, TurnId, TurnState, Usage};
 use crate::config::{Notify, Overflow};
@@ -44,6 +45,13 @@ impl App {
             Event::Paused if of_run => self.reply_paused(),
             Event::Looked(looked) if self.looks_for_alternatives(id) => self.alternatives_read(Some(&looked)),
             Event::Failed(_) if self.looks_for_alternatives(id) => self.alternatives_read(None),
+            Event::Inspected(seen) if self.opens(id) => self.inside_event(EventOfInside::Pass(seen)),
+            Event::Embedded(facts) if self.opens(id) => self.inside_event(EventOfInside::Embedded(facts)),
+            Event::Pieces(pieces) if self.opens(id) => self.inside_event(EventOfInside::Pieces(pieces)),
+            Event::PromptProgress { done, total } if self.opens(id) => {
+                self.inside_event(EventOfInside::Progress(done, total));
+            }
+            Event::Failed(failure) if self.opens(id) => self.inside_event(EventOfInside::Failed(failure)),
             event if self.looks_ahead(id) => self.looked_ahead(event),
             Event::Exited(exit) => self.engine_exited(exit),
             event if self.is_scoring(id) => self.score_event(event),

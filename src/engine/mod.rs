@@ -34,6 +34,7 @@ pub mod embed;
 pub mod generate;
 #[cfg(feature = "llama")]
 pub mod graph;
+#[cfg(feature = "llama")]
 pub mod inspect;
 #[cfg(feature = "llama")]
 pub mod load;

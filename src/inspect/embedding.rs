@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn a_dot_product_counts_what_fills_no_whole_lane() {
         let row: Vec<f32> = (1..=35).map(|value| value as f32).collect();
-        assert!(close(dot(&row, &vec![1.0; 35]), 630.0));
+        assert!(close(dot(&row, &[1.0; 35]), 630.0));
         assert!(close(norm(&[3.0, 4.0]), 5.0));
     }
 

@@ -16,6 +16,8 @@ use crate::token::TokenId;
 pub struct Inside {
     /// The block that is opened: in attention, feed-forward, position; the selected row of the layers.
     pub layer: u32,
+    /// Whether the block and the head were chosen; until then the app opens a telling one.
+    pub aimed: bool,
     /// The query head that is opened.
     pub head: u32,
     /// Whether the opened head alone is shown, where there is no room for both.

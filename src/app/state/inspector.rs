@@ -118,7 +118,17 @@ pub struct Watched {
 
 impl Station {
     /// The stations that can be opened.
-    pub const AVAILABLE: &'static [Self] = &[Self::Softmax, Self::Sampler];
+    pub const AVAILABLE: &'static [Self] = &[
+        Self::Tokens,
+        Self::Embedding,
+        Self::Position,
+        Self::Attention,
+        Self::Ffn,
+        Self::Layers,
+        Self::Softmax,
+        Self::Sampler,
+        Self::Why,
+    ];
 
     /// The station of a digit on the strip, if it can be opened.
     #[must_use]

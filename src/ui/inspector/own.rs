@@ -111,19 +111,9 @@ pub fn empty(theme: &Theme, area: Rect, subject: &str, caption: &[Row], why: &st
 }
 
 /// Why there is nothing to show of the token on display.
-// The one place that gives way to `App::inside_missing`.
 #[must_use]
 pub fn missing(app: &App) -> String {
-    let inside = &app.inspector.inside;
-    match (&inside.failed, &inside.pending, inside.progress) {
-        (_, Some(_), Some((done, of))) => format!("reading again: {done} of {of} tokens"),
-        (_, Some(_), None) => "reading again".into(),
-        (Some((_, _, why)), None, _) => format!("not known: {why}"),
-        (None, None, _) => match app.look_missing() {
-            Some(missing) => format!("not known: {missing}"),
-            None => "not read yet".into(),
-        },
-    }
+    app.inside_missing().unwrap_or_else(|| "not read yet".into())
 }
 
 /// `1 token`, `5 tokens`.

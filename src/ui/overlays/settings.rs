@@ -162,7 +162,8 @@ fn row_of(
     let value = sanitize::for_display(&entry.value);
     let sampling = entry.key.starts_with("sampling.");
     let sources: Vec<_> = shown_sources(at.width).collect();
-    let beside_end = if sampling && !sources.is_empty() { SOURCES[0].1 - 9 } else { at.width - 1 };
+    let beside_end =
+        if sampling && !sources.is_empty() { SOURCES[0].1 - 9 } else { at.width.saturating_sub(1) };
     let beside = Rect { width: beside_end.saturating_sub(BESIDE).min(at.width), ..text::row(at, 0, BESIDE) };
     let mut cursor = None;
     let fits = text::width(&label) + text::width(&value) + 5 <= VALUE_END;

@@ -36,6 +36,123 @@ pub(super) const EVERYWHERE: &[(Command, &str)] = &[
 
 const PAGES: &[Page] = &[
     Page {
+        station: Station::Tokens,
+        title: "Tokens",
+        plain: "The model never sees letters. A tokenizer cuts the text into pieces from a fixed list and hands on \
+                their numbers. Common words are one piece, rare ones several: the pieces were learned by merging \
+                the most frequent neighbours again and again, and the rules are applied in that order.",
+        formulas: &[(
+            "merge the neighbours whose rule has the lowest number, until none has one",
+            "Sennrich 2016",
+        )],
+        terms: &[
+            ("merge #176", "the rule's number: low ones were learned first, from common text"),
+            ("cut", "before merging the text is cut; no merge crosses a cut"),
+            ("marked ▐", "the pieces of the word under the cursor"),
+        ],
+        absent: "what a piece means to the model: that begins with its embedding.",
+        keys: &[(Command::WordNext, "word"), (Command::TokenNext, "token"), (Command::Explain, "this page")],
+    },
+    Page {
+        station: Station::Embedding,
+        title: "Embedding",
+        plain: "Each piece's number picks a row of a table: a list of numbers, the piece's place in a space of \
+                meanings. Pieces used alike lie in like directions, so the nearest rows tell what the model takes \
+                for similar before it has read any context.",
+        formulas: &[
+            ("cos(a, b) = a·b ÷ (‖a‖ ‖b‖)", "over all rows of the table"),
+            ("map: first two principal components", "Pearson 1901"),
+        ],
+        terms: &[
+            ("norm", "‖row‖, before any scaling that the model does"),
+            ("explained", "share of the differences between these rows that the map shows"),
+        ],
+        absent: "context: the same piece has the same row everywhere. What it becomes is made by the layers.",
+        keys: &[(Command::TokenNext, "token"), (Command::Zoom, "alone"), (Command::Explain, "this page")],
+    },
+    Page {
+        station: Station::Position,
+        title: "Position",
+        plain: "Attention compares queries with keys and would not know which came first. So both are turned, pair \
+                of numbers by pair, by an angle that grows with the position: fast in the first pairs, slowly in \
+                the last. What is left in their product is how far apart the two stand.",
+        formulas: &[
+            ("θᵢ = base^(−2i ÷ d),  angle = position · θᵢ", "RoPE: Su et al. 2021"),
+            ("q·k = Σ pairs |qᵢ||kᵢ| cos(φᵢ + distance · θᵢ)", ""),
+        ],
+        terms: &[
+            ("pair", "two numbers of a head that are turned together"),
+            ("unrotated", "the pair's part if both stood at the same place"),
+        ],
+        absent: "learned positions and slopes (ALiBi) have no angles; the station then says which the model has.",
+        keys: &[(Command::TokenNext, "token"), (Command::Zoom, "alone"), (Command::Explain, "this page")],
+    },
+    Page {
+        station: Station::Attention,
+        title: "Attention",
+        plain: "In every layer several heads look back at the tokens read so far and fetch something from them. A \
+                head's row of weights adds up to 1. A head with nothing to do rests on the first token; weights by \
+                value show what was really fetched.",
+        formulas: &[
+            ("a = softmax(mask + scale · q·k)", "Vaswani et al. 2017"),
+            ("by value: ‖a · W_O v‖", "Kobayashi et al. 2020"),
+        ],
+        terms: &[
+            ("• sink", "rests on the first token (Gu et al. 2024)"),
+            ("p previous", "reads the token before"),
+            ("i induction", "reads what followed an earlier copy of this token (Olsson et al. 2022)"),
+            ("d duplicate", "reads an earlier copy of this token"),
+            ("o own", "reads itself"),
+            ("l local", "reads the eight tokens before"),
+        ],
+        absent: "cause: a weight says where a head looks, not that it mattered. Switch it off to see.",
+        keys: &[
+            (Command::Logits, "raw or by value"),
+            (Command::SwitchOff, "switch off"),
+            (Command::Zoom, "alone"),
+            (Command::Explain, "this page"),
+        ],
+    },
+    Page {
+        station: Station::Ffn,
+        title: "Feed-forward",
+        plain: "After attention each layer asks thousands of small questions of the token's state. Every question is a \
+                neuron; the more it applies, the more of its own vector it adds. What that vector does to the \
+                vocabulary tells what the neuron promotes and suppresses.",
+        formulas: &[
+            ("added = Σ aⱼ · W_down[:, j]", "Geva et al. 2021"),
+            ("promotes: W_U (γ ⊙ aⱼ W_down[:, j]) ÷ rms", ""),
+        ],
+        terms: &[
+            ("activation", "aⱼ, the input of the down projection"),
+            ("promotes", "tokens whose logits it raises most, the final norm frozen"),
+        ],
+        absent: "what later layers make of it: a push here can be undone there. See why.",
+        keys: &[
+            (Command::SwitchOff, "switch off"),
+            (Command::Zoom, "alone"),
+            (Command::Explain, "this page"),
+        ],
+    },
+    Page {
+        station: Station::Layers,
+        title: "Layers",
+        plain: "Each layer adds to the token's state. Here every depth is read as if the network ended there: which \
+                word would it say? Early rows are not thoughts, only the state read too soon. Where the chosen word \
+                comes out on top and stays, it was decided.",
+        formulas: &[
+            ("p_ℓ = softmax(W_U · norm(h_ℓ))", "logit lens: nostalgebraist 2020"),
+            ("KL = Σ p_final ln(p_final ÷ p_ℓ)", "nats"),
+        ],
+        terms: &[
+            ("◆", "layer of decision: from here on the chosen token stays the likeliest"),
+            ("size", "‖h‖, the length of the state"),
+            ("share", "of what the layer added: ▒ attention, █ feed-forward"),
+        ],
+        absent: "which parts did it: that is the next station, why.",
+        keys: &[(Command::Watch, "next rival"), (Command::Zoom, "alone"), (Command::Explain, "this page")],
+    },
+    Page {
         station: Station::Softmax,
         title: "Softmax",
         plain: "Before each token the network gives every one of its {tokens} a score (a logit). Softmax turns \
@@ -77,6 +194,31 @@ const PAGES: &[Page] = &[
         ],
         absent: "whether the cut tokens would have been better. Stages that are off have no column.",
         keys: &[(Command::Hold, "hold"), (Command::Zoom, "alone"), (Command::Explain, "this page")],
+    },
+    Page {
+        station: Station::Why,
+        title: "Why",
+        plain: "The last state is a plain sum of what every part wrote, so each part's push of the chosen word above \
+                the runner-up can be read off. But the largest push is not always the one that matters: later parts \
+                make up for some. So switch a part off and see the new odds beside the old.",
+        formulas: &[
+            ("push = (W_U[chosen] − W_U[rival]) ⊙ γ · part ÷ rms(h)", "Elhage et al. 2021"),
+            ("closure = |Σ pushes − (z_chosen − z_rival)|", "rounding of quantised arithmetic"),
+        ],
+        terms: &[
+            ("off", "what the chosen word would get with that part off, read again"),
+            ("KL", "how far the new odds lie from the old, nats"),
+            ("kept off", "replies of this chat are written without the part; the header says so"),
+        ],
+        absent: "parts that work only together: switch several off.",
+        keys: &[
+            (Command::SwitchOff, "switch off"),
+            (Command::SwitchOffEverywhere, "everywhere"),
+            (Command::KeepOff, "keep off"),
+            (Command::Sort, "heads"),
+            (Command::Watch, "next rival"),
+            (Command::Explain, "this page"),
+        ],
     },
 ];
 

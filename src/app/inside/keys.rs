@@ -1,0 +1,178 @@
+//! Keys of the stations that look inside: which block, head, part or row, and what is switched off.
+//!
+//! Invariant: a choice is clamped to what the model has; choosing one stops the app from choosing.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{App, Station};
+use crate::engine::protocol::switched_off;
+use crate::inspect::trace::Part;
+
+impl App {
+    /// A key of an open station that looks inside; whether it was one.
+    pub(crate) fn inside_key(&mut self, key: KeyEvent) -> bool {
+        if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
+            return false;
+        }
+        match key.code {
+            KeyCode::Up => self.move_inside(-1, 0),
+            KeyCode::Down => self.move_inside(1, 0),
+            KeyCode::Left => self.move_inside(0, -1),
+            KeyCode::Right => self.move_inside(0, 1),
+            KeyCode::Enter => self.inspector.inside.opened = !self.inspector.inside.opened,
+            KeyCode::Esc if self.inspector.inside.opened => self.inspector.inside.opened = false,
+            KeyCode::Char('4') if self.carries_layer() => self.open_part(Station::Attention),
+            KeyCode::Char('5') if self.carries_layer() => self.open_part(Station::Ffn),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Whether the open station has a selected block to take along.
+    fn carries_layer(&self) -> bool {
+        matches!(self.inspector.station, Station::Layers | Station::Why)
+    }
+
+    /// Opens the selected block or part at another station.
+    fn open_part(&mut self, station: Station) {
+        if self.inspector.station == Station::Why {
+            match self.selected_part() {
+                Some(Part::Head(layer, head)) => self.aim_at(layer, Some(head)),
+                Some(Part::Attention(layer) | Part::Ffn(layer)) => self.aim_at(layer, None),
+                Some(Part::Embedding) | None => {}
+            }
+        } else {
+            self.aim_at(self.opened_layer(), None);
+        }
+        self.station(station);
+    }
+
+    fn aim_at(&mut self, layer: u32, head: Option<u32>) {
+        let inside = &mut self.inspector.inside;
+        inside.layer = layer;
+        inside.head = head.unwrap_or(inside.head);
+        inside.aimed = true;
+    }
+
+    fn move_inside(&mut self, down: i32, right: i32) {
+        let Some(facts) = self.ready().map(|loaded| &loaded.facts) else { return };
+        let (layers, heads) = (facts.layers, facts.heads);
+        let step =
+            |value: u32, by: i32, count: u32| value.saturating_add_signed(by).min(count.saturating_sub(1));
+        let layer = self.opened_layer();
+        let rows =
+            if self.inspector.station == Station::Why { self.ranked_parts().len() } else { usize::MAX };
+        let position = self.shown_inside().map_or(0, |seen| seen.trace.position);
+        let inside = &mut self.inspector.inside;
+        match self.inspector.station {
+            Station::Attention => {
+                inside.layer = step(layer, down, layers);
+                inside.head = step(inside.head, right, heads);
+                inside.aimed = true;
+            }
+            Station::Layers => {
+                inside.layer = step(layer, down, layers);
+                inside.aimed = true;
+            }
+            Station::Ffn => {
+                inside.row = inside.row.saturating_add_signed(down as isize);
+                inside.layer = step(layer, right, layers);
+                inside.aimed = true;
+            }
+            Station::Position => {
+                inside.row = inside.row.saturating_add_signed(down as isize);
+                let other = inside.other.unwrap_or(position.saturating_sub(1));
+                if right != 0 {
+                    inside.other = Some(other.saturating_add_signed(right).min(position));
+                }
+            }
+            _ => inside.row = inside.row.saturating_add_signed(down as isize).min(rows.saturating_sub(1)),
+        }
+    }
+
+    /// The part that is selected at the open station.
+    #[must_use]
+    pub fn selected_part(&self) -> Option<Part> {
+        let inside = &self.inspector.inside;
+        match self.inspector.station {
+            Station::Why => {
+                let parts = self.ranked_parts();
+                parts.get(inside.row.min(parts.len().saturating_sub(1))).map(|part| part.part)
+            }
+            Station::Attention => Some(Part::Head(self.opened_layer(), inside.head)),
+            Station::Ffn => Some(Part::Ffn(self.opened_layer())),
+            _ => None,
+        }
+    }
+
+    /// Switches the selected part off or on again, in the pass's own position or everywhere.
+    pub(crate) fn switch_off(&mut self, everywhere: bool) {
+        let Some(part) = self.selected_part() else {
+            return self.say("a part is switched off in the stations why, attention and ffn");
+        };
+        if switched_off(part).is_none() {
+            return self.warn("the embedding stays: without it nothing is read");
+        }
+        let inside = &mut self.inspector.inside;
+        let off = if inside.off.contains(&part) && inside.everywhere == everywhere {
+            inside.off.remove(&part);
+            false
+        } else {
+            inside.off.insert(part);
+            true
+        };
+        inside.everywhere = everywhere;
+        let name = named(part);
+        let place = if everywhere { "at every position" } else { "at this position" };
+        let why = self.inspector.station != Station::Why;
+        let next = if why { "; the why station shows what that changes" } else { "" };
+        self.say(if off { format!("{name} off {place}{next}") } else { format!("{name} on again") });
+    }
+
+    /// Keeps what is switched off for this chat's replies, or switches it on again.
+    pub(crate) fn keep_off(&mut self) {
+        let chosen: Vec<_> =
+            self.inspector.inside.off.iter().filter_map(|part| switched_off(*part)).collect();
+        let now = &self.chat.settings.interventions;
+        if chosen.is_empty() && now.is_empty() {
+            return self.say("x switches a part off first; this keeps it off in this chat");
+        }
+        let kept = if *now == chosen { Vec::new() } else { chosen };
+        let count = kept.len();
+        self.chat.settings.interventions = kept;
+        self.put_conversation(self.chat.head.id);
+        self.say(match count {
+            0 => "this chat runs the whole network again".to_owned(),
+            1 => "1 part stays off in this chat's replies".to_owned(),
+            count => format!("{count} parts stay off in this chat's replies"),
+        });
+    }
+
+    /// Holds the chosen token against the next likeliest other one.
+    pub(crate) fn next_rival(&mut self) {
+        let Some(step) = self.shown_step().map(|shown| &shown.step) else { return };
+        let others: Vec<_> = step.candidates.iter().map(|c| c.id).filter(|id| Some(*id) != step.id).collect();
+        let now = self.rival().and_then(|rival| others.iter().position(|id| *id == rival));
+        let next = now.map_or(0, |now| (now + 1) % others.len().max(1));
+        self.inspector.inside.rival = others.get(next).copied();
+    }
+
+    /// Shows the pass at the token itself, or the one that chose it.
+    pub(crate) fn other_pass(&mut self) {
+        let own = &mut self.inspector.inside.own_pass;
+        *own = !*own;
+        let said = if *own { "the pass at the token itself" } else { "the pass that chose the token" };
+        self.say(said);
+    }
+}
+
+/// A part as people say it.
+#[must_use]
+pub fn named(part: Part) -> String {
+    match part {
+        Part::Embedding => "the embedding".to_owned(),
+        Part::Attention(layer) => format!("L{layer} attention"),
+        Part::Head(layer, head) => format!("L{layer} head {head}"),
+        Part::Ffn(layer) => format!("L{layer} feed-forward"),
+    }
+}
