@@ -219,6 +219,18 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
             vec![(key(Command::Escape), "stop"), (key(Command::FocusNext), "focus")]
         }
         Focus::Composer => vec![(key(Command::Send), "send"), (key(Command::FocusNext), "focus")],
+        Focus::Transcript if app.transcript.cursor.is_some() => vec![
+            (pair(Command::TokenPrevious, Command::TokenNext), "token"),
+            (pair(Command::UncertainNext, Command::UncertainPrevious), "uncertain"),
+            (key(Command::Alternatives), "alternatives"),
+            (key(Command::Tree), "tree"),
+            (key(Command::Compare), "compare"),
+            (key(Command::Ledger), "ledger"),
+            (key(Command::Colour), "colour"),
+            (pair(Command::VersionBack, Command::VersionForward), "version"),
+            (pair(Command::WordNext, Command::WordPrevious), "word"),
+            (pair(Command::MessageDown, Command::MessageUp), "message"),
+        ],
         Focus::Transcript => vec![
             (pair(Command::MessageDown, Command::MessageUp), "message"),
             (pair(Command::TokenPrevious, Command::TokenNext), "token"),
