@@ -230,11 +230,11 @@ commands! {
     /// The sampler's rows in the order of its last column; in the why station, heads instead of blocks
     Sort "sort" Inspector Inspector ["s"];
     /// Switch the selected part of the network off at this position, or on again
-    SwitchOff "switch-off" Inspector Inspector ["x"];
+    SwitchOff "switch-off" Inspector Transcript ["x"];
     /// Switch the selected part of the network off at every position, or on again
-    SwitchOffEverywhere "switch-off-everywhere" Inspector Inspector ["X"];
+    SwitchOffEverywhere "switch-off-everywhere" Inspector Transcript ["X"];
     /// Keep what is switched off so in this chat's replies, or end that
-    KeepOff "keep-off" Inspector Inspector ["K"];
+    KeepOff "keep-off" Inspector Transcript ["K"];
     /// The pass at this token, or the one that chose it
     OtherPass "other-pass" Inspector Transcript ["."];
     /// Filter the list of tokens by text
@@ -325,7 +325,7 @@ impl Command {
         }
     }
 
-    /// Whether the command moves the token cursor: it does so from the inspector too.
+    /// Whether the command is about the token under the cursor and its pass: it works from the inspector too.
     #[must_use]
     pub fn moves_token(self) -> bool {
         matches!(
@@ -339,6 +339,9 @@ impl Command {
                 | Self::UncertainNext
                 | Self::UncertainPrevious
                 | Self::OtherPass
+                | Self::SwitchOff
+                | Self::SwitchOffEverywhere
+                | Self::KeepOff
         )
     }
 

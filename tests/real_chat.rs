@@ -194,7 +194,7 @@ fn a_word_is_opened_at_every_station_and_the_head_that_wrote_it_is_switched_off(
         ('9', "closure", "why"),
         ('2', "nearest", "embedding"),
         ('3', "base", "position"),
-        ('1', "merges", "tokens"),
+        ('1', "special tokens", "tokens"),
     ];
     for (key, said, name) in stations {
         app.send(Key::Alt(key)).unwrap();
@@ -204,7 +204,14 @@ fn a_word_is_opened_at_every_station_and_the_head_that_wrote_it_is_switched_off(
         let screen = app.wait_stable(Duration::from_millis(500)).unwrap();
         picture(&screen, name);
     }
-    app.send_str("q").unwrap();
+    app.send(Key::Alt('9')).unwrap();
+    app.send_str("x").unwrap();
+    app.wait_until_for(|screen| screen.contains("KL "), Duration::from_mins(1)).unwrap();
+    let screen = app.wait_stable(Duration::from_millis(500)).unwrap();
+    assert!(screen.contains("off, at this position only"), "{}", screen.text());
+    picture(&screen, "why");
+    app.send_str("K").unwrap();
+    see(&mut app, "1 part off");
     quit(app);
 }
 

@@ -302,7 +302,8 @@ impl App {
     /// The block that is opened: as chosen, else the last.
     #[must_use]
     pub fn opened_layer(&self) -> u32 {
-        let last = self.ready().map_or(0, |loaded| loaded.facts.layers.saturating_sub(1));
+        let read = self.shown_inside().map_or(0, |seen| seen.trace.layers);
+        let last = self.ready().map_or(read, |loaded| loaded.facts.layers).max(read).saturating_sub(1);
         let inside = &self.inspector.inside;
         if inside.aimed { inside.layer.min(last) } else { last }
     }

@@ -2,7 +2,10 @@
 //!
 //! Invariant: a station that is not open computes nothing and shows no figure; scales never follow the data.
 
+pub mod attention;
 pub mod embedding;
+pub mod ffn;
+pub mod layers;
 pub mod live;
 mod own;
 mod plan;
@@ -12,6 +15,7 @@ pub mod rows;
 pub mod sampler;
 pub mod softmax;
 pub mod tokens;
+pub mod why;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -71,8 +75,12 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         Station::Tokens => tokens::draw(app, theme, under(area), buf),
         Station::Embedding => embedding::draw(app, theme, under(area), buf),
         Station::Position => position::draw(app, theme, under(area), buf),
+        Station::Attention => attention::draw(app, theme, under(area), buf),
+        Station::Ffn => ffn::draw(app, theme, under(area), buf),
+        Station::Layers => layers::draw(app, theme, under(area), buf),
+        Station::Why => why::draw(app, theme, under(area), buf),
         Station::Sampler => sampler::draw(app, theme, under(area), buf),
-        _ => softmax::draw(app, theme, form, under(narrow), buf),
+        Station::Softmax => softmax::draw(app, theme, form, under(narrow), buf),
     }
 }
 
@@ -83,8 +91,12 @@ pub fn title(app: &App) -> &'static str {
         Station::Tokens => "Tokens",
         Station::Embedding => "Embedding",
         Station::Position => "Position",
+        Station::Attention => "Attention",
+        Station::Ffn => "Feed-forward",
+        Station::Layers => "Layers",
+        Station::Why => "Why",
         Station::Sampler => "Sampler",
-        _ => "Softmax",
+        Station::Softmax => "Softmax",
     }
 }
 

@@ -9,6 +9,7 @@ use ratatui::style::Style;
 use crate::app::App;
 use crate::theme::{Role, Theme};
 use crate::token::{TokenId, Vocabulary};
+use crate::ui::layout::INSPECTOR;
 use crate::ui::widgets::{text, token};
 
 /// These stations are drawn at most this wide.
@@ -144,6 +145,21 @@ pub fn shown_name(app: &App, theme: &Theme) -> String {
         Some(id) => name(app, theme, id),
         None => token::shown(&step.bytes, crate::token::TokenKind::Normal, &theme.symbols),
     }
+}
+
+/// Which pass is on display: `read "…France is" → chose ␣Paris`, or the pass at the token itself.
+#[must_use]
+pub fn chose(app: &App, theme: &Theme, width: u16) -> String {
+    let Some(shown) = app.shown_step() else { return "no token on display".into() };
+    let name = text::cut(&shown_name(app, theme), 14);
+    if app.inspector.inside.own_pass {
+        return format!("reading {name} itself");
+    }
+    if width < INSPECTOR.0 {
+        return format!("chose {name}");
+    }
+    let read = token::one_line(&shown.context_tail, &theme.symbols);
+    format!("read \"{}\" → chose {name}", text::tail(&read, 12))
 }
 
 /// The place of the token on display in what was read, as counted from 0; `None` where it is not known.

@@ -1,0 +1,199 @@
+//! The attention station: which earlier tokens each head reads at this pass.
+//!
+//! Invariants: the grid's order never changes; a bar is a share of one head's reading, 0 to 100 %, whatever the
+//! data; what was not read is said, never drawn.
+
+mod grid;
+mod head;
+mod ink;
+#[cfg(test)]
+mod tests;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::own::{self, Row};
+use crate::app::App;
+use crate::engine::protocol::Inspected;
+use crate::inspect::trace::{Attention, AttentionLayer, HeadClass, HeadReading, HeadRow};
+use crate::theme::{Role, Theme};
+use crate::token::TokenId;
+use crate::ui::layout::INSPECTOR;
+use crate::ui::widgets::{number, text};
+
+/// Least columns of the opened head beside the grid.
+const HEAD: u16 = 33;
+
+const CAPTION: &str = "Which earlier tokens each head looks at: letter how, bar how much.";
+
+/// What is on display.
+struct Shown<'a> {
+    app: &'a App,
+    theme: &'a Theme,
+    seen: &'a Inspected,
+    attention: &'a Attention,
+    /// Everything the pass has read, and what was chosen after it.
+    ids: Vec<TokenId>,
+    /// The opened block and head, within what the model has.
+    opened: (u32, u32),
+}
+
+impl<'a> Shown<'a> {
+    fn of(app: &'a App, theme: &'a Theme) -> Option<Self> {
+        let seen = app.shown_inside()?.as_ref();
+        let attention = seen.trace.attention.as_ref()?;
+        if attention.overview.is_empty() && attention.layers.is_empty() {
+            return None;
+        }
+        let pass = app.pass(app.shown_step()?.cursor());
+        let ids = pass.map_or_else(Vec::new, |pass| {
+            let mut ids = pass.ids.to_vec();
+            ids.push(pass.chosen);
+            ids
+        });
+        let inside = &app.inspector.inside;
+        let layers = seen.trace.layers.max(attention.overview.len() as u32);
+        let layer = app.opened_layer().min(layers.saturating_sub(1));
+        let given = attention.overview.get(layer as usize).map_or(0, Vec::len) as u32;
+        let head = inside.head.min(seen.trace.heads.max(given).saturating_sub(1));
+        Some(Self { app, theme, seen, attention, ids, opened: (layer, head) })
+    }
+
+    /// Query heads that share a key-value head.
+    fn group(&self) -> u32 {
+        let trace = &self.seen.trace;
+        trace.heads.checked_div(trace.kv_heads).unwrap_or(1).max(1)
+    }
+
+    /// `␣France`
+    fn token(&self, position: usize) -> String {
+        let id = self.ids.get(position);
+        id.map_or_else(|| "?".into(), |id| own::name(self.app, self.theme, *id))
+    }
+
+    fn here(&self) -> usize {
+        self.seen.trace.position as usize
+    }
+
+    fn reading(&self) -> Option<&HeadReading> {
+        self.attention.overview.get(self.opened.0 as usize)?.get(self.opened.1 as usize)
+    }
+
+    fn layer(&self) -> Option<&AttentionLayer> {
+        self.attention.layers.iter().find(|layer| layer.layer == self.opened.0)
+    }
+
+    fn row(&self) -> Option<&HeadRow> {
+        self.layer()?.heads.get(self.opened.1 as usize)
+    }
+
+    /// `L23 head 4, kv 1`
+    fn title(&self) -> String {
+        let (layer, head) = self.opened;
+        format!("L{layer} head {head}, kv {}", head / self.group())
+    }
+
+    /// What the opened head does here, in words.
+    fn words(&self) -> Option<String> {
+        let reading = self.reading()?;
+        let does = match reading.class {
+            HeadClass::Previous => "reads the token before",
+            HeadClass::Sink => "rests on the first token",
+            HeadClass::Induction => "reads what followed an earlier copy",
+            HeadClass::Duplicate => "reads an earlier copy",
+            HeadClass::Own => "reads the token itself",
+            HeadClass::Local => "reads the tokens just before",
+            HeadClass::Other => {
+                let most = reading.top.iter().find(|(position, _)| *position > 0);
+                let most = most.map_or_else(|| "no one token".into(), |(at, _)| self.token(*at as usize));
+                return Some(format!("most on {} {}", text::cut(&most, 16), share(reading.strength)));
+            }
+        };
+        Some(format!("{does} {}", share(reading.strength)))
+    }
+}
+
+/// `.49`: a share in three cells, `1` for all of it.
+fn share(value: f32) -> String {
+    let text = number::decimals(value.into(), 2);
+    if text == "1.00" { "1".into() } else { text.replacen("0.", ".", 1) }
+}
+
+/// Steps 0 to 8 of a share.
+fn level(share: f32) -> usize {
+    if share.is_finite() { (share.clamp(0.0, 1.0) * 8.0).round() as usize } else { 0 }
+}
+
+/// Draws the station under the strip.
+pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let area = Rect { width: area.width.min(own::WIDEST), ..area };
+    if area.height < 4 || area.width < 20 {
+        return;
+    }
+    let caption = own::caption(app, theme, area, CAPTION);
+    let Some(shown) = Shown::of(app, theme) else {
+        let subject = match app.shown_step() {
+            Some(_) => format!("attention at {}", own::shown_name(app, theme)),
+            None => "no token on display".into(),
+        };
+        return own::empty(theme, area, &subject, &caption, &why_missing(app), buf);
+    };
+    subject(&shown, area, buf);
+    let at = 1 + own::stack(&caption, area, 1, buf);
+    let at = at + u16::from(area.height > 20);
+    let under = Rect { y: area.y + at, height: area.height.saturating_sub(at), ..area };
+    let wide = area.width + 1 >= INSPECTOR.0;
+    if shown.attention.overview.is_empty() {
+        head::draw(&shown, under, buf);
+    } else if wide {
+        let room = under.width - HEAD;
+        let width = grid::width(&shown, room).max(24).min(room);
+        let legend = grid::legend(&shown, under.width);
+        let least = if under.height > 12 { legend.len() as u16 } else { 0 };
+        let upper = Rect { height: under.height - least, ..under };
+        grid::draw(&shown, Rect { width, ..upper }, buf);
+        head::draw(&shown, Rect { x: upper.x + width, width: upper.width - width, ..upper }, buf);
+        own::stack(&legend[..usize::from(least)], under, upper.height, buf);
+    } else if app.inspector.inside.opened {
+        head::draw(&shown, under, buf);
+    } else {
+        narrow(&shown, under, buf);
+    }
+}
+
+/// The grid alone, and in a row or two what the opened head does.
+fn narrow(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
+    let theme = shown.theme;
+    let legend = grid::legend(shown, area.width);
+    let legend = if area.height > 12 { legend } else { Vec::new() };
+    let (title, words) = (shown.title(), shown.words().unwrap_or_default());
+    let after = 2 + text::width(&title);
+    let does = Row::of(1, title, theme.style(Role::Strong)).and(after, words, theme.style(Role::Text));
+    let mut below = vec![does];
+    below.extend(legend);
+    let above = area.height.saturating_sub(below.len() as u16);
+    grid::draw(shown, Rect { height: above, ..area }, buf);
+    own::stack(&below, area, above, buf);
+}
+
+/// `#4 ␣is reads 4 tokens before it → chose ␣Paris`
+fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
+    let here = shown.here();
+    let room = (area.width.saturating_sub(30) / 2).max(6);
+    let this = text::cut(&format!("#{here} {}", shown.token(here)), room);
+    let chose = shown.ids.get(here + 1).map_or_else(String::new, |_| text::cut(&shown.token(here + 1), room));
+    let words = if here == 0 { " is the first".to_owned() } else { format!(" reads the {here} before it") };
+    let mut pieces = vec![(this.as_str(), Role::Strong), (words.as_str(), Role::Text)];
+    if !chose.is_empty() {
+        let arrow = if shown.theme.symbols.ascii { ", chose " } else { " → chose " };
+        pieces.extend([(arrow, Role::Text), (chose.as_str(), Role::TokenChosen)]);
+    }
+    own::subject(shown.theme, area, &pieces, &format!("read again {:.0} ms", shown.seen.ms), buf);
+}
+
+/// Why there is no attention: the model's own reason, where the pass gave one.
+fn why_missing(app: &App) -> String {
+    let inside = app.shown_inside().filter(|seen| seen.trace.attention.is_none());
+    let said = inside.and_then(|seen| seen.trace.missing.iter().find(|what| what.contains("attention")));
+    said.map_or_else(|| own::missing(app), |what| format!("not known: {what}"))
+}

@@ -1,0 +1,187 @@
+//! The grid of heads: a row a block, a cell a head, grouped by key-value heads.
+//!
+//! Invariant: the order is the model's; what does not fit is scrolled so that the opened head stays in view.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::{Shown, level};
+use crate::inspect::trace::{HeadClass, HeadReading};
+use crate::theme::{Role, Theme};
+use crate::ui::inspector::own::{self, Row};
+
+/// Columns of the mark and the block's number.
+const LEFT: u16 = 4;
+/// Most heads that get a letter and a bar each.
+const LETTERED: u16 = 12;
+
+/// Where the cells stand.
+struct Columns {
+    /// First head in view, and how many are.
+    first: u16,
+    heads: u16,
+    /// Cells of a head: 3 with letter and bar, 1 with either.
+    each: u16,
+    /// Heads of a group; a group is set off by a blank where it is more than one.
+    group: u16,
+}
+
+impl Columns {
+    fn of(shown: &Shown<'_>, width: u16) -> Self {
+        let heads = shown.attention.overview.iter().map(Vec::len).max().unwrap_or(0);
+        let heads = u16::try_from(heads).unwrap_or(u16::MAX).min(4096);
+        let group = u16::try_from(shown.group()).unwrap_or(1);
+        let mut columns = Self { first: 0, heads, each: 3, group };
+        if heads > LETTERED || columns.end() > width {
+            columns.each = 1;
+        }
+        if columns.end() > width {
+            columns.group = 1;
+        }
+        if columns.end() > width {
+            let fits = width.saturating_sub(LEFT + 1).max(1).min(heads);
+            let opened = u16::try_from(shown.opened.1).unwrap_or(0);
+            columns.first = opened.saturating_sub(fits / 2).min(heads - fits);
+            columns.heads = fits;
+        }
+        columns
+    }
+
+    /// Column of a head's gap, or of its one cell.
+    fn at(&self, head: u16) -> u16 {
+        let gaps = if self.group > 1 { head / self.group - self.first / self.group } else { 0 };
+        LEFT + (head - self.first) * self.each + gaps
+    }
+
+    /// Columns in all, with one for the closing bracket.
+    fn end(&self) -> u16 {
+        match self.heads {
+            0 => LEFT,
+            heads => self.at(self.first + heads - 1).saturating_add(self.each + 1),
+        }
+    }
+
+    fn seen(&self) -> std::ops::Range<u16> {
+        self.first..self.first + self.heads
+    }
+}
+
+/// Columns that the grid takes of at most so many.
+pub fn width(shown: &Shown<'_>, most: u16) -> u16 {
+    Columns::of(shown, most).end().min(most)
+}
+
+/// The letter of a sort of reading.
+fn letter(class: HeadClass, theme: &Theme) -> &'static str {
+    match class {
+        // ASCII's round mark is the letter `o`, which is taken.
+        HeadClass::Sink if theme.symbols.ascii => ".",
+        HeadClass::Sink => theme.symbols.other,
+        HeadClass::Previous => "p",
+        HeadClass::Induction => "i",
+        HeadClass::Duplicate => "d",
+        HeadClass::Own => "o",
+        HeadClass::Local => "l",
+        HeadClass::Other => " ",
+    }
+}
+
+/// What the letters and bars mean.
+pub fn legend(shown: &Shown<'_>, width: u16) -> Vec<Row> {
+    let theme = shown.theme;
+    let sorts = [
+        (HeadClass::Sink, "first token"),
+        (HeadClass::Previous, "previous"),
+        (HeadClass::Induction, "induction"),
+        (HeadClass::Duplicate, "copy"),
+        (HeadClass::Own, "itself"),
+        (HeadClass::Local, "near"),
+    ];
+    let mut texts: Vec<String> =
+        sorts.iter().map(|(class, name)| format!("{} {name}", letter(*class, theme))).collect();
+    texts.push(format!("{}{} 0–100 %", theme.symbols.column[1], theme.symbols.column[8]));
+    own::packed(&texts, 1, width, theme.style(Role::Muted))
+}
+
+/// Draws heads' numbers and the blocks that fit.
+pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
+    let theme = shown.theme;
+    let columns = Columns::of(shown, area.width);
+    let muted = theme.style(Role::Muted);
+    let titles = titles(shown, &columns, muted);
+    let titles = if area.height > 6 { titles } else { Vec::new() };
+    let at = own::stack(&titles, area, 0, buf);
+    let layers = shown.attention.overview.len();
+    let room = usize::from(area.height.saturating_sub(at)).min(layers);
+    let first = (shown.opened.0 as usize).saturating_sub(room / 2).min(layers - room);
+    let blocks = shown.attention.overview.iter().enumerate().skip(first).take(room);
+    for ((layer, heads), line) in blocks.zip(at..) {
+        block(shown, &columns, layer, heads).draw(area, line, buf);
+    }
+}
+
+/// Key-value heads and heads by number; where a head has one cell, how many there are.
+fn titles(shown: &Shown<'_>, columns: &Columns, muted: Style) -> Vec<Row> {
+    if columns.each == 1 {
+        let all = shown.attention.overview.iter().map(Vec::len).max().unwrap_or(0);
+        let seen = columns.seen();
+        let last = seen.end.saturating_sub(1);
+        let words = if usize::from(columns.heads) < all {
+            format!("heads {}–{last} of {all}", seen.start)
+        } else {
+            format!("heads 0–{last}")
+        };
+        return vec![Row::of(LEFT, words, muted)];
+    }
+    let mut groups = Row::default();
+    let mut numbers = Row::default();
+    for head in columns.seen() {
+        let at = columns.at(head);
+        if columns.group > 1 && head % columns.group == 0 {
+            groups = groups.and(at + 1, format!("kv {}", head / columns.group), muted);
+        }
+        let style = if u32::from(head) == shown.opened.1 { shown.theme.style(Role::Strong) } else { muted };
+        numbers = numbers.and(at + 1, head.to_string(), style);
+    }
+    if columns.group > 1 { vec![groups, numbers] } else { vec![numbers] }
+}
+
+fn block(shown: &Shown<'_>, columns: &Columns, layer: usize, heads: &[HeadReading]) -> Row {
+    let theme = shown.theme;
+    let strong = theme.style(Role::Strong);
+    let here = layer == shown.opened.0 as usize;
+    let style = if here { strong } else { theme.style(Role::Muted) };
+    let mut row = Row::default().until(LEFT - 1, layer.to_string(), style);
+    if here {
+        row = row.and(0, theme.symbols.here, strong);
+    }
+    if heads.is_empty() {
+        return row.and(LEFT, "none", theme.style(Role::Muted));
+    }
+    for head in columns.seen() {
+        let Some(reading) = heads.get(usize::from(head)) else { break };
+        let at = columns.at(head);
+        let opened = here && u32::from(head) == shown.opened.1;
+        let level = level(reading.strength);
+        let (letter, bar) = (letter(reading.class, theme), theme.symbols.column[level]);
+        let style = match (opened, reading.class) {
+            (true, _) => theme.style(Role::AttnStrong),
+            (false, HeadClass::Sink) => theme.style(Role::Muted),
+            _ => theme.mag(level),
+        };
+        row = match (columns.each, opened) {
+            (1, true) => {
+                let mark = if letter == " " { bar } else { letter };
+                let mark = if mark == " " { theme.symbols.here } else { mark };
+                row.and(at, mark, theme.style(Role::Cursor))
+            }
+            (1, false) => row.and(at, bar, style),
+            (_, true) => {
+                row.and(at, "[", strong).and(at + 1, format!("{letter}{bar}"), style).and(at + 3, "]", strong)
+            }
+            (_, false) => row.and(at + 1, format!("{letter}{bar}"), style),
+        };
+    }
+    row
+}

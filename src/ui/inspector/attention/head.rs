@@ -1,0 +1,211 @@
+//! The opened head: what it reads most, the strips of q·k and softmax, and the text by how much of it is read.
+//!
+//! Invariant: a bar is a share of the head's whole reading, the first token's included, though that may be left out
+//! of the list, which then says what it held.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{Shown, ink, share};
+use crate::inspect::trace::{HeadClass, HeadRow};
+use crate::theme::Role;
+use crate::ui::inspector::own::{self, Row};
+use crate::ui::widgets::{bar, chart, number, text};
+
+/// Lowest and highest q·k on the strip.
+const SCORE: (f32, f32) = (-24.0, 8.0);
+
+/// Shares by position that bars and ink show: of what is written, or of the weights.
+pub struct Reading<'a> {
+    row: &'a HeadRow,
+    /// Whether the shares are of what is written into the stream rather than of the weights.
+    written: bool,
+    sum: f32,
+}
+
+impl<'a> Reading<'a> {
+    fn of(shown: &Shown<'_>, row: &'a HeadRow) -> Self {
+        let whole = row.value_norms.len() == row.weights.len();
+        let written = whole && !shown.app.inspector.inside.raw;
+        let sum = row.value_norms.iter().filter(|norm| norm.is_finite()).sum();
+        Self { row, written, sum }
+    }
+
+    /// Share of a position, 0 to 1.
+    pub fn share(&self, position: usize) -> f32 {
+        let share = if self.written {
+            self.row.value_norms.get(position).map(|norm| norm / self.sum)
+        } else {
+            self.row.weights.get(position).copied()
+        };
+        share.filter(|share| share.is_finite()).unwrap_or(0.0)
+    }
+
+    /// Number of positions.
+    pub fn len(&self) -> usize {
+        self.row.weights.len()
+    }
+}
+
+/// Columns before which the figures end, by the width of the area.
+struct Columns {
+    name: u16,
+    score: Option<u16>,
+    weight: u16,
+    written: u16,
+    cells: u16,
+}
+
+impl Columns {
+    fn of(width: u16) -> Self {
+        let name = if width >= 44 { (width / 4).min(18) } else { 8 };
+        let after = 6 + name;
+        let score = (width >= 44).then_some(after + 6);
+        let weight = score.map_or(after + 6, |score| score + 7);
+        let written = weight + 6;
+        Self { name, score, weight, written, cells: width.saturating_sub(written + 2).min(24) }
+    }
+}
+
+/// Draws it.
+pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
+    let theme = shown.theme;
+    let (style, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
+    let mut rows = vec![Row::of(1, shown.title(), theme.style(Role::Strong))];
+    if let Some(words) = shown.words() {
+        rows.extend(own::wrapped(&words, 1, area.width, style));
+    }
+    let Some(row) = shown.row() else {
+        rows.extend(from_overview(shown));
+        rows.extend(own::wrapped(&own::missing(shown.app), 1, area.width, muted));
+        own::stack(&rows, area, 0, buf);
+        return;
+    };
+    rows.extend(own::wrapped(&facts(shown, row), 1, area.width, muted));
+    let reading = Reading::of(shown, row);
+    let height = area.height.saturating_sub(rows.len() as u16);
+    let strips = if height >= 10 { 4 } else { 0 };
+    let ink = if height >= 18 { height / 3 } else { 0 };
+    let listed = usize::from(height.saturating_sub(strips + ink + u16::from(height >= 10)));
+    rows.extend(list(shown, &reading, area.width, listed.min(15)));
+    let mut at = own::stack(&rows, area, 0, buf) + u16::from(height >= 10);
+    if strips > 0 {
+        at = self::strips(shown, &reading, area, at, buf) + 1;
+    }
+    if ink > 0 {
+        let under = Rect { y: area.y + at.min(area.height), height: area.height.saturating_sub(at), ..area };
+        ink::draw(shown, &reading, under, buf);
+    }
+}
+
+/// Window, learned sink and flash attention, in words.
+fn facts(shown: &Shown<'_>, row: &HeadRow) -> String {
+    let mut facts = Vec::new();
+    if let Some(window) = shown.layer().and_then(|layer| layer.window) {
+        facts.push(format!("window of {window} tokens"));
+    }
+    if row.sink > 0.0 {
+        facts.push(format!("a learned sink took {}", share(row.sink)));
+    }
+    if shown.attention.flash {
+        facts.push("weights taken beside flash attention".into());
+    }
+    facts.join("; ")
+}
+
+/// Where the head's rows are not there: the positions that the grid knows of.
+fn from_overview(shown: &Shown<'_>) -> Vec<Row> {
+    let top = shown.reading().map_or(&[] as &[(u32, f32)], |reading| &reading.top);
+    let style = shown.theme.style(Role::Text);
+    let row = |(position, weight): &(u32, f32)| {
+        Row::default()
+            .until(5, position.to_string(), style)
+            .and(6, text::cut(&shown.token(*position as usize), 14), style)
+            .until(28, format!("{}%", number::decimals(f64::from(*weight) * 100.0, 1)), style)
+    };
+    top.iter().map(row).collect()
+}
+
+/// The strongest positions, largest share first, in so many rows at most.
+fn list(shown: &Shown<'_>, reading: &Reading<'_>, width: u16, most: usize) -> Vec<Row> {
+    let theme = shown.theme;
+    let (style, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
+    let columns = Columns::of(width);
+    let row = reading.row;
+    let hidden = reading.len() > 1 && shown.reading().is_some_and(|head| head.class == HeadClass::Sink);
+    let mut order: Vec<usize> = (usize::from(hidden)..reading.len()).collect();
+    let by_share = |a: &usize, b: &usize| reading.share(*b).total_cmp(&reading.share(*a)).then(a.cmp(b));
+    // A long text has far more positions than rows; only those in view need an order.
+    let ordered = most.min(order.len());
+    if ordered > 0 && ordered < order.len() {
+        order.select_nth_unstable_by(ordered, by_share);
+    }
+    order[..ordered].sort_unstable_by(by_share);
+    let percent = |value: f32| format!("{}%", number::decimals(f64::from(value) * 100.0, 1));
+    let mut head = Row::of(6, "token", muted).until(columns.weight, "weight", muted);
+    if let Some(score) = columns.score {
+        head = head.until(score, "q·k", muted);
+    }
+    let written = if row.value_norms.is_empty() { "" } else { "‖·‖" };
+    let of = if reading.written { "of ‖·‖" } else { "of weight" };
+    head = head.until(columns.written, written, muted);
+    if columns.cells > 8 {
+        head = head.and(columns.written + 1, of, muted);
+    }
+    let mut rows = vec![head];
+    if hidden {
+        let kept = row.weights.first().copied().unwrap_or_default();
+        rows.push(Row::of(1, format!("first token, left out: {}", percent(kept)), muted));
+    }
+    let fits = most.saturating_sub(rows.len());
+    let whole = order.len() <= fits;
+    let shown_rows = if whole { order.len() } else { fits.saturating_sub(1) };
+    for position in &order[..shown_rows] {
+        let mut line = Row::default()
+            .until(5, position.to_string(), muted)
+            .and(6, text::cut(&shown.token(*position), columns.name), style)
+            .until(columns.weight, percent(row.weights[*position]), style);
+        if let (Some(end), Some(score)) = (columns.score, row.scores.get(*position)) {
+            line = line.until(end, number::decimals((*score).into(), 2), style);
+        }
+        if let Some(norm) = row.value_norms.get(*position) {
+            line = line.until(columns.written, number::decimals((*norm).into(), 1), style);
+        }
+        let glyphs = bar::glyphs(reading.share(*position).into(), columns.cells, &theme.symbols.bar);
+        rows.push(line.and(columns.written + 1, glyphs, theme.style(Role::AttnStrong)));
+    }
+    if !whole && fits > 0 {
+        let rest = &order[shown_rows..];
+        let weight: f32 = rest.iter().map(|at| row.weights[*at]).filter(|weight| weight.is_finite()).sum();
+        let others = text::cut(&format!("{} others", rest.len()), columns.name);
+        rows.push(Row::of(6, others, muted).until(columns.weight, percent(weight), muted));
+    }
+    rows
+}
+
+/// q·k, softmax and what is written, a column a position, the last that fit; gives the row after them.
+fn strips(shown: &Shown<'_>, reading: &Reading<'_>, area: Rect, at: u16, buf: &mut Buffer) -> u16 {
+    let theme = shown.theme;
+    let row = reading.row;
+    let mut strips: Vec<(&str, Vec<f32>, f32)> = Vec::new();
+    if !row.scores.is_empty() {
+        let above = row.scores.iter().map(|score| (score - SCORE.0).max(0.0)).collect();
+        strips.push(("q·k −24…8", above, SCORE.1 - SCORE.0));
+    }
+    strips.push(("softmax 0…1", row.weights.clone(), 1.0));
+    if row.value_norms.len() == row.weights.len() && reading.sum > 0.0 {
+        strips.push(("‖·‖ share 0…1", row.value_norms.iter().map(|norm| norm / reading.sum).collect(), 1.0));
+    }
+    let mut line = at;
+    for (label, values, top) in strips {
+        if line >= area.height {
+            break;
+        }
+        Row::of(1, label, theme.style(Role::Muted)).draw(area, line, buf);
+        let room = text::row(area, line, 16);
+        let room = Rect { width: room.width.saturating_sub(1), ..room };
+        chart::draw(buf, room, values.into_iter(), top, &theme.symbols.column, theme.style(Role::ProbBar));
+        line += 1;
+    }
+    line
+}

@@ -1,0 +1,150 @@
+//! The feed-forward station with neuron 1005 of block 24, as the design draws it.
+
+use std::sync::Arc;
+
+use crate::app::{App, InsidePass};
+use crate::engine::protocol::Inspected;
+use crate::inspect::trace::{FeedForward, ForwardTrace, Neuron};
+use crate::theme::Theme;
+use crate::token::TokenId;
+use crate::ui::frame_testing::{bare_theme, empty, theme};
+use crate::ui::inspector::tokens::tests::{step, with};
+use crate::ui::testing;
+
+fn ffn() -> FeedForward {
+    let neuron = |index: u32, activation: f32| Neuron {
+        index,
+        expert: None,
+        activation,
+        added: activation.abs() * 5.0,
+        promotes: vec![(TokenId(1000), 1.79), (TokenId(1001), 0.4)],
+        suppresses: vec![(TokenId(1003), -0.66)],
+    };
+    let mut neurons = vec![neuron(1005, -19.2), neuron(276, 5.9)];
+    neurons.extend((0..20).map(|index| neuron(index, 1.0)));
+    FeedForward { layer: 24, width: 1536, neurons, experts: Vec::new() }
+}
+
+fn app_of(ffns: Vec<FeedForward>, first: &str, missing: &[&str]) -> App {
+    let names = [first, " of", " France", " is", " Paris"];
+    let steps = names.iter().zip(1000..).map(|(text, id)| step(id, text.as_bytes(), 1.0, 1)).collect();
+    let mut app = with(steps, 4);
+    let missing = missing.iter().map(|what| (*what).to_owned()).collect();
+    let trace = ForwardTrace { position: 4, layers: 30, heads: 9, missing, ..ForwardTrace::default() };
+    app.inspector.inside.passes.push(InsidePass {
+        at: app.transcript.cursor.unwrap(),
+        own: false,
+        model: "m".into(),
+        seen: Arc::new(Inspected { trace, ffns, ms: 2.0, ..Inspected::default() }),
+        cards: Vec::new(),
+    });
+    app.inspector.inside.layer = 24;
+    app.inspector.inside.aimed = true;
+    app
+}
+
+fn app() -> App {
+    app_of(vec![ffn()], " capital", &[])
+}
+
+fn drawn(app: &App, theme: &Theme, width: u16, height: u16) -> Vec<String> {
+    let mut buf = testing::buffer(width, height);
+    let area = buf.area;
+    super::draw(app, theme, area, &mut buf);
+    testing::rows(&buf)
+}
+
+fn holds(seen: &[String], what: &str) {
+    assert!(seen.iter().any(|row| row.contains(what)), "{what}\n{}", seen.join("\n"));
+}
+
+#[test]
+fn every_form_holds_the_neurons_and_what_they_promote() {
+    for theme in [theme(), bare_theme()] {
+        for width in [46, 67, 100] {
+            for height in [12, 24, 40] {
+                let seen = drawn(&app(), &theme, width, height);
+                for what in [
+                    "L24 feed-forward",
+                    "1 536 neurons",
+                    "1005",
+                    "−19.2",
+                    "96.0",
+                    "276",
+                    "5.9",
+                    "capital",
+                    if theme.symbols.ascii { "−_is" } else { "−␣is" },
+                ] {
+                    holds(&seen, what);
+                }
+                assert!(height < 24 || seen.iter().any(|row| row.contains("away from")), "{seen:#?}");
+                assert!(height < 24 || seen.iter().any(|row| row.contains("−0.66")), "{seen:#?}");
+                assert!(
+                    !theme.symbols.ascii || !seen.iter().any(|row| row.contains(['▒', '█', '┊', '›', '␣']))
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_selected_neuron_is_in_view_and_told_in_full() {
+    let mut app = app();
+    app.inspector.inside.row = 21;
+    for height in [12, 24, 40] {
+        let seen = drawn(&app, &theme(), 67, height);
+        assert_eq!(seen.iter().filter(|row| row.starts_with("›    19")).count(), 1, "{seen:#?}");
+    }
+    holds(&drawn(&app, &theme(), 67, 24), "neuron 19 of L24: fires 1.00");
+}
+
+#[test]
+fn a_mixture_names_its_experts() {
+    let mut ffn = ffn();
+    ffn.experts = vec![(3, 0.61), (7, 0.39)];
+    ffn.neurons[0].expert = Some(3);
+    let seen = drawn(&app_of(vec![ffn], " capital", &[]), &theme(), 67, 24);
+    holds(&seen, "experts   3: 61.0 %   7: 39.0 %");
+    holds(&seen, "e3 1005");
+}
+
+#[test]
+fn wide_characters_do_not_shift_the_columns() {
+    let away = |first: &str| {
+        let mut buf = testing::buffer(100, 24);
+        let area = buf.area;
+        super::draw(&app_of(vec![ffn()], first, &[]), &theme(), area, &mut buf);
+        let is = |x: u16, y: u16| buf[(x, y)].symbol() == "−" && buf[(x + 1, y)].symbol() == "␣";
+        (0..24).find_map(|y| (0..99).find(|x| is(*x, y)))
+    };
+    assert!(away(" capital").is_some());
+    assert_eq!(away(" capital"), away(" 漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字"));
+}
+
+#[test]
+fn what_is_not_known_is_said() {
+    let seen =
+        drawn(&app_of(Vec::new(), "a", &["feed-forward neurons: the shape is not known"]), &theme(), 67, 30);
+    holds(&seen, "not known: feed-forward neurons: the shape is not known");
+    let seen = drawn(&app_of(Vec::new(), "a", &[]), &theme(), 67, 30);
+    assert!(seen.iter().any(|row| row.contains("not known") || row.contains("not read")), "{seen:#?}");
+    holds(&drawn(&empty(), &theme(), 46, 20), "no token on display");
+}
+
+#[test]
+fn no_size_is_too_small_and_odd_numbers_are_no_harm() {
+    let mut odd = ffn();
+    odd.neurons[0].activation = f32::NAN;
+    odd.neurons[1].activation = f32::INFINITY;
+    odd.neurons[2].promotes.clear();
+    odd.experts = vec![(1, f32::NAN); 40];
+    let none = FeedForward { layer: 24, ..FeedForward::default() };
+    let apps = vec![app(), app_of(vec![odd], "漢字", &[]), app_of(vec![none], "a", &[])];
+    for app in &apps {
+        for width in [0, 1, 19, 20, 33, 46, 65, 66, 67, 100, 200] {
+            for height in 0..42 {
+                drawn(app, &theme(), width, height);
+            }
+        }
+    }
+}

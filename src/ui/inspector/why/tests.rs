@@ -1,0 +1,128 @@
+//! The why station with figures like those of the default model.
+
+use std::sync::Arc;
+
+use crate::app::{App, InsidePass};
+use crate::engine::protocol::Inspected;
+use crate::inspect::trace::{Attribution, AttributionPart, Followed, ForwardTrace, Part};
+use crate::theme::Theme;
+use crate::token::{Candidate, TokenId};
+use crate::ui::frame_testing::{bare_theme, empty, theme};
+use crate::ui::inspector::tokens::tests::{step, with};
+use crate::ui::testing;
+
+fn attribution() -> Attribution {
+    let part = |part, logit_difference| AttributionPart { part, logit_difference };
+    Attribution {
+        token: TokenId(1004),
+        rival: TokenId(1000),
+        parts: vec![
+            part(Part::Embedding, 0.02),
+            part(Part::Ffn(28), 4.17),
+            part(Part::Attention(23), 3.65),
+            part(Part::Ffn(21), -2.26),
+            part(Part::Ffn(0), -3.1),
+        ],
+        heads: vec![
+            part(Part::Head(23, 4), 3.15),
+            part(Part::Head(23, 3), -0.7),
+            part(Part::Head(0, 0), 0.1),
+        ],
+        difference: 2.48,
+        closure_error: 0.004,
+    }
+}
+
+fn card() -> Inspected {
+    let list = |shares: [f32; 3]| -> Vec<Candidate> {
+        let ids = [1004, 1000, 1001].map(TokenId);
+        ids.into_iter().zip(shares).map(|(id, share)| Candidate { id, logprob: share.ln() }).collect()
+    };
+    let followed = |share: f32| vec![Followed { id: TokenId(1004), logprob: share.ln(), rank: 1 }];
+    let trace = ForwardTrace {
+        next: list([0.1466, 0.1251, 0.1061]),
+        entropy: 4.2,
+        followed: followed(0.1466),
+        kl_from_original: Some(1.17),
+        original: Some((list([0.7725, 0.0645, 0.0125]), followed(0.7725))),
+        ..ForwardTrace::default()
+    };
+    Inspected { trace, ..Inspected::default() }
+}
+
+fn app(attribution: Option<Attribution>, off: &[Part]) -> App {
+    let names = [" capital", " of", " France", " is", " Paris"];
+    let steps = names.iter().zip(1000..).map(|(text, id)| step(id, text.as_bytes(), 1.0, 1)).collect();
+    let mut app = with(steps, 4);
+    let trace = ForwardTrace { position: 4, layers: 30, heads: 9, attribution, ..ForwardTrace::default() };
+    app.inspector.station = crate::app::Station::Why;
+    app.inspector.inside.off = off.iter().copied().collect();
+    app.inspector.inside.passes.push(InsidePass {
+        at: app.transcript.cursor.unwrap(),
+        own: false,
+        model: "m".into(),
+        seen: Arc::new(Inspected { trace, ..Inspected::default() }),
+        cards: vec![(off.to_vec(), false, Arc::new(card()))],
+    });
+    app
+}
+
+fn drawn(app: &App, theme: &Theme, width: u16, height: u16) -> Vec<String> {
+    let mut buf = testing::buffer(width, height);
+    let area = buf.area;
+    super::draw(app, theme, area, &mut buf);
+    testing::rows(&buf)
+}
+
+#[test]
+fn pushes_stand_by_strength_and_add_up() {
+    for width in [46, 67, 100] {
+        for theme in [theme(), bare_theme()] {
+            let seen = drawn(&app(Some(attribution()), &[]), &theme, width, 30);
+            let text = seen.join("\n");
+            let at = |what: &str| {
+                seen.iter().position(|row| row.contains(what)).unwrap_or_else(|| panic!("{what}\n{text}"))
+            };
+            assert!(
+                at("L28 ffn") < at("L23 attn")
+                    && at("L23 attn") < at("L0 ffn")
+                    && at("L0 ffn") < at("L21 ffn")
+            );
+            assert!(text.contains("+4.17") && text.contains("−2.26") && text.contains("+2.48"), "{text}");
+            assert!(text.contains("closure ±0.00"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_part_that_is_off_has_its_figure_and_its_card() {
+    let seen = drawn(&app(Some(attribution()), &[Part::Attention(23)]), &theme(), 67, 36).join("\n");
+    for what in
+        ["14.7", "L23 attention off, at this position only", "KL 1.17 nat", "77.25", "−62.6", "6.06 bit"]
+    {
+        assert!(seen.contains(what), "{what}\n{seen}");
+    }
+}
+
+#[test]
+fn heads_stand_alone_when_asked_and_inside_their_block() {
+    let mut app = app(Some(attribution()), &[]);
+    app.inspector.inside.row = 1;
+    let seen = drawn(&app, &theme(), 67, 30).join("\n");
+    assert!(seen.contains("inside L23 attn: head 4 +3.15"), "{seen}");
+    app.inspector.inside.by_heads = true;
+    let seen = drawn(&app, &theme(), 67, 30).join("\n");
+    assert!(seen.contains("L23 head 4"), "{seen}");
+}
+
+#[test]
+fn what_is_not_known_is_said_and_no_size_is_too_small() {
+    let seen = drawn(&app(None, &[]), &theme(), 67, 24).join("\n");
+    assert!(seen.contains("not read") || seen.contains("stored") || seen.contains("again"), "{seen}");
+    drawn(&empty(), &theme(), 46, 20);
+    for width in 1..50 {
+        for height in 1..24 {
+            drawn(&app(Some(attribution()), &[Part::Attention(23)]), &theme(), width, height);
+        }
+    }
+}
