@@ -122,6 +122,10 @@ pub struct LoadParams {
     pub mmap: bool,
     /// Keep the model in physical memory.
     pub mlock: bool,
+    /// Compute with the dequantised weights, so that the figures are the file's own and not also those of 8-bit
+    /// activations. For measuring, not for chatting: it takes several times the memory. Never configured.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exact: bool,
 }
 
 /// The same with every key optional: a model's own `[models.load]`.
@@ -225,6 +229,7 @@ impl Default for LoadParams {
             rope: RopeScaling::default(),
             mmap: true,
             mlock: false,
+            exact: false,
         }
     }
 }
@@ -244,6 +249,7 @@ impl LoadOverrides {
             rope: self.rope.unwrap_or(base.rope),
             mmap: self.mmap.unwrap_or(base.mmap),
             mlock: self.mlock.unwrap_or(base.mlock),
+            exact: base.exact,
         }
     }
 }

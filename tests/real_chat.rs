@@ -157,7 +157,7 @@ fn a_word_is_looked_into_another_is_taken_and_the_two_replies_are_compared() {
     app.send_str("=").unwrap();
     see(&mut app, "so far");
     let screen = app.wait_stable(Duration::from_millis(500)).unwrap();
-    assert!(screen.contains("Branches at token") && screen.contains("Compare 1 and 2"), "{}", screen.text());
+    assert!(screen.contains("Branches at token") && screen.contains("beside it"), "{}", screen.text());
     picture(&screen, "branches");
     app.send(Key::Esc).unwrap();
 
@@ -208,7 +208,7 @@ fn a_word_is_opened_at_every_station_and_the_head_that_wrote_it_is_switched_off(
     app.send_str("x").unwrap();
     app.wait_until_for(|screen| screen.contains("KL "), Duration::from_mins(1)).unwrap();
     let screen = app.wait_stable(Duration::from_millis(500)).unwrap();
-    assert!(screen.contains("off, at this position only"), "{}", screen.text());
+    assert!(screen.contains("L23 attention off here"), "{}", screen.text());
     picture(&screen, "why");
     app.send_str("K").unwrap();
     see(&mut app, "1 part off");

@@ -1,9 +1,18 @@
 //! Passes opened on the two default models, against the outside reference and against themselves.
 //!
-//! Tolerances are those stated for the reference: probabilities ±0.03 (±0.05 deep inside), attention weights ±0.03,
-//! norms 3 %, cosines ±0.01; the likeliest token equal wherever the reference's margin is above 0.05.
+//! What is held against the reference is computed with dequantised weights, as the reference was; the rounding of
+//! 8-bit activations alone moves single attention weights of the default model by 0.05. Tolerances are those stated
+//! for the reference: probabilities ±0.03, attention weights ±0.03, norms 3 %, cosines ±0.01; the likeliest token
+//! equal wherever the reference's margin is above 0.05.
+//!
+//! Invariant: one loaded model per fixture and process, behind one lock; no test depends on another's cache.
 
 #![cfg(feature = "llama")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "every function here is part of a test, and tells what it measured"
+)]
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
@@ -15,7 +24,7 @@ use glassbox::engine::protocol::{
 };
 use glassbox::engine::worker::{Hooks, Shared, Worker};
 use glassbox::inspect::trace::{EmbeddingFacts, ForwardTrace, Part};
-use glassbox::model_entry::{LoadParams, ModelEntry, ModelFacts, Source};
+use glassbox::model_entry::{LoadParams, ModelEntry, Source};
 use glassbox::models::gguf::{Header, SharedHeader};
 use glassbox::sampling::Sampling;
 use glassbox::token::TokenId;
@@ -31,7 +40,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    fn new(variable: &str, reference: &str, context: u32) -> Self {
+    fn new(variable: &str, reference: &str, exact: bool) -> Self {
         let path = std::env::var_os(variable)
             .unwrap_or_else(|| panic!("{variable} must name a model file; run the tests with `make test`"));
         let path = PathBuf::from(path);
@@ -42,11 +51,15 @@ impl Fixture {
         let shared = Shared::new();
         let hooks = Hooks { resolve, open: Box::new(|path| Ok(Arc::new(SharedHeader::open(path).unwrap()))) };
         let mut worker = Worker::new(Arc::new(hooks), Arc::clone(&shared), emit);
-        let params = LoadParams { context, ..LoadParams::default() };
+        let params = LoadParams { context: 2048, exact, ..LoadParams::default() };
         let entry = ModelEntry::new("test", Source::Path(PathBuf::new()));
         worker.handle(RequestId(1), Request::Load { entry: Box::new(entry), params });
         let mut said = events.try_iter().map(|envelope| envelope.event);
-        assert!(said.any(|event| matches!(event, Event::Loaded(_))));
+        let loaded = said
+            .find_map(|event| if let Event::Loaded(loaded) = event { Some(loaded) } else { None })
+            .unwrap();
+        assert_eq!(loaded.exact, exact, "{:?}", loaded.notes);
+        println!("{variable}, exact {exact}: loaded in {:.0} ms", loaded.load_ms);
         let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/reference").join(reference);
         let reference = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
         Self { worker, shared, events, next: 2, reference }
@@ -119,12 +132,18 @@ fn locked(cell: &'static OnceLock<Mutex<Fixture>>, make: fn() -> Fixture) -> Mut
 
 fn smollm() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::new("GLASSBOX_TEST_MODEL", "smollm2-135m-instruct-q4_1.json", 2048))
+    locked(&FIXTURE, || Fixture::new("GLASSBOX_TEST_MODEL", "smollm2-135m-instruct-q4_1.json", true))
 }
 
 fn gemma() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::new("GLASSBOX_TEST_GEMMA", "gemma-3-270m-q4_k_m.json", 2048))
+    locked(&FIXTURE, || Fixture::new("GLASSBOX_TEST_GEMMA", "gemma-3-270m-q4_k_m.json", true))
+}
+
+/// The default model with the arithmetic of a chat.
+fn as_it_runs() -> MutexGuard<'static, Fixture> {
+    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
+    locked(&FIXTURE, || Fixture::new("GLASSBOX_TEST_MODEL", "smollm2-135m-instruct-q4_1.json", false))
 }
 
 fn models() -> [fn() -> MutexGuard<'static, Fixture>; 2] {
@@ -172,7 +191,7 @@ fn the_lens_agrees_with_transformers() {
                 for theirs in top {
                     if let Some(ours) = row.top.iter().find(|ours| ours.id == id_of(theirs)) {
                         let (ours, theirs) = (ours.logprob.exp(), float(&theirs["p"]));
-                        assert!((ours - theirs).abs() <= 0.05, "{what}: {ours} {theirs}");
+                        assert!((ours - theirs).abs() <= 0.03, "{what}: {ours} {theirs}");
                     }
                 }
                 let final_best = row.final_best.exp();
@@ -181,7 +200,7 @@ fn the_lens_agrees_with_transformers() {
                     "{what}: {final_best}"
                 );
                 let kl = float(&theirs["kl_final_from_layer_nats"]);
-                assert!((row.kl - kl).abs() <= 0.05_f32.max(0.05 * kl), "{what}: KL {} {kl}", row.kl);
+                assert!((row.kl - kl).abs() <= 0.03_f32.max(0.05 * kl), "{what}: KL {} {kl}", row.kl);
             }
         }
     }
@@ -189,7 +208,7 @@ fn the_lens_agrees_with_transformers() {
 
 #[test]
 fn the_last_row_of_the_lens_is_the_output() {
-    for model in models() {
+    for model in [smollm, gemma, as_it_runs] {
         let mut model = model();
         let ids = model.ids("In the morning the ferry leaves the harbour, and");
         let trace = model.inspect(&ids, Want { lens: true, ..Want::default() }).trace;
@@ -272,19 +291,13 @@ fn the_strongest_neurons_agree_with_transformers() {
                     let index = neuron["neuron"].as_u64().unwrap() as u32;
                     let activation = float(&neuron["activation"]);
                     let what = format!("{} layer {} neuron {index}", prompt["prompt"], ffn.layer);
-                    match ffn.neurons.iter().find(|ours| ours.index == index) {
-                        Some(ours) => {
-                            let off = (ours.activation - activation).abs();
-                            assert!(off <= 0.06 * largest, "{what}: {} {activation}", ours.activation);
-                        }
+                    if let Some(ours) = ffn.neurons.iter().find(|ours| ours.index == index) {
+                        let off = (ours.activation - activation).abs();
+                        assert!(off <= 0.03 * largest, "{what}: {} {activation}", ours.activation);
+                    } else {
                         // The last of the eight may change places with the ninth.
-                        None => {
-                            let least = ffn.neurons.last().unwrap().activation.abs();
-                            assert!(
-                                activation.abs() <= least * 1.1,
-                                "{what} is missing: {activation} {least}"
-                            );
-                        }
+                        let least = ffn.neurons.last().unwrap().activation.abs();
+                        assert!(activation.abs() <= least * 1.02, "{what} is missing: {activation} {least}");
                     }
                 }
                 for neuron in &ffn.neurons {
@@ -316,7 +329,7 @@ fn parts_switched_off_give_the_numbers_of_transformers() {
                 }
                 let kl = float(&ablation["kl_from_original_nats"]);
                 let ours = trace.kl_from_original.unwrap();
-                assert!((ours - kl).abs() <= 0.03_f32.max(0.1 * kl), "{what}: KL {ours} {kl}");
+                assert!((ours - kl).abs() <= 0.03_f32.max(0.05 * kl), "{what}: KL {ours} {kl}");
                 assert!(trace.original.is_some());
             }
         }
@@ -348,7 +361,7 @@ fn neighbours_agree_with_transformers() {
 
 #[test]
 fn pushes_add_up_to_the_difference_of_the_logits() {
-    for model in models() {
+    for model in [smollm, gemma, as_it_runs] {
         let mut model = model();
         for text in [
             "The capital of France is",
@@ -409,7 +422,7 @@ fn position_turns_a_query_as_the_model_does() {
 
 #[test]
 fn opening_a_past_pass_leaves_the_next_greedy_tokens_unchanged() {
-    for model in models() {
+    for model in [smollm, gemma, as_it_runs] {
         let mut model = model();
         let ids = model.ids("Once upon a time there was a little robot who wanted to learn how to paint.");
         let alone = model.greedy(&ids, 12);
@@ -486,7 +499,7 @@ fn the_prompts_own_log_probabilities_agree_with_transformers() {
             let theirs = prompt["prompt_logprobs_nats"].as_array().unwrap();
             let theirs: Vec<f32> = theirs.iter().skip(1).map(float).collect();
             let mean = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).sum::<f32>() / ours.len() as f32;
-            assert!(ours.len() == theirs.len() && mean < 0.1, "{}: {mean}", prompt["prompt"]);
+            assert!(ours.len() == theirs.len() && mean < 0.02, "{}: {mean}", prompt["prompt"]);
         }
     }
 }

@@ -202,6 +202,9 @@ pub struct InspectArgs {
     /// Token that the likeliest one is held against in the attribution, as text [default: the second likeliest]
     #[arg(long, value_name = "TOKEN")]
     pub rival: Option<String>,
+    /// The arithmetic of a chat, quantised weights times 8-bit activations, instead of dequantised weights
+    #[arg(long)]
+    pub as_it_runs: bool,
     /// One JSON object
     #[arg(long)]
     pub json: bool,

@@ -14,6 +14,7 @@ use super::setup::Setup;
 use crate::chat::Intervention;
 use crate::engine::protocol::{Embed, Event, Inspect, Inspected, Request, Score, Want, switched_off};
 use crate::inspect::trace::{EmbeddingFacts, Part};
+use crate::model_entry::LoadParams;
 use crate::token::{TokenId, Vocabulary};
 
 /// Neurons shown of a block.
@@ -32,11 +33,18 @@ struct Found {
     prompt_logprobs: Vec<f32>,
     inspected: Inspected,
     embedding: Option<EmbeddingFacts>,
+    /// Whether the weights were dequantised first.
+    exact: bool,
 }
 
 impl Found {
     fn wants(&self, what: What) -> bool {
         self.args.what.contains(&what)
+    }
+
+    /// What the figures were computed with.
+    fn arithmetic(&self) -> &'static str {
+        if self.exact { "dequantised" } else { "as it runs" }
     }
 
     fn bytes(&self, id: TokenId) -> &[u8] {
@@ -59,7 +67,8 @@ pub async fn run(args: InspectArgs, engine: &str) -> anyhow::Result<u8> {
     let entry = setup.entry()?;
     setup.fetch_if_missing(&entry, engine).await?;
     let mut session = Session::start(&entry, engine)?;
-    let loaded = session.load(&entry, &setup.config.load_params_for(&entry)).await?;
+    let params = LoadParams { exact: !args.as_it_runs, ..setup.config.load_params_for(&entry) };
+    let loaded = session.load(&entry, &params).await?;
     for note in &loaded.notes {
         super::note(note);
     }
@@ -91,7 +100,16 @@ pub async fn run(args: InspectArgs, engine: &str) -> anyhow::Result<u8> {
     } else {
         None
     };
-    let found = Found { args, prompt, vocabulary: *vocabulary, ids, prompt_logprobs, inspected, embedding };
+    let found = Found {
+        args,
+        prompt,
+        vocabulary: *vocabulary,
+        ids,
+        prompt_logprobs,
+        inspected,
+        embedding,
+        exact: loaded.exact,
+    };
     super::print(&if found.args.json { json::object(&found).to_string() } else { table::page(&found) });
     for missing in &found.inspected.trace.missing {
         super::note(missing);

@@ -156,7 +156,7 @@ impl Opening<'_> {
         let before = if request.everywhere { &changes } else { &base };
         let captured = self.read(before, &changes, &plan(&request.want))?;
         let output = self.output()?;
-        let mut opened = self.open(&captured, &output)?;
+        let mut opened = self.open(&captured, &output);
         if let Some(original) = original {
             let kl = lens::divergence(
                 &original.logits,
@@ -173,7 +173,7 @@ impl Opening<'_> {
     }
 
     /// Puts together what was captured.
-    fn open(&mut self, captured: &Captured, output: &Output) -> Result<Inspected, Failure> {
+    fn open(&mut self, captured: &Captured, output: &Output) -> Inspected {
         let want = &self.request.want;
         let facts = &self.inside.facts;
         let mut trace = ForwardTrace {
@@ -211,7 +211,7 @@ impl Opening<'_> {
             ffns.extend(keep(ffn, "feed-forward neurons", &mut trace.missing));
         }
         trace.ffn = ffns.last().cloned();
-        Ok(Inspected { trace, ffns, ..Inspected::default() })
+        Inspected { trace, ffns, ..Inspected::default() }
     }
 
     /// Reads everything under `before`, the last token under `last` with the probe on.

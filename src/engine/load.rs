@@ -16,6 +16,7 @@ use llama_cpp_2::{LlamaBackendDevice, LlamaBackendDeviceType, list_llama_ggml_ba
 use sysinfo::System;
 
 use super::decode::Session;
+use super::exact;
 use super::fit::{self, Fit, Machine};
 use super::load_log::LoadLog;
 use super::native::{self, OwnedContext};
@@ -65,8 +66,19 @@ pub fn load(
         return Err(bad_model(path, "there is no such file"));
     }
     let gpus = gpus();
-    let fit = fit::fit(facts, params, machine(&gpus))?;
-    let attempt = Attempt { backend, path, facts, params, fit: &fit, gpus: &gpus, shared };
+    let machine = machine(&gpus);
+    let fit = fit::fit(facts, params, machine)?;
+    let copy = params.exact.then(|| exact::copy(path, facts, machine.host, threads(params)));
+    let (copy, no_copy) = match copy {
+        Some(Ok(file)) => (Some(file), None),
+        Some(Err(why)) => {
+            (None, Some(format!("The figures hold the rounding of quantised arithmetic: {why}.")))
+        }
+        None => (None, None),
+    };
+    // Once it is mapped the copy needs no name: it goes with this scope.
+    let from = copy.as_ref().map_or(path, |copy| copy.path());
+    let attempt = Attempt { backend, path: from, facts, params, fit: &fit, gpus: &gpus, shared };
 
     let mut gpu_layers = fit.gpu_layers;
     loop {
@@ -80,6 +92,8 @@ pub fn load(
                 if gpu_layers < fit.gpu_layers {
                     loaded.notes.push(format!("Only {gpu_layers} layers fit on the GPU."));
                 }
+                loaded.exact = copy.is_some();
+                loaded.notes.extend(no_copy);
                 loaded.load_ms = started.elapsed().as_secs_f32() * 1000.0;
                 return Ok((session, loaded));
             }
@@ -103,7 +117,7 @@ impl Attempt<'_> {
         let model = Arc::new(derive(self.model(gpu_layers, progress)?));
         let on_gpu = gpu_layers > 0 && !self.gpus.is_empty();
         let (policy, mut notes) = self.flash_attention(on_gpu);
-        let threads = self.threads();
+        let threads = threads(self.params);
         let context = self.context(&model, policy, threads)?;
         let log = native::take_load_log();
 
@@ -122,6 +136,7 @@ impl Attempt<'_> {
             threads,
             memory: log.memory,
             load_ms: 0.0,
+            exact: false,
             template: model.template.kind,
             template_hash: model.template.hash.clone(),
             takes_system: model.template.takes_system,
@@ -200,12 +215,6 @@ impl Attempt<'_> {
         }
     }
 
-    fn threads(&self) -> u32 {
-        let available = std::thread::available_parallelism().map_or(1, usize::from);
-        let cores = System::physical_core_count().map_or(available, |cores| cores.min(available));
-        self.params.threads.unwrap_or(cores as u32).max(1)
-    }
-
     fn device(&self, log: &LoadLog, threads: u32) -> String {
         match (log.offloaded, self.gpus) {
             (Some((on_gpu, all)), [gpu, others @ ..]) if on_gpu > 0 => {
@@ -250,7 +259,7 @@ pub fn load_bare(
         file: OnceLock::new(),
     });
     let (policy, _) = attempt.flash_attention(false);
-    let context = attempt.context(&model, policy, attempt.threads())?;
+    let context = attempt.context(&model, policy, threads(attempt.params))?;
     Ok(Session::new(context, fit.context, shared.stop_flag()))
 }
 
@@ -289,6 +298,12 @@ fn gpus() -> Vec<LlamaBackendDevice> {
 }
 
 /// Where the system does not say, nothing is refused.
+fn threads(params: &LoadParams) -> u32 {
+    let available = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = System::physical_core_count().map_or(available, |cores| cores.min(available));
+    params.threads.unwrap_or(cores as u32).max(1)
+}
+
 fn machine(gpus: &[LlamaBackendDevice]) -> Machine {
     let host = System::new().map_or(u64::MAX, |mut system| {
         system.refresh_memory();

@@ -31,6 +31,8 @@ pub mod decode;
 #[cfg(feature = "llama")]
 pub mod embed;
 #[cfg(feature = "llama")]
+pub mod exact;
+#[cfg(feature = "llama")]
 pub mod generate;
 #[cfg(feature = "llama")]
 pub mod graph;

@@ -36,8 +36,9 @@ pub use llama::*;
 
 #[cfg(feature = "llama")]
 mod llama {
-    use std::ffi::{CStr, c_char, c_void};
+    use std::ffi::{CStr, CString, c_char, c_void};
     use std::mem::{align_of, size_of, transmute};
+    use std::path::Path;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Mutex, PoisonError};
 
@@ -101,6 +102,28 @@ mod llama {
                 sys::GGML_LOG_LEVEL_WARN => tracing::warn!(target: "llama.cpp", "{line}"),
                 _ => tracing::debug!(target: "llama.cpp", "{line}"),
             }
+        }
+    }
+
+    /// Writes a model anew with its matrices as f16, through llama.cpp's own dequantisation; norms stay f32.
+    ///
+    /// # Errors
+    /// With llama.cpp's code, where it cannot read the one file or write the other.
+    pub fn dequantise(from: &Path, to: &Path, threads: u32) -> Result<(), String> {
+        let name = |path: &Path| {
+            CString::new(path.as_os_str().as_encoded_bytes())
+                .map_err(|_| "a file name holds a zero".to_owned())
+        };
+        let (from, to) = (name(from)?, name(to)?);
+        // SAFETY: gives a struct of plain numbers and null pointers.
+        let mut params = unsafe { sys::llama_model_quantize_default_params() };
+        params.ftype = sys::LLAMA_FTYPE_MOSTLY_F16;
+        params.allow_requantize = true;
+        params.nthread = threads.cast_signed();
+        // SAFETY: both names are terminated and live through the call, as do the parameters.
+        match unsafe { sys::llama_model_quantize(from.as_ptr(), to.as_ptr(), &raw const params) } {
+            0 => Ok(()),
+            code => Err(format!("llama.cpp could not dequantise it (code {code})")),
         }
     }
 

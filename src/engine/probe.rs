@@ -12,6 +12,7 @@
 mod cells;
 mod plan;
 mod row;
+mod state;
 
 use std::ffi::{CStr, c_void};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,7 +23,7 @@ use sys::ggml_tensor;
 
 pub use plan::{Captured, LayerCapture, Layers, Operands, Plan, Rope};
 
-use self::cells::Cells;
+use self::state::State;
 use super::graph::Operand;
 use crate::chat::Intervention;
 use crate::inspect::trace::PositionKind;
@@ -37,19 +38,6 @@ pub struct Probe {
     /// Whether the operands are known.
     known: AtomicBool,
     state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    plan: Plan,
-    changes: Vec<Intervention>,
-    cells: Cells,
-    captured: Captured,
-    operands: Operands,
-    /// Query heads of each layer, once its graph was seen.
-    heads: Vec<usize>,
-    /// Raw q·k, `[head][cell]`, of the layer whose softmax is next.
-    products: Vec<Vec<f32>>,
 }
 
 impl Probe {
@@ -144,378 +132,6 @@ impl Probe {
     }
 }
 
-/// What a node is to the probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// The residual stream after a block.
-    After(u32),
-    /// The residual stream between attention and feed-forward.
-    Between(u32),
-    /// A norm's product with the weight in front of attention: its stream is what the block before left.
-    Before(u32),
-    /// A norm's product with the weight in front of the feed-forward.
-    Middle(u32),
-    /// The heads, before the output projection.
-    Heads(u32),
-    /// The output projection.
-    AttentionOut(u32),
-    /// The down projection.
-    Down(u32),
-    /// The down projection of a mixture's experts.
-    DownExperts(u32),
-    /// The experts' weights.
-    ExpertWeights(u32),
-    /// q·k.
-    Products(u32),
-    /// The attention weights.
-    Softmax(u32),
-    /// The values, mixed.
-    Mixed(u32),
-    /// Flash attention.
-    Flash(u32),
-    /// The query's rotation.
-    Rotated(u32),
-}
-
-impl Kind {
-    fn of(node: Node, op: sys::ggml_op) -> Option<Self> {
-        if op == sys::GGML_OP_MUL_MAT || op == sys::GGML_OP_MUL_MAT_ID {
-            if let Some((layer, weight)) = node.source(0).and_then(|weight| weight_of(weight.name())) {
-                return match weight {
-                    "attn_output.weight" => Some(Self::AttentionOut(layer)),
-                    "ffn_down.weight" => Some(Self::Down(layer)),
-                    "ffn_down_exps.weight" => Some(Self::DownExperts(layer)),
-                    _ => None,
-                };
-            }
-        } else if op == sys::GGML_OP_MUL {
-            let named = |index| node.source(index).and_then(|weight| weight_of(weight.name()));
-            if let Some((layer, weight)) = named(1).or_else(|| named(0)) {
-                return match weight {
-                    "attn_norm.weight" => Some(Self::Before(layer)),
-                    "ffn_norm.weight" => Some(Self::Middle(layer)),
-                    _ => None,
-                };
-            }
-        }
-        let (name, layer) = node.name().rsplit_once('-')?;
-        let layer = layer.parse().ok()?;
-        match (name, op) {
-            ("l_out", _) => Some(Self::After(layer)),
-            ("ffn_inp" | "sa_out", _) => Some(Self::Between(layer)),
-            ("kqv_out", _) => Some(Self::Heads(layer)),
-            ("kq", sys::GGML_OP_MUL_MAT) => Some(Self::Products(layer)),
-            ("kq_soft_max", sys::GGML_OP_SOFT_MAX) => Some(Self::Softmax(layer)),
-            ("kqv", sys::GGML_OP_MUL_MAT) => Some(Self::Mixed(layer)),
-            ("Qcur", sys::GGML_OP_ROPE) => Some(Self::Rotated(layer)),
-            ("ffn_moe_weights" | "ffn_moe_weights_norm" | "ffn_moe_weights_scaled", _) => {
-                Some(Self::ExpertWeights(layer))
-            }
-            (_, sys::GGML_OP_FLASH_ATTN_EXT) => Some(Self::Flash(layer)),
-            _ => None,
-        }
-    }
-}
-
-impl State {
-    fn layer(&mut self, layer: u32) -> &mut LayerCapture {
-        let index = layer as usize;
-        if self.captured.layers.len() <= index {
-            self.captured.layers.resize_with(index + 1, LayerCapture::default);
-        }
-        &mut self.captured.layers[index]
-    }
-
-    fn changes(&self, layer: u32) -> impl Iterator<Item = Intervention> + '_ {
-        self.changes.iter().copied().filter(move |change| match *change {
-            Intervention::ZeroHead { layer: of, .. }
-            | Intervention::ZeroAttention { layer: of }
-            | Intervention::ZeroFfn { layer: of } => of == layer,
-        })
-    }
-
-    fn wants(&mut self, node: Node, op: sys::ggml_op) -> bool {
-        let Some(kind) = Kind::of(node, op) else { return false };
-        let (plan, captured) = (&self.plan, &self.captured);
-        let empty = |layer: u32, of: fn(&LayerCapture) -> &Vec<f32>| {
-            captured.layers.get(layer as usize).is_none_or(|layer| of(layer).is_empty())
-        };
-        match kind {
-            Kind::After(_) | Kind::Between(_) => plan.streams,
-            Kind::Before(0) => plan.streams,
-            // Only where the graph did not name the stream itself.
-            Kind::Before(layer) => plan.streams && empty(layer - 1, |layer| &layer.after),
-            Kind::Middle(layer) => plan.streams && empty(layer, |layer| &layer.after_attention),
-            Kind::Heads(layer) => {
-                plan.heads || self.changes(layer).any(|c| matches!(c, Intervention::ZeroHead { .. }))
-            }
-            Kind::AttentionOut(layer) => {
-                plan.streams || self.changes(layer).any(|c| matches!(c, Intervention::ZeroAttention { .. }))
-            }
-            Kind::Down(layer) | Kind::DownExperts(layer) => {
-                let changed = self.changes(layer).any(|c| matches!(c, Intervention::ZeroFfn { .. }));
-                plan.streams || plan.neurons.has(layer) || changed
-            }
-            Kind::ExpertWeights(layer) => plan.neurons.has(layer),
-            Kind::Products(layer) => {
-                let wanted = plan.scores.has(layer) || plan.queries.has(layer);
-                self.note_heads(layer, node.count(2));
-                wanted
-            }
-            Kind::Softmax(layer) => {
-                plan.attention.has(layer) || plan.scores.has(layer) || plan.queries.has(layer)
-            }
-            Kind::Mixed(layer) => plan.queries.has(layer),
-            Kind::Flash(layer) => {
-                let wanted = plan.attention.has(layer) || plan.scores.has(layer) || plan.queries.has(layer);
-                self.note_heads(layer, node.source(0).map_or(0, |query| query.count(2)));
-                wanted
-            }
-            Kind::Rotated(layer) => {
-                if plan.queries.has(layer) {
-                    let (rope, kind) = node.rope();
-                    self.captured.position_kind = kind;
-                    self.layer(layer).rope = rope;
-                }
-                false
-            }
-        }
-    }
-
-    fn note_heads(&mut self, layer: u32, heads: usize) {
-        let index = layer as usize;
-        if self.heads.len() <= index {
-            self.heads.resize(index + 1, 0);
-        }
-        self.heads[index] = heads;
-    }
-
-    fn computed(&mut self, node: Node, op: sys::ggml_op) {
-        let Some(kind) = Kind::of(node, op) else { return };
-        match kind {
-            Kind::After(layer) => self.layer(layer).after = node.last_column(),
-            Kind::Between(layer) => self.layer(layer).after_attention = node.last_column(),
-            Kind::Before(layer) => {
-                let stream = node.normed_stream();
-                match layer.checked_sub(1) {
-                    None => self.captured.embedding = stream,
-                    Some(before) => self.layer(before).after = stream,
-                }
-            }
-            Kind::Middle(layer) => self.layer(layer).after_attention = node.normed_stream(),
-            Kind::Heads(layer) => {
-                let count = self.heads.get(layer as usize).copied().unwrap_or_default();
-                for change in self.changes(layer) {
-                    if let Intervention::ZeroHead { head, .. } = change {
-                        node.zero_slice(head as usize, count);
-                    }
-                }
-                if self.plan.heads {
-                    self.layer(layer).heads = node.last_column();
-                }
-            }
-            Kind::AttentionOut(layer) => {
-                if self.changes(layer).any(|change| matches!(change, Intervention::ZeroAttention { .. })) {
-                    node.zero();
-                }
-                if self.plan.streams {
-                    self.layer(layer).attn_out = node.last_column();
-                }
-            }
-            Kind::Down(layer) | Kind::DownExperts(layer) => self.down(node, layer, kind),
-            Kind::ExpertWeights(layer) => {
-                let weights = node.last_group();
-                let experts = &mut self.layer(layer).experts;
-                experts.resize(weights.len(), (0, 0.0));
-                experts.iter_mut().zip(weights).for_each(|(expert, weight)| expert.1 = weight);
-            }
-            Kind::Products(layer) => self.products(node, layer),
-            Kind::Softmax(layer) => self.softmax(node, layer),
-            Kind::Mixed(layer) => {
-                // The cache's values: [cell, dimension, head].
-                let values = node.source(0).map(Node::strided).unwrap_or_default();
-                self.keep_values(layer, &values, true);
-            }
-            Kind::Flash(layer) => self.flash(node, layer),
-            Kind::Rotated(_) => {}
-        }
-    }
-
-    fn down(&mut self, node: Node, layer: u32, kind: Kind) {
-        if self.changes(layer).any(|change| matches!(change, Intervention::ZeroFfn { .. })) {
-            node.zero();
-        }
-        let (streams, neurons) = (self.plan.streams, self.plan.neurons.has(layer));
-        let experts = kind == Kind::DownExperts(layer);
-        if streams && !experts {
-            self.layer(layer).ffn_out = node.last_column();
-        }
-        if !neurons {
-            return;
-        }
-        let Some(inputs) = node.source(1) else { return };
-        if experts {
-            self.layer(layer).neurons = inputs.last_group();
-            let used = node.source(2).map(Node::last_indices).unwrap_or_default();
-            let known = &mut self.layer(layer).experts;
-            known.resize(used.len(), (0, 1.0));
-            known.iter_mut().zip(used).for_each(|(expert, index)| expert.0 = index);
-        } else {
-            self.layer(layer).neurons = inputs.last_column();
-        }
-    }
-
-    /// q·k of the last token; the query and the cache's keys are its sources.
-    fn products(&mut self, node: Node, layer: u32) {
-        self.products = node.last_rows();
-        if !self.plan.queries.has(layer) {
-            return;
-        }
-        if let Some(query) = node.source(1) {
-            self.layer(layer).query = query.last_rows().concat();
-        }
-        // [dimension, cell, head].
-        let keys = node.source(0).map(Node::strided).unwrap_or_default();
-        self.keep_keys(layer, &keys);
-    }
-
-    fn softmax(&mut self, node: Node, layer: u32) {
-        let scale = node.float(0);
-        let token = node.count(1).saturating_sub(1);
-        let visible = node.source(1).map(|mask| mask.visible(token)).unwrap_or_default();
-        let rows = node.last_rows();
-        let products = std::mem::take(&mut self.products);
-        let (attention, scores) = (self.plan.attention.has(layer), self.plan.scores.has(layer));
-        let has_sink = node.source(2).is_some();
-        let by_position = |state: &Self, row: &[f32], factor: f32| {
-            row::by_position(
-                row,
-                |cell| {
-                    let seen = visible.get(cell).copied().unwrap_or(true);
-                    state.cells.position(layer, cell).filter(|_| seen)
-                },
-                state.cells.last(),
-                factor,
-            )
-        };
-        let weights: Vec<Vec<f32>> = rows.iter().map(|row| by_position(self, row, 1.0)).collect();
-        let scored: Vec<Vec<f32>> = products.iter().map(|row| by_position(self, row, scale)).collect();
-        let window = row::window(
-            visible
-                .iter()
-                .enumerate()
-                .filter(|(_, seen)| **seen)
-                .filter_map(|(cell, _)| self.cells.position(layer, cell)),
-            self.cells.last(),
-        );
-        let here = self.layer(layer);
-        here.scale = scale;
-        here.window = window;
-        if attention {
-            if has_sink {
-                here.sink = weights.iter().map(|row| 1.0 - row.iter().sum::<f32>()).collect();
-            }
-            here.weights = weights;
-        }
-        if scores {
-            here.scores = scored;
-        }
-    }
-
-    /// Flash attention keeps no weights: softmax(mask + scale · q·k) is worked out from its operands.
-    fn flash(&mut self, node: Node, layer: u32) {
-        self.captured.flash = true;
-        let (scale, slope, cap) = (node.float(0), node.float(1), node.float(2));
-        let (Some(query), Some(keys), Some(values)) = (node.source(0), node.source(1), node.source(2)) else {
-            return;
-        };
-        let token = query.count(1).saturating_sub(1);
-        let visible = node.source(3).map(|mask| mask.visible(token)).unwrap_or_default();
-        let sinks = node.source(4).map(Node::whole);
-        let query = query.last_rows();
-        let keys = keys.strided();
-        let values = if self.plan.queries.has(layer) { values.strided() } else { Strided::default() };
-        if slope > 0.0 {
-            let said = "attention weights: this model's slopes are inside flash attention; switch that off";
-            if !self.captured.missing.iter().any(|missing| missing == said) {
-                self.captured.missing.push(said.to_owned());
-            }
-        }
-        self.keep_keys(layer, &keys);
-        self.keep_values(layer, &values, false);
-        let held: Vec<usize> = (0..keys.shape[1])
-            .filter(|cell| visible.get(*cell).copied().unwrap_or(true))
-            .filter_map(|cell| self.cells.position(layer, cell))
-            .collect();
-        let last = self.cells.last();
-        let (attention, scores) = (self.plan.attention.has(layer), self.plan.scores.has(layer));
-        let here = self.layer(layer);
-        here.scale = scale;
-        here.window = row::window(held.iter().copied(), last);
-        if slope <= 0.0 && !here.keys.is_empty() {
-            let all = row::attend(&query, &here.keys, &held, last, scale, cap, sinks.as_deref());
-            if attention {
-                here.weights = all.weights;
-                here.sink = all.sinks;
-            }
-            if scores {
-                here.scores = all.scores;
-            }
-        }
-        let wanted = self.plan.queries.has(layer);
-        let here = self.layer(layer);
-        if wanted {
-            here.query = query.concat();
-        } else {
-            here.keys.clear();
-        }
-    }
-
-    /// Sorts the cache's keys, `[dimension, cell, head]`, by head and position.
-    fn keep_keys(&mut self, layer: u32, keys: &Strided) {
-        let [size, cells, heads] = keys.shape;
-        let sorted = self.sorted(layer, size, cells, heads, |head, cell, dim| keys.at(dim, cell, head));
-        self.layer(layer).keys = sorted;
-    }
-
-    /// Sorts the cache's values by head and position; `[cell, dimension, head]` if turned, else as keys lie.
-    fn keep_values(&mut self, layer: u32, values: &Strided, turned: bool) {
-        let [first, second, heads] = values.shape;
-        let sorted = if turned {
-            self.sorted(layer, second, first, heads, |head, cell, dim| values.at(cell, dim, head))
-        } else {
-            self.sorted(layer, first, second, heads, |head, cell, dim| values.at(dim, cell, head))
-        };
-        self.layer(layer).values = sorted;
-    }
-
-    fn sorted(
-        &self,
-        layer: u32,
-        size: usize,
-        cells: usize,
-        heads: usize,
-        at: impl Fn(usize, usize, usize) -> f32,
-    ) -> Vec<Vec<f32>> {
-        let last = self.cells.last();
-        if size == 0 || cells == 0 {
-            return Vec::new();
-        }
-        let mut sorted = vec![vec![0.0; (last + 1) * size]; heads];
-        for cell in 0..cells {
-            let Some(position) = self.cells.position(layer, cell).filter(|position| *position <= last) else {
-                continue;
-            };
-            for (head, row) in sorted.iter_mut().enumerate() {
-                for dim in 0..size {
-                    row[position * size + dim] = at(head, cell, dim);
-                }
-            }
-        }
-        sorted
-    }
-}
-
 /// A tensor's values with their shape; the first three dimensions, innermost first.
 #[derive(Clone, Debug, Default)]
 struct Strided {
@@ -533,12 +149,6 @@ impl Strided {
 fn leading_number(text: &str) -> Option<u32> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     text[..end].parse().ok()
-}
-
-/// `blk.L.NAME` taken apart.
-fn weight_of(name: &str) -> Option<(u32, &str)> {
-    let (layer, name) = name.strip_prefix("blk.")?.split_once('.')?;
-    Some((layer.parse().ok()?, name))
 }
 
 /// A node of the graph that is computed, or a source of one; alive while the callback runs.
@@ -684,18 +294,16 @@ impl Node {
     /// Whole numbers of a list, i32 or i64.
     fn indices(self) -> Vec<usize> {
         let count = self.count(0);
-        match self.tensor().type_ {
-            sys::GGML_TYPE_I64 => {
-                let bytes = self.bytes(0, 8 * count);
-                let each = bytes.as_chunks().0.iter().map(|eight| i64::from_le_bytes(*eight));
-                each.map(|index| usize::try_from(index).unwrap_or(usize::MAX >> 8)).collect()
-            }
-            _ => {
-                let bytes = self.bytes(0, 4 * count);
-                let each = bytes.as_chunks().0.iter().map(|four| i32::from_le_bytes(*four));
-                each.map(|index| usize::try_from(index).unwrap_or(usize::MAX >> 8)).collect()
-            }
+        let long = self.tensor().type_ == sys::GGML_TYPE_I64;
+        let index = |index: Option<usize>| index.unwrap_or(usize::MAX >> 8);
+        if long {
+            let bytes = self.bytes(0, 8 * count);
+            let each = bytes.as_chunks().0.iter().map(|eight| i64::from_le_bytes(*eight));
+            return each.map(|cell| index(usize::try_from(cell).ok())).collect();
         }
+        let bytes = self.bytes(0, 4 * count);
+        let each = bytes.as_chunks().0.iter().map(|four| i32::from_le_bytes(*four));
+        each.map(|cell| index(usize::try_from(cell).ok())).collect()
     }
 
     /// The last token's row of a list of whole numbers a token.

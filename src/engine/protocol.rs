@@ -332,6 +332,9 @@ pub struct Loaded {
     pub memory: Memory,
     /// How long it took, ms.
     pub load_ms: f32,
+    /// Whether it computes with dequantised weights; see [`LoadParams::exact`].
+    #[serde(default)]
+    pub exact: bool,
     /// The template in use.
     pub template: TemplateKind,
     /// SHA-256 of the template's text.

@@ -60,7 +60,11 @@ impl Worker {
             Request::Load { entry, params } => self.load(id, &entry, &params),
             Request::Generate(_) if cancelled => nothing_written(),
             Request::Generate(request) => self.generate(id, &request),
-            Request::Score(_) | Request::LookAhead(_) if cancelled => Event::Failed(cancelled_early()),
+            Request::Score(_) | Request::LookAhead(_) | Request::Inspect(_) | Request::Embed(_)
+                if cancelled =>
+            {
+                Event::Failed(cancelled_early())
+            }
             Request::Score(request) => self
                 .changed(id, &request.interventions, |session, emit| score::score(session, &request, emit)),
             Request::LookAhead(request) => self.changed(id, &request.interventions, |session, emit| {
@@ -70,7 +74,6 @@ impl Worker {
             Request::Look(request) => {
                 self.changed(id, &request.interventions, |session, emit| look::look(session, &request, emit))
             }
-            Request::Inspect(_) | Request::Embed(_) if cancelled => Event::Failed(cancelled_early()),
             Request::Inspect(request) => self
                 .with_inside(id, |session, inside, emit| inspect::inspect(session, inside, &request, emit)),
             Request::Embed(request) => {

@@ -194,7 +194,8 @@ pub struct Neuron {
     pub activation: f32,
     /// `‖activation · W_down column‖`: how long the vector is that it adds.
     pub added: f32,
-    /// The tokens whose logits it raises most with this activation, and by how much (final norm frozen).
+    /// The tokens whose logits it raises most with this activation, and by how much more than the mean of all, since
+    /// what is added to all alike changes nothing (final norm frozen).
     pub promotes: Vec<(TokenId, f32)>,
     /// The tokens whose logits it lowers most.
     pub suppresses: Vec<(TokenId, f32)>,

@@ -200,6 +200,7 @@ fn loaded() -> Loaded {
         threads: 2,
         memory: crate::engine::protocol::Memory::default(),
         load_ms: 100.0,
+        exact: false,
         template: crate::engine::protocol::TemplateKind::Model,
         template_hash: Some("template".into()),
         takes_system: true,

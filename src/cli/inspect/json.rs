@@ -16,6 +16,7 @@ pub(super) fn object(found: &Found) -> Value {
     let mut put = |name: &str, value: Value| drop(object.insert(name.to_owned(), value));
     put("prompt", json!(found.prompt));
     put("position", json!(trace.position));
+    put("arithmetic", json!(found.arithmetic()));
     if found.wants(What::Tokens) {
         put("ids", json!(found.ids));
         put("tokens", found.ids.iter().map(|id| json!(String::from_utf8_lossy(found.bytes(*id)))).collect());

@@ -17,7 +17,10 @@ pub(super) fn page(found: &Found) -> String {
     let trace = &found.inspected.trace;
     let mut page = String::new();
     let last = found.ids.last().map_or_else(String::new, |id| name(found, *id));
-    line(&mut page, &format!("pass at position {} (reading {last})", trace.position));
+    line(
+        &mut page,
+        &format!("pass at position {} (reading {last}), weights {}", trace.position, found.arithmetic()),
+    );
     if found.wants(What::Tokens) {
         line(&mut page, "\ntokens");
         for (at, id) in found.ids.iter().enumerate() {

@@ -80,7 +80,7 @@ fn value_norms(inside: &Inside, layer: &LayerCapture, number: u32) -> Result<Vec
     Ok(norms.collect())
 }
 
-/// AᵀA of the columns `from..from + size` of a matrix of rows of `inputs`.
+/// `AᵀA` of the columns `from..from + size` of a matrix of rows of `inputs`.
 fn gram(matrix: &[f32], inputs: usize, from: usize, size: usize) -> Vec<f32> {
     let mut gram = vec![0.0_f32; size * size];
     for row in matrix.chunks(inputs) {
@@ -92,7 +92,7 @@ fn gram(matrix: &[f32], inputs: usize, from: usize, size: usize) -> Vec<f32> {
     gram
 }
 
-/// ‖A v‖ = √(vᵀ AᵀA v).
+/// `‖A v‖ = √(vᵀ AᵀA v)`.
 fn length_through(gram: &[f32], value: &[f32]) -> f32 {
     let square: f64 = gram
         .chunks(value.len())

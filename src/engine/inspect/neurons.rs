@@ -77,7 +77,9 @@ fn columns(
         columns
     };
     for (column, at) in columns.iter_mut().zip(order) {
-        column.iter_mut().for_each(|value| *value *= layer.neurons[*at]);
+        for value in column {
+            *value *= layer.neurons[*at];
+        }
     }
     Ok(columns)
 }
@@ -110,21 +112,23 @@ fn tell(
         .collect();
     let logits = inside.graphs.multiply(output, &inputs).map_err(|error| error.to_string())?;
     for (neuron, logits) in neurons.iter_mut().zip(logits.chunks(inside.facts.vocabulary)) {
-        neuron.promotes = best(logits, 1.0);
-        neuron.suppresses = best(logits, -1.0);
+        // What is added to all logits alike changes no probability.
+        let mean = logits.iter().map(|logit| f64::from(*logit)).sum::<f64>() / logits.len() as f64;
+        neuron.promotes = best(logits, mean as f32, 1.0);
+        neuron.suppresses = best(logits, mean as f32, -1.0);
     }
     Ok(())
 }
 
-/// The tokens with the largest values, or with the smallest where `sign` is −1.
-fn best(logits: &[f32], sign: f32) -> Vec<(TokenId, f32)> {
+/// The tokens with the largest values beyond the mean, or with the smallest where `sign` is −1.
+fn best(logits: &[f32], mean: f32, sign: f32) -> Vec<(TokenId, f32)> {
     let mut best: Vec<Scored> = Vec::with_capacity(TOKENS + 1);
-    for (at, value) in logits.iter().enumerate() {
-        let logit = value * sign;
+    for (id, value) in (0..).map(TokenId).zip(logits) {
+        let logit = (value - mean) * sign;
         if best.len() == TOKENS && best.last().is_some_and(|least| logit <= least.logit) {
             continue;
         }
-        let scored = Scored { id: TokenId(at as i32), logit };
+        let scored = Scored { id, logit };
         let place = best.partition_point(|other| other.logit >= logit);
         best.insert(place, scored);
         best.truncate(TOKENS);

@@ -61,7 +61,7 @@ fn part(part: Part, value: f64) -> AttributionPart {
     AttributionPart { part, logit_difference: value as f32 }
 }
 
-/// W_U of the one less that of the other.
+/// `W_U` of the one less that of the other.
 fn difference(inside: &Inside, token: TokenId, rival: TokenId) -> Result<Vec<f32>, String> {
     let weights = &inside.weights;
     let name = weights.output_name();

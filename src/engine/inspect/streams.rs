@@ -63,7 +63,7 @@ pub(super) fn lens(
     Ok(Lens { rows, decided: lens::decided(&on_top), ms })
 }
 
-/// softcap(W_U · norm(stream) + bias) of each stream, one after the other.
+/// `softcap(W_U · norm(stream) + bias)` of each stream, one after the other.
 fn logits(
     inside: &mut Inside,
     operands: Operands,

@@ -118,6 +118,7 @@ impl Model {
                 compute: 1 << 20,
             },
             load_ms: took.as_secs_f32() * 1000.0,
+            exact: false,
             template: template.kind,
             template_hash: template.hash.clone(),
             takes_system: template.takes_system,

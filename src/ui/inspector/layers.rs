@@ -96,7 +96,11 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let room = area.height.saturating_sub(at + legend);
     rows(app, theme, lens, &columns, Rect { y: area.y + at, height: room, ..area }, buf);
     if legend > 0 {
-        let words = "bar: log₁₀ p −6…0   KL in nat   ◆ decided   share ▒ attention █ feed-forward";
+        let words = if columns.size > 0 {
+            "bar: log p, -6 to 0   ◆ decided   share: ▒ attention █ ffn"
+        } else {
+            "bar: log p, -6 to 0   KL nat   ◆ decided"
+        };
         Row::of(1, words, theme.style(Role::Muted)).draw(area, area.height - 1, buf);
     }
 }
@@ -128,11 +132,15 @@ fn rows(app: &App, theme: &Theme, lens: &Lens, columns: &Columns, area: Rect, bu
     if first > 0 {
         // One line is the folded ones'.
         first = (first + 1).min(total);
-        if let Some(selected) = selected {
-            first = first.min(selected);
-        }
+        // A selected early layer has a row of its own between the folded ones and the last.
+        let early = selected.filter(|selected| *selected < first && fit > 4);
+        first += usize::from(early.is_some());
         folded(app, theme, &lens.rows[..first], area, buf);
         line = 1;
+        if let Some(row) = early.map(|early| &lens.rows[early]) {
+            one(app, theme, lens, row, columns).draw(area, line as u16, buf);
+            line += 1;
+        }
     }
     for row in lens.rows.iter().skip(first).take(fit.saturating_sub(line)) {
         one(app, theme, lens, row, columns).draw(area, line as u16, buf);
@@ -158,15 +166,12 @@ fn folded(app: &App, theme: &Theme, rows: &[LensRow], area: Rect, buf: &mut Buff
 fn one(app: &App, theme: &Theme, lens: &Lens, row: &LensRow, columns: &Columns) -> Row {
     let far = row.kl > 20.0;
     let plain = theme.style(if far { Role::Muted } else { Role::Text });
-    let mark = if row.layer.is_some() && row.layer == lens.decided {
-        ("◆", Role::DepthMark)
-    } else if row.layer == Some(app.opened_layer()) {
-        ("›", Role::Strong)
-    } else {
-        (" ", Role::Text)
-    };
+    let selected = row.layer == Some(app.opened_layer());
+    let decided = row.layer.is_some() && row.layer == lens.decided;
     let layer = row.layer.map_or_else(|| "em".to_owned(), |layer| layer.to_string());
-    let mut drawn = Row::of(0, mark.0, theme.style(mark.1)).until(4, layer, plain);
+    let mut drawn = Row::of(0, if selected { "›" } else { " " }, theme.style(Role::Strong))
+        .and(1, if decided { "◆" } else { " " }, theme.style(Role::DepthMark))
+        .until(4, layer, if selected { theme.style(Role::Strong) } else { plain });
     if let Some(top) = row.top.first() {
         let room = columns.share.saturating_sub(columns.best + 4);
         drawn = drawn.and(columns.best, text::cut(&own::name(app, theme, top.id), room), plain).until(

@@ -35,14 +35,19 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         return;
     }
     let names: Vec<String> = inside.off.iter().map(|part| part_name(*part)).collect();
-    let place = if inside.everywhere { "at every position" } else { "at this position only" };
+    let place = match (inside.everywhere, area.width >= INSPECTOR.0) {
+        (true, true) => "at every position",
+        (true, false) => "everywhere",
+        (false, true) => "at this position only",
+        (false, false) => "here",
+    };
     let Some(card) = app.shown_card() else {
         let words = format!("{} off {place}: {}", names.join(", "), own::missing(app));
         own::stack(&own::wrapped(&words, 1, area.width, theme.style(Role::Text)), area, 0, buf);
         return;
     };
     let trace = &card.trace;
-    let title = format!("{} off, {place}", names.join(", "));
+    let title = format!("{} off {place}", names.join(", "));
     let kl = trace.kl_from_original.map_or_else(String::new, |kl| format!("KL {kl:.2} nat"));
     own::subject(theme, area, &[(title.as_str(), Role::Strong)], &kl, buf);
     let Some((before, _)) = &trace.original else { return };
@@ -50,7 +55,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     if area.height >= ROWS {
         let keep = app.keymap.shown(Command::KeepOff);
         let words = format!(
-            "uncertainty now {:.2} bit   {keep} keeps it off in this chat",
+            "uncertainty now {:.2} bit   {keep} keeps it off",
             trace.entropy / std::f32::consts::LN_2
         );
         Row::of(1, words, muted).draw(area, area.height - 1, buf);
@@ -68,11 +73,17 @@ fn table(app: &App, theme: &Theme, before: &[Candidate], after: &[Candidate], ar
         .and(2 * width + 3, "change", muted);
     heads.draw(area, 0, buf);
     let share = |list: &[Candidate], id| list.iter().find(|c| c.id == id).map(|c| 100.0 * c.logprob.exp());
-    let mut changes: Vec<(crate::token::TokenId, f32)> = before
-        .iter()
-        .chain(after)
-        .filter_map(|c| Some((c.id, share(after, c.id)? - share(before, c.id)?)))
-        .collect();
+    // What is in one list alone had at most the other's least: the change is at least this.
+    let least = |list: &[Candidate]| list.iter().map(|c| 100.0 * c.logprob.exp()).fold(100.0, f32::min);
+    let (least_before, least_after) = (least(before), least(after));
+    let change = |id| match (share(before, id), share(after, id)) {
+        (Some(before), Some(after)) => after - before,
+        (Some(before), None) => (least_after - before).min(0.0),
+        (None, Some(after)) => (after - least_before).max(0.0),
+        (None, None) => 0.0,
+    };
+    let mut changes: Vec<(crate::token::TokenId, f32)> =
+        before.iter().chain(after).map(|c| (c.id, change(c.id))).collect();
     changes.sort_by_key(|(id, _)| id.0);
     changes.dedup_by_key(|(id, _)| id.0);
     changes.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));

@@ -98,7 +98,7 @@ fn pushes_stand_by_strength_and_add_up() {
 fn a_part_that_is_off_has_its_figure_and_its_card() {
     let seen = drawn(&app(Some(attribution()), &[Part::Attention(23)]), &theme(), 67, 36).join("\n");
     for what in
-        ["14.7", "L23 attention off, at this position only", "KL 1.17 nat", "77.25", "−62.6", "6.06 bit"]
+        ["14.7", "L23 attention off at this position only", "KL 1.17 nat", "77.25", "−62.6", "6.06 bit"]
     {
         assert!(seen.contains(what), "{what}\n{seen}");
     }
