@@ -159,12 +159,25 @@ fn a_word_is_looked_into_another_is_taken_and_the_two_replies_are_compared() {
     let screen = app.wait_stable(Duration::from_millis(500)).unwrap();
     assert!(screen.contains("Branches at token") && screen.contains("beside it"), "{}", screen.text());
     picture(&screen, "branches");
+    // A key right behind Esc would be one with Alt.
     app.send(Key::Esc).unwrap();
+    app.wait_until(|screen| !screen.contains("beside it")).unwrap();
+    if app.screen().contains("Branches at token") {
+        app.send(Key::Esc).unwrap();
+        app.wait_until(|screen| !screen.contains("Branches at token")).unwrap();
+    }
 
     app.send_str("#").unwrap();
     see(&mut app, "Tokens of this message");
     app.send(Key::Esc).unwrap();
-    app.send(Key::Esc).unwrap();
+    app.wait_until(|screen| !screen.contains("Tokens of this message")).unwrap();
+    for _ in 0..3 {
+        if app.screen().contains("Enter send") {
+            break;
+        }
+        app.send(Key::Esc).unwrap();
+        app.wait_stable(Duration::from_millis(300)).unwrap();
+    }
     app.wait_until(|screen| screen.contains("Enter send")).unwrap();
     let page = home.path().join("page.html");
     say(&mut app, &format!("/export {}", page.display()));

@@ -108,8 +108,6 @@ pub struct Attention {
     pub overview: Vec<Vec<HeadReading>>,
     /// Blocks whose heads are given whole.
     pub layers: Vec<AttentionLayer>,
-    /// Attention rollout (Abnar & Zuidema 2020) of this position over the positions before it, if asked for.
-    pub rollout: Vec<f32>,
     /// Whether the weights were worked out beside flash attention.
     pub flash: bool,
 }

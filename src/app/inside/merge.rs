@@ -35,11 +35,9 @@ fn join(old: Attention, new: Attention) -> Attention {
     let mut layers = old.layers;
     layers.retain(|layer| new.layers.iter().all(|other| other.layer != layer.layer));
     layers.extend(new.layers);
-    let or = |new: Vec<f32>, old: Vec<f32>| if new.is_empty() { old } else { new };
     Attention {
         overview: if new.overview.is_empty() { old.overview } else { new.overview },
         layers,
-        rollout: or(new.rollout, old.rollout),
         flash: new.flash,
     }
 }

@@ -8,7 +8,7 @@ use crate::engine::protocol::{Failure, FailureKind, Looked};
 use crate::inspect::stages::{SamplerTrace, TraceSource};
 
 /// A reply of three tokens, its prompt known, and the cursor on its second.
-fn reading() -> Bench {
+pub(super) fn reading() -> Bench {
     let mut bench = Bench::ready();
     bench.say("Hi");
     bench.reply(Event::Prompt(PromptFacts {
@@ -24,7 +24,7 @@ fn reading() -> Bench {
     bench
 }
 
-fn put_cursor(bench: &mut Bench, index: usize) -> Vec<Effect> {
+pub(super) fn put_cursor(bench: &mut Bench, index: usize) -> Vec<Effect> {
     let turn = bench.app.chat.leaf.unwrap();
     bench.app.transcript.selected = Some(turn);
     bench.app.transcript.cursor = Some(TokenCursor { turn, index });

@@ -37,7 +37,7 @@ pub(super) fn attention(
             heads: rows(inside, layer, *number),
         });
     }
-    Ok(Attention { overview, layers, rollout: Vec::new(), flash: captured.flash })
+    Ok(Attention { overview, layers, flash: captured.flash })
 }
 
 fn readings(layer: &LayerCapture, ids: &[TokenId]) -> Vec<HeadReading> {

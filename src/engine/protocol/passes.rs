@@ -143,9 +143,6 @@ pub struct Want {
     /// Blocks whose attention is given whole.
     #[serde(default)]
     pub attention: Vec<u32>,
-    /// Attention rollout.
-    #[serde(default)]
-    pub rollout: bool,
     /// Blocks whose feed-forward is opened; [`ForwardTrace::ffn`] holds the last, [`Inspected::ffns`] all.
     #[serde(default)]
     pub ffn: Vec<u32>,

@@ -119,4 +119,7 @@ fn strip(theme: &Theme, form: Form, opened: Station, at: Rect, buf: &mut Buffer)
         x += text::put(buf, text::row(at, 0, x), name, theme.style(role));
         before = open;
     }
+    if before {
+        text::put(buf, text::row(at, 0, x), "]", theme.style(Role::Strong));
+    }
 }

@@ -163,7 +163,8 @@ fn block(shown: &Shown<'_>, columns: &Columns, layer: usize, heads: &[HeadReadin
         let Some(reading) = heads.get(usize::from(head)) else { break };
         let at = columns.at(head);
         let opened = here && u32::from(head) == shown.opened.1;
-        let level = level(reading.strength);
+        // Resting on the first token is the strongest reading and says the least: it has no bar.
+        let level = if reading.class == HeadClass::Sink { 0 } else { level(reading.strength) };
         let (letter, bar) = (letter(reading.class, theme), theme.symbols.column[level]);
         let style = match (opened, reading.class) {
             (true, _) => theme.style(Role::AttnStrong),

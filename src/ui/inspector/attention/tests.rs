@@ -39,7 +39,7 @@ fn attention(heads: usize) -> Attention {
     let overview: Vec<Vec<HeadReading>> =
         (0..30).map(|layer| (0..heads).map(|head| reading(layer, head)).collect()).collect();
     let layers = vec![AttentionLayer { layer: 23, window: Some(512), heads: vec![head(); heads] }];
-    Attention { overview, layers, rollout: Vec::new(), flash: true }
+    Attention { overview, layers, flash: true }
 }
 
 fn app_of(heads: u32, attention: Option<Attention>, third: &str) -> App {

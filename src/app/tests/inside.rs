@@ -1,0 +1,124 @@
+//! Looking inside: what the open station asks of the engine, and what it keeps.
+
+use super::stations::{put_cursor, reading};
+use super::*;
+use crate::app::{Focus, Station};
+use crate::chat::Intervention;
+use crate::engine::protocol::{Failure, FailureKind, Inspect, Inspected};
+use crate::inspect::trace::{Attribution, AttributionPart, Followed, Lens, LensRow, Part};
+
+/// The inspection among these effects.
+fn asked(effects: &[Effect]) -> Option<Inspect> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Engine(_, _, request) => match &**request {
+            Request::Inspect(inspect) => Some((**inspect).clone()),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+fn answer(bench: &mut Bench, seen: Inspected) -> Vec<Effect> {
+    let (_, id, _) = bench.app.inspector.inside.pending.clone().expect("a pass is being opened");
+    bench.event(id.0, Event::Inspected(Box::new(seen)))
+}
+
+fn lens(request: &Inspect) -> Inspected {
+    let followed =
+        request.want.follow.iter().map(|id| Followed { id: *id, logprob: -1.0, rank: 1 }).collect();
+    let row = LensRow { layer: Some(0), followed, ..LensRow::default() };
+    let mut seen = Inspected::default();
+    seen.trace.lens = Some(Lens { rows: vec![row], ..Lens::default() });
+    seen
+}
+
+fn attribution(request: &Inspect) -> Inspected {
+    let (token, rival) = request.want.attribution.unwrap();
+    let part = |part, logit_difference| AttributionPart { part, logit_difference };
+    let mut seen = Inspected::default();
+    seen.trace.layers = 6;
+    seen.trace.heads = 4;
+    seen.trace.attribution = Some(Attribution {
+        token,
+        rival,
+        parts: vec![part(Part::Embedding, 0.1), part(Part::Ffn(3), -2.0), part(Part::Attention(2), 1.0)],
+        heads: vec![part(Part::Head(2, 1), 1.0)],
+        difference: -0.9,
+        closure_error: 0.0,
+    });
+    seen
+}
+
+#[test]
+fn an_open_station_has_its_pass_opened_once() {
+    let mut bench = reading();
+    assert_eq!(asked(&bench.send(Msg::Tick)), None, "the softmax needs no pass");
+    bench.app.inspector.station = Station::Layers;
+    let request = asked(&bench.send(Msg::Tick)).unwrap();
+    assert_eq!(request.ids, [0, 2, 1].map(TokenId));
+    assert!(request.want.lens && !request.want.overview && request.want.ffn.is_empty());
+    assert_eq!(request.want.follow.first(), Some(&TokenId(1)));
+    assert!(bench.app.inside_missing().is_some());
+    answer(&mut bench, lens(&request));
+    assert!(bench.app.shown_inside().is_some());
+    assert_eq!(asked(&bench.send(Msg::Tick)), None);
+}
+
+#[test]
+fn the_newest_wish_cancels_the_one_before_and_a_reply_goes_before_any() {
+    let mut bench = reading();
+    bench.app.inspector.station = Station::Layers;
+    bench.send(Msg::Tick);
+    assert_eq!(brief(&put_cursor(&mut bench, 2)), ["ask Cancel", "ask Inspect"]);
+    bench.app.focus = Focus::Composer;
+    let said = brief(&bench.say("more"));
+    assert!(said.contains(&"ask Cancel".into()) && !said.contains(&"ask Inspect".into()), "{said:?}");
+    assert!(bench.app.inspector.inside.pending.is_none());
+}
+
+#[test]
+fn what_failed_is_said_and_not_asked_again() {
+    let mut bench = reading();
+    bench.app.inspector.station = Station::Ffn;
+    bench.send(Msg::Tick);
+    let (_, id, _) = bench.app.inspector.inside.pending.clone().unwrap();
+    let failure = Failure { kind: FailureKind::Other, message: "no such thing".into() };
+    assert_eq!(asked(&bench.event(id.0, Event::Failed(failure))), None);
+    assert_eq!(bench.app.inside_missing().as_deref(), Some("no such thing"));
+}
+
+#[test]
+fn a_part_switched_off_is_asked_for_beside_what_is_known() {
+    let mut bench = reading();
+    bench.app.inspector.station = Station::Why;
+    bench.app.inspector.inside.rival = Some(TokenId(2));
+    let request = asked(&bench.send(Msg::Tick)).unwrap();
+    answer(&mut bench, attribution(&request));
+    assert_eq!(bench.app.ranked_parts().first().map(|part| part.part), Some(Part::Ffn(3)));
+    bench.app.focus = Focus::Inspector;
+    let request = asked(&bench.press(&["x"])).unwrap();
+    assert_eq!(request.ablations, [Intervention::ZeroFfn { layer: 3 }]);
+    assert!(!request.everywhere);
+    answer(&mut bench, Inspected::default());
+    assert!(bench.app.shown_card().is_some());
+    assert!(bench.app.shown_inside().unwrap().trace.attribution.is_some(), "the pass itself stays known");
+    assert_eq!(asked(&bench.press(&["x"])), None, "on again needs nothing");
+    assert!(bench.app.shown_card().is_none());
+}
+
+#[test]
+fn what_is_kept_off_is_in_the_next_reply() {
+    let mut bench = reading();
+    bench.app.inspector.station = Station::Why;
+    bench.app.inspector.inside.rival = Some(TokenId(2));
+    let request = asked(&bench.send(Msg::Tick)).unwrap();
+    answer(&mut bench, attribution(&request));
+    bench.app.focus = Focus::Inspector;
+    bench.press(&["x"]);
+    bench.press(&["K"]);
+    let off = [Intervention::ZeroFfn { layer: 3 }];
+    assert_eq!(bench.app.chat.settings.interventions, off);
+    bench.app.focus = Focus::Composer;
+    let effects = bench.say("more");
+    assert_eq!(generated(&effects).interventions, off);
+}
