@@ -447,6 +447,36 @@ fn opening_a_past_pass_leaves_the_next_greedy_tokens_unchanged() {
 }
 
 #[test]
+fn what_another_pass_left_in_the_cache_is_not_read() {
+    for model in models() {
+        let mut model = model();
+        let ids = model.ids(
+            &"The ferry leaves at nine, and the mill by the river has been silent for years. ".repeat(6),
+        );
+        let want = |other| Want { attention: vec![1, 3], rotation: Some((3, 1, other)), ..Want::default() };
+        let position = 80;
+        model.greedy(&ids[..12], 1);
+        let fresh = model.inspect(&ids[..position], want(20)).trace;
+        model.greedy(&ids[..position + 10], 1);
+        // Passes read everywhere anew, with a part off, leave their keys and values in cells that are free again.
+        model.ablated(&ids[..50], vec![Intervention::ZeroFfn { layer: 0 }], true);
+        let again = model.inspect(&ids[..position], want(20)).trace;
+        let (before, after) = (fresh.attention.unwrap(), again.attention.unwrap());
+        for (before, after) in before.layers.iter().zip(&after.layers) {
+            for (before, after) in before.heads.iter().zip(&after.heads) {
+                let largest = before.value_norms.iter().copied().fold(0.0, f32::max);
+                for (a, b) in before.value_norms.iter().zip(&after.value_norms) {
+                    assert!((a - b).abs() < 0.02 * largest, "{a} {b}");
+                }
+            }
+        }
+        for (a, b) in fresh.rotation.unwrap().pairs.iter().zip(&again.rotation.unwrap().pairs) {
+            assert!((a - b).abs() < 0.05, "{a} {b}");
+        }
+    }
+}
+
+#[test]
 fn a_part_switched_off_here_alone_changes_less_than_everywhere() {
     let mut model = smollm();
     let ids = model.ids("The capital of France is");

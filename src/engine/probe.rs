@@ -71,6 +71,7 @@ impl Probe {
         let mut state = self.state();
         state.cells.begin(positions);
         state.products.clear();
+        state.visible.clear();
         if !state.plan.is_empty() {
             state.captured = Captured::default();
         }
@@ -346,7 +347,8 @@ impl Node {
     /// How a rotation turns its input.
     fn rope(self) -> (Option<Rope>, PositionKind) {
         let params = self.tensor().op_params;
-        let neox = params[2] & 2 != 0;
+        // NeoX's own mode, and those of several position axes, which pair the same way.
+        let neox = params[2] & (2 | 8) != 0;
         let rope = Rope {
             dims: usize::try_from(params[1]).unwrap_or_default(),
             neox,

@@ -130,6 +130,9 @@ pub(super) fn rotation(
     if size == 0 {
         return Err("the queries and keys could not be read".into());
     }
+    if key.iter().all(|value| *value == 0.0) {
+        return Err(format!("position {other} lies outside what layer {number} sees"));
+    }
     let frequencies = frequencies(rope.dims, rope.base, rope.scale, &rope.factors);
     let kind = if rope.neox { PositionKind::RopeNeox } else { PositionKind::RopeNormal };
     let pairing = Pairing {

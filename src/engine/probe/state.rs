@@ -21,6 +21,10 @@ pub(super) struct State {
     pub(super) heads: Vec<usize>,
     /// Raw q·k, `[head][cell]`, of the layer whose softmax is next.
     pub(super) products: Vec<Vec<f32>>,
+    /// The cache's keys of that layer, `[dimension, cell, head]`, until its mask is known.
+    pub(super) unsorted: Strided,
+    /// The cells that the mask of the layer at hand lets through.
+    pub(super) visible: Vec<bool>,
 }
 
 /// What a node is to the probe.
@@ -252,15 +256,18 @@ impl State {
         if let Some(query) = node.source(1) {
             self.layer(layer).query = query.last_rows().concat();
         }
-        // [dimension, cell, head].
-        let keys = node.source(0).map(Node::strided).unwrap_or_default();
-        self.keep_keys(layer, &keys);
+        self.unsorted = node.source(0).map(Node::strided).unwrap_or_default();
     }
 
     fn softmax(&mut self, node: Node, layer: u32) {
         let scale = node.float(0);
         let token = node.count(1).saturating_sub(1);
         let visible = node.source(1).map(|mask| mask.visible(token)).unwrap_or_default();
+        self.visible.clone_from(&visible);
+        if self.plan.queries.has(layer) {
+            let keys = std::mem::take(&mut self.unsorted);
+            self.keep_keys(layer, &keys);
+        }
         let rows = node.last_rows();
         let products = std::mem::take(&mut self.products);
         let (attention, scores) = (self.plan.attention.has(layer), self.plan.scores.has(layer));
@@ -319,6 +326,7 @@ impl State {
                 self.captured.missing.push(said.to_owned());
             }
         }
+        self.visible.clone_from(&visible);
         self.keep_keys(layer, &keys);
         self.keep_values(layer, &values, false);
         let held: Vec<usize> = (0..keys.shape[1])
@@ -381,9 +389,10 @@ impl State {
         }
         let mut sorted = vec![vec![0.0; (last + 1) * size]; heads];
         for cell in 0..cells {
-            let Some(position) = self.cells.position(layer, cell).filter(|position| *position <= last) else {
-                continue;
-            };
+            // Cells of other sequences, or freed ones, may name the same position; the mask knows which is read.
+            let seen = self.visible.get(cell).copied().unwrap_or(true);
+            let position = self.cells.position(layer, cell).filter(|position| seen && *position <= last);
+            let Some(position) = position else { continue };
             for (head, row) in sorted.iter_mut().enumerate() {
                 for dim in 0..size {
                     row[position * size + dim] = at(head, cell, dim);
