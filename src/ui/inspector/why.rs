@@ -56,7 +56,11 @@ fn pushes(app: &App, theme: &Theme, attribution: &Attribution, area: Rect, buf: 
     let (push, bar_at) = (18, 20);
     let (sum_end, off_end) = (bar_at + cells + 8, bar_at + cells + 14);
     let parts = app.ranked_parts();
-    let shown = &parts[..parts.len().min(usize::from(area.height.saturating_sub(3)))];
+    let fit = usize::from(area.height.saturating_sub(3)).min(parts.len());
+    let row = app.inspector.inside.row.min(parts.len().saturating_sub(1));
+    // What is selected is always among the shown ones.
+    let first = (row + 1).saturating_sub(fit).min(parts.len() - fit);
+    let shown = &parts[first..first + fit];
     let mut most = 0.0_f32;
     let mut least = 0.0_f32;
     let mut sum = 0.0;
@@ -79,7 +83,7 @@ fn pushes(app: &App, theme: &Theme, attribution: &Attribution, area: Rect, buf: 
         .until(sum_end, "sum", muted)
         .until(off_end, "off %", muted)
         .draw(area, 0, buf);
-    let selected = app.inspector.inside.row.min(shown.len().saturating_sub(1));
+    let selected = row - first;
     let mut running = 0.0;
     for (index, part) in shown.iter().enumerate() {
         let from = running;

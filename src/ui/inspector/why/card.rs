@@ -73,20 +73,20 @@ fn table(app: &App, theme: &Theme, before: &[Candidate], after: &[Candidate], ar
         .and(2 * width + 3, "change", muted);
     heads.draw(area, 0, buf);
     let share = |list: &[Candidate], id| list.iter().find(|c| c.id == id).map(|c| 100.0 * c.logprob.exp());
-    // What is in one list alone had at most the other's least: the change is at least this.
+    // What is in one list alone had at most the other's least: the change is at least so large.
     let least = |list: &[Candidate]| list.iter().map(|c| 100.0 * c.logprob.exp()).fold(100.0, f32::min);
     let (least_before, least_after) = (least(before), least(after));
     let change = |id| match (share(before, id), share(after, id)) {
-        (Some(before), Some(after)) => after - before,
-        (Some(before), None) => (least_after - before).min(0.0),
-        (None, Some(after)) => (after - least_before).max(0.0),
-        (None, None) => 0.0,
+        (Some(before), Some(after)) => (after - before, ""),
+        (Some(before), None) => ((least_after - before).min(0.0), "≤"),
+        (None, Some(after)) => ((after - least_before).max(0.0), "≥"),
+        (None, None) => (0.0, ""),
     };
-    let mut changes: Vec<(crate::token::TokenId, f32)> =
+    let mut changes: Vec<(crate::token::TokenId, (f32, &str))> =
         before.iter().chain(after).map(|c| (c.id, change(c.id))).collect();
     changes.sort_by_key(|(id, _)| id.0);
     changes.dedup_by_key(|(id, _)| id.0);
-    changes.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+    changes.sort_by(|a, b| b.1.0.abs().total_cmp(&a.1.0.abs()));
     let rows = TOKENS.min(usize::from(area.height.saturating_sub(2)));
     let bars = Signed { low: -20.0, high: 20.0, cells: 13 };
     for index in 0..rows {
@@ -97,13 +97,13 @@ fn table(app: &App, theme: &Theme, before: &[Candidate], after: &[Candidate], ar
         if let Some(one) = after.get(index) {
             row = listed(app, theme, row, *one, width + 2, 2 * width + 1);
         }
-        if let Some((id, change)) = changes.get(index) {
+        if let Some((id, (change, bound))) = changes.get(index) {
             let at = 2 * width + 3;
             let name = text::cut(&own::name(app, theme, *id), if full { 9 } else { 5 });
             let end = at + if full { 17 } else { 12 };
             row = row.and(at, name, theme.style(Role::Text)).until(
                 end,
-                format!("{change:+.1}").replace('-', "−"),
+                format!("{bound}{change:+.1}").replace('-', "−"),
                 theme.style(Role::Text),
             );
             if full {
