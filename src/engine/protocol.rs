@@ -21,7 +21,7 @@ use crate::sampling::Sampling;
 use crate::token::{Candidate, Step, TokenId, Vocabulary};
 
 /// Version of this protocol, the first thing an engine says.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Names one request; chosen by the app, rising. 0 is the engine speaking unasked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
