@@ -15,7 +15,7 @@
 //!                    running reply) · prompt · numbers (one pass over the vocabulary) ·
 //!                    template · native (abort hook, descriptors) · scripted (a fake). The inside: probe (evaluation
 //!                    callback: what is copied and changed) · weights (out of the file) · graph (the model's matrices
-//!                    on other inputs) · inspect (a pass opened) · embed · merges (the tokenizer's rules) · changes
+//!                    on other inputs) · inspect (a pass opened, or the depths of many) · embed · merges (the tokenizer's rules) · changes
 //! models/        L1  the catalogue, fetching from the sources, GGUF headers read without loading
 //! store/         L1  SQLite on its own thread: schema, migrations, search
 //! export/        L1  a conversation as JSON, Markdown, one HTML page

@@ -20,9 +20,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use glassbox::chat::Intervention;
 use glassbox::engine::protocol::{
-    Embed, Envelope, Event, Failure, Generate, Inspect, Inspected, Prompt, Request, RequestId, Score, Want,
+    Depths, Embed, Envelope, Event, Failure, Generate, Inspect, Inspected, Prompt, Request, RequestId, Score,
+    Want,
 };
 use glassbox::engine::worker::{Hooks, Shared, Worker};
+use glassbox::inspect::depth::Depth;
 use glassbox::inspect::trace::{EmbeddingFacts, ForwardTrace, Part};
 use glassbox::model_entry::{LoadParams, ModelEntry, Source};
 use glassbox::models::gguf::{Header, SharedHeader};
@@ -549,4 +551,77 @@ fn what_a_model_does_not_have_is_refused_by_name() {
     assert_eq!(said, "There is no pass to open: nothing has been read.");
     let want = Want { follow: vec![TokenId(1_000_000)], ..Want::default() };
     assert!(model.try_inspect(Inspect { ids, want, ..Inspect::default() }).is_err());
+}
+
+/// The tokens of a text through the lens of the passes that chose them.
+fn depths(model: &mut Fixture, ids: &[TokenId], from: u32, cells: bool) -> Vec<Depth> {
+    let request = Depths { ids: ids.to_vec(), from, cells, ..Depths::default() };
+    let events = model.handle(Request::Depths(Box::new(request)));
+    assert!(matches!(events.last(), Some(Event::DepthsDone { .. })), "{:?}", events.last());
+    let mut next = from;
+    let mut all = Vec::new();
+    for event in events {
+        if let Event::Depths { first, tokens } = event {
+            assert_eq!(first, next);
+            next += tokens.len() as u32;
+            all.extend(tokens);
+        }
+    }
+    assert_eq!(next as usize, ids.len());
+    all
+}
+
+#[test]
+fn the_lens_of_many_passes_is_that_of_each_alone() {
+    for model in [smollm, gemma, as_it_runs] {
+        let mut model = model();
+        let ids =
+            model.ids("The capital of France is Paris, and the capital of Italy is Rome. One two three four");
+        let grid = depths(&mut model, &ids, 1, true);
+        let decisions = depths(&mut model, &ids, 1, false);
+        let decided = |all: &[Depth]| all.iter().map(|token| token.decided).collect::<Vec<_>>();
+        assert_eq!(decided(&grid), decided(&decisions));
+        assert!(decided(&grid).iter().any(Option::is_some));
+        for place in [3, 5, ids.len() - 1] {
+            let want = Want { lens: true, follow: vec![ids[place]], ..Want::default() };
+            let lens = model.inspect(&ids[..place], want).trace.lens.unwrap();
+            let token = &grid[place - 1];
+            assert_eq!(token.id, ids[place]);
+            assert_eq!(token.cells.len(), lens.rows.len());
+            for (cell, row) in token.cells.iter().zip(&lens.rows) {
+                let what = format!("token {place} after {:?}", row.layer);
+                let off = (cell.logprob.exp() - row.followed[0].logprob.exp()).abs();
+                assert!(off < 0.03, "{what}: {} {}", cell.logprob, row.followed[0].logprob);
+                let margin = row.top[0].logprob.exp() - row.top[1].logprob.exp();
+                assert!(margin < 0.05 || cell.best == row.top[0].id, "{what}");
+            }
+            let close = lens.rows.iter().any(|row| row.top[0].logprob - row.top[1].logprob < 0.05);
+            assert!(
+                close || token.decided == lens.decided,
+                "{place}: {:?} {:?}",
+                token.decided,
+                lens.decided
+            );
+        }
+    }
+}
+
+#[test]
+fn many_passes_leave_the_chat_as_it_was_and_know_their_bounds() {
+    let mut model = as_it_runs();
+    let text = "The quick brown fox jumps over the lazy dog while the rain falls. ".repeat(50);
+    let ids = model.ids(&text);
+    assert!(ids.len() > 600);
+    let before = model.greedy(&ids, 4);
+    let whole = depths(&mut model, &ids, 1, false);
+    let part = depths(&mut model, &ids, 560, false);
+    let same = whole[559..].iter().zip(&part).filter(|(a, b)| a.decided == b.decided).count();
+    assert!(same + 2 >= part.len(), "{same} of {}", part.len());
+    assert_eq!(model.greedy(&ids, 4), before);
+    for from in [0, ids.len() as u32] {
+        let request = Depths { ids: ids.clone(), from, ..Depths::default() };
+        let events = model.handle(Request::Depths(Box::new(request)));
+        let [Event::Failed(failure)] = events.as_slice() else { panic!("{events:?}") };
+        assert!(failure.message.contains("no token to judge"), "{}", failure.message);
+    }
 }

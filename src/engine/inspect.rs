@@ -9,6 +9,7 @@
 //! is changed afterwards, however it ends.
 
 mod attention;
+mod depths;
 mod facts;
 mod neurons;
 mod parts;
@@ -17,6 +18,7 @@ mod streams;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use depths::depths;
 pub use facts::Facts;
 
 use super::changes;
@@ -115,6 +117,7 @@ fn plan(want: &Want) -> Plan {
     queried.extend(want.rotation.map(|(layer, ..)| layer));
     Plan {
         streams: want.lens || want.attribution.is_some() || !want.ffn.is_empty(),
+        residuals: false,
         heads,
         attention: if want.overview { Layers::All } else { only(&want.attention) },
         scores: only(&want.attention),

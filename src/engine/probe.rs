@@ -7,7 +7,7 @@
 //!
 //! Invariant: with an empty plan and no changes it answers "no" to everything, which costs nothing measurable on the
 //! CPU; all it does then is to note in which cells of the cache keys are stored. A node answered with "yes" ends a
-//! graph split. Only the last token of a batch is copied; changes reach every token of it.
+//! graph split. Only the last token of a batch is copied, but for [`Plan::residuals`]; changes reach every token of it.
 
 mod cells;
 mod plan;
@@ -243,11 +243,22 @@ impl Node {
         rows.collect::<Vec<_>>().concat()
     }
 
-    /// The stream that a norm in front of a multiplication was taken of.
-    fn normed_stream(self) -> Vec<f32> {
+    /// Every token's column of `[values, tokens]`, one behind the other.
+    fn columns(self) -> Vec<f32> {
+        let tokens = self.count(1);
+        (0..tokens).flat_map(|token| self.floats(token * self.tensor().nb[1], self.count(0))).collect()
+    }
+
+    /// What a norm in front of a multiplication was taken of.
+    fn normed(self) -> Option<Self> {
         let is_norm = |node: &Self| [sys::GGML_OP_RMS_NORM, sys::GGML_OP_NORM].contains(&node.op());
         let norm = self.source(0).filter(is_norm).or_else(|| self.source(1).filter(is_norm));
-        norm.and_then(|norm| norm.source(0)).map(Self::last_column).unwrap_or_default()
+        norm.and_then(|norm| norm.source(0))
+    }
+
+    /// The last token's stream in front of a norm.
+    fn normed_stream(self) -> Vec<f32> {
+        self.normed().map(Self::last_column).unwrap_or_default()
     }
 
     /// All values, dense; of a cache in a format of blocks its rows are dequantised.

@@ -4,8 +4,10 @@
 //! place; exactly one **final** event answers each request (see [`Event::is_final`]); a cancelled request
 //! still gets its final event. Adding a field needs `#[serde(default)]`; removing one, a new version.
 
+mod depths;
 mod passes;
 
+pub use depths::Depths;
 pub use passes::{
     Embed, Inspect, Inspected, Look, LookAhead, Looked, LookedAhead, Path, Replay, Score, Want, switched_off,
 };
@@ -13,6 +15,7 @@ pub use passes::{
 use serde::{Deserialize, Serialize};
 
 use crate::chat::{Intervention, Role, StopReason, Timings, Usage};
+use crate::inspect::depth::Depth;
 use crate::inspect::pieces::Pieces;
 use crate::inspect::stages::SamplerTrace;
 use crate::inspect::trace::EmbeddingFacts;
@@ -46,7 +49,7 @@ pub struct Envelope {
     pub event: Event,
 }
 
-/// What an engine can be asked. Load, Generate, Score, Look, `LookAhead`, Inspect and Embed run one after the other
+/// What an engine can be asked. Load, Generate, Score, Look, `LookAhead`, Inspect, Depths and Embed run one after the other
 /// on the worker; Tokenize, Pieces, Describe, Vocabulary, `SetCapture`, Pace and Cancel are answered at once, also in the
 /// middle of a reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,6 +90,8 @@ pub enum Request {
     /// One forward pass opened: lens, attention, neurons, attribution → [`Event::PromptProgress`]…,
     /// [`Event::Inspected`]. Runs on a scratch sequence like Look.
     Inspect(Box<Inspect>),
+    /// The lens of many passes of one text → [`Event::Depths`]…, [`Event::DepthsDone`]. Runs like Inspect.
+    Depths(Box<Depths>),
     /// Rows of the embedding table → [`Event::Embedded`].
     Embed(Box<Embed>),
     /// How the tokenizer cut and merged a text → [`Event::Pieces`].
@@ -270,6 +275,20 @@ pub enum Event {
     LookedAhead(Box<LookedAhead>),
     /// Final answer to [`Request::Inspect`].
     Inspected(Box<Inspected>),
+    /// The next tokens of a text, through the lens of the passes that chose them.
+    Depths {
+        /// Index of the first among the text's tokens.
+        first: u32,
+        /// One entry a token.
+        tokens: Vec<Depth>,
+    },
+    /// Final answer to [`Request::Depths`].
+    DepthsDone {
+        /// Tokens decoded.
+        decoded: u32,
+        /// How long it took, ms.
+        ms: f32,
+    },
     /// Final answer to [`Request::Embed`].
     Embedded(Box<EmbeddingFacts>),
     /// Final answer to [`Request::Pieces`].
@@ -307,6 +326,7 @@ impl Event {
                 | Self::Watched { .. }
                 | Self::Paused
                 | Self::Scores { .. }
+                | Self::Depths { .. }
         )
     }
 }

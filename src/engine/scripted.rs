@@ -217,7 +217,7 @@ impl Body for Worker {
             Request::LookAhead(ahead) => {
                 self.with_model(id, &|model, options, control| model.look_ahead(&ahead, options, control))
             }
-            Request::Inspect(_) | Request::Embed(_) => {
+            Request::Inspect(_) | Request::Depths(_) | Request::Embed(_) => {
                 Err(other("This made-up model has no inside; load a real one to look into it.".into()))
             }
             _ => Err(other("The worker does not answer this request.".into())),

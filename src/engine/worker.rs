@@ -60,7 +60,11 @@ impl Worker {
             Request::Load { entry, params } => self.load(id, &entry, &params),
             Request::Generate(_) if cancelled => nothing_written(),
             Request::Generate(request) => self.generate(id, &request),
-            Request::Score(_) | Request::LookAhead(_) | Request::Inspect(_) | Request::Embed(_)
+            Request::Score(_)
+            | Request::LookAhead(_)
+            | Request::Inspect(_)
+            | Request::Embed(_)
+            | Request::Depths(_)
                 if cancelled =>
             {
                 Event::Failed(cancelled_early())
@@ -76,6 +80,9 @@ impl Worker {
             }
             Request::Inspect(request) => self
                 .with_inside(id, |session, inside, emit| inspect::inspect(session, inside, &request, emit)),
+            Request::Depths(request) => {
+                self.with_inside(id, |session, inside, emit| inspect::depths(session, inside, &request, emit))
+            }
             Request::Embed(request) => {
                 self.with_inside(id, |session, inside, _| inspect::embed(session, inside, &request))
             }
@@ -194,6 +201,7 @@ fn name(request: &Request) -> &'static str {
         Request::Look(_) => "Look",
         Request::LookAhead(_) => "LookAhead",
         Request::Inspect(_) => "Inspect",
+        Request::Depths(_) => "Depths",
         Request::Embed(_) => "Embed",
         Request::Pieces { .. } => "Pieces",
         Request::SetCapture(_) => "SetCapture",

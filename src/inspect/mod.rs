@@ -2,6 +2,7 @@
 
 pub mod after;
 pub mod chain;
+pub mod depth;
 pub mod distribution;
 pub mod embedding;
 pub mod lens;

@@ -64,7 +64,7 @@ pub(super) fn lens(
 }
 
 /// `softcap(W_U · norm(stream) + bias)` of each stream, one after the other.
-fn logits(
+pub(super) fn logits(
     inside: &mut Inside,
     operands: Operands,
     norm: &Norm,

@@ -1,6 +1,6 @@
 //! What the probe is to copy, and what it copied.
 //!
-//! Invariant: everything is of one token, the last of the last batch; positions count from 0 in its sequence.
+//! Invariant: everything but [`Plan::residuals`] is of one token, the last of the last batch; positions count from 0 in its sequence.
 
 use crate::engine::graph::Operand;
 use crate::inspect::trace::PositionKind;
@@ -42,6 +42,9 @@ impl Layers {
 pub struct Plan {
     /// The residual stream at every depth, and what every block's projections gave.
     pub streams: bool,
+    /// The residual stream at every depth, of all tokens of the batch, one behind the other: [`Captured::embedding`]
+    /// and [`LayerCapture::after`]; of the last block only those whose logits were asked for.
+    pub residuals: bool,
     /// The input of every output projection: the heads, one behind the other.
     pub heads: bool,
     /// Attention weights.
@@ -59,7 +62,7 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let layers = [&self.attention, &self.scores, &self.neurons, &self.queries];
-        !self.streams && !self.heads && layers.into_iter().all(Layers::is_none)
+        !self.streams && !self.residuals && !self.heads && layers.into_iter().all(Layers::is_none)
     }
 }
 

@@ -124,9 +124,10 @@ impl State {
             captured.layers.get(layer as usize).is_none_or(|layer| of(layer).is_empty())
         };
         match kind {
-            Kind::After(_) | Kind::Between(_) | Kind::Before(0) => plan.streams,
+            Kind::After(_) | Kind::Before(0) => plan.streams || plan.residuals,
+            Kind::Between(_) => plan.streams,
             // Only where the graph did not name the stream itself.
-            Kind::Before(layer) => plan.streams && empty(layer - 1, |layer| &layer.after),
+            Kind::Before(layer) => (plan.streams || plan.residuals) && empty(layer - 1, |layer| &layer.after),
             Kind::Middle(layer) => plan.streams && empty(layer, |layer| &layer.after_attention),
             Kind::Heads(layer) => {
                 plan.heads || self.changes(layer).any(|c| matches!(c, Intervention::ZeroHead { .. }))
@@ -175,6 +176,14 @@ impl State {
     pub(super) fn computed(&mut self, node: Node, op: sys::ggml_op) {
         let Some(kind) = Kind::of(node, op) else { return };
         match kind {
+            Kind::After(layer) if self.plan.residuals => self.layer(layer).after.extend(node.columns()),
+            Kind::Before(layer) if self.plan.residuals => {
+                let streams = node.normed().map(Node::columns).unwrap_or_default();
+                match layer.checked_sub(1) {
+                    None => self.captured.embedding.extend(streams),
+                    Some(before) => self.layer(before).after.extend(streams),
+                }
+            }
             Kind::After(layer) => self.layer(layer).after = node.last_column(),
             Kind::Between(layer) => self.layer(layer).after_attention = node.last_column(),
             Kind::Before(layer) => {
