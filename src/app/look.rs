@@ -206,7 +206,7 @@ impl App {
         let plan = CapturePlan {
             stages: if sampler { LISTED } else { 0 },
             watch: watch.map(|watched| watched.id).collect(),
-            taps: Vec::new(),
+            inside: None,
         };
         let given = self.inspector.looks.plan.as_ref().filter(|(engine, _)| *engine == self.model.engine);
         let unchanged = given.map_or_else(|| plan == CapturePlan::default(), |(_, given)| *given == plan);

@@ -5,9 +5,11 @@
 //! still gets its final event. Adding a field needs `#[serde(default)]`; removing one, a new version.
 
 mod depths;
+mod live;
 mod passes;
 
 pub use depths::Depths;
+pub use live::{Live, LiveInside, every};
 pub use passes::{
     Embed, Inspect, Inspected, Look, LookAhead, Looked, LookedAhead, Path, Replay, Score, Want, switched_off,
 };
@@ -121,7 +123,7 @@ pub enum Request {
 
 /// What is recorded and copied at each token while generating. Empty costs nothing; the inspector's open
 /// station fills it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CapturePlan {
     /// Record the sampler chain stage by stage, listing this many of the likeliest tokens; 0 is off
     /// → [`Event::Stages`].
@@ -130,17 +132,9 @@ pub struct CapturePlan {
     /// Tokens whose probability is told at every step, however small → [`Event::Watched`].
     #[serde(default)]
     pub watch: Vec<TokenId>,
-    /// Names of the tensors to copy, each with the layers wanted.
-    pub taps: Vec<Tap>,
-}
-
-/// One tensor to copy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tap {
-    /// The tensor's name in llama.cpp's graph, without the layer (`l_out`, `attn_out`, `kq_soft_max`).
-    pub name: String,
-    /// Layers wanted; empty is all.
-    pub layers: Vec<u32>,
+    /// What is opened of the pass behind each token → [`Event::Inside`].
+    #[serde(default)]
+    pub inside: Option<Box<Live>>,
 }
 
 /// A generation to make.
@@ -253,6 +247,8 @@ pub enum Event {
         /// Each watched token with ln p and rank.
         tokens: Vec<(Candidate, u32)>,
     },
+    /// The pass that chose a token, opened; comes before that token's [`Event::Token`].
+    Inside(Box<LiveInside>),
     /// The reply waits for [`Request::Pace`].
     Paused,
     /// Scores of the next tokens of a text.
@@ -324,6 +320,7 @@ impl Event {
                 | Self::Token(_)
                 | Self::Stages(_)
                 | Self::Watched { .. }
+                | Self::Inside(_)
                 | Self::Paused
                 | Self::Scores { .. }
                 | Self::Depths { .. }
@@ -430,6 +427,8 @@ pub enum FailureKind {
     NoModel,
     /// Cancelled before anything was made.
     Cancelled,
+    /// Not beside the reply that is being written; it can be asked for again when that is done.
+    Busy,
     /// Anything else.
     Other,
 }

@@ -4,6 +4,7 @@
 //! numbers agree with each other as a real softmax's do.
 
 mod draw;
+mod inside;
 mod model;
 mod numbers;
 mod passes;
@@ -217,9 +218,13 @@ impl Body for Worker {
             Request::LookAhead(ahead) => {
                 self.with_model(id, &|model, options, control| model.look_ahead(&ahead, options, control))
             }
-            Request::Inspect(_) | Request::Depths(_) | Request::Embed(_) => {
-                Err(other("This made-up model has no inside; load a real one to look into it.".into()))
+            Request::Inspect(inspect) => {
+                self.with_model(id, &|model, options, control| model.inspect(&inspect, options, control))
             }
+            Request::Depths(depths) => {
+                self.with_model(id, &|model, options, control| model.depths(&depths, options, control))
+            }
+            Request::Embed(embed) => self.with_model(id, &|model, _, _| model.embed(&embed)),
             _ => Err(other("The worker does not answer this request.".into())),
         };
         (self.emit)(Envelope { id, event: answer.unwrap_or_else(Event::Failed) });

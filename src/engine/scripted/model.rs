@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 use super::draw::{Chain, Wanted};
 use super::reading::Reading;
 use super::vocabulary::{self, MARKS, Pieces};
-use super::{ScriptedOptions, numbers};
+use super::{ScriptedOptions, inside, numbers};
 use crate::chat::{StopReason, Timings, Usage};
 use crate::engine::protocol::{
-    CapturePlan, Event, Failure, FailureKind, Generate, Loaded, Memory, Prompt, PromptFacts,
+    CapturePlan, Event, Failure, FailureKind, Generate, LiveInside, Loaded, Memory, Prompt, PromptFacts,
 };
 use crate::engine::stop::HoldBack;
 use crate::engine::template::{Encoded, Template, hexadecimal};
@@ -45,9 +45,9 @@ pub(super) fn facts(entry: &ModelEntry, options: &ScriptedOptions) -> Result<Mod
         file_size: 94 << 20,
         parameters: 135_000_000,
         context_length: options.context,
-        layers: 4,
-        heads: 4,
-        kv_heads: 2,
+        layers: inside::LAYERS,
+        heads: inside::HEADS,
+        kv_heads: inside::KV_HEADS,
         embedding_length: 64,
         head_dim: 16,
         vocabulary_size: pieces_for(base).vocabulary.len() as u32,
@@ -332,5 +332,11 @@ fn record(writer: &Writer, distribution: &Distribution, drawn: TokenId, control:
         };
         let tokens = plan.watch.iter().filter_map(told).collect();
         (control.emit)(Event::Watched { index, tokens });
+    }
+    if let Some(live) = plan.inside.filter(|live| !live.is_empty()) {
+        let next = distribution.order().iter().find(|id| **id != drawn).copied();
+        let want = live.of(drawn, next, writer.ids.len() as u32 - 1);
+        let seen = inside::open(&writer.reading, &writer.ids, &want, &[]);
+        (control.emit)(Event::Inside(Box::new(LiveInside { index, ms: seen.ms, every: 1, seen })));
     }
 }

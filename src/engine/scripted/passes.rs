@@ -128,7 +128,7 @@ impl Model {
 
     /// Reads on a scratch sequence that begins with what the chat's cache shares; at least the last token is
     /// decoded, since its logits are needed.
-    fn read_aside(
+    pub(super) fn read_aside(
         &self,
         ids: &[TokenId],
         options: &ScriptedOptions,

@@ -6,11 +6,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::chat::{Role, StopReason};
-use crate::engine::protocol::{Look, LookAhead, Message, Prompt, Replay, Score, StoredTokens};
+use crate::engine::protocol::{
+    Depths, Embed, Inspect, Live, Look, LookAhead, Message, Prompt, Replay, Score, StoredTokens, Want,
+};
 use crate::engine::thread::ThreadEngine;
 use crate::engine::{Engine, testing};
 use crate::inspect::distribution::Distribution;
 use crate::inspect::stages::{SamplerTrace, TraceSource};
+use crate::inspect::trace::ForwardTrace;
 use crate::model_entry::Source;
 use crate::sampling::{LogitBias, Sampling};
 use crate::token::{Candidate, Step, TokenKind};
@@ -416,7 +419,7 @@ fn capture(fixture: &mut Fixture, plan: CapturePlan) {
 fn stages_and_watched_tokens_come_before_each_token_and_agree_with_it() {
     let mut fixture = Fixture::loaded(QUICK, "toy");
     let watch = vec![TokenId(300), TokenId(2)];
-    capture(&mut fixture, CapturePlan { stages: 20, watch: watch.clone(), taps: Vec::new() });
+    capture(&mut fixture, CapturePlan { stages: 20, watch: watch.clone(), inside: None });
     let events = fixture.ask(say("count"));
     let mut seen = 0;
     let (mut trace, mut told): (Option<SamplerTrace>, Option<Vec<(Candidate, u32)>>) = (None, None);
@@ -615,5 +618,81 @@ proptest! {
         let pieces = vocabulary::Pieces::new("");
         let ids = pieces.tokenize(text.as_bytes(), false);
         prop_assert!(ids.iter().all(|id| pieces.vocabulary.kind(*id) != TokenKind::Control));
+    }
+}
+
+#[test]
+fn a_pass_opened_while_it_is_written_is_the_pass_that_is_read_again() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    let want = Want { lens: true, overview: true, ..Want::default() };
+    let live = Live { want, attribution: true, rotation: Some((1, 2)), budget: 0.25, ..Live::default() };
+    capture(&mut fixture, CapturePlan { inside: Some(Box::new(live)), ..CapturePlan::default() });
+    let events = fixture.ask(say("Hello"));
+    let Some(Event::Prompt(facts)) = events.iter().find(|event| matches!(event, Event::Prompt(_))) else {
+        panic!("{events:?}")
+    };
+    let mut ids = facts.ids.clone();
+    let mut opened = None;
+    let mut seen = 0;
+    for event in &events {
+        match event {
+            Event::Inside(live) => opened = Some(live),
+            Event::Token(step) => {
+                let live = opened.take().expect("the pass comes before its token");
+                let trace = &live.seen.trace;
+                assert_eq!((live.index, trace.position as usize), (seen, ids.len() - 1));
+                assert_eq!(trace.followed[0].id, step.id.unwrap());
+                assert_eq!(trace.followed[0].logprob.to_bits(), step.logprob.to_bits());
+                let follow: Vec<TokenId> = trace.followed.iter().map(|followed| followed.id).collect();
+                let want = Want { follow, lens: true, ..Want::default() };
+                let again = Inspect { ids: ids.clone(), want, ..Inspect::default() };
+                let Some(Event::Inspected(again)) = fixture.ask(Request::Inspect(Box::new(again))).pop()
+                else {
+                    panic!("it is opened");
+                };
+                assert_eq!(again.trace.followed, trace.followed);
+                let rows = |trace: &ForwardTrace| trace.lens.as_ref().map(|lens| lens.rows.clone());
+                assert_eq!(rows(&again.trace), rows(trace));
+                ids.push(step.id.unwrap());
+                seen += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(seen > 5);
+}
+
+#[test]
+fn the_table_knows_its_own_words() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    let embed = Embed { sum: vec![(TokenId(300), 1.0)], neighbours: 5, span: vec![TokenId(300), TokenId(4)] };
+    let Some(Event::Embedded(facts)) = fixture.ask(Request::Embed(Box::new(embed))).pop() else { panic!() };
+    assert_eq!(facts.neighbours.len(), 5);
+    assert!(facts.neighbours.iter().all(|(id, _)| *id != TokenId(300)));
+    assert!((facts.cosines[0] - 1.0).abs() < 1e-5 && facts.norm > 0.0);
+}
+
+#[test]
+fn the_depths_of_many_passes_are_those_of_each_alone() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    let ids: Vec<TokenId> = (290..330).map(TokenId).collect();
+    let request = Depths { ids: ids.clone(), from: 3, cells: true, ..Depths::default() };
+    let events = fixture.ask(Request::Depths(Box::new(request)));
+    assert!(matches!(events.last(), Some(Event::DepthsDone { decoded: 37, .. })));
+    let told = events.into_iter().filter_map(|event| match event {
+        Event::Depths { tokens, .. } => Some(tokens),
+        _ => None,
+    });
+    let tokens = told.collect::<Vec<_>>().concat();
+    assert_eq!(tokens.iter().map(|token| token.id).collect::<Vec<_>>(), ids[3..]);
+    let want = Want { follow: vec![ids[20]], lens: true, ..Want::default() };
+    let alone = Inspect { ids: ids[..20].to_vec(), want, ..Inspect::default() };
+    let Some(Event::Inspected(alone)) = fixture.ask(Request::Inspect(Box::new(alone))).pop() else {
+        panic!()
+    };
+    let lens = alone.trace.lens.unwrap();
+    assert_eq!(tokens[17].decided, lens.decided);
+    for (cell, row) in tokens[17].cells.iter().zip(&lens.rows) {
+        assert_eq!((cell.best, cell.logprob.to_bits()), (row.top[0].id, row.followed[0].logprob.to_bits()));
     }
 }

@@ -1,0 +1,52 @@
+//! The made-up embedding table: words that begin alike lie near each other.
+//!
+//! Invariant: every figure is worked out from the same rows.
+
+use std::time::Instant;
+
+use super::super::numbers::{mix, unit};
+use super::super::vocabulary::token;
+use crate::engine::protocol::Embed;
+use crate::inspect::embedding::{cosine, cosines, dot, map, norm};
+use crate::inspect::trace::EmbeddingFacts;
+use crate::token::{TokenId, Vocabulary};
+
+/// Length of a row.
+const LENGTH: usize = 64;
+
+/// A token's row: what is its own, and what it shares with the words that begin with the same letter.
+fn row(vocabulary: &Vocabulary, id: TokenId) -> Vec<f32> {
+    let bytes = vocabulary.bytes(id).unwrap_or_default();
+    let first = bytes.iter().find(|byte| **byte != b' ').copied().unwrap_or_default();
+    let value = |of: u64, dim: u64| 2.0 * unit(mix(mix(of) ^ dim)) - 1.0;
+    let (own, shared) = (1_000 + u64::from(id.0.unsigned_abs()), u64::from(first.to_ascii_lowercase()));
+    (0..LENGTH as u64).map(|dim| 0.12 * (value(own, dim) + value(shared, dim))).collect()
+}
+
+/// Answers a question to the table.
+pub(super) fn embed(vocabulary: &Vocabulary, request: &Embed) -> EmbeddingFacts {
+    let begun = Instant::now();
+    let mut target = vec![0.0_f32; LENGTH];
+    for (id, sign) in &request.sum {
+        target.iter_mut().zip(row(vocabulary, *id)).for_each(|(sum, value)| *sum += sign * value);
+    }
+    let length = norm(&target);
+    let near = |index: usize| {
+        let row = row(vocabulary, token(index));
+        (token(index), cosine(dot(&row, &target), length, norm(&row)))
+    };
+    let mut neighbours: Vec<(TokenId, f32)> = (0..vocabulary.len()).map(near).collect();
+    neighbours.retain(|(id, _)| !request.sum.iter().any(|(asked, _)| asked == id));
+    neighbours.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    neighbours.truncate(request.neighbours as usize);
+    let span: Vec<f32> = request.span.iter().flat_map(|id| row(vocabulary, *id)).collect();
+    let on_map = map(&span, LENGTH);
+    EmbeddingFacts {
+        norm: length,
+        neighbours,
+        cosines: cosines(&span, LENGTH),
+        map: on_map.points,
+        explained: on_map.explained,
+        ms: begun.elapsed().as_secs_f32() * 1000.0,
+    }
+}
