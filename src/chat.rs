@@ -4,6 +4,10 @@
 //! the ids and bytes it was made of, so no reply is ever tokenised again to find out what it was; a turn's
 //! text is the concatenation of its spans' bytes. Turns are kept in order of creation, not by clock.
 
+mod intervention;
+
+pub use intervention::{Intervention, Site, Steering};
+
 use serde::{Deserialize, Serialize};
 
 use crate::sampling::{Sampling, SamplingOverrides};
@@ -386,29 +390,6 @@ pub struct Timings {
     pub decode_ms: f32,
     /// `completion_tokens` a second of `decode_ms`.
     pub tokens_per_second: f32,
-}
-
-/// A change made to the network while it ran.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Intervention {
-    /// A head's output set to zero.
-    ZeroHead {
-        /// Block.
-        layer: u32,
-        /// Query head.
-        head: u32,
-    },
-    /// A block's attention output set to zero.
-    ZeroAttention {
-        /// Block.
-        layer: u32,
-    },
-    /// A block's feed-forward output set to zero.
-    ZeroFfn {
-        /// Block.
-        layer: u32,
-    },
 }
 
 /// What one generation was made under; enough to make it again.

@@ -39,7 +39,8 @@
 //! 2. `app` does no IO and reads no clock; it names neither a channel nor a ratatui drawing type.
 //! 3. `ui` never changes `App`; what it learns while drawing it returns ([`app::Geometry`]).
 //! 4. llama-cpp-2 appears only under `engine/`, rusqlite only under `store/`, tokio only under `runtime/`,
-//!    `models/` and `cli/`; `unsafe` only in `engine/{probe,graph,native,weights}.rs` and `runtime/native.rs`.
+//!    `models/` and `cli/`; `unsafe` only in `engine/{probe,graph,native,weights}.rs`,
+//!    `engine/probe/` and `runtime/native.rs`.
 //! 5. Nothing is shared with the screen by lock: everything crosses as a request, an event, a message or an
 //!    effect.
 //! 6. Problems in configuration and themes are warnings that name the key, never a refusal to start.

@@ -322,7 +322,7 @@ fn parts_switched_off_give_the_numbers_of_transformers() {
                     Some(head) => Intervention::ZeroHead { layer: number(&head[0]), head: number(&head[1]) },
                     None => Intervention::ZeroFfn { layer: number(&ablation["zero_ffn"]) },
                 };
-                let trace = model.ablated(&ids_of(&prompt), vec![change], true);
+                let trace = model.ablated(&ids_of(&prompt), vec![change.clone()], true);
                 let what = format!("{} {change:?}", prompt["prompt"]);
                 for theirs in ablation["next"].as_array().unwrap() {
                     let ours = trace.next.iter().find(|ours| ours.id == id_of(theirs));

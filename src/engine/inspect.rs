@@ -155,7 +155,7 @@ impl Opening<'_> {
             Some(self.output()?)
         };
         let mut changes = base.clone();
-        changes.extend(request.ablations.iter().copied());
+        changes.extend(request.ablations.iter().cloned());
         let before = if request.everywhere { &changes } else { &base };
         let captured = self.read(before, &changes, &plan(&request.want))?;
         let output = self.output()?;

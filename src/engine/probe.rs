@@ -1,5 +1,5 @@
 //! The evaluation callback: asked about every node of every graph before it is computed and told after, it copies
-//! what a [`Plan`] names out of the running network and writes zeros over what an [`Intervention`] switches off.
+//! what a [`Plan`] names out of the running network and writes over what an [`Intervention`] changes.
 //!
 //! Nodes are known by the names of the weights they multiply with (the same in every family's files) and by
 //! llama.cpp's own names where there is no weight. Tensors are read and written through their backend, wherever they
@@ -10,6 +10,7 @@
 //! graph split. Only the last token of a batch is copied, but for [`Plan::residuals`]; changes reach every token of it.
 
 mod cells;
+mod change;
 mod plan;
 mod row;
 mod state;
@@ -77,6 +78,12 @@ impl Probe {
         }
     }
 
+    /// Whether the inputs of the down projections are known by name, which switching neurons off needs.
+    #[must_use]
+    pub fn knows_inputs(&self) -> bool {
+        !self.state().inputs.is_empty()
+    }
+
     /// Weight tensors seen so far.
     #[must_use]
     pub fn operands(&self) -> Operands {
@@ -114,6 +121,10 @@ impl Probe {
     fn learn(&self, node: Node, op: sys::ggml_op) {
         let Some(weight) = node.source(0) else { return };
         let mut state = self.state();
+        if let Some((layer, input)) = change::input_of(node, op, weight) {
+            state.inputs.insert(layer, input);
+            return;
+        }
         let operands = &mut state.operands;
         match (op, weight.name()) {
             (sys::GGML_OP_GET_ROWS, "token_embd.weight") => operands.table = Some(Operand(weight.0)),
@@ -224,8 +235,12 @@ impl Node {
 
     /// The last token's column of `[values, tokens]`.
     fn last_column(self) -> Vec<f32> {
-        let last = self.count(1).saturating_sub(1);
-        self.floats(last * self.tensor().nb[1], self.count(0))
+        self.column(self.count(1).saturating_sub(1))
+    }
+
+    /// A token's column of `[values, tokens]`.
+    fn column(self, token: usize) -> Vec<f32> {
+        self.floats(token * self.tensor().nb[1], self.count(0))
     }
 
     /// The last token's part of `[values, tokens, heads]`, a row each head.
@@ -323,36 +338,6 @@ impl Node {
         let last = self.count(1).saturating_sub(1);
         let bytes = self.bytes(last * self.tensor().nb[1], 4 * self.count(0));
         bytes.as_chunks().0.iter().map(|four| u32::from_le_bytes(*four)).collect()
-    }
-
-    /// Writes zeros over all values.
-    fn zero(self) {
-        // SAFETY: only reads the tensor's shape.
-        let whole = unsafe { sys::ggml_nbytes(self.tensor()) };
-        self.write_zeros(0, whole);
-    }
-
-    /// Writes zeros over one of `count` equal slices of every token's column.
-    fn zero_slice(self, slice: usize, count: usize) {
-        if count == 0 || slice >= count || self.tensor().type_ != sys::GGML_TYPE_F32 {
-            return;
-        }
-        let size = 4 * self.count(0) / count;
-        for token in 0..self.count(1) {
-            self.write_zeros(token * self.tensor().nb[1] + slice * size, size);
-        }
-    }
-
-    fn write_zeros(self, offset: usize, size: usize) {
-        // SAFETY: only reads the tensor's shape.
-        let whole = unsafe { sys::ggml_nbytes(self.tensor()) };
-        if offset.checked_add(size).is_none_or(|end| end > whole) {
-            return;
-        }
-        let zeros = vec![0_u8; size];
-        // SAFETY: the range lies within the tensor, which was just computed and whose readers have not run yet; it is
-        // no weight.
-        unsafe { sys::ggml_backend_tensor_set(self.0, zeros.as_ptr().cast(), offset, size) };
     }
 
     /// How a rotation turns its input.

@@ -3,6 +3,8 @@
 //! Invariant: a node is known by the weight that it multiplies with, or by llama.cpp's own name where there is none;
 //! what it is does not hang on what is wanted of it.
 
+use std::collections::HashMap;
+
 use llama_cpp_sys_2 as sys;
 
 use super::cells::Cells;
@@ -17,6 +19,8 @@ pub(super) struct State {
     pub(super) cells: Cells,
     pub(super) captured: Captured,
     pub(super) operands: Operands,
+    /// What each block's down projection is given, by llama.cpp's name, once its graph was seen.
+    pub(super) inputs: HashMap<u32, String>,
     /// Query heads of each layer, once its graph was seen.
     pub(super) heads: Vec<usize>,
     /// Raw q·k, `[head][cell]`, of the layer whose softmax is next.
@@ -29,7 +33,7 @@ pub(super) struct State {
 
 /// What a node is to the probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// The residual stream after a block.
     After(u32),
     /// The residual stream between attention and feed-forward.
@@ -46,6 +50,8 @@ enum Kind {
     Down(u32),
     /// The down projection of a mixture's experts.
     DownExperts(u32),
+    /// The down projection of the experts that a mixture always uses.
+    DownShared(u32),
     /// The experts' weights.
     ExpertWeights(u32),
     /// q·k.
@@ -68,6 +74,7 @@ impl Kind {
                     "attn_output.weight" => Some(Self::AttentionOut(layer)),
                     "ffn_down.weight" => Some(Self::Down(layer)),
                     "ffn_down_exps.weight" => Some(Self::DownExperts(layer)),
+                    "ffn_down_shexp.weight" => Some(Self::DownShared(layer)),
                     _ => None,
                 };
             }
@@ -109,16 +116,14 @@ impl State {
         &mut self.captured.layers[index]
     }
 
-    fn changes(&self, layer: u32) -> impl Iterator<Item = Intervention> + '_ {
-        self.changes.iter().copied().filter(move |change| match *change {
-            Intervention::ZeroHead { layer: of, .. }
-            | Intervention::ZeroAttention { layer: of }
-            | Intervention::ZeroFfn { layer: of } => of == layer,
-        })
-    }
-
     pub(super) fn wants(&mut self, node: Node, op: sys::ggml_op) -> bool {
+        if self.changed_input(node).is_some() {
+            return true;
+        }
         let Some(kind) = Kind::of(node, op) else { return false };
+        if self.changes_node(kind) {
+            return true;
+        }
         let (plan, captured) = (&self.plan, &self.captured);
         let empty = |layer: u32, of: fn(&LayerCapture) -> &Vec<f32>| {
             captured.layers.get(layer as usize).is_none_or(|layer| of(layer).is_empty())
@@ -129,16 +134,10 @@ impl State {
             // Only where the graph did not name the stream itself.
             Kind::Before(layer) => (plan.streams || plan.residuals) && empty(layer - 1, |layer| &layer.after),
             Kind::Middle(layer) => plan.streams && empty(layer, |layer| &layer.after_attention),
-            Kind::Heads(layer) => {
-                plan.heads || self.changes(layer).any(|c| matches!(c, Intervention::ZeroHead { .. }))
-            }
-            Kind::AttentionOut(layer) => {
-                plan.streams || self.changes(layer).any(|c| matches!(c, Intervention::ZeroAttention { .. }))
-            }
-            Kind::Down(layer) | Kind::DownExperts(layer) => {
-                let changed = self.changes(layer).any(|c| matches!(c, Intervention::ZeroFfn { .. }));
-                plan.streams || plan.neurons.has(layer) || changed
-            }
+            Kind::Heads(_) => plan.heads,
+            Kind::AttentionOut(_) => plan.streams,
+            Kind::Down(layer) | Kind::DownExperts(layer) => plan.streams || plan.neurons.has(layer),
+            Kind::DownShared(_) => false,
             Kind::ExpertWeights(layer) => plan.neurons.has(layer),
             Kind::Products(layer) => {
                 let wanted = plan.scores.has(layer) || plan.queries.has(layer);
@@ -174,7 +173,11 @@ impl State {
     }
 
     pub(super) fn computed(&mut self, node: Node, op: sys::ggml_op) {
+        if let Some(layer) = self.changed_input(node) {
+            self.change_neurons(node, layer);
+        }
         let Some(kind) = Kind::of(node, op) else { return };
+        self.change(node, kind);
         match kind {
             Kind::After(layer) if self.plan.residuals => self.layer(layer).after.extend(node.columns()),
             Kind::Before(layer) if self.plan.residuals => {
@@ -195,20 +198,11 @@ impl State {
             }
             Kind::Middle(layer) => self.layer(layer).after_attention = node.normed_stream(),
             Kind::Heads(layer) => {
-                let count = self.heads.get(layer as usize).copied().unwrap_or_default();
-                for change in self.changes(layer) {
-                    if let Intervention::ZeroHead { head, .. } = change {
-                        node.zero_slice(head as usize, count);
-                    }
-                }
                 if self.plan.heads {
                     self.layer(layer).heads = node.last_column();
                 }
             }
             Kind::AttentionOut(layer) => {
-                if self.changes(layer).any(|change| matches!(change, Intervention::ZeroAttention { .. })) {
-                    node.zero();
-                }
                 if self.plan.streams {
                     self.layer(layer).attn_out = node.last_column();
                 }
@@ -228,14 +222,11 @@ impl State {
                 self.keep_values(layer, &values, true);
             }
             Kind::Flash(layer) => self.flash(node, layer),
-            Kind::Rotated(_) => {}
+            Kind::DownShared(_) | Kind::Rotated(_) => {}
         }
     }
 
     fn down(&mut self, node: Node, layer: u32, kind: Kind) {
-        if self.changes(layer).any(|change| matches!(change, Intervention::ZeroFfn { .. })) {
-            node.zero();
-        }
         let (streams, neurons) = (self.plan.streams, self.plan.neurons.has(layer));
         let experts = kind == Kind::DownExperts(layer);
         if streams && !experts {
@@ -413,7 +404,7 @@ impl State {
 }
 
 /// `blk.L.NAME` taken apart.
-fn weight_of(name: &str) -> Option<(u32, &str)> {
+pub(super) fn weight_of(name: &str) -> Option<(u32, &str)> {
     let (layer, name) = name.strip_prefix("blk.")?.split_once('.')?;
     Some((layer.parse().ok()?, name))
 }
