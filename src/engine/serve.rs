@@ -175,6 +175,7 @@ pub(super) fn answer(
             | Request::Look(_)
             | Request::LookAhead(_)
             | Request::Inspect(_)
+            | Request::Depths(_)
             | Request::Embed(_) => {
                 ledger.open(id);
                 if queue.send((id, request)).is_ok() {
