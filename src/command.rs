@@ -171,7 +171,7 @@ commands! {
     UncertainNext "uncertain-next" Inspector Transcript ["n"];
     /// Token before that the model was not sure of
     UncertainPrevious "uncertain-previous" Inspector Transcript ["N"];
-    /// Colour the text by surprise, probability, rank or uncertainty
+    /// Colour the text by surprise, probability, rank, uncertainty or layer of decision
     Colour "colour" Inspector Transcript ["m"];
     /// Show special tokens and the system prompt
     Special "special" Inspector Transcript ["s"];
@@ -221,9 +221,11 @@ commands! {
     StationWhy "why" Inspector Global ["alt+9"];
     /// Hold the shown step
     Hold "hold" Inspector Inspector ["space"];
-    /// Logits instead of probabilities; in the sampler station, try other settings; in attention, raw weights
+    /// Logits instead of probabilities; in the sampler station, try other settings; in attention, raw weights; in layers, ranks
     Logits "logits" Inspector Inspector ["t"];
-    /// Bars on a logarithmic scale
+    /// Layers over the last tokens, as a grid
+    Grid "grid" Inspector Inspector [];
+    /// Bars on a logarithmic scale; in layers, the grid over tokens; in embedding, the other map
     LogScale "log-scale" Inspector Inspector ["g"];
     /// Uncertainty instead of surprise in the strip
     Flip "flip" Inspector Inspector ["f"];
@@ -320,7 +322,7 @@ impl Command {
             Self::Rename => "the new title",
             Self::Export => "a file's name ending in .html, .md, .json or .jsonl",
             Self::Find | Self::Search => "what to look for",
-            Self::Colour => "surprise, probability, rank, uncertainty or off",
+            Self::Colour => "surprise, probability, rank, uncertainty, layer or off",
             _ => "",
         }
     }

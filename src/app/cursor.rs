@@ -179,10 +179,12 @@ impl App {
 
     fn colour(&mut self, colouring: Colouring) {
         self.transcript.colouring = colouring;
-        self.say(match colouring {
+        let said = match colouring {
             Colouring::Off => "colours off".to_owned(),
+            Colouring::Layer => self.colour_by_layer(),
             some => format!("coloured by {}: {}", some.name(), some.help()),
-        });
+        };
+        self.say(said);
     }
 
     /// The character of which a token holds only a part; `None` where it holds whole ones.

@@ -3,6 +3,7 @@
 //! Invariant: asked only for what the open station shows; the newest wish cancels the one before, and a reply goes
 //! before any. What several requests told of one pass is kept together.
 
+mod depths;
 mod keys;
 mod merge;
 
@@ -233,6 +234,7 @@ impl App {
         let mut want = Want { follow: self.followed(pass), ..Want::default() };
         let mut ablations = Vec::new();
         match station {
+            Station::Layers if self.inspector.depths.shows_grid => return None,
             Station::Layers => {
                 let told = trace.and_then(|trace| trace.lens.as_ref()).and_then(|lens| lens.rows.first());
                 if told.is_some_and(|row| row.followed.iter().map(|f| f.id).eq(want.follow.iter().copied())) {

@@ -197,6 +197,8 @@ impl App {
             self.open_sandbox();
         } else if self.inspector.station == Station::Attention {
             self.inspector.inside.raw = !self.inspector.inside.raw;
+        } else if self.inspector.station == Station::Layers {
+            self.inspector.inside.ranks = !self.inspector.inside.ranks;
         } else {
             self.inspector.logits = !self.inspector.logits;
         }

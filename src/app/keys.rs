@@ -131,6 +131,8 @@ impl App {
             Command::StationWhy => self.station(Station::Why),
             Command::Hold => self.hold(),
             Command::Logits => self.other_unit(),
+            Command::Grid => self.toggle_grid(),
+            Command::LogScale if self.inspector.station == Station::Layers => self.toggle_grid(),
             Command::LogScale => self.inspector.log_scale = !self.inspector.log_scale,
             Command::Flip => self.inspector.uncertainty_strip = !self.inspector.uncertainty_strip,
             Command::Sort if self.inspector.station == Station::Why => {

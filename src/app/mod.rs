@@ -58,11 +58,11 @@ pub use settings::{
     range as setting_range, section as setting_section,
 };
 pub use state::{
-    ActiveRun, Ahead, Alternatives, Area, Chats, Colouring, Completion, Composer, ConfirmAction, Edit, Fetch,
-    Find, Focus, Geometry, Inside, InsidePass, Inspector, Ledger, LedgerOrder, Level, LineEdit, LiveStep,
-    LookedAt, Looks, ModelState, ModelStatus, Notice, Overlay, Paste, Phase, Picker, PromptAction, Queued,
-    Record, ReplyOdds, Sandbox, Scroll, Station, StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow,
-    Watched, Wish,
+    ActiveRun, Ahead, Alternatives, Area, Chats, Colouring, Completion, Composer, ConfirmAction, Depths,
+    Edit, Fetch, Find, Focus, Geometry, Grid, Inside, InsidePass, Inspector, Ledger, LedgerOrder, Level,
+    LineEdit, LiveStep, LookedAt, Looks, ModelState, ModelStatus, Notice, Overlay, Paste, Phase, Picker,
+    PromptAction, Queued, Reading, ReadingOf, Record, ReplyOdds, Sandbox, Scroll, Station, StepMode,
+    TextEdit, TokenList, Transcript, Tree, TreeRow, Watched, Wish,
 };
 
 pub use inside::named as part_name;
@@ -236,6 +236,7 @@ impl App {
         self.follow_cursor();
         self.settle_look();
         self.settle_inside();
+        self.settle_depths();
         if due(self.draft_at()) {
             self.keep_draft();
         }

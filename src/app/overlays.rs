@@ -257,6 +257,7 @@ impl App {
         match action {
             ConfirmAction::Quit => self.quit(),
             ConfirmAction::RemoveModel(row) => self.remove_model(row),
+            ConfirmAction::ColourByLayer => self.agree_to_layers(),
         }
     }
 

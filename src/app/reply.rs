@@ -52,6 +52,7 @@ impl App {
                 self.inside_event(EventOfInside::Progress(done, total));
             }
             Event::Failed(failure) if self.opens(id) => self.inside_event(EventOfInside::Failed(failure)),
+            event if self.reads_depths(id) => self.depths_event(event),
             event if self.looks_ahead(id) => self.looked_ahead(event),
             Event::Exited(exit) => self.engine_exited(exit),
             event if self.is_scoring(id) => self.score_event(event),

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::app::{App, Origin};
+use crate::app::{App, Origin, TokenCursor};
 use crate::chat::{Piece, RunId, Turn};
 use crate::theme::Symbols;
 use crate::token::Step;
@@ -23,6 +23,8 @@ pub struct Mark {
     pub entropy: f32,
     /// 1 + how many were likelier.
     pub rank: u32,
+    /// At which eighth of the layers it was decided, 1 to 8; 0 for no first choice; `None` where that is not known.
+    pub depth: Option<u8>,
     /// Whether it is shown by its name, having no text of its own.
     pub special: bool,
 }
@@ -64,7 +66,7 @@ impl Marks {
         let tokens = app.turn_tokens(turn);
         marks.tokens.reserve_exact(tokens.len());
         let mut shift = 0;
-        for token in &tokens {
+        for (index, token) in tokens.iter().enumerate() {
             let name = match token.origin {
                 Origin::Written { run, .. } if marks.special => special_name(app, run, token.step),
                 _ => None,
@@ -86,6 +88,7 @@ impl Marks {
                 logprob: token.step.logprob,
                 entropy: token.step.entropy,
                 rank: token.step.rank,
+                depth: app.depth_eighths(TokenCursor { turn: turn.id, index }),
                 special: inserted > 0,
             });
         }

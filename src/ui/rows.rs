@@ -142,6 +142,11 @@ fn token_line(app: &App, symbols: &Symbols) -> Option<String> {
     facts.push(format!("rank {}", number::grouped(step.rank.into())));
     facts.push(format!("surprise {} bit", number::decimals(f64::from(step.surprisal_bits()), 2)));
     facts.push(format!("uncertainty {} bit", number::decimals(f64::from(step.entropy_bits()), 2)));
+    match app.decided(at) {
+        Some(Some(layer)) => facts.push(format!("decided at layer {layer}")),
+        Some(None) => facts.push("not the first choice".into()),
+        None => {}
+    }
     Some(facts.join("   "))
 }
 
@@ -252,13 +257,7 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
             (key(Command::DeleteChat), "delete"),
             (key(Command::RestoreChat), "undo"),
         ],
-        Focus::Inspector => vec![
-            (key(Command::Hold), "hold"),
-            (key(Command::Logits), "logits"),
-            (key(Command::Zoom), "zoom"),
-            (key(Command::Escape), "back to the chat"),
-            (key(Command::Explain), "explain"),
-        ],
+        Focus::Inspector => inspector::hints::offered(app),
     };
     if app.focus == Focus::Composer {
         keys.extend(panes(app, layout));

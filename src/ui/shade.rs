@@ -20,6 +20,7 @@ pub fn level(colouring: Colouring, mark: &Mark) -> Option<usize> {
         Colouring::Surprisal => rounded(mark.surprisal_bits()),
         Colouring::Probability => rounded(mark.logprob.exp() * 8.0),
         Colouring::Entropy => rounded(mark.entropy / std::f32::consts::LN_2),
+        Colouring::Layer => mark.depth.filter(|eighth| *eighth > 0).map(usize::from),
         Colouring::Rank => match mark.rank {
             0 => None,
             1 => Some(0),
@@ -53,6 +54,10 @@ fn scale(colouring: Colouring) -> Option<(&'static str, Vec<(usize, &'static str
         Colouring::Surprisal => ("surprise, bit", (0..).zip(bits).collect()),
         Colouring::Entropy => ("uncertainty, bit", (0..).zip(bits).collect()),
         Colouring::Probability => ("probability, %", (0..).zip(percent).collect()),
+        Colouring::Layer => (
+            "decided at eighth of the layers",
+            (1..).zip(&bits[1..8]).map(|(level, label)| (level, *label)).chain([(8, "8")]).collect(),
+        ),
         Colouring::Rank => ("rank to", vec![(0, "1"), (2, "10"), (4, "100"), (6, "1000"), (8, "beyond")]),
     })
 }

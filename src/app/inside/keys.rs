@@ -5,6 +5,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{App, Station};
+use crate::app::cursor::Move;
 use crate::engine::protocol::switched_off;
 use crate::inspect::trace::Part;
 
@@ -17,6 +18,8 @@ impl App {
         match key.code {
             KeyCode::Up => self.move_inside(-1, 0),
             KeyCode::Down => self.move_inside(1, 0),
+            KeyCode::Left if self.walks_tokens() => self.move_token(Move::Previous),
+            KeyCode::Right if self.walks_tokens() => self.move_token(Move::Next),
             KeyCode::Left => self.move_inside(0, -1),
             KeyCode::Right => self.move_inside(0, 1),
             KeyCode::Enter => self.inspector.inside.opened = !self.inspector.inside.opened,
@@ -26,6 +29,11 @@ impl App {
             _ => return false,
         }
         true
+    }
+
+    /// Whether left and right go from token to token: over the columns of the grid.
+    fn walks_tokens(&self) -> bool {
+        self.inspector.station == Station::Layers && self.inspector.depths.shows_grid
     }
 
     /// Whether the open station has a selected block to take along.

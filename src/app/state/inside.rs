@@ -24,6 +24,8 @@ pub struct Inside {
     pub opened: bool,
     /// Attention as raw weights rather than weighted by the values' norms.
     pub raw: bool,
+    /// The layers' bars as ranks rather than probabilities.
+    pub ranks: bool,
     /// The selected row of a list (neurons, parts, neighbours, merges).
     pub row: usize,
     /// The position that the position station holds the pass against; `None` is the head's strongest.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a shown step is a copy, so that it stays what it was while the reply grows.
 
-use super::{Inside, Looks, Sandbox, TokenList};
+use super::{Depths, Inside, Looks, Sandbox, TokenList};
 use crate::app::TokenCursor;
 use crate::chat::{ConversationId, TurnId};
 use crate::token::{Step, TokenId};
@@ -62,6 +62,8 @@ pub struct Inspector {
     pub sandbox: Option<Sandbox>,
     /// What is known inside the passes, and what of it is shown.
     pub inside: Inside,
+    /// The depths of many passes: layers of decision, grids.
+    pub depths: Depths,
     /// Watched tokens with their last probability, peak and rank.
     pub watch: Vec<Watched>,
     /// What the open station costs, ms a token, once measured.

@@ -3,6 +3,7 @@
 //! Invariant: no method here changes two panes; what concerns several is in `app`'s own modules.
 
 mod branch;
+mod depths;
 mod inside;
 mod inspector;
 mod ledger;
@@ -12,6 +13,7 @@ mod panes;
 mod work;
 
 pub use branch::{Ahead, Alternatives, StepMode, Tree, TreeRow};
+pub use depths::{Depths, Grid, Reading, ReadingOf};
 pub use inside::{Inside, InsidePass, Wish};
 pub use inspector::{Inspector, LiveStep, Station, Watched};
 pub use ledger::{Ledger, LedgerOrder};

@@ -112,6 +112,8 @@ pub enum ConfirmAction {
     Quit,
     /// Remove a model's file; index into the catalogue.
     RemoveModel(usize),
+    /// Read a long chat again for its layers of decision.
+    ColourByLayer,
 }
 
 /// A line in the notice row.

@@ -78,11 +78,14 @@ pub enum Colouring {
     Rank,
     /// Entropy of the distribution it was drawn from, bits.
     Entropy,
+    /// The layer of decision, in eighths of the depth.
+    Layer,
 }
 
 impl Colouring {
     /// All of them, in the order in which a key walks them.
-    pub const ALL: [Self; 5] = [Self::Off, Self::Surprisal, Self::Probability, Self::Rank, Self::Entropy];
+    pub const ALL: [Self; 6] =
+        [Self::Off, Self::Surprisal, Self::Probability, Self::Rank, Self::Entropy, Self::Layer];
 
     /// Its name in `/colour` and on the screen.
     #[must_use]
@@ -93,6 +96,7 @@ impl Colouring {
             Self::Probability => "probability",
             Self::Rank => "rank",
             Self::Entropy => "uncertainty",
+            Self::Layer => "layer",
         }
     }
 
@@ -105,6 +109,7 @@ impl Colouring {
             Self::Probability => "how likely each token was, 0 to 100 %",
             Self::Rank => "how many tokens were likelier: the first, 10, 100, 1000, more",
             Self::Entropy => "how unsure the model was before each token, 0 to 8 bit",
+            Self::Layer => "how deep in the network each token was decided, in eighths",
         }
     }
 }

@@ -3,6 +3,7 @@
 mod branches;
 mod chats;
 mod composing;
+mod depths;
 mod inside;
 mod models;
 mod overlays;

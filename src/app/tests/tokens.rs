@@ -104,18 +104,18 @@ fn a_message_without_tokens_is_sought_and_the_cursor_goes_on_with_the_next() {
 fn colours_cycle_and_are_named() {
     let mut bench = replied(&["a"]);
     let mut seen = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..6 {
         bench.press(&["m"]);
         seen.push(bench.app.transcript.colouring.name());
     }
-    assert_eq!(seen, ["surprise", "probability", "rank", "uncertainty", "off"]);
+    assert_eq!(seen, ["surprise", "probability", "rank", "uncertainty", "layer", "off"]);
     bench.press(&["esc"]);
     bench.say("/colour entropy");
     assert_eq!(bench.app.transcript.colouring, Colouring::Entropy);
     bench.say("/colour layers");
     assert_eq!(
         bench.notice(),
-        "there is no colouring layers; there are off, surprise, probability, rank, uncertainty"
+        "there is no colouring layers; there are off, surprise, probability, rank, uncertainty, layer"
     );
     bench.press(&["ctrl+n"]);
     assert_eq!(bench.app.transcript.colouring, Colouring::Entropy);

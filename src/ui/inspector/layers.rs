@@ -3,17 +3,20 @@
 //! Invariants: scales are fixed; the last row is the model's own output; what does not fit folds into one line that
 //! says what it hides, the earliest layers first.
 
+mod columns;
+mod grid;
 #[cfg(test)]
 mod tests;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use columns::Columns;
+
 use super::own::{self, Row};
 use crate::app::App;
 use crate::inspect::trace::{Lens, LensRow};
 use crate::theme::{Role, Theme};
-use crate::ui::layout::INSPECTOR;
 use crate::ui::widgets::{bar, number, text};
 
 const CAPTION: &str = "The best guess if the network stopped after each layer. Early ones are not thoughts, only read \
@@ -22,56 +25,17 @@ const CAPTION: &str = "The best guess if the network stopped after each layer. E
 const KL: f32 = 32.0;
 /// Powers of ten of the chosen token's bar.
 const POWERS: f32 = 6.0;
-
-/// Where the columns end or begin; 0 is a column that has no room.
-struct Columns {
-    best: u16,
-    share: u16,
-    bar: (u16, u16),
-    rank: u16,
-    rival: u16,
-    kl_bar: (u16, u16),
-    kl: u16,
-    size: u16,
-    parts: u16,
-}
-
-impl Columns {
-    fn of(width: u16) -> Self {
-        if width >= INSPECTOR.0 {
-            let bar = 10;
-            Self {
-                best: 5,
-                share: 18,
-                bar: (19, bar),
-                rank: 35,
-                rival: 41,
-                kl_bar: (42, 6),
-                kl: 53,
-                size: 59,
-                parts: 60,
-            }
-        } else {
-            Self {
-                best: 5,
-                share: 18,
-                bar: (19, 8),
-                rank: 33,
-                rival: 38,
-                kl_bar: (0, 0),
-                kl: 45,
-                size: 0,
-                parts: 0,
-            }
-        }
-    }
-}
+/// The same where it shows ranks.
+const RANKS: f32 = 5.0;
 
 /// Draws the station under the strip.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let area = Rect { width: area.width.min(own::WIDEST), ..area };
     if area.height < 4 || area.width < 20 {
         return;
+    }
+    if app.inspector.depths.shows_grid {
+        return grid::draw(app, theme, area, buf);
     }
     let caption = own::caption(app, theme, area, CAPTION);
     let seen = app.shown_inside();
@@ -92,17 +56,37 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let columns = Columns::of(area.width);
     heads(app, theme, &columns, area, at, buf);
     at += 1;
-    let legend = u16::from(area.height > at + 6);
-    let room = area.height.saturating_sub(at + legend);
+    let below = below(app, theme, lens, &columns, area.width);
+    let told = area.height > at + 6 + below.len() as u16;
+    let room = area.height.saturating_sub(at + if told { below.len() as u16 } else { 0 });
     rows(app, theme, lens, &columns, Rect { y: area.y + at, height: room, ..area }, buf);
-    if legend > 0 {
-        let words = if columns.size > 0 {
-            "bar: log p, -6 to 0   ◆ decided   share: ▒ attention █ ffn"
-        } else {
-            "bar: log p, -6 to 0   KL nat   ◆ decided"
-        };
-        Row::of(1, words, theme.style(Role::Muted)).draw(area, area.height - 1, buf);
+    if told {
+        own::stack(&below, area, at + room, buf);
     }
+}
+
+/// The best three of the selected layer, and what the columns mean.
+fn below(app: &App, theme: &Theme, lens: &Lens, columns: &Columns, width: u16) -> Vec<Row> {
+    let mut rows = Vec::new();
+    if let Some(row) = lens.rows.iter().find(|row| row.layer == Some(app.opened_layer())) {
+        let best = row.top.iter().map(|top| {
+            let name = text::cut(&own::name(app, theme, top.id), 14);
+            format!("{name} {}", number::percent(f64::from(top.logprob.exp())))
+        });
+        let words = std::iter::once(format!("L{} says", app.opened_layer())).chain(best);
+        let words = words.collect::<Vec<_>>().join("   ");
+        rows.push(Row::of(1, text::cut(&words, width.saturating_sub(2)), theme.style(Role::Text)));
+    }
+    let bar =
+        if app.inspector.inside.ranks { "bar: rank, 100 000 to 1" } else { "bar: log₁₀ p, −6 to 0" };
+    let texts: &[&str] = if columns.size > 0 {
+        &[bar, "KL 0–32 nat", "◆ decided", "share ▒ attention █ ffn"]
+    } else {
+        &[bar, "KL nat", "◆ decided"]
+    };
+    let texts: Vec<String> = texts.iter().map(|words| (*words).to_owned()).collect();
+    rows.extend(own::packed(&texts, 1, width, theme.style(Role::Muted)));
+    rows
 }
 
 fn heads(app: &App, theme: &Theme, columns: &Columns, area: Rect, at: u16, buf: &mut Buffer) {
@@ -114,7 +98,12 @@ fn heads(app: &App, theme: &Theme, columns: &Columns, area: Rect, at: u16, buf: 
         .and(columns.bar.0, chosen, theme.style(Role::TokenChosen))
         .until(columns.rank, "rank", style)
         .until(columns.rival, text::cut(&rival, 5), theme.style(Role::TokenRival))
-        .until(columns.kl, "KL", style);
+        .until(columns.kl, if columns.kl_bar.1 > 0 { "KL to final" } else { "KL" }, style);
+    let row = if columns.next > 0 {
+        row.and(columns.next, "next", style).until(columns.next_share, "%", style)
+    } else {
+        row
+    };
     let row = if columns.size > 0 {
         row.until(columns.size, "size", style).and(columns.parts, "share", style)
     } else {
@@ -160,7 +149,12 @@ fn folded(app: &App, theme: &Theme, rows: &[LensRow], area: Rect, buf: &mut Buff
         }
         None => format!("{until} folded"),
     };
-    Row::of(1, words, theme.style(Role::Muted)).draw(area, 0, buf);
+    let style = theme.style(Role::Muted);
+    let unfolds = "↑ unfolds";
+    let row = Row::of(1, words.clone(), style);
+    let room = area.width.saturating_sub(text::width(&words) + 2);
+    let row = if room > text::width(unfolds) + 2 { row.until(area.width - 1, unfolds, style) } else { row };
+    row.draw(area, 0, buf);
 }
 
 fn one(app: &App, theme: &Theme, lens: &Lens, row: &LensRow, columns: &Columns) -> Row {
@@ -180,8 +174,20 @@ fn one(app: &App, theme: &Theme, lens: &Lens, row: &LensRow, columns: &Columns) 
             plain,
         );
     }
+    if let Some(next) = row.top.get(1).filter(|_| columns.next > 0) {
+        let room = columns.next_share.saturating_sub(columns.next + 4);
+        drawn = drawn.and(columns.next, text::cut(&own::name(app, theme, next.id), room), plain).until(
+            columns.next_share,
+            format!("{:.0}", 100.0 * next.logprob.exp()),
+            plain,
+        );
+    }
     if let Some(chosen) = row.followed.first() {
-        let share = (chosen.logprob / std::f32::consts::LN_10 + POWERS) / POWERS;
+        let share = if app.inspector.inside.ranks {
+            1.0 - (chosen.rank.max(1) as f32).log10() / RANKS
+        } else {
+            (chosen.logprob / std::f32::consts::LN_10 + POWERS) / POWERS
+        };
         let glyphs = bar::glyphs(f64::from(share), columns.bar.1, &theme.symbols.bar);
         drawn = drawn.and(columns.bar.0, glyphs, theme.style(Role::TokenChosen)).until(
             columns.rank,
@@ -195,6 +201,9 @@ fn one(app: &App, theme: &Theme, lens: &Lens, row: &LensRow, columns: &Columns) 
     if columns.kl_bar.1 > 0 {
         let glyphs = bar::glyphs(f64::from(row.kl / KL), columns.kl_bar.1, &theme.symbols.bar);
         drawn = drawn.and(columns.kl_bar.0, glyphs, theme.style(Role::KlBar));
+        if row.kl > KL {
+            drawn = drawn.and(columns.kl_bar.0 + columns.kl_bar.1 - 1, "▸", theme.style(Role::KlBar));
+        }
     }
     drawn = drawn.until(columns.kl, format!("{:.1}", row.kl), plain);
     if columns.size > 0 {

@@ -5,6 +5,7 @@
 pub mod attention;
 pub mod embedding;
 pub mod ffn;
+pub mod hints;
 pub mod layers;
 pub mod live;
 mod own;

@@ -148,9 +148,16 @@ const PAGES: &[Page] = &[
             ("◆", "layer of decision: from here on the chosen token stays the likeliest"),
             ("size", "‖h‖, the length of the state"),
             ("share", "of what the layer added: ▒ attention, █ feed-forward"),
+            ("grid", "what every layer would have said at each of the last tokens"),
         ],
         absent: "which parts did it: that is the next station, why.",
-        keys: &[(Command::Watch, "next rival"), (Command::Zoom, "alone"), (Command::Explain, "this page")],
+        keys: &[
+            (Command::LogScale, "grid over tokens"),
+            (Command::Logits, "ranks"),
+            (Command::Watch, "next rival"),
+            (Command::Zoom, "alone"),
+            (Command::Explain, "this page"),
+        ],
     },
     Page {
         station: Station::Softmax,

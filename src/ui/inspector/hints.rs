@@ -1,0 +1,36 @@
+//! What the keys do at the open station, for the hint line.
+//!
+//! Invariant: only keys that do something there, the station's own first.
+
+use crate::app::{App, Station};
+use crate::command::Command;
+
+/// Keys with what they do, most useful first.
+#[must_use]
+pub fn offered(app: &App) -> Vec<(String, &'static str)> {
+    let key = |command| app.keymap.shown(command);
+    let mut keys = own(app);
+    keys.push((key(Command::Zoom), "zoom"));
+    keys.push((key(Command::Escape), "back to the chat"));
+    keys.push((key(Command::Explain), "explain"));
+    keys
+}
+
+fn own(app: &App) -> Vec<(String, &'static str)> {
+    let key = |command| app.keymap.shown(command);
+    let fixed = |keys: &str| keys.to_owned();
+    match app.inspector.station {
+        Station::Layers if app.inspector.depths.shows_grid => {
+            vec![(fixed("←→"), "token"), (fixed("↑↓"), "layer"), (key(Command::LogScale), "one token")]
+        }
+        Station::Layers => vec![
+            (fixed("↑↓"), "layer"),
+            (fixed("4"), "its heads"),
+            (fixed("5"), "its neurons"),
+            (key(Command::Watch), "rival"),
+            (key(Command::LogScale), "grid over tokens"),
+            (key(Command::Logits), "rank"),
+        ],
+        _ => vec![(key(Command::Hold), "hold"), (key(Command::Logits), "logits")],
+    }
+}
