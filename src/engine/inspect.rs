@@ -12,7 +12,10 @@ mod attention;
 mod depths;
 mod facts;
 mod neurons;
+mod offs;
 mod parts;
+mod patch;
+mod pushes;
 mod streams;
 
 use std::sync::Arc;
@@ -29,7 +32,7 @@ use super::graph::Graphs;
 use super::numbers::{self, Reader};
 use super::probe::{Captured, Layers, Plan};
 use super::prompt;
-use super::protocol::{Embed, Event, Failure, FailureKind, Inspect, Inspected, Want};
+use super::protocol::{Embed, Event, Failure, FailureKind, Inspect, Inspected, Want, switched_off};
 use super::scratch::SCRATCH;
 use super::shared::LoadedModel;
 use super::weights::Weights;
@@ -97,6 +100,9 @@ fn check(session: &Session, request: &Inspect) -> Result<(), Failure> {
     prompt::check(session.model(), &named)?;
     changes::check(session.model(), &request.ablations)?;
     changes::check(session.model(), &request.interventions)?;
+    let offs: Vec<_> = want.off.iter().filter_map(|part| switched_off(*part)).collect();
+    changes::check(session.model(), &offs)?;
+    patch::check(session, request)?;
     let blocks =
         want.attention.iter().chain(&want.ffn).copied().chain(want.rotation.map(|(layer, ..)| layer));
     blocks.into_iter().try_for_each(|layer| changes::layer(session.model(), layer))?;
@@ -121,7 +127,7 @@ fn plan(want: &Want) -> Plan {
         heads,
         attention: if want.overview { Layers::All } else { only(&want.attention) },
         scores: only(&want.attention),
-        neurons: only(&want.ffn),
+        neurons: if want.pushing_neurons > 0 && heads { Layers::All } else { only(&want.ffn) },
         queries: only(&queried),
     }
 }
@@ -148,16 +154,19 @@ impl Opening<'_> {
         let started = Instant::now();
         let request = self.request;
         let base = request.interventions.clone();
-        let original = if request.ablations.is_empty() {
+        let patches = self.patches()?;
+        let original = if request.ablations.is_empty() && patches.is_empty() {
             None
         } else {
-            self.read(&base, &base, &Plan::default())?;
+            self.read(&request.ids, &base, &base, &Plan::default())?;
             Some(self.output()?)
         };
         let mut changes = base.clone();
         changes.extend(request.ablations.iter().cloned());
-        let before = if request.everywhere { &changes } else { &base };
-        let captured = self.read(before, &changes, &plan(&request.want))?;
+        let before = if request.everywhere { changes.clone() } else { base };
+        // A patch is of one position; the tokens before it stay as they are.
+        changes.extend(patches);
+        let captured = self.read(&request.ids, &before, &changes, &plan(&request.want))?;
         let output = self.output()?;
         let mut opened = self.open(&captured, &output);
         if let Some(original) = original {
@@ -170,6 +179,7 @@ impl Opening<'_> {
             opened.trace.kl_from_original = Some(kl);
             opened.trace.original = Some((original.next, original.followed));
         }
+        opened.off = self.offs()?;
         opened.decoded = self.decoded as u32;
         opened.ms = started.elapsed().as_secs_f32() * 1000.0;
         Ok(opened)
@@ -205,7 +215,8 @@ impl Opening<'_> {
             trace.rotation = keep(rotation, "rotation", &mut trace.missing);
         }
         if let Some(pair) = want.attribution {
-            let parts = parts::attribution(self.inside, captured, output, pair);
+            let parts =
+                parts::attribution(self.inside, captured, output, pair, want.pushing_neurons as usize);
             trace.attribution = keep(parts, "attribution", &mut trace.missing);
         }
         let mut ffns = Vec::new();
@@ -217,14 +228,15 @@ impl Opening<'_> {
         Inspected { trace, ffns, ..Inspected::default() }
     }
 
-    /// Reads everything under `before`, the last token under `last` with the probe on.
+    /// Reads all these under `before`, the last token under `last` with the probe on.
     fn read(
         &mut self,
+        ids: &[TokenId],
         before: &[Intervention],
         last: &[Intervention],
         plan: &Plan,
     ) -> Result<Captured, Failure> {
-        let result = self.read_changed(before, last, plan);
+        let result = self.read_changed(ids, before, last, plan);
         self.session.probe().change(&[]);
         self.session.probe().plan(Plan::default());
         result.map_err(failed)?;
@@ -233,11 +245,11 @@ impl Opening<'_> {
 
     fn read_changed(
         &mut self,
+        ids: &[TokenId],
         before: &[Intervention],
         last: &[Intervention],
         plan: &Plan,
     ) -> Result<(), Halt> {
-        let ids = &self.request.ids;
         let end = ids.len() - 1;
         self.session.probe().change(before);
         let shared = self.session.shared(ids, before).min(end);

@@ -4,14 +4,16 @@
 //! place; exactly one **final** event answers each request (see [`Event::is_final`]); a cancelled request
 //! still gets its final event. Adding a field needs `#[serde(default)]`; removing one, a new version.
 
+mod changes;
 mod depths;
 mod live;
 mod passes;
 
+pub use changes::{Directed, Direction, Patch, site, switched_off};
 pub use depths::Depths;
 pub use live::{Live, LiveInside, every};
 pub use passes::{
-    Embed, Inspect, Inspected, Look, LookAhead, Looked, LookedAhead, Path, Replay, Score, Want, switched_off,
+    Embed, Inspect, Inspected, Look, LookAhead, Looked, LookedAhead, Path, Replay, Score, Want,
 };
 
 use serde::{Deserialize, Serialize};

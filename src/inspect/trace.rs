@@ -210,6 +210,9 @@ pub struct Attribution {
     pub parts: Vec<AttributionPart>,
     /// The heads; those of a block add up to its attention, but for biases and rounding.
     pub heads: Vec<AttributionPart>,
+    /// The strongest single neurons of all blocks, strongest first; empty if not asked for.
+    #[serde(default)]
+    pub neurons: Vec<AttributionPart>,
     /// logit(token) − logit(rival) of the model's own output, before any final soft-cap.
     pub difference: f32,
     /// |Σ parts − difference|.
@@ -237,16 +240,23 @@ pub enum Part {
     Head(u32, u32),
     /// A block's feed-forward.
     Ffn(u32),
+    /// A neuron: block and index of the down projection's input.
+    Neuron(u32, u32),
+    /// The residual stream after a block: what all parts so far wrote, not one that writes.
+    Stream(u32),
 }
 
 impl std::fmt::Display for Part {
-    /// As `--ablate` and the exported fields spell it: `embedding`, `attn:L`, `head:L.H`, `ffn:L`.
+    /// As `--ablate` and the exported fields spell it: `embedding`, `attn:L`, `head:L.H`, `ffn:L`, `neuron:L.I`,
+    /// `resid:L`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Embedding => f.write_str("embedding"),
             Self::Attention(layer) => write!(f, "attn:{layer}"),
             Self::Head(layer, head) => write!(f, "head:{layer}.{head}"),
             Self::Ffn(layer) => write!(f, "ffn:{layer}"),
+            Self::Neuron(layer, neuron) => write!(f, "neuron:{layer}.{neuron}"),
+            Self::Stream(layer) => write!(f, "resid:{layer}"),
         }
     }
 }
@@ -254,18 +264,25 @@ impl std::fmt::Display for Part {
 impl std::str::FromStr for Part {
     type Err = String;
 
-    /// `head:L.H`, `attn:L`, `ffn:L` or `embedding`.
+    /// `head:L.H`, `attn:L`, `ffn:L`, `neuron:L.I`, `resid:L` or `embedding`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bad =
-            || format!("{text}: a part is head:LAYER.HEAD, attn:LAYER or ffn:LAYER, for example head:23.4");
+        let bad = || {
+            format!(
+                "{text}: a part is head:LAYER.HEAD, attn:LAYER, ffn:LAYER, neuron:LAYER.INDEX or resid:LAYER, for \
+                 example head:23.4"
+            )
+        };
         let number = |text: &str| text.parse::<u32>().map_err(|_| bad());
+        let two = |place: &str| {
+            let (layer, index) = place.split_once('.').ok_or_else(bad)?;
+            Ok::<_, String>((number(layer)?, number(index)?))
+        };
         match text.split_once(':') {
             Some(("attn", layer)) => Ok(Self::Attention(number(layer)?)),
             Some(("ffn", layer)) => Ok(Self::Ffn(number(layer)?)),
-            Some(("head", place)) => {
-                let (layer, head) = place.split_once('.').ok_or_else(bad)?;
-                Ok(Self::Head(number(layer)?, number(head)?))
-            }
+            Some(("resid", layer)) => Ok(Self::Stream(number(layer)?)),
+            Some(("head", place)) => two(place).map(|(layer, head)| Self::Head(layer, head)),
+            Some(("neuron", place)) => two(place).map(|(layer, neuron)| Self::Neuron(layer, neuron)),
             None if text == "embedding" => Ok(Self::Embedding),
             _ => Err(bad()),
         }
@@ -335,10 +352,17 @@ mod tests {
 
     #[test]
     fn a_part_is_read_as_it_is_written() {
-        for part in [Part::Embedding, Part::Attention(3), Part::Head(23, 4), Part::Ffn(0)] {
+        for part in [
+            Part::Embedding,
+            Part::Attention(3),
+            Part::Head(23, 4),
+            Part::Ffn(0),
+            Part::Neuron(2, 1535),
+            Part::Stream(7),
+        ] {
             assert_eq!(part.to_string().parse(), Ok(part));
         }
-        for bad in ["", "head:3", "head:3.x", "ffn:", "mlp:2", "attn:-1", "3.4"] {
+        for bad in ["", "head:3", "head:3.x", "neuron:4", "resid:", "ffn:", "mlp:2", "attn:-1", "3.4"] {
             assert!(bad.parse::<Part>().is_err(), "{bad}");
         }
     }

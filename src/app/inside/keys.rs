@@ -46,7 +46,9 @@ impl App {
         if self.inspector.station == Station::Why {
             match self.selected_part() {
                 Some(Part::Head(layer, head)) => self.aim_at(layer, Some(head)),
-                Some(Part::Attention(layer) | Part::Ffn(layer)) => self.aim_at(layer, None),
+                Some(
+                    Part::Attention(layer) | Part::Ffn(layer) | Part::Neuron(layer, _) | Part::Stream(layer),
+                ) => self.aim_at(layer, None),
                 Some(Part::Embedding) | None => {}
             }
         } else {
@@ -182,5 +184,7 @@ pub fn named(part: Part) -> String {
         Part::Attention(layer) => format!("L{layer} attention"),
         Part::Head(layer, head) => format!("L{layer} head {head}"),
         Part::Ffn(layer) => format!("L{layer} feed-forward"),
+        Part::Neuron(layer, neuron) => format!("L{layer} neuron {neuron}"),
+        Part::Stream(layer) => format!("the residual stream after L{layer}"),
     }
 }

@@ -28,7 +28,10 @@ pub(super) fn merge(seen: &mut Inspected, new: Inspected) {
     let mut ffns = old.ffns;
     ffns.retain(|ffn| new.ffns.iter().all(|other| other.layer != ffn.layer));
     ffns.extend(new.ffns);
-    *seen = Inspected { trace, ffns, decoded: new.decoded, ms: new.ms };
+    let mut off = old.off;
+    off.retain(|(part, _)| new.off.iter().all(|(other, _)| other != part));
+    off.extend(new.off);
+    *seen = Inspected { trace, ffns, off, decoded: new.decoded, ms: new.ms };
 }
 
 fn join(old: Attention, new: Attention) -> Attention {

@@ -43,6 +43,7 @@ fn attribution(request: &Inspect) -> Inspected {
         rival,
         parts: vec![part(Part::Embedding, 0.1), part(Part::Ffn(3), -2.0), part(Part::Attention(2), 1.0)],
         heads: vec![part(Part::Head(2, 1), 1.0)],
+        neurons: Vec::new(),
         difference: -0.9,
         closure_error: 0.0,
     });

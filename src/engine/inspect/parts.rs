@@ -3,9 +3,9 @@
 //! Invariant: the final norm's divisor is frozen at the value it has in this pass, and so are the divisors of norms
 //! that follow a block's attention; the closure error is held against the model's own logits.
 
-use super::{Inside, Output};
+use super::{Inside, Output, pushes};
 use crate::engine::probe::{Captured, LayerCapture};
-use crate::inspect::lens::{self, Norm};
+use crate::inspect::lens;
 use crate::inspect::trace::{Attribution, AttributionPart, Part};
 use crate::token::TokenId;
 
@@ -15,6 +15,7 @@ pub(super) fn attribution(
     captured: &Captured,
     output: &Output,
     (token, rival): (TokenId, TokenId),
+    neurons: usize,
 ) -> Result<Attribution, String> {
     let facts = &inside.facts;
     let norm = facts.norm.as_ref().ok_or("this model's final norm is not known")?;
@@ -52,6 +53,7 @@ pub(super) fn attribution(
         rival,
         parts,
         heads,
+        neurons: if neurons > 0 { pushes::neurons(inside, captured, &pulled, neurons)? } else { Vec::new() },
         difference: difference as f32,
         closure_error: (sum - difference).abs() as f32,
     })
@@ -82,13 +84,8 @@ fn heads_of(
         return Ok(Vec::new());
     }
     let direction = through_post_norm(inside, layer, number, pulled);
-    let matrix = weights.vector(&name).map_err(|error| error.to_string())?;
     let inputs = layer.heads.len();
-    // Each input's push: the transposed projection on the direction.
-    let mut pushes = vec![0.0_f32; inputs];
-    for (row, along) in matrix.chunks(inputs).zip(&direction) {
-        pushes.iter_mut().zip(row).for_each(|(push, weight)| *push += weight * along);
-    }
+    let pushes = pushes::through(inside, &name, inputs, &direction)?;
     let size = inputs / (facts.heads as usize).max(1);
     // Some models multiply what a block adds by a constant.
     let factor = weights.number("residual_scale").unwrap_or(1.0);
@@ -104,11 +101,5 @@ fn heads_of(
 /// The direction in front of the norm that follows attention, its divisor frozen; the direction itself without one.
 fn through_post_norm(inside: &Inside, layer: &LayerCapture, number: u32, pulled: &[f32]) -> Vec<f32> {
     let name = format!("blk.{number}.post_attention_norm.weight");
-    let norm: Option<Norm> = inside.facts.norm_of(&inside.weights, &name);
-    match norm {
-        Some(norm) if layer.attn_out.len() == pulled.len() => {
-            norm.pull_back(pulled, norm.divisor(&layer.attn_out))
-        }
-        _ => pulled.to_vec(),
-    }
+    pushes::before(inside.facts.norm_of(&inside.weights, &name), &layer.attn_out, pulled)
 }

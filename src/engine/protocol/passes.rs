@@ -5,9 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Patch;
 use crate::chat::Intervention;
 use crate::inspect::stages::SamplerTrace;
-use crate::inspect::trace::{FeedForward, ForwardTrace, Part};
+use crate::inspect::trace::{FeedForward, Followed, ForwardTrace, Part};
 use crate::sampling::Sampling;
 use crate::token::{Candidate, TokenId};
 
@@ -113,19 +114,11 @@ pub struct Inspect {
     /// Whether the ablations reach all positions, or only the pass's own.
     #[serde(default)]
     pub everywhere: bool,
+    /// Parts that get, at the pass's own position, what they gave elsewhere; beside the ablations.
+    #[serde(default)]
+    pub patches: Vec<Patch>,
     /// What is to be shown.
     pub want: Want,
-}
-
-/// What switches a part of the network off; `None` for the embedding, without which there is nothing.
-#[must_use]
-pub fn switched_off(part: Part) -> Option<Intervention> {
-    match part {
-        Part::Embedding => None,
-        Part::Attention(layer) => Some(Intervention::ZeroAttention { layer }),
-        Part::Head(layer, head) => Some(Intervention::ZeroHead { layer, head }),
-        Part::Ffn(layer) => Some(Intervention::ZeroFfn { layer }),
-    }
 }
 
 /// What of a pass is to be shown; nothing by default, and nothing else is copied.
@@ -152,6 +145,12 @@ pub struct Want {
     /// Attribution of the first token against the second.
     #[serde(default)]
     pub attribution: Option<(TokenId, TokenId)>,
+    /// How many single neurons of all blocks the attribution lists, the strongest; 0 is none.
+    #[serde(default)]
+    pub pushing_neurons: u32,
+    /// Parts that are each switched off alone at the pass's position → [`Inspected::off`].
+    #[serde(default)]
+    pub off: Vec<Part>,
     /// Position's part in a head: block, query head, and the position that is read.
     #[serde(default)]
     pub rotation: Option<(u32, u32, u32)>,
@@ -165,6 +164,9 @@ pub struct Inspected {
     /// The feed-forwards that were asked for, in the order of the request.
     #[serde(default)]
     pub ffns: Vec<FeedForward>,
+    /// The followed tokens' ln p and rank with each of the wanted parts off alone.
+    #[serde(default)]
+    pub off: Vec<(Part, Vec<Followed>)>,
     /// Tokens that had to be decoded.
     pub decoded: u32,
     /// How long it took, ms.

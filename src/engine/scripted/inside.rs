@@ -18,7 +18,7 @@ use super::reading::Reading;
 use super::vocabulary::token;
 use super::{ScriptedOptions, other};
 use crate::chat::Intervention;
-use crate::engine::protocol::{Embed, Event, Failure, Inspect, Inspected, Want};
+use crate::engine::protocol::{Embed, Event, Failure, Inspect, Inspected, Want, switched_off};
 use crate::inspect::distribution::Distribution;
 use crate::inspect::lens;
 use crate::inspect::trace::{
@@ -52,7 +52,10 @@ impl Model {
         let begun = Instant::now();
         check(&request.want, &request.ablations, request.ids.len())?;
         let (reading, decoded) = self.read_aside(&request.ids, options, control)?;
-        let mut seen = open(&reading, &request.ids, &request.want, &request.ablations);
+        // What is patched in comes from nowhere here, so a patched part is one that is off.
+        let patched = request.patches.iter().filter_map(|patch| switched_off(patch.part));
+        let changes: Vec<Intervention> = request.ablations.iter().cloned().chain(patched).collect();
+        let mut seen = open(&reading, &request.ids, &request.want, &changes);
         seen.decoded = decoded;
         seen.ms = begun.elapsed().as_secs_f32() * 1000.0;
         Ok(Event::Inspected(Box::new(seen)))
@@ -99,12 +102,12 @@ fn check(want: &Want, ablations: &[Intervention], read: usize) -> Result<(), Fai
 
 /// The part that a change switches off.
 fn part_of(change: &Intervention) -> Option<Part> {
-    #[allow(unreachable_patterns, reason = "changes that switch nothing off have no part")]
     match change {
         Intervention::ZeroHead { layer, head } => Some(Part::Head(*layer, *head)),
         Intervention::ZeroAttention { layer } => Some(Part::Attention(*layer)),
         Intervention::ZeroFfn { layer } => Some(Part::Ffn(*layer)),
-        _ => None,
+        Intervention::ZeroNeuron { layer, neuron } => Some(Part::Neuron(*layer, *neuron)),
+        Intervention::Replace { .. } | Intervention::Steer(_) => None,
     }
 }
 
@@ -138,7 +141,11 @@ pub(super) fn open(reading: &Reading, ids: &[TokenId], want: &Want, off: &[Inter
     let ffns: Vec<FeedForward> =
         want.ffn.iter().map(|layer| stack.feed_forward(*layer, want.neurons as usize)).collect();
     trace.ffn = ffns.last().cloned();
-    Inspected { trace, ffns, ..Inspected::default() }
+    let off = want.off.iter().map(|part| {
+        let alone = stack.without(&[*part]);
+        (*part, followed(&alone))
+    });
+    Inspected { trace, ffns, off: off.collect(), ..Inspected::default() }
 }
 
 fn follow(of: &Distribution, id: TokenId) -> Option<Followed> {
@@ -177,6 +184,8 @@ impl Stack<'_> {
             Part::Embedding => 1.0,
             Part::Attention(layer) => attention(layer),
             Part::Ffn(layer) => 1.0 - attention(layer),
+            Part::Neuron(layer, _) => (1.0 - attention(layer)) / 64.0,
+            Part::Stream(_) => 0.0,
             Part::Head(layer, number) => {
                 let all: f32 = (0..HEADS).map(|number| head(layer, number)).sum();
                 attention(layer) * head(layer, number) / all
@@ -243,7 +252,22 @@ impl Stack<'_> {
         }
         let difference = between(self.whole.logits())?;
         let sum: f32 = parts.iter().map(|part| part.logit_difference).sum();
-        Some(Attribution { token, rival, parts, heads, difference, closure_error: (sum - difference).abs() })
+        let neurons = self.pushing(&parts);
+        let closure_error = (sum - difference).abs();
+        Some(Attribution { token, rival, parts, heads, neurons, difference, closure_error })
+    }
+
+    /// Single neurons: each feed-forward's push by a made-up share.
+    fn pushing(&self, parts: &[AttributionPart]) -> Vec<AttributionPart> {
+        let of = |part: &AttributionPart| match part.part {
+            Part::Ffn(layer) => Some((layer, part.logit_difference)),
+            _ => None,
+        };
+        let neuron = |(layer, push): (u32, f32)| AttributionPart {
+            part: Part::Neuron(layer, mix(u64::from(layer)) as u32 % NEURONS),
+            logit_difference: push / 64.0,
+        };
+        parts.iter().filter_map(of).map(neuron).collect()
     }
 
     fn feed_forward(&self, layer: u32, count: usize) -> FeedForward {

@@ -168,5 +168,7 @@ fn short(part: Part) -> String {
         Part::Attention(layer) => format!("L{layer} attn"),
         Part::Head(layer, head) => format!("L{layer} head {head}"),
         Part::Ffn(layer) => format!("L{layer} ffn"),
+        Part::Neuron(layer, neuron) => format!("L{layer} n{neuron}"),
+        Part::Stream(layer) => format!("L{layer} stream"),
     }
 }

@@ -24,6 +24,7 @@ fn everything() -> Want {
         neurons: 12,
         attribution: Some((TokenId(300), TokenId(301))),
         rotation: Some((1, 3, 2)),
+        ..Want::default()
     }
 }
 

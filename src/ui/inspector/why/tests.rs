@@ -28,6 +28,7 @@ fn attribution() -> Attribution {
             part(Part::Head(23, 3), -0.7),
             part(Part::Head(0, 0), 0.1),
         ],
+        neurons: Vec::new(),
         difference: 2.48,
         closure_error: 0.004,
     }
