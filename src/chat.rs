@@ -189,8 +189,10 @@ pub struct ChatSettings {
     pub preset: Option<String>,
     /// Sampler settings of this chat.
     pub sampling: SamplingOverrides,
-    /// Parts of the network that stay switched off in this chat's replies.
+    /// Changes to the network that stay in this chat's replies.
     pub interventions: Vec<Intervention>,
+    /// Whether a twin without them reads along, so that their effect on each token is known.
+    pub twin: bool,
 }
 
 /// A conversation's entry in the list.

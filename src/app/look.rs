@@ -204,6 +204,7 @@ impl App {
         let sampler = self.station_open(Station::Sampler);
         let watch = self.inspector.watch.iter().filter(|_| self.station_open(Station::Softmax));
         let plan = CapturePlan {
+            twin: self.chat.settings.twin,
             stages: if sampler { LISTED } else { 0 },
             watch: watch.map(|watched| watched.id).collect(),
             inside: None,

@@ -13,6 +13,7 @@ use super::protocol::{Event, Failure, FailureKind, Generate, PromptFacts, Reques
 use super::reins::Reins;
 use super::sampler::{Chain, Draw, Need, Pass};
 use super::stop::HoldBack;
+use super::twin::Twin;
 use super::vocabulary;
 use crate::chat::{StopReason, Timings, Usage};
 use crate::inspect::stages::TraceSource;
@@ -52,6 +53,7 @@ struct Reply<'a> {
     reused: usize,
     chain: Chain,
     reins: Reins<'a>,
+    twin: Twin,
     hold: HoldBack,
     written: u32,
 }
@@ -88,7 +90,19 @@ impl<'a> Reply<'a> {
         let hold = HoldBack::new(prompt::stops(request, &model));
         let reins = Reins::new(conditions.control, conditions.id, request.allow);
         let taken = taken as u32;
-        Ok(Self { session, request, emit, prompt, taken, reused, chain, reins, hold, written: 0 })
+        Ok(Self {
+            session,
+            request,
+            emit,
+            prompt,
+            taken,
+            reused,
+            chain,
+            reins,
+            twin: Twin::default(),
+            hold,
+            written: 0,
+        })
     }
 
     fn run(mut self, load_ms: f32) -> Event {
@@ -108,6 +122,7 @@ impl<'a> Reply<'a> {
             Err(halt) => Err(failed(halt)),
         };
         let decode_ms = milliseconds(started);
+        self.twin.end(self.session);
 
         for step in self.hold.finish() {
             emit(Event::Token(Box::new(step)));
@@ -155,6 +170,11 @@ impl<'a> Reply<'a> {
                 return Ok(StopReason::Eos);
             }
             told.into_iter().for_each(emit);
+            match self.twin_tells() {
+                Ok(told) => told.into_iter().for_each(emit),
+                Err(Halt::Cancelled) => return Ok(StopReason::Cancelled),
+                Err(halt) => return Err(failed(halt)),
+            }
             step.bytes = vocabulary::text_bytes(&model.vocabulary, id).to_vec();
             step.ms = milliseconds(last);
             last = Instant::now();
@@ -201,6 +221,18 @@ impl<'a> Reply<'a> {
         told.extend(reins.watched(index, logits, &distribution));
         let step = step(logits, top, &distribution, draw, shown).ok_or_else(no_numbers)?;
         Ok(Drawn { step, told })
+    }
+
+    /// How far the pass that was drawn from lies from the unchanged network's, where that is wanted.
+    fn twin_tells(&mut self) -> Result<Option<Event>, Halt> {
+        let changes = &self.request.interventions;
+        if changes.is_empty() || !self.reins.twin() {
+            self.twin.end(self.session);
+            return Ok(None);
+        }
+        // The token that was drawn is already counted as the next one's place.
+        let index = self.taken + self.written;
+        self.twin.tell(self.session, changes, index).map(Some)
     }
 
     /// Gives what is certain to the app; whether a stop text is complete.

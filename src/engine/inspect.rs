@@ -10,6 +10,7 @@
 
 mod attention;
 mod depths;
+mod direction;
 mod facts;
 mod neurons;
 mod offs;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use depths::depths;
+pub use direction::direct;
 pub use facts::Facts;
 
 use super::changes;

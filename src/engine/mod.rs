@@ -61,6 +61,8 @@ pub mod scratch;
 #[cfg(feature = "llama")]
 pub mod shared;
 #[cfg(feature = "llama")]
+pub mod twin;
+#[cfg(feature = "llama")]
 pub mod vocabulary;
 #[cfg(feature = "llama")]
 pub mod weight_error;

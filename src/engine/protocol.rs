@@ -53,7 +53,7 @@ pub struct Envelope {
     pub event: Event,
 }
 
-/// What an engine can be asked. Load, Generate, Score, Look, `LookAhead`, Inspect, Depths and Embed run one after the other
+/// What an engine can be asked. Load, Generate, Score, Look, `LookAhead`, Inspect, Depths, Direction and Embed run one after the other
 /// on the worker; Tokenize, Pieces, Describe, Vocabulary, `SetCapture`, Pace and Cancel are answered at once, also in the
 /// middle of a reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,6 +96,8 @@ pub enum Request {
     Inspect(Box<Inspect>),
     /// The lens of many passes of one text → [`Event::Depths`]…, [`Event::DepthsDone`]. Runs like Inspect.
     Depths(Box<Depths>),
+    /// A direction between two texts → [`Event::PromptProgress`]…, [`Event::Directed`]. Runs like Inspect.
+    Direction(Box<Direction>),
     /// Rows of the embedding table → [`Event::Embedded`].
     Embed(Box<Embed>),
     /// How the tokenizer cut and merged a text → [`Event::Pieces`].
@@ -137,6 +139,9 @@ pub struct CapturePlan {
     /// What is opened of the pass behind each token → [`Event::Inside`].
     #[serde(default)]
     pub inside: Option<Box<Live>>,
+    /// Whether a twin without the run's interventions reads along → [`Event::Twin`].
+    #[serde(default)]
+    pub twin: bool,
 }
 
 /// A generation to make.
@@ -249,6 +254,15 @@ pub enum Event {
         /// Each watched token with ln p and rank.
         tokens: Vec<(Candidate, u32)>,
     },
+    /// How far a changed network's pass lies from the unchanged one's; comes before that token's [`Event::Token`].
+    Twin {
+        /// Which token of the run, counted from 0, those that the user took included.
+        index: u32,
+        /// `D(p unchanged ‖ p changed)`, nats; `None` where the twin has no room.
+        kl: Option<f32>,
+        /// What the twin took, ms.
+        ms: f32,
+    },
     /// The pass that chose a token, opened; comes before that token's [`Event::Token`].
     Inside(Box<LiveInside>),
     /// The reply waits for [`Request::Pace`].
@@ -287,6 +301,8 @@ pub enum Event {
         /// How long it took, ms.
         ms: f32,
     },
+    /// Final answer to [`Request::Direction`].
+    Directed(Box<Directed>),
     /// Final answer to [`Request::Embed`].
     Embedded(Box<EmbeddingFacts>),
     /// Final answer to [`Request::Pieces`].
@@ -323,6 +339,7 @@ impl Event {
                 | Self::Stages(_)
                 | Self::Watched { .. }
                 | Self::Inside(_)
+                | Self::Twin { .. }
                 | Self::Paused
                 | Self::Scores { .. }
                 | Self::Depths { .. }

@@ -47,6 +47,12 @@ impl<'a> Reins<'a> {
         (list > 0).then_some((list, &mut self.recorder))
     }
 
+    /// Whether a twin reads along.
+    #[must_use]
+    pub fn twin(&self) -> bool {
+        self.plan.twin
+    }
+
     /// The watched tokens at a step.
     #[must_use]
     pub fn watched(&self, index: u32, logits: &[f32], distribution: &Distribution) -> Option<Event> {

@@ -224,6 +224,7 @@ impl Body for Worker {
             Request::Depths(depths) => {
                 self.with_model(id, &|model, options, control| model.depths(&depths, options, control))
             }
+            Request::Direction(direction) => self.with_model(id, &|model, _, _| model.direct(&direction)),
             Request::Embed(embed) => self.with_model(id, &|model, _, _| model.embed(&embed)),
             _ => Err(other("The worker does not answer this request.".into())),
         };

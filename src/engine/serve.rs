@@ -175,6 +175,7 @@ pub(super) fn answer(
             | Request::Look(_)
             | Request::LookAhead(_)
             | Request::Inspect(_)
+            | Request::Direction(_)
             | Request::Depths(_)
             | Request::Embed(_) => {
                 ledger.open(id);

@@ -65,6 +65,7 @@ impl Worker {
             | Request::Inspect(_)
             | Request::Embed(_)
             | Request::Depths(_)
+            | Request::Direction(_)
                 if cancelled =>
             {
                 Event::Failed(cancelled_early())
@@ -82,6 +83,9 @@ impl Worker {
                 .with_inside(id, |session, inside, emit| inspect::inspect(session, inside, &request, emit)),
             Request::Depths(request) => {
                 self.with_inside(id, |session, inside, emit| inspect::depths(session, inside, &request, emit))
+            }
+            Request::Direction(request) => {
+                self.answer(id, |session, emit| inspect::direct(session, &request, emit))
             }
             Request::Embed(request) => {
                 self.with_inside(id, |session, inside, _| inspect::embed(session, inside, &request))
@@ -202,6 +206,7 @@ fn name(request: &Request) -> &'static str {
         Request::LookAhead(_) => "LookAhead",
         Request::Inspect(_) => "Inspect",
         Request::Depths(_) => "Depths",
+        Request::Direction(_) => "Direction",
         Request::Embed(_) => "Embed",
         Request::Pieces { .. } => "Pieces",
         Request::SetCapture(_) => "SetCapture",

@@ -33,7 +33,8 @@ pub fn between(towards: &[Vec<f32>], away: &[Vec<f32>]) -> Option<Between> {
     }
     let direction: Vec<f32> = one.iter().zip(&other).map(|(a, b)| (a - b) / distance).collect();
     let norms = (lens::length(&one), lens::length(&other));
-    let cosine = (lens::dot(&one, &other) / (f64::from(norms.0) * f64::from(norms.1)).max(f64::MIN_POSITIVE)) as f32;
+    let cosine =
+        (lens::dot(&one, &other) / (f64::from(norms.0) * f64::from(norms.1)).max(f64::MIN_POSITIVE)) as f32;
     let separation = separation(towards, away, &direction);
     Some(Between { direction, distance, norms, cosine, separation })
 }

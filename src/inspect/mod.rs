@@ -3,6 +3,7 @@
 pub mod after;
 pub mod chain;
 pub mod depth;
+pub mod direction;
 pub mod distribution;
 pub mod embedding;
 pub mod lens;

@@ -18,7 +18,9 @@ use super::reading::Reading;
 use super::vocabulary::token;
 use super::{ScriptedOptions, other};
 use crate::chat::Intervention;
-use crate::engine::protocol::{Embed, Event, Failure, Inspect, Inspected, Want, switched_off};
+use crate::engine::protocol::{
+    Directed, Direction, Embed, Event, Failure, Inspect, Inspected, Want, switched_off,
+};
 use crate::inspect::distribution::Distribution;
 use crate::inspect::lens;
 use crate::inspect::trace::{
@@ -59,6 +61,24 @@ impl Model {
         seen.decoded = decoded;
         seen.ms = begun.elapsed().as_secs_f32() * 1000.0;
         Ok(Event::Inspected(Box::new(seen)))
+    }
+
+    /// A made-up direction between two texts: one dimension, from the likeliest token of one to that of the other.
+    pub(super) fn direct(&self, request: &Direction) -> Result<Event, Failure> {
+        self.fits(&request.towards)?;
+        self.fits(&request.away)?;
+        if request.towards == request.away {
+            return Err(other("The two texts have the same mean here, so there is no direction.".into()));
+        }
+        Ok(Event::Directed(Box::new(Directed {
+            direction: vec![0.6, 0.8],
+            distance: 12.0,
+            norms: (40.0, 42.0),
+            cosine: 0.96,
+            separation: Some(2.5),
+            decoded: (request.towards.len() + request.away.len()) as u32,
+            ms: 1.0,
+        })))
     }
 
     /// Answers a question to the made-up embedding table.

@@ -419,7 +419,7 @@ fn capture(fixture: &mut Fixture, plan: CapturePlan) {
 fn stages_and_watched_tokens_come_before_each_token_and_agree_with_it() {
     let mut fixture = Fixture::loaded(QUICK, "toy");
     let watch = vec![TokenId(300), TokenId(2)];
-    capture(&mut fixture, CapturePlan { stages: 20, watch: watch.clone(), inside: None });
+    capture(&mut fixture, CapturePlan { stages: 20, watch: watch.clone(), ..CapturePlan::default() });
     let events = fixture.ask(say("count"));
     let mut seen = 0;
     let (mut trace, mut told): (Option<SamplerTrace>, Option<Vec<(Candidate, u32)>>) = (None, None);
