@@ -12,7 +12,8 @@
 //! engine/        L1  protocol · frame · handle (spawn, send) · serve (the child's main) · worker (the loop) ·
 //!                    decode (batches, KV prefix) · scratch (sequences beside the chat's) · look (a past pass, read
 //!                    again) · sampler (the chain, recorded stage by stage) · control and reins (what changes a
-//!                    running reply) · prompt · numbers (one pass over the vocabulary) ·
+//!                    running reply) · live and beside (looks into a reply, and what is asked meanwhile) ·
+//!                    prompt · numbers (one pass over the vocabulary) ·
 //!                    template · native (abort hook, descriptors) · scripted (a fake). The inside: probe (evaluation
 //!                    callback: what is copied and changed) · weights (out of the file) · graph (the model's matrices
 //!                    on other inputs) · inspect (a pass opened, or the depths of many) · embed · merges (the tokenizer's rules) · changes

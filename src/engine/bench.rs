@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use super::beside::{Beside, Opener};
 use super::control::Control;
 use super::decode::{Halt, Session};
 use super::generate::{self, Conditions};
@@ -148,7 +149,10 @@ fn full_loop(session: &mut Session, tokens: u32, stages: u32) -> Result<f64, Fai
         let frame = rmp_serde::to_vec_named(&Envelope { id: RequestId(1), event });
         std::hint::black_box(frame.map_or(0, |bytes| bytes.len()));
     };
-    match generate::generate(session, &request, &conditions, &encode) {
+    let shared = Shared::new();
+    let mut opener = Opener::default();
+    let mut beside = Beside { opener: &mut opener, shared: &shared, emit: &|_| {}, interventions: &[] };
+    match generate::generate(session, &request, &conditions, &mut beside, &encode) {
         Event::Done { timings, .. } => Ok(f64::from(tokens) / f64::from(timings.decode_ms) * 1000.0),
         Event::Failed(failure) => Err(failure),
         _ => Err(other("the reply had no end".to_string())),

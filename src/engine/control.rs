@@ -3,11 +3,12 @@
 //! Invariant: while nothing changes, a token costs one relaxed load of [`Control::changes`]. A wait ends with
 //! a new pace or with the stop flag, whichever comes first, and neither is missed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::protocol::{CapturePlan, RequestId};
+use super::beside;
+use super::protocol::{CapturePlan, Request, RequestId};
 
 /// How many more tokens a reply may write before it waits; `None` lets it run.
 pub type Allowance = Option<u32>;
@@ -25,6 +26,19 @@ struct State {
     capture: CapturePlan,
     /// Paces that their replies have not taken up yet.
     paces: BTreeMap<RequestId, Allowance>,
+    /// What is to be answered between the tokens of the reply that is being written; `None` while there is none.
+    beside: Option<VecDeque<(RequestId, Request)>>,
+}
+
+/// What ended a wait.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Woken {
+    /// A new pace.
+    Pace(Allowance),
+    /// Something is to be answered beside the reply.
+    Beside,
+    /// The reply was cancelled.
+    Stopped,
 }
 
 impl Control {
@@ -59,19 +73,51 @@ impl Control {
         self.locked().paces.remove(&id)
     }
 
-    /// Waits for a pace of this reply; `None` when `stop` was set. Who sets `stop` calls [`Control::wake`].
+    /// Waits for a pace of this reply, or for something to answer beside it. Who sets `stop` calls [`Control::wake`].
     #[must_use]
-    pub fn wait_for_pace(&self, id: RequestId, stop: &AtomicBool) -> Option<Allowance> {
+    pub fn wait_for_pace(&self, id: RequestId, stop: &AtomicBool) -> Woken {
         let mut state = self.locked();
         loop {
             if stop.load(Ordering::Relaxed) {
-                return None;
+                return Woken::Stopped;
             }
             if let Some(pace) = state.paces.remove(&id) {
-                return Some(pace);
+                return Woken::Pace(pace);
+            }
+            if state.beside.as_ref().is_some_and(|waiting| !waiting.is_empty()) {
+                return Woken::Beside;
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// A reply is being written: requests may wait for the end of its tokens.
+    pub fn open_beside(&self) {
+        self.locked().beside.get_or_insert_default();
+    }
+
+    /// The reply has ended; gives what still waits.
+    #[must_use]
+    pub fn close_beside(&self) -> VecDeque<(RequestId, Request)> {
+        self.locked().beside.take().unwrap_or_default()
+    }
+
+    /// Puts a request beside the reply that is being written; gives it back where it belongs elsewhere.
+    #[must_use]
+    pub fn put_beside(&self, id: RequestId, request: Request) -> Option<Request> {
+        let mut state = self.locked();
+        let waiting = state.beside.as_mut().filter(|_| beside::goes_beside(&request));
+        let Some(waiting) = waiting else { return Some(request) };
+        waiting.push_back((id, request));
+        self.changes.fetch_add(1, Ordering::Release);
+        self.changed.notify_all();
+        None
+    }
+
+    /// The next request to answer beside the reply.
+    #[must_use]
+    pub fn next_beside(&self) -> Option<(RequestId, Request)> {
+        self.locked().beside.as_mut()?.pop_front()
     }
 
     /// Makes whoever waits look at its stop flag again.
@@ -101,7 +147,7 @@ mod tests {
         let control = Control::default();
         control.set_pace(RequestId(3), Some(2));
         control.set_pace(RequestId(3), None);
-        assert_eq!(control.wait_for_pace(RequestId(3), &AtomicBool::new(false)), Some(None));
+        assert_eq!(control.wait_for_pace(RequestId(3), &AtomicBool::new(false)), Woken::Pace(None));
         assert_eq!(control.take_pace(RequestId(3)), None);
     }
 
@@ -122,7 +168,7 @@ mod tests {
         }
         stop.store(true, Ordering::Relaxed);
         control.wake();
-        assert_eq!(waiting.join().unwrap(), (Some(Some(4)), None));
+        assert_eq!(waiting.join().unwrap(), (Woken::Pace(Some(4)), Woken::Stopped));
     }
 
     #[test]

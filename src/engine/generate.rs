@@ -5,8 +5,10 @@
 
 use std::time::Instant;
 
+use super::beside::Beside;
 use super::control::Control;
 use super::decode::{Halt, Session};
+use super::live::{self, Looks};
 use super::numbers::{self, Distribution, Reader, Scored};
 use super::prompt::{self, Encoded};
 use super::protocol::{Event, Failure, FailureKind, Generate, PromptFacts, RequestId};
@@ -35,16 +37,18 @@ pub fn generate(
     session: &mut Session,
     request: &Generate,
     conditions: &Conditions<'_>,
+    beside: &mut Beside<'_>,
     emit: &dyn Fn(Event),
 ) -> Event {
-    match Reply::begin(session, request, conditions, emit) {
+    match Reply::begin(session, request, conditions, beside, emit) {
         Ok(reply) => reply.run(conditions.load_ms),
         Err(failure) => Event::Failed(failure),
     }
 }
 
-struct Reply<'a> {
+struct Reply<'a, 'b> {
     session: &'a mut Session,
+    beside: &'a mut Beside<'b>,
     request: &'a Generate,
     emit: &'a dyn Fn(Event),
     prompt: Vec<TokenId>,
@@ -56,6 +60,9 @@ struct Reply<'a> {
     twin: Twin,
     hold: HoldBack,
     written: u32,
+    looks: Looks,
+    /// The last pass's logits, where something else was decoded since.
+    kept: Option<Vec<f32>>,
 }
 
 /// What one pass led to.
@@ -65,12 +72,13 @@ struct Drawn {
     told: Vec<Event>,
 }
 
-impl<'a> Reply<'a> {
+impl<'a, 'b> Reply<'a, 'b> {
     /// Everything up to the point where the prompt is known to fit.
     fn begin(
         session: &'a mut Session,
         request: &'a Generate,
         conditions: &Conditions<'a>,
+        beside: &'a mut Beside<'b>,
         emit: &'a dyn Fn(Event),
     ) -> Result<Self, Failure> {
         let model = session.model().clone();
@@ -90,8 +98,11 @@ impl<'a> Reply<'a> {
         let hold = HoldBack::new(prompt::stops(request, &model));
         let reins = Reins::new(conditions.control, conditions.id, request.allow);
         let taken = taken as u32;
+        let mut looks = Looks::default();
+        looks.follow(reins.live(), &mut beside.opener.price);
         Ok(Self {
             session,
+            beside,
             request,
             emit,
             prompt,
@@ -102,16 +113,19 @@ impl<'a> Reply<'a> {
             twin: Twin::default(),
             hold,
             written: 0,
+            looks,
+            kept: None,
         })
     }
 
     fn run(mut self, load_ms: f32) -> Event {
         let started = Instant::now();
         let emit = self.emit;
-        let progress = |done, total| emit(Event::PromptProgress { done: done as u32, total: total as u32 });
+        let total = self.prompt.len() - self.reused;
+        let progress = |done| emit(Event::PromptProgress { done: done as u32, total: total as u32 });
         let read = match self.ended_by_taken() {
             Some(stop) => Ok(Some(stop)),
-            None => self.session.read(&self.prompt, self.reused, progress).map(|()| None),
+            None => self.read(progress).map(|()| None),
         };
         let prompt_ms = milliseconds(started);
         let started = Instant::now();
@@ -143,6 +157,20 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// Reads what is not cached. The last token is read alone where it is looked at, so that one column is copied.
+    fn read(&mut self, progress: impl Fn(usize)) -> Result<(), Halt> {
+        let (ids, new) = (&self.prompt, self.prompt.len() - self.reused);
+        if !self.looks.is_on() {
+            return self.session.read(ids, self.reused, |done, _| progress(done));
+        }
+        let last = ids.len() - 1;
+        self.session.read(&ids[..last], self.reused, |done, _| progress(done))?;
+        let price = &mut self.beside.opener.price;
+        self.looks.step(self.session, ids[last], price, self.reins.is_paced())?;
+        progress(new);
+        Ok(())
+    }
+
     /// Where what the user took leaves nothing to write.
     fn ended_by_taken(&self) -> Option<StopReason> {
         let last = *self.prompt.last().filter(|_| self.taken > 0)?;
@@ -160,10 +188,10 @@ impl<'a> Reply<'a> {
         let mut reader = Reader::default();
         let mut last = Instant::now();
         loop {
-            let emit = self.emit;
-            if !self.reins.may_write(self.session, || emit(Event::Paused)) {
+            if !self.may_write() {
                 return Ok(StopReason::Cancelled);
             }
+            let emit = self.emit;
             let Drawn { mut step, told } = self.draw(&mut reader)?;
             let id = step.id.expect("a drawn token has an id");
             if vocab.is_eog(llama_cpp_2::token::LlamaToken(id.0)) {
@@ -187,7 +215,10 @@ impl<'a> Reply<'a> {
             if self.session.cached().len() >= self.session.limit() {
                 return Ok(StopReason::Context);
             }
-            match self.session.step(id) {
+            self.kept = None;
+            let price = &mut self.beside.opener.price;
+            self.looks.follow(self.reins.live(), price);
+            match self.looks.step(self.session, id, price, self.reins.is_paced()) {
                 Ok(()) => {}
                 Err(Halt::Cancelled) => return Ok(StopReason::Cancelled),
                 Err(halt) => return Err(failed(halt)),
@@ -195,10 +226,21 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// Waits while the reply is held back, and answers what else is asked for.
+    fn may_write(&mut self) -> bool {
+        let Self { session, beside, reins, kept, emit, .. } = self;
+        let serve = |session: &mut Session| {
+            // Another pass takes the place of the last one's logits.
+            kept.get_or_insert_with(|| session.logits().to_vec());
+            beside.serve(session)
+        };
+        reins.may_write(session, || emit(Event::Paused), serve)
+    }
+
     /// Reads the distribution, draws, and tells the chain what came.
     fn draw(&mut self, reader: &mut Reader) -> Result<Drawn, Failure> {
-        let Self { session, chain, reins, .. } = self;
-        let logits = session.logits();
+        let Self { session, beside, chain, reins, looks, kept, .. } = self;
+        let logits = kept.as_deref().unwrap_or_else(|| session.logits());
         let shown = self.request.top_logprobs as usize;
         let list = reins.recording().map_or(0, |(list, _)| list);
         let wanted = match chain.need() {
@@ -219,6 +261,9 @@ impl<'a> Reply<'a> {
         };
         chain.accept(draw.id);
         told.extend(reins.watched(index, logits, &distribution));
+        let next = top.iter().map(|scored| scored.id).find(|id| *id != draw.id);
+        let drawn = live::Drawn { token: draw.id, next, index, logits };
+        told.extend(look(session, beside, looks, &drawn));
         let step = step(logits, top, &distribution, draw, shown).ok_or_else(no_numbers)?;
         Ok(Drawn { step, told })
     }
@@ -232,7 +277,8 @@ impl<'a> Reply<'a> {
         }
         // The token that was drawn is already counted as the next one's place.
         let index = self.taken + self.written;
-        self.twin.tell(self.session, changes, index).map(Some)
+        let changed = self.kept.take().unwrap_or_else(|| self.session.logits().to_vec());
+        self.twin.tell(self.session, &changed, changes, index).map(Some)
     }
 
     /// Gives what is certain to the app; whether a stop text is complete.
@@ -245,6 +291,20 @@ impl<'a> Reply<'a> {
         }
         released.stopped
     }
+}
+
+/// The pass that led to a token, opened if it was looked at.
+fn look(
+    session: &Session,
+    beside: &mut Beside<'_>,
+    looks: &mut Looks,
+    drawn: &live::Drawn<'_>,
+) -> Option<Event> {
+    let mut price = beside.opener.price;
+    let inside = looks.is_on().then(|| beside.opener.inside(session).ok()).flatten()?;
+    let opened = looks.open(session, inside, drawn, &mut price);
+    beside.opener.price = price;
+    opened.map(|opened| Event::Inside(Box::new(opened)))
 }
 
 /// The numbers of a drawn token, still without bytes.

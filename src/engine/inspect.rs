@@ -14,6 +14,7 @@ mod direction;
 mod facts;
 mod neurons;
 mod offs;
+mod open;
 mod parts;
 mod patch;
 mod pushes;
@@ -31,20 +32,19 @@ use super::decode::{Halt, Rows, Session};
 use super::embed::{self, Table};
 use super::fit::SCRATCH_CELLS;
 use super::graph::Graphs;
-use super::numbers::{self, Reader};
 use super::probe::{Captured, Layers, Plan};
 use super::prompt;
-use super::protocol::{Embed, Event, Failure, FailureKind, Inspect, Inspected, Want, switched_off};
+use super::protocol::{Embed, Event, Failure, FailureKind, Inspect, Inspected, Live, Want, switched_off};
 use super::scratch::SCRATCH;
 use super::shared::LoadedModel;
 use super::weights::Weights;
 use crate::chat::Intervention;
 use crate::inspect::lens;
-use crate::inspect::trace::{Followed, ForwardTrace};
-use crate::token::{Candidate, TokenId};
+#[cfg(doc)]
+use crate::inspect::trace::ForwardTrace;
+use crate::token::TokenId;
 
-/// The likeliest next tokens that a trace lists.
-const LISTED: usize = 20;
+use open::{Output, Pass};
 
 /// What opening passes needs beside the model; kept between requests.
 pub struct Inside {
@@ -82,10 +82,22 @@ pub fn embed(session: &Session, inside: &mut Inside, request: &Embed) -> Event {
 
 /// Answers an inspection; `emit` gets the progress, the answer is returned.
 pub fn inspect(session: &mut Session, inside: &mut Inside, request: &Inspect, emit: &dyn Fn(Event)) -> Event {
-    let opened =
-        check(session, request).and_then(|()| Opening { session, inside, request, emit, decoded: 0 }.run());
+    let event = Opening { session, inside, request, emit, decoded: 0, beside: false }.answer();
     session.drop_sequence(SCRATCH);
-    opened.map_or_else(Event::Failed, |opened| Event::Inspected(Box::new(opened)))
+    event
+}
+
+/// Answers an inspection while a reply is being written: like [`inspect`], but never on the chat's sequence, and
+/// refused where it would need that.
+pub fn inspect_beside(
+    session: &mut Session,
+    inside: &mut Inside,
+    request: &Inspect,
+    emit: &dyn Fn(Event),
+) -> Event {
+    let event = Opening { session, inside, request, emit, decoded: 0, beside: true }.answer();
+    session.drop_sequence(SCRATCH);
+    event
 }
 
 fn check(session: &Session, request: &Inspect) -> Result<(), Failure> {
@@ -117,6 +129,29 @@ fn check(session: &Session, request: &Inspect) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What is copied for a live look, before it is known which tokens it will follow.
+#[must_use]
+pub fn live_plan(live: &Live) -> Plan {
+    let any = TokenId(0);
+    plan(&live.of(any, Some(any), 0))
+}
+
+/// Opens a pass that was just decoded with the probe on.
+///
+/// # Errors
+/// Where its logits are no numbers.
+pub fn open_captured(
+    session: &Session,
+    inside: &mut Inside,
+    want: &Want,
+    captured: &Captured,
+    logits: &[f32],
+) -> Result<Inspected, Failure> {
+    let output = Output::of(logits, &want.follow)?;
+    let pass = Pass { want, ids: session.cached(), captured, output: &output };
+    Ok(open::open(inside, session.probe().operands(), &pass))
+}
+
 /// What is copied for what is wanted.
 fn plan(want: &Want) -> Plan {
     let heads = want.attribution.is_some();
@@ -140,18 +175,16 @@ struct Opening<'a> {
     request: &'a Inspect,
     emit: &'a dyn Fn(Event),
     decoded: usize,
-}
-
-/// The output of a pass.
-struct Output {
-    logits: Vec<f32>,
-    log_normaliser: f64,
-    entropy: f32,
-    next: Vec<Candidate>,
-    followed: Vec<Followed>,
+    /// Whether the chat's sequence has to stay, since a reply is being written on it.
+    beside: bool,
 }
 
 impl Opening<'_> {
+    fn answer(self) -> Event {
+        let opened = check(self.session, self.request).and_then(|()| self.run());
+        opened.map_or_else(Event::Failed, |opened| Event::Inspected(Box::new(opened)))
+    }
+
     fn run(mut self) -> Result<Inspected, Failure> {
         let started = Instant::now();
         let request = self.request;
@@ -170,7 +203,8 @@ impl Opening<'_> {
         changes.extend(patches);
         let captured = self.read(&request.ids, &before, &changes, &plan(&request.want))?;
         let output = self.output()?;
-        let mut opened = self.open(&captured, &output);
+        let pass = Pass { want: &request.want, ids: &request.ids, captured: &captured, output: &output };
+        let mut opened = open::open(self.inside, self.session.probe().operands(), &pass);
         if let Some(original) = original {
             let kl = lens::divergence(
                 &original.logits,
@@ -187,49 +221,6 @@ impl Opening<'_> {
         Ok(opened)
     }
 
-    /// Puts together what was captured.
-    fn open(&mut self, captured: &Captured, output: &Output) -> Inspected {
-        let want = &self.request.want;
-        let facts = &self.inside.facts;
-        let mut trace = ForwardTrace {
-            position: self.request.ids.len() as u32 - 1,
-            layers: facts.layers,
-            heads: facts.heads,
-            kv_heads: facts.kv_heads,
-            next: output.next.clone(),
-            entropy: output.entropy,
-            followed: output.followed.clone(),
-            missing: captured.missing.clone(),
-            ..ForwardTrace::default()
-        };
-        let operands = self.session.probe().operands();
-        if want.lens {
-            let lens = streams::lens(self.inside, operands, captured, output, &want.follow);
-            trace.lens = keep(lens, "the logit lens", &mut trace.missing);
-        }
-        if want.overview || !want.attention.is_empty() {
-            let attention = attention::attention(self.inside, captured, want, &self.request.ids);
-            trace.attention = keep(attention, "attention", &mut trace.missing);
-        }
-        if let Some((layer, head, other)) = want.rotation {
-            let position = self.request.ids.len() - 1;
-            let rotation = attention::rotation(&self.inside.facts, captured, (layer, head), other, position);
-            trace.rotation = keep(rotation, "rotation", &mut trace.missing);
-        }
-        if let Some(pair) = want.attribution {
-            let parts =
-                parts::attribution(self.inside, captured, output, pair, want.pushing_neurons as usize);
-            trace.attribution = keep(parts, "attribution", &mut trace.missing);
-        }
-        let mut ffns = Vec::new();
-        for layer in &want.ffn {
-            let ffn = neurons::feed_forward(self.inside, operands, captured, *layer, want.neurons as usize);
-            ffns.extend(keep(ffn, "feed-forward neurons", &mut trace.missing));
-        }
-        trace.ffn = ffns.last().cloned();
-        Inspected { trace, ffns, ..Inspected::default() }
-    }
-
     /// Reads all these under `before`, the last token under `last` with the probe on.
     fn read(
         &mut self,
@@ -238,6 +229,11 @@ impl Opening<'_> {
         last: &[Intervention],
         plan: &Plan,
     ) -> Result<Captured, Failure> {
+        if self.beside && self.session.shared_if_rest_fits(ids, before).is_none() {
+            let message =
+                "This needs more reading than fits beside the reply; it is opened when the reply is done.";
+            return Err(Failure { message: message.to_owned(), kind: FailureKind::Busy });
+        }
         let result = self.read_changed(ids, before, last, plan);
         self.session.probe().change(&[]);
         self.session.probe().plan(Plan::default());
@@ -285,25 +281,8 @@ impl Opening<'_> {
 
     /// The distribution of the pass that was just decoded.
     fn output(&self) -> Result<Output, Failure> {
-        let logits = self.session.logits().to_vec();
-        let mut reader = Reader::default();
-        let all = reader.read(&logits, LISTED).ok_or_else(super::generate::no_numbers)?;
-        let followed = self.request.want.follow.iter().map(|id| follow(&logits, &all, *id)).collect();
-        let next =
-            reader.top().iter().map(|s| Candidate { id: s.id, logprob: all.logprob(s.logit) }).collect();
-        Ok(Output { log_normaliser: all.log_normaliser, entropy: all.entropy, next, followed, logits })
+        Output::of(self.session.logits(), &self.request.want.follow)
     }
-}
-
-/// A token's ln p and rank among these logits; the ids were checked.
-fn follow(logits: &[f32], all: &numbers::Distribution, id: TokenId) -> Followed {
-    let logit = logits[id.0 as usize];
-    Followed { id, logprob: all.logprob(logit), rank: numbers::rank(logits, logit) }
-}
-
-/// Keeps what could be worked out; else says what is missing and why.
-fn keep<T>(made: Result<T, String>, what: &str, missing: &mut Vec<String>) -> Option<T> {
-    made.map_err(|why| missing.push(format!("{what}: {why}"))).ok()
 }
 
 fn other(message: impl Into<String>) -> Failure {

@@ -23,6 +23,8 @@ pub mod ahead;
 #[cfg(feature = "llama")]
 pub mod bench;
 #[cfg(feature = "llama")]
+pub mod beside;
+#[cfg(feature = "llama")]
 pub mod changes;
 #[cfg(feature = "llama")]
 pub mod control;
@@ -38,6 +40,8 @@ pub mod generate;
 pub mod graph;
 #[cfg(feature = "llama")]
 pub mod inspect;
+#[cfg(feature = "llama")]
+pub mod live;
 #[cfg(feature = "llama")]
 pub mod load;
 #[cfg(feature = "llama")]

@@ -54,6 +54,10 @@ impl Desk for Counter {
         Ok(())
     }
 
+    fn beside(&self, id: RequestId, request: Request) -> Option<Request> {
+        self.shared.control().put_beside(id, request)
+    }
+
     fn merges(&self, text: &str) -> Result<Pieces, Failure> {
         super::merges::merges(&*self.shared.model()?, text)
     }

@@ -2,10 +2,10 @@
 //!
 //! Invariant: while nothing is recorded, watched or held back, a token costs one look at a counter.
 
-use super::control::{Allowance, Control};
+use super::control::{Allowance, Control, Woken};
 use super::decode::Session;
 use super::numbers::{self, Distribution};
-use super::protocol::{CapturePlan, Event, RequestId};
+use super::protocol::{CapturePlan, Event, Live, RequestId};
 use super::sampler::Recorder;
 use crate::token::{Candidate, TokenId};
 
@@ -28,17 +28,18 @@ impl<'a> Reins<'a> {
         Self { control, id, seen, plan: control.capture(), allow, recorder: Recorder::default() }
     }
 
-    /// Takes up what has changed.
-    pub fn refresh(&mut self) {
+    /// Takes up what has changed; whether anything has.
+    pub fn refresh(&mut self) -> bool {
         let changes = self.control.changes();
         if changes == self.seen {
-            return;
+            return false;
         }
         self.seen = changes;
         self.plan = self.control.capture();
         if let Some(allow) = self.control.take_pace(self.id) {
             self.allow = allow;
         }
+        true
     }
 
     /// How many of the likeliest tokens are listed, and with what; `None` while nothing is recorded.
@@ -71,17 +72,46 @@ impl<'a> Reins<'a> {
         }
     }
 
-    /// Waits while the reply may write no more; `pausing` is called once before each wait. Whether it may go
-    /// on; otherwise it was cancelled.
-    pub fn may_write(&mut self, session: &Session, pausing: impl Fn()) -> bool {
+    /// What is opened of each token.
+    #[must_use]
+    pub fn live(&self) -> Option<&Live> {
+        self.plan.inside.as_deref()
+    }
+
+    /// Whether the reply goes token by token.
+    #[must_use]
+    pub fn is_paced(&self) -> bool {
+        self.allow.is_some()
+    }
+
+    /// Waits while the reply may write no more; `pausing` is called once before each wait, `beside` whenever
+    /// something else was asked for, also between tokens that follow each other. Whether it may go on; otherwise it
+    /// was cancelled.
+    pub fn may_write(
+        &mut self,
+        session: &mut Session,
+        pausing: impl Fn(),
+        mut beside: impl FnMut(&mut Session) -> bool,
+    ) -> bool {
+        let mut said = false;
         while self.allow == Some(0) {
-            pausing();
+            if !std::mem::replace(&mut said, true) {
+                pausing();
+            }
             match self.control.wait_for_pace(self.id, session.stop_flag()) {
-                Some(allow) => self.allow = allow,
-                None => return false,
+                Woken::Pace(allow) => {
+                    self.allow = allow;
+                    said = false;
+                }
+                Woken::Beside => {
+                    beside(session);
+                }
+                Woken::Stopped => return false,
             }
         }
-        self.refresh();
-        true
+        if self.refresh() {
+            while beside(session) {}
+        }
+        !session.stop_flag().load(std::sync::atomic::Ordering::Relaxed)
     }
 }

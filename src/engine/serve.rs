@@ -65,6 +65,13 @@ pub trait Desk: Send + Sync {
     /// For what this engine cannot capture.
     fn set_capture(&self, plan: CapturePlan) -> Result<(), Failure>;
 
+    /// Takes a request that is answered between the tokens of the reply that is being written; gives back what has
+    /// to wait for its turn.
+    fn beside(&self, id: RequestId, request: Request) -> Option<Request> {
+        let _ = id;
+        Some(request)
+    }
+
     /// How the tokenizer cut and merged a text. Called on a thread of its own.
     ///
     /// # Errors
@@ -179,6 +186,7 @@ pub(super) fn answer(
             | Request::Depths(_)
             | Request::Embed(_) => {
                 ledger.open(id);
+                let Some(request) = desk.beside(id, request) else { continue };
                 if queue.send((id, request)).is_ok() {
                     continue;
                 }

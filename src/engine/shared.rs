@@ -60,6 +60,8 @@ pub struct Shared {
 #[derive(Default)]
 struct Requests {
     running: Option<RequestId>,
+    /// The reply beside which the running request is answered.
+    reply: Option<RequestId>,
     cancelled: BTreeSet<RequestId>,
 }
 
@@ -74,7 +76,7 @@ impl Shared {
     pub fn cancel(&self, target: RequestId) {
         let mut requests = locked(&self.requests);
         requests.cancelled.insert(target);
-        if requests.running == Some(target) {
+        if [requests.running, requests.reply].contains(&Some(target)) {
             self.stop.store(true, Ordering::Relaxed);
             self.control.wake();
         }
@@ -146,6 +148,25 @@ impl Shared {
         self.stop.store(false, Ordering::Relaxed);
     }
 
+    /// A request is answered beside the reply that runs; whether either was cancelled before.
+    pub(super) fn begin_beside(&self, id: RequestId) -> bool {
+        let mut requests = locked(&self.requests);
+        requests.reply = requests.running.replace(id);
+        let is_cancelled = |id: &RequestId| requests.cancelled.contains(id);
+        let cancelled = is_cancelled(&id) || requests.reply.as_ref().is_some_and(is_cancelled);
+        self.stop.store(cancelled, Ordering::Relaxed);
+        cancelled
+    }
+
+    /// That request has ended, and the reply goes on unless it was cancelled meanwhile.
+    pub(super) fn end_beside(&self, id: RequestId) {
+        let mut requests = locked(&self.requests);
+        requests.cancelled.remove(&id);
+        requests.running = requests.reply.take();
+        let cancelled = requests.running.is_some_and(|reply| requests.cancelled.contains(&reply));
+        self.stop.store(cancelled, Ordering::Relaxed);
+    }
+
     /// The loaded model.
     pub(super) fn model(&self) -> Result<Arc<LoadedModel>, Failure> {
         locked(&self.model).clone().ok_or_else(no_model)
@@ -191,6 +212,23 @@ mod tests {
         shared.end(RequestId(3));
         assert!(!shared.is_cancelled(RequestId(3)));
         assert!(!shared.begin(RequestId(4)));
+    }
+
+    #[test]
+    fn what_is_answered_beside_a_reply_is_cancelled_alone_and_ends_with_it() {
+        let shared = Shared::new();
+        let stopped = || shared.stop_flag().load(Ordering::Relaxed);
+        shared.begin(RequestId(1));
+        assert!(!shared.begin_beside(RequestId(2)));
+        shared.cancel(RequestId(2));
+        assert!(stopped());
+        shared.end_beside(RequestId(2));
+        assert!(!stopped(), "the reply goes on");
+        assert!(!shared.begin_beside(RequestId(3)));
+        shared.cancel(RequestId(1));
+        assert!(stopped(), "a reply that is stopped does not wait");
+        shared.end_beside(RequestId(3));
+        assert!(stopped() && shared.is_cancelled(RequestId(1)));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub struct Twin {
 }
 
 impl Twin {
-    /// How far the pass that the chat just made lies from the unchanged network's: `D(p unchanged ‖ p changed)`, nats,
+    /// How far the pass that the chat just made, with the logits `changed`, lies from the unchanged network's: `D(p unchanged ‖ p changed)`, nats,
     /// with what it cost. The twin reads what it lacks, at first the whole prompt.
     ///
     /// # Errors
@@ -34,6 +34,7 @@ impl Twin {
     pub fn tell(
         &mut self,
         session: &mut Session,
+        changed: &[f32],
         interventions: &[Intervention],
         index: u32,
     ) -> Result<Event, Halt> {
@@ -42,7 +43,6 @@ impl Twin {
             self.end(session);
             return Ok(Event::Twin { index, kl: None, ms: 0.0 });
         }
-        let changed = session.logits().to_vec();
         session.probe().change(&[]);
         let caught_up = self.catch_up(session);
         session.probe().change(interventions);
@@ -50,7 +50,7 @@ impl Twin {
             self.read.clear();
         }
         caught_up?;
-        let kl = self.divergence(session.logits(), &changed);
+        let kl = self.divergence(session.logits(), changed);
         Ok(Event::Twin { index, kl, ms: super::generate::milliseconds(started) })
     }
 

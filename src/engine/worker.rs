@@ -9,6 +9,7 @@ use std::sync::Arc;
 pub use super::shared::Shared;
 
 use super::ahead;
+use super::beside::{Beside, Opener};
 use super::changes;
 use super::decode::Session;
 use super::generate::{self, Conditions};
@@ -42,15 +43,13 @@ pub struct Worker {
     emit: Arc<dyn Fn(Envelope) + Send + Sync>,
     session: Option<Session>,
     load_ms: f32,
-    threads: u32,
-    /// Made for the loaded model when a pass is first opened.
-    inside: Option<Inside>,
+    opener: Opener,
 }
 
 impl Worker {
     /// A worker without a model.
     pub fn new(hooks: Arc<Hooks>, shared: Arc<Shared>, emit: Arc<dyn Fn(Envelope) + Send + Sync>) -> Self {
-        Self { hooks, shared, emit, session: None, load_ms: 0.0, threads: 1, inside: None }
+        Self { hooks, shared, emit, session: None, load_ms: 0.0, opener: Opener::default() }
     }
 
     /// Answers a request; returns when its final event is out.
@@ -97,11 +96,14 @@ impl Worker {
         };
         self.shared.end(id);
         (self.emit)(Envelope { id, event });
+        for (id, request) in self.shared.control().close_beside() {
+            self.handle(id, request);
+        }
     }
 
     fn load(&mut self, id: RequestId, entry: &ModelEntry, params: &LoadParams) -> Event {
         // The old model goes first: two do not always fit.
-        self.inside = None;
+        self.opener.clear();
         self.session = None;
         self.shared.set_model(None);
         let progress = {
@@ -128,7 +130,7 @@ impl Worker {
                 self.shared.set_model(Some(Arc::clone(session.model())));
                 self.session = Some(session);
                 self.load_ms = loaded.load_ms;
-                self.threads = loaded.threads;
+                self.opener.threads = loaded.threads;
                 Event::Loaded(Box::new(loaded))
             }
             Err(failure) => Event::Failed(failure),
@@ -136,11 +138,20 @@ impl Worker {
     }
 
     fn generate(&mut self, id: RequestId, request: &Generate) -> Event {
-        let (shared, load_ms) = (Arc::clone(&self.shared), self.load_ms);
-        let conditions = Conditions { id, control: shared.control(), load_ms };
-        self.changed(id, &request.interventions, |session, emit| {
-            generate::generate(session, request, &conditions, emit)
-        })
+        let Some(session) = &mut self.session else { return Event::Failed(no_model()) };
+        if let Err(failure) = changes::check(session.model(), &request.interventions) {
+            return Event::Failed(failure);
+        }
+        let (shared, emit) = (&*self.shared, &*self.emit);
+        let conditions = Conditions { id, control: shared.control(), load_ms: self.load_ms };
+        let interventions = &request.interventions;
+        let mut beside = Beside { opener: &mut self.opener, shared, emit, interventions };
+        session.probe().change(interventions);
+        shared.control().open_beside();
+        let tell = |event| emit(Envelope { id, event });
+        let event = generate::generate(session, request, &conditions, &mut beside, &tell);
+        session.probe().change(&[]);
+        event
     }
 
     /// What `make` gives of a session whose network is changed while it runs.
@@ -169,8 +180,8 @@ impl Worker {
     ) -> Event {
         let emit = Arc::clone(&self.emit);
         let Some(session) = &mut self.session else { return Event::Failed(no_model()) };
-        let inside = match self.inside.take().map_or_else(|| Inside::new(session.model(), self.threads), Ok) {
-            Ok(inside) => self.inside.insert(inside),
+        let inside = match self.opener.inside(session) {
+            Ok(inside) => inside,
             Err(failure) => return Event::Failed(failure),
         };
         make(session, inside, &|event| emit(Envelope { id, event }))

@@ -4,7 +4,8 @@
 
 use std::time::Instant;
 
-use super::{Inside, Output, follow};
+use super::open::follow as follow_one;
+use super::{Inside, Output};
 use crate::engine::numbers::Reader;
 use crate::engine::probe::{Captured, Operands};
 use crate::inspect::lens::{self, Norm};
@@ -44,7 +45,7 @@ pub(super) fn lens(
         rows.push(LensRow {
             layer: layer.map(|layer| layer as u32),
             top: reader.top().iter().map(|s| Candidate { id: s.id, logprob: all.logprob(s.logit) }).collect(),
-            followed: follow.iter().map(|id| self::follow(logits, &all, *id)).collect(),
+            followed: follow.iter().map(|id| follow_one(logits, &all, *id)).collect(),
             final_best: all.logprob(logits[best.0 as usize]),
             kl: lens::divergence(&output.logits, output.log_normaliser, logits, all.log_normaliser),
             norm: lens::length(stream),
