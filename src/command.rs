@@ -243,6 +243,8 @@ commands! {
     Filter "filter" Inspector Inspector ["/"];
     /// Watch the selected token, or stop watching it; in layers and why, the next rival
     Watch "watch" Inspector Inspector ["w"];
+    /// A guided tour: one sentence through the nine stations, in two minutes
+    Tour "tour" Inspector Transcript ["T"];
     /// Explain this station
     Explain "explain" Inspector Inspector ["?"];
     /// Choose a model
@@ -344,6 +346,7 @@ impl Command {
                 | Self::SwitchOff
                 | Self::SwitchOffEverywhere
                 | Self::KeepOff
+                | Self::Tour
         )
     }
 

@@ -91,6 +91,9 @@ impl App {
 
     /// Asks the store for something.
     pub(crate) fn store(&mut self, command: store::Command) {
+        if self.is_of_tour(&command) {
+            return;
+        }
         self.emit(Effect::Store(command));
     }
 

@@ -63,6 +63,7 @@ impl App {
     }
 
     fn show_chat(&mut self, conversation: Conversation) {
+        self.end_tour();
         self.leave();
         self.chat = conversation;
         let draft = self.chat.head.draft.clone();

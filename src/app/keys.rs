@@ -18,7 +18,7 @@ impl App {
             return;
         }
         if self.overlays.is_empty() {
-            if self.line_key(key) || self.completion_key(key) {
+            if self.tour_key(key) || self.line_key(key) || self.completion_key(key) {
                 return;
             }
             self.pane_key(key);
@@ -67,6 +67,12 @@ impl App {
         if command != Command::Interrupt {
             self.book.quit_asked = false;
         }
+        if self.tour.is_some() && !Self::fits_tour(command) {
+            self.end_tour();
+            if command == Command::Interrupt {
+                return;
+            }
+        }
         match command {
             Command::Send => self.submit(),
             Command::Newline => self.newline(),
@@ -107,6 +113,7 @@ impl App {
             Command::Compare => self.open_tree(true),
             Command::LookAhead => self.look_ahead_here(),
             Command::Step => self.toggle_step_mode(),
+            Command::Tour => self.begin_tour(),
             Command::Find => self.find(""),
             Command::NewChat => self.new_chat(),
             Command::Search => self.open_search(""),
@@ -155,6 +162,7 @@ impl App {
             Command::ReloadConfig => self.reload_config(),
             Command::Mouse => self.toggle_mouse(),
             Command::Help => self.open_help(0),
+            Command::FocusNext | Command::FocusPrevious if self.tour.is_some() => {}
             Command::FocusNext => self.focus_next(true),
             Command::FocusPrevious => self.focus_next(false),
             Command::PageUp => self.scroll_page(false),
@@ -306,6 +314,7 @@ impl App {
 
     /// Ends the app: what is unwritten goes to the store first, then the engine, then the end.
     pub(crate) fn quit(&mut self) {
+        self.end_tour();
         self.end_run("glassbox was closed");
         self.keep_draft();
         self.store(crate::store::Command::Close);

@@ -36,6 +36,7 @@ mod stop;
 mod tests;
 mod text_edit;
 mod tokens;
+mod tour;
 mod transcript;
 mod tree;
 mod versions;
@@ -67,6 +68,7 @@ pub use state::{
 
 pub use inside::named as part_name;
 pub use look_ahead::AheadRow;
+pub use tour::{STEPS as TOUR, Tour};
 pub use tree::{LETTERS, Pair};
 
 pub use tokens::{Origin, Pass, TokenCursor, TurnScore, TurnToken};
@@ -107,6 +109,8 @@ pub struct App {
     pub composer: Composer,
     /// Whether the reply goes token by token.
     pub steps: StepMode,
+    /// The guided tour under way.
+    pub(crate) tour: Option<Box<Tour>>,
     /// The inspector.
     pub inspector: Inspector,
     /// The model.
@@ -164,6 +168,7 @@ impl App {
             transcript: Transcript::default(),
             composer: Composer::default(),
             steps: StepMode::default(),
+            tour: None,
             inspector: Inspector { shown: config.ui.inspector, ..Inspector::default() },
             model: ModelState { name: config.model.clone(), ..ModelState::default() },
             fetch: None,
@@ -204,6 +209,7 @@ impl App {
         self.dirty |= !matches!(msg, Msg::Tick);
         match msg {
             Msg::Key(key) => self.key(key),
+            Msg::Paste(_) if self.tour.is_some() && self.overlays.is_empty() => {}
             Msg::Paste(text) => self.paste(&text),
             Msg::Mouse(event) => self.mouse(event),
             Msg::Resize(width, height) => self.size = (width, height),
@@ -229,6 +235,7 @@ impl App {
     fn settle(&mut self) {
         let now = self.now.mono_ms;
         let due = |at: Option<u64>| at.is_some_and(|at| at <= now);
+        self.settle_tour();
         self.settle_cursor();
         self.settle_scores();
         self.expire_notice();

@@ -19,7 +19,7 @@ impl Area {
 impl App {
     /// The mouse did something.
     pub(crate) fn mouse(&mut self, event: MouseEvent) {
-        if !self.config.ui.mouse || !self.overlays.is_empty() {
+        if !self.config.ui.mouse || !self.overlays.is_empty() || self.tour.is_some() {
             return;
         }
         match event.kind {

@@ -179,6 +179,7 @@ impl App {
             StopReason::Error => Some("the engine could not go on"),
         };
         self.finish_run(stop, TurnState::Done, note.map(String::from));
+        self.offer_tour();
         self.send_waiting();
     }
 

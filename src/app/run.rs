@@ -179,6 +179,9 @@ impl App {
 
     /// Writes a chat's entry and settings, and brings its row in the list up to date.
     pub(crate) fn put_conversation(&mut self, id: ConversationId) {
+        if self.tour.is_some() {
+            return;
+        }
         let Some(conversation) = self.conversation(id) else { return };
         let (head, settings, leaf) =
             (conversation.head.clone(), conversation.settings.clone(), conversation.leaf);
@@ -290,7 +293,7 @@ impl App {
         sampling.seed = Some(run.seed);
         let clock_ms = run.template_clock_ms.unwrap_or_default();
         let interventions = run.interventions.clone();
-        let prompt = self.branch_prompt().unwrap_or_else(|| {
+        let prompt = self.tour_prompt().or_else(|| self.branch_prompt()).unwrap_or_else(|| {
             let messages = self.messages(active.chat, active.turn);
             let left_out = self.book.left_out.get(&active.chat).copied().unwrap_or_default();
             let messages = prompt::without_oldest(messages, left_out);
@@ -366,7 +369,7 @@ impl App {
         Some(turn)
     }
 
-    fn begin_span(&mut self, chat: ConversationId, turn: TurnId, run: RunId) -> Option<Turn> {
+    pub(crate) fn begin_span(&mut self, chat: ConversationId, turn: TurnId, run: RunId) -> Option<Turn> {
         let turn = self.conversation_mut(chat)?.turn_mut(turn)?;
         turn.spans.push(Span::Generated { run, steps: Vec::new() });
         turn.state = TurnState::Streaming;

@@ -46,6 +46,8 @@ pub struct ChatArgs {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// A guided tour: one sentence through the nine stations, on your own model
+    Tour(TourArgs),
     /// One reply to standard output, streamed
     Ask(AskArgs),
     /// The tokens of a text: ids, pieces, bytes
@@ -70,6 +72,26 @@ pub enum Command {
     /// The engine's own process
     #[command(hide = true)]
     Engine,
+}
+
+/// `glassbox tour`.
+#[derive(Debug, Args)]
+pub struct TourArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+    /// Theme
+    #[arg(long, value_name = "NAME")]
+    pub theme: Option<String>,
+}
+
+impl TourArgs {
+    /// The same as arguments of the chat.
+    #[must_use]
+    pub fn into_chat(self, engine: String) -> ChatArgs {
+        let Common { model, config } = self.common;
+        ChatArgs { model, config, theme: self.theme, engine, ..ChatArgs::default() }
+    }
 }
 
 /// What every headless command takes.

@@ -6,11 +6,11 @@ use super::args::ChatArgs;
 use super::setup::{Setup, read_config};
 use crate::runtime::{self, Options};
 
-/// Opens the chat; gives the exit code.
+/// Opens the chat, with the tour begun if wanted; gives the exit code.
 ///
 /// # Errors
 /// Without a terminal, or when it cannot be drawn on.
-pub fn run(args: ChatArgs) -> anyhow::Result<u8> {
+pub fn run(args: ChatArgs, tour: bool) -> anyhow::Result<u8> {
     if !super::has_terminal() {
         bail!(
             "the chat needs a terminal. For a single reply: glassbox ask \"…\" (or `glassbox ask -` for a pipe)"
@@ -29,6 +29,7 @@ pub fn run(args: ChatArgs) -> anyhow::Result<u8> {
         config_file: setup.config_file,
         read_config: Box::new(move || read_config(&file, &flags)),
         resume: args.resume,
+        tour,
         engine: args.engine,
         #[cfg(feature = "testing")]
         fault: args.fault,

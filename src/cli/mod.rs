@@ -44,7 +44,8 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> anyhow::Result<u8> {
     let engine = cli.chat.engine.clone();
     match cli.command {
-        None => chat::run(cli.chat),
+        None => chat::run(cli.chat, false),
+        Some(Command::Tour(args)) => chat::run(args.into_chat(engine), true),
         Some(Command::Engine) => engine::run(&engine),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "glassbox", &mut std::io::stdout());

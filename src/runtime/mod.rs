@@ -36,6 +36,8 @@ pub struct Options {
     pub read_config: Box<dyn Fn() -> (Config, Vec<Warning>) + Send>,
     /// Open the last chat (`last`) or the one of that id.
     pub resume: Option<String>,
+    /// Begin with the guided tour.
+    pub tour: bool,
     /// Which engine runs.
     pub engine: String,
     /// A fault to provoke, in test builds.

@@ -144,6 +144,9 @@ pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
     shell.app.themes = shell.look.names();
     shell.app.tell(&warnings);
     first.extend(resume(&mut shell.app, options.resume.as_deref()));
+    if options.tour {
+        first.extend(shell.app.open_tour());
+    }
     shell.draw()?;
     tracing::info!(ms = started.elapsed().as_millis(), "first frame");
     for effect in first {

@@ -27,6 +27,8 @@ pub struct Wants {
     pub zoomed: bool,
     /// The pane with the focus.
     pub focus: Focus,
+    /// The tour is on: its words take the composer's place, also under a station that is alone.
+    pub tour: bool,
 }
 
 /// The screen's parts. What is not there is `None`.
@@ -68,7 +70,8 @@ pub fn compute(screen: Rect, wants: Wants, composer: impl FnOnce(u16, u16) -> u1
     let station_alone =
         wants.inspector && wants.focus == Focus::Inspector && (wants.zoomed || screen.width < 110);
     if station_alone {
-        station_over_one_row(screen)
+        let layout = station_over_one_row(screen);
+        if wants.tour { with_tour(layout, composer) } else { layout }
     } else if screen.width < 110 {
         narrow(screen, wants, composer)
     } else {
@@ -105,6 +108,18 @@ fn station_over_one_row(screen: Rect) -> Layout {
         notice,
         hints: Some(line(screen, last)),
         ..Layout::default()
+    }
+}
+
+/// Takes the rows that the tour's words need from the end of the station.
+fn with_tour(layout: Layout, rows: impl FnOnce(u16, u16) -> u16) -> Layout {
+    let Some(station) = layout.station else { return layout };
+    let taken = rows(station.width, station.height / 2).clamp(1, (station.height / 2).max(1));
+    let left = station.height - taken;
+    Layout {
+        station: (left > 0).then_some(Rect { height: left, ..station }),
+        composer: Some(Rect { y: station.y + left, height: taken, ..station }),
+        ..layout
     }
 }
 
@@ -178,7 +193,8 @@ fn composer_rows(body: Rect, wanted: impl FnOnce(u16, u16) -> u16) -> u16 {
 mod tests {
     use super::*;
 
-    const ALL: Wants = Wants { chats: true, inspector: true, zoomed: false, focus: Focus::Composer };
+    const ALL: Wants =
+        Wants { chats: true, inspector: true, zoomed: false, focus: Focus::Composer, tour: false };
 
     fn at(width: u16, height: u16, wants: Wants) -> Layout {
         compute(Rect::new(0, 0, width, height), wants, |_, most| most.min(2))
@@ -210,7 +226,9 @@ mod tests {
         for focus in [Focus::Composer, Focus::Transcript, Focus::Chats, Focus::Inspector] {
             for bits in 0..8 {
                 let (chats, inspector, zoomed) = (bits & 1 > 0, bits & 2 > 0, bits & 4 > 0);
-                all.push(Wants { chats, inspector, zoomed, focus });
+                for tour in [false, true] {
+                    all.push(Wants { chats, inspector, zoomed, focus, tour });
+                }
             }
         }
         all
@@ -244,7 +262,7 @@ mod tests {
             for wants in every_want() {
                 let layout = at(width, height, wants);
                 assert!(layout.transcript.is_some(), "{width}×{height} {wants:?}");
-                assert_eq!(layout.composer.is_none(), layout.station_title.is_some());
+                assert_eq!(layout.composer.is_none(), layout.station_title.is_some() && !wants.tour);
             }
         }
     }

@@ -21,6 +21,7 @@ pub mod shade;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod text;
+mod tour;
 pub mod transcript;
 pub mod widgets;
 
@@ -89,8 +90,12 @@ fn panes(
         inspector: app.inspector.shown,
         zoomed: app.inspector.zoomed,
         focus: app.focus,
+        tour: app.tour().is_some(),
     };
-    let layout = layout::compute(screen, wants, |width, most| composer::height(app, width, most));
+    let layout = layout::compute(screen, wants, |width, most| match app.tour() {
+        Some(_) => tour::height(width).min(most),
+        None => composer::height(app, width, most),
+    });
     let mut geometry = Geometry { scroll: app.transcript.scroll, ..Geometry::default() };
     let mut cursor = None;
     if let Some(at) = layout.too_small {
@@ -115,7 +120,9 @@ fn panes(
         geometry.tokens = drawn.tokens;
         geometry.areas.push((Focus::Transcript, area(at)));
     }
-    if let Some(at) = layout.composer {
+    if let (Some(at), Some(tour)) = (layout.composer, app.tour()) {
+        tour::draw(app, theme, tour, at, buf);
+    } else if let Some(at) = layout.composer {
         let cell = composer::draw(app, theme, at, buf);
         cursor = cell.filter(|_| app.focus == Focus::Composer);
         geometry.areas.push((Focus::Composer, area(at)));

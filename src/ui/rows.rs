@@ -192,6 +192,9 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
     if !app.overlays.is_empty() {
         return vec![(key(Command::Escape), "close")];
     }
+    if let Some(tour) = app.tour() {
+        return super::tour::keys(app, tour);
+    }
     if app.paused_here() {
         return paused(app);
     }

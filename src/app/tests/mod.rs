@@ -12,6 +12,7 @@ mod replies;
 mod sending;
 mod stations;
 mod tokens;
+mod tour;
 
 use std::path::PathBuf;
 

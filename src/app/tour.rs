@@ -1,0 +1,340 @@
+//! The guided tour: one sentence through the nine stations, on the user's own model.
+//!
+//! Invariants: the tour lives in a chat of its own that the store never sees, and what was there before (chat,
+//! draft, station, cursor) comes back as it was; a figure is said only after it was found in the live pass.
+
+mod claims;
+mod steps;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{App, Effect, Focus, Inspector, Level, ModelStatus, Notice, StepMode, TokenCursor, Transcript};
+use crate::chat::{Conversation, ConversationId, Role, Span, Turn, TurnId, TurnState};
+use crate::command::{Command, Group};
+use crate::engine::protocol::{Prompt, Request};
+use crate::inspect::trace::Part;
+use crate::sampling::Sampling;
+use crate::store;
+
+pub use steps::STEPS;
+use steps::Act;
+
+/// The sentence that the tour opens.
+pub const SENTENCE: &str = "The capital of France is";
+/// The seed of its one draw.
+const SEED: u32 = 7;
+/// How long the offer of the tour stays in the notice row, ms.
+const OFFER_MS: u64 = 20_000;
+
+/// The tour under way.
+pub struct Tour {
+    /// Which of [`STEPS`] is shown.
+    pub at: usize,
+    /// The text that the model goes on with.
+    text: TurnId,
+    /// Whether the next word was asked for.
+    asked: bool,
+    /// Whether the selection of this step has been put where the step wants it.
+    placed: bool,
+    /// What was there before.
+    before: Before,
+}
+
+/// What comes back when the tour ends.
+struct Before {
+    chat: Conversation,
+    transcript: Transcript,
+    inspector: Inspector,
+    focus: Focus,
+    steps: StepMode,
+}
+
+impl App {
+    /// Begins the tour at start.
+    pub fn open_tour(&mut self) -> Vec<Effect> {
+        self.begin_tour();
+        std::mem::take(&mut self.book.out)
+    }
+
+    /// Begins the tour, or says why not.
+    pub(crate) fn begin_tour(&mut self) {
+        if self.tour.is_some() {
+            return;
+        }
+        if self.run.is_some() || self.queued.is_some() {
+            self.say("a reply is being written; the tour begins when it is done: /tour");
+            return;
+        }
+        while !self.overlays.is_empty() {
+            self.close_overlay();
+        }
+        self.keep_draft();
+        self.leave_scores();
+        self.close_station_requests();
+        let text = TurnId(self.book.id());
+        let chat = sentence_alone(ConversationId(self.book.id()), text, self.now.wall_ms);
+        let inspector = Inspector { shown: true, watch: self.inspector.watch.clone(), ..Inspector::default() };
+        let transcript = Transcript {
+            revisions: self.transcript.revisions.clone(),
+            colouring: self.transcript.colouring,
+            ..Transcript::default()
+        };
+        let before = Before {
+            chat: std::mem::replace(&mut self.chat, chat),
+            transcript: std::mem::replace(&mut self.transcript, transcript),
+            inspector: std::mem::replace(&mut self.inspector, inspector),
+            focus: std::mem::replace(&mut self.focus, Focus::Inspector),
+            steps: std::mem::take(&mut self.steps),
+        };
+        self.inspector.looks.plan.clone_from(&before.inspector.looks.plan);
+        self.tour = Some(Box::new(Tour { at: 0, text, asked: false, placed: false, before }));
+        self.notice = None;
+        self.book.open_next = None;
+        self.show_title();
+        self.measure_context();
+        self.enter_step(0);
+    }
+
+    /// Ends the tour; everything is as it was before.
+    pub(crate) fn end_tour(&mut self) {
+        if self.tour.is_none() {
+            return;
+        }
+        self.stop_for_branch();
+        self.leave_scores();
+        self.close_station_requests();
+        // What is stored from here on is the user's again.
+        let Some(tour) = self.tour.take() else { return };
+        let Before { chat, transcript, inspector, focus, steps } = tour.before;
+        for turn in &self.chat.turns {
+            self.runs.retain(|run, _| !turn.spans.iter().any(|span| super::inspect::run_of(span) == Some(*run)));
+        }
+        let plan = std::mem::take(&mut self.inspector.looks.plan);
+        self.chat = chat;
+        self.transcript = transcript;
+        self.inspector = inspector;
+        self.inspector.looks.plan = plan;
+        self.focus = focus;
+        self.steps = steps;
+        self.notice = None;
+        if self.chat.turns.is_empty() && self.composer.is_empty() && !self.book.new_draft.is_empty() {
+            let draft = self.book.new_draft.clone();
+            self.composer.set(&draft);
+            self.count_draft();
+        }
+        self.show_title();
+        self.measure_context();
+    }
+
+    /// Whether a command to the store is about the tour's own chat, which is not kept.
+    pub(crate) fn is_of_tour(&self, command: &store::Command) -> bool {
+        use store::Command as C;
+        self.tour.is_some()
+            && matches!(
+                command,
+                C::PutConversation { .. }
+                    | C::PutTurn(..)
+                    | C::AppendSteps(..)
+                    | C::FinishTurn(..)
+                    | C::PutRun(_)
+                    | C::SetDeleted(..)
+                    | C::PutDraft(..)
+                    | C::PutScores(..)
+            )
+    }
+
+    /// What the tour's reply is conditioned on: the sentence as it is, without a template.
+    pub(crate) fn tour_prompt(&self) -> Option<Prompt> {
+        self.tour.as_ref().map(|_| Prompt::Raw { text: SENTENCE.to_owned() })
+    }
+
+    /// Offers the tour once: after the first reply of the first chat.
+    pub(crate) fn offer_tour(&mut self) {
+        let replies = self.chat.turns.iter().filter(|turn| turn.role == Role::Assistant).count();
+        let told = self.notice.as_ref().is_some_and(|notice| notice.level != Level::Info);
+        if self.tour.is_some() || self.chats.heads.len() > 1 || replies != 1 || told {
+            return;
+        }
+        let key = self.keymap.shown(Command::Tour);
+        self.notice = Some(Notice {
+            text: format!("new here? /tour (or {key} in the transcript) walks one sentence through the model"),
+            level: Level::Info,
+            until: Some(self.now.mono_ms + OFFER_MS),
+        });
+    }
+
+    /// A key of the tour; whether it was one. The stations keep theirs.
+    pub(crate) fn tour_key(&mut self, key: KeyEvent) -> bool {
+        let typing = self.inspector.list.typing || self.inspector.sandbox.as_ref().is_some_and(|s| s.open);
+        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+        let Some(tour) = self.tour.as_ref().filter(|_| plain && !typing) else { return false };
+        let acts = STEPS[tour.at].act == Act::SwitchOff;
+        match key.code {
+            KeyCode::Enter | KeyCode::Char(' ') => self.move_tour(true),
+            KeyCode::Char('x') if acts => self.move_tour(true),
+            KeyCode::Backspace => self.move_tour(false),
+            KeyCode::Esc => self.end_tour(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Whether a command can be run without leaving the tour; else it ends first.
+    pub(crate) fn fits_tour(command: Command) -> bool {
+        let entry = command.entry();
+        let of_inspector = entry.group == Group::Inspector
+            && !matches!(command, Command::ToggleInspector | Command::Zoom | Command::KeepOff);
+        of_inspector
+            || matches!(
+                command,
+                Command::Escape
+                    | Command::Palette
+                    | Command::Help
+                    | Command::Themes
+                    | Command::Mouse
+                    | Command::Redraw
+                    | Command::Suspend
+                    | Command::Reload
+                    | Command::ReloadConfig
+                    | Command::PageUp
+                    | Command::PageDown
+                    | Command::Top
+                    | Command::Bottom
+                    | Command::FocusNext
+                    | Command::FocusPrevious
+            )
+    }
+
+    fn move_tour(&mut self, on: bool) {
+        let Some(at) = self.tour.as_ref().map(|tour| tour.at) else { return };
+        match (on, at) {
+            (true, at) if at + 1 == STEPS.len() => self.end_tour(),
+            (true, at) => self.enter_step(at + 1),
+            (false, 0) => {}
+            (false, at) => self.enter_step(at - 1),
+        }
+    }
+
+    /// Opens a step's station with its own choices.
+    fn enter_step(&mut self, at: usize) {
+        let step = &STEPS[at];
+        let Some(tour) = &mut self.tour else { return };
+        tour.at = at;
+        tour.placed = false;
+        self.focus = Focus::Inspector;
+        self.inspector.shown = true;
+        self.inspector.zoomed = false;
+        self.inspector.station = step.station;
+        self.inspector.sandbox = None;
+        let inside = &mut self.inspector.inside;
+        inside.off.clear();
+        inside.everywhere = false;
+        inside.own_pass = false;
+        inside.opened = false;
+        inside.row = 0;
+        inside.rival = None;
+        inside.by_heads = matches!(step.act, Act::SwitchOff | Act::SwitchedOff);
+        match step.layer.filter(|_| self.tour_knows_model()) {
+            Some((layer, head)) => {
+                let inside = &mut self.inspector.inside;
+                (inside.layer, inside.head, inside.aimed) = (layer, head, true);
+            }
+            None => self.inspector.inside.aimed = false,
+        }
+    }
+
+    /// Brings the tour on as far as it can go: asks for the word, puts the cursor on it, places the selection.
+    pub(crate) fn settle_tour(&mut self) {
+        let Some(tour) = &self.tour else { return };
+        let (at, text, asked, placed) = (tour.at, tour.text, tour.asked, tour.placed);
+        match asked {
+            true if self.run.is_none() => self.point_at_word(text),
+            true => {}
+            false if self.model.status == ModelStatus::Unloaded => self.wake_model(),
+            false if at > 0 && self.ready().is_some() => self.ask_tour_word(text),
+            false => {}
+        }
+        if !placed && self.place_selection(STEPS[at].act)
+            && let Some(tour) = &mut self.tour
+        {
+            tour.placed = true;
+            self.dirty = true;
+        }
+    }
+
+    /// Lets the model read the sentence and draw one word, under the default settings.
+    fn ask_tour_word(&mut self, text: TurnId) {
+        let chat = self.chat.head.id;
+        let mut run = self.begin(chat);
+        run.seed = SEED;
+        run.sampling = Sampling { seed: Some(SEED), max_tokens: 1, ..Sampling::default() };
+        let Some(turn) = self.begin_span(chat, text, run.id) else { return };
+        if let Some(tour) = &mut self.tour {
+            tour.asked = true;
+        }
+        self.begin_run(chat, &turn, run);
+    }
+
+    fn point_at_word(&mut self, turn: TurnId) {
+        if let Some(turn) = self.chat.turn_mut(turn).filter(|turn| turn.note.is_some() && turn.steps().count() > 0)
+        {
+            turn.note = None; // that it ends after one word is the tour's own doing
+            let id = turn.id;
+            self.touch(id);
+        }
+        let at = TokenCursor { turn, index: 0 };
+        if self.transcript.cursor.is_none() && self.token_at(at).is_some() {
+            self.transcript.selected = Some(turn);
+            self.transcript.cursor = Some(at);
+            self.dirty = true;
+        }
+    }
+
+    /// Selects the head that the step is about once the pass is known; says whether there is no more to do.
+    fn place_selection(&mut self, act: Act) -> bool {
+        if act == Act::Show {
+            return true;
+        }
+        let Some((layer, head)) = self.tour_head() else { return false };
+        let part = Part::Head(layer, head);
+        let row = self.ranked_parts().iter().position(|ranked| ranked.part == part);
+        let inside = &mut self.inspector.inside;
+        inside.row = row.unwrap_or(inside.row);
+        if act == Act::SwitchedOff {
+            inside.off = [part].into();
+        }
+        true
+    }
+
+    /// Stops what the stations ask of the engine: its answer would be another chat's.
+    fn close_station_requests(&mut self) {
+        let engine = self.model.engine;
+        let inside = self.inspector.inside.pending.take().map(|(of, id, _)| (of, id));
+        let look = self.inspector.looks.pending.take().map(|(of, id, _)| (of, id));
+        for (of, target) in inside.into_iter().chain(look) {
+            if of == engine && self.ready().is_some() {
+                self.ask(Request::Cancel { target });
+            }
+        }
+        self.inspector.inside.progress = None;
+    }
+}
+
+/// A chat that holds nothing but the sentence.
+fn sentence_alone(id: ConversationId, text: TurnId, now: i64) -> Conversation {
+    let mut chat = super::chats::empty_chat(id);
+    chat.head.title = "Tour".to_owned();
+    chat.leaf = Some(text);
+    chat.turns.push(Turn {
+        id: text,
+        parent: None,
+        role: Role::Assistant,
+        spans: vec![Span::Written { text: SENTENCE.to_owned() }],
+        state: TurnState::Done,
+        deleted: false,
+        note: None,
+        model: None,
+        created_ms: now,
+    });
+    chat
+}
