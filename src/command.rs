@@ -151,6 +151,8 @@ commands! {
     LookAhead "look-ahead" Replies Transcript ["L"];
     /// Replies token by token: accept, choose or ban each
     Step "step" Replies Global ["f6"];
+    /// Slow motion: so many tokens a second, e.g. /slow 2; /slow off ends it
+    Slow "slow" Replies Global [];
     /// Message below
     MessageDown "message-down" Replies Transcript ["j", "down"];
     /// Message above
@@ -243,6 +245,8 @@ commands! {
     Filter "filter" Inspector Inspector ["/"];
     /// Watch the selected token, or stop watching it; in layers and why, the next rival
     Watch "watch" Inspector Inspector ["w"];
+    /// Write the open station to a file: SVG, text or JSON
+    ExportStation "export-station" Inspector Inspector ["E"];
     /// A guided tour: one sentence through the nine stations, in two minutes
     Tour "tour" Inspector Transcript ["T"];
     /// Explain this station
@@ -322,7 +326,9 @@ impl Command {
             Self::Themes => "the name of a theme",
             Self::System => "the text, or nothing to edit it",
             Self::Rename => "the new title",
+            Self::Slow => "tokens a second, from 0.1 to 50, or off",
             Self::Export => "a file's name ending in .html, .md, .json or .jsonl",
+            Self::ExportStation => "a file's name ending in .svg, .txt or .json, and a size such as 67x36",
             Self::Find | Self::Search => "what to look for",
             Self::Colour => "surprise, probability, rank, uncertainty, layer or off",
             _ => "",

@@ -19,7 +19,7 @@
 //!                    on other inputs) · inspect (a pass opened, or the depths of many) · embed · merges (the tokenizer's rules) · changes
 //! models/        L1  the catalogue, fetching from the sources, GGUF headers read without loading
 //! store/         L1  SQLite on its own thread: schema, migrations, search
-//! export/        L1  a conversation as JSON, Markdown, one HTML page
+//! export/        L1  a conversation as JSON, Markdown, one HTML page; a station as JSON
 //! config/ theme/ L1  TOML to (value, warnings); keymap; named colour roles
 //! inspect/       L0  arithmetic on captured numbers: distribution, chain and stages (samplers), trace (a pass
 //!                    opened), lens, reading (what heads do), rotation, embedding, pieces (tokenizers)

@@ -170,6 +170,11 @@ impl App {
                 self.export(name);
                 true
             }
+            (Command::Slow, pace) => self.slow_down(pace),
+            (Command::ExportStation, argument) => {
+                self.export_station(argument);
+                true
+            }
             (Command::Colour, name) => self.colour_named(name),
             (Command::Find, text) => {
                 self.find(text);

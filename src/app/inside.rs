@@ -46,7 +46,7 @@ pub(crate) enum EventOfInside {
 
 impl Station {
     /// Whether it shows the inside of a pass, which the engine reads again.
-    fn is_inside(self) -> bool {
+    pub(crate) fn is_inside(self) -> bool {
         !matches!(self, Self::Softmax | Self::Sampler)
     }
 }
@@ -310,13 +310,18 @@ impl App {
         if inside.aimed { inside.layer.min(last) } else { last }
     }
 
-    fn embed_wanted(&self) -> Option<Embed> {
-        let shown = self.shown_step()?;
-        let id = shown.step.id?;
+    /// The tokens that the embedding station's map and matrix are of: the shown one and those before it.
+    pub(crate) fn embedding_span(&self) -> Vec<TokenId> {
+        let Some(shown) = self.shown_step() else { return Vec::new() };
         let before = self.pass(shown.cursor()).map(|pass| pass.ids.to_vec()).unwrap_or_default();
         let mut span = before[before.len().saturating_sub(SPAN - 1)..].to_vec();
-        span.push(id);
-        Some(Embed { sum: vec![(id, 1.0)], neighbours: NEIGHBOURS, span })
+        span.extend(shown.step.id);
+        span
+    }
+
+    fn embed_wanted(&self) -> Option<Embed> {
+        let id = self.shown_step()?.step.id?;
+        Some(Embed { sum: vec![(id, 1.0)], neighbours: NEIGHBOURS, span: self.embedding_span() })
     }
 
     pub(crate) fn opens(&self, id: RequestId) -> bool {

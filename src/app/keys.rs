@@ -113,6 +113,8 @@ impl App {
             Command::Compare => self.open_tree(true),
             Command::LookAhead => self.look_ahead_here(),
             Command::Step => self.toggle_step_mode(),
+            Command::Slow => self.toggle_slow(),
+            Command::ExportStation => self.export_station(""),
             Command::Tour => self.begin_tour(),
             Command::Find => self.find(""),
             Command::NewChat => self.new_chat(),

@@ -142,7 +142,7 @@ impl App {
 }
 
 /// A chat's title as the name of a file.
-fn file_name(title: &str) -> String {
+pub(crate) fn file_name(title: &str) -> String {
     let plain: String = title.chars().map(|c| if c.is_alphanumeric() { c } else { ' ' }).take(60).collect();
     let words: Vec<&str> = plain.split_whitespace().collect();
     if words.is_empty() { "chat".into() } else { words.join("-") }

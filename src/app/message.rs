@@ -98,6 +98,15 @@ pub enum Effect {
         /// What it holds.
         text: String,
     },
+    /// Draw the open station into a file, likewise → [`Msg::Copied`].
+    DrawStation {
+        /// Its name, or a path.
+        name: String,
+        /// As text or as a picture.
+        picture: super::Picture,
+        /// Columns and rows.
+        size: (u16, u16),
+    },
     /// Let the user edit a text in `$EDITOR` → [`Msg::Edited`].
     Edit(String),
     /// Set the window's title.

@@ -29,7 +29,9 @@ mod run;
 mod sandbox;
 mod scores;
 mod settings;
+mod slow;
 mod state;
+mod station_export;
 mod step_mode;
 mod stop;
 #[cfg(test)]
@@ -65,6 +67,7 @@ pub use state::{
     PromptAction, Queued, Reading, ReadingOf, Record, ReplyOdds, Sandbox, Scroll, Station, StepMode,
     TextEdit, TokenList, Transcript, Tree, TreeRow, Watched, Wish,
 };
+pub use station_export::Picture;
 
 pub use inside::named as part_name;
 pub use look_ahead::AheadRow;
@@ -239,6 +242,7 @@ impl App {
         self.settle_cursor();
         self.settle_scores();
         self.expire_notice();
+        self.settle_slow();
         self.refresh_live();
         self.follow_cursor();
         self.settle_look();
@@ -272,7 +276,8 @@ impl App {
         }
         let clock = self.is_working().then_some(self.now.mono_ms + CLOCK_MS);
         let notice = self.notice.as_ref().and_then(|notice| notice.until);
-        [clock, notice, self.draft_at(), self.flush_at(), self.refreshes_at(), self.unloads_at()]
+        let draft = self.draft_at();
+        [clock, notice, draft, self.flush_at(), self.refreshes_at(), self.unloads_at(), self.slow_at()]
             .into_iter()
             .flatten()
             .min()

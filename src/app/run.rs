@@ -304,7 +304,7 @@ impl App {
             sampling,
             top_logprobs: self.config.inspector.candidates,
             interventions,
-            allow: self.steps.on.then_some(1),
+            allow: (self.steps.on || self.steps.every_ms.is_some()).then_some(1),
         }));
         let id = self.ask(request);
         if let Some(run) = &mut self.run {

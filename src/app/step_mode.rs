@@ -12,14 +12,19 @@ impl App {
     pub(crate) fn toggle_step_mode(&mut self) {
         if self.steps.on {
             self.let_run();
-            self.say("replies run freely");
+            let slow = self.steps.every_ms.is_some();
+            self.say(if slow { "the reply goes on, slowly" } else { "replies run freely" });
             return;
         }
         self.steps.on = true;
+        // A slow reply that waits for the clock waits for a key from here on.
+        self.steps.paused = self.steps.next_at.take().is_some();
         match self.run.as_ref().filter(|run| run.chat == self.chat.head.id) {
             Some(run) => {
                 let target = run.request;
-                self.ask(Request::Pace { target, allow: Some(0) });
+                if !self.steps.paused {
+                    self.ask(Request::Pace { target, allow: Some(0) });
+                }
                 self.set_focus(Focus::Transcript);
             }
             None => self.say("the next reply goes token by token"),
@@ -34,6 +39,9 @@ impl App {
 
     /// The engine waits.
     pub(crate) fn reply_paused(&mut self) {
+        if self.waits_for_clock() {
+            return;
+        }
         self.steps.on = true;
         self.steps.paused = true;
         if !self.paused_here() {
@@ -71,10 +79,11 @@ impl App {
     }
 
     fn let_run(&mut self) {
-        self.steps = super::StepMode::default();
+        self.steps = self.steps.ended();
+        let allow = self.steps.every_ms.map(|_| 1);
         if let Some(run) = &self.run {
             let target = run.request;
-            self.ask(Request::Pace { target, allow: None });
+            self.ask(Request::Pace { target, allow });
         }
     }
 

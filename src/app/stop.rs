@@ -66,7 +66,7 @@ impl App {
     pub(crate) fn finish_run(&mut self, stop: StopReason, state: TurnState, note: Option<String>) {
         self.flush_steps();
         let Some(active) = self.run.take() else { return };
-        self.steps = super::StepMode::default();
+        self.steps = self.steps.ended();
         if let Some(turn) =
             self.conversation_mut(active.chat).and_then(|conversation| conversation.turn_mut(active.turn))
         {

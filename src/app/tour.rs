@@ -16,8 +16,8 @@ use crate::inspect::trace::Part;
 use crate::sampling::Sampling;
 use crate::store;
 
-pub use steps::STEPS;
 use steps::Act;
+pub use steps::STEPS;
 
 /// The sentence that the tour opens.
 pub const SENTENCE: &str = "The capital of France is";
@@ -73,7 +73,8 @@ impl App {
         self.close_station_requests();
         let text = TurnId(self.book.id());
         let chat = sentence_alone(ConversationId(self.book.id()), text, self.now.wall_ms);
-        let inspector = Inspector { shown: true, watch: self.inspector.watch.clone(), ..Inspector::default() };
+        let inspector =
+            Inspector { shown: true, watch: self.inspector.watch.clone(), ..Inspector::default() };
         let transcript = Transcript {
             revisions: self.transcript.revisions.clone(),
             colouring: self.transcript.colouring,
@@ -107,7 +108,8 @@ impl App {
         let Some(tour) = self.tour.take() else { return };
         let Before { chat, transcript, inspector, focus, steps } = tour.before;
         for turn in &self.chat.turns {
-            self.runs.retain(|run, _| !turn.spans.iter().any(|span| super::inspect::run_of(span) == Some(*run)));
+            self.runs
+                .retain(|run, _| !turn.spans.iter().any(|span| super::inspect::run_of(span) == Some(*run)));
         }
         let plan = std::mem::take(&mut self.inspector.looks.plan);
         self.chat = chat;
@@ -157,7 +159,9 @@ impl App {
         }
         let key = self.keymap.shown(Command::Tour);
         self.notice = Some(Notice {
-            text: format!("new here? /tour (or {key} in the transcript) walks one sentence through the model"),
+            text: format!(
+                "new here? /tour (or {key} in the transcript) walks one sentence through the model"
+            ),
             level: Level::Info,
             until: Some(self.now.mono_ms + OFFER_MS),
         });
@@ -254,7 +258,8 @@ impl App {
             false if at > 0 && self.ready().is_some() => self.ask_tour_word(text),
             false => {}
         }
-        if !placed && self.place_selection(STEPS[at].act)
+        if !placed
+            && self.place_selection(STEPS[at].act)
             && let Some(tour) = &mut self.tour
         {
             tour.placed = true;
@@ -276,7 +281,8 @@ impl App {
     }
 
     fn point_at_word(&mut self, turn: TurnId) {
-        if let Some(turn) = self.chat.turn_mut(turn).filter(|turn| turn.note.is_some() && turn.steps().count() > 0)
+        if let Some(turn) =
+            self.chat.turn_mut(turn).filter(|turn| turn.note.is_some() && turn.steps().count() > 0)
         {
             turn.note = None; // that it ends after one word is the tour's own doing
             let id = turn.id;

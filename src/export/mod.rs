@@ -8,6 +8,7 @@
 mod html;
 pub mod json;
 mod markdown;
+pub mod station;
 #[cfg(test)]
 mod tests;
 

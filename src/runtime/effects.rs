@@ -65,6 +65,10 @@ impl Shell {
             Effect::WriteFile { name, text } => {
                 let _ = self.messages.send(Msg::Copied(write_file(&name, &text)));
             }
+            Effect::DrawStation { name, picture, size } => {
+                let text = crate::ui::picture::draw(&self.app, &self.theme, picture, size);
+                let _ = self.messages.send(Msg::Copied(write_file(&name, &text)));
+            }
             Effect::Edit(text) => {
                 let result = self.edit(text).await;
                 let _ = self.messages.send(Msg::Edited(result));

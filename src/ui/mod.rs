@@ -16,6 +16,7 @@ pub mod inspector;
 pub mod layout;
 pub mod marks;
 pub mod overlays;
+pub mod picture;
 pub mod rows;
 pub mod shade;
 #[cfg(test)]

@@ -95,11 +95,15 @@ pub struct Ahead {
     pub taking: Option<(RequestId, Vec<Step>)>,
 }
 
-/// Step mode: a reply goes token by token.
+/// Step mode: a reply goes token by token, by key or by the clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StepMode {
     /// Whether it is on: for the reply being written, or the next one.
     pub on: bool,
     /// Whether the engine waits for a key.
     pub paused: bool,
+    /// Slow motion: a token every so many ms; stays on for the replies to come.
+    pub every_ms: Option<u64>,
+    /// When the next token of the slow reply may be written, ms; the engine waits for it.
+    pub next_at: Option<u64>,
 }

@@ -10,6 +10,7 @@ mod overlays;
 mod properties;
 mod replies;
 mod sending;
+mod slow;
 mod stations;
 mod tokens;
 mod tour;

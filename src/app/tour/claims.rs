@@ -69,7 +69,9 @@ impl App {
         let key = self.keymap.shown(Command::Reload);
         match &self.model.status {
             ModelStatus::Ready(_) => {}
-            ModelStatus::Loading(done) => return Some(format!("{} is being loaded: {:.0} %.", name(), done * 100.0)),
+            ModelStatus::Loading(done) => {
+                return Some(format!("{} is being loaded: {:.0} %.", name(), done * 100.0));
+            }
             ModelStatus::Fetching => return Some(self.tour_fetches()),
             ModelStatus::Failed { message, .. } => return Some(format!("{message} ({key} tries again)")),
             ModelStatus::None | ModelStatus::Unloaded => return Some("The model is being started.".into()),
@@ -238,8 +240,11 @@ pub(super) fn position(app: &App) -> Option<String> {
 pub(super) fn layers(app: &App) -> Option<String> {
     let lens = app.tour_trace()?.lens.as_ref()?;
     let rank = |row: &LensRow| row.followed.first().map(|followed| followed.rank);
-    let rows: Option<Vec<(u32, u32)>> =
-        lens.rows.iter().filter_map(|row| row.layer.map(|layer| rank(row).map(|rank| (layer, rank)))).collect();
+    let rows: Option<Vec<(u32, u32)>> = lens
+        .rows
+        .iter()
+        .filter_map(|row| row.layer.map(|layer| rank(row).map(|rank| (layer, rank))))
+        .collect();
     let rows = rows?;
     let (last, _) = *rows.last()?;
     let seen = rows.iter().rposition(|(_, rank)| *rank > NOWHERE)? + 1;
@@ -294,7 +299,9 @@ pub(super) fn why(app: &App) -> Option<String> {
     let (layer, head) = HEAD;
     let most = attribution.heads.iter().all(|other| other.logit_difference <= push);
     (push > 0.0 && most).then(|| {
-        format!("Of all heads, head {head} of layer {layer} pushed most: +{push:.1} logits. x switches it off.")
+        format!(
+            "Of all heads, head {head} of layer {layer} pushed most: +{push:.1} logits. x switches it off."
+        )
     })
 }
 
@@ -307,10 +314,8 @@ pub(super) fn switched_off(app: &App) -> Option<String> {
     if before - after < 0.3 {
         return None;
     }
-    let rose: Vec<String> = CAPITALS
-        .iter()
-        .filter_map(|capital| rises(app, capital, &trace.next, likely_before))
-        .collect();
+    let rose: Vec<String> =
+        CAPITALS.iter().filter_map(|capital| rises(app, capital, &trace.next, likely_before)).collect();
     let change = format!("{} becomes {}", percent(before), percent(after));
     if rose.len() < 3 {
         return Some(format!("{change} for {}.", app.tour_word()?));

@@ -437,7 +437,7 @@ fn a_look_ahead_draws_what_paths_share_once() {
 #[test]
 fn a_reply_that_waits_says_so_and_names_its_keys() {
     let mut app = capitals();
-    app.steps = StepMode { on: true, paused: true };
+    app.steps = StepMode { on: true, paused: true, ..StepMode::default() };
     app.focus = crate::app::Focus::Transcript;
     let rows = rows(&drawn(&app, &theme(), 120, 40));
     assert!(rows[0].contains("◐ paused"), "{}", rows[0]);

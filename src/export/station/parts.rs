@@ -1,0 +1,297 @@
+//! Parts of a pass as JSON, one function a station.
+//!
+//! Invariant: a layer is counted from 0, a position from the first token that was read.
+
+use serde_json::{Map, Value, json};
+
+use crate::export::json::number;
+use crate::inspect::pieces::Pieces;
+use crate::inspect::stages::SamplerTrace;
+use crate::inspect::trace::{
+    Attention, Attribution, AttributionPart, EmbeddingFacts, FeedForward, Followed, ForwardTrace, HeadRow,
+    Lens, Part, Rotation,
+};
+use crate::token::{Candidate, Step, TokenId, Vocabulary};
+
+/// Names of tokens, where the vocabulary is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Names<'a>(pub Option<&'a Vocabulary>);
+
+impl Names<'_> {
+    fn bytes(self, id: TokenId) -> Option<Vec<u8>> {
+        self.0?.bytes(id).map(<[u8]>::to_vec)
+    }
+
+    /// A token's text; � for what forms no character, `null` without vocabulary.
+    pub(super) fn text(self, id: TokenId) -> Value {
+        let bytes = self.bytes(id);
+        bytes.map_or(Value::Null, |bytes| json!(String::from_utf8_lossy(&bytes)))
+    }
+
+    /// A token with its bytes as it wrote them.
+    pub(super) fn token(self, id: Option<TokenId>, bytes: &[u8]) -> Map<String, Value> {
+        let mut object = Map::new();
+        object.insert("id".into(), json!(id));
+        object.insert("token".into(), json!(String::from_utf8_lossy(bytes)));
+        object.insert("bytes".into(), json!(bytes));
+        object
+    }
+
+    fn named(self, id: TokenId) -> Map<String, Value> {
+        let mut object = Map::new();
+        object.insert("id".into(), json!(id));
+        object.insert("token".into(), self.text(id));
+        object
+    }
+
+    /// A candidate: `{id, token, p, logprob}`.
+    pub(super) fn likely(self, candidate: Candidate) -> Value {
+        let mut object = self.named(candidate.id);
+        object.insert("p".into(), number(candidate.logprob.exp()));
+        object.insert("logprob".into(), number(candidate.logprob));
+        Value::Object(object)
+    }
+
+    fn list(self, candidates: &[Candidate]) -> Value {
+        candidates.iter().map(|candidate| self.likely(*candidate)).collect()
+    }
+
+    fn followed(self, followed: &[Followed]) -> Value {
+        let one = |token: &Followed| {
+            let mut object = self.named(token.id);
+            object.insert("logprob".into(), number(token.logprob));
+            object.insert("rank".into(), json!(token.rank));
+            Value::Object(object)
+        };
+        followed.iter().map(one).collect()
+    }
+}
+
+fn numbers(values: &[f32]) -> Value {
+    values.iter().map(|value| number(*value)).collect()
+}
+
+/// Everything that is known of a pass.
+pub(super) fn pass(
+    names: Names<'_>,
+    trace: &ForwardTrace,
+    ffns: &[FeedForward],
+    put: &mut impl FnMut(&str, Value),
+) {
+    put("next", names.list(&trace.next));
+    put("entropy_nats", number(trace.entropy));
+    put("followed", names.followed(&trace.followed));
+    if let Some(lens) = &trace.lens {
+        put("logit_lens", logit_lens(names, lens));
+        put("layer_of_decision", json!(lens.decided));
+    }
+    if let Some(attention) = &trace.attention {
+        put("attention_overview", overview(attention));
+        put("attention_last_query", heads(attention, |head| numbers(&head.weights)));
+        put("attention_scores_before_softmax", heads(attention, |head| numbers(&head.scores)));
+        put("attention_value_norms", heads(attention, |head| numbers(&head.value_norms)));
+        put("attention_window_tokens", windows(attention));
+    }
+    if !ffns.is_empty() {
+        let layers = ffns.iter().map(|ffn| (ffn.layer.to_string(), neurons(names, ffn)));
+        put("ffn_top_neurons_by_abs_activation", Value::Object(layers.collect()));
+    }
+    if let Some(attribution) = &trace.attribution {
+        put("attribution", pushes(names, attribution));
+    }
+    if let Some(rotation) = &trace.rotation {
+        put("rotation", turned(rotation));
+    }
+    if !trace.missing.is_empty() {
+        put("missing", json!(trace.missing));
+    }
+}
+
+fn logit_lens(names: Names<'_>, lens: &Lens) -> Value {
+    let rows = lens.rows.iter().map(|row| {
+        json!({
+            "layer": row.layer,
+            "top": names.list(&row.top),
+            "followed": names.followed(&row.followed),
+            "residual_norm": number(row.norm),
+            "attn_out_norm": number(row.attention_norm),
+            "ffn_out_norm": number(row.ffn_norm),
+            "attn_added_norm": number(row.attention_added),
+            "ffn_added_norm": number(row.ffn_added),
+            "kl_final_from_layer_nats": number(row.kl),
+            "p_of_final_top1": number(row.final_best.exp()),
+        })
+    });
+    rows.collect()
+}
+
+fn overview(attention: &Attention) -> Value {
+    let layer = |heads: &Vec<crate::inspect::trace::HeadReading>| -> Value {
+        let head = |head: &crate::inspect::trace::HeadReading| {
+            let top = head.top.iter().map(|(at, weight)| json!({"position": at, "weight": number(*weight)}));
+            json!({"class": head.class, "strength": number(head.strength), "top": top.collect::<Value>()})
+        };
+        heads.iter().map(head).collect()
+    };
+    attention.overview.iter().map(layer).collect()
+}
+
+fn heads(attention: &Attention, of: impl Fn(&HeadRow) -> Value) -> Value {
+    let layer = |layer: &crate::inspect::trace::AttentionLayer| {
+        (layer.layer.to_string(), layer.heads.iter().map(&of).collect::<Value>())
+    };
+    Value::Object(attention.layers.iter().map(layer).collect())
+}
+
+fn windows(attention: &Attention) -> Value {
+    Value::Object(
+        attention.layers.iter().map(|layer| (layer.layer.to_string(), json!(layer.window))).collect(),
+    )
+}
+
+fn neurons(names: Names<'_>, ffn: &FeedForward) -> Value {
+    let tokens = |list: &[(TokenId, f32)]| -> Value {
+        let one = |(id, logit): &(TokenId, f32)| {
+            let mut object = names.named(*id);
+            object.insert("logit".into(), number(*logit));
+            Value::Object(object)
+        };
+        list.iter().map(one).collect()
+    };
+    let neurons = ffn.neurons.iter().map(|neuron| {
+        json!({
+            "neuron": neuron.index,
+            "expert": neuron.expert,
+            "activation": number(neuron.activation),
+            "added_norm": number(neuron.added),
+            "promotes": tokens(&neuron.promotes),
+            "suppresses": tokens(&neuron.suppresses),
+        })
+    });
+    neurons.collect()
+}
+
+fn pushes(names: Names<'_>, attribution: &Attribution) -> Value {
+    let part = |part: &AttributionPart| json!({"part": part.part.to_string(), "logit_difference": number(part.logit_difference)});
+    let list = |parts: &[AttributionPart]| -> Value { parts.iter().map(part).collect() };
+    json!({
+        "token": names.named(attribution.token),
+        "rival": names.named(attribution.rival),
+        "logit_difference": number(attribution.difference),
+        "parts": list(&attribution.parts),
+        "heads": list(&attribution.heads),
+        "closure_error": number(attribution.closure_error),
+    })
+}
+
+fn turned(rotation: &Rotation) -> Value {
+    json!({
+        "kind": rotation.kind,
+        "base": number(rotation.base),
+        "position_scale": number(rotation.scale),
+        "radians_per_position": numbers(&rotation.frequencies),
+        "layer": rotation.head.0,
+        "head": rotation.head.1,
+        "other_position": rotation.other,
+        "score_of_pair": numbers(&rotation.pairs),
+        "score_of_pair_unrotated": numbers(&rotation.unrotated),
+        "score_by_distance": numbers(&rotation.by_distance),
+    })
+}
+
+/// A pass with parts off, beside what it was.
+pub(super) fn card(names: Names<'_>, off: &[Part], everywhere: bool, trace: &ForwardTrace) -> Value {
+    let original = trace.original.as_ref();
+    json!({
+        "parts": off.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "at_every_position": everywhere,
+        "next": names.list(&trace.next),
+        "followed": names.followed(&trace.followed),
+        "entropy_nats": number(trace.entropy),
+        "next_before": original.map(|(next, _)| names.list(next)),
+        "followed_before": original.map(|(_, followed)| names.followed(followed)),
+        "kl_from_original_nats": trace.kl_from_original.map(number),
+    })
+}
+
+/// How the tokenizer built its tokens.
+pub(super) fn pieces(names: Names<'_>, pieces: &Pieces) -> Value {
+    let words = pieces.words.iter().map(|word| {
+        let merge = |merge: &crate::inspect::pieces::Merge| {
+            let (from, middle, to) = merge.span;
+            json!({"rule": merge.rank, "score": merge.score.map(number), "from_byte": from, "meet_byte": middle, "to_byte": to})
+        };
+        let token = |(id, (from, to)): &(TokenId, (u32, u32))| {
+            let mut object = names.named(*id);
+            object.insert("from_byte".into(), json!(from));
+            object.insert("to_byte".into(), json!(to));
+            Value::Object(object)
+        };
+        json!({
+            "from_byte": word.span.0,
+            "to_byte": word.span.1,
+            "first_pieces_bytes": word.start,
+            "merges": word.merges.iter().map(merge).collect::<Value>(),
+            "tokens": word.tokens.iter().map(token).collect::<Value>(),
+        })
+    });
+    json!({
+        "kind": pieces.kind,
+        "vocabulary": pieces.vocabulary,
+        "merge_rules": pieces.merges,
+        "words": words.collect::<Value>(),
+        "doubt": pieces.doubt,
+    })
+}
+
+/// A token's row and its neighbours.
+pub(super) fn neighbours(names: Names<'_>, step: &Step, facts: &EmbeddingFacts) -> Value {
+    let near = |(id, cosine): &(TokenId, f32)| {
+        let mut object = names.named(*id);
+        object.insert("cosine".into(), number(*cosine));
+        Value::Object(object)
+    };
+    json!({
+        "word": String::from_utf8_lossy(&step.bytes),
+        "id": step.id,
+        "norm": number(facts.norm),
+        "nearest": facts.neighbours.iter().map(near).collect::<Value>(),
+    })
+}
+
+/// The map and the cosines of the tokens around.
+pub(super) fn span(names: Names<'_>, facts: &EmbeddingFacts, span: &[TokenId]) -> Value {
+    let width = span.len().max(1);
+    json!({
+        "ids": span,
+        "tokens": span.iter().map(|id| names.text(*id)).collect::<Vec<_>>(),
+        "cosines": facts.cosines.chunks(width).map(numbers).collect::<Value>(),
+        "map": facts.map.iter().map(|(x, y)| json!([number(*x), number(*y)])).collect::<Value>(),
+        "explained_variance": [number(facts.explained.0), number(facts.explained.1)],
+    })
+}
+
+/// The chain's stages.
+pub(super) fn sampler(names: Names<'_>, trace: &SamplerTrace) -> Value {
+    let stages = trace.stages.iter().map(|stage| {
+        let probabilities = stage.probabilities.iter().map(|p| p.map_or(Value::Null, number));
+        json!({
+            "stage": stage.name.label(),
+            "tokens_left": stage.left,
+            "p": probabilities.collect::<Value>(),
+            "p_thrown_out": number(stage.removed),
+            "model_p_kept": number(stage.kept),
+            "entropy_nats": number(stage.entropy),
+        })
+    });
+    json!({
+        "tokens": trace.tokens.iter().map(|id| Value::Object(names.named(*id))).collect::<Value>(),
+        "model_p": numbers(&trace.model),
+        "vocabulary": trace.vocabulary,
+        "entropy_nats": number(trace.entropy),
+        "stages": stages.collect::<Value>(),
+        "drawn": names.named(trace.drawn),
+        "u": trace.u,
+        "u_interval": trace.interval,
+    })
+}
