@@ -246,3 +246,42 @@ fn a_narrow_terminal_and_a_light_one_have_their_pictures() {
     picture(&screen, "light");
     quit(app);
 }
+
+/// What the left side of a wide screen says, as one line.
+fn left_side(screen: &Screen) -> String {
+    let rows = screen.text().lines().map(|row| row.chars().take(52).collect::<String>()).collect::<Vec<_>>();
+    rows.join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_tour_says_figures_that_hold_at_every_station() {
+    let home = home_with_models();
+    let mut app = real().arg("tour").within(home.path());
+    app.wait_until_for(|s| is_ready(s) && s.contains("1 of 12"), Duration::from_mins(1)).unwrap();
+    let claims = [
+        "␣Paris gets 77 %: three in four.",
+        "49 152 tokens become 2,",
+        "one piece: number 7042 of 49 152.",
+        "Nearest to ␣Paris are ␣London, ␣France and ␣Berlin",
+        "the fastest turns 57 degrees a token, the slowest 7 in all 8 192.",
+        "␣Paris is nowhere until layer 23 and first only in the last, 29.",
+        "Head 4 of layer 23 reads ␣France with 9 tenths of its weight.",
+        "pushes toward ␣capital",
+        "head 4 of layer 23 pushed most",
+        "becomes 15 %",
+    ];
+    for (step, claim) in (2..).zip(claims) {
+        app.send(Key::Enter).unwrap();
+        let place = format!("{step} of 12");
+        let said = |screen: &Screen| screen.contains(&place) && left_side(screen).contains(claim);
+        app.wait_until_for(said, Duration::from_mins(1))
+            .unwrap_or_else(|_| panic!("{claim}\n{}", app.screen().text()));
+        let screen = app.wait_stable(Duration::from_millis(300)).unwrap();
+        picture(&screen, if step == 8 { "tour" } else { continue });
+    }
+    let said = left_side(&app.screen());
+    assert!(said.contains("␣London, ␣Tokyo") && said.contains("still a capital"), "{said}");
+    app.send(Key::Esc).unwrap();
+    app.wait_until(|screen| screen.contains("ask anything")).unwrap();
+    quit(app);
+}

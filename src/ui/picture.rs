@@ -59,10 +59,16 @@ fn plain(buf: &Buffer) -> String {
 fn svg(buf: &Buffer, light: bool) -> String {
     let mut styled = String::new();
     for row in 0..buf.area.height {
+        let mut stretch = (anstyle::Style::new(), String::new());
         for cell in cells(buf, row) {
             let style = style(cell);
-            let _ = write!(styled, "{style}{}{style:#}", cell.symbol());
+            if style != stretch.0 {
+                put(&mut styled, &stretch);
+                stretch = (style, String::new());
+            }
+            stretch.1.push_str(cell.symbol());
         }
+        put(&mut styled, &stretch);
         styled.push('\n');
     }
     let (ink, paper) = if light {
@@ -72,6 +78,11 @@ fn svg(buf: &Buffer, light: bool) -> String {
     };
     let color = |(r, g, b): (u8, u8, u8)| anstyle::Color::Rgb(RgbColor(r, g, b));
     anstyle_svg::Term::new().fg_color(color(ink)).bg_color(color(paper)).render_svg(&styled)
+}
+
+/// Appends a stretch of one style.
+fn put(styled: &mut String, (style, words): &(anstyle::Style, String)) {
+    let _ = write!(styled, "{style}{words}{style:#}");
 }
 
 fn style(cell: &Cell) -> anstyle::Style {

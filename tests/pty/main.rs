@@ -5,3 +5,4 @@ mod chatting;
 mod faults;
 mod harness;
 mod looks;
+mod touring;

@@ -32,6 +32,8 @@ pub(super) const EVERYWHERE: &[(Command, &str)] = &[
     (Command::FocusNext, "focus"),
     (Command::Palette, "commands"),
     (Command::Help, "help"),
+    (Command::ExportStation, "station to a file"),
+    (Command::Tour, "tour"),
 ];
 
 const PAGES: &[Page] = &[

@@ -67,6 +67,7 @@ fn keys(app: &App) -> String {
             let key = app.keymap.shown(*command);
             (!key.is_empty()).then(|| format!("{key}\u{A0}{}", word.replace(' ', "\u{A0}")))
         })
+        .chain(std::iter::once(format!("/{}\u{A0}how\u{A0}it\u{A0}works", Command::Tour.entry().name)))
         .collect();
     shown.join("   ")
 }
