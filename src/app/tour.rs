@@ -317,7 +317,8 @@ impl App {
         let engine = self.model.engine;
         let inside = self.inspector.inside.pending.take().map(|(of, id, _)| (of, id));
         let look = self.inspector.looks.pending.take().map(|(of, id, _)| (of, id));
-        for (of, target) in inside.into_iter().chain(look) {
+        let depths = self.inspector.depths.pending.take().map(|reading| (reading.engine, reading.request));
+        for (of, target) in inside.into_iter().chain(look).chain(depths) {
             if of == engine && self.ready().is_some() {
                 self.ask(Request::Cancel { target });
             }

@@ -10,10 +10,21 @@ use crate::command::Command;
 pub fn offered(app: &App) -> Vec<(String, &'static str)> {
     let key = |command| app.keymap.shown(command);
     let mut keys = own(app);
+    if app.run.as_ref().is_some_and(|run| run.chat == app.chat.head.id) {
+        keys.retain(|(own, _)| *own != key(Command::Hold));
+        keys.splice(0..0, pace(app));
+    }
     keys.push((key(Command::Zoom), "zoom"));
     keys.push((key(Command::Escape), "back to the chat"));
     keys.push((key(Command::Explain), "explain"));
     keys
+}
+
+/// How the reply that is being written is slowed down.
+fn pace(app: &App) -> Vec<(String, &'static str)> {
+    let key = |command| app.keymap.shown(command);
+    let hold = if app.steps.every_ms.is_some() { "pause, go on" } else { "hold" };
+    vec![(key(Command::Hold), hold), (key(Command::Step), "step by step"), ("/slow".to_owned(), "pace")]
 }
 
 fn own(app: &App) -> Vec<(String, &'static str)> {
