@@ -244,7 +244,7 @@ fn an_empty_chat_says_what_to_do() {
             "   replies can be opened.",
             "",
             "   Enter\u{A0}send   Alt+Enter\u{A0}new\u{A0}line   Ctrl+L\u{A0}models",
-            "   Ctrl+P\u{A0}commands   F1\u{A0}help",
+            "   Ctrl+P\u{A0}commands   F1\u{A0}help   /tour\u{A0}how\u{A0}it\u{A0}works",
             "",
             ""
         ]
