@@ -5,6 +5,7 @@
 
 mod depths;
 mod keys;
+mod live;
 mod merge;
 
 pub use keys::named;
@@ -156,14 +157,15 @@ impl App {
         if self.pass(at).is_none() {
             return Some("what the model had read is not stored".into());
         }
-        if self.run.is_some() {
-            return Some("it is opened when the reply is done, or held with step mode".into());
+        if !self.may_ask() {
+            return Some("it is opened with the next token that is looked at".into());
         }
         wish.map(|_| "the model reads it again…".into())
     }
 
     /// Brings what is asked of the engine in line with what the open station shows.
     pub(crate) fn settle_inside(&mut self) {
+        self.forget_busy();
         let wish = self.inside_wish();
         let refused = |(engine, failed, _): &(_, Wish, String)| {
             *engine == self.model.engine && wish.as_ref() == Some(failed)
@@ -207,7 +209,7 @@ impl App {
             let (text, _) = self.word_on_display()?;
             return self.known_pieces(&text).is_none().then_some(Wish::Pieces(text));
         }
-        if self.run.is_some() {
+        if !self.may_ask() {
             return None;
         }
         if station == Station::Embedding {
@@ -361,29 +363,41 @@ impl App {
 
     fn inside_failed(&mut self, engine: super::EngineId, wish: Wish, failure: Failure) {
         if failure.kind != FailureKind::Cancelled {
+            self.inspector.inside.live.busy = failure.kind == FailureKind::Busy;
             self.inspector.inside.failed = Some((engine, wish, failure.message));
         }
     }
 
     fn pass_opened(&mut self, at: TokenCursor, request: &Inspect, seen: Inspected) {
         let own = self.inspector.inside.own_pass;
+        if request.ablations.is_empty() {
+            return self.keep_seen(at, own, seen);
+        }
+        let off = self.inspector.inside.off.iter().copied().collect();
+        self.inside_slot(at, own).cards.push((off, request.everywhere, Arc::new(seen)));
+    }
+
+    /// Adds to what is known of a pass.
+    fn keep_seen(&mut self, at: TokenCursor, own: bool, seen: Inspected) {
+        merge::merge(Arc::make_mut(&mut self.inside_slot(at, own).seen), seen);
+        self.aim();
+    }
+
+    /// Where what is known of a pass is kept; the oldest go.
+    fn inside_slot(&mut self, at: TokenCursor, own: bool) -> &mut InsidePass {
         let model = self.model.hash.clone().unwrap_or_else(|| self.model.name.clone());
         let passes = &mut self.inspector.inside.passes;
         passes.retain(|pass| pass.model == model);
-        let index = passes.iter().position(|pass| pass.at == at && pass.own == own).unwrap_or_else(|| {
-            passes.push(InsidePass { at, own, model, seen: Arc::default(), cards: Vec::new() });
-            passes.len() - 1
-        });
-        let pass = &mut passes[index];
-        if request.ablations.is_empty() {
-            merge::merge(Arc::make_mut(&mut pass.seen), seen);
-        } else {
-            let off = self.inspector.inside.off.iter().copied().collect();
-            pass.cards.push((off, request.everywhere, Arc::new(seen)));
-        }
-        let surplus = passes.len().saturating_sub(PASSES);
+        let index = passes.iter().position(|pass| pass.at == at && pass.own == own);
+        let pass = match index {
+            Some(index) => passes.remove(index),
+            None => InsidePass { at, own, model, seen: Arc::default(), cards: Vec::new() },
+        };
+        let surplus = (passes.len() + 1).saturating_sub(PASSES);
         passes.drain(..surplus);
-        self.aim();
+        passes.push(pass);
+        let last = passes.len() - 1;
+        &mut passes[last]
     }
 
     /// Opens the head that reads the most of something else than the first token, until one is chosen.

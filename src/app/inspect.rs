@@ -1,6 +1,7 @@
 //! The inspector: which step is on display, live and from the past.
 //!
-//! Invariant: a live display changes at most every `refresh_ms`, and then to the least certain step since.
+//! Invariant: a live display changes at most every `refresh_ms`, and then to the least certain step since; where the
+//! station shows the inside of passes, to the newest that was opened.
 
 use std::sync::Arc;
 
@@ -28,16 +29,20 @@ impl App {
 
     /// A token was written in the shown chat; `index` counts over all of the turn's tokens.
     pub(crate) fn live_step(&mut self, turn: TurnId, index: usize, step: Step) {
-        self.record(TokenCursor { turn, index }, &step);
+        let at = TokenCursor { turn, index };
+        self.record(at, &step);
+        let opened = self.keep_live(at, &step);
         if self.inspector.held {
             return;
         }
+        let by_looks = self.follows_looks();
         let Some(live) = self.inspector.live.as_mut().filter(|live| live.turn == turn) else {
             self.show_step(turn, index, step, 1);
             return;
         };
         live.since += 1;
-        if live.pending.as_ref().is_none_or(|(_, pending)| step.entropy > pending.entropy) {
+        let uncertain = || live.pending.as_ref().is_none_or(|(_, pending)| step.entropy > pending.entropy);
+        if if by_looks { opened } else { uncertain() } {
             live.pending = Some((index, step));
         }
     }

@@ -207,7 +207,7 @@ impl App {
             twin: self.chat.settings.twin,
             stages: if sampler { LISTED } else { 0 },
             watch: watch.map(|watched| watched.id).collect(),
-            inside: None,
+            inside: self.live_wanted(),
         };
         let given = self.inspector.looks.plan.as_ref().filter(|(engine, _)| *engine == self.model.engine);
         let unchanged = given.map_or_else(|| plan == CapturePlan::default(), |(_, given)| *given == plan);

@@ -37,6 +37,7 @@ impl App {
             Event::PromptProgress { done, total } if of_run => self.prompt_progress(done, total),
             Event::Token(step) if of_run => self.token(*step),
             Event::Stages(trace) if of_run => self.stages(*trace),
+            Event::Inside(live) if of_run => self.live_inside(*live),
             Event::Watched { tokens, .. } if of_run => self.inspector.looks.arriving.watched = tokens,
             Event::Looked(looked) if self.is_looking(id) => self.looked(&looked),
             Event::Failed(failure) if self.is_looking(id) => self.look_failed(failure),

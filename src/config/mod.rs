@@ -154,6 +154,9 @@ pub struct InspectorConfig {
     pub candidates: u32,
     /// A live list is redrawn at most this often, ms.
     pub refresh_ms: u32,
+    /// The share of decoding time that looking inside may take while a reply is written, 0 to 1; a dearer station
+    /// looks at every so many tokens.
+    pub live_budget: f32,
     /// A token is uncertain from this surprise on, bits.
     pub uncertain_bits: f32,
     /// Texts of tokens whose probability is always shown.
@@ -220,6 +223,7 @@ impl Default for InspectorConfig {
         Self {
             candidates: 20,
             refresh_ms: 150,
+            live_budget: 0.25,
             uncertain_bits: 2.0,
             watch: Vec::new(),
             captions: true,

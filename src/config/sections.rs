@@ -69,6 +69,7 @@ fn ui(mut section: Section, ui: &mut UiConfig) {
 fn inspector(mut section: Section, inspector: &mut InspectorConfig) {
     section.put("candidates", &mut inspector.candidates, between(1, 100));
     section.put("refresh_ms", &mut inspector.refresh_ms, between(16, 10_000));
+    section.put("live_budget", &mut inspector.live_budget, between(0.0, 1.0));
     section.put("uncertain_bits", &mut inspector.uncertain_bits, at_least(0.0));
     section.put("watch", &mut inspector.watch, no_empty_text);
     section.put("captions", &mut inspector.captions, anything);

@@ -197,7 +197,7 @@ impl<'a, 'b> Reply<'a, 'b> {
             if vocab.is_eog(llama_cpp_2::token::LlamaToken(id.0)) {
                 return Ok(StopReason::Eos);
             }
-            told.into_iter().for_each(emit);
+            told.into_iter().for_each(|event| self.tell(event));
             match self.twin_tells() {
                 Ok(told) => told.into_iter().for_each(emit),
                 Err(Halt::Cancelled) => return Ok(StopReason::Cancelled),
@@ -268,6 +268,15 @@ impl<'a, 'b> Reply<'a, 'b> {
         Ok(Drawn { step, told })
     }
 
+    /// Sends what was recorded of a token; a look costs that too.
+    fn tell(&mut self, event: Event) {
+        let started = matches!(event, Event::Inside(_)).then(Instant::now);
+        (self.emit)(event);
+        if let Some(started) = started {
+            self.looks.told(milliseconds(started), &mut self.beside.opener.price);
+        }
+    }
+
     /// How far the pass that was drawn from lies from the unchanged network's, where that is wanted.
     fn twin_tells(&mut self) -> Result<Option<Event>, Halt> {
         let changes = &self.request.interventions;
@@ -300,10 +309,9 @@ fn look(
     looks: &mut Looks,
     drawn: &live::Drawn<'_>,
 ) -> Option<Event> {
-    let mut price = beside.opener.price;
+    let price = beside.opener.price;
     let inside = looks.is_on().then(|| beside.opener.inside(session).ok()).flatten()?;
-    let opened = looks.open(session, inside, drawn, &mut price);
-    beside.opener.price = price;
+    let opened = looks.open(session, inside, drawn, &price);
     opened.map(|opened| Event::Inside(Box::new(opened)))
 }
 

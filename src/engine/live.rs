@@ -48,6 +48,8 @@ pub struct Looks {
     live: Option<Box<Live>>,
     /// What the last decoding showed, if it was looked at, and what it cost beyond plain decoding.
     captured: Option<(Captured, f32)>,
+    /// What the last look cost so far, ms.
+    spent: f32,
     /// Tokens since the last look.
     since: u32,
     /// Tokens since one was decoded without the probe.
@@ -120,7 +122,7 @@ impl Looks {
         session: &Session,
         inside: &mut Inside,
         drawn: &Drawn<'_>,
-        price: &mut Price,
+        price: &Price,
     ) -> Option<LiveInside> {
         let (captured, decoding) = self.captured.take()?;
         let live = self.live.as_deref()?;
@@ -128,10 +130,16 @@ impl Looks {
         let position = session.cached().len().saturating_sub(1) as u32;
         let want = live.of(drawn.token, drawn.next, position);
         let mut seen = inspect::open_captured(session, inside, &want, &captured, drawn.logits).ok()?;
-        let ms = decoding + milliseconds(started);
-        price.look.add(ms);
-        seen.ms = ms;
-        Some(LiveInside { index: drawn.index, seen, ms, every: price.every(live.budget) })
+        seen.ms = decoding + milliseconds(started);
+        self.spent = seen.ms;
+        let ms = price.look.0.unwrap_or(seen.ms);
+        let every = every(ms, price.plain.0.unwrap_or_default(), live.budget);
+        Some(LiveInside { index: drawn.index, seen, ms, every })
+    }
+
+    /// The look was handed on, which took so many ms more.
+    pub fn told(&mut self, ms: f32, price: &mut Price) {
+        price.look.add(self.spent + ms);
     }
 }
 

@@ -2,11 +2,11 @@
 //!
 //! Invariant: what is kept names the token it is of, so that a figure is never shown beside another token.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::app::{EngineId, TokenCursor};
-use crate::engine::protocol::{Embed, Inspect, Inspected, RequestId};
+use crate::engine::protocol::{Embed, Inspect, Inspected, LiveInside, RequestId};
 use crate::inspect::pieces::Pieces;
 use crate::inspect::trace::{EmbeddingFacts, Part};
 use crate::token::TokenId;
@@ -52,6 +52,19 @@ pub struct Inside {
     pub failed: Option<(EngineId, Wish, String)>,
     /// How far the reading is: tokens done of tokens to read.
     pub progress: Option<(u32, u32)>,
+    /// What is opened while a reply is written.
+    pub live: LiveLooks,
+}
+
+/// Passes opened while a reply is written.
+#[derive(Debug, Default)]
+pub struct LiveLooks {
+    /// Opened passes whose tokens have not come yet, in order.
+    pub arriving: VecDeque<LiveInside>,
+    /// What a look costs, ms a token, and every how many tokens the engine looks.
+    pub price: Option<(f32, u32)>,
+    /// Whether the last refusal was only for the reply that is being written.
+    pub busy: bool,
 }
 
 /// A pass that was opened: all that is known of it, from several requests.

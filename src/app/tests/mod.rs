@@ -5,6 +5,7 @@ mod chats;
 mod composing;
 mod depths;
 mod inside;
+mod live;
 mod models;
 mod overlays;
 mod properties;

@@ -55,7 +55,7 @@ pub struct LiveInside {
     pub index: u32,
     /// What its pass did.
     pub seen: Inspected,
-    /// What looking at this token cost beyond plain decoding, ms.
+    /// What a look costs beyond plain decoding, opening and sending it included: the mean of the last ones, ms.
     pub ms: f32,
     /// Every how many tokens the engine looks, so that the budget holds.
     pub every: u32,

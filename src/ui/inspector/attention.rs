@@ -188,7 +188,7 @@ fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
         let arrow = if shown.theme.symbols.ascii { ", chose " } else { " → chose " };
         pieces.extend([(arrow, Role::Text), (chose.as_str(), Role::TokenChosen)]);
     }
-    own::subject(shown.theme, area, &pieces, &format!("read again {:.0} ms", shown.seen.ms), buf);
+    own::subject(shown.theme, area, &pieces, &own::price(shown.app, shown.seen), buf);
 }
 
 /// Why there is no attention: the model's own reason, where the pass gave one.

@@ -116,7 +116,7 @@ fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
         (width.as_str(), Role::Text),
         (name.as_str(), Role::TokenChosen),
     ];
-    own::subject(shown.theme, area, &pieces, &format!("read again {:.0} ms", shown.seen.ms), buf);
+    own::subject(shown.theme, area, &pieces, &own::price(shown.app, shown.seen), buf);
 }
 
 /// The experts that were used, with their weights.

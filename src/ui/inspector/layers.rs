@@ -51,7 +51,8 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     );
     let chose = own::chose(app, theme, area.width);
     let words = [(chose.as_str(), Role::Text), ("   ", Role::Text), (decided.as_str(), Role::Strong)];
-    own::subject(theme, area, &words, &format!("{:.0} ms", lens.ms), buf);
+    let price = own::live_price(app).unwrap_or_else(|| format!("{:.0} ms", lens.ms));
+    own::subject(theme, area, &words, &price, buf);
     let mut at = 1 + own::stack(&caption, area, 1, buf);
     let columns = Columns::of(area.width);
     heads(app, theme, &columns, area, at, buf);

@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::app::App;
+use crate::engine::protocol::Inspected;
 use crate::theme::{Role, Theme};
 use crate::token::{TokenId, Vocabulary};
 use crate::ui::layout::INSPECTOR;
@@ -101,6 +102,25 @@ pub fn subject(theme: &Theme, area: Rect, words: &[(&str, Role)], price: &str, b
         let until = Rect { width: at.width - 1, ..at };
         text::put_right(buf, until, price, theme.style(Role::Muted));
     }
+}
+
+/// What the pass on display cost: read again, or opened while it was written.
+#[must_use]
+pub fn price(app: &App, seen: &Inspected) -> String {
+    // A pass that was opened as it was written needed no decoding of its own.
+    if seen.decoded > 0 {
+        return format!("read again {:.0} ms", seen.ms);
+    }
+    live_price(app).unwrap_or_else(|| format!("{:.1} ms as it was written", seen.ms))
+}
+
+/// What looking costs while a reply is written.
+#[must_use]
+pub fn live_price(app: &App) -> Option<String> {
+    app.live_price().map(|(ms, every)| match every {
+        0 | 1 => format!("{ms:.1} ms a token"),
+        every => format!("{ms:.1} ms, looks every {every} tokens"),
+    })
 }
 
 /// Where nothing is known: what the station would show, and why it does not.

@@ -109,7 +109,8 @@ fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
         (other.as_str(), Role::Text),
         (apart.as_str(), Role::Text),
     ];
-    let price = format!("q and k as recorded {:.0} ms", shown.seen.ms);
+    let price =
+        own::live_price(shown.app).unwrap_or_else(|| format!("q and k as recorded {:.0} ms", shown.seen.ms));
     own::subject(shown.theme, area, &pieces, &price, buf);
 }
 

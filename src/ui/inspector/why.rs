@@ -33,7 +33,10 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     };
     let rival = own::name(app, theme, attribution.rival);
     let subject = format!("{} over {rival}", own::chose(app, theme, area.width));
-    let closure = format!("closure ±{:.2}", attribution.closure_error);
+    let closure = match own::live_price(app) {
+        Some(price) => format!("closure ±{:.2}   {price}", attribution.closure_error),
+        None => format!("closure ±{:.2}", attribution.closure_error),
+    };
     own::subject(theme, area, &[(subject.as_str(), Role::Text)], &closure, buf);
     let mut at = 1 + own::stack(&caption, area, 1, buf);
     // The card needs its rows; the pushes take what is left.

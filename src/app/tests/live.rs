@@ -1,0 +1,128 @@
+//! The inside while a reply is written: what is asked for, what is shown, and what a pause allows.
+
+use super::stations::put_cursor;
+use super::*;
+use crate::app::Station;
+use crate::engine::protocol::{CapturePlan, Inspected, Live, LiveInside};
+use crate::inspect::trace::{Followed, Lens, LensRow};
+
+fn plan(effects: &[Effect]) -> Option<CapturePlan> {
+    effects.iter().rev().find_map(|effect| match effect {
+        Effect::Engine(_, _, request) => match &**request {
+            Request::SetCapture(plan) => Some(plan.clone()),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+fn live(effects: &[Effect]) -> Option<Live> {
+    plan(effects).and_then(|plan| plan.inside).map(|live| *live)
+}
+
+fn inspects(effects: &[Effect]) -> bool {
+    brief(effects).iter().any(|said| said == "ask Inspect")
+}
+
+/// A reply at its beginning, with the layers open.
+fn begun() -> Bench {
+    let mut bench = Bench::ready();
+    bench.app.inspector.shown = true;
+    bench.app.inspector.station = Station::Layers;
+    bench.say("Hi");
+    bench.reply(Event::Prompt(PromptFacts {
+        ids: vec![TokenId(0), TokenId(2)],
+        seed: 7,
+        ..PromptFacts::default()
+    }));
+    bench
+}
+
+fn looked(index: u32, text: &str, every: u32) -> Event {
+    let id = step(text, 1.0).id.unwrap();
+    let followed = vec![Followed { id, logprob: -1.0, rank: 1 }];
+    let mut seen = Inspected::default();
+    let row = LensRow { followed: followed.clone(), ..LensRow::default() };
+    seen.trace.followed = followed;
+    seen.trace.lens = Some(Lens { rows: vec![row], ..Lens::default() });
+    seen.trace.position = index + 1;
+    Event::Inside(Box::new(LiveInside { index, seen, ms: 2.0, every }))
+}
+
+#[test]
+fn only_an_open_station_that_follows_the_reply_is_looked_at() {
+    let mut bench = begun();
+    let given = bench.app.inspector.looks.plan.clone().and_then(|(_, plan)| plan.inside);
+    let asked = given.expect("the layers are looked at");
+    assert!(asked.want.lens && !asked.want.overview && (asked.budget - 0.25).abs() < 1e-6);
+    bench.write("a");
+    bench.app.inspector.station = Station::Why;
+    assert!(live(&bench.send(Msg::Tick)).is_some_and(|live| live.attribution && !live.want.lens));
+    bench.app.inspector.station = Station::Softmax;
+    assert!(plan(&bench.send(Msg::Tick)).is_some_and(|plan| plan.inside.is_none()));
+    bench.app.inspector.station = Station::Ffn;
+    assert!(live(&bench.send(Msg::Tick)).is_some_and(|live| live.want.ffn.len() == 1));
+    bench.app.inspector.held = true;
+    assert!(
+        plan(&bench.send(Msg::Tick)).is_some_and(|plan| plan.inside.is_none()),
+        "what is held is not followed"
+    );
+    bench.app.inspector.held = false;
+    bench.app.inspector.shown = false;
+    assert!(plan(&bench.send(Msg::Tick)).is_none_or(|plan| plan.inside.is_none()));
+}
+
+#[test]
+fn the_display_goes_from_one_opened_pass_to_the_next_and_each_is_kept() {
+    let mut bench = begun();
+    bench.reply(looked(0, "a", 2));
+    bench.write("a");
+    assert!(bench.app.shown_inside().is_some_and(|seen| seen.trace.position == 1));
+    assert_eq!(bench.app.live_price(), Some((2.0, 2)));
+    bench.write("b");
+    bench.reply(looked(2, "c", 2));
+    bench.write("c");
+    bench.wait(200);
+    assert_eq!(bench.app.shown_step().unwrap().index, 2, "the token without a look is passed over");
+    assert!(bench.app.shown_inside().is_some_and(|seen| seen.trace.position == 3));
+    bench.done(StopReason::Eos);
+    assert_eq!(bench.app.live_price(), None);
+    let effects = put_cursor(&mut bench, 0);
+    assert!(bench.app.shown_inside().is_some_and(|seen| seen.trace.position == 1), "going back is free");
+    assert!(!inspects(&effects));
+}
+
+#[test]
+fn a_look_at_a_token_that_was_never_written_is_not_shown_for_another() {
+    let mut bench = begun();
+    let Event::Inside(mut other) = looked(0, "a", 1) else { unreachable!() };
+    other.seen.trace.followed[0].id = TokenId(99);
+    bench.reply(Event::Inside(other));
+    bench.write("a");
+    assert!(bench.app.shown_inside().is_none());
+}
+
+#[test]
+fn while_a_reply_waits_every_station_may_ask() {
+    let mut bench = begun();
+    bench.write("a");
+    assert!(!inspects(&bench.send(Msg::Tick)), "a reply that runs is looked at by the way");
+    assert!(inspects(&bench.reply(Event::Paused)));
+    bench.app.inspector.station = Station::Attention;
+    assert!(inspects(&bench.send(Msg::Tick)));
+}
+
+#[test]
+fn what_was_refused_for_the_replys_sake_is_asked_again_afterwards() {
+    let mut bench = begun();
+    bench.write("a");
+    bench.reply(Event::Paused);
+    let (_, id, _) = bench.app.inspector.inside.pending.clone().unwrap();
+    let failure = crate::engine::protocol::Failure {
+        message: "Later.".into(),
+        kind: crate::engine::protocol::FailureKind::Busy,
+    };
+    assert!(!inspects(&bench.event(id.0, Event::Failed(failure))));
+    assert_eq!(bench.app.inside_missing().as_deref(), Some("Later."));
+    assert!(inspects(&bench.done(StopReason::Cancelled)));
+}
