@@ -1,0 +1,312 @@
+//! A family as a GGUF file that llama.cpp loads, with random weights from a fixed seed.
+//!
+//! Invariant: the weights in the file are the weights the reference reads, bit by bit.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::family::{CONTEXT, EPSILON, Family, Order, Position, QueryNorm, VOCABULARY};
+
+/// Weights by name: shape, innermost dimension first, and values.
+pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// Numbers from a normal distribution.
+struct Random(u64);
+
+impl Random {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+    }
+
+    fn normal(&mut self) -> f64 {
+        (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+}
+
+struct Maker {
+    random: Random,
+    tensors: Tensors,
+}
+
+impl Maker {
+    fn put(&mut self, name: &str, shape: &[usize], middle: f64, spread: f64) {
+        let count: usize = shape.iter().product();
+        let values = (0..count).map(|_| (middle + spread * self.random.normal()) as f32).collect();
+        self.tensors.insert(name.to_owned(), (shape.to_vec(), values));
+    }
+
+    /// A matrix whose products are about as long as what goes in, times `gain`.
+    fn matrix(&mut self, name: &str, shape: &[usize], gain: f64) {
+        self.put(&format!("{name}.weight"), shape, 0.0, gain / (shape[0] as f64).sqrt());
+    }
+
+    fn bias(&mut self, name: &str, count: usize, wanted: bool) {
+        if wanted {
+            self.put(&format!("{name}.bias"), &[count], 0.0, 0.2);
+        }
+    }
+
+    fn norm(&mut self, name: &str, count: usize, bias: bool) {
+        self.put(&format!("{name}.weight"), &[count], 1.0, 0.2);
+        self.bias(name, count, bias);
+    }
+}
+
+/// The weights of a family.
+pub fn tensors(family: &Family) -> Tensors {
+    let seed = family.name.bytes().fold(17_u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let mut maker = Maker { random: Random(seed), tensors: Tensors::new() };
+    let width = family.width;
+    maker.put("token_embd.weight", &[width, VOCABULARY], 0.0, 0.7 / family.embedding_scale.sqrt());
+    if family.position == Position::Learned {
+        maker.put("position_embd.weight", &[width, CONTEXT], 0.0, 0.4);
+    }
+    if family.embedding_norm {
+        maker.norm("token_embd_norm", width, true);
+    }
+    maker.norm("output_norm", width, family.layer_norm);
+    if !family.tied {
+        maker.matrix("output", &[width, VOCABULARY], 2.0);
+    }
+    for layer in 0..family.layers {
+        block(&mut maker, family, layer);
+    }
+    maker.tensors
+}
+
+fn block(maker: &mut Maker, family: &Family, layer: usize) {
+    let name = |part: &str| format!("blk.{layer}.{part}");
+    let width = family.width;
+    let (queries, keys) = (family.heads * family.head, family.kv_heads * family.head);
+    if family.pre_norm {
+        maker.norm(&name("attn_norm"), width, family.layer_norm);
+        if family.order != Order::Shared {
+            maker.norm(&name("ffn_norm"), width, family.layer_norm);
+        }
+    }
+    if family.fused_attention {
+        maker.matrix(&name("attn_qkv"), &[width, queries + 2 * keys], 1.6);
+        maker.bias(&name("attn_qkv"), queries + 2 * keys, family.query_bias);
+    } else {
+        for (part, count) in [("attn_q", queries), ("attn_k", keys), ("attn_v", keys)] {
+            maker.matrix(&name(part), &[width, count], 1.6);
+            maker.bias(&name(part), count, family.query_bias);
+        }
+    }
+    let (of_query, of_key) = match family.query_norm {
+        QueryNorm::None => (0, 0),
+        QueryNorm::Heads => (family.head, family.head),
+        QueryNorm::Whole => (queries, keys),
+    };
+    if of_query > 0 {
+        maker.norm(&name("attn_q_norm"), of_query, false);
+        maker.norm(&name("attn_k_norm"), of_key, false);
+    }
+    maker.matrix(&name("attn_output"), &[queries, width], 1.0);
+    maker.bias(&name("attn_output"), width, family.bias);
+    if family.post_norm {
+        maker.norm(&name("post_attention_norm"), width, false);
+        maker.norm(&name("post_ffw_norm"), width, false);
+    }
+    feed_forward(maker, family, &name);
+}
+
+fn feed_forward(maker: &mut Maker, family: &Family, name: &dyn Fn(&str) -> String) {
+    let (width, neurons) = (family.width, family.neurons);
+    let Some(experts) = family.experts else {
+        let rows = if family.fused_gate { 2 * neurons } else { neurons };
+        maker.matrix(&name("ffn_up"), &[width, rows], 1.4);
+        maker.bias(&name("ffn_up"), rows, family.bias);
+        if family.gated && !family.fused_gate {
+            maker.matrix(&name("ffn_gate"), &[width, neurons], 1.4);
+        }
+        maker.matrix(&name("ffn_down"), &[neurons, width], 1.4);
+        maker.bias(&name("ffn_down"), width, family.bias);
+        return;
+    };
+    maker.matrix(&name("ffn_gate_inp"), &[width, experts.count], 1.0);
+    maker.matrix(&name("ffn_gate_exps"), &[width, neurons, experts.count], 1.4);
+    maker.matrix(&name("ffn_up_exps"), &[width, neurons, experts.count], 1.4);
+    maker.matrix(&name("ffn_down_exps"), &[neurons, width, experts.count], 1.4);
+    if let Some(shared) = experts.shared {
+        maker.matrix(&name("ffn_gate_inp_shexp"), &[width], 1.0);
+        maker.matrix(&name("ffn_gate_shexp"), &[width, shared], 1.4);
+        maker.matrix(&name("ffn_up_shexp"), &[width, shared], 1.4);
+        maker.matrix(&name("ffn_down_shexp"), &[shared, width], 1.4);
+    }
+}
+
+/// A value of the metadata.
+pub enum Meta {
+    Count(usize),
+    Float(f64),
+    Bool(bool),
+    Text(String),
+    Texts(Vec<String>),
+    Counts(Vec<i32>),
+    Bools(Vec<bool>),
+}
+
+/// The metadata of a family.
+pub fn metadata(family: &Family) -> Vec<(String, Meta)> {
+    let mut list = Vec::new();
+    let mut put = |name: &str, value: Meta| list.push((format!("{}.{name}", family.architecture), value));
+    put("context_length", Meta::Count(CONTEXT));
+    put("embedding_length", Meta::Count(family.width));
+    put("block_count", Meta::Count(family.layers));
+    put("feed_forward_length", Meta::Count(family.neurons));
+    put("attention.head_count", Meta::Count(family.heads));
+    put("attention.head_count_kv", Meta::Count(family.kv_heads));
+    put("attention.key_length", Meta::Count(family.head));
+    put("attention.value_length", Meta::Count(family.head));
+    let epsilon = if family.layer_norm { "layer_norm_epsilon" } else { "layer_norm_rms_epsilon" };
+    put(&format!("attention.{epsilon}"), Meta::Float(EPSILON));
+    if let Position::RopeNormal(base) | Position::RopeNeox(base) = family.position {
+        put("rope.freq_base", Meta::Float(base));
+        put("rope.dimension_count", Meta::Count(family.head));
+    }
+    if family.architecture == "gptneox" {
+        put("use_parallel_residual", Meta::Bool(family.order == Order::Beside));
+    }
+    if let Some((window, of)) = family.window {
+        put("attention.sliding_window", Meta::Count(window));
+        put("attention.sliding_window_pattern", Meta::Bools(of.to_vec()));
+    }
+    if let Some(cap) = family.score_cap {
+        put("attn_logit_softcapping", Meta::Float(cap));
+    }
+    if let Some(cap) = family.final_cap {
+        put("final_logit_softcapping", Meta::Float(cap));
+    }
+    if let Some(scale) = family.attention_scale {
+        put("attention.scale", Meta::Float(scale));
+        put("embedding_scale", Meta::Float(family.embedding_scale));
+        put("residual_scale", Meta::Float(family.residual_scale));
+        put("logit_scale", Meta::Float(family.logit_scale));
+    }
+    if let Some(experts) = family.experts {
+        put("expert_count", Meta::Count(experts.count));
+        put("expert_used_count", Meta::Count(experts.used));
+        put("expert_feed_forward_length", Meta::Count(family.neurons));
+        if let Some(shared) = experts.shared {
+            put("expert_shared_feed_forward_length", Meta::Count(shared));
+        }
+    }
+    list
+}
+
+/// Writes a model file.
+pub fn write(path: &Path, architecture: &str, mut meta: Vec<(String, Meta)>, tensors: &Tensors) {
+    meta.insert(0, ("general.architecture".to_owned(), Meta::Text(architecture.to_owned())));
+    meta.push((format!("{architecture}.vocab_size"), Meta::Count(VOCABULARY)));
+    meta.extend(tokenizer());
+    let mut out = b"GGUF".to_vec();
+    out.extend(3_u32.to_le_bytes());
+    out.extend((tensors.len() as u64).to_le_bytes());
+    out.extend((meta.len() as u64).to_le_bytes());
+    for (name, value) in &meta {
+        text(&mut out, name);
+        self::value(&mut out, value);
+    }
+    let mut offset = 0_u64;
+    for (name, (shape, values)) in tensors {
+        text(&mut out, name);
+        out.extend((shape.len() as u32).to_le_bytes());
+        shape.iter().for_each(|size| out.extend((*size as u64).to_le_bytes()));
+        out.extend(0_u32.to_le_bytes());
+        out.extend(offset.to_le_bytes());
+        offset = (offset + 4 * values.len() as u64).next_multiple_of(32);
+    }
+    for (_, values) in tensors.values() {
+        out.resize(out.len().next_multiple_of(32), 0);
+        values.iter().for_each(|value| out.extend(value.to_le_bytes()));
+    }
+    std::fs::write(path, out).unwrap();
+}
+
+fn text(out: &mut Vec<u8>, text: &str) {
+    out.extend((text.len() as u64).to_le_bytes());
+    out.extend(text.as_bytes());
+}
+
+fn value(out: &mut Vec<u8>, value: &Meta) {
+    let head = |out: &mut Vec<u8>, kind: u32| out.extend(kind.to_le_bytes());
+    let list = |out: &mut Vec<u8>, kind: u32, count: usize| {
+        head(out, 9);
+        head(out, kind);
+        out.extend((count as u64).to_le_bytes());
+    };
+    match value {
+        Meta::Count(count) => {
+            head(out, 4);
+            out.extend((*count as u32).to_le_bytes());
+        }
+        Meta::Float(number) => {
+            head(out, 6);
+            out.extend((*number as f32).to_le_bytes());
+        }
+        Meta::Bool(yes) => {
+            head(out, 7);
+            out.push(u8::from(*yes));
+        }
+        Meta::Text(content) => {
+            head(out, 8);
+            text(out, content);
+        }
+        Meta::Texts(texts) => {
+            list(out, 8, texts.len());
+            texts.iter().for_each(|content| text(out, content));
+        }
+        Meta::Counts(counts) => {
+            list(out, 5, counts.len());
+            counts.iter().for_each(|count| out.extend(count.to_le_bytes()));
+        }
+        Meta::Bools(flags) => {
+            list(out, 7, flags.len());
+            out.extend(flags.iter().map(|flag| u8::from(*flag)));
+        }
+    }
+}
+
+/// Byte-level BPE: the 256 bytes, some pairs of letters, control tokens.
+fn tokenizer() -> Vec<(String, Meta)> {
+    let mut tokens: Vec<String> = bytes().into_iter().map(String::from).collect();
+    let mut merges = Vec::new();
+    for first in "aeiou".chars() {
+        for second in "bcdlmnrst".chars() {
+            merges.push(format!("{first} {second}"));
+            tokens.push(format!("{first}{second}"));
+        }
+    }
+    let mut kinds = vec![1; tokens.len()];
+    while tokens.len() < VOCABULARY {
+        tokens.push(format!("<|{}|>", tokens.len()));
+        kinds.push(3);
+    }
+    let name = |key: &str| format!("tokenizer.ggml.{key}");
+    vec![
+        (name("model"), Meta::Text("gpt2".into())),
+        (name("pre"), Meta::Text("gpt-2".into())),
+        (name("tokens"), Meta::Texts(tokens)),
+        (name("token_type"), Meta::Counts(kinds)),
+        (name("merges"), Meta::Texts(merges)),
+        (name("bos_token_id"), Meta::Count(VOCABULARY - 2)),
+        (name("eos_token_id"), Meta::Count(VOCABULARY - 1)),
+        (name("add_bos_token"), Meta::Bool(false)),
+    ]
+}
+
+/// The characters that byte-level BPE writes for the bytes, in the order of GPT-2's vocabulary.
+fn bytes() -> Vec<char> {
+    let plain = |byte: u32| (33..=126).contains(&byte) || (161..=172).contains(&byte) || (174..=255).contains(&byte);
+    let mut beyond = 0;
+    let each = (0..256_u32).map(|byte| {
+        if plain(byte) {
+            return byte;
+        }
+        beyond += 1;
+        255 + beyond
+    });
+    each.map(|code| char::from_u32(code).unwrap()).collect()
+}

@@ -1,0 +1,352 @@
+//! Passes of many families opened, on tiny models whose files the tests write, against a transformer written out
+//! plainly in 64-bit floats over the same weights.
+//!
+//! Invariant: every figure is held against one that the program had no part in; what a family lacks is named.
+
+#![cfg(feature = "llama")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "every function here is part of a test, and tells what it measured"
+)]
+
+mod family;
+mod fixture;
+mod gguf;
+mod lacking;
+mod reference;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use glassbox::engine::protocol::{Embed, Want};
+use glassbox::inspect::trace::{Attention, Part, PositionKind};
+use glassbox::model_entry::{CacheType, FlashAttention, LoadParams};
+use glassbox::token::TokenId;
+
+use self::family::{Family, Position, VOCABULARY, families};
+use self::fixture::{Fixture, Worst};
+use self::reference::{Off, Pass, Reference, Vector, centred, dot, length, softmax};
+
+/// Tokens of the pass; more than a window and more than a micro-batch of 32.
+const TOKENS: usize = 45;
+
+fn exact() -> LoadParams {
+    LoadParams {
+        context: 200,
+        threads: Some(1),
+        cache_type_k: CacheType::F32,
+        cache_type_v: CacheType::F32,
+        flash_attention: FlashAttention::Off,
+        ..LoadParams::default()
+    }
+}
+
+fn tokens() -> Vec<usize> {
+    let mut state = 5_usize;
+    let mut draw = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % 300
+    };
+    (0..TOKENS).map(|_| draw()).collect()
+}
+
+fn ids(tokens: &[usize]) -> Vec<TokenId> {
+    tokens.iter().map(|token| TokenId(*token as i32)).collect()
+}
+
+/// Runs a claim on every family; the tolerance allows for the table of halves that ggml takes GELU from.
+fn on_each(params: &LoadParams, claim: impl Fn(&mut Fixture, &Reference, &mut Worst)) {
+    let failed: Vec<&str> = families()
+        .into_iter()
+        .filter(|family| catch_unwind(AssertUnwindSafe(|| on_one(*family, params, &claim))).is_err())
+        .map(|family| family.name)
+        .collect();
+    assert!(failed.is_empty(), "fails for {failed:?}");
+}
+
+fn on_one(family: Family, params: &LoadParams, claim: &impl Fn(&mut Fixture, &Reference, &mut Worst)) {
+    let tensors = gguf::tensors(&family);
+    let reference = Reference::new(family, &tensors);
+    let mut fixture = Fixture::new(family.architecture, gguf::metadata(&family), &tensors, params);
+    let mut worst = Worst::new(family.name, if family.gelu { 4e-3 } else { 1e-3 });
+    claim(&mut fixture, &reference, &mut worst);
+    worst.finish();
+}
+
+fn plain(reference: &Reference) -> Pass {
+    reference.pass(&tokens(), &|_, _| false)
+}
+
+fn log_softmax(logits: &[f64]) -> Vector {
+    softmax(logits.iter().copied()).iter().map(|p| p.ln()).collect()
+}
+
+#[test]
+fn the_logits_and_every_depth_of_the_lens_are_the_references() {
+    on_each(&exact(), |fixture, reference, worst| {
+        let pass = plain(reference);
+        let trace = fixture.inspect(&ids(&tokens()), Want { lens: true, ..Want::default() }).trace;
+        assert_eq!(trace.missing, Vec::<String>::new(), "{}", worst.family);
+        let logprobs = log_softmax(&pass.logits);
+        for next in &trace.next {
+            worst.hold("next", next.logprob, logprobs[next.id.0 as usize]);
+        }
+        let streams = std::iter::once(&pass.embedding).chain(pass.blocks.iter().map(|block| &block.after));
+        let lens = trace.lens.unwrap();
+        assert_eq!(lens.rows.len(), reference.family.layers + 1);
+        for (depth, (row, stream)) in lens.rows.iter().zip(streams).enumerate() {
+            let (_, logits) = reference.unembed(stream);
+            let here = log_softmax(&logits);
+            for top in &row.top {
+                worst.hold("lens", top.logprob, here[top.id.0 as usize]);
+            }
+            let kl: f64 = logprobs.iter().zip(&here).map(|(p, q)| p.exp() * (p - q)).sum();
+            worst.hold("KL", row.kl, kl);
+            worst.hold("residual norm", row.norm, length(stream));
+            if let Some(block) = depth.checked_sub(1).map(|layer| &pass.blocks[layer]) {
+                worst.hold("attention norm", row.attention_norm, length(&block.attention_out));
+                worst.hold("feed-forward norm", row.ffn_norm, length(&block.ffn_out));
+                worst.hold("attention added", row.attention_added, length(&block.attention_added));
+                worst.hold("feed-forward added", row.ffn_added, length(&block.ffn_added));
+            }
+        }
+        assert!(lens.rows.last().unwrap().kl < 1e-6, "{}", worst.family);
+    });
+}
+
+fn attention_holds(attention: &Attention, pass: &Pass, family: &Family, worst: &mut Worst) {
+    assert_eq!(attention.overview.len(), family.layers, "{}", family.name);
+    for (layer, block) in attention.layers.iter().zip(&pass.blocks) {
+        let window = family.window(layer.layer as usize);
+        assert_eq!(layer.window, window.map(|window| window as u32), "{}", family.name);
+        assert_eq!(layer.heads.len(), family.heads);
+        for (head, row) in layer.heads.iter().enumerate() {
+            assert_eq!(row.weights.len(), TOKENS);
+            assert!((row.weights.iter().sum::<f32>() - 1.0).abs() < 1e-4, "{}", family.name);
+            let hidden = window.map_or(0, |window| TOKENS - window);
+            assert!(row.weights[..hidden].iter().all(|weight| *weight == 0.0));
+            worst.hold_all("weights", &row.weights, &block.weights[head]);
+            worst.hold_all("scores", &row.scores, &block.scores[head]);
+            worst.hold_all("value norms", &row.value_norms, &block.value_norms[head]);
+        }
+    }
+}
+
+fn attention_of(fixture: &mut Fixture) -> Attention {
+    let want = Want { attention: vec![0, 1, 2], overview: true, ..Want::default() };
+    fixture.inspect(&ids(&tokens()), want).trace.attention.unwrap()
+}
+
+#[test]
+fn attention_is_the_references() {
+    on_each(&exact(), |fixture, reference, worst| {
+        let attention = attention_of(fixture);
+        assert!(!attention.flash);
+        attention_holds(&attention, &plain(reference), &reference.family, worst);
+    });
+}
+
+#[test]
+fn attention_is_the_references_with_flash_attention_too() {
+    let params = LoadParams { flash_attention: FlashAttention::On, ..exact() };
+    on_each(&params, |fixture, reference, worst| {
+        // Flash attention reads keys and values as halves.
+        worst.tolerance *= 4.0;
+        let attention = attention_of(fixture);
+        assert!(attention.flash);
+        attention_holds(&attention, &plain(reference), &reference.family, worst);
+    });
+}
+
+#[test]
+fn a_prompt_in_micro_batches_gives_the_same() {
+    let params = LoadParams { batch: 32, ..exact() };
+    on_each(&params, |fixture, reference, worst| {
+        let pass = plain(reference);
+        attention_holds(&attention_of(fixture), &pass, &reference.family, worst);
+        let logprobs = log_softmax(&pass.logits);
+        for next in &fixture.inspect(&ids(&tokens()), Want::default()).trace.next {
+            worst.hold("next", next.logprob, logprobs[next.id.0 as usize]);
+        }
+    });
+}
+
+#[test]
+fn pushes_are_the_references_and_close() {
+    on_each(&exact(), |fixture, reference, worst| {
+        let pass = plain(reference);
+        let family = &reference.family;
+        let mut order: Vec<usize> = (0..VOCABULARY).collect();
+        order.sort_by(|a, b| pass.logits[*b].total_cmp(&pass.logits[*a]));
+        let (token, rival) = (order[0], order[1]);
+        let pair = (TokenId(token as i32), TokenId(rival as i32));
+        let trace = fixture.inspect(&ids(&tokens()), Want { attribution: Some(pair), ..Want::default() }).trace;
+        assert_eq!(trace.missing, Vec::<String>::new(), "{}", family.name);
+        let found = trace.attribution.unwrap();
+        worst.hold("difference", found.difference, pass.raw[token] - pass.raw[rival]);
+        worst.hold("closure", found.closure_error, 0.0);
+        let push = pushes(reference, &pass, token, rival);
+        assert_eq!(found.parts.len(), 2 * family.layers + 1);
+        assert_eq!(found.heads.len(), family.layers * family.heads, "{}", family.name);
+        for part in found.parts.iter().chain(&found.heads) {
+            let theirs = match part.part {
+                Part::Embedding => push(&pass.embedding),
+                Part::Attention(layer) => push(&pass.blocks[layer as usize].attention_added),
+                Part::Ffn(layer) => push(&pass.blocks[layer as usize].ffn_added),
+                Part::Head(layer, head) => push(&head_added(reference, &pass, layer as usize, head as usize)),
+            };
+            worst.hold(&part.part.to_string(), part.logit_difference, theirs);
+        }
+    });
+}
+
+/// What a vector in the stream pushes, the final norm's divisor frozen.
+fn pushes<'a>(
+    reference: &'a Reference,
+    pass: &Pass,
+    token: usize,
+    rival: usize,
+) -> impl Fn(&[f64]) -> f64 + use<'a> {
+    let centre = |x: &[f64]| if reference.family.layer_norm { centred(x) } else { x.to_vec() };
+    let last = centre(&pass.blocks.last().unwrap().after);
+    let root = (dot(&last, &last) / last.len() as f64 + family::EPSILON).sqrt();
+    let (name, weight) = (reference.output_name(), reference.vector("output_norm.weight"));
+    let rows = reference.row(name, token).iter().zip(reference.row(name, rival));
+    let direction: Vector = rows.zip(weight).map(|((a, b), weight)| (a - b) * weight).collect();
+    move |part| dot(&direction, &centre(part)) / root / reference.family.logit_scale
+}
+
+/// What a head adds to the stream, any norm behind attention frozen.
+fn head_added(reference: &Reference, pass: &Pass, layer: usize, head: usize) -> Vector {
+    let (family, block) = (&reference.family, &pass.blocks[layer]);
+    let mut added = block.heads[head].clone();
+    if family.post_norm {
+        let out = &block.attention_out;
+        let root = (dot(out, out) / out.len() as f64 + family::EPSILON).sqrt();
+        let weight = reference.vector(&format!("blk.{layer}.post_attention_norm.weight"));
+        added.iter_mut().zip(weight).for_each(|(value, weight)| *value *= weight / root);
+    }
+    reference::scaled(&added, family.residual_scale)
+}
+
+#[test]
+fn parts_switched_off_give_the_references_numbers() {
+    on_each(&exact(), |fixture, reference, worst| {
+        for (part, off) in [
+            (Part::Head(0, 1), Off::Head(0, 1)),
+            (Part::Head(1, 3), Off::Head(1, 3)),
+            (Part::Attention(1), Off::Attention(1)),
+            (Part::Attention(2), Off::Attention(2)),
+            (Part::Ffn(0), Off::Ffn(0)),
+            (Part::Ffn(2), Off::Ffn(2)),
+        ] {
+            for everywhere in [true, false] {
+                let last = TOKENS - 1;
+                let theirs = reference.pass(&tokens(), &|at, it| it == off && (everywhere || at == last));
+                let logprobs = log_softmax(&theirs.logits);
+                let trace = fixture.ablated(&ids(&tokens()), part, everywhere);
+                assert_eq!(trace.missing, Vec::<String>::new(), "{}", worst.family);
+                for next in &trace.next {
+                    worst.hold(&part.to_string(), next.logprob, logprobs[next.id.0 as usize]);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn neurons_and_experts_are_the_references() {
+    on_each(&exact(), |fixture, reference, worst| {
+        let pass = plain(reference);
+        let want = Want { ffn: vec![0, 1, 2], neurons: 500, ..Want::default() };
+        let inspected = fixture.inspect(&ids(&tokens()), want);
+        assert_eq!(inspected.trace.missing, Vec::<String>::new(), "{}", worst.family);
+        for (ffn, block) in inspected.ffns.iter().zip(&pass.blocks) {
+            assert_eq!(ffn.width as usize, reference.family.neurons);
+            let all: usize = block.neurons.iter().map(|(_, inputs)| inputs.len()).sum();
+            assert_eq!(ffn.neurons.len(), all + block.shared.len(), "{}", worst.family);
+            for neuron in &ffn.neurons {
+                let of = block.neurons.iter().find(|(expert, _)| *expert == neuron.expert.map(|e| e as usize));
+                let inputs = of.map_or(&block.shared, |(_, inputs)| inputs);
+                worst.hold("activation", neuron.activation, inputs[neuron.index as usize]);
+            }
+            assert_eq!(ffn.experts.len(), block.experts.len());
+            for ((ours, weight), (expert, theirs)) in ffn.experts.iter().zip(&block.experts) {
+                assert_eq!(*ours as usize, *expert);
+                worst.hold("expert", *weight, *theirs);
+            }
+        }
+    });
+}
+
+#[test]
+fn what_neurons_add_amounts_to_what_the_feed_forward_gives() {
+    on_each(&exact(), |fixture, reference, worst| {
+        let name = |part: &str| format!("blk.1.{part}.weight");
+        let want = Want { ffn: vec![1], neurons: 500, ..Want::default() };
+        let ffn = fixture.inspect(&ids(&tokens()), want).ffns.remove(0);
+        let block = &plain(reference).blocks[1];
+        for neuron in ffn.neurons.iter().take(12) {
+            let shared = reference.family.experts.is_some() && neuron.expert.is_none();
+            if shared {
+                continue;
+            }
+            let (rows, weight) = match neuron.expert {
+                Some(expert) => {
+                    let (_, weight) = block.experts.iter().find(|(it, _)| *it == expert as usize).unwrap();
+                    (expert as usize * reference.family.width, *weight)
+                }
+                None => (0, 1.0),
+            };
+            let matrix = if neuron.expert.is_some() { name("ffn_down_exps") } else { name("ffn_down") };
+            let column: Vector = (0..reference.family.width)
+                .map(|row| reference.row(&matrix, rows + row)[neuron.index as usize])
+                .collect();
+            let added = f64::from(neuron.activation) * weight * length(&column);
+            worst.hold("added", neuron.added, added.abs());
+        }
+    });
+}
+
+#[test]
+fn position_is_told_as_the_family_has_it() {
+    on_each(&exact(), |fixture, reference, worst| {
+        let want = Want { rotation: Some((2, 1, 40)), attention: vec![2], ..Want::default() };
+        let trace = fixture.inspect(&ids(&tokens()), want).trace;
+        let rotation = trace.rotation.unwrap();
+        let kind = match reference.family.position {
+            Position::RopeNormal(_) => PositionKind::RopeNormal,
+            Position::RopeNeox(_) => PositionKind::RopeNeox,
+            Position::Learned => PositionKind::Learned,
+            Position::Alibi => PositionKind::Alibi,
+        };
+        assert_eq!(rotation.kind, kind, "{}", worst.family);
+        if matches!(kind, PositionKind::RopeNormal | PositionKind::RopeNeox) {
+            worst.hold("base", rotation.base, reference.family.base(2));
+            let sum: f32 = rotation.pairs.iter().sum();
+            if reference.family.score_cap.is_none() {
+                worst.hold("sum of pairs", sum, plain(reference).blocks[2].scores[1][40]);
+            }
+        }
+    });
+}
+
+#[test]
+fn neighbours_are_those_of_the_table() {
+    on_each(&exact(), |fixture, reference, worst| {
+        let token = 77;
+        let embed = Embed { sum: vec![(TokenId(token), 1.0)], neighbours: 8, span: Vec::new() };
+        let facts = fixture.embed(embed);
+        let row = |row: usize| reference.row("token_embd.weight", row);
+        let own = row(token as usize);
+        worst.hold("norm", facts.norm, length(own));
+        let cosine = |other: usize| dot(own, row(other)) / length(own) / length(row(other));
+        let mut all: Vec<(usize, f64)> =
+            (0..VOCABULARY).filter(|it| *it != token as usize).map(|it| (it, cosine(it))).collect();
+        all.sort_by(|a, b| b.1.total_cmp(&a.1));
+        for ((ours, near), (theirs, cosine)) in facts.neighbours.iter().zip(&all) {
+            assert_eq!(ours.0 as usize, *theirs, "{}", worst.family);
+            worst.hold("cosine", *near, *cosine);
+        }
+    });
+}
