@@ -9,6 +9,7 @@
 //! is changed afterwards, however it ends.
 
 mod attention;
+mod blocks;
 mod depths;
 mod direction;
 mod facts;

@@ -11,6 +11,7 @@
 
 mod cells;
 mod change;
+mod families;
 mod plan;
 mod row;
 mod state;
@@ -22,7 +23,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use llama_cpp_sys_2 as sys;
 use sys::ggml_tensor;
 
-pub use plan::{Captured, LayerCapture, Layers, Operands, Plan, Rope};
+pub use plan::{Captured, LayerCapture, Layers, Operands, Plan, Rope, Tail};
 
 use self::state::State;
 use super::graph::Operand;
@@ -119,6 +120,9 @@ impl Probe {
 
     /// Notes the weights that other graphs will multiply with.
     fn learn(&self, node: Node, op: sys::ggml_op) {
+        if node.name() == "result_output" {
+            self.state().operands.tail = Some(families::tail(node));
+        }
         let Some(weight) = node.source(0) else { return };
         let mut state = self.state();
         if let Some((layer, input)) = change::input_of(node, op, weight) {
@@ -133,7 +137,8 @@ impl Probe {
             }
             _ => return,
         }
-        self.known.store(operands.table.is_some() && operands.output.is_some(), Ordering::Relaxed);
+        let known = operands.table.is_some() && operands.output.is_some() && operands.tail.is_some();
+        self.known.store(known, Ordering::Relaxed);
     }
 
     /// The node was computed.

@@ -160,7 +160,8 @@ pub struct AttentionLayer {
 pub struct HeadRow {
     /// softmax(mask + scale · q·k), by position from 0.
     pub weights: Vec<f32>,
-    /// scale · q·k before mask and softmax, by position; empty where it could not be read.
+    /// scale · q·k before mask and softmax, soft-capped where the model does so, by position; empty where it could
+    /// not be read.
     pub scores: Vec<f32>,
     /// `‖a · W_O v‖` by position (Kobayashi et al. 2020); empty where it could not be read.
     pub value_norms: Vec<f32>,
@@ -184,9 +185,9 @@ pub struct FeedForward {
 /// A neuron: one input of the down projection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Neuron {
-    /// Its index in the block; in a mixture within its expert.
+    /// Its index in the block; in a mixture within its expert, or within the experts that are always used.
     pub index: u32,
-    /// Which expert, in a mixture.
+    /// Which expert, in a mixture; `None` there for the experts that are always used.
     pub expert: Option<u32>,
     /// Its value.
     pub activation: f32,

@@ -217,7 +217,13 @@ pub fn families() -> Vec<Family> {
             kv_heads: 1,
             ..gpt
         },
-        Family { name: "bloom", architecture: "bloom", position: Position::Alibi, embedding_norm: true, ..gpt },
+        Family {
+            name: "bloom",
+            architecture: "bloom",
+            position: Position::Alibi,
+            embedding_norm: true,
+            ..gpt
+        },
         Family {
             name: "granite",
             architecture: "granite",

@@ -55,7 +55,8 @@ impl Maker {
 
 /// The weights of a family.
 pub fn tensors(family: &Family) -> Tensors {
-    let seed = family.name.bytes().fold(17_u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let seed =
+        family.name.bytes().fold(17_u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
     let mut maker = Maker { random: Random(seed), tensors: Tensors::new() };
     let width = family.width;
     maker.put("token_embd.weight", &[width, VOCABULARY], 0.0, 0.7 / family.embedding_scale.sqrt());
@@ -213,14 +214,18 @@ pub fn write(path: &Path, architecture: &str, mut meta: Vec<(String, Meta)>, ten
     for (name, (shape, values)) in tensors {
         text(&mut out, name);
         out.extend((shape.len() as u32).to_le_bytes());
-        shape.iter().for_each(|size| out.extend((*size as u64).to_le_bytes()));
+        for size in shape {
+            out.extend((*size as u64).to_le_bytes());
+        }
         out.extend(0_u32.to_le_bytes());
         out.extend(offset.to_le_bytes());
         offset = (offset + 4 * values.len() as u64).next_multiple_of(32);
     }
     for (_, values) in tensors.values() {
         out.resize(out.len().next_multiple_of(32), 0);
-        values.iter().for_each(|value| out.extend(value.to_le_bytes()));
+        for value in values {
+            out.extend(value.to_le_bytes());
+        }
     }
     std::fs::write(path, out).unwrap();
 }
@@ -256,11 +261,15 @@ fn value(out: &mut Vec<u8>, value: &Meta) {
         }
         Meta::Texts(texts) => {
             list(out, 8, texts.len());
-            texts.iter().for_each(|content| text(out, content));
+            for content in texts {
+                text(out, content);
+            }
         }
         Meta::Counts(counts) => {
             list(out, 5, counts.len());
-            counts.iter().for_each(|count| out.extend(count.to_le_bytes()));
+            for count in counts {
+                out.extend(count.to_le_bytes());
+            }
         }
         Meta::Bools(flags) => {
             list(out, 7, flags.len());
@@ -299,7 +308,8 @@ fn tokenizer() -> Vec<(String, Meta)> {
 
 /// The characters that byte-level BPE writes for the bytes, in the order of GPT-2's vocabulary.
 fn bytes() -> Vec<char> {
-    let plain = |byte: u32| (33..=126).contains(&byte) || (161..=172).contains(&byte) || (174..=255).contains(&byte);
+    let plain =
+        |byte: u32| (33..=126).contains(&byte) || (161..=172).contains(&byte) || (174..=255).contains(&byte);
     let mut beyond = 0;
     let each = (0..256_u32).map(|byte| {
         if plain(byte) {

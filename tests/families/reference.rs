@@ -111,7 +111,8 @@ impl Reference {
     pub fn unembed(&self, stream: &[f64]) -> (Vector, Vector) {
         let normed = self.norm("output_norm", stream);
         let (length, values) = &self.weights[self.output_name()];
-        let raw: Vector = values.chunks(*length).map(|row| dot(row, &normed) / self.family.logit_scale).collect();
+        let raw: Vector =
+            values.chunks(*length).map(|row| dot(row, &normed) / self.family.logit_scale).collect();
         let cap = |z: &f64| self.family.final_cap.map_or(*z, |cap| cap * (z / cap).tanh());
         let logits = raw.iter().map(cap).collect();
         (raw, logits)
@@ -139,9 +140,15 @@ impl Reference {
         pass
     }
 
-    fn block(&self, layer: usize, streams: &[Vector], off: &dyn Fn(usize, Off) -> bool) -> (Vec<Vector>, Block) {
+    fn block(
+        &self,
+        layer: usize,
+        streams: &[Vector],
+        off: &dyn Fn(usize, Off) -> bool,
+    ) -> (Vec<Vector>, Block) {
         let name = |part: &str| format!("blk.{layer}.{part}");
-        let pre = |part: &str, x: &Vector| if self.family.pre_norm { self.norm(&name(part), x) } else { x.clone() };
+        let pre =
+            |part: &str, x: &Vector| if self.family.pre_norm { self.norm(&name(part), x) } else { x.clone() };
         let inputs: Vec<Vector> = streams.iter().map(|stream| pre("attn_norm", stream)).collect();
         let read = inputs.iter().enumerate().map(|(position, x)| self.read(layer, position, x));
         let read: Vec<[Vec<Vector>; 3]> = read.collect();
@@ -169,7 +176,8 @@ impl Reference {
     }
 
     fn added(&self, norm: &str, layer: usize, out: &[f64]) -> Vector {
-        let normed = if self.family.post_norm { self.norm(&format!("blk.{layer}.{norm}"), out) } else { out.to_vec() };
+        let normed =
+            if self.family.post_norm { self.norm(&format!("blk.{layer}.{norm}"), out) } else { out.to_vec() };
         scaled(&normed, self.family.residual_scale)
     }
 
@@ -188,7 +196,8 @@ impl Reference {
             (q, k) = (self.norm(&name("attn_q_norm"), &q), self.norm(&name("attn_k_norm"), &k));
         }
         let turn = |part: &str, x: &[f64]| {
-            let x = if family.query_norm == QueryNorm::Heads { self.norm(&name(part), x) } else { x.to_vec() };
+            let x =
+                if family.query_norm == QueryNorm::Heads { self.norm(&name(part), x) } else { x.to_vec() };
             rotate(family.position, family.base(layer), position, &x)
         };
         let heads = |x: &[f64]| x.chunks(family.head).map(<[f64]>::to_vec).collect::<Vec<_>>();
@@ -220,11 +229,15 @@ impl Reference {
             let scores: Vector = (0..=position).map(|at| if at < first { 0.0 } else { score(at) }).collect();
             let slope = if family.position == Position::Alibi { slope(head, family.heads) } else { 0.0 };
             let biased = |at: usize| scores[at] - slope * (position - at) as f64;
-            let weights = softmax((0..=position).map(|at| if at < first { f64::NEG_INFINITY } else { biased(at) }));
+            let weights =
+                softmax((0..=position).map(|at| if at < first { f64::NEG_INFINITY } else { biased(at) }));
             let mut mixed = vec![0.0; family.head];
             let through = |x: &[f64]| -> Vector {
                 let (length, values) = &self.weights[&projection];
-                values.chunks(*length).map(|row| dot(&row[head * family.head..(head + 1) * family.head], x)).collect()
+                values
+                    .chunks(*length)
+                    .map(|row| dot(&row[head * family.head..(head + 1) * family.head], x))
+                    .collect()
             };
             for (at, weight) in weights.iter().enumerate() {
                 mixed.iter_mut().zip(&read[at][2][of]).for_each(|(sum, value)| *sum += weight * value);
@@ -233,7 +246,10 @@ impl Reference {
                 mixed.fill(0.0);
             }
             if position + 1 == read.len() {
-                let norms = weights.iter().enumerate().map(|(at, weight)| length(&scaled(&through(&read[at][2][of]), *weight)));
+                let norms = weights
+                    .iter()
+                    .enumerate()
+                    .map(|(at, weight)| length(&scaled(&through(&read[at][2][of]), *weight)));
                 block.value_norms.push(norms.collect());
             }
             let added = through(&mixed);

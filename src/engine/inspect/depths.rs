@@ -196,7 +196,9 @@ impl Judging<'_> {
             })?;
             let mut still = on_top.into_iter();
             open.retain(|_| still.next().unwrap_or_default());
-            open.iter().for_each(|row| tokens[*row].decided = Some(layer));
+            for row in &open {
+                tokens[*row].decided = Some(layer);
+            }
             if open.is_empty() {
                 break;
             }

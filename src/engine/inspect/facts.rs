@@ -25,8 +25,6 @@ pub struct Facts {
     pub norm: Option<Norm>,
     /// Bias on the logits.
     pub output_bias: Vec<f32>,
-    /// The final soft-cap, where the model has one.
-    pub soft_cap: Option<f32>,
     /// Added inside the roots of norms.
     pub epsilon: f32,
     /// Whether norms take the mean away.
@@ -53,7 +51,6 @@ impl Facts {
         let norm = (!weight.is_empty()).then(|| {
             if rms.is_some() { Norm::Rms { weight, epsilon } } else { Norm::Layer { weight, bias, epsilon } }
         });
-        let cap = weights.number("final_logit_softcapping").filter(|cap| *cap > 0.0);
         Ok(Self {
             layers: model.model.n_layer(),
             heads: model.model.n_head(),
@@ -62,7 +59,6 @@ impl Facts {
             vocabulary: model.vocabulary.len(),
             norm,
             output_bias: vector("output.bias")?,
-            soft_cap: cap.map(|cap| cap as f32),
             epsilon,
             layer_norm: rms.is_none(),
         })

@@ -4,6 +4,7 @@
 //! whose divisor is frozen, and the output matrix.
 
 use super::Inside;
+use super::blocks::{self, Behind};
 use crate::engine::numbers::Scored;
 use crate::engine::probe::{Captured, LayerCapture, Operands};
 use crate::inspect::lens;
@@ -25,22 +26,24 @@ pub(super) fn feed_forward(
     if layer.neurons.is_empty() {
         return Err("this model's graph does not show its feed-forward".into());
     }
+    // Those of the experts that are always used come after the others'.
+    let values: Vec<f32> = layer.neurons.iter().chain(&layer.shared).copied().collect();
     let width = if layer.experts.is_empty() {
         layer.neurons.len()
     } else {
         layer.neurons.len() / layer.experts.len()
     };
-    let mut order: Vec<usize> = (0..layer.neurons.len()).collect();
-    order.sort_by(|a, b| layer.neurons[*b].abs().total_cmp(&layer.neurons[*a].abs()).then(a.cmp(b)));
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|a, b| values[*b].abs().total_cmp(&values[*a].abs()).then(a.cmp(b)));
     order.truncate(count);
-    let columns = columns(inside, layer, number, width, &order)?;
+    let columns = columns(inside, layer, number, width, &values, &order)?;
     let mut neurons: Vec<Neuron> = order
         .iter()
         .zip(&columns)
         .map(|(at, column)| Neuron {
-            index: (at % width) as u32,
-            expert: layer.experts.get(at / width).map(|(expert, _)| *expert),
-            activation: layer.neurons[*at],
+            index: at.checked_sub(layer.neurons.len()).unwrap_or(at % width) as u32,
+            expert: layer.experts.get(at / width).filter(|_| *at < layer.neurons.len()).map(|(it, _)| *it),
+            activation: values[*at],
             added: lens::length(column),
             ..Neuron::default()
         })
@@ -58,6 +61,7 @@ fn columns(
     layer: &LayerCapture,
     number: u32,
     width: usize,
+    values: &[f32],
     order: &[usize],
 ) -> Result<Vec<Vec<f32>>, String> {
     let weights = &inside.weights;
@@ -69,6 +73,10 @@ fn columns(
         let residual = inside.facts.width;
         let mut columns = Vec::with_capacity(order.len());
         for at in order {
+            if let Some(shared) = at.checked_sub(layer.neurons.len()) {
+                columns.push(shared_column(inside, layer, number, shared)?);
+                continue;
+            }
             let (expert, weight) = layer.experts[at / width];
             let first = expert as usize * residual;
             let rows = weights.rows(&name, first..first + residual).map_err(|error| error.to_string())?;
@@ -78,10 +86,21 @@ fn columns(
     };
     for (column, at) in columns.iter_mut().zip(order) {
         for value in column {
-            *value *= layer.neurons[*at];
+            *value *= values[*at];
         }
     }
     Ok(columns)
+}
+
+/// A neuron of the experts that are always used: its column, their gate included.
+fn shared_column(inside: &Inside, layer: &LayerCapture, number: u32, at: usize) -> Result<Vec<f32>, String> {
+    let name = format!("blk.{number}.ffn_down_shexp.weight");
+    let mut column = inside.weights.column(&name, at).map_err(|error| error.to_string())?;
+    let gate = layer.shared_gate.unwrap_or(1.0);
+    for value in &mut column {
+        *value *= gate;
+    }
+    Ok(column)
 }
 
 /// Fills in what the neurons promote and suppress.
@@ -99,18 +118,17 @@ fn tell(
     let norm = facts.norm.as_ref().ok_or("the final norm is not known")?;
     let last = captured.layers.last().ok_or("nothing was captured")?;
     let divisor = norm.divisor(&last.after);
-    let post = facts.norm_of(&inside.weights, &format!("blk.{number}.post_ffw_norm.weight"));
-    let inputs: Vec<f32> = columns
-        .iter()
-        .flat_map(|column| {
-            let column = match &post {
-                Some(post) => post.frozen(column, post.divisor(&layer.ffn_out)),
-                None => column.clone(),
-            };
-            norm.frozen(&column, divisor)
-        })
-        .collect();
-    let logits = inside.graphs.multiply(output, &inputs).map_err(|error| error.to_string())?;
+    let halves = blocks::apart(captured, facts.width)?;
+    let added = halves.get(number as usize).ok_or("there is no such block")?;
+    let post = format!("blk.{number}.post_ffw_norm.weight");
+    let behind = Behind::of(inside, &post, &layer.ffn_out, &added.ffn)?;
+    let inputs: Vec<f32> =
+        columns.iter().flat_map(|column| norm.frozen(&behind.forward(column), divisor)).collect();
+    let mut logits = inside.graphs.multiply(output, &inputs).map_err(|error| error.to_string())?;
+    let scale = operands.tail.unwrap_or_default().scale;
+    for logit in &mut logits {
+        *logit *= scale;
+    }
     for (neuron, logits) in neurons.iter_mut().zip(logits.chunks(inside.facts.vocabulary)) {
         // What is added to all logits alike changes no probability.
         let mean = logits.iter().map(|logit| f64::from(*logit)).sum::<f64>() / logits.len() as f64;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing is decoded here; what cannot be worked out is named in the trace and leaves the rest as it is.
 
-use super::{Inside, attention, neurons, parts, streams};
+use super::{Inside, attention, blocks, neurons, parts, streams};
 use crate::engine::generate;
 use crate::engine::numbers::{self, Reader};
 use crate::engine::probe::{Captured, Operands};
@@ -65,6 +65,8 @@ pub(super) fn open(inside: &mut Inside, operands: Operands, pass: &Pass<'_>) -> 
     if want.lens {
         let lens = streams::lens(inside, operands, captured, output, &want.follow);
         trace.lens = keep(lens, "the logit lens", &mut trace.missing);
+        let apart = blocks::apart(captured, inside.facts.width);
+        keep(apart, "what attention and feed-forward add", &mut trace.missing);
     }
     if want.overview || !want.attention.is_empty() {
         let attention = attention::attention(inside, captured, want, pass.ids);
@@ -76,7 +78,7 @@ pub(super) fn open(inside: &mut Inside, operands: Operands, pass: &Pass<'_>) -> 
         trace.rotation = keep(rotation, "rotation", &mut trace.missing);
     }
     if let Some(pair) = want.attribution {
-        let parts = parts::attribution(inside, captured, output, pair, want.pushing_neurons as usize);
+        let parts = parts::attribution(inside, captured, output, operands.tail, pair, want.pushing_neurons as usize);
         trace.attribution = keep(parts, "attribution", &mut trace.missing);
     }
     let mut ffns = Vec::new();

@@ -4,20 +4,21 @@
 //! add up to its feed-forward, but for biases and the rounding of quantised products.
 
 use super::Inside;
+use super::blocks::{Added, Behind};
 use crate::engine::probe::{Captured, LayerCapture};
-use crate::inspect::lens::Norm;
 use crate::inspect::trace::{AttributionPart, Part};
 
 /// The strongest neurons of all blocks by |push|, strongest first.
 pub(super) fn neurons(
     inside: &Inside,
     captured: &Captured,
+    halves: &[Added],
     pulled: &[f32],
     count: usize,
 ) -> Result<Vec<AttributionPart>, String> {
     let mut all = Vec::new();
-    for (index, layer) in captured.layers.iter().enumerate() {
-        all.extend(of_block(inside, layer, index as u32, pulled)?);
+    for ((number, layer), added) in (0..).zip(&captured.layers).zip(halves) {
+        all.extend(of_block(inside, layer, number, &added.ffn, pulled)?);
         // Held down to what may still be among the strongest.
         strongest(&mut all, count);
     }
@@ -35,31 +36,23 @@ fn of_block(
     inside: &Inside,
     layer: &LayerCapture,
     number: u32,
+    added: &[f32],
     pulled: &[f32],
 ) -> Result<Vec<AttributionPart>, String> {
     let name = format!("blk.{number}.ffn_down.weight");
     if !layer.experts.is_empty() || layer.neurons.is_empty() || !inside.weights.has(&name) {
         return Ok(Vec::new());
     }
-    let post = inside.facts.norm_of(&inside.weights, &format!("blk.{number}.post_ffw_norm.weight"));
-    let direction = before(post, &layer.ffn_out, pulled);
+    let post = format!("blk.{number}.post_ffw_norm.weight");
+    let direction = Behind::of(inside, &post, &layer.ffn_out, added)?.pull_back(pulled);
     let pushes = through(inside, &name, layer.neurons.len(), &direction)?;
-    let factor = inside.weights.number("residual_scale").unwrap_or(1.0);
     let each = (0..).zip(pushes.iter().zip(&layer.neurons));
     Ok(each
         .map(|(neuron, (push, activation))| AttributionPart {
             part: Part::Neuron(number, neuron),
-            logit_difference: (factor * f64::from(*push) * f64::from(*activation)) as f32,
+            logit_difference: push * activation,
         })
         .collect())
-}
-
-/// The direction in front of a norm, its divisor frozen at what it divided; the direction itself without one.
-pub(super) fn before(norm: Option<Norm>, divided: &[f32], direction: &[f32]) -> Vec<f32> {
-    match norm {
-        Some(norm) if divided.len() == direction.len() => norm.pull_back(direction, norm.divisor(divided)),
-        _ => direction.to_vec(),
-    }
 }
 
 /// Each input's push along a direction of the output: the transposed matrix on the direction.

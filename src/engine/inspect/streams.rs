@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use super::open::follow as follow_one;
-use super::{Inside, Output};
+use super::{Inside, Output, blocks};
 use crate::engine::numbers::Reader;
 use crate::engine::probe::{Captured, Operands};
 use crate::inspect::lens::{self, Norm};
@@ -33,14 +33,14 @@ pub(super) fn lens(
     }
     let best = output.next.first().map(|candidate| candidate.id).ok_or("the model gave no tokens")?;
     let logits = logits(inside, operands, &norm, &streams)?;
+    let halves = blocks::apart(captured, inside.facts.width).ok();
     let mut reader = Reader::default();
     let mut rows = Vec::with_capacity(streams.len());
     for (depth, (stream, logits)) in streams.iter().zip(logits.chunks(inside.facts.vocabulary)).enumerate() {
         let all = reader.read(logits, TOP).ok_or("the model gave logits that are no numbers")?;
         let layer = depth.checked_sub(1);
         let block = layer.map(|layer| &captured.layers[layer]);
-        let before = layer.map(|layer| streams[layer]);
-        let middle = block.map(|block| block.after_attention.as_slice()).filter(|middle| !middle.is_empty());
+        let added = layer.and_then(|layer| halves.as_ref()?.get(layer));
         let length = |of: Option<&Vec<f32>>| of.map_or(0.0, |vector| lens::length(vector));
         rows.push(LensRow {
             layer: layer.map(|layer| layer as u32),
@@ -51,10 +51,8 @@ pub(super) fn lens(
             norm: lens::length(stream),
             attention_norm: length(block.map(|block| &block.attn_out)),
             ffn_norm: length(block.map(|block| &block.ffn_out)),
-            attention_added: before
-                .zip(middle)
-                .map_or(0.0, |(before, middle)| lens::distance(before, middle)),
-            ffn_added: middle.map_or(0.0, |middle| lens::distance(middle, stream)),
+            attention_added: added.map_or(0.0, |added| lens::length(&added.attention)),
+            ffn_added: added.map_or(0.0, |added| lens::length(&added.ffn)),
         });
     }
     let chosen = follow.first().copied().unwrap_or(best);
@@ -64,7 +62,7 @@ pub(super) fn lens(
     Ok(Lens { rows, decided: lens::decided(&on_top), ms })
 }
 
-/// `softcap(W_U · norm(stream) + bias)` of each stream, one after the other.
+/// `softcap(scale · (W_U · norm(stream) + bias))` of each stream, one after the other.
 pub(super) fn logits(
     inside: &mut Inside,
     operands: Operands,
@@ -83,7 +81,11 @@ pub(super) fn logits(
             row.iter_mut().zip(&facts.output_bias).for_each(|(logit, bias)| *logit += bias);
         }
     }
-    if let Some(cap) = facts.soft_cap {
+    let tail = operands.tail.unwrap_or_default();
+    for logit in &mut logits {
+        *logit *= tail.scale;
+    }
+    if let Some(cap) = tail.cap {
         lens::soft_cap(&mut logits, cap);
     }
     Ok(logits)

@@ -102,6 +102,12 @@ pub struct LayerCapture {
     pub neurons: Vec<f32>,
     /// In a mixture the used experts with their weights, in the order of `neurons`.
     pub experts: Vec<(u32, f32)>,
+    /// Whether the feed-forward is a mixture.
+    pub mixture: bool,
+    /// Inputs of the down projection of the experts that a mixture always uses.
+    pub shared: Vec<f32>,
+    /// The gate on what those give; `None` where there is none.
+    pub shared_gate: Option<f32>,
     /// The query after rotation, one head behind the other.
     pub query: Vec<f32>,
     /// Keys of the cache after rotation: of each key-value head, one position behind the other.
@@ -140,4 +146,22 @@ pub struct Operands {
     pub output: Option<Operand>,
     /// The table of token embeddings.
     pub table: Option<Operand>,
+    /// What becomes of the output matrix's products.
+    pub tail: Option<Tail>,
+}
+
+/// What the output matrix's products go through on their way to the logits: `scale · z`, then
+/// `cap · tanh(· / cap)` in models that cap theirs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tail {
+    /// Factor.
+    pub scale: f32,
+    /// The final soft-cap.
+    pub cap: Option<f32>,
+}
+
+impl Default for Tail {
+    fn default() -> Self {
+        Self { scale: 1.0, cap: None }
+    }
 }

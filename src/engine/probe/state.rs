@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use llama_cpp_sys_2 as sys;
 
 use super::cells::Cells;
-use super::{Captured, LayerCapture, Node, Operands, Plan, Strided, row};
+use super::{Captured, LayerCapture, Node, Operands, Plan, Strided, families, row};
 use crate::chat::Intervention;
 
 /// What is to be copied and changed, and what was.
@@ -27,6 +27,8 @@ pub(super) struct State {
     pub(super) products: Vec<Vec<f32>>,
     /// The cache's keys of that layer, `[dimension, cell, head]`, until its mask is known.
     pub(super) unsorted: Strided,
+    /// The streams that enter block 0, as far as they are named.
+    pub(super) entering: Vec<f32>,
     /// The cells that the mask of the layer at hand lets through.
     pub(super) visible: Vec<bool>,
 }
@@ -34,6 +36,8 @@ pub(super) struct State {
 /// What a node is to the probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// The stream that enters block 0.
+    Embedding,
     /// The residual stream after a block.
     After(u32),
     /// The residual stream between attention and feed-forward.
@@ -52,6 +56,10 @@ pub(super) enum Kind {
     DownExperts(u32),
     /// The down projection of the experts that a mixture always uses.
     DownShared(u32),
+    /// What a mixture gives.
+    Mixture(u32),
+    /// The gate on what the experts give that are always used.
+    SharedGate(u32),
     /// The experts' weights.
     ExpertWeights(u32),
     /// q·k.
@@ -88,6 +96,18 @@ impl Kind {
                 };
             }
         }
+        if op == sys::GGML_OP_FLASH_ATTN_EXT {
+            return families::flash_layer(node).map(Self::Flash);
+        }
+        match families::biased(node, op) {
+            Some((layer, "attn_output.bias")) => return Some(Self::AttentionOut(layer)),
+            Some((layer, "ffn_down.bias")) => return Some(Self::Down(layer)),
+            Some((layer, "ffn_down_exps.bias")) => return Some(Self::DownExperts(layer)),
+            _ => {}
+        }
+        if families::is_embedding(node.name()) {
+            return Some(Self::Embedding);
+        }
         let (name, layer) = node.name().rsplit_once('-')?;
         let layer = layer.parse().ok()?;
         match (name, op) {
@@ -101,7 +121,8 @@ impl Kind {
             ("ffn_moe_weights" | "ffn_moe_weights_norm" | "ffn_moe_weights_scaled", _) => {
                 Some(Self::ExpertWeights(layer))
             }
-            (_, sys::GGML_OP_FLASH_ATTN_EXT) => Some(Self::Flash(layer)),
+            ("ffn_moe_out" | "ffn_out", _) => Some(Self::Mixture(layer)),
+            ("ffn_shexp_gate", _) => Some(Self::SharedGate(layer)),
             _ => None,
         }
     }
@@ -117,6 +138,7 @@ impl State {
     }
 
     pub(super) fn wants(&mut self, node: Node, op: sys::ggml_op) -> bool {
+        self.note_position(node, op);
         if self.changed_input(node).is_some() {
             return true;
         }
@@ -129,7 +151,7 @@ impl State {
             captured.layers.get(layer as usize).is_none_or(|layer| of(layer).is_empty())
         };
         match kind {
-            Kind::After(_) | Kind::Before(0) => plan.streams || plan.residuals,
+            Kind::Embedding | Kind::After(_) | Kind::Before(0) => plan.streams || plan.residuals,
             Kind::Between(_) => plan.streams,
             // Only where the graph did not name the stream itself.
             Kind::Before(layer) => (plan.streams || plan.residuals) && empty(layer - 1, |layer| &layer.after),
@@ -137,8 +159,12 @@ impl State {
             Kind::Heads(_) => plan.heads,
             Kind::AttentionOut(_) => plan.streams,
             Kind::Down(layer) | Kind::DownExperts(layer) => plan.streams || plan.neurons.has(layer),
-            Kind::DownShared(_) => false,
-            Kind::ExpertWeights(layer) => plan.neurons.has(layer),
+            Kind::DownShared(layer) | Kind::ExpertWeights(layer) | Kind::SharedGate(layer) => {
+                plan.neurons.has(layer)
+            }
+            Kind::Mixture(layer) => {
+                plan.streams && captured.layers.get(layer as usize).is_some_and(|layer| layer.mixture)
+            }
             Kind::Products(layer) => {
                 let wanted = plan.scores.has(layer) || plan.queries.has(layer);
                 self.note_heads(layer, node.count(2));
@@ -164,6 +190,19 @@ impl State {
         }
     }
 
+    /// Has the streams that entered block 0, where no norm in front of it showed them.
+    fn enter(&mut self, layer: u32) {
+        if layer == 0 && self.captured.embedding.len() == self.layer(0).after.len() {
+            self.captured.embedding.append(&mut self.entering);
+        }
+    }
+
+    fn note_position(&mut self, node: Node, op: sys::ggml_op) {
+        if let Some(kind) = families::position(node, op) {
+            self.captured.position_kind = kind;
+        }
+    }
+
     fn note_heads(&mut self, layer: u32, heads: usize) {
         let index = layer as usize;
         if self.heads.len() <= index {
@@ -179,7 +218,10 @@ impl State {
         let Some(kind) = Kind::of(node, op) else { return };
         self.change(node, kind);
         match kind {
-            Kind::After(layer) if self.plan.residuals => self.layer(layer).after.extend(node.columns()),
+            Kind::After(layer) if self.plan.residuals => {
+                self.enter(layer);
+                self.layer(layer).after.extend(node.columns());
+            }
             Kind::Before(layer) if self.plan.residuals => {
                 let streams = node.normed().map(Node::columns).unwrap_or_default();
                 match layer.checked_sub(1) {
@@ -187,6 +229,8 @@ impl State {
                     Some(before) => self.layer(before).after.extend(streams),
                 }
             }
+            Kind::Embedding if self.plan.residuals => self.entering = node.columns(),
+            Kind::Embedding => self.captured.embedding = node.last_column(),
             Kind::After(layer) => self.layer(layer).after = node.last_column(),
             Kind::Between(layer) => self.layer(layer).after_attention = node.last_column(),
             Kind::Before(layer) => {
@@ -206,8 +250,17 @@ impl State {
                 if self.plan.streams {
                     self.layer(layer).attn_out = node.last_column();
                 }
+                // Some families gate the heads or norm them before they are projected.
+                if let Some(heads) = node.source(1).filter(|_| self.plan.heads && op == sys::GGML_OP_MUL_MAT)
+                {
+                    self.layer(layer).heads = heads.last_column();
+                }
             }
-            Kind::Down(layer) | Kind::DownExperts(layer) => self.down(node, layer, kind),
+            Kind::Down(layer) | Kind::DownExperts(layer) | Kind::DownShared(layer) => {
+                self.down(node, layer, kind);
+            }
+            Kind::Mixture(layer) => self.layer(layer).ffn_out = node.last_column(),
+            Kind::SharedGate(layer) => self.layer(layer).shared_gate = node.last_column().first().copied(),
             Kind::ExpertWeights(layer) => {
                 let weights = node.last_group();
                 let experts = &mut self.layer(layer).experts;
@@ -229,14 +282,18 @@ impl State {
     fn down(&mut self, node: Node, layer: u32, kind: Kind) {
         let (streams, neurons) = (self.plan.streams, self.plan.neurons.has(layer));
         let experts = kind == Kind::DownExperts(layer);
-        if streams && !experts {
+        self.layer(layer).mixture |= kind != Kind::Down(layer);
+        if streams && kind == Kind::Down(layer) {
             self.layer(layer).ffn_out = node.last_column();
         }
-        if !neurons {
+        // A bias behind the projection is known by the same name; it has no inputs.
+        if !neurons || ![sys::GGML_OP_MUL_MAT, sys::GGML_OP_MUL_MAT_ID].contains(&node.op()) {
             return;
         }
         let Some(inputs) = node.source(1) else { return };
-        if experts {
+        if kind == Kind::DownShared(layer) {
+            self.layer(layer).shared = inputs.last_column();
+        } else if experts {
             self.layer(layer).neurons = inputs.last_group();
             let used = node.source(2).map(Node::last_indices).unwrap_or_default();
             let known = &mut self.layer(layer).experts;
@@ -303,7 +360,7 @@ impl State {
             here.weights = weights;
         }
         if scores {
-            here.scores = in_order;
+            here.scores = families::capped(in_order, families::cap(node), scale);
         }
     }
 
@@ -320,12 +377,6 @@ impl State {
         let query = query.last_rows();
         let keys = keys.strided();
         let values = if self.plan.queries.has(layer) { values.strided() } else { Strided::default() };
-        if slope > 0.0 {
-            let said = "attention weights: this model's slopes are inside flash attention; switch that off";
-            if !self.captured.missing.iter().any(|missing| missing == said) {
-                self.captured.missing.push(said.to_owned());
-            }
-        }
         self.visible.clone_from(&visible);
         self.keep_keys(layer, &keys);
         self.keep_values(layer, &values, false);
@@ -338,8 +389,14 @@ impl State {
         let here = self.layer(layer);
         here.scale = scale;
         here.window = row::window(held.iter().copied(), last);
-        if slope <= 0.0 && !here.keys.is_empty() {
-            let all = row::attend(&query, &here.keys, &held, last, scale, cap, sinks.as_deref());
+        if !here.keys.is_empty() {
+            let mut all = row::attend(&query, &here.keys, &held, last, scale, cap, sinks.as_deref());
+            if slope > 0.0 {
+                let each = all.scores.iter().enumerate();
+                all.weights = each
+                    .map(|(head, scores)| families::sloped(scores, &held, slope, head, query.len()))
+                    .collect();
+            }
             if attention {
                 here.weights = all.weights;
                 here.sink = all.sinks;
