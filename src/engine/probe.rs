@@ -12,6 +12,7 @@
 mod cells;
 mod change;
 mod families;
+mod kind;
 mod plan;
 mod row;
 mod state;

@@ -6,8 +6,8 @@
 
 use llama_cpp_sys_2 as sys;
 
+use super::kind::weight_of;
 use super::plan::Tail;
-use super::state::weight_of;
 use super::{Node, leading_number};
 use crate::inspect::trace::PositionKind;
 

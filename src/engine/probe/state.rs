@@ -1,13 +1,13 @@
 //! Which nodes of a graph are wanted, and what is kept of each.
 //!
-//! Invariant: a node is known by the weight that it multiplies with, or by llama.cpp's own name where there is none;
-//! what it is does not hang on what is wanted of it.
+//! Invariant: what a node is ([`Kind`]) does not hang on what is wanted of it.
 
 use std::collections::HashMap;
 
 use llama_cpp_sys_2 as sys;
 
 use super::cells::Cells;
+use super::kind::Kind;
 use super::{Captured, LayerCapture, Node, Operands, Plan, Strided, families, row};
 use crate::chat::Intervention;
 
@@ -31,101 +31,6 @@ pub(super) struct State {
     pub(super) entering: Vec<f32>,
     /// The cells that the mask of the layer at hand lets through.
     pub(super) visible: Vec<bool>,
-}
-
-/// What a node is to the probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// The stream that enters block 0.
-    Embedding,
-    /// The residual stream after a block.
-    After(u32),
-    /// The residual stream between attention and feed-forward.
-    Between(u32),
-    /// A norm's product with the weight in front of attention: its stream is what the block before left.
-    Before(u32),
-    /// A norm's product with the weight in front of the feed-forward.
-    Middle(u32),
-    /// The heads, before the output projection.
-    Heads(u32),
-    /// The output projection.
-    AttentionOut(u32),
-    /// The down projection.
-    Down(u32),
-    /// The down projection of a mixture's experts.
-    DownExperts(u32),
-    /// The down projection of the experts that a mixture always uses.
-    DownShared(u32),
-    /// What a mixture gives.
-    Mixture(u32),
-    /// The gate on what the experts give that are always used.
-    SharedGate(u32),
-    /// The experts' weights.
-    ExpertWeights(u32),
-    /// q·k.
-    Products(u32),
-    /// The attention weights.
-    Softmax(u32),
-    /// The values, mixed.
-    Mixed(u32),
-    /// Flash attention.
-    Flash(u32),
-    /// The query's rotation.
-    Rotated(u32),
-}
-
-impl Kind {
-    fn of(node: Node, op: sys::ggml_op) -> Option<Self> {
-        if op == sys::GGML_OP_MUL_MAT || op == sys::GGML_OP_MUL_MAT_ID {
-            if let Some((layer, weight)) = node.source(0).and_then(|weight| weight_of(weight.name())) {
-                return match weight {
-                    "attn_output.weight" => Some(Self::AttentionOut(layer)),
-                    "ffn_down.weight" => Some(Self::Down(layer)),
-                    "ffn_down_exps.weight" => Some(Self::DownExperts(layer)),
-                    "ffn_down_shexp.weight" => Some(Self::DownShared(layer)),
-                    _ => None,
-                };
-            }
-        } else if op == sys::GGML_OP_MUL {
-            let named = |index| node.source(index).and_then(|weight| weight_of(weight.name()));
-            if let Some((layer, weight)) = named(1).or_else(|| named(0)) {
-                return match weight {
-                    "attn_norm.weight" => Some(Self::Before(layer)),
-                    "ffn_norm.weight" => Some(Self::Middle(layer)),
-                    _ => None,
-                };
-            }
-        }
-        if op == sys::GGML_OP_FLASH_ATTN_EXT {
-            return families::flash_layer(node).map(Self::Flash);
-        }
-        match families::biased(node, op) {
-            Some((layer, "attn_output.bias")) => return Some(Self::AttentionOut(layer)),
-            Some((layer, "ffn_down.bias")) => return Some(Self::Down(layer)),
-            Some((layer, "ffn_down_exps.bias")) => return Some(Self::DownExperts(layer)),
-            _ => {}
-        }
-        if families::is_embedding(node.name()) {
-            return Some(Self::Embedding);
-        }
-        let (name, layer) = node.name().rsplit_once('-')?;
-        let layer = layer.parse().ok()?;
-        match (name, op) {
-            ("l_out", _) => Some(Self::After(layer)),
-            ("ffn_inp" | "sa_out", _) => Some(Self::Between(layer)),
-            ("kqv_out", _) => Some(Self::Heads(layer)),
-            ("kq", sys::GGML_OP_MUL_MAT) => Some(Self::Products(layer)),
-            ("kq_soft_max", sys::GGML_OP_SOFT_MAX) => Some(Self::Softmax(layer)),
-            ("kqv", sys::GGML_OP_MUL_MAT) => Some(Self::Mixed(layer)),
-            ("Qcur", sys::GGML_OP_ROPE) => Some(Self::Rotated(layer)),
-            ("ffn_moe_weights" | "ffn_moe_weights_norm" | "ffn_moe_weights_scaled", _) => {
-                Some(Self::ExpertWeights(layer))
-            }
-            ("ffn_moe_out" | "ffn_out", _) => Some(Self::Mixture(layer)),
-            ("ffn_shexp_gate", _) => Some(Self::SharedGate(layer)),
-            _ => None,
-        }
-    }
 }
 
 impl State {
@@ -275,7 +180,7 @@ impl State {
                 self.keep_values(layer, &values, true);
             }
             Kind::Flash(layer) => self.flash(node, layer),
-            Kind::DownShared(_) | Kind::Rotated(_) => {}
+            Kind::Rotated(_) => {}
         }
     }
 
@@ -458,10 +363,4 @@ impl State {
         }
         sorted
     }
-}
-
-/// `blk.L.NAME` taken apart.
-pub(super) fn weight_of(name: &str) -> Option<(u32, &str)> {
-    let (layer, name) = name.strip_prefix("blk.")?.split_once('.')?;
-    Some((layer.parse().ok()?, name))
 }
