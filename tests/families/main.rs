@@ -209,8 +209,12 @@ fn pushes_are_the_references_and_close() {
         order.sort_by(|a, b| pass.logits[*b].total_cmp(&pass.logits[*a]));
         let (token, rival) = (order[0], order[1]);
         let pair = (id(token), id(rival));
-        let trace =
-            fixture.inspect(&ids(&tokens()), Want { attribution: Some(pair), ..Want::default() }).trace;
+        let trace = fixture
+            .inspect(
+                &ids(&tokens()),
+                Want { attribution: Some(pair), pushing_neurons: 20, ..Want::default() },
+            )
+            .trace;
         assert_eq!(trace.missing, Vec::<String>::new(), "{}", family.name);
         let found = trace.attribution.unwrap();
         worst.hold("difference", found.difference, pass.raw[token] - pass.raw[rival]);
@@ -218,12 +222,17 @@ fn pushes_are_the_references_and_close() {
         let push = pushes(reference, &pass, token, rival);
         assert_eq!(found.parts.len(), 2 * family.layers + 1);
         assert_eq!(found.heads.len(), family.layers * family.heads, "{}", family.name);
-        for part in found.parts.iter().chain(&found.heads) {
+        assert_eq!(found.neurons.len(), if family.experts.is_some() { 0 } else { 20 }, "{}", family.name);
+        for part in found.parts.iter().chain(&found.heads).chain(&found.neurons) {
             let theirs = match part.part {
                 Part::Embedding => push(&pass.embedding),
                 Part::Attention(layer) => push(&pass.blocks[layer as usize].attention_added),
                 Part::Ffn(layer) => push(&pass.blocks[layer as usize].ffn_added),
                 Part::Head(layer, head) => push(&head_added(reference, &pass, layer as usize, head as usize)),
+                Part::Neuron(layer, neuron) => {
+                    push(&neuron_added(reference, &pass, layer as usize, neuron as usize))
+                }
+                Part::Stream(_) => panic!("a stream is no part of itself"),
             };
             worst.hold(&part.part.to_string(), part.logit_difference, theirs);
         }
@@ -248,15 +257,29 @@ fn pushes<'a>(
 
 /// What a head adds to the stream, any norm behind attention frozen.
 fn head_added(reference: &Reference, pass: &Pass, layer: usize, head: usize) -> Vector {
-    let (family, block) = (&reference.family, &pass.blocks[layer]);
-    let mut added = block.heads[head].clone();
-    if family.post_norm {
-        let out = &block.attention_out;
+    let block = &pass.blocks[layer];
+    let norm = format!("blk.{layer}.post_attention_norm.weight");
+    through(reference, &norm, &block.attention_out, block.heads[head].clone())
+}
+
+/// What a neuron adds to the stream, any norm behind the feed-forward frozen.
+fn neuron_added(reference: &Reference, pass: &Pass, layer: usize, neuron: usize) -> Vector {
+    let block = &pass.blocks[layer];
+    let name = format!("blk.{layer}.ffn_down.weight");
+    let activation = block.neurons[0].1[neuron];
+    let rows = (0..reference.family.width).map(|row| reference.row(&name, row)[neuron] * activation);
+    let norm = format!("blk.{layer}.post_ffw_norm.weight");
+    through(reference, &norm, &block.ffn_out, rows.collect())
+}
+
+/// A part of what a projection gave on its way into the stream.
+fn through(reference: &Reference, norm: &str, out: &[f64], mut part: Vector) -> Vector {
+    if reference.family.post_norm {
         let root = (dot(out, out) / out.len() as f64 + family::EPSILON).sqrt();
-        let weight = reference.vector(&format!("blk.{layer}.post_attention_norm.weight"));
-        added.iter_mut().zip(weight).for_each(|(value, weight)| *value *= weight / root);
+        let weight = reference.vector(norm);
+        part.iter_mut().zip(weight).for_each(|(value, weight)| *value *= weight / root);
     }
-    reference::scaled(&added, family.residual_scale)
+    reference::scaled(&part, reference.family.residual_scale)
 }
 
 #[test]
@@ -269,7 +292,11 @@ fn parts_switched_off_give_the_references_numbers() {
             (Part::Attention(2), Off::Attention(2)),
             (Part::Ffn(0), Off::Ffn(0)),
             (Part::Ffn(2), Off::Ffn(2)),
+            (Part::Neuron(1, 7), Off::Neuron(1, 7)),
         ] {
+            if matches!(part, Part::Neuron(..)) && reference.family.experts.is_some() {
+                continue;
+            }
             for everywhere in [true, false] {
                 let last = TOKENS - 1;
                 let theirs = reference.pass(&tokens(), &|at, it| it == off && (everywhere || at == last));
@@ -280,6 +307,19 @@ fn parts_switched_off_give_the_references_numbers() {
                     worst.hold(&part.to_string(), next.logprob, logprobs[next.id.0 as usize]);
                 }
             }
+        }
+    });
+}
+
+#[test]
+fn a_head_switched_off_under_flash_attention_is_off() {
+    let params = LoadParams { flash_attention: FlashAttention::On, ..exact() };
+    on_each_with(&params, |fixture, reference, worst| {
+        worst.tolerance = 0.04;
+        let theirs = reference.pass(&tokens(), &|_, it| it == Off::Head(1, 2));
+        let logprobs = log_softmax(&theirs.logits);
+        for next in &fixture.ablated(&ids(&tokens()), Part::Head(1, 2), true).next {
+            worst.hold("next", next.logprob, logprobs[next.id.0 as usize]);
         }
     });
 }

@@ -13,6 +13,7 @@ pub enum Off {
     Head(usize, usize),
     Attention(usize),
     Ffn(usize),
+    Neuron(usize, usize),
 }
 
 /// What a pass did at its last position.
@@ -163,7 +164,8 @@ impl Reference {
                 Order::Beside => pre("ffn_norm", stream),
                 Order::Shared => inputs[position].clone(),
             };
-            self.feed_forward(layer, &input, &mut block);
+            let quiet = |neuron| off(position, Off::Neuron(layer, neuron));
+            self.feed_forward(layer, &input, &quiet, &mut block);
             if off(position, Off::Ffn(layer)) {
                 block.ffn_out.fill(0.0);
             }
@@ -268,13 +270,13 @@ impl Reference {
         block
     }
 
-    fn feed_forward(&self, layer: usize, x: &[f64], block: &mut Block) {
+    fn feed_forward(&self, layer: usize, x: &[f64], quiet: &dyn Fn(usize) -> bool, block: &mut Block) {
         let name = |part: &str| format!("blk.{layer}.{part}");
         if let Some(experts) = self.family.experts {
             return self.mixture(layer, experts, x, block);
         }
         let up = self.linear(&name("ffn_up"), x);
-        let neurons = if self.family.fused_gate {
+        let mut neurons = if self.family.fused_gate {
             let (gate, up) = up.split_at(self.family.neurons);
             self.gated(gate, up)
         } else if self.family.gated {
@@ -282,6 +284,11 @@ impl Reference {
         } else {
             up.iter().map(|x| self.bent(*x)).collect()
         };
+        neurons
+            .iter_mut()
+            .enumerate()
+            .filter(|(neuron, _)| quiet(*neuron))
+            .for_each(|(_, value)| *value = 0.0);
         block.ffn_out = self.linear(&name("ffn_down"), &neurons);
         block.neurons = vec![(None, neurons)];
     }

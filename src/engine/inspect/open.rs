@@ -78,7 +78,8 @@ pub(super) fn open(inside: &mut Inside, operands: Operands, pass: &Pass<'_>) -> 
         trace.rotation = keep(rotation, "rotation", &mut trace.missing);
     }
     if let Some(pair) = want.attribution {
-        let parts = parts::attribution(inside, captured, output, operands.tail, pair, want.pushing_neurons as usize);
+        let parts =
+            parts::attribution(inside, captured, output, operands.tail, pair, want.pushing_neurons as usize);
         trace.attribution = keep(parts, "attribution", &mut trace.missing);
     }
     let mut ffns = Vec::new();

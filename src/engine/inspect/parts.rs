@@ -47,7 +47,11 @@ pub(super) fn attribution(
         rival,
         parts,
         heads,
-        neurons: if neurons > 0 { pushes::neurons(inside, captured, &halves, &pulled, neurons)? } else { Vec::new() },
+        neurons: if neurons > 0 {
+            pushes::neurons(inside, captured, &halves, &pulled, neurons)?
+        } else {
+            Vec::new()
+        },
         difference: difference as f32,
         closure_error: (sum - difference).abs() as f32,
     })
