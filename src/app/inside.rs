@@ -188,7 +188,7 @@ impl App {
         let request = match &wish {
             Wish::Pass(_, inspect) => Request::Inspect(inspect.clone()),
             Wish::Embed(embed) => Request::Embed(embed.clone()),
-            Wish::Pieces(text) => Request::Pieces { text: text.clone() },
+            Wish::Pieces(text) => Request::Pieces { text: text.clone(), special: false, inside: true },
         };
         let id = self.ask(request);
         self.inspector.inside.pending = Some((engine, id, wish));

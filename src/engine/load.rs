@@ -257,6 +257,7 @@ pub fn load_bare(
         template,
         begin: None,
         file: OnceLock::new(),
+        rules: OnceLock::new(),
     });
     let (policy, _) = attempt.flash_attention(false);
     let context = attempt.context(&model, policy, threads(attempt.params))?;
@@ -279,7 +280,7 @@ fn derive(model: LlamaModel) -> LoadedModel {
         control_texts(&vocabulary),
     );
     let begin = (vocab.should_add_bos() && vocab.bos().0 >= 0).then(|| TokenId(vocab.bos().0));
-    LoadedModel { model, vocabulary, template, begin, file: OnceLock::new() }
+    LoadedModel { model, vocabulary, template, begin, file: OnceLock::new(), rules: OnceLock::new() }
 }
 
 fn control_texts(vocabulary: &Vocabulary) -> Vec<String> {

@@ -1,26 +1,109 @@
-//! How the model's tokenizer cut and merged a text, built from the rules in the model's own file.
+//! How the model's tokenizer cut and merged a text, held against llama.cpp's own ids.
 //!
 //! Invariant: llama.cpp's ids stand; where the rules cannot be read or give other ids, [`Pieces::doubt`] says so.
 
-use super::protocol::Failure;
+use super::protocol::{Failure, FailureKind};
 use super::shared::LoadedModel;
+use super::tokenizer::{Tokenizer, Told};
+use super::vocabulary;
 use crate::inspect::pieces::{Pieces, Word};
+use crate::token::TokenId;
 
-/// A text's way into tokens.
+/// Longest text that is told, bytes: beyond it nothing can be looked at.
+const LONGEST: usize = 1 << 20;
+
+/// A text's way into tokens. With `special`, special tokens may be spelt in it; with `inside`, it goes on after
+/// other text.
 ///
 /// # Errors
-/// None yet: what cannot be told is said in [`Pieces::doubt`].
-pub fn merges(model: &LoadedModel, text: &str) -> Result<Pieces, Failure> {
-    let ids = model.tokenize(text, false);
+/// For a text that is too long to be looked at. What cannot be told of others is said in [`Pieces::doubt`].
+pub fn merges(model: &LoadedModel, text: &str, special: bool, inside: bool) -> Result<Pieces, Failure> {
+    if text.len() > LONGEST {
+        let message = format!("The text has {} bytes; how it is cut is told up to {LONGEST}.", text.len());
+        return Err(Failure { message, kind: FailureKind::Other });
+    }
+    let vocabulary = model.vocabulary.len() as u32;
+    let built = model.rules.get_or_init(|| build(model));
+    let pieces = match built {
+        Ok(tokenizer) => tell(model, tokenizer, text, special, inside),
+        Err(why) => given(model, &model.tokenize(text, special), text, why.clone()),
+    };
+    Ok(Pieces { vocabulary, ..pieces })
+}
+
+fn build(model: &LoadedModel) -> Result<Tokenizer, String> {
+    let file = model.file.get().ok_or("the model's file could not be read")?;
+    Tokenizer::build(file.as_ref(), &model.vocabulary.kinds)
+}
+
+fn tell(model: &LoadedModel, tokenizer: &Tokenizer, text: &str, special: bool, inside: bool) -> Pieces {
+    let known = Pieces { kind: tokenizer.kind(), merges: tokenizer.merges(), ..Pieces::default() };
+    let Some(ids) = in_use(model, tokenizer, text, special, inside) else {
+        let why = "where the text begins among llama.cpp's tokens cannot be told";
+        return Pieces { ..given(model, &model.tokenize(text, special), text, why.into()) };
+    };
+    let told = match tokenizer.tell(text, special, inside) {
+        Ok(told) => told,
+        Err(why) => {
+            let why = format!("the text could not be cut ({why})");
+            return Pieces { words: given(model, &ids, text, why.clone()).words, doubt: Some(why), ..known };
+        }
+    };
+    let doubt = doubt(&told, &ids);
+    let ours = told.words.iter().flat_map(|word| &word.tokens).map(|(id, _)| *id);
+    if ours.eq(ids.iter().copied()) {
+        return Pieces { words: told.words, doubt, ..known };
+    }
+    Pieces { words: given(model, &ids, text, String::new()).words, doubt, ..known }
+}
+
+fn doubt(told: &Told, ids: &[TokenId]) -> Option<String> {
+    let ours = told.words.iter().flat_map(|word| &word.tokens).map(|(id, _)| *id);
+    if !ours.eq(ids.iter().copied()) {
+        return Some(
+            "the rules in the model's file give other tokens here than llama.cpp; its tokens are shown"
+                .into(),
+        );
+    }
+    let why = "a second reading of these rules, by the tokenizers library, gives other tokens here";
+    (told.second != ids).then(|| why.into())
+}
+
+/// llama.cpp's ids. A text that goes on after other text is put behind a line end, whose tokens are taken away
+/// again; `None` where a token spans both.
+fn in_use(
+    model: &LoadedModel,
+    tokenizer: &Tokenizer,
+    text: &str,
+    special: bool,
+    inside: bool,
+) -> Option<Vec<TokenId>> {
+    if !inside || !tokenizer.puts_blank_before() || text.is_empty() {
+        return Some(model.tokenize(text, special));
+    }
+    let ids = model.tokenize(&format!("\n{text}"), special);
+    let mut before = 0;
+    let cut = ids.iter().position(|id| {
+        before += model.vocabulary.bytes(*id).map_or(0, <[u8]>::len);
+        before == " \n".len()
+    })?;
+    Some(ids[cut + 1..].to_vec())
+}
+
+/// Ids as one word, their places by the bytes that they add to a text.
+fn given(model: &LoadedModel, ids: &[TokenId], text: &str, doubt: String) -> Pieces {
+    let length = text.len() as u32;
+    let bytes: u32 = ids.iter().map(|id| vocabulary::text_bytes(&model.vocabulary, *id).len() as u32).sum();
+    // A blank before the text belongs to no byte of it.
+    let extra = bytes.saturating_sub(length).min(1);
     let mut start = 0;
-    let tokens = ids.into_iter().map(|id| {
-        let end = start + model.vocabulary.bytes(id).map_or(0, |bytes| bytes.len() as u32);
+    let tokens = ids.iter().enumerate().map(|(index, id)| {
+        let own = vocabulary::text_bytes(&model.vocabulary, *id).len() as u32;
+        let end = (start + own - if index == 0 { extra.min(own) } else { 0 }).min(length);
         let span = (start, end);
         start = end;
-        (id, span)
+        (*id, span)
     });
-    let word = Word { span: (0, text.len() as u32), tokens: tokens.collect(), ..Word::default() };
-    let doubt = Some("the rules of this tokenizer cannot be read".to_owned());
-    let vocabulary = model.vocabulary.len() as u32;
-    Ok(Pieces { vocabulary, words: vec![word], doubt, ..Pieces::default() })
+    let word = Word { span: (0, length), tokens: tokens.collect(), ..Word::default() };
+    Pieces { words: vec![word], doubt: Some(doubt), ..Pieces::default() }
 }

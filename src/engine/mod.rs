@@ -17,6 +17,7 @@ pub mod template;
 #[cfg(test)]
 mod testing;
 pub mod thread;
+pub mod tokenizer;
 
 #[cfg(feature = "llama")]
 pub mod ahead;

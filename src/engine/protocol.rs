@@ -104,6 +104,12 @@ pub enum Request {
     Pieces {
         /// The text.
         text: String,
+        /// Whether special tokens may be spelt in it.
+        #[serde(default)]
+        special: bool,
+        /// Whether it goes on after other text: no blank is put before it.
+        #[serde(default)]
+        inside: bool,
     },
     /// What is recorded and copied at each token from now on → [`Event::Acknowledged`].
     SetCapture(CapturePlan),

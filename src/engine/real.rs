@@ -58,8 +58,8 @@ impl Desk for Counter {
         self.shared.control().put_beside(id, request)
     }
 
-    fn merges(&self, text: &str) -> Result<Pieces, Failure> {
-        super::merges::merges(&*self.shared.model()?, text)
+    fn merges(&self, text: &str, special: bool, inside: bool) -> Result<Pieces, Failure> {
+        super::merges::merges(&*self.shared.model()?, text, special, inside)
     }
 
     fn pace(&self, target: RequestId, allow: Option<u32>) {

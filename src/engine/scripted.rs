@@ -170,10 +170,10 @@ impl Desk for Shared {
         Ok(())
     }
 
-    fn merges(&self, text: &str) -> Result<Pieces, Failure> {
+    fn merges(&self, text: &str, special: bool, _: bool) -> Result<Pieces, Failure> {
         let pieces = self.pieces()?;
         let mut start = 0;
-        let words = pieces.tokenize(text.as_bytes(), false).into_iter().map(|id| {
+        let words = pieces.tokenize(text.as_bytes(), special).into_iter().map(|id| {
             let end = start + pieces.vocabulary.bytes(id).map_or(0, |bytes| bytes.len() as u32);
             let span = (start, end);
             start = end;

@@ -72,11 +72,11 @@ pub trait Desk: Send + Sync {
         Some(request)
     }
 
-    /// How the tokenizer cut and merged a text. Called on a thread of its own.
+    /// How the tokenizer cuts and merges a text, as [`Request::Pieces`]. Called on a thread of its own.
     ///
     /// # Errors
     /// Where no model is loaded, or its file cannot be read.
-    fn merges(&self, text: &str) -> Result<Pieces, Failure>;
+    fn merges(&self, text: &str, special: bool, inside: bool) -> Result<Pieces, Failure>;
 
     /// Lets a reply write so many more tokens before it waits; `None` lets it run.
     fn pace(&self, target: RequestId, allow: Option<u32>);
@@ -192,12 +192,13 @@ pub(super) fn answer(
                 }
                 failed("The engine's worker has ended.".into(), FailureKind::Other)
             }
-            Request::Pieces { text } => {
+            Request::Pieces { text, special, inside } => {
                 ledger.open(id);
                 // The rules are read when first asked for, which takes too long for this thread.
                 let (desk, emit) = (Arc::clone(&desk), Arc::clone(&emit));
                 thread::spawn(move || {
-                    let pieces = || desk.merges(&text).map(|pieces| Event::Pieces(Box::new(pieces)));
+                    let pieces =
+                        || desk.merges(&text, special, inside).map(|pieces| Event::Pieces(Box::new(pieces)));
                     let event = catch_unwind(AssertUnwindSafe(pieces)).map_or_else(
                         |panic| panicked(panic.as_ref()),
                         |pieces| pieces.unwrap_or_else(Event::Failed),

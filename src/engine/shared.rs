@@ -13,6 +13,7 @@ use llama_cpp_2::model::LlamaModel;
 use super::control::Control;
 use super::protocol::{Failure, FailureKind, RequestId};
 use super::template::Template;
+use super::tokenizer::Tokenizer;
 use super::vocabulary;
 use crate::model_entry::ModelFile;
 use crate::token::{TokenId, Vocabulary};
@@ -29,6 +30,8 @@ pub struct LoadedModel {
     pub begin: Option<TokenId>,
     /// The file beside llama.cpp; empty where it could not be opened.
     pub file: OnceLock<Arc<dyn ModelFile>>,
+    /// The tokenizer's rules, once they were asked for; or why they cannot be told.
+    pub rules: OnceLock<Result<Tokenizer, String>>,
 }
 
 impl LoadedModel {

@@ -7,6 +7,7 @@ pub mod direction;
 pub mod distribution;
 pub mod embedding;
 pub mod lens;
+pub mod merging;
 pub mod pieces;
 pub mod reading;
 pub mod rotation;

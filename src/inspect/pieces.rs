@@ -33,6 +33,8 @@ pub enum TokenizerKind {
     WordPiece,
     /// Unigram: the likeliest cut.
     Unigram,
+    /// BPE over characters with numbered merges, bytes as a last resort (Gemma 4's and its kin).
+    Characters,
     /// None of these.
     #[default]
     Other,

@@ -36,7 +36,7 @@ impl Body for Odd {
 }
 
 impl Desk for Nothing {
-    fn merges(&self, _: &str) -> Result<Pieces, Failure> {
+    fn merges(&self, _: &str, _: bool, _: bool) -> Result<Pieces, Failure> {
         Ok(Pieces::default())
     }
 

@@ -26,6 +26,9 @@ pub fn tokenizer(message: &Message<'_>, width: u16) -> Vec<Row> {
         TokenizerKind::SentencePiece => {
             "SentencePiece BPE: the two neighbours whose joined piece has the highest score merge first"
         }
+        TokenizerKind::Characters => {
+            "BPE over characters: low merge numbers were learned first, from text that is common"
+        }
         TokenizerKind::WordPiece => "WordPiece: from the left, always the longest piece there is",
         TokenizerKind::Unigram => "Unigram: of all ways to cut a word, the likeliest",
         TokenizerKind::Other => "a tokenizer whose rule is not known here",
