@@ -223,8 +223,12 @@ commands! {
     StationWhy "why" Inspector Global ["alt+9"];
     /// Hold the shown step
     Hold "hold" Inspector Inspector ["space"];
-    /// Logits instead of probabilities; in the sampler station, try other settings; in attention, raw weights; in layers, ranks
+    /// The other unit: logits, raw weights, ranks; in sampler, try settings; in tokens, try a word
     Logits "logits" Inspector Inspector ["t"];
+    /// In tokens, everything that was read, the template too
+    All "all" Inspector Inspector ["a"];
+    /// Copy the ids of the listed tokens
+    CopyIds "copy-ids" Inspector Inspector ["y"];
     /// Layers over the last tokens, as a grid
     Grid "grid" Inspector Inspector [];
     /// Bars on a logarithmic scale; in layers, the grid over tokens; in embedding, the other map
@@ -243,7 +247,7 @@ commands! {
     OtherPass "other-pass" Inspector Transcript ["."];
     /// Filter the list of tokens by text
     Filter "filter" Inspector Inspector ["/"];
-    /// Watch the selected token, or stop watching it; in layers and why, the next rival
+    /// Watch the selected token, or stop; in layers and why, the next rival; in tokens, next word
     Watch "watch" Inspector Inspector ["w"];
     /// Write the open station to a file: SVG, text or JSON
     ExportStation "export-station" Inspector Inspector ["E"];

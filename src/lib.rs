@@ -16,13 +16,15 @@
 //!                    prompt · numbers (one pass over the vocabulary) ·
 //!                    template · native (abort hook, descriptors) · scripted (a fake). The inside: probe (evaluation
 //!                    callback: what is copied and changed) · weights (out of the file) · graph (the model's matrices
-//!                    on other inputs) · inspect (a pass opened, or the depths of many) · embed · merges (the tokenizer's rules) · changes
+//!                    on other inputs) · inspect (a pass opened, or the depths of many) · embed · changes ·
+//!                    merges and tokenizer (how a text is cut and merged, from the rules in the file)
 //! models/        L1  the catalogue, fetching from the sources, GGUF headers read without loading
 //! store/         L1  SQLite on its own thread: schema, migrations, search
 //! export/        L1  a conversation as JSON, Markdown, one HTML page; a station as JSON
 //! config/ theme/ L1  TOML to (value, warnings); keymap; named colour roles
 //! inspect/       L0  arithmetic on captured numbers: distribution, chain and stages (samplers), trace (a pass
-//!                    opened), lens, reading (what heads do), rotation, embedding, pieces (tokenizers)
+//!                    opened), lens, reading (what heads do), rotation, embedding, pieces and merging
+//!                    (tokenizers)
 //! command.rs     L0  every user intent in one table: name, keys, help
 //! token.rs chat.rs sampling.rs model_entry.rs sanitize.rs
 //!                L0  plain data and arithmetic

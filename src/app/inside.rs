@@ -7,6 +7,7 @@ mod depths;
 mod keys;
 mod live;
 mod merge;
+mod pieces;
 
 pub use keys::named;
 
@@ -93,14 +94,6 @@ impl App {
         let vocabulary = self.shown_step()?.vocabulary.as_ref()?;
         let mut known = self.inspector.inside.embeddings.iter().rev();
         known.find(|(hash, embed, _)| hash == vocabulary && is(embed)).map(|(_, _, facts)| facts)
-    }
-
-    /// How the tokenizer cut and merged a text, if it has been asked.
-    #[must_use]
-    pub fn known_pieces(&self, text: &str) -> Option<&Arc<Pieces>> {
-        let vocabulary = self.shown_step()?.vocabulary.as_ref()?;
-        let mut known = self.inspector.inside.pieces.iter().rev();
-        known.find(|(hash, known, _)| hash == vocabulary && known == text).map(|(_, _, pieces)| pieces)
     }
 
     /// The parts that pushed the token on display most, for or against, strongest first; blocks or heads.
@@ -200,14 +193,13 @@ impl App {
         if !self.inspector.shown || !station.is_inside() {
             return None;
         }
+        if station == Station::Tokens {
+            return self.pieces_wish();
+        }
         let loaded = self.ready()?;
         let shown = self.shown_step().filter(|shown| shown.chat == self.chat.head.id)?;
         if shown.vocabulary.as_ref() != Some(&loaded.vocabulary) {
             return None;
-        }
-        if station == Station::Tokens {
-            let (text, _) = self.word_on_display()?;
-            return self.known_pieces(&text).is_none().then_some(Wish::Pieces(text));
         }
         if !self.may_ask() {
             return None;
@@ -350,13 +342,7 @@ impl App {
                 let surplus = known.len().saturating_sub(ANSWERS);
                 known.drain(..surplus);
             }
-            (EventOfInside::Pieces(pieces), Wish::Pieces(text)) => {
-                let Some(vocabulary) = self.ready().map(|loaded| loaded.vocabulary.clone()) else { return };
-                let known = &mut self.inspector.inside.pieces;
-                known.push((vocabulary, text, Arc::from(pieces)));
-                let surplus = known.len().saturating_sub(ANSWERS);
-                known.drain(..surplus);
-            }
+            (EventOfInside::Pieces(pieces), Wish::Pieces(text)) => self.pieces_told(text, pieces),
             _ => {}
         }
     }

@@ -200,6 +200,8 @@ impl App {
     pub(crate) fn other_unit(&mut self) {
         if self.inspector.station == Station::Sampler {
             self.open_sandbox();
+        } else if self.inspector.station == Station::Tokens {
+            self.try_word();
         } else if self.inspector.station == Station::Attention {
             self.inspector.inside.raw = !self.inspector.inside.raw;
         } else if self.inspector.station == Station::Layers {

@@ -81,6 +81,7 @@ impl App {
         match self.inspector.station {
             Station::Softmax => self.list_key(key),
             Station::Sampler => self.sandbox_key(key),
+            Station::Tokens => self.tokens_key(key),
             _ => self.inside_key(key),
         }
     }

@@ -36,7 +36,7 @@ impl App {
 }
 
 /// The word that a token's bytes begin in; the token itself where it is white space alone.
-fn stretch(bytes: &[u8], token: Range<usize>) -> Option<Range<usize>> {
+pub(crate) fn stretch(bytes: &[u8], token: Range<usize>) -> Option<Range<usize>> {
     let own = bytes.get(token.clone()).filter(|own| !own.is_empty())?;
     let Some(first) = own.iter().position(|byte| !byte.is_ascii_whitespace()) else { return Some(token) };
     let at = token.start + first;

@@ -1,4 +1,4 @@
-//! `glassbox tokenize`: the tokens of a text, as the model itself cuts it.
+//! `glassbox tokenize`: the tokens of a text, as the model itself cuts it; with `--json` also each cut and merge.
 
 use std::fmt::Write as _;
 
@@ -25,6 +25,7 @@ pub async fn run(args: TokenizeArgs, engine: &str) -> anyhow::Result<u8> {
     let mut params = setup.config.load_params_for(&entry);
     params.context = params.context.min(256); // the vocabulary alone is needed
     session.load(&entry, &params).await?;
+    let asked = Request::Pieces { text: text.clone(), special: args.special, inside: false };
     let request = Request::Tokenize { text, special: args.special, begin: args.special };
     let Event::Tokenized { tokens } = session.call(request, |_| {}).await? else {
         bail!("the engine did not tokenise the text");
@@ -34,7 +35,13 @@ pub async fn run(args: TokenizeArgs, engine: &str) -> anyhow::Result<u8> {
             .iter()
             .map(|(id, bytes)| json!({"id": id, "token": String::from_utf8_lossy(bytes), "bytes": bytes.as_slice()}))
             .collect();
-        super::print(&json!({"tokens": list, "count": tokens.len()}).to_string());
+        let Event::Pieces(pieces) = session.call(asked, |_| {}).await? else {
+            bail!("the engine did not tell how the text is cut");
+        };
+        let (kind, words, doubt) = (pieces.kind, &pieces.words, &pieces.doubt);
+        let told =
+            json!({"tokens": list, "count": tokens.len(), "kind": kind, "words": words, "doubt": doubt});
+        super::print(&told.to_string());
         return Ok(0);
     }
     let mut table = String::new();

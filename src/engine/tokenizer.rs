@@ -77,7 +77,7 @@ impl Tokenizer {
         for fragment in special::fragments(text, &self.rules.special, marks) {
             match fragment {
                 Fragment::Special(id, from, to) => {
-                    let (span, id) = ((from as u32, to as u32), TokenId(id as i32));
+                    let (span, id) = ((from as u32, to as u32), TokenId(id.cast_signed()));
                     told.words.push(Word { span, tokens: vec![(id, span)], ..Word::default() });
                     told.second.push(id);
                     first = true;
@@ -93,7 +93,9 @@ impl Tokenizer {
     }
 
     fn tell_fragment(&self, text: &str, at: u32, blank: bool, told: &mut Told) -> Result<(), String> {
-        let ids = |made: &[second::Made]| made.iter().map(|(id, ..)| TokenId(*id as i32)).collect::<Vec<_>>();
+        let ids = |made: &[second::Made]| {
+            made.iter().map(|(id, ..)| TokenId((*id).cast_signed())).collect::<Vec<_>>()
+        };
         match self.rules.kind {
             TokenizerKind::ByteLevel | TokenizerKind::Characters => {
                 for (from, to) in self.second.cut(text)? {
@@ -127,7 +129,7 @@ fn words(made: &[second::Made], at: u32) -> impl Iterator<Item = Word> {
         let place = |byte: usize| at + byte as u32;
         let tokens: Vec<_> = word
             .iter()
-            .map(|(id, _, (from, to))| (TokenId(*id as i32), (place(*from), place(*to))))
+            .map(|(id, _, (from, to))| (TokenId((*id).cast_signed()), (place(*from), place(*to))))
             .collect();
         let span = (tokens[0].1.0, tokens[tokens.len() - 1].1.1);
         Word { span, start: Vec::new(), merges: Vec::new(), tokens }

@@ -70,8 +70,11 @@ impl App {
         let step =
             |value: u32, by: i32, count: u32| value.saturating_add_signed(by).min(count.saturating_sub(1));
         let layer = self.opened_layer();
-        let rows =
-            if self.inspector.station == Station::Why { self.ranked_parts().len() } else { usize::MAX };
+        let rows = match self.inspector.station {
+            Station::Why => self.ranked_parts().len(),
+            Station::Tokens => self.merges_on_display(),
+            _ => usize::MAX,
+        };
         let position = self.shown_inside().map_or(0, |seen| seen.trace.position);
         let inside = &mut self.inspector.inside;
         match self.inspector.station {

@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::Pieced;
 use crate::app::{EngineId, TokenCursor};
 use crate::engine::protocol::{Embed, Inspect, Inspected, LiveInside, RequestId};
 use crate::inspect::pieces::Pieces;
@@ -44,6 +45,8 @@ pub struct Inside {
     pub passes: Vec<InsidePass>,
     /// Rows of the embedding table that were asked about, newest last, by vocabulary hash.
     pub embeddings: Vec<(String, Embed, Arc<EmbeddingFacts>)>,
+    /// The tokens station's own choices.
+    pub pieced: Pieced,
     /// Texts whose pieces are known, newest last, by vocabulary hash.
     pub pieces: Vec<(String, String, Arc<Pieces>)>,
     /// What the engine is reading now: engine, request, and what for.

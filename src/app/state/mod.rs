@@ -10,6 +10,7 @@ mod ledger;
 mod look;
 mod overlay;
 mod panes;
+mod pieced;
 mod work;
 
 pub use branch::{Ahead, Alternatives, StepMode, Tree, TreeRow};
@@ -22,4 +23,5 @@ pub use overlay::{ConfirmAction, Edit, Level, LineEdit, Notice, Overlay, Picker,
 pub use panes::{
     Area, Chats, Colouring, Completion, Composer, Find, Focus, Geometry, Paste, Scroll, Transcript,
 };
+pub use pieced::Pieced;
 pub use work::{ActiveRun, Fetch, ModelState, ModelStatus, Phase, Queued};

@@ -8,6 +8,7 @@ mod inside;
 mod live;
 mod models;
 mod overlays;
+mod pieces;
 mod properties;
 mod replies;
 mod sending;

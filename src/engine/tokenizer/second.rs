@@ -3,7 +3,7 @@
 //!
 //! Invariant: it is fed one fragment between special tokens at a time, spelt as the vocabulary spells text.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::models::unigram::Unigram;
@@ -160,10 +160,10 @@ fn by_score(rules: &Rules) -> Vec<(String, String)> {
 
 /// In the file a piece that begins a word has `▁` before it, and one inside a word nothing.
 fn word_piece(rules: &Rules) -> tokenizers::Result<WordPiece> {
-    let special: HashMap<u32, ()> = rules.special.iter().map(|special| (special.id, ())).collect();
+    let special: HashSet<u32> = rules.special.iter().map(|special| special.id).collect();
     let spelt = |(piece, id): (&String, &u32)| {
         let piece = match piece.strip_prefix('▁') {
-            _ if special.contains_key(id) || Some(*id) == rules.unknown => piece.clone(),
+            _ if special.contains(id) || Some(*id) == rules.unknown => piece.clone(),
             Some(begins) => begins.to_owned(),
             None => format!("##{piece}"),
         };

@@ -56,7 +56,9 @@ fn byte_level(pre: &str, pieces: &[&str], merges: &[&str]) -> Small {
 
 fn built(small: &Small, special: &[(usize, TokenKind)]) -> Tokenizer {
     let mut kinds = vec![TokenKind::Normal; small.lists["tokenizer.ggml.tokens"].len()];
-    special.iter().for_each(|(id, kind)| kinds[*id] = *kind);
+    for (id, kind) in special {
+        kinds[*id] = *kind;
+    }
     Tokenizer::build(small, &kinds).unwrap()
 }
 

@@ -130,5 +130,5 @@ fn fallback(rules: &Rules, bytes: &[u8], symbol: &Symbol<Option<u32>>) -> Vec<(T
 }
 
 fn token(id: u32) -> TokenId {
-    TokenId(id as i32)
+    TokenId(id.cast_signed())
 }

@@ -31,6 +31,21 @@ fn own(app: &App) -> Vec<(String, &'static str)> {
     let key = |command| app.keymap.shown(command);
     let fixed = |keys: &str| keys.to_owned();
     match app.inspector.station {
+        Station::Tokens if app.inspector.inside.pieced.trying.is_some() => {
+            vec![
+                (fixed("Enter"), "keep it, try another"),
+                (fixed("↑↓"), "merge step"),
+                (fixed("Esc"), "end trying"),
+            ]
+        }
+        Station::Tokens => vec![
+            (app.keymap.shown(Command::TokenPrevious) + " " + &app.keymap.shown(Command::TokenNext), "token"),
+            (key(Command::Watch) + " " + &key(Command::WordPrevious), "word"),
+            (fixed("↑↓"), "merge step"),
+            (key(Command::Logits), "try a word"),
+            (key(Command::All), "all with template"),
+            (key(Command::CopyIds), "copy ids"),
+        ],
         Station::Layers if app.inspector.depths.shows_grid => {
             vec![(fixed("←→"), "token"), (fixed("↑↓"), "layer"), (key(Command::LogScale), "one token")]
         }

@@ -3,25 +3,24 @@
 //! Invariants: nothing here is computed from text; ids, bytes and numbers are the message's own, the merges
 //! those that the tokenizer told.
 
+mod cuts;
 mod facts;
+mod message;
 mod stairs;
 mod table;
 #[cfg(test)]
 pub(super) mod tests;
-
-use std::ops::Range;
-use std::sync::Arc;
+mod tried;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::own::{self, Row};
-use crate::app::{App, LiveStep, TurnToken};
-use crate::inspect::pieces::Pieces;
+use crate::app::App;
 use crate::theme::{Role, Theme};
-use crate::token::Vocabulary;
 use crate::ui::layout::INSPECTOR;
 use crate::ui::widgets::text;
+use message::Message;
 
 /// Columns from which on the staircase stands beside the table.
 const BESIDE: u16 = 114;
@@ -33,42 +32,6 @@ const FEWEST: u16 = 5;
 const CAPTION: &str =
     "The model never sees letters, only numbered pieces of text. ▐ marks the word under the cursor.";
 
-/// What is on display.
-struct Message<'a> {
-    app: &'a App,
-    theme: &'a Theme,
-    shown: &'a LiveStep,
-    tokens: Vec<TurnToken<'a>>,
-    vocabulary: Option<&'a Vocabulary>,
-    /// The word under the cursor, and which of the tokens it is made of.
-    word: Option<(String, Range<usize>)>,
-    /// How the tokenizer made it.
-    pieces: Option<&'a Arc<Pieces>>,
-}
-
-impl<'a> Message<'a> {
-    fn of(app: &'a App, theme: &'a Theme) -> Option<Self> {
-        let shown = app.shown_step().filter(|shown| shown.chat == app.chat.head.id)?;
-        let tokens = app.turn_tokens(app.shown_turn(shown.turn)?);
-        tokens.get(shown.index)?;
-        let word = app.word_on_display();
-        let pieces = word.as_ref().and_then(|(text, _)| app.known_pieces(text));
-        Some(Self { app, theme, shown, tokens, vocabulary: own::vocabulary(app), word, pieces })
-    }
-
-    /// Indices of the tokens of the word; the shown one alone where it has no text.
-    fn marked(&self) -> Range<usize> {
-        self.word.as_ref().map_or(self.shown.index..self.shown.index + 1, |(_, tokens)| tokens.clone())
-    }
-
-    fn word_name(&self) -> String {
-        match &self.word {
-            Some((text, _)) => stairs::visible(text.as_bytes(), self.theme),
-            None => own::shown_name(self.app, self.theme),
-        }
-    }
-}
-
 /// Draws the station under the strip.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let area = Rect { width: area.width.min(own::WIDEST), ..area };
@@ -77,74 +40,128 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
     let words = if theme.symbols.ascii { CAPTION.replace('▐', "|") } else { CAPTION.to_owned() };
     let caption = own::caption(app, theme, area, &words);
-    let Some(message) = Message::of(app, theme) else {
-        let why =
-            "The tokens of a message are listed here once one is written, or once typed text was scored.";
-        return own::empty(theme, area, "no token on display", &caption, why, buf);
-    };
+    let message = Message::of(app, theme);
     subject(&message, area, buf);
     let at = 1 + own::stack(&caption, area, 1, buf);
     let at = at + u16::from(area.height > 20);
     let under = Rect { y: area.y + at, height: area.height.saturating_sub(at), ..area };
     if area.width >= BESIDE {
-        let left = Rect { width: TABLE, ..under };
+        left_side(&message, Rect { width: TABLE, ..under }, buf);
         let right = Rect { x: under.x + TABLE + 1, width: under.width - TABLE - 1, ..under };
-        let facts = facts::special(&message, left.width);
-        let rows = left.height.saturating_sub(facts.len() as u16 + 4).max(1);
-        let used = table::draw(&message, left, rows, buf);
-        own::stack(&facts, left, used + 1, buf);
         right_side(&message, right, buf);
+    } else if app.inspector.inside.pieced.trying.is_some() {
+        trying(&message, under, buf);
     } else {
         one_under_the_other(&message, under, buf);
     }
 }
 
-/// The staircase, and what the vocabulary is.
+/// The table, the line in which a word is tried, and the special tokens.
+fn left_side(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
+    let facts = facts::special(message, area.width);
+    let tried = tried::rows(message, area.width);
+    let most = (area.height / 2).max(area.height.saturating_sub((facts.len() + tried.len()) as u16 + 4));
+    let mut at = list(message, area, most.max(1), buf) + 1;
+    at += own::stack(&tried, area, at, buf) + 1;
+    own::stack(&facts, area, at, buf);
+}
+
+/// The staircase, the cuts, and what the vocabulary is.
 fn right_side(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
-    let facts = facts::tokenizer(message, area.width);
-    let room = area.height.saturating_sub(facts.len() as u16 + 1);
-    let stairs = stairs::rows(message, area.width, usize::from(room));
-    let used = own::stack(&stairs, Rect { height: room, ..area }, 0, buf);
-    own::stack(&facts, area, used + 1, buf);
+    let mut under = cuts::rows(message, area.width);
+    if !under.is_empty() {
+        under.push(Row::default());
+    }
+    under.extend(facts::tokenizer(message, area.width));
+    let room = area.height.saturating_sub(under.len() as u16 + 1).max(area.height / 2);
+    let stairs = staircase(message, area.width, usize::from(room));
+    let used = own::stack(&stairs, Rect { height: room.min(area.height), ..area }, 0, buf);
+    own::stack(&under, area, if used > 0 { used + 1 } else { 0 }, buf);
+}
+
+/// Nothing where there is no word at all.
+fn staircase(message: &Message<'_>, width: u16, most: usize) -> Vec<Row> {
+    if message.stair.name.is_empty() { Vec::new() } else { stairs::rows(message, width, most) }
+}
+
+/// The table; where no token is known, why.
+fn list(message: &Message<'_>, area: Rect, rows: u16, buf: &mut Buffer) -> u16 {
+    if message.entries.is_empty() {
+        let words = "The tokens of a message are listed here once one is written, or once typed text was scored; \
+                     those of what you type are listed as you type.";
+        return own::stack(&said(message, words, area.width, Role::Text), area, 0, buf);
+    }
+    table::draw(message, area, rows, buf)
+}
+
+/// In one column, while a word is tried: the line, and the word's staircase.
+fn trying(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
+    let at = own::stack(&tried::rows(message, area.width), area, 0, buf) + 1;
+    let room = area.height.saturating_sub(at);
+    own::stack(&staircase(message, area.width, usize::from(room)), area, at, buf);
 }
 
 /// Both in one column; where there is no room for both, the one that is opened.
 fn one_under_the_other(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
     let least = FEWEST + 3;
-    let wanted = stairs::rows(message, area.width, usize::MAX).len() as u16;
+    let wanted = staircase(message, area.width, usize::MAX).len() as u16;
     if message.app.inspector.inside.opened && area.height < least + wanted {
-        own::stack(&stairs::rows(message, area.width, usize::from(area.height)), area, 0, buf);
+        own::stack(&staircase(message, area.width, usize::from(area.height)), area, 0, buf);
         return;
     }
     let stairs = if area.height >= least + 7 { wanted.min(area.height - least) } else { 0 };
-    let tokens = area.height.saturating_sub(stairs + 3).min(message.tokens.len() as u16 + 1).max(1);
-    let mut at = table::draw(message, area, tokens, buf) + 1;
-    if stairs == 0 {
+    let count = message.entries.len() as u16;
+    let tokens = area.height.saturating_sub(stairs + 3).min(count.saturating_add(1)).max(1);
+    let mut at = list(message, area, tokens, buf) + 1;
+    if stairs > 0 {
+        let stairs = staircase(message, area.width, usize::from(area.height.saturating_sub(at)));
+        at += own::stack(&stairs, area, at, buf) + 1;
+    } else if wanted > 0 && message.entries.is_empty() {
         return;
     }
-    let stairs = stairs::rows(message, area.width, usize::from(area.height.saturating_sub(at)));
-    at += own::stack(&stairs, area, at, buf) + 1;
-    let mut facts = facts::tokenizer(message, area.width);
-    facts.extend(facts::special(message, area.width));
-    own::stack(&facts, area, at, buf);
+    if area.height < least + 7 {
+        return;
+    }
+    let parts = [
+        facts::tokenizer(message, area.width),
+        cuts::rows(message, area.width),
+        tried::rows(message, area.width),
+        facts::special(message, area.width),
+    ];
+    for part in parts.iter().filter(|part| !part.is_empty()) {
+        at += own::stack(part, area, at, buf) + 1;
+    }
 }
 
-/// `#5–9 ␣Reykjavík itself: one word, five tokens, eleven bytes`
+/// `#5–9 ␣Reykjavík itself: 5 tokens, 11 bytes`
 fn subject(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
     let theme = message.theme;
-    let marked = message.marked();
-    let at = |index: usize| message.tokens.get(index).and_then(|token| message.app.place_in_context(token));
+    if message.entries.is_empty() {
+        return own::subject(theme, area, &[("no token on display", Role::Text)], "", buf);
+    }
+    let marked = message.marked.clone();
+    let at = |index: usize| message.entries.get(index).and_then(|entry| entry.place);
     let place = match (at(marked.start), at(marked.end.saturating_sub(1))) {
         (Some(first), Some(last)) if first < last => format!("#{first}–{last} "),
         (Some(first), _) => format!("#{first} "),
         _ => String::new(),
     };
     let count = marked.len();
-    let bytes: usize = message.tokens[marked].iter().map(|token| token.step.bytes.len()).sum();
-    let counts = format!("{}, {}", own::counted(count, "token"), own::counted(bytes, "byte"));
+    let listed = message.entries.get(marked).unwrap_or_default();
+    let mut bytes = Vec::new();
+    for entry in listed {
+        bytes.extend_from_slice(&entry.step.bytes);
+    }
+    let name =
+        if bytes.is_empty() { own::shown_name(message.app, theme) } else { stairs::visible(&bytes, theme) };
+    let counts = format!("{}, {}", own::counted(count, "token"), own::counted(bytes.len(), "byte"));
     let room = area.width.saturating_sub(text::width(&place) + text::width(&counts) + 5);
-    let name = text::cut(&message.word_name(), room);
-    let words = if area.width >= INSPECTOR.0 { " itself: " } else { ": " };
+    let name = text::cut(&name, room);
+    let words = match (message.is_draft, area.width >= INSPECTOR.0) {
+        (true, true) => " in the draft: ",
+        (false, true) => " itself: ",
+        (_, false) => ": ",
+    };
     let pieces = [
         (place.as_str(), Role::Text),
         (name.as_str(), Role::TokenChosen),

@@ -50,10 +50,21 @@ const PAGES: &[Page] = &[
         terms: &[
             ("merge #176", "the rule's number: low ones were learned first, from common text"),
             ("cut", "before merging the text is cut; no merge crosses a cut"),
+            ("score", "where rules have no numbers: the joined piece of the highest score goes first"),
+            ("WordPiece", "a tokenizer that does not merge: from the left, always the longest piece"),
+            ("Unigram", "one that does not merge: of all ways to cut a word, the likeliest"),
             ("marked ▐", "the pieces of the word under the cursor"),
         ],
-        absent: "what a piece means to the model: that begins with its embedding.",
-        keys: &[(Command::WordNext, "word"), (Command::TokenNext, "token"), (Command::Explain, "this page")],
+        absent: "what a piece means to the model: that begins with its embedding. What the model wrote was not cut by \
+                 the tokenizer: it may have chosen other pieces for the same letters, and then that is said.",
+        keys: &[
+            (Command::WordNext, "word"),
+            (Command::TokenNext, "token"),
+            (Command::Logits, "try a word"),
+            (Command::All, "all with template"),
+            (Command::CopyIds, "copy ids"),
+            (Command::Explain, "this page"),
+        ],
     },
     Page {
         station: Station::Embedding,

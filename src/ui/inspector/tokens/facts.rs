@@ -2,7 +2,8 @@
 //!
 //! Invariant: what is not told is left out, never guessed.
 
-use super::{Message, said};
+use super::message::Message;
+use super::said;
 use crate::inspect::pieces::TokenizerKind;
 use crate::theme::Role;
 use crate::token::{TokenId, TokenKind};
@@ -14,7 +15,7 @@ const LISTED: usize = 6;
 
 /// The rule of the tokenizer, and the size of its vocabulary.
 pub fn tokenizer(message: &Message<'_>, width: u16) -> Vec<Row> {
-    let Some(pieces) = message.pieces else {
+    let Some((_, pieces, _)) = &message.around else {
         let Some(vocabulary) = message.vocabulary else { return Vec::new() };
         let words = format!("this vocabulary: {} tokens", number::grouped(vocabulary.len() as u64));
         return said(message, &words, width, Role::Muted);

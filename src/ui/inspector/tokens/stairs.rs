@@ -2,7 +2,8 @@
 //!
 //! Invariant: every bracket stands over the bytes that it joined, in all rows at the same columns.
 
-use super::{Message, said};
+use super::message::Message;
+use super::said;
 use crate::inspect::pieces::{Merge, Pieces, TokenizerKind, Word};
 use crate::theme::{Role, Theme};
 use crate::token::TokenKind;
@@ -14,6 +15,8 @@ const NUMBER: u16 = 8;
 /// Most cells of the two pieces that a rule joins.
 const RULE: u16 = 12;
 
+/// Neighbours that are named where no rule joins them.
+const PAIRS: usize = 6;
 /// Merges that are shown before anything is said under them.
 const LEAST: usize = 4;
 
@@ -101,21 +104,27 @@ impl<'a> Ruler<'a> {
 /// The whole staircase in at most so many rows: merges are left out around the selected one.
 pub fn rows(message: &Message<'_>, width: u16, most: usize) -> Vec<Row> {
     let theme = message.theme;
-    let title =
-        format!("How {} became {}", message.word_name(), own::counted(message.marked().len(), "token"));
+    let stair = &message.stair;
+    let became = if stair.count > 0 { own::counted(stair.count, "token") } else { "tokens".to_owned() };
+    let room = width.saturating_sub(text::width(&became) + 14);
+    let title = format!("How {} became {became}", text::cut(&stair.name, room));
     let mut rows = vec![Row::of(1, text::cut(&title, width.saturating_sub(2)), theme.style(Role::Strong))];
-    let Some((text, _)) = &message.word else {
+    let Some(text) = &stair.text else {
         let words = "It shows no text of its own: no text is ever cut into this token.";
         rows.extend(said(message, words, width, Role::Text));
         return rows;
     };
-    let Some(pieces) = message.pieces else {
+    let Some(pieces) = &stair.told else {
         rows.extend(said(message, &own::missing(message.app), width, Role::Text));
         return rows;
     };
     if let Some(doubt) = &pieces.doubt {
         let doubt = crate::sanitize::for_display(doubt);
         rows.extend(said(message, &format!("! {doubt}"), width, Role::Warn));
+    }
+    if stair.differs && pieces.doubt.is_none() {
+        let words = "! the model wrote this word as other tokens; this is how the tokenizer cuts it";
+        rows.extend(said(message, words, width, Role::Warn));
     }
     let merges: Vec<&Merge> = pieces.words.iter().flat_map(|word| &word.merges).collect();
     let joins: Vec<String> = merges.iter().map(|merge| rule(text, merge, theme)).collect();
@@ -195,26 +204,28 @@ fn foot(message: &Message<'_>, pieces: &Pieces, ruler: &Ruler<'_>, width: u16) -
     if let Some(words) = done(pieces, ruler.text, theme) {
         rows.extend(said(message, &words, width, Role::Muted));
     }
-    if pieces.words.len() > 1 {
-        let cut = |word: &Word| {
-            let bytes = ruler.text.as_bytes().get(word.span.0 as usize..word.span.1 as usize);
-            bytes.map_or_else(String::new, |bytes| visible(bytes, theme))
-        };
-        let cuts: Vec<String> = pieces.words.iter().map(cut).collect();
-        let words =
-            format!("before merging cut at {}: merges never cross a cut", cuts.join(theme.symbols.vertical));
-        rows.extend(said(message, &words, width, Role::Muted));
-    }
     rows
 }
 
 /// `no rule joins ␣Rey+k or k+jav: done`
 fn done(pieces: &Pieces, text: &str, theme: &Theme) -> Option<String> {
-    if pieces.kind != TokenizerKind::ByteLevel || pieces.doubt.is_some() {
+    let says = match pieces.kind {
+        TokenizerKind::ByteLevel | TokenizerKind::Characters => "no rule joins",
+        TokenizerKind::SentencePiece => "no piece is",
+        TokenizerKind::WordPiece | TokenizerKind::Unigram | TokenizerKind::Other => return None,
+    };
+    if pieces.doubt.is_some() {
         return None;
     }
+    if let [Word { start, merges, tokens, .. }] = pieces.words.as_slice()
+        && merges.is_empty()
+        && start.len() == 1
+        && tokens.len() == 1
+    {
+        return (text.len() > 1).then(|| "the whole word is a piece: it is taken without merging".into());
+    }
     let pairs = pieces.words.iter().flat_map(|word| word.tokens.windows(2));
-    let pairs: Vec<String> = pairs
+    let mut pairs: Vec<String> = pairs
         .filter_map(|pair| match pair {
             [(_, (from, meet)), (_, (_, to))] => {
                 Some(rule(text, &Merge { span: (*from, *meet, *to), ..Merge::default() }, theme))
@@ -222,7 +233,12 @@ fn done(pieces: &Pieces, text: &str, theme: &Theme) -> Option<String> {
             _ => None,
         })
         .collect();
+    if pairs.len() > PAIRS {
+        let more = pairs.len() - PAIRS + 1;
+        pairs.truncate(PAIRS - 1);
+        pairs.push(format!("any of {more} more"));
+    }
     let (last, before) = pairs.split_last()?;
     let joined = if before.is_empty() { last.clone() } else { format!("{} or {last}", before.join(", ")) };
-    Some(format!("no rule joins {joined}: done"))
+    Some(format!("{says} {joined}: done"))
 }

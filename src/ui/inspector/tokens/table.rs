@@ -5,8 +5,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Message;
-use crate::app::TurnToken;
+use super::message::{Entry, Message};
 use crate::theme::Role;
 use crate::token::TokenKind;
 use crate::ui::inspector::own::{self, Row};
@@ -50,10 +49,10 @@ pub fn draw(message: &Message<'_>, area: Rect, rows: u16, buf: &mut Buffer) -> u
         .draw(area, 0, buf);
     let rows = rows.saturating_sub(1).min(area.height.saturating_sub(1));
     let first = first(message, usize::from(rows));
-    let listed = message.tokens.iter().enumerate().skip(first).take(usize::from(rows));
+    let listed = message.entries.iter().enumerate().skip(first).take(usize::from(rows));
     let mut at = 1;
-    for (index, token) in listed {
-        line(message, &columns, index, token, area, at, buf);
+    for (index, entry) in listed {
+        line(message, &columns, index, entry, area, at, buf);
         at += 1;
     }
     let totals = Row::of(1, totals(message, columns.full), theme.style(Role::Text));
@@ -63,25 +62,29 @@ pub fn draw(message: &Message<'_>, area: Rect, rows: u16, buf: &mut Buffer) -> u
 
 /// The first token listed: the word stands in the middle where there is more than fits.
 fn first(message: &Message<'_>, rows: usize) -> usize {
-    let marked = message.marked();
+    let marked = &message.marked;
+    if message.is_draft {
+        // What stands above the word that is typed at does not move until the list is full.
+        return marked.end.saturating_sub(rows);
+    }
     let middle = marked.start.saturating_sub(rows.saturating_sub(marked.len()) / 2);
     // A word longer than the list: the token under the cursor is what must be seen.
-    let seen = middle.max((message.shown.index + 1).saturating_sub(rows));
-    seen.min(message.tokens.len().saturating_sub(rows))
+    let seen = middle.max((message.here + 1).saturating_sub(rows));
+    seen.min(message.entries.len().saturating_sub(rows))
 }
 
 fn line(
     message: &Message<'_>,
     columns: &Columns,
     index: usize,
-    token: &TurnToken<'_>,
+    entry: &Entry<'_>,
     area: Rect,
     at: u16,
     buf: &mut Buffer,
 ) {
-    let (theme, step) = (message.theme, token.step);
-    let marked = message.marked().contains(&index);
-    let here = index == message.shown.index;
+    let (theme, step) = (message.theme, entry.step.as_ref());
+    let marked = message.marked.contains(&index);
+    let here = index == message.here;
     let kind = match (step.id, message.vocabulary) {
         (Some(id), Some(vocabulary)) => vocabulary.kind(id),
         _ => TokenKind::Normal,
@@ -89,7 +92,7 @@ fn line(
     let text_role = if marked { Role::Strong } else { Role::Text };
     let role = if kind == TokenKind::Control { Role::TokenSpecial } else { text_role };
     let unknown = || "–".to_owned();
-    let place = message.app.place_in_context(token).map_or_else(unknown, |place| place.to_string());
+    let place = entry.place.map_or_else(unknown, |place| place.to_string());
     let id = step.id.map_or_else(unknown, |id| id.0.to_string());
     let name = match step.id.filter(|_| step.bytes.is_empty()) {
         Some(id) => token::named(id, message.vocabulary, &theme.symbols),
@@ -138,8 +141,8 @@ fn hex(bytes: &[u8], columns: &Columns) -> String {
 
 /// `11 tokens   37 bytes   3.4 bytes a token   1.8 tokens a word`
 fn totals(message: &Message<'_>, full: bool) -> String {
-    let count = message.tokens.len();
-    let all = || message.tokens.iter().flat_map(|token| &token.step.bytes);
+    let count = message.entries.len();
+    let all = || message.entries.iter().flat_map(|entry| &entry.step.bytes);
     let bytes = all().count();
     let mut blank = true;
     let mut words = 0;

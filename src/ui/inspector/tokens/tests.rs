@@ -68,11 +68,26 @@ fn filled() -> Theme {
 fn reykjavik() -> App {
     let steps = REPLY.iter().map(|(id, text, bits, rank)| step(*id, text.as_bytes(), *bits, *rank));
     let mut app = with(steps.collect(), 7);
-    let merge = |rank, from, meet, to| Merge { rank: Some(rank), score: None, span: (from, meet, to) };
+    app.inspector.inside.pieces.push(("v".into(), LINE.into(), Arc::new(pieces())));
+    app.inspector.inside.row = 5;
+    app
+}
+
+/// What is asked about the word: its whole line.
+const LINE: &str = " capital of Iceland is Reykjavík.";
+
+/// The line's pieces, with the word's merges.
+fn pieces() -> Pieces {
+    let merge = |rank, from: u32, meet: u32, to: u32| Merge {
+        rank: Some(rank),
+        score: None,
+        span: (22 + from, 22 + meet, 22 + to),
+    };
     let token = |id, from, to| (TokenId(id), (from, to));
-    let word = Word {
-        span: (0, 11),
-        start: (0..11).map(|at| (at, at + 1)).collect(),
+    let word = |id, from, to| Word { span: (from, to), tokens: vec![token(id, from, to)], ..Word::default() };
+    let long = Word {
+        span: (22, 33),
+        start: (22..33).map(|at| (at, at + 1)).collect(),
         merges: vec![
             merge(176, 0, 1, 2),
             merge(313, 6, 7, 8),
@@ -82,24 +97,27 @@ fn reykjavik() -> App {
             merge(45_551, 0, 3, 4),
         ],
         tokens: vec![
-            token(45_803, 0, 4),
-            token(91, 4, 5),
-            token(44_450, 5, 8),
-            token(6160, 8, 10),
-            token(91, 10, 11),
+            token(45_803, 22, 26),
+            token(91, 26, 27),
+            token(44_450, 27, 30),
+            token(6160, 30, 32),
+            token(91, 32, 33),
         ],
     };
-    let stop = Word { span: (11, 12), tokens: vec![token(30, 11, 12)], ..Word::default() };
-    let pieces = Pieces {
+    Pieces {
         kind: TokenizerKind::ByteLevel,
         vocabulary: 49_152,
         merges: 48_900,
-        words: vec![word, stop],
+        words: vec![
+            word(3575, 0, 8),
+            word(282, 8, 11),
+            word(17_300, 11, 19),
+            word(314, 19, 22),
+            long,
+            word(30, 33, 34),
+        ],
         doubt: None,
-    };
-    app.inspector.inside.pieces.push(("v".into(), " Reykjavík.".into(), Arc::new(pieces)));
-    app.inspector.inside.row = 5;
-    app
+    }
 }
 
 fn drawn(app: &App, theme: &Theme, width: u16, height: u16) -> Vec<String> {
@@ -241,4 +259,94 @@ fn no_size_is_too_small() {
             drawn(&app, &theme(), width, height);
         }
     }
+}
+
+#[test]
+fn the_cuts_of_the_line_stand_under_the_staircase() {
+    let seen = drawn(&reykjavik(), &theme(), 120, 36);
+    holds(&seen, "before merging, the text was cut at");
+    holds(&seen, "␣capital│␣of│␣Iceland│␣is│␣Reykjavík│.");
+    holds(&seen, "merges never cross a cut");
+}
+
+#[test]
+fn a_word_that_the_model_wrote_in_other_pieces_says_so() {
+    let mut app = reykjavik();
+    let (_, _, pieces) = app.inspector.inside.pieces.last_mut().unwrap();
+    Arc::make_mut(pieces).words[4].tokens.truncate(4);
+    holds(&drawn(&app, &theme(), 120, 36), "! the model wrote this word as other tokens");
+}
+
+#[test]
+fn everything_that_was_read_can_be_listed() {
+    let mut app = reykjavik();
+    app.inspector.inside.pieced.all = true;
+    let seen = drawn(&app, &theme(), 120, 36);
+    holds(&seen, "      0     504");
+    holds(&seen, "11 tokens");
+}
+
+/// The model that is loaded has the vocabulary of the reply.
+fn with_a_model(mut app: App) -> App {
+    let Some(loaded) = app.ready().cloned() else { panic!("the drawn chat has a model") };
+    let loaded = crate::engine::protocol::Loaded { vocabulary: "v".into(), ..loaded };
+    app.model.status = crate::app::ModelStatus::Ready(Box::new(loaded));
+    app
+}
+
+fn try_the_word(app: &mut App, word: &str) {
+    app.inspector.shown = true;
+    app.inspector.station = crate::app::Station::Tokens;
+    app.inspector.inside.pieced.trying = Some(crate::app::LineEdit::new(word));
+}
+
+#[test]
+fn a_word_that_is_tried_splits_and_has_the_staircase() {
+    for width in [46, 67, 80, 120] {
+        let mut app = with_a_model(reykjavik());
+        try_the_word(&mut app, " Reykjavík");
+        let within = Pieces { words: vec![pieces().within(22, 33).words.remove(0)], ..pieces() };
+        app.inspector.inside.pieces.push(("v".into(), " Reykjavík".into(), Arc::new(within.clone())));
+        app.inspector.inside.pieced.tried.push(("v".into(), " Reykjavík".into(), Arc::new(within)));
+        let seen = drawn(&app, &theme(), width, 36);
+        holds(&seen, "› ␣Reykjavík▏");
+        holds(&seen, "␣Rey  │ k  │ jav   │ í");
+        holds(&seen, "45803");
+        holds(&seen, "5 tokens");
+        holds(&seen, "How ␣Reykjavík became 5 tokens");
+        holds(&seen, "#45551");
+    }
+}
+
+#[test]
+fn a_word_that_is_not_told_yet_shows_the_line_alone() {
+    let mut app = crate::ui::frame_testing::empty();
+    try_the_word(&mut app, " Zzyzx");
+    let seen = drawn(&app, &theme(), 120, 36);
+    holds(&seen, "› ␣Zzyzx▏");
+    holds(&seen, "no token on display");
+}
+
+#[test]
+fn the_draft_is_listed_as_it_is_typed() {
+    let mut app = with_a_model(reykjavik());
+    app.focus = crate::app::Focus::Composer;
+    app.inspector.shown = true;
+    app.inspector.station = crate::app::Station::Tokens;
+    app.composer.set(LINE);
+    app.inspector.inside.pieced.draft = Some(("v".into(), LINE.into(), Arc::new(pieces())));
+    let seen = drawn(&app, &theme(), 120, 36);
+    holds(&seen, "#4–9 ␣Reykjavík. in the draft: 6 tokens, 12 bytes");
+    holds(&seen, "      0    3575  ␣capital");
+    holds(&seen, "10 tokens   34 bytes");
+    // The next key: what stood before stays until the longer draft is told.
+    app.composer.set(&format!("{LINE} I"));
+    let later = drawn(&app, &theme(), 120, 36);
+    let table = |rows: &[String]| {
+        rows.iter()
+            .filter(|row| row.contains("20 63 61") || row.contains("20 6F 66"))
+            .map(|row| row.chars().skip(1).take(50).collect::<String>())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(table(&later), table(&seen));
 }
