@@ -151,7 +151,7 @@ commands! {
     LookAhead "look-ahead" Replies Transcript ["L"];
     /// Replies token by token: accept, choose or ban each
     Step "step" Replies Global ["f6"];
-    /// Slow motion: so many tokens a second, e.g. /slow 2; /slow off ends it
+    /// Slow motion: tokens a second, e.g. /slow 2
     Slow "slow" Replies Global [];
     /// Message below
     MessageDown "message-down" Replies Transcript ["j", "down"];
@@ -249,9 +249,9 @@ commands! {
     Filter "filter" Inspector Inspector ["/"];
     /// Watch the selected token, or stop; in layers and why, the next rival; in tokens, next word
     Watch "watch" Inspector Inspector ["w"];
-    /// Write the open station to a file: SVG, text or JSON
+    /// Open station to a file: SVG, text or JSON
     ExportStation "export-station" Inspector Inspector ["E"];
-    /// A guided tour: one sentence through the nine stations, in two minutes
+    /// Guided tour through the nine stations
     Tour "tour" Inspector Transcript ["T"];
     /// Explain this station
     Explain "explain" Inspector Inspector ["?"];

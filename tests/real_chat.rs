@@ -268,7 +268,7 @@ fn the_tour_says_figures_that_hold_at_every_station() {
         "Head 4 of layer 23 reads ␣France with 9 tenths of its weight.",
         "pushes toward ␣capital",
         "head 4 of layer 23 pushed most",
-        "becomes 15 %",
+        "77 % becomes 1", // 15 % in exact arithmetic, 13 % with 8-bit activations
     ];
     for (step, claim) in (2..).zip(claims) {
         app.send(Key::Enter).unwrap();
@@ -276,8 +276,9 @@ fn the_tour_says_figures_that_hold_at_every_station() {
         let said = |screen: &Screen| screen.contains(&place) && left_side(screen).contains(claim);
         app.wait_until_for(said, Duration::from_mins(1))
             .unwrap_or_else(|_| panic!("{claim}\n{}", app.screen().text()));
-        let screen = app.wait_stable(Duration::from_millis(300)).unwrap();
-        picture(&screen, if step == 8 { "tour" } else { continue });
+        if step == 8 {
+            picture(&app.wait_stable(Duration::from_millis(300)).unwrap(), "tour");
+        }
     }
     let said = left_side(&app.screen());
     assert!(said.contains("␣London, ␣Tokyo") && said.contains("still a capital"), "{said}");

@@ -64,8 +64,8 @@ impl Start {
             .env("COLORTERM", "truecolor")
             .env("LANG", "C.UTF-8")
             .envs(self.env)
-            .args(["--engine", &self.engine])
             .args(self.args)
+            .args(["--engine", &self.engine]) // behind a subcommand, which takes it too
             .answer_queries(self.answers)
             .timeout(PATIENCE);
         if self.light {

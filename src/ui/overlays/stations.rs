@@ -54,6 +54,7 @@ const PAGES: &[Page] = &[
             ("WordPiece", "a tokenizer that does not merge: from the left, always the longest piece"),
             ("Unigram", "one that does not merge: of all ways to cut a word, the likeliest"),
             ("marked ▐", "the pieces of the word under the cursor"),
+            ("‹F0›", "a piece may be half a character: then its bytes are shown"),
         ],
         absent: "what a piece means to the model: that begins with its embedding. What the model wrote was not cut by \
                  the tokenizer: it may have chosen other pieces for the same letters, and then that is said.",
@@ -80,7 +81,8 @@ const PAGES: &[Page] = &[
             ("norm", "‖row‖, before any scaling that the model does"),
             ("explained", "share of the differences between these rows that the map shows"),
         ],
-        absent: "context: the same piece has the same row everywhere. What it becomes is made by the layers.",
+        absent: "context: the same piece has the same row everywhere. What it becomes is made by the layers. A map \
+                 flattens hundreds of directions to two, so near on it is not always near.",
         keys: &[(Command::TokenNext, "token"), (Command::Zoom, "alone"), (Command::Explain, "this page")],
     },
     Page {
@@ -163,7 +165,8 @@ const PAGES: &[Page] = &[
             ("share", "of what the layer added: ▒ attention, █ feed-forward"),
             ("grid", "what every layer would have said at each of the last tokens"),
         ],
-        absent: "which parts did it: that is the next station, why.",
+        absent: "which parts did it: that is the station why. And the model never reads its own middle: only the last \
+                 row is ever said.",
         keys: &[
             (Command::LogScale, "grid over tokens"),
             (Command::Logits, "ranks"),
