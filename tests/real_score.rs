@@ -6,6 +6,9 @@
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 #![allow(clippy::print_stdout, reason = "the measured differences and times, shown with --nocapture")]
 
+#[path = "real_score/reread.rs"]
+mod reread;
+
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

@@ -11,6 +11,7 @@ use llama_cpp_2::DecodeError;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
+use super::aside::Aside;
 use super::native::OwnedContext;
 use super::probe::Probe;
 use super::shared::LoadedModel;
@@ -95,6 +96,8 @@ pub struct Session {
     pub(super) context: OwnedContext,
     pub(super) batch: LlamaBatch<'static>,
     pub(super) prefix: Prefix,
+    /// What is kept beside the chat.
+    pub(super) aside: Aside,
     /// Where the batch's tokens stand in their sequences.
     positions: Vec<u32>,
     /// Tokens decoded together; cancel and progress happen in between.
@@ -117,6 +120,7 @@ impl Session {
             context,
             batch,
             prefix: Prefix::default(),
+            aside: Aside::default(),
             positions: Vec::new(),
             slice,
             limit: limit as usize,
@@ -235,6 +239,7 @@ impl Session {
     /// See [`Halt`]; none of them is then in the cache.
     pub(super) fn append(&mut self, ids: &[TokenId], rows: Rows) -> Result<(), Halt> {
         let start = self.prefix.ids.len();
+        self.make_room_for(ids.len());
         let decoded = self.submit(stretch(CHAT, start, ids, rows));
         match decoded {
             Ok(()) => self.prefix.ids.extend_from_slice(ids),
@@ -288,6 +293,11 @@ impl Session {
             whole
         });
         self.prefix.ids.truncate(if held { count } else { 0 });
+        if held {
+            self.aside.chat_was_cut(count);
+        } else {
+            self.aside = Aside::default();
+        }
         self.prefix.ids.len()
     }
 }

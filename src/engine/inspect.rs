@@ -31,7 +31,6 @@ pub use facts::Facts;
 use super::changes;
 use super::decode::{Halt, Rows, Session};
 use super::embed::{self, Table};
-use super::fit::SCRATCH_CELLS;
 use super::graph::Graphs;
 use super::probe::{Captured, Layers, Plan};
 use super::prompt;
@@ -251,14 +250,16 @@ impl Opening<'_> {
     ) -> Result<(), Halt> {
         let end = ids.len() - 1;
         self.session.probe().change(before);
-        let shared = self.session.shared(ids, before).min(end);
-        let aside = self.session.has_scratch() && ids.len() - shared <= SCRATCH_CELLS as usize;
-        let total = ids.len() - if aside { shared } else { 0 };
-        if aside {
+        let aside = self.session.beginning(ids, end, before);
+        let total = ids.len() - aside.map_or(0, |from| from.count);
+        if let Some(from) = aside {
             let emit = self.emit;
-            self.session.read_on(SCRATCH, &ids[..end], shared.min(end), |done, _| {
+            self.session.read_from(SCRATCH, &ids[..end], from, |done, _| {
                 emit(Event::PromptProgress { done: done as u32, total: total as u32 });
             })?;
+            if !self.beside {
+                self.session.keep_beside(&ids[..end], from, before);
+            }
         } else {
             let kept = self.session.reuse_at_most(ids, end, before);
             let emit = self.emit;
@@ -269,7 +270,7 @@ impl Opening<'_> {
         self.decoded += total;
         self.session.probe().change(last);
         self.session.probe().plan(plan.clone());
-        if aside {
+        if aside.is_some() {
             return self.session.decode_on(SCRATCH, end, &ids[end..], Rows::Last);
         }
         self.session.append(&ids[end..], Rows::Last)?;

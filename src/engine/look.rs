@@ -8,6 +8,7 @@
 
 use std::time::Instant;
 
+use super::aside::Beginning;
 use super::decode::{Halt, Rows, Session};
 use super::fit::OUTPUT_ROWS;
 use super::numbers::Reader;
@@ -50,8 +51,8 @@ fn check(session: &Session, request: &Look) -> Result<(), Failure> {
 /// Where the tokens are decoded.
 #[derive(Clone, Copy)]
 enum Place {
-    /// Beside the chat, which has the first `shared` of them.
-    Scratch { shared: usize },
+    /// Beside the chat, beginning with what is held already.
+    Scratch(Beginning),
     /// On the chat's own sequence.
     Chat,
 }
@@ -68,8 +69,9 @@ struct Looking<'a> {
 
 impl<'a> Looking<'a> {
     fn new(session: &'a mut Session, request: &'a Look, emit: &'a dyn Fn(Event)) -> Self {
-        let shared = session.shared_if_rest_fits(&request.ids, &request.interventions);
-        let place = shared.map_or(Place::Chat, |shared| Place::Scratch { shared });
+        let most = request.ids.len() - 1;
+        let place = session.beginning(&request.ids, most, &request.interventions);
+        let place = place.map_or(Place::Chat, Place::Scratch);
         Self { session, request, emit, place, decoded: 0, total: 0 }
     }
 
@@ -142,7 +144,7 @@ impl<'a> Looking<'a> {
     fn slice_end(&self, start: usize) -> usize {
         let end = start + OUTPUT_ROWS as usize;
         match self.place {
-            Place::Scratch { shared } if start < shared => end.min(shared),
+            Place::Scratch(from) if start < from.count => end.min(from.count),
             _ => end,
         }
     }
@@ -157,12 +159,15 @@ impl<'a> Looking<'a> {
     /// Sees to it that the sequence holds the first `count` tokens.
     fn read_up_to(&mut self, count: usize) -> Result<(), Failure> {
         let held = match self.place {
-            Place::Scratch { shared } => shared.min(count),
+            Place::Scratch(from) => from.count.min(count),
             Place::Chat => self.session.reuse(&self.request.ids[..=count], &self.request.interventions),
         };
         self.total = self.request.ids.len() - held;
         for start in (held..count).step_by(self.session.slice()) {
             self.decode(start, (start + self.session.slice()).min(count), Rows::None)?;
+        }
+        if let Place::Scratch(from) = self.place {
+            self.session.keep_beside(&self.request.ids[..count], from, &self.request.interventions);
         }
         Ok(())
     }
@@ -171,10 +176,10 @@ impl<'a> Looking<'a> {
     fn decode(&mut self, start: usize, end: usize, rows: Rows) -> Result<(), Failure> {
         let ids = &self.request.ids;
         let decoded = match self.place {
-            Place::Scratch { shared } => {
-                // The chat's own cells come first: they cost nothing, and are what the run drew from.
-                if start <= shared {
-                    self.session.copy_prefix(SCRATCH, start);
+            Place::Scratch(from) => {
+                // Cells that are held come first: they cost nothing, and the chat's are what the run drew from.
+                if start <= from.count {
+                    self.session.fork(from.sequence, SCRATCH, start);
                 }
                 self.session.decode_on(SCRATCH, start, &ids[start..end], rows)
             }

@@ -22,6 +22,8 @@ pub mod tokenizer;
 #[cfg(feature = "llama")]
 pub mod ahead;
 #[cfg(feature = "llama")]
+pub mod aside;
+#[cfg(feature = "llama")]
 pub mod bench;
 #[cfg(feature = "llama")]
 pub mod beside;
@@ -57,6 +59,8 @@ pub mod prompt;
 pub mod real;
 #[cfg(feature = "llama")]
 pub mod reins;
+#[cfg(feature = "llama")]
+pub mod reread;
 #[cfg(feature = "llama")]
 pub mod sampler;
 #[cfg(feature = "llama")]

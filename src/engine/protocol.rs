@@ -8,6 +8,7 @@ mod changes;
 mod depths;
 mod live;
 mod passes;
+mod reread;
 
 pub use changes::{Directed, Direction, Patch, site, switched_off};
 pub use depths::Depths;
@@ -15,6 +16,7 @@ pub use live::{Live, LiveInside, every};
 pub use passes::{
     Embed, Inspect, Inspected, Look, LookAhead, Looked, LookedAhead, Path, Replay, Score, Want,
 };
+pub use reread::{Reread, Rescored};
 
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +55,7 @@ pub struct Envelope {
     pub event: Event,
 }
 
-/// What an engine can be asked. Load, Generate, Score, Look, `LookAhead`, Inspect, Depths, Direction and Embed run one after the other
+/// What an engine can be asked. Load, Generate, Score, Reread, Look, `LookAhead`, Inspect, Depths, Direction and Embed run one after the other
 /// on the worker; Tokenize, Pieces, Describe, Vocabulary, `SetCapture`, Pace and Cancel are answered at once, also in the
 /// middle of a reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,6 +88,9 @@ pub enum Request {
     /// Log-probabilities of a text's own tokens, teacher-forced → [`Event::PromptProgress`]…,
     /// [`Event::Scores`]…, [`Event::Scored`].
     Score(Box<Score>),
+    /// A reply's tokens scored behind another prompt → [`Event::PromptProgress`]…, [`Event::Rescored`]. Runs on a
+    /// scratch sequence wherever there is room.
+    Reread(Box<Reread>),
     /// One forward pass: its whole distribution, and the chain's way through it →
     /// [`Event::PromptProgress`]…, [`Event::Looked`]. Runs on a scratch sequence; the chat's cache stays.
     Look(Box<Look>),
@@ -287,6 +292,8 @@ pub enum Event {
         /// How long it took, ms.
         ms: f32,
     },
+    /// Final answer to [`Request::Reread`].
+    Rescored(Box<Rescored>),
     /// Final answer to [`Request::Look`].
     Looked(Box<Looked>),
     /// Final answer to [`Request::LookAhead`].

@@ -57,7 +57,7 @@ fn run(session: &mut Session, request: &Score, emit: &dyn Fn(Event)) -> Result<u
 }
 
 /// What the distribution of a row says of the token that followed.
-fn step(
+pub(super) fn step(
     session: &Session,
     reader: &mut Reader,
     row: usize,
@@ -104,7 +104,7 @@ pub(super) fn stopped(halt: Halt, what: &str) -> Failure {
     }
 }
 
-fn too_long(length: usize, limit: usize) -> Failure {
+pub(super) fn too_long(length: usize, limit: usize) -> Failure {
     let message = format!(
         "The text is {length} tokens long, {} more than the context of {limit} can score. Shorten it or raise \
          `context`.",

@@ -2,9 +2,10 @@
 //! have in common with it, so only what differs is decoded.
 //!
 //! Invariant: nothing here touches the chat's sequence or [`Session::cached`]. Who uses a sequence drops it
-//! again; at most [`SCRATCH_CELLS`] tokens beyond what is shared with the chat can be held, all sequences
-//! together.
+//! again; at most [`SCRATCH_CELLS`] tokens beyond what is shared with the chat can be held whatever the chat has
+//! filled, all sequences together; more only where [`Session::fits_beside`] says so.
 
+use super::aside::Beginning;
 use super::decode::{CHAT, Halt, Item, Rows, Session, stretch};
 use super::fit::SCRATCH_CELLS;
 use crate::chat::Intervention;
@@ -29,12 +30,19 @@ impl Session {
         self.prefix.common(ids, interventions)
     }
 
-    /// How many of the first `ids` a scratch sequence can take from the chat's, if the rest fits into the
-    /// scratch cells; otherwise they have to be read on the chat's sequence.
+    /// How many of the first `ids` a scratch sequence can take from the chat's, if the rest fits into the scratch cells,
+    /// which are there however much the chat has read.
     #[must_use]
     pub fn shared_if_rest_fits(&self, ids: &[TokenId], interventions: &[Intervention]) -> Option<usize> {
         let shared = self.shared(ids, interventions);
         (self.has_scratch() && ids.len() - shared <= SCRATCH_CELLS as usize).then_some(shared)
+    }
+
+    /// Whether so many tokens fit beside all that the chat has read: the scratch cells, and those of the chat's own
+    /// that it has not filled.
+    #[must_use]
+    pub fn fits_beside(&self, tokens: usize) -> bool {
+        self.has_scratch() && self.cached().len() + tokens <= self.context.get().n_ctx() as usize
     }
 
     /// Makes a scratch sequence hold the chat's first `count` tokens and nothing else.
@@ -79,8 +87,7 @@ impl Session {
         self.decode_items(stretch(sequence, start, ids, rows)).inspect_err(|_| self.drop_sequence(sequence))
     }
 
-    /// Reads `ids` as a scratch sequence that shares the chat's first `shared` tokens, in slices; the last one's
-    /// logits are then [`Session::logits`].
+    /// Reads `ids` as a scratch sequence that shares the chat's first `shared` tokens; see [`Session::read_from`].
     ///
     /// # Errors
     /// See [`Halt`]; the sequence is then empty.
@@ -89,9 +96,25 @@ impl Session {
         sequence: u8,
         ids: &[TokenId],
         shared: usize,
+        progress: impl FnMut(usize, usize),
+    ) -> Result<(), Halt> {
+        self.read_from(sequence, ids, Beginning::of_chat(shared), progress)
+    }
+
+    /// Reads `ids` as a scratch sequence that begins with what another holds, in slices; the last one's logits are then
+    /// [`Session::logits`].
+    ///
+    /// # Errors
+    /// See [`Halt`]; the sequence is then empty.
+    pub fn read_from(
+        &mut self,
+        sequence: u8,
+        ids: &[TokenId],
+        from: Beginning,
         mut progress: impl FnMut(usize, usize),
     ) -> Result<(), Halt> {
-        self.copy_prefix(sequence, shared);
+        let shared = from.count;
+        self.fork(from.sequence, sequence, shared);
         let total = ids.len() - shared;
         let mut done = 0;
         for slice in ids[shared..].chunks(self.slice()) {
@@ -105,6 +128,7 @@ impl Session {
 
     /// Forgets all scratch sequences.
     pub fn drop_scratch(&mut self) {
+        self.forget_beside();
         (SCRATCH..=LAST_SCRATCH).for_each(|sequence| self.drop_sequence(sequence));
     }
 

@@ -10,6 +10,7 @@ mod numbers;
 mod passes;
 mod reading;
 mod replies;
+mod reread;
 mod vocabulary;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -211,6 +212,9 @@ impl Body for Worker {
             Request::Generate(generate) => self.generate(id, &generate),
             Request::Score(score) => {
                 self.with_model(id, &|model, options, control| model.score(&score, options, control))
+            }
+            Request::Reread(reread) => {
+                self.with_model(id, &|model, options, control| model.reread(&reread, options, control))
             }
             Request::Look(look) => {
                 self.with_model(id, &|model, options, control| model.look(&look, options, control))

@@ -179,6 +179,7 @@ pub(super) fn answer(
             Request::Load { .. }
             | Request::Generate(_)
             | Request::Score(_)
+            | Request::Reread(_)
             | Request::Look(_)
             | Request::LookAhead(_)
             | Request::Inspect(_)

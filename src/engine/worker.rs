@@ -17,6 +17,7 @@ use super::inspect::{self, Inside};
 use super::load;
 use super::look;
 use super::protocol::{Envelope, Event, Failure, FailureKind, Generate, Request, RequestId};
+use super::reread;
 use super::score;
 use super::shared::no_model;
 use crate::chat::{Intervention, StopReason, Timings, Usage};
@@ -55,6 +56,11 @@ impl Worker {
     /// Answers a request; returns when its final event is out.
     pub fn handle(&mut self, id: RequestId, request: Request) {
         let cancelled = self.shared.begin(id);
+        if !matches!(request, Request::Inspect(_) | Request::Look(_) | Request::Embed(_))
+            && let Some(session) = &mut self.session
+        {
+            session.forget_beside();
+        }
         let event = match request {
             Request::Load { entry, params } => self.load(id, &entry, &params),
             Request::Generate(_) if cancelled => nothing_written(),
@@ -65,12 +71,15 @@ impl Worker {
             | Request::Embed(_)
             | Request::Depths(_)
             | Request::Direction(_)
+            | Request::Reread(_)
                 if cancelled =>
             {
                 Event::Failed(cancelled_early())
             }
             Request::Score(request) => self
                 .changed(id, &request.interventions, |session, emit| score::score(session, &request, emit)),
+            Request::Reread(request) => self
+                .changed(id, &request.interventions, |session, emit| reread::reread(session, &request, emit)),
             Request::LookAhead(request) => self.changed(id, &request.interventions, |session, emit| {
                 ahead::look_ahead(session, &request, emit)
             }),
@@ -213,6 +222,7 @@ fn name(request: &Request) -> &'static str {
         Request::Tokenize { .. } => "Tokenize",
         Request::Generate(_) => "Generate",
         Request::Score(_) => "Score",
+        Request::Reread(_) => "Reread",
         Request::Look(_) => "Look",
         Request::LookAhead(_) => "LookAhead",
         Request::Inspect(_) => "Inspect",

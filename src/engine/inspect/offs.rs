@@ -6,7 +6,6 @@
 use super::{Opening, Output, failed};
 use crate::chat::Intervention;
 use crate::engine::decode::Rows;
-use crate::engine::fit::SCRATCH_CELLS;
 use crate::engine::probe::Plan;
 use crate::engine::protocol::{Failure, switched_off};
 use crate::engine::scratch::SCRATCH;
@@ -21,21 +20,23 @@ impl Opening<'_> {
         let request = self.request;
         let (ids, base) = (&request.ids, &request.interventions);
         let end = ids.len() - 1;
-        let shared = self.session.shared(ids, base).min(end);
-        let aside = self.session.has_scratch() && ids.len() - shared < SCRATCH_CELLS as usize;
-        if aside && !request.want.off.is_empty() {
+        if request.want.off.is_empty() {
+            return Ok(Vec::new());
+        }
+        let from = self.session.beginning(ids, end, base);
+        if let Some(from) = from {
             self.session.probe().change(base);
-            let read = self.session.read_on(SCRATCH, &ids[..end], shared, |_, _| ());
+            let read = self.session.read_from(SCRATCH, &ids[..end], from, |_, _| ());
             self.session.probe().change(&[]);
             read.map_err(failed)?;
-            self.decoded += end - shared;
+            self.decoded += end - from.count;
         }
         let mut offs = Vec::with_capacity(request.want.off.len());
         for part in &request.want.off {
             let Some(off) = switched_off(*part) else { continue };
             let mut changes = base.clone();
             changes.push(off);
-            let output = if aside { self.aside(&changes)? } else { self.again(&changes)? };
+            let output = if from.is_some() { self.aside(&changes)? } else { self.again(&changes)? };
             offs.push((*part, output.followed));
         }
         self.session.drop_sequence(ASIDE);

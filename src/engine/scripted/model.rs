@@ -276,7 +276,7 @@ impl Model {
         stops
     }
 
-    fn encode(&self, prompt: &Prompt) -> Result<Encoded, Failure> {
+    pub(super) fn encode(&self, prompt: &Prompt) -> Result<Encoded, Failure> {
         match prompt {
             Prompt::Raw { text } => {
                 let mut ids = vec![vocabulary::BEGIN];

@@ -175,10 +175,10 @@ impl Model {
     }
 }
 
-fn no_token(id: TokenId) -> Failure {
+pub(super) fn no_token(id: TokenId) -> Failure {
     other(format!("This model has no token {}.", id.0))
 }
 
-fn milliseconds(since: Instant) -> f32 {
+pub(super) fn milliseconds(since: Instant) -> f32 {
     since.elapsed().as_secs_f32() * 1000.0
 }

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::chat::{Role, StopReason};
 use crate::engine::protocol::{
-    Depths, Embed, Inspect, Live, Look, LookAhead, Message, Prompt, Replay, Score, StoredTokens, Want,
+    Depths, Embed, Inspect, Live, Look, LookAhead, Message, Prompt, Replay, Reread, Rescored, Score,
+    StoredTokens, Want,
 };
 use crate::engine::thread::ThreadEngine;
 use crate::engine::{Engine, testing};
@@ -695,4 +696,29 @@ fn the_depths_of_many_passes_are_those_of_each_alone() {
     for (cell, row) in tokens[17].cells.iter().zip(&lens.rows) {
         assert_eq!((cell.best, cell.logprob.to_bits()), (row.top[0].id, row.followed[0].logprob.to_bits()));
     }
+}
+fn reread(fixture: &mut Fixture, prompt: Prompt, reply: Vec<TokenId>) -> Rescored {
+    let request = Reread { prompt, reply, top_logprobs: 20, interventions: Vec::new() };
+    match fixture.ask(Request::Reread(Box::new(request))).pop() {
+        Some(Event::Rescored(scored)) => *scored,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_reply_read_again_behind_its_own_prompt_has_its_own_numbers_and_others_behind_another() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    let Request::Generate(asked) = say("Good day to you") else { panic!() };
+    let events = fixture.ask(Request::Generate(asked.clone()));
+    let Event::Prompt(facts) = &events[0] else { panic!("{events:?}") };
+    let reply = steps(&events);
+    let same = reread(&mut fixture, asked.prompt.clone(), ids(&reply));
+    assert_eq!(same.prompt, facts.ids);
+    assert_eq!(same.displaced, 0);
+    let written: Vec<Step> = reply.iter().map(|step| Step { survivors: 0, ..step.clone() }).collect();
+    assert_eq!(same.steps, written);
+    let Request::Generate(edited) = say("Good night to you") else { panic!() };
+    let other = reread(&mut fixture, edited.prompt, ids(&reply));
+    assert_eq!(other.steps.len(), reply.len());
+    assert_ne!(other.logprob().to_bits(), same.logprob().to_bits());
 }

@@ -1,0 +1,55 @@
+//! A reply scored behind another prompt.
+//!
+//! Invariant: the chat's cache stays; an unchanged prompt gives the numbers with which the reply was written.
+
+use std::time::{Duration, Instant};
+
+use super::model::{Control, Model};
+use super::passes::{milliseconds, no_token};
+use super::reading::Reading;
+use super::{ScriptedOptions, cancelled, numbers, other};
+use crate::engine::protocol::{Event, Failure, Reread, Rescored};
+use crate::token::TokenId;
+
+impl Model {
+    pub(super) fn reread(
+        &self,
+        request: &Reread,
+        options: &ScriptedOptions,
+        control: &Control<'_>,
+    ) -> Result<Event, Failure> {
+        let begun = Instant::now();
+        let prompt = self.encode(&request.prompt)?.ids;
+        let all: Vec<TokenId> = prompt.iter().chain(&request.reply).copied().collect();
+        self.fits(&all)?;
+        if request.reply.is_empty() {
+            return Err(other("There is no reply to score: it has no tokens.".into()));
+        }
+        let shared = self.cache.iter().zip(&prompt).take_while(|(a, b)| a == b).count();
+        let new = &all[shared.min(prompt.len() - 1)..all.len() - 1];
+        let total = new.len() as u32;
+        let mut done = 0;
+        for slice in new.chunks(self.batch) {
+            if (control.pause)(Instant::now() + Duration::from_millis(options.slice_ms)) {
+                return Err(cancelled());
+            }
+            done += slice.len() as u32;
+            (control.emit)(Event::PromptProgress { done, total });
+        }
+        let mut reading = Reading::of(&self.pieces, &prompt);
+        let mut steps = Vec::with_capacity(request.reply.len());
+        for id in &request.reply {
+            let distribution = numbers::distribution(&reading);
+            let step = distribution.step(*id, self.pieces.written(*id), request.top_logprobs as usize);
+            steps.push(step.ok_or_else(|| no_token(*id))?);
+            reading.push(*id);
+        }
+        Ok(Event::Rescored(Box::new(Rescored {
+            prompt,
+            steps,
+            decoded: total,
+            displaced: 0,
+            ms: milliseconds(begun),
+        })))
+    }
+}
