@@ -149,6 +149,10 @@ commands! {
     Compare "compare" Replies Transcript ["="];
     /// Look ahead: the likeliest continuations here
     LookAhead "look-ahead" Replies Transcript ["L"];
+    /// What if this message were another: the replies after it, read again behind an edit
+    WhatIf "what-if" Inspector Transcript ["E"];
+    /// What each sentence of the prompt weighs for this reply
+    Weights "weights" Inspector Transcript ["W"];
     /// Replies token by token: accept, choose or ban each
     Step "step" Replies Global ["f6"];
     /// Slow motion: tokens a second, e.g. /slow 2

@@ -10,9 +10,10 @@
 //!                    text/ maps tokens to cells; cache keeps wrapped rows
 //! app/           L2  state and update: `update(now, msg) -> Vec<Effect>`; no IO, no clock, no channel
 //! engine/        L1  protocol · frame · handle (spawn, send) · serve (the child's main) · worker (the loop) ·
-//!                    decode (batches, KV prefix) · scratch (sequences beside the chat's) · look (a past pass, read
-//!                    again) · sampler (the chain, recorded stage by stage) · control and reins (what changes a
-//!                    running reply) · live and beside (looks into a reply, and what is asked meanwhile) ·
+//!                    decode (batches, KV prefix) · scratch (sequences beside the chat's) · aside (another branch,
+//!                    kept there) · look (a past pass, read again) · reread (a reply behind an edited prompt) ·
+//!                    sampler (the chain, recorded stage by stage) · control and reins (what changes a running
+//!                    reply) · live and beside (looks into a reply, and what is asked meanwhile) ·
 //!                    prompt · numbers (one pass over the vocabulary) ·
 //!                    template · native (abort hook, descriptors) · scripted (a fake). The inside: probe (evaluation
 //!                    callback: what is copied and changed) · weights (out of the file) · graph (the model's matrices

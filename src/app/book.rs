@@ -59,6 +59,8 @@ pub(crate) struct Book {
     pub settings_before: Vec<super::settings::Before>,
     /// Scores of typed text: what was asked and read.
     pub scores: super::scores::Asking,
+    /// The reply that is read again on trial.
+    pub rereading: Option<super::reread::Rereading>,
     /// Vocabularies asked of the store.
     pub vocabularies_asked: BTreeSet<String>,
 }
@@ -102,6 +104,7 @@ impl App {
         if matches!(request, Request::Generate(_)) {
             self.stop_scoring();
         }
+        self.give_way(&request);
         self.book.last_request += 1;
         let id = RequestId(self.book.last_request);
         self.emit(Effect::Engine(self.model.engine, id, Box::new(request)));

@@ -108,7 +108,7 @@ impl App {
 
     /// How a token came to be.
     pub(crate) fn origin(&self, at: TokenCursor) -> Option<Origin> {
-        let turn = self.chat.turn(at.turn)?;
+        let turn = self.shown_turn(at.turn)?;
         self.turn_tokens(turn).get(at.index).map(|token| token.origin)
     }
 
@@ -122,7 +122,7 @@ impl App {
     /// The end of the text that was read before a token, from the message before where its turn begins, and
     /// the bytes at its end that are no whole character.
     pub(crate) fn text_before(&self, at: TokenCursor) -> (String, Vec<u8>) {
-        let Some(turn) = self.chat.turn(at.turn) else { return (String::new(), Vec::new()) };
+        let Some(turn) = self.shown_turn(at.turn) else { return (String::new(), Vec::new()) };
         let tokens = self.turn_tokens(turn);
         let end = tokens.get(at.index).map(|token| token.start);
         let mut bytes = self.chat.bytes(turn);

@@ -112,6 +112,8 @@ impl App {
             Command::Tree => self.open_tree(false),
             Command::Compare => self.open_tree(true),
             Command::LookAhead => self.look_ahead_here(),
+            Command::WhatIf => self.open_what_if(),
+            Command::Weights => self.open_weights(),
             Command::Step => self.toggle_step_mode(),
             Command::Slow => self.toggle_slow(),
             Command::ExportStation => self.export_station(""),

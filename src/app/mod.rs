@@ -25,6 +25,7 @@ mod notice;
 mod overlays;
 mod prompt;
 mod reply;
+mod reread;
 mod run;
 mod sandbox;
 mod scores;
@@ -61,11 +62,11 @@ pub use settings::{
     range as setting_range, section as setting_section,
 };
 pub use state::{
-    ActiveRun, Ahead, Alternatives, Area, Chats, Colouring, Completion, Composer, ConfirmAction, Depths,
-    Edit, Fetch, Find, Focus, Geometry, Grid, Inside, InsidePass, Inspector, Ledger, LedgerOrder, Level,
-    LineEdit, LiveStep, LookedAt, Looks, ModelState, ModelStatus, Notice, Overlay, Paste, Phase, Picker,
-    PromptAction, Queued, Reading, ReadingOf, Record, ReplyOdds, Sandbox, Scroll, Station, StepMode,
-    TextEdit, TokenList, Transcript, Tree, TreeRow, Watched, Wish,
+    ActiveRun, Ahead, Alternatives, Area, Change, Chats, Colouring, Completion, Composer, ConfirmAction,
+    Depths, Edit, Fetch, Find, Focus, Geometry, Grid, Inside, InsidePass, Inspector, Ledger, LedgerOrder,
+    Level, LineEdit, LiveStep, LookedAt, Looks, ModelState, ModelStatus, Notice, Overlay, Part, Paste, Phase,
+    Picker, PromptAction, Queued, Reading, ReadingOf, Record, ReplyOdds, RereadReply, Sandbox, Scroll,
+    Station, StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow, Watched, Weights, WhatIf, Wish,
 };
 pub use station_export::Picture;
 
@@ -130,6 +131,10 @@ pub struct App {
     pub notice: Option<Notice>,
     /// Runs of the loaded chats, by id.
     pub runs: BTreeMap<RunId, Run>,
+    /// A message changed on trial, while that is open.
+    pub what_if: Option<Box<WhatIf>>,
+    /// What each sentence of a prompt weighs, as far as it was asked.
+    pub weights: Option<Box<Weights>>,
     /// Scores of typed turns of the shown chat.
     pub scores: BTreeMap<TurnId, TurnScore>,
     /// The system prompt as a message before the first, while special tokens are shown.
@@ -180,6 +185,8 @@ impl App {
             vocabularies: BTreeMap::new(),
             notice: None,
             runs: BTreeMap::new(),
+            what_if: None,
+            weights: None,
             scores: BTreeMap::new(),
             system: None,
             geometry: Geometry::default(),
@@ -248,6 +255,7 @@ impl App {
         self.settle_look();
         self.settle_inside();
         self.settle_depths();
+        self.settle_reread();
         if due(self.draft_at()) {
             self.keep_draft();
         }

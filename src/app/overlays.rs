@@ -123,6 +123,8 @@ impl App {
         match self.overlays.pop() {
             Some(Overlay::Themes(_, before)) => self.config.ui.theme = before,
             Some(Overlay::Ahead(open)) => self.stop_looking_ahead(&open),
+            Some(Overlay::WhatIf) => self.leave_what_if(),
+            Some(Overlay::Weights) => self.close_weights(),
             Some(Overlay::Licence { entry, .. })
                 if entry.name == self.model.name && self.model.status == ModelStatus::Fetching =>
             {
@@ -177,6 +179,8 @@ impl App {
             Some(Overlay::Alternatives(_)) => self.alternatives_key(key),
             Some(Overlay::Tree(_)) => self.tree_key(key),
             Some(Overlay::Ahead(_)) => self.ahead_key(key),
+            Some(Overlay::WhatIf) => self.what_if_key(key),
+            Some(Overlay::Weights) => self.weights_key(key),
             Some(Overlay::Settings(_)) => self.settings_key(key) || self.picker_key(key),
             Some(Overlay::Models(_)) => self.models_key(key) || self.picker_key(key),
             Some(Overlay::Palette(_) | Overlay::Themes(..)) => self.picker_key(key),
@@ -332,6 +336,8 @@ impl App {
                 | Overlay::Prompt { .. }
                 | Overlay::Confirm { .. }
                 | Overlay::Tree(_)
+                | Overlay::WhatIf
+                | Overlay::Weights
                 | Overlay::Ahead(_) => {}
             }
             self.refill_overlay();

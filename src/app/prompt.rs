@@ -27,7 +27,7 @@ impl App {
         messages
     }
 
-    fn message(&self, conversation: &Conversation, turn: &Turn) -> Message {
+    pub(crate) fn message(&self, conversation: &Conversation, turn: &Turn) -> Message {
         let bytes = conversation.bytes(turn);
         match String::from_utf8(bytes) {
             Ok(text) => Message { role: turn.role, text, stored: self.stored_tokens(conversation, turn) },
@@ -55,7 +55,7 @@ impl App {
 }
 
 /// The turns from the first to this one.
-fn branch_to(conversation: &Conversation, turn: TurnId) -> Vec<&Turn> {
+pub(crate) fn branch_to(conversation: &Conversation, turn: TurnId) -> Vec<&Turn> {
     let mut path = Vec::new();
     let mut next = Some(turn);
     while let Some(turn) = next.and_then(|id| conversation.turn(id)) {

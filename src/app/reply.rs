@@ -54,6 +54,7 @@ impl App {
             }
             Event::Failed(failure) if self.opens(id) => self.inside_event(EventOfInside::Failed(failure)),
             event if self.reads_depths(id) => self.depths_event(event),
+            event if self.is_rereading(id) => self.reread_event(event),
             event if self.looks_ahead(id) => self.looked_ahead(event),
             Event::Exited(exit) => self.engine_exited(exit),
             event if self.is_scoring(id) => self.score_event(event),

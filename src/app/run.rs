@@ -142,7 +142,7 @@ impl App {
     }
 
     /// Stores a message of the user as a turn.
-    fn post(&mut self, chat: ConversationId, parent: Option<TurnId>, text: &str) -> TurnId {
+    pub(crate) fn post(&mut self, chat: ConversationId, parent: Option<TurnId>, text: &str) -> TurnId {
         let id = TurnId(self.book.id());
         let now = self.now.wall_ms;
         let Some(conversation) = self.conversation_mut(chat) else { return id };

@@ -5,6 +5,8 @@
 
 mod align;
 
+pub(crate) use align::align;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{App, Colouring, EngineId, TurnScore};
@@ -65,7 +67,7 @@ impl Asking {
 
 impl App {
     /// The id under which the shown chat's system prompt is scored; no turn has a negative one.
-    fn system_id(&self) -> TurnId {
+    pub(crate) fn system_id(&self) -> TurnId {
         TurnId(-self.chat.head.id.0)
     }
 
@@ -79,7 +81,7 @@ impl App {
         });
     }
 
-    fn system_text(&self) -> String {
+    pub(crate) fn system_text(&self) -> String {
         match self.entry(&self.model.name) {
             Some(entry) => self.config.system_for(&entry, &self.chat.settings),
             None => self.chat.settings.system.clone().unwrap_or_default(),
@@ -222,7 +224,7 @@ impl App {
             return false;
         }
         let texts: Vec<Vec<u8>> = turns.iter().map(|turn| self.chat.bytes(turn)).collect();
-        let places = align::align(&ids, vocabulary, &texts);
+        let places = align(&ids, vocabulary, &texts);
         let found = turns.iter().zip(places).filter(|(turn, _)| missing(turn));
         let all: Vec<(TurnId, Vec<Place>)> = found.map(|(turn, places)| (turn.id, places)).collect();
         self.book.scores.asked.extend(all.iter().map(|(turn, _)| (*turn, model.to_owned())));

@@ -109,7 +109,10 @@ fn rule(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         taken += text::put(buf, area.x + 1, area.y, " editing a message ", area.width - 1, muted);
     }
     let room = area.width.saturating_sub(taken + COUNT);
-    shade::legend(app.transcript.colouring, theme, buf, area.x + taken, area.y, room);
+    match app.ink_scale() {
+        Some(scale) => shade::signed_legend(scale, theme, buf, (area.x + taken, area.y), room),
+        None => shade::legend(app.transcript.colouring, theme, buf, area.x + taken, area.y, room),
+    };
     let Some(tokens) = app.composer.tokens else { return };
     let label = format!(" {} ", text::counted(tokens, "token"));
     let width = cell_width(&label) as u16;

@@ -447,6 +447,8 @@ fn overlay(kind: u8, selected: usize) -> Option<Overlay> {
             question: "Quit while a reply is written?".into(),
             action: ConfirmAction::Quit,
         },
+        9 => Overlay::WhatIf,
+        10 => Overlay::Weights,
         _ => return None,
     })
 }

@@ -31,6 +31,15 @@ pub struct Wants {
     pub tour: bool,
 }
 
+impl Wants {
+    /// The same with room beside the transcript for an overlay that is about its words.
+    #[must_use]
+    pub fn docked(self, screen: Rect) -> Self {
+        let chats = self.chats && screen.width >= 150;
+        Self { chats, inspector: true, zoomed: false, focus: Focus::Transcript, ..self }
+    }
+}
+
 /// The screen's parts. What is not there is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
@@ -58,6 +67,25 @@ pub struct Layout {
     pub notice: Option<Rect>,
     /// Keys.
     pub hints: Option<Rect>,
+}
+
+impl Layout {
+    /// Makes room for an overlay that is about the transcript's words and gives its place: that of the station with
+    /// the edges around it, or on narrow screens all below the upper part of the transcript.
+    pub fn dock(&mut self, screen: Rect) -> Rect {
+        let Some(transcript) = self.transcript else { return screen };
+        if let Some(station) = self.station {
+            let (left, above) = (station.x.saturating_sub(1), u16::from(self.titles.is_some()));
+            let width = station.right() - left;
+            return Rect { x: left, y: station.y - above, width, height: station.height + above };
+        }
+        let end = self.notice.map_or(screen.bottom(), |notice| notice.y);
+        let kept = ((end - transcript.y) * 2 / 5).max(4).min(transcript.height);
+        self.transcript = Some(Rect { height: kept, ..transcript });
+        (self.rail, self.composer) = (None, None);
+        let top = transcript.y + kept;
+        Rect { x: transcript.x, y: top, width: transcript.width, height: end - top }
+    }
 }
 
 /// Lays the screen out. `composer` gives the rows that the composer wants, its rule included, from its

@@ -30,7 +30,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{App, Area, Focus, Geometry};
+use crate::app::{App, Area, Focus, Geometry, Overlay};
 use crate::theme::{Role, Theme};
 use cache::Cache;
 use layout::{LEAST, Layout, Wants};
@@ -61,15 +61,17 @@ pub fn render(
         Some(fetch) => {
             let (composer, cursor) = firstrun::draw(app, theme, fetch, screen, buf);
             let geometry = Geometry { areas: vec![(Focus::Composer, area(composer))], ..Geometry::default() };
-            (geometry, (screen, composer), cursor)
+            (geometry, Places { transcript: screen, composer, dock: screen }, cursor)
         }
         None => panes(app, theme, cache, screen, buf),
     };
     if let Some(completion) = app.composer.completion.as_ref().filter(|_| app.overlays.is_empty()) {
-        overlays::completion::draw(app, theme, completion, (screen, over.1), buf);
+        overlays::completion::draw(app, theme, completion, (screen, over.composer), buf);
     }
     for overlay in &app.overlays {
-        let drawn = overlays::draw(app, theme, overlay, (screen, over.0), buf);
+        let docks = matches!(overlay, Overlay::WhatIf | Overlay::Weights);
+        let at = if docks { over.dock } else { over.transcript };
+        let drawn = overlays::draw(app, theme, overlay, (screen, at), buf);
         (cursor, geometry.overlay_rows) = (drawn.cursor, drawn.furthest);
     }
     if theme.symbols.ascii {
@@ -78,14 +80,22 @@ pub fn render(
     (geometry, cursor)
 }
 
-/// Everything but overlays; gives what was learned, the areas of transcript and composer, and the cursor.
+/// Where overlays stand.
+struct Places {
+    transcript: Rect,
+    composer: Rect,
+    /// Beside the transcript.
+    dock: Rect,
+}
+
+/// Everything but overlays; gives what was learned, where overlays stand, and the cursor.
 fn panes(
     app: &App,
     theme: &Theme,
     cache: &mut Cache,
     screen: Rect,
     buf: &mut Buffer,
-) -> (Geometry, (Rect, Rect), Option<(u16, u16)>) {
+) -> (Geometry, Places, Option<(u16, u16)>) {
     let wants = Wants {
         chats: app.chats.shown,
         inspector: app.inspector.shown,
@@ -93,10 +103,12 @@ fn panes(
         focus: app.focus,
         tour: app.tour().is_some(),
     };
-    let layout = layout::compute(screen, wants, |width, most| match app.tour() {
+    let wants = if app.docks() { wants.docked(screen) } else { wants };
+    let mut layout = layout::compute(screen, wants, |width, most| match app.tour() {
         Some(_) => tour::height(width).min(most),
         None => composer::height(app, width, most),
     });
+    let dock = if app.docks() { layout.dock(screen) } else { screen };
     let mut geometry = Geometry { scroll: app.transcript.scroll, ..Geometry::default() };
     let mut cursor = None;
     if let Some(at) = layout.too_small {
@@ -139,8 +151,12 @@ fn panes(
     if let (Some(find), Some(at)) = (&app.transcript.find, layout.notice.or(layout.hints)) {
         cursor = rows::find(theme, find, at, buf);
     }
-    let over = (layout.transcript.unwrap_or(screen), layout.composer.unwrap_or(screen));
-    (geometry, over, cursor)
+    let places = Places {
+        transcript: layout.transcript.unwrap_or(screen),
+        composer: layout.composer.unwrap_or(screen),
+        dock,
+    };
+    (geometry, places, cursor)
 }
 
 fn inspector_parts(app: &App, theme: &Theme, layout: &Layout, geometry: &mut Geometry, buf: &mut Buffer) {

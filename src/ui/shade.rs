@@ -84,6 +84,56 @@ pub fn legend(colouring: Colouring, theme: &Theme, buf: &mut Buffer, x: u16, y: 
     taken + text::put(buf, x + taken, y, " ", most - taken, muted)
 }
 
+/// Whether steps of the signed ramp are drawn as a row of signs and digits under the text.
+#[must_use]
+pub fn signed_needs_row(theme: &Theme) -> bool {
+    needs_row(Colouring::Surprisal, theme)
+}
+
+/// What stands under a cell of text where there are no fills: the sign first, then how large it is.
+#[must_use]
+pub fn signed_glyph(step: i8, first: bool) -> &'static str {
+    match (step, first) {
+        (0, _) => "0",
+        (1.., true) => "+",
+        (_, true) => "-",
+        _ => ["0", "1", "2", "3", "4"][usize::from(step.unsigned_abs().min(4))],
+    }
+}
+
+/// Draws the scale of the signed ramp at a place, in at most so many cells; gives the cells it took.
+pub fn signed_legend(
+    (name, a_step): (&str, u32),
+    theme: &Theme,
+    buf: &mut Buffer,
+    (x, y): (u16, u16),
+    most: u16,
+) -> u16 {
+    let row = signed_needs_row(theme);
+    let label = |step: i8| match (step, i64::from(step) * i64::from(a_step)) {
+        (0, _) => " 0 ".to_owned(),
+        (-4, bits) => format!(" −{} ", -bits),
+        (4, bits) => format!(" +{bits} "),
+        (_, bits) => format!(" {bits} ").replace('-', "−"),
+    };
+    // Where all figures have no room, the ends and the middle do.
+    let short = |step: i8| if matches!(step, -4 | 0 | 4) { label(step) } else { "  ".to_owned() };
+    let all = |label: &dyn Fn(i8) -> String| (-4..=4).map(|step| (step, label(step))).collect::<Vec<_>>();
+    let name = format!(" {name} ");
+    let fits = |labels: &Vec<(i8, String)>| {
+        let cells = labels.iter().map(|(_, label)| label.chars().count()).sum::<usize>();
+        name.chars().count() + cells < usize::from(most)
+    };
+    let Some(labels) = [all(&label), all(&short)].into_iter().find(fits) else { return 0 };
+    let muted = theme.style(Role::Muted);
+    let mut taken = text::put(buf, x, y, &name, most, muted);
+    for (step, label) in &labels {
+        let style = if row { muted } else { theme.div(*step) };
+        taken += text::put(buf, x + taken, y, label, most - taken, style);
+    }
+    taken
+}
+
 /// A strip of surprises, 0 to 8 bit, in at most so many cells: the largest of each cell's tokens.
 #[must_use]
 pub fn strip(marks: &[Mark], theme: &Theme, most: usize) -> String {

@@ -67,7 +67,10 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
         return TranscriptGeometry { view_rows, ..TranscriptGeometry::default() };
     }
     let width = (area.width - 2).min(MEASURE);
-    let deep = 1 + usize::from(shade::needs_row(app.transcript.colouring, theme));
+    let deep = 1 + usize::from(match app.docks() {
+        true => shade::signed_needs_row(theme),
+        false => shade::needs_row(app.transcript.colouring, theme),
+    });
     let blocks = blocks::of(app, cache, &branch, waiting, (width, deep));
     let found = app.transcript.find.as_ref().and_then(|find| find.matches.get(find.current));
     let looked_for = [app.transcript.cursor.map(|at| at.turn), found.map(|(turn, _)| *turn)];
@@ -79,7 +82,8 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
     for turn in in_view.iter().filter_map(|block| block.turn) {
         cache.mark(app, turn);
     }
-    let mut painter = Painter { app, theme, cache, area, width, buf, pointer: None, tokens: Vec::new() };
+    let (pointer, ink, tokens) = (None, None, Vec::new());
+    let mut painter = Painter { app, theme, cache, area, width, buf, pointer, ink, tokens };
     let mut turns = Vec::new();
     for block in in_view {
         if let Some(shown) = painter.block(block, &view)
@@ -176,6 +180,8 @@ struct Painter<'a> {
     buf: &'a mut Buffer,
     /// The cursor, while its message is drawn.
     pointer: Option<Pointer>,
+    /// While a trial is open, how it inks the message being drawn: bytes of the shown text and a signed step.
+    ink: Option<Vec<(usize, usize, i8)>>,
     tokens: Vec<(TokenCursor, Area)>,
 }
 
@@ -188,6 +194,7 @@ impl Painter<'_> {
             return None;
         }
         self.pointer = Pointer::of(self.app, self.cache, block);
+        self.ink = self.ink_of(block);
         for row in from..to {
             let y = self.area.y + (row - view.top) as u16;
             self.row(block, block.part(row - block.start), y);
@@ -198,6 +205,15 @@ impl Painter<'_> {
             width: self.area.width,
             height: (to - from) as u16,
         })
+    }
+
+    /// How an open trial inks a message; `None` while there is none.
+    fn ink_of(&self, block: &Block) -> Option<Vec<(usize, usize, i8)>> {
+        let turn = block.turn.filter(|_| self.app.docks())?;
+        let marks = self.cache.marks(turn.id);
+        let shown = |byte: usize| marks.map_or(byte, |marks| marks.shown(byte));
+        let ink = self.app.signed_ink(turn.id).into_iter();
+        Some(ink.map(|(start, end, step)| (shown(start), shown(end), step)).collect())
     }
 
     fn row(&mut self, block: &Block, part: Part, y: u16) {
@@ -256,6 +272,10 @@ impl Painter<'_> {
             let Some(marks) = marks else { return plain };
             let special = marks.special && marks.over(start, end).any(|(_, mark)| mark.special);
             let style = if special { plain.patch(self.theme.style(Role::TokenSpecial)) } else { plain };
+            if let Some(ink) = &self.ink {
+                let step = ink_at(ink, start, end);
+                return step.map_or(style, |(step, _)| style.patch(self.theme.div(step)));
+            }
             match level_of(marks, colouring, start, end) {
                 Some(level) => style.patch(self.theme.mag(level)),
                 None => style,
@@ -289,6 +309,12 @@ impl Painter<'_> {
         let Some((lines, marks)) = self.cache.lines(turn.id).zip(self.cache.marks(turn.id)) else { return };
         let style = self.theme.style(Role::Muted);
         for glyph in lines.row(row).filter(|glyph| glyph.width > 0) {
+            if let Some(ink) = &self.ink {
+                let Some((step, from)) = ink_at(ink, glyph.source.0, glyph.source.1) else { continue };
+                let sign = shade::signed_glyph(step, glyph.source.0 <= from);
+                text::put(self.buf, self.area.x + 1 + glyph.column, y, sign, 1, style);
+                continue;
+            }
             let level = level_of(marks, self.app.transcript.colouring, glyph.source.0, glyph.source.1);
             let Some(level) = level else { continue };
             for cell in 0..glyph.width {
@@ -311,6 +337,13 @@ impl Painter<'_> {
             })
             .collect()
     }
+}
+
+/// The signed step of what a glyph shows, the strongest where it shows several, and where its stretch begins.
+fn ink_at(ink: &[(usize, usize, i8)], start: usize, end: usize) -> Option<(i8, usize)> {
+    let first = ink.partition_point(|(_, to, _)| *to <= start);
+    let over = ink[first..].iter().take_while(|(from, ..)| *from < end);
+    over.max_by_key(|(.., step)| step.unsigned_abs()).map(|(from, _, step)| (*step, *from))
 }
 
 /// The level of what a glyph shows.

@@ -1,6 +1,7 @@
-//! The system prompt's overlay: a text of several lines, edited with the keys of the composer.
+//! The overlay of a text of several lines, edited with the keys of the composer: the system prompt, or a message
+//! changed on trial.
 //!
-//! Invariant: nothing is changed before Enter; Esc leaves the prompt as it was.
+//! Invariant: nothing is changed before Enter; Esc leaves the text as it was.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
@@ -38,9 +39,12 @@ impl App {
                 self.emit(Effect::Edit(text));
             }
             _ if key.code == KeyCode::Enter => {
-                let (text, PromptAction::System) = (input.text(), *action);
+                let (text, action) = (input.text(), *action);
                 self.overlays.pop();
-                self.set_system(text.trim_end());
+                match action {
+                    PromptAction::System => self.set_system(text.trim_end()),
+                    PromptAction::WhatIf(turn) => self.try_edit(turn, &text),
+                }
             }
             Some(Command::HistoryBack | Command::HistoryForward) | None => {
                 text_edit::key(&mut input.area, key);

@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::token::{TokenId, TokenKind, Vocabulary};
 
 /// A token of a text: its first byte there, the byte after its last, its index in the prompt.
-pub(super) type Place = (usize, usize, usize);
+pub(crate) type Place = (usize, usize, usize);
 
 /// Largest table of the exact search, cells; beyond it the plain one does.
 const TABLE: usize = 4_000_000;
@@ -68,7 +68,7 @@ struct Found {
 }
 
 /// The tokens of each text, empty for one that is not there.
-pub(super) fn align(ids: &[TokenId], vocabulary: &Vocabulary, texts: &[Vec<u8>]) -> Vec<Vec<Place>> {
+pub(crate) fn align(ids: &[TokenId], vocabulary: &Vocabulary, texts: &[Vec<u8>]) -> Vec<Vec<Place>> {
     let prompt = Prompt::of(ids, vocabulary);
     let between_marks = between_marks(&prompt, texts);
     let all = texts.iter().filter(|text| !text.trim_ascii().is_empty()).count();

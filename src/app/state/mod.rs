@@ -11,6 +11,7 @@ mod look;
 mod overlay;
 mod panes;
 mod pieced;
+mod reread;
 mod work;
 
 pub use branch::{Ahead, Alternatives, StepMode, Tree, TreeRow};
@@ -24,4 +25,5 @@ pub use panes::{
     Area, Chats, Colouring, Completion, Composer, Find, Focus, Geometry, Paste, Scroll, Transcript,
 };
 pub use pieced::Pieced;
+pub use reread::{Change, Part, RereadReply, Weights, WhatIf};
 pub use work::{ActiveRun, Fetch, ModelState, ModelStatus, Phase, Queued};

@@ -6,6 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::Ledger;
+use crate::chat::TurnId;
 use crate::model_entry::ModelEntry;
 use crate::store;
 
@@ -74,6 +75,10 @@ pub enum Overlay {
     Alternatives(Box<super::Alternatives>),
     /// The tree of branches, with a comparison.
     Tree(Box<super::Tree>),
+    /// A message changed on trial; what is known of it is [`crate::app::App::what_if`].
+    WhatIf,
+    /// What each sentence weighs; what is known of it is [`crate::app::App::weights`].
+    Weights,
     /// A look ahead.
     Ahead(Box<super::Ahead>),
     /// A question with yes and no.
@@ -103,6 +108,8 @@ pub struct Picker {
 pub enum PromptAction {
     /// System prompt of the chat.
     System,
+    /// A message changed on trial.
+    WhatIf(TurnId),
 }
 
 /// What a yes does.

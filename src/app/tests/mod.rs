@@ -11,6 +11,7 @@ mod overlays;
 mod pieces;
 mod properties;
 mod replies;
+mod reread;
 mod sending;
 mod slow;
 mod stations;

@@ -8,7 +8,7 @@ pub mod ffn;
 pub mod hints;
 pub mod layers;
 pub mod live;
-mod own;
+pub mod own;
 mod plan;
 pub mod position;
 pub mod rail;

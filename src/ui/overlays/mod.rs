@@ -20,6 +20,10 @@ mod small;
 mod stations;
 mod themes;
 mod tree;
+#[cfg(test)]
+mod trial_tests;
+mod weights;
+mod what_if;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -67,10 +71,12 @@ pub fn draw(
         Overlay::Ledger(ledger) => ledger::draw(on, ledger),
         Overlay::Search { input, hits, selected } => search::draw(on, input, hits, *selected),
         Overlay::Licence { entry, scroll } => small::licence(on, entry, *scroll),
-        Overlay::Prompt { title, input, .. } => small::prompt(on, title, input),
+        Overlay::Prompt { title, input, action } => small::prompt(on, title, input, *action),
         Overlay::Alternatives(open) => alternatives::draw(on, open),
         Overlay::Tree(tree) => tree::draw(on, tree),
         Overlay::Ahead(open) => ahead::draw(on, open),
+        Overlay::WhatIf => what_if::draw(on),
+        Overlay::Weights => weights::draw(on),
         Overlay::Confirm { question, .. } => small::confirm(on, question),
     };
     Drawn { cursor, furthest: canvas.furthest }
@@ -93,6 +99,19 @@ impl Canvas<'_> {
             ascii: self.theme.symbols.ascii,
         };
         popup::draw(self.buf, area, &frame)
+    }
+
+    /// Clears and frames the whole of the place that is free beside the transcript; gives what is inside.
+    fn docked(&mut self, title: &str, right: &str) -> Rect {
+        let frame = popup::Frame {
+            title,
+            right,
+            heavy: self.theme.style(Role::FocusBorder),
+            light: self.theme.style(Role::Rule),
+            strong: self.theme.style(Role::Strong),
+            ascii: self.theme.symbols.ascii,
+        };
+        popup::draw(self.buf, self.over, &frame)
     }
 
     /// The filter line; gives the cursor's cell.

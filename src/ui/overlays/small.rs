@@ -5,7 +5,7 @@
 use ratatui::layout::Rect;
 
 use super::{Canvas, body};
-use crate::app::TextEdit;
+use crate::app::{PromptAction, TextEdit};
 use crate::command::Command;
 use crate::model_entry::ModelEntry;
 use crate::sanitize;
@@ -37,14 +37,23 @@ fn wrapped(line: &str, room: u16) -> Vec<String> {
     if lines.is_empty() { vec![String::new()] } else { lines }
 }
 
-pub(super) fn prompt(canvas: &mut Canvas<'_>, title: &str, input: &TextEdit) -> Option<(u16, u16)> {
+pub(super) fn prompt(
+    canvas: &mut Canvas<'_>,
+    title: &str,
+    input: &TextEdit,
+    action: PromptAction,
+) -> Option<(u16, u16)> {
+    let does = match action {
+        PromptAction::System => "save",
+        PromptAction::WhatIf(_) => "read the reply again; nothing is sent",
+    };
     let inside = canvas.frame(&sanitize::for_display(title), "", 80, 16);
     let view = body(inside, 1, 2);
     let view = Rect { x: view.x + 1, width: view.width.saturating_sub(2), ..view };
     let cursor = composer::draw_text(&input.area, canvas.theme, view, "none", canvas.buf);
     let key = |command| canvas.app.keymap.shown(command);
     let (newline, editor) = (key(Command::Newline), key(Command::Editor));
-    let keys = [("Enter", "save"), (&newline, "new line"), (&editor, "in $EDITOR"), ("Esc", "as it was")];
+    let keys = [("Enter", does), (&newline, "new line"), (&editor, "in $EDITOR"), ("Esc", "as it was")];
     canvas.keys(inside, &keys);
     cursor
 }

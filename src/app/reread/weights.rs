@@ -1,0 +1,304 @@
+//! What each sentence of the prompt weighs: the reply read again with one left out at a time.
+//!
+//! Invariant: it goes on in the background and one pass at a time; the reply, the stations and whatever else is asked
+//! of the model go first.
+
+use std::sync::Arc;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::sentences::{sentences, without};
+use super::{Changed, Purpose, ink_step};
+use crate::app::cursor::Move;
+use crate::app::scores::align;
+use crate::app::{App, Overlay, Part, Scroll, Weights};
+use crate::chat::{Role, Turn, TurnId};
+use crate::engine::protocol::{Message, Reread, Rescored, StoredTokens};
+
+/// Bytes of a token, about, where the prompt's own are not known.
+const BYTES_PER_TOKEN: usize = 4;
+
+impl App {
+    /// `W`: opens the weights of the selected reply, else of the last one.
+    pub(crate) fn open_weights(&mut self) {
+        let branch = self.chat.branch();
+        let selected = self.transcript.selected.and_then(|id| branch.iter().find(|turn| turn.id == id));
+        let reply = selected.filter(|turn| turn.role == Role::Assistant);
+        let reply = reply.or_else(|| branch.iter().rev().find(|turn| turn.role == Role::Assistant));
+        let Some(reply) = reply else {
+            return self.say("there is no reply yet");
+        };
+        if let Err(why) = self.can_reread(reply) {
+            return self.say(why);
+        }
+        let id = reply.id;
+        if self.weights.as_ref().is_none_or(|weights| weights.reply != id) {
+            self.stop_rereading();
+            self.weights = Some(Box::new(self.weights_of(id, false)));
+        }
+        if !matches!(self.top_overlay(), Some(Overlay::Weights)) {
+            self.overlays.push(Overlay::Weights);
+        }
+        self.transcript.selected = Some(id);
+    }
+
+    fn weights_of(&self, reply: TurnId, by_message: bool) -> Weights {
+        Weights {
+            chat: self.chat.head.id,
+            reply,
+            by_message,
+            started: false,
+            parts: self.chat.turn(reply).map(|reply| self.parts(reply, by_message)).unwrap_or_default(),
+            whole: None,
+            selected: 0,
+            spent: (0, 0.0),
+            displaced: 0,
+            failed: None,
+        }
+    }
+
+    /// The parts of what a reply answers, in the order of the prompt.
+    fn parts(&self, reply: &Turn, by_message: bool) -> Vec<Part> {
+        let system = self.system_text();
+        let system = (!system.is_empty()).then(|| (self.system_id(), Role::System, system));
+        let before = self.turns_before(reply);
+        let all = before.iter().map(|turn| (turn.id, turn.role, self.turn_text(turn.id)));
+        let texts: Vec<(TurnId, Role, String)> = system.into_iter().chain(all).collect();
+        let tokens = self.reply_ids(reply).len();
+        let behind = self.tokens_behind(reply, &texts);
+        let mut parts = Vec::new();
+        for ((turn, role, text), behind) in texts.iter().zip(behind) {
+            let cuts = if by_message {
+                vec![(0..text.len(), text.trim())].into_iter().filter(|(_, text)| !text.is_empty()).collect()
+            } else {
+                sentences(text)
+            };
+            parts.extend(cuts.into_iter().map(|(cut, sentence)| Part {
+                turn: *turn,
+                role: *role,
+                tokens: behind(cut.start) + tokens,
+                cut,
+                text: sentence.to_owned(),
+                without: None,
+            }));
+        }
+        parts
+    }
+
+    /// For each text, how many tokens of the prompt stand behind a byte of it: those that are read anew without it.
+    fn tokens_behind<'a>(
+        &self,
+        reply: &Turn,
+        texts: &'a [(TurnId, Role, String)],
+    ) -> Vec<Box<dyn Fn(usize) -> usize + 'a>> {
+        let run = self.turn_tokens(reply).first().and_then(|token| match token.origin {
+            crate::app::Origin::Written { run, .. } => Some(run),
+            crate::app::Origin::Scored { .. } => None,
+        });
+        let ids = run.and_then(|run| self.prompt_of(run));
+        let vocabulary = self.ready().and_then(|loaded| self.vocabularies.get(&loaded.vocabulary));
+        let bytes: Vec<Vec<u8>> = texts.iter().map(|(.., text)| text.clone().into_bytes()).collect();
+        let places = ids.as_ref().zip(vocabulary).map(|(ids, all)| (ids.len(), align(ids, all, &bytes)));
+        let after = |at: usize| texts[at..].iter().map(|(.., text)| text.len()).sum::<usize>();
+        (0..texts.len())
+            .map(|at| -> Box<dyn Fn(usize) -> usize> {
+                let bytes_left = after(at);
+                match places.as_ref().map(|(all, places)| (*all, places[at].clone())) {
+                    Some((all, places)) if !places.is_empty() => Box::new(move |byte| {
+                        let first = places.iter().find(|place| place.1 > byte);
+                        all - first.map_or(all, |place| place.2)
+                    }),
+                    _ => Box::new(move |byte| bytes_left.saturating_sub(byte) / BYTES_PER_TOKEN),
+                }
+            })
+            .collect()
+    }
+
+    /// The next pass for the weights.
+    pub(super) fn weights_wanted(&self) -> Option<Purpose> {
+        let weights = self.weights.as_ref()?;
+        if !weights.started || weights.failed.is_some() {
+            return None;
+        }
+        if weights.whole.is_none() {
+            return Some(Purpose::Weights(None));
+        }
+        let at = weights.parts.iter().position(|part| part.without.is_none())?;
+        Some(Purpose::Weights(Some(at)))
+    }
+
+    pub(super) fn part_request(&self, part: Option<usize>) -> Option<Reread> {
+        let weights = self.weights.as_ref()?;
+        let Some(at) = part else { return self.reread_of(weights.reply, None) };
+        let part = weights.parts.get(at)?;
+        let text = if part.turn == self.system_id() { self.system_text() } else { self.turn_text(part.turn) };
+        if part.cut.end > text.len() {
+            return None;
+        }
+        let stored = self.chat.turn(part.turn).and_then(|turn| self.kept_tokens(turn, part));
+        let changed = Changed { turn: part.turn, text: &without(&text, &part.cut), stored };
+        self.reread_of(weights.reply, Some(&changed))
+    }
+
+    /// The tokens of a reply that stay when a part of it is left out; `None` where one would be cut in two.
+    fn kept_tokens(&self, turn: &Turn, part: &Part) -> Option<StoredTokens> {
+        let Message { stored, .. } = self.message(&self.chat, turn);
+        let stored = stored?;
+        let mut at = 0;
+        let mut tokens = Vec::with_capacity(stored.tokens.len());
+        for (id, bytes) in stored.tokens {
+            let (start, end) = (at, at + bytes as usize);
+            at = end;
+            if end <= part.cut.start || start >= part.cut.end {
+                tokens.push((id, bytes));
+            } else if start < part.cut.start || end > part.cut.end {
+                return None;
+            }
+        }
+        Some(StoredTokens { vocabulary: stored.vocabulary, tokens })
+    }
+
+    pub(super) fn part_read(&mut self, part: Option<usize>, scored: &Arc<Rescored>) {
+        let Some(weights) = &mut self.weights else { return };
+        weights.spent.0 += u64::from(scored.decoded);
+        weights.spent.1 += f64::from(scored.ms);
+        weights.displaced = weights.displaced.max(scored.displaced);
+        match part {
+            None => weights.whole = Some(Arc::clone(scored)),
+            Some(at) => {
+                if let Some(part) = weights.parts.get_mut(at) {
+                    part.without = Some(Arc::new(scored.steps.iter().map(|step| step.logprob).collect()));
+                }
+            }
+        }
+        if weights.is_done() {
+            weights.selected = 0;
+            if !matches!(self.top_overlay(), Some(Overlay::Weights)) {
+                self.say("every sentence of the prompt is weighed; /weights shows it");
+            }
+        }
+    }
+
+    /// Stops the reading and forgets it.
+    pub(crate) fn drop_weights(&mut self) {
+        self.stop_rereading();
+        self.weights = None;
+        self.overlays.retain(|overlay| !matches!(overlay, Overlay::Weights));
+    }
+
+    /// The weights are closed; what is under way goes on.
+    pub(crate) fn close_weights(&mut self) {
+        let Some(weights) = &self.weights else { return };
+        if !weights.started {
+            self.weights = None;
+        } else if !weights.is_done() && weights.failed.is_none() {
+            self.say("the sentences are weighed in the background; /weights shows them");
+        }
+    }
+
+    /// Tokens of a prompt that the model reads in a millisecond, as when it began this reply; `None` where too few
+    /// were read to tell.
+    #[must_use]
+    pub fn reading_speed(&self, reply: TurnId) -> Option<f64> {
+        let turn = self.chat.turn(reply)?;
+        let run =
+            turn.spans.iter().find_map(crate::app::inspect::run_of).and_then(|run| self.runs.get(&run))?;
+        let read = run.usage.prompt_tokens.saturating_sub(run.usage.reused_tokens);
+        (read >= 16 && run.timings.prompt_ms > 0.0)
+            .then(|| f64::from(read) / f64::from(run.timings.prompt_ms))
+    }
+
+    /// The token of the weighed reply that the list is about; `None` for the whole reply.
+    #[must_use]
+    pub fn weighed_token(&self) -> Option<usize> {
+        let reply = self.weights.as_ref()?.reply;
+        self.transcript.cursor.filter(|at| at.turn == reply).map(|at| at.index)
+    }
+
+    /// What each part weighs, in bits, in the order of the list; with the part's index.
+    #[must_use]
+    pub fn weighed(&self) -> Vec<(usize, Option<f64>)> {
+        let Some(weights) = &self.weights else { return Vec::new() };
+        let token = self.weighed_token();
+        let order = weights.ranked(token).into_iter();
+        order.map(|at| (at, weights.bits(&weights.parts[at], token))).collect()
+    }
+
+    pub(super) fn weights_ink(&self, turn: TurnId) -> Vec<(usize, usize, i8)> {
+        let Some(weights) = &self.weights else { return Vec::new() };
+        let token = self.weighed_token();
+        let a_step = if token.is_some() { 1 } else { 4 };
+        let parts = weights.parts.iter().filter(|part| part.turn == turn);
+        let inked = parts.filter_map(|part| {
+            let bits = weights.bits(part, token)?;
+            Some((part.cut.start, part.cut.end, ink_step(bits, a_step)))
+        });
+        inked.collect()
+    }
+
+    /// A key of the open weights; says whether it was taken.
+    pub(crate) fn weights_key(&mut self, key: KeyEvent) -> bool {
+        let Some(weights) = &mut self.weights else { return false };
+        if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
+            return false;
+        }
+        let last = weights.parts.len().saturating_sub(1);
+        match key.code {
+            KeyCode::Up => self.select_part(|row| row.saturating_sub(1)),
+            KeyCode::Down => self.select_part(|row| (row + 1).min(last)),
+            KeyCode::Enter if !weights.started => weights.started = true,
+            KeyCode::Tab if !weights.started => {
+                let (reply, by_message) = (weights.reply, !weights.by_message);
+                self.weights = Some(Box::new(self.weights_of(reply, by_message)));
+            }
+            KeyCode::Char('d') => {
+                self.drop_weights();
+                self.say("the weights are dropped");
+            }
+            KeyCode::Char('E') => self.try_without_selected(),
+            KeyCode::Backspace => self.leave_cursor(),
+            KeyCode::Char('l') | KeyCode::Right => self.move_weighed(Move::Next),
+            KeyCode::Char('h') | KeyCode::Left => self.move_weighed(Move::Previous),
+            KeyCode::Char('w') => self.move_weighed(Move::NextWord),
+            KeyCode::Char('b') => self.move_weighed(Move::PreviousWord),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Moves over the reply's tokens; before the first one stands the whole reply.
+    fn move_weighed(&mut self, how: Move) {
+        let Some(reply) = self.weights.as_ref().map(|weights| weights.reply) else { return };
+        let back = matches!(how, Move::Previous | Move::PreviousWord);
+        if back && self.weighed_token().is_none_or(|index| index == 0) {
+            return self.leave_cursor();
+        }
+        self.transcript.selected = Some(reply);
+        self.move_token(how);
+    }
+
+    /// Selects another row and brings its sentence into view.
+    fn select_part(&mut self, to: impl FnOnce(usize) -> usize) {
+        let Some(weights) = &mut self.weights else { return };
+        weights.selected = to(weights.selected);
+        let selected = weights.selected;
+        let Some((at, _)) = self.weighed().get(selected).copied() else { return };
+        let Some(part) = self.weights.as_ref().and_then(|weights| weights.parts.get(at)) else { return };
+        if self.chat.turn(part.turn).is_some() {
+            self.transcript.scroll = Scroll::Anchor { turn: part.turn, row: part.cut.start + 1, moved: -3 };
+        }
+    }
+
+    /// Lays the selected sentence's absence out as an edit on trial, to be changed further.
+    fn try_without_selected(&mut self) {
+        let Some(weights) = &self.weights else { return };
+        let Some(part) = self.weighed().get(weights.selected).map(|(at, _)| weights.parts[*at].clone())
+        else {
+            return;
+        };
+        let text = if part.turn == self.system_id() { self.system_text() } else { self.turn_text(part.turn) };
+        if part.cut.end <= text.len() {
+            self.edit_on_trial(part.turn, &without(&text, &part.cut));
+        }
+    }
+}

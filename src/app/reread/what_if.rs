@@ -1,0 +1,204 @@
+//! What if a message had been another one: the replies after it, read again behind the edit.
+//!
+//! Invariant: the chat is changed only when the edit is sent as a version of its own.
+
+use std::sync::Arc;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{Changed, Purpose, ink_step};
+use crate::app::{App, Focus, Overlay, PromptAction, RereadReply, TextEdit, WhatIf};
+use crate::chat::{Role, TurnId};
+use crate::command::Command;
+use crate::engine::protocol::{Reread, Rescored};
+
+impl App {
+    /// `E`: opens the message for an edit on trial.
+    pub(crate) fn open_what_if(&mut self) {
+        let Some(turn) = self.message_on_trial() else {
+            return self.say("there is no message yet to change");
+        };
+        let text = match &self.what_if {
+            Some(what_if) if what_if.turn == turn && self.docks() => what_if.text.clone(),
+            _ => self.turn_text(turn),
+        };
+        self.edit_on_trial(turn, &text);
+    }
+
+    /// Opens a message for an edit on trial, with a text to begin with.
+    pub(crate) fn edit_on_trial(&mut self, turn: TurnId, text: &str) {
+        if let Err(why) = self.replies_after(turn) {
+            return self.say(why);
+        }
+        let whose = match self.shown_turn(turn).map(|turn| turn.role) {
+            Some(Role::User) => "your message",
+            Some(Role::Assistant) => "this reply",
+            _ => "the system prompt",
+        };
+        self.overlays.push(Overlay::Prompt {
+            title: format!("What if {whose} were…"),
+            input: TextEdit::new(text),
+            action: PromptAction::WhatIf(turn),
+        });
+    }
+
+    /// The replies that a message came before, as far as they can be read again; an error says why there is none.
+    fn replies_after(&self, turn: TurnId) -> Result<Vec<TurnId>, String> {
+        let branch = self.chat.branch();
+        let from = match branch.iter().position(|other| other.id == turn) {
+            Some(at) => at + 1,
+            None if turn == self.system_id() => 0,
+            None => return Err("this message is not part of the shown chat".into()),
+        };
+        let replies: Vec<_> = branch[from..].iter().filter(|turn| turn.role == Role::Assistant).collect();
+        let Some(next) = replies.first() else {
+            return Err("no reply follows this message yet; select an earlier one".into());
+        };
+        self.can_reread(next)?;
+        Ok(replies.iter().filter(|turn| self.can_reread(turn).is_ok()).map(|turn| turn.id).collect())
+    }
+
+    /// The edit is there: the replies are read again behind it.
+    pub(crate) fn try_edit(&mut self, turn: TurnId, text: &str) {
+        let before = self.turn_on_trial(turn);
+        if text == before.trim_end() || text == before {
+            return self.say("nothing was changed: edit or delete words first");
+        }
+        let replies = match self.replies_after(turn) {
+            Ok(replies) => replies,
+            Err(why) => return self.say(why),
+        };
+        self.stop_rereading();
+        let known = self.what_if.take().map(|what_if| what_if.replies).unwrap_or_default();
+        let unedited = |id: &TurnId| known.iter().find(|reply| reply.turn == *id)?.before.clone();
+        let role = self.shown_turn(turn).map_or(Role::System, |turn| turn.role);
+        self.what_if = Some(Box::new(WhatIf {
+            chat: self.chat.head.id,
+            turn,
+            role,
+            before,
+            text: text.to_owned(),
+            replies: replies
+                .into_iter()
+                .map(|id| RereadReply { turn: id, before: unedited(&id), after: None })
+                .collect(),
+            selected: 0,
+            progress: None,
+            failed: None,
+        }));
+        self.overlays.retain(|overlay| !matches!(overlay, Overlay::WhatIf));
+        self.overlays.push(Overlay::WhatIf);
+        self.transcript.reveal = true;
+    }
+
+    fn turn_on_trial(&self, turn: TurnId) -> String {
+        if turn == self.system_id() { self.system_text() } else { self.turn_text(turn) }
+    }
+
+    /// The next reply to read for the open trial.
+    pub(super) fn what_if_wanted(&self) -> Option<Purpose> {
+        let what_if = self.what_if.as_ref().filter(|what_if| what_if.failed.is_none())?;
+        let missing = what_if.replies.iter().enumerate().find_map(|(at, reply)| match reply {
+            RereadReply { before: None, .. } => Some((at, false)),
+            RereadReply { after: None, .. } => Some((at, true)),
+            _ => None,
+        });
+        let (reply, edited) = missing?;
+        Some(Purpose::WhatIf { reply, edited })
+    }
+
+    pub(super) fn what_if_request(&self, reply: usize, edited: bool) -> Option<Reread> {
+        let what_if = self.what_if.as_ref()?;
+        let changed = Changed { turn: what_if.turn, text: &what_if.text, stored: None };
+        self.reread_of(what_if.replies.get(reply)?.turn, edited.then_some(&changed))
+    }
+
+    pub(super) fn what_if_read(&mut self, reply: usize, edited: bool, scored: Arc<Rescored>) {
+        let Some(what_if) = &mut self.what_if else { return };
+        what_if.progress = None;
+        let Some(reply) = what_if.replies.get_mut(reply) else { return };
+        *(if edited { &mut reply.after } else { &mut reply.before }) = Some(scored);
+        if what_if.is_unread() {
+            self.say("the model reads the same with this edit: that part is not in its prompt");
+        }
+    }
+
+    /// Ends the trial.
+    pub(crate) fn leave_what_if(&mut self) {
+        self.what_if = None;
+        self.overlays.retain(|overlay| !matches!(overlay, Overlay::WhatIf));
+    }
+
+    pub(super) fn what_if_ink(&self, turn: TurnId) -> Vec<(usize, usize, i8)> {
+        let Some(what_if) = &self.what_if else { return Vec::new() };
+        let reply = what_if.replies.iter().find(|reply| reply.turn == turn);
+        let Some((reply, turn)) = reply.zip(self.chat.turn(turn)) else { return Vec::new() };
+        let tokens = self.turn_tokens(turn);
+        let changes = reply.changes();
+        tokens
+            .iter()
+            .zip(&changes)
+            .map(|(token, change)| (token.start, token.end, ink_step(change.bits(), 1)))
+            .collect()
+    }
+
+    /// A key of the open trial; says whether it was taken.
+    pub(crate) fn what_if_key(&mut self, key: KeyEvent) -> bool {
+        let Some(what_if) = &mut self.what_if else { return false };
+        if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
+            return false;
+        }
+        let rows = what_if.changes();
+        let last = rows.len().saturating_sub(1);
+        match key.code {
+            KeyCode::Up => what_if.selected = what_if.selected.saturating_sub(1),
+            KeyCode::Down => what_if.selected = (what_if.selected + 1).min(last),
+            KeyCode::Home => what_if.selected = 0,
+            KeyCode::End => what_if.selected = last,
+            KeyCode::Char('E') => {
+                let (turn, text) = (what_if.turn, what_if.text.clone());
+                self.edit_on_trial(turn, &text);
+                return true;
+            }
+            KeyCode::Char('e') => {
+                self.send_trial();
+                return true;
+            }
+            _ => return false,
+        }
+        if let Some(change) = rows.get(what_if.selected) {
+            let at = change.at;
+            self.point_at(at);
+        }
+        true
+    }
+
+    /// Makes the edit real: a version of the user's message that is answered anew, or this chat's system prompt.
+    fn send_trial(&mut self) {
+        let Some(what_if) = &self.what_if else { return };
+        let (turn, role, text) = (what_if.turn, what_if.role, what_if.text.clone());
+        match role {
+            Role::Assistant => {
+                let key = self.keymap.shown(Command::RegenerateHere);
+                self.say(format!("a reply is the model's own; {key} lets it write another"));
+            }
+            Role::System => {
+                self.leave_what_if();
+                self.set_system(text.trim_end());
+            }
+            Role::User if self.busy_here() => self.say_busy(),
+            Role::User if text.trim().is_empty() => self.say("an empty message cannot be sent"),
+            Role::User => {
+                self.leave_what_if();
+                let (chat, parent) = (self.chat.head.id, self.chat.turn(turn).and_then(|turn| turn.parent));
+                let turn = self.post(chat, parent, &text);
+                self.remember(&text);
+                self.transcript.selected = None;
+                self.leave_cursor();
+                self.set_focus(Focus::Composer);
+                self.scroll_bottom();
+                self.reply(chat, turn);
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! A message changed on trial: what became of the replies' tokens, beside the transcript that is inked by it.
+//!
+//! Invariant: before and after were read in the same way; a bit halves or doubles the odds, and the bars' scale is
+//! ±4 bit whatever the data.
+
+use ratatui::layout::Rect;
+
+use super::{Canvas, body};
+use crate::app::{App, Change, RereadReply, WhatIf};
+use crate::chat::Role as Speaker;
+use crate::command::Command;
+use crate::theme::{Role, Theme};
+use crate::token::{Step, TokenKind};
+use crate::ui::inspector::own::{Row, Signed};
+use crate::ui::widgets::{number, text, token};
+
+/// Changes that rounding makes in any case, bits.
+const HARDLY: f64 = 0.5;
+
+pub(super) fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+    let app = canvas.app;
+    let what_if = app.what_if.as_deref()?;
+    let inside = canvas.docked("What if", "nothing is sent");
+    let mut at = edit(canvas, what_if, inside);
+    at = verdict(canvas, what_if, inside, at);
+    let edit_on = app.keymap.shown(Command::WhatIf);
+    let keys = [("↑↓", "token"), ("e", "send as a version"), (edit_on.as_str(), "edit on"), ("Esc", "leave")];
+    canvas.keys(inside, &keys);
+    if !what_if.is_done() {
+        return None;
+    }
+    let roomy = inside.height > 14;
+    let list = body(inside, at + u16::from(roomy), 2 + u16::from(roomy));
+    let changes = what_if.changes();
+    table(canvas, &changes, what_if.selected, list);
+    if let Some(change) = changes.get(what_if.selected) {
+        let words = instead(app, canvas.theme, what_if, change);
+        canvas.cell(
+            text::row(inside, inside.height.saturating_sub(2), 0),
+            1,
+            inside.width,
+            &words,
+            Role::Muted,
+        );
+    }
+    None
+}
+
+/// What was changed; gives the next row.
+fn edit(canvas: &mut Canvas<'_>, what_if: &WhatIf, inside: Rect) -> u16 {
+    let theme = canvas.theme;
+    let whose = match what_if.role {
+        Speaker::User => "your message",
+        Speaker::Assistant => "the reply",
+        Speaker::System => "the system prompt",
+    };
+    let (old, new) = what_if.edit();
+    let line = |words: &str| token::one_line(words.trim(), &theme.symbols);
+    let room = inside.width.saturating_sub(4);
+    let rows = [("−", line(old), Role::TokenCut), ("+", line(new), Role::TokenChosen)];
+    let rows = rows.map(|(sign, words, role)| match words.is_empty() {
+        true => (sign, "nothing".to_owned(), Role::Muted),
+        false => (sign, words, role),
+    });
+    canvas.cell(inside, 1, inside.width, &format!("in {whose}"), Role::Muted);
+    for (row, (sign, words, role)) in (1..).zip(rows) {
+        let at = text::row(inside, row, 0);
+        canvas.cell(at, 1, 1, sign, Role::Strong);
+        canvas.cell(at, 3, room, &text::cut(&words, room), role);
+    }
+    3
+}
+
+/// What became of the replies, in a sentence; gives the next row.
+fn verdict(canvas: &mut Canvas<'_>, what_if: &WhatIf, inside: Rect, at: u16) -> u16 {
+    let at = at + u16::from(inside.height > 14);
+    if let Some(why) = &what_if.failed {
+        return lines(canvas, why, Role::Warn, inside, at);
+    }
+    if !what_if.is_done() {
+        let read = what_if.replies.iter().filter(|reply| reply.after.is_some()).count();
+        let which = match what_if.replies.len() {
+            1 => "the reply".to_owned(),
+            of => format!("reply {} of {of}", read + 1),
+        };
+        let far = what_if.progress.map_or_else(
+            || "…".to_owned(),
+            |(done, of)| {
+                format!(": {} of {} tokens", number::grouped(done.into()), number::grouped(of.into()))
+            },
+        );
+        return lines(canvas, &format!("the model reads {which} again{far}"), Role::Text, inside, at);
+    }
+    let bits = |replies: &[RereadReply]| replies.iter().filter_map(RereadReply::bits).sum::<f64>();
+    let next = what_if.replies.first().and_then(RereadReply::bits).unwrap_or_default();
+    let mut at = lines(canvas, &sentence(next), Role::Strong, inside, at);
+    if what_if.replies.len() > 1 {
+        let all = signed(bits(&what_if.replies));
+        let words = format!("all {} replies after it together: {all} bit", what_if.replies.len());
+        at = lines(canvas, &words, Role::Text, inside, at);
+    }
+    if canvas.app.config.inspector.captions && inside.height > 14 {
+        let words = "Nothing was written anew: the same words were read again behind your edit. Each bit halves or \
+                     doubles the odds.";
+        at = lines(canvas, words, Role::Muted, inside, at);
+    }
+    at
+}
+
+/// How much likelier a reply became, in words.
+fn sentence(bits: f64) -> String {
+    let size = number::decimals(bits.abs(), 1);
+    match bits {
+        bits if bits.is_infinite() => "The reply became impossible.".to_owned(),
+        bits if bits.abs() < HARDLY => format!("The reply hardly changed: {} bit.", signed(bits)),
+        bits if bits < 0.0 => format!("The reply became {size} bit less likely."),
+        _ => format!("The reply became {size} bit more likely."),
+    }
+}
+
+/// With its sign.
+pub(super) fn signed(value: f64) -> String {
+    let shown = number::decimals(value, 2);
+    if value > 0.0 { format!("+{shown}") } else { shown }
+}
+
+pub(super) fn lines(canvas: &mut Canvas<'_>, words: &str, role: Role, inside: Rect, at: u16) -> u16 {
+    let mut at = at;
+    for line in text::wrap(&crate::sanitize::for_display(words), inside.width.saturating_sub(2)) {
+        if at >= inside.height {
+            break;
+        }
+        canvas.cell(text::row(inside, at, 0), 1, inside.width, &line, role);
+        at += 1;
+    }
+    at
+}
+
+/// Ends of the columns.
+struct Columns {
+    before: u16,
+    after: u16,
+    change: u16,
+    bar: Option<Signed>,
+}
+
+impl Columns {
+    fn of(width: u16) -> Self {
+        let name = if width >= 58 { 16 } else { 10 };
+        let (before, after, change) = (name + 9, name + 17, name + 26);
+        let left = width.saturating_sub(change + 2);
+        let cells = left.min(17);
+        Self { before, after, change, bar: (cells >= 9).then_some(Signed { low: -4.0, high: 4.0, cells }) }
+    }
+}
+
+fn table(canvas: &mut Canvas<'_>, changes: &[Change], selected: usize, area: Rect) {
+    let theme = canvas.theme;
+    let muted = theme.style(Role::Muted);
+    let columns = Columns::of(area.width);
+    let mut heads = Row::of(3, "token", muted)
+        .until(columns.before, "before %", muted)
+        .until(columns.after, "after %", muted)
+        .until(columns.change, "bit", muted);
+    if let Some(bar) = &columns.bar {
+        heads = heads.and(columns.change + 1, "−4", muted).until(columns.change + 1 + bar.cells, "+4", muted);
+        heads = heads.and(columns.change + 1 + bar.cells / 2, "0", muted);
+    }
+    heads.draw(area, 0, canvas.buf);
+    let rows = body(area, 1, 0);
+    for (index, at, selected) in canvas.list(rows, changes.len(), selected) {
+        row(canvas, &columns, &changes[index], at, selected);
+    }
+}
+
+fn row(canvas: &mut Canvas<'_>, columns: &Columns, change: &Change, at: Rect, selected: bool) {
+    let (app, theme) = (canvas.app, canvas.theme);
+    let step = app.step_at(change.at);
+    let name = step.map_or_else(String::new, |step| name(app, theme, step, change));
+    let base = if selected { theme.style(Role::Select) } else { theme.style(Role::Text) };
+    let style = base.patch(theme.style(Role::Text));
+    let percent = |logprob: f32| number::percent(f64::from(logprob).exp());
+    let room = columns.before.saturating_sub(11);
+    let mut row = Row::of(3, text::cut(&name, room), style)
+        .until(columns.before, percent(change.before), style)
+        .until(columns.after, percent(change.after), style)
+        .until(columns.change, signed(change.bits()), style);
+    if let Some(bar) = &columns.bar {
+        row = bar.row(row, columns.change + 1, change.bits() as f32, theme);
+    }
+    row.draw(at, 0, canvas.buf);
+}
+
+fn name(app: &App, theme: &Theme, step: &Step, change: &Change) -> String {
+    let run = app.token_at(change.at).map(|token| match token.origin {
+        crate::app::Origin::Written { run, .. } | crate::app::Origin::Scored { run, .. } => run,
+    });
+    let vocabulary = run.and_then(|run| app.runs.get(&run)?.vocabulary.as_ref());
+    let vocabulary = vocabulary.and_then(|hash| app.vocabularies.get(hash)).map(AsRef::as_ref);
+    match step.id.filter(|_| step.bytes.is_empty()) {
+        Some(id) => token::named(id, vocabulary, &theme.symbols),
+        None => token::shown(&step.bytes, TokenKind::Normal, &theme.symbols),
+    }
+}
+
+/// What the model would rather have written in the selected token's place.
+fn instead(app: &App, theme: &Theme, what_if: &WhatIf, change: &Change) -> String {
+    let reply = what_if.replies.iter().find(|reply| reply.turn == change.at.turn);
+    let step = reply.and_then(|reply| reply.after.as_ref()?.steps.get(change.at.index));
+    let Some(step) = step else { return String::new() };
+    let Some(likeliest) = step.candidates.first() else { return String::new() };
+    let share = number::percent(f64::from(likeliest.logprob).exp());
+    if step.id == Some(likeliest.id) {
+        return format!("still the likeliest token here, with {share} %");
+    }
+    let vocabulary = app.ready().and_then(|loaded| app.vocabularies.get(&loaded.vocabulary));
+    let name = token::named(likeliest.id, vocabulary.map(AsRef::as_ref), &theme.symbols);
+    format!("now rank {} here; likeliest is {name} with {share} %", number::grouped(step.rank.into()))
+}
