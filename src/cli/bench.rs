@@ -1,6 +1,9 @@
 //! `glassbox bench`: speed and memory of the engine on this machine, each claim as a ratio of two things
 //! measured side by side in one run.
 
+#[cfg(feature = "llama")]
+mod inside;
+
 use serde_json::{Value, json};
 
 use super::args::BenchArgs;
@@ -27,7 +30,9 @@ pub async fn run(args: BenchArgs, engine: &str) -> anyhow::Result<u8> {
         return real::memory_of(&setup, &entry, which, args.tokens);
     }
     let mut rows = real::token_loop(&setup, &entry, &args)?;
+    rows.extend(inside::token_loop(&setup, &entry, &args)?);
     rows.extend(real::conversation(&setup, &entry, engine).await?);
+    rows.extend(inside::past_tokens(&setup, &entry, engine, args.rounds).await?);
     rows.extend(real::memory(&entry, args.tokens)?);
     show(&entry.name, &rows, args.json);
     Ok(0)
@@ -244,13 +249,13 @@ mod real {
         }
     }
 
-    fn median(values: &[f64]) -> f64 {
+    pub fn median(values: &[f64]) -> f64 {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
     }
 
-    fn round(value: f64) -> f64 {
+    pub fn round(value: f64) -> f64 {
         (value * 1000.0).round() / 1000.0
     }
 }

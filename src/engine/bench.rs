@@ -3,6 +3,8 @@
 //! Invariant: what is compared runs in one process, on one loaded model, in turns, so that a busy machine
 //! slows both alike. Memory is the exception: each figure needs a process of its own.
 
+mod inside;
+
 use std::path::Path;
 use std::time::Instant;
 
@@ -19,6 +21,8 @@ use crate::model_entry::{LoadParams, ModelFacts};
 use crate::sampling::{LogitBias, Sampling};
 use crate::token::TokenId;
 use llama_cpp_2::token::LlamaToken;
+
+pub use inside::{InsideReport, inside};
 
 const PROMPT: &str = "Once upon a time, in a small town by the sea, there lived an old clockmaker who";
 

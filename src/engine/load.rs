@@ -118,7 +118,7 @@ impl Attempt<'_> {
         let on_gpu = gpu_layers > 0 && !self.gpus.is_empty();
         let (policy, mut notes) = self.flash_attention(on_gpu);
         let threads = threads(self.params);
-        let context = self.context(&model, policy, threads)?;
+        let context = self.context(&model, policy, threads, Probe::default())?;
         let log = native::take_load_log();
 
         let usable = context.get().n_ctx().saturating_sub(fit::SCRATCH_CELLS).min(self.fit.context);
@@ -172,7 +172,13 @@ impl Attempt<'_> {
         })
     }
 
-    fn context(&self, model: &Arc<LoadedModel>, policy: i32, threads: u32) -> Result<OwnedContext, Failure> {
+    fn context(
+        &self,
+        model: &Arc<LoadedModel>,
+        policy: i32,
+        threads: u32,
+        probe: Probe,
+    ) -> Result<OwnedContext, Failure> {
         let past_is_whole = model.model.is_recurrent() || model.model.is_hybrid();
         let batch = self.params.batch.clamp(32, 4096);
         let params = LlamaContextParams::default()
@@ -190,7 +196,7 @@ impl Attempt<'_> {
             .with_rope_freq_scale(self.params.rope.scale.unwrap_or(0.0))
             .with_swa_full(true)
             .with_kv_unified(true);
-        let probe = Arc::new(Probe::default());
+        let probe = Arc::new(probe);
         let stop = self.shared.stop_flag();
         OwnedContext::new(self.backend, Arc::clone(model), params, probe, stop, fit::OUTPUT_ROWS).map_err(
             |error| {
@@ -237,7 +243,7 @@ impl Attempt<'_> {
     }
 }
 
-/// A context like [`load`]'s on the CPU with nothing of ours around it, to compare with.
+/// A context like [`load`]'s on the CPU with nothing of ours around it, not even the probe, to compare with.
 ///
 /// # Errors
 /// As [`load`].
@@ -260,7 +266,7 @@ pub fn load_bare(
         rules: OnceLock::new(),
     });
     let (policy, _) = attempt.flash_attention(false);
-    let context = attempt.context(&model, policy, threads(attempt.params))?;
+    let context = attempt.context(&model, policy, threads(attempt.params), Probe::absent())?;
     Ok(Session::new(context, fit.context, shared.stop_flag()))
 }
 

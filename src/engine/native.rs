@@ -162,8 +162,10 @@ mod llama {
     ) -> LlamaContextParams {
         // SAFETY: see the assertion above; the reference ends before `params` is used again.
         let raw = unsafe { &mut *(&raw mut params).cast::<sys::llama_context_params>() };
-        raw.cb_eval = Some(probe::evaluate);
-        raw.cb_eval_user_data = Arc::as_ptr(probe).cast_mut().cast();
+        if !probe.is_absent() {
+            raw.cb_eval = Some(probe::evaluate);
+            raw.cb_eval_user_data = Arc::as_ptr(probe).cast_mut().cast();
+        }
         raw.abort_callback = Some(is_stopped);
         raw.abort_callback_data = Arc::as_ptr(stop).cast_mut().cast();
         raw.n_outputs_max = output_rows;

@@ -38,12 +38,26 @@ pub struct Probe {
     asked: AtomicU64,
     /// Whether something is to be copied or changed.
     active: AtomicBool,
+    /// Whether the callback is left out altogether, to measure without it.
+    absent: bool,
     /// Whether the operands are known.
     known: AtomicBool,
     state: Mutex<State>,
 }
 
 impl Probe {
+    /// One that is never installed.
+    #[must_use]
+    pub fn absent() -> Self {
+        Self { absent: true, ..Self::default() }
+    }
+
+    /// Whether it is never installed.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.absent
+    }
+
     /// How many nodes it was asked about so far; 0 means that it is not installed.
     #[must_use]
     pub fn asked(&self) -> u64 {

@@ -1,0 +1,188 @@
+//! Measurements of looking inside: what it costs the token loop, and how soon a past token's station is there.
+//!
+//! Invariant: each claim is a ratio or a difference of neighbours in time; a past token is measured over the real
+//! engine process, from the request to its whole answer.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use serde_json::json;
+
+use super::Row;
+use super::real::{median, round};
+use crate::cli::args::BenchArgs;
+use crate::cli::session::Session;
+use crate::cli::setup::Setup;
+use crate::engine::bench;
+use crate::engine::protocol::{Embed, Event, Generate, Inspect, Inspected, Prompt, Request, Want};
+use crate::model_entry::ModelEntry;
+use crate::models::gguf::SharedHeader;
+use crate::sampling::Sampling;
+use crate::token::TokenId;
+
+/// Tokens of the long chat.
+const LONG: usize = 4000;
+/// The default model, for which some aims are stated.
+const SMALL_VOCABULARY: u32 = 100_000;
+
+/// The probe, its copies and the lens against plain decoding.
+pub fn token_loop(setup: &Setup, entry: &ModelEntry, args: &BenchArgs) -> anyhow::Result<Vec<Row>> {
+    let (path, facts) = setup.models().resolve(entry)?;
+    let file = open(&path)?;
+    let report = bench::inside(&path, &facts, file, args.tokens, args.rounds)?;
+    let small = facts.vocabulary_size < SMALL_VOCABULARY;
+    let ratio =
+        |name, value: f64, aim| Row { name, shown: format!("{value:.3}"), aim, value: json!(round(value)) };
+    Ok(vec![
+        ratio("probe with an empty plan ÷ without probe", report.empty_ratio(), "at least 0.99"),
+        ratio("all layers copied each token ÷ without", report.captured_ratio(), "at least 0.93"),
+        Row {
+            name: "lens of all layers for one token",
+            shown: format!("{:.1} ms", median(&report.lens_ms)),
+            aim: "",
+            value: json!(round(median(&report.lens_ms))),
+        },
+        ratio("lens ÷ decode step", report.lens_ratio(), if small { "at most 3" } else { "at most 6" }),
+    ])
+}
+
+fn open(path: &Path) -> anyhow::Result<std::sync::Arc<dyn crate::model_entry::ModelFile>> {
+    Ok(std::sync::Arc::new(SharedHeader::open(path).context("the model's file cannot be read")?))
+}
+
+/// A station and what it asks of the engine.
+struct Station {
+    name: &'static str,
+    want: Want,
+}
+
+fn stations(layers: u32) -> Vec<Station> {
+    let middle = layers / 2;
+    let [chosen, rival] = [TokenId(300), TokenId(400)];
+    let follow = vec![chosen, rival];
+    let station = |name, want| Station { name, want };
+    vec![
+        station(
+            "past token at 4,000: attention − step",
+            Want { overview: true, attention: vec![middle], follow: follow.clone(), ..Want::default() },
+        ),
+        station(
+            "past token at 4,000: ffn − step",
+            Want { ffn: vec![middle], neurons: 12, follow: follow.clone(), ..Want::default() },
+        ),
+        station(
+            "past token at 4,000: layers − lens − step",
+            Want { lens: true, follow: follow.clone(), ..Want::default() },
+        ),
+        station(
+            "past token at 4,000: why − step",
+            Want { attribution: Some((chosen, rival)), follow, ..Want::default() },
+        ),
+    ]
+}
+
+/// Past tokens of a long chat, and neighbours in the embedding table, over the engine process.
+pub async fn past_tokens(
+    setup: &Setup,
+    entry: &ModelEntry,
+    engine: &str,
+    rounds: u32,
+) -> anyhow::Result<Vec<Row>> {
+    let mut session = Session::start(entry, engine)?;
+    let loaded = session.load(entry, &setup.config.load_params_for(entry)).await?;
+    let length = LONG.min(loaded.context as usize - 64);
+    let ids = long_text(&mut session, length).await?;
+    let stations = stations(loaded.facts.layers);
+    let mut took: Vec<Vec<f64>> = vec![Vec::new(); stations.len()];
+    let mut neighbours = Vec::new();
+    write(&mut session, &ids, 2).await?;
+    for station in &stations {
+        inspect(&mut session, &ids[..length - 1], &station.want).await?;
+    }
+    let first = ask_table(&mut session, ids[length / 2]).await?;
+    for round in 0..rounds as usize {
+        let end = length - 1 - round * 37;
+        let step = write(&mut session, &ids, 16).await?;
+        for (station, took) in stations.iter().zip(&mut took) {
+            let (ms, seen) = inspect(&mut session, &ids[..end], &station.want).await?;
+            let lens = seen.trace.lens.map_or(0.0, |lens| f64::from(lens.ms));
+            took.push(ms - lens - step);
+        }
+        neighbours.push(ask_table(&mut session, ids[end]).await?);
+    }
+    let ms = |name, value: f64, aim| Row {
+        name,
+        shown: format!("{value:.1} ms"),
+        aim,
+        value: json!(round(value)),
+    };
+    let mut rows: Vec<Row> = stations
+        .iter()
+        .zip(&took)
+        .map(|(station, took)| ms(station.name, median(took), "at most 40 ms"))
+        .collect();
+    rows.push(ms("nearest tokens, first question", first, ""));
+    rows.push(ms("nearest tokens of a token", median(&neighbours), "at most 100 ms"));
+    Ok(rows)
+}
+
+/// The ids of a text of that many tokens.
+async fn long_text(session: &mut Session, length: usize) -> anyhow::Result<Vec<TokenId>> {
+    let sentences = (0..length)
+        .map(|number| format!("Sentence {number} says that the sea is {} miles wide. ", number * 7));
+    let text = sentences.take(length / 4).collect();
+    match session.call(Request::Tokenize { text, special: false, begin: true }, |_| {}).await? {
+        Event::Tokenized { tokens } if tokens.len() >= length => {
+            Ok(tokens.into_iter().take(length).map(|(id, _)| id).collect())
+        }
+        _ => bail!("the long text could not be tokenised"),
+    }
+}
+
+/// Goes on with a text for so many tokens; gives the time of a decode step, ms.
+async fn write(session: &mut Session, ids: &[TokenId], tokens: u32) -> anyhow::Result<f64> {
+    let request = Request::Generate(Box::new(Generate {
+        prompt: Prompt::Ids { ids: ids.to_vec(), taken: Vec::new(), chat: false },
+        sampling: Sampling { temperature: 0.0, max_tokens: tokens, ..Sampling::default() },
+        top_logprobs: 1,
+        interventions: Vec::new(),
+        allow: None,
+    }));
+    let mut steps = Vec::new();
+    let end = session
+        .call(request, |event| {
+            if let Event::Token(step) = event {
+                steps.push(f64::from(step.ms));
+            }
+        })
+        .await?;
+    if !matches!(end, Event::Done { .. }) {
+        bail!("the reply did not end");
+    }
+    // The first token's time is that of drawing it alone.
+    Ok(median(steps.get(1..).unwrap_or_default()))
+}
+
+async fn inspect(
+    session: &mut Session,
+    ids: &[TokenId],
+    want: &Want,
+) -> anyhow::Result<(f64, Box<Inspected>)> {
+    let request = Inspect { ids: ids.to_vec(), want: want.clone(), ..Inspect::default() };
+    let begun = Instant::now();
+    match session.call(Request::Inspect(Box::new(request)), |_| {}).await? {
+        Event::Inspected(seen) => Ok((begun.elapsed().as_secs_f64() * 1000.0, seen)),
+        _ => bail!("a pass was not opened"),
+    }
+}
+
+/// The nearest tokens of a token, ms.
+async fn ask_table(session: &mut Session, id: TokenId) -> anyhow::Result<f64> {
+    let request = Embed { sum: vec![(id, 1.0)], neighbours: 12, span: Vec::new() };
+    let begun = Instant::now();
+    match session.call(Request::Embed(Box::new(request)), |_| {}).await? {
+        Event::Embedded(_) => Ok(begun.elapsed().as_secs_f64() * 1000.0),
+        _ => bail!("the embedding table gave no answer"),
+    }
+}
