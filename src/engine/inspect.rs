@@ -13,6 +13,7 @@ mod blocks;
 mod depths;
 mod direction;
 mod facts;
+mod lengths;
 mod neurons;
 mod offs;
 mod open;
@@ -27,6 +28,7 @@ use std::time::Instant;
 pub use depths::depths;
 pub use direction::direct;
 pub use facts::Facts;
+pub use lengths::Lengths;
 
 use super::changes;
 use super::decode::{Halt, Rows, Session};
@@ -56,6 +58,8 @@ pub struct Inside {
     pub facts: Facts,
     /// Lengths of the embedding table's rows, once they are known.
     pub table: Table,
+    /// How long what heads add is.
+    pub lengths: Lengths,
 }
 
 impl Inside {
@@ -69,7 +73,8 @@ impl Inside {
         })?;
         let weights = Arc::new(Weights::new(Arc::clone(file)));
         let facts = Facts::read(model, &weights)?;
-        Ok(Self { table: Table::new(Arc::clone(&weights)), graphs: Graphs::new(threads), facts, weights })
+        let (table, graphs) = (Table::new(Arc::clone(&weights)), Graphs::new(threads));
+        Ok(Self { table, graphs, facts, weights, lengths: Lengths::default() })
     }
 }
 

@@ -6,7 +6,6 @@
 use super::{Facts, Inside};
 use crate::engine::probe::{Captured, LayerCapture};
 use crate::engine::protocol::Want;
-use crate::inspect::lens;
 use crate::inspect::reading::reading;
 use crate::inspect::rotation::{Pairing, frequencies};
 use crate::inspect::trace::{Attention, AttentionLayer, HeadReading, HeadRow, PositionKind, Rotation};
@@ -14,7 +13,7 @@ use crate::token::TokenId;
 
 /// The overview and the opened blocks.
 pub(super) fn attention(
-    inside: &Inside,
+    inside: &mut Inside,
     captured: &Captured,
     want: &Want,
     ids: &[TokenId],
@@ -44,8 +43,8 @@ fn readings(layer: &LayerCapture, ids: &[TokenId]) -> Vec<HeadReading> {
     layer.weights.iter().map(|weights| reading(weights, ids)).collect()
 }
 
-fn rows(inside: &Inside, layer: &LayerCapture, number: u32) -> Vec<HeadRow> {
-    let norms = value_norms(inside, layer, number).unwrap_or_else(|why| {
+fn rows(inside: &mut Inside, layer: &LayerCapture, number: u32) -> Vec<HeadRow> {
+    let norms = inside.lengths.of(&inside.weights, &inside.facts, layer, number).unwrap_or_else(|why| {
         tracing::debug!(layer = number, why, "attention is not weighted by its values");
         Vec::new()
     });
@@ -56,50 +55,6 @@ fn rows(inside: &Inside, layer: &LayerCapture, number: u32) -> Vec<HeadRow> {
         sink: layer.sink.get(head).copied().unwrap_or_default(),
     };
     layer.weights.iter().enumerate().map(row).collect()
-}
-
-/// `‖a · W_O v‖` of each head by position.
-fn value_norms(inside: &Inside, layer: &LayerCapture, number: u32) -> Result<Vec<Vec<f32>>, String> {
-    let (weights, facts) = (&inside.weights, &inside.facts);
-    if layer.values.is_empty() {
-        return Err("the values could not be read from the cache".into());
-    }
-    let name = format!("blk.{number}.attn_output.weight");
-    let (inputs, _) = weights.shape(&name).ok_or_else(|| format!("the file has no {name}"))?;
-    let matrix = weights.vector(&name).map_err(|error| error.to_string())?;
-    let size = inputs / (facts.heads as usize).max(1);
-    let group = (facts.heads / facts.kv_heads).max(1) as usize;
-    let norms = layer.weights.iter().enumerate().map(|(head, row)| {
-        let Some(values) = layer.values.get(head / group) else { return Vec::new() };
-        let gram = gram(&matrix, inputs, head * size, size);
-        row.iter()
-            .zip(values.chunks(size))
-            .map(|(weight, value)| if *weight == 0.0 { 0.0 } else { weight * length_through(&gram, value) })
-            .collect()
-    });
-    Ok(norms.collect())
-}
-
-/// `AᵀA` of the columns `from..from + size` of a matrix of rows of `inputs`.
-fn gram(matrix: &[f32], inputs: usize, from: usize, size: usize) -> Vec<f32> {
-    let mut gram = vec![0.0_f32; size * size];
-    for row in matrix.chunks(inputs) {
-        let slice = &row[from..from + size];
-        for (line, factor) in gram.chunks_mut(size).zip(slice) {
-            line.iter_mut().zip(slice).for_each(|(sum, value)| *sum += factor * value);
-        }
-    }
-    gram
-}
-
-/// `‖A v‖ = √(vᵀ AᵀA v)`.
-fn length_through(gram: &[f32], value: &[f32]) -> f32 {
-    let square: f64 = gram
-        .chunks(value.len())
-        .zip(value)
-        .map(|(line, factor)| f64::from(*factor) * lens::dot(line, value))
-        .sum();
-    square.max(0.0).sqrt() as f32
 }
 
 /// What position does to q·k of one head.

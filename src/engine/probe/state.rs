@@ -234,19 +234,17 @@ impl State {
         let products = std::mem::take(&mut self.products);
         let (attention, scores) = (self.plan.attention.has(layer), self.plan.scores.has(layer));
         let has_sink = node.source(2).is_some();
-        let by_position = |state: &Self, row: &[f32], factor: f32| {
-            row::by_position(
-                row,
-                |cell| {
-                    let seen = visible.get(cell).copied().unwrap_or(true);
-                    state.cells.position(layer, cell).filter(|_| seen)
-                },
-                state.cells.last(),
-                factor,
-            )
+        // Looked up once for all heads.
+        let cells = rows.first().or(products.first()).map_or(0, Vec::len);
+        let seen = |cell: usize| visible.get(cell).copied().unwrap_or(true);
+        let places: Vec<Option<usize>> =
+            (0..cells).map(|cell| self.cells.position(layer, cell).filter(|_| seen(cell))).collect();
+        let last = self.cells.last();
+        let by_position = |row: &Vec<f32>, factor: f32| {
+            row::by_position(row, |cell| places.get(cell).copied().flatten(), last, factor)
         };
-        let weights: Vec<Vec<f32>> = rows.iter().map(|row| by_position(self, row, 1.0)).collect();
-        let in_order: Vec<Vec<f32>> = products.iter().map(|row| by_position(self, row, scale)).collect();
+        let weights: Vec<Vec<f32>> = rows.iter().map(|row| by_position(row, 1.0)).collect();
+        let in_order: Vec<Vec<f32>> = products.iter().map(|row| by_position(row, scale)).collect();
         let window = row::window(
             visible
                 .iter()
