@@ -8,6 +8,7 @@
 //! sequences beside it); then the text is read there, and [`Session::cached`] says so. The probe is off and nothing
 //! is changed afterwards, however it ends.
 
+mod attend;
 mod attention;
 mod blocks;
 mod depths;
@@ -21,10 +22,12 @@ mod parts;
 mod patch;
 mod pushes;
 mod streams;
+mod writes;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use attend::{attend, calibrate};
 pub use depths::depths;
 pub use direction::direct;
 pub use facts::Facts;
@@ -171,6 +174,8 @@ fn plan(want: &Want) -> Plan {
         scores: only(&want.attention),
         neurons: if want.pushing_neurons > 0 && heads { Layers::All } else { only(&want.ffn) },
         queries: only(&queried),
+        writes: want.overview,
+        ..Plan::default()
     }
 }
 

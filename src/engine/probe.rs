@@ -7,7 +7,8 @@
 //!
 //! Invariant: with an empty plan and no changes it answers "no" to everything, which costs nothing measurable on the
 //! CPU; all it does then is to note in which cells of the cache keys are stored. A node answered with "yes" ends a
-//! graph split. Only the last token of a batch is copied, but for [`Plan::residuals`]; changes reach every token of it.
+//! graph split. Only the last token of a batch is copied, but for [`Plan::residuals`] and [`Plan::rows`]; changes reach
+//! every token of it.
 
 mod cells;
 mod change;
@@ -15,6 +16,7 @@ mod families;
 mod kind;
 mod plan;
 mod row;
+mod rows;
 mod state;
 
 use std::ffi::{CStr, c_void};
@@ -24,7 +26,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use llama_cpp_sys_2 as sys;
 use sys::ggml_tensor;
 
-pub use plan::{Captured, LayerCapture, Layers, Operands, Plan, Rope, Tail};
+pub use plan::{Captured, LayerCapture, Layers, Operands, Plan, Rope, Rows, Tail};
 
 use self::state::State;
 use super::graph::Operand;

@@ -4,12 +4,14 @@
 //! place; exactly one **final** event answers each request (see [`Event::is_final`]); a cancelled request
 //! still gets its final event. Adding a field needs `#[serde(default)]`; removing one, a new version.
 
+mod attend;
 mod changes;
 mod depths;
 mod live;
 mod passes;
 mod reread;
 
+pub use attend::{Attend, Attended, Attending, ROWS};
 pub use changes::{Directed, Direction, Patch, site, switched_off};
 pub use depths::Depths;
 pub use live::{Live, LiveInside, every};
@@ -23,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::chat::{Intervention, Role, StopReason, Timings, Usage};
 use crate::inspect::depth::Depth;
 use crate::inspect::pieces::Pieces;
+use crate::inspect::scores::HeadScores;
 use crate::inspect::stages::SamplerTrace;
 use crate::inspect::trace::EmbeddingFacts;
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
@@ -55,8 +58,8 @@ pub struct Envelope {
     pub event: Event,
 }
 
-/// What an engine can be asked. Load, Generate, Score, Reread, Look, `LookAhead`, Inspect, Depths, Direction and Embed run one after the other
-/// on the worker; Tokenize, Pieces, Describe, Vocabulary, `SetCapture`, Pace and Cancel are answered at once, also in the
+/// What an engine can be asked. Load, Generate, Score, Reread, Look, `LookAhead`, Inspect, Depths, Direction, Embed,
+/// Attend and Calibrate run one after the other on the worker; Tokenize, Pieces, Describe, Vocabulary, `SetCapture`, Pace and Cancel are answered at once, also in the
 /// middle of a reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
@@ -105,6 +108,10 @@ pub enum Request {
     Direction(Box<Direction>),
     /// Rows of the embedding table → [`Event::Embedded`].
     Embed(Box<Embed>),
+    /// Attention over a stretch of text → [`Event::PromptProgress`]…, [`Event::Attended`].
+    Attend(Box<Attend>),
+    /// What each head does on random text → [`Event::Calibrated`].
+    Calibrate,
     /// How the tokenizer cut and merged a text → [`Event::Pieces`].
     Pieces {
         /// The text.
@@ -318,6 +325,10 @@ pub enum Event {
     Directed(Box<Directed>),
     /// Final answer to [`Request::Embed`].
     Embedded(Box<EmbeddingFacts>),
+    /// Final answer to [`Request::Attend`].
+    Attended(Box<Attended>),
+    /// Final answer to [`Request::Calibrate`].
+    Calibrated(Box<HeadScores>),
     /// Final answer to [`Request::Pieces`].
     Pieces(Box<Pieces>),
     /// Final answer to [`Request::Generate`].

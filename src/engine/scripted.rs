@@ -230,6 +230,10 @@ impl Body for Worker {
             }
             Request::Direction(direction) => self.with_model(id, &|model, _, _| model.direct(&direction)),
             Request::Embed(embed) => self.with_model(id, &|model, _, _| model.embed(&embed)),
+            Request::Attend(attend) => {
+                self.with_model(id, &|model, options, control| model.attend(&attend, options, control))
+            }
+            Request::Calibrate => self.with_model(id, &|model, _, _| model.calibrate()),
             _ => Err(other("The worker does not answer this request.".into())),
         };
         (self.emit)(Envelope { id, event: answer.unwrap_or_else(Event::Failed) });

@@ -185,7 +185,9 @@ pub(super) fn answer(
             | Request::Inspect(_)
             | Request::Direction(_)
             | Request::Depths(_)
-            | Request::Embed(_) => {
+            | Request::Embed(_)
+            | Request::Attend(_)
+            | Request::Calibrate => {
                 ledger.open(id);
                 let Some(request) = desk.beside(id, request) else { continue };
                 if queue.send((id, request)).is_ok() {

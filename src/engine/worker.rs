@@ -72,6 +72,8 @@ impl Worker {
             | Request::Depths(_)
             | Request::Direction(_)
             | Request::Reread(_)
+            | Request::Attend(_)
+            | Request::Calibrate
                 if cancelled =>
             {
                 Event::Failed(cancelled_early())
@@ -98,6 +100,10 @@ impl Worker {
             Request::Embed(request) => {
                 self.with_inside(id, |session, inside, _| inspect::embed(session, inside, &request))
             }
+            Request::Attend(request) => {
+                self.answer(id, |session, emit| inspect::attend(session, &request, emit))
+            }
+            Request::Calibrate => self.answer(id, |session, _| inspect::calibrate(session)),
             other => Event::Failed(Failure {
                 message: format!("The worker was given a request that is not its own: {}.", name(&other)),
                 kind: FailureKind::Other,
@@ -229,6 +235,8 @@ fn name(request: &Request) -> &'static str {
         Request::Depths(_) => "Depths",
         Request::Direction(_) => "Direction",
         Request::Embed(_) => "Embed",
+        Request::Attend(_) => "Attend",
+        Request::Calibrate => "Calibrate",
         Request::Pieces { .. } => "Pieces",
         Request::SetCapture(_) => "SetCapture",
         Request::Pace { .. } => "Pace",

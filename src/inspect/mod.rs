@@ -10,6 +10,8 @@ pub mod lens;
 pub mod merging;
 pub mod pieces;
 pub mod reading;
+pub mod rollout;
 pub mod rotation;
+pub mod scores;
 pub mod stages;
 pub mod trace;

@@ -26,7 +26,7 @@ pub fn reading(weights: &[f32], ids: &[TokenId]) -> HeadReading {
     order.sort_unstable_by(by_weight);
     let top: Vec<(u32, f32)> = order.into_iter().map(|at| (at, weights[at as usize])).collect();
     let (class, strength) = class(weights, ids, here);
-    HeadReading { class, strength, top }
+    HeadReading { class, strength, top, written: None }
 }
 
 fn class(weights: &[f32], ids: &[TokenId], here: usize) -> (HeadClass, f32) {

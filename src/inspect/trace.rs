@@ -121,6 +121,10 @@ pub struct HeadReading {
     pub strength: f32,
     /// The positions with the largest weights, largest first, at most eight.
     pub top: Vec<(u32, f32)>,
+    /// How much the head writes from anything but token 0: `‖W_O Σ_(j>0) a_j v_j‖ ÷ ‖h‖`, h the stream after the
+    /// block; `None` where that could not be worked out.
+    #[serde(default)]
+    pub written: Option<f32>,
 }
 
 /// Sorts of reading.

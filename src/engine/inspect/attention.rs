@@ -3,7 +3,7 @@
 //! Invariant: weights are the model's own, by position; value-weighted ones say how long the vector is that a
 //! position adds to the stream through one head, before any norm that follows.
 
-use super::{Facts, Inside};
+use super::{Facts, Inside, writes};
 use crate::engine::probe::{Captured, LayerCapture};
 use crate::engine::protocol::Want;
 use crate::inspect::reading::reading;
@@ -23,7 +23,8 @@ pub(super) fn attention(
         return Err("this model's graph does not show its attention weights".into());
     }
     let overview = if want.overview {
-        captured.layers.iter().map(|layer| readings(layer, ids)).collect()
+        let shares = writes::shares(inside, captured);
+        captured.layers.iter().zip(shares).map(|(layer, shares)| readings(layer, &shares, ids)).collect()
     } else {
         Vec::new()
     };
@@ -39,8 +40,10 @@ pub(super) fn attention(
     Ok(Attention { overview, layers, flash: captured.flash })
 }
 
-fn readings(layer: &LayerCapture, ids: &[TokenId]) -> Vec<HeadReading> {
-    layer.weights.iter().map(|weights| reading(weights, ids)).collect()
+fn readings(layer: &LayerCapture, shares: &[f32], ids: &[TokenId]) -> Vec<HeadReading> {
+    let each = layer.weights.iter().enumerate();
+    each.map(|(head, weights)| HeadReading { written: shares.get(head).copied(), ..reading(weights, ids) })
+        .collect()
 }
 
 fn rows(inside: &mut Inside, layer: &LayerCapture, number: u32) -> Vec<HeadRow> {

@@ -16,6 +16,8 @@ pub(super) struct Cells {
 
 /// No position: a cell that was never written.
 const EMPTY: u32 = u32::MAX;
+/// The position of a cell that holds none.
+pub(super) const NOWHERE: usize = usize::MAX;
 
 impl Cells {
     /// A new batch with tokens at these positions.
@@ -42,6 +44,21 @@ impl Cells {
     pub(super) fn position(&self, layer: u32, cell: usize) -> Option<usize> {
         let position = *self.layers.get(&layer)?.0.get(cell)?;
         (position != EMPTY).then_some(position as usize)
+    }
+
+    /// The position of one of the batch's tokens; its last's beyond the end.
+    pub(super) fn at(&self, index: usize) -> usize {
+        self.batch.get(index).map_or_else(|| self.last(), |position| *position as usize)
+    }
+
+    /// The position of each of so many cells, [`NOWHERE`] for those that hold none.
+    pub(super) fn positions(&self, layer: u32, count: usize) -> Vec<usize> {
+        let held = self.layers.get(&layer).map_or(&[] as &[u32], |(held, _)| held);
+        let place = |position: Option<&u32>| match position {
+            Some(&position) if position != EMPTY => position as usize,
+            _ => NOWHERE,
+        };
+        (0..count).map(|cell| place(held.get(cell))).collect()
     }
 
     /// The position of the batch's last token.

@@ -1,6 +1,7 @@
 //! What the probe is to copy, and what it copied.
 //!
-//! Invariant: everything but [`Plan::residuals`] is of one token, the last of the last batch; positions count from 0 in its sequence.
+//! Invariant: everything but [`Plan::residuals`] and [`Plan::rows`] is of one token, the last of the last batch;
+//! positions count from 0 in its sequence.
 
 use crate::engine::graph::Operand;
 use crate::inspect::trace::PositionKind;
@@ -55,6 +56,37 @@ pub struct Plan {
     pub neurons: Layers,
     /// The query after rotation, and the keys and values of the cache.
     pub queries: Layers,
+    /// What it takes to say how much each head writes: the heads, position 0's values, the output projections, the
+    /// stream after each block.
+    pub writes: bool,
+    /// Attention weights of every token of the batch.
+    pub rows: Rows,
+}
+
+/// Whose attention weights are copied for every token of the batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rows {
+    /// Nobody's.
+    #[default]
+    None,
+    /// One head's: block and query head.
+    Head(u32, u32),
+    /// Of every block the mean of its heads.
+    Mean,
+    /// Every head's of every block.
+    Every,
+}
+
+impl Rows {
+    /// Whether something of that layer is copied.
+    #[must_use]
+    pub fn has(self, layer: u32) -> bool {
+        match self {
+            Self::None => false,
+            Self::Head(of, _) => of == layer,
+            Self::Mean | Self::Every => true,
+        }
+    }
 }
 
 impl Plan {
@@ -62,7 +94,8 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let layers = [&self.attention, &self.scores, &self.neurons, &self.queries];
-        !self.streams && !self.residuals && !self.heads && layers.into_iter().all(Layers::is_none)
+        let others = self.streams || self.residuals || self.heads || self.writes || self.rows != Rows::None;
+        !others && layers.into_iter().all(Layers::is_none)
     }
 }
 
@@ -122,6 +155,15 @@ pub struct LayerCapture {
     pub window: Option<u32>,
     /// The share that a learned sink took, a head each; empty where there is none.
     pub sink: Vec<f32>,
+    /// Position 0's values, of each key-value head.
+    pub first: Vec<Vec<f32>>,
+    /// The output projection's weight.
+    pub projection: Option<Operand>,
+    /// Attention weights of the batch's tokens, `[head][token][position]`, each row up to the token's own position;
+    /// one head, or the mean, where the plan said so.
+    pub rows: Vec<Vec<Vec<f32>>>,
+    /// The first position that each of these tokens may see.
+    pub seen_from: Vec<u32>,
 }
 
 /// Rotary position's parameters.

@@ -2,21 +2,30 @@
 //!
 //! Invariant: a row has one entry a position, from 0 to the token's own.
 
-/// A row over cells as a row over positions, each value times `factor`; cells that hold no visible position are left
-/// out.
-pub(super) fn by_position(
-    row: &[f32],
-    position: impl Fn(usize) -> Option<usize>,
-    last: usize,
-    factor: f32,
-) -> Vec<f32> {
+/// A row over cells as a row over positions up to `last`, each value times `factor`. `places` has the position of each
+/// cell; cells of no visible position have one beyond.
+pub(super) fn by_position(row: &[f32], places: &[usize], last: usize, factor: f32) -> Vec<f32> {
     let mut sorted = vec![0.0; last + 1];
-    for (cell, value) in row.iter().enumerate() {
-        if let Some(place) = position(cell).and_then(|position| sorted.get_mut(position)) {
+    for (value, place) in row.iter().zip(places) {
+        if let Some(place) = sorted.get_mut(*place) {
             *place += value * factor;
         }
     }
     sorted
+}
+
+/// The product of two vectors, summed in eight lanes.
+fn product(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0_f32; 8];
+    let (a, rest_a) = a.as_chunks::<8>();
+    let (b, rest_b) = b.as_chunks::<8>();
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..8 {
+            lanes[lane] += a[lane] * b[lane];
+        }
+    }
+    let rest: f32 = rest_a.iter().zip(rest_b).map(|(a, b)| a * b).sum();
+    lanes.iter().sum::<f32>() + rest
 }
 
 /// How many positions back a token sees, itself included, where the mask hides some that it has read.
@@ -57,7 +66,7 @@ pub(super) fn attend(
         let size = query.len();
         for &at in seen.iter().filter(|at| **at <= last) {
             let key = &keys[at * size..(at + 1) * size];
-            let mut score = scale * query.iter().zip(key).map(|(q, k)| q * k).sum::<f32>();
+            let mut score = scale * product(query, key);
             if cap > 0.0 {
                 score = cap * (score / cap).tanh();
             }
@@ -83,14 +92,38 @@ pub(super) fn attend(
     all
 }
 
+/// softmax(scale · q·k) of one head at one token by position up to `last`, out of keys by cell; `places` has the
+/// position of each cell, one beyond for those that are not seen. A learned sink takes its share and is not listed.
+pub(super) fn attend_cells<'a>(
+    query: &[f32],
+    key: impl Fn(usize) -> &'a [f32],
+    places: &[usize],
+    last: usize,
+    (scale, cap): (f32, f32),
+    sink: Option<f32>,
+) -> Vec<f32> {
+    let capped = |score: f32| if cap > 0.0 { cap * (score / cap).tanh() } else { score };
+    let seen = places.iter().enumerate().filter(|(_, place)| **place <= last);
+    let scores: Vec<(usize, f32)> =
+        seen.map(|(cell, place)| (*place, capped(scale * product(query, key(cell))))).collect();
+    let most = scores.iter().map(|(_, score)| *score).fold(sink.unwrap_or(f32::NEG_INFINITY), f32::max);
+    let exponential = |score: f32| f64::from(score - most).exp();
+    let sum = sink.map_or(0.0, exponential) + scores.iter().map(|(_, s)| exponential(*s)).sum::<f64>();
+    let mut weights = vec![0.0; last + 1];
+    for (place, score) in scores {
+        weights[place] = (exponential(score) / sum) as f32;
+    }
+    weights
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn cells_become_positions_and_hidden_ones_are_left_out() {
-        let held = [Some(2), None, Some(0), Some(1), Some(9)];
-        let row = by_position(&[0.5, 0.7, 0.2, 0.3, 0.9], |cell| held[cell], 2, 2.0);
+        let held = [2, usize::MAX, 0, 1, 9];
+        let row = by_position(&[0.5, 0.7, 0.2, 0.3, 0.9], &held, 2, 2.0);
         assert_eq!(row, vec![0.4, 0.6, 1.0]);
     }
 
@@ -99,6 +132,20 @@ mod tests {
         assert_eq!(window(0..5, 4), None);
         assert_eq!(window(3..10, 9), Some(7));
         assert_eq!(window(std::iter::empty(), 3), None);
+    }
+
+    #[test]
+    fn keys_by_cell_give_the_same_row_as_keys_by_position() {
+        let query = vec![vec![1.0, 0.5]];
+        let keys = vec![vec![1.0, 0.0, 0.0, 1.0, 3.0, 3.0]];
+        let cells = [[3.0_f32, 3.0], [9.0, 9.0], [1.0, 0.0], [0.0, 1.0]];
+        let places = [2, usize::MAX, 0, 1];
+        for (cap, sink) in [(0.0, None), (2.0, Some(0.4))] {
+            let sinks = sink.map(|sink| vec![sink]);
+            let whole = attend(&query, &keys, &[0, 1, 2], 2, 0.5, cap, sinks.as_deref());
+            let row = attend_cells(&query[0], |cell| &cells[cell], &places, 2, (0.5, cap), sink);
+            assert_eq!(row, whole.weights[0]);
+        }
     }
 
     #[test]

@@ -6,10 +6,11 @@ use std::collections::HashMap;
 
 use llama_cpp_sys_2 as sys;
 
-use super::cells::Cells;
+use super::cells::{Cells, NOWHERE};
 use super::kind::Kind;
 use super::{Captured, LayerCapture, Node, Operands, Plan, Strided, families, row};
 use crate::chat::Intervention;
+use crate::engine::graph::Operand;
 
 /// What is to be copied and changed, and what was.
 #[derive(Debug, Default)]
@@ -34,7 +35,7 @@ pub(super) struct State {
 }
 
 impl State {
-    fn layer(&mut self, layer: u32) -> &mut LayerCapture {
+    pub(super) fn layer(&mut self, layer: u32) -> &mut LayerCapture {
         let index = layer as usize;
         if self.captured.layers.len() <= index {
             self.captured.layers.resize_with(index + 1, LayerCapture::default);
@@ -55,14 +56,16 @@ impl State {
         let empty = |layer: u32, of: fn(&LayerCapture) -> &Vec<f32>| {
             captured.layers.get(layer as usize).is_none_or(|layer| of(layer).is_empty())
         };
+        let streams = plan.streams || plan.writes;
         match kind {
-            Kind::Embedding | Kind::After(_) | Kind::Before(0) => plan.streams || plan.residuals,
+            Kind::After(_) => streams || plan.residuals,
+            Kind::Embedding | Kind::Before(0) => plan.streams || plan.residuals,
             Kind::Between(_) => plan.streams,
             // Only where the graph did not name the stream itself.
-            Kind::Before(layer) => (plan.streams || plan.residuals) && empty(layer - 1, |layer| &layer.after),
+            Kind::Before(layer) => (streams || plan.residuals) && empty(layer - 1, |layer| &layer.after),
             Kind::Middle(layer) => plan.streams && empty(layer, |layer| &layer.after_attention),
-            Kind::Heads(_) => plan.heads,
-            Kind::AttentionOut(_) => plan.streams,
+            Kind::Heads(_) => plan.heads || plan.writes,
+            Kind::AttentionOut(_) => streams,
             Kind::Down(layer) | Kind::DownExperts(layer) => plan.streams || plan.neurons.has(layer),
             Kind::DownShared(layer) | Kind::ExpertWeights(layer) | Kind::SharedGate(layer) => {
                 plan.neurons.has(layer)
@@ -75,12 +78,10 @@ impl State {
                 self.note_heads(layer, node.count(2));
                 wanted
             }
-            Kind::Softmax(layer) => {
-                plan.attention.has(layer) || plan.scores.has(layer) || plan.queries.has(layer)
-            }
-            Kind::Mixed(layer) => plan.queries.has(layer),
+            Kind::Softmax(layer) => self.wants_weights(layer),
+            Kind::Mixed(layer) => plan.queries.has(layer) || plan.writes,
             Kind::Flash(layer) => {
-                let wanted = plan.attention.has(layer) || plan.scores.has(layer) || plan.queries.has(layer);
+                let wanted = self.wants_weights(layer) || plan.writes;
                 self.note_heads(layer, node.source(0).map_or(0, |query| query.count(2)));
                 wanted
             }
@@ -106,6 +107,12 @@ impl State {
         if let Some(kind) = families::position(node, op) {
             self.captured.position_kind = kind;
         }
+    }
+
+    /// Whether the attention weights of that layer matter.
+    fn wants_weights(&self, layer: u32) -> bool {
+        let plan = &self.plan;
+        plan.attention.has(layer) || plan.scores.has(layer) || plan.queries.has(layer) || plan.rows.has(layer)
     }
 
     fn note_heads(&mut self, layer: u32, heads: usize) {
@@ -147,16 +154,19 @@ impl State {
             }
             Kind::Middle(layer) => self.layer(layer).after_attention = node.normed_stream(),
             Kind::Heads(layer) => {
-                if self.plan.heads {
+                if self.plan.heads || self.plan.writes {
                     self.layer(layer).heads = node.last_column();
                 }
             }
             Kind::AttentionOut(layer) => {
-                if self.plan.streams {
+                if self.plan.streams || self.plan.writes {
                     self.layer(layer).attn_out = node.last_column();
+                    }
+                if self.plan.writes && op == sys::GGML_OP_MUL_MAT {
+                    self.layer(layer).projection = node.source(0).map(|weight| Operand(weight.0));
                 }
                 // Some families gate the heads or norm them before they are projected.
-                if let Some(heads) = node.source(1).filter(|_| self.plan.heads && op == sys::GGML_OP_MUL_MAT)
+                if let Some(heads) = node.source(1).filter(|_| (self.plan.heads || self.plan.writes) && op == sys::GGML_OP_MUL_MAT)
                 {
                     self.layer(layer).heads = heads.last_column();
                 }
@@ -176,8 +186,13 @@ impl State {
             Kind::Softmax(layer) => self.softmax(node, layer),
             Kind::Mixed(layer) => {
                 // The cache's values: [cell, dimension, head].
-                let values = node.source(0).map(Node::strided).unwrap_or_default();
-                self.keep_values(layer, &values, true);
+                let values = node.source(0).filter(|_| self.plan.queries.has(layer));
+                if let Some(values) = values.map(Node::strided) {
+                    self.keep_values(layer, &values, true);
+                }
+                if let Some(values) = node.source(0).filter(|_| self.plan.writes) {
+                    self.keep_first(values, layer, true);
+                }
             }
             Kind::Flash(layer) => self.flash(node, layer),
             Kind::Rotated(_) => {}
@@ -221,7 +236,21 @@ impl State {
         self.unsorted = node.source(0).map(Node::strided).unwrap_or_default();
     }
 
+    /// The position of each cell that a mask lets through, [`NOWHERE`] for the others.
+    pub(super) fn places(&self, layer: u32, cells: usize, visible: &[bool]) -> Vec<usize> {
+        let mut places = self.cells.positions(layer, cells);
+        for (place, seen) in places.iter_mut().zip(visible) {
+            if !seen {
+                *place = NOWHERE;
+            }
+        }
+        places
+    }
+
     fn softmax(&mut self, node: Node, layer: u32) {
+        if self.plan.rows.has(layer) {
+            self.keep_rows(node, layer);
+        }
         let scale = node.float(0);
         let token = node.count(1).saturating_sub(1);
         let visible = node.source(1).map(|mask| mask.visible(token)).unwrap_or_default();
@@ -234,25 +263,11 @@ impl State {
         let products = std::mem::take(&mut self.products);
         let (attention, scores) = (self.plan.attention.has(layer), self.plan.scores.has(layer));
         let has_sink = node.source(2).is_some();
-        // Looked up once for all heads.
-        let cells = rows.first().or(products.first()).map_or(0, Vec::len);
-        let seen = |cell: usize| visible.get(cell).copied().unwrap_or(true);
-        let places: Vec<Option<usize>> =
-            (0..cells).map(|cell| self.cells.position(layer, cell).filter(|_| seen(cell))).collect();
-        let last = self.cells.last();
-        let by_position = |row: &Vec<f32>, factor: f32| {
-            row::by_position(row, |cell| places.get(cell).copied().flatten(), last, factor)
-        };
+        let (places, last) = (self.places(layer, node.count(0), &visible), self.cells.last());
+        let by_position = |row: &Vec<f32>, factor: f32| row::by_position(row, &places, last, factor);
         let weights: Vec<Vec<f32>> = rows.iter().map(|row| by_position(row, 1.0)).collect();
         let in_order: Vec<Vec<f32>> = products.iter().map(|row| by_position(row, scale)).collect();
-        let window = row::window(
-            visible
-                .iter()
-                .enumerate()
-                .filter(|(_, seen)| **seen)
-                .filter_map(|(cell, _)| self.cells.position(layer, cell)),
-            self.cells.last(),
-        );
+        let window = row::window(places.iter().copied().filter(|place| *place != NOWHERE), last);
         let here = self.layer(layer);
         here.scale = scale;
         here.window = window;
@@ -281,12 +296,21 @@ impl State {
         let keys = keys.strided();
         let values = if self.plan.queries.has(layer) { values.strided() } else { Strided::default() };
         self.visible.clone_from(&visible);
+        if self.plan.writes
+            && let Some(values) = node.source(2)
+        {
+            self.keep_first(values, layer, false);
+        }
+        if !self.wants_weights(layer) {
+            return;
+        }
+        if self.plan.rows.has(layer) && slope <= 0.0 {
+            self.keep_flash_rows(node, layer, &keys);
+        }
         self.keep_keys(layer, &keys);
         self.keep_values(layer, &values, false);
-        let held: Vec<usize> = (0..keys.shape[1])
-            .filter(|cell| visible.get(*cell).copied().unwrap_or(true))
-            .filter_map(|cell| self.cells.position(layer, cell))
-            .collect();
+        let mut held = self.places(layer, keys.shape[1], &visible);
+        held.retain(|place| *place != NOWHERE);
         let last = self.cells.last();
         let (attention, scores) = (self.plan.attention.has(layer), self.plan.scores.has(layer));
         let here = self.layer(layer);

@@ -8,6 +8,7 @@
 
 mod depths;
 mod heads;
+mod stretch;
 mod table;
 
 use std::time::Instant;

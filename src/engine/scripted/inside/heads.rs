@@ -7,7 +7,7 @@ use super::{HEADS, KV_HEADS, LAYERS};
 use crate::engine::protocol::Want;
 use crate::inspect::reading::reading;
 use crate::inspect::rotation::{Pairing, frequencies};
-use crate::inspect::trace::{Attention, AttentionLayer, HeadRow, PositionKind, Rotation};
+use crate::inspect::trace::{Attention, AttentionLayer, HeadReading, HeadRow, PositionKind, Rotation};
 use crate::token::TokenId;
 
 /// Dimensions of a head.
@@ -42,8 +42,7 @@ pub(super) fn attention(key: u64, ids: &[TokenId], want: &Want) -> Option<Attent
         return None;
     }
     let layers = if want.overview { 0..LAYERS } else { 0..0 };
-    let readings =
-        |layer: u32| (0..HEADS).map(|head| reading(&weights(&scores(key, ids, layer, head)), ids)).collect();
+    let readings = |layer: u32| (0..HEADS).map(|head| overview(key, ids, layer, head)).collect();
     let opened = |layer: &u32| AttentionLayer {
         layer: *layer,
         window: window(*layer, ids.len()),
@@ -54,6 +53,23 @@ pub(super) fn attention(key: u64, ids: &[TokenId], want: &Want) -> Option<Attent
         layers: want.attention.iter().map(opened).collect(),
         flash: false,
     })
+}
+
+/// What a head does; it writes as much as its weights on other positions than the first add up to.
+fn overview(key: u64, ids: &[TokenId], layer: u32, head: u32) -> HeadReading {
+    let row = self::row(key, ids, layer, head);
+    let written = Some(0.2 * row.value_norms.iter().skip(1).sum::<f32>());
+    HeadReading { written, ..reading(&row.weights, ids) }
+}
+
+/// A head's weights at the last of these ids.
+pub(super) fn read(key: u64, ids: &[TokenId], layer: u32, head: u32) -> Vec<f32> {
+    weights(&scores(key, ids, layer, head))
+}
+
+/// The first position that a block sees from the last of so many.
+pub(super) fn seen_from(layer: u32, read: usize) -> u32 {
+    window(layer, read).map_or(0, |window| read as u32 - window)
 }
 
 fn window(layer: u32, read: usize) -> Option<u32> {

@@ -35,6 +35,7 @@ fn attention(heads: usize) -> Attention {
         class: CLASSES[(layer + head) % CLASSES.len()],
         strength: 0.5,
         top: vec![(3, 0.903), (0, 0.067)],
+        written: Some(0.03 * (head % 9) as f32),
     };
     let overview: Vec<Vec<HeadReading>> =
         (0..30).map(|layer| (0..heads).map(|head| reading(layer, head)).collect()).collect();
@@ -125,7 +126,8 @@ fn strips_and_text_are_there_where_the_area_is_high() {
 #[test]
 fn a_head_that_rests_leaves_the_first_token_out_and_says_so() {
     let mut attention = attention(9);
-    attention.overview[23][4] = HeadReading { class: HeadClass::Sink, strength: 0.49, top: Vec::new() };
+    attention.overview[23][4] =
+        HeadReading { class: HeadClass::Sink, strength: 0.49, ..HeadReading::default() };
     let seen = drawn(&app_of(9, Some(attention), " France"), &theme(), 67, 40);
     holds(&seen, "rests on the first token .49");
     holds(&seen, "first token, left out: 6.7%");
@@ -215,6 +217,6 @@ fn no_size_is_too_small_and_odd_numbers_are_no_harm() {
 fn a_head_of_no_sort_names_the_token_it_reads_most() {
     let mut attention = attention(9);
     attention.overview[23][4] =
-        HeadReading { class: HeadClass::Other, strength: 0.9, top: vec![(0, 0.95), (3, 0.9)] };
+        HeadReading { strength: 0.9, top: vec![(0, 0.95), (3, 0.9)], ..HeadReading::default() };
     holds(&drawn(&app_of(9, Some(attention), " France"), &theme(), 67, 40), "most on ␣France .90");
 }
