@@ -235,10 +235,24 @@ commands! {
     CopyIds "copy-ids" Inspector Inspector ["y"];
     /// Layers over the last tokens, as a grid
     Grid "grid" Inspector Inspector [];
-    /// Bars on a logarithmic scale; in layers, the grid over tokens; in embedding, the other map
+    /// Bars on a logarithmic scale; in layers, the grid over tokens; in embedding, the other map; in attention, one head at all tokens, and the rollout
     LogScale "log-scale" Inspector Inspector ["g"];
-    /// Uncertainty instead of surprise in the strip
+    /// Uncertainty instead of surprise in the strip; in attention, who reads this token
     Flip "flip" Inspector Inspector ["f"];
+    /// One head's attention at all tokens, as a matrix
+    Matrix "matrix" Inspector Inspector [];
+    /// Attention of all layers multiplied: how tokens are mixed
+    Rollout "rollout" Inspector Inspector [];
+    /// Attention: who reads this token, or what it reads
+    ReadBy "read-by" Inspector Inspector [];
+    /// Attention colours the text: this head, its layer, all layers, or off
+    Ink "ink" Inspector Inspector ["i"];
+    /// Leave token 0 out of attention's colours, or take it in
+    FirstToken "first-token" Inspector Inspector ["0"];
+    /// Attention's colours by token, word or sentence
+    Grain "grain" Inspector Inspector ["G"];
+    /// Lift small shares in attention's colours
+    Contrast "contrast" Inspector Inspector ["v"];
     /// The sampler's rows in the order of its last column; in the why station, heads instead of blocks
     Sort "sort" Inspector Inspector ["s"];
     /// Switch the selected part of the network off at this position, or on again

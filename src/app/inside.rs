@@ -3,12 +3,16 @@
 //! Invariant: asked only for what the open station shows; the newest wish cancels the one before, and a reply goes
 //! before any. What several requests told of one pass is kept together.
 
+mod attention;
+mod attention_keys;
 mod depths;
+mod ink;
 mod keys;
 mod live;
 mod merge;
 mod pieces;
 
+pub use ink::{InkPlace, Inked, shares_of};
 pub use keys::named;
 
 use std::sync::Arc;
@@ -18,7 +22,7 @@ use crate::engine::protocol::{
     Embed, Failure, FailureKind, Inspect, Inspected, Request, RequestId, Want, switched_off,
 };
 use crate::inspect::pieces::Pieces;
-use crate::inspect::trace::{AttributionPart, EmbeddingFacts, HeadClass, Part};
+use crate::inspect::trace::{AttributionPart, EmbeddingFacts, Part};
 use crate::token::TokenId;
 
 /// Passes that are kept.
@@ -384,25 +388,5 @@ impl App {
         passes.push(pass);
         let last = passes.len() - 1;
         &mut passes[last]
-    }
-
-    /// Opens the head that reads the most of something else than the first token, until one is chosen.
-    fn aim(&mut self) {
-        if self.inspector.inside.aimed || self.inspector.station != Station::Attention {
-            return;
-        }
-        let Some(attention) = self.shown_inside().and_then(|seen| seen.trace.attention.as_ref()) else {
-            return;
-        };
-        let heads = attention.overview.iter().enumerate().flat_map(|(layer, heads)| {
-            heads.iter().enumerate().map(move |(head, reading)| (layer, head, reading))
-        });
-        let telling =
-            heads.filter(|(.., reading)| !matches!(reading.class, HeadClass::Sink | HeadClass::Own));
-        let strongest = telling.max_by(|a, b| a.2.strength.total_cmp(&b.2.strength));
-        if let Some((layer, head)) = strongest.map(|(layer, head, _)| (layer as u32, head as u32)) {
-            let inside = &mut self.inspector.inside;
-            (inside.layer, inside.head, inside.aimed) = (layer, head, true);
-        }
     }
 }

@@ -6,6 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::cursor::Move;
 use super::{App, Effect, Focus, Overlay, Station};
+use crate::app::state::AttentionPicture;
 use crate::command::{Command, Context};
 
 /// From this width on the side panes stand beside the transcript, cells.
@@ -144,7 +145,16 @@ impl App {
             Command::Logits => self.other_unit(),
             Command::Grid => self.toggle_grid(),
             Command::LogScale if self.inspector.station == Station::Layers => self.toggle_grid(),
+            Command::LogScale if self.inspector.station == Station::Attention => self.next_picture(),
+            Command::Matrix => self.show_picture(AttentionPicture::Matrix),
+            Command::Rollout => self.show_picture(AttentionPicture::Rollout),
+            Command::Ink => self.next_ink(),
+            Command::FirstToken => self.hide_first(),
+            Command::Grain => self.next_grain(),
+            Command::Contrast => self.next_contrast(),
             Command::LogScale => self.inspector.log_scale = !self.inspector.log_scale,
+            Command::Flip if self.inspector.station == Station::Attention => self.turn_direction(),
+            Command::ReadBy => self.turn_direction(),
             Command::Flip => self.inspector.uncertainty_strip = !self.inspector.uncertainty_strip,
             Command::Sort if self.inspector.station == Station::Why => {
                 self.inspector.inside.by_heads = !self.inspector.inside.by_heads;

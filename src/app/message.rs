@@ -2,10 +2,13 @@
 //!
 //! Invariant: nothing here holds a channel, a handle or a clock, so both sides compare with `==` in tests.
 
+use std::sync::Arc;
+
 use crossterm::event::{KeyEvent, MouseEvent};
 
 use crate::config::{Config, Warning};
 use crate::engine::protocol::{Envelope, Request, RequestId};
+use crate::inspect::scores::HeadScores;
 use crate::model_entry::ModelEntry;
 use crate::models::{CatalogueItem, FetchEvent};
 use crate::store;
@@ -48,6 +51,8 @@ pub enum Msg {
     Edited(Result<String, String>),
     /// A copy was made or a file written (or not): what to say.
     Copied(Result<String, String>),
+    /// What was kept of the heads of the model whose file has this hash.
+    Heads(String, Option<Box<HeadScores>>),
     /// Free memory, bytes, asked for now and then.
     Memory(u64),
     /// Time passed that the app had asked for (see [`super::App::wakes_at`]).
@@ -109,6 +114,10 @@ pub enum Effect {
     },
     /// Let the user edit a text in `$EDITOR` → [`Msg::Edited`].
     Edit(String),
+    /// Look up what was kept of the heads of the model whose file has this hash → [`Msg::Heads`].
+    RecallHeads(String),
+    /// Keep what its heads do.
+    KeepHeads(String, Arc<HeadScores>),
     /// Set the window's title.
     Title(String),
     /// Ring the bell, or OSC 9 with this text.

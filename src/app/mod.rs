@@ -68,9 +68,11 @@ pub use state::{
     Picker, PromptAction, Queued, Reading, ReadingOf, Record, ReplyOdds, RereadReply, Sandbox, Scroll,
     Station, StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow, Watched, Weights, WhatIf, Wish,
 };
+pub use state::{AttentionPicture, AttentionView, Grain, Ink, Stretched};
 pub use station_export::Picture;
 
 pub use inside::named as part_name;
+pub use inside::{InkPlace, Inked, shares_of};
 pub use look_ahead::AheadRow;
 pub use tour::{STEPS as TOUR, Tour};
 pub use tree::{LETTERS, Pair};
@@ -231,6 +233,7 @@ impl App {
             Msg::Config(config, warnings) => self.config_read(*config, &warnings),
             Msg::Edited(result) => self.edited(result),
             Msg::Copied(result) => self.copied(result),
+            Msg::Heads(hash, scores) => self.heads_recalled(hash, scores.map(|scores| *scores)),
             Msg::Memory(free) => self.free_memory = Some(free),
             Msg::Tick => self.dirty |= self.is_working(),
             Msg::Terminate => self.quit(),
@@ -254,6 +257,7 @@ impl App {
         self.follow_cursor();
         self.settle_look();
         self.settle_inside();
+        self.settle_attention();
         self.settle_depths();
         self.settle_reread();
         if due(self.draft_at()) {

@@ -46,6 +46,7 @@ impl App {
             Event::Paused if of_run => self.reply_paused(),
             Event::Looked(looked) if self.looks_for_alternatives(id) => self.alternatives_read(Some(&looked)),
             Event::Failed(_) if self.looks_for_alternatives(id) => self.alternatives_read(None),
+            event if self.attends(id) => self.attention_event(event),
             Event::Inspected(seen) if self.opens(id) => self.inside_event(EventOfInside::Pass(seen)),
             Event::Embedded(facts) if self.opens(id) => self.inside_event(EventOfInside::Embedded(facts)),
             Event::Pieces(pieces) if self.opens(id) => self.inside_event(EventOfInside::Pieces(pieces)),

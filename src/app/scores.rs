@@ -3,7 +3,7 @@
 //! Invariants: a text is asked for once for a model, never while a reply is written or waited for, and gives
 //! way when one is asked for; what the store holds is read before anything is asked of the engine.
 
-mod align;
+pub(crate) mod align;
 
 pub(crate) use align::align;
 

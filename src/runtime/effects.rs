@@ -11,7 +11,7 @@ use crossterm::{execute, terminal::SetTitle};
 use tokio_util::sync::CancellationToken;
 
 use super::shell::Shell;
-use super::{engine_command, terminal};
+use super::{engine_command, heads, terminal};
 use crate::app::{Effect, EngineId, Msg};
 use crate::config::{self, Notify};
 use crate::engine::handle::ChildEngine;
@@ -72,6 +72,15 @@ impl Shell {
             Effect::Edit(text) => {
                 let result = self.edit(text).await;
                 let _ = self.messages.send(Msg::Edited(result));
+            }
+            Effect::RecallHeads(hash) => {
+                let scores = heads::recall(&self.folders.cache, &hash).map(Box::new);
+                let _ = self.messages.send(Msg::Heads(hash, scores));
+            }
+            Effect::KeepHeads(hash, scores) => {
+                if let Err(error) = heads::keep(&self.folders.cache, &hash, &scores) {
+                    tracing::warn!(%error, "what the heads usually do was not kept");
+                }
             }
             Effect::Title(title) => {
                 let _ = execute!(std::io::stdout(), SetTitle(sanitize::for_display(&title)));

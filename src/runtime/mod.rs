@@ -5,6 +5,7 @@
 //! that no timer runs; the terminal is given back on every way out.
 
 mod effects;
+mod heads;
 mod input;
 mod log;
 mod look;

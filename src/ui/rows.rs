@@ -115,7 +115,10 @@ fn notice_text(app: &App, theme: &Theme) -> (String, Role) {
         (None, Some(why)) => {
             (format!(" ! nothing is being saved: {}", sanitize::for_display(why)), Role::Warn)
         }
-        (None, None) => (token_line(app, &theme.symbols).unwrap_or_default(), Role::Muted),
+        (None, None) => {
+            let ink = inspector::attention::ink_line(app, theme).map(|line| format!(" {line}"));
+            (ink.or_else(|| token_line(app, &theme.symbols)).unwrap_or_default(), Role::Muted)
+        }
     }
 }
 

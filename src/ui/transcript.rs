@@ -6,6 +6,7 @@
 mod blocks;
 mod empty;
 mod head;
+mod ink;
 mod pointer;
 
 pub use head::short;
@@ -67,9 +68,10 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
         return TranscriptGeometry { view_rows, ..TranscriptGeometry::default() };
     }
     let width = (area.width - 2).min(MEASURE);
+    let read = ink::Ink::of(app, &branch).filter(|_| !app.docks());
     let deep = 1 + usize::from(match app.docks() {
         true => shade::signed_needs_row(theme),
-        false => shade::needs_row(app.transcript.colouring, theme),
+        false => ink::needs_row(read.as_ref(), theme) || shade::needs_row(app.transcript.colouring, theme),
     });
     let blocks = blocks::of(app, cache, &branch, waiting, (width, deep));
     let found = app.transcript.find.as_ref().and_then(|find| find.matches.get(find.current));
@@ -83,7 +85,7 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
         cache.mark(app, turn);
     }
     let (pointer, ink, tokens) = (None, None, Vec::new());
-    let mut painter = Painter { app, theme, cache, area, width, buf, pointer, ink, tokens };
+    let mut painter = Painter { app, theme, cache, area, width, buf, read, pointer, ink, tokens };
     let mut turns = Vec::new();
     for block in in_view {
         if let Some(shown) = painter.block(block, &view)
@@ -178,6 +180,8 @@ struct Painter<'a> {
     area: Rect,
     width: u16,
     buf: &'a mut Buffer,
+    /// What a head reads, where that colours the text.
+    read: Option<ink::Ink>,
     /// The cursor, while its message is drawn.
     pointer: Option<Pointer>,
     /// While a trial is open, how it inks the message being drawn: bytes of the shown text and a signed step.
@@ -261,7 +265,7 @@ impl Painter<'_> {
         let plain = self.theme.style(role);
         let marks = self.cache.marks(turn.id);
         let matches = self.matches(turn.id);
-        let colouring = self.app.transcript.colouring;
+        let (read, colouring) = (self.read.as_ref(), self.app.transcript.colouring);
         let style = |start: usize, end: usize| {
             if self.pointer.as_ref().is_some_and(|pointer| pointer.holds(start, end)) {
                 return plain.patch(self.theme.style(Role::Cursor));
@@ -276,7 +280,7 @@ impl Painter<'_> {
                 let step = ink_at(ink, start, end);
                 return step.map_or(style, |(step, _)| style.patch(self.theme.div(step)));
             }
-            match level_of(marks, colouring, start, end) {
+            match level_at(read, colouring, turn.id, marks, (start, end)) {
                 Some(level) => style.patch(self.theme.mag(level)),
                 None => style,
             }
@@ -315,7 +319,8 @@ impl Painter<'_> {
                 text::put(self.buf, self.area.x + 1 + glyph.column, y, sign, 1, style);
                 continue;
             }
-            let level = level_of(marks, self.app.transcript.colouring, glyph.source.0, glyph.source.1);
+            let (read, colouring) = (self.read.as_ref(), self.app.transcript.colouring);
+            let level = level_at(read, colouring, turn.id, marks, glyph.source);
             let Some(level) = level else { continue };
             for cell in 0..glyph.width {
                 let x = self.area.x + 1 + glyph.column + cell;
@@ -344,6 +349,20 @@ fn ink_at(ink: &[(usize, usize, i8)], start: usize, end: usize) -> Option<(i8, u
     let first = ink.partition_point(|(_, to, _)| *to <= start);
     let over = ink[first..].iter().take_while(|(from, ..)| *from < end);
     over.max_by_key(|(.., step)| step.unsigned_abs()).map(|(from, _, step)| (*step, *from))
+}
+
+/// The level of what a glyph shows: of what a head reads, else of the colouring.
+fn level_at(
+    read: Option<&ink::Ink>,
+    colouring: Colouring,
+    turn: TurnId,
+    marks: &Marks,
+    (start, end): (usize, usize),
+) -> Option<usize> {
+    match read {
+        Some(ink) => ink.level(turn, marks, start, end),
+        None => level_of(marks, colouring, start, end),
+    }
 }
 
 /// The level of what a glyph shows.

@@ -16,6 +16,11 @@ impl App {
             return false;
         }
         match key.code {
+            KeyCode::Up if self.moves_cell(-1, 0) => {}
+            KeyCode::Down if self.moves_cell(1, 0) => {}
+            KeyCode::Left if self.moves_cell(0, -1) => {}
+            KeyCode::Right if self.moves_cell(0, 1) => {}
+            KeyCode::Esc if self.leaves_picture() => {}
             KeyCode::Up => self.move_inside(-1, 0),
             KeyCode::Down => self.move_inside(1, 0),
             KeyCode::Left if self.walks_tokens() => self.move_token(Move::Previous),

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a shown step is a copy, so that it stays what it was while the reply grows.
 
-use super::{Depths, Inside, Looks, Sandbox, TokenList};
+use super::{AttentionView, Depths, Inside, Looks, Sandbox, TokenList};
 use crate::app::TokenCursor;
 use crate::chat::{ConversationId, TurnId};
 use crate::token::{Step, TokenId};
@@ -64,6 +64,8 @@ pub struct Inspector {
     pub inside: Inside,
     /// The depths of many passes: layers of decision, grids.
     pub depths: Depths,
+    /// Matrices, rollout and ink of the attention station.
+    pub attention: AttentionView,
     /// Watched tokens with their last probability, peak and rank.
     pub watch: Vec<Watched>,
     /// What the open station costs, ms a token, once measured.

@@ -2,6 +2,7 @@
 //!
 //! Invariant: no method here changes two panes; what concerns several is in `app`'s own modules.
 
+mod attention;
 mod branch;
 mod depths;
 mod inside;
@@ -14,6 +15,7 @@ mod pieced;
 mod reread;
 mod work;
 
+pub use attention::{AttentionView, Grain, Ink, AttentionPicture, Stretched};
 pub use branch::{Ahead, Alternatives, StepMode, Tree, TreeRow};
 pub use depths::{Depths, Grid, Reading, ReadingOf};
 pub use inside::{Inside, InsidePass, Wish};

@@ -1,19 +1,22 @@
 //! The attention station: which earlier tokens each head reads at this pass.
 //!
-//! Invariants: the grid's order never changes; a bar is a share of one head's reading, 0 to 100 %, whatever the
-//! data; what was not read is said, never drawn.
+//! Invariants: the grid's order never changes; its bars are shares of the stream's length, 0 to 24 %, and all others
+//! shares of one head's reading, 0 to 100 %, whatever the data; what was not read is said, never drawn.
 
 mod grid;
 mod head;
 mod ink;
+mod matrix;
 #[cfg(test)]
 mod tests;
+
+pub use ink::line as ink_line;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::own::{self, Row};
-use crate::app::App;
+use crate::app::{App, AttentionPicture};
 use crate::engine::protocol::Inspected;
 use crate::inspect::trace::{Attention, AttentionLayer, HeadClass, HeadReading, HeadRow};
 use crate::theme::{Role, Theme};
@@ -93,12 +96,30 @@ impl<'a> Shown<'a> {
         format!("L{layer} head {head}, kv {}", head / self.group())
     }
 
-    /// What the opened head does here, in words.
+    /// What the opened head usually does, and what it does here, in words.
     fn words(&self) -> Option<String> {
+        let here = self.does()?;
+        let Some(score) = self.app.usual_head(self.opened.0, self.opened.1) else { return Some(here) };
+        let (class, strength) = score.class();
+        let usually = match class {
+            HeadClass::Previous => "reads the token before",
+            HeadClass::Sink => "rests on token 0",
+            HeadClass::Induction => "reads what followed an earlier copy",
+            HeadClass::Duplicate => "reads an earlier copy",
+            HeadClass::Own => "reads the token itself",
+            HeadClass::Local | HeadClass::Other => {
+                return Some(format!("usually no one thing; here it {here}"));
+            }
+        };
+        Some(format!("usually {usually} ({}); here it {here}", share(strength)))
+    }
+
+    /// What the opened head does here, in words.
+    fn does(&self) -> Option<String> {
         let reading = self.reading()?;
         let does = match reading.class {
             HeadClass::Previous => "reads the token before",
-            HeadClass::Sink => "rests on the first token",
+            HeadClass::Sink => "rests on token 0",
             HeadClass::Induction => "reads what followed an earlier copy",
             HeadClass::Duplicate => "reads an earlier copy",
             HeadClass::Own => "reads the token itself",
@@ -106,7 +127,7 @@ impl<'a> Shown<'a> {
             HeadClass::Other => {
                 let most = reading.top.iter().find(|(position, _)| *position > 0);
                 let most = most.map_or_else(|| "no one token".into(), |(at, _)| self.token(*at as usize));
-                return Some(format!("most on {} {}", text::cut(&most, 16), share(reading.strength)));
+                return Some(format!("reads {} {}", text::cut(&most, 16), share(reading.strength)));
             }
         };
         Some(format!("{does} {}", share(reading.strength)))
@@ -117,6 +138,11 @@ impl<'a> Shown<'a> {
 fn share(value: f32) -> String {
     let text = number::decimals(value.into(), 2);
     if text == "1.00" { "1".into() } else { text.replacen("0.", ".", 1) }
+}
+
+/// Steps 0 to 8 of how much a head writes, 3 % of the stream's length each.
+fn strength(written: f32) -> usize {
+    if written.is_finite() { (written.clamp(0.0, 0.24) / 0.03).round() as usize } else { 0 }
 }
 
 /// Steps 0 to 8 of a share.
@@ -143,7 +169,9 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let at = at + u16::from(area.height > 20);
     let under = Rect { y: area.y + at, height: area.height.saturating_sub(at), ..area };
     let wide = area.width + 1 >= INSPECTOR.0;
-    if shown.attention.overview.is_empty() {
+    if app.inspector.attention.picture != AttentionPicture::Heads {
+        matrix::draw(&shown, under, buf);
+    } else if shown.attention.overview.is_empty() {
         head::draw(&shown, under, buf);
     } else if wide {
         let room = under.width - HEAD;

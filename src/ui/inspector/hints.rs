@@ -2,7 +2,7 @@
 //!
 //! Invariant: only keys that do something there, the station's own first.
 
-use crate::app::{App, Station};
+use crate::app::{App, AttentionPicture, Station};
 use crate::command::Command;
 
 /// Keys with what they do, most useful first.
@@ -57,6 +57,22 @@ fn own(app: &App) -> Vec<(String, &'static str)> {
             (key(Command::LogScale), "grid over tokens"),
             (key(Command::Logits), "rank"),
         ],
+        Station::Attention => {
+            let picture = match app.inspector.attention.picture {
+                AttentionPicture::Heads => "matrix",
+                AttentionPicture::Matrix => "rollout",
+                AttentionPicture::Rollout => "heads",
+            };
+            vec![
+                (fixed("↑↓←→"), if picture == "matrix" { "head" } else { "cell" }),
+                (key(Command::LogScale), picture),
+                (key(Command::Flip), "reads / is read by"),
+                (key(Command::Ink), "ink"),
+                (key(Command::Logits), "weight / written"),
+                (key(Command::FirstToken), "token 0"),
+                (key(Command::SwitchOff), "switch off"),
+            ]
+        }
         _ => vec![(key(Command::Hold), "hold"), (key(Command::Logits), "logits")],
     }
 }

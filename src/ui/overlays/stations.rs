@@ -107,22 +107,34 @@ const PAGES: &[Page] = &[
         title: "Attention",
         plain: "In every layer several heads look back at the tokens read so far and fetch something from them. A \
                 head's row of weights adds up to 1. A head with nothing to do rests on the first token; weights by \
-                value show what was really fetched.",
+                value show what was really fetched. The letter says what a head does now, the bar how much it writes \
+                from anything but token 0; what it usually does was found once, on random text said twice. Under the \
+                opened head stand the steps of its row: q·k, what the mask hides, softmax, and the mix of values.",
         formulas: &[
             ("a = softmax(mask + scale · q·k)", "Vaswani et al. 2017"),
             ("by value: ‖a · W_O v‖", "Kobayashi et al. 2020"),
+            ("strength: ‖W_O Σ a v, token 0 left out‖ ÷ ‖h after the layer‖", ""),
+            ("rollout: Π (½ mean of heads + ½ itself)", "Abnar and Zuidema 2020"),
         ],
         terms: &[
-            ("• sink", "rests on the first token (Gu et al. 2024)"),
+            ("s sink", "rests on token 0 (Gu et al. 2024)"),
             ("p previous", "reads the token before"),
             ("i induction", "reads what followed an earlier copy of this token (Olsson et al. 2022)"),
             ("d duplicate", "reads an earlier copy of this token"),
-            ("o own", "reads itself"),
-            ("l local", "reads the eight tokens before"),
+            ("x own", "reads itself"),
+            ("n near", "reads the eight tokens before"),
+            ("/", "outside a sliding window: the head cannot see it"),
         ],
-        absent: "cause: a weight says where a head looks, not that it mattered. Switch it off to see.",
+        absent: "cause: a weight says where a head looks, and rollout how tokens are mixed, not that it mattered. Switch \
+                 a head off to see.",
         keys: &[
+            (Command::LogScale, "heads, matrix, rollout"),
+            (Command::Flip, "reads or is read by"),
+            (Command::Ink, "whose ink"),
             (Command::Logits, "raw or by value"),
+            (Command::FirstToken, "token 0 in the ink"),
+            (Command::Grain, "token, word, sentence"),
+            (Command::Contrast, "lift small shares"),
             (Command::SwitchOff, "switch off"),
             (Command::Zoom, "alone"),
             (Command::Explain, "this page"),

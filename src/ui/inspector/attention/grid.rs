@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::{Shown, level};
+use super::{Shown, strength};
 use crate::inspect::trace::{HeadClass, HeadReading};
 use crate::theme::{Role, Theme};
 use crate::ui::inspector::own::{self, Row};
@@ -75,15 +75,13 @@ pub fn width(shown: &Shown<'_>, most: u16) -> u16 {
 /// The letter of a sort of reading.
 fn letter(class: HeadClass, theme: &Theme) -> &'static str {
     match class {
-        // ASCII's round mark is the letter `o`, which is taken.
-        HeadClass::Sink if theme.symbols.ascii => ".",
-        HeadClass::Sink => theme.symbols.other,
+        HeadClass::Sink => "s",
         HeadClass::Previous => "p",
         HeadClass::Induction => "i",
         HeadClass::Duplicate => "d",
-        HeadClass::Own => "o",
-        HeadClass::Local => "l",
-        HeadClass::Other => " ",
+        HeadClass::Own => "x",
+        HeadClass::Local => "n",
+        HeadClass::Other => theme.symbols.other,
     }
 }
 
@@ -91,16 +89,18 @@ fn letter(class: HeadClass, theme: &Theme) -> &'static str {
 pub fn legend(shown: &Shown<'_>, width: u16) -> Vec<Row> {
     let theme = shown.theme;
     let sorts = [
-        (HeadClass::Sink, "first token"),
+        (HeadClass::Sink, "rests on token 0"),
         (HeadClass::Previous, "previous"),
         (HeadClass::Induction, "induction"),
         (HeadClass::Duplicate, "copy"),
         (HeadClass::Own, "itself"),
         (HeadClass::Local, "near"),
+        (HeadClass::Other, "other"),
     ];
     let mut texts: Vec<String> =
         sorts.iter().map(|(class, name)| format!("{} {name}", letter(*class, theme))).collect();
-    texts.push(format!("{}{} 0–100 %", theme.symbols.column[1], theme.symbols.column[8]));
+    texts.push(format!("{}{} writes 0–24 % of ‖h‖", theme.symbols.column[1], theme.symbols.column[8]));
+    texts.extend(windowed(shown));
     own::packed(&texts, 1, width, theme.style(Role::Muted))
 }
 
@@ -147,6 +147,12 @@ fn titles(shown: &Shown<'_>, columns: &Columns, muted: Style) -> Vec<Row> {
     if columns.group > 1 { vec![groups, numbers] } else { vec![numbers] }
 }
 
+/// `w512: layers that see 512 tokens`, once the text is longer.
+fn windowed(shown: &Shown<'_>) -> Option<String> {
+    let window = shown.layer()?.window?;
+    Some(format!("w{window} L{} sees {window} tokens", shown.opened.0))
+}
+
 fn block(shown: &Shown<'_>, columns: &Columns, layer: usize, heads: &[HeadReading]) -> Row {
     let theme = shown.theme;
     let strong = theme.style(Role::Strong);
@@ -163,8 +169,7 @@ fn block(shown: &Shown<'_>, columns: &Columns, layer: usize, heads: &[HeadReadin
         let Some(reading) = heads.get(usize::from(head)) else { break };
         let at = columns.at(head);
         let opened = here && u32::from(head) == shown.opened.1;
-        // Resting on the first token is the strongest reading and says the least: it has no bar.
-        let level = if reading.class == HeadClass::Sink { 0 } else { level(reading.strength) };
+        let level = reading.written.map_or(0, strength);
         let (letter, bar) = (letter(reading.class, theme), theme.symbols.column[level]);
         let style = match (opened, reading.class) {
             (true, _) => theme.style(Role::AttnStrong),
@@ -172,11 +177,7 @@ fn block(shown: &Shown<'_>, columns: &Columns, layer: usize, heads: &[HeadReadin
             _ => theme.mag(level),
         };
         row = match (columns.each, opened) {
-            (1, true) => {
-                let mark = if letter == " " { bar } else { letter };
-                let mark = if mark == " " { theme.symbols.here } else { mark };
-                row.and(at, mark, theme.style(Role::Cursor))
-            }
+            (1, true) => row.and(at, letter, theme.style(Role::Cursor)),
             (1, false) => row.and(at, bar, style),
             (_, true) => {
                 row.and(at, "[", strong).and(at + 1, format!("{letter}{bar}"), style).and(at + 3, "]", strong)

@@ -75,6 +75,11 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     if let Some(words) = shown.words() {
         rows.extend(own::wrapped(&words, 1, area.width, style));
     }
+    if shown.app.inspector.attention.read_by {
+        rows.extend(readers(shown, area));
+        own::stack(&rows, area, 0, buf);
+        return;
+    }
     let Some(row) = shown.row() else {
         rows.extend(from_overview(shown));
         rows.extend(own::wrapped(&own::missing(shown.app), 1, area.width, muted));
@@ -84,7 +89,7 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     rows.extend(own::wrapped(&facts(shown, row), 1, area.width, muted));
     let reading = Reading::of(shown, row);
     let height = area.height.saturating_sub(rows.len() as u16);
-    let strips = if height >= 10 { 4 } else { 0 };
+    let strips = if height >= 10 { 5 } else { 0 };
     let ink = if height >= 18 { height / 3 } else { 0 };
     let listed = usize::from(height.saturating_sub(strips + ink + u16::from(height >= 10)));
     rows.extend(list(shown, &reading, area.width, listed.min(15)));
@@ -132,7 +137,8 @@ fn list(shown: &Shown<'_>, reading: &Reading<'_>, width: u16, most: usize) -> Ve
     let (style, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
     let columns = Columns::of(width);
     let row = reading.row;
-    let hidden = reading.len() > 1 && shown.reading().is_some_and(|head| head.class == HeadClass::Sink);
+    let rests = shown.reading().is_some_and(|head| head.class == HeadClass::Sink);
+    let hidden = reading.len() > 1 && (rests || shown.app.inspector.attention.hides_first);
     let mut order: Vec<usize> = (usize::from(hidden)..reading.len()).collect();
     let by_share = |a: &usize, b: &usize| reading.share(*b).total_cmp(&reading.share(*a)).then(a.cmp(b));
     // A long text has far more positions than rows; only those in view need an order.
@@ -183,7 +189,7 @@ fn list(shown: &Shown<'_>, reading: &Reading<'_>, width: u16, most: usize) -> Ve
     rows
 }
 
-/// q·k, softmax and what is written, a column a position, the last that fit; gives the row after them.
+/// q·k, mask, softmax and what is written, a column a position, the last that fit; gives the row after them.
 fn strips(shown: &Shown<'_>, reading: &Reading<'_>, area: Rect, at: u16, buf: &mut Buffer) -> u16 {
     let theme = shown.theme;
     let row = reading.row;
@@ -192,12 +198,17 @@ fn strips(shown: &Shown<'_>, reading: &Reading<'_>, area: Rect, at: u16, buf: &m
         let above = row.scores.iter().map(|score| (score - SCORE.0).max(0.0)).collect();
         strips.push(("q·k −24…8", above, SCORE.1 - SCORE.0));
     }
+    let mask = strips.len();
     strips.push(("softmax 0…1", row.weights.clone(), 1.0));
     if row.value_norms.len() == row.weights.len() && reading.sum > 0.0 {
-        strips.push(("‖·‖ share 0…1", row.value_norms.iter().map(|norm| norm / reading.sum).collect(), 1.0));
+        strips.push(("mix ‖·‖ 0…1", row.value_norms.iter().map(|norm| norm / reading.sum).collect(), 1.0));
     }
     let mut line = at;
-    for (label, values, top) in strips {
+    for (index, (label, values, top)) in strips.into_iter().enumerate() {
+        if index == mask && line < area.height {
+            mask_strip(shown, row.weights.len()).draw(area, line, buf);
+            line += 1;
+        }
         if line >= area.height {
             break;
         }
@@ -208,4 +219,50 @@ fn strips(shown: &Shown<'_>, reading: &Reading<'_>, area: Rect, at: u16, buf: &m
         line += 1;
     }
     line
+}
+
+/// What the mask adds to q·k: nothing, or −∞ outside the window.
+fn mask_strip(shown: &Shown<'_>, count: usize) -> Row {
+    let theme = shown.theme;
+    let window = shown.layer().and_then(|layer| layer.window).map_or(count, |window| window as usize);
+    let cell = |at: usize| match (at + window < count, theme.symbols.ascii) {
+        (true, _) => "/",
+        (false, true) => ".",
+        (false, false) => "·",
+    };
+    let room = usize::from(own::WIDEST);
+    let cells: String = (count.saturating_sub(room)..count).map(cell).collect();
+    Row::of(1, "mask 0 or /−∞", theme.style(Role::Muted)).and(16, cells, theme.style(Role::AttnOutside))
+}
+
+/// Which later tokens read this one, the largest weight first.
+fn readers(shown: &Shown<'_>, area: Rect) -> Vec<Row> {
+    let theme = shown.theme;
+    let (style, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
+    let here = shown.here();
+    let name = text::cut(&shown.token(here), 14);
+    let mut rows = own::wrapped(&format!("who reads #{here} {name}"), 1, area.width, style);
+    let Some((ids, matrix)) = shown.app.shown_readers() else {
+        rows.extend(own::wrapped(&shown.app.rows_missing(), 1, area.width, muted));
+        return rows;
+    };
+    let first = matrix.first as usize;
+    let mut readers: Vec<(usize, f32)> = matrix.column(here).collect();
+    readers.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let columns = Columns::of(area.width);
+    rows.push(Row::of(6, "token", muted).until(columns.weight, "weight", muted));
+    let room = usize::from(area.height).saturating_sub(rows.len() + 4);
+    for (reader, weight) in readers.iter().take(room) {
+        let named = ids.get(*reader).map_or_else(String::new, |id| own::name(shown.app, theme, *id));
+        let percent = format!("{}%", number::decimals(f64::from(*weight) * 100.0, 1));
+        let glyphs = bar::glyphs(f64::from(*weight), columns.cells, &theme.symbols.bar);
+        let row =
+            Row::default().until(5, reader.to_string(), muted).and(6, text::cut(&named, columns.name), style);
+        let row = row.until(columns.weight, percent, style);
+        rows.push(row.and(columns.written + 1, glyphs, theme.style(Role::AttnStrong)));
+    }
+    let last = first + matrix.len().saturating_sub(1);
+    let told = format!("of the tokens #{} to #{last}; {:.0} ms", here.max(first), matrix.ms);
+    rows.extend(own::wrapped(&told, 1, area.width, muted));
+    rows
 }

@@ -8,10 +8,34 @@ use ratatui::layout::Rect;
 
 use super::head::Reading;
 use super::{Shown, level};
+use crate::app::{App, Grain, Ink};
 use crate::config::ColorDepth;
-use crate::theme::Role;
+use crate::theme::{Role, Theme};
 use crate::ui::inspector::own::{self, Row};
-use crate::ui::widgets::text;
+use crate::ui::widgets::{number, text};
+
+/// What colours the text of the chat, in words: whose reading, and the scale.
+#[must_use]
+pub fn line(app: &App, theme: &Theme) -> Option<String> {
+    let inked = app.ink()?;
+    let view = &app.inspector.attention;
+    let name = inked.ids.get(inked.here).map_or_else(String::new, |id| own::name(app, theme, *id));
+    let first = match inked.first {
+        Some(share) => {
+            let share = number::decimals(f64::from(share) * 100.0, 1);
+            format!("token 0 left out, it held {share} %")
+        }
+        None => "token 0 included".to_owned(),
+    };
+    let grain = match view.grain {
+        Grain::Token => "",
+        Grain::Word => ", by word",
+        Grain::Sentence => ", by sentence",
+    };
+    let gamma = if view.contrast > 0 { format!(", γ {}", inked.gamma) } else { String::new() };
+    let cause = if view.ink == Ink::All && !view.read_by { " (mixing, not cause)" } else { "" };
+    Some(format!("ink: {}{cause} at {name}, {first}{grain}, 0–100 %{gamma}", inked.whose))
+}
 
 /// Draws the last tokens that fit under a row that says what is drawn.
 pub fn draw(shown: &Shown<'_>, reading: &Reading<'_>, area: Rect, buf: &mut Buffer) {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::app::{App, InsidePass};
-use crate::engine::protocol::Inspected;
+use crate::app::{App, InsidePass, AttentionPicture};
+use crate::engine::protocol::{Attend, Attended, Attending, Inspected};
 use crate::inspect::trace::{Attention, AttentionLayer, ForwardTrace, HeadClass, HeadReading, HeadRow};
 use crate::theme::Theme;
 use crate::ui::frame_testing::{bare_theme, empty, theme};
@@ -114,7 +114,9 @@ fn strips_and_text_are_there_where_the_area_is_high() {
     app.inspector.inside.opened = true;
     let seen = drawn(&app, &theme(), 46, 40);
     holds(&seen, "q·k −24…8");
+    holds(&seen, "mask 0 or /−∞");
     holds(&seen, "softmax 0…1");
+    holds(&seen, "mix ‖·‖ 0…1");
     holds(&seen, "␣capital␣of␣France␣is");
     let bare = drawn(&app, &bare_theme(), 46, 40);
     let text = bare.iter().position(|row| row.contains("capital_of_France")).unwrap();
@@ -129,7 +131,7 @@ fn a_head_that_rests_leaves_the_first_token_out_and_says_so() {
     attention.overview[23][4] =
         HeadReading { class: HeadClass::Sink, strength: 0.49, ..HeadReading::default() };
     let seen = drawn(&app_of(9, Some(attention), " France"), &theme(), 67, 40);
-    holds(&seen, "rests on the first token .49");
+    holds(&seen, "rests on token 0 .49");
     holds(&seen, "first token, left out: 6.7%");
 }
 
@@ -218,5 +220,85 @@ fn a_head_of_no_sort_names_the_token_it_reads_most() {
     let mut attention = attention(9);
     attention.overview[23][4] =
         HeadReading { strength: 0.9, top: vec![(0, 0.95), (3, 0.9)], ..HeadReading::default() };
-    holds(&drawn(&app_of(9, Some(attention), " France"), &theme(), 67, 40), "most on ␣France .90");
+    holds(&drawn(&app_of(9, Some(attention), " France"), &theme(), 67, 40), "reads ␣France .90");
+}
+
+/// The design's matrix of L23 head 4, as shares.
+fn matrix(seen_from: Vec<u32>) -> Attended {
+    let rows = [
+        vec![1.0],
+        vec![0.97, 0.03],
+        vec![0.89, 0.06, 0.05],
+        vec![0.80, 0.02, 0.06, 0.11],
+        vec![0.07, 0.01, 0.01, 0.903, 0.01],
+    ];
+    Attended::new(0, &rows, seen_from)
+}
+
+/// The app with rows that were read for the opened head and the rollout.
+fn with_rows(seen_from: &[u32]) -> App {
+    let mut app = app();
+    for of in [Attending::Head(23, 4), Attending::Rollout] {
+        let pass = app.pass(app.transcript.cursor.unwrap()).unwrap();
+        let asked = Attend { ids: pass.ids.to_vec(), of, ..Attend::default() };
+        app.inspector.attention.stretches.push((asked, Arc::new(matrix(seen_from.to_vec()))));
+    }
+    app
+}
+
+#[test]
+fn the_matrix_has_every_row_and_tells_the_selected_cell() {
+    let mut app = with_rows(&[0, 0, 0, 0, 2]);
+    app.inspector.attention.picture = AttentionPicture::Matrix;
+    app.inspector.attention.cell = Some((4, 3));
+    let seen = drawn(&app, &theme(), 67, 24);
+    holds(&seen, "L23 head 4, kv 1: every row");
+    holds(&seen, "80   2   6  11   ·");
+    // Positions 0 and 1 are outside the window of the last row.
+    holds(&seen, "/   /   1  90   1");
+    holds(&seen, "#4 ␣is reads #3 ␣France: 90.3 %");
+    holds(&seen, "/ outside the window");
+    let bare = drawn(&app, &bare_theme(), 46, 14);
+    holds(&bare, "80   2   6  11   .");
+    assert!(!bare.iter().any(|row| row.contains(['·', '→', '↓', '›'])), "{bare:#?}");
+    for width in [0, 20, 30, 46, 67, 120] {
+        for height in 0..20 {
+            drawn(&app, &theme(), width, height);
+        }
+    }
+}
+
+#[test]
+fn the_rollout_says_that_it_is_no_cause() {
+    let mut app = with_rows(&[0; 5]);
+    app.inspector.attention.picture = AttentionPicture::Rollout;
+    let seen = drawn(&app, &theme(), 67, 24);
+    holds(&seen, "rollout of all layers: mixing, not cause");
+    holds(&seen, "97   3   ·   ·   ·");
+}
+
+#[test]
+fn who_reads_a_token_is_listed_with_the_largest_weight_first() {
+    let mut app = with_rows(&[0; 5]);
+    app.inspector.attention.read_by = true;
+    let seen = drawn(&app, &theme(), 67, 30);
+    holds(&seen, "who reads #4 ␣is");
+}
+
+#[test]
+fn the_ink_line_says_whose_reading_it_is_and_what_token_0_held() {
+    let mut app = app();
+    app.inspector.shown = true;
+    app.inspector.station = crate::app::Station::Attention;
+    let line = |app: &App| super::ink_line(app, &theme()).unwrap();
+    assert_eq!(line(&app), "ink: written by L23 head 4 at ␣is, token 0 included, 0–100 %");
+    app.inspector.inside.raw = true;
+    app.inspector.attention.hides_first = true;
+    app.inspector.attention.contrast = 1;
+    assert_eq!(
+        line(&app),
+        "ink: weights of L23 head 4 at ␣is, token 0 left out, it held 6.7 %, 0–100 %, γ 2"
+    );
+    app.inspector.attention.ink = crate::app::Ink::Off;
+    assert_eq!(super::ink_line(&app, &theme()), None);
 }

@@ -1,0 +1,137 @@
+//! The attention station beyond one pass: what it asks of the engine and of the kept records.
+
+use std::sync::Arc;
+
+use super::stations::{put_cursor, reading};
+use super::*;
+use crate::app::{Focus, AttentionPicture, Station};
+use crate::engine::protocol::{Attend, Attended, Attending, Failure, FailureKind, Inspected};
+use crate::inspect::scores::{HeadScore, HeadScores};
+use crate::inspect::trace::{Attention, AttentionLayer, HeadClass, HeadReading, HeadRow};
+
+/// The station with its pass opened: two blocks of two heads, the second's first head writes most.
+fn opened() -> Bench {
+    let mut bench = reading();
+    bench.app.inspector.station = Station::Attention;
+    bench.app.focus = Focus::Inspector;
+    bench.send(Msg::Tick);
+    let (_, id, _) = bench.app.inspector.inside.pending.clone().expect("the pass is being opened");
+    let row =
+        HeadRow { weights: vec![0.2, 0.3, 0.5], value_norms: vec![0.0, 1.0, 3.0], ..HeadRow::default() };
+    let reading = |written| HeadReading { written: Some(written), strength: 0.9, ..HeadReading::default() };
+    let mut seen = Inspected::default();
+    (seen.trace.layers, seen.trace.heads, seen.trace.kv_heads, seen.trace.position) = (6, 4, 2, 2);
+    let layer = |layer| AttentionLayer { layer, heads: vec![row.clone(); 4], window: None };
+    seen.trace.attention = Some(Attention {
+        overview: vec![vec![reading(0.1), reading(0.02)], vec![reading(0.2), reading(0.01)]],
+        layers: (0..6).map(layer).collect(),
+        flash: false,
+    });
+    bench.event(id.0, Event::Inspected(Box::new(seen)));
+    bench
+}
+
+fn asked(effects: &[Effect]) -> Option<Attend> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Engine(_, _, request) => match &**request {
+            Request::Attend(attend) => Some((**attend).clone()),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+fn answer(bench: &mut Bench, event: Event) -> Vec<Effect> {
+    let (_, id, _) = bench.app.inspector.attention.pending.clone().expect("something is being read");
+    bench.event(id.0, event)
+}
+
+fn rows() -> Attended {
+    Attended::new(0, &[vec![1.0], vec![0.4, 0.6], vec![0.2, 0.3, 0.5]], vec![0; 3])
+}
+
+#[test]
+fn the_head_that_writes_most_is_opened() {
+    let bench = opened();
+    let inside = &bench.app.inspector.inside;
+    assert_eq!((inside.layer, inside.head), (1, 0));
+}
+
+#[test]
+fn a_matrix_is_asked_once_and_the_rollout_after_it() {
+    let mut bench = opened();
+    let request = asked(&bench.press(&["g"])).unwrap();
+    assert_eq!((request.of, request.ids.len()), (Attending::Head(1, 0), 3));
+    answer(&mut bench, Event::Attended(Box::new(rows())));
+    assert!(bench.app.shown_matrix().is_some());
+    assert_eq!(asked(&bench.send(Msg::Tick)), None);
+    bench.press(&["up", "left"]);
+    assert_eq!(bench.app.inspector.attention.cell, Some((1, 0)));
+    assert_eq!(asked(&bench.press(&["g"])).unwrap().of, Attending::Rollout);
+    bench.press(&["esc"]);
+    assert_eq!(bench.app.inspector.attention.picture, AttentionPicture::Heads);
+    assert!(bench.app.inspector.attention.pending.is_none(), "what is not shown is not read");
+}
+
+#[test]
+fn who_reads_a_token_is_asked_over_what_follows_it() {
+    let mut bench = opened();
+    let request = asked(&bench.press(&["f"])).unwrap();
+    // The prompt of two and the three tokens of the reply.
+    assert_eq!(request.ids.len(), 5);
+    put_cursor(&mut bench, 2);
+    assert!(bench.app.inspector.attention.pending.is_none(), "the pass on display goes first");
+}
+
+#[test]
+fn the_ink_is_of_what_is_written_or_of_the_weights() {
+    let mut bench = opened();
+    assert_eq!(bench.app.ink().unwrap().shares, [0.0, 0.25, 0.75]);
+    bench.press(&["t"]);
+    assert_eq!(bench.app.ink().unwrap().shares, [0.2, 0.3, 0.5]);
+    bench.press(&["0"]);
+    let ink = bench.app.ink().unwrap();
+    assert_eq!((ink.first, ink.shares), (Some(0.2), vec![0.0, 0.3, 0.5]));
+    let asked = asked(&bench.press(&["i", "i"])).unwrap();
+    assert_eq!(asked.of, Attending::Rollout, "all layers are the rollout");
+    answer(&mut bench, Event::Attended(Box::new(rows())));
+    assert!(bench.app.ink().unwrap().whose.contains("rollout"));
+    bench.press(&["i"]);
+    assert_eq!(bench.app.ink(), None);
+}
+
+#[test]
+fn what_heads_usually_do_is_looked_up_then_worked_out_and_kept() {
+    let scores =
+        HeadScores { layers: vec![vec![HeadScore { sink: 0.5, ..HeadScore::default() }; 4]; 6], ms: 1.0 };
+    let fits = |bench: &Bench| {
+        let facts = &bench.app.ready().unwrap().facts;
+        HeadScores {
+            layers: vec![vec![scores.layers[0][0]; facts.heads as usize]; facts.layers as usize],
+            ms: 1.0,
+        }
+    };
+    let mut bench = opened();
+    let effects = bench.event(0, Event::ModelHash("abc".into()));
+    assert!(effects.contains(&Effect::RecallHeads("abc".into())), "{effects:?}");
+    assert!(bench.app.inspector.attention.pending.is_none(), "the records are looked up first");
+    let effects = bench.send(Msg::Heads("abc".into(), Some(Box::default())));
+    assert!(brief(&effects).contains(&"ask Calibrate".into()), "one of another shape is none: {effects:?}");
+    let scores = fits(&bench);
+    let effects = answer(&mut bench, Event::Calibrated(Box::new(scores.clone())));
+    assert!(effects.contains(&Effect::KeepHeads("abc".into(), Arc::new(scores.clone()))), "{effects:?}");
+    assert_eq!(bench.app.usual_head(1, 0).map(|score| score.class().0), Some(HeadClass::Sink));
+    let mut again = opened();
+    again.event(0, Event::ModelHash("abc".into()));
+    let effects = again.send(Msg::Heads("abc".into(), Some(Box::new(scores))));
+    assert!(!brief(&effects).contains(&"ask Calibrate".into()) && again.app.usual_head(0, 0).is_some());
+}
+
+#[test]
+fn what_was_refused_is_said_and_not_asked_again() {
+    let mut bench = opened();
+    bench.press(&["g"]);
+    let failure = Failure { kind: FailureKind::Other, message: "no such thing".into() };
+    assert_eq!(asked(&answer(&mut bench, Event::Failed(failure))), None);
+    assert_eq!(bench.app.rows_missing(), "no such thing");
+}
