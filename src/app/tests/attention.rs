@@ -104,27 +104,27 @@ fn the_ink_is_of_what_is_written_or_of_the_weights() {
 fn what_heads_usually_do_is_looked_up_then_worked_out_and_kept() {
     let scores =
         HeadScores { layers: vec![vec![HeadScore { sink: 0.5, ..HeadScore::default() }; 4]; 6], ms: 1.0 };
-    let fits = |bench: &Bench| {
+    let foreign = HeadScores { layers: vec![Vec::new(); 77], ms: 1.0 };
+    let own = |bench: &Bench| {
         let facts = &bench.app.ready().unwrap().facts;
-        HeadScores {
-            layers: vec![vec![scores.layers[0][0]; facts.heads as usize]; facts.layers as usize],
-            ms: 1.0,
-        }
+        let heads = vec![HeadScore::default(); facts.heads as usize];
+        HeadScores { layers: vec![heads; facts.layers as usize], ms: 1.0 }
     };
     let mut bench = opened();
     let effects = bench.event(0, Event::ModelHash("abc".into()));
     assert!(effects.contains(&Effect::RecallHeads("abc".into())), "{effects:?}");
     assert!(bench.app.inspector.attention.pending.is_none(), "the records are looked up first");
-    let effects = bench.send(Msg::Heads("abc".into(), Some(Box::default())));
+    let effects = bench.send(Msg::Heads("abc".into(), Some(Box::new(foreign))));
     assert!(brief(&effects).contains(&"ask Calibrate".into()), "one of another shape is none: {effects:?}");
-    let scores = fits(&bench);
     let effects = answer(&mut bench, Event::Calibrated(Box::new(scores.clone())));
     assert!(effects.contains(&Effect::KeepHeads("abc".into(), Arc::new(scores.clone()))), "{effects:?}");
     assert_eq!(bench.app.usual_head(1, 0).map(|score| score.class().0), Some(HeadClass::Sink));
     let mut again = opened();
     again.event(0, Event::ModelHash("abc".into()));
-    let effects = again.send(Msg::Heads("abc".into(), Some(Box::new(scores))));
-    assert!(!brief(&effects).contains(&"ask Calibrate".into()) && again.app.usual_head(0, 0).is_some());
+    let kept = own(&again);
+    let effects = again.send(Msg::Heads("abc".into(), Some(Box::new(kept))));
+    assert!(!brief(&effects).contains(&"ask Calibrate".into()), "{effects:?}");
+    assert!(again.app.inspector.attention.heads.is_some());
 }
 
 #[test]
