@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{App, Station};
-use crate::app::state::{Ink, AttentionPicture, Stretched};
+use crate::app::state::{AttentionPicture, Ink, Stretched};
 use crate::app::{Effect, Origin, TokenCursor};
 use crate::chat::RunId;
 use crate::engine::protocol::{Attend, Attended, Attending, Event, FailureKind, ROWS, Request, RequestId};

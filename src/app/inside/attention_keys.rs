@@ -3,7 +3,7 @@
 //! Invariant: a choice is clamped to what was read.
 
 use super::{App, Station};
-use crate::app::state::{Grain, Ink, AttentionPicture};
+use crate::app::state::{AttentionPicture, Grain, Ink};
 use crate::engine::protocol::ROWS;
 
 impl App {
@@ -30,7 +30,9 @@ impl App {
             AttentionPicture::Matrix => {
                 format!("one head at the last {ROWS} tokens: they are read again as one batch")
             }
-            AttentionPicture::Rollout => "the rollout: how all layers mix tokens, not what causes what".to_owned(),
+            AttentionPicture::Rollout => {
+                "the rollout: how all layers mix tokens, not what causes what".to_owned()
+            }
         });
     }
 

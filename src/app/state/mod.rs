@@ -15,7 +15,7 @@ mod pieced;
 mod reread;
 mod work;
 
-pub use attention::{AttentionView, Grain, Ink, AttentionPicture, Stretched};
+pub use attention::{AttentionPicture, AttentionView, Grain, Ink, Stretched};
 pub use branch::{Ahead, Alternatives, StepMode, Tree, TreeRow};
 pub use depths::{Depths, Grid, Reading, ReadingOf};
 pub use inside::{Inside, InsidePass, Wish};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::stations::{put_cursor, reading};
 use super::*;
-use crate::app::{Focus, AttentionPicture, Station};
+use crate::app::{AttentionPicture, Focus, Station};
 use crate::engine::protocol::{Attend, Attended, Attending, Failure, FailureKind, Inspected};
 use crate::inspect::scores::{HeadScore, HeadScores};
 use crate::inspect::trace::{Attention, AttentionLayer, HeadClass, HeadReading, HeadRow};

@@ -81,7 +81,8 @@ pub(super) fn sloped(scores: &[f32], seen: &[usize], largest: f32, head: usize, 
     weights
 }
 
-fn slope(largest: f32, head: usize, heads: usize) -> f32 {
+/// What a head takes off a score for each position of distance.
+pub(super) fn slope(largest: f32, head: usize, heads: usize) -> f32 {
     let power = if heads.is_power_of_two() { heads } else { heads.next_power_of_two() / 2 };
     if head < power {
         2.0_f32.powf(-largest / power as f32 * (head + 1) as f32)

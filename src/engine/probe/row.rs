@@ -93,19 +93,23 @@ pub(super) fn attend(
 }
 
 /// softmax(scale · q·k) of one head at one token by position up to `last`, out of keys by cell; `places` has the
-/// position of each cell, one beyond for those that are not seen. A learned sink takes its share and is not listed.
+/// position of each cell, one beyond for those that are not seen; `slope` is taken off for each position of distance. A learned sink takes its share and is not listed.
 pub(super) fn attend_cells<'a>(
     query: &[f32],
     key: impl Fn(usize) -> &'a [f32],
     places: &[usize],
     last: usize,
-    (scale, cap): (f32, f32),
+    (scale, cap, slope): (f32, f32, f32),
     sink: Option<f32>,
 ) -> Vec<f32> {
     let capped = |score: f32| if cap > 0.0 { cap * (score / cap).tanh() } else { score };
     let seen = places.iter().enumerate().filter(|(_, place)| **place <= last);
-    let scores: Vec<(usize, f32)> =
-        seen.map(|(cell, place)| (*place, capped(scale * product(query, key(cell))))).collect();
+    let scores: Vec<(usize, f32)> = seen
+        .map(|(cell, place)| {
+            let score = capped(scale * product(query, key(cell)));
+            (*place, score - slope * (last - place) as f32)
+        })
+        .collect();
     let most = scores.iter().map(|(_, score)| *score).fold(sink.unwrap_or(f32::NEG_INFINITY), f32::max);
     let exponential = |score: f32| f64::from(score - most).exp();
     let sum = sink.map_or(0.0, exponential) + scores.iter().map(|(_, s)| exponential(*s)).sum::<f64>();
@@ -143,7 +147,7 @@ mod tests {
         for (cap, sink) in [(0.0, None), (2.0, Some(0.4))] {
             let sinks = sink.map(|sink| vec![sink]);
             let whole = attend(&query, &keys, &[0, 1, 2], 2, 0.5, cap, sinks.as_deref());
-            let row = attend_cells(&query[0], |cell| &cells[cell], &places, 2, (0.5, cap), sink);
+            let row = attend_cells(&query[0], |cell| &cells[cell], &places, 2, (0.5, cap, 0.0), sink);
             assert_eq!(row, whole.weights[0]);
         }
     }

@@ -6,7 +6,7 @@
 use super::cells::NOWHERE;
 use super::plan::Rows;
 use super::state::State;
-use super::{Node, Strided, dequantised, row};
+use super::{Node, Strided, dequantised, families, row};
 
 impl State {
     /// The next tokens' rows out of `[cell, token, head]`.
@@ -28,7 +28,7 @@ impl State {
     /// The next tokens' rows, worked out of flash attention's operands.
     pub(super) fn keep_flash_rows(&mut self, node: Node, layer: u32, keys: &Strided) {
         let Some(query) = node.source(0) else { return };
-        let (scale, cap) = (node.float(0), node.float(2));
+        let (scale, largest, cap) = (node.float(0), node.float(1), node.float(2));
         let (tokens, heads) = (query.count(1), query.count(2));
         let [size, cells, kv_heads] = keys.shape;
         let sinks = node.source(4).map(Node::whole);
@@ -41,10 +41,11 @@ impl State {
                 let start = size * (cell + cells * kv_head);
                 &keys.values[start..start + size]
             };
+            let slope = if largest > 0.0 { families::slope(largest, head, heads) } else { 0.0 };
             let sink = sinks.as_ref().and_then(|sinks| sinks.get(head)).copied();
             let rows = masks.iter().enumerate().map(|(token, (position, places))| {
                 let query = query.floats(token * by_token + head * by_head, size);
-                row::attend_cells(&query, key, places, *position, (scale, cap), sink)
+                row::attend_cells(&query, key, places, *position, (scale, cap, slope), sink)
             });
             let rows: Vec<Vec<f32>> = rows.collect();
             self.add_rows(layer, head, heads, rows);

@@ -161,12 +161,14 @@ impl State {
             Kind::AttentionOut(layer) => {
                 if self.plan.streams || self.plan.writes {
                     self.layer(layer).attn_out = node.last_column();
-                    }
+                }
                 if self.plan.writes && op == sys::GGML_OP_MUL_MAT {
                     self.layer(layer).projection = node.source(0).map(|weight| Operand(weight.0));
                 }
                 // Some families gate the heads or norm them before they are projected.
-                if let Some(heads) = node.source(1).filter(|_| (self.plan.heads || self.plan.writes) && op == sys::GGML_OP_MUL_MAT)
+                if let Some(heads) = node
+                    .source(1)
+                    .filter(|_| (self.plan.heads || self.plan.writes) && op == sys::GGML_OP_MUL_MAT)
                 {
                     self.layer(layer).heads = heads.last_column();
                 }
@@ -304,7 +306,7 @@ impl State {
         if !self.wants_weights(layer) {
             return;
         }
-        if self.plan.rows.has(layer) && slope <= 0.0 {
+        if self.plan.rows.has(layer) {
             self.keep_flash_rows(node, layer, &keys);
         }
         self.keep_keys(layer, &keys);

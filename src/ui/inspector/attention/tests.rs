@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::app::{App, InsidePass, AttentionPicture};
+use crate::app::{App, AttentionPicture, InsidePass};
 use crate::engine::protocol::{Attend, Attended, Attending, Inspected};
 use crate::inspect::trace::{Attention, AttentionLayer, ForwardTrace, HeadClass, HeadReading, HeadRow};
 use crate::theme::Theme;
