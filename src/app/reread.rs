@@ -130,6 +130,7 @@ impl App {
     /// Brings what is asked of the engine in line with what is wanted.
     pub(crate) fn settle_reread(&mut self) {
         self.drop_stale_trials();
+        self.fail_foreign_trials();
         let busy = self.run.is_some() || self.queued.is_some() || self.ready().is_none();
         let wanted = if busy { None } else { self.reread_wanted() };
         if let Some(under_way) = self.book.rereading {
@@ -232,7 +233,9 @@ impl App {
     }
 
     fn rescored(&mut self, purpose: Purpose, scored: Arc<Rescored>) {
-        if scored.displaced > 0 {
+        let told = matches!(purpose, Purpose::Weights(_))
+            && self.weights.as_ref().is_some_and(|weights| weights.displaced > 0);
+        if scored.displaced > 0 && !told {
             let tokens = scored.displaced;
             self.warn(format!(
                 "the context has no room for both: the next reply reads {tokens} tokens of the chat again"
@@ -241,6 +244,24 @@ impl App {
         match purpose {
             Purpose::WhatIf { reply, edited } => self.what_if_read(reply, edited, scored),
             Purpose::Weights(part) => self.part_read(part, &scored),
+        }
+    }
+
+    /// Another model was loaded meanwhile: it cannot go on with what the one before began.
+    fn fail_foreign_trials(&mut self) {
+        if self.ready().is_none() {
+            return;
+        }
+        let why = |reply: TurnId| self.chat.turn(reply).and_then(|turn| self.can_reread(turn).err());
+        let what_if = self.what_if.as_ref().filter(|what_if| what_if.failed.is_none() && !what_if.is_done());
+        let what_if = what_if.and_then(|what_if| what_if.replies.iter().find_map(|reply| why(reply.turn)));
+        let weights = self.weights.as_ref().filter(|weights| weights.failed.is_none() && !weights.is_done());
+        let weights = weights.and_then(|weights| why(weights.reply));
+        if let (Some(open), Some(why)) = (&mut self.what_if, what_if) {
+            open.failed = Some(why);
+        }
+        if let (Some(open), Some(why)) = (&mut self.weights, weights) {
+            open.failed = Some(why);
         }
     }
 

@@ -84,8 +84,8 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
     for turn in in_view.iter().filter_map(|block| block.turn) {
         cache.mark(app, turn);
     }
-    let (pointer, ink, tokens) = (None, None, Vec::new());
-    let mut painter = Painter { app, theme, cache, area, width, buf, read, pointer, ink, tokens };
+    let tokens = Vec::new();
+    let mut painter = Painter { app, theme, cache, area, width, buf, read, pointer: None, ink: None, tokens };
     let mut turns = Vec::new();
     for block in in_view {
         if let Some(shown) = painter.block(block, &view)

@@ -88,6 +88,10 @@ impl App {
         }));
         self.overlays.retain(|overlay| !matches!(overlay, Overlay::WhatIf));
         self.overlays.push(Overlay::WhatIf);
+        // The reply comes into view, since that is what is inked.
+        self.leave_cursor();
+        self.transcript.selected =
+            self.what_if.as_ref().and_then(|what_if| Some(what_if.replies.first()?.turn));
         self.transcript.reveal = true;
     }
 

@@ -238,3 +238,38 @@ fn a_sentence_can_be_edited_out_from_the_list() {
     let Some(Overlay::Prompt { input, .. }) = bench.app.top_overlay() else { panic!("an edit opens") };
     assert_eq!(input.text(), "I live in Rome.");
 }
+
+#[test]
+fn another_model_does_not_go_on_with_what_one_began() {
+    let mut bench = talked();
+    weigh(&mut bench);
+    answer(&mut bench, 1, &[-1.0; 3]);
+    bench.app.model.name = "large".into();
+    for run in bench.app.runs.values_mut() {
+        run.vocabulary = Some("other".into());
+    }
+    assert_eq!(asked(&bench.send(Msg::Tick)), None);
+    let why = bench.app.weights.as_ref().unwrap().failed.as_deref();
+    assert_eq!(why, Some("small made this; Ctrl+L loads it to read it again"));
+}
+
+#[test]
+fn the_words_of_the_user_and_the_system_prompt_have_passes_too() {
+    let mut bench = talked();
+    let (first, run) = (turns(&bench)[0], *bench.app.runs.keys().next().unwrap());
+    let word = (0, 1, 1, step("a", 1.0));
+    let score = crate::app::TurnScore { run, tokens: vec![word] };
+    bench.app.scores.insert(first, score.clone());
+    bench.app.chat.settings.system = Some("Be brief.".into());
+    bench.press(&["s"]);
+    let system = bench.app.system.as_ref().unwrap().id;
+    bench.app.scores.insert(system, score);
+    bench.app.inspector.shown = true;
+    bench.app.inspector.station = crate::app::Station::Layers;
+    for turn in [first, system] {
+        bench.app.transcript.selected = Some(turn);
+        bench.app.transcript.cursor = Some(TokenCursor { turn, index: 0 });
+        let said = brief(&bench.send(Msg::Tick));
+        assert!(said.contains(&"ask Inspect".into()), "{turn:?} {said:?}");
+    }
+}
