@@ -69,10 +69,12 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
     }
     let width = (area.width - 2).min(MEASURE);
     let read = ink::Ink::of(app, &branch).filter(|_| !app.docks());
-    let deep = 1 + usize::from(match app.docks() {
-        true => shade::signed_needs_row(theme),
-        false => ink::needs_row(read.as_ref(), theme) || shade::needs_row(app.transcript.colouring, theme),
-    });
+    let levels = if app.docks() {
+        shade::signed_needs_row(theme)
+    } else {
+        ink::needs_row(read.as_ref(), theme) || shade::needs_row(app.transcript.colouring, theme)
+    };
+    let deep = 1 + usize::from(levels);
     let blocks = blocks::of(app, cache, &branch, waiting, (width, deep));
     let found = app.transcript.find.as_ref().and_then(|find| find.matches.get(find.current));
     let looked_for = [app.transcript.cursor.map(|at| at.turn), found.map(|(turn, _)| *turn)];

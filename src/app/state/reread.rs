@@ -121,10 +121,7 @@ impl WhatIf {
     pub fn edit(&self) -> (&str, &str) {
         let (before, after) = (self.before.as_str(), self.text.as_str());
         let edge = |text: &str, at: usize| {
-            let (left, right) = match text.is_char_boundary(at) {
-                true => text.split_at(at),
-                false => return false,
-            };
+            let Some((left, right)) = text.split_at_checked(at) else { return false };
             let space = char::is_whitespace;
             left.is_empty() || right.is_empty() || left.ends_with(space) || right.starts_with(space)
         };

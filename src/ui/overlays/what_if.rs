@@ -58,9 +58,8 @@ fn edit(canvas: &mut Canvas<'_>, what_if: &WhatIf, inside: Rect) -> u16 {
     let line = |words: &str| token::one_line(words.trim(), &theme.symbols);
     let room = inside.width.saturating_sub(4);
     let rows = [("−", line(old), Role::TokenCut), ("+", line(new), Role::TokenChosen)];
-    let rows = rows.map(|(sign, words, role)| match words.is_empty() {
-        true => (sign, "nothing".to_owned(), Role::Muted),
-        false => (sign, words, role),
+    let rows = rows.map(|(sign, words, role)| {
+        if words.is_empty() { (sign, "nothing".to_owned(), Role::Muted) } else { (sign, words, role) }
     });
     canvas.cell(inside, 1, inside.width, &format!("in {whose}"), Role::Muted);
     for (row, (sign, words, role)) in (1..).zip(rows) {
