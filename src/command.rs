@@ -253,7 +253,7 @@ commands! {
     Grain "grain" Inspector Inspector ["G"];
     /// Lift small shares in attention's colours
     Contrast "contrast" Inspector Inspector ["v"];
-    /// The sampler's rows in the order of its last column; in the why station, heads instead of blocks
+    /// The sampler's rows in the order of its last column; in the why station, blocks, heads or neurons
     Sort "sort" Inspector Inspector ["s"];
     /// Switch the selected part of the network off at this position, or on again
     SwitchOff "switch-off" Inspector Transcript ["x"];
@@ -261,6 +261,14 @@ commands! {
     SwitchOffEverywhere "switch-off-everywhere" Inspector Transcript ["X"];
     /// Keep what is switched off so in this chat's replies, or end that
     KeepOff "keep-off" Inspector Transcript ["K"];
+    /// Patch the selected part: what it gave at another position, or in another version's text
+    Patch "patch" Inspector Inspector ["p"];
+    /// Take back what was switched off or patched last
+    UndoChange "undo-change" Inspector Inspector ["u"];
+    /// In the why station, switch each listed part off alone and fill the off column
+    AskOff "ask-off" Inspector Inspector [];
+    /// In the why station, pin the card, or take its pin away
+    Pin "pin" Inspector Inspector [];
     /// The pass at this token, or the one that chose it
     OtherPass "other-pass" Inspector Transcript ["."];
     /// Filter the list of tokens by text

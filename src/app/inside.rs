@@ -11,18 +11,18 @@ mod keys;
 mod live;
 mod merge;
 mod pieces;
+mod why;
 
 pub use ink::{InkPlace, Inked, shares_of};
 pub use keys::named;
+pub use why::in_words;
 
 use std::sync::Arc;
 
 use super::{App, InsidePass, Pass, Station, TokenCursor, Wish};
-use crate::engine::protocol::{
-    Embed, Failure, FailureKind, Inspect, Inspected, Request, RequestId, Want, switched_off,
-};
+use crate::engine::protocol::{Embed, Failure, FailureKind, Inspect, Inspected, Request, RequestId, Want};
 use crate::inspect::pieces::Pieces;
-use crate::inspect::trace::{AttributionPart, EmbeddingFacts, Part};
+use crate::inspect::trace::EmbeddingFacts;
 use crate::token::TokenId;
 
 /// Passes that are kept.
@@ -33,9 +33,6 @@ const ANSWERS: usize = 64;
 const SPAN: usize = 48;
 /// Neighbours and neurons that are shown.
 const NEIGHBOURS: u32 = 12;
-/// Parts that the why station lists.
-const PARTS: usize = 10;
-
 /// What the engine says to a wish.
 pub(crate) enum EventOfInside {
     /// How many tokens were read, of how many.
@@ -70,17 +67,6 @@ impl App {
         self.inside_pass().map(|pass| &pass.seen)
     }
 
-    /// The pass on display with the chosen parts switched off.
-    #[must_use]
-    pub fn shown_card(&self) -> Option<&Arc<Inspected>> {
-        let inside = &self.inspector.inside;
-        let same = |parts: &[Part]| parts.iter().eq(inside.off.iter());
-        let cards = &self.inside_pass()?.cards;
-        let card =
-            cards.iter().find(|(parts, everywhere, _)| same(parts) && *everywhere == inside.everywhere);
-        card.map(|(_, _, card)| card)
-    }
-
     /// What the embedding table says of the token on display, with the tokens before it where that is known.
     #[must_use]
     pub fn shown_embedding(&self) -> Option<&Arc<EmbeddingFacts>> {
@@ -98,19 +84,6 @@ impl App {
         let vocabulary = self.shown_step()?.vocabulary.as_ref()?;
         let mut known = self.inspector.inside.embeddings.iter().rev();
         known.find(|(hash, embed, _)| hash == vocabulary && is(embed)).map(|(_, _, facts)| facts)
-    }
-
-    /// The parts that pushed the token on display most, for or against, strongest first; blocks or heads.
-    #[must_use]
-    pub fn ranked_parts(&self) -> Vec<AttributionPart> {
-        let Some(attribution) = self.shown_inside().and_then(|seen| seen.trace.attribution.as_ref()) else {
-            return Vec::new();
-        };
-        let heads = self.inspector.inside.by_heads;
-        let mut parts = if heads { attribution.heads.clone() } else { attribution.parts.clone() };
-        parts.sort_by(|a, b| b.logit_difference.abs().total_cmp(&a.logit_difference.abs()));
-        parts.truncate(PARTS);
-        parts
     }
 
     /// The token that the chosen one is held against.
@@ -230,7 +203,6 @@ impl App {
         let trace = self.shown_inside().map(|seen| &seen.trace);
         let layer = self.opened_layer();
         let mut want = Want { follow: self.followed(pass), ..Want::default() };
-        let mut ablations = Vec::new();
         match station {
             Station::Layers if self.inspector.depths.shows_grid => return None,
             Station::Layers => {
@@ -268,21 +240,10 @@ impl App {
                 }
                 want.rotation = Some((layer, inside.head, other));
             }
-            Station::Why => {
-                let [token, rival] = want.follow.get(..2)?.try_into().ok()?;
-                let known = trace.and_then(|trace| trace.attribution.as_ref());
-                if known.is_some_and(|known| (known.token, known.rival) == (token, rival)) {
-                    ablations = inside.off.iter().filter_map(|part| switched_off(*part)).collect();
-                    if ablations.is_empty() || self.shown_card().is_some() {
-                        return None;
-                    }
-                } else {
-                    want.attribution = Some((token, rival));
-                }
-            }
+            Station::Why => return self.why_wanted(ids, want.follow),
             _ => return None,
         }
-        Some(Inspect { ids, ablations, everywhere: inside.everywhere, want, ..Inspect::default() })
+        Some(Inspect { ids, want, ..Inspect::default() })
     }
 
     /// The token whose pass is shown, and the one it is held against. Of the pass at the token itself nothing has
@@ -360,11 +321,11 @@ impl App {
 
     fn pass_opened(&mut self, at: TokenCursor, request: &Inspect, seen: Inspected) {
         let own = self.inspector.inside.own_pass;
-        if request.ablations.is_empty() {
+        if request.ablations.is_empty() && request.patches.is_empty() {
             return self.keep_seen(at, own, seen);
         }
-        let off = self.inspector.inside.off.iter().copied().collect();
-        self.inside_slot(at, own).cards.push((off, request.everywhere, Arc::new(seen)));
+        let tried = self.inspector.inside.tried.clone();
+        self.inside_slot(at, own).cards.push((tried, Arc::new(seen)));
     }
 
     /// Adds to what is known of a pass.

@@ -157,12 +157,16 @@ impl App {
             Command::ReadBy => self.turn_direction(),
             Command::Flip => self.inspector.uncertainty_strip = !self.inspector.uncertainty_strip,
             Command::Sort if self.inspector.station == Station::Why => {
-                self.inspector.inside.by_heads = !self.inspector.inside.by_heads;
+                self.next_unit();
             }
             Command::Sort => self.inspector.by_last = !self.inspector.by_last,
             Command::SwitchOff => self.switch_off(false),
             Command::SwitchOffEverywhere => self.switch_off(true),
             Command::KeepOff => self.keep_off(),
+            Command::Patch => self.patch(),
+            Command::UndoChange => self.undo_change(),
+            Command::AskOff => self.ask_off(),
+            Command::Pin => self.pin(),
             Command::OtherPass => self.other_pass(),
             Command::Filter => self.open_filter(),
             Command::Watch if self.inspector.station == Station::Tokens => self.move_token(Move::NextWord),

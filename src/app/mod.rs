@@ -71,9 +71,10 @@ pub use state::{
 pub use state::{AttentionPicture, AttentionView, Grain, Ink, Stretched};
 pub use station_export::Picture;
 
-pub use inside::named as part_name;
+pub use inside::{in_words as change_words, named as part_name};
 pub use inside::{InkPlace, Inked, shares_of};
 pub use look_ahead::AheadRow;
+pub use state::{Picking, Pin, Source, Trial, Unit};
 pub use tour::{STEPS as TOUR, Tour};
 pub use tree::{LETTERS, Pair};
 

@@ -97,7 +97,7 @@ impl App {
         let seen = self.shown_inside().filter(|_| station.is_inside() && !own_table(station));
         let sampler = self.shown_trace().filter(|_| station == Station::Sampler);
         let inside = &self.inspector.inside;
-        let off: Vec<_> = inside.off.iter().copied().collect();
+        let off: Vec<_> = inside.tried.off.iter().copied().collect();
         let card = self.shown_card().filter(|_| station == Station::Why);
         let span = self.embedding_span();
         let facts = StationFacts {
@@ -114,7 +114,7 @@ impl App {
                 .map(|facts| (&**facts, span.as_slice())),
             trace: seen.map(|seen| &seen.trace),
             ffns: seen.map(|seen| seen.ffns.as_slice()).unwrap_or_default(),
-            card: card.map(|card| (off, inside.everywhere, &card.trace)),
+            card: card.map(|card| (off, inside.tried.everywhere, &card.trace)),
             distribution: self.shown_distribution().map(AsRef::as_ref),
             sampler: sampler.as_deref(),
         };

@@ -8,7 +8,9 @@ mod steps;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{App, Effect, Focus, Inspector, Level, ModelStatus, Notice, StepMode, TokenCursor, Transcript};
+use super::{
+    App, Effect, Focus, Inspector, Level, ModelStatus, Notice, StepMode, TokenCursor, Transcript, Trial, Unit,
+};
 use crate::chat::{Conversation, ConversationId, Role, Span, Turn, TurnId, TurnState};
 use crate::command::{Command, Group};
 use crate::engine::protocol::{Prompt, Request};
@@ -231,13 +233,13 @@ impl App {
         self.inspector.station = step.station;
         self.inspector.sandbox = None;
         let inside = &mut self.inspector.inside;
-        inside.off.clear();
-        inside.everywhere = false;
+        inside.tried = Trial::default();
         inside.own_pass = false;
         inside.opened = false;
         inside.row = 0;
         inside.rival = None;
-        inside.by_heads = matches!(step.act, Act::SwitchOff | Act::SwitchedOff);
+        inside.unit =
+            if matches!(step.act, Act::SwitchOff | Act::SwitchedOff) { Unit::Heads } else { Unit::Blocks };
         match step.layer.filter(|_| self.tour_knows_model()) {
             Some((layer, head)) => {
                 let inside = &mut self.inspector.inside;
@@ -307,7 +309,7 @@ impl App {
         let inside = &mut self.inspector.inside;
         inside.row = row.unwrap_or(inside.row);
         if act == Act::SwitchedOff {
-            inside.off = [part].into();
+            inside.tried.off = [part].into();
         }
         true
     }

@@ -15,12 +15,17 @@ impl App {
         if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
             return false;
         }
+        if self.inspector.inside.picking.is_some() && self.inspector.station == Station::Why {
+            return self.picking_key(key.code);
+        }
         match key.code {
             KeyCode::Up if self.moves_cell(-1, 0) => {}
             KeyCode::Down if self.moves_cell(1, 0) => {}
             KeyCode::Left if self.moves_cell(0, -1) => {}
             KeyCode::Right if self.moves_cell(0, 1) => {}
             KeyCode::Esc if self.leaves_picture() => {}
+            KeyCode::Enter if self.inspector.station == Station::Why => self.pin(),
+            KeyCode::Char('a') if self.inspector.station == Station::Why => self.ask_off(),
             KeyCode::Up => self.move_inside(-1, 0),
             KeyCode::Down => self.move_inside(1, 0),
             KeyCode::Left if self.walks_tokens() => self.move_token(Move::Previous),
@@ -31,6 +36,22 @@ impl App {
             KeyCode::Esc if self.inspector.inside.opened => self.inspector.inside.opened = false,
             KeyCode::Char('4') if self.carries_layer() => self.open_part(Station::Attention),
             KeyCode::Char('5') if self.carries_layer() => self.open_part(Station::Ffn),
+            _ => return false,
+        }
+        true
+    }
+
+    /// A key while the source of a patch is chosen.
+    fn picking_key(&mut self, key: KeyCode) -> bool {
+        match key {
+            KeyCode::Left => self.move_source(-1),
+            KeyCode::Right => self.move_source(1),
+            KeyCode::Home => self.move_source(i32::MIN / 2),
+            KeyCode::End => self.move_source(i32::MAX / 2),
+            KeyCode::Char('v') => self.other_text(),
+            KeyCode::Char('s') => self.other_patch(),
+            KeyCode::Enter | KeyCode::Char('p') => self.patch(),
+            KeyCode::Esc => self.inspector.inside.picking = None,
             _ => return false,
         }
         true
@@ -118,9 +139,18 @@ impl App {
                 parts.get(inside.row.min(parts.len().saturating_sub(1))).map(|part| part.part)
             }
             Station::Attention => Some(Part::Head(self.opened_layer(), inside.head)),
-            Station::Ffn => Some(Part::Ffn(self.opened_layer())),
+            Station::Ffn => Some(self.selected_neuron().unwrap_or(Part::Ffn(self.opened_layer()))),
             _ => None,
         }
+    }
+
+    /// The neuron that is selected at the feed-forward station; in a mixture none can be switched off alone.
+    fn selected_neuron(&self) -> Option<Part> {
+        let layer = self.opened_layer();
+        let ffn = self.shown_inside()?.ffns.iter().find(|ffn| ffn.layer == layer)?;
+        let row = self.inspector.inside.row.min(ffn.neurons.len().saturating_sub(1));
+        let neuron = ffn.neurons.get(row).filter(|neuron| neuron.expert.is_none())?;
+        Some(Part::Neuron(layer, neuron.index))
     }
 
     /// Switches the selected part off or on again, in the pass's own position or everywhere.
@@ -131,39 +161,22 @@ impl App {
         if switched_off(part).is_none() {
             return self.warn("the embedding stays: without it nothing is read");
         }
-        let inside = &mut self.inspector.inside;
-        let off = if inside.off.contains(&part) && inside.everywhere == everywhere {
-            inside.off.remove(&part);
-            false
-        } else {
-            inside.off.insert(part);
-            true
-        };
-        inside.everywhere = everywhere;
+        let tried = &self.inspector.inside.tried;
+        let off = !(tried.off.contains(&part) && tried.everywhere == everywhere);
+        self.try_out(|tried| {
+            tried.everywhere = everywhere;
+            tried.patches.remove(&part);
+            if off {
+                tried.off.insert(part);
+            } else {
+                tried.off.remove(&part);
+            }
+        });
         let name = named(part);
         let place = if everywhere { "at every position" } else { "at this position" };
         let why = self.inspector.station != Station::Why;
         let next = if why { "; the why station shows what that changes" } else { "" };
         self.say(if off { format!("{name} off {place}{next}") } else { format!("{name} on again") });
-    }
-
-    /// Keeps what is switched off for this chat's replies, or switches it on again.
-    pub(crate) fn keep_off(&mut self) {
-        let chosen: Vec<_> =
-            self.inspector.inside.off.iter().filter_map(|part| switched_off(*part)).collect();
-        let now = &self.chat.settings.interventions;
-        if chosen.is_empty() && now.is_empty() {
-            return self.say("x switches a part off first; this keeps it off in this chat");
-        }
-        let kept = if *now == chosen { Vec::new() } else { chosen };
-        let count = kept.len();
-        self.chat.settings.interventions = kept;
-        self.put_conversation(self.chat.head.id);
-        self.say(match count {
-            0 => "this chat runs the whole network again".to_owned(),
-            1 => "1 part stays off in this chat's replies".to_owned(),
-            count => format!("{count} parts stay off in this chat's replies"),
-        });
     }
 
     /// Holds the chosen token against the next likeliest other one.

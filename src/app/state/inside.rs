@@ -2,14 +2,14 @@
 //!
 //! Invariant: what is kept names the token it is of, so that a figure is never shown beside another token.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::Pieced;
+use super::{Picking, Pieced, Pin, Trial, Unit};
 use crate::app::{EngineId, TokenCursor};
 use crate::engine::protocol::{Embed, Inspect, Inspected, LiveInside, RequestId};
 use crate::inspect::pieces::Pieces;
-use crate::inspect::trace::{EmbeddingFacts, Part};
+use crate::inspect::trace::EmbeddingFacts;
 use crate::token::TokenId;
 
 /// Choices within the stations 1 to 6 and 9, and what has been read for them.
@@ -31,12 +31,18 @@ pub struct Inside {
     pub row: usize,
     /// The position that the position station holds the pass against; `None` is the head's strongest.
     pub other: Option<u32>,
-    /// Parts by heads rather than by blocks.
-    pub by_heads: bool,
-    /// What is switched off for the card of the why station.
-    pub off: BTreeSet<Part>,
-    /// Whether it is switched off at all positions rather than the pass's own.
-    pub everywhere: bool,
+    /// Which parts the why station lists.
+    pub unit: Unit,
+    /// What is changed for the card of the why station.
+    pub tried: Trial,
+    /// What was tried before, newest last.
+    pub before: Vec<Trial>,
+    /// The source of a patch that is being chosen.
+    pub picking: Option<Picking>,
+    /// Cards that stay, newest last.
+    pub pins: Vec<Pin>,
+    /// Whether each listed part is switched off alone, for the `off` column.
+    pub asks_off: bool,
     /// The token that the chosen one is held against; `None` is the runner-up.
     pub rival: Option<TokenId>,
     /// Whether the pass at the token itself is shown rather than the one that chose it.
@@ -81,8 +87,8 @@ pub struct InsidePass {
     pub model: String,
     /// What it did, as one.
     pub seen: Arc<Inspected>,
-    /// What parts switched off gave: which, whether everywhere, and the pass so changed.
-    pub cards: Vec<(Vec<Part>, bool, Arc<Inspected>)>,
+    /// What was tried on it, and the pass so changed.
+    pub cards: Vec<(Trial, Arc<Inspected>)>,
 }
 
 /// Something to ask the engine for.

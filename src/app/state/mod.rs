@@ -13,6 +13,7 @@ mod overlay;
 mod panes;
 mod pieced;
 mod reread;
+mod tried;
 mod work;
 
 pub use attention::{AttentionPicture, AttentionView, Grain, Ink, Stretched};
@@ -28,4 +29,5 @@ pub use panes::{
 };
 pub use pieced::Pieced;
 pub use reread::{Change, Part, RereadReply, Weights, WhatIf};
+pub use tried::{Picking, Pin, Source, Trial, Unit};
 pub use work::{ActiveRun, Fetch, ModelState, ModelStatus, Phase, Queued};

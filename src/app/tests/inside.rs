@@ -4,8 +4,10 @@ use super::stations::{put_cursor, reading};
 use super::*;
 use crate::app::{Focus, Station};
 use crate::chat::Intervention;
-use crate::engine::protocol::{Failure, FailureKind, Inspect, Inspected};
-use crate::inspect::trace::{Attribution, AttributionPart, Followed, Lens, LensRow, Part};
+use crate::engine::protocol::{Failure, FailureKind, Inspect, Inspected, Patch};
+use crate::inspect::trace::{
+    Attribution, AttributionPart, FeedForward, Followed, Lens, LensRow, Neuron, Part,
+};
 
 /// The inspection among these effects.
 fn asked(effects: &[Effect]) -> Option<Inspect> {
@@ -122,4 +124,114 @@ fn what_is_kept_off_is_in_the_next_reply() {
     bench.app.focus = Focus::Composer;
     let effects = bench.say("more");
     assert_eq!(generated(&effects).interventions, off);
+}
+
+/// The why station with the attribution of the pass on display known.
+fn why() -> Bench {
+    let mut bench = reading();
+    bench.app.inspector.station = Station::Why;
+    bench.app.inspector.inside.rival = Some(TokenId(2));
+    let request = asked(&bench.send(Msg::Tick)).unwrap();
+    answer(&mut bench, attribution(&request));
+    bench.app.focus = Focus::Inspector;
+    bench
+}
+
+#[test]
+fn a_part_is_patched_from_the_position_that_was_picked() {
+    let mut bench = why();
+    assert_eq!(asked(&bench.press(&["p"])), None, "picking asks for nothing");
+    assert_eq!(bench.app.inspector.inside.picking.as_ref().map(|picking| picking.source.position), Some(1));
+    bench.press(&["left", "left", "right", "left"]);
+    let request = asked(&bench.press(&["p"])).unwrap();
+    assert_eq!(request.patches, [Patch { part: Part::Ffn(3), position: 0, text: Vec::new() }]);
+    assert!(request.ablations.is_empty());
+    answer(&mut bench, Inspected::default());
+    assert!(bench.app.shown_card().is_some());
+    assert_eq!(asked(&bench.press(&["p"])), None, "its own again");
+    assert!(bench.app.inspector.inside.tried.is_empty());
+    bench.press(&["p", "esc"]);
+    assert!(bench.app.inspector.inside.picking.is_none() && bench.app.inspector.inside.tried.is_empty());
+}
+
+#[test]
+fn the_stream_after_a_block_is_patched_when_asked() {
+    let mut bench = why();
+    let request = asked(&bench.press(&["p", "s", "enter"])).unwrap();
+    assert_eq!(request.patches, [Patch { part: Part::Stream(3), position: 1, text: Vec::new() }]);
+}
+
+#[test]
+fn what_was_changed_last_is_taken_back_first() {
+    let mut bench = why();
+    bench.press(&["x", "down", "x"]);
+    let off = |bench: &Bench| bench.app.inspector.inside.tried.off.iter().copied().collect::<Vec<_>>();
+    assert_eq!(off(&bench), [Part::Attention(2), Part::Ffn(3)]);
+    bench.press(&["u"]);
+    assert_eq!(off(&bench), [Part::Ffn(3)]);
+    bench.press(&["u"]);
+    assert!(off(&bench).is_empty());
+    bench.press(&["u"]);
+    assert!(off(&bench).is_empty());
+}
+
+#[test]
+fn the_off_column_is_asked_for_at_once_and_only_once() {
+    let mut bench = why();
+    let request = asked(&bench.press(&["a"])).unwrap();
+    assert_eq!(request.want.off, [Part::Ffn(3), Part::Attention(2)], "the embedding cannot be off");
+    assert!(request.ablations.is_empty());
+    let followed = vec![Followed { id: TokenId(1), logprob: -2.0, rank: 3 }];
+    let off = request.want.off.iter().map(|part| (*part, followed.clone())).collect();
+    assert_eq!(asked(&answer(&mut bench, Inspected { off, ..Inspected::default() })), None);
+    assert_eq!(bench.app.off_logprob(Part::Ffn(3)), Some(-2.0));
+    assert_eq!(bench.app.off_logprob(Part::Head(2, 1)), None);
+    let request = asked(&bench.press(&["s"])).unwrap();
+    assert_eq!(request.want.off, [Part::Head(2, 1)], "other parts are listed now");
+}
+
+#[test]
+fn neurons_are_asked_for_when_they_are_listed() {
+    let mut bench = why();
+    let request = asked(&bench.press(&["s", "s"])).unwrap();
+    assert!(request.want.pushing_neurons > 0 && request.want.attribution.is_some());
+    let mut seen = attribution(&request);
+    let neuron = AttributionPart { part: Part::Neuron(3, 7), logit_difference: 0.5 };
+    seen.trace.attribution.as_mut().unwrap().neurons = vec![neuron];
+    answer(&mut bench, seen);
+    let request = asked(&bench.press(&["x"])).unwrap();
+    assert_eq!(request.ablations, [Intervention::ZeroNeuron { layer: 3, neuron: 7 }]);
+    bench.press(&["s"]);
+    assert_eq!(bench.app.ranked_parts().first().map(|part| part.part), Some(Part::Ffn(3)));
+}
+
+#[test]
+fn a_pinned_card_stays_while_something_else_is_tried() {
+    let mut bench = why();
+    bench.press(&["enter"]);
+    assert!(bench.app.inspector.inside.pins.is_empty(), "there is no card yet");
+    bench.press(&["x"]);
+    answer(&mut bench, Inspected::default());
+    bench.press(&["enter", "x", "down", "x"]);
+    answer(&mut bench, Inspected::default());
+    bench.press(&["enter"]);
+    let pinned: Vec<Vec<Part>> =
+        bench.app.inspector.inside.pins.iter().map(|pin| pin.tried.off.iter().copied().collect()).collect();
+    assert_eq!(pinned, [vec![Part::Ffn(3)], vec![Part::Attention(2)]]);
+    bench.press(&["enter"]);
+    assert_eq!(bench.app.inspector.inside.pins.len(), 1);
+}
+
+#[test]
+fn the_selected_neuron_is_what_x_switches_at_the_feed_forward() {
+    let mut bench = reading();
+    bench.app.inspector.station = Station::Ffn;
+    let request = asked(&bench.send(Msg::Tick)).unwrap();
+    let layer = request.want.ffn[0];
+    let neurons = [4, 9].map(|index| Neuron { index, ..Neuron::default() }).to_vec();
+    let ffns = vec![FeedForward { layer, width: 16, neurons, ..FeedForward::default() }];
+    answer(&mut bench, Inspected { ffns, ..Inspected::default() });
+    bench.app.focus = Focus::Inspector;
+    bench.press(&["down", "x"]);
+    assert!(bench.app.inspector.inside.tried.off.contains(&Part::Neuron(layer, 9)));
 }

@@ -73,6 +73,19 @@ fn own(app: &App) -> Vec<(String, &'static str)> {
                 (key(Command::SwitchOff), "switch off"),
             ]
         }
+        Station::Why if app.inspector.inside.picking.is_some() => {
+            vec![(fixed("←→"), "position"), (key(Command::Patch), "patch"), (fixed("Esc"), "leave")]
+        }
+        Station::Why => vec![
+            (fixed("↑↓"), "part"),
+            (key(Command::SwitchOff), "switch off"),
+            (key(Command::Patch), "patch"),
+            (fixed("a"), "all of off"),
+            (key(Command::Sort), "by heads, neurons"),
+            (key(Command::UndoChange), "undo"),
+            (fixed("Enter"), "pin"),
+            (key(Command::Watch), "rival"),
+        ],
         _ => vec![(key(Command::Hold), "hold"), (key(Command::Logits), "logits")],
     }
 }

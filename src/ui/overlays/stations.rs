@@ -242,6 +242,7 @@ const PAGES: &[Page] = &[
         ],
         terms: &[
             ("off", "what the chosen word would get with that part off, read again"),
+            ("patch", "a part gives what it gave at another position or in another version's text"),
             ("KL", "how far the new odds lie from the old, nats"),
             ("kept off", "replies of this chat are written without the part; the header says so"),
         ],
@@ -249,8 +250,10 @@ const PAGES: &[Page] = &[
         keys: &[
             (Command::SwitchOff, "switch off"),
             (Command::SwitchOffEverywhere, "everywhere"),
+            (Command::Patch, "patch"),
+            (Command::UndoChange, "undo"),
             (Command::KeepOff, "keep off"),
-            (Command::Sort, "heads"),
+            (Command::Sort, "heads, neurons"),
             (Command::Watch, "next rival"),
             (Command::Explain, "this page"),
         ],

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::app::{App, InsidePass};
+use crate::app::{App, InsidePass, Picking, Pin, Source, Trial, Unit};
 use crate::engine::protocol::Inspected;
 use crate::inspect::trace::{Attribution, AttributionPart, Followed, ForwardTrace, Part};
 use crate::theme::Theme;
@@ -57,13 +57,14 @@ fn app(attribution: Option<Attribution>, off: &[Part]) -> App {
     let mut app = with(steps, 4);
     let trace = ForwardTrace { position: 4, layers: 30, heads: 9, attribution, ..ForwardTrace::default() };
     app.inspector.station = crate::app::Station::Why;
-    app.inspector.inside.off = off.iter().copied().collect();
+    let tried = Trial { off: off.iter().copied().collect(), ..Trial::default() };
+    app.inspector.inside.tried = tried.clone();
     app.inspector.inside.passes.push(InsidePass {
         at: app.transcript.cursor.unwrap(),
         own: false,
         model: "m".into(),
         seen: Arc::new(Inspected { trace, ..Inspected::default() }),
-        cards: vec![(off.to_vec(), false, Arc::new(card()))],
+        cards: vec![(tried, Arc::new(card()))],
     });
     app
 }
@@ -111,7 +112,7 @@ fn heads_stand_alone_when_asked_and_inside_their_block() {
     app.inspector.inside.row = 1;
     let seen = drawn(&app, &theme(), 67, 30).join("\n");
     assert!(seen.contains("inside L23 attn: head 4 +3.15"), "{seen}");
-    app.inspector.inside.by_heads = true;
+    app.inspector.inside.unit = Unit::Heads;
     let seen = drawn(&app, &theme(), 67, 30).join("\n");
     assert!(seen.contains("L23 head 4"), "{seen}");
 }
@@ -126,4 +127,66 @@ fn what_is_not_known_is_said_and_no_size_is_too_small() {
             drawn(&app(Some(attribution()), &[Part::Attention(23)]), &theme(), width, height);
         }
     }
+}
+
+#[test]
+fn the_scale_is_the_same_whatever_is_shown_and_says_what_lies_beyond() {
+    let scale = |rows: &[String]| rows.iter().find(|row| row.contains("push")).unwrap().clone();
+    let mut large = attribution();
+    large.parts[1].logit_difference = 41.7;
+    for width in [46, 67] {
+        let (small, large) = (
+            drawn(&app(Some(attribution()), &[]), &theme(), width, 30),
+            drawn(&app(Some(large.clone()), &[]), &theme(), width, 30),
+        );
+        assert_eq!(scale(&small), scale(&large));
+        let row = large.iter().find(|row| row.contains("+41.70")).unwrap();
+        assert!(row.contains('▸'), "{row}");
+    }
+}
+
+#[test]
+fn a_closure_error_beyond_rounding_is_a_warning() {
+    let mut open = attribution();
+    open.closure_error = 0.9;
+    let seen = drawn(&app(Some(open), &[]), &theme(), 67, 30).join("\n");
+    assert!(seen.contains("! closure ±0.90"), "{seen}");
+}
+
+#[test]
+fn the_top_movers_are_named_in_words() {
+    let mut app = app(Some(attribution()), &[]);
+    app.inspector.inside.row = 0;
+    let seen = drawn(&app, &theme(), 67, 30).join("\n");
+    assert!(seen.contains("was pushed up most by L28 ffn (+4.17)"), "{seen}");
+}
+
+#[test]
+fn a_source_that_is_being_picked_stands_in_brackets() {
+    for width in [46, 67] {
+        let mut app = app(Some(attribution()), &[]);
+        let text = [1000, 1002, 1003].map(TokenId).to_vec();
+        let source = Source { position: 1, text };
+        app.inspector.inside.picking = Some(Picking { part: Part::Head(23, 4), source });
+        let seen = drawn(&app, &theme(), width, 24).join("\n");
+        assert!(seen.contains("[␣France]") || seen.contains("[‹1002›]"), "{seen}");
+        assert!(seen.contains("patch L23 head 4") && seen.contains("Esc leave"), "{seen}");
+    }
+}
+
+#[test]
+fn pins_stack_with_the_odds_before_and_after() {
+    let mut app = app(Some(attribution()), &[Part::Attention(23)]);
+    for part in [Part::Head(23, 4), Part::Ffn(21)] {
+        let tried = Trial { off: [part].into(), ..Trial::default() };
+        app.inspector.inside.pins.push(Pin { tried, seen: Arc::new(card()) });
+    }
+    let rows = drawn(&app, &theme(), 67, 38);
+    let at = |what: &str| {
+        rows.iter().position(|row| row.contains(what)).unwrap_or_else(|| panic!("{what} {rows:#?}"))
+    };
+    assert!(at("= L21 feed-forward off") < at("= L23 head 4 off"));
+    assert!(rows[at("= L23 head 4 off")].contains("77.25→14.66  KL 1.17"));
+    assert!(at("= L23 head 4 off") < at("L23 attention off at this position only"));
+    assert!(rows.join("\n").contains("1→1"), "{rows:#?}");
 }

@@ -1,0 +1,160 @@
+//! The pushes of the why station: the strongest parts, floating on their running sum, and what the others add.
+//!
+//! Invariant: the scale is 0 to 16 logits on every screen; what lies beyond is marked, never squeezed in.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::short;
+use crate::app::{App, Unit};
+use crate::inspect::trace::Attribution;
+use crate::theme::{Role, Theme};
+use crate::ui::inspector::own::{self, Row};
+use crate::ui::layout::INSPECTOR;
+
+/// Logits that the bars span.
+const SCALE: f32 = 16.0;
+/// Column before which the pushes end.
+const PUSH: u16 = 18;
+/// Column of the bars.
+const BAR: u16 = 20;
+
+/// Where the columns stand.
+struct Columns {
+    cells: u16,
+    sum: u16,
+    off: u16,
+}
+
+impl Columns {
+    fn of(width: u16) -> Self {
+        if width >= INSPECTOR.0 {
+            Self { cells: 30, sum: BAR + 38, off: BAR + 46 }
+        } else {
+            Self { cells: 12, sum: BAR + 19, off: BAR + 25 }
+        }
+    }
+
+    /// The cell that a sum ends at.
+    fn cell(&self, sum: f32) -> u16 {
+        (sum / SCALE * f32::from(self.cells)).round().clamp(0.0, f32::from(self.cells)) as u16
+    }
+
+    fn heads(&self, app: &App, theme: &Theme) -> Row {
+        let muted = theme.style(Role::Muted);
+        let unit = match app.inspector.inside.unit {
+            Unit::Blocks => "part",
+            Unit::Heads => "head",
+            Unit::Neurons => "neuron",
+        };
+        let steps: &[u16] = if self.cells == 30 { &[0, 4, 8, 12, 16] } else { &[0, 8, 16] };
+        let mut row = Row::of(2, unit, muted).until(PUSH, "push", muted);
+        for step in steps {
+            let at = BAR + self.cells * step / 16;
+            row = if *step == 16 { row.until(at, "16", muted) } else { row.and(at, step.to_string(), muted) };
+        }
+        row.until(self.sum, "sum", muted).until(self.off, "off %", muted)
+    }
+
+    /// A bar from one sum to the next.
+    fn bar(&self, row: Row, theme: &Theme, from: f32, to: f32) -> Row {
+        let (glyph, role) = if to >= from { ("█", Role::TokenChosen) } else { ("▒", Role::RivalBar) };
+        let style = theme.style(role);
+        let (low, high) = (self.cell(from.min(to)), self.cell(from.max(to)));
+        let length = (high - low).max(1);
+        let low = low.min(self.cells - 1);
+        let mut row = row.and(BAR + low, glyph.repeat(usize::from(length.min(self.cells - low))), style);
+        if from.max(to) > SCALE {
+            row = row.and(BAR + self.cells - 1, "▸", style);
+        }
+        if from.min(to) < -SCALE / 2.0 / f32::from(self.cells) {
+            row = row.and(BAR, "◂", style);
+        }
+        row
+    }
+}
+
+/// Draws them; gives the rows used.
+pub fn draw(app: &App, theme: &Theme, attribution: &Attribution, area: Rect, buf: &mut Buffer) -> u16 {
+    if area.height < 4 {
+        return 0;
+    }
+    let columns = Columns::of(area.width);
+    let muted = theme.style(Role::Muted);
+    let inside = &app.inspector.inside;
+    let parts = app.ranked_parts();
+    let fit = usize::from(area.height.saturating_sub(3)).min(parts.len());
+    let row = inside.row.min(parts.len().saturating_sub(1));
+    // What is selected is always among the shown ones.
+    let first = (row + 1).saturating_sub(fit).min(parts.len() - fit);
+    let shown = &parts[first..first + fit];
+    columns.heads(app, theme).draw(area, 0, buf);
+    let mut running = 0.0;
+    for (index, part) in shown.iter().enumerate() {
+        let from = running;
+        running += part.logit_difference;
+        let is_off = inside.tried.off.contains(&part.part);
+        let mark = match (first + index == row, is_off, inside.tried.patches.contains_key(&part.part)) {
+            (true, ..) => theme.symbols.here,
+            (_, true, _) => theme.symbols.cut,
+            (.., true) => "p",
+            _ => " ",
+        };
+        let off = app.off_logprob(part.part).map(|logprob| format!("{:.1}", 100.0 * logprob.exp()));
+        let line = Row::of(0, mark, theme.style(Role::Strong))
+            .and(2, short(part.part), theme.style(if is_off { Role::TokenCut } else { Role::Text }))
+            .until(PUSH, signed(part.logit_difference), theme.style(Role::Text));
+        columns
+            .bar(line, theme, from, running)
+            .until(columns.sum, signed(running), muted)
+            .until(columns.off, off.unwrap_or_else(|| "–".to_owned()), theme.style(Role::Text))
+            .draw(area, index as u16 + 1, buf);
+    }
+    let under = Rect { y: area.y + 1 + fit as u16, height: area.height - 1 - fit as u16, ..area };
+    1 + fit as u16 + rest(app, theme, attribution, &columns, (fit, running), under, buf)
+}
+
+/// What the others add, and the difference that all add up to.
+fn rest(
+    app: &App,
+    theme: &Theme,
+    attribution: &Attribution,
+    columns: &Columns,
+    (shown, running): (usize, f32),
+    area: Rect,
+    buf: &mut Buffer,
+) -> u16 {
+    let muted = theme.style(Role::Muted);
+    let unit = app.inspector.inside.unit;
+    let others = match unit {
+        Unit::Blocks => own::counted(attribution.parts.len().saturating_sub(shown), "other"),
+        Unit::Heads => own::counted(attribution.heads.len().saturating_sub(shown), "other head"),
+        Unit::Neurons => "all else".to_owned(),
+    };
+    // Heads alone do not add up to the difference; everything else is in the row of the others.
+    let rest = attribution.difference - running;
+    let line = Row::of(2, others, muted).until(PUSH, signed(rest), muted);
+    columns
+        .bar(line, theme, running, attribution.difference)
+        .until(columns.sum, signed(attribution.difference), muted)
+        .until(columns.off, "–", muted)
+        .draw(area, 0, buf);
+    let strong = theme.style(Role::Strong);
+    let rival = own::name(app, theme, attribution.rival);
+    let chosen = own::name(app, theme, attribution.token);
+    let line = Row::of(2, "sum", strong).until(PUSH, signed(attribution.difference), strong);
+    let bar = columns.bar(line, theme, 0.0, attribution.difference);
+    let after = BAR + columns.cell(attribution.difference).max(1) + 1;
+    let words = if unit == Unit::Heads {
+        format!("= logit {chosen} − logit {rival}, blocks' feed-forwards in others")
+    } else {
+        format!("= logit {chosen} − logit {rival}")
+    };
+    bar.and(after, words, muted).draw(area, 1, buf);
+    2
+}
+
+/// `+4.17`, `−2.26`.
+pub fn signed(value: f32) -> String {
+    format!("{value:+.2}").replace('-', "−")
+}
