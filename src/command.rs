@@ -269,6 +269,10 @@ commands! {
     AskOff "ask-off" Inspector Inspector [];
     /// In the why station, pin the card, or take its pin away
     Pin "pin" Inspector Inspector [];
+    /// Steer replies along the direction from one text to another
+    Steer "steer" Replies Global [];
+    /// End steering in this chat
+    SteerOff "steer-off" Replies Global [];
     /// The pass at this token, or the one that chose it
     OtherPass "other-pass" Inspector Transcript ["."];
     /// Filter the list of tokens by text

@@ -167,6 +167,8 @@ impl App {
             Command::UndoChange => self.undo_change(),
             Command::AskOff => self.ask_off(),
             Command::Pin => self.pin(),
+            Command::Steer => self.open_steer(),
+            Command::SteerOff => self.steer_off(),
             Command::OtherPass => self.other_pass(),
             Command::Filter => self.open_filter(),
             Command::Watch if self.inspector.station == Station::Tokens => self.move_token(Move::NextWord),

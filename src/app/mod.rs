@@ -33,6 +33,7 @@ mod settings;
 mod slow;
 mod state;
 mod station_export;
+mod steer;
 mod step_mode;
 mod stop;
 #[cfg(test)]
@@ -71,10 +72,10 @@ pub use state::{
 pub use state::{AttentionPicture, AttentionView, Grain, Ink, Stretched};
 pub use station_export::Picture;
 
-pub use inside::{in_words as change_words, named as part_name};
 pub use inside::{InkPlace, Inked, shares_of};
+pub use inside::{in_words as change_words, named as part_name};
 pub use look_ahead::AheadRow;
-pub use state::{Picking, Pin, Source, Trial, Unit};
+pub use state::{Picking, Pin, Source, Steer, SteerField, SteerWish, Trial, Unit};
 pub use tour::{STEPS as TOUR, Tour};
 pub use tree::{LETTERS, Pair};
 
@@ -259,6 +260,7 @@ impl App {
         self.settle_look();
         self.settle_inside();
         self.settle_attention();
+        self.settle_steer();
         self.settle_depths();
         self.settle_reread();
         if due(self.draft_at()) {

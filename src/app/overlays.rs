@@ -179,6 +179,7 @@ impl App {
             Some(Overlay::Alternatives(_)) => self.alternatives_key(key),
             Some(Overlay::Tree(_)) => self.tree_key(key),
             Some(Overlay::Ahead(_)) => self.ahead_key(key),
+            Some(Overlay::Steer) => self.steer_key(key),
             Some(Overlay::WhatIf) => self.what_if_key(key),
             Some(Overlay::Weights) => self.weights_key(key),
             Some(Overlay::Settings(_)) => self.settings_key(key) || self.picker_key(key),
@@ -338,6 +339,7 @@ impl App {
                 | Overlay::Tree(_)
                 | Overlay::WhatIf
                 | Overlay::Weights
+                | Overlay::Steer
                 | Overlay::Ahead(_) => {}
             }
             self.refill_overlay();

@@ -37,6 +37,8 @@ impl App {
             Event::PromptProgress { done, total } if of_run => self.prompt_progress(done, total),
             Event::Token(step) if of_run => self.token(*step),
             Event::Stages(trace) if of_run => self.stages(*trace),
+            Event::Twin { index, kl, ms } if of_run => self.twin_told(index, kl, ms),
+            event if self.steers(id) => self.steer_event(event),
             Event::Inside(live) if of_run => self.live_inside(*live),
             Event::Watched { tokens, .. } if of_run => self.inspector.looks.arriving.watched = tokens,
             Event::Looked(looked) if self.is_looking(id) => self.looked(&looked),

@@ -62,6 +62,23 @@ fn gauge(buf: &mut Buffer, theme: &Theme, at: Rect, app: &App, loaded: &Loaded) 
     bar::draw(buf, at, share, GAUGE, &theme.symbols.bar, theme.style(Role::ProbBar));
 }
 
+/// What is changed in the network that this chat runs: `steered KL 0.42  2 parts off`.
+fn changed(app: &App) -> String {
+    let changes = &app.chat.settings.interventions;
+    let steered = changes.iter().filter(|change| change.steering().is_some()).count();
+    let off = match changes.len() - steered {
+        0 => String::new(),
+        1 => "1 part off".to_owned(),
+        count => format!("{count} parts off"),
+    };
+    let kl = app.steered_kl().map_or_else(String::new, |(kl, _)| format!(" KL {kl:.2}"));
+    match (steered > 0, off.is_empty()) {
+        (false, _) => off,
+        (true, true) => format!("steered{kl}"),
+        (true, false) => format!("steered{kl}  {off}"),
+    }
+}
+
 /// What the header can say, ready as text.
 struct Facts {
     wide: bool,
@@ -84,11 +101,7 @@ impl Facts {
         let name = app.model_title(&app.model.name);
         let quantisation = loaded.map_or("", |loaded| loaded.facts.quantisation.as_str());
         let join = |name: &str| sanitize::for_display(format!("{name} {quantisation}").trim());
-        let off = match app.chat.settings.interventions.len() {
-            0 => String::new(),
-            1 => "1 part off".to_owned(),
-            count => format!("{count} parts off"),
-        };
+        let off = changed(app);
         Self {
             wide,
             off,

@@ -38,6 +38,8 @@ pub struct Inspector {
     pub shown: bool,
     /// The open station.
     pub station: Station,
+    /// Steering.
+    pub steer: super::Steer,
     /// Alone, at full width.
     pub zoomed: bool,
     /// Show logits (relative to the largest) rather than percent.

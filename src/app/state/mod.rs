@@ -13,6 +13,7 @@ mod overlay;
 mod panes;
 mod pieced;
 mod reread;
+mod steer;
 mod tried;
 mod work;
 
@@ -29,5 +30,6 @@ pub use panes::{
 };
 pub use pieced::Pieced;
 pub use reread::{Change, Part, RereadReply, Weights, WhatIf};
+pub use steer::{Steer, SteerField, SteerWish};
 pub use tried::{Picking, Pin, Source, Trial, Unit};
 pub use work::{ActiveRun, Fetch, ModelState, ModelStatus, Phase, Queued};

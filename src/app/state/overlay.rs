@@ -79,6 +79,8 @@ pub enum Overlay {
     WhatIf,
     /// What each sentence weighs; what is known of it is [`crate::app::App::weights`].
     Weights,
+    /// The steering panel; its state is [`super::Steer`].
+    Steer,
     /// A look ahead.
     Ahead(Box<super::Ahead>),
     /// A question with yes and no.

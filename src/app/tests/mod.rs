@@ -16,6 +16,7 @@ mod reread;
 mod sending;
 mod slow;
 mod stations;
+mod steer;
 mod tokens;
 mod tour;
 

@@ -18,6 +18,7 @@ mod search;
 mod settings;
 mod small;
 mod stations;
+mod steer;
 mod themes;
 mod tree;
 #[cfg(test)]
@@ -75,6 +76,7 @@ pub fn draw(
         Overlay::Alternatives(open) => alternatives::draw(on, open),
         Overlay::Tree(tree) => tree::draw(on, tree),
         Overlay::Ahead(open) => ahead::draw(on, open),
+        Overlay::Steer => steer::draw(on),
         Overlay::WhatIf => what_if::draw(on),
         Overlay::Weights => weights::draw(on),
         Overlay::Confirm { question, .. } => small::confirm(on, question),

@@ -1,0 +1,292 @@
+//! Steering (Turner et al. 2023): the panel that finds a direction between two texts, tries it, and keeps it.
+//!
+//! Invariant: what is kept stands in the chat's settings with its direction, so it outlives the panel and the app; the
+//! panel asks for one thing at a time, and the newest wish cancels the one before.
+
+use std::sync::Arc;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{App, Edit, LineEdit, Overlay, Steer, SteerField, SteerWish};
+use crate::chat::{Intervention, Steering};
+use crate::engine::protocol::{Direction, Event, Inspect, Request, RequestId};
+
+/// Most of a message that is taken as a text, characters.
+const TEXT: usize = 1_000;
+/// The strongest push, hundredths of the stream's length.
+const MOST: i32 = 200;
+/// How far a key moves the strength.
+const STEP: i32 = 5;
+
+impl App {
+    /// Opens the panel. The selected message goes into the first text that is empty, so two openings take two messages.
+    pub(crate) fn open_steer(&mut self) {
+        if self.ready().is_none() {
+            return self.say("steering needs a loaded model");
+        }
+        let selected = self.transcript.selected.and_then(|id| self.chat.turn(id));
+        let text = selected.map(|turn| crate::chat::whole_text(&self.chat.bytes(turn), false));
+        let steer = &mut self.inspector.steer;
+        if let Some(text) = text.filter(|text| !text.trim().is_empty()) {
+            let text: String =
+                text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(TEXT).collect();
+            if steer.towards.text.is_empty() {
+                steer.towards = LineEdit::new(text);
+                self.say("towards this message; select another and open this again for the other text");
+            } else if steer.away.text.is_empty() && steer.towards.text != text {
+                steer.away = LineEdit::new(text);
+            }
+        }
+        if !self.overlays.contains(&Overlay::Steer) {
+            self.overlays.push(Overlay::Steer);
+        }
+    }
+
+    /// The block that is pushed: as chosen, else the middle one.
+    #[must_use]
+    pub fn steer_layer(&self) -> u32 {
+        let layers = self.ready().map_or(1, |loaded| loaded.facts.layers).max(1);
+        self.inspector.steer.layer.unwrap_or(layers / 2).min(layers - 1)
+    }
+
+    /// What steers this chat's replies.
+    #[must_use]
+    pub fn steering(&self) -> Option<&Steering> {
+        self.chat.settings.interventions.iter().find_map(Intervention::steering)
+    }
+
+    /// What the panel would push with, where its direction is known.
+    fn push(&self) -> Option<Steering> {
+        let steer = &self.inspector.steer;
+        let (request, found) = steer.found.as_ref()?;
+        (Some(request) == self.steer_direction().as_ref()).then(|| Steering {
+            name: steer.name(),
+            layers: vec![request.layer],
+            strength: steer.strength(),
+            direction: found.direction.clone(),
+        })
+    }
+
+    /// The direction that the panel's texts ask for, once both are cut.
+    #[must_use]
+    pub fn steer_direction(&self) -> Option<Direction> {
+        let steer = &self.inspector.steer;
+        let cut = |text: &str| {
+            let known = steer.texts.iter().find(|(known, _)| known == text);
+            known.map(|(_, ids)| ids.clone()).filter(|ids| !ids.is_empty())
+        };
+        let (towards, away) = (cut(&steer.towards.text)?, cut(&steer.away.text)?);
+        Some(Direction { towards, away, layer: self.steer_layer() })
+    }
+
+    /// The pass on display with the push, once the direction is known.
+    fn steer_preview(&self) -> Option<Inspect> {
+        let pass = self.pass(self.shown_step()?.cursor()).filter(|pass| self.can_read_again(pass.run))?;
+        let kept = self.chat.settings.interventions.iter().filter(|change| change.steering().is_none());
+        Some(Inspect {
+            ids: pass.ids.to_vec(),
+            interventions: kept.cloned().collect(),
+            ablations: vec![Intervention::Steer(self.push()?)],
+            everywhere: true,
+            ..Inspect::default()
+        })
+    }
+
+    /// The preview of what the panel shows now.
+    #[must_use]
+    pub fn shown_preview(&self) -> Option<&crate::engine::protocol::Inspected> {
+        let wanted = self.steer_preview()?;
+        self.inspector.steer.preview.as_ref().filter(|(of, _)| *of == wanted).map(|(_, seen)| &**seen)
+    }
+
+    /// What the open panel lacks next.
+    fn steer_wish(&self) -> Option<SteerWish> {
+        let steer = &self.inspector.steer;
+        if self.run.is_some() || self.ready().is_none() || !self.overlays.contains(&Overlay::Steer) {
+            return None;
+        }
+        for text in [&steer.towards.text, &steer.away.text] {
+            if text.trim().is_empty() {
+                return None;
+            }
+            if !steer.texts.iter().any(|(known, _)| known == text) {
+                return Some(SteerWish::Cut(text.clone()));
+            }
+        }
+        let direction = self.steer_direction()?;
+        if steer.found.as_ref().is_none_or(|(known, _)| *known != direction) {
+            return Some(SteerWish::Direct(direction));
+        }
+        let preview = self.steer_preview().filter(|_| steer.percent != 0)?;
+        let known = steer.preview.as_ref().is_some_and(|(known, _)| *known == preview);
+        (!known).then(|| SteerWish::Preview(Box::new(preview)))
+    }
+
+    /// Brings what is asked of the engine in line with what the panel shows.
+    pub(crate) fn settle_steer(&mut self) {
+        let refused = self.inspector.steer.failed.as_ref().map(|(wish, _)| wish.clone());
+        let wish = self.steer_wish().filter(|wish| refused.as_ref() != Some(wish));
+        if let Some((engine, target, pending)) = &self.inspector.steer.pending {
+            if *engine == self.model.engine && wish.as_ref() == Some(pending) {
+                return;
+            }
+            let (same, target) = (*engine == self.model.engine, *target);
+            self.inspector.steer.pending = None;
+            if same && self.ready().is_some() {
+                self.ask(Request::Cancel { target });
+            }
+        }
+        let Some(wish) = wish else { return };
+        let request = match &wish {
+            SteerWish::Cut(text) => Request::Tokenize { text: text.clone(), special: false, begin: true },
+            SteerWish::Direct(direction) => Request::Direction(Box::new(direction.clone())),
+            SteerWish::Preview(inspect) => Request::Inspect(inspect.clone()),
+        };
+        let id = self.ask(request);
+        self.inspector.steer.pending = Some((self.model.engine, id, wish));
+    }
+
+    /// Whether a request is the panel's.
+    pub(crate) fn steers(&self, id: RequestId) -> bool {
+        let pending = self.inspector.steer.pending.as_ref();
+        pending.is_some_and(|(engine, pending, _)| *engine == self.model.engine && *pending == id)
+    }
+
+    /// The engine answered the panel.
+    pub(crate) fn steer_event(&mut self, event: Event) {
+        if !event.is_final() {
+            return;
+        }
+        let steer = &mut self.inspector.steer;
+        let Some((.., wish)) = steer.pending.take() else { return };
+        match (event, wish) {
+            (Event::Tokenized { tokens }, SteerWish::Cut(text)) => {
+                let ids = tokens.into_iter().map(|(id, _)| id).collect();
+                steer.texts.retain(|(known, _)| [&steer.towards.text, &steer.away.text].contains(&known));
+                steer.texts.push((text, ids));
+            }
+            (Event::Directed(found), SteerWish::Direct(direction)) => {
+                steer.found = Some((direction, Arc::from(found)));
+            }
+            (Event::Inspected(seen), SteerWish::Preview(inspect)) => {
+                steer.preview = Some((*inspect, Arc::from(seen)));
+            }
+            (Event::Failed(failure), wish) => steer.failed = Some((wish, failure.message)),
+            _ => {}
+        }
+    }
+
+    /// A key of the panel; whether it was one.
+    pub(crate) fn steer_key(&mut self, key: KeyEvent) -> bool {
+        let held = key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+        match key.code {
+            KeyCode::Down | KeyCode::Tab => self.steer_field(1),
+            KeyCode::Up | KeyCode::BackTab => self.steer_field(3),
+            KeyCode::Enter => self.keep_steering(),
+            KeyCode::Char('t') if held => self.toggle_twin(),
+            KeyCode::Char('o') if held => self.steer_off(),
+            KeyCode::Char('x') if held => self.swap_texts(),
+            _ => return self.steer_value(key),
+        }
+        true
+    }
+
+    fn steer_field(&mut self, by: usize) {
+        const FIELDS: [SteerField; 4] =
+            [SteerField::Towards, SteerField::Away, SteerField::Layer, SteerField::Strength];
+        let field = &mut self.inspector.steer.field;
+        let now = FIELDS.iter().position(|one| one == field).unwrap_or(0);
+        *field = FIELDS[(now + by) % FIELDS.len()];
+    }
+
+    fn swap_texts(&mut self) {
+        let Steer { towards, away, .. } = &mut self.inspector.steer;
+        std::mem::swap(towards, away);
+    }
+
+    fn steer_value(&mut self, key: KeyEvent) -> bool {
+        let layer = self.steer_layer();
+        let last = self.ready().map_or(0, |loaded| loaded.facts.layers.saturating_sub(1));
+        let steer = &mut self.inspector.steer;
+        let by = match key.code {
+            KeyCode::Left => -1,
+            KeyCode::Right => 1,
+            _ => 0,
+        };
+        match steer.field {
+            SteerField::Towards => steer.towards.key(key) != Edit::Ignored,
+            SteerField::Away => steer.away.key(key) != Edit::Ignored,
+            SteerField::Layer if by != 0 => {
+                steer.layer = Some(layer.saturating_add_signed(by).min(last));
+                true
+            }
+            SteerField::Strength if by != 0 => {
+                steer.percent = (steer.percent + by * STEP).clamp(-MOST, MOST);
+                true
+            }
+            SteerField::Layer | SteerField::Strength => false,
+        }
+    }
+
+    /// Steers this chat's replies from now on.
+    fn keep_steering(&mut self) {
+        let Some(push) = self.push() else {
+            return self.say("two texts give the direction first");
+        };
+        if push.strength == 0.0 {
+            return self.say("the strength is 0: ↓ to it, then → pushes towards the first text");
+        }
+        let said = format!("replies are steered at {} of ‖h‖ after L{}", push.strength, self.steer_layer());
+        let settings = &mut self.chat.settings;
+        let first = settings.interventions.iter().all(|change| change.steering().is_none());
+        settings.interventions.retain(|change| change.steering().is_none());
+        settings.interventions.push(Intervention::Steer(push));
+        settings.twin |= first;
+        self.inspector.steer.kls.clear();
+        self.put_conversation(self.chat.head.id);
+        self.close_overlay();
+        self.say(format!("{said}; the chat is read again under it, /steer-off ends it"));
+    }
+
+    /// The twin reads along, or no longer.
+    fn toggle_twin(&mut self) {
+        let twin = &mut self.chat.settings.twin;
+        *twin = !*twin;
+        let said = if *twin {
+            "a twin reads along unsteered: each token is computed twice"
+        } else {
+            "no twin: how far the steered network goes is not measured"
+        };
+        self.put_conversation(self.chat.head.id);
+        self.say(said);
+    }
+
+    /// Ends steering in this chat.
+    pub(crate) fn steer_off(&mut self) {
+        if self.steering().is_none() {
+            return self.say("this chat is not steered");
+        }
+        self.chat.settings.interventions.retain(|change| change.steering().is_none());
+        self.put_conversation(self.chat.head.id);
+        self.say("this chat is not steered any more");
+    }
+
+    /// The twin told how far a token of the reply lies from the plain network's.
+    pub(crate) fn twin_told(&mut self, index: u32, kl: Option<f32>, ms: f32) {
+        let steer = &mut self.inspector.steer;
+        let index = index as usize;
+        if index < steer.kls.len() {
+            steer.kls.clear();
+        }
+        steer.kls.resize(index, None);
+        steer.kls.push(kl);
+        steer.twin_ms = ms;
+    }
+
+    /// Mean distance of the newest steered reply from the plain network, nats a token, and how many tokens were measured.
+    #[must_use]
+    pub fn steered_kl(&self) -> Option<(f32, usize)> {
+        let told: Vec<f32> = self.inspector.steer.kls.iter().flatten().copied().collect();
+        (!told.is_empty()).then(|| (told.iter().sum::<f32>() / told.len() as f32, told.len()))
+    }
+}

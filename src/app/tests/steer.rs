@@ -1,0 +1,102 @@
+//! Steering: from two texts to a direction, a preview, and a chat whose replies are pushed.
+
+use super::stations::reading;
+use super::*;
+use crate::app::{Overlay, SteerField, SteerWish};
+use crate::chat::Intervention;
+use crate::engine::protocol::{Directed, Inspected};
+
+/// What the panel asks, answered: the request by name.
+fn pending(bench: &Bench) -> Option<&SteerWish> {
+    bench.app.inspector.steer.pending.as_ref().map(|(.., wish)| wish)
+}
+
+fn answer(bench: &mut Bench, event: Event) {
+    let (_, id, _) = bench.app.inspector.steer.pending.clone().expect("the panel asks for something");
+    bench.event(id.0, event);
+}
+
+fn cut(ids: &[i32]) -> Event {
+    let tokens = ids.iter().map(|id| (TokenId(*id), serde_bytes::ByteBuf::new())).collect();
+    Event::Tokenized { tokens }
+}
+
+/// The panel with two texts whose direction is known.
+fn directed() -> Bench {
+    let mut bench = reading();
+    bench.app.open_steer();
+    let steer = &mut bench.app.inspector.steer;
+    steer.towards.text = "warm".into();
+    steer.away.text = "cold".into();
+    bench.send(Msg::Tick);
+    answer(&mut bench, cut(&[1]));
+    answer(&mut bench, cut(&[2]));
+    let Some(SteerWish::Direct(direction)) = pending(&bench) else { panic!("{:?}", pending(&bench)) };
+    assert_eq!(
+        (direction.towards.as_slice(), direction.away.as_slice()),
+        (&[TokenId(1)][..], &[TokenId(2)][..])
+    );
+    let found = Directed { direction: vec![0.6, 0.8], distance: 3.0, ..Directed::default() };
+    answer(&mut bench, Event::Directed(Box::new(found)));
+    bench
+}
+
+#[test]
+fn two_texts_give_a_direction_and_a_strength_its_preview() {
+    let mut bench = directed();
+    assert_eq!(pending(&bench), None, "at strength 0 there is nothing to see");
+    bench.app.inspector.steer.field = SteerField::Strength;
+    bench.press(&["right"]);
+    let Some(SteerWish::Preview(inspect)) = pending(&bench) else { panic!("{:?}", pending(&bench)) };
+    let push = inspect.ablations[0].steering().unwrap().clone();
+    assert_eq!((push.strength, push.direction, inspect.everywhere), (0.05, vec![0.6, 0.8], true));
+    answer(&mut bench, Event::Inspected(Box::default()));
+    assert_eq!(bench.app.shown_preview(), Some(&Inspected::default()));
+    bench.press(&["right"]);
+    assert_eq!(bench.app.shown_preview(), None, "a preview is of one strength");
+}
+
+#[test]
+fn a_steered_chat_says_so_in_its_next_reply_until_it_is_ended() {
+    let mut bench = directed();
+    bench.press(&["enter"]);
+    assert!(bench.app.steering().is_none(), "a push of no strength is none");
+    bench.app.inspector.steer.field = SteerField::Strength;
+    bench.press(&["left", "left", "enter"]);
+    let push = bench.app.steering().unwrap().clone();
+    assert_eq!((push.name.as_str(), push.strength), ("warm − cold", -0.1));
+    assert!(bench.app.chat.settings.twin && !bench.app.overlays.contains(&Overlay::Steer));
+    bench.app.focus = crate::app::Focus::Composer;
+    let effects = bench.say("more");
+    assert_eq!(generated(&effects).interventions, [Intervention::Steer(push)]);
+    bench.app.steer_off();
+    assert!(bench.app.steering().is_none() && bench.app.chat.settings.interventions.is_empty());
+}
+
+#[test]
+fn what_the_engine_refuses_is_said_and_not_asked_again() {
+    let mut bench = reading();
+    bench.app.open_steer();
+    bench.app.inspector.steer.towards.text = "same".into();
+    bench.app.inspector.steer.away.text = "same".into();
+    bench.send(Msg::Tick);
+    answer(&mut bench, cut(&[1]));
+    let failure = crate::engine::protocol::Failure {
+        message: "The two texts have the same mean here.".into(),
+        kind: crate::engine::protocol::FailureKind::Other,
+    };
+    answer(&mut bench, Event::Failed(failure));
+    assert_eq!(pending(&bench), None);
+    assert!(bench.app.inspector.steer.failed.is_some());
+}
+
+#[test]
+fn the_twin_s_figures_are_those_of_the_newest_reply() {
+    let mut bench = reading();
+    bench.app.twin_told(0, Some(1.0), 5.0);
+    bench.app.twin_told(2, Some(2.0), 5.0);
+    assert_eq!(bench.app.inspector.steer.kls, [Some(1.0), None, Some(2.0)]);
+    assert_eq!(bench.app.steered_kl(), Some((1.5, 2)));
+    bench.app.twin_told(0, Some(4.0), 6.0);
+    assert_eq!(bench.app.steered_kl(), Some((4.0, 1)));
+}

@@ -1,0 +1,228 @@
+//! The steering panel: two texts, where and how hard, the next token's odds plain and steered, and the twin's figures.
+//!
+//! Invariant: odds are matched by id and on one scale; what is not known yet is said, never shown as 0.
+
+use ratatui::layout::Rect;
+
+use super::{Canvas, body};
+use crate::app::SteerField;
+use crate::theme::Role;
+use crate::token::Candidate;
+use crate::ui::inspector::token_name;
+use crate::ui::widgets::{bar, edit, text};
+
+/// Cells of the slider.
+const SLIDER: u16 = 21;
+/// Nats that a bar of the twin's strip spans.
+const KL: f32 = 8.0;
+/// Tokens that the preview lists.
+const TOKENS: usize = 8;
+
+pub(super) fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+    let app = canvas.app;
+    let kept = app.steering().map_or_else(
+        || "not steered".to_owned(),
+        |push| {
+            format!(
+                "in force: {} at {:+.2} after L{}",
+                push.name,
+                push.strength,
+                push.layers.first().copied().unwrap_or(0)
+            )
+        },
+    );
+    let inside = canvas.frame("Steer", &kept, 84, 24);
+    let words = "Push the state of every token along the direction from one text to another: h += α ‖h‖ d̂.";
+    canvas.cell(inside, 1, inside.width, words, Role::Muted);
+    let cursor = texts(canvas, inside);
+    where_and_how_hard(canvas, inside);
+    let list = body(inside, 8, 4);
+    preview(canvas, list);
+    twin(canvas, text::row(inside, inside.height.saturating_sub(3), 0));
+    said(canvas, text::row(inside, inside.height.saturating_sub(2), 0));
+    canvas.keys(
+        inside,
+        &[
+            ("↑↓", "field"),
+            ("←→", "value"),
+            ("Enter", "steer this chat"),
+            ("Ctrl+O", "off"),
+            ("Ctrl+T", "twin"),
+            ("Ctrl+X", "swap"),
+            ("Esc", "close"),
+        ],
+    );
+    cursor
+}
+
+fn texts(canvas: &mut Canvas<'_>, inside: Rect) -> Option<(u16, u16)> {
+    let steer = &canvas.app.inspector.steer;
+    let mut cursor = None;
+    for (row, name, line, field) in
+        [(2, "towards", &steer.towards, SteerField::Towards), (3, "away from", &steer.away, SteerField::Away)]
+    {
+        let at = text::row(inside, row, 0);
+        label(canvas, at, name, steer.field == field);
+        let to = text::row(inside, row, 14);
+        let to = Rect { width: to.width.saturating_sub(1), ..to };
+        let muted = canvas.theme.style(Role::Muted);
+        let place = edit::draw(
+            canvas.buf,
+            to,
+            (line.text.as_str(), line.cursor),
+            ("type a text, or select a message and open this again", muted),
+            canvas.theme.style(Role::Text),
+        );
+        if steer.field == field {
+            cursor = place;
+        }
+    }
+    cursor
+}
+
+fn label(canvas: &mut Canvas<'_>, at: Rect, name: &str, selected: bool) {
+    if selected {
+        canvas.cell(at, 1, 2, canvas.theme.symbols.here, Role::Strong);
+    }
+    canvas.cell(at, 3, 10, name, if selected { Role::Strong } else { Role::Muted });
+}
+
+fn where_and_how_hard(canvas: &mut Canvas<'_>, inside: Rect) {
+    let app = canvas.app;
+    let steer = &app.inspector.steer;
+    let layers = app.ready().map_or(0, |loaded| loaded.facts.layers);
+    let at = text::row(inside, 4, 0);
+    label(canvas, at, "after layer", steer.field == SteerField::Layer);
+    canvas.cell(at, 14, 30, &format!("L{} of 0–{}", app.steer_layer(), layers.saturating_sub(1)), Role::Text);
+    let at = text::row(inside, 5, 0);
+    label(canvas, at, "strength α", steer.field == SteerField::Strength);
+    let mut slider: Vec<char> = "─".repeat(usize::from(SLIDER)).chars().collect();
+    let middle = usize::from(SLIDER / 2);
+    slider[middle] = '┊';
+    let place = (steer.percent + 200) * i32::from(SLIDER - 1) / 400;
+    if let Some(cell) = usize::try_from(place).ok().and_then(|place| slider.get_mut(place)) {
+        *cell = '█';
+    }
+    let slider: String = slider.into_iter().collect();
+    canvas.cell(at, 14, SLIDER, &slider, Role::ProbBar);
+    let value = format!("{:+.2}", steer.strength()).replace('-', "−");
+    canvas.cell(at, 14 + SLIDER + 2, 24, &format!("{value} ‖h‖   −2 … +2"), Role::Text);
+    let direction = app.steer_direction();
+    let found = steer.found.as_ref().filter(|(of, _)| Some(of) == direction.as_ref());
+    let words = match found {
+        Some((_, found)) => {
+            let apart = found.separation.map_or_else(String::new, |d| format!("   d′ {d:.1}"));
+            format!(
+                "‖difference‖ {:.1} of ‖mean‖ {:.1} and {:.1}   cosine {:.2}{apart}   {:.0} ms",
+                found.distance, found.norms.0, found.norms.1, found.cosine, found.ms
+            )
+        }
+        None => "two texts give the direction: the difference of their mean states".to_owned(),
+    };
+    canvas.cell(text::row(inside, 6, 0), 3, inside.width.saturating_sub(4), &words, Role::Muted);
+}
+
+/// The next token's odds without and with the push.
+fn preview(canvas: &mut Canvas<'_>, list: Rect) {
+    let app = canvas.app;
+    let Some(trace) = app.shown_preview().map(|seen| &seen.trace) else {
+        let words = match () {
+            () if app.inspector.steer.pending.is_some() => "the model reads it…",
+            () if app.shown_step().is_none() => {
+                "put the token cursor on a word to see its odds steered and plain"
+            }
+            () if app.inspector.steer.percent == 0 => "at strength 0 nothing changes",
+            () => "no preview: what was read before the token on display cannot be read again by this model",
+        };
+        return canvas.cell(list, 3, list.width.saturating_sub(4), words, Role::Muted);
+    };
+    let Some((plain, _)) = &trace.original else { return };
+    canvas.cell(list, 3, 16, "next token", Role::Muted);
+    canvas.cell_right(list, 28, "plain %", Role::Muted);
+    canvas.cell_right(list, 38, "steered %", Role::Muted);
+    canvas.cell(list, 40, 10, "0    100", Role::Muted);
+    let kl = trace.kl_from_original.map_or_else(String::new, |kl| format!("KL {kl:.2} nat"));
+    canvas.cell_right(list, list.width.saturating_sub(1), &kl, Role::Text);
+    let share = |of: &[Candidate], id| of.iter().find(|one| one.id == id).map(|one| one.logprob.exp());
+    let mut ids: Vec<_> = trace.next.iter().take(TOKENS / 2).map(|one| one.id).collect();
+    for one in plain.iter().chain(&trace.next) {
+        if ids.len() < TOKENS && !ids.contains(&one.id) {
+            ids.push(one.id);
+        }
+    }
+    let percent =
+        |share: Option<f32>| share.map_or_else(|| "–".to_owned(), |share| format!("{:.2}", 100.0 * share));
+    for (id, line) in ids.into_iter().zip(1..list.height) {
+        let at = text::row(list, line, 0);
+        let (before, after) = (share(plain, id), share(&trace.next, id));
+        canvas.cell(at, 3, 16, &token_name(app, canvas.theme, id), Role::Text);
+        canvas.cell_right(at, 28, &percent(before), Role::Muted);
+        canvas.cell_right(at, 38, &percent(after), Role::Text);
+        let to = text::row(at, 0, 40);
+        let style = canvas.theme.style(Role::ProbBar);
+        bar::draw(canvas.buf, to, f64::from(after.unwrap_or_default()), 12, &canvas.theme.symbols.bar, style);
+    }
+}
+
+/// How far the newest steered reply went from the plain network, token by token, and what knowing that costs.
+fn twin(canvas: &mut Canvas<'_>, at: Rect) {
+    let app = canvas.app;
+    let steer = &app.inspector.steer;
+    let words = match (app.steered_kl(), app.chat.settings.twin) {
+        (Some((mean, count)), _) => {
+            let levels = &canvas.theme.symbols.column;
+            let cells = steer.kls.iter().rev().take(24).rev().map(|kl| {
+                let share = kl.unwrap_or_default() / KL;
+                levels[((share * 8.0).round() as usize).min(8)]
+            });
+            let strip: String = cells.collect();
+            format!(
+                "last reply: KL {mean:.2} nat a token over {count}   {strip} 0–8   +{:.1} ms a token",
+                steer.twin_ms
+            )
+        }
+        (None, true) => {
+            "twin on: each reply's distance from the plain network is measured; each token is computed twice"
+                .into()
+        }
+        (None, false) => {
+            "twin off: Ctrl+T measures each reply's distance from the plain network, at twice the time".into()
+        }
+    };
+    canvas.cell(at, 3, at.width.saturating_sub(4), &words, Role::Muted);
+}
+
+fn said(canvas: &mut Canvas<'_>, at: Rect) {
+    if let Some((_, why)) = &canvas.app.inspector.steer.failed {
+        canvas.cell(at, 3, at.width.saturating_sub(4), &format!("! {why}"), Role::Warn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::layout::Rect;
+
+    use crate::app::Overlay;
+    use crate::ui::frame_testing::{bare_theme, empty, theme};
+    use crate::ui::testing;
+
+    #[test]
+    fn the_panel_is_whole_on_any_screen() {
+        for theme in [theme(), bare_theme()] {
+            for (width, height) in [(120, 40), (80, 24), (60, 16), (20, 6)] {
+                let mut app = empty();
+                app.inspector.steer.kls = vec![Some(0.4), None, Some(1.6)];
+                app.inspector.steer.percent = 35;
+                let mut buf = testing::buffer(width, height);
+                let screen = Rect::new(0, 0, width, height);
+                super::super::draw(&app, &theme, &Overlay::Steer, (screen, screen), &mut buf);
+                let seen = testing::rows(&buf).join("\n");
+                if width >= 80 {
+                    for what in ["towards", "away from", "after layer", "strength", "+0.35", "KL 1.00"] {
+                        assert!(seen.contains(what), "{what}\n{seen}");
+                    }
+                }
+            }
+        }
+    }
+}
