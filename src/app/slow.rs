@@ -49,7 +49,7 @@ impl App {
         }
         let hold = self.keymap.shown(crate::command::Command::Hold);
         let step = self.keymap.shown(crate::command::Command::Step);
-        let unit = if tokens_a_second == 1.0 { "token" } else { "tokens" };
+        let unit = if (tokens_a_second - 1.0).abs() < f64::EPSILON { "token" } else { "tokens" };
         self.say(format!(
             "{tokens_a_second} {unit} a second; in the inspector {hold} pauses, {step} goes by key, /slow off ends it"
         ));

@@ -253,12 +253,12 @@ impl App {
     pub(crate) fn settle_tour(&mut self) {
         let Some(tour) = &self.tour else { return };
         let (at, text, asked, placed) = (tour.at, tour.text, tour.asked, tour.placed);
-        match asked {
-            true if self.run.is_none() => self.point_at_word(text),
-            true => {}
-            false if self.model.status == ModelStatus::Unloaded => self.wake_model(),
-            false if at > 0 && self.ready().is_some() => self.ask_tour_word(text),
-            false => {}
+        if asked && self.run.is_none() {
+            self.point_at_word(text);
+        } else if !asked && self.model.status == ModelStatus::Unloaded {
+            self.wake_model();
+        } else if !asked && at > 0 && self.ready().is_some() {
+            self.ask_tour_word(text);
         }
         if !placed
             && self.place_selection(STEPS[at].act)
@@ -332,7 +332,7 @@ impl App {
 /// A chat that holds nothing but the sentence.
 fn sentence_alone(id: ConversationId, text: TurnId, now: i64) -> Conversation {
     let mut chat = super::chats::empty_chat(id);
-    chat.head.title = "Tour".to_owned();
+    "Tour".clone_into(&mut chat.head.title);
     chat.leaf = Some(text);
     chat.turns.push(Turn {
         id: text,

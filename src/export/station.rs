@@ -88,8 +88,7 @@ impl StationFacts<'_> {
         let run = self.run;
         let pass = if self.own_pass { "at the token" } else { "that chose the token" };
         let token = self.step.map(|step| {
-            let mut token = names.token(step.id, &step.bytes);
-            token.insert("logprob".into(), number(step.logprob));
+            let mut token = super::json::token(step.id, &step.bytes, step.logprob);
             token.insert("rank".into(), json!(step.rank));
             token
         });

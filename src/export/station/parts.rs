@@ -28,15 +28,6 @@ impl Names<'_> {
         bytes.map_or(Value::Null, |bytes| json!(String::from_utf8_lossy(&bytes)))
     }
 
-    /// A token with its bytes as it wrote them.
-    pub(super) fn token(self, id: Option<TokenId>, bytes: &[u8]) -> Map<String, Value> {
-        let mut object = Map::new();
-        object.insert("id".into(), json!(id));
-        object.insert("token".into(), json!(String::from_utf8_lossy(bytes)));
-        object.insert("bytes".into(), json!(bytes));
-        object
-    }
-
     fn named(self, id: TokenId) -> Map<String, Value> {
         let mut object = Map::new();
         object.insert("id".into(), json!(id));
