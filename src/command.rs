@@ -329,27 +329,12 @@ commands! {
     Quit "quit" App Global ["ctrl+q"];
 }
 
-/// The rows whose command can be used: for the palette, the completion and the help.
+/// The rows in the order of the help: for the completion, the help and the README.
 pub fn offered() -> impl Iterator<Item = &'static Entry> {
-    TABLE.iter().filter(|entry| entry.command.is_offered())
+    TABLE.iter()
 }
 
 impl Command {
-    /// Whether the command does something in this version; the stations come one after the other.
-    #[must_use]
-    pub fn is_offered(self) -> bool {
-        !matches!(
-            self,
-            Self::StationTokens
-                | Self::StationEmbedding
-                | Self::StationPosition
-                | Self::StationAttention
-                | Self::StationFfn
-                | Self::StationLayers
-                | Self::StationWhy
-        )
-    }
-
     /// What may follow the command's name when it is typed, in words; empty for none.
     #[must_use]
     pub fn argument(self) -> &'static str {

@@ -30,7 +30,7 @@ pub fn read(text: &str) -> Line<'_> {
         return Line::Message;
     };
     let (word, argument) = line.split_once(' ').unwrap_or((line, ""));
-    match Command::named(word).filter(|command| command.is_offered()) {
+    match Command::named(word) {
         Some(command) => Line::Command(command, argument.trim()),
         None => Line::Unknown(word),
     }

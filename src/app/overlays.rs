@@ -85,7 +85,6 @@ impl App {
         let (sources, filter): (Vec<(usize, String)>, String) = match overlay {
             Overlay::Palette(picker) => {
                 let offered = command::TABLE.iter().enumerate();
-                let offered = offered.filter(|(_, entry)| entry.command.is_offered());
                 let named = offered.map(|(at, entry)| (at, format!("{} {}", entry.help(), entry.name)));
                 (named.collect(), picker.filter.text.clone())
             }

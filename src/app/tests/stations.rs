@@ -204,3 +204,13 @@ fn a_tried_chain_works_on_the_whole_distribution_once_it_is_there() {
     bench.press(&["down", "1"]);
     assert_eq!(tried(&bench), (true, Ok(1)));
 }
+
+#[test]
+fn every_station_is_opened_by_its_typed_command() {
+    let mut bench = reading();
+    bench.app.focus = Focus::Composer;
+    for station in Station::AVAILABLE {
+        bench.say(&format!("/{}", station.name()));
+        assert_eq!((bench.app.inspector.station, bench.draft().as_str()), (*station, ""));
+    }
+}
