@@ -280,7 +280,7 @@ commands! {
     /// Watch the selected token, or stop; in layers and why, the next rival; in tokens, next word
     Watch "watch" Inspector Inspector ["w"];
     /// Open station to a file: SVG, text or JSON
-    ExportStation "export-station" Inspector Inspector ["E"];
+    ExportStation "export-station" Inspector Inspector ["O"];
     /// Guided tour through the nine stations
     Tour "tour" Inspector Transcript ["T"];
     /// Explain this station

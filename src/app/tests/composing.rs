@@ -123,16 +123,6 @@ fn completion_offers_commands_and_then_their_arguments() {
 }
 
 #[test]
-fn stations_of_later_versions_are_not_offered() {
-    let mut bench = Bench::ready();
-    bench.type_text("/attention");
-    let offered = bench.app.composer.completion.clone().unwrap_or_default();
-    assert!(offered.items.iter().all(|(line, _)| line != "/attention"));
-    bench.press(&["enter"]);
-    assert!(bench.notice().starts_with("there is no command /attention"));
-}
-
-#[test]
 fn a_setting_is_set_for_the_chat_and_refused_out_of_range() {
     let mut bench = Bench::ready();
     bench.say("/set temperature 1.5");

@@ -156,7 +156,7 @@ fn an_open_station_is_written_as_drawn_or_as_figures() {
     let mut bench = reading();
     bench.app.inspector.station = Station::Softmax;
     bench.app.focus = Focus::Inspector;
-    let effects = bench.press(&["E"]);
+    let effects = bench.press(&["O"]);
     let drawn = |effects: &[Effect]| {
         effects.iter().find_map(|effect| match effect {
             Effect::DrawStation { name, picture, size } => Some((name.clone(), *picture, *size)),
