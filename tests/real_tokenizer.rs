@@ -118,7 +118,9 @@ fn corpus() -> Vec<String> {
 
 fn corpus_agrees(pair: &Mutex<Pair>) {
     let pair = locked(pair);
-    corpus().iter().for_each(|text| pair.agrees(text));
+    for text in corpus() {
+        pair.agrees(&text);
+    }
 }
 
 /// Texts of any characters, of blanks and marks, and of cuts through the corpus.
@@ -276,7 +278,9 @@ fn lines_agree(pair: &Pair, name: &str) -> usize {
 fn lines_agree_where(pair: &Pair, name: &str, of: impl Fn(&str) -> bool) -> usize {
     let texts: Vec<String> = corpus().into_iter().filter(|text| text.len() < 1000 && of(text)).collect();
     let found: Vec<String> = texts.iter().filter_map(|text| pair.disagreement(text, false)).collect();
-    found.iter().for_each(|why| println!("{name}: {why}"));
+    for why in &found {
+        println!("{name}: {why}");
+    }
     found.len()
 }
 
@@ -298,7 +302,9 @@ fn scored_pieces_with_a_blank_before_agree() {
     craft.yes("tokenizer.ggml.add_space_prefix", true);
     let pair = craft.open();
     assert_eq!(pair.tokenizer.kind(), TokenizerKind::SentencePiece);
-    corpus().iter().for_each(|text| pair.agrees(text));
+    for text in corpus() {
+        pair.agrees(&text);
+    }
 }
 
 #[test]
