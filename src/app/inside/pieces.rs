@@ -30,6 +30,20 @@ pub struct Stretch {
     pub text: String,
     /// Where the word stands in it, bytes.
     pub word: Range<usize>,
+    /// Where the token under the cursor begins in it.
+    pub at: usize,
+}
+
+impl Stretch {
+    /// The part of the word that the tokenizer cut out around the token under the cursor, bytes; all of it where
+    /// nothing is cut.
+    #[must_use]
+    pub fn cut(&self, pieces: &Pieces) -> Range<usize> {
+        let cut = pieces.cut_at(self.at as u32).map(|(from, to)| from as usize..to as usize);
+        let cut = cut.map(|cut| cut.start.max(self.word.start)..cut.end.min(self.word.end));
+        cut.filter(|cut| self.text.get(cut.clone()).is_some_and(|cut| !cut.is_empty()))
+            .unwrap_or_else(|| self.word.clone())
+    }
 }
 
 impl App {
@@ -67,11 +81,12 @@ impl App {
         let whole = |at: usize| bytes.get(at).is_none_or(|byte| byte & 0b1100_0000 != 0b1000_0000);
         let from = (first..=of.start).map(|index| tokens[index].start).find(|at| whole(*at))?;
         let to = (of.end..=last).rev().map(|index| tokens[index - 1].end).find(|at| whole(*at))?;
-        let alone = || Stretch { word: 0..word.len(), text: word.clone() };
+        let here = tokens.get(shown.index).map_or(start, |token| token.start).max(start);
+        let alone = || Stretch { word: 0..word.len(), text: word.clone(), at: here - start };
         let text = bytes.get(from..to).and_then(|text| std::str::from_utf8(text).ok());
-        Some(
-            text.map_or_else(alone, |text| Stretch { text: text.to_owned(), word: start - from..end - from }),
-        )
+        let stretch =
+            |text: &str| Stretch { text: text.to_owned(), word: start - from..end - from, at: here - from };
+        Some(text.map_or_else(alone, stretch))
     }
 
     /// The draft, while it is typed beside the open tokens station.
@@ -195,7 +210,7 @@ impl App {
             return count(pieces, word);
         }
         let Some(stretch) = self.stretch_on_display() else { return 0 };
-        self.known_pieces(&stretch.text).map_or(0, |pieces| count(pieces, stretch.word))
+        self.known_pieces(&stretch.text).map_or(0, |pieces| count(pieces, stretch.cut(pieces)))
     }
 
     /// Copies the ids of what is listed: the tried word, the draft, or the message under the cursor.

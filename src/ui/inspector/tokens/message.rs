@@ -124,8 +124,23 @@ impl<'a> Message<'a> {
         let run = tokens.get(shown.index).map(|token| match token.origin {
             Origin::Written { run, .. } | Origin::Scored { run, .. } => run,
         })?;
-        let word = app.word_on_display();
-        let marked = word.as_ref().map_or(shown.index..shown.index + 1, |(_, tokens)| tokens.clone());
+        let mut word = app.word_on_display();
+        let mut marked = word.as_ref().map_or(shown.index..shown.index + 1, |(_, tokens)| tokens.clone());
+        let around = app.stretch_on_display().and_then(|stretch| {
+            let pieces = app.known_pieces(&stretch.text)?;
+            let cut = stretch.cut(pieces);
+            // Where the stretch begins, in bytes of the message.
+            let base = tokens[marked.start].start.checked_sub(stretch.word.start)?;
+            let inside = |index: &usize| {
+                let token = &tokens[*index];
+                token.end > base + cut.start && token.start < base + cut.end
+            };
+            let first = marked.clone().find(inside)?;
+            let last = marked.clone().rev().find(inside)?;
+            marked = first..last + 1;
+            word = stretch.text.get(cut.clone()).map(|cut| (cut.to_owned(), marked.clone()));
+            Some((stretch.text, Arc::clone(pieces), cut))
+        });
         let own_ids: Vec<_> = tokens[marked.clone()].iter().filter_map(|token| token.step.id).collect();
         let mut entries: Vec<Entry<'a>> = tokens
             .iter()
@@ -134,10 +149,6 @@ impl<'a> Message<'a> {
         let vocabulary = own::vocabulary(app);
         let before =
             if app.inspector.inside.pieced.all { everything(app, vocabulary, run, &mut entries) } else { 0 };
-        let around = app.stretch_on_display().and_then(|stretch| {
-            let pieces = app.known_pieces(&stretch.text)?;
-            Some((stretch.text, Arc::clone(pieces), stretch.word))
-        });
         let told = around.as_ref().map(|(_, pieces, word)| pieces.within(word.start as u32, word.end as u32));
         let differs =
             told.as_ref().is_some_and(|told| !told.tokens().map(|(id, _)| *id).eq(own_ids.iter().copied()));
