@@ -261,6 +261,7 @@ impl App {
         }
         match &view.failed {
             Some((engine, Stretched::Rows(_), why)) if *engine == self.model.engine => why.clone(),
+            _ if self.run.is_some() => "it is read when the reply is done".into(),
             _ => self.inside_missing().unwrap_or_else(|| "not read yet".into()),
         }
     }

@@ -206,7 +206,7 @@ fn strips(shown: &Shown<'_>, reading: &Reading<'_>, area: Rect, at: u16, buf: &m
     let mut line = at;
     for (index, (label, values, top)) in strips.into_iter().enumerate() {
         if index == mask && line < area.height {
-            mask_strip(shown, row.weights.len()).draw(area, line, buf);
+            mask_strip(shown, row.weights.len(), area.width).draw(area, line, buf);
             line += 1;
         }
         if line >= area.height {
@@ -222,7 +222,7 @@ fn strips(shown: &Shown<'_>, reading: &Reading<'_>, area: Rect, at: u16, buf: &m
 }
 
 /// What the mask adds to q·k: nothing, or −∞ outside the window.
-fn mask_strip(shown: &Shown<'_>, count: usize) -> Row {
+fn mask_strip(shown: &Shown<'_>, count: usize, width: u16) -> Row {
     let theme = shown.theme;
     let window = shown.layer().and_then(|layer| layer.window).map_or(count, |window| window as usize);
     let cell = |at: usize| match (at + window < count, theme.symbols.ascii) {
@@ -230,7 +230,7 @@ fn mask_strip(shown: &Shown<'_>, count: usize) -> Row {
         (false, true) => ".",
         (false, false) => "·",
     };
-    let room = usize::from(own::WIDEST);
+    let room = usize::from(width.saturating_sub(17));
     let cells: String = (count.saturating_sub(room)..count).map(cell).collect();
     Row::of(1, "mask 0 or /−∞", theme.style(Role::Muted)).and(16, cells, theme.style(Role::AttnOutside))
 }
