@@ -227,7 +227,7 @@ commands! {
     StationWhy "why" Inspector Global ["alt+9"];
     /// Hold the shown step
     Hold "hold" Inspector Inspector ["space"];
-    /// The other unit: logits, raw weights, ranks; in sampler, try settings; in tokens, try a word
+    /// The other unit: logits, raw weights, ranks, centred cosines, degrees; in sampler, try settings; in tokens, try a word
     Logits "logits" Inspector Inspector ["t"];
     /// In tokens, everything that was read, the template too
     All "all" Inspector Inspector ["a"];
@@ -253,7 +253,13 @@ commands! {
     Grain "grain" Inspector Inspector ["G"];
     /// Lift small shares in attention's colours
     Contrast "contrast" Inspector Inspector ["v"];
-    /// The sampler's rows in the order of its last column; in the why station, blocks, heads or neurons
+    /// Words to add and take away in the embedding station: king - man + woman
+    Arithmetic "arithmetic" Inspector Inspector ["="];
+    /// Begin or end the span that the embedding station compares (v there)
+    Span "span" Inspector Inspector [];
+    /// In the position station, choose another head and another token to read (p there)
+    Pick "pick" Inspector Inspector [];
+    /// Sort: the sampler by its last column, why by heads or neurons, feed-forward by push
     Sort "sort" Inspector Inspector ["s"];
     /// Switch the selected part of the network off at this position, or on again
     SwitchOff "switch-off" Inspector Transcript ["x"];
@@ -277,7 +283,7 @@ commands! {
     OtherPass "other-pass" Inspector Transcript ["."];
     /// Filter the list of tokens by text
     Filter "filter" Inspector Inspector ["/"];
-    /// Watch the selected token, or stop; in layers and why, the next rival; in tokens, next word
+    /// Watch the selected token, or stop; in layers, ffn and why, the next rival; in tokens, next word
     Watch "watch" Inspector Inspector ["w"];
     /// Open station to a file: SVG, text or JSON
     ExportStation "export-station" Inspector Inspector ["O"];
@@ -348,6 +354,7 @@ impl Command {
             Self::Slow => "tokens a second, from 0.1 to 50, or off",
             Self::Export => "a file's name ending in .html, .md, .json or .jsonl",
             Self::ExportStation => "a file's name ending in .svg, .txt or .json, and a size such as 67x36",
+            Self::Arithmetic => "words with + and -, or nothing for the token itself",
             Self::Find | Self::Search => "what to look for",
             Self::Colour => "surprise, probability, rank, uncertainty, layer or off",
             _ => "",

@@ -24,8 +24,8 @@
 //! export/        L1  a conversation as JSON, Markdown, one HTML page; a station as JSON
 //! config/ theme/ L1  TOML to (value, warnings); keymap; named colour roles
 //! inspect/       L0  arithmetic on captured numbers: distribution, chain and stages (samplers), trace (a pass
-//!                    opened), lens, reading (what heads do), rotation, embedding, pieces and merging
-//!                    (tokenizers)
+//!                    opened), depth (of many), lens, reading (what heads do), rotation and position, embedding,
+//!                    feed_forward, pieces and merging (tokenizers)
 //! command.rs     L0  every user intent in one table: name, keys, help
 //! token.rs chat.rs sampling.rs model_entry.rs sanitize.rs
 //!                L0  plain data and arithmetic

@@ -23,10 +23,12 @@ use glassbox::engine::protocol::{
     Depths, Embed, Envelope, Event, Failure, Generate, Inspect, Inspected, Prompt, Request, RequestId, Score,
     Want,
 };
+use glassbox::engine::weights::Weights;
 use glassbox::engine::worker::{Hooks, Shared, Worker};
 use glassbox::inspect::depth::Depth;
+use glassbox::inspect::feed_forward::NeuronOrder;
 use glassbox::inspect::trace::{EmbeddingFacts, ForwardTrace, Part};
-use glassbox::model_entry::{LoadParams, ModelEntry, Source};
+use glassbox::model_entry::{LoadParams, ModelEntry, RopeMethod, RopeScaling, Source};
 use glassbox::models::gguf::{Header, SharedHeader};
 use glassbox::sampling::Sampling;
 use glassbox::token::TokenId;
@@ -43,6 +45,11 @@ struct Fixture {
 
 impl Fixture {
     fn new(variable: &str, reference: &str, exact: bool) -> Self {
+        Self::of(variable, reference, LoadParams { context: 2048, exact, ..LoadParams::default() })
+    }
+
+    fn of(variable: &str, reference: &str, params: LoadParams) -> Self {
+        let exact = params.exact;
         let path = std::env::var_os(variable)
             .unwrap_or_else(|| panic!("{variable} must name a model file; run the tests with `make test`"));
         let path = PathBuf::from(path);
@@ -53,7 +60,6 @@ impl Fixture {
         let shared = Shared::new();
         let hooks = Hooks { resolve, open: Box::new(|path| Ok(Arc::new(SharedHeader::open(path).unwrap()))) };
         let mut worker = Worker::new(Arc::new(hooks), Arc::clone(&shared), emit);
-        let params = LoadParams { context: 2048, exact, ..LoadParams::default() };
         let entry = ModelEntry::new("test", Source::Path(PathBuf::new()));
         worker.handle(RequestId(1), Request::Load { entry: Box::new(entry), params });
         let mut said = events.try_iter().map(|envelope| envelope.event);
@@ -345,7 +351,7 @@ fn neighbours_agree_with_transformers() {
         let words = model.reference["embedding_neighbours"].as_array().unwrap().clone();
         for word in words {
             let id = id_of(&word);
-            let facts = model.embed(Embed { sum: vec![(id, 1.0)], neighbours: 8, span: Vec::new() });
+            let facts = model.embed(Embed { sum: vec![(id, 1.0)], neighbours: 8, ..Embed::default() });
             like(facts.norm, &word["norm"], 0.03, "norm");
             for theirs in word["nearest"].as_array().unwrap() {
                 let ours = facts.neighbours.iter().find(|(ours, _)| *ours == id_of(theirs));
@@ -624,4 +630,243 @@ fn many_passes_leave_the_chat_as_it_was_and_know_their_bounds() {
         let [Event::Failed(failure)] = events.as_slice() else { panic!("{events:?}") };
         assert!(failure.message.contains("no token to judge"), "{}", failure.message);
     }
+}
+
+#[test]
+fn pushes_of_all_neurons_are_the_blocks_own_and_half_is_made_by_few() {
+    for model in models() {
+        let mut model = model();
+        let ids = model.ids("The capital of France is");
+        let next = model.inspect(&ids, Want::default()).trace.next;
+        let pair = (next[0].id, next[1].id);
+        let follow = vec![pair.0, pair.1];
+        let blocks = model.inspect(&ids, Want::default()).trace.layers;
+        let all = Want {
+            follow: follow.clone(),
+            ffn: vec![blocks - 2],
+            neurons: 4,
+            neuron_order: NeuronOrder::Push,
+            ffn_layers: true,
+            attribution: Some(pair),
+            ..Want::default()
+        };
+        let seen = model.inspect(&ids, all);
+        let parts = seen.trace.attribution.as_ref().unwrap().parts.clone();
+        assert_eq!(seen.ffn_layers.len(), blocks as usize);
+        for line in &seen.ffn_layers {
+            let part = parts.iter().find(|part| part.part == Part::Ffn(line.layer)).unwrap();
+            assert!((line.push.unwrap() - part.logit_difference).abs() < 1e-3, "{line:?}");
+            assert!(line.half.unwrap() > 0 && line.write > 0.0, "{line:?}");
+        }
+        let ffn = &seen.ffns[0];
+        let (count, _, rest) = ffn.rest.unwrap();
+        assert_eq!(count + 4, ffn.width);
+        assert_eq!(ffn.histogram.iter().sum::<u32>(), ffn.width);
+        let pushes: Vec<f32> = ffn.neurons.iter().map(|neuron| neuron.push.unwrap()).collect();
+        assert!(pushes.windows(2).all(|pair| pair[0].abs() >= pair[1].abs()), "{pushes:?}");
+        let sum = pushes.iter().sum::<f32>() + rest.unwrap();
+        assert!((sum - ffn.push.unwrap()).abs() < 0.05, "{sum} {:?}", ffn.push);
+        let line = &seen.ffn_layers[ffn.layer as usize];
+        assert_eq!((line.half, line.write), (Some(ffn.half), ffn.write));
+        let by_write = Want {
+            ffn: vec![24.min(blocks - 1)],
+            neurons: 10,
+            follow,
+            neuron_order: NeuronOrder::Write,
+            ..Want::default()
+        };
+        let ffn = model.inspect(&ids, by_write).ffns.remove(0);
+        assert!(ffn.neurons.windows(2).all(|pair| pair[0].added >= pair[1].added));
+        if blocks == 30 {
+            // As worked out beside this program over the file's weights.
+            assert_eq!((ffn.neurons[0].index, ffn.half), (1005, 172));
+            assert!((ffn.write - 140.2).abs() < 1.5 && (ffn.neurons[0].added - 107.9).abs() < 1.5, "{ffn:?}");
+            assert!((ffn.neurons[0].push.unwrap() - 1.79).abs() < 0.05);
+            assert!((ffn.push.unwrap() - 1.55).abs() < 0.08 && (ffn.rest.unwrap().1 - 59.6).abs() < 1.5);
+        }
+    }
+}
+
+/// The default model's embedding table, read beside the engine.
+fn table() -> (Vec<f32>, usize) {
+    let path = std::env::var_os("GLASSBOX_TEST_MODEL").unwrap();
+    let weights = Weights::new(Arc::new(SharedHeader::open(PathBuf::from(path).as_path()).unwrap()));
+    let (length, _) = weights.shape("token_embd.weight").unwrap();
+    (weights.vector("token_embd.weight").unwrap(), length)
+}
+
+fn product(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}
+
+#[test]
+fn words_are_added_and_taken_away_over_the_whole_table() {
+    let mut model = smollm();
+    let word = |text: &str| model.shared.tokenize(text, false, false).unwrap()[0].0;
+    let sum = vec![(word(" king"), 1.0), (word(" man"), -1.0), (word(" woman"), 1.0)];
+    let facts = model.embed(Embed { sum: sum.clone(), neighbours: 5, ..Embed::default() });
+    let (table, length) = table();
+    let rows: Vec<&[f32]> = table.chunks(length).collect();
+    let mut target = vec![0.0_f32; length];
+    for (id, sign) in &sum {
+        target.iter_mut().zip(rows[id.0 as usize]).for_each(|(sum, value)| *sum += sign * value);
+    }
+    let own = product(&target, &target).sqrt();
+    assert!((f64::from(facts.norm) - own).abs() < 1e-3);
+    let cosine = |row: &[f32]| product(row, &target) / own / product(row, row).sqrt().max(1e-12);
+    let mut all: Vec<(usize, f64)> = rows.iter().map(|row| cosine(row)).enumerate().collect();
+    all.retain(|(at, _)| sum.iter().all(|(id, _)| id.0 as usize != *at));
+    all.sort_by(|a, b| b.1.total_cmp(&a.1));
+    for ((id, ours), (at, theirs)) in facts.neighbours.iter().zip(&all) {
+        assert!(
+            id.0 as usize == *at && (f64::from(*ours) - theirs).abs() < 1e-4,
+            "{id:?} {ours} {at} {theirs}"
+        );
+    }
+    // Figures of the whole table, as worked out beside this program.
+    assert!(
+        (facts.lengths.0 - 1.79).abs() < 0.02 && (facts.lengths.1 - 7.49).abs() < 0.02,
+        "{:?}",
+        facts.lengths
+    );
+    assert!(facts.tied);
+    let paris = model.embed(Embed { sum: vec![(TokenId(7042), 1.0)], neighbours: 1, ..Embed::default() });
+    assert!((paris.median - 0.33).abs() < 0.01, "{}", paris.median);
+    assert_eq!(paris.largest.iter().map(|(dim, _)| *dim).collect::<Vec<_>>(), [322, 481]);
+    assert!(
+        (paris.values.0 + 0.49).abs() < 0.01 && (paris.values.1 - 0.28).abs() < 0.01,
+        "{:?}",
+        paris.values
+    );
+}
+
+#[test]
+fn the_map_has_the_principal_components_of_its_rows() {
+    let mut model = smollm();
+    let words = [" Paris", " London", " Berlin", " France", " England", " Germany", " cat", " dog"];
+    let ids: Vec<TokenId> =
+        words.iter().map(|word| model.shared.tokenize(word, false, false).unwrap()[0].0).collect();
+    let facts = model.embed(Embed { sum: vec![(ids[0], 1.0)], map: ids.clone(), ..Embed::default() });
+    assert_eq!(facts.mapped, ids);
+    let (table, length) = table();
+    let rows: Vec<Vec<f64>> = ids
+        .iter()
+        .map(|id| {
+            table[id.0 as usize * length..(id.0 as usize + 1) * length]
+                .iter()
+                .map(|v| f64::from(*v))
+                .collect()
+        })
+        .collect();
+    let mean: Vec<f64> =
+        (0..length).map(|dim| rows.iter().map(|row| row[dim]).sum::<f64>() / rows.len() as f64).collect();
+    let mut rows: Vec<Vec<f64>> =
+        rows.iter().map(|row| row.iter().zip(&mean).map(|(value, mean)| value - mean).collect()).collect();
+    let square = |row: &Vec<f64>| row.iter().map(|value| value * value).sum::<f64>();
+    let variance: f64 = rows.iter().map(square).sum();
+    // Directions in the space of the rows: power iteration on their covariance, one taken off after the other.
+    let mut found = Vec::new();
+    for _ in 0..2 {
+        let mut axis: Vec<f64> = (0..length).map(|dim| (dim as f64 + 1.0).sin()).collect();
+        for _ in 0..2000 {
+            let along: Vec<f64> = rows
+                .iter()
+                .map(|row| row.iter().zip(&axis).map(|(value, axis)| value * axis).sum())
+                .collect();
+            axis = (0..length)
+                .map(|dim| rows.iter().zip(&along).map(|(row, along)| row[dim] * along).sum())
+                .collect();
+            let size = square(&axis).sqrt();
+            axis.iter_mut().for_each(|value| *value /= size);
+        }
+        let along: Vec<f64> =
+            rows.iter().map(|row| row.iter().zip(&axis).map(|(value, axis)| value * axis).sum()).collect();
+        for (row, along) in rows.iter_mut().zip(&along) {
+            row.iter_mut().zip(&axis).for_each(|(value, axis)| *value -= along * axis);
+        }
+        found.push(along);
+    }
+    let share = |of: &Vec<f64>| square(of) / variance;
+    assert!((share(&found[0]) - f64::from(facts.explained.0)).abs() < 1e-3, "{:?}", facts.explained);
+    assert!((share(&found[1]) - f64::from(facts.explained.1)).abs() < 1e-3, "{:?}", facts.explained);
+    let most = found.iter().flatten().fold(0.0_f64, |most, value| most.max(value.abs()));
+    for (axis, at) in found.iter().zip(0..) {
+        let ours: Vec<f64> =
+            facts.map.iter().map(|point| f64::from(if at == 0 { point.0 } else { point.1 })).collect();
+        let sign = if product_of(&ours, axis) < 0.0 { -1.0 } else { 1.0 };
+        for (ours, theirs) in ours.iter().zip(axis) {
+            assert!((ours - sign * theirs / most).abs() < 2e-3, "{ours} {theirs} {most}");
+        }
+    }
+}
+
+fn product_of(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[test]
+fn the_pairs_of_a_head_add_up_to_its_score_and_another_distance_is_what_the_model_computes() {
+    let yarn = || {
+        Fixture::of(
+            "GLASSBOX_TEST_MODEL",
+            "smollm2-135m-instruct-q4_1.json",
+            LoadParams {
+                rope: RopeScaling { method: RopeMethod::Yarn, scale: Some(0.25), ..RopeScaling::default() },
+                context: 2048,
+                exact: true,
+                ..LoadParams::default()
+            },
+        )
+    };
+    let check = |model: &mut Fixture| {
+        // One token at several places: in block 0 its key is the same but for the turn.
+        let ids = model.ids(" cat dog cat sun cat tree cat");
+        let places: Vec<u32> =
+            (0..).zip(&ids).filter(|(_, id)| **id == ids[ids.len() - 1]).map(|(at, _)| at).collect();
+        assert!(places.len() >= 3, "{ids:?}");
+        let here = ids.len() as u32 - 1;
+        for head in [0, 3] {
+            let scores = model
+                .inspect(&ids, Want { attention: vec![0], ..Want::default() })
+                .trace
+                .attention
+                .unwrap()
+                .layers[0]
+                .heads[head as usize]
+                .scores
+                .clone();
+            for from in &places[..places.len() - 1] {
+                let want = Want { rotation: Some((0, head, *from)), ..Want::default() };
+                let rotation = model.inspect(&ids, want).trace.rotation.unwrap();
+                let sum: f32 = rotation.pairs.iter().sum();
+                let scale = scores[*from as usize].abs().max(1.0);
+                assert!(
+                    (sum - scores[*from as usize]).abs() < 0.02 * scale,
+                    "{sum} {}",
+                    scores[*from as usize]
+                );
+                for at in &places {
+                    let moved = rotation.by_distance[(here - at) as usize];
+                    let real = scores[*at as usize];
+                    assert!(
+                        (moved - real).abs() < 0.03 * real.abs().max(1.0),
+                        "head {head}, {from} to {at}: {moved} {real}"
+                    );
+                }
+            }
+        }
+    };
+    check(&mut smollm());
+    let mut scaled = yarn();
+    check(&mut scaled);
+    let want = Want { rotation: Some((0, 0, 0)), ..Want::default() };
+    let ids = scaled.ids("one two");
+    let rotation = scaled.inspect(&ids, want).trace.rotation.unwrap();
+    let yarn = rotation.yarn.expect("the mix is on");
+    assert!(yarn.mix > 0.0 && yarn.trained > 0, "{yarn:?}");
+    let slowest = rotation.frequencies.len() - 1;
+    let plain =
+        |pair: usize| rotation.base.powf(-2.0 * pair as f32 / (2 * rotation.frequencies.len()) as f32);
+    assert!((rotation.frequencies[0] / plain(0) - 1.0).abs() < 1e-4);
+    assert!((rotation.frequencies[slowest] / plain(slowest) - 0.25).abs() < 1e-3);
 }

@@ -230,7 +230,7 @@ fn what_is_asked_for_while_a_reply_waits_is_answered_and_the_reply_goes_on_as_it
     let changed = Inspect { ids: prompt.clone(), ablations: off, ..Inspect::default() };
     let card = fixture.send(Request::Inspect(Box::new(changed)));
     assert!(matches!(fixture.final_of(card), Event::Inspected(seen) if seen.trace.original.is_some()));
-    let embed = Embed { sum: vec![(read[1], 1.0)], neighbours: 4, span: Vec::new() };
+    let embed = Embed { sum: vec![(read[1], 1.0)], neighbours: 4, ..Embed::default() };
     let table = fixture.send(Request::Embed(Box::new(embed)));
     assert!(matches!(fixture.final_of(table), Event::Embedded(_)));
     // What would need the chat's own cells is refused, for now.

@@ -41,7 +41,8 @@ fn id(value: &serde_json::Value) -> TokenId {
 }
 
 fn ask(table: &mut Table, sum: &[(TokenId, f32)], neighbours: u32, span: &[TokenId]) -> EmbeddingFacts {
-    embed(table, None, &Embed { sum: sum.to_vec(), neighbours, span: span.to_vec() }).unwrap()
+    embed(table, None, &Embed { sum: sum.to_vec(), neighbours, span: span.to_vec(), ..Embed::default() })
+        .unwrap()
 }
 
 fn neighbours_are_transformers(weights: &Arc<Weights>, file: &str) {
@@ -145,7 +146,7 @@ fn a_span_has_its_cosines_and_a_map_and_needs_no_neighbours() {
 fn what_the_table_does_not_have_is_refused_in_a_sentence() {
     let mut table = Table::new(smollm());
     for id in [-1, 49_152, i32::MAX] {
-        let request = Embed { sum: vec![(TokenId(id), 1.0)], neighbours: 1, span: Vec::new() };
+        let request = Embed { sum: vec![(TokenId(id), 1.0)], neighbours: 1, ..Embed::default() };
         let failure = embed(&mut table, None, &request).unwrap_err();
         assert!(failure.message.contains(&id.to_string()), "{failure}");
     }

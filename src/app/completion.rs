@@ -176,6 +176,7 @@ impl App {
                 true
             }
             (Command::Colour, name) => self.colour_named(name),
+            (Command::Arithmetic, words) => self.arithmetic(words),
             (Command::Find, text) => {
                 self.find(text);
                 true

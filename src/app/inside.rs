@@ -6,11 +6,14 @@
 mod attention;
 mod attention_keys;
 mod depths;
+mod embedding;
+mod ffn;
 mod ink;
 mod keys;
 mod live;
 mod merge;
 mod pieces;
+mod position;
 mod why;
 
 pub use ink::{InkPlace, Inked, shares_of};
@@ -71,7 +74,9 @@ impl App {
     #[must_use]
     pub fn shown_embedding(&self) -> Option<&Arc<EmbeddingFacts>> {
         let id = self.shown_step()?.step.id?;
-        let of_token = |embed: &Embed| embed.sum == [(id, 1.0)];
+        let asked = self.inspector.inside.arithmetic.as_ref();
+        let sum = asked.map_or_else(|| vec![(id, 1.0)], |asked| asked.terms.clone());
+        let of_token = |embed: &Embed| embed.sum == sum;
         self.exact_embedding().or_else(|| self.embedding(of_token))
     }
 
@@ -223,14 +228,7 @@ impl App {
                     return None;
                 }
             }
-            Station::Ffn => {
-                let ffns = self.shown_inside().map(|seen| seen.ffns.as_slice()).unwrap_or_default();
-                if ffns.iter().any(|ffn| ffn.layer == layer) {
-                    return None;
-                }
-                want.ffn = vec![layer];
-                want.neurons = NEIGHBOURS;
-            }
+            Station::Ffn => self.want_ffn(layer, &mut want)?,
             Station::Position => {
                 let last = ids.len() as u32 - 1;
                 let other = inside.other.filter(|other| *other <= last).unwrap_or(last.saturating_sub(1));
@@ -269,18 +267,13 @@ impl App {
         if inside.aimed { inside.layer.min(last) } else { last }
     }
 
-    /// The tokens that the embedding station's map and matrix are of: the shown one and those before it.
+    /// The tokens that the embedding station's matrix is of: the shown one and those before it.
     pub(crate) fn embedding_span(&self) -> Vec<TokenId> {
         let Some(shown) = self.shown_step() else { return Vec::new() };
         let before = self.pass(shown.cursor()).map(|pass| pass.ids.to_vec()).unwrap_or_default();
         let mut span = before[before.len().saturating_sub(SPAN - 1)..].to_vec();
         span.extend(shown.step.id);
         span
-    }
-
-    fn embed_wanted(&self) -> Option<Embed> {
-        let id = self.shown_step()?.step.id?;
-        Some(Embed { sum: vec![(id, 1.0)], neighbours: NEIGHBOURS, span: self.embedding_span() })
     }
 
     pub(crate) fn opens(&self, id: RequestId) -> bool {
@@ -302,6 +295,8 @@ impl App {
             (EventOfInside::Pass(seen), Wish::Pass(at, request)) => self.pass_opened(at, &request, *seen),
             (EventOfInside::Embedded(facts), Wish::Embed(embed)) => {
                 let Some(vocabulary) = self.ready().map(|loaded| loaded.vocabulary.clone()) else { return };
+                let mut facts = facts;
+                self.turn_map(&vocabulary, &mut facts);
                 let known = &mut self.inspector.inside.embeddings;
                 known.push((vocabulary, *embed, Arc::from(facts)));
                 let surplus = known.len().saturating_sub(ANSWERS);
@@ -330,6 +325,7 @@ impl App {
 
     /// Adds to what is known of a pass.
     fn keep_seen(&mut self, at: TokenCursor, own: bool, seen: Inspected) {
+        self.set_write_scale(&seen);
         merge::merge(Arc::make_mut(&mut self.inside_slot(at, own).seen), seen);
         self.aim();
     }

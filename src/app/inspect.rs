@@ -204,6 +204,10 @@ impl App {
             self.try_word();
         } else if self.inspector.station == Station::Attention {
             self.inspector.inside.raw = !self.inspector.inside.raw;
+        } else if self.inspector.station == Station::Embedding {
+            self.inspector.inside.centred = !self.inspector.inside.centred;
+        } else if self.inspector.station == Station::Position {
+            self.inspector.inside.degrees = !self.inspector.inside.degrees;
         } else if self.inspector.station == Station::Layers {
             self.inspector.inside.ranks = !self.inspector.inside.ranks;
         } else {

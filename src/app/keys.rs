@@ -152,6 +152,10 @@ impl App {
             Command::FirstToken => self.hide_first(),
             Command::Grain => self.next_grain(),
             Command::Contrast => self.next_contrast(),
+            Command::LogScale if self.inspector.station == Station::Embedding => self.other_map(),
+            Command::Arithmetic => self.open_arithmetic(),
+            Command::Span => self.choose_span(),
+            Command::Pick => self.pick_position(),
             Command::LogScale => self.inspector.log_scale = !self.inspector.log_scale,
             Command::Flip if self.inspector.station == Station::Attention => self.turn_direction(),
             Command::ReadBy => self.turn_direction(),
@@ -159,6 +163,7 @@ impl App {
             Command::Sort if self.inspector.station == Station::Why => {
                 self.next_unit();
             }
+            Command::Sort if self.inspector.station == Station::Ffn => self.sort_neurons(),
             Command::Sort => self.inspector.by_last = !self.inspector.by_last,
             Command::SwitchOff => self.switch_off(false),
             Command::SwitchOffEverywhere => self.switch_off(true),

@@ -182,7 +182,7 @@ impl App {
 
     /// Watches the selected token (or the chosen one), or stops watching it.
     pub(crate) fn watch_selected(&mut self) {
-        if matches!(self.inspector.station, Station::Layers | Station::Why) {
+        if matches!(self.inspector.station, Station::Layers | Station::Ffn | Station::Why) {
             return self.next_rival();
         }
         let chosen = || self.shown_step().and_then(|shown| shown.step.id);

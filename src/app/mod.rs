@@ -63,11 +63,12 @@ pub use settings::{
     range as setting_range, section as setting_section,
 };
 pub use state::{
-    ActiveRun, Ahead, Alternatives, Area, Change, Chats, Colouring, Completion, Composer, ConfirmAction,
-    Depths, Edit, Fetch, Find, Focus, Geometry, Grid, Inside, InsidePass, Inspector, Ledger, LedgerOrder,
-    Level, LineEdit, LiveStep, LookedAt, Looks, ModelState, ModelStatus, Notice, Overlay, Part, Paste, Phase,
-    Picker, PromptAction, Queued, Reading, ReadingOf, Record, ReplyOdds, RereadReply, Sandbox, Scroll,
-    Station, StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow, Watched, Weights, WhatIf, Wish,
+    ActiveRun, Ahead, Alternatives, Area, Arithmetic, Change, Chats, Colouring, Completion, Composer,
+    ConfirmAction, Depths, Edit, Fetch, Find, Focus, Geometry, Grid, Inside, InsidePass, Inspector, Ledger,
+    LedgerOrder, Level, LineEdit, LiveStep, LookedAt, Looks, ModelState, ModelStatus, Notice, Overlay, Part,
+    Paste, Phase, Picker, PromptAction, Queued, Reading, ReadingOf, Record, ReplyOdds, RereadReply, Sandbox,
+    Scroll, Station, StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow, Watched, Weights, WhatIf,
+    Wish,
 };
 pub use state::{AttentionPicture, AttentionView, Grain, Ink, Stretched};
 pub use station_export::Picture;

@@ -92,7 +92,7 @@ pub async fn run(args: InspectArgs, engine: &str) -> anyhow::Result<u8> {
     };
     let embedding = if args.what.contains(&What::Embedding) {
         let token = ids[ids.len() - 1];
-        let embed = Embed { sum: vec![(token, 1.0)], neighbours: NEIGHBOURS, span: Vec::new() };
+        let embed = Embed { sum: vec![(token, 1.0)], neighbours: NEIGHBOURS, ..Embed::default() };
         match session.call(Request::Embed(Box::new(embed)), |_| {}).await? {
             Event::Embedded(facts) => Some(*facts),
             other => bail!("the engine answered with {other:?}"),

@@ -3,6 +3,7 @@
 //! Invariant: every figure that leaves here is worked out from dequantised rows; what a backend multiplies only
 //! chooses which rows are worth that. Neighbours are looked for in the whole table.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
@@ -25,23 +26,62 @@ const MAX_THREADS: usize = 16;
 /// The embedding table of a loaded model; what each question needs again is kept.
 pub struct Table {
     weights: Arc<Weights>,
-    /// Length of each row; empty until first needed.
+    /// What is known of all rows together, once it was needed.
+    survey: Option<Arc<Survey>>,
+}
+
+/// The table as a whole.
+struct Survey {
+    /// Length of each row.
     norms: Vec<f32>,
+    /// The mean row; empty until it was needed.
+    mean: Vec<f32>,
+    /// The shortest length that is not nothing, and the longest.
+    lengths: (f32, f32),
 }
 
 impl Table {
     /// The table in these weights; nothing is read yet.
     #[must_use]
     pub fn new(weights: Arc<Weights>) -> Self {
-        Self { weights, norms: Vec::new() }
+        Self { weights, survey: None }
     }
 
-    fn norms(&mut self, rows: usize) -> Result<&[f32], WeightError> {
-        if self.norms.is_empty() {
-            self.norms = each_row(&self.weights, rows, norm)?;
+    /// `mean` says whether the mean row is needed.
+    fn survey(&mut self, length: usize, rows: usize, mean: bool) -> Result<Arc<Survey>, WeightError> {
+        if let Some(known) = self.survey.as_ref().filter(|known| !mean || !known.mean.is_empty()) {
+            return Ok(Arc::clone(known));
         }
-        Ok(&self.norms)
+        let survey = Arc::new(survey(&self.weights, length, rows, mean)?);
+        self.survey = Some(Arc::clone(&survey));
+        Ok(survey)
     }
+}
+
+/// Goes through the whole table once.
+fn survey(weights: &Weights, length: usize, rows: usize, mean: bool) -> Result<Survey, WeightError> {
+    let summed = if mean { length } else { 0 };
+    let parts = shares(rows, |range| {
+        let (mut norms, mut sums) = (Vec::with_capacity(range.len()), vec![0.0_f32; summed]);
+        weights
+            .scan(TABLE, range, |_, values| {
+                for row in values.chunks_exact(length) {
+                    norms.push(norm(row));
+                    sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+                }
+            })
+            .map(|()| (norms, sums))
+    })?;
+    let mut norms = Vec::with_capacity(rows);
+    let mut mean = vec![0.0_f32; summed];
+    for (part, sums) in parts {
+        norms.extend(part);
+        mean.iter_mut().zip(sums).for_each(|(mean, sum)| *mean += sum / rows.max(1) as f32);
+    }
+    let there = norms.iter().copied().filter(|norm| *norm > 0.0);
+    let lengths = there.fold((f32::MAX, 0.0_f32), |(least, most), norm| (least.min(norm), most.max(norm)));
+    let lengths = if lengths.0 > lengths.1 { (0.0, 0.0) } else { lengths };
+    Ok(Survey { norms, mean, lengths })
 }
 
 /// Answers a question. With the table as an operand neighbours come in a fraction of the time.
@@ -58,7 +98,7 @@ pub fn embed(
     let (length, rows) = weights
         .shape(TABLE)
         .ok_or_else(|| failure("This model's file has no embedding table.".to_owned()))?;
-    if request.span.len() > MAX_SPAN {
+    if request.span.len().max(request.map.len()) > MAX_SPAN {
         return Err(failure(format!("A map shows at most {MAX_SPAN} tokens. Choose a shorter stretch.")));
     }
     let row = |id: TokenId| match usize::try_from(id.0) {
@@ -69,36 +109,69 @@ pub fn embed(
     for (id, sign) in &request.sum {
         target.iter_mut().zip(row(*id)?).for_each(|(sum, value)| *sum += sign * value);
     }
-    let mut span = Vec::with_capacity(request.span.len() * length);
-    for id in &request.span {
-        span.extend(row(*id)?);
-    }
-    let neighbours =
-        neighbours(table, operand, request, &target, rows).map_err(|e| failure(e.to_string()))?;
-    let map = embedding::map(&span, length);
+    let rows_of = |ids: &[TokenId]| -> Result<Vec<f32>, Failure> {
+        let mut out = Vec::with_capacity(ids.len() * length);
+        ids.iter().try_for_each(|id| row(*id).map(|values| out.extend(values)))?;
+        Ok(out)
+    };
+    let unread = |error: WeightError| failure(error.to_string());
+    let survey = table.survey(length, rows, !request.span.is_empty()).map_err(unread)?;
+    let (neighbours, median) = neighbours(&weights, &survey, operand, request, &target).map_err(unread)?;
+    let span = rows_of(&request.span)?;
+    let mapped = mapped(request, &neighbours);
+    let map = embedding::map(&rows_of(&mapped)?, length);
+    let centred: Vec<f32> = span
+        .chunks_exact(length)
+        .flat_map(|row| row.iter().zip(&survey.mean).map(|(value, mean)| value - mean))
+        .collect();
+    let bounds =
+        target.iter().fold((f32::MAX, f32::MIN), |(low, high), value| (low.min(*value), high.max(*value)));
     Ok(EmbeddingFacts {
         norm: norm(&target),
         neighbours,
         cosines: embedding::cosines(&span, length),
+        centred: embedding::cosines(&centred, length),
         map: map.points,
         explained: map.explained,
+        mapped,
+        median,
+        lengths: survey.lengths,
+        values: bounds,
+        largest: largest(&target),
+        tied: weights.output_name() == TABLE,
         ms: begun.elapsed().as_secs_f32() * 1000.0,
     })
 }
 
-/// The rows nearest to `target`, nearest first, those of the question left out.
+/// The tokens of the map, each once.
+fn mapped(request: &Embed, neighbours: &[(TokenId, f32)]) -> Vec<TokenId> {
+    let chosen = if request.map.is_empty() { &request.span } else { &request.map };
+    let near = neighbours.iter().map(|(id, _)| *id).filter(|_| request.map_neighbours);
+    let mut seen = BTreeSet::new();
+    chosen.iter().copied().chain(near).filter(|id| seen.insert(*id)).collect()
+}
+
+/// The two dimensions with the largest numbers.
+fn largest(row: &[f32]) -> Vec<(u32, f32)> {
+    let mut all: Vec<(u32, f32)> = (0..).zip(row.iter().copied()).collect();
+    all.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()).then(a.0.cmp(&b.0)));
+    all.truncate(2);
+    all
+}
+
+/// The rows nearest to `target`, nearest first, those of the question left out; and the median cosine of all.
 fn neighbours(
-    table: &mut Table,
+    weights: &Weights,
+    survey: &Survey,
     operand: Option<(&mut Graphs, Operand)>,
     request: &Embed,
     target: &[f32],
-    rows: usize,
-) -> Result<Vec<(TokenId, f32)>, WeightError> {
+) -> Result<(Vec<(TokenId, f32)>, f32), WeightError> {
+    let (norms, rows) = (survey.norms.as_slice(), survey.norms.len());
     let (wanted, own) = (request.neighbours as usize, norm(target));
     if wanted == 0 || own <= 0.0 {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), 0.0));
     }
-    let weights = Arc::clone(&table.weights);
     let rough = operand.and_then(|(graphs, operand)| {
         let fits = operand.shape() == Some((target.len(), rows));
         fits.then(|| graphs.multiply(operand, target).ok()).flatten()
@@ -106,13 +179,17 @@ fn neighbours(
     let exact = rough.is_none();
     let products = match rough {
         Some(products) => products,
-        None => each_row(&weights, rows, |row| dot(row, target))?,
+        None => each_row(weights, rows, |row| dot(row, target))?,
     };
-    let norms = table.norms(rows)?;
     let near = |at: usize, product: f32| (at, cosine(product, own, norms[at]));
     let asked = |at: usize| request.sum.iter().any(|(id, _)| usize::try_from(id.0) == Ok(at));
     let mut found: Vec<(usize, f32)> = (0..rows).map(|at| near(at, products[at])).collect();
     found.retain(|(at, _)| norms[*at] > 0.0 && !asked(*at));
+    let middle = found.len() / 2;
+    let median = match found.len() {
+        0 => 0.0,
+        _ => found.select_nth_unstable_by(middle, |a, b| a.1.total_cmp(&b.1)).1.1,
+    };
     keep_nearest(&mut found, if exact { wanted } else { wanted.saturating_mul(4).saturating_add(16) });
     if !exact {
         for (at, cosine) in &mut found {
@@ -121,7 +198,7 @@ fn neighbours(
         keep_nearest(&mut found, wanted);
     }
     let id = |at: usize| TokenId(i32::try_from(at).expect("a vocabulary has fewer than 2^31 tokens"));
-    Ok(found.into_iter().map(|(at, cosine)| (id(at), cosine)).collect())
+    Ok((found.into_iter().map(|(at, cosine)| (id(at), cosine)).collect(), median))
 }
 
 /// Keeps the `count` with the largest cosines, largest first, lower ids before higher where they are equal.
@@ -140,25 +217,30 @@ fn each_row(
     rows: usize,
     figure: impl Fn(&[f32]) -> f32 + Sync,
 ) -> Result<Vec<f32>, WeightError> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
-    let share = rows.div_ceil(threads).max(1);
     let length = weights.shape(TABLE).map_or(1, |shape| shape.0);
-    let some = |range: Range<usize>| {
+    let parts = shares(rows, |range| {
         let mut out = Vec::with_capacity(range.len());
         weights
             .scan(TABLE, range, |_, values| out.extend(values.chunks_exact(length).map(&figure)))
             .map(|()| out)
-    };
+    })?;
+    Ok(parts.concat())
+}
+
+/// What `some` gives of each share of the rows, several threads side by side.
+fn shares<T: Send>(
+    rows: usize,
+    some: impl Fn(Range<usize>) -> Result<T, WeightError> + Sync,
+) -> Result<Vec<T>, WeightError> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+    let share = rows.div_ceil(threads).max(1);
     thread::scope(|scope| {
+        let some = &some;
         let parts: Vec<_> = (0..rows)
             .step_by(share)
             .map(|first| scope.spawn(move || some(first..(first + share).min(rows))))
             .collect();
-        let mut out = Vec::with_capacity(rows);
-        for part in parts {
-            out.extend(part.join().expect("arithmetic on rows does not panic")?);
-        }
-        Ok(out)
+        parts.into_iter().map(|part| part.join().expect("arithmetic on rows does not panic")).collect()
     })
 }
 

@@ -20,10 +20,12 @@ mod offs;
 mod open;
 mod parts;
 mod patch;
+mod positions;
 mod pushes;
 mod streams;
 mod writes;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -59,6 +61,8 @@ pub struct Inside {
     pub graphs: Graphs,
     /// Numbers of the model's shape.
     pub facts: Facts,
+    /// Lengths of the columns of each block's down projection, once they are known.
+    pub column_norms: HashMap<u32, Arc<Vec<f32>>>,
     /// Lengths of the embedding table's rows, once they are known.
     pub table: Table,
     /// How long what heads add is.
@@ -77,7 +81,7 @@ impl Inside {
         let weights = Arc::new(Weights::new(Arc::clone(file)));
         let facts = Facts::read(model, &weights)?;
         let (table, graphs) = (Table::new(Arc::clone(&weights)), Graphs::new(threads));
-        Ok(Self { table, graphs, facts, weights, lengths: Lengths::default() })
+        Ok(Self { column_norms: HashMap::new(), table, graphs, facts, weights, lengths: Lengths::default() })
     }
 }
 
@@ -167,12 +171,16 @@ fn plan(want: &Want) -> Plan {
     let mut queried = want.attention.clone();
     queried.extend(want.rotation.map(|(layer, ..)| layer));
     Plan {
-        streams: want.lens || want.attribution.is_some() || !want.ffn.is_empty(),
+        streams: want.lens || want.attribution.is_some() || !want.ffn.is_empty() || want.ffn_layers,
         residuals: false,
         heads,
         attention: if want.overview { Layers::All } else { only(&want.attention) },
         scores: only(&want.attention),
-        neurons: if want.pushing_neurons > 0 && heads { Layers::All } else { only(&want.ffn) },
+        neurons: if (want.pushing_neurons > 0 && heads) || want.ffn_layers {
+            Layers::All
+        } else {
+            only(&want.ffn)
+        },
         queries: only(&queried),
         writes: want.overview,
         ..Plan::default()

@@ -31,6 +31,7 @@ pub use plan::{Captured, LayerCapture, Layers, Operands, Plan, Rope, Rows, Tail}
 use self::state::State;
 use super::graph::Operand;
 use crate::chat::Intervention;
+use crate::inspect::position::Yarn;
 use crate::inspect::trace::PositionKind;
 
 /// What the callback works with. Shared with native code by address, so it stays where it was made.
@@ -373,6 +374,13 @@ impl Node {
             base: self.float(5),
             scale: self.float(6),
             factors: self.source(2).map(Self::whole).unwrap_or_default(),
+            yarn: Yarn {
+                trained: u32::try_from(params[4]).unwrap_or_default(),
+                mix: self.float(7),
+                stretch: self.float(8),
+                fast: self.float(9),
+                slow: self.float(10),
+            },
         };
         (Some(rope), if neox { PositionKind::RopeNeox } else { PositionKind::RopeNormal })
     }

@@ -79,6 +79,42 @@ pub fn map(rows: &[f32], length: usize) -> Map {
     Map { points, explained: (share(first_share), share(second_share)) }
 }
 
+/// The points turned, and mirrored where that is nearer, so that they lie as near as can be to where some of them lay
+/// before: `pairs` has such a point now and then (orthogonal Procrustes problem in the plane, Schönemann 1966).
+#[must_use]
+pub fn turned(points: &[(f32, f32)], pairs: &[((f32, f32), (f32, f32))]) -> Vec<(f32, f32)> {
+    let count = pairs.len().max(1) as f32;
+    let mean = |of: fn(&((f32, f32), (f32, f32))) -> (f32, f32)| {
+        let sum = pairs.iter().map(of).fold((0.0, 0.0), |sum, at| (sum.0 + at.0, sum.1 + at.1));
+        (sum.0 / count, sum.1 / count)
+    };
+    let (now, then) = (mean(|pair| pair.0), mean(|pair| pair.1));
+    // Σ then · nowᵀ.
+    let mut m = [0.0_f32; 4];
+    for (a, b) in pairs {
+        let (ax, ay) = (a.0 - now.0, a.1 - now.1);
+        let (bx, by) = (b.0 - then.0, b.1 - then.1);
+        m = [m[0] + bx * ax, m[1] + bx * ay, m[2] + by * ax, m[3] + by * ay];
+    }
+    let turn = (m[0] + m[3], m[2] - m[1]);
+    let mirror = (m[0] - m[3], m[2] + m[1]);
+    let (turn_fit, mirror_fit) = (turn.0.hypot(turn.1), mirror.0.hypot(mirror.1));
+    let mirrored = mirror_fit > turn_fit * 1.000_1;
+    let (fit, axis) = if mirrored { (mirror_fit, mirror) } else { (turn_fit, turn) };
+    if !fit.is_finite() || fit <= 1e-12 {
+        return points.to_vec();
+    }
+    let (cos, sin) = (axis.0 / fit, axis.1 / fit);
+    let moved = |(x, y): &(f32, f32)| {
+        if mirrored { (cos * x + sin * y, sin * x - cos * y) } else { (cos * x - sin * y, sin * x + cos * y) }
+    };
+    let turned: Vec<(f32, f32)> = points.iter().map(moved).collect();
+    // A turned square reaches farther out; the largest coordinate stays the unit.
+    let most = turned.iter().fold(0.0_f32, |most, (x, y)| most.max(x.abs()).max(y.abs()));
+    let unit = if most > 1.0 { most } else { 1.0 };
+    turned.into_iter().map(|(x, y)| (x / unit, y / unit)).collect()
+}
+
 /// Dot products of each row with each, their mean taken off; row by row.
 fn centred_products(rows: &[f32], length: usize, count: usize) -> Vec<f64> {
     let mut mean = vec![0.0_f64; length];
@@ -189,6 +225,23 @@ mod tests {
         assert_eq!(map(&same, 3), zeros);
         assert_eq!(map(&[], 3), Map::default());
         assert_eq!(map(&[1.0, 2.0], 2).points, [(0.0, 0.0)]);
+    }
+
+    #[test]
+    fn a_map_is_turned_to_where_its_points_lay() {
+        let before = [(1.0, 0.2), (-0.5, 0.8), (-0.4, -0.9), (0.1, 0.3)];
+        let quarter = |(x, y): (f32, f32)| (-y, x);
+        let mirrored = |(x, y): (f32, f32)| (-x, y);
+        for moved in [quarter, mirrored, |at| at, |(x, y): (f32, f32)| (-x, -y)] {
+            let now: Vec<(f32, f32)> = before.iter().map(|at| moved(*at)).collect();
+            // The last point is new on the map.
+            let pairs: Vec<_> = now.iter().copied().zip(before).take(3).collect();
+            for (found, wanted) in turned(&now, &pairs).iter().zip(before) {
+                assert!(close(found.0, wanted.0) && close(found.1, wanted.1), "{found:?} {wanted:?}");
+            }
+        }
+        assert_eq!(turned(&before, &[]), before);
+        assert!(turned(&[], &[]).is_empty());
     }
 
     #[test]

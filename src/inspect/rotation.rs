@@ -3,7 +3,12 @@
 //! Invariant: given vectors are rotated as the model keeps them; a pair's part is scale · (q₁k₁ + q₂k₂), and the parts
 //! add up to scale · q·k.
 
+use super::position::Yarn;
 use super::trace::PositionKind;
+
+/// Distances that are told of, as far as they are known.
+pub const DISTANCES: [u32; 19] =
+    [0, 1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 64, 128, 256, 512, 1024, 2048, 4096];
 
 /// A query and a key as the model has them after rotation.
 #[derive(Clone, Copy, Debug)]
@@ -77,14 +82,15 @@ impl Pairing<'_> {
     }
 }
 
-/// Radians a position of each pair of `dims` dimensions: scale · base^(−2i/dims), over the learned factors.
+/// Radians a position of each pair of `dims` dimensions: scale · base^(−2i/dims), over the learned factors; `yarn` says
+/// which pairs are scaled.
 #[must_use]
-pub fn frequencies(dims: usize, base: f32, scale: f32, factors: &[f32]) -> Vec<f32> {
+pub fn frequencies(dims: usize, base: f32, scale: f32, factors: &[f32], yarn: &Yarn) -> Vec<f32> {
     (0..dims / 2)
         .map(|pair| {
             let factor = factors.get(pair).copied().filter(|factor| *factor > 0.0).unwrap_or(1.0);
             let power = -2.0 * pair as f64 / dims.max(1) as f64;
-            (f64::from(scale) * f64::from(base).powf(power) / f64::from(factor)) as f32
+            (yarn.factor(pair, dims, base, scale) * f64::from(base).powf(power) / f64::from(factor)) as f32
         })
         .collect()
 }
@@ -113,7 +119,7 @@ mod tests {
     #[test]
     fn another_distance_gives_what_rotating_anew_gives() {
         let (query, key) = ([0.3, -1.0, 0.7, 0.2, 0.5], [1.1, 0.4, -0.6, 0.9, -2.0]);
-        let frequencies = frequencies(4, 100.0, 1.0, &[]);
+        let frequencies = frequencies(4, 100.0, 1.0, &[], &Yarn::default());
         for kind in [PositionKind::RopeNormal, PositionKind::RopeNeox] {
             let (q, k) = (rotated(&query, 9, &frequencies, kind), rotated(&key, 4, &frequencies, kind));
             let pairing =
@@ -132,9 +138,9 @@ mod tests {
 
     #[test]
     fn the_first_pair_turns_fastest() {
-        let frequencies = frequencies(64, 10_000.0, 1.0, &[]);
+        let frequencies = frequencies(64, 10_000.0, 1.0, &[], &Yarn::default());
         assert_eq!((frequencies.len(), frequencies[0]), (32, 1.0));
         assert!(frequencies.windows(2).all(|pair| pair[0] > pair[1]));
-        assert!((super::frequencies(4, 100.0, 0.5, &[2.0, 1.0])[0] - 0.25).abs() < 1e-6);
+        assert!((super::frequencies(4, 100.0, 0.5, &[2.0, 1.0], &Yarn::default())[0] - 0.25).abs() < 1e-6);
     }
 }

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::feed_forward::NeuronOrder;
+use super::position::{LearnedPosition, Yarn};
 use crate::token::{Candidate, TokenId};
 
 /// A pass, opened as far as was asked.
@@ -180,10 +182,28 @@ pub struct FeedForward {
     pub layer: u32,
     /// How many neurons it has; of one expert in a mixture.
     pub width: u32,
-    /// The strongest by |activation|, strongest first.
+    /// The first in the order that was asked for.
     pub neurons: Vec<Neuron>,
     /// In a mixture the experts that were used with their weights, heaviest first.
     pub experts: Vec<(u32, f32)>,
+    /// What the neurons are sorted by.
+    #[serde(default)]
+    pub order: NeuronOrder,
+    /// ‖·‖ of what the down projection gave, before any norm that follows.
+    #[serde(default)]
+    pub write: f32,
+    /// How many neurons make half of the lengths that all of them write.
+    #[serde(default)]
+    pub half: u32,
+    /// How much it pushes the first followed token above the second, logits.
+    #[serde(default)]
+    pub push: Option<f32>,
+    /// The neurons that are not listed, taken together: how many, the length of what they write, their push.
+    #[serde(default)]
+    pub rest: Option<(u32, f32, Option<f32>)>,
+    /// How many neurons fire how hard, by the bins of [`super::feed_forward::histogram`].
+    #[serde(default)]
+    pub histogram: Vec<u32>,
 }
 
 /// A neuron: one input of the down projection.
@@ -197,6 +217,9 @@ pub struct Neuron {
     pub activation: f32,
     /// `‖activation · W_down column‖`: how long the vector is that it adds.
     pub added: f32,
+    /// How much it pushes the first followed token above the second, logits, the final norm frozen.
+    #[serde(default)]
+    pub push: Option<f32>,
     /// The tokens whose logits it raises most with this activation, and by how much more than the mean of all, since
     /// what is added to all alike changes nothing (final norm frozen).
     pub promotes: Vec<(TokenId, f32)>,
@@ -315,6 +338,15 @@ pub struct Rotation {
     pub unrotated: Vec<f32>,
     /// scale · q·k as it would be at every distance from 0 on, other things equal.
     pub by_distance: Vec<f32>,
+    /// `YaRN`'s mix of angles, where it is on.
+    #[serde(default)]
+    pub yarn: Option<Yarn>,
+    /// The position's own vector, where the model learned one.
+    #[serde(default)]
+    pub learned: Option<LearnedPosition>,
+    /// How fast each head's score falls with the distance, where it does.
+    #[serde(default)]
+    pub slopes: Vec<f32>,
 }
 
 /// How a model knows positions.
@@ -347,6 +379,27 @@ pub struct EmbeddingFacts {
     pub map: Vec<(f32, f32)>,
     /// Share of the span's variance that the two components have, 0 to 1 each.
     pub explained: (f32, f32),
+    /// The tokens of the map.
+    #[serde(default)]
+    pub mapped: Vec<TokenId>,
+    /// Cosines of the span's tokens, the mean of the table taken off; row by row.
+    #[serde(default)]
+    pub centred: Vec<f32>,
+    /// The median cosine with the rows of the whole table: what a random token gets.
+    #[serde(default)]
+    pub median: f32,
+    /// ‖·‖ of the shortest and the longest row of the table that is not nothing.
+    #[serde(default)]
+    pub lengths: (f32, f32),
+    /// The smallest and the largest number of the row.
+    #[serde(default)]
+    pub values: (f32, f32),
+    /// The dimensions with the largest |numbers|, largest first, two.
+    #[serde(default)]
+    pub largest: Vec<(u32, f32)>,
+    /// Whether the table is the output matrix too.
+    #[serde(default)]
+    pub tied: bool,
     /// How long it took, ms.
     pub ms: f32,
 }

@@ -406,7 +406,7 @@ fn position_is_told_as_the_family_has_it() {
 fn neighbours_are_those_of_the_table() {
     on_each(|fixture, reference, worst| {
         let token = 77;
-        let embed = Embed { sum: vec![(TokenId(token), 1.0)], neighbours: 8, span: Vec::new() };
+        let embed = Embed { sum: vec![(TokenId(token), 1.0)], neighbours: 8, ..Embed::default() };
         let facts = fixture.embed(embed);
         let row = |row: usize| reference.row("token_embd.weight", row);
         let own = row(token as usize);

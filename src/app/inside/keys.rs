@@ -4,6 +4,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::ffn::NEURONS;
 use super::{App, Station};
 use crate::app::cursor::Move;
 use crate::engine::protocol::switched_off;
@@ -28,10 +29,17 @@ impl App {
             KeyCode::Char('a') if self.inspector.station == Station::Why => self.ask_off(),
             KeyCode::Up => self.move_inside(-1, 0),
             KeyCode::Down => self.move_inside(1, 0),
+            KeyCode::Tab if self.inspector.station == Station::Ffn => {
+                self.inspector.inside.on_neurons = !self.inspector.inside.on_neurons;
+            }
             KeyCode::Left if self.walks_tokens() => self.move_token(Move::Previous),
             KeyCode::Right if self.walks_tokens() => self.move_token(Move::Next),
             KeyCode::Left => self.move_inside(0, -1),
             KeyCode::Right => self.move_inside(0, 1),
+            KeyCode::Enter if self.inspector.station == Station::Embedding => self.add_to_map(),
+            KeyCode::Char('v') if self.inspector.station == Station::Embedding => self.choose_span(),
+            KeyCode::Char('p') if self.inspector.station == Station::Position => self.pick_position(),
+            KeyCode::Enter | KeyCode::Esc if self.is_picking() => self.inspector.inside.picking_head = false,
             KeyCode::Enter => self.inspector.inside.opened = !self.inspector.inside.opened,
             KeyCode::Esc if self.inspector.inside.opened => self.inspector.inside.opened = false,
             KeyCode::Char('4') if self.carries_layer() => self.open_part(Station::Attention),
@@ -101,7 +109,6 @@ impl App {
             Station::Tokens => self.merges_on_display(),
             _ => usize::MAX,
         };
-        let position = self.shown_inside().map_or(0, |seen| seen.trace.position);
         let inside = &mut self.inspector.inside;
         match self.inspector.station {
             Station::Attention => {
@@ -114,17 +121,12 @@ impl App {
                 inside.aimed = true;
             }
             Station::Ffn => {
-                inside.row = inside.row.saturating_add_signed(down as isize);
-                inside.layer = step(layer, right, layers);
+                let (layers_by, rows_by) = if inside.on_neurons { (right, down) } else { (down + right, 0) };
+                inside.row = inside.row.saturating_add_signed(rows_by as isize).min(NEURONS - 1);
+                inside.layer = step(layer, layers_by, layers);
                 inside.aimed = true;
             }
-            Station::Position => {
-                inside.row = inside.row.saturating_add_signed(down as isize);
-                let other = inside.other.unwrap_or(position.saturating_sub(1));
-                if right != 0 {
-                    inside.other = Some(other.saturating_add_signed(right).min(position));
-                }
-            }
+            Station::Position => self.move_position(down, right),
             _ => inside.row = inside.row.saturating_add_signed(down as isize).min(rows.saturating_sub(1)),
         }
     }

@@ -25,13 +25,18 @@ pub(super) fn merge(seen: &mut Inspected, new: Inspected) {
             trace.missing.push(missing);
         }
     }
-    let mut ffns = old.ffns;
-    ffns.retain(|ffn| new.ffns.iter().all(|other| other.layer != ffn.layer));
+    let opens_ffn = !new.ffns.is_empty() || !new.ffn_layers.is_empty();
+    let pushes_of = if opens_ffn { new.pushes_of } else { old.pushes_of };
+    // Pushes between other tokens say nothing of these two.
+    let stale = opens_ffn && old.pushes_of != new.pushes_of;
+    let mut ffns = if stale { Vec::new() } else { old.ffns };
+    ffns.retain(|ffn| new.ffns.iter().all(|other| (other.layer, other.order) != (ffn.layer, ffn.order)));
     ffns.extend(new.ffns);
     let mut off = old.off;
     off.retain(|(part, _)| new.off.iter().all(|(other, _)| other != part));
     off.extend(new.off);
-    *seen = Inspected { trace, ffns, off, decoded: new.decoded, ms: new.ms };
+    let ffn_layers = if new.ffn_layers.is_empty() && !stale { old.ffn_layers } else { new.ffn_layers };
+    *seen = Inspected { trace, ffns, ffn_layers, pushes_of, off, decoded: new.decoded, ms: new.ms };
 }
 
 fn join(old: Attention, new: Attention) -> Attention {

@@ -44,6 +44,9 @@ impl App {
                 match action {
                     PromptAction::System => self.set_system(text.trim_end()),
                     PromptAction::WhatIf(turn) => self.try_edit(turn, &text),
+                    PromptAction::Arithmetic => {
+                        self.arithmetic(&text);
+                    }
                 }
             }
             Some(Command::HistoryBack | Command::HistoryForward) | None => {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::{Picking, Pieced, Pin, Trial, Unit};
 use crate::app::{EngineId, TokenCursor};
 use crate::engine::protocol::{Embed, Inspect, Inspected, LiveInside, RequestId};
+use crate::inspect::feed_forward::NeuronOrder;
 use crate::inspect::pieces::Pieces;
 use crate::inspect::trace::EmbeddingFacts;
 use crate::token::TokenId;
@@ -29,6 +30,30 @@ pub struct Inside {
     pub ranks: bool,
     /// The selected row of a list (neurons, parts, neighbours, merges).
     pub row: usize,
+    /// Words added and taken away, in place of the token on display.
+    pub arithmetic: Option<Arithmetic>,
+    /// Tokens that the user put onto the map of embeddings.
+    pub added: Vec<TokenId>,
+    /// Whether that map shows the token's neighbours rather than the text's tokens.
+    pub map_near: bool,
+    /// Angles of the position station in degrees rather than as hands.
+    pub degrees: bool,
+    /// Whether the position station's arrows choose the head and the token that is read.
+    pub picking_head: bool,
+    /// The distance that the position station tells of; `None` for the real one.
+    pub apart: Option<u32>,
+    /// The frequency pair that the position station tells of, counted from the strongest.
+    pub pair: usize,
+    /// Whether cosines of the matrix have the mean of the table taken off.
+    pub centred: bool,
+    /// Where the span of the matrix begins.
+    pub anchor: Option<TokenCursor>,
+    /// Whether the arrows move in the list of neurons rather than in that of the layers.
+    pub on_neurons: bool,
+    /// Neurons by their push rather than by what they write.
+    pub by_push: bool,
+    /// The model, and the longest write that the bars of feed-forwards show: set by its first pass.
+    pub write_scale: Option<(String, f32)>,
     /// The position that the position station holds the pass against; `None` is the head's strongest.
     pub other: Option<u32>,
     /// Which parts the why station lists.
@@ -74,6 +99,25 @@ pub struct LiveLooks {
     pub price: Option<(f32, u32)>,
     /// Whether the last refusal was only for the reply that is being written.
     pub busy: bool,
+}
+
+/// A sum of rows of the embedding table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Arithmetic {
+    /// As it was typed.
+    pub text: String,
+    /// The tokens with their signs.
+    pub terms: Vec<(TokenId, f32)>,
+    /// What is to be said of the choice of tokens.
+    pub notes: Vec<String>,
+}
+
+impl Inside {
+    /// What neurons are listed by.
+    #[must_use]
+    pub fn neuron_order(&self) -> NeuronOrder {
+        if self.by_push { NeuronOrder::Push } else { NeuronOrder::Write }
+    }
 }
 
 /// A pass that was opened: all that is known of it, from several requests.

@@ -112,6 +112,8 @@ pub enum PromptAction {
     System,
     /// A message changed on trial.
     WhatIf(TurnId),
+    /// Words to add and take away at the embedding station.
+    Arithmetic,
 }
 
 /// What a yes does.

@@ -179,7 +179,7 @@ async fn inspect(
 
 /// The nearest tokens of a token, ms.
 async fn ask_table(session: &mut Session, id: TokenId) -> anyhow::Result<f64> {
-    let request = Embed { sum: vec![(id, 1.0)], neighbours: 12, span: Vec::new() };
+    let request = Embed { sum: vec![(id, 1.0)], neighbours: 12, ..Embed::default() };
     let begun = Instant::now();
     match session.call(Request::Embed(Box::new(request)), |_| {}).await? {
         Event::Embedded(_) => Ok(begun.elapsed().as_secs_f64() * 1000.0),

@@ -3,11 +3,11 @@
 //! Invariant: weights are the model's own, by position; value-weighted ones say how long the vector is that a
 //! position adds to the stream through one head, before any norm that follows.
 
-use super::{Facts, Inside, writes};
+use super::{Inside, positions, writes};
 use crate::engine::probe::{Captured, LayerCapture};
 use crate::engine::protocol::Want;
 use crate::inspect::reading::reading;
-use crate::inspect::rotation::{Pairing, frequencies};
+use crate::inspect::rotation::{DISTANCES, Pairing, frequencies};
 use crate::inspect::trace::{Attention, AttentionLayer, HeadReading, HeadRow, PositionKind, Rotation};
 use crate::token::TokenId;
 
@@ -60,21 +60,21 @@ fn rows(inside: &mut Inside, layer: &LayerCapture, number: u32) -> Vec<HeadRow> 
     layer.weights.iter().enumerate().map(row).collect()
 }
 
-/// What position does to q·k of one head.
+/// What position does to q·k of one head; where nothing is turned, how the model knows positions.
 pub(super) fn rotation(
-    facts: &Facts,
+    inside: &Inside,
     captured: &Captured,
     (number, head): (u32, u32),
     other: u32,
     position: usize,
 ) -> Result<Rotation, String> {
+    let facts = &inside.facts;
     let layer = captured.layers.get(number as usize).ok_or("there is no such block")?;
     let Some(rope) = &layer.rope else {
         return Ok(Rotation {
-            kind: captured.position_kind,
             head: (number, head),
             other,
-            ..Rotation::default()
+            ..positions::otherwise(inside, captured, layer, position)?
         });
     };
     let group = (facts.heads / facts.kv_heads).max(1);
@@ -91,7 +91,7 @@ pub(super) fn rotation(
     if key.iter().all(|value| *value == 0.0) {
         return Err(format!("position {other} lies outside what layer {number} sees"));
     }
-    let frequencies = frequencies(rope.dims, rope.base, rope.scale, &rope.factors);
+    let frequencies = frequencies(rope.dims, rope.base, rope.scale, &rope.factors, &rope.yarn);
     let kind = if rope.neox { PositionKind::RopeNeox } else { PositionKind::RopeNormal };
     let pairing = Pairing {
         kind,
@@ -108,7 +108,9 @@ pub(super) fn rotation(
         other,
         pairs: pairing.pairs(),
         unrotated: pairing.unrotated(),
-        by_distance: pairing.by_distance(position as u32 + 1),
+        by_distance: pairing.by_distance((position as u32 + 1).max(DISTANCES[DISTANCES.len() - 1] + 1)),
         frequencies: frequencies.clone(),
+        yarn: Some(rope.yarn).filter(|yarn| yarn.mix != 0.0),
+        ..Rotation::default()
     })
 }

@@ -1,18 +1,26 @@
-//! The strongest neurons of a feed-forward, and what each does to the vocabulary.
+//! The feed-forward of a block as a sum of neurons: which write most, what each does to the vocabulary, and how much
+//! each pushes one token above another.
 //!
 //! Invariant: a neuron is an input of the down projection; what it promotes is its own vector through the final norm,
-//! whose divisor is frozen, and the output matrix.
+//! whose divisor is frozen, as is that of a norm that follows the block. Pushes of all neurons add up to the block's
+//! own, but for biases and rounding.
 
-use super::Inside;
-use super::blocks::{self, Behind};
+use std::sync::Arc;
+
+use super::blocks::{self, Added, Behind};
+use super::{Inside, parts};
 use crate::engine::numbers::Scored;
 use crate::engine::probe::{Captured, LayerCapture, Operands};
+use crate::engine::protocol::Want;
+use crate::inspect::feed_forward::{FfnLayer, NeuronOrder, half, histogram};
 use crate::inspect::lens;
 use crate::inspect::trace::{FeedForward, Neuron};
 use crate::token::TokenId;
 
 /// Tokens listed as promoted, and as suppressed.
 const TOKENS: usize = 8;
+/// Weights of all down projections up to which the lengths of all their columns are worked out for the list.
+const MOST: usize = 400_000_000;
 
 /// Opens a block's feed-forward.
 pub(super) fn feed_forward(
@@ -20,7 +28,7 @@ pub(super) fn feed_forward(
     operands: Operands,
     captured: &Captured,
     number: u32,
-    count: usize,
+    want: &Want,
 ) -> Result<FeedForward, String> {
     let layer = captured.layers.get(number as usize).ok_or("there is no such block")?;
     if layer.neurons.is_empty() {
@@ -28,14 +36,14 @@ pub(super) fn feed_forward(
     }
     // Those of the experts that are always used come after the others'.
     let values: Vec<f32> = layer.neurons.iter().chain(&layer.shared).copied().collect();
-    let width = if layer.experts.is_empty() {
-        layer.neurons.len()
-    } else {
-        layer.neurons.len() / layer.experts.len()
-    };
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|a, b| values[*b].abs().total_cmp(&values[*a].abs()).then(a.cmp(b)));
-    order.truncate(count);
+    let width = layer.neurons.len() / layer.experts.len().max(1);
+    let pulled = pulled(inside, operands, captured, want);
+    let pushes = pulled.as_ref().and_then(|pulled| {
+        let made = pushes(inside, captured, number, (&values, width), pulled);
+        made.inspect_err(|why| tracing::debug!(layer = number, why, "pushes of neurons are not told")).ok()
+    });
+    let lengths = writes(inside, layer, number, (&values, width))?;
+    let order = order(&values, &lengths, pushes.as_deref(), want);
     let columns = columns(inside, layer, number, width, &values, &order)?;
     let mut neurons: Vec<Neuron> = order
         .iter()
@@ -45,13 +53,222 @@ pub(super) fn feed_forward(
             expert: layer.experts.get(at / width).filter(|_| *at < layer.neurons.len()).map(|(it, _)| *it),
             activation: values[*at],
             added: lens::length(column),
+            push: pushes.as_ref().map(|pushes| pushes[*at]),
             ..Neuron::default()
         })
         .collect();
     if let Err(why) = tell(inside, operands, captured, layer, number, &columns, &mut neurons) {
         tracing::debug!(layer = number, why, "what the neurons promote is not told");
     }
-    Ok(FeedForward { layer: number, width: width as u32, neurons, experts: layer.experts.clone() })
+    let added = blocks::apart(captured, inside.facts.width).ok();
+    let push =
+        pulled.as_ref().zip(added.as_ref()).map(|(pulled, added)| push_of(&added[number as usize], pulled));
+    Ok(FeedForward {
+        layer: number,
+        width: width as u32,
+        experts: layer.experts.clone(),
+        order: want.neuron_order,
+        write: write_of(layer),
+        half: half(lengths.iter().copied()),
+        push,
+        rest: rest(layer, &columns, pushes.as_deref(), &order),
+        histogram: histogram(&values),
+        neurons,
+    })
+}
+
+/// Every block's feed-forward in one line.
+pub(super) fn every_layer(
+    inside: &mut Inside,
+    operands: Operands,
+    captured: &Captured,
+    want: &Want,
+) -> Vec<FfnLayer> {
+    let pulled = pulled(inside, operands, captured, want);
+    let halves = blocks::apart(captured, inside.facts.width).unwrap_or_default();
+    let weights: usize = (0..captured.layers.len() as u32)
+        .filter_map(|number| inside.weights.shape(&down(number)))
+        .map(|(length, rows)| length * rows)
+        .sum();
+    let mut all = Vec::with_capacity(captured.layers.len());
+    for (layer, number) in captured.layers.iter().zip(0..) {
+        let small = weights <= MOST && layer.experts.is_empty() && !layer.neurons.is_empty();
+        let lengths = if small {
+            writes(inside, layer, number, (&layer.neurons, layer.neurons.len())).ok()
+        } else {
+            None
+        };
+        all.push(FfnLayer {
+            layer: number,
+            write: write_of(layer),
+            half: lengths.map(|lengths| half(lengths.into_iter())),
+            push: pulled
+                .as_ref()
+                .zip(halves.get(number as usize))
+                .map(|(pulled, added)| push_of(added, pulled)),
+        });
+    }
+    all
+}
+
+fn down(number: u32) -> String {
+    format!("blk.{number}.ffn_down.weight")
+}
+
+/// The tokens that pushes are between.
+pub(super) fn pair(want: &Want) -> Option<(TokenId, TokenId)> {
+    Some((*want.follow.first()?, *want.follow.get(1)?))
+}
+
+/// The direction in the stream that tells the first followed token from the second; `None` where the model's stream,
+/// its final norm or one of the two is not known.
+fn pulled(inside: &Inside, operands: Operands, captured: &Captured, want: &Want) -> Option<Vec<f32>> {
+    let (token, rival) = pair(want)?;
+    let norm = inside.facts.norm.as_ref()?;
+    let last = captured.layers.last().filter(|last| last.after.len() == inside.facts.width)?;
+    let direction =
+        parts::difference(inside, token, rival, f64::from(operands.tail.unwrap_or_default().scale)).ok()?;
+    Some(norm.pull_back(&direction, norm.divisor(&last.after)))
+}
+
+/// How long what it writes is: of the down projection, else of what was added.
+fn write_of(layer: &LayerCapture) -> f32 {
+    if layer.ffn_out.is_empty() {
+        lens::distance(&layer.after_attention, &layer.after)
+    } else {
+        lens::length(&layer.ffn_out)
+    }
+}
+
+/// How much a block's feed-forward moves the stream along a direction.
+fn push_of(added: &Added, pulled: &[f32]) -> f32 {
+    lens::dot(pulled, &added.ffn) as f32
+}
+
+/// The neurons that are listed, first the strongest by what is wanted.
+fn order(values: &[f32], lengths: &[f32], pushes: Option<&[f32]>, want: &Want) -> Vec<usize> {
+    let key = |at: usize| match want.neuron_order {
+        NeuronOrder::Activation => values[at].abs(),
+        NeuronOrder::Write => lengths[at],
+        NeuronOrder::Push => pushes.map_or(lengths[at], |pushes| pushes[at].abs()),
+    };
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|a, b| key(*b).total_cmp(&key(*a)).then(a.cmp(b)));
+    order.truncate(want.neurons as usize);
+    order
+}
+
+/// What the neurons that are not listed write and push together.
+fn rest(
+    layer: &LayerCapture,
+    columns: &[Vec<f32>],
+    pushes: Option<&[f32]>,
+    order: &[usize],
+) -> Option<(u32, f32, Option<f32>)> {
+    let mut left = layer.ffn_out.clone();
+    if left.is_empty() || columns.iter().any(|column| column.len() != left.len()) {
+        return None;
+    }
+    for column in columns {
+        left.iter_mut().zip(column).for_each(|(left, value)| *left -= value);
+    }
+    let push = pushes.map(|pushes| {
+        let listed: f32 = order.iter().map(|at| pushes[*at]).sum();
+        pushes.iter().sum::<f32>() - listed
+    });
+    Some(((layer.neurons.len() + layer.shared.len() - order.len()) as u32, lens::length(&left), push))
+}
+
+/// `‖aⱼ · W_down[:, j]‖` of every neuron; in a mixture of those of the used experts, their weights included.
+fn writes(
+    inside: &mut Inside,
+    layer: &LayerCapture,
+    number: u32,
+    (values, width): (&[f32], usize),
+) -> Result<Vec<f32>, String> {
+    if layer.experts.is_empty() {
+        let norms = column_norms(inside, number)?;
+        return Ok(values.iter().zip(norms.iter()).map(|(value, norm)| value.abs() * norm).collect());
+    }
+    let squares = over_rows(inside, layer, number, width, |sum, value, _| *sum += value * value, &[])?;
+    Ok(values.iter().zip(squares).map(|(value, square)| value.abs() * square.sqrt()).collect())
+}
+
+/// Lengths of a down projection's columns, kept once they are known.
+fn column_norms(inside: &mut Inside, number: u32) -> Result<Arc<Vec<f32>>, String> {
+    if let Some(known) = inside.column_norms.get(&number) {
+        return Ok(Arc::clone(known));
+    }
+    let name = down(number);
+    let (length, rows) = inside.weights.shape(&name).ok_or_else(|| format!("the file has no {name}"))?;
+    let mut squares = vec![0.0_f32; length];
+    let add = |_: usize, values: &[f32]| {
+        for row in values.chunks_exact(length) {
+            squares.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * value);
+        }
+    };
+    inside.weights.scan(&name, 0..rows, add).map_err(|error| error.to_string())?;
+    let norms: Arc<Vec<f32>> = Arc::new(squares.into_iter().map(f32::sqrt).collect());
+    inside.column_norms.insert(number, Arc::clone(&norms));
+    Ok(norms)
+}
+
+/// How much each neuron pushes along a direction of the stream, what stands behind the projection frozen.
+fn pushes(
+    inside: &Inside,
+    captured: &Captured,
+    number: u32,
+    (values, width): (&[f32], usize),
+    pulled: &[f32],
+) -> Result<Vec<f32>, String> {
+    let layer = &captured.layers[number as usize];
+    let halves = blocks::apart(captured, inside.facts.width)?;
+    let post = format!("blk.{number}.post_ffw_norm.weight");
+    let behind = Behind::of(inside, &post, &layer.ffn_out, &halves[number as usize].ffn)?;
+    let direction = behind.pull_back(pulled);
+    let along =
+        over_rows(inside, layer, number, width, |sum, value, along| *sum += value * along, &direction)?;
+    Ok(values.iter().zip(along).map(|(value, along)| value * along).collect())
+}
+
+/// A figure of every column of the down projection, made row by row with the direction's number of that row; in a
+/// mixture of the used experts' columns, each multiplied with its expert's weight.
+fn over_rows(
+    inside: &Inside,
+    layer: &LayerCapture,
+    number: u32,
+    width: usize,
+    add: impl Fn(&mut f32, f32, f32),
+    direction: &[f32],
+) -> Result<Vec<f32>, String> {
+    let residual = inside.facts.width;
+    let along = |row: usize| direction.get(row % residual).copied().unwrap_or_default();
+    let mut figures = vec![0.0_f32; layer.neurons.len() + layer.shared.len()];
+    let expert = |name: &str, first: usize, weight: f32, out: &mut [f32]| {
+        inside
+            .weights
+            .scan(name, first..first + residual, |at, values| {
+                for (row, values) in (at..).zip(values.chunks_exact(out.len())) {
+                    let along = along(row);
+                    out.iter_mut().zip(values).for_each(|(sum, value)| add(sum, value * weight, along));
+                }
+            })
+            .map_err(|error| error.to_string())
+    };
+    if layer.experts.is_empty() {
+        expert(&down(number), 0, 1.0, &mut figures)?;
+    } else {
+        let name = format!("blk.{number}.ffn_down_exps.weight");
+        let (used, shared) = figures.split_at_mut(layer.neurons.len());
+        for ((index, weight), out) in layer.experts.iter().zip(used.chunks_mut(width)) {
+            expert(&name, *index as usize * residual, *weight, out)?;
+        }
+        if !shared.is_empty() {
+            let name = format!("blk.{number}.ffn_down_shexp.weight");
+            expert(&name, 0, layer.shared_gate.unwrap_or(1.0), shared)?;
+        }
+    }
+    Ok(figures)
 }
 
 /// What each neuron adds to the stream: its activation times its column of the down projection, the expert's weight

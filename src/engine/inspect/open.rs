@@ -74,7 +74,7 @@ pub(super) fn open(inside: &mut Inside, operands: Operands, pass: &Pass<'_>) -> 
     }
     if let Some((layer, head, other)) = want.rotation {
         let position = pass.ids.len() - 1;
-        let rotation = attention::rotation(&inside.facts, captured, (layer, head), other, position);
+        let rotation = attention::rotation(inside, captured, (layer, head), other, position);
         trace.rotation = keep(rotation, "rotation", &mut trace.missing);
     }
     if let Some(pair) = want.attribution {
@@ -84,11 +84,14 @@ pub(super) fn open(inside: &mut Inside, operands: Operands, pass: &Pass<'_>) -> 
     }
     let mut ffns = Vec::new();
     for layer in &want.ffn {
-        let ffn = neurons::feed_forward(inside, operands, captured, *layer, want.neurons as usize);
+        let ffn = neurons::feed_forward(inside, operands, captured, *layer, want);
         ffns.extend(keep(ffn, "feed-forward neurons", &mut trace.missing));
     }
     trace.ffn = ffns.last().cloned();
-    Inspected { trace, ffns, ..Inspected::default() }
+    let ffn_layers =
+        if want.ffn_layers { neurons::every_layer(inside, operands, captured, want) } else { Vec::new() };
+    let pushes_of = neurons::pair(want).filter(|_| !ffns.is_empty() || !ffn_layers.is_empty());
+    Inspected { trace, ffns, ffn_layers, pushes_of, ..Inspected::default() }
 }
 
 /// A token's ln p and rank among these logits; the ids were checked.

@@ -62,7 +62,12 @@ fn part(part: Part, value: f64) -> AttributionPart {
 }
 
 /// `W_U` of the one less that of the other, times the factor on the logits.
-fn difference(inside: &Inside, token: TokenId, rival: TokenId, scale: f64) -> Result<Vec<f32>, String> {
+pub(super) fn difference(
+    inside: &Inside,
+    token: TokenId,
+    rival: TokenId,
+    scale: f64,
+) -> Result<Vec<f32>, String> {
     let weights = &inside.weights;
     let name = weights.output_name();
     let row = |id: TokenId| weights.row(name, id.0 as usize).map_err(|error| error.to_string());

@@ -4,6 +4,7 @@
 //! positions count from 0 in its sequence.
 
 use crate::engine::graph::Operand;
+use crate::inspect::position::Yarn;
 use crate::inspect::trace::PositionKind;
 
 /// Layers of which something is copied.
@@ -153,6 +154,8 @@ pub struct LayerCapture {
     pub scale: f32,
     /// How many positions back the mask lets through, where it hides some.
     pub window: Option<u32>,
+    /// The largest slope on the distance (`ALiBi`); 0 where scores have none.
+    pub slope: f32,
     /// The share that a learned sink took, a head each; empty where there is none.
     pub sink: Vec<f32>,
     /// Position 0's values, of each key-value head.
@@ -179,6 +182,8 @@ pub struct Rope {
     pub scale: f32,
     /// Divisor of each pair's frequency; empty where there are none.
     pub factors: Vec<f32>,
+    /// `YaRN`'s parameters; its mix is 0 where it is off.
+    pub yarn: Yarn,
 }
 
 /// Weight tensors seen as operands.

@@ -253,7 +253,7 @@ impl State {
         if self.plan.rows.has(layer) {
             self.keep_rows(node, layer);
         }
-        let scale = node.float(0);
+        let (scale, slope) = (node.float(0), node.float(1));
         let token = node.count(1).saturating_sub(1);
         let visible = node.source(1).map(|mask| mask.visible(token)).unwrap_or_default();
         self.visible.clone_from(&visible);
@@ -272,6 +272,7 @@ impl State {
         let window = row::window(places.iter().copied().filter(|place| *place != NOWHERE), last);
         let here = self.layer(layer);
         here.scale = scale;
+        here.slope = slope;
         here.window = window;
         if attention {
             if has_sink {
@@ -317,6 +318,7 @@ impl State {
         let (attention, scores) = (self.plan.attention.has(layer), self.plan.scores.has(layer));
         let here = self.layer(layer);
         here.scale = scale;
+        here.slope = slope;
         here.window = row::window(held.iter().copied(), last);
         if !here.keys.is_empty() {
             let mut all = row::attend(&query, &here.keys, &held, last, scale, cap, sinks.as_deref());

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Patch;
 use crate::chat::Intervention;
+use crate::inspect::feed_forward::{FfnLayer, NeuronOrder};
 use crate::inspect::stages::SamplerTrace;
 use crate::inspect::trace::{FeedForward, Followed, ForwardTrace, Part};
 use crate::sampling::Sampling;
@@ -142,6 +143,12 @@ pub struct Want {
     /// How many neurons of each.
     #[serde(default)]
     pub neurons: u32,
+    /// Which of them come first. Pushes are of the first followed token over the second.
+    #[serde(default)]
+    pub neuron_order: NeuronOrder,
+    /// Every block's feed-forward in one line → [`Inspected::ffn_layers`].
+    #[serde(default)]
+    pub ffn_layers: bool,
     /// Attribution of the first token against the second.
     #[serde(default)]
     pub attribution: Option<(TokenId, TokenId)>,
@@ -167,6 +174,12 @@ pub struct Inspected {
     /// The followed tokens' ln p and rank with each of the wanted parts off alone.
     #[serde(default)]
     pub off: Vec<(Part, Vec<Followed>)>,
+    /// The two tokens that pushes of neurons and feed-forwards are between: the first over the second.
+    #[serde(default)]
+    pub pushes_of: Option<(TokenId, TokenId)>,
+    /// Every block's feed-forward in one line; empty where that was not asked for.
+    #[serde(default)]
+    pub ffn_layers: Vec<FfnLayer>,
     /// Tokens that had to be decoded.
     pub decoded: u32,
     /// How long it took, ms.
@@ -183,6 +196,12 @@ pub struct Embed {
     /// Tokens to put on a map and to compare with each other.
     #[serde(default)]
     pub span: Vec<TokenId>,
+    /// Tokens to put on the map in the span's place; empty for the span's.
+    #[serde(default)]
+    pub map: Vec<TokenId>,
+    /// Whether the neighbours go onto the map too.
+    #[serde(default)]
+    pub map_neighbours: bool,
 }
 
 /// Where a beam led.

@@ -23,6 +23,7 @@ use crate::engine::protocol::{
     Directed, Direction, Embed, Event, Failure, Inspect, Inspected, Want, switched_off,
 };
 use crate::inspect::distribution::Distribution;
+use crate::inspect::feed_forward::{self, FfnLayer, NeuronOrder};
 use crate::inspect::lens;
 use crate::inspect::trace::{
     Attribution, AttributionPart, FeedForward, Followed, ForwardTrace, Lens, LensRow, Neuron, Part,
@@ -159,14 +160,19 @@ pub(super) fn open(reading: &Reading, ids: &[TokenId], want: &Want, off: &[Inter
         trace.original = Some((whole.top(LISTED), followed(&whole)));
         trace.kl_from_original = Some(divergence(&whole, output));
     }
-    let ffns: Vec<FeedForward> =
-        want.ffn.iter().map(|layer| stack.feed_forward(*layer, want.neurons as usize)).collect();
+    let ffns: Vec<FeedForward> = want.ffn.iter().map(|layer| stack.feed_forward(*layer, want)).collect();
     trace.ffn = ffns.last().cloned();
     let off = want.off.iter().map(|part| {
         let alone = stack.without(&[*part]);
         (*part, followed(&alone))
     });
-    Inspected { trace, ffns, off: off.collect(), ..Inspected::default() }
+    let ffn_layers = if want.ffn_layers {
+        (0..LAYERS).map(|layer| stack.ffn_layer(layer, want)).collect()
+    } else {
+        Vec::new()
+    };
+    let pushes_of = want.follow.first().copied().zip(want.follow.get(1).copied());
+    Inspected { trace, ffns, ffn_layers, pushes_of, off: off.collect(), ..Inspected::default() }
 }
 
 fn follow(of: &Distribution, id: TokenId) -> Option<Followed> {
@@ -291,13 +297,44 @@ impl Stack<'_> {
         parts.iter().filter_map(of).map(neuron).collect()
     }
 
-    fn feed_forward(&self, layer: u32, count: usize) -> FeedForward {
+    fn feed_forward(&self, layer: u32, want: &Want) -> FeedForward {
         let key = mix(self.reading.key() ^ mix(1000 + u64::from(layer)));
         let activation = |index: u32| 6.0 * numbers::bell(mix(key ^ u64::from(index))).powi(3);
-        let mut order: Vec<u32> = (0..NEURONS).collect();
-        order.sort_by(|a, b| activation(*b).abs().total_cmp(&activation(*a).abs()).then(a.cmp(b)));
-        let neurons = order.iter().take(count).map(|index| self.neuron(layer, *index, activation(*index)));
-        FeedForward { layer, width: NEURONS, neurons: neurons.collect(), experts: Vec::new() }
+        let mut neurons: Vec<Neuron> =
+            (0..NEURONS).map(|index| self.neuron(layer, index, activation(index))).collect();
+        let activations: Vec<f32> = neurons.iter().map(|neuron| neuron.activation).collect();
+        let line = self.ffn_layer(layer, want);
+        let all: f32 = neurons.iter().map(|neuron| neuron.activation).sum();
+        for neuron in &mut neurons {
+            neuron.push = line.push.map(|push| push * neuron.activation / all);
+        }
+        let by = |neuron: &Neuron| match want.neuron_order {
+            NeuronOrder::Activation => neuron.activation.abs(),
+            NeuronOrder::Write => neuron.added,
+            NeuronOrder::Push => neuron.push.unwrap_or_default().abs(),
+        };
+        let half = feed_forward::half(neurons.iter().map(|neuron| neuron.added));
+        neurons.sort_by(|a, b| by(b).total_cmp(&by(a)).then(a.index.cmp(&b.index)));
+        neurons.truncate(want.neurons as usize);
+        FeedForward {
+            layer,
+            width: NEURONS,
+            neurons,
+            order: want.neuron_order,
+            write: line.write,
+            half,
+            push: line.push,
+            histogram: feed_forward::histogram(&activations),
+            ..FeedForward::default()
+        }
+    }
+
+    /// A block's feed-forward in one line.
+    fn ffn_layer(&self, layer: u32, want: &Want) -> FfnLayer {
+        let pair = want.follow.get(..2).and_then(|pair| self.attribution(pair[0], pair[1]));
+        let of = pair.and_then(|all| all.parts.into_iter().find(|part| part.part == Part::Ffn(layer)));
+        let push = of.map(|part| part.logit_difference);
+        FfnLayer { layer, write: 10.0 + 5.0 * layer as f32, half: Some(NEURONS / 8), push }
     }
 
     /// A neuron has its words whatever was read.
@@ -313,7 +350,7 @@ impl Stack<'_> {
             (0..TOKENS).map(word).collect()
         };
         let (promotes, suppresses) = (words(1, 1.0), words(2, -1.0));
-        Neuron { index, expert: None, activation, added, promotes, suppresses }
+        Neuron { index, expert: None, activation, added, push: None, promotes, suppresses }
     }
 }
 

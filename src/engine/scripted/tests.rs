@@ -666,7 +666,12 @@ fn a_pass_opened_while_it_is_written_is_the_pass_that_is_read_again() {
 #[test]
 fn the_table_knows_its_own_words() {
     let mut fixture = Fixture::loaded(QUICK, "toy");
-    let embed = Embed { sum: vec![(TokenId(300), 1.0)], neighbours: 5, span: vec![TokenId(300), TokenId(4)] };
+    let embed = Embed {
+        sum: vec![(TokenId(300), 1.0)],
+        neighbours: 5,
+        span: vec![TokenId(300), TokenId(4)],
+        ..Embed::default()
+    };
     let Some(Event::Embedded(facts)) = fixture.ask(Request::Embed(Box::new(embed))).pop() else { panic!() };
     assert_eq!(facts.neighbours.len(), 5);
     assert!(facts.neighbours.iter().all(|(id, _)| *id != TokenId(300)));

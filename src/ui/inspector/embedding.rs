@@ -114,8 +114,11 @@ fn two_columns(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
 fn one_column(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let matrix = matrix::rows(shown, area.width).len() as u16;
     let mut rest = area;
+    let roomy = area.height >= MAP + 16;
+    if !roomy && shown.app.inspector.inside.map_near && area.height >= MAP {
+        return map::draw(shown, area, buf);
+    }
     if !shown.app.inspector.inside.opened {
-        let roomy = area.height >= MAP + 16;
         let most = if roomy { 14 } else { area.height };
         let used = list(shown, Rect { height: most.min(area.height), ..area }, buf);
         let used = (used + 1).min(area.height);
@@ -136,8 +139,13 @@ fn one_column(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// `#5 ␣Paris itself: row 7042 of the token table, before any layer`
+/// `#5 ␣Paris itself: row 7042 of the token table, before any layer`, or the sum that was asked for.
 fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
+    let price = format!("one pass over the table {:.0} ms", shown.facts.ms);
+    if let Some(asked) = &shown.app.inspector.inside.arithmetic {
+        let words = text::cut(&sum_text(shown, &asked.terms), area.width.saturating_sub(2));
+        return own::subject(shown.theme, area, &[(&words, Role::TokenChosen)], &price, buf);
+    }
     let place = own::place(shown.app).map_or_else(String::new, |place| format!("#{place} "));
     let id = shown.step.step.id.map_or_else(String::new, |id| id.0.to_string());
     let words = if area.width >= INSPECTOR.0 {
@@ -147,27 +155,49 @@ fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     };
     let room = area.width.saturating_sub(text::width(&place) + text::width(&words) + 2);
     let name = text::cut(&own::shown_name(shown.app, shown.theme), room);
-    let price = format!("one pass over the table {:.0} ms", shown.facts.ms);
     let pieces =
         [(place.as_str(), Role::Text), (name.as_str(), Role::TokenChosen), (words.as_str(), Role::Text)];
     own::subject(shown.theme, area, &pieces, &price, buf);
 }
 
-/// The nearest tokens with their cosines, and the length of the row; gives the rows it took.
+/// `␣king − ␣man + ␣woman`
+fn sum_text(shown: &Shown<'_>, terms: &[(TokenId, f32)]) -> String {
+    let mut words = String::new();
+    for (id, sign) in terms {
+        let sign = match (words.is_empty(), *sign < 0.0) {
+            (true, false) => "",
+            (true, true) => "−",
+            (false, false) => " + ",
+            (false, true) => " − ",
+        };
+        words = words + sign + &shown.name(*id);
+    }
+    words
+}
+
+/// The nearest tokens with their cosines, and what is known of the row; gives the rows it took.
 fn list(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
     let (theme, facts) = (shown.theme, shown.facts);
     let (text_style, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
     let name = (area.width / 3).clamp(8, 18);
     let (cosine, bars) = (name + 8, name + 9);
     let cells = area.width.saturating_sub(bars + 2).min(16);
-    Row::of(1, "nearest in the whole table", text_style).draw(area, 0, buf);
+    let asked = shown.app.inspector.inside.arithmetic.is_some();
+    let head = if asked { "nearest to the sum, its words left out" } else { "nearest in the whole table" };
+    Row::of(1, text::cut(head, area.width.saturating_sub(1)), text_style).draw(area, 0, buf);
     Row::of(2, "token", muted)
         .until(cosine, "cos", muted)
-        .and(bars, "0", muted)
+        .and(bars, cosine_text(facts.median, 2), muted)
         .until(bars + cells, "1", muted)
         .draw(area, 1, buf);
-    let after = if area.height > 6 { 2 } else { 0 };
-    let rows = usize::from(area.height.saturating_sub(2 + after));
+    let known = known(shown, area.width);
+    let after = match area.height {
+        0..=6 => 0,
+        7..=15 => known.len().min(2),
+        _ => known.len(),
+    };
+    let below = if after > 0 { after as u16 + 1 } else { 0 };
+    let rows = usize::from(area.height.saturating_sub(2 + below));
     let selected = shown.app.inspector.inside.row.min(facts.neighbours.len().saturating_sub(1));
     let first = (selected + 1).saturating_sub(rows);
     let mut at = 2;
@@ -178,25 +208,58 @@ fn list(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
     for (index, (id, value)) in facts.neighbours.iter().enumerate().skip(first).take(rows) {
         let here = index == selected;
         let style = if here { theme.style(Role::Strong) } else { text_style };
+        // From what a random token gets up to 1; without that every neighbour looks close.
+        let share = f64::from((value - facts.median) / (1.0 - facts.median).max(1e-6));
         let mut row = Row::of(2, text::cut(&shown.name(*id), name), style)
-            .until(cosine, cosine_text(*value), style)
-            .and(bars, bar::glyphs(f64::from(*value), cells, &theme.symbols.bar), theme.style(Role::ProbBar));
+            .until(cosine, cosine_text(*value, 3), style)
+            .and(bars, bar::glyphs(share, cells, &theme.symbols.bar), theme.style(Role::ProbBar));
         if here {
             row = row.and(0, theme.symbols.here, theme.style(Role::Strong));
         }
         row.draw(area, at, buf);
         at += 1;
     }
-    if after > 0 {
-        let words = format!("length {} before any scaling", number::decimals(facts.norm.into(), 2));
-        Row::of(1, words, text_style).draw(area, at + 1, buf);
-        at += 2;
-    }
-    at
+    let gap = u16::from(after > 1 && at + below < area.height);
+    at + own::stack(&known[..after], area, at + gap, buf) + gap
 }
 
-/// `.59`, `−.10`, `1`: a cosine in at most four cells.
-fn cosine_text(value: f32) -> String {
-    let text = number::decimals(value.into(), 2);
-    if text == "1.00" || text == "−1.00" { text.replace(".00", "") } else { text.replacen("0.", ".", 1) }
+/// What is known of the row, the most telling first.
+fn known(shown: &Shown<'_>, width: u16) -> Vec<Row> {
+    let (facts, theme) = (shown.facts, shown.theme);
+    let (text_style, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
+    let short = |value: f32| number::decimals(value.into(), 2);
+    let mut rows =
+        vec![Row::of(1, format!("{} is what a random token gets", cosine_text(facts.median, 2)), muted)];
+    let (least, most) = facts.lengths;
+    rows.push(Row::of(
+        1,
+        format!("length {}   in table {}–{}", short(facts.norm), short(least), short(most)),
+        text_style,
+    ));
+    rows.push(Row::of(1, format!("values {}…{}", short(facts.values.0), short(facts.values.1)), text_style));
+    if !facts.largest.is_empty() {
+        let dims = facts.largest.iter().map(|(dim, value)| format!("{dim} {}", short(*value)));
+        rows.push(Row::of(1, format!("largest dim {}", dims.collect::<Vec<_>>().join(", ")), text_style));
+    }
+    if let Some(asked) = &shown.app.inspector.inside.arithmetic {
+        rows.extend(asked.notes.iter().flat_map(|note| own::wrapped(note, 1, width, muted)));
+    }
+    let tied = if facts.tied {
+        "tied: this model writes with the same table that it reads with"
+    } else {
+        "untied: it writes with another table"
+    };
+    rows.extend(own::wrapped(tied, 1, width, muted));
+    rows
+}
+
+/// `.59`, `−.10`, `1`: a cosine with so many digits.
+fn cosine_text(value: f32, digits: usize) -> String {
+    let text = number::decimals(value.into(), digits);
+    let whole = text.strip_suffix(&"0".repeat(digits)).and_then(|text| text.strip_suffix('.'));
+    match whole {
+        Some("1") => "1".into(),
+        Some("−1") => "−1".into(),
+        _ => text.replacen("0.", ".", 1),
+    }
 }

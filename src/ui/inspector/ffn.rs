@@ -3,6 +3,8 @@
 //! Invariant: the bar's scale is fixed and printed; neurons are shown as they are, strongest first, none picked for
 //! being pretty.
 
+mod histogram;
+mod layers;
 mod neurons;
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,9 @@ use crate::theme::{Role, Theme};
 use crate::token::TokenId;
 use crate::ui::widgets::{number, text};
 
+/// Columns from which on layers and neurons stand side by side.
+const BOTH: u16 = 106;
+
 const CAPTION: &str = "After reading, a layer adds what its neurons hold. A neuron that fires adds its own fixed \
                        direction, strong or weak.";
 
@@ -27,18 +32,36 @@ struct Shown<'a> {
     theme: &'a Theme,
     seen: &'a Inspected,
     ffn: &'a FeedForward,
+    /// The longest write on the scale.
+    scale: f32,
 }
 
 impl<'a> Shown<'a> {
     fn of(app: &'a App, theme: &'a Theme) -> Option<Self> {
         let seen = app.shown_inside()?.as_ref();
         let layer = app.opened_layer();
-        let ffn = seen.ffns.iter().find(|ffn| ffn.layer == layer).or(seen.trace.ffn.as_ref())?;
-        Some(Self { app, theme, seen, ffn })
+        let order = app.inspector.inside.neuron_order();
+        let wanted = seen.ffns.iter().find(|ffn| ffn.layer == layer && ffn.order == order);
+        let ffn =
+            wanted.or_else(|| seen.ffns.iter().find(|ffn| ffn.layer == layer)).or(seen.trace.ffn.as_ref())?;
+        let most = seen.ffn_layers.iter().map(|line| line.write).fold(ffn.write, f32::max);
+        let scale = app.inspector.inside.write_scale.as_ref().map_or(most, |(_, scale)| *scale).max(1e-6);
+        Some(Self { app, theme, seen, ffn, scale })
     }
 
     fn name(&self, id: TokenId) -> String {
         own::name(self.app, self.theme, id)
+    }
+
+    /// The longest write of one neuron on the scale.
+    fn neuron_scale(&self) -> f32 {
+        self.scale / 4.0
+    }
+
+    /// The names of the two tokens that pushes are between.
+    fn pair(&self) -> Option<(String, String)> {
+        let (chosen, rival) = self.seen.pushes_of?;
+        Some((text::cut(&self.name(chosen), 12), text::cut(&self.name(rival), 12)))
     }
 
     /// The selected neuron.
@@ -78,25 +101,43 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
     let at = own::stack(&above, under, 0, buf);
     let under = Rect { y: under.y + at, height: under.height - at, ..under };
-    let detail = neurons::detail(&shown, area.width);
-    let legend = neurons::legend(theme, area.width);
-    let fits = |rows: &[Row], left: u16, least: u16| left >= rows.len() as u16 + 1 + least;
-    let mut list = under.height;
-    let detailed = fits(&detail, list, 5);
-    if detailed {
-        list -= detail.len() as u16 + 1;
+    if area.width >= BOTH && !shown.seen.ffn_layers.is_empty() {
+        let left = Rect { width: layers::WIDTH, ..under };
+        layers::list(&shown, left, buf);
+        let right = Rect { x: under.x + layers::WIDTH, width: under.width - layers::WIDTH, ..under };
+        neurons_and_more(&shown, right, buf);
+        return;
     }
-    let explained = fits(&legend, list, 8);
-    if explained {
-        list -= legend.len() as u16 + 1;
+    let strip = layers::strip(&shown, area.width);
+    let fits = !strip.is_empty() && under.height >= 8;
+    let at = if fits { own::stack(&strip, under, 0, buf) } else { 0 };
+    neurons_and_more(&shown, Rect { y: under.y + at, height: under.height - at, ..under }, buf);
+}
+
+/// The list of neurons, and under it what fits: the selected one in full, how hard all fire, what the columns mean.
+fn neurons_and_more(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
+    let detail = neurons::detail(shown, area.width);
+    let opened = shown.app.inspector.inside.opened;
+    let mut list = area.height;
+    let mut fitting = |rows: Vec<Row>, least: u16| {
+        let needed = rows.len() as u16 + 1;
+        let fits = !rows.is_empty() && list >= needed + least;
+        list -= if fits { needed } else { 0 };
+        if fits { rows } else { Vec::new() }
+    };
+    let detail = fitting(detail, if opened { 2 } else { 6 });
+    let legend = fitting(neurons::legend(shown, area.width), 8);
+    let histogram = fitting(histogram::rows(shown, area.width), 9);
+    let mut at = neurons::draw(shown, Rect { height: list, ..area }, buf) + 1;
+    for rows in [histogram, detail, legend].into_iter().filter(|rows| !rows.is_empty()) {
+        at += own::stack(&rows, area, at, buf) + 1;
     }
-    let mut at = neurons::draw(&shown, Rect { height: list, ..under }, buf) + 1;
-    if detailed {
-        at += own::stack(&detail, under, at, buf) + 1;
-    }
-    if explained {
-        own::stack(&legend, under, at, buf);
-    }
+}
+
+/// A push with its sign.
+fn signed(push: f32) -> String {
+    let sign = if push > 0.0 { "+" } else { "" };
+    format!("{sign}{}", number::decimals(push.into(), 2))
 }
 
 /// `L24 feed-forward at ␣Paris: 1536 neurons`

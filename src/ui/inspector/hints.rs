@@ -86,6 +86,31 @@ fn own(app: &App) -> Vec<(String, &'static str)> {
             (fixed("Enter"), "pin"),
             (key(Command::Watch), "rival"),
         ],
+        Station::Embedding => vec![
+            (fixed("↑↓"), "neighbour"),
+            (fixed("Enter"), "add to map"),
+            (key(Command::Arithmetic), "king - man + woman"),
+            (fixed("v"), "span"),
+            (key(Command::Logits), "centred"),
+            (key(Command::LogScale), "other map"),
+        ],
+        Station::Position if app.inspector.inside.picking_head => {
+            vec![(fixed("←→"), "token read"), (fixed("↑↓"), "head"), (fixed("Enter"), "done")]
+        }
+        Station::Position => vec![
+            (fixed("←→"), "pair"),
+            (fixed("↑↓"), "distance"),
+            (fixed("p"), "head and token"),
+            (key(Command::Logits), "degrees"),
+        ],
+        Station::Ffn => vec![
+            (fixed("↑↓"), if app.inspector.inside.on_neurons { "neuron" } else { "layer" }),
+            (fixed("Tab"), "list"),
+            (fixed("Enter"), "open"),
+            (key(Command::Sort), "by push"),
+            (key(Command::Watch), "rival"),
+            (key(Command::SwitchOff), "switch off"),
+        ],
         _ => vec![(key(Command::Hold), "hold"), (key(Command::Logits), "logits")],
     }
 }

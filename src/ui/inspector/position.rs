@@ -4,6 +4,7 @@
 //! what a model does not have is said, never drawn.
 
 mod hands;
+mod otherwise;
 mod pairs;
 #[cfg(test)]
 mod tests;
@@ -59,6 +60,27 @@ impl<'a> Shown<'a> {
     /// Tokens between what reads and what is read.
     fn distance(&self) -> u32 {
         self.seen.trace.position.saturating_sub(self.rotation.other)
+    }
+
+    /// The distance that is selected: as chosen, else the real one.
+    fn apart(&self) -> u32 {
+        let known = u32::try_from(self.rotation.by_distance.len()).unwrap_or(u32::MAX).saturating_sub(1);
+        self.app.inspector.inside.apart.map_or(self.distance(), |apart| apart.min(known))
+    }
+
+    /// The pairs, those with the largest part first.
+    fn strongest(&self) -> Vec<usize> {
+        let pairs = &self.rotation.pairs;
+        let mut order: Vec<usize> = (0..pairs.len()).collect();
+        order.sort_by(|a, b| pairs[*b].abs().total_cmp(&pairs[*a].abs()));
+        order
+    }
+
+    /// The pair that is selected, by its frequency.
+    fn pair(&self) -> usize {
+        let order = self.strongest();
+        let selected = self.app.inspector.inside.pair.min(order.len().saturating_sub(1));
+        order.get(selected).copied().unwrap_or_default()
     }
 
     fn head(&self) -> String {
@@ -141,27 +163,10 @@ fn turned(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
 
 /// Models whose positions enter otherwise, or not at all.
 fn otherwise(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
-    let theme = shown.theme;
-    let position = shown.seen.trace.position;
-    let words = match shown.rotation.kind {
-        PositionKind::Learned => format!(
-            "learned: a vector of its own for position {position} is added to the token's embedding. Nothing is \
-             turned; distance is what the heads make of these vectors."
-        ),
-        PositionKind::Alibi => "ALiBi: every head lowers its score by its own slope times the distance. Nothing is \
-                                added to the embedding and nothing is turned."
-            .into(),
-        _ => "none: the network is told no positions. Order enters only because a token reads what came before \
-              it and nothing after."
-            .into(),
-    };
-    let mut at = own::stack(&own::wrapped(&words, 1, area.width, theme.style(Role::Text)), area, 0, buf) + 1;
+    let at = otherwise::draw(shown, area, buf) + 1;
     if !shown.rotation.by_distance.is_empty() {
-        at += hands::draw(
-            shown,
-            Rect { y: area.y + at, height: area.height.saturating_sub(at + 4), ..area },
-            buf,
-        );
+        let room = Rect { y: area.y + at, height: area.height.saturating_sub(at + 4), ..area };
+        let at = at + hands::draw(shown, room, buf);
         by_distance(shown, area, at, buf);
     }
 }
@@ -224,6 +229,17 @@ fn model(shown: &Shown<'_>, width: u16) -> Vec<Row> {
     let muted = shown.theme.style(Role::Muted);
     let hands = rotation.frequencies.len();
     let mut rows = vec![Row::of(1, format!("rotary, base {base}, {scaling}, {hands} hands"), muted)];
+    if let Some(yarn) = rotation.yarn {
+        let stretch = number::decimals(yarn.magnitude(rotation.scale).into(), 3);
+        let trained = number::grouped(yarn.trained.into());
+        let words = format!(
+            "YaRN: trained on {trained} tokens; hands that turn more than {} times in them keep their angles, those \
+             that turn less than {} are scaled; q and k are stretched by {stretch}.",
+            number::decimals(yarn.fast.into(), 0),
+            number::decimals(yarn.slow.into(), 0),
+        );
+        rows.extend(own::wrapped(&words, 1, width, muted));
+    }
     let slowest = rotation.frequencies.last().filter(|slowest| **slowest > 0.0);
     let slowest = slowest.map_or_else(String::new, |slowest| {
         format!("The slowest hand turns once in {} tokens. ", hands::turn(*slowest))

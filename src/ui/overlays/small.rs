@@ -44,6 +44,7 @@ pub(super) fn prompt(
     action: PromptAction,
 ) -> Option<(u16, u16)> {
     let does = match action {
+        PromptAction::Arithmetic => "look it up",
         PromptAction::System => "save",
         PromptAction::WhatIf(_) => "read the reply again; nothing is sent",
     };

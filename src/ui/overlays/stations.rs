@@ -79,11 +79,24 @@ const PAGES: &[Page] = &[
         ],
         terms: &[
             ("norm", "‖row‖, before any scaling that the model does"),
-            ("explained", "share of the differences between these rows that the map shows"),
+            ("scale", "bars begin at what a random token gets: the median cosine over the table"),
+            ("spread", "share of the differences between these rows that the map shows"),
+            ("centred", "the mean of the table taken off, which all rows share (Mu & Viswanath 2018)"),
+            (
+                "king − man + woman",
+                "rows added and taken away, and what lies near the sum (Mikolov et al. 2013)",
+            ),
         ],
         absent: "context: the same piece has the same row everywhere. What it becomes is made by the layers. A map \
                  flattens hundreds of directions to two, so near on it is not always near.",
-        keys: &[(Command::TokenNext, "token"), (Command::Zoom, "alone"), (Command::Explain, "this page")],
+        keys: &[
+            (Command::TokenNext, "token"),
+            (Command::Arithmetic, "add words"),
+            (Command::Span, "span"),
+            (Command::Logits, "centred"),
+            (Command::LogScale, "other map"),
+            (Command::Explain, "this page"),
+        ],
     },
     Page {
         station: Station::Position,
@@ -97,10 +110,18 @@ const PAGES: &[Page] = &[
         ],
         terms: &[
             ("pair", "two numbers of a head that are turned together"),
-            ("unrotated", "the pair's part if both stood at the same place"),
+            ("unturned", "the pair's part if both stood at the same place"),
+            ("YaRN", "slow hands turn less, so that longer texts fit (Peng et al. 2023)"),
         ],
-        absent: "learned positions and slopes (ALiBi) have no angles; the station then says which the model has.",
-        keys: &[(Command::TokenNext, "token"), (Command::Zoom, "alone"), (Command::Explain, "this page")],
+        absent: "learned positions and slopes (ALiBi) have no angles; the station then shows the position's own \
+                 vector, or each head's slope.",
+        keys: &[
+            (Command::TokenNext, "token"),
+            (Command::Pick, "head and token"),
+            (Command::Logits, "degrees"),
+            (Command::Zoom, "alone"),
+            (Command::Explain, "this page"),
+        ],
     },
     Page {
         station: Station::Attention,
@@ -153,9 +174,13 @@ const PAGES: &[Page] = &[
         terms: &[
             ("activation", "aⱼ, the input of the down projection"),
             ("promotes", "tokens whose logits it raises most, the final norm frozen"),
+            ("half", "how many neurons make half of the lengths that all of them write"),
+            ("push", "by how much it raises the chosen token above its rival, logits"),
         ],
         absent: "what later layers make of it: a push here can be undone there. See why.",
         keys: &[
+            (Command::Sort, "by push"),
+            (Command::Watch, "next rival"),
             (Command::SwitchOff, "switch off"),
             (Command::Zoom, "alone"),
             (Command::Explain, "this page"),

@@ -5,6 +5,7 @@
 use super::super::numbers::{mix, unit};
 use super::{HEADS, KV_HEADS, LAYERS};
 use crate::engine::protocol::Want;
+use crate::inspect::position::Yarn;
 use crate::inspect::reading::reading;
 use crate::inspect::rotation::{Pairing, frequencies};
 use crate::inspect::trace::{Attention, AttentionLayer, HeadReading, HeadRow, PositionKind, Rotation};
@@ -136,7 +137,7 @@ pub(super) fn rotation(key: u64, ids: &[TokenId], layer: u32, head: u32, other: 
     let score = if score.is_finite() { score } else { 0.0 };
     let more = (score / scale - dot(&query, &other_key)) / dot(&query, &query);
     other_key.iter_mut().zip(&query).for_each(|(key, query)| *key += more * query);
-    let frequencies = frequencies(SIZE, BASE, 1.0, &[]);
+    let frequencies = frequencies(SIZE, BASE, 1.0, &[], &Yarn::default());
     let kind = PositionKind::RopeNeox;
     let pairing =
         Pairing { kind, frequencies: &frequencies, scale, query: (&query, here), key: (&other_key, other) };
@@ -150,5 +151,6 @@ pub(super) fn rotation(key: u64, ids: &[TokenId], layer: u32, head: u32, other: 
         unrotated: pairing.unrotated(),
         by_distance: pairing.by_distance(here + 1),
         frequencies: frequencies.clone(),
+        ..Rotation::default()
     }
 }

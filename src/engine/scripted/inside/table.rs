@@ -39,14 +39,32 @@ pub(super) fn embed(vocabulary: &Vocabulary, request: &Embed) -> EmbeddingFacts 
     neighbours.retain(|(id, _)| !request.sum.iter().any(|(asked, _)| asked == id));
     neighbours.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     neighbours.truncate(request.neighbours as usize);
-    let span: Vec<f32> = request.span.iter().flat_map(|id| row(vocabulary, *id)).collect();
-    let on_map = map(&span, LENGTH);
+    let rows = |ids: &[TokenId]| ids.iter().flat_map(|id| row(vocabulary, *id)).collect::<Vec<f32>>();
+    let span = rows(&request.span);
+    let mut mapped = if request.map.is_empty() { request.span.clone() } else { request.map.clone() };
+    if request.map_neighbours {
+        mapped.extend(neighbours.iter().map(|(id, _)| *id));
+    }
+    let on_map = map(&rows(&mapped), LENGTH);
+    let mut largest: Vec<(u32, f32)> = (0..).zip(target.iter().copied()).collect();
+    largest.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+    largest.truncate(2);
+    let bounds =
+        target.iter().fold((f32::MAX, f32::MIN), |(low, high), value| (low.min(*value), high.max(*value)));
     EmbeddingFacts {
         norm: length,
         neighbours,
         cosines: cosines(&span, LENGTH),
+        // Rows here have no common part, so there is nothing to take off.
+        centred: cosines(&span, LENGTH),
         map: on_map.points,
         explained: on_map.explained,
+        mapped,
+        median: 0.0,
+        lengths: (0.4, 0.8),
+        values: bounds,
+        largest,
+        tied: false,
         ms: begun.elapsed().as_secs_f32() * 1000.0,
     }
 }

@@ -19,7 +19,12 @@ const NAME: u16 = 12;
 struct Point {
     id: TokenId,
     at: (u16, u16),
+    /// Where in its cell: one dot of a braille character.
+    dot: char,
 }
+
+/// The bits of a braille character's dots, row by row.
+const DOTS: [[u32; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
 
 /// Which cells are taken.
 struct Grid {
@@ -60,14 +65,15 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let points: Vec<(TokenId, (f32, f32))> = once_each(shown);
     let muted = theme.style(Role::Muted);
     if points.is_empty() {
-        let words = "map: no span was asked for";
+        let words = "map: no tokens to put on it";
         Row::of(1, words, muted).draw(area, 0, buf);
         return;
     }
     let (first, second) = shown.facts.explained;
     let field = Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 3 };
     let unnamed = scatter(shown, &points, field, buf);
-    let head = format!("map: {} on two directions", own::counted(points.len(), "token"));
+    let of = if shown.app.inspector.inside.map_near { "with its neighbours" } else { "of the text" };
+    let head = format!("map: {} {of}, on two directions", own::counted(points.len(), "token"));
     Row::of(1, text::cut(&head, area.width - 1), theme.style(Role::Text)).draw(area, 0, buf);
     let left_out = if unnamed == 0 { String::new() } else { format!(", {unnamed} unnamed") };
     let words = format!("{:.0} + {:.0} % of the spread{left_out}", first * 100.0, second * 100.0);
@@ -75,10 +81,10 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     Row::of(1, "flattened: near may be far", muted).draw(area, area.height - 1, buf);
 }
 
-/// The span's tokens with their places, each token once.
+/// The map's tokens with their places, each token once.
 fn once_each(shown: &Shown<'_>) -> Vec<(TokenId, (f32, f32))> {
     let mut seen = std::collections::BTreeSet::new();
-    let places = shown.span.iter().copied().zip(shown.facts.map.iter().copied());
+    let places = shown.facts.mapped.iter().copied().zip(shown.facts.map.iter().copied());
     places.filter(|(id, (x, y))| x.is_finite() && y.is_finite() && seen.insert(*id)).collect()
 }
 
@@ -86,13 +92,18 @@ fn once_each(shown: &Shown<'_>) -> Vec<(TokenId, (f32, f32))> {
 fn scatter(shown: &Shown<'_>, points: &[(TokenId, (f32, f32))], field: Rect, buf: &mut Buffer) -> usize {
     let theme = shown.theme;
     let mut grid = Grid::new(field.width, field.height);
-    let cell = |value: f32, cells: u16| {
-        (f32::midpoint(value.clamp(-1.0, 1.0), 1.0) * f32::from(cells.saturating_sub(1))).round() as u16
+    // In dots: two to a cell's width, four to its height.
+    let dots = |value: f32, dots: u16| {
+        (f32::midpoint(value.clamp(-1.0, 1.0), 1.0) * f32::from(dots.saturating_sub(1))).round() as u16
     };
     // The first direction goes to the right, the second up.
     let placed: Vec<Point> = points
         .iter()
-        .map(|(id, (x, y))| Point { id: *id, at: (cell(*x, field.width), cell(-*y, field.height)) })
+        .map(|(id, (x, y))| {
+            let (x, y) = (dots(*x, 2 * field.width), dots(-*y, 4 * field.height));
+            let bit = DOTS[usize::from(y % 4)][usize::from(x % 2)];
+            Point { id: *id, at: (x / 2, y / 4), dot: char::from_u32(0x2800 + bit).unwrap_or('.') }
+        })
         .collect();
     for point in &placed {
         grid.take(point.at.0, point.at.1, 1);
@@ -103,12 +114,12 @@ fn scatter(shown: &Shown<'_>, points: &[(TokenId, (f32, f32))], field: Rect, buf
     for point in
         placed.iter().filter(|point| !is_own(point)).chain(placed.iter().filter(|point| is_own(point)))
     {
-        let (glyph, role) = if is_own(point) {
-            (theme.symbols.decided, Role::TokenChosen)
-        } else {
-            (theme.symbols.other, Role::Text)
+        let (glyph, role) = match (is_own(point), theme.symbols.ascii) {
+            (true, _) => (theme.symbols.decided.to_owned(), Role::TokenChosen),
+            (false, true) => (theme.symbols.other.to_owned(), Role::Text),
+            (false, false) => (point.dot.to_string(), Role::Text),
         };
-        text::put(buf, text::row(field, point.at.1, point.at.0), glyph, theme.style(role));
+        text::put(buf, text::row(field, point.at.1, point.at.0), &glyph, theme.style(role));
     }
     let mut unnamed = 0;
     for point in

@@ -16,10 +16,15 @@ const CELL: u16 = 5;
 /// Most cells of a row's name.
 const NAME: u16 = 11;
 
+/// The cosines that are shown: as they are, or with the mean of the table taken off.
+fn cosines<'a>(shown: &'a Shown<'_>) -> &'a [f32] {
+    if shown.app.inspector.inside.centred { &shown.facts.centred } else { &shown.facts.cosines }
+}
+
 /// How many of the last tokens fit.
 fn fitting(shown: &Shown<'_>, width: u16) -> usize {
     let count = shown.span.len();
-    let whole = count > 0 && shown.facts.cosines.len() == count * count;
+    let whole = count > 0 && cosines(shown).len() == count * count;
     if whole { count.min(usize::from(width.saturating_sub(NAME + 3) / CELL)) } else { 0 }
 }
 
@@ -41,13 +46,15 @@ pub fn rows(shown: &Shown<'_>, width: u16) -> Vec<Row> {
     let theme = shown.theme;
     let muted = theme.style(Role::Muted);
     let first = count - fits;
-    let cosine = |row: usize, column: usize| shown.facts.cosines[row * count + column];
+    let all = cosines(shown);
+    let cosine = |row: usize, column: usize| all[row * count + column];
     let end = |column: usize| NAME + 2 + CELL * (column - first + 1) as u16;
     let name = |index: usize, most: u16| text::cut(&shown.name(shown.span[index]), most);
+    let what = if shown.app.inspector.inside.centred { "centred cosines" } else { "cosines" };
     let head = if fits < count {
-        format!("cosines among the last {fits} of {count} tokens")
+        format!("{what} among the last {fits} of {count} tokens")
     } else {
-        "cosines within the span".into()
+        format!("{what} within the span")
     };
     let mut rows = vec![Row::of(1, head, theme.style(Role::Text))];
     let names = (first..count).fold(Row::default(), |row, at| row.until(end(at), name(at, CELL - 1), muted));
@@ -57,7 +64,7 @@ pub fn rows(shown: &Shown<'_>, width: u16) -> Vec<Row> {
         rows.push((first..count).fold(row, |row, column| {
             let value = cosine(at, column);
             let step = (value.clamp(-1.0, 1.0) * 4.0).round() as i8;
-            let figure = format!("{:>4}", cosine_text(value));
+            let figure = format!("{:>4}", cosine_text(value, 2));
             row.until(end(column), figure, theme.div(step))
         }));
     }
@@ -78,7 +85,7 @@ pub fn rows(shown: &Shown<'_>, width: u16) -> Vec<Row> {
                 format!("{} {}", name(one, NAME - 2), name(other, NAME - 2)),
                 theme.style(Role::Text),
             );
-            rows.push(row.until(36.min(width), cosine_text(cosine(one, other)), theme.style(Role::Text)));
+            rows.push(row.until(36.min(width), cosine_text(cosine(one, other), 2), theme.style(Role::Text)));
         }
     }
     rows

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::app::App;
+use crate::app::{App, Arithmetic};
 use crate::engine::protocol::Embed;
 use crate::inspect::trace::EmbeddingFacts;
 use crate::theme::Theme;
@@ -31,16 +31,25 @@ fn facts() -> EmbeddingFacts {
         map: vec![(-1.0, 1.0), (-0.5, 0.1), (0.0, -1.0), (0.9, 0.4), (0.1, -0.9), (1.0, 0.5)],
         explained: (0.21, 0.12),
         ms: 18.0,
+        mapped: SPAN.iter().map(|(id, _)| TokenId(*id)).collect(),
+        centred: (0..36).map(|at| cosine(at / 6, at % 6)).collect(),
+        median: 0.33,
+        lengths: (1.79, 7.49),
+        values: (-0.49, 0.28),
+        largest: vec![(322, -0.49), (481, -0.32)],
+        tied: true,
     }
 }
 
-fn app(facts: EmbeddingFacts, span: &[i32]) -> App {
+fn app(mut facts: EmbeddingFacts, span: &[i32]) -> App {
+    facts.mapped = span.iter().map(|id| TokenId(*id)).collect();
     let steps = SPAN.iter().map(|(id, text)| step(*id, text.as_bytes(), 1.0, 1)).collect();
     let mut app = with(steps, 5);
     let embed = Embed {
         sum: vec![(TokenId(7042), 1.0)],
         neighbours: 6,
         span: span.iter().map(|id| TokenId(*id)).collect(),
+        ..Embed::default()
     };
     app.inspector.inside.embeddings.push(("v".into(), embed, Arc::new(facts)));
     app
@@ -61,6 +70,32 @@ fn holds(seen: &[String], what: &str) {
     assert!(seen.iter().any(|row| row.contains(what)), "{what}\n{}", seen.join("\n"));
 }
 
+/// A point of the map: one dot of a braille character, or its ASCII twin.
+fn is_dot(symbol: char) -> bool {
+    ('\u{2801}'..='\u{2880}').contains(&symbol) || symbol == 'o'
+}
+
+#[test]
+fn a_sum_of_words_is_named_and_its_choices_are_said() {
+    let mut app = paris();
+    let terms = vec![(TokenId(4649), 1.0), (TokenId(7042), -1.0), (TokenId(504), 1.0)];
+    let notes = vec!["The: ␣The is taken".to_owned()];
+    app.inspector.inside.arithmetic = Some(Arithmetic { text: "a".into(), terms: terms.clone(), notes });
+    let (_, embed, _) = app.inspector.inside.embeddings.last_mut().unwrap();
+    embed.sum = terms;
+    let seen = drawn(&app, &theme(), 120, 40);
+    holds(&seen, "␣France − ␣Paris + The");
+    holds(&seen, "nearest to the sum");
+    holds(&seen, "␣The is taken");
+}
+
+#[test]
+fn centred_cosines_are_named_so() {
+    let mut app = paris();
+    app.inspector.inside.centred = true;
+    holds(&drawn(&app, &theme(), 120, 40), "centred cosines within the span");
+}
+
 #[test]
 fn every_form_holds_list_map_and_matrix() {
     for width in [46, 67, 100, 120] {
@@ -75,7 +110,12 @@ fn every_form_holds_list_map_and_matrix() {
             assert_eq!(map.len(), 1, "{seen:#?}");
             assert!(!seen.iter().any(|row| row.contains("unnamed")), "{seen:#?}");
             holds(&seen, &format!("{blank}Paris"));
-            holds(&seen, &format!("{}The", theme.symbols.other));
+            let dot = |row: &String| {
+                row.chars().zip(row.chars().skip(1)).any(|(dot, next)| next == 'T' && is_dot(dot))
+            };
+            assert!(seen.iter().any(dot), "{seen:#?}");
+            holds(&seen, if theme.symbols.ascii { "in table 1.79" } else { "in table 1.79–7.49" });
+            holds(&seen, ".33 is what a random token gets");
             holds(&seen, "most alike");
         }
     }
@@ -99,7 +139,7 @@ fn names_on_the_map_never_overlap_and_those_left_out_are_counted() {
     crowded.map[0] = (0.1, 0.0);
     let app = app(crowded, &SPAN.map(|(id, _)| id));
     let seen = drawn(&app, &theme(), 120, 30);
-    holds(&seen, "•The");
+    assert!(seen.iter().any(|row| row.contains("The") && row.chars().any(is_dot)), "{seen:#?}");
     holds(&seen, "◆");
     holds(&seen, "2 unnamed");
 }
@@ -122,7 +162,7 @@ fn of_a_long_span_the_last_tokens_that_fit_are_compared() {
 #[test]
 fn without_a_span_or_without_facts_the_station_says_so() {
     let alone = EmbeddingFacts { cosines: Vec::new(), map: Vec::new(), ..facts() };
-    holds(&drawn(&app(alone, &[]), &theme(), 67, 30), "map: no span was asked for");
+    holds(&drawn(&app(alone, &[]), &theme(), 67, 30), "map: no tokens to put on it");
     let mut nothing = paris();
     nothing.inspector.inside.embeddings.clear();
     let seen = drawn(&nothing, &theme(), 67, 30);

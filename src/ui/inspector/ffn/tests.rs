@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::app::{App, InsidePass};
 use crate::engine::protocol::Inspected;
+use crate::inspect::feed_forward::FfnLayer;
 use crate::inspect::trace::{FeedForward, ForwardTrace, Neuron};
 use crate::theme::Theme;
 use crate::token::TokenId;
@@ -17,12 +18,23 @@ fn ffn() -> FeedForward {
         expert: None,
         activation,
         added: activation.abs() * 5.0,
+        push: Some(activation / -10.0),
         promotes: vec![(TokenId(1000), 1.79), (TokenId(1001), 0.4)],
         suppresses: vec![(TokenId(1003), -0.66)],
     };
     let mut neurons = vec![neuron(1005, -19.2), neuron(276, 5.9)];
     neurons.extend((0..20).map(|index| neuron(index, 1.0)));
-    FeedForward { layer: 24, width: 1536, neurons, experts: Vec::new() }
+    FeedForward {
+        layer: 24,
+        width: 1536,
+        neurons,
+        write: 140.2,
+        half: 172,
+        push: Some(1.55),
+        rest: Some((1514, 59.6, Some(0.2))),
+        histogram: vec![1, 0, 1, 14, 46, 152, 284, 500, 297, 177, 48, 12, 3, 1],
+        ..FeedForward::default()
+    }
 }
 
 fn app_of(ffns: Vec<FeedForward>, first: &str, missing: &[&str]) -> App {
@@ -64,21 +76,14 @@ fn every_form_holds_the_neurons_and_what_they_promote() {
         for width in [46, 67, 100] {
             for height in [12, 24, 40] {
                 let seen = drawn(&app(), &theme, width, height);
-                for what in [
-                    "L24 feed-forward",
-                    "1 536 neurons",
-                    "1005",
-                    "−19.2",
-                    "96.0",
-                    "276",
-                    "5.9",
-                    "capital",
-                    if theme.symbols.ascii { "−_is" } else { "−␣is" },
-                ] {
+                for what in
+                    ["L24 feed-forward", "1 536 neurons", "1005", "96.0", "+1.92", "276", "29.5", "capital"]
+                {
                     holds(&seen, what);
                 }
                 assert!(height < 24 || seen.iter().any(|row| row.contains("away from")), "{seen:#?}");
                 assert!(height < 24 || seen.iter().any(|row| row.contains("−0.66")), "{seen:#?}");
+                assert!(height < 24 || seen.iter().any(|row| row.contains("−19.2")), "{seen:#?}");
                 assert!(
                     !theme.symbols.ascii || !seen.iter().any(|row| row.contains(['▒', '█', '┊', '›', '␣']))
                 );
@@ -99,6 +104,37 @@ fn the_selected_neuron_is_in_view_and_told_in_full() {
 }
 
 #[test]
+fn layers_and_neurons_stand_side_by_side_where_there_is_room() {
+    let mut app = app();
+    let line = |layer: u32| FfnLayer { layer, write: 40.0 + layer as f32, half: Some(172), push: Some(-0.5) };
+    let (of, lines) = (app.transcript.cursor.unwrap(), (0..30).map(line).collect());
+    let pass = app.inspector.inside.passes.iter_mut().find(|pass| pass.at == of).unwrap();
+    let seen = Arc::make_mut(&mut pass.seen);
+    (seen.ffn_layers, seen.pushes_of) = (lines, Some((TokenId(1004), TokenId(1003))));
+    app.inspector.inside.write_scale = Some(("m".into(), 420.0));
+    let wide = drawn(&app, &theme(), 120, 40);
+    for what in [
+        "layer",
+        "64.0",
+        "0      420",
+        "172",
+        "how hard all 1 536 fire",
+        "500",
+        "pushes ␣Paris over ␣is by +1.92",
+        "taken together",
+    ] {
+        holds(&wide, what);
+    }
+    let row = wide.iter().find(|row| row.contains("64.0")).unwrap();
+    assert!(row.starts_with('›'), "{row}");
+    holds(&drawn(&app, &theme(), 67, 24), "writes 0–420");
+    holds(&drawn(&app, &theme(), 46, 24), "half by 172 neurons");
+    app.inspector.inside.on_neurons = true;
+    let row = drawn(&app, &theme(), 120, 40).into_iter().find(|row| row.contains("1005 ")).unwrap();
+    assert!(row.contains('›'), "{row}");
+}
+
+#[test]
 fn a_mixture_names_its_experts() {
     let mut ffn = ffn();
     ffn.experts = vec![(3, 0.61), (7, 0.39)];
@@ -114,7 +150,7 @@ fn wide_characters_do_not_shift_the_columns() {
         let mut buf = testing::buffer(100, 24);
         let area = buf.area;
         super::draw(&app_of(vec![ffn()], first, &[]), &theme(), area, &mut buf);
-        let is = |x: u16, y: u16| buf[(x, y)].symbol() == "−" && buf[(x + 1, y)].symbol() == "␣";
+        let is = |x: u16, y: u16| buf[(x, y)].symbol() == "␣" && buf[(x + 1, y)].symbol() == "i";
         (0..24).find_map(|y| (0..99).find(|x| is(*x, y)))
     };
     assert!(away(" capital").is_some());

@@ -7,13 +7,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{SCORE, Shown};
+use crate::inspect::rotation::DISTANCES;
 use crate::theme::{Role, Symbols, Theme};
 use crate::ui::inspector::own::{Row, Signed};
 use crate::ui::layout::INSPECTOR;
 use crate::ui::widgets::{number, text};
-
-/// Distances that have a row, as far as there is room.
-const DISTANCES: [u32; 19] = [0, 1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 64, 128, 256, 512, 1024, 2048, 4096];
 
 /// Hands at eighths of a turn, counted against the clock from three.
 const HANDS: [&str; 8] = ["→", "↗", "↑", "↖", "←", "↙", "↓", "↘"];
@@ -31,10 +29,14 @@ struct Columns {
 const LEFT: u16 = 7;
 
 impl Columns {
-    fn of(width: u16, hands: usize) -> Self {
+    fn of(width: u16, hands: usize, degrees: bool) -> Self {
         let cells = if width >= INSPECTOR.0 { 17 } else { 13 };
         let room = width.saturating_sub(LEFT + cells + 9).max(4);
-        let each = if width >= INSPECTOR.0 { 2 } else { 1 };
+        let each = match (degrees, width >= INSPECTOR.0) {
+            (true, _) => 4,
+            (false, true) => 2,
+            (false, false) => 1,
+        };
         let fit = usize::from(room / each).max(1);
         let every = hands.div_ceil(fit).next_power_of_two();
         let drawn = if hands == 0 { 0 } else { hands.div_ceil(every) };
@@ -51,7 +53,7 @@ impl Columns {
 pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
     let theme = shown.theme;
     let frequencies = &shown.rotation.frequencies;
-    let columns = Columns::of(area.width, frequencies.len());
+    let columns = Columns::of(area.width, frequencies.len(), shown.app.inspector.inside.degrees);
     if area.height < 4 {
         return 0;
     }
@@ -62,28 +64,40 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
     let mut at = 2;
     for distance in distances {
         let real = distance == shown.distance();
-        let style = theme.style(if real { Role::Strong } else { Role::Text });
+        let selected = distance == shown.apart();
+        let style = theme.style(if real || selected { Role::Strong } else { Role::Text });
         let mut row = Row::default().until(6, distance.to_string(), style);
         let hands = frequencies.iter().step_by(columns.every);
         for (frequency, place) in hands.zip(0..) {
             let eighth = eighth(*frequency, distance);
             let style = theme.style(if eighth == 0 { Role::Muted } else { Role::Text });
-            row = row.and(LEFT + place * columns.each, hand(eighth, theme), style);
+            let at = LEFT + place * columns.each;
+            row = if shown.app.inspector.inside.degrees {
+                row.until(at + 3, whole_degrees(*frequency, distance), style)
+            } else {
+                row.and(at, hand(eighth, theme), style)
+            };
         }
         if let Some(score) = shown.rotation.by_distance.get(distance as usize) {
             row = scale.row(row, columns.bars, *score, theme);
             row = row.until(columns.figure(), number::decimals(f64::from(*score), 1), style);
         }
         if real {
-            row = row.and(0, theme.symbols.here, style);
             row = row.and(columns.figure() + 1, "◂", style);
+        }
+        if selected {
+            row = row.and(0, theme.symbols.here, style);
         }
         row.draw(area, at, buf);
         at += 1;
     }
     let name = shown.token(shown.rotation.other);
     let more = if area.width >= INSPECTOR.0 { "; score: q·k scaled, before softmax" } else { "" };
-    let words = format!("◂ where {name} really is{more}");
+    let words = if shown.distance() == shown.apart() {
+        format!("◂ where {name} really is{more}")
+    } else {
+        told(shown, shown.apart())
+    };
     let words = text::cut(&words, area.width.saturating_sub(2));
     Row::of(1, words, theme.style(Role::Muted)).draw(area, at, buf);
     at + 1
@@ -100,6 +114,7 @@ fn heads(shown: &Shown<'_>, columns: &Columns, area: Rect, buf: &mut Buffer) {
         _ if all == 0 => String::new(),
         (1, true) => format!("{all} hands{thinned}"),
         (1, false) => format!("hand{thinned}, 0–7"),
+        (4, _) => format!("{all} hands{thinned}, degrees"),
         (_, true) => format!("{all} hands{thinned}, fast to slow"),
         (_, false) => format!("{all} hands{thinned}, eighths 0–7"),
     };
@@ -128,17 +143,42 @@ fn heads(shown: &Shown<'_>, columns: &Columns, area: Rect, buf: &mut Buffer) {
 fn distances(shown: &Shown<'_>, rows: usize) -> Vec<u32> {
     let known = shown.rotation.by_distance.len();
     let most = if known == 0 { u32::MAX } else { u32::try_from(known - 1).unwrap_or(u32::MAX) };
-    let real = shown.distance();
-    let mut others: Vec<u32> =
-        DISTANCES.into_iter().filter(|distance| *distance <= most && *distance != real).collect();
-    let keep = rows.saturating_sub(1);
+    let (real, selected) = (shown.distance(), shown.apart());
+    let mut others: Vec<u32> = DISTANCES
+        .into_iter()
+        .filter(|distance| *distance <= most && *distance != real && *distance != selected)
+        .collect();
+    let keep = rows.saturating_sub(2);
     if others.len() > keep {
         let of = others.len();
         others = (0..keep).map(|at| others[at * of / keep.max(1)]).collect();
     }
-    others.push(real);
+    others.extend([real, selected]);
     others.sort_unstable();
+    others.dedup();
     others
+}
+
+/// `24 apart: hand 22 turned 18 deg, score −16.8, −19.6 from where it is`
+fn told(shown: &Shown<'_>, apart: u32) -> String {
+    let pair = shown.pair();
+    let frequency = shown.rotation.frequencies.get(pair).copied().unwrap_or(f32::NAN);
+    let score =
+        |distance: u32| shown.rotation.by_distance.get(distance as usize).copied().unwrap_or(f32::NAN);
+    let more = f64::from(score(apart)) - f64::from(score(shown.distance()));
+    let sign = if more > 0.0 { "+" } else { "" };
+    let turned = whole_degrees(frequency, apart);
+    let score = number::decimals(score(apart).into(), 1);
+    format!(
+        "{apart} apart: hand {pair} turned {turned} deg, score {score}, {sign}{} from where it is",
+        number::decimals(more, 1)
+    )
+}
+
+/// How far a hand has turned, whole turns left out.
+fn whole_degrees(frequency: f32, distance: u32) -> String {
+    let angle = (f64::from(frequency) * f64::from(distance)).to_degrees().rem_euclid(360.0);
+    if angle.is_finite() { (angle.round() as u32 % 360).to_string() } else { "–".into() }
 }
 
 /// The nearest eighth of a turn, 0 to 7.

@@ -32,9 +32,8 @@ pub fn draw(shown: &Shown<'_>, area: Rect, at: u16, buf: &mut Buffer) -> u16 {
         .and(bars, "−4", muted)
         .until(bars + scale.cells, "4", muted)
         .draw(area, at, buf);
-    let mut order: Vec<usize> = (0..rotation.pairs.len()).collect();
-    order.sort_by(|a, b| rotation.pairs[*b].abs().total_cmp(&rotation.pairs[*a].abs()));
-    let selected = shown.app.inspector.inside.row.min(order.len() - 1);
+    let order = shown.strongest();
+    let selected = shown.app.inspector.inside.pair.min(order.len() - 1);
     let first = (selected + 1).saturating_sub(rows);
     let mut used = 1;
     for (place, pair) in order.into_iter().enumerate().skip(first).take(rows) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::app::{App, InsidePass};
 use crate::engine::protocol::Inspected;
+use crate::inspect::position::{LearnedPosition, Yarn};
 use crate::inspect::trace::{ForwardTrace, PositionKind, Rotation};
 use crate::theme::Theme;
 use crate::ui::frame_testing::{bare_theme, empty, theme};
@@ -26,6 +27,7 @@ fn rotation() -> Rotation {
         pairs,
         unrotated,
         by_distance: vec![-2.2, 2.8, 0.4, -7.2, -13.8, -14.3, -9.4, -7.0, -30.0],
+        ..Rotation::default()
     }
 }
 
@@ -127,6 +129,46 @@ fn other_kinds_of_position_have_their_own_form() {
     holds(&alibi, "ALiBi");
     holds(&alibi, "−0.5");
     holds(&of(PositionKind::None, &[]), "the network is told no positions");
+    let learned = LearnedPosition {
+        norm: 3.25,
+        count: 1024,
+        nearest: vec![(5, 0.91), (3, 0.9)],
+        cosines: vec![0.1, 0.4, 1.0],
+    };
+    let form = |rotation| drawn(&app(Some(rotation)), &theme(), 67, 30);
+    let seen = form(Rotation { kind: PositionKind::Learned, learned: Some(learned), ..Rotation::default() });
+    for what in ["length 3.25   one of 1 024 such vectors", "#5 (+1)", "0.910", "cosine with #0 to #4"] {
+        holds(&seen, what);
+    }
+    let seen = form(Rotation {
+        kind: PositionKind::Alibi,
+        slopes: vec![0.5, 0.25],
+        other: 2,
+        ..Rotation::default()
+    });
+    for what in ["0.5000", "at 2 apart", "−1.00", "−0.50"] {
+        holds(&seen, what);
+    }
+}
+
+#[test]
+fn another_distance_tells_its_score_and_degrees_stand_for_hands() {
+    let mut app = app(Some(rotation()));
+    app.inspector.inside.apart = Some(4);
+    let seen = drawn(&app, &theme(), 120, 36);
+    holds(&seen, "4 apart: hand 0 turned 229 deg, score −13.8, −16.6 from where it is");
+    assert!(seen.iter().any(|row| row.starts_with("›    4")), "{seen:#?}");
+    app.inspector.inside.degrees = true;
+    let seen = drawn(&app, &theme(), 120, 36);
+    assert!(seen.iter().any(|row| row.starts_with("›    4") && row.contains("229")), "{seen:#?}");
+}
+
+#[test]
+fn yarn_is_told_with_its_parameters() {
+    let yarn = Yarn { mix: 1.0, stretch: 1.0, fast: 32.0, slow: 1.0, trained: 2048 };
+    let scaled = Rotation { scale: 0.25, yarn: Some(yarn), ..rotation() };
+    let seen = drawn(&app(Some(scaled)), &theme(), 120, 40).join(" ");
+    assert!(seen.contains("YaRN: trained on 2 048 tokens") && seen.contains("stretched by 1.139"), "{seen}");
 }
 
 #[test]

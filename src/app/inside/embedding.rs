@@ -1,0 +1,231 @@
+//! The embedding station: which tokens are on its map and in its matrix, and words that are added and taken away.
+//!
+//! Invariant: a word stands for one token of the vocabulary or is refused; which one was taken is said.
+
+use std::collections::BTreeSet;
+
+use super::{App, NEIGHBOURS, SPAN};
+use crate::app::state::Arithmetic;
+use crate::app::{Overlay, PromptAction, Station, TextEdit};
+use crate::engine::protocol::Embed;
+use crate::inspect::embedding::turned;
+use crate::inspect::trace::EmbeddingFacts;
+use crate::token::{TokenId, TokenKind, Vocabulary};
+
+impl App {
+    /// What the station asks of the table.
+    pub(super) fn embed_wanted(&self) -> Option<Embed> {
+        let shown = self.shown_step()?;
+        let id = shown.step.id?;
+        let inside = &self.inspector.inside;
+        let before = self.pass(shown.cursor()).map(|pass| pass.ids.to_vec()).unwrap_or_default();
+        let mut text = before[before.len().saturating_sub(SPAN - 1)..].to_vec();
+        text.push(id);
+        let sum = inside.arithmetic.as_ref().map_or_else(|| vec![(id, 1.0)], |asked| asked.terms.clone());
+        let mut map: Vec<TokenId> =
+            if inside.map_near { sum.iter().map(|(id, _)| *id).collect() } else { text.clone() };
+        map.extend(&inside.added);
+        let mut seen = BTreeSet::new();
+        map.retain(|id| seen.insert(*id));
+        let span = self.chosen_span().unwrap_or(text);
+        Some(Embed { sum, neighbours: NEIGHBOURS, span, map, map_neighbours: inside.map_near })
+    }
+
+    /// The tokens between the one that was chosen and the one on display.
+    fn chosen_span(&self) -> Option<Vec<TokenId>> {
+        let anchor = self.inspector.inside.anchor?;
+        let here = self.shown_step()?.cursor();
+        let turn = self.shown_turn(here.turn).filter(|turn| turn.id == anchor.turn)?;
+        let (first, last) = (anchor.index.min(here.index), anchor.index.max(here.index));
+        let tokens = self.turn_tokens(turn);
+        let ids: Vec<TokenId> =
+            tokens.get(first..=last)?.iter().filter_map(|token| token.step.id).take(SPAN).collect();
+        (!ids.is_empty()).then_some(ids)
+    }
+
+    /// Begins the span of the matrix at the token on display, or ends it.
+    pub(crate) fn choose_span(&mut self) {
+        let here = self.shown_step().map(super::super::LiveStep::cursor);
+        let anchor = &mut self.inspector.inside.anchor;
+        *anchor = if anchor.is_some() { None } else { here };
+        let began = anchor.is_some();
+        self.station(Station::Embedding);
+        self.say(if began {
+            "the matrix goes from here to where the cursor is moved"
+        } else {
+            "the matrix shows the last tokens again"
+        });
+    }
+
+    /// Puts the selected neighbour onto the map, or takes it off again.
+    pub(super) fn add_to_map(&mut self) {
+        let row = self.inspector.inside.row;
+        let near = self.shown_embedding().map(|facts| facts.neighbours.clone()).unwrap_or_default();
+        let Some((id, _)) = near.get(row.min(near.len().saturating_sub(1))) else { return };
+        let added = &mut self.inspector.inside.added;
+        match added.iter().position(|other| other == id) {
+            Some(at) => drop(added.remove(at)),
+            None => added.push(*id),
+        }
+    }
+
+    /// The next picture: the map of the text's tokens, that of the token with its neighbours, then map and matrix
+    /// alone where there is no room for all.
+    pub(crate) fn other_map(&mut self) {
+        let inside = &mut self.inspector.inside;
+        let (near, opened, said) = match (inside.map_near, inside.opened) {
+            (false, false) => (true, false, "map: the token, its neighbours, and what was added"),
+            (true, false) => (false, true, "the pictures without the list, where there is no room for all"),
+            (_, true) => (false, false, "map: the text's tokens"),
+        };
+        (inside.map_near, inside.opened) = (near, opened);
+        self.say(said);
+    }
+
+    /// Asks for words to add and take away.
+    pub(crate) fn open_arithmetic(&mut self) {
+        self.station(Station::Embedding);
+        let before = self.inspector.inside.arithmetic.as_ref().map_or("", |asked| asked.text.as_str());
+        self.overlays.push(Overlay::Prompt {
+            title: "Words to add and take away, such as king - man + woman; nothing for the token itself"
+                .into(),
+            input: TextEdit::new(before),
+            action: PromptAction::Arithmetic,
+        });
+    }
+
+    /// `/arithmetic king - man + woman`; says whether it could be read.
+    pub(crate) fn arithmetic(&mut self, text: &str) -> bool {
+        self.station(Station::Embedding);
+        self.inspector.inside.row = 0;
+        if text.trim().is_empty() {
+            self.inspector.inside.arithmetic = None;
+            return true;
+        }
+        let vocabulary = self.ready().and_then(|loaded| self.vocabularies.get(&loaded.vocabulary)).cloned();
+        let Some(vocabulary) = vocabulary else {
+            self.warn("words can be added once a model is loaded");
+            return false;
+        };
+        match read(text, &vocabulary) {
+            Ok(asked) => {
+                if !asked.notes.is_empty() {
+                    self.say(asked.notes.join("; "));
+                }
+                self.inspector.inside.arithmetic = Some(asked);
+                true
+            }
+            Err(why) => {
+                self.warn(why);
+                false
+            }
+        }
+    }
+
+    /// Turns a new map so that its points lie as they did on the last one.
+    pub(super) fn turn_map(&self, vocabulary: &str, facts: &mut EmbeddingFacts) {
+        let known = self.inspector.inside.embeddings.iter().rev();
+        let Some((.., last)) = known.into_iter().find(|(of, ..)| of == vocabulary) else { return };
+        let before = |id: &TokenId| {
+            last.mapped.iter().zip(&last.map).find(|(other, _)| *other == id).map(|(_, at)| *at)
+        };
+        let pairs: Vec<_> =
+            facts.mapped.iter().zip(&facts.map).filter_map(|(id, now)| Some((*now, before(id)?))).collect();
+        facts.map = turned(&facts.map, &pairs);
+    }
+}
+
+/// Words with their signs: `king - man + woman`. A word in quotes, or with its blank written as `␣`, is taken as it
+/// is; any other with a blank before it, as within a text, where there is such a token.
+fn read(text: &str, vocabulary: &Vocabulary) -> Result<Arithmetic, String> {
+    let (mut terms, mut notes) = (Vec::new(), Vec::new());
+    for (sign, word) in words(text)? {
+        let (id, note) = token_of(&word, vocabulary)?;
+        terms.push((id, sign));
+        notes.extend(note);
+    }
+    Ok(Arithmetic { text: text.trim().to_owned(), terms, notes })
+}
+
+/// The words as they are written, each with its sign.
+fn words(text: &str) -> Result<Vec<(f32, String)>, String> {
+    let mut found = Vec::new();
+    let (mut sign, mut word, mut quoted) = (1.0, String::new(), false);
+    for character in text.trim().chars().chain(std::iter::once('+')) {
+        match character {
+            '"' => {
+                quoted = !quoted;
+                word.push('"');
+            }
+            '+' | '-' | '−' if !quoted => {
+                let whole = word.trim().to_owned();
+                if !whole.is_empty() {
+                    found.push((sign, whole));
+                    sign = 1.0;
+                }
+                word.clear();
+                if character != '+' {
+                    sign = -sign;
+                }
+            }
+            other => word.push(other),
+        }
+    }
+    match found.len() {
+        0 => Err("there is no word to look up; write for example king - man + woman".into()),
+        1..=8 => Ok(found),
+        count => Err(format!("{count} words are too many: at most 8 are added and taken away")),
+    }
+}
+
+/// The token of a word, and what should be said of the choice.
+fn token_of(word: &str, vocabulary: &Vocabulary) -> Result<(TokenId, Option<String>), String> {
+    let quoted = word.strip_prefix('"').and_then(|word| word.strip_suffix('"'));
+    if quoted.is_some() || word.contains('␣') {
+        let exact = quoted.unwrap_or(word).replace('␣', " ");
+        let id = find(vocabulary, &exact);
+        return id.map(|id| (id, None)).ok_or_else(|| several(word));
+    }
+    let (within, alone) = (find(vocabulary, &format!(" {word}")), find(vocabulary, word));
+    match (within, alone) {
+        (Some(id), Some(_)) => {
+            Ok((id, Some(format!("{word}: ␣{word} is taken; \"{word}\" takes the one without a blank"))))
+        }
+        (Some(id), None) => Ok((id, None)),
+        (None, Some(id)) => Ok((id, Some(format!("{word} has a token only without a blank before it")))),
+        (None, None) => Err(several(word)),
+    }
+}
+
+fn find(vocabulary: &Vocabulary, text: &str) -> Option<TokenId> {
+    let ids = (0..vocabulary.len()).filter_map(|at| i32::try_from(at).ok().map(TokenId));
+    let mut named = ids.filter(|id| vocabulary.bytes(*id) == Some(text.as_bytes()));
+    let first = named.next()?;
+    let normal = std::iter::once(first).chain(named).find(|id| vocabulary.kind(*id) == TokenKind::Normal);
+    Some(normal.unwrap_or(first))
+}
+
+fn several(word: &str) -> String {
+    format!("{word} is no single token of this model, and the table has one row a token; choose another word")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signs(text: &str) -> Vec<(f32, String)> {
+        words(text).unwrap()
+    }
+
+    #[test]
+    fn words_keep_their_signs() {
+        let expected =
+            [(1.0, "king"), (-1.0, "man"), (1.0, "woman")].map(|(sign, word)| (sign, word.to_owned()));
+        assert_eq!(signs("king - man + woman"), expected);
+        assert_eq!(signs("king−man+woman"), expected);
+        assert_eq!(signs("-a"), [(-1.0, "a".to_owned())]);
+        assert_eq!(signs("\"a-b\" + ␣c"), [(1.0, "\"a-b\"".to_owned()), (1.0, "␣c".to_owned())]);
+        assert!(words(" + - ").unwrap_err().contains("no word"));
+        assert!(words("a+b+c+d+e+f+g+h+i").unwrap_err().contains("9 words are too many"));
+    }
+}

@@ -1,0 +1,110 @@
+//! The list of layers: how much each feed-forward writes, how few neurons make half of it, and how it pushes.
+//!
+//! Invariant: the bar's scale is the model's, set once and printed; where there is no room for rows the layers are a
+//! strip on the same scale.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{Shown, signed};
+use crate::inspect::feed_forward::FfnLayer;
+use crate::theme::Role;
+use crate::ui::inspector::own::Row;
+use crate::ui::widgets::{bar, number, text};
+
+/// Columns of the list.
+pub const WIDTH: u16 = 40;
+/// Cells of a bar.
+const BAR: u16 = 10;
+
+/// Draws the list with the opened layer in view; gives the rows it took.
+pub fn list(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
+    let theme = shown.theme;
+    let muted = theme.style(Role::Muted);
+    let most = format!("{:.0}", shown.scale);
+    Row::of(1, "layer", muted)
+        .until(14, "write", muted)
+        .and(15, "0", muted)
+        .until(15 + BAR, most, muted)
+        .until(31, "half", muted)
+        .until(39, "push", muted)
+        .draw(area, 0, buf);
+    let room = usize::from(area.height.saturating_sub(1));
+    let opened = shown.ffn.layer as usize;
+    let total = shown.seen.ffn_layers.len();
+    let first = total.saturating_sub(room).min(opened);
+    let mut at = 1;
+    for line in shown.seen.ffn_layers.iter().skip(first).take(room) {
+        row(shown, line).draw(area, at, buf);
+        at += 1;
+    }
+    at
+}
+
+fn row(shown: &Shown<'_>, line: &FfnLayer) -> Row {
+    let theme = shown.theme;
+    let here = line.layer == shown.ffn.layer;
+    let active = here && !shown.app.inspector.inside.on_neurons;
+    let style = theme.style(if here { Role::Strong } else { Role::Text });
+    let half = line.half.map_or_else(|| "–".to_owned(), |half| number::grouped(half.into()));
+    let mut row = Row::default()
+        .until(5, line.layer.to_string(), style)
+        .until(14, number::decimals(line.write.into(), 1), style)
+        .and(
+            15,
+            bar::glyphs(f64::from(line.write / shown.scale), BAR, &theme.symbols.bar),
+            theme.style(Role::PartFfn),
+        );
+    if line.write > shown.scale {
+        row = row.and(15 + BAR - 1, "▸", theme.style(Role::PartFfn));
+    }
+    if here {
+        row = row.and(0, if active { theme.symbols.here } else { theme.symbols.other }, style);
+    }
+    row.until(31, half, style).and_push(39, line.push, theme)
+}
+
+impl Row {
+    /// With a push, in the colour of the token that it is for.
+    pub(super) fn and_push(self, end: u16, push: Option<f32>, theme: &crate::theme::Theme) -> Self {
+        match push {
+            Some(push) => {
+                let role = if push < 0.0 { Role::TokenRival } else { Role::TokenChosen };
+                self.until(end, signed(push), theme.style(role))
+            }
+            None => self.until(end, "–", theme.style(Role::Muted)),
+        }
+    }
+}
+
+/// The layers as a strip of columns, the opened one marked below.
+pub fn strip(shown: &Shown<'_>, width: u16) -> Vec<Row> {
+    let theme = shown.theme;
+    let layers = &shown.seen.ffn_layers;
+    let label = format!("writes 0–{:.0} ", shown.scale);
+    let left = 1 + text::width(&label);
+    let cells = usize::from(width.saturating_sub(left + 1)).min(layers.len());
+    if cells == 0 {
+        return Vec::new();
+    }
+    // The opened layer stays in view where not all have a cell.
+    let first = (layers.len() - cells).min(shown.ffn.layer as usize);
+    let column = |line: &FfnLayer| {
+        let share = (line.write / shown.scale).clamp(0.0, 1.0);
+        let level = if share.is_nan() { 0 } else { (share * 8.0).round() as usize };
+        theme.symbols.column[if theme.symbols.ascii { level } else { level.max(1) }]
+    };
+    let columns: String = layers.iter().skip(first).take(cells).map(column).collect();
+    let mark = left + (shown.ffn.layer as usize).saturating_sub(first) as u16;
+    let line = layers.get(shown.ffn.layer as usize);
+    let half =
+        line.and_then(|line| line.half).map_or_else(String::new, |half| format!("   half by {half} neurons"));
+    let push =
+        line.and_then(|line| line.push).map_or_else(String::new, |push| format!("   push {}", signed(push)));
+    let words = format!("{} L{}{half}{push}", theme.symbols.here, shown.ffn.layer);
+    let at = mark.min(width.saturating_sub(text::width(&words) + 1)).max(1);
+    vec![
+        Row::of(1, label, theme.style(Role::Muted)).and(left, columns, theme.style(Role::PartFfn)),
+        Row::of(at, words, theme.style(Role::Text)),
+    ]
+}
