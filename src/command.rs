@@ -227,7 +227,7 @@ commands! {
     StationWhy "why" Inspector Global ["alt+9"];
     /// Hold the shown step
     Hold "hold" Inspector Inspector ["space"];
-    /// The other unit: logits, raw weights, ranks, centred cosines, degrees; in sampler, try settings; in tokens, try a word
+    /// The other unit: logits, raw weights, ranks; in sampler, try settings; in tokens, try a word
     Logits "logits" Inspector Inspector ["t"];
     /// In tokens, everything that was read, the template too
     All "all" Inspector Inspector ["a"];
@@ -283,7 +283,7 @@ commands! {
     OtherPass "other-pass" Inspector Transcript ["."];
     /// Filter the list of tokens by text
     Filter "filter" Inspector Inspector ["/"];
-    /// Watch the selected token, or stop; in layers, ffn and why, the next rival; in tokens, next word
+    /// Watch the token, or stop; in layers, ffn and why, the next rival; in tokens, next word
     Watch "watch" Inspector Inspector ["w"];
     /// Open station to a file: SVG, text or JSON
     ExportStation "export-station" Inspector Inspector ["O"];

@@ -267,15 +267,6 @@ impl App {
         if inside.aimed { inside.layer.min(last) } else { last }
     }
 
-    /// The tokens that the embedding station's matrix is of: the shown one and those before it.
-    pub(crate) fn embedding_span(&self) -> Vec<TokenId> {
-        let Some(shown) = self.shown_step() else { return Vec::new() };
-        let before = self.pass(shown.cursor()).map(|pass| pass.ids.to_vec()).unwrap_or_default();
-        let mut span = before[before.len().saturating_sub(SPAN - 1)..].to_vec();
-        span.extend(shown.step.id);
-        span
-    }
-
     pub(crate) fn opens(&self, id: RequestId) -> bool {
         let pending = self.inspector.inside.pending.as_ref();
         pending.is_some_and(|(engine, pending, _)| *engine == self.model.engine && *pending == id)

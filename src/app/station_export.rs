@@ -112,6 +112,7 @@ impl App {
                 .shown_embedding()
                 .filter(|_| station == Station::Embedding)
                 .map(|facts| (&**facts, span.as_slice())),
+            sum: inside.arithmetic.as_ref().map_or(&[], |asked| asked.terms.as_slice()),
             trace: seen.map(|seen| &seen.trace),
             ffns: seen.map(|seen| seen.ffns.as_slice()).unwrap_or_default(),
             card: card.map(|card| (off, inside.tried.everywhere, &card.trace)),

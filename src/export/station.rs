@@ -41,6 +41,8 @@ pub struct StationFacts<'a> {
     pub pieces: Option<(&'a str, &'a Pieces)>,
     /// Rows of the embedding table, and the tokens that the map and the cosines are of.
     pub embedding: Option<(&'a EmbeddingFacts, &'a [TokenId])>,
+    /// The tokens, with their signs, that were added up in place of the token on display; empty where none were.
+    pub sum: &'a [(TokenId, f32)],
     /// The pass.
     pub trace: Option<&'a ForwardTrace>,
     /// Its feed-forwards.
@@ -65,7 +67,7 @@ impl StationFacts<'_> {
             put("tokenizer", parts::pieces(names, pieces));
         }
         if let (Some((facts, span)), Some(step)) = (self.embedding, self.step) {
-            put("embedding_neighbours", json!([parts::neighbours(names, step, facts)]));
+            put("embedding_neighbours", json!([parts::neighbours(names, step, self.sum, facts)]));
             put("span", parts::span(names, facts, span));
         }
         if let Some(sampler) = self.sampler {

@@ -18,17 +18,29 @@ impl App {
         let shown = self.shown_step()?;
         let id = shown.step.id?;
         let inside = &self.inspector.inside;
-        let before = self.pass(shown.cursor()).map(|pass| pass.ids.to_vec()).unwrap_or_default();
-        let mut text = before[before.len().saturating_sub(SPAN - 1)..].to_vec();
-        text.push(id);
+        let text = self.last_tokens();
         let sum = inside.arithmetic.as_ref().map_or_else(|| vec![(id, 1.0)], |asked| asked.terms.clone());
         let mut map: Vec<TokenId> =
             if inside.map_near { sum.iter().map(|(id, _)| *id).collect() } else { text.clone() };
         map.extend(&inside.added);
         let mut seen = BTreeSet::new();
         map.retain(|id| seen.insert(*id));
-        let span = self.chosen_span().unwrap_or(text);
+        let span = self.embedding_span();
         Some(Embed { sum, neighbours: NEIGHBOURS, span, map, map_neighbours: inside.map_near })
+    }
+
+    /// The token on display and those before it.
+    fn last_tokens(&self) -> Vec<TokenId> {
+        let Some(shown) = self.shown_step() else { return Vec::new() };
+        let before = self.pass(shown.cursor()).map(|pass| pass.ids.to_vec()).unwrap_or_default();
+        let mut text = before[before.len().saturating_sub(SPAN - 1)..].to_vec();
+        text.extend(shown.step.id);
+        text
+    }
+
+    /// The tokens of the matrix: those chosen, else the last ones.
+    pub(crate) fn embedding_span(&self) -> Vec<TokenId> {
+        self.chosen_span().unwrap_or_else(|| self.last_tokens())
     }
 
     /// The tokens between the one that was chosen and the one on display.

@@ -235,19 +235,31 @@ pub(super) fn pieces(names: Names<'_>, pieces: &Pieces) -> Value {
     })
 }
 
-/// A token's row and its neighbours.
-pub(super) fn neighbours(names: Names<'_>, step: &Step, facts: &EmbeddingFacts) -> Value {
+/// A token's row, or a sum of rows, and its neighbours.
+pub(super) fn neighbours(
+    names: Names<'_>,
+    step: &Step,
+    sum: &[(TokenId, f32)],
+    facts: &EmbeddingFacts,
+) -> Value {
     let near = |(id, cosine): &(TokenId, f32)| {
         let mut object = names.named(*id);
         object.insert("cosine".into(), number(*cosine));
         Value::Object(object)
     };
-    json!({
-        "word": String::from_utf8_lossy(&step.bytes),
-        "id": step.id,
-        "norm": number(facts.norm),
-        "nearest": facts.neighbours.iter().map(near).collect::<Value>(),
-    })
+    let nearest = facts.neighbours.iter().map(near).collect::<Value>();
+    let (norm, median) = (number(facts.norm), number(facts.median));
+    if sum.is_empty() {
+        let word = String::from_utf8_lossy(&step.bytes);
+        return json!({ "word": word, "id": step.id, "norm": norm, "median_cosine": median, "nearest": nearest });
+    }
+    let term = |(id, sign): &(TokenId, f32)| {
+        let mut object = names.named(*id);
+        object.insert("sign".into(), number(*sign));
+        Value::Object(object)
+    };
+    let sum = sum.iter().map(term).collect::<Value>();
+    json!({ "sum": sum, "norm": norm, "median_cosine": median, "nearest": nearest })
 }
 
 /// The map and the cosines of the tokens around.
@@ -257,6 +269,8 @@ pub(super) fn span(names: Names<'_>, facts: &EmbeddingFacts, span: &[TokenId]) -
         "ids": span,
         "tokens": span.iter().map(|id| names.text(*id)).collect::<Vec<_>>(),
         "cosines": facts.cosines.chunks(width).map(numbers).collect::<Value>(),
+        "centred_cosines": facts.centred.chunks(width).map(numbers).collect::<Value>(),
+        "map_ids": facts.mapped,
         "map": facts.map.iter().map(|(x, y)| json!([number(*x), number(*y)])).collect::<Value>(),
         "explained_variance": [number(facts.explained.0), number(facts.explained.1)],
     })
