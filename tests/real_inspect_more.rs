@@ -80,7 +80,7 @@ impl Fixture {
     }
 
     fn embed(&mut self, id: TokenId) -> EmbeddingFacts {
-        let embed = Embed { sum: vec![(id, 1.0)], neighbours: 8, span: Vec::new() };
+        let embed = Embed { sum: vec![(id, 1.0)], neighbours: 8, ..Embed::default() };
         match self.handle(Request::Embed(Box::new(embed))).pop().unwrap() {
             Event::Embedded(facts) => *facts,
             other => panic!("{other:?}"),
