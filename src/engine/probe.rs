@@ -315,8 +315,9 @@ impl Node {
         for outer in 0..shape[2] {
             for middle in 0..shape[1] {
                 let row = outer * third + middle * second;
+                let scattered = kind == sys::GGML_TYPE_F32 || first != 2;
                 match kind {
-                    sys::GGML_TYPE_F32 | sys::GGML_TYPE_F16 | sys::GGML_TYPE_BF16 => {
+                    sys::GGML_TYPE_F32 | sys::GGML_TYPE_F16 | sys::GGML_TYPE_BF16 if scattered => {
                         values.extend((0..shape[0]).map(|at| scalar(&bytes, row + at * first, kind)));
                     }
                     _ => values.extend(dequantised(&bytes[row..], kind, shape[0])),

@@ -49,7 +49,9 @@ impl Default for ScriptedOptions {
 /// The scripted engine, for [`super::serve::serve`] and [`super::thread::ThreadEngine`].
 pub fn make(options: ScriptedOptions) -> impl FnOnce(Emit) -> Made + Send + 'static {
     move |emit| {
-        let shared = Arc::new(Shared { options, state: Mutex::default(), changed: Condvar::new() });
+        let out = Arc::clone(&emit);
+        let shared =
+            Arc::new(Shared { options, emit: out, state: Mutex::default(), changed: Condvar::new() });
         let body = Worker { shared: Arc::clone(&shared), emit, model: None };
         (Box::new(body), shared)
     }
@@ -72,6 +74,8 @@ pub fn fault(name: &str) -> Result<(), Failure> {
 
 struct Shared {
     options: ScriptedOptions,
+    /// For what is answered beside a reply.
+    emit: Emit,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -82,6 +86,8 @@ struct State {
     /// How many more tokens a reply may write; one that is not named runs freely.
     allowed: BTreeMap<RequestId, Option<u32>>,
     plan: CapturePlan,
+    /// A reply is being written.
+    writing: bool,
     /// The worker stops for ever at its next step.
     hanging: bool,
     vocabulary: Option<Arc<vocabulary::Pieces>>,
@@ -184,6 +190,14 @@ impl Desk for Shared {
         Ok(Pieces { vocabulary, words: words.collect(), ..Pieces::default() })
     }
 
+    fn beside(&self, id: RequestId, request: Request) -> Option<Request> {
+        let pieces = self.pieces().ok().filter(|_| self.lock().writing);
+        let answer = pieces.and_then(|pieces| inside::beside(&pieces, &request));
+        let Some(answer) = answer else { return Some(request) };
+        (self.emit)(Envelope { id, event: answer.unwrap_or_else(Event::Failed) });
+        None
+    }
+
     fn pace(&self, target: RequestId, allow: Option<u32>) {
         self.lock().allowed.insert(target, allow);
         self.changed.notify_all();
@@ -275,7 +289,11 @@ impl Worker {
         }
         // A word on the pace may have come while the request waited for its turn; it counts.
         self.shared.lock().allowed.entry(id).or_insert(generate.allow);
-        self.with_model(id, &|model, options, control| model.generate(generate, options, control))
+        self.shared.lock().writing = true;
+        let event =
+            self.with_model(id, &|model, options, control| model.generate(generate, options, control));
+        self.shared.lock().writing = false;
+        event
     }
 
     fn with_model(&mut self, id: RequestId, work: &Work<'_>) -> Result<Event, Failure> {

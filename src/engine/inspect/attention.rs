@@ -3,6 +3,8 @@
 //! Invariant: weights are the model's own, by position; value-weighted ones say how long the vector is that a
 //! position adds to the stream through one head, before any norm that follows.
 
+use std::thread;
+
 use super::{Inside, positions, writes};
 use crate::engine::probe::{Captured, LayerCapture};
 use crate::engine::protocol::Want;
@@ -10,6 +12,9 @@ use crate::inspect::reading::reading;
 use crate::inspect::rotation::{DISTANCES, Pairing, frequencies};
 use crate::inspect::trace::{Attention, AttentionLayer, HeadReading, HeadRow, PositionKind, Rotation};
 use crate::token::TokenId;
+
+/// Threads that work on heads at most.
+const MAX_THREADS: usize = 8;
 
 /// The overview and the opened blocks.
 pub(super) fn attention(
@@ -24,7 +29,7 @@ pub(super) fn attention(
     }
     let overview = if want.overview {
         let shares = writes::shares(inside, captured);
-        captured.layers.iter().zip(shares).map(|(layer, shares)| readings(layer, &shares, ids)).collect()
+        overview(&captured.layers, &shares, ids)
     } else {
         Vec::new()
     };
@@ -40,8 +45,24 @@ pub(super) fn attention(
     Ok(Attention { overview, layers, flash: captured.flash })
 }
 
-fn readings(layer: &LayerCapture, shares: &[f32], ids: &[TokenId]) -> Vec<HeadReading> {
-    let each = layer.weights.iter().enumerate();
+/// What each head of each block does, several blocks at once; `shares` are what its heads write, by block.
+fn overview(layers: &[LayerCapture], shares: &[Vec<f32>], ids: &[TokenId]) -> Vec<Vec<HeadReading>> {
+    let weights: Vec<&[Vec<f32>]> = layers.iter().map(|layer| layer.weights.as_slice()).collect();
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+    let each = weights.len().div_ceil(threads).max(1);
+    let some = |(weights, shares): (&[&[Vec<f32>]], &[Vec<f32>])| {
+        let blocks = weights.iter().zip(shares);
+        blocks.map(|(weights, shares)| readings(weights, shares, ids)).collect::<Vec<_>>()
+    };
+    thread::scope(|scope| {
+        let parts = weights.chunks(each).zip(shares.chunks(each));
+        let parts: Vec<_> = parts.map(|part| scope.spawn(move || some(part))).collect();
+        parts.into_iter().flat_map(|part| part.join().expect("arithmetic on rows does not panic")).collect()
+    })
+}
+
+fn readings(weights: &[Vec<f32>], shares: &[f32], ids: &[TokenId]) -> Vec<HeadReading> {
+    let each = weights.iter().enumerate();
     each.map(|(head, weights)| HeadReading { written: shares.get(head).copied(), ..reading(weights, ids) })
         .collect()
 }

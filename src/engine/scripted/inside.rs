@@ -11,16 +11,17 @@ mod heads;
 mod stretch;
 mod table;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::model::{Control, Model};
 use super::numbers::{self, mix, unit};
 use super::reading::Reading;
-use super::vocabulary::token;
+use super::vocabulary::{Pieces, token};
 use super::{ScriptedOptions, other};
 use crate::chat::Intervention;
 use crate::engine::protocol::{
-    Directed, Direction, Embed, Event, Failure, Inspect, Inspected, Want, switched_off,
+    Directed, Direction, Embed, Event, Failure, Inspect, Inspected, Request, Want, switched_off,
 };
 use crate::inspect::distribution::Distribution;
 use crate::inspect::feed_forward::{self, FfnLayer, NeuronOrder};
@@ -56,10 +57,7 @@ impl Model {
         let begun = Instant::now();
         check(&request.want, &request.ablations, request.ids.len())?;
         let (reading, decoded) = self.read_aside(&request.ids, options, control)?;
-        // What is patched in comes from nowhere here, so a patched part is one that is off.
-        let patched = request.patches.iter().filter_map(|patch| switched_off(patch.part));
-        let changes: Vec<Intervention> = request.ablations.iter().cloned().chain(patched).collect();
-        let mut seen = open(&reading, &request.ids, &request.want, &changes);
+        let mut seen = opened(&reading, request);
         seen.decoded = decoded;
         seen.ms = begun.elapsed().as_secs_f32() * 1000.0;
         Ok(Event::Inspected(Box::new(seen)))
@@ -89,6 +87,33 @@ impl Model {
         self.fits(&known.collect::<Vec<_>>())?;
         Ok(Event::Embedded(Box::new(table::embed(&self.pieces.vocabulary, request))))
     }
+}
+
+/// What is answered while a reply is being written; `None` for what has to wait for its end.
+pub(super) fn beside(pieces: &Arc<Pieces>, request: &Request) -> Option<Result<Event, Failure>> {
+    match request {
+        Request::Inspect(request) => {
+            let begun = Instant::now();
+            let open = || {
+                let reading = Reading::of(pieces, &request.ids);
+                let ms = begun.elapsed().as_secs_f32() * 1000.0;
+                Event::Inspected(Box::new(Inspected { decoded: 1, ms, ..opened(&reading, request) }))
+            };
+            Some(check(&request.want, &request.ablations, request.ids.len()).map(|()| open()))
+        }
+        Request::Embed(request) => {
+            Some(Ok(Event::Embedded(Box::new(table::embed(&pieces.vocabulary, request)))))
+        }
+        _ => None,
+    }
+}
+
+/// The pass that is asked for, with what is changed in it.
+fn opened(reading: &Reading, request: &Inspect) -> Inspected {
+    // What is patched in comes from nowhere here, so a patched part is one that is off.
+    let patched = request.patches.iter().filter_map(|patch| switched_off(patch.part));
+    let changes: Vec<Intervention> = request.ablations.iter().cloned().chain(patched).collect();
+    open(reading, &request.ids, &request.want, &changes)
 }
 
 /// Whether the model has what is named.

@@ -727,3 +727,20 @@ fn a_reply_read_again_behind_its_own_prompt_has_its_own_numbers_and_others_behin
     assert_eq!(other.steps.len(), reply.len());
     assert_ne!(other.logprob().to_bits(), same.logprob().to_bits());
 }
+
+#[test]
+fn while_a_reply_waits_its_passes_can_be_opened() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    let mut request = say("Hello");
+    if let Request::Generate(generate) = &mut request {
+        generate.allow = Some(1);
+    }
+    let id = fixture.send(request);
+    while fixture.events.recv_timeout(Duration::from_secs(20)).unwrap().event != Event::Paused {}
+    let want = Want { lens: true, ..Want::default() };
+    let inspect = Inspect { ids: vec![TokenId(0), TokenId(300)], want, ..Inspect::default() };
+    let events = fixture.ask(Request::Inspect(Box::new(inspect)));
+    assert!(matches!(events.last(), Some(Event::Inspected(seen)) if seen.trace.lens.is_some()));
+    fixture.send(Request::Cancel { target: id });
+    assert!(matches!(fixture.until_final(id).pop(), Some(Event::Done { .. })));
+}

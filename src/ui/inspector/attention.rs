@@ -216,7 +216,9 @@ fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
         let arrow = if shown.theme.symbols.ascii { ", chose " } else { " → chose " };
         pieces.extend([(arrow, Role::Text), (chose.as_str(), Role::TokenChosen)]);
     }
-    own::subject(shown.theme, area, &pieces, &own::price(shown.app, shown.seen), buf);
+    let price = own::price(shown.app, shown.seen);
+    let price = if shown.attention.flash { format!("flash attention on, {price}") } else { price };
+    own::subject(shown.theme, area, &pieces, &price, buf);
 }
 
 /// Why there is no attention: the model's own reason, where the pass gave one.

@@ -1,8 +1,5 @@
 //! What the made-up inside shows agrees with itself and with the made-up output.
 
-use std::sync::Arc;
-
-use super::super::vocabulary::Pieces;
 use super::*;
 use crate::inspect::trace::Rotation;
 
