@@ -777,7 +777,9 @@ fn the_map_has_the_principal_components_of_its_rows() {
                 .map(|dim| rows.iter().zip(&along).map(|(row, along)| row[dim] * along).sum())
                 .collect();
             let size = square(&axis).sqrt();
-            axis.iter_mut().for_each(|value| *value /= size);
+            for value in &mut *axis {
+                *value /= size;
+            }
         }
         let along: Vec<f64> =
             rows.iter().map(|row| row.iter().zip(&axis).map(|(value, axis)| value * axis).sum()).collect();

@@ -63,20 +63,18 @@ pub use settings::{
     range as setting_range, section as setting_section,
 };
 pub use state::{
-    ActiveRun, Ahead, Alternatives, Area, Arithmetic, Change, Chats, Colouring, Completion, Composer,
-    ConfirmAction, Depths, Edit, Fetch, Find, Focus, Geometry, Grid, Inside, InsidePass, Inspector, Ledger,
-    LedgerOrder, Level, LineEdit, LiveStep, LookedAt, Looks, ModelState, ModelStatus, Notice, Overlay, Part,
-    Paste, Phase, Picker, PromptAction, Queued, Reading, ReadingOf, Record, ReplyOdds, RereadReply, Sandbox,
-    Scroll, Station, StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow, Watched, Weights, WhatIf,
-    Wish,
+    ActiveRun, Ahead, Alternatives, Area, Arithmetic, AttentionPicture, AttentionView, Change, Chats,
+    Colouring, Completion, Composer, ConfirmAction, Depths, Edit, Fetch, Find, Focus, Geometry, Grain, Grid,
+    Ink, Inside, InsidePass, Inspector, Ledger, LedgerOrder, Level, LineEdit, LiveStep, LookedAt, Looks,
+    ModelState, ModelStatus, Notice, Overlay, Part, Paste, Phase, Picker, Picking, Pin, PromptAction, Queued,
+    Reading, ReadingOf, Record, ReplyOdds, RereadReply, Sandbox, Scroll, Settled, Source, Station, Steer,
+    SteerField, SteerWish, StepMode, Stretched, TextEdit, TokenList, Transcript, Tree, TreeRow, Trial, Unit,
+    Watched, Weights, WhatIf, Wish,
 };
-pub use state::{AttentionPicture, AttentionView, Grain, Ink, Stretched};
-pub use station_export::Picture;
 
-pub use inside::{InkPlace, Inked, shares_of};
-pub use inside::{in_words as change_words, named as part_name};
+pub use inside::{InkPlace, Inked, in_words as change_words, named as part_name, shares_of};
 pub use look_ahead::AheadRow;
-pub use state::{Picking, Pin, Source, Steer, SteerField, SteerWish, Trial, Unit};
+pub use station_export::Picture;
 pub use tour::{STEPS as TOUR, Tour};
 pub use tree::{LETTERS, Pair};
 

@@ -197,7 +197,9 @@ impl<'a, 'b> Reply<'a, 'b> {
             if vocab.is_eog(llama_cpp_2::token::LlamaToken(id.0)) {
                 return Ok(StopReason::Eos);
             }
-            told.into_iter().for_each(|event| self.tell(event));
+            for event in told {
+                self.tell(event);
+            }
             match self.twin_tells() {
                 Ok(told) => told.into_iter().for_each(emit),
                 Err(Halt::Cancelled) => return Ok(StopReason::Cancelled),
@@ -286,8 +288,8 @@ impl<'a, 'b> Reply<'a, 'b> {
         }
         // The token that was drawn is already counted as the next one's place.
         let index = self.taken + self.written;
-        let changed = self.kept.take().unwrap_or_else(|| self.session.logits().to_vec());
-        self.twin.tell(self.session, &changed, changes, index).map(Some)
+        let logits = self.kept.take().unwrap_or_else(|| self.session.logits().to_vec());
+        self.twin.tell(self.session, &logits, changes, index).map(Some)
     }
 
     /// Gives what is certain to the app; whether a stop text is complete.

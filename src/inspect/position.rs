@@ -71,7 +71,8 @@ pub fn slopes(heads: u32, bias: f32) -> Vec<f32> {
     let (first, rest) = (base(bias), base(bias / 2.0));
     (0..heads)
         .map(|head| {
-            if head < power { first.powi(head as i32 + 1) } else { rest.powi(2 * (head - power) as i32 + 1) }
+            let step = if head < power { head + 1 } else { 2 * (head - power) + 1 };
+            (if head < power { first } else { rest }).powi(step.cast_signed())
         })
         .collect()
 }

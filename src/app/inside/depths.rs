@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{App, Station};
-use crate::app::state::{Depths, Grid, Reading, ReadingOf};
+use crate::app::state::{Depths, Grid, Reading, ReadingOf, Settled};
 use crate::app::{Colouring, ConfirmAction, Origin, Overlay, TokenCursor};
 use crate::chat::{RunId, Turn, TurnId};
 use crate::engine::protocol::{self, Event, FailureKind, Request, RequestId};
@@ -144,7 +144,7 @@ impl App {
             self.ask(Request::Cancel { target: pending.request });
         }
         if let Some((ids, from)) = grid {
-            self.ask_grid(ids, from);
+            self.ask_grid(&ids, from);
         } else if colours {
             self.ask_colours();
         }
@@ -164,7 +164,9 @@ impl App {
             let turns: Vec<TurnId> = depths.decided.keys().map(|at| at.turn).collect();
             let pending = depths.pending.take();
             *depths = Depths { model, shows_grid, pending, agreed: depths.agreed, ..Depths::default() };
-            turns.into_iter().for_each(|turn| self.touch(turn));
+            for turn in turns {
+                self.touch(turn);
+            }
         }
         self.inspector.depths.layers = layers;
     }
@@ -201,15 +203,15 @@ impl App {
         Some((Arc::new(ids), from as u32))
     }
 
-    fn ask_grid(&mut self, ids: Arc<Vec<TokenId>>, from: u32) {
+    fn ask_grid(&mut self, ids: &Arc<Vec<TokenId>>, from: u32) {
         let run = self.shown_step().and_then(|shown| self.run_at(shown.cursor()));
         let grids = &mut self.inspector.depths.grids;
-        grids.retain(|grid| (&grid.ids, grid.from) != (&ids, from));
-        grids.push(Grid { ids: Arc::clone(&ids), from, tokens: Vec::new() });
+        grids.retain(|grid| (&grid.ids, grid.from) != (ids, from));
+        grids.push(Grid { ids: Arc::clone(ids), from, tokens: Vec::new() });
         let surplus = grids.len().saturating_sub(GRIDS);
         grids.drain(..surplus);
-        let of = ReadingOf::Grid(Arc::clone(&ids), from);
-        self.ask_depths(&ids, from, true, run, of);
+        let of = ReadingOf::Grid(Arc::clone(ids), from);
+        self.ask_depths(ids, from, true, run, of);
     }
 
     fn ask_depths(&mut self, ids: &[TokenId], from: u32, cells: bool, run: Option<RunId>, of: ReadingOf) {
@@ -233,7 +235,7 @@ impl App {
     fn ask_colours(&mut self) {
         let engine = self.model.engine;
         let known = (self.scores.len(), self.inspector.depths.decided.len());
-        let seen_under = (engine, self.chat.leaf, self.transcript.special, known);
+        let seen_under = Settled { engine, leaf: self.chat.leaf, special: self.transcript.special, known };
         if self.inspector.depths.settled.as_ref() == Some(&seen_under) {
             return;
         }

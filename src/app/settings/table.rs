@@ -92,7 +92,8 @@ pub fn range(key: &str) -> Option<Range> {
         | "sampling.min_p"
         | "sampling.typical_p"
         | "sampling.xtc_probability"
-        | "sampling.xtc_threshold" => slider(0.05, 0.0, 1.0, (0.0, 1.0)),
+        | "sampling.xtc_threshold"
+        | "inspector.live_budget" => slider(0.05, 0.0, 1.0, (0.0, 1.0)),
         "sampling.repeat_penalty" => slider(0.05, -2.0, 10.0, (0.0, 2.0)),
         "sampling.frequency_penalty" | "sampling.presence_penalty" => slider(0.05, -2.0, 10.0, (-2.0, 2.0)),
         "sampling.dry_multiplier" => range(0.05, -2.0, 10.0),
@@ -108,7 +109,6 @@ pub fn range(key: &str) -> Option<Range> {
         "ui.frame_rate" => slider(5.0, 1.0, 60.0, (1.0, 60.0)),
         "inspector.candidates" => slider(5.0, 1.0, 100.0, (1.0, 100.0)),
         "inspector.refresh_ms" => range(50.0, 16.0, 10_000.0),
-        "inspector.live_budget" => slider(0.05, 0.0, 1.0, (0.0, 1.0)),
         "inspector.uncertain_bits" => slider(0.5, 0.0, 64.0, (0.0, 16.0)),
         "engine.context" => range(1024.0, 16.0, 1e8),
         "engine.batch" => range(128.0, 1.0, 65_536.0),

@@ -11,6 +11,19 @@ use crate::engine::protocol::RequestId;
 use crate::inspect::depth::Depth;
 use crate::token::TokenId;
 
+/// What decides about what is to be coloured. While it stays the same there is nothing more to ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The engine.
+    pub engine: EngineId,
+    /// The branch, by its last message.
+    pub leaf: Option<TurnId>,
+    /// Whether special tokens are shown.
+    pub special: bool,
+    /// How many messages are scored, and how many decisions known.
+    pub known: (usize, usize),
+}
+
 /// Decisions, grids, and what is being read for them.
 #[derive(Debug, Default)]
 pub struct Depths {
@@ -30,8 +43,8 @@ pub struct Depths {
     pub failed: Option<(EngineId, Option<TurnId>, String)>,
     /// Messages of which nothing more can be known from this engine.
     pub closed: BTreeSet<(EngineId, TurnId)>,
-    /// What things were like when nothing more was to be coloured: engine, branch, special tokens, what was known.
-    pub settled: Option<(EngineId, Option<TurnId>, bool, (usize, usize))>,
+    /// What things were like when nothing more was to be coloured.
+    pub settled: Option<Settled>,
     /// Whether a long reading was agreed to, for the colouring in use.
     pub agreed: bool,
     /// What a token took last, ms: for a decision, and for a column of the grid.

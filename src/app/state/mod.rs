@@ -19,7 +19,7 @@ mod work;
 
 pub use attention::{AttentionPicture, AttentionView, Grain, Ink, Stretched};
 pub use branch::{Ahead, Alternatives, StepMode, Tree, TreeRow};
-pub use depths::{Depths, Grid, Reading, ReadingOf};
+pub use depths::{Depths, Grid, Reading, ReadingOf, Settled};
 pub use inside::{Arithmetic, Inside, InsidePass, Wish};
 pub use inspector::{Inspector, LiveStep, Station, Watched};
 pub use ledger::{Ledger, LedgerOrder};

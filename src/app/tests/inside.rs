@@ -232,6 +232,6 @@ fn the_selected_neuron_is_what_x_switches_at_the_feed_forward() {
     let ffns = vec![FeedForward { layer, width: 16, neurons, ..FeedForward::default() }];
     answer(&mut bench, Inspected { ffns, ..Inspected::default() });
     bench.app.focus = Focus::Inspector;
-    bench.press(&["down", "x"]);
+    bench.press(&["tab", "down", "x"]);
     assert!(bench.app.inspector.inside.tried.off.contains(&Part::Neuron(layer, 9)));
 }

@@ -91,7 +91,7 @@ pub(super) fn open(inside: &mut Inside, operands: Operands, pass: &Pass<'_>) -> 
     let ffn_layers =
         if want.ffn_layers { neurons::every_layer(inside, operands, captured, want) } else { Vec::new() };
     let pushes_of = neurons::pair(want).filter(|_| !ffns.is_empty() || !ffn_layers.is_empty());
-    Inspected { trace, ffns, ffn_layers, pushes_of, ..Inspected::default() }
+    Inspected { trace, ffns, pushes_of, ffn_layers, ..Inspected::default() }
 }
 
 /// A token's ln p and rank among these logits; the ids were checked.

@@ -1,4 +1,4 @@
-//! Direct logit attribution of single neurons: a_j times what its column of the down projection pushes.
+//! Direct logit attribution of single neurons: `a_j` times what its column of the down projection pushes.
 //!
 //! Invariant: as for all parts, norms after the projection are frozen at this pass's divisors; the neurons of a block
 //! add up to its feed-forward, but for biases and the rounding of quantised products.

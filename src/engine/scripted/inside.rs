@@ -304,22 +304,9 @@ impl Stack<'_> {
         }
         let difference = between(self.whole.logits())?;
         let sum: f32 = parts.iter().map(|part| part.logit_difference).sum();
-        let neurons = self.pushing(&parts);
+        let neurons = pushing(&parts);
         let closure_error = (sum - difference).abs();
         Some(Attribution { token, rival, parts, heads, neurons, difference, closure_error })
-    }
-
-    /// Single neurons: each feed-forward's push by a made-up share.
-    fn pushing(&self, parts: &[AttributionPart]) -> Vec<AttributionPart> {
-        let of = |part: &AttributionPart| match part.part {
-            Part::Ffn(layer) => Some((layer, part.logit_difference)),
-            _ => None,
-        };
-        let neuron = |(layer, push): (u32, f32)| AttributionPart {
-            part: Part::Neuron(layer, mix(u64::from(layer)) as u32 % NEURONS),
-            logit_difference: push / 64.0,
-        };
-        parts.iter().filter_map(of).map(neuron).collect()
     }
 
     fn feed_forward(&self, layer: u32, want: &Want) -> FeedForward {
@@ -377,6 +364,19 @@ impl Stack<'_> {
         let (promotes, suppresses) = (words(1, 1.0), words(2, -1.0));
         Neuron { index, expert: None, activation, added, push: None, promotes, suppresses }
     }
+}
+
+/// Single neurons: each feed-forward's push by a made-up share.
+fn pushing(parts: &[AttributionPart]) -> Vec<AttributionPart> {
+    let of = |part: &AttributionPart| match part.part {
+        Part::Ffn(layer) => Some((layer, part.logit_difference)),
+        _ => None,
+    };
+    let neuron = |(layer, push): (u32, f32)| AttributionPart {
+        part: Part::Neuron(layer, mix(u64::from(layer)) as u32 % NEURONS),
+        logit_difference: push / 64.0,
+    };
+    parts.iter().filter_map(of).map(neuron).collect()
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
         },
     );
     let inside = canvas.frame("Steer", &kept, 84, 24);
-    let words = "Push the state of every token along the direction from one text to another: h += α ‖h‖ d̂.";
+    let words = "Pushes what every token is read as from one text towards another: h += α ‖h‖ d̂";
     canvas.cell(inside, 1, inside.width, words, Role::Muted);
     let cursor = texts(canvas, inside);
     where_and_how_hard(canvas, inside);
@@ -84,7 +84,7 @@ fn label(canvas: &mut Canvas<'_>, at: Rect, name: &str, selected: bool) {
     if selected {
         canvas.cell(at, 1, 2, canvas.theme.symbols.here, Role::Strong);
     }
-    canvas.cell(at, 3, 10, name, if selected { Role::Strong } else { Role::Muted });
+    canvas.cell(at, 3, 11, name, if selected { Role::Strong } else { Role::Muted });
 }
 
 fn where_and_how_hard(canvas: &mut Canvas<'_>, inside: Rect) {

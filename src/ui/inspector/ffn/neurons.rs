@@ -167,7 +167,8 @@ pub fn detail(shown: &Shown<'_>, width: u16) -> Vec<Row> {
             .ffn
             .push
             .map_or_else(String::new, |push| format!("; the layer as a whole by {}", signed(push)));
-        words += &format!("; pushes {chosen} over {rival} by {}{whole}", signed(push));
+        let push = signed(push);
+        words = format!("{words}; pushes {chosen} over {rival} by {push}{whole}");
     }
     let mut rows = own::wrapped(&words, 1, width, theme.style(Role::Text));
     let lists = [
