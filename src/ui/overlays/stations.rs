@@ -83,7 +83,7 @@ const PAGES: &[Page] = &[
             ("spread", "share of the differences between these rows that the map shows"),
             ("centred", "the mean of the table taken off, which all rows share (Mu & Viswanath 2018)"),
             (
-                "king − man + woman",
+                "a − b + c",
                 "rows added and taken away, and what lies near the sum (Mikolov et al. 2013)",
             ),
         ],
