@@ -13,11 +13,14 @@
 //!                    decode (batches, KV prefix) · scratch (sequences beside the chat's) · aside (another branch,
 //!                    kept there) · look (a past pass, read again) · reread (a reply behind an edited prompt) ·
 //!                    sampler (the chain, recorded stage by stage) · control and reins (what changes a running
-//!                    reply) · live and beside (looks into a reply, and what is asked meanwhile) ·
+//!                    reply) · live and beside (looks into a reply, and what is asked meanwhile) · twin (the
+//!                    unchanged network beside a changed reply) ·
 //!                    prompt · numbers (one pass over the vocabulary) ·
 //!                    template · native (abort hook, descriptors) · scripted (a fake). The inside: probe (evaluation
 //!                    callback: what is copied and changed) · weights (out of the file) · graph (the model's matrices
-//!                    on other inputs) · inspect (a pass opened, or the depths of many) · embed · changes ·
+//!                    on other inputs) · inspect (a pass opened, or the depths of many; attend: matrices, rollout
+//!                    and the calibration of heads; patch, offs and direction: patching, parts off one by one,
+//!                    steering directions) · embed · changes (which ones this model can take) ·
 //!                    merges and tokenizer (how a text is cut and merged, from the rules in the file)
 //! models/        L1  the catalogue, fetching from the sources, GGUF headers read without loading
 //! store/         L1  SQLite on its own thread: schema, migrations, search

@@ -252,6 +252,39 @@ fn the_neurons_of_a_block_add_up_to_its_push_and_one_off_takes_its_own_away() {
 }
 
 #[test]
+fn a_neuron_of_the_last_block_off_is_its_column_taken_out_of_the_stream() {
+    let mut model = exact();
+    let ids = france(&model);
+    let want = Want {
+        attribution: Some((PARIS, TokenId(260))),
+        pushing_neurons: 30 * 1536,
+        lens: true,
+        ..Want::default()
+    };
+    let request = Inspect { ids, want, everywhere: true, ..Inspect::default() };
+    let plain = model.inspect(request.clone());
+    let norm = |trace: &ForwardTrace| f64::from(trace.lens.as_ref().unwrap().rows[30].norm);
+    let all = plain.attribution.as_ref().unwrap();
+    let pushing: Vec<_> = all.neurons.iter().filter(|n| matches!(n.part, Part::Neuron(29, _))).collect();
+    assert_eq!(pushing.len(), 1536);
+    // The strongest ones, one that pushes the other way, and a weak one.
+    let against = pushing.iter().find(|n| n.logit_difference < 0.0).unwrap();
+    for neuron in pushing[..3].iter().chain([against, &pushing[700]]) {
+        let named: Part = neuron.part.to_string().parse().unwrap();
+        let ablations = vec![glassbox::engine::protocol::switched_off(named).unwrap()];
+        let without = model.inspect(Inspect { ablations, ..request.clone() });
+        // (h − a w) · g (W_U[t] − W_U[r]) over its own divisor: what is left of the difference, at the new length.
+        let left = f64::from(all.difference) - f64::from(neuron.logit_difference);
+        let expected = left * norm(&plain) / norm(&without);
+        let measured = f64::from(without.attribution.as_ref().unwrap().difference);
+        assert!(
+            (measured - expected).abs() < 0.005 + 0.002 * expected.abs(),
+            "{named}: {measured} {expected}"
+        );
+    }
+}
+
+#[test]
 fn parts_off_one_by_one_are_what_each_gives_when_asked_alone() {
     let mut model = model();
     let ids = france(&model);

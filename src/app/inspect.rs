@@ -27,6 +27,13 @@ impl App {
         self.inspector.looks.arriving.trace = Some(Arc::new(trace));
     }
 
+    /// Recording a token took so long; the price is the mean of the last ones.
+    pub(crate) fn recorded(&mut self, ms: f32) {
+        const NEWEST: f32 = 0.1;
+        let price = &mut self.inspector.price_ms;
+        *price = Some(price.map_or(ms, |mean| mean + NEWEST * (ms - mean)));
+    }
+
     /// A token was written in the shown chat; `index` counts over all of the turn's tokens.
     pub(crate) fn live_step(&mut self, turn: TurnId, index: usize, step: Step) {
         let at = TokenCursor { turn, index };

@@ -213,6 +213,7 @@ impl App {
         let unchanged = given.map_or_else(|| plan == CapturePlan::default(), |(_, given)| *given == plan);
         if !unchanged {
             self.inspector.looks.plan = Some((self.model.engine, plan.clone()));
+            self.inspector.price_ms = None;
             self.ask(Request::SetCapture(plan));
         }
     }

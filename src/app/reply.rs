@@ -41,6 +41,7 @@ impl App {
             event if self.steers(id) => self.steer_event(event),
             Event::Inside(live) if of_run => self.live_inside(*live),
             Event::Watched { tokens, .. } if of_run => self.inspector.looks.arriving.watched = tokens,
+            Event::Recorded(ms) if of_run => self.recorded(ms),
             Event::Looked(looked) if self.is_looking(id) => self.looked(&looked),
             Event::Failed(failure) if self.is_looking(id) => self.look_failed(failure),
             Event::Done { stop, usage, timings } if of_run => self.reply_done(stop, usage, timings),

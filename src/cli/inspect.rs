@@ -208,7 +208,13 @@ async fn score(
 /// What switches the named parts off.
 fn changes(parts: &[Part]) -> anyhow::Result<Vec<Intervention>> {
     let off = |part: &Part| {
-        switched_off(*part).context("the embedding cannot be switched off: nothing would be read")
+        switched_off(*part).with_context(|| match part {
+            Part::Stream(layer) => format!(
+                "{part}: the residual stream cannot be switched off, nothing would reach the layers above; \
+                 switch off what layer {layer} adds to it with attn:{layer} and ffn:{layer}"
+            ),
+            _ => format!("{part} cannot be switched off: nothing would be read"),
+        })
     };
     parts.iter().map(off).collect()
 }
@@ -242,7 +248,9 @@ mod tests {
 
     #[test]
     fn the_embedding_is_not_switched_off() {
-        assert!(changes(&[Part::Embedding]).is_err());
+        assert!(changes(&[Part::Embedding]).unwrap_err().to_string().contains("embedding cannot"));
+        let said = changes(&[Part::Stream(3)]).unwrap_err().to_string();
+        assert!(said.contains("residual stream") && said.contains("ffn:3"), "{said}");
         assert_eq!(changes(&[Part::Ffn(2)]).unwrap(), vec![Intervention::ZeroFfn { layer: 2 }]);
     }
 }

@@ -13,9 +13,10 @@ use crate::chat::{Intervention, Site, Steering};
 pub fn check(model: &LoadedModel, changes: &[Intervention]) -> Result<(), Failure> {
     changes.iter().try_for_each(|change| match change {
         Intervention::ZeroHead { layer, head } => {
-            self::layer(model, *layer).and_then(|()| self::head(model, *head))
+            self::attention(model, *layer).and_then(|()| self::head(model, *head))
         }
-        Intervention::ZeroAttention { layer } | Intervention::ZeroFfn { layer } => self::layer(model, *layer),
+        Intervention::ZeroAttention { layer } => attention(model, *layer),
+        Intervention::ZeroFfn { layer } => feed_forward(model, *layer),
         Intervention::ZeroNeuron { layer, neuron } => self::neuron(model, *layer, *neuron),
         Intervention::Replace { site, values } => replacement(model, *site, values),
         Intervention::Steer(steering) => self::steering(model, steering),
@@ -23,12 +24,12 @@ pub fn check(model: &LoadedModel, changes: &[Intervention]) -> Result<(), Failur
 }
 
 fn replacement(model: &LoadedModel, site: Site, values: &[f32]) -> Result<(), Failure> {
-    layer(model, site.layer())?;
     match site {
-        Site::Head { head, .. } => self::head(model, head)?,
+        Site::Head { layer, head } => attention(model, layer).and_then(|()| self::head(model, head))?,
         Site::Neuron { layer, neuron } => self::neuron(model, layer, neuron)?,
-        Site::Ffn { layer } => dense(model, layer)?,
-        Site::Attention { .. } | Site::Stream { .. } => {}
+        Site::Ffn { layer } => feed_forward(model, layer).and_then(|()| dense(model, layer))?,
+        Site::Attention { layer } => attention(model, layer)?,
+        Site::Stream { layer } => self::layer(model, layer)?,
     }
     if matches!(site, Site::Attention { .. } | Site::Ffn { .. } | Site::Stream { .. }) {
         width(model, values.len(), "What is patched in")?;
@@ -68,6 +69,30 @@ pub fn layer(model: &LoadedModel, layer: u32) -> Result<(), Failure> {
 }
 
 /// # Errors
+/// Where there is no such block, or it mixes no tokens by attention (a recurrent one).
+fn attention(model: &LoadedModel, layer: u32) -> Result<(), Failure> {
+    self::layer(model, layer)?;
+    part(model, layer, &["attn_output.weight"], "attention")
+}
+
+/// # Errors
+/// Where there is no such block, or it has no feed-forward.
+fn feed_forward(model: &LoadedModel, layer: u32) -> Result<(), Failure> {
+    self::layer(model, layer)?;
+    part(model, layer, &["ffn_down.weight", "ffn_down_exps.weight"], "feed-forward")
+}
+
+/// Whether the file, where it is known, has one of the weights that a part's output comes from.
+fn part(model: &LoadedModel, layer: u32, weights: &[&str], what: &str) -> Result<(), Failure> {
+    let has = |weight: &&str| tensor(model, &format!("blk.{layer}.{weight}")).is_some();
+    if model.file.get().is_none() || weights.iter().any(has) {
+        return Ok(());
+    }
+    let message = format!("Layer {layer} of this model has no {what} that could be changed.");
+    Err(Failure { message, kind: FailureKind::Other })
+}
+
+/// # Errors
 /// Where a block has no such query head.
 pub fn head(model: &LoadedModel, head: u32) -> Result<(), Failure> {
     below(head, model.model.n_head(), "head", "a layer of this model has heads")
@@ -76,7 +101,7 @@ pub fn head(model: &LoadedModel, head: u32) -> Result<(), Failure> {
 /// # Errors
 /// Where a block has no such neuron.
 pub fn neuron(model: &LoadedModel, layer: u32, neuron: u32) -> Result<(), Failure> {
-    self::layer(model, layer)?;
+    feed_forward(model, layer)?;
     dense(model, layer)?;
     let place = tensor(model, &format!("blk.{layer}.ffn_down.weight"));
     let count = place.and_then(|shape| shape.first().copied()).unwrap_or(u64::from(u32::MAX));

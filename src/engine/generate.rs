@@ -3,7 +3,7 @@
 //! Invariant: every reply ends with exactly one final event; all numbers of a step are of the model's own
 //! distribution over the whole vocabulary, before the samplers.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::beside::Beside;
 use super::control::Control;
@@ -70,6 +70,8 @@ struct Drawn {
     step: Step,
     /// What was recorded of it.
     told: Vec<Event>,
+    /// What recording its stages and the watched tokens took, where any were.
+    recorded: Option<Duration>,
 }
 
 impl<'a, 'b> Reply<'a, 'b> {
@@ -192,13 +194,17 @@ impl<'a, 'b> Reply<'a, 'b> {
                 return Ok(StopReason::Cancelled);
             }
             let emit = self.emit;
-            let Drawn { mut step, told } = self.draw(&mut reader)?;
+            let Drawn { mut step, told, recorded } = self.draw(&mut reader)?;
             let id = step.id.expect("a drawn token has an id");
             if vocab.is_eog(llama_cpp_2::token::LlamaToken(id.0)) {
                 return Ok(StopReason::Eos);
             }
+            let telling = Instant::now();
             for event in told {
                 self.tell(event);
+            }
+            if let Some(recorded) = recorded {
+                emit(Event::Recorded(1000.0 * recorded.as_secs_f32() + milliseconds(telling)));
             }
             match self.twin_tells() {
                 Ok(told) => told.into_iter().for_each(emit),
@@ -251,23 +257,28 @@ impl<'a, 'b> Reply<'a, 'b> {
         };
         let distribution = reader.read(logits, wanted).ok_or_else(no_numbers)?;
         let (top, index, source) = (reader.top(), self.taken + self.written, TraceSource::Live);
-        let mut told = Vec::new();
+        let (mut told, mut recorded) = (Vec::new(), None);
         let draw = match reins.recording() {
             None => chain.draw(logits, top),
             Some((list, recorder)) => {
                 let pass = Pass { logits, top, distribution, list, index, source };
                 let (draw, trace) = chain.draw_recorded(&pass, recorder);
                 told.push(Event::Stages(Box::new(trace)));
+                recorded = Some(recorder.took());
                 draw
             }
         };
         chain.accept(draw.id);
-        told.extend(reins.watched(index, logits, &distribution));
+        let watching = Instant::now();
+        if let Some(watched) = reins.watched(index, logits, &distribution) {
+            told.push(watched);
+            recorded = Some(recorded.unwrap_or_default() + watching.elapsed());
+        }
         let next = top.iter().map(|scored| scored.id).find(|id| *id != draw.id);
         let drawn = live::Drawn { token: draw.id, next, index, logits };
         told.extend(look(session, beside, looks, &drawn));
         let step = step(logits, top, &distribution, draw, shown).ok_or_else(no_numbers)?;
-        Ok(Drawn { step, told })
+        Ok(Drawn { step, told, recorded })
     }
 
     /// Sends what was recorded of a token; a look costs that too.

@@ -272,6 +272,8 @@ pub enum Event {
         /// Each watched token with ln p and rank.
         tokens: Vec<(Candidate, u32)>,
     },
+    /// What a token's [`Event::Stages`] and [`Event::Watched`] took on top of drawing it, ms; follows them.
+    Recorded(f32),
     /// How far a changed network's pass lies from the unchanged one's; comes before that token's [`Event::Token`].
     Twin {
         /// Which token of the run, counted from 0, those that the user took included.
@@ -362,6 +364,7 @@ impl Event {
                 | Self::Token(_)
                 | Self::Stages(_)
                 | Self::Watched { .. }
+                | Self::Recorded(_)
                 | Self::Inside(_)
                 | Self::Twin { .. }
                 | Self::Paused

@@ -12,7 +12,7 @@ use super::schema::{LADDER, Migration};
 use super::{Command, Event, Hit, Store, open, rescue};
 use crate::chat::{
     ChatSettings, Conversation, ConversationHead, ConversationId, Intervention, Role, Run, RunId, Span,
-    StopReason, Timings, Turn, TurnId, TurnState, Usage,
+    Steering, StopReason, Timings, Turn, TurnId, TurnState, Usage,
 };
 use crate::sampling::{LogitBias, Sampling, SamplingOverrides};
 use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
@@ -245,6 +245,41 @@ fn a_whole_conversation_comes_back_with_its_runs() {
     assert_eq!(bench.search("worm (edit").len(), 0, "deleted turns are not found");
     bench.store.send(Command::SetDeleted(TurnId(3), false));
     assert_eq!(bench.search("worm (edit")[0].snippet, "worm (edited)");
+}
+
+#[test]
+fn steering_survives_a_restart_and_settings_from_before_it_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let push = Steering {
+        name: "warm − cold".to_owned(),
+        layers: vec![15],
+        strength: -0.35,
+        direction: vec![0.6, -0.8, 1.0 / 3.0],
+    };
+    let interventions = vec![Intervention::Steer(push), Intervention::ZeroNeuron { layer: 2, neuron: 7 }];
+    let settings =
+        ChatSettings { interventions: interventions.clone(), twin: true, ..ChatSettings::default() };
+    let steered = Run { interventions, ..run(9) };
+    let bench = Bench::open(&path);
+    let Command::PutConversation { head, leaf, .. } = named(1, "Steered") else { unreachable!() };
+    bench.store.send(Command::PutConversation { head, settings: settings.clone(), leaf });
+    bench.put(1, streaming(2, 9));
+    bench.store.send(Command::PutRun(Box::new(steered.clone())));
+    bench.store.send(named(3, "From before"));
+    bench.close();
+
+    // Settings as they were packed before there were changes to the network.
+    let old = rmp_serde::to_vec_named(&std::collections::BTreeMap::from([("system", "Be brief.")])).unwrap();
+    let other = Connection::open(&path).unwrap();
+    assert_eq!(other.execute("UPDATE conversations SET settings = ?1 WHERE id = 3", [old]).unwrap(), 1);
+    drop(other);
+
+    let bench = Bench::open(&path);
+    let (conversation, runs) = bench.conversation(1).unwrap();
+    assert_eq!((conversation.settings, runs), (settings, vec![steered]));
+    let before = bench.conversation(3).unwrap().0.settings;
+    assert_eq!(before, ChatSettings { system: Some("Be brief.".to_owned()), ..ChatSettings::default() });
 }
 
 proptest! {

@@ -70,7 +70,7 @@ pub struct Inspector {
     pub attention: AttentionView,
     /// Watched tokens with their last probability, peak and rank.
     pub watch: Vec<Watched>,
-    /// What the open station costs, ms a token, once measured.
+    /// What recording for the open station (stages, watched tokens) costs, ms a token, once measured.
     pub price_ms: Option<f32>,
 }
 

@@ -4,6 +4,8 @@
 //! it does not see are carried along as one remainder, which no stage can touch before the first cut, and
 //! which that cut removes.
 
+use std::time::{Duration, Instant};
+
 use llama_cpp_2::token::data::LlamaTokenData;
 
 use crate::engine::numbers::{Distribution, Reader, Scored};
@@ -42,6 +44,8 @@ pub struct Recorder {
     listed: Vec<Scored>,
     remainder: Option<Remainder>,
     columns: Vec<Column>,
+    /// What noting the newest step has taken so far.
+    took: Duration,
 }
 
 /// What is known of a token of the list.
@@ -85,6 +89,7 @@ struct Column {
 impl Recorder {
     /// A new step, with the list that the chain begins with.
     pub(super) fn begin(&mut self, pass: &Pass<'_>, list: &[LlamaTokenData]) {
+        let started = Instant::now();
         self.columns.clear();
         self.seen.resize(pass.logits.len(), Place::default());
         self.model_log_sum = pass.distribution.log_normaliser;
@@ -93,13 +98,22 @@ impl Recorder {
         self.remainder = (list.len() < pass.logits.len()).then(|| Self::beyond(pass, list));
         let column = self.column(None, list, self.remainder.is_some());
         self.columns.push(column);
+        self.took = started.elapsed();
     }
 
     /// A stage was applied; `moves` if it cannot have cut tokens that the chain does not see.
     pub(super) fn stage(&mut self, name: StageName, list: &[LlamaTokenData], moves: bool) {
+        let started = Instant::now();
         let whole = moves && self.columns.last().is_some_and(|column| column.whole);
         let column = self.column(Some(name), list, whole);
         self.columns.push(column);
+        self.took += started.elapsed();
+    }
+
+    /// What noting the newest step's stages took.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        self.took
     }
 
     /// The step's record.

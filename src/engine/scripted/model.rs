@@ -316,7 +316,7 @@ impl Model {
 
 /// What is told of a step before its token.
 fn record(writer: &Writer, distribution: &Distribution, drawn: TokenId, control: &Control<'_>) {
-    let plan = (control.plan)();
+    let (plan, started) = ((control.plan)(), Instant::now());
     let index = (writer.ids.len() - writer.prompt) as u32;
     if plan.stages > 0 {
         let wanted = Wanted { drawn, index, list: plan.stages, source: TraceSource::Live };
@@ -332,6 +332,9 @@ fn record(writer: &Writer, distribution: &Distribution, drawn: TokenId, control:
         };
         let tokens = plan.watch.iter().filter_map(told).collect();
         (control.emit)(Event::Watched { index, tokens });
+    }
+    if plan.stages > 0 || !plan.watch.is_empty() {
+        (control.emit)(Event::Recorded(1000.0 * started.elapsed().as_secs_f32()));
     }
     if let Some(live) = plan.inside.filter(|live| !live.is_empty()) {
         let next = distribution.order().iter().find(|id| **id != drawn).copied();

@@ -431,6 +431,9 @@ fn stages_and_watched_tokens_come_before_each_token_and_agree_with_it() {
                 assert_eq!(index, seen);
                 told = Some(tokens);
             }
+            Event::Recorded(ms) => {
+                assert!(ms >= 0.0 && trace.is_some() && told.is_some(), "{ms} ms of what was told before");
+            }
             Event::Token(step) => {
                 let trace = trace.take().expect("stages come first");
                 assert_eq!(

@@ -216,6 +216,8 @@ fn showing(app: &App, live: &Live<'_>) -> String {
             format!("{shown}   {price:.2} ms/token ({:.0} %)", price * run.speed / 10.0)
         }
         (Some(price), _) => format!("{shown}   {price:.2} ms/token"),
+        // Every step keeps its odds, whether they are shown or not.
+        (None, _) if app.inspector.watch.is_empty() => format!("{shown}   no extra time"),
         (None, _) => shown,
     }
 }

@@ -11,8 +11,14 @@ use crate::token::Candidate;
 use crate::ui::inspector::token_name;
 use crate::ui::widgets::{bar, edit, text};
 
+/// Where the values begin.
+const VALUE: u16 = 16;
 /// Cells of the slider.
 const SLIDER: u16 = 21;
+/// Tokens that the twin's strip shows.
+const TOLD: usize = 12;
+/// Beyond this strength, in hundredths, small models fall into repeating themselves.
+const HARD: i32 = 25;
 /// Nats that a bar of the twin's strip spans.
 const KL: f32 = 8.0;
 /// Tokens that the preview lists.
@@ -40,17 +46,10 @@ pub(super) fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
     preview(canvas, list);
     twin(canvas, text::row(inside, inside.height.saturating_sub(3), 0));
     said(canvas, text::row(inside, inside.height.saturating_sub(2), 0));
+    let other = if app.steering().is_some() { ("Ctrl+O", "off") } else { ("Ctrl+X", "swap") };
     canvas.keys(
         inside,
-        &[
-            ("↑↓", "field"),
-            ("←→", "value"),
-            ("Enter", "steer this chat"),
-            ("Ctrl+O", "off"),
-            ("Ctrl+T", "twin"),
-            ("Ctrl+X", "swap"),
-            ("Esc", "close"),
-        ],
+        &[("↑↓", "field"), ("←→", "value"), ("Enter", "steer"), other, ("Ctrl+T", "twin"), ("Esc", "close")],
     );
     cursor
 }
@@ -63,7 +62,7 @@ fn texts(canvas: &mut Canvas<'_>, inside: Rect) -> Option<(u16, u16)> {
     {
         let at = text::row(inside, row, 0);
         label(canvas, at, name, steer.field == field);
-        let to = text::row(inside, row, 14);
+        let to = text::row(inside, row, VALUE);
         let to = Rect { width: to.width.saturating_sub(1), ..to };
         let muted = canvas.theme.style(Role::Muted);
         let place = edit::draw(
@@ -84,7 +83,7 @@ fn label(canvas: &mut Canvas<'_>, at: Rect, name: &str, selected: bool) {
     if selected {
         canvas.cell(at, 1, 2, canvas.theme.symbols.here, Role::Strong);
     }
-    canvas.cell(at, 3, 11, name, if selected { Role::Strong } else { Role::Muted });
+    canvas.cell(at, 3, 12, name, if selected { Role::Strong } else { Role::Muted });
 }
 
 fn where_and_how_hard(canvas: &mut Canvas<'_>, inside: Rect) {
@@ -93,7 +92,13 @@ fn where_and_how_hard(canvas: &mut Canvas<'_>, inside: Rect) {
     let layers = app.ready().map_or(0, |loaded| loaded.facts.layers);
     let at = text::row(inside, 4, 0);
     label(canvas, at, "after layer", steer.field == SteerField::Layer);
-    canvas.cell(at, 14, 30, &format!("L{} of 0–{}", app.steer_layer(), layers.saturating_sub(1)), Role::Text);
+    canvas.cell(
+        at,
+        VALUE,
+        30,
+        &format!("L{} of 0–{}", app.steer_layer(), layers.saturating_sub(1)),
+        Role::Text,
+    );
     let at = text::row(inside, 5, 0);
     label(canvas, at, "strength α", steer.field == SteerField::Strength);
     let mut slider: Vec<char> = "─".repeat(usize::from(SLIDER)).chars().collect();
@@ -104,9 +109,9 @@ fn where_and_how_hard(canvas: &mut Canvas<'_>, inside: Rect) {
         *cell = '█';
     }
     let slider: String = slider.into_iter().collect();
-    canvas.cell(at, 14, SLIDER, &slider, Role::ProbBar);
+    canvas.cell(at, VALUE, SLIDER, &slider, Role::ProbBar);
     let value = format!("{:+.2}", steer.strength()).replace('-', "−");
-    canvas.cell(at, 14 + SLIDER + 2, 24, &format!("{value} ‖h‖   −2 … +2"), Role::Text);
+    canvas.cell(at, VALUE + SLIDER + 2, 24, &format!("{value} ‖h‖   −2 … +2"), Role::Text);
     let direction = app.steer_direction();
     let found = steer.found.as_ref().filter(|(of, _)| Some(of) == direction.as_ref());
     let words = match found {
@@ -120,6 +125,10 @@ fn where_and_how_hard(canvas: &mut Canvas<'_>, inside: Rect) {
         None => "two texts give the direction: the difference of their mean states".to_owned(),
     };
     canvas.cell(text::row(inside, 6, 0), 3, inside.width.saturating_sub(4), &words, Role::Muted);
+    if steer.percent.abs() > HARD {
+        let words = "so hard a push often breaks a small model's language; try 0.10 to 0.25 first";
+        canvas.cell(text::row(inside, 7, 0), 3, inside.width.saturating_sub(4), words, Role::Warn);
+    }
 }
 
 /// The next token's odds without and with the push.
@@ -171,22 +180,21 @@ fn twin(canvas: &mut Canvas<'_>, at: Rect) {
     let words = match (app.steered_kl(), app.chat.settings.twin) {
         (Some((mean, count)), _) => {
             let levels = &canvas.theme.symbols.column;
-            let cells = steer.kls.iter().rev().take(24).rev().map(|kl| {
+            let cells = steer.kls.iter().rev().take(TOLD).rev().map(|kl| {
                 let share = kl.unwrap_or_default() / KL;
                 levels[((share * 8.0).round() as usize).min(8)]
             });
             let strip: String = cells.collect();
             format!(
-                "last reply: KL {mean:.2} nat a token over {count}   {strip} 0–8   +{:.1} ms a token",
+                "last reply: KL {mean:.2} nat/token over {count}   {strip} 0–8   +{:.1} ms/token",
                 steer.twin_ms
             )
         }
         (None, true) => {
-            "twin on: each reply's distance from the plain network is measured; each token is computed twice"
-                .into()
+            "twin on: how far a reply goes from the plain network is measured; twice the time".into()
         }
         (None, false) => {
-            "twin off: Ctrl+T measures each reply's distance from the plain network, at twice the time".into()
+            "twin off: Ctrl+T measures how far replies go from the plain network; twice the time".into()
         }
     };
     canvas.cell(at, 3, at.width.saturating_sub(4), &words, Role::Muted);
@@ -218,7 +226,11 @@ mod tests {
                 super::super::draw(&app, &theme, &Overlay::Steer, (screen, screen), &mut buf);
                 let seen = testing::rows(&buf).join("\n");
                 if width >= 80 {
-                    for what in ["towards", "away from", "after layer", "strength", "+0.35", "KL 1.00"] {
+                    let keys = ["Enter steer", "Ctrl+X swap", "Ctrl+T twin", "Esc close"];
+                    for what in ["towards", "away from", "after layer", "strength", "+0.35", "KL 1.00"]
+                        .into_iter()
+                        .chain(keys)
+                    {
                         assert!(seen.contains(what), "{what}\n{seen}");
                     }
                 }

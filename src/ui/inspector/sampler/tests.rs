@@ -53,9 +53,10 @@ fn paris_app() -> App {
     app.transcript.selected = Some(TurnId(2));
     app.transcript.cursor = Some(TokenCursor { turn: TurnId(2), index: 0 });
     app.inspector.station = Station::Sampler;
-    app.inspector.price_ms = Some(0.02);
     app.inspector.watch.clear();
     record(&mut app, trace);
+    // Another plan has no price yet: this one was measured since.
+    app.inspector.price_ms = Some(0.02);
     app
 }
 
