@@ -82,10 +82,7 @@ const PAGES: &[Page] = &[
             ("scale", "bars begin at what a random token gets: the median cosine over the table"),
             ("spread", "share of the differences between these rows that the map shows"),
             ("centred", "the mean of the table taken off, which all rows share (Mu & Viswanath 2018)"),
-            (
-                "a − b + c",
-                "rows added and taken away, and what lies near the sum (Mikolov et al. 2013)",
-            ),
+            ("a − b + c", "rows added and taken away, and what lies near the sum (Mikolov et al. 2013)"),
         ],
         absent: "context: the same piece has the same row everywhere. What it becomes is made by the layers. A map \
                  flattens hundreds of directions to two, so near on it is not always near.",
