@@ -229,6 +229,51 @@ fn a_word_is_opened_at_every_station_and_the_head_that_wrote_it_is_switched_off(
 }
 
 #[test]
+fn a_head_is_laid_out_layers_are_gridded_and_a_reply_is_read_behind_other_words() {
+    let home = home_with_models();
+    let folder = home.path().join("config");
+    std::fs::create_dir_all(&folder).unwrap();
+    let greedy = "[sampling]\ntemperature = 0.0\nmax_tokens = 12\n";
+    std::fs::write(folder.join("config.toml"), greedy).unwrap();
+    let mut app = ready(real(), home.path());
+    say(&mut app, "What is the capital of France?");
+    answered(&mut app, 1);
+
+    app.send(Key::Tab).unwrap();
+    app.send(Key::End).unwrap();
+    app.send_str("h").unwrap();
+    app.send(Key::Alt('4')).unwrap();
+    see(&mut app, "writes 0");
+    app.send(Key::Tab).unwrap();
+    app.send(Key::Tab).unwrap();
+    see(&mut app, "g matrix");
+    app.send_str("g").unwrap();
+    let laid_out = |screen: &Screen| screen.contains("every row") && screen.contains("comes later");
+    app.wait_until_for(laid_out, Duration::from_mins(1)).unwrap();
+    picture(&app.wait_stable(Duration::from_millis(500)).unwrap(), "matrix");
+
+    app.send(Key::Alt('6')).unwrap();
+    app.send_str("g").unwrap();
+    app.wait_until_for(|screen| screen.contains("it is on top"), Duration::from_mins(1)).unwrap();
+    picture(&app.wait_stable(Duration::from_millis(500)).unwrap(), "grid");
+
+    app.send(Key::Tab).unwrap();
+    app.send(Key::Tab).unwrap();
+    see(&mut app, "h l token");
+    app.send_str("kE").unwrap();
+    see(&mut app, "What if your message were");
+    for _ in "France?".chars() {
+        app.send(Key::Backspace).unwrap();
+    }
+    app.send_str("Italy?").unwrap();
+    app.send(Key::Enter).unwrap();
+    let read = |screen: &Screen| screen.contains("nothing is sent") && screen.contains("␣Paris");
+    app.wait_until_for(read, Duration::from_mins(1)).unwrap();
+    picture(&app.wait_stable(Duration::from_millis(500)).unwrap(), "whatif");
+    quit(app);
+}
+
+#[test]
 fn a_narrow_terminal_and_a_light_one_have_their_pictures() {
     let home = home_with_models();
     greedy(home.path(), "");

@@ -4,6 +4,7 @@
 //! place; exactly one **final** event answers each request (see [`Event::is_final`]); a cancelled request
 //! still gets its final event. Adding a field needs `#[serde(default)]`; removing one, a new version.
 
+mod answers;
 mod attend;
 mod changes;
 mod depths;
@@ -11,6 +12,7 @@ mod live;
 mod passes;
 mod reread;
 
+pub use answers::{Exit, Failure, FailureKind, Loaded, Memory, PromptFacts, TemplateKind};
 pub use attend::{Attend, Attended, Attending, ROWS};
 pub use changes::{Directed, Direction, Patch, site, switched_off};
 pub use depths::Depths;
@@ -372,120 +374,4 @@ impl Event {
                 | Self::Depths { .. }
         )
     }
-}
-
-/// A loaded model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Loaded {
-    /// What its header says.
-    pub facts: ModelFacts,
-    /// Hash of its vocabulary.
-    pub vocabulary: String,
-    /// Where it runs, e.g. `CPU ×2`, `NVIDIA H100 80GB HBM3, 30 of 30 layers`.
-    pub device: String,
-    /// Layers on a GPU.
-    pub gpu_layers: u32,
-    /// Context length that a chat may use, tokens.
-    pub context: u32,
-    /// Whether flash attention is on.
-    pub flash_attention: bool,
-    /// Worker threads.
-    pub threads: u32,
-    /// Memory it takes.
-    pub memory: Memory,
-    /// How long it took, ms.
-    pub load_ms: f32,
-    /// Whether it computes with dequantised weights; see [`LoadParams::exact`].
-    #[serde(default)]
-    pub exact: bool,
-    /// The template in use.
-    pub template: TemplateKind,
-    /// SHA-256 of the template's text.
-    pub template_hash: Option<String>,
-    /// Whether a system message has a place in the template.
-    pub takes_system: bool,
-    /// Things the user should know: context capped by memory, no AVX, template refused…
-    pub notes: Vec<String>,
-}
-
-/// Which template a chat is put into.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TemplateKind {
-    /// The model's own.
-    #[default]
-    Model,
-    /// The model's own could not be used; ChatML stands in.
-    ChatMl,
-    /// The model has none: a plain transcript (`User: …`, `Assistant: …`).
-    Plain,
-}
-
-/// Bytes, as llama.cpp reports its buffers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Memory {
-    /// Weights.
-    pub weights: u64,
-    /// KV cache.
-    pub context: u64,
-    /// Working buffers.
-    pub compute: u64,
-}
-
-/// What a generation starts from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct PromptFacts {
-    /// The whole prompt.
-    pub ids: Vec<TokenId>,
-    /// How many of them were still in the KV cache.
-    pub reused: u32,
-    /// The seed that is really used.
-    pub seed: u32,
-    /// The rendered prompt, marks included, for the raw view.
-    pub text: String,
-    /// Things the user should know: oldest turns left out to fit, template refused…
-    pub notes: Vec<String>,
-}
-
-/// Why something could not be done: what happened, to which input, what to do next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{message}")]
-pub struct Failure {
-    /// A sentence or two for the user.
-    pub message: String,
-    /// What sort it is, where the app acts on it.
-    pub kind: FailureKind,
-}
-
-/// Sorts of failure that the app treats differently.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FailureKind {
-    /// The model's file is not on this machine yet.
-    NotFetched,
-    /// The file cannot be loaded.
-    BadModel,
-    /// It does not fit into memory.
-    Memory,
-    /// The prompt is longer than the context.
-    ContextFull,
-    /// The chat template failed.
-    Template,
-    /// No model is loaded.
-    NoModel,
-    /// Cancelled before anything was made.
-    Cancelled,
-    /// Not beside the reply that is being written; it can be asked for again when that is done.
-    Busy,
-    /// Anything else.
-    Other,
-}
-
-/// How an engine ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exit {
-    /// Whether it was asked to end.
-    pub expected: bool,
-    /// In words: `ended by signal 9 (killed)`, `exit code 1`.
-    pub how: String,
-    /// The last lines it wrote, newest last.
-    pub log_tail: Vec<String>,
 }
