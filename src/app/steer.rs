@@ -24,6 +24,11 @@ impl App {
         if self.ready().is_none() {
             return self.say("steering needs a loaded model");
         }
+        let kept = self.kept_push().map(|push| (push.layers.first().copied(), push.strength));
+        if let Some((layer, strength)) = kept {
+            self.inspector.steer.layer = layer;
+            self.inspector.steer.percent = (strength * 100.0).round() as i32;
+        }
         let selected = self.transcript.selected.and_then(|id| self.chat.turn(id));
         let text = selected.map(|turn| crate::chat::whole_text(&self.chat.bytes(turn), false));
         let steer = &mut self.inspector.steer;
@@ -55,9 +60,20 @@ impl App {
         self.chat.settings.interventions.iter().find_map(Intervention::steering)
     }
 
+    /// What steers this chat, where the panel has no texts of its own (after a restart): its direction stays in use.
+    #[must_use]
+    pub fn kept_push(&self) -> Option<&Steering> {
+        let steer = &self.inspector.steer;
+        self.steering().filter(|_| steer.towards.text.is_empty() && steer.away.text.is_empty())
+    }
+
     /// What the panel would push with, where its direction is known.
     fn push(&self) -> Option<Steering> {
         let steer = &self.inspector.steer;
+        if let Some(kept) = self.kept_push() {
+            let layers = vec![self.steer_layer()];
+            return Some(Steering { layers, strength: steer.strength(), ..kept.clone() });
+        }
         let (request, found) = steer.found.as_ref()?;
         (Some(request) == self.steer_direction().as_ref()).then(|| Steering {
             name: steer.name(),
@@ -105,17 +121,19 @@ impl App {
         if self.run.is_some() || self.ready().is_none() || !self.overlays.contains(&Overlay::Steer) {
             return None;
         }
-        for text in [&steer.towards.text, &steer.away.text] {
-            if text.trim().is_empty() {
-                return None;
+        if self.kept_push().is_none() {
+            for text in [&steer.towards.text, &steer.away.text] {
+                if text.trim().is_empty() {
+                    return None;
+                }
+                if !steer.texts.iter().any(|(known, _)| known == text) {
+                    return Some(SteerWish::Cut(text.clone()));
+                }
             }
-            if !steer.texts.iter().any(|(known, _)| known == text) {
-                return Some(SteerWish::Cut(text.clone()));
+            let direction = self.steer_direction()?;
+            if steer.found.as_ref().is_none_or(|(known, _)| *known != direction) {
+                return Some(SteerWish::Direct(direction));
             }
-        }
-        let direction = self.steer_direction()?;
-        if steer.found.as_ref().is_none_or(|(known, _)| *known != direction) {
-            return Some(SteerWish::Direct(direction));
         }
         let preview = self.steer_preview().filter(|_| steer.percent != 0)?;
         let known = steer.preview.as_ref().is_some_and(|(known, _)| *known == preview);

@@ -74,6 +74,27 @@ fn a_steered_chat_says_so_in_its_next_reply_until_it_is_ended() {
 }
 
 #[test]
+fn after_a_restart_the_strength_of_what_is_in_force_can_be_changed() {
+    let mut bench = reading();
+    let push = crate::chat::Steering {
+        name: "warm − cold".into(),
+        layers: vec![0],
+        strength: 0.2,
+        direction: vec![0.6, 0.8],
+    };
+    bench.app.chat.settings.interventions.push(Intervention::Steer(push.clone()));
+    bench.app.transcript.selected = None;
+    bench.app.open_steer();
+    assert_eq!(bench.app.inspector.steer.percent, 20);
+    bench.send(Msg::Tick);
+    let Some(SteerWish::Preview(inspect)) = pending(&bench) else { panic!("{:?}", pending(&bench)) };
+    assert_eq!(inspect.ablations, [Intervention::Steer(push.clone())]);
+    bench.app.inspector.steer.field = SteerField::Strength;
+    bench.press(&["left", "left", "enter"]);
+    assert_eq!(bench.app.steering(), Some(&crate::chat::Steering { strength: 0.1, ..push }));
+}
+
+#[test]
 fn what_the_engine_refuses_is_said_and_not_asked_again() {
     let mut bench = reading();
     bench.app.open_steer();

@@ -38,7 +38,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
         },
     );
     let inside = canvas.frame("Steer", &kept, 84, 24);
-    let words = "Pushes what every token is read as from one text towards another: h += α ‖h‖ d̂";
+    let words = "Pushes every token's state from one text towards another: h += α ‖h‖ d̂";
     canvas.cell(inside, 1, inside.width, words, Role::Muted);
     let cursor = texts(canvas, inside);
     where_and_how_hard(canvas, inside);
@@ -111,22 +111,25 @@ fn where_and_how_hard(canvas: &mut Canvas<'_>, inside: Rect) {
     let slider: String = slider.into_iter().collect();
     canvas.cell(at, VALUE, SLIDER, &slider, Role::ProbBar);
     let value = format!("{:+.2}", steer.strength()).replace('-', "−");
-    canvas.cell(at, VALUE + SLIDER + 2, 24, &format!("{value} ‖h‖   −2 … +2"), Role::Text);
+    canvas.cell(at, VALUE + SLIDER + 2, 24, &format!("{value} ‖h‖   −2 to +2"), Role::Text);
     let direction = app.steer_direction();
     let found = steer.found.as_ref().filter(|(of, _)| Some(of) == direction.as_ref());
     let words = match found {
         Some((_, found)) => {
             let apart = found.separation.map_or_else(String::new, |d| format!("   d′ {d:.1}"));
             format!(
-                "‖difference‖ {:.1} of ‖mean‖ {:.1} and {:.1}   cosine {:.2}{apart}   {:.0} ms",
+                "‖difference‖ {:.1}   ‖means‖ {:.1}, {:.1}   cosine {:.2}{apart}   {:.0} ms",
                 found.distance, found.norms.0, found.norms.1, found.cosine, found.ms
             )
+        }
+        None if app.kept_push().is_some() => {
+            "the direction in force is used: change how hard, or type two new texts".to_owned()
         }
         None => "two texts give the direction: the difference of their mean states".to_owned(),
     };
     canvas.cell(text::row(inside, 6, 0), 3, inside.width.saturating_sub(4), &words, Role::Muted);
     if steer.percent.abs() > HARD {
-        let words = "so hard a push often breaks a small model's language; try 0.10 to 0.25 first";
+        let words = "so hard a push breaks small models' language; try 0.10 to 0.25 first";
         canvas.cell(text::row(inside, 7, 0), 3, inside.width.saturating_sub(4), words, Role::Warn);
     }
 }
@@ -141,7 +144,7 @@ fn preview(canvas: &mut Canvas<'_>, list: Rect) {
                 "put the token cursor on a word to see its odds steered and plain"
             }
             () if app.inspector.steer.percent == 0 => "at strength 0 nothing changes",
-            () => "no preview: what was read before the token on display cannot be read again by this model",
+            () => "no preview: this model cannot read again what led to the token shown",
         };
         return canvas.cell(list, 3, list.width.saturating_sub(4), words, Role::Muted);
     };
@@ -190,12 +193,8 @@ fn twin(canvas: &mut Canvas<'_>, at: Rect) {
                 steer.twin_ms
             )
         }
-        (None, true) => {
-            "twin on: how far a reply goes from the plain network is measured; twice the time".into()
-        }
-        (None, false) => {
-            "twin off: Ctrl+T measures how far replies go from the plain network; twice the time".into()
-        }
+        (None, true) => "twin on: how far each reply is pushed is measured, at twice the time".into(),
+        (None, false) => "twin off: Ctrl+T measures how far replies are pushed, at twice the time".into(),
     };
     canvas.cell(at, 3, at.width.saturating_sub(4), &words, Role::Muted);
 }
@@ -232,6 +231,7 @@ mod tests {
                         .chain(keys)
                     {
                         assert!(seen.contains(what), "{what}\n{seen}");
+                        assert!(!seen.contains('…'), "{seen}");
                     }
                 }
             }
