@@ -50,6 +50,15 @@ pub(crate) enum EventOfInside {
     Failed(Failure),
 }
 
+/// What is being done, for a station that waits for it.
+fn reading(wish: &Wish) -> &'static str {
+    match wish {
+        Wish::Pass(..) => "the model reads it again…",
+        Wish::Embed(_) => "the table of tokens is searched…",
+        Wish::Pieces(_) => "the text is cut again…",
+    }
+}
+
 impl Station {
     /// Whether it shows the inside of a pass, which the engine reads again.
     pub(crate) fn is_inside(self) -> bool {
@@ -81,7 +90,7 @@ impl App {
     }
 
     fn exact_embedding(&self) -> Option<&Arc<EmbeddingFacts>> {
-        let wanted = self.embed_wanted()?;
+        let wanted = self.embed_shown()?;
         self.embedding(|embed| *embed == wanted)
     }
 
@@ -110,7 +119,7 @@ impl App {
         {
             return Some(match inside.progress {
                 Some((done, of)) => format!("the model reads it again: {done} of {of} tokens"),
-                None => "the model reads it again…".into(),
+                None => reading(wish).into(),
             });
         }
         let wish = self.inside_wish();
@@ -135,7 +144,7 @@ impl App {
         if !self.may_ask() {
             return Some("it is opened with the next token that is looked at".into());
         }
-        wish.map(|_| "the model reads it again…".into())
+        wish.map(|wish| reading(&wish).into())
     }
 
     /// Brings what is asked of the engine in line with what the open station shows.
@@ -188,7 +197,7 @@ impl App {
         }
         if station == Station::Embedding {
             let embed = self.embed_wanted()?;
-            return self.exact_embedding().is_none().then(|| Wish::Embed(Box::new(embed)));
+            return self.embedding(|known| *known == embed).is_none().then(|| Wish::Embed(Box::new(embed)));
         }
         let at = shown.cursor();
         let run = self.run_at(at).filter(|run| self.can_read_again(*run))?;

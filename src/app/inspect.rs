@@ -5,11 +5,14 @@
 
 use std::sync::Arc;
 
+use super::keys::WIDE;
 use super::{App, LiveStep, Origin, Record, Station, TokenCursor};
 use crate::chat::{Piece, RunId, Span, TurnId, unfinished_tail, whole_text};
 use crate::inspect::stages::SamplerTrace;
 use crate::token::Step;
 
+/// Rows of the screen from which on a narrow one has a rail, with the softmax or the samplers.
+const RAIL_ROWS: u16 = 18;
 /// Characters of the text before the shown token.
 const TAIL: usize = 48;
 
@@ -43,13 +46,14 @@ impl App {
             return;
         }
         let by_looks = self.follows_looks();
+        let by_table = self.follows_table();
         let Some(live) = self.inspector.live.as_mut().filter(|live| live.turn == turn) else {
             self.show_step(turn, index, step, 1);
             return;
         };
         live.since += 1;
         let uncertain = || live.pending.as_ref().is_none_or(|(_, pending)| step.entropy > pending.entropy);
-        if if by_looks { opened } else { uncertain() } {
+        if !(by_table && live.pending.is_some()) && if by_looks { opened } else { uncertain() } {
             live.pending = Some((index, step));
         }
     }
@@ -85,7 +89,7 @@ impl App {
     /// When the display may change next, ms.
     pub(crate) fn refreshes_at(&self) -> Option<u64> {
         let live = self.inspector.live.as_ref().filter(|_| !self.inspector.held)?;
-        live.pending.as_ref()?;
+        live.pending.as_ref().filter(|_| !self.awaits_table())?;
         Some(live.shown_at + u64::from(self.config.inspector.refresh_ms))
     }
 
@@ -189,11 +193,15 @@ impl App {
         self.inspector.held = !self.inspector.held && self.inspector.live.is_some();
     }
 
-    /// Opens a station of the strip.
+    /// Opens a station of the strip; where there is no pane for it and the rail does not show it, alone.
     pub(crate) fn station(&mut self, station: Station) {
         if Station::AVAILABLE.contains(&station) {
             self.inspector.station = station;
             self.inspector.shown = true;
+            let on_rail = !station.is_inside() && self.size.1 >= RAIL_ROWS;
+            if self.size.0 < WIDE && !on_rail && !self.inspector.zoomed && self.tour.is_none() {
+                self.zoom();
+            }
         }
     }
 

@@ -322,7 +322,7 @@ impl App {
         }
     }
 
-    fn zoom(&mut self) {
+    pub(super) fn zoom(&mut self) {
         self.inspector.zoomed = !self.inspector.zoomed;
         let beside = self.size.0 >= WIDE;
         let focus = if self.inspector.zoomed || beside { Focus::Inspector } else { Focus::Composer };

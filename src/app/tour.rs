@@ -161,9 +161,11 @@ impl App {
         }
         let key = self.keymap.shown(Command::Tour);
         self.notice = Some(Notice {
-            text: format!(
-                "new here? /tour (or {key} in the transcript) walks one sentence through the model"
-            ),
+            text: if self.size.0 >= 80 {
+                format!("new here? /tour (or {key} in the transcript) walks one sentence through the model")
+            } else {
+                "new here? /tour walks one sentence through the model".into()
+            },
             level: Level::Info,
             until: Some(self.now.mono_ms + OFFER_MS),
         });

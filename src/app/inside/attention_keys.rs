@@ -105,6 +105,9 @@ impl App {
             && self.inspector.attention.picture != AttentionPicture::Heads;
         if shown {
             self.show_picture(AttentionPicture::Heads);
+        } else if self.walks_tokens() {
+            self.toggle_grid();
+            return true;
         }
         shown
     }

@@ -366,6 +366,7 @@ impl App {
     pub fn grid_missing(&self) -> Option<String> {
         match &self.inspector.depths.failed {
             Some((engine, None, why)) if *engine == self.model.engine => Some(why.clone()),
+            _ if self.run.is_some() => Some("it is read when the reply is done".into()),
             _ => self.inside_missing(),
         }
     }

@@ -6,41 +6,77 @@ use std::collections::BTreeSet;
 
 use super::{App, NEIGHBOURS, SPAN};
 use crate::app::state::Arithmetic;
-use crate::app::{Overlay, PromptAction, Station, TextEdit};
+use crate::app::{Overlay, PromptAction, Station, TextEdit, TokenCursor};
 use crate::engine::protocol::Embed;
 use crate::inspect::embedding::turned;
 use crate::inspect::trace::EmbeddingFacts;
 use crate::token::{TokenId, TokenKind, Vocabulary};
 
 impl App {
-    /// What the station asks of the table.
-    pub(super) fn embed_wanted(&self) -> Option<Embed> {
+    /// What the station asks of the table for the token on display.
+    pub(super) fn embed_shown(&self) -> Option<Embed> {
         let shown = self.shown_step()?;
-        let id = shown.step.id?;
+        self.embed_of(shown.cursor(), shown.step.id?)
+    }
+
+    /// What the station asks next: of the token on display, then of the one that takes its place in a reply.
+    pub(super) fn embed_wanted(&self) -> Option<Embed> {
+        let shown = self.embed_shown()?;
+        let next = self.inspector.live.as_ref().filter(|_| self.follows_table());
+        if self.embedding(|known| *known == shown).is_none() {
+            return Some(shown);
+        }
+        let (index, step) = next.and_then(|live| live.pending.as_ref())?;
+        let turn = self.inspector.live.as_ref()?.turn;
+        self.embed_of(TokenCursor { turn, index: *index }, step.id?)
+    }
+
+    /// Whether the station goes with a reply that is being written.
+    pub(crate) fn follows_table(&self) -> bool {
+        let inspector = &self.inspector;
+        let here = self.run.as_ref().is_some_and(|run| run.chat == self.chat.head.id);
+        here && inspector.shown
+            && inspector.station == Station::Embedding
+            && inspector.past.is_none()
+            && !inspector.held
+    }
+
+    /// Whether the display waits for what the table says of the next token: else a fast reply would always be
+    /// ahead of its answers.
+    pub(crate) fn awaits_table(&self) -> bool {
+        let Some(embed) = self.embed_wanted().filter(|_| self.follows_table()) else { return false };
+        let failed = self.inspector.inside.failed.as_ref().is_some_and(|(engine, failed, _)| {
+            *engine == self.model.engine && matches!(failed, super::Wish::Embed(failed) if **failed == embed)
+        });
+        !failed && self.embedding(|known| *known == embed).is_none()
+    }
+
+    fn embed_of(&self, at: TokenCursor, id: TokenId) -> Option<Embed> {
         let inside = &self.inspector.inside;
-        let text = self.last_tokens();
+        let text = self.last_tokens(at, id);
         let sum = inside.arithmetic.as_ref().map_or_else(|| vec![(id, 1.0)], |asked| asked.terms.clone());
         let mut map: Vec<TokenId> =
             if inside.map_near { sum.iter().map(|(id, _)| *id).collect() } else { text.clone() };
         map.extend(&inside.added);
         let mut seen = BTreeSet::new();
         map.retain(|id| seen.insert(*id));
-        let span = self.embedding_span();
+        let span = self.chosen_span().unwrap_or(text);
         Some(Embed { sum, neighbours: NEIGHBOURS, span, map, map_neighbours: inside.map_near })
     }
 
-    /// The token on display and those before it.
-    fn last_tokens(&self) -> Vec<TokenId> {
-        let Some(shown) = self.shown_step() else { return Vec::new() };
-        let before = self.pass(shown.cursor()).map(|pass| pass.ids.to_vec()).unwrap_or_default();
+    /// A token and those before it.
+    fn last_tokens(&self, at: TokenCursor, id: TokenId) -> Vec<TokenId> {
+        let before = self.pass(at).map(|pass| pass.ids.to_vec()).unwrap_or_default();
         let mut text = before[before.len().saturating_sub(SPAN - 1)..].to_vec();
-        text.extend(shown.step.id);
+        text.push(id);
         text
     }
 
     /// The tokens of the matrix: those chosen, else the last ones.
     pub(crate) fn embedding_span(&self) -> Vec<TokenId> {
-        self.chosen_span().unwrap_or_else(|| self.last_tokens())
+        let shown = self.shown_step().and_then(|shown| Some((shown.cursor(), shown.step.id?)));
+        let last = || shown.map_or_else(Vec::new, |(at, id)| self.last_tokens(at, id));
+        self.chosen_span().unwrap_or_else(last)
     }
 
     /// The tokens between the one that was chosen and the one on display.

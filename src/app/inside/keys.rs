@@ -66,7 +66,7 @@ impl App {
     }
 
     /// Whether left and right go from token to token: over the columns of the grid.
-    fn walks_tokens(&self) -> bool {
+    pub(super) fn walks_tokens(&self) -> bool {
         self.inspector.station == Station::Layers && self.inspector.depths.shows_grid
     }
 

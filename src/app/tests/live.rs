@@ -126,3 +126,32 @@ fn what_was_refused_for_the_replys_sake_is_asked_again_afterwards() {
     assert_eq!(bench.app.inside_missing().as_deref(), Some("Later."));
     assert!(inspects(&bench.done(StopReason::Cancelled)));
 }
+
+/// Answers the question to the table that stands.
+fn told_by_table(bench: &mut Bench) -> Vec<Effect> {
+    let (_, id, _) = bench.app.inspector.inside.pending.clone().expect("the table was asked");
+    bench.event(id.0, Event::Embedded(Box::default()))
+}
+
+#[test]
+fn a_fast_reply_does_not_outrun_what_the_table_says() {
+    let asked = |effects: &[Effect]| brief(effects).iter().filter(|said| *said == "ask Embed").count();
+    let mut bench = begun();
+    bench.app.inspector.station = Station::Embedding;
+    assert_eq!(asked(&bench.write("a")), 1, "the table is asked of the first token");
+    for text in ["b", "c", "d"] {
+        let effects = bench.write(text);
+        assert!(!brief(&effects).iter().any(|said| said == "ask Cancel"), "the question stands");
+    }
+    bench.wait(1000);
+    assert_eq!(bench.app.shown_step().map(|shown| shown.index), Some(0), "the display waits for the answer");
+    let effects = told_by_table(&mut bench);
+    assert!(bench.app.shown_embedding().is_some(), "the first token's answer is shown");
+    assert_eq!(asked(&effects), 1, "then the next one is asked about");
+    bench.wait(1000);
+    assert_eq!(bench.app.shown_step().map(|shown| shown.index), Some(0), "and shown once it is answered");
+    told_by_table(&mut bench);
+    bench.wait(1000);
+    assert_ne!(bench.app.shown_step().map(|shown| shown.index), Some(0));
+    assert!(bench.app.shown_embedding().is_some());
+}

@@ -214,3 +214,37 @@ fn every_station_is_opened_by_its_typed_command() {
         assert_eq!((bench.app.inspector.station, bench.draft().as_str()), (*station, ""));
     }
 }
+
+#[test]
+fn where_neither_pane_nor_rail_shows_a_station_its_key_opens_it_alone() {
+    let mut bench = Bench::ready();
+    bench.send(Msg::Resize(80, 24));
+    bench.press(&["alt+8"]);
+    assert!(!bench.app.inspector.zoomed, "the rail shows the samplers");
+    bench.press(&["alt+6"]);
+    assert!(bench.app.inspector.zoomed && bench.app.focus == Focus::Inspector);
+    bench.press(&["alt+4"]);
+    assert!(bench.app.inspector.zoomed, "going on to another one stays there");
+    bench.press(&["esc"]);
+    assert!(!bench.app.inspector.zoomed);
+    bench.send(Msg::Resize(60, 16));
+    bench.press(&["alt+7"]);
+    assert!(bench.app.inspector.zoomed, "there are no rows for the rail");
+    bench.press(&["esc"]);
+    bench.send(Msg::Resize(120, 40));
+    bench.press(&["alt+6"]);
+    assert!(!bench.app.inspector.zoomed, "a pane shows it");
+}
+
+#[test]
+fn escape_goes_from_the_grid_back_to_the_layers() {
+    let mut bench = Bench::ready();
+    bench.exchange("Hi", "Hello");
+    bench.send(Msg::Resize(80, 24));
+    bench.press(&["alt+6", "g"]);
+    assert!(bench.app.inspector.depths.shows_grid);
+    bench.press(&["esc"]);
+    assert!(!bench.app.inspector.depths.shows_grid && bench.app.inspector.zoomed);
+    bench.press(&["esc"]);
+    assert!(!bench.app.inspector.zoomed);
+}

@@ -18,6 +18,7 @@ use crate::engine::protocol::Inspected;
 use crate::inspect::trace::FeedForward;
 use crate::theme::{Role, Theme};
 use crate::token::TokenId;
+use crate::ui::layout::INSPECTOR;
 use crate::ui::widgets::{number, text};
 
 /// Columns from which on layers and neurons stand side by side.
@@ -143,7 +144,8 @@ fn signed(push: f32) -> String {
 /// `L24 feed-forward at ␣Paris: 1536 neurons`
 fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let layer = format!("L{} feed-forward", shown.ffn.layer);
-    let place = format!(" at position {}", shown.seen.trace.position);
+    let place = if area.width < INSPECTOR.0 { " at #" } else { " at position " };
+    let place = format!("{place}{}", shown.seen.trace.position);
     let of = if shown.ffn.experts.is_empty() { "neurons" } else { "neurons an expert" };
     let width = format!(", {} {of}", number::grouped(shown.ffn.width.into()));
     let room = area.width.saturating_sub(text::width(&layer) + text::width(&place) + text::width(&width) + 4);

@@ -98,8 +98,22 @@ fn heads(app: &App, theme: &Theme, columns: &Columns, area: Rect, at: u16, buf: 
         .until(columns.share, "%", style)
         .and(columns.bar.0, chosen, theme.style(Role::TokenChosen))
         .until(columns.rank, "rank", style)
-        .until(columns.rival, text::cut(&rival, 5), theme.style(Role::TokenRival))
-        .until(columns.kl, if columns.kl_bar.1 > 0 { "KL to final" } else { "KL" }, style);
+        .until(
+            columns.rival,
+            text::cut(&rival, columns.rival - columns.rank - 1),
+            theme.style(Role::TokenRival),
+        )
+        .until(
+            columns.kl,
+            if columns.next > 0 {
+                "KL to end"
+            } else if columns.kl_bar.1 > 0 {
+                "KL to final"
+            } else {
+                "KL"
+            },
+            style,
+        );
     let row = if columns.next > 0 {
         row.and(columns.next, "next", style).until(columns.next_share, "%", style)
     } else {

@@ -40,8 +40,11 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let rival = own::name(app, theme, attribution.rival);
     let subject = format!("{} over {rival}", own::chose(app, theme, area.width));
     own::subject(theme, area, &[(subject.as_str(), Role::Text)], "", buf);
+    let taken = (text::width(&subject) + 3).min(area.width);
     let price = own::live_price(app).or_else(|| seen.map(|seen| format!("{:.0} ms", seen.ms)));
-    closure(theme, attribution, &price.unwrap_or_default(), area, buf);
+    let rest = Rect { x: area.x + taken, width: area.width.saturating_sub(taken), ..area };
+    let price = price.filter(|_| area.width >= INSPECTOR.0).unwrap_or_default();
+    closure(theme, attribution, &price, rest, buf);
     let mut at = 1 + own::stack(&caption, area, 1, buf);
     let inside = &app.inspector.inside;
     // The card needs its rows; the pushes take what is left.
@@ -63,14 +66,14 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// The closure error and the price, at the right end of the subject; a warning above what rounding explains.
+/// The closure error and, where it fits, the price, at the right end of the subject; a warning above what rounding explains.
 fn closure(theme: &Theme, attribution: &Attribution, price: &str, area: Rect, buf: &mut Buffer) {
     let error = attribution.closure_error;
     let open = error > CLOSES;
-    let shown = !price.is_empty() && area.width >= INSPECTOR.0;
-    let price = if shown { format!("   {price}") } else { String::new() };
-    let words = format!("{}closure ±{error:.2}{price}", if open { "! " } else { "" });
+    let closes = format!("{}closure ±{error:.2}", if open { "! " } else { "" });
+    let whole = format!("{closes}   {price}");
     let row = text::row(area, 0, 0);
+    let words = if price.is_empty() || text::width(&whole) >= row.width { closes } else { whole };
     let until = Rect { width: row.width.saturating_sub(1), ..row };
     text::put_right(buf, until, &words, theme.style(if open { Role::Warn } else { Role::Muted }));
 }
@@ -91,22 +94,33 @@ fn in_words(app: &App, theme: &Theme, attribution: &Attribution, width: u16) -> 
             Part::Head(_, head) => format!("head {head} {:+.2}", part.logit_difference).replace('-', "−"),
             other => other.to_string(),
         });
-        format!("inside L{layer} attn: {}", named.collect::<Vec<_>>().join("   "))
+        let room = width.saturating_sub(2);
+        named.fold(format!("inside L{layer} attn:"), |line, head| {
+            let longer =
+                if line.ends_with(':') { format!("{line} {head}") } else { format!("{line}   {head}") };
+            if text::width(&longer) <= room { longer } else { line }
+        })
     } else {
-        movers(&chosen, &parts)
+        movers(&chosen, &parts, width.saturating_sub(3))
     };
     own::wrapped(&words, 2, width, theme.style(Role::Text)).into_iter().take(1).collect()
 }
 
-/// Who pushed the token up most, and who held it down.
-fn movers(chosen: &str, parts: &[AttributionPart]) -> String {
+/// Who pushed the token up most, and who held it down; in few words where there are few columns.
+fn movers(chosen: &str, parts: &[AttributionPart], width: u16) -> String {
     let named = |part: Option<&AttributionPart>| {
         part.map(|part| format!("{} ({})", short(part.part), pushes::signed(part.logit_difference)))
     };
     let up = named(parts.iter().find(|part| part.logit_difference > 0.0));
     let down = named(parts.iter().find(|part| part.logit_difference < 0.0));
     match (up, down) {
-        (Some(up), Some(down)) => format!("{chosen} was pushed up most by {up} and held down by {down}"),
+        (Some(up), Some(down)) => {
+            let whole = format!("{chosen} was pushed up most by {up} and held down by {down}");
+            let few = format!("pushed up most by {up}, down by {down}");
+            let fits = |words: &String| text::width(words) <= width;
+            let fewest = || format!("up most: {up}   down most: {down}");
+            [whole, few].into_iter().find(fits).unwrap_or_else(fewest)
+        }
         (Some(up), None) => format!("{chosen} was pushed up most by {up}"),
         (None, Some(down)) => format!("{chosen} was held down most by {down}"),
         (None, None) => String::new(),

@@ -25,7 +25,9 @@ pub fn draw(shown: &Shown<'_>, area: Rect, (at, lines): (u16, u16), buf: &mut Bu
     let Some(sandbox) = &shown.app.inspector.sandbox else {
         if shown.app.drawing_run().is_some() {
             let at = label(buf, row(0), "what if");
-            text::put(buf, at, "t tries other settings on this token", muted);
+            let long = "t tries other settings on this token";
+            let fits = text::width(long) < at.width;
+            text::put(buf, at, if fits { long } else { "t tries other settings" }, muted);
         }
         return;
     };

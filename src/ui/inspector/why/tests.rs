@@ -118,6 +118,19 @@ fn heads_stand_alone_when_asked_and_inside_their_block() {
 }
 
 #[test]
+fn the_subject_and_what_closes_it_never_meet() {
+    for width in 40..=114 {
+        let seen = drawn(&app(Some(attribution()), &[]), &theme(), width, 30);
+        let row = seen.iter().find(|row| row.contains(" over ")).expect("the subject");
+        if let Some((subject, _)) = row.split_once("closure") {
+            assert!(subject.trim_end_matches('!').trim_end_matches("! ").ends_with("  "), "{width}: {row}");
+        }
+    }
+    let narrow = drawn(&app(Some(attribution()), &[]), &theme(), 57, 30).join("\n");
+    assert!(narrow.contains("up most: ") && narrow.contains("   down most: "), "{narrow}");
+}
+
+#[test]
 fn what_is_not_known_is_said_and_no_size_is_too_small() {
     let seen = drawn(&app(None, &[]), &theme(), 67, 24).join("\n");
     assert!(seen.contains("not read") || seen.contains("stored") || seen.contains("again"), "{seen}");
@@ -158,7 +171,7 @@ fn the_top_movers_are_named_in_words() {
     let mut app = app(Some(attribution()), &[]);
     app.inspector.inside.row = 0;
     let seen = drawn(&app, &theme(), 67, 30).join("\n");
-    assert!(seen.contains("was pushed up most by L28 ffn (+4.17)"), "{seen}");
+    assert!(seen.contains("pushed up most by L28 ffn (+4.17), down by L0 ffn (−3.10)"), "{seen}");
 }
 
 #[test]
