@@ -1,4 +1,5 @@
-//! A token's text, made visible: `␣ ↵ ⇥` for white space, `‹F0›` for a lone byte, `‹end›` for a mark.
+//! A token's text, made visible: `␣ ↵ ⇥` for white space, `‹F0›` for a lone byte, `‹end›` for a mark, `‹nbsp›` and
+//! `‹U+200B›` for what has no ink of its own.
 //!
 //! Invariant: the result is one safe line; nothing a model names itself reaches the terminal raw.
 
@@ -26,11 +27,15 @@ pub fn shown(bytes: &[u8], kind: TokenKind, symbols: &Symbols) -> String {
     }
     let mut out = String::new();
     for chunk in bytes.utf8_chunks() {
-        let visible: String = chunk.valid().chars().map(|c| white(c, symbols)).collect();
+        let visible: String = chunk.valid().chars().map(|c| blank(c, symbols)).collect();
         out.push_str(&sanitize::for_display(&visible));
         for byte in chunk.invalid() {
             out.extend([format!("‹{byte:02X}›")]);
         }
+    }
+    if out.is_empty() {
+        // Nothing but marks without a shape: they are named.
+        return String::from_utf8_lossy(bytes).chars().map(code_point).collect();
     }
     out
 }
@@ -64,6 +69,21 @@ fn white(character: char, symbols: &Symbols) -> String {
     }
 }
 
+/// As [`white`], and each other kind of blank by its name: two tokens must not look like one, nor like none.
+fn blank(character: char, symbols: &Symbols) -> String {
+    match character {
+        ' ' | '\n' | '\t' => white(character, symbols),
+        '\u{a0}' => "‹nbsp›".to_owned(),
+        other if other.is_whitespace() && !other.is_control() => code_point(other),
+        other => other.to_string(),
+    }
+}
+
+/// `‹U+200B›`
+fn code_point(character: char) -> String {
+    format!("‹U+{:04X}›", u32::from(character))
+}
+
 /// `<|im_end|>` → `end`.
 fn mark(name: &str) -> String {
     let bare = name.trim_matches(|c| matches!(c, '<' | '>' | '|' | '[' | ']' | '\u{ff5c}'));
@@ -85,6 +105,19 @@ mod tests {
         check(b"<|im_end|>", TokenKind::Control, "‹end›");
         check(b"</s>", TokenKind::Control, "‹/s›");
         check(b"", TokenKind::Normal, "‹empty›");
+    }
+
+    #[test]
+    fn no_token_looks_empty() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(shown(text.as_bytes(), TokenKind::Normal, &full()), expected);
+        };
+        check("\u{a0}", "‹nbsp›");
+        check("a\u{a0}\u{a0}", "a‹nbsp›‹nbsp›");
+        check("\u{3000}", "‹U+3000›");
+        check("\u{2028}", "‹U+2028›");
+        check("\u{200b}", "‹U+200B›");
+        check("\u{feff}", "‹U+FEFF›");
     }
 
     #[test]
