@@ -183,8 +183,12 @@ fn list(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
     let (cosine, bars) = (name + 8, name + 9);
     let cells = area.width.saturating_sub(bars + 2).min(16);
     let asked = shown.app.inspector.inside.arithmetic.is_some();
-    let head = if asked { "nearest to the sum, its words left out" } else { "nearest in the whole table" };
-    Row::of(1, text::cut(head, area.width.saturating_sub(1)), text_style).draw(area, 0, buf);
+    let heads = if asked {
+        ["nearest to the sum, its words left out", "nearest to the sum"]
+    } else {
+        ["nearest in the whole table", "nearest in the table"]
+    };
+    Row::of(1, text::widest(&heads, area.width.saturating_sub(1)), text_style).draw(area, 0, buf);
     Row::of(2, "token", muted)
         .until(cosine, "cos", muted)
         .and(bars, cosine_text(facts.median, 2), muted)

@@ -48,6 +48,13 @@ pub fn put_right(buf: &mut Buffer, at: Rect, text: &str, style: Style) {
     put(buf, row(at, 0, left), text, style);
 }
 
+/// The first of these, longest first, that fits in so many cells; the last, cut, where none does.
+#[must_use]
+pub fn widest<T: AsRef<str>>(texts: &[T], most: u16) -> String {
+    let fits = texts.iter().find(|text| width(text.as_ref()) <= most);
+    fits.or(texts.last()).map_or_else(String::new, |text| cut(text.as_ref(), most))
+}
+
 /// At most so many cells of a text, with `…` where something was cut.
 #[must_use]
 pub fn cut(text: &str, most: u16) -> String {
@@ -140,6 +147,17 @@ mod tests {
         check("漢字漢字", 4, "漢…");
         check("漢字漢字", 5, "漢字…");
         check("abc", 0, "");
+    }
+
+    #[test]
+    fn the_longest_form_that_fits_is_taken() {
+        let check =
+            |most, expected: &str| assert_eq!(widest(&["as a whole", "whole", "all"], most), expected);
+        check(10, "as a whole");
+        check(9, "whole");
+        check(3, "all");
+        check(2, "a…");
+        assert_eq!(widest::<&str>(&[], 5), "");
     }
 
     #[test]

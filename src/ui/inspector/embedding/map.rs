@@ -73,11 +73,14 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let field = Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 3 };
     let unnamed = scatter(shown, &points, field, buf);
     let of = if shown.app.inspector.inside.map_near { "with its neighbours" } else { "of the text" };
-    let head = format!("map: {} {of}, on two directions", own::counted(points.len(), "token"));
-    Row::of(1, text::cut(&head, area.width - 1), theme.style(Role::Text)).draw(area, 0, buf);
+    let counted = format!("map: {}", own::counted(points.len(), "token"));
+    let of = format!("{counted} {of}");
+    let heads = [format!("{of}, on two directions"), of, counted];
+    Row::of(1, text::widest(&heads, area.width - 1), theme.style(Role::Text)).draw(area, 0, buf);
     let left_out = if unnamed == 0 { String::new() } else { format!(", {unnamed} unnamed") };
-    let words = format!("{:.0} + {:.0} % of the spread{left_out}", first * 100.0, second * 100.0);
-    Row::of(1, words, muted).draw(area, area.height - 2, buf);
+    let held = format!("{:.0} + {:.0} %", first * 100.0, second * 100.0);
+    let words = [format!("{held} of the spread{left_out}"), format!("{held} of spread{left_out}"), held];
+    Row::of(1, text::widest(&words, area.width - 1), muted).draw(area, area.height - 2, buf);
     Row::of(1, "flattened: near may be far", muted).draw(area, area.height - 1, buf);
 }
 

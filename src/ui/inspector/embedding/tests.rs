@@ -133,6 +133,18 @@ fn a_low_screen_shows_the_list_and_opened_the_pictures() {
 }
 
 #[test]
+fn heads_are_whole_at_every_width() {
+    for width in [46, 67, 80, 120] {
+        let seen = drawn(&paris(), &theme(), width, 36);
+        for head in ["nearest in the", "map: 6 tokens", "of the spread"] {
+            let row =
+                seen.iter().find(|row| row.contains(head)).unwrap_or_else(|| panic!("{head}\n{seen:#?}"));
+            assert!(!row.contains('…'), "{width}: {row}");
+        }
+    }
+}
+
+#[test]
 fn names_on_the_map_never_overlap_and_those_left_out_are_counted() {
     let mut crowded = facts();
     crowded.map = vec![(0.0, 0.0); 6];

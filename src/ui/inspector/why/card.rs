@@ -53,9 +53,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         let key = |command| app.keymap.shown(command);
         let bits = trace.entropy / std::f32::consts::LN_2;
         let (undo, keep) = (key(Command::UndoChange), key(Command::KeepOff));
-        let words = format!(
-            "uncertainty H now {bits:.2} bit   {undo} undo   Enter pin the card   {keep} keeps it off"
-        );
+        let words = format!("uncertainty H now {bits:.2} bit   {undo} undo   Enter pin   {keep} keep off");
         Row::of(1, text::cut(&words, area.width.saturating_sub(2)), muted).draw(area, area.height - 1, buf);
     }
 }
