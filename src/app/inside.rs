@@ -67,10 +67,19 @@ impl Station {
 }
 
 impl App {
+    /// Whether the pass at the token itself is on display, rather than the one that chose it. Position begins with
+    /// the token's own, as tokens and embedding do, but while a reply is written, when a token's own pass is still
+    /// to come; the other stations begin with the one that chose it.
+    #[must_use]
+    pub fn own_pass(&self) -> bool {
+        let begins = self.inspector.station == Station::Position && self.run.is_none();
+        self.inspector.inside.other_pass != begins
+    }
+
     fn inside_pass(&self) -> Option<&InsidePass> {
         let at = self.shown_step()?.cursor();
         let inside = &self.inspector.inside;
-        inside.passes.iter().rev().find(|pass| pass.at == at && pass.own == inside.own_pass)
+        inside.passes.iter().rev().find(|pass| pass.at == at && pass.own == self.own_pass())
     }
 
     /// All that is known of the inside of the pass on display.
@@ -211,7 +220,7 @@ impl App {
     fn inspect_wanted(&self, station: Station, pass: &Pass) -> Option<Inspect> {
         let inside = &self.inspector.inside;
         let mut ids = pass.ids.to_vec();
-        if inside.own_pass {
+        if self.own_pass() {
             ids.push(pass.chosen);
         }
         let trace = self.shown_inside().map(|seen| &seen.trace);
@@ -256,7 +265,7 @@ impl App {
     /// The token whose pass is shown, and the one it is held against. Of the pass at the token itself nothing has
     /// been chosen yet that is known here, so its own likeliest is followed.
     fn followed(&self, pass: &Pass) -> Vec<TokenId> {
-        if !self.inspector.inside.own_pass {
+        if !self.own_pass() {
             return std::iter::once(pass.chosen).chain(self.rival()).collect();
         }
         let next = self.shown_step().map(|shown| TokenCursor { turn: shown.turn, index: shown.index + 1 });
@@ -315,7 +324,8 @@ impl App {
     }
 
     fn pass_opened(&mut self, at: TokenCursor, request: &Inspect, seen: Inspected) {
-        let own = self.inspector.inside.own_pass;
+        // What was asked, not what is open by now.
+        let own = self.pass(at).is_some_and(|pass| request.ids.len() > pass.ids.len());
         if request.ablations.is_empty() && request.patches.is_empty() {
             return self.keep_seen(at, own, seen);
         }

@@ -89,7 +89,7 @@ impl App {
         let own = match station {
             Station::Tokens | Station::Embedding => true,
             Station::Softmax | Station::Sampler => false,
-            _ => self.inspector.inside.own_pass,
+            _ => self.own_pass(),
         };
         let mut ids = pass.map(|pass| pass.ids.to_vec()).unwrap_or_default();
         ids.extend(shown.and_then(|shown| shown.step.id).filter(|_| own && !ids.is_empty()));

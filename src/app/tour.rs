@@ -236,7 +236,7 @@ impl App {
         self.inspector.sandbox = None;
         let inside = &mut self.inspector.inside;
         inside.tried = Trial::default();
-        inside.own_pass = false;
+        inside.other_pass = false;
         inside.opened = false;
         inside.row = 0;
         inside.rival = None;

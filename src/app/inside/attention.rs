@@ -83,7 +83,7 @@ impl App {
         let (at, run) = self.readable_pass()?;
         let pass = self.pass(at)?;
         let mut ids = pass.ids.to_vec();
-        if self.inspector.inside.own_pass {
+        if self.own_pass() {
             ids.push(pass.chosen);
         }
         Some(Attend { ids, interventions: self.runs.get(&run)?.interventions.clone(), of })

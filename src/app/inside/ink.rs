@@ -105,7 +105,7 @@ impl App {
         };
         let pass = self.pass(self.shown_step()?.cursor())?;
         let mut ids = pass.ids.to_vec();
-        ids.extend(self.inspector.inside.own_pass.then_some(pass.chosen));
+        ids.extend(self.own_pass().then_some(pass.chosen));
         let here = seen.trace.position as usize;
         Some(Inked { shares, whose, here, ids, ..Inked::default() })
     }

@@ -192,9 +192,10 @@ impl App {
 
     /// Shows the pass at the token itself, or the one that chose it.
     pub(crate) fn other_pass(&mut self) {
-        let own = &mut self.inspector.inside.own_pass;
-        *own = !*own;
-        let said = if *own { "the pass at the token itself" } else { "the pass that chose the token" };
+        let other = &mut self.inspector.inside.other_pass;
+        *other = !*other;
+        let said =
+            if self.own_pass() { "the pass at the token itself" } else { "the pass that chose the token" };
         self.say(said);
     }
 }

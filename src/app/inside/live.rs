@@ -15,7 +15,7 @@ impl App {
     pub(crate) fn live_wanted(&self) -> Option<Box<Live>> {
         let elsewhere = self.run.as_ref().is_some_and(|run| run.chat != self.chat.head.id);
         let follows = self.inspector.past.is_none() && !self.inspector.held && !elsewhere;
-        if !self.inspector.shown || !follows || self.inspector.inside.own_pass {
+        if !self.inspector.shown || !follows || self.own_pass() {
             return None;
         }
         let inside = &self.inspector.inside;

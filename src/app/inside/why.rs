@@ -265,7 +265,7 @@ impl App {
     /// The position of the pass on display.
     fn last_position(&self) -> Option<u32> {
         let pass = self.pass(self.shown_step()?.cursor())?;
-        let own = u32::from(self.inspector.inside.own_pass);
+        let own = u32::from(self.own_pass());
         Some((pass.ids.len() as u32 + own).saturating_sub(1))
     }
 
@@ -277,7 +277,7 @@ impl App {
         }
         let pass = self.pass(self.shown_step()?.cursor())?;
         let mut ids = pass.ids.to_vec();
-        ids.extend(Some(pass.chosen).filter(|_| self.inspector.inside.own_pass));
+        ids.extend(Some(pass.chosen).filter(|_| self.own_pass()));
         Some(ids)
     }
 

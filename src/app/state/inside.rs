@@ -70,8 +70,8 @@ pub struct Inside {
     pub asks_off: bool,
     /// The token that the chosen one is held against; `None` is the runner-up.
     pub rival: Option<TokenId>,
-    /// Whether the pass at the token itself is shown rather than the one that chose it.
-    pub own_pass: bool,
+    /// Whether each station shows the other of a token's two passes than it begins with; see `App::own_pass`.
+    pub other_pass: bool,
     /// Passes that were read, newest last.
     pub passes: Vec<InsidePass>,
     /// Rows of the embedding table that were asked about, newest last, by vocabulary hash.

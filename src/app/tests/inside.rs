@@ -2,7 +2,7 @@
 
 use super::stations::{put_cursor, reading};
 use super::*;
-use crate::app::{Focus, Station};
+use crate::app::{Focus, Station, Wish};
 use crate::chat::Intervention;
 use crate::engine::protocol::{Failure, FailureKind, Inspect, Inspected, Patch};
 use crate::inspect::trace::{
@@ -234,4 +234,26 @@ fn the_selected_neuron_is_what_x_switches_at_the_feed_forward() {
     bench.app.focus = Focus::Inspector;
     bench.press(&["tab", "down", "x"]);
     assert!(bench.app.inspector.inside.tried.off.contains(&Part::Neuron(layer, 9)));
+}
+
+#[test]
+fn position_begins_with_the_tokens_own_pass_and_the_dot_shows_the_other() {
+    let mut bench = reading();
+    bench.app.inspector.station = Station::Position;
+    let own = asked(&bench.send(Msg::Tick)).unwrap();
+    assert_eq!(own.ids, [0, 2, 1, 1].map(TokenId), "what was read, and the token itself");
+    bench.app.focus = Focus::Inspector;
+    bench.press(&["."]);
+    assert_eq!(pending(&bench).unwrap().ids, [0, 2, 1].map(TokenId));
+    bench.app.inspector.station = Station::Layers;
+    bench.send(Msg::Tick);
+    assert_eq!(pending(&bench).unwrap().ids, [0, 2, 1, 1].map(TokenId), "the other one there too");
+}
+
+/// The inspection that is waited for.
+fn pending(bench: &Bench) -> Option<Inspect> {
+    match &bench.app.inspector.inside.pending {
+        Some((_, _, Wish::Pass(_, request))) => Some((**request).clone()),
+        _ => None,
+    }
 }

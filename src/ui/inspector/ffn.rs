@@ -149,7 +149,7 @@ fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let of = if shown.ffn.experts.is_empty() { "neurons" } else { "neurons an expert" };
     let width = format!(", {} {of}", number::grouped(shown.ffn.width.into()));
     let room = area.width.saturating_sub(text::width(&layer) + text::width(&place) + text::width(&width) + 4);
-    let chose = if shown.app.inspector.inside.own_pass { "itself" } else { "chose" };
+    let chose = if shown.app.own_pass() { "itself" } else { "chose" };
     let name = own::shown_name(shown.app, shown.theme);
     let name = text::cut(&format!(", {chose} {name}"), room);
     let name = if room < 12 { String::new() } else { name };

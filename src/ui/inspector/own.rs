@@ -172,7 +172,7 @@ pub fn shown_name(app: &App, theme: &Theme) -> String {
 pub fn chose(app: &App, theme: &Theme, width: u16) -> String {
     let Some(shown) = app.shown_step() else { return "no token on display".into() };
     let name = text::cut(&shown_name(app, theme), 14);
-    if app.inspector.inside.own_pass {
+    if app.own_pass() {
         return format!("reading {name} itself");
     }
     if width < INSPECTOR.0 {
