@@ -257,14 +257,14 @@ impl<'a, 'b> Reply<'a, 'b> {
         };
         let distribution = reader.read(logits, wanted).ok_or_else(no_numbers)?;
         let (top, index, source) = (reader.top(), self.taken + self.written, TraceSource::Live);
-        let (mut told, mut recorded) = (Vec::new(), None);
+        let (mut told, mut took) = (Vec::new(), None);
         let draw = match reins.recording() {
             None => chain.draw(logits, top),
             Some((list, recorder)) => {
                 let pass = Pass { logits, top, distribution, list, index, source };
                 let (draw, trace) = chain.draw_recorded(&pass, recorder);
                 told.push(Event::Stages(Box::new(trace)));
-                recorded = Some(recorder.took());
+                took = Some(recorder.took());
                 draw
             }
         };
@@ -272,13 +272,13 @@ impl<'a, 'b> Reply<'a, 'b> {
         let watching = Instant::now();
         if let Some(watched) = reins.watched(index, logits, &distribution) {
             told.push(watched);
-            recorded = Some(recorded.unwrap_or_default() + watching.elapsed());
+            took = Some(took.unwrap_or_default() + watching.elapsed());
         }
         let next = top.iter().map(|scored| scored.id).find(|id| *id != draw.id);
         let drawn = live::Drawn { token: draw.id, next, index, logits };
         told.extend(look(session, beside, looks, &drawn));
         let step = step(logits, top, &distribution, draw, shown).ok_or_else(no_numbers)?;
-        Ok(Drawn { step, told, recorded })
+        Ok(Drawn { step, told, recorded: took })
     }
 
     /// Sends what was recorded of a token; a look costs that too.
