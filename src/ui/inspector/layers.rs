@@ -206,12 +206,16 @@ fn one(app: &App, theme: &Theme, lens: &Lens, row: &LensRow, columns: &Columns) 
         let glyphs = bar::glyphs(f64::from(share), columns.bar.1, &theme.symbols.bar);
         drawn = drawn.and(columns.bar.0, glyphs, theme.style(Role::TokenChosen)).until(
             columns.rank,
-            short(chosen.rank),
+            short(chosen.rank, columns.rival - columns.rank - 1),
             theme.style(Role::TokenChosen),
         );
     }
     if let Some(rival) = row.followed.get(1) {
-        drawn = drawn.until(columns.rival, short(rival.rank), theme.style(Role::TokenRival));
+        drawn = drawn.until(
+            columns.rival,
+            short(rival.rank, columns.rival - columns.rank - 1),
+            theme.style(Role::TokenRival),
+        );
     }
     if columns.kl_bar.1 > 0 {
         let glyphs = bar::glyphs(f64::from(row.kl / KL), columns.kl_bar.1, &theme.symbols.bar);
@@ -236,7 +240,8 @@ fn one(app: &App, theme: &Theme, lens: &Lens, row: &LensRow, columns: &Columns) 
     drawn
 }
 
-/// A rank in at most five cells.
-fn short(rank: u32) -> String {
-    if rank < 100_000 { rank.to_string() } else { format!("{}k", rank / 1000) }
+/// A rank in at most so many cells, four or more: in thousands where it is longer.
+fn short(rank: u32, room: u16) -> String {
+    let whole = rank.to_string();
+    if text::width(&whole) <= room { whole } else { format!("{}k", rank / 1000) }
 }

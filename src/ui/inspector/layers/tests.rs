@@ -84,3 +84,15 @@ fn what_is_not_known_is_said_and_no_size_is_too_small() {
         }
     }
 }
+
+#[test]
+fn ranks_of_a_large_vocabulary_stand_apart() {
+    let mut lens = lens();
+    for row in &mut lens.rows {
+        row.followed.iter_mut().for_each(|followed| followed.rank = 32_257);
+    }
+    let seen = drawn(&app(Some(lens)), &theme(), 46, 40).join("\n");
+    assert!(seen.contains(" 32k  32k "), "{seen}");
+    assert_eq!([super::short(9999, 4), super::short(247_000, 4)], ["9999", "247k"]);
+    assert_eq!(super::short(32_257, 5), "32257");
+}
