@@ -16,7 +16,7 @@ impl App {
     /// What the station asks of the table for the token on display.
     pub(super) fn embed_shown(&self) -> Option<Embed> {
         let shown = self.shown_step()?;
-        self.embed_of(shown.cursor(), shown.step.id?)
+        Some(self.embed_of(shown.cursor(), shown.step.id?))
     }
 
     /// What the station asks next: of the token on display, then of the one that takes its place in a reply.
@@ -28,7 +28,7 @@ impl App {
         }
         let (index, step) = next.and_then(|live| live.pending.as_ref())?;
         let turn = self.inspector.live.as_ref()?.turn;
-        self.embed_of(TokenCursor { turn, index: *index }, step.id?)
+        Some(self.embed_of(TokenCursor { turn, index: *index }, step.id?))
     }
 
     /// Whether the station goes with a reply that is being written.
@@ -51,7 +51,7 @@ impl App {
         !failed && self.embedding(|known| *known == embed).is_none()
     }
 
-    fn embed_of(&self, at: TokenCursor, id: TokenId) -> Option<Embed> {
+    fn embed_of(&self, at: TokenCursor, id: TokenId) -> Embed {
         let inside = &self.inspector.inside;
         let text = self.last_tokens(at, id);
         let sum = inside.arithmetic.as_ref().map_or_else(|| vec![(id, 1.0)], |asked| asked.terms.clone());
@@ -61,7 +61,7 @@ impl App {
         let mut seen = BTreeSet::new();
         map.retain(|id| seen.insert(*id));
         let span = self.chosen_span().unwrap_or(text);
-        Some(Embed { sum, neighbours: NEIGHBOURS, span, map, map_neighbours: inside.map_near })
+        Embed { sum, neighbours: NEIGHBOURS, span, map, map_neighbours: inside.map_near }
     }
 
     /// A token and those before it.
