@@ -28,7 +28,7 @@ pub struct Loaded {
     pub memory: Memory,
     /// How long it took, ms.
     pub load_ms: f32,
-    /// Whether it computes with dequantised weights; see [`LoadParams::exact`].
+    /// Whether it computes with dequantised weights; see [`crate::model_entry::LoadParams::exact`].
     #[serde(default)]
     pub exact: bool,
     /// The template in use.
