@@ -63,6 +63,7 @@ impl Reply {
                 self.watched.extend(tokens.iter().map(|(token, rank)| (index, token.logprob, *rank)));
             }
             Event::Paused => self.pauses += 1,
+            Event::Recorded(ms) => assert!(ms >= 0.0),
             Event::PromptProgress { done, total } => assert!(done <= total),
             Event::Done { stop, usage, .. } => (self.stop, self.usage) = (Some(stop), usage),
             other => panic!("{other:?}"),
