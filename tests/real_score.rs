@@ -21,7 +21,7 @@ use glassbox::engine::protocol::{
     Request, RequestId, Score,
 };
 use glassbox::engine::worker::{Hooks, Shared, Worker};
-use glassbox::model_entry::{LoadOverrides, LoadParams, ModelEntry, ModelFacts, Source};
+use glassbox::model_entry::{CacheType, LoadOverrides, LoadParams, ModelEntry, ModelFacts, Source};
 use glassbox::models::gguf::SharedHeader;
 use glassbox::sampling::{Sampling, SamplingOverrides};
 use glassbox::token::{Step, TokenId};
@@ -44,7 +44,7 @@ struct Scored {
 }
 
 impl Fixture {
-    fn new(variable: &str, facts: ModelFacts, context: u32) -> Self {
+    fn new(variable: &str, facts: ModelFacts, params: LoadParams) -> Self {
         let path = std::env::var_os(variable)
             .unwrap_or_else(|| panic!("{variable} must name a model file; run the tests with `make test`"));
         let path = PathBuf::from(path);
@@ -69,7 +69,6 @@ impl Fixture {
             Arc::clone(&shared),
             emit,
         );
-        let params = LoadParams { context, ..LoadParams::default() };
         worker.handle(RequestId(1), Request::Load { entry: Box::new(entry()), params });
         assert!(matches!(events.try_iter().last().unwrap().event, Event::Loaded(_)));
         Self { worker, shared, events, heard, next: 2 }
@@ -195,20 +194,48 @@ fn locked(cell: &'static OnceLock<Mutex<Fixture>>, make: fn() -> Fixture) -> Mut
     cell.get_or_init(|| Mutex::new(make())).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+const SMOLLM: &str = "GLASSBOX_TEST_MODEL";
+const GEMMA: &str = "GLASSBOX_TEST_GEMMA";
+
+fn of_smollm(params: LoadParams) -> Fixture {
+    let facts = ModelFacts { context_length: 8192, vocabulary_size: 49152, ..ModelFacts::default() };
+    Fixture::new(SMOLLM, facts, params)
+}
+
+fn of_gemma(params: LoadParams) -> Fixture {
+    let facts = ModelFacts { context_length: 32768, vocabulary_size: 262_144, ..ModelFacts::default() };
+    Fixture::new(GEMMA, facts, params)
+}
+
+fn plain() -> LoadParams {
+    LoadParams { context: 2048, ..LoadParams::default() }
+}
+
+/// Without the rounding of activations to 8 bits and of keys and values to 16, which a batch's size tips one way or
+/// the other: what two ways of reading differ by is then the code's.
+fn exact() -> LoadParams {
+    let (cache_type_k, cache_type_v) = (CacheType::F32, CacheType::F32);
+    LoadParams { exact: true, cache_type_k, cache_type_v, ..plain() }
+}
+
 fn smollm() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || {
-        let facts = ModelFacts { context_length: 8192, vocabulary_size: 49152, ..ModelFacts::default() };
-        Fixture::new("GLASSBOX_TEST_MODEL", facts, 2048)
-    })
+    locked(&FIXTURE, || of_smollm(plain()))
 }
 
 fn gemma() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || {
-        let facts = ModelFacts { context_length: 32768, vocabulary_size: 262_144, ..ModelFacts::default() };
-        Fixture::new("GLASSBOX_TEST_GEMMA", facts, 2048)
-    })
+    locked(&FIXTURE, || of_gemma(plain()))
+}
+
+fn exact_smollm() -> MutexGuard<'static, Fixture> {
+    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
+    locked(&FIXTURE, || of_smollm(exact()))
+}
+
+fn exact_gemma() -> MutexGuard<'static, Fixture> {
+    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
+    locked(&FIXTURE, || of_gemma(exact()))
 }
 
 const OPENING: &str = "The lighthouse keeper wrote in his log every evening. On the third of May he wrote:";
@@ -274,7 +301,6 @@ fn gemma_scores_as_transformers_does() {
     });
 }
 
-/// Batch size moves the last bits of a quantised product, and a rank where two are that close.
 fn as_live(fixture: &mut Fixture) {
     let prompt = fixture.ids(OPENING);
     let (live, _) = fixture.reply(&prompt, 60);
@@ -286,20 +312,20 @@ fn as_live(fixture: &mut Fixture) {
     for (live, scored) in live.iter().zip(&scored.steps) {
         assert_eq!((live.id, &live.bytes), (scored.id, &scored.bytes));
         let difference = (live.logprob - scored.logprob).abs();
-        assert!(difference < 0.5, "{live:?} {scored:?}");
-        assert!((live.entropy - scored.entropy).abs() < 0.5, "{live:?} {scored:?}");
+        assert!(difference < 0.01, "{live:?} {scored:?}");
+        assert!((live.entropy - scored.entropy).abs() < 0.01, "{live:?} {scored:?}");
         most = difference.max(most);
         sum += difference;
     }
     let mean = sum / live.len() as f32;
-    println!("live against scored: mean {mean:.4} nats, at most {most:.4}");
-    assert!(mean < 0.06, "{mean}");
+    println!("live against scored: mean {mean:.6} nats, at most {most:.6}");
+    assert!(mean < 0.005, "{mean}");
 }
 
 #[test]
 fn a_reply_scored_afterwards_has_the_numbers_it_was_written_with() {
-    as_live(&mut smollm());
-    as_live(&mut gemma());
+    as_live(&mut exact_smollm());
+    as_live(&mut exact_gemma());
 }
 
 #[test]
@@ -315,14 +341,14 @@ fn a_scored_prompt_is_not_read_again_for_the_reply() {
 
 #[test]
 fn scoring_the_end_of_a_text_reads_only_that_end() {
-    let mut fixture = smollm();
+    let mut fixture = exact_smollm();
     let ids = fixture.ids(&text("english.txt"));
     let whole = fixture.score(&ids, 1).unwrap();
     let from = ids.len() - 100;
     let end = fixture.score(&ids, from as u32).unwrap();
     assert_eq!((end.decoded, end.steps.len()), (100, 100));
     for (a, b) in whole.steps[from - 1..].iter().zip(&end.steps) {
-        assert!((a.logprob - b.logprob).abs() < 0.5, "{a:?} {b:?}");
+        assert!((a.logprob - b.logprob).abs() < 0.01, "{a:?} {b:?}");
     }
 }
 
@@ -430,7 +456,7 @@ fn path_scored(fixture: &mut Fixture, ids: &[TokenId], path: &Path) -> Vec<Step>
 
 #[test]
 fn paths_are_the_likeliest_first_and_have_the_probabilities_of_scoring() {
-    for mut fixture in [smollm(), gemma()] {
+    for mut fixture in [exact_smollm(), exact_gemma()] {
         let ids = fixture.ids(OPENING);
         let looked = fixture.look_ahead(&ids, 4, 6).unwrap();
         assert_eq!(looked.paths.len(), 4);
@@ -438,7 +464,7 @@ fn paths_are_the_likeliest_first_and_have_the_probabilities_of_scoring() {
         for path in &looked.paths {
             assert_eq!(path.tokens.len(), 6);
             for (token, step) in path.tokens.iter().zip(path_scored(&mut fixture, &ids, path)) {
-                assert!((token.logprob - step.logprob).abs() < 0.5, "{token:?} {step:?}");
+                assert!((token.logprob - step.logprob).abs() < 0.01, "{token:?} {step:?}");
             }
         }
         // A beam of one is the greedy reply.
@@ -451,19 +477,19 @@ fn paths_are_the_likeliest_first_and_have_the_probabilities_of_scoring() {
 
 #[test]
 fn one_token_deep_the_beam_is_the_distribution() {
-    let mut fixture = smollm();
+    let mut fixture = exact_smollm();
     let ids = fixture.ids(OPENING);
     let looked = fixture.look_ahead(&ids, 15, 1).unwrap();
     let (steps, _) = fixture.reply(&ids, 1);
     let tokens: Vec<_> = looked.paths.iter().map(|path| path.tokens[0]).collect();
     for (token, candidate) in tokens.iter().zip(&steps[0].candidates) {
-        assert!((token.logprob - candidate.logprob).abs() < 0.1, "{token:?} {candidate:?}");
+        assert!((token.logprob - candidate.logprob).abs() < 0.01, "{token:?} {candidate:?}");
     }
 }
 
 #[test]
 fn looking_ahead_leaves_the_chat_as_it_was() {
-    for mut fixture in [smollm(), gemma()] {
+    for mut fixture in [exact_smollm(), exact_gemma()] {
         let ids = fixture.ids(OPENING);
         let (first, _) = fixture.reply(&ids, 24);
         let all: Vec<TokenId> =
@@ -480,14 +506,14 @@ fn looking_ahead_leaves_the_chat_as_it_was() {
         assert_eq!(usage_before.prompt_tokens, usage_after.prompt_tokens);
         for (a, b) in before.iter().zip(&after) {
             assert_eq!(a.id, b.id);
-            assert!((a.logprob - b.logprob).abs() < 0.02, "{a:?} {b:?}");
+            assert!((a.logprob - b.logprob).abs() < 0.01, "{a:?} {b:?}");
         }
     }
 }
 
 #[test]
 fn a_text_too_far_from_the_chat_is_read_into_its_place() {
-    let mut fixture = smollm();
+    let mut fixture = exact_smollm();
     let ids = &fixture.ids(&text("arabic.txt"))[..900];
     let chat = fixture.ids(OPENING);
     fixture.reply(&chat, 4);
@@ -496,7 +522,7 @@ fn a_text_too_far_from_the_chat_is_read_into_its_place() {
     let again = fixture.look_ahead(ids, 2, 3).unwrap();
     assert_eq!(again.decoded, 1 + 2 * 2);
     let (a, b) = (looked.paths[0].tokens[0], again.paths[0].tokens[0]);
-    assert!(a.id == b.id && (a.logprob - b.logprob).abs() < 0.3, "{a:?} {b:?}");
+    assert!(a.id == b.id && (a.logprob - b.logprob).abs() < 0.01, "{a:?} {b:?}");
     let (_, usage) = fixture.reply(ids, 1);
     assert_eq!(usage.reused_tokens, 899);
 }
