@@ -183,6 +183,9 @@ pub fn families() -> Vec<Family> {
             position: NEOX,
             fused_attention: true,
             fused_gate: true,
+            // Heads of 16: it scales queries before they are rounded, here by a power of two, so all the same.
+            width: 64,
+            head: 16,
             tied: false,
             ..LLAMA
         },

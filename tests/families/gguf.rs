@@ -7,8 +7,17 @@ use std::path::Path;
 
 use crate::family::{CONTEXT, EPSILON, Family, Order, Position, QueryNorm, VOCABULARY};
 
-/// Weights by name: shape, innermost dimension first, and values.
-pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+/// Weights by name.
+pub type Tensors = BTreeMap<String, Tensor>;
+
+/// Some weights.
+pub struct Tensor {
+    /// Innermost dimension first.
+    pub shape: Vec<usize>,
+    pub values: Vec<f32>,
+    /// Whether the file holds them as halves.
+    pub halves: bool,
+}
 
 /// Numbers from a normal distribution.
 struct Random(u64);
@@ -33,7 +42,8 @@ impl Maker {
     fn put(&mut self, name: &str, shape: &[usize], middle: f64, spread: f64) {
         let count: usize = shape.iter().product();
         let values = (0..count).map(|_| (middle + spread * self.random.normal()) as f32).collect();
-        self.tensors.insert(name.to_owned(), (shape.to_vec(), values));
+        let tensor = Tensor { shape: shape.to_vec(), values, halves: false };
+        self.tensors.insert(name.to_owned(), tensor);
     }
 
     /// A matrix whose products are about as long as what goes in, times `gain`.
@@ -138,6 +148,17 @@ fn feed_forward(maker: &mut Maker, family: &Family, name: &dyn Fn(&str) -> Strin
     }
 }
 
+/// The bits of a number that a half holds.
+fn bits(value: f32) -> u16 {
+    let sign = if value.is_sign_negative() { 0x8000 } else { 0 };
+    let (size, least) = (f64::from(value.abs()), 2.0_f64.powi(-14));
+    if size < least {
+        return sign | (size / least * 1024.0) as u16;
+    }
+    let exponent = size.log2().floor();
+    sign | (((exponent as i32 + 15) as u16) << 10) | ((size / exponent.exp2() - 1.0) * 1024.0) as u16
+}
+
 /// A value of the metadata.
 pub enum Meta {
     Count(usize),
@@ -211,20 +232,25 @@ pub fn write(path: &Path, architecture: &str, mut meta: Vec<(String, Meta)>, ten
         self::value(&mut out, value);
     }
     let mut offset = 0_u64;
-    for (name, (shape, values)) in tensors {
+    for (name, Tensor { shape, values, halves }) in tensors {
         text(&mut out, name);
         out.extend((shape.len() as u32).to_le_bytes());
         for size in shape {
             out.extend((*size as u64).to_le_bytes());
         }
-        out.extend(0_u32.to_le_bytes());
+        out.extend(u32::from(*halves).to_le_bytes());
         out.extend(offset.to_le_bytes());
-        offset = (offset + 4 * values.len() as u64).next_multiple_of(32);
+        let bytes = if *halves { 2 } else { 4 };
+        offset = (offset + bytes * values.len() as u64).next_multiple_of(32);
     }
-    for (_, values) in tensors.values() {
+    for Tensor { values, halves, .. } in tensors.values() {
         out.resize(out.len().next_multiple_of(32), 0);
         for value in values {
-            out.extend(value.to_le_bytes());
+            if *halves {
+                out.extend(bits(*value).to_le_bytes());
+            } else {
+                out.extend(value.to_le_bytes());
+            }
         }
     }
     std::fs::write(path, out).unwrap();

@@ -1,11 +1,20 @@
 //! A transformer written out plainly in 64-bit floats: an outside way to compute every figure.
 //!
+//! Where llama.cpp rounds to halves, it does the same: GELU always, attention under flash attention, what is multiplied
+//! with weights in halves. The rest of the difference is that of 32-bit floats.
+//!
 //! Invariant: it shares nothing with the program but the weights in the file.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use crate::family::{EPSILON, Experts, Family, Order, Position, QueryNorm};
-use crate::gguf::Tensors;
+use crate::gguf::{Tensor, Tensors};
 
 pub type Vector = Vec<f64>;
+
+/// From so many tokens at once on, flash attention sums in 32 bits (ggml's `GGML_FA_TILE_Q`).
+pub const TILE: usize = 64;
 
 /// A part that can be switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,15 +60,40 @@ pub struct Block {
 /// A family with its weights.
 pub struct Reference {
     pub family: Family,
-    weights: std::collections::BTreeMap<String, (usize, Vector)>,
+    /// Whether attention is llama.cpp's flash attention on the CPU: keys and values are rounded to halves, and for fewer
+    /// tokens than [`TILE`] queries, and the sum of values after each addition, too. Weights are told of the queries
+    /// before that.
+    pub flash: bool,
+    weights: BTreeMap<String, Weights>,
+}
+
+struct Weights {
+    /// Of a row.
+    length: usize,
+    values: Vector,
+    /// Whether what is multiplied with them is rounded to halves, as they are.
+    halves: bool,
+}
+
+impl Weights {
+    fn rows(&self) -> impl Iterator<Item = &[f64]> {
+        self.values.chunks(self.length)
+    }
+
+    fn operand<'a>(&self, x: &'a [f64]) -> Cow<'a, [f64]> {
+        if self.halves { halved(x).into() } else { x.into() }
+    }
 }
 
 impl Reference {
     pub fn new(family: Family, tensors: &Tensors) -> Self {
-        let wide = |(shape, values): &(Vec<usize>, Vec<f32>)| {
-            (shape[0], values.iter().map(|value| f64::from(*value)).collect())
+        let wide = |Tensor { shape, values, halves }: &Tensor| Weights {
+            length: shape[0],
+            values: values.iter().map(|value| f64::from(*value)).collect(),
+            halves: *halves,
         };
-        Self { family, weights: tensors.iter().map(|(name, tensor)| (name.clone(), wide(tensor))).collect() }
+        let weights = tensors.iter().map(|(name, tensor)| (name.clone(), wide(tensor))).collect();
+        Self { family, flash: false, weights }
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -67,12 +101,12 @@ impl Reference {
     }
 
     pub fn row(&self, name: &str, row: usize) -> &[f64] {
-        let (length, values) = &self.weights[name];
+        let Weights { length, values, .. } = &self.weights[name];
         &values[row * length..(row + 1) * length]
     }
 
     pub fn vector(&self, name: &str) -> &[f64] {
-        &self.weights[name].1
+        &self.weights[name].values
     }
 
     pub fn output_name(&self) -> &'static str {
@@ -81,19 +115,19 @@ impl Reference {
 
     /// A matrix times a vector, with its bias.
     fn linear(&self, name: &str, x: &[f64]) -> Vector {
-        let mut out = self.expert(name, 0, self.weights[&format!("{name}.weight")].1.len() / x.len(), x);
-        if let Some((_, bias)) = self.weights.get(&format!("{name}.bias")) {
-            out.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+        let mut out = self.expert(name, 0, self.weights[&format!("{name}.weight")].values.len() / x.len(), x);
+        if let Some(bias) = self.weights.get(&format!("{name}.bias")) {
+            out.iter_mut().zip(&bias.values).for_each(|(value, bias)| *value += bias);
         }
         out
     }
 
     /// `rows` rows of a matrix from those of an expert on.
     fn expert(&self, name: &str, expert: usize, rows: usize, x: &[f64]) -> Vector {
-        let (length, values) = &self.weights[&format!("{name}.weight")];
-        assert_eq!(*length, x.len(), "{name}");
-        let own = &values[expert * rows * length..(expert + 1) * rows * length];
-        own.chunks(*length).map(|row| dot(row, x)).collect()
+        let weights = &self.weights[&format!("{name}.weight")];
+        assert_eq!(weights.length, x.len(), "{name}");
+        let x = weights.operand(x);
+        weights.rows().skip(expert * rows).take(rows).map(|row| dot(row, &x)).collect()
     }
 
     /// The model's norm with these weights.
@@ -102,8 +136,8 @@ impl Reference {
         let mut out = if self.family.layer_norm { centred(x) } else { x.to_vec() };
         let root = (dot(&out, &out) / out.len() as f64 + EPSILON).sqrt();
         out.iter_mut().zip(weight).for_each(|(value, weight)| *value *= weight / root);
-        if let Some((_, bias)) = self.weights.get(&format!("{name}.bias")) {
-            out.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+        if let Some(bias) = self.weights.get(&format!("{name}.bias")) {
+            out.iter_mut().zip(&bias.values).for_each(|(value, bias)| *value += bias);
         }
         out
     }
@@ -111,9 +145,9 @@ impl Reference {
     /// Logits of a stream, before the final soft-cap and after it.
     pub fn unembed(&self, stream: &[f64]) -> (Vector, Vector) {
         let normed = self.norm("output_norm", stream);
-        let (length, values) = &self.weights[self.output_name()];
-        let raw: Vector =
-            values.chunks(*length).map(|row| dot(row, &normed) / self.family.logit_scale).collect();
+        let weights = &self.weights[self.output_name()];
+        let normed = weights.operand(&normed);
+        let raw: Vector = weights.rows().map(|row| dot(row, &normed) / self.family.logit_scale).collect();
         let cap = |z: &f64| self.family.final_cap.map_or(*z, |cap| cap * (z / cap).tanh());
         let logits = raw.iter().map(cap).collect();
         (raw, logits)
@@ -203,10 +237,11 @@ impl Reference {
             rotate(family.position, family.base(layer), position, &x)
         };
         let heads = |x: &[f64]| x.chunks(family.head).map(<[f64]>::to_vec).collect::<Vec<_>>();
+        let kept = |x: Vector| if self.flash { halved(&x) } else { x };
         [
             heads(&q).iter().map(|q| turn("attn_q_norm", q)).collect(),
-            heads(&k).iter().map(|k| turn("attn_k_norm", k)).collect(),
-            heads(&v),
+            heads(&k).iter().map(|k| kept(turn("attn_k_norm", k))).collect(),
+            heads(&v).into_iter().map(kept).collect(),
         ]
     }
 
@@ -219,31 +254,41 @@ impl Reference {
     ) -> Block {
         let family = &self.family;
         let mut block = Block::default();
-        let projection = format!("blk.{layer}.attn_output.weight");
+        let projection = &self.weights[&format!("blk.{layer}.attn_output.weight")];
         let mut out = vec![0.0; family.width];
         for head in 0..family.heads {
             let of = head / family.group();
             let first = family.window(layer).map_or(0, |window| (position + 1).saturating_sub(window));
-            let score = |at: usize| {
-                let score = family.scale() * dot(&read[position][0][head], &read[at][1][of]);
+            let query = &read[position][0][head];
+            let score = |query: &[f64], at: usize| {
+                let score = family.scale() * dot(query, &read[at][1][of]);
                 family.score_cap.map_or(score, |cap| cap * (score / cap).tanh())
             };
-            let scores: Vector = (0..=position).map(|at| if at < first { 0.0 } else { score(at) }).collect();
+            let scores = (0..=position).map(|at| if at < first { 0.0 } else { score(query, at) }).collect();
             let slope = if family.position == Position::Alibi { slope(head, family.heads) } else { 0.0 };
-            let biased = |at: usize| scores[at] - slope * (position - at) as f64;
-            let weights =
-                softmax((0..=position).map(|at| if at < first { f64::NEG_INFINITY } else { biased(at) }));
-            let mut mixed = vec![0.0; family.head];
+            let seen = |query: &[f64], at: usize| {
+                if at < first { f64::NEG_INFINITY } else { score(query, at) - slope * (position - at) as f64 }
+            };
+            let weights = softmax((0..=position).map(|at| seen(query, at)));
+            let values: Vec<&Vector> = read.iter().map(|read| &read[2][of]).collect();
+            // The last token is read alone, those before it together.
+            let together = if position + 1 < read.len() { read.len() - 1 } else { 1 };
+            let mut mixed = if self.flash && together < TILE {
+                let query = halved(query);
+                summed_in_halves((0..=position).map(|at| seen(&query, at)), &values)
+            } else {
+                let mut mixed = vec![0.0; family.head];
+                for (weight, values) in weights.iter().zip(&values) {
+                    mixed.iter_mut().zip(*values).for_each(|(sum, value)| *sum += weight * value);
+                }
+                mixed
+            };
             let through = |x: &[f64]| -> Vector {
-                let (length, values) = &self.weights[&projection];
-                values
-                    .chunks(*length)
+                projection
+                    .rows()
                     .map(|row| dot(&row[head * family.head..(head + 1) * family.head], x))
                     .collect()
             };
-            for (at, weight) in weights.iter().enumerate() {
-                mixed.iter_mut().zip(&read[at][2][of]).for_each(|(sum, value)| *sum += weight * value);
-            }
             if off(position, Off::Head(layer, head)) {
                 mixed.fill(0.0);
             }
@@ -254,9 +299,8 @@ impl Reference {
                     .map(|(at, weight)| length(&scaled(&through(&read[at][2][of]), *weight)));
                 block.value_norms.push(norms.collect());
             }
-            let added = through(&mixed);
-            out = sum(&out, &added);
-            block.heads.push(added);
+            out = sum(&out, &through(&projection.operand(&mixed)));
+            block.heads.push(through(&mixed));
             block.scores.push(scores);
             block.weights.push(weights);
         }
@@ -325,10 +369,20 @@ impl Reference {
         gate.iter().zip(up).map(|(gate, up)| self.bent(*gate) * up).collect()
     }
 
-    /// The activation function.
+    /// The activation function. GELU comes from a table of halves, looked up at a half (ggml's `GGML_GELU_FP16`),
+    /// between -10 and 10.
     fn bent(&self, x: f64) -> f64 {
         if self.family.gelu {
-            0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
+            let gelu = |x: f64| {
+                0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
+            };
+            if x <= -10.0 {
+                0.0
+            } else if x >= 10.0 {
+                x
+            } else {
+                half(gelu(half(x)))
+            }
         } else {
             x / (1.0 + (-x).exp())
         }
@@ -355,6 +409,38 @@ fn rotate(kind: Position, base: f64, position: usize, x: &[f64]) -> Vector {
 /// A head's slope (Press et al. 2022), the number of heads a power of two.
 fn slope(head: usize, heads: usize) -> f64 {
     2.0_f64.powf(-8.0 / heads as f64 * (head + 1) as f64)
+}
+
+/// Nearest number that a half holds.
+pub fn half(x: f64) -> f64 {
+    // 11 significant bits, 10 behind the point; below 2^-14 they become fewer.
+    let step = 2.0_f64.powi((x.abs().log2().floor().max(-14.0) as i32) - 10);
+    (x / step).round_ties_even() * step
+}
+
+pub fn halved(x: &[f64]) -> Vector {
+    x.iter().map(|x| half(*x)).collect()
+}
+
+/// What attention with these scores gives when, position by position, the sum so far is rounded to halves, as
+/// unnormalised weights under the largest score so far (Rabe & Staats 2021).
+fn summed_in_halves(scores: impl Iterator<Item = f64>, values: &[&Vector]) -> Vector {
+    let (mut most, mut all) = (f64::NEG_INFINITY, 0.0);
+    let mut sum = vec![0.0; values[0].len()];
+    for (score, value) in scores.zip(values).filter(|(score, _)| score.is_finite()) {
+        let mut weight = 1.0;
+        if score > most {
+            let shrunk = (most - score).exp();
+            all *= shrunk;
+            sum = sum.iter().map(|sum| half(sum * shrunk)).collect();
+            most = score;
+        } else {
+            weight = (score - most).exp();
+        }
+        sum.iter_mut().zip(*value).for_each(|(sum, value)| *sum = half(*sum + weight * value));
+        all += weight;
+    }
+    scaled(&sum, 1.0 / all)
 }
 
 pub fn softmax(values: impl Iterator<Item = f64>) -> Vector {
