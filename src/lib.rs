@@ -11,7 +11,8 @@
 //! app/           L2  state and update: `update(now, msg) -> Vec<Effect>`; no IO, no clock, no channel
 //! engine/        L1  protocol · frame · handle (spawn, send) · serve (the child's main) · worker (the loop) ·
 //!                    decode (batches, KV prefix) · scratch (sequences beside the chat's) · aside (another branch,
-//!                    kept there) · look (a past pass, read again) · reread (a reply behind an edited prompt) ·
+//!                    kept there) · guard (cells that sliding windows would let go) · look (a past pass, read
+//!                    again) · reread (a reply behind an edited prompt) ·
 //!                    sampler (the chain, recorded stage by stage) · control and reins (what changes a running
 //!                    reply) · live and beside (looks into a reply, and what is asked meanwhile) · twin (the
 //!                    unchanged network beside a changed reply) ·

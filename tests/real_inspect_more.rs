@@ -334,3 +334,46 @@ fn neighbours_of_ten_words_agree() {
         worst.finish("neighbours");
     }
 }
+
+/// What llama.cpp lets go of a text longer than the window is read beside it as soon as something else is: the first
+/// tokens of a chat have to stay.
+#[test]
+fn the_beginning_of_a_text_longer_than_the_window_stays_while_others_are_read() {
+    let mut model = gemma();
+    let prompts = model.prompts();
+    let prompt =
+        |length: usize| ids_of(prompts.iter().find(|prompt| ids_of(prompt).len() == length).unwrap());
+    let (long, short) = (prompt(719), prompt(2));
+    let other = |from: usize, count: usize| [&short[..1], &long[from..from + count]].concat();
+    let norms = |model: &mut Fixture, ids: &[TokenId]| {
+        let want = Want { lens: true, ..Want::default() };
+        let rows = model.inspect(Inspect { ids: ids.to_vec(), want, ..Inspect::default() }).trace.lens;
+        rows.unwrap().rows.iter().map(|row| row.norm).collect::<Vec<f32>>()
+    };
+    let chat = other(100, 600);
+    let texts = [&short[..], &other(650, 9), &chat[..40], &chat[..150]];
+    model.score(&short);
+    let alone = texts.map(|text| norms(&mut model, text));
+    // The chat comes to lie behind a text beside it; what is free before its cells is too little for others later.
+    norms(&mut model, &long);
+    model.score(&chat);
+    let off = |change| Inspect {
+        ids: long.clone(),
+        ablations: vec![change],
+        everywhere: true,
+        ..Inspect::default()
+    };
+    for layer in [2, 10, 17] {
+        model.inspect(off(Intervention::ZeroFfn { layer }));
+        for from in [10, 200, 300] {
+            norms(&mut model, &other(from, 40));
+        }
+        for (text, alone) in texts.iter().zip(&alone) {
+            let beside = norms(&mut model, text);
+            for (layer, (beside, alone)) in beside.iter().zip(alone).enumerate() {
+                let off = (beside / alone - 1.0).abs();
+                assert!(off < 1e-2, "{} tokens, layer {layer}: {beside} {alone}", text.len());
+            }
+        }
+    }
+}

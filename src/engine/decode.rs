@@ -4,6 +4,7 @@
 //! 0, also after a cancelled or failed batch; so the next prompt decodes only what differs. Sequences beside
 //! it are [`super::scratch`]'s.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,6 +13,7 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
 use super::aside::Aside;
+use super::guard::Guard;
 use super::native::OwnedContext;
 use super::probe::Probe;
 use super::shared::LoadedModel;
@@ -98,6 +100,8 @@ pub struct Session {
     pub(super) prefix: Prefix,
     /// What is kept beside the chat.
     pub(super) aside: Aside,
+    /// Which sequences hold cells.
+    pub(super) guard: Guard,
     /// Where the batch's tokens stand in their sequences.
     positions: Vec<u32>,
     /// Tokens decoded together; cancel and progress happen in between.
@@ -121,6 +125,7 @@ impl Session {
             batch,
             prefix: Prefix::default(),
             aside: Aside::default(),
+            guard: Guard::default(),
             positions: Vec::new(),
             slice,
             limit: limit as usize,
@@ -258,15 +263,26 @@ impl Session {
         }
         self.batch.clear();
         self.positions.clear();
+        let mut written: BTreeMap<u8, (u32, u32)> = BTreeMap::new();
         for item in items {
-            self.positions.push(item.position as u32);
+            let place = item.position as u32;
+            let range = written.entry(item.sequence).or_insert((place, place));
+            *range = (range.0.min(place), range.1.max(place));
+            self.positions.push(place);
             self.batch
                 .add(LlamaToken(item.id.0), position(item.position), &[i32::from(item.sequence)], item.logits)
                 .expect("a slice is never longer than the batch");
         }
+        self.guard_held();
         self.context.probe.begin_batch(self.positions.iter().copied());
         let Self { context, batch, .. } = self;
         let result = context.with(|context| context.decode(batch));
+        for (sequence, (first, last)) in written {
+            self.guard_cells(sequence, first, Some(last + 1));
+        }
+        if result.is_err() {
+            self.guard.distrust();
+        }
         result.map_err(|error| halt(&error, &self.stop))
     }
 
@@ -292,12 +308,14 @@ impl Session {
             }
             whole
         });
-        self.prefix.ids.truncate(if held { count } else { 0 });
-        if held {
-            self.aside.chat_was_cut(count);
-        } else {
+        if !held {
             self.aside = Aside::default();
+            self.guard.clear();
+        } else if count < self.prefix.ids.len() {
+            self.aside.chat_was_cut(count);
+            self.guard.let_go(CHAT, count == 0);
         }
+        self.prefix.ids.truncate(if held { count } else { 0 });
         self.prefix.ids.len()
     }
 }

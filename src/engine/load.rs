@@ -185,7 +185,7 @@ impl Attempt<'_> {
             .with_n_ctx(NonZeroU32::new(self.fit.context + fit::SCRATCH_CELLS))
             .with_n_batch(batch)
             .with_n_ubatch(batch)
-            .with_n_seq_max(if past_is_whole { 1 } else { SEQUENCES })
+            .with_n_seq_max(if past_is_whole { 1 } else { SEQUENCES + 1 })
             .with_n_threads(threads.cast_signed())
             .with_n_threads_batch(threads.cast_signed())
             .with_flash_attention_policy(policy)

@@ -42,6 +42,8 @@ pub mod generate;
 #[cfg(feature = "llama")]
 pub mod graph;
 #[cfg(feature = "llama")]
+mod guard;
+#[cfg(feature = "llama")]
 pub mod inspect;
 #[cfg(feature = "llama")]
 pub mod live;

@@ -62,6 +62,7 @@ impl Session {
             return;
         }
         let end = u32::try_from(count).expect("a context has fewer than 2^31 cells");
+        self.guard.holds(to);
         self.context
             .with(|context| context.copy_kv_cache_seq(from.into(), to.into(), Some(0), Some(end)))
             .expect("a context has fewer than 2^31 cells");
@@ -72,6 +73,7 @@ impl Session {
         if sequence == CHAT || !self.has_scratch() {
             return;
         }
+        self.guard.let_go(sequence, true);
         self.context
             .with(|context| context.clear_kv_cache_seq(Some(sequence.into()), None, None))
             .expect("sequences have small numbers");
