@@ -131,6 +131,9 @@ fn below(number: u32, count: u32, what: &str, has: &str) -> Result<(), Failure> 
     if number < count {
         return Ok(());
     }
-    let message = format!("There is no {what} {number}: {has} 0 to {}.", count.saturating_sub(1));
+    let message = match count.checked_sub(1) {
+        Some(last) => format!("There is no {what} {number}: {has} 0 to {last}."),
+        None => format!("There is no {what} {number}: this model has no {what}s."),
+    };
     Err(Failure { message, kind: FailureKind::Other })
 }

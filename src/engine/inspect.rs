@@ -133,7 +133,10 @@ fn check(session: &Session, request: &Inspect) -> Result<(), Failure> {
         want.attention.iter().chain(&want.ffn).copied().chain(want.rotation.map(|(layer, ..)| layer));
     blocks.into_iter().try_for_each(|layer| changes::layer(session.model(), layer))?;
     if let Some((_, head, other)) = want.rotation {
-        changes::head(session.model(), head)?;
+        // Without heads there is still to tell how it knows positions.
+        if session.model().model.n_head() > 0 {
+            changes::head(session.model(), head)?;
+        }
         if other as usize >= request.ids.len() {
             return Err(self::other(format!("Position {other} lies behind the pass.")));
         }

@@ -3,26 +3,34 @@
 //! Invariant: the file lives as long as the fixture; nothing is shared between fixtures.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::ops::{Deref, DerefMut};
 
-use glassbox::engine::protocol::{
-    Embed, Envelope, Event, Failure, Inspect, Inspected, Request, RequestId, Want, switched_off,
-};
-use glassbox::engine::worker::{Hooks, Shared, Worker};
+use glassbox::engine::protocol::{Embed, Event, Inspect, Inspected, Request, Want, switched_off};
 use glassbox::inspect::trace::{EmbeddingFacts, ForwardTrace, Part};
-use glassbox::model_entry::{LoadParams, ModelEntry, Source};
-use glassbox::models::gguf::{Header, SharedHeader};
+use glassbox::model_entry::LoadParams;
 use glassbox::token::TokenId;
 
 use crate::gguf::{Meta, Tensors, write};
+use crate::real::Model;
 
-/// A model with its worker.
+/// A model, and the folder that its file is in.
 pub struct Fixture {
-    worker: Worker,
-    events: Receiver<Envelope>,
-    next: u64,
+    model: Model,
     _folder: tempfile::TempDir,
+}
+
+impl Deref for Fixture {
+    type Target = Model;
+
+    fn deref(&self) -> &Model {
+        &self.model
+    }
+}
+
+impl DerefMut for Fixture {
+    fn deref_mut(&mut self) -> &mut Model {
+        &mut self.model
+    }
 }
 
 impl Fixture {
@@ -35,41 +43,15 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tiny.gguf");
         write(&path, architecture, meta, tensors);
-        let facts = Header::read(&path).unwrap().facts().clone();
-        let resolve = Box::new(move |_: &ModelEntry| Ok((path.clone(), facts.clone())));
-        let (sender, events) = channel();
-        let emit = Arc::new(move |envelope: Envelope| drop(sender.send(envelope)));
-        let hooks = Hooks { resolve, open: Box::new(|path| Ok(Arc::new(SharedHeader::open(path).unwrap()))) };
-        let mut worker = Worker::new(Arc::new(hooks), Shared::new(), emit);
-        let entry = ModelEntry::new("tiny", Source::Path(std::path::PathBuf::new()));
-        worker.handle(RequestId(1), Request::Load { entry: Box::new(entry), params: params.clone() });
-        let said: Vec<Event> = events.try_iter().map(|envelope| envelope.event).collect();
-        let loaded = said.iter().any(|event| matches!(event, Event::Loaded(_)));
-        assert!(loaded, "{architecture}: {said:?}");
-        Self { worker, events, next: 2, _folder: folder }
-    }
-
-    fn answer(&mut self, request: Request) -> Event {
-        let id = RequestId(self.next);
-        self.next += 1;
-        self.worker.handle(id, request);
-        self.events.try_iter().map(|envelope| envelope.event).last().unwrap()
-    }
-
-    pub fn try_inspect(&mut self, request: Inspect) -> Result<Inspected, Failure> {
-        match self.answer(Request::Inspect(Box::new(request))) {
-            Event::Inspected(inspected) => Ok(*inspected),
-            Event::Failed(failure) => Err(failure),
-            other => panic!("{other:?}"),
-        }
+        Self { model: Model::open(&path, params.clone()), _folder: folder }
     }
 
     pub fn inspect(&mut self, ids: &[TokenId], want: Want) -> Inspected {
         self.try_inspect(Inspect { ids: ids.to_vec(), want, ..Inspect::default() }).unwrap()
     }
 
-    pub fn ablated(&mut self, ids: &[TokenId], part: Part, everywhere: bool) -> ForwardTrace {
-        let ablations = vec![switched_off(part).unwrap()];
+    pub fn ablated(&mut self, ids: &[TokenId], parts: &[Part], everywhere: bool) -> ForwardTrace {
+        let ablations = parts.iter().map(|part| switched_off(*part).unwrap()).collect();
         let request = Inspect { ids: ids.to_vec(), ablations, everywhere, ..Inspect::default() };
         self.try_inspect(request).unwrap().trace
     }
@@ -84,11 +66,13 @@ impl Fixture {
 
 /// How far a figure may be from the reference's, of 1 or of the figure: what 32-bit floats make of three blocks.
 const TOLERANCE: f64 = 1e-3;
+/// From so many figures on their mean counts.
+const MANY: f64 = 10.0;
 
 /// The worst disagreement of each figure of a family.
 pub struct Worst {
     pub family: &'static str,
-    /// How far one figure may be off; in the mean it is always [`TOLERANCE`].
+    /// How far one figure may be off; [`MANY`] of a kind in the mean never more than [`TOLERANCE`].
     pub most: f64,
     figures: BTreeMap<String, Off>,
 }
@@ -132,7 +116,7 @@ impl Worst {
             println!("{}: {what} off by {:.2e}, in the mean {mean:.2e}", self.family, off.most);
             let message = format!("{}: {what}: {}, reference {}", self.family, off.ours, off.theirs);
             assert!(off.most <= self.most, "{message}");
-            assert!(mean <= TOLERANCE, "{}: {what}: in the mean {mean}", self.family);
+            assert!(mean <= TOLERANCE || off.count < MANY, "{}: {what}: in the mean {mean}", self.family);
         }
     }
 }

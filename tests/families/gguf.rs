@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::family::{CONTEXT, EPSILON, Family, Order, Position, QueryNorm, VOCABULARY};
+use crate::reference::half;
 
 /// Weights by name.
 pub type Tensors = BTreeMap<String, Tensor>;
@@ -33,13 +34,21 @@ impl Random {
     }
 }
 
-struct Maker {
+/// Makes weights.
+pub struct Maker {
     random: Random,
-    tensors: Tensors,
+    pub tensors: Tensors,
 }
 
 impl Maker {
-    fn put(&mut self, name: &str, shape: &[usize], middle: f64, spread: f64) {
+    /// The name is the seed.
+    pub fn new(name: &str) -> Self {
+        let seed =
+            name.bytes().fold(17_u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        Self { random: Random(seed), tensors: Tensors::new() }
+    }
+
+    pub fn put(&mut self, name: &str, shape: &[usize], middle: f64, spread: f64) {
         let count: usize = shape.iter().product();
         let values = (0..count).map(|_| (middle + spread * self.random.normal()) as f32).collect();
         let tensor = Tensor { shape: shape.to_vec(), values, halves: false };
@@ -47,17 +56,17 @@ impl Maker {
     }
 
     /// A matrix whose products are about as long as what goes in, times `gain`.
-    fn matrix(&mut self, name: &str, shape: &[usize], gain: f64) {
+    pub fn matrix(&mut self, name: &str, shape: &[usize], gain: f64) {
         self.put(&format!("{name}.weight"), shape, 0.0, gain / (shape[0] as f64).sqrt());
     }
 
-    fn bias(&mut self, name: &str, count: usize, wanted: bool) {
+    pub fn bias(&mut self, name: &str, count: usize, wanted: bool) {
         if wanted {
             self.put(&format!("{name}.bias"), &[count], 0.0, 0.2);
         }
     }
 
-    fn norm(&mut self, name: &str, count: usize, bias: bool) {
+    pub fn norm(&mut self, name: &str, count: usize, bias: bool) {
         self.put(&format!("{name}.weight"), &[count], 1.0, 0.2);
         self.bias(name, count, bias);
     }
@@ -65,9 +74,7 @@ impl Maker {
 
 /// The weights of a family.
 pub fn tensors(family: &Family) -> Tensors {
-    let seed =
-        family.name.bytes().fold(17_u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
-    let mut maker = Maker { random: Random(seed), tensors: Tensors::new() };
+    let mut maker = Maker::new(family.name);
     let width = family.width;
     maker.put("token_embd.weight", &[width, VOCABULARY], 0.0, 0.7 / family.embedding_scale.sqrt());
     if family.position == Position::Learned {
@@ -145,6 +152,16 @@ fn feed_forward(maker: &mut Maker, family: &Family, name: &dyn Fn(&str) -> Strin
         maker.matrix(&name("ffn_gate_shexp"), &[width, shared], 1.4);
         maker.matrix(&name("ffn_up_shexp"), &[width, shared], 1.4);
         maker.matrix(&name("ffn_down_shexp"), &[shared, width], 1.4);
+    }
+}
+
+/// Rounds the matrices to halves, as such files have them; what routes to experts stays.
+pub fn in_halves(tensors: &mut Tensors) {
+    for (name, tensor) in tensors {
+        if tensor.shape.len() > 1 && !name.contains("ffn_gate_inp") && name != "position_embd.weight" {
+            tensor.values.iter_mut().for_each(|value| *value = half(f64::from(*value)) as f32);
+            tensor.halves = true;
+        }
     }
 }
 

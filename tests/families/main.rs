@@ -13,7 +13,10 @@
 mod family;
 mod fixture;
 mod gguf;
-
+mod lacking;
+#[path = "../real/mod.rs"]
+mod real;
+mod recurrent;
 mod reference;
 
 use std::ops::DerefMut;
@@ -124,35 +127,37 @@ fn log_softmax(logits: &[f64]) -> Vector {
 
 #[test]
 fn the_logits_and_every_depth_of_the_lens_are_the_references() {
-    on_each(|fixture, reference, worst| {
-        let pass = plain(reference);
-        let trace = fixture.inspect(&ids(&tokens()), Want { lens: true, ..Want::default() }).trace;
-        assert_eq!(trace.missing, Vec::<String>::new(), "{}", worst.family);
-        let logprobs = log_softmax(&pass.logits);
-        for next in &trace.next {
-            worst.hold("next", next.logprob, logprobs[next.id.0 as usize]);
+    on_each(lens_holds);
+}
+
+fn lens_holds(fixture: &mut Fixture, reference: &Reference, worst: &mut Worst) {
+    let pass = plain(reference);
+    let trace = fixture.inspect(&ids(&tokens()), Want { lens: true, ..Want::default() }).trace;
+    assert_eq!(trace.missing, Vec::<String>::new(), "{}", worst.family);
+    let logprobs = log_softmax(&pass.logits);
+    for next in &trace.next {
+        worst.hold("next", next.logprob, logprobs[next.id.0 as usize]);
+    }
+    let streams = std::iter::once(&pass.embedding).chain(pass.blocks.iter().map(|block| &block.after));
+    let lens = trace.lens.unwrap();
+    assert_eq!(lens.rows.len(), reference.family.layers + 1);
+    for (depth, (row, stream)) in lens.rows.iter().zip(streams).enumerate() {
+        let (_, logits) = reference.unembed(stream);
+        let here = log_softmax(&logits);
+        for top in &row.top {
+            worst.hold("lens", top.logprob, here[top.id.0 as usize]);
         }
-        let streams = std::iter::once(&pass.embedding).chain(pass.blocks.iter().map(|block| &block.after));
-        let lens = trace.lens.unwrap();
-        assert_eq!(lens.rows.len(), reference.family.layers + 1);
-        for (depth, (row, stream)) in lens.rows.iter().zip(streams).enumerate() {
-            let (_, logits) = reference.unembed(stream);
-            let here = log_softmax(&logits);
-            for top in &row.top {
-                worst.hold("lens", top.logprob, here[top.id.0 as usize]);
-            }
-            let kl: f64 = logprobs.iter().zip(&here).map(|(p, q)| p.exp() * (p - q)).sum();
-            worst.hold("KL", row.kl, kl);
-            worst.hold("residual norm", row.norm, length(stream));
-            if let Some(block) = depth.checked_sub(1).map(|layer| &pass.blocks[layer]) {
-                worst.hold("attention norm", row.attention_norm, length(&block.attention_out));
-                worst.hold("feed-forward norm", row.ffn_norm, length(&block.ffn_out));
-                worst.hold("attention added", row.attention_added, length(&block.attention_added));
-                worst.hold("feed-forward added", row.ffn_added, length(&block.ffn_added));
-            }
+        let kl: f64 = logprobs.iter().zip(&here).map(|(p, q)| p.exp() * (p - q)).sum();
+        worst.hold("KL", row.kl, kl);
+        worst.hold("residual norm", row.norm, length(stream));
+        if let Some(block) = depth.checked_sub(1).map(|layer| &pass.blocks[layer]) {
+            worst.hold("attention norm", row.attention_norm, length(&block.attention_out));
+            worst.hold("feed-forward norm", row.ffn_norm, length(&block.ffn_out));
+            worst.hold("attention added", row.attention_added, length(&block.attention_added));
+            worst.hold("feed-forward added", row.ffn_added, length(&block.ffn_added));
         }
-        assert!(lens.rows.last().unwrap().kl < 1e-6, "{}", worst.family);
-    });
+    }
+    assert!(lens.rows.last().unwrap().kl < 1e-6, "{}", worst.family);
 }
 
 fn attention_holds(attention: &Attention, pass: &Pass, family: &Family, worst: &mut Worst) {
@@ -212,42 +217,58 @@ fn a_prompt_in_micro_batches_gives_the_same() {
 }
 
 #[test]
-fn pushes_are_the_references_and_close() {
-    on_each(|fixture, reference, worst| {
-        let pass = plain(reference);
-        let family = &reference.family;
-        let mut order: Vec<usize> = (0..VOCABULARY).collect();
-        order.sort_by(|a, b| pass.logits[*b].total_cmp(&pass.logits[*a]));
-        let (token, rival) = (order[0], order[1]);
-        let pair = (id(token), id(rival));
-        let trace = fixture
-            .inspect(
-                &ids(&tokens()),
-                Want { attribution: Some(pair), pushing_neurons: 20, ..Want::default() },
-            )
-            .trace;
-        assert_eq!(trace.missing, Vec::<String>::new(), "{}", family.name);
-        let found = trace.attribution.unwrap();
-        worst.hold("difference", found.difference, pass.raw[token] - pass.raw[rival]);
-        worst.hold("closure", found.closure_error, 0.0);
-        let push = pushes(reference, &pass, token, rival);
-        assert_eq!(found.parts.len(), 2 * family.layers + 1);
-        assert_eq!(found.heads.len(), family.layers * family.heads, "{}", family.name);
-        assert_eq!(found.neurons.len(), if family.experts.is_some() { 0 } else { 20 }, "{}", family.name);
-        for part in found.parts.iter().chain(&found.heads).chain(&found.neurons) {
-            let theirs = match part.part {
-                Part::Embedding => push(&pass.embedding),
-                Part::Attention(layer) => push(&pass.blocks[layer as usize].attention_added),
-                Part::Ffn(layer) => push(&pass.blocks[layer as usize].ffn_added),
-                Part::Head(layer, head) => push(&head_added(reference, &pass, layer as usize, head as usize)),
-                Part::Neuron(layer, neuron) => {
-                    push(&neuron_added(reference, &pass, layer as usize, neuron as usize))
-                }
-                Part::Stream(_) => panic!("a stream is no part of itself"),
-            };
-            worst.hold(&part.part.to_string(), part.logit_difference, theirs);
-        }
+fn a_file_whose_matrices_are_halves_gives_the_references_numbers() {
+    let families = families().into_iter().map(|family| {
+        let mut tensors = gguf::tensors(&family);
+        gguf::in_halves(&mut tensors);
+        Box::new(load_with(family, &tensors, &exact()))
     });
+    hold(families, |fixture, reference, worst| {
+        worst.most = TIES;
+        lens_holds(fixture, reference, worst);
+        attention_holds(&attention_of(fixture), &plain(reference), &reference.family, worst);
+        pushes_hold(fixture, reference, worst);
+        parts_off_hold(fixture, reference, worst);
+        neurons_hold(fixture, reference, worst);
+    });
+}
+
+#[test]
+fn pushes_are_the_references_and_close() {
+    on_each(pushes_hold);
+}
+
+fn pushes_hold(fixture: &mut Fixture, reference: &Reference, worst: &mut Worst) {
+    let pass = plain(reference);
+    let family = &reference.family;
+    let mut order: Vec<usize> = (0..VOCABULARY).collect();
+    order.sort_by(|a, b| pass.logits[*b].total_cmp(&pass.logits[*a]));
+    let (token, rival) = (order[0], order[1]);
+    let pair = (id(token), id(rival));
+    let trace = fixture
+        .inspect(&ids(&tokens()), Want { attribution: Some(pair), pushing_neurons: 20, ..Want::default() })
+        .trace;
+    assert_eq!(trace.missing, Vec::<String>::new(), "{}", family.name);
+    let found = trace.attribution.unwrap();
+    worst.hold("difference", found.difference, pass.raw[token] - pass.raw[rival]);
+    worst.hold("closure", found.closure_error, 0.0);
+    let push = pushes(reference, &pass, token, rival);
+    assert_eq!(found.parts.len(), 2 * family.layers + 1);
+    assert_eq!(found.heads.len(), family.layers * family.heads, "{}", family.name);
+    assert_eq!(found.neurons.len(), if family.experts.is_some() { 0 } else { 20 }, "{}", family.name);
+    for part in found.parts.iter().chain(&found.heads).chain(&found.neurons) {
+        let theirs = match part.part {
+            Part::Embedding => push(&pass.embedding),
+            Part::Attention(layer) => push(&pass.blocks[layer as usize].attention_added),
+            Part::Ffn(layer) => push(&pass.blocks[layer as usize].ffn_added),
+            Part::Head(layer, head) => push(&head_added(reference, &pass, layer as usize, head as usize)),
+            Part::Neuron(layer, neuron) => {
+                push(&neuron_added(reference, &pass, layer as usize, neuron as usize))
+            }
+            Part::Stream(_) => panic!("a stream is no part of itself"),
+        };
+        worst.hold(&part.part.to_string(), part.logit_difference, theirs);
+    }
 }
 
 /// What a vector in the stream pushes, the final norm's divisor frozen.
@@ -295,29 +316,62 @@ fn through(reference: &Reference, norm: &str, out: &[f64], mut part: Vector) -> 
 
 #[test]
 fn parts_switched_off_give_the_references_numbers() {
+    on_each(parts_off_hold);
+}
+
+fn parts_off_hold(fixture: &mut Fixture, reference: &Reference, worst: &mut Worst) {
+    for (part, off) in [
+        (Part::Head(0, 1), Off::Head(0, 1)),
+        (Part::Head(1, 3), Off::Head(1, 3)),
+        (Part::Attention(1), Off::Attention(1)),
+        (Part::Attention(2), Off::Attention(2)),
+        (Part::Ffn(0), Off::Ffn(0)),
+        (Part::Ffn(2), Off::Ffn(2)),
+        (Part::Neuron(1, 7), Off::Neuron(1, 7)),
+    ] {
+        if matches!(part, Part::Neuron(..)) && reference.family.experts.is_some() {
+            continue;
+        }
+        for everywhere in [true, false] {
+            let last = TOKENS - 1;
+            let theirs = reference.pass(&tokens(), &|at, it| it == off && (everywhere || at == last));
+            let logprobs = log_softmax(&theirs.logits);
+            let trace = fixture.ablated(&ids(&tokens()), &[part], everywhere);
+            assert_eq!(trace.missing, Vec::<String>::new(), "{}", worst.family);
+            for next in &trace.next {
+                worst.hold(&part.to_string(), next.logprob, logprobs[next.id.0 as usize]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_block_s_half_off_takes_its_bias_along_and_all_that_it_is_made_of_off_leaves_it() {
     on_each(|fixture, reference, worst| {
-        for (part, off) in [
-            (Part::Head(0, 1), Off::Head(0, 1)),
-            (Part::Head(1, 3), Off::Head(1, 3)),
-            (Part::Attention(1), Off::Attention(1)),
-            (Part::Attention(2), Off::Attention(2)),
-            (Part::Ffn(0), Off::Ffn(0)),
-            (Part::Ffn(2), Off::Ffn(2)),
-            (Part::Neuron(1, 7), Off::Neuron(1, 7)),
-        ] {
-            if matches!(part, Part::Neuron(..)) && reference.family.experts.is_some() {
-                continue;
+        let family = reference.family;
+        if !family.bias {
+            return;
+        }
+        let heads: Vec<Part> = (0..family.heads as u32).map(|head| Part::Head(1, head)).collect();
+        let neurons: Vec<Part> = (0..family.neurons as u32).map(|neuron| Part::Neuron(1, neuron)).collect();
+        for (whole, off, parts) in
+            [(Part::Attention(1), Off::Attention(1), heads), (Part::Ffn(1), Off::Ffn(1), neurons)]
+        {
+            let of =
+                |off: &dyn Fn(Off) -> bool| log_softmax(&reference.pass(&tokens(), &|_, it| off(it)).logits);
+            let without = of(&|it| it == off);
+            let bias_left = of(&|it| match whole {
+                Part::Attention(_) => matches!(it, Off::Head(1, _)),
+                _ => matches!(it, Off::Neuron(1, _)),
+            });
+            for next in &fixture.ablated(&ids(&tokens()), &[whole], true).next {
+                worst.hold(&whole.to_string(), next.logprob, without[next.id.0 as usize]);
             }
-            for everywhere in [true, false] {
-                let last = TOKENS - 1;
-                let theirs = reference.pass(&tokens(), &|at, it| it == off && (everywhere || at == last));
-                let logprobs = log_softmax(&theirs.logits);
-                let trace = fixture.ablated(&ids(&tokens()), part, everywhere);
-                assert_eq!(trace.missing, Vec::<String>::new(), "{}", worst.family);
-                for next in &trace.next {
-                    worst.hold(&part.to_string(), next.logprob, logprobs[next.id.0 as usize]);
-                }
+            for next in &fixture.ablated(&ids(&tokens()), &parts, true).next {
+                worst.hold(&format!("parts of {whole}"), next.logprob, bias_left[next.id.0 as usize]);
             }
+            let apart = without.iter().zip(&bias_left).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(apart > 0.05, "{}: the bias hardly counts: {apart}", family.name);
         }
     });
 }
@@ -329,7 +383,7 @@ fn a_head_switched_off_under_flash_attention_is_off() {
         worst.most = TIES;
         let theirs = reference.pass(&tokens(), &|_, it| it == Off::Head(1, 2));
         let logprobs = log_softmax(&theirs.logits);
-        for next in &fixture.ablated(&ids(&tokens()), Part::Head(1, 2), true).next {
+        for next in &fixture.ablated(&ids(&tokens()), &[Part::Head(1, 2)], true).next {
             worst.hold("next", next.logprob, logprobs[next.id.0 as usize]);
         }
     });
@@ -337,28 +391,29 @@ fn a_head_switched_off_under_flash_attention_is_off() {
 
 #[test]
 fn neurons_and_experts_are_the_references() {
-    on_each(|fixture, reference, worst| {
-        let pass = plain(reference);
-        let want = Want { ffn: vec![0, 1, 2], neurons: 500, ..Want::default() };
-        let inspected = fixture.inspect(&ids(&tokens()), want);
-        assert_eq!(inspected.trace.missing, Vec::<String>::new(), "{}", worst.family);
-        for (ffn, block) in inspected.ffns.iter().zip(&pass.blocks) {
-            assert_eq!(ffn.width as usize, reference.family.neurons);
-            let all: usize = block.neurons.iter().map(|(_, inputs)| inputs.len()).sum();
-            assert_eq!(ffn.neurons.len(), all + block.shared.len(), "{}", worst.family);
-            for neuron in &ffn.neurons {
-                let of =
-                    block.neurons.iter().find(|(expert, _)| *expert == neuron.expert.map(|e| e as usize));
-                let inputs = of.map_or(&block.shared, |(_, inputs)| inputs);
-                worst.hold("activation", neuron.activation, inputs[neuron.index as usize]);
-            }
-            assert_eq!(ffn.experts.len(), block.experts.len());
-            for ((ours, weight), (expert, theirs)) in ffn.experts.iter().zip(&block.experts) {
-                assert_eq!(*ours as usize, *expert);
-                worst.hold("expert", *weight, *theirs);
-            }
+    on_each(neurons_hold);
+}
+
+fn neurons_hold(fixture: &mut Fixture, reference: &Reference, worst: &mut Worst) {
+    let pass = plain(reference);
+    let want = Want { ffn: vec![0, 1, 2], neurons: 500, ..Want::default() };
+    let inspected = fixture.inspect(&ids(&tokens()), want);
+    assert_eq!(inspected.trace.missing, Vec::<String>::new(), "{}", worst.family);
+    for (ffn, block) in inspected.ffns.iter().zip(&pass.blocks) {
+        assert_eq!(ffn.width as usize, reference.family.neurons);
+        let all: usize = block.neurons.iter().map(|(_, inputs)| inputs.len()).sum();
+        assert_eq!(ffn.neurons.len(), all + block.shared.len(), "{}", worst.family);
+        for neuron in &ffn.neurons {
+            let of = block.neurons.iter().find(|(expert, _)| *expert == neuron.expert.map(|e| e as usize));
+            let inputs = of.map_or(&block.shared, |(_, inputs)| inputs);
+            worst.hold("activation", neuron.activation, inputs[neuron.index as usize]);
         }
-    });
+        assert_eq!(ffn.experts.len(), block.experts.len());
+        for ((ours, weight), (expert, theirs)) in ffn.experts.iter().zip(&block.experts) {
+            assert_eq!(*ours as usize, *expert);
+            worst.hold("expert", *weight, *theirs);
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,220 @@
+//! A model loaded by the program's own worker, and how tests ask it: in the test's thread, or as an engine beside it.
+//!
+//! Invariant: no event is lost: what is not of the request that is heard fails the test where nothing else can be
+//! running, and waits where it can.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use glassbox::engine::protocol::{Envelope, Event, Failure, Inspect, Inspected, Loaded, Request, RequestId};
+use glassbox::engine::thread::ThreadEngine;
+use glassbox::engine::worker::{Hooks, Shared, Worker};
+use glassbox::engine::{Engine, real};
+use glassbox::model_entry::{LoadParams, ModelEntry, ModelFile, Source};
+use glassbox::models::gguf::{Header, SharedHeader};
+use glassbox::token::TokenId;
+
+/// Names the default model's file.
+pub const SMOLLM: &str = "GLASSBOX_TEST_MODEL";
+/// Names the file of the model with sliding windows.
+pub const GEMMA: &str = "GLASSBOX_TEST_GEMMA";
+
+/// The file that a variable of the environment names.
+pub fn file(variable: &str) -> PathBuf {
+    let path = std::env::var_os(variable)
+        .unwrap_or_else(|| panic!("{variable} must name a model file; run the tests with `make test`"));
+    PathBuf::from(path)
+}
+
+/// A request that loads it, whatever the entry says.
+pub fn load(params: LoadParams) -> Request {
+    Request::Load { entry: Box::new(ModelEntry::new("test", Source::Path(PathBuf::new()))), params }
+}
+
+/// The one fixture of a process behind its lock, made when first asked for.
+pub fn locked<T>(cell: &'static OnceLock<Mutex<T>>, make: impl FnOnce() -> T) -> MutexGuard<'static, T> {
+    cell.get_or_init(|| Mutex::new(make())).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn hooks(path: PathBuf) -> Hooks {
+    let facts = Header::read(&path).unwrap().facts().clone();
+    let resolve = Box::new(move |_: &ModelEntry| Ok((path.clone(), facts.clone())));
+    let open =
+        |path: &Path| -> Result<Arc<dyn ModelFile>, _> { Ok(Arc::new(SharedHeader::open(path).unwrap())) };
+    Hooks { resolve, open: Box::new(open) }
+}
+
+/// A model with its worker, which works in the test's thread.
+pub struct Model {
+    pub shared: Arc<Shared>,
+    /// What it said of itself.
+    pub loaded: Loaded,
+    /// Number of the next request.
+    pub next: u64,
+    worker: Worker,
+    events: Receiver<Envelope>,
+    heard: Arc<Mutex<Option<Sender<Event>>>>,
+}
+
+impl Model {
+    /// Loads the file that a variable names.
+    pub fn load(variable: &str, params: LoadParams) -> Self {
+        Self::open(&file(variable), params)
+    }
+
+    pub fn open(path: &Path, params: LoadParams) -> Self {
+        let (sender, events) = channel();
+        let heard: Arc<Mutex<Option<Sender<Event>>>> = Arc::default();
+        let listening = Arc::clone(&heard);
+        let emit = move |envelope: Envelope| {
+            if let Some(listener) = &*listening.lock().unwrap() {
+                let _ = listener.send(envelope.event.clone());
+            }
+            let _ = sender.send(envelope);
+        };
+        let shared = Shared::new();
+        let mut worker = Worker::new(Arc::new(hooks(path.to_owned())), Arc::clone(&shared), Arc::new(emit));
+        let exact = params.exact;
+        worker.handle(RequestId(1), load(params));
+        let mut said: Vec<Event> = events.try_iter().map(|envelope| envelope.event).collect();
+        let Some(Event::Loaded(loaded)) = said.pop() else { panic!("{}: {said:?}", path.display()) };
+        assert_eq!(loaded.exact, exact, "{:?}", loaded.notes);
+        let parts = said.iter().map(|event| match event {
+            Event::LoadProgress(part) => *part,
+            other => panic!("{other:?}"),
+        });
+        let parts: Vec<f32> = parts.collect();
+        assert!(parts.is_sorted() && parts.last() == Some(&1.0), "{parts:?}");
+        Self { shared, loaded: *loaded, next: 2, worker, events, heard }
+    }
+
+    /// All events of a request; the last is the only final one.
+    pub fn handle(&mut self, request: Request) -> Vec<Event> {
+        let id = RequestId(self.next);
+        self.next += 1;
+        self.worker.handle(id, request);
+        let own = |envelope: Envelope| {
+            assert_eq!(envelope.id, id, "{:?}", envelope.event);
+            envelope.event
+        };
+        let events: Vec<Event> = self.events.try_iter().map(own).collect();
+        assert_eq!(events.iter().position(Event::is_final), Some(events.len() - 1), "{events:?}");
+        events
+    }
+
+    /// The final event of a request.
+    pub fn answer(&mut self, request: Request) -> Event {
+        self.handle(request).pop().unwrap()
+    }
+
+    /// A text's tokens, what spells a control token taken as text, with what the model wants in front.
+    pub fn ids(&self, text: &str) -> Vec<TokenId> {
+        self.shared.tokenize(text, false, true).unwrap().into_iter().map(|(id, _)| id).collect()
+    }
+
+    pub fn try_inspect(&mut self, request: Inspect) -> Result<Inspected, Failure> {
+        match self.answer(Request::Inspect(Box::new(request))) {
+            Event::Inspected(seen) => Ok(*seen),
+            Event::Failed(failure) => Err(failure),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Cancels at the first event that `when` picks, from another thread as an engine's reader does; gives the answer
+    /// and how long it took to come.
+    pub fn cancelled<T>(
+        &mut self,
+        when: fn(&Event) -> bool,
+        ask: impl FnOnce(&mut Self) -> T,
+    ) -> (T, Duration) {
+        let (sender, announced) = channel();
+        *self.heard.lock().unwrap() = Some(sender);
+        let (shared, target) = (Arc::clone(&self.shared), RequestId(self.next));
+        let reader = std::thread::spawn(move || {
+            announced.iter().find(when).unwrap();
+            let at = Instant::now();
+            shared.cancel(target);
+            announced.iter().find(Event::is_final).unwrap();
+            at.elapsed()
+        });
+        let answer = ask(self);
+        let took = reader.join().unwrap();
+        *self.heard.lock().unwrap() = None;
+        (answer, took)
+    }
+}
+
+/// A model with an engine of its own thread, so that requests come in between.
+pub struct Beside {
+    engine: ThreadEngine,
+    events: Receiver<Envelope>,
+    /// What was said and not yet asked for.
+    waiting: VecDeque<Envelope>,
+    next: u64,
+}
+
+impl Beside {
+    /// Loads the file that a variable names.
+    pub fn load(variable: &str, params: LoadParams) -> Self {
+        let (sender, events) = channel();
+        let sink = Box::new(move |envelope| drop(sender.send(envelope)));
+        let engine = ThreadEngine::start(sink, real::make(hooks(file(variable)))).unwrap();
+        let mut model = Self { engine, events, waiting: VecDeque::new(), next: 1 };
+        let loaded = model.answer(load(params));
+        assert!(matches!(loaded, Event::Loaded(_)), "{loaded:?}");
+        model
+    }
+
+    pub fn send(&mut self, request: Request) -> RequestId {
+        let id = RequestId(self.next);
+        self.next += 1;
+        self.engine.send(id, request).unwrap();
+        id
+    }
+
+    /// The next of what is said that `wanted` picks; the rest waits.
+    pub fn hear(&mut self, wanted: impl Fn(&Envelope) -> bool) -> Envelope {
+        if let Some(at) = self.waiting.iter().position(&wanted) {
+            return self.waiting.remove(at).unwrap();
+        }
+        loop {
+            let envelope = self.events.recv().unwrap();
+            if wanted(&envelope) {
+                return envelope;
+            }
+            self.waiting.push_back(envelope);
+        }
+    }
+
+    /// The events of a request up to the first that `until` picks.
+    pub fn until(&mut self, id: RequestId, until: impl Fn(&Event) -> bool) -> Vec<Event> {
+        let mut events = Vec::new();
+        loop {
+            events.push(self.hear(|envelope| envelope.id == id).event);
+            if events.last().is_some_and(&until) {
+                return events;
+            }
+        }
+    }
+
+    /// The final event of a request that was sent.
+    pub fn final_of(&mut self, id: RequestId) -> Event {
+        self.until(id, Event::is_final).pop().unwrap()
+    }
+
+    /// All events of a request.
+    pub fn ask(&mut self, request: Request) -> Vec<Event> {
+        let id = self.send(request);
+        self.until(id, Event::is_final)
+    }
+
+    /// The final event of a request.
+    pub fn answer(&mut self, request: Request) -> Event {
+        self.ask(request).pop().unwrap()
+    }
+}
