@@ -10,69 +10,26 @@
     reason = "every function here is part of a test, and tells what it measured"
 )]
 
-use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+mod real;
+
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use glassbox::engine::protocol::{
-    Attend, Attended, Attending, Envelope, Event, Failure, Generate, Inspect, Inspected, Prompt, Request,
-    RequestId, Want,
+    Attend, Attended, Attending, Event, Failure, Generate, Inspect, Inspected, Prompt, Request, Want,
 };
-use glassbox::engine::worker::{Hooks, Shared, Worker};
 use glassbox::inspect::scores::HeadScores;
 use glassbox::inspect::trace::{Attention, HeadClass};
-use glassbox::model_entry::{FlashAttention, LoadParams, ModelEntry, Source};
-use glassbox::models::gguf::{Header, SharedHeader};
+use glassbox::model_entry::{FlashAttention, LoadParams};
 use glassbox::sampling::Sampling;
 use glassbox::token::TokenId;
+use real::{GEMMA, Model as Fixture, SMOLLM, locked};
 
 const FRANCE: &str = "The capital of France is";
 
-/// A model with its worker.
-struct Fixture {
-    worker: Worker,
-    shared: Arc<Shared>,
-    events: Receiver<Envelope>,
-    next: u64,
-}
-
 impl Fixture {
-    fn new(variable: &str, exact: bool, flash_attention: FlashAttention) -> Self {
-        let path = std::env::var_os(variable)
-            .unwrap_or_else(|| panic!("{variable} must name a model file; run the tests with `make test`"));
-        let path = PathBuf::from(path);
-        let facts = Header::read(&path).unwrap().facts().clone();
-        let resolve = Box::new(move |_: &ModelEntry| Ok((path.clone(), facts.clone())));
-        let (sender, events) = channel();
-        let emit = Arc::new(move |envelope: Envelope| drop(sender.send(envelope)));
-        let shared = Shared::new();
-        let hooks = Hooks { resolve, open: Box::new(|path| Ok(Arc::new(SharedHeader::open(path).unwrap()))) };
-        let mut worker = Worker::new(Arc::new(hooks), Arc::clone(&shared), emit);
-        let params = LoadParams { context: 2048, exact, flash_attention, ..LoadParams::default() };
-        let entry = ModelEntry::new("test", Source::Path(PathBuf::new()));
-        worker.handle(RequestId(1), Request::Load { entry: Box::new(entry), params });
-        let loaded = events.try_iter().find_map(|envelope| match envelope.event {
-            Event::Loaded(loaded) => Some(loaded),
-            _ => None,
-        });
-        assert_eq!(loaded.unwrap().flash_attention, flash_attention == FlashAttention::On);
-        Self { worker, shared, events, next: 2 }
-    }
-
-    fn handle(&mut self, request: Request) -> Event {
-        let id = RequestId(self.next);
-        self.next += 1;
-        self.worker.handle(id, request);
-        self.events.try_iter().map(|envelope| envelope.event).last().unwrap()
-    }
-
-    fn ids(&self, text: &str) -> Vec<TokenId> {
-        self.shared.tokenize(text, false, true).unwrap().into_iter().map(|(id, _)| id).collect()
-    }
-
     fn try_attend(&mut self, ids: &[TokenId], of: Attending) -> Result<Attended, Failure> {
         let request = Attend { ids: ids.to_vec(), of, ..Attend::default() };
-        match self.handle(Request::Attend(Box::new(request))) {
+        match self.answer(Request::Attend(Box::new(request))) {
             Event::Attended(attended) => Ok(*attended),
             Event::Failed(failure) => Err(failure),
             other => panic!("{other:?}"),
@@ -85,10 +42,7 @@ impl Fixture {
 
     fn inspect(&mut self, ids: &[TokenId], want: Want) -> Inspected {
         let request = Inspect { ids: ids.to_vec(), want, ..Inspect::default() };
-        match self.handle(Request::Inspect(Box::new(request))) {
-            Event::Inspected(seen) => *seen,
-            other => panic!("{other:?}"),
-        }
+        self.try_inspect(request).unwrap()
     }
 
     /// Attention of the last position: the overview and these layers.
@@ -98,7 +52,7 @@ impl Fixture {
     }
 
     fn calibrate(&mut self) -> HeadScores {
-        match self.handle(Request::Calibrate) {
+        match self.answer(Request::Calibrate) {
             Event::Calibrated(scores) => *scores,
             other => panic!("{other:?}"),
         }
@@ -108,7 +62,7 @@ impl Fixture {
         let sampling = Sampling { temperature: 0.0, max_tokens: 1, ..Sampling::default() };
         let prompt = Prompt::Ids { ids: ids.to_vec(), taken: Vec::new(), chat: false };
         let request = Generate { prompt, sampling, top_logprobs: 1, interventions: Vec::new(), allow: None };
-        self.handle(Request::Generate(Box::new(request)));
+        self.answer(Request::Generate(Box::new(request)));
     }
 
     /// A text of more tokens than Gemma's window.
@@ -121,33 +75,36 @@ impl Fixture {
     }
 }
 
-fn locked(cell: &'static OnceLock<Mutex<Fixture>>, make: fn() -> Fixture) -> MutexGuard<'static, Fixture> {
-    cell.get_or_init(|| Mutex::new(make())).lock().unwrap_or_else(PoisonError::into_inner)
+fn load(variable: &str, exact: bool, flash_attention: FlashAttention) -> Fixture {
+    let params = LoadParams { context: 2048, exact, flash_attention, ..LoadParams::default() };
+    let model = Fixture::load(variable, params);
+    assert_eq!(model.loaded.flash_attention, flash_attention == FlashAttention::On);
+    model
 }
 
 fn smollm() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::new("GLASSBOX_TEST_MODEL", false, FlashAttention::Auto))
+    locked(&FIXTURE, || load(SMOLLM, false, FlashAttention::Auto))
 }
 
 fn gemma() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::new("GLASSBOX_TEST_GEMMA", false, FlashAttention::Auto))
+    locked(&FIXTURE, || load(GEMMA, false, FlashAttention::Auto))
 }
 
 fn exact() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::new("GLASSBOX_TEST_MODEL", true, FlashAttention::Auto))
+    locked(&FIXTURE, || load(SMOLLM, true, FlashAttention::Auto))
 }
 
 fn flash() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::new("GLASSBOX_TEST_MODEL", true, FlashAttention::On))
+    locked(&FIXTURE, || load(SMOLLM, true, FlashAttention::On))
 }
 
 fn flash_gemma() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::new("GLASSBOX_TEST_GEMMA", false, FlashAttention::On))
+    locked(&FIXTURE, || load(GEMMA, false, FlashAttention::On))
 }
 
 fn rows(all: &Attended) -> Vec<Vec<f32>> {

@@ -6,70 +6,23 @@
 #![cfg(feature = "llama")]
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 
-use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+mod real;
+
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use glassbox::chat::{Intervention, Steering};
 use glassbox::engine::protocol::{
-    CapturePlan, Directed, Direction, Envelope, Event, Failure, Generate, Inspect, Inspected, Patch, Prompt,
-    Request, RequestId, Want,
+    CapturePlan, Directed, Direction, Event, Generate, Inspect, Patch, Prompt, Request, Want,
 };
-use glassbox::engine::worker::{Hooks, Shared, Worker};
 use glassbox::inspect::trace::{ForwardTrace, Part};
-use glassbox::model_entry::{LoadParams, ModelEntry, Source};
-use glassbox::models::gguf::{Header, SharedHeader};
+use glassbox::model_entry::LoadParams;
 use glassbox::sampling::Sampling;
 use glassbox::token::TokenId;
+use real::{Model as Fixture, SMOLLM, locked};
 
 const PARIS: TokenId = TokenId(7042);
 
-struct Fixture {
-    worker: Worker,
-    shared: Arc<Shared>,
-    events: Receiver<Envelope>,
-    next: u64,
-}
-
 impl Fixture {
-    fn new(exact: bool) -> Self {
-        let variable = "GLASSBOX_TEST_MODEL";
-        let path = std::env::var_os(variable)
-            .unwrap_or_else(|| panic!("{variable} must name a model file; run the tests with `make test`"));
-        let path = PathBuf::from(path);
-        let facts = Header::read(&path).unwrap().facts().clone();
-        let resolve = Box::new(move |_: &ModelEntry| Ok((path.clone(), facts.clone())));
-        let (sender, events) = channel();
-        let emit = Arc::new(move |envelope: Envelope| drop(sender.send(envelope)));
-        let shared = Shared::new();
-        let hooks = Hooks { resolve, open: Box::new(|path| Ok(Arc::new(SharedHeader::open(path).unwrap()))) };
-        let mut worker = Worker::new(Arc::new(hooks), Arc::clone(&shared), emit);
-        let params = LoadParams { context: 512, exact, ..LoadParams::default() };
-        let entry = ModelEntry::new("test", Source::Path(PathBuf::new()));
-        worker.handle(RequestId(1), Request::Load { entry: Box::new(entry), params });
-        assert!(events.try_iter().any(|envelope| matches!(envelope.event, Event::Loaded(_))));
-        Self { worker, shared, events, next: 2 }
-    }
-
-    fn handle(&mut self, request: Request) -> Vec<Event> {
-        let id = RequestId(self.next);
-        self.next += 1;
-        self.worker.handle(id, request);
-        self.events.try_iter().map(|envelope| envelope.event).collect()
-    }
-
-    fn ids(&self, text: &str) -> Vec<TokenId> {
-        self.shared.tokenize(text, false, true).unwrap().into_iter().map(|(id, _)| id).collect()
-    }
-
-    fn try_inspect(&mut self, request: Inspect) -> Result<Inspected, Failure> {
-        match self.handle(Request::Inspect(Box::new(request))).pop().unwrap() {
-            Event::Inspected(inspected) => Ok(*inspected),
-            Event::Failed(failure) => Err(failure),
-            other => panic!("{other:?}"),
-        }
-    }
-
     fn inspect(&mut self, request: Inspect) -> ForwardTrace {
         self.try_inspect(request).unwrap().trace
     }
@@ -105,16 +58,20 @@ impl Fixture {
     }
 }
 
+fn load(exact: bool) -> Fixture {
+    Fixture::load(SMOLLM, LoadParams { context: 512, exact, ..LoadParams::default() })
+}
+
 fn model() -> MutexGuard<'static, Fixture> {
     static MODEL: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    MODEL.get_or_init(|| Mutex::new(Fixture::new(false))).lock().unwrap_or_else(PoisonError::into_inner)
+    locked(&MODEL, || load(false))
 }
 
 /// The same without the rounding of activations to 8 bits, which a batch's size tips one way or the other: what two
 /// ways of reading differ by (some hundredths of a divergence with it, thousandths without) is then the code's.
 fn exact() -> MutexGuard<'static, Fixture> {
     static MODEL: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    MODEL.get_or_init(|| Mutex::new(Fixture::new(true))).lock().unwrap_or_else(PoisonError::into_inner)
+    locked(&MODEL, || load(true))
 }
 
 fn france(model: &Fixture) -> Vec<TokenId> {

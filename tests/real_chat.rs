@@ -29,15 +29,27 @@ fn real() -> Start {
     Start { engine: "llama".to_owned(), ..Start::default() }
 }
 
-/// A configuration in which every draw is the likeliest token.
-fn greedy(home: &Path, more: &str) {
+fn settings(home: &Path, text: &str) {
     let folder = home.join("config");
     std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(
-        folder.join("config.toml"),
-        format!("{more}\n[sampling]\ntemperature = 0\nmax_tokens = 60\n"),
-    )
-    .unwrap();
+    std::fs::write(folder.join("config.toml"), text).unwrap();
+}
+
+/// A configuration in which every draw is the likeliest token.
+fn greedy(home: &Path, more: &str) {
+    settings(home, &format!("{more}\n[sampling]\ntemperature = 0\nmax_tokens = 60\n"));
+}
+
+/// A short answer about France, with the cursor on the word that answers: the last but the full stop.
+fn on_the_answer(home: &Path) -> Terminal {
+    settings(home, "[sampling]\ntemperature = 0.0\nmax_tokens = 12\n");
+    let mut app = ready(real(), home);
+    say(&mut app, "What is the capital of France?");
+    answered(&mut app, 1);
+    app.send(Key::Tab).unwrap();
+    app.send(Key::End).unwrap();
+    app.send_str("h").unwrap();
+    app
 }
 
 /// Writes a picture for the README when asked to.
@@ -125,9 +137,7 @@ fn the_configuration_chooses_the_model() {
 #[test]
 fn a_word_is_looked_into_another_is_taken_and_the_two_replies_are_compared() {
     let home = home_with_models();
-    let folder = home.path().join("config");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("config.toml"), "[sampling]\nseed = 7\nmax_tokens = 40\n").unwrap();
+    settings(home.path(), "[sampling]\nseed = 7\nmax_tokens = 40\n");
     let mut app = ready(real(), home.path());
     say(&mut app, "Write one sentence about the sea.");
     answered(&mut app, 1);
@@ -190,18 +200,7 @@ fn a_word_is_looked_into_another_is_taken_and_the_two_replies_are_compared() {
 #[test]
 fn a_word_is_opened_at_every_station_and_the_head_that_wrote_it_is_switched_off() {
     let home = home_with_models();
-    let folder = home.path().join("config");
-    std::fs::create_dir_all(&folder).unwrap();
-    let greedy = "[sampling]\ntemperature = 0.0\nmax_tokens = 12\n";
-    std::fs::write(folder.join("config.toml"), greedy).unwrap();
-    let mut app = ready(real(), home.path());
-    say(&mut app, "What is the capital of France?");
-    answered(&mut app, 1);
-
-    app.send(Key::Tab).unwrap();
-    // To the word that answers: the last but the full stop.
-    app.send(Key::End).unwrap();
-    app.send_str("h").unwrap();
+    let mut app = on_the_answer(home.path());
     let stations = [
         ('6', "decided at", "layers"),
         ('4', "Which earlier tokens", "attention"),
@@ -233,17 +232,7 @@ fn a_word_is_opened_at_every_station_and_the_head_that_wrote_it_is_switched_off(
 #[test]
 fn a_head_is_laid_out_layers_are_gridded_and_a_reply_is_read_behind_other_words() {
     let home = home_with_models();
-    let folder = home.path().join("config");
-    std::fs::create_dir_all(&folder).unwrap();
-    let greedy = "[sampling]\ntemperature = 0.0\nmax_tokens = 12\n";
-    std::fs::write(folder.join("config.toml"), greedy).unwrap();
-    let mut app = ready(real(), home.path());
-    say(&mut app, "What is the capital of France?");
-    answered(&mut app, 1);
-
-    app.send(Key::Tab).unwrap();
-    app.send(Key::End).unwrap();
-    app.send_str("h").unwrap();
+    let mut app = on_the_answer(home.path());
     app.send(Key::Alt('4')).unwrap();
     see(&mut app, "writes 0");
     app.send(Key::Tab).unwrap();

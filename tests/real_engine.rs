@@ -5,31 +5,22 @@
 #![cfg(feature = "llama")]
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 
-use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+mod real;
+
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
 
 use glassbox::chat::{Role, StopReason, Usage};
 use glassbox::engine::protocol::{
-    Envelope, Event, Failure, FailureKind, Generate, Loaded, Message, Prompt, PromptFacts, Request,
-    RequestId, StoredTokens,
+    Event, Failure, FailureKind, Generate, Message, Prompt, PromptFacts, Request, RequestId, StoredTokens,
 };
 use glassbox::engine::worker::{Hooks, Shared, Worker};
-use glassbox::model_entry::{LoadParams, ModelEntry, ModelFacts, Source};
+use glassbox::model_entry::{LoadParams, ModelEntry, ModelFacts};
 use glassbox::models::gguf::SharedHeader;
 use glassbox::sampling::{LogitBias, Sampling};
 use glassbox::token::{Step, TokenId};
-
-/// A model with its worker, and what it says.
-struct Fixture {
-    worker: Worker,
-    shared: Arc<Shared>,
-    events: Receiver<Envelope>,
-    heard: Arc<Mutex<Option<Sender<Event>>>>,
-    loaded: Loaded,
-    next: u64,
-}
+use real::{GEMMA, Model as Fixture, SMOLLM, file, load, locked};
 
 /// A reply with everything that was said about it.
 #[derive(Debug)]
@@ -52,51 +43,6 @@ impl Reply {
 }
 
 impl Fixture {
-    fn new(variable: &str, facts: ModelFacts, params: LoadParams) -> Self {
-        let path = std::env::var_os(variable)
-            .unwrap_or_else(|| panic!("{variable} must name a model file; run the tests with `make test`"));
-        let path = PathBuf::from(path);
-        let resolve = Box::new(move |_: &ModelEntry| Ok((path.clone(), facts.clone())));
-        let (sender, events) = channel();
-        let heard: Arc<Mutex<Option<Sender<Event>>>> = Arc::default();
-        let emit = {
-            let heard = Arc::clone(&heard);
-            Arc::new(move |envelope: Envelope| {
-                if let Some(listener) = &*heard.lock().unwrap() {
-                    let _ = listener.send(envelope.event.clone());
-                }
-                sender.send(envelope).unwrap();
-            })
-        };
-        let shared = Shared::new();
-        let mut worker = Worker::new(
-            Arc::new(Hooks {
-                resolve,
-                open: Box::new(|path| Ok(Arc::new(SharedHeader::open(path).unwrap()))),
-            }),
-            Arc::clone(&shared),
-            emit,
-        );
-        worker.handle(RequestId(1), Request::Load { entry: Box::new(entry()), params });
-        let mut progress = Vec::new();
-        let loaded = loop {
-            match events.try_recv().unwrap().event {
-                Event::LoadProgress(part) => progress.push(part),
-                Event::Loaded(loaded) => break *loaded,
-                other => panic!("{other:?}"),
-            }
-        };
-        assert!(progress.is_sorted() && progress.last() == Some(&1.0), "{progress:?}");
-        Self { worker, shared, events, heard, loaded, next: 2 }
-    }
-
-    fn handle(&mut self, request: Request) -> Vec<Event> {
-        let id = RequestId(self.next);
-        self.next += 1;
-        self.worker.handle(id, request);
-        self.events.try_iter().map(|envelope| envelope.event).collect()
-    }
-
     fn generate(&mut self, request: Generate) -> Result<Reply, Failure> {
         let mut events = self.handle(Request::Generate(Box::new(request)));
         let last = events.pop().unwrap();
@@ -119,72 +65,20 @@ impl Fixture {
         Ok(reply)
     }
 
-    /// Cancels at the first event that `when` picks, from another thread as the reader does, and gives the
-    /// reply and how long it took to end.
-    fn cancelled(&mut self, request: Generate, when: fn(&Event) -> bool) -> (Reply, Duration) {
-        let (sender, announced) = channel();
-        *self.heard.lock().unwrap() = Some(sender);
-        let (shared, target) = (Arc::clone(&self.shared), RequestId(self.next));
-        let reader = std::thread::spawn(move || {
-            announced.iter().find(when).unwrap();
-            let at = Instant::now();
-            shared.cancel(target);
-            announced.iter().find(Event::is_final).unwrap();
-            at.elapsed()
-        });
-        let reply = self.generate(request).unwrap();
-        let took = reader.join().unwrap();
-        *self.heard.lock().unwrap() = None;
-        (reply, took)
+    /// The reply, cancelled at the first event that `when` picks, and how long it took to end.
+    fn stopped(&mut self, request: Generate, when: fn(&Event) -> bool) -> (Reply, Duration) {
+        self.cancelled(when, |model| model.generate(request).unwrap())
     }
-}
-
-fn entry() -> ModelEntry {
-    ModelEntry::new("test", Source::Path(PathBuf::new()))
-}
-
-fn locked(cell: &'static OnceLock<Mutex<Fixture>>, make: fn() -> Fixture) -> MutexGuard<'static, Fixture> {
-    cell.get_or_init(|| Mutex::new(make())).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn smollm() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || {
-        let facts = ModelFacts {
-            name: "SmolLM2 135M Instruct".to_string(),
-            file_size: 98_362_432,
-            context_length: 8192,
-            layers: 30,
-            heads: 9,
-            kv_heads: 3,
-            embedding_length: 576,
-            head_dim: 64,
-            vocabulary_size: 49152,
-            kv_bytes_per_token: 23040,
-            ..ModelFacts::default()
-        };
-        Fixture::new("GLASSBOX_TEST_MODEL", facts, LoadParams { context: 4096, ..LoadParams::default() })
-    })
+    locked(&FIXTURE, || Fixture::load(SMOLLM, LoadParams { context: 4096, ..LoadParams::default() }))
 }
 
 fn gemma() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || {
-        let facts = ModelFacts {
-            name: "Gemma 3 270M".to_string(),
-            file_size: 253_113_024,
-            context_length: 32768,
-            layers: 18,
-            heads: 4,
-            kv_heads: 1,
-            embedding_length: 640,
-            head_dim: 256,
-            vocabulary_size: 262_144,
-            kv_bytes_per_token: 18432,
-            ..ModelFacts::default()
-        };
-        Fixture::new("GLASSBOX_TEST_GEMMA", facts, LoadParams { context: 2048, ..LoadParams::default() })
-    })
+    locked(&FIXTURE, || Fixture::load(GEMMA, LoadParams { context: 2048, ..LoadParams::default() }))
 }
 
 fn greedy(max_tokens: u32) -> Sampling {
@@ -374,7 +268,7 @@ fn the_same_seed_writes_the_same_reply() {
 fn cancelling_in_the_prompt_answers_within_100_ms() {
     let mut fixture = smollm();
     let request = raw(&long_text(), greedy(4));
-    let (reply, took) = fixture.cancelled(request, |event| matches!(event, Event::Prompt(_)));
+    let (reply, took) = fixture.stopped(request, |event| matches!(event, Event::Prompt(_)));
     assert_eq!((reply.stop, reply.steps.len()), (StopReason::Cancelled, 0));
     assert!(took < Duration::from_millis(100), "{took:?}");
     // The cache is what it claims to be: the same prompt can be read after all.
@@ -386,7 +280,7 @@ fn cancelling_in_the_prompt_answers_within_100_ms() {
 fn cancelling_between_slices_keeps_what_was_read() {
     let mut fixture = smollm();
     let after_one = |event: &Event| matches!(event, Event::PromptProgress { .. });
-    let (reply, took) = fixture.cancelled(raw(&long_text(), greedy(4)), after_one);
+    let (reply, took) = fixture.stopped(raw(&long_text(), greedy(4)), after_one);
     assert_eq!(reply.stop, StopReason::Cancelled);
     assert!(took < Duration::from_millis(100), "{took:?}");
     let again = fixture.generate(raw(&long_text(), greedy(1))).unwrap();
@@ -397,7 +291,7 @@ fn cancelling_between_slices_keeps_what_was_read() {
 fn cancelling_while_writing_answers_within_100_ms() {
     let mut fixture = smollm();
     let request = raw("Here is a very long story. Once upon a time", greedy(2000));
-    let (reply, took) = fixture.cancelled(request, |event| matches!(event, Event::Token(_)));
+    let (reply, took) = fixture.stopped(request, |event| matches!(event, Event::Token(_)));
     assert_eq!(reply.stop, StopReason::Cancelled);
     assert!(!reply.steps.is_empty() && took < Duration::from_millis(100), "{took:?}");
 }
@@ -515,7 +409,7 @@ fn a_file_that_is_no_model_is_refused_with_the_reason() {
         Shared::new(),
         emit,
     );
-    let load = || Request::Load { entry: Box::new(entry()), params: LoadParams::default() };
+    let load = || load(LoadParams::default());
     // The log of loads is one for the process, so not beside another load.
     let _others = (smollm(), gemma());
     worker.handle(RequestId(1), load());
@@ -535,7 +429,7 @@ fn a_file_that_is_no_model_is_refused_with_the_reason() {
 #[test]
 fn the_probe_is_asked_about_the_nodes_of_every_pass() {
     let others = smollm();
-    let path = PathBuf::from(std::env::var_os("GLASSBOX_TEST_MODEL").unwrap());
+    let path = file(SMOLLM);
     let params = LoadParams { context: 512, ..LoadParams::default() };
     let shared = Shared::new();
     let (mut session, _) =

@@ -14,33 +14,45 @@
     reason = "every function here is part of a test, and tells what it measured"
 )]
 
+mod real;
+
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use glassbox::chat::Intervention;
 use glassbox::engine::protocol::{
-    Depths, Embed, Envelope, Event, Failure, Generate, Inspect, Inspected, Prompt, Request, RequestId, Score,
-    Want,
+    Depths, Embed, Event, Generate, Inspect, Inspected, Prompt, Request, Score, Want,
 };
 use glassbox::engine::weights::Weights;
-use glassbox::engine::worker::{Hooks, Shared, Worker};
 use glassbox::inspect::depth::Depth;
 use glassbox::inspect::feed_forward::NeuronOrder;
 use glassbox::inspect::trace::{EmbeddingFacts, ForwardTrace, Part};
-use glassbox::model_entry::{LoadParams, ModelEntry, RopeMethod, RopeScaling, Source};
-use glassbox::models::gguf::{Header, SharedHeader};
+use glassbox::model_entry::{LoadParams, RopeMethod, RopeScaling};
+use glassbox::models::gguf::SharedHeader;
 use glassbox::sampling::Sampling;
 use glassbox::token::TokenId;
+use real::{GEMMA, Model, SMOLLM, locked};
 use serde_json::Value;
 
 /// A model with its worker.
 struct Fixture {
-    worker: Worker,
-    shared: Arc<Shared>,
-    events: Receiver<Envelope>,
-    next: u64,
+    model: Model,
     reference: Value,
+}
+
+impl Deref for Fixture {
+    type Target = Model;
+
+    fn deref(&self) -> &Model {
+        &self.model
+    }
+}
+
+impl DerefMut for Fixture {
+    fn deref_mut(&mut self) -> &mut Model {
+        &mut self.model
+    }
 }
 
 impl Fixture {
@@ -50,46 +62,11 @@ impl Fixture {
 
     fn of(variable: &str, reference: &str, params: LoadParams) -> Self {
         let exact = params.exact;
-        let path = std::env::var_os(variable)
-            .unwrap_or_else(|| panic!("{variable} must name a model file; run the tests with `make test`"));
-        let path = PathBuf::from(path);
-        let facts = Header::read(&path).unwrap().facts().clone();
-        let resolve = Box::new(move |_: &ModelEntry| Ok((path.clone(), facts.clone())));
-        let (sender, events) = channel();
-        let emit = Arc::new(move |envelope: Envelope| drop(sender.send(envelope)));
-        let shared = Shared::new();
-        let hooks = Hooks { resolve, open: Box::new(|path| Ok(Arc::new(SharedHeader::open(path).unwrap()))) };
-        let mut worker = Worker::new(Arc::new(hooks), Arc::clone(&shared), emit);
-        let entry = ModelEntry::new("test", Source::Path(PathBuf::new()));
-        worker.handle(RequestId(1), Request::Load { entry: Box::new(entry), params });
-        let mut said = events.try_iter().map(|envelope| envelope.event);
-        let loaded = said
-            .find_map(|event| if let Event::Loaded(loaded) = event { Some(loaded) } else { None })
-            .unwrap();
-        assert_eq!(loaded.exact, exact, "{:?}", loaded.notes);
-        println!("{variable}, exact {exact}: loaded in {:.0} ms", loaded.load_ms);
+        let model = Model::load(variable, params);
+        println!("{variable}, exact {exact}: loaded in {:.0} ms", model.loaded.load_ms);
         let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/reference").join(reference);
         let reference = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-        Self { worker, shared, events, next: 2, reference }
-    }
-
-    fn handle(&mut self, request: Request) -> Vec<Event> {
-        let id = RequestId(self.next);
-        self.next += 1;
-        self.worker.handle(id, request);
-        self.events.try_iter().map(|envelope| envelope.event).collect()
-    }
-
-    fn ids(&self, text: &str) -> Vec<TokenId> {
-        self.shared.tokenize(text, false, true).unwrap().into_iter().map(|(id, _)| id).collect()
-    }
-
-    fn try_inspect(&mut self, request: Inspect) -> Result<Inspected, Failure> {
-        match self.handle(Request::Inspect(Box::new(request))).pop().unwrap() {
-            Event::Inspected(inspected) => Ok(*inspected),
-            Event::Failed(failure) => Err(failure),
-            other => panic!("{other:?}"),
-        }
+        Self { model, reference }
     }
 
     fn inspect(&mut self, ids: &[TokenId], want: Want) -> Inspected {
@@ -134,24 +111,20 @@ impl Fixture {
     }
 }
 
-fn locked(cell: &'static OnceLock<Mutex<Fixture>>, make: fn() -> Fixture) -> MutexGuard<'static, Fixture> {
-    cell.get_or_init(|| Mutex::new(make())).lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn smollm() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::new("GLASSBOX_TEST_MODEL", "smollm2-135m-instruct-q4_1.json", true))
+    locked(&FIXTURE, || Fixture::new(SMOLLM, "smollm2-135m-instruct-q4_1.json", true))
 }
 
 fn gemma() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::new("GLASSBOX_TEST_GEMMA", "gemma-3-270m-q4_k_m.json", true))
+    locked(&FIXTURE, || Fixture::new(GEMMA, "gemma-3-270m-q4_k_m.json", true))
 }
 
 /// The default model with the arithmetic of a chat.
 fn as_it_runs() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::new("GLASSBOX_TEST_MODEL", "smollm2-135m-instruct-q4_1.json", false))
+    locked(&FIXTURE, || Fixture::new(SMOLLM, "smollm2-135m-instruct-q4_1.json", false))
 }
 
 fn models() -> [fn() -> MutexGuard<'static, Fixture>; 2] {
@@ -689,7 +662,7 @@ fn pushes_of_all_neurons_are_the_blocks_own_and_half_is_made_by_few() {
 
 /// The default model's embedding table, read beside the engine.
 fn table() -> (Vec<f32>, usize) {
-    let path = std::env::var_os("GLASSBOX_TEST_MODEL").unwrap();
+    let path = std::env::var_os(SMOLLM).unwrap();
     let weights = Weights::new(Arc::new(SharedHeader::open(PathBuf::from(path).as_path()).unwrap()));
     let (length, _) = weights.shape("token_embd.weight").unwrap();
     (weights.vector("token_embd.weight").unwrap(), length)
@@ -810,7 +783,7 @@ fn product_of(a: &[f64], b: &[f64]) -> f64 {
 fn the_pairs_of_a_head_add_up_to_its_score_and_another_distance_is_what_the_model_computes() {
     let yarn = || {
         Fixture::of(
-            "GLASSBOX_TEST_MODEL",
+            SMOLLM,
             "smollm2-135m-instruct-q4_1.json",
             LoadParams {
                 rope: RopeScaling { method: RopeMethod::Yarn, scale: Some(0.25), ..RopeScaling::default() },

@@ -17,66 +17,52 @@
     reason = "every function here is part of a test, and tells what it measured"
 )]
 
+mod real;
+
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use glassbox::chat::Intervention;
-use glassbox::engine::protocol::{
-    Embed, Envelope, Event, Inspect, Inspected, Request, RequestId, Score, Want,
-};
-use glassbox::engine::worker::{Hooks, Shared, Worker};
+use glassbox::engine::protocol::{Embed, Event, Inspect, Inspected, Request, Score, Want};
 use glassbox::inspect::trace::{EmbeddingFacts, ForwardTrace};
-use glassbox::model_entry::{LoadParams, ModelEntry, Source};
-use glassbox::models::gguf::{Header, SharedHeader};
+use glassbox::model_entry::LoadParams;
 use glassbox::token::{Candidate, TokenId};
+use real::{GEMMA, Model, SMOLLM, locked};
 use serde_json::Value;
 
-/// A model with its worker and the figures it is held against.
+/// A model and the figures it is held against.
 struct Fixture {
-    worker: Worker,
-    shared: Arc<Shared>,
-    events: Receiver<Envelope>,
-    next: u64,
+    model: Model,
     reference: Value,
+}
+
+impl Deref for Fixture {
+    type Target = Model;
+
+    fn deref(&self) -> &Model {
+        &self.model
+    }
+}
+
+impl DerefMut for Fixture {
+    fn deref_mut(&mut self) -> &mut Model {
+        &mut self.model
+    }
 }
 
 impl Fixture {
     fn new(variable: &str, reference: &str) -> Self {
-        let path = std::env::var_os(variable)
-            .unwrap_or_else(|| panic!("{variable} must name a model file; run the tests with `make test`"));
-        let path = PathBuf::from(path);
-        let facts = Header::read(&path).unwrap().facts().clone();
-        let resolve = Box::new(move |_: &ModelEntry| Ok((path.clone(), facts.clone())));
-        let (sender, events) = channel();
-        let emit = Arc::new(move |envelope: Envelope| drop(sender.send(envelope)));
-        let shared = Shared::new();
-        let hooks = Hooks { resolve, open: Box::new(|path| Ok(Arc::new(SharedHeader::open(path).unwrap()))) };
-        let mut worker = Worker::new(Arc::new(hooks), Arc::clone(&shared), emit);
-        let params = LoadParams { context: 2048, exact: true, ..LoadParams::default() };
-        let entry = ModelEntry::new("test", Source::Path(PathBuf::new()));
-        worker.handle(RequestId(1), Request::Load { entry: Box::new(entry), params });
-        let loaded = events.try_iter().any(|envelope| matches!(envelope.event, Event::Loaded(_)));
-        assert!(loaded, "{variable}");
+        let model = Model::load(variable, LoadParams { context: 2048, exact: true, ..LoadParams::default() });
         let own = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/reference");
         let folder = std::env::var_os("GLASSBOX_MORE_REFERENCE").map_or_else(own, PathBuf::from);
         let reference = std::fs::read_to_string(folder.join(reference)).unwrap();
-        Self { worker, shared, events, next: 2, reference: serde_json::from_str(&reference).unwrap() }
-    }
-
-    fn handle(&mut self, request: Request) -> Vec<Event> {
-        let id = RequestId(self.next);
-        self.next += 1;
-        self.worker.handle(id, request);
-        self.events.try_iter().map(|envelope| envelope.event).collect()
+        Self { model, reference: serde_json::from_str(&reference).unwrap() }
     }
 
     fn inspect(&mut self, request: Inspect) -> Inspected {
-        match self.handle(Request::Inspect(Box::new(request))).pop().unwrap() {
-            Event::Inspected(inspected) => *inspected,
-            other => panic!("{other:?}"),
-        }
+        self.try_inspect(request).unwrap()
     }
 
     fn embed(&mut self, id: TokenId) -> EmbeddingFacts {
@@ -102,18 +88,14 @@ impl Fixture {
     }
 }
 
-fn locked(cell: &'static OnceLock<Mutex<Fixture>>, make: fn() -> Fixture) -> MutexGuard<'static, Fixture> {
-    cell.get_or_init(|| Mutex::new(make())).lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn smollm() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::new("GLASSBOX_TEST_MODEL", "more-smollm2-135m-instruct-q4_1.json"))
+    locked(&FIXTURE, || Fixture::new(SMOLLM, "more-smollm2-135m-instruct-q4_1.json"))
 }
 
 fn gemma() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::new("GLASSBOX_TEST_GEMMA", "more-gemma-3-270m-q4_k_m.json"))
+    locked(&FIXTURE, || Fixture::new(GEMMA, "more-gemma-3-270m-q4_k_m.json"))
 }
 
 /// The worst disagreement of each figure, as a part of what is allowed.

@@ -10,78 +10,26 @@
     reason = "every function here is part of a test, and tells what it measured"
 )]
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+mod real;
 
 use glassbox::engine::protocol::{
-    CapturePlan, Embed, Envelope, Event, FailureKind, Generate, Inspect, Inspected, Live, LiveInside, Prompt,
-    Request, RequestId, Want,
+    CapturePlan, Embed, Event, FailureKind, Generate, Inspect, Inspected, Live, LiveInside, Prompt, Request,
+    Want,
 };
-use glassbox::engine::thread::ThreadEngine;
-use glassbox::engine::worker::Hooks;
-use glassbox::engine::{Engine, real};
 use glassbox::inspect::trace::ForwardTrace;
-use glassbox::model_entry::{LoadParams, ModelEntry, Source};
-use glassbox::models::gguf::{Header, SharedHeader};
+use glassbox::model_entry::LoadParams;
 use glassbox::sampling::Sampling;
 use glassbox::token::{Step, TokenId};
-
-struct Fixture {
-    engine: ThreadEngine,
-    events: Receiver<Envelope>,
-    next: u64,
-}
+use real::{Beside as Fixture, SMOLLM};
 
 /// Steps of a reply with what was opened of each.
 type Steps = Vec<(Step, Option<LiveInside>)>;
 
+fn load() -> Fixture {
+    Fixture::load(SMOLLM, LoadParams { context: 2048, ..LoadParams::default() })
+}
+
 impl Fixture {
-    fn new() -> Self {
-        let path =
-            PathBuf::from(std::env::var_os("GLASSBOX_TEST_MODEL").expect("run the tests with `make test`"));
-        let facts = Header::read(&path).unwrap().facts().clone();
-        let resolve = Box::new(move |_: &ModelEntry| Ok((path.clone(), facts.clone())));
-        let (sender, events) = channel();
-        let sink = Box::new(move |envelope| drop(sender.send(envelope)));
-        let open =
-            Box::new(|path: &std::path::Path| -> Result<Arc<dyn glassbox::model_entry::ModelFile>, _> {
-                Ok(Arc::new(SharedHeader::open(path).unwrap()))
-            });
-        let engine = ThreadEngine::start(sink, real::make(Hooks { resolve, open })).unwrap();
-        let mut fixture = Self { engine, events, next: 1 };
-        let entry = ModelEntry::new("test", Source::Path(PathBuf::new()));
-        let params = LoadParams { context: 2048, ..LoadParams::default() };
-        let id = fixture.send(Request::Load { entry: Box::new(entry), params });
-        assert!(matches!(fixture.final_of(id), Event::Loaded(_)));
-        fixture
-    }
-
-    fn send(&mut self, request: Request) -> RequestId {
-        let id = RequestId(self.next);
-        self.next += 1;
-        self.engine.send(id, request).unwrap();
-        id
-    }
-
-    /// The events of a request up to the first that `until` picks.
-    fn until(&self, id: RequestId, until: impl Fn(&Event) -> bool) -> Vec<Event> {
-        let mut events = Vec::new();
-        loop {
-            let envelope = self.events.recv().unwrap();
-            if envelope.id == id {
-                events.push(envelope.event);
-                if until(&events[events.len() - 1]) {
-                    return events;
-                }
-            }
-        }
-    }
-
-    fn final_of(&self, id: RequestId) -> Event {
-        self.until(id, Event::is_final).pop().unwrap()
-    }
-
     fn capture(&mut self, live: Option<Live>) {
         let plan = CapturePlan { inside: live.map(Box::new), ..CapturePlan::default() };
         let id = self.send(Request::SetCapture(plan));
@@ -162,7 +110,7 @@ fn difference(a: &ForwardTrace, b: &ForwardTrace) -> f32 {
 
 #[test]
 fn a_pass_opened_while_it_is_written_is_the_pass_that_is_read_again_and_changes_nothing() {
-    let mut fixture = Fixture::new();
+    let mut fixture = load();
     let (_, plain) = fixture.reply(12);
     assert!(plain.iter().all(|(_, opened)| opened.is_none()), "an empty plan opens nothing");
     fixture.capture(Some(everything()));
@@ -200,7 +148,7 @@ fn a_pass_opened_while_it_is_written_is_the_pass_that_is_read_again_and_changes_
 
 #[test]
 fn a_dear_look_comes_every_so_many_tokens_and_says_so() {
-    let mut fixture = Fixture::new();
+    let mut fixture = load();
     fixture.reply(8);
     fixture.capture(Some(Live { budget: 0.05, ..everything() }));
     let (_, looked) = fixture.reply(120);
@@ -214,7 +162,7 @@ fn a_dear_look_comes_every_so_many_tokens_and_says_so() {
 
 #[test]
 fn what_is_asked_for_while_a_reply_waits_is_answered_and_the_reply_goes_on_as_it_would_have() {
-    let mut fixture = Fixture::new();
+    let mut fixture = load();
     let (prompt, plain) = fixture.reply(10);
     let id = fixture.send(generate(10, Some(3)));
     let mut events = fixture.until(id, |event| *event == Event::Paused);
@@ -237,22 +185,10 @@ fn what_is_asked_for_while_a_reply_waits_is_answered_and_the_reply_goes_on_as_it
     let foreign = Inspect { ids: vec![TokenId(2); 900], ..Inspect::default() };
     let foreign = fixture.send(Request::Inspect(Box::new(foreign)));
     assert!(matches!(fixture.final_of(foreign), Event::Failed(failure) if failure.kind == FailureKind::Busy));
-    // The reply goes on before this is acknowledged, so what it says is kept meanwhile.
+    // The reply goes on before this is acknowledged.
     let pace = fixture.send(Request::Pace { target: id, allow: None });
-    let mut acknowledged = false;
-    loop {
-        let envelope = fixture.events.recv().unwrap();
-        if envelope.id == pace {
-            assert_eq!(envelope.event, Event::Acknowledged);
-            acknowledged = true;
-        } else if envelope.id == id {
-            events.push(envelope.event);
-            if events[events.len() - 1].is_final() {
-                break;
-            }
-        }
-    }
-    assert!(acknowledged);
+    assert_eq!(fixture.final_of(pace), Event::Acknowledged);
+    events.extend(fixture.until(id, Event::is_final));
     let (_, steps) = steps(events);
     let figures = |steps: &Steps| {
         steps.iter().map(|(step, _)| (step.id, (step.logprob * 1000.0).round())).collect::<Vec<_>>()

@@ -5,37 +5,27 @@
 #![cfg(feature = "llama")]
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 
-use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+mod real;
+
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use glassbox::chat::{StopReason, Usage};
 use glassbox::engine::protocol::{
-    CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Look, Looked, Prompt, PromptFacts, Replay,
-    Request, RequestId,
+    CapturePlan, Event, Failure, FailureKind, Generate, Look, Looked, Prompt, PromptFacts, Replay, Request,
 };
-use glassbox::engine::thread::ThreadEngine;
-use glassbox::engine::worker::Hooks;
-use glassbox::engine::{Engine, real};
 use glassbox::inspect::chain::{self, Input, Outcome};
 use glassbox::inspect::distribution::Distribution;
 use glassbox::inspect::stages::{SamplerTrace, TraceSource};
-use glassbox::model_entry::{LoadOverrides, LoadParams, ModelEntry, ModelFacts, Source};
-use glassbox::models::gguf::SharedHeader;
-use glassbox::sampling::{LogitBias, Sampling, SamplingOverrides, Stage};
+use glassbox::model_entry::LoadParams;
+use glassbox::sampling::{LogitBias, Sampling, Stage};
 use glassbox::token::{Step, TokenId};
+use real::{Beside as Fixture, GEMMA, SMOLLM, locked};
 
 const STORY: &str = "Once upon a time, in a small town by the sea, there lived an old clockmaker who";
 
 /// How far a probability may move with the batch and the cells it is computed in: activations are rounded to
 /// 8 bits, and one that falls the other way moves all that follow.
 const BATCH: f32 = 0.05;
-
-struct Fixture {
-    engine: ThreadEngine,
-    events: Receiver<Envelope>,
-    next: u64,
-}
 
 /// A reply with everything that was said about it.
 #[derive(Debug, Default)]
@@ -72,57 +62,6 @@ impl Reply {
 }
 
 impl Fixture {
-    fn new(variable: &str, facts: ModelFacts, context: u32) -> Self {
-        let path = std::env::var_os(variable)
-            .unwrap_or_else(|| panic!("{variable} must name a model file; run the tests with `make test`"));
-        let path = PathBuf::from(path);
-        let resolve = Box::new(move |_: &ModelEntry| Ok((path.clone(), facts.clone())));
-        let (sender, events) = channel();
-        let sink = Box::new(move |envelope| {
-            let _ = sender.send(envelope);
-        });
-        let engine = ThreadEngine::start(
-            sink,
-            real::make(Hooks {
-                resolve,
-                open: Box::new(|path| Ok(Arc::new(SharedHeader::open(path).unwrap()))),
-            }),
-        )
-        .unwrap();
-        let mut fixture = Self { engine, events, next: 1 };
-        let params = LoadParams { context, ..LoadParams::default() };
-        let loaded = fixture.ask(Request::Load { entry: Box::new(entry()), params });
-        assert!(matches!(loaded.last(), Some(Event::Loaded(_))), "{loaded:?}");
-        fixture
-    }
-
-    fn send(&mut self, request: Request) -> RequestId {
-        let id = RequestId(self.next);
-        self.next += 1;
-        self.engine.send(id, request).unwrap();
-        id
-    }
-
-    fn hear(&self, id: RequestId) -> Event {
-        self.events.iter().find(|envelope| envelope.id == id).unwrap().event
-    }
-
-    /// Events up to the first that `until` picks.
-    fn hear_until(&self, id: RequestId, until: impl Fn(&Event) -> bool) -> Vec<Event> {
-        let mut events = Vec::new();
-        loop {
-            events.push(self.hear(id));
-            if until(&events[events.len() - 1]) {
-                return events;
-            }
-        }
-    }
-
-    fn ask(&mut self, request: Request) -> Vec<Event> {
-        let id = self.send(request);
-        self.hear_until(id, Event::is_final)
-    }
-
     fn capture(&mut self, plan: CapturePlan) -> Event {
         self.ask(Request::SetCapture(plan)).pop().unwrap()
     }
@@ -187,41 +126,18 @@ impl Fixture {
     }
 }
 
-fn entry() -> ModelEntry {
-    ModelEntry {
-        name: "test".to_string(),
-        source: Source::Path(PathBuf::new()),
-        sha256: None,
-        licence: None,
-        load: LoadOverrides::default(),
-        sampling: SamplingOverrides::default(),
-        preset: None,
-        system: None,
-        engine: None,
-        size: None,
-        title: None,
-        built_in: false,
-    }
-}
-
-fn locked(cell: &'static OnceLock<Mutex<Fixture>>, make: fn() -> Fixture) -> MutexGuard<'static, Fixture> {
-    cell.get_or_init(|| Mutex::new(make())).lock().unwrap_or_else(PoisonError::into_inner)
+fn load(variable: &str, context: u32) -> Fixture {
+    Fixture::load(variable, LoadParams { context, ..LoadParams::default() })
 }
 
 fn smollm() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || {
-        let facts = ModelFacts { context_length: 8192, vocabulary_size: 49152, ..ModelFacts::default() };
-        Fixture::new("GLASSBOX_TEST_MODEL", facts, 2048)
-    })
+    locked(&FIXTURE, || load(SMOLLM, 2048))
 }
 
 fn gemma() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || {
-        let facts = ModelFacts { context_length: 32768, vocabulary_size: 262_144, ..ModelFacts::default() };
-        Fixture::new("GLASSBOX_TEST_GEMMA", facts, 2048)
-    })
+    locked(&FIXTURE, || load(GEMMA, 2048))
 }
 
 fn request(prompt: Prompt, sampling: Sampling) -> Generate {
@@ -533,17 +449,17 @@ fn a_cancelled_look_says_so_and_leaves_the_cache_true() {
     let long = fixture.tokenize(&text);
     fixture.generate(raw("Hello", greedy(1)));
     let id = fixture.send(Request::Look(Box::new(plain_look(&long))));
-    fixture.hear_until(id, |event| matches!(event, Event::PromptProgress { .. }));
+    fixture.until(id, |event| matches!(event, Event::PromptProgress { .. }));
     fixture.send(Request::Cancel { target: id });
-    let Event::Failed(failure) = fixture.hear_until(id, Event::is_final).pop().unwrap() else { panic!() };
+    let Event::Failed(failure) = fixture.until(id, Event::is_final).pop().unwrap() else { panic!() };
     assert_eq!(failure.kind, FailureKind::Cancelled);
     let waiting = fixture.send(Request::Generate(Box::new(raw(&text, greedy(1)))));
     let cancelled = fixture.send(Request::Look(Box::new(plain_look(&long[..5]))));
     fixture.send(Request::Cancel { target: cancelled });
     fixture.send(Request::Cancel { target: waiting });
     let last = |events: Vec<Event>| events.into_iter().next_back().unwrap();
-    assert!(matches!(last(fixture.hear_until(waiting, Event::is_final)), Event::Done { .. }));
-    let Event::Failed(failure) = last(fixture.hear_until(cancelled, Event::is_final)) else { panic!() };
+    assert!(matches!(last(fixture.until(waiting, Event::is_final)), Event::Done { .. }));
+    let Event::Failed(failure) = last(fixture.until(cancelled, Event::is_final)) else { panic!() };
     assert_eq!(failure.kind, FailureKind::Cancelled);
 
     let pass = Distribution::new(fixture.look(plain_look(&long[..40])).unwrap().unpack()).unwrap();
@@ -620,37 +536,35 @@ fn a_paced_reply_waits_and_goes_on() {
     let id = fixture.send(Request::Generate(Box::new(paced.clone())));
     let mut reply = Reply::default();
     let is_paused = |event: &Event| matches!(event, Event::Paused);
-    fixture.hear_until(id, is_paused).into_iter().for_each(|event| reply.take(event));
+    fixture.until(id, is_paused).into_iter().for_each(|event| reply.take(event));
     assert_eq!((reply.steps.len(), reply.pauses), (1, 1));
     // The watch list can change while it waits.
     let watch = vec![reply.steps[0].candidates[0].id];
     fixture.capture(CapturePlan { watch, ..CapturePlan::default() });
     fixture.send(Request::Pace { target: id, allow: Some(2) });
-    fixture.hear_until(id, is_paused).into_iter().for_each(|event| reply.take(event));
+    fixture.until(id, is_paused).into_iter().for_each(|event| reply.take(event));
     assert_eq!((reply.steps.len(), reply.pauses), (3, 2));
     assert_eq!(reply.watched.iter().map(|(index, ..)| *index).collect::<Vec<_>>(), [1, 2]);
     fixture.send(Request::Pace { target: id, allow: None });
-    fixture.hear_until(id, Event::is_final).into_iter().for_each(|event| reply.take(event));
+    fixture.until(id, Event::is_final).into_iter().for_each(|event| reply.take(event));
     fixture.capture(CapturePlan::default());
     assert_eq!((reply.ids(), reply.pauses), (free.ids(), 2));
 
     let id = fixture.send(Request::Generate(Box::new(paced)));
-    fixture.hear_until(id, is_paused);
+    fixture.until(id, is_paused);
     fixture.send(Request::Cancel { target: id });
-    let Some(Event::Done { stop, .. }) = fixture.hear_until(id, Event::is_final).pop() else { panic!() };
+    let Some(Event::Done { stop, .. }) = fixture.until(id, Event::is_final).pop() else { panic!() };
     assert_eq!(stop, StopReason::Cancelled);
 }
 
 #[test]
 fn a_waiting_engine_ends_when_asked() {
-    let facts = ModelFacts { context_length: 8192, vocabulary_size: 49152, ..ModelFacts::default() };
-    let mut fixture = Fixture::new("GLASSBOX_TEST_MODEL", facts, 512);
+    let mut fixture = load(SMOLLM, 512);
     let id = fixture.send(Request::Generate(Box::new(Generate { allow: Some(0), ..raw(STORY, greedy(9)) })));
-    fixture.hear_until(id, |event| matches!(event, Event::Paused));
+    fixture.until(id, |event| matches!(event, Event::Paused));
     let started = std::time::Instant::now();
     fixture.send(Request::Shutdown);
-    let ended = |envelope: &Envelope| matches!(envelope.event, Event::Exited(_));
-    fixture.events.iter().find(ended).unwrap();
+    fixture.hear(|envelope| matches!(envelope.event, Event::Exited(_)));
     assert!(started.elapsed().as_millis() < 800, "{:?}", started.elapsed());
 }
 

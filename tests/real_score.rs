@@ -9,31 +9,22 @@
 #[path = "real_score/reread.rs"]
 mod reread;
 
+mod real;
+
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use glassbox::chat::{Intervention, Usage};
 use glassbox::engine::fit;
 use glassbox::engine::protocol::{
-    Envelope, Event, Failure, FailureKind, Generate, LookAhead, LookedAhead, Path, Prompt, PromptFacts,
-    Request, RequestId, Score,
+    Event, Failure, FailureKind, Generate, LookAhead, LookedAhead, Path, Prompt, PromptFacts, Request,
+    RequestId, Score,
 };
-use glassbox::engine::worker::{Hooks, Shared, Worker};
-use glassbox::model_entry::{CacheType, LoadOverrides, LoadParams, ModelEntry, ModelFacts, Source};
-use glassbox::models::gguf::SharedHeader;
-use glassbox::sampling::{Sampling, SamplingOverrides};
+use glassbox::model_entry::{CacheType, LoadParams};
+use glassbox::sampling::Sampling;
 use glassbox::token::{Step, TokenId};
-
-/// A model with its worker, and what it says.
-struct Fixture {
-    worker: Worker,
-    shared: Arc<Shared>,
-    events: Receiver<Envelope>,
-    heard: Arc<Mutex<Option<Sender<Event>>>>,
-    next: u64,
-}
+use real::{GEMMA, Model as Fixture, SMOLLM, locked};
 
 /// A scored text.
 struct Scored {
@@ -44,49 +35,6 @@ struct Scored {
 }
 
 impl Fixture {
-    fn new(variable: &str, facts: ModelFacts, params: LoadParams) -> Self {
-        let path = std::env::var_os(variable)
-            .unwrap_or_else(|| panic!("{variable} must name a model file; run the tests with `make test`"));
-        let path = PathBuf::from(path);
-        let resolve = Box::new(move |_: &ModelEntry| Ok((path.clone(), facts.clone())));
-        let (sender, events) = channel();
-        let heard: Arc<Mutex<Option<Sender<Event>>>> = Arc::default();
-        let emit = {
-            let heard = Arc::clone(&heard);
-            Arc::new(move |envelope: Envelope| {
-                if let Some(listener) = &*heard.lock().unwrap() {
-                    let _ = listener.send(envelope.event.clone());
-                }
-                sender.send(envelope).unwrap();
-            })
-        };
-        let shared = Shared::new();
-        let mut worker = Worker::new(
-            Arc::new(Hooks {
-                resolve,
-                open: Box::new(|path| Ok(Arc::new(SharedHeader::open(path).unwrap()))),
-            }),
-            Arc::clone(&shared),
-            emit,
-        );
-        worker.handle(RequestId(1), Request::Load { entry: Box::new(entry()), params });
-        assert!(matches!(events.try_iter().last().unwrap().event, Event::Loaded(_)));
-        Self { worker, shared, events, heard, next: 2 }
-    }
-
-    fn handle(&mut self, request: Request) -> Vec<Event> {
-        let id = RequestId(self.next);
-        self.next += 1;
-        self.worker.handle(id, request);
-        let events: Vec<Event> = self.events.try_iter().map(|envelope| envelope.event).collect();
-        assert_eq!(events.iter().position(Event::is_final), Some(events.len() - 1), "{events:?}");
-        events
-    }
-
-    fn ids(&self, text: &str) -> Vec<TokenId> {
-        self.shared.tokenize(text, false, true).unwrap().into_iter().map(|(id, _)| id).collect()
-    }
-
     fn score(&mut self, ids: &[TokenId], from: u32) -> Result<Scored, Failure> {
         let request = Score { ids: ids.to_vec(), from, top_logprobs: 20, interventions: Vec::new() };
         self.score_as(request)
@@ -152,59 +100,6 @@ impl Fixture {
         });
         (steps.collect(), usage)
     }
-
-    /// Cancels at the first event that `when` picks, as the reader thread does; gives the answer and how long
-    /// it took to come.
-    fn cancelled<T>(&mut self, when: fn(&Event) -> bool, ask: impl FnOnce(&mut Self) -> T) -> (T, Duration) {
-        let (sender, announced) = channel();
-        *self.heard.lock().unwrap() = Some(sender);
-        let (shared, target) = (Arc::clone(&self.shared), RequestId(self.next));
-        let reader = std::thread::spawn(move || {
-            announced.iter().find(when).unwrap();
-            let at = Instant::now();
-            shared.cancel(target);
-            announced.iter().find(Event::is_final).unwrap();
-            at.elapsed()
-        });
-        let answer = ask(self);
-        let took = reader.join().unwrap();
-        *self.heard.lock().unwrap() = None;
-        (answer, took)
-    }
-}
-
-fn entry() -> ModelEntry {
-    ModelEntry {
-        name: "test".to_string(),
-        source: Source::Path(PathBuf::new()),
-        sha256: None,
-        licence: None,
-        load: LoadOverrides::default(),
-        sampling: SamplingOverrides::default(),
-        preset: None,
-        system: None,
-        engine: None,
-        size: None,
-        title: None,
-        built_in: false,
-    }
-}
-
-fn locked(cell: &'static OnceLock<Mutex<Fixture>>, make: fn() -> Fixture) -> MutexGuard<'static, Fixture> {
-    cell.get_or_init(|| Mutex::new(make())).lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-const SMOLLM: &str = "GLASSBOX_TEST_MODEL";
-const GEMMA: &str = "GLASSBOX_TEST_GEMMA";
-
-fn of_smollm(params: LoadParams) -> Fixture {
-    let facts = ModelFacts { context_length: 8192, vocabulary_size: 49152, ..ModelFacts::default() };
-    Fixture::new(SMOLLM, facts, params)
-}
-
-fn of_gemma(params: LoadParams) -> Fixture {
-    let facts = ModelFacts { context_length: 32768, vocabulary_size: 262_144, ..ModelFacts::default() };
-    Fixture::new(GEMMA, facts, params)
 }
 
 fn plain() -> LoadParams {
@@ -220,22 +115,22 @@ fn exact() -> LoadParams {
 
 fn smollm() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || of_smollm(plain()))
+    locked(&FIXTURE, || Fixture::load(SMOLLM, plain()))
 }
 
 fn gemma() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || of_gemma(plain()))
+    locked(&FIXTURE, || Fixture::load(GEMMA, plain()))
 }
 
 fn exact_smollm() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || of_smollm(exact()))
+    locked(&FIXTURE, || Fixture::load(SMOLLM, exact()))
 }
 
 fn exact_gemma() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || of_gemma(exact()))
+    locked(&FIXTURE, || Fixture::load(GEMMA, exact()))
 }
 
 const OPENING: &str = "The lighthouse keeper wrote in his log every evening. On the third of May he wrote:";

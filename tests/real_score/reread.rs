@@ -39,7 +39,7 @@ impl Fixture {
     }
 
     /// The ids of a prompt, and a greedy reply to it.
-    fn answer(&mut self, prompt: Prompt) -> (Vec<TokenId>, Vec<TokenId>) {
+    fn answered(&mut self, prompt: Prompt) -> (Vec<TokenId>, Vec<TokenId>) {
         let request = Generate {
             prompt,
             sampling: Sampling { temperature: 0.0, max_tokens: 24, ..Sampling::default() },
@@ -68,7 +68,7 @@ fn differences(ours: &[Step], theirs: &[Step]) -> (f32, f32) {
 
 fn as_a_fresh_score(fixture: &mut Fixture) {
     fixture.forget();
-    let (ids, reply) = fixture.answer(chat(FACTS, QUESTION));
+    let (ids, reply) = fixture.answered(chat(FACTS, QUESTION));
     let edited = chat(&FACTS.replace("Rex", "Bello"), QUESTION);
     let ours = fixture.reread(edited, &reply).unwrap();
     assert_ne!(ours.prompt, ids);
@@ -90,7 +90,7 @@ fn a_reply_behind_an_edited_prompt_scores_as_that_text_read_afresh() {
 #[test]
 fn read_again_twice_in_the_same_way_nothing_moves() {
     let mut fixture = smollm();
-    let (_, reply) = fixture.answer(chat(FACTS, QUESTION));
+    let (_, reply) = fixture.answered(chat(FACTS, QUESTION));
     let first = fixture.reread(chat(FACTS, QUESTION), &reply).unwrap();
     let again = fixture.reread(chat(FACTS, QUESTION), &reply).unwrap();
     let (_, most) = differences(&first.steps, &again.steps);
@@ -101,7 +101,7 @@ fn read_again_twice_in_the_same_way_nothing_moves() {
 fn without_the_sentence_that_answers_the_reply_is_far_less_likely_and_without_another_hardly() {
     let mut fixture = smollm();
     fixture.forget();
-    let (_, reply) = fixture.answer(chat(FACTS, QUESTION));
+    let (_, reply) = fixture.answered(chat(FACTS, QUESTION));
     let whole = fixture.reread(chat(FACTS, QUESTION), &reply).unwrap();
     let mut weight = |sentence: &str| {
         let without = FACTS.replace(sentence, "");
@@ -121,7 +121,7 @@ fn without_the_sentence_that_answers_the_reply_is_far_less_likely_and_without_an
 fn a_chat_goes_on_as_if_nothing_had_been_read_again() {
     let mut fixture = smollm();
     fixture.forget();
-    let (ids, reply) = fixture.answer(chat(FACTS, QUESTION));
+    let (ids, reply) = fixture.answered(chat(FACTS, QUESTION));
     let all: Vec<TokenId> = ids.iter().chain(&reply).copied().collect();
     let (before, _) = fixture.reply(&all, 12);
     fixture.reread(chat("Anna has no dog.", QUESTION), &reply).unwrap();
@@ -136,7 +136,7 @@ fn a_long_edit_goes_on_beside_the_chat_while_there_is_room_and_says_so_where_the
     let mut fixture = exact_smollm();
     let long = text("english.txt");
     fixture.forget();
-    let (ids, reply) = fixture.answer(chat(&long, "Go on."));
+    let (ids, reply) = fixture.answered(chat(&long, "Go on."));
     assert!(ids.len() > 520, "longer than the scratch cells: {}", ids.len());
     let edited = fixture.reread(chat(&format!("Now: {long}"), "Go on."), &reply).unwrap();
     assert!(edited.decoded > 512 && edited.displaced == 0, "{} {}", edited.decoded, edited.displaced);
@@ -145,7 +145,7 @@ fn a_long_edit_goes_on_beside_the_chat_while_there_is_room_and_says_so_where_the
     assert_eq!(usage.reused_tokens as usize, all.len() - 1);
 
     let longer = [long.as_str(); 3].join("\n\n");
-    let (ids, reply) = fixture.answer(chat(&longer, "Go on."));
+    let (ids, reply) = fixture.answered(chat(&longer, "Go on."));
     let edited = fixture.reread(chat(&format!("Now: {longer}"), "Go on."), &reply).unwrap();
     assert!(edited.displaced > 0, "{} tokens beside {}", edited.decoded, ids.len());
     let (mean, most) = differences(
@@ -158,7 +158,7 @@ fn a_long_edit_goes_on_beside_the_chat_while_there_is_room_and_says_so_where_the
 #[test]
 fn what_is_switched_off_counts_and_is_on_again_afterwards() {
     let mut fixture = smollm();
-    let (_, reply) = fixture.answer(chat(FACTS, QUESTION));
+    let (_, reply) = fixture.answered(chat(FACTS, QUESTION));
     let plain = fixture.reread(chat(FACTS, QUESTION), &reply).unwrap();
     let off = [Intervention::ZeroAttention { layer: 0 }];
     let changed = fixture.reread_as(chat(FACTS, QUESTION), &reply, &off).unwrap();
@@ -183,7 +183,7 @@ fn a_cancelled_reread_leaves_the_chat_as_it_was() {
     let mut fixture = smollm();
     let long = text("english.txt");
     fixture.forget();
-    let (ids, reply) = fixture.answer(chat(&long, "Go on."));
+    let (ids, reply) = fixture.answered(chat(&long, "Go on."));
     let all: Vec<TokenId> = ids.iter().chain(&reply).copied().collect();
     let reading = |event: &Event| matches!(event, Event::PromptProgress { .. });
     let edited = chat(&format!("Now: {long}"), "Go on.");
