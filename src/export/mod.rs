@@ -5,6 +5,7 @@
 //! values: no number stands for "unknown" (that is `null`). Text that is shown (Markdown, HTML) is made safe;
 //! in JSON it is as it was. Nothing here reads or writes a file.
 
+pub mod figures;
 mod html;
 pub mod json;
 mod markdown;

@@ -5,9 +5,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{Found, What};
+use crate::export::figures::{self, named};
 use crate::export::json::number;
 use crate::inspect::trace::{AttentionLayer, Attribution, FeedForward, Lens};
-use crate::token::Candidate;
+use crate::token::{Candidate, TokenId};
 
 /// The object.
 pub(super) fn object(found: &Found) -> Value {
@@ -24,27 +25,27 @@ pub(super) fn object(found: &Found) -> Value {
     }
     if found.wants(What::Logprobs) {
         put("next", trace.next.iter().map(|candidate| likely(found, *candidate)).collect());
-        put("entropy_nats", number(trace.entropy));
+        put(figures::ENTROPY, number(trace.entropy));
         let first = std::iter::once(Value::Null);
         put("prompt_logprobs_nats", first.chain(found.prompt_logprobs.iter().map(|l| number(*l))).collect());
     }
     if !found.args.ablations.is_empty() {
         put("ablated", found.args.ablations.iter().map(|part| json!(part.to_string())).collect());
-        put("kl_from_original_nats", trace.kl_from_original.map_or(Value::Null, number));
+        put(figures::KL, trace.kl_from_original.map_or(Value::Null, number));
     }
     if let Some(lens) = &trace.lens {
-        put("logit_lens", logit_lens(found, lens));
-        put("layer_of_decision", json!(lens.decided));
+        put(figures::LENS, logit_lens(found, lens));
+        put(figures::DECISION, json!(lens.decided));
     }
     if found.wants(What::Attention)
         && let Some(attention) = &trace.attention
     {
         let layers = attention.layers.iter().map(|layer| (layer.layer.to_string(), heads(found, layer)));
-        put("attention_last_query", Value::Object(layers.collect()));
+        put(figures::ATTENTION, Value::Object(layers.collect()));
     }
     if found.wants(What::Ffn) {
         let layers = found.inspected.ffns.iter().map(|ffn| (ffn.layer.to_string(), neurons(found, ffn)));
-        put("ffn_top_neurons_by_abs_activation", Value::Object(layers.collect()));
+        put(figures::NEURONS, Value::Object(layers.collect()));
     }
     if let (Some(facts), Some(id)) = (&found.embedding, found.ids.last()) {
         let near = |(id, cosine): &(_, f32)| json!({"id": id, "token": String::from_utf8_lossy(found.bytes(*id)), "cosine": number(*cosine)});
@@ -56,37 +57,27 @@ pub(super) fn object(found: &Found) -> Value {
         );
     }
     if let Some(attribution) = &trace.attribution {
-        put("attribution", pushes(found, attribution));
+        put(figures::ATTRIBUTION, pushes(found, attribution));
     }
     if !trace.missing.is_empty() {
-        put("missing", json!(trace.missing));
+        put(figures::MISSING, json!(trace.missing));
     }
     Value::Object(object)
 }
 
 fn likely(found: &Found, candidate: Candidate) -> Value {
-    let token = String::from_utf8_lossy(found.bytes(candidate.id));
-    json!({
-        "id": candidate.id,
-        "token": token,
-        "p": number(candidate.logprob.exp()),
-        "logprob": number(candidate.logprob),
-    })
+    figures::likely(candidate, text(found, candidate.id))
+}
+
+fn text(found: &Found, id: TokenId) -> Value {
+    json!(String::from_utf8_lossy(found.bytes(id)))
 }
 
 fn logit_lens(found: &Found, lens: &Lens) -> Value {
     let rows = lens.rows.iter().filter_map(|row| {
-        let layer = row.layer?;
-        let top: Value = row.top.iter().map(|candidate| likely(found, *candidate)).collect();
-        Some(json!({
-            "layer": layer,
-            "top": top,
-            "residual_norm": number(row.norm),
-            "attn_out_norm": number(row.attention_norm),
-            "ffn_out_norm": number(row.ffn_norm),
-            "kl_final_from_layer_nats": number(row.kl),
-            "p_of_final_top1": number(row.final_best.exp()),
-        }))
+        row.layer?;
+        let top = row.top.iter().map(|candidate| likely(found, *candidate)).collect();
+        Some(Value::Object(figures::depth(row, top)))
     });
     rows.collect()
 }
@@ -102,31 +93,15 @@ fn heads(found: &Found, layer: &AttentionLayer) -> Value {
 }
 
 fn neurons(found: &Found, ffn: &FeedForward) -> Value {
-    let tokens = |list: &[(_, f32)]| -> Value {
-        list.iter().map(|(id, _)| json!(String::from_utf8_lossy(found.bytes(*id)))).collect()
-    };
+    let tokens = |list: &[(_, f32)]| -> Value { list.iter().map(|(id, _)| text(found, *id)).collect() };
     let neurons = ffn.neurons.iter().map(|neuron| {
-        let mut object = Map::new();
-        object.insert("neuron".to_owned(), json!(neuron.index));
-        if let Some(expert) = neuron.expert {
-            object.insert("expert".to_owned(), json!(expert));
-        }
-        object.insert("activation".to_owned(), number(neuron.activation));
-        object.insert("promotes".to_owned(), tokens(&neuron.promotes));
-        object.insert("suppresses".to_owned(), tokens(&neuron.suppresses));
-        Value::Object(object)
+        Value::Object(figures::neuron(neuron, tokens(&neuron.promotes), tokens(&neuron.suppresses)))
     });
     neurons.collect()
 }
 
 fn pushes(found: &Found, attribution: &Attribution) -> Value {
-    let part = |part: &crate::inspect::trace::AttributionPart| json!({"part": part.part.to_string(), "logit_difference": number(part.logit_difference)});
-    let token = |id| json!({"id": id, "token": String::from_utf8_lossy(found.bytes(id))});
-    json!({
-        "token": token(attribution.token),
-        "rival": token(attribution.rival),
-        "logit_difference": number(attribution.difference),
-        "parts": attribution.parts.iter().chain(&attribution.heads).map(part).collect::<Value>(),
-        "closure_error": number(attribution.closure_error),
-    })
+    let parts = attribution.parts.iter().chain(&attribution.heads).map(figures::push);
+    let name = |id| named(id, text(found, id));
+    Value::Object(figures::attribution(attribution, name, parts.collect()))
 }

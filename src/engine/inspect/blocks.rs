@@ -72,7 +72,7 @@ impl Behind {
     ///
     /// # Errors
     /// Where neither way leads from the one to the other.
-    pub(super) fn of(inside: &Inside, norm: &str, out: &[f32], added: &[f32]) -> Result<Self, String> {
+    fn of(inside: &Inside, norm: &str, out: &[f32], added: &[f32]) -> Result<Self, String> {
         let normed = inside.facts.norm_of(&inside.weights, norm).map(|norm| {
             let divisor = norm.divisor(out);
             (norm, divisor)
@@ -83,6 +83,30 @@ impl Behind {
         best.filter(|(_, off)| *off <= CLOSE)
             .map(|(way, _)| way)
             .ok_or_else(|| "what follows the projection in this model's blocks is not known".to_owned())
+    }
+
+    /// What stands behind the attention of a block, of which `added` reached the stream.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub(super) fn attention(
+        inside: &Inside,
+        (number, layer): (u32, &LayerCapture),
+        added: &[f32],
+    ) -> Result<Self, String> {
+        Self::of(inside, &format!("blk.{number}.post_attention_norm.weight"), &layer.attn_out, added)
+    }
+
+    /// The same of its feed-forward.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub(super) fn feed_forward(
+        inside: &Inside,
+        (number, layer): (u32, &LayerCapture),
+        added: &[f32],
+    ) -> Result<Self, String> {
+        Self::of(inside, &format!("blk.{number}.post_ffw_norm.weight"), &layer.ffn_out, added)
     }
 
     /// The factor that brings this way nearest, and how far from it that stays.

@@ -7,8 +7,9 @@
 
 use std::sync::Arc;
 
+use super::Inside;
 use super::blocks::{self, Added, Behind};
-use super::{Inside, parts};
+use super::parts::Pull;
 use crate::engine::numbers::Scored;
 use crate::engine::probe::{Captured, LayerCapture, Operands};
 use crate::engine::protocol::Want;
@@ -123,12 +124,7 @@ pub(super) fn pair(want: &Want) -> Option<(TokenId, TokenId)> {
 /// The direction in the stream that tells the first followed token from the second; `None` where the model's stream,
 /// its final norm or one of the two is not known.
 fn pulled(inside: &Inside, operands: Operands, captured: &Captured, want: &Want) -> Option<Vec<f32>> {
-    let (token, rival) = pair(want)?;
-    let norm = inside.facts.norm.as_ref()?;
-    let last = captured.layers.last().filter(|last| last.after.len() == inside.facts.width)?;
-    let direction =
-        parts::difference(inside, token, rival, f64::from(operands.tail.unwrap_or_default().scale)).ok()?;
-    Some(norm.pull_back(&direction, norm.divisor(&last.after)))
+    Pull::of(inside, captured, operands.tail.unwrap_or_default(), pair(want)?).ok().map(|pull| pull.along)
 }
 
 /// How long what it writes is: of the down projection, else of what was added.
@@ -223,8 +219,7 @@ fn pushes(
 ) -> Result<Vec<f32>, String> {
     let layer = &captured.layers[number as usize];
     let halves = blocks::apart(captured, inside.facts.width)?;
-    let post = format!("blk.{number}.post_ffw_norm.weight");
-    let behind = Behind::of(inside, &post, &layer.ffn_out, &halves[number as usize].ffn)?;
+    let behind = Behind::feed_forward(inside, (number, layer), &halves[number as usize].ffn)?;
     let direction = behind.pull_back(pulled);
     let along =
         over_rows(inside, layer, number, width, |sum, value, along| *sum += value * along, &direction)?;
@@ -337,8 +332,7 @@ fn tell(
     let divisor = norm.divisor(&last.after);
     let halves = blocks::apart(captured, facts.width)?;
     let added = halves.get(number as usize).ok_or("there is no such block")?;
-    let post = format!("blk.{number}.post_ffw_norm.weight");
-    let behind = Behind::of(inside, &post, &layer.ffn_out, &added.ffn)?;
+    let behind = Behind::feed_forward(inside, (number, layer), &added.ffn)?;
     let inputs: Vec<f32> =
         columns.iter().flat_map(|column| norm.frozen(&behind.forward(column), divisor)).collect();
     let mut logits = inside.graphs.multiply(output, &inputs).map_err(|error| error.to_string())?;

@@ -6,7 +6,7 @@
 use super::blocks::{self, Behind};
 use super::{Inside, Output, pushes};
 use crate::engine::probe::{Captured, LayerCapture, Tail};
-use crate::inspect::lens;
+use crate::inspect::lens::{self, Norm};
 use crate::inspect::trace::{Attribution, AttributionPart, Part};
 use crate::token::TokenId;
 
@@ -20,12 +20,9 @@ pub(super) fn attribution(
     neurons: usize,
 ) -> Result<Attribution, String> {
     let facts = &inside.facts;
-    let norm = facts.norm.as_ref().ok_or("this model's final norm is not known")?;
-    let last = captured.layers.last().ok_or("nothing was captured")?;
     let halves = blocks::apart(captured, facts.width)?;
     let tail = tail.unwrap_or_default();
-    let direction = difference(inside, token, rival, f64::from(tail.scale))?;
-    let pulled = norm.pull_back(&direction, norm.divisor(&last.after));
+    let Pull { along: pulled, norm, direction } = Pull::of(inside, captured, tail, (token, rival))?;
 
     let mut parts = vec![part(Part::Embedding, lens::dot(&pulled, &captured.embedding))];
     let mut heads = Vec::new();
@@ -61,13 +58,37 @@ fn part(part: Part, value: f64) -> AttributionPart {
     AttributionPart { part, logit_difference: value as f32 }
 }
 
+/// The direction in the stream that tells one token from another.
+pub(super) struct Pull<'a> {
+    /// In the stream: through the final norm, its divisor frozen.
+    pub along: Vec<f32>,
+    /// The final norm.
+    norm: &'a Norm,
+    /// Behind the final norm.
+    direction: Vec<f32>,
+}
+
+impl<'a> Pull<'a> {
+    /// Of the first token over the second.
+    ///
+    /// # Errors
+    /// Where the model's stream, its final norm or one of the two is not known.
+    pub(super) fn of(
+        inside: &'a Inside,
+        captured: &Captured,
+        tail: Tail,
+        (token, rival): (TokenId, TokenId),
+    ) -> Result<Self, String> {
+        let norm = inside.facts.norm.as_ref().ok_or("this model's final norm is not known")?;
+        let last = captured.layers.last().filter(|last| last.after.len() == inside.facts.width);
+        let last = last.ok_or("this model's graph does not name its residual stream")?;
+        let direction = difference(inside, token, rival, f64::from(tail.scale))?;
+        Ok(Self { along: norm.pull_back(&direction, norm.divisor(&last.after)), norm, direction })
+    }
+}
+
 /// `W_U` of the one less that of the other, times the factor on the logits.
-pub(super) fn difference(
-    inside: &Inside,
-    token: TokenId,
-    rival: TokenId,
-    scale: f64,
-) -> Result<Vec<f32>, String> {
+fn difference(inside: &Inside, token: TokenId, rival: TokenId, scale: f64) -> Result<Vec<f32>, String> {
     let weights = &inside.weights;
     let name = weights.output_name();
     let row = |id: TokenId| weights.row(name, id.0 as usize).map_err(|error| error.to_string());
@@ -88,8 +109,7 @@ fn heads_of(
     if layer.heads.is_empty() || !weights.has(&name) {
         return Ok(Vec::new());
     }
-    let norm = format!("blk.{number}.post_attention_norm.weight");
-    let direction = Behind::of(inside, &norm, &layer.attn_out, added)?.pull_back(pulled);
+    let direction = Behind::attention(inside, (number, layer), added)?.pull_back(pulled);
     let inputs = layer.heads.len();
     let pushes = pushes::through(inside, &name, inputs, &direction)?;
     let size = inputs / (facts.heads as usize).max(1);

@@ -43,8 +43,7 @@ fn of_block(
     if !layer.experts.is_empty() || layer.neurons.is_empty() || !inside.weights.has(&name) {
         return Ok(Vec::new());
     }
-    let post = format!("blk.{number}.post_ffw_norm.weight");
-    let direction = Behind::of(inside, &post, &layer.ffn_out, added)?.pull_back(pulled);
+    let direction = Behind::feed_forward(inside, (number, layer), added)?.pull_back(pulled);
     let pushes = through(inside, &name, layer.neurons.len(), &direction)?;
     let each = (0..).zip(pushes.iter().zip(&layer.neurons));
     Ok(each

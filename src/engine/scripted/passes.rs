@@ -135,8 +135,21 @@ impl Model {
         control: &Control<'_>,
     ) -> Result<(Reading, u32), Failure> {
         self.fits(ids)?;
+        let decoded = self.read_new(ids, ids.len(), options, control)?;
+        Ok((Reading::of(&self.pieces, ids), decoded))
+    }
+
+    /// Reads what the chat's cache does not share of these ids, in slices; at least the last of the first `asked`,
+    /// whose logits are needed. How many that are.
+    pub(super) fn read_new(
+        &self,
+        ids: &[TokenId],
+        asked: usize,
+        options: &ScriptedOptions,
+        control: &Control<'_>,
+    ) -> Result<u32, Failure> {
         let shared = self.cache.iter().zip(ids).take_while(|(a, b)| a == b).count();
-        let new = &ids[shared.min(ids.len() - 1)..];
+        let new = &ids[shared.min(asked - 1)..];
         let total = new.len() as u32;
         let mut done = 0;
         for slice in new.chunks(self.batch) {
@@ -146,7 +159,7 @@ impl Model {
             done += slice.len() as u32;
             (control.emit)(Event::PromptProgress { done, total });
         }
-        Ok((Reading::of(&self.pieces, ids), total))
+        Ok(total)
     }
 
     /// Whether these tokens can be read at all.

@@ -2,12 +2,12 @@
 //!
 //! Invariant: the chat's cache stays; an unchanged prompt gives the numbers with which the reply was written.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::model::{Control, Model};
 use super::passes::{milliseconds, no_token};
 use super::reading::Reading;
-use super::{ScriptedOptions, cancelled, numbers, other};
+use super::{ScriptedOptions, numbers, other};
 use crate::engine::protocol::{Event, Failure, Reread, Rescored};
 use crate::token::TokenId;
 
@@ -25,17 +25,7 @@ impl Model {
         if request.reply.is_empty() {
             return Err(other("There is no reply to score: it has no tokens.".into()));
         }
-        let shared = self.cache.iter().zip(&prompt).take_while(|(a, b)| a == b).count();
-        let new = &all[shared.min(prompt.len() - 1)..all.len() - 1];
-        let total = new.len() as u32;
-        let mut done = 0;
-        for slice in new.chunks(self.batch) {
-            if (control.pause)(Instant::now() + Duration::from_millis(options.slice_ms)) {
-                return Err(cancelled());
-            }
-            done += slice.len() as u32;
-            (control.emit)(Event::PromptProgress { done, total });
-        }
+        let decoded = self.read_new(&all[..all.len() - 1], prompt.len(), options, control)?;
         let mut reading = Reading::of(&self.pieces, &prompt);
         let mut steps = Vec::with_capacity(request.reply.len());
         for id in &request.reply {
@@ -47,7 +37,7 @@ impl Model {
         Ok(Event::Rescored(Box::new(Rescored {
             prompt,
             steps,
-            decoded: total,
+            decoded,
             displaced: 0,
             ms: milliseconds(begun),
         })))

@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::export::figures;
 use crate::export::json::number;
 use crate::inspect::pieces::Pieces;
 use crate::inspect::stages::SamplerTrace;
@@ -29,18 +30,12 @@ impl Names<'_> {
     }
 
     fn named(self, id: TokenId) -> Map<String, Value> {
-        let mut object = Map::new();
-        object.insert("id".into(), json!(id));
-        object.insert("token".into(), self.text(id));
-        object
+        figures::named(id, self.text(id))
     }
 
     /// A candidate: `{id, token, p, logprob}`.
     pub(super) fn likely(self, candidate: Candidate) -> Value {
-        let mut object = self.named(candidate.id);
-        object.insert("p".into(), number(candidate.logprob.exp()));
-        object.insert("logprob".into(), number(candidate.logprob));
-        Value::Object(object)
+        figures::likely(candidate, self.text(candidate.id))
     }
 
     fn list(self, candidates: &[Candidate]) -> Value {
@@ -70,48 +65,41 @@ pub(super) fn pass(
     put: &mut impl FnMut(&str, Value),
 ) {
     put("next", names.list(&trace.next));
-    put("entropy_nats", number(trace.entropy));
+    put(figures::ENTROPY, number(trace.entropy));
     put("followed", names.followed(&trace.followed));
     if let Some(lens) = &trace.lens {
-        put("logit_lens", logit_lens(names, lens));
-        put("layer_of_decision", json!(lens.decided));
+        put(figures::LENS, logit_lens(names, lens));
+        put(figures::DECISION, json!(lens.decided));
     }
     if let Some(attention) = &trace.attention {
         put("attention_overview", overview(attention));
-        put("attention_last_query", heads(attention, |head| numbers(&head.weights)));
+        put(figures::ATTENTION, heads(attention, |head| numbers(&head.weights)));
         put("attention_scores_before_softmax", heads(attention, |head| numbers(&head.scores)));
         put("attention_value_norms", heads(attention, |head| numbers(&head.value_norms)));
         put("attention_window_tokens", windows(attention));
     }
     if !ffns.is_empty() {
         let layers = ffns.iter().map(|ffn| (ffn.layer.to_string(), neurons(names, ffn)));
-        put("ffn_top_neurons_by_abs_activation", Value::Object(layers.collect()));
+        put(figures::NEURONS, Value::Object(layers.collect()));
     }
     if let Some(attribution) = &trace.attribution {
-        put("attribution", pushes(names, attribution));
+        put(figures::ATTRIBUTION, pushes(names, attribution));
     }
     if let Some(rotation) = &trace.rotation {
         put("rotation", turned(rotation));
     }
     if !trace.missing.is_empty() {
-        put("missing", json!(trace.missing));
+        put(figures::MISSING, json!(trace.missing));
     }
 }
 
 fn logit_lens(names: Names<'_>, lens: &Lens) -> Value {
     let rows = lens.rows.iter().map(|row| {
-        json!({
-            "layer": row.layer,
-            "top": names.list(&row.top),
-            "followed": names.followed(&row.followed),
-            "residual_norm": number(row.norm),
-            "attn_out_norm": number(row.attention_norm),
-            "ffn_out_norm": number(row.ffn_norm),
-            "attn_added_norm": number(row.attention_added),
-            "ffn_added_norm": number(row.ffn_added),
-            "kl_final_from_layer_nats": number(row.kl),
-            "p_of_final_top1": number(row.final_best.exp()),
-        })
+        let mut object = figures::depth(row, names.list(&row.top));
+        object.insert("followed".into(), names.followed(&row.followed));
+        object.insert("attn_added_norm".into(), number(row.attention_added));
+        object.insert("ffn_added_norm".into(), number(row.ffn_added));
+        Value::Object(object)
     });
     rows.collect()
 }
@@ -150,29 +138,19 @@ fn neurons(names: Names<'_>, ffn: &FeedForward) -> Value {
         list.iter().map(one).collect()
     };
     let neurons = ffn.neurons.iter().map(|neuron| {
-        json!({
-            "neuron": neuron.index,
-            "expert": neuron.expert,
-            "activation": number(neuron.activation),
-            "added_norm": number(neuron.added),
-            "promotes": tokens(&neuron.promotes),
-            "suppresses": tokens(&neuron.suppresses),
-        })
+        let mut object = figures::neuron(neuron, tokens(&neuron.promotes), tokens(&neuron.suppresses));
+        object.entry("expert").or_insert(Value::Null);
+        object.insert("added_norm".into(), number(neuron.added));
+        Value::Object(object)
     });
     neurons.collect()
 }
 
 fn pushes(names: Names<'_>, attribution: &Attribution) -> Value {
-    let part = |part: &AttributionPart| json!({"part": part.part.to_string(), "logit_difference": number(part.logit_difference)});
-    let list = |parts: &[AttributionPart]| -> Value { parts.iter().map(part).collect() };
-    json!({
-        "token": names.named(attribution.token),
-        "rival": names.named(attribution.rival),
-        "logit_difference": number(attribution.difference),
-        "parts": list(&attribution.parts),
-        "heads": list(&attribution.heads),
-        "closure_error": number(attribution.closure_error),
-    })
+    let list = |parts: &[AttributionPart]| -> Value { parts.iter().map(figures::push).collect() };
+    let mut object = figures::attribution(attribution, |id| names.named(id), list(&attribution.parts));
+    object.insert("heads".into(), list(&attribution.heads));
+    Value::Object(object)
 }
 
 fn turned(rotation: &Rotation) -> Value {
@@ -198,10 +176,10 @@ pub(super) fn card(names: Names<'_>, off: &[Part], everywhere: bool, trace: &For
         "at_every_position": everywhere,
         "next": names.list(&trace.next),
         "followed": names.followed(&trace.followed),
-        "entropy_nats": number(trace.entropy),
+        (figures::ENTROPY): number(trace.entropy),
         "next_before": original.map(|(next, _)| names.list(next)),
         "followed_before": original.map(|(_, followed)| names.followed(followed)),
-        "kl_from_original_nats": trace.kl_from_original.map(number),
+        (figures::KL): trace.kl_from_original.map(number),
     })
 }
 

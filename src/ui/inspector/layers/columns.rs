@@ -31,9 +31,21 @@ pub struct Columns {
 impl Columns {
     /// The columns for a width.
     pub fn of(width: u16) -> Self {
+        let narrow = Self {
+            best: 5,
+            share: 18,
+            next: 0,
+            next_share: 0,
+            bar: (19, 8),
+            rank: 33,
+            rival: 38,
+            kl_bar: (0, 0),
+            kl: 45,
+            size: 0,
+            parts: 0,
+        };
         if width >= NEXT {
             Self {
-                best: 5,
                 share: 17,
                 next: 19,
                 next_share: 30,
@@ -44,35 +56,13 @@ impl Columns {
                 kl: 67,
                 size: 71,
                 parts: 72,
+                ..narrow
             }
         } else if width >= INSPECTOR.0 {
-            Self {
-                best: 5,
-                share: 18,
-                next: 0,
-                next_share: 0,
-                bar: (19, 10),
-                rank: 35,
-                rival: 41,
-                kl_bar: (42, 6),
-                kl: 53,
-                size: 59,
-                parts: 60,
-            }
+            let (bar, kl_bar) = ((19, 10), (42, 6));
+            Self { bar, rank: 35, rival: 41, kl_bar, kl: 53, size: 59, parts: 60, ..narrow }
         } else {
-            Self {
-                best: 5,
-                share: 18,
-                next: 0,
-                next_share: 0,
-                bar: (19, 8),
-                rank: 33,
-                rival: 38,
-                kl_bar: (0, 0),
-                kl: 45,
-                size: 0,
-                parts: 0,
-            }
+            narrow
         }
     }
 }
