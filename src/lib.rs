@@ -22,6 +22,7 @@
 //!                    on other inputs) · inspect (a pass opened, or the depths of many; attend: matrices, rollout
 //!                    and the calibration of heads; patch, offs and direction: patching, parts off one by one,
 //!                    steering directions) · embed · changes (which ones this model can take) ·
+//!                    side_by_side (arithmetic over the threads) ·
 //!                    merges and tokenizer (how a text is cut and merged, from the rules in the file)
 //! models/        L1  the catalogue, fetching from the sources, GGUF headers read without loading
 //! store/         L1  SQLite on its own thread: schema, migrations, search

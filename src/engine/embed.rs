@@ -4,13 +4,12 @@
 //! chooses which rows are worth that. Neighbours are looked for in the whole table.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
 use super::graph::{Graphs, Operand};
 use super::protocol::{Embed, Failure, FailureKind};
+use super::side_by_side;
 use super::weights::{WeightError, Weights};
 use crate::inspect::embedding::{self, cosine, dot, norm};
 use crate::inspect::trace::EmbeddingFacts;
@@ -20,8 +19,6 @@ use crate::token::TokenId;
 pub const TABLE: &str = "token_embd.weight";
 /// How many tokens a span may have.
 pub const MAX_SPAN: usize = 512;
-/// Threads that go through the table at most; more wait for memory alone.
-const MAX_THREADS: usize = 16;
 
 /// The embedding table of a loaded model; what each question needs again is kept.
 pub struct Table {
@@ -61,7 +58,7 @@ impl Table {
 /// Goes through the whole table once.
 fn survey(weights: &Weights, length: usize, rows: usize, mean: bool) -> Result<Survey, WeightError> {
     let summed = if mean { length } else { 0 };
-    let parts = shares(rows, |range| {
+    let parts = side_by_side::shares(rows, |range| {
         let (mut norms, mut sums) = (Vec::with_capacity(range.len()), vec![0.0_f32; summed]);
         weights
             .scan(TABLE, range, |_, values| {
@@ -71,10 +68,11 @@ fn survey(weights: &Weights, length: usize, rows: usize, mean: bool) -> Result<S
                 }
             })
             .map(|()| (norms, sums))
-    })?;
+    });
     let mut norms = Vec::with_capacity(rows);
     let mut mean = vec![0.0_f32; summed];
-    for (part, sums) in parts {
+    for part in parts {
+        let (part, sums) = part?;
         norms.extend(part);
         mean.iter_mut().zip(sums).for_each(|(mean, sum)| *mean += sum / rows.max(1) as f32);
     }
@@ -218,30 +216,13 @@ fn each_row(
     figure: impl Fn(&[f32]) -> f32 + Sync,
 ) -> Result<Vec<f32>, WeightError> {
     let length = weights.shape(TABLE).map_or(1, |shape| shape.0);
-    let parts = shares(rows, |range| {
+    let parts = side_by_side::shares(rows, |range| {
         let mut out = Vec::with_capacity(range.len());
         weights
             .scan(TABLE, range, |_, values| out.extend(values.chunks_exact(length).map(&figure)))
             .map(|()| out)
-    })?;
-    Ok(parts.concat())
-}
-
-/// What `some` gives of each share of the rows, several threads side by side.
-fn shares<T: Send>(
-    rows: usize,
-    some: impl Fn(Range<usize>) -> Result<T, WeightError> + Sync,
-) -> Result<Vec<T>, WeightError> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
-    let share = rows.div_ceil(threads).max(1);
-    thread::scope(|scope| {
-        let some = &some;
-        let parts: Vec<_> = (0..rows)
-            .step_by(share)
-            .map(|first| scope.spawn(move || some(first..(first + share).min(rows))))
-            .collect();
-        parts.into_iter().map(|part| part.join().expect("arithmetic on rows does not panic")).collect()
-    })
+    });
+    Ok(parts.into_iter().collect::<Result<Vec<_>, _>>()?.concat())
 }
 
 fn failure(message: String) -> Failure {

@@ -72,6 +72,8 @@ pub mod scratch;
 #[cfg(feature = "llama")]
 pub mod shared;
 #[cfg(feature = "llama")]
+mod side_by_side;
+#[cfg(feature = "llama")]
 pub mod twin;
 #[cfg(feature = "llama")]
 pub mod vocabulary;

@@ -3,18 +3,14 @@
 //! Invariant: weights are the model's own, by position; value-weighted ones say how long the vector is that a
 //! position adds to the stream through one head, before any norm that follows.
 
-use std::thread;
-
 use super::{Inside, positions, writes};
 use crate::engine::probe::{Captured, LayerCapture};
 use crate::engine::protocol::Want;
+use crate::engine::side_by_side;
 use crate::inspect::reading::reading;
 use crate::inspect::rotation::{DISTANCES, Pairing, frequencies};
 use crate::inspect::trace::{Attention, AttentionLayer, HeadReading, HeadRow, PositionKind, Rotation};
 use crate::token::TokenId;
-
-/// Threads that work on heads at most.
-const MAX_THREADS: usize = 8;
 
 /// The overview and the opened blocks.
 pub(super) fn attention(
@@ -47,18 +43,9 @@ pub(super) fn attention(
 
 /// What each head of each block does, several blocks at once; `shares` are what its heads write, by block.
 fn overview(layers: &[LayerCapture], shares: &[Vec<f32>], ids: &[TokenId]) -> Vec<Vec<HeadReading>> {
+    // Only weights cross to other threads: a capture also holds operands.
     let weights: Vec<&[Vec<f32>]> = layers.iter().map(|layer| layer.weights.as_slice()).collect();
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
-    let each = weights.len().div_ceil(threads).max(1);
-    let some = |(weights, shares): (&[&[Vec<f32>]], &[Vec<f32>])| {
-        let blocks = weights.iter().zip(shares);
-        blocks.map(|(weights, shares)| readings(weights, shares, ids)).collect::<Vec<_>>()
-    };
-    thread::scope(|scope| {
-        let parts = weights.chunks(each).zip(shares.chunks(each));
-        let parts: Vec<_> = parts.map(|part| scope.spawn(move || some(part))).collect();
-        parts.into_iter().flat_map(|part| part.join().expect("arithmetic on rows does not panic")).collect()
-    })
+    side_by_side::each(weights.len(), |block| readings(weights[block], &shares[block], ids))
 }
 
 fn readings(weights: &[Vec<f32>], shares: &[f32], ids: &[TokenId]) -> Vec<HeadReading> {

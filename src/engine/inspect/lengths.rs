@@ -5,14 +5,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::thread;
 
 use super::{Facts, Weights};
 use crate::engine::probe::LayerCapture;
+use crate::engine::side_by_side;
 use crate::inspect::embedding::dot;
-
-/// Threads that work on heads at most.
-const MAX_THREADS: usize = 8;
 
 /// `AᵀA` of the heads of blocks that were asked for.
 #[derive(Default)]
@@ -48,7 +45,7 @@ impl Lengths {
                 values: layer.values.get(head / group).map_or(&[], Vec::as_slice),
             })
             .collect();
-        Ok(side_by_side(&heads))
+        Ok(side_by_side::each(heads.len(), |head| heads[head].lengths()))
     }
 
     fn block(&mut self, weights: &Weights, heads: usize, number: u32) -> Result<Arc<Vec<Vec<f32>>>, String> {
@@ -59,7 +56,7 @@ impl Lengths {
         let (inputs, _) = weights.shape(&name).ok_or_else(|| format!("the file has no {name}"))?;
         let matrix = weights.vector(&name).map_err(|error| error.to_string())?;
         let size = inputs / heads.max(1);
-        let grams = (0..heads).map(|head| gram(&matrix, inputs, head * size, size)).collect();
+        let grams = side_by_side::each(heads, |head| gram(&matrix, inputs, head * size, size));
         let grams = Arc::new(grams);
         self.blocks.insert(number, Arc::clone(&grams));
         Ok(grams)
@@ -90,19 +87,6 @@ impl Head<'_> {
         };
         self.weights.iter().zip(values).map(weighted).collect()
     }
-}
-
-/// Several heads at once, in order.
-fn side_by_side(heads: &[Head<'_>]) -> Vec<Vec<f32>> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
-    let share = heads.len().div_ceil(threads).max(1);
-    thread::scope(|scope| {
-        let parts: Vec<_> = heads
-            .chunks(share)
-            .map(|heads| scope.spawn(move || heads.iter().map(Head::lengths).collect::<Vec<_>>()))
-            .collect();
-        parts.into_iter().flat_map(|part| part.join().expect("arithmetic on rows does not panic")).collect()
-    })
 }
 
 /// `AᵀA` of the columns `from..from + size` of a matrix of rows of `inputs`.

@@ -1,0 +1,46 @@
+//! Arithmetic divided over the processor's threads.
+//!
+//! Invariant: answers come in the order of the work, whatever thread did which part; a piece of work must not panic.
+
+use std::ops::Range;
+use std::thread;
+
+/// Threads at most; more would wait for memory alone.
+const MAX_THREADS: usize = 16;
+
+/// What `some` gives of each share of `0..count`; shares are consecutive and as many as there are threads, or fewer.
+pub(super) fn shares<T: Send>(count: usize, some: impl Fn(Range<usize>) -> T + Sync) -> Vec<T> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+    let share = count.div_ceil(threads).max(1);
+    let range = |first: usize| first..(first + share).min(count);
+    if count <= share {
+        return (0..count).step_by(share).map(|first| some(range(first))).collect();
+    }
+    thread::scope(|scope| {
+        let some = &some;
+        let parts: Vec<_> =
+            (0..count).step_by(share).map(|first| scope.spawn(move || some(range(first)))).collect();
+        parts.into_iter().map(|part| part.join().expect("arithmetic does not panic")).collect()
+    })
+}
+
+/// What `one` gives of each of `0..count`.
+pub(super) fn each<T: Send>(count: usize, one: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let parts = shares(count, |range| range.map(&one).collect::<Vec<_>>());
+    parts.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_piece_is_done_once_and_in_order() {
+        for count in [0, 1, 2, 3, 17, 100] {
+            assert_eq!(each(count, |at| 3 * at), (0..count).map(|at| 3 * at).collect::<Vec<_>>());
+            let ranges = shares(count, |range| range);
+            assert!(ranges.len() <= MAX_THREADS && ranges.iter().all(|range| !range.is_empty()));
+            assert_eq!(ranges.into_iter().flatten().collect::<Vec<_>>(), (0..count).collect::<Vec<_>>());
+        }
+    }
+}
