@@ -29,11 +29,11 @@ pub async fn run(args: BenchArgs, engine: &str) -> anyhow::Result<u8> {
     if let Some(which) = &args.memory_of {
         return real::memory_of(&setup, &entry, which, args.tokens);
     }
-    let mut rows = real::token_loop(&setup, &entry, &args)?;
+    let (mut rows, no_end) = real::token_loop(&setup, &entry, &args)?;
     rows.extend(inside::token_loop(&setup, &entry, &args)?);
-    rows.extend(real::conversation(&setup, &entry, engine).await?);
-    rows.extend(inside::past_tokens(&setup, &entry, engine, args.rounds).await?);
-    rows.extend(real::memory(&entry, args.tokens)?);
+    rows.extend(real::conversation(&setup, &entry, engine, &no_end).await?);
+    rows.extend(inside::past_tokens(&setup, &entry, engine, args.rounds, &no_end).await?);
+    rows.extend(real::memory(&entry, &args)?);
     show(&entry.name, &rows, args.json);
     Ok(0)
 }
@@ -76,11 +76,15 @@ mod real {
     use crate::engine::bench::{self, Loop};
     use crate::engine::protocol::{Event, Generate, Message, Prompt, Request, StoredTokens};
     use crate::model_entry::ModelEntry;
-    use crate::sampling::Sampling;
+    use crate::sampling::{LogitBias, Sampling};
     use crate::token::Step;
 
-    /// The engine's token loop against bare decoding.
-    pub fn token_loop(setup: &Setup, entry: &ModelEntry, args: &BenchArgs) -> anyhow::Result<Vec<Row>> {
+    /// The engine's token loop against bare decoding, and what keeps a reply from ending by itself.
+    pub fn token_loop(
+        setup: &Setup,
+        entry: &ModelEntry,
+        args: &BenchArgs,
+    ) -> anyhow::Result<(Vec<Row>, Vec<LogitBias>)> {
         let (path, facts) = setup.models().resolve(entry)?;
         let report = bench::token_loop_ratio(&path, &facts, args.tokens, args.rounds)?;
         let bare = median(&report.bare_tokens_per_second);
@@ -91,7 +95,7 @@ mod real {
             aim: "",
             value: json!(round(value)),
         };
-        Ok(vec![
+        let rows = vec![
             speed("bare llama_decode with greedy choice", bare),
             speed("the engine's loop, 20 candidates, events", full),
             Row {
@@ -106,23 +110,30 @@ mod real {
                 aim: "at least 0.97",
                 value: json!(round(report.recording_ratio())),
             },
-        ])
+        ];
+        Ok((rows, report.no_end))
     }
 
     /// Two turns through the child process: reuse of the cache, speed with events, and stopping.
-    pub async fn conversation(setup: &Setup, entry: &ModelEntry, engine: &str) -> anyhow::Result<Vec<Row>> {
+    pub async fn conversation(
+        setup: &Setup,
+        entry: &ModelEntry,
+        engine: &str,
+        no_end: &[LogitBias],
+    ) -> anyhow::Result<Vec<Row>> {
         let mut session = Session::start(entry, engine)?;
         let loaded = session.load(entry, &setup.config.load_params_for(entry)).await?;
         let mut messages = vec![message(Role::User, "Tell me about the sea in a few sentences.")];
-        let (steps, _, _) = reply(&mut session, &messages, 64).await?;
+        let (steps, _, _) = reply(&mut session, &messages, no_end).await?;
         messages.push(said(&steps, &loaded.vocabulary));
         messages.push(message(Role::User, "And the mountains?"));
-        let (_, usage, elapsed) = reply(&mut session, &messages, 64).await?;
+        let (written, usage, elapsed) = reply(&mut session, &messages, no_end).await?;
         let decoded = usage.prompt_tokens - usage.reused_tokens;
         let new = new_tokens(&mut session).await?;
         let long = "The quick brown fox jumps over the lazy dog. ".repeat(400);
-        let reading = stop_after(&mut session, &long, Duration::from_millis(150)).await?;
-        let writing = stop_after(&mut session, "Count to a thousand.", Duration::from_millis(400)).await?;
+        let reading = stop_after(&mut session, &long, no_end, Duration::from_millis(150)).await?;
+        let writing =
+            stop_after(&mut session, "One, two, three,", no_end, Duration::from_millis(400)).await?;
         let ms = |name, taken: Duration, aim| Row {
             name,
             shown: format!("{:.1} ms", taken.as_secs_f64() * 1000.0),
@@ -137,7 +148,10 @@ mod real {
                 aim: "the new message and the template's marks",
                 value: json!({"read": decoded, "prompt": usage.prompt_tokens, "message": new}),
             },
-            ms("second turn: until its last token of 64", elapsed, ""),
+            Row {
+                shown: format!("{:.1} ms, {} tokens", elapsed.as_secs_f64() * 1000.0, written.len()),
+                ..ms("second turn: until its last token", elapsed, "")
+            },
             ms("stop while reading a prompt", reading, "under 100 ms"),
             ms("stop while writing", writing, "under 100 ms"),
         ])
@@ -152,19 +166,15 @@ mod real {
     }
 
     /// Resident memory of the engine and of bare decoding, each in a process of its own.
-    pub fn memory(entry: &ModelEntry, tokens: u32) -> anyhow::Result<Vec<Row>> {
+    pub fn memory(entry: &ModelEntry, args: &BenchArgs) -> anyhow::Result<Vec<Row>> {
         let measure = |which: &str| -> anyhow::Result<u64> {
-            let output = std::process::Command::new(std::env::current_exe()?)
-                .args([
-                    "bench",
-                    "--model",
-                    &entry.name,
-                    "--memory-of",
-                    which,
-                    "--tokens",
-                    &tokens.to_string(),
-                ])
-                .output()?;
+            let mut command = std::process::Command::new(std::env::current_exe()?);
+            command.args(["bench", "--model", &entry.name, "--memory-of", which]);
+            command.args(["--tokens", &args.tokens.to_string()]);
+            if let Some(config) = &args.common.config {
+                command.arg("--config").arg(config);
+            }
+            let output = command.output()?;
             let text = String::from_utf8_lossy(&output.stdout);
             text.trim().parse().with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
         };
@@ -199,25 +209,32 @@ mod real {
         Message { role: Role::Assistant, text: String::from_utf8_lossy(&bytes).into_owned(), stored }
     }
 
-    fn generate(messages: &[Message], most: u32) -> Request {
+    fn generate(prompt: Prompt, most: u32, no_end: &[LogitBias]) -> Request {
         Request::Generate(Box::new(Generate {
-            prompt: Prompt::Chat { messages: messages.to_vec(), continue_last: false, clock_ms: 0 },
-            sampling: Sampling { temperature: 0.0, max_tokens: most, ..Sampling::default() },
+            prompt,
+            sampling: Sampling {
+                temperature: 0.0,
+                max_tokens: most,
+                logit_bias: no_end.to_vec(),
+                ..Sampling::default()
+            },
             top_logprobs: 20,
             interventions: Vec::new(),
             allow: None,
         }))
     }
 
+    /// A reply of 64 tokens, or of fewer where the model's template ends it at what looks like the next turn.
     async fn reply(
         session: &mut Session,
         messages: &[Message],
-        most: u32,
+        no_end: &[LogitBias],
     ) -> anyhow::Result<(Vec<Step>, Usage, Duration)> {
         let begun = Instant::now();
         let mut steps = Vec::new();
+        let prompt = Prompt::Chat { messages: messages.to_vec(), continue_last: false, clock_ms: 0 };
         let end = session
-            .call(generate(messages, most), |event| {
+            .call(generate(prompt, 64, no_end), |event| {
                 if let Event::Token(step) = event {
                     steps.push((**step).clone());
                 }
@@ -229,9 +246,14 @@ mod real {
         }
     }
 
-    /// How long the engine takes to end a reply that is stopped after a while.
-    async fn stop_after(session: &mut Session, text: &str, after: Duration) -> anyhow::Result<Duration> {
-        let id = session.begin(generate(&[message(Role::User, text)], 100_000))?;
+    /// How long the engine takes to end a reply that is stopped after a while and would not end before.
+    async fn stop_after(
+        session: &mut Session,
+        text: &str,
+        no_end: &[LogitBias],
+        after: Duration,
+    ) -> anyhow::Result<Duration> {
+        let id = session.begin(generate(Prompt::Raw { text: text.to_owned() }, 100_000, no_end))?;
         let deadline = Instant::now() + after;
         let mut stopped = None;
         loop {

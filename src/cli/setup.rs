@@ -87,8 +87,10 @@ impl Setup {
         let terms = entry.licence.as_ref().is_some_and(|licence| licence.terms.is_some());
         if terms && !folder.licence_accepted(entry) {
             bail!(
-                "{} comes with terms of use to accept first: glassbox models pull {} --accept-licence",
+                "{} is not in {}, and it comes with terms of use to accept before it is fetched: glassbox models \
+                 pull {} --accept-licence",
                 entry.name,
+                folder.path().display(),
                 entry.name
             );
         }

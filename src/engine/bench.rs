@@ -35,6 +35,8 @@ pub struct LoopReport {
     pub full_tokens_per_second: Vec<f64>,
     /// The same with every stage of the sampler chain recorded, 20 tokens listed.
     pub recorded_tokens_per_second: Vec<f64>,
+    /// Bans on the tokens that would end a reply before it was measured.
+    pub no_end: Vec<LogitBias>,
 }
 
 impl LoopReport {
@@ -78,7 +80,7 @@ pub fn token_loop_ratio(
 ) -> Result<LoopReport, Failure> {
     let shared = Shared::new();
     let (mut session, _) = load::load(path, facts, &LoadParams::default(), &shared, |_| {})?;
-    let mut report = LoopReport::default();
+    let mut report = LoopReport { no_end: no_end(&session), ..LoopReport::default() };
     bare_loop(&mut session, tokens.min(8))?;
     for _ in 0..rounds {
         report.bare_tokens_per_second.push(bare_loop(&mut session, tokens)?);

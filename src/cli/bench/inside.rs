@@ -15,10 +15,12 @@ use crate::cli::args::BenchArgs;
 use crate::cli::session::Session;
 use crate::cli::setup::Setup;
 use crate::engine::bench;
-use crate::engine::protocol::{Embed, Event, Generate, Inspect, Inspected, Prompt, Request, Want};
+use crate::engine::protocol::{
+    Attend, Embed, Event, Generate, Inspect, Inspected, Prompt, ROWS, Request, Want,
+};
 use crate::model_entry::ModelEntry;
 use crate::models::gguf::SharedHeader;
-use crate::sampling::Sampling;
+use crate::sampling::{LogitBias, Sampling};
 use crate::token::TokenId;
 
 /// Tokens of the long chat.
@@ -88,6 +90,7 @@ pub async fn past_tokens(
     entry: &ModelEntry,
     engine: &str,
     rounds: u32,
+    no_end: &[LogitBias],
 ) -> anyhow::Result<Vec<Row>> {
     let mut session = Session::start(entry, engine)?;
     let loaded = session.load(entry, &setup.config.load_params_for(entry)).await?;
@@ -96,14 +99,16 @@ pub async fn past_tokens(
     let stations = stations(loaded.facts.layers);
     let mut took: Vec<Vec<f64>> = vec![Vec::new(); stations.len()];
     let mut neighbours = Vec::new();
-    write(&mut session, &ids, 2).await?;
+    write(&mut session, &ids, 2, no_end).await?;
+    let mut firsts = Vec::new();
     for station in &stations {
-        inspect(&mut session, &ids[..length - 1], &station.want).await?;
+        firsts.push(inspect(&mut session, &ids[..length - 1], &station.want).await?.0);
     }
+    let scored = timed(&mut session, Request::Calibrate).await?;
     let first = ask_table(&mut session, ids[length / 2]).await?;
     for round in 0..rounds as usize {
         let end = length - 1 - round * 37;
-        let step = write(&mut session, &ids, 16).await?;
+        let step = write(&mut session, &ids, 16, no_end).await?;
         for (station, took) in stations.iter().zip(&mut took) {
             let (ms, seen) = inspect(&mut session, &ids[..end], &station.want).await?;
             let lens = seen.trace.lens.map_or(0.0, |lens| f64::from(lens.ms));
@@ -111,6 +116,8 @@ pub async fn past_tokens(
         }
         neighbours.push(ask_table(&mut session, ids[end]).await?);
     }
+    let ids = ids[..ROWS.min(length)].to_vec();
+    let rollout = timed(&mut session, Request::Attend(Box::new(Attend { ids, ..Attend::default() }))).await?;
     let ms = |name, value: f64, aim| Row {
         name,
         shown: format!("{value:.1} ms"),
@@ -122,6 +129,9 @@ pub async fn past_tokens(
         .zip(&took)
         .map(|(station, took)| ms(station.name, median(took), "at most 40 ms"))
         .collect();
+    rows.push(ms("attention, first opening at 4,000", firsts[0], ""));
+    rows.push(ms("heads scored on random text, once a model", scored, ""));
+    rows.push(ms("rollout of 512 tokens", rollout, ""));
     rows.push(ms("nearest tokens, first question", first, ""));
     rows.push(ms("nearest tokens of a token", median(&neighbours), "at most 100 ms"));
     Ok(rows)
@@ -141,10 +151,20 @@ async fn long_text(session: &mut Session, length: usize) -> anyhow::Result<Vec<T
 }
 
 /// Goes on with a text for so many tokens; gives the time of a decode step, ms.
-async fn write(session: &mut Session, ids: &[TokenId], tokens: u32) -> anyhow::Result<f64> {
+async fn write(
+    session: &mut Session,
+    ids: &[TokenId],
+    tokens: u32,
+    no_end: &[LogitBias],
+) -> anyhow::Result<f64> {
     let request = Request::Generate(Box::new(Generate {
         prompt: Prompt::Ids { ids: ids.to_vec(), taken: Vec::new(), chat: false },
-        sampling: Sampling { temperature: 0.0, max_tokens: tokens, ..Sampling::default() },
+        sampling: Sampling {
+            temperature: 0.0,
+            max_tokens: tokens,
+            logit_bias: no_end.to_vec(),
+            ..Sampling::default()
+        },
         top_logprobs: 1,
         interventions: Vec::new(),
         allow: None,
@@ -174,6 +194,16 @@ async fn inspect(
     match session.call(Request::Inspect(Box::new(request)), |_| {}).await? {
         Event::Inspected(seen) => Ok((begun.elapsed().as_secs_f64() * 1000.0, seen)),
         _ => bail!("a pass was not opened"),
+    }
+}
+
+/// The time of a request that is answered by figures about attention, ms.
+async fn timed(session: &mut Session, request: Request) -> anyhow::Result<f64> {
+    let begun = Instant::now();
+    match session.call(request, |_| {}).await? {
+        Event::Attended(_) | Event::Calibrated(_) => Ok(begun.elapsed().as_secs_f64() * 1000.0),
+        Event::Failed(failure) => bail!(failure.message),
+        _ => bail!("attention was not read"),
     }
 }
 
