@@ -127,7 +127,8 @@ fn log_softmax(logits: &[f64]) -> Vector {
 
 #[test]
 fn the_logits_and_every_depth_of_the_lens_are_the_references() {
-    on_each(lens_holds);
+    // The first pass stops at each value; by what it shows of the graph the next ones read several at one stop.
+    on_each(|fixture, reference, worst| (0..3).for_each(|_| lens_holds(fixture, reference, worst)));
 }
 
 fn lens_holds(fixture: &mut Fixture, reference: &Reference, worst: &mut Worst) {

@@ -27,6 +27,11 @@ impl Cells {
         self.layers.values_mut().for_each(|(_, stored)| *stored = 0);
     }
 
+    /// Tokens of the batch.
+    pub(super) fn batch(&self) -> usize {
+        self.batch.len()
+    }
+
     /// The next tokens of the batch were stored in these cells.
     pub(super) fn store(&mut self, layer: u32, cells: impl Iterator<Item = usize>) {
         let (positions, stored) = self.layers.entry(layer).or_default();

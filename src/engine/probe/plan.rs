@@ -98,6 +98,12 @@ impl Plan {
         let others = self.streams || self.residuals || self.heads || self.writes || self.rows != Rows::None;
         !others && layers.into_iter().all(Layers::is_none)
     }
+
+    /// Whether what is copied of one node hangs on no other, so that some of it may be read later.
+    pub(super) fn may_wait(&self) -> bool {
+        let together = self.residuals || self.writes || self.rows != Rows::None;
+        !self.is_empty() && !together && self.scores.is_none() && self.queries.is_none()
+    }
 }
 
 /// What the last decode showed.

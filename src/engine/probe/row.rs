@@ -14,6 +14,21 @@ pub(super) fn by_position(row: &[f32], places: &[usize], last: usize, factor: f3
     sorted
 }
 
+/// Whether cell `i` holds position `i` up to `last`, and no other cell is seen.
+pub(super) fn in_order(places: &[usize], last: usize) -> bool {
+    let seen = places.iter().take(last + 1).copied().eq(0..=last);
+    seen && places.iter().skip(last + 1).all(|place| *place > last)
+}
+
+/// As [`by_position`] with a factor of 1; `ordered` is what [`in_order`] says.
+pub(super) fn sorted(mut row: Vec<f32>, places: &[usize], last: usize, ordered: bool) -> Vec<f32> {
+    if !ordered {
+        return by_position(&row, places, last, 1.0);
+    }
+    row.resize(last + 1, 0.0);
+    row
+}
+
 /// The product of two vectors, summed in eight lanes.
 fn product(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0_f32; 8];
@@ -129,6 +144,19 @@ mod tests {
         let held = [2, usize::MAX, 0, 1, 9];
         let row = by_position(&[0.5, 0.7, 0.2, 0.3, 0.9], &held, 2, 2.0);
         assert_eq!(row, vec![0.4, 0.6, 1.0]);
+    }
+
+    #[test]
+    fn cells_in_order_are_cut_and_others_are_sorted() {
+        let nowhere = usize::MAX;
+        for places in [[0, 1, 2, nowhere, 5], [0, 1, 2, 3, 4], [2, 1, 0, nowhere, 9], [0, 1, nowhere, 3, 4]] {
+            let row = vec![0.5, 0.25, 0.125, 0.5, 0.75];
+            let expected = by_position(&row, &places, 2, 1.0);
+            let ordered = in_order(&places, 2);
+            assert_eq!(ordered, places.starts_with(&[0, 1, 2]));
+            assert_eq!(sorted(row, &places, 2, ordered), expected);
+        }
+        assert!(!in_order(&[0, 1], 2));
     }
 
     #[test]

@@ -8,6 +8,15 @@ use super::plan::Rows;
 use super::state::State;
 use super::{Node, Strided, dequantised, families, row};
 
+/// What a token of the batch may see.
+struct Sight {
+    position: usize,
+    /// The position of each cell, one beyond for those that are not seen.
+    places: Vec<usize>,
+    /// Whether cells lie in the order of positions.
+    ordered: bool,
+}
+
 impl State {
     /// The next tokens' rows out of `[cell, token, head]`.
     pub(super) fn keep_rows(&mut self, softmax: Node, layer: u32) {
@@ -15,9 +24,9 @@ impl State {
         let [_, by_token, by_head, _] = softmax.tensor().nb;
         let masks = self.masks(softmax.source(1), layer, cells, tokens);
         for head in self.wanted_heads(heads) {
-            let rows = masks.iter().enumerate().map(|(token, (position, places))| {
+            let rows = masks.iter().enumerate().map(|(token, sight)| {
                 let weights = softmax.floats(head * by_head + token * by_token, cells);
-                row::by_position(&weights, places, *position, 1.0)
+                row::sorted(weights, &sight.places, sight.position, sight.ordered)
             });
             let rows: Vec<Vec<f32>> = rows.collect();
             self.add_rows(layer, head, heads, rows);
@@ -43,9 +52,9 @@ impl State {
             };
             let slope = if largest > 0.0 { families::slope(largest, head, heads) } else { 0.0 };
             let sink = sinks.as_ref().and_then(|sinks| sinks.get(head)).copied();
-            let rows = masks.iter().enumerate().map(|(token, (position, places))| {
+            let rows = masks.iter().enumerate().map(|(token, sight)| {
                 let query = query.floats(token * by_token + head * by_head, size);
-                row::attend_cells(&query, key, places, *position, (scale, cap, slope), sink)
+                row::attend_cells(&query, key, &sight.places, sight.position, (scale, cap, slope), sink)
             });
             let rows: Vec<Vec<f32>> = rows.collect();
             self.add_rows(layer, head, heads, rows);
@@ -72,12 +81,13 @@ impl State {
         self.layer(layer).first = heads.collect();
     }
 
-    /// Of each of the next tokens its position and the positions of the cells it may see.
-    fn masks(&self, mask: Option<Node>, layer: u32, cells: usize, tokens: usize) -> Vec<(usize, Vec<usize>)> {
+    /// What each of the next tokens may see.
+    fn masks(&self, mask: Option<Node>, layer: u32, cells: usize, tokens: usize) -> Vec<Sight> {
         let done = self.captured.layers.get(layer as usize).map_or(0, |layer| layer.seen_from.len());
         let one = |token: usize| {
             let visible = mask.map(|mask| mask.visible(token)).unwrap_or_default();
-            (self.cells.at(done + token), self.places(layer, cells, &visible))
+            let (position, places) = (self.cells.at(done + token), self.places(layer, cells, &visible));
+            Sight { ordered: row::in_order(&places, position), position, places }
         };
         (0..tokens).map(one).collect()
     }
@@ -113,9 +123,9 @@ impl State {
         }
     }
 
-    fn end_rows(&mut self, layer: u32, masks: &[(usize, Vec<usize>)]) {
+    fn end_rows(&mut self, layer: u32, masks: &[Sight]) {
         let first = |places: &Vec<usize>| places.iter().copied().filter(|place| *place != NOWHERE).min();
-        let seen = masks.iter().map(|(_, places)| first(places).unwrap_or_default() as u32);
+        let seen = masks.iter().map(|sight| first(&sight.places).unwrap_or_default() as u32);
         let seen: Vec<u32> = seen.collect();
         self.layer(layer).seen_from.extend(seen);
     }

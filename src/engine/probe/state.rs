@@ -8,6 +8,7 @@ use llama_cpp_sys_2 as sys;
 
 use super::cells::{Cells, NOWHERE};
 use super::kind::Kind;
+use super::schedule::{Asked, Schedule};
 use super::{Captured, LayerCapture, Node, Operands, Plan, Strided, families, row};
 use crate::chat::Intervention;
 use crate::engine::graph::Operand;
@@ -32,6 +33,12 @@ pub(super) struct State {
     pub(super) entering: Vec<f32>,
     /// The cells that the mask of the layer at hand lets through.
     pub(super) visible: Vec<bool>,
+    /// Where passes are stopped.
+    pub(super) schedule: Schedule,
+    /// The plan that it was learnt under.
+    pub(super) learnt: Plan,
+    /// Whether the pass stops here for what waits alone.
+    pub(super) hurried: bool,
 }
 
 impl State {
@@ -45,6 +52,19 @@ impl State {
 
     pub(super) fn wants(&mut self, node: Node, op: sys::ggml_op) -> bool {
         self.note_position(node, op);
+        let hurry = match self.schedule.ask(node) {
+            Asked::Known(stop) => return stop,
+            Asked::New { hurry } => hurry,
+        };
+        let wanted = self.wants_now(node, op);
+        let kind = if wanted { Kind::of(node, op) } else { None };
+        self.schedule.learn(node, kind, &self.plan);
+        self.hurried = hurry && !wanted;
+        wanted || hurry
+    }
+
+    /// Whether a node of which nothing was learnt is wanted.
+    fn wants_now(&mut self, node: Node, op: sys::ggml_op) -> bool {
         if self.changed_input(node).is_some() {
             return true;
         }
@@ -124,11 +144,23 @@ impl State {
     }
 
     pub(super) fn computed(&mut self, node: Node, op: sys::ggml_op) {
+        for waiting in self.schedule.due() {
+            self.keep(waiting.node(), waiting.kind);
+        }
+        if self.schedule.follows() || std::mem::take(&mut self.hurried) {
+            return;
+        }
         if let Some(layer) = self.changed_input(node) {
             self.change_neurons(node, layer);
         }
         let Some(kind) = Kind::of(node, op) else { return };
         self.change(node, kind);
+        self.keep(node, kind);
+    }
+
+    /// Copies what is wanted of a node.
+    fn keep(&mut self, node: Node, kind: Kind) {
+        let op = node.op();
         match kind {
             Kind::After(layer) if self.plan.residuals => {
                 self.enter(layer);
@@ -266,9 +298,11 @@ impl State {
         let (attention, scores) = (self.plan.attention.has(layer), self.plan.scores.has(layer));
         let has_sink = node.source(2).is_some();
         let (places, last) = (self.places(layer, node.count(0), &visible), self.cells.last());
-        let by_position = |row: &Vec<f32>, factor: f32| row::by_position(row, &places, last, factor);
-        let weights: Vec<Vec<f32>> = rows.iter().map(|row| by_position(row, 1.0)).collect();
-        let in_order: Vec<Vec<f32>> = products.iter().map(|row| by_position(row, scale)).collect();
+        let ordered = row::in_order(&places, last);
+        let by_position = |row: &Vec<f32>| row::by_position(row, &places, last, scale);
+        let in_order: Vec<Vec<f32>> = products.iter().map(by_position).collect();
+        let weights = rows.into_iter().map(|row| row::sorted(row, &places, last, ordered));
+        let weights: Vec<Vec<f32>> = weights.collect();
         let window = row::window(places.iter().copied().filter(|place| *place != NOWHERE), last);
         let here = self.layer(layer);
         here.scale = scale;
