@@ -111,6 +111,7 @@ impl Probe {
         state.products.clear();
         state.visible.clear();
         state.hurried = false;
+        state.sights = rows::Sights::default();
         let suits = state.cells.batch() == 1 && state.plan.may_wait() && state.changes.is_empty();
         state.schedule.begin(suits);
         if !state.plan.is_empty() {

@@ -51,6 +51,12 @@ impl Cells {
         (position != EMPTY).then_some(position as usize)
     }
 
+    /// Whether two layers hold the same positions in the same cells.
+    pub(super) fn hold_alike(&self, layer: u32, other: u32) -> bool {
+        let held = |layer: u32| self.layers.get(&layer).map(|(held, _)| held);
+        layer == other || held(layer) == held(other)
+    }
+
     /// The position of one of the batch's tokens; its last's beyond the end.
     pub(super) fn at(&self, index: usize) -> usize {
         self.batch.get(index).map_or_else(|| self.last(), |position| *position as usize)

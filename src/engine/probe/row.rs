@@ -14,18 +14,43 @@ pub(super) fn by_position(row: &[f32], places: &[usize], last: usize, factor: f3
     sorted
 }
 
-/// Whether cell `i` holds position `i` up to `last`, and no other cell is seen.
-pub(super) fn in_order(places: &[usize], last: usize) -> bool {
-    let seen = places.iter().take(last + 1).copied().eq(0..=last);
-    seen && places.iter().skip(last + 1).all(|place| *place > last)
+/// Neighbouring cells that hold neighbouring positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    /// The first cell.
+    pub cell: usize,
+    /// Its position.
+    pub position: usize,
+    /// How many there are.
+    pub count: usize,
 }
 
-/// As [`by_position`] with a factor of 1; `ordered` is what [`in_order`] says.
-pub(super) fn sorted(mut row: Vec<f32>, places: &[usize], last: usize, ordered: bool) -> Vec<f32> {
-    if !ordered {
-        return by_position(&row, places, last, 1.0);
+/// The cells of positions up to `last`, in runs; the other cells are not seen.
+pub(super) fn runs(places: &[usize], last: usize) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (cell, position) in places.iter().copied().enumerate().filter(|(_, position)| *position <= last) {
+        match runs.last_mut() {
+            Some(run) if cell == run.cell + run.count && position == run.position + run.count => {
+                run.count += 1
+            }
+            _ => runs.push(Run { cell, position, count: 1 }),
+        }
     }
-    row.resize(last + 1, 0.0);
+    runs
+}
+
+/// A row over positions up to `last` of cells in runs; `read` gives the values of so many cells from one on.
+pub(super) fn of_runs(runs: &[Run], last: usize, read: impl Fn(usize, usize) -> Vec<f32>) -> Vec<f32> {
+    if let [Run { cell, position: 0, count }] = *runs
+        && count == last + 1
+    {
+        return read(cell, count);
+    }
+    let mut row = vec![0.0; last + 1];
+    for run in runs {
+        let values = read(run.cell, run.count);
+        row[run.position..].iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+    }
     row
 }
 
@@ -147,16 +172,21 @@ mod tests {
     }
 
     #[test]
-    fn cells_in_order_are_cut_and_others_are_sorted() {
+    fn runs_give_the_row_that_every_cell_by_itself_gives() {
         let nowhere = usize::MAX;
-        for places in [[0, 1, 2, nowhere, 5], [0, 1, 2, 3, 4], [2, 1, 0, nowhere, 9], [0, 1, nowhere, 3, 4]] {
-            let row = vec![0.5, 0.25, 0.125, 0.5, 0.75];
-            let expected = by_position(&row, &places, 2, 1.0);
-            let ordered = in_order(&places, 2);
-            assert_eq!(ordered, places.starts_with(&[0, 1, 2]));
-            assert_eq!(sorted(row, &places, 2, ordered), expected);
-        }
-        assert!(!in_order(&[0, 1], 2));
+        let row = [0.5, 0.25, 0.125, 0.75, 1.0];
+        let check = |places: [usize; 5], count: usize| {
+            let runs = runs(&places, 2);
+            assert_eq!(runs.len(), count, "{places:?}");
+            let read = |cell: usize, count: usize| row[cell..cell + count].to_vec();
+            assert_eq!(of_runs(&runs, 2, read), by_position(&row, &places, 2, 1.0), "{places:?}");
+        };
+        check([0, 1, 2, nowhere, 5], 1);
+        check([nowhere, 7, 0, 1, 2], 1);
+        check([0, 1, nowhere, 2, 9], 2);
+        check([2, 1, 0, nowhere, nowhere], 3);
+        check([nowhere, 1, 2, nowhere, nowhere], 1);
+        check([nowhere; 5], 0);
     }
 
     #[test]

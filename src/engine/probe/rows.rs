@@ -3,30 +3,43 @@
 //! Invariant: rows are in the order of the batch's tokens, whatever micro-batches they went through; each has one entry
 //! a position, from 0 to the token's own.
 
+use std::sync::Arc;
+
 use super::cells::NOWHERE;
 use super::plan::Rows;
+use super::row::Run;
 use super::state::State;
 use super::{Node, Strided, dequantised, families, row};
 
 /// What a token of the batch may see.
+#[derive(Debug)]
 struct Sight {
     position: usize,
     /// The position of each cell, one beyond for those that are not seen.
     places: Vec<usize>,
-    /// Whether cells lie in the order of positions.
-    ordered: bool,
+    /// The same in runs.
+    runs: Vec<Run>,
+}
+
+/// What the tokens of a micro-batch may see under a mask, for the next layer with the same one.
+#[derive(Debug, Default)]
+pub(super) struct Sights {
+    /// Address of the mask, tokens of the batch before these, and a layer whose cells they are.
+    of: Option<(usize, usize, u32)>,
+    each: Arc<Vec<Sight>>,
 }
 
 impl State {
     /// The next tokens' rows out of `[cell, token, head]`.
     pub(super) fn keep_rows(&mut self, softmax: Node, layer: u32) {
         let (cells, tokens, heads) = (softmax.count(0), softmax.count(1), softmax.count(2));
-        let [_, by_token, by_head, _] = softmax.tensor().nb;
+        let [by_cell, by_token, by_head, _] = softmax.tensor().nb;
         let masks = self.masks(softmax.source(1), layer, cells, tokens);
         for head in self.wanted_heads(heads) {
             let rows = masks.iter().enumerate().map(|(token, sight)| {
-                let weights = softmax.floats(head * by_head + token * by_token, cells);
-                row::sorted(weights, &sight.places, sight.position, sight.ordered)
+                let start = head * by_head + token * by_token;
+                let read = |cell: usize, count: usize| softmax.floats(start + cell * by_cell, count);
+                row::of_runs(&sight.runs, sight.position, read)
             });
             let rows: Vec<Vec<f32>> = rows.collect();
             self.add_rows(layer, head, heads, rows);
@@ -81,15 +94,23 @@ impl State {
         self.layer(layer).first = heads.collect();
     }
 
-    /// What each of the next tokens may see.
-    fn masks(&self, mask: Option<Node>, layer: u32, cells: usize, tokens: usize) -> Vec<Sight> {
+    /// What each of the next tokens may see. Most layers share a mask and lie in the same cells.
+    fn masks(&mut self, mask: Option<Node>, layer: u32, cells: usize, tokens: usize) -> Arc<Vec<Sight>> {
         let done = self.captured.layers.get(layer as usize).map_or(0, |layer| layer.seen_from.len());
+        let address = mask.map_or(0, |mask| mask.span().0);
+        let known =
+            |(mask, before, other)| (mask, before) == (address, done) && self.cells.hold_alike(layer, other);
+        if self.sights.of.is_some_and(known) {
+            return Arc::clone(&self.sights.each);
+        }
         let one = |token: usize| {
             let visible = mask.map(|mask| mask.visible(token)).unwrap_or_default();
             let (position, places) = (self.cells.at(done + token), self.places(layer, cells, &visible));
-            Sight { ordered: row::in_order(&places, position), position, places }
+            Sight { runs: row::runs(&places, position), position, places }
         };
-        (0..tokens).map(one).collect()
+        let each = Arc::new((0..tokens).map(one).collect::<Vec<_>>());
+        self.sights = Sights { of: Some((address, done, layer)), each: Arc::clone(&each) };
+        each
     }
 
     fn wanted_heads(&self, heads: usize) -> std::ops::Range<usize> {

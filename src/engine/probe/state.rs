@@ -8,6 +8,7 @@ use llama_cpp_sys_2 as sys;
 
 use super::cells::{Cells, NOWHERE};
 use super::kind::Kind;
+use super::rows::Sights;
 use super::schedule::{Asked, Schedule};
 use super::{Captured, LayerCapture, Node, Operands, Plan, Strided, families, row};
 use crate::chat::Intervention;
@@ -33,6 +34,8 @@ pub(super) struct State {
     pub(super) entering: Vec<f32>,
     /// The cells that the mask of the layer at hand lets through.
     pub(super) visible: Vec<bool>,
+    /// What the tokens at hand may see.
+    pub(super) sights: Sights,
     /// Where passes are stopped.
     pub(super) schedule: Schedule,
     /// The plan that it was learnt under.
@@ -293,15 +296,17 @@ impl State {
             let keys = std::mem::take(&mut self.unsorted);
             self.keep_keys(layer, &keys);
         }
-        let rows = node.last_rows();
         let products = std::mem::take(&mut self.products);
         let (attention, scores) = (self.plan.attention.has(layer), self.plan.scores.has(layer));
         let has_sink = node.source(2).is_some();
         let (places, last) = (self.places(layer, node.count(0), &visible), self.cells.last());
-        let ordered = row::in_order(&places, last);
+        let (runs, [by_cell, by_token, by_head, _]) = (row::runs(&places, last), node.tensor().nb);
         let by_position = |row: &Vec<f32>| row::by_position(row, &places, last, scale);
         let in_order: Vec<Vec<f32>> = products.iter().map(by_position).collect();
-        let weights = rows.into_iter().map(|row| row::sorted(row, &places, last, ordered));
+        let weights = (0..node.count(2)).map(|head| {
+            let start = head * by_head + token * by_token;
+            row::of_runs(&runs, last, |cell, count| node.floats(start + cell * by_cell, count))
+        });
         let weights: Vec<Vec<f32>> = weights.collect();
         let window = row::window(places.iter().copied().filter(|place| *place != NOWHERE), last);
         let here = self.layer(layer);
