@@ -96,6 +96,10 @@ pub async fn past_tokens(
     let loaded = session.load(entry, &setup.config.load_params_for(entry)).await?;
     let length = LONG.min(loaded.context as usize - 64);
     let ids = long_text(&mut session, length).await?;
+    // As in a chat that is that short: the cache's every cell is attended to, whoever's it is.
+    let scored = timed(&mut session, Request::Calibrate).await?;
+    let short = Attend { ids: ids[..ROWS.min(length)].to_vec(), ..Attend::default() };
+    let rollout = timed(&mut session, Request::Attend(Box::new(short))).await?;
     let stations = stations(loaded.facts.layers);
     let mut took: Vec<Vec<f64>> = vec![Vec::new(); stations.len()];
     let mut neighbours = Vec::new();
@@ -104,7 +108,6 @@ pub async fn past_tokens(
     for station in &stations {
         firsts.push(inspect(&mut session, &ids[..length - 1], &station.want).await?.0);
     }
-    let scored = timed(&mut session, Request::Calibrate).await?;
     let first = ask_table(&mut session, ids[length / 2]).await?;
     for round in 0..rounds as usize {
         let end = length - 1 - round * 37;
@@ -116,8 +119,6 @@ pub async fn past_tokens(
         }
         neighbours.push(ask_table(&mut session, ids[end]).await?);
     }
-    let ids = ids[..ROWS.min(length)].to_vec();
-    let rollout = timed(&mut session, Request::Attend(Box::new(Attend { ids, ..Attend::default() }))).await?;
     let ms = |name, value: f64, aim| Row {
         name,
         shown: format!("{value:.1} ms"),

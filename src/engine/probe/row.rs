@@ -31,7 +31,7 @@ pub(super) fn runs(places: &[usize], last: usize) -> Vec<Run> {
     for (cell, position) in places.iter().copied().enumerate().filter(|(_, position)| *position <= last) {
         match runs.last_mut() {
             Some(run) if cell == run.cell + run.count && position == run.position + run.count => {
-                run.count += 1
+                run.count += 1;
             }
             _ => runs.push(Run { cell, position, count: 1 }),
         }
