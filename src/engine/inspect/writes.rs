@@ -41,16 +41,20 @@ pub(super) fn written(inside: &mut Inside, layer: &LayerCapture) -> Result<Vec<V
     let inputs = layer.heads.len();
     let projection = layer.projection.ok_or("the output projection was not seen")?;
     let (length, width) = projection.shape().ok_or("the output projection is no plain matrix")?;
-    if heads == 0 || length != inputs || !inputs.is_multiple_of(heads) || layer.first.is_empty() {
+    if heads == 0 || length != inputs || !inputs.is_multiple_of(heads) {
         return Err("the heads' parts are not known".into());
     }
     let size = inputs / heads;
-    let group = (heads / layer.first.len()).max(1);
+    let group = (heads / layer.first.len().max(1)).max(1);
     let mut columns = vec![0.0_f32; inputs * heads];
     for (head, column) in columns.chunks_mut(inputs).enumerate() {
         let slice = head * size..(head + 1) * size;
         column[slice.clone()].copy_from_slice(&layer.heads[slice.clone()]);
         let rests = layer.weights[head].first().copied().unwrap_or_default();
+        if rests <= 0.0 {
+            // Outside a sliding window nothing is taken from it.
+            continue;
+        }
         let first = layer.first.get(head / group).filter(|first| first.len() == size);
         let first = first.ok_or("position 0's values could not be read")?;
         column[slice].iter_mut().zip(first).for_each(|(value, first)| *value -= rests * first);
