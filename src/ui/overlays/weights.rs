@@ -5,7 +5,7 @@
 
 use ratatui::layout::Rect;
 
-use super::what_if::{lines, signed};
+use super::what_if::lines;
 use super::{Canvas, body};
 use crate::app::{App, Part, TokenCursor, Weights};
 use crate::chat::Role as Speaker;
@@ -145,7 +145,7 @@ fn list(canvas: &mut Canvas<'_>, weights: &Weights, area: Rect, inside: Rect) {
         let (part, bits) = (&weights.parts[weighed[index].0], weighed[index].1);
         let base = theme.style(if selected { Role::Select } else { Role::Text });
         let style = base.patch(theme.style(if bits.is_some() { Role::Text } else { Role::Muted }));
-        let figures = bits.map_or_else(|| "·".to_owned(), signed);
+        let figures = bits.map_or_else(|| "·".to_owned(), number::signed);
         let shown = format!("{}{}", speaker(part), token::one_line(&part.text, &theme.symbols));
         let room = at.width.saturating_sub(words);
         let mut row = Row::default().until(figure, figures, style).and(words, text::cut(&shown, room), style);

@@ -94,7 +94,7 @@ fn verdict(canvas: &mut Canvas<'_>, what_if: &WhatIf, inside: Rect, at: u16) -> 
     let next = what_if.replies.first().and_then(RereadReply::bits).unwrap_or_default();
     let mut at = lines(canvas, &sentence(next), Role::Strong, inside, at);
     if what_if.replies.len() > 1 {
-        let all = signed(bits(&what_if.replies));
+        let all = number::signed(bits(&what_if.replies));
         let words = format!("all {} replies after it together: {all} bit", what_if.replies.len());
         at = lines(canvas, &words, Role::Text, inside, at);
     }
@@ -111,16 +111,10 @@ fn sentence(bits: f64) -> String {
     let size = number::decimals(bits.abs(), 1);
     match bits {
         bits if bits.is_infinite() => "The reply became impossible.".to_owned(),
-        bits if bits.abs() < HARDLY => format!("The reply hardly changed: {} bit.", signed(bits)),
+        bits if bits.abs() < HARDLY => format!("The reply hardly changed: {} bit.", number::signed(bits)),
         bits if bits < 0.0 => format!("The reply became {size} bit less likely."),
         _ => format!("The reply became {size} bit more likely."),
     }
-}
-
-/// With its sign.
-pub(super) fn signed(value: f64) -> String {
-    let shown = number::decimals(value, 2);
-    if value > 0.0 { format!("+{shown}") } else { shown }
 }
 
 pub(super) fn lines(canvas: &mut Canvas<'_>, words: &str, role: Role, inside: Rect, at: u16) -> u16 {
@@ -183,7 +177,7 @@ fn row(canvas: &mut Canvas<'_>, columns: &Columns, change: &Change, at: Rect, se
     let mut row = Row::of(3, text::cut(&name, room), style)
         .until(columns.before, percent(change.before), style)
         .until(columns.after, percent(change.after), style)
-        .until(columns.change, signed(change.bits()), style);
+        .until(columns.change, number::signed(change.bits()), style);
     if let Some(bar) = &columns.bar {
         row = bar.row(row, columns.change + 1, change.bits() as f32, theme);
     }

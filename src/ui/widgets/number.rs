@@ -34,6 +34,14 @@ pub fn decimals(number: f64, decimals: usize) -> String {
     if number < 0.0 && !zero { format!("−{text}") } else { text }
 }
 
+/// A change with two decimals and its sign.
+#[must_use]
+pub fn signed(change: f64) -> String {
+    let shown = decimals(change, 2);
+    let zero = shown.chars().all(|c| c == '0' || c == '.');
+    if change > 0.0 && !zero { format!("+{shown}") } else { shown }
+}
+
 /// Bytes as `94 MiB`, `4.8 GiB`, `22.5 KiB`.
 #[must_use]
 pub fn bytes(bytes: u64) -> String {
