@@ -180,9 +180,14 @@ impl App {
     /// A pass was read again.
     pub(crate) fn looked(&mut self, looked: &Looked) {
         let Some((_, _, at)) = self.inspector.looks.pending.take() else { return };
+        let written = self.step_at(at).and_then(|step| step.id);
+        let of_draw = |trace: Box<SamplerTrace>| match written {
+            Some(id) => trace.of_draw(id),
+            None => *trace,
+        };
         let pass = LookedAt {
             distribution: Distribution::new(looked.unpack()).map(Arc::new),
-            trace: looked.stages.clone().map(Arc::from),
+            trace: looked.stages.clone().map(of_draw).map(Arc::new),
             ms: looked.ms,
         };
         self.inspector.looks.keep_pass(at, pass);

@@ -285,6 +285,7 @@ fn trace(input: &Input<'_>, sampling: &Sampling) -> Result<SamplerTrace, Why> {
         u: input.u.filter(|_| chance),
         interval: if chance { interval(&line, input.drawn) } else { None },
         source: input.source,
+        redrawn: None,
     })
 }
 

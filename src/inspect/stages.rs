@@ -32,6 +32,22 @@ pub struct SamplerTrace {
     pub interval: Option<(f64, f64)>,
     /// Where the figures come from.
     pub source: TraceSource,
+    /// What the same number draws from figures that were read again, where that is another token than the one that
+    /// was really drawn: they agree within the rounding of the arithmetic only.
+    #[serde(default)]
+    pub redrawn: Option<TokenId>,
+}
+
+impl SamplerTrace {
+    /// The trace of a draw that gave `id`; where the number falls elsewhere now, that is remembered.
+    #[must_use]
+    pub fn of_draw(mut self, id: TokenId) -> Self {
+        if self.drawn != id {
+            self.redrawn = Some(self.drawn);
+            (self.drawn, self.interval) = (id, None);
+        }
+        self
+    }
 }
 
 /// What one stage did.

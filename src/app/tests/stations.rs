@@ -43,6 +43,7 @@ fn trace() -> SamplerTrace {
         u: None,
         interval: None,
         source: TraceSource::Replayed,
+        redrawn: None,
     }
 }
 
@@ -97,6 +98,19 @@ fn the_sampler_station_has_its_token_read_again_once() {
     put_cursor(&mut bench, 0);
     answer(&mut bench);
     assert!(put_cursor(&mut bench, 1).is_empty(), "what was read again is kept");
+}
+
+#[test]
+fn a_draw_that_falls_elsewhere_when_it_is_read_again_stays_what_was_written() {
+    let mut bench = reading();
+    bench.app.inspector.station = Station::Sampler;
+    bench.send(Msg::Tick);
+    let (_, id, _) = bench.app.inspector.looks.pending.unwrap();
+    let moved = SamplerTrace { drawn: TokenId(2), interval: Some((0.2, 0.4)), ..trace() };
+    let looked = Looked { stages: Some(Box::new(moved)), ..Looked::default() };
+    bench.event(id.0, Event::Looked(Box::new(looked)));
+    let trace = bench.app.shown_trace().unwrap();
+    assert_eq!((trace.drawn, trace.redrawn, trace.interval), (TokenId(1), Some(TokenId(2)), None));
 }
 
 #[test]

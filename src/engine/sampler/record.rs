@@ -150,6 +150,7 @@ impl Recorder {
             u,
             interval,
             source: pass.source,
+            redrawn: None,
         }
     }
 

@@ -72,7 +72,10 @@ impl<'a> Shown<'a> {
             }
         }
         match app.shown_trace() {
-            Some(trace) => shown.trace = trace,
+            Some(trace) => {
+                shown.note = trace.redrawn.map(|id| moved(&trace, &shown.live.listed(id, &theme.symbols)));
+                shown.trace = trace;
+            }
             None if shown.note.is_none() => shown.note = Some(missing(app, shown.live.step)),
             None => {}
         }
@@ -86,6 +89,12 @@ impl<'a> Shown<'a> {
     fn narrow(area: Rect) -> bool {
         area.width < INSPECTOR.0
     }
+}
+
+/// Read again, the odds differ in their last digits, and the number fell on a neighbour.
+fn moved(trace: &SamplerTrace, other: &str) -> String {
+    let u = trace.u.map_or_else(|| "the draw".to_owned(), |u| format!("u {u:.4}"));
+    format!("read again, the odds differ in their last digits: {u} would now draw {other}")
 }
 
 /// The model's own odds alone, from what the step keeps.
@@ -106,6 +115,7 @@ fn without_stages(live: &LiveStep, entries: u64) -> SamplerTrace {
         u: None,
         interval: None,
         source: TraceSource::Candidates,
+        redrawn: None,
     }
 }
 

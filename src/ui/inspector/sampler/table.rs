@@ -335,6 +335,7 @@ pub(crate) mod tests {
             u: Some(0.4127),
             interval: Some((0.0, 0.957)),
             source: TraceSource::Live,
+            redrawn: None,
         }
     }
 

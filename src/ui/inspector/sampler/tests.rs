@@ -302,3 +302,13 @@ fn where_the_kept_tokens_settle_only_the_last_column_that_is_said() {
     let seen = part(&drawn(&app, &theme(), 120, 40), 34..35, 53, 67);
     assert_eq!(seen, [" this token ␣Paris 95.70   ␣the 4.30   2 left"]);
 }
+
+#[test]
+fn a_draw_that_would_fall_elsewhere_now_is_said_in_the_place_of_the_line() {
+    let mut app = paris_app();
+    record(&mut app, SamplerTrace { drawn: TokenId(1), ..paris() }.of_draw(TokenId(0)));
+    let seen = part(&drawn(&app, &theme(), 120, 40), 3..38, 53, 67).join("\n");
+    assert!(seen.contains("▶ ␣Paris"), "{seen}");
+    assert!(seen.contains("! read again, the odds differ in their last"), "{seen}");
+    assert!(seen.contains("u 0.4127 would now draw ␣the"), "{seen}");
+}
