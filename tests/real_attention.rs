@@ -18,7 +18,7 @@ use glassbox::engine::protocol::{
     Attend, Attended, Attending, Event, Failure, Generate, Inspect, Inspected, Prompt, Request, Want,
 };
 use glassbox::inspect::scores::HeadScores;
-use glassbox::inspect::trace::{Attention, HeadClass};
+use glassbox::inspect::trace::{Attention, HeadClass, Part};
 use glassbox::model_entry::{FlashAttention, LoadParams};
 use glassbox::sampling::Sampling;
 use glassbox::token::TokenId;
@@ -316,6 +316,36 @@ fn what_heads_do_and_write_agrees_with_transformers() {
         }
     }
     assert!((attention.overview[23][4].written.unwrap() - 0.27).abs() < 0.01);
+}
+
+/// What L23 head 4 of the default model writes there, as the design draws it: ␣Paris 3.15 over ␣the, 27 % of the stream's
+/// length, toward ␣France and its kin.
+#[test]
+fn what_a_head_writes_is_told_as_tokens_and_agrees_with_its_push() {
+    let mut model = exact();
+    let ids = model.ids(FRANCE);
+    let named = |model: &Fixture, text: &str| *model.ids(text).last().unwrap();
+    let (paris, the) = (named(&model, " Paris"), named(&model, " the"));
+    let want = Want {
+        follow: vec![paris, the],
+        head: Some((23, 4)),
+        attribution: Some((paris, the)),
+        ..Want::default()
+    };
+    let trace = model.inspect(&ids, want).trace;
+    assert_eq!(trace.missing, Vec::<String>::new());
+    let attention = trace.attention.unwrap();
+    let told = &attention.told[0];
+    println!("{told:?}");
+    assert_eq!((told.layer, told.head, told.tells_of(&[paris, the])), (23, 4, true));
+    assert!((told.share - 0.27).abs() < 0.02, "{}", told.share);
+    let raised: Vec<TokenId> = told.promotes.iter().map(|(id, _)| *id).collect();
+    assert!(raised.contains(&named(&model, " France")) && raised.contains(&named(&model, " French")));
+    assert!(told.promotes.is_sorted_by(|a, b| a.1 >= b.1) && told.suppresses.is_sorted_by(|a, b| a.1 <= b.1));
+    let apart = told.followed[0].1 - told.followed[1].1;
+    let parts = trace.attribution.unwrap();
+    let push = parts.heads.iter().find(|part| part.part == Part::Head(23, 4)).unwrap().logit_difference;
+    assert!((apart - push).abs() < 0.05 && (apart - 3.15).abs() < 0.1, "{apart} {push}");
 }
 
 #[test]

@@ -242,7 +242,9 @@ impl App {
                     known.is_some_and(|attention| attention.layers.iter().any(|known| known.layer == layer))
                 };
                 want.attention = Some(layer).filter(|layer| !there(*layer)).into_iter().collect();
-                if !want.overview && want.attention.is_empty() {
+                let told = self.told_head().is_some_and(|told| told.tells_of(&want.follow));
+                want.head = Some((layer, inside.head)).filter(|_| !told);
+                if !want.overview && want.attention.is_empty() && want.head.is_none() {
                     return None;
                 }
             }
@@ -301,7 +303,11 @@ impl App {
         inside.progress = None;
         match (event, wish) {
             (EventOfInside::Failed(failure), wish) => self.inside_failed(engine, wish, failure),
-            (EventOfInside::Pass(seen), Wish::Pass(at, request)) => self.pass_opened(at, &request, *seen),
+            (EventOfInside::Pass(seen), Wish::Pass(at, request)) => {
+                let why = seen.trace.missing.first().cloned();
+                self.pass_opened(at, &request, *seen);
+                self.asked_in_vain(engine, Wish::Pass(at, request), why);
+            }
             (EventOfInside::Embedded(facts), Wish::Embed(embed)) => {
                 let Some(vocabulary) = self.ready().map(|loaded| loaded.vocabulary.clone()) else { return };
                 let mut facts = facts;
@@ -313,6 +319,14 @@ impl App {
             }
             (EventOfInside::Pieces(pieces), Wish::Pieces(text)) => self.pieces_told(text, pieces),
             _ => {}
+        }
+    }
+
+    /// An answer that left the wish as it was will not be another the next time: it is not asked for again.
+    fn asked_in_vain(&mut self, engine: super::EngineId, wish: Wish, why: Option<String>) {
+        if self.inside_wish().as_ref() == Some(&wish) {
+            let why = why.unwrap_or_else(|| "this model does not show it".into());
+            self.inspector.inside.failed = Some((engine, wish, format!("not known: {why}")));
         }
     }
 

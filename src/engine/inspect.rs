@@ -23,6 +23,7 @@ mod patch;
 mod positions;
 mod pushes;
 mod streams;
+mod told;
 mod writes;
 
 use std::collections::HashMap;
@@ -129,9 +130,12 @@ fn check(session: &Session, request: &Inspect) -> Result<(), Failure> {
     let offs: Vec<_> = want.off.iter().filter_map(|part| switched_off(*part)).collect();
     changes::check(session.model(), &offs)?;
     patch::check(session, request)?;
-    let blocks =
-        want.attention.iter().chain(&want.ffn).copied().chain(want.rotation.map(|(layer, ..)| layer));
+    let single = want.rotation.map(|(layer, ..)| layer).into_iter().chain(want.head.map(|(layer, _)| layer));
+    let blocks = want.attention.iter().chain(&want.ffn).copied().chain(single);
     blocks.into_iter().try_for_each(|layer| changes::layer(session.model(), layer))?;
+    if let Some((_, head)) = want.head {
+        changes::head(session.model(), head)?;
+    }
     if let Some((_, head, other)) = want.rotation {
         // Without heads there is still to tell how it knows positions.
         if session.model().model.n_head() > 0 {
@@ -169,17 +173,17 @@ pub fn open_captured(
 
 /// What is copied for what is wanted.
 fn plan(want: &Want) -> Plan {
-    let heads = want.attribution.is_some();
+    let heads = want.attribution.is_some() || want.head.is_some();
     let only = |layers: &[u32]| if layers.is_empty() { Layers::None } else { Layers::Only(layers.to_vec()) };
     let mut queried = want.attention.clone();
     queried.extend(want.rotation.map(|(layer, ..)| layer));
     Plan {
-        streams: want.lens || want.attribution.is_some() || !want.ffn.is_empty() || want.ffn_layers,
+        streams: want.lens || heads || !want.ffn.is_empty() || want.ffn_layers,
         residuals: false,
         heads,
         attention: if want.overview { Layers::All } else { only(&want.attention) },
         scores: only(&want.attention),
-        neurons: if (want.pushing_neurons > 0 && heads) || want.ffn_layers {
+        neurons: if (want.pushing_neurons > 0 && want.attribution.is_some()) || want.ffn_layers {
             Layers::All
         } else {
             only(&want.ffn)

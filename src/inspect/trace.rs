@@ -110,8 +110,36 @@ pub struct Attention {
     pub overview: Vec<Vec<HeadReading>>,
     /// Blocks whose heads are given whole.
     pub layers: Vec<AttentionLayer>,
+    /// What single heads write, told as tokens.
+    #[serde(default)]
+    pub told: Vec<HeadTold>,
     /// Whether the weights were worked out beside flash attention.
     pub flash: bool,
+}
+
+/// What a head writes into the stream at one position.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HeadTold {
+    /// The block.
+    pub layer: u32,
+    /// The query head.
+    pub head: u32,
+    /// `‖W_O Σ_j a_j v_j‖ ÷ ‖h‖`, token 0 included, h the stream after the block; a norm that follows is frozen.
+    pub share: f32,
+    /// The tokens whose logits it raises most, and by how much more than the mean of all (final norm frozen).
+    pub promotes: Vec<(TokenId, f32)>,
+    /// The tokens whose logits it lowers most.
+    pub suppresses: Vec<(TokenId, f32)>,
+    /// What it does to the followed tokens' logits, by the same measure.
+    pub followed: Vec<(TokenId, f32)>,
+}
+
+impl HeadTold {
+    /// Whether these are the tokens that it was followed for.
+    #[must_use]
+    pub fn tells_of(&self, follow: &[TokenId]) -> bool {
+        self.followed.iter().map(|(id, _)| id).eq(follow)
+    }
 }
 
 /// What a head does at one position.

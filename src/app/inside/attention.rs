@@ -11,13 +11,15 @@ use crate::app::{Effect, Origin, TokenCursor};
 use crate::chat::RunId;
 use crate::engine::protocol::{Attend, Attended, Attending, Event, FailureKind, ROWS, Request, RequestId};
 use crate::inspect::scores::{HeadScore, HeadScores};
-use crate::inspect::trace::HeadClass;
+use crate::inspect::trace::{HeadClass, HeadTold};
 use crate::token::TokenId;
 
 /// Stretches that are kept.
 const STRETCHES: usize = 12;
 /// Later tokens that are asked whether they read this one.
 const LATER: usize = 384;
+/// Tokens of a text whose matrix stands under the opened head unasked; reading a longer one again takes too long.
+const UNASKED: usize = 96;
 
 impl App {
     /// Opens the head that writes the most from anything but token 0, until one is chosen.
@@ -47,6 +49,14 @@ impl App {
     pub fn usual_head(&self, layer: u32, head: u32) -> Option<&HeadScore> {
         let (hash, scores) = self.inspector.attention.heads.as_ref()?;
         (self.model.hash.as_ref() == Some(hash)).then(|| scores.head(layer, head)).flatten()
+    }
+
+    /// What the opened head writes, told as tokens, if that was asked.
+    #[must_use]
+    pub fn told_head(&self) -> Option<&HeadTold> {
+        let (layer, head) = (self.opened_layer(), self.inspector.inside.head);
+        let attention = self.shown_inside()?.trace.attention.as_ref()?;
+        attention.told.iter().find(|told| (told.layer, told.head) == (layer, head))
     }
 
     /// The opened head's rows up to the pass on display, if they were read.
@@ -181,6 +191,17 @@ impl App {
             .flatten()
             .or_else(|| matrix.then(|| missing(self.rows_asked(self.opened_head()))).flatten())
             .or_else(|| rollout.then(|| missing(self.rows_asked(Attending::Rollout)).filter(short)).flatten())
+            .or_else(|| missing(self.rows_under_head()))
+    }
+
+    /// The opened head's rows where they stand under it, small: of a short text, read at rest.
+    fn rows_under_head(&self) -> Option<Attend> {
+        let view = &self.inspector.attention;
+        let heads = view.picture == AttentionPicture::Heads && !view.read_by;
+        heads
+            .then(|| self.rows_asked(self.opened_head()))
+            .flatten()
+            .filter(|asked| asked.ids.len() <= UNASKED)
     }
 
     /// Looks up what was kept of the loaded model's heads, once.

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use super::stations::{put_cursor, reading};
 use super::*;
-use crate::app::{AttentionPicture, Focus, Station};
-use crate::engine::protocol::{Attend, Attended, Attending, Failure, FailureKind, Inspected};
+use crate::app::{AttentionPicture, Focus, Station, Wish};
+use crate::engine::protocol::{
+    Attend, Attended, Attending, Failure, FailureKind, Inspect, Inspected, RequestId,
+};
 use crate::inspect::scores::{HeadScore, HeadScores};
-use crate::inspect::trace::{Attention, AttentionLayer, HeadClass, HeadReading, HeadRow};
+use crate::inspect::trace::{Attention, AttentionLayer, HeadClass, HeadReading, HeadRow, HeadTold};
 
 /// The station with its pass opened: two blocks of two heads, the second's first head writes most.
-fn opened() -> Bench {
+fn begun() -> Bench {
     let mut bench = reading();
     bench.app.inspector.station = Station::Attention;
     bench.app.focus = Focus::Inspector;
@@ -25,10 +27,68 @@ fn opened() -> Bench {
     seen.trace.attention = Some(Attention {
         overview: vec![vec![reading(0.1), reading(0.02)], vec![reading(0.2), reading(0.01)]],
         layers: (0..6).map(layer).collect(),
-        flash: false,
+        ..Attention::default()
     });
     bench.event(id.0, Event::Inspected(Box::new(seen)));
     bench
+}
+
+/// What is asked of the opened head, if anything is.
+fn head_asked(bench: &Bench) -> Option<(RequestId, Inspect)> {
+    match bench.app.inspector.inside.pending.clone()? {
+        (_, id, Wish::Pass(_, request)) => Some((id, *request)),
+        _ => None,
+    }
+}
+
+/// The answer to that.
+fn told(request: &Inspect) -> Inspected {
+    let (layer, head) = request.want.head.expect("a head is asked");
+    let followed = request.want.follow.iter().map(|id| (*id, 0.5)).collect();
+    let mut seen = Inspected::default();
+    (seen.trace.layers, seen.trace.heads, seen.trace.kv_heads, seen.trace.position) = (6, 4, 2, 2);
+    let told = HeadTold { layer, head, followed, ..HeadTold::default() };
+    seen.trace.attention = Some(Attention { told: vec![told], ..Attention::default() });
+    seen
+}
+
+/// The station with everything that stands under its head.
+fn opened() -> Bench {
+    let mut bench = begun();
+    let (id, request) = head_asked(&bench).expect("what the head writes is asked");
+    bench.event(id.0, Event::Inspected(Box::new(told(&request))));
+    answer(&mut bench, Event::Attended(Box::new(rows())));
+    bench
+}
+
+#[test]
+fn what_the_head_writes_and_its_small_matrix_are_asked_once() {
+    let mut bench = begun();
+    let (id, request) = head_asked(&bench).expect("what the head writes is asked");
+    assert_eq!(request.want.head, Some((1, 0)));
+    assert!(!request.want.overview && request.want.attention.is_empty());
+    assert!(bench.app.told_head().is_none());
+    let effects = bench.event(id.0, Event::Inspected(Box::new(told(&request))));
+    assert!(bench.app.told_head().is_some() && head_asked(&bench).is_none());
+    assert_eq!(asked(&effects).map(|rows| rows.of), Some(Attending::Head(1, 0)));
+    answer(&mut bench, Event::Attended(Box::new(rows())));
+    assert!(bench.send(Msg::Tick).is_empty());
+    bench.app.inspector.inside.head = 1;
+    bench.send(Msg::Tick);
+    assert_eq!(head_asked(&bench).map(|(_, request)| request.want.head), Some(Some((1, 1))));
+}
+
+#[test]
+fn an_answer_without_what_was_asked_is_not_asked_for_again() {
+    let mut bench = begun();
+    let (id, request) = head_asked(&bench).expect("what the head writes is asked");
+    let mut seen = told(&request);
+    seen.trace.attention = None;
+    seen.trace.missing = vec!["what the head writes: the output matrix was not seen".into()];
+    bench.event(id.0, Event::Inspected(Box::new(seen)));
+    assert!(head_asked(&bench).is_none());
+    let why = bench.app.inside_missing().unwrap();
+    assert!(why.contains("the output matrix was not seen"), "{why}");
 }
 
 fn asked(effects: &[Effect]) -> Option<Attend> {
@@ -60,7 +120,10 @@ fn the_head_that_writes_most_is_opened() {
 #[test]
 fn a_matrix_is_asked_once_and_the_rollout_after_it() {
     let mut bench = opened();
-    let request = asked(&bench.press(&["g"])).unwrap();
+    assert_eq!(asked(&bench.press(&["g"])), None, "the one under the head is the same");
+    assert!(bench.app.shown_matrix().is_some());
+    bench.app.inspector.attention.stretches.clear();
+    let request = asked(&bench.send(Msg::Tick)).unwrap();
     assert_eq!((request.of, request.ids.len()), (Attending::Head(1, 0), 3));
     answer(&mut bench, Event::Attended(Box::new(rows())));
     assert!(bench.app.shown_matrix().is_some());
@@ -130,6 +193,7 @@ fn what_heads_usually_do_is_looked_up_then_worked_out_and_kept() {
 #[test]
 fn what_was_refused_is_said_and_not_asked_again() {
     let mut bench = opened();
+    bench.app.inspector.attention.stretches.clear();
     bench.press(&["g"]);
     let failure = Failure { kind: FailureKind::Other, message: "no such thing".into() };
     assert_eq!(asked(&answer(&mut bench, Event::Failed(failure))), None);

@@ -38,7 +38,7 @@ pub(super) fn attention(
             heads: rows(inside, layer, *number),
         });
     }
-    Ok(Attention { overview, layers, flash: captured.flash })
+    Ok(Attention { overview, layers, flash: captured.flash, ..Attention::default() })
 }
 
 /// What each head of each block does, several blocks at once; `shares` are what its heads write, by block.

@@ -341,26 +341,30 @@ fn tell(
         *logit *= scale;
     }
     for (neuron, logits) in neurons.iter_mut().zip(logits.chunks(inside.facts.vocabulary)) {
-        // What is added to all logits alike changes no probability.
-        let mean = logits.iter().map(|logit| f64::from(*logit)).sum::<f64>() / logits.len() as f64;
-        neuron.promotes = best(logits, mean as f32, 1.0);
-        neuron.suppresses = best(logits, mean as f32, -1.0);
+        let mean = mean(logits);
+        neuron.promotes = best(logits, mean, 1.0, TOKENS);
+        neuron.suppresses = best(logits, mean, -1.0, TOKENS);
     }
     Ok(())
 }
 
-/// The tokens with the largest values beyond the mean, or with the smallest where `sign` is −1.
-fn best(logits: &[f32], mean: f32, sign: f32) -> Vec<(TokenId, f32)> {
-    let mut best: Vec<Scored> = Vec::with_capacity(TOKENS + 1);
+/// What is added to all logits alike, which changes no probability.
+pub(super) fn mean(logits: &[f32]) -> f32 {
+    (logits.iter().map(|logit| f64::from(*logit)).sum::<f64>() / logits.len().max(1) as f64) as f32
+}
+
+/// So many tokens with the largest values beyond the mean, or with the smallest where `sign` is −1.
+pub(super) fn best(logits: &[f32], mean: f32, sign: f32, most: usize) -> Vec<(TokenId, f32)> {
+    let mut best: Vec<Scored> = Vec::with_capacity(most + 1);
     for (id, value) in (0..).map(TokenId).zip(logits) {
         let logit = (value - mean) * sign;
-        if best.len() == TOKENS && best.last().is_some_and(|least| logit <= least.logit) {
+        if best.len() == most && best.last().is_some_and(|least| logit <= least.logit) {
             continue;
         }
         let scored = Scored { id, logit };
         let place = best.partition_point(|other| other.logit >= logit);
         best.insert(place, scored);
-        best.truncate(TOKENS);
+        best.truncate(most);
     }
     best.into_iter().map(|scored| (scored.id, scored.logit * sign)).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing is decoded here; what cannot be worked out is named in the trace and leaves the rest as it is.
 
-use super::{Inside, attention, blocks, neurons, parts, streams};
+use super::{Inside, attention, blocks, neurons, parts, streams, told};
 use crate::engine::generate;
 use crate::engine::numbers::{self, Reader};
 use crate::engine::probe::{Captured, Operands};
@@ -71,6 +71,11 @@ pub(super) fn open(inside: &mut Inside, operands: Operands, pass: &Pass<'_>) -> 
     if want.overview || !want.attention.is_empty() {
         let attention = attention::attention(inside, captured, want, pass.ids);
         trace.attention = keep(attention, "attention", &mut trace.missing);
+    }
+    if let Some(head) = want.head {
+        let told = told::head(inside, operands, captured, head, want);
+        let told = keep(told, "what the head writes", &mut trace.missing);
+        trace.attention.get_or_insert_default().told.extend(told);
     }
     if let Some((layer, head, other)) = want.rotation {
         let position = pass.ids.len() - 1;

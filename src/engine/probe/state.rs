@@ -197,7 +197,7 @@ impl State {
                 if self.plan.streams || self.plan.writes {
                     self.layer(layer).attn_out = node.last_column();
                 }
-                if self.plan.writes && op == sys::GGML_OP_MUL_MAT {
+                if (self.plan.heads || self.plan.writes) && op == sys::GGML_OP_MUL_MAT {
                     self.layer(layer).projection = node.source(0).map(|weight| Operand(weight.0));
                 }
                 // Some families gate the heads or norm them before they are projected.

@@ -137,6 +137,9 @@ pub struct Want {
     /// Blocks whose attention is given whole.
     #[serde(default)]
     pub attention: Vec<u32>,
+    /// A head whose write is told as tokens: block and query head → [`crate::inspect::trace::Attention::told`].
+    #[serde(default)]
+    pub head: Option<(u32, u32)>,
     /// Blocks whose feed-forward is opened; [`ForwardTrace::ffn`] holds the last, [`Inspected::ffns`] all.
     #[serde(default)]
     pub ffn: Vec<u32>,

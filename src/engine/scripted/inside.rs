@@ -128,6 +128,10 @@ fn check(want: &Want, ablations: &[Intervention], read: usize) -> Result<(), Fai
         }
     }
     layers.extend(want.attention.iter().chain(&want.ffn));
+    if let Some((layer, head)) = want.head {
+        layers.push(layer);
+        heads.push(head);
+    }
     if let Some((layer, head, at)) = want.rotation {
         layers.push(layer);
         heads.push(head);

@@ -27,7 +27,7 @@ use crate::ui::widgets::{number, text};
 /// Least columns of the opened head beside the grid.
 const HEAD: u16 = 33;
 
-const CAPTION: &str = "Which earlier tokens each head looks at: letter how, bar how much.";
+const CAPTION: &str = "Which earlier tokens each head reads: letter how, bar how much.";
 
 /// What is on display.
 struct Shown<'a> {
@@ -176,10 +176,11 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     } else if wide {
         let room = under.width - HEAD;
         let width = grid::width(&shown, room).max(24).min(room);
-        let legend = grid::legend(&shown, under.width);
+        let folded = grid::folded(&shown, under.height.saturating_sub(2));
+        let legend = grid::legend(&shown, under.width, folded);
         let least = if under.height > 12 { legend.len() as u16 } else { 0 };
         let upper = Rect { height: under.height - least, ..under };
-        grid::draw(&shown, Rect { width, ..upper }, buf);
+        grid::draw(&shown, Rect { width, ..upper }, folded, buf);
         head::draw(&shown, Rect { x: upper.x + width, width: upper.width - width, ..upper }, buf);
         own::stack(&legend[..usize::from(least)], under, upper.height, buf);
     } else if app.inspector.inside.opened {
@@ -192,7 +193,8 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
 /// The grid alone, and in a row or two what the opened head does.
 fn narrow(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let theme = shown.theme;
-    let legend = grid::legend(shown, area.width);
+    let folded = grid::folded(shown, area.height.saturating_sub(3));
+    let legend = grid::legend(shown, area.width, folded);
     let legend = if area.height > 12 { legend } else { Vec::new() };
     let (title, words) = (shown.title(), shown.words().unwrap_or_default());
     let after = 2 + text::width(&title);
@@ -200,17 +202,20 @@ fn narrow(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let mut below = vec![does];
     below.extend(legend);
     let above = area.height.saturating_sub(below.len() as u16);
-    grid::draw(shown, Rect { height: above, ..area }, buf);
+    grid::draw(shown, Rect { height: above, ..area }, folded, buf);
     own::stack(&below, area, above, buf);
 }
 
 /// `#4 ␣is reads 4 tokens before it → chose ␣Paris`
 fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let here = shown.here();
-    let room = (area.width.saturating_sub(30) / 2).max(6);
-    let this = text::cut(&format!("#{here} {}", shown.token(here)), room);
-    let chose = shown.ids.get(here + 1).map_or_else(String::new, |_| text::cut(&shown.token(here + 1), room));
     let words = if here == 0 { " is the first".to_owned() } else { format!(" reads the {here} before it") };
+    let room = area.width.saturating_sub(12 + text::width(&words)).max(12);
+    let this = format!("#{here} {}", shown.token(here));
+    let chose = shown.ids.get(here + 1).map_or_else(String::new, |_| shown.token(here + 1));
+    // What one does not take is the other's.
+    let chose = text::cut(&chose, (room / 2).max(room.saturating_sub(text::width(&this))));
+    let this = text::cut(&this, room - text::width(&chose));
     let mut pieces = vec![(this.as_str(), Role::Strong), (words.as_str(), Role::Text)];
     if !chose.is_empty() {
         let arrow = if shown.theme.symbols.ascii { ", chose " } else { " → chose " };

@@ -8,7 +8,9 @@ use crate::engine::protocol::Want;
 use crate::inspect::position::Yarn;
 use crate::inspect::reading::reading;
 use crate::inspect::rotation::{Pairing, frequencies};
-use crate::inspect::trace::{Attention, AttentionLayer, HeadReading, HeadRow, PositionKind, Rotation};
+use crate::inspect::trace::{
+    Attention, AttentionLayer, HeadReading, HeadRow, HeadTold, PositionKind, Rotation,
+};
 use crate::token::TokenId;
 
 /// Dimensions of a head.
@@ -39,7 +41,7 @@ fn habit(layer: u32, head: u32) -> Habit {
 
 /// The overview and the opened blocks, where they are wanted.
 pub(super) fn attention(key: u64, ids: &[TokenId], want: &Want) -> Option<Attention> {
-    if !want.overview && want.attention.is_empty() {
+    if !want.overview && want.attention.is_empty() && want.head.is_none() {
         return None;
     }
     let layers = if want.overview { 0..LAYERS } else { 0..0 };
@@ -52,8 +54,29 @@ pub(super) fn attention(key: u64, ids: &[TokenId], want: &Want) -> Option<Attent
     Some(Attention {
         overview: layers.map(readings).collect(),
         layers: want.attention.iter().map(opened).collect(),
+        told: want.head.iter().map(|of| told(key, ids, *of, want)).collect(),
         flash: false,
     })
+}
+
+/// What a head writes: towards what it reads most, away from what it reads least.
+fn told(key: u64, ids: &[TokenId], (layer, head): (u32, u32), want: &Want) -> HeadTold {
+    let row = self::row(key, ids, layer, head);
+    let mut order: Vec<usize> = (0..ids.len()).collect();
+    order.sort_by(|a, b| row.weights[*b].total_cmp(&row.weights[*a]).then(a.cmp(b)));
+    let some = |at: &mut dyn Iterator<Item = &usize>, sign: f32| {
+        at.take(4).map(|at| (ids[*at], sign * (0.1 + row.weights[*at]))).collect()
+    };
+    let push =
+        |id: &TokenId| (*id, 4.0 * unit(mix(key ^ id.0 as u64 ^ u64::from(layer * HEADS + head))) - 2.0);
+    HeadTold {
+        layer,
+        head,
+        share: 0.2 * row.value_norms.iter().sum::<f32>(),
+        promotes: some(&mut order.iter(), 1.0),
+        suppresses: some(&mut order.iter().rev(), -1.0),
+        followed: want.follow.iter().map(push).collect(),
+    }
 }
 
 /// What a head does; it writes as much as its weights on other positions than the first add up to.

@@ -1,12 +1,14 @@
 //! The grid of heads: a row a block, a cell a head, grouped by key-value heads.
 //!
-//! Invariant: the order is the model's; what does not fit is scrolled so that the opened head stays in view.
+//! Invariant: the order is the model's; where there are more blocks than rows, two share a row as half blocks, and what
+//! does not fit even so is scrolled so that the opened head stays in view.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::{Shown, strength};
+use crate::config::ColorDepth;
 use crate::inspect::trace::{HeadClass, HeadReading};
 use crate::theme::{Role, Theme};
 use crate::ui::inspector::own::{self, Row};
@@ -15,6 +17,8 @@ use crate::ui::inspector::own::{self, Row};
 const LEFT: u16 = 4;
 /// Most heads that get a letter and a bar each.
 const LETTERED: u16 = 12;
+/// Rows of the numbers of groups and heads.
+const TITLES: u16 = 2;
 
 /// Where the cells stand.
 struct Columns {
@@ -85,9 +89,24 @@ fn letter(class: HeadClass, theme: &Theme) -> &'static str {
     }
 }
 
-/// What the letters and bars mean.
-pub fn legend(shown: &Shown<'_>, width: u16) -> Vec<Row> {
+/// Whether two blocks share a row, since there are more of them than rows of an area; that takes fills.
+pub fn folded(shown: &Shown<'_>, height: u16) -> bool {
+    let fills =
+        !matches!(shown.theme.depth, ColorDepth::C16 | ColorDepth::None) && !shown.theme.symbols.ascii;
+    fills && shown.attention.overview.len() > usize::from(height.saturating_sub(TITLES))
+}
+
+/// What the letters and bars mean, or the half blocks.
+pub fn legend(shown: &Shown<'_>, width: u16, folded: bool) -> Vec<Row> {
     let theme = shown.theme;
+    if folded {
+        let mut texts = vec![
+            "▀ two layers a row, the upper one first".to_owned(),
+            "the lighter or darker, the more it writes: 0–24 % of ‖h‖".to_owned(),
+        ];
+        texts.extend(windowed(shown));
+        return own::packed(&texts, 1, width, theme.style(Role::Muted));
+    }
     let sorts = [
         (HeadClass::Sink, "rests on token 0"),
         (HeadClass::Previous, "previous"),
@@ -105,7 +124,7 @@ pub fn legend(shown: &Shown<'_>, width: u16) -> Vec<Row> {
 }
 
 /// Draws heads' numbers and the blocks that fit.
-pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
+pub fn draw(shown: &Shown<'_>, area: Rect, folded: bool, buf: &mut Buffer) {
     let theme = shown.theme;
     let columns = Columns::of(shown, area.width);
     let muted = theme.style(Role::Muted);
@@ -113,7 +132,17 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let titles = if area.height > 6 { titles } else { Vec::new() };
     let at = own::stack(&titles, area, 0, buf);
     let layers = shown.attention.overview.len();
-    let room = usize::from(area.height.saturating_sub(at)).min(layers);
+    let room = usize::from(area.height.saturating_sub(at));
+    if folded {
+        let rows = layers.div_ceil(2);
+        let room = room.min(rows);
+        let first = (shown.opened.0 as usize / 2).saturating_sub(room / 2).min(rows - room);
+        for (pair, line) in (first..first + room).zip(at..) {
+            self::pair(shown, &columns, 2 * pair).draw(area, line, buf);
+        }
+        return;
+    }
+    let room = room.min(layers);
     let first = (shown.opened.0 as usize).saturating_sub(room / 2).min(layers - room);
     let blocks = shown.attention.overview.iter().enumerate().skip(first).take(room);
     for ((layer, heads), line) in blocks.zip(at..) {
@@ -151,6 +180,39 @@ fn titles(shown: &Shown<'_>, columns: &Columns, muted: Style) -> Vec<Row> {
 fn windowed(shown: &Shown<'_>) -> Option<String> {
     let window = shown.layer()?.window?;
     Some(format!("w{window} L{} sees {window} tokens", shown.opened.0))
+}
+
+/// Two blocks in a row: the upper half of each cell is the first one's.
+fn pair(shown: &Shown<'_>, columns: &Columns, upper: usize) -> Row {
+    let theme = shown.theme;
+    let strong = theme.style(Role::Strong);
+    let opened = shown.opened.0 as usize;
+    let here = opened / 2 == upper / 2;
+    let named = if here { opened } else { upper };
+    let mut row = Row::default().until(
+        LEFT - 1,
+        named.to_string(),
+        if here { strong } else { theme.style(Role::Muted) },
+    );
+    if here {
+        row = row.and(0, theme.symbols.here, strong);
+    }
+    let fill = |layer: usize, head: u16| {
+        let reading = shown.attention.overview.get(layer)?.get(usize::from(head))?;
+        theme.mag(reading.written.map_or(0, strength)).bg
+    };
+    for head in columns.seen() {
+        let at = columns.at(head);
+        let style = Style { fg: fill(upper, head), bg: fill(upper + 1, head), ..Style::default() };
+        let chosen = here && u32::from(head) == shown.opened.1;
+        row = match (columns.each, chosen) {
+            (1, true) => row.and(at, if opened == upper { "▀" } else { "▄" }, theme.style(Role::Cursor)),
+            (1, false) => row.and(at, "▀", style),
+            (_, true) => row.and(at, "[", strong).and(at + 1, "▀▀", style).and(at + 3, "]", strong),
+            (_, false) => row.and(at + 1, "▀▀", style),
+        };
+    }
+    row
 }
 
 fn block(shown: &Shown<'_>, columns: &Columns, layer: usize, heads: &[HeadReading]) -> Row {

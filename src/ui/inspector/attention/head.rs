@@ -1,4 +1,5 @@
-//! The opened head: what it reads most, the strips of q·k and softmax, and the text by how much of it is read.
+//! The opened head: what it reads most, the strips of q·k and softmax, the last rows of its matrix or else the text by
+//! how much of it is read, and what it writes, told as tokens.
 //!
 //! Invariant: a bar is a share of the head's whole reading, the first token's included, though that may be left out
 //! of the list, which then says what it held.
@@ -6,9 +7,10 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Shown, ink, share};
+use super::{Shown, ink, matrix, share};
 use crate::inspect::trace::{HeadClass, HeadRow};
 use crate::theme::Role;
+use crate::token::TokenId;
 use crate::ui::inspector::own::{self, Row};
 use crate::ui::widgets::{bar, chart, number, text};
 
@@ -60,10 +62,12 @@ impl Columns {
     fn of(width: u16) -> Self {
         let name = if width >= 44 { (width / 4).min(18) } else { 8 };
         let after = 6 + name;
-        let score = (width >= 44).then_some(after + 6);
+        let score = (width >= 33).then_some(after + 6);
         let weight = score.map_or(after + 6, |score| score + 7);
         let written = weight + 6;
-        Self { name, score, weight, written, cells: width.saturating_sub(written + 2).min(24) }
+        let cells = width.saturating_sub(written + 2).min(24);
+        // A bar of a few cells says less than the figure beside it.
+        Self { name, score, weight, written, cells: if cells < 6 { 0 } else { cells } }
     }
 }
 
@@ -89,18 +93,47 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     rows.extend(own::wrapped(&facts(shown, row), 1, area.width, muted));
     let reading = Reading::of(shown, row);
     let height = area.height.saturating_sub(rows.len() as u16);
-    let strips = if height >= 10 { 5 } else { 0 };
-    let ink = if height >= 18 { height / 3 } else { 0 };
-    let listed = usize::from(height.saturating_sub(strips + ink + u16::from(height >= 10)));
+    let told = if height >= 16 { told(shown, area.width) } else { Vec::new() };
+    let (strips, ends) = (if height >= 10 { 5 } else { 0 }, told.len() as u16);
+    let height = height - ends;
+    let picture = if height >= 18 { height / 3 } else { 0 };
+    let listed = usize::from(height.saturating_sub(strips + picture + u16::from(height >= 10)));
     rows.extend(list(shown, &reading, area.width, listed.min(15)));
     let mut at = own::stack(&rows, area, 0, buf) + u16::from(height >= 10);
     if strips > 0 {
         at = self::strips(shown, &reading, area, at, buf) + 1;
     }
-    if ink > 0 {
-        let under = Rect { y: area.y + at.min(area.height), height: area.height.saturating_sub(at), ..area };
-        ink::draw(shown, &reading, under, buf);
+    let below = area.height - ends;
+    if picture > 0 && at < below {
+        let under = Rect { y: area.y + at, height: below - at, ..area };
+        if !matrix::small(shown, under, buf) {
+            ink::draw(shown, &reading, under, buf);
+        }
     }
+    own::stack(&told, area, below, buf);
+}
+
+/// What the head writes, as tokens: which it raises, which it lowers, what it does to the chosen one and its rival.
+fn told(shown: &Shown<'_>, width: u16) -> Vec<Row> {
+    let Some(told) = shown.app.told_head() else { return Vec::new() };
+    let theme = shown.theme;
+    let (style, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
+    let name = |id: &TokenId| text::cut(&own::name(shown.app, theme, *id), 14);
+    let names = |some: &[(TokenId, f32)]| {
+        let names: Vec<String> = some.iter().map(|(id, _)| name(id)).collect();
+        let mut rows = own::wrapped(&names.join(" "), 1, width, style);
+        rows.truncate(2);
+        rows
+    };
+    let mut rows = vec![Row::of(1, "writes toward", muted)];
+    rows.extend(names(&told.promotes));
+    rows.push(Row::of(1, "and away from", muted));
+    rows.extend(names(&told.suppresses).into_iter().take(1));
+    let push = |(id, push): &(TokenId, f32)| format!("for {} {}", name(id), number::signed((*push).into()));
+    let mut facts: Vec<String> = told.followed.iter().take(2).map(push).collect();
+    facts.push(format!("of ‖h‖ {} %", number::decimals(f64::from(told.share) * 100.0, 0)));
+    rows.extend(own::packed(&facts, 1, width, style));
+    rows
 }
 
 /// Window, learned sink and flash attention, in words.
@@ -183,8 +216,8 @@ fn list(shown: &Shown<'_>, reading: &Reading<'_>, width: u16, most: usize) -> Ve
     if !whole && fits > 0 {
         let rest = &order[shown_rows..];
         let weight: f32 = rest.iter().map(|at| row.weights[*at]).filter(|weight| weight.is_finite()).sum();
-        let others = text::cut(&format!("{} others", rest.len()), columns.name);
-        rows.push(Row::of(6, others, muted).until(columns.weight, percent(weight), muted));
+        let others = Row::of(6, "others", muted).until(5, rest.len().to_string(), muted);
+        rows.push(others.until(columns.weight, percent(weight), muted));
     }
     rows
 }
@@ -232,7 +265,8 @@ fn mask_strip(shown: &Shown<'_>, count: usize, width: u16) -> Row {
     };
     let room = usize::from(width.saturating_sub(17));
     let cells: String = (count.saturating_sub(room)..count).map(cell).collect();
-    Row::of(1, "mask 0 or /−∞", theme.style(Role::Muted)).and(16, cells, theme.style(Role::AttnOutside))
+    let label = if theme.symbols.ascii { "mask 0 or /-inf" } else { "mask 0 or /−∞" };
+    Row::of(1, label, theme.style(Role::Muted)).and(16, cells, theme.style(Role::AttnOutside))
 }
 
 /// Which later tokens read this one, the largest weight first.

@@ -29,6 +29,21 @@ struct Matrix<'a> {
     columns: usize,
     /// Reader and read.
     cell: (usize, usize),
+    /// Whether that cell is marked.
+    marked: bool,
+}
+
+/// The last rows of the opened head's matrix in so little room, under a title; nothing where they were not read.
+pub fn small(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> bool {
+    let rows = shown.app.shown_matrix().filter(|rows| !rows.is_empty());
+    let Some(rows) = rows.filter(|_| area.height >= 3) else { return false };
+    let down = if shown.theme.symbols.ascii { "rows read columns" } else { "reader ↓, read →" };
+    let title = format!("every row ({down}), %");
+    Row::of(1, title, shown.theme.style(Role::Muted)).draw(area, 0, buf);
+    let last = rows.first as usize + rows.len() - 1;
+    let matrix = Matrix { cell: (last, last), marked: false, ..Matrix::of(shown, rows, area.width) };
+    matrix.draw(Rect { y: area.y + 1, height: area.height - 1, ..area }, buf);
+    true
 }
 
 /// Draws it, or why it is not there.
@@ -101,7 +116,7 @@ impl<'a> Matrix<'a> {
         let columns = (room / usize::from(each)).min(all);
         let cell = shown.app.shown_cell(last);
         let first = cell.1.saturating_sub(columns / 2).min(all - columns);
-        Self { shown, rows, each, first, columns, cell }
+        Self { shown, rows, each, first, columns, cell, marked: true }
     }
 
     fn draw(&self, area: Rect, buf: &mut Buffer) {
@@ -132,7 +147,7 @@ impl<'a> Matrix<'a> {
 
     fn row(&self, reader: usize) -> Row {
         let (shown, theme) = (self.shown, self.shown.theme);
-        let here = reader == self.cell.0;
+        let here = self.marked && reader == self.cell.0;
         let style = theme.style(if here { Role::Strong } else { Role::Text });
         let mut row = Row::of(1, text::cut(&shown.token(reader), NAME - 2), style);
         if here {
@@ -149,7 +164,7 @@ impl<'a> Matrix<'a> {
                 self.share(share)
             };
             let style = match role {
-                _ if (reader, read) == self.cell => theme.style(Role::Cursor),
+                _ if self.marked && (reader, read) == self.cell => theme.style(Role::Cursor),
                 Some(style) => style,
                 None => theme.style(Role::Muted),
             };

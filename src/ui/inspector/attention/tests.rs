@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
+use ratatui::style::{Color, Style};
+
 use crate::app::{App, AttentionPicture, InsidePass};
 use crate::engine::protocol::{Attend, Attended, Attending, Inspected};
-use crate::inspect::trace::{Attention, AttentionLayer, ForwardTrace, HeadClass, HeadReading, HeadRow};
+use crate::inspect::trace::{
+    Attention, AttentionLayer, ForwardTrace, HeadClass, HeadReading, HeadRow, HeadTold,
+};
 use crate::theme::Theme;
+use crate::token::TokenId;
 use crate::ui::frame_testing::{bare_theme, empty, theme};
 use crate::ui::inspector::tokens::tests::{step, with};
 use crate::ui::testing;
@@ -40,7 +45,15 @@ fn attention(heads: usize) -> Attention {
     let overview: Vec<Vec<HeadReading>> =
         (0..30).map(|layer| (0..heads).map(|head| reading(layer, head)).collect()).collect();
     let layers = vec![AttentionLayer { layer: 23, window: Some(512), heads: vec![head(); heads] }];
-    Attention { overview, layers, flash: true }
+    let told = HeadTold {
+        layer: 23,
+        head: 4,
+        share: 0.27,
+        promotes: vec![(TokenId(1002), 9.0), (TokenId(1004), 2.8)],
+        suppresses: vec![(TokenId(1001), -3.0)],
+        followed: vec![(TokenId(1004), 2.82), (TokenId(1003), -0.33)],
+    };
+    Attention { overview, layers, told: vec![told], flash: true }
 }
 
 fn app_of(heads: u32, attention: Option<Attention>, third: &str) -> App {
@@ -301,4 +314,48 @@ fn the_ink_line_says_whose_reading_it_is_and_what_token_0_held() {
     );
     app.inspector.attention.ink = crate::app::Ink::Off;
     assert_eq!(super::ink_line(&app, &theme()), None);
+}
+
+#[test]
+fn the_opened_head_says_what_it_writes_and_shows_its_last_rows() {
+    for theme in [theme(), bare_theme()] {
+        let mut app = app();
+        let seen = drawn(&app, &theme, 67, 36);
+        for what in ["writes toward", "and away from", "+2.82", "−0.33", "of ‖h‖ 27 %"] {
+            holds(&seen, what);
+        }
+        holds(&seen, "text by share read");
+        app = with_rows(&[0; 5]);
+        let seen = drawn(&app, &theme, 67, 36);
+        holds(&seen, "every row (");
+        holds(&seen, "   7   1   1  90   1");
+        holds(&seen, "of ‖h‖ 27 %");
+        assert!(!seen.iter().any(|row| row.contains("text by share read")), "{seen:#?}");
+        // Where there is little room, the list goes first.
+        let low = drawn(&app, &theme, 67, 14);
+        holds(&low, "90.3%");
+        assert!(!low.iter().any(|row| row.contains("writes toward")), "{low:#?}");
+    }
+}
+
+#[test]
+fn more_layers_than_rows_stand_two_in_a_row() {
+    let app = app();
+    let mut buf = testing::buffer(67, 23);
+    let area = buf.area;
+    let fill = |step: usize| Style::new().bg(Color::Indexed(100 + step as u8));
+    let theme = Theme { mag: std::array::from_fn(fill), ..theme() };
+    super::draw(&app, &theme, area, &mut buf);
+    let seen = testing::rows(&buf);
+    holds(&seen, "two layers a row");
+    // L22 and L23 share the row in which head 4 is open; what they write is in the two halves of the cell.
+    let at = seen.iter().position(|row| row.starts_with("›23")).unwrap();
+    assert!(seen[at].contains("[▀▀]"), "{seen:#?}");
+    let row = seen[at].chars().position(|glyph| glyph == '▀').unwrap() as u16;
+    let cell = &buf[(row + 3, at as u16)];
+    assert_eq!((cell.symbol(), Some(cell.fg), Some(cell.bg)), ("▀", theme.mag(1).bg, theme.mag(1).bg));
+    assert_eq!(seen.iter().filter(|row| row.contains('▀') && !row.contains("layers")).count(), 15);
+    // Without fills the letters stay, scrolled.
+    let bare = drawn(&app, &bare_theme(), 67, 23);
+    assert!(!bare.iter().any(|row| row.contains("two layers")), "{bare:#?}");
 }

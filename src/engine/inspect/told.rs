@@ -1,0 +1,59 @@
+//! What one head writes into the stream here, told as tokens: which it raises, which it lowers, and what it does to
+//! those that are followed.
+//!
+//! Invariant: the vector is the head's slice of the output projection's input through that projection and whatever norm
+//! follows it, all positions included; it is read through the final norm, whose divisor is frozen. The difference of two
+//! followed tokens is the head's push in the direct attribution, but for the rounding of quantised products.
+
+use super::Inside;
+use super::blocks::{self, Behind};
+use super::neurons::{best, mean};
+use crate::engine::probe::{Captured, Operands};
+use crate::engine::protocol::Want;
+use crate::inspect::lens;
+use crate::inspect::trace::HeadTold;
+
+/// Tokens listed as raised, and as lowered.
+const TOKENS: usize = 8;
+
+/// Tells what a head writes.
+///
+/// # Errors
+/// Where the head's part, its projection or the way to the output is not known, in words.
+pub(super) fn head(
+    inside: &mut Inside,
+    operands: Operands,
+    captured: &Captured,
+    (number, head): (u32, u32),
+    want: &Want,
+) -> Result<HeadTold, String> {
+    let output = operands.output.ok_or("the output matrix was not seen")?;
+    let layer = captured.layers.get(number as usize).ok_or("there is no such block")?;
+    let projection = layer.projection.ok_or("the output projection was not seen")?;
+    let size = layer.heads.len() / (inside.facts.heads as usize).max(1);
+    let slice = head as usize * size..(head as usize + 1) * size;
+    let values = layer.heads.get(slice.clone()).filter(|values| !values.is_empty());
+    let mut input = vec![0.0_f32; layer.heads.len()];
+    input[slice].copy_from_slice(values.ok_or("the head's part could not be read")?);
+    let written = inside.graphs.multiply(projection, &input).map_err(|error| error.to_string())?;
+
+    let halves = blocks::apart(captured, inside.facts.width)?;
+    let behind = Behind::attention(inside, (number, layer), &halves[number as usize].attention)?;
+    let added = behind.forward(&written);
+    let norm = inside.facts.norm.as_ref().ok_or("the final norm is not known")?;
+    let last = captured.layers.last().ok_or("nothing was captured")?;
+    let column = norm.frozen(&added, norm.divisor(&last.after));
+    let mut logits = inside.graphs.multiply(output, &column).map_err(|error| error.to_string())?;
+    let scale = operands.tail.unwrap_or_default().scale;
+    logits.iter_mut().for_each(|logit| *logit *= scale);
+    let mean = mean(&logits);
+    let followed = |id: &crate::token::TokenId| Some((*id, logits.get(id.0 as usize)? - mean));
+    Ok(HeadTold {
+        layer: number,
+        head,
+        share: lens::length(&added) / lens::length(&layer.after).max(f32::MIN_POSITIVE),
+        promotes: best(&logits, mean, 1.0, TOKENS),
+        suppresses: best(&logits, mean, -1.0, TOKENS),
+        followed: want.follow.iter().filter_map(followed).collect(),
+    })
+}
