@@ -3,7 +3,9 @@
 //! Invariant: what is written is what is on display, of the token that the station's own subject names.
 
 use super::{App, Effect, Station};
-use crate::export::station::StationFacts;
+use crate::engine::protocol::Attended;
+use crate::export::station::{StationFacts, StretchRows};
+use crate::inspect::trace::ForwardTrace;
 
 /// How an exported station is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,8 +95,11 @@ impl App {
         };
         let mut ids = pass.map(|pass| pass.ids.to_vec()).unwrap_or_default();
         ids.extend(shown.and_then(|shown| shown.step.id).filter(|_| own && !ids.is_empty()));
-        let word = self.word_on_display().filter(|_| station == Station::Tokens).map(|(text, _)| text);
+        let line = self.stretch_on_display().filter(|_| station == Station::Tokens).map(|line| line.text);
         let seen = self.shown_inside().filter(|_| station.is_inside() && !own_table(station));
+        let trace = seen.map(|seen| of_station(station, &seen.trace));
+        let seen_of = |of: Station| seen.filter(|_| station == of);
+        let opened = seen_of(Station::Ffn);
         let sampler = self.shown_trace().filter(|_| station == Station::Sampler);
         let inside = &self.inspector.inside;
         let off: Vec<_> = inside.tried.off.iter().copied().collect();
@@ -107,20 +112,60 @@ impl App {
             ids: &ids,
             step: shown.map(|shown| &shown.step),
             own_pass: own,
-            pieces: word.as_deref().and_then(|text| Some((text, &**self.known_pieces(text)?))),
+            pieces: line.as_deref().and_then(|text| Some((text, &**self.known_pieces(text)?))),
             embedding: self
                 .shown_embedding()
                 .filter(|_| station == Station::Embedding)
                 .map(|facts| (&**facts, span.as_slice())),
             sum: inside.arithmetic.as_ref().map_or(&[], |asked| asked.terms.as_slice()),
-            trace: seen.map(|seen| &seen.trace),
-            ffns: seen.map(|seen| seen.ffns.as_slice()).unwrap_or_default(),
+            trace: trace.as_ref(),
+            ffns: opened.map(|seen| seen.ffns.as_slice()).unwrap_or_default(),
+            ffn_layers: opened.map(|seen| seen.ffn_layers.as_slice()).unwrap_or_default(),
+            off: seen_of(Station::Why).map(|seen| seen.off.as_slice()).unwrap_or_default(),
+            grid: self
+                .shown_grid()
+                .filter(|_| station == Station::Layers)
+                .map(|(grid, _)| (grid.from, grid.tokens.as_slice())),
+            rows: if station == Station::Attention { self.rows_on_display() } else { Vec::new() },
             card: card.map(|card| (off, inside.tried.everywhere, &card.trace)),
             distribution: self.shown_distribution().map(AsRef::as_ref),
             sampler: sampler.as_deref(),
         };
         facts.json()
     }
+}
+
+impl App {
+    /// The attention of every row that was read for the opened head, and the rollout.
+    fn rows_on_display(&self) -> Vec<StretchRows> {
+        let head = (self.opened_layer(), self.inspector.inside.head);
+        let of = |head: Option<(u32, u32)>, rows: &std::sync::Arc<Attended>| StretchRows {
+            head,
+            first: rows.first,
+            seen_from: rows.seen_from.clone(),
+            rows: (rows.first as usize..).map_while(|position| rows.row(position)).take(rows.len()).collect(),
+        };
+        let matrix = self.shown_matrix().map(|rows| of(Some(head), rows));
+        let rollout = self.shown_rollout().map(|rows| of(None, rows));
+        matrix.into_iter().chain(rollout).collect()
+    }
+}
+
+/// What a station shows of a pass; other stations' figures of it are theirs to write.
+fn of_station(station: Station, whole: &ForwardTrace) -> ForwardTrace {
+    let mut trace = whole.clone();
+    for (other, clear) in [
+        (Station::Layers, (|trace| trace.lens = None) as fn(&mut ForwardTrace)),
+        (Station::Attention, |trace| trace.attention = None),
+        (Station::Ffn, |trace| trace.ffn = None),
+        (Station::Position, |trace| trace.rotation = None),
+        (Station::Why, |trace| trace.attribution = None),
+    ] {
+        if station != other {
+            clear(&mut trace);
+        }
+    }
+    trace
 }
 
 /// Whether a station shows tables of the model rather than a pass.
@@ -149,6 +194,21 @@ fn picture_size(text: &str) -> Result<(u16, u16), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_station_writes_its_own_figures_of_a_pass() {
+        use crate::inspect::trace::{Attention, Lens, Rotation};
+        let whole = ForwardTrace {
+            entropy: 1.5,
+            lens: Some(Lens::default()),
+            attention: Some(Attention::default()),
+            rotation: Some(Rotation::default()),
+            ..ForwardTrace::default()
+        };
+        let layers = of_station(Station::Layers, &whole);
+        assert_eq!(layers, ForwardTrace { attention: None, rotation: None, ..whole.clone() });
+        assert!(of_station(Station::Attention, &whole).lens.is_none());
+    }
 
     #[test]
     fn a_size_is_two_numbers_within_reason() {

@@ -12,10 +12,12 @@ use serde_json::{Map, Value, json};
 
 use super::json::number;
 use crate::chat::Run;
+use crate::inspect::depth::Depth;
 use crate::inspect::distribution::Distribution;
+use crate::inspect::feed_forward::FfnLayer;
 use crate::inspect::pieces::Pieces;
 use crate::inspect::stages::SamplerTrace;
-use crate::inspect::trace::{EmbeddingFacts, FeedForward, ForwardTrace, Part};
+use crate::inspect::trace::{EmbeddingFacts, FeedForward, Followed, ForwardTrace, Part};
 use crate::token::{Step, TokenId, Vocabulary};
 use parts::Names;
 
@@ -47,12 +49,33 @@ pub struct StationFacts<'a> {
     pub trace: Option<&'a ForwardTrace>,
     /// Its feed-forwards.
     pub ffns: &'a [FeedForward],
+    /// Every block's feed-forward in one line.
+    pub ffn_layers: &'a [FfnLayer],
+    /// The followed tokens with single parts off.
+    pub off: &'a [(Part, Vec<Followed>)],
+    /// The grid of layers over tokens: the position of the first column, and the columns.
+    pub grid: Option<(u32, &'a [Depth])>,
+    /// Attention over a stretch of the text.
+    pub rows: Vec<StretchRows>,
     /// The pass with parts switched off: which, whether at every position, and what it gave.
     pub card: Option<(Vec<Part>, bool, &'a ForwardTrace)>,
     /// The whole distribution.
     pub distribution: Option<&'a Distribution>,
     /// The sampler chain's work.
     pub sampler: Option<&'a SamplerTrace>,
+}
+
+/// Attention of every token of a stretch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StretchRows {
+    /// Block and query head; `None` for the rollout of all.
+    pub head: Option<(u32, u32)>,
+    /// Position of the first row.
+    pub first: u32,
+    /// The first position that each row may see.
+    pub seen_from: Vec<u32>,
+    /// A row a token, from position 0 to its own.
+    pub rows: Vec<Vec<f32>>,
 }
 
 impl StationFacts<'_> {
@@ -75,8 +98,20 @@ impl StationFacts<'_> {
         }
         if let Some(trace) = self.trace {
             parts::pass(names, trace, self.ffns, &mut put);
+            if !self.ffn_layers.is_empty() {
+                put("ffn_layers", parts::ffn_layers(self.ffn_layers));
+            }
+            if !self.off.is_empty() {
+                put("with_part_off", parts::offs(names, self.off));
+            }
         } else {
             self.odds(names, &mut put);
+        }
+        if let Some((from, columns)) = self.grid {
+            put("layers_over_tokens", parts::grid(names, from, columns));
+        }
+        if !self.rows.is_empty() {
+            put("attention_of_every_row", self.rows.iter().map(parts::rows).collect());
         }
         if let Some((off, everywhere, card)) = &self.card {
             put("switched_off", parts::card(names, off, *everywhere, card));

@@ -43,6 +43,26 @@ fn the_open_station_asks_about_the_line_once() {
 }
 
 #[test]
+fn the_file_of_the_station_has_what_was_told_of_the_line() {
+    let mut bench = Bench::ready();
+    bench.say("Hi");
+    bench.reply(Event::Prompt(PromptFacts { ids: vec![TokenId(0)], ..PromptFacts::default() }));
+    bench.write("one");
+    bench.write(" two");
+    bench.done(StopReason::Eos);
+    assert_eq!(asked(&open(&mut bench)).as_deref(), Some("one two"));
+    answer(&mut bench, "one two");
+    let effects = bench.say("/export-station cut.json");
+    let text = effects.iter().find_map(|effect| match effect {
+        Effect::WriteFile { text, .. } => Some(text),
+        _ => None,
+    });
+    let read: serde_json::Value = serde_json::from_str(text.expect("a file is written")).unwrap();
+    assert_eq!(read["text"], "one two");
+    assert_eq!(read["tokenizer"]["words"][0]["tokens"].as_array().map(Vec::len), Some(7));
+}
+
+#[test]
 fn it_works_while_a_reply_is_written() {
     let mut bench = Bench::ready();
     bench.say("Hi");

@@ -4,13 +4,16 @@
 
 use serde_json::{Map, Value, json};
 
+use super::StretchRows;
 use crate::export::figures;
 use crate::export::json::number;
+use crate::inspect::depth::Depth;
+use crate::inspect::feed_forward::FfnLayer;
 use crate::inspect::pieces::Pieces;
 use crate::inspect::stages::SamplerTrace;
 use crate::inspect::trace::{
     Attention, Attribution, AttributionPart, EmbeddingFacts, FeedForward, Followed, ForwardTrace, HeadRow,
-    Lens, Part, Rotation,
+    HeadTold, Lens, Part, Rotation,
 };
 use crate::token::{Candidate, Step, TokenId, Vocabulary};
 
@@ -40,6 +43,16 @@ impl Names<'_> {
 
     fn list(self, candidates: &[Candidate]) -> Value {
         candidates.iter().map(|candidate| self.likely(*candidate)).collect()
+    }
+
+    /// Tokens with what is done to their logits.
+    fn weighed(self, list: &[(TokenId, f32)]) -> Value {
+        let one = |(id, logit): &(TokenId, f32)| {
+            let mut object = self.named(*id);
+            object.insert("logit".into(), number(*logit));
+            Value::Object(object)
+        };
+        list.iter().map(one).collect()
     }
 
     fn followed(self, followed: &[Followed]) -> Value {
@@ -77,6 +90,7 @@ pub(super) fn pass(
         put("attention_scores_before_softmax", heads(attention, |head| numbers(&head.scores)));
         put("attention_value_norms", heads(attention, |head| numbers(&head.value_norms)));
         put("attention_window_tokens", windows(attention));
+        put("head_writes", attention.told.iter().map(|told| told_head(names, told)).collect());
     }
     if !ffns.is_empty() {
         let layers = ffns.iter().map(|ffn| (ffn.layer.to_string(), neurons(names, ffn)));
@@ -108,7 +122,12 @@ fn overview(attention: &Attention) -> Value {
     let layer = |heads: &Vec<crate::inspect::trace::HeadReading>| -> Value {
         let head = |head: &crate::inspect::trace::HeadReading| {
             let top = head.top.iter().map(|(at, weight)| json!({"position": at, "weight": number(*weight)}));
-            json!({"class": head.class, "strength": number(head.strength), "top": top.collect::<Value>()})
+            json!({
+                "class": head.class,
+                "strength": number(head.strength),
+                "top": top.collect::<Value>(),
+                "written_share_of_norm": head.written.map(number),
+            })
         };
         heads.iter().map(head).collect()
     };
@@ -122,6 +141,67 @@ fn heads(attention: &Attention, of: impl Fn(&HeadRow) -> Value) -> Value {
     Value::Object(attention.layers.iter().map(layer).collect())
 }
 
+/// What a head writes, as tokens.
+fn told_head(names: Names<'_>, told: &HeadTold) -> Value {
+    json!({
+        "layer": told.layer,
+        "head": told.head,
+        "share_of_norm": number(told.share),
+        "promotes": names.weighed(&told.promotes),
+        "suppresses": names.weighed(&told.suppresses),
+        "followed": names.weighed(&told.followed),
+    })
+}
+
+/// Attention of a stretch.
+pub(super) fn rows(stretch: &StretchRows) -> Value {
+    json!({
+        "of": if stretch.head.is_some() { "head" } else { "rollout" },
+        "layer": stretch.head.map(|(layer, _)| layer),
+        "head": stretch.head.map(|(_, head)| head),
+        "first_position": stretch.first,
+        "seen_from_position": stretch.seen_from,
+        "weights": stretch.rows.iter().map(|row| numbers(row)).collect::<Value>(),
+    })
+}
+
+/// Layers over tokens: a column a token, the embedding first.
+pub(super) fn grid(names: Names<'_>, from: u32, columns: &[Depth]) -> Value {
+    let column = |(position, depth): (u32, &Depth)| {
+        let cells = depth.cells.iter().map(|cell| {
+            let mut object = names.named(cell.best);
+            object.insert("logprob".into(), number(cell.best_logprob));
+            object.insert("logprob_of_written".into(), number(cell.logprob));
+            Value::Object(object)
+        });
+        let mut object = names.named(depth.id);
+        object.insert("position".into(), json!(position));
+        object.insert("layer_of_decision".into(), json!(depth.decided));
+        object.insert("best_by_depth".into(), cells.collect());
+        Value::Object(object)
+    };
+    (from..).zip(columns).map(column).collect()
+}
+
+/// Every block's feed-forward in one line.
+pub(super) fn ffn_layers(layers: &[FfnLayer]) -> Value {
+    let line = |line: &FfnLayer| {
+        json!({
+            "layer": line.layer,
+            "out_norm": number(line.write),
+            "neurons_of_half": line.half,
+            "logit_difference": line.push.map(number),
+        })
+    };
+    layers.iter().map(line).collect()
+}
+
+/// The followed tokens with each of these parts off alone.
+pub(super) fn offs(names: Names<'_>, off: &[(Part, Vec<Followed>)]) -> Value {
+    let one = |(part, followed): &(Part, Vec<Followed>)| json!({"part": part.to_string(), "followed": names.followed(followed)});
+    off.iter().map(one).collect()
+}
+
 fn windows(attention: &Attention) -> Value {
     Value::Object(
         attention.layers.iter().map(|layer| (layer.layer.to_string(), json!(layer.window))).collect(),
@@ -129,18 +209,12 @@ fn windows(attention: &Attention) -> Value {
 }
 
 fn neurons(names: Names<'_>, ffn: &FeedForward) -> Value {
-    let tokens = |list: &[(TokenId, f32)]| -> Value {
-        let one = |(id, logit): &(TokenId, f32)| {
-            let mut object = names.named(*id);
-            object.insert("logit".into(), number(*logit));
-            Value::Object(object)
-        };
-        list.iter().map(one).collect()
-    };
     let neurons = ffn.neurons.iter().map(|neuron| {
-        let mut object = figures::neuron(neuron, tokens(&neuron.promotes), tokens(&neuron.suppresses));
+        let (raised, lowered) = (names.weighed(&neuron.promotes), names.weighed(&neuron.suppresses));
+        let mut object = figures::neuron(neuron, raised, lowered);
         object.entry("expert").or_insert(Value::Null);
         object.insert("added_norm".into(), number(neuron.added));
+        object.insert("logit_difference".into(), neuron.push.map_or(Value::Null, number));
         Value::Object(object)
     });
     neurons.collect()
@@ -150,6 +224,7 @@ fn pushes(names: Names<'_>, attribution: &Attribution) -> Value {
     let list = |parts: &[AttributionPart]| -> Value { parts.iter().map(figures::push).collect() };
     let mut object = figures::attribution(attribution, |id| names.named(id), list(&attribution.parts));
     object.insert("heads".into(), list(&attribution.heads));
+    object.insert("neurons".into(), list(&attribution.neurons));
     Value::Object(object)
 }
 
@@ -274,6 +349,7 @@ pub(super) fn sampler(names: Names<'_>, trace: &SamplerTrace) -> Value {
         "entropy_nats": number(trace.entropy),
         "stages": stages.collect::<Value>(),
         "drawn": names.named(trace.drawn),
+        "drawn_when_read_again": trace.redrawn.map(|id| names.named(id)),
         "u": trace.u,
         "u_interval": trace.interval,
     })

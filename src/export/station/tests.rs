@@ -1,7 +1,8 @@
 //! What a station's file says, read back.
 
 use super::*;
-use crate::inspect::trace::{Followed, Lens, LensRow};
+use crate::inspect::depth::DepthCell;
+use crate::inspect::trace::{Attention, HeadTold, Lens, LensRow};
 use crate::token::{Candidate, TokenKind};
 
 fn vocabulary() -> Vocabulary {
@@ -92,4 +93,46 @@ fn no_character_of_a_token_can_act_and_none_is_lost() {
     let read: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(read["token"]["token"], "a\u{202e}b\u{9b}\u{e0041}");
     assert_eq!(read["tokens"][0], "\u{1b}[31m");
+}
+
+#[test]
+fn the_grid_and_every_row_of_attention_are_there() {
+    let (vocabulary, step) = (vocabulary(), step());
+    let cell = DepthCell { best: TokenId(1), best_logprob: -0.5, logprob: -4.0 };
+    let columns = [Depth { id: TokenId(0), decided: Some(3), cells: vec![cell; 2] }];
+    let stretch = |head| StretchRows {
+        head,
+        first: 1,
+        seen_from: vec![0, 1],
+        rows: vec![vec![0.25, 0.75], vec![0.0, 0.5, 0.5]],
+    };
+    let told =
+        HeadTold { layer: 2, head: 1, share: 0.5, promotes: vec![(TokenId(0), 1.5)], ..HeadTold::default() };
+    let attention = Attention { told: vec![told], ..Attention::default() };
+    let trace = ForwardTrace { attention: Some(attention), ..ForwardTrace::default() };
+    let followed = vec![Followed { id: TokenId(0), logprob: -1.0, rank: 2 }];
+    let facts = StationFacts {
+        vocabulary: Some(&vocabulary),
+        step: Some(&step),
+        trace: Some(&trace),
+        ffn_layers: &[FfnLayer { layer: 4, write: 2.0, half: Some(9), push: Some(-0.5) }],
+        off: &[(Part::Head(2, 1), followed)],
+        grid: Some((7, &columns)),
+        rows: vec![stretch(Some((2, 1))), stretch(None)],
+        ..StationFacts::default()
+    };
+    let read = read(&facts);
+    let column = &read["layers_over_tokens"][0];
+    assert_eq!((&column["position"], &column["layer_of_decision"]), (&json!(7), &json!(3)));
+    assert_eq!(column["best_by_depth"][1]["token"], " the");
+    assert_eq!(column["best_by_depth"][1]["logprob_of_written"], -4.0);
+    let rows = &read["attention_of_every_row"];
+    assert_eq!(
+        (&rows[0]["of"], &rows[0]["layer"], &rows[1]["of"]),
+        (&json!("head"), &json!(2), &json!("rollout"))
+    );
+    assert_eq!(rows[0]["weights"][1], json!([0, 0.5, 0.5]));
+    assert_eq!(read["head_writes"][0]["promotes"][0]["token"], " Paris");
+    assert_eq!(read["ffn_layers"][0]["neurons_of_half"], 9);
+    assert_eq!(read["with_part_off"][0]["part"], "head:2.1");
 }
