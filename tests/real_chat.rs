@@ -208,7 +208,7 @@ fn a_word_is_opened_at_every_station_and_the_head_that_wrote_it_is_switched_off(
         ('9', "closure", "why"),
         ('2', "nearest", "embedding"),
         ('3', "base", "position"),
-        ('1', "merge rule", "tokens"),
+        ('1', "special tokens", "tokens"),
     ];
     for (key, said, name) in stations {
         app.send(Key::Alt(key)).unwrap();

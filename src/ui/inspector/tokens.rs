@@ -28,6 +28,8 @@ const BESIDE: u16 = 114;
 const TABLE: u16 = INSPECTOR.0;
 /// Fewest rows of tokens, where both stand one under the other.
 const FEWEST: u16 = 5;
+/// Rows from which on the special tokens are there however long the message is.
+const HIGH: u16 = 30;
 
 const CAPTION: &str =
     "The model never sees letters, only numbered pieces of text. ▐ marks the word under the cursor.";
@@ -72,7 +74,8 @@ fn right_side(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
     if !under.is_empty() {
         under.push(Row::default());
     }
-    under.extend(facts::tokenizer(message, area.width));
+    under.extend(facts::size(message, area.width));
+    under.extend(facts::rule(message, area.width));
     let room = area.height.saturating_sub(under.len() as u16 + 1).max(area.height / 2);
     let stairs = staircase(message, area.width, usize::from(room));
     let used = own::stack(&stairs, Rect { height: room.min(area.height), ..area }, 0, buf);
@@ -109,12 +112,15 @@ fn one_under_the_other(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
         own::stack(&staircase(message, area.width, usize::from(area.height)), area, 0, buf);
         return;
     }
-    let stairs = if area.height >= least + 7 { wanted.min(area.height - least) } else { 0 };
+    let special = facts::special(message, area.width);
+    // A long message leaves them their rows.
+    let kept = if area.height >= HIGH { special.len() as u16 + 1 } else { 0 };
+    let stairs = if area.height >= least + 7 { wanted.min(area.height - least - kept) } else { 0 };
     let count = message.entries.len() as u16;
-    let tokens = area.height.saturating_sub(stairs + 3).min(count.saturating_add(1)).max(1);
+    let tokens = area.height.saturating_sub(stairs + kept + 3).min(count.saturating_add(1)).max(1);
     let mut at = list(message, area, tokens, buf) + 1;
     if stairs > 0 {
-        let stairs = staircase(message, area.width, usize::from(area.height.saturating_sub(at)));
+        let stairs = staircase(message, area.width, usize::from(area.height.saturating_sub(at + kept)));
         at += own::stack(&stairs, area, at, buf) + 1;
     } else if wanted > 0 && message.entries.is_empty() {
         return;
@@ -123,13 +129,17 @@ fn one_under_the_other(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
         return;
     }
     let parts = [
-        facts::tokenizer(message, area.width),
+        special,
+        facts::size(message, area.width),
+        facts::rule(message, area.width),
         cuts::rows(message, area.width),
         tried::rows(message, area.width),
-        facts::special(message, area.width),
     ];
+    // What does not fit whole is left out: a head without its list says nothing.
     for part in parts.iter().filter(|part| !part.is_empty()) {
-        at += own::stack(part, area, at, buf) + 1;
+        if at + part.len() as u16 <= area.height {
+            at += own::stack(part, area, at, buf) + 1;
+        }
     }
 }
 

@@ -10,16 +10,29 @@ use crate::token::{TokenId, TokenKind};
 use crate::ui::inspector::own::{self, Row};
 use crate::ui::widgets::{number, token};
 
-/// Special tokens that are listed by name.
-const LISTED: usize = 6;
+/// Special tokens that are listed by name, and where there are few columns.
+const LISTED: (usize, usize) = (6, 3);
+/// Columns from which on the more are listed.
+const WIDE: u16 = 60;
 
-/// The rule of the tokenizer, and the size of its vocabulary.
-pub fn tokenizer(message: &Message<'_>, width: u16) -> Vec<Row> {
-    let Some((_, pieces, _)) = &message.around else {
-        let Some(vocabulary) = message.vocabulary else { return Vec::new() };
-        let words = format!("this vocabulary: {} tokens", number::grouped(vocabulary.len() as u64));
-        return said(message, &words, width, Role::Muted);
+/// The size of the vocabulary.
+pub fn size(message: &Message<'_>, width: u16) -> Vec<Row> {
+    let (merges, tokens) = match (&message.around, message.vocabulary) {
+        (Some((_, pieces, _)), _) => (pieces.merges, u64::from(pieces.vocabulary)),
+        (None, Some(vocabulary)) => (0, vocabulary.len() as u64),
+        (None, None) => return Vec::new(),
     };
+    let merges = match merges {
+        0 => String::new(),
+        merges => format!("{} merges, ", number::grouped(merges.into())),
+    };
+    let words = format!("vocabulary: {merges}{} tokens", number::grouped(tokens));
+    said(message, &words, width, Role::Muted)
+}
+
+/// The rule of the tokenizer.
+pub fn rule(message: &Message<'_>, width: u16) -> Vec<Row> {
+    let Some((_, pieces, _)) = &message.around else { return Vec::new() };
     let rule = match pieces.kind {
         TokenizerKind::ByteLevel => {
             "byte-level BPE: low merge numbers were learned first, from text that is common"
@@ -34,14 +47,7 @@ pub fn tokenizer(message: &Message<'_>, width: u16) -> Vec<Row> {
         TokenizerKind::Unigram => "Unigram: of all ways to cut a word, the likeliest",
         TokenizerKind::Other => "a tokenizer whose rule is not known here",
     };
-    let merges = match pieces.merges {
-        0 => String::new(),
-        merges => format!("{} merges, ", number::grouped(merges.into())),
-    };
-    let size = format!("this vocabulary: {merges}{} tokens", number::grouped(pieces.vocabulary.into()));
-    let mut rows = said(message, &size, width, Role::Muted);
-    rows.extend(said(message, rule, width, Role::Muted));
-    rows
+    said(message, rule, width, Role::Muted)
 }
 
 /// The first special tokens by name, and how many there are.
@@ -49,7 +55,8 @@ pub fn special(message: &Message<'_>, width: u16) -> Vec<Row> {
     let Some(vocabulary) = message.vocabulary else { return Vec::new() };
     let is_special = |(_, kind): &(i32, &TokenKind)| **kind == TokenKind::Control;
     let mut special = (0..).zip(&vocabulary.kinds).filter(is_special).map(|(id, _)| id);
-    let first: Vec<i32> = special.by_ref().take(LISTED).collect();
+    let listed = if width >= WIDE { LISTED.0 } else { LISTED.1 };
+    let first: Vec<i32> = special.by_ref().take(listed).collect();
     if first.is_empty() {
         return Vec::new();
     }
@@ -60,8 +67,7 @@ pub fn special(message: &Message<'_>, width: u16) -> Vec<Row> {
     if more > 0 {
         names.push(format!("… {} in all", number::grouped((first.len() + more) as u64)));
     }
-    let mut rows =
-        said(message, "special tokens of this model, never made from text you type", width, Role::Text);
+    let mut rows = said(message, "special tokens, never made from typed text", width, Role::Text);
     rows.extend(own::packed(&names, 1, width, message.theme.style(Role::TokenSpecial)));
     rows
 }

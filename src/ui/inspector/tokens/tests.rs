@@ -350,3 +350,19 @@ fn the_draft_is_listed_as_it_is_typed() {
     };
     assert_eq!(table(&later), table(&seen));
 }
+
+#[test]
+fn special_tokens_are_listed_whole_or_not_at_all() {
+    for theme in [theme(), bare_theme()] {
+        for (width, height) in [(46, 37), (46, 40), (67, 37), (67, 40)] {
+            let seen = drawn(&reykjavik(), &theme, width, height);
+            holds(&seen, "special tokens, never made from typed");
+            holds(&seen, "endoftext");
+        }
+    }
+    for height in 8..42 {
+        let seen = drawn(&reykjavik(), &theme(), 67, height);
+        let headed = seen.iter().any(|row| row.contains("special tokens"));
+        assert_eq!(headed, seen.iter().any(|row| row.contains("‹endoftext›")), "{height}: {seen:#?}");
+    }
+}
