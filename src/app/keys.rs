@@ -189,7 +189,7 @@ impl App {
             Command::Themes => self.open_themes(),
             Command::ReloadConfig => self.reload_config(),
             Command::Mouse => self.toggle_mouse(),
-            Command::Help => self.open_help(0),
+            Command::Help => self.help(),
             Command::FocusNext | Command::FocusPrevious if self.tour.is_some() => {}
             Command::FocusNext => self.focus_next(true),
             Command::FocusPrevious => self.focus_next(false),

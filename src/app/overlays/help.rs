@@ -1,4 +1,4 @@
-//! The help's pages: one a group of commands, one a station; turning and scrolling them.
+//! The help's pages: one a group of commands, one a station, one for steering; turning and scrolling them.
 //!
 //! Invariant: a station that can be opened has a page.
 
@@ -14,6 +14,8 @@ pub enum HelpPage {
     Group(Group, &'static str),
     /// A station of the inspector.
     Station(Station),
+    /// The steering panel.
+    Steering,
 }
 
 /// The groups in the order of their pages.
@@ -27,15 +29,18 @@ const GROUPS: [(Group, &str); 6] = [
 ];
 
 /// How many pages there are.
-pub const HELP_PAGES: usize = GROUPS.len() + Station::AVAILABLE.len();
+pub const HELP_PAGES: usize = STEERING + 1;
+/// The number of the steering panel's page.
+const STEERING: usize = GROUPS.len() + Station::AVAILABLE.len();
 
 impl HelpPage {
     /// The page of that number, from 0; the last one beyond the end.
     #[must_use]
     pub fn at(page: usize) -> Self {
-        match GROUPS.get(page) {
-            Some((group, title)) => Self::Group(*group, title),
-            None => Self::Station(Station::AVAILABLE[page.min(HELP_PAGES - 1) - GROUPS.len()]),
+        match (GROUPS.get(page), Station::AVAILABLE.get(page.saturating_sub(GROUPS.len()))) {
+            (Some((group, title)), _) => Self::Group(*group, title),
+            (None, Some(station)) => Self::Station(*station),
+            (None, None) => Self::Steering,
         }
     }
 
@@ -52,6 +57,11 @@ impl App {
         if !matches!(self.top_overlay(), Some(Overlay::Help { .. })) {
             self.overlays.push(Overlay::Help { page, scroll: 0 });
         }
+    }
+
+    /// The help: the page of the panel that is open, else the first.
+    pub(crate) fn help(&mut self) {
+        self.open_help(if self.top_overlay() == Some(&Overlay::Steer) { STEERING } else { 0 });
     }
 
     /// The open station's page.

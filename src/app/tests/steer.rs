@@ -121,3 +121,13 @@ fn the_twin_s_figures_are_those_of_the_newest_reply() {
     bench.app.twin_told(0, Some(4.0), 6.0);
     assert_eq!(bench.app.steered_kl(), Some((4.0, 1)));
 }
+
+#[test]
+fn help_in_the_panel_is_the_panels_own_page() {
+    let mut bench = directed();
+    bench.press(&["f1"]);
+    let Some(Overlay::Help { page, .. }) = bench.app.overlays.last() else { panic!("no help") };
+    assert_eq!(crate::app::HelpPage::at(*page), crate::app::HelpPage::Steering);
+    bench.press(&["esc"]);
+    assert_eq!(bench.app.overlays, [Overlay::Steer]);
+}

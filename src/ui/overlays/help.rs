@@ -1,10 +1,10 @@
-//! Help pages: one a group of commands, made of the command table, and one a station.
+//! Help pages: one a group of commands, made of the command table, one a station, and one for steering.
 //!
 //! Invariants: keys shown are those in use, never the defaults; every line is wrapped to the width, and what
 //! is below the last row can be scrolled to.
 
 use super::{Canvas, body, stations};
-use crate::app::{App, HELP_PAGES, HelpPage, Station};
+use crate::app::{App, HELP_PAGES, HelpPage};
 use crate::command::{Command, Group, offered};
 use crate::theme::Role;
 use crate::ui::widgets::text;
@@ -28,7 +28,10 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, page: usize, scroll: u16) -> Option<
     let room = list.width.saturating_sub(2);
     let lines = match HelpPage::at(page) {
         HelpPage::Group(group, title) => group_page(canvas.app, group, title, room),
-        HelpPage::Station(station) => station_page(canvas.app, station, room),
+        HelpPage::Station(station) => {
+            stations::page(station).map_or_else(Vec::new, |page| station_page(canvas.app, page, room))
+        }
+        HelpPage::Steering => station_page(canvas.app, &stations::STEERING, room),
     };
     let first = canvas.scrolled(scroll, lines.len(), list.height);
     for (line, row) in lines.iter().skip(first).zip(0..list.height) {
@@ -80,8 +83,7 @@ fn group_page(app: &App, group: Group, name: &str, room: u16) -> Vec<Line> {
     lines
 }
 
-fn station_page(app: &App, station: Station, room: u16) -> Vec<Line> {
-    let Some(page) = stations::page(station) else { return Vec::new() };
+fn station_page(app: &App, page: &stations::Page, room: u16) -> Vec<Line> {
     let mut lines = Vec::new();
     title(&mut lines, format!("What am I looking at? {}", page.title));
     labelled(&mut lines, "", &stations::filled(app, page.plain), 0, room);
@@ -119,7 +121,7 @@ mod tests {
     use ratatui::layout::Rect;
 
     use super::*;
-    use crate::app::Overlay;
+    use crate::app::{Overlay, Station};
     use crate::ui::frame_testing::{capitals, rows, theme};
 
     /// A page as drawn at a size, all rows that scrolling shows, in order.

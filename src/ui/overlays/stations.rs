@@ -7,10 +7,10 @@ use crate::command::Command;
 use crate::ui::inspector::live::Live;
 use crate::ui::widgets::number;
 
-/// The page of one station. `{tokens}` and `{even}` stand for the size of the vocabulary and its bits.
+/// The page of one station, or of the steering panel. `{tokens}` and `{even}` stand for the size of the vocabulary and its bits.
 pub(super) struct Page {
-    /// The station.
-    pub station: Station,
+    /// The station; `None` for the panel.
+    pub station: Option<Station>,
     /// Its name.
     pub title: &'static str,
     /// What it is, in plain sentences.
@@ -38,7 +38,7 @@ pub(super) const EVERYWHERE: &[(Command, &str)] = &[
 
 const PAGES: &[Page] = &[
     Page {
-        station: Station::Tokens,
+        station: Some(Station::Tokens),
         title: "Tokens",
         plain: "The model never sees letters. A tokenizer cuts the text into pieces from a fixed list and hands on \
                 their numbers. Common words are one piece, rare ones several: the pieces were learned by merging \
@@ -68,7 +68,7 @@ const PAGES: &[Page] = &[
         ],
     },
     Page {
-        station: Station::Embedding,
+        station: Some(Station::Embedding),
         title: "Embedding",
         plain: "Each piece's number picks a row of a table: a list of numbers, the piece's place in a space of \
                 meanings. Pieces used alike lie in like directions, so the nearest rows tell what the model takes \
@@ -96,7 +96,7 @@ const PAGES: &[Page] = &[
         ],
     },
     Page {
-        station: Station::Position,
+        station: Some(Station::Position),
         title: "Position",
         plain: "Attention compares queries with keys and would not know which came first. So both are turned, pair \
                 of numbers by pair, by an angle that grows with the position: fast in the first pairs, slowly in \
@@ -121,7 +121,7 @@ const PAGES: &[Page] = &[
         ],
     },
     Page {
-        station: Station::Attention,
+        station: Some(Station::Attention),
         title: "Attention",
         plain: "In every layer several heads look back at the tokens read so far and fetch something from them. A \
                 head's row of weights adds up to 1. A head with nothing to do rests on the first token; weights by \
@@ -142,6 +142,10 @@ const PAGES: &[Page] = &[
             ("x own", "reads itself"),
             ("n near", "reads the eight tokens before"),
             ("/", "outside a sliding window: the head cannot see it"),
+            ("▀", "where there are more layers than rows: two in a row, the upper half the first"),
+            ("writes toward", "tokens whose logits the head's vector raises most, the final norm frozen"),
+            ("for", "what it does to the chosen token's and the rival's logit, the mean of all taken off"),
+            ("of ‖h‖", "how long that vector is against the state after the layer, token 0 included"),
         ],
         absent: "cause: a weight says where a head looks, and rollout how tokens are mixed, not that it mattered. Switch \
                  a head off to see.",
@@ -159,7 +163,7 @@ const PAGES: &[Page] = &[
         ],
     },
     Page {
-        station: Station::Ffn,
+        station: Some(Station::Ffn),
         title: "Feed-forward",
         plain: "After attention each layer asks thousands of small questions of the token's state. Every question is a \
                 neuron; the more it applies, the more of its own vector it adds. What that vector does to the \
@@ -184,7 +188,7 @@ const PAGES: &[Page] = &[
         ],
     },
     Page {
-        station: Station::Layers,
+        station: Some(Station::Layers),
         title: "Layers",
         plain: "Each layer adds to the token's state. Here every depth is read as if the network ended there: which \
                 word would it say? Early rows are not thoughts, only the state read too soon. Where the chosen word \
@@ -210,7 +214,7 @@ const PAGES: &[Page] = &[
         ],
     },
     Page {
-        station: Station::Softmax,
+        station: Some(Station::Softmax),
         title: "Softmax",
         plain: "Before each token the network gives every one of its {tokens} a score (a logit). Softmax turns \
                 the scores into shares that add up to 1. The bar is that share. One token is then drawn.",
@@ -231,7 +235,7 @@ const PAGES: &[Page] = &[
         ],
     },
     Page {
-        station: Station::Sampler,
+        station: Some(Station::Sampler),
         title: "Sampler",
         plain: "The network's odds are not drawn from as they are. Stage after stage throws unlikely tokens out, \
                 and what is left shares the whole again, so each column adds up to 100. The temperature then \
@@ -253,7 +257,7 @@ const PAGES: &[Page] = &[
         keys: &[(Command::Hold, "hold"), (Command::Zoom, "alone"), (Command::Explain, "this page")],
     },
     Page {
-        station: Station::Why,
+        station: Some(Station::Why),
         title: "Why",
         plain: "The last state is a plain sum of what every part wrote, so each part's push of the chosen word above \
                 the runner-up can be read off. But the largest push is not always the one that matters: later parts \
@@ -282,9 +286,33 @@ const PAGES: &[Page] = &[
     },
 ];
 
+/// The page of the steering panel.
+pub(super) const STEERING: Page = Page {
+    station: None,
+    title: "Steering",
+    plain: "Two texts leave different states behind. The mean state of the one less that of the other is a direction; \
+            pushed along it after one layer, every later token is written as if the text leaned that way. It is \
+            kept with the chat until it is switched off, and the header warns as long as it is.",
+    formulas: &[
+        ("d = mean h(towards) − mean h(away from),  d̂ = d ÷ ‖d‖", "Turner et al. 2023; Rimsky et al. 2024"),
+        ("h += α ‖h‖ d̂ after the layer, at every position", ""),
+    ],
+    terms: &[
+        ("texts", "a selected message and its neighbour are put in; each can be typed over"),
+        ("after layer", "where it is pushed: middle layers carry meaning, late ones words"),
+        ("strength α", "of the state's own length: 0.10 to 0.25 leans, much more breaks the language"),
+        ("d′", "how far apart the two texts' states lie along the direction, in their own spread"),
+        ("plain", "the next token's odds without the push; <x: beyond the likeliest that are listed"),
+        ("KL", "how far the steered odds lie from the plain ones, nats"),
+        ("twin", "the plain network reading along, to tell KL at each token: twice the time"),
+    ],
+    absent: "that the direction means what the texts mean to you: they may differ in length, tone or topic as well.",
+    keys: &[(Command::Steer, "the panel"), (Command::SteerOff, "off")],
+};
+
 /// The page of a station.
 pub(super) fn page(station: Station) -> Option<&'static Page> {
-    PAGES.iter().find(|page| page.station == station)
+    PAGES.iter().find(|page| page.station == Some(station))
 }
 
 /// A text with the figures of the vocabulary of the shown step in place.

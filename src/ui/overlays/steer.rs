@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 
 use super::{Canvas, body};
 use crate::app::SteerField;
+use crate::command::Command;
 use crate::theme::Role;
 use crate::token::Candidate;
 use crate::ui::inspector::token_name;
@@ -40,6 +41,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
     let inside = canvas.frame("Steer", &kept, 84, 24);
     let words = "Pushes every token's state from one text towards another: h += α ‖h‖ d̂";
     canvas.cell(inside, 1, inside.width, words, Role::Muted);
+    let help = format!("{} explains this", app.keymap.shown(Command::Help));
+    canvas.cell_right(text::row(inside, 1, 0), inside.width.saturating_sub(1), &help, Role::Muted);
     let cursor = texts(canvas, inside);
     where_and_how_hard(canvas, inside);
     let list = body(inside, 8, 4);
@@ -162,14 +165,18 @@ fn preview(canvas: &mut Canvas<'_>, list: Rect) {
             ids.push(one.id);
         }
     }
-    let percent =
-        |share: Option<f32>| share.map_or_else(|| "–".to_owned(), |share| format!("{:.2}", 100.0 * share));
+    // What is not among the listed has less than the least of them.
+    let percent = |of: &[Candidate], share: Option<f32>| match (share, of.last()) {
+        (Some(share), _) => format!("{:.2}", 100.0 * share),
+        (None, Some(least)) => format!("<{:.2}", (100.0 * least.logprob.exp()).max(0.01)),
+        (None, None) => "–".to_owned(),
+    };
     for (id, line) in ids.into_iter().zip(1..list.height) {
         let at = text::row(list, line, 0);
         let (before, after) = (share(plain, id), share(&trace.next, id));
         canvas.cell(at, 3, 16, &token_name(app, canvas.theme, id), Role::Text);
-        canvas.cell_right(at, 28, &percent(before), Role::Muted);
-        canvas.cell_right(at, 38, &percent(after), Role::Text);
+        canvas.cell_right(at, 28, &percent(plain, before), Role::Muted);
+        canvas.cell_right(at, 38, &percent(&trace.next, after), Role::Text);
         let to = text::row(at, 0, 40);
         let style = canvas.theme.style(Role::ProbBar);
         bar::draw(canvas.buf, to, f64::from(after.unwrap_or_default()), 12, &canvas.theme.symbols.bar, style);
