@@ -137,8 +137,7 @@ fn neurons_and_more(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
 
 /// A push with its sign.
 fn signed(push: f32) -> String {
-    let sign = if push > 0.0 { "+" } else { "" };
-    format!("{sign}{}", number::decimals(push.into(), 2))
+    number::signed(push.into())
 }
 
 /// `L24 feed-forward at ␣Paris: 1536 neurons`

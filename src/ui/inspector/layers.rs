@@ -160,7 +160,10 @@ fn folded(app: &App, theme: &Theme, rows: &[LensRow], area: Rect, buf: &mut Buff
     let best = rows.iter().filter_map(|row| row.followed.first()).map(|chosen| chosen.rank).min();
     let words = match best {
         Some(rank) => {
-            format!("{until} folded: {name} is never better than rank {}", number::grouped(rank.into()))
+            let rank = number::grouped(rank.into());
+            let whole = format!("{until} folded: {name} is never better than rank {rank}");
+            let fits = text::width(&whole) < area.width;
+            if fits { whole } else { format!("{until} folded: {name} at best rank {rank}") }
         }
         None => format!("{until} folded"),
     };

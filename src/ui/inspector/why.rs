@@ -22,8 +22,8 @@ use crate::ui::widgets::text;
 /// Logits that the rounding of quantised products explains: twice the largest error of the default models.
 const CLOSES: f32 = 0.25;
 
-const CAPTION: &str = "Which parts pushed the chosen token above its rival: █ for it, ▒ against it. off: what it would \
-                       get with that part off, read again.";
+const CAPTION: &str = "Which parts pushed the chosen token above its rival: █ for, ▒ against. off: its share with that \
+                       part off, read again.";
 
 /// Draws the station under the strip.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
@@ -94,7 +94,7 @@ fn in_words(app: &App, theme: &Theme, attribution: &Attribution, width: u16) -> 
             Part::Head(_, head) => format!("head {head} {:+.2}", part.logit_difference).replace('-', "−"),
             other => other.to_string(),
         });
-        let room = width.saturating_sub(2);
+        let room = width.saturating_sub(3);
         named.fold(format!("inside L{layer} attn:"), |line, head| {
             let longer =
                 if line.ends_with(':') { format!("{line} {head}") } else { format!("{line}   {head}") };
@@ -117,9 +117,10 @@ fn movers(chosen: &str, parts: &[AttributionPart], width: u16) -> String {
         (Some(up), Some(down)) => {
             let whole = format!("{chosen} was pushed up most by {up} and held down by {down}");
             let few = format!("pushed up most by {up}, down by {down}");
+            let less = format!("up most: {up}   down most: {down}");
             let fits = |words: &String| text::width(words) <= width;
-            let fewest = || format!("up most: {up}   down most: {down}");
-            [whole, few].into_iter().find(fits).unwrap_or_else(fewest)
+            let fewest = || format!("{up} up, {down} down");
+            [whole, few, less].into_iter().find(fits).unwrap_or_else(fewest)
         }
         (Some(up), None) => format!("{chosen} was pushed up most by {up}"),
         (None, Some(down)) => format!("{chosen} was held down most by {down}"),

@@ -195,7 +195,7 @@ pub fn detail(shown: &Shown<'_>, width: u16) -> Vec<Row> {
 pub fn legend(shown: &Shown<'_>, width: u16) -> Vec<Row> {
     let push = shown.pair().map_or_else(
         || "push: not known without a rival".to_owned(),
-        |(chosen, rival)| format!("push: {chosen} over {rival}, logits"),
+        |(chosen, rival)| format!("push: logits, {chosen} over {rival}"),
     );
     let texts = [
         "fires: activation".to_owned(),

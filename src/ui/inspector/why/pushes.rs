@@ -11,6 +11,7 @@ use crate::inspect::trace::Attribution;
 use crate::theme::{Role, Theme};
 use crate::ui::inspector::own::{self, Row};
 use crate::ui::layout::INSPECTOR;
+use crate::ui::widgets::text;
 
 /// Logits that the bars span.
 const SCALE: f32 = 16.0;
@@ -128,7 +129,7 @@ fn rest(
     let unit = app.inspector.inside.unit;
     let others = match unit {
         Unit::Blocks => own::counted(attribution.parts.len().saturating_sub(shown), "other"),
-        Unit::Heads => own::counted(attribution.heads.len().saturating_sub(shown), "other head"),
+        Unit::Heads => own::counted(attribution.heads.len().saturating_sub(shown), "other"),
         Unit::Neurons => "all else".to_owned(),
     };
     // Heads alone do not add up to the difference; everything else is in the row of the others.
@@ -145,12 +146,18 @@ fn rest(
     let line = Row::of(2, "sum", strong).until(PUSH, signed(attribution.difference), strong);
     let bar = columns.bar(line, theme, 0.0, attribution.difference);
     let after = BAR + columns.cell(attribution.difference).max(1) + 1;
-    let words = if unit == Unit::Heads {
-        format!("= logit {chosen} − logit {rival}, blocks' feed-forwards in others")
-    } else {
-        format!("= logit {chosen} − logit {rival}")
+    let words = format!("= logit {chosen} − logit {rival}");
+    let words = match unit {
+        Unit::Heads => [format!("{words}, blocks' feed-forwards in others"), words],
+        _ => [words.clone(), words],
     };
-    bar.and(after, words, muted).draw(area, 1, buf);
+    // What is cut off says nothing that the subject does not.
+    let fitting = words.into_iter().find(|words| after + text::width(words) < area.width);
+    match fitting {
+        Some(words) => bar.and(after, words, muted),
+        None => bar,
+    }
+    .draw(area, 1, buf);
     2
 }
 
