@@ -19,7 +19,8 @@ fn twin(symbol: &str) -> Option<&'static str> {
         return Some("^"); // a control character made visible
     }
     Some(match symbol {
-        "…" | "·" | "┈" => ".",
+        "…" => "~", // never a point: −24…8 is a range
+        "·" | "┈" => ".",
         "‹" | "←" | "◂" | "≤" => "<",
         "›" | "→" | "▶" | "▸" | "≥" => ">",
         "–" | "−" | "─" | "▒" => "-",
@@ -29,6 +30,9 @@ fn twin(symbol: &str) -> Option<&'static str> {
         "₁" => "1",
         "₀" => "0",
         "₂" => "2",
+        "α" => "a",
+        "d\u{302}" => "d",
+        "′" => "'",
         "τ" | "θ" => "t",
         "σ" => "s",
         "φ" => "p",
@@ -58,7 +62,7 @@ mod tests {
     #[test]
     fn marks_and_control_pictures_have_one_cell_twins() {
         let twins: Vec<&str> = ["▶", "…", "\u{2401}", "\u{241b}"].into_iter().filter_map(twin).collect();
-        assert_eq!(twins, [">", ".", "^", "^"]);
+        assert_eq!(twins, [">", "~", "^", "^"]);
         assert_eq!(twin("é"), None);
     }
 }
