@@ -148,7 +148,9 @@ impl<'a, 'b> Reply<'a, 'b> {
             completion_tokens: self.written,
             reused_tokens: self.reused as u32,
         };
-        let tokens_per_second = if decode_ms > 0.0 { self.written as f32 * 1000.0 / decode_ms } else { 0.0 };
+        // The first token comes from the prompt's own pass.
+        let tokens_per_second =
+            if decode_ms > 0.0 && self.written > 1 { self.written as f32 * 1000.0 / decode_ms } else { 0.0 };
         match stop {
             Ok(stop) => Event::Done {
                 stop,

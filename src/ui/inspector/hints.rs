@@ -111,6 +111,7 @@ fn own(app: &App) -> Vec<(String, &'static str)> {
             (key(Command::Watch), "rival"),
             (key(Command::SwitchOff), "switch off"),
         ],
-        _ => vec![(key(Command::Hold), "hold"), (key(Command::Logits), "logits")],
+        Station::Sampler => vec![(key(Command::Hold), "hold"), (key(Command::Logits), "try a setting")],
+        Station::Softmax => vec![(key(Command::Hold), "hold"), (key(Command::Logits), "logits")],
     }
 }

@@ -92,7 +92,8 @@ fn facts(app: &App, theme: &Theme, turn: &Turn, marks: Option<&Marks>) -> Vec<(u
             (3, if mean < 0.005 { "<.01 bit each".to_owned() } else { format!("{mean:.2} bit each") })
         }));
     }
-    if tokens == 0 || turn.role == Speaker::User {
+    // The tour's text has no time.
+    if turn.created_ms != 0 && (tokens == 0 || turn.role == Speaker::User) {
         facts.push((1, clock(turn.created_ms, app.now.offset_minutes)));
     }
     facts
