@@ -19,7 +19,6 @@ fn twin(symbol: &str) -> Option<&'static str> {
         return Some("^"); // a control character made visible
     }
     Some(match symbol {
-        "…" => "~", // never a point: −24…8 is a range
         "·" | "┈" => ".",
         "‹" | "←" | "◂" | "≤" => "<",
         "›" | "→" | "▶" | "▸" | "≥" => ">",
@@ -46,7 +45,7 @@ fn twin(symbol: &str) -> Option<&'static str> {
         "┊" => ":",
         "█" => "#",
         "◆" | "•" | "⊙" => "*",
-        "±" => "~",
+        "±" | "…" => "~", // a cut never becomes a point: −24…8 is a range
         "“" | "”" => "\"",
         "Σ" => "S",
         "━" => "=",

@@ -12,6 +12,7 @@ use crate::engine::probe::{Captured, Operands};
 use crate::engine::protocol::Want;
 use crate::inspect::lens;
 use crate::inspect::trace::HeadTold;
+use crate::token::TokenId;
 
 /// Tokens listed as raised, and as lowered.
 const TOKENS: usize = 8;
@@ -45,9 +46,11 @@ pub(super) fn head(
     let column = norm.frozen(&added, norm.divisor(&last.after));
     let mut logits = inside.graphs.multiply(output, &column).map_err(|error| error.to_string())?;
     let scale = operands.tail.unwrap_or_default().scale;
-    logits.iter_mut().for_each(|logit| *logit *= scale);
+    for logit in &mut logits {
+        *logit *= scale;
+    }
     let mean = mean(&logits);
-    let followed = |id: &crate::token::TokenId| Some((*id, logits.get(id.0 as usize)? - mean));
+    let followed = |id: &TokenId| Some((*id, logits.get(id.0 as usize)? - mean));
     Ok(HeadTold {
         layer: number,
         head,
