@@ -105,11 +105,12 @@ mod llama {
         }
     }
 
-    /// Writes a model anew with its matrices as f16, through llama.cpp's own dequantisation; norms stay f32.
+    /// Writes a model anew with its matrices as f32, or as f16 without `floats`, through llama.cpp's own
+    /// dequantisation; norms are f32 either way.
     ///
     /// # Errors
     /// With llama.cpp's code, where it cannot read the one file or write the other.
-    pub fn dequantise(from: &Path, to: &Path, threads: u32) -> Result<(), String> {
+    pub fn dequantise(from: &Path, to: &Path, threads: u32, floats: bool) -> Result<(), String> {
         let name = |path: &Path| {
             CString::new(path.as_os_str().as_encoded_bytes())
                 .map_err(|_| "a file name holds a zero".to_owned())
@@ -117,7 +118,7 @@ mod llama {
         let (from, to) = (name(from)?, name(to)?);
         // SAFETY: gives a struct of plain numbers and null pointers.
         let mut params = unsafe { sys::llama_model_quantize_default_params() };
-        params.ftype = sys::LLAMA_FTYPE_MOSTLY_F16;
+        params.ftype = if floats { sys::LLAMA_FTYPE_ALL_F32 } else { sys::LLAMA_FTYPE_MOSTLY_F16 };
         params.allow_requantize = true;
         params.nthread = threads.cast_signed();
         // SAFETY: both names are terminated and live through the call, as do the parameters.
