@@ -343,8 +343,8 @@ fn what_a_head_writes_is_told_as_tokens_and_agrees_with_its_push() {
     assert!(raised.contains(&named(&model, " France")) && raised.contains(&named(&model, " French")));
     assert!(told.promotes.is_sorted_by(|a, b| a.1 >= b.1) && told.suppresses.is_sorted_by(|a, b| a.1 <= b.1));
     let apart = told.followed[0].1 - told.followed[1].1;
-    let parts = trace.attribution.unwrap();
-    let push = parts.heads.iter().find(|part| part.part == Part::Head(23, 4)).unwrap().logit_difference;
+    let pushed = trace.attribution.unwrap();
+    let push = pushed.heads.iter().find(|part| part.part == Part::Head(23, 4)).unwrap().logit_difference;
     assert!((apart - push).abs() < 0.05 && (apart - 3.15).abs() < 0.1, "{apart} {push}");
 }
 
