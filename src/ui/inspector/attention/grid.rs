@@ -1,7 +1,7 @@
 //! The grid of heads: a row a block, a cell a head, grouped by key-value heads.
 //!
-//! Invariant: the order is the model's; where there are more blocks than rows, two share a row as half blocks, and what
-//! does not fit even so is scrolled so that the opened head stays in view.
+//! Invariant: the order is the model's; where there are far more blocks than rows, two share a row as half blocks, and
+//! what does not fit is scrolled so that the opened head stays in view.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -89,11 +89,12 @@ fn letter(class: HeadClass, theme: &Theme) -> &'static str {
     }
 }
 
-/// Whether two blocks share a row, since there are more of them than rows of an area; that takes fills.
+/// Whether two blocks share a row, since there are half as many more of them as an area has rows; for fewer it is
+/// scrolled, and they keep their letters. Half blocks take fills.
 pub fn folded(shown: &Shown<'_>, height: u16) -> bool {
     let fills =
         !matches!(shown.theme.depth, ColorDepth::C16 | ColorDepth::None) && !shown.theme.symbols.ascii;
-    fills && shown.attention.overview.len() > usize::from(height.saturating_sub(TITLES))
+    fills && 2 * shown.attention.overview.len() > 3 * usize::from(height.saturating_sub(TITLES))
 }
 
 /// What the letters and bars mean, or the half blocks.
@@ -102,7 +103,7 @@ pub fn legend(shown: &Shown<'_>, width: u16, folded: bool) -> Vec<Row> {
     if folded {
         let mut texts = vec![
             "▀ two layers a row, the upper one first".to_owned(),
-            "the lighter or darker, the more it writes: 0–24 % of ‖h‖".to_owned(),
+            "fill: how much it writes, 0–24 % of ‖h‖".to_owned(),
         ];
         texts.extend(windowed(shown));
         return own::packed(&texts, 1, width, theme.style(Role::Muted));
