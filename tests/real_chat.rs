@@ -235,6 +235,8 @@ fn a_head_is_laid_out_layers_are_gridded_and_a_reply_is_read_behind_other_words(
     let mut app = on_the_answer(home.path());
     app.send(Key::Alt('4')).unwrap();
     see(&mut app, "writes 0");
+    // What heads usually do is found once a file, which the file's hash names.
+    app.wait_until_for(|screen| screen.contains("usually"), Duration::from_mins(1)).unwrap();
     app.send(Key::Tab).unwrap();
     app.send(Key::Tab).unwrap();
     see(&mut app, "g matrix");

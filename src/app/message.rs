@@ -114,6 +114,8 @@ pub enum Effect {
     },
     /// Let the user edit a text in `$EDITOR` → [`Msg::Edited`].
     Edit(String),
+    /// Find the hash of the loaded model's file → [`crate::engine::protocol::Event::ModelHash`] of this engine.
+    HashModel(EngineId, Box<ModelEntry>),
     /// Look up what was kept of the heads of the model whose file has this hash → [`Msg::Heads`].
     RecallHeads(String),
     /// Keep what its heads do.

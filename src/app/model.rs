@@ -194,6 +194,9 @@ impl App {
             self.say(format!("{} is loaded again", self.model_title(&self.model.name)));
         }
         self.model.status = ModelStatus::Ready(Box::new(loaded));
+        if let Some(entry) = self.entry(&self.model.name).filter(|_| self.model.hash.is_none()) {
+            self.emit(Effect::HashModel(self.model.engine, Box::new(entry)));
+        }
         if known {
             self.resolve_watch();
         } else {

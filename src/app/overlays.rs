@@ -104,7 +104,13 @@ impl App {
             _ => return,
         };
         let texts: Vec<&str> = sources.iter().map(|(_, text)| text.as_str()).collect();
-        let mut rows: Vec<usize> = fuzzy::rank(&filter, &texts).into_iter().map(|at| sources[at].0).collect();
+        let palette = matches!(overlay, Overlay::Palette(_));
+        let filter = if palette { filter.trim_start().trim_start_matches('/') } else { &filter };
+        let mut rows: Vec<usize> = fuzzy::rank(filter, &texts).into_iter().map(|at| sources[at].0).collect();
+        if palette {
+            // A command's own name means that command.
+            rows.sort_by_key(|at| command::TABLE[*at].name != filter);
+        }
         let sectioned = matches!(overlay, Overlay::Settings(_));
         let Some(picker) = self.picker() else { return };
         picker.selected = picker.selected.min(rows.len().saturating_sub(1));

@@ -286,7 +286,11 @@ impl App {
         }
         self.chat.settings.interventions.retain(|change| change.steering().is_none());
         self.put_conversation(self.chat.head.id);
-        self.say("this chat is not steered any more");
+        self.say(if self.run.is_some() {
+            "the next reply is not steered any more; this one goes on as it began"
+        } else {
+            "this chat is not steered any more"
+        });
     }
 
     /// The twin told how far a token of the reply lies from the plain network's.

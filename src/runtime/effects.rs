@@ -73,6 +73,7 @@ impl Shell {
                 let result = self.edit(text).await;
                 let _ = self.messages.send(Msg::Edited(result));
             }
+            Effect::HashModel(id, entry) => self.hash_model(id, *entry),
             Effect::RecallHeads(hash) => {
                 let scores = heads::recall(&self.folders.cache, &hash).map(Box::new);
                 let _ = self.messages.send(Msg::Heads(hash, scores));
@@ -144,6 +145,24 @@ impl Shell {
             // How it ended was among what it showed.
             if let Err(error) = models::fetch(&entry, &folder, show, cancel).await {
                 tracing::warn!(name = entry.name, %error, "a fetch failed");
+            }
+        });
+    }
+
+    /// Finds the hash of a loaded model's file, beside everything else; it is remembered.
+    fn hash_model(&self, id: EngineId, entry: ModelEntry) {
+        if self.engine_needs_no_file() {
+            return; // the scripted engine tells its own
+        }
+        let (folder, messages) = (self.models.clone(), self.messages.clone());
+        tokio::task::spawn_blocking(move || {
+            let Ok((_, facts)) = folder.resolve(&entry) else { return };
+            match folder.hash_cached(&facts.files, |_| Ok(())) {
+                Ok(hash) => {
+                    let event = Event::ModelHash(hash);
+                    let _ = messages.send(Msg::Engine(id, Envelope { id: RequestId(0), event }));
+                }
+                Err(error) => tracing::warn!(name = entry.name, %error, "the model's hash is not known"),
             }
         });
     }

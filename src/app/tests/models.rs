@@ -20,7 +20,7 @@ fn a_model_on_disk_is_started_and_loaded() {
     bench.event(request, Event::LoadProgress(0.5));
     assert_eq!(bench.app.model.status, ModelStatus::Loading(0.5));
     let effects = bench.event(request, Event::Loaded(Box::new(loaded())));
-    assert_eq!(brief(&effects), ["ask Vocabulary"]);
+    assert_eq!(brief(&effects), ["HashModel", "ask Vocabulary"]);
     let request = bench.app.book.vocabulary.unwrap().0;
     let effects = bench.event(request, Event::Vocabulary(Box::new(vocabulary())));
     assert_eq!(brief(&effects), ["store PutVocabulary"]);

@@ -15,6 +15,18 @@ fn the_palette_runs_the_chosen_command() {
 }
 
 #[test]
+fn the_palette_offers_the_command_of_that_name_first() {
+    for typed in ["steer", "/steer", "set", "/tour"] {
+        let mut bench = Bench::ready();
+        bench.press(&["ctrl+p"]);
+        bench.type_text(typed);
+        let Some(Overlay::Palette(picker)) = bench.app.overlays.last() else { panic!("{typed}") };
+        let first = crate::command::TABLE[picker.rows[0]].name;
+        assert_eq!(first, typed.trim_start_matches('/'));
+    }
+}
+
+#[test]
 fn themes_are_previewed_and_esc_brings_the_old_one_back() {
     let mut bench = Bench::ready();
     bench.app.themes = ["auto", "dark", "light"].map(String::from).to_vec();

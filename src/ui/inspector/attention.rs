@@ -209,7 +209,11 @@ fn narrow(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
 /// `#4 ␣is reads 4 tokens before it → chose ␣Paris`
 fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let here = shown.here();
-    let words = if here == 0 { " is the first".to_owned() } else { format!(" reads the {here} before it") };
+    let words = match here {
+        0 => " is the first".to_owned(),
+        _ if area.width + 1 < INSPECTOR.0 => format!(" reads {here} before it"),
+        _ => format!(" reads the {here} before it"),
+    };
     let room = area.width.saturating_sub(12 + text::width(&words)).max(12);
     let this = format!("#{here} {}", shown.token(here));
     let chose = shown.ids.get(here + 1).map_or_else(String::new, |_| shown.token(here + 1));

@@ -142,7 +142,7 @@ const PAGES: &[Page] = &[
             ("x own", "reads itself"),
             ("n near", "reads the eight tokens before"),
             ("/", "outside a sliding window: the head cannot see it"),
-            ("▀", "where there are more layers than rows: two in a row, the upper half the first"),
+            ("▀", "where there are far more layers than rows: two in a row, the upper half the first"),
             ("writes toward", "tokens whose logits the head's vector raises most, the final norm frozen"),
             ("for", "what it does to the chosen token's and the rival's logit, the mean of all taken off"),
             ("of ‖h‖", "how long that vector is against the state after the layer, token 0 included"),
