@@ -99,19 +99,21 @@ impl<'a> Shown<'a> {
     /// What the opened head usually does, and what it does here, in words.
     fn words(&self) -> Option<String> {
         let here = self.does()?;
-        let Some(score) = self.app.usual_head(self.opened.0, self.opened.1) else { return Some(here) };
-        let (class, strength) = score.class();
+        Some(self.usually().map_or_else(|| here.clone(), |usually| format!("{usually}; here it {here}")))
+    }
+
+    /// What the opened head usually does, in words, once it is known.
+    fn usually(&self) -> Option<String> {
+        let (class, strength) = self.app.usual_head(self.opened.0, self.opened.1)?.class();
         let usually = match class {
             HeadClass::Previous => "reads the token before",
             HeadClass::Sink => "rests on token 0",
             HeadClass::Induction => "reads what followed an earlier copy",
             HeadClass::Duplicate => "reads an earlier copy",
             HeadClass::Own => "reads the token itself",
-            HeadClass::Local | HeadClass::Other => {
-                return Some(format!("usually no one thing; here it {here}"));
-            }
+            HeadClass::Local | HeadClass::Other => return Some("usually no one thing".to_owned()),
         };
-        Some(format!("usually {usually} ({}); here it {here}", share(strength)))
+        Some(format!("usually {usually} ({})", share(strength)))
     }
 
     /// What the opened head does here, in words.
@@ -196,10 +198,11 @@ fn narrow(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let folded = grid::folded(shown, area.height.saturating_sub(3));
     let legend = grid::legend(shown, area.width, folded);
     let legend = if area.height > 12 { legend } else { Vec::new() };
-    let (title, words) = (shown.title(), shown.words().unwrap_or_default());
+    let (title, here) = (shown.title(), shown.does().unwrap_or_default());
     let after = 2 + text::width(&title);
-    let does = Row::of(1, title, theme.style(Role::Strong)).and(after, words, theme.style(Role::Text));
+    let does = Row::of(1, title, theme.style(Role::Strong)).and(after, here, theme.style(Role::Text));
     let mut below = vec![does];
+    below.extend(shown.usually().map(|usually| Row::of(1, usually, theme.style(Role::Muted))));
     below.extend(legend);
     let above = area.height.saturating_sub(below.len() as u16);
     grid::draw(shown, Rect { height: above, ..area }, folded, buf);

@@ -6,6 +6,7 @@ use ratatui::style::{Color, Style};
 
 use crate::app::{App, AttentionPicture, InsidePass};
 use crate::engine::protocol::{Attend, Attended, Attending, Inspected};
+use crate::inspect::scores::{HeadScore, HeadScores};
 use crate::inspect::trace::{
     Attention, AttentionLayer, ForwardTrace, HeadClass, HeadReading, HeadRow, HeadTold,
 };
@@ -358,4 +359,18 @@ fn more_layers_than_rows_stand_two_in_a_row() {
     // Without fills the letters stay, scrolled.
     let bare = drawn(&app, &bare_theme(), 67, 23);
     assert!(!bare.iter().any(|row| row.contains("two layers")), "{bare:#?}");
+}
+
+#[test]
+fn what_a_head_usually_does_stands_beside_what_it_does_here() {
+    let mut app = app();
+    let rests = HeadScore { sink: 0.49, ..HeadScore::default() };
+    app.model.hash = Some("abc".into());
+    let scores = HeadScores { layers: vec![vec![rests; 9]; 30], ms: 1.0 };
+    app.inspector.attention.heads = Some(("abc".into(), Arc::new(scores)));
+    for width in [46, 67] {
+        let seen = drawn(&app, &theme(), width, 38);
+        holds(&seen, "usually rests on token 0 (.49)");
+        holds(&seen, "reads ␣France");
+    }
 }
