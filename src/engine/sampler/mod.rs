@@ -242,6 +242,8 @@ impl Chain {
         self.list.data.extend(top.iter().map(|s| LlamaTokenData::new(LlamaToken(s.id.0), s.logit, 0.0)));
         let mut moved: BTreeSet<TokenId> = self.bound.recent.iter().copied().collect();
         moved.extend(&self.bound.biased);
+        // llama.cpp's bias leaves a list named sorted that it has put out of order.
+        let moves = !moved.is_empty();
         for scored in top {
             moved.remove(&scored.id);
         }
@@ -249,9 +251,8 @@ impl Chain {
             let logit = *logits.get(usize::try_from(id.0).ok()?)?;
             Some(LlamaTokenData::new(LlamaToken(id.0), logit, 0.0))
         });
-        let sorted = self.list.data.len();
         self.list.data.extend(others);
-        self.list.sorted = self.list.data.len() == sorted;
+        self.list.sorted = !moves;
         self.list.selected = None;
     }
 

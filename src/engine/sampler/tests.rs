@@ -113,6 +113,24 @@ fn settings() -> impl Strategy<Value = Sampling> {
     })
 }
 
+/// Without penalties nothing else tells the cuts that a biased token has left its place among the likeliest.
+#[test]
+fn a_biased_token_among_the_likeliest_is_cut_where_it_then_stands() {
+    let bias = vec![LogitBias { text: Some("t77".to_string()), id: None, bias: -9.0 }];
+    let sampling = Sampling { penalty_last_n: 0, top_k: 5, top_p: 1.0, min_p: 0.0, ..Sampling::default() };
+    let sampling = Sampling { logit_bias: bias, ..sampling };
+    for seed in 0..20 {
+        let (mut bounded, _) = chain(&sampling, seed, false);
+        let (mut whole, _) = chain(&sampling, seed, true);
+        let mut logits = logits(u64::from(seed));
+        logits[77] = logits.iter().copied().fold(f32::MIN, f32::max) + 1.0;
+        let (mut first, mut second) = (Recorder::default(), Recorder::default());
+        let a = record(&mut bounded, &mut first, &logits, 60);
+        check_equal(&a, &record(&mut whole, &mut second, &logits, 60));
+        assert_ne!(a.drawn, TokenId(77));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
