@@ -243,7 +243,7 @@ impl Chain {
         let mut moved: BTreeSet<TokenId> = self.bound.recent.iter().copied().collect();
         moved.extend(&self.bound.biased);
         // llama.cpp's bias leaves a list named sorted that it has put out of order.
-        let moves = !moved.is_empty();
+        let in_order = moved.is_empty();
         for scored in top {
             moved.remove(&scored.id);
         }
@@ -252,7 +252,7 @@ impl Chain {
             Some(LlamaTokenData::new(LlamaToken(id.0), logit, 0.0))
         });
         self.list.data.extend(others);
-        self.list.sorted = !moves;
+        self.list.sorted = in_order;
         self.list.selected = None;
     }
 
