@@ -16,59 +16,36 @@
 
 mod real;
 
-use std::ops::{Deref, DerefMut};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use glassbox::chat::Intervention;
-use glassbox::engine::protocol::{
-    Depths, Embed, Event, Generate, Inspect, Inspected, Prompt, Request, Score, Want,
-};
+use glassbox::engine::protocol::{Depths, Embed, Event, Generate, Inspect, Inspected, Prompt, Request, Want};
 use glassbox::engine::weights::Weights;
 use glassbox::inspect::depth::Depth;
 use glassbox::inspect::feed_forward::NeuronOrder;
-use glassbox::inspect::trace::{EmbeddingFacts, ForwardTrace, Part};
+use glassbox::inspect::trace::{ForwardTrace, Part};
 use glassbox::model_entry::{LoadParams, RopeMethod, RopeScaling};
 use glassbox::models::gguf::SharedHeader;
 use glassbox::sampling::Sampling;
 use glassbox::token::TokenId;
-use real::{GEMMA, Model, SMOLLM, locked};
+use real::{GEMMA, SMOLLM, With, file, locked, references};
 use serde_json::Value;
 
-/// A model with its worker.
-struct Fixture {
-    model: Model,
-    reference: Value,
+/// A model and the figures it is held against.
+type Fixture = With<Value>;
+
+fn load(variable: &str, reference: &str, exact: bool) -> Fixture {
+    load_with(variable, reference, LoadParams { context: 2048, exact, ..LoadParams::default() })
 }
 
-impl Deref for Fixture {
-    type Target = Model;
-
-    fn deref(&self) -> &Model {
-        &self.model
-    }
-}
-
-impl DerefMut for Fixture {
-    fn deref_mut(&mut self) -> &mut Model {
-        &mut self.model
-    }
+fn load_with(variable: &str, reference: &str, params: LoadParams) -> Fixture {
+    let exact = params.exact;
+    let fixture = Fixture::figures(variable, &references().join(reference), params);
+    println!("{variable}, exact {exact}: loaded in {:.0} ms", fixture.loaded.load_ms);
+    fixture
 }
 
 impl Fixture {
-    fn new(variable: &str, reference: &str, exact: bool) -> Self {
-        Self::of(variable, reference, LoadParams { context: 2048, exact, ..LoadParams::default() })
-    }
-
-    fn of(variable: &str, reference: &str, params: LoadParams) -> Self {
-        let exact = params.exact;
-        let model = Model::load(variable, params);
-        println!("{variable}, exact {exact}: loaded in {:.0} ms", model.loaded.load_ms);
-        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/reference").join(reference);
-        let reference = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-        Self { model, reference }
-    }
-
     fn inspect(&mut self, ids: &[TokenId], want: Want) -> Inspected {
         self.try_inspect(Inspect { ids: ids.to_vec(), want, ..Inspect::default() }).unwrap()
     }
@@ -76,13 +53,6 @@ impl Fixture {
     fn ablated(&mut self, ids: &[TokenId], ablations: Vec<Intervention>, everywhere: bool) -> ForwardTrace {
         let request = Inspect { ids: ids.to_vec(), ablations, everywhere, ..Inspect::default() };
         self.try_inspect(request).unwrap().trace
-    }
-
-    fn embed(&mut self, embed: Embed) -> EmbeddingFacts {
-        match self.handle(Request::Embed(Box::new(embed))).pop().unwrap() {
-            Event::Embedded(facts) => *facts,
-            other => panic!("{other:?}"),
-        }
     }
 
     fn greedy(&mut self, ids: &[TokenId], count: u32) -> Vec<TokenId> {
@@ -95,36 +65,22 @@ impl Fixture {
             .filter_map(|event| if let Event::Token(step) = event { step.id } else { None })
             .collect()
     }
-
-    fn score(&mut self, ids: &[TokenId]) -> Vec<f32> {
-        let score = Score { ids: ids.to_vec(), from: 1, top_logprobs: 0, interventions: Vec::new() };
-        let events = self.handle(Request::Score(Box::new(score)));
-        let steps = events.into_iter().filter_map(|event| match event {
-            Event::Scores { steps, .. } => Some(steps),
-            _ => None,
-        });
-        steps.flatten().map(|step| step.logprob).collect()
-    }
-
-    fn prompts(&self) -> Vec<Value> {
-        self.reference["prompts"].as_array().unwrap().clone()
-    }
 }
 
 fn smollm() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::new(SMOLLM, "smollm2-135m-instruct-q4_1.json", true))
+    locked(&FIXTURE, || load(SMOLLM, "smollm2-135m-instruct-q4_1.json", true))
 }
 
 fn gemma() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::new(GEMMA, "gemma-3-270m-q4_k_m.json", true))
+    locked(&FIXTURE, || load(GEMMA, "gemma-3-270m-q4_k_m.json", true))
 }
 
 /// The default model with the arithmetic of a chat.
 fn as_it_runs() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::new(SMOLLM, "smollm2-135m-instruct-q4_1.json", false))
+    locked(&FIXTURE, || load(SMOLLM, "smollm2-135m-instruct-q4_1.json", false))
 }
 
 fn models() -> [fn() -> MutexGuard<'static, Fixture>; 2] {
@@ -321,7 +277,7 @@ fn parts_switched_off_give_the_numbers_of_transformers() {
 fn neighbours_agree_with_transformers() {
     for model in models() {
         let mut model = model();
-        let words = model.reference["embedding_neighbours"].as_array().unwrap().clone();
+        let words = model.with["embedding_neighbours"].as_array().unwrap().clone();
         for word in words {
             let id = id_of(&word);
             let facts = model.embed(Embed { sum: vec![(id, 1.0)], neighbours: 8, ..Embed::default() });
@@ -506,7 +462,7 @@ fn the_prompts_own_log_probabilities_agree_with_transformers() {
     for model in models() {
         let mut model = model();
         for prompt in model.prompts() {
-            let ours = model.score(&ids_of(&prompt));
+            let ours = model.logprobs(&ids_of(&prompt));
             let theirs = prompt["prompt_logprobs_nats"].as_array().unwrap();
             let theirs: Vec<f32> = theirs.iter().skip(1).map(float).collect();
             let mean = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).sum::<f32>() / ours.len() as f32;
@@ -662,8 +618,7 @@ fn pushes_of_all_neurons_are_the_blocks_own_and_half_is_made_by_few() {
 
 /// The default model's embedding table, read beside the engine.
 fn table() -> (Vec<f32>, usize) {
-    let path = std::env::var_os(SMOLLM).unwrap();
-    let weights = Weights::new(Arc::new(SharedHeader::open(PathBuf::from(path).as_path()).unwrap()));
+    let weights = Weights::new(Arc::new(SharedHeader::open(&file(SMOLLM)).unwrap()));
     let (length, _) = weights.shape("token_embd.weight").unwrap();
     (weights.vector("token_embd.weight").unwrap(), length)
 }
@@ -782,7 +737,7 @@ fn product_of(a: &[f64], b: &[f64]) -> f64 {
 #[test]
 fn the_pairs_of_a_head_add_up_to_its_score_and_another_distance_is_what_the_model_computes() {
     let yarn = || {
-        Fixture::of(
+        load_with(
             SMOLLM,
             "smollm2-135m-instruct-q4_1.json",
             LoadParams {

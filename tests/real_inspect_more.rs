@@ -20,82 +20,40 @@
 mod real;
 
 use std::collections::BTreeMap;
-use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use glassbox::chat::Intervention;
-use glassbox::engine::protocol::{Embed, Event, Inspect, Inspected, Request, Score, Want};
-use glassbox::inspect::trace::{EmbeddingFacts, ForwardTrace};
+use glassbox::engine::protocol::{Embed, Inspect, Inspected, Want};
+use glassbox::inspect::trace::ForwardTrace;
 use glassbox::model_entry::LoadParams;
 use glassbox::token::{Candidate, TokenId};
-use real::{GEMMA, Model, SMOLLM, locked};
+use real::{GEMMA, SMOLLM, With, locked, references};
 use serde_json::Value;
 
 /// A model and the figures it is held against.
-struct Fixture {
-    model: Model,
-    reference: Value,
-}
+type Fixture = With<Value>;
 
-impl Deref for Fixture {
-    type Target = Model;
-
-    fn deref(&self) -> &Model {
-        &self.model
-    }
-}
-
-impl DerefMut for Fixture {
-    fn deref_mut(&mut self) -> &mut Model {
-        &mut self.model
-    }
+fn load(variable: &str, reference: &str) -> Fixture {
+    let folder = std::env::var_os("GLASSBOX_MORE_REFERENCE").map_or_else(references, PathBuf::from);
+    let params = LoadParams { context: 2048, exact: true, ..LoadParams::default() };
+    Fixture::figures(variable, &folder.join(reference), params)
 }
 
 impl Fixture {
-    fn new(variable: &str, reference: &str) -> Self {
-        let model = Model::load(variable, LoadParams { context: 2048, exact: true, ..LoadParams::default() });
-        let own = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/reference");
-        let folder = std::env::var_os("GLASSBOX_MORE_REFERENCE").map_or_else(own, PathBuf::from);
-        let reference = std::fs::read_to_string(folder.join(reference)).unwrap();
-        Self { model, reference: serde_json::from_str(&reference).unwrap() }
-    }
-
     fn inspect(&mut self, request: Inspect) -> Inspected {
         self.try_inspect(request).unwrap()
-    }
-
-    fn embed(&mut self, id: TokenId) -> EmbeddingFacts {
-        let embed = Embed { sum: vec![(id, 1.0)], neighbours: 8, ..Embed::default() };
-        match self.handle(Request::Embed(Box::new(embed))).pop().unwrap() {
-            Event::Embedded(facts) => *facts,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn score(&mut self, ids: &[TokenId]) -> Vec<f32> {
-        let score = Score { ids: ids.to_vec(), from: 1, top_logprobs: 0, interventions: Vec::new() };
-        let scores =
-            self.handle(Request::Score(Box::new(score))).into_iter().filter_map(|event| match event {
-                Event::Scores { steps, .. } => Some(steps),
-                _ => None,
-            });
-        scores.flatten().map(|step| step.logprob).collect()
-    }
-
-    fn prompts(&self) -> Vec<Value> {
-        self.reference["prompts"].as_array().unwrap().clone()
     }
 }
 
 fn smollm() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::new(SMOLLM, "more-smollm2-135m-instruct-q4_1.json"))
+    locked(&FIXTURE, || load(SMOLLM, "more-smollm2-135m-instruct-q4_1.json"))
 }
 
 fn gemma() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::new(GEMMA, "more-gemma-3-270m-q4_k_m.json"))
+    locked(&FIXTURE, || load(GEMMA, "more-gemma-3-270m-q4_k_m.json"))
 }
 
 /// The worst disagreement of each figure, as a part of what is allowed.
@@ -193,7 +151,7 @@ fn ids_and_the_next_token_agree() {
         likeliest(&trace.next, &prompt["next"], "next token", 0.03, place, worst);
         worst.hold("entropy", (trace.entropy - float(&prompt["entropy_nats"])).abs(), 0.05, place);
         let theirs = list(&prompt["prompt_logprobs_nats"]).iter().skip(1);
-        let ours = if ids.len() > 1 { model.score(&ids) } else { Vec::new() };
+        let ours = if ids.len() > 1 { model.logprobs(&ids) } else { Vec::new() };
         assert_eq!(ours.len(), theirs.len());
         for (ours, theirs) in ours.iter().zip(theirs) {
             worst.hold("the prompt's own tokens", (ours.exp() - float(theirs).exp()).abs(), 0.03, place);
@@ -299,11 +257,12 @@ fn parts_switched_off_agree() {
 fn neighbours_of_ten_words_agree() {
     for mut model in [smollm(), gemma()] {
         let mut worst = Worst::default();
-        let words = list(&model.reference["embedding_neighbours"]).clone();
+        let words = list(&model.with["embedding_neighbours"]).clone();
         assert!(words.len() >= 10, "{}", words.len());
         for word in words {
             let place = word["word"].to_string();
-            let facts = model.embed(id_of(&word));
+            let sum = vec![(id_of(&word), 1.0)];
+            let facts = model.embed(Embed { sum, neighbours: 8, ..Embed::default() });
             worst.hold("norm", (facts.norm / float(&word["norm"]) - 1.0).abs(), 0.03, &place);
             let least = facts.neighbours.last().unwrap().1;
             for theirs in list(&word["nearest"]) {
@@ -334,11 +293,11 @@ fn the_beginning_of_a_text_longer_than_the_window_stays_while_others_are_read() 
     };
     let chat = other(100, 600);
     let texts = [&short[..], &other(650, 9), &chat[..40], &chat[..150]];
-    model.score(&short);
+    model.logprobs(&short);
     let alone = texts.map(|text| norms(&mut model, text));
     // The chat comes to lie behind a text beside it; what is free before its cells is too little for others later.
     norms(&mut model, &long);
-    model.score(&chat);
+    model.logprobs(&chat);
     let off = |change| Inspect {
         ids: long.clone(),
         ablations: vec![change],

@@ -6,7 +6,8 @@
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 #![allow(clippy::print_stdout, reason = "the counted stops, shown with --nocapture")]
 
-use std::path::PathBuf;
+mod real;
+
 use std::sync::{Mutex, PoisonError};
 
 use glassbox::engine::decode::Session;
@@ -16,14 +17,15 @@ use glassbox::engine::worker::Shared;
 use glassbox::model_entry::LoadParams;
 use glassbox::models::gguf::Header;
 use glassbox::token::TokenId;
+use real::{GEMMA, SMOLLM, file};
 
 /// Both test models on their own, with room for a text that goes beyond Gemma's window of 512 tokens.
 fn on_both_models(claim: impl Fn(&mut Session, &str)) {
     // The log of loads is one for the process, so not beside another load.
     static LOADING: Mutex<()> = Mutex::new(());
     let _alone = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
-    for variable in ["GLASSBOX_TEST_MODEL", "GLASSBOX_TEST_GEMMA"] {
-        let path = PathBuf::from(std::env::var_os(variable).expect("run the tests with `make test`"));
+    for variable in [SMOLLM, GEMMA] {
+        let path = file(variable);
         let facts = Header::read(&path).unwrap().facts().clone();
         let params = LoadParams { context: 1024, ..LoadParams::default() };
         let shared = Shared::new();
@@ -86,7 +88,7 @@ fn a_growing_text_keeps_what_is_captured_whole() {
                 let all = [&layer.attn_out, &layer.after_attention, &layer.ffn_out, &layer.after];
                 assert!(width > 0 && all.iter().all(|values| values.len() == width), "{place}");
                 // Gemma norms what a block gives before it is added.
-                if name == "GLASSBOX_TEST_MODEL" {
+                if name == SMOLLM {
                     let sum =
                         |a: &[f32], b: &[f32]| -> Vec<f32> { a.iter().zip(b).map(|(a, b)| a + b).collect() };
                     assert_eq!(layer.after_attention, sum(&layer.attn_out, stream), "{place}");

@@ -6,6 +6,8 @@
 #![cfg(feature = "llama")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "every function here is part of a test")]
 
+mod real;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -93,16 +95,8 @@ fn unsound(word: &Word) -> Option<String> {
     if word.start.is_empty() || tokens.iter().all(whole) { None } else { Some("other ends".into()) }
 }
 
-fn default_model(variable: &str) -> PathBuf {
-    let path = std::env::var_os(variable)
-        .unwrap_or_else(|| panic!("{variable} must name a model file; run the tests with `make test`"));
-    PathBuf::from(path)
-}
-
-static SMOL: LazyLock<Mutex<Pair>> =
-    LazyLock::new(|| Mutex::new(Pair::open(&default_model("GLASSBOX_TEST_MODEL"))));
-static GEMMA: LazyLock<Mutex<Pair>> =
-    LazyLock::new(|| Mutex::new(Pair::open(&default_model("GLASSBOX_TEST_GEMMA"))));
+static SMOL: LazyLock<Mutex<Pair>> = LazyLock::new(|| Mutex::new(Pair::open(&real::file(real::SMOLLM))));
+static GEMMA: LazyLock<Mutex<Pair>> = LazyLock::new(|| Mutex::new(Pair::open(&real::file(real::GEMMA))));
 
 fn locked(pair: &Mutex<Pair>) -> MutexGuard<'_, Pair> {
     pair.lock().unwrap_or_else(PoisonError::into_inner)
@@ -245,7 +239,7 @@ struct Source {
 
 impl Source {
     fn of(variable: &str) -> Self {
-        let file = SharedHeader::open(&default_model(variable)).unwrap();
+        let file = SharedHeader::open(&real::file(variable)).unwrap();
         let numbers = |key| file.numbers(key).unwrap_or_default();
         Self {
             pieces: file.texts("tokenizer.ggml.tokens").unwrap(),
@@ -286,7 +280,7 @@ fn lines_agree_where(pair: &Pair, name: &str, of: impl Fn(&str) -> bool) -> usiz
 
 #[test]
 fn every_family_of_pre_tokenizers_agrees() {
-    let source = Source::of("GLASSBOX_TEST_MODEL");
+    let source = Source::of(real::SMOLLM);
     let mut wrong = 0;
     for pre in cuts::FAMILIES.iter().filter(|pre| !cuts::is_over_characters(pre)) {
         let mut craft = source.craft("gpt2");
@@ -298,7 +292,7 @@ fn every_family_of_pre_tokenizers_agrees() {
 
 #[test]
 fn scored_pieces_with_a_blank_before_agree() {
-    let mut craft = Source::of("GLASSBOX_TEST_GEMMA").craft("llama");
+    let mut craft = Source::of(real::GEMMA).craft("llama");
     craft.yes("tokenizer.ggml.add_space_prefix", true);
     let pair = craft.open();
     assert_eq!(pair.tokenizer.kind(), TokenizerKind::SentencePiece);
@@ -309,7 +303,7 @@ fn scored_pieces_with_a_blank_before_agree() {
 
 #[test]
 fn characters_with_numbered_merges_agree() {
-    let mut source = Source::of("GLASSBOX_TEST_GEMMA");
+    let mut source = Source::of(real::GEMMA);
     let known: HashSet<&str> = source.pieces.iter().map(String::as_str).collect();
     let is_plain = |piece: &&String| !piece.contains([' ', '\n']);
     // Each piece out of the two longest-first halves that are pieces themselves.
@@ -327,7 +321,7 @@ fn characters_with_numbered_merges_agree() {
 
 #[test]
 fn word_pieces_agree() {
-    let source = Source::of("GLASSBOX_TEST_GEMMA");
+    let source = Source::of(real::GEMMA);
     let mut pieces: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"].map(String::from).into();
     let letters = |text: &str| {
         !text.is_empty() && text.chars().all(|each| each.is_alphanumeric() && !each.is_uppercase())
@@ -361,7 +355,7 @@ fn word_pieces_agree() {
 
 #[test]
 fn unigram_pieces_agree() {
-    let source = Source::of("GLASSBOX_TEST_GEMMA");
+    let source = Source::of(real::GEMMA);
     let entries = source.pieces.iter().zip(&source.types).take(100_000);
     let (mut pieces, mut types) = (Vec::new(), Vec::new());
     for (piece, kind) in entries {

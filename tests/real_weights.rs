@@ -6,7 +6,8 @@
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 #![allow(clippy::print_stdout, reason = "the measured differences and times, shown with --nocapture")]
 
-use std::path::PathBuf;
+mod real;
+
 use std::sync::Arc;
 
 use glassbox::engine::embed::{MAX_SPAN, TABLE, Table, embed};
@@ -18,22 +19,19 @@ use glassbox::models::gguf::SharedHeader;
 use glassbox::token::TokenId;
 
 fn weights(variable: &str) -> Arc<Weights> {
-    let path = std::env::var_os(variable)
-        .unwrap_or_else(|| panic!("{variable} must name a model file; run the tests with `make test`"));
-    Arc::new(Weights::new(Arc::new(SharedHeader::open(&PathBuf::from(path)).unwrap())))
+    Arc::new(Weights::new(Arc::new(SharedHeader::open(&real::file(variable)).unwrap())))
 }
 
 fn smollm() -> Arc<Weights> {
-    weights("GLASSBOX_TEST_MODEL")
+    weights(real::SMOLLM)
 }
 
 fn gemma() -> Arc<Weights> {
-    weights("GLASSBOX_TEST_GEMMA")
+    weights(real::GEMMA)
 }
 
 fn reference(file: &str) -> serde_json::Value {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/reference").join(file);
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    serde_json::from_str(&std::fs::read_to_string(real::references().join(file)).unwrap()).unwrap()
 }
 
 fn id(value: &serde_json::Value) -> TokenId {

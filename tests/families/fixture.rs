@@ -3,35 +3,18 @@
 //! Invariant: the file lives as long as the fixture; nothing is shared between fixtures.
 
 use std::collections::BTreeMap;
-use std::ops::{Deref, DerefMut};
 
-use glassbox::engine::protocol::{Embed, Event, Inspect, Inspected, Request, Want, switched_off};
-use glassbox::inspect::trace::{EmbeddingFacts, ForwardTrace, Part};
+use glassbox::engine::protocol::{Inspect, Inspected, Want, switched_off};
+use glassbox::inspect::trace::{ForwardTrace, Part};
 use glassbox::model_entry::LoadParams;
 use glassbox::token::TokenId;
+use tempfile::TempDir;
 
 use crate::gguf::{Meta, Tensors, write};
-use crate::real::Model;
+use crate::real::{Model, With};
 
 /// A model, and the folder that its file is in.
-pub struct Fixture {
-    model: Model,
-    _folder: tempfile::TempDir,
-}
-
-impl Deref for Fixture {
-    type Target = Model;
-
-    fn deref(&self) -> &Model {
-        &self.model
-    }
-}
-
-impl DerefMut for Fixture {
-    fn deref_mut(&mut self) -> &mut Model {
-        &mut self.model
-    }
-}
+pub type Fixture = With<TempDir>;
 
 impl Fixture {
     pub fn new(
@@ -43,7 +26,7 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tiny.gguf");
         write(&path, architecture, meta, tensors);
-        Self { model: Model::open(&path, params.clone()), _folder: folder }
+        Self { model: Model::open(&path, params.clone()), with: folder }
     }
 
     pub fn inspect(&mut self, ids: &[TokenId], want: Want) -> Inspected {
@@ -54,13 +37,6 @@ impl Fixture {
         let ablations = parts.iter().map(|part| switched_off(*part).unwrap()).collect();
         let request = Inspect { ids: ids.to_vec(), ablations, everywhere, ..Inspect::default() };
         self.try_inspect(request).unwrap().trace
-    }
-
-    pub fn embed(&mut self, embed: Embed) -> EmbeddingFacts {
-        match self.answer(Request::Embed(Box::new(embed))) {
-            Event::Embedded(facts) => *facts,
-            other => panic!("{other:?}"),
-        }
     }
 }
 

@@ -6,18 +6,23 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use glassbox::engine::protocol::{Envelope, Event, Failure, Inspect, Inspected, Loaded, Request, RequestId};
+use glassbox::engine::protocol::{
+    Embed, Envelope, Event, Failure, Inspect, Inspected, Loaded, Request, RequestId, Score,
+};
 use glassbox::engine::thread::ThreadEngine;
 use glassbox::engine::worker::{Hooks, Shared, Worker};
 use glassbox::engine::{Engine, real};
+use glassbox::inspect::trace::EmbeddingFacts;
 use glassbox::model_entry::{LoadParams, ModelEntry, ModelFile, Source};
 use glassbox::models::gguf::{Header, SharedHeader};
 use glassbox::token::TokenId;
+use serde_json::Value;
 
 /// Names the default model's file.
 pub const SMOLLM: &str = "GLASSBOX_TEST_MODEL";
@@ -125,6 +130,24 @@ impl Model {
         }
     }
 
+    pub fn embed(&mut self, embed: Embed) -> EmbeddingFacts {
+        match self.answer(Request::Embed(Box::new(embed))) {
+            Event::Embedded(facts) => *facts,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Log-probability of each token but the first.
+    pub fn logprobs(&mut self, ids: &[TokenId]) -> Vec<f32> {
+        let score = Score { ids: ids.to_vec(), from: 1, top_logprobs: 0, interventions: Vec::new() };
+        let scores =
+            self.handle(Request::Score(Box::new(score))).into_iter().filter_map(|event| match event {
+                Event::Scores { steps, .. } => Some(steps),
+                _ => None,
+            });
+        scores.flatten().map(|step| step.logprob).collect()
+    }
+
     /// Cancels at the first event that `when` picks, from another thread as an engine's reader does; gives the answer
     /// and how long it took to come.
     pub fn cancelled<T>(
@@ -147,6 +170,43 @@ impl Model {
         *self.heard.lock().unwrap() = None;
         (answer, took)
     }
+}
+
+/// A model, and what stands beside it: the figures it is held against, or the folder that its file is in.
+pub struct With<T> {
+    pub model: Model,
+    pub with: T,
+}
+
+impl<T> Deref for With<T> {
+    type Target = Model;
+
+    fn deref(&self) -> &Model {
+        &self.model
+    }
+}
+
+impl<T> DerefMut for With<T> {
+    fn deref_mut(&mut self) -> &mut Model {
+        &mut self.model
+    }
+}
+
+impl With<Value> {
+    /// The file that a variable names, and the figures in a file.
+    pub fn figures(variable: &str, figures: &Path, params: LoadParams) -> Self {
+        let with = serde_json::from_str(&std::fs::read_to_string(figures).unwrap()).unwrap();
+        Self { model: Model::load(variable, params), with }
+    }
+
+    pub fn prompts(&self) -> Vec<Value> {
+        self.with["prompts"].as_array().unwrap().clone()
+    }
+}
+
+/// The project's own copy of the outside reference.
+pub fn references() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/reference")
 }
 
 /// A model with an engine of its own thread, so that requests come in between.
