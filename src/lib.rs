@@ -7,7 +7,7 @@
 //! cli/           L5  the command line (clap) and the headless commands, one file each
 //! runtime/       L4  the imperative shell: select loop, frame pacing, terminal guard, signals, effects, log
 //! ui/            L3  &App to Buffer: one file per pane, station and overlay; widgets/ know nothing of App;
-//!                    text/ maps tokens to cells; cache keeps wrapped rows
+//!                    text/ maps tokens to cells; cache keeps wrapped rows; picture gives a station as SVG or text
 //! app/           L2  state and update: `update(now, msg) -> Vec<Effect>`; no IO, no clock, no channel
 //! engine/        L1  protocol · frame · handle (spawn, send) · serve (the child's main) · worker (the loop) ·
 //!                    decode (batches, KV prefix) · scratch (sequences beside the chat's) · aside (another branch,
@@ -26,11 +26,12 @@
 //!                    merges and tokenizer (how a text is cut and merged, from the rules in the file)
 //! models/        L1  the catalogue, fetching from the sources, GGUF headers read without loading
 //! store/         L1  SQLite on its own thread: schema, migrations, search
-//! export/        L1  a conversation as JSON, Markdown, one HTML page; a station as JSON
+//! export/        L1  a conversation as JSON, Markdown, one HTML page; a station as JSON; figures (what that and
+//!                    `inspect --json` share)
 //! config/ theme/ L1  TOML to (value, warnings); keymap; named colour roles
 //! inspect/       L0  arithmetic on captured numbers: distribution, chain and stages (samplers), trace (a pass
-//!                    opened), depth (of many), lens, reading (what heads do), rotation and position, embedding,
-//!                    feed_forward, pieces and merging (tokenizers)
+//!                    opened), depth (of many), lens, reading and scores (what heads do, here and usually), rollout,
+//!                    rotation and position, embedding, direction (steering), feed_forward, pieces and merging (tokenizers)
 //! command.rs     L0  every user intent in one table: name, keys, help
 //! token.rs chat.rs sampling.rs model_entry.rs sanitize.rs
 //!                L0  plain data and arithmetic
