@@ -16,7 +16,7 @@ mod pieces;
 mod position;
 mod why;
 
-pub use ink::{InkPlace, Inked, shares_of};
+pub use ink::{InkPlace, Inked};
 pub use keys::named;
 pub use why::in_words;
 

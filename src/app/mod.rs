@@ -72,7 +72,7 @@ pub use state::{
     Watched, Weights, WhatIf, Wish,
 };
 
-pub use inside::{InkPlace, Inked, in_words as change_words, named as part_name, shares_of};
+pub use inside::{InkPlace, Inked, in_words as change_words, named as part_name};
 pub use look_ahead::AheadRow;
 pub use station_export::Picture;
 pub use tour::{STEPS as TOUR, Tour};

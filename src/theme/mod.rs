@@ -94,6 +94,12 @@ pub struct Theme {
 }
 
 impl Theme {
+    /// Whether levels can be told by the background of a cell.
+    #[must_use]
+    pub fn has_fills(&self) -> bool {
+        !matches!(self.depth, ColorDepth::C16 | ColorDepth::None)
+    }
+
     /// The style of a role.
     #[must_use]
     pub fn style(&self, role: Role) -> Style {

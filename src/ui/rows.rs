@@ -9,7 +9,6 @@ use crate::app::{App, Find, Focus, Level, Origin, SplitCharacter, Station};
 use crate::command::Command;
 use crate::sanitize;
 use crate::theme::{Role, Symbols, Theme};
-use crate::token::TokenKind;
 use crate::ui::cache::Cache;
 use crate::ui::chats;
 use crate::ui::inspector;
@@ -132,10 +131,7 @@ fn token_line(app: &App, symbols: &Symbols) -> Option<String> {
     };
     let vocabulary = run.and_then(|run| app.vocabularies.get(run.vocabulary.as_ref()?)).map(AsRef::as_ref);
     let step = token.step;
-    let name = match step.id.filter(|_| step.bytes.is_empty()) {
-        Some(id) => widgets::token::named(id, vocabulary, symbols),
-        None => widgets::token::shown(&step.bytes, TokenKind::Normal, symbols),
-    };
+    let name = widgets::token::written(step.id, &step.bytes, vocabulary, symbols);
     let place =
         app.place_in_context(&token).map_or_else(String::new, |place| format!("#{} ", grouped(place)));
     let mut facts = vec![format!(" {place}{name}")];

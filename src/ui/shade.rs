@@ -41,8 +41,7 @@ pub fn stronger(colouring: Colouring, one: usize, other: usize) -> usize {
 /// Whether the levels are drawn as a row of bars or digits under the text, since there are no fills.
 #[must_use]
 pub fn needs_row(colouring: Colouring, theme: &Theme) -> bool {
-    use crate::config::ColorDepth;
-    colouring != Colouring::Off && matches!(theme.depth, ColorDepth::C16 | ColorDepth::None)
+    colouring != Colouring::Off && !theme.has_fills()
 }
 
 /// The scale: name, unit and each level with its label.
@@ -84,12 +83,6 @@ pub fn legend(colouring: Colouring, theme: &Theme, buf: &mut Buffer, x: u16, y: 
     taken + text::put(buf, x + taken, y, " ", most - taken, muted)
 }
 
-/// Whether steps of the signed ramp are drawn as a row of signs and digits under the text.
-#[must_use]
-pub fn signed_needs_row(theme: &Theme) -> bool {
-    needs_row(Colouring::Surprisal, theme)
-}
-
 /// What stands under a cell of text where there are no fills: the sign first, then how large it is.
 #[must_use]
 pub fn signed_glyph(step: i8, first: bool) -> &'static str {
@@ -109,7 +102,7 @@ pub fn signed_legend(
     (x, y): (u16, u16),
     most: u16,
 ) -> u16 {
-    let row = signed_needs_row(theme);
+    let row = !theme.has_fills();
     let label = |step: i8| match (step, i64::from(step) * i64::from(a_step)) {
         (0, _) => " 0 ".to_owned(),
         (-4, bits) => format!(" −{} ", -bits),

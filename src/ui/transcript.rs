@@ -68,12 +68,10 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
         return TranscriptGeometry { view_rows, ..TranscriptGeometry::default() };
     }
     let width = (area.width - 2).min(MEASURE);
-    let read = ink::Ink::of(app, &branch).filter(|_| !app.docks());
-    let levels = if app.docks() {
-        shade::signed_needs_row(theme)
-    } else {
-        ink::needs_row(read.as_ref(), theme) || shade::needs_row(app.transcript.colouring, theme)
-    };
+    let read = ink::Ink::of(app, &branch);
+    // Where there are no fills, the levels stand in a row under the text.
+    let coloured = app.docks() || read.is_some() || app.transcript.colouring != Colouring::Off;
+    let levels = coloured && !theme.has_fills();
     let deep = 1 + usize::from(levels);
     let blocks = blocks::of(app, cache, &branch, waiting, (width, deep));
     let found = app.transcript.find.as_ref().and_then(|find| find.matches.get(find.current));

@@ -41,8 +41,7 @@ impl Inked {
 pub type InkPlace = (usize, usize, f32);
 
 /// Shares of one head: of what is written, or of the weights.
-#[must_use]
-pub fn shares_of(row: &HeadRow, raw: bool) -> Vec<f32> {
+fn shares_of(row: &HeadRow, raw: bool) -> Vec<f32> {
     if raw || row.value_norms.len() != row.weights.len() {
         return row.weights.clone();
     }
@@ -67,7 +66,8 @@ impl App {
     #[must_use]
     pub fn ink(&self) -> Option<Inked> {
         let view = &self.inspector.attention;
-        if !self.station_open(Station::Attention) || view.ink == Ink::Off {
+        // Beside a trial the text is coloured by its bits.
+        if self.docks() || !self.station_open(Station::Attention) || view.ink == Ink::Off {
             return None;
         }
         let mut inked = if view.read_by { self.ink_of_readers()? } else { self.ink_of_pass()? };

@@ -218,10 +218,7 @@ impl App {
     /// What each part weighs, in bits, in the order of the list; with the part's index.
     #[must_use]
     pub fn weighed(&self) -> Vec<(usize, Option<f64>)> {
-        let Some(weights) = &self.weights else { return Vec::new() };
-        let token = self.weighed_token();
-        let order = weights.ranked(token).into_iter();
-        order.map(|at| (at, weights.bits(&weights.parts[at], token))).collect()
+        self.weights.as_ref().map(|weights| weights.ranked(self.weighed_token())).unwrap_or_default()
     }
 
     pub(super) fn weights_ink(&self, turn: TurnId) -> Vec<(usize, usize, i8)> {

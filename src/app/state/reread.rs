@@ -205,14 +205,14 @@ impl Weights {
         }))
     }
 
-    /// Indices of the parts as they are listed: as they stand in the prompt while they are read, the weightiest
-    /// first once all are.
+    /// Indices of the parts as they are listed, with what each weighs in bits: as they stand in the prompt while they
+    /// are read, the weightiest first once all are.
     #[must_use]
-    pub fn ranked(&self, token: Option<usize>) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.parts.len()).collect();
+    pub fn ranked(&self, token: Option<usize>) -> Vec<(usize, Option<f64>)> {
+        let mut order: Vec<_> = self.parts.iter().map(|part| self.bits(part, token)).enumerate().collect();
         if self.is_done() {
-            let size = |at: &usize| self.bits(&self.parts[*at], token).map_or(0.0, f64::abs);
-            order.sort_by(|a, b| size(b).total_cmp(&size(a)));
+            let size = |bits: Option<f64>| bits.map_or(0.0, f64::abs);
+            order.sort_by(|a, b| size(b.1).total_cmp(&size(a.1)));
         }
         order
     }

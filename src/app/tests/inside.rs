@@ -111,12 +111,7 @@ fn a_part_switched_off_is_asked_for_beside_what_is_known() {
 
 #[test]
 fn what_is_kept_off_is_in_the_next_reply() {
-    let mut bench = reading();
-    bench.app.inspector.station = Station::Why;
-    bench.app.inspector.inside.rival = Some(TokenId(2));
-    let request = asked(&bench.send(Msg::Tick)).unwrap();
-    answer(&mut bench, attribution(&request));
-    bench.app.focus = Focus::Inspector;
+    let mut bench = why();
     bench.press(&["x"]);
     bench.press(&["K"]);
     let off = [Intervention::ZeroFfn { layer: 3 }];

@@ -106,12 +106,8 @@ impl<'a> Shown<'a> {
     fn usually(&self) -> Option<String> {
         let (class, strength) = self.app.usual_head(self.opened.0, self.opened.1)?.class();
         let usually = match class {
-            HeadClass::Previous => "reads the token before",
-            HeadClass::Sink => "rests on token 0",
-            HeadClass::Induction => "reads what followed an earlier copy",
-            HeadClass::Duplicate => "reads an earlier copy",
-            HeadClass::Own => "reads the token itself",
             HeadClass::Local | HeadClass::Other => return Some("usually no one thing".to_owned()),
+            class => deed(class),
         };
         Some(format!("usually {usually} ({})", share(strength)))
     }
@@ -119,20 +115,25 @@ impl<'a> Shown<'a> {
     /// What the opened head does here, in words.
     fn does(&self) -> Option<String> {
         let reading = self.reading()?;
-        let does = match reading.class {
-            HeadClass::Previous => "reads the token before",
-            HeadClass::Sink => "rests on token 0",
-            HeadClass::Induction => "reads what followed an earlier copy",
-            HeadClass::Duplicate => "reads an earlier copy",
-            HeadClass::Own => "reads the token itself",
-            HeadClass::Local => "reads the tokens just before",
-            HeadClass::Other => {
-                let most = reading.top.iter().find(|(position, _)| *position > 0);
-                let most = most.map_or_else(|| "no one token".into(), |(at, _)| self.token(*at as usize));
-                return Some(format!("reads {} {}", text::cut(&most, 16), share(reading.strength)));
-            }
-        };
-        Some(format!("{does} {}", share(reading.strength)))
+        if reading.class == HeadClass::Other {
+            let most = reading.top.iter().find(|(position, _)| *position > 0);
+            let most = most.map_or_else(|| "no one token".into(), |(at, _)| self.token(*at as usize));
+            return Some(format!("reads {} {}", text::cut(&most, 16), share(reading.strength)));
+        }
+        Some(format!("{} {}", deed(reading.class), share(reading.strength)))
+    }
+}
+
+/// What a head of this class does, in words.
+fn deed(class: HeadClass) -> &'static str {
+    match class {
+        HeadClass::Previous => "reads the token before",
+        HeadClass::Sink => "rests on token 0",
+        HeadClass::Induction => "reads what followed an earlier copy",
+        HeadClass::Duplicate => "reads an earlier copy",
+        HeadClass::Own => "reads the token itself",
+        HeadClass::Local => "reads the tokens just before",
+        HeadClass::Other => "reads no one token",
     }
 }
 

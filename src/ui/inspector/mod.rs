@@ -18,8 +18,6 @@ pub mod softmax;
 pub mod tokens;
 pub mod why;
 
-pub use own::name as token_name;
-
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 

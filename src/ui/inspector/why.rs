@@ -91,7 +91,7 @@ fn in_words(app: &App, theme: &Theme, attribution: &Attribution, width: u16) -> 
             .collect();
         heads.sort_by(|a, b| b.logit_difference.abs().total_cmp(&a.logit_difference.abs()));
         let named = heads.iter().take(3).map(|part| match part.part {
-            Part::Head(_, head) => format!("head {head} {:+.2}", part.logit_difference).replace('-', "−"),
+            Part::Head(_, head) => format!("head {head} {}", pushes::signed(part.logit_difference)),
             other => other.to_string(),
         });
         let room = width.saturating_sub(3);

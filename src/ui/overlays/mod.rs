@@ -92,6 +92,15 @@ impl Canvas<'_> {
         } else {
             popup::centred(self.screen, self.over, width, height)
         };
+        self.framed(area, title, right)
+    }
+
+    /// Clears and frames the whole of the place that is free beside the transcript; gives what is inside.
+    fn docked(&mut self, title: &str, right: &str) -> Rect {
+        self.framed(self.over, title, right)
+    }
+
+    fn framed(&mut self, area: Rect, title: &str, right: &str) -> Rect {
         let frame = popup::Frame {
             title,
             right,
@@ -101,19 +110,6 @@ impl Canvas<'_> {
             ascii: self.theme.symbols.ascii,
         };
         popup::draw(self.buf, area, &frame)
-    }
-
-    /// Clears and frames the whole of the place that is free beside the transcript; gives what is inside.
-    fn docked(&mut self, title: &str, right: &str) -> Rect {
-        let frame = popup::Frame {
-            title,
-            right,
-            heavy: self.theme.style(Role::FocusBorder),
-            light: self.theme.style(Role::Rule),
-            strong: self.theme.style(Role::Strong),
-            ascii: self.theme.symbols.ascii,
-        };
-        popup::draw(self.buf, self.over, &frame)
     }
 
     /// The filter line; gives the cursor's cell.

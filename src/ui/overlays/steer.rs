@@ -9,7 +9,7 @@ use crate::app::SteerField;
 use crate::command::Command;
 use crate::theme::Role;
 use crate::token::Candidate;
-use crate::ui::inspector::token_name;
+use crate::ui::inspector::own;
 use crate::ui::widgets::{bar, edit, text};
 
 /// Where the values begin.
@@ -174,7 +174,7 @@ fn preview(canvas: &mut Canvas<'_>, list: Rect) {
     for (id, line) in ids.into_iter().zip(1..list.height) {
         let at = text::row(list, line, 0);
         let (before, after) = (share(plain, id), share(&trace.next, id));
-        canvas.cell(at, 3, 16, &token_name(app, canvas.theme, id), Role::Text);
+        canvas.cell(at, 3, 16, &own::name(app, canvas.theme, id), Role::Text);
         canvas.cell_right(at, 28, &percent(plain, before), Role::Muted);
         canvas.cell_right(at, 38, &percent(&trace.next, after), Role::Text);
         let to = text::row(at, 0, 40);

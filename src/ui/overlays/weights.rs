@@ -11,7 +11,6 @@ use crate::app::{App, Part, TokenCursor, Weights};
 use crate::chat::Role as Speaker;
 use crate::command::Command;
 use crate::theme::{Role, Theme};
-use crate::token::TokenKind;
 use crate::ui::inspector::own::{Row, Signed, counted};
 use crate::ui::widgets::{number, text, token};
 
@@ -90,7 +89,7 @@ fn cost(app: &App, weights: &Weights) -> String {
     let speed = if read > 0 && ms > 0.0 { Some(read as f64 / ms) } else { app.reading_speed(weights.reply) };
     let time =
         speed.map_or_else(String::new, |per_ms| format!(", about {}", duration(tokens as f64 / per_ms)));
-    let what = counted(passes, "pass").replace("passs", "passes");
+    let what = if passes == 1 { "1 pass".to_owned() } else { format!("{passes} passes") };
     let all = number::grouped(tokens as u64);
     match (weights.started, app.run.is_some()) {
         (true, true) => format!("{what} left; they wait for the reply"),
@@ -114,13 +113,8 @@ fn duration(ms: f64) -> String {
 fn token_name(app: &App, theme: &Theme, weights: &Weights, index: usize) -> String {
     let step = app.step_at(TokenCursor { turn: weights.reply, index });
     let Some(step) = step else { return "the token".into() };
-    match step.id.filter(|_| step.bytes.is_empty()) {
-        Some(id) => {
-            let vocabulary = app.ready().and_then(|loaded| app.vocabularies.get(&loaded.vocabulary));
-            token::named(id, vocabulary.map(AsRef::as_ref), &theme.symbols)
-        }
-        None => token::shown(&step.bytes, TokenKind::Normal, &theme.symbols),
-    }
+    let vocabulary = app.ready().and_then(|loaded| app.vocabularies.get(&loaded.vocabulary));
+    token::written(step.id, &step.bytes, vocabulary.map(AsRef::as_ref), &theme.symbols)
 }
 
 fn list(canvas: &mut Canvas<'_>, weights: &Weights, area: Rect, inside: Rect) {

@@ -6,11 +6,10 @@
 use ratatui::layout::Rect;
 
 use super::{Canvas, body};
-use crate::app::{App, Change, RereadReply, WhatIf};
+use crate::app::{App, Change, Origin, RereadReply, TurnToken, WhatIf};
 use crate::chat::Role as Speaker;
 use crate::command::Command;
 use crate::theme::{Role, Theme};
-use crate::token::{Step, TokenKind};
 use crate::ui::inspector::own::{Row, Signed};
 use crate::ui::widgets::{number, text, token};
 
@@ -168,8 +167,7 @@ fn table(canvas: &mut Canvas<'_>, changes: &[Change], selected: usize, area: Rec
 
 fn row(canvas: &mut Canvas<'_>, columns: &Columns, change: &Change, at: Rect, selected: bool) {
     let (app, theme) = (canvas.app, canvas.theme);
-    let step = app.step_at(change.at);
-    let name = step.map_or_else(String::new, |step| name(app, theme, step, change));
+    let name = app.token_at(change.at).map_or_else(String::new, |token| name(app, theme, &token));
     let base = if selected { theme.style(Role::Select) } else { theme.style(Role::Text) };
     let style = base.patch(theme.style(Role::Text));
     let percent = |logprob: f32| number::percent(f64::from(logprob).exp());
@@ -184,16 +182,11 @@ fn row(canvas: &mut Canvas<'_>, columns: &Columns, change: &Change, at: Rect, se
     row.draw(at, 0, canvas.buf);
 }
 
-fn name(app: &App, theme: &Theme, step: &Step, change: &Change) -> String {
-    let run = app.token_at(change.at).map(|token| match token.origin {
-        crate::app::Origin::Written { run, .. } | crate::app::Origin::Scored { run, .. } => run,
-    });
-    let vocabulary = run.and_then(|run| app.runs.get(&run)?.vocabulary.as_ref());
+fn name(app: &App, theme: &Theme, token: &TurnToken<'_>) -> String {
+    let (Origin::Written { run, .. } | Origin::Scored { run, .. }) = token.origin;
+    let vocabulary = app.runs.get(&run).and_then(|run| run.vocabulary.as_ref());
     let vocabulary = vocabulary.and_then(|hash| app.vocabularies.get(hash)).map(AsRef::as_ref);
-    match step.id.filter(|_| step.bytes.is_empty()) {
-        Some(id) => token::named(id, vocabulary, &theme.symbols),
-        None => token::shown(&step.bytes, TokenKind::Normal, &theme.symbols),
-    }
+    token::written(token.step.id, &token.step.bytes, vocabulary, &theme.symbols)
 }
 
 /// What the model would rather have written in the selected token's place.

@@ -6,8 +6,6 @@ use std::collections::HashMap;
 
 use crate::app::{App, InkPlace, Inked};
 use crate::chat::{Turn, TurnId};
-use crate::config::ColorDepth;
-use crate::theme::Theme;
 use crate::ui::marks::Marks;
 
 /// What colours the shown messages.
@@ -32,9 +30,4 @@ impl Ink {
         let share = over.filter(|place| place.1 > place.0).map(|place| place.2).reduce(f32::max)?;
         Some(self.inked.level(share))
     }
-}
-
-/// Whether the steps stand in a row under the text, since there are no fills.
-pub(super) fn needs_row(ink: Option<&Ink>, theme: &Theme) -> bool {
-    ink.is_some() && matches!(theme.depth, ColorDepth::C16 | ColorDepth::None)
 }

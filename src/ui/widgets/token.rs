@@ -16,6 +16,20 @@ pub fn named(id: TokenId, vocabulary: Option<&Vocabulary>, symbols: &Symbols) ->
     }
 }
 
+/// A token by its own bytes, or by its entry's name where it shows none.
+#[must_use]
+pub fn written(
+    id: Option<TokenId>,
+    bytes: &[u8],
+    vocabulary: Option<&Vocabulary>,
+    symbols: &Symbols,
+) -> String {
+    match id.filter(|_| bytes.is_empty()) {
+        Some(id) => named(id, vocabulary, symbols),
+        None => shown(bytes, TokenKind::Normal, symbols),
+    }
+}
+
 /// Bytes of a token as text.
 #[must_use]
 pub fn shown(bytes: &[u8], kind: TokenKind, symbols: &Symbols) -> String {

@@ -8,7 +8,6 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::{Shown, strength};
-use crate::config::ColorDepth;
 use crate::inspect::trace::{HeadClass, HeadReading};
 use crate::theme::{Role, Theme};
 use crate::ui::inspector::own::{self, Row};
@@ -92,8 +91,7 @@ fn letter(class: HeadClass, theme: &Theme) -> &'static str {
 /// Whether two blocks share a row, since there are half as many more of them as an area has rows; for fewer it is
 /// scrolled, and they keep their letters. Half blocks take fills.
 pub fn folded(shown: &Shown<'_>, height: u16) -> bool {
-    let fills =
-        !matches!(shown.theme.depth, ColorDepth::C16 | ColorDepth::None) && !shown.theme.symbols.ascii;
+    let fills = shown.theme.has_fills() && !shown.theme.symbols.ascii;
     fills && 2 * shown.attention.overview.len() > 3 * usize::from(height.saturating_sub(TITLES))
 }
 

@@ -159,9 +159,13 @@ fn from_overview(shown: &Shown<'_>) -> Vec<Row> {
         Row::default()
             .until(5, position.to_string(), style)
             .and(6, text::cut(&shown.token(*position as usize), 14), style)
-            .until(28, format!("{}%", number::decimals(f64::from(*weight) * 100.0, 1)), style)
+            .until(28, percent(*weight), style)
     };
     top.iter().map(row).collect()
+}
+
+fn percent(share: f32) -> String {
+    format!("{}%", number::decimals(f64::from(share) * 100.0, 1))
 }
 
 /// The strongest positions, largest share first, in so many rows at most.
@@ -180,7 +184,6 @@ fn list(shown: &Shown<'_>, reading: &Reading<'_>, width: u16, most: usize) -> Ve
         order.select_nth_unstable_by(ordered, by_share);
     }
     order[..ordered].sort_unstable_by(by_share);
-    let percent = |value: f32| format!("{}%", number::decimals(f64::from(value) * 100.0, 1));
     let mut head = Row::of(6, "token", muted).until(columns.weight, "weight", muted);
     if let Some(score) = columns.score {
         head = head.until(score, "q·k", muted);
@@ -288,11 +291,10 @@ fn readers(shown: &Shown<'_>, area: Rect) -> Vec<Row> {
     let room = usize::from(area.height).saturating_sub(rows.len() + 4);
     for (reader, weight) in readers.iter().take(room) {
         let named = ids.get(*reader).map_or_else(String::new, |id| own::name(shown.app, theme, *id));
-        let percent = format!("{}%", number::decimals(f64::from(*weight) * 100.0, 1));
         let glyphs = bar::glyphs(f64::from(*weight), columns.cells, &theme.symbols.bar);
         let row =
             Row::default().until(5, reader.to_string(), muted).and(6, text::cut(&named, columns.name), style);
-        let row = row.until(columns.weight, percent, style);
+        let row = row.until(columns.weight, percent(*weight), style);
         rows.push(row.and(columns.written + 1, glyphs, theme.style(Role::AttnStrong)));
     }
     let last = first + matrix.len().saturating_sub(1);

@@ -9,7 +9,6 @@ use ratatui::layout::Rect;
 use super::head::Reading;
 use super::{Shown, level};
 use crate::app::{App, Grain, Ink};
-use crate::config::ColorDepth;
 use crate::theme::{Role, Theme};
 use crate::ui::inspector::own::{self, Row};
 use crate::ui::widgets::{number, text};
@@ -40,7 +39,7 @@ pub fn line(app: &App, theme: &Theme) -> Option<String> {
 /// Draws the last tokens that fit under a row that says what is drawn.
 pub fn draw(shown: &Shown<'_>, reading: &Reading<'_>, area: Rect, buf: &mut Buffer) {
     let theme = shown.theme;
-    let bare = matches!(theme.depth, ColorDepth::C16 | ColorDepth::None);
+    let bare = !theme.has_fills();
     let most = usize::from(area.height.saturating_sub(1) / if bare { 2 } else { 1 });
     let room = area.width.saturating_sub(2);
     if most == 0 || room < 4 {

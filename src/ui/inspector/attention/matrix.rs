@@ -37,8 +37,7 @@ struct Matrix<'a> {
 pub fn small(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> bool {
     let rows = shown.app.shown_matrix().filter(|rows| !rows.is_empty());
     let Some(rows) = rows.filter(|_| area.height >= 3) else { return false };
-    let down = if shown.theme.symbols.ascii { "rows read columns" } else { "reader ↓, read →" };
-    let title = format!("every row ({down}), %");
+    let title = format!("every row ({}), %", axes(shown.theme));
     Row::of(1, title, shown.theme.style(Role::Muted)).draw(area, 0, buf);
     let last = rows.first as usize + rows.len() - 1;
     let matrix = Matrix { cell: (last, last), marked: false, ..Matrix::of(shown, rows, area.width) };
@@ -66,12 +65,16 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     own::stack(&matrix.told(area.width), Rect { y: middle.bottom(), height: below, ..area }, 0, buf);
 }
 
+/// Which way the matrix is read.
+fn axes(theme: &Theme) -> &'static str {
+    if theme.symbols.ascii { "rows read columns" } else { "reader ↓, read →" }
+}
+
 fn title(shown: &Shown<'_>, rollout: bool, width: u16) -> Vec<Row> {
     let theme = shown.theme;
     let strong = theme.style(Role::Strong);
     if !rollout {
-        let down = if theme.symbols.ascii { "rows read columns" } else { "reader ↓, read →" };
-        let words = format!("{}: every row, {down}, % of the row", shown.title());
+        let words = format!("{}: every row, {}, % of the row", shown.title(), axes(theme));
         return own::wrapped(&words, 1, width, strong);
     }
     let words = "rollout of all layers: mixing, not cause";

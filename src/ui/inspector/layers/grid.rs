@@ -7,7 +7,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::app::{App, Grid};
-use crate::config::ColorDepth;
 use crate::inspect::depth::{Depth, DepthCell};
 use crate::theme::{Role, Theme};
 use crate::ui::inspector::own::{self, Row};
@@ -138,7 +137,7 @@ impl Shown<'_> {
     fn cell(&self, row: Row, at: u16, token: &Depth, cell: &DepthCell, depth: usize) -> Row {
         let theme = self.theme;
         let level = level(cell.logprob);
-        let plain = matches!(theme.depth, ColorDepth::C16 | ColorDepth::None);
+        let plain = !theme.has_fills();
         let style = if plain { theme.style(Role::Text) } else { theme.mag(level) };
         let on_top = cell.best == token.id;
         let decided = depth > 0 && token.decided == Some(depth as u32 - 1);

@@ -94,10 +94,7 @@ fn line(
     let unknown = || "–".to_owned();
     let place = entry.place.map_or_else(unknown, |place| place.to_string());
     let id = step.id.map_or_else(unknown, |id| id.0.to_string());
-    let name = match step.id.filter(|_| step.bytes.is_empty()) {
-        Some(id) => token::named(id, message.vocabulary, &theme.symbols),
-        None => token::shown(&step.bytes, TokenKind::Normal, &theme.symbols),
-    };
+    let name = token::written(step.id, &step.bytes, message.vocabulary, &theme.symbols);
     let rank = match step.rank {
         0 => unknown(),
         rank if columns.full => number::grouped(rank.into()),
