@@ -15,6 +15,7 @@ use super::numbers::Reader;
 use super::protocol::{Event, Failure, FailureKind, LookAhead, LookedAhead, Path};
 use super::score;
 use super::scratch::{LAST_SCRATCH, SCRATCH};
+use crate::engine::milliseconds;
 use crate::token::{Candidate, TokenId};
 
 /// Follows a beam; `emit` gets everything but the final event, which is returned.
@@ -27,7 +28,7 @@ pub fn look_ahead(session: &mut Session, request: &LookAhead, emit: &dyn Fn(Even
     });
     match found {
         Ok((paths, decoded)) => {
-            Event::LookedAhead(Box::new(LookedAhead { paths, decoded, ms: generate::milliseconds(started) }))
+            Event::LookedAhead(Box::new(LookedAhead { paths, decoded, ms: milliseconds(started) }))
         }
         Err(failure) => Event::Failed(failure),
     }

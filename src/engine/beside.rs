@@ -8,6 +8,7 @@ use super::inspect::{self, Inside};
 use super::live::Price;
 use super::protocol::{Envelope, Event, Failure, FailureKind, Request};
 use super::shared::Shared;
+use super::worker::cancelled_early;
 use crate::chat::Intervention;
 
 /// What opening passes needs, made when first asked for.
@@ -56,8 +57,7 @@ impl Beside<'_> {
         let emit = self.emit;
         let tell = |event| emit(Envelope { id, event });
         let event = if cancelled {
-            let message = "It was stopped before it began.".to_owned();
-            Event::Failed(Failure { message, kind: FailureKind::Cancelled })
+            Event::Failed(cancelled_early())
         } else {
             match self.opener.inside(session) {
                 Err(failure) => Event::Failed(failure),

@@ -11,6 +11,7 @@ use super::graph::{Graphs, Operand};
 use super::protocol::{Embed, Failure, FailureKind};
 use super::side_by_side;
 use super::weights::{WeightError, Weights};
+use crate::engine::milliseconds;
 use crate::inspect::embedding::{self, cosine, dot, norm};
 use crate::inspect::trace::EmbeddingFacts;
 use crate::token::TokenId;
@@ -137,7 +138,7 @@ pub fn embed(
         values: bounds,
         largest: largest(&target),
         tied: weights.output_name() == TABLE,
-        ms: begun.elapsed().as_secs_f32() * 1000.0,
+        ms: milliseconds(begun),
     })
 }
 

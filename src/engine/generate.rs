@@ -18,6 +18,7 @@ use super::stop::HoldBack;
 use super::twin::Twin;
 use super::vocabulary;
 use crate::chat::{StopReason, Timings, Usage};
+use crate::engine::milliseconds;
 use crate::inspect::stages::TraceSource;
 use crate::token::{Candidate, Step, TokenId};
 
@@ -367,8 +368,4 @@ pub(super) fn no_numbers() -> Failure {
 
 fn failed(halt: Halt) -> Failure {
     Failure { message: format!("The reply stopped: {halt}."), kind: FailureKind::Other }
-}
-
-pub(super) fn milliseconds(since: Instant) -> f32 {
-    since.elapsed().as_secs_f32() * 1000.0
 }

@@ -22,6 +22,7 @@ mod parts;
 mod patch;
 mod positions;
 mod pushes;
+mod raised;
 mod streams;
 mod told;
 mod writes;
@@ -47,6 +48,7 @@ use super::scratch::SCRATCH;
 use super::shared::LoadedModel;
 use super::weights::Weights;
 use crate::chat::Intervention;
+use crate::engine::milliseconds;
 use crate::inspect::lens;
 #[cfg(doc)]
 use crate::inspect::trace::ForwardTrace;
@@ -117,10 +119,7 @@ fn check(session: &Session, request: &Inspect) -> Result<(), Failure> {
     if request.ids.is_empty() {
         return Err(other("There is no pass to open: nothing has been read."));
     }
-    if request.ids.len() > session.limit() {
-        return Err(prompt::too_long(request.ids.len(), session.limit()));
-    }
-    prompt::check(session.model(), &request.ids)?;
+    prompt::readable(session, &request.ids)?;
     let want = &request.want;
     let pair = want.attribution.map(|(token, rival)| [token, rival]);
     let named: Vec<TokenId> = want.follow.iter().copied().chain(pair.into_iter().flatten()).collect();
@@ -242,7 +241,7 @@ impl Opening<'_> {
         }
         opened.off = self.offs()?;
         opened.decoded = self.decoded as u32;
-        opened.ms = started.elapsed().as_secs_f32() * 1000.0;
+        opened.ms = milliseconds(started);
         Ok(opened)
     }
 

@@ -9,6 +9,7 @@ use super::decode::{Halt, Session};
 use super::inspect::{self, Inside};
 use super::probe::{Captured, Plan};
 use super::protocol::{Live, LiveInside, every};
+use crate::engine::milliseconds;
 use crate::token::TokenId;
 
 /// How much a new measurement counts.
@@ -154,10 +155,6 @@ pub struct Drawn<'a> {
     pub index: u32,
     /// The pass's logits.
     pub logits: &'a [f32],
-}
-
-fn milliseconds(since: Instant) -> f32 {
-    since.elapsed().as_secs_f32() * 1000.0
 }
 
 #[cfg(test)]

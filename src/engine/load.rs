@@ -25,6 +25,7 @@ use super::protocol::{Failure, FailureKind, Loaded};
 use super::shared::{LoadedModel, Shared};
 use super::template::Template;
 use super::vocabulary;
+use crate::engine::milliseconds;
 use crate::model_entry::{CacheType, FlashAttention, LoadParams, ModelFacts, RopeMethod};
 use crate::token::{TokenId, TokenKind, Vocabulary};
 
@@ -94,7 +95,7 @@ pub fn load(
                 }
                 loaded.exact = copy.is_some();
                 loaded.notes.extend(no_copy);
-                loaded.load_ms = started.elapsed().as_secs_f32() * 1000.0;
+                loaded.load_ms = milliseconds(started);
                 return Ok((session, loaded));
             }
         }

@@ -16,6 +16,7 @@ use super::prompt;
 use super::protocol::{Event, Failure, FailureKind, Look, Looked, Replay};
 use super::sampler::{Chain, Need, Pass, Recorder};
 use super::scratch::SCRATCH;
+use crate::engine::milliseconds;
 use crate::inspect::stages::{SamplerTrace, TraceSource};
 
 /// Answers a look; `emit` gets the progress, the answer is returned.
@@ -84,7 +85,7 @@ impl<'a> Looking<'a> {
             None
         };
         let logits = if self.request.logits { Looked::pack(self.session.logits()) } else { Vec::new() };
-        let ms = started.elapsed().as_secs_f32() * 1000.0;
+        let ms = milliseconds(started);
         Ok(Looked { logits, stages, decoded: self.decoded as u32, ms })
     }
 

@@ -4,7 +4,7 @@
 
 use super::protocol::{Failure, FailureKind};
 use super::shared::LoadedModel;
-use super::tokenizer::{Tokenizer, Told};
+use super::tokenizer::Tokenizer;
 use super::vocabulary;
 use crate::inspect::pieces::{Pieces, Word};
 use crate::token::TokenId;
@@ -40,7 +40,7 @@ fn tell(model: &LoadedModel, tokenizer: &Tokenizer, text: &str, special: bool, i
     let known = Pieces { kind: tokenizer.kind(), merges: tokenizer.merges(), ..Pieces::default() };
     let Some(ids) = in_use(model, tokenizer, text, special, inside) else {
         let why = "where the text begins among llama.cpp's tokens cannot be told";
-        return Pieces { ..given(model, &model.tokenize(text, special), text, why.into()) };
+        return given(model, &model.tokenize(text, special), text, why.into());
     };
     let told = match tokenizer.tell(text, special, inside) {
         Ok(told) => told,
@@ -49,24 +49,14 @@ fn tell(model: &LoadedModel, tokenizer: &Tokenizer, text: &str, special: bool, i
             return Pieces { words: given(model, &ids, text, why.clone()).words, doubt: Some(why), ..known };
         }
     };
-    let doubt = doubt(&told, &ids);
-    let ours = told.words.iter().flat_map(|word| &word.tokens).map(|(id, _)| *id);
-    if ours.eq(ids.iter().copied()) {
-        return Pieces { words: told.words, doubt, ..known };
-    }
-    Pieces { words: given(model, &ids, text, String::new()).words, doubt, ..known }
-}
-
-fn doubt(told: &Told, ids: &[TokenId]) -> Option<String> {
     let ours = told.words.iter().flat_map(|word| &word.tokens).map(|(id, _)| *id);
     if !ours.eq(ids.iter().copied()) {
-        return Some(
-            "the rules in the model's file give other tokens here than llama.cpp; its tokens are shown"
-                .into(),
-        );
+        let why = "the rules in the model's file give other tokens here than llama.cpp; its tokens are shown";
+        let words = given(model, &ids, text, String::new()).words;
+        return Pieces { words, doubt: Some(why.into()), ..known };
     }
     let why = "a second reading of these rules, by the tokenizers library, gives other tokens here";
-    (told.second != ids).then(|| why.into())
+    Pieces { words: told.words, doubt: (told.second != ids).then(|| why.into()), ..known }
 }
 
 /// llama.cpp's ids. A text that goes on after other text is put behind a line end, whose tokens are taken away

@@ -84,7 +84,14 @@ pub mod weights;
 #[cfg(feature = "llama")]
 pub mod worker;
 
+use std::time::Instant;
+
 pub use protocol::{Envelope, Event, Request, RequestId};
+
+/// Milliseconds since then.
+fn milliseconds(since: Instant) -> f32 {
+    since.elapsed().as_secs_f32() * 1000.0
+}
 
 /// Where an engine's events go. Called from the engine's own thread; must not block for long.
 pub type EventSink = Box<dyn Fn(Envelope) + Send + Sync + 'static>;

@@ -5,6 +5,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
+use super::decode::Session;
 use super::protocol::{Failure, FailureKind, Generate, Prompt};
 use super::sampler::{Chain, Setting};
 use super::shared::LoadedModel;
@@ -61,6 +62,17 @@ pub fn check(model: &LoadedModel, ids: &[TokenId]) -> Result<(), Failure> {
         "This model has no token {unknown}; its vocabulary has {entries}. The tokens belong to another model."
     );
     Err(Failure { message, kind: FailureKind::Other })
+}
+
+/// Refuses a text that cannot be read: one that is too long, or has ids that the model does not have.
+///
+/// # Errors
+/// Says which of the two.
+pub fn readable(session: &Session, ids: &[TokenId]) -> Result<(), Failure> {
+    if ids.len() > session.limit() {
+        return Err(too_long(ids.len(), session.limit()));
+    }
+    check(session.model(), ids)
 }
 
 /// What is said of a prompt without room for another token.

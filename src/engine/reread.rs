@@ -6,12 +6,12 @@
 use std::time::Instant;
 
 use super::decode::{Halt, Rows, Session};
-use super::generate;
 use super::numbers::Reader;
 use super::prompt;
 use super::protocol::{Event, Failure, FailureKind, Reread, Rescored};
 use super::score;
 use super::scratch::SCRATCH;
+use crate::engine::milliseconds;
 use crate::token::{Step, TokenId};
 
 const WHAT: &str = "Reading the reply again";
@@ -39,7 +39,7 @@ fn run(session: &mut Session, request: &Reread, emit: &dyn Fn(Event)) -> Result<
     let mut scoring = Scoring::new(session, request, &ids, prompt.len(), emit);
     let steps = scoring.run()?;
     let (decoded, displaced) = (scoring.decoded as u32, scoring.displaced as u32);
-    Ok(Rescored { prompt, steps, decoded, displaced, ms: generate::milliseconds(started) })
+    Ok(Rescored { prompt, steps, decoded, displaced, ms: milliseconds(started) })
 }
 
 struct Scoring<'a> {

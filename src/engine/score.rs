@@ -11,6 +11,7 @@ use super::numbers::{self, Reader};
 use super::protocol::{Event, Failure, FailureKind, Score};
 use super::shared::LoadedModel;
 use super::vocabulary;
+use crate::engine::milliseconds;
 use crate::token::{Candidate, Step, TokenId};
 
 /// Scores a text; `emit` gets everything but the final event, which is returned. The last token is scored but
@@ -18,7 +19,7 @@ use crate::token::{Candidate, Step, TokenId};
 pub fn score(session: &mut Session, request: &Score, emit: &dyn Fn(Event)) -> Event {
     let started = Instant::now();
     match run(session, request, emit) {
-        Ok(decoded) => Event::Scored { decoded, ms: generate::milliseconds(started) },
+        Ok(decoded) => Event::Scored { decoded, ms: milliseconds(started) },
         Err(failure) => Event::Failed(failure),
     }
 }

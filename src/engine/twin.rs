@@ -12,6 +12,7 @@ use super::numbers::Reader;
 use super::protocol::Event;
 use super::scratch::LAST_SCRATCH;
 use crate::chat::Intervention;
+use crate::engine::milliseconds;
 use crate::inspect::lens;
 use crate::token::TokenId;
 
@@ -51,7 +52,7 @@ impl Twin {
         }
         caught_up?;
         let kl = self.divergence(session.logits(), changed);
-        Ok(Event::Twin { index, kl, ms: super::generate::milliseconds(started) })
+        Ok(Event::Twin { index, kl, ms: milliseconds(started) })
     }
 
     /// Gives its cells back.

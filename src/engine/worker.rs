@@ -212,7 +212,8 @@ impl Worker {
     }
 }
 
-fn cancelled_early() -> Failure {
+/// What is said of work that was stopped before it was begun.
+pub(super) fn cancelled_early() -> Failure {
     Failure { message: "It was stopped before it began.".to_string(), kind: FailureKind::Cancelled }
 }
 

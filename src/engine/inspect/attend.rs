@@ -12,6 +12,7 @@ use super::{failed, other};
 use crate::chat::Intervention;
 use crate::engine::changes;
 use crate::engine::decode::{Halt, Rows as Logits, Session};
+use crate::engine::milliseconds;
 use crate::engine::probe::{Captured, Plan, Rows};
 use crate::engine::prompt;
 use crate::engine::protocol::{Attend, Attended, Attending, Event, Failure, ROWS};
@@ -24,7 +25,7 @@ use crate::token::TokenId;
 pub fn attend(session: &mut Session, request: &Attend, emit: &dyn Fn(Event)) -> Event {
     let started = Instant::now();
     let read = check(session, request).and_then(|()| rows_of(session, request, emit));
-    let ms = started.elapsed().as_secs_f32() * 1000.0;
+    let ms = milliseconds(started);
     read.map_or_else(Event::Failed, |read| Event::Attended(Box::new(Attended { ms, ..read })))
 }
 
@@ -47,7 +48,7 @@ pub fn calibrate(session: &mut Session) -> Event {
     }
     let of = |rows: &Vec<Vec<f32>>| HeadScore::of(rows, scores::HALF);
     let layers = captured.layers.iter().map(|layer| layer.rows.iter().map(of).collect()).collect();
-    let ms = started.elapsed().as_secs_f32() * 1000.0;
+    let ms = milliseconds(started);
     Event::Calibrated(Box::new(HeadScores { layers, ms }))
 }
 
@@ -57,10 +58,7 @@ fn check(session: &Session, request: &Attend) -> Result<(), Failure> {
     if request.ids.is_empty() {
         return Err(other("There is no attention to show: nothing has been read."));
     }
-    if request.ids.len() > session.limit() {
-        return Err(prompt::too_long(request.ids.len(), session.limit()));
-    }
-    prompt::check(session.model(), &request.ids)?;
+    prompt::readable(session, &request.ids)?;
     changes::check(session.model(), &request.interventions)?;
     match request.of {
         Attending::Head(layer, head) => {
@@ -130,26 +128,22 @@ impl Stretch<'_> {
     }
 
     fn read_planned(&self, session: &mut Session, plan: Plan, emit: &dyn Fn(Event)) -> Result<usize, Halt> {
-        let (ids, start) = (self.ids, self.start);
-        session.probe().change(self.interventions);
-        let aside = session.has_scratch();
-        let mut decoded = ids.len() - start;
-        // What lies before the stretch has to be on the chat's sequence, from which the scratch one takes it.
-        if !aside || session.shared(ids, self.interventions) < start {
-            let kept = session.reuse_at_most(ids, start, self.interventions);
-            let total = ids.len() - kept;
-            session.read(&ids[..start], kept, |done, _| {
-                emit(Event::PromptProgress { done: done as u32, total: total as u32 });
-            })?;
-            decoded = total;
-        }
-        session.probe().plan(plan);
-        if aside {
-            session.copy_prefix(SCRATCH, start);
+        let (ids, start, changes) = (self.ids, self.start, self.interventions);
+        session.probe().change(changes);
+        let aside = session.beginning(ids, start, changes);
+        let kept = aside.map_or_else(|| session.reuse_at_most(ids, start, changes), |from| from.count);
+        let total = ids.len() - kept;
+        let progress = |done, _| emit(Event::PromptProgress { done: done as u32, total: total as u32 });
+        if let Some(from) = aside {
+            session.read_from(SCRATCH, &ids[..start], from, progress)?;
+            session.keep_beside(&ids[..start], from, changes);
+            session.probe().plan(plan);
             session.decode_on(SCRATCH, start, &ids[start..], Logits::Last)?;
         } else {
+            session.read(&ids[..start], kept, progress)?;
+            session.probe().plan(plan);
             session.append(&ids[start..], Logits::Last)?;
         }
-        Ok(decoded)
+        Ok(total)
     }
 }

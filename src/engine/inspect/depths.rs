@@ -12,6 +12,7 @@ use crate::engine::changes;
 use crate::engine::decode::{Halt, Rows, Session};
 use crate::engine::fit::SCRATCH_CELLS;
 use crate::engine::generate;
+use crate::engine::milliseconds;
 use crate::engine::numbers::{self, Reader};
 use crate::engine::probe::{Captured, Plan};
 use crate::engine::prompt;
@@ -40,7 +41,7 @@ pub fn depths(session: &mut Session, inside: &mut Inside, request: &Depths, emit
     session.drop_sequence(SCRATCH);
     judged.map_or_else(Event::Failed, |decoded| Event::DepthsDone {
         decoded: decoded as u32,
-        ms: generate::milliseconds(started),
+        ms: milliseconds(started),
     })
 }
 

@@ -9,7 +9,7 @@ use super::{failed, other};
 use crate::engine::changes;
 use crate::engine::decode::{Rows, Session};
 use crate::engine::fit::SCRATCH_CELLS;
-use crate::engine::generate;
+use crate::engine::milliseconds;
 use crate::engine::probe::Plan;
 use crate::engine::prompt;
 use crate::engine::protocol::{Directed, Direction, Event, Failure};
@@ -24,7 +24,7 @@ pub fn direct(session: &mut Session, request: &Direction, emit: &dyn Fn(Event)) 
     session.probe().plan(Plan::default());
     session.drop_sequence(SCRATCH);
     found.map_or_else(Event::Failed, |found| {
-        Event::Directed(Box::new(Directed { ms: generate::milliseconds(started), ..found }))
+        Event::Directed(Box::new(Directed { ms: milliseconds(started), ..found }))
     })
 }
 
@@ -34,10 +34,7 @@ fn check(session: &Session, request: &Direction) -> Result<(), Failure> {
         if ids.is_empty() {
             return Err(other(format!("The text {which} is empty.")));
         }
-        if ids.len() > session.limit() {
-            return Err(prompt::too_long(ids.len(), session.limit()));
-        }
-        prompt::check(session.model(), ids)?;
+        prompt::readable(session, ids)?;
     }
     Ok(())
 }

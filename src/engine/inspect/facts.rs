@@ -29,6 +29,8 @@ pub struct Facts {
     pub epsilon: f32,
     /// Whether norms take the mean away.
     pub layer_norm: bool,
+    /// What everything that a block adds is multiplied with; some models have such a number.
+    pub residual_scale: f32,
 }
 
 impl Facts {
@@ -61,6 +63,7 @@ impl Facts {
             output_bias: vector("output.bias")?,
             epsilon,
             layer_norm: rms.is_none(),
+            residual_scale: weights.number("residual_scale").unwrap_or(1.0) as f32,
         })
     }
 

@@ -5,12 +5,13 @@
 //! whose divisor is frozen, as is that of a norm that follows the block. Pushes of all neurons add up to the block's
 //! own, but for biases and rounding.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::Inside;
 use super::blocks::{self, Added, Behind};
 use super::parts::Pull;
-use crate::engine::numbers::Scored;
+use super::raised;
 use crate::engine::probe::{Captured, LayerCapture, Operands};
 use crate::engine::protocol::Want;
 use crate::inspect::feed_forward::{FfnLayer, NeuronOrder, half, histogram};
@@ -18,8 +19,6 @@ use crate::inspect::lens;
 use crate::inspect::trace::{FeedForward, Neuron};
 use crate::token::TokenId;
 
-/// Tokens listed as promoted, and as suppressed.
-const TOKENS: usize = 8;
 /// Weights of all down projections up to which the lengths of all their columns are worked out for the list.
 const MOST: usize = 400_000_000;
 
@@ -58,7 +57,7 @@ pub(super) fn feed_forward(
             ..Neuron::default()
         })
         .collect();
-    if let Err(why) = tell(inside, operands, captured, layer, number, &columns, &mut neurons) {
+    if let Err(why) = tell(inside, operands, captured, number, &columns, &mut neurons) {
         tracing::debug!(layer = number, why, "what the neurons promote is not told");
     }
     let added = blocks::apart(captured, inside.facts.width).ok();
@@ -236,38 +235,22 @@ fn over_rows(
     add: impl Fn(&mut f32, f32, f32),
     direction: &[f32],
 ) -> Result<Vec<f32>, String> {
-    let residual = inside.facts.width;
-    let along = |row: usize| direction.get(row % residual).copied().unwrap_or_default();
     let mut figures = vec![0.0_f32; layer.neurons.len() + layer.shared.len()];
-    let expert = |name: &str, first: usize, weight: f32, out: &mut [f32]| {
-        inside
-            .weights
-            .scan(name, first..first + residual, |at, values| {
-                for (row, values) in (at..).zip(values.chunks_exact(out.len())) {
-                    let along = along(row);
-                    out.iter_mut().zip(values).for_each(|(sum, value)| add(sum, value * weight, along));
-                }
-            })
-            .map_err(|error| error.to_string())
-    };
-    if layer.experts.is_empty() {
-        expert(&down(number), 0, 1.0, &mut figures)?;
-    } else {
-        let name = format!("blk.{number}.ffn_down_exps.weight");
-        let (used, shared) = figures.split_at_mut(layer.neurons.len());
-        for ((index, weight), out) in layer.experts.iter().zip(used.chunks_mut(width)) {
-            expert(&name, *index as usize * residual, *weight, out)?;
-        }
-        if !shared.is_empty() {
-            let name = format!("blk.{number}.ffn_down_shexp.weight");
-            expert(&name, 0, layer.shared_gate.unwrap_or(1.0), shared)?;
-        }
+    for part in parts(inside, layer, number, width) {
+        let (first, figures) = (part.rows.start, &mut figures[part.neurons]);
+        let take = |at: usize, values: &[f32]| {
+            for (row, values) in (at - first..).zip(values.chunks_exact(figures.len())) {
+                let along = direction.get(row).copied().unwrap_or_default();
+                figures.iter_mut().zip(values).for_each(|(sum, value)| add(sum, value * part.weight, along));
+            }
+        };
+        inside.weights.scan(&part.name, part.rows, take).map_err(|error| error.to_string())?;
     }
     Ok(figures)
 }
 
 /// What each neuron adds to the stream: its activation times its column of the down projection, the expert's weight
-/// included.
+/// included. Each matrix is read once, whatever number of its columns is wanted.
 fn columns(
     inside: &Inside,
     layer: &LayerCapture,
@@ -276,43 +259,56 @@ fn columns(
     values: &[f32],
     order: &[usize],
 ) -> Result<Vec<Vec<f32>>, String> {
-    let weights = &inside.weights;
-    let plain = format!("blk.{number}.ffn_down.weight");
-    let mut columns = if layer.experts.is_empty() {
-        weights.columns(&plain, order).map_err(|error| error.to_string())?
-    } else {
-        let name = format!("blk.{number}.ffn_down_exps.weight");
-        let residual = inside.facts.width;
-        let mut columns = Vec::with_capacity(order.len());
-        for at in order {
-            if let Some(shared) = at.checked_sub(layer.neurons.len()) {
-                columns.push(shared_column(inside, layer, number, shared)?);
-                continue;
+    let mut columns = vec![Vec::new(); order.len()];
+    for part in parts(inside, layer, number, width) {
+        let mine = order.iter().enumerate().filter(|(_, at)| part.neurons.contains(at));
+        let (places, within): (Vec<usize>, Vec<usize>) =
+            mine.map(|(place, at)| (place, at - part.neurons.start)).unzip();
+        let read = inside.weights.columns_within(&part.name, part.rows, &within);
+        for (place, mut column) in places.into_iter().zip(read.map_err(|error| error.to_string())?) {
+            let factor = part.weight * values[order[place]];
+            for value in &mut column {
+                *value *= factor;
             }
-            let (expert, weight) = layer.experts[at / width];
-            let first = expert as usize * residual;
-            let rows = weights.rows(&name, first..first + residual).map_err(|error| error.to_string())?;
-            columns.push(rows.chunks(width).map(|row| row[at % width] * weight).collect());
-        }
-        columns
-    };
-    for (column, at) in columns.iter_mut().zip(order) {
-        for value in column {
-            *value *= values[*at];
+            columns[place] = column;
         }
     }
     Ok(columns)
 }
 
-/// A neuron of the experts that are always used: its column, their gate included.
-fn shared_column(inside: &Inside, layer: &LayerCapture, number: u32, at: usize) -> Result<Vec<f32>, String> {
-    let name = format!("blk.{number}.ffn_down_shexp.weight");
-    let mut column = inside.weights.column(&name, at).map_err(|error| error.to_string())?;
-    let gate = layer.shared_gate.unwrap_or(1.0);
-    for value in &mut column {
-        *value *= gate;
+/// A matrix that some of a block's neurons write through.
+struct Matrix {
+    name: String,
+    /// Its rows in the tensor, which may hold those of all experts.
+    rows: Range<usize>,
+    /// Its neurons among all of the block.
+    neurons: Range<usize>,
+    /// What it is multiplied with: the expert's weight, or the gate of those that are always used.
+    weight: f32,
+}
+
+/// The matrices of a block's neurons: one, or in a mixture those of the used experts and of those always used.
+fn parts(inside: &Inside, layer: &LayerCapture, number: u32, width: usize) -> Vec<Matrix> {
+    let (residual, count) = (inside.facts.width, layer.neurons.len());
+    if layer.experts.is_empty() {
+        return vec![Matrix { name: down(number), rows: 0..residual, neurons: 0..count, weight: 1.0 }];
     }
-    Ok(column)
+    let used = layer.experts.iter().enumerate().map(|(at, (expert, weight))| {
+        let first = *expert as usize * residual;
+        Matrix {
+            name: format!("blk.{number}.ffn_down_exps.weight"),
+            rows: first..first + residual,
+            neurons: at * width..(at + 1) * width,
+            weight: *weight,
+        }
+    });
+    let shared = (!layer.shared.is_empty()).then(|| Matrix {
+        name: format!("blk.{number}.ffn_down_shexp.weight"),
+        rows: 0..residual,
+        neurons: count..count + layer.shared.len(),
+        weight: layer.shared_gate.unwrap_or(1.0),
+    });
+    used.chain(shared).collect()
 }
 
 /// Fills in what the neurons promote and suppress.
@@ -320,51 +316,18 @@ fn tell(
     inside: &mut Inside,
     operands: Operands,
     captured: &Captured,
-    layer: &LayerCapture,
     number: u32,
     columns: &[Vec<f32>],
     neurons: &mut [Neuron],
 ) -> Result<(), String> {
-    let output = operands.output.ok_or("the output matrix was not seen")?;
-    let facts = &inside.facts;
-    let norm = facts.norm.as_ref().ok_or("the final norm is not known")?;
-    let last = captured.layers.last().ok_or("nothing was captured")?;
-    let divisor = norm.divisor(&last.after);
-    let halves = blocks::apart(captured, facts.width)?;
-    let added = halves.get(number as usize).ok_or("there is no such block")?;
+    let halves = blocks::apart(captured, inside.facts.width)?;
+    let (layer, added) = captured.layers.iter().zip(&halves).nth(number as usize).ok_or("no such block")?;
     let behind = Behind::feed_forward(inside, (number, layer), &added.ffn)?;
-    let inputs: Vec<f32> =
-        columns.iter().flat_map(|column| norm.frozen(&behind.forward(column), divisor)).collect();
-    let mut logits = inside.graphs.multiply(output, &inputs).map_err(|error| error.to_string())?;
-    let scale = operands.tail.unwrap_or_default().scale;
-    for logit in &mut logits {
-        *logit *= scale;
-    }
-    for (neuron, logits) in neurons.iter_mut().zip(logits.chunks(inside.facts.vocabulary)) {
-        let mean = mean(logits);
-        neuron.promotes = best(logits, mean, 1.0, TOKENS);
-        neuron.suppresses = best(logits, mean, -1.0, TOKENS);
+    let written: Vec<Vec<f32>> = columns.iter().map(|column| behind.forward(column)).collect();
+    let raised = raised::raised(inside, operands, captured, &written, &[])?;
+    for (neuron, raised) in neurons.iter_mut().zip(raised) {
+        neuron.promotes = raised.promotes;
+        neuron.suppresses = raised.suppresses;
     }
     Ok(())
-}
-
-/// What is added to all logits alike, which changes no probability.
-pub(super) fn mean(logits: &[f32]) -> f32 {
-    (logits.iter().map(|logit| f64::from(*logit)).sum::<f64>() / logits.len().max(1) as f64) as f32
-}
-
-/// So many tokens with the largest values beyond the mean, or with the smallest where `sign` is −1.
-pub(super) fn best(logits: &[f32], mean: f32, sign: f32, most: usize) -> Vec<(TokenId, f32)> {
-    let mut best: Vec<Scored> = Vec::with_capacity(most + 1);
-    for (id, value) in (0..).map(TokenId).zip(logits) {
-        let logit = (value - mean) * sign;
-        if best.len() == most && best.last().is_some_and(|least| logit <= least.logit) {
-            continue;
-        }
-        let scored = Scored { id, logit };
-        let place = best.partition_point(|other| other.logit >= logit);
-        best.insert(place, scored);
-        best.truncate(most);
-    }
-    best.into_iter().map(|scored| (scored.id, scored.logit * sign)).collect()
 }

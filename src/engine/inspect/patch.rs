@@ -17,10 +17,7 @@ use crate::token::TokenId;
 pub(super) fn check(session: &Session, request: &Inspect) -> Result<(), Failure> {
     for patch in &request.patches {
         let text = text(patch, &request.ids);
-        prompt::check(session.model(), text)?;
-        if text.len() > session.limit() {
-            return Err(prompt::too_long(text.len(), session.limit()));
-        }
+        prompt::readable(session, text)?;
         if patch.position as usize >= text.len() {
             return Err(other(format!(
                 "There is no position {} to patch from: the text has positions 0 to {}.",

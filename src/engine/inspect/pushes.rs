@@ -61,10 +61,12 @@ pub(super) fn through(
     inputs: usize,
     direction: &[f32],
 ) -> Result<Vec<f32>, String> {
-    let matrix = inside.weights.vector(name).map_err(|error| error.to_string())?;
     let mut pushes = vec![0.0_f32; inputs];
-    for (row, along) in matrix.chunks(inputs).zip(direction) {
-        pushes.iter_mut().zip(row).for_each(|(push, weight)| *push += weight * along);
-    }
+    let add = |first: usize, values: &[f32]| {
+        for (row, along) in values.chunks_exact(inputs).zip(&direction[first..]) {
+            pushes.iter_mut().zip(row).for_each(|(push, weight)| *push += weight * along);
+        }
+    };
+    inside.weights.scan(name, 0..direction.len(), add).map_err(|error| error.to_string())?;
     Ok(pushes)
 }

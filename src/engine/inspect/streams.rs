@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::open::follow as follow_one;
 use super::{Inside, Output, blocks};
+use crate::engine::milliseconds;
 use crate::engine::numbers::Reader;
 use crate::engine::probe::{Captured, Operands};
 use crate::inspect::lens::{self, Norm};
@@ -58,7 +59,7 @@ pub(super) fn lens(
     let chosen = follow.first().copied().unwrap_or(best);
     let on_top: Vec<bool> =
         rows.iter().skip(1).map(|row| row.top.first().is_some_and(|top| top.id == chosen)).collect();
-    let ms = started.elapsed().as_secs_f32() * 1000.0;
+    let ms = milliseconds(started);
     Ok(Lens { rows, decided: lens::decided(&on_top), ms })
 }
 

@@ -7,15 +7,11 @@
 
 use super::Inside;
 use super::blocks::{self, Behind};
-use super::neurons::{best, mean};
+use super::raised;
 use crate::engine::probe::{Captured, Operands};
 use crate::engine::protocol::Want;
 use crate::inspect::lens;
 use crate::inspect::trace::HeadTold;
-use crate::token::TokenId;
-
-/// Tokens listed as raised, and as lowered.
-const TOKENS: usize = 8;
 
 /// Tells what a head writes.
 ///
@@ -28,7 +24,6 @@ pub(super) fn head(
     (number, head): (u32, u32),
     want: &Want,
 ) -> Result<HeadTold, String> {
-    let output = operands.output.ok_or("the output matrix was not seen")?;
     let layer = captured.layers.get(number as usize).ok_or("there is no such block")?;
     let projection = layer.projection.ok_or("the output projection was not seen")?;
     let size = layer.heads.len() / (inside.facts.heads as usize).max(1);
@@ -41,22 +36,14 @@ pub(super) fn head(
     let halves = blocks::apart(captured, inside.facts.width)?;
     let behind = Behind::attention(inside, (number, layer), &halves[number as usize].attention)?;
     let added = behind.forward(&written);
-    let norm = inside.facts.norm.as_ref().ok_or("the final norm is not known")?;
-    let last = captured.layers.last().ok_or("nothing was captured")?;
-    let column = norm.frozen(&added, norm.divisor(&last.after));
-    let mut logits = inside.graphs.multiply(output, &column).map_err(|error| error.to_string())?;
-    let scale = operands.tail.unwrap_or_default().scale;
-    for logit in &mut logits {
-        *logit *= scale;
-    }
-    let mean = mean(&logits);
-    let followed = |id: &TokenId| Some((*id, logits.get(id.0 as usize)? - mean));
+    let share = lens::length(&added) / lens::length(&layer.after).max(f32::MIN_POSITIVE);
+    let raised = raised::raised(inside, operands, captured, &[added], &want.follow)?.swap_remove(0);
     Ok(HeadTold {
         layer: number,
         head,
-        share: lens::length(&added) / lens::length(&layer.after).max(f32::MIN_POSITIVE),
-        promotes: best(&logits, mean, 1.0, TOKENS),
-        suppresses: best(&logits, mean, -1.0, TOKENS),
-        followed: want.follow.iter().filter_map(followed).collect(),
+        share,
+        promotes: raised.promotes,
+        suppresses: raised.suppresses,
+        followed: raised.followed,
     })
 }

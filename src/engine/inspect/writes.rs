@@ -26,8 +26,7 @@ fn block(inside: &mut Inside, layer: &LayerCapture, number: u32) -> Result<Vec<f
     let written = written(inside, layer)?;
     let name = format!("blk.{number}.post_attention_norm.weight");
     let post = inside.facts.norm_of(&inside.weights, &name);
-    // Some models multiply what a block adds by a constant.
-    let factor = inside.weights.number("residual_scale").unwrap_or(1.0) as f32;
+    let factor = inside.facts.residual_scale;
     let length = |column: &Vec<f32>| match &post {
         Some(post) => lens::length(&post.frozen(column, post.divisor(&layer.attn_out))),
         None => lens::length(column),

@@ -130,9 +130,7 @@ fn slice(node: Node, head: u32, count: usize) -> Option<(usize, usize)> {
 impl Node {
     /// Writes zeros over all values.
     fn zero(self) {
-        // SAFETY: only reads the tensor's shape.
-        let whole = unsafe { sys::ggml_nbytes(self.tensor()) };
-        self.write(0, &vec![0_u8; whole]);
+        self.write(0, &vec![0_u8; self.size()]);
     }
 
     /// Writes over a stretch (first value, how many) of every token's column: zeros, or these values where they are
@@ -167,9 +165,7 @@ impl Node {
     }
 
     fn write(self, offset: usize, bytes: &[u8]) {
-        // SAFETY: only reads the tensor's shape.
-        let whole = unsafe { sys::ggml_nbytes(self.tensor()) };
-        if bytes.is_empty() || offset.checked_add(bytes.len()).is_none_or(|end| end > whole) {
+        if bytes.is_empty() || offset.checked_add(bytes.len()).is_none_or(|end| end > self.size()) {
             return;
         }
         // SAFETY: the range lies within the tensor, which was just computed and whose readers have not run yet; it is

@@ -72,7 +72,7 @@ impl Node {
     }
 
     /// Bytes from the tensor's first to behind its last.
-    fn size(self) -> usize {
+    pub(super) fn size(self) -> usize {
         // SAFETY: the tensor is alive; only its shape is read.
         unsafe { sys::ggml_nbytes(self.tensor()) }
     }

@@ -20,6 +20,7 @@ use super::reading::Reading;
 use super::vocabulary::{Pieces, token};
 use super::{ScriptedOptions, other};
 use crate::chat::Intervention;
+use crate::engine::milliseconds;
 use crate::engine::protocol::{
     Directed, Direction, Embed, Event, Failure, Inspect, Inspected, Request, Want, switched_off,
 };
@@ -59,7 +60,7 @@ impl Model {
         let (reading, decoded) = self.read_aside(&request.ids, options, control)?;
         let mut seen = opened(&reading, request);
         seen.decoded = decoded;
-        seen.ms = begun.elapsed().as_secs_f32() * 1000.0;
+        seen.ms = milliseconds(begun);
         Ok(Event::Inspected(Box::new(seen)))
     }
 
@@ -96,7 +97,7 @@ pub(super) fn beside(pieces: &Arc<Pieces>, request: &Request) -> Option<Result<E
             let begun = Instant::now();
             let open = || {
                 let reading = Reading::of(pieces, &request.ids);
-                let ms = begun.elapsed().as_secs_f32() * 1000.0;
+                let ms = milliseconds(begun);
                 Event::Inspected(Box::new(Inspected { decoded: 1, ms, ..opened(&reading, request) }))
             };
             Some(check(&request.want, &request.ablations, request.ids.len()).map(|()| open()))
@@ -290,7 +291,7 @@ impl Stack<'_> {
         }
         let chosen = follow.first().copied().unwrap_or(best);
         let on_top: Vec<bool> = rows.iter().skip(1).map(|row| row.top[0].id == chosen).collect();
-        Lens { rows, decided: lens::decided(&on_top), ms: begun.elapsed().as_secs_f32() * 1000.0 }
+        Lens { rows, decided: lens::decided(&on_top), ms: milliseconds(begun) }
     }
 
     fn attribution(&self, token: TokenId, rival: TokenId) -> Option<Attribution> {

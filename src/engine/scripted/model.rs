@@ -12,6 +12,7 @@ use super::reading::Reading;
 use super::vocabulary::{self, MARKS, Pieces};
 use super::{ScriptedOptions, inside, numbers};
 use crate::chat::{StopReason, Timings, Usage};
+use crate::engine::milliseconds;
 use crate::engine::protocol::{
     CapturePlan, Event, Failure, FailureKind, Generate, LiveInside, Loaded, Memory, Prompt, PromptFacts,
 };
@@ -239,7 +240,7 @@ impl Model {
                 .step(drawn.id, bytes, generate.top_logprobs as usize)
                 .expect("the drawn token is in the vocabulary");
             step.survivors = drawn.survivors;
-            step.ms = last.elapsed().as_secs_f32() * 1000.0;
+            step.ms = milliseconds(last);
             last = Instant::now();
             record(writer, &distribution, drawn.id, control);
             writer.ids.push(drawn.id);

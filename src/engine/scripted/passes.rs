@@ -8,6 +8,7 @@ use super::draw::{Chain, Wanted};
 use super::model::{Control, Model};
 use super::reading::Reading;
 use super::{ScriptedOptions, cancelled, numbers, other};
+use crate::engine::milliseconds;
 use crate::engine::protocol::{
     Event, Failure, FailureKind, Look, LookAhead, Looked, LookedAhead, Path, Score,
 };
@@ -190,8 +191,4 @@ impl Model {
 
 pub(super) fn no_token(id: TokenId) -> Failure {
     other(format!("This model has no token {}.", id.0))
-}
-
-pub(super) fn milliseconds(since: Instant) -> f32 {
-    since.elapsed().as_secs_f32() * 1000.0
 }

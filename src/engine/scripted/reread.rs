@@ -5,9 +5,10 @@
 use std::time::Instant;
 
 use super::model::{Control, Model};
-use super::passes::{milliseconds, no_token};
+use super::passes::no_token;
 use super::reading::Reading;
 use super::{ScriptedOptions, numbers, other};
+use crate::engine::milliseconds;
 use crate::engine::protocol::{Event, Failure, Reread, Rescored};
 use crate::token::TokenId;
 

@@ -8,6 +8,7 @@ use super::super::model::{Control, Model};
 use super::super::reading::Reading;
 use super::super::{ScriptedOptions, cancelled, numbers, other};
 use super::{LAYERS, Stack};
+use crate::engine::milliseconds;
 use crate::engine::protocol::{Depths, Event, Failure};
 use crate::inspect::depth::{Depth, DepthCell};
 use crate::inspect::distribution::Distribution;
@@ -49,7 +50,7 @@ impl Model {
             let done = (index * CHUNK + chunk.len()) as u32;
             (control.emit)(Event::PromptProgress { done, total });
         }
-        Ok(Event::DepthsDone { decoded: total, ms: begun.elapsed().as_secs_f32() * 1000.0 })
+        Ok(Event::DepthsDone { decoded: total, ms: milliseconds(begun) })
     }
 }
 

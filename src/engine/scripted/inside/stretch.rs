@@ -8,6 +8,7 @@ use super::super::model::{Control, Model};
 use super::super::vocabulary::BEGIN;
 use super::super::{ScriptedOptions, other};
 use super::{HEADS, LAYERS, check, heads};
+use crate::engine::milliseconds;
 use crate::engine::protocol::{Attend, Attended, Attending, Event, Failure, ROWS, Want};
 use crate::inspect::rollout::rollout;
 use crate::inspect::scores::{self, HALF, HeadScore, HeadScores};
@@ -51,7 +52,7 @@ impl Model {
                 Attended::new(0, &rollout(means.iter().map(Vec::as_slice)), vec![0; ids.len()])
             }
         };
-        let ms = begun.elapsed().as_secs_f32() * 1000.0;
+        let ms = milliseconds(begun);
         Ok(Event::Attended(Box::new(Attended { decoded, ms, ..attended })))
     }
 
@@ -64,7 +65,7 @@ impl Model {
         }
         let score = |layer, head| HeadScore::of(&whole(&ids, layer, head), HALF);
         let layers = (0..LAYERS).map(|layer| (0..HEADS).map(|head| score(layer, head)).collect()).collect();
-        let ms = begun.elapsed().as_secs_f32() * 1000.0;
+        let ms = milliseconds(begun);
         Ok(Event::Calibrated(Box::new(HeadScores { layers, ms })))
     }
 }

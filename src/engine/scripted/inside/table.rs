@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::super::numbers::{mix, unit};
 use super::super::vocabulary::token;
+use crate::engine::milliseconds;
 use crate::engine::protocol::Embed;
 use crate::inspect::embedding::{cosine, cosines, dot, map, norm};
 use crate::inspect::trace::EmbeddingFacts;
@@ -65,6 +66,6 @@ pub(super) fn embed(vocabulary: &Vocabulary, request: &Embed) -> EmbeddingFacts 
         values: bounds,
         largest,
         tied: false,
-        ms: begun.elapsed().as_secs_f32() * 1000.0,
+        ms: milliseconds(begun),
     }
 }
