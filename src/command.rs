@@ -225,6 +225,8 @@ commands! {
     StationSampler "sampler" Inspector Global ["alt+8"];
     /// Open the why station
     StationWhy "why" Inspector Global ["alt+9"];
+    /// Open the station of that name or number
+    Station "station" Inspector Global [];
     /// Hold the shown step
     Hold "hold" Inspector Inspector ["space"];
     /// The other unit: logits, raw weights, ranks; in sampler, try settings; in tokens, try a word
@@ -354,6 +356,7 @@ impl Command {
             Self::Slow => "tokens a second, from 0.1 to 50, or off",
             Self::Export => "a file's name ending in .html, .md, .json or .jsonl",
             Self::ExportStation => "a file's name ending in .svg, .txt or .json, and a size such as 67x36",
+            Self::Station => "the name of a station, or its number",
             Self::Arithmetic => "words with + and -, or nothing for the token itself",
             Self::Find | Self::Search => "what to look for",
             Self::Colour => "surprise, probability, rank, uncertainty, layer or off",
@@ -391,6 +394,6 @@ impl Command {
     /// Whether something must follow the command's name.
     #[must_use]
     pub fn needs_argument(self) -> bool {
-        matches!(self, Self::Model | Self::Preset | Self::Set)
+        matches!(self, Self::Model | Self::Preset | Self::Set | Self::Station)
     }
 }

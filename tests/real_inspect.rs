@@ -220,7 +220,7 @@ fn the_strongest_neurons_agree_with_transformers() {
         for prompt in model.prompts() {
             let reference = prompt["ffn_top_neurons_by_abs_activation"].as_object().unwrap().clone();
             let layers: Vec<u32> = reference.keys().map(|layer| layer.parse().unwrap()).collect();
-            let want = Want { ffn: layers, neurons: 8, ..Want::default() };
+            let want = Want { ffn: layers, neurons: 8, words: true, ..Want::default() };
             for ffn in model.inspect(&ids_of(&prompt), want).ffns {
                 let theirs = reference[&ffn.layer.to_string()].as_array().unwrap();
                 let largest = float(&theirs[0]["activation"]).abs();
@@ -370,6 +370,7 @@ fn opening_a_past_pass_leaves_the_next_greedy_tokens_unchanged() {
             attention: vec![2, 5],
             ffn: vec![3],
             neurons: 4,
+            words: true,
             attribution: Some((alone[0], TokenId(300))),
             ..Want::default()
         };
@@ -574,6 +575,7 @@ fn pushes_of_all_neurons_are_the_blocks_own_and_half_is_made_by_few() {
             follow: follow.clone(),
             ffn: vec![blocks - 2],
             neurons: 4,
+            words: true,
             neuron_order: NeuronOrder::Push,
             ffn_layers: true,
             attribution: Some(pair),
@@ -600,6 +602,7 @@ fn pushes_of_all_neurons_are_the_blocks_own_and_half_is_made_by_few() {
         let by_write = Want {
             ffn: vec![24.min(blocks - 1)],
             neurons: 10,
+            words: true,
             follow,
             neuron_order: NeuronOrder::Write,
             ..Want::default()

@@ -207,7 +207,7 @@ fn attention_agrees() {
 fn the_strongest_neurons_agree() {
     on_each(|model, prompt, place, worst| {
         let figures = &prompt["ffn_top_neurons_by_abs_activation"];
-        let want = Want { ffn: layers_of(figures), neurons: 8, ..Want::default() };
+        let want = Want { ffn: layers_of(figures), neurons: 8, words: true, ..Want::default() };
         for ffn in model.inspect(Inspect { ids: ids_of(prompt), want, ..Inspect::default() }).ffns {
             let theirs = list(&figures[ffn.layer.to_string()]);
             let largest = float(&theirs[0]["activation"]).abs();

@@ -86,6 +86,7 @@ fn everything() -> Live {
         attention: vec![23],
         ffn: vec![28],
         neurons: 6,
+        words: true,
         ..Want::default()
     };
     Live { want, attribution: true, rotation: Some((23, 4)), budget: 1.0, ..Live::default() }

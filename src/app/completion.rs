@@ -4,7 +4,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{App, Colouring, Completion, Focus, fuzzy};
+use super::{App, Colouring, Completion, Focus, Station, fuzzy};
 use crate::command::{self, Command};
 use crate::sampling::SAMPLING_KEYS;
 
@@ -76,6 +76,13 @@ impl App {
                 let none = ("none".to_owned(), "back to the defaults".to_owned());
                 let named = self.config.presets.keys().map(|name| (name.clone(), String::new()));
                 named.chain([none]).collect()
+            }
+            Command::Station => {
+                let help = |station: &Station| {
+                    let command = Command::named(station.name());
+                    command.map_or(String::new(), |command| command.entry().help().to_owned())
+                };
+                Station::AVAILABLE.iter().map(|it| (it.name().to_owned(), help(it))).collect()
             }
             Command::Colour => {
                 Colouring::ALL.iter().map(|one| (one.name().to_owned(), one.help().to_owned())).collect()
@@ -176,6 +183,7 @@ impl App {
                 true
             }
             (Command::Colour, name) => self.colour_named(name),
+            (Command::Station, name) => self.station_named(name),
             (Command::Arithmetic, words) => self.arithmetic(words),
             (Command::Find, text) => {
                 self.find(text);

@@ -205,6 +205,19 @@ impl App {
         }
     }
 
+    /// Opens the station of that name or number; says whether there is one.
+    pub(crate) fn station_named(&mut self, name: &str) -> bool {
+        let spelt = Station::AVAILABLE.iter().find(|station| station.name() == name).copied();
+        let known = spelt.or_else(|| Station::of_digit(name.parse().ok()?));
+        if let Some(station) = known {
+            self.station(station);
+        } else {
+            let names: Vec<&str> = Station::AVAILABLE.iter().map(|station| station.name()).collect();
+            self.warn(format!("there is no station {name}; there are {}", names.join(", ")));
+        }
+        known.is_some()
+    }
+
     pub(crate) fn station_digit(&mut self, digit: char) {
         if let Some(station) = Station::of_digit(digit) {
             self.station(station);

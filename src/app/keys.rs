@@ -132,6 +132,7 @@ impl App {
             Command::System => self.open_system(),
             Command::ToggleInspector => self.toggle_inspector(),
             Command::Zoom => self.zoom(),
+            Command::Station => self.station(self.inspector.station),
             Command::StationTokens => self.station(Station::Tokens),
             Command::StationEmbedding => self.station(Station::Embedding),
             Command::StationPosition => self.station(Station::Position),

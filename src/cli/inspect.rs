@@ -131,6 +131,7 @@ async fn open(
         attention: if has(What::Attention) { args.layers.clone() } else { Vec::new() },
         ffn: if has(What::Ffn) { args.layers.clone() } else { Vec::new() },
         neurons: NEURONS,
+        words: true,
         ..Want::default()
     };
     let mut request = Inspect {

@@ -212,6 +212,9 @@ pub struct FeedForward {
     pub width: u32,
     /// The first in the order that was asked for.
     pub neurons: Vec<Neuron>,
+    /// Whether it was asked what these promote and suppress.
+    #[serde(default)]
+    pub words: bool,
     /// In a mixture the experts that were used with their weights, heaviest first.
     pub experts: Vec<(u32, f32)>,
     /// What the neurons are sorted by.

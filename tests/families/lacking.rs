@@ -32,6 +32,7 @@ fn everything() -> Want {
         pushing_neurons: 8,
         ffn: vec![0, 2],
         neurons: 8,
+        words: true,
         ffn_layers: true,
         follow: vec![id(3), id(4)],
         ..Want::default()

@@ -397,7 +397,7 @@ fn neurons_and_experts_are_the_references() {
 
 fn neurons_hold(fixture: &mut Fixture, reference: &Reference, worst: &mut Worst) {
     let pass = plain(reference);
-    let want = Want { ffn: vec![0, 1, 2], neurons: 500, ..Want::default() };
+    let want = Want { ffn: vec![0, 1, 2], neurons: 500, words: true, ..Want::default() };
     let inspected = fixture.inspect(&ids(&tokens()), want);
     assert_eq!(inspected.trace.missing, Vec::<String>::new(), "{}", worst.family);
     for (ffn, block) in inspected.ffns.iter().zip(&pass.blocks) {
@@ -421,7 +421,7 @@ fn neurons_hold(fixture: &mut Fixture, reference: &Reference, worst: &mut Worst)
 fn what_neurons_add_amounts_to_what_the_feed_forward_gives() {
     on_each(|fixture, reference, worst| {
         let name = |part: &str| format!("blk.1.{part}.weight");
-        let want = Want { ffn: vec![1], neurons: 500, ..Want::default() };
+        let want = Want { ffn: vec![1], neurons: 500, words: true, ..Want::default() };
         let ffn = fixture.inspect(&ids(&tokens()), want).ffns.remove(0);
         let block = &plain(reference).blocks[1];
         for neuron in ffn.neurons.iter().take(12) {

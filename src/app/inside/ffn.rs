@@ -1,5 +1,7 @@
 //! The feed-forward station: what it asks of a pass, and how its lists are sorted.
 //!
+//! A block is asked for twice: first its neurons, then what each promotes and suppresses.
+//!
 //! Invariant: pushes are between the chosen token and its rival of now; bars keep the scale that the model's first
 //! pass gave them.
 
@@ -17,15 +19,18 @@ impl App {
         let pair = want.follow.first().copied().zip(want.follow.get(1).copied());
         let seen = self.shown_inside().filter(|seen| seen.pushes_of == pair);
         let listed = seen.is_some_and(|seen| !seen.ffn_layers.is_empty());
-        let opened =
-            seen.is_some_and(|seen| seen.ffns.iter().any(|ffn| (ffn.layer, ffn.order) == (layer, order)));
-        if listed && opened {
+        let mut ffns = seen.into_iter().flat_map(|seen| &seen.ffns);
+        let opened = ffns.find(|ffn| (ffn.layer, ffn.order) == (layer, order));
+        let told = opened.is_some_and(|ffn| ffn.words);
+        if listed && told {
             return None;
         }
         want.ffn_layers = !listed;
-        want.ffn = if opened { Vec::new() } else { vec![layer] };
+        want.ffn = if told { Vec::new() } else { vec![layer] };
         want.neurons = NEURONS as u32;
         want.neuron_order = order;
+        // Their words cost more than all else here on a large vocabulary, so the list does not wait for them.
+        want.words = opened.is_some();
         Some(())
     }
 

@@ -27,7 +27,9 @@ impl App {
             Station::Attention => {
                 live.want = Want { overview: true, attention: vec![layer], ..Want::default() };
             }
-            Station::Ffn => live.want = Want { ffn: vec![layer], neurons: NEIGHBOURS, ..Want::default() },
+            Station::Ffn => {
+                live.want = Want { ffn: vec![layer], neurons: NEIGHBOURS, words: true, ..Want::default() };
+            }
             Station::Position => live.rotation = Some((layer, inside.head)),
             Station::Why => live.attribution = true,
             _ => return None,

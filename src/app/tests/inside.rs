@@ -4,7 +4,8 @@ use super::stations::{put_cursor, reading};
 use super::*;
 use crate::app::{Focus, Station, Wish};
 use crate::chat::Intervention;
-use crate::engine::protocol::{Failure, FailureKind, Inspect, Inspected, Patch};
+use crate::engine::protocol::{Failure, FailureKind, Inspect, Inspected, Patch, Want};
+use crate::inspect::feed_forward::FfnLayer;
 use crate::inspect::trace::{
     Attribution, AttributionPart, FeedForward, Followed, Lens, LensRow, Neuron, Part,
 };
@@ -224,11 +225,32 @@ fn the_selected_neuron_is_what_x_switches_at_the_feed_forward() {
     let request = asked(&bench.send(Msg::Tick)).unwrap();
     let layer = request.want.ffn[0];
     let neurons = [4, 9].map(|index| Neuron { index, ..Neuron::default() }).to_vec();
-    let ffns = vec![FeedForward { layer, width: 16, neurons, ..FeedForward::default() }];
+    let ffns = vec![FeedForward { layer, width: 16, neurons, words: true, ..FeedForward::default() }];
     answer(&mut bench, Inspected { ffns, ..Inspected::default() });
     bench.app.focus = Focus::Inspector;
     bench.press(&["tab", "down", "x"]);
     assert!(bench.app.inspector.inside.tried.off.contains(&Part::Neuron(layer, 9)));
+}
+
+#[test]
+fn a_blocks_neurons_are_listed_before_their_words_are_asked_for() {
+    let mut bench = reading();
+    bench.app.inspector.station = Station::Ffn;
+    let first = asked(&bench.send(Msg::Tick)).unwrap();
+    assert!(first.want.ffn_layers && !first.want.words);
+    let told = |want: &Want| {
+        let (layer, words, order) = (want.ffn[0], want.words, want.neuron_order);
+        let ffn = FeedForward { layer, words, order, ..FeedForward::default() };
+        let lines = if want.ffn_layers { vec![FfnLayer::default()] } else { Vec::new() };
+        let pushes_of = want.follow.first().copied().zip(want.follow.get(1).copied());
+        Inspected { ffns: vec![ffn], ffn_layers: lines, pushes_of, ..Inspected::default() }
+    };
+    let second = asked(&answer(&mut bench, told(&first.want))).unwrap();
+    assert_eq!((second.want.ffn_layers, second.want.words, &second.want.ffn), (false, true, &first.want.ffn));
+    let effects = answer(&mut bench, told(&second.want));
+    assert!(asked(&effects).is_none(), "all is known");
+    let ffns = &bench.app.shown_inside().unwrap().ffns;
+    assert!(ffns.len() == 1 && ffns[0].words);
 }
 
 #[test]

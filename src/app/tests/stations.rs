@@ -224,9 +224,18 @@ fn every_station_is_opened_by_its_typed_command() {
     let mut bench = reading();
     bench.app.focus = Focus::Composer;
     for station in Station::AVAILABLE {
-        bench.say(&format!("/{}", station.name()));
-        assert_eq!((bench.app.inspector.station, bench.draft().as_str()), (*station, ""));
+        for line in [station.name().to_owned(), format!("station {}", station.name())] {
+            bench.app.inspector.station = Station::Softmax;
+            bench.say(&format!("/{line}"));
+            assert_eq!((bench.app.inspector.station, bench.draft().as_str()), (*station, ""));
+        }
     }
+    bench.say("/station 4");
+    assert_eq!(bench.app.inspector.station, Station::Attention);
+    bench.say("/station engine");
+    assert_eq!(bench.app.inspector.station, Station::Attention);
+    assert_eq!(bench.draft(), "/station engine", "what was typed is still there");
+    assert!(bench.notice().starts_with("there is no station engine; there are tokens,"));
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::engine::bench;
 use crate::engine::protocol::{
     Attend, Embed, Event, Generate, Inspect, Inspected, Prompt, ROWS, Request, Want,
 };
+use crate::inspect::feed_forward::NeuronOrder;
 use crate::model_entry::ModelEntry;
 use crate::models::gguf::SharedHeader;
 use crate::sampling::{LogitBias, Sampling};
@@ -57,22 +58,31 @@ fn open(path: &Path) -> anyhow::Result<std::sync::Arc<dyn crate::model_entry::Mo
 struct Station {
     name: &'static str,
     want: Want,
+    aim: &'static str,
 }
 
 fn stations(layers: u32) -> Vec<Station> {
     let middle = layers / 2;
     let [chosen, rival] = [TokenId(300), TokenId(400)];
     let follow = vec![chosen, rival];
-    let station = |name, want| Station { name, want };
+    let station = |name, want| Station { name, want, aim: "at most 40 ms" };
+    let neurons = Want {
+        ffn: vec![middle],
+        neurons: 16,
+        neuron_order: NeuronOrder::Write,
+        follow: follow.clone(),
+        ..Want::default()
+    };
     vec![
         station(
             "past token at 4,000: attention − step",
             Want { overview: true, attention: vec![middle], follow: follow.clone(), ..Want::default() },
         ),
-        station(
-            "past token at 4,000: ffn − step",
-            Want { ffn: vec![middle], neurons: 12, follow: follow.clone(), ..Want::default() },
-        ),
+        station("past token at 4,000: ffn − step", Want { ffn_layers: true, ..neurons.clone() }),
+        Station {
+            aim: "",
+            ..station("its neurons' words, after the list − step", Want { words: true, ..neurons })
+        },
         station(
             "past token at 4,000: layers − lens − step",
             Want { lens: true, follow: follow.clone(), ..Want::default() },
@@ -128,7 +138,7 @@ pub async fn past_tokens(
     let mut rows: Vec<Row> = stations
         .iter()
         .zip(&took)
-        .map(|(station, took)| ms(station.name, median(took), "at most 40 ms"))
+        .map(|(station, took)| ms(station.name, median(took), station.aim))
         .collect();
     rows.push(ms("attention, first opening at 4,000", firsts[0], ""));
     rows.push(ms("heads scored on random text, once a model", scored, ""));

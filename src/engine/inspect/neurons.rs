@@ -57,7 +57,9 @@ pub(super) fn feed_forward(
             ..Neuron::default()
         })
         .collect();
-    if let Err(why) = tell(inside, operands, captured, number, &columns, &mut neurons) {
+    if want.words
+        && let Err(why) = tell(inside, operands, captured, number, &columns, &mut neurons)
+    {
         tracing::debug!(layer = number, why, "what the neurons promote is not told");
     }
     let added = blocks::apart(captured, inside.facts.width).ok();
@@ -67,6 +69,7 @@ pub(super) fn feed_forward(
         layer: number,
         width: width as u32,
         experts: layer.experts.clone(),
+        words: want.words,
         order: want.neuron_order,
         write: write_of(layer),
         half: half(lengths.iter().copied()),

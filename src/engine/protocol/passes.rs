@@ -146,6 +146,9 @@ pub struct Want {
     /// How many neurons of each.
     #[serde(default)]
     pub neurons: u32,
+    /// Whether it is told what each of them promotes and suppresses, which costs a product with `W_U` for each.
+    #[serde(default)]
+    pub words: bool,
     /// Which of them come first. Pushes are of the first followed token over the second.
     #[serde(default)]
     pub neuron_order: NeuronOrder,

@@ -333,10 +333,16 @@ impl Stack<'_> {
         let half = feed_forward::half(neurons.iter().map(|neuron| neuron.added));
         neurons.sort_by(|a, b| by(b).total_cmp(&by(a)).then(a.index.cmp(&b.index)));
         neurons.truncate(want.neurons as usize);
+        if !want.words {
+            for neuron in &mut neurons {
+                (neuron.promotes, neuron.suppresses) = Default::default();
+            }
+        }
         FeedForward {
             layer,
             width: NEURONS,
             neurons,
+            words: want.words,
             order: want.neuron_order,
             write: line.write,
             half,

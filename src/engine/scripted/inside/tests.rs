@@ -19,6 +19,7 @@ fn everything() -> Want {
         attention: (0..LAYERS).collect(),
         ffn: vec![1, 3],
         neurons: 12,
+        words: true,
         attribution: Some((TokenId(300), TokenId(301))),
         rotation: Some((1, 3, 2)),
         ..Want::default()

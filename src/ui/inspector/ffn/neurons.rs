@@ -133,6 +133,9 @@ fn row(shown: &Shown<'_>, columns: &Columns, neuron: &Neuron, here: bool, width:
         text::cut(&words, room)
     };
     let end = if columns.away > 0 { columns.away } else { width };
+    if !shown.ffn.words {
+        return row.and(columns.toward, "…", theme.style(Role::Muted));
+    }
     row = row.and(columns.toward, names(&neuron.promotes, end.saturating_sub(columns.toward + 1)), style);
     if columns.away == 0 {
         return row;

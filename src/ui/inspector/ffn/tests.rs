@@ -28,6 +28,7 @@ fn ffn() -> FeedForward {
         layer: 24,
         width: 1536,
         neurons,
+        words: true,
         write: 140.2,
         half: 172,
         push: Some(1.55),
