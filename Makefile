@@ -27,8 +27,11 @@ help: ## these lines
 run: build ## set up, build, start the chat (it fetches its default model)
 	@./target/release/glassbox $(ARGS)
 
+# Backends that are chosen at start, by what the machine has, cannot go with code for this machine alone.
+NATIVE := $(if $(findstring dynamic-backends,$(FEATURES)),RUSTFLAGS=,)
+
 build: $(ENV) ## the release binary, target/release/glassbox
-	@$(WITH) cargo build --release --locked --bin glassbox $(if $(FEATURES),--features $(FEATURES)) $(CARGO_FLAGS)
+	@$(WITH) $(NATIVE) cargo build --release --locked --bin glassbox $(if $(FEATURES),--features $(FEATURES)) $(CARGO_FLAGS)
 
 test: check models docs minimal ## everything that CI runs, the real models included
 	@$(WITH) $(TEST_ENV) cargo test --release --locked --features testing --no-fail-fast $(CARGO_FLAGS)

@@ -17,8 +17,8 @@
 //!                    reply) · live and beside (looks into a reply, and what is asked meanwhile) · twin (the
 //!                    unchanged network beside a changed reply) ·
 //!                    prompt · numbers (one pass over the vocabulary) ·
-//!                    template · native (abort hook, descriptors) · scripted (a fake). The inside: probe (evaluation
-//!                    callback: what is copied and changed) · weights (out of the file) · graph (the model's matrices
+//!                    template · native (abort hook, descriptors) · libraries (backends found at
+//!                    start) · scripted (a fake). The inside: probe (evaluation callback: what is copied and changed) · weights (out of the file) · graph (the model's matrices
 //!                    on other inputs) · inspect (a pass opened, or the depths of many; attend: matrices, rollout
 //!                    and the calibration of heads; patch, offs and direction: patching, parts off one by one,
 //!                    steering directions) · embed · changes (which ones this model can take) ·

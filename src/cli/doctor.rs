@@ -60,6 +60,9 @@ fn engine() -> &'static str {
 
 /// What this build was compiled for; ggml follows it.
 fn instructions() -> String {
+    if cfg!(feature = "dynamic-backends") {
+        return "chosen at start".to_owned();
+    }
     let known = [
         ("AVX-512", cfg!(target_feature = "avx512f")),
         ("AVX2", cfg!(target_feature = "avx2")),

@@ -18,6 +18,8 @@ use sysinfo::System;
 use super::decode::Session;
 use super::exact;
 use super::fit::{self, Fit, Machine};
+#[cfg(feature = "dynamic-backends")]
+use super::libraries;
 use super::load_log::LoadLog;
 use super::native::{self, OwnedContext};
 use super::probe::Probe;
@@ -41,7 +43,7 @@ pub fn backend() -> Result<&'static LlamaBackend, Failure> {
     let started = BACKEND.get_or_init(|| {
         native::install_log_hook();
         #[cfg(feature = "dynamic-backends")]
-        llama_cpp_2::llama_backend::load_backends();
+        libraries::load()?;
         LlamaBackend::init().map_err(|error| error.to_string())
     });
     started.as_ref().map_err(|error| Failure {
@@ -66,7 +68,8 @@ pub fn load(
     if !path.is_file() {
         return Err(bad_model(path, "there is no such file"));
     }
-    let gpus = gpus();
+    // A GPU multiplies f32 matrices in TF32, which keeps 10 bits.
+    let gpus = if params.exact && params.gpu_layers.is_none() { Vec::new() } else { gpus() };
     let machine = machine(&gpus);
     let fit = fit::fit(facts, params, machine)?;
     let copy = params.exact.then(|| exact::copy(path, facts, machine.host, threads(params)));
@@ -154,7 +157,7 @@ impl Attempt<'_> {
             kind: FailureKind::Cancelled,
         };
         let keep_going = stopped.clone();
-        let params = LlamaModelParams::default()
+        let mut params = LlamaModelParams::default()
             .with_n_gpu_layers(gpu_layers)
             .with_use_mmap(self.params.mmap)
             .with_use_mlock(self.params.mlock)
@@ -162,6 +165,10 @@ impl Attempt<'_> {
                 progress(part);
                 !keep_going()
             });
+        // Without layers on it a GPU would still be given the products of long prompts.
+        if gpu_layers == 0 {
+            params = params.with_devices(&[]).expect("no device is not too many");
+        }
         let loaded = LlamaModel::load_from_file(self.backend, self.path, &params);
         if stopped() {
             return Err(cancelled());
@@ -244,7 +251,7 @@ impl Attempt<'_> {
     }
 }
 
-/// A context like [`load`]'s on the CPU with nothing of ours around it, not even the probe, to compare with.
+/// A context like [`load`]'s with nothing of ours around it, not even the probe, to compare with.
 ///
 /// # Errors
 /// As [`load`].
@@ -254,9 +261,11 @@ pub fn load_bare(
     params: &LoadParams,
     shared: &Shared,
 ) -> Result<Session, Failure> {
-    let fit = fit::fit(facts, params, machine(&[]))?;
-    let attempt = Attempt { backend: backend()?, path, facts, params, fit: &fit, gpus: &[], shared };
-    let model = attempt.model(0, |_| {})?;
+    let backend = backend()?;
+    let gpus = gpus();
+    let fit = fit::fit(facts, params, machine(&gpus))?;
+    let attempt = Attempt { backend, path, facts, params, fit: &fit, gpus: &gpus, shared };
+    let model = attempt.model(fit.gpu_layers, |_| {})?;
     let template = Template::new(None, "", "", Vec::new());
     let model = Arc::new(LoadedModel {
         model,
@@ -266,7 +275,7 @@ pub fn load_bare(
         file: OnceLock::new(),
         rules: OnceLock::new(),
     });
-    let (policy, _) = attempt.flash_attention(false);
+    let (policy, _) = attempt.flash_attention(fit.gpu_layers > 0);
     let context = attempt.context(&model, policy, threads(attempt.params), Probe::absent())?;
     Ok(Session::new(context, fit.context, shared.stop_flag()))
 }

@@ -45,6 +45,8 @@ pub mod graph;
 mod guard;
 #[cfg(feature = "llama")]
 pub mod inspect;
+#[cfg(feature = "dynamic-backends")]
+mod libraries;
 #[cfg(feature = "llama")]
 pub mod live;
 #[cfg(feature = "llama")]

@@ -32,7 +32,6 @@ pub use plan::{Captured, LayerCapture, Layers, Operands, Plan, Rope, Rows, Tail}
 
 use self::node::{Mark, Node, Strided, dequantised, leading_number};
 use self::state::State;
-use super::graph::Operand;
 use crate::chat::Intervention;
 
 /// What the callback works with. Shared with native code by address, so it stays where it was made.
@@ -107,7 +106,7 @@ impl Probe {
     /// A batch is about to be decoded, with tokens at these positions of their sequences.
     pub fn begin_batch(&self, positions: impl Iterator<Item = u32>) {
         let mut state = self.state();
-        state.cells.begin(positions);
+        state.begin(positions);
         state.products.clear();
         state.visible.clear();
         state.hurried = false;
@@ -146,9 +145,9 @@ impl Probe {
         let op = node.op();
         if op == sys::GGML_OP_SET_ROWS {
             if let Some(layer) = node.name().strip_prefix("cache_k_l").and_then(leading_number) {
-                self.state()
-                    .cells
-                    .store(layer, node.source(1).map(Node::indices).unwrap_or_default().into_iter());
+                if let Some(list) = node.source(1) {
+                    self.state().store(layer, list);
+                }
             }
             return false;
         }
@@ -171,9 +170,9 @@ impl Probe {
         }
         let operands = &mut state.operands;
         match (op, weight.name()) {
-            (sys::GGML_OP_GET_ROWS, "token_embd.weight") => operands.table = Some(Operand(weight.0)),
+            (sys::GGML_OP_GET_ROWS, "token_embd.weight") => operands.table = weight.operand(),
             (sys::GGML_OP_MUL_MAT, "output.weight" | "token_embd.weight") => {
-                operands.output = Some(Operand(weight.0));
+                operands.output = weight.operand();
             }
             _ => return,
         }

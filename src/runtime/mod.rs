@@ -93,7 +93,8 @@ pub fn reset_terminal() {
 /// A sentence for a build without the machine's own vector instructions, which is several times slower.
 #[must_use]
 pub fn missing_instructions() -> Option<String> {
-    #[cfg(target_arch = "x86_64")]
+    // Backends that are libraries are chosen by what the machine has, whatever the program was built for.
+    #[cfg(all(target_arch = "x86_64", not(feature = "dynamic-backends")))]
     {
         let machine = std::arch::is_x86_feature_detected!("avx2");
         if machine && !cfg!(target_feature = "avx2") {

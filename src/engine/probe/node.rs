@@ -9,6 +9,7 @@ use sys::ggml_tensor;
 
 use super::plan::Rope;
 use super::schedule::Span;
+use crate::engine::graph::Operand;
 use crate::inspect::position::Yarn;
 use crate::inspect::trace::PositionKind;
 
@@ -120,7 +121,20 @@ impl Node {
 
     pub(super) fn name<'a>(self) -> &'a str {
         // SAFETY: as above; the name is terminated, lies in the tensor, and is not kept beyond the callback.
-        unsafe { CStr::from_ptr((*self.0).name.as_ptr()) }.to_str().unwrap_or_default()
+        original(unsafe { CStr::from_ptr((*self.0).name.as_ptr()) }.to_str().unwrap_or_default())
+    }
+
+    /// It as an operand of other graphs, if it is the model's own and not a copy made for this graph.
+    pub(super) fn operand(self) -> Option<Operand> {
+        // SAFETY: the buffer of a tensor that is alive.
+        let usage = self.buffer().map(|buffer| unsafe { sys::ggml_backend_buffer_get_usage(buffer) });
+        (usage == Some(sys::GGML_BACKEND_BUFFER_USAGE_WEIGHTS)).then_some(Operand(self.0))
+    }
+
+    /// Its values for many small reads.
+    pub(super) fn near(self) -> Near {
+        let copy = (!self.is_host()).then(|| self.bytes(0, self.size()));
+        Near { node: self, copy }
     }
 
     pub(super) fn source(self, index: usize) -> Option<Self> {
@@ -202,8 +216,8 @@ impl Node {
 
     /// Every token's column of `[values, tokens]`, one behind the other.
     pub(super) fn columns(self) -> Vec<f32> {
-        let tokens = self.count(1);
-        (0..tokens).flat_map(|token| self.floats(token * self.tensor().nb[1], self.count(0))).collect()
+        let (tokens, near) = (self.count(1), self.near());
+        (0..tokens).flat_map(|token| near.floats(token * self.tensor().nb[1], self.count(0))).collect()
     }
 
     /// What a norm in front of a multiplication was taken of.
@@ -304,6 +318,36 @@ impl Node {
     }
 }
 
+/// A tensor's values where reading them costs little: in main memory those of the tensor, else a copy of them all,
+/// since each read from a GPU waits for it.
+pub(super) struct Near {
+    node: Node,
+    copy: Option<Vec<u8>>,
+}
+
+impl Near {
+    /// As [`Node::floats`].
+    pub(super) fn floats(&self, offset: usize, count: usize) -> Vec<f32> {
+        let Some(copy) = &self.copy else { return self.node.floats(offset, count) };
+        let kind = self.node.tensor().type_;
+        let size = match kind {
+            sys::GGML_TYPE_F32 => 4,
+            sys::GGML_TYPE_F16 | sys::GGML_TYPE_BF16 => 2,
+            _ => return Vec::new(),
+        };
+        let Some(bytes) = copy.get(offset..).and_then(|rest| rest.get(..size * count)) else {
+            return Vec::new();
+        };
+        (0..count).map(|at| scalar(bytes, size * at, kind)).collect()
+    }
+}
+
+/// What a tensor is a copy of on another backend: the scheduler calls that `BACKEND#NAME#NUMBER`.
+fn original(name: &str) -> &str {
+    let copied = name.split_once('#').and_then(|(_, rest)| rest.rsplit_once('#'));
+    copied.map_or(name, |(name, _)| name)
+}
+
 /// The value at a byte.
 fn scalar(bytes: &[u8], at: usize, kind: sys::ggml_type) -> f32 {
     if kind == sys::GGML_TYPE_F32 {
@@ -333,4 +377,65 @@ pub(super) fn dequantised(bytes: &[u8], kind: sys::ggml_type, count: usize) -> V
     // SAFETY: `bytes` holds a whole row of that format, and `values` has its `count` values.
     unsafe { convert(bytes.as_ptr().cast(), values.as_mut_ptr(), i64::try_from(count).unwrap_or(0)) };
     values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_on_another_backend_goes_by_the_name_of_what_it_copies() {
+        assert_eq!(original("CUDA0#blk.3.attn_output.weight#0"), "blk.3.attn_output.weight");
+        assert_eq!(original("Vulkan1# leaf #2"), " leaf ");
+        for own in ["blk.3.attn_output.weight", "l_out-3", "", "a#b"] {
+            assert_eq!(original(own), own);
+        }
+    }
+
+    /// A 3 × 2 tensor of this type in a buffer of the CPU's, with these bytes.
+    fn with_tensor(kind: sys::ggml_type, bytes: &[u8], then: impl FnOnce(Node)) {
+        // SAFETY: there is room for one tensor, whose buffer holds the bytes and is freed after its last use.
+        unsafe {
+            let context = sys::ggml_init(sys::ggml_init_params {
+                mem_size: sys::ggml_tensor_overhead(),
+                mem_buffer: std::ptr::null_mut(),
+                no_alloc: true,
+            });
+            let tensor = sys::ggml_new_tensor_2d(context, kind, 3, 2);
+            let buffer =
+                sys::ggml_backend_alloc_ctx_tensors_from_buft(context, sys::ggml_backend_cpu_buffer_type());
+            assert_eq!(sys::ggml_nbytes(tensor), bytes.len());
+            sys::ggml_backend_tensor_set(tensor, bytes.as_ptr().cast(), 0, bytes.len());
+            then(Node(tensor));
+            sys::ggml_backend_buffer_free(buffer);
+            sys::ggml_free(context);
+        }
+    }
+
+    #[test]
+    fn a_copy_is_read_as_the_tensor_is() {
+        let floats: Vec<u8> = (0..6_u8).flat_map(|value| f32::from(value).to_le_bytes()).collect();
+        // 0, 0.5, 1, 1.5, 2, -2 in half precision.
+        let halves: Vec<u8> = [0, 0x3800, 0x3c00, 0x3e00, 0x4000, 0xc000_u16]
+            .iter()
+            .flat_map(|half| half.to_le_bytes())
+            .collect();
+        for (kind, bytes) in [(sys::GGML_TYPE_F32, floats), (sys::GGML_TYPE_F16, halves)] {
+            with_tensor(kind, &bytes, |node| {
+                let [size, row, ..] = node.tensor().nb;
+                let far = Near { node, copy: Some(node.bytes(0, node.size())) };
+                for (offset, count) in [(0, 6), (row, 3), (size, 1), (row, 4), (0, 0)] {
+                    assert_eq!(far.floats(offset, count), node.floats(offset, count), "{offset} {count}");
+                    assert_eq!(node.near().floats(offset, count), node.floats(offset, count));
+                }
+                assert_eq!(far.floats(row, 3).len(), 3);
+                assert_eq!(node.columns(), node.floats(0, 6));
+            });
+        }
+    }
+
+    #[test]
+    fn what_is_no_weight_is_no_operand() {
+        with_tensor(sys::GGML_TYPE_F32, &[0; 24], |node| assert_eq!(node.operand(), None));
+    }
 }

@@ -35,10 +35,11 @@ impl State {
         let (cells, tokens, heads) = (softmax.count(0), softmax.count(1), softmax.count(2));
         let [by_cell, by_token, by_head, _] = softmax.tensor().nb;
         let masks = self.masks(softmax.source(1), layer, cells, tokens);
+        let near = softmax.near();
         for head in self.wanted_heads(heads) {
             let rows = masks.iter().enumerate().map(|(token, sight)| {
                 let start = head * by_head + token * by_token;
-                let read = |cell: usize, count: usize| softmax.floats(start + cell * by_cell, count);
+                let read = |cell: usize, count: usize| near.floats(start + cell * by_cell, count);
                 row::of_runs(&sight.runs, sight.position, read)
             });
             let rows: Vec<Vec<f32>> = rows.collect();
@@ -55,7 +56,7 @@ impl State {
         let [size, cells, kv_heads] = keys.shape;
         let sinks = node.source(4).map(Node::whole);
         let masks = self.masks(node.source(3), layer, cells, tokens);
-        let [_, by_token, by_head, _] = query.tensor().nb;
+        let ([_, by_token, by_head, _], near) = (query.tensor().nb, query.near());
         let group = (heads / kv_heads.max(1)).max(1);
         for head in self.wanted_heads(heads) {
             let kv_head = (head / group).min(kv_heads.saturating_sub(1));
@@ -66,7 +67,7 @@ impl State {
             let slope = if largest > 0.0 { families::slope(largest, head, heads) } else { 0.0 };
             let sink = sinks.as_ref().and_then(|sinks| sinks.get(head)).copied();
             let rows = masks.iter().enumerate().map(|(token, sight)| {
-                let query = query.floats(token * by_token + head * by_head, size);
+                let query = near.floats(token * by_token + head * by_head, size);
                 row::attend_cells(&query, key, &sight.places, sight.position, (scale, cap, slope), sink)
             });
             let rows: Vec<Vec<f32>> = rows.collect();
@@ -83,11 +84,12 @@ impl State {
         let Some(cell) = places.iter().position(|place| *place == 0) else { return };
         let [by_first, by_second, by_head, _] = values.tensor().nb;
         let size = values.count(usize::from(turned));
+        let near = turned.then(|| values.near());
         let heads = (0..values.count(2)).map(|head| {
             let start = head * by_head;
-            if turned {
+            if let Some(near) = &near {
                 let start = start + cell * by_first;
-                return (0..size).flat_map(|dim| values.floats(start + dim * by_second, 1)).collect();
+                return (0..size).flat_map(|dim| near.floats(start + dim * by_second, 1)).collect();
             }
             values.row_at(start + cell * by_second)
         });

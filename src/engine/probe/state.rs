@@ -12,7 +12,6 @@ use super::rows::Sights;
 use super::schedule::{Asked, Schedule};
 use super::{Captured, LayerCapture, Node, Operands, Plan, Strided, families, row};
 use crate::chat::Intervention;
-use crate::engine::graph::Operand;
 
 /// What is to be copied and changed, and what was.
 #[derive(Debug, Default)]
@@ -22,6 +21,8 @@ pub(super) struct State {
     pub(super) cells: Cells,
     pub(super) captured: Captured,
     pub(super) operands: Operands,
+    /// Where the keys of the graph's last layer were stored: which list said so, the layer, and the cells.
+    stored: Option<(usize, u32, Vec<usize>)>,
     /// What each block's down projection is given, by llama.cpp's name, once its graph was seen.
     pub(super) inputs: HashMap<u32, String>,
     /// Query heads of each layer, once its graph was seen.
@@ -126,6 +127,23 @@ impl State {
         }
     }
 
+    /// The next tokens' keys are stored in these cells. The layers of a graph share the list, which is read once.
+    pub(super) fn store(&mut self, layer: u32, list: Node) {
+        let address = list.0.addr();
+        let read = match self.stored.take() {
+            Some((of, before, read)) if of == address && before < layer => read,
+            _ => list.indices(),
+        };
+        self.cells.store(layer, read.iter().copied());
+        self.stored = Some((address, layer, read));
+    }
+
+    /// A new batch with tokens at these positions.
+    pub(super) fn begin(&mut self, positions: impl Iterator<Item = u32>) {
+        self.cells.begin(positions);
+        self.stored = None;
+    }
+
     fn note_position(&mut self, node: Node, op: sys::ggml_op) {
         if let Some(kind) = families::position(node, op) {
             self.captured.position_kind = kind;
@@ -198,7 +216,7 @@ impl State {
                     self.layer(layer).attn_out = node.last_column();
                 }
                 if (self.plan.heads || self.plan.writes) && op == sys::GGML_OP_MUL_MAT {
-                    self.layer(layer).projection = node.source(0).map(|weight| Operand(weight.0));
+                    self.layer(layer).projection = node.source(0).and_then(Node::operand);
                 }
                 // Some families gate the heads or norm them before they are projected.
                 if let Some(heads) = node
