@@ -37,7 +37,15 @@ pub fn file(variable: &str) -> PathBuf {
 }
 
 /// A request that loads it, whatever the entry says.
-pub fn load(params: LoadParams) -> Request {
+pub fn load(mut params: LoadParams) -> Request {
+    if let Ok(layers) = std::env::var("GLASSBOX_TEST_GPU_LAYERS") {
+        params.gpu_layers = Some(layers.parse().unwrap());
+    }
+    if std::env::var("GLASSBOX_TEST_FLASH").as_deref() == Ok("off")
+        && params.flash_attention == glassbox::model_entry::FlashAttention::Auto
+    {
+        params.flash_attention = glassbox::model_entry::FlashAttention::Off;
+    }
     Request::Load { entry: Box::new(ModelEntry::new("test", Source::Path(PathBuf::new()))), params }
 }
 
