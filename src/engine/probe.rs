@@ -144,10 +144,9 @@ impl Probe {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let op = node.op();
         if op == sys::GGML_OP_SET_ROWS {
-            if let Some(layer) = node.name().strip_prefix("cache_k_l").and_then(leading_number) {
-                if let Some(list) = node.source(1) {
-                    self.state().store(layer, list);
-                }
+            let layer = node.name().strip_prefix("cache_k_l").and_then(leading_number);
+            if let Some((layer, list)) = layer.zip(node.source(1)) {
+                self.state().store(layer, list);
             }
             return false;
         }

@@ -7,6 +7,8 @@ use std::thread;
 
 /// Threads at most; more would wait for memory alone.
 const MAX_THREADS: usize = 16;
+/// Multiplications that take about as long as starting the threads.
+const WORTH: usize = 1 << 19;
 
 /// What `some` gives of each share of `0..count`; shares are consecutive and as many as there are threads, or fewer.
 pub(super) fn shares<T: Send>(count: usize, some: impl Fn(Range<usize>) -> T + Sync) -> Vec<T> {
@@ -30,6 +32,11 @@ pub(super) fn each<T: Send>(count: usize, one: impl Fn(usize) -> T + Sync) -> Ve
     parts.into_iter().flatten().collect()
 }
 
+/// As [`each`], on one thread where the whole takes fewer than so many multiplications that threads are not worth it.
+pub(super) fn each_worth<T: Send>(work: usize, count: usize, one: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    if work < WORTH { (0..count).map(one).collect() } else { each(count, one) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,7 +44,11 @@ mod tests {
     #[test]
     fn every_piece_is_done_once_and_in_order() {
         for count in [0, 1, 2, 3, 17, 100] {
-            assert_eq!(each(count, |at| 3 * at), (0..count).map(|at| 3 * at).collect::<Vec<_>>());
+            let expected: Vec<usize> = (0..count).map(|at| 3 * at).collect();
+            assert_eq!(each(count, |at| 3 * at), expected);
+            for work in [0, WORTH] {
+                assert_eq!(each_worth(work, count, |at| 3 * at), expected);
+            }
             let ranges = shares(count, |range| range);
             assert!(ranges.len() <= MAX_THREADS && ranges.iter().all(|range| !range.is_empty()));
             assert_eq!(ranges.into_iter().flatten().collect::<Vec<_>>(), (0..count).collect::<Vec<_>>());

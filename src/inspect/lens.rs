@@ -111,14 +111,38 @@ pub fn uncapped(logit: f32, cap: f32) -> f64 {
 /// `D(p ‖ q)` in nats, of logits with their log-normalisers. Both have the same length.
 #[must_use]
 pub fn divergence(p: &[f32], p_normaliser: f64, q: &[f32], q_normaliser: f64) -> f32 {
-    let mut sum = 0.0_f64;
-    for (z, w) in p.iter().zip(q) {
-        let logprob = f64::from(*z) - p_normaliser;
-        if logprob > -60.0 {
-            sum += logprob.exp() * (logprob - (f64::from(*w) - q_normaliser));
-        }
+    Reference::new(p, p_normaliser).divergence(q, q_normaliser)
+}
+
+/// A distribution that several others are held against: its exponentials are worked out once.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    /// p and ln p of each token; p is 0 where it is below e^−60.
+    tokens: Vec<(f64, f64)>,
+}
+
+impl Reference {
+    /// Of logits with their log-normaliser.
+    #[must_use]
+    pub fn new(logits: &[f32], normaliser: f64) -> Self {
+        let token = |logit: &f32| {
+            let logprob = f64::from(*logit) - normaliser;
+            (if logprob > -60.0 { logprob.exp() } else { 0.0 }, logprob)
+        };
+        Self { tokens: logits.iter().map(token).collect() }
     }
-    sum.max(0.0) as f32
+
+    /// `D(this ‖ q)` in nats, of logits with their log-normaliser, as many as this has.
+    #[must_use]
+    pub fn divergence(&self, q: &[f32], q_normaliser: f64) -> f32 {
+        let mut sum = 0.0_f64;
+        for ((p, logprob), logit) in self.tokens.iter().zip(q) {
+            if *p > 0.0 {
+                sum += p * (logprob - (f64::from(*logit) - q_normaliser));
+            }
+        }
+        sum.max(0.0) as f32
+    }
 }
 
 /// Euclidean length.

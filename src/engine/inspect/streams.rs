@@ -9,6 +9,7 @@ use super::{Inside, Output, blocks};
 use crate::engine::milliseconds;
 use crate::engine::numbers::Reader;
 use crate::engine::probe::{Captured, Operands};
+use crate::engine::side_by_side;
 use crate::inspect::lens::{self, Norm};
 use crate::inspect::trace::{Lens, LensRow};
 use crate::token::{Candidate, TokenId};
@@ -35,25 +36,35 @@ pub(super) fn lens(
     let best = output.next.first().map(|candidate| candidate.id).ok_or("the model gave no tokens")?;
     let logits = logits(inside, operands, &norm, &streams)?;
     let halves = blocks::apart(captured, inside.facts.width).ok();
-    let mut reader = Reader::default();
+    let reference = lens::Reference::new(&output.logits, output.log_normaliser);
+    let vocabulary = inside.facts.vocabulary;
+    let read = side_by_side::each(streams.len(), |depth| {
+        let logits = &logits[depth * vocabulary..(depth + 1) * vocabulary];
+        let mut reader = Reader::default();
+        let all = reader.read(logits, TOP)?;
+        Some(LensRow {
+            top: reader.top().iter().map(|s| Candidate { id: s.id, logprob: all.logprob(s.logit) }).collect(),
+            followed: follow.iter().map(|id| follow_one(logits, &all, *id)).collect(),
+            final_best: all.logprob(logits[best.0 as usize]),
+            kl: reference.divergence(logits, all.log_normaliser),
+            ..LensRow::default()
+        })
+    });
     let mut rows = Vec::with_capacity(streams.len());
-    for (depth, (stream, logits)) in streams.iter().zip(logits.chunks(inside.facts.vocabulary)).enumerate() {
-        let all = reader.read(logits, TOP).ok_or("the model gave logits that are no numbers")?;
+    for (depth, (stream, row)) in streams.iter().zip(read).enumerate() {
+        let row = row.ok_or("the model gave logits that are no numbers")?;
         let layer = depth.checked_sub(1);
         let block = layer.map(|layer| &captured.layers[layer]);
         let added = layer.and_then(|layer| halves.as_ref()?.get(layer));
         let length = |of: Option<&Vec<f32>>| of.map_or(0.0, |vector| lens::length(vector));
         rows.push(LensRow {
             layer: layer.map(|layer| layer as u32),
-            top: reader.top().iter().map(|s| Candidate { id: s.id, logprob: all.logprob(s.logit) }).collect(),
-            followed: follow.iter().map(|id| follow_one(logits, &all, *id)).collect(),
-            final_best: all.logprob(logits[best.0 as usize]),
-            kl: lens::divergence(&output.logits, output.log_normaliser, logits, all.log_normaliser),
             norm: lens::length(stream),
             attention_norm: length(block.map(|block| &block.attn_out)),
             ffn_norm: length(block.map(|block| &block.ffn_out)),
             attention_added: added.map_or(0.0, |added| lens::length(&added.attention)),
             ffn_added: added.map_or(0.0, |added| lens::length(&added.ffn)),
+            ..row
         });
     }
     let chosen = follow.first().copied().unwrap_or(best);
@@ -83,8 +94,10 @@ pub(super) fn logits(
         }
     }
     let tail = operands.tail.unwrap_or_default();
-    for logit in &mut logits {
-        *logit *= tail.scale;
+    if (tail.scale - 1.0).abs() > 0.0 {
+        for logit in &mut logits {
+            *logit *= tail.scale;
+        }
     }
     if let Some(cap) = tail.cap {
         lens::soft_cap(&mut logits, cap);

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a row has one entry a position, from 0 to the token's own.
 
+use crate::engine::side_by_side;
+
 /// A row over cells as a row over positions up to `last`, each value times `factor`. `places` has the position of each
 /// cell; cells of no visible position have one beyond.
 pub(super) fn by_position(row: &[f32], places: &[usize], last: usize, factor: f32) -> Vec<f32> {
@@ -96,9 +98,8 @@ pub(super) fn attend(
     sinks: Option<&[f32]>,
 ) -> Attended {
     let group = (query.len() / keys.len().max(1)).max(1);
-    let mut all = Attended { weights: Vec::new(), scores: Vec::new(), sinks: Vec::new() };
-    for (head, query) in query.iter().enumerate() {
-        let keys = &keys[(head / group).min(keys.len() - 1)];
+    let head = |head: usize| {
+        let (query, keys) = (&query[head], &keys[(head / group).min(keys.len() - 1)]);
         let mut scores = vec![0.0_f32; last + 1];
         let mut weights = vec![0.0_f32; last + 1];
         let sink = sinks.and_then(|sinks| sinks.get(head)).copied();
@@ -123,11 +124,14 @@ pub(super) fn attend(
         for weight in &mut weights {
             *weight = (f64::from(*weight) / sum) as f32;
         }
-        if sink.is_some() {
-            all.sinks.push((own / sum) as f32);
-        }
+        (weights, scores, sink.map(|_| (own / sum) as f32))
+    };
+    let work = seen.len() * query.iter().map(Vec::len).sum::<usize>();
+    let mut all = Attended { weights: Vec::new(), scores: Vec::new(), sinks: Vec::new() };
+    for (weights, scores, sink) in side_by_side::each_worth(work, query.len(), head) {
         all.weights.push(weights);
         all.scores.push(scores);
+        all.sinks.extend(sink);
     }
     all
 }

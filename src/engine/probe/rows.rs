@@ -10,6 +10,7 @@ use super::plan::Rows;
 use super::row::Run;
 use super::state::State;
 use super::{Node, Strided, dequantised, families, row};
+use crate::engine::side_by_side;
 
 /// What a token of the batch may see.
 #[derive(Debug)]
@@ -66,11 +67,12 @@ impl State {
             };
             let slope = if largest > 0.0 { families::slope(largest, head, heads) } else { 0.0 };
             let sink = sinks.as_ref().and_then(|sinks| sinks.get(head)).copied();
-            let rows = masks.iter().enumerate().map(|(token, sight)| {
-                let query = near.floats(token * by_token + head * by_head, size);
-                row::attend_cells(&query, key, &sight.places, sight.position, (scale, cap, slope), sink)
+            let query = |token: usize| near.floats(token * by_token + head * by_head, size);
+            let queries: Vec<Vec<f32>> = (0..masks.len()).map(query).collect();
+            let rows = side_by_side::each_worth(tokens * cells * size, masks.len(), |token| {
+                let (query, sight) = (&queries[token], &masks[token]);
+                row::attend_cells(query, key, &sight.places, sight.position, (scale, cap, slope), sink)
             });
-            let rows: Vec<Vec<f32>> = rows.collect();
             self.add_rows(layer, head, heads, rows);
         }
         self.end_rows(layer, &masks);

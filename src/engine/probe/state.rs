@@ -12,6 +12,7 @@ use super::rows::Sights;
 use super::schedule::{Asked, Schedule};
 use super::{Captured, LayerCapture, Node, Operands, Plan, Strided, families, row};
 use crate::chat::Intervention;
+use crate::engine::side_by_side;
 
 /// What is to be copied and changed, and what was.
 #[derive(Debug, Default)]
@@ -426,24 +427,24 @@ impl State {
         size: usize,
         cells: usize,
         heads: usize,
-        at: impl Fn(usize, usize, usize) -> f32,
+        at: impl Fn(usize, usize, usize) -> f32 + Sync,
     ) -> Vec<Vec<f32>> {
         let last = self.cells.last();
         if size == 0 || cells == 0 {
             return Vec::new();
         }
-        let mut sorted = vec![vec![0.0; (last + 1) * size]; heads];
-        for cell in 0..cells {
-            // Cells of other sequences, or freed ones, may name the same position; the mask knows which is read.
-            let seen = self.visible.get(cell).copied().unwrap_or(true);
-            let position = self.cells.position(layer, cell).filter(|position| seen && *position <= last);
-            let Some(position) = position else { continue };
-            for (head, row) in sorted.iter_mut().enumerate() {
+        // Cells of other sequences, or freed ones, may name the same position; the mask knows which is read.
+        let seen = |cell: &usize| self.visible.get(*cell).copied().unwrap_or(true);
+        let place = |cell: usize| Some((cell, self.cells.position(layer, cell).filter(|at| *at <= last)?));
+        let places: Vec<(usize, usize)> = (0..cells).filter(seen).filter_map(place).collect();
+        side_by_side::each_worth(places.len() * size * heads, heads, |head| {
+            let mut row = vec![0.0; (last + 1) * size];
+            for (cell, position) in &places {
                 for dim in 0..size {
-                    row[position * size + dim] = at(head, cell, dim);
+                    row[position * size + dim] = at(head, *cell, dim);
                 }
             }
-        }
-        sorted
+            row
+        })
     }
 }
