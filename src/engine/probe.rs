@@ -13,6 +13,7 @@
 mod cells;
 mod change;
 mod families;
+mod flash;
 mod kind;
 mod node;
 mod plan;

@@ -7,12 +7,16 @@ use std::thread;
 
 /// Threads at most; more would wait for memory alone.
 const MAX_THREADS: usize = 16;
-/// Multiplications that take about as long as starting the threads.
-const WORTH: usize = 1 << 19;
+/// Multiplications that are worth a thread of their own: some ten times what starting it costs.
+const WORTH: usize = 1 << 20;
 
 /// What `some` gives of each share of `0..count`; shares are consecutive and as many as there are threads, or fewer.
 pub(super) fn shares<T: Send>(count: usize, some: impl Fn(Range<usize>) -> T + Sync) -> Vec<T> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+    divided(MAX_THREADS, count, some)
+}
+
+fn divided<T: Send>(most: usize, count: usize, some: impl Fn(Range<usize>) -> T + Sync) -> Vec<T> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(most).max(1);
     let share = count.div_ceil(threads).max(1);
     let range = |first: usize| first..(first + share).min(count);
     if count <= share {
@@ -28,13 +32,14 @@ pub(super) fn shares<T: Send>(count: usize, some: impl Fn(Range<usize>) -> T + S
 
 /// What `one` gives of each of `0..count`.
 pub(super) fn each<T: Send>(count: usize, one: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let parts = shares(count, |range| range.map(&one).collect::<Vec<_>>());
-    parts.into_iter().flatten().collect()
+    each_worth(usize::MAX, count, one)
 }
 
-/// As [`each`], on one thread where the whole takes fewer than so many multiplications that threads are not worth it.
+/// As [`each`], on as many threads only as `work`, the multiplications of all together, is worth.
 pub(super) fn each_worth<T: Send>(work: usize, count: usize, one: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    if work < WORTH { (0..count).map(one).collect() } else { each(count, one) }
+    let most = (work / WORTH).clamp(1, MAX_THREADS);
+    let parts = divided(most, count, |range| range.map(&one).collect::<Vec<_>>());
+    parts.into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -46,7 +51,7 @@ mod tests {
         for count in [0, 1, 2, 3, 17, 100] {
             let expected: Vec<usize> = (0..count).map(|at| 3 * at).collect();
             assert_eq!(each(count, |at| 3 * at), expected);
-            for work in [0, WORTH] {
+            for work in [0, WORTH, 3 * WORTH, usize::MAX] {
                 assert_eq!(each_worth(work, count, |at| 3 * at), expected);
             }
             let ranges = shares(count, |range| range);

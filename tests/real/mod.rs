@@ -19,7 +19,7 @@ use glassbox::engine::thread::ThreadEngine;
 use glassbox::engine::worker::{Hooks, Shared, Worker};
 use glassbox::engine::{Engine, real};
 use glassbox::inspect::trace::EmbeddingFacts;
-use glassbox::model_entry::{LoadParams, ModelEntry, ModelFile, Source};
+use glassbox::model_entry::{FlashAttention, LoadParams, ModelEntry, ModelFile, Source};
 use glassbox::models::gguf::{Header, SharedHeader};
 use glassbox::token::TokenId;
 use serde_json::Value;
@@ -36,15 +36,17 @@ pub fn file(variable: &str) -> PathBuf {
     PathBuf::from(path)
 }
 
-/// A request that loads it, whatever the entry says.
+/// A request that loads it, whatever the entry says. To try a GPU, `GLASSBOX_TEST_GPU_LAYERS` sets how many layers go
+/// there, those of exact arithmetic too, and `GLASSBOX_TEST_FLASH=off` switches flash attention off where it is
+/// automatic.
 pub fn load(mut params: LoadParams) -> Request {
     if let Ok(layers) = std::env::var("GLASSBOX_TEST_GPU_LAYERS") {
         params.gpu_layers = Some(layers.parse().unwrap());
     }
     if std::env::var("GLASSBOX_TEST_FLASH").as_deref() == Ok("off")
-        && params.flash_attention == glassbox::model_entry::FlashAttention::Auto
+        && params.flash_attention == FlashAttention::Auto
     {
-        params.flash_attention = glassbox::model_entry::FlashAttention::Off;
+        params.flash_attention = FlashAttention::Off;
     }
     Request::Load { entry: Box::new(ModelEntry::new("test", Source::Path(PathBuf::new()))), params }
 }

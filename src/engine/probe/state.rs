@@ -152,7 +152,7 @@ impl State {
     }
 
     /// Whether the attention weights of that layer matter.
-    fn wants_weights(&self, layer: u32) -> bool {
+    pub(super) fn wants_weights(&self, layer: u32) -> bool {
         let plan = &self.plan;
         plan.attention.has(layer) || plan.scores.has(layer) || plan.queries.has(layer) || plan.rows.has(layer)
     }
@@ -343,75 +343,15 @@ impl State {
         }
     }
 
-    /// Flash attention keeps no weights: softmax(mask + scale · q·k) is worked out from its operands.
-    fn flash(&mut self, node: Node, layer: u32) {
-        self.captured.flash = true;
-        let (scale, slope, cap) = (node.float(0), node.float(1), node.float(2));
-        let (Some(query), Some(keys), Some(values)) = (node.source(0), node.source(1), node.source(2)) else {
-            return;
-        };
-        let token = query.count(1).saturating_sub(1);
-        let visible = node.source(3).map(|mask| mask.visible(token)).unwrap_or_default();
-        let sinks = node.source(4).map(Node::whole);
-        let query = query.last_rows();
-        let keys = keys.strided();
-        let values = if self.plan.queries.has(layer) { values.strided() } else { Strided::default() };
-        self.visible.clone_from(&visible);
-        if self.plan.writes
-            && let Some(values) = node.source(2)
-        {
-            self.keep_first(values, layer, false);
-        }
-        if !self.wants_weights(layer) {
-            return;
-        }
-        if self.plan.rows.has(layer) {
-            self.keep_flash_rows(node, layer, &keys);
-        }
-        self.keep_keys(layer, &keys);
-        self.keep_values(layer, &values, false);
-        let mut held = self.places(layer, keys.shape[1], &visible);
-        held.retain(|place| *place != NOWHERE);
-        let last = self.cells.last();
-        let (attention, scores) = (self.plan.attention.has(layer), self.plan.scores.has(layer));
-        let here = self.layer(layer);
-        here.scale = scale;
-        here.slope = slope;
-        here.window = row::window(held.iter().copied(), last);
-        if !here.keys.is_empty() {
-            let mut all = row::attend(&query, &here.keys, &held, last, scale, cap, sinks.as_deref());
-            if slope > 0.0 {
-                let each = all.scores.iter().enumerate();
-                all.weights = each
-                    .map(|(head, scores)| families::sloped(scores, &held, slope, head, query.len()))
-                    .collect();
-            }
-            if attention {
-                here.weights = all.weights;
-                here.sink = all.sinks;
-            }
-            if scores {
-                here.scores = all.scores;
-            }
-        }
-        let wanted = self.plan.queries.has(layer);
-        let here = self.layer(layer);
-        if wanted {
-            here.query = query.concat();
-        } else {
-            here.keys.clear();
-        }
-    }
-
     /// Sorts the cache's keys, `[dimension, cell, head]`, by head and position.
-    fn keep_keys(&mut self, layer: u32, keys: &Strided) {
+    pub(super) fn keep_keys(&mut self, layer: u32, keys: &Strided) {
         let [size, cells, heads] = keys.shape;
         let sorted = self.sorted(layer, size, cells, heads, |head, cell, dim| keys.at(dim, cell, head));
         self.layer(layer).keys = sorted;
     }
 
     /// Sorts the cache's values by head and position; `[cell, dimension, head]` if turned, else as keys lie.
-    fn keep_values(&mut self, layer: u32, values: &Strided, turned: bool) {
+    pub(super) fn keep_values(&mut self, layer: u32, values: &Strided, turned: bool) {
         let [first, second, heads] = values.shape;
         let sorted = if turned {
             self.sorted(layer, second, first, heads, |head, cell, dim| values.at(cell, dim, head))
