@@ -243,13 +243,19 @@ impl Node {
         }
         let [first, second, third, _] = tensor.nb;
         let mut values = Vec::with_capacity(shape.iter().product());
+        let halves = [sys::GGML_TYPE_F16, sys::GGML_TYPE_BF16].contains(&kind);
+        // All at once: a call for each row of a long cache takes longer than the rows.
+        let flat = if halves { dequantised(&bytes, kind, bytes.len() / 2) } else { Vec::new() };
         for outer in 0..shape[2] {
             for middle in 0..shape[1] {
                 let row = outer * third + middle * second;
-                let scattered = kind == sys::GGML_TYPE_F32 || first != 2;
                 match kind {
-                    sys::GGML_TYPE_F32 | sys::GGML_TYPE_F16 | sys::GGML_TYPE_BF16 if scattered => {
+                    sys::GGML_TYPE_F32 => {
                         values.extend((0..shape[0]).map(|at| scalar(&bytes, row + at * first, kind)));
+                    }
+                    _ if halves => {
+                        let own = flat.get(row / 2..).unwrap_or_default().iter().step_by((first / 2).max(1));
+                        values.extend(own.take(shape[0]));
                     }
                     _ => values.extend(dequantised(&bytes[row..], kind, shape[0])),
                 }
