@@ -17,8 +17,9 @@
 //!                    reply) · live and beside (looks into a reply, and what is asked meanwhile) · twin (the
 //!                    unchanged network beside a changed reply) ·
 //!                    prompt · numbers (one pass over the vocabulary) ·
-//!                    template · native (abort hook, descriptors) · libraries (backends found at
-//!                    start) · scripted (a fake). The inside: probe (evaluation callback: what is copied and changed) · weights (out of the file) · graph (the model's matrices
+//!                    template · native (abort hook, descriptors) · libraries (backends found at start) ·
+//!                    scripted (a fake). The inside: probe (evaluation callback: what is copied and changed) ·
+//!                    weights (out of the file) · graph (the model's matrices
 //!                    on other inputs) · inspect (a pass opened, or the depths of many; attend: matrices, rollout
 //!                    and the calibration of heads; patch, offs and direction: patching, parts off one by one,
 //!                    steering directions) · embed · changes (which ones this model can take) ·
@@ -31,7 +32,8 @@
 //! config/ theme/ L1  TOML to (value, warnings); keymap; named colour roles
 //! inspect/       L0  arithmetic on captured numbers: distribution, chain and stages (samplers), trace (a pass
 //!                    opened), depth (of many), lens, reading and scores (what heads do, here and usually), rollout,
-//!                    rotation and position, embedding, direction (steering), feed_forward, pieces and merging (tokenizers)
+//!                    rotation and position, embedding, direction (steering), feed_forward, pieces and merging
+//!                    (tokenizers)
 //! command.rs     L0  every user intent in one table: name, keys, help
 //! token.rs chat.rs sampling.rs model_entry.rs sanitize.rs
 //!                L0  plain data and arithmetic
