@@ -3,7 +3,7 @@
 //!
 //! Invariant: a command's name is what `/name` and `[keys]` use; the table is in the order of the help.
 
-/// Where a key is looked up, innermost first: overlay, focused pane, everywhere.
+/// Where a key is looked up, innermost first: overlay, open station, focused pane, everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Context {
     /// Anywhere.
@@ -14,8 +14,28 @@ pub enum Context {
     Transcript,
     /// The chats pane has the focus.
     Chats,
-    /// The inspector has the focus.
+    /// The inspector has the focus, whatever station is open.
     Inspector,
+    /// The tokens station is open and has the focus.
+    Tokens,
+    /// The embedding station.
+    Embedding,
+    /// The position station.
+    Position,
+    /// The attention station.
+    Attention,
+    /// The feed-forward station.
+    Ffn,
+    /// The layers station.
+    Layers,
+    /// The softmax station.
+    Softmax,
+    /// The sampler station.
+    Sampler,
+    /// The why station.
+    Why,
+    /// In the why station, while the source of a patch is chosen.
+    Patching,
     /// An overlay is open.
     Overlay,
 }
@@ -37,8 +57,18 @@ pub enum Group {
     App,
 }
 
+/// Keys that count in some contexts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The contexts.
+    pub contexts: &'static [Context],
+    /// Default keys there.
+    pub keys: &'static [&'static str],
+}
+
 macro_rules! commands {
-    ($( $(#[doc = $doc:literal])+ $variant:ident $name:literal $group:ident $context:ident [$($key:literal),*] ; )+) => {
+    ($( $(#[doc = $doc:literal])+ $variant:ident $name:literal $group:ident
+        $( $context:ident $(| $more:ident)* [$($key:literal),*] ),+ ; )+) => {
         /// A user's intent.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Command { $( $(#[doc = $doc])+ $variant, )+ }
@@ -49,8 +79,9 @@ macro_rules! commands {
                 command: Command::$variant,
                 name: $name,
                 group: Group::$group,
-                context: Context::$context,
-                keys: &[$($key),*],
+                places: &[
+                    $( Place { contexts: &[Context::$context $(, Context::$more)*], keys: &[$($key),*] }, )+
+                ],
                 help: concat!($($doc),+),
             }, )+
         ];
@@ -66,10 +97,8 @@ pub struct Entry {
     pub name: &'static str,
     /// Its group in the help.
     pub group: Group,
-    /// Where its keys count.
-    pub context: Context,
-    /// Default keys.
-    pub keys: &'static [&'static str],
+    /// Where its keys count, with the default ones.
+    pub places: &'static [Place],
     /// One line of help (begins with a blank, from the doc comment; see [`Entry::help`]).
     help: &'static str,
 }
@@ -79,6 +108,93 @@ impl Entry {
     #[must_use]
     pub fn help(&self) -> &'static str {
         self.help.trim()
+    }
+
+    /// All contexts in which its keys count.
+    pub fn contexts(&self) -> impl Iterator<Item = Context> + use<> {
+        self.places.iter().flat_map(|place| place.contexts.iter().copied())
+    }
+
+    /// All its default keys, those that count everywhere first.
+    pub fn keys(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.places.iter().flat_map(|place| place.keys.iter().copied())
+    }
+}
+
+/// A name that `[keys]` had in 0.1.0 and what it has become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renamed {
+    /// The old name.
+    pub old: &'static str,
+    /// The commands that do what it did, one for each station where it did something.
+    pub now: &'static [Command],
+    /// Whether it had no key of its own beside one that could not be changed: what a user gives it comes on top.
+    pub adds: bool,
+}
+
+/// The old names. A file that uses them goes on working.
+pub const RENAMED: &[Renamed] = &[
+    renamed(
+        "logits",
+        &[
+            Command::SoftmaxLogits,
+            Command::SamplerTry,
+            Command::TokensTry,
+            Command::AttentionRaw,
+            Command::EmbeddingCentred,
+            Command::PositionDegrees,
+            Command::LayersRanks,
+        ],
+    ),
+    renamed("all", &[Command::TokensAll]),
+    renamed(
+        "log-scale",
+        &[Command::SoftmaxLogScale, Command::LayersGrid, Command::AttentionPicture, Command::EmbeddingMap],
+    ),
+    renamed("flip", &[Command::SoftmaxStrip, Command::AttentionReaders]),
+    renamed("ink", &[Command::AttentionInk]),
+    renamed("first-token", &[Command::AttentionFirstToken]),
+    renamed("grain", &[Command::AttentionGrain]),
+    renamed("contrast", &[Command::AttentionContrast]),
+    renamed("sort", &[Command::SortCandidates, Command::SortParts, Command::SortNeurons]),
+    renamed("filter", &[Command::SoftmaxFilter]),
+    renamed("watch", &[Command::WatchToken, Command::NextRival]),
+    renamed("arithmetic", &[Command::EmbeddingArithmetic]),
+    added("grid", &[Command::LayersGrid]),
+    added("matrix", &[Command::AttentionMatrix]),
+    added("rollout", &[Command::AttentionRollout]),
+    added("read-by", &[Command::AttentionReaders]),
+    added("span", &[Command::EmbeddingSpan]),
+    added("pick", &[Command::PositionPick]),
+    added("ask-off", &[Command::WhyAskOff]),
+    added("pin", &[Command::WhyPin]),
+];
+
+const fn renamed(old: &'static str, now: &'static [Command]) -> Renamed {
+    Renamed { old, now, adds: false }
+}
+
+const fn added(old: &'static str, now: &'static [Command]) -> Renamed {
+    Renamed { old, now, adds: true }
+}
+
+impl Renamed {
+    /// The old name's row.
+    #[must_use]
+    pub fn of(name: &str) -> Option<&'static Self> {
+        RENAMED.iter().find(|renamed| renamed.old == name)
+    }
+
+    /// The new names, for a message: `"a", "b" and "c"`.
+    #[must_use]
+    pub fn names(&self) -> String {
+        let names: Vec<String> =
+            self.now.iter().map(|command| format!("\"{}\"", command.entry().name)).collect();
+        match names.split_last() {
+            Some((last, [])) => last.clone(),
+            Some((last, others)) => format!("{} and {last}", others.join(", ")),
+            None => String::new(),
+        }
     }
 }
 
@@ -93,6 +209,18 @@ impl Command {
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         TABLE.iter().find(|entry| entry.name == name).map(|entry| entry.command)
+    }
+
+    /// The command of a name that is typed: by its name, or by an old one that has a single meaning where `here` are
+    /// the contexts in force.
+    #[must_use]
+    pub fn typed(name: &str, here: &[Context]) -> Option<Self> {
+        let renamed = || {
+            let now = Renamed::of(name)?.now;
+            let fits = |command: &&Self| command.entry().contexts().any(|context| here.contains(&context));
+            now.iter().find(fits).or(now.first()).copied()
+        };
+        Self::named(name).or_else(renamed)
     }
 }
 
@@ -162,21 +290,21 @@ commands! {
     /// Message above
     MessageUp "message-up" Replies Transcript ["k", "up"];
     /// Next token
-    TokenNext "token-next" Inspector Transcript ["l"];
+    TokenNext "token-next" Inspector Transcript | Inspector ["l"];
     /// Token before
-    TokenPrevious "token-previous" Inspector Transcript ["h"];
+    TokenPrevious "token-previous" Inspector Transcript | Inspector ["h"];
     /// First token of the message
-    TokenFirst "token-first" Inspector Transcript ["home"];
+    TokenFirst "token-first" Inspector Transcript | Inspector ["home"];
     /// Last token of the message
-    TokenLast "token-last" Inspector Transcript ["end"];
+    TokenLast "token-last" Inspector Transcript | Inspector ["end"];
     /// Next word
-    WordNext "word-next" Inspector Transcript ["w"];
+    WordNext "word-next" Inspector Transcript | Inspector ["w"];
     /// Word before
-    WordPrevious "word-previous" Inspector Transcript ["b"];
+    WordPrevious "word-previous" Inspector Transcript | Inspector ["b"];
     /// Next token that the model was not sure of
-    UncertainNext "uncertain-next" Inspector Transcript ["n"];
+    UncertainNext "uncertain-next" Inspector Transcript | Inspector ["n"];
     /// Token before that the model was not sure of
-    UncertainPrevious "uncertain-previous" Inspector Transcript ["N"];
+    UncertainPrevious "uncertain-previous" Inspector Transcript | Inspector ["N"];
     /// Colour the text by surprise, probability, rank, uncertainty or layer of decision
     Colour "colour" Inspector Transcript ["m"];
     /// Show special tokens and the system prompt
@@ -208,89 +336,143 @@ commands! {
     /// Inspector alone, at full width
     Zoom "zoom" Inspector Inspector ["z"];
     /// Open the tokens station
-    StationTokens "tokens" Inspector Global ["alt+1"];
+    StationTokens "tokens" Inspector Global ["alt+1"], Inspector ["1"];
     /// Open the embedding station
-    StationEmbedding "embedding" Inspector Global ["alt+2"];
+    StationEmbedding "embedding" Inspector Global ["alt+2"], Inspector ["2"];
     /// Open the position station
-    StationPosition "position" Inspector Global ["alt+3"];
+    StationPosition "position" Inspector Global ["alt+3"], Inspector ["3"];
     /// Open the attention station
-    StationAttention "attention" Inspector Global ["alt+4"];
+    StationAttention "attention" Inspector Global ["alt+4"], Inspector ["4"];
     /// Open the feed-forward station
-    StationFfn "ffn" Inspector Global ["alt+5"];
+    StationFfn "ffn" Inspector Global ["alt+5"], Inspector ["5"];
     /// Open the layers station
-    StationLayers "layers" Inspector Global ["alt+6"];
+    StationLayers "layers" Inspector Global ["alt+6"], Inspector ["6"];
     /// Open the softmax station
-    StationSoftmax "softmax" Inspector Global ["alt+7"];
+    StationSoftmax "softmax" Inspector Global ["alt+7"], Inspector ["7"];
     /// Open the sampler station
-    StationSampler "sampler" Inspector Global ["alt+8"];
+    StationSampler "sampler" Inspector Global ["alt+8"], Inspector ["8"];
     /// Open the why station
-    StationWhy "why" Inspector Global ["alt+9"];
+    StationWhy "why" Inspector Global ["alt+9"], Inspector ["9"];
     /// Open the station of that name or number
     Station "station" Inspector Global [];
     /// Hold the shown step
     Hold "hold" Inspector Inspector ["space"];
-    /// The other unit: logits, raw weights, ranks; in sampler, try settings; in tokens, try a word
-    Logits "logits" Inspector Inspector ["t"];
-    /// In tokens, everything that was read, the template too
-    All "all" Inspector Inspector ["a"];
+    /// Up in the open station: a row, a block, a head or a token above
+    SelectUp "select-up" Inspector Inspector ["up"];
+    /// Down in the open station
+    SelectDown "select-down" Inspector Inspector ["down"];
+    /// Left in the open station: a head, a pair or a token before
+    SelectLeft "select-left" Inspector Inspector ["left"];
+    /// Right in the open station
+    SelectRight "select-right" Inspector Inspector ["right"];
+    /// What is selected alone, where there is no room for all
+    OpenSelected "open-selected" Inspector Tokens | Position | Attention | Ffn | Layers ["enter"];
     /// Copy the ids of the listed tokens
     CopyIds "copy-ids" Inspector Inspector ["y"];
-    /// Layers over the last tokens, as a grid
-    Grid "grid" Inspector Inspector [];
-    /// Bars on a logarithmic scale; in layers, the grid over tokens; in embedding, the other map; in attention, one head at all tokens, and the rollout
-    LogScale "log-scale" Inspector Inspector ["g"];
-    /// Uncertainty instead of surprise in the strip; in attention, who reads this token
-    Flip "flip" Inspector Inspector ["f"];
-    /// One head's attention at all tokens, as a matrix
-    Matrix "matrix" Inspector Inspector [];
-    /// Attention of all layers multiplied: how tokens are mixed
-    Rollout "rollout" Inspector Inspector [];
+    /// Tokens: try a word
+    TokensTry "tokens-try" Inspector Tokens ["t"];
+    /// Tokens: everything that was read, the template too
+    TokensAll "tokens-all" Inspector Tokens ["a"];
+    /// Embedding: words to add and take away, such as king - man + woman
+    EmbeddingArithmetic "embedding-arithmetic" Inspector Inspector ["="];
+    /// Embedding: begin or end the span of the matrix
+    EmbeddingSpan "embedding-span" Inspector Embedding ["v"];
+    /// Embedding: put the selected neighbour onto the map, or take it off
+    EmbeddingAdd "embedding-add" Inspector Embedding ["enter"];
+    /// Embedding: the other map
+    EmbeddingMap "embedding-map" Inspector Embedding ["g"];
+    /// Embedding: cosines with the mean of the table taken off
+    EmbeddingCentred "embedding-centred" Inspector Embedding ["t"];
+    /// Position: choose another head and another token to read
+    PositionPick "position-pick" Inspector Position ["p"];
+    /// Position: angles in degrees, or as hands
+    PositionDegrees "position-degrees" Inspector Position ["t"];
+    /// Attention: all heads, one head at all tokens, the rollout
+    AttentionPicture "attention-picture" Inspector Attention ["g"];
+    /// Attention: one head at all tokens, as a matrix
+    AttentionMatrix "attention-matrix" Inspector Attention [];
+    /// Attention: all layers multiplied, which tells how tokens are mixed
+    AttentionRollout "attention-rollout" Inspector Attention [];
     /// Attention: who reads this token, or what it reads
-    ReadBy "read-by" Inspector Inspector [];
+    AttentionReaders "attention-readers" Inspector Attention ["f"];
+    /// Attention: raw weights, or weighted by what the values write
+    AttentionRaw "attention-raw" Inspector Attention ["t"];
     /// Attention colours the text: this head, its layer, all layers, or off
-    Ink "ink" Inspector Inspector ["i"];
-    /// Leave token 0 out of attention's colours, or take it in
-    FirstToken "first-token" Inspector Inspector ["0"];
-    /// Attention's colours by token, word or sentence
-    Grain "grain" Inspector Inspector ["G"];
-    /// Lift small shares in attention's colours
-    Contrast "contrast" Inspector Inspector ["v"];
-    /// Words to add and take away in the embedding station: king - man + woman
-    Arithmetic "arithmetic" Inspector Inspector ["="];
-    /// Begin or end the span that the embedding station compares (v there)
-    Span "span" Inspector Inspector [];
-    /// In the position station, choose another head and another token to read (p there)
-    Pick "pick" Inspector Inspector [];
-    /// Sort: the sampler by its last column, why by heads or neurons, feed-forward by push
-    Sort "sort" Inspector Inspector ["s"];
+    AttentionInk "attention-ink" Inspector Inspector ["i"];
+    /// Attention: leave token 0 out of the colours, or take it in
+    AttentionFirstToken "attention-first-token" Inspector Attention ["0"];
+    /// Attention: colours by token, word or sentence
+    AttentionGrain "attention-grain" Inspector Attention ["G"];
+    /// Attention: lift small shares in the colours
+    AttentionContrast "attention-contrast" Inspector Attention ["v"];
+    /// Feed-forward: neurons by push, or by what they write
+    SortNeurons "sort-neurons" Inspector Ffn ["s"];
+    /// Feed-forward: the arrows move in the other list
+    FfnList "ffn-list" Inspector Ffn ["tab"];
+    /// Layers over the last tokens, as a grid
+    LayersGrid "layers-grid" Inspector Layers ["g"];
+    /// Layers: ranks instead of probabilities
+    LayersRanks "layers-ranks" Inspector Layers ["t"];
+    /// Attention of the selected layer or part
+    OpenHeads "open-heads" Inspector Layers | Why ["4"];
+    /// Feed-forward of the selected layer or part
+    OpenNeurons "open-neurons" Inspector Layers | Why ["5"];
+    /// Layers, feed-forward, why: hold the chosen token against the next rival
+    NextRival "next-rival" Inspector Layers | Ffn | Why ["w"];
+    /// Softmax: logits instead of percent
+    SoftmaxLogits "softmax-logits" Inspector Softmax ["t"];
+    /// Softmax: bars on a logarithmic scale
+    SoftmaxLogScale "softmax-log-scale" Inspector Softmax ["g"];
+    /// Softmax: uncertainty instead of surprise in the strip
+    SoftmaxStrip "softmax-strip" Inspector Softmax ["f"];
+    /// Softmax: filter the list of tokens by text
+    SoftmaxFilter "softmax-filter" Inspector Softmax ["/"];
+    /// Softmax: a page up in the list
+    SoftmaxPageUp "softmax-page-up" Inspector Softmax ["pageup"];
+    /// Softmax: a page down in the list
+    SoftmaxPageDown "softmax-page-down" Inspector Softmax ["pagedown"];
+    /// Watch the token, or stop
+    WatchToken "watch-token" Inspector Softmax | Sampler | Embedding | Position | Attention ["w"];
+    /// Sampler: try other settings on this token
+    SamplerTry "sampler-try" Inspector Sampler ["t"];
+    /// Sampler: candidates in the order of the last column
+    SortCandidates "sort-candidates" Inspector Sampler ["s"];
+    /// Why: list blocks, heads or neurons
+    SortParts "sort-parts" Inspector Why ["s"];
+    /// Why: switch each listed part off alone and fill the off column
+    WhyAskOff "why-ask-off" Inspector Why ["a"];
+    /// Why: pin the card, or take its pin away
+    WhyPin "why-pin" Inspector Why ["enter"];
     /// Switch the selected part of the network off at this position, or on again
-    SwitchOff "switch-off" Inspector Transcript ["x"];
+    SwitchOff "switch-off" Inspector Transcript | Inspector ["x"];
     /// Switch the selected part of the network off at every position, or on again
-    SwitchOffEverywhere "switch-off-everywhere" Inspector Transcript ["X"];
+    SwitchOffEverywhere "switch-off-everywhere" Inspector Transcript | Inspector ["X"];
     /// Keep what is switched off so in this chat's replies, or end that
-    KeepOff "keep-off" Inspector Transcript ["K"];
+    KeepOff "keep-off" Inspector Transcript | Inspector ["K"];
     /// Patch the selected part: what it gave at another position, or in another version's text
     Patch "patch" Inspector Inspector ["p"];
     /// Take back what was switched off or patched last
     UndoChange "undo-change" Inspector Inspector ["u"];
-    /// In the why station, switch each listed part off alone and fill the off column
-    AskOff "ask-off" Inspector Inspector [];
-    /// In the why station, pin the card, or take its pin away
-    Pin "pin" Inspector Inspector [];
+    /// Patching: patch from the chosen position
+    PatchApply "patch-apply" Inspector Patching ["enter", "p"];
+    /// Patching: from another version's text, or from this one again
+    PatchText "patch-text" Inspector Patching ["v"];
+    /// Patching: the part, or the residual stream after its block
+    PatchStream "patch-stream" Inspector Patching ["s"];
+    /// Patching: from the first position
+    PatchFirst "patch-first" Inspector Patching ["home"];
+    /// Patching: from the last position
+    PatchLast "patch-last" Inspector Patching ["end"];
     /// Steer replies along the direction from one text to another
     Steer "steer" Replies Global [];
     /// End steering in this chat
     SteerOff "steer-off" Replies Global [];
     /// The pass at this token, or the one that chose it
-    OtherPass "other-pass" Inspector Transcript ["."];
-    /// Filter the list of tokens by text
-    Filter "filter" Inspector Inspector ["/"];
-    /// Watch the token, or stop; in layers, ffn and why, the next rival; in tokens, next word
-    Watch "watch" Inspector Inspector ["w"];
+    OtherPass "other-pass" Inspector Transcript | Inspector ["."];
     /// Open station to a file: SVG, text or JSON
     ExportStation "export-station" Inspector Inspector ["O"];
     /// Guided tour through the nine stations
-    Tour "tour" Inspector Transcript ["T"];
+    Tour "tour" Inspector Transcript | Inspector ["T"];
     /// Explain this station
     Explain "explain" Inspector Inspector ["?"];
     /// Choose a model
@@ -316,7 +498,7 @@ commands! {
     /// Mouse on or off
     Mouse "mouse" App Global [];
     /// Help
-    Help "help" App Global ["f1"];
+    Help "help" App Global ["f1"], Composer | Transcript | Chats ["?"];
     /// Next pane
     FocusNext "focus-next" App Global ["tab"];
     /// Pane before
@@ -357,32 +539,11 @@ impl Command {
             Self::Export => "a file's name ending in .html, .md, .json or .jsonl",
             Self::ExportStation => "a file's name ending in .svg, .txt or .json, and a size such as 67x36",
             Self::Station => "the name of a station, or its number",
-            Self::Arithmetic => "words with + and -, or nothing for the token itself",
+            Self::EmbeddingArithmetic => "words with + and -, or nothing for the token itself",
             Self::Find | Self::Search => "what to look for",
             Self::Colour => "surprise, probability, rank, uncertainty, layer or off",
             _ => "",
         }
-    }
-
-    /// Whether the command is about the token under the cursor and its pass: it works from the inspector too.
-    #[must_use]
-    pub fn moves_token(self) -> bool {
-        matches!(
-            self,
-            Self::TokenNext
-                | Self::TokenPrevious
-                | Self::TokenFirst
-                | Self::TokenLast
-                | Self::WordNext
-                | Self::WordPrevious
-                | Self::UncertainNext
-                | Self::UncertainPrevious
-                | Self::OtherPass
-                | Self::SwitchOff
-                | Self::SwitchOffEverywhere
-                | Self::KeepOff
-                | Self::Tour
-        )
     }
 
     /// Whether something may follow the command's name.

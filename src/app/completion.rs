@@ -5,7 +5,7 @@
 use crossterm::event::{KeyCode, KeyEvent};
 
 use super::{App, Colouring, Completion, Focus, Station, fuzzy};
-use crate::command::{self, Command};
+use crate::command::{self, Command, Context};
 use crate::sampling::SAMPLING_KEYS;
 
 /// How many lines are offered.
@@ -22,15 +22,15 @@ pub enum Line<'a> {
     Unknown(&'a str),
 }
 
-/// Reads a line: a command begins with one `/` and has no line break.
+/// Reads a line: a command begins with one `/` and has no line break. An old name means what it did `here`.
 #[must_use]
-pub fn read(text: &str) -> Line<'_> {
+pub fn read<'a>(text: &'a str, here: &[Context]) -> Line<'a> {
     let Some(line) = text.strip_prefix('/').filter(|line| !line.starts_with('/') && !text.contains('\n'))
     else {
         return Line::Message;
     };
     let (word, argument) = line.split_once(' ').unwrap_or((line, ""));
-    match Command::named(word) {
+    match Command::typed(word, here) {
         Some(command) => Line::Command(command, argument.trim()),
         None => Line::Unknown(word),
     }
@@ -117,7 +117,7 @@ impl App {
     fn take_completion(&mut self) {
         let Some(completion) = self.composer.completion.take() else { return };
         let line = &completion.items[completion.selected].0;
-        let more = match read(line) {
+        let more = match read(line, &[]) {
             Line::Command(command, "") => command.takes_argument(),
             Line::Command(Command::Set, argument) => !argument.contains(' '),
             _ => false,
@@ -132,7 +132,7 @@ impl App {
     fn enter_completion(&mut self) -> bool {
         let Some(completion) = &self.composer.completion else { return false };
         let chosen = completion.items[completion.selected].0.clone();
-        let complete = match read(&chosen) {
+        let complete = match read(&chosen, &[]) {
             Line::Command(Command::Set, _) | Line::Message | Line::Unknown(_) => false,
             Line::Command(command, argument) => !(command.needs_argument() && argument.is_empty()),
         };
@@ -184,7 +184,7 @@ impl App {
             }
             (Command::Colour, name) => self.colour_named(name),
             (Command::Station, name) => self.station_named(name),
-            (Command::Arithmetic, words) => self.arithmetic(words),
+            (Command::EmbeddingArithmetic, words) => self.arithmetic(words),
             (Command::Find, text) => {
                 self.find(text);
                 true

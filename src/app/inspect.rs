@@ -217,29 +217,4 @@ impl App {
         }
         known.is_some()
     }
-
-    pub(crate) fn station_digit(&mut self, digit: char) {
-        if let Some(station) = Station::of_digit(digit) {
-            self.station(station);
-        }
-    }
-
-    /// The other unit of the open station: logits for shares, tried settings for those in use.
-    pub(crate) fn other_unit(&mut self) {
-        if self.inspector.station == Station::Sampler {
-            self.open_sandbox();
-        } else if self.inspector.station == Station::Tokens {
-            self.try_word();
-        } else if self.inspector.station == Station::Attention {
-            self.inspector.inside.raw = !self.inspector.inside.raw;
-        } else if self.inspector.station == Station::Embedding {
-            self.inspector.inside.centred = !self.inspector.inside.centred;
-        } else if self.inspector.station == Station::Position {
-            self.inspector.inside.degrees = !self.inspector.inside.degrees;
-        } else if self.inspector.station == Station::Layers {
-            self.inspector.inside.ranks = !self.inspector.inside.ranks;
-        } else {
-            self.inspector.logits = !self.inspector.logits;
-        }
-    }
 }

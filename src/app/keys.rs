@@ -2,12 +2,13 @@
 //!
 //! Invariant: a key is taken by exactly one layer: overlay, line input, completion, focused pane, everywhere.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{KeyEvent, KeyEventKind};
 
 use super::cursor::Move;
 use super::{App, Effect, Focus, Overlay, Station};
-use crate::app::state::AttentionPicture;
 use crate::command::{Command, Context};
+use crate::config::chord;
+use crate::config::keymap::is_plain;
 
 /// From this width on the side panes stand beside the transcript, cells.
 pub const WIDE: u16 = 110;
@@ -33,33 +34,31 @@ impl App {
     }
 
     fn pane_key(&mut self, key: KeyEvent) {
-        if self.step_key(key) || (self.focus == Focus::Inspector && self.station_key(key)) {
+        if self.step_key(key) || (self.focus == Focus::Inspector && self.station_input(key)) {
             return;
         }
-        let context = match self.focus {
-            Focus::Composer => Context::Composer,
-            Focus::Transcript => Context::Transcript,
-            Focus::Chats => Context::Chats,
-            Focus::Inspector => Context::Inspector,
-        };
-        let token = || {
-            let command = self.keymap.lookup(Context::Transcript, key)?;
-            (self.focus == Focus::Inspector && command.moves_token()).then_some(command)
-        };
-        if let Some(command) = self.keymap.lookup(context, key).or_else(token) {
-            self.run_command(command);
-            return;
-        }
-        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
-        match key.code {
-            KeyCode::Char('?') if plain && self.composer.is_empty() => self.run_command(Command::Help),
-            KeyCode::Char(_) if plain && self.focus == Focus::Composer => self.compose(key),
-            KeyCode::Char(digit) if plain && self.focus == Focus::Inspector => self.station_digit(digit),
-            _ => match self.keymap.lookup(Context::Global, key) {
+        let plain = is_plain(chord::of(key));
+        // A character is a command of the composer only while nothing is written there.
+        let types = self.focus == Focus::Composer && plain && !self.composer.is_empty();
+        let found = self.contexts().into_iter().find_map(|context| self.keymap.lookup(context, key));
+        match found.filter(|_| !types) {
+            Some(command) => self.run_command(command),
+            None if plain && self.focus == Focus::Composer => self.compose(key),
+            None => match self.keymap.lookup(Context::Global, key) {
                 Some(command) => self.run_command(command),
                 None if self.focus == Focus::Composer => self.compose(key),
                 None => {}
             },
+        }
+    }
+
+    /// The contexts in which a key of the focused pane is looked up, innermost first; [`Context::Global`] comes after.
+    fn contexts(&self) -> Vec<Context> {
+        match self.focus {
+            Focus::Composer => vec![Context::Composer],
+            Focus::Transcript => vec![Context::Transcript],
+            Focus::Chats => vec![Context::Chats],
+            Focus::Inspector => self.station_contexts(),
         }
     }
 
@@ -143,43 +142,16 @@ impl App {
             Command::StationSampler => self.station(Station::Sampler),
             Command::StationWhy => self.station(Station::Why),
             Command::Hold => self.hold(),
-            Command::Logits => self.other_unit(),
-            Command::Grid => self.toggle_grid(),
-            Command::LogScale if self.inspector.station == Station::Layers => self.toggle_grid(),
-            Command::LogScale if self.inspector.station == Station::Attention => self.next_picture(),
-            Command::Matrix => self.show_picture(AttentionPicture::Matrix),
-            Command::Rollout => self.show_picture(AttentionPicture::Rollout),
-            Command::Ink => self.next_ink(),
-            Command::FirstToken => self.hide_first(),
-            Command::Grain => self.next_grain(),
-            Command::Contrast => self.next_contrast(),
-            Command::LogScale if self.inspector.station == Station::Embedding => self.other_map(),
-            Command::Arithmetic => self.open_arithmetic(),
-            Command::Span => self.choose_span(),
-            Command::Pick => self.pick_position(),
-            Command::LogScale => self.inspector.log_scale = !self.inspector.log_scale,
-            Command::Flip if self.inspector.station == Station::Attention => self.turn_direction(),
-            Command::ReadBy => self.turn_direction(),
-            Command::Flip => self.inspector.uncertainty_strip = !self.inspector.uncertainty_strip,
-            Command::Sort if self.inspector.station == Station::Why => {
-                self.next_unit();
-            }
-            Command::Sort if self.inspector.station == Station::Ffn => self.sort_neurons(),
-            Command::Sort => self.inspector.by_last = !self.inspector.by_last,
+            Command::AttentionInk => self.next_ink(),
+            Command::EmbeddingArithmetic => self.open_arithmetic(),
             Command::SwitchOff => self.switch_off(false),
             Command::SwitchOffEverywhere => self.switch_off(true),
             Command::KeepOff => self.keep_off(),
             Command::Patch => self.patch(),
             Command::UndoChange => self.undo_change(),
-            Command::AskOff => self.ask_off(),
-            Command::Pin => self.pin(),
             Command::Steer => self.open_steer(),
             Command::SteerOff => self.steer_off(),
             Command::OtherPass => self.other_pass(),
-            Command::Filter => self.open_filter(),
-            Command::Watch if self.inspector.station == Station::Tokens => self.move_token(Move::NextWord),
-            Command::Watch => self.watch_selected(),
-            Command::All => self.inspector.inside.pieced.all = !self.inspector.inside.pieced.all,
             Command::CopyIds => self.copy_ids(),
             Command::Explain => self.explain(),
             Command::Models | Command::Model => self.open_models(),
@@ -201,6 +173,7 @@ impl App {
             Command::Redraw => self.emit(Effect::Redraw),
             Command::Suspend => self.suspend(),
             Command::Quit => self.quit(),
+            command => self.station_command(command),
         }
     }
 
@@ -213,6 +186,7 @@ impl App {
     fn escape(&mut self) {
         if !self.overlays.is_empty() {
             self.close_overlay();
+        } else if self.focus == Focus::Inspector && self.leave_in_station() {
         } else if self.transcript.find.is_some() {
             self.transcript.find = None;
         } else if self.composer.completion.is_some() {

@@ -5,7 +5,8 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{App, Edit, LineEdit, LiveStep, Station, Watched};
+use super::{App, Edit, LineEdit, LiveStep, Watched};
+use crate::command::Command;
 use crate::token::{TokenId, Vocabulary};
 
 /// Rows that a page of the list moves by, and that it shows where there is room.
@@ -76,42 +77,47 @@ impl App {
         self.is_filtered() || self.inspector.list.selected.is_some_and(|selected| selected + 1 >= kept)
     }
 
-    /// A key of the open station's own; false where it has no meaning there.
-    pub(crate) fn station_key(&mut self, key: KeyEvent) -> bool {
-        match self.inspector.station {
-            Station::Softmax => self.list_key(key),
-            Station::Sampler => self.sandbox_key(key),
-            Station::Tokens => self.tokens_key(key),
-            _ => self.inside_key(key),
+    /// A key while the filter is typed; false where it has no meaning there.
+    pub(crate) fn filter_key(&mut self, key: KeyEvent) -> bool {
+        let list = &mut self.inspector.list;
+        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+        let Some(filter) = list.filter.as_mut().filter(|_| list.typing && plain) else { return false };
+        match key.code {
+            KeyCode::Up | KeyCode::Down | KeyCode::PageUp | KeyCode::PageDown | KeyCode::Esc => return false,
+            KeyCode::Enter => list.typing = false,
+            _ => match filter.key(key) {
+                Edit::Changed => self.reset_list(),
+                Edit::Moved => {}
+                Edit::Ignored => return false,
+            },
         }
+        true
     }
 
-    fn list_key(&mut self, key: KeyEvent) -> bool {
-        if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
+    /// Esc at the list: the filter goes, then the selection; whether there was one.
+    pub(crate) fn leave_list(&mut self) -> bool {
+        let list = &mut self.inspector.list;
+        if list.filter.take().is_none() && list.selected.is_none() {
             return false;
         }
+        list.typing = false;
+        self.reset_list();
+        true
+    }
+
+    /// A command of the softmax station; whether it was one.
+    pub(crate) fn softmax_command(&mut self, command: Command) -> bool {
         let page = LIST_ROWS.cast_signed();
-        let list = &mut self.inspector.list;
-        match key.code {
-            KeyCode::Up => self.move_in_list(-1),
-            KeyCode::Down => self.move_in_list(1),
-            KeyCode::PageUp => self.move_in_list(-page),
-            KeyCode::PageDown => self.move_in_list(page),
-            KeyCode::Esc if list.filter.is_some() => {
-                list.filter = None;
-                list.typing = false;
-                self.reset_list();
-            }
-            KeyCode::Esc if list.selected.is_some() => self.reset_list(),
-            KeyCode::Enter if list.typing => list.typing = false,
-            _ if list.typing => {
-                let Some(filter) = &mut list.filter else { return false };
-                match filter.key(key) {
-                    Edit::Changed => self.reset_list(),
-                    Edit::Moved => {}
-                    Edit::Ignored => return false,
-                }
-            }
+        match command {
+            Command::SelectUp => self.move_in_list(-1),
+            Command::SelectDown => self.move_in_list(1),
+            Command::SoftmaxPageUp => self.move_in_list(-page),
+            Command::SoftmaxPageDown => self.move_in_list(page),
+            Command::SoftmaxFilter => self.open_filter(),
+            Command::SoftmaxLogits => self.inspector.logits = !self.inspector.logits,
+            Command::SoftmaxLogScale => self.inspector.log_scale = !self.inspector.log_scale,
+            Command::SoftmaxStrip => self.inspector.uncertainty_strip = !self.inspector.uncertainty_strip,
+            Command::WatchToken => self.watch_selected(),
             _ => return false,
         }
         true
@@ -140,11 +146,9 @@ impl App {
     }
 
     /// Opens the filter of the list.
-    pub(crate) fn open_filter(&mut self) {
-        if self.inspector.station == Station::Softmax {
-            self.inspector.list.filter.get_or_insert_with(LineEdit::default);
-            self.inspector.list.typing = true;
-        }
+    fn open_filter(&mut self) {
+        self.inspector.list.filter.get_or_insert_with(LineEdit::default);
+        self.inspector.list.typing = true;
     }
 
     /// Works out the matches again if filter, token or what is known of it have changed.
@@ -182,9 +186,6 @@ impl App {
 
     /// Watches the selected token (or the chosen one), or stops watching it.
     pub(crate) fn watch_selected(&mut self) {
-        if matches!(self.inspector.station, Station::Layers | Station::Ffn | Station::Why) {
-            return self.next_rival();
-        }
         let chosen = || self.shown_step().and_then(|shown| shown.step.id);
         let Some(id) = self.selected_token().or_else(chosen) else { return };
         let watch = &mut self.inspector.watch;

@@ -79,7 +79,7 @@ impl App {
             return;
         }
         self.composer.completion = None;
-        match completion::read(&text) {
+        match completion::read(&text, &self.station_contexts()) {
             Line::Command(command, argument) => {
                 if self.run_line(command, argument) && self.composer.text() == text {
                     self.set_draft("");

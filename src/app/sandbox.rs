@@ -10,6 +10,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::look::looks_back;
 use super::{App, Origin, ReplyOdds, Sandbox, TokenCursor, settings};
 use crate::chat::{Run, RunId};
+use crate::command::{Command, Context};
 use crate::inspect::chain::{self, Input, Last, Likelihood, Outcome, Reply, StepLikelihood};
 use crate::inspect::stages::SamplerTrace;
 use crate::sampling::{Sampling, SamplingOverrides};
@@ -92,6 +93,7 @@ impl App {
             return false;
         };
         let count = SANDBOX_KEYS.len();
+        let closes = self.keymap.lookup(Context::Sampler, key) == Some(Command::SamplerTry);
         match key.code {
             KeyCode::Down => sandbox.select((sandbox.key + 1) % count),
             KeyCode::Up => sandbox.select((sandbox.key + count - 1) % count),
@@ -113,7 +115,7 @@ impl App {
                 }
             }
             KeyCode::Enter => self.adopt_tried(),
-            KeyCode::Esc | KeyCode::Char('t') => {
+            code if closes || code == KeyCode::Esc => {
                 sandbox.open = false;
                 sandbox.typed.clear();
                 if sandbox.changed.is_empty() {

@@ -4,12 +4,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crossterm::event::{KeyEvent, KeyEventKind};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 pub use super::chord::Chord;
 use super::document::did_you_mean;
 use super::{Warning, chord};
-use crate::command::{Command, Context, Entry, TABLE};
+use crate::command::{Command, Context, Entry, Place, RENAMED, Renamed, TABLE};
 
 /// Keys to commands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,52 +29,61 @@ impl Keymap {
 
     /// Default keys of `table` with `keys` (command name to keys; an empty list unbinds) put over them.
     ///
+    /// A name of an earlier version stands for the commands that it has become. Where a command has keys both
+    /// everywhere and in panes, a plain character is one of the panes' and any other key counts everywhere, since a
+    /// character is typed where the message is written.
+    ///
     /// Warns about names that are no command, texts that are no key, a chord that two commands of one context
     /// share, and chords that many terminals send as something else.
     #[must_use]
     pub fn build(table: &[Entry], keys: &BTreeMap<String, Vec<String>>) -> (Self, Vec<Warning>) {
         let mut map = Self::default();
         let mut warnings = Vec::new();
-        for name in keys.keys().filter(|name| table.iter().all(|entry| entry.name != **name)) {
+        let known = |name: &str| Renamed::of(name).is_some() || table.iter().any(|entry| entry.name == name);
+        for name in keys.keys().filter(|name| !known(name)) {
             let hint = did_you_mean(name, table.iter().map(|entry| entry.name));
             warnings.push(warning(name, format!("no command has this name{hint}; it is left out")));
         }
+        let chosen: Vec<(&Entry, Chosen)> =
+            table.iter().map(|entry| (entry, Chosen::of(entry, keys, &mut warnings))).collect();
         // The user's come first, and so win over defaults.
-        for entry in table {
-            for text in keys.get(entry.name).into_iter().flatten() {
-                match chord::parse(text) {
-                    Ok(chord) => {
-                        warnings.extend(chord::trap(chord).map(|why| warning(entry.name, why.into())));
-                        warnings.extend(map.bind(table, entry, chord));
-                    }
-                    Err(problem) => warnings.push(warning(entry.name, format!("{problem}; it is left out"))),
+        for (entry, chosen) in &chosen {
+            for chord in &chosen.chords {
+                warnings.extend(chord::trap(*chord).map(|why| warning(entry.name, why.into())));
+                for place in entry.places.iter().filter(|place| takes(entry, place, *chord)) {
+                    warnings.extend(map.bind(table, entry, place, *chord));
                 }
             }
         }
-        for entry in table.iter().filter(|entry| !keys.contains_key(entry.name)) {
-            for text in entry.keys {
-                let chord = chord::parse(text).expect("the table's own keys are tested");
-                warnings.extend(map.bind(table, entry, chord));
+        for (entry, chosen) in &chosen {
+            for place in entry.places.iter().filter(|place| !chosen.replaces(entry, place)) {
+                for text in place.keys {
+                    let chord = chord::parse(text).expect("the table's own keys are tested");
+                    warnings.extend(map.bind(table, entry, place, chord));
+                }
             }
         }
         (map, warnings)
     }
 
-    fn bind(&mut self, table: &[Entry], entry: &Entry, chord: Chord) -> Option<Warning> {
-        let place = (entry.context, chord);
-        if let Some(first) = self.bindings.get(&place).copied().filter(|first| *first != entry.command) {
-            let first = table.iter().find(|other| other.command == first).map_or("", |other| other.name);
-            let shown = chord::shown(chord);
-            let message =
-                format!("{shown} is \"{first}\" already, and stays it; \"{}\" loses it", entry.name);
-            return Some(warning(entry.name, message));
+    fn bind(&mut self, table: &[Entry], entry: &Entry, place: &Place, chord: Chord) -> Option<Warning> {
+        let mut taken = None;
+        for context in place.contexts {
+            let first = self.bindings.get(&(*context, chord)).copied();
+            if let Some(first) = first.filter(|first| *first != entry.command) {
+                taken = Some(first);
+                continue;
+            }
+            self.bindings.insert((*context, chord), entry.command);
+            let chords = self.chords.entry(entry.command).or_default();
+            if !chords.contains(&chord) {
+                chords.push(chord);
+            }
         }
-        self.bindings.insert(place, entry.command);
-        let chords = self.chords.entry(entry.command).or_default();
-        if !chords.contains(&chord) {
-            chords.push(chord);
-        }
-        None
+        let first = table.iter().find(|other| Some(other.command) == taken)?.name;
+        let shown = chord::shown(chord);
+        let message = format!("{shown} is \"{first}\" already, and stays it; \"{}\" loses it", entry.name);
+        Some(warning(entry.name, message))
     }
 
     /// The command of a key in one context; [`Context::Global`] is asked for on its own. A release is no key.
@@ -99,14 +108,62 @@ impl Keymap {
     }
 }
 
+/// What the user has chosen for a command.
+#[derive(Default)]
+struct Chosen {
+    chords: Vec<Chord>,
+    /// Whether they stand for the default ones rather than beside them.
+    instead: bool,
+}
+
+impl Chosen {
+    /// Under the command's own name, else under the names that it had.
+    fn of(entry: &Entry, keys: &BTreeMap<String, Vec<String>>, warnings: &mut Vec<Warning>) -> Self {
+        let mut chosen = Self::default();
+        let mut take = |name: &str, instead: bool| {
+            let Some(texts) = keys.get(name) else { return false };
+            chosen.instead |= instead;
+            for text in texts {
+                match chord::parse(text) {
+                    Ok(chord) => chosen.chords.push(chord),
+                    Err(problem) => warnings.push(warning(name, format!("{problem}; it is left out"))),
+                }
+            }
+            true
+        };
+        if !take(entry.name, true) {
+            for renamed in RENAMED.iter().filter(|renamed| renamed.now.contains(&entry.command)) {
+                take(renamed.old, !renamed.adds);
+            }
+        }
+        chosen
+    }
+
+    /// Whether the default keys of a place give way.
+    fn replaces(&self, entry: &Entry, place: &Place) -> bool {
+        self.instead
+            && (self.chords.is_empty() || self.chords.iter().any(|chord| takes(entry, place, *chord)))
+    }
+}
+
+/// Whether a user's chord for a command counts in one of its places.
+fn takes(entry: &Entry, place: &Place, chord: Chord) -> bool {
+    let everywhere = place.contexts.contains(&Context::Global);
+    entry.places.len() == 1 || everywhere != is_plain(chord)
+}
+
+/// Whether a chord is a character as it is typed.
+#[must_use]
+pub fn is_plain(chord: Chord) -> bool {
+    matches!(chord.0, KeyCode::Char(_)) && !chord.1.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT)
+}
+
 fn warning(command: &str, message: String) -> Warning {
     Warning { file: "keys".into(), line: 0, key: format!("keys.{command}"), message }
 }
 
 #[cfg(test)]
 mod tests {
-    use crossterm::event::{KeyCode, KeyModifiers};
-
     use super::*;
 
     fn keys(list: &[(&str, &[&str])]) -> BTreeMap<String, Vec<String>> {
@@ -125,8 +182,7 @@ mod tests {
 
     #[test]
     fn default_keys_avoid_what_terminals_take() {
-        let taken =
-            TABLE.iter().flat_map(|entry| entry.keys).filter_map(|key| chord::trap(chord::parse(key).ok()?));
+        let taken = TABLE.iter().flat_map(Entry::keys).filter_map(|key| chord::trap(chord::parse(key).ok()?));
         assert_eq!(taken.count(), 0);
     }
 
@@ -180,5 +236,56 @@ mod tests {
         let mut event = KeyEvent::new(KeyCode::F(1), KeyModifiers::NONE);
         event.kind = KeyEventKind::Release;
         assert_eq!(Keymap::defaults().lookup(Context::Global, event), None);
+    }
+
+    #[test]
+    fn one_letter_means_another_command_in_each_station_and_each_can_be_changed() {
+        let (map, warnings) =
+            Keymap::build(TABLE, &keys(&[("layers-grid", &["t"]), ("layers-ranks", &["g"])]));
+        assert_eq!(warnings, []);
+        let letter =
+            |context, letter| map.lookup(context, KeyEvent::new(KeyCode::Char(letter), KeyModifiers::NONE));
+        assert_eq!(letter(Context::Layers, 't'), Some(Command::LayersGrid));
+        assert_eq!(letter(Context::Layers, 'g'), Some(Command::LayersRanks));
+        assert_eq!(letter(Context::Attention, 'g'), Some(Command::AttentionPicture));
+        assert_eq!(letter(Context::Why, 'a'), Some(Command::WhyAskOff));
+        assert_eq!(letter(Context::Patching, 'v'), Some(Command::PatchText));
+        assert_eq!(letter(Context::Inspector, '.'), Some(Command::OtherPass));
+        assert_eq!(letter(Context::Inspector, '6'), Some(Command::StationLayers));
+    }
+
+    #[test]
+    fn a_plain_character_for_a_command_of_everywhere_counts_in_the_panes_alone() {
+        let (map, warnings) =
+            Keymap::build(TABLE, &keys(&[("layers", &["f7"]), ("why", &["Q"]), ("help", &[])]));
+        assert_eq!(warnings, []);
+        assert_eq!(map.shown_all(Command::StationLayers), ["F7", "6"]);
+        assert_eq!(map.shown_all(Command::StationWhy), ["Q", "Alt+9"]);
+        assert_eq!(map.shown(Command::Help), "");
+        let event = KeyEvent::new(KeyCode::Char('Q'), KeyModifiers::NONE);
+        assert_eq!(map.lookup(Context::Global, event), None);
+    }
+
+    #[test]
+    fn old_names_go_on_working_beside_keys_that_were_fixed() {
+        let old = keys(&[("log-scale", &["G"]), ("pick", &["f8"]), ("watch", &["W"])]);
+        let (map, warnings) = Keymap::build(TABLE, &old);
+        assert_eq!(map.shown_all(Command::LayersGrid), ["G"]);
+        assert_eq!(map.shown_all(Command::EmbeddingMap), ["G"]);
+        assert_eq!(map.shown_all(Command::PositionPick), ["F8", "p"]);
+        assert_eq!(map.shown_all(Command::NextRival), ["W"]);
+        // In attention the letter was another command's default, which loses it to the user's.
+        assert_eq!(map.shown_all(Command::AttentionPicture), ["G"]);
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].message.contains("\"attention-grain\" loses it"), "{warnings:?}");
+    }
+
+    #[test]
+    fn old_names_are_of_commands_that_have_other_names_now() {
+        for renamed in RENAMED {
+            assert_eq!(Command::named(renamed.old), None, "{}", renamed.old);
+            assert!(!renamed.now.is_empty(), "{}", renamed.old);
+        }
+        assert_eq!(Renamed::of("flip").unwrap().names(), "\"softmax-strip\" and \"attention-readers\"");
     }
 }

@@ -14,7 +14,7 @@ use super::checks::{
 use super::document::{Section, did_you_mean};
 use super::setting::{Setting, integer, number};
 use super::{Config, InspectorConfig, UiConfig, chord};
-use crate::command::TABLE;
+use crate::command::{Renamed, TABLE};
 use crate::model_entry::{LoadOverrides, LoadParams};
 use crate::sampling::{LogitBias, Sampling, SamplingOverrides};
 
@@ -95,7 +95,10 @@ fn presets(section: &mut Section, presets: &mut BTreeMap<String, SamplingOverrid
 fn keys(section: &mut Section, keys: &mut BTreeMap<String, Vec<String>>) {
     for (name, at, value) in section.entries() {
         let path = section.dotted(name);
-        if !TABLE.iter().any(|entry| entry.name == name) {
+        if let Some(renamed) = Renamed::of(name) {
+            let message = format!("is called {} since 0.2; it goes on working", renamed.names());
+            section.report.warn(at, &path, message);
+        } else if !TABLE.iter().any(|entry| entry.name == name) {
             let hint = did_you_mean(name, TABLE.iter().map(|entry| entry.name));
             section.report.warn(at, &path, format!("no command has this name{hint}; it is left out"));
             continue;

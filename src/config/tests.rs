@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::keymap::Keymap;
 use super::*;
 use crate::chat::ChatSettings;
-use crate::command::TABLE;
+use crate::command::{RENAMED, TABLE};
 use crate::model_entry::{FlashAttention, Licence, RopeMethod, Source};
 use crate::sampling::{LogitBias, SAMPLING_KEYS, Stage};
 
@@ -108,10 +108,21 @@ fn the_example_with_its_comments_in_force_is_right_too() {
 fn the_example_lists_every_command_with_its_default_keys() {
     let (config, _) = read(&uncommented());
     for entry in TABLE {
-        let keys: Vec<_> = entry.keys.iter().map(ToString::to_string).collect();
+        let keys: Vec<_> = entry.keys().map(ToString::to_string).collect();
         assert_eq!(config.keys.get(entry.name), Some(&keys), "config.example.toml, {}", entry.name);
     }
     assert_eq!(Keymap::build(TABLE, &config.keys), (Keymap::defaults(), vec![]));
+}
+
+#[test]
+fn keys_of_0_1_0_go_on_working_and_old_names_are_told() {
+    let (config, warnings) = read(include_str!("fixtures/keys_0_1_0.toml"));
+    assert_eq!(config.keys.len(), 119);
+    assert_eq!(Keymap::build(TABLE, &config.keys), (Keymap::defaults(), vec![]));
+    assert_eq!(warnings.len(), RENAMED.len(), "{warnings:#?}");
+    let expected = "config.toml:74: keys.flip: is called \"softmax-strip\" and \"attention-readers\" since 0.2; it \
+                    goes on working";
+    assert!(warnings.iter().any(|warning| warning == expected), "{warnings:#?}");
 }
 
 #[test]

@@ -2,64 +2,214 @@
 //!
 //! Invariant: a choice is clamped to what the model has; choosing one stops the app from choosing.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::KeyEvent;
 
 use super::ffn::NEURONS;
 use super::{App, Station};
 use crate::app::cursor::Move;
+use crate::app::state::AttentionPicture;
+use crate::command::{Command, Context};
 use crate::engine::protocol::switched_off;
 use crate::inspect::trace::Part;
 
+impl Station {
+    /// Where its own keys are looked up.
+    pub(crate) fn context(self) -> Context {
+        match self {
+            Self::Tokens => Context::Tokens,
+            Self::Embedding => Context::Embedding,
+            Self::Position => Context::Position,
+            Self::Attention => Context::Attention,
+            Self::Ffn => Context::Ffn,
+            Self::Layers => Context::Layers,
+            Self::Softmax => Context::Softmax,
+            Self::Sampler => Context::Sampler,
+            Self::Why => Context::Why,
+        }
+    }
+}
+
 impl App {
-    /// A key of an open station that looks inside; whether it was one.
-    pub(crate) fn inside_key(&mut self, key: KeyEvent) -> bool {
-        if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
+    /// The contexts of the open station's keys, innermost first.
+    pub(crate) fn station_contexts(&self) -> Vec<Context> {
+        let station = self.inspector.station;
+        let patching = station == Station::Why && self.inspector.inside.picking.is_some();
+        let mode = patching.then_some(Context::Patching);
+        mode.into_iter().chain([station.context(), Context::Inspector]).collect()
+    }
+
+    /// A key that goes into a line of the open station; false where nothing is typed there, or it has no meaning.
+    pub(crate) fn station_input(&mut self, key: KeyEvent) -> bool {
+        match self.inspector.station {
+            Station::Softmax => self.filter_key(key),
+            Station::Sampler => self.sandbox_key(key),
+            Station::Tokens => self.trying_key(key),
+            _ => false,
+        }
+    }
+
+    /// Does what a station's command says; one that is not open is opened for it.
+    pub(crate) fn station_command(&mut self, command: Command) {
+        let contexts: Vec<Context> = command.entry().contexts().collect();
+        let open = self.inspector.station;
+        let of = |station: &&Station| {
+            contexts.contains(&station.context())
+                || (**station == Station::Why && contexts.contains(&Context::Patching))
+        };
+        let its = std::iter::once(&open).chain(Station::AVAILABLE).find(of).copied();
+        match its.unwrap_or(open) {
+            Station::Tokens => self.tokens_command(command),
+            Station::Embedding => self.embedding_command(command),
+            Station::Position => self.position_command(command),
+            Station::Attention => self.attention_command(command),
+            Station::Ffn => self.ffn_command(command),
+            Station::Layers => self.layers_command(command),
+            Station::Softmax => self.softmax_command(command),
+            Station::Sampler => self.sampler_command(command),
+            Station::Why => self.why_command(command),
+        };
+        if let Some(station) = its.filter(|station| !self.station_open(*station)) {
+            self.station(station);
+        }
+    }
+
+    /// Esc in the open station: the innermost of its own things is closed; whether there was one.
+    pub(crate) fn leave_in_station(&mut self) -> bool {
+        if self.inspector.station == Station::Softmax {
+            return self.leave_list();
+        }
+        if self.inspector.station == Station::Sampler {
             return false;
         }
-        if self.inspector.inside.picking.is_some() && self.inspector.station == Station::Why {
-            return self.picking_key(key.code);
+        if self.inspector.station == Station::Why && self.inspector.inside.picking.take().is_some() {
+            return true;
         }
-        match key.code {
-            KeyCode::Up if self.moves_cell(-1, 0) => {}
-            KeyCode::Down if self.moves_cell(1, 0) => {}
-            KeyCode::Left if self.moves_cell(0, -1) => {}
-            KeyCode::Right if self.moves_cell(0, 1) => {}
-            KeyCode::Esc if self.leaves_picture() => {}
-            KeyCode::Enter if self.inspector.station == Station::Why => self.pin(),
-            KeyCode::Char('a') if self.inspector.station == Station::Why => self.ask_off(),
-            KeyCode::Up => self.move_inside(-1, 0),
-            KeyCode::Down => self.move_inside(1, 0),
-            KeyCode::Tab if self.inspector.station == Station::Ffn => {
-                self.inspector.inside.on_neurons = !self.inspector.inside.on_neurons;
-            }
-            KeyCode::Left if self.walks_tokens() => self.move_token(Move::Previous),
-            KeyCode::Right if self.walks_tokens() => self.move_token(Move::Next),
-            KeyCode::Left => self.move_inside(0, -1),
-            KeyCode::Right => self.move_inside(0, 1),
-            KeyCode::Enter if self.inspector.station == Station::Embedding => self.add_to_map(),
-            KeyCode::Char('v') if self.inspector.station == Station::Embedding => self.choose_span(),
-            KeyCode::Char('p') if self.inspector.station == Station::Position => self.pick_position(),
-            KeyCode::Enter | KeyCode::Esc if self.is_picking() => self.inspector.inside.picking_head = false,
-            KeyCode::Enter => self.inspector.inside.opened = !self.inspector.inside.opened,
-            KeyCode::Esc if self.inspector.inside.opened => self.inspector.inside.opened = false,
-            KeyCode::Char('4') if self.carries_layer() => self.open_part(Station::Attention),
-            KeyCode::Char('5') if self.carries_layer() => self.open_part(Station::Ffn),
+        if self.leaves_picture() {
+            return true;
+        }
+        if self.is_picking() {
+            self.inspector.inside.picking_head = false;
+            return true;
+        }
+        std::mem::take(&mut self.inspector.inside.opened)
+    }
+
+    fn tokens_command(&mut self, command: Command) -> bool {
+        match command {
+            Command::TokensTry => self.try_word(),
+            Command::TokensAll => self.inspector.inside.pieced.all = !self.inspector.inside.pieced.all,
+            _ => return self.row_command(command),
+        }
+        true
+    }
+
+    fn embedding_command(&mut self, command: Command) -> bool {
+        match command {
+            Command::EmbeddingSpan => self.choose_span(),
+            Command::EmbeddingAdd => self.add_to_map(),
+            Command::EmbeddingMap => self.other_map(),
+            Command::EmbeddingCentred => self.inspector.inside.centred = !self.inspector.inside.centred,
+            Command::WatchToken => self.watch_selected(),
+            _ => return self.row_command(command),
+        }
+        true
+    }
+
+    fn position_command(&mut self, command: Command) -> bool {
+        match command {
+            Command::PositionPick => self.pick_position(),
+            Command::PositionDegrees => self.inspector.inside.degrees = !self.inspector.inside.degrees,
+            Command::OpenSelected if self.is_picking() => self.inspector.inside.picking_head = false,
+            Command::WatchToken => self.watch_selected(),
+            _ => return self.row_command(command),
+        }
+        true
+    }
+
+    fn attention_command(&mut self, command: Command) -> bool {
+        match command {
+            Command::AttentionPicture => self.next_picture(),
+            Command::AttentionMatrix => self.show_picture(AttentionPicture::Matrix),
+            Command::AttentionRollout => self.show_picture(AttentionPicture::Rollout),
+            Command::AttentionReaders => self.turn_direction(),
+            Command::AttentionRaw => self.inspector.inside.raw = !self.inspector.inside.raw,
+            Command::AttentionFirstToken => self.hide_first(),
+            Command::AttentionGrain => self.next_grain(),
+            Command::AttentionContrast => self.next_contrast(),
+            Command::WatchToken => self.watch_selected(),
+            Command::SelectUp if self.moves_cell(-1, 0) => {}
+            Command::SelectDown if self.moves_cell(1, 0) => {}
+            Command::SelectLeft if self.moves_cell(0, -1) => {}
+            Command::SelectRight if self.moves_cell(0, 1) => {}
+            _ => return self.row_command(command),
+        }
+        true
+    }
+
+    fn ffn_command(&mut self, command: Command) -> bool {
+        match command {
+            Command::SortNeurons => self.sort_neurons(),
+            Command::FfnList => self.inspector.inside.on_neurons = !self.inspector.inside.on_neurons,
+            Command::NextRival => self.next_rival(),
+            _ => return self.row_command(command),
+        }
+        true
+    }
+
+    fn layers_command(&mut self, command: Command) -> bool {
+        match command {
+            Command::LayersGrid => self.toggle_grid(),
+            Command::LayersRanks => self.inspector.inside.ranks = !self.inspector.inside.ranks,
+            Command::OpenHeads => self.open_part(Station::Attention),
+            Command::OpenNeurons => self.open_part(Station::Ffn),
+            Command::NextRival => self.next_rival(),
+            Command::SelectLeft if self.walks_tokens() => self.move_token(Move::Previous),
+            Command::SelectRight if self.walks_tokens() => self.move_token(Move::Next),
+            _ => return self.row_command(command),
+        }
+        true
+    }
+
+    fn sampler_command(&mut self, command: Command) -> bool {
+        match command {
+            Command::SamplerTry => self.open_sandbox(),
+            Command::SortCandidates => self.inspector.by_last = !self.inspector.by_last,
+            Command::WatchToken => self.watch_selected(),
             _ => return false,
         }
         true
     }
 
-    /// A key while the source of a patch is chosen.
-    fn picking_key(&mut self, key: KeyCode) -> bool {
-        match key {
-            KeyCode::Left => self.move_source(-1),
-            KeyCode::Right => self.move_source(1),
-            KeyCode::Home => self.move_source(i32::MIN / 2),
-            KeyCode::End => self.move_source(i32::MAX / 2),
-            KeyCode::Char('v') => self.other_text(),
-            KeyCode::Char('s') => self.other_patch(),
-            KeyCode::Enter | KeyCode::Char('p') => self.patch(),
-            KeyCode::Esc => self.inspector.inside.picking = None,
+    fn why_command(&mut self, command: Command) -> bool {
+        let patching = self.inspector.inside.picking.is_some();
+        match command {
+            Command::SelectLeft if patching => self.move_source(-1),
+            Command::SelectRight if patching => self.move_source(1),
+            Command::SelectUp | Command::SelectDown if patching => {}
+            Command::PatchFirst => self.move_source(i32::MIN / 2),
+            Command::PatchLast => self.move_source(i32::MAX / 2),
+            Command::PatchText => self.other_text(),
+            Command::PatchStream => self.other_patch(),
+            Command::PatchApply => self.patch(),
+            Command::WhyPin => self.pin(),
+            Command::WhyAskOff => self.ask_off(),
+            Command::SortParts => self.next_unit(),
+            Command::OpenHeads => self.open_part(Station::Attention),
+            Command::OpenNeurons => self.open_part(Station::Ffn),
+            Command::NextRival => self.next_rival(),
+            _ => return self.row_command(command),
+        }
+        true
+    }
+
+    /// The arrows, and Enter, at a station without another meaning for them.
+    fn row_command(&mut self, command: Command) -> bool {
+        match command {
+            Command::SelectUp => self.move_inside(-1, 0),
+            Command::SelectDown => self.move_inside(1, 0),
+            Command::SelectLeft => self.move_inside(0, -1),
+            Command::SelectRight => self.move_inside(0, 1),
+            Command::OpenSelected => self.inspector.inside.opened = !self.inspector.inside.opened,
             _ => return false,
         }
         true
@@ -68,11 +218,6 @@ impl App {
     /// Whether left and right go from token to token: over the columns of the grid.
     pub(super) fn walks_tokens(&self) -> bool {
         self.inspector.station == Station::Layers && self.inspector.depths.shows_grid
-    }
-
-    /// Whether the open station has a selected block to take along.
-    fn carries_layer(&self) -> bool {
-        matches!(self.inspector.station, Station::Layers | Station::Why)
     }
 
     /// Opens the selected block or part at another station.

@@ -162,16 +162,15 @@ impl App {
     }
 
     /// A key of the tokens station; whether it was one.
-    pub(crate) fn tokens_key(&mut self, key: KeyEvent) -> bool {
-        let Some(input) = &mut self.inspector.inside.pieced.trying else { return self.inside_key(key) };
+    pub(crate) fn trying_key(&mut self, key: KeyEvent) -> bool {
+        let Some(input) = &mut self.inspector.inside.pieced.trying else { return false };
         if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
             return false;
         }
         match key.code {
             KeyCode::Esc => self.inspector.inside.pieced.trying = None,
             KeyCode::Enter => self.keep_tried(),
-            KeyCode::Up | KeyCode::Down => return self.inside_key(key),
-            KeyCode::Tab | KeyCode::BackTab => return false,
+            KeyCode::Up | KeyCode::Down | KeyCode::Tab | KeyCode::BackTab => return false,
             _ => return input.key(key) != Edit::Ignored,
         }
         true

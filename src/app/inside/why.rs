@@ -96,9 +96,6 @@ impl App {
 
     /// Asks for the `off` column of all listed parts, or leaves it to what is asked one by one.
     pub(crate) fn ask_off(&mut self) {
-        if self.inspector.station != Station::Why {
-            return self.say("the why station has the column that this fills");
-        }
         let inside = &mut self.inspector.inside;
         inside.asks_off = !inside.asks_off;
         let (asks, count) = (inside.asks_off, self.without_off().len());

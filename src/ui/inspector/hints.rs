@@ -27,35 +27,54 @@ fn pace(app: &App) -> Vec<(String, &'static str)> {
     vec![(key(Command::Hold), hold), (key(Command::Step), "step by step"), ("/slow".to_owned(), "pace")]
 }
 
+/// The keys of some commands side by side; the arrow keys as arrows.
+fn keys(app: &App, commands: &[Command]) -> String {
+    let shown = commands.iter().map(|command| app.keymap.shown(*command)).filter(|key| !key.is_empty());
+    let shown: Vec<String> = shown.map(|key| arrow(&key).map_or(key, str::to_owned)).collect();
+    let gap = if shown.iter().all(|key| "↑↓←→".contains(key.as_str())) { "" } else { " " };
+    shown.join(gap)
+}
+
+fn arrow(key: &str) -> Option<&'static str> {
+    let arrows = [("Up", "↑"), ("Down", "↓"), ("Left", "←"), ("Right", "→")];
+    arrows.into_iter().find(|(name, _)| *name == key).map(|(_, arrow)| arrow)
+}
+
+const ROWS: &[Command] = &[Command::SelectUp, Command::SelectDown];
+const COLUMNS: &[Command] = &[Command::SelectLeft, Command::SelectRight];
+const CELLS: &[Command] =
+    &[Command::SelectUp, Command::SelectDown, Command::SelectLeft, Command::SelectRight];
+
 fn own(app: &App) -> Vec<(String, &'static str)> {
     let key = |command| app.keymap.shown(command);
+    let keys = |commands| keys(app, commands);
     let fixed = |keys: &str| keys.to_owned();
     match app.inspector.station {
         Station::Tokens if app.inspector.inside.pieced.trying.is_some() => {
             vec![
                 (fixed("Enter"), "keep it, try another"),
-                (fixed("↑↓"), "merge step"),
+                (keys(ROWS), "merge step"),
                 (fixed("Esc"), "end trying"),
             ]
         }
         Station::Tokens => vec![
-            (app.keymap.shown(Command::TokenPrevious) + " " + &app.keymap.shown(Command::TokenNext), "token"),
-            (key(Command::Watch) + " " + &key(Command::WordPrevious), "word"),
-            (fixed("↑↓"), "merge step"),
-            (key(Command::Logits), "try a word"),
-            (key(Command::All), "all with template"),
+            (keys(&[Command::TokenPrevious, Command::TokenNext]), "token"),
+            (keys(&[Command::WordNext, Command::WordPrevious]), "word"),
+            (keys(ROWS), "merge step"),
+            (key(Command::TokensTry), "try a word"),
+            (key(Command::TokensAll), "all with template"),
             (key(Command::CopyIds), "copy ids"),
         ],
         Station::Layers if app.inspector.depths.shows_grid => {
-            vec![(fixed("←→"), "token"), (fixed("↑↓"), "layer"), (key(Command::LogScale), "one token")]
+            vec![(keys(COLUMNS), "token"), (keys(ROWS), "layer"), (key(Command::LayersGrid), "one token")]
         }
         Station::Layers => vec![
-            (fixed("↑↓"), "layer"),
-            (fixed("4"), "its heads"),
-            (fixed("5"), "its neurons"),
-            (key(Command::Watch), "rival"),
-            (key(Command::LogScale), "grid over tokens"),
-            (key(Command::Logits), "rank"),
+            (keys(ROWS), "layer"),
+            (key(Command::OpenHeads), "its heads"),
+            (key(Command::OpenNeurons), "its neurons"),
+            (key(Command::NextRival), "rival"),
+            (key(Command::LayersGrid), "grid over tokens"),
+            (key(Command::LayersRanks), "rank"),
         ],
         Station::Attention => {
             let picture = match app.inspector.attention.picture {
@@ -64,54 +83,55 @@ fn own(app: &App) -> Vec<(String, &'static str)> {
                 AttentionPicture::Rollout => "heads",
             };
             vec![
-                (fixed("↑↓←→"), if picture == "matrix" { "head" } else { "cell" }),
-                (key(Command::LogScale), picture),
-                (key(Command::Flip), "reads / is read by"),
-                (key(Command::Ink), "ink"),
-                (key(Command::Logits), "weight / written"),
-                (key(Command::FirstToken), "token 0"),
+                (keys(CELLS), if picture == "matrix" { "head" } else { "cell" }),
+                (key(Command::AttentionPicture), picture),
+                (key(Command::AttentionReaders), "reads / is read by"),
+                (key(Command::AttentionInk), "ink"),
+                (key(Command::AttentionRaw), "weight / written"),
+                (key(Command::AttentionFirstToken), "token 0"),
                 (key(Command::SwitchOff), "switch off"),
             ]
         }
         Station::Why if app.inspector.inside.picking.is_some() => {
-            vec![(fixed("←→"), "position"), (key(Command::Patch), "patch"), (fixed("Esc"), "leave")]
+            let patch = app.keymap.shown_all(Command::PatchApply).pop().unwrap_or_default();
+            vec![(keys(COLUMNS), "position"), (patch, "patch"), (key(Command::Escape), "leave")]
         }
         Station::Why => vec![
-            (fixed("↑↓"), "part"),
+            (keys(ROWS), "part"),
             (key(Command::SwitchOff), "switch off"),
             (key(Command::Patch), "patch"),
-            (fixed("a"), "all of off"),
-            (key(Command::Sort), "by heads, neurons"),
+            (key(Command::WhyAskOff), "all of off"),
+            (key(Command::SortParts), "by heads, neurons"),
             (key(Command::UndoChange), "undo"),
-            (fixed("Enter"), "pin"),
-            (key(Command::Watch), "rival"),
+            (key(Command::WhyPin), "pin"),
+            (key(Command::NextRival), "rival"),
         ],
         Station::Embedding => vec![
-            (fixed("↑↓"), "neighbour"),
-            (fixed("Enter"), "add to map"),
-            (key(Command::Arithmetic), "king - man + woman"),
-            (fixed("v"), "span"),
-            (key(Command::Logits), "centred"),
-            (key(Command::LogScale), "other map"),
+            (keys(ROWS), "neighbour"),
+            (key(Command::EmbeddingAdd), "add to map"),
+            (key(Command::EmbeddingArithmetic), "king - man + woman"),
+            (key(Command::EmbeddingSpan), "span"),
+            (key(Command::EmbeddingCentred), "centred"),
+            (key(Command::EmbeddingMap), "other map"),
         ],
         Station::Position if app.inspector.inside.picking_head => {
-            vec![(fixed("←→"), "token read"), (fixed("↑↓"), "head"), (fixed("Enter"), "done")]
+            vec![(keys(COLUMNS), "token read"), (keys(ROWS), "head"), (key(Command::OpenSelected), "done")]
         }
         Station::Position => vec![
-            (fixed("←→"), "pair"),
-            (fixed("↑↓"), "distance"),
-            (fixed("p"), "head and token"),
-            (key(Command::Logits), "degrees"),
+            (keys(COLUMNS), "pair"),
+            (keys(ROWS), "distance"),
+            (key(Command::PositionPick), "head and token"),
+            (key(Command::PositionDegrees), "degrees"),
         ],
         Station::Ffn => vec![
-            (fixed("↑↓"), if app.inspector.inside.on_neurons { "neuron" } else { "layer" }),
-            (fixed("Tab"), "list"),
-            (fixed("Enter"), "open"),
-            (key(Command::Sort), "by push"),
-            (key(Command::Watch), "rival"),
+            (keys(ROWS), if app.inspector.inside.on_neurons { "neuron" } else { "layer" }),
+            (key(Command::FfnList), "list"),
+            (key(Command::OpenSelected), "open"),
+            (key(Command::SortNeurons), "by push"),
+            (key(Command::NextRival), "rival"),
             (key(Command::SwitchOff), "switch off"),
         ],
-        Station::Sampler => vec![(key(Command::Hold), "hold"), (key(Command::Logits), "try a setting")],
-        Station::Softmax => vec![(key(Command::Hold), "hold"), (key(Command::Logits), "logits")],
+        Station::Sampler => vec![(key(Command::Hold), "hold"), (key(Command::SamplerTry), "try a setting")],
+        Station::Softmax => vec![(key(Command::Hold), "hold"), (key(Command::SoftmaxLogits), "logits")],
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn about(app: &App, entry: &Entry) -> String {
         Command::Mouse => "on: clicks choose, and the terminal selects text with Shift".into(),
         Command::ReloadConfig => "the chat stays as it is; keys and looks change at once".into(),
         command if command.takes_argument() => format!("takes {}", command.argument()),
-        _ => place(entry.context).into(),
+        _ => entry.contexts().next().map_or("", place).into(),
     }
 }
 
@@ -78,6 +78,16 @@ fn place(context: Context) -> &'static str {
         Context::Transcript => "its key works in the transcript",
         Context::Chats => "its key works in the list of chats",
         Context::Inspector => "its key works in the inspector",
+        Context::Tokens => "its key works in the tokens station",
+        Context::Embedding => "its key works in the embedding station",
+        Context::Position => "its key works in the position station",
+        Context::Attention => "its key works in the attention station",
+        Context::Ffn => "its key works in the feed-forward station",
+        Context::Layers => "its key works in the layers station",
+        Context::Softmax => "its key works in the softmax station",
+        Context::Sampler => "its key works in the sampler station",
+        Context::Why => "its key works in the why station",
+        Context::Patching => "its key works while a patch is chosen in the why station",
         Context::Overlay => "its key works in an open list",
     }
 }

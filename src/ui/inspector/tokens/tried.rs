@@ -14,7 +14,7 @@ use crate::ui::widgets::{text, token};
 pub fn rows(message: &Message<'_>, width: u16) -> Vec<Row> {
     let (app, theme) = (message.app, message.theme);
     let pieced = &app.inspector.inside.pieced;
-    let key = app.keymap.shown(Command::Logits);
+    let key = app.keymap.shown(Command::TokensTry);
     let mut rows = Vec::new();
     if let Some(input) = &pieced.trying {
         rows.push(Row::of(1, "Try a word: it splits as you type", theme.style(Role::Text)));

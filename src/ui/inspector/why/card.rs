@@ -31,8 +31,12 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
             format!("{} off here", key(Command::SwitchOff)),
             format!("{} everywhere", key(Command::SwitchOffEverywhere)),
             format!("{} patch", key(Command::Patch)),
-            format!("a {}", if inside.asks_off { "ask one by one" } else { "ask for all of off" }),
-            format!("{} blocks, heads, neurons", key(Command::Sort)),
+            format!(
+                "{} {}",
+                key(Command::WhyAskOff),
+                if inside.asks_off { "ask one by one" } else { "ask for all of off" }
+            ),
+            format!("{} blocks, heads, neurons", key(Command::SortParts)),
         ];
         own::stack(&own::packed(&words, 1, area.width, muted), area, u16::from(area.height > 2), buf);
         return;
@@ -52,8 +56,8 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     if area.height >= ROWS {
         let key = |command| app.keymap.shown(command);
         let bits = trace.entropy / std::f32::consts::LN_2;
-        let (undo, keep) = (key(Command::UndoChange), key(Command::KeepOff));
-        let words = format!("uncertainty H now {bits:.2} bit   {undo} undo   Enter pin   {keep} keep off");
+        let (undo, pin, keep) = (key(Command::UndoChange), key(Command::WhyPin), key(Command::KeepOff));
+        let words = format!("uncertainty H now {bits:.2} bit   {undo} undo   {pin} pin   {keep} keep off");
         Row::of(1, text::cut(&words, area.width.saturating_sub(2)), muted).draw(area, area.height - 1, buf);
     }
 }
