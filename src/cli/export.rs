@@ -77,13 +77,13 @@ fn list(heads: &[ConversationHead]) {
 }
 
 /// The store, asked one thing at a time.
-struct Reader {
-    store: Store,
+pub(super) struct Reader {
+    pub(super) store: Store,
     events: Receiver<Event>,
 }
 
 impl Reader {
-    fn open(database: &Path) -> anyhow::Result<Self> {
+    pub(super) fn open(database: &Path) -> anyhow::Result<Self> {
         if !database.is_file() {
             bail!("there is no chat yet: {} is not there", database.display());
         }
@@ -103,7 +103,7 @@ impl Reader {
     }
 
     /// The first event that `wanted` takes.
-    fn wait<T>(&self, wanted: impl Fn(Event) -> Option<T>) -> anyhow::Result<T> {
+    pub(super) fn wait<T>(&self, wanted: impl Fn(Event) -> Option<T>) -> anyhow::Result<T> {
         loop {
             let event = self.events.recv_timeout(PATIENCE).context("the database does not answer")?;
             if let Event::Trouble { message, .. } = &event {
@@ -115,7 +115,7 @@ impl Reader {
         }
     }
 
-    fn heads(&self) -> anyhow::Result<Vec<ConversationHead>> {
+    pub(super) fn heads(&self) -> anyhow::Result<Vec<ConversationHead>> {
         self.store.send(Command::List);
         self.wait(|event| match event {
             Event::Listed(heads) => Some(heads),
@@ -124,7 +124,7 @@ impl Reader {
     }
 
     /// The chat of that id; `last` is the newest.
-    fn find(&self, wanted: &str) -> anyhow::Result<ConversationId> {
+    pub(super) fn find(&self, wanted: &str) -> anyhow::Result<ConversationId> {
         let heads = self.heads()?;
         let found = match wanted {
             "last" => heads.first(),
@@ -135,7 +135,10 @@ impl Reader {
             .with_context(|| format!("there is no chat {wanted}; `glassbox export` without an id lists them"))
     }
 
-    fn conversation(&self, id: ConversationId) -> anyhow::Result<(Conversation, BTreeMap<RunId, Run>)> {
+    pub(super) fn conversation(
+        &self,
+        id: ConversationId,
+    ) -> anyhow::Result<(Conversation, BTreeMap<RunId, Run>)> {
         self.store.send(Command::Open(id));
         let conversation = self.wait(|event| match event {
             Event::Opened(of, conversation) if of == id => Some(conversation),
@@ -149,7 +152,10 @@ impl Reader {
         Ok((*conversation, runs.into_iter().map(|run| (run.id, run)).collect()))
     }
 
-    fn vocabularies(&self, runs: &BTreeMap<RunId, Run>) -> anyhow::Result<BTreeMap<String, Arc<Vocabulary>>> {
+    pub(super) fn vocabularies(
+        &self,
+        runs: &BTreeMap<RunId, Run>,
+    ) -> anyhow::Result<BTreeMap<String, Arc<Vocabulary>>> {
         let mut vocabularies = BTreeMap::new();
         for hash in runs.values().filter_map(|run| run.vocabulary.as_ref()) {
             if vocabularies.contains_key(hash) {

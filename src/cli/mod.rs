@@ -16,6 +16,8 @@ mod score;
 mod session;
 mod setup;
 mod tokenize;
+#[cfg(test)]
+mod versions_tests;
 mod windows;
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
