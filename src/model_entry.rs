@@ -234,6 +234,30 @@ impl Default for LoadParams {
     }
 }
 
+impl LoadParams {
+    /// Tokens that a chat with such a model has under these settings, wherever memory allows: what was asked for, at
+    /// most what the model was trained for, or as far as scaling its positions stretches that. 0 asks for all of it.
+    #[must_use]
+    pub fn context_for(&self, facts: &ModelFacts) -> u32 {
+        match (self.context, self.longest_context(facts)) {
+            (0, 0) => Self::default().context,
+            (asked, 0) => asked,
+            (0, longest) => longest,
+            (asked, longest) => asked.min(longest),
+        }
+    }
+
+    /// The context length of the training, times the factor by which the settings stretch positions beyond what the
+    /// file does by itself; as llama.cpp does, a method of `none` ignores the scale.
+    fn longest_context(&self, facts: &ModelFacts) -> u32 {
+        let method = if self.rope.method == RopeMethod::Model { facts.rope_method } else { self.rope.method };
+        let scale = self.rope.scale.filter(|scale| *scale > 0.0 && method != RopeMethod::None);
+        let own = if facts.rope_factor > 0.0 { facts.rope_factor } else { 1.0 };
+        let stretch = scale.map_or(1.0, |scale| (1.0 / (scale * own)).max(1.0));
+        (facts.context_length as f32 * stretch) as u32
+    }
+}
+
 impl LoadOverrides {
     /// `base` with these values put over it.
     #[must_use]
@@ -269,6 +293,12 @@ pub struct ModelFacts {
     pub parameters: u64,
     /// Context length it was trained for, tokens.
     pub context_length: u32,
+    /// How its file scales positions; `model` where it does not say.
+    #[serde(default)]
+    pub rope_method: RopeMethod,
+    /// The factor by which its file stretches positions; 0 where it does not say.
+    #[serde(default)]
+    pub rope_factor: f32,
     /// Number of blocks.
     pub layers: u32,
     /// Query heads per block.

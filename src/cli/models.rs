@@ -133,7 +133,7 @@ fn info(setup: &Setup, name: &str, as_json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let ModelFacts { architecture, layers, heads, kv_heads, embedding_length, .. } = &facts;
-    let context = params.context.min(facts.context_length);
+    let context = params.context_for(&facts);
     let rows = [
         ("name", facts.name.clone()),
         ("file", path.display().to_string()),

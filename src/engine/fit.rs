@@ -58,21 +58,11 @@ pub fn fit(facts: &ModelFacts, params: &LoadParams, machine: Machine) -> Result<
 
 /// What was asked for, capped by what the model was trained for (or stretched to by scaling its positions).
 fn wanted_context(facts: &ModelFacts, params: &LoadParams, notes: &mut Vec<String>) -> u32 {
-    let stretch =
-        params.rope.scale.filter(|scale| *scale > 0.0 && *scale < 1.0).map_or(1.0, |scale| 1.0 / scale);
-    let trained = (facts.context_length as f32 * stretch) as u32;
-    match (params.context, trained) {
-        (0, 0) => LoadParams::default().context,
-        (asked, 0) => asked,
-        (0, trained) => trained,
-        (asked, trained) if asked > trained => {
-            if asked != LoadParams::default().context {
-                notes.push(format!("Context is {trained} tokens: the model was made for no more."));
-            }
-            trained
-        }
-        (asked, _) => asked,
+    let context = params.context_for(facts);
+    if params.context > context && params.context != LoadParams::default().context {
+        notes.push(format!("Context is {context} tokens: the model was made for no more."));
     }
+    context
 }
 
 /// Bytes.
@@ -166,6 +156,7 @@ fn gibibytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model_entry::RopeMethod;
 
     const GIB: u64 = 1 << 30;
 
@@ -230,5 +221,7 @@ mod tests {
         assert_eq!(fit(&facts, &params, machine(32, 0)).unwrap().context, 2048);
         params.rope.scale = Some(0.25);
         assert_eq!(fit(&facts, &params, machine(32, 0)).unwrap().context, 6000);
+        params.rope.method = RopeMethod::None;
+        assert_eq!(fit(&facts, &params, machine(32, 0)).unwrap().context, 2048, "nothing is scaled");
     }
 }

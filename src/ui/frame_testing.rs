@@ -189,7 +189,7 @@ pub fn facts() -> ModelFacts {
         licence: Some("Apache-2.0".into()),
         chat_template: Some("{{ messages }}".into()),
         kv_bytes_per_token: 23_040,
-        files: Vec::new(),
+        ..ModelFacts::default()
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) fn facts(entry: &ModelEntry, options: &ScriptedOptions) -> Result<Mod
         licence: Some("MIT".into()),
         chat_template: (!base).then(|| TEMPLATE.into()),
         kv_bytes_per_token: 4 * 2 * 2 * 16 * 2,
-        files: Vec::new(),
+        ..ModelFacts::default()
     })
 }
 
@@ -105,7 +105,7 @@ impl Model {
             None => vec![MARKS[0].into(), MARKS[3].into()],
         };
         let template = Template::new(facts.chat_template.as_deref(), "", MARKS[2], specials);
-        let context = params.context.min(facts.context_length);
+        let context = params.context_for(&facts);
         let loaded = Loaded {
             vocabulary: pieces.vocabulary.hash.clone(),
             device: "scripted".into(),

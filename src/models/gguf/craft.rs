@@ -93,6 +93,11 @@ pub(crate) fn number(value: u32) -> Vec<u8> {
     [4_u32.to_le_bytes(), value.to_le_bytes()].concat()
 }
 
+/// An f32 value.
+pub(crate) fn decimal(value: f32) -> Vec<u8> {
+    [6_u32.to_le_bytes(), value.to_le_bytes()].concat()
+}
+
 /// A u16 value.
 pub(crate) fn short(value: u16) -> Vec<u8> {
     [&2_u32.to_le_bytes()[..], &value.to_le_bytes()].concat()

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use super::format::{TensorType, file_type_name};
 use super::parse::{Array, Value, shown};
 use super::{GgufError, Header};
-use crate::model_entry::{CacheType, FlashAttention, LoadParams, ModelFacts};
+use crate::model_entry::{CacheType, FlashAttention, LoadParams, ModelFacts, RopeMethod};
 
 /// Tokens beyond the chat's own that the KV cache holds for inspection and look-ahead.
 const SCRATCH_TOKENS: u64 = 512;
@@ -40,12 +40,7 @@ impl MemoryNeed {
 /// its attention weights).
 #[must_use]
 pub fn memory_needed(facts: &ModelFacts, params: &LoadParams) -> MemoryNeed {
-    let wanted = u64::from(params.context);
-    let context = match u64::from(facts.context_length) {
-        0 => wanted,
-        trained => wanted.min(trained),
-    }
-    .saturating_add(SCRATCH_TOKENS);
+    let context = u64::from(params.context_for(facts)).saturating_add(SCRATCH_TOKENS);
     // kv_bytes_per_token is at f16: 16 bits for a key's element and 16 for a value's.
     let bits = cache_eighths(params.cache_type_k) + cache_eighths(params.cache_type_v);
     let batch = u64::from(params.batch).clamp(1, MICRO_BATCH);
@@ -105,6 +100,8 @@ pub(super) fn gather(header: &Header) -> Result<ModelFacts, GgufError> {
         file_size: header.facts.file_size,
         parameters: header.tensors.iter().map(super::TensorInfo::elements).fold(0, u64::saturating_add),
         context_length: small(number(header, &key("context_length"))?),
+        rope_method: rope_method(text(header, &key("rope.scaling.type"))?.as_deref()),
+        rope_factor: decimal(header, &key("rope.scaling.factor"))?,
         layers: small(layers),
         heads: small(most_heads),
         kv_heads: small(kv_heads.iter().copied().max().unwrap_or(0)),
@@ -185,6 +182,25 @@ fn whole(header: &Header, key: &str, value: &Value) -> Result<u64, GgufError> {
         _ => None,
     }
     .ok_or_else(|| wrong_type(header, key, "a whole number"))
+}
+
+/// A number with decimals, 0 if it is not there.
+fn decimal(header: &Header, key: &str) -> Result<f32, GgufError> {
+    match header.metadata(key)? {
+        None => Ok(0.0),
+        Some(Value::Float(value)) => Ok(value as f32),
+        Some(_) => Err(wrong_type(header, key, "a number with decimals")),
+    }
+}
+
+/// The method that a file names. Others than these (`longrope`) are the model's own affair.
+fn rope_method(named: Option<&str>) -> RopeMethod {
+    match named {
+        Some("none") => RopeMethod::None,
+        Some("linear") => RopeMethod::Linear,
+        Some("yarn") => RopeMethod::Yarn,
+        _ => RopeMethod::Model,
+    }
 }
 
 fn wrong_type(header: &Header, key: &str, wanted: &str) -> GgufError {

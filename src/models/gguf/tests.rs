@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::craft::{Craft, empty_list, number, numbers, short, text};
+use super::craft::{self, Craft, empty_list, number, numbers, short, text};
 use super::*;
-use crate::model_entry::{CacheType, FlashAttention, LoadParams};
+use crate::model_entry::{CacheType, FlashAttention, LoadParams, RopeMethod, RopeScaling};
 
 fn written(name: &str, bytes: &[u8]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -42,6 +42,8 @@ fn a_sound_header_gives_its_facts() {
         file_size: bytes.len() as u64,
         parameters: 32 * 5 + 32,
         context_length: 64,
+        rope_method: RopeMethod::Model,
+        rope_factor: 0.0,
         layers: 2,
         heads: 4,
         kv_heads: 2,
@@ -230,6 +232,33 @@ fn memory_follows_context_cache_type_and_batch() {
     assert_eq!(memory_needed(&facts, &capped).context, (2048 + 512) * 128);
     let plain = LoadParams { flash_attention: FlashAttention::Off, ..params };
     assert_eq!(memory_needed(&facts, &plain).compute, compute + 512 * 4 * 2048 * 4);
+}
+
+/// The context of a file for 64 tokens whose metadata has these keys, under these settings, and the memory for it.
+fn check_context(keys: &[(&str, Vec<u8>)], rope: RopeScaling, expected: u32) {
+    let craft = keys.iter().fold(Craft::new(), |craft, (key, value)| craft.with(key, value.clone()));
+    let facts = read(&craft.bytes()).unwrap().facts().clone();
+    let params = LoadParams { context: 100_000, rope, ..LoadParams::default() };
+    assert_eq!(params.context_for(&facts), expected, "{keys:?} {rope:?}");
+    let memory = memory_needed(&facts, &params);
+    assert_eq!(memory.context, u64::from(expected + 512) * 128, "{keys:?} {rope:?}");
+}
+
+#[test]
+fn the_context_is_stretched_only_by_what_scales_positions_beyond_the_file() {
+    let scaled = |method, scale| RopeScaling { method, scale, ..RopeScaling::default() };
+    let none = ("llama.rope.scaling.type", craft::text("none"));
+    let linear = ("llama.rope.scaling.type", craft::text("linear"));
+    let factor = ("llama.rope.scaling.factor", craft::decimal(4.0));
+    check_context(&[], scaled(RopeMethod::Model, None), 64);
+    check_context(&[], scaled(RopeMethod::Model, Some(0.25)), 256);
+    check_context(&[], scaled(RopeMethod::None, Some(0.25)), 64);
+    check_context(&[], scaled(RopeMethod::Model, Some(4.0)), 64);
+    check_context(&[none.clone()], scaled(RopeMethod::Model, Some(0.25)), 64);
+    check_context(&[none], scaled(RopeMethod::Linear, Some(0.25)), 256);
+    // The file's own context is what its own factor reaches.
+    check_context(&[linear.clone(), factor.clone()], scaled(RopeMethod::Model, Some(0.25)), 64);
+    check_context(&[linear, factor], scaled(RopeMethod::Model, Some(0.125)), 128);
 }
 
 proptest! {

@@ -134,8 +134,7 @@ fn facts<'a>(app: &'a App, item: &'a CatalogueItem) -> Option<&'a ModelFacts> {
 
 /// Context that a chat with this model would have, tokens.
 fn context(app: &App, entry: &ModelEntry, facts: &ModelFacts) -> u32 {
-    let wanted = entry.load.over(&app.config.engine.load).context;
-    if facts.context_length > 0 { wanted.min(facts.context_length) } else { wanted }
+    entry.load.over(&app.config.engine.load).context_for(facts)
 }
 
 /// How a model stands, and whether that stops it from loading.
