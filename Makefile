@@ -62,7 +62,8 @@ bench: build models ## the measurements, as tables
 	@$(WITH) cargo bench --locked --quiet --bench app $(CARGO_FLAGS)
 
 pictures: build models ## the README's pictures, made by the program itself
-	@$(WITH) $(TEST_ENV) GLASSBOX_PICTURES=write cargo test --release --locked --features testing --no-fail-fast --test real_chat --test readme $(CARGO_FLAGS)
+	@$(WITH) $(TEST_ENV) GLASSBOX_PICTURES=write cargo test --release --locked --features testing --no-fail-fast --test real $(CARGO_FLAGS) -- chat::
+	@$(WITH) GLASSBOX_PICTURES=write cargo test --release --locked --features testing --test readme $(CARGO_FLAGS)
 
 clean: ## everything that was built; keeps tools and models
 	@cargo clean

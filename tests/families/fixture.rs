@@ -4,17 +4,17 @@
 
 use std::collections::BTreeMap;
 
-use glassbox::engine::protocol::{Inspect, Inspected, Want, switched_off};
+use glassbox::engine::protocol::{Inspect, switched_off};
 use glassbox::inspect::trace::{ForwardTrace, Part};
 use glassbox::model_entry::LoadParams;
 use glassbox::token::TokenId;
 use tempfile::TempDir;
 
 use crate::gguf::{Meta, Tensors, write};
-use crate::real::{Model, With};
+use crate::kit::{Model, With};
 
 /// A model, and the folder that its file is in.
-pub type Fixture = With<TempDir>;
+pub type Fixture = With<Box<Model>, TempDir>;
 
 impl Fixture {
     pub fn new(
@@ -26,11 +26,7 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tiny.gguf");
         write(&path, architecture, meta, tensors);
-        Self { model: Model::open(&path, params.clone()), with: folder }
-    }
-
-    pub fn inspect(&mut self, ids: &[TokenId], want: Want) -> Inspected {
-        self.try_inspect(Inspect { ids: ids.to_vec(), want, ..Inspect::default() }).unwrap()
+        Self { model: Box::new(Model::open(&path, params.clone())), with: folder }
     }
 
     pub fn ablated(&mut self, ids: &[TokenId], parts: &[Part], everywhere: bool) -> ForwardTrace {

@@ -13,9 +13,9 @@
 mod family;
 mod fixture;
 mod gguf;
+#[path = "../real/kit.rs"]
+mod kit;
 mod lacking;
-#[path = "../real/mod.rs"]
-mod real;
 mod recurrent;
 mod reference;
 

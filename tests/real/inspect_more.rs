@@ -10,50 +10,32 @@
 //!
 //! Invariant: the tolerances are those stated for the reference, everywhere.
 
-#![cfg(feature = "llama")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "every function here is part of a test, and tells what it measured"
-)]
-
-mod real;
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, OnceLock};
 
+use crate::kit::{Model, WithFigures as Fixture, exact_gemma, exact_smollm, references};
 use glassbox::chat::Intervention;
 use glassbox::engine::protocol::{Embed, Inspect, Inspected, Want};
 use glassbox::inspect::trace::ForwardTrace;
-use glassbox::model_entry::LoadParams;
 use glassbox::token::{Candidate, TokenId};
-use real::{GEMMA, SMOLLM, With, locked, references};
 use serde_json::Value;
 
-/// A model and the figures it is held against.
-type Fixture = With<Value>;
-
-fn load(variable: &str, reference: &str) -> Fixture {
-    let folder = std::env::var_os("GLASSBOX_MORE_REFERENCE").map_or_else(references, PathBuf::from);
-    let params = LoadParams { context: 2048, exact: true, ..LoadParams::default() };
-    Fixture::figures(variable, &folder.join(reference), params)
+fn folder() -> PathBuf {
+    std::env::var_os("GLASSBOX_MORE_REFERENCE").map_or_else(references, PathBuf::from)
 }
 
-impl Fixture {
-    fn inspect(&mut self, request: Inspect) -> Inspected {
+impl Model {
+    fn opened(&mut self, request: Inspect) -> Inspected {
         self.try_inspect(request).unwrap()
     }
 }
 
-fn smollm() -> MutexGuard<'static, Fixture> {
-    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || load(SMOLLM, "more-smollm2-135m-instruct-q4_1.json"))
+fn smollm() -> Fixture {
+    Fixture::figures(exact_smollm(), &folder().join("more-smollm2-135m-instruct-q4_1.json"))
 }
 
-fn gemma() -> MutexGuard<'static, Fixture> {
-    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || load(GEMMA, "more-gemma-3-270m-q4_k_m.json"))
+fn gemma() -> Fixture {
+    Fixture::figures(exact_gemma(), &folder().join("more-gemma-3-270m-q4_k_m.json"))
 }
 
 /// The worst disagreement of each figure, as a part of what is allowed.
@@ -82,7 +64,7 @@ impl Worst {
 
 /// Runs a claim on every prompt of both models.
 fn on_each(claim: impl Fn(&mut Fixture, &Value, &str, &mut Worst)) {
-    for (name, model) in [("SmolLM2", smollm as fn() -> MutexGuard<'static, Fixture>), ("Gemma 3", gemma)] {
+    for (name, model) in [("SmolLM2", smollm as fn() -> Fixture), ("Gemma 3", gemma)] {
         let mut model = model();
         let mut worst = Worst::default();
         for prompt in model.prompts() {
@@ -147,7 +129,7 @@ fn ids_and_the_next_token_agree() {
         let all = model.shared.tokenize(text, false, true).unwrap();
         let first: Vec<TokenId> = all.into_iter().map(|(id, _)| id).take(ids.len()).collect();
         assert_eq!(first, ids, "{place}");
-        let trace = model.inspect(Inspect { ids: ids.clone(), ..Inspect::default() }).trace;
+        let trace = model.opened(Inspect { ids: ids.clone(), ..Inspect::default() }).trace;
         likeliest(&trace.next, &prompt["next"], "next token", 0.03, place, worst);
         worst.hold("entropy", (trace.entropy - float(&prompt["entropy_nats"])).abs(), 0.05, place);
         let theirs = list(&prompt["prompt_logprobs_nats"]).iter().skip(1);
@@ -163,7 +145,7 @@ fn ids_and_the_next_token_agree() {
 fn every_depth_of_the_lens_agrees() {
     on_each(|model, prompt, place, worst| {
         let want = Want { lens: true, ..Want::default() };
-        let inspected = model.inspect(Inspect { ids: ids_of(prompt), want, ..Inspect::default() });
+        let inspected = model.opened(Inspect { ids: ids_of(prompt), want, ..Inspect::default() });
         let rows = inspected.trace.lens.unwrap().rows;
         assert_eq!(rows.len(), list(&prompt["logit_lens"]).len() + 1);
         for (row, theirs) in rows.iter().skip(1).zip(list(&prompt["logit_lens"])) {
@@ -188,7 +170,7 @@ fn attention_agrees() {
         let figures = &prompt["attention_last_query"];
         let want = Want { attention: layers_of(figures), ..Want::default() };
         let ids = ids_of(prompt);
-        let inspected = model.inspect(Inspect { ids: ids.clone(), want, ..Inspect::default() });
+        let inspected = model.opened(Inspect { ids: ids.clone(), want, ..Inspect::default() });
         for layer in inspected.trace.attention.unwrap().layers {
             let theirs = list(&figures[layer.layer.to_string()]);
             assert_eq!(layer.heads.len(), theirs.len());
@@ -208,7 +190,7 @@ fn the_strongest_neurons_agree() {
     on_each(|model, prompt, place, worst| {
         let figures = &prompt["ffn_top_neurons_by_abs_activation"];
         let want = Want { ffn: layers_of(figures), neurons: 8, words: true, ..Want::default() };
-        for ffn in model.inspect(Inspect { ids: ids_of(prompt), want, ..Inspect::default() }).ffns {
+        for ffn in model.opened(Inspect { ids: ids_of(prompt), want, ..Inspect::default() }).ffns {
             let theirs = list(&figures[ffn.layer.to_string()]);
             let largest = float(&theirs[0]["activation"]).abs();
             let least = ffn.neurons.last().unwrap().activation.abs();
@@ -245,7 +227,7 @@ fn parts_switched_off_agree() {
                 everywhere: true,
                 ..Inspect::default()
             };
-            let trace: ForwardTrace = model.inspect(request).trace;
+            let trace: ForwardTrace = model.opened(request).trace;
             likeliest(&trace.next, &ablation["next"], "with a part off", 0.03, &place, worst);
             let ours = trace.kl_from_original.unwrap();
             kl(ours, &ablation["kl_from_original_nats"], "KL with a part off", &place, worst);
@@ -288,7 +270,7 @@ fn the_beginning_of_a_text_longer_than_the_window_stays_while_others_are_read() 
     let other = |from: usize, count: usize| [&short[..1], &long[from..from + count]].concat();
     let norms = |model: &mut Fixture, ids: &[TokenId]| {
         let want = Want { lens: true, ..Want::default() };
-        let rows = model.inspect(Inspect { ids: ids.to_vec(), want, ..Inspect::default() }).trace.lens;
+        let rows = model.opened(Inspect { ids: ids.to_vec(), want, ..Inspect::default() }).trace.lens;
         rows.unwrap().rows.iter().map(|row| row.norm).collect::<Vec<f32>>()
     };
     let chat = other(100, 600);
@@ -305,7 +287,7 @@ fn the_beginning_of_a_text_longer_than_the_window_stays_while_others_are_read() 
         ..Inspect::default()
     };
     for layer in [2, 10, 17] {
-        model.inspect(off(Intervention::ZeroFfn { layer }));
+        model.opened(off(Intervention::ZeroFfn { layer }));
         for from in [10, 200, 300] {
             norms(&mut model, &other(from, 40));
         }

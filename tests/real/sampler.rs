@@ -2,13 +2,10 @@
 //! branches by id, pacing, and that none of it disturbs the chat.
 //!
 //! Invariant: a model is loaded once, behind one lock; no test depends on another's cache.
-#![cfg(feature = "llama")]
-#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
-
-mod real;
 
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
+use crate::kit::{Beside as Fixture, GEMMA, SMOLLM, locked};
 use glassbox::chat::{StopReason, Usage};
 use glassbox::engine::protocol::{
     CapturePlan, Event, Failure, FailureKind, Generate, Look, Looked, Prompt, PromptFacts, Replay, Request,
@@ -19,7 +16,6 @@ use glassbox::inspect::stages::{SamplerTrace, TraceSource};
 use glassbox::model_entry::LoadParams;
 use glassbox::sampling::{LogitBias, Sampling, Stage};
 use glassbox::token::{Step, TokenId};
-use real::{Beside as Fixture, GEMMA, SMOLLM, locked};
 
 const STORY: &str = "Once upon a time, in a small town by the sea, there lived an old clockmaker who";
 

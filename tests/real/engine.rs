@@ -2,15 +2,12 @@
 //! `data/reference/README.md`), reuse of the cache, cancelling, limits.
 //!
 //! Invariant: one loaded model per file and process, behind one lock; no test depends on another's cache.
-#![cfg(feature = "llama")]
-#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
-
-mod real;
 
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
+use crate::kit::{Model as Fixture, SMOLLM, file, gemma, load, loading, locked};
 use glassbox::chat::{Role, StopReason, Usage};
 use glassbox::engine::protocol::{
     Event, Failure, FailureKind, Generate, Message, Prompt, PromptFacts, Request, RequestId, StoredTokens,
@@ -20,7 +17,6 @@ use glassbox::model_entry::{LoadParams, ModelEntry, ModelFacts};
 use glassbox::models::gguf::SharedHeader;
 use glassbox::sampling::{LogitBias, Sampling};
 use glassbox::token::{Step, TokenId};
-use real::{GEMMA, Model as Fixture, SMOLLM, file, load, locked};
 
 /// A reply with everything that was said about it.
 #[derive(Debug)]
@@ -74,11 +70,6 @@ impl Fixture {
 fn smollm() -> MutexGuard<'static, Fixture> {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
     locked(&FIXTURE, || Fixture::load(SMOLLM, LoadParams { context: 4096, ..LoadParams::default() }))
-}
-
-fn gemma() -> MutexGuard<'static, Fixture> {
-    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::load(GEMMA, LoadParams { context: 2048, ..LoadParams::default() }))
 }
 
 fn greedy(max_tokens: u32) -> Sampling {
@@ -140,12 +131,12 @@ fn agrees_with_reference(fixture: &mut Fixture, reference: &str) {
 
 #[test]
 fn the_default_model_agrees_with_transformers() {
-    agrees_with_reference(&mut smollm(), include_str!("data/reference/smollm2-135m-instruct-q4_1.json"));
+    agrees_with_reference(&mut smollm(), include_str!("../data/reference/smollm2-135m-instruct-q4_1.json"));
 }
 
 #[test]
 fn gemma_agrees_with_transformers() {
-    agrees_with_reference(&mut gemma(), include_str!("data/reference/gemma-3-270m-q4_k_m.json"));
+    agrees_with_reference(&mut gemma(), include_str!("../data/reference/gemma-3-270m-q4_k_m.json"));
 }
 
 #[test]
@@ -410,8 +401,7 @@ fn a_file_that_is_no_model_is_refused_with_the_reason() {
         emit,
     );
     let load = || load(LoadParams::default());
-    // The log of loads is one for the process, so not beside another load.
-    let _others = (smollm(), gemma());
+    let _alone = loading();
     worker.handle(RequestId(1), load());
     let Event::Failed(failure) = events.recv().unwrap().event else { panic!() };
     assert_eq!(failure.kind, FailureKind::BadModel);
@@ -432,6 +422,7 @@ fn the_probe_is_asked_about_the_nodes_of_every_pass() {
     let path = file(SMOLLM);
     let params = LoadParams { context: 512, ..LoadParams::default() };
     let shared = Shared::new();
+    let _alone = loading();
     let (mut session, _) =
         glassbox::engine::load::load(&path, &others.loaded.facts, &params, &shared, |_| {}).unwrap();
     glassbox::engine::bench::bare_loop(&mut session, 1).unwrap();

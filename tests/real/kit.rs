@@ -1,7 +1,7 @@
 //! A model loaded by the program's own worker, and how tests ask it: in the test's thread, or as an engine beside it.
 //!
 //! Invariant: no event is lost: what is not of the request that is heard fails the test where nothing else can be
-//! running, and waits where it can.
+//! running, and waits where it can. A test that holds two of the shared models took the smaller one first.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
@@ -13,13 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use glassbox::engine::protocol::{
-    Embed, Envelope, Event, Failure, Inspect, Inspected, Loaded, Request, RequestId, Score,
+    Embed, Envelope, Event, Failure, Inspect, Inspected, Loaded, Request, RequestId, Score, Want,
 };
 use glassbox::engine::thread::ThreadEngine;
 use glassbox::engine::worker::{Hooks, Shared, Worker};
 use glassbox::engine::{Engine, real};
 use glassbox::inspect::trace::EmbeddingFacts;
-use glassbox::model_entry::{FlashAttention, LoadParams, ModelEntry, ModelFile, Source};
+use glassbox::model_entry::{CacheType, FlashAttention, LoadParams, ModelEntry, ModelFile, Source};
 use glassbox::models::gguf::{Header, SharedHeader};
 use glassbox::token::TokenId;
 use serde_json::Value;
@@ -54,6 +54,48 @@ pub fn load(mut params: LoadParams) -> Request {
 /// The one fixture of a process behind its lock, made when first asked for.
 pub fn locked<T>(cell: &'static OnceLock<Mutex<T>>, make: impl FnOnce() -> T) -> MutexGuard<'static, T> {
     cell.get_or_init(|| Mutex::new(make())).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Held while a model is loaded: llama.cpp's log of loads is one for the process.
+pub fn loading() -> MutexGuard<'static, ()> {
+    static LOADING: Mutex<()> = Mutex::new(());
+    LOADING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As a chat has it, for 2,048 tokens.
+pub fn plain() -> LoadParams {
+    LoadParams { context: 2048, ..LoadParams::default() }
+}
+
+/// Without the rounding of activations to 8 bits and of keys and values to 16, which a batch's size tips one way or
+/// the other: what two ways of reading differ by is then the code's.
+pub fn dequantized() -> LoadParams {
+    let (cache_type_k, cache_type_v) = (CacheType::F32, CacheType::F32);
+    LoadParams { exact: true, cache_type_k, cache_type_v, ..plain() }
+}
+
+/// The default model as a chat has it.
+pub fn smollm() -> MutexGuard<'static, Model> {
+    static MODEL: OnceLock<Mutex<Model>> = OnceLock::new();
+    locked(&MODEL, || Model::load(SMOLLM, plain()))
+}
+
+/// The model with sliding windows as a chat has it.
+pub fn gemma() -> MutexGuard<'static, Model> {
+    static MODEL: OnceLock<Mutex<Model>> = OnceLock::new();
+    locked(&MODEL, || Model::load(GEMMA, plain()))
+}
+
+/// The default model, [`dequantized`].
+pub fn exact_smollm() -> MutexGuard<'static, Model> {
+    static MODEL: OnceLock<Mutex<Model>> = OnceLock::new();
+    locked(&MODEL, || Model::load(SMOLLM, dequantized()))
+}
+
+/// The model with sliding windows, [`dequantized`].
+pub fn exact_gemma() -> MutexGuard<'static, Model> {
+    static MODEL: OnceLock<Mutex<Model>> = OnceLock::new();
+    locked(&MODEL, || Model::load(GEMMA, dequantized()))
 }
 
 fn hooks(path: PathBuf) -> Hooks {
@@ -95,7 +137,9 @@ impl Model {
         let shared = Shared::new();
         let mut worker = Worker::new(Arc::new(hooks(path.to_owned())), Arc::clone(&shared), Arc::new(emit));
         let exact = params.exact;
+        let alone = loading();
         worker.handle(RequestId(1), load(params));
+        drop(alone);
         let mut said: Vec<Event> = events.try_iter().map(|envelope| envelope.event).collect();
         let Some(Event::Loaded(loaded)) = said.pop() else { panic!("{}: {said:?}", path.display()) };
         assert_eq!(loaded.exact, exact, "{:?}", loaded.notes);
@@ -138,6 +182,11 @@ impl Model {
             Event::Failed(failure) => Err(failure),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// The pass at the last of these, opened.
+    pub fn inspect(&mut self, ids: &[TokenId], want: Want) -> Inspected {
+        self.try_inspect(Inspect { ids: ids.to_vec(), want, ..Inspect::default() }).unwrap()
     }
 
     pub fn embed(&mut self, embed: Embed) -> EmbeddingFacts {
@@ -183,12 +232,12 @@ impl Model {
 }
 
 /// A model, and what stands beside it: the figures it is held against, or the folder that its file is in.
-pub struct With<T> {
-    pub model: Model,
+pub struct With<M, T> {
+    pub model: M,
     pub with: T,
 }
 
-impl<T> Deref for With<T> {
+impl<M: Deref<Target = Model>, T> Deref for With<M, T> {
     type Target = Model;
 
     fn deref(&self) -> &Model {
@@ -196,17 +245,20 @@ impl<T> Deref for With<T> {
     }
 }
 
-impl<T> DerefMut for With<T> {
+impl<M: DerefMut<Target = Model>, T> DerefMut for With<M, T> {
     fn deref_mut(&mut self) -> &mut Model {
         &mut self.model
     }
 }
 
-impl With<Value> {
-    /// The file that a variable names, and the figures in a file.
-    pub fn figures(variable: &str, figures: &Path, params: LoadParams) -> Self {
+/// A shared model and figures from outside.
+pub type WithFigures = With<MutexGuard<'static, Model>, Value>;
+
+impl WithFigures {
+    /// With the figures in a file.
+    pub fn figures(model: MutexGuard<'static, Model>, figures: &Path) -> Self {
         let with = serde_json::from_str(&std::fs::read_to_string(figures).unwrap()).unwrap();
-        Self { model: Model::load(variable, params), with }
+        Self { model, with }
     }
 
     pub fn prompts(&self) -> Vec<Value> {
@@ -235,7 +287,9 @@ impl Beside {
         let sink = Box::new(move |envelope| drop(sender.send(envelope)));
         let engine = ThreadEngine::start(sink, real::make(hooks(file(variable)))).unwrap();
         let mut model = Self { engine, events, waiting: VecDeque::new(), next: 1 };
+        let alone = loading();
         let loaded = model.answer(load(params));
+        drop(alone);
         assert!(matches!(loaded, Event::Loaded(_)), "{loaded:?}");
         model
     }

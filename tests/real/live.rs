@@ -3,15 +3,7 @@
 //! Invariant: what a live look shows is what the same pass shows when it is read again, within what batch size moves;
 //! and the reply is the one that is written without looking.
 
-#![cfg(feature = "llama")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "every function here is part of a test, and tells what it measured"
-)]
-
-mod real;
-
+use crate::kit::{Beside as Fixture, SMOLLM};
 use glassbox::engine::protocol::{
     CapturePlan, Embed, Event, FailureKind, Generate, Inspect, Inspected, Live, LiveInside, Prompt, Request,
     Want,
@@ -20,7 +12,6 @@ use glassbox::inspect::trace::ForwardTrace;
 use glassbox::model_entry::LoadParams;
 use glassbox::sampling::Sampling;
 use glassbox::token::{Step, TokenId};
-use real::{Beside as Fixture, SMOLLM};
 
 /// Steps of a reply with what was opened of each.
 type Steps = Vec<(Step, Option<LiveInside>)>;
@@ -30,7 +21,7 @@ fn load() -> Fixture {
 }
 
 impl Fixture {
-    fn capture(&mut self, live: Option<Live>) {
+    fn open_live(&mut self, live: Option<Live>) {
         let plan = CapturePlan { inside: live.map(Box::new), ..CapturePlan::default() };
         let id = self.send(Request::SetCapture(plan));
         assert_eq!(self.final_of(id), Event::Acknowledged);
@@ -114,12 +105,12 @@ fn a_pass_opened_while_it_is_written_is_the_pass_that_is_read_again_and_changes_
     let mut fixture = load();
     let (_, plain) = fixture.reply(12);
     assert!(plain.iter().all(|(_, opened)| opened.is_none()), "an empty plan opens nothing");
-    fixture.capture(Some(everything()));
+    fixture.open_live(Some(everything()));
     let id = fixture.send(generate(12, Some(100)));
     let (prompt, looked) = steps(fixture.until(id, Event::is_final));
     let ids = |steps: &Steps| steps.iter().map(|(step, _)| step.id.unwrap()).collect::<Vec<_>>();
     assert_eq!(ids(&plain), ids(&looked), "the greedy reply is the same");
-    fixture.capture(None);
+    fixture.open_live(None);
     let mut read = prompt;
     for (index, (step, opened)) in looked.iter().enumerate() {
         let opened = opened.as_ref().expect("a reply that goes token by token is looked at each time");
@@ -151,7 +142,7 @@ fn a_pass_opened_while_it_is_written_is_the_pass_that_is_read_again_and_changes_
 fn a_dear_look_comes_every_so_many_tokens_and_says_so() {
     let mut fixture = load();
     fixture.reply(8);
-    fixture.capture(Some(Live { budget: 0.05, ..everything() }));
+    fixture.open_live(Some(Live { budget: 0.05, ..everything() }));
     let (_, looked) = fixture.reply(120);
     let at: Vec<usize> = (0..looked.len()).filter(|at| looked[*at].1.is_some()).collect();
     let every: Vec<u32> =

@@ -3,27 +3,19 @@
 //! Invariant: each figure is held against another way of getting it; the tolerance is that of batch sizes and graph
 //! splits, never of the effect itself.
 
-#![cfg(feature = "llama")]
-#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
-
-mod real;
-
-use std::sync::{Mutex, MutexGuard, OnceLock};
-
+use crate::kit::{Model as Fixture, exact_smollm, smollm};
 use glassbox::chat::{Intervention, Steering};
 use glassbox::engine::protocol::{
     CapturePlan, Directed, Direction, Event, Generate, Inspect, Patch, Prompt, Request, Want,
 };
 use glassbox::inspect::trace::{ForwardTrace, Part};
-use glassbox::model_entry::LoadParams;
 use glassbox::sampling::Sampling;
 use glassbox::token::TokenId;
-use real::{Model as Fixture, SMOLLM, locked};
 
 const PARIS: TokenId = TokenId(7042);
 
 impl Fixture {
-    fn inspect(&mut self, request: Inspect) -> ForwardTrace {
+    fn trace(&mut self, request: Inspect) -> ForwardTrace {
         self.try_inspect(request).unwrap().trace
     }
 
@@ -36,7 +28,7 @@ impl Fixture {
     }
 
     /// The tokens of a greedy reply, and what its twin said of each.
-    fn greedy(
+    fn written(
         &mut self,
         ids: &[TokenId],
         count: u32,
@@ -56,22 +48,6 @@ impl Fixture {
         }
         (ids, kls)
     }
-}
-
-fn load(exact: bool) -> Fixture {
-    Fixture::load(SMOLLM, LoadParams { context: 512, exact, ..LoadParams::default() })
-}
-
-fn model() -> MutexGuard<'static, Fixture> {
-    static MODEL: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&MODEL, || load(false))
-}
-
-/// The same without the rounding of activations to 8 bits, which a batch's size tips one way or the other: what two
-/// ways of reading differ by (some hundredths of a divergence with it, thousandths without) is then the code's.
-fn exact() -> MutexGuard<'static, Fixture> {
-    static MODEL: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&MODEL, || load(true))
 }
 
 fn france(model: &Fixture) -> Vec<TokenId> {
@@ -102,12 +78,12 @@ fn steer(directed: &Directed, layer: u32, strength: f32) -> Intervention {
 
 #[test]
 fn a_part_patched_with_its_own_values_changes_nothing() {
-    let mut model = model();
+    let mut model = smollm();
     let ids = france(&model);
     let last = ids.len() as u32 - 1;
     for part in [Part::Head(23, 4), Part::Attention(10), Part::Ffn(28), Part::Stream(12), Part::Neuron(20, 7)]
     {
-        let trace = model.inspect(patched(&ids, part, last, Vec::new()));
+        let trace = model.trace(patched(&ids, part, last, Vec::new()));
         let kl = trace.kl_from_original.unwrap();
         assert!(kl.abs() < 1e-3, "{part}: {kl}");
     }
@@ -115,32 +91,32 @@ fn a_part_patched_with_its_own_values_changes_nothing() {
 
 #[test]
 fn the_last_stream_of_another_position_gives_that_position_s_output() {
-    let mut model = model();
+    let mut model = smollm();
     let ids = france(&model);
-    let elsewhere = model.inspect(off(&ids[..4], Vec::new(), false));
-    let trace = model.inspect(patched(&ids, Part::Stream(29), 3, Vec::new()));
+    let elsewhere = model.trace(off(&ids[..4], Vec::new(), false));
+    let trace = model.trace(patched(&ids, Part::Stream(29), 3, Vec::new()));
     same(&trace, &elsewhere);
     assert!(trace.kl_from_original.unwrap() > 1.0);
 }
 
 #[test]
 fn the_last_stream_of_another_text_gives_that_text_s_output() {
-    let mut model = model();
+    let mut model = smollm();
     let (ids, other) = (france(&model), model.ids("My favourite colour is"));
-    let elsewhere = model.inspect(off(&other, Vec::new(), false));
+    let elsewhere = model.trace(off(&other, Vec::new(), false));
     let last = other.len() as u32 - 1;
-    same(&model.inspect(patched(&ids, Part::Stream(29), last, other)), &elsewhere);
+    same(&model.trace(patched(&ids, Part::Stream(29), last, other)), &elsewhere);
 }
 
 #[test]
 fn the_head_that_carries_france_carries_italy_when_patched_from_italy() {
-    let mut model = model();
+    let mut model = smollm();
     let (ids, italy) = (france(&model), model.ids("The capital of Italy is"));
     let rome = model.ids(" Rome")[0];
     let last = ids.len() as u32 - 1;
     let mut request = patched(&ids, Part::Attention(23), last, italy);
     request.want.follow = vec![PARIS, rome];
-    let trace = model.inspect(request);
+    let trace = model.trace(request);
     let (_, before) = trace.original.unwrap();
     assert!(trace.followed[0].logprob < before[0].logprob - 0.5, "{trace:?}", trace = trace.followed);
     assert!(trace.followed[1].logprob > before[1].logprob + 0.5, "{trace:?}", trace = trace.followed);
@@ -148,7 +124,7 @@ fn the_head_that_carries_france_carries_italy_when_patched_from_italy() {
 
 #[test]
 fn a_patch_from_where_nothing_is_says_which_positions_there_are() {
-    let mut model = model();
+    let mut model = smollm();
     let ids = france(&model);
     let said = model.try_inspect(patched(&ids, Part::Ffn(3), 5, Vec::new())).unwrap_err().message;
     assert!(said.contains("positions 0 to 4"), "{said}");
@@ -158,36 +134,36 @@ fn a_patch_from_where_nothing_is_says_which_positions_there_are() {
 
 #[test]
 fn all_heads_of_a_block_off_are_its_attention_off() {
-    let mut model = model();
+    let mut model = smollm();
     let ids = france(&model);
     for everywhere in [false, true] {
         let heads = (0..9).map(|head| Intervention::ZeroHead { layer: 23, head }).collect();
-        let heads = model.inspect(off(&ids, heads, everywhere));
+        let heads = model.trace(off(&ids, heads, everywhere));
         let attention = vec![Intervention::ZeroAttention { layer: 23 }];
-        same(&heads, &model.inspect(off(&ids, attention, everywhere)));
+        same(&heads, &model.trace(off(&ids, attention, everywhere)));
     }
 }
 
 #[test]
 fn all_neurons_of_a_block_off_are_its_feed_forward_off() {
-    let mut model = model();
+    let mut model = smollm();
     let ids = france(&model);
     let neurons = (0..1536).map(|neuron| Intervention::ZeroNeuron { layer: 28, neuron }).collect();
-    let neurons = model.inspect(off(&ids, neurons, true));
+    let neurons = model.trace(off(&ids, neurons, true));
     assert!(neurons.kl_from_original.unwrap() > 0.001);
-    same(&neurons, &model.inspect(off(&ids, vec![Intervention::ZeroFfn { layer: 28 }], true)));
+    same(&neurons, &model.trace(off(&ids, vec![Intervention::ZeroFfn { layer: 28 }], true)));
     let said = model.try_inspect(off(&ids, vec![Intervention::ZeroNeuron { layer: 0, neuron: 1536 }], true));
     assert!(said.unwrap_err().message.contains("neurons 0 to 1535"));
 }
 
 #[test]
 fn the_neurons_of_a_block_add_up_to_its_push_and_one_off_takes_its_own_away() {
-    let mut model = model();
+    let mut model = smollm();
     let ids = france(&model);
     let want =
         Want { attribution: Some((PARIS, TokenId(260))), pushing_neurons: 30 * 1536, ..Want::default() };
     let request = Inspect { ids: ids.clone(), want, ..Inspect::default() };
-    let all = model.inspect(request.clone()).attribution.unwrap();
+    let all = model.trace(request.clone()).attribution.unwrap();
     assert_eq!(all.neurons.len(), 30 * 1536);
     for part in &all.parts {
         let Part::Ffn(layer) = part.part else { continue };
@@ -200,7 +176,7 @@ fn the_neurons_of_a_block_add_up_to_its_push_and_one_off_takes_its_own_away() {
     let strongest = all.neurons.iter().find(|n| matches!(n.part, Part::Neuron(29, _))).unwrap();
     let Part::Neuron(layer, neuron) = strongest.part else { unreachable!() };
     let ablations = vec![Intervention::ZeroNeuron { layer, neuron }];
-    let without = model.inspect(Inspect { ablations, ..request }).attribution.unwrap();
+    let without = model.trace(Inspect { ablations, ..request }).attribution.unwrap();
     let lost = all.difference - without.difference;
     assert!(
         (lost - strongest.logit_difference).abs() < 0.15 * strongest.logit_difference.abs() + 0.1,
@@ -210,7 +186,7 @@ fn the_neurons_of_a_block_add_up_to_its_push_and_one_off_takes_its_own_away() {
 
 #[test]
 fn a_neuron_of_the_last_block_off_is_its_column_taken_out_of_the_stream() {
-    let mut model = exact();
+    let mut model = exact_smollm();
     let ids = france(&model);
     let want = Want {
         attribution: Some((PARIS, TokenId(260))),
@@ -219,7 +195,7 @@ fn a_neuron_of_the_last_block_off_is_its_column_taken_out_of_the_stream() {
         ..Want::default()
     };
     let request = Inspect { ids, want, everywhere: true, ..Inspect::default() };
-    let plain = model.inspect(request.clone());
+    let plain = model.trace(request.clone());
     let norm = |trace: &ForwardTrace| f64::from(trace.lens.as_ref().unwrap().rows[30].norm);
     let all = plain.attribution.as_ref().unwrap();
     let pushing: Vec<_> = all.neurons.iter().filter(|n| matches!(n.part, Part::Neuron(29, _))).collect();
@@ -229,7 +205,7 @@ fn a_neuron_of_the_last_block_off_is_its_column_taken_out_of_the_stream() {
     for neuron in pushing[..3].iter().chain([against, &pushing[700]]) {
         let named: Part = neuron.part.to_string().parse().unwrap();
         let ablations = vec![glassbox::engine::protocol::switched_off(named).unwrap()];
-        let without = model.inspect(Inspect { ablations, ..request.clone() });
+        let without = model.trace(Inspect { ablations, ..request.clone() });
         // (h − a w) · g (W_U[t] − W_U[r]) over its own divisor: what is left of the difference, at the new length.
         let left = f64::from(all.difference) - f64::from(neuron.logit_difference);
         let expected = left * norm(&plain) / norm(&without);
@@ -243,7 +219,7 @@ fn a_neuron_of_the_last_block_off_is_its_column_taken_out_of_the_stream() {
 
 #[test]
 fn parts_off_one_by_one_are_what_each_gives_when_asked_alone() {
-    let mut model = model();
+    let mut model = smollm();
     let ids = france(&model);
     let parts = [Part::Ffn(28), Part::Attention(23), Part::Head(23, 4), Part::Neuron(27, 3)];
     let want = Want { follow: vec![PARIS], off: parts.to_vec(), ..Want::default() };
@@ -252,7 +228,7 @@ fn parts_off_one_by_one_are_what_each_gives_when_asked_alone() {
     for (part, followed) in &seen.off {
         let change = glassbox::engine::protocol::switched_off(*part).unwrap();
         let want = Want { follow: vec![PARIS], ..Want::default() };
-        let alone = model.inspect(Inspect { want, ..off(&ids, vec![change], false) });
+        let alone = model.trace(Inspect { want, ..off(&ids, vec![change], false) });
         let (many, alone) = (followed[0].logprob.exp(), alone.followed[0].logprob.exp());
         assert!((many - alone).abs() < 0.005, "{part}: {many} {alone}");
     }
@@ -262,7 +238,7 @@ fn parts_off_one_by_one_are_what_each_gives_when_asked_alone() {
 
 #[test]
 fn a_push_of_no_length_is_the_identity_and_others_follow_the_parallelogram() {
-    let mut model = model();
+    let mut model = smollm();
     let ids = france(&model);
     let directed = model.direct("I love this, it is wonderful!", "I hate this, it is terrible!", 12);
     let length: f32 = directed.direction.iter().map(|value| value * value).sum();
@@ -270,7 +246,7 @@ fn a_push_of_no_length_is_the_identity_and_others_follow_the_parallelogram() {
     let mut norm = |strength: f32| {
         let want = Want { lens: true, ..Want::default() };
         let change = vec![steer(&directed, 12, strength)];
-        let trace = model.inspect(Inspect { want, ..off(&ids, change, false) });
+        let trace = model.trace(Inspect { want, ..off(&ids, change, false) });
         (trace.lens.unwrap().rows[13].norm, trace.kl_from_original.unwrap())
     };
     let ((plain, zero), (more, _), (less, far)) = (norm(0.0), norm(0.5), norm(-0.5));
@@ -283,14 +259,14 @@ fn a_push_of_no_length_is_the_identity_and_others_follow_the_parallelogram() {
 
 #[test]
 fn a_direction_is_the_difference_of_what_the_lens_measured() {
-    let mut model = model();
+    let mut model = smollm();
     // Of one token each, so that each mean is that token's stream.
     let directed = model.direct("France", "Italy", 5);
     let norm = |model: &mut Fixture, text: &str| {
         let want = Want { lens: true, ..Want::default() };
         let ids = model.ids(text);
         assert_eq!(ids.len(), 1);
-        model.inspect(Inspect { ids, want, ..Inspect::default() }).lens.unwrap().rows[6].norm
+        model.trace(Inspect { ids, want, ..Inspect::default() }).lens.unwrap().rows[6].norm
     };
     let (one, other) = (norm(&mut model, "France"), norm(&mut model, "Italy"));
     assert!((directed.norms.0 / one - 1.0).abs() < 0.01 && (directed.norms.1 / other - 1.0).abs() < 0.01);
@@ -307,20 +283,20 @@ fn a_direction_is_the_difference_of_what_the_lens_measured() {
 
 #[test]
 fn the_twin_says_what_two_separate_passes_say() {
-    let mut model = exact();
+    let mut model = exact_smollm();
     let ids = france(&model);
     let directed = model.direct("I love this, it is wonderful!", "I hate this, it is terrible!", 12);
     let change = vec![steer(&directed, 12, 0.4)];
-    let (_, none) = model.greedy(&ids, 6, change.clone());
+    let (_, none) = model.written(&ids, 6, change.clone());
     assert_eq!(none, [0.0_f32; 0], "no twin where none was asked for");
     model.shared.control().set_capture(CapturePlan { twin: true, ..CapturePlan::default() });
-    let (written, kls) = model.greedy(&ids, 6, change.clone());
-    let (_, plain) = model.greedy(&ids, 2, Vec::new());
+    let (written, kls) = model.written(&ids, 6, change.clone());
+    let (_, plain) = model.written(&ids, 2, Vec::new());
     model.shared.control().set_capture(CapturePlan::default());
     assert_eq!((kls.len(), plain.len()), (6, 0), "one a token, and none without changes");
     let mut read = ids.clone();
     for (id, kl) in written.iter().zip(&kls) {
-        let trace = model.inspect(off(&read, change.clone(), true));
+        let trace = model.trace(off(&read, change.clone(), true));
         let expected = trace.kl_from_original.unwrap();
         assert!((kl - expected).abs() < 0.002 + 0.02 * expected, "{kl} {expected}");
         read.push(*id);
@@ -329,29 +305,29 @@ fn the_twin_says_what_two_separate_passes_say() {
 
 #[test]
 fn a_twin_leaves_what_is_written_alone_and_steered_never_mixes_with_plain() {
-    let mut model = model();
+    let mut model = smollm();
     let ids = model.ids("Once upon a time there was a little robot who wanted to");
     let directed = model.direct("I love this, it is wonderful!", "I hate this, it is terrible!", 12);
     let change = vec![steer(&directed, 12, 0.5)];
-    let (plain, _) = model.greedy(&ids, 10, Vec::new());
-    let (steered, _) = model.greedy(&ids, 10, change.clone());
+    let (plain, _) = model.written(&ids, 10, Vec::new());
+    let (steered, _) = model.written(&ids, 10, change.clone());
     model.shared.control().set_capture(CapturePlan { twin: true, ..CapturePlan::default() });
-    let (again, kls) = model.greedy(&ids, 10, change.clone());
+    let (again, kls) = model.written(&ids, 10, change.clone());
     model.shared.control().set_capture(CapturePlan::default());
     assert_eq!(again, steered);
     assert_eq!(kls.len(), 10);
     assert_ne!(steered, plain);
-    assert_eq!(model.greedy(&ids, 10, Vec::new()).0, plain);
+    assert_eq!(model.written(&ids, 10, Vec::new()).0, plain);
     // What is tried beside the chat does not reach it.
-    model.inspect(off(&ids[..6], change, true));
-    model.inspect(patched(&ids[..8], Part::Stream(4), 2, Vec::new()));
+    model.trace(off(&ids[..6], change, true));
+    model.trace(patched(&ids[..8], Part::Stream(4), 2, Vec::new()));
     let longer: Vec<TokenId> = ids.iter().chain(&plain[..4]).copied().collect();
-    assert_eq!(model.greedy(&longer, 6, Vec::new()).0, plain[4..]);
+    assert_eq!(model.written(&longer, 6, Vec::new()).0, plain[4..]);
 }
 
 #[test]
 fn a_direction_of_another_model_is_refused() {
-    let mut model = model();
+    let mut model = smollm();
     let ids = france(&model);
     let push = Steering { layers: vec![3], strength: 0.2, direction: vec![1.0; 640], ..Steering::default() };
     let said = model.try_inspect(off(&ids, vec![Intervention::Steer(push)], true)).unwrap_err().message;

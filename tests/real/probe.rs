@@ -2,14 +2,8 @@
 //! read as soon as they are computed.
 //!
 //! Invariant: one model at a time, in this process's own memory; nothing is kept from test to test.
-#![cfg(feature = "llama")]
-#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
-#![allow(clippy::print_stdout, reason = "the counted stops, shown with --nocapture")]
 
-mod real;
-
-use std::sync::{Mutex, PoisonError};
-
+use crate::kit::{GEMMA, SMOLLM, file, loading};
 use glassbox::engine::decode::Session;
 use glassbox::engine::load;
 use glassbox::engine::probe::{Captured, Layers, Plan};
@@ -17,19 +11,17 @@ use glassbox::engine::worker::Shared;
 use glassbox::model_entry::LoadParams;
 use glassbox::models::gguf::Header;
 use glassbox::token::TokenId;
-use real::{GEMMA, SMOLLM, file};
 
 /// Both test models on their own, with room for a text that goes beyond Gemma's window of 512 tokens.
 fn on_both_models(claim: impl Fn(&mut Session, &str)) {
-    // The log of loads is one for the process, so not beside another load.
-    static LOADING: Mutex<()> = Mutex::new(());
-    let _alone = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
     for variable in [SMOLLM, GEMMA] {
         let path = file(variable);
         let facts = Header::read(&path).unwrap().facts().clone();
         let params = LoadParams { context: 1024, ..LoadParams::default() };
         let shared = Shared::new();
+        let alone = loading();
         let (mut session, _) = load::load(&path, &facts, &params, &shared, |_| {}).unwrap();
+        drop(alone);
         claim(&mut session, variable);
     }
 }

@@ -3,11 +3,7 @@
 //!
 //! Invariant: three readings must agree on every text: llama.cpp's, the `tokenizers` crate's, and our own merging.
 
-#![cfg(feature = "llama")]
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "every function here is part of a test")]
-
-mod real;
-
+use crate::kit;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -35,6 +31,7 @@ struct Pair {
 impl Pair {
     fn open(path: &Path) -> Self {
         let params = LlamaModelParams::default().with_vocab_only(true);
+        let _alone = kit::loading();
         let model = LlamaModel::load_from_file(backend().unwrap(), path, &params).unwrap();
         let vocabulary = vocabulary::read(&model.vocab());
         let file = SharedHeader::open(path).unwrap();
@@ -95,8 +92,8 @@ fn unsound(word: &Word) -> Option<String> {
     if word.start.is_empty() || tokens.iter().all(whole) { None } else { Some("other ends".into()) }
 }
 
-static SMOL: LazyLock<Mutex<Pair>> = LazyLock::new(|| Mutex::new(Pair::open(&real::file(real::SMOLLM))));
-static GEMMA: LazyLock<Mutex<Pair>> = LazyLock::new(|| Mutex::new(Pair::open(&real::file(real::GEMMA))));
+static SMOL: LazyLock<Mutex<Pair>> = LazyLock::new(|| Mutex::new(Pair::open(&kit::file(kit::SMOLLM))));
+static GEMMA: LazyLock<Mutex<Pair>> = LazyLock::new(|| Mutex::new(Pair::open(&kit::file(kit::GEMMA))));
 
 fn locked(pair: &Mutex<Pair>) -> MutexGuard<'_, Pair> {
     pair.lock().unwrap_or_else(PoisonError::into_inner)
@@ -239,7 +236,7 @@ struct Source {
 
 impl Source {
     fn of(variable: &str) -> Self {
-        let file = SharedHeader::open(&real::file(variable)).unwrap();
+        let file = SharedHeader::open(&kit::file(variable)).unwrap();
         let numbers = |key| file.numbers(key).unwrap_or_default();
         Self {
             pieces: file.texts("tokenizer.ggml.tokens").unwrap(),
@@ -280,7 +277,7 @@ fn lines_agree_where(pair: &Pair, name: &str, of: impl Fn(&str) -> bool) -> usiz
 
 #[test]
 fn every_family_of_pre_tokenizers_agrees() {
-    let source = Source::of(real::SMOLLM);
+    let source = Source::of(kit::SMOLLM);
     let mut wrong = 0;
     for pre in cuts::FAMILIES.iter().filter(|pre| !cuts::is_over_characters(pre)) {
         let mut craft = source.craft("gpt2");
@@ -292,7 +289,7 @@ fn every_family_of_pre_tokenizers_agrees() {
 
 #[test]
 fn scored_pieces_with_a_blank_before_agree() {
-    let mut craft = Source::of(real::GEMMA).craft("llama");
+    let mut craft = Source::of(kit::GEMMA).craft("llama");
     craft.yes("tokenizer.ggml.add_space_prefix", true);
     let pair = craft.open();
     assert_eq!(pair.tokenizer.kind(), TokenizerKind::SentencePiece);
@@ -303,7 +300,7 @@ fn scored_pieces_with_a_blank_before_agree() {
 
 #[test]
 fn characters_with_numbered_merges_agree() {
-    let mut source = Source::of(real::GEMMA);
+    let mut source = Source::of(kit::GEMMA);
     let known: HashSet<&str> = source.pieces.iter().map(String::as_str).collect();
     let is_plain = |piece: &&String| !piece.contains([' ', '\n']);
     // Each piece out of the two longest-first halves that are pieces themselves.
@@ -321,7 +318,7 @@ fn characters_with_numbered_merges_agree() {
 
 #[test]
 fn word_pieces_agree() {
-    let source = Source::of(real::GEMMA);
+    let source = Source::of(kit::GEMMA);
     let mut pieces: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"].map(String::from).into();
     let letters = |text: &str| {
         !text.is_empty() && text.chars().all(|each| each.is_alphanumeric() && !each.is_uppercase())
@@ -355,7 +352,7 @@ fn word_pieces_agree() {
 
 #[test]
 fn unigram_pieces_agree() {
-    let source = Source::of(real::GEMMA);
+    let source = Source::of(kit::GEMMA);
     let entries = source.pieces.iter().zip(&source.types).take(100_000);
     let (mut pieces, mut types) = (Vec::new(), Vec::new());
     for (piece, kind) in entries {

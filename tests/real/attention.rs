@@ -3,26 +3,17 @@
 //!
 //! Invariant: one loaded model per fixture and process, behind one lock; no test depends on another's cache.
 
-#![cfg(feature = "llama")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "every function here is part of a test, and tells what it measured"
-)]
-
-mod real;
-
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
+use crate::kit::{GEMMA, Model as Fixture, SMOLLM, gemma, locked, smollm};
 use glassbox::engine::protocol::{
-    Attend, Attended, Attending, Event, Failure, Generate, Inspect, Inspected, Prompt, Request, Want,
+    Attend, Attended, Attending, Event, Failure, Generate, Prompt, Request, Want,
 };
 use glassbox::inspect::scores::HeadScores;
 use glassbox::inspect::trace::{Attention, HeadClass, Part};
 use glassbox::model_entry::{FlashAttention, LoadParams};
 use glassbox::sampling::Sampling;
 use glassbox::token::TokenId;
-use real::{GEMMA, Model as Fixture, SMOLLM, locked};
 
 const FRANCE: &str = "The capital of France is";
 
@@ -38,11 +29,6 @@ impl Fixture {
 
     fn attend(&mut self, ids: &[TokenId], of: Attending) -> Attended {
         self.try_attend(ids, of).unwrap()
-    }
-
-    fn inspect(&mut self, ids: &[TokenId], want: Want) -> Inspected {
-        let request = Inspect { ids: ids.to_vec(), want, ..Inspect::default() };
-        self.try_inspect(request).unwrap()
     }
 
     /// Attention of the last position: the overview and these layers.
@@ -80,16 +66,6 @@ fn load(variable: &str, exact: bool, flash_attention: FlashAttention) -> Fixture
     let model = Fixture::load(variable, params);
     assert_eq!(model.loaded.flash_attention, flash_attention == FlashAttention::On);
     model
-}
-
-fn smollm() -> MutexGuard<'static, Fixture> {
-    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || load(SMOLLM, false, FlashAttention::Auto))
-}
-
-fn gemma() -> MutexGuard<'static, Fixture> {
-    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || load(GEMMA, false, FlashAttention::Auto))
 }
 
 fn exact() -> MutexGuard<'static, Fixture> {

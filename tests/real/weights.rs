@@ -2,12 +2,8 @@
 //! transformers' (see `data/reference/README.md`), columns against rows.
 //!
 //! Invariant: no model is loaded; everything comes from the files.
-#![cfg(feature = "llama")]
-#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
-#![allow(clippy::print_stdout, reason = "the measured differences and times, shown with --nocapture")]
 
-mod real;
-
+use crate::kit;
 use std::sync::Arc;
 
 use glassbox::engine::embed::{MAX_SPAN, TABLE, Table, embed};
@@ -19,19 +15,19 @@ use glassbox::models::gguf::SharedHeader;
 use glassbox::token::TokenId;
 
 fn weights(variable: &str) -> Arc<Weights> {
-    Arc::new(Weights::new(Arc::new(SharedHeader::open(&real::file(variable)).unwrap())))
+    Arc::new(Weights::new(Arc::new(SharedHeader::open(&kit::file(variable)).unwrap())))
 }
 
 fn smollm() -> Arc<Weights> {
-    weights(real::SMOLLM)
+    weights(kit::SMOLLM)
 }
 
 fn gemma() -> Arc<Weights> {
-    weights(real::GEMMA)
+    weights(kit::GEMMA)
 }
 
 fn reference(file: &str) -> serde_json::Value {
-    serde_json::from_str(&std::fs::read_to_string(real::references().join(file)).unwrap()).unwrap()
+    serde_json::from_str(&std::fs::read_to_string(kit::references().join(file)).unwrap()).unwrap()
 }
 
 fn id(value: &serde_json::Value) -> TokenId {

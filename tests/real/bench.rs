@@ -1,8 +1,6 @@
 //! `glassbox bench` on a base model named by its path: one that would end a reply before it was measured.
 //!
 //! Invariant: only whether every figure is there is looked at, never how fast the machine is.
-#![cfg(all(feature = "llama", unix))]
-#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -7,19 +7,11 @@
 //!
 //! Invariant: one loaded model per fixture and process, behind one lock; no test depends on another's cache.
 
-#![cfg(feature = "llama")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "every function here is part of a test, and tells what it measured"
-)]
+use std::sync::Arc;
 
-mod real;
-
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-
+use crate::kit::{self, Model, SMOLLM, WithFigures as Fixture, file, references};
 use glassbox::chat::Intervention;
-use glassbox::engine::protocol::{Depths, Embed, Event, Generate, Inspect, Inspected, Prompt, Request, Want};
+use glassbox::engine::protocol::{Depths, Embed, Event, Generate, Inspect, Prompt, Request, Want};
 use glassbox::engine::weights::Weights;
 use glassbox::inspect::depth::Depth;
 use glassbox::inspect::feed_forward::NeuronOrder;
@@ -28,28 +20,9 @@ use glassbox::model_entry::{LoadParams, RopeMethod, RopeScaling};
 use glassbox::models::gguf::SharedHeader;
 use glassbox::sampling::Sampling;
 use glassbox::token::TokenId;
-use real::{GEMMA, SMOLLM, With, file, locked, references};
 use serde_json::Value;
 
-/// A model and the figures it is held against.
-type Fixture = With<Value>;
-
-fn load(variable: &str, reference: &str, exact: bool) -> Fixture {
-    load_with(variable, reference, LoadParams { context: 2048, exact, ..LoadParams::default() })
-}
-
-fn load_with(variable: &str, reference: &str, params: LoadParams) -> Fixture {
-    let exact = params.exact;
-    let fixture = Fixture::figures(variable, &references().join(reference), params);
-    println!("{variable}, exact {exact}: loaded in {:.0} ms", fixture.loaded.load_ms);
-    fixture
-}
-
-impl Fixture {
-    fn inspect(&mut self, ids: &[TokenId], want: Want) -> Inspected {
-        self.try_inspect(Inspect { ids: ids.to_vec(), want, ..Inspect::default() }).unwrap()
-    }
-
+impl Model {
     fn ablated(&mut self, ids: &[TokenId], ablations: Vec<Intervention>, everywhere: bool) -> ForwardTrace {
         let request = Inspect { ids: ids.to_vec(), ablations, everywhere, ..Inspect::default() };
         self.try_inspect(request).unwrap().trace
@@ -67,23 +40,20 @@ impl Fixture {
     }
 }
 
-fn smollm() -> MutexGuard<'static, Fixture> {
-    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || load(SMOLLM, "smollm2-135m-instruct-q4_1.json", true))
+fn smollm() -> Fixture {
+    Fixture::figures(kit::exact_smollm(), &references().join("smollm2-135m-instruct-q4_1.json"))
 }
 
-fn gemma() -> MutexGuard<'static, Fixture> {
-    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || load(GEMMA, "gemma-3-270m-q4_k_m.json", true))
+fn gemma() -> Fixture {
+    Fixture::figures(kit::exact_gemma(), &references().join("gemma-3-270m-q4_k_m.json"))
 }
 
 /// The default model with the arithmetic of a chat.
-fn as_it_runs() -> MutexGuard<'static, Fixture> {
-    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || load(SMOLLM, "smollm2-135m-instruct-q4_1.json", false))
+fn as_it_runs() -> Fixture {
+    Fixture::figures(kit::smollm(), &references().join("smollm2-135m-instruct-q4_1.json"))
 }
 
-fn models() -> [fn() -> MutexGuard<'static, Fixture>; 2] {
+fn models() -> [fn() -> Fixture; 2] {
     [smollm, gemma]
 }
 
@@ -145,7 +115,7 @@ fn the_lens_agrees_with_transformers() {
 
 #[test]
 fn the_last_row_of_the_lens_is_the_output() {
-    for model in [smollm, gemma, as_it_runs] {
+    for model in [smollm as fn() -> Fixture, gemma, as_it_runs] {
         let mut model = model();
         let ids = model.ids("In the morning the ferry leaves the harbour, and");
         let trace = model.inspect(&ids, Want { lens: true, ..Want::default() }).trace;
@@ -298,7 +268,7 @@ fn neighbours_agree_with_transformers() {
 
 #[test]
 fn pushes_add_up_to_the_difference_of_the_logits() {
-    for model in [smollm, gemma, as_it_runs] {
+    for model in [smollm as fn() -> Fixture, gemma, as_it_runs] {
         let mut model = model();
         for text in [
             "The capital of France is",
@@ -359,7 +329,7 @@ fn position_turns_a_query_as_the_model_does() {
 
 #[test]
 fn opening_a_past_pass_leaves_the_next_greedy_tokens_unchanged() {
-    for model in [smollm, gemma, as_it_runs] {
+    for model in [smollm as fn() -> Fixture, gemma, as_it_runs] {
         let mut model = model();
         let ids = model.ids("Once upon a time there was a little robot who wanted to learn how to paint.");
         let alone = model.greedy(&ids, 12);
@@ -476,7 +446,7 @@ fn the_prompts_own_log_probabilities_agree_with_transformers() {
 fn what_a_model_does_not_have_is_refused_by_name() {
     let mut model = gemma();
     let ids = model.ids("one two");
-    let refused = |model: &mut Fixture, request: Inspect| model.try_inspect(request).unwrap_err().message;
+    let refused = |model: &mut Model, request: Inspect| model.try_inspect(request).unwrap_err().message;
     let want = Want { attention: vec![18], ..Want::default() };
     let said = refused(&mut model, Inspect { ids: ids.clone(), want, ..Inspect::default() });
     assert_eq!(said, "There is no layer 18: this model has layers 0 to 17.");
@@ -490,7 +460,7 @@ fn what_a_model_does_not_have_is_refused_by_name() {
 }
 
 /// The tokens of a text through the lens of the passes that chose them.
-fn depths(model: &mut Fixture, ids: &[TokenId], from: u32, cells: bool) -> Vec<Depth> {
+fn depths(model: &mut Model, ids: &[TokenId], from: u32, cells: bool) -> Vec<Depth> {
     let request = Depths { ids: ids.to_vec(), from, cells, ..Depths::default() };
     let events = model.handle(Request::Depths(Box::new(request)));
     assert!(matches!(events.last(), Some(Event::DepthsDone { .. })), "{:?}", events.last());
@@ -509,7 +479,7 @@ fn depths(model: &mut Fixture, ids: &[TokenId], from: u32, cells: bool) -> Vec<D
 
 #[test]
 fn the_lens_of_many_passes_is_that_of_each_alone() {
-    for model in [smollm, gemma, as_it_runs] {
+    for model in [smollm as fn() -> Fixture, gemma, as_it_runs] {
         let mut model = model();
         let ids =
             model.ids("The capital of France is Paris, and the capital of Italy is Rome. One two three four");
@@ -740,18 +710,10 @@ fn product_of(a: &[f64], b: &[f64]) -> f64 {
 #[test]
 fn the_pairs_of_a_head_add_up_to_its_score_and_another_distance_is_what_the_model_computes() {
     let yarn = || {
-        load_with(
-            SMOLLM,
-            "smollm2-135m-instruct-q4_1.json",
-            LoadParams {
-                rope: RopeScaling { method: RopeMethod::Yarn, scale: Some(0.25), ..RopeScaling::default() },
-                context: 2048,
-                exact: true,
-                ..LoadParams::default()
-            },
-        )
+        let rope = RopeScaling { method: RopeMethod::Yarn, scale: Some(0.25), ..RopeScaling::default() };
+        Model::load(SMOLLM, LoadParams { rope, context: 2048, exact: true, ..LoadParams::default() })
     };
-    let check = |model: &mut Fixture| {
+    let check = |model: &mut Model| {
         // One token at several places: in block 0 its key is the same but for the turn.
         let ids = model.ids(" cat dog cat sun cat tree cat");
         let places: Vec<u32> =

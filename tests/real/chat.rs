@@ -1,9 +1,7 @@
 //! The real binary with the real models in a real pseudo-terminal: the journey of a first evening, and the
 //! README's pictures, which are taken on the way (`make pictures`).
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![cfg(all(feature = "llama", feature = "testing"))]
 
-#[path = "pty/harness.rs"]
+#[path = "../pty/harness.rs"]
 #[allow(dead_code)]
 mod harness;
 

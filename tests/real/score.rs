@@ -2,29 +2,21 @@
 //! `data/reference/README.md`), against the live numbers of a reply, and what they leave in the cache.
 //!
 //! Invariant: one loaded model per file and process, behind one lock; no test depends on another's cache.
-#![cfg(feature = "llama")]
-#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
-#![allow(clippy::print_stdout, reason = "the measured differences and times, shown with --nocapture")]
 
-#[path = "real_score/reread.rs"]
 mod reread;
 
-mod real;
-
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
+use crate::kit::{Model as Fixture, exact_gemma, exact_smollm, gemma, smollm};
 use glassbox::chat::{Intervention, Usage};
 use glassbox::engine::fit;
 use glassbox::engine::protocol::{
     Event, Failure, FailureKind, Generate, LookAhead, LookedAhead, Path, Prompt, PromptFacts, Request,
     RequestId, Score,
 };
-use glassbox::model_entry::{CacheType, LoadParams};
 use glassbox::sampling::Sampling;
 use glassbox::token::{Step, TokenId};
-use real::{GEMMA, Model as Fixture, SMOLLM, locked};
 
 /// A scored text.
 struct Scored {
@@ -102,37 +94,6 @@ impl Fixture {
     }
 }
 
-fn plain() -> LoadParams {
-    LoadParams { context: 2048, ..LoadParams::default() }
-}
-
-/// Without the rounding of activations to 8 bits and of keys and values to 16, which a batch's size tips one way or
-/// the other: what two ways of reading differ by is then the code's.
-fn exact() -> LoadParams {
-    let (cache_type_k, cache_type_v) = (CacheType::F32, CacheType::F32);
-    LoadParams { exact: true, cache_type_k, cache_type_v, ..plain() }
-}
-
-fn smollm() -> MutexGuard<'static, Fixture> {
-    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::load(SMOLLM, plain()))
-}
-
-fn gemma() -> MutexGuard<'static, Fixture> {
-    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::load(GEMMA, plain()))
-}
-
-fn exact_smollm() -> MutexGuard<'static, Fixture> {
-    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::load(SMOLLM, exact()))
-}
-
-fn exact_gemma() -> MutexGuard<'static, Fixture> {
-    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    locked(&FIXTURE, || Fixture::load(GEMMA, exact()))
-}
-
 const OPENING: &str = "The lighthouse keeper wrote in his log every evening. On the third of May he wrote:";
 
 fn text(file: &str) -> String {
@@ -183,13 +144,13 @@ fn agrees_with_reference(fixture: &mut Fixture, reference: &str, tolerance: fn(&
 
 #[test]
 fn the_default_model_scores_as_transformers_does() {
-    let reference = include_str!("data/reference/score-smollm2-135m-instruct-q4_1.json");
+    let reference = include_str!("../data/reference/score-smollm2-135m-instruct-q4_1.json");
     agrees_with_reference(&mut smollm(), reference, |_| CLOSE);
 }
 
 #[test]
 fn gemma_scores_as_transformers_does() {
-    let reference = include_str!("data/reference/score-gemma-3-270m-q4_k_m.json");
+    let reference = include_str!("../data/reference/score-gemma-3-270m-q4_k_m.json");
     agrees_with_reference(&mut gemma(), reference, |file| match file {
         "english.txt" | "code.txt" => CLOSE,
         _ => ROUNDED,
