@@ -82,7 +82,7 @@ impl App {
                     let command = Command::named(station.name());
                     command.map_or(String::new(), |command| command.entry().help().to_owned())
                 };
-                Station::AVAILABLE.iter().map(|it| (it.name().to_owned(), help(it))).collect()
+                Station::ALL.iter().map(|it| (it.name().to_owned(), help(it))).collect()
             }
             Command::Colour => {
                 Colouring::ALL.iter().map(|one| (one.name().to_owned(), one.help().to_owned())).collect()

@@ -5,7 +5,7 @@
 use crossterm::event::{KeyEvent, KeyEventKind};
 
 use super::cursor::Move;
-use super::{App, Effect, Focus, Overlay, Station};
+use super::{App, Effect, Focus, Overlay};
 use crate::command::{Command, Context};
 use crate::config::chord;
 use crate::config::keymap::is_plain;
@@ -132,15 +132,6 @@ impl App {
             Command::ToggleInspector => self.toggle_inspector(),
             Command::Zoom => self.zoom(),
             Command::Station => self.station(self.inspector.station),
-            Command::StationTokens => self.station(Station::Tokens),
-            Command::StationEmbedding => self.station(Station::Embedding),
-            Command::StationPosition => self.station(Station::Position),
-            Command::StationAttention => self.station(Station::Attention),
-            Command::StationFfn => self.station(Station::Ffn),
-            Command::StationLayers => self.station(Station::Layers),
-            Command::StationSoftmax => self.station(Station::Softmax),
-            Command::StationSampler => self.station(Station::Sampler),
-            Command::StationWhy => self.station(Station::Why),
             Command::Hold => self.hold(),
             Command::AttentionInk => self.next_ink(),
             Command::EmbeddingArithmetic => self.open_arithmetic(),

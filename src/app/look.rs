@@ -16,7 +16,7 @@ use crate::sampling::{Sampling, Stage};
 use crate::token::{Step, TokenId};
 
 /// The likeliest tokens that a record of the stages lists.
-const LISTED: u32 = 20;
+pub(crate) const LISTED: u32 = 20;
 
 /// The chain's way through what a step keeps, where that determines every column. `recent` is what had been
 /// read; without it settings that look back have no answer.
@@ -146,14 +146,7 @@ impl App {
         if self.run.is_some() || self.ready().is_none() || looks.pass(at).is_some() || refused {
             return None;
         }
-        let needed = match self.inspector.station {
-            Station::Softmax => self.list_is_deep(shown) || self.watches_unlisted(shown),
-            Station::Sampler => {
-                let tried = self.inspector.sandbox.as_ref().is_some_and(|sandbox| sandbox.open);
-                tried || looks.record(at).is_none_or(|record| record.trace.is_none())
-            }
-            _ => false,
-        };
+        let needed = self.inspector.station.unit().wants_replay(self, shown);
         (self.inspector.shown && needed).then_some(at)
     }
 
@@ -206,14 +199,11 @@ impl App {
         if self.ready().is_none() {
             return;
         }
-        let sampler = self.station_open(Station::Sampler);
-        let watch = self.inspector.watch.iter().filter(|_| self.station_open(Station::Softmax));
-        let plan = CapturePlan {
-            twin: self.chat.settings.twin,
-            stages: if sampler { LISTED } else { 0 },
-            watch: watch.map(|watched| watched.id).collect(),
-            inside: self.live_wanted(),
-        };
+        let mut plan = CapturePlan { twin: self.chat.settings.twin, ..CapturePlan::default() };
+        if self.inspector.shown {
+            self.inspector.station.unit().records(self, &mut plan);
+        }
+        plan.inside = self.live_wanted();
         let given = self.inspector.looks.plan.as_ref().filter(|(engine, _)| *engine == self.model.engine);
         let unchanged = given.map_or_else(|| plan == CapturePlan::default(), |(_, given)| *given == plan);
         if !unchanged {
@@ -224,7 +214,7 @@ impl App {
     }
 
     /// Whether a watched token's figures are not in the shown step.
-    fn watches_unlisted(&self, shown: &LiveStep) -> bool {
+    pub(crate) fn watches_unlisted(&self, shown: &LiveStep) -> bool {
         let told = self.inspector.looks.record(shown.cursor()).map(|record| record.watched.as_slice());
         let told = told.unwrap_or_default();
         let known = |id: TokenId| {

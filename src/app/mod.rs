@@ -11,11 +11,9 @@ mod completion;
 mod composer;
 mod cursor;
 mod fuzzy;
-mod inside;
-mod inspect;
+mod inspector;
 mod keys;
 mod ledger;
-mod list;
 mod look;
 mod look_ahead;
 mod message;
@@ -27,12 +25,10 @@ mod prompt;
 mod reply;
 mod reread;
 mod run;
-mod sandbox;
 mod scores;
 mod settings;
 mod slow;
 mod state;
-mod station_export;
 mod steer;
 mod step_mode;
 mod stop;
@@ -53,28 +49,34 @@ pub(crate) use book::Book;
 pub use composer::PASTE_LIMIT;
 pub use cursor::SplitCharacter;
 pub use keys::WIDE;
-pub use list::{LIST_ROWS, Listed};
 pub use message::{Effect, EngineId, Msg, Now};
 pub use overlays::{HELP_PAGES, HelpPage};
 pub(crate) use run::Target;
-pub use sandbox::SANDBOX_KEYS;
 pub use settings::{
     choices as setting_choices, keys as setting_keys, label as setting_label, note as setting_note,
     range as setting_range, section as setting_section,
 };
 pub use state::{
-    ActiveRun, Ahead, Alternatives, Area, Arithmetic, AttentionPicture, AttentionView, Change, Chats,
-    Colouring, Completion, Composer, ConfirmAction, Depths, Edit, Fetch, Find, Focus, Geometry, Grain, Grid,
-    Ink, Inside, InsidePass, Inspector, Ledger, LedgerOrder, Level, LineEdit, LiveStep, LookedAt, Looks,
-    ModelState, ModelStatus, Notice, Overlay, Part, Paste, Phase, Picker, Picking, Pin, PromptAction, Queued,
-    Reading, ReadingOf, Record, ReplyOdds, RereadReply, Sandbox, Scroll, Settled, Source, Station, Steer,
-    SteerField, SteerWish, StepMode, Stretched, TextEdit, TokenList, Transcript, Tree, TreeRow, Trial, Unit,
-    Watched, Weights, WhatIf, Wish,
+    ActiveRun, Ahead, Alternatives, Area, Change, Chats, Colouring, Completion, Composer, ConfirmAction,
+    Edit, Fetch, Find, Focus, Geometry, Ledger, LedgerOrder, Level, LineEdit, LookedAt, Looks, ModelState,
+    ModelStatus, Notice, Overlay, Part, Paste, Phase, Picker, PromptAction, Queued, Record, ReplyOdds,
+    RereadReply, Sandbox, Scroll, Steer, SteerField, SteerWish, StepMode, TextEdit, TokenList, Transcript,
+    Tree, TreeRow, Weights, WhatIf,
 };
 
-pub use inside::{InkPlace, Inked, in_words as change_words, named as part_name};
+pub use inspector::export::Picture;
+pub use inspector::stations::attention::{
+    AttentionPicture, AttentionView, Grain, Ink, InkPlace, Inked, Stretched,
+};
+pub use inspector::stations::embedding::Arithmetic;
+pub use inspector::stations::layers::{Depths, Grid, Reading, ReadingOf, Settled};
+pub use inspector::stations::named as part_name;
+pub use inspector::stations::sampler::SANDBOX_KEYS;
+pub use inspector::stations::softmax::{LIST_ROWS, Listed};
+pub use inspector::stations::tokens::Pieced;
+pub use inspector::stations::why::{Picking, Pin, Source, Trial, Unit, in_words as change_words};
+pub use inspector::{Inside, InsidePass, Inspector, LiveStep, Station, Watched, Wish};
 pub use look_ahead::AheadRow;
-pub use station_export::Picture;
 pub use tour::{STEPS as TOUR, Tour};
 pub use tree::{LETTERS, Pair};
 

@@ -326,7 +326,7 @@ impl App {
     pub(crate) fn measure_context(&mut self) {
         let branch = self.chat.branch();
         let last = branch.iter().rev().find(|turn| turn.role == Role::Assistant);
-        let run = last.and_then(|turn| turn.spans.iter().rev().find_map(super::inspect::run_of));
+        let run = last.and_then(|turn| turn.spans.iter().rev().find_map(super::inspector::run_of));
         let usage = run.and_then(|run| self.runs.get(&run)).map(|run| run.usage).unwrap_or_default();
         let written: usize = last.map_or(0, |turn| {
             turn.spans

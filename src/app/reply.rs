@@ -2,7 +2,7 @@
 //!
 //! Invariant: an event counts only under the engine and the request that the active run was asked of.
 
-use super::inside::EventOfInside;
+use super::inspector::EventOfInside;
 use super::{App, EngineId, Level, ModelStatus, Notice, Phase};
 use crate::chat::{ConversationId, RunId, Span, StopReason, Timings, TurnId, TurnState, Usage};
 use crate::config::{Notify, Overflow};

@@ -195,7 +195,7 @@ impl App {
     fn scored_run(&self) -> Option<(RunId, Vec<TurnId>)> {
         let branch = self.chat.branch();
         let (at, run) = branch.iter().enumerate().rev().find_map(|(at, turn)| {
-            let runs = turn.spans.iter().rev().filter_map(super::inspect::run_of);
+            let runs = turn.spans.iter().rev().filter_map(super::inspector::run_of);
             let known = |run: &RunId| {
                 self.runs.get(run).is_some_and(|run| run.prefix.is_none() && !run.prompt_ids.is_empty())
             };

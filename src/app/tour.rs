@@ -111,7 +111,7 @@ impl App {
         let Before { chat, transcript, inspector, focus, steps } = tour.before;
         for turn in &self.chat.turns {
             self.runs
-                .retain(|run, _| !turn.spans.iter().any(|span| super::inspect::run_of(span) == Some(*run)));
+                .retain(|run, _| !turn.spans.iter().any(|span| super::inspector::run_of(span) == Some(*run)));
         }
         let plan = std::mem::take(&mut self.inspector.looks.plan);
         self.chat = chat;

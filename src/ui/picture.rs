@@ -133,8 +133,8 @@ mod tests {
     #[test]
     fn every_station_is_written_as_text_and_as_a_picture() {
         let mut app = capitals();
-        for station in Station::AVAILABLE {
-            app.inspector.station = *station;
+        for station in Station::ALL {
+            app.inspector.station = station;
             for size in [(46, 20), (67, 36), (120, 40)] {
                 let text = draw(&app, &theme(), Picture::Text, size);
                 let title = inspector::title(&app);

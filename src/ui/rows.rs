@@ -298,7 +298,7 @@ fn panes(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
         (first, last) => join(&first, &last),
     };
     let mut keys = Vec::new();
-    if Station::AVAILABLE.len() > 1 {
+    if Station::ALL.len() > 1 {
         keys.push((stations, "station"));
     }
     keys.push((key(Command::ToggleInspector), "inspector"));

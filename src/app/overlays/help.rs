@@ -31,13 +31,13 @@ const GROUPS: [(Group, &str); 6] = [
 /// How many pages there are.
 pub const HELP_PAGES: usize = STEERING + 1;
 /// The number of the steering panel's page.
-const STEERING: usize = GROUPS.len() + Station::AVAILABLE.len();
+const STEERING: usize = GROUPS.len() + Station::ALL.len();
 
 impl HelpPage {
     /// The page of that number, from 0; the last one beyond the end.
     #[must_use]
     pub fn at(page: usize) -> Self {
-        match (GROUPS.get(page), Station::AVAILABLE.get(page.saturating_sub(GROUPS.len()))) {
+        match (GROUPS.get(page), Station::ALL.get(page.saturating_sub(GROUPS.len()))) {
             (Some((group, title)), _) => Self::Group(*group, title),
             (None, Some(station)) => Self::Station(*station),
             (None, None) => Self::Steering,
@@ -47,7 +47,7 @@ impl HelpPage {
     /// The number of a station's page.
     #[must_use]
     pub fn of_station(station: Station) -> usize {
-        let at = Station::AVAILABLE.iter().position(|other| *other == station);
+        let at = Station::ALL.iter().position(|other| *other == station);
         GROUPS.len() + at.unwrap_or_default()
     }
 }

@@ -202,7 +202,7 @@ impl App {
     pub fn reading_speed(&self, reply: TurnId) -> Option<f64> {
         let turn = self.chat.turn(reply)?;
         let run =
-            turn.spans.iter().find_map(crate::app::inspect::run_of).and_then(|run| self.runs.get(&run))?;
+            turn.spans.iter().find_map(crate::app::inspector::run_of).and_then(|run| self.runs.get(&run))?;
         let read = run.usage.prompt_tokens.saturating_sub(run.usage.reused_tokens);
         (read >= 16 && run.timings.prompt_ms > 0.0)
             .then(|| f64::from(read) / f64::from(run.timings.prompt_ms))

@@ -1,21 +1,18 @@
 //! Journeys through `update`: what is there, what comes, what is there then.
 
-mod attention;
 mod branches;
 mod chats;
 mod composing;
-mod depths;
 mod inside;
 mod live;
 mod models;
 mod overlays;
-mod pieces;
 mod properties;
 mod replies;
 mod reread;
 mod sending;
 mod slow;
-mod stations;
+pub(crate) mod stations;
 mod steer;
 mod tokens;
 mod tour;
@@ -24,51 +21,51 @@ use std::path::PathBuf;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{App, Effect, EngineId, ModelStatus, Msg, Now};
-use crate::chat::{ConversationId, Role, Span, StopReason, Timings, Turn, TurnId, Usage};
+pub(crate) use super::{App, Effect, EngineId, ModelStatus, Msg, Now};
+pub(crate) use crate::chat::{ConversationId, Role, Span, StopReason, Timings, Turn, TurnId, Usage};
 use crate::config::Config;
 use crate::config::keymap::Keymap;
-use crate::engine::protocol::{
+pub(crate) use crate::engine::protocol::{
     Envelope, Event, Generate, Loaded, Message, Prompt, PromptFacts, Request, RequestId, VERSION,
 };
 use crate::model_entry::{Licence, ModelEntry, Source};
 use crate::models::CatalogueItem;
 use crate::sampling::SamplingOverrides;
 use crate::store;
-use crate::token::{Candidate, Step, TokenId, Vocabulary};
+pub(crate) use crate::token::{Candidate, Step, TokenId, Vocabulary};
 
 /// The app on a bench: time stands still unless it is moved.
-struct Bench {
-    app: App,
-    now: Now,
+pub(crate) struct Bench {
+    pub app: App,
+    pub now: Now,
 }
 
 impl Bench {
     /// Right after start, before anything has answered.
-    fn bare() -> Self {
+    pub(crate) fn bare() -> Self {
         Self::with(config())
     }
 
-    fn with(config: Config) -> Self {
+    pub(crate) fn with(config: Config) -> Self {
         let keymap = Keymap::build(crate::command::TABLE, &config.keys).0;
         let (app, _) = App::new(config, keymap, 1, (120, 40));
         Self { app, now: Now { mono_ms: 1000, wall_ms: 1_700_000_000_000, offset_minutes: 0 } }
     }
 
     /// With the first model loaded.
-    fn ready() -> Self {
+    pub(crate) fn ready() -> Self {
         let mut bench = Self::bare();
         bench.load();
         bench
     }
 
     /// The catalogue is read, the engine starts and loads.
-    fn load(&mut self) {
+    pub(crate) fn load(&mut self) {
         self.send(Msg::Catalogue(catalogue(&self.app.config)));
         self.loaded();
     }
 
-    fn loaded(&mut self) {
+    pub(crate) fn loaded(&mut self) {
         self.event(0, Event::Ready { version: VERSION });
         let request = self.app.book.loading.expect("a load was asked for").0;
         self.event(request, Event::Loaded(Box::new(loaded())));
@@ -78,73 +75,73 @@ impl Bench {
         }
     }
 
-    fn send(&mut self, msg: Msg) -> Vec<Effect> {
+    pub(crate) fn send(&mut self, msg: Msg) -> Vec<Effect> {
         self.app.update(self.now, msg)
     }
 
-    fn wait(&mut self, ms: u64) -> Vec<Effect> {
+    pub(crate) fn wait(&mut self, ms: u64) -> Vec<Effect> {
         self.now.mono_ms += ms;
         self.send(Msg::Tick)
     }
 
-    fn event(&mut self, request: u64, event: Event) -> Vec<Effect> {
+    pub(crate) fn event(&mut self, request: u64, event: Event) -> Vec<Effect> {
         let engine = self.app.model.engine;
         self.send(Msg::Engine(engine, Envelope { id: RequestId(request), event }))
     }
 
     /// An event of the reply being written.
-    fn reply(&mut self, event: Event) -> Vec<Effect> {
+    pub(crate) fn reply(&mut self, event: Event) -> Vec<Effect> {
         let request = self.app.run.as_ref().expect("a reply is being written").request.0;
         self.event(request, event)
     }
 
-    fn write(&mut self, text: &str) -> Vec<Effect> {
+    pub(crate) fn write(&mut self, text: &str) -> Vec<Effect> {
         self.reply(Event::Token(Box::new(step(text, 1.0))))
     }
 
-    fn done(&mut self, stop: StopReason) -> Vec<Effect> {
+    pub(crate) fn done(&mut self, stop: StopReason) -> Vec<Effect> {
         self.reply(Event::Done { stop, usage: Usage::default(), timings: Timings::default() })
     }
 
     /// Presses keys: `enter`, `ctrl+c`, or single characters.
-    fn press(&mut self, keys: &[&str]) -> Vec<Effect> {
+    pub(crate) fn press(&mut self, keys: &[&str]) -> Vec<Effect> {
         keys.iter().flat_map(|name| self.send(Msg::Key(key(name)))).collect()
     }
 
-    fn type_text(&mut self, text: &str) -> Vec<Effect> {
+    pub(crate) fn type_text(&mut self, text: &str) -> Vec<Effect> {
         text.chars()
             .flat_map(|c| self.send(Msg::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE))))
             .collect()
     }
 
     /// Types a message and sends it.
-    fn say(&mut self, text: &str) -> Vec<Effect> {
+    pub(crate) fn say(&mut self, text: &str) -> Vec<Effect> {
         self.type_text(text);
         self.press(&["enter"])
     }
 
     /// A message and its whole reply.
-    fn exchange(&mut self, message: &str, reply: &str) {
+    pub(crate) fn exchange(&mut self, message: &str, reply: &str) {
         self.say(message);
         self.write(reply);
         self.done(StopReason::Eos);
     }
 
-    fn notice(&self) -> &str {
+    pub(crate) fn notice(&self) -> &str {
         self.app.notice.as_ref().map_or("", |notice| notice.text.as_str())
     }
 
-    fn draft(&self) -> String {
+    pub(crate) fn draft(&self) -> String {
         self.app.composer.text()
     }
 
     /// The shown branch as `role: text`.
-    fn branch(&self) -> Vec<String> {
+    pub(crate) fn branch(&self) -> Vec<String> {
         self.app.chat.branch().iter().map(|turn| format!("{:?}: {}", turn.role, turn.text())).collect()
     }
 }
 
-fn key(name: &str) -> KeyEvent {
+pub(crate) fn key(name: &str) -> KeyEvent {
     let (modifiers, name) = match name.rsplit_once('+') {
         Some(("ctrl", name)) => (KeyModifiers::CONTROL, name),
         Some(("alt", name)) => (KeyModifiers::ALT, name),
@@ -171,7 +168,7 @@ fn key(name: &str) -> KeyEvent {
     KeyEvent::new(code, modifiers)
 }
 
-fn entry(name: &str, licence: Option<&str>) -> ModelEntry {
+pub(crate) fn entry(name: &str, licence: Option<&str>) -> ModelEntry {
     ModelEntry {
         licence: licence.map(|terms| Licence { name: "Gemma".into(), terms: Some(terms.into()) }),
         built_in: true,
@@ -179,7 +176,7 @@ fn entry(name: &str, licence: Option<&str>) -> ModelEntry {
     }
 }
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         model: "small".into(),
         models: vec![entry("small", None), entry("large", None), entry("gemma", Some("be good"))],
@@ -188,7 +185,7 @@ fn config() -> Config {
 }
 
 /// The first two models are on this machine.
-fn catalogue(config: &Config) -> Vec<CatalogueItem> {
+pub(crate) fn catalogue(config: &Config) -> Vec<CatalogueItem> {
     let item = |(at, entry): (usize, &ModelEntry)| CatalogueItem {
         entry: entry.clone(),
         path: (at < 2).then(|| PathBuf::from(format!("/models/{}.gguf", entry.name))),
@@ -198,7 +195,7 @@ fn catalogue(config: &Config) -> Vec<CatalogueItem> {
     config.models.iter().enumerate().map(item).collect()
 }
 
-fn loaded() -> Loaded {
+pub(crate) fn loaded() -> Loaded {
     Loaded {
         facts: crate::model_entry::ModelFacts::default(),
         vocabulary: "words".into(),
@@ -217,7 +214,7 @@ fn loaded() -> Loaded {
     }
 }
 
-fn vocabulary() -> Vocabulary {
+pub(crate) fn vocabulary() -> Vocabulary {
     let mut vocabulary = Vocabulary { hash: "words".into(), ..Vocabulary::default() };
     for word in ["a", "b", "c"] {
         vocabulary.push(word.as_bytes(), crate::token::TokenKind::Normal);
@@ -226,7 +223,7 @@ fn vocabulary() -> Vocabulary {
 }
 
 /// A token of that text; `entropy` in nats.
-fn step(text: &str, entropy: f32) -> Step {
+pub(crate) fn step(text: &str, entropy: f32) -> Step {
     Step {
         id: Some(TokenId(1)),
         bytes: text.as_bytes().to_vec(),
@@ -240,11 +237,11 @@ fn step(text: &str, entropy: f32) -> Step {
 }
 
 /// Effects in short: what is stored, what is asked of the engine.
-fn brief(effects: &[Effect]) -> Vec<String> {
+pub(crate) fn brief(effects: &[Effect]) -> Vec<String> {
     effects.iter().map(brief_one).collect()
 }
 
-fn brief_one(effect: &Effect) -> String {
+pub(crate) fn brief_one(effect: &Effect) -> String {
     use store::Command as C;
     match effect {
         Effect::Store(C::PutTurn(_, turn)) => format!("put {:?} {:?}", turn.role, turn.state),
@@ -270,12 +267,12 @@ fn brief_one(effect: &Effect) -> String {
     }
 }
 
-fn word(text: &str) -> String {
+pub(crate) fn word(text: &str) -> String {
     text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
 }
 
 /// The generation asked for among effects.
-fn generated(effects: &[Effect]) -> &Generate {
+pub(crate) fn generated(effects: &[Effect]) -> &Generate {
     effects
         .iter()
         .find_map(|effect| match effect {
@@ -289,7 +286,7 @@ fn generated(effects: &[Effect]) -> &Generate {
 }
 
 /// Its messages.
-fn messages(effects: &[Effect]) -> Vec<(Role, String)> {
+pub(crate) fn messages(effects: &[Effect]) -> Vec<(Role, String)> {
     let Prompt::Chat { messages, .. } = &generated(effects).prompt else { panic!("a chat is a chat") };
     messages.iter().map(|Message { role, text, .. }| (*role, text.clone())).collect()
 }

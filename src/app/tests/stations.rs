@@ -8,7 +8,7 @@ use crate::engine::protocol::{Failure, FailureKind, Looked};
 use crate::inspect::stages::{SamplerTrace, TraceSource};
 
 /// A reply of three tokens, its prompt known, and the cursor on its second.
-pub(super) fn reading() -> Bench {
+pub(crate) fn reading() -> Bench {
     let mut bench = Bench::ready();
     bench.say("Hi");
     bench.reply(Event::Prompt(PromptFacts {
@@ -24,7 +24,7 @@ pub(super) fn reading() -> Bench {
     bench
 }
 
-pub(super) fn put_cursor(bench: &mut Bench, index: usize) -> Vec<Effect> {
+pub(crate) fn put_cursor(bench: &mut Bench, index: usize) -> Vec<Effect> {
     let turn = bench.app.chat.leaf.unwrap();
     bench.app.transcript.selected = Some(turn);
     bench.app.transcript.cursor = Some(TokenCursor { turn, index });
@@ -223,11 +223,11 @@ fn a_tried_chain_works_on_the_whole_distribution_once_it_is_there() {
 fn every_station_is_opened_by_its_typed_command() {
     let mut bench = reading();
     bench.app.focus = Focus::Composer;
-    for station in Station::AVAILABLE {
+    for station in Station::ALL {
         for line in [station.name().to_owned(), format!("station {}", station.name())] {
             bench.app.inspector.station = Station::Softmax;
             bench.say(&format!("/{line}"));
-            assert_eq!((bench.app.inspector.station, bench.draft().as_str()), (*station, ""));
+            assert_eq!((bench.app.inspector.station, bench.draft().as_str()), (station, ""));
         }
     }
     bench.say("/station 4");

@@ -53,17 +53,20 @@ impl Form {
     }
 }
 
-/// Names of the stations in the strip, short and long.
-const STATIONS: [(Station, &str, &str); 9] = [
-    (Station::Tokens, "1tok", "1tokens"),
-    (Station::Embedding, "2emb", "2emb"),
-    (Station::Position, "3pos", "3pos"),
-    (Station::Attention, "4att", "4attn"),
-    (Station::Ffn, "5ffn", "5ffn"),
-    (Station::Layers, "6lay", "6layers"),
-    (Station::Softmax, "7sof", "7softmax"),
-    (Station::Sampler, "8sam", "8sampler"),
-    (Station::Why, "9why", "9why"),
+/// How a station is drawn under the strip.
+type Draw = fn(&App, &Theme, Rect, &mut Buffer);
+
+/// How each station is drawn, in the order of [`Station::ALL`].
+const DRAWN: [Draw; Station::ALL.len()] = [
+    tokens::draw,
+    embedding::draw,
+    position::draw,
+    attention::draw,
+    ffn::draw,
+    layers::draw,
+    softmax::draw,
+    sampler::draw,
+    why::draw,
 ];
 
 /// Draws the strip and the open station.
@@ -72,40 +75,20 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let narrow = Rect { width: form.width.min(area.width), ..area };
     strip(theme, form, app.inspector.station, text::row(narrow, 0, 0), buf);
     let under = |area: Rect| Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-    match app.inspector.station {
-        Station::Tokens => tokens::draw(app, theme, under(area), buf),
-        Station::Embedding => embedding::draw(app, theme, under(area), buf),
-        Station::Position => position::draw(app, theme, under(area), buf),
-        Station::Attention => attention::draw(app, theme, under(area), buf),
-        Station::Ffn => ffn::draw(app, theme, under(area), buf),
-        Station::Layers => layers::draw(app, theme, under(area), buf),
-        Station::Why => why::draw(app, theme, under(area), buf),
-        Station::Sampler => sampler::draw(app, theme, under(area), buf),
-        Station::Softmax => softmax::draw(app, theme, form, under(narrow), buf),
-    }
+    DRAWN[app.inspector.station as usize](app, theme, under(area), buf);
 }
 
 /// The title of the open station.
 #[must_use]
 pub fn title(app: &App) -> &'static str {
-    match app.inspector.station {
-        Station::Tokens => "Tokens",
-        Station::Embedding => "Embedding",
-        Station::Position => "Position",
-        Station::Attention => "Attention",
-        Station::Ffn => "Feed-forward",
-        Station::Layers => "Layers",
-        Station::Why => "Why",
-        Station::Sampler => "Sampler",
-        Station::Softmax => "Softmax",
-    }
+    app.inspector.station.title()
 }
 
 /// The strip: brackets stand in gaps that exist anyway, so it never shifts.
 fn strip(theme: &Theme, form: Form, opened: Station, at: Rect, buf: &mut Buffer) {
     let mut x = 0;
     let mut before = false;
-    for (station, short, long) in STATIONS {
+    for (digit, station) in (1..).zip(Station::ALL) {
         let open = station == opened;
         let gap = if open {
             "["
@@ -116,8 +99,8 @@ fn strip(theme: &Theme, form: Form, opened: Station, at: Rect, buf: &mut Buffer)
         };
         let role = if open { Role::Strong } else { Role::Muted };
         x += text::put(buf, text::row(at, 0, x), gap, theme.style(Role::Strong));
-        let name = if form.full { long } else { short };
-        x += text::put(buf, text::row(at, 0, x), name, theme.style(role));
+        let name = format!("{digit}{}", station.strip()[usize::from(form.full)]);
+        x += text::put(buf, text::row(at, 0, x), &name, theme.style(role));
         before = open;
     }
     if before {

@@ -19,7 +19,9 @@ const MOST_BITS: f64 = 16.0;
 const STRIP_BITS: f32 = 8.0;
 
 /// Draws the station under the strip.
-pub fn draw(app: &App, theme: &Theme, form: Form, area: Rect, buf: &mut Buffer) {
+pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let form = Form::of(area.width);
+    let area = Rect { width: form.width.min(area.width), ..area };
     if area.height < 4 {
         return;
     }

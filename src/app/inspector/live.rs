@@ -1,0 +1,81 @@
+//! The open station while a reply is written: what the engine opens of each token, and which of them is shown.
+//!
+//! Invariant: nothing is asked for unless the display follows the reply; what comes is kept by token, so that going
+//! back to it costs nothing.
+
+use crate::app::{App, TokenCursor};
+use crate::engine::protocol::{Live, LiveInside};
+use crate::token::Step;
+
+/// Looks that wait for their token: some tokens are held back until a stop text is ruled out.
+const WAITING: usize = 64;
+
+impl App {
+    /// What the engine is to open of each token from now on.
+    pub(crate) fn live_wanted(&self) -> Option<Box<Live>> {
+        let elsewhere = self.run.as_ref().is_some_and(|run| run.chat != self.chat.head.id);
+        let follows = self.inspector.past.is_none() && !self.inspector.held && !elsewhere;
+        if !self.inspector.shown || !follows || self.own_pass() {
+            return None;
+        }
+        let inside = &self.inspector.inside;
+        let mut live =
+            Live { rival: inside.rival, budget: self.config.inspector.live_budget, ..Live::default() };
+        let wanted = self.inspector.station.unit().wants_live(self, &mut live);
+        wanted.then(|| Box::new(live))
+    }
+
+    /// A pass was opened whose token is still to come.
+    pub(crate) fn live_inside(&mut self, live: LiveInside) {
+        let arriving = &mut self.inspector.inside.live.arriving;
+        arriving.retain(|other| other.index < live.index);
+        arriving.push_back(live);
+        let surplus = arriving.len().saturating_sub(WAITING);
+        arriving.drain(..surplus);
+    }
+
+    /// Keeps what was opened of a token that has come; whether there was something.
+    pub(crate) fn keep_live(&mut self, at: TokenCursor, step: &Step) -> bool {
+        let Some(active) = &self.run else { return false };
+        let taken = self.runs.get(&active.run).map_or(0, |run| run.taken);
+        let index = (taken + active.written).saturating_sub(1);
+        let live = &mut self.inspector.inside.live;
+        let is_its = |other: &LiveInside| {
+            let chosen = other.seen.trace.followed.first().map(|followed| followed.id);
+            other.index == index && chosen == step.id
+        };
+        let Some(place) = live.arriving.iter().position(is_its) else { return false };
+        let Some(opened) = live.arriving.drain(..=place).next_back() else { return false };
+        live.price = Some((opened.ms, opened.every));
+        self.keep_seen(at, false, opened.seen);
+        true
+    }
+
+    /// Whether the display waits for tokens whose passes were opened, instead of taking every one.
+    pub(crate) fn follows_looks(&self) -> bool {
+        let inside = &self.inspector.inside;
+        self.run.is_some() && inside.live.price.is_some() && self.live_wanted().is_some()
+    }
+
+    /// What looking costs now: ms a token, and every how many tokens the engine looks. `None` while no reply is
+    /// looked into.
+    #[must_use]
+    pub fn live_price(&self) -> Option<(f32, u32)> {
+        self.run.as_ref().and(self.inspector.inside.live.price)
+    }
+
+    /// Whether a pass can be asked for now: without a reply, or where the display stands still beside one.
+    pub(crate) fn may_ask(&self) -> bool {
+        let Some(run) = &self.run else { return true };
+        let stands = self.inspector.past.is_some() || self.inspector.held || self.paused_here();
+        run.chat == self.chat.head.id && (stands || self.inspector.station.unit().asks_beside_reply())
+    }
+
+    /// The wish that was refused only because of the reply may be asked again.
+    pub(crate) fn forget_busy(&mut self) {
+        let inside = &mut self.inspector.inside;
+        if self.run.is_none() && std::mem::take(&mut inside.live.busy) {
+            inside.failed = None;
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The inspector: which step is on display, live and from the past.
+//!
+//! Invariant: a live display changes at most every `refresh_ms`, and then to the least certain step since; where the
+//! station shows the inside of passes, to the newest that was opened.
+
+pub(crate) mod export;
+mod live;
+mod merge;
+mod passes;
+mod passes_state;
+pub(crate) mod state;
+pub(crate) mod stations;
+
+use std::sync::Arc;
+
+use super::keys::WIDE;
+use super::{App, Origin, Record, TokenCursor};
+use crate::chat::{Piece, RunId, Span, TurnId, unfinished_tail, whole_text};
+use crate::inspect::stages::SamplerTrace;
+use crate::token::Step;
+pub(crate) use export::Exported;
+pub(crate) use passes::EventOfInside;
+pub use passes_state::{Inside, InsidePass, Wish};
+pub use state::{Inspector, LiveStep, Watched};
+pub use stations::Station;
+
+/// Rows of the screen from which on a narrow one has a rail, with the softmax or the samplers.
+const RAIL_ROWS: u16 = 18;
+/// Neighbours and neurons that are shown.
+pub(crate) const NEIGHBOURS: u32 = 12;
+/// Characters of the text before the shown token.
+const TAIL: usize = 48;
+
+/// The run of a generated span.
+pub(crate) fn run_of(span: &Span) -> Option<RunId> {
+    match span {
+        Span::Generated { run, .. } => Some(*run),
+        Span::Written { .. } | Span::Kept { .. } => None,
+    }
+}
+
+impl App {
+    /// The stages of the token that is written next.
+    pub(crate) fn stages(&mut self, trace: SamplerTrace) {
+        self.inspector.looks.arriving.trace = Some(Arc::new(trace));
+    }
+
+    /// Recording a token took so long; the price is the mean of the last ones.
+    pub(crate) fn recorded(&mut self, ms: f32) {
+        const NEWEST: f32 = 0.1;
+        let price = &mut self.inspector.price_ms;
+        *price = Some(price.map_or(ms, |mean| mean + NEWEST * (ms - mean)));
+    }
+
+    /// A token was written in the shown chat; `index` counts over all of the turn's tokens.
+    pub(crate) fn live_step(&mut self, turn: TurnId, index: usize, step: Step) {
+        let at = TokenCursor { turn, index };
+        self.record(at, &step);
+        let opened = self.keep_live(at, &step);
+        if self.inspector.held {
+            return;
+        }
+        let by_looks = self.follows_looks();
+        let by_table = self.follows_table();
+        let Some(live) = self.inspector.live.as_mut().filter(|live| live.turn == turn) else {
+            self.show_step(turn, index, step, 1);
+            return;
+        };
+        live.since += 1;
+        let uncertain = || live.pending.as_ref().is_none_or(|(_, pending)| step.entropy > pending.entropy);
+        if !(by_table && live.pending.is_some()) && if by_looks { opened } else { uncertain() } {
+            live.pending = Some((index, step));
+        }
+    }
+
+    /// Keeps what came with a token, and the largest probability of each watched one.
+    fn record(&mut self, at: TokenCursor, step: &Step) {
+        let mut record = std::mem::take(&mut self.inspector.looks.arriving);
+        record.trace = record.trace.filter(|trace| Some(trace.drawn) == step.id);
+        for watched in &mut self.inspector.watch {
+            let told = record.watched.iter().map(|(candidate, _)| candidate);
+            if let Some(now) = told.chain(&step.candidates).find(|candidate| candidate.id == watched.id) {
+                watched.peak = watched.peak.max(now.logprob.exp());
+            }
+        }
+        if record != Record::default() {
+            self.inspector.looks.keep_record(at, record);
+        }
+    }
+
+    /// Shows the least certain step since the last change, when its time has come.
+    pub(crate) fn refresh_live(&mut self) {
+        if self.refreshes_at().is_none_or(|at| at > self.now.mono_ms) {
+            return;
+        }
+        let Some(live) = &mut self.inspector.live else { return };
+        let (turn, of) = (live.turn, live.since);
+        if let Some((index, step)) = live.pending.take() {
+            self.show_step(turn, index, step, of);
+            self.dirty = true;
+        }
+    }
+
+    /// When the display may change next, ms.
+    pub(crate) fn refreshes_at(&self) -> Option<u64> {
+        let live = self.inspector.live.as_ref().filter(|_| !self.inspector.held)?;
+        live.pending.as_ref().filter(|_| !self.awaits_table())?;
+        Some(live.shown_at + u64::from(self.config.inspector.refresh_ms))
+    }
+
+    fn show_step(&mut self, turn: TurnId, index: usize, step: Step, of: u32) {
+        self.inspector.live = Some(self.displayed(TokenCursor { turn, index }, step, of));
+        self.fill_watch();
+    }
+
+    fn displayed(&self, at: TokenCursor, step: Step, of: u32) -> LiveStep {
+        let run = self.run_at(at);
+        let vocabulary = run.and_then(|run| self.runs.get(&run)).and_then(|run| run.vocabulary.clone());
+        let (context_tail, partial) = self.text_before(at);
+        LiveStep {
+            chat: self.chat.head.id,
+            turn: at.turn,
+            index: at.index,
+            step,
+            vocabulary,
+            context_tail,
+            partial,
+            shown_at: self.now.mono_ms,
+            of,
+            pending: None,
+            since: 0,
+        }
+    }
+
+    /// How a token came to be.
+    pub(crate) fn origin(&self, at: TokenCursor) -> Option<Origin> {
+        let turn = self.shown_turn(at.turn)?;
+        self.turn_tokens(turn).get(at.index).map(|token| token.origin)
+    }
+
+    /// The run that wrote or scored a token.
+    pub(crate) fn run_at(&self, at: TokenCursor) -> Option<RunId> {
+        self.origin(at).map(|origin| match origin {
+            Origin::Written { run, .. } | Origin::Scored { run, .. } => run,
+        })
+    }
+
+    /// The end of the text that was read before a token, from the message before where its turn begins, and
+    /// the bytes at its end that are no whole character.
+    pub(crate) fn text_before(&self, at: TokenCursor) -> (String, Vec<u8>) {
+        let Some(turn) = self.shown_turn(at.turn) else { return (String::new(), Vec::new()) };
+        let tokens = self.turn_tokens(turn);
+        let end = tokens.get(at.index).map(|token| token.start);
+        let mut bytes = self.chat.bytes(turn);
+        bytes.truncate(end.unwrap_or(usize::MAX));
+        let held = unfinished_tail(&bytes);
+        let partial = bytes.split_off(bytes.len() - held);
+        let mut text = whole_text(&bytes, true);
+        if text.chars().count() < TAIL
+            && let Some(parent) = turn.parent
+        {
+            text = format!("{}\n{text}", self.turn_text(parent));
+        }
+        let skipped = text.chars().count().saturating_sub(TAIL);
+        (text.chars().skip(skipped).collect(), partial)
+    }
+
+    /// Shows the last step of the shown branch: what is seen when no reply is written.
+    pub(crate) fn show_last_step(&mut self) {
+        self.inspector.held = false;
+        let branch = self.chat.branch();
+        let last = branch.iter().rev().find_map(|turn| {
+            let pieces = self.chat.pieces(turn);
+            let steps = pieces.iter().filter_map(|piece| match piece {
+                Piece::Step { step, .. } => Some(*step),
+                Piece::Written(_) => None,
+            });
+            let (at, step) = steps.enumerate().last()?;
+            Some((turn.id, at, step.clone()))
+        });
+        match last {
+            Some((turn, index, step)) => self.show_step(turn, index, step, 1),
+            None => self.inspector.live = None,
+        }
+    }
+
+    /// Puts the token under the cursor on display, or goes back to the live one.
+    pub(crate) fn follow_cursor(&mut self) {
+        let wanted = self.transcript.cursor;
+        let shown = self.inspector.past.as_ref().filter(|past| past.chat == self.chat.head.id);
+        if shown.map(LiveStep::cursor) == wanted {
+            return;
+        }
+        self.inspector.past = wanted
+            .and_then(|at| Some((at, self.step_at(at)?.clone())))
+            .map(|(at, step)| self.displayed(at, step, 1));
+        self.fill_watch();
+    }
+
+    /// The step that the stations show: that of the token under the cursor, else the live one.
+    #[must_use]
+    pub fn shown_step(&self) -> Option<&LiveStep> {
+        self.inspector.past.as_ref().or(self.inspector.live.as_ref())
+    }
+
+    /// Holds the shown step, or lets it go.
+    pub(crate) fn hold(&mut self) {
+        self.inspector.held = !self.inspector.held && self.inspector.live.is_some();
+    }
+
+    /// Opens a station of the strip; where there is no pane for it and the rail does not show it, alone.
+    pub(crate) fn station(&mut self, station: Station) {
+        self.inspector.station = station;
+        self.inspector.shown = true;
+        let on_rail = station.unit().on_rail() && self.size.1 >= RAIL_ROWS;
+        if self.size.0 < WIDE && !on_rail && !self.inspector.zoomed && self.tour.is_none() {
+            self.zoom();
+        }
+    }
+
+    /// Opens the station of that name or number; says whether there is one.
+    pub(crate) fn station_named(&mut self, name: &str) -> bool {
+        let known = Station::named(name).or_else(|| Station::of_digit(name.parse().ok()?));
+        if let Some(station) = known {
+            self.station(station);
+        } else {
+            let names: Vec<&str> = Station::ALL.iter().map(|station| station.name()).collect();
+            self.warn(format!("there is no station {name}; there are {}", names.join(", ")));
+        }
+        known.is_some()
+    }
+}

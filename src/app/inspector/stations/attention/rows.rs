@@ -1,0 +1,303 @@
+//! What the attention station asks beyond one pass: rows over a stretch of text, and what heads usually do.
+//!
+//! Invariants: asked only for what is shown; the newest wish cancels the one before, and a reply goes before any. Scores
+//! of heads are worked out once for a model's file: what was kept under its hash is asked for first.
+
+use std::sync::Arc;
+
+use super::state::{AttentionPicture, Ink, Stretched};
+use crate::app::{App, Effect, Origin, Station, TokenCursor};
+use crate::chat::RunId;
+use crate::engine::protocol::{Attend, Attended, Attending, Event, FailureKind, ROWS, Request, RequestId};
+use crate::export::station::StretchRows;
+use crate::inspect::scores::{HeadScore, HeadScores};
+use crate::inspect::trace::{HeadClass, HeadTold};
+use crate::token::TokenId;
+
+/// Stretches that are kept.
+const STRETCHES: usize = 12;
+/// Later tokens that are asked whether they read this one.
+const LATER: usize = 384;
+/// Tokens of a text whose matrix stands under the opened head unasked; reading a longer one again takes too long.
+const UNASKED: usize = 96;
+
+impl App {
+    /// Opens the head that writes the most from anything but token 0, until one is chosen.
+    pub(crate) fn aim(&mut self) {
+        if self.inspector.inside.aimed || self.inspector.station != Station::Attention {
+            return;
+        }
+        let Some(attention) = self.shown_inside().and_then(|seen| seen.trace.attention.as_ref()) else {
+            return;
+        };
+        let heads = attention.overview.iter().enumerate().flat_map(|(layer, heads)| {
+            heads.iter().enumerate().map(move |(head, reading)| (layer, head, reading))
+        });
+        let telling =
+            heads.filter(|(.., reading)| !matches!(reading.class, HeadClass::Sink | HeadClass::Own));
+        let strength =
+            |reading: &crate::inspect::trace::HeadReading| reading.written.unwrap_or(reading.strength);
+        let strongest = telling.max_by(|a, b| strength(a.2).total_cmp(&strength(b.2)));
+        if let Some((layer, head)) = strongest.map(|(layer, head, _)| (layer as u32, head as u32)) {
+            let inside = &mut self.inspector.inside;
+            (inside.layer, inside.head, inside.aimed) = (layer, head, true);
+        }
+    }
+
+    /// What a head does on random text, where that is known of the model on display.
+    #[must_use]
+    pub fn usual_head(&self, layer: u32, head: u32) -> Option<&HeadScore> {
+        let (hash, scores) = self.inspector.attention.heads.as_ref()?;
+        (self.model.hash.as_ref() == Some(hash)).then(|| scores.head(layer, head)).flatten()
+    }
+
+    /// What the opened head writes, told as tokens, if that was asked.
+    #[must_use]
+    pub fn told_head(&self) -> Option<&HeadTold> {
+        let (layer, head) = (self.opened_layer(), self.inspector.inside.head);
+        let attention = self.shown_inside()?.trace.attention.as_ref()?;
+        attention.told.iter().find(|told| (told.layer, told.head) == (layer, head))
+    }
+
+    /// The opened head's rows up to the pass on display, if they were read.
+    #[must_use]
+    pub fn shown_matrix(&self) -> Option<&Arc<Attended>> {
+        self.known_rows(&self.rows_asked(self.opened_head())?)
+    }
+
+    /// The rollout up to the pass on display, if it was made.
+    #[must_use]
+    pub fn shown_rollout(&self) -> Option<&Arc<Attended>> {
+        self.known_rows(&self.rows_asked(Attending::Rollout)?)
+    }
+
+    /// The opened head's rows around and behind the pass on display, with everything that was read for them.
+    #[must_use]
+    pub fn shown_readers(&self) -> Option<(Vec<TokenId>, &Arc<Attended>)> {
+        let asked = self.readers_asked()?;
+        let rows = self.known_rows(&asked)?;
+        Some((asked.ids, rows))
+    }
+
+    /// The attention of every row that was read for the opened head, and the rollout.
+    pub(crate) fn rows_on_display(&self) -> Vec<StretchRows> {
+        let head = (self.opened_layer(), self.inspector.inside.head);
+        let of = |head: Option<(u32, u32)>, rows: &Arc<Attended>| StretchRows {
+            head,
+            first: rows.first,
+            seen_from: rows.seen_from.clone(),
+            rows: (rows.first as usize..).map_while(|position| rows.row(position)).take(rows.len()).collect(),
+        };
+        let matrix = self.shown_matrix().map(|rows| of(Some(head), rows));
+        let rollout = self.shown_rollout().map(|rows| of(None, rows));
+        matrix.into_iter().chain(rollout).collect()
+    }
+
+    fn known_rows(&self, asked: &Attend) -> Option<&Arc<Attended>> {
+        let known = self.inspector.attention.stretches.iter().rev();
+        known.into_iter().find(|(of, _)| of == asked).map(|(_, rows)| rows)
+    }
+
+    fn opened_head(&self) -> Attending {
+        Attending::Head(self.opened_layer(), self.inspector.inside.head)
+    }
+
+    /// What is asked for rows up to the pass on display.
+    fn rows_asked(&self, of: Attending) -> Option<Attend> {
+        let (at, run) = self.readable_pass()?;
+        let pass = self.pass(at)?;
+        let mut ids = pass.ids.to_vec();
+        if self.own_pass() {
+            ids.push(pass.chosen);
+        }
+        Some(Attend { ids, interventions: self.runs.get(&run)?.interventions.clone(), of })
+    }
+
+    /// What is asked for who reads the token of the pass on display.
+    fn readers_asked(&self) -> Option<Attend> {
+        let upto = self.rows_asked(self.opened_head())?;
+        let (at, run) = self.readable_pass()?;
+        let mut whole = self.whole_of(run)?;
+        if !whole.starts_with(&upto.ids) {
+            // Another branch goes on after this token; its own turn's tokens are what is known to follow.
+            whole = self.pass(at).map(|pass| [pass.ids.as_slice(), &[pass.chosen]].concat())?;
+        }
+        whole.truncate(upto.ids.len() + LATER);
+        Some(Attend { ids: whole, ..upto })
+    }
+
+    /// The token on display and its run, where the loaded model can read that again.
+    fn readable_pass(&self) -> Option<(TokenCursor, RunId)> {
+        let shown = self.shown_step().filter(|shown| shown.chat == self.chat.head.id)?;
+        let at = shown.cursor();
+        let run = self.run_at(at).filter(|run| self.can_read_again(*run))?;
+        Some((at, run))
+    }
+
+    /// Everything a run has read and written on the shown branch.
+    fn whole_of(&self, run: RunId) -> Option<Vec<TokenId>> {
+        let mut ids = self.prompt_of(run)?;
+        for turn in self.chat.branch() {
+            for token in self.turn_tokens(turn) {
+                if matches!(token.origin, Origin::Written { run: of, .. } if of == run) {
+                    ids.push(token.step.id?);
+                }
+            }
+        }
+        Some(ids)
+    }
+
+    /// Brings what is asked in line with what the station shows.
+    pub(crate) fn settle_attention(&mut self) {
+        self.recall_heads();
+        let engine = self.model.engine;
+        let refused = |app: &Self, wish: &Stretched| {
+            let failed = app.inspector.attention.failed.as_ref();
+            failed.is_some_and(|(of, failed, _)| *of == engine && failed == wish)
+        };
+        let wish = self.attention_wish().filter(|wish| !refused(self, wish));
+        if let Some((of, target, pending)) = &self.inspector.attention.pending {
+            if *of == engine && wish.as_ref() == Some(pending) {
+                return;
+            }
+            let (same, target) = (*of == engine, *target);
+            self.inspector.attention.pending = None;
+            self.inspector.attention.progress = None;
+            if same && self.ready().is_some() {
+                self.ask(Request::Cancel { target });
+            }
+        }
+        let Some(wish) = wish else { return };
+        let id = self.ask(match &wish {
+            Stretched::Rows(attend) => Request::Attend(attend.clone()),
+            Stretched::Calibration => Request::Calibrate,
+        });
+        self.inspector.attention.pending = Some((engine, id, wish));
+    }
+
+    /// What the station shows and is not known yet. The pass itself goes first.
+    fn attention_wish(&self) -> Option<Stretched> {
+        let busy = self.run.is_some() || self.inspector.inside.pending.is_some();
+        if !self.station_open(Station::Attention) || self.ready().is_none() || busy {
+            return None;
+        }
+        if let Some(attend) = self.rows_wanted() {
+            return Some(Stretched::Rows(Box::new(attend)));
+        }
+        let view = &self.inspector.attention;
+        let hash = self.model.hash.as_ref()?;
+        let asked = view.recalled.as_ref().is_some_and(|(of, came)| of == hash && *came);
+        let known = view.heads.as_ref().is_some_and(|(of, _)| of == hash);
+        (asked && !known).then_some(Stretched::Calibration)
+    }
+
+    fn rows_wanted(&self) -> Option<Attend> {
+        let view = &self.inspector.attention;
+        self.shown_inside()?.trace.attention.as_ref()?;
+        let missing = |asked: Option<Attend>| asked.filter(|asked| self.known_rows(asked).is_none());
+        let rollout = view.picture == AttentionPicture::Rollout || (view.ink == Ink::All && !view.read_by);
+        let matrix = view.picture == AttentionPicture::Matrix;
+        let readers = view.read_by && !rollout;
+        // The rollout of a longer text is refused; the station says so itself.
+        let short = |asked: &Attend| asked.ids.len() <= ROWS;
+        readers
+            .then(|| missing(self.readers_asked()))
+            .flatten()
+            .or_else(|| matrix.then(|| missing(self.rows_asked(self.opened_head()))).flatten())
+            .or_else(|| rollout.then(|| missing(self.rows_asked(Attending::Rollout)).filter(short)).flatten())
+            .or_else(|| missing(self.rows_under_head()))
+    }
+
+    /// The opened head's rows where they stand under it, small: of a short text, read at rest.
+    fn rows_under_head(&self) -> Option<Attend> {
+        let view = &self.inspector.attention;
+        let heads = view.picture == AttentionPicture::Heads && !view.read_by;
+        heads
+            .then(|| self.rows_asked(self.opened_head()))
+            .flatten()
+            .filter(|asked| asked.ids.len() <= UNASKED)
+    }
+
+    /// Looks up what was kept of the loaded model's heads, once.
+    fn recall_heads(&mut self) {
+        if !self.station_open(Station::Attention) {
+            return;
+        }
+        let Some(hash) = self.model.hash.clone().filter(|_| self.ready().is_some()) else { return };
+        if self.inspector.attention.recalled.as_ref().is_none_or(|(of, _)| *of != hash) {
+            self.inspector.attention.recalled = Some((hash.clone(), false));
+            self.emit(Effect::RecallHeads(hash));
+        }
+    }
+
+    /// What was kept of a model's heads; a record of another shape is as good as none.
+    pub(crate) fn heads_recalled(&mut self, hash: String, scores: Option<HeadScores>) {
+        let Some((of, came)) = &mut self.inspector.attention.recalled else { return };
+        if *of != hash {
+            return;
+        }
+        *came = true;
+        let fits = |scores: &HeadScores, app: &Self| {
+            app.ready().is_some_and(|loaded| scores.fits(loaded.facts.layers, loaded.facts.heads))
+        };
+        if let Some(scores) = scores.filter(|scores| fits(scores, self)) {
+            self.inspector.attention.heads = Some((hash, Arc::new(scores)));
+        }
+    }
+
+    pub(crate) fn attends(&self, id: RequestId) -> bool {
+        let pending = self.inspector.attention.pending.as_ref();
+        pending.is_some_and(|(engine, pending, _)| *engine == self.model.engine && *pending == id)
+    }
+
+    /// The engine answered, or told how far it is.
+    pub(crate) fn attention_event(&mut self, event: Event) {
+        if let Event::PromptProgress { done, total } = event {
+            self.inspector.attention.progress = Some((done, total));
+            return;
+        }
+        if !event.is_final() {
+            return;
+        }
+        self.inspector.attention.progress = None;
+        let Some((engine, _, wish)) = self.inspector.attention.pending.take() else { return };
+        match (event, wish) {
+            (Event::Attended(rows), Stretched::Rows(asked)) => self.keep_stretch(*asked, *rows),
+            (Event::Calibrated(scores), Stretched::Calibration) => self.keep_heads(Arc::from(scores)),
+            (Event::Failed(failure), wish) if failure.kind != FailureKind::Cancelled => {
+                self.inspector.attention.failed = Some((engine, wish, failure.message));
+            }
+            _ => {}
+        }
+    }
+
+    fn keep_stretch(&mut self, asked: Attend, rows: Attended) {
+        let known = &mut self.inspector.attention.stretches;
+        known.push((asked, Arc::new(rows)));
+        let surplus = known.len().saturating_sub(STRETCHES);
+        known.drain(..surplus);
+    }
+
+    fn keep_heads(&mut self, scores: Arc<HeadScores>) {
+        let Some(hash) = self.model.hash.clone() else { return };
+        self.emit(Effect::KeepHeads(hash.clone(), Arc::clone(&scores)));
+        self.inspector.attention.heads = Some((hash, scores));
+    }
+
+    /// Why rows are not there, in one line.
+    #[must_use]
+    pub fn rows_missing(&self) -> String {
+        let view = &self.inspector.attention;
+        if let Some((_, _, Stretched::Rows(_))) = &view.pending {
+            return match view.progress {
+                Some((done, of)) => format!("the model reads it again: {done} of {of} tokens"),
+                None => "the model reads it again…".into(),
+            };
+        }
+        match &view.failed {
+            Some((engine, Stretched::Rows(_), why)) if *engine == self.model.engine => why.clone(),
+            _ if self.run.is_some() => "it is read when the reply is done".into(),
+            _ => self.inside_missing().unwrap_or_else(|| "not read yet".into()),
+        }
+    }
+}

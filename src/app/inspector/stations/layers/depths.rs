@@ -1,0 +1,372 @@
+//! The depths of many passes: colours by layer of decision, and the layers station's grid.
+//!
+//! Invariants: everything else goes first: a reading gives way to a reply and to what the open station asks, and goes
+//! on from what has come; what is on the screen is read before the rest. Nothing is read twice from one model.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::state::{Depths, Grid, Reading, ReadingOf, Settled};
+use crate::app::{App, Colouring, ConfirmAction, Origin, Overlay, Station, TokenCursor};
+use crate::chat::{RunId, Turn, TurnId};
+use crate::engine::protocol::{self, Event, FailureKind, Request, RequestId};
+use crate::inspect::depth::Depth;
+use crate::token::TokenId;
+
+/// Columns of a grid.
+const COLUMNS: usize = 16;
+/// Of them behind the token on display.
+const AHEAD: usize = 4;
+/// Grids that are kept.
+const GRIDS: usize = 16;
+/// What a decision takes before it was measured, ms.
+const GUESS_MS: f32 = 15.0;
+/// From so long on it is asked before, ms.
+const ASK_MS: f32 = 3000.0;
+
+/// A stretch of a message whose decisions are not known.
+struct Stretch {
+    turn: TurnId,
+    ids: Vec<TokenId>,
+    from: u32,
+    places: BTreeMap<u32, usize>,
+    run: RunId,
+}
+
+impl App {
+    /// The layer at which a token was decided, if that is known: `Some(None)` for one that was not the model's first
+    /// choice.
+    #[must_use]
+    pub fn decided(&self, at: TokenCursor) -> Option<Option<u32>> {
+        let depths = &self.inspector.depths;
+        depths.decided.get(&at).copied().or_else(|| {
+            let passes = self.inspector.inside.passes.iter().rev();
+            let lens = passes
+                .filter(|pass| pass.at == at && !pass.own)
+                .find_map(|pass| pass.seen.trace.lens.as_ref())?;
+            let followed = lens.rows.first()?.followed.first()?.id;
+            (self.step_at(at)?.id == Some(followed)).then_some(lens.decided)
+        })
+    }
+
+    /// How deep a token was decided, 1 to 8 eighths of the layers; 0 where it was not the model's first choice.
+    #[must_use]
+    pub fn depth_eighths(&self, at: TokenCursor) -> Option<u8> {
+        let layers = self.inspector.depths.layers.max(1);
+        Some(self.decided(at)?.map_or(0, |layer| ((layer + 1) * 8).div_ceil(layers).min(8) as u8))
+    }
+
+    /// The grid that has a column for the token on display, with that column's index.
+    #[must_use]
+    pub fn shown_grid(&self) -> Option<(&Grid, usize)> {
+        let pass = self.pass(self.shown_step()?.cursor())?;
+        let grids = self.inspector.depths.grids.iter().rev();
+        let grid = grids.into_iter().find(|grid| grid.covers(&pass.ids, pass.chosen))?;
+        Some((grid, pass.ids.len() - grid.from as usize))
+    }
+
+    /// Shows the grid of layers over tokens, or the list of layers again.
+    pub(crate) fn toggle_grid(&mut self) {
+        let grid = &mut self.inspector.depths.shows_grid;
+        *grid = !*grid || self.inspector.station != Station::Layers;
+        let shown = *grid;
+        self.inspector.depths.failed = None;
+        self.station(Station::Layers);
+        let price = self.inspector.depths.price.1;
+        self.say(match (shown, price) {
+            (false, _) => "the layers of one token".to_owned(),
+            (true, Some(ms)) => format!("layers over {COLUMNS} tokens, about {ms:.0} ms each"),
+            (true, None) => format!("layers over {COLUMNS} tokens: each is read through every layer"),
+        });
+    }
+
+    /// Colours by layer of decision: says what it takes, or asks where that is long.
+    pub(crate) fn colour_by_layer(&mut self) -> String {
+        self.inspector.depths.failed = None;
+        let count = self.undecided();
+        let ms = count as f32 * self.inspector.depths.price.0.unwrap_or(GUESS_MS);
+        let seconds = format!("{:.0} s", (ms / 1000.0).ceil());
+        self.inspector.depths.agreed = ms <= ASK_MS;
+        if !self.inspector.depths.agreed {
+            let question = format!(
+                "To colour by layer of decision the model reads {count} tokens again, about {seconds} beside \
+                 everything else. Replies go first, and m ends it. Read them?"
+            );
+            self.overlays.push(Overlay::Confirm { question, action: ConfirmAction::ColourByLayer });
+        }
+        let name = Colouring::Layer.help();
+        if count == 0 {
+            format!("coloured by layer: {name}")
+        } else {
+            format!("coloured by layer: {name}; {count} tokens are read again, about {seconds}")
+        }
+    }
+
+    /// The long reading was agreed to.
+    pub(crate) fn agree_to_layers(&mut self) {
+        self.inspector.depths.agreed = true;
+    }
+
+    /// Brings what is read in line with what is shown.
+    pub(crate) fn settle_depths(&mut self) {
+        self.keep_one_model();
+        if self.inspector.depths.pending.as_ref().is_some_and(|pending| pending.engine != self.model.engine) {
+            self.inspector.depths.pending = None;
+        }
+        let inside = self.inspector.inside.pending.as_ref();
+        let looking = self.inspector.looks.pending.as_ref();
+        let yields = self.run.is_some()
+            || self.queued.is_some()
+            || inside.is_some_and(|(engine, ..)| *engine == self.model.engine)
+            || looking.is_some_and(|(engine, ..)| *engine == self.model.engine)
+            || self.ready().is_none();
+        let grid = if yields { None } else { self.grid_wanted() };
+        let colours = !yields && grid.is_none() && self.colours_wanted();
+        let goes_on = match self.inspector.depths.pending.as_ref().map(|pending| &pending.of) {
+            Some(ReadingOf::Grid(ids, from)) => {
+                let here = |ids_of: &Arc<Vec<TokenId>>, from_of: u32| (ids_of, from_of) == (ids, *from);
+                match &grid {
+                    Some((ids, from)) => here(ids, *from),
+                    // All has come but the word that it is done.
+                    None => !yields && self.shown_grid().is_some_and(|(grid, _)| here(&grid.ids, grid.from)),
+                }
+            }
+            Some(ReadingOf::Colours(..)) => colours,
+            None => false,
+        };
+        if goes_on {
+            return;
+        }
+        if let Some(pending) = self.inspector.depths.pending.take()
+            && self.ready().is_some()
+        {
+            self.ask(Request::Cancel { target: pending.request });
+        }
+        if let Some((ids, from)) = grid {
+            self.ask_grid(&ids, from);
+        } else if colours {
+            self.ask_colours();
+        }
+    }
+
+    /// What was read of another model says nothing of this one.
+    fn keep_one_model(&mut self) {
+        let Some(layers) = self.ready().map(|loaded| loaded.facts.layers) else { return };
+        let model = self.model.hash.clone().unwrap_or_else(|| self.model.name.clone());
+        let depths = &mut self.inspector.depths;
+        if depths.model == self.model.name && Some(&depths.model) != self.model.hash.as_ref() {
+            // The same file, whose hash is now known.
+            depths.model.clone_from(&model);
+        }
+        if depths.model != model {
+            let shows_grid = depths.shows_grid;
+            let turns: Vec<TurnId> = depths.decided.keys().map(|at| at.turn).collect();
+            let pending = depths.pending.take();
+            *depths = Depths { model, shows_grid, pending, agreed: depths.agreed, ..Depths::default() };
+            for turn in turns {
+                self.touch(turn);
+            }
+        }
+        self.inspector.depths.layers = layers;
+    }
+
+    /// The grid that the station shows and is not there, as the text and its first column.
+    fn grid_wanted(&self) -> Option<(Arc<Vec<TokenId>>, u32)> {
+        let depths = &self.inspector.depths;
+        if !depths.shows_grid || !self.station_open(Station::Layers) {
+            return None;
+        }
+        if depths
+            .failed
+            .as_ref()
+            .is_some_and(|(engine, turn, _)| *engine == self.model.engine && turn.is_none())
+        {
+            return None;
+        }
+        let shown = self.shown_step().filter(|shown| shown.chat == self.chat.head.id)?;
+        let at = shown.cursor();
+        self.run_at(at).filter(|run| self.can_read_again(*run))?;
+        let pass = self.pass(at)?;
+        if let Some((grid, column)) = self.shown_grid() {
+            // One that is still coming stays wanted.
+            let coming = grid.tokens.len() < grid.ids.len() - grid.from as usize;
+            return (coming || column >= grid.tokens.len()).then(|| (Arc::clone(&grid.ids), grid.from));
+        }
+        let mut ids = pass.ids.to_vec();
+        ids.push(pass.chosen);
+        ids.extend((1..=AHEAD).map_while(|by| {
+            let next = self.pass(TokenCursor { index: at.index + by, ..at })?;
+            (next.run == pass.run && next.ids.len() == pass.ids.len() + by).then_some(next.chosen)
+        }));
+        let from = ids.len().saturating_sub(COLUMNS).max(1).min(pass.ids.len());
+        Some((Arc::new(ids), from as u32))
+    }
+
+    fn ask_grid(&mut self, ids: &Arc<Vec<TokenId>>, from: u32) {
+        let run = self.shown_step().and_then(|shown| self.run_at(shown.cursor()));
+        let grids = &mut self.inspector.depths.grids;
+        grids.retain(|grid| (&grid.ids, grid.from) != (ids, from));
+        grids.push(Grid { ids: Arc::clone(ids), from, tokens: Vec::new() });
+        let surplus = grids.len().saturating_sub(GRIDS);
+        grids.drain(..surplus);
+        let of = ReadingOf::Grid(Arc::clone(ids), from);
+        self.ask_depths(ids, from, true, run, of);
+    }
+
+    fn ask_depths(&mut self, ids: &[TokenId], from: u32, cells: bool, run: Option<RunId>, of: ReadingOf) {
+        let run = run.and_then(|run| self.runs.get(&run));
+        let interventions = run.map(|run| run.interventions.clone()).unwrap_or_default();
+        let request = self.ask(Request::Depths(Box::new(protocol::Depths {
+            ids: ids.to_vec(),
+            from,
+            cells,
+            interventions,
+        })));
+        self.book.last_use = self.now.mono_ms;
+        let engine = self.model.engine;
+        self.inspector.depths.pending = Some(Reading { engine, request, of, came: 0 });
+    }
+
+    fn colours_wanted(&self) -> bool {
+        self.transcript.colouring == Colouring::Layer && self.inspector.depths.agreed
+    }
+
+    fn ask_colours(&mut self) {
+        let engine = self.model.engine;
+        let known = (self.scores.len(), self.inspector.depths.decided.len());
+        let seen_under = Settled { engine, leaf: self.chat.leaf, special: self.transcript.special, known };
+        if self.inspector.depths.settled.as_ref() == Some(&seen_under) {
+            return;
+        }
+        let turns = self.turns_in_order();
+        for turn in turns {
+            if self.inspector.depths.closed.contains(&(engine, turn)) {
+                continue;
+            }
+            let stretch = self.shown_turn(turn).and_then(|turn| self.stretch(turn));
+            let Some(stretch) = stretch else { continue };
+            let Stretch { turn, ids, from, places, run } = stretch;
+            self.ask_depths(&ids, from, false, Some(run), ReadingOf::Colours(turn, places));
+            return;
+        }
+        self.inspector.depths.settled = Some(seen_under);
+    }
+
+    /// The shown messages, those on the screen first, then from the newest back.
+    fn turns_in_order(&self) -> Vec<TurnId> {
+        let mut order: Vec<TurnId> = self.geometry.turns.iter().map(|(turn, _)| *turn).collect();
+        order.extend(self.shown_turns().into_iter().rev());
+        let mut seen = std::collections::BTreeSet::new();
+        order.retain(|turn| seen.insert(*turn));
+        order
+    }
+
+    /// How many tokens of the shown chat could be judged and are not yet.
+    fn undecided(&self) -> usize {
+        let turns = self.shown_turns();
+        let turns = turns.iter().filter_map(|turn| self.shown_turn(*turn));
+        turns.map(|turn| self.open_tokens(turn).len()).sum()
+    }
+
+    /// Tokens of a message that could be judged and are not: index, run, and place in what was read.
+    fn open_tokens(&self, turn: &Turn) -> Vec<(usize, RunId, usize, TokenId)> {
+        let tokens = self.turn_tokens(turn);
+        let known =
+            |index: usize| self.inspector.depths.decided.contains_key(&TokenCursor { turn: turn.id, index });
+        let open = tokens.iter().enumerate().filter_map(|(index, token)| {
+            let (Origin::Written { run, .. } | Origin::Scored { run, .. }) = token.origin;
+            let place = self.place_in_context(token).filter(|place| *place > 0)?;
+            (!known(index) && self.can_read_again(run)).then_some((index, run, place, token.step.id?))
+        });
+        open.collect()
+    }
+
+    /// The first stretch of a message that is to be read: of one run, up to its last token.
+    fn stretch(&self, turn: &Turn) -> Option<Stretch> {
+        let open = self.open_tokens(turn);
+        let &(first, run, from, _) = open.first()?;
+        let last = open.iter().rev().find(|token| token.1 == run)?.0;
+        let pass = self.pass(TokenCursor { turn: turn.id, index: last })?;
+        let mut ids = pass.ids.to_vec();
+        ids.push(pass.chosen);
+        let of_run = open.iter().filter(|token| token.0 >= first && token.1 == run);
+        let places = of_run.filter(|(.., place, id)| ids.get(*place) == Some(id));
+        let places: BTreeMap<u32, usize> =
+            places.map(|(index, _, place, _)| (*place as u32, *index)).collect();
+        (!places.is_empty()).then_some(Stretch { turn: turn.id, ids, from: from as u32, places, run })
+    }
+
+    pub(crate) fn reads_depths(&self, id: RequestId) -> bool {
+        let pending = self.inspector.depths.pending.as_ref();
+        pending.is_some_and(|pending| pending.engine == self.model.engine && pending.request == id)
+    }
+
+    /// The engine answered a reading.
+    pub(crate) fn depths_event(&mut self, event: Event) {
+        match event {
+            Event::Depths { first, tokens } => self.depths_came(first, tokens),
+            Event::DepthsDone { ms, .. } => {
+                let Some(done) = self.inspector.depths.pending.take() else { return };
+                let price = ms / done.came.max(1) as f32;
+                match done.of {
+                    ReadingOf::Colours(turn, _) if done.came == 0 => {
+                        self.inspector.depths.closed.insert((done.engine, turn));
+                    }
+                    ReadingOf::Colours(..) => self.inspector.depths.price.0 = Some(price),
+                    ReadingOf::Grid(..) => self.inspector.depths.price.1 = Some(price),
+                }
+            }
+            Event::Failed(failure) => {
+                let Some(failed) = self.inspector.depths.pending.take() else { return };
+                if failure.kind == FailureKind::Cancelled {
+                    return;
+                }
+                let turn = match failed.of {
+                    ReadingOf::Colours(turn, _) => Some(turn),
+                    ReadingOf::Grid(..) => None,
+                };
+                if let Some(turn) = turn {
+                    self.inspector.depths.closed.insert((failed.engine, turn));
+                    self.warn(format!("not coloured: {}", failure.message));
+                }
+                self.inspector.depths.failed = Some((failed.engine, turn, failure.message));
+            }
+            _ => {}
+        }
+    }
+
+    fn depths_came(&mut self, first: u32, tokens: Vec<Depth>) {
+        let depths = &mut self.inspector.depths;
+        let Some(pending) = &mut depths.pending else { return };
+        pending.came += tokens.len() as u32;
+        match &pending.of {
+            ReadingOf::Grid(ids, from) => {
+                let grid = depths.grids.iter_mut().find(|grid| grid.ids == *ids && grid.from == *from);
+                if let Some(grid) =
+                    grid.filter(|grid| grid.from as usize + grid.tokens.len() == first as usize)
+                {
+                    grid.tokens.extend(tokens);
+                }
+            }
+            ReadingOf::Colours(turn, places) => {
+                let turn = *turn;
+                for (place, token) in (first..).zip(tokens) {
+                    if let Some(index) = places.get(&place) {
+                        depths.decided.insert(TokenCursor { turn, index: *index }, token.decided);
+                    }
+                }
+                self.touch(turn);
+            }
+        }
+    }
+
+    /// Why the grid is not there, in words.
+    #[must_use]
+    pub fn grid_missing(&self) -> Option<String> {
+        match &self.inspector.depths.failed {
+            Some((engine, None, why)) if *engine == self.model.engine => Some(why.clone()),
+            _ if self.run.is_some() => Some("it is read when the reply is done".into()),
+            _ => self.inside_missing(),
+        }
+    }
+}

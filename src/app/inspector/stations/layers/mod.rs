@@ -1,0 +1,109 @@
+//! The layers station: what each depth would have said, of one token or over several.
+//!
+//! Invariant: a row is the model's own head on an unfinished state; only the last row is ever said.
+
+mod depths;
+mod state;
+
+#[cfg(test)]
+mod tests;
+
+use super::{Hints, Keys, Station, StationUnit, arrow};
+use crate::app::App;
+use crate::app::cursor::Move;
+use crate::app::inspector::{Exported, Wish};
+use crate::command::{Command, Context};
+use crate::engine::protocol::Live;
+pub use state::{Depths, Grid, Reading, ReadingOf, Settled};
+
+/// 6
+pub(crate) struct Layers;
+
+impl StationUnit for Layers {
+    fn name(&self) -> &'static str {
+        "layers"
+    }
+
+    fn title(&self) -> &'static str {
+        "Layers"
+    }
+
+    fn strip(&self) -> [&'static str; 2] {
+        ["lay", "layers"]
+    }
+
+    fn contexts(&self) -> &'static [Context] {
+        &[Context::Layers]
+    }
+
+    fn wants(&self, app: &App) -> Option<Wish> {
+        if app.inspector.depths.shows_grid {
+            return None;
+        }
+        app.pass_wish(|mut asked| {
+            let lens = app.shown_inside().and_then(|seen| seen.trace.lens.as_ref());
+            let told = lens.and_then(|lens| lens.rows.first());
+            let follow = asked.want.follow.iter().copied();
+            if told.is_some_and(|row| row.followed.iter().map(|followed| followed.id).eq(follow)) {
+                return None;
+            }
+            asked.want.lens = true;
+            Some(asked)
+        })
+    }
+
+    fn wants_live(&self, app: &App, live: &mut Live) -> bool {
+        live.want.lens = !app.inspector.depths.shows_grid;
+        live.want.lens
+    }
+
+    fn command(&self, app: &mut App, command: Command) -> bool {
+        match command {
+            Command::LayersGrid => app.toggle_grid(),
+            Command::LayersRanks => app.inspector.inside.ranks = !app.inspector.inside.ranks,
+            Command::OpenHeads => app.open_at(Station::Attention, Some(app.opened_layer()), None),
+            Command::OpenNeurons => app.open_at(Station::Ffn, Some(app.opened_layer()), None),
+            Command::NextRival => app.next_rival(),
+            Command::OpenSelected => app.show_selected_alone(),
+            Command::SelectLeft if app.inspector.depths.shows_grid => app.move_token(Move::Previous),
+            Command::SelectRight if app.inspector.depths.shows_grid => app.move_token(Move::Next),
+            _ => {
+                let Some((down, _)) = arrow(command) else { return false };
+                app.aim_by(down, 0);
+            }
+        }
+        true
+    }
+
+    fn leave(&self, app: &mut App) -> bool {
+        if !app.inspector.depths.shows_grid {
+            return std::mem::take(&mut app.inspector.inside.opened);
+        }
+        app.toggle_grid();
+        true
+    }
+
+    fn hints(&self, app: &App) -> Hints {
+        let keys = Keys(app);
+        if app.inspector.depths.shows_grid {
+            return vec![
+                (keys.columns(), "token"),
+                (keys.rows(), "layer"),
+                (keys.of(Command::LayersGrid), "one token"),
+            ];
+        }
+        vec![
+            (keys.rows(), "layer"),
+            (keys.of(Command::OpenHeads), "its heads"),
+            (keys.of(Command::OpenNeurons), "its neurons"),
+            (keys.of(Command::NextRival), "rival"),
+            (keys.of(Command::LayersGrid), "grid over tokens"),
+            (keys.of(Command::LayersRanks), "rank"),
+        ]
+    }
+
+    fn export(&self, app: &App, file: &mut Exported) {
+        file.take_trace(app, |own, whole| own.lens.clone_from(&whole.lens));
+        file.grid = app.shown_grid().map(|(grid, _)| (grid.from, grid.tokens.clone()));
+    }
+}

@@ -1,0 +1,352 @@
+//! The stations: each one a unit that says what it is called, what it asks of the engine, what its keys do, what it
+//! explains and what it exports. The rest of the app asks the list.
+//!
+//! Invariant: [`STATIONS`] is in the order of [`Station::ALL`], which is that of the strip.
+
+pub(crate) mod attention;
+pub(crate) mod embedding;
+pub(crate) mod ffn;
+mod keys;
+pub(crate) mod layers;
+pub(crate) mod position;
+pub(crate) mod sampler;
+pub(crate) mod softmax;
+pub(crate) mod tokens;
+pub(crate) mod why;
+
+use crossterm::event::KeyEvent;
+
+use super::export::Exported;
+use super::state::Inspector;
+use super::{LiveStep, Wish};
+use crate::app::App;
+use crate::command::{Command, Context};
+use crate::engine::protocol::{CapturePlan, Live};
+use crate::inspect::trace::Part;
+pub(crate) use keys::{Hints, Keys, arrow};
+
+/// A station of the inspector, in the order of the strip.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Station {
+    /// 1
+    Tokens,
+    /// 2
+    Embedding,
+    /// 3
+    Position,
+    /// 4
+    Attention,
+    /// 5
+    Ffn,
+    /// 6
+    Layers,
+    /// 7
+    #[default]
+    Softmax,
+    /// 8
+    Sampler,
+    /// 9
+    Why,
+}
+
+/// The units, in the order of [`Station::ALL`].
+pub(crate) const STATIONS: [&dyn StationUnit; Station::ALL.len()] = [
+    &tokens::Tokens,
+    &embedding::Embedding,
+    &position::Position,
+    &attention::Attention,
+    &ffn::Ffn,
+    &layers::Layers,
+    &softmax::Softmax,
+    &sampler::Sampler,
+    &why::Why,
+];
+
+/// All that the rest of the app asks of a station; how it is drawn is in `ui/inspector`.
+pub(crate) trait StationUnit: Sync {
+    /// Its name in the strip, in commands, files and on the command line; its command has the same.
+    fn name(&self) -> &'static str;
+
+    /// The title of its pane and of its page.
+    fn title(&self) -> &'static str;
+
+    /// Its name in the strip behind its digit: on narrow screens, and where there is room.
+    fn strip(&self) -> [&'static str; 2];
+
+    /// The contexts of its keys, its own first and then those of its modes.
+    fn contexts(&self) -> &'static [Context];
+
+    /// The context that goes before its own now.
+    fn mode(&self, _inspector: &Inspector) -> Option<Context> {
+        None
+    }
+
+    /// Whether the rail of a narrow screen stands for it.
+    fn on_rail(&self) -> bool {
+        false
+    }
+
+    /// Whether it begins with the pass at the token itself rather than with the one that chose it.
+    fn begins_with_own_pass(&self) -> bool {
+        false
+    }
+
+    /// Whether what it shows of a token is of the pass at the token itself.
+    fn shows_own_pass(&self, app: &App) -> bool {
+        app.own_pass()
+    }
+
+    /// Whether it asks beside a reply that is being written.
+    fn asks_beside_reply(&self) -> bool {
+        false
+    }
+
+    /// What it shows of the inside of a pass, of the embedding table or of the tokenizer, and is not known yet.
+    fn wants(&self, _app: &App) -> Option<Wish> {
+        None
+    }
+
+    /// Whether the whole distribution of the shown step, or the samplers' way through it, is needed and not known yet.
+    fn wants_replay(&self, _app: &App, _shown: &LiveStep) -> bool {
+        false
+    }
+
+    /// What is to be opened of each token while a reply is written; whether there is something.
+    fn wants_live(&self, _app: &App, _live: &mut Live) -> bool {
+        false
+    }
+
+    /// What is to be recorded of each token while a reply is written.
+    fn records(&self, _app: &App, _plan: &mut CapturePlan) {}
+
+    /// A pass was opened: what it tells may choose what is shown of it.
+    fn pass_opened(&self, _app: &mut App) {}
+
+    /// Does what one of its commands says; whether it was one.
+    fn command(&self, app: &mut App, command: Command) -> bool;
+
+    /// A key that goes into a line of its own; false where nothing is typed there, or the key has no meaning.
+    fn input(&self, _app: &mut App, _key: KeyEvent) -> bool {
+        false
+    }
+
+    /// Esc: the innermost of its own things is closed; whether there was one.
+    fn leave(&self, app: &mut App) -> bool {
+        std::mem::take(&mut app.inspector.inside.opened)
+    }
+
+    /// The part of the network that is selected.
+    fn selected(&self, _app: &App) -> Option<Part> {
+        None
+    }
+
+    /// Keys with what they do, most useful first.
+    fn hints(&self, app: &App) -> Hints;
+
+    /// Its own figures for a file.
+    fn export(&self, app: &App, file: &mut Exported);
+}
+
+impl Station {
+    /// All stations.
+    pub const ALL: [Self; 9] = [
+        Self::Tokens,
+        Self::Embedding,
+        Self::Position,
+        Self::Attention,
+        Self::Ffn,
+        Self::Layers,
+        Self::Softmax,
+        Self::Sampler,
+        Self::Why,
+    ];
+
+    /// What it is and does.
+    pub(crate) fn unit(self) -> &'static dyn StationUnit {
+        STATIONS[self as usize]
+    }
+
+    /// Its name in commands and files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.unit().name()
+    }
+
+    /// The title of its pane and of its page.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        self.unit().title()
+    }
+
+    /// Its name in the strip behind its digit: on narrow screens, and where there is room.
+    #[must_use]
+    pub fn strip(self) -> [&'static str; 2] {
+        self.unit().strip()
+    }
+
+    /// The station of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|station| station.name() == name)
+    }
+
+    /// The station of a digit on the strip.
+    #[must_use]
+    pub fn of_digit(digit: char) -> Option<Self> {
+        let place = digit.to_digit(10)?.checked_sub(1)?;
+        Self::ALL.get(place as usize).copied()
+    }
+}
+
+impl App {
+    /// The contexts of the open station's keys, innermost first.
+    pub(crate) fn station_contexts(&self) -> Vec<Context> {
+        let unit = self.inspector.station.unit();
+        let mode = unit.mode(&self.inspector);
+        mode.into_iter().chain(unit.contexts().first().copied()).chain([Context::Inspector]).collect()
+    }
+
+    /// A key that goes into a line of the open station; false where nothing is typed there, or it has no meaning.
+    pub(crate) fn station_input(&mut self, key: KeyEvent) -> bool {
+        self.inspector.station.unit().input(self, key)
+    }
+
+    /// Esc in the open station: the innermost of its own things is closed; whether there was one.
+    pub(crate) fn leave_in_station(&mut self) -> bool {
+        self.inspector.station.unit().leave(self)
+    }
+
+    /// Opens the station of a command's name, or does what a station's command says; one that is not open is opened
+    /// for it.
+    pub(crate) fn station_command(&mut self, command: Command) {
+        let entry = command.entry();
+        if let Some(station) = Station::named(entry.name) {
+            return self.station(station);
+        }
+        let open = self.inspector.station;
+        let is_its =
+            |station: &Station| entry.contexts().any(|context| station.unit().contexts().contains(&context));
+        let its = std::iter::once(open).chain(Station::ALL).find(is_its);
+        its.unwrap_or(open).unit().command(self, command);
+        if let Some(station) = its.filter(|station| !self.station_open(*station)) {
+            self.station(station);
+        }
+    }
+
+    /// Keys of the open station with what they do, most useful first.
+    #[must_use]
+    pub fn station_hints(&self) -> Vec<(String, &'static str)> {
+        self.inspector.station.unit().hints(self)
+    }
+
+    /// The part that is selected at the open station.
+    #[must_use]
+    pub fn selected_part(&self) -> Option<Part> {
+        self.inspector.station.unit().selected(self)
+    }
+
+    /// Moves the selected row of a list of so many; whether the command is an arrow.
+    pub(crate) fn row_command(&mut self, command: Command, rows: usize) -> bool {
+        let Some((down, _)) = arrow(command) else { return false };
+        if self.ready().is_some() {
+            let row = &mut self.inspector.inside.row;
+            *row = row.saturating_add_signed(down as isize).min(rows.saturating_sub(1));
+        }
+        true
+    }
+
+    /// Chooses the block and head that lie so far from those opened.
+    pub(crate) fn aim_by(&mut self, layers: i32, heads: i32) {
+        let Some(facts) = self.ready().map(|loaded| &loaded.facts) else { return };
+        let (last_layer, last_head) = (facts.layers.saturating_sub(1), facts.heads.saturating_sub(1));
+        let layer = self.opened_layer();
+        let inside = &mut self.inspector.inside;
+        inside.layer = layer.saturating_add_signed(layers).min(last_layer);
+        inside.head = inside.head.saturating_add_signed(heads).min(last_head);
+        inside.aimed = true;
+    }
+
+    /// Shows what is selected alone, where there is no room for all, or everything again.
+    pub(crate) fn show_selected_alone(&mut self) {
+        self.inspector.inside.opened = !self.inspector.inside.opened;
+    }
+
+    /// Opens a block, and a head where one is meant, at another station.
+    pub(crate) fn open_at(&mut self, station: Station, layer: Option<u32>, head: Option<u32>) {
+        if let Some(layer) = layer {
+            let inside = &mut self.inspector.inside;
+            inside.layer = layer;
+            inside.head = head.unwrap_or(inside.head);
+            inside.aimed = true;
+        }
+        self.station(station);
+    }
+
+    /// Holds the chosen token against the next likeliest other one.
+    pub(crate) fn next_rival(&mut self) {
+        let Some(step) = self.shown_step().map(|shown| &shown.step) else { return };
+        let others: Vec<_> = step.candidates.iter().map(|c| c.id).filter(|id| Some(*id) != step.id).collect();
+        let now = self.rival().and_then(|rival| others.iter().position(|id| *id == rival));
+        let next = now.map_or(0, |now| (now + 1) % others.len().max(1));
+        self.inspector.inside.rival = others.get(next).copied();
+    }
+
+    /// Shows the pass at the token itself, or the one that chose it.
+    pub(crate) fn other_pass(&mut self) {
+        let other = &mut self.inspector.inside.other_pass;
+        *other = !*other;
+        let said =
+            if self.own_pass() { "the pass at the token itself" } else { "the pass that chose the token" };
+        self.say(said);
+    }
+}
+
+/// A part as people say it.
+#[must_use]
+pub fn named(part: Part) -> String {
+    match part {
+        Part::Embedding => "the embedding".to_owned(),
+        Part::Attention(layer) => format!("L{layer} attention"),
+        Part::Head(layer, head) => format!("L{layer} head {head}"),
+        Part::Ffn(layer) => format!("L{layer} feed-forward"),
+        Part::Neuron(layer, neuron) => format!("L{layer} neuron {neuron}"),
+        Part::Stream(layer) => format!("the residual stream after L{layer}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::TABLE;
+
+    #[test]
+    fn the_list_is_in_the_order_of_the_strip() {
+        for (at, station) in Station::ALL.into_iter().enumerate() {
+            assert_eq!(station as usize, at);
+            assert_eq!(Station::named(STATIONS[at].name()), Some(station));
+            assert_eq!(
+                Command::named(station.name()).map(|command| command.entry().name),
+                Some(station.name())
+            );
+        }
+        assert_eq!((Station::of_digit('0'), Station::of_digit('9')), (None, Some(Station::Why)));
+    }
+
+    #[test]
+    fn every_command_of_a_station_does_something_there() {
+        let config = crate::config::Config::default();
+        let keymap = crate::config::keymap::Keymap::defaults();
+        let (mut app, _) = App::new(config, keymap, 1, (120, 40));
+        let mut tried = 0;
+        for station in Station::ALL {
+            let unit = station.unit();
+            app.inspector.station = station;
+            for entry in TABLE.iter().filter(|entry| entry.contexts().any(|of| unit.contexts().contains(&of)))
+            {
+                assert!(unit.command(&mut app, entry.command), "{} at {}", entry.name, unit.name());
+                tried += 1;
+            }
+        }
+        assert!(tried > 50, "{tried}");
+    }
+}

@@ -1,0 +1,99 @@
+//! The position station: how queries and keys are turned by their place, and what that does to a score.
+//!
+//! Invariant: hands depend on the model alone, scores on the pass and the head.
+
+mod choices;
+
+use super::{Hints, Keys, StationUnit, arrow};
+use crate::app::App;
+use crate::app::inspector::{Exported, Wish};
+use crate::command::{Command, Context};
+use crate::engine::protocol::Live;
+
+/// 3
+pub(crate) struct Position;
+
+impl StationUnit for Position {
+    fn name(&self) -> &'static str {
+        "position"
+    }
+
+    fn title(&self) -> &'static str {
+        "Position"
+    }
+
+    fn strip(&self) -> [&'static str; 2] {
+        ["pos", "pos"]
+    }
+
+    fn contexts(&self) -> &'static [Context] {
+        &[Context::Position]
+    }
+
+    fn begins_with_own_pass(&self) -> bool {
+        true
+    }
+
+    fn wants(&self, app: &App) -> Option<Wish> {
+        app.pass_wish(|mut asked| {
+            let inside = &app.inspector.inside;
+            let head = (app.opened_layer(), inside.head);
+            let last = asked.ids.len() as u32 - 1;
+            let other = inside.other.filter(|other| *other <= last).unwrap_or(last.saturating_sub(1));
+            let known = app.shown_inside().and_then(|seen| seen.trace.rotation.as_ref());
+            if known.is_some_and(|known| known.head == head && known.other == other) {
+                return None;
+            }
+            asked.want.rotation = Some((head.0, head.1, other));
+            Some(asked)
+        })
+    }
+
+    fn wants_live(&self, app: &App, live: &mut Live) -> bool {
+        live.rotation = Some((app.opened_layer(), app.inspector.inside.head));
+        true
+    }
+
+    fn command(&self, app: &mut App, command: Command) -> bool {
+        match command {
+            Command::PositionPick => app.pick_position(),
+            Command::PositionDegrees => app.inspector.inside.degrees = !app.inspector.inside.degrees,
+            Command::OpenSelected if app.inspector.inside.picking_head => {
+                app.inspector.inside.picking_head = false;
+            }
+            Command::OpenSelected => app.show_selected_alone(),
+            Command::WatchToken => app.watch_selected(),
+            _ => {
+                let Some((down, right)) = arrow(command) else { return false };
+                app.move_position(down, right);
+            }
+        }
+        true
+    }
+
+    fn leave(&self, app: &mut App) -> bool {
+        let inside = &mut app.inspector.inside;
+        std::mem::take(&mut inside.picking_head) || std::mem::take(&mut inside.opened)
+    }
+
+    fn hints(&self, app: &App) -> Hints {
+        let keys = Keys(app);
+        if app.inspector.inside.picking_head {
+            return vec![
+                (keys.columns(), "token read"),
+                (keys.rows(), "head"),
+                (keys.of(Command::OpenSelected), "done"),
+            ];
+        }
+        vec![
+            (keys.columns(), "pair"),
+            (keys.rows(), "distance"),
+            (keys.of(Command::PositionPick), "head and token"),
+            (keys.of(Command::PositionDegrees), "degrees"),
+        ]
+    }
+
+    fn export(&self, app: &App, file: &mut Exported) {
+        file.take_trace(app, |own, whole| own.rotation.clone_from(&whole.rotation));
+    }
+}

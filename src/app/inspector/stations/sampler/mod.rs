@@ -1,0 +1,81 @@
+//! The sampler station: what each stage cut, and what other settings would have made of the same odds.
+//!
+//! Invariant: what is tried changes nothing until it is made the chat's.
+
+mod sandbox;
+
+use crossterm::event::KeyEvent;
+
+use super::{Hints, Keys, StationUnit};
+use crate::app::inspector::Exported;
+use crate::app::look::LISTED;
+use crate::app::{App, LiveStep};
+use crate::command::{Command, Context};
+use crate::engine::protocol::CapturePlan;
+pub use sandbox::SANDBOX_KEYS;
+
+/// 8
+pub(crate) struct Sampler;
+
+impl StationUnit for Sampler {
+    fn name(&self) -> &'static str {
+        "sampler"
+    }
+
+    fn title(&self) -> &'static str {
+        "Sampler"
+    }
+
+    fn strip(&self) -> [&'static str; 2] {
+        ["sam", "sampler"]
+    }
+
+    fn contexts(&self) -> &'static [Context] {
+        &[Context::Sampler]
+    }
+
+    fn on_rail(&self) -> bool {
+        true
+    }
+
+    fn shows_own_pass(&self, _app: &App) -> bool {
+        false
+    }
+
+    fn wants_replay(&self, app: &App, shown: &LiveStep) -> bool {
+        let tried = app.inspector.sandbox.as_ref().is_some_and(|sandbox| sandbox.open);
+        let record = app.inspector.looks.record(shown.cursor());
+        tried || record.is_none_or(|record| record.trace.is_none())
+    }
+
+    fn records(&self, _app: &App, plan: &mut CapturePlan) {
+        plan.stages = LISTED;
+    }
+
+    fn command(&self, app: &mut App, command: Command) -> bool {
+        match command {
+            Command::SamplerTry => app.open_sandbox(),
+            Command::SortCandidates => app.inspector.by_last = !app.inspector.by_last,
+            Command::WatchToken => app.watch_selected(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn input(&self, app: &mut App, key: KeyEvent) -> bool {
+        app.sandbox_key(key)
+    }
+
+    fn leave(&self, _app: &mut App) -> bool {
+        false
+    }
+
+    fn hints(&self, app: &App) -> Hints {
+        let keys = Keys(app);
+        vec![(keys.of(Command::Hold), "hold"), (keys.of(Command::SamplerTry), "try a setting")]
+    }
+
+    fn export(&self, app: &App, file: &mut Exported) {
+        file.sampler = app.shown_trace();
+    }
+}

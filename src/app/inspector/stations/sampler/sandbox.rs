@@ -1,0 +1,316 @@
+//! The sampler sandbox: other settings tried on the shown token and on its whole reply, nothing decoded.
+//!
+//! Invariant: what is tried changes nothing until Enter makes it the chat's; a figure that the kept numbers
+//! do not determine is not given.
+
+use std::sync::Arc;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use crate::app::look::looks_back;
+use crate::app::{App, LiveStep, Origin, ReplyOdds, Sandbox, TokenCursor, settings};
+use crate::chat::{Run, RunId};
+use crate::command::{Command, Context};
+use crate::inspect::chain::{self, Input, Last, Likelihood, Outcome, Reply, StepLikelihood};
+use crate::inspect::stages::SamplerTrace;
+use crate::sampling::{Sampling, SamplingOverrides};
+use crate::token::{Step, TokenId};
+
+/// The settings that can be tried, in the order of the editor.
+pub const SANDBOX_KEYS: [&str; 14] = [
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "typical_p",
+    "top_n_sigma",
+    "repeat_penalty",
+    "frequency_penalty",
+    "presence_penalty",
+    "penalty_last_n",
+    "xtc_probability",
+    "xtc_threshold",
+    "dynatemp_range",
+    "min_keep",
+];
+
+/// What tried settings make of a token.
+enum Tried {
+    /// Every column.
+    Stages(SamplerTrace),
+    /// The last column alone, and why no more.
+    Last(Last, String),
+}
+
+/// A setting's value as text.
+fn value_of(sampling: &Sampling, key: &str) -> String {
+    let values = serde_json::to_value(sampling).expect("plain settings become JSON");
+    match values.get(key) {
+        Some(serde_json::Value::Number(number)) if number.is_f64() => {
+            format!("{}", number.as_f64().unwrap_or_default() as f32)
+        }
+        Some(value) => value.to_string(),
+        None => String::new(),
+    }
+}
+
+impl App {
+    /// The run whose token is shown, if it was drawn by that run, and its index there.
+    #[must_use]
+    pub fn drawing_run(&self) -> Option<(&Run, usize)> {
+        let Origin::Written { run, index } = self.origin(self.shown_step()?.cursor())? else { return None };
+        self.runs.get(&run).filter(|run| index >= run.taken as usize).map(|run| (run, index))
+    }
+
+    /// The settings that are tried on the shown token: those of its run, with what was changed.
+    #[must_use]
+    pub fn tried_sampling(&self) -> Option<Sampling> {
+        let (run, _) = self.drawing_run()?;
+        let mut sampling = run.sampling.clone();
+        self.inspector.sandbox.as_ref()?.changed.apply(&mut sampling);
+        Some(sampling)
+    }
+
+    /// The value that is tried for a setting, as text.
+    #[must_use]
+    pub fn tried_value(&self, key: &str) -> String {
+        self.tried_sampling().map(|sampling| value_of(&sampling, key)).unwrap_or_default()
+    }
+
+    /// Opens the editor, with what was tried before.
+    pub(crate) fn open_sandbox(&mut self) {
+        if self.drawing_run().is_none() {
+            self.say("no sampler drew this token; put the cursor on one that the model wrote");
+            return;
+        }
+        self.inspector.sandbox.get_or_insert_default().open = true;
+    }
+
+    /// A key of the sampler station.
+    pub(crate) fn sandbox_key(&mut self, key: KeyEvent) -> bool {
+        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+        let Some(sandbox) = self.inspector.sandbox.as_mut().filter(|sandbox| sandbox.open && plain) else {
+            return false;
+        };
+        let count = SANDBOX_KEYS.len();
+        let closes = self.keymap.lookup(Context::Sampler, key) == Some(Command::SamplerTry);
+        match key.code {
+            KeyCode::Down => sandbox.select((sandbox.key + 1) % count),
+            KeyCode::Up => sandbox.select((sandbox.key + count - 1) % count),
+            KeyCode::Left => self.step_tried(-1.0),
+            KeyCode::Right => self.step_tried(1.0),
+            KeyCode::Char(character) if character.is_ascii_digit() || ".-".contains(character) => {
+                sandbox.typed.push(character);
+                let typed = sandbox.typed.clone();
+                self.try_value(&typed);
+            }
+            KeyCode::Backspace if sandbox.typed.is_empty() => self.forget_tried(),
+            KeyCode::Backspace => {
+                sandbox.typed.pop();
+                let typed = sandbox.typed.clone();
+                if typed.is_empty() {
+                    self.forget_tried();
+                } else {
+                    self.try_value(&typed);
+                }
+            }
+            KeyCode::Enter => self.adopt_tried(),
+            code if closes || code == KeyCode::Esc => {
+                sandbox.open = false;
+                sandbox.typed.clear();
+                if sandbox.changed.is_empty() {
+                    self.inspector.sandbox = None;
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn selected_key(&self) -> Option<&'static str> {
+        SANDBOX_KEYS.get(self.inspector.sandbox.as_ref()?.key).copied()
+    }
+
+    fn step_tried(&mut self, direction: f64) {
+        let Some(key) = self.selected_key() else { return };
+        let Some(range) = settings::range(&format!("sampling.{key}")) else { return };
+        let now: f64 = self.tried_value(key).parse().unwrap_or_default();
+        // Two decimals keep repeated steps from drifting.
+        let value = ((now + range.step * direction).clamp(range.least, range.most) * 100.0).round() / 100.0;
+        if let Some(sandbox) = &mut self.inspector.sandbox {
+            sandbox.typed.clear();
+        }
+        self.try_value(&value.to_string());
+    }
+
+    /// Tries a value; one that is not complete or not possible yet changes nothing.
+    fn try_value(&mut self, value: &str) {
+        let Some(key) = self.selected_key() else { return };
+        let whole = value.trim_end_matches('.');
+        let whole = if whole.starts_with('.') { format!("0{whole}") } else { whole.to_owned() };
+        let Some(sandbox) = &mut self.inspector.sandbox else { return };
+        if let Ok(changed) = settings::put(&sandbox.changed, key, Some(&whole)) {
+            sandbox.change(changed);
+        }
+    }
+
+    fn forget_tried(&mut self) {
+        let Some(key) = self.selected_key() else { return };
+        let Some(sandbox) = &mut self.inspector.sandbox else { return };
+        if let Ok(changed) = settings::put(&sandbox.changed, key, None) {
+            sandbox.change(changed);
+        }
+    }
+
+    /// Makes what is tried the chat's own settings, where it differs from those in use.
+    fn adopt_tried(&mut self) {
+        let Some(tried) = self.tried_sampling() else { return };
+        let used = self.sampling();
+        let mut layer = self.chat.settings.sampling.clone();
+        let mut adopted = Vec::new();
+        for key in SANDBOX_KEYS {
+            let value = value_of(&tried, key);
+            if value != value_of(&used, key)
+                && let Ok(changed) = settings::put(&layer, key, Some(&value))
+            {
+                layer = changed;
+                adopted.push(format!("{key} {value}"));
+            }
+        }
+        self.chat.settings.sampling = layer;
+        self.inspector.sandbox = None;
+        self.settings_changed();
+        self.say(match adopted.as_slice() {
+            [] => "these settings are in use already".to_owned(),
+            some => format!("{} in this chat from now on", some.join(", ")),
+        });
+    }
+
+    /// Works out what the tried settings make of the shown token and its reply, if that is not known yet.
+    pub(crate) fn settle_sandbox(&mut self) {
+        let Some(sandbox) = &self.inspector.sandbox else { return };
+        let Some((run, at)) =
+            self.drawing_run().map(|(run, _)| run.id).zip(self.shown_step().map(LiveStep::cursor))
+        else {
+            return;
+        };
+        let whole = self.shown_distribution().is_some();
+        let known = sandbox.tried.as_ref().is_some_and(|(of, was_whole, _)| *of == at && *was_whole == whole);
+        let judged = sandbox.reply.as_ref().is_some_and(|(of, _)| *of == run);
+        let tried = (!known).then(|| self.tried());
+        let odds = if judged { None } else { self.reply_odds(run, at) };
+        let Some(sandbox) = &mut self.inspector.sandbox else { return };
+        if let Some(tried) = tried {
+            (sandbox.tried, sandbox.last) = match tried {
+                Ok(Tried::Stages(trace)) => (Some((at, whole, Ok(Arc::new(trace)))), None),
+                Ok(Tried::Last(last, why)) => (Some((at, whole, Err(why))), Some(last)),
+                Err(why) => (Some((at, whole, Err(why))), None),
+            };
+        }
+        if let Some(odds) = odds {
+            sandbox.reply = Some((run, odds));
+        }
+    }
+
+    /// The shown token's way through the tried settings, or why it cannot be known.
+    fn tried(&self) -> Result<Tried, String> {
+        let (Some(shown), Some((_, index)), Some(sampling)) =
+            (self.shown_step(), self.drawing_run(), self.tried_sampling())
+        else {
+            return Err("no sampler drew this token".into());
+        };
+        let vocabulary = shown.vocabulary.as_ref().and_then(|hash| self.vocabularies.get(hash));
+        let vocabulary = vocabulary.ok_or("the vocabulary is not there")?;
+        let pass = self.pass(shown.cursor());
+        if pass.is_none() && looks_back(&sampling) {
+            return Err("penalties need what was read before, which is not stored".into());
+        }
+        let recent = pass.as_ref().map(|pass| pass.ids.as_slice()).unwrap_or_default();
+        let biases = chain::biases(&sampling, vocabulary);
+        let drawn = shown.step.id.ok_or("the token has no id")?;
+        let input = match self.shown_distribution() {
+            Some(whole) => Some(Input { recent, ..Input::whole(whole, drawn) }),
+            None => Input::kept(&shown.step, vocabulary.len(), recent),
+        };
+        let mut input = input.ok_or("this step keeps no candidates")?;
+        input.index = index as u32;
+        input.biases = &biases;
+        input.u = self.shown_trace().and_then(|trace| trace.u);
+        match chain::run(&input, &sampling) {
+            Outcome::Exact(trace) => Ok(Tried::Stages(*trace)),
+            Outcome::NotDetermined(why) => match chain::last(&input, &sampling) {
+                Ok(last) => Ok(Tried::Last(last, why.to_string())),
+                Err(why) => Err(why.to_string()),
+            },
+        }
+    }
+
+    /// How likely the whole reply is under the settings of its run and under the tried ones.
+    fn reply_odds(&self, run: RunId, at: TokenCursor) -> Option<ReplyOdds> {
+        let record = self.runs.get(&run)?;
+        let vocabulary = self.vocabularies.get(record.vocabulary.as_ref()?)?;
+        let tried = self.tried_sampling()?;
+        let tokens = self.turn_tokens(self.chat.turn(at.turn)?);
+        let own = |origin: &Origin| matches!(origin, Origin::Written { run: of, .. } if *of == run);
+        let places: Vec<usize> = tokens
+            .iter()
+            .enumerate()
+            .filter(|(_, token)| own(&token.origin))
+            .map(|(index, _)| index)
+            .collect();
+        let steps: Vec<Step> = places.iter().map(|index| tokens[*index].step.clone()).collect();
+        let prompt: Vec<TokenId> = self.prompt_of(run).unwrap_or_default();
+        let judged = |sampling: &Sampling| {
+            let biases = chain::biases(sampling, vocabulary);
+            let reply = Reply {
+                prompt: &prompt,
+                steps: &steps,
+                taken: record.taken as usize,
+                vocabulary: vocabulary.len(),
+                biases: &biases,
+            };
+            chain::reply_likelihood(&reply, sampling)
+        };
+        if prompt.is_empty() && (looks_back(&tried) || looks_back(&record.sampling)) {
+            return None;
+        }
+        Some(compared(&judged(&record.sampling), &judged(&tried), &steps, &places))
+    }
+}
+
+/// Puts the two judgements of one reply side by side; `places` are the steps' indices in their turn.
+fn compared(before: &Likelihood, after: &Likelihood, steps: &[Step], places: &[usize]) -> ReplyOdds {
+    let mut odds =
+        ReplyOdds { tokens: 0, cut: after.cut, open: 0, first_cut: None, logprob: (0.0, 0.0), both: 0 };
+    let pairs = before.steps.iter().zip(&after.steps).zip(steps.iter().zip(places));
+    for ((before, after), (step, place)) in pairs {
+        odds.tokens += usize::from(!matches!(after, StepLikelihood::Taken));
+        match (before, after) {
+            (_, StepLikelihood::Cut(stage)) => {
+                odds.first_cut.get_or_insert_with(|| (*place, step.bytes.clone(), *stage));
+            }
+            (StepLikelihood::Kept(before), StepLikelihood::Kept(after)) => {
+                odds.both += 1;
+                odds.logprob.0 += before.ln();
+                odds.logprob.1 += after.ln();
+            }
+            (StepLikelihood::Taken, _) => {}
+            _ => odds.open += 1,
+        }
+    }
+    odds
+}
+
+impl Sandbox {
+    fn select(&mut self, key: usize) {
+        self.key = key;
+        self.typed.clear();
+    }
+
+    /// Takes other settings; what came out of those before is void.
+    fn change(&mut self, changed: SamplingOverrides) {
+        self.changed = changed;
+        self.tried = None;
+        self.reply = None;
+    }
+}

@@ -1,0 +1,111 @@
+//! The why station: what each part of the network pushed the chosen token by, and what it would be without it.
+//!
+//! Invariant: a push is read off, an effect is measured; the two stand in different columns.
+
+mod state;
+mod trials;
+
+use super::{Hints, Keys, Station, StationUnit};
+use crate::app::App;
+use crate::app::inspector::state::Inspector;
+use crate::app::inspector::{Exported, Wish};
+use crate::command::{Command, Context};
+use crate::engine::protocol::Live;
+use crate::inspect::trace::Part;
+pub use state::{Picking, Pin, Source, Trial, Unit};
+pub use trials::in_words;
+
+/// 9
+pub(crate) struct Why;
+
+impl StationUnit for Why {
+    fn name(&self) -> &'static str {
+        "why"
+    }
+
+    fn title(&self) -> &'static str {
+        "Why"
+    }
+
+    fn strip(&self) -> [&'static str; 2] {
+        ["why", "why"]
+    }
+
+    fn contexts(&self) -> &'static [Context] {
+        &[Context::Why, Context::Patching]
+    }
+
+    fn mode(&self, inspector: &Inspector) -> Option<Context> {
+        inspector.inside.picking.is_some().then_some(Context::Patching)
+    }
+
+    fn wants(&self, app: &App) -> Option<Wish> {
+        app.pass_wish(|asked| app.why_wanted(asked.ids, asked.want.follow))
+    }
+
+    fn wants_live(&self, _app: &App, live: &mut Live) -> bool {
+        live.attribution = true;
+        true
+    }
+
+    fn command(&self, app: &mut App, command: Command) -> bool {
+        let patching = app.inspector.inside.picking.is_some();
+        match command {
+            Command::SelectLeft if patching => app.move_source(-1),
+            Command::SelectRight if patching => app.move_source(1),
+            Command::SelectUp | Command::SelectDown if patching => {}
+            Command::PatchFirst => app.move_source(i32::MIN / 2),
+            Command::PatchLast => app.move_source(i32::MAX / 2),
+            Command::PatchText => app.other_text(),
+            Command::PatchStream => app.other_patch(),
+            Command::PatchApply => app.patch(),
+            Command::WhyPin => app.pin(),
+            Command::WhyAskOff => app.ask_off(),
+            Command::SortParts => app.next_unit(),
+            Command::OpenHeads => app.open_part(Station::Attention),
+            Command::OpenNeurons => app.open_part(Station::Ffn),
+            Command::NextRival => app.next_rival(),
+            _ => return app.row_command(command, app.ranked_parts().len()),
+        }
+        true
+    }
+
+    fn leave(&self, app: &mut App) -> bool {
+        let inside = &mut app.inspector.inside;
+        inside.picking.take().is_some() || std::mem::take(&mut inside.opened)
+    }
+
+    fn selected(&self, app: &App) -> Option<Part> {
+        let parts = app.ranked_parts();
+        let row = app.inspector.inside.row.min(parts.len().saturating_sub(1));
+        parts.get(row).map(|part| part.part)
+    }
+
+    fn hints(&self, app: &App) -> Hints {
+        let keys = Keys(app);
+        if app.inspector.inside.picking.is_some() {
+            let patch = app.keymap.shown_all(Command::PatchApply).pop().unwrap_or_default();
+            return vec![(keys.columns(), "position"), (patch, "patch"), (keys.of(Command::Escape), "leave")];
+        }
+        vec![
+            (keys.rows(), "part"),
+            (keys.of(Command::SwitchOff), "switch off"),
+            (keys.of(Command::Patch), "patch"),
+            (keys.of(Command::WhyAskOff), "all of off"),
+            (keys.of(Command::SortParts), "by heads, neurons"),
+            (keys.of(Command::UndoChange), "undo"),
+            (keys.of(Command::WhyPin), "pin"),
+            (keys.of(Command::NextRival), "rival"),
+        ]
+    }
+
+    fn export(&self, app: &App, file: &mut Exported) {
+        file.take_trace(app, |own, whole| own.attribution.clone_from(&whole.attribution));
+        if let Some(seen) = app.shown_inside() {
+            file.off.clone_from(&seen.off);
+        }
+        let tried = &app.inspector.inside.tried;
+        let off = tried.off.iter().copied().collect();
+        file.card = app.shown_card().map(|card| (off, tried.everywhere, card.clone()));
+    }
+}
