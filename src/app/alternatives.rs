@@ -4,8 +4,9 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{Alternatives, App, Edit, LineEdit, Overlay, TokenCursor};
-use crate::engine::protocol::{Look, Looked, Request, RequestId};
+use super::requests::Answer;
+use super::{Alternatives, App, Edit, LineEdit, Overlay, Query, TokenCursor, WholeOf};
+use crate::engine::protocol::{Event, Look, Request, RequestId};
 use crate::inspect::distribution::Distribution;
 use crate::token::{Step, TokenId, TokenKind, Vocabulary};
 
@@ -30,16 +31,13 @@ impl App {
             vocabulary,
             versions,
             whole: None,
-            looking: None,
+            asking: Query::default(),
             wanted: None,
             filter: LineEdit::default(),
             typing: false,
             rows: Vec::new(),
             selected: 0,
         })));
-        if self.run.is_none() {
-            self.look_again(at);
-        }
         self.refill_alternatives();
     }
 
@@ -57,30 +55,41 @@ impl App {
         })
     }
 
-    /// Asks for the whole distribution of a token, where the loaded model made it.
-    fn look_again(&mut self, at: TokenCursor) {
-        let Some(pass) = self.pass(at).filter(|pass| self.can_read_again(pass.run)) else { return };
-        let interventions = self.runs.get(&pass.run).map(|run| run.interventions.clone()).unwrap_or_default();
-        let look = Look { ids: pass.ids.to_vec(), interventions, logits: true, replay: None };
-        let id = self.ask(Request::Look(Box::new(look)));
-        if let Some(open) = self.alternatives_mut() {
-            open.looking = Some(id);
-        }
+    /// The distribution that is to be read for the open list: where the loaded model made it, and without a reply.
+    fn whole_wanted(&self) -> Option<WholeOf> {
+        let open = self.alternatives().filter(|open| open.whole.is_none())?;
+        (self.run.is_none() && self.can_read_token_again(open.at)).then_some(WholeOf(open.at))
     }
 
-    /// Whether a reading is the alternatives' own.
-    pub(crate) fn looks_for_alternatives(&self, id: RequestId) -> bool {
-        self.overlays.iter().any(|overlay| match overlay {
-            Overlay::Alternatives(open) => open.looking == Some(id),
-            _ => false,
-        })
+    /// Brings what is asked in line with the open list.
+    pub(crate) fn settle_alternatives(&mut self) {
+        let wanted = self.whole_wanted();
+        self.sync_query(
+            |app| app.alternatives_mut().map(|open| &mut open.asking),
+            wanted,
+            |app, at| {
+                let pass = app.pass(at.0).ok_or("what the model had read is not stored")?;
+                let run = app.runs.get(&pass.run);
+                let interventions = run.map(|run| run.interventions.clone()).unwrap_or_default();
+                let look = Look { ids: pass.ids.to_vec(), interventions, logits: true, replay: None };
+                Ok(Request::Look(Box::new(look)))
+            },
+        );
     }
 
     /// The whole distribution came, or it could not be read.
-    pub(crate) fn alternatives_read(&mut self, looked: Option<&Looked>) {
+    pub(crate) fn alternatives_event(&mut self, id: RequestId, event: Event) {
         let Some(open) = self.alternatives_mut() else { return };
-        open.looking = None;
-        open.whole = looked.and_then(|looked| Distribution::new(looked.unpack())).map(Into::into);
+        match open.asking.event(id, event) {
+            Some(Answer::Whole(of, Event::Looked(looked))) => {
+                open.whole = Distribution::new(looked.unpack()).map(Into::into);
+                if open.whole.is_none() {
+                    open.asking.refuse(of, "there is no distribution here".into());
+                }
+            }
+            Some(Answer::Refused(..)) => {}
+            _ => return,
+        }
         let wanted = open.wanted.take();
         self.refill_alternatives();
         if let Some(id) = wanted {
@@ -188,11 +197,12 @@ impl App {
             self.say("the odds of this token can be read once the reply has ended; Esc stops it");
             return;
         }
-        if open.looking.is_none() {
-            self.look_again(open.at);
+        if self.whole_wanted().is_none_or(|of| open.asking.refusal(&of).is_some()) {
+            self.warn("the odds of this token could not be read, so it cannot be taken");
+            return;
         }
         if let Some(open) = self.alternatives_mut() {
-            open.wanted = open.looking.map(|_| id);
+            open.wanted = Some(id);
         }
         self.say("reading the odds of this token");
     }

@@ -1,12 +1,11 @@
-//! Bookkeeping of `update` that no pane shows: effects gathered, ids given out, requests under way.
+//! Bookkeeping of `update` that no pane shows: ids given out, what is kept back for a moment.
 //!
 //! Invariant: ids come from a seeded generator (splitmix64) and counters, so that a test can foresee them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{App, Effect, EngineId};
+use super::{App, Effect};
 use crate::chat::{ConversationId, TurnId};
-use crate::engine::protocol::{Request, RequestId};
 use crate::store;
 use crate::token::Step;
 
@@ -15,18 +14,8 @@ use crate::token::Step;
 pub(crate) struct Book {
     /// State of the id generator.
     pub seed: u64,
-    /// What this update asks for so far.
-    pub out: Vec<Effect>,
-    /// Last request id given out.
-    pub last_request: u64,
-    /// Last engine id given out.
-    pub last_engine: u64,
-    /// The load under way.
-    pub loading: Option<RequestId>,
-    /// The vocabulary asked for.
-    pub vocabulary: Option<RequestId>,
-    /// The draft's token count under way: its request and the text that it counts.
-    pub counting: Option<(RequestId, String)>,
+    /// The text whose tokens are being counted for the draft.
+    pub counting: String,
     /// The chat to show once the store has read it.
     pub open_next: Option<ConversationId>,
     /// Whether the newest chat is to be shown once the list is there.
@@ -59,8 +48,6 @@ pub(crate) struct Book {
     pub settings_before: Vec<super::settings::Before>,
     /// Scores of typed text: what was asked and read.
     pub scores: super::scores::Asking,
-    /// The reply that is read again on trial.
-    pub rereading: Option<super::reread::Rereading>,
     /// Vocabularies asked of the store.
     pub vocabularies_asked: BTreeSet<String>,
 }
@@ -88,7 +75,7 @@ impl Book {
 impl App {
     /// Asks the runtime for something.
     pub(crate) fn emit(&mut self, effect: Effect) {
-        self.book.out.push(effect);
+        self.requests.out.push(effect);
     }
 
     /// Asks the store for something.
@@ -99,26 +86,11 @@ impl App {
         self.emit(Effect::Store(command));
     }
 
-    /// Asks the engine for something.
-    pub(crate) fn ask(&mut self, request: Request) -> RequestId {
-        if matches!(request, Request::Generate(_)) {
-            self.stop_scoring();
+    /// Hands out what the update asked for.
+    pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
+        if self.requests.take_used() {
+            self.book.last_use = self.now.mono_ms;
         }
-        self.give_way(&request);
-        self.book.last_request += 1;
-        let id = RequestId(self.book.last_request);
-        self.emit(Effect::Engine(self.model.engine, id, Box::new(request)));
-        id
-    }
-
-    /// Names the next engine; events of the ones before are dropped from here on.
-    pub(crate) fn next_engine(&mut self) -> EngineId {
-        self.book.last_engine += 1;
-        self.model.engine = EngineId(self.book.last_engine);
-        self.book.loading = None;
-        self.book.vocabulary = None;
-        self.book.counting = None;
-        self.book.scores.forget_request();
-        self.model.engine
+        std::mem::take(&mut self.requests.out)
     }
 }

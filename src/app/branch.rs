@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{App, Overlay, TokenCursor};
 use crate::chat::{KEPT_DEEPEST, Role, RunId, Span, StopReason, Turn, TurnId, TurnState};
-use crate::engine::protocol::{Prompt, Request};
+use crate::engine::protocol::Prompt;
 use crate::inspect::distribution::Distribution;
 use crate::sampling::LogitBias;
 use crate::token::{Step, TokenId, TokenKind};
@@ -46,16 +46,9 @@ impl App {
 
     /// Closes what shows branches of a chat that is being left.
     pub(crate) fn close_branching(&mut self) {
-        let (closed, kept): (Vec<Overlay>, Vec<Overlay>) =
-            std::mem::take(&mut self.overlays).into_iter().partition(|overlay| {
-                matches!(overlay, Overlay::Alternatives(_) | Overlay::Tree(_) | Overlay::Ahead(_))
-            });
-        self.overlays = kept;
-        for overlay in closed {
-            if let Overlay::Ahead(open) = overlay {
-                self.stop_looking_ahead(&open);
-            }
-        }
+        self.overlays.retain(|overlay| {
+            !matches!(overlay, Overlay::Alternatives(_) | Overlay::Tree(_) | Overlay::Ahead(_))
+        });
     }
 
     /// Whether the loaded model is the one that made a run; if not, which one did and how to load it.
@@ -222,7 +215,7 @@ impl App {
         let Some(run) = &self.run else { return };
         let (target, stopping) = (run.request, run.stopping);
         if !stopping {
-            self.ask(Request::Cancel { target });
+            self.requests.give_up(target);
         }
         self.finish_run(StopReason::Cancelled, TurnState::Done, Some("stopped by you".into()));
     }

@@ -21,7 +21,7 @@ impl App {
     /// Opens a chat: at once when it is in memory, else when the store has read it.
     pub fn open(&mut self, id: ConversationId) -> Vec<Effect> {
         self.open_chat(id, None);
-        std::mem::take(&mut self.book.out)
+        self.take_effects()
     }
 
     /// Opens the newest chat once the list is there.

@@ -7,8 +7,8 @@ use std::ops::Range;
 use crossterm::event::KeyEvent;
 use tui_textarea::{AtomicRange, CursorMove};
 
-use super::{App, Composer, Paste, text_edit};
-use crate::engine::protocol::Request;
+use super::{App, Asker, Composer, Paste, text_edit};
+use crate::engine::protocol::{Event, Request};
 use crate::store;
 
 /// A paste is cut at this many bytes.
@@ -194,19 +194,18 @@ impl App {
             self.composer.tokens = Some(0);
         } else if self.ready().is_none() {
             self.composer.tokens = None;
-        } else if self.book.counting.is_none() {
+        } else if self.requests.of(Asker::DraftCount).is_none() {
             let text = self.composer.text();
-            let request = Request::Tokenize { text: text.clone(), special: false, begin: false };
-            let id = self.ask(request);
-            self.book.counting = Some((id, text));
+            self.book.counting.clone_from(&text);
+            self.requests.ask(Asker::DraftCount, Request::Tokenize { text, special: false, begin: false });
         }
     }
 
     /// The answer to [`Self::count_draft`]; the draft may have changed since.
-    pub(crate) fn counted(&mut self, tokens: usize) {
-        let Some((_, text)) = self.book.counting.take() else { return };
-        if text == self.composer.text() {
-            self.composer.tokens = Some(tokens);
+    pub(crate) fn counted(&mut self, event: Event) {
+        let Event::Tokenized { tokens } = event else { return };
+        if self.book.counting == self.composer.text() {
+            self.composer.tokens = Some(tokens.len());
         } else {
             self.count_draft();
         }

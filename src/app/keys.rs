@@ -312,8 +312,8 @@ impl App {
         self.end_run("glassbox was closed");
         self.keep_draft();
         self.store(crate::store::Command::Close);
-        if self.model.engine != super::EngineId::default() {
-            self.emit(Effect::StopEngine(self.model.engine));
+        if self.requests.engine() != super::EngineId::default() {
+            self.emit(Effect::StopEngine(self.requests.engine()));
         }
         self.emit(Effect::Quit);
         self.quitting = true;

@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use super::{App, LiveStep, LookedAt, Origin, Station, TokenCursor};
+use super::requests::Answer;
+use super::{App, LiveStep, LookAt, LookedAt, Origin, Station, TokenCursor};
 use crate::chat::Run;
 use crate::command::Command;
-use crate::engine::protocol::{CapturePlan, Failure, FailureKind, Look, Looked, Replay, Request, RequestId};
+use crate::engine::protocol::{CapturePlan, Event, Look, Replay, Request, RequestId};
 use crate::inspect::chain::{self, Input, Outcome};
 use crate::inspect::distribution::Distribution;
 use crate::inspect::stages::{SamplerTrace, StageName};
@@ -100,38 +101,21 @@ impl App {
         if self.run.is_some() {
             return Some("it is read again when the reply is done".into());
         }
-        match &self.inspector.looks.failed {
-            Some((_, failed, why)) if *failed == at => Some(why.clone()),
-            _ => self.look_pending().map(|_| "the model reads it again…".into()),
-        }
-    }
-
-    /// The look under way, of this engine.
-    fn look_pending(&self) -> Option<(RequestId, TokenCursor)> {
-        let (engine, id, at) = self.inspector.looks.pending?;
-        (engine == self.model.engine && self.ready().is_some()).then_some((id, at))
-    }
-
-    pub(crate) fn is_looking(&self, id: RequestId) -> bool {
-        self.look_pending().is_some_and(|(pending, _)| pending == id)
+        self.inspector.looks.asking.status(&LookAt(at)).sentence("the model reads it again")
     }
 
     /// Brings what is asked of the engine in line with what is shown.
     pub(crate) fn settle_look(&mut self) {
         self.plan_capture();
-        let wanted = self.look_wanted();
-        if let Some((target, at)) = self.look_pending()
-            && wanted != Some(at)
-        {
-            self.inspector.looks.pending = None;
-            self.ask(Request::Cancel { target });
-        }
-        if let Some(at) = wanted.filter(|_| self.look_pending().is_none())
-            && let Some(look) = self.look_of(at)
-        {
-            let id = self.ask(Request::Look(Box::new(look)));
-            self.inspector.looks.pending = Some((self.model.engine, id, at));
-        }
+        let wanted = self.look_wanted().map(LookAt);
+        self.sync_query(
+            |app| Some(&mut app.inspector.looks.asking),
+            wanted,
+            |app, at| {
+                let look = app.look_of(at.0).ok_or("what the model had read is not stored")?;
+                Ok(Request::Look(Box::new(look)))
+            },
+        );
         self.find_matching();
         self.settle_sandbox();
     }
@@ -141,13 +125,11 @@ impl App {
         let shown = self.shown_step().filter(|shown| shown.chat == self.chat.head.id)?;
         let at = shown.cursor();
         let looks = &self.inspector.looks;
-        let refused = looks.failed.as_ref();
-        let refused = refused.is_some_and(|(engine, of, _)| *engine == self.model.engine && *of == at);
-        if self.run.is_some() || self.ready().is_none() || looks.pass(at).is_some() || refused {
+        if self.run.is_some() || self.ready().is_none() || looks.pass(at).is_some() {
             return None;
         }
         let needed = self.inspector.station.unit().wants_replay(self, shown);
-        (self.inspector.shown && needed).then_some(at)
+        (self.inspector.shown && needed && self.can_read_token_again(at)).then_some(at)
     }
 
     fn look_of(&self, at: TokenCursor) -> Option<Look> {
@@ -171,8 +153,9 @@ impl App {
     }
 
     /// A pass was read again.
-    pub(crate) fn looked(&mut self, looked: &Looked) {
-        let Some((_, _, at)) = self.inspector.looks.pending.take() else { return };
+    pub(crate) fn look_event(&mut self, id: RequestId, event: Event) {
+        let answer = self.inspector.looks.asking.event(id, event);
+        let Some(Answer::Whole(LookAt(at), Event::Looked(looked))) = answer else { return };
         let written = self.step_at(at).and_then(|step| step.id);
         let of_draw = |trace: Box<SamplerTrace>| match written {
             Some(id) => trace.of_draw(id),
@@ -187,13 +170,6 @@ impl App {
         self.fill_watch();
     }
 
-    pub(crate) fn look_failed(&mut self, failure: Failure) {
-        let Some((engine, _, at)) = self.inspector.looks.pending.take() else { return };
-        if failure.kind != FailureKind::Cancelled {
-            self.inspector.looks.failed = Some((engine, at, failure.message));
-        }
-    }
-
     /// Tells the engine what the open station wants recorded, when that has changed.
     fn plan_capture(&mut self) {
         if self.ready().is_none() {
@@ -204,12 +180,13 @@ impl App {
             self.inspector.station.unit().records(self, &mut plan);
         }
         plan.inside = self.live_wanted();
-        let given = self.inspector.looks.plan.as_ref().filter(|(engine, _)| *engine == self.model.engine);
+        let given =
+            self.inspector.looks.plan.as_ref().filter(|(engine, _)| *engine == self.requests.engine());
         let unchanged = given.map_or_else(|| plan == CapturePlan::default(), |(_, given)| *given == plan);
         if !unchanged {
-            self.inspector.looks.plan = Some((self.model.engine, plan.clone()));
+            self.inspector.looks.plan = Some((self.requests.engine(), plan.clone()));
             self.inspector.price_ms = None;
-            self.ask(Request::SetCapture(plan));
+            self.requests.tell(Request::SetCapture(plan));
         }
     }
 

@@ -5,7 +5,8 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::branch::Fork;
-use super::{Ahead, App, Focus, Overlay, TokenCursor};
+use super::requests::Answer;
+use super::{Ahead, AheadOf, App, Focus, Overlay, Query, TokenCursor};
 use crate::chat::Role;
 use crate::engine::protocol::{Event, LookAhead, LookedAhead, Request, RequestId, Score};
 use crate::token::{Step, TokenId};
@@ -49,22 +50,14 @@ impl App {
             Ok(fork) => fork,
             Err(why) => return self.say(why),
         };
-        let source = self.runs.get(&fork.run);
-        let (vocabulary, interventions) =
-            source.map(|run| (run.vocabulary.clone(), run.interventions.clone())).unwrap_or_default();
-        let request = self.ask(Request::LookAhead(Box::new(LookAhead {
-            ids: fork.ids.to_vec(),
-            width: self.config.inspector.look_ahead_width,
-            depth: self.config.inspector.look_ahead_depth,
-            interventions,
-        })));
+        let vocabulary = self.runs.get(&fork.run).and_then(|run| run.vocabulary.clone());
         self.overlays.push(Overlay::Ahead(Box::new(Ahead {
             at: fork.at,
             vocabulary,
             ids: fork.ids,
-            request: Some(request),
+            asking: Query::default(),
+            looked: false,
             found: LookedAhead::default(),
-            failed: None,
             selected: 0,
             taking: None,
         })));
@@ -77,44 +70,62 @@ impl App {
         })
     }
 
-    /// Whether a request is the open look ahead's own.
-    pub(crate) fn looks_ahead(&self, id: RequestId) -> bool {
-        self.overlays.iter().any(|overlay| match overlay {
-            Overlay::Ahead(open) => {
-                open.request == Some(id) || open.taking.as_ref().is_some_and(|(taking, _)| *taking == id)
-            }
-            _ => false,
+    fn ahead(&self) -> Option<&Ahead> {
+        self.overlays.iter().rev().find_map(|overlay| match overlay {
+            Overlay::Ahead(open) => Some(&**open),
+            _ => None,
         })
     }
 
+    /// Brings what is asked in line with the open look ahead.
+    pub(crate) fn settle_look_ahead(&mut self) {
+        let free = self.run.is_none() && self.ready().is_some();
+        let wanted = self.ahead().and_then(Ahead::next).filter(|_| free);
+        self.sync_query(|app| app.ahead_mut().map(|open| &mut open.asking), wanted, Self::ahead_request);
+    }
+
+    fn ahead_request(&self, of: &AheadOf) -> Result<Request, String> {
+        let open = self.ahead().ok_or("nothing is looked ahead at")?;
+        let source = self.fork(open.at).ok().and_then(|fork| self.runs.get(&fork.run));
+        let interventions = source.map(|run| run.interventions.clone()).unwrap_or_default();
+        Ok(match of {
+            AheadOf::Paths => Request::LookAhead(Box::new(LookAhead {
+                ids: open.ids.to_vec(),
+                width: self.config.inspector.look_ahead_width,
+                depth: self.config.inspector.look_ahead_depth,
+                interventions,
+            })),
+            AheadOf::Numbers(path) => Request::Score(Box::new(Score {
+                ids: self.ids_along(open, *path),
+                from: u32::try_from(open.ids.len()).unwrap_or(u32::MAX),
+                top_logprobs: self.config.inspector.candidates,
+                interventions,
+            })),
+        })
+    }
+
+    /// What has been read, and the tokens of a path up to one that ends the reply.
+    fn ids_along(&self, open: &Ahead, path: usize) -> Vec<TokenId> {
+        let path = open.found.paths.get(path).into_iter().flat_map(|path| &path.tokens).map(|token| token.id);
+        let text = path.take_while(|id| !self.is_mark(*id, open.vocabulary.as_ref()));
+        open.ids.iter().copied().chain(text).collect()
+    }
+
     /// An event of the look ahead, or of the scores of the path being taken.
-    pub(crate) fn looked_ahead(&mut self, event: Event) {
+    pub(crate) fn look_ahead_event(&mut self, id: RequestId, event: Event) {
         let Some(open) = self.ahead_mut() else { return };
-        match event {
-            Event::LookedAhead(found) => {
-                open.request = None;
+        match open.asking.event(id, event) {
+            Some(Answer::Whole(AheadOf::Paths, Event::LookedAhead(found))) => {
+                open.looked = true;
                 open.found = *found;
             }
-            Event::Scores { steps, .. } => {
+            Some(Answer::Part(_, Event::Scores { steps, .. })) => {
                 if let Some((_, all)) = &mut open.taking {
                     all.extend(steps);
                 }
             }
-            Event::Scored { .. } => self.path_scored(),
-            Event::Failed(failure) => {
-                open.request = None;
-                open.taking = None;
-                open.failed = Some(failure.message);
-            }
+            Some(Answer::Whole(AheadOf::Numbers(_), Event::Scored { .. })) => self.path_scored(),
             _ => {}
-        }
-    }
-
-    /// Stops what the look ahead still asks for; it is being closed.
-    pub(crate) fn stop_looking_ahead(&mut self, open: &Ahead) {
-        let taking = open.taking.as_ref().map(|(id, _)| *id);
-        for target in open.request.into_iter().chain(taking) {
-            self.ask(Request::Cancel { target });
         }
     }
 
@@ -138,30 +149,17 @@ impl App {
 
     /// Asks for the numbers of a path's tokens, then takes it.
     fn take_path(&mut self, path: usize) {
-        let Some(open) = self.ahead_mut() else { return };
-        if open.taking.is_some() {
+        let Some(open) = self.ahead() else { return };
+        let is_being_taken = open.taking.is_some() && open.refused().is_none();
+        if is_being_taken || path >= open.found.paths.len() {
             return;
         }
-        let Some(path) = open.found.paths.get(path).cloned() else { return };
-        let (vocabulary, at, mut ids) = (open.vocabulary.clone(), open.at, open.ids.to_vec());
-        let from = ids.len();
-        let text = path.tokens.iter().map(|token| token.id);
-        ids.extend(text.take_while(|id| !self.is_mark(*id, vocabulary.as_ref())));
-        if ids.len() == from {
+        if self.ids_along(open, path).len() == open.ids.len() {
             self.say("this path ends the reply at once; there is nothing to take");
             return;
         }
-        let source = self.fork(at).ok().and_then(|fork| self.runs.get(&fork.run));
-        let interventions = source.map(|run| run.interventions.clone()).unwrap_or_default();
-        let score = Score {
-            ids,
-            from: u32::try_from(from).unwrap_or(u32::MAX),
-            top_logprobs: self.config.inspector.candidates,
-            interventions,
-        };
-        let id = self.ask(Request::Score(Box::new(score)));
         if let Some(open) = self.ahead_mut() {
-            open.taking = Some((id, Vec::new()));
+            open.taking = Some((path, Vec::new()));
         }
     }
 
@@ -274,12 +272,12 @@ mod tests {
             at: TokenCursor { turn: TurnId(1), index: 0 },
             vocabulary: None,
             ids: Arc::new(Vec::new()),
-            request: None,
+            asking: Query::default(),
+            looked: true,
             found: LookedAhead {
                 paths: vec![path(&[1, 2, 3]), path(&[7, 8]), path(&[1, 2, 4])],
                 ..LookedAhead::default()
             },
-            failed: None,
             selected: 0,
             taking: None,
         };

@@ -23,6 +23,7 @@ mod notice;
 mod overlays;
 mod prompt;
 mod reply;
+mod requests;
 mod reread;
 mod run;
 mod scores;
@@ -51,17 +52,19 @@ pub use cursor::SplitCharacter;
 pub use keys::WIDE;
 pub use message::{Effect, EngineId, Msg, Now};
 pub use overlays::{HELP_PAGES, HelpPage};
+pub use requests::{Asker, Query, Question, Requests, Status};
 pub(crate) use run::Target;
 pub use settings::{
     choices as setting_choices, keys as setting_keys, label as setting_label, note as setting_note,
     range as setting_range, section as setting_section,
 };
 pub use state::{
-    ActiveRun, Ahead, Alternatives, Area, Change, Chats, Colouring, Completion, Composer, ConfirmAction,
-    Edit, Fetch, Find, Focus, Geometry, Ledger, LedgerOrder, Level, LineEdit, LookedAt, Looks, ModelState,
-    ModelStatus, Notice, Overlay, Part, Paste, Phase, Picker, PromptAction, Queued, Record, ReplyOdds,
-    RereadReply, Sandbox, Scroll, Steer, SteerField, SteerWish, StepMode, TextEdit, TokenList, Transcript,
-    Tree, TreeRow, Weights, WhatIf,
+    ActiveRun, Ahead, AheadOf, Alternatives, Area, Change, Chats, Colouring, Completion, Composer,
+    ConfirmAction, Edit, Fetch, Find, Focus, Geometry, Ledger, LedgerOrder, Level, LineEdit, LookAt,
+    LookedAt, Looks, ModelState, ModelStatus, Notice, Overlay, Part, Paste, Phase, Picker, Preview,
+    PromptAction, Queued, ReadAgain, ReadWithout, Record, ReplyOdds, RereadReply, Sandbox, Scroll, Steer,
+    SteerField, SteerWish, StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow, Weights, WhatIf,
+    WholeOf,
 };
 
 pub use inspector::export::Picture;
@@ -158,7 +161,9 @@ pub struct App {
     pub quitting: bool,
     /// Whether drawing is worth it (state changed since the last frame).
     pub dirty: bool,
-    /// Private bookkeeping: ids, pending requests.
+    /// What is asked of the engine.
+    pub(crate) requests: Requests,
+    /// Private bookkeeping: ids, what is kept back for a moment.
     pub(crate) book: Book,
 }
 
@@ -201,6 +206,7 @@ impl App {
             unsaved: None,
             quitting: false,
             dirty: true,
+            requests: Requests::default(),
             book,
             config,
         };
@@ -211,7 +217,7 @@ impl App {
         if app.config.ui.mouse {
             app.emit(Effect::Mouse(true));
         }
-        let effects = std::mem::take(&mut app.book.out);
+        let effects = app.take_effects();
         (app, effects)
     }
 
@@ -244,7 +250,7 @@ impl App {
         if !self.quitting {
             self.settle();
         }
-        std::mem::take(&mut self.book.out)
+        self.take_effects()
     }
 
     /// Does what its time has come for.
@@ -258,6 +264,8 @@ impl App {
         self.settle_slow();
         self.refresh_live();
         self.follow_cursor();
+        self.settle_alternatives();
+        self.settle_look_ahead();
         self.settle_look();
         self.settle_inside();
         self.settle_attention();

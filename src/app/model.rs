@@ -1,11 +1,11 @@
 //! The model: wanting one, fetching its file, starting its engine, loading, unloading.
 //!
-//! Invariant: only the engine named in `model.engine` is listened to; starting one ends the one before.
+//! Invariant: only the engine named in [`App::requests`] is listened to; starting one ends the one before.
 
-use super::{App, Effect, Fetch, Inspector, Level, ModelStatus, Overlay, Watched};
+use super::{App, Asker, Effect, Fetch, Inspector, Level, ModelStatus, Overlay, Watched};
 use crate::chat::{Role, Span};
 use crate::command::Command;
-use crate::engine::protocol::{Failure, Loaded, Request, VERSION};
+use crate::engine::protocol::{Event, Failure, Loaded, Request, VERSION};
 use crate::model_entry::{ModelEntry, Source};
 use crate::models::{CatalogueItem, FetchEvent, FetchStage};
 use crate::store;
@@ -61,8 +61,8 @@ impl App {
             return;
         }
         if matches!(self.model.status, ModelStatus::Ready(_) | ModelStatus::Loading(_)) {
-            self.emit(Effect::StopEngine(self.model.engine));
-            self.next_engine();
+            self.emit(Effect::StopEngine(self.requests.engine()));
+            self.requests.next_engine();
         }
         self.fetch_or_ask(entry);
     }
@@ -162,7 +162,7 @@ impl App {
     }
 
     pub(crate) fn start_engine(&mut self, entry: ModelEntry) {
-        let id = self.next_engine();
+        let id = self.requests.next_engine();
         self.model.status = ModelStatus::Loading(0.0);
         self.model.hash = None;
         self.composer.tokens = None;
@@ -175,17 +175,25 @@ impl App {
             let message = format!("the engine speaks version {version}, this program {VERSION}");
             self.fail(message.clone());
             self.model.status = ModelStatus::Failed { message, log_tail: Vec::new() };
-            self.emit(Effect::StopEngine(self.model.engine));
+            self.emit(Effect::StopEngine(self.requests.engine()));
             return;
         }
         let Some(entry) = self.entry(&self.model.name) else { return };
         let params = self.config.load_params_for(&entry);
-        let id = self.ask(Request::Load { entry: Box::new(entry), params });
-        self.book.loading = Some(id);
+        self.requests.ask(Asker::Load, Request::Load { entry: Box::new(entry), params });
     }
 
-    pub(crate) fn loaded(&mut self, loaded: Loaded) {
-        self.book.loading = None;
+    /// The load goes on, or is over.
+    pub(crate) fn load_event(&mut self, event: Event) {
+        match event {
+            Event::LoadProgress(done) => self.model.status = ModelStatus::Loading(done),
+            Event::Loaded(loaded) => self.loaded(*loaded),
+            Event::Failed(failure) => self.load_failed(failure),
+            _ => {}
+        }
+    }
+
+    fn loaded(&mut self, loaded: Loaded) {
         self.book.last_use = self.now.mono_ms;
         let known = self.vocabularies.contains_key(&loaded.vocabulary);
         if !loaded.notes.is_empty() {
@@ -195,20 +203,18 @@ impl App {
         }
         self.model.status = ModelStatus::Ready(Box::new(loaded));
         if let Some(entry) = self.entry(&self.model.name).filter(|_| self.model.hash.is_none()) {
-            self.emit(Effect::HashModel(self.model.engine, Box::new(entry)));
+            self.emit(Effect::HashModel(self.requests.engine(), Box::new(entry)));
         }
         if known {
             self.resolve_watch();
         } else {
-            let id = self.ask(Request::Vocabulary);
-            self.book.vocabulary = Some(id);
+            self.requests.ask(Asker::Vocabulary, Request::Vocabulary);
         }
         self.count_draft();
         self.send_waiting();
     }
 
-    pub(crate) fn load_failed(&mut self, failure: Failure) {
-        self.book.loading = None;
+    fn load_failed(&mut self, failure: Failure) {
         self.fail(failure.message.clone());
         self.model.status = ModelStatus::Failed { message: failure.message, log_tail: Vec::new() };
     }
@@ -221,8 +227,9 @@ impl App {
     }
 
     /// The engine gave its vocabulary: kept, so that old chats show without their model.
-    pub(crate) fn vocabulary(&mut self, vocabulary: Vocabulary) {
-        self.book.vocabulary = None;
+    pub(crate) fn vocabulary_event(&mut self, event: Event) {
+        let Event::Vocabulary(vocabulary) = event else { return };
+        let vocabulary: Vocabulary = *vocabulary;
         self.store(store::Command::PutVocabulary(Box::new(vocabulary.clone())));
         self.vocabularies.insert(vocabulary.hash.clone(), Arc::new(vocabulary));
         self.resolve_watch();
@@ -293,8 +300,8 @@ impl App {
             return;
         }
         self.end_run("stopped: the model was unloaded");
-        self.emit(Effect::StopEngine(self.model.engine));
-        self.next_engine();
+        self.emit(Effect::StopEngine(self.requests.engine()));
+        self.requests.next_engine();
         self.model.status = ModelStatus::Unloaded;
         self.composer.tokens = None;
         self.say("the model is unloaded; it loads again when needed");

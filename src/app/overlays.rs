@@ -127,7 +127,6 @@ impl App {
     pub(crate) fn close_overlay(&mut self) {
         match self.overlays.pop() {
             Some(Overlay::Themes(_, before)) => self.config.ui.theme = before,
-            Some(Overlay::Ahead(open)) => self.stop_looking_ahead(&open),
             Some(Overlay::WhatIf) => self.leave_what_if(),
             Some(Overlay::Weights) => self.close_weights(),
             Some(Overlay::Licence { entry, .. })

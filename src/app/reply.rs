@@ -2,8 +2,7 @@
 //!
 //! Invariant: an event counts only under the engine and the request that the active run was asked of.
 
-use super::inspector::EventOfInside;
-use super::{App, EngineId, Level, ModelStatus, Notice, Phase};
+use super::{App, Asker, EngineId, Level, ModelStatus, Notice, Phase};
 use crate::chat::{ConversationId, RunId, Span, StopReason, Timings, TurnId, TurnState, Usage};
 use crate::config::{Notify, Overflow};
 use crate::engine::protocol::{Envelope, Event, Exit, Failure, FailureKind, PromptFacts, RequestId};
@@ -18,56 +17,61 @@ const SPEED_MS: u64 = 1000;
 impl App {
     /// The engine said something; the one place where what is stale is dropped.
     pub(crate) fn engine(&mut self, engine: EngineId, envelope: Envelope) {
-        if engine != self.model.engine {
+        if engine != self.requests.engine() {
             return;
         }
         let Envelope { id, event } = envelope;
-        let of_run = self.run.as_ref().is_some_and(|run| run.request == id && id != RequestId(0));
-        let of_load = self.book.loading == Some(id);
         match event {
             Event::Ready { version } => self.engine_ready(version),
-            Event::LoadProgress(done) if of_load => self.model.status = ModelStatus::Loading(done),
-            Event::Loaded(loaded) if of_load => self.loaded(*loaded),
-            Event::Failed(failure) if of_load => self.load_failed(failure),
             Event::ModelHash(hash) => self.model_hash(hash),
-            Event::Vocabulary(vocabulary) if self.book.vocabulary == Some(id) => self.vocabulary(*vocabulary),
-            Event::Tokenized { tokens } if self.is_counting(id) => self.counted(tokens.len()),
-            Event::Failed(_) if self.is_counting(id) => self.book.counting = None,
-            Event::Prompt(facts) if of_run => self.prompt(facts),
-            Event::PromptProgress { done, total } if of_run => self.prompt_progress(done, total),
-            Event::Token(step) if of_run => self.token(*step),
-            Event::Stages(trace) if of_run => self.stages(*trace),
-            Event::Twin { index, kl, ms } if of_run => self.twin_told(index, kl, ms),
-            event if self.steers(id) => self.steer_event(event),
-            Event::Inside(live) if of_run => self.live_inside(*live),
-            Event::Watched { tokens, .. } if of_run => self.inspector.looks.arriving.watched = tokens,
-            Event::Recorded(ms) if of_run => self.recorded(ms),
-            Event::Looked(looked) if self.is_looking(id) => self.looked(&looked),
-            Event::Failed(failure) if self.is_looking(id) => self.look_failed(failure),
-            Event::Done { stop, usage, timings } if of_run => self.reply_done(stop, usage, timings),
-            Event::Failed(failure) if of_run => self.reply_failed(&failure),
-            Event::Paused if of_run => self.reply_paused(),
-            Event::Looked(looked) if self.looks_for_alternatives(id) => self.alternatives_read(Some(&looked)),
-            Event::Failed(_) if self.looks_for_alternatives(id) => self.alternatives_read(None),
-            event if self.attends(id) => self.attention_event(event),
-            Event::Inspected(seen) if self.opens(id) => self.inside_event(EventOfInside::Pass(seen)),
-            Event::Embedded(facts) if self.opens(id) => self.inside_event(EventOfInside::Embedded(facts)),
-            Event::Pieces(pieces) if self.opens(id) => self.inside_event(EventOfInside::Pieces(pieces)),
-            Event::PromptProgress { done, total } if self.opens(id) => {
-                self.inside_event(EventOfInside::Progress(done, total));
-            }
-            Event::Failed(failure) if self.opens(id) => self.inside_event(EventOfInside::Failed(failure)),
-            event if self.reads_depths(id) => self.depths_event(event),
-            event if self.is_rereading(id) => self.reread_event(event),
-            event if self.looks_ahead(id) => self.looked_ahead(event),
             Event::Exited(exit) => self.engine_exited(exit),
-            event if self.is_scoring(id) => self.score_event(event),
-            _ => {}
+            event => {
+                if let Some(asker) = self.requests.answered(id, &event) {
+                    self.answer(asker, id, event);
+                }
+            }
         }
     }
 
-    fn is_counting(&self, id: RequestId) -> bool {
-        self.book.counting.as_ref().is_some_and(|(counting, _)| *counting == id)
+    /// Hands an event to the one who asked.
+    fn answer(&mut self, asker: Asker, id: RequestId, event: Event) {
+        match asker {
+            Asker::Load => self.load_event(event),
+            Asker::Vocabulary => self.vocabulary_event(event),
+            Asker::DraftCount => self.counted(event),
+            Asker::Reply => self.reply_event(id, event),
+            Asker::Scores => self.score_event(id, event),
+            Asker::Look => self.look_event(id, event),
+            Asker::Alternatives => self.alternatives_event(id, event),
+            Asker::LookAhead => self.look_ahead_event(id, event),
+            Asker::Steering => self.steer_event(id, event),
+            Asker::WhatIf => self.what_if_event(id, event),
+            Asker::Weights => self.weights_event(id, event),
+            Asker::Station => self.station_event(id, event),
+            Asker::Attention => self.attention_event(id, event),
+            Asker::Depths => self.depths_event(id, event),
+        }
+    }
+
+    /// The reply goes on, or is over.
+    fn reply_event(&mut self, id: RequestId, event: Event) {
+        if self.run.as_ref().is_none_or(|run| run.request != id) {
+            return;
+        }
+        match event {
+            Event::Prompt(facts) => self.prompt(facts),
+            Event::PromptProgress { done, total } => self.prompt_progress(done, total),
+            Event::Token(step) => self.token(*step),
+            Event::Stages(trace) => self.stages(*trace),
+            Event::Twin { index, kl, ms } => self.twin_told(index, kl, ms),
+            Event::Inside(live) => self.live_inside(*live),
+            Event::Watched { tokens, .. } => self.inspector.looks.arriving.watched = tokens,
+            Event::Recorded(ms) => self.recorded(ms),
+            Event::Done { stop, usage, timings } => self.reply_done(stop, usage, timings),
+            Event::Failed(failure) => self.reply_failed(&failure),
+            Event::Paused => self.reply_paused(),
+            _ => {}
+        }
     }
 
     fn prompt(&mut self, facts: PromptFacts) {
@@ -237,9 +241,7 @@ impl App {
         if self.run.is_some() {
             self.finish_run(StopReason::Error, TurnState::Interrupted, Some(why.clone()));
         }
-        self.book.loading = None;
-        self.book.counting = None;
-        self.book.scores.forget_request();
+        self.requests.engine_is_gone();
         self.composer.tokens = None;
         if exit.expected {
             self.model.status = ModelStatus::Unloaded;

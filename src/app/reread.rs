@@ -7,12 +7,11 @@ mod sentences;
 mod weights;
 mod what_if;
 
-use std::sync::Arc;
-
-use super::{App, EngineId, Origin, Overlay, prompt};
+use super::state::{ReadAgain, ReadWithout};
+use super::{App, Asker, Origin, Overlay, Query, prompt};
 use crate::chat::{Piece, Role, Turn, TurnId};
 use crate::command::Command;
-use crate::engine::protocol::{Event, Message, Prompt, Request, RequestId, Reread, Rescored, StoredTokens};
+use crate::engine::protocol::{Message, Prompt, Reread, Rescored, StoredTokens};
 use crate::token::TokenId;
 
 /// A message as it is on trial.
@@ -22,22 +21,8 @@ pub(crate) struct Changed<'a> {
     stored: Option<StoredTokens>,
 }
 
-/// What a request is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// A reply of the open trial, by its place, behind the text as it is or as edited.
-    WhatIf { reply: usize, edited: bool },
-    /// The weighed reply, without a part or behind the whole prompt.
-    Weights(Option<usize>),
-}
-
-/// The request under way.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rereading {
-    engine: EngineId,
-    request: RequestId,
-    purpose: Purpose,
-}
+/// Why a reply cannot be read again after all.
+const GONE: &str = "what the reply answers is no longer there";
 
 impl App {
     /// The ids of a reply that can be scored: its tokens up to the first typed stretch.
@@ -127,142 +112,32 @@ impl App {
         reply.parent.map(|parent| prompt::branch_to(&self.chat, parent)).unwrap_or_default()
     }
 
-    /// Brings what is asked of the engine in line with what is wanted.
+    /// Brings what is asked of the engine in line with what is wanted: what the user waits for, then what goes on in the
+    /// background.
     pub(crate) fn settle_reread(&mut self) {
         self.drop_stale_trials();
-        self.fail_foreign_trials();
-        let busy = self.run.is_some() || self.queued.is_some() || self.ready().is_none();
-        let wanted = if busy { None } else { self.reread_wanted() };
-        if let Some(under_way) = self.book.rereading {
-            let here = under_way.engine == self.model.engine && self.ready().is_some();
-            if here && wanted == Some(under_way.purpose) {
-                return;
-            }
-            self.stop_rereading();
-        }
-        let Some(purpose) = wanted else { return };
-        let Some(request) = self.request_for(purpose) else {
-            return self.reread_failed(purpose, "what the reply answers is no longer there");
-        };
-        let request = self.ask(Request::Reread(Box::new(request)));
-        self.book.last_use = self.now.mono_ms;
-        self.book.rereading = Some(Rereading { engine: self.model.engine, request, purpose });
+        let free = self.run.is_none() && self.queued.is_none() && self.ready().is_some();
+        let what_if = self.what_if_wanted().filter(|_| free);
+        self.sync_query(trial, what_if, Self::what_if_request);
+        let idle = free && self.requests.of(Asker::WhatIf).is_none();
+        let weights = self.weights_wanted().filter(|_| idle);
+        self.sync_query(weighing, weights, Self::part_request);
     }
 
-    /// The next thing to read: what the user waits for, then what goes on in the background.
-    fn reread_wanted(&self) -> Option<Purpose> {
-        self.what_if_wanted().or_else(|| self.weights_wanted())
-    }
-
-    fn request_for(&self, purpose: Purpose) -> Option<Reread> {
-        match purpose {
-            Purpose::WhatIf { reply, edited } => self.what_if_request(reply, edited),
-            Purpose::Weights(part) => self.part_request(part),
-        }
-    }
-
-    fn reread_failed(&mut self, purpose: Purpose, why: &str) {
-        match purpose {
-            Purpose::WhatIf { .. } => {
-                if let Some(what_if) = &mut self.what_if {
-                    what_if.failed = Some(why.to_owned());
-                }
-            }
-            Purpose::Weights(_) => {
-                if let Some(weights) = &mut self.weights {
-                    weights.failed = Some(why.to_owned());
-                }
-            }
-        }
-    }
-
-    /// Gives up what is under way; it is asked for again if it is still wanted.
-    fn stop_rereading(&mut self) {
-        let Some(under_way) = self.book.rereading.take() else { return };
-        if let Some(what_if) = &mut self.what_if {
-            what_if.progress = None;
-        }
-        if under_way.engine == self.model.engine && self.ready().is_some() {
-            self.ask(Request::Cancel { target: under_way.request });
-        }
-    }
-
-    /// Something else is asked of the engine: the background gives way.
-    pub(crate) fn give_way(&mut self, request: &Request) {
-        let waits = matches!(
-            request,
-            Request::Generate(_)
-                | Request::Score(_)
-                | Request::Look(_)
-                | Request::LookAhead(_)
-                | Request::Inspect(_)
-                | Request::Depths(_)
-                | Request::Embed(_)
-        );
-        let in_background = |under_way: &Rereading| matches!(under_way.purpose, Purpose::Weights(_));
-        if waits && self.book.rereading.as_ref().is_some_and(in_background) {
-            self.stop_rereading();
-        }
-    }
-
-    /// Whether an event answers the request under way.
-    pub(crate) fn is_rereading(&self, id: RequestId) -> bool {
-        self.book
-            .rereading
-            .as_ref()
-            .is_some_and(|under_way| under_way.engine == self.model.engine && under_way.request == id)
-    }
-
-    /// The engine answers.
-    pub(crate) fn reread_event(&mut self, event: Event) {
-        let Some(Rereading { purpose, .. }) = self.book.rereading else { return };
-        self.book.last_use = self.now.mono_ms;
-        if event.is_final() {
-            self.book.rereading = None;
-        }
-        match (event, purpose) {
-            (Event::PromptProgress { done, total }, Purpose::WhatIf { .. }) => {
-                if let Some(what_if) = &mut self.what_if {
-                    what_if.progress = Some((done, total));
-                }
-            }
-            (Event::Rescored(scored), purpose) => self.rescored(purpose, Arc::from(scored)),
-            (Event::Failed(failure), purpose) => self.reread_failed(purpose, &failure.message),
-            _ => {}
-        }
-    }
-
-    fn rescored(&mut self, purpose: Purpose, scored: Arc<Rescored>) {
-        let told = matches!(purpose, Purpose::Weights(_))
-            && self.weights.as_ref().is_some_and(|weights| weights.displaced > 0);
+    /// Says once how much of the chat had to make room.
+    fn say_displaced(&mut self, scored: &Rescored, told: bool) {
         if scored.displaced > 0 && !told {
             let tokens = scored.displaced;
             self.warn(format!(
                 "the context has no room for both: the next reply reads {tokens} tokens of the chat again"
             ));
         }
-        match purpose {
-            Purpose::WhatIf { reply, edited } => self.what_if_read(reply, edited, scored),
-            Purpose::Weights(part) => self.part_read(part, &scored),
-        }
     }
 
-    /// Another model was loaded meanwhile: it cannot go on with what the one before began.
-    fn fail_foreign_trials(&mut self) {
-        if self.ready().is_none() {
-            return;
-        }
-        let why = |reply: TurnId| self.chat.turn(reply).and_then(|turn| self.can_reread(turn).err());
-        let what_if = self.what_if.as_ref().filter(|what_if| what_if.failed.is_none() && !what_if.is_done());
-        let what_if = what_if.and_then(|what_if| what_if.replies.iter().find_map(|reply| why(reply.turn)));
-        let weights = self.weights.as_ref().filter(|weights| weights.failed.is_none() && !weights.is_done());
-        let weights = weights.and_then(|weights| why(weights.reply));
-        if let (Some(open), Some(why)) = (&mut self.what_if, what_if) {
-            open.failed = Some(why);
-        }
-        if let (Some(open), Some(why)) = (&mut self.weights, weights) {
-            open.failed = Some(why);
-        }
+    /// Why a trial of these replies does not go on: another model was loaded meanwhile.
+    fn foreign(&self, replies: impl IntoIterator<Item = TurnId>) -> Option<String> {
+        self.ready()?;
+        replies.into_iter().find_map(|reply| self.can_reread(self.chat.turn(reply)?).err())
     }
 
     /// Trials end with the chat, the branch or the reply that they are about.
@@ -336,6 +211,14 @@ impl App {
         let last = branch.iter().rev().find(|turn| turn.role == Role::User).map(|turn| turn.id);
         self.transcript.selected.or(last)
     }
+}
+
+fn trial(app: &mut App) -> Option<&mut Query<ReadAgain>> {
+    app.what_if.as_mut().map(|open| &mut open.reading)
+}
+
+fn weighing(app: &mut App) -> Option<&mut Query<ReadWithout>> {
+    app.weights.as_mut().map(|open| &mut open.reading)
 }
 
 /// A step of the signed ramp.

@@ -3,7 +3,7 @@
 //! Invariant: what the user wrote is handed to the store before the engine is asked for anything.
 
 use super::completion::{self, Line};
-use super::{ActiveRun, App, ModelStatus, Phase, Queued, prompt};
+use super::{ActiveRun, App, Asker, ModelStatus, Phase, Queued, prompt};
 use crate::chat::{
     Conversation, ConversationId, Role, Run, RunId, Span, Timings, Turn, TurnId, TurnState, Usage,
 };
@@ -306,7 +306,7 @@ impl App {
             interventions,
             allow: (self.steps.on || self.steps.every_ms.is_some()).then_some(1),
         }));
-        let id = self.ask(request);
+        let id = self.requests.ask(Asker::Reply, request);
         if let Some(run) = &mut self.run {
             run.request = id;
         }

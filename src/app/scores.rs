@@ -1,6 +1,6 @@
 //! Scores of typed text: what the model thought of the user's words and of the system prompt.
 //!
-//! Invariants: a text is asked for once for a model, never while a reply is written or waited for, and gives
+//! Invariants: a text is asked for once for a load of a model, never while a reply is written or waited for, and gives
 //! way when one is asked for; what the store holds is read before anything is asked of the engine.
 
 pub(crate) mod align;
@@ -9,7 +9,8 @@ pub(crate) use align::align;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{App, Colouring, EngineId, TurnScore};
+use super::requests::Answer;
+use super::{App, Asker, Colouring, EngineId, Query, Question, TurnScore};
 use crate::chat::{ConversationId, Role, RunId, Span, Turn, TurnId, TurnState};
 use crate::engine::protocol::{Event, Request, RequestId, Score};
 use crate::store;
@@ -23,18 +24,30 @@ pub(crate) struct Asking {
     of: Option<(ConversationId, String)>,
     /// Whether they have come.
     read: bool,
-    /// The request under way.
+    /// The texts that are being scored.
+    reading: Query<Batch>,
+    /// What has come of them.
     under_way: Option<UnderWay>,
-    /// What was asked of the engine and came, or cannot come.
+    /// What the engine has told all of, or cannot tell.
     asked: BTreeSet<(TurnId, String)>,
     /// What things were like when it was last worked out what is to be asked.
     seen_under: Option<Circumstances>,
 }
 
-/// A request under way.
+/// Texts that are scored together.
+#[derive(Clone, Debug, PartialEq)]
+struct Batch {
+    run: RunId,
+    turns: Vec<TurnId>,
+}
+
+impl Question for Batch {
+    const ASKER: Asker = Asker::Scores;
+}
+
+/// What has come of the texts that are being scored.
 #[derive(Debug)]
 struct UnderWay {
-    request: RequestId,
     chat: ConversationId,
     run: RunId,
     model: String,
@@ -56,13 +69,6 @@ struct Circumstances {
     known: (usize, usize),
     seeking: Option<TurnId>,
     system: Option<u64>,
-}
-
-impl Asking {
-    /// The engine is gone: what was asked of it never comes.
-    pub(crate) fn forget_request(&mut self) {
-        self.under_way = None;
-    }
 }
 
 impl App {
@@ -128,6 +134,7 @@ impl App {
         if self.transcript.colouring == Colouring::Off && self.transcript.seeking.is_none() {
             return;
         }
+        self.book.scores.reading.forget_gone(&self.requests);
         let seen_under = self.circumstances();
         if self.book.scores.seen_under.as_ref() == Some(&seen_under) {
             return;
@@ -145,8 +152,8 @@ impl App {
         let system = self.system.as_ref().and_then(|turn| self.transcript.revisions.get(&turn.id).copied());
         Circumstances {
             chat: (self.chat.head.id, self.chat.leaf, self.chat.turns.len()),
-            engine: (self.model.engine, self.ready().is_some(), self.model.hash.is_some()),
-            busy: (self.run.is_some(), self.queued.is_some(), self.book.scores.under_way.is_some()),
+            engine: (self.requests.engine(), self.ready().is_some(), self.model.hash.is_some()),
+            busy: (self.run.is_some(), self.queued.is_some(), self.book.scores.reading.pending().is_some()),
             read: self.book.scores.read,
             known: (self.runs.len(), self.vocabularies.len()),
             seeking: self.transcript.seeking,
@@ -164,7 +171,7 @@ impl App {
         let Some(model) = model else { return Ok(()) };
         let of = (self.chat.head.id, model.clone());
         if self.book.scores.of.as_ref() != Some(&of) {
-            self.stop_scoring();
+            self.book.scores.reading.give_up(&mut self.requests);
             self.clear_scores();
             self.book.scores.of = Some(of);
             self.book.scores.read = false;
@@ -177,7 +184,7 @@ impl App {
         if self.run.is_some() || self.queued.is_some() {
             return Err("read when the reply is done".into());
         }
-        if self.book.scores.under_way.is_some() {
+        if self.book.scores.reading.pending().is_some() {
             return Err("the model reads the words again".into());
         }
         if !self.can_read_again(run) {
@@ -224,10 +231,14 @@ impl App {
             return false;
         }
         let texts: Vec<Vec<u8>> = turns.iter().map(|turn| self.chat.bytes(turn)).collect();
+        let batch =
+            Batch { run, turns: turns.iter().filter(|turn| missing(turn)).map(|turn| turn.id).collect() };
+        if self.book.scores.reading.refusal(&batch).is_some() {
+            return false;
+        }
         let places = align(&ids, vocabulary, &texts);
         let found = turns.iter().zip(places).filter(|(turn, _)| missing(turn));
         let all: Vec<(TurnId, Vec<Place>)> = found.map(|(turn, places)| (turn.id, places)).collect();
-        self.book.scores.asked.extend(all.iter().map(|(turn, _)| (*turn, model.to_owned())));
         // A text's first token has no probability.
         let waiting: Vec<(TurnId, Vec<Place>)> = all
             .into_iter()
@@ -235,35 +246,38 @@ impl App {
             .filter(|(_, places)| !places.is_empty())
             .collect();
         let indices = || waiting.iter().flat_map(|(_, places)| places.iter().map(|place| place.2));
-        let (Some(from), Some(last)) = (indices().min(), indices().max()) else { return false };
-        let request = self.ask(Request::Score(Box::new(Score {
+        let (Some(from), Some(last)) = (indices().min(), indices().max()) else {
+            self.close_scores(&batch.turns, model);
+            return false;
+        };
+        let request = Score {
             ids: ids[..=last].to_vec(),
             from: from as u32,
             top_logprobs: self.config.inspector.candidates,
             interventions,
-        })));
-        self.book.last_use = self.now.mono_ms;
+        };
+        let id = self.requests.ask(Batch::ASKER, Request::Score(Box::new(request)));
+        self.book.scores.reading.asked(batch, id);
         let (chat, model) = (self.chat.head.id, model.to_owned());
-        self.book.scores.under_way =
-            Some(UnderWay { request, chat, run, model, from, waiting, steps: Vec::new() });
+        self.book.scores.under_way = Some(UnderWay { chat, run, model, from, waiting, steps: Vec::new() });
         true
     }
 
-    /// Whether an event answers the request under way.
-    pub(crate) fn is_scoring(&self, id: RequestId) -> bool {
-        self.book.scores.under_way.as_ref().is_some_and(|under_way| under_way.request == id)
+    /// Nothing more can be known of texts from this model.
+    fn close_scores(&mut self, turns: &[TurnId], model: &str) {
+        self.book.scores.asked.extend(turns.iter().map(|turn| (*turn, model.to_owned())));
     }
 
     /// The engine answers.
-    pub(crate) fn score_event(&mut self, event: Event) {
-        self.book.last_use = self.now.mono_ms;
-        match event {
-            Event::Scores { first, steps } => self.scores_came(first as usize, steps),
-            Event::Failed(failure) => {
-                self.book.scores.under_way = None;
-                self.warn(format!("typed text could not be scored: {}", failure.message));
+    pub(crate) fn score_event(&mut self, id: RequestId, event: Event) {
+        match self.book.scores.reading.event(id, event) {
+            Some(Answer::Part(_, Event::Scores { first, steps })) => self.scores_came(first as usize, steps),
+            Some(Answer::Refused(_, why)) => self.warn(format!("typed text could not be scored: {why}")),
+            Some(Answer::Whole(batch, _)) => {
+                if let Some(under_way) = self.book.scores.under_way.take() {
+                    self.close_scores(&batch.turns, &under_way.model);
+                }
             }
-            event if event.is_final() => self.book.scores.under_way = None,
             _ => {}
         }
     }
@@ -311,18 +325,9 @@ impl App {
         }
     }
 
-    /// A reply goes first: what was asked is given up and asked for again later.
-    pub(crate) fn stop_scoring(&mut self) {
-        let Some(under_way) = self.book.scores.under_way.take() else { return };
-        for (turn, _) in under_way.waiting {
-            self.book.scores.asked.remove(&(turn, under_way.model.clone()));
-        }
-        self.ask(Request::Cancel { target: under_way.request });
-    }
-
     /// The chat is left.
     pub(crate) fn leave_scores(&mut self) {
-        self.stop_scoring();
+        self.book.scores.reading.give_up(&mut self.requests);
         self.scores = BTreeMap::new();
         self.system = None;
         self.book.scores = Asking::default();

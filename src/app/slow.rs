@@ -45,7 +45,7 @@ impl App {
         let free = self.steps.every_ms.is_none() && !self.steps.on;
         self.steps.every_ms = Some((1000.0 / tokens_a_second).round() as u64);
         if let Some(target) = self.run.as_ref().map(|run| run.request).filter(|_| free) {
-            self.ask(Request::Pace { target, allow: Some(1) });
+            self.requests.tell(Request::Pace { target, allow: Some(1) });
         }
         let hold = self.keymap.shown(crate::command::Command::Hold);
         let step = self.keymap.shown(crate::command::Command::Step);
@@ -59,7 +59,7 @@ impl App {
         self.steps.every_ms = None;
         self.steps.next_at = None;
         if let Some(target) = self.run.as_ref().map(|run| run.request).filter(|_| !self.steps.on) {
-            self.ask(Request::Pace { target, allow: None });
+            self.requests.tell(Request::Pace { target, allow: None });
         }
         self.say("replies are written at full speed");
     }
@@ -83,7 +83,7 @@ impl App {
         }
         self.steps.next_at = None;
         if let Some(target) = self.run.as_ref().map(|run| run.request) {
-            self.ask(Request::Pace { target, allow: Some(1) });
+            self.requests.tell(Request::Pace { target, allow: Some(1) });
         }
     }
 }

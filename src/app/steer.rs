@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{App, Edit, LineEdit, Overlay, Steer, SteerField, SteerWish};
+use super::requests::Answer;
+use super::{App, Edit, LineEdit, Overlay, Preview, Steer, SteerField, SteerWish};
 use crate::chat::{Intervention, Steering};
 use crate::engine::protocol::{Direction, Event, Inspect, Request, RequestId};
 
@@ -95,13 +96,38 @@ impl App {
         Some(Direction { towards, away, layer: self.steer_layer() })
     }
 
-    /// The pass on display with the push, once the direction is known.
-    fn steer_preview(&self) -> Option<Inspect> {
-        let pass = self.pass(self.shown_step()?.cursor()).filter(|pass| self.can_read_again(pass.run))?;
-        let kept = self.chat.settings.interventions.iter().filter(|change| change.steering().is_none());
+    /// What a preview of the pass on display with the push is of, once the direction is known.
+    fn steer_preview(&self) -> Option<Preview> {
+        let at = self.shown_step()?.cursor();
+        let run = self.run_at(at).filter(|run| self.can_read_again(*run) && self.has_pass(at))?;
+        let name = self.push_name()?;
+        let texts = self.kept_push().is_none().then(|| {
+            let steer = &self.inspector.steer;
+            (steer.towards.text.clone(), steer.away.text.clone())
+        });
+        let (layer, percent) = (self.steer_layer(), self.inspector.steer.percent);
+        Some(Preview { at, run, name, layer, percent, texts, beside: self.changes_beside() })
+    }
+
+    /// What the panel's push is called, where its direction is known.
+    fn push_name(&self) -> Option<String> {
+        if let Some(kept) = self.kept_push() {
+            return Some(kept.name.clone());
+        }
+        let (known, _) = self.inspector.steer.found.as_ref()?;
+        (Some(known) == self.steer_direction().as_ref()).then(|| self.inspector.steer.name())
+    }
+
+    /// What changes this chat's replies besides steering.
+    fn changes_beside(&self) -> Vec<Intervention> {
+        let all = self.chat.settings.interventions.iter();
+        all.filter(|change| change.steering().is_none()).cloned().collect()
+    }
+
+    fn preview_request(&self, of: &Preview) -> Option<Inspect> {
         Some(Inspect {
-            ids: pass.ids.to_vec(),
-            interventions: kept.cloned().collect(),
+            ids: self.pass(of.at)?.ids.to_vec(),
+            interventions: of.beside.clone(),
             ablations: vec![Intervention::Steer(self.push()?)],
             everywhere: true,
             ..Inspect::default()
@@ -137,46 +163,37 @@ impl App {
         }
         let preview = self.steer_preview().filter(|_| steer.percent != 0)?;
         let known = steer.preview.as_ref().is_some_and(|(known, _)| *known == preview);
-        (!known).then(|| SteerWish::Preview(Box::new(preview)))
+        (!known).then_some(SteerWish::Preview(preview))
+    }
+
+    /// Why the loaded model cannot tell what the panel lacks, if it was asked.
+    #[must_use]
+    pub fn steer_refused(&self) -> Option<&str> {
+        self.inspector.steer.asking.refusal(&self.steer_wish()?)
     }
 
     /// Brings what is asked of the engine in line with what the panel shows.
     pub(crate) fn settle_steer(&mut self) {
-        let refused = self.inspector.steer.failed.as_ref().map(|(wish, _)| wish.clone());
-        let wish = self.steer_wish().filter(|wish| refused.as_ref() != Some(wish));
-        if let Some((engine, target, pending)) = &self.inspector.steer.pending {
-            if *engine == self.model.engine && wish.as_ref() == Some(pending) {
-                return;
-            }
-            let (same, target) = (*engine == self.model.engine, *target);
-            self.inspector.steer.pending = None;
-            if same && self.ready().is_some() {
-                self.ask(Request::Cancel { target });
-            }
-        }
-        let Some(wish) = wish else { return };
-        let request = match &wish {
-            SteerWish::Cut(text) => Request::Tokenize { text: text.clone(), special: false, begin: true },
-            SteerWish::Direct(direction) => Request::Direction(Box::new(direction.clone())),
-            SteerWish::Preview(inspect) => Request::Inspect(inspect.clone()),
-        };
-        let id = self.ask(request);
-        self.inspector.steer.pending = Some((self.model.engine, id, wish));
+        self.inspector.steer.forget_other_loads(self.requests.engine());
+        let wish = self.steer_wish();
+        self.sync_query(|app| Some(&mut app.inspector.steer.asking), wish, Self::steer_request);
     }
 
-    /// Whether a request is the panel's.
-    pub(crate) fn steers(&self, id: RequestId) -> bool {
-        let pending = self.inspector.steer.pending.as_ref();
-        pending.is_some_and(|(engine, pending, _)| *engine == self.model.engine && *pending == id)
+    fn steer_request(&self, wish: &SteerWish) -> Result<Request, String> {
+        Ok(match wish {
+            SteerWish::Cut(text) => Request::Tokenize { text: text.clone(), special: false, begin: true },
+            SteerWish::Direct(direction) => Request::Direction(Box::new(direction.clone())),
+            SteerWish::Preview(of) => {
+                let inspect = self.preview_request(of).ok_or("what the model had read is not stored")?;
+                Request::Inspect(Box::new(inspect))
+            }
+        })
     }
 
     /// The engine answered the panel.
-    pub(crate) fn steer_event(&mut self, event: Event) {
-        if !event.is_final() {
-            return;
-        }
+    pub(crate) fn steer_event(&mut self, id: RequestId, event: Event) {
         let steer = &mut self.inspector.steer;
-        let Some((.., wish)) = steer.pending.take() else { return };
+        let Some(Answer::Whole(wish, event)) = steer.asking.event(id, event) else { return };
         match (event, wish) {
             (Event::Tokenized { tokens }, SteerWish::Cut(text)) => {
                 let ids = tokens.into_iter().map(|(id, _)| id).collect();
@@ -186,10 +203,9 @@ impl App {
             (Event::Directed(found), SteerWish::Direct(direction)) => {
                 steer.found = Some((direction, Arc::from(found)));
             }
-            (Event::Inspected(seen), SteerWish::Preview(inspect)) => {
-                steer.preview = Some((*inspect, Arc::from(seen)));
+            (Event::Inspected(seen), SteerWish::Preview(of)) => {
+                steer.preview = Some((of, Arc::from(seen)));
             }
-            (Event::Failed(failure), wish) => steer.failed = Some((wish, failure.message)),
             _ => {}
         }
     }

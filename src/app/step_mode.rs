@@ -23,7 +23,7 @@ impl App {
             Some(run) => {
                 let target = run.request;
                 if !self.steps.paused {
-                    self.ask(Request::Pace { target, allow: Some(0) });
+                    self.requests.tell(Request::Pace { target, allow: Some(0) });
                 }
                 self.set_focus(Focus::Transcript);
             }
@@ -75,7 +75,7 @@ impl App {
         let Some(run) = &self.run else { return };
         let target = run.request;
         self.steps.paused = false;
-        self.ask(Request::Pace { target, allow: Some(1) });
+        self.requests.tell(Request::Pace { target, allow: Some(1) });
     }
 
     fn let_run(&mut self) {
@@ -83,7 +83,7 @@ impl App {
         let allow = self.steps.every_ms.map(|_| 1);
         if let Some(run) = &self.run {
             let target = run.request;
-            self.ask(Request::Pace { target, allow });
+            self.requests.tell(Request::Pace { target, allow });
         }
     }
 

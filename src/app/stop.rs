@@ -38,7 +38,7 @@ impl App {
         }
         run.stopping = true;
         let target = run.request;
-        self.ask(Request::Cancel { target });
+        self.requests.tell(Request::Cancel { target });
     }
 
     /// What waits goes back where it came from: unsent text into the composer.
@@ -66,6 +66,7 @@ impl App {
     pub(crate) fn finish_run(&mut self, stop: StopReason, state: TurnState, note: Option<String>) {
         self.flush_steps();
         let Some(active) = self.run.take() else { return };
+        self.requests.forget(active.request);
         self.steps = self.steps.ended();
         if let Some(turn) =
             self.conversation_mut(active.chat).and_then(|conversation| conversation.turn_mut(active.turn))

@@ -171,6 +171,20 @@ impl App {
         }
     }
 
+    /// Whether a token has a [`Self::pass`], without putting together what was read.
+    #[must_use]
+    pub fn has_pass(&self, at: TokenCursor) -> bool {
+        self.token_at(at).is_some_and(|token| {
+            token.step.id.is_some() && self.place_in_context(&token).is_some_and(|place| place > 0)
+        })
+    }
+
+    /// Whether the loaded model can read a token's pass again.
+    #[must_use]
+    pub fn can_read_token_again(&self, at: TokenCursor) -> bool {
+        self.run_at(at).is_some_and(|run| self.can_read_again(run)) && self.has_pass(at)
+    }
+
     /// All ids of a run's prompt, what it shares with other runs included.
     #[must_use]
     pub fn prompt_of(&self, run: RunId) -> Option<Vec<TokenId>> {

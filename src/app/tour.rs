@@ -9,11 +9,12 @@ mod steps;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{
-    App, Effect, Focus, Inspector, Level, ModelStatus, Notice, StepMode, TokenCursor, Transcript, Trial, Unit,
+    App, Asker, Effect, Focus, Inspector, Level, ModelStatus, Notice, StepMode, TokenCursor, Transcript,
+    Trial, Unit,
 };
 use crate::chat::{Conversation, ConversationId, Role, Span, Turn, TurnId, TurnState};
 use crate::command::{Command, Group};
-use crate::engine::protocol::{Prompt, Request};
+use crate::engine::protocol::Prompt;
 use crate::inspect::trace::Part;
 use crate::sampling::Sampling;
 use crate::store;
@@ -55,7 +56,7 @@ impl App {
     /// Begins the tour at start.
     pub fn open_tour(&mut self) -> Vec<Effect> {
         self.begin_tour();
-        std::mem::take(&mut self.book.out)
+        self.take_effects()
     }
 
     /// Begins the tour, or says why not.
@@ -318,15 +319,12 @@ impl App {
 
     /// Stops what the stations ask of the engine: its answer would be another chat's.
     fn close_station_requests(&mut self) {
-        let engine = self.model.engine;
-        let inside = self.inspector.inside.pending.take().map(|(of, id, _)| (of, id));
-        let look = self.inspector.looks.pending.take().map(|(of, id, _)| (of, id));
-        let depths = self.inspector.depths.pending.take().map(|reading| (reading.engine, reading.request));
-        for (of, target) in inside.into_iter().chain(look).chain(depths) {
-            if of == engine && self.ready().is_some() {
-                self.ask(Request::Cancel { target });
-            }
+        for asker in [Asker::Station, Asker::Look, Asker::Depths] {
+            self.requests.give_up_all(asker);
         }
+        self.inspector.looks.asking.forget_gone(&self.requests);
+        self.inspector.inside.pending = None;
+        self.inspector.depths.pending = None;
         self.inspector.inside.progress = None;
     }
 }

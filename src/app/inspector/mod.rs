@@ -19,7 +19,6 @@ use crate::chat::{Piece, RunId, Span, TurnId, unfinished_tail, whole_text};
 use crate::inspect::stages::SamplerTrace;
 use crate::token::Step;
 pub(crate) use export::Exported;
-pub(crate) use passes::EventOfInside;
 pub use passes_state::{Inside, InsidePass, Wish};
 pub use state::{Inspector, LiveStep, Watched};
 pub use stations::Station;

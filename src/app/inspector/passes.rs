@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use super::merge;
-use crate::app::{App, EngineId, InsidePass, LiveStep, Pass, TokenCursor, Wish};
-use crate::engine::protocol::{Failure, FailureKind, Inspect, Inspected, Request, RequestId, Want};
+use crate::app::{App, Asker, EngineId, InsidePass, LiveStep, Pass, TokenCursor, Wish};
+use crate::engine::protocol::{Event, Failure, FailureKind, Inspect, Inspected, Request, RequestId, Want};
 use crate::inspect::pieces::Pieces;
 use crate::inspect::trace::EmbeddingFacts;
 use crate::token::TokenId;
@@ -17,7 +17,7 @@ const PASSES: usize = 64;
 /// Questions to the embedding table, and texts, that are kept.
 const ANSWERS: usize = 64;
 /// What the engine says to a wish.
-pub(crate) enum EventOfInside {
+enum EventOfInside {
     /// How many tokens were read, of how many.
     Progress(u32, u32),
     /// A pass was opened.
@@ -85,7 +85,9 @@ impl App {
         }
         let wish = self.inside_wish();
         match (&inside.failed, &wish) {
-            (Some((engine, failed, why)), Some(wish)) if *engine == self.model.engine && failed == wish => {
+            (Some((engine, failed, why)), Some(wish))
+                if *engine == self.requests.engine() && failed == wish =>
+            {
                 return Some(why.clone());
             }
             _ => {}
@@ -113,21 +115,18 @@ impl App {
         self.forget_busy();
         let wish = self.inside_wish();
         let refused = |(engine, failed, _): &(_, Wish, String)| {
-            *engine == self.model.engine && wish.as_ref() == Some(failed)
+            *engine == self.requests.engine() && wish.as_ref() == Some(failed)
         };
         let wish = if self.inspector.inside.failed.as_ref().is_some_and(refused) { None } else { wish };
-        let engine = self.model.engine;
+        let engine = self.requests.engine();
         if let Some((of, target, pending)) = &self.inspector.inside.pending {
             if *of == engine && self.ready().is_some() && wish.as_ref() == Some(pending) {
                 return;
             }
             let target = *target;
-            let same = *of == engine;
             self.inspector.inside.pending = None;
             self.inspector.inside.progress = None;
-            if same && self.ready().is_some() {
-                self.ask(Request::Cancel { target });
-            }
+            self.requests.give_up(target);
         }
         let Some(wish) = wish else { return };
         let request = match &wish {
@@ -135,7 +134,7 @@ impl App {
             Wish::Embed(embed) => Request::Embed(embed.clone()),
             Wish::Pieces(text) => Request::Pieces { text: text.clone(), special: false, inside: true },
         };
-        let id = self.ask(request);
+        let id = self.requests.ask(Asker::Station, request);
         self.inspector.inside.pending = Some((engine, id, wish));
     }
 
@@ -187,13 +186,29 @@ impl App {
         if inside.aimed { inside.layer.min(last) } else { last }
     }
 
-    pub(crate) fn opens(&self, id: RequestId) -> bool {
+    fn opens(&self, id: RequestId) -> bool {
         let pending = self.inspector.inside.pending.as_ref();
-        pending.is_some_and(|(engine, pending, _)| *engine == self.model.engine && *pending == id)
+        pending.is_some_and(|(engine, pending, _)| *engine == self.requests.engine() && *pending == id)
     }
 
     /// The engine answered a wish, or told how far it is.
-    pub(crate) fn inside_event(&mut self, event: EventOfInside) {
+    pub(crate) fn station_event(&mut self, id: RequestId, event: Event) {
+        if !self.opens(id) {
+            return;
+        }
+        match event {
+            Event::Inspected(seen) => self.inside_event(EventOfInside::Pass(seen)),
+            Event::Embedded(facts) => self.inside_event(EventOfInside::Embedded(facts)),
+            Event::Pieces(pieces) => self.inside_event(EventOfInside::Pieces(pieces)),
+            Event::PromptProgress { done, total } => {
+                self.inside_event(EventOfInside::Progress(done, total));
+            }
+            Event::Failed(failure) => self.inside_event(EventOfInside::Failed(failure)),
+            _ => {}
+        }
+    }
+
+    fn inside_event(&mut self, event: EventOfInside) {
         let inside = &mut self.inspector.inside;
         if let EventOfInside::Progress(done, total) = event {
             inside.progress = Some((done, total));

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::sentences::{sentences, without};
-use super::{Changed, Purpose, ink_step};
+use super::{Changed, GONE, ink_step};
 use crate::app::cursor::Move;
+use crate::app::requests::Answer;
 use crate::app::scores::align;
-use crate::app::{App, Overlay, Part, Scroll, Weights};
+use crate::app::state::ReadWithout;
+use crate::app::{App, Overlay, Part, Query, Scroll, Weights};
 use crate::chat::{Role, Turn, TurnId};
-use crate::engine::protocol::{Message, Reread, Rescored, StoredTokens};
+use crate::engine::protocol::{Event, Message, Request, RequestId, Reread, Rescored, StoredTokens};
 
 /// Bytes of a token, about, where the prompt's own are not known.
 const BYTES_PER_TOKEN: usize = 4;
@@ -33,7 +35,6 @@ impl App {
         }
         let id = reply.id;
         if self.weights.as_ref().is_none_or(|weights| weights.reply != id) {
-            self.stop_rereading();
             self.weights = Some(Box::new(self.weights_of(id, false)));
         }
         if !matches!(self.top_overlay(), Some(Overlay::Weights)) {
@@ -53,7 +54,7 @@ impl App {
             selected: 0,
             spent: (0, 0.0),
             displaced: 0,
-            failed: None,
+            reading: Query::default(),
         }
     }
 
@@ -115,19 +116,25 @@ impl App {
     }
 
     /// The next pass for the weights.
-    pub(super) fn weights_wanted(&self) -> Option<Purpose> {
-        let weights = self.weights.as_ref()?;
-        if !weights.started || weights.failed.is_some() {
-            return None;
-        }
-        if weights.whole.is_none() {
-            return Some(Purpose::Weights(None));
-        }
-        let at = weights.parts.iter().position(|part| part.without.is_none())?;
-        Some(Purpose::Weights(Some(at)))
+    pub(super) fn weights_wanted(&self) -> Option<ReadWithout> {
+        let weights = self.weights.as_ref().filter(|weights| weights.started)?;
+        self.foreign([weights.reply]).is_none().then(|| weights.next())?
     }
 
-    pub(super) fn part_request(&self, part: Option<usize>) -> Option<Reread> {
+    /// Why the weights are not worked out, in one line.
+    #[must_use]
+    pub fn weights_missing(&self) -> Option<String> {
+        let weights = self.weights.as_ref()?;
+        let next = weights.next()?;
+        let foreign = || self.foreign([weights.reply]);
+        weights.reading.refusal(&next).map(str::to_owned).or_else(foreign)
+    }
+
+    pub(super) fn part_request(&self, part: &ReadWithout) -> Result<Request, String> {
+        Ok(Request::Reread(Box::new(self.reread_without(*part).ok_or(GONE)?)))
+    }
+
+    fn reread_without(&self, ReadWithout(part): ReadWithout) -> Option<Reread> {
         let weights = self.weights.as_ref()?;
         let Some(at) = part else { return self.reread_of(weights.reply, None) };
         let part = weights.parts.get(at)?;
@@ -158,7 +165,19 @@ impl App {
         Some(StoredTokens { vocabulary: stored.vocabulary, tokens })
     }
 
-    pub(super) fn part_read(&mut self, part: Option<usize>, scored: &Arc<Rescored>) {
+    /// The engine answers.
+    pub(crate) fn weights_event(&mut self, id: RequestId, event: Event) {
+        let Some(weights) = &mut self.weights else { return };
+        let told = weights.displaced > 0;
+        if let Some(Answer::Whole(ReadWithout(part), Event::Rescored(scored))) =
+            weights.reading.event(id, event)
+        {
+            self.say_displaced(&scored, told);
+            self.part_read(part, &Arc::from(scored));
+        }
+    }
+
+    fn part_read(&mut self, part: Option<usize>, scored: &Arc<Rescored>) {
         let Some(weights) = &mut self.weights else { return };
         weights.spent.0 += u64::from(scored.decoded);
         weights.spent.1 += f64::from(scored.ms);
@@ -181,7 +200,6 @@ impl App {
 
     /// Stops the reading and forgets it.
     pub(crate) fn drop_weights(&mut self) {
-        self.stop_rereading();
         self.weights = None;
         self.overlays.retain(|overlay| !matches!(overlay, Overlay::Weights));
     }
@@ -191,7 +209,7 @@ impl App {
         let Some(weights) = &self.weights else { return };
         if !weights.started {
             self.weights = None;
-        } else if !weights.is_done() && weights.failed.is_none() {
+        } else if !weights.is_done() && self.weights_missing().is_none() {
             self.say("the sentences are weighed in the background; /weights shows them");
         }
     }

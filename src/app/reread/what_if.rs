@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{Changed, Purpose, ink_step};
-use crate::app::{App, Focus, Overlay, PromptAction, RereadReply, TextEdit, WhatIf};
+use super::{Changed, GONE, ink_step};
+use crate::app::requests::Answer;
+use crate::app::state::ReadAgain;
+use crate::app::{App, Focus, Overlay, PromptAction, Query, RereadReply, TextEdit, WhatIf};
 use crate::chat::{Role, TurnId};
 use crate::command::Command;
-use crate::engine::protocol::{Reread, Rescored};
+use crate::engine::protocol::{Event, Request, RequestId, Rescored};
 
 impl App {
     /// `E`: opens the message for an edit on trial.
@@ -68,7 +70,6 @@ impl App {
             Ok(replies) => replies,
             Err(why) => return self.say(why),
         };
-        self.stop_rereading();
         let known = self.what_if.take().map(|what_if| what_if.replies).unwrap_or_default();
         let unedited = |id: &TurnId| known.iter().find(|reply| reply.turn == *id)?.before.clone();
         let role = self.shown_turn(turn).map_or(Role::System, |turn| turn.role);
@@ -83,8 +84,7 @@ impl App {
                 .map(|id| RereadReply { turn: id, before: unedited(&id), after: None })
                 .collect(),
             selected: 0,
-            progress: None,
-            failed: None,
+            reading: Query::default(),
         }));
         self.overlays.retain(|overlay| !matches!(overlay, Overlay::WhatIf));
         self.overlays.push(Overlay::WhatIf);
@@ -100,26 +100,42 @@ impl App {
     }
 
     /// The next reply to read for the open trial.
-    pub(super) fn what_if_wanted(&self) -> Option<Purpose> {
-        let what_if = self.what_if.as_ref().filter(|what_if| what_if.failed.is_none())?;
-        let missing = what_if.replies.iter().enumerate().find_map(|(at, reply)| match reply {
-            RereadReply { before: None, .. } => Some((at, false)),
-            RereadReply { after: None, .. } => Some((at, true)),
-            _ => None,
-        });
-        let (reply, edited) = missing?;
-        Some(Purpose::WhatIf { reply, edited })
+    pub(super) fn what_if_wanted(&self) -> Option<ReadAgain> {
+        let next = self.what_if.as_ref()?.next()?;
+        self.foreign_to_trial().is_none().then_some(next)
     }
 
-    pub(super) fn what_if_request(&self, reply: usize, edited: bool) -> Option<Reread> {
+    fn foreign_to_trial(&self) -> Option<String> {
+        self.foreign(self.what_if.as_ref()?.replies.iter().map(|reply| reply.turn))
+    }
+
+    /// Why the open trial does not go on, in one line.
+    #[must_use]
+    pub fn what_if_missing(&self) -> Option<String> {
         let what_if = self.what_if.as_ref()?;
-        let changed = Changed { turn: what_if.turn, text: &what_if.text, stored: None };
-        self.reread_of(what_if.replies.get(reply)?.turn, edited.then_some(&changed))
+        let next = what_if.next()?;
+        self.foreign_to_trial().or_else(|| what_if.reading.refusal(&next).map(str::to_owned))
     }
 
-    pub(super) fn what_if_read(&mut self, reply: usize, edited: bool, scored: Arc<Rescored>) {
+    pub(super) fn what_if_request(&self, next: &ReadAgain) -> Result<Request, String> {
+        let reread = self.what_if.as_ref().and_then(|what_if| {
+            let changed = Changed { turn: what_if.turn, text: &what_if.text, stored: None };
+            self.reread_of(what_if.replies.get(next.reply)?.turn, next.edited.then_some(&changed))
+        });
+        Ok(Request::Reread(Box::new(reread.ok_or(GONE)?)))
+    }
+
+    /// The engine answers.
+    pub(crate) fn what_if_event(&mut self, id: RequestId, event: Event) {
         let Some(what_if) = &mut self.what_if else { return };
-        what_if.progress = None;
+        if let Some(Answer::Whole(of, Event::Rescored(scored))) = what_if.reading.event(id, event) {
+            self.say_displaced(&scored, false);
+            self.what_if_read(of, Arc::from(scored));
+        }
+    }
+
+    fn what_if_read(&mut self, ReadAgain { reply, edited }: ReadAgain, scored: Arc<Rescored>) {
+        let Some(what_if) = &mut self.what_if else { return };
         let Some(reply) = what_if.replies.get_mut(reply) else { return };
         *(if edited { &mut reply.after } else { &mut reply.before }) = Some(scored);
         if what_if.is_unread() {

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use super::LineEdit;
-use crate::app::TokenCursor;
+use crate::app::{Asker, Query, Question, TokenCursor};
 use crate::chat::TurnId;
-use crate::engine::protocol::{LookedAhead, RequestId};
+use crate::engine::protocol::LookedAhead;
 use crate::inspect::distribution::Distribution;
 use crate::token::{Step, TokenId};
 
@@ -24,8 +24,8 @@ pub struct Alternatives {
     pub versions: Vec<(TokenId, TurnId)>,
     /// The whole distribution, once it was read again.
     pub whole: Option<Arc<Distribution>>,
-    /// The reading under way.
-    pub looking: Option<RequestId>,
+    /// The token whose whole distribution is being read.
+    pub asking: Query<WholeOf>,
     /// A token to take as soon as its odds are known.
     pub wanted: Option<TokenId>,
     /// What the vocabulary is filtered by.
@@ -36,6 +36,14 @@ pub struct Alternatives {
     pub rows: Vec<TokenId>,
     /// Which is selected.
     pub selected: usize,
+}
+
+/// The whole distribution that a token was chosen from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WholeOf(pub TokenCursor);
+
+impl Question for WholeOf {
+    const ASKER: Asker = Asker::Alternatives;
 }
 
 /// The branches at one token.
@@ -83,16 +91,46 @@ pub struct Ahead {
     pub vocabulary: Option<String>,
     /// What has been read before it.
     pub ids: Arc<Vec<TokenId>>,
-    /// The request, until it is answered.
-    pub request: Option<RequestId>,
-    /// Where the beam led.
+    /// What the engine is asked.
+    pub asking: Query<AheadOf>,
+    /// Whether the beam has come.
+    pub looked: bool,
+    /// Where it led.
     pub found: LookedAhead,
-    /// Why it could not be done.
-    pub failed: Option<String>,
     /// Which path is selected.
     pub selected: usize,
-    /// A path being taken: the request for its tokens' numbers, and those that came.
-    pub taking: Option<(RequestId, Vec<Step>)>,
+    /// A path being taken, and its tokens' numbers as far as they have come.
+    pub taking: Option<(usize, Vec<Step>)>,
+}
+
+/// What a look ahead asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AheadOf {
+    /// The likeliest continuations.
+    Paths,
+    /// The numbers of one path's tokens.
+    Numbers(usize),
+}
+
+impl Question for AheadOf {
+    const ASKER: Asker = Asker::LookAhead;
+}
+
+impl Ahead {
+    /// What is to be asked next.
+    #[must_use]
+    pub fn next(&self) -> Option<AheadOf> {
+        if !self.looked {
+            return Some(AheadOf::Paths);
+        }
+        self.taking.as_ref().map(|(path, _)| AheadOf::Numbers(*path))
+    }
+
+    /// Why that cannot be done, if it was asked.
+    #[must_use]
+    pub fn refused(&self) -> Option<&str> {
+        self.asking.refusal(&self.next()?)
+    }
 }
 
 /// Step mode: a reply goes token by token, by key or by the clock.

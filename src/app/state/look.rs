@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::LineEdit;
-use crate::app::{EngineId, TokenCursor};
+use crate::app::{Asker, EngineId, Query, Question, TokenCursor};
 use crate::chat::RunId;
-use crate::engine::protocol::{CapturePlan, RequestId};
+use crate::engine::protocol::CapturePlan;
 use crate::inspect::chain::Last;
 use crate::inspect::distribution::Distribution;
 use crate::inspect::stages::{SamplerTrace, StageName};
@@ -26,10 +26,8 @@ const RECORDS: usize = 512;
 /// What was read again, recorded and asked for.
 #[derive(Debug, Default)]
 pub struct Looks {
-    /// The request under way, the engine it was asked of, and the token it is about.
-    pub pending: Option<(EngineId, RequestId, TokenCursor)>,
-    /// The token that could not be read again last, by which engine, and why.
-    pub failed: Option<(EngineId, TokenCursor, String)>,
+    /// The token that is read again.
+    pub asking: Query<LookAt>,
     /// Passes that were read again, the newest last.
     passes: VecDeque<(TokenCursor, LookedAt)>,
     /// What was recorded while tokens were written, the newest last.
@@ -38,6 +36,14 @@ pub struct Looks {
     pub arriving: Record,
     /// The plan that an engine was given last.
     pub plan: Option<(EngineId, CapturePlan)>,
+}
+
+/// The pass that chose a token, read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookAt(pub TokenCursor);
+
+impl Question for LookAt {
+    const ASKER: Asker = Asker::Look;
 }
 
 /// A pass that was read again.

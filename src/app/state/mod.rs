@@ -11,13 +11,13 @@ mod reread;
 mod steer;
 mod work;
 
-pub use branch::{Ahead, Alternatives, StepMode, Tree, TreeRow};
+pub use branch::{Ahead, AheadOf, Alternatives, StepMode, Tree, TreeRow, WholeOf};
 pub use ledger::{Ledger, LedgerOrder};
-pub use look::{LookedAt, Looks, Record, ReplyOdds, Sandbox, TokenList};
+pub use look::{LookAt, LookedAt, Looks, Record, ReplyOdds, Sandbox, TokenList};
 pub use overlay::{ConfirmAction, Edit, Level, LineEdit, Notice, Overlay, Picker, PromptAction, TextEdit};
 pub use panes::{
     Area, Chats, Colouring, Completion, Composer, Find, Focus, Geometry, Paste, Scroll, Transcript,
 };
-pub use reread::{Change, Part, RereadReply, Weights, WhatIf};
-pub use steer::{Steer, SteerField, SteerWish};
+pub use reread::{Change, Part, ReadAgain, ReadWithout, RereadReply, Weights, WhatIf};
+pub use steer::{Preview, Steer, SteerField, SteerWish};
 pub use work::{ActiveRun, Fetch, ModelState, ModelStatus, Phase, Queued};

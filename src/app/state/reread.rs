@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::app::TokenCursor;
+use crate::app::{Asker, Query, Question, TokenCursor};
 use crate::chat::{ConversationId, Role, TurnId};
 use crate::engine::protocol::Rescored;
 
@@ -27,10 +27,21 @@ pub struct WhatIf {
     pub replies: Vec<RereadReply>,
     /// The selected row of [`WhatIf::changes`].
     pub selected: usize,
-    /// Tokens read of the reply under way, of how many.
-    pub progress: Option<(u32, u32)>,
-    /// Why it could not be read.
-    pub failed: Option<String>,
+    /// The reply that is being read.
+    pub reading: Query<ReadAgain>,
+}
+
+/// A reply of the open trial that is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadAgain {
+    /// Its place among the trial's replies.
+    pub reply: usize,
+    /// Whether behind the text on trial.
+    pub edited: bool,
+}
+
+impl Question for ReadAgain {
+    const ASKER: Asker = Asker::WhatIf;
 }
 
 /// A reply that is read again.
@@ -100,6 +111,17 @@ impl WhatIf {
         all
     }
 
+    /// What is to be read next.
+    #[must_use]
+    pub fn next(&self) -> Option<ReadAgain> {
+        let mut replies = self.replies.iter().enumerate();
+        replies.find_map(|(reply, of)| match of {
+            RereadReply { before: None, .. } => Some(ReadAgain { reply, edited: false }),
+            RereadReply { after: None, .. } => Some(ReadAgain { reply, edited: true }),
+            _ => None,
+        })
+    }
+
     /// Whether everything has been read.
     #[must_use]
     pub fn is_done(&self) -> bool {
@@ -156,8 +178,16 @@ pub struct Weights {
     pub spent: (u64, f64),
     /// Tokens of the chat that had to make room.
     pub displaced: u32,
-    /// Why it could not be read.
-    pub failed: Option<String>,
+    /// The part without which the reply is being read.
+    pub reading: Query<ReadWithout>,
+}
+
+/// The weighed reply is read behind the prompt without this part, or behind all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadWithout(pub Option<usize>);
+
+impl Question for ReadWithout {
+    const ASKER: Asker = Asker::Weights;
 }
 
 /// A sentence, or a message, that is left out.
@@ -178,6 +208,16 @@ pub struct Part {
 }
 
 impl Weights {
+    /// What is to be read next.
+    #[must_use]
+    pub fn next(&self) -> Option<ReadWithout> {
+        if self.whole.is_none() {
+            return Some(ReadWithout(None));
+        }
+        let at = self.parts.iter().position(|part| part.without.is_none())?;
+        Some(ReadWithout(Some(at)))
+    }
+
     /// How many parts have been left out so far.
     #[must_use]
     pub fn done(&self) -> usize {
@@ -242,8 +282,7 @@ mod tests {
                 text: text.into(),
                 replies: Vec::new(),
                 selected: 0,
-                progress: None,
-                failed: None,
+                reading: Query::default(),
             };
             assert_eq!(what_if.edit(), expected, "{before:?} {text:?}");
         };

@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
-use crate::app::{EngineId, LineEdit};
-use crate::engine::protocol::{Directed, Direction, Inspect, Inspected, RequestId};
+use crate::app::{Asker, EngineId, LineEdit, Query, Question, TokenCursor};
+use crate::chat::{Intervention, RunId};
+use crate::engine::protocol::{Directed, Direction, Inspected};
 use crate::token::TokenId;
 
 /// What the panel edits.
@@ -40,11 +41,11 @@ pub struct Steer {
     /// The direction that was found last, and for what.
     pub found: Option<(Direction, Arc<Directed>)>,
     /// The pass with that push, and for what.
-    pub preview: Option<(Inspect, Arc<Inspected>)>,
+    pub preview: Option<(Preview, Arc<Inspected>)>,
+    /// The load of an engine that cut the texts and found the direction.
+    pub engine: EngineId,
     /// What the engine is asked.
-    pub pending: Option<(EngineId, RequestId, SteerWish)>,
-    /// What could not be done, and why.
-    pub failed: Option<(SteerWish, String)>,
+    pub asking: Query<SteerWish>,
     /// How far each token of the newest steered reply lies from the plain network's, nats; `None` where the twin had
     /// no room.
     pub kls: Vec<Option<f32>>,
@@ -60,7 +61,30 @@ pub enum SteerWish {
     /// The direction.
     Direct(Direction),
     /// The pass on display with the push.
-    Preview(Box<Inspect>),
+    Preview(Preview),
+}
+
+impl Question for SteerWish {
+    const ASKER: Asker = Asker::Steering;
+}
+
+/// What a preview is of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preview {
+    /// The token whose pass is read.
+    pub at: TokenCursor,
+    /// The run that read what it is chosen from.
+    pub run: RunId,
+    /// What the push is called.
+    pub name: String,
+    /// The block after which the stream is pushed.
+    pub layer: u32,
+    /// α in hundredths.
+    pub percent: i32,
+    /// The two texts; `None` for a direction that the chat keeps.
+    pub texts: Option<(String, String)>,
+    /// What else changes the network.
+    pub beside: Vec<Intervention>,
 }
 
 impl Steer {
@@ -68,6 +92,16 @@ impl Steer {
     #[must_use]
     pub fn strength(&self) -> f32 {
         self.percent as f32 / 100.0
+    }
+
+    /// A direction is of one model, and so are a text's tokens.
+    pub fn forget_other_loads(&mut self, engine: EngineId) {
+        if self.engine != engine {
+            self.engine = engine;
+            self.texts.clear();
+            self.found = None;
+            self.preview = None;
+        }
     }
 
     /// `warm − cold`: what the direction is called.

@@ -2,7 +2,6 @@
 //!
 //! Invariant: at most one reply is written at a time, in whatever chat.
 
-use crate::app::EngineId;
 use crate::chat::{ConversationId, RunId, TurnId};
 use crate::engine::protocol::{Loaded, PromptFacts, RequestId};
 use crate::models::FetchStage;
@@ -66,8 +65,6 @@ pub struct Queued {
 pub struct ModelState {
     /// Name of the entry wanted or loaded.
     pub name: String,
-    /// Which engine.
-    pub engine: EngineId,
     /// How it stands.
     pub status: ModelStatus,
     /// SHA-256 of the file, once known.

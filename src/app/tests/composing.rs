@@ -145,10 +145,10 @@ fn a_setting_is_set_for_the_chat_and_refused_out_of_range() {
 fn the_draft_is_counted_by_one_question_at_a_time() {
     let mut bench = Bench::ready();
     assert_eq!(brief(&bench.type_text("ab")), ["ask Tokenize"]);
-    let (request, _) = bench.app.book.counting.clone().unwrap();
+    let request = bench.app.requests.of(Asker::DraftCount).unwrap();
     let effects = bench.event(request.0, Event::Tokenized { tokens: Vec::new() });
     assert_eq!(brief(&effects), ["ask Tokenize"]);
-    let (request, _) = bench.app.book.counting.clone().unwrap();
+    let request = bench.app.requests.of(Asker::DraftCount).unwrap();
     let tokens = vec![(TokenId(1), serde_bytes::ByteBuf::new())];
     assert_eq!(bench.event(request.0, Event::Tokenized { tokens }), []);
     assert_eq!(bench.app.composer.tokens, Some(1));

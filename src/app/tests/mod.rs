@@ -1,5 +1,6 @@
 //! Journeys through `update`: what is there, what comes, what is there then.
 
+mod asked;
 mod branches;
 mod chats;
 mod composing;
@@ -21,7 +22,7 @@ use std::path::PathBuf;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-pub(crate) use super::{App, Effect, EngineId, ModelStatus, Msg, Now};
+pub(crate) use super::{App, Asker, Effect, EngineId, ModelStatus, Msg, Now};
 pub(crate) use crate::chat::{ConversationId, Role, Span, StopReason, Timings, Turn, TurnId, Usage};
 use crate::config::Config;
 use crate::config::keymap::Keymap;
@@ -67,9 +68,9 @@ impl Bench {
 
     pub(crate) fn loaded(&mut self) {
         self.event(0, Event::Ready { version: VERSION });
-        let request = self.app.book.loading.expect("a load was asked for").0;
+        let request = self.app.requests.of(Asker::Load).expect("a load was asked for").0;
         self.event(request, Event::Loaded(Box::new(loaded())));
-        let request = self.app.book.vocabulary.map(|request| request.0);
+        let request = self.app.requests.of(Asker::Vocabulary).map(|request| request.0);
         if let Some(request) = request {
             self.event(request, Event::Vocabulary(Box::new(vocabulary())));
         }
@@ -85,7 +86,7 @@ impl Bench {
     }
 
     pub(crate) fn event(&mut self, request: u64, event: Event) -> Vec<Effect> {
-        let engine = self.app.model.engine;
+        let engine = self.app.requests.engine();
         self.send(Msg::Engine(engine, Envelope { id: RequestId(request), event }))
     }
 

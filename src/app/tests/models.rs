@@ -16,12 +16,12 @@ fn a_model_on_disk_is_started_and_loaded() {
     assert_eq!(brief(&effects), ["start 1 small"]);
     let effects = bench.event(0, Event::Ready { version: VERSION });
     assert_eq!(brief(&effects), ["ask Load"]);
-    let request = bench.app.book.loading.unwrap().0;
+    let request = bench.app.requests.of(Asker::Load).unwrap().0;
     bench.event(request, Event::LoadProgress(0.5));
     assert_eq!(bench.app.model.status, ModelStatus::Loading(0.5));
     let effects = bench.event(request, Event::Loaded(Box::new(loaded())));
     assert_eq!(brief(&effects), ["HashModel", "ask Vocabulary"]);
-    let request = bench.app.book.vocabulary.unwrap().0;
+    let request = bench.app.requests.of(Asker::Vocabulary).unwrap().0;
     let effects = bench.event(request, Event::Vocabulary(Box::new(vocabulary())));
     assert_eq!(brief(&effects), ["store PutVocabulary"]);
     assert!(bench.app.vocabularies.contains_key("words"));

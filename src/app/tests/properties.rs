@@ -165,11 +165,11 @@ fn run_act(bench: &mut Bench, act: Act) -> Vec<Effect> {
         }
         Act::Die => bench.event(0, Event::Exited(Exit { how: "died".into(), ..Exit::default() })),
         Act::Load => match bench.app.model.status {
-            ModelStatus::Loading(_) if bench.app.book.loading.is_none() => {
+            ModelStatus::Loading(_) if bench.app.requests.of(Asker::Load).is_none() => {
                 bench.event(0, Event::Ready { version: VERSION })
             }
             ModelStatus::Loading(_) => {
-                let request = bench.app.book.loading.map_or(0, |request| request.0);
+                let request = bench.app.requests.of(Asker::Load).map_or(0, |request| request.0);
                 bench.event(request, Event::Loaded(Box::new(loaded())))
             }
             ModelStatus::None => bench.send(Msg::Catalogue(catalogue(&bench.app.config))),
@@ -233,7 +233,7 @@ proptest! {
         }
         // What is shown and what is stored are the same once everything is written.
         bench.app.end_run("over");
-        kept.take(&std::mem::take(&mut bench.app.book.out));
+        kept.take(&bench.app.take_effects());
         if let Some(stored) = kept.chats.get(&bench.app.chat.head.id) {
             prop_assert_eq!(&stored.turns, &bench.app.chat.turns);
             prop_assert_eq!(stored.leaf, bench.app.chat.leaf);

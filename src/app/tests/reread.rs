@@ -24,6 +24,12 @@ fn turns(bench: &Bench) -> Vec<TurnId> {
     bench.app.chat.branch().iter().map(|turn| turn.id).collect()
 }
 
+/// The request that reads a reply again.
+fn rereading(bench: &Bench) -> u64 {
+    let requests = &bench.app.requests;
+    requests.of(Asker::WhatIf).or(requests.of(Asker::Weights)).map_or(0, |id| id.0)
+}
+
 fn asked(effects: &[Effect]) -> Option<Reread> {
     effects.iter().find_map(|effect| match effect {
         Effect::Engine(_, _, request) => match &**request {
@@ -41,7 +47,7 @@ fn texts(reread: &Reread) -> Vec<(Role, String)> {
 
 /// Answers the request under way with these ln p.
 fn answer(bench: &mut Bench, prompt: i32, logprobs: &[f32]) -> Vec<Effect> {
-    let id = bench.app.book.last_request;
+    let id = rereading(&bench);
     let steps = logprobs.iter().map(|logprob| Step { logprob: *logprob, ..step("a", 1.0) }).collect();
     let prompt = vec![TokenId(prompt)];
     bench.event(id, Event::Rescored(Box::new(Rescored { prompt, steps, ..Rescored::default() })))
@@ -138,9 +144,9 @@ fn a_failure_is_said_and_not_tried_for_ever() {
     let mut bench = talked();
     edit(&mut bench, "I live in Paris.");
     let failure = Failure { kind: FailureKind::ContextFull, message: "It is too long.".into() };
-    let id = bench.app.book.last_request;
+    let id = rereading(&bench);
     assert_eq!(asked(&bench.event(id, Event::Failed(failure))), None);
-    assert_eq!(bench.app.what_if.as_ref().unwrap().failed.as_deref(), Some("It is too long."));
+    assert_eq!(bench.app.what_if_missing().as_deref(), Some("It is too long."));
 }
 
 fn weigh(bench: &mut Bench) -> Vec<Effect> {
@@ -184,7 +190,7 @@ fn weights_go_on_in_the_background_and_give_way() {
     weigh(&mut bench);
     answer(&mut bench, 1, &[-1.0; 3]);
     bench.press(&["esc"]);
-    assert!(bench.app.weights.is_some() && bench.app.book.rereading.is_some());
+    assert!(bench.app.weights.is_some() && rereading(&bench) > 0);
     let effects = bench.app.update(bench.now, Msg::Tick);
     assert!(effects.is_empty(), "{effects:?}");
     bench.app.focus = Focus::Composer;
@@ -202,7 +208,7 @@ fn what_the_user_asks_for_goes_before_the_weights() {
     let mut bench = talked();
     weigh(&mut bench);
     answer(&mut bench, 1, &[-1.0; 3]);
-    let id = bench.app.book.last_request;
+    let id = rereading(&bench);
     bench.app.inspector.shown = true;
     bench.app.inspector.station = crate::app::Station::Layers;
     let said = brief(&bench.press(&["l"]));
@@ -223,7 +229,7 @@ fn trials_end_with_their_chat_and_their_branch() {
     bench.app.transcript.selected = Some(turns(&bench)[0]);
     bench.press(&["d"]);
     assert!(bench.app.weights.is_none());
-    assert!(bench.app.book.rereading.is_none());
+    assert_eq!(rereading(&bench), 0);
     let mut bench = talked();
     weigh(&mut bench);
     bench.press(&["esc", "ctrl+n"]);
@@ -249,8 +255,8 @@ fn another_model_does_not_go_on_with_what_one_began() {
         run.vocabulary = Some("other".into());
     }
     assert_eq!(asked(&bench.send(Msg::Tick)), None);
-    let why = bench.app.weights.as_ref().unwrap().failed.as_deref();
-    assert_eq!(why, Some("small made this; Ctrl+L loads it to read it again"));
+    let why = bench.app.weights_missing();
+    assert_eq!(why.as_deref(), Some("small made this; Ctrl+L loads it to read it again"));
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn a_message_sent_while_loading_is_stored_at_once_and_generated_when_ready() {
     let effects = brief(&bench.say("Early"));
     assert!(effects.contains(&"put User Done".to_owned()) && !effects.contains(&"generate".to_owned()));
     bench.event(0, Event::Ready { version: VERSION });
-    let request = bench.app.book.loading.unwrap().0;
+    let request = bench.app.requests.of(Asker::Load).unwrap().0;
     let effects = bench.event(request, Event::Loaded(Box::new(loaded())));
     assert_eq!(messages(&effects), [(Role::User, "Early".into())]);
 }

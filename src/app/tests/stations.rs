@@ -48,7 +48,7 @@ fn trace() -> SamplerTrace {
 }
 
 fn answer(bench: &mut Bench) {
-    let (_, id, _) = bench.app.inspector.looks.pending.expect("a look is under way");
+    let id = bench.app.requests.of(Asker::Look).expect("a look is under way");
     let looked = Looked {
         logits: Looked::pack(&[0.0, 2.0, 1.0]),
         stages: Some(Box::new(trace())),
@@ -105,7 +105,7 @@ fn a_draw_that_falls_elsewhere_when_it_is_read_again_stays_what_was_written() {
     let mut bench = reading();
     bench.app.inspector.station = Station::Sampler;
     bench.send(Msg::Tick);
-    let (_, id, _) = bench.app.inspector.looks.pending.unwrap();
+    let id = bench.app.requests.of(Asker::Look).unwrap();
     let moved = SamplerTrace { drawn: TokenId(2), interval: Some((0.2, 0.4)), ..trace() };
     let looked = Looked { stages: Some(Box::new(moved)), ..Looked::default() };
     bench.event(id.0, Event::Looked(Box::new(looked)));
@@ -123,7 +123,7 @@ fn the_newest_wish_cancels_the_one_before_and_a_reply_cancels_any() {
     let asked = brief(&bench.say("more"));
     assert!(asked.contains(&"generate".into()) && asked.contains(&"ask Cancel".into()), "{asked:?}");
     assert!(!asked.contains(&"ask Look".into()));
-    assert_eq!(bench.app.inspector.looks.pending, None);
+    assert_eq!(bench.app.inspector.looks.asking.pending(), None);
     let asked = brief(&bench.done(StopReason::Eos));
     assert!(asked.contains(&"ask Look".into()), "{asked:?}");
 }
@@ -133,7 +133,7 @@ fn what_could_not_be_read_again_is_said_and_not_asked_again() {
     let mut bench = reading();
     bench.app.inspector.station = Station::Sampler;
     bench.send(Msg::Tick);
-    let (_, id, _) = bench.app.inspector.looks.pending.unwrap();
+    let id = bench.app.requests.of(Asker::Look).unwrap();
     let failure = Failure { kind: FailureKind::ContextFull, message: "too long".into() };
     let asked = bench.event(id.0, Event::Failed(failure));
     assert!(asked.is_empty());

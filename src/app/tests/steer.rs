@@ -4,16 +4,28 @@ use super::stations::reading;
 use super::*;
 use crate::app::{Overlay, SteerField, SteerWish};
 use crate::chat::Intervention;
-use crate::engine::protocol::{Directed, Inspected};
+use crate::engine::protocol::{Directed, Inspect, Inspected};
 
 /// What the panel asks, answered: the request by name.
 fn pending(bench: &Bench) -> Option<&SteerWish> {
-    bench.app.inspector.steer.pending.as_ref().map(|(.., wish)| wish)
+    bench.app.inspector.steer.asking.pending()
 }
 
 fn answer(bench: &mut Bench, event: Event) {
-    let (_, id, _) = bench.app.inspector.steer.pending.clone().expect("the panel asks for something");
+    let id = bench.app.requests.of(Asker::Steering).expect("the panel asks for something");
     bench.event(id.0, event);
+}
+
+/// The pass that is asked for.
+fn inspected(effects: &[Effect]) -> Inspect {
+    let asked = effects.iter().find_map(|effect| match effect {
+        Effect::Engine(_, _, request) => match &**request {
+            Request::Inspect(inspect) => Some((**inspect).clone()),
+            _ => None,
+        },
+        _ => None,
+    });
+    asked.expect("a preview is asked for")
 }
 
 fn cut(ids: &[i32]) -> Event {
@@ -46,8 +58,7 @@ fn two_texts_give_a_direction_and_a_strength_its_preview() {
     let mut bench = directed();
     assert_eq!(pending(&bench), None, "at strength 0 there is nothing to see");
     bench.app.inspector.steer.field = SteerField::Strength;
-    bench.press(&["right"]);
-    let Some(SteerWish::Preview(inspect)) = pending(&bench) else { panic!("{:?}", pending(&bench)) };
+    let inspect = inspected(&bench.press(&["right"]));
     let push = inspect.ablations[0].steering().unwrap().clone();
     assert_eq!((push.strength, push.direction, inspect.everywhere), (0.05, vec![0.6, 0.8], true));
     answer(&mut bench, Event::Inspected(Box::default()));
@@ -86,8 +97,7 @@ fn after_a_restart_the_strength_of_what_is_in_force_can_be_changed() {
     bench.app.transcript.selected = None;
     bench.app.open_steer();
     assert_eq!(bench.app.inspector.steer.percent, 20);
-    bench.send(Msg::Tick);
-    let Some(SteerWish::Preview(inspect)) = pending(&bench) else { panic!("{:?}", pending(&bench)) };
+    let inspect = inspected(&bench.send(Msg::Tick));
     assert_eq!(inspect.ablations, [Intervention::Steer(push.clone())]);
     bench.app.inspector.steer.field = SteerField::Strength;
     bench.press(&["left", "left", "enter"]);
@@ -108,7 +118,7 @@ fn what_the_engine_refuses_is_said_and_not_asked_again() {
     };
     answer(&mut bench, Event::Failed(failure));
     assert_eq!(pending(&bench), None);
-    assert!(bench.app.inspector.steer.failed.is_some());
+    assert_eq!(bench.app.steer_refused(), Some("The two texts have the same mean here."));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Invariant: odds are over the whole vocabulary; `so far` is that of everything up to the row's end.
 
 use super::{Canvas, body};
-use crate::app::{Ahead, AheadRow};
+use crate::app::{Ahead, AheadOf, AheadRow};
 use crate::theme::Role;
 use crate::ui::widgets::{bar, number, text, token};
 
@@ -14,7 +14,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, open: &Ahead) -> Option<(u16, u16)> 
     let theme = canvas.theme;
     let config = &canvas.app.config.inspector;
     let shape = format!("{} wide, {} deep", config.look_ahead_width, config.look_ahead_depth);
-    let right = if open.request.is_some() {
+    let right = if !open.looked {
         shape
     } else {
         let seconds = open.found.ms / 1000.0;
@@ -29,14 +29,12 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, open: &Ahead) -> Option<(u16, u16)> 
     canvas.cell_right(heads, one, "%", Role::Muted);
     canvas.cell_right(heads, total, "so far %", Role::Muted);
     let list = body(inside, 2, 2);
-    let said = match (&open.failed, open.request) {
-        (Some(why), _) => Some(why.clone()),
-        (None, Some(_)) => Some("looking".to_owned()),
-        (None, None) if open.taking.is_some() => {
-            Some("taking this path: its tokens are being read".to_owned())
-        }
-        (None, None) => None,
-    };
+    let said = open.refused().or_else(|| {
+        Some(match open.next()? {
+            AheadOf::Paths => "looking",
+            AheadOf::Numbers(_) => "taking this path: its tokens are being read",
+        })
+    });
     let rows = open.rows();
     let selected = rows.iter().rposition(|row| row.paths.contains(&open.selected)).unwrap_or(0);
     let first = (selected + 1).saturating_sub(usize::from(list.height.saturating_sub(1)));
@@ -45,7 +43,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, open: &Ahead) -> Option<(u16, u16)> 
     }
     if let Some(said) = said {
         let status = text::row(inside, inside.height.saturating_sub(2), 0);
-        canvas.cell(status, 1, status.width, &said, Role::Muted);
+        canvas.cell(status, 1, status.width, said, Role::Muted);
     }
     canvas.keys(inside, &[("1…9", "take"), ("↑↓", "path"), ("Enter", "take it"), ("Esc", "close")]);
     None

@@ -107,7 +107,7 @@ fn words(app: &App, open: &Alternatives) -> String {
     if open.whole.is_some() {
         return "read again: the odds of every token are known".into();
     }
-    if open.looking.is_some() {
+    if open.asking.pending().is_some() {
         return "reading the odds of the other tokens".into();
     }
     match app.pass(open.at).map(|pass| app.readable(pass.run)) {

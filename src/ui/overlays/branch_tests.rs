@@ -8,7 +8,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Color;
 
-use crate::app::{Ahead, Alternatives, App, LineEdit, Overlay, StepMode, TokenCursor, Tree};
+use crate::app::{Ahead, Alternatives, App, LineEdit, Overlay, Query, StepMode, TokenCursor, Tree};
 use crate::chat::{Role as Speaker, RunId, Span, Turn, TurnId, TurnState};
 use crate::engine::protocol::{LookedAhead, Path};
 use crate::theme::{Role, Theme};
@@ -326,7 +326,7 @@ fn alternatives() -> App {
         vocabulary: Some("v".into()),
         versions: app.versions_at(at),
         whole: None,
-        looking: None,
+        asking: Query::default(),
         wanted: None,
         filter: LineEdit::default(),
         typing: false,
@@ -391,9 +391,9 @@ fn ahead() -> App {
         at: TokenCursor { turn: TurnId(2), index: 0 },
         vocabulary: Some("v".into()),
         ids: Arc::new(Vec::new()),
-        request: None,
+        asking: Query::default(),
+        looked: true,
         found: LookedAhead { paths, decoded: 12, ms: 310.0 },
-        failed: None,
         selected: 1,
         taking: None,
     };

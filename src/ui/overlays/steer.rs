@@ -142,7 +142,7 @@ fn preview(canvas: &mut Canvas<'_>, list: Rect) {
     let app = canvas.app;
     let Some(trace) = app.shown_preview().map(|seen| &seen.trace) else {
         let words = match () {
-            () if app.inspector.steer.pending.is_some() => "the model reads it…",
+            () if app.inspector.steer.asking.pending().is_some() => "the model reads it…",
             () if app.shown_step().is_none() => {
                 "put the token cursor on a word to see its odds steered and plain"
             }
@@ -207,7 +207,7 @@ fn twin(canvas: &mut Canvas<'_>, at: Rect) {
 }
 
 fn said(canvas: &mut Canvas<'_>, at: Rect) {
-    if let Some((_, why)) = &canvas.app.inspector.steer.failed {
+    if let Some(why) = canvas.app.steer_refused() {
         canvas.cell(at, 3, at.width.saturating_sub(4), &format!("! {why}"), Role::Warn);
     }
 }

@@ -8,9 +8,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
-use crate::app::{App, Overlay, Part, RereadReply, TokenCursor, Weights, WhatIf};
+use crate::app::{App, Overlay, Part, Query, RereadReply, TokenCursor, Weights, WhatIf};
 use crate::chat::{Role as Speaker, TurnId};
-use crate::engine::protocol::Rescored;
+use crate::engine::protocol::{Event, RequestId, Rescored};
 use crate::theme::Theme;
 use crate::token::{Candidate, Step, TokenId};
 use crate::ui::cache::Cache;
@@ -51,8 +51,7 @@ fn on_trial() -> App {
             after: Some(scored([50.0, 2.5, 99.0])),
         }],
         selected: 0,
-        progress: None,
-        failed: None,
+        reading: Query::default(),
     }));
     app.overlays.push(Overlay::WhatIf);
     app
@@ -81,7 +80,7 @@ fn weighed() -> App {
         selected: 0,
         spent: (40, 100.0),
         displaced: 0,
-        failed: None,
+        reading: Query::default(),
     }));
     app.overlays.push(Overlay::Weights);
     app
@@ -159,10 +158,12 @@ fn what_is_still_read_and_what_failed_is_said() {
     let mut app = on_trial();
     let what_if = app.what_if.as_mut().unwrap();
     what_if.replies[0].after = None;
-    what_if.progress = Some((1200, 2400));
+    let (id, next) = (RequestId(1), what_if.next().unwrap());
+    what_if.reading.asked(next, id);
+    what_if.reading.event(id, Event::PromptProgress { done: 1200, total: 2400 });
     let rows = shown(&app, &theme(), 120, 40);
     assert!(rows.contains("the model reads the reply again: 1 200 of 2 400 tokens"), "{rows}");
-    app.what_if.as_mut().unwrap().failed = Some("The text is too long.".into());
+    app.what_if.as_mut().unwrap().reading.refuse(next, "The text is too long.".into());
     assert!(shown(&app, &theme(), 120, 40).contains("The text is too long."));
 }
 

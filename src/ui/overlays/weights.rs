@@ -69,8 +69,8 @@ fn subject(canvas: &mut Canvas<'_>, weights: &Weights, inside: Rect) -> u16 {
                      is how much less likely the reply then is: + it led to these words, − it spoke against them.";
         at = lines(canvas, words, Role::Muted, inside, at);
     }
-    if let Some(why) = &weights.failed {
-        return lines(canvas, why, Role::Warn, inside, at);
+    if let Some(why) = app.weights_missing() {
+        return lines(canvas, &why, Role::Warn, inside, at);
     }
     if weights.parts.is_empty() {
         return lines(canvas, "There is nothing before this reply to leave out.", Role::Text, inside, at);

@@ -6,7 +6,7 @@
 use ratatui::layout::Rect;
 
 use super::{Canvas, body};
-use crate::app::{App, Change, Origin, RereadReply, TurnToken, WhatIf};
+use crate::app::{App, Change, Origin, RereadReply, Status, TurnToken, WhatIf};
 use crate::chat::Role as Speaker;
 use crate::command::Command;
 use crate::theme::{Role, Theme};
@@ -72,8 +72,8 @@ fn edit(canvas: &mut Canvas<'_>, what_if: &WhatIf, inside: Rect) -> u16 {
 /// What became of the replies, in a sentence; gives the next row.
 fn verdict(canvas: &mut Canvas<'_>, what_if: &WhatIf, inside: Rect, at: u16) -> u16 {
     let at = at + u16::from(inside.height > 14);
-    if let Some(why) = &what_if.failed {
-        return lines(canvas, why, Role::Warn, inside, at);
+    if let Some(why) = canvas.app.what_if_missing() {
+        return lines(canvas, &why, Role::Warn, inside, at);
     }
     if !what_if.is_done() {
         let read = what_if.replies.iter().filter(|reply| reply.after.is_some()).count();
@@ -81,12 +81,12 @@ fn verdict(canvas: &mut Canvas<'_>, what_if: &WhatIf, inside: Rect, at: u16) -> 
             1 => "the reply".to_owned(),
             of => format!("reply {} of {of}", read + 1),
         };
-        let far = what_if.progress.map_or_else(
-            || "…".to_owned(),
-            |(done, of)| {
+        let far = match what_if.next().map(|next| what_if.reading.status(&next)) {
+            Some(Status::Reading(Some((done, of)))) => {
                 format!(": {} of {} tokens", number::grouped(done.into()), number::grouped(of.into()))
-            },
-        );
+            }
+            _ => "…".to_owned(),
+        };
         return lines(canvas, &format!("the model reads {which} again{far}"), Role::Text, inside, at);
     }
     let bits = |replies: &[RereadReply]| replies.iter().filter_map(RereadReply::bits).sum::<f64>();

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::state::{AttentionPicture, Ink, Stretched};
-use crate::app::{App, Effect, Origin, Station, TokenCursor};
+use crate::app::{App, Asker, Effect, Origin, Station, TokenCursor};
 use crate::chat::RunId;
 use crate::engine::protocol::{Attend, Attended, Attending, Event, FailureKind, ROWS, Request, RequestId};
 use crate::export::station::StretchRows;
@@ -150,7 +150,7 @@ impl App {
     /// Brings what is asked in line with what the station shows.
     pub(crate) fn settle_attention(&mut self) {
         self.recall_heads();
-        let engine = self.model.engine;
+        let engine = self.requests.engine();
         let refused = |app: &Self, wish: &Stretched| {
             let failed = app.inspector.attention.failed.as_ref();
             failed.is_some_and(|(of, failed, _)| *of == engine && failed == wish)
@@ -160,18 +160,17 @@ impl App {
             if *of == engine && wish.as_ref() == Some(pending) {
                 return;
             }
-            let (same, target) = (*of == engine, *target);
+            let target = *target;
             self.inspector.attention.pending = None;
             self.inspector.attention.progress = None;
-            if same && self.ready().is_some() {
-                self.ask(Request::Cancel { target });
-            }
+            self.requests.give_up(target);
         }
         let Some(wish) = wish else { return };
-        let id = self.ask(match &wish {
+        let request = match &wish {
             Stretched::Rows(attend) => Request::Attend(attend.clone()),
             Stretched::Calibration => Request::Calibrate,
-        });
+        };
+        let id = self.requests.ask(Asker::Attention, request);
         self.inspector.attention.pending = Some((engine, id, wish));
     }
 
@@ -245,13 +244,16 @@ impl App {
         }
     }
 
-    pub(crate) fn attends(&self, id: RequestId) -> bool {
+    fn attends(&self, id: RequestId) -> bool {
         let pending = self.inspector.attention.pending.as_ref();
-        pending.is_some_and(|(engine, pending, _)| *engine == self.model.engine && *pending == id)
+        pending.is_some_and(|(engine, pending, _)| *engine == self.requests.engine() && *pending == id)
     }
 
     /// The engine answered, or told how far it is.
-    pub(crate) fn attention_event(&mut self, event: Event) {
+    pub(crate) fn attention_event(&mut self, id: RequestId, event: Event) {
+        if !self.attends(id) {
+            return;
+        }
         if let Event::PromptProgress { done, total } = event {
             self.inspector.attention.progress = Some((done, total));
             return;
@@ -295,7 +297,7 @@ impl App {
             };
         }
         match &view.failed {
-            Some((engine, Stretched::Rows(_), why)) if *engine == self.model.engine => why.clone(),
+            Some((engine, Stretched::Rows(_), why)) if *engine == self.requests.engine() => why.clone(),
             _ if self.run.is_some() => "it is read when the reply is done".into(),
             _ => self.inside_missing().unwrap_or_else(|| "not read yet".into()),
         }

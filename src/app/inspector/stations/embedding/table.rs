@@ -78,7 +78,7 @@ impl App {
     pub(crate) fn awaits_table(&self) -> bool {
         let Some(embed) = self.embed_wanted().filter(|_| self.follows_table()) else { return false };
         let failed = self.inspector.inside.failed.as_ref().is_some_and(|(engine, failed, _)| {
-            *engine == self.model.engine && matches!(failed, Wish::Embed(failed) if **failed == embed)
+            *engine == self.requests.engine() && matches!(failed, Wish::Embed(failed) if **failed == embed)
         });
         !failed && self.embedding(|known| *known == embed).is_none()
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::state::{Depths, Grid, Reading, ReadingOf, Settled};
-use crate::app::{App, Colouring, ConfirmAction, Origin, Overlay, Station, TokenCursor};
+use crate::app::{App, Asker, Colouring, ConfirmAction, Origin, Overlay, Station, TokenCursor};
 use crate::chat::{RunId, Turn, TurnId};
 use crate::engine::protocol::{self, Event, FailureKind, Request, RequestId};
 use crate::inspect::depth::Depth;
@@ -110,15 +110,21 @@ impl App {
     /// Brings what is read in line with what is shown.
     pub(crate) fn settle_depths(&mut self) {
         self.keep_one_model();
-        if self.inspector.depths.pending.as_ref().is_some_and(|pending| pending.engine != self.model.engine) {
+        if self
+            .inspector
+            .depths
+            .pending
+            .as_ref()
+            .is_some_and(|pending| pending.engine != self.requests.engine())
+        {
             self.inspector.depths.pending = None;
         }
         let inside = self.inspector.inside.pending.as_ref();
-        let looking = self.inspector.looks.pending.as_ref();
+        let looking = self.inspector.looks.asking.pending().is_some();
         let yields = self.run.is_some()
             || self.queued.is_some()
-            || inside.is_some_and(|(engine, ..)| *engine == self.model.engine)
-            || looking.is_some_and(|(engine, ..)| *engine == self.model.engine)
+            || inside.is_some_and(|(engine, ..)| *engine == self.requests.engine())
+            || looking
             || self.ready().is_none();
         let grid = if yields { None } else { self.grid_wanted() };
         let colours = !yields && grid.is_none() && self.colours_wanted();
@@ -137,10 +143,8 @@ impl App {
         if goes_on {
             return;
         }
-        if let Some(pending) = self.inspector.depths.pending.take()
-            && self.ready().is_some()
-        {
-            self.ask(Request::Cancel { target: pending.request });
+        if let Some(pending) = self.inspector.depths.pending.take() {
+            self.requests.give_up(pending.request);
         }
         if let Some((ids, from)) = grid {
             self.ask_grid(&ids, from);
@@ -179,7 +183,7 @@ impl App {
         if depths
             .failed
             .as_ref()
-            .is_some_and(|(engine, turn, _)| *engine == self.model.engine && turn.is_none())
+            .is_some_and(|(engine, turn, _)| *engine == self.requests.engine() && turn.is_none())
         {
             return None;
         }
@@ -216,14 +220,9 @@ impl App {
     fn ask_depths(&mut self, ids: &[TokenId], from: u32, cells: bool, run: Option<RunId>, of: ReadingOf) {
         let run = run.and_then(|run| self.runs.get(&run));
         let interventions = run.map(|run| run.interventions.clone()).unwrap_or_default();
-        let request = self.ask(Request::Depths(Box::new(protocol::Depths {
-            ids: ids.to_vec(),
-            from,
-            cells,
-            interventions,
-        })));
-        self.book.last_use = self.now.mono_ms;
-        let engine = self.model.engine;
+        let request = protocol::Depths { ids: ids.to_vec(), from, cells, interventions };
+        let request = self.requests.ask(Asker::Depths, Request::Depths(Box::new(request)));
+        let engine = self.requests.engine();
         self.inspector.depths.pending = Some(Reading { engine, request, of, came: 0 });
     }
 
@@ -232,7 +231,7 @@ impl App {
     }
 
     fn ask_colours(&mut self) {
-        let engine = self.model.engine;
+        let engine = self.requests.engine();
         let known = (self.scores.len(), self.inspector.depths.decided.len());
         let seen_under = Settled { engine, leaf: self.chat.leaf, special: self.transcript.special, known };
         if self.inspector.depths.settled.as_ref() == Some(&seen_under) {
@@ -296,13 +295,16 @@ impl App {
         (!places.is_empty()).then_some(Stretch { turn: turn.id, ids, from: from as u32, places, run })
     }
 
-    pub(crate) fn reads_depths(&self, id: RequestId) -> bool {
+    fn reads_depths(&self, id: RequestId) -> bool {
         let pending = self.inspector.depths.pending.as_ref();
-        pending.is_some_and(|pending| pending.engine == self.model.engine && pending.request == id)
+        pending.is_some_and(|pending| pending.engine == self.requests.engine() && pending.request == id)
     }
 
     /// The engine answered a reading.
-    pub(crate) fn depths_event(&mut self, event: Event) {
+    pub(crate) fn depths_event(&mut self, id: RequestId, event: Event) {
+        if !self.reads_depths(id) {
+            return;
+        }
         match event {
             Event::Depths { first, tokens } => self.depths_came(first, tokens),
             Event::DepthsDone { ms, .. } => {
@@ -364,7 +366,7 @@ impl App {
     #[must_use]
     pub fn grid_missing(&self) -> Option<String> {
         match &self.inspector.depths.failed {
-            Some((engine, None, why)) if *engine == self.model.engine => Some(why.clone()),
+            Some((engine, None, why)) if *engine == self.requests.engine() => Some(why.clone()),
             _ if self.run.is_some() => Some("it is read when the reply is done".into()),
             _ => self.inside_missing(),
         }
