@@ -141,11 +141,6 @@ impl<K: Question> Query<K> {
         self.refused.push(Refusal { key, why, for_reply: false });
     }
 
-    /// The user wants to hear it once more.
-    pub(crate) fn forget_refusals(&mut self) {
-        self.refused.clear();
-    }
-
     /// Cancels what is under way; it is asked again if it is still wanted.
     pub(crate) fn give_up(&mut self, requests: &mut Requests) {
         if let Some(pending) = self.pending.take() {

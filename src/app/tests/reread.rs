@@ -47,7 +47,7 @@ fn texts(reread: &Reread) -> Vec<(Role, String)> {
 
 /// Answers the request under way with these ln p.
 fn answer(bench: &mut Bench, prompt: i32, logprobs: &[f32]) -> Vec<Effect> {
-    let id = rereading(&bench);
+    let id = rereading(bench);
     let steps = logprobs.iter().map(|logprob| Step { logprob: *logprob, ..step("a", 1.0) }).collect();
     let prompt = vec![TokenId(prompt)];
     bench.event(id, Event::Rescored(Box::new(Rescored { prompt, steps, ..Rescored::default() })))

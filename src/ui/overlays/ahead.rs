@@ -14,11 +14,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, open: &Ahead) -> Option<(u16, u16)> 
     let theme = canvas.theme;
     let config = &canvas.app.config.inspector;
     let shape = format!("{} wide, {} deep", config.look_ahead_width, config.look_ahead_depth);
-    let right = if !open.looked {
-        shape
-    } else {
+    let right = if open.looked {
         let seconds = open.found.ms / 1000.0;
         format!("{shape}   {} tokens read in {seconds:.2} s", open.found.decoded)
+    } else {
+        shape
     };
     let inside = canvas.frame("Look ahead", &right, 96, 32);
     let before = canvas.app.text_before(open.at).0;
