@@ -5,7 +5,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{App, Find, Focus, Level, Origin, SplitCharacter, Station};
+use crate::app::{App, Find, Focus, Level, Origin, SplitCharacter, Station, TOUR, Tour};
 use crate::command::Command;
 use crate::sanitize;
 use crate::theme::{Role, Symbols, Theme};
@@ -183,6 +183,18 @@ pub fn keys(buf: &mut Buffer, theme: &Theme, at: Rect, offered: &[(String, &str)
     }
 }
 
+/// The keys of the tour, most useful first.
+fn tour_keys(app: &App, tour: &Tour) -> Vec<(String, &'static str)> {
+    let next = &TOUR[tour.at];
+    let mut keys = vec![("Enter".to_owned(), next.next)];
+    if tour.at > 0 {
+        keys.push(("Backspace".to_owned(), "back"));
+    }
+    keys.push(("Esc".to_owned(), "end the tour"));
+    keys.push((app.keymap.shown(Command::Explain), "explain this station"));
+    keys
+}
+
 /// What the focused part offers, most useful first.
 fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
     let key = |command| app.keymap.shown(command);
@@ -192,7 +204,7 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
         return vec![(key(Command::Escape), "close")];
     }
     if let Some(tour) = app.tour() {
-        return super::tour::keys(app, tour);
+        return tour_keys(app, tour);
     }
     if app.paused_here() {
         return paused(app);

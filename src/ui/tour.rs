@@ -8,7 +8,6 @@ use ratatui::layout::Rect;
 use super::rows;
 use super::widgets::text;
 use crate::app::{App, TOUR, Tour};
-use crate::command::Command;
 use crate::sanitize;
 use crate::theme::{Role, Theme};
 
@@ -34,16 +33,4 @@ pub fn draw(app: &App, theme: &Theme, tour: &Tour, area: Rect, buf: &mut Buffer)
         let line = line.replace('\u{a0}', " ");
         text::put(buf, text::row(area, row, 1), &line, theme.style(Role::Text));
     }
-}
-
-/// The keys of the tour, most useful first.
-pub fn keys(app: &App, tour: &Tour) -> Vec<(String, &'static str)> {
-    let next = &TOUR[tour.at];
-    let mut keys = vec![("Enter".to_owned(), next.next)];
-    if tour.at > 0 {
-        keys.push(("Backspace".to_owned(), "back"));
-    }
-    keys.push(("Esc".to_owned(), "end the tour"));
-    keys.push((app.keymap.shown(Command::Explain), "explain this station"));
-    keys
 }

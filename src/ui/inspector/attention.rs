@@ -7,6 +7,7 @@ mod grid;
 mod head;
 mod ink;
 mod matrix;
+mod reading;
 #[cfg(test)]
 mod tests;
 

@@ -163,7 +163,7 @@ fn subject(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
         bytes.extend_from_slice(&entry.step.bytes);
     }
     let name =
-        if bytes.is_empty() { own::shown_name(message.app, theme) } else { stairs::visible(&bytes, theme) };
+        if bytes.is_empty() { own::shown_name(message.app, theme) } else { message::visible(&bytes, theme) };
     let counts = format!("{}, {}", own::counted(count, "token"), own::counted(bytes.len(), "byte"));
     let room = area.width.saturating_sub(text::width(&place) + text::width(&counts) + 5);
     let name = text::cut(&name, room);

@@ -5,13 +5,22 @@
 
 use ratatui::layout::Rect;
 
-use super::{Canvas, tree::label};
-use crate::app::{Pair, Tree, TreeRow, TurnToken};
+use super::Canvas;
+use crate::app::{LETTERS, Pair, Tree, TreeRow, TurnToken};
 use crate::chat::TurnId;
 use crate::theme::Role;
 use crate::token::TokenKind;
 use crate::ui::rows;
 use crate::ui::widgets::{number, text, token};
+
+/// `1` to `9` for branches, letters for candidates that were not taken.
+pub(super) fn label(listed: &[TreeRow], index: usize) -> String {
+    let kept = listed.iter().filter(|row| row.turn.is_some()).count();
+    if index < kept {
+        return if index < 9 { (index + 1).to_string() } else { String::new() };
+    }
+    LETTERS.chars().nth(index - kept).map(String::from).unwrap_or_default()
+}
 
 /// Draws the comparison into an area, beside the tree or in its place.
 pub(super) fn draw(canvas: &mut Canvas<'_>, tree: &Tree, listed: &[TreeRow], area: Rect, beside: bool) {

@@ -3,7 +3,8 @@
 //! Invariants: keys shown are those in use, never the defaults; every line is wrapped to the width, and what
 //! is below the last row can be scrolled to.
 
-use super::{Canvas, body, stations};
+use super::page::{EVERYWHERE, Page, STEERING, filled};
+use super::{Canvas, body};
 use crate::app::{App, HELP_PAGES, HelpPage};
 use crate::command::{Command, Group, offered};
 use crate::theme::Role;
@@ -28,10 +29,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, page: usize, scroll: u16) -> Option<
     let room = list.width.saturating_sub(2);
     let lines = match HelpPage::at(page) {
         HelpPage::Group(group, title) => group_page(canvas.app, group, title, room),
-        HelpPage::Station(station) => {
-            stations::page(station).map_or_else(Vec::new, |page| station_page(canvas.app, page, room))
-        }
-        HelpPage::Steering => station_page(canvas.app, &stations::STEERING, room),
+        HelpPage::Station(station) => station_page(canvas.app, &Page::read(station.page()), room),
+        HelpPage::Steering => station_page(canvas.app, &Page::read(STEERING), room),
     };
     let first = canvas.scrolled(scroll, lines.len(), list.height);
     for (line, row) in lines.iter().skip(first).zip(0..list.height) {
@@ -83,11 +82,11 @@ fn group_page(app: &App, group: Group, name: &str, room: u16) -> Vec<Line> {
     lines
 }
 
-fn station_page(app: &App, page: &stations::Page, room: u16) -> Vec<Line> {
+fn station_page(app: &App, page: &Page, room: u16) -> Vec<Line> {
     let mut lines = Vec::new();
     title(&mut lines, format!("What am I looking at? {}", page.title));
-    labelled(&mut lines, "", &stations::filled(app, page.plain), 0, room);
-    for (formula, source) in page.formulas {
+    labelled(&mut lines, "", &filled(app, &page.plain), 0, room);
+    for (formula, source) in &page.formulas {
         let one = format!("{formula:<52}  {source}");
         let fits = text::width(&one) + 4 <= room;
         labelled(&mut lines, "", if fits { &one } else { formula }, 4, room);
@@ -96,18 +95,18 @@ fn station_page(app: &App, page: &stations::Page, room: u16) -> Vec<Line> {
         }
     }
     blank(&mut lines);
-    for (term, meaning) in page.terms {
-        labelled(&mut lines, term, &stations::filled(app, meaning), 14, room);
+    for (term, meaning) in &page.terms {
+        labelled(&mut lines, term, &filled(app, meaning), 14, room);
     }
-    labelled(&mut lines, "Not shown", page.absent, 14, room);
+    labelled(&mut lines, "Not shown", &page.absent, 14, room);
     blank(&mut lines);
-    labelled(&mut lines, "Keys here", &keys(app, page.keys), 14, room);
-    labelled(&mut lines, "Everywhere", &keys(app, stations::EVERYWHERE), 14, room);
+    labelled(&mut lines, "Keys here", &keys(app, &page.keys), 14, room);
+    labelled(&mut lines, "Everywhere", &keys(app, EVERYWHERE), 14, room);
     lines
 }
 
 /// Commands with the keys in use; what has no key is not named.
-fn keys(app: &App, commands: &[(Command, &str)]) -> String {
+fn keys<S: std::fmt::Display>(app: &App, commands: &[(Command, S)]) -> String {
     let with_key = commands.iter().filter_map(|(command, does)| {
         let key = app.keymap.shown(*command);
         (!key.is_empty()).then(|| format!("{key} {does}"))

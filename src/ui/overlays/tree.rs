@@ -132,7 +132,7 @@ fn branch(canvas: &mut Canvas<'_>, tree: &Tree, listed: &[TreeRow], index: usize
     };
     canvas.cell(at, 2, 1, "├", Role::Rule);
     canvas.cell(at, 3, 1, mark, if shown { role } else { Role::Rule });
-    canvas.cell(at, 5, 1, &label(listed, index), Role::Muted);
+    canvas.cell(at, 5, 1, &compare::label(listed, index), Role::Muted);
     canvas.cell(at, 7, FIGURE - 14, &name(canvas, tree.at, row), role);
     figure(canvas, tree, listed, row.logprob, at, role);
     if row.turn.is_some() {
@@ -235,15 +235,6 @@ fn further(canvas: &mut Canvas<'_>, below: &Tree, row: &TreeRow, at: Rect) {
     figure(canvas, below, std::slice::from_ref(row), row.logprob, at, Role::Text);
     let most = at.width.saturating_sub(TAIL + 12);
     canvas.cell(at, TAIL, most, &stretch(&row.tail, theme), Role::Text);
-}
-
-/// `1` to `9` for branches, letters for candidates that were not taken.
-pub(super) fn label(listed: &[TreeRow], index: usize) -> String {
-    let kept = listed.iter().filter(|row| row.turn.is_some()).count();
-    if index < kept {
-        return if index < 9 { (index + 1).to_string() } else { String::new() };
-    }
-    LETTERS.chars().nth(index - kept).map(String::from).unwrap_or_default()
 }
 
 /// Mean surprise of a branch's tokens, bits.

@@ -17,9 +17,8 @@ pub(crate) mod why;
 use crossterm::event::KeyEvent;
 
 use super::export::Exported;
-use super::state::Inspector;
 use super::{LiveStep, Wish};
-use crate::app::App;
+use crate::app::{App, Inspector};
 use crate::command::{Command, Context};
 use crate::engine::protocol::{CapturePlan, Live};
 use crate::inspect::trace::Part;
@@ -143,6 +142,9 @@ pub(crate) trait StationUnit: Sync {
     /// Keys with what they do, most useful first.
     fn hints(&self, app: &App) -> Hints;
 
+    /// What `?` says of it, as Markdown: title, plain sentences, formulas, words, what is not shown, keys by command.
+    fn page(&self) -> &'static str;
+
     /// Its own figures for a file.
     fn export(&self, app: &App, file: &mut Exported);
 }
@@ -182,6 +184,12 @@ impl Station {
     #[must_use]
     pub fn strip(self) -> [&'static str; 2] {
         self.unit().strip()
+    }
+
+    /// What `?` says of it, as Markdown.
+    #[must_use]
+    pub fn page(self) -> &'static str {
+        self.unit().page()
     }
 
     /// The station of that name.

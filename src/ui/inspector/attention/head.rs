@@ -7,6 +7,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::reading::Reading;
 use super::{Shown, ink, matrix, share};
 use crate::inspect::trace::{HeadClass, HeadRow};
 use crate::theme::Role;
@@ -16,38 +17,6 @@ use crate::ui::widgets::{bar, chart, number, text};
 
 /// Lowest and highest q·k on the strip.
 const SCORE: (f32, f32) = (-24.0, 8.0);
-
-/// Shares by position that bars and ink show: of what is written, or of the weights.
-pub struct Reading<'a> {
-    row: &'a HeadRow,
-    /// Whether the shares are of what is written into the stream rather than of the weights.
-    written: bool,
-    sum: f32,
-}
-
-impl<'a> Reading<'a> {
-    fn of(shown: &Shown<'_>, row: &'a HeadRow) -> Self {
-        let whole = row.value_norms.len() == row.weights.len();
-        let written = whole && !shown.app.inspector.inside.raw;
-        let sum = row.value_norms.iter().filter(|norm| norm.is_finite()).sum();
-        Self { row, written, sum }
-    }
-
-    /// Share of a position, 0 to 1.
-    pub fn share(&self, position: usize) -> f32 {
-        let share = if self.written {
-            self.row.value_norms.get(position).map(|norm| norm / self.sum)
-        } else {
-            self.row.weights.get(position).copied()
-        };
-        share.filter(|share| share.is_finite()).unwrap_or(0.0)
-    }
-
-    /// Number of positions.
-    pub fn len(&self) -> usize {
-        self.row.weights.len()
-    }
-}
 
 /// Columns before which the figures end, by the width of the area.
 struct Columns {

@@ -6,7 +6,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::head::Reading;
+use super::reading::Reading;
 use super::{Shown, level};
 use crate::app::{App, Grain, Ink};
 use crate::theme::{Role, Theme};

@@ -2,8 +2,8 @@
 //!
 //! Invariant: cuts are those that the tokenizer told; where there are more than fit, those around the word stay.
 
-use super::message::Message;
-use super::{said, stairs};
+use super::message::{self, Message};
+use super::said;
 use crate::inspect::pieces::TokenizerKind;
 use crate::theme::Role;
 use crate::ui::inspector::own::Row;
@@ -31,7 +31,7 @@ pub fn rows(message: &Message<'_>, width: u16) -> Vec<Row> {
     let names: Vec<String> = pieces
         .words
         .iter()
-        .map(|each| stairs::visible(bytes(each.span.0, each.span.1), message.theme))
+        .map(|each| message::visible(bytes(each.span.0, each.span.1), message.theme))
         .collect();
     let at = pieces.words.partition_point(|each| each.span.1 as usize <= word.start).min(names.len() - 1);
     let between = message.theme.symbols.vertical;

@@ -7,13 +7,24 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::stairs;
 use crate::app::{App, Origin};
 use crate::chat::RunId;
 use crate::inspect::pieces::Pieces;
 use crate::theme::Theme;
 use crate::token::{Step, TokenId, TokenKind, Vocabulary};
 use crate::ui::inspector::own;
+use crate::ui::widgets::token;
+
+/// Bytes as text: whole characters as they are, others as hexadecimal digits.
+pub fn visible(bytes: &[u8], theme: &Theme) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(_) => token::shown(bytes, TokenKind::Normal, &theme.symbols),
+        Err(_) => bytes.iter().fold(String::new(), |mut digits, byte| {
+            digits.extend([format!("{byte:02X}")]);
+            digits
+        }),
+    }
+}
 
 /// What is on display.
 pub struct Message<'a> {
@@ -72,7 +83,7 @@ impl<'a> Message<'a> {
         });
         if let Some((text, pieces)) = app.tried_word() {
             message.stair = Stair {
-                name: stairs::visible(text.as_bytes(), theme),
+                name: visible(text.as_bytes(), theme),
                 text: Some(text.to_owned()),
                 told: pieces.map(|pieces| Pieces::clone(pieces)),
                 count: pieces.map_or(0, |pieces| pieces.tokens().count()),
@@ -99,7 +110,7 @@ impl<'a> Message<'a> {
             first..first + pieces.tokens().skip(first).take_while(|(_, (start, _))| *start < to).count();
         let told = pieces.within(from, to);
         let stair = Stair {
-            name: stairs::visible(text[word.clone()].as_bytes(), theme),
+            name: visible(text[word.clone()].as_bytes(), theme),
             text: Some(text[word.clone()].to_owned()),
             count: told.tokens().count(),
             told: Some(told),
@@ -154,7 +165,7 @@ impl<'a> Message<'a> {
             told.as_ref().is_some_and(|told| !told.tokens().map(|(id, _)| *id).eq(own_ids.iter().copied()));
         let stair = Stair {
             name: match &word {
-                Some((text, _)) => stairs::visible(text.as_bytes(), theme),
+                Some((text, _)) => visible(text.as_bytes(), theme),
                 None => own::shown_name(app, theme),
             },
             text: word.map(|(text, _)| text),

@@ -2,13 +2,12 @@
 //!
 //! Invariant: every bracket stands over the bytes that it joined, in all rows at the same columns.
 
-use super::message::Message;
+use super::message::{self, Message};
 use super::said;
 use crate::inspect::pieces::{Merge, Pieces, TokenizerKind, Word};
 use crate::theme::{Role, Theme};
-use crate::token::TokenKind;
 use crate::ui::inspector::own::{self, Row};
-use crate::ui::widgets::{number, text, token};
+use crate::ui::widgets::{number, text};
 
 /// Column before which a rule's number ends.
 const NUMBER: u16 = 8;
@@ -19,17 +18,6 @@ const RULE: u16 = 12;
 const PAIRS: usize = 6;
 /// Merges that are shown before anything is said under them.
 const LEAST: usize = 4;
-
-/// Bytes as text: whole characters as they are, others as hexadecimal digits.
-pub fn visible(bytes: &[u8], theme: &Theme) -> String {
-    match std::str::from_utf8(bytes) {
-        Ok(_) => token::shown(bytes, TokenKind::Normal, &theme.symbols),
-        Err(_) => bytes.iter().fold(String::new(), |mut digits, byte| {
-            digits.extend([format!("{byte:02X}")]);
-            digits
-        }),
-    }
-}
 
 /// Where the bytes of the word stand.
 struct Ruler<'a> {
@@ -86,7 +74,7 @@ impl<'a> Ruler<'a> {
     fn letters(&self) -> Row {
         let seen = self.text.char_indices().filter(|(at, _)| *at >= self.view.0 && *at < self.view.1);
         seen.fold(Row::default(), |row, (at, character)| {
-            let letter = visible(character.encode_utf8(&mut [0; 4]).as_bytes(), self.theme);
+            let letter = message::visible(character.encode_utf8(&mut [0; 4]).as_bytes(), self.theme);
             let fits = (1..=self.each).contains(&text::width(&letter));
             if fits { row.and(self.column(at), letter, self.theme.style(Role::Text)) } else { row }
         })
@@ -178,7 +166,7 @@ fn rule(text: &str, merge: &Merge, theme: &Theme) -> String {
     let (from, meet, to) = merge.span;
     let piece = |from: u32, to: u32| {
         let bytes = text.as_bytes().get(from as usize..to as usize);
-        bytes.map_or_else(String::new, |bytes| visible(bytes, theme))
+        bytes.map_or_else(String::new, |bytes| message::visible(bytes, theme))
     };
     format!("{}+{}", piece(from, meet), piece(meet, to))
 }
@@ -191,7 +179,7 @@ fn foot(message: &Message<'_>, pieces: &Pieces, ruler: &Ruler<'_>, width: u16) -
     let mut listed = Vec::new();
     for (id, (from, to)) in pieces.words.iter().flat_map(|word| &word.tokens) {
         let (from, to) = (*from as usize, *to as usize);
-        let name = ruler.text.as_bytes().get(from..to).map(|bytes| visible(bytes, theme));
+        let name = ruler.text.as_bytes().get(from..to).map(|bytes| message::visible(bytes, theme));
         let name = name.unwrap_or_default();
         if let Some((at, cells)) = ruler.cells(from, to) {
             names = names.and(at, text::cut(&name, cells), theme.style(Role::TokenChosen));

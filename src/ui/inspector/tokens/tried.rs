@@ -2,8 +2,7 @@
 //!
 //! Invariant: what is shown under the line is of the word in it; until that is told, there is nothing.
 
-use super::message::Message;
-use super::stairs;
+use super::message::{self, Message};
 use crate::command::Command;
 use crate::inspect::pieces::Pieces;
 use crate::theme::Role;
@@ -47,7 +46,7 @@ fn split(message: &Message<'_>, word: &str, pieces: &Pieces, at: u16, width: u16
     let mut x = at;
     for (index, (id, (from, to))) in tokens.iter().enumerate() {
         let bytes = word.as_bytes().get(*from as usize..*to as usize).unwrap_or_default();
-        let (name, id) = (stairs::visible(bytes, theme), id.0.to_string());
+        let (name, id) = (message::visible(bytes, theme), id.0.to_string());
         let cells = text::width(&name).max(text::width(&id));
         if x + cells + 2 > end {
             names = names.and(x, "…", theme.style(Role::Muted));
@@ -68,9 +67,9 @@ fn split(message: &Message<'_>, word: &str, pieces: &Pieces, at: u16, width: u16
 fn kept(message: &Message<'_>, word: &str, pieces: &Pieces, width: u16) -> Row {
     let theme = message.theme;
     let column = (width / 4).clamp(10, 18);
-    let name = text::cut(&stairs::visible(word.as_bytes(), theme), column - 2);
+    let name = text::cut(&message::visible(word.as_bytes(), theme), column - 2);
     let bytes = |(from, to): (u32, u32)| word.as_bytes().get(from as usize..to as usize).unwrap_or_default();
-    let names: Vec<String> = pieces.tokens().map(|(_, span)| stairs::visible(bytes(*span), theme)).collect();
+    let names: Vec<String> = pieces.tokens().map(|(_, span)| message::visible(bytes(*span), theme)).collect();
     let counted = own::counted(names.len(), "token");
     let room = width.saturating_sub(column + 3 + text::width(&counted) + 4);
     let joined = text::cut(&names.join(&format!(" {} ", theme.symbols.vertical)), room);

@@ -117,6 +117,10 @@ impl StationUnit for Attention {
         ]
     }
 
+    fn page(&self) -> &'static str {
+        include_str!("attention.md")
+    }
+
     fn export(&self, app: &App, file: &mut Exported) {
         file.take_trace(app, |own, whole| own.attention.clone_from(&whole.attention));
         file.rows = app.rows_on_display();

@@ -67,6 +67,10 @@ impl StationUnit for Embedding {
         ]
     }
 
+    fn page(&self) -> &'static str {
+        include_str!("embedding.md")
+    }
+
     fn export(&self, app: &App, file: &mut Exported) {
         file.embedding = app.shown_embedding().map(|facts| (facts.clone(), app.embedding_span()));
     }

@@ -74,6 +74,10 @@ impl StationUnit for Ffn {
         ]
     }
 
+    fn page(&self) -> &'static str {
+        include_str!("ffn.md")
+    }
+
     fn export(&self, app: &App, file: &mut Exported) {
         file.take_trace(app, |own, whole| own.ffn.clone_from(&whole.ffn));
         let Some(seen) = app.shown_inside() else { return };

@@ -102,6 +102,10 @@ impl StationUnit for Layers {
         ]
     }
 
+    fn page(&self) -> &'static str {
+        include_str!("layers.md")
+    }
+
     fn export(&self, app: &App, file: &mut Exported) {
         file.take_trace(app, |own, whole| own.lens.clone_from(&whole.lens));
         file.grid = app.shown_grid().map(|(grid, _)| (grid.from, grid.tokens.clone()));

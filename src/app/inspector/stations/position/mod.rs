@@ -93,6 +93,10 @@ impl StationUnit for Position {
         ]
     }
 
+    fn page(&self) -> &'static str {
+        include_str!("position.md")
+    }
+
     fn export(&self, app: &App, file: &mut Exported) {
         file.take_trace(app, |own, whole| own.rotation.clone_from(&whole.rotation));
     }

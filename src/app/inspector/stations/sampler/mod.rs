@@ -75,6 +75,10 @@ impl StationUnit for Sampler {
         vec![(keys.of(Command::Hold), "hold"), (keys.of(Command::SamplerTry), "try a setting")]
     }
 
+    fn page(&self) -> &'static str {
+        include_str!("sampler.md")
+    }
+
     fn export(&self, app: &App, file: &mut Exported) {
         file.sampler = app.shown_trace();
     }

@@ -80,5 +80,9 @@ impl StationUnit for Softmax {
         vec![(keys.of(Command::Hold), "hold"), (keys.of(Command::SoftmaxLogits), "logits")]
     }
 
+    fn page(&self) -> &'static str {
+        include_str!("softmax.md")
+    }
+
     fn export(&self, _app: &App, _file: &mut Exported) {}
 }

@@ -74,6 +74,10 @@ impl StationUnit for Tokens {
         ]
     }
 
+    fn page(&self) -> &'static str {
+        include_str!("tokens.md")
+    }
+
     fn export(&self, app: &App, file: &mut Exported) {
         let line = app.stretch_on_display().map(|line| line.text);
         file.pieces = line.and_then(|text| app.known_pieces(&text).cloned().map(|pieces| (text, pieces)));

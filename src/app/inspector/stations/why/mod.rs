@@ -6,9 +6,8 @@ mod state;
 mod trials;
 
 use super::{Hints, Keys, Station, StationUnit};
-use crate::app::App;
-use crate::app::inspector::state::Inspector;
 use crate::app::inspector::{Exported, Wish};
+use crate::app::{App, Inspector};
 use crate::command::{Command, Context};
 use crate::engine::protocol::Live;
 use crate::inspect::trace::Part;
@@ -97,6 +96,10 @@ impl StationUnit for Why {
             (keys.of(Command::WhyPin), "pin"),
             (keys.of(Command::NextRival), "rival"),
         ]
+    }
+
+    fn page(&self) -> &'static str {
+        include_str!("why.md")
     }
 
     fn export(&self, app: &App, file: &mut Exported) {
