@@ -7,8 +7,8 @@ use ratatui::style::{Color, Modifier};
 use unicode_width::UnicodeWidthStr;
 
 use super::cache::Cache;
-use super::frame_testing::{bare_theme, capitals, empty, facts, rows, theme};
 use super::render;
+use super::testing::design::{bare_theme, capitals, empty, facts, rows, theme};
 use crate::app::{
     App, Completion, ConfirmAction, Fetch, Find, Focus, LineEdit, ModelStatus, Overlay, Picker, PromptAction,
     TextEdit,

@@ -201,7 +201,7 @@ fn fetching(app: &App) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::frame_testing::{capitals, rows, theme};
+    use crate::ui::testing::design::{capitals, rows, theme};
 
     fn header(app: &App, width: u16) -> String {
         let mut buf = Buffer::empty(Rect::new(0, 0, width, 1));

@@ -8,8 +8,6 @@ pub mod chats;
 pub mod composer;
 pub mod firstrun;
 #[cfg(test)]
-pub mod frame_testing;
-#[cfg(test)]
 mod frame_tests;
 pub mod header;
 pub mod inspector;

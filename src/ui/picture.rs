@@ -128,7 +128,7 @@ fn color(color: Color) -> Option<anstyle::Color> {
 mod tests {
     use super::*;
     use crate::app::Station;
-    use crate::ui::frame_testing::{bare_theme, capitals, theme};
+    use crate::ui::testing::design::{bare_theme, capitals, theme};
 
     #[test]
     fn every_station_is_written_as_text_and_as_a_picture() {

@@ -95,7 +95,7 @@ fn place(context: Context) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::frame_testing::{capitals, empty};
+    use crate::ui::testing::design::{capitals, empty};
 
     #[test]
     fn a_cost_is_said_only_where_it_is_known() {

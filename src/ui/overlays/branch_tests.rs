@@ -14,8 +14,8 @@ use crate::engine::protocol::{LookedAhead, Path};
 use crate::theme::{Role, Theme};
 use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
 use crate::ui::cache::Cache;
-use crate::ui::frame_testing::{bare_theme, capitals, rows, theme};
 use crate::ui::render;
+use crate::ui::testing::design::{bare_theme, capitals, rows, theme};
 
 /// The first branch of the drawing and its second: each token with its surprise in bits.
 const PARIS: [(&str, f32); 19] = [

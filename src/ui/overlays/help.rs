@@ -121,7 +121,7 @@ mod tests {
 
     use super::*;
     use crate::app::{Overlay, Station};
-    use crate::ui::frame_testing::{capitals, rows, theme};
+    use crate::ui::testing::design::{capitals, rows, theme};
 
     /// A page as drawn at a size, all rows that scrolling shows, in order.
     fn page(app: &App, page: usize, width: u16, height: u16) -> (Vec<String>, u16) {

@@ -110,8 +110,8 @@ fn row(canvas: &mut Canvas<'_>, at: Rect, position: usize, shown: &TurnToken<'_>
 mod tests {
     use super::*;
     use crate::app::{LedgerOrder, LineEdit, Overlay};
-    use crate::ui::frame_testing::{capitals, rows, theme};
     use crate::ui::overlays;
+    use crate::ui::testing::design::{capitals, rows, theme};
     use ratatui::buffer::Buffer;
 
     fn drawn(width: u16, height: u16) -> Vec<String> {

@@ -360,7 +360,7 @@ mod tests {
 
     use super::*;
     use crate::app::{LineEdit, Overlay};
-    use crate::ui::frame_testing::{bare_theme, capitals, rows, theme};
+    use crate::ui::testing::design::{bare_theme, capitals, rows, theme};
 
     /// The overlay with every row, one of them selected.
     fn drawn(app: &App, theme: &Theme, selected: usize, width: u16, height: u16) -> Vec<String> {

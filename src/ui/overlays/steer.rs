@@ -217,8 +217,8 @@ mod tests {
     use ratatui::layout::Rect;
 
     use crate::app::Overlay;
-    use crate::ui::frame_testing::{bare_theme, empty, theme};
     use crate::ui::testing;
+    use crate::ui::testing::design::{bare_theme, empty, theme};
 
     #[test]
     fn the_panel_is_whole_on_any_screen() {

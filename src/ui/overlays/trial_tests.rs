@@ -14,7 +14,7 @@ use crate::engine::protocol::{Event, RequestId, Rescored};
 use crate::theme::Theme;
 use crate::token::{Candidate, Step, TokenId};
 use crate::ui::cache::Cache;
-use crate::ui::frame_testing::{bare_theme, rows, theme};
+use crate::ui::testing::design::{bare_theme, rows, theme};
 use crate::ui::{render, testing};
 
 const QUESTION: &str = "I live in France. What is my capital?";

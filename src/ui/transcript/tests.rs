@@ -377,7 +377,7 @@ fn special_tokens_show_their_names_and_take_the_cursor() {
     let mut vocabulary = crate::token::Vocabulary { hash: "v".into(), ..Default::default() };
     vocabulary.push(b"<|im_end|>", crate::token::TokenKind::Control);
     app.vocabularies.insert("v".into(), std::sync::Arc::new(vocabulary));
-    app.runs.insert(RunId(1), crate::ui::frame_testing::capitals().runs.remove(&RunId(1)).unwrap());
+    app.runs.insert(RunId(1), crate::ui::testing::design::capitals().runs.remove(&RunId(1)).unwrap());
     if let crate::chat::Span::Generated { steps, .. } = &mut app.chat.turns[0].spans[0] {
         steps[1].id = Some(crate::token::TokenId(0));
     }

@@ -28,7 +28,7 @@ pub fn draw(buf: &mut Buffer, at: Rect, share: f64, cells: u16, bar: &[&'static 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::frame_testing::{ascii, full};
+    use crate::ui::testing::design::{ascii, full};
 
     #[test]
     fn sixteen_cells_show_the_drawn_lengths() {

@@ -45,7 +45,7 @@ fn level(value: f32, top: f32, steps: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::frame_testing::full;
+    use crate::ui::testing::design::full;
 
     fn drawn(height: u16, values: &[f32]) -> Buffer {
         let mut buf = Buffer::empty(Rect::new(0, 0, 4, height));

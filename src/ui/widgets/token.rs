@@ -107,7 +107,7 @@ fn mark(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::frame_testing::{ascii, full};
+    use crate::ui::testing::design::{ascii, full};
 
     #[test]
     fn white_space_lone_bytes_and_marks_are_visible() {

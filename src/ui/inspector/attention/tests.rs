@@ -12,9 +12,9 @@ use crate::inspect::trace::{
 };
 use crate::theme::Theme;
 use crate::token::TokenId;
-use crate::ui::frame_testing::{bare_theme, empty, theme};
 use crate::ui::inspector::tokens::tests::{step, with};
-use crate::ui::testing;
+use crate::ui::testing::design::{bare_theme, empty, theme};
+use crate::ui::testing::{self, as_drawn};
 
 const WEIGHTS: [f32; 5] = [0.067, 0.012, 0.008, 0.903, 0.010];
 const CLASSES: [HeadClass; 7] = [
@@ -80,63 +80,34 @@ fn app() -> App {
 }
 
 fn drawn(app: &App, theme: &Theme, width: u16, height: u16) -> Vec<String> {
-    let mut buf = testing::buffer(width, height);
-    let area = buf.area;
-    super::draw(app, theme, area, &mut buf);
-    testing::rows(&buf)
-}
-
-fn holds(seen: &[String], what: &str) {
-    assert!(seen.iter().any(|row| row.contains(what)), "{what}\n{}", seen.join("\n"));
+    testing::drawn(super::draw, app, theme, (width, height))
 }
 
 #[test]
 fn grid_and_head_stand_side_by_side_where_there_is_room() {
-    for theme in [theme(), bare_theme()] {
-        for (width, height) in [(67, 12), (67, 24), (67, 40), (100, 24), (100, 40)] {
-            let seen = drawn(&app(), &theme, width, height);
-            for what in ["L23 head 4, kv 1", "90.3%", "89.8", "France", "Paris", "window of 512", "flash"] {
-                holds(&seen, what);
-            }
-            let opened = seen.iter().find(|row| row.contains('[')).unwrap();
-            assert!(opened.contains("23") && opened.contains(']'), "{opened}");
-        }
-    }
+    as_drawn!("side_by_side_67x24", drawn(&app(), &theme(), 67, 24));
+    as_drawn!("side_by_side_100x40", drawn(&app(), &theme(), 100, 40));
+    as_drawn!("side_by_side_low", drawn(&app(), &theme(), 67, 12));
+    as_drawn!("side_by_side_ascii", drawn(&app(), &bare_theme(), 67, 40));
 }
 
 #[test]
 fn narrow_screens_hold_the_grid_or_the_opened_head() {
-    for theme in [theme(), bare_theme()] {
-        for height in [12, 24, 40] {
-            let mut app = app();
-            let grid = drawn(&app, &theme, 46, height);
-            holds(&grid, "[");
-            holds(&grid, "L23 head 4, kv 1");
-            assert!(!grid.iter().any(|row| row.contains("90.3%")), "{grid:#?}");
-            app.inspector.inside.opened = true;
-            let head = drawn(&app, &theme, 46, height);
-            for what in ["L23 head 4, kv 1", "90.3%", "4.88"] {
-                holds(&head, what);
-            }
-        }
-    }
+    let mut app = app();
+    as_drawn!("narrow_grid", drawn(&app, &theme(), 46, 24));
+    as_drawn!("narrow_grid_low", drawn(&app, &bare_theme(), 46, 12));
+    app.inspector.inside.opened = true;
+    as_drawn!("narrow_head", drawn(&app, &theme(), 46, 24));
+    as_drawn!("narrow_head_low", drawn(&app, &bare_theme(), 46, 12));
 }
 
 #[test]
 fn strips_and_text_are_there_where_the_area_is_high() {
     let mut app = app();
     app.inspector.inside.opened = true;
-    let seen = drawn(&app, &theme(), 46, 40);
-    holds(&seen, "q·k −24…8");
-    holds(&seen, "mask 0 or /−∞");
-    holds(&seen, "softmax 0…1");
-    holds(&seen, "mix ‖·‖ 0…1");
-    holds(&seen, "␣capital␣of␣France␣is");
-    let bare = drawn(&app, &bare_theme(), 46, 40);
-    let text = bare.iter().position(|row| row.contains("capital_of_France")).unwrap();
-    let at = bare[text].find("_France").unwrap();
-    assert_eq!(&bare[text + 1][at..=at], "8", "{bare:#?}");
-    assert!(!bare.iter().any(|row| row.contains(['▁', '█', '•', '›', '␣', '→'])), "{bare:#?}");
+    as_drawn!("strips", drawn(&app, &theme(), 46, 40));
+    // Without fills a token's step stands under its first cell.
+    as_drawn!("strips_ascii", drawn(&app, &bare_theme(), 46, 40));
 }
 
 #[test]
@@ -144,17 +115,14 @@ fn a_head_that_rests_leaves_the_first_token_out_and_says_so() {
     let mut attention = attention(9);
     attention.overview[23][4] =
         HeadReading { class: HeadClass::Sink, strength: 0.49, ..HeadReading::default() };
-    let seen = drawn(&app_of(9, Some(attention), " France"), &theme(), 67, 40);
-    holds(&seen, "rests on token 0 .49");
-    holds(&seen, "first token, left out: 6.7%");
+    as_drawn!("resting_head", drawn(&app_of(9, Some(attention), " France"), &theme(), 67, 40));
 }
 
 #[test]
 fn raw_shows_the_weights_and_otherwise_what_is_written() {
     let mut app = app();
-    holds(&drawn(&app, &theme(), 100, 40), "of ‖·‖");
     app.inspector.inside.raw = true;
-    holds(&drawn(&app, &theme(), 100, 40), "of weight");
+    as_drawn!("raw_weights", drawn(&app, &theme(), 100, 40));
 }
 
 #[test]
@@ -176,25 +144,18 @@ fn wide_characters_do_not_shift_the_figures() {
 fn many_heads_take_a_cell_each_and_the_opened_one_stays_in_view() {
     let mut app = app_of(48, Some(attention(48)), " France");
     app.inspector.inside.head = 47;
-    for (width, height) in [(46, 12), (67, 24), (100, 40)] {
-        let seen = drawn(&app, &theme(), width, height);
-        holds(&seen, "47");
-        holds(&seen, "L23 head 47, kv 2");
-        assert!(seen.iter().any(|row| row.starts_with("›23")), "{seen:#?}");
-    }
+    as_drawn!("many_heads_46x12", drawn(&app, &theme(), 46, 12));
+    as_drawn!("many_heads_67x24", drawn(&app, &theme(), 67, 24));
+    as_drawn!("many_heads_100x40", drawn(&app, &theme(), 100, 40));
 }
 
 #[test]
 fn what_is_not_known_is_said() {
-    let seen = drawn(&app_of(9, None, " France"), &theme(), 67, 30);
-    holds(&seen, "attention at ␣Paris");
-    assert!(seen.iter().any(|row| row.contains("not known") || row.contains("not read")), "{seen:#?}");
-    holds(&drawn(&empty(), &theme(), 46, 20), "no token on display");
+    as_drawn!("not_known", drawn(&app_of(9, None, " France"), &theme(), 67, 30));
+    as_drawn!("no_token", drawn(&empty(), &theme(), 46, 20));
     let mut app = app();
     app.inspector.inside.layer = 3;
-    let seen = drawn(&app, &theme(), 67, 30);
-    holds(&seen, "90.3%");
-    assert!(seen.iter().any(|row| row.contains("not known") || row.contains("not read")), "{seen:#?}");
+    as_drawn!("block_not_read", drawn(&app, &theme(), 67, 30));
 }
 
 #[test]
@@ -234,7 +195,7 @@ fn a_head_of_no_sort_names_the_token_it_reads_most() {
     let mut attention = attention(9);
     attention.overview[23][4] =
         HeadReading { strength: 0.9, top: vec![(0, 0.95), (3, 0.9)], ..HeadReading::default() };
-    holds(&drawn(&app_of(9, Some(attention), " France"), &theme(), 67, 40), "reads ␣France .90");
+    as_drawn!("head_of_no_sort", drawn(&app_of(9, Some(attention), " France"), &theme(), 67, 40));
 }
 
 /// The design's matrix of L23 head 4, as shares.
@@ -265,16 +226,9 @@ fn the_matrix_has_every_row_and_tells_the_selected_cell() {
     let mut app = with_rows(&[0, 0, 0, 0, 2]);
     app.inspector.attention.picture = AttentionPicture::Matrix;
     app.inspector.attention.cell = Some((4, 3));
-    let seen = drawn(&app, &theme(), 67, 24);
-    holds(&seen, "L23 head 4, kv 1: every row");
-    holds(&seen, "80   2   6  11   ·");
     // Positions 0 and 1 are outside the window of the last row.
-    holds(&seen, "/   /   1  90   1");
-    holds(&seen, "#4 ␣is reads #3 ␣France: 90.3 %");
-    holds(&seen, "/ outside the window");
-    let bare = drawn(&app, &bare_theme(), 46, 14);
-    holds(&bare, "80   2   6  11   .");
-    assert!(!bare.iter().any(|row| row.contains(['·', '→', '↓', '›'])), "{bare:#?}");
+    as_drawn!("matrix", drawn(&app, &theme(), 67, 24));
+    as_drawn!("matrix_ascii", drawn(&app, &bare_theme(), 46, 14));
     for width in [0, 20, 30, 46, 67, 120] {
         for height in 0..20 {
             drawn(&app, &theme(), width, height);
@@ -286,17 +240,14 @@ fn the_matrix_has_every_row_and_tells_the_selected_cell() {
 fn the_rollout_says_that_it_is_no_cause() {
     let mut app = with_rows(&[0; 5]);
     app.inspector.attention.picture = AttentionPicture::Rollout;
-    let seen = drawn(&app, &theme(), 67, 24);
-    holds(&seen, "rollout of all layers: mixing, not cause");
-    holds(&seen, "97   3   ·   ·   ·");
+    as_drawn!("rollout", drawn(&app, &theme(), 67, 24));
 }
 
 #[test]
 fn who_reads_a_token_is_listed_with_the_largest_weight_first() {
     let mut app = with_rows(&[0; 5]);
     app.inspector.attention.read_by = true;
-    let seen = drawn(&app, &theme(), 67, 30);
-    holds(&seen, "who reads #4 ␣is");
+    as_drawn!("who_reads", drawn(&app, &theme(), 67, 30));
 }
 
 #[test]
@@ -319,24 +270,12 @@ fn the_ink_line_says_whose_reading_it_is_and_what_token_0_held() {
 
 #[test]
 fn the_opened_head_says_what_it_writes_and_shows_its_last_rows() {
-    for theme in [theme(), bare_theme()] {
-        let mut app = app();
-        let seen = drawn(&app, &theme, 67, 36);
-        for what in ["writes toward", "and away from", "+2.82", "−0.33", "of ‖h‖ 27 %"] {
-            holds(&seen, what);
-        }
-        holds(&seen, "text by share read");
-        app = with_rows(&[0; 5]);
-        let seen = drawn(&app, &theme, 67, 36);
-        holds(&seen, "every row (");
-        holds(&seen, "   7   1   1  90   1");
-        holds(&seen, "of ‖h‖ 27 %");
-        assert!(!seen.iter().any(|row| row.contains("text by share read")), "{seen:#?}");
-        // Where there is little room, the list goes first.
-        let low = drawn(&app, &theme, 67, 14);
-        holds(&low, "90.3%");
-        assert!(!low.iter().any(|row| row.contains("writes toward")), "{low:#?}");
-    }
+    as_drawn!("head_writes", drawn(&app(), &theme(), 67, 36));
+    let app = with_rows(&[0; 5]);
+    as_drawn!("head_with_rows", drawn(&app, &theme(), 67, 36));
+    as_drawn!("head_with_rows_ascii", drawn(&app, &bare_theme(), 67, 36));
+    // Where there is little room, the list goes first.
+    as_drawn!("head_with_rows_low", drawn(&app, &theme(), 67, 14));
 }
 
 #[test]
@@ -348,7 +287,7 @@ fn more_layers_than_rows_stand_two_in_a_row() {
     let theme = Theme { mag: std::array::from_fn(fill), ..theme() };
     super::draw(&app, &theme, area, &mut buf);
     let seen = testing::rows(&buf);
-    holds(&seen, "two layers a row");
+    as_drawn!("two_layers_a_row", seen);
     // L22 and L23 share the row in which head 4 is open; what they write is in the two halves of the cell.
     let at = seen.iter().position(|row| row.starts_with("›23")).unwrap();
     assert!(seen[at].contains("[▀▀]"), "{seen:#?}");
@@ -368,9 +307,6 @@ fn what_a_head_usually_does_stands_beside_what_it_does_here() {
     app.model.hash = Some("abc".into());
     let scores = HeadScores { layers: vec![vec![rests; 9]; 30], ms: 1.0 };
     app.inspector.attention.heads = Some(("abc".into(), Arc::new(scores)));
-    for width in [46, 67] {
-        let seen = drawn(&app, &theme(), width, 38);
-        holds(&seen, "usually rests on token 0 (.49)");
-        holds(&seen, "reads ␣France");
-    }
+    as_drawn!("usual_head_46x38", drawn(&app, &theme(), 46, 38));
+    as_drawn!("usual_head_67x38", drawn(&app, &theme(), 67, 38));
 }

@@ -7,9 +7,9 @@ use crate::engine::protocol::Embed;
 use crate::inspect::trace::EmbeddingFacts;
 use crate::theme::Theme;
 use crate::token::TokenId;
-use crate::ui::frame_testing::{bare_theme, empty, theme};
 use crate::ui::inspector::tokens::tests::{step, with};
-use crate::ui::testing;
+use crate::ui::testing::design::{bare_theme, empty, theme};
+use crate::ui::testing::{self, holds};
 
 const SPAN: [(i32, &str); 6] =
     [(504, "The"), (3575, " capital"), (282, " of"), (4649, " France"), (314, " is"), (7042, " Paris")];
@@ -60,14 +60,7 @@ fn paris() -> App {
 }
 
 fn drawn(app: &App, theme: &Theme, width: u16, height: u16) -> Vec<String> {
-    let mut buf = testing::buffer(width, height);
-    let area = buf.area;
-    super::draw(app, theme, area, &mut buf);
-    testing::rows(&buf)
-}
-
-fn holds(seen: &[String], what: &str) {
-    assert!(seen.iter().any(|row| row.contains(what)), "{what}\n{}", seen.join("\n"));
+    testing::drawn(super::draw, app, theme, (width, height))
 }
 
 /// A point of the map: one dot of a braille character, or its ASCII twin.

@@ -8,9 +8,9 @@ use crate::inspect::feed_forward::FfnLayer;
 use crate::inspect::trace::{FeedForward, ForwardTrace, Neuron};
 use crate::theme::Theme;
 use crate::token::TokenId;
-use crate::ui::frame_testing::{bare_theme, empty, theme};
 use crate::ui::inspector::tokens::tests::{step, with};
-use crate::ui::testing;
+use crate::ui::testing::design::{bare_theme, empty, theme};
+use crate::ui::testing::{self, holds};
 
 fn ffn() -> FeedForward {
     let neuron = |index: u32, activation: f32| Neuron {
@@ -61,14 +61,7 @@ fn app() -> App {
 }
 
 fn drawn(app: &App, theme: &Theme, width: u16, height: u16) -> Vec<String> {
-    let mut buf = testing::buffer(width, height);
-    let area = buf.area;
-    super::draw(app, theme, area, &mut buf);
-    testing::rows(&buf)
-}
-
-fn holds(seen: &[String], what: &str) {
-    assert!(seen.iter().any(|row| row.contains(what)), "{what}\n{}", seen.join("\n"));
+    testing::drawn(super::draw, app, theme, (width, height))
 }
 
 #[test]

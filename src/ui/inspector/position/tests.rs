@@ -7,9 +7,9 @@ use crate::engine::protocol::Inspected;
 use crate::inspect::position::{LearnedPosition, Yarn};
 use crate::inspect::trace::{ForwardTrace, PositionKind, Rotation};
 use crate::theme::Theme;
-use crate::ui::frame_testing::{bare_theme, empty, theme};
 use crate::ui::inspector::tokens::tests::{step, with};
-use crate::ui::testing;
+use crate::ui::testing::design::{bare_theme, empty, theme};
+use crate::ui::testing::{self, holds};
 
 fn rotation() -> Rotation {
     let frequencies: Vec<f32> = (0..32).map(|pair| 100_000_f32.powf(-2.0 * pair as f32 / 64.0)).collect();
@@ -49,14 +49,7 @@ fn app(rotation: Option<Rotation>) -> App {
 }
 
 fn drawn(app: &App, theme: &Theme, width: u16, height: u16) -> Vec<String> {
-    let mut buf = testing::buffer(width, height);
-    let area = buf.area;
-    super::draw(app, theme, area, &mut buf);
-    testing::rows(&buf)
-}
-
-fn holds(seen: &[String], what: &str) {
-    assert!(seen.iter().any(|row| row.contains(what)), "{what}\n{}", seen.join("\n"));
+    testing::drawn(super::draw, app, theme, (width, height))
 }
 
 #[test]

@@ -14,8 +14,8 @@ use crate::sampling::SamplingOverrides;
 use crate::theme::{Role, Theme};
 use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
 use crate::ui::cache::Cache;
-use crate::ui::frame_testing::{bare_theme, capitals, rows, theme};
 use crate::ui::render;
+use crate::ui::testing::design::{bare_theme, capitals, rows, theme};
 
 const NAMES: [&str; 12] =
     [" Paris", " the", " London", " Le", " New", " La", " ", " not", " Mon", " capital", " a", " L"];

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Style};
 
 use crate::app::{App, Msg, Now, TokenCursor};
@@ -11,8 +10,8 @@ use crate::chat::{RunId, Span, TurnId};
 use crate::inspect::pieces::{Merge, Pieces, TokenizerKind, Word};
 use crate::theme::Theme;
 use crate::token::{Step, TokenId, TokenKind, Vocabulary};
-use crate::ui::frame_testing::{bare_theme, capitals, theme};
-use crate::ui::testing;
+use crate::ui::testing::design::{bare_theme, capitals, theme};
+use crate::ui::testing::{self, holds};
 
 const REPLY: [(i32, &str, f32, u32); 10] = [
     (3575, " capital", 16.65, 2923),
@@ -121,14 +120,7 @@ fn pieces() -> Pieces {
 }
 
 fn drawn(app: &App, theme: &Theme, width: u16, height: u16) -> Vec<String> {
-    let mut buf: Buffer = testing::buffer(width, height);
-    let area = buf.area;
-    super::draw(app, theme, area, &mut buf);
-    testing::rows(&buf)
-}
-
-fn holds(seen: &[String], what: &str) {
-    assert!(seen.iter().any(|row| row.contains(what)), "{what}\n{}", seen.join("\n"));
+    testing::drawn(super::draw, app, theme, (width, height))
 }
 
 #[test]
@@ -237,7 +229,7 @@ fn what_is_not_known_is_said() {
     let seen = drawn(&app, &theme(), 67, 36);
     holds(&seen, "How ␣Reykjavík. became 6 tokens");
     assert!(seen.iter().any(|row| row.contains("not known") || row.contains("not read")), "{seen:#?}");
-    let idle = drawn(&crate::ui::frame_testing::empty(), &theme(), 46, 20);
+    let idle = drawn(&crate::ui::testing::design::empty(), &theme(), 46, 20);
     holds(&idle, "no token on display");
 }
 
@@ -320,7 +312,7 @@ fn a_word_that_is_tried_splits_and_has_the_staircase() {
 
 #[test]
 fn a_word_that_is_not_told_yet_shows_the_line_alone() {
-    let mut app = crate::ui::frame_testing::empty();
+    let mut app = crate::ui::testing::design::empty();
     try_the_word(&mut app, " Zzyzx");
     let seen = drawn(&app, &theme(), 120, 36);
     holds(&seen, "› ␣Zzyzx▏");

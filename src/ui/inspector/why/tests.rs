@@ -7,9 +7,9 @@ use crate::engine::protocol::Inspected;
 use crate::inspect::trace::{Attribution, AttributionPart, Followed, ForwardTrace, Part};
 use crate::theme::Theme;
 use crate::token::{Candidate, TokenId};
-use crate::ui::frame_testing::{bare_theme, empty, theme};
 use crate::ui::inspector::tokens::tests::{step, with};
 use crate::ui::testing;
+use crate::ui::testing::design::{bare_theme, empty, theme};
 
 fn attribution() -> Attribution {
     let part = |part, logit_difference| AttributionPart { part, logit_difference };
@@ -70,10 +70,7 @@ fn app(attribution: Option<Attribution>, off: &[Part]) -> App {
 }
 
 fn drawn(app: &App, theme: &Theme, width: u16, height: u16) -> Vec<String> {
-    let mut buf = testing::buffer(width, height);
-    let area = buf.area;
-    super::draw(app, theme, area, &mut buf);
-    testing::rows(&buf)
+    testing::drawn(super::draw, app, theme, (width, height))
 }
 
 #[test]

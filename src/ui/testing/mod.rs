@@ -2,6 +2,8 @@
 //!
 //! Invariant: each role is one colour of its own, so that a cell's colour names its role.
 
+pub mod design;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
@@ -136,6 +138,32 @@ pub fn rows(buf: &Buffer) -> Vec<String> {
         })
         .collect()
 }
+
+/// A station, or another part of the screen, drawn alone.
+pub fn drawn(
+    draw: impl FnOnce(&App, &Theme, Rect, &mut Buffer),
+    app: &App,
+    theme: &Theme,
+    (width, height): (u16, u16),
+) -> Vec<String> {
+    let mut buf = buffer(width, height);
+    let area = buf.area;
+    draw(app, theme, area, &mut buf);
+    rows(&buf)
+}
+
+/// Fails with what was drawn unless a row holds a text: for what no drawing can say, such as every size.
+pub fn holds(seen: &[String], what: &str) {
+    assert!(seen.iter().any(|row| row.contains(what)), "{what}\n{}", seen.join("\n"));
+}
+
+/// Holds what was drawn against the snapshot of that name beside the test.
+macro_rules! as_drawn {
+    ($name:literal, $rows:expr) => {
+        insta::assert_snapshot!($name, $rows.join("\n"))
+    };
+}
+pub(crate) use as_drawn;
 
 /// The colour that [`theme`] gives to a role.
 pub fn ink(role: Role) -> Color {
