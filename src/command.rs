@@ -40,6 +40,31 @@ pub enum Context {
     Overlay,
 }
 
+impl Context {
+    /// Where its keys work, in words.
+    #[must_use]
+    pub fn said(self) -> &'static str {
+        match self {
+            Self::Global => "works everywhere",
+            Self::Composer => "its key works in the message",
+            Self::Transcript => "its key works in the transcript",
+            Self::Chats => "its key works in the list of chats",
+            Self::Inspector => "its key works in the inspector",
+            Self::Tokens => "its key works in the tokens station",
+            Self::Embedding => "its key works in the embedding station",
+            Self::Position => "its key works in the position station",
+            Self::Attention => "its key works in the attention station",
+            Self::Ffn => "its key works in the feed-forward station",
+            Self::Layers => "its key works in the layers station",
+            Self::Softmax => "its key works in the softmax station",
+            Self::Sampler => "its key works in the sampler station",
+            Self::Why => "its key works in the why station",
+            Self::Patching => "its key works while a patch is chosen in the why station",
+            Self::Overlay => "its key works in an open list",
+        }
+    }
+}
+
 /// A group of the help pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Group {

@@ -42,7 +42,7 @@ pub(super) fn about(app: &App, entry: &Entry) -> String {
         Command::Mouse => "on: clicks choose, and the terminal selects text with Shift".into(),
         Command::ReloadConfig => "the chat stays as it is; keys and looks change at once".into(),
         command if command.takes_argument() => format!("takes {}", command.argument()),
-        _ => entry.contexts().next().map_or("", place).into(),
+        _ => entry.contexts().next().map_or("", Context::said).into(),
     }
 }
 
@@ -69,27 +69,6 @@ fn undone(app: &App, command: Command) -> String {
     let key = app.keymap.shown(back);
     let key = if key.is_empty() { format!("/{}", back.entry().name) } else { key };
     format!("{key} takes it back")
-}
-
-fn place(context: Context) -> &'static str {
-    match context {
-        Context::Global => "works everywhere",
-        Context::Composer => "its key works in the message",
-        Context::Transcript => "its key works in the transcript",
-        Context::Chats => "its key works in the list of chats",
-        Context::Inspector => "its key works in the inspector",
-        Context::Tokens => "its key works in the tokens station",
-        Context::Embedding => "its key works in the embedding station",
-        Context::Position => "its key works in the position station",
-        Context::Attention => "its key works in the attention station",
-        Context::Ffn => "its key works in the feed-forward station",
-        Context::Layers => "its key works in the layers station",
-        Context::Softmax => "its key works in the softmax station",
-        Context::Sampler => "its key works in the sampler station",
-        Context::Why => "its key works in the why station",
-        Context::Patching => "its key works while a patch is chosen in the why station",
-        Context::Overlay => "its key works in an open list",
-    }
 }
 
 #[cfg(test)]

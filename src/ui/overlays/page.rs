@@ -45,7 +45,7 @@ impl Page {
         let mut page = Self::default();
         let mut sections = markdown.split("\n## ");
         let (title, plain) = sections.next().and_then(|head| head.split_once('\n')).unwrap_or_default();
-        page.title = title.trim_start_matches("# ").to_owned();
+        page.title = title.trim_start_matches("# ").into();
         page.plain = joined(plain);
         for (heading, body) in sections.filter_map(|section| section.split_once('\n')) {
             match heading {
