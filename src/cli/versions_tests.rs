@@ -89,14 +89,13 @@ fn a_configuration_of_0_1_means_the_same_and_warns_of_nothing_new() {
     let file = Some(("config.toml".to_owned(), CONFIG.to_owned()));
     let (config, warnings) =
         crate::config::load(&crate::config::Sources { file, ..crate::config::Sources::default() });
-    assert_eq!(warnings, []);
+    // A command of 0.1 that has another name today is still bound; only that new name is pointed out.
+    let other: Vec<_> = warnings.iter().filter(|warning| !warning.message.ends_with("still works")).collect();
+    assert!(other.is_empty(), "{other:?}");
     let then: Value = serde_json::from_str(READ_CONFIG).unwrap();
     let now = serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
     assert_holds(&now, &then, "config");
-    // A command of 0.1 that has another name today is still bound; only that new name may be pointed out.
-    let (_, warnings) = Keymap::build(crate::command::TABLE, &config.keys);
-    let other: Vec<_> = warnings.iter().filter(|warning| !warning.message.contains("still works")).collect();
-    assert!(other.is_empty(), "{other:?}");
+    assert_eq!(Keymap::build(crate::command::TABLE, &config.keys).1, []);
 }
 
 /// Whether everything that was there is there and the same; what came later may stand beside it.
