@@ -167,6 +167,7 @@ impl App {
             ms: looked.ms,
         };
         self.inspector.looks.keep_pass(at, pass);
+        self.inspector.trim_kept();
         self.fill_watch();
     }
 

@@ -21,6 +21,12 @@ pub struct Distribution {
 }
 
 impl Distribution {
+    /// What it takes, bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.logits.as_slice()) + size_of_val(self.order.as_slice())
+    }
+
     /// Of these logits; `None` where there is none or they are no numbers.
     #[must_use]
     pub fn new(logits: Vec<f32>) -> Option<Self> {

@@ -4,6 +4,7 @@
 //! station shows the inside of passes, to the newest that was opened.
 
 pub(crate) mod export;
+mod kept;
 mod live;
 mod merge;
 mod passes;

@@ -12,7 +12,7 @@ use crate::inspect::pieces::Pieces;
 use crate::inspect::trace::EmbeddingFacts;
 use crate::token::TokenId;
 
-/// Passes that are kept.
+/// Passes that are kept, at most; see also [`super::kept`].
 const PASSES: usize = 64;
 /// Questions to the embedding table, and texts, that are kept.
 const ANSWERS: usize = 64;
@@ -260,12 +260,14 @@ impl App {
         }
         let tried = self.inspector.inside.tried.clone();
         self.inside_slot(at, own).cards.push((tried, Arc::new(seen)));
+        self.inspector.trim_kept();
     }
 
     /// Adds to what is known of a pass.
     pub(crate) fn keep_seen(&mut self, at: TokenCursor, own: bool, seen: Inspected) {
         self.set_write_scale(&seen);
         merge::merge(Arc::make_mut(&mut self.inside_slot(at, own).seen), seen);
+        self.inspector.trim_kept();
         self.inspector.station.unit().pass_opened(self);
     }
 

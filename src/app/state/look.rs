@@ -18,8 +18,6 @@ use crate::token::{Candidate, TokenId};
 
 /// Passes read again that are kept.
 const PASSES: usize = 32;
-/// Logits of all kept passes together, at most.
-const LOGITS: usize = 4_000_000;
 /// Live records that are kept.
 const RECORDS: usize = 512;
 
@@ -83,13 +81,27 @@ impl Looks {
     pub fn keep_pass(&mut self, at: TokenCursor, pass: LookedAt) {
         self.passes.retain(|(of, _)| *of != at);
         self.passes.push_back((at, pass));
-        let size = |pass: &LookedAt| pass.distribution.as_ref().map_or(0, |whole| whole.len());
-        while self.passes.len() > PASSES
-            || (self.passes.len() > 1
-                && self.passes.iter().map(|(_, pass)| size(pass)).sum::<usize>() > LOGITS)
-        {
+        if self.passes.len() > PASSES {
             self.passes.pop_front();
         }
+    }
+
+    /// How many passes are kept.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.passes.len()
+    }
+
+    /// What the kept passes take, bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let distributions = self.passes.iter().filter_map(|(_, pass)| pass.distribution.as_ref());
+        distributions.map(|whole| whole.bytes()).sum()
+    }
+
+    /// Lets the oldest pass go.
+    pub fn drop_oldest(&mut self) {
+        self.passes.pop_front();
     }
 
     /// Keeps what was recorded at a token; the oldest go.
