@@ -178,7 +178,7 @@ impl App {
         let id = turn.id;
         self.begin_run(chat, &turn, run);
         if let Some((index, step)) = last {
-            self.live_step(id, index, step);
+            self.live_step(TokenCursor { turn: id, index }, step.into());
         }
         true
     }

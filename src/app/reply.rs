@@ -2,10 +2,10 @@
 //!
 //! Invariant: an event counts only under the engine and the request that the active run was asked of.
 
-use super::{App, Asker, EngineId, Level, ModelStatus, Notice, Phase};
+use super::{App, Asker, EngineId, Level, ModelStatus, Notice, Phase, TokenCursor};
 use crate::chat::{ConversationId, RunId, Span, StopReason, Timings, TurnId, TurnState, Usage};
 use crate::config::{Notify, Overflow};
-use crate::engine::protocol::{Envelope, Event, Exit, Failure, FailureKind, PromptFacts, RequestId};
+use crate::engine::protocol::{Envelope, Event, Exit, Failure, FailureKind, PromptFacts, RequestId, Written};
 use crate::store;
 use crate::token::Step;
 
@@ -61,12 +61,7 @@ impl App {
         match event {
             Event::Prompt(facts) => self.prompt(facts),
             Event::PromptProgress { done, total } => self.prompt_progress(done, total),
-            Event::Token(step) => self.token(*step),
-            Event::Stages(trace) => self.stages(*trace),
-            Event::Twin { index, kl, ms } => self.twin_told(index, kl, ms),
-            Event::Inside(live) => self.live_inside(*live),
-            Event::Watched { tokens, .. } => self.inspector.looks.arriving.watched = tokens,
-            Event::Recorded(ms) => self.recorded(ms),
+            Event::Token(written) => self.token(*written),
             Event::Done { stop, usage, timings } => self.reply_done(stop, usage, timings),
             Event::Failed(failure) => self.reply_failed(&failure),
             Event::Paused => self.reply_paused(),
@@ -105,7 +100,7 @@ impl App {
         }
     }
 
-    fn token(&mut self, step: Step) {
+    fn token(&mut self, written: Written) {
         let now = self.now.mono_ms;
         let Some(active) = &mut self.run else { return };
         active.phase = Phase::Writing;
@@ -126,13 +121,19 @@ impl App {
         if first {
             self.say_reused();
         }
-        let Some(index) = self.append(chat, turn, run, step.clone()) else { return };
+        if let Some(ms) = written.recording_ms {
+            self.recorded(ms);
+        }
+        if let Some(unchanged) = written.unchanged {
+            self.twin_told(written.index, unchanged);
+        }
+        let Some(index) = self.append(chat, turn, run, written.step.clone()) else { return };
         self.touch(turn);
         self.book.unsaved_since.get_or_insert(now);
-        self.book.unsaved_steps.push(step.clone());
+        self.book.unsaved_steps.push(written.step.clone());
         if chat == self.chat.head.id {
             self.model.used += 1;
-            self.live_step(turn, index, step);
+            self.live_step(TokenCursor { turn, index }, written);
         }
     }
 

@@ -10,7 +10,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::requests::Answer;
 use super::{App, Edit, LineEdit, Overlay, Preview, Steer, SteerField, SteerWish};
 use crate::chat::{Intervention, Steering};
-use crate::engine::protocol::{Direction, Event, Inspect, Request, RequestId};
+use crate::engine::protocol::{Direction, Distance, Event, Inspect, Request, RequestId};
 
 /// Most of a message that is taken as a text, characters.
 const TEXT: usize = 1_000;
@@ -310,15 +310,15 @@ impl App {
     }
 
     /// The twin told how far a token of the reply lies from the plain network's.
-    pub(crate) fn twin_told(&mut self, index: u32, kl: Option<f32>, ms: f32) {
+    pub(crate) fn twin_told(&mut self, index: u32, unchanged: Distance) {
         let steer = &mut self.inspector.steer;
         let index = index as usize;
         if index < steer.kls.len() {
             steer.kls.clear();
         }
         steer.kls.resize(index, None);
-        steer.kls.push(kl);
-        steer.twin_ms = ms;
+        steer.kls.push(unchanged.kl);
+        steer.twin_ms = unchanged.ms;
     }
 
     /// Mean distance of the newest steered reply from the plain network, nats a token, and how many tokens were measured.

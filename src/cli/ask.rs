@@ -70,7 +70,7 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
         };
         match event {
             Event::Prompt(facts) => facts.notes.iter().for_each(|note| super::note(note)),
-            Event::Token(step) => out.token(&step)?,
+            Event::Token(written) => out.token(&written.step)?,
             Event::Done { stop, usage, mut timings } => {
                 timings.load_ms = loaded.load_ms;
                 let timings = json!({

@@ -235,8 +235,8 @@ mod real {
         let prompt = Prompt::Chat { messages: messages.to_vec(), continue_last: false, clock_ms: 0 };
         let end = session
             .call(generate(prompt, 64, no_end), |event| {
-                if let Event::Token(step) = event {
-                    steps.push((**step).clone());
+                if let Event::Token(written) = event {
+                    steps.push(written.step.clone());
                 }
             })
             .await?;

@@ -177,7 +177,7 @@ mod tests {
     fn event() -> impl Strategy<Value = Event> {
         prop_oneof![
             any::<u32>().prop_map(|version| Event::Ready { version }),
-            step().prop_map(|step| Event::Token(Box::new(step))),
+            step().prop_map(|step| Event::Token(Box::new(step.into()))),
             any::<String>().prop_map(|message| Event::Failed(Failure { message, kind: FailureKind::Memory })),
             prop::collection::vec((any::<i32>(), any::<Vec<u8>>()), 0..5).prop_map(|tokens| {
                 Event::Tokenized {

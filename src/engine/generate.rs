@@ -11,7 +11,9 @@ use super::decode::{Halt, Session};
 use super::live::{self, Looks};
 use super::numbers::{self, Distribution, Reader, Scored};
 use super::prompt::{self, Encoded};
-use super::protocol::{Event, Failure, FailureKind, Generate, PromptFacts, RequestId};
+use super::protocol::{
+    Distance, Event, Failure, FailureKind, Generate, LiveInside, PromptFacts, RequestId, Written,
+};
 use super::reins::Reins;
 use super::sampler::{Chain, Draw, Need, Pass};
 use super::stop::HoldBack;
@@ -19,7 +21,7 @@ use super::twin::Twin;
 use super::vocabulary;
 use crate::chat::{StopReason, Timings, Usage};
 use crate::engine::milliseconds;
-use crate::inspect::stages::TraceSource;
+use crate::inspect::stages::{SamplerTrace, TraceSource};
 use crate::token::{Candidate, Step, TokenId};
 
 /// What a reply needs beside its request.
@@ -62,17 +64,22 @@ struct Reply<'a, 'b> {
     hold: HoldBack,
     written: u32,
     looks: Looks,
+    /// What sending the last token with recorded stages or watched tokens took, ms.
+    sending_ms: f32,
     /// The last pass's logits, where something else was decoded since.
     kept: Option<Vec<f32>>,
 }
 
-/// What one pass led to.
+/// What was drawn from one pass.
 struct Drawn {
+    /// The numbers of the token, still without bytes.
     step: Step,
-    /// What was recorded of it.
-    told: Vec<Event>,
-    /// What recording its stages and the watched tokens took, where any were.
-    recorded: Option<Duration>,
+    id: TokenId,
+    /// The likeliest other token.
+    next: Option<TokenId>,
+    distribution: Distribution,
+    /// The chain's way to it with what noting that took, where it is recorded.
+    stages: Option<(Box<SamplerTrace>, Duration)>,
 }
 
 impl<'a, 'b> Reply<'a, 'b> {
@@ -117,6 +124,7 @@ impl<'a, 'b> Reply<'a, 'b> {
             hold,
             written: 0,
             looks,
+            sending_ms: 0.0,
             kept: None,
         })
     }
@@ -141,8 +149,8 @@ impl<'a, 'b> Reply<'a, 'b> {
         let decode_ms = milliseconds(started);
         self.twin.end(self.session);
 
-        for step in self.hold.finish() {
-            emit(Event::Token(Box::new(step)));
+        for written in self.hold.finish() {
+            self.send(written);
         }
         let usage = Usage {
             prompt_tokens: self.prompt.len() as u32,
@@ -196,28 +204,21 @@ impl<'a, 'b> Reply<'a, 'b> {
             if !self.may_write() {
                 return Ok(StopReason::Cancelled);
             }
-            let emit = self.emit;
-            let Drawn { mut step, told, recorded } = self.draw(&mut reader)?;
-            let id = step.id.expect("a drawn token has an id");
+            let drawn = self.draw(&mut reader)?;
+            let id = drawn.id;
             if vocab.is_eog(llama_cpp_2::token::LlamaToken(id.0)) {
                 return Ok(StopReason::Eos);
             }
-            let telling = Instant::now();
-            for event in told {
-                self.tell(event);
-            }
-            if let Some(recorded) = recorded {
-                emit(Event::Recorded(1000.0 * recorded.as_secs_f32() + milliseconds(telling)));
-            }
-            match self.twin_tells() {
-                Ok(told) => told.into_iter().for_each(emit),
+            let mut written = self.observe(drawn);
+            match self.distance() {
+                Ok(distance) => written.unchanged = distance,
                 Err(Halt::Cancelled) => return Ok(StopReason::Cancelled),
                 Err(halt) => return Err(failed(halt)),
             }
-            step.bytes = vocabulary::text_bytes(&model.vocabulary, id).to_vec();
-            step.ms = milliseconds(last);
+            written.step.bytes = vocabulary::text_bytes(&model.vocabulary, id).to_vec();
+            written.step.ms = milliseconds(last);
             last = Instant::now();
-            if self.release(step) {
+            if self.release(written) {
                 return Ok(StopReason::Stop);
             }
             if self.taken + self.written == self.request.sampling.max_tokens {
@@ -248,9 +249,15 @@ impl<'a, 'b> Reply<'a, 'b> {
         reins.may_write(session, || emit(Event::Paused), serve)
     }
 
+    /// Which token of the run comes next, those that the user took included.
+    fn index(&self) -> u32 {
+        self.taken + self.written
+    }
+
     /// Reads the distribution, draws, and tells the chain what came.
     fn draw(&mut self, reader: &mut Reader) -> Result<Drawn, Failure> {
-        let Self { session, beside, chain, reins, looks, kept, .. } = self;
+        let index = self.index();
+        let Self { session, chain, reins, kept, .. } = self;
         let logits = kept.as_deref().unwrap_or_else(|| session.logits());
         let shown = self.request.top_logprobs as usize;
         let list = reins.recording().map_or(0, |(list, _)| list);
@@ -259,62 +266,72 @@ impl<'a, 'b> Reply<'a, 'b> {
             Need::All => shown.max(list),
         };
         let distribution = reader.read(logits, wanted).ok_or_else(no_numbers)?;
-        let (top, index, source) = (reader.top(), self.taken + self.written, TraceSource::Live);
-        let (mut told, mut took) = (Vec::new(), None);
-        let draw = match reins.recording() {
-            None => chain.draw(logits, top),
+        let (top, source) = (reader.top(), TraceSource::Live);
+        let (draw, stages) = match reins.recording() {
+            None => (chain.draw(logits, top), None),
             Some((list, recorder)) => {
                 let pass = Pass { logits, top, distribution, list, index, source };
                 let (draw, trace) = chain.draw_recorded(&pass, recorder);
-                told.push(Event::Stages(Box::new(trace)));
-                took = Some(recorder.took());
-                draw
+                (draw, Some((Box::new(trace), recorder.took())))
             }
         };
-        chain.accept(draw.id);
-        let watching = Instant::now();
-        if let Some(watched) = reins.watched(index, logits, &distribution) {
-            told.push(watched);
-            took = Some(took.unwrap_or_default() + watching.elapsed());
-        }
-        let next = top.iter().map(|scored| scored.id).find(|id| *id != draw.id);
-        let drawn = live::Drawn { token: draw.id, next, index, logits };
-        told.extend(look(session, beside, looks, &drawn));
+        let id = draw.id;
+        chain.accept(id);
+        let next = top.iter().map(|scored| scored.id).find(|other| *other != id);
         let step = step(logits, top, &distribution, draw, shown).ok_or_else(no_numbers)?;
-        Ok(Drawn { step, told, recorded: took })
+        Ok(Drawn { step, id, next, distribution, stages })
     }
 
-    /// Sends what was recorded of a token; a look costs that too.
-    fn tell(&mut self, event: Event) {
-        let started = matches!(event, Event::Inside(_)).then(Instant::now);
-        (self.emit)(event);
-        if let Some(started) = started {
-            self.looks.told(milliseconds(started), &mut self.beside.opener.price);
-        }
+    /// A drawn token with everything that is to be seen of the pass it was drawn from.
+    fn observe(&mut self, drawn: Drawn) -> Written {
+        let index = self.index();
+        let Self { session, beside, reins, looks, kept, sending_ms, .. } = self;
+        let logits = kept.as_deref().unwrap_or_else(|| session.logits());
+        let watching = Instant::now();
+        let watched = reins.watched(logits, &drawn.distribution);
+        let watching = (!watched.is_empty()).then(|| watching.elapsed());
+        let (stages, noting) = drawn.stages.unzip();
+        let recording = noting.into_iter().chain(watching).reduce(|noting, watching| noting + watching);
+        let recording_ms = recording.map(|took| 1000.0 * took.as_secs_f32() + *sending_ms);
+        let pass = live::Drawn { token: drawn.id, next: drawn.next, logits };
+        let inside = look(session, beside, looks, &pass).map(Box::new);
+        Written { step: drawn.step, index, stages, watched, recording_ms, inside, unchanged: None }
     }
 
     /// How far the pass that was drawn from lies from the unchanged network's, where that is wanted.
-    fn twin_tells(&mut self) -> Result<Option<Event>, Halt> {
+    fn distance(&mut self) -> Result<Option<Distance>, Halt> {
         let changes = &self.request.interventions;
         if changes.is_empty() || !self.reins.twin() {
             self.twin.end(self.session);
             return Ok(None);
         }
-        // The token that was drawn is already counted as the next one's place.
-        let index = self.taken + self.written;
         let logits = self.kept.take().unwrap_or_else(|| self.session.logits().to_vec());
-        self.twin.tell(self.session, &logits, changes, index).map(Some)
+        self.twin.tell(self.session, &logits, changes).map(Some)
     }
 
     /// Gives what is certain to the app; whether a stop text is complete.
-    fn release(&mut self, step: Step) -> bool {
+    fn release(&mut self, written: Written) -> bool {
         self.written += 1;
-        let released = self.hold.push(step);
+        let released = self.hold.push(written);
         self.reins.wrote(released.steps.len());
-        for step in released.steps {
-            (self.emit)(Event::Token(Box::new(step)));
+        for written in released.steps {
+            self.send(written);
         }
         released.stopped
+    }
+
+    /// Sends a token. What that takes counts as a part of recording it, and of looking into its pass.
+    fn send(&mut self, written: Written) {
+        let looked = written.inside.as_ref().map(|inside| inside.seen.ms);
+        let is_recorded = written.recording_ms.is_some();
+        let started = Instant::now();
+        (self.emit)(Event::Token(Box::new(written)));
+        let took = milliseconds(started);
+        if let Some(looked) = looked {
+            self.beside.opener.price.looked(looked + took);
+        } else if is_recorded {
+            self.sending_ms = took;
+        }
     }
 }
 
@@ -324,11 +341,10 @@ fn look(
     beside: &mut Beside<'_>,
     looks: &mut Looks,
     drawn: &live::Drawn<'_>,
-) -> Option<Event> {
+) -> Option<LiveInside> {
     let price = beside.opener.price;
     let inside = looks.is_on().then(|| beside.opener.inside(session).ok()).flatten()?;
-    let opened = looks.open(session, inside, drawn, &price);
-    opened.map(|opened| Event::Inside(Box::new(opened)))
+    looks.open(session, inside, drawn, &price)
 }
 
 /// The numbers of a drawn token, still without bytes.

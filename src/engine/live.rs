@@ -37,6 +37,11 @@ pub struct Price {
 }
 
 impl Price {
+    /// A look took so long, decoding, opening and sending it included, ms.
+    pub fn looked(&mut self, ms: f32) {
+        self.look.add(ms);
+    }
+
     /// Every how many tokens a look fits into its budget.
     fn every(&self, budget: f32) -> u32 {
         every(self.look.0.unwrap_or_default(), self.plain.0.unwrap_or_default(), budget)
@@ -49,8 +54,6 @@ pub struct Looks {
     live: Option<Box<Live>>,
     /// What the last decoding showed, if it was looked at, and what it cost beyond plain decoding.
     captured: Option<(Captured, f32)>,
-    /// What the last look cost so far, ms.
-    spent: f32,
     /// Tokens since the last look.
     since: u32,
     /// Tokens since one was decoded without the probe.
@@ -132,15 +135,9 @@ impl Looks {
         let want = live.of(drawn.token, drawn.next, position);
         let mut seen = inspect::open_captured(session, inside, &want, &captured, drawn.logits).ok()?;
         seen.ms = decoding + milliseconds(started);
-        self.spent = seen.ms;
         let ms = price.look.0.unwrap_or(seen.ms);
         let every = every(ms, price.plain.0.unwrap_or_default(), live.budget);
-        Some(LiveInside { index: drawn.index, seen, ms, every })
-    }
-
-    /// The look was handed on, which took so many ms more.
-    pub fn told(&mut self, ms: f32, price: &mut Price) {
-        price.look.add(self.spent + ms);
+        Some(LiveInside { seen, ms, every })
     }
 }
 
@@ -151,8 +148,6 @@ pub struct Drawn<'a> {
     pub token: TokenId,
     /// The likeliest other one.
     pub next: Option<TokenId>,
-    /// Its index in the run.
-    pub index: u32,
     /// The pass's logits.
     pub logits: &'a [f32],
 }

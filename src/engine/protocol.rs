@@ -11,6 +11,7 @@ mod depths;
 mod live;
 mod passes;
 mod reread;
+mod written;
 
 pub use answers::{Exit, Failure, FailureKind, Loaded, Memory, PromptFacts, TemplateKind};
 pub use attend::{Attend, Attended, Attending, ROWS};
@@ -21,6 +22,7 @@ pub use passes::{
     Embed, Inspect, Inspected, Look, LookAhead, Looked, LookedAhead, Path, Replay, Score, Want,
 };
 pub use reread::{Reread, Rescored};
+pub use written::{Distance, Written};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,14 +30,13 @@ use crate::chat::{Intervention, Role, StopReason, Timings, Usage};
 use crate::inspect::depth::Depth;
 use crate::inspect::pieces::Pieces;
 use crate::inspect::scores::HeadScores;
-use crate::inspect::stages::SamplerTrace;
 use crate::inspect::trace::EmbeddingFacts;
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
 use crate::sampling::Sampling;
-use crate::token::{Candidate, Step, TokenId, Vocabulary};
+use crate::token::{Step, TokenId, Vocabulary};
 
 /// Version of this protocol, the first thing an engine says.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Names one request; chosen by the app, rising. 0 is the engine speaking unasked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -150,16 +151,16 @@ pub enum Request {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CapturePlan {
     /// Record the sampler chain stage by stage, listing this many of the likeliest tokens; 0 is off
-    /// → [`Event::Stages`].
+    /// → [`Written::stages`].
     #[serde(default)]
     pub stages: u32,
-    /// Tokens whose probability is told at every step, however small → [`Event::Watched`].
+    /// Tokens whose probability is told at every step, however small → [`Written::watched`].
     #[serde(default)]
     pub watch: Vec<TokenId>,
-    /// What is opened of the pass behind each token → [`Event::Inside`].
+    /// What is opened of the pass behind each token → [`Written::inside`].
     #[serde(default)]
     pub inside: Option<Box<Live>>,
-    /// Whether a twin without the run's interventions reads along → [`Event::Twin`].
+    /// Whether a twin without the run's interventions reads along → [`Written::unchanged`].
     #[serde(default)]
     pub twin: bool,
 }
@@ -263,30 +264,8 @@ pub enum Event {
         /// Tokens to read.
         total: u32,
     },
-    /// One token was written. Its bytes may be part of a character.
-    Token(Box<Step>),
-    /// The chain's way through the distribution of a token; comes before that token's [`Event::Token`].
-    Stages(Box<SamplerTrace>),
-    /// Probabilities of the watched tokens at a step; comes before its [`Event::Token`].
-    Watched {
-        /// Which token of the run, counted from 0, those that the user took included.
-        index: u32,
-        /// Each watched token with ln p and rank.
-        tokens: Vec<(Candidate, u32)>,
-    },
-    /// What a token's [`Event::Stages`] and [`Event::Watched`] took on top of drawing it, ms; follows them.
-    Recorded(f32),
-    /// How far a changed network's pass lies from the unchanged one's; comes before that token's [`Event::Token`].
-    Twin {
-        /// Which token of the run, counted from 0, those that the user took included.
-        index: u32,
-        /// `D(p unchanged ‖ p changed)`, nats; `None` where the twin has no room.
-        kl: Option<f32>,
-        /// What the twin took, ms.
-        ms: f32,
-    },
-    /// The pass that chose a token, opened; comes before that token's [`Event::Token`].
-    Inside(Box<LiveInside>),
+    /// One token was written, with all that was recorded of it. Its bytes may be part of a character.
+    Token(Box<Written>),
     /// The reply waits for [`Request::Pace`].
     Paused,
     /// Scores of the next tokens of a text.
@@ -364,11 +343,6 @@ impl Event {
                 | Self::Prompt(_)
                 | Self::PromptProgress { .. }
                 | Self::Token(_)
-                | Self::Stages(_)
-                | Self::Watched { .. }
-                | Self::Recorded(_)
-                | Self::Inside(_)
-                | Self::Twin { .. }
                 | Self::Paused
                 | Self::Scores { .. }
                 | Self::Depths { .. }

@@ -5,7 +5,7 @@
 use super::control::{Allowance, Control, Woken};
 use super::decode::Session;
 use super::numbers::{self, Distribution};
-use super::protocol::{CapturePlan, Event, Live, RequestId};
+use super::protocol::{CapturePlan, Live, RequestId};
 use super::sampler::Recorder;
 use crate::token::{Candidate, TokenId};
 
@@ -56,13 +56,12 @@ impl<'a> Reins<'a> {
 
     /// The watched tokens at a step.
     #[must_use]
-    pub fn watched(&self, index: u32, logits: &[f32], distribution: &Distribution) -> Option<Event> {
+    pub fn watched(&self, logits: &[f32], distribution: &Distribution) -> Vec<(Candidate, u32)> {
         let tell = |id: &TokenId| {
             let logit = *logits.get(usize::try_from(id.0).ok()?)?;
             Some((Candidate { id: *id, logprob: distribution.logprob(logit) }, numbers::rank(logits, logit)))
         };
-        let tokens: Vec<_> = self.plan.watch.iter().filter_map(tell).collect();
-        (!tokens.is_empty()).then_some(Event::Watched { index, tokens })
+        self.plan.watch.iter().filter_map(tell).collect()
     }
 
     /// So many tokens were given to the app.

@@ -4,13 +4,13 @@
 //! Invariant: what is released depends on the bytes alone, not on how they are cut into tokens; of several
 //! stop texts the one that is complete first counts, and among those the longest.
 
-use crate::token::Step;
+use super::protocol::Written;
 
 /// Holds back steps that may belong to a stop text.
 #[derive(Debug)]
 pub struct HoldBack {
     stops: Vec<Vec<u8>>,
-    held: Vec<Step>,
+    held: Vec<Written>,
     /// The held steps' bytes.
     bytes: Vec<u8>,
 }
@@ -19,7 +19,7 @@ pub struct HoldBack {
 #[derive(Debug, PartialEq)]
 pub struct Released {
     /// Steps that are certain now, oldest first.
-    pub steps: Vec<Step>,
+    pub steps: Vec<Written>,
     /// Whether a stop text is complete; nothing may follow.
     pub stopped: bool,
 }
@@ -32,10 +32,10 @@ impl HoldBack {
     }
 
     /// Takes the next step and gives what is certain.
-    pub fn push(&mut self, step: Step) -> Released {
+    pub fn push(&mut self, written: Written) -> Released {
         let known = self.bytes.len();
-        self.bytes.extend_from_slice(&step.bytes);
-        self.held.push(step);
+        self.bytes.extend_from_slice(&written.step.bytes);
+        self.held.push(written);
         match self.complete_stop(known) {
             Some(start) => Released { steps: self.cut(start), stopped: true },
             None => Released { steps: self.release(self.open_stop()), stopped: false },
@@ -43,7 +43,7 @@ impl HoldBack {
     }
 
     /// The reply ends for another reason: everything held is part of it.
-    pub fn finish(&mut self) -> Vec<Step> {
+    pub fn finish(&mut self) -> Vec<Written> {
         self.bytes.clear();
         std::mem::take(&mut self.held)
     }
@@ -64,10 +64,10 @@ impl HoldBack {
     }
 
     /// Gives the steps that end at or before `until`.
-    fn release(&mut self, until: usize) -> Vec<Step> {
+    fn release(&mut self, until: usize) -> Vec<Written> {
         let mut end = 0;
         let mut count = 0;
-        for step in &self.held {
+        for Written { step, .. } in &self.held {
             if end + step.bytes.len() > until {
                 break;
             }
@@ -79,17 +79,17 @@ impl HoldBack {
     }
 
     /// Gives the steps before `start`, the last one cut there, and drops the rest.
-    fn cut(&mut self, start: usize) -> Vec<Step> {
+    fn cut(&mut self, start: usize) -> Vec<Written> {
         self.bytes.clear();
         let mut left = start;
         let mut steps = Vec::new();
-        for mut step in self.held.drain(..) {
+        for mut written in self.held.drain(..) {
             if left == 0 {
                 break;
             }
-            step.bytes.truncate(left);
-            left -= step.bytes.len();
-            steps.push(step);
+            written.step.bytes.truncate(left);
+            left -= written.step.bytes.len();
+            steps.push(written);
         }
         steps
     }
@@ -98,10 +98,11 @@ impl HoldBack {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::Step;
     use proptest::prelude::*;
 
-    fn step(text: &[u8]) -> Step {
-        Step { bytes: text.to_vec(), ..Step::default() }
+    fn step(text: &[u8]) -> Written {
+        Step { bytes: text.to_vec(), ..Step::default() }.into()
     }
 
     /// The reply's bytes and whether it was stopped.
@@ -110,12 +111,12 @@ mod tests {
         let mut out = Vec::new();
         for chunk in chunks {
             let released = hold.push(step(chunk));
-            released.steps.iter().for_each(|s| out.extend_from_slice(&s.bytes));
+            released.steps.iter().for_each(|s| out.extend_from_slice(&s.step.bytes));
             if released.stopped {
                 return (out, true);
             }
         }
-        hold.finish().iter().for_each(|s| out.extend_from_slice(&s.bytes));
+        hold.finish().iter().for_each(|s| out.extend_from_slice(&s.step.bytes));
         (out, false)
     }
 
@@ -133,6 +134,16 @@ mod tests {
         let mut hold = HoldBack::new(["\nUser:".to_string()]);
         assert_eq!(hold.push(step(b"Bye.\n")).steps, []);
         assert_eq!(hold.push(step(b"User: x")), Released { steps: vec![step(b"Bye.")], stopped: true });
+    }
+
+    #[test]
+    fn what_was_recorded_of_a_held_token_waits_and_goes_with_it() {
+        let recorded = |index, text: &[u8]| Written { index, recording_ms: Some(index as f32), ..step(text) };
+        let mut hold = HoldBack::new(["\nUser:".to_string()]);
+        assert_eq!(hold.push(recorded(0, b"Bye.\n")).steps, []);
+        assert_eq!(hold.push(recorded(1, b"User")).steps, []);
+        let released = hold.push(recorded(2, b": x"));
+        assert_eq!(released, Released { steps: vec![recorded(0, b"Bye.")], stopped: true });
     }
 
     #[test]

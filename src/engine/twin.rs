@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::decode::{Halt, Rows, Session};
 use super::fit::SCRATCH_CELLS;
 use super::numbers::Reader;
-use super::protocol::Event;
+use super::protocol::Distance;
 use super::scratch::LAST_SCRATCH;
 use crate::chat::Intervention;
 use crate::engine::milliseconds;
@@ -37,12 +37,11 @@ impl Twin {
         session: &mut Session,
         changed: &[f32],
         interventions: &[Intervention],
-        index: u32,
-    ) -> Result<Event, Halt> {
+    ) -> Result<Distance, Halt> {
         let started = Instant::now();
         if !fits(session) {
             self.end(session);
-            return Ok(Event::Twin { index, kl: None, ms: 0.0 });
+            return Ok(Distance::default());
         }
         session.probe().change(&[]);
         let caught_up = self.catch_up(session);
@@ -52,7 +51,7 @@ impl Twin {
         }
         caught_up?;
         let kl = self.divergence(session.logits(), changed);
-        Ok(Event::Twin { index, kl, ms: milliseconds(started) })
+        Ok(Distance { kl, ms: milliseconds(started) })
     }
 
     /// Gives its cells back.

@@ -7,6 +7,7 @@ pub mod direction;
 pub mod distribution;
 pub mod embedding;
 pub mod feed_forward;
+pub mod floats;
 pub mod lens;
 pub mod merging;
 pub mod pieces;

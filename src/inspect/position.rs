@@ -60,6 +60,7 @@ pub struct LearnedPosition {
     /// The positions whose vectors point most alike, with the cosines, nearest first.
     pub nearest: Vec<(u32, f32)>,
     /// Its cosine with the vector of each position before it and with its own, by position from 0.
+    #[serde(with = "super::floats")]
     pub cosines: Vec<f32>,
 }
 

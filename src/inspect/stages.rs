@@ -16,6 +16,7 @@ pub struct SamplerTrace {
     /// The tokens that are listed, likeliest first before the samplers; the drawn one is among them.
     pub tokens: Vec<TokenId>,
     /// Their probabilities before the samplers, over the whole vocabulary.
+    #[serde(with = "super::floats")]
     pub model: Vec<f32>,
     /// How many tokens there were before the samplers.
     pub vocabulary: u32,

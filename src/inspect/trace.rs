@@ -193,11 +193,14 @@ pub struct AttentionLayer {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HeadRow {
     /// softmax(mask + scale · q·k), by position from 0.
+    #[serde(with = "super::floats")]
     pub weights: Vec<f32>,
     /// scale · q·k before mask and softmax, soft-capped where the model does so, by position; empty where it could
     /// not be read.
+    #[serde(with = "super::floats")]
     pub scores: Vec<f32>,
     /// `‖a · W_O v‖` by position (Kobayashi et al. 2020); empty where it could not be read.
+    #[serde(with = "super::floats")]
     pub value_norms: Vec<f32>,
     /// The share that a learned sink took; 0 in models that have none.
     pub sink: f32,
@@ -358,16 +361,20 @@ pub struct Rotation {
     /// Factor on positions (linear scaling); 1 without.
     pub scale: f32,
     /// Radians per position of each frequency pair, fastest first; includes learned frequency factors.
+    #[serde(with = "super::floats")]
     pub frequencies: Vec<f32>,
     /// The block and the query head that the figures below are of.
     pub head: (u32, u32),
     /// The position that is read, `≤` the pass's.
     pub other: u32,
     /// Each pair's part of scale · q·k at the real distance.
+    #[serde(with = "super::floats")]
     pub pairs: Vec<f32>,
     /// Each pair's part if both were rotated to the same position.
+    #[serde(with = "super::floats")]
     pub unrotated: Vec<f32>,
     /// scale · q·k as it would be at every distance from 0 on, other things equal.
+    #[serde(with = "super::floats")]
     pub by_distance: Vec<f32>,
     /// `YaRN`'s mix of angles, where it is on.
     #[serde(default)]
@@ -376,7 +383,7 @@ pub struct Rotation {
     #[serde(default)]
     pub learned: Option<LearnedPosition>,
     /// How fast each head's score falls with the distance, where it does.
-    #[serde(default)]
+    #[serde(default, with = "super::floats")]
     pub slopes: Vec<f32>,
 }
 
@@ -405,6 +412,7 @@ pub struct EmbeddingFacts {
     /// The nearest tokens by cosine over the whole table, nearest first; those of the question left out.
     pub neighbours: Vec<(TokenId, f32)>,
     /// Cosines among the asked span's tokens, row by row; empty if none was asked.
+    #[serde(with = "super::floats")]
     pub cosines: Vec<f32>,
     /// The span's tokens on their first two principal components, in units of the largest.
     pub map: Vec<(f32, f32)>,
@@ -414,7 +422,7 @@ pub struct EmbeddingFacts {
     #[serde(default)]
     pub mapped: Vec<TokenId>,
     /// Cosines of the span's tokens, the mean of the table taken off; row by row.
-    #[serde(default)]
+    #[serde(default, with = "super::floats")]
     pub centred: Vec<f32>,
     /// The median cosine with the rows of the whole table: what a random token gets.
     #[serde(default)]

@@ -40,8 +40,10 @@ impl Fixture {
         let (mut ids, mut kls) = (Vec::new(), Vec::new());
         for event in self.handle(Request::Generate(Box::new(request))) {
             match event {
-                Event::Token(step) => ids.extend(step.id),
-                Event::Twin { kl, .. } => kls.extend(kl),
+                Event::Token(written) => {
+                    ids.extend(written.step.id);
+                    kls.extend(written.unchanged.and_then(|unchanged| unchanged.kl));
+                }
                 Event::Failed(failure) => panic!("{failure}"),
                 _ => {}
             }

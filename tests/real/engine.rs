@@ -52,7 +52,7 @@ impl Fixture {
         for event in events {
             match event {
                 Event::Prompt(facts) => reply.facts = facts,
-                Event::Token(token) => reply.steps.push(*token),
+                Event::Token(written) => reply.steps.push(written.step),
                 Event::PromptProgress { done, total } => assert!(done <= total),
                 other => panic!("{other:?}"),
             }

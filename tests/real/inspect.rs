@@ -35,7 +35,7 @@ impl Model {
         let events = self.handle(Request::Generate(Box::new(request)));
         events
             .into_iter()
-            .filter_map(|event| if let Event::Token(step) = event { step.id } else { None })
+            .filter_map(|event| if let Event::Token(written) = event { written.step.id } else { None })
             .collect()
     }
 }

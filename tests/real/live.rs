@@ -57,12 +57,11 @@ fn generate(tokens: u32, allow: Option<u32>) -> Request {
 }
 
 fn steps(events: Vec<Event>) -> (Vec<TokenId>, Steps) {
-    let (mut prompt, mut steps, mut opened) = (Vec::new(), Vec::new(), None);
+    let (mut prompt, mut steps) = (Vec::new(), Vec::new());
     for event in events {
         match event {
             Event::Prompt(facts) => prompt = facts.ids,
-            Event::Inside(live) => opened = Some(*live),
-            Event::Token(step) => steps.push((*step, opened.take())),
+            Event::Token(written) => steps.push((written.step, written.inside.map(|live| *live))),
             Event::PromptProgress { done, total } => assert!(done <= total),
             _ => {}
         }

@@ -43,13 +43,14 @@ impl Reply {
     fn take(&mut self, event: Event) {
         match event {
             Event::Prompt(facts) => self.facts = facts,
-            Event::Token(step) => self.steps.push(*step),
-            Event::Stages(trace) => self.stages.push(*trace),
-            Event::Watched { index, tokens } => {
-                self.watched.extend(tokens.iter().map(|(token, rank)| (index, token.logprob, *rank)));
+            Event::Token(written) => {
+                let told = |(token, rank): &(Candidate, u32)| (written.index, token.logprob, *rank);
+                self.watched.extend(written.watched.iter().map(told));
+                self.stages.extend(written.stages.map(|stages| *stages));
+                assert!(written.recording_ms.is_none_or(|ms| ms >= 0.0));
+                self.steps.push(written.step);
             }
             Event::Paused => self.pauses += 1,
-            Event::Recorded(ms) => assert!(ms >= 0.0),
             Event::PromptProgress { done, total } => assert!(done <= total),
             Event::Done { stop, usage, .. } => (self.stop, self.usage) = (Some(stop), usage),
             other => panic!("{other:?}"),

@@ -87,7 +87,7 @@ impl Fixture {
         });
         assert_eq!(facts.unwrap_or_else(PromptFacts::default).ids, ids);
         let steps = events.into_iter().filter_map(|event| match event {
-            Event::Token(step) => Some(*step),
+            Event::Token(written) => Some(written.step),
             _ => None,
         });
         (steps.collect(), usage)

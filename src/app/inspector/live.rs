@@ -5,10 +5,6 @@
 
 use crate::app::{App, TokenCursor};
 use crate::engine::protocol::{Live, LiveInside};
-use crate::token::Step;
-
-/// Looks that wait for their token: some tokens are held back until a stop text is ruled out.
-const WAITING: usize = 64;
 
 impl App {
     /// What the engine is to open of each token from now on.
@@ -25,30 +21,10 @@ impl App {
         wanted.then(|| Box::new(live))
     }
 
-    /// A pass was opened whose token is still to come.
-    pub(crate) fn live_inside(&mut self, live: LiveInside) {
-        let arriving = &mut self.inspector.inside.live.arriving;
-        arriving.retain(|other| other.index < live.index);
-        arriving.push_back(live);
-        let surplus = arriving.len().saturating_sub(WAITING);
-        arriving.drain(..surplus);
-    }
-
-    /// Keeps what was opened of a token that has come; whether there was something.
-    pub(crate) fn keep_live(&mut self, at: TokenCursor, step: &Step) -> bool {
-        let Some(active) = &self.run else { return false };
-        let taken = self.runs.get(&active.run).map_or(0, |run| run.taken);
-        let index = (taken + active.written).saturating_sub(1);
-        let live = &mut self.inspector.inside.live;
-        let is_its = |other: &LiveInside| {
-            let chosen = other.seen.trace.followed.first().map(|followed| followed.id);
-            other.index == index && chosen == step.id
-        };
-        let Some(place) = live.arriving.iter().position(is_its) else { return false };
-        let Some(opened) = live.arriving.drain(..=place).next_back() else { return false };
-        live.price = Some((opened.ms, opened.every));
+    /// Keeps what was opened of the pass that chose a token.
+    pub(crate) fn keep_live(&mut self, at: TokenCursor, opened: LiveInside) {
+        self.inspector.inside.live.price = Some((opened.ms, opened.every));
         self.keep_seen(at, false, opened.seen);
-        true
     }
 
     /// Whether the display waits for tokens whose passes were opened, instead of taking every one.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use super::keys::WIDE;
 use super::{App, Origin, Record, TokenCursor};
 use crate::chat::{Piece, RunId, Span, TurnId, unfinished_tail, whole_text};
-use crate::inspect::stages::SamplerTrace;
+use crate::engine::protocol::Written;
 use crate::token::Step;
 pub(crate) use export::Exported;
 pub use passes_state::{Inside, InsidePass, Wish};
@@ -40,11 +40,6 @@ pub(crate) fn run_of(span: &Span) -> Option<RunId> {
 }
 
 impl App {
-    /// The stages of the token that is written next.
-    pub(crate) fn stages(&mut self, trace: SamplerTrace) {
-        self.inspector.looks.arriving.trace = Some(Arc::new(trace));
-    }
-
     /// Recording a token took so long; the price is the mean of the last ones.
     pub(crate) fn recorded(&mut self, ms: f32) {
         const NEWEST: f32 = 0.1;
@@ -52,11 +47,16 @@ impl App {
         *price = Some(price.map_or(ms, |mean| mean + NEWEST * (ms - mean)));
     }
 
-    /// A token was written in the shown chat; `index` counts over all of the turn's tokens.
-    pub(crate) fn live_step(&mut self, turn: TurnId, index: usize, step: Step) {
-        let at = TokenCursor { turn, index };
-        self.record(at, &step);
-        let opened = self.keep_live(at, &step);
+    /// A token was written in the shown chat; what was recorded of it is kept with it.
+    pub(crate) fn live_step(&mut self, at: TokenCursor, written: Written) {
+        let Written { step, stages, watched, inside, .. } = written;
+        let TokenCursor { turn, index } = at;
+        let trace = stages.map(|stages| Arc::new(*stages));
+        self.record(at, Record { trace, watched }, &step);
+        let opened = inside.is_some();
+        if let Some(inside) = inside {
+            self.keep_live(at, *inside);
+        }
         if self.inspector.held {
             return;
         }
@@ -74,9 +74,7 @@ impl App {
     }
 
     /// Keeps what came with a token, and the largest probability of each watched one.
-    fn record(&mut self, at: TokenCursor, step: &Step) {
-        let mut record = std::mem::take(&mut self.inspector.looks.arriving);
-        record.trace = record.trace.filter(|trace| Some(trace.drawn) == step.id);
+    fn record(&mut self, at: TokenCursor, record: Record, step: &Step) {
         for watched in &mut self.inspector.watch {
             let told = record.watched.iter().map(|(candidate, _)| candidate);
             if let Some(now) = told.chain(&step.candidates).find(|candidate| candidate.id == watched.id) {

@@ -2,14 +2,13 @@
 //!
 //! Invariant: what is kept names the token it is of, so that a figure is never shown beside another token.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::stations::embedding::Arithmetic;
 use super::stations::tokens::Pieced;
 use super::stations::why::{Picking, Pin, Trial, Unit};
 use crate::app::{EngineId, TokenCursor};
-use crate::engine::protocol::{Embed, Inspect, Inspected, LiveInside, RequestId};
+use crate::engine::protocol::{Embed, Inspect, Inspected, RequestId};
 use crate::inspect::feed_forward::NeuronOrder;
 use crate::inspect::pieces::Pieces;
 use crate::inspect::trace::EmbeddingFacts;
@@ -95,8 +94,6 @@ pub struct Inside {
 /// Passes opened while a reply is written.
 #[derive(Debug, Default)]
 pub struct LiveLooks {
-    /// Opened passes whose tokens have not come yet, in order.
-    pub arriving: VecDeque<LiveInside>,
     /// What a look costs, ms a token, and every how many tokens the engine looks.
     pub price: Option<(f32, u32)>,
     /// Whether the last refusal was only for the reply that is being written.

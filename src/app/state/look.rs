@@ -30,8 +30,6 @@ pub struct Looks {
     passes: VecDeque<(TokenCursor, LookedAt)>,
     /// What was recorded while tokens were written, the newest last.
     records: VecDeque<(TokenCursor, Record)>,
-    /// What came for the token that is written next.
-    pub arriving: Record,
     /// The plan that an engine was given last.
     pub plan: Option<(EngineId, CapturePlan)>,
 }

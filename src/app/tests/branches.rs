@@ -35,7 +35,7 @@ impl Bench {
 
     fn draw(&mut self, tokens: &[i32]) {
         for id in tokens {
-            self.reply(Event::Token(Box::new(drawn(*id))));
+            self.reply(Event::Token(Box::new(drawn(*id).into())));
         }
     }
 
@@ -197,7 +197,7 @@ fn the_reply_itself_is_stopped_and_another_one_is_not() {
     let effects = bench.press(&["2"]);
     assert_eq!(brief(&effects)[..3], ["ask Cancel", "append 2", "finish Done stopped by you"]);
     assert_eq!(ids(&generated(&effects).prompt), (vec![7, 0], vec![1]));
-    bench.event(old, Event::Token(Box::new(drawn(0))));
+    bench.event(old, Event::Token(Box::new(drawn(0).into())));
     assert_eq!(bench.shown(), "ab");
     // Another version is being written now: no branch of the first one.
     let first = bench.app.chat.turns[1].id;
@@ -410,12 +410,12 @@ fn branches_are_stored_and_found() {
     let mut keep = |effects: Vec<Effect>| all.extend(effects);
     keep(bench.reply(Event::Prompt(PromptFacts { ids: vec![TokenId(7)], ..PromptFacts::default() })));
     for id in [0, 0, 0] {
-        keep(bench.reply(Event::Token(Box::new(drawn(id)))));
+        keep(bench.reply(Event::Token(Box::new(drawn(id).into()))));
     }
     keep(bench.done(StopReason::Eos));
     bench.on(1);
     keep(bench.press(&["enter", "2"]));
-    keep(bench.reply(Event::Token(Box::new(drawn(2)))));
+    keep(bench.reply(Event::Token(Box::new(drawn(2).into()))));
     keep(bench.done(StopReason::Eos));
     for effect in all {
         if let Effect::Store(command) = effect {

@@ -17,6 +17,7 @@ pub(crate) mod stations;
 mod steer;
 mod tokens;
 mod tour;
+mod written;
 
 use std::path::PathBuf;
 
@@ -97,7 +98,7 @@ impl Bench {
     }
 
     pub(crate) fn write(&mut self, text: &str) -> Vec<Effect> {
-        self.reply(Event::Token(Box::new(step(text, 1.0))))
+        self.reply(Event::Token(Box::new(step(text, 1.0).into())))
     }
 
     pub(crate) fn done(&mut self, stop: StopReason) -> Vec<Effect> {

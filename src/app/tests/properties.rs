@@ -181,7 +181,7 @@ fn run_act(bench: &mut Bench, act: Act) -> Vec<Effect> {
             Some(id) => bench.app.open(id),
             None => Vec::new(),
         },
-        Act::Late => bench.event(1, Event::Token(Box::new(step("late", 9.0)))),
+        Act::Late => bench.event(1, Event::Token(Box::new(step("late", 9.0).into()))),
         Act::Token(_) | Act::Done(_) | Act::Full => Vec::new(),
     }
 }

@@ -24,7 +24,7 @@ fn cancelled_run_ignores_late_tokens() {
     let request = bench.app.run.as_ref().unwrap().request.0;
     bench.press(&["esc"]);
     bench.done(StopReason::Cancelled);
-    assert_eq!(bench.event(request, Event::Token(Box::new(step("late", 1.0)))), []);
+    assert_eq!(bench.event(request, Event::Token(Box::new(step("late", 1.0).into()))), []);
     assert_eq!(bench.branch()[1], "Assistant: a");
 }
 
@@ -33,7 +33,7 @@ fn events_of_an_old_engine_are_ignored() {
     let mut bench = Bench::ready();
     bench.say("Hi");
     let request = bench.app.run.as_ref().unwrap().request;
-    let late = Envelope { id: request, event: Event::Token(Box::new(step("late", 1.0))) };
+    let late = Envelope { id: request, event: Event::Token(Box::new(step("late", 1.0).into())) };
     assert_eq!(bench.send(Msg::Engine(EngineId(0), late)), []);
     assert_eq!(bench.branch()[1], "Assistant: ");
 }
@@ -67,10 +67,10 @@ fn the_first_token_says_what_was_reused() {
 fn the_live_list_changes_at_most_every_150_ms_and_then_to_the_least_certain_step() {
     let mut bench = Bench::ready();
     bench.say("Hi");
-    bench.reply(Event::Token(Box::new(step("a", 1.0))));
+    bench.reply(Event::Token(Box::new(step("a", 1.0).into())));
     for (text, entropy) in [("b", 0.5), ("c", 3.0), ("d", 2.0)] {
         bench.now.mono_ms += 10;
-        bench.reply(Event::Token(Box::new(step(text, entropy))));
+        bench.reply(Event::Token(Box::new(step(text, entropy).into())));
     }
     let shown = |bench: &Bench| {
         let live = bench.app.inspector.live.as_ref().unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::app::{Focus, Sandbox, Station, TokenCursor};
-use crate::engine::protocol::{Failure, FailureKind, Looked};
+use crate::engine::protocol::{Failure, FailureKind, Looked, Written};
 use crate::inspect::stages::{SamplerTrace, TraceSource};
 
 /// A reply of three tokens, its prompt known, and the cursor on its second.
@@ -141,12 +141,12 @@ fn what_could_not_be_read_again_is_said_and_not_asked_again() {
 }
 
 #[test]
-fn stages_and_watched_tokens_are_kept_with_the_token_they_came_before() {
+fn stages_and_watched_tokens_are_kept_with_the_token_they_came_with() {
     let mut bench = Bench::ready();
     bench.app.inspector.station = Station::Sampler;
     bench.say("Hi");
-    bench.reply(Event::Stages(Box::new(SamplerTrace { source: TraceSource::Live, ..trace() })));
-    bench.write("a");
+    let stages = Some(Box::new(SamplerTrace { source: TraceSource::Live, ..trace() }));
+    bench.reply(Event::Token(Box::new(Written { stages, ..step("a", 1.0).into() })));
     assert_eq!(bench.app.shown_trace().map(|trace| trace.source), Some(TraceSource::Live));
     bench.write("b");
     bench.wait(500);
@@ -157,8 +157,8 @@ fn stages_and_watched_tokens_are_kept_with_the_token_they_came_before() {
     assert_eq!(asked, ["ask SetCapture"]);
     bench.app.inspector.watch[0].id = TokenId(2);
     let candidate = Candidate { id: TokenId(2), logprob: 0.25_f32.ln() };
-    bench.reply(Event::Watched { index: 2, tokens: vec![(candidate, 3)] });
-    bench.write("c");
+    let written = Written { index: 2, watched: vec![(candidate, 3)], ..step("c", 1.0).into() };
+    bench.reply(Event::Token(Box::new(written)));
     bench.wait(500);
     let watched = &bench.app.inspector.watch[0];
     assert_eq!((watched.rank, watched.now.map(|p| (p * 100.0).round())), (Some(3), Some(25.0)));

@@ -183,8 +183,8 @@ async fn write(
     let mut steps = Vec::new();
     let end = session
         .call(request, |event| {
-            if let Event::Token(step) = event {
-                steps.push(f64::from(step.ms));
+            if let Event::Token(written) = event {
+                steps.push(f64::from(written.step.ms));
             }
         })
         .await?;

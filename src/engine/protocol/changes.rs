@@ -62,6 +62,7 @@ pub struct Direction {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Directed {
     /// d̂, of length 1.
+    #[serde(with = "crate::inspect::floats")]
     pub direction: Vec<f32>,
     /// ‖mean of the one − mean of the other‖.
     pub distance: f32,

@@ -51,9 +51,7 @@ impl Live {
 /// The pass that chose a token, opened while the reply is written.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LiveInside {
-    /// Which token of the run, counted from 0, those that the user took included.
-    pub index: u32,
-    /// What its pass did.
+    /// What the pass did.
     pub seen: Inspected,
     /// What a look costs beyond plain decoding, opening and sending it included: the mean of the last ones, ms.
     pub ms: f32,

@@ -15,13 +15,14 @@ use crate::chat::{StopReason, Timings, Usage};
 use crate::engine::milliseconds;
 use crate::engine::protocol::{
     CapturePlan, Event, Failure, FailureKind, Generate, LiveInside, Loaded, Memory, Prompt, PromptFacts,
+    Written,
 };
 use crate::engine::stop::HoldBack;
 use crate::engine::template::{Encoded, Template, hexadecimal};
 use crate::inspect::distribution::Distribution;
 use crate::inspect::stages::TraceSource;
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
-use crate::token::{Candidate, TokenId};
+use crate::token::{Candidate, Step, TokenId};
 
 const TEMPLATE: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] \
     + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
@@ -170,8 +171,8 @@ impl Model {
         };
         let stop =
             if read { self.write(&mut writer, generate, options, control) } else { StopReason::Cancelled };
-        for step in writer.hold.finish() {
-            (control.emit)(Event::Token(Box::new(step)));
+        for written in writer.hold.finish() {
+            (control.emit)(Event::Token(Box::new(written)));
         }
         let usage = Usage {
             prompt_tokens: prompt as u32,
@@ -242,14 +243,14 @@ impl Model {
             step.survivors = drawn.survivors;
             step.ms = milliseconds(last);
             last = Instant::now();
-            record(writer, &distribution, drawn.id, control);
+            let written = observe(writer, &distribution, step, drawn.id, &(control.plan)());
             writer.ids.push(drawn.id);
             writer.reading.push(drawn.id);
             writer.written += 1;
             self.cache.push(drawn.id);
-            let released = writer.hold.push(step);
-            for step in released.steps {
-                (control.emit)(Event::Token(Box::new(step)));
+            let released = writer.hold.push(written);
+            for written in released.steps {
+                (control.emit)(Event::Token(Box::new(written)));
             }
             if released.stopped {
                 return StopReason::Stop;
@@ -315,32 +316,31 @@ impl Model {
     }
 }
 
-/// What is told of a step before its token.
-fn record(writer: &Writer, distribution: &Distribution, drawn: TokenId, control: &Control<'_>) {
-    let (plan, started) = ((control.plan)(), Instant::now());
+/// A drawn step with what the plan wants recorded of it.
+fn observe(
+    writer: &Writer,
+    distribution: &Distribution,
+    step: Step,
+    drawn: TokenId,
+    plan: &CapturePlan,
+) -> Written {
+    let started = Instant::now();
     let index = (writer.ids.len() - writer.prompt) as u32;
-    if plan.stages > 0 {
+    let stages = (plan.stages > 0).then(|| {
         let wanted = Wanted { drawn, index, list: plan.stages, source: TraceSource::Live };
-        let trace = writer.chain.trace(&writer.reading, distribution, &writer.ids, &wanted);
-        if let Some(trace) = trace {
-            (control.emit)(Event::Stages(Box::new(trace)));
-        }
-    }
-    if !plan.watch.is_empty() {
-        let told = |id: &TokenId| {
-            let candidate = Candidate { id: *id, logprob: distribution.logprob(*id)? };
-            Some((candidate, distribution.rank(*id)?))
-        };
-        let tokens = plan.watch.iter().filter_map(told).collect();
-        (control.emit)(Event::Watched { index, tokens });
-    }
-    if plan.stages > 0 || !plan.watch.is_empty() {
-        (control.emit)(Event::Recorded(1000.0 * started.elapsed().as_secs_f32()));
-    }
-    if let Some(live) = plan.inside.filter(|live| !live.is_empty()) {
+        writer.chain.trace(&writer.reading, distribution, &writer.ids, &wanted).map(Box::new)
+    });
+    let told = |id: &TokenId| {
+        let candidate = Candidate { id: *id, logprob: distribution.logprob(*id)? };
+        Some((candidate, distribution.rank(*id)?))
+    };
+    let watched: Vec<_> = plan.watch.iter().filter_map(told).collect();
+    let recording_ms = (stages.is_some() || !watched.is_empty()).then(|| milliseconds(started));
+    let inside = plan.inside.as_ref().filter(|live| !live.is_empty()).map(|live| {
         let next = distribution.order().iter().find(|id| **id != drawn).copied();
         let want = live.of(drawn, next, writer.ids.len() as u32 - 1);
         let seen = inside::open(&writer.reading, &writer.ids, &want, &[]);
-        (control.emit)(Event::Inside(Box::new(LiveInside { index, ms: seen.ms, every: 1, seen })));
-    }
+        Box::new(LiveInside { ms: seen.ms, every: 1, seen })
+    });
+    Written { step, index, stages: stages.flatten(), watched, recording_ms, inside, unchanged: None }
 }

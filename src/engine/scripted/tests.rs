@@ -8,7 +8,7 @@ use super::*;
 use crate::chat::{Role, StopReason};
 use crate::engine::protocol::{
     Depths, Embed, Inspect, Live, Look, LookAhead, Message, Prompt, Replay, Reread, Rescored, Score,
-    StoredTokens, Want,
+    StoredTokens, Want, Written,
 };
 use crate::engine::thread::ThreadEngine;
 use crate::engine::{Engine, testing};
@@ -94,7 +94,7 @@ fn say(text: &str) -> Request {
 
 fn steps(events: &[Event]) -> Vec<Step> {
     let step = |event: &Event| match event {
-        Event::Token(step) => Some(Step { ms: 0.0, ..step.as_ref().clone() }),
+        Event::Token(written) => Some(Step { ms: 0.0, ..written.step.clone() }),
         _ => None,
     };
     events.iter().filter_map(step).collect()
@@ -417,25 +417,19 @@ fn capture(fixture: &mut Fixture, plan: CapturePlan) {
 }
 
 #[test]
-fn stages_and_watched_tokens_come_before_each_token_and_agree_with_it() {
+fn stages_and_watched_tokens_come_with_each_token_and_agree_with_it() {
     let mut fixture = Fixture::loaded(QUICK, "toy");
     let watch = vec![TokenId(300), TokenId(2)];
     capture(&mut fixture, CapturePlan { stages: 20, watch: watch.clone(), ..CapturePlan::default() });
     let events = fixture.ask(say("count"));
     let mut seen = 0;
-    let (mut trace, mut told): (Option<SamplerTrace>, Option<Vec<(Candidate, u32)>>) = (None, None);
     for event in events {
         match event {
-            Event::Stages(new) => trace = Some(*new),
-            Event::Watched { index, tokens } => {
-                assert_eq!(index, seen);
-                told = Some(tokens);
-            }
-            Event::Recorded(ms) => {
-                assert!(ms >= 0.0 && trace.is_some() && told.is_some(), "{ms} ms of what was told before");
-            }
-            Event::Token(step) => {
-                let trace = trace.take().expect("stages come first");
+            Event::Token(written) => {
+                let Written { step, index, stages, watched, recording_ms, inside, unchanged } = *written;
+                assert!(recording_ms.is_some_and(|ms| ms >= 0.0));
+                assert_eq!((index, inside, unchanged), (seen, None, None));
+                let trace = stages.expect("stages come with it");
                 assert_eq!(
                     (trace.index, Some(trace.drawn), trace.source),
                     (seen, step.id, TraceSource::Live)
@@ -454,9 +448,8 @@ fn stages_and_watched_tokens_come_before_each_token_and_agree_with_it() {
                 let probability = f64::from(last.probabilities[drawn].expect("what is drawn was left"));
                 let ((from, to), u) = (trace.interval.unwrap(), trace.u.unwrap());
                 assert!((to - from - probability).abs() < 1e-6 && from <= u && u <= to);
-                let told = told.take().expect("watched tokens come first");
-                assert_eq!(told.iter().map(|(candidate, _)| candidate.id).collect::<Vec<_>>(), watch);
-                for (candidate, rank) in told {
+                assert_eq!(watched.iter().map(|(candidate, _)| candidate.id).collect::<Vec<_>>(), watch);
+                for (candidate, rank) in watched {
                     let place = step.candidates.iter().position(|other| *other == candidate);
                     assert!(place.map_or(rank > 20, |place| place as u32 + 1 == rank));
                 }
@@ -467,9 +460,10 @@ fn stages_and_watched_tokens_come_before_each_token_and_agree_with_it() {
     }
     assert!(seen > 500);
     capture(&mut fixture, CapturePlan::default());
-    assert!(
-        !fixture.ask(say("x")).iter().any(|event| matches!(event, Event::Stages(_) | Event::Watched { .. }))
-    );
+    assert!(fixture.ask(say("x")).iter().all(|event| match event {
+        Event::Token(written) => **written == Written { index: written.index, ..written.step.clone().into() },
+        _ => true,
+    }));
 }
 
 #[test]
@@ -482,7 +476,7 @@ fn looking_back_gives_the_recorded_stages_and_the_whole_distribution() {
     let live: Vec<&SamplerTrace> = events
         .iter()
         .filter_map(|event| match event {
-            Event::Stages(trace) => Some(trace.as_ref()),
+            Event::Token(written) => written.stages.as_deref(),
             _ => None,
         })
         .collect();
@@ -636,15 +630,13 @@ fn a_pass_opened_while_it_is_written_is_the_pass_that_is_read_again() {
         panic!("{events:?}")
     };
     let mut ids = facts.ids.clone();
-    let mut opened = None;
     let mut seen = 0;
     for event in &events {
         match event {
-            Event::Inside(live) => opened = Some(live),
-            Event::Token(step) => {
-                let live = opened.take().expect("the pass comes before its token");
+            Event::Token(written) => {
+                let (step, live) = (&written.step, written.inside.as_ref().expect("the pass comes with it"));
                 let trace = &live.seen.trace;
-                assert_eq!((live.index, trace.position as usize), (seen, ids.len() - 1));
+                assert_eq!((written.index, trace.position as usize), (seen, ids.len() - 1));
                 assert_eq!(trace.followed[0].id, step.id.unwrap());
                 assert_eq!(trace.followed[0].logprob.to_bits(), step.logprob.to_bits());
                 let follow: Vec<TokenId> = trace.followed.iter().map(|followed| followed.id).collect();

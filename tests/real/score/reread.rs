@@ -51,7 +51,7 @@ impl Fixture {
         for event in self.handle(Request::Generate(Box::new(request))) {
             match event {
                 Event::Prompt(facts) => ids = facts.ids,
-                Event::Token(step) => reply.extend(step.id),
+                Event::Token(written) => reply.extend(written.step.id),
                 _ => {}
             }
         }
