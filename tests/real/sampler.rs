@@ -15,7 +15,7 @@ use glassbox::inspect::distribution::Distribution;
 use glassbox::inspect::stages::{SamplerTrace, TraceSource};
 use glassbox::model_entry::LoadParams;
 use glassbox::sampling::{LogitBias, Sampling, Stage};
-use glassbox::token::{Step, TokenId};
+use glassbox::token::{Candidate, Step, TokenId};
 
 const STORY: &str = "Once upon a time, in a small town by the sea, there lived an old clockmaker who";
 
@@ -565,6 +565,19 @@ fn a_waiting_engine_ends_when_asked() {
     fixture.send(Request::Shutdown);
     fixture.hear(|envelope| matches!(envelope.event, Event::Exited(_)));
     assert!(started.elapsed().as_millis() < 800, "{:?}", started.elapsed());
+}
+
+/// Every token that ends in one of these letters is held back until the next one comes.
+#[test]
+fn a_held_back_token_keeps_its_own_stages() {
+    let mut model = smollm();
+    let stop = ["a", "e", "s", "t", "y"].map(|letter| format!("{letter}\u{1}")).to_vec();
+    let reply = model.record(raw(STORY, Sampling { stop, ..greedy(24) }));
+    assert_eq!(reply.steps.len(), 24);
+    for (index, (step, trace)) in reply.steps.iter().zip(&reply.stages).enumerate() {
+        assert_eq!((trace.index as usize, Some(trace.drawn)), (index, step.id));
+        assert!((trace.entropy - step.entropy).abs() < 1e-3);
+    }
 }
 
 #[test]
