@@ -424,38 +424,32 @@ fn stages_and_watched_tokens_come_with_each_token_and_agree_with_it() {
     let events = fixture.ask(say("count"));
     let mut seen = 0;
     for event in events {
-        match event {
-            Event::Token(written) => {
-                let Written { step, index, stages, watched, recording_ms, inside, unchanged } = *written;
-                assert!(recording_ms.is_some_and(|ms| ms >= 0.0));
-                assert_eq!((index, inside, unchanged), (seen, None, None));
-                let trace = stages.expect("stages come with it");
-                assert_eq!(
-                    (trace.index, Some(trace.drawn), trace.source),
-                    (seen, step.id, TraceSource::Live)
-                );
-                let names: Vec<&str> = trace.stages.iter().map(|stage| stage.name.label()).collect();
-                assert_eq!(names, ["top-k", "top-p", "min-p", "temp"]);
-                let listed: Vec<TokenId> = step.candidates.iter().map(|candidate| candidate.id).collect();
-                assert_eq!(trace.tokens[..20], listed);
-                for (p, candidate) in trace.model.iter().zip(&step.candidates) {
-                    assert!((p - candidate.logprob.exp()).abs() < 1e-5);
-                }
-                assert!((trace.entropy - step.entropy).abs() < 1e-4);
-                let last = trace.stages.last().unwrap();
-                assert_eq!(last.left, step.survivors);
-                let drawn = trace.tokens.iter().position(|id| *id == trace.drawn).unwrap();
-                let probability = f64::from(last.probabilities[drawn].expect("what is drawn was left"));
-                let ((from, to), u) = (trace.interval.unwrap(), trace.u.unwrap());
-                assert!((to - from - probability).abs() < 1e-6 && from <= u && u <= to);
-                assert_eq!(watched.iter().map(|(candidate, _)| candidate.id).collect::<Vec<_>>(), watch);
-                for (candidate, rank) in watched {
-                    let place = step.candidates.iter().position(|other| *other == candidate);
-                    assert!(place.map_or(rank > 20, |place| place as u32 + 1 == rank));
-                }
-                seen += 1;
+        if let Event::Token(written) = event {
+            let Written { step, index, stages, watched, recording_ms, inside, unchanged } = *written;
+            assert!(recording_ms.is_some_and(|ms| ms >= 0.0));
+            assert_eq!((index, inside, unchanged), (seen, None, None));
+            let trace = stages.expect("stages come with it");
+            assert_eq!((trace.index, Some(trace.drawn), trace.source), (seen, step.id, TraceSource::Live));
+            let names: Vec<&str> = trace.stages.iter().map(|stage| stage.name.label()).collect();
+            assert_eq!(names, ["top-k", "top-p", "min-p", "temp"]);
+            let listed: Vec<TokenId> = step.candidates.iter().map(|candidate| candidate.id).collect();
+            assert_eq!(trace.tokens[..20], listed);
+            for (p, candidate) in trace.model.iter().zip(&step.candidates) {
+                assert!((p - candidate.logprob.exp()).abs() < 1e-5);
             }
-            _ => {}
+            assert!((trace.entropy - step.entropy).abs() < 1e-4);
+            let last = trace.stages.last().unwrap();
+            assert_eq!(last.left, step.survivors);
+            let drawn = trace.tokens.iter().position(|id| *id == trace.drawn).unwrap();
+            let probability = f64::from(last.probabilities[drawn].expect("what is drawn was left"));
+            let ((from, to), u) = (trace.interval.unwrap(), trace.u.unwrap());
+            assert!((to - from - probability).abs() < 1e-6 && from <= u && u <= to);
+            assert_eq!(watched.iter().map(|(candidate, _)| candidate.id).collect::<Vec<_>>(), watch);
+            for (candidate, rank) in watched {
+                let place = step.candidates.iter().position(|other| *other == candidate);
+                assert!(place.map_or(rank > 20, |place| place as u32 + 1 == rank));
+            }
+            seen += 1;
         }
     }
     assert!(seen > 500);
@@ -632,27 +626,23 @@ fn a_pass_opened_while_it_is_written_is_the_pass_that_is_read_again() {
     let mut ids = facts.ids.clone();
     let mut seen = 0;
     for event in &events {
-        match event {
-            Event::Token(written) => {
-                let (step, live) = (&written.step, written.inside.as_ref().expect("the pass comes with it"));
-                let trace = &live.seen.trace;
-                assert_eq!((written.index, trace.position as usize), (seen, ids.len() - 1));
-                assert_eq!(trace.followed[0].id, step.id.unwrap());
-                assert_eq!(trace.followed[0].logprob.to_bits(), step.logprob.to_bits());
-                let follow: Vec<TokenId> = trace.followed.iter().map(|followed| followed.id).collect();
-                let want = Want { follow, lens: true, ..Want::default() };
-                let again = Inspect { ids: ids.clone(), want, ..Inspect::default() };
-                let Some(Event::Inspected(again)) = fixture.ask(Request::Inspect(Box::new(again))).pop()
-                else {
-                    panic!("it is opened");
-                };
-                assert_eq!(again.trace.followed, trace.followed);
-                let rows = |trace: &ForwardTrace| trace.lens.as_ref().map(|lens| lens.rows.clone());
-                assert_eq!(rows(&again.trace), rows(trace));
-                ids.push(step.id.unwrap());
-                seen += 1;
-            }
-            _ => {}
+        if let Event::Token(written) = event {
+            let (step, live) = (&written.step, written.inside.as_ref().expect("the pass comes with it"));
+            let trace = &live.seen.trace;
+            assert_eq!((written.index, trace.position as usize), (seen, ids.len() - 1));
+            assert_eq!(trace.followed[0].id, step.id.unwrap());
+            assert_eq!(trace.followed[0].logprob.to_bits(), step.logprob.to_bits());
+            let follow: Vec<TokenId> = trace.followed.iter().map(|followed| followed.id).collect();
+            let want = Want { follow, lens: true, ..Want::default() };
+            let again = Inspect { ids: ids.clone(), want, ..Inspect::default() };
+            let Some(Event::Inspected(again)) = fixture.ask(Request::Inspect(Box::new(again))).pop() else {
+                panic!("it is opened");
+            };
+            assert_eq!(again.trace.followed, trace.followed);
+            let rows = |trace: &ForwardTrace| trace.lens.as_ref().map(|lens| lens.rows.clone());
+            assert_eq!(rows(&again.trace), rows(trace));
+            ids.push(step.id.unwrap());
+            seen += 1;
         }
     }
     assert!(seen > 5);
