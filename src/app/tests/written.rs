@@ -28,8 +28,7 @@ impl Driven {
         let mut driven = Self { bench: Bench::with(config), engine, events };
         let effects = driven.bench.send(Msg::Catalogue(catalogue(&driven.bench.app.config)));
         driven.perform(effects);
-        driven
-            .until(|app| matches!(app.model.status, ModelStatus::Ready(_)) && app.book.vocabulary.is_none());
+        driven.until(|app| matches!(app.model.status, ModelStatus::Ready(_)) && !app.vocabularies.is_empty());
         driven
     }
 
