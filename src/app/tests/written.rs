@@ -42,9 +42,9 @@ impl Driven {
 
     fn until(&mut self, done: impl Fn(&App) -> bool) {
         while !done(&self.bench.app) {
-            let envelope = self.events.recv_timeout(Duration::from_secs(20)).expect("the engine goes on");
-            let engine = self.bench.app.model.engine;
-            let effects = self.bench.send(Msg::Engine(engine, envelope));
+            let Envelope { id, event } =
+                self.events.recv_timeout(Duration::from_secs(20)).expect("the engine goes on");
+            let effects = self.bench.event(id.0, event);
             self.perform(effects);
         }
     }
