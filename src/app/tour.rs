@@ -236,12 +236,12 @@ impl App {
         self.inspector.station = step.station;
         self.inspector.sandbox = None;
         let inside = &mut self.inspector.inside;
-        inside.tried = Trial::default();
+        self.inspector.why.tried = Trial::default();
         inside.other_pass = false;
         inside.opened = false;
         inside.row = 0;
         inside.rival = None;
-        inside.unit =
+        self.inspector.why.unit =
             if matches!(step.act, Act::SwitchOff | Act::SwitchedOff) { Unit::Heads } else { Unit::Blocks };
         match step.layer.filter(|_| self.tour_knows_model()) {
             Some((layer, head)) => {
@@ -312,7 +312,7 @@ impl App {
         let inside = &mut self.inspector.inside;
         inside.row = row.unwrap_or(inside.row);
         if act == Act::SwitchedOff {
-            inside.tried.off = [part].into();
+            self.inspector.why.tried.off = [part].into();
         }
         true
     }

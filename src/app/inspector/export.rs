@@ -130,7 +130,6 @@ impl App {
         ids.extend(shown.and_then(|shown| shown.step.id).filter(|_| own && !ids.is_empty()));
         let mut file = Exported::default();
         station.unit().export(self, &mut file);
-        let inside = &self.inspector.inside;
         let facts = StationFacts {
             station: station.name(),
             run,
@@ -140,7 +139,7 @@ impl App {
             own_pass: own,
             pieces: file.pieces.as_ref().map(|(text, pieces)| (text.as_str(), &**pieces)),
             embedding: file.embedding.as_ref().map(|(facts, span)| (&**facts, span.as_slice())),
-            sum: inside.arithmetic.as_ref().map_or(&[], |asked| asked.terms.as_slice()),
+            sum: self.inspector.embedding.arithmetic.as_ref().map_or(&[], |asked| asked.terms.as_slice()),
             trace: file.trace.as_ref(),
             ffns: &file.ffns,
             ffn_layers: &file.ffn_layers,

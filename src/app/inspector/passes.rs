@@ -227,7 +227,7 @@ impl App {
                 let Some(vocabulary) = self.ready().map(|loaded| loaded.vocabulary.clone()) else { return };
                 let mut facts = facts;
                 self.turn_map(&vocabulary, &mut facts);
-                let known = &mut self.inspector.inside.embeddings;
+                let known = &mut self.inspector.embedding.embeddings;
                 known.push((vocabulary, *embed, Arc::from(facts)));
                 let surplus = known.len().saturating_sub(ANSWERS);
                 known.drain(..surplus);
@@ -258,7 +258,7 @@ impl App {
         if request.ablations.is_empty() && request.patches.is_empty() {
             return self.keep_seen(at, own, seen);
         }
-        let tried = self.inspector.inside.tried.clone();
+        let tried = self.inspector.why.tried.clone();
         self.inside_slot(at, own).cards.push((tried, Arc::new(seen)));
         self.inspector.trim_kept();
     }

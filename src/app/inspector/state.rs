@@ -5,7 +5,12 @@
 use super::passes_state::Inside;
 use super::stations::Station;
 use super::stations::attention::AttentionView;
+use super::stations::embedding::EmbeddingView;
+use super::stations::ffn::FfnView;
 use super::stations::layers::Depths;
+use super::stations::position::PositionView;
+use super::stations::tokens::Pieced;
+use super::stations::why::WhyView;
 use crate::app::{Looks, Sandbox, Steer, TokenCursor, TokenList};
 use crate::chat::{ConversationId, TurnId};
 use crate::token::{Step, TokenId};
@@ -45,6 +50,16 @@ pub struct Inspector {
     pub inside: Inside,
     /// The depths of many passes: layers of decision, grids.
     pub depths: Depths,
+    /// The tokens station's own.
+    pub tokens: Pieced,
+    /// The embedding station's own.
+    pub embedding: EmbeddingView,
+    /// The position station's own.
+    pub position: PositionView,
+    /// The feed-forward station's own.
+    pub ffn: FfnView,
+    /// The why station's own.
+    pub why: WhyView,
     /// Matrices, rollout and ink of the attention station.
     pub attention: AttentionView,
     /// Watched tokens with their last probability, peak and rank.

@@ -137,7 +137,7 @@ fn why() -> Bench {
 fn a_part_is_patched_from_the_position_that_was_picked() {
     let mut bench = why();
     assert_eq!(asked(&bench.press(&["p"])), None, "picking asks for nothing");
-    assert_eq!(bench.app.inspector.inside.picking.as_ref().map(|picking| picking.source.position), Some(1));
+    assert_eq!(bench.app.inspector.why.picking.as_ref().map(|picking| picking.source.position), Some(1));
     bench.press(&["left", "left", "right", "left"]);
     let request = asked(&bench.press(&["p"])).unwrap();
     assert_eq!(request.patches, [Patch { part: Part::Ffn(3), position: 0, text: Vec::new() }]);
@@ -145,9 +145,9 @@ fn a_part_is_patched_from_the_position_that_was_picked() {
     answer(&mut bench, Inspected::default());
     assert!(bench.app.shown_card().is_some());
     assert_eq!(asked(&bench.press(&["p"])), None, "its own again");
-    assert!(bench.app.inspector.inside.tried.is_empty());
+    assert!(bench.app.inspector.why.tried.is_empty());
     bench.press(&["p", "esc"]);
-    assert!(bench.app.inspector.inside.picking.is_none() && bench.app.inspector.inside.tried.is_empty());
+    assert!(bench.app.inspector.why.picking.is_none() && bench.app.inspector.why.tried.is_empty());
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn the_stream_after_a_block_is_patched_when_asked() {
 fn what_was_changed_last_is_taken_back_first() {
     let mut bench = why();
     bench.press(&["x", "down", "x"]);
-    let off = |bench: &Bench| bench.app.inspector.inside.tried.off.iter().copied().collect::<Vec<_>>();
+    let off = |bench: &Bench| bench.app.inspector.why.tried.off.iter().copied().collect::<Vec<_>>();
     assert_eq!(off(&bench), [Part::Attention(2), Part::Ffn(3)]);
     bench.press(&["u"]);
     assert_eq!(off(&bench), [Part::Ffn(3)]);
@@ -205,17 +205,17 @@ fn neurons_are_asked_for_when_they_are_listed() {
 fn a_pinned_card_stays_while_something_else_is_tried() {
     let mut bench = why();
     bench.press(&["enter"]);
-    assert!(bench.app.inspector.inside.pins.is_empty(), "there is no card yet");
+    assert!(bench.app.inspector.why.pins.is_empty(), "there is no card yet");
     bench.press(&["x"]);
     answer(&mut bench, Inspected::default());
     bench.press(&["enter", "x", "down", "x"]);
     answer(&mut bench, Inspected::default());
     bench.press(&["enter"]);
     let pinned: Vec<Vec<Part>> =
-        bench.app.inspector.inside.pins.iter().map(|pin| pin.tried.off.iter().copied().collect()).collect();
+        bench.app.inspector.why.pins.iter().map(|pin| pin.tried.off.iter().copied().collect()).collect();
     assert_eq!(pinned, [vec![Part::Ffn(3)], vec![Part::Attention(2)]]);
     bench.press(&["enter"]);
-    assert_eq!(bench.app.inspector.inside.pins.len(), 1);
+    assert_eq!(bench.app.inspector.why.pins.len(), 1);
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn the_selected_neuron_is_what_x_switches_at_the_feed_forward() {
     answer(&mut bench, Inspected { ffns, ..Inspected::default() });
     bench.app.focus = Focus::Inspector;
     bench.press(&["tab", "down", "x"]);
-    assert!(bench.app.inspector.inside.tried.off.contains(&Part::Neuron(layer, 9)));
+    assert!(bench.app.inspector.why.tried.off.contains(&Part::Neuron(layer, 9)));
 }
 
 #[test]

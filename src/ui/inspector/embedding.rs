@@ -45,7 +45,7 @@ impl<'a> Shown<'a> {
     fn of(app: &'a App, theme: &'a Theme) -> Option<Self> {
         let step = app.shown_step()?;
         let facts = app.shown_embedding()?;
-        let known = app.inspector.inside.embeddings.iter().rev();
+        let known = app.inspector.embedding.embeddings.iter().rev();
         let asked = known.into_iter().find(|(_, _, other)| Arc::ptr_eq(other, facts));
         let span = asked.map_or(&[] as &[TokenId], |(_, asked, _)| asked.span.as_slice());
         Some(Self { app, theme, step, facts, span })
@@ -115,7 +115,7 @@ fn one_column(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let matrix = matrix::rows(shown, area.width).len() as u16;
     let mut rest = area;
     let roomy = area.height >= MAP + 16;
-    if !roomy && shown.app.inspector.inside.map_near && area.height >= MAP {
+    if !roomy && shown.app.inspector.embedding.map_near && area.height >= MAP {
         return map::draw(shown, area, buf);
     }
     if !shown.app.inspector.inside.opened {
@@ -142,7 +142,7 @@ fn one_column(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
 /// `#5 ␣Paris itself: row 7042 of the token table, before any layer`, or the sum that was asked for.
 fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let price = format!("one pass over the table {:.0} ms", shown.facts.ms);
-    if let Some(asked) = &shown.app.inspector.inside.arithmetic {
+    if let Some(asked) = &shown.app.inspector.embedding.arithmetic {
         let words = text::cut(&sum_text(shown, &asked.terms), area.width.saturating_sub(2));
         return own::subject(shown.theme, area, &[(&words, Role::TokenChosen)], &price, buf);
     }
@@ -182,7 +182,7 @@ fn list(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
     let name = (area.width / 3).clamp(8, 18);
     let (cosine, bars) = (name + 8, name + 9);
     let cells = area.width.saturating_sub(bars + 2).min(16);
-    let asked = shown.app.inspector.inside.arithmetic.is_some();
+    let asked = shown.app.inspector.embedding.arithmetic.is_some();
     let heads = if asked {
         ["nearest to the sum, its words left out", "nearest to the sum"]
     } else {
@@ -245,7 +245,7 @@ fn known(shown: &Shown<'_>, width: u16) -> Vec<Row> {
         let dims = facts.largest.iter().map(|(dim, value)| format!("{dim} {}", short(*value)));
         rows.push(Row::of(1, format!("largest dim {}", dims.collect::<Vec<_>>().join(", ")), text_style));
     }
-    if let Some(asked) = &shown.app.inspector.inside.arithmetic {
+    if let Some(asked) = &shown.app.inspector.embedding.arithmetic {
         rows.extend(asked.notes.iter().flat_map(|note| own::wrapped(note, 1, width, muted)));
     }
     let tied = if facts.tied {

@@ -41,12 +41,12 @@ impl<'a> Shown<'a> {
     fn of(app: &'a App, theme: &'a Theme) -> Option<Self> {
         let seen = app.shown_inside()?.as_ref();
         let layer = app.opened_layer();
-        let order = app.inspector.inside.neuron_order();
+        let order = app.inspector.ffn.neuron_order();
         let wanted = seen.ffns.iter().find(|ffn| ffn.layer == layer && ffn.order == order);
         let ffn =
             wanted.or_else(|| seen.ffns.iter().find(|ffn| ffn.layer == layer)).or(seen.trace.ffn.as_ref())?;
         let most = seen.ffn_layers.iter().map(|line| line.write).fold(ffn.write, f32::max);
-        let scale = app.inspector.inside.write_scale.as_ref().map_or(most, |(_, scale)| *scale).max(1e-6);
+        let scale = app.inspector.ffn.write_scale.as_ref().map_or(most, |(_, scale)| *scale).max(1e-6);
         Some(Self { app, theme, seen, ffn, scale })
     }
 

@@ -79,7 +79,7 @@ fn below(app: &App, theme: &Theme, lens: &Lens, columns: &Columns, width: u16) -
         rows.push(Row::of(1, text::cut(&words, width.saturating_sub(2)), theme.style(Role::Text)));
     }
     let bar =
-        if app.inspector.inside.ranks { "bar: rank, 100 000 to 1" } else { "bar: log₁₀ p, −6 to 0" };
+        if app.inspector.depths.ranks { "bar: rank, 100 000 to 1" } else { "bar: log₁₀ p, −6 to 0" };
     let texts: &[&str] = if columns.size > 0 {
         &[bar, "KL 0–32 nat", "◆ decided", "share ▒ attention █ ffn"]
     } else {
@@ -201,7 +201,7 @@ fn one(app: &App, theme: &Theme, lens: &Lens, row: &LensRow, columns: &Columns) 
         );
     }
     if let Some(chosen) = row.followed.first() {
-        let share = if app.inspector.inside.ranks {
+        let share = if app.inspector.depths.ranks {
             1.0 - (chosen.rank.max(1) as f32).log10() / RANKS
         } else {
             (chosen.logprob / std::f32::consts::LN_10 + POWERS) / POWERS

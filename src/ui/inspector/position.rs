@@ -65,7 +65,7 @@ impl<'a> Shown<'a> {
     /// The distance that is selected: as chosen, else the real one.
     fn apart(&self) -> u32 {
         let known = u32::try_from(self.rotation.by_distance.len()).unwrap_or(u32::MAX).saturating_sub(1);
-        self.app.inspector.inside.apart.map_or(self.distance(), |apart| apart.min(known))
+        self.app.inspector.position.apart.map_or(self.distance(), |apart| apart.min(known))
     }
 
     /// The pairs, those with the largest part first.
@@ -79,7 +79,7 @@ impl<'a> Shown<'a> {
     /// The pair that is selected, by its frequency.
     fn pair(&self) -> usize {
         let order = self.strongest();
-        let selected = self.app.inspector.inside.pair.min(order.len().saturating_sub(1));
+        let selected = self.app.inspector.position.pair.min(order.len().saturating_sub(1));
         order.get(selected).copied().unwrap_or_default()
     }
 

@@ -51,7 +51,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         left_side(&message, Rect { width: TABLE, ..under }, buf);
         let right = Rect { x: under.x + TABLE + 1, width: under.width - TABLE - 1, ..under };
         right_side(&message, right, buf);
-    } else if app.inspector.inside.pieced.trying.is_some() {
+    } else if app.inspector.tokens.trying.is_some() {
         trying(&message, under, buf);
     } else {
         one_under_the_other(&message, under, buf);

@@ -46,21 +46,20 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let price = price.filter(|_| area.width >= INSPECTOR.0).unwrap_or_default();
     closure(theme, attribution, &price, rest, buf);
     let mut at = 1 + own::stack(&caption, area, 1, buf);
-    let inside = &app.inspector.inside;
     // The card needs its rows; the pushes take what is left.
-    let card = match &inside.picking {
+    let card = match &app.inspector.why.picking {
         Some(_) => picking::ROWS,
-        None if inside.tried.is_empty() => 2,
+        None if app.inspector.why.tried.is_empty() => 2,
         None => card::ROWS.min(area.height / 2),
     };
-    let pinned = (inside.pins.len() as u16).min(area.height / 6);
+    let pinned = (app.inspector.why.pins.len() as u16).min(area.height / 6);
     let room = area.height.saturating_sub(at + card + pinned);
     at += pushes::draw(app, theme, attribution, Rect { y: area.y + at, height: room, ..area }, buf);
     at += own::stack(&in_words(app, theme, attribution, area.width), area, at, buf).min(2);
     let under =
         |at: u16| Rect { y: area.y + at.min(area.height), height: area.height.saturating_sub(at), ..area };
     at += picking::pins(app, theme, Rect { height: pinned.min(under(at).height), ..under(at) }, buf);
-    match &inside.picking {
+    match &app.inspector.why.picking {
         Some(picking) => picking::draw(app, theme, picking, under(at), buf),
         None => card::draw(app, theme, under(at), buf),
     }

@@ -18,7 +18,7 @@ pub struct Reading<'a> {
 impl<'a> Reading<'a> {
     pub fn of(shown: &Shown<'_>, row: &'a HeadRow) -> Self {
         let whole = row.value_norms.len() == row.weights.len();
-        let written = whole && !shown.app.inspector.inside.raw;
+        let written = whole && !shown.app.inspector.attention.raw;
         let sum = row.value_norms.iter().filter(|norm| norm.is_finite()).sum();
         Self { row, written, sum }
     }

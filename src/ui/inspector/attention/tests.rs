@@ -121,7 +121,7 @@ fn a_head_that_rests_leaves_the_first_token_out_and_says_so() {
 #[test]
 fn raw_shows_the_weights_and_otherwise_what_is_written() {
     let mut app = app();
-    app.inspector.inside.raw = true;
+    app.inspector.attention.raw = true;
     as_drawn!("raw_weights", drawn(&app, &theme(), 100, 40));
 }
 
@@ -257,7 +257,7 @@ fn the_ink_line_says_whose_reading_it_is_and_what_token_0_held() {
     app.inspector.station = crate::app::Station::Attention;
     let line = |app: &App| super::ink_line(app, &theme()).unwrap();
     assert_eq!(line(&app), "ink: written by L23 head 4 at ␣is, token 0 included, 0–100 %");
-    app.inspector.inside.raw = true;
+    app.inspector.attention.raw = true;
     app.inspector.attention.hides_first = true;
     app.inspector.attention.contrast = 1;
     assert_eq!(

@@ -72,7 +72,7 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let (first, second) = shown.facts.explained;
     let field = Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 3 };
     let unnamed = scatter(shown, &points, field, buf);
-    let of = if shown.app.inspector.inside.map_near { "with its neighbours" } else { "of the text" };
+    let of = if shown.app.inspector.embedding.map_near { "with its neighbours" } else { "of the text" };
     let counted = format!("map: {}", own::counted(points.len(), "token"));
     let of = format!("{counted} {of}");
     let heads = [format!("{of}, on two directions"), of, counted];

@@ -18,7 +18,7 @@ const NAME: u16 = 11;
 
 /// The cosines that are shown: as they are, or with the mean of the table taken off.
 fn cosines<'a>(shown: &'a Shown<'_>) -> &'a [f32] {
-    if shown.app.inspector.inside.centred { &shown.facts.centred } else { &shown.facts.cosines }
+    if shown.app.inspector.embedding.centred { &shown.facts.centred } else { &shown.facts.cosines }
 }
 
 /// How many of the last tokens fit.
@@ -50,7 +50,7 @@ pub fn rows(shown: &Shown<'_>, width: u16) -> Vec<Row> {
     let cosine = |row: usize, column: usize| all[row * count + column];
     let end = |column: usize| NAME + 2 + CELL * (column - first + 1) as u16;
     let name = |index: usize, most: u16| text::cut(&shown.name(shown.span[index]), most);
-    let what = if shown.app.inspector.inside.centred { "centred cosines" } else { "cosines" };
+    let what = if shown.app.inspector.embedding.centred { "centred cosines" } else { "cosines" };
     let head = if fits < count {
         format!("{what} among the last {fits} of {count} tokens")
     } else {

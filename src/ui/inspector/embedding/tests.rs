@@ -51,7 +51,7 @@ fn app(mut facts: EmbeddingFacts, span: &[i32]) -> App {
         span: span.iter().map(|id| TokenId(*id)).collect(),
         ..Embed::default()
     };
-    app.inspector.inside.embeddings.push(("v".into(), embed, Arc::new(facts)));
+    app.inspector.embedding.embeddings.push(("v".into(), embed, Arc::new(facts)));
     app
 }
 
@@ -73,8 +73,8 @@ fn a_sum_of_words_is_named_and_its_choices_are_said() {
     let mut app = paris();
     let terms = vec![(TokenId(4649), 1.0), (TokenId(7042), -1.0), (TokenId(504), 1.0)];
     let notes = vec!["The: ␣The is taken".to_owned()];
-    app.inspector.inside.arithmetic = Some(Arithmetic { text: "a".into(), terms: terms.clone(), notes });
-    let (_, embed, _) = app.inspector.inside.embeddings.last_mut().unwrap();
+    app.inspector.embedding.arithmetic = Some(Arithmetic { text: "a".into(), terms: terms.clone(), notes });
+    let (_, embed, _) = app.inspector.embedding.embeddings.last_mut().unwrap();
     embed.sum = terms;
     let seen = drawn(&app, &theme(), 120, 40);
     holds(&seen, "␣France − ␣Paris + The");
@@ -85,7 +85,7 @@ fn a_sum_of_words_is_named_and_its_choices_are_said() {
 #[test]
 fn centred_cosines_are_named_so() {
     let mut app = paris();
-    app.inspector.inside.centred = true;
+    app.inspector.embedding.centred = true;
     holds(&drawn(&app, &theme(), 120, 40), "centred cosines within the span");
 }
 
@@ -169,7 +169,7 @@ fn without_a_span_or_without_facts_the_station_says_so() {
     let alone = EmbeddingFacts { cosines: Vec::new(), map: Vec::new(), ..facts() };
     holds(&drawn(&app(alone, &[]), &theme(), 67, 30), "map: no tokens to put on it");
     let mut nothing = paris();
-    nothing.inspector.inside.embeddings.clear();
+    nothing.inspector.embedding.embeddings.clear();
     let seen = drawn(&nothing, &theme(), 67, 30);
     holds(&seen, "␣Paris itself");
     assert!(seen.iter().any(|row| row.contains("not known") || row.contains("not read")), "{seen:#?}");

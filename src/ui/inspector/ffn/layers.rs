@@ -44,7 +44,7 @@ pub fn list(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
 fn row(shown: &Shown<'_>, line: &FfnLayer) -> Row {
     let theme = shown.theme;
     let here = line.layer == shown.ffn.layer;
-    let active = here && !shown.app.inspector.inside.on_neurons;
+    let active = here && !shown.app.inspector.ffn.on_neurons;
     let style = theme.style(if here { Role::Strong } else { Role::Text });
     let half = line.half.map_or_else(|| "–".to_owned(), |half| number::grouped(half.into()));
     let mut row = Row::default()

@@ -118,7 +118,7 @@ fn row(shown: &Shown<'_>, columns: &Columns, neuron: &Neuron, here: bool, width:
     }
     row = written(row, columns, neuron.added, shown);
     if here {
-        let active = shown.app.inspector.inside.on_neurons || shown.seen.ffn_layers.is_empty();
+        let active = shown.app.inspector.ffn.on_neurons || shown.seen.ffn_layers.is_empty();
         row = row.and(0, if active { theme.symbols.here } else { theme.symbols.other }, style);
     }
     let names = |tokens: &[(TokenId, f32)], room: u16| {

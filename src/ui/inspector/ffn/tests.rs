@@ -105,7 +105,7 @@ fn layers_and_neurons_stand_side_by_side_where_there_is_room() {
     let pass = app.inspector.inside.passes.iter_mut().find(|pass| pass.at == of).unwrap();
     let seen = Arc::make_mut(&mut pass.seen);
     (seen.ffn_layers, seen.pushes_of) = (lines, Some((TokenId(1004), TokenId(1003))));
-    app.inspector.inside.write_scale = Some(("m".into(), 420.0));
+    app.inspector.ffn.write_scale = Some(("m".into(), 420.0));
     let wide = drawn(&app, &theme(), 120, 40);
     for what in [
         "layer",
@@ -123,7 +123,7 @@ fn layers_and_neurons_stand_side_by_side_where_there_is_room() {
     assert!(row.starts_with('›'), "{row}");
     holds(&drawn(&app, &theme(), 67, 24), "writes 0–420");
     holds(&drawn(&app, &theme(), 46, 24), "half by 172 neurons");
-    app.inspector.inside.on_neurons = true;
+    app.inspector.ffn.on_neurons = true;
     let row = drawn(&app, &theme(), 120, 40).into_iter().find(|row| row.contains("1005 ")).unwrap();
     assert!(row.contains('›'), "{row}");
 }

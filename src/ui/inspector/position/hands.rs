@@ -53,7 +53,7 @@ impl Columns {
 pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
     let theme = shown.theme;
     let frequencies = &shown.rotation.frequencies;
-    let columns = Columns::of(area.width, frequencies.len(), shown.app.inspector.inside.degrees);
+    let columns = Columns::of(area.width, frequencies.len(), shown.app.inspector.position.degrees);
     if area.height < 4 {
         return 0;
     }
@@ -72,7 +72,7 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
             let eighth = eighth(*frequency, distance);
             let style = theme.style(if eighth == 0 { Role::Muted } else { Role::Text });
             let at = LEFT + place * columns.each;
-            row = if shown.app.inspector.inside.degrees {
+            row = if shown.app.inspector.position.degrees {
                 row.until(at + 3, whole_degrees(*frequency, distance), style)
             } else {
                 row.and(at, hand(eighth, theme), style)

@@ -33,7 +33,7 @@ pub fn draw(shown: &Shown<'_>, area: Rect, at: u16, buf: &mut Buffer) -> u16 {
         .until(bars + scale.cells, "4", muted)
         .draw(area, at, buf);
     let order = shown.strongest();
-    let selected = shown.app.inspector.inside.pair.min(order.len() - 1);
+    let selected = shown.app.inspector.position.pair.min(order.len() - 1);
     let first = (selected + 1).saturating_sub(rows);
     let mut used = 1;
     for (place, pair) in order.into_iter().enumerate().skip(first).take(rows) {

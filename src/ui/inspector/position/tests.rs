@@ -147,11 +147,11 @@ fn other_kinds_of_position_have_their_own_form() {
 #[test]
 fn another_distance_tells_its_score_and_degrees_stand_for_hands() {
     let mut app = app(Some(rotation()));
-    app.inspector.inside.apart = Some(4);
+    app.inspector.position.apart = Some(4);
     let seen = drawn(&app, &theme(), 120, 36);
     holds(&seen, "4 apart: hand 0 turned 229 deg, score −13.8, −16.6 from where it is");
     assert!(seen.iter().any(|row| row.starts_with("›    4")), "{seen:#?}");
-    app.inspector.inside.degrees = true;
+    app.inspector.position.degrees = true;
     let seen = drawn(&app, &theme(), 120, 36);
     assert!(seen.iter().any(|row| row.starts_with("›    4") && row.contains("229")), "{seen:#?}");
 }

@@ -159,7 +159,7 @@ impl<'a> Message<'a> {
             .collect();
         let vocabulary = own::vocabulary(app);
         let before =
-            if app.inspector.inside.pieced.all { everything(app, vocabulary, run, &mut entries) } else { 0 };
+            if app.inspector.tokens.all { everything(app, vocabulary, run, &mut entries) } else { 0 };
         let told = around.as_ref().map(|(_, pieces, word)| pieces.within(word.start as u32, word.end as u32));
         let differs =
             told.as_ref().is_some_and(|told| !told.tokens().map(|(id, _)| *id).eq(own_ids.iter().copied()));

@@ -67,7 +67,7 @@ fn filled() -> Theme {
 fn reykjavik() -> App {
     let steps = REPLY.iter().map(|(id, text, bits, rank)| step(*id, text.as_bytes(), *bits, *rank));
     let mut app = with(steps.collect(), 7);
-    app.inspector.inside.pieces.push(("v".into(), LINE.into(), Arc::new(pieces())));
+    app.inspector.tokens.pieces.push(("v".into(), LINE.into(), Arc::new(pieces())));
     app.inspector.inside.row = 5;
     app
 }
@@ -225,7 +225,7 @@ fn special_tokens_are_named_and_have_no_bytes() {
 #[test]
 fn what_is_not_known_is_said() {
     let mut app = reykjavik();
-    app.inspector.inside.pieces.clear();
+    app.inspector.tokens.pieces.clear();
     let seen = drawn(&app, &theme(), 67, 36);
     holds(&seen, "How ␣Reykjavík. became 6 tokens");
     assert!(seen.iter().any(|row| row.contains("not known") || row.contains("not read")), "{seen:#?}");
@@ -236,7 +236,7 @@ fn what_is_not_known_is_said() {
 #[test]
 fn a_doubt_is_said_before_the_merges() {
     let mut app = reykjavik();
-    let (_, _, pieces) = app.inspector.inside.pieces.last_mut().unwrap();
+    let (_, _, pieces) = app.inspector.tokens.pieces.last_mut().unwrap();
     Arc::make_mut(pieces).doubt = Some("the ids of the reply are others".into());
     let seen = drawn(&app, &theme(), 67, 38);
     holds(&seen, "! the ids of the reply are others");
@@ -264,7 +264,7 @@ fn the_cuts_of_the_line_stand_under_the_staircase() {
 #[test]
 fn a_word_that_the_model_wrote_in_other_pieces_says_so() {
     let mut app = reykjavik();
-    let (_, _, pieces) = app.inspector.inside.pieces.last_mut().unwrap();
+    let (_, _, pieces) = app.inspector.tokens.pieces.last_mut().unwrap();
     Arc::make_mut(pieces).words[4].tokens.truncate(4);
     holds(&drawn(&app, &theme(), 120, 36), "! the model wrote this word as other tokens");
 }
@@ -272,7 +272,7 @@ fn a_word_that_the_model_wrote_in_other_pieces_says_so() {
 #[test]
 fn everything_that_was_read_can_be_listed() {
     let mut app = reykjavik();
-    app.inspector.inside.pieced.all = true;
+    app.inspector.tokens.all = true;
     let seen = drawn(&app, &theme(), 120, 36);
     holds(&seen, "      0     504");
     holds(&seen, "11 tokens");
@@ -289,7 +289,7 @@ fn with_a_model(mut app: App) -> App {
 fn try_the_word(app: &mut App, word: &str) {
     app.inspector.shown = true;
     app.inspector.station = crate::app::Station::Tokens;
-    app.inspector.inside.pieced.trying = Some(crate::app::LineEdit::new(word));
+    app.inspector.tokens.trying = Some(crate::app::LineEdit::new(word));
 }
 
 #[test]
@@ -298,8 +298,8 @@ fn a_word_that_is_tried_splits_and_has_the_staircase() {
         let mut app = with_a_model(reykjavik());
         try_the_word(&mut app, " Reykjavík");
         let within = Pieces { words: vec![pieces().within(22, 33).words.remove(0)], ..pieces() };
-        app.inspector.inside.pieces.push(("v".into(), " Reykjavík".into(), Arc::new(within.clone())));
-        app.inspector.inside.pieced.tried.push(("v".into(), " Reykjavík".into(), Arc::new(within)));
+        app.inspector.tokens.pieces.push(("v".into(), " Reykjavík".into(), Arc::new(within.clone())));
+        app.inspector.tokens.tried.push(("v".into(), " Reykjavík".into(), Arc::new(within)));
         let seen = drawn(&app, &theme(), width, 36);
         holds(&seen, "› ␣Reykjavík▏");
         holds(&seen, "␣Rey  │ k  │ jav   │ í");
@@ -326,7 +326,7 @@ fn the_draft_is_listed_as_it_is_typed() {
     app.inspector.shown = true;
     app.inspector.station = crate::app::Station::Tokens;
     app.composer.set(LINE);
-    app.inspector.inside.pieced.draft = Some(("v".into(), LINE.into(), Arc::new(pieces())));
+    app.inspector.tokens.draft = Some(("v".into(), LINE.into(), Arc::new(pieces())));
     let seen = drawn(&app, &theme(), 120, 36);
     holds(&seen, "#4–9 ␣Reykjavík. in the draft: 6 tokens, 12 bytes");
     holds(&seen, "      0    3575  ␣capital");

@@ -12,7 +12,7 @@ use crate::ui::widgets::{text, token};
 /// The line, the pieces with their ids under them, and the words before.
 pub fn rows(message: &Message<'_>, width: u16) -> Vec<Row> {
     let (app, theme) = (message.app, message.theme);
-    let pieced = &app.inspector.inside.pieced;
+    let pieced = &app.inspector.tokens;
     let key = app.keymap.shown(Command::TokensTry);
     let mut rows = Vec::new();
     if let Some(input) = &pieced.trying {

@@ -23,9 +23,8 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     if area.height == 0 {
         return;
     }
-    let inside = &app.inspector.inside;
     let muted = theme.style(Role::Muted);
-    if inside.tried.is_empty() {
+    if app.inspector.why.tried.is_empty() {
         let key = |command| app.keymap.shown(command);
         let words = [
             format!("{} off here", key(Command::SwitchOff)),
@@ -34,14 +33,14 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
             format!(
                 "{} {}",
                 key(Command::WhyAskOff),
-                if inside.asks_off { "ask one by one" } else { "ask for all of off" }
+                if app.inspector.why.asks_off { "ask one by one" } else { "ask for all of off" }
             ),
             format!("{} blocks, heads, neurons", key(Command::SortParts)),
         ];
         own::stack(&own::packed(&words, 1, area.width, muted), area, u16::from(area.height > 2), buf);
         return;
     }
-    let said = change_words(&inside.tried, area.width >= INSPECTOR.0);
+    let said = change_words(&app.inspector.why.tried, area.width >= INSPECTOR.0);
     let Some(card) = app.shown_card() else {
         let words = format!("{said}: {}", own::missing(app));
         own::stack(&own::wrapped(&words, 1, area.width, theme.style(Role::Text)), area, 0, buf);

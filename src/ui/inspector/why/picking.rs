@@ -73,7 +73,7 @@ fn strip(
 /// Draws the pinned cards, a row each, newest first; gives the rows used.
 pub fn pins(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) -> u16 {
     let muted = theme.style(Role::Muted);
-    let rows = app.inspector.inside.pins.iter().rev().map(|pin| {
+    let rows = app.inspector.why.pins.iter().rev().map(|pin| {
         let figures = figures(pin);
         let end = area.width.saturating_sub(1);
         let room = end.saturating_sub(text::width(&figures) + 5);

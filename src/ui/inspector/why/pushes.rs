@@ -43,7 +43,7 @@ impl Columns {
 
     fn heads(&self, app: &App, theme: &Theme) -> Row {
         let muted = theme.style(Role::Muted);
-        let unit = match app.inspector.inside.unit {
+        let unit = match app.inspector.why.unit {
             Unit::Blocks => "part",
             Unit::Heads => "head",
             Unit::Neurons => "neuron",
@@ -94,13 +94,14 @@ pub fn draw(app: &App, theme: &Theme, attribution: &Attribution, area: Rect, buf
     for (index, part) in shown.iter().enumerate() {
         let from = running;
         running += part.logit_difference;
-        let is_off = inside.tried.off.contains(&part.part);
-        let mark = match (first + index == row, is_off, inside.tried.patches.contains_key(&part.part)) {
-            (true, ..) => theme.symbols.here,
-            (_, true, _) => theme.symbols.cut,
-            (.., true) => "p",
-            _ => " ",
-        };
+        let is_off = app.inspector.why.tried.off.contains(&part.part);
+        let mark =
+            match (first + index == row, is_off, app.inspector.why.tried.patches.contains_key(&part.part)) {
+                (true, ..) => theme.symbols.here,
+                (_, true, _) => theme.symbols.cut,
+                (.., true) => "p",
+                _ => " ",
+            };
         let off = app.off_logprob(part.part).map(|logprob| format!("{:.1}", 100.0 * logprob.exp()));
         let line = Row::of(0, mark, theme.style(Role::Strong))
             .and(2, short(part.part), theme.style(if is_off { Role::TokenCut } else { Role::Text }))
@@ -126,7 +127,7 @@ fn rest(
     buf: &mut Buffer,
 ) -> u16 {
     let muted = theme.style(Role::Muted);
-    let unit = app.inspector.inside.unit;
+    let unit = app.inspector.why.unit;
     let others = match unit {
         Unit::Blocks => own::counted(attribution.parts.len().saturating_sub(shown), "other"),
         Unit::Heads => own::counted(attribution.heads.len().saturating_sub(shown), "other"),

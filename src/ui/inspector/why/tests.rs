@@ -58,7 +58,7 @@ fn app(attribution: Option<Attribution>, off: &[Part]) -> App {
     let trace = ForwardTrace { position: 4, layers: 30, heads: 9, attribution, ..ForwardTrace::default() };
     app.inspector.station = crate::app::Station::Why;
     let tried = Trial { off: off.iter().copied().collect(), ..Trial::default() };
-    app.inspector.inside.tried = tried.clone();
+    app.inspector.why.tried = tried.clone();
     app.inspector.inside.passes.push(InsidePass {
         at: app.transcript.cursor.unwrap(),
         own: false,
@@ -109,7 +109,7 @@ fn heads_stand_alone_when_asked_and_inside_their_block() {
     app.inspector.inside.row = 1;
     let seen = drawn(&app, &theme(), 67, 30).join("\n");
     assert!(seen.contains("inside L23 attn: head 4 +3.15"), "{seen}");
-    app.inspector.inside.unit = Unit::Heads;
+    app.inspector.why.unit = Unit::Heads;
     let seen = drawn(&app, &theme(), 67, 30).join("\n");
     assert!(seen.contains("L23 head 4"), "{seen}");
 }
@@ -177,7 +177,7 @@ fn a_source_that_is_being_picked_stands_in_brackets() {
         let mut app = app(Some(attribution()), &[]);
         let text = [1000, 1002, 1003].map(TokenId).to_vec();
         let source = Source { position: 1, text };
-        app.inspector.inside.picking = Some(Picking { part: Part::Head(23, 4), source });
+        app.inspector.why.picking = Some(Picking { part: Part::Head(23, 4), source });
         let seen = drawn(&app, &theme(), width, 24).join("\n");
         assert!(seen.contains("[␣France]") || seen.contains("[‹1002›]"), "{seen}");
         assert!(seen.contains("patch L23 head 4") && seen.contains("Esc leave"), "{seen}");
@@ -189,7 +189,7 @@ fn pins_stack_with_the_odds_before_and_after() {
     let mut app = app(Some(attribution()), &[Part::Attention(23)]);
     for part in [Part::Head(23, 4), Part::Ffn(21)] {
         let tried = Trial { off: [part].into(), ..Trial::default() };
-        app.inspector.inside.pins.push(Pin { tried, seen: Arc::new(card()) });
+        app.inspector.why.pins.push(Pin { tried, seen: Arc::new(card()) });
     }
     let rows = drawn(&app, &theme(), 67, 38);
     let at = |what: &str| {

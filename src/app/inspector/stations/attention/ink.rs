@@ -85,7 +85,7 @@ impl App {
     }
 
     fn ink_of_pass(&self) -> Option<Inked> {
-        let (view, raw) = (&self.inspector.attention, self.inspector.inside.raw);
+        let (view, raw) = (&self.inspector.attention, self.inspector.attention.raw);
         let seen = self.shown_inside()?;
         let attention = seen.trace.attention.as_ref()?;
         let (layer, head) = (self.opened_layer(), self.inspector.inside.head);

@@ -71,7 +71,7 @@ impl StationUnit for Attention {
             Command::AttentionMatrix => app.show_picture(AttentionPicture::Matrix),
             Command::AttentionRollout => app.show_picture(AttentionPicture::Rollout),
             Command::AttentionReaders => app.turn_direction(),
-            Command::AttentionRaw => app.inspector.inside.raw = !app.inspector.inside.raw,
+            Command::AttentionRaw => app.inspector.attention.raw = !app.inspector.attention.raw,
             Command::AttentionFirstToken => app.hide_first(),
             Command::AttentionGrain => app.next_grain(),
             Command::AttentionContrast => app.next_contrast(),

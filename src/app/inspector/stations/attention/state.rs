@@ -11,6 +11,8 @@ use crate::inspect::scores::HeadScores;
 /// Choices within the station, and what was read for them.
 #[derive(Debug, Default)]
 pub struct AttentionView {
+    /// Attention as raw weights rather than weighted by the values' norms.
+    pub raw: bool,
     /// What is drawn.
     pub picture: AttentionPicture,
     /// Who reads this token, rather than what it reads.

@@ -9,7 +9,7 @@ use super::{Hints, Keys, StationUnit};
 use crate::app::App;
 use crate::app::inspector::{Exported, Wish};
 use crate::command::{Command, Context};
-pub use state::Arithmetic;
+pub use state::{Arithmetic, EmbeddingView};
 
 /// 2
 pub(crate) struct Embedding;
@@ -48,7 +48,7 @@ impl StationUnit for Embedding {
             Command::EmbeddingSpan => app.choose_span(),
             Command::EmbeddingAdd => app.add_to_map(),
             Command::EmbeddingMap => app.other_map(),
-            Command::EmbeddingCentred => app.inspector.inside.centred = !app.inspector.inside.centred,
+            Command::EmbeddingCentred => app.inspector.embedding.centred = !app.inspector.embedding.centred,
             Command::WatchToken => app.watch_selected(),
             _ => return app.row_command(command, usize::MAX),
         }

@@ -46,7 +46,7 @@ impl App {
     #[must_use]
     pub fn shown_embedding(&self) -> Option<&Arc<EmbeddingFacts>> {
         let id = self.shown_step()?.step.id?;
-        let asked = self.inspector.inside.arithmetic.as_ref();
+        let asked = self.inspector.embedding.arithmetic.as_ref();
         let sum = asked.map_or_else(|| vec![(id, 1.0)], |asked| asked.terms.clone());
         let of_token = |embed: &Embed| embed.sum == sum;
         self.exact_embedding().or_else(|| self.embedding(of_token))
@@ -59,7 +59,7 @@ impl App {
 
     fn embedding(&self, is: impl Fn(&Embed) -> bool) -> Option<&Arc<EmbeddingFacts>> {
         let vocabulary = self.shown_step()?.vocabulary.as_ref()?;
-        let mut known = self.inspector.inside.embeddings.iter().rev();
+        let mut known = self.inspector.embedding.embeddings.iter().rev();
         known.find(|(hash, embed, _)| hash == vocabulary && is(embed)).map(|(_, _, facts)| facts)
     }
 
@@ -84,16 +84,23 @@ impl App {
     }
 
     fn embed_of(&self, at: TokenCursor, id: TokenId) -> Embed {
-        let inside = &self.inspector.inside;
         let text = self.last_tokens(at, id);
-        let sum = inside.arithmetic.as_ref().map_or_else(|| vec![(id, 1.0)], |asked| asked.terms.clone());
-        let mut map: Vec<TokenId> =
-            if inside.map_near { sum.iter().map(|(id, _)| *id).collect() } else { text.clone() };
-        map.extend(&inside.added);
+        let sum = self
+            .inspector
+            .embedding
+            .arithmetic
+            .as_ref()
+            .map_or_else(|| vec![(id, 1.0)], |asked| asked.terms.clone());
+        let mut map: Vec<TokenId> = if self.inspector.embedding.map_near {
+            sum.iter().map(|(id, _)| *id).collect()
+        } else {
+            text.clone()
+        };
+        map.extend(&self.inspector.embedding.added);
         let mut seen = BTreeSet::new();
         map.retain(|id| seen.insert(*id));
         let span = self.chosen_span().unwrap_or(text);
-        Embed { sum, neighbours: NEIGHBOURS, span, map, map_neighbours: inside.map_near }
+        Embed { sum, neighbours: NEIGHBOURS, span, map, map_neighbours: self.inspector.embedding.map_near }
     }
 
     /// A token and those before it.
@@ -113,7 +120,7 @@ impl App {
 
     /// The tokens between the one that was chosen and the one on display.
     fn chosen_span(&self) -> Option<Vec<TokenId>> {
-        let anchor = self.inspector.inside.anchor?;
+        let anchor = self.inspector.embedding.anchor?;
         let here = self.shown_step()?.cursor();
         let turn = self.shown_turn(here.turn).filter(|turn| turn.id == anchor.turn)?;
         let (first, last) = (anchor.index.min(here.index), anchor.index.max(here.index));
@@ -126,7 +133,7 @@ impl App {
     /// Begins the span of the matrix at the token on display, or ends it.
     pub(crate) fn choose_span(&mut self) {
         let here = self.shown_step().map(LiveStep::cursor);
-        let anchor = &mut self.inspector.inside.anchor;
+        let anchor = &mut self.inspector.embedding.anchor;
         *anchor = if anchor.is_some() { None } else { here };
         let began = anchor.is_some();
         self.station(Station::Embedding);
@@ -142,7 +149,7 @@ impl App {
         let row = self.inspector.inside.row;
         let near = self.shown_embedding().map(|facts| facts.neighbours.clone()).unwrap_or_default();
         let Some((id, _)) = near.get(row.min(near.len().saturating_sub(1))) else { return };
-        let added = &mut self.inspector.inside.added;
+        let added = &mut self.inspector.embedding.added;
         match added.iter().position(|other| other == id) {
             Some(at) => drop(added.remove(at)),
             None => added.push(*id),
@@ -153,19 +160,19 @@ impl App {
     /// alone where there is no room for all.
     pub(crate) fn other_map(&mut self) {
         let inside = &mut self.inspector.inside;
-        let (near, opened, said) = match (inside.map_near, inside.opened) {
+        let (near, opened, said) = match (self.inspector.embedding.map_near, inside.opened) {
             (false, false) => (true, false, "map: the token, its neighbours, and what was added"),
             (true, false) => (false, true, "the pictures without the list, where there is no room for all"),
             (_, true) => (false, false, "map: the text's tokens"),
         };
-        (inside.map_near, inside.opened) = (near, opened);
+        (self.inspector.embedding.map_near, inside.opened) = (near, opened);
         self.say(said);
     }
 
     /// Asks for words to add and take away.
     pub(crate) fn open_arithmetic(&mut self) {
         self.station(Station::Embedding);
-        let before = self.inspector.inside.arithmetic.as_ref().map_or("", |asked| asked.text.as_str());
+        let before = self.inspector.embedding.arithmetic.as_ref().map_or("", |asked| asked.text.as_str());
         self.overlays.push(Overlay::Prompt {
             title: "Words to add and take away, such as king - man + woman; nothing for the token itself"
                 .into(),
@@ -179,7 +186,7 @@ impl App {
         self.station(Station::Embedding);
         self.inspector.inside.row = 0;
         if text.trim().is_empty() {
-            self.inspector.inside.arithmetic = None;
+            self.inspector.embedding.arithmetic = None;
             return true;
         }
         let vocabulary = self.ready().and_then(|loaded| self.vocabularies.get(&loaded.vocabulary)).cloned();
@@ -192,7 +199,7 @@ impl App {
                 if !asked.notes.is_empty() {
                     self.say(asked.notes.join("; "));
                 }
-                self.inspector.inside.arithmetic = Some(asked);
+                self.inspector.embedding.arithmetic = Some(asked);
                 true
             }
             Err(why) => {
@@ -204,7 +211,7 @@ impl App {
 
     /// Turns a new map so that its points lie as they did on the last one.
     pub(crate) fn turn_map(&self, vocabulary: &str, facts: &mut EmbeddingFacts) {
-        let known = self.inspector.inside.embeddings.iter().rev();
+        let known = self.inspector.embedding.embeddings.iter().rev();
         let Some((.., last)) = known.into_iter().find(|(of, ..)| of == vocabulary) else { return };
         let before = |id: &TokenId| {
             last.mapped.iter().zip(&last.map).find(|(other, _)| *other == id).map(|(_, at)| *at)

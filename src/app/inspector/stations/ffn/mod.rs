@@ -3,6 +3,7 @@
 //! Invariant: pushes are between the chosen token and its rival of now.
 
 mod neurons;
+mod state;
 
 use super::{Hints, Keys, StationUnit, arrow};
 use crate::app::App;
@@ -10,6 +11,7 @@ use crate::app::inspector::{Exported, NEIGHBOURS, Wish};
 use crate::command::{Command, Context};
 use crate::engine::protocol::{Live, Want};
 use crate::inspect::trace::Part;
+pub use state::FfnView;
 
 /// 5
 pub(crate) struct Ffn;
@@ -47,7 +49,7 @@ impl StationUnit for Ffn {
     fn command(&self, app: &mut App, command: Command) -> bool {
         match command {
             Command::SortNeurons => app.sort_neurons(),
-            Command::FfnList => app.inspector.inside.on_neurons = !app.inspector.inside.on_neurons,
+            Command::FfnList => app.inspector.ffn.on_neurons = !app.inspector.ffn.on_neurons,
             Command::NextRival => app.next_rival(),
             Command::OpenSelected => app.show_selected_alone(),
             _ => {
@@ -65,7 +67,7 @@ impl StationUnit for Ffn {
     fn hints(&self, app: &App) -> Hints {
         let keys = Keys(app);
         vec![
-            (keys.rows(), if app.inspector.inside.on_neurons { "neuron" } else { "layer" }),
+            (keys.rows(), if app.inspector.ffn.on_neurons { "neuron" } else { "layer" }),
             (keys.of(Command::FfnList), "list"),
             (keys.of(Command::OpenSelected), "open"),
             (keys.of(Command::SortNeurons), "by push"),

@@ -16,7 +16,7 @@ const NEURONS: usize = 16;
 impl App {
     /// What is not known yet of a block's feed-forward; `None` where all is.
     pub(crate) fn want_ffn(&self, layer: u32, want: &mut Want) -> Option<()> {
-        let order = self.inspector.inside.neuron_order();
+        let order = self.inspector.ffn.neuron_order();
         let pair = want.follow.first().copied().zip(want.follow.get(1).copied());
         let seen = self.shown_inside().filter(|seen| seen.pushes_of == pair);
         let listed = seen.is_some_and(|seen| !seen.ffn_layers.is_empty());
@@ -38,14 +38,14 @@ impl App {
     /// The first pass of a model sets the scale of its bars.
     pub(crate) fn set_write_scale(&mut self, seen: &Inspected) {
         let model = self.model.hash.clone().unwrap_or_else(|| self.model.name.clone());
-        let known = self.inspector.inside.write_scale.as_ref().is_some_and(|(of, _)| *of == model);
+        let known = self.inspector.ffn.write_scale.as_ref().is_some_and(|(of, _)| *of == model);
         let longest = seen.ffn_layers.iter().map(|line| line.write).fold(0.0, f32::max);
         if known || longest <= 0.0 || !longest.is_finite() {
             return;
         }
         // Two figures are enough, and are what stands in the head.
         let unit = 10.0_f32.powf(longest.log10().floor() - 1.0);
-        self.inspector.inside.write_scale = Some((model, (longest / unit).ceil() * unit));
+        self.inspector.ffn.write_scale = Some((model, (longest / unit).ceil() * unit));
     }
 
     /// The neuron that is selected at the feed-forward station; in a mixture none can be switched off alone.
@@ -62,7 +62,7 @@ impl App {
         if self.ready().is_none() {
             return;
         }
-        if !self.inspector.inside.on_neurons {
+        if !self.inspector.ffn.on_neurons {
             return self.aim_by(down + right, 0);
         }
         let row = &mut self.inspector.inside.row;
@@ -73,9 +73,9 @@ impl App {
     /// Neurons by the other figure.
     pub(crate) fn sort_neurons(&mut self) {
         let inside = &mut self.inspector.inside;
-        inside.by_push = !inside.by_push;
+        self.inspector.ffn.by_push = !self.inspector.ffn.by_push;
         inside.row = 0;
-        let by = if inside.neuron_order() == NeuronOrder::Push {
+        let by = if self.inspector.ffn.neuron_order() == NeuronOrder::Push {
             "how much they push"
         } else {
             "how much they write"

@@ -60,7 +60,7 @@ impl StationUnit for Layers {
     fn command(&self, app: &mut App, command: Command) -> bool {
         match command {
             Command::LayersGrid => app.toggle_grid(),
-            Command::LayersRanks => app.inspector.inside.ranks = !app.inspector.inside.ranks,
+            Command::LayersRanks => app.inspector.depths.ranks = !app.inspector.depths.ranks,
             Command::OpenHeads => app.open_at(Station::Attention, Some(app.opened_layer()), None),
             Command::OpenNeurons => app.open_at(Station::Ffn, Some(app.opened_layer()), None),
             Command::NextRival => app.next_rival(),

@@ -35,6 +35,8 @@ pub struct Depths {
     pub decided: BTreeMap<TokenCursor, Option<u32>>,
     /// Grids, newest last.
     pub grids: Vec<Grid>,
+    /// The layers' bars as ranks rather than probabilities.
+    pub ranks: bool,
     /// Whether the layers station shows the grid.
     pub shows_grid: bool,
     /// What the engine is reading now.

@@ -9,7 +9,7 @@ impl App {
     /// Lets the arrows choose the head and the token that is read, or ends that.
     pub(crate) fn pick_position(&mut self) {
         self.station(Station::Position);
-        let picking = &mut self.inspector.inside.picking_head;
+        let picking = &mut self.inspector.position.picking_head;
         *picking = !*picking;
         let said = if *picking {
             "arrows: left and right another token to read, up and down another head; Enter is done"
@@ -30,18 +30,18 @@ impl App {
             return;
         };
         let layer = self.opened_layer();
-        let inside = &mut self.inspector.inside;
-        if !inside.picking_head {
+        let (inside, view) = (&mut self.inspector.inside, &mut self.inspector.position);
+        if !view.picking_head {
             if down != 0 {
-                let real = position.saturating_sub(inside.other.unwrap_or(position.saturating_sub(1)));
-                inside.apart = Some(next_distance(inside.apart.unwrap_or(real), down > 0, known));
+                let real = position.saturating_sub(view.other.unwrap_or(position.saturating_sub(1)));
+                view.apart = Some(next_distance(view.apart.unwrap_or(real), down > 0, known));
             }
-            inside.pair = inside.pair.saturating_add_signed(right as isize).min(pairs.saturating_sub(1));
+            view.pair = view.pair.saturating_add_signed(right as isize).min(pairs.saturating_sub(1));
             return;
         }
-        let other = inside.other.unwrap_or(position.saturating_sub(1));
+        let other = view.other.unwrap_or(position.saturating_sub(1));
         if right != 0 {
-            inside.other = Some(other.saturating_add_signed(right).min(position));
+            view.other = Some(other.saturating_add_signed(right).min(position));
         }
         if down != 0 {
             let last = (layers * heads).saturating_sub(1);

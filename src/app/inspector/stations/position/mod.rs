@@ -3,12 +3,14 @@
 //! Invariant: hands depend on the model alone, scores on the pass and the head.
 
 mod choices;
+mod state;
 
 use super::{Hints, Keys, StationUnit, arrow};
 use crate::app::App;
 use crate::app::inspector::{Exported, Wish};
 use crate::command::{Command, Context};
 use crate::engine::protocol::Live;
+pub use state::PositionView;
 
 /// 3
 pub(crate) struct Position;
@@ -39,7 +41,8 @@ impl StationUnit for Position {
             let inside = &app.inspector.inside;
             let head = (app.opened_layer(), inside.head);
             let last = asked.ids.len() as u32 - 1;
-            let other = inside.other.filter(|other| *other <= last).unwrap_or(last.saturating_sub(1));
+            let other =
+                app.inspector.position.other.filter(|other| *other <= last).unwrap_or(last.saturating_sub(1));
             let known = app.shown_inside().and_then(|seen| seen.trace.rotation.as_ref());
             if known.is_some_and(|known| known.head == head && known.other == other) {
                 return None;
@@ -57,9 +60,9 @@ impl StationUnit for Position {
     fn command(&self, app: &mut App, command: Command) -> bool {
         match command {
             Command::PositionPick => app.pick_position(),
-            Command::PositionDegrees => app.inspector.inside.degrees = !app.inspector.inside.degrees,
-            Command::OpenSelected if app.inspector.inside.picking_head => {
-                app.inspector.inside.picking_head = false;
+            Command::PositionDegrees => app.inspector.position.degrees = !app.inspector.position.degrees,
+            Command::OpenSelected if app.inspector.position.picking_head => {
+                app.inspector.position.picking_head = false;
             }
             Command::OpenSelected => app.show_selected_alone(),
             Command::WatchToken => app.watch_selected(),
@@ -73,12 +76,12 @@ impl StationUnit for Position {
 
     fn leave(&self, app: &mut App) -> bool {
         let inside = &mut app.inspector.inside;
-        std::mem::take(&mut inside.picking_head) || std::mem::take(&mut inside.opened)
+        std::mem::take(&mut app.inspector.position.picking_head) || std::mem::take(&mut inside.opened)
     }
 
     fn hints(&self, app: &App) -> Hints {
         let keys = Keys(app);
-        if app.inspector.inside.picking_head {
+        if app.inspector.position.picking_head {
             return vec![
                 (keys.columns(), "token read"),
                 (keys.rows(), "head"),

@@ -44,7 +44,7 @@ impl StationUnit for Tokens {
     fn command(&self, app: &mut App, command: Command) -> bool {
         match command {
             Command::TokensTry => app.try_word(),
-            Command::TokensAll => app.inspector.inside.pieced.all = !app.inspector.inside.pieced.all,
+            Command::TokensAll => app.inspector.tokens.all = !app.inspector.tokens.all,
             Command::OpenSelected => app.show_selected_alone(),
             _ => return app.row_command(command, app.merges_on_display()),
         }
@@ -57,7 +57,7 @@ impl StationUnit for Tokens {
 
     fn hints(&self, app: &App) -> Hints {
         let keys = Keys(app);
-        if app.inspector.inside.pieced.trying.is_some() {
+        if app.inspector.tokens.trying.is_some() {
             return vec![
                 ("Enter".into(), "keep it, try another"),
                 (keys.rows(), "merge step"),

@@ -53,7 +53,7 @@ impl App {
     }
 
     fn pieces_under(&self, vocabulary: &str, text: &str) -> Option<&Arc<Pieces>> {
-        let mut known = self.inspector.inside.pieces.iter().rev();
+        let mut known = self.inspector.tokens.pieces.iter().rev();
         known.find(|(hash, known, _)| hash == vocabulary && known == text).map(|(_, _, pieces)| pieces)
     }
 
@@ -104,8 +104,7 @@ impl App {
     pub fn draft_on_display(&self) -> Option<(&str, &Arc<Pieces>, Range<usize>)> {
         let draft = self.followed_draft()?;
         let loaded = &self.ready()?.vocabulary;
-        let (_, text, pieces) =
-            self.inspector.inside.pieced.draft.as_ref().filter(|(hash, ..)| hash == loaded)?;
+        let (_, text, pieces) = self.inspector.tokens.draft.as_ref().filter(|(hash, ..)| hash == loaded)?;
         let at = if self.composer.pastes.is_empty() { self.typed_at(text) } else { text.len() };
         let at = at.min(text.len());
         let before = text[..at].char_indices().next_back().map_or(0, |(from, _)| from);
@@ -126,7 +125,7 @@ impl App {
     /// The word that is tried, and its pieces as soon as they are told.
     #[must_use]
     pub fn tried_word(&self) -> Option<(&str, Option<&Arc<Pieces>>)> {
-        let input = self.inspector.inside.pieced.trying.as_ref().filter(|input| !input.text.is_empty())?;
+        let input = self.inspector.tokens.trying.as_ref().filter(|input| !input.text.is_empty())?;
         let known = self.ready().and_then(|loaded| self.pieces_under(&loaded.vocabulary, &input.text));
         Some((&input.text, known))
     }
@@ -134,7 +133,7 @@ impl App {
     /// What the tokens station shows and is not known yet.
     pub(crate) fn pieces_wish(&self) -> Option<Wish> {
         let loaded = &self.ready()?.vocabulary;
-        let tried = self.inspector.inside.pieced.trying.as_ref().map(|input| input.text.clone());
+        let tried = self.inspector.tokens.trying.as_ref().map(|input| input.text.clone());
         let draft = self.followed_draft();
         let shown = || {
             let shown = self.shown_step().filter(|shown| shown.chat == self.chat.head.id)?;
@@ -151,23 +150,22 @@ impl App {
         let Some(vocabulary) = self.ready().map(|loaded| loaded.vocabulary.clone()) else { return };
         let pieces: Arc<Pieces> = Arc::from(pieces);
         let is_draft = self.followed_draft().as_ref() == Some(&text);
-        let inside = &mut self.inspector.inside;
         if is_draft {
-            inside.pieced.draft = Some((vocabulary.clone(), text.clone(), Arc::clone(&pieces)));
+            self.inspector.tokens.draft = Some((vocabulary.clone(), text.clone(), Arc::clone(&pieces)));
         }
-        inside.pieces.push((vocabulary, text, pieces));
-        let surplus = inside.pieces.len().saturating_sub(KEPT);
-        inside.pieces.drain(..surplus);
+        self.inspector.tokens.pieces.push((vocabulary, text, pieces));
+        let surplus = self.inspector.tokens.pieces.len().saturating_sub(KEPT);
+        self.inspector.tokens.pieces.drain(..surplus);
     }
 
     /// A key of the tokens station; whether it was one.
     pub(crate) fn trying_key(&mut self, key: KeyEvent) -> bool {
-        let Some(input) = &mut self.inspector.inside.pieced.trying else { return false };
+        let Some(input) = &mut self.inspector.tokens.trying else { return false };
         if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
             return false;
         }
         match key.code {
-            KeyCode::Esc => self.inspector.inside.pieced.trying = None,
+            KeyCode::Esc => self.inspector.tokens.trying = None,
             KeyCode::Enter => self.keep_tried(),
             KeyCode::Up | KeyCode::Down | KeyCode::Tab | KeyCode::BackTab => return false,
             _ => return input.key(key) != Edit::Ignored,
@@ -178,7 +176,7 @@ impl App {
     /// Opens the line in which a word is tried. It begins with a blank, as words inside a sentence do.
     pub(crate) fn try_word(&mut self) {
         self.inspector.inside.row = 0;
-        self.inspector.inside.pieced.trying = Some(LineEdit::new(" "));
+        self.inspector.tokens.trying = Some(LineEdit::new(" "));
     }
 
     /// Keeps the word that was tried among those before, and begins another.
@@ -189,7 +187,7 @@ impl App {
             return;
         };
         let Some(vocabulary) = self.ready().map(|loaded| loaded.vocabulary.clone()) else { return };
-        let station = &mut self.inspector.inside.pieced;
+        let station = &mut self.inspector.tokens;
         station.tried.retain(|(hash, tried, _)| *hash == vocabulary && *tried != word);
         station.tried.insert(0, (vocabulary, word, pieces));
         station.tried.truncate(TRIED);

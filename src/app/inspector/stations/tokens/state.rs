@@ -10,6 +10,8 @@ use crate::inspect::pieces::Pieces;
 /// Choices of the tokens station.
 #[derive(Debug, Default)]
 pub struct Pieced {
+    /// Texts whose pieces are known, newest last, by vocabulary hash.
+    pub pieces: Vec<(String, String, Arc<Pieces>)>,
     /// The word that is tried, while it is typed.
     pub trying: Option<LineEdit>,
     /// Words that were tried, newest first, under which vocabulary, and what became of them.

@@ -101,11 +101,11 @@ fn a_word_is_tried_and_kept() {
     assert_eq!(asked(&bench.press(&["H"])).as_deref(), Some(" H"), "a letter is typed, not a command");
     answer(&mut bench, " H");
     bench.press(&["enter"]);
-    let pieced = &bench.app.inspector.inside.pieced;
+    let pieced = &bench.app.inspector.tokens;
     let tried: Vec<&str> = pieced.tried.iter().map(|(_, word, _)| word.as_str()).collect();
     assert_eq!((tried, pieced.trying.as_ref().unwrap().text.as_str()), (vec![" H"], " "));
     bench.press(&["esc"]);
-    assert!(bench.app.inspector.inside.pieced.trying.is_none());
+    assert!(bench.app.inspector.tokens.trying.is_none());
     assert_eq!(bench.app.focus, Focus::Inspector);
 }
 

@@ -11,7 +11,7 @@ use crate::app::{App, Inspector};
 use crate::command::{Command, Context};
 use crate::engine::protocol::Live;
 use crate::inspect::trace::Part;
-pub use state::{Picking, Pin, Source, Trial, Unit};
+pub use state::{Picking, Pin, Source, Trial, Unit, WhyView};
 pub use trials::in_words;
 
 /// 9
@@ -35,7 +35,7 @@ impl StationUnit for Why {
     }
 
     fn mode(&self, inspector: &Inspector) -> Option<Context> {
-        inspector.inside.picking.is_some().then_some(Context::Patching)
+        inspector.why.picking.is_some().then_some(Context::Patching)
     }
 
     fn wants(&self, app: &App) -> Option<Wish> {
@@ -48,7 +48,7 @@ impl StationUnit for Why {
     }
 
     fn command(&self, app: &mut App, command: Command) -> bool {
-        let patching = app.inspector.inside.picking.is_some();
+        let patching = app.inspector.why.picking.is_some();
         match command {
             Command::SelectLeft if patching => app.move_source(-1),
             Command::SelectRight if patching => app.move_source(1),
@@ -71,7 +71,7 @@ impl StationUnit for Why {
 
     fn leave(&self, app: &mut App) -> bool {
         let inside = &mut app.inspector.inside;
-        inside.picking.take().is_some() || std::mem::take(&mut inside.opened)
+        app.inspector.why.picking.take().is_some() || std::mem::take(&mut inside.opened)
     }
 
     fn selected(&self, app: &App) -> Option<Part> {
@@ -82,7 +82,7 @@ impl StationUnit for Why {
 
     fn hints(&self, app: &App) -> Hints {
         let keys = Keys(app);
-        if app.inspector.inside.picking.is_some() {
+        if app.inspector.why.picking.is_some() {
             let patch = app.keymap.shown_all(Command::PatchApply).pop().unwrap_or_default();
             return vec![(keys.columns(), "position"), (patch, "patch"), (keys.of(Command::Escape), "leave")];
         }
@@ -107,7 +107,7 @@ impl StationUnit for Why {
         if let Some(seen) = app.shown_inside() {
             file.off.clone_from(&seen.off);
         }
-        let tried = &app.inspector.inside.tried;
+        let tried = &app.inspector.why.tried;
         let off = tried.off.iter().copied().collect();
         file.card = app.shown_card().map(|card| (off, tried.everywhere, card.clone()));
     }

@@ -9,6 +9,23 @@ use crate::engine::protocol::Inspected;
 use crate::inspect::trace::Part;
 use crate::token::TokenId;
 
+/// Choices of the why station, and what is tried.
+#[derive(Debug, Default)]
+pub struct WhyView {
+    /// Which parts the why station lists.
+    pub unit: Unit,
+    /// What is changed for the card of the why station.
+    pub tried: Trial,
+    /// What was tried before, newest last.
+    pub before: Vec<Trial>,
+    /// The source of a patch that is being chosen.
+    pub picking: Option<Picking>,
+    /// Cards that stay, newest last.
+    pub pins: Vec<Pin>,
+    /// Whether each listed part is switched off alone, for the `off` column.
+    pub asks_off: bool,
+}
+
 /// What is changed at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trial {

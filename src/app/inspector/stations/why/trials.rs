@@ -28,7 +28,7 @@ impl App {
     #[must_use]
     pub fn ranked_parts(&self) -> Vec<AttributionPart> {
         let Some(attribution) = self.attribution() else { return Vec::new() };
-        let mut parts = match self.inspector.inside.unit {
+        let mut parts = match self.inspector.why.unit {
             Unit::Blocks => attribution.parts.clone(),
             Unit::Heads => attribution.heads.clone(),
             Unit::Neurons => attribution.neurons.clone(),
@@ -41,7 +41,7 @@ impl App {
     /// The pass on display with what is tried on it.
     #[must_use]
     pub fn shown_card(&self) -> Option<&Arc<Inspected>> {
-        let tried = &self.inspector.inside.tried;
+        let tried = &self.inspector.why.tried;
         self.inside_pass()?.cards.iter().find(|(of, _)| of == tried).map(|(_, card)| card)
     }
 
@@ -59,17 +59,16 @@ impl App {
 
     /// What the station lacks of a pass, given what it is held against.
     pub(crate) fn why_wanted(&self, ids: Vec<TokenId>, follow: Vec<TokenId>) -> Option<Inspect> {
-        let inside = &self.inspector.inside;
         let [token, rival] = follow.get(..2)?.try_into().ok()?;
         let want = Want { follow, ..Want::default() };
         let known = self.attribution().filter(|known| (known.token, known.rival) == (token, rival));
-        let neurons = inside.unit == Unit::Neurons;
+        let neurons = self.inspector.why.unit == Unit::Neurons;
         if known.is_none_or(|known| neurons && known.neurons.is_empty()) {
             let pushing_neurons = if neurons { PARTS as u32 } else { 0 };
             let want = Want { attribution: Some((token, rival)), pushing_neurons, ..want };
             return Some(Inspect { ids, want, ..Inspect::default() });
         }
-        let tried = &inside.tried;
+        let tried = &self.inspector.why.tried;
         if !tried.is_empty() && self.shown_card().is_none() {
             let patches = tried.patches.iter().map(|(part, source)| Patch {
                 part: *part,
@@ -85,7 +84,7 @@ impl App {
                 ..Inspect::default()
             });
         }
-        let off = if inside.asks_off { self.without_off() } else { Vec::new() };
+        let off = if self.inspector.why.asks_off { self.without_off() } else { Vec::new() };
         (!off.is_empty()).then(|| Inspect { ids, want: Want { off, ..want }, ..Inspect::default() })
     }
 
@@ -97,9 +96,8 @@ impl App {
 
     /// Asks for the `off` column of all listed parts, or leaves it to what is asked one by one.
     pub(crate) fn ask_off(&mut self) {
-        let inside = &mut self.inspector.inside;
-        inside.asks_off = !inside.asks_off;
-        let (asks, count) = (inside.asks_off, self.without_off().len());
+        self.inspector.why.asks_off = !self.inspector.why.asks_off;
+        let (asks, count) = (self.inspector.why.asks_off, self.without_off().len());
         let price = self.decode_ms().map(|ms| format!(", about {:.2} s", ms * count as f32 / 1000.0));
         self.say(if !asks {
             "off is asked for one part at a time".to_owned()
@@ -123,7 +121,7 @@ impl App {
     /// Other parts: blocks, heads, single neurons.
     pub(crate) fn next_unit(&mut self) {
         let inside = &mut self.inspector.inside;
-        inside.unit = inside.unit.next();
+        self.inspector.why.unit = self.inspector.why.unit.next();
         inside.row = 0;
     }
 
@@ -135,7 +133,7 @@ impl App {
         if switched_off(part).is_none() {
             return self.warn("the embedding stays: without it nothing is read");
         }
-        let tried = &self.inspector.inside.tried;
+        let tried = &self.inspector.why.tried;
         let off = !(tried.off.contains(&part) && tried.everywhere == everywhere);
         self.try_out(|tried| {
             tried.everywhere = everywhere;
@@ -167,20 +165,18 @@ impl App {
 
     /// Changes what is tried, so that it can be taken back.
     pub(crate) fn try_out(&mut self, change: impl FnOnce(&mut Trial)) {
-        let inside = &mut self.inspector.inside;
-        let before = inside.tried.clone();
-        change(&mut inside.tried);
-        inside.before.push(before);
-        let surplus = inside.before.len().saturating_sub(STEPS);
-        inside.before.drain(..surplus);
+        let before = self.inspector.why.tried.clone();
+        change(&mut self.inspector.why.tried);
+        self.inspector.why.before.push(before);
+        let surplus = self.inspector.why.before.len().saturating_sub(STEPS);
+        self.inspector.why.before.drain(..surplus);
     }
 
     /// Takes the last change of what is tried back.
     pub(crate) fn undo_change(&mut self) {
-        let inside = &mut self.inspector.inside;
-        match inside.before.pop() {
-            Some(before) => inside.tried = before,
-            None if !inside.tried.is_empty() => inside.tried = Trial::default(),
+        match self.inspector.why.before.pop() {
+            Some(before) => self.inspector.why.tried = before,
+            None if !self.inspector.why.tried.is_empty() => self.inspector.why.tried = Trial::default(),
             None => return self.say("nothing is changed here"),
         }
         let said = self.tried_in_words();
@@ -190,7 +186,7 @@ impl App {
     /// What is tried, in words: `L23 head 4 off at this position only`.
     #[must_use]
     pub fn tried_in_words(&self) -> String {
-        in_words(&self.inspector.inside.tried, true)
+        in_words(&self.inspector.why.tried, true)
     }
 
     /// Pins the card on display, or takes its pin away.
@@ -198,28 +194,27 @@ impl App {
         let Some(seen) = self.shown_card().cloned() else {
             return self.say("x or p changes something first; this keeps what came of it");
         };
-        let inside = &mut self.inspector.inside;
-        let tried = inside.tried.clone();
-        let before = inside.pins.len();
-        inside.pins.retain(|pin| !(pin.tried == tried && Arc::ptr_eq(&pin.seen, &seen)));
-        if inside.pins.len() < before {
+        let tried = self.inspector.why.tried.clone();
+        let before = self.inspector.why.pins.len();
+        self.inspector.why.pins.retain(|pin| !(pin.tried == tried && Arc::ptr_eq(&pin.seen, &seen)));
+        if self.inspector.why.pins.len() < before {
             return self.say("no longer pinned");
         }
-        inside.pins.push(Pin { tried, seen });
-        let surplus = inside.pins.len().saturating_sub(PINS);
-        inside.pins.drain(..surplus);
+        self.inspector.why.pins.push(Pin { tried, seen });
+        let surplus = self.inspector.why.pins.len().saturating_sub(PINS);
+        self.inspector.why.pins.drain(..surplus);
         self.say("pinned: it stays while you try something else");
     }
 
     /// Begins to choose where the selected part is patched from, or applies the choice.
     pub(crate) fn patch(&mut self) {
-        if self.inspector.inside.picking.is_some() {
+        if self.inspector.why.picking.is_some() {
             return self.apply_patch();
         }
         let Some(part) = self.selected_part().filter(|_| self.inspector.station == Station::Why) else {
             return self.say("a part is patched in the why station");
         };
-        if self.inspector.inside.tried.patches.contains_key(&part) {
+        if self.inspector.why.tried.patches.contains_key(&part) {
             self.try_out(|tried| drop(tried.patches.remove(&part)));
             return self.say(format!("{} gives its own again", named(part)));
         }
@@ -230,11 +225,11 @@ impl App {
             return self.say("what the model had read is not stored");
         };
         let source = Source { position: last.saturating_sub(1), text: Vec::new() };
-        self.inspector.inside.picking = Some(Picking { part, source });
+        self.inspector.why.picking = Some(Picking { part, source });
     }
 
     fn apply_patch(&mut self) {
-        let Some(Picking { part, source }) = self.inspector.inside.picking.take() else { return };
+        let Some(Picking { part, source }) = self.inspector.why.picking.take() else { return };
         self.try_out(|tried| {
             tried.off.remove(&part);
             tried.patches.insert(part, source);
@@ -243,7 +238,7 @@ impl App {
 
     /// The part to be patched: the selected one, or the stream after its block.
     pub(crate) fn other_patch(&mut self) {
-        let Some(picking) = &mut self.inspector.inside.picking else { return };
+        let Some(picking) = &mut self.inspector.why.picking else { return };
         let selected = match picking.part {
             Part::Stream(_) => self.selected_part(),
             Part::Embedding => None,
@@ -251,7 +246,7 @@ impl App {
                 Some(Part::Stream(layer))
             }
         };
-        if let (Some(picking), Some(part)) = (&mut self.inspector.inside.picking, selected) {
+        if let (Some(picking), Some(part)) = (&mut self.inspector.why.picking, selected) {
             picking.part = part;
         }
     }
@@ -259,7 +254,7 @@ impl App {
     /// Moves the source of a patch along its text.
     pub(crate) fn move_source(&mut self, by: i32) {
         let Some(own) = self.last_position() else { return };
-        let Some(picking) = &mut self.inspector.inside.picking else { return };
+        let Some(picking) = &mut self.inspector.why.picking else { return };
         let source = &mut picking.source;
         let last = if source.text.is_empty() { own } else { (source.text.len() as u32).saturating_sub(1) };
         source.position = source.position.saturating_add_signed(by).min(last);
@@ -267,7 +262,7 @@ impl App {
 
     /// The source is the text of another version of the message that was answered, or the pass's own again.
     pub(crate) fn other_text(&mut self) {
-        let Some(picking) = &self.inspector.inside.picking else { return };
+        let Some(picking) = &self.inspector.why.picking else { return };
         let texts = self.other_texts();
         let now = texts.iter().position(|text| *text == picking.source.text);
         let next = now.map_or(0, |now| now + 1);
@@ -277,7 +272,7 @@ impl App {
             return self.say("the message has no other version that was answered; e edits it into one");
         }
         let position = if text.is_empty() { own } else { text.len() as u32 - 1 };
-        if let Some(picking) = &mut self.inspector.inside.picking {
+        if let Some(picking) = &mut self.inspector.why.picking {
             picking.source = Source { position, text };
         }
     }
@@ -319,7 +314,7 @@ impl App {
 
     /// Keeps what is switched off for this chat's replies, or switches it on again.
     pub(crate) fn keep_off(&mut self) {
-        let off = &self.inspector.inside.tried.off;
+        let off = &self.inspector.why.tried.off;
         let chosen: Vec<Intervention> = off.iter().filter_map(|part| switched_off(*part)).collect();
         let steers = |change: &&Intervention| change.steering().is_some();
         let now = &self.chat.settings.interventions;
