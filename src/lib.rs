@@ -9,6 +9,7 @@
 //! ui/            L3  &App to Buffer: one file per pane, station and overlay; widgets/ know nothing of App;
 //!                    text/ maps tokens to cells; cache keeps wrapped rows; picture gives a station as SVG or text
 //! app/           L2  state and update: `update(now, msg) -> Vec<Effect>`; no IO, no clock, no channel
+//!                    inspector/stations: each station a unit in its own folder, with its state and its page
 //! engine/        L1  protocol · frame · handle (spawn, send) · serve (the child's main) · worker (the loop) ·
 //!                    decode (batches, KV prefix) · scratch (sequences beside the chat's) · aside (another branch,
 //!                    kept there) · guard (cells that sliding windows would let go) · look (a past pass, read
