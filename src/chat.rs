@@ -4,8 +4,10 @@
 //! the ids and bytes it was made of, so no reply is ever tokenised again to find out what it was; a turn's
 //! text is the concatenation of its spans' bytes. Turns are kept in order of creation, not by clock.
 
+mod conditioning;
 mod intervention;
 
+pub use conditioning::{condition, prompt_of};
 pub use intervention::{Intervention, Site, Steering};
 
 use serde::{Deserialize, Serialize};
@@ -297,33 +299,57 @@ impl Conversation {
     /// A turn as pieces: written text and single steps, kept stretches of other turns resolved.
     #[must_use]
     pub fn pieces<'a>(&'a self, turn: &'a Turn) -> Vec<Piece<'a>> {
+        self.pieces_from(turn, 0)
+    }
+
+    /// The same without the first so many, which are passed over by the span, not walked.
+    #[must_use]
+    pub fn pieces_from<'a>(&'a self, turn: &'a Turn, mut skip: usize) -> Vec<Piece<'a>> {
         let mut pieces = Vec::new();
-        self.collect(turn, usize::MAX, 0, &mut pieces);
+        self.collect(turn, usize::MAX, 0, &mut skip, &mut pieces);
         pieces
     }
 
-    fn collect<'a>(&'a self, turn: &'a Turn, mut most_steps: usize, depth: usize, out: &mut Vec<Piece<'a>>) {
+    /// How many pieces a turn has, told by its spans.
+    #[must_use]
+    pub fn piece_count(&self, turn: &Turn) -> usize {
+        let mut left = usize::MAX;
+        self.collect(turn, usize::MAX, 0, &mut left, &mut Vec::new());
+        usize::MAX - left
+    }
+
+    /// Appends a turn's pieces up to `most` steps but for the first `skip`; gives how many steps those were.
+    fn collect<'a>(
+        &'a self,
+        turn: &'a Turn,
+        most: usize,
+        depth: usize,
+        skip: &mut usize,
+        out: &mut Vec<Piece<'a>>,
+    ) -> usize {
+        let mut left = most;
         for span in &turn.spans {
             match span {
+                Span::Written { .. } if *skip > 0 => *skip -= 1,
                 Span::Written { text } => out.push(Piece::Written(text)),
                 Span::Generated { run, steps } => {
-                    let taken = steps.len().min(most_steps);
-                    out.extend(steps[..taken].iter().map(|step| Piece::Step { run: *run, step }));
-                    most_steps -= taken;
+                    let taken = steps.len().min(left);
+                    let skipped = taken.min(*skip);
+                    *skip -= skipped;
+                    out.extend(steps[skipped..taken].iter().map(|step| Piece::Step { run: *run, step }));
+                    left -= taken;
                 }
                 Span::Kept { turn, steps } => {
-                    let before = out.len();
                     if let Some(other) = self.turn(*turn).filter(|_| depth < KEPT_DEEPEST) {
-                        self.collect(other, (*steps as usize).min(most_steps), depth + 1, out);
+                        left -= self.collect(other, (*steps as usize).min(left), depth + 1, skip, out);
                     }
-                    let taken = out[before..].iter().filter(|p| matches!(p, Piece::Step { .. })).count();
-                    most_steps -= taken.min(most_steps);
                 }
             }
-            if most_steps == 0 {
-                return;
+            if left == 0 {
+                break;
             }
         }
+        most - left
     }
 }
 
@@ -415,7 +441,7 @@ pub struct Run {
     pub interventions: Vec<Intervention>,
     /// The clock given to the template, milliseconds since 1970.
     pub template_clock_ms: Option<i64>,
-    /// Run whose conditioning begins this one's, and how many of its ids (prompt and written) are shared.
+    /// Run whose prompt begins this one's, and how many of that prompt's ids are shared; see [`prompt_of`].
     pub prefix: Option<(RunId, u32)>,
     /// Ids it was conditioned on, after the shared prefix.
     pub prompt_ids: Vec<TokenId>,

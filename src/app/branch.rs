@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{App, Overlay, TokenCursor};
-use crate::chat::{KEPT_DEEPEST, Role, RunId, Span, StopReason, Turn, TurnId, TurnState};
+use crate::chat::{self, KEPT_DEEPEST, Role, RunId, Span, StopReason, Turn, TurnId, TurnState};
 use crate::engine::protocol::Prompt;
 use crate::inspect::distribution::Distribution;
 use crate::sampling::LogitBias;
@@ -151,7 +151,7 @@ impl App {
         let chat = self.chat.head.id;
         let mut run = self.begin(chat);
         let last = taken.last().cloned().map(|step| (fork.at.index + taken.len() - 1, step));
-        run.prompt_ids = fork.ids.to_vec();
+        chat::condition(&mut run, &fork.ids, &self.runs, [fork.run]);
         run.taken = u32::try_from(taken.len()).unwrap_or(u32::MAX);
         if let Some(source) = self.runs.get(&fork.run) {
             run.interventions.clone_from(&source.interventions);
@@ -229,7 +229,7 @@ impl App {
         };
         let made = self.runs.get(run).filter(|run| run.id == active.run)?;
         Some(Prompt::Ids {
-            ids: made.prompt_ids.clone(),
+            ids: self.prompt_of(made.id).unwrap_or_default(),
             taken: steps.iter().take(made.taken as usize).filter_map(|step| step.id).collect(),
             chat: true,
         })

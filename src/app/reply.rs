@@ -2,8 +2,9 @@
 //!
 //! Invariant: an event counts only under the engine and the request that the active run was asked of.
 
+use super::inspector::run_of;
 use super::{App, Asker, EngineId, Level, ModelStatus, Notice, Phase, TokenCursor};
-use crate::chat::{ConversationId, RunId, Span, StopReason, Timings, TurnId, TurnState, Usage};
+use crate::chat::{self, ConversationId, RunId, Span, StopReason, Timings, TurnId, TurnState, Usage};
 use crate::config::{Notify, Overflow};
 use crate::engine::protocol::{Envelope, Event, Exit, Failure, FailureKind, PromptFacts, RequestId, Written};
 use crate::store;
@@ -73,10 +74,14 @@ impl App {
         let Some(active) = &mut self.run else { return };
         active.phase =
             Phase::Reading { done: 0, total: (facts.ids.len() as u32).saturating_sub(facts.reused) };
-        let (run, chat) = (active.run, active.chat);
+        let (run, chat, turn) = (active.run, active.chat, active.turn);
         let used = facts.ids.len() as u32 + self.runs.get(&run).map_or(0, |run| run.taken);
+        let others = self.runs_near(chat, turn);
+        if let Some(mut made) = self.runs.remove(&run) {
+            chat::condition(&mut made, &facts.ids, &self.runs, others);
+            self.runs.insert(run, made);
+        }
         if let Some(run) = self.runs.get_mut(&run) {
-            run.prompt_ids.clone_from(&facts.ids);
             run.seed = facts.seed;
             run.usage.prompt_tokens = facts.ids.len() as u32;
             run.usage.reused_tokens = facts.reused;
@@ -92,6 +97,14 @@ impl App {
         if let Some(active) = &mut self.run {
             active.prompt = Some(facts);
         }
+    }
+
+    /// Runs whose prompts begin like that of a reply: its own before, its versions', and the reply's before it.
+    fn runs_near(&self, chat: ConversationId, turn: TurnId) -> Vec<RunId> {
+        let Some(chat) = self.conversation(chat) else { return Vec::new() };
+        let before = chat.turn(turn).and_then(|turn| chat.turn(turn.parent?)?.parent);
+        let turns = chat.versions(turn).into_iter().chain(before);
+        turns.filter_map(|id| chat.turn(id)).flat_map(|turn| &turn.spans).filter_map(run_of).collect()
     }
 
     fn prompt_progress(&mut self, done: u32, total: u32) {

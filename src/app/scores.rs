@@ -203,9 +203,7 @@ impl App {
         let branch = self.chat.branch();
         let (at, run) = branch.iter().enumerate().rev().find_map(|(at, turn)| {
             let runs = turn.spans.iter().rev().filter_map(super::inspector::run_of);
-            let known = |run: &RunId| {
-                self.runs.get(run).is_some_and(|run| run.prefix.is_none() && !run.prompt_ids.is_empty())
-            };
+            let known = |run: &RunId| self.runs.get(run).is_some_and(|run| run.prompt_len() > 0);
             Some((at, runs.into_iter().find(known)?))
         })?;
         Some((run, branch[..at].iter().map(|turn| turn.id).collect()))

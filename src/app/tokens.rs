@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::App;
-use crate::chat::{Piece, RunId, Turn, TurnId};
+use crate::chat::{self, Piece, RunId, Turn, TurnId};
 use crate::token::{Step, TokenId};
 
 /// A token of the shown chat: a turn, and which of [`App::turn_tokens`].
@@ -138,8 +138,8 @@ impl App {
         match token.origin {
             Origin::Scored { index, .. } => Some(index),
             Origin::Written { run, index } => {
-                let run = self.runs.get(&run).filter(|run| run.prefix.is_none())?;
-                (!run.prompt_ids.is_empty()).then(|| run.prompt_ids.len() + index)
+                let prompt = self.runs.get(&run)?.prompt_len();
+                (prompt > 0).then(|| prompt + index)
             }
         }
     }
@@ -188,8 +188,7 @@ impl App {
     /// All ids of a run's prompt, what it shares with other runs included.
     #[must_use]
     pub fn prompt_of(&self, run: RunId) -> Option<Vec<TokenId>> {
-        let run = self.runs.get(&run)?;
-        (run.prefix.is_none() && !run.prompt_ids.is_empty()).then(|| run.prompt_ids.clone())
+        chat::prompt_of(&self.runs, run)
     }
 
     /// Whether the loaded model is the one that a run was made with, so that its passes can be read again.

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Document;
-use crate::chat::{Piece, Role, RunId, Span, Turn, TurnState};
+use crate::chat::{Piece, Role, Run, RunId, Span, Turn, TurnState};
 use crate::token::{Step, TokenId};
 
 /// A float as it is, not widened to sixteen digits of noise; what is no finite number is `null`.
@@ -163,9 +163,13 @@ fn runs(document: &Document<'_>) -> Vec<Map<String, Value>> {
         Span::Written { .. } | Span::Kept { .. } => None,
     });
     let runs = ids.filter_map(|id| document.runs.get(id));
-    runs.map(|run| match serde_json::to_value(run) {
-        Ok(Value::Object(object)) => object,
-        _ => Map::new(),
+    runs.map(|run| {
+        // The file stands alone: each run has its whole prompt, whatever it shares with another.
+        let prompt_ids = crate::chat::prompt_of(document.runs, run.id).unwrap_or_default();
+        match serde_json::to_value(Run { prefix: None, prompt_ids, ..run.clone() }) {
+            Ok(Value::Object(object)) => object,
+            _ => Map::new(),
+        }
     })
     .collect()
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use terminal_colorsaurus::{QueryOptions, ThemeMode, theme_mode};
 
+use crate::app::App;
 use crate::config::{ColorDepth, Config, SymbolSet, UiConfig, Warning};
 use crate::theme::{self, Theme};
 
@@ -45,6 +46,14 @@ impl Look {
         let (file, warnings) = theme::load(theme::name_for(&ui.theme, self.light), Some(&self.user_themes));
         let (depth, symbols) = found(ui);
         Some((theme::resolve(&file, depth, symbols), warnings))
+    }
+
+    /// The theme that the app's settings ask for, if it is another now. What is wrong with it is said in the app.
+    pub fn follow(&mut self, app: &mut App) -> Option<Theme> {
+        let (theme, warnings) = self.resolve(&app.config.ui)?;
+        app.tell(&warnings);
+        app.dirty = true;
+        Some(theme)
     }
 
     /// Names of all themes: built in, and the user's.
@@ -99,4 +108,24 @@ pub fn terminal_facts(config: &Config) -> String {
         SymbolSet::Full | SymbolSet::Auto => "all symbols",
     };
     format!("TERM={term}, {colours}, {glyphs}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::keymap::Keymap;
+
+    #[test]
+    fn what_is_wrong_with_a_theme_is_said_whenever_it_is_read() {
+        let themes = tempfile::tempdir().unwrap();
+        std::fs::write(themes.path().join("mine.toml"), "[roles]\ntxet = \"#ffffff\"\n").unwrap();
+        let mut look = Look { light: false, user_themes: themes.path().to_owned(), resolved: None };
+        let (mut app, _) = App::new(Config::default(), Keymap::defaults(), 1, (80, 24));
+        look.follow(&mut app).expect("the first theme");
+        assert_eq!(app.notice, None);
+        app.config.ui.theme = "mine".to_owned();
+        look.follow(&mut app).expect("another theme");
+        let said = app.notice.expect("a notice").text;
+        assert!(said.starts_with("mine.toml:2: txet: "), "{said}");
+    }
 }

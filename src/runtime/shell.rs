@@ -198,9 +198,8 @@ impl Shell {
         for effect in effects {
             self.perform(effect).await?;
         }
-        if let Some((theme, _)) = self.look.resolve(&self.app.config.ui) {
+        if let Some(theme) = self.look.follow(&mut self.app) {
             self.theme = theme;
-            self.app.dirty = true;
         }
         Ok(())
     }

@@ -1,13 +1,15 @@
 //! Wrapped texts and their tokens, kept from frame to frame by turn, revision and width.
 //!
 //! Invariant: a text is wrapped when it is first drawn at a width and when its revision changed; of a reply
-//! that is being written only the last row and what is new is wrapped. Tokens are gathered only of messages
-//! that come into view. The runtime owns the cache.
+//! that is being written only the last row and what is new is wrapped, and only new tokens are gathered. Tokens are
+//! gathered only of messages that come into view. The runtime owns the cache.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
-use crate::app::App;
-use crate::chat::{Conversation, ConversationId, Turn, TurnId, TurnState};
+use crate::app::{App, InkPlace};
+use crate::chat::{Conversation, ConversationId, RunId, Turn, TurnId, TurnState};
+use crate::token::TokenId;
 use crate::ui::marks::{self, Marks};
 use crate::ui::text::Lines;
 
@@ -16,16 +18,33 @@ use crate::ui::text::Lines;
 pub struct Cache {
     chat: Option<ConversationId>,
     texts: HashMap<TurnId, Text>,
-    marks: HashMap<TurnId, Marks>,
+    marks: HashMap<TurnId, Marked>,
+    ink: Option<(InkKey, Rc<Places>)>,
     /// Where each turn stands in the chat's list, as of the last look.
     places: HashMap<TurnId, usize>,
+    walked: usize,
 }
+
+/// Coloured stretches by message.
+pub type Places = HashMap<TurnId, Vec<InkPlace>>;
+/// What an alignment holds for: the run, how much was read, the messages that are finished.
+type InkKey = (RunId, usize, Vec<(TurnId, u64)>);
 
 #[derive(Debug)]
 struct Text {
     revision: u64,
     special: bool,
     lines: Lines,
+    /// Pieces of the turn that the lines hold.
+    pieces: usize,
+}
+
+#[derive(Debug)]
+struct Marked {
+    revision: u64,
+    /// Whether they are of a reply that is being written.
+    growing: bool,
+    marks: Marks,
 }
 
 impl Cache {
@@ -65,30 +84,68 @@ impl Cache {
         };
         if !self.texts.get(&turn.id).is_some_and(current) {
             let kept = self.texts.remove(&turn.id).filter(|text| text.special == special);
-            let kept = kept.map(|text| text.lines);
-            let kept = kept.filter(|lines| lines.is_growing() && lines.width() == width);
-            let lines = grown(kept.unwrap_or_else(|| Lines::growing(width)), app, turn);
-            self.texts.insert(turn.id, Text { revision, special, lines });
+            let kept = kept.filter(|text| text.lines.is_growing() && text.lines.width() == width);
+            let kept = kept.filter(|text| text.pieces <= app.chat.piece_count(turn));
+            let new = Text { revision, special, lines: Lines::growing(width), pieces: 0 };
+            let mut text = Text { revision, ..kept.unwrap_or(new) };
+            let walked = text.grow(app, turn);
+            self.walked += walked;
+            self.texts.insert(turn.id, text);
         }
         &self.texts[&turn.id].lines
     }
 
-    /// Gathers the tokens of a turn, if they are not those of this revision.
+    /// Gathers the tokens of a turn, if they are not those of this revision; of a growing reply those that are new.
     pub fn mark(&mut self, app: &App, turn: &Turn) {
         let revision = app.transcript.revisions.get(&turn.id).copied().unwrap_or(0);
-        let current = |marks: &Marks| {
-            let finished = turn.state != TurnState::Streaming;
-            finished && marks.revision == revision && marks.special == app.transcript.special
+        let streaming = turn.state == TurnState::Streaming;
+        let (walked, marked) = match self.marks.remove(&turn.id) {
+            Some(mut kept) if streaming && kept.growing && kept.marks.can_grow(app, turn) => {
+                (kept.marks.grow(app, turn), kept)
+            }
+            Some(kept)
+                if !streaming
+                    && !kept.growing
+                    && kept.revision == revision
+                    && kept.marks.special == app.transcript.special =>
+            {
+                (0, kept)
+            }
+            _ => {
+                let marks = Marks::of(app, turn);
+                (marks.tokens.len(), Marked { revision, growing: streaming, marks })
+            }
         };
-        if !self.marks.get(&turn.id).is_some_and(current) {
-            self.marks.insert(turn.id, Marks::of(app, turn, revision));
+        self.walked += walked;
+        self.marks.insert(turn.id, Marked { revision, ..marked });
+    }
+
+    /// Where a run's prompt stands in messages, aligned once for the messages as they are; see [`App::ink_places`].
+    pub fn ink_places(&mut self, app: &App, ids: &[TokenId], run: RunId, turns: &[&Turn]) -> Rc<Places> {
+        let finished = turns.iter().filter(|turn| turn.state != TurnState::Streaming);
+        let known: Vec<(TurnId, u64)> = finished
+            .map(|turn| (turn.id, app.transcript.revisions.get(&turn.id).copied().unwrap_or(0)))
+            .collect();
+        let key = (run, ids.len(), known);
+        if let Some((_, places)) = self.ink.as_ref().filter(|(other, _)| *other == key) {
+            return Rc::clone(places);
         }
+        self.walked += ids.len();
+        let places: Rc<Places> = Rc::new(app.ink_places(ids, run, turns).into_iter().collect());
+        self.ink = Some((key, Rc::clone(&places)));
+        places
+    }
+
+    /// Tokens and written stretches walked so far: what frames cost, counted rather than timed.
+    #[must_use]
+    pub fn walked(&self) -> usize {
+        self.walked
     }
 
     /// The tokens of a turn as they were last gathered.
     #[must_use]
     pub fn marks(&self, turn: TurnId) -> Option<&Marks> {
-        self.marks.get(&turn)
+        self.marks.get(&turn).map(|marked| &marked.marks)
     }
 
     /// The turn's text as it was last wrapped.
@@ -98,28 +155,28 @@ impl Cache {
     }
 }
 
-/// Adds the bytes of the turn that the lines do not hold yet; all of them if the turn is now shorter.
-fn grown(mut lines: Lines, app: &App, turn: &Turn) -> Lines {
-    let pieces = marks::shown_pieces(app, turn);
-    let total: usize = pieces.iter().map(|piece| piece.len()).sum();
-    if total < lines.bytes() {
-        lines = Lines::growing(lines.width());
+impl Text {
+    /// Adds the pieces of the turn that the lines do not hold yet; gives how many were walked. Once the turn is
+    /// finished its length is held against the lines': one that lost something at its end is wrapped again.
+    fn grow(&mut self, app: &App, turn: &Turn) -> usize {
+        let finished = turn.state != TurnState::Streaming;
+        if finished && self.pieces > 0 {
+            let total: usize = marks::shown_pieces(app, turn, 0).iter().map(|piece| piece.len()).sum();
+            if total < self.lines.bytes() {
+                (self.lines, self.pieces) = (Lines::growing(self.lines.width()), 0);
+            }
+        }
+        let new = marks::shown_pieces(app, turn, self.pieces);
+        self.pieces += new.len();
+        let bytes = new.concat();
+        if !bytes.is_empty() {
+            self.lines.append(&bytes);
+        }
+        if finished {
+            self.lines.finish();
+        }
+        new.len()
     }
-    let mut skip = lines.bytes();
-    let mut new = Vec::with_capacity(total - skip);
-    for piece in &pieces {
-        let bytes: &[u8] = piece;
-        let skipped = skip.min(bytes.len());
-        skip -= skipped;
-        new.extend_from_slice(&bytes[skipped..]);
-    }
-    if !new.is_empty() {
-        lines.append(&new);
-    }
-    if turn.state != TurnState::Streaming {
-        lines.finish();
-    }
-    lines
 }
 
 #[cfg(test)]
@@ -138,6 +195,27 @@ mod tests {
         assert_eq!(shown(cache.wrap(&app, app.chat.turn(turn).unwrap(), 2, 20)), "Paris is big\u{1F600}");
         app.chat.turn_mut(turn).unwrap().state = TurnState::Done;
         assert!(!cache.wrap(&app, app.chat.turn(turn).unwrap(), 3, 20).is_growing());
+    }
+
+    #[test]
+    fn a_frame_of_a_growing_reply_walks_what_is_new_not_the_whole_turn() {
+        let walked_by_a_frame = |tokens: usize| {
+            let mut app = testing::app();
+            let turn = testing::streaming(&mut app, &vec![" word"; tokens]);
+            let mut cache = Cache::default();
+            let frame = |app: &App, cache: &mut Cache| {
+                let turn = app.chat.turn(turn).unwrap();
+                cache.wrap(app, turn, 1, 40);
+                cache.mark(app, turn);
+                cache.walked()
+            };
+            let before = frame(&app, &mut cache);
+            testing::write(&mut app, turn, &[" and", " more"]);
+            let walked = frame(&app, &mut cache) - before;
+            assert_eq!(cache.marks(turn).unwrap().tokens.len(), tokens + 2);
+            walked
+        };
+        assert_eq!((walked_by_a_frame(10), walked_by_a_frame(1000)), (4, 4), "two tokens, text and numbers");
     }
 
     #[test]

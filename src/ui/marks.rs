@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::app::{App, Origin, TokenCursor};
+use crate::app::App;
 use crate::chat::{Piece, RunId, Turn};
 use crate::theme::Symbols;
 use crate::token::Step;
@@ -23,8 +23,6 @@ pub struct Mark {
     pub entropy: f32,
     /// 1 + how many were likelier.
     pub rank: u32,
-    /// At which eighth of the layers it was decided, 1 to 8; 0 for no first choice; `None` where that is not known.
-    pub depth: Option<u8>,
     /// Whether it is shown by its name, having no text of its own.
     pub special: bool,
 }
@@ -32,14 +30,19 @@ pub struct Mark {
 /// The tokens of a message.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Marks {
-    /// The turn's revision.
-    pub revision: u64,
     /// Whether special tokens are shown.
     pub special: bool,
     /// The tokens, in order.
     pub tokens: Vec<Mark>,
-    /// Names put into the text: where in the turn's own bytes, and how many bytes.
-    inserted: Vec<(usize, usize)>,
+    /// Names put into the text: where in the turn's own bytes, how many bytes, and how many with those before.
+    inserted: Vec<(usize, usize, usize)>,
+    /// Where the tokens of each run begin.
+    runs: Vec<(usize, RunId)>,
+    /// Pieces and bytes of the turn that these hold.
+    pieces: usize,
+    bytes: usize,
+    /// Whether these are of typed text.
+    scored: bool,
     /// Tokens whose surprise is finite, and the sum of their surprises, bits.
     known: (u32, f64),
 }
@@ -61,38 +64,76 @@ impl Mark {
 impl Marks {
     /// Gathers them; linear in the message.
     #[must_use]
-    pub fn of(app: &App, turn: &Turn, revision: u64) -> Self {
-        let mut marks = Self { revision, special: app.transcript.special, ..Self::default() };
-        let tokens = app.turn_tokens(turn);
-        marks.tokens.reserve_exact(tokens.len());
-        let mut shift = 0;
-        for (index, token) in tokens.iter().enumerate() {
-            let name = match token.origin {
-                Origin::Written { run, .. } if marks.special => special_name(app, run, token.step),
-                _ => None,
-            };
-            let inserted = name.as_ref().map_or(0, String::len);
-            if inserted > 0 {
-                marks.inserted.push((token.start, inserted));
+    pub fn of(app: &App, turn: &Turn) -> Self {
+        let mut marks = Self { special: app.transcript.special, ..Self::default() };
+        marks.grow(app, turn);
+        if let ([Piece::Written(_)], true) = (app.chat.pieces(turn).as_slice(), marks.tokens.is_empty()) {
+            // Typed text that was scored; its tokens have no place of their own among the pieces.
+            let scored = app.turn_tokens(turn);
+            for token in &scored {
+                marks.push(token.start, token.end, token.step, None);
             }
-            let start = token.start + shift;
-            shift += inserted;
-            let surprisal = f64::from(token.step.surprisal_bits());
-            if surprisal.is_finite() {
-                marks.known.0 += 1;
-                marks.known.1 += surprisal;
-            }
-            marks.tokens.push(Mark {
-                start: start as u32,
-                end: (token.end + shift) as u32,
-                logprob: token.step.logprob,
-                entropy: token.step.entropy,
-                rank: token.step.rank,
-                depth: app.depth_eighths(TokenCursor { turn: turn.id, index }),
-                special: inserted > 0,
-            });
+            marks.scored = !scored.is_empty();
         }
         marks
+    }
+
+    /// Adds the tokens that came since; gives how many pieces of the turn were walked.
+    pub fn grow(&mut self, app: &App, turn: &Turn) -> usize {
+        let new = app.chat.pieces_from(turn, self.pieces);
+        self.pieces += new.len();
+        for piece in &new {
+            let start = self.bytes;
+            self.bytes += piece.bytes().len();
+            let Piece::Step { run, step } = *piece else { continue };
+            if self.runs.last().is_none_or(|(_, last)| *last != run) {
+                self.runs.push((self.tokens.len(), run));
+            }
+            let name = if self.special { special_name(app, run, step) } else { None };
+            self.push(start, self.bytes, step, name.as_deref());
+        }
+        new.len()
+    }
+
+    /// Whether [`Self::grow`] makes these the tokens of the turn as it is now.
+    #[must_use]
+    pub fn can_grow(&self, app: &App, turn: &Turn) -> bool {
+        self.special == app.transcript.special && !self.scored && self.pieces <= app.chat.piece_count(turn)
+    }
+
+    fn push(&mut self, start: usize, end: usize, step: &Step, name: Option<&str>) {
+        let inserted = name.map_or(0, str::len);
+        let shift = self.inserted.last().map_or(0, |(_, _, shift)| *shift);
+        if inserted > 0 {
+            self.inserted.push((start, inserted, shift + inserted));
+        }
+        let surprisal = f64::from(step.surprisal_bits());
+        if surprisal.is_finite() {
+            self.known.0 += 1;
+            self.known.1 += surprisal;
+        }
+        self.tokens.push(Mark {
+            start: (start + shift) as u32,
+            end: (end + shift + inserted) as u32,
+            logprob: step.logprob,
+            entropy: step.entropy,
+            rank: step.rank,
+            special: inserted > 0,
+        });
+    }
+
+    /// Whether a run wrote any of these tokens.
+    #[must_use]
+    pub fn has_run(&self, run: RunId) -> bool {
+        self.runs.iter().any(|(_, other)| *other == run)
+    }
+
+    /// Which token of a run the token of that index is.
+    #[must_use]
+    pub fn index_in_run(&self, token: usize, run: RunId) -> Option<usize> {
+        let at = self.runs.partition_point(|(first, _)| *first <= token).checked_sub(1)?;
+        let (first, of) = self.runs[at];
+        (of == run).then(|| token - first)
     }
 
     /// The tokens that share bytes with a stretch of the shown text, with their indices.
@@ -105,7 +146,8 @@ impl Marks {
     /// Where a byte of the turn stands in the shown text.
     #[must_use]
     pub fn shown(&self, byte: usize) -> usize {
-        byte + self.inserted.iter().take_while(|(at, _)| *at <= byte).map(|(_, size)| size).sum::<usize>()
+        let before = self.inserted.partition_point(|(at, ..)| *at <= byte);
+        byte + before.checked_sub(1).map_or(0, |last| self.inserted[last].2)
     }
 
     /// Mean surprise, bits; `None` where no token has a finite one. 2 to its power is the perplexity.
@@ -115,10 +157,10 @@ impl Marks {
     }
 }
 
-/// The text of a turn as it is drawn, in pieces.
+/// The text of a turn as it is drawn, in pieces, but for the first so many.
 #[must_use]
-pub fn shown_pieces<'a>(app: &'a App, turn: &'a Turn) -> Vec<Cow<'a, [u8]>> {
-    let pieces = app.chat.pieces(turn).into_iter();
+pub fn shown_pieces<'a>(app: &'a App, turn: &'a Turn, skip: usize) -> Vec<Cow<'a, [u8]>> {
+    let pieces = app.chat.pieces_from(turn, skip).into_iter();
     let shown = pieces.map(|piece| match piece {
         Piece::Step { run, step } if app.transcript.special => match special_name(app, run, step) {
             Some(name) => Cow::Owned(name.into_bytes()),

@@ -10,9 +10,10 @@ use crate::app::Colouring;
 use crate::theme::{Role, Theme};
 use crate::ui::text;
 
-/// Level 0 to 8 of a token; `None` where its number is not known.
+/// Level 0 to 8 of a token; `None` where its number is not known. `depth` says at which eighth of the layers it was
+/// decided, 1 to 8; 0 for one that was not the first choice.
 #[must_use]
-pub fn level(colouring: Colouring, mark: &Mark) -> Option<usize> {
+pub fn level(colouring: Colouring, mark: &Mark, depth: impl FnOnce() -> Option<u8>) -> Option<usize> {
     let rounded = |value: f32| value.is_finite().then(|| value.round().clamp(0.0, 8.0) as usize);
     match colouring {
         Colouring::Off => None,
@@ -20,7 +21,7 @@ pub fn level(colouring: Colouring, mark: &Mark) -> Option<usize> {
         Colouring::Surprisal => rounded(mark.surprisal_bits()),
         Colouring::Probability => rounded(mark.logprob.exp() * 8.0),
         Colouring::Entropy => rounded(mark.entropy / std::f32::consts::LN_2),
-        Colouring::Layer => mark.depth.filter(|eighth| *eighth > 0).map(usize::from),
+        Colouring::Layer => depth().filter(|eighth| *eighth > 0).map(usize::from),
         Colouring::Rank => match mark.rank {
             0 => None,
             1 => Some(0),
@@ -133,7 +134,7 @@ pub fn strip(marks: &[Mark], theme: &Theme, most: usize) -> String {
     let cells = marks.len().min(most);
     let cell = |cell: usize| {
         let tokens = &marks[cell * marks.len() / cells..(cell + 1) * marks.len() / cells];
-        let level = tokens.iter().filter_map(|mark| level(Colouring::Surprisal, mark)).max();
+        let level = tokens.iter().filter_map(|mark| level(Colouring::Surprisal, mark, || None)).max();
         // The lowest bar stands for "next to nothing", so that every token is seen.
         level.map_or(theme.symbols.column[0], |level| theme.symbols.column[shown_least(theme, level)])
     };

@@ -68,7 +68,7 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
         return TranscriptGeometry { view_rows, ..TranscriptGeometry::default() };
     }
     let width = (area.width - 2).min(MEASURE);
-    let read = ink::Ink::of(app, &branch);
+    let read = ink::Ink::of(app, cache, &branch);
     // Where there are no fills, the levels stand in a row under the text.
     let coloured = app.docks() || read.is_some() || app.transcript.colouring != Colouring::Off;
     let levels = coloured && !theme.has_fills();
@@ -280,7 +280,7 @@ impl Painter<'_> {
                 let step = ink_at(ink, start, end);
                 return step.map_or(style, |(step, _)| style.patch(self.theme.div(step)));
             }
-            match level_at(read, colouring, turn.id, marks, (start, end)) {
+            match level_at(self.app, read, colouring, (turn.id, marks), (start, end)) {
                 Some(level) => style.patch(self.theme.mag(level)),
                 None => style,
             }
@@ -320,7 +320,7 @@ impl Painter<'_> {
                 continue;
             }
             let (read, colouring) = (self.read.as_ref(), self.app.transcript.colouring);
-            let level = level_at(read, colouring, turn.id, marks, glyph.source);
+            let level = level_at(self.app, read, colouring, (turn.id, marks), glyph.source);
             let Some(level) = level else { continue };
             for cell in 0..glyph.width {
                 let x = self.area.x + 1 + glyph.column + cell;
@@ -353,24 +353,31 @@ fn ink_at(ink: &[(usize, usize, i8)], start: usize, end: usize) -> Option<(i8, u
 
 /// The level of what a glyph shows: of what a head reads, else of the colouring.
 fn level_at(
+    app: &App,
     read: Option<&ink::Ink>,
     colouring: Colouring,
-    turn: TurnId,
-    marks: &Marks,
+    (turn, marks): (TurnId, &Marks),
     (start, end): (usize, usize),
 ) -> Option<usize> {
     match read {
         Some(ink) => ink.level(turn, marks, start, end),
-        None => level_of(marks, colouring, start, end),
+        None => level_of(app, colouring, (turn, marks), (start, end)),
     }
 }
 
 /// The level of what a glyph shows.
-fn level_of(marks: &Marks, colouring: Colouring, start: usize, end: usize) -> Option<usize> {
+fn level_of(
+    app: &App,
+    colouring: Colouring,
+    (turn, marks): (TurnId, &Marks),
+    (start, end): (usize, usize),
+) -> Option<usize> {
     if colouring == Colouring::Off {
         return None;
     }
-    let levels = marks.over(start, end).filter_map(|(_, mark)| shade::level(colouring, mark));
+    let levels = marks.over(start, end).filter_map(|(index, mark)| {
+        shade::level(colouring, mark, || app.depth_eighths(TokenCursor { turn, index }))
+    });
     levels.reduce(|one, other| shade::stronger(colouring, one, other))
 }
 

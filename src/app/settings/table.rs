@@ -109,6 +109,8 @@ pub fn range(key: &str) -> Option<Range> {
         "ui.frame_rate" => slider(5.0, 1.0, 60.0, (1.0, 60.0)),
         "inspector.candidates" => slider(5.0, 1.0, 100.0, (1.0, 100.0)),
         "inspector.refresh_ms" => range(50.0, 16.0, 10_000.0),
+        "inspector.look_ahead_width" => range(1.0, 1.0, 8.0),
+        "inspector.look_ahead_depth" => range(1.0, 1.0, 16.0),
         "inspector.uncertain_bits" => slider(0.5, 0.0, 64.0, (0.0, 16.0)),
         "engine.context" => range(1024.0, 16.0, 1e8),
         "engine.batch" => range(128.0, 1.0, 65_536.0),
@@ -169,5 +171,19 @@ mod tests {
             let Some(Range { least, most, slider: Some((from, to)), .. }) = range(&key) else { continue };
             assert!(least <= from && from < to && to <= most, "{key}");
         }
+    }
+
+    #[test]
+    fn every_number_has_a_range() {
+        let keymap = crate::config::keymap::Keymap::defaults();
+        let (app, _) = App::new(crate::config::Config::default(), keymap, 1, (80, 24));
+        let number = |key: &str| {
+            let (table, name) = key.split_once('.').unwrap();
+            let config = super::super::json(&app.config);
+            config[table].get(name).is_some_and(serde_json::Value::is_number)
+        };
+        let without: Vec<String> =
+            keys(&app).into_iter().filter(|key| number(key) && range(key).is_none()).collect();
+        assert!(without.is_empty(), "numbers that may be anything: {without:?}");
     }
 }

@@ -99,7 +99,7 @@ fn an_alternative_becomes_a_branch() {
     assert_eq!(ids(&generated(&effects).prompt), (vec![7, 8, 0], vec![1]));
     let turn = bench.last_turn().clone();
     let run = bench.app.runs[&bench.app.run.as_ref().unwrap().run].clone();
-    assert_eq!((run.prompt_ids, run.taken), ([7, 8, 0].map(TokenId).to_vec(), 1));
+    assert_eq!((bench.app.prompt_of(run.id), run.taken), (Some([7, 8, 0].map(TokenId).to_vec()), 1));
     let taken = Step { ms: 0.0, survivors: 0, ..drawn(1) };
     let spans = vec![
         Span::Kept { turn: first, steps: 1 },
@@ -463,12 +463,11 @@ proptest! {
                 }
             }
             if let Some(run) = bench.app.run.clone() {
-                let run = bench.app.runs[&run.run].clone();
                 let mut prompt = vec![TokenId(7), TokenId(8)];
                 if act == 1 {
                     prompt.extend(&text);
                 }
-                let prompt = if run.prompt_ids.is_empty() { prompt } else { run.prompt_ids };
+                let prompt = bench.app.prompt_of(run.run).unwrap_or(prompt);
                 bench.reply(Event::Prompt(PromptFacts { ids: prompt, ..PromptFacts::default() }));
                 bench.draw(&tokens);
                 bench.done(StopReason::Eos);

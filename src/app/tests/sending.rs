@@ -203,3 +203,26 @@ fn being_asked_to_end_is_quitting() {
     let mut bench = Bench::ready();
     assert_eq!(brief(&bench.send(Msg::Terminate)), ["store Close", "stop 1", "Quit"]);
 }
+
+/// A chat of so many short exchanges, each prompt all that went before; gives the ids that all runs hold.
+fn ids_held_after(exchanges: usize) -> usize {
+    let mut bench = Bench::ready();
+    let mut read: Vec<TokenId> = Vec::new();
+    for number in 0..exchanges {
+        bench.say("word");
+        read.extend((0..10).map(|at| TokenId(i32::try_from(number * 10 + at).unwrap())));
+        bench.reply(Event::Prompt(PromptFacts { ids: read.clone(), ..PromptFacts::default() }));
+        let run = bench.app.run.as_ref().unwrap().run;
+        assert_eq!(bench.app.prompt_of(run), Some(read.clone()));
+        bench.write(" word");
+        bench.done(StopReason::Eos);
+        read.push(TokenId(1));
+    }
+    bench.app.runs.values().map(|run| run.prompt_ids.len()).sum()
+}
+
+#[test]
+fn what_is_kept_of_prompts_grows_with_a_chat_not_with_its_square() {
+    let (short, long) = (ids_held_after(10), ids_held_after(40));
+    assert!(long <= 4 * short + 40, "{short} ids after 10 exchanges, {long} after 40");
+}

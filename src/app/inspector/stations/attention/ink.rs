@@ -5,8 +5,8 @@
 //! then said. Nothing is coloured that was not read by the pass.
 
 use super::state::{Grain, Ink};
-use crate::app::{App, Origin, Station, scores};
-use crate::chat::{Turn, TurnId};
+use crate::app::{App, Station, scores};
+use crate::chat::{Run, RunId, Turn, TurnId, TurnState};
 use crate::inspect::trace::HeadRow;
 use crate::token::{TokenId, Vocabulary};
 
@@ -23,6 +23,8 @@ pub struct Inked {
     pub here: usize,
     /// Everything that was read.
     pub ids: Vec<TokenId>,
+    /// The run whose prompt that begins with, and how long the prompt is.
+    pub prompt: Option<(RunId, usize)>,
     /// Exponent of the shares is 1 ÷ γ.
     pub gamma: u8,
 }
@@ -36,8 +38,8 @@ impl Inked {
     }
 }
 
-/// A coloured stretch of a message: first byte, the byte after the last, share.
-pub type InkPlace = (usize, usize, f32);
+/// A coloured stretch of a message: first byte, the byte after the last, position of what was read.
+pub type InkPlace = (usize, usize, usize);
 
 /// Shares of one head: of what is written, or of the weights.
 fn shares_of(row: &HeadRow, raw: bool) -> Vec<f32> {
@@ -71,6 +73,8 @@ impl App {
         }
         let mut inked = if view.read_by { self.ink_of_readers()? } else { self.ink_of_pass()? };
         inked.gamma = view.contrast + 1;
+        let run = self.shown_step().and_then(|shown| self.run_at(shown.cursor()));
+        inked.prompt = run.map(|run| (run, self.runs.get(&run).map_or(0, Run::prompt_len)));
         if view.hides_first
             && let Some(first) = inked.shares.first_mut()
         {
@@ -122,31 +126,17 @@ impl App {
         Some(Inked { shares, whose, here, ids, ..Inked::default() })
     }
 
-    /// Where the shares stand in messages.
+    /// Where what a run read stands in finished messages. The tokens that the run wrote itself stand where they stand.
     #[must_use]
-    pub fn ink_places(&self, inked: &Inked, turns: &[&Turn]) -> Vec<(TurnId, Vec<InkPlace>)> {
-        let Some(shown) = self.shown_step() else { return Vec::new() };
-        let vocabulary = shown.vocabulary.as_ref().and_then(|hash| self.vocabularies.get(hash));
-        let Some((vocabulary, run)) = vocabulary.zip(self.run_at(shown.cursor())) else { return Vec::new() };
-        let texts: Vec<Vec<u8>> = turns.iter().map(|turn| self.chat.bytes(turn)).collect();
-        let found = scores::align::align(&inked.ids, vocabulary, &texts);
-        let prompt = self.prompt_of(run).map_or(0, |ids| ids.len());
-        let share = |index: usize| inked.shares.get(index).copied();
-        let places = turns.iter().zip(found).map(|(turn, found)| {
-            let own = self.turn_tokens(turn).into_iter().filter_map(|token| match token.origin {
-                Origin::Written { run: of, index } if of == run => {
-                    Some((token.start, token.end, share(prompt + index)?))
-                }
-                _ => None,
-            });
-            let own: Vec<_> = own.collect();
-            if !own.is_empty() {
-                return (turn.id, own);
-            }
-            let found = found.into_iter().filter_map(|(start, end, at)| Some((start, end, share(at)?)));
-            (turn.id, found.collect())
-        });
-        places.collect()
+    pub fn ink_places(&self, ids: &[TokenId], run: RunId, turns: &[&Turn]) -> Vec<(TurnId, Vec<InkPlace>)> {
+        let vocabulary = self.runs.get(&run).and_then(|run| run.vocabulary.as_ref());
+        let Some(vocabulary) = vocabulary.and_then(|hash| self.vocabularies.get(hash)) else {
+            return Vec::new();
+        };
+        let finished = turns.iter().filter(|turn| turn.state != TurnState::Streaming);
+        let texts: Vec<Vec<u8>> = finished.clone().map(|turn| self.chat.bytes(turn)).collect();
+        let found = scores::align::align(ids, vocabulary, &texts);
+        finished.map(|turn| turn.id).zip(found).collect()
     }
 }
 
