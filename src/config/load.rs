@@ -5,8 +5,9 @@
 use std::io::Read as _;
 use std::path::Path;
 
+use super::checks::{anything, not_empty};
 use super::document::{Report, Section, nearest};
-use super::{Config, DEFAULT_MODEL, Warning, sections};
+use super::{Config, DEFAULT_MODEL, Warning, model_list, sections};
 use crate::model_entry::ModelEntry;
 
 /// A configuration or theme file larger than this is not read, bytes.
@@ -98,9 +99,37 @@ fn file(name: &str, text: &str, config: &mut Config) -> Vec<Warning> {
         return vec![whole];
     }
     if let Some(table) = report.parse() {
-        sections::document(Section::new(&table, "", &mut report), config);
+        document(Section::new(&table, "", &mut report), config);
     }
     report.into_warnings()
+}
+
+/// Puts a whole document over `config`; its models come first in the list.
+fn document(mut top: Section, config: &mut Config) {
+    top.put("model", &mut config.model, not_empty);
+    top.put("system", &mut config.system, anything);
+    if let Some(section) = top.table("engine") {
+        sections::engine(section, config);
+    }
+    if let Some(mut section) = top.table("sampling") {
+        let overrides = sections::sampling(&mut section, Some(&config.sampling));
+        section.finish();
+        overrides.apply(&mut config.sampling);
+    }
+    if let Some(mut section) = top.table("presets") {
+        sections::presets(&mut section, &mut config.presets);
+    }
+    if let Some(section) = top.table("ui") {
+        sections::ui(section, &mut config.ui);
+    }
+    if let Some(section) = top.table("inspector") {
+        sections::inspector(section, &mut config.inspector);
+    }
+    if let Some(mut section) = top.table("keys") {
+        sections::keys(&mut section, &mut config.keys);
+    }
+    model_list::models(&mut top, &mut config.models);
+    top.finish();
 }
 
 fn environment(variable: &str, value: &str, config: &mut Config) -> Vec<Warning> {
@@ -117,7 +146,7 @@ fn environment(variable: &str, value: &str, config: &mut Config) -> Vec<Warning>
     };
     let mut report = Report::without_lines(variable, &text);
     if let Some(table) = report.parse() {
-        sections::document(Section::new(&table, "", &mut report), config);
+        document(Section::new(&table, "", &mut report), config);
     }
     report.into_warnings()
 }

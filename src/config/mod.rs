@@ -11,6 +11,7 @@ mod folders;
 pub mod keymap;
 mod load;
 mod model_list;
+mod near;
 mod sections;
 pub(crate) mod setting;
 #[cfg(test)]

@@ -18,35 +18,7 @@ use crate::command::{Renamed, TABLE};
 use crate::model_entry::{LoadOverrides, LoadParams};
 use crate::sampling::{LogitBias, Sampling, SamplingOverrides};
 
-/// Puts a whole document over `config`; its models come first in the list.
-pub(super) fn document(mut top: Section, config: &mut Config) {
-    top.put("model", &mut config.model, not_empty);
-    top.put("system", &mut config.system, anything);
-    if let Some(section) = top.table("engine") {
-        engine(section, config);
-    }
-    if let Some(mut section) = top.table("sampling") {
-        let overrides = sampling(&mut section, Some(&config.sampling));
-        section.finish();
-        overrides.apply(&mut config.sampling);
-    }
-    if let Some(mut section) = top.table("presets") {
-        presets(&mut section, &mut config.presets);
-    }
-    if let Some(section) = top.table("ui") {
-        ui(section, &mut config.ui);
-    }
-    if let Some(section) = top.table("inspector") {
-        inspector(section, &mut config.inspector);
-    }
-    if let Some(mut section) = top.table("keys") {
-        keys(&mut section, &mut config.keys);
-    }
-    super::model_list::models(&mut top, &mut config.models);
-    top.finish();
-}
-
-fn engine(mut section: Section, config: &mut Config) {
+pub(super) fn engine(mut section: Section, config: &mut Config) {
     let overrides = load(&mut section, Some(&config.engine.load));
     config.engine.load = overrides.over(&config.engine.load);
     section.put("unload_after_minutes", &mut config.engine.unload_after_minutes, anything);
@@ -54,7 +26,7 @@ fn engine(mut section: Section, config: &mut Config) {
     section.finish();
 }
 
-fn ui(mut section: Section, ui: &mut UiConfig) {
+pub(super) fn ui(mut section: Section, ui: &mut UiConfig) {
     section.put("theme", &mut ui.theme, not_empty);
     section.put("color", &mut ui.color, anything);
     section.put("symbols", &mut ui.symbols, anything);
@@ -66,7 +38,7 @@ fn ui(mut section: Section, ui: &mut UiConfig) {
     section.finish();
 }
 
-fn inspector(mut section: Section, inspector: &mut InspectorConfig) {
+pub(super) fn inspector(mut section: Section, inspector: &mut InspectorConfig) {
     section.put("candidates", &mut inspector.candidates, between(1, 100));
     section.put("refresh_ms", &mut inspector.refresh_ms, between(16, 10_000));
     section.put("live_budget", &mut inspector.live_budget, between(0.0, 1.0));
@@ -78,7 +50,7 @@ fn inspector(mut section: Section, inspector: &mut InspectorConfig) {
     section.finish();
 }
 
-fn presets(section: &mut Section, presets: &mut BTreeMap<String, SamplingOverrides>) {
+pub(super) fn presets(section: &mut Section, presets: &mut BTreeMap<String, SamplingOverrides>) {
     for (name, at, value) in section.entries() {
         let path = section.dotted(name);
         if let DeValue::Table(table) = value.get_ref() {
@@ -92,7 +64,7 @@ fn presets(section: &mut Section, presets: &mut BTreeMap<String, SamplingOverrid
     }
 }
 
-fn keys(section: &mut Section, keys: &mut BTreeMap<String, Vec<String>>) {
+pub(super) fn keys(section: &mut Section, keys: &mut BTreeMap<String, Vec<String>>) {
     for (name, at, value) in section.entries() {
         let path = section.dotted(name);
         if let Some(renamed) = Renamed::of(name) {

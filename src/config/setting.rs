@@ -125,8 +125,7 @@ macro_rules! named {
 }
 
 fn one_of(found: Option<&str>, names: &[&str]) -> String {
-    let hint =
-        found.map_or_else(String::new, |name| super::document::did_you_mean(name, names.iter().copied()));
+    let hint = found.map_or_else(String::new, |name| super::near::did_you_mean(name, names.iter().copied()));
     let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
     format!("must be one of {}{hint}", quoted.join(", "))
 }

@@ -9,6 +9,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
+use super::clipboard::Clipboard;
 use super::input::{LateAnswers, is_press};
 use super::look::Look;
 use super::signals::{Asked, Signals};
@@ -45,7 +46,7 @@ pub(super) struct Shell {
     pub(super) folders: Folders,
     pub(super) models: ModelsFolder,
     pub(super) config_file: ConfigFile,
-    pub(super) clipboard: super::effects::Clipboard,
+    pub(super) clipboard: Clipboard,
     pub(super) ended: bool,
     pub(super) fault: Option<String>,
     started: Instant,
@@ -132,7 +133,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
         folders: options.folders,
         models,
         config_file: ConfigFile::new(options.config_file, options.read_config),
-        clipboard: super::effects::Clipboard::default(),
+        clipboard: Clipboard::default(),
         ended: false,
         fault: options.fault,
         started,
