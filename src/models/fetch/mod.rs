@@ -12,8 +12,6 @@ mod wheel;
 #[cfg(feature = "remote")]
 mod address;
 #[cfg(feature = "remote")]
-mod fill;
-#[cfg(feature = "remote")]
 mod http;
 #[cfg(feature = "remote")]
 mod remote;
