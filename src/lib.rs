@@ -10,22 +10,25 @@
 //!                    text/ maps tokens to cells; cache keeps wrapped rows; picture gives a station as SVG or text
 //! app/           L2  state and update: `update(now, msg) -> Vec<Effect>`; no IO, no clock, no channel
 //!                    inspector/stations: each station a unit in its own folder, with its state and its page
-//! engine/        L1  protocol · frame · handle (spawn, send) · serve (the child's main) · worker (the loop) ·
-//!                    decode (batches, KV prefix) · scratch (sequences beside the chat's) · aside (another branch,
-//!                    kept there) · guard (cells that sliding windows would let go) · look (a past pass, read
-//!                    again) · reread (a reply behind an edited prompt) ·
-//!                    sampler (the chain, recorded stage by stage) · control and reins (what changes a running
-//!                    reply) · live and beside (looks into a reply, and what is asked meanwhile) · twin (the
-//!                    unchanged network beside a changed reply) ·
-//!                    prompt · numbers (one pass over the vocabulary) ·
-//!                    template · native (abort hook, descriptors) · libraries (backends found at start) ·
-//!                    scripted (a fake). The inside: probe (evaluation callback: what is copied and changed) ·
-//!                    weights (out of the file) · graph (the model's matrices
-//!                    on other inputs) · inspect (a pass opened, or the depths of many; attend: matrices, rollout
-//!                    and the calibration of heads; patch, offs and direction: patching, parts off one by one,
-//!                    steering directions) · embed · changes (which ones this model can take) ·
-//!                    side_by_side (arithmetic over the threads) ·
-//!                    merges and tokenizer (how a text is cut and merged, from the rules in the file)
+//! engine/        L1  protocol · frame · handle (spawn, send) · serve (the child's main) · shared and control (what the
+//!                    reading thread and a running reply have in common) · template, stop, prompt · sampler (the
+//!                    chain, recorded stage by stage) · merges and tokenizer (how a text is cut and merged, from the
+//!                    rules in the file) · scripted (a fake).
+//!                    model/    load, fit, loaded, weights (out of the file), changes (which ones this model can
+//!                              take), dequantized (exact arithmetic), backends (found at start), ffi (abort hook,
+//!                              descriptors, context)
+//!                    session/  batches and the KV prefix; lane (sequences beside the chat's), branch_cache (another
+//!                              branch, kept there), swa_guard (cells that sliding windows would let go)
+//!                    probe/    the evaluation callback: what is copied out of a pass and changed in it
+//!                    jobs/     worker (the loop) and one file a request: score, rescore (a reply behind an edited
+//!                              prompt), replay (a past pass, read again), beam, inspect/ (a pass opened; ablation,
+//!                              patching), attention_rows (matrices, rollout, calibration of heads), layer_grid (the
+//!                              depths of many passes), steering (directions), embeddings; generate/ (a reply:
+//!                              pacing, interleave: what is asked meanwhile, live_capture: looks into it, baseline:
+//!                              the unchanged network beside it)
+//!                    analysis/ captured tensors to numbers: logit_lens, attribution, attention, mlp, residual …
+//!                    compute/  numbers (one pass over the vocabulary), parallel, graph (the model's matrices on
+//!                              other inputs)
 //! models/        L1  the catalogue, fetching from the sources, GGUF headers read without loading
 //! store/         L1  SQLite on its own thread: schema, migrations, search
 //! export/        L1  a conversation as JSON, Markdown, one HTML page; a station as JSON; figures (what that and
@@ -52,8 +55,8 @@
 //! 2. `app` does no IO and reads no clock; it names neither a channel nor a ratatui drawing type.
 //! 3. `ui` never changes `App`; what it learns while drawing it returns ([`app::Geometry`]).
 //! 4. llama-cpp-2 appears only under `engine/`, rusqlite only under `store/`, tokio only under `runtime/`,
-//!    `models/` and `cli/`; `unsafe` only in `engine/{probe,graph,native,weights}.rs`,
-//!    `engine/probe/` and `runtime/native.rs`.
+//!    `models/` and `cli/`; `unsafe` only in `engine/model/{ffi,weights}.rs`,
+//!    `engine/compute/graph.rs`, `engine/probe.rs`, `engine/probe/` and `runtime/native.rs`.
 //! 5. Nothing is shared with the screen by lock: everything crosses as a request, an event, a message or an
 //!    effect.
 //! 6. Problems in configuration and themes are warnings that name the key, never a refusal to start.

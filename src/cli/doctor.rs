@@ -78,7 +78,7 @@ fn instructions() -> String {
 
 #[cfg(feature = "llama")]
 fn devices() -> String {
-    crate::engine::load::devices().join(", ")
+    crate::engine::model::load::devices().join(", ")
 }
 
 #[cfg(not(feature = "llama"))]

@@ -25,15 +25,17 @@ pub fn run(choice: &str) -> anyhow::Result<u8> {
 #[cfg(feature = "llama")]
 fn llama() -> io::Result<()> {
     use crate::config::Folders;
+    use crate::engine::jobs::worker;
+    use crate::engine::model::ffi;
     use crate::engine::protocol::{Failure, FailureKind};
-    use crate::engine::{native, real, worker};
+    use crate::engine::real;
     use crate::models::gguf::{GgufError, SharedHeader};
     use crate::models::{ModelsFolder, ResolveError};
     use std::sync::Arc;
 
-    native::new_session();
-    native::install_abort_hook();
-    let frames = native::move_stdout_aside();
+    ffi::new_session();
+    ffi::install_abort_hook();
+    let frames = ffi::move_stdout_aside();
     log_to_stderr();
     let hooks = worker::Hooks {
         resolve: Box::new(|entry| {

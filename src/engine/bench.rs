@@ -8,15 +8,14 @@ mod inside;
 use std::path::Path;
 use std::time::Instant;
 
-use super::beside::{Beside, Opener};
+use super::compute::numbers;
 use super::control::Control;
-use super::decode::{Halt, Session};
-use super::generate::{self, Conditions};
-use super::load;
-use super::numbers;
+use super::jobs::generate::interleave::{Beside, Opener};
+use super::jobs::generate::{self, Conditions};
+use super::model::vocabulary;
 use super::protocol::{CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Prompt, RequestId};
+use super::session::{Halt, Session};
 use super::shared::Shared;
-use super::vocabulary;
 use crate::model_entry::{LoadParams, ModelFacts};
 use crate::sampling::{LogitBias, Sampling};
 use crate::token::TokenId;
@@ -79,7 +78,7 @@ pub fn token_loop_ratio(
     rounds: u32,
 ) -> Result<LoopReport, Failure> {
     let shared = Shared::new();
-    let (mut session, _) = load::load(path, facts, &LoadParams::default(), &shared, |_| {})?;
+    let (mut session, _) = Session::load(path, facts, &LoadParams::default(), shared.stop_flag(), |_| {})?;
     let mut report = LoopReport { no_end: no_end(&session), ..LoopReport::default() };
     bare_loop(&mut session, tokens.min(8))?;
     for _ in 0..rounds {
@@ -104,12 +103,12 @@ pub fn memory(
     let shared = Shared::new();
     match which {
         Loop::Bare => {
-            let mut session = load::load_bare(path, facts, params, &shared)?;
+            let mut session = Session::load_bare(path, facts, params, shared.stop_flag())?;
             bare_loop(&mut session, tokens)?;
             resident()
         }
         Loop::Full => {
-            let (mut session, _) = load::load(path, facts, params, &shared, |_| {})?;
+            let (mut session, _) = Session::load(path, facts, params, shared.stop_flag(), |_| {})?;
             full_loop(&mut session, tokens, 0)?;
             resident()
         }

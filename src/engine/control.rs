@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::beside;
 use super::protocol::{CapturePlan, Request, RequestId};
 
 /// How many more tokens a reply may write before it waits; `None` lets it run.
@@ -106,7 +105,7 @@ impl Control {
     #[must_use]
     pub fn put_beside(&self, id: RequestId, request: Request) -> Option<Request> {
         let mut state = self.locked();
-        let waiting = state.beside.as_mut().filter(|_| beside::goes_beside(&request));
+        let waiting = state.beside.as_mut().filter(|_| goes_beside(&request));
         let Some(waiting) = waiting else { return Some(request) };
         waiting.push_back((id, request));
         self.changes.fetch_add(1, Ordering::Release);
@@ -135,6 +134,11 @@ impl Control {
     fn locked(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a request can be answered between the tokens of a reply.
+fn goes_beside(request: &Request) -> bool {
+    matches!(request, Request::Inspect(_) | Request::Embed(_))
 }
 
 #[cfg(test)]
@@ -187,5 +191,19 @@ mod tests {
         control.set_capture(CapturePlan { stages: 20, ..CapturePlan::default() });
         assert_ne!(control.changes(), before);
         assert_eq!(control.capture().stages, 20);
+    }
+
+    #[test]
+    fn requests_wait_only_while_a_reply_is_written_and_none_is_lost() {
+        let control = Control::default();
+        let pass = || Request::Inspect(Box::default());
+        assert!(control.put_beside(RequestId(1), pass()).is_some(), "no reply is written");
+        control.open_beside();
+        assert!(control.put_beside(RequestId(2), pass()).is_none());
+        assert!(control.put_beside(RequestId(3), pass()).is_none());
+        assert_eq!(control.next_beside().map(|(id, _)| id), Some(RequestId(2)));
+        let left: Vec<RequestId> = control.close_beside().into_iter().map(|(id, _)| id).collect();
+        assert_eq!(left, [RequestId(3)]);
+        assert!(control.put_beside(RequestId(4), pass()).is_some());
     }
 }

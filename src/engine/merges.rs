@@ -2,10 +2,10 @@
 //!
 //! Invariant: llama.cpp's ids stand; where the rules cannot be read or give other ids, [`Pieces::doubt`] says so.
 
+use super::model::loaded::LoadedModel;
+use super::model::vocabulary;
 use super::protocol::{Failure, FailureKind};
-use super::shared::LoadedModel;
 use super::tokenizer::Tokenizer;
-use super::vocabulary;
 use crate::inspect::pieces::{Pieces, Word};
 use crate::token::TokenId;
 

@@ -3,12 +3,9 @@
 //!
 //! Invariant: everything that crosses is plain data of [`protocol`]; no type of llama-cpp-2 leaves here.
 
-pub mod fit;
 pub mod frame;
 pub mod handle;
-pub mod load_log;
-pub mod native;
-pub mod numbers;
+pub mod model;
 pub mod protocol;
 pub mod scripted;
 pub mod serve;
@@ -20,39 +17,14 @@ pub mod thread;
 pub mod tokenizer;
 
 #[cfg(feature = "llama")]
-pub mod ahead;
-#[cfg(feature = "llama")]
-pub mod aside;
+pub mod analysis;
 #[cfg(feature = "llama")]
 pub mod bench;
-#[cfg(feature = "llama")]
-pub mod beside;
-#[cfg(feature = "llama")]
-pub mod changes;
+pub mod compute;
 #[cfg(feature = "llama")]
 pub mod control;
 #[cfg(feature = "llama")]
-pub mod decode;
-#[cfg(feature = "llama")]
-pub mod embed;
-#[cfg(feature = "llama")]
-pub mod exact;
-#[cfg(feature = "llama")]
-pub mod generate;
-#[cfg(feature = "llama")]
-pub mod graph;
-#[cfg(feature = "llama")]
-mod guard;
-#[cfg(feature = "llama")]
-pub mod inspect;
-#[cfg(feature = "dynamic-backends")]
-mod libraries;
-#[cfg(feature = "llama")]
-pub mod live;
-#[cfg(feature = "llama")]
-pub mod load;
-#[cfg(feature = "llama")]
-pub mod look;
+pub mod jobs;
 #[cfg(feature = "llama")]
 pub mod merges;
 #[cfg(feature = "llama")]
@@ -62,29 +34,11 @@ pub mod prompt;
 #[cfg(feature = "llama")]
 pub mod real;
 #[cfg(feature = "llama")]
-pub mod reins;
-#[cfg(feature = "llama")]
-pub mod reread;
-#[cfg(feature = "llama")]
 pub mod sampler;
 #[cfg(feature = "llama")]
-pub mod score;
-#[cfg(feature = "llama")]
-pub mod scratch;
+pub mod session;
 #[cfg(feature = "llama")]
 pub mod shared;
-#[cfg(feature = "llama")]
-mod side_by_side;
-#[cfg(feature = "llama")]
-pub mod twin;
-#[cfg(feature = "llama")]
-pub mod vocabulary;
-#[cfg(feature = "llama")]
-pub mod weight_error;
-#[cfg(feature = "llama")]
-pub mod weights;
-#[cfg(feature = "llama")]
-pub mod worker;
 
 use std::time::Instant;
 

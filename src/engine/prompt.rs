@@ -5,11 +5,11 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
-use super::decode::Session;
+use super::model::loaded::LoadedModel;
+use super::model::vocabulary;
 use super::protocol::{Failure, FailureKind, Generate, Prompt};
 use super::sampler::{Chain, Setting};
-use super::shared::LoadedModel;
-use super::vocabulary;
+use super::session::Session;
 use crate::sampling::Sampling;
 use crate::token::TokenId;
 

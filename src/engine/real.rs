@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
+use super::jobs::worker::{Hooks, Worker};
 use super::protocol::{CapturePlan, Failure, Request, RequestId};
 use super::serve::{Body, Desk, Emit, Made};
-use super::worker::{Hooks, Shared, Worker};
+use super::shared::Shared;
 use crate::inspect::pieces::Pieces;
 use crate::model_entry::{ModelEntry, ModelFacts};
 use crate::token::{TokenId, Vocabulary};

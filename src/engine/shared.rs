@@ -6,50 +6,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-
-use llama_cpp_2::model::LlamaModel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::control::Control;
+use super::model::loaded::LoadedModel;
 use super::protocol::{Failure, FailureKind, RequestId};
-use super::template::Template;
-use super::tokenizer::Tokenizer;
-use super::vocabulary;
-use crate::model_entry::ModelFile;
 use crate::token::{TokenId, Vocabulary};
-
-/// A model in memory with what was derived from it.
-pub struct LoadedModel {
-    /// llama.cpp's model.
-    pub model: LlamaModel,
-    /// All entries as plain data.
-    pub vocabulary: Arc<Vocabulary>,
-    /// What a chat is put into.
-    pub template: Template,
-    /// The token that begins every text, where the model wants one.
-    pub begin: Option<TokenId>,
-    /// The file beside llama.cpp; empty where it could not be opened.
-    pub file: OnceLock<Arc<dyn ModelFile>>,
-    /// The tokenizer's rules, once they were asked for; or why they cannot be told.
-    pub rules: OnceLock<Result<Tokenizer, String>>,
-}
-
-impl LoadedModel {
-    /// A text's ids, without the begin-of-sequence token.
-    #[must_use]
-    pub fn tokenize(&self, text: &str, special: bool) -> Vec<TokenId> {
-        vocabulary::tokenize(&self.model.vocab(), text, special)
-    }
-
-    /// Puts the begin-of-sequence token in front if the model wants one and it is not there yet.
-    pub fn begin(&self, ids: &mut Vec<TokenId>) {
-        if let Some(begin) = self.begin
-            && ids.first() != Some(&begin)
-        {
-            ids.insert(0, begin);
-        }
-    }
-}
 
 /// Shared between the worker and the reader thread.
 #[derive(Default)]

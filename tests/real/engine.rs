@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use crate::kit::{Model as Fixture, SMOLLM, file, gemma, load, loading, locked};
 use glassbox::chat::{Role, StopReason, Usage};
+use glassbox::engine::jobs::worker::{Hooks, Worker};
 use glassbox::engine::protocol::{
     Event, Failure, FailureKind, Generate, Message, Prompt, PromptFacts, Request, RequestId, StoredTokens,
 };
-use glassbox::engine::worker::{Hooks, Shared, Worker};
+use glassbox::engine::session::Session;
+use glassbox::engine::shared::Shared;
 use glassbox::model_entry::{LoadParams, ModelEntry, ModelFacts};
 use glassbox::models::gguf::SharedHeader;
 use glassbox::sampling::{LogitBias, Sampling};
@@ -421,10 +423,9 @@ fn the_probe_is_asked_about_the_nodes_of_every_pass() {
     let others = smollm();
     let path = file(SMOLLM);
     let params = LoadParams { context: 512, ..LoadParams::default() };
-    let shared = Shared::new();
     let _alone = loading();
     let (mut session, _) =
-        glassbox::engine::load::load(&path, &others.loaded.facts, &params, &shared, |_| {}).unwrap();
+        Session::load(&path, &others.loaded.facts, &params, Arc::default(), |_| {}).unwrap();
     glassbox::engine::bench::bare_loop(&mut session, 1).unwrap();
     let after_one = session.probe_asked();
     session.step(TokenId(28)).unwrap();

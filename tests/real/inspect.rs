@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use crate::kit::{self, Model, SMOLLM, WithFigures as Fixture, file, references};
 use glassbox::chat::Intervention;
+use glassbox::engine::model::weights::Weights;
 use glassbox::engine::protocol::{Depths, Embed, Event, Generate, Inspect, Prompt, Request, Want};
-use glassbox::engine::weights::Weights;
 use glassbox::inspect::depth::Depth;
 use glassbox::inspect::feed_forward::NeuronOrder;
 use glassbox::inspect::trace::{ForwardTrace, Part};

@@ -12,11 +12,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use glassbox::engine::jobs::worker::{Hooks, Worker};
 use glassbox::engine::protocol::{
     Embed, Envelope, Event, Failure, Inspect, Inspected, Loaded, Request, RequestId, Score, Want,
 };
+use glassbox::engine::shared::Shared;
 use glassbox::engine::thread::ThreadEngine;
-use glassbox::engine::worker::{Hooks, Shared, Worker};
 use glassbox::engine::{Engine, real};
 use glassbox::inspect::trace::EmbeddingFacts;
 use glassbox::model_entry::{CacheType, FlashAttention, LoadParams, ModelEntry, ModelFile, Source};

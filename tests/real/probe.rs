@@ -3,11 +3,11 @@
 //!
 //! Invariant: one model at a time, in this process's own memory; nothing is kept from test to test.
 
+use std::sync::Arc;
+
 use crate::kit::{GEMMA, SMOLLM, file, loading};
-use glassbox::engine::decode::Session;
-use glassbox::engine::load;
 use glassbox::engine::probe::{Captured, Layers, Plan};
-use glassbox::engine::worker::Shared;
+use glassbox::engine::session::Session;
 use glassbox::model_entry::LoadParams;
 use glassbox::models::gguf::Header;
 use glassbox::token::TokenId;
@@ -18,9 +18,8 @@ fn on_both_models(claim: impl Fn(&mut Session, &str)) {
         let path = file(variable);
         let facts = Header::read(&path).unwrap().facts().clone();
         let params = LoadParams { context: 1024, ..LoadParams::default() };
-        let shared = Shared::new();
         let alone = loading();
-        let (mut session, _) = load::load(&path, &facts, &params, &shared, |_| {}).unwrap();
+        let (mut session, _) = Session::load(&path, &facts, &params, Arc::default(), |_| {}).unwrap();
         drop(alone);
         claim(&mut session, variable);
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::kit::{Model as Fixture, exact_gemma, exact_smollm, gemma, smollm};
 use glassbox::chat::{Intervention, Usage};
-use glassbox::engine::fit;
+use glassbox::engine::model::fit;
 use glassbox::engine::protocol::{
     Event, Failure, FailureKind, Generate, LookAhead, LookedAhead, Path, Prompt, PromptFacts, Request,
     RequestId, Score,

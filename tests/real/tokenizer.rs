@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use glassbox::engine::load::backend;
+use glassbox::engine::model::load::backend;
+use glassbox::engine::model::vocabulary;
 use glassbox::engine::tokenizer::{Tokenizer, cuts};
-use glassbox::engine::vocabulary;
 use glassbox::inspect::pieces::{TokenizerKind, Word};
 use glassbox::model_entry::ModelFile;
 use glassbox::models::gguf::SharedHeader;

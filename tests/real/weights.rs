@@ -6,9 +6,9 @@
 use crate::kit;
 use std::sync::Arc;
 
-use glassbox::engine::embed::{MAX_SPAN, TABLE, Table, embed};
+use glassbox::engine::analysis::embeddings::{MAX_SPAN, TABLE, Table, embed};
+use glassbox::engine::model::weights::Weights;
 use glassbox::engine::protocol::Embed;
-use glassbox::engine::weights::Weights;
 use glassbox::inspect::embedding::{dot, norm};
 use glassbox::inspect::trace::EmbeddingFacts;
 use glassbox::models::gguf::SharedHeader;

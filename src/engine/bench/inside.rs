@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{PROMPT, bare_loop, halted, median_ratio, other};
-use crate::engine::inspect::{self, Inside};
-use crate::engine::load;
-use crate::engine::numbers;
+use crate::engine::analysis::Inside;
+use crate::engine::compute::numbers;
+use crate::engine::jobs::inspect;
 use crate::engine::probe::{Layers, Plan};
 use crate::engine::protocol::{Event, Failure, Inspect, Want};
+use crate::engine::session::Session;
 use crate::engine::shared::Shared;
 use crate::model_entry::{LoadParams, ModelFacts, ModelFile};
 
@@ -66,8 +67,8 @@ pub fn inside(
 ) -> Result<InsideReport, Failure> {
     let shared = Shared::new();
     let params = LoadParams::default();
-    let mut bare = load::load_bare(path, facts, &params, &shared)?;
-    let (mut session, loaded) = load::load(path, facts, &params, &shared, |_| {})?;
+    let mut bare = Session::load_bare(path, facts, &params, shared.stop_flag())?;
+    let (mut session, loaded) = Session::load(path, facts, &params, shared.stop_flag(), |_| {})?;
     drop(session.model().file.set(file));
     let mut opened = Inside::new(session.model(), loaded.threads)?;
     let everything = Plan { streams: true, attention: Layers::All, ..Plan::default() };

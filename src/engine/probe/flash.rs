@@ -6,7 +6,7 @@
 use super::cells::NOWHERE;
 use super::state::State;
 use super::{Node, Strided, families, row};
-use crate::engine::side_by_side;
+use crate::engine::compute::parallel;
 
 impl State {
     /// Flash attention keeps no weights: softmax(mask + scale · q·k) is worked out from its operands.
@@ -82,7 +82,7 @@ impl State {
         let sinks = node.source(4).map(Node::whole);
         let (places, last) = (self.places(layer, cells, &self.visible), self.cells.last());
         let group = (heads / kv_heads.max(1)).max(1);
-        let weights = side_by_side::each_worth(heads * cells * size, heads, |head| {
+        let weights = parallel::each_worth(heads * cells * size, heads, |head| {
             let kv_head = (head / group).min(kv_heads.saturating_sub(1));
             let key = |cell: usize| &keys.values[size * (cell + cells * kv_head)..][..size];
             let slope = if largest > 0.0 { families::slope(largest, head, heads) } else { 0.0 };

@@ -9,7 +9,7 @@ use sys::ggml_tensor;
 
 use super::plan::Rope;
 use super::schedule::Span;
-use crate::engine::graph::Operand;
+use crate::engine::compute::graph::Operand;
 use crate::inspect::position::Yarn;
 use crate::inspect::trace::PositionKind;
 

@@ -3,7 +3,7 @@
 //! Invariant: everything but [`Plan::residuals`] and [`Plan::rows`] is of one token, the last of the last batch;
 //! positions count from 0 in its sequence.
 
-use crate::engine::graph::Operand;
+use crate::engine::compute::graph::Operand;
 use crate::inspect::position::Yarn;
 use crate::inspect::trace::PositionKind;
 

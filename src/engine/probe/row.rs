@@ -2,7 +2,7 @@
 //!
 //! Invariant: a row has one entry a position, from 0 to the token's own.
 
-use crate::engine::side_by_side;
+use crate::engine::compute::parallel;
 
 /// A row over cells as a row over positions up to `last`, each value times `factor`. `places` has the position of each
 /// cell; cells of no visible position have one beyond.
@@ -128,7 +128,7 @@ pub(super) fn attend(
     };
     let work = seen.len() * query.iter().map(Vec::len).sum::<usize>();
     let mut all = Attended { weights: Vec::new(), scores: Vec::new(), sinks: Vec::new() };
-    for (weights, scores, sink) in side_by_side::each_worth(work, query.len(), head) {
+    for (weights, scores, sink) in parallel::each_worth(work, query.len(), head) {
         all.weights.push(weights);
         all.scores.push(scores);
         all.sinks.extend(sink);

@@ -10,7 +10,7 @@ use super::plan::Rows;
 use super::row::Run;
 use super::state::State;
 use super::{Node, Strided, dequantised, families, row};
-use crate::engine::side_by_side;
+use crate::engine::compute::parallel;
 
 /// What a token of the batch may see.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl State {
             let sink = sinks.as_ref().and_then(|sinks| sinks.get(head)).copied();
             let query = |token: usize| near.floats(token * by_token + head * by_head, size);
             let queries: Vec<Vec<f32>> = (0..masks.len()).map(query).collect();
-            let rows = side_by_side::each_worth(tokens * cells * size, masks.len(), |token| {
+            let rows = parallel::each_worth(tokens * cells * size, masks.len(), |token| {
                 let (query, sight) = (&queries[token], &masks[token]);
                 row::attend_cells(query, key, &sight.places, sight.position, (scale, cap, slope), sink)
             });

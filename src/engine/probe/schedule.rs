@@ -14,7 +14,7 @@ use llama_cpp_sys_2 as sys;
 use super::kind::Kind;
 use super::plan::Plan;
 use super::{Mark, Node};
-use crate::engine::graph::Operand;
+use crate::engine::compute::graph::Operand;
 
 /// Addresses, from the first to behind the last; equal ones are none.
 pub(super) type Span = (usize, usize);

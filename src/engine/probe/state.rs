@@ -12,7 +12,7 @@ use super::rows::Sights;
 use super::schedule::{Asked, Schedule};
 use super::{Captured, LayerCapture, Node, Operands, Plan, Strided, families, row};
 use crate::chat::Intervention;
-use crate::engine::side_by_side;
+use crate::engine::compute::parallel;
 
 /// What is to be copied and changed, and what was.
 #[derive(Debug, Default)]
@@ -377,7 +377,7 @@ impl State {
         let seen = |cell: &usize| self.visible.get(*cell).copied().unwrap_or(true);
         let place = |cell: usize| Some((cell, self.cells.position(layer, cell).filter(|at| *at <= last)?));
         let places: Vec<(usize, usize)> = (0..cells).filter(seen).filter_map(place).collect();
-        side_by_side::each_worth(places.len() * size * heads, heads, |head| {
+        parallel::each_worth(places.len() * size * heads, heads, |head| {
             let mut row = vec![0.0; (last + 1) * size];
             for (cell, position) in &places {
                 for dim in 0..size {

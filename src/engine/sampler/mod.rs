@@ -21,7 +21,7 @@ use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 use self::mirror::Mirror;
 pub use self::record::{Pass, Recorder};
 use self::stages::{Kind, Parts, biases};
-use super::numbers::Scored;
+use super::compute::numbers::Scored;
 use crate::inspect::stages::{SamplerTrace, StageName};
 use crate::sampling::{Sampling, Stage};
 use crate::token::{TokenId, Vocabulary};

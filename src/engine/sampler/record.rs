@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use llama_cpp_2::token::data::LlamaTokenData;
 
-use crate::engine::numbers::{Distribution, Reader, Scored};
+use crate::engine::compute::numbers::{Distribution, Reader, Scored};
 use crate::inspect::stages::{SamplerTrace, StageName, StageTrace, TraceSource};
 use crate::token::TokenId;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::numbers::{Distribution, Reader};
+use crate::engine::compute::numbers::{Distribution, Reader};
 use crate::inspect::stages::TraceSource;
 use crate::sampling::LogitBias;
 use crate::token::TokenKind;

@@ -1,0 +1,67 @@
+//! Captured tensors to numbers: what a pass that was copied out of the network says.
+//!
+//! Invariant: nothing here decodes a token or changes the network; what cannot be worked out is said in words.
+
+pub mod attention;
+pub mod attribution;
+pub mod embeddings;
+pub mod facts;
+pub mod head_contribution;
+pub mod head_logits;
+pub mod logit_lens;
+pub mod mlp;
+pub mod neuron_attribution;
+pub mod output;
+pub mod pass;
+pub mod position;
+pub mod residual;
+pub mod token_effects;
+pub mod value_norms;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use self::embeddings::Table;
+use self::facts::Facts;
+use self::value_norms::Lengths;
+use crate::engine::compute::graph::Graphs;
+use crate::engine::model::loaded::LoadedModel;
+use crate::engine::model::weights::Weights;
+use crate::engine::protocol::{Failure, FailureKind};
+
+/// What opening passes needs beside the model; kept between requests.
+pub struct Inside {
+    /// Single weights.
+    pub weights: Arc<Weights>,
+    /// The model's own matrices on other inputs.
+    pub graphs: Graphs,
+    /// Numbers of the model's shape.
+    pub facts: Facts,
+    /// Lengths of the columns of each block's down projection, once they are known.
+    pub column_norms: HashMap<u32, Arc<Vec<f32>>>,
+    /// Lengths of the embedding table's rows, once they are known.
+    pub table: Table,
+    /// How long what heads add is.
+    pub lengths: Lengths,
+}
+
+impl Inside {
+    /// For a loaded model; `threads` compute on the CPU.
+    ///
+    /// # Errors
+    /// Where the model's file cannot be read.
+    pub fn new(model: &LoadedModel, threads: u32) -> Result<Self, Failure> {
+        let file = model.file.get().ok_or_else(|| {
+            other("The model's file cannot be read beside the running model, so its inside stays closed. Load it again.")
+        })?;
+        let weights = Arc::new(Weights::new(Arc::clone(file)));
+        let facts = Facts::read(model, &weights)?;
+        let (table, graphs) = (Table::new(Arc::clone(&weights)), Graphs::new(threads));
+        Ok(Self { column_norms: HashMap::new(), table, graphs, facts, weights, lengths: Lengths::default() })
+    }
+}
+
+/// A failure of no special kind.
+pub(crate) fn other(message: impl Into<String>) -> Failure {
+    Failure { message: message.into(), kind: FailureKind::Other }
+}

@@ -1,0 +1,92 @@
+//! The twin: while a changed network writes, the unchanged one reads the same tokens on a sequence beside it, so that
+//! each step's distance from it is known.
+//!
+//! Invariants: the twin never touches the chat's sequence; its cells are its own, so it ends where both no longer fit
+//! into the cache. The changes are off while it reads and on again afterwards, however that ends.
+
+use std::time::Instant;
+
+use crate::chat::Intervention;
+use crate::engine::compute::numbers::Reader;
+use crate::engine::milliseconds;
+use crate::engine::model::fit::SCRATCH_CELLS;
+use crate::engine::protocol::Distance;
+use crate::engine::session::lane::LAST_SCRATCH;
+use crate::engine::session::{Halt, Rows, Session};
+use crate::inspect::lens;
+use crate::token::TokenId;
+
+/// Its sequence.
+const TWIN: u8 = LAST_SCRATCH;
+
+/// What the twin has read.
+#[derive(Debug, Default)]
+pub struct Twin {
+    read: Vec<TokenId>,
+    reader: Reader,
+}
+
+impl Twin {
+    /// How far the pass that the chat just made, with the logits `changed`, lies from the unchanged network's: `D(p unchanged ‖ p changed)`, nats,
+    /// with what it cost. The twin reads what it lacks, at first the whole prompt.
+    ///
+    /// # Errors
+    /// Where the request was cancelled meanwhile, or llama.cpp failed.
+    pub fn tell(
+        &mut self,
+        session: &mut Session,
+        changed: &[f32],
+        interventions: &[Intervention],
+    ) -> Result<Distance, Halt> {
+        let started = Instant::now();
+        if !fits(session) {
+            self.end(session);
+            return Ok(Distance::default());
+        }
+        session.probe().change(&[]);
+        let caught_up = self.catch_up(session);
+        session.probe().change(interventions);
+        if caught_up.is_err() {
+            self.read.clear();
+        }
+        caught_up?;
+        let kl = self.divergence(session.logits(), changed);
+        Ok(Distance { kl, ms: milliseconds(started) })
+    }
+
+    /// Gives its cells back.
+    pub fn end(&mut self, session: &mut Session) {
+        if !self.read.is_empty() {
+            session.drop_sequence(TWIN);
+            self.read.clear();
+        }
+    }
+
+    fn catch_up(&mut self, session: &mut Session) -> Result<(), Halt> {
+        let cached = session.cached().to_vec();
+        if self.read.is_empty() || !cached.starts_with(&self.read) || self.read.len() == cached.len() {
+            session.drop_sequence(TWIN);
+            self.read.clear();
+        }
+        while self.read.len() < cached.len() {
+            let start = self.read.len();
+            let end = (start + session.slice()).min(cached.len());
+            let rows = if end == cached.len() { Rows::Last } else { Rows::None };
+            session.decode_on(TWIN, start, &cached[start..end], rows)?;
+            self.read.extend_from_slice(&cached[start..end]);
+        }
+        Ok(())
+    }
+
+    fn divergence(&mut self, unchanged: &[f32], changed: &[f32]) -> Option<f32> {
+        let p = self.reader.read(unchanged, 1)?.log_normaliser;
+        let q = self.reader.read(changed, 1)?.log_normaliser;
+        Some(lens::divergence(unchanged, p, changed, q))
+    }
+}
+
+/// Whether the cache holds the chat and its twin, with the next tokens of both.
+fn fits(session: &Session) -> bool {
+    let cells = session.limit() + SCRATCH_CELLS as usize;
+    session.has_scratch() && 2 * session.cached().len() < cells
+}

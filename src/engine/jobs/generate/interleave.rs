@@ -1,0 +1,80 @@
+//! What is done between the tokens of a reply: passes that stations ask for meanwhile, and the looks at its own.
+//!
+//! Invariant: the chat's sequence and the changes that the reply runs under are as they were afterwards. Only the
+//! logits of the last pass are not: the reply keeps its own copy.
+
+use super::live_capture::Price;
+use crate::chat::Intervention;
+use crate::engine::analysis::Inside;
+use crate::engine::jobs::cancelled_early;
+use crate::engine::jobs::{embeddings, inspect};
+use crate::engine::protocol::{Envelope, Event, Failure, FailureKind, Request};
+use crate::engine::session::Session;
+use crate::engine::shared::Shared;
+
+/// What opening passes needs, made when first asked for.
+#[derive(Default)]
+pub struct Opener {
+    inside: Option<Inside>,
+    /// Threads that compute on the CPU.
+    pub threads: u32,
+    /// What looks cost.
+    pub price: Price,
+}
+
+impl Opener {
+    /// Forgets everything: the model is another one.
+    pub fn clear(&mut self) {
+        *self = Self { threads: self.threads, ..Self::default() };
+    }
+
+    /// What opening passes of the loaded model needs.
+    ///
+    /// # Errors
+    /// Where the model's file cannot be read.
+    pub fn inside(&mut self, session: &Session) -> Result<&mut Inside, Failure> {
+        let made = self.inside.take().map_or_else(|| Inside::new(session.model(), self.threads), Ok)?;
+        Ok(self.inside.insert(made))
+    }
+}
+
+/// A reply's view of what else is asked for.
+pub struct Beside<'a> {
+    /// Opens passes.
+    pub opener: &'a mut Opener,
+    /// Where requests wait.
+    pub shared: &'a Shared,
+    /// Takes the answers.
+    pub emit: &'a dyn Fn(Envelope),
+    /// What the reply runs under.
+    pub interventions: &'a [Intervention],
+}
+
+impl Beside<'_> {
+    /// Answers one request that waits, if there is one. Whether another pass may have been decoded.
+    pub fn serve(&mut self, session: &mut Session) -> bool {
+        let Some((id, request)) = self.shared.control().next_beside() else { return false };
+        let cancelled = self.shared.begin_beside(id);
+        let emit = self.emit;
+        let tell = |event| emit(Envelope { id, event });
+        let event = if cancelled {
+            Event::Failed(cancelled_early())
+        } else {
+            match self.opener.inside(session) {
+                Err(failure) => Event::Failed(failure),
+                Ok(inside) => match &request {
+                    Request::Inspect(request) => inspect::inspect_beside(session, inside, request, &tell),
+                    Request::Embed(request) => embeddings::embed(session, inside, request),
+                    _ => Event::Failed(Failure {
+                        message: "This is not done while a reply is written.".to_owned(),
+                        kind: FailureKind::Busy,
+                    }),
+                },
+            }
+        };
+        session.probe().change(self.interventions);
+        self.shared.end_beside(id);
+        tell(event);
+        true
+    }
+}

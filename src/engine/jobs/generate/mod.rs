@@ -1,0 +1,381 @@
+//! One reply: what of its prompt is still cached, reading the rest, and the token loop.
+//!
+//! Invariant: every reply ends with exactly one final event; all numbers of a step are of the model's own
+//! distribution over the whole vocabulary, before the samplers.
+
+pub mod baseline;
+pub mod interleave;
+pub mod live_capture;
+pub mod pacing;
+
+use std::time::{Duration, Instant};
+
+use self::baseline::Twin;
+use self::interleave::Beside;
+use self::live_capture::Looks;
+use self::pacing::Reins;
+use crate::chat::{StopReason, Timings, Usage};
+use crate::engine::analysis::output::no_numbers;
+use crate::engine::compute::numbers::{self, Distribution, Reader, Scored};
+use crate::engine::control::Control;
+use crate::engine::milliseconds;
+use crate::engine::model::vocabulary;
+use crate::engine::prompt::{self, Encoded};
+use crate::engine::protocol::{
+    Distance, Event, Failure, FailureKind, Generate, LiveInside, PromptFacts, RequestId, Written,
+};
+use crate::engine::sampler::{Chain, Draw, Need, Pass};
+use crate::engine::session::{Halt, Session};
+use crate::engine::stop::HoldBack;
+use crate::inspect::stages::{SamplerTrace, TraceSource};
+use crate::token::{Candidate, Step, TokenId};
+
+/// What a reply needs beside its request.
+#[derive(Clone, Copy)]
+pub struct Conditions<'a> {
+    /// Its own id, which a pace names.
+    pub id: RequestId,
+    /// What is recorded, and how far it may go.
+    pub control: &'a Control,
+    /// How long the model took to load, for the reply's timings, ms.
+    pub load_ms: f32,
+}
+
+/// Makes a reply; `emit` gets everything but the final event, which is returned.
+pub fn generate(
+    session: &mut Session,
+    request: &Generate,
+    conditions: &Conditions<'_>,
+    beside: &mut Beside<'_>,
+    emit: &dyn Fn(Event),
+) -> Event {
+    match Reply::begin(session, request, conditions, beside, emit) {
+        Ok(reply) => reply.run(conditions.load_ms),
+        Err(failure) => Event::Failed(failure),
+    }
+}
+
+struct Reply<'a, 'b> {
+    session: &'a mut Session,
+    beside: &'a mut Beside<'b>,
+    request: &'a Generate,
+    emit: &'a dyn Fn(Event),
+    prompt: Vec<TokenId>,
+    /// How many of the prompt's last tokens the user took.
+    taken: u32,
+    reused: usize,
+    chain: Chain,
+    reins: Reins<'a>,
+    twin: Twin,
+    hold: HoldBack,
+    written: u32,
+    looks: Looks,
+    /// What sending the last token with recorded stages or watched tokens took, ms.
+    sending_ms: f32,
+    /// The last pass's logits, where something else was decoded since.
+    kept: Option<Vec<f32>>,
+}
+
+/// What was drawn from one pass.
+struct Drawn {
+    /// The numbers of the token, still without bytes.
+    step: Step,
+    id: TokenId,
+    /// The likeliest other token.
+    next: Option<TokenId>,
+    distribution: Distribution,
+    /// The chain's way to it with what noting that took, where it is recorded.
+    stages: Option<(Box<SamplerTrace>, Duration)>,
+}
+
+impl<'a, 'b> Reply<'a, 'b> {
+    /// Everything up to the point where the prompt is known to fit.
+    fn begin(
+        session: &'a mut Session,
+        request: &'a Generate,
+        conditions: &Conditions<'a>,
+        beside: &'a mut Beside<'b>,
+        emit: &'a dyn Fn(Event),
+    ) -> Result<Self, Failure> {
+        let model = session.model().clone();
+        let encoded = prompt::encode(&model, &request.prompt, session.limit())?;
+        let given = encoded.given().to_vec();
+        let Encoded { ids: prompt, taken, text, mut notes } = encoded;
+
+        let seed = prompt::seed(request.sampling.seed);
+        let (mut chain, about_chain) = prompt::chain(&model, &request.sampling, seed, session.limit());
+        for id in &prompt {
+            chain.accept(*id);
+        }
+        notes.extend(about_chain);
+
+        let reused = session.reuse(&prompt, &request.interventions);
+        emit(Event::Prompt(PromptFacts { ids: given, reused: reused as u32, seed, text, notes }));
+        let hold = HoldBack::new(prompt::stops(request, &model));
+        let reins = Reins::new(conditions.control, conditions.id, request.allow);
+        let taken = taken as u32;
+        let mut looks = Looks::default();
+        looks.follow(reins.live(), &mut beside.opener.price);
+        Ok(Self {
+            session,
+            beside,
+            request,
+            emit,
+            prompt,
+            taken,
+            reused,
+            chain,
+            reins,
+            twin: Twin::default(),
+            hold,
+            written: 0,
+            looks,
+            sending_ms: 0.0,
+            kept: None,
+        })
+    }
+
+    fn run(mut self, load_ms: f32) -> Event {
+        let started = Instant::now();
+        let emit = self.emit;
+        let total = self.prompt.len() - self.reused;
+        let progress = |done| emit(Event::PromptProgress { done: done as u32, total: total as u32 });
+        let read = match self.ended_by_taken() {
+            Some(stop) => Ok(Some(stop)),
+            None => self.read(progress).map(|()| None),
+        };
+        let prompt_ms = milliseconds(started);
+        let started = Instant::now();
+        let stop = match read {
+            Ok(Some(stop)) => Ok(stop),
+            Ok(None) => self.write(),
+            Err(Halt::Cancelled) => Ok(StopReason::Cancelled),
+            Err(halt) => Err(failed(halt)),
+        };
+        let decode_ms = milliseconds(started);
+        self.twin.end(self.session);
+
+        for written in self.hold.finish() {
+            self.send(written);
+        }
+        let usage = Usage {
+            prompt_tokens: self.prompt.len() as u32,
+            completion_tokens: self.written,
+            reused_tokens: self.reused as u32,
+        };
+        // The first token comes from the prompt's own pass.
+        let tokens_per_second =
+            if decode_ms > 0.0 && self.written > 1 { self.written as f32 * 1000.0 / decode_ms } else { 0.0 };
+        match stop {
+            Ok(stop) => Event::Done {
+                stop,
+                usage,
+                timings: Timings { load_ms, prompt_ms, decode_ms, tokens_per_second },
+            },
+            Err(failure) => Event::Failed(failure),
+        }
+    }
+
+    /// Reads what is not cached. The last token is read alone where it is looked at, so that one column is copied.
+    fn read(&mut self, progress: impl Fn(usize)) -> Result<(), Halt> {
+        let (ids, new) = (&self.prompt, self.prompt.len() - self.reused);
+        if !self.looks.is_on() {
+            return self.session.read(ids, self.reused, |done, _| progress(done));
+        }
+        let last = ids.len() - 1;
+        self.session.read(&ids[..last], self.reused, |done, _| progress(done))?;
+        let price = &mut self.beside.opener.price;
+        self.looks.step(self.session, ids[last], price, self.reins.is_paced())?;
+        progress(new);
+        Ok(())
+    }
+
+    /// Where what the user took leaves nothing to write.
+    fn ended_by_taken(&self) -> Option<StopReason> {
+        let last = *self.prompt.last().filter(|_| self.taken > 0)?;
+        let max = self.request.sampling.max_tokens;
+        if self.session.model().model.vocab().is_eog(llama_cpp_2::token::LlamaToken(last.0)) {
+            return Some(StopReason::Eos);
+        }
+        (max > 0 && self.taken >= max).then_some(StopReason::Length)
+    }
+
+    /// The token loop.
+    fn write(&mut self) -> Result<StopReason, Failure> {
+        let model = self.session.model().clone();
+        let vocab = model.model.vocab();
+        let mut reader = Reader::default();
+        let mut last = Instant::now();
+        loop {
+            if !self.may_write() {
+                return Ok(StopReason::Cancelled);
+            }
+            let drawn = self.draw(&mut reader)?;
+            let id = drawn.id;
+            if vocab.is_eog(llama_cpp_2::token::LlamaToken(id.0)) {
+                return Ok(StopReason::Eos);
+            }
+            let mut written = self.observe(drawn);
+            match self.distance() {
+                Ok(distance) => written.unchanged = distance,
+                Err(Halt::Cancelled) => return Ok(StopReason::Cancelled),
+                Err(halt) => return Err(failed(halt)),
+            }
+            written.step.bytes = vocabulary::text_bytes(&model.vocabulary, id).to_vec();
+            written.step.ms = milliseconds(last);
+            last = Instant::now();
+            if self.release(written) {
+                return Ok(StopReason::Stop);
+            }
+            if self.taken + self.written == self.request.sampling.max_tokens {
+                return Ok(StopReason::Length);
+            }
+            if self.session.cached().len() >= self.session.limit() {
+                return Ok(StopReason::Context);
+            }
+            self.kept = None;
+            let price = &mut self.beside.opener.price;
+            self.looks.follow(self.reins.live(), price);
+            match self.looks.step(self.session, id, price, self.reins.is_paced()) {
+                Ok(()) => {}
+                Err(Halt::Cancelled) => return Ok(StopReason::Cancelled),
+                Err(halt) => return Err(failed(halt)),
+            }
+        }
+    }
+
+    /// Waits while the reply is held back, and answers what else is asked for.
+    fn may_write(&mut self) -> bool {
+        let Self { session, beside, reins, kept, emit, .. } = self;
+        let serve = |session: &mut Session| {
+            // Another pass takes the place of the last one's logits.
+            kept.get_or_insert_with(|| session.logits().to_vec());
+            beside.serve(session)
+        };
+        reins.may_write(session, || emit(Event::Paused), serve)
+    }
+
+    /// Which token of the run comes next, those that the user took included.
+    fn index(&self) -> u32 {
+        self.taken + self.written
+    }
+
+    /// Reads the distribution, draws, and tells the chain what came.
+    fn draw(&mut self, reader: &mut Reader) -> Result<Drawn, Failure> {
+        let index = self.index();
+        let Self { session, chain, reins, kept, .. } = self;
+        let logits = kept.as_deref().unwrap_or_else(|| session.logits());
+        let shown = self.request.top_logprobs as usize;
+        let list = reins.recording().map_or(0, |(list, _)| list);
+        let wanted = match chain.need() {
+            Need::Top(count) => count.max(shown).max(list),
+            Need::All => shown.max(list),
+        };
+        let distribution = reader.read(logits, wanted).ok_or_else(no_numbers)?;
+        let (top, source) = (reader.top(), TraceSource::Live);
+        let (draw, stages) = match reins.recording() {
+            None => (chain.draw(logits, top), None),
+            Some((list, recorder)) => {
+                let pass = Pass { logits, top, distribution, list, index, source };
+                let (draw, trace) = chain.draw_recorded(&pass, recorder);
+                (draw, Some((Box::new(trace), recorder.took())))
+            }
+        };
+        let id = draw.id;
+        chain.accept(id);
+        let next = top.iter().map(|scored| scored.id).find(|other| *other != id);
+        let step = step(logits, top, &distribution, draw, shown).ok_or_else(no_numbers)?;
+        Ok(Drawn { step, id, next, distribution, stages })
+    }
+
+    /// A drawn token with everything that is to be seen of the pass it was drawn from.
+    fn observe(&mut self, drawn: Drawn) -> Written {
+        let index = self.index();
+        let Self { session, beside, reins, looks, kept, sending_ms, .. } = self;
+        let logits = kept.as_deref().unwrap_or_else(|| session.logits());
+        let watching = Instant::now();
+        let watched = reins.watched(logits, &drawn.distribution);
+        let watching = (!watched.is_empty()).then(|| watching.elapsed());
+        let (stages, noting) = drawn.stages.unzip();
+        let recording = noting.into_iter().chain(watching).reduce(|noting, watching| noting + watching);
+        let recording_ms = recording.map(|took| 1000.0 * took.as_secs_f32() + *sending_ms);
+        let pass = live_capture::Drawn { token: drawn.id, next: drawn.next, logits };
+        let inside = look(session, beside, looks, &pass).map(Box::new);
+        Written { step: drawn.step, index, stages, watched, recording_ms, inside, unchanged: None }
+    }
+
+    /// How far the pass that was drawn from lies from the unchanged network's, where that is wanted.
+    fn distance(&mut self) -> Result<Option<Distance>, Halt> {
+        let changes = &self.request.interventions;
+        if changes.is_empty() || !self.reins.twin() {
+            self.twin.end(self.session);
+            return Ok(None);
+        }
+        let logits = self.kept.take().unwrap_or_else(|| self.session.logits().to_vec());
+        self.twin.tell(self.session, &logits, changes).map(Some)
+    }
+
+    /// Gives what is certain to the app; whether a stop text is complete.
+    fn release(&mut self, written: Written) -> bool {
+        self.written += 1;
+        let released = self.hold.push(written);
+        self.reins.wrote(released.steps.len());
+        for written in released.steps {
+            self.send(written);
+        }
+        released.stopped
+    }
+
+    /// Sends a token. What that takes counts as a part of recording it, and of looking into its pass.
+    fn send(&mut self, written: Written) {
+        let looked = written.inside.as_ref().map(|inside| inside.seen.ms);
+        let is_recorded = written.recording_ms.is_some();
+        let started = Instant::now();
+        (self.emit)(Event::Token(Box::new(written)));
+        let took = milliseconds(started);
+        if let Some(looked) = looked {
+            self.beside.opener.price.looked(looked + took);
+        } else if is_recorded {
+            self.sending_ms = took;
+        }
+    }
+}
+
+/// The pass that led to a token, opened if it was looked at.
+fn look(
+    session: &Session,
+    beside: &mut Beside<'_>,
+    looks: &mut Looks,
+    drawn: &live_capture::Drawn<'_>,
+) -> Option<LiveInside> {
+    let price = beside.opener.price;
+    let inside = looks.is_on().then(|| beside.opener.inside(session).ok()).flatten()?;
+    looks.open(session, inside, drawn, &price)
+}
+
+/// The numbers of a drawn token, still without bytes.
+fn step(
+    logits: &[f32],
+    top: &[Scored],
+    distribution: &Distribution,
+    draw: Draw,
+    shown: usize,
+) -> Option<Step> {
+    let logit = *logits.get(usize::try_from(draw.id.0).ok()?)?;
+    let candidates = top.iter().take(shown);
+    Some(Step {
+        id: Some(draw.id),
+        logprob: distribution.logprob(logit),
+        rank: numbers::rank_among(top, draw.id).unwrap_or_else(|| numbers::rank(logits, logit)),
+        entropy: distribution.entropy,
+        candidates: candidates
+            .map(|s| Candidate { id: s.id, logprob: distribution.logprob(s.logit) })
+            .collect(),
+        survivors: draw.survivors,
+        ..Step::default()
+    })
+}
+
+fn failed(halt: Halt) -> Failure {
+    Failure { message: format!("The reply stopped: {halt}."), kind: FailureKind::Other }
+}

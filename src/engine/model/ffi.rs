@@ -1,0 +1,224 @@
+//! The seams to native code that llama-cpp-2 has no safe way for: file descriptors and session of the
+//! child, llama.cpp's abort and log hooks, context parameters, and a context that owns its model.
+//!
+//! Invariant: this file and `probe` are the only places of the engine with `unsafe`, and nothing outside
+//! needs to know why it is sound: no function here has a precondition that the types do not carry, but
+//! where its documentation says "before any other thread".
+
+use std::fs::File;
+use std::os::fd::FromRawFd;
+
+/// Keeps a private descriptor on standard output, for frames, and points standard output at standard
+/// error, so that whatever native code prints lands in the log and never between frames.
+///
+/// # Panics
+/// When the process has no standard output, so there is no one to talk to.
+#[must_use]
+pub fn move_stdout_aside() -> File {
+    // SAFETY: fcntl with F_DUPFD_CLOEXEC makes a new descriptor and touches no memory of ours.
+    let private = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_DUPFD_CLOEXEC, 3) };
+    assert!(private >= 0, "the engine is started with a pipe as its standard output");
+    // SAFETY: both descriptors are open; dup2 closes the old standard output, whose only owner is ourselves.
+    unsafe { libc::dup2(libc::STDERR_FILENO, libc::STDOUT_FILENO) };
+    // SAFETY: `private` was just made and belongs to no one else.
+    unsafe { File::from_raw_fd(private) }
+}
+
+/// Starts a session of its own, so that Ctrl+C or a hang-up on the terminal never reaches this process.
+/// Already leading one is as good.
+pub fn new_session() {
+    // SAFETY: setsid takes no arguments and touches no memory.
+    unsafe { libc::setsid() };
+}
+
+#[cfg(feature = "llama")]
+pub use llama::*;
+
+#[cfg(feature = "llama")]
+mod llama {
+    use std::ffi::{CStr, CString, c_char, c_void};
+    use std::mem::{align_of, size_of, transmute};
+    use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use llama_cpp_2::LlamaContextLoadError;
+    use llama_cpp_2::context::LlamaContext;
+    use llama_cpp_2::context::params::LlamaContextParams;
+    use llama_cpp_2::llama_backend::LlamaBackend;
+    use llama_cpp_sys_2 as sys;
+
+    use crate::engine::model::load_log::LoadLog;
+    use crate::engine::model::loaded::LoadedModel;
+    use crate::engine::probe::{self, Probe};
+
+    /// Makes a failed assertion of native code write its reason to standard error before the process ends,
+    /// and nothing else: no debugger is started for a backtrace. To be called before any other thread.
+    pub fn install_abort_hook() {
+        // SAFETY: no other thread reads or writes the environment yet, as documented.
+        unsafe { std::env::set_var("GGML_NO_BACKTRACE", "1") };
+        // SAFETY: the callback lives as long as the program and can be called from any thread.
+        unsafe { sys::ggml_set_abort_callback(Some(say_why)) };
+    }
+
+    unsafe extern "C" fn say_why(message: *const c_char) {
+        // SAFETY: ggml passes a terminated string that it keeps until the call returns.
+        let message = unsafe { CStr::from_ptr(message) }.to_bytes();
+        for part in [b"native code gave up: ".as_slice(), message, b"\n"] {
+            // SAFETY: the pointer and length are those of a slice; write is safe in any state of the process.
+            unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) };
+        }
+    }
+
+    static LOG: Mutex<(String, LoadLog)> = Mutex::new((String::new(), LoadLog::new()));
+
+    /// Sends llama.cpp's log to `tracing` and keeps what [`LoadLog`] understands.
+    pub fn install_log_hook() {
+        // SAFETY: the callback is a function of this program; it needs no data of its own.
+        unsafe { sys::llama_log_set(Some(log), std::ptr::null_mut()) };
+    }
+
+    /// What the log said since the last call.
+    #[must_use]
+    pub fn take_load_log() -> LoadLog {
+        std::mem::take(&mut LOG.lock().unwrap_or_else(PoisonError::into_inner).1)
+    }
+
+    unsafe extern "C" fn log(level: sys::ggml_log_level, text: *const c_char, _: *mut c_void) {
+        // SAFETY: llama.cpp passes a terminated string that it keeps until the call returns.
+        let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+        let mut log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
+        log.0.push_str(&text);
+        while let Some(end) = log.0.find('\n') {
+            let line: String = log.0.drain(..=end).collect();
+            let line = line.trim_end();
+            log.1.read(line, level == sys::GGML_LOG_LEVEL_ERROR);
+            match level {
+                // Stopping a reply is no error: llama.cpp calls a decode that was asked to end a failure.
+                _ if line.contains("failed to decode, ret = 2") => {
+                    tracing::debug!(target: "llama.cpp", "{line}");
+                }
+                sys::GGML_LOG_LEVEL_ERROR => tracing::error!(target: "llama.cpp", "{line}"),
+                sys::GGML_LOG_LEVEL_WARN => tracing::warn!(target: "llama.cpp", "{line}"),
+                _ => tracing::debug!(target: "llama.cpp", "{line}"),
+            }
+        }
+    }
+
+    /// Writes a model anew with its matrices as f32, or as f16 without `floats`, through llama.cpp's own
+    /// dequantisation; norms are f32 either way.
+    ///
+    /// # Errors
+    /// With llama.cpp's code, where it cannot read the one file or write the other.
+    pub fn dequantise(from: &Path, to: &Path, threads: u32, floats: bool) -> Result<(), String> {
+        let name = |path: &Path| {
+            CString::new(path.as_os_str().as_encoded_bytes())
+                .map_err(|_| "a file name holds a zero".to_owned())
+        };
+        let (from, to) = (name(from)?, name(to)?);
+        // SAFETY: gives a struct of plain numbers and null pointers.
+        let mut params = unsafe { sys::llama_model_quantize_default_params() };
+        params.ftype = if floats { sys::LLAMA_FTYPE_ALL_F32 } else { sys::LLAMA_FTYPE_MOSTLY_F16 };
+        params.allow_requantize = true;
+        params.nthread = threads.cast_signed();
+        // SAFETY: both names are terminated and live through the call, as do the parameters.
+        match unsafe { sys::llama_model_quantize(from.as_ptr(), to.as_ptr(), &raw const params) } {
+            0 => Ok(()),
+            code => Err(format!("llama.cpp could not dequantise it (code {code})")),
+        }
+    }
+
+    /// Names the vector instructions that this processor has and llama.cpp was built without.
+    #[must_use]
+    pub fn unused_instructions() -> Vec<&'static str> {
+        #[cfg(all(target_arch = "x86_64", not(feature = "dynamic-backends")))]
+        {
+            // SAFETY: these functions return constants of the build.
+            let built =
+                unsafe { (sys::ggml_cpu_has_avx(), sys::ggml_cpu_has_avx2(), sys::ggml_cpu_has_fma()) };
+            let here = [
+                ("AVX", std::is_x86_feature_detected!("avx"), built.0),
+                ("AVX2", std::is_x86_feature_detected!("avx2"), built.1),
+                ("FMA", std::is_x86_feature_detected!("fma"), built.2),
+            ];
+            here.iter().filter(|(_, has, built)| *has && *built == 0).map(|(name, ..)| *name).collect()
+        }
+        #[cfg(not(all(target_arch = "x86_64", not(feature = "dynamic-backends"))))]
+        Vec::new()
+    }
+
+    // The wrapper has exactly one field, so equal size and alignment put it at offset 0.
+    const _: () = assert!(
+        size_of::<LlamaContextParams>() == size_of::<sys::llama_context_params>()
+            && align_of::<LlamaContextParams>() == align_of::<sys::llama_context_params>()
+    );
+
+    /// Sets what llama-cpp-2 has no methods for: the evaluation callback, the abort callback, and how many
+    /// rows of logits one batch may ask for (llama.cpp reserves a buffer of that many times the vocabulary).
+    fn complete(
+        mut params: LlamaContextParams,
+        probe: &Arc<Probe>,
+        stop: &Arc<AtomicBool>,
+        output_rows: u32,
+    ) -> LlamaContextParams {
+        // SAFETY: see the assertion above; the reference ends before `params` is used again.
+        let raw = unsafe { &mut *(&raw mut params).cast::<sys::llama_context_params>() };
+        if !probe.is_absent() {
+            raw.cb_eval = Some(probe::evaluate);
+            raw.cb_eval_user_data = Arc::as_ptr(probe).cast_mut().cast();
+        }
+        raw.abort_callback = Some(is_stopped);
+        raw.abort_callback_data = Arc::as_ptr(stop).cast_mut().cast();
+        raw.n_outputs_max = output_rows;
+        params
+    }
+
+    unsafe extern "C" fn is_stopped(data: *mut c_void) -> bool {
+        // SAFETY: `data` is the flag that the context's owner keeps alive as long as the context.
+        let stop = unsafe { &*data.cast::<AtomicBool>() };
+        stop.load(Ordering::Relaxed)
+    }
+
+    /// A context together with everything it points to.
+    pub struct OwnedContext {
+        // Declared first, so dropped first: it points into all the others.
+        context: LlamaContext<'static>,
+        /// What the evaluation callback works with.
+        pub probe: Arc<Probe>,
+        /// The model it runs.
+        pub model: Arc<LoadedModel>,
+        _stop: Arc<AtomicBool>,
+    }
+
+    impl OwnedContext {
+        /// Makes a context. While `stop` is set, decoding ends at once (on the CPU).
+        ///
+        /// # Errors
+        /// When llama.cpp refuses, mostly for want of memory; [`take_load_log`] knows why.
+        pub fn new(
+            backend: &LlamaBackend,
+            model: Arc<LoadedModel>,
+            params: LlamaContextParams,
+            probe: Arc<Probe>,
+            stop: Arc<AtomicBool>,
+            output_rows: u32,
+        ) -> Result<Self, LlamaContextLoadError> {
+            let context = model.model.new_context(backend, complete(params, &probe, &stop, output_rows))?;
+            // SAFETY: only the lifetime changes. The model lies in an `Arc` beside the context, so it keeps
+            // its address and outlives it; the lifetime does not leave this struct (see `get_mut`).
+            let context = unsafe { transmute::<LlamaContext<'_>, LlamaContext<'static>>(context) };
+            Ok(Self { context, probe, model, _stop: stop })
+        }
+
+        /// The context.
+        #[must_use]
+        pub fn get(&self) -> &LlamaContext<'_> {
+            &self.context
+        }
+
+        /// The context, to decode or to change its cache.
+        pub fn with<T>(&mut self, act: impl for<'a> FnOnce(&mut LlamaContext<'a>) -> T) -> T {
+            act(&mut self.context)
+        }
+    }
+}

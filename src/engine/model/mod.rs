@@ -1,0 +1,24 @@
+//! A model in memory: how its file becomes one, what is known of it, and the seams to native code.
+//!
+//! Invariant: nothing here decodes tokens; a [context](ffi) is made here and used elsewhere.
+
+pub mod ffi;
+pub mod fit;
+pub mod load_log;
+
+#[cfg(feature = "dynamic-backends")]
+mod backends;
+#[cfg(feature = "llama")]
+pub mod changes;
+#[cfg(feature = "llama")]
+pub mod dequantized;
+#[cfg(feature = "llama")]
+pub mod load;
+#[cfg(feature = "llama")]
+pub mod loaded;
+#[cfg(feature = "llama")]
+pub mod vocabulary;
+#[cfg(feature = "llama")]
+pub mod weight_error;
+#[cfg(feature = "llama")]
+pub mod weights;

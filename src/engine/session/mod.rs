@@ -1,0 +1,368 @@
+//! Tokens through the model, and the KV cache they leave behind.
+//!
+//! Invariant: [`Session::cached`] names exactly the tokens whose keys and values are in the cache's sequence
+//! 0, also after a cancelled or failed batch; so the next prompt decodes only what differs. Sequences beside
+//! it are [`self::lane`]'s.
+
+pub mod branch_cache;
+pub mod lane;
+mod prefix;
+mod swa_guard;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use llama_cpp_2::DecodeError;
+use llama_cpp_2::llama_batch::LlamaBatch;
+use llama_cpp_2::token::LlamaToken;
+
+use self::branch_cache::Aside;
+pub use self::prefix::Prefix;
+use self::swa_guard::Guard;
+use crate::chat::Intervention;
+use crate::engine::model::ffi::OwnedContext;
+use crate::engine::model::load::{self, Opened};
+use crate::engine::model::loaded::LoadedModel;
+use crate::engine::probe::Probe;
+use crate::engine::protocol::{Failure, Loaded};
+use crate::model_entry::{LoadParams, ModelFacts};
+use crate::token::TokenId;
+
+/// The sequence of the chat; others are scratch.
+pub(crate) const CHAT: u8 = 0;
+
+/// A token of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The token.
+    pub id: TokenId,
+    /// Where in its sequence, from 0.
+    pub position: usize,
+    /// The sequence it belongs to.
+    pub sequence: u8,
+    /// Whether its logits are wanted; at most [`crate::engine::model::fit::OUTPUT_ROWS`] of a batch may.
+    pub logits: bool,
+}
+
+/// Which tokens of a stretch give logits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// None.
+    None,
+    /// The last.
+    Last,
+    /// Every one.
+    All,
+}
+
+impl Rows {
+    /// Whether token `index` of `count` gives logits.
+    #[must_use]
+    pub fn wants(self, index: usize, count: usize) -> bool {
+        match self {
+            Self::None => false,
+            Self::Last => index + 1 == count,
+            Self::All => true,
+        }
+    }
+}
+
+/// Why a batch was not decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Halt {
+    /// The request was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+    /// The cache has no room; the caller checks lengths, so this is a fragmented or shared cache.
+    #[error("the KV cache has no room for the batch")]
+    Full,
+    /// llama.cpp's own code.
+    #[error("llama.cpp could not decode (code {0}); the engine's log says more")]
+    Failed(i32),
+}
+
+/// A model, its context, and what is in the cache.
+pub struct Session {
+    pub(crate) context: OwnedContext,
+    pub(crate) batch: LlamaBatch<'static>,
+    pub(crate) prefix: Prefix,
+    /// What is kept beside the chat.
+    pub(crate) aside: Aside,
+    /// Which sequences hold cells.
+    pub(crate) guard: Guard,
+    /// Where the batch's tokens stand in their sequences.
+    positions: Vec<u32>,
+    /// Tokens decoded together; cancel and progress happen in between.
+    pub(crate) slice: usize,
+    /// Tokens that a chat may fill.
+    limit: usize,
+    /// Whether the past can only be taken back as a whole.
+    pub(crate) recurrent: bool,
+    pub(crate) stop: Arc<AtomicBool>,
+}
+
+impl Session {
+    /// Loads a model; `progress` is given the part that is read, 0 to 1. Setting `stop` ends that, and later every
+    /// decode.
+    ///
+    /// # Errors
+    /// A file that llama.cpp refuses, too little memory, or a cancel.
+    pub fn load(
+        path: &Path,
+        facts: &ModelFacts,
+        params: &LoadParams,
+        stop: Arc<AtomicBool>,
+        progress: impl Fn(f32) + Clone + 'static,
+    ) -> Result<(Self, Loaded), Failure> {
+        let (opened, loaded) = load::load(path, facts, params, &stop, progress)?;
+        Ok((Self::new(opened, stop), loaded))
+    }
+
+    /// Loads a model with nothing of ours around it, not even the probe, to compare with.
+    ///
+    /// # Errors
+    /// As [`Session::load`].
+    pub fn load_bare(
+        path: &Path,
+        facts: &ModelFacts,
+        params: &LoadParams,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, Failure> {
+        Ok(Self::new(load::load_bare(path, facts, params, &stop)?, stop))
+    }
+
+    /// An empty cache.
+    fn new(Opened { context, limit }: Opened, stop: Arc<AtomicBool>) -> Self {
+        let slice = context.get().n_batch() as usize;
+        let recurrent = context.model.model.is_recurrent() || context.model.model.is_hybrid();
+        let batch = LlamaBatch::new(slice, 1);
+        Self {
+            context,
+            batch,
+            prefix: Prefix::default(),
+            aside: Aside::default(),
+            guard: Guard::default(),
+            positions: Vec::new(),
+            slice,
+            limit: limit as usize,
+            recurrent,
+            stop,
+        }
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Arc<LoadedModel> {
+        &self.context.model
+    }
+
+    /// Tokens that a chat may fill.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Most tokens that one batch takes.
+    #[must_use]
+    pub fn slice(&self) -> usize {
+        self.slice
+    }
+
+    /// Set while the running request is to stop.
+    #[must_use]
+    pub fn stop_flag(&self) -> &AtomicBool {
+        &self.stop
+    }
+
+    /// The tokens in the cache.
+    #[must_use]
+    pub fn cached(&self) -> &[TokenId] {
+        &self.prefix.ids
+    }
+
+    /// What looks into passes and changes them.
+    #[must_use]
+    pub fn probe(&self) -> &Probe {
+        &self.context.probe
+    }
+
+    /// How many graph nodes the evaluation callback was asked about.
+    #[must_use]
+    pub fn probe_asked(&self) -> u64 {
+        self.context.probe.asked()
+    }
+
+    /// The last decoded token's logits.
+    ///
+    /// # Panics
+    /// Before anything was decoded.
+    #[must_use]
+    pub fn logits(&self) -> &[f32] {
+        self.context.get().get_logits_ith(self.batch.n_tokens() - 1)
+    }
+
+    /// The logits of token `index` of the last batch.
+    ///
+    /// # Panics
+    /// Where that token's logits were not asked for.
+    #[must_use]
+    pub fn row(&self, index: usize) -> &[f32] {
+        self.context.get().get_logits_ith(position(index))
+    }
+
+    /// Keeps what the cache shares with the prompt and forgets the rest; gives how many tokens were kept.
+    pub fn reuse(&mut self, prompt: &[TokenId], interventions: &[Intervention]) -> usize {
+        self.reuse_at_most(prompt, prompt.len(), interventions)
+    }
+
+    /// Keeps at most the first `most` tokens of what the cache shares with the text, so that the rows after
+    /// them can be read; gives how many were kept.
+    pub fn reuse_at_most(&mut self, ids: &[TokenId], most: usize, interventions: &[Intervention]) -> usize {
+        let keep = self.prefix.common(ids, interventions).min(most);
+        let kept = self.keep(keep);
+        self.prefix.interventions = interventions.to_vec();
+        kept
+    }
+
+    /// Decodes the prompt from `from` on, in slices; `progress` is told how many tokens of the new part
+    /// were read, of how many.
+    ///
+    /// # Errors
+    /// See [`Halt`]; what was read before stays in the cache.
+    pub fn read(
+        &mut self,
+        prompt: &[TokenId],
+        from: usize,
+        mut progress: impl FnMut(usize, usize),
+    ) -> Result<(), Halt> {
+        let total = prompt.len() - from;
+        let mut done = 0;
+        for slice in prompt[from..].chunks(self.slice) {
+            let last = done + slice.len() == total;
+            self.append(slice, if last { Rows::Last } else { Rows::None })?;
+            done += slice.len();
+            progress(done, total);
+        }
+        Ok(())
+    }
+
+    /// Decodes one token.
+    ///
+    /// # Errors
+    /// See [`Halt`]; the token is then not in the cache.
+    pub fn step(&mut self, id: TokenId) -> Result<(), Halt> {
+        self.append(&[id], Rows::Last)
+    }
+
+    /// Decodes tokens behind those in the cache, at most a slice.
+    ///
+    /// # Errors
+    /// See [`Halt`]; none of them is then in the cache.
+    pub(crate) fn append(&mut self, ids: &[TokenId], rows: Rows) -> Result<(), Halt> {
+        let start = self.prefix.ids.len();
+        self.make_room_for(ids.len());
+        let decoded = self.submit(stretch(CHAT, start, ids, rows));
+        match decoded {
+            Ok(()) => self.prefix.ids.extend_from_slice(ids),
+            Err(_) => {
+                self.keep(start);
+            }
+        }
+        decoded
+    }
+
+    /// Decodes a batch, at most [`Session::slice`] tokens. What a batch that failed left behind is the
+    /// caller's to remove.
+    pub(crate) fn submit(&mut self, items: impl IntoIterator<Item = Item>) -> Result<(), Halt> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Halt::Cancelled);
+        }
+        self.batch.clear();
+        self.positions.clear();
+        let mut written: BTreeMap<u8, (u32, u32)> = BTreeMap::new();
+        for item in items {
+            let place = item.position as u32;
+            let range = written.entry(item.sequence).or_insert((place, place));
+            *range = (range.0.min(place), range.1.max(place));
+            self.positions.push(place);
+            self.batch
+                .add(LlamaToken(item.id.0), position(item.position), &[i32::from(item.sequence)], item.logits)
+                .expect("a slice is never longer than the batch");
+        }
+        self.guard_held();
+        self.context.probe.begin_batch(self.positions.iter().copied());
+        let Self { context, batch, .. } = self;
+        let result = context.with(|context| context.decode(batch));
+        for (sequence, (first, last)) in written {
+            self.guard_cells(sequence, first, Some(last + 1));
+        }
+        if result.is_err() {
+            self.guard.distrust();
+        }
+        result.map_err(|error| halt(&error, &self.stop))
+    }
+
+    /// The most tokens of a batch that may all give logits.
+    #[must_use]
+    pub fn most_rows(&self) -> usize {
+        self.slice.min(crate::engine::model::fit::OUTPUT_ROWS as usize)
+    }
+
+    /// Cuts the cache down to its first `count` tokens; gives how many are really left. A cache that cannot
+    /// be cut there, or whose cells are gone although it says otherwise (sliding windows), is emptied.
+    pub(crate) fn keep(&mut self, count: usize) -> usize {
+        let count = count.min(self.prefix.ids.len());
+        let recurrent = self.recurrent;
+        let held = self.context.with(|context| {
+            let removed = context.clear_kv_cache_seq(Some(u32::from(CHAT)), Some(count as u32), None);
+            let first = context.kv_cache_seq_pos_min(i32::from(CHAT));
+            let last = context.kv_cache_seq_pos_max(i32::from(CHAT));
+            let begins = recurrent || count == 0 || first == 0;
+            let whole = removed == Ok(true) && last == position(count) - 1 && begins;
+            if !whole {
+                context.clear_kv_cache();
+            }
+            whole
+        });
+        if !held {
+            self.aside = Aside::default();
+            self.guard.clear();
+        } else if count < self.prefix.ids.len() {
+            self.aside.chat_was_cut(count);
+            self.guard.let_go(CHAT, count == 0);
+        }
+        self.prefix.ids.truncate(if held { count } else { 0 });
+        self.prefix.ids.len()
+    }
+}
+
+/// Tokens of one sequence, one behind the other from `start` on.
+pub(crate) fn stretch(
+    sequence: u8,
+    start: usize,
+    ids: &[TokenId],
+    rows: Rows,
+) -> impl Iterator<Item = Item> + '_ {
+    ids.iter().enumerate().map(move |(index, &id)| Item {
+        id,
+        position: start + index,
+        sequence,
+        logits: rows.wants(index, ids.len()),
+    })
+}
+
+pub(crate) fn position(index: usize) -> i32 {
+    i32::try_from(index).expect("a context has fewer than 2^31 cells")
+}
+
+pub(crate) fn halt(error: &DecodeError, stop: &AtomicBool) -> Halt {
+    match error {
+        DecodeError::Unknown(2) => Halt::Cancelled,
+        _ if stop.load(Ordering::Relaxed) => Halt::Cancelled,
+        DecodeError::NoKvCacheSlot => Halt::Full,
+        DecodeError::NTokensZero => Halt::Failed(-1),
+        DecodeError::Unknown(code) => Halt::Failed(*code),
+    }
+}
