@@ -126,9 +126,9 @@ impl Control {
         self.changed.notify_all();
     }
 
-    /// The reply has ended; requests come in rising order, so older paces are done with.
-    pub fn end(&self, id: RequestId) {
-        self.locked().paces.retain(|other, _| *other > id);
+    /// A request has ended: what is left are the paces of others that are open.
+    pub fn end(&self, id: RequestId, is_open: impl Fn(RequestId) -> bool) {
+        self.locked().paces.retain(|other, _| *other != id && is_open(*other));
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -179,9 +179,20 @@ mod tests {
     fn an_ended_reply_leaves_no_pace_behind() {
         let control = Control::default();
         control.set_pace(RequestId(1), Some(1));
+        control.set_pace(RequestId(2), Some(2));
         control.set_pace(RequestId(5), Some(5));
-        control.end(RequestId(2));
-        assert_eq!((control.take_pace(RequestId(1)), control.take_pace(RequestId(5))), (None, Some(Some(5))));
+        control.end(RequestId(2), |other| other != RequestId(1));
+        let left = [1, 2, 5].map(|id| control.take_pace(RequestId(id)));
+        assert_eq!(left, [None, None, Some(Some(5))]);
+    }
+
+    #[test]
+    fn a_pace_of_a_waiting_reply_outlives_later_requests_that_run_first() {
+        let control = Control::default();
+        control.set_pace(RequestId(2), Some(5));
+        control.end(RequestId(1), |_| true);
+        control.end(RequestId(3), |_| true);
+        assert_eq!(control.take_pace(RequestId(2)), Some(Some(5)));
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod template;
 mod testing;
 pub mod thread;
 pub mod tokenizer;
+pub mod transport;
 
 #[cfg(feature = "llama")]
 pub mod analysis;

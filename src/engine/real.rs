@@ -8,15 +8,16 @@ use super::jobs::worker::{Hooks, Worker};
 use super::protocol::{CapturePlan, Failure, Request, RequestId};
 use super::serve::{Body, Desk, Emit, Made};
 use super::shared::Shared;
+use super::transport::open_requests::OpenRequests;
 use crate::inspect::pieces::Pieces;
 use crate::model_entry::{ModelEntry, ModelFacts};
 use crate::token::{TokenId, Vocabulary};
 
 /// The engine that runs GGUF files through llama.cpp, for [`super::serve::serve`].
-pub fn make(hooks: Hooks) -> impl FnOnce(Emit) -> Made + Send + 'static {
-    move |emit| {
+pub fn make(hooks: Hooks) -> impl FnOnce(Emit, Arc<OpenRequests>) -> Made + Send + 'static {
+    move |emit, requests| {
         let hooks = Arc::new(hooks);
-        let shared = Shared::new();
+        let shared = Shared::over(requests);
         let desk = Arc::new(Counter { hooks: Arc::clone(&hooks), shared: Arc::clone(&shared) });
         (Box::new(Worker::new(hooks, shared, emit)), desk)
     }

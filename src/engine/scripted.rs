@@ -13,13 +13,14 @@ mod replies;
 mod reread;
 mod vocabulary;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::model::{Control, Model};
 use super::protocol::{CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Request, RequestId};
 use super::serve::{Body, Desk, Emit, Made};
+use super::transport::open_requests::OpenRequests;
 use crate::chat::{StopReason, Timings, Usage};
 use crate::inspect::pieces::{Pieces, Word};
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
@@ -47,11 +48,16 @@ impl Default for ScriptedOptions {
 }
 
 /// The scripted engine, for [`super::serve::serve`] and [`super::thread::ThreadEngine`].
-pub fn make(options: ScriptedOptions) -> impl FnOnce(Emit) -> Made + Send + 'static {
-    move |emit| {
+pub fn make(options: ScriptedOptions) -> impl FnOnce(Emit, Arc<OpenRequests>) -> Made + Send + 'static {
+    move |emit, requests| {
         let out = Arc::clone(&emit);
-        let shared =
-            Arc::new(Shared { options, emit: out, state: Mutex::default(), changed: Condvar::new() });
+        let shared = Arc::new(Shared {
+            options,
+            emit: out,
+            requests,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
         let body = Worker { shared: Arc::clone(&shared), emit, model: None };
         (Box::new(body), shared)
     }
@@ -76,13 +82,13 @@ struct Shared {
     options: ScriptedOptions,
     /// For what is answered beside a reply.
     emit: Emit,
+    requests: Arc<OpenRequests>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    cancelled: BTreeSet<RequestId>,
     /// How many more tokens a reply may write; one that is not named runs freely.
     allowed: BTreeMap<RequestId, Option<u32>>,
     plan: CapturePlan,
@@ -99,7 +105,7 @@ impl Shared {
     }
 
     fn is_cancelled(&self, id: RequestId) -> bool {
-        self.lock().cancelled.contains(&id)
+        self.requests.is_cancelled(id)
     }
 
     /// Waits until `until`, or until the request is cancelled, which it tells.
@@ -111,8 +117,9 @@ impl Shared {
                 continue;
             }
             let left = until.saturating_duration_since(Instant::now());
-            if state.cancelled.contains(&id) || left.is_zero() {
-                return state.cancelled.contains(&id);
+            let cancelled = self.requests.is_cancelled(id);
+            if cancelled || left.is_zero() {
+                return cancelled;
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -123,7 +130,7 @@ impl Shared {
         let mut said = false;
         let mut state = self.lock();
         loop {
-            if state.cancelled.contains(&id) {
+            if self.requests.is_cancelled(id) {
                 return true;
             }
             match state.allowed.get_mut(&id) {
@@ -151,8 +158,9 @@ impl Shared {
 }
 
 impl Desk for Shared {
-    fn cancel(&self, target: RequestId) {
-        self.lock().cancelled.insert(target);
+    fn cancel(&self, _: RequestId) {
+        // Under the lock, so not between a look at what is cancelled and the wait.
+        let _state = self.lock();
         self.changed.notify_all();
     }
 
@@ -251,10 +259,8 @@ impl Body for Worker {
             _ => Err(other("The worker does not answer this request.".into())),
         };
         (self.emit)(Envelope { id, event: answer.unwrap_or_else(Event::Failed) });
-        let mut state = self.shared.lock();
-        state.cancelled.remove(&id);
-        // Requests come in rising order, so what is left of older ones is done with.
-        state.allowed.retain(|other, _| *other > id);
+        let requests = &self.shared.requests;
+        self.shared.lock().allowed.retain(|other, _| *other != id && requests.is_open(*other));
     }
 }
 

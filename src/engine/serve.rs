@@ -1,16 +1,15 @@
-//! The engine's side of the pipe: reads requests, answers the quick ones at once, queues the others to a
-//! worker thread, and writes events.
+//! The engine's side of the pipe: reads requests, answers at once what only sets something, queues questions about the
+//! vocabulary to a helper thread and the others to a worker thread, and writes events.
 //!
 //! Invariants: every request that has an answer gets exactly one final event, whatever the worker does
-//! (also when it panics or answers twice); when the input ends, [`serve`] returns within a second.
+//! (also when it panics or answers twice); nothing that takes time runs on the thread that reads cancels; when the
+//! input ends, [`serve`] returns within a second.
 
 use std::any::Any;
-use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +17,8 @@ use super::frame::{self, FrameError};
 use super::protocol::{
     Call, CapturePlan, Envelope, Event, Failure, FailureKind, Request, RequestId, VERSION,
 };
+use super::transport::Questions;
+use super::transport::open_requests::OpenRequests;
 use crate::inspect::pieces::Pieces;
 use crate::model_entry::{ModelEntry, ModelFacts};
 use crate::token::{TokenId, Vocabulary};
@@ -36,9 +37,10 @@ pub trait Body {
     fn handle(&mut self, id: RequestId, request: Request);
 }
 
-/// The part of an engine that answers at once, also in the middle of a reply.
+/// The part of an engine that answers also in the middle of a reply. Settings are taken on the thread that reads
+/// requests and must not take long; questions are answered on a helper thread, one after the other.
 pub trait Desk: Send + Sync {
-    /// Asks the request of that id to end. Not called for requests that have had their final event.
+    /// The request of that id is cancelled, as [`OpenRequests`] tells: wakes whoever computes it or waits for it.
     fn cancel(&self, target: RequestId);
 
     /// The tokens of a text with their bytes; a control token's are its name.
@@ -72,7 +74,7 @@ pub trait Desk: Send + Sync {
         Some(request)
     }
 
-    /// How the tokenizer cuts and merges a text, as [`Request::Pieces`]. Called on a thread of its own.
+    /// How the tokenizer cuts and merges a text, as [`Request::Pieces`].
     ///
     /// # Errors
     /// Where no model is loaded, or its file cannot be read.
@@ -104,7 +106,7 @@ pub type Made = (Box<dyn Body>, Arc<dyn Desk>);
 pub fn serve(
     mut input: impl Read,
     output: impl Write + Send + 'static,
-    make: impl FnOnce(Emit) -> Made + Send + 'static,
+    make: impl FnOnce(Emit, Arc<OpenRequests>) -> Made + Send + 'static,
 ) -> io::Result<()> {
     let emit = frame_writer(output);
     emit(Envelope { id: RequestId(0), event: Event::Ready { version: VERSION } });
@@ -141,116 +143,154 @@ fn frame_writer(output: impl Write + Send + 'static) -> Emit {
     })
 }
 
-/// Answers calls until they end, then cancels what is open and waits for the worker, at most [`FAREWELL`].
+/// Answers calls until they end, then cancels what is open and waits for the threads, at most [`FAREWELL`].
 pub(super) fn answer(
     calls: impl Iterator<Item = Call>,
     emit: &Emit,
-    make: impl FnOnce(Emit) -> Made + Send + 'static,
+    make: impl FnOnce(Emit, Arc<OpenRequests>) -> Made + Send + 'static,
 ) {
-    let ledger = Arc::new(Ledger::default());
-    let emit = ledger.guard(Arc::clone(emit));
-    let (queue, requests) = mpsc::channel();
-    let (desk_out, desk_in) = mpsc::sync_channel(1);
-    let (ended_out, ended) = mpsc::sync_channel::<()>(1);
-    let worker = thread::Builder::new().name("worker".into()).spawn({
-        let (ledger, emit) = (Arc::clone(&ledger), Arc::clone(&emit));
-        move || {
-            let _ended = ended_out; // dropped when the worker ends, however it does
-            let (mut body, desk) = make(Arc::clone(&emit));
-            if desk_out.send(desk).is_ok() {
-                work(body.as_mut(), &requests, &ledger, &emit);
-            }
-        }
-    });
-    let desk = worker.ok().and_then(|_| desk_in.recv().ok());
-    let Some(desk) = desk else {
+    let open = Arc::new(OpenRequests::default());
+    let emit = guard(&open, Arc::clone(emit));
+    let Some(threads) = Threads::start(&open, &emit, make) else {
         let event = failed("The engine could not be started.".into(), FailureKind::Other);
         return emit(Envelope { id: RequestId(0), event });
     };
     for Call { id, request } in calls {
-        let event = match request {
+        match request {
             Request::Shutdown => break,
             Request::Cancel { target } => {
-                if ledger.is_open(target) {
-                    desk.cancel(target);
+                if open.cancel(target) {
+                    threads.desk.cancel(target);
                 }
-                continue;
             }
-            Request::Load { .. }
-            | Request::Generate(_)
-            | Request::Score(_)
-            | Request::Reread(_)
-            | Request::Look(_)
-            | Request::LookAhead(_)
-            | Request::Inspect(_)
-            | Request::Direction(_)
-            | Request::Depths(_)
-            | Request::Embed(_)
-            | Request::Attend(_)
-            | Request::Calibrate => {
-                ledger.open(id);
-                let Some(request) = desk.beside(id, request) else { continue };
-                if queue.send((id, request)).is_ok() {
-                    continue;
-                }
-                failed("The engine's worker has ended.".into(), FailureKind::Other)
-            }
-            Request::Pieces { text, special, inside } => {
-                ledger.open(id);
-                // The rules are read when first asked for, which takes too long for this thread.
-                let (desk, emit) = (Arc::clone(&desk), Arc::clone(&emit));
-                thread::spawn(move || {
-                    let pieces =
-                        || desk.merges(&text, special, inside).map(|pieces| Event::Pieces(Box::new(pieces)));
-                    let event = catch_unwind(AssertUnwindSafe(pieces)).map_or_else(
-                        |panic| panicked(panic.as_ref()),
-                        |pieces| pieces.unwrap_or_else(Event::Failed),
-                    );
+            request => {
+                open.open(id);
+                if let Some(event) = threads.take(id, request, &open) {
                     emit(Envelope { id, event });
-                });
-                continue;
+                }
             }
-            quick => {
-                ledger.open(id);
-                catch_unwind(AssertUnwindSafe(|| answer_at_once(desk.as_ref(), quick)))
-                    .unwrap_or_else(|panic| panicked(panic.as_ref()))
-            }
-        };
-        emit(Envelope { id, event });
+        }
     }
-    ledger.ending.store(true, Ordering::Release);
-    ledger.all_open().into_iter().for_each(|id| desk.cancel(id));
-    drop(queue);
-    let _ = ended.recv_timeout(FAREWELL);
+    let all = open.end();
+    all.into_iter().for_each(|id| threads.desk.cancel(id));
+    threads.farewell();
 }
 
-fn answer_at_once(desk: &dyn Desk, request: Request) -> Event {
-    let answer = match request {
+/// Lets events of open requests through, and closes a request with its first final one.
+fn guard(open: &Arc<OpenRequests>, emit: Emit) -> Emit {
+    let open = Arc::clone(open);
+    Arc::new(move |envelope| {
+        let (id, is_final) = (envelope.id, envelope.event.is_final());
+        if id == RequestId(0) || if is_final { open.close(id) } else { open.is_open(id) } {
+            emit(envelope);
+        }
+    })
+}
+
+/// Who answers: the worker, the helper for questions, and the desk that both share with the reading thread.
+struct Threads {
+    desk: Arc<dyn Desk>,
+    jobs: Sender<(RequestId, Request)>,
+    questions: Questions,
+    /// Ends when the worker and the helper have ended, however they do.
+    ended: Receiver<()>,
+}
+
+impl Threads {
+    fn start(
+        open: &Arc<OpenRequests>,
+        emit: &Emit,
+        make: impl FnOnce(Emit, Arc<OpenRequests>) -> Made + Send + 'static,
+    ) -> Option<Self> {
+        let (jobs, requests) = mpsc::channel();
+        let (desk_out, desk_in) = mpsc::sync_channel(1);
+        let (ended_out, ended) = mpsc::sync_channel::<()>(1);
+        let questions = {
+            let (emit, ended) = (Arc::clone(emit), ended_out.clone());
+            Questions::start(Arc::clone(open), move |id, event| {
+                let _ended = &ended;
+                emit(Envelope { id, event });
+            })
+        };
+        let worker = thread::Builder::new().name("worker".into()).spawn({
+            let (open, emit) = (Arc::clone(open), Arc::clone(emit));
+            move || {
+                let _ended = ended_out;
+                let (mut body, desk) = make(Arc::clone(&emit), Arc::clone(&open));
+                if desk_out.send(desk).is_ok() {
+                    work(body.as_mut(), &requests, &open, &emit);
+                }
+            }
+        });
+        let desk = worker.ok().and_then(|_| desk_in.recv().ok())?;
+        Some(Self { desk, jobs, questions: questions.ok()?, ended })
+    }
+
+    /// Hands a request to whoever answers it; gives the answer where that is known at once.
+    fn take(&self, id: RequestId, request: Request, open: &OpenRequests) -> Option<Event> {
+        match request {
+            Request::SetCapture(_) | Request::Pace { .. } | Request::Fault(_) => {
+                Some(guarded(|| set(self.desk.as_ref(), request, open)))
+            }
+            Request::Tokenize { .. }
+            | Request::Vocabulary
+            | Request::Describe { .. }
+            | Request::Pieces { .. } => {
+                let desk = Arc::clone(&self.desk);
+                self.questions.ask(id, move || guarded(|| tell(desk.as_ref(), request)))
+            }
+            job => {
+                let sent = self.jobs.send((id, self.desk.beside(id, job)?));
+                sent.is_err().then(|| failed("The engine's worker has ended.".into(), FailureKind::Other))
+            }
+        }
+    }
+
+    /// Nothing more comes: waits until both threads have ended, at most [`FAREWELL`].
+    fn farewell(self) {
+        let Self { jobs, questions, ended, .. } = self;
+        drop((jobs, questions));
+        let _ = ended.recv_timeout(FAREWELL);
+    }
+}
+
+/// What an answer is, also where working it out panics.
+fn guarded(answer: impl FnOnce() -> Result<Event, Failure>) -> Event {
+    match catch_unwind(AssertUnwindSafe(answer)) {
+        Ok(answer) => answer.unwrap_or_else(Event::Failed),
+        Err(panic) => panicked(panic.as_ref()),
+    }
+}
+
+/// Sets what the desk keeps; takes no time.
+fn set(desk: &dyn Desk, request: Request, open: &OpenRequests) -> Result<Event, Failure> {
+    match request {
+        Request::SetCapture(plan) => desk.set_capture(plan)?,
+        Request::Fault(name) => desk.fault(&name)?,
+        Request::Pace { target, allow } if open.is_open(target) => desk.pace(target, allow),
+        _ => {}
+    }
+    Ok(Event::Acknowledged)
+}
+
+/// Answers a question about the vocabulary or a file.
+fn tell(desk: &dyn Desk, request: Request) -> Result<Event, Failure> {
+    match request {
         Request::Tokenize { text, special, begin } => desk.tokenize(&text, special, begin).map(|tokens| {
             let tokens = tokens.into_iter().map(|(id, bytes)| (id, bytes.into())).collect();
             Event::Tokenized { tokens }
         }),
-        Request::Vocabulary => {
-            desk.vocabulary().map(|vocabulary| Event::Vocabulary(Box::new(Vocabulary::clone(&vocabulary))))
+        Request::Pieces { text, special, inside } => {
+            desk.merges(&text, special, inside).map(|pieces| Event::Pieces(Box::new(pieces)))
         }
         Request::Describe { entry } => desk.describe(&entry).map(|facts| Event::Described(Box::new(facts))),
-        Request::SetCapture(plan) => desk.set_capture(plan).map(|()| Event::Acknowledged),
-        Request::Pace { target, allow } => {
-            desk.pace(target, allow);
-            Ok(Event::Acknowledged)
-        }
-        Request::Fault(name) => desk.fault(&name).map(|()| Event::Acknowledged),
-        other => Err(Failure {
-            message: format!("The engine does not answer {other:?} at once."),
-            kind: FailureKind::Other,
-        }),
-    };
-    answer.unwrap_or_else(Event::Failed)
+        _ => desk.vocabulary().map(|vocabulary| Event::Vocabulary(Box::new(Vocabulary::clone(&vocabulary)))),
+    }
 }
 
-fn work(body: &mut dyn Body, requests: &Receiver<(RequestId, Request)>, ledger: &Ledger, emit: &Emit) {
-    for (id, request) in requests {
-        let outcome = if ledger.ending.load(Ordering::Acquire) {
+fn work(body: &mut dyn Body, jobs: &Receiver<(RequestId, Request)>, open: &OpenRequests, emit: &Emit) {
+    for (id, request) in jobs {
+        let outcome = if open.is_ending() {
             Some(failed("The engine is ending.".into(), FailureKind::Cancelled))
         } else {
             catch_unwind(AssertUnwindSafe(|| body.handle(id, request)))
@@ -258,7 +298,7 @@ fn work(body: &mut dyn Body, requests: &Receiver<(RequestId, Request)>, ledger: 
                 .map(|panic| panicked(panic.as_ref()))
         };
         let unanswered = || failed("The engine gave no answer.".into(), FailureKind::Other);
-        // The ledger lets this through only where the request has had no final event.
+        // The guard lets this through only where the request has had no final event.
         emit(Envelope { id, event: outcome.unwrap_or_else(unanswered) });
     }
 }
@@ -277,48 +317,6 @@ fn panicked(panic: &(dyn Any + Send)) -> Event {
 
 fn failed(message: String, kind: FailureKind) -> Event {
     Event::Failed(Failure { message, kind })
-}
-
-/// The requests that have had no final event.
-#[derive(Default)]
-struct Ledger {
-    open: Mutex<BTreeSet<RequestId>>,
-    /// The input has ended: what is still queued is not begun.
-    ending: AtomicBool,
-}
-
-impl Ledger {
-    /// Lets events of open requests through, and closes a request with its first final one.
-    fn guard(self: &Arc<Self>, emit: Emit) -> Emit {
-        let ledger = Arc::clone(self);
-        Arc::new(move |envelope| {
-            let wanted = envelope.id == RequestId(0)
-                || if envelope.event.is_final() {
-                    ledger.lock().remove(&envelope.id)
-                } else {
-                    ledger.is_open(envelope.id)
-                };
-            if wanted {
-                emit(envelope);
-            }
-        })
-    }
-
-    fn open(&self, id: RequestId) {
-        self.lock().insert(id);
-    }
-
-    fn is_open(&self, id: RequestId) -> bool {
-        self.lock().contains(&id)
-    }
-
-    fn all_open(&self) -> Vec<RequestId> {
-        self.lock().iter().copied().collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<RequestId>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[cfg(test)]

@@ -4,30 +4,30 @@
 //! Invariant: a cancel is never lost, whether it comes before its request starts, while it runs or, without
 //! effect, after it ended.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::control::Control;
 use super::model::loaded::LoadedModel;
 use super::protocol::{Failure, FailureKind, RequestId};
+use super::transport::open_requests::OpenRequests;
 use crate::token::{TokenId, Vocabulary};
 
 /// Shared between the worker and the reader thread.
 #[derive(Default)]
 pub struct Shared {
     model: Mutex<Option<Arc<LoadedModel>>>,
-    requests: Mutex<Requests>,
+    requests: Arc<OpenRequests>,
+    running: Mutex<Running>,
     stop: Arc<AtomicBool>,
     control: Control,
 }
 
 #[derive(Default)]
-struct Requests {
-    running: Option<RequestId>,
+struct Running {
+    request: Option<RequestId>,
     /// The reply beside which the running request is answered.
     reply: Option<RequestId>,
-    cancelled: BTreeSet<RequestId>,
 }
 
 impl Shared {
@@ -37,11 +37,17 @@ impl Shared {
         Arc::new(Self::default())
     }
 
+    /// Nothing loaded; what is open and cancelled is told by `requests`.
+    #[must_use]
+    pub fn over(requests: Arc<OpenRequests>) -> Arc<Self> {
+        Arc::new(Self { requests, ..Self::default() })
+    }
+
     /// Stops a request: the running one within a node of its graph, a later one as it starts.
     pub fn cancel(&self, target: RequestId) {
-        let mut requests = locked(&self.requests);
-        requests.cancelled.insert(target);
-        if [requests.running, requests.reply].contains(&Some(target)) {
+        self.requests.cancel(target);
+        let running = locked(&self.running);
+        if [running.request, running.reply].contains(&Some(target)) {
             self.stop.store(true, Ordering::Relaxed);
             self.control.wake();
         }
@@ -56,7 +62,7 @@ impl Shared {
     /// Whether a request was cancelled and has not ended.
     #[must_use]
     pub fn is_cancelled(&self, id: RequestId) -> bool {
-        locked(&self.requests).cancelled.contains(&id)
+        self.requests.is_cancelled(id)
     }
 
     /// The text's tokens with their bytes; a control token's bytes are its name. With `begin`, the
@@ -97,38 +103,38 @@ impl Shared {
 
     /// The request runs from now on; whether it was cancelled before.
     pub(super) fn begin(&self, id: RequestId) -> bool {
-        let mut requests = locked(&self.requests);
-        requests.running = Some(id);
-        let cancelled = requests.cancelled.contains(&id);
+        self.requests.open(id);
+        let mut running = locked(&self.running);
+        running.request = Some(id);
+        let cancelled = self.requests.is_cancelled(id);
         self.stop.store(cancelled, Ordering::Relaxed);
         cancelled
     }
 
-    /// The running request has ended; requests come in rising order, so older flags are done with.
+    /// The running request has ended.
     pub(super) fn end(&self, id: RequestId) {
-        let mut requests = locked(&self.requests);
-        requests.running = None;
-        requests.cancelled.retain(|other| *other > id);
-        self.control.end(id);
+        let mut running = locked(&self.running);
+        running.request = None;
+        self.control.end(id, |other| self.requests.is_open(other));
         self.stop.store(false, Ordering::Relaxed);
     }
 
     /// A request is answered beside the reply that runs; whether either was cancelled before.
     pub(super) fn begin_beside(&self, id: RequestId) -> bool {
-        let mut requests = locked(&self.requests);
-        requests.reply = requests.running.replace(id);
-        let is_cancelled = |id: &RequestId| requests.cancelled.contains(id);
-        let cancelled = is_cancelled(&id) || requests.reply.as_ref().is_some_and(is_cancelled);
+        self.requests.open(id);
+        let mut running = locked(&self.running);
+        running.reply = running.request.replace(id);
+        let is_cancelled = |id| self.requests.is_cancelled(id);
+        let cancelled = is_cancelled(id) || running.reply.is_some_and(is_cancelled);
         self.stop.store(cancelled, Ordering::Relaxed);
         cancelled
     }
 
     /// That request has ended, and the reply goes on unless it was cancelled meanwhile.
-    pub(super) fn end_beside(&self, id: RequestId) {
-        let mut requests = locked(&self.requests);
-        requests.cancelled.remove(&id);
-        requests.running = requests.reply.take();
-        let cancelled = requests.running.is_some_and(|reply| requests.cancelled.contains(&reply));
+    pub(super) fn end_beside(&self) {
+        let mut running = locked(&self.running);
+        running.request = running.reply.take();
+        let cancelled = running.request.is_some_and(|reply| self.requests.is_cancelled(reply));
         self.stop.store(cancelled, Ordering::Relaxed);
     }
 
@@ -151,9 +157,16 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
+    /// With requests that wait for their turn.
+    fn waiting<const N: usize>(ids: [u64; N]) -> Arc<Shared> {
+        let shared = Shared::new();
+        ids.into_iter().for_each(|id| shared.requests.open(RequestId(id)));
+        shared
+    }
+
     #[test]
     fn a_cancel_before_the_request_starts_counts() {
-        let shared = Shared::new();
+        let shared = waiting([7]);
         shared.cancel(RequestId(7));
         assert!(shared.begin(RequestId(7)));
         assert!(shared.stop_flag().load(Ordering::Relaxed));
@@ -161,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_cancel_of_a_waiting_request_leaves_the_running_one_alone() {
-        let shared = Shared::new();
+        let shared = waiting([1, 2]);
         assert!(!shared.begin(RequestId(1)));
         shared.cancel(RequestId(2));
         assert!(!shared.stop_flag().load(Ordering::Relaxed));
@@ -175,8 +188,22 @@ mod tests {
         shared.begin(RequestId(3));
         shared.cancel(RequestId(3));
         shared.end(RequestId(3));
+        shared.requests.close(RequestId(3));
         assert!(!shared.is_cancelled(RequestId(3)));
-        assert!(!shared.begin(RequestId(4)));
+        shared.cancel(RequestId(3));
+        assert!(!shared.is_cancelled(RequestId(3)) && !shared.begin(RequestId(4)));
+    }
+
+    #[test]
+    fn a_cancel_of_a_waiting_request_outlives_later_ones_that_run_first() {
+        let shared = waiting([1, 2, 3]);
+        shared.begin(RequestId(1));
+        shared.cancel(RequestId(2));
+        shared.end(RequestId(1));
+        // 3 waited beside the reply and is answered when that ends, before 2.
+        shared.begin(RequestId(3));
+        shared.end(RequestId(3));
+        assert!(shared.begin(RequestId(2)), "2 was cancelled while it waited");
     }
 
     #[test]
@@ -187,12 +214,12 @@ mod tests {
         assert!(!shared.begin_beside(RequestId(2)));
         shared.cancel(RequestId(2));
         assert!(stopped());
-        shared.end_beside(RequestId(2));
+        shared.end_beside();
         assert!(!stopped(), "the reply goes on");
         assert!(!shared.begin_beside(RequestId(3)));
         shared.cancel(RequestId(1));
         assert!(stopped(), "a reply that is stopped does not wait");
-        shared.end_beside(RequestId(3));
+        shared.end_beside();
         assert!(stopped() && shared.is_cancelled(RequestId(1)));
     }
 

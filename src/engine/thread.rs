@@ -8,6 +8,7 @@ use std::thread;
 
 use super::protocol::{Call, Envelope, Event, Exit, Request, RequestId, VERSION};
 use super::serve::{self, Emit, Made};
+use super::transport::open_requests::OpenRequests;
 use super::{Engine, EventSink, Gone};
 
 /// An engine in this process. Native code that aborts takes the process with it.
@@ -21,7 +22,10 @@ impl ThreadEngine {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(sink: EventSink, make: impl FnOnce(Emit) -> Made + Send + 'static) -> std::io::Result<Self> {
+    pub fn start(
+        sink: EventSink,
+        make: impl FnOnce(Emit, Arc<OpenRequests>) -> Made + Send + 'static,
+    ) -> std::io::Result<Self> {
         let (calls, received) = mpsc::channel();
         thread::Builder::new().name("engine".into()).spawn(move || {
             let emit: Emit = Arc::from(sink);

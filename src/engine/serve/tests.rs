@@ -61,7 +61,7 @@ impl Desk for Nothing {
 fn odd() -> (ThreadEngine, Sender<&'static str>, Receiver<Envelope>) {
     let (instruct, instructions) = channel();
     let (sink, events) = testing::events();
-    let make = move |emit| -> Made { (Box::new(Odd { emit, instructions }), Arc::new(Nothing)) };
+    let make = move |emit, _| -> Made { (Box::new(Odd { emit, instructions }), Arc::new(Nothing)) };
     (ThreadEngine::start(sink, make).unwrap(), instruct, events)
 }
 
@@ -130,11 +130,84 @@ fn quick_requests_are_answered_while_the_worker_hangs_and_a_panic_there_is_caugh
     engine.send(RequestId(3), Request::Tokenize { text: "x".into(), special: false, begin: false }).unwrap();
     engine.send(RequestId(4), Request::Fault("abort".into())).unwrap();
     let begun = Instant::now();
-    let answers = answers(engine, &events);
+    let mut answers = answers(engine, &events);
+    // Questions are answered on their own thread: what is only set may come before them.
+    answers.sort_by_key(|(id, _)| *id);
+    answers.retain(|(id, _)| *id > 1);
     assert_eq!(answers[0], (2, Event::Vocabulary(Box::default())));
     assert!(matches!(&answers[1], (3, Event::Failed(failure)) if failure.message.contains("no tokenizer")));
     assert!(matches!(&answers[2], (4, Event::Failed(failure)) if failure.message.contains("test builds")));
     assert!(begun.elapsed() < Duration::from_millis(1500), "a stuck worker holds nothing up");
+}
+
+/// A desk whose questions wait until they are let go, and which tells what reaches it.
+struct Slow {
+    cancels: std::sync::mpsc::SyncSender<RequestId>,
+    begun: std::sync::mpsc::SyncSender<()>,
+    let_go: Mutex<Receiver<()>>,
+}
+
+impl Desk for Slow {
+    fn merges(&self, _: &str, _: bool, _: bool) -> Result<Pieces, Failure> {
+        self.begun.send(()).unwrap();
+        let _ = self.let_go.lock().unwrap().recv();
+        Ok(Pieces::default())
+    }
+    fn set_capture(&self, _: CapturePlan) -> Result<(), Failure> {
+        Ok(())
+    }
+    fn pace(&self, _: RequestId, _: Option<u32>) {}
+    fn cancel(&self, target: RequestId) {
+        self.cancels.send(target).unwrap();
+    }
+    fn tokenize(&self, _: &str, _: bool, _: bool) -> Result<Vec<(TokenId, Vec<u8>)>, Failure> {
+        self.begun.send(()).unwrap();
+        let _ = self.let_go.lock().unwrap().recv();
+        Ok(Vec::new())
+    }
+    fn vocabulary(&self) -> Result<Arc<Vocabulary>, Failure> {
+        Ok(Arc::default())
+    }
+    fn describe(&self, _: &ModelEntry) -> Result<ModelFacts, Failure> {
+        Ok(ModelFacts::default())
+    }
+}
+
+#[test]
+fn a_slow_question_holds_up_no_cancel_and_only_one_is_worked_on_at_a_time() {
+    use std::sync::mpsc::sync_channel;
+    let ((cancels, cancelled), (begun, beginnings)) = (sync_channel(9), sync_channel(9));
+    let (go, let_go) = channel();
+    let (sink, events) = testing::events();
+    let (instruct, instructions) = channel();
+    let make = move |emit, _| -> Made {
+        (Box::new(Odd { emit, instructions }), Arc::new(Slow { cancels, begun, let_go: Mutex::new(let_go) }))
+    };
+    let engine = ThreadEngine::start(sink, make).unwrap();
+    let soon = Duration::from_secs(10);
+    let pieces = |text: &str| Request::Pieces { text: text.into(), special: false, inside: false };
+    engine.send(RequestId(1), Request::Tokenize { text: "x".into(), special: false, begin: false }).unwrap();
+    for id in 2..=4 {
+        engine.send(RequestId(id), pieces("y")).unwrap();
+    }
+    beginnings.recv_timeout(soon).expect("the first question is begun");
+    for id in [2, 3] {
+        engine.send(RequestId(9 + id), Request::Cancel { target: RequestId(id) }).unwrap();
+        assert_eq!(cancelled.recv_timeout(soon), Ok(RequestId(id)), "a cancel is read meanwhile");
+    }
+    assert!(beginnings.try_recv().is_err(), "the others wait for the first");
+    go.send(()).unwrap();
+    beginnings.recv_timeout(soon).expect("the newest is begun");
+    go.send(()).unwrap();
+    let answers: Vec<_> =
+        events.iter().skip(1).take(4).map(|envelope| (envelope.id.0, envelope.event)).collect();
+    assert_eq!(answers.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1, 2, 3, 4], "in order");
+    assert_eq!(answers[0].1, Event::Tokenized { tokens: Vec::new() });
+    assert_eq!(answers[3].1, Event::Pieces(Box::default()));
+    for (_, event) in &answers[1..3] {
+        assert!(matches!(event, Event::Failed(failure) if failure.kind == FailureKind::Cancelled));
+    }
+    drop((engine, instruct));
 }
 
 #[test]

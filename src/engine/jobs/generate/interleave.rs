@@ -73,7 +73,7 @@ impl Beside<'_> {
             }
         };
         session.probe().change(self.interventions);
-        self.shared.end_beside(id);
+        self.shared.end_beside();
         tell(event);
         true
     }
