@@ -174,7 +174,7 @@ impl App {
         self.chat.leaf = Some(turn.id);
         self.transcript.cursor = None;
         self.transcript.selected = Some(turn.id);
-        self.scroll_bottom();
+        self.transcript.scroll_bottom();
         let id = turn.id;
         self.begin_run(chat, &turn, run);
         if let Some((index, step)) = last {

@@ -4,7 +4,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{App, Edit, Effect, Focus, LineEdit, Transcript, run};
+use super::{App, Chats, Edit, Effect, Focus, LineEdit, Transcript, run};
 use crate::chat::{ChatSettings, Conversation, ConversationHead, ConversationId, TurnId};
 use crate::command::Command;
 use crate::store;
@@ -15,6 +15,14 @@ pub fn empty_chat(id: ConversationId) -> Conversation {
     let head =
         ConversationHead { id, title: String::new(), created_ms: 0, updated_ms: 0, draft: String::new() };
     Conversation { head, settings: ChatSettings::default(), leaf: None, turns: Vec::new() }
+}
+
+impl Chats {
+    pub(crate) fn select_chat(&mut self, down: bool) {
+        let last = self.heads.len().saturating_sub(1);
+        let at = self.selected;
+        self.selected = if down { (at + 1).min(last) } else { at.saturating_sub(1) };
+    }
 }
 
 impl App {
@@ -79,7 +87,7 @@ impl App {
     /// Keeps the draft, and the chat itself while something is written or waits there.
     fn leave(&mut self) {
         self.keep_draft();
-        self.give_up_edit();
+        self.composer.give_up_edit();
         let id = self.chat.head.id;
         let left = std::mem::replace(&mut self.chat, empty_chat(id));
         if self.is_busy(id) {
@@ -140,12 +148,6 @@ impl App {
         if let Some(head) = self.chats.heads.get(self.chats.selected) {
             self.open_chat(head.id, None);
         }
-    }
-
-    pub(crate) fn select_chat(&mut self, down: bool) {
-        let last = self.chats.heads.len().saturating_sub(1);
-        let at = self.chats.selected;
-        self.chats.selected = if down { (at + 1).min(last) } else { at.saturating_sub(1) };
     }
 
     /// The chat that a command about chats means: the row under the cursor, or the shown one.

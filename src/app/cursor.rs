@@ -5,7 +5,7 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::{App, Colouring, Focus, TokenCursor, TurnToken};
+use super::{App, Colouring, Focus, TokenCursor, Transcript, TurnToken};
 use crate::chat::{Turn, TurnId};
 
 /// A way to move inside a message.
@@ -38,6 +38,27 @@ pub struct SplitCharacter {
     pub of: usize,
 }
 
+impl Transcript {
+    /// Whether a token is under the cursor or sought.
+    pub(crate) fn has_cursor(&self) -> bool {
+        self.cursor.is_some() || self.seeking.is_some()
+    }
+
+    /// Back to live.
+    pub(crate) fn leave_cursor(&mut self) {
+        self.cursor = None;
+        self.seeking = None;
+    }
+
+    /// Waits for the tokens of a message.
+    fn seek(&mut self, id: TurnId) {
+        self.selected = Some(id);
+        self.cursor = None;
+        self.seeking = Some(id);
+        self.reveal = true;
+    }
+}
+
 impl App {
     /// Moves the cursor inside its message; without one it comes in from the side it is moved from.
     pub(crate) fn move_token(&mut self, how: Move) {
@@ -48,7 +69,7 @@ impl App {
         let Some(turn) = self.shown_turn(id) else { return };
         let tokens = self.turn_tokens(turn);
         let Some(last) = tokens.len().checked_sub(1) else {
-            self.seek(id);
+            self.transcript.seek(id);
             return;
         };
         let at = self.transcript.cursor.filter(|at| at.turn == id && at.index <= last).map(|at| at.index);
@@ -104,36 +125,17 @@ impl App {
         self.transcript.reveal = true;
     }
 
-    /// Whether a token is under the cursor or sought.
-    pub(crate) fn has_cursor(&self) -> bool {
-        self.transcript.cursor.is_some() || self.transcript.seeking.is_some()
-    }
-
-    /// Back to live.
-    pub(crate) fn leave_cursor(&mut self) {
-        self.transcript.cursor = None;
-        self.transcript.seeking = None;
-    }
-
     /// Another message was selected: the cursor moves along.
     pub(crate) fn carry_cursor(&mut self, id: TurnId) {
         let there = self.transcript.cursor.is_some_and(|at| at.turn == id);
-        if there || !self.has_cursor() {
+        if there || !self.transcript.has_cursor() {
             return;
         }
         if self.first_token(id).is_some() {
             self.point_at(TokenCursor { turn: id, index: 0 });
         } else {
-            self.seek(id);
+            self.transcript.seek(id);
         }
-    }
-
-    /// Waits for the tokens of a message.
-    fn seek(&mut self, id: TurnId) {
-        self.transcript.selected = Some(id);
-        self.transcript.cursor = None;
-        self.transcript.seeking = Some(id);
-        self.transcript.reveal = true;
     }
 
     fn first_token(&self, id: TurnId) -> Option<TurnToken<'_>> {

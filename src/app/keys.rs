@@ -123,8 +123,8 @@ impl App {
             Command::Search => self.open_search(""),
             Command::ToggleChats => self.toggle_chats(),
             Command::OpenChat => self.open_selected(),
-            Command::ChatDown => self.select_chat(true),
-            Command::ChatUp => self.select_chat(false),
+            Command::ChatDown => self.chats.select_chat(true),
+            Command::ChatUp => self.chats.select_chat(false),
             Command::Rename => self.begin_rename(),
             Command::DeleteChat => self.delete_chat(),
             Command::RestoreChat => self.restore_chat(),
@@ -160,7 +160,7 @@ impl App {
             Command::PageUp => self.scroll_page(false),
             Command::PageDown => self.scroll_page(true),
             Command::Top => self.scroll_top(),
-            Command::Bottom => self.scroll_bottom(),
+            Command::Bottom => self.transcript.scroll_bottom(),
             Command::Redraw => self.emit(Effect::Redraw),
             Command::Suspend => self.suspend(),
             Command::Quit => self.quit(),
@@ -182,14 +182,14 @@ impl App {
             self.transcript.find = None;
         } else if self.composer.completion.is_some() {
             self.composer.completion = None;
-        } else if self.focus != Focus::Inspector && self.has_cursor() {
-            self.leave_cursor();
+        } else if self.focus != Focus::Inspector && self.transcript.has_cursor() {
+            self.transcript.leave_cursor();
         } else if self.inspector.held {
             self.hold();
         } else if self.inspector.zoomed {
             self.zoom();
-        } else if self.has_cursor() {
-            self.leave_cursor();
+        } else if self.transcript.has_cursor() {
+            self.transcript.leave_cursor();
         } else if self.focus != Focus::Composer {
             self.transcript.selected = None;
             self.set_focus(Focus::Composer);
@@ -213,7 +213,7 @@ impl App {
             if !text.trim().is_empty() {
                 self.remember(&text);
             }
-            self.give_up_edit();
+            self.composer.give_up_edit();
             self.set_draft("");
             self.keep_draft();
             self.say("draft cleared; ↑ brings it back");

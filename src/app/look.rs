@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::requests::Answer;
-use super::{App, LiveStep, LookAt, LookedAt, Origin, Station, TokenCursor};
+use super::{App, Inspector, LiveStep, LookAt, LookedAt, Origin, Station, TokenCursor};
 use crate::chat::Run;
 use crate::command::Command;
 use crate::engine::protocol::{CapturePlan, Event, Look, Replay, Request, RequestId};
@@ -47,13 +47,44 @@ pub(crate) fn looks_back(sampling: &Sampling) -> bool {
     chain::active(sampling, false).iter().any(|stage| back.contains(stage))
 }
 
-impl App {
+impl Inspector {
     /// Whether a station is on the screen.
     #[must_use]
     pub fn station_open(&self, station: Station) -> bool {
-        self.inspector.shown && self.inspector.station == station
+        self.shown && self.station == station
     }
 
+    /// Whether a watched token's figures are not in the shown step.
+    pub(crate) fn watches_unlisted(&self, shown: &LiveStep) -> bool {
+        let told = self.looks.record(shown.cursor()).map(|record| record.watched.as_slice());
+        let told = told.unwrap_or_default();
+        let known = |id: TokenId| {
+            shown
+                .step
+                .candidates
+                .iter()
+                .chain(told.iter().map(|(candidate, _)| candidate))
+                .any(|c| c.id == id)
+        };
+        self.watch.iter().any(|watched| !known(watched.id))
+    }
+
+    /// Probability and rank of a token at a shown step, where known.
+    fn odds_of(&self, shown: &LiveStep, id: TokenId) -> Option<(f32, u32)> {
+        let looks = &self.looks;
+        if let Some(whole) = looks.pass(shown.cursor()).and_then(|pass| pass.distribution.as_ref()) {
+            return Some((whole.logprob(id)?.exp(), whole.rank(id)?));
+        }
+        let told = looks.record(shown.cursor()).map(|record| record.watched.as_slice()).unwrap_or_default();
+        if let Some((candidate, rank)) = told.iter().find(|(candidate, _)| candidate.id == id) {
+            return Some((candidate.logprob.exp(), *rank));
+        }
+        let at = shown.step.candidates.iter().position(|candidate| candidate.id == id)?;
+        Some((shown.step.candidates[at].logprob.exp(), at as u32 + 1))
+    }
+}
+
+impl App {
     /// The whole distribution that the shown token was chosen from, if it is at hand.
     #[must_use]
     pub fn shown_distribution(&self) -> Option<&Arc<Distribution>> {
@@ -191,26 +222,11 @@ impl App {
         }
     }
 
-    /// Whether a watched token's figures are not in the shown step.
-    pub(crate) fn watches_unlisted(&self, shown: &LiveStep) -> bool {
-        let told = self.inspector.looks.record(shown.cursor()).map(|record| record.watched.as_slice());
-        let told = told.unwrap_or_default();
-        let known = |id: TokenId| {
-            shown
-                .step
-                .candidates
-                .iter()
-                .chain(told.iter().map(|(candidate, _)| candidate))
-                .any(|c| c.id == id)
-        };
-        self.inspector.watch.iter().any(|watched| !known(watched.id))
-    }
-
     /// Works out what the watch list says of the shown step.
     pub(crate) fn fill_watch(&mut self) {
         let figures: Vec<Option<(f32, u32)>> = match self.shown_step() {
             Some(shown) => {
-                self.inspector.watch.iter().map(|watched| self.odds_of(shown, watched.id)).collect()
+                self.inspector.watch.iter().map(|watched| self.inspector.odds_of(shown, watched.id)).collect()
             }
             None => vec![None; self.inspector.watch.len()],
         };
@@ -219,19 +235,5 @@ impl App {
             watched.rank = figures.map(|(_, rank)| rank);
             watched.peak = watched.peak.max(watched.now.unwrap_or_default());
         }
-    }
-
-    /// Probability and rank of a token at a shown step, where known.
-    fn odds_of(&self, shown: &LiveStep, id: TokenId) -> Option<(f32, u32)> {
-        let looks = &self.inspector.looks;
-        if let Some(whole) = looks.pass(shown.cursor()).and_then(|pass| pass.distribution.as_ref()) {
-            return Some((whole.logprob(id)?.exp(), whole.rank(id)?));
-        }
-        let told = looks.record(shown.cursor()).map(|record| record.watched.as_slice()).unwrap_or_default();
-        if let Some((candidate, rank)) = told.iter().find(|(candidate, _)| candidate.id == id) {
-            return Some((candidate.logprob.exp(), *rank));
-        }
-        let at = shown.step.candidates.iter().position(|candidate| candidate.id == id)?;
-        Some((shown.step.candidates[at].logprob.exp(), at as u32 + 1))
     }
 }

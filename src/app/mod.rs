@@ -167,6 +167,18 @@ pub struct App {
     pub(crate) book: Book,
 }
 
+impl Composer {
+    fn draft_at(&self) -> Option<u64> {
+        self.changed_at.map(|at| at + composer::DRAFT_MS)
+    }
+}
+
+impl Book {
+    fn flush_at(&self) -> Option<u64> {
+        self.unsaved_since.map(|at| at + reply::FLUSH_MS)
+    }
+}
+
 impl App {
     /// The app at start, and what it asks for first. `seed` starts the generator of ids and sampler seeds;
     /// `size` is the terminal's, in cells.
@@ -272,24 +284,16 @@ impl App {
         self.settle_steer();
         self.settle_depths();
         self.settle_reread();
-        if due(self.draft_at()) {
+        if due(self.composer.draft_at()) {
             self.keep_draft();
         }
-        if due(self.flush_at()) {
+        if due(self.book.flush_at()) {
             self.flush_steps();
         }
         if due(self.unloads_at()) {
             self.unload();
             self.dirty = true;
         }
-    }
-
-    fn draft_at(&self) -> Option<u64> {
-        self.composer.changed_at.map(|at| at + composer::DRAFT_MS)
-    }
-
-    fn flush_at(&self) -> Option<u64> {
-        self.book.unsaved_since.map(|at| at + reply::FLUSH_MS)
     }
 
     /// When a [`Msg::Tick`] is wanted, on the clock of [`Now::mono_ms`]; `None` while nothing is happening.
@@ -300,8 +304,8 @@ impl App {
         }
         let clock = self.is_working().then_some(self.now.mono_ms + CLOCK_MS);
         let notice = self.notice.as_ref().and_then(|notice| notice.until);
-        let draft = self.draft_at();
-        [clock, notice, draft, self.flush_at(), self.refreshes_at(), self.unloads_at(), self.slow_at()]
+        let draft = self.composer.draft_at();
+        [clock, notice, draft, self.book.flush_at(), self.refreshes_at(), self.unloads_at(), self.slow_at()]
             .into_iter()
             .flatten()
             .min()

@@ -23,8 +23,8 @@ impl App {
             return;
         }
         match event.kind {
-            MouseEventKind::ScrollUp => self.scroll_rows(-WHEEL_ROWS),
-            MouseEventKind::ScrollDown => self.scroll_rows(WHEEL_ROWS),
+            MouseEventKind::ScrollUp => self.transcript.scroll_rows(-WHEEL_ROWS),
+            MouseEventKind::ScrollDown => self.transcript.scroll_rows(WHEEL_ROWS),
             MouseEventKind::Down(MouseButton::Left) => self.click(event.column, event.row),
             _ => {}
         }

@@ -45,7 +45,7 @@ impl App {
             Asker::Look => self.look_event(id, event),
             Asker::Alternatives => self.alternatives_event(id, event),
             Asker::LookAhead => self.look_ahead_event(id, event),
-            Asker::Steering => self.steer_event(id, event),
+            Asker::Steering => self.inspector.steer.steer_event(id, event),
             Asker::WhatIf => self.what_if_event(id, event),
             Asker::Weights => self.weights_event(id, event),
             Asker::Station => self.station_event(id, event),
@@ -138,10 +138,10 @@ impl App {
             self.recorded(ms);
         }
         if let Some(unchanged) = written.unchanged {
-            self.twin_told(written.index, unchanged);
+            self.inspector.steer.twin_told(written.index, unchanged);
         }
         let Some(index) = self.append(chat, turn, run, written.step.clone()) else { return };
-        self.touch(turn);
+        self.transcript.touch(turn);
         self.book.unsaved_since.get_or_insert(now);
         self.book.unsaved_steps.push(written.step.clone());
         if chat == self.chat.head.id {

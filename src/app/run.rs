@@ -120,7 +120,7 @@ impl App {
         }
         self.keep_draft();
         self.transcript.selected = None;
-        self.scroll_bottom();
+        self.transcript.scroll_bottom();
         self.reply(chat, turn);
     }
 
@@ -171,7 +171,7 @@ impl App {
             conversation.turns.push(turn.clone());
             conversation.leaf = Some(id);
         }
-        self.touch(id);
+        self.transcript.touch(id);
         self.store(store::Command::PutTurn(chat, Box::new(turn)));
         self.put_conversation(chat);
         id
@@ -262,7 +262,7 @@ impl App {
         self.store(store::Command::PutTurn(chat, Box::new(turn.clone())));
         self.store(store::Command::PutRun(Box::new(run.clone())));
         self.put_conversation(chat);
-        self.touch(turn.id);
+        self.transcript.touch(turn.id);
         self.keep_selection();
         self.book.unsaved_steps.clear();
         self.book.unsaved_since = None;

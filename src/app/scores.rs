@@ -113,7 +113,7 @@ impl App {
                 self.scores.remove(&id);
                 self.book.scores.asked.retain(|(turn, _)| *turn != id);
             }
-            self.touch(id);
+            self.transcript.touch(id);
             self.system = Some(Turn {
                 id,
                 parent: None,
@@ -303,7 +303,7 @@ impl App {
             let kept = store::Scores { turn, model: model.clone(), run, tokens: score.tokens.clone() };
             self.store(store::Command::PutScores(chat, Box::new(kept)));
             self.scores.insert(turn, score);
-            self.touch(turn);
+            self.transcript.touch(turn);
         }
         self.settle_cursor();
     }
@@ -319,7 +319,7 @@ impl App {
                 continue;
             }
             self.scores.entry(turn).or_insert(TurnScore { run: scores.run, tokens: scores.tokens });
-            self.touch(turn);
+            self.transcript.touch(turn);
         }
     }
 
@@ -333,7 +333,7 @@ impl App {
 
     fn clear_scores(&mut self) {
         for turn in std::mem::take(&mut self.scores).into_keys() {
-            self.touch(turn);
+            self.transcript.touch(turn);
             if self.transcript.cursor.is_some_and(|at| at.turn == turn) {
                 self.transcript.cursor = None;
                 self.transcript.seeking = Some(turn);

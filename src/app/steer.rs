@@ -19,6 +19,60 @@ const MOST: i32 = 200;
 /// How far a key moves the strength.
 const STEP: i32 = 5;
 
+impl Steer {
+    /// The engine answered the panel.
+    pub(crate) fn steer_event(&mut self, id: RequestId, event: Event) {
+        let steer = self;
+        let Some(Answer::Whole(wish, event)) = steer.asking.event(id, event) else { return };
+        match (event, wish) {
+            (Event::Tokenized { tokens }, SteerWish::Cut(text)) => {
+                let ids = tokens.into_iter().map(|(id, _)| id).collect();
+                steer.texts.retain(|(known, _)| [&steer.towards.text, &steer.away.text].contains(&known));
+                steer.texts.push((text, ids));
+            }
+            (Event::Directed(found), SteerWish::Direct(direction)) => {
+                steer.found = Some((direction, Arc::from(found)));
+            }
+            (Event::Inspected(seen), SteerWish::Preview(of)) => {
+                steer.preview = Some((of, Arc::from(seen)));
+            }
+            _ => {}
+        }
+    }
+
+    fn steer_field(&mut self, by: usize) {
+        const FIELDS: [SteerField; 4] =
+            [SteerField::Towards, SteerField::Away, SteerField::Layer, SteerField::Strength];
+        let field = &mut self.field;
+        let now = FIELDS.iter().position(|one| one == field).unwrap_or(0);
+        *field = FIELDS[(now + by) % FIELDS.len()];
+    }
+
+    fn swap_texts(&mut self) {
+        let Self { towards, away, .. } = self;
+        std::mem::swap(towards, away);
+    }
+
+    /// The twin told how far a token of the reply lies from the plain network's.
+    pub(crate) fn twin_told(&mut self, index: u32, unchanged: Distance) {
+        let steer = self;
+        let index = index as usize;
+        if index < steer.kls.len() {
+            steer.kls.clear();
+        }
+        steer.kls.resize(index, None);
+        steer.kls.push(unchanged.kl);
+        steer.twin_ms = unchanged.ms;
+    }
+
+    /// Mean distance of the newest steered reply from the plain network, nats a token, and how many tokens were measured.
+    #[must_use]
+    pub fn steered_kl(&self) -> Option<(f32, usize)> {
+        let told: Vec<f32> = self.kls.iter().flatten().copied().collect();
+        (!told.is_empty()).then(|| (told.iter().sum::<f32>() / told.len() as f32, told.len()))
+    }
+}
+
 impl App {
     /// Opens the panel. The selected message goes into the first text that is empty, so two openings take two messages.
     pub(crate) fn open_steer(&mut self) {
@@ -190,52 +244,19 @@ impl App {
         })
     }
 
-    /// The engine answered the panel.
-    pub(crate) fn steer_event(&mut self, id: RequestId, event: Event) {
-        let steer = &mut self.inspector.steer;
-        let Some(Answer::Whole(wish, event)) = steer.asking.event(id, event) else { return };
-        match (event, wish) {
-            (Event::Tokenized { tokens }, SteerWish::Cut(text)) => {
-                let ids = tokens.into_iter().map(|(id, _)| id).collect();
-                steer.texts.retain(|(known, _)| [&steer.towards.text, &steer.away.text].contains(&known));
-                steer.texts.push((text, ids));
-            }
-            (Event::Directed(found), SteerWish::Direct(direction)) => {
-                steer.found = Some((direction, Arc::from(found)));
-            }
-            (Event::Inspected(seen), SteerWish::Preview(of)) => {
-                steer.preview = Some((of, Arc::from(seen)));
-            }
-            _ => {}
-        }
-    }
-
     /// A key of the panel; whether it was one.
     pub(crate) fn steer_key(&mut self, key: KeyEvent) -> bool {
         let held = key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
         match key.code {
-            KeyCode::Down | KeyCode::Tab => self.steer_field(1),
-            KeyCode::Up | KeyCode::BackTab => self.steer_field(3),
+            KeyCode::Down | KeyCode::Tab => self.inspector.steer.steer_field(1),
+            KeyCode::Up | KeyCode::BackTab => self.inspector.steer.steer_field(3),
             KeyCode::Enter => self.keep_steering(),
             KeyCode::Char('t') if held => self.toggle_twin(),
             KeyCode::Char('o') if held => self.steer_off(),
-            KeyCode::Char('x') if held => self.swap_texts(),
+            KeyCode::Char('x') if held => self.inspector.steer.swap_texts(),
             _ => return self.steer_value(key),
         }
         true
-    }
-
-    fn steer_field(&mut self, by: usize) {
-        const FIELDS: [SteerField; 4] =
-            [SteerField::Towards, SteerField::Away, SteerField::Layer, SteerField::Strength];
-        let field = &mut self.inspector.steer.field;
-        let now = FIELDS.iter().position(|one| one == field).unwrap_or(0);
-        *field = FIELDS[(now + by) % FIELDS.len()];
-    }
-
-    fn swap_texts(&mut self) {
-        let Steer { towards, away, .. } = &mut self.inspector.steer;
-        std::mem::swap(towards, away);
     }
 
     fn steer_value(&mut self, key: KeyEvent) -> bool {
@@ -307,24 +328,5 @@ impl App {
         } else {
             "this chat is not steered any more"
         });
-    }
-
-    /// The twin told how far a token of the reply lies from the plain network's.
-    pub(crate) fn twin_told(&mut self, index: u32, unchanged: Distance) {
-        let steer = &mut self.inspector.steer;
-        let index = index as usize;
-        if index < steer.kls.len() {
-            steer.kls.clear();
-        }
-        steer.kls.resize(index, None);
-        steer.kls.push(unchanged.kl);
-        steer.twin_ms = unchanged.ms;
-    }
-
-    /// Mean distance of the newest steered reply from the plain network, nats a token, and how many tokens were measured.
-    #[must_use]
-    pub fn steered_kl(&self) -> Option<(f32, usize)> {
-        let told: Vec<f32> = self.inspector.steer.kls.iter().flatten().copied().collect();
-        (!told.is_empty()).then(|| (told.iter().sum::<f32>() / told.len() as f32, told.len()))
     }
 }

@@ -74,7 +74,7 @@ impl App {
             turn.state = state;
             turn.note.clone_from(&note);
         }
-        self.touch(active.turn);
+        self.transcript.touch(active.turn);
         self.store(store::Command::FinishTurn(active.turn, state, note));
         if let Some(run) = self.runs.get_mut(&active.run) {
             run.stop = Some(stop);

@@ -291,7 +291,7 @@ impl App {
         {
             turn.note = None; // that it ends after one word is the tour's own doing
             let id = turn.id;
-            self.touch(id);
+            self.transcript.touch(id);
         }
         let at = TokenCursor { turn, index: 0 };
         if self.transcript.cursor.is_none() && self.token_at(at).is_some() {

@@ -4,11 +4,40 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{App, Edit, Effect, Find, Focus, Geometry, LineEdit, Scroll};
+use super::{App, Edit, Effect, Find, Focus, Geometry, LineEdit, Scroll, Transcript};
 use crate::chat::{Role, TurnId};
 
 /// An anchor that is no turn: drawing counts from the end of the transcript.
 const NO_TURN: TurnId = TurnId(0);
+
+impl Transcript {
+    /// Raises a turn's revision: its text, state or note changed.
+    pub(crate) fn touch(&mut self, turn: TurnId) {
+        *self.revisions.entry(turn).or_default() += 1;
+    }
+
+    /// Moves the view by rows, down positive.
+    pub(crate) fn scroll_rows(&mut self, rows: i32) {
+        self.scroll = match self.scroll {
+            Scroll::Anchor { turn, row, moved } => {
+                Scroll::Anchor { turn, row, moved: moved.saturating_add(rows) }
+            }
+            Scroll::Bottom if rows >= 0 => Scroll::Bottom,
+            Scroll::Bottom => Scroll::Anchor { turn: NO_TURN, row: 0, moved: rows },
+        };
+    }
+
+    pub(crate) fn scroll_bottom(&mut self) {
+        self.scroll = Scroll::Bottom;
+    }
+
+    fn show_match(&mut self, turn: Option<TurnId>) {
+        if let Some(turn) = turn {
+            self.selected = Some(turn);
+            self.reveal = true;
+        }
+    }
+}
 
 impl App {
     /// What drawing learned.
@@ -24,11 +53,6 @@ impl App {
         let Some(turn) = self.shown_turn(id) else { return String::new() };
         let growing = turn.state == crate::chat::TurnState::Streaming;
         crate::chat::whole_text(&self.chat.bytes(turn), growing)
-    }
-
-    /// Raises a turn's revision: its text, state or note changed.
-    pub(crate) fn touch(&mut self, turn: TurnId) {
-        *self.transcript.revisions.entry(turn).or_default() += 1;
     }
 
     pub(crate) fn select_message(&mut self, down: bool) {
@@ -81,28 +105,13 @@ impl App {
 
     pub(crate) fn scroll_page(&mut self, down: bool) {
         let page = i32::from(self.geometry.view_rows).saturating_sub(2).max(1);
-        self.scroll_rows(if down { page } else { -page });
-    }
-
-    /// Moves the view by rows, down positive.
-    pub(crate) fn scroll_rows(&mut self, rows: i32) {
-        self.transcript.scroll = match self.transcript.scroll {
-            Scroll::Anchor { turn, row, moved } => {
-                Scroll::Anchor { turn, row, moved: moved.saturating_add(rows) }
-            }
-            Scroll::Bottom if rows >= 0 => Scroll::Bottom,
-            Scroll::Bottom => Scroll::Anchor { turn: NO_TURN, row: 0, moved: rows },
-        };
+        self.transcript.scroll_rows(if down { page } else { -page });
     }
 
     pub(crate) fn scroll_top(&mut self) {
         if let Some(first) = self.chat.branch().first() {
             self.transcript.scroll = Scroll::Anchor { turn: first.id, row: 0, moved: 0 };
         }
-    }
-
-    pub(crate) fn scroll_bottom(&mut self) {
-        self.transcript.scroll = Scroll::Bottom;
     }
 
     /// Opens the find line; with a text, at its last match.
@@ -127,14 +136,7 @@ impl App {
             find.matches = matches;
             find.current = current;
         }
-        self.show_match(selected);
-    }
-
-    fn show_match(&mut self, turn: Option<TurnId>) {
-        if let Some(turn) = turn {
-            self.transcript.selected = Some(turn);
-            self.transcript.reveal = true;
-        }
+        self.transcript.show_match(selected);
     }
 
     /// A key of the find line.
@@ -166,7 +168,7 @@ impl App {
             }
         }
         let turn = find.matches[find.current].0;
-        self.show_match(Some(turn));
+        self.transcript.show_match(Some(turn));
         true
     }
 }

@@ -2,10 +2,18 @@
 //!
 //! Invariant: nothing is overwritten; each of these adds a sibling, appends a span or hides a turn.
 
-use super::{App, Focus};
+use super::{App, Composer, Focus};
 use crate::chat::{Role, TurnId};
 use crate::command::Command;
 use crate::store;
+
+impl Composer {
+    /// The composer holds a new message again.
+    pub(crate) fn give_up_edit(&mut self) {
+        self.editing = None;
+        self.kept = None;
+    }
+}
 
 impl App {
     /// Another version of a reply: of the given one, else of the last.
@@ -66,14 +74,8 @@ impl App {
             self.remember(&text);
         }
         let draft = self.composer.kept.clone().unwrap_or_default();
-        self.give_up_edit();
+        self.composer.give_up_edit();
         self.set_draft(&draft);
-    }
-
-    /// The composer holds a new message again.
-    pub(crate) fn give_up_edit(&mut self) {
-        self.composer.editing = None;
-        self.composer.kept = None;
     }
 
     /// Goes on with the selected reply, if it is the last message.
@@ -180,7 +182,7 @@ impl App {
         if let Some(turn) = self.chat.turn_mut(id) {
             turn.deleted = hidden;
         }
-        self.touch(id);
+        self.transcript.touch(id);
         self.store(store::Command::SetDeleted(id, hidden));
     }
 }

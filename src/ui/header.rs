@@ -71,7 +71,7 @@ fn changed(app: &App) -> String {
         1 => "1 part off".to_owned(),
         count => format!("{count} parts off"),
     };
-    let kl = app.steered_kl().map_or_else(String::new, |(kl, _)| format!(" KL {kl:.2}"));
+    let kl = app.inspector.steer.steered_kl().map_or_else(String::new, |(kl, _)| format!(" KL {kl:.2}"));
     match (steered > 0, off.is_empty()) {
         (false, _) => off,
         (true, true) => format!("steered{kl}"),

@@ -271,7 +271,7 @@ impl App {
                 self.say("the weights are dropped");
             }
             KeyCode::Char('E') => self.try_without_selected(),
-            KeyCode::Backspace => self.leave_cursor(),
+            KeyCode::Backspace => self.transcript.leave_cursor(),
             KeyCode::Char('l') | KeyCode::Right => self.move_weighed(Move::Next),
             KeyCode::Char('h') | KeyCode::Left => self.move_weighed(Move::Previous),
             KeyCode::Char('w') => self.move_weighed(Move::NextWord),
@@ -286,7 +286,7 @@ impl App {
         let Some(reply) = self.weights.as_ref().map(|weights| weights.reply) else { return };
         let back = matches!(how, Move::Previous | Move::PreviousWord);
         if back && self.weighed_token().is_none_or(|index| index == 0) {
-            return self.leave_cursor();
+            return self.transcript.leave_cursor();
         }
         self.transcript.selected = Some(reply);
         self.move_token(how);

@@ -89,7 +89,7 @@ impl App {
         self.overlays.retain(|overlay| !matches!(overlay, Overlay::WhatIf));
         self.overlays.push(Overlay::WhatIf);
         // The reply comes into view, since that is what is inked.
-        self.leave_cursor();
+        self.transcript.leave_cursor();
         self.transcript.selected =
             self.what_if.as_ref().and_then(|what_if| Some(what_if.replies.first()?.turn));
         self.transcript.reveal = true;
@@ -214,9 +214,9 @@ impl App {
                 let turn = self.post(chat, parent, &text);
                 self.remember(&text);
                 self.transcript.selected = None;
-                self.leave_cursor();
+                self.transcript.leave_cursor();
                 self.set_focus(Focus::Composer);
-                self.scroll_bottom();
+                self.transcript.scroll_bottom();
                 self.reply(chat, turn);
             }
         }

@@ -124,12 +124,12 @@ fn what_the_engine_refuses_is_said_and_not_asked_again() {
 #[test]
 fn the_twin_s_figures_are_those_of_the_newest_reply() {
     let mut bench = reading();
-    bench.app.twin_told(0, Distance { kl: Some(1.0), ms: 5.0 });
-    bench.app.twin_told(2, Distance { kl: Some(2.0), ms: 5.0 });
+    bench.app.inspector.steer.twin_told(0, Distance { kl: Some(1.0), ms: 5.0 });
+    bench.app.inspector.steer.twin_told(2, Distance { kl: Some(2.0), ms: 5.0 });
     assert_eq!(bench.app.inspector.steer.kls, [Some(1.0), None, Some(2.0)]);
-    assert_eq!(bench.app.steered_kl(), Some((1.5, 2)));
-    bench.app.twin_told(0, Distance { kl: Some(4.0), ms: 6.0 });
-    assert_eq!(bench.app.steered_kl(), Some((4.0, 1)));
+    assert_eq!(bench.app.inspector.steer.steered_kl(), Some((1.5, 2)));
+    bench.app.inspector.steer.twin_told(0, Distance { kl: Some(4.0), ms: 6.0 });
+    assert_eq!(bench.app.inspector.steer.steered_kl(), Some((4.0, 1)));
 }
 
 #[test]

@@ -187,7 +187,7 @@ fn preview(canvas: &mut Canvas<'_>, list: Rect) {
 fn twin(canvas: &mut Canvas<'_>, at: Rect) {
     let app = canvas.app;
     let steer = &app.inspector.steer;
-    let words = match (app.steered_kl(), app.chat.settings.twin) {
+    let words = match (app.inspector.steer.steered_kl(), app.chat.settings.twin) {
         (Some((mean, count)), _) => {
             let levels = &canvas.theme.symbols.column;
             let cells = steer.kls.iter().rev().take(TOLD).rev().map(|kl| {

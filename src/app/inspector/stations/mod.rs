@@ -236,7 +236,7 @@ impl App {
             |station: &Station| entry.contexts().any(|context| station.unit().contexts().contains(&context));
         let its = std::iter::once(open).chain(Station::ALL).find(is_its);
         its.unwrap_or(open).unit().command(self, command);
-        if let Some(station) = its.filter(|station| !self.station_open(*station)) {
+        if let Some(station) = its.filter(|station| !self.inspector.station_open(*station)) {
             self.station(station);
         }
     }

@@ -19,7 +19,8 @@ impl App {
 
     /// Shows a picture at the attention station, or the heads again where it is there already.
     pub(crate) fn show_picture(&mut self, picture: AttentionPicture) {
-        let there = self.station_open(Station::Attention) && self.inspector.attention.picture == picture;
+        let there =
+            self.inspector.station_open(Station::Attention) && self.inspector.attention.picture == picture;
         let picture = if there { AttentionPicture::Heads } else { picture };
         self.station(Station::Attention);
         let view = &mut self.inspector.attention;

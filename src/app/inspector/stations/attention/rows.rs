@@ -177,7 +177,7 @@ impl App {
     /// What the station shows and is not known yet. The pass itself goes first.
     fn attention_wish(&self) -> Option<Stretched> {
         let busy = self.run.is_some() || self.inspector.inside.pending.is_some();
-        if !self.station_open(Station::Attention) || self.ready().is_none() || busy {
+        if !self.inspector.station_open(Station::Attention) || self.ready().is_none() || busy {
             return None;
         }
         if let Some(attend) = self.rows_wanted() {
@@ -219,7 +219,7 @@ impl App {
 
     /// Looks up what was kept of the loaded model's heads, once.
     fn recall_heads(&mut self) {
-        if !self.station_open(Station::Attention) {
+        if !self.inspector.station_open(Station::Attention) {
             return;
         }
         let Some(hash) = self.model.hash.clone().filter(|_| self.ready().is_some()) else { return };

@@ -168,7 +168,7 @@ impl App {
             let pending = depths.pending.take();
             *depths = Depths { model, shows_grid, pending, agreed: depths.agreed, ..Depths::default() };
             for turn in turns {
-                self.touch(turn);
+                self.transcript.touch(turn);
             }
         }
         self.inspector.depths.layers = layers;
@@ -177,7 +177,7 @@ impl App {
     /// The grid that the station shows and is not there, as the text and its first column.
     fn grid_wanted(&self) -> Option<(Arc<Vec<TokenId>>, u32)> {
         let depths = &self.inspector.depths;
-        if !depths.shows_grid || !self.station_open(Station::Layers) {
+        if !depths.shows_grid || !self.inspector.station_open(Station::Layers) {
             return None;
         }
         if depths
@@ -357,7 +357,7 @@ impl App {
                         depths.decided.insert(TokenCursor { turn, index: *index }, token.decided);
                     }
                 }
-                self.touch(turn);
+                self.transcript.touch(turn);
             }
         }
     }
