@@ -4,6 +4,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::missing::NOT_STORED;
 use super::requests::Answer;
 use super::{Alternatives, App, Edit, LineEdit, Overlay, Query, TokenCursor, WholeOf};
 use crate::engine::protocol::{Event, Look, Request, RequestId};
@@ -68,7 +69,7 @@ impl App {
             |app| app.alternatives_mut().map(|open| &mut open.asking),
             wanted,
             |app, at| {
-                let pass = app.pass(at.0).ok_or("what the model had read is not stored")?;
+                let pass = app.pass(at.0).ok_or(NOT_STORED)?;
                 let run = app.runs.get(&pass.run);
                 let interventions = run.map(|run| run.interventions.clone()).unwrap_or_default();
                 let look = Look { ids: pass.ids.to_vec(), interventions, logits: true, replay: None };

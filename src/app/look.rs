@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
+use super::missing::NOT_STORED;
 use super::requests::Answer;
 use super::{App, Inspector, LiveStep, LookAt, LookedAt, Origin, Station, TokenCursor};
 use crate::chat::Run;
-use crate::command::Command;
 use crate::engine::protocol::{CapturePlan, Event, Look, Replay, Request, RequestId};
 use crate::inspect::chain::{self, Input, Outcome};
 use crate::inspect::distribution::Distribution;
@@ -119,20 +119,9 @@ impl App {
         if self.inspector.looks.pass(at).is_some() {
             return None;
         }
-        let run = self.run_at(at).and_then(|run| self.runs.get(&run));
-        let Some(run) = run else { return Some("how this was written is not stored".into()) };
-        if !self.can_read_again(run.id) {
-            let key = self.keymap.shown(Command::Models);
-            let model = self.model_title(&run.model);
-            return Some(format!("{model} made this; {key} loads it to read it again"));
-        }
-        if self.pass(at).is_none() {
-            return Some("what the model had read is not stored; only its kept candidates are".into());
-        }
-        if self.run.is_some() {
-            return Some("it is read again when the reply is done".into());
-        }
-        self.inspector.looks.asking.status(&LookAt(at)).sentence("the model reads it again")
+        let waits = || self.run.is_some().then(|| "it is read again when the reply is done".to_owned());
+        let status = || self.inspector.looks.asking.status(&LookAt(at)).sentence("the model reads it again");
+        self.why_unreadable(at).or_else(waits).or_else(status)
     }
 
     /// Brings what is asked of the engine in line with what is shown.
@@ -143,7 +132,7 @@ impl App {
             |app| Some(&mut app.inspector.looks.asking),
             wanted,
             |app, at| {
-                let look = app.look_of(at.0).ok_or("what the model had read is not stored")?;
+                let look = app.look_of(at.0).ok_or(NOT_STORED)?;
                 Ok(Request::Look(Box::new(look)))
             },
         );

@@ -17,6 +17,7 @@ mod ledger;
 mod look;
 mod look_ahead;
 mod message;
+mod missing;
 mod model;
 mod mouse;
 mod notice;

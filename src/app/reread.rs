@@ -10,7 +10,6 @@ mod what_if;
 use super::state::{ReadAgain, ReadWithout};
 use super::{App, Asker, Origin, Overlay, Query, prompt};
 use crate::chat::{Piece, Role, Turn, TurnId};
-use crate::command::Command;
 use crate::engine::protocol::{Message, Prompt, Reread, Rescored, StoredTokens};
 use crate::token::TokenId;
 
@@ -48,14 +47,7 @@ impl App {
             Origin::Written { run, .. } if !self.can_read_again(run) => Some(run),
             _ => None,
         });
-        let Some(run) = foreign else { return Ok(()) };
-        let key = self.keymap.shown(Command::Models);
-        Err(match self.runs.get(&run) {
-            Some(run) => {
-                format!("{} made this; {key} loads it to read it again", self.model_title(&run.model))
-            }
-            None => "how this was written is not stored".into(),
-        })
+        foreign.map_or(Ok(()), |run| self.why_run_unreadable(Some(run)).map_or(Ok(()), Err))
     }
 
     /// What scores a reply behind its own prompt, or behind that with one message changed. Both are rendered anew,

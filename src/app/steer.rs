@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::missing::NOT_STORED;
 use super::requests::Answer;
 use super::{App, Edit, LineEdit, Overlay, Preview, Steer, SteerField, SteerWish};
 use crate::chat::{Intervention, Steering};
@@ -238,7 +239,7 @@ impl App {
             SteerWish::Cut(text) => Request::Tokenize { text: text.clone(), special: false, begin: true },
             SteerWish::Direct(direction) => Request::Direction(Box::new(direction.clone())),
             SteerWish::Preview(of) => {
-                let inspect = self.preview_request(of).ok_or("what the model had read is not stored")?;
+                let inspect = self.preview_request(of).ok_or(NOT_STORED)?;
                 Request::Inspect(Box::new(inspect))
             }
         })

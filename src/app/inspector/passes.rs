@@ -93,16 +93,8 @@ impl App {
             _ => {}
         }
         let at = self.shown_step()?.cursor();
-        let Some(run) = self.run_at(at).and_then(|run| self.runs.get(&run)) else {
-            return Some("how this was written is not stored".into());
-        };
-        if !self.can_read_again(run.id) {
-            let key = self.keymap.shown(crate::command::Command::Models);
-            let model = self.model_title(&run.model);
-            return Some(format!("{model} made this; {key} loads it to look inside"));
-        }
-        if self.pass(at).is_none() {
-            return Some("what the model had read is not stored".into());
+        if let Some(why) = self.why_unreadable(at) {
+            return Some(why);
         }
         if !self.may_ask() {
             return Some("it is opened with the next token that is looked at".into());
