@@ -68,6 +68,27 @@ pictures: build models ## the README's pictures, made by the program itself
 clean: ## everything that was built; keeps tools and models
 	@cargo clean
 
+# Sets up two tiles and clears the second, as llama.cpp's AMX kernels do. Some compilers (GCC 12) drop the set-up as if
+# nobody read it, and the program dies with an illegal instruction; so would every chat.
+define AMX_TRIAL
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+struct config { unsigned char palette, start, unused[14]; unsigned short bytes[16]; unsigned char rows[16]; };
+int main() {
+    if (syscall(SYS_arch_prctl, 0x1023, 18)) return 0;
+    alignas(64) config tiles = {};
+    tiles.palette = 1;
+    tiles.bytes[0] = tiles.bytes[4] = 64;
+    tiles.rows[0] = tiles.rows[4] = 16;
+    _tile_loadconfig(&tiles);
+    _tile_zero(4);
+    _tile_release();
+    return 0;
+}
+endef
+export AMX_TRIAL
+
 # What compiling needs, found or fetched once. The file is what every other target sources, so that
 # the environment of the build never changes and llama.cpp is compiled once.
 $(ENV): Makefile
@@ -104,4 +125,10 @@ $(ENV): Makefile
 	  case " $$BINDGEN_EXTRA_CLANG_ARGS " in *" $$headers "*) headers="$$BINDGEN_EXTRA_CLANG_ARGS" ;; \
 	    *) headers="$$headers$${BINDGEN_EXTRA_CLANG_ARGS:+ $$BINDGEN_EXTRA_CLANG_ARGS}" ;; esac; \
 	  echo "export BINDGEN_EXTRA_CLANG_ARGS=\"$$headers\"" >> $(ENV).new; fi; \
+	if printf '%s\n' "$$AMX_TRIAL" > $(TOOLS)/amx.cpp && \
+	    $${CXX:-c++} -march=native -O3 $(TOOLS)/amx.cpp -o $(TOOLS)/amx 2>/dev/null && ! $(TOOLS)/amx 2>/dev/null; then \
+	  echo "this compiler's AMX code does not run here; llama.cpp is built without it"; \
+	  for flags in CFLAGS CXXFLAGS; do \
+	    echo "export $$flags=\"-mno-amx-tile -mno-amx-int8 -mno-amx-bf16 \$${$$flags:-}\"" >> $(ENV).new; done; fi; \
+	rm -f $(TOOLS)/amx $(TOOLS)/amx.cpp; \
 	mv $(ENV).new $(ENV)
