@@ -172,7 +172,9 @@ pub(super) fn answer(
         }
     }
     let all = open.end();
-    all.into_iter().for_each(|id| threads.desk.cancel(id));
+    for id in all {
+        threads.desk.cancel(id);
+    }
     threads.farewell();
 }
 

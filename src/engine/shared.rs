@@ -160,7 +160,9 @@ mod tests {
     /// With requests that wait for their turn.
     fn waiting<const N: usize>(ids: [u64; N]) -> Arc<Shared> {
         let shared = Shared::new();
-        ids.into_iter().for_each(|id| shared.requests.open(RequestId(id)));
+        for id in ids {
+            shared.requests.open(RequestId(id));
+        }
         shared
     }
 

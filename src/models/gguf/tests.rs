@@ -254,7 +254,7 @@ fn the_context_is_stretched_only_by_what_scales_positions_beyond_the_file() {
     check_context(&[], scaled(RopeMethod::Model, Some(0.25)), 256);
     check_context(&[], scaled(RopeMethod::None, Some(0.25)), 64);
     check_context(&[], scaled(RopeMethod::Model, Some(4.0)), 64);
-    check_context(&[none.clone()], scaled(RopeMethod::Model, Some(0.25)), 64);
+    check_context(std::slice::from_ref(&none), scaled(RopeMethod::Model, Some(0.25)), 64);
     check_context(&[none], scaled(RopeMethod::Linear, Some(0.25)), 256);
     // The file's own context is what its own factor reaches.
     check_context(&[linear.clone(), factor.clone()], scaled(RopeMethod::Model, Some(0.25)), 64);
