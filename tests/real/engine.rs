@@ -292,7 +292,7 @@ fn cancelling_while_writing_answers_within_100_ms() {
 #[test]
 fn a_reply_cancelled_before_it_starts_still_ends() {
     let mut fixture = smollm();
-    fixture.shared.cancel(RequestId(fixture.next));
+    fixture.cancel_next();
     let reply = fixture.generate(raw("Hello", greedy(5))).unwrap();
     assert_eq!((reply.stop, reply.steps.len()), (StopReason::Cancelled, 0));
 }

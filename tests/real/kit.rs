@@ -18,6 +18,7 @@ use glassbox::engine::protocol::{
 };
 use glassbox::engine::shared::Shared;
 use glassbox::engine::thread::ThreadEngine;
+use glassbox::engine::transport::open_requests::OpenRequests;
 use glassbox::engine::{Engine, real};
 use glassbox::inspect::trace::EmbeddingFacts;
 use glassbox::model_entry::{CacheType, FlashAttention, LoadParams, ModelEntry, ModelFile, Source};
@@ -114,6 +115,7 @@ pub struct Model {
     pub loaded: Loaded,
     /// Number of the next request.
     pub next: u64,
+    requests: Arc<OpenRequests>,
     worker: Worker,
     events: Receiver<Envelope>,
     heard: Arc<Mutex<Option<Sender<Event>>>>,
@@ -135,7 +137,8 @@ impl Model {
             }
             let _ = sender.send(envelope);
         };
-        let shared = Shared::new();
+        let requests = Arc::new(OpenRequests::default());
+        let shared = Shared::over(Arc::clone(&requests));
         let mut worker = Worker::new(Arc::new(hooks(path.to_owned())), Arc::clone(&shared), Arc::new(emit));
         let exact = params.exact;
         let alone = loading();
@@ -150,7 +153,14 @@ impl Model {
         });
         let parts: Vec<f32> = parts.collect();
         assert!(parts.is_sorted() && parts.last() == Some(&1.0), "{parts:?}");
-        Self { shared, loaded: *loaded, next: 2, worker, events, heard }
+        Self { shared, loaded: *loaded, next: 2, requests, worker, events, heard }
+    }
+
+    /// Cancels the next request as if it waited behind another.
+    pub fn cancel_next(&self) {
+        let id = RequestId(self.next);
+        self.requests.open(id);
+        self.shared.cancel(id);
     }
 
     /// All events of a request; the last is the only final one.

@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use crate::kit::{Beside as Fixture, GEMMA, SMOLLM, locked};
+use crate::kit::{self, Beside as Fixture, GEMMA, SMOLLM, locked};
 use glassbox::chat::{StopReason, Usage};
 use glassbox::engine::protocol::{
     CapturePlan, Event, Failure, FailureKind, Generate, Look, Looked, Prompt, PromptFacts, Replay, Request,
@@ -388,7 +388,7 @@ fn looks_leave_the_chat_alone(fixture: &mut Fixture, text: &str) {
 
 #[test]
 fn a_look_leaves_the_chat_alone() {
-    looks_leave_the_chat_alone(&mut smollm(), STORY);
+    looks_leave_the_chat_alone(&mut Fixture::load(SMOLLM, kit::dequantized()), STORY);
 }
 
 #[test]
