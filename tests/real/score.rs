@@ -12,8 +12,7 @@ use crate::kit::{Model as Fixture, exact_gemma, exact_smollm, gemma, smollm};
 use glassbox::chat::{Intervention, Usage};
 use glassbox::engine::model::fit;
 use glassbox::engine::protocol::{
-    Event, Failure, FailureKind, Generate, LookAhead, LookedAhead, Path, Prompt, PromptFacts, Request,
-    RequestId, Score,
+    Event, Failure, FailureKind, Generate, LookAhead, LookedAhead, Path, Prompt, PromptFacts, Request, Score,
 };
 use glassbox::sampling::Sampling;
 use glassbox::token::{Step, TokenId};
