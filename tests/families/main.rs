@@ -246,7 +246,9 @@ fn rounding(reference: &Reference) -> (f64, f64) {
     let family = families().into_iter().find(|family| family.name == name).unwrap();
     let mut tensors = gguf::tensors(&family);
     gguf::in_halves(&mut tensors);
-    tensors.values_mut().for_each(|tensor| tensor.halves = false);
+    for tensor in tensors.values_mut() {
+        tensor.halves = false;
+    }
     let (rounded, whole) = (figures(&plain(reference)), figures(&plain(&Reference::new(family, &tensors))));
     let (mut most, mut mean) = (0.0_f64, 0.0_f64);
     for (rounded, whole) in rounded.iter().zip(&whole) {
