@@ -1,7 +1,7 @@
 //! The lens of many passes: the residual stream of all tokens of a batch copied at once, then read in groups.
 //!
-//! Invariants: the last depth is the model's own output; what is held at a time is bounded by [`STREAMS`] and
-//! [`LOGITS`], however long the text. The chat's sequence stays as it was, under the rule of [`super`].
+//! Invariants: the last depth is the model's own output; what is held at a time is bounded by `STREAMS` and
+//! `LOGITS`, however long the text. The chat's sequence stays as it was, under the rule of [`super`].
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;
