@@ -19,7 +19,7 @@ TEST_MODELS := $(TEST_HOME)/data/models
 # Threads that wait for each other spin by default, which starves everything else on a busy machine.
 TEST_ENV := GLASSBOX_TEST_MODEL="$(TEST_MODELS)/smollm2-135m-instruct.gguf" GLASSBOX_TEST_GEMMA="$(TEST_MODELS)/gemma-3-270m.gguf" OMP_WAIT_POLICY=passive
 
-.PHONY: help run build test check bench models fmt clippy unit minimal pictures docs clean
+.PHONY: help run build test check bench models fmt clippy unit minimal pictures docs clean deny test-variants
 
 help: ## these lines
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -e 's/:.*## /\t/' | expand -t 12
@@ -33,10 +33,28 @@ NATIVE := $(if $(findstring dynamic-backends,$(FEATURES)),RUSTFLAGS=,)
 build: $(ENV) ## the release binary, target/release/glassbox
 	@$(WITH) $(NATIVE) cargo build --release --locked --bin glassbox $(if $(FEATURES),--features $(FEATURES)) $(CARGO_FLAGS)
 
-test: check models docs minimal ## everything that CI runs, the real models included
+test: fmt clippy deny models docs minimal ## everything that CI runs, the real models included
 	@$(WITH) $(TEST_ENV) cargo test --release --locked --features testing --no-fail-fast $(CARGO_FLAGS)
 
-check: fmt clippy unit ## the quick gate: fmt, clippy with warnings as errors, unit tests
+# ggml's CPU backend for two other sets of instructions than this machine's whole one, the lesser first.
+VARIANTS ?= $(if $(shell grep -s -m1 avx512f /proc/cpuinfo),haswell skylakex,sandybridge haswell)
+empty :=
+LIST = $(subst $(empty) $(empty),;,$(strip $(VARIANTS)))
+VARIANTS_ENV = RUSTFLAGS= CARGO_TARGET_DIR=target/variants CMAKE_PROJECT_ggml_INCLUDE="$(CURDIR)/tests/variants.cmake" GGML_WANTED_VARIANTS="$(LIST)"
+
+test-variants: models ## the tests on real models under two of ggml's CPU variants (VARIANTS="haswell skylakex")
+	@$(WITH) $(VARIANTS_ENV) cargo test --release --locked --features testing,dynamic-backends --no-run --test real --test families $(CARGO_FLAGS)
+	@$(WITH) failed=; for variant in $(VARIANTS); do \
+	  built=$$(ls -t target/variants/release/build/llama-cpp-sys-2-*/out/backends/libggml-cpu-$$variant.so 2>/dev/null | head -1); \
+	  [ -n "$$built" ] || { echo "ggml has no CPU variant called $$variant for this machine"; exit 1; }; \
+	  for folder in target/variants/release target/variants/release/deps; do \
+	    rm -f $$folder/libggml-cpu-*.so; cp "$$built" $$folder/; done; \
+	  echo "ggml's CPU variant: $$variant"; \
+	  $(TEST_ENV) $(VARIANTS_ENV) cargo test --release --locked --features testing,dynamic-backends --no-fail-fast --test real --test families $(CARGO_FLAGS) || failed="$$failed $$variant"; \
+	done; \
+	[ -z "$$failed" ] || { echo "failed under:$$failed"; exit 1; }
+
+check: fmt clippy unit deny ## the quick gate: fmt, clippy with warnings as errors, unit tests
 
 fmt: $(ENV)
 	@$(WITH) cargo fmt --check
@@ -47,21 +65,28 @@ clippy: $(ENV)
 unit: $(ENV)
 	@$(WITH) cargo test --release --locked --features testing --lib $(CARGO_FLAGS)
 
+deny: # licences, advisories and sources of what is depended on, where cargo-deny is installed
+	@if command -v cargo-deny >/dev/null 2>&1; then cargo deny --locked check; \
+	  else echo "cargo-deny is not installed; deny.toml was not checked"; fi
+
 minimal: $(ENV) # without llama.cpp, clipboard and network the rest must still build
 	@$(WITH) cargo check --release --locked --no-default-features --lib --bins $(CARGO_FLAGS)
 
 docs: $(ENV)
 	@$(WITH) RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps --lib --quiet $(CARGO_FLAGS)
 
-models: build ## fetch the two models that the tests use (accepts Gemma's terms, visibly)
+# By the program as the tests have it, which is compiled for them anyway.
+models: $(ENV) ## fetch the two models that the tests use (accepts Gemma's terms, visibly)
+	@$(WITH) cargo build --release --locked --features testing --bin glassbox $(CARGO_FLAGS)
 	@GLASSBOX_HOME="$(TEST_HOME)" ./target/release/glassbox models pull smollm2-135m-instruct
 	@GLASSBOX_HOME="$(TEST_HOME)" ./target/release/glassbox models pull gemma-3-270m --accept-licence
 
-bench: build models ## the measurements, as tables
+bench: models ## the measurements, as tables
+	@$(WITH) cargo build --release --locked --bin glassbox $(CARGO_FLAGS)
 	@GLASSBOX_HOME="$(TEST_HOME)" ./target/release/glassbox bench $(ARGS)
 	@$(WITH) cargo bench --locked --quiet --bench app $(CARGO_FLAGS)
 
-pictures: build models ## the README's pictures, made by the program itself
+pictures: models ## the README's pictures, made by the program itself
 	@$(WITH) $(TEST_ENV) GLASSBOX_PICTURES=write cargo test --release --locked --features testing --no-fail-fast --test real $(CARGO_FLAGS) -- chat::
 	@$(WITH) GLASSBOX_PICTURES=write cargo test --release --locked --features testing --test readme $(CARGO_FLAGS)
 

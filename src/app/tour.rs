@@ -19,7 +19,6 @@ use crate::inspect::trace::Part;
 use crate::sampling::Sampling;
 use crate::store;
 
-use steps::Act;
 pub use steps::STEPS;
 
 /// The sentence that the tour opens.
@@ -28,6 +27,20 @@ pub const SENTENCE: &str = "The capital of France is";
 const SEED: u32 = 7;
 /// How long the offer of the tour stays in the notice row, ms.
 const OFFER_MS: u64 = 20_000;
+
+/// The head of the default model that carries France to the answer: block, head.
+const HEAD: (u32, u32) = (23, 4);
+
+/// What a step does besides showing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Nothing.
+    Show,
+    /// It offers to switch the head off.
+    SwitchOff,
+    /// The head is off.
+    SwitchedOff,
+}
 
 /// The tour under way.
 pub struct Tour {

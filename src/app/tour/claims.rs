@@ -2,8 +2,7 @@
 //!
 //! Invariant: a sentence comes back only if what it says holds; else the step stays with its plain one.
 
-use super::steps::{Act, HEAD};
-use super::{STEPS, Tour};
+use super::{Act, HEAD, STEPS, Tour};
 use crate::app::{App, ModelStatus};
 use crate::command::Command;
 use crate::inspect::trace::{Attribution, ForwardTrace, HeadRow, LensRow, Part};

@@ -2,19 +2,8 @@
 //!
 //! Invariant: what is always said holds for any transformer; every figure comes from a claim that checked it.
 
-use super::claims;
+use super::{Act, HEAD, claims};
 use crate::app::{App, Station};
-
-/// What a step does besides showing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
-    /// Nothing.
-    Show,
-    /// It offers to switch the head off.
-    SwitchOff,
-    /// The head is off.
-    SwitchedOff,
-}
 
 /// One step of the tour.
 pub struct Step {
@@ -31,9 +20,6 @@ pub struct Step {
     /// What the key to go on does, in words.
     pub next: &'static str,
 }
-
-/// The head of the default model that carries France to the answer: block, head.
-pub(super) const HEAD: (u32, u32) = (23, 4);
 
 const fn shown(station: Station, plain: &'static str, claim: fn(&App) -> Option<String>) -> Step {
     Step { station, plain, claim, layer: None, act: Act::Show, next: "next" }

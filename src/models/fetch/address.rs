@@ -81,6 +81,11 @@ pub(super) fn is_loopback(url: &Url) -> bool {
         || url.host_str().is_some_and(|h| h.starts_with("127."))
 }
 
+/// Whether an access token may be sent there: never in plain text to another machine.
+pub(super) fn may_carry_token(url: &Url) -> bool {
+    url.scheme() == "https" || is_loopback(url)
+}
+
 /// An address for a message: without user, password, query and fragment.
 pub(super) fn shown(url: &Url) -> String {
     let mut url = url.clone();

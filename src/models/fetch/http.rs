@@ -13,11 +13,11 @@ use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
 use super::FetchError;
-use super::address::shown;
+use super::address::{may_carry_token, shown};
 use super::job::Job;
 use super::place::{part_of, state_of};
-use super::remote::{Remote, Token, may_carry_token};
 use super::resume::{Answer, State, length, read_answer};
+use super::token::Token;
 use crate::models::FetchStage;
 
 /// Time between two reports.
@@ -28,7 +28,10 @@ pub(super) struct Download<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) client: Client,
     pub(super) token: Option<&'a Token>,
-    pub(super) remote: &'a Remote,
+    /// Tries without a single new byte before giving up.
+    pub(super) tries: u32,
+    /// Wait before the second try; doubles each time.
+    pub(super) wait: Duration,
     /// Bytes of the parts before this one.
     pub(super) before: u64,
     /// Bytes of all parts, where known.
@@ -68,7 +71,7 @@ impl Download<'_> {
                 Try::Failed { what, reached } => (what, reached),
             };
             failures += 1;
-            if failures >= self.remote.tries {
+            if failures >= self.tries {
                 let address = shown(url);
                 return Err(if reached || have > 0 {
                     FetchError::Interrupted { address, what, kept: have }
@@ -79,7 +82,7 @@ impl Download<'_> {
             tracing::info!(%what, failures, "download broke off, trying again");
             tokio::select! {
                 () = self.job.cancel.cancelled() => return Err(self.job.cancelled()),
-                () = tokio::time::sleep(self.remote.wait * 2_u32.pow(failures - 1)) => {}
+                () = tokio::time::sleep(self.wait * 2_u32.pow(failures - 1)) => {}
             }
         }
     }

@@ -6,10 +6,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::{Client, Url};
+use reqwest::Client;
 
 use super::FetchError;
-use super::address::{HUB, hub_addresses, is_loopback, plain_addresses};
+use super::address::{HUB, hub_addresses, may_carry_token, plain_addresses};
 use super::http::Download;
 use super::job::Job;
 pub use super::token::Token;
@@ -63,7 +63,8 @@ impl Remote {
             job,
             client,
             token: None,
-            remote: self,
+            tries: self.tries,
+            wait: self.wait,
             before: 0,
             total: None,
             alone: urls.len() == 1,
@@ -106,8 +107,4 @@ fn redirect(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Actio
     } else {
         attempt.follow()
     }
-}
-
-pub(super) fn may_carry_token(url: &Url) -> bool {
-    url.scheme() == "https" || is_loopback(url)
 }
