@@ -21,11 +21,11 @@ impl App {
             self.say("put the cursor on a token first: h and l");
             return;
         };
-        let Some(step) = self.step_at(at).cloned() else { return };
-        let pass = self.pass(at);
+        let Some(step) = self.view().step_at(at).cloned() else { return };
+        let pass = self.view().pass(at);
         let run = pass.as_ref().and_then(|pass| self.runs.get(&pass.run));
         let vocabulary = run.and_then(|run| run.vocabulary.clone());
-        let versions = self.versions_at(at);
+        let versions = self.view().versions_at(at);
         self.overlays.push(Overlay::Alternatives(Box::new(Alternatives {
             at,
             step,
@@ -59,7 +59,7 @@ impl App {
     /// The distribution that is to be read for the open list: where the loaded model made it, and without a reply.
     fn whole_wanted(&self) -> Option<WholeOf> {
         let open = self.alternatives().filter(|open| open.whole.is_none())?;
-        (self.run.is_none() && self.can_read_token_again(open.at)).then_some(WholeOf(open.at))
+        (self.run.is_none() && self.view().can_read_token_again(open.at)).then_some(WholeOf(open.at))
     }
 
     /// Brings what is asked in line with the open list.
@@ -69,7 +69,7 @@ impl App {
             |app| app.alternatives_mut().map(|open| &mut open.asking),
             wanted,
             |app, at| {
-                let pass = app.pass(at.0).ok_or(NOT_STORED)?;
+                let pass = app.view().pass(at.0).ok_or(NOT_STORED)?;
                 let run = app.runs.get(&pass.run);
                 let interventions = run.map(|run| run.interventions.clone()).unwrap_or_default();
                 let look = Look { ids: pass.ids.to_vec(), interventions, logits: true, replay: None };
@@ -217,13 +217,13 @@ impl App {
         vocabulary: Option<&String>,
         whole: Option<&Distribution>,
     ) -> Result<(), Refusal> {
-        let fork = self.fork(at).map_err(Refusal::Words)?;
-        self.free_for(at.turn).map_err(Refusal::Words)?;
-        if self.is_mark(id, vocabulary) {
+        let fork = self.view().fork(at).map_err(Refusal::Words)?;
+        self.view().free_for(at.turn).map_err(Refusal::Words)?;
+        if self.view().is_mark(id, vocabulary) {
             let words = "a mark ends or orders the text; a branch goes on from a token that is text";
             return Err(Refusal::Words(words.into()));
         }
-        let taken = self.step_instead(step, id, vocabulary, whole).ok_or(Refusal::Unknown)?;
+        let taken = self.view().step_instead(step, id, vocabulary, whole).ok_or(Refusal::Unknown)?;
         if self.start_branch(&fork, vec![taken]) {
             self.overlays.retain(|overlay| !matches!(overlay, Overlay::Alternatives(_) | Overlay::Tree(_)));
             self.focus = super::Focus::Transcript;

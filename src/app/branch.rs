@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{App, Overlay, TokenCursor};
+use super::{App, ChatView, Overlay, TokenCursor};
 use crate::chat::{self, KEPT_DEEPEST, Role, RunId, Span, StopReason, Turn, TurnId, TurnState};
 use crate::engine::protocol::Prompt;
 use crate::inspect::distribution::Distribution;
@@ -26,7 +26,7 @@ pub(crate) struct Fork {
     pub ids: Arc<Vec<TokenId>>,
 }
 
-impl App {
+impl ChatView<'_> {
     /// The place of a token, or the one behind the last; where nothing can go on from there, why.
     pub(crate) fn fork(&self, at: TokenCursor) -> Result<Fork, String> {
         let turn = self.chat.turn(at.turn).filter(|turn| turn.role == Role::Assistant);
@@ -42,13 +42,6 @@ impl App {
             Arc::make_mut(&mut ids).push(pass.chosen);
         }
         Ok(Fork { at: TokenCursor { index, ..at }, run: pass.run, ids })
-    }
-
-    /// Closes what shows branches of a chat that is being left.
-    pub(crate) fn close_branching(&mut self) {
-        self.overlays.retain(|overlay| {
-            !matches!(overlay, Overlay::Alternatives(_) | Overlay::Tree(_) | Overlay::Ahead(_))
-        });
     }
 
     /// Whether the loaded model is the one that made a run; if not, which one did and how to load it.
@@ -68,7 +61,7 @@ impl App {
 
     /// Whether a branch of this turn can begin now: a reply elsewhere is not stopped for it.
     pub(crate) fn free_for(&self, turn: TurnId) -> Result<(), String> {
-        match &self.run {
+        match self.run {
             Some(run) if run.chat != self.chat.head.id => {
                 Err("a reply is being written in another chat; let it end, or /stop it first".into())
             }
@@ -124,6 +117,64 @@ impl App {
         vocabulary.is_some_and(|all| matches!(all.kind(id), TokenKind::Control | TokenKind::Unused))
     }
 
+    /// Whose first tokens a branch keeps, and how many: the oldest turn that has them all, so that chains of
+    /// branches stay short. `None` where the chain is too long all the same.
+    fn kept_of(&self, at: TokenCursor) -> Option<(TurnId, u32)> {
+        let steps = u32::try_from(at.index).ok()?;
+        let mut owner = at.turn;
+        let kept = |turn: TurnId| match self.chat.turn(turn)?.spans.first()? {
+            Span::Kept { turn, steps } => Some((*turn, *steps)),
+            Span::Written { .. } | Span::Generated { .. } => None,
+        };
+        for _ in 0..KEPT_DEEPEST {
+            match kept(owner).filter(|(_, kept)| *kept >= steps) {
+                Some((turn, _)) => owner = turn,
+                None => break,
+            }
+        }
+        let mut depth = 1;
+        let mut next = owner;
+        while let Some((turn, _)) = kept(next) {
+            depth += 1;
+            next = turn;
+            if depth >= KEPT_DEEPEST {
+                return None;
+            }
+        }
+        Some((owner, steps))
+    }
+
+    /// What a branch that is being begun is conditioned on; `None` for any other reply.
+    pub(crate) fn branch_prompt(&self) -> Option<Prompt> {
+        let active = self.run.as_ref()?;
+        let turn = self.conversation(active.chat)?.turn(active.turn)?;
+        let [.., Span::Kept { .. }, Span::Generated { run, steps }] = turn.spans.as_slice() else {
+            return None;
+        };
+        let made = self.runs.get(run).filter(|run| run.id == active.run)?;
+        Some(Prompt::Ids {
+            ids: self.prompt_of(made.id).unwrap_or_default(),
+            taken: steps.iter().take(made.taken as usize).filter_map(|step| step.id).collect(),
+            chat: true,
+        })
+    }
+
+    /// What is added to a token's logit in the shown chat.
+    #[must_use]
+    pub fn bias_of(&self, id: TokenId) -> f32 {
+        let biases = self.sampling().logit_bias;
+        biases.iter().find(|bias| bias.id == Some(id.0)).map_or(0.0, |bias| bias.bias)
+    }
+}
+
+impl App {
+    /// Closes what shows branches of a chat that is being left.
+    pub(crate) fn close_branching(&mut self) {
+        self.overlays.retain(|overlay| {
+            !matches!(overlay, Overlay::Alternatives(_) | Overlay::Tree(_) | Overlay::Ahead(_))
+        });
+    }
+
     /// Shows a version of a reply, and what answers it.
     pub(crate) fn go_to(&mut self, turn: TurnId) {
         if !self.chat.branch().iter().any(|other| other.id == turn) {
@@ -137,11 +188,11 @@ impl App {
     /// Begins a branch: the tokens before the place stay, these follow, then the model goes on. With none
     /// the model draws at the place anew. The reply itself is stopped if it is being written.
     pub(crate) fn start_branch(&mut self, fork: &Fork, taken: Vec<Step>) -> bool {
-        if let Err(why) = self.free_for(fork.at.turn) {
+        if let Err(why) = self.view().free_for(fork.at.turn) {
             self.say(why);
             return false;
         }
-        let Some((owner, steps)) = self.kept_of(fork.at) else {
+        let Some((owner, steps)) = self.view().kept_of(fork.at) else {
             self.warn("this is a branch of too many branches; regenerate or write on from here");
             return false;
         };
@@ -183,33 +234,6 @@ impl App {
         true
     }
 
-    /// Whose first tokens a branch keeps, and how many: the oldest turn that has them all, so that chains of
-    /// branches stay short. `None` where the chain is too long all the same.
-    fn kept_of(&self, at: TokenCursor) -> Option<(TurnId, u32)> {
-        let steps = u32::try_from(at.index).ok()?;
-        let mut owner = at.turn;
-        let kept = |turn: TurnId| match self.chat.turn(turn)?.spans.first()? {
-            Span::Kept { turn, steps } => Some((*turn, *steps)),
-            Span::Written { .. } | Span::Generated { .. } => None,
-        };
-        for _ in 0..KEPT_DEEPEST {
-            match kept(owner).filter(|(_, kept)| *kept >= steps) {
-                Some((turn, _)) => owner = turn,
-                None => break,
-            }
-        }
-        let mut depth = 1;
-        let mut next = owner;
-        while let Some((turn, _)) = kept(next) {
-            depth += 1;
-            next = turn;
-            if depth >= KEPT_DEEPEST {
-                return None;
-            }
-        }
-        Some((owner, steps))
-    }
-
     /// Stops the reply of this chat at once; what was written stays, what the engine still says is late.
     pub(crate) fn stop_for_branch(&mut self) {
         let Some(run) = &self.run else { return };
@@ -220,24 +244,9 @@ impl App {
         self.finish_run(StopReason::Cancelled, TurnState::Done, Some("stopped by you".into()));
     }
 
-    /// What a branch that is being begun is conditioned on; `None` for any other reply.
-    pub(crate) fn branch_prompt(&self) -> Option<Prompt> {
-        let active = self.run.as_ref()?;
-        let turn = self.conversation(active.chat)?.turn(active.turn)?;
-        let [.., Span::Kept { .. }, Span::Generated { run, steps }] = turn.spans.as_slice() else {
-            return None;
-        };
-        let made = self.runs.get(run).filter(|run| run.id == active.run)?;
-        Some(Prompt::Ids {
-            ids: self.prompt_of(made.id).unwrap_or_default(),
-            taken: steps.iter().take(made.taken as usize).filter_map(|step| step.id).collect(),
-            chat: true,
-        })
-    }
-
     /// Bans a token for this chat, or takes that back; says whether it is banned now.
     pub(crate) fn toggle_ban(&mut self, id: TokenId, vocabulary: Option<&String>) -> bool {
-        let bias = self.bias_of(id);
+        let bias = self.view().bias_of(id);
         let ban = bias != f32::NEG_INFINITY;
         let name = self.put_bias(id, vocabulary, if ban { f32::NEG_INFINITY } else { 0.0 });
         self.say(if ban {
@@ -250,7 +259,7 @@ impl App {
 
     /// Makes a token likelier or less likely in this chat.
     pub(crate) fn boost(&mut self, id: TokenId, vocabulary: Option<&String>, more: bool) {
-        let now = self.bias_of(id);
+        let now = self.view().bias_of(id);
         let now = if now.is_finite() { now } else { 0.0 };
         let bias = if more { now + BOOST } else { now - BOOST };
         let name = self.put_bias(id, vocabulary, bias);
@@ -262,18 +271,11 @@ impl App {
         });
     }
 
-    /// What is added to a token's logit in the shown chat.
-    #[must_use]
-    pub fn bias_of(&self, id: TokenId) -> f32 {
-        let biases = self.sampling().logit_bias;
-        biases.iter().find(|bias| bias.id == Some(id.0)).map_or(0.0, |bias| bias.bias)
-    }
-
     /// Sets a token's bias; 0 takes it away. Gives the token's text in quotes.
     fn put_bias(&mut self, id: TokenId, vocabulary: Option<&String>, bias: f32) -> String {
         let bytes = vocabulary.and_then(|hash| self.vocabularies.get(hash)).and_then(|all| all.bytes(id));
         let text = bytes.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
-        let mut biases = self.sampling().logit_bias;
+        let mut biases = self.view().sampling().logit_bias;
         biases.retain(|bias| bias.id != Some(id.0));
         let name = text.as_ref().map_or_else(|| format!("token {}", id.0), |text| format!("“{text}”"));
         if bias != 0.0 {

@@ -90,7 +90,7 @@ impl App {
         self.composer.give_up_edit();
         let id = self.chat.head.id;
         let left = std::mem::replace(&mut self.chat, empty_chat(id));
-        if self.is_busy(id) {
+        if self.view().is_busy(id) {
             self.others.insert(id, left);
         }
         self.leave_scores();
@@ -201,7 +201,7 @@ impl App {
             self.say("there is no chat here yet to delete");
             return;
         };
-        if self.is_busy(head.id) {
+        if self.view().is_busy(head.id) {
             self.say("a reply is being written there; stop it first");
             return;
         }

@@ -88,7 +88,7 @@ impl App {
                 Colouring::ALL.iter().map(|one| (one.name().to_owned(), one.help().to_owned())).collect()
             }
             Command::Set => {
-                SAMPLING_KEYS.iter().map(|key| ((*key).to_owned(), self.sampling_value(key))).collect()
+                SAMPLING_KEYS.iter().map(|key| ((*key).to_owned(), self.view().sampling_value(key))).collect()
             }
             _ => Vec::new(),
         }

@@ -192,7 +192,7 @@ impl App {
     pub(crate) fn count_draft(&mut self) {
         if self.composer.is_empty() {
             self.composer.tokens = Some(0);
-        } else if self.ready().is_none() {
+        } else if self.view().ready().is_none() {
             self.composer.tokens = None;
         } else if self.requests.of(Asker::DraftCount).is_none() {
             let text = self.composer.text();

@@ -5,7 +5,7 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::{App, Colouring, Focus, TokenCursor, Transcript, TurnToken};
+use super::{App, ChatView, Colouring, Focus, TokenCursor, Transcript, TurnToken};
 use crate::chat::{Turn, TurnId};
 
 /// A way to move inside a message.
@@ -66,8 +66,8 @@ impl App {
             self.say("there is no message yet");
             return;
         };
-        let Some(turn) = self.shown_turn(id) else { return };
-        let tokens = self.turn_tokens(turn);
+        let Some(turn) = self.view().shown_turn(id) else { return };
+        let tokens = self.view().turn_tokens(turn);
         let Some(last) = tokens.len().checked_sub(1) else {
             self.transcript.seek(id);
             return;
@@ -91,12 +91,12 @@ impl App {
             return;
         };
         let threshold = self.config.inspector.uncertain_bits;
-        let turns = self.shown_turns();
+        let turns = self.view().shown_turns();
         let at = turns.iter().position(|id| *id == from).unwrap_or(0);
         let rest: Vec<TurnId> =
             if forward { turns[at..].to_vec() } else { turns[..=at].iter().rev().copied().collect() };
         let found = rest.into_iter().find_map(|id| {
-            let tokens = self.turn_tokens(self.shown_turn(id)?);
+            let tokens = self.view().turn_tokens(self.view().shown_turn(id)?);
             let cursor = self.transcript.cursor.filter(|cursor| cursor.turn == id).map(|cursor| cursor.index);
             let unsure = |index: &usize| tokens[*index].step.surprisal_bits() >= threshold;
             let index = if forward {
@@ -131,15 +131,11 @@ impl App {
         if there || !self.transcript.has_cursor() {
             return;
         }
-        if self.first_token(id).is_some() {
+        if self.view().first_token(id).is_some() {
             self.point_at(TokenCursor { turn: id, index: 0 });
         } else {
             self.transcript.seek(id);
         }
-    }
-
-    fn first_token(&self, id: TurnId) -> Option<TurnToken<'_>> {
-        self.turn_tokens(self.shown_turn(id)?).first().copied()
     }
 
     /// Keeps the invariant after whatever happened.
@@ -151,7 +147,7 @@ impl App {
         let Some(sought) = self.transcript.seeking else { return };
         if selected != Some(sought) {
             self.transcript.seeking = None;
-        } else if self.first_token(sought).is_some() {
+        } else if self.view().first_token(sought).is_some() {
             self.point_at(TokenCursor { turn: sought, index: 0 });
             self.dirty = true;
         }
@@ -187,6 +183,12 @@ impl App {
             some => format!("coloured by {}: {}", some.name(), some.help()),
         };
         self.say(said);
+    }
+}
+
+impl<'a> ChatView<'a> {
+    fn first_token(&self, id: TurnId) -> Option<TurnToken<'a>> {
+        self.turn_tokens(self.shown_turn(id)?).first().copied()
     }
 
     /// The character of which a token holds only a part; `None` where it holds whole ones.

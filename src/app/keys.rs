@@ -195,7 +195,7 @@ impl App {
             self.set_focus(Focus::Composer);
         } else if self.composer.editing.is_some() {
             self.cancel_edit();
-        } else if self.busy_here() {
+        } else if self.view().busy_here() {
             self.stop_here();
         } else if self.fetch.as_ref().is_some_and(|fetch| fetch.failed.is_none()) {
             self.emit(Effect::CancelFetch);
@@ -206,7 +206,7 @@ impl App {
     fn interrupt(&mut self) {
         if self.book.quit_asked {
             self.quit();
-        } else if self.busy_here() && !self.run.as_ref().is_some_and(|run| run.stopping) {
+        } else if self.view().busy_here() && !self.run.as_ref().is_some_and(|run| run.stopping) {
             self.stop_here();
         } else if !self.composer.is_empty() {
             let text = self.composer.text();

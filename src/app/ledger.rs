@@ -17,7 +17,7 @@ impl App {
             self.say("there is no message yet");
             return;
         };
-        let known = self.chat.turn(turn).is_some_and(|turn| !self.turn_tokens(turn).is_empty());
+        let known = self.chat.turn(turn).is_some_and(|turn| !self.view().turn_tokens(turn).is_empty());
         if !known {
             self.say("the tokens of this message are not known yet; m colours it, which asks the model");
             return;
@@ -34,7 +34,7 @@ impl App {
         let Some(Overlay::Ledger(ledger)) = self.overlays.last() else { return };
         let Some(turn) = self.chat.turn(ledger.turn) else { return };
         let needle = ledger.filter.text.to_lowercase();
-        let tokens = self.turn_tokens(turn);
+        let tokens = self.view().turn_tokens(turn);
         let holds = |step: &Step| {
             let text = String::from_utf8_lossy(&step.bytes).to_lowercase();
             needle.is_empty()
@@ -105,7 +105,7 @@ impl App {
     fn copy_ledger(&mut self) {
         let Some(Overlay::Ledger(ledger)) = self.overlays.last() else { return };
         let Some(turn) = self.chat.turn(ledger.turn) else { return };
-        let tokens = self.turn_tokens(turn);
+        let tokens = self.view().turn_tokens(turn);
         let mut text = String::from("position\tid\ttoken\tlogprob\tprobability\trank\tentropy_nats\tms\n");
         for at in &ledger.rows {
             let step = tokens[*at].step;

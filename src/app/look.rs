@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::missing::NOT_STORED;
 use super::requests::Answer;
-use super::{App, Inspector, LiveStep, LookAt, LookedAt, Origin, Station, TokenCursor};
+use super::{App, ChatView, Display, Inspector, LiveStep, LookAt, LookedAt, Origin, Station, TokenCursor};
 use crate::chat::Run;
 use crate::engine::protocol::{CapturePlan, Event, Look, Replay, Request, RequestId};
 use crate::inspect::chain::{self, Input, Outcome};
@@ -84,10 +84,10 @@ impl Inspector {
     }
 }
 
-impl App {
+impl<'a> Display<'a> {
     /// The whole distribution that the shown token was chosen from, if it is at hand.
     #[must_use]
-    pub fn shown_distribution(&self) -> Option<&Arc<Distribution>> {
+    pub fn shown_distribution(&self) -> Option<&'a Arc<Distribution>> {
         self.inspector.looks.pass(self.shown_step()?.cursor())?.distribution.as_ref()
     }
 
@@ -99,17 +99,7 @@ impl App {
         let looks = &self.inspector.looks;
         let recorded = looks.record(at).and_then(|record| record.trace.as_ref());
         let known = recorded.or_else(|| looks.pass(at).and_then(|pass| pass.trace.as_ref()));
-        known.cloned().or_else(|| self.trace_of_candidates(shown).map(Arc::new))
-    }
-
-    fn trace_of_candidates(&self, shown: &LiveStep) -> Option<SamplerTrace> {
-        let Origin::Written { run, index } = self.origin(shown.cursor())? else { return None };
-        let run = self.runs.get(&run).filter(|run| index >= run.taken as usize)?;
-        let vocabulary = self.vocabularies.get(shown.vocabulary.as_ref()?)?;
-        let pass = looks_back(&run.sampling).then(|| self.pass(shown.cursor())).flatten();
-        let recent = pass.as_ref().map(|pass| pass.ids.as_slice());
-        let biases = chain::biases(&run.sampling, vocabulary);
-        stored_trace(&shown.step, run, vocabulary.len(), index as u32, recent, &biases)
+        known.cloned().or_else(|| self.view.trace_of_candidates(shown).map(Arc::new))
     }
 
     /// Why the shown token has no more figures than its step, in one line; `None` where nothing is missing.
@@ -119,37 +109,21 @@ impl App {
         if self.inspector.looks.pass(at).is_some() {
             return None;
         }
-        let waits = || self.run.is_some().then(|| "it is read again when the reply is done".to_owned());
+        let waits = || self.view.run.is_some().then(|| "it is read again when the reply is done".to_owned());
         let status = || self.inspector.looks.asking.status(&LookAt(at)).sentence("the model reads it again");
-        self.why_unreadable(at).or_else(waits).or_else(status)
+        self.view.why_unreadable(at).or_else(waits).or_else(status)
     }
+}
 
-    /// Brings what is asked of the engine in line with what is shown.
-    pub(crate) fn settle_look(&mut self) {
-        self.plan_capture();
-        let wanted = self.look_wanted().map(LookAt);
-        self.sync_query(
-            |app| Some(&mut app.inspector.looks.asking),
-            wanted,
-            |app, at| {
-                let look = app.look_of(at.0).ok_or(NOT_STORED)?;
-                Ok(Request::Look(Box::new(look)))
-            },
-        );
-        self.find_matching();
-        self.settle_sandbox();
-    }
-
-    /// The token to read again, if the open station needs more than is there.
-    fn look_wanted(&self) -> Option<TokenCursor> {
-        let shown = self.shown_step().filter(|shown| shown.chat == self.chat.head.id)?;
-        let at = shown.cursor();
-        let looks = &self.inspector.looks;
-        if self.run.is_some() || self.ready().is_none() || looks.pass(at).is_some() {
-            return None;
-        }
-        let needed = self.inspector.station.unit().wants_replay(self, shown);
-        (self.inspector.shown && needed && self.can_read_token_again(at)).then_some(at)
+impl ChatView<'_> {
+    fn trace_of_candidates(&self, shown: &LiveStep) -> Option<SamplerTrace> {
+        let Origin::Written { run, index } = self.origin(shown.cursor())? else { return None };
+        let run = self.runs.get(&run).filter(|run| index >= run.taken as usize)?;
+        let vocabulary = self.vocabularies.get(shown.vocabulary.as_ref()?)?;
+        let pass = looks_back(&run.sampling).then(|| self.pass(shown.cursor())).flatten();
+        let recent = pass.as_ref().map(|pass| pass.ids.as_slice());
+        let biases = chain::biases(&run.sampling, vocabulary);
+        stored_trace(&shown.step, run, vocabulary.len(), index as u32, recent, &biases)
     }
 
     fn look_of(&self, at: TokenCursor) -> Option<Look> {
@@ -171,12 +145,42 @@ impl App {
             replay: pass.drawn.then(|| Box::new(replay)),
         })
     }
+}
+
+impl App {
+    /// Brings what is asked of the engine in line with what is shown.
+    pub(crate) fn settle_look(&mut self) {
+        self.plan_capture();
+        let wanted = self.look_wanted().map(LookAt);
+        self.sync_query(
+            |app| Some(&mut app.inspector.looks.asking),
+            wanted,
+            |app, at| {
+                let look = app.view().look_of(at.0).ok_or(NOT_STORED)?;
+                Ok(Request::Look(Box::new(look)))
+            },
+        );
+        self.find_matching();
+        self.settle_sandbox();
+    }
+
+    /// The token to read again, if the open station needs more than is there.
+    fn look_wanted(&self) -> Option<TokenCursor> {
+        let shown = self.display().shown_step().filter(|shown| shown.chat == self.chat.head.id)?;
+        let at = shown.cursor();
+        let looks = &self.inspector.looks;
+        if self.run.is_some() || self.view().ready().is_none() || looks.pass(at).is_some() {
+            return None;
+        }
+        let needed = self.inspector.station.unit().wants_replay(self, shown);
+        (self.inspector.shown && needed && self.view().can_read_token_again(at)).then_some(at)
+    }
 
     /// A pass was read again.
     pub(crate) fn look_event(&mut self, id: RequestId, event: Event) {
         let answer = self.inspector.looks.asking.event(id, event);
         let Some(Answer::Whole(LookAt(at), Event::Looked(looked))) = answer else { return };
-        let written = self.step_at(at).and_then(|step| step.id);
+        let written = self.view().step_at(at).and_then(|step| step.id);
         let of_draw = |trace: Box<SamplerTrace>| match written {
             Some(id) => trace.of_draw(id),
             None => *trace,
@@ -193,7 +197,7 @@ impl App {
 
     /// Tells the engine what the open station wants recorded, when that has changed.
     fn plan_capture(&mut self) {
-        if self.ready().is_none() {
+        if self.view().ready().is_none() {
             return;
         }
         let mut plan = CapturePlan { twin: self.chat.settings.twin, ..CapturePlan::default() };
@@ -213,7 +217,7 @@ impl App {
 
     /// Works out what the watch list says of the shown step.
     pub(crate) fn fill_watch(&mut self) {
-        let figures: Vec<Option<(f32, u32)>> = match self.shown_step() {
+        let figures: Vec<Option<(f32, u32)>> = match self.display().shown_step() {
             Some(shown) => {
                 self.inspector.watch.iter().map(|watched| self.inspector.odds_of(shown, watched.id)).collect()
             }

@@ -6,7 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::branch::Fork;
 use super::requests::Answer;
-use super::{Ahead, AheadOf, App, Focus, Overlay, Query, TokenCursor};
+use super::{Ahead, AheadOf, App, ChatView, Focus, Overlay, Query, TokenCursor};
 use crate::chat::Role;
 use crate::engine::protocol::{Event, LookAhead, LookedAhead, Request, RequestId, Score};
 use crate::token::{Step, TokenId};
@@ -33,7 +33,7 @@ impl App {
     pub(crate) fn look_ahead_here(&mut self) {
         let branch = self.chat.branch();
         let last = branch.iter().rev().find(|turn| turn.role == Role::Assistant);
-        let head = last.map(|turn| TokenCursor { turn: turn.id, index: self.turn_tokens(turn).len() });
+        let head = last.map(|turn| TokenCursor { turn: turn.id, index: self.view().turn_tokens(turn).len() });
         match self.transcript.cursor.or(head) {
             Some(at) => self.open_look_ahead(at),
             None => self.say("there is no reply yet"),
@@ -46,7 +46,7 @@ impl App {
             self.say("looking ahead waits for the reply; Esc stops it");
             return;
         }
-        let fork = match self.fork(at) {
+        let fork = match self.view().fork(at) {
             Ok(fork) => fork,
             Err(why) => return self.say(why),
         };
@@ -79,14 +79,14 @@ impl App {
 
     /// Brings what is asked in line with the open look ahead.
     pub(crate) fn settle_look_ahead(&mut self) {
-        let free = self.run.is_none() && self.ready().is_some();
+        let free = self.run.is_none() && self.view().ready().is_some();
         let wanted = self.ahead().and_then(Ahead::next).filter(|_| free);
         self.sync_query(|app| app.ahead_mut().map(|open| &mut open.asking), wanted, Self::ahead_request);
     }
 
     fn ahead_request(&self, of: &AheadOf) -> Result<Request, String> {
         let open = self.ahead().ok_or("nothing is looked ahead at")?;
-        let source = self.fork(open.at).ok().and_then(|fork| self.runs.get(&fork.run));
+        let source = self.view().fork(open.at).ok().and_then(|fork| self.runs.get(&fork.run));
         let interventions = source.map(|run| run.interventions.clone()).unwrap_or_default();
         Ok(match of {
             AheadOf::Paths => Request::LookAhead(Box::new(LookAhead {
@@ -96,19 +96,12 @@ impl App {
                 interventions,
             })),
             AheadOf::Numbers(path) => Request::Score(Box::new(Score {
-                ids: self.ids_along(open, *path),
+                ids: self.view().ids_along(open, *path),
                 from: u32::try_from(open.ids.len()).unwrap_or(u32::MAX),
                 top_logprobs: self.config.inspector.candidates,
                 interventions,
             })),
         })
-    }
-
-    /// What has been read, and the tokens of a path up to one that ends the reply.
-    fn ids_along(&self, open: &Ahead, path: usize) -> Vec<TokenId> {
-        let path = open.found.paths.get(path).into_iter().flat_map(|path| &path.tokens).map(|token| token.id);
-        let text = path.take_while(|id| !self.is_mark(*id, open.vocabulary.as_ref()));
-        open.ids.iter().copied().chain(text).collect()
     }
 
     /// An event of the look ahead, or of the scores of the path being taken.
@@ -154,7 +147,7 @@ impl App {
         if is_being_taken || path >= open.found.paths.len() {
             return;
         }
-        if self.ids_along(open, path).len() == open.ids.len() {
+        if self.view().ids_along(open, path).len() == open.ids.len() {
             self.say("this path ends the reply at once; there is nothing to take");
             return;
         }
@@ -174,16 +167,16 @@ impl App {
                 step.bytes = bytes.to_vec();
             }
         }
-        match self.fork(at) {
+        match self.view().fork(at) {
             Ok(fork) => self.branch_along(&fork, steps),
             Err(why) => self.say(why),
         }
     }
 
     fn branch_along(&mut self, fork: &Fork, steps: Vec<Step>) {
-        let twin = self.versions_at(fork.at).into_iter().map(|(_, turn)| turn).find(|turn| {
+        let twin = self.view().versions_at(fork.at).into_iter().map(|(_, turn)| turn).find(|turn| {
             let turn = self.chat.turn(*turn);
-            let tokens = turn.map(|turn| self.turn_tokens(turn)).unwrap_or_default();
+            let tokens = turn.map(|turn| self.view().turn_tokens(turn)).unwrap_or_default();
             let there = tokens.iter().skip(fork.at.index).map(|token| token.step.id);
             there.take(steps.len()).eq(steps.iter().map(|step| step.id))
         });
@@ -196,6 +189,15 @@ impl App {
             None if !steps.is_empty() && self.start_branch(fork, steps) => self.focus = Focus::Transcript,
             None => {}
         }
+    }
+}
+
+impl ChatView<'_> {
+    /// What has been read, and the tokens of a path up to one that ends the reply.
+    fn ids_along(&self, open: &Ahead, path: usize) -> Vec<TokenId> {
+        let path = open.found.paths.get(path).into_iter().flat_map(|path| &path.tokens).map(|token| token.id);
+        let text = path.take_while(|id| !self.is_mark(*id, open.vocabulary.as_ref()));
+        open.ids.iter().copied().chain(text).collect()
     }
 }
 

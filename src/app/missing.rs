@@ -3,14 +3,14 @@
 //! Invariant: what no engine could mend (nothing is stored) is said before what another model could, and that before
 //! what only has to be waited for.
 
-use super::{App, TokenCursor};
+use super::{ChatView, TokenCursor};
 use crate::chat::RunId;
 use crate::command::Command;
 
 /// The ids before a token are not known.
 pub(crate) const NOT_STORED: &str = "what the model had read is not stored";
 
-impl App {
+impl ChatView<'_> {
     /// Why the loaded model cannot read a token's pass again; `None` where it can.
     pub(crate) fn why_unreadable(&self, at: TokenCursor) -> Option<String> {
         self.why_run_unreadable(self.run_at(at))
@@ -25,7 +25,7 @@ impl App {
         if self.can_read_again(run.id) {
             return None;
         }
-        let (model, key) = (self.model_title(&run.model), self.keymap.shown(Command::Models));
+        let (model, key) = (self.config.model_title(&run.model), self.keymap.shown(Command::Models));
         Some(format!("{model} made this; {key} loads it to read it again"))
     }
 }

@@ -3,6 +3,8 @@
 //! Invariants: no IO, no clock, no channel, no ratatui drawing type here. Effects are data that the runtime
 //! performs; what drawing learned comes back as [`Geometry`]. A run that is over ignores late events.
 
+#[macro_use]
+mod view;
 mod alternatives;
 mod book;
 mod branch;
@@ -83,6 +85,7 @@ pub use inspector::{Inside, InsidePass, Inspector, LiveStep, Station, Watched, W
 pub use look_ahead::AheadRow;
 pub use tour::{STEPS as TOUR, Tour};
 pub use tree::{LETTERS, Pair};
+pub use view::{ChatView, Display};
 
 pub use tokens::{Origin, Pass, TokenCursor, TurnScore, TurnToken};
 

@@ -13,22 +13,6 @@ use crate::token::{TokenId, Vocabulary};
 use std::sync::Arc;
 
 impl App {
-    /// The model of that name: configured, or the file of that path.
-    #[must_use]
-    pub fn entry(&self, name: &str) -> Option<ModelEntry> {
-        self.config.model_named(name)
-    }
-
-    /// A model's name as people read it: its title, a file's name without folder and ending, or the name.
-    #[must_use]
-    pub fn model_title(&self, name: &str) -> String {
-        let Some(entry) = self.entry(name) else { return name.to_owned() };
-        entry.title.unwrap_or_else(|| {
-            let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
-            file.strip_suffix(".gguf").unwrap_or(file).to_owned()
-        })
-    }
-
     fn is_on_disk(&self, entry: &ModelEntry) -> bool {
         entry.engine.is_some()
             || matches!(entry.source, Source::Path(_))
@@ -47,7 +31,7 @@ impl App {
 
     /// Makes a model the current one: loads it, or fetches it first.
     pub(crate) fn want(&mut self, name: &str) {
-        let Some(entry) = self.entry(name) else {
+        let Some(entry) = self.config.model_named(name) else {
             let message = format!("there is no model {name} in the configuration; Ctrl+L chooses another");
             name.clone_into(&mut self.model.name);
             self.fail(message.clone());
@@ -119,7 +103,7 @@ impl App {
                     item.path = Some(path);
                 }
                 self.emit(Effect::ReadCatalogue);
-                match self.entry(&name) {
+                match self.config.model_named(&name) {
                     Some(entry) if name == self.model.name && self.model.status == ModelStatus::Fetching => {
                         self.start_engine(entry);
                     }
@@ -178,7 +162,7 @@ impl App {
             self.emit(Effect::StopEngine(self.requests.engine()));
             return;
         }
-        let Some(entry) = self.entry(&self.model.name) else { return };
+        let Some(entry) = self.config.model_named(&self.model.name) else { return };
         let params = self.config.load_params_for(&entry);
         self.requests.ask(Asker::Load, Request::Load { entry: Box::new(entry), params });
     }
@@ -199,10 +183,10 @@ impl App {
         if !loaded.notes.is_empty() {
             self.warn(loaded.notes.join("; "));
         } else if self.notice.as_ref().is_some_and(|notice| notice.level == Level::Error) {
-            self.say(format!("{} is loaded again", self.model_title(&self.model.name)));
+            self.say(format!("{} is loaded again", self.config.model_title(&self.model.name)));
         }
         self.model.status = ModelStatus::Ready(Box::new(loaded));
-        if let Some(entry) = self.entry(&self.model.name).filter(|_| self.model.hash.is_none()) {
+        if let Some(entry) = self.config.model_named(&self.model.name).filter(|_| self.model.hash.is_none()) {
             self.emit(Effect::HashModel(self.requests.engine(), Box::new(entry)));
         }
         if known {
@@ -237,7 +221,8 @@ impl App {
 
     /// Finds the watched texts in the loaded vocabulary.
     pub(crate) fn resolve_watch(&mut self) {
-        let Some(vocabulary) = self.ready().and_then(|loaded| self.vocabularies.get(&loaded.vocabulary))
+        let Some(vocabulary) =
+            self.view().ready().and_then(|loaded| self.vocabularies.get(&loaded.vocabulary))
         else {
             return;
         };
@@ -295,7 +280,7 @@ impl App {
 
     /// Gives the model's memory back.
     pub(crate) fn unload(&mut self) {
-        if self.ready().is_none() {
+        if self.view().ready().is_none() {
             self.say("no model is loaded");
             return;
         }
@@ -325,7 +310,7 @@ impl App {
     /// When an idle model is unloaded, ms; `None` for never.
     pub(crate) fn unloads_at(&self) -> Option<u64> {
         let minutes = u64::from(self.config.engine.unload_after_minutes);
-        let idle = self.run.is_none() && self.queued.is_none() && self.ready().is_some();
+        let idle = self.run.is_none() && self.queued.is_none() && self.view().ready().is_some();
         (idle && minutes > 0).then(|| self.book.last_use + minutes * 60_000)
     }
 

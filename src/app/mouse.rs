@@ -37,7 +37,7 @@ impl App {
         let pane = self.geometry.areas.iter().find(|(_, area)| area.holds(column, row)).map(|(id, _)| *id);
         if let Some(chat) = chat {
             self.open_chat(chat, None);
-        } else if let Some(at) = token.filter(|at| self.shown_turn(at.turn).is_some()) {
+        } else if let Some(at) = token.filter(|at| self.view().shown_turn(at.turn).is_some()) {
             self.focus = Focus::Transcript;
             self.point_at(at);
         } else if let Some(turn) = turn.filter(|turn| self.chat.turn(*turn).is_some()) {

@@ -2,16 +2,16 @@
 //!
 //! Invariant: tokens are given only where they cover the message's text exactly, under one vocabulary.
 
-use super::App;
+use super::ChatView;
 use crate::chat::{Conversation, ConversationId, Piece, Role, Turn, TurnId};
 use crate::engine::protocol::{Message, StoredTokens};
 
-impl App {
+impl ChatView<'_> {
     /// The messages before a turn that is being written, and what it has already if it is continued.
     pub(crate) fn messages(&self, chat: ConversationId, turn: TurnId) -> Vec<Message> {
         let Some(conversation) = self.conversation(chat) else { return Vec::new() };
         let mut messages = Vec::new();
-        let system = match self.entry(&self.model.name) {
+        let system = match self.config.model_named(&self.model.name) {
             Some(entry) => self.config.system_for(&entry, &conversation.settings),
             None => conversation.settings.system.clone().unwrap_or_default(),
         };

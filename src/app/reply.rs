@@ -3,7 +3,7 @@
 //! Invariant: an event counts only under the engine and the request that the active run was asked of.
 
 use super::inspector::run_of;
-use super::{App, Asker, EngineId, Level, ModelStatus, Notice, Phase, TokenCursor};
+use super::{App, Asker, ChatView, EngineId, Level, ModelStatus, Notice, Phase, TokenCursor};
 use crate::chat::{self, ConversationId, RunId, Span, StopReason, Timings, TurnId, TurnState, Usage};
 use crate::config::{Notify, Overflow};
 use crate::engine::protocol::{Envelope, Event, Exit, Failure, FailureKind, PromptFacts, RequestId, Written};
@@ -76,7 +76,7 @@ impl App {
             Phase::Reading { done: 0, total: (facts.ids.len() as u32).saturating_sub(facts.reused) };
         let (run, chat, turn) = (active.run, active.chat, active.turn);
         let used = facts.ids.len() as u32 + self.runs.get(&run).map_or(0, |run| run.taken);
-        let others = self.runs_near(chat, turn);
+        let others = self.view().runs_near(chat, turn);
         if let Some(mut made) = self.runs.remove(&run) {
             chat::condition(&mut made, &facts.ids, &self.runs, others);
             self.runs.insert(run, made);
@@ -97,14 +97,6 @@ impl App {
         if let Some(active) = &mut self.run {
             active.prompt = Some(facts);
         }
-    }
-
-    /// Runs whose prompts begin like that of a reply: its own before, its versions', and the reply's before it.
-    fn runs_near(&self, chat: ConversationId, turn: TurnId) -> Vec<RunId> {
-        let Some(chat) = self.conversation(chat) else { return Vec::new() };
-        let before = chat.turn(turn).and_then(|turn| chat.turn(turn.parent?)?.parent);
-        let turns = chat.versions(turn).into_iter().chain(before);
-        turns.filter_map(|id| chat.turn(id)).flat_map(|turn| &turn.spans).filter_map(run_of).collect()
     }
 
     fn prompt_progress(&mut self, done: u32, total: u32) {
@@ -227,11 +219,13 @@ impl App {
     /// The overflow rule: leaves the two oldest messages out, while something is left and the rule says so.
     fn leave_out_more(&mut self) -> bool {
         let Some(active) = self.run.clone() else { return false };
-        if self.config.engine.overflow == Overflow::Stop || active.stopping || self.branch_prompt().is_some()
+        if self.config.engine.overflow == Overflow::Stop
+            || active.stopping
+            || self.view().branch_prompt().is_some()
         {
             return false;
         }
-        let messages = self.messages(active.chat, active.turn);
+        let messages = self.view().messages(active.chat, active.turn);
         let all = messages.iter().filter(|message| message.role != crate::chat::Role::System).count();
         let left_out = self.book.left_out.entry(active.chat).or_default();
         if *left_out + 2 >= all {
@@ -269,13 +263,23 @@ impl App {
     /// A reply ended in a chat that is not shown: marked, announced, and let go of when nothing waits there.
     pub(crate) fn finished_elsewhere(&mut self, chat: ConversationId) {
         self.chats.unseen.insert(chat);
-        let title = self.conversation(chat).map(|conversation| conversation.head.title.clone());
+        let title = self.view().conversation(chat).map(|conversation| conversation.head.title.clone());
         if self.config.ui.notify != Notify::None {
             let text = format!("reply finished: {}", title.unwrap_or_default());
             self.emit(super::Effect::Notify(self.config.ui.notify, text));
         }
-        if !self.is_busy(chat) {
+        if !self.view().is_busy(chat) {
             self.others.remove(&chat);
         }
+    }
+}
+
+impl ChatView<'_> {
+    /// Runs whose prompts begin like that of a reply: its own before, its versions', and the reply's before it.
+    fn runs_near(&self, chat: ConversationId, turn: TurnId) -> Vec<RunId> {
+        let Some(chat) = self.conversation(chat) else { return Vec::new() };
+        let before = chat.turn(turn).and_then(|turn| chat.turn(turn.parent?)?.parent);
+        let turns = chat.versions(turn).into_iter().chain(before);
+        turns.filter_map(|id| chat.turn(id)).flat_map(|turn| &turn.spans).filter_map(run_of).collect()
     }
 }

@@ -8,7 +8,7 @@ mod weights;
 mod what_if;
 
 use super::state::{ReadAgain, ReadWithout};
-use super::{App, Asker, Origin, Overlay, Query, prompt};
+use super::{App, Asker, ChatView, Origin, Overlay, Query, prompt};
 use crate::chat::{Piece, Role, Turn, TurnId};
 use crate::engine::protocol::{Message, Prompt, Reread, Rescored, StoredTokens};
 use crate::token::TokenId;
@@ -23,7 +23,7 @@ pub(crate) struct Changed<'a> {
 /// Why a reply cannot be read again after all.
 const GONE: &str = "what the reply answers is no longer there";
 
-impl App {
+impl<'a> ChatView<'a> {
     /// The ids of a reply that can be scored: its tokens up to the first typed stretch.
     pub(crate) fn reply_ids(&self, turn: &Turn) -> Vec<TokenId> {
         let pieces = self.chat.pieces(turn);
@@ -50,30 +50,6 @@ impl App {
         foreign.map_or(Ok(()), |run| self.why_run_unreadable(Some(run)).map_or(Ok(()), Err))
     }
 
-    /// What scores a reply behind its own prompt, or behind that with one message changed. Both are rendered anew,
-    /// with the clock that the reply was written under.
-    fn reread_of(&self, reply: TurnId, changed: Option<&Changed<'_>>) -> Option<Reread> {
-        let turn = self.chat.turn(reply)?;
-        let runs = self.turn_tokens(turn).into_iter().filter_map(|token| match token.origin {
-            Origin::Written { run, .. } => self.runs.get(&run),
-            Origin::Scored { .. } => None,
-        });
-        let runs: Vec<_> = runs.collect();
-        let (first, last) = (runs.first()?, runs.last()?);
-        let messages = self.messages_before(turn, changed);
-        let left_out = self.book.left_out.get(&self.chat.head.id).copied().unwrap_or_default();
-        Some(Reread {
-            prompt: Prompt::Chat {
-                messages: prompt::without_oldest(messages, left_out),
-                continue_last: false,
-                clock_ms: first.template_clock_ms.unwrap_or_default(),
-            },
-            reply: self.reply_ids(turn),
-            top_logprobs: self.config.inspector.candidates.min(5),
-            interventions: last.interventions.clone(),
-        })
-    }
-
     /// The messages before a reply. One that was emptied stays, so that no template puts its own in its place.
     fn messages_before(&self, reply: &Turn, changed: Option<&Changed<'_>>) -> Vec<Message> {
         let of = |id: TurnId| changed.filter(|changed| changed.turn == id);
@@ -93,22 +69,54 @@ impl App {
                 Some(changed) => {
                     Message { role: turn.role, text: changed.text.to_owned(), stored: changed.stored.clone() }
                 }
-                None => self.message(&self.chat, turn),
+                None => self.message(self.chat, turn),
             });
         }
         messages
     }
 
     /// The turns that a reply answers, the first of the chat first.
-    fn turns_before(&self, reply: &Turn) -> Vec<&Turn> {
-        reply.parent.map(|parent| prompt::branch_to(&self.chat, parent)).unwrap_or_default()
+    fn turns_before(&self, reply: &Turn) -> Vec<&'a Turn> {
+        reply.parent.map(|parent| prompt::branch_to(self.chat, parent)).unwrap_or_default()
+    }
+
+    /// Why a trial of these replies does not go on: another model was loaded meanwhile.
+    fn foreign(&self, replies: impl IntoIterator<Item = TurnId>) -> Option<String> {
+        self.ready()?;
+        replies.into_iter().find_map(|reply| self.can_reread(self.chat.turn(reply)?).err())
+    }
+}
+
+impl App {
+    /// What scores a reply behind its own prompt, or behind that with one message changed. Both are rendered anew,
+    /// with the clock that the reply was written under.
+    fn reread_of(&self, reply: TurnId, changed: Option<&Changed<'_>>) -> Option<Reread> {
+        let turn = self.chat.turn(reply)?;
+        let runs = self.view().turn_tokens(turn).into_iter().filter_map(|token| match token.origin {
+            Origin::Written { run, .. } => self.runs.get(&run),
+            Origin::Scored { .. } => None,
+        });
+        let runs: Vec<_> = runs.collect();
+        let (first, last) = (runs.first()?, runs.last()?);
+        let messages = self.view().messages_before(turn, changed);
+        let left_out = self.book.left_out.get(&self.chat.head.id).copied().unwrap_or_default();
+        Some(Reread {
+            prompt: Prompt::Chat {
+                messages: prompt::without_oldest(messages, left_out),
+                continue_last: false,
+                clock_ms: first.template_clock_ms.unwrap_or_default(),
+            },
+            reply: self.view().reply_ids(turn),
+            top_logprobs: self.config.inspector.candidates.min(5),
+            interventions: last.interventions.clone(),
+        })
     }
 
     /// Brings what is asked of the engine in line with what is wanted: what the user waits for, then what goes on in the
     /// background.
     pub(crate) fn settle_reread(&mut self) {
         self.drop_stale_trials();
-        let free = self.run.is_none() && self.queued.is_none() && self.ready().is_some();
+        let free = self.run.is_none() && self.queued.is_none() && self.view().ready().is_some();
         let what_if = self.what_if_wanted().filter(|_| free);
         self.sync_query(trial, what_if, Self::what_if_request);
         let idle = free && self.requests.of(Asker::WhatIf).is_none();
@@ -124,12 +132,6 @@ impl App {
                 "the context has no room for both: the next reply reads {tokens} tokens of the chat again"
             ));
         }
-    }
-
-    /// Why a trial of these replies does not go on: another model was loaded meanwhile.
-    fn foreign(&self, replies: impl IntoIterator<Item = TurnId>) -> Option<String> {
-        self.ready()?;
-        replies.into_iter().find_map(|reply| self.can_reread(self.chat.turn(reply)?).err())
     }
 
     /// Trials end with the chat, the branch or the reply that they are about.
@@ -155,12 +157,12 @@ impl App {
     /// Whether the weighed sentences of the system prompt are no longer its own.
     fn system_was_changed(&self) -> bool {
         let Some(weights) = &self.weights else { return false };
-        let id = self.system_id();
+        let id = self.view().system_id();
         let mut parts = weights.parts.iter().filter(|part| part.turn == id).peekable();
         if parts.peek().is_none() {
             return false;
         }
-        let text = self.system_text();
+        let text = self.view().system_text();
         parts.any(|part| !text.get(part.cut.clone()).is_some_and(|cut| cut.contains(&part.text)))
     }
 

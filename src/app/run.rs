@@ -3,7 +3,7 @@
 //! Invariant: what the user wrote is handed to the store before the engine is asked for anything.
 
 use super::completion::{self, Line};
-use super::{ActiveRun, App, Asker, ModelStatus, Phase, Queued, prompt};
+use super::{ActiveRun, App, Asker, ChatView, ModelStatus, Phase, Queued, prompt};
 use crate::chat::{
     Conversation, ConversationId, Role, Run, RunId, Span, Timings, Turn, TurnId, TurnState, Usage,
 };
@@ -41,10 +41,10 @@ pub(crate) fn without_waiting(draft: &str, waiting: &str) -> String {
     draft.strip_prefix(waiting).map_or(draft, |rest| rest.trim_start_matches('\n')).to_owned()
 }
 
-impl App {
+impl<'a> ChatView<'a> {
     /// The loaded model, when it is ready.
     #[must_use]
-    pub fn ready(&self) -> Option<&Loaded> {
+    pub fn ready(&self) -> Option<&'a Loaded> {
         match &self.model.status {
             ModelStatus::Ready(loaded) => Some(loaded),
             _ => None,
@@ -53,12 +53,8 @@ impl App {
 
     /// A chat in memory.
     #[must_use]
-    pub fn conversation(&self, id: ConversationId) -> Option<&Conversation> {
-        if self.chat.head.id == id { Some(&self.chat) } else { self.others.get(&id) }
-    }
-
-    pub(crate) fn conversation_mut(&mut self, id: ConversationId) -> Option<&mut Conversation> {
-        if self.chat.head.id == id { Some(&mut self.chat) } else { self.others.get_mut(&id) }
+    pub fn conversation(&self, id: ConversationId) -> Option<&'a Conversation> {
+        if self.chat.head.id == id { Some(self.chat) } else { self.others.get(&id) }
     }
 
     /// Whether a reply is written or waited for in the shown chat.
@@ -70,6 +66,18 @@ impl App {
     pub(crate) fn is_busy(&self, chat: ConversationId) -> bool {
         self.run.as_ref().is_some_and(|run| run.chat == chat)
             || self.queued.as_ref().is_some_and(|queued| queued.chat == chat)
+    }
+
+    /// Whether the run goes on with text that its turn has already.
+    fn continues(&self, active: &ActiveRun) -> bool {
+        let turn = self.conversation(active.chat).and_then(|conversation| conversation.turn(active.turn));
+        turn.is_some_and(|turn| turn.spans.len() > 1)
+    }
+}
+
+impl App {
+    pub(crate) fn conversation_mut(&mut self, id: ConversationId) -> Option<&mut Conversation> {
+        if self.chat.head.id == id { Some(&mut self.chat) } else { self.others.get_mut(&id) }
     }
 
     /// Enter: a command is run, a message is sent or waits for its turn.
@@ -92,7 +100,7 @@ impl App {
 
     fn send(&mut self, text: String) {
         let chat = self.chat.head.id;
-        if self.busy_here() {
+        if self.view().busy_here() {
             if self.composer.editing.is_some() {
                 self.say_busy();
             } else {
@@ -182,7 +190,7 @@ impl App {
         if self.tour.is_some() {
             return;
         }
-        let Some(conversation) = self.conversation(id) else { return };
+        let Some(conversation) = self.view().conversation(id) else { return };
         let (head, settings, leaf) =
             (conversation.head.clone(), conversation.settings.clone(), conversation.leaf);
         let selected = self.chats.heads.get(self.chats.selected).map(|head| head.id);
@@ -197,12 +205,14 @@ impl App {
 
     /// Asks for a reply to a stored turn: at once, or when the model or the reply before it is done.
     pub(crate) fn reply(&mut self, chat: ConversationId, to: TurnId) {
-        let wanted = self.conversation(chat).and_then(|conversation| conversation.settings.model.clone());
-        let wanted = wanted.filter(|name| self.entry(name).is_some() && *name != self.model.name);
+        let wanted =
+            self.view().conversation(chat).and_then(|conversation| conversation.settings.model.clone());
+        let wanted =
+            wanted.filter(|name| self.config.model_named(name).is_some() && *name != self.model.name);
         if let Some(name) = wanted.filter(|_| self.run.is_none()) {
             self.want(&name);
         }
-        if self.run.is_none() && self.ready().is_some() {
+        if self.run.is_none() && self.view().ready().is_some() {
             self.start_run(chat, Target::ReplyTo(to));
             return;
         }
@@ -219,11 +229,11 @@ impl App {
 
     /// Sends what waits, if it can go now.
     pub(crate) fn send_waiting(&mut self) {
-        if self.run.is_some() || self.ready().is_none() {
+        if self.run.is_some() || self.view().ready().is_none() {
             return;
         }
         let Some(queued) = self.queued.take() else { return };
-        if self.conversation(queued.chat).is_none() {
+        if self.view().conversation(queued.chat).is_none() {
             return;
         }
         if let Some(turn) = queued.reply_to {
@@ -233,7 +243,7 @@ impl App {
             return;
         }
         let Some(text) = queued.text else { return };
-        let leaf = self.conversation(queued.chat).and_then(|conversation| conversation.leaf);
+        let leaf = self.view().conversation(queued.chat).and_then(|conversation| conversation.leaf);
         let turn = self.post(queued.chat, leaf, &text);
         if queued.chat == self.chat.head.id {
             self.keep_draft();
@@ -293,11 +303,11 @@ impl App {
         sampling.seed = Some(run.seed);
         let clock_ms = run.template_clock_ms.unwrap_or_default();
         let interventions = run.interventions.clone();
-        let prompt = self.tour_prompt().or_else(|| self.branch_prompt()).unwrap_or_else(|| {
-            let messages = self.messages(active.chat, active.turn);
+        let prompt = self.tour_prompt().or_else(|| self.view().branch_prompt()).unwrap_or_else(|| {
+            let messages = self.view().messages(active.chat, active.turn);
             let left_out = self.book.left_out.get(&active.chat).copied().unwrap_or_default();
             let messages = prompt::without_oldest(messages, left_out);
-            Prompt::Chat { messages, continue_last: self.continues(&active), clock_ms }
+            Prompt::Chat { messages, continue_last: self.view().continues(&active), clock_ms }
         });
         let request = Request::Generate(Box::new(Generate {
             prompt,
@@ -312,23 +322,17 @@ impl App {
         }
     }
 
-    /// Whether the run goes on with text that its turn has already.
-    fn continues(&self, active: &ActiveRun) -> bool {
-        let turn = self.conversation(active.chat).and_then(|conversation| conversation.turn(active.turn));
-        turn.is_some_and(|turn| turn.spans.len() > 1)
-    }
-
     /// What a new generation is made under.
     pub(crate) fn begin(&mut self, chat: ConversationId) -> Run {
-        let settings = self.conversation(chat).map(|conversation| conversation.settings.clone());
+        let settings = self.view().conversation(chat).map(|conversation| conversation.settings.clone());
         let settings = settings.unwrap_or_default();
-        let entry = self.entry(&self.model.name);
+        let entry = self.config.model_named(&self.model.name);
         let sampling = match &entry {
             Some(entry) => self.config.sampling_for(entry, &settings),
             None => self.config.sampling.clone(),
         };
         let seed = sampling.seed.unwrap_or_else(|| self.book.sampler_seed());
-        let (vocabulary, template_hash) = match self.ready() {
+        let (vocabulary, template_hash) = match self.view().ready() {
             Some(loaded) => (Some(loaded.vocabulary.clone()), loaded.template_hash.clone()),
             None => (None, None),
         };

@@ -10,7 +10,7 @@ pub(crate) use align::align;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::requests::Answer;
-use super::{App, Asker, Colouring, EngineId, Query, Question, TurnScore};
+use super::{App, Asker, ChatView, Colouring, EngineId, Query, Question, TurnScore};
 use crate::chat::{ConversationId, Role, RunId, Span, Turn, TurnId, TurnState};
 use crate::engine::protocol::{Event, Request, RequestId, Score};
 use crate::store;
@@ -71,12 +71,32 @@ struct Circumstances {
     system: Option<u64>,
 }
 
-impl App {
+impl ChatView<'_> {
     /// The id under which the shown chat's system prompt is scored; no turn has a negative one.
     pub(crate) fn system_id(&self) -> TurnId {
         TurnId(-self.chat.head.id.0)
     }
 
+    pub(crate) fn system_text(&self) -> String {
+        match self.config.model_named(&self.model.name) {
+            Some(entry) => self.config.system_for(&entry, &self.chat.settings),
+            None => self.chat.settings.system.clone().unwrap_or_default(),
+        }
+    }
+
+    /// The newest run of the shown branch whose prompt is known, and the messages before its reply.
+    fn scored_run(&self) -> Option<(RunId, Vec<TurnId>)> {
+        let branch = self.chat.branch();
+        let (at, run) = branch.iter().enumerate().rev().find_map(|(at, turn)| {
+            let runs = turn.spans.iter().rev().filter_map(super::inspector::run_of);
+            let known = |run: &RunId| self.runs.get(run).is_some_and(|run| run.prompt_len() > 0);
+            Some((at, runs.into_iter().find(known)?))
+        })?;
+        Some((run, branch[..at].iter().map(|turn| turn.id).collect()))
+    }
+}
+
+impl App {
     /// Shows or hides tokens without text of their own and the system prompt.
     pub(crate) fn toggle_special(&mut self) {
         self.transcript.special = !self.transcript.special;
@@ -87,21 +107,14 @@ impl App {
         });
     }
 
-    pub(crate) fn system_text(&self) -> String {
-        match self.entry(&self.model.name) {
-            Some(entry) => self.config.system_for(&entry, &self.chat.settings),
-            None => self.chat.settings.system.clone().unwrap_or_default(),
-        }
-    }
-
     /// Keeps [`App::system`] what the chat's settings say.
     fn settle_system(&mut self) {
         if !self.transcript.special {
             self.system = None;
             return;
         }
-        let text = self.system_text();
-        let id = self.system_id();
+        let text = self.view().system_text();
+        let id = self.view().system_id();
         let same = |turn: &Turn| {
             turn.id == id
                 && matches!(turn.spans.as_slice(), [Span::Written { text: shown }] if *shown == text)
@@ -142,7 +155,7 @@ impl App {
         self.book.scores.seen_under = Some(seen_under);
         if let Err(why) = self.ask_scores()
             && let Some(sought) = self.transcript.seeking
-            && self.shown_turn(sought).is_some()
+            && self.view().shown_turn(sought).is_some()
         {
             self.say(why);
         }
@@ -152,7 +165,7 @@ impl App {
         let system = self.system.as_ref().and_then(|turn| self.transcript.revisions.get(&turn.id).copied());
         Circumstances {
             chat: (self.chat.head.id, self.chat.leaf, self.chat.turns.len()),
-            engine: (self.requests.engine(), self.ready().is_some(), self.model.hash.is_some()),
+            engine: (self.requests.engine(), self.view().ready().is_some(), self.model.hash.is_some()),
             busy: (self.run.is_some(), self.queued.is_some(), self.book.scores.reading.pending().is_some()),
             read: self.book.scores.read,
             known: (self.runs.len(), self.vocabularies.len()),
@@ -163,7 +176,7 @@ impl App {
 
     /// Asks store or engine; an error says, for the user, why the sought message's tokens are not there yet.
     fn ask_scores(&mut self) -> Result<(), String> {
-        let Some((run, before)) = self.scored_run() else {
+        let Some((run, before)) = self.view().scored_run() else {
             return Err("tokens are known once the message was answered".into());
         };
         let model =
@@ -187,8 +200,9 @@ impl App {
         if self.book.scores.reading.pending().is_some() {
             return Err("the model reads the words again".into());
         }
-        if !self.can_read_again(run) {
-            let made_by = self.runs.get(&run).map(|run| self.model_title(&run.model)).unwrap_or_default();
+        if !self.view().can_read_again(run) {
+            let made_by =
+                self.runs.get(&run).map(|run| self.config.model_title(&run.model)).unwrap_or_default();
             return Err(format!("only {made_by} can say what it thought of this; Ctrl+L loads it"));
         }
         if self.ask_engine(run, &model, &before) {
@@ -198,28 +212,18 @@ impl App {
         }
     }
 
-    /// The newest run of the shown branch whose prompt is known, and the messages before its reply.
-    fn scored_run(&self) -> Option<(RunId, Vec<TurnId>)> {
-        let branch = self.chat.branch();
-        let (at, run) = branch.iter().enumerate().rev().find_map(|(at, turn)| {
-            let runs = turn.spans.iter().rev().filter_map(super::inspector::run_of);
-            let known = |run: &RunId| self.runs.get(run).is_some_and(|run| run.prompt_len() > 0);
-            Some((at, runs.into_iter().find(known)?))
-        })?;
-        Some((run, branch[..at].iter().map(|turn| turn.id).collect()))
-    }
-
     /// Asks the engine for the texts that have no scores; says whether there was anything to ask.
     fn ask_engine(&mut self, run: RunId, model: &str, before: &[TurnId]) -> bool {
         let Some((ids, interventions)) =
-            self.prompt_of(run).zip(self.runs.get(&run).map(|run| run.interventions.clone()))
+            self.view().prompt_of(run).zip(self.runs.get(&run).map(|run| run.interventions.clone()))
         else {
             return false;
         };
         let vocabulary = self.runs.get(&run).and_then(|run| run.vocabulary.as_ref());
         let Some(vocabulary) = vocabulary.and_then(|hash| self.vocabularies.get(hash)) else { return false };
         let system = self.system.as_ref().map(|turn| turn.id);
-        let turns: Vec<&Turn> = system.iter().chain(before).filter_map(|id| self.shown_turn(*id)).collect();
+        let turns: Vec<&Turn> =
+            system.iter().chain(before).filter_map(|id| self.view().shown_turn(*id)).collect();
         let missing = |turn: &Turn| {
             matches!(turn.spans.as_slice(), [Span::Written { .. }])
                 && !self.scores.contains_key(&turn.id)
@@ -315,7 +319,8 @@ impl App {
         for scores in kept.into_iter().filter(|scores| scores.model == model) {
             let turn = scores.turn;
             // A system prompt may be another one by now.
-            if turn == self.system_id() && !fits(self.system_text().as_bytes(), &scores.tokens) {
+            if turn == self.view().system_id() && !fits(self.view().system_text().as_bytes(), &scores.tokens)
+            {
                 continue;
             }
             self.scores.entry(turn).or_insert(TurnScore { run: scores.run, tokens: scores.tokens });

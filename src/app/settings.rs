@@ -10,7 +10,7 @@ use serde_json::Value;
 
 pub use table::{Range, choices, keys, label, note, range, section};
 
-use super::{App, Edit, Effect, LineEdit, Overlay, fuzzy};
+use super::{App, ChatView, Edit, Effect, LineEdit, Overlay, fuzzy};
 use crate::chat::ConversationId;
 use crate::command::{Command, Context};
 use crate::config::Config;
@@ -69,11 +69,11 @@ fn check_range(value: &Value, name: &str, range: Option<Range>) -> Result<(), St
     if inside { Ok(()) } else { Err(format!("{name} goes from {least} to {most}")) }
 }
 
-impl App {
+impl ChatView<'_> {
     /// The sampler settings in use in the shown chat.
     #[must_use]
     pub fn sampling(&self) -> Sampling {
-        match self.entry(&self.model.name) {
+        match self.config.model_named(&self.model.name) {
             Some(entry) => self.config.sampling_for(&entry, &self.chat.settings),
             None => self.config.sampling.clone(),
         }
@@ -89,7 +89,9 @@ impl App {
             Some(value) => value.to_string(),
         }
     }
+}
 
+impl App {
     /// Writes what the shown chat sets for itself; one without messages has no entry yet.
     pub(crate) fn settings_changed(&mut self) {
         if !self.chat.turns.is_empty() {
@@ -122,13 +124,13 @@ impl App {
             return false;
         }
         if value.is_empty() {
-            self.warn(format!("{key} is {}; /set {key} VALUE changes it", self.sampling_value(&key)));
+            self.warn(format!("{key} is {}; /set {key} VALUE changes it", self.view().sampling_value(&key)));
             return false;
         }
         let value = (!matches!(value, "default" | "random")).then_some(value);
         let done = self.put_sampling(&key, value);
         if done {
-            self.say(format!("{key} is {} in this chat", self.sampling_value(&key)));
+            self.say(format!("{key} is {} in this chat", self.view().sampling_value(&key)));
         }
         done
     }
@@ -245,7 +247,7 @@ impl App {
     /// A setting in use, as a text that can be edited.
     fn setting_value(&self, setting: &str) -> String {
         let value = match setting.strip_prefix("sampling.") {
-            Some(key) => json(&self.sampling()).get(key).cloned().unwrap_or_default(),
+            Some(key) => json(&self.view().sampling()).get(key).cloned().unwrap_or_default(),
             None => value_of(&self.config, setting),
         };
         match value {

@@ -9,7 +9,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::missing::NOT_STORED;
 use super::requests::Answer;
-use super::{App, Edit, LineEdit, Overlay, Preview, Steer, SteerField, SteerWish};
+use super::{App, ChatView, Display, Edit, LineEdit, Overlay, Preview, Steer, SteerField, SteerWish};
 use crate::chat::{Intervention, Steering};
 use crate::engine::protocol::{Direction, Distance, Event, Inspect, Request, RequestId};
 
@@ -77,10 +77,10 @@ impl Steer {
 impl App {
     /// Opens the panel. The selected message goes into the first text that is empty, so two openings take two messages.
     pub(crate) fn open_steer(&mut self) {
-        if self.ready().is_none() {
+        if self.view().ready().is_none() {
             return self.say("steering needs a loaded model");
         }
-        let kept = self.kept_push().map(|push| (push.layers.first().copied(), push.strength));
+        let kept = self.display().kept_push().map(|push| (push.layers.first().copied(), push.strength));
         if let Some((layer, strength)) = kept {
             self.inspector.steer.layer = layer;
             self.inspector.steer.percent = (strength * 100.0).round() as i32;
@@ -103,24 +103,152 @@ impl App {
         }
     }
 
+    /// What the open panel lacks next.
+    fn steer_wish(&self) -> Option<SteerWish> {
+        let steer = &self.inspector.steer;
+        if self.run.is_some() || self.view().ready().is_none() || !self.overlays.contains(&Overlay::Steer) {
+            return None;
+        }
+        if self.display().kept_push().is_none() {
+            for text in [&steer.towards.text, &steer.away.text] {
+                if text.trim().is_empty() {
+                    return None;
+                }
+                if !steer.texts.iter().any(|(known, _)| known == text) {
+                    return Some(SteerWish::Cut(text.clone()));
+                }
+            }
+            let direction = self.display().steer_direction()?;
+            if steer.found.as_ref().is_none_or(|(known, _)| *known != direction) {
+                return Some(SteerWish::Direct(direction));
+            }
+        }
+        let preview = self.display().steer_preview().filter(|_| steer.percent != 0)?;
+        let known = steer.preview.as_ref().is_some_and(|(known, _)| *known == preview);
+        (!known).then_some(SteerWish::Preview(preview))
+    }
+
+    /// Why the loaded model cannot tell what the panel lacks, if it was asked.
+    #[must_use]
+    pub fn steer_refused(&self) -> Option<&str> {
+        self.inspector.steer.asking.refusal(&self.steer_wish()?)
+    }
+
+    /// Brings what is asked of the engine in line with what the panel shows.
+    pub(crate) fn settle_steer(&mut self) {
+        self.inspector.steer.forget_other_loads(self.requests.engine());
+        let wish = self.steer_wish();
+        self.sync_query(
+            |app| Some(&mut app.inspector.steer.asking),
+            wish,
+            |app, wish| app.display().steer_request(wish),
+        );
+    }
+
+    /// A key of the panel; whether it was one.
+    pub(crate) fn steer_key(&mut self, key: KeyEvent) -> bool {
+        let held = key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+        match key.code {
+            KeyCode::Down | KeyCode::Tab => self.inspector.steer.steer_field(1),
+            KeyCode::Up | KeyCode::BackTab => self.inspector.steer.steer_field(3),
+            KeyCode::Enter => self.keep_steering(),
+            KeyCode::Char('t') if held => self.toggle_twin(),
+            KeyCode::Char('o') if held => self.steer_off(),
+            KeyCode::Char('x') if held => self.inspector.steer.swap_texts(),
+            _ => return self.steer_value(key),
+        }
+        true
+    }
+
+    fn steer_value(&mut self, key: KeyEvent) -> bool {
+        let layer = self.display().steer_layer();
+        let last = self.view().ready().map_or(0, |loaded| loaded.facts.layers.saturating_sub(1));
+        let steer = &mut self.inspector.steer;
+        let by = match key.code {
+            KeyCode::Left => -1,
+            KeyCode::Right => 1,
+            _ => 0,
+        };
+        match steer.field {
+            SteerField::Towards => steer.towards.key(key) != Edit::Ignored,
+            SteerField::Away => steer.away.key(key) != Edit::Ignored,
+            SteerField::Layer if by != 0 => {
+                steer.layer = Some(layer.saturating_add_signed(by).min(last));
+                true
+            }
+            SteerField::Strength if by != 0 => {
+                steer.percent = (steer.percent + by * STEP).clamp(-MOST, MOST);
+                true
+            }
+            SteerField::Layer | SteerField::Strength => false,
+        }
+    }
+
+    /// Steers this chat's replies from now on.
+    fn keep_steering(&mut self) {
+        let Some(push) = self.display().push() else {
+            return self.say("two texts give the direction first");
+        };
+        if push.strength == 0.0 {
+            return self.say("the strength is 0: ↓ to it, then → pushes towards the first text");
+        }
+        let said = format!(
+            "replies are steered at {} of ‖h‖ after L{}",
+            push.strength,
+            self.display().steer_layer()
+        );
+        let settings = &mut self.chat.settings;
+        let first = settings.interventions.iter().all(|change| change.steering().is_none());
+        settings.interventions.retain(|change| change.steering().is_none());
+        settings.interventions.push(Intervention::Steer(push));
+        settings.twin |= first;
+        self.inspector.steer.kls.clear();
+        self.put_conversation(self.chat.head.id);
+        self.close_overlay();
+        self.say(format!("{said}; the chat is read again under it, /steer-off ends it"));
+    }
+
+    /// The twin reads along, or no longer.
+    fn toggle_twin(&mut self) {
+        let twin = &mut self.chat.settings.twin;
+        *twin = !*twin;
+        let said = if *twin {
+            "a twin reads along unsteered: each token is computed twice"
+        } else {
+            "no twin: how far the steered network goes is not measured"
+        };
+        self.put_conversation(self.chat.head.id);
+        self.say(said);
+    }
+
+    /// Ends steering in this chat.
+    pub(crate) fn steer_off(&mut self) {
+        if self.view().steering().is_none() {
+            return self.say("this chat is not steered");
+        }
+        self.chat.settings.interventions.retain(|change| change.steering().is_none());
+        self.put_conversation(self.chat.head.id);
+        self.say(if self.run.is_some() {
+            "the next reply is not steered any more; this one goes on as it began"
+        } else {
+            "this chat is not steered any more"
+        });
+    }
+}
+
+impl<'a> Display<'a> {
     /// The block that is pushed: as chosen, else the middle one.
     #[must_use]
     pub fn steer_layer(&self) -> u32 {
-        let layers = self.ready().map_or(1, |loaded| loaded.facts.layers).max(1);
+        let layers = self.view.ready().map_or(1, |loaded| loaded.facts.layers).max(1);
         self.inspector.steer.layer.unwrap_or(layers / 2).min(layers - 1)
-    }
-
-    /// What steers this chat's replies.
-    #[must_use]
-    pub fn steering(&self) -> Option<&Steering> {
-        self.chat.settings.interventions.iter().find_map(Intervention::steering)
     }
 
     /// What steers this chat, where the panel has no texts of its own (after a restart): its direction stays in use.
     #[must_use]
-    pub fn kept_push(&self) -> Option<&Steering> {
+    pub fn kept_push(&self) -> Option<&'a Steering> {
         let steer = &self.inspector.steer;
-        self.steering().filter(|_| steer.towards.text.is_empty() && steer.away.text.is_empty())
+        self.view.steering().filter(|_| steer.towards.text.is_empty() && steer.away.text.is_empty())
     }
 
     /// What the panel would push with, where its direction is known.
@@ -154,14 +282,15 @@ impl App {
     /// What a preview of the pass on display with the push is of, once the direction is known.
     fn steer_preview(&self) -> Option<Preview> {
         let at = self.shown_step()?.cursor();
-        let run = self.run_at(at).filter(|run| self.can_read_again(*run) && self.has_pass(at))?;
+        let run =
+            self.view.run_at(at).filter(|run| self.view.can_read_again(*run) && self.view.has_pass(at))?;
         let name = self.push_name()?;
         let texts = self.kept_push().is_none().then(|| {
             let steer = &self.inspector.steer;
             (steer.towards.text.clone(), steer.away.text.clone())
         });
         let (layer, percent) = (self.steer_layer(), self.inspector.steer.percent);
-        Some(Preview { at, run, name, layer, percent, texts, beside: self.changes_beside() })
+        Some(Preview { at, run, name, layer, percent, texts, beside: self.view.changes_beside() })
     }
 
     /// What the panel's push is called, where its direction is known.
@@ -173,15 +302,9 @@ impl App {
         (Some(known) == self.steer_direction().as_ref()).then(|| self.inspector.steer.name())
     }
 
-    /// What changes this chat's replies besides steering.
-    fn changes_beside(&self) -> Vec<Intervention> {
-        let all = self.chat.settings.interventions.iter();
-        all.filter(|change| change.steering().is_none()).cloned().collect()
-    }
-
     fn preview_request(&self, of: &Preview) -> Option<Inspect> {
         Some(Inspect {
-            ids: self.pass(of.at)?.ids.to_vec(),
+            ids: self.view.pass(of.at)?.ids.to_vec(),
             interventions: of.beside.clone(),
             ablations: vec![Intervention::Steer(self.push()?)],
             everywhere: true,
@@ -191,47 +314,9 @@ impl App {
 
     /// The preview of what the panel shows now.
     #[must_use]
-    pub fn shown_preview(&self) -> Option<&crate::engine::protocol::Inspected> {
+    pub fn shown_preview(&self) -> Option<&'a crate::engine::protocol::Inspected> {
         let wanted = self.steer_preview()?;
         self.inspector.steer.preview.as_ref().filter(|(of, _)| *of == wanted).map(|(_, seen)| &**seen)
-    }
-
-    /// What the open panel lacks next.
-    fn steer_wish(&self) -> Option<SteerWish> {
-        let steer = &self.inspector.steer;
-        if self.run.is_some() || self.ready().is_none() || !self.overlays.contains(&Overlay::Steer) {
-            return None;
-        }
-        if self.kept_push().is_none() {
-            for text in [&steer.towards.text, &steer.away.text] {
-                if text.trim().is_empty() {
-                    return None;
-                }
-                if !steer.texts.iter().any(|(known, _)| known == text) {
-                    return Some(SteerWish::Cut(text.clone()));
-                }
-            }
-            let direction = self.steer_direction()?;
-            if steer.found.as_ref().is_none_or(|(known, _)| *known != direction) {
-                return Some(SteerWish::Direct(direction));
-            }
-        }
-        let preview = self.steer_preview().filter(|_| steer.percent != 0)?;
-        let known = steer.preview.as_ref().is_some_and(|(known, _)| *known == preview);
-        (!known).then_some(SteerWish::Preview(preview))
-    }
-
-    /// Why the loaded model cannot tell what the panel lacks, if it was asked.
-    #[must_use]
-    pub fn steer_refused(&self) -> Option<&str> {
-        self.inspector.steer.asking.refusal(&self.steer_wish()?)
-    }
-
-    /// Brings what is asked of the engine in line with what the panel shows.
-    pub(crate) fn settle_steer(&mut self) {
-        self.inspector.steer.forget_other_loads(self.requests.engine());
-        let wish = self.steer_wish();
-        self.sync_query(|app| Some(&mut app.inspector.steer.asking), wish, Self::steer_request);
     }
 
     fn steer_request(&self, wish: &SteerWish) -> Result<Request, String> {
@@ -244,90 +329,18 @@ impl App {
             }
         })
     }
+}
 
-    /// A key of the panel; whether it was one.
-    pub(crate) fn steer_key(&mut self, key: KeyEvent) -> bool {
-        let held = key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
-        match key.code {
-            KeyCode::Down | KeyCode::Tab => self.inspector.steer.steer_field(1),
-            KeyCode::Up | KeyCode::BackTab => self.inspector.steer.steer_field(3),
-            KeyCode::Enter => self.keep_steering(),
-            KeyCode::Char('t') if held => self.toggle_twin(),
-            KeyCode::Char('o') if held => self.steer_off(),
-            KeyCode::Char('x') if held => self.inspector.steer.swap_texts(),
-            _ => return self.steer_value(key),
-        }
-        true
+impl<'a> ChatView<'a> {
+    /// What steers this chat's replies.
+    #[must_use]
+    pub fn steering(&self) -> Option<&'a Steering> {
+        self.chat.settings.interventions.iter().find_map(Intervention::steering)
     }
 
-    fn steer_value(&mut self, key: KeyEvent) -> bool {
-        let layer = self.steer_layer();
-        let last = self.ready().map_or(0, |loaded| loaded.facts.layers.saturating_sub(1));
-        let steer = &mut self.inspector.steer;
-        let by = match key.code {
-            KeyCode::Left => -1,
-            KeyCode::Right => 1,
-            _ => 0,
-        };
-        match steer.field {
-            SteerField::Towards => steer.towards.key(key) != Edit::Ignored,
-            SteerField::Away => steer.away.key(key) != Edit::Ignored,
-            SteerField::Layer if by != 0 => {
-                steer.layer = Some(layer.saturating_add_signed(by).min(last));
-                true
-            }
-            SteerField::Strength if by != 0 => {
-                steer.percent = (steer.percent + by * STEP).clamp(-MOST, MOST);
-                true
-            }
-            SteerField::Layer | SteerField::Strength => false,
-        }
-    }
-
-    /// Steers this chat's replies from now on.
-    fn keep_steering(&mut self) {
-        let Some(push) = self.push() else {
-            return self.say("two texts give the direction first");
-        };
-        if push.strength == 0.0 {
-            return self.say("the strength is 0: ↓ to it, then → pushes towards the first text");
-        }
-        let said = format!("replies are steered at {} of ‖h‖ after L{}", push.strength, self.steer_layer());
-        let settings = &mut self.chat.settings;
-        let first = settings.interventions.iter().all(|change| change.steering().is_none());
-        settings.interventions.retain(|change| change.steering().is_none());
-        settings.interventions.push(Intervention::Steer(push));
-        settings.twin |= first;
-        self.inspector.steer.kls.clear();
-        self.put_conversation(self.chat.head.id);
-        self.close_overlay();
-        self.say(format!("{said}; the chat is read again under it, /steer-off ends it"));
-    }
-
-    /// The twin reads along, or no longer.
-    fn toggle_twin(&mut self) {
-        let twin = &mut self.chat.settings.twin;
-        *twin = !*twin;
-        let said = if *twin {
-            "a twin reads along unsteered: each token is computed twice"
-        } else {
-            "no twin: how far the steered network goes is not measured"
-        };
-        self.put_conversation(self.chat.head.id);
-        self.say(said);
-    }
-
-    /// Ends steering in this chat.
-    pub(crate) fn steer_off(&mut self) {
-        if self.steering().is_none() {
-            return self.say("this chat is not steered");
-        }
-        self.chat.settings.interventions.retain(|change| change.steering().is_none());
-        self.put_conversation(self.chat.head.id);
-        self.say(if self.run.is_some() {
-            "the next reply is not steered any more; this one goes on as it began"
-        } else {
-            "this chat is not steered any more"
-        });
+    /// What changes this chat's replies besides steering.
+    fn changes_beside(&self) -> Vec<Intervention> {
+        let all = self.chat.settings.interventions.iter();
+        all.filter(|change| change.steering().is_none()).cloned().collect()
     }
 }

@@ -4,7 +4,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{App, Focus, Origin, TokenCursor, alternatives::Refusal};
+use super::{App, ChatView, Focus, Origin, TokenCursor, alternatives::Refusal};
 use crate::engine::protocol::Request;
 
 impl App {
@@ -31,12 +31,6 @@ impl App {
         }
     }
 
-    /// Whether the shown chat's reply waits for a key.
-    #[must_use]
-    pub fn paused_here(&self) -> bool {
-        self.steps.paused && self.run.as_ref().is_some_and(|run| run.chat == self.chat.head.id)
-    }
-
     /// The engine waits.
     pub(crate) fn reply_paused(&mut self) {
         if self.waits_for_clock() {
@@ -44,7 +38,7 @@ impl App {
         }
         self.steps.on = true;
         self.steps.paused = true;
-        if !self.paused_here() {
+        if !self.view().paused_here() {
             return;
         }
         self.inspector.held = false;
@@ -56,7 +50,7 @@ impl App {
 
     /// A key while the reply waits; says whether it was one of step mode.
     pub(crate) fn step_key(&mut self, key: KeyEvent) -> bool {
-        let here = matches!(self.focus, Focus::Transcript | Focus::Inspector) && self.paused_here();
+        let here = matches!(self.focus, Focus::Transcript | Focus::Inspector) && self.view().paused_here();
         let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
         if !here || !plain {
             return false;
@@ -87,30 +81,23 @@ impl App {
         }
     }
 
-    /// The last token of the reply that waits.
-    fn proposal(&self) -> Option<TokenCursor> {
-        let turn = self.run.as_ref()?.turn;
-        let index = self.turn_tokens(self.chat.turn(turn)?).len().checked_sub(1)?;
-        Some(TokenCursor { turn, index })
-    }
-
     /// The candidate of that row takes the proposal's place.
     fn choose_instead(&mut self, row: usize) {
-        let Some(at) = self.proposal() else { return };
-        let Some(step) = self.step_at(at).cloned() else { return };
+        let Some(at) = self.view().proposal() else { return };
+        let Some(step) = self.view().step_at(at).cloned() else { return };
         let Some(id) = step.candidates.get(row).map(|candidate| candidate.id) else { return };
         if step.id == Some(id) {
             self.accept_token();
             return;
         }
-        let taken = self.versions_at(at).into_iter().rev().find(|(token, _)| *token == id);
+        let taken = self.view().versions_at(at).into_iter().rev().find(|(token, _)| *token == id);
         if let Some((_, turn)) = taken {
             self.stop_for_branch();
             self.go_to(turn);
             self.say("that branch is there already; ← → walk the versions");
             return;
         }
-        let vocabulary = self.vocabulary_at(at);
+        let vocabulary = self.view().vocabulary_at(at);
         match self.try_take(at, id, &step, vocabulary.as_ref(), None) {
             Err(Refusal::Words(why)) => self.say(why),
             Err(Refusal::Unknown) => self.say("the vocabulary is not there yet"),
@@ -120,17 +107,32 @@ impl App {
 
     /// The proposal is banned in this chat, and another is drawn in its place.
     fn ban_and_draw(&mut self) {
-        let Some(at) = self.proposal() else { return };
-        let Some(id) = self.step_at(at).and_then(|step| step.id) else { return };
-        let vocabulary = self.vocabulary_at(at);
-        match self.fork(at) {
+        let Some(at) = self.view().proposal() else { return };
+        let Some(id) = self.view().step_at(at).and_then(|step| step.id) else { return };
+        let vocabulary = self.view().vocabulary_at(at);
+        match self.view().fork(at) {
             Ok(fork) => {
-                if self.bias_of(id) == f32::NEG_INFINITY || self.toggle_ban(id, vocabulary.as_ref()) {
+                if self.view().bias_of(id) == f32::NEG_INFINITY || self.toggle_ban(id, vocabulary.as_ref()) {
                     self.start_branch(&fork, Vec::new());
                 }
             }
             Err(why) => self.say(why),
         }
+    }
+}
+
+impl ChatView<'_> {
+    /// Whether the shown chat's reply waits for a key.
+    #[must_use]
+    pub fn paused_here(&self) -> bool {
+        self.steps.paused && self.run.as_ref().is_some_and(|run| run.chat == self.chat.head.id)
+    }
+
+    /// The last token of the reply that waits.
+    fn proposal(&self) -> Option<TokenCursor> {
+        let turn = self.run.as_ref()?.turn;
+        let index = self.turn_tokens(self.chat.turn(turn)?).len().checked_sub(1)?;
+        Some(TokenCursor { turn, index })
     }
 
     /// Hash of the vocabulary that a token's ids belong to.

@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use super::App;
+use super::ChatView;
 use crate::chat::{self, Piece, RunId, Turn, TurnId};
 use crate::token::{Step, TokenId};
 
-/// A token of the shown chat: a turn, and which of [`App::turn_tokens`].
+/// A token of the shown chat: a turn, and which of [`ChatView::turn_tokens`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenCursor {
     /// The turn.
@@ -75,10 +75,10 @@ pub struct Pass {
     pub drawn: bool,
 }
 
-impl App {
+impl<'a> ChatView<'a> {
     /// The tokens of a turn that are known, in order.
     #[must_use]
-    pub fn turn_tokens<'a>(&'a self, turn: &'a Turn) -> Vec<TurnToken<'a>> {
+    pub fn turn_tokens(&self, turn: &'a Turn) -> Vec<TurnToken<'a>> {
         let pieces = self.chat.pieces(turn);
         let mut tokens = Vec::with_capacity(pieces.len());
         let mut at = 0;
@@ -105,7 +105,7 @@ impl App {
 
     /// A message of the shown chat, the system prompt included while it is shown.
     #[must_use]
-    pub fn shown_turn(&self, id: TurnId) -> Option<&Turn> {
+    pub fn shown_turn(&self, id: TurnId) -> Option<&'a Turn> {
         self.system.as_ref().filter(|system| system.id == id).or_else(|| self.chat.turn(id))
     }
 
@@ -121,13 +121,13 @@ impl App {
 
     /// The token at a cursor.
     #[must_use]
-    pub fn token_at(&self, at: TokenCursor) -> Option<TurnToken<'_>> {
+    pub fn token_at(&self, at: TokenCursor) -> Option<TurnToken<'a>> {
         self.turn_tokens(self.shown_turn(at.turn)?).get(at.index).copied()
     }
 
     /// The numbers of the token under the cursor.
     #[must_use]
-    pub fn step_at(&self, at: TokenCursor) -> Option<&Step> {
+    pub fn step_at(&self, at: TokenCursor) -> Option<&'a Step> {
         self.token_at(at).map(|token| token.step)
     }
 
@@ -188,7 +188,7 @@ impl App {
     /// All ids of a run's prompt, what it shares with other runs included.
     #[must_use]
     pub fn prompt_of(&self, run: RunId) -> Option<Vec<TokenId>> {
-        chat::prompt_of(&self.runs, run)
+        chat::prompt_of(self.runs, run)
     }
 
     /// Whether the loaded model is the one that a run was made with, so that its passes can be read again.

@@ -273,7 +273,7 @@ impl App {
             self.point_at_word(text);
         } else if !asked && self.model.status == ModelStatus::Unloaded {
             self.wake_model();
-        } else if !asked && at > 0 && self.ready().is_some() {
+        } else if !asked && at > 0 && self.view().ready().is_some() {
             self.ask_tour_word(text);
         }
         if !placed
@@ -307,7 +307,7 @@ impl App {
             self.transcript.touch(id);
         }
         let at = TokenCursor { turn, index: 0 };
-        if self.transcript.cursor.is_none() && self.token_at(at).is_some() {
+        if self.transcript.cursor.is_none() && self.view().token_at(at).is_some() {
             self.transcript.selected = Some(turn);
             self.transcript.cursor = Some(at);
             self.dirty = true;
@@ -321,7 +321,7 @@ impl App {
         }
         let Some((layer, head)) = self.tour_head() else { return false };
         let part = Part::Head(layer, head);
-        let row = self.ranked_parts().iter().position(|ranked| ranked.part == part);
+        let row = self.display().ranked_parts().iter().position(|ranked| ranked.part == part);
         let inside = &mut self.inspector.inside;
         inside.row = row.unwrap_or(inside.row);
         if act == Act::SwitchedOff {

@@ -4,7 +4,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{App, Edit, Effect, Find, Focus, Geometry, LineEdit, Scroll, Transcript};
+use super::{App, ChatView, Edit, Effect, Find, Focus, Geometry, LineEdit, Scroll, Transcript};
 use crate::chat::{Role, TurnId};
 
 /// An anchor that is no turn: drawing counts from the end of the transcript.
@@ -47,16 +47,8 @@ impl App {
         self.geometry = geometry;
     }
 
-    /// The text of a turn of the shown chat, whole characters only.
-    #[must_use]
-    pub fn turn_text(&self, id: TurnId) -> String {
-        let Some(turn) = self.shown_turn(id) else { return String::new() };
-        let growing = turn.state == crate::chat::TurnState::Streaming;
-        crate::chat::whole_text(&self.chat.bytes(turn), growing)
-    }
-
     pub(crate) fn select_message(&mut self, down: bool) {
-        let branch = self.shown_turns();
+        let branch = self.view().shown_turns();
         let Some(last) = branch.len().checked_sub(1) else { return };
         let at = self.transcript.selected.and_then(|id| branch.iter().position(|other| *other == id));
         let next = match (at, down) {
@@ -88,7 +80,7 @@ impl App {
             self.say("there is nothing to copy yet");
             return;
         };
-        let text = self.turn_text(id);
+        let text = self.view().turn_text(id);
         let text = if code { code_block(&text) } else { Some(text) };
         match text {
             Some(text) => self.emit(Effect::Copy(crate::sanitize::for_copy(&text))),
@@ -170,6 +162,16 @@ impl App {
         let turn = find.matches[find.current].0;
         self.transcript.show_match(Some(turn));
         true
+    }
+}
+
+impl ChatView<'_> {
+    /// The text of a turn of the shown chat, whole characters only.
+    #[must_use]
+    pub fn turn_text(&self, id: TurnId) -> String {
+        let Some(turn) = self.shown_turn(id) else { return String::new() };
+        let growing = turn.state == crate::chat::TurnState::Streaming;
+        crate::chat::whole_text(&self.chat.bytes(turn), growing)
     }
 }
 

@@ -4,7 +4,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{App, Overlay, TokenCursor, Tree, TreeRow};
+use super::{App, ChatView, Overlay, TokenCursor, Tree, TreeRow};
 use crate::chat::TurnId;
 use crate::token::{Candidate, TokenId};
 
@@ -33,15 +33,15 @@ impl App {
             self.say("there is no reply yet");
             return;
         };
-        let at = self.transcript.cursor.or_else(|| self.parting(turn, None));
+        let at = self.transcript.cursor.or_else(|| self.view().parting(turn, None));
         let at = at.unwrap_or(TokenCursor { turn, index: 0 });
-        if self.pass(at).is_none() {
+        if self.view().pass(at).is_none() {
             self.say("only replies have branches, and only where what they read is known");
             return;
         }
         let mut tree =
             Tree { at, selected: 0, compare: None, comparing: false, scroll: 0, renormalised: false };
-        let rows = self.tree_rows(&tree);
+        let rows = self.view().tree_rows(&tree);
         tree.selected = rows.iter().position(|row| row.turn == Some(at.turn)).unwrap_or(0);
         if compare {
             let other = rows.iter().filter_map(|row| row.turn).find(|turn| *turn != at.turn);
@@ -54,6 +54,189 @@ impl App {
         self.overlays.push(Overlay::Tree(Box::new(tree)));
     }
 
+    fn tree(&self) -> Option<&Tree> {
+        self.overlays.iter().rev().find_map(|overlay| match overlay {
+            Overlay::Tree(tree) => Some(&**tree),
+            _ => None,
+        })
+    }
+
+    fn tree_mut(&mut self) -> Option<&mut Tree> {
+        self.overlays.iter_mut().rev().find_map(|overlay| match overlay {
+            Overlay::Tree(tree) => Some(&mut **tree),
+            _ => None,
+        })
+    }
+
+    /// A key of the tree; says whether it was taken.
+    pub(crate) fn tree_key(&mut self, key: KeyEvent) -> bool {
+        let Some(tree) = self.tree() else { return false };
+        let at = tree.at;
+        let rows = self.view().tree_rows(tree);
+        let selected = rows.get(tree.selected).cloned();
+        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+        match key.code {
+            KeyCode::Up => self.move_in_tree(|tree| tree.selected = tree.selected.saturating_sub(1)),
+            KeyCode::Down => {
+                let last = rows.len().saturating_sub(1);
+                self.move_in_tree(|tree| tree.selected = (tree.selected + 1).min(last));
+            }
+            KeyCode::Right => self.tree_down(at, selected.as_ref()),
+            KeyCode::Left => self.tree_up(at),
+            KeyCode::PageDown => self.move_in_tree(|tree| tree.scroll += 10),
+            KeyCode::PageUp => self.move_in_tree(|tree| tree.scroll = tree.scroll.saturating_sub(10)),
+            KeyCode::Tab => {
+                self.move_in_tree(|tree| tree.comparing = !tree.comparing && tree.compare.is_some());
+            }
+            KeyCode::Enter => self.take_row(at, selected.as_ref()),
+            KeyCode::Char(digit @ '1'..='9') if plain => {
+                let row = rows.get(digit as usize - '1' as usize).filter(|row| row.turn.is_some());
+                self.take_row(at, row);
+            }
+            KeyCode::Char('=') if plain => self.compare_with(at, selected.as_ref()),
+            KeyCode::Char('L') if plain => {
+                self.overlays.pop();
+                self.open_look_ahead(at);
+            }
+            KeyCode::Char('z') if plain => self.move_in_tree(|tree| tree.renormalised = !tree.renormalised),
+            KeyCode::Char('d') if plain => {
+                if let Some(turn) = selected.and_then(|row| row.turn) {
+                    self.delete_branch(turn);
+                }
+            }
+            KeyCode::Char('u') if plain => self.undelete_branch(),
+            KeyCode::Char(letter) if plain => {
+                let Some(place) = LETTERS.find(letter) else { return false };
+                let row = rows.iter().filter(|row| row.turn.is_none()).nth(place);
+                self.take_row(at, row);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn move_in_tree(&mut self, change: impl FnOnce(&mut Tree)) {
+        if let Some(tree) = self.tree_mut() {
+            change(tree);
+        }
+    }
+
+    /// Goes to a branch, or takes a candidate.
+    fn take_row(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
+        let Some(row) = row else { return };
+        if let Some(turn) = row.turn {
+            self.overlays.pop();
+            self.go_to(turn);
+            return;
+        }
+        let Some(step) = self.view().step_at(at).cloned() else { return };
+        let vocabulary = self.view().vocabulary_at(at);
+        match self.try_take(at, row.id, &step, vocabulary.as_ref(), None) {
+            Err(super::alternatives::Refusal::Words(why)) => self.say(why),
+            Err(super::alternatives::Refusal::Unknown) => self.say("the vocabulary is not there yet"),
+            Ok(()) => {}
+        }
+    }
+
+    /// Lays the selected branch beside the shown one, or puts it away.
+    fn compare_with(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
+        // On the shown path it is the newest other version that goes through the same token.
+        let through =
+            |id: TokenId| self.view().versions_at(at).into_iter().filter(move |(token, _)| *token == id);
+        let other = row.filter(|row| row.turn.is_some()).and_then(|row| match row.turn {
+            Some(turn) if turn != at.turn => Some(turn),
+            _ => through(row.id).map(|(_, turn)| turn).rfind(|turn| *turn != at.turn),
+        });
+        let Some(other) = other else {
+            let shown = self.tree().is_some_and(|tree| tree.compare.is_some());
+            self.move_in_tree(|tree| (tree.compare, tree.comparing) = (None, false));
+            if !shown {
+                self.say("choose another branch than the shown one to compare it with");
+            }
+            return;
+        };
+        self.move_in_tree(|tree| {
+            let put_away = tree.compare == Some(other);
+            tree.compare = (!put_away).then_some(other);
+            tree.comparing = !put_away;
+            tree.scroll = 0;
+        });
+    }
+
+    fn tree_down(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
+        let turn = row.and_then(|row| row.turn);
+        match turn.and_then(|turn| self.view().further_down(turn, at.index)) {
+            Some(next) => self.tree_at(next),
+            None => self.say("this branch does not part again"),
+        }
+    }
+
+    fn tree_up(&mut self, at: TokenCursor) {
+        let mut before = None;
+        while let Some(next) = self.view().parting(at.turn, before).filter(|next| next.index < at.index) {
+            before = Some(next.index);
+        }
+        match before {
+            Some(index) => self.tree_at(TokenCursor { index, ..at }),
+            None => self.say("these versions do not part earlier"),
+        }
+    }
+
+    fn tree_at(&mut self, at: TokenCursor) {
+        self.move_in_tree(|tree| (tree.at, tree.compare, tree.comparing, tree.scroll) = (at, None, false, 0));
+        let rows = self.tree().map(|tree| self.view().tree_rows(tree)).unwrap_or_default();
+        let selected = rows.iter().position(|row| row.turn == Some(at.turn)).unwrap_or(0);
+        self.move_in_tree(|tree| tree.selected = selected);
+    }
+
+    /// Hides a branch and what answers it.
+    fn delete_branch(&mut self, turn: TurnId) {
+        if self.run.as_ref().is_some_and(|run| self.view().leads_to(turn, run.turn)) {
+            self.say("a reply is being written there; Esc stops it");
+            return;
+        }
+        let before = self.chat.leaf;
+        let shown = self.chat.branch().iter().any(|other| other.id == turn);
+        let parent = self.chat.turn(turn).and_then(|turn| turn.parent);
+        self.hide(turn, true);
+        self.transcript.deleted.push((turn, before));
+        let other = self.chat.versions(turn).last().copied();
+        if shown {
+            let leaf = other.map(|other| self.chat.newest_leaf(other)).or(parent);
+            self.show_leaf(leaf);
+        }
+        let there = |turn: TurnId| self.chat.turn(turn).is_some_and(|turn| !turn.deleted);
+        match (self.tree().map(|tree| (tree.at, tree.compare)), other) {
+            (Some((at, _)), Some(other)) if !there(at.turn) => {
+                let at = self.view().parting(other, None).unwrap_or(TokenCursor { turn: other, index: 0 });
+                self.tree_at(at);
+            }
+            (Some((_, compare)), Some(_)) => {
+                let compare = compare.filter(|turn| there(*turn));
+                self.move_in_tree(|tree| {
+                    tree.compare = compare;
+                    tree.comparing &= compare.is_some();
+                    tree.selected = tree.selected.saturating_sub(1);
+                });
+            }
+            _ => {
+                self.overlays.pop();
+            }
+        }
+        self.say("deleted; u takes it back");
+    }
+
+    fn undelete_branch(&mut self) {
+        let Some((turn, leaf)) = self.transcript.deleted.pop() else {
+            self.say("nothing was deleted here");
+            return;
+        };
+        self.hide(turn, false);
+        self.show_leaf(leaf);
+    }
+}
+
+impl ChatView<'_> {
     /// The rows: versions by falling probability of their token here, then candidates that were not taken.
     #[must_use]
     pub fn tree_rows(&self, tree: &Tree) -> Vec<TreeRow> {
@@ -150,186 +333,6 @@ impl App {
             .into_iter()
             .map(|pair| Pair { left: shift(pair.left), right: shift(pair.right), ..pair })
             .collect()
-    }
-
-    fn tree(&self) -> Option<&Tree> {
-        self.overlays.iter().rev().find_map(|overlay| match overlay {
-            Overlay::Tree(tree) => Some(&**tree),
-            _ => None,
-        })
-    }
-
-    fn tree_mut(&mut self) -> Option<&mut Tree> {
-        self.overlays.iter_mut().rev().find_map(|overlay| match overlay {
-            Overlay::Tree(tree) => Some(&mut **tree),
-            _ => None,
-        })
-    }
-
-    /// A key of the tree; says whether it was taken.
-    pub(crate) fn tree_key(&mut self, key: KeyEvent) -> bool {
-        let Some(tree) = self.tree() else { return false };
-        let at = tree.at;
-        let rows = self.tree_rows(tree);
-        let selected = rows.get(tree.selected).cloned();
-        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
-        match key.code {
-            KeyCode::Up => self.move_in_tree(|tree| tree.selected = tree.selected.saturating_sub(1)),
-            KeyCode::Down => {
-                let last = rows.len().saturating_sub(1);
-                self.move_in_tree(|tree| tree.selected = (tree.selected + 1).min(last));
-            }
-            KeyCode::Right => self.tree_down(at, selected.as_ref()),
-            KeyCode::Left => self.tree_up(at),
-            KeyCode::PageDown => self.move_in_tree(|tree| tree.scroll += 10),
-            KeyCode::PageUp => self.move_in_tree(|tree| tree.scroll = tree.scroll.saturating_sub(10)),
-            KeyCode::Tab => {
-                self.move_in_tree(|tree| tree.comparing = !tree.comparing && tree.compare.is_some());
-            }
-            KeyCode::Enter => self.take_row(at, selected.as_ref()),
-            KeyCode::Char(digit @ '1'..='9') if plain => {
-                let row = rows.get(digit as usize - '1' as usize).filter(|row| row.turn.is_some());
-                self.take_row(at, row);
-            }
-            KeyCode::Char('=') if plain => self.compare_with(at, selected.as_ref()),
-            KeyCode::Char('L') if plain => {
-                self.overlays.pop();
-                self.open_look_ahead(at);
-            }
-            KeyCode::Char('z') if plain => self.move_in_tree(|tree| tree.renormalised = !tree.renormalised),
-            KeyCode::Char('d') if plain => {
-                if let Some(turn) = selected.and_then(|row| row.turn) {
-                    self.delete_branch(turn);
-                }
-            }
-            KeyCode::Char('u') if plain => self.undelete_branch(),
-            KeyCode::Char(letter) if plain => {
-                let Some(place) = LETTERS.find(letter) else { return false };
-                let row = rows.iter().filter(|row| row.turn.is_none()).nth(place);
-                self.take_row(at, row);
-            }
-            _ => return false,
-        }
-        true
-    }
-
-    fn move_in_tree(&mut self, change: impl FnOnce(&mut Tree)) {
-        if let Some(tree) = self.tree_mut() {
-            change(tree);
-        }
-    }
-
-    /// Goes to a branch, or takes a candidate.
-    fn take_row(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
-        let Some(row) = row else { return };
-        if let Some(turn) = row.turn {
-            self.overlays.pop();
-            self.go_to(turn);
-            return;
-        }
-        let Some(step) = self.step_at(at).cloned() else { return };
-        let vocabulary = self.vocabulary_at(at);
-        match self.try_take(at, row.id, &step, vocabulary.as_ref(), None) {
-            Err(super::alternatives::Refusal::Words(why)) => self.say(why),
-            Err(super::alternatives::Refusal::Unknown) => self.say("the vocabulary is not there yet"),
-            Ok(()) => {}
-        }
-    }
-
-    /// Lays the selected branch beside the shown one, or puts it away.
-    fn compare_with(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
-        // On the shown path it is the newest other version that goes through the same token.
-        let through = |id: TokenId| self.versions_at(at).into_iter().filter(move |(token, _)| *token == id);
-        let other = row.filter(|row| row.turn.is_some()).and_then(|row| match row.turn {
-            Some(turn) if turn != at.turn => Some(turn),
-            _ => through(row.id).map(|(_, turn)| turn).rfind(|turn| *turn != at.turn),
-        });
-        let Some(other) = other else {
-            let shown = self.tree().is_some_and(|tree| tree.compare.is_some());
-            self.move_in_tree(|tree| (tree.compare, tree.comparing) = (None, false));
-            if !shown {
-                self.say("choose another branch than the shown one to compare it with");
-            }
-            return;
-        };
-        self.move_in_tree(|tree| {
-            let put_away = tree.compare == Some(other);
-            tree.compare = (!put_away).then_some(other);
-            tree.comparing = !put_away;
-            tree.scroll = 0;
-        });
-    }
-
-    fn tree_down(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
-        let turn = row.and_then(|row| row.turn);
-        match turn.and_then(|turn| self.further_down(turn, at.index)) {
-            Some(next) => self.tree_at(next),
-            None => self.say("this branch does not part again"),
-        }
-    }
-
-    fn tree_up(&mut self, at: TokenCursor) {
-        let mut before = None;
-        while let Some(next) = self.parting(at.turn, before).filter(|next| next.index < at.index) {
-            before = Some(next.index);
-        }
-        match before {
-            Some(index) => self.tree_at(TokenCursor { index, ..at }),
-            None => self.say("these versions do not part earlier"),
-        }
-    }
-
-    fn tree_at(&mut self, at: TokenCursor) {
-        self.move_in_tree(|tree| (tree.at, tree.compare, tree.comparing, tree.scroll) = (at, None, false, 0));
-        let rows = self.tree().map(|tree| self.tree_rows(tree)).unwrap_or_default();
-        let selected = rows.iter().position(|row| row.turn == Some(at.turn)).unwrap_or(0);
-        self.move_in_tree(|tree| tree.selected = selected);
-    }
-
-    /// Hides a branch and what answers it.
-    fn delete_branch(&mut self, turn: TurnId) {
-        if self.run.as_ref().is_some_and(|run| self.leads_to(turn, run.turn)) {
-            self.say("a reply is being written there; Esc stops it");
-            return;
-        }
-        let before = self.chat.leaf;
-        let shown = self.chat.branch().iter().any(|other| other.id == turn);
-        let parent = self.chat.turn(turn).and_then(|turn| turn.parent);
-        self.hide(turn, true);
-        self.transcript.deleted.push((turn, before));
-        let other = self.chat.versions(turn).last().copied();
-        if shown {
-            let leaf = other.map(|other| self.chat.newest_leaf(other)).or(parent);
-            self.show_leaf(leaf);
-        }
-        let there = |turn: TurnId| self.chat.turn(turn).is_some_and(|turn| !turn.deleted);
-        match (self.tree().map(|tree| (tree.at, tree.compare)), other) {
-            (Some((at, _)), Some(other)) if !there(at.turn) => {
-                let at = self.parting(other, None).unwrap_or(TokenCursor { turn: other, index: 0 });
-                self.tree_at(at);
-            }
-            (Some((_, compare)), Some(_)) => {
-                let compare = compare.filter(|turn| there(*turn));
-                self.move_in_tree(|tree| {
-                    tree.compare = compare;
-                    tree.comparing &= compare.is_some();
-                    tree.selected = tree.selected.saturating_sub(1);
-                });
-            }
-            _ => {
-                self.overlays.pop();
-            }
-        }
-        self.say("deleted; u takes it back");
-    }
-
-    fn undelete_branch(&mut self) {
-        let Some((turn, leaf)) = self.transcript.deleted.pop() else {
-            self.say("nothing was deleted here");
-            return;
-        };
-        self.hide(turn, false);
-        self.show_leaf(leaf);
     }
 
     /// Whether a turn is another one or one of those that it answers.

@@ -27,7 +27,7 @@ impl App {
             Role::User | Role::System => Some(turn.id),
         };
         match reply_to {
-            Some(_) if self.busy_here() => self.say_busy(),
+            Some(_) if self.view().busy_here() => self.say_busy(),
             Some(turn) => self.reply(self.chat.head.id, turn),
             None => self.say("this message answers nothing"),
         }
@@ -46,7 +46,7 @@ impl App {
             return;
         }
         let id = turn.id;
-        let text = self.turn_text(id);
+        let text = self.view().turn_text(id);
         let draft = self.composer.kept.take().unwrap_or_else(|| self.composer.text());
         self.set_draft(&text);
         self.composer.kept = Some(draft);
@@ -69,7 +69,7 @@ impl App {
     /// Gives an edit up and brings the draft back. What was changed stays in the prompt history.
     pub(crate) fn cancel_edit(&mut self) {
         let text = self.composer.text();
-        let before = self.composer.editing.map(|id| self.turn_text(id)).unwrap_or_default();
+        let before = self.composer.editing.map(|id| self.view().turn_text(id)).unwrap_or_default();
         if text != before && !text.trim().is_empty() {
             self.remember(&text);
         }
@@ -86,7 +86,7 @@ impl App {
             self.say_busy();
         } else if !is_reply || self.chat.leaf != Some(id) {
             self.say("only the last reply can be continued");
-        } else if self.ready().is_none() {
+        } else if self.view().ready().is_none() {
             self.say("the model is not ready yet");
         } else {
             self.start_run(self.chat.head.id, super::Target::Continue(id));

@@ -4,22 +4,22 @@
 
 use std::ops::Range;
 
-use super::App;
+use super::Display;
 
 /// Bytes to either side at most: text without blanks has no end of a word.
 const MOST: usize = 120;
 
-impl App {
+impl Display<'_> {
     /// The stretch of the message between white space around the token on display, the blank before it kept,
     /// and the indices of the tokens it is made of. `None` where nothing is on display, the token shows no text
     /// or a character is not complete yet.
     #[must_use]
     pub fn word_on_display(&self) -> Option<(String, Range<usize>)> {
-        let shown = self.shown_step().filter(|shown| shown.chat == self.chat.head.id)?;
-        let turn = self.shown_turn(shown.turn)?;
-        let tokens = self.turn_tokens(turn);
+        let shown = self.shown_step().filter(|shown| shown.chat == self.view.chat.head.id)?;
+        let turn = self.view.shown_turn(shown.turn)?;
+        let tokens = self.view.turn_tokens(turn);
         let token = tokens.get(shown.index)?;
-        let bytes = self.chat.bytes(turn);
+        let bytes = self.view.chat.bytes(turn);
         let stretch = stretch(&bytes, token.start..token.end)?;
         let mut first = tokens.partition_point(|token| token.end <= stretch.start);
         let mut end = first + tokens[first..].iter().take_while(|token| token.start < stretch.end).count();

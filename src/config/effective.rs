@@ -19,6 +19,16 @@ impl Config {
         configured.or_else(|| is_path(name).then(|| file_entry(name)))
     }
 
+    /// A model's name as people read it: its title, a file's name without folder and ending, or the name.
+    #[must_use]
+    pub fn model_title(&self, name: &str) -> String {
+        let Some(entry) = self.model_named(name) else { return name.to_owned() };
+        entry.title.unwrap_or_else(|| {
+            let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
+            file.strip_suffix(".gguf").unwrap_or(file).to_owned()
+        })
+    }
+
     /// Sampler settings: `[sampling]`, the model's preset, the model's own, the chat's preset, the chat's own.
     #[must_use]
     pub fn sampling_for(&self, entry: &ModelEntry, chat: &ChatSettings) -> Sampling {

@@ -120,7 +120,7 @@ impl Cache {
         self.marks.insert(turn.id, Marked { revision, ..marked });
     }
 
-    /// Where a run's prompt stands in messages, aligned once for the messages as they are; see [`App::ink_places`].
+    /// Where a run's prompt stands in messages, aligned once for the messages as they are; see [`ChatView::ink_places`].
     pub fn ink_places(&mut self, app: &App, ids: &[TokenId], run: RunId, turns: &[&Turn]) -> Rc<Places> {
         let finished = turns.iter().filter(|turn| turn.state != TurnState::Streaming);
         let known: Vec<(TurnId, u64)> = finished
@@ -131,7 +131,7 @@ impl Cache {
             return Rc::clone(places);
         }
         self.walked += ids.len();
-        let places: Rc<Places> = Rc::new(app.ink_places(ids, run, turns).into_iter().collect());
+        let places: Rc<Places> = Rc::new(app.view().ink_places(ids, run, turns).into_iter().collect());
         self.ink = Some((key, Rc::clone(&places)));
         places
     }

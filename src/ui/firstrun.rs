@@ -98,7 +98,7 @@ fn model_line(app: &App, fetch: &Fetch) -> String {
     let licence = licence.map(|licence| format!(", {}", sanitize::for_display(&licence.name)));
     format!(
         "The model to start with: {}{}",
-        sanitize::for_display(&app.model_title(&fetch.name)),
+        sanitize::for_display(&app.config.model_title(&fetch.name)),
         licence.unwrap_or_default()
     )
 }

@@ -98,7 +98,7 @@ impl Facts {
     const MOST: usize = 6;
 
     fn new(app: &App, loaded: Option<&Loaded>, wide: bool) -> Self {
-        let name = app.model_title(&app.model.name);
+        let name = app.config.model_title(&app.model.name);
         let quantisation = loaded.map_or("", |loaded| loaded.facts.quantisation.as_str());
         let join = |name: &str| sanitize::for_display(format!("{name} {quantisation}").trim());
         let off = changed(app);

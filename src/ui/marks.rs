@@ -69,7 +69,7 @@ impl Marks {
         marks.grow(app, turn);
         if let ([Piece::Written(_)], true) = (app.chat.pieces(turn).as_slice(), marks.tokens.is_empty()) {
             // Typed text that was scored; its tokens have no place of their own among the pieces.
-            let scored = app.turn_tokens(turn);
+            let scored = app.view().turn_tokens(turn);
             for token in &scored {
                 marks.push(token.start, token.end, token.step, None);
             }

@@ -124,8 +124,8 @@ fn notice_text(app: &App, theme: &Theme) -> (String, Role) {
 /// What is known of the token under the cursor.
 fn token_line(app: &App, symbols: &Symbols) -> Option<String> {
     let at = app.transcript.cursor?;
-    let turn = app.shown_turn(at.turn)?;
-    let token = app.token_at(at)?;
+    let turn = app.view().shown_turn(at.turn)?;
+    let token = app.view().token_at(at)?;
     let run = match token.origin {
         Origin::Written { run, .. } | Origin::Scored { run, .. } => app.runs.get(&run),
     };
@@ -133,15 +133,15 @@ fn token_line(app: &App, symbols: &Symbols) -> Option<String> {
     let step = token.step;
     let name = widgets::token::written(step.id, &step.bytes, vocabulary, symbols);
     let place =
-        app.place_in_context(&token).map_or_else(String::new, |place| format!("#{} ", grouped(place)));
+        app.view().place_in_context(&token).map_or_else(String::new, |place| format!("#{} ", grouped(place)));
     let mut facts = vec![format!(" {place}{name}")];
     facts.extend(step.id.map(|id| format!("id {}", id.0)));
-    facts.extend(app.split_character(turn, &token).map(|split| split_words(&split)));
+    facts.extend(app.view().split_character(turn, &token).map(|split| split_words(&split)));
     facts.push(format!("{} %", number::percent(f64::from(step.logprob.exp()))));
     facts.push(format!("rank {}", number::grouped(step.rank.into())));
     facts.push(format!("surprise {} bit", number::decimals(f64::from(step.surprisal_bits()), 2)));
     facts.push(format!("uncertainty {} bit", number::decimals(f64::from(step.entropy_bits()), 2)));
-    match app.decided(at) {
+    match app.display().decided(at) {
         Some(Some(layer)) => facts.push(format!("decided at layer {layer}")),
         Some(None) => facts.push("not the first choice".into()),
         None => {}
@@ -206,7 +206,7 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
     if let Some(tour) = app.tour() {
         return tour_keys(app, tour);
     }
-    if app.paused_here() {
+    if app.view().paused_here() {
         return paused(app);
     }
     if app.transcript.find.is_some() {

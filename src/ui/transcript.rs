@@ -376,7 +376,7 @@ fn level_of(
         return None;
     }
     let levels = marks.over(start, end).filter_map(|(index, mark)| {
-        shade::level(colouring, mark, || app.depth_eighths(TokenCursor { turn, index }))
+        shade::level(colouring, mark, || app.display().depth_eighths(TokenCursor { turn, index }))
     });
     levels.reduce(|one, other| shade::stronger(colouring, one, other))
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::app::{App, Effect, Focus, LiveStep, ledger};
+use crate::app::{App, Display, Effect, Focus, LiveStep, ledger};
 use crate::engine::protocol::Inspected;
 use crate::export::station::{StationFacts, StretchRows};
 use crate::inspect::depth::Depth;
@@ -58,7 +58,7 @@ pub(crate) struct Exported {
 impl Exported {
     /// Takes the pass on display without any station's figures, and of those what `own` copies.
     pub fn take_trace(&mut self, app: &App, own: impl FnOnce(&mut ForwardTrace, &ForwardTrace)) {
-        self.trace = app.shown_inside().map(|seen| {
+        self.trace = app.display().shown_inside().map(|seen| {
             let mut bare = bare(&seen.trace);
             own(&mut bare, &seen.trace);
             bare
@@ -89,10 +89,10 @@ impl App {
             Ok(size) => size.unwrap_or_else(|| self.station_size()),
             Err(why) => return self.warn(why),
         };
-        if self.shown_step().is_none() {
+        if self.display().shown_step().is_none() {
             return self.say("there is no token yet whose station could be written");
         }
-        let name = if name.is_empty() { self.station_file() } else { name.to_owned() };
+        let name = if name.is_empty() { self.display().station_file() } else { name.to_owned() };
         match name.rsplit_once('.').map(|(_, ending)| ending) {
             Some("txt") => self.emit(Effect::DrawStation { name, picture: Picture::Text, size }),
             Some("svg") => self.emit(Effect::DrawStation { name, picture: Picture::Svg, size }),
@@ -104,13 +104,6 @@ impl App {
         }
     }
 
-    /// `layers-Paris.svg`.
-    fn station_file(&self) -> String {
-        let word = self.shown_step().map(|shown| String::from_utf8_lossy(&shown.step.bytes).into_owned());
-        let word = ledger::file_name(&word.unwrap_or_default());
-        format!("{}-{word}.svg", self.inspector.station.name())
-    }
-
     /// The size that the station has on the screen, else the usual one.
     fn station_size(&self) -> (u16, u16) {
         let there = self.geometry.areas.iter().find(|(focus, _)| *focus == Focus::Inspector);
@@ -120,11 +113,11 @@ impl App {
 
     fn station_json(&self) -> String {
         let station = self.inspector.station;
-        let shown = self.shown_step();
+        let shown = self.display().shown_step();
         let at = shown.map(LiveStep::cursor);
-        let run = at.and_then(|at| self.run_at(at)).and_then(|run| self.runs.get(&run));
+        let run = at.and_then(|at| self.view().run_at(at)).and_then(|run| self.runs.get(&run));
         let vocabulary = shown.and_then(|shown| self.vocabularies.get(shown.vocabulary.as_ref()?));
-        let pass = at.and_then(|at| self.pass(at));
+        let pass = at.and_then(|at| self.view().pass(at));
         let own = station.unit().shows_own_pass(self);
         let mut ids = pass.map(|pass| pass.ids.to_vec()).unwrap_or_default();
         ids.extend(shown.and_then(|shown| shown.step.id).filter(|_| own && !ids.is_empty()));
@@ -147,10 +140,19 @@ impl App {
             grid: file.grid.as_ref().map(|(from, columns)| (*from, columns.as_slice())),
             rows: file.rows,
             card: file.card.as_ref().map(|(off, everywhere, card)| (off.clone(), *everywhere, &card.trace)),
-            distribution: self.shown_distribution().map(AsRef::as_ref),
+            distribution: self.display().shown_distribution().map(AsRef::as_ref),
             sampler: file.sampler.as_deref(),
         };
         facts.json()
+    }
+}
+
+impl Display<'_> {
+    /// `layers-Paris.svg`.
+    fn station_file(&self) -> String {
+        let word = self.shown_step().map(|shown| String::from_utf8_lossy(&shown.step.bytes).into_owned());
+        let word = ledger::file_name(&word.unwrap_or_default());
+        format!("{}-{word}.svg", self.inspector.station.name())
     }
 }
 

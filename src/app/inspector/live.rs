@@ -3,7 +3,7 @@
 //! Invariant: nothing is asked for unless the display follows the reply; what comes is kept by token, so that going
 //! back to it costs nothing.
 
-use crate::app::{App, TokenCursor};
+use crate::app::{App, Display, TokenCursor};
 use crate::engine::protocol::{Live, LiveInside};
 
 impl App {
@@ -11,7 +11,7 @@ impl App {
     pub(crate) fn live_wanted(&self) -> Option<Box<Live>> {
         let elsewhere = self.run.as_ref().is_some_and(|run| run.chat != self.chat.head.id);
         let follows = self.inspector.past.is_none() && !self.inspector.held && !elsewhere;
-        if !self.inspector.shown || !follows || self.own_pass() {
+        if !self.inspector.shown || !follows || self.display().own_pass() {
             return None;
         }
         let inside = &self.inspector.inside;
@@ -33,25 +33,27 @@ impl App {
         self.run.is_some() && inside.live.price.is_some() && self.live_wanted().is_some()
     }
 
-    /// What looking costs now: ms a token, and every how many tokens the engine looks. `None` while no reply is
-    /// looked into.
-    #[must_use]
-    pub fn live_price(&self) -> Option<(f32, u32)> {
-        self.run.as_ref().and(self.inspector.inside.live.price)
-    }
-
-    /// Whether a pass can be asked for now: without a reply, or where the display stands still beside one.
-    pub(crate) fn may_ask(&self) -> bool {
-        let Some(run) = &self.run else { return true };
-        let stands = self.inspector.past.is_some() || self.inspector.held || self.paused_here();
-        run.chat == self.chat.head.id && (stands || self.inspector.station.unit().asks_beside_reply())
-    }
-
     /// The wish that was refused only because of the reply may be asked again.
     pub(crate) fn forget_busy(&mut self) {
         let inside = &mut self.inspector.inside;
         if self.run.is_none() && std::mem::take(&mut inside.live.busy) {
             inside.failed = None;
         }
+    }
+}
+
+impl Display<'_> {
+    /// What looking costs now: ms a token, and every how many tokens the engine looks. `None` while no reply is
+    /// looked into.
+    #[must_use]
+    pub fn live_price(&self) -> Option<(f32, u32)> {
+        self.view.run.as_ref().and(self.inspector.inside.live.price)
+    }
+
+    /// Whether a pass can be asked for now: without a reply, or where the display stands still beside one.
+    pub(crate) fn may_ask(&self) -> bool {
+        let Some(run) = self.view.run else { return true };
+        let stands = self.inspector.past.is_some() || self.inspector.held || self.view.paused_here();
+        run.chat == self.view.chat.head.id && (stands || self.inspector.station.unit().asks_beside_reply())
     }
 }

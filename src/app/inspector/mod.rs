@@ -12,6 +12,7 @@ mod passes_state;
 pub(crate) mod state;
 pub(crate) mod stations;
 
+use crate::app::{ChatView, Display};
 use std::sync::Arc;
 
 use super::keys::WIDE;
@@ -61,7 +62,7 @@ impl App {
             return;
         }
         let by_looks = self.follows_looks();
-        let by_table = self.follows_table();
+        let by_table = self.display().follows_table();
         let Some(live) = self.inspector.live.as_mut().filter(|live| live.turn == turn) else {
             self.show_step(turn, index, step, 1);
             return;
@@ -112,9 +113,9 @@ impl App {
     }
 
     fn displayed(&self, at: TokenCursor, step: Step, of: u32) -> LiveStep {
-        let run = self.run_at(at);
+        let run = self.view().run_at(at);
         let vocabulary = run.and_then(|run| self.runs.get(&run)).and_then(|run| run.vocabulary.clone());
-        let (context_tail, partial) = self.text_before(at);
+        let (context_tail, partial) = self.view().text_before(at);
         LiveStep {
             chat: self.chat.head.id,
             turn: at.turn,
@@ -130,6 +131,67 @@ impl App {
         }
     }
 
+    /// Shows the last step of the shown branch: what is seen when no reply is written.
+    pub(crate) fn show_last_step(&mut self) {
+        self.inspector.held = false;
+        let branch = self.chat.branch();
+        let last = branch.iter().rev().find_map(|turn| {
+            let pieces = self.chat.pieces(turn);
+            let steps = pieces.iter().filter_map(|piece| match piece {
+                Piece::Step { step, .. } => Some(*step),
+                Piece::Written(_) => None,
+            });
+            let (at, step) = steps.enumerate().last()?;
+            Some((turn.id, at, step.clone()))
+        });
+        match last {
+            Some((turn, index, step)) => self.show_step(turn, index, step, 1),
+            None => self.inspector.live = None,
+        }
+    }
+
+    /// Puts the token under the cursor on display, or goes back to the live one.
+    pub(crate) fn follow_cursor(&mut self) {
+        let wanted = self.transcript.cursor;
+        let shown = self.inspector.past.as_ref().filter(|past| past.chat == self.chat.head.id);
+        if shown.map(LiveStep::cursor) == wanted {
+            return;
+        }
+        self.inspector.past = wanted
+            .and_then(|at| Some((at, self.view().step_at(at)?.clone())))
+            .map(|(at, step)| self.displayed(at, step, 1));
+        self.fill_watch();
+    }
+
+    /// Holds the shown step, or lets it go.
+    pub(crate) fn hold(&mut self) {
+        self.inspector.held = !self.inspector.held && self.inspector.live.is_some();
+    }
+
+    /// Opens a station of the strip; where there is no pane for it and the rail does not show it, alone.
+    pub(crate) fn station(&mut self, station: Station) {
+        self.inspector.station = station;
+        self.inspector.shown = true;
+        let on_rail = station.unit().on_rail() && self.size.1 >= RAIL_ROWS;
+        if self.size.0 < WIDE && !on_rail && !self.inspector.zoomed && self.tour.is_none() {
+            self.zoom();
+        }
+    }
+
+    /// Opens the station of that name or number; says whether there is one.
+    pub(crate) fn station_named(&mut self, name: &str) -> bool {
+        let known = Station::named(name).or_else(|| Station::of_digit(name.parse().ok()?));
+        if let Some(station) = known {
+            self.station(station);
+        } else {
+            let names: Vec<&str> = Station::ALL.iter().map(|station| station.name()).collect();
+            self.warn(format!("there is no station {name}; there are {}", names.join(", ")));
+        }
+        known.is_some()
+    }
+}
+
+impl ChatView<'_> {
     /// How a token came to be.
     pub(crate) fn origin(&self, at: TokenCursor) -> Option<Origin> {
         let turn = self.shown_turn(at.turn)?;
@@ -162,69 +224,12 @@ impl App {
         let skipped = text.chars().count().saturating_sub(TAIL);
         (text.chars().skip(skipped).collect(), partial)
     }
+}
 
-    /// Shows the last step of the shown branch: what is seen when no reply is written.
-    pub(crate) fn show_last_step(&mut self) {
-        self.inspector.held = false;
-        let branch = self.chat.branch();
-        let last = branch.iter().rev().find_map(|turn| {
-            let pieces = self.chat.pieces(turn);
-            let steps = pieces.iter().filter_map(|piece| match piece {
-                Piece::Step { step, .. } => Some(*step),
-                Piece::Written(_) => None,
-            });
-            let (at, step) = steps.enumerate().last()?;
-            Some((turn.id, at, step.clone()))
-        });
-        match last {
-            Some((turn, index, step)) => self.show_step(turn, index, step, 1),
-            None => self.inspector.live = None,
-        }
-    }
-
-    /// Puts the token under the cursor on display, or goes back to the live one.
-    pub(crate) fn follow_cursor(&mut self) {
-        let wanted = self.transcript.cursor;
-        let shown = self.inspector.past.as_ref().filter(|past| past.chat == self.chat.head.id);
-        if shown.map(LiveStep::cursor) == wanted {
-            return;
-        }
-        self.inspector.past = wanted
-            .and_then(|at| Some((at, self.step_at(at)?.clone())))
-            .map(|(at, step)| self.displayed(at, step, 1));
-        self.fill_watch();
-    }
-
+impl<'a> Display<'a> {
     /// The step that the stations show: that of the token under the cursor, else the live one.
     #[must_use]
-    pub fn shown_step(&self) -> Option<&LiveStep> {
+    pub fn shown_step(&self) -> Option<&'a LiveStep> {
         self.inspector.past.as_ref().or(self.inspector.live.as_ref())
-    }
-
-    /// Holds the shown step, or lets it go.
-    pub(crate) fn hold(&mut self) {
-        self.inspector.held = !self.inspector.held && self.inspector.live.is_some();
-    }
-
-    /// Opens a station of the strip; where there is no pane for it and the rail does not show it, alone.
-    pub(crate) fn station(&mut self, station: Station) {
-        self.inspector.station = station;
-        self.inspector.shown = true;
-        let on_rail = station.unit().on_rail() && self.size.1 >= RAIL_ROWS;
-        if self.size.0 < WIDE && !on_rail && !self.inspector.zoomed && self.tour.is_none() {
-            self.zoom();
-        }
-    }
-
-    /// Opens the station of that name or number; says whether there is one.
-    pub(crate) fn station_named(&mut self, name: &str) -> bool {
-        let known = Station::named(name).or_else(|| Station::of_digit(name.parse().ok()?));
-        if let Some(station) = known {
-            self.station(station);
-        } else {
-            let names: Vec<&str> = Station::ALL.iter().map(|station| station.name()).collect();
-            self.warn(format!("there is no station {name}; there are {}", names.join(", ")));
-        }
-        known.is_some()
     }
 }

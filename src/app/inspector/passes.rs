@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::merge;
-use crate::app::{App, Asker, EngineId, InsidePass, LiveStep, Pass, TokenCursor, Wish};
+use crate::app::{App, Asker, Display, EngineId, InsidePass, LiveStep, Pass, TokenCursor, Wish};
 use crate::engine::protocol::{Event, Failure, FailureKind, Inspect, Inspected, Request, RequestId, Want};
 use crate::inspect::pieces::Pieces;
 use crate::inspect::trace::EmbeddingFacts;
@@ -39,17 +39,17 @@ fn reading(wish: &Wish) -> &'static str {
     }
 }
 
-impl App {
+impl<'a> Display<'a> {
     /// Whether the pass at the token itself is on display, rather than the one that chose it. Position begins with
     /// the token's own, as tokens and embedding do, but while a reply is written, when a token's own pass is still
     /// to come; the other stations begin with the one that chose it.
     #[must_use]
     pub fn own_pass(&self) -> bool {
-        let begins = self.inspector.station.unit().begins_with_own_pass() && self.run.is_none();
+        let begins = self.inspector.station.unit().begins_with_own_pass() && self.view.run.is_none();
         self.inspector.inside.other_pass != begins
     }
 
-    pub(crate) fn inside_pass(&self) -> Option<&InsidePass> {
+    pub(crate) fn inside_pass(&self) -> Option<&'a InsidePass> {
         let at = self.shown_step()?.cursor();
         let inside = &self.inspector.inside;
         inside.passes.iter().rev().find(|pass| pass.at == at && pass.own == self.own_pass())
@@ -57,7 +57,7 @@ impl App {
 
     /// All that is known of the inside of the pass on display.
     #[must_use]
-    pub fn shown_inside(&self) -> Option<&Arc<Inspected>> {
+    pub fn shown_inside(&self) -> Option<&'a Arc<Inspected>> {
         self.inside_pass().map(|pass| &pass.seen)
     }
 
@@ -71,6 +71,51 @@ impl App {
         inside.rival.filter(|rival| Some(*rival) != step.id).or_else(runner_up)
     }
 
+    /// The step on display, where the loaded model has its vocabulary and may be asked now.
+    pub(crate) fn askable(&self) -> Option<&'a LiveStep> {
+        let loaded = self.view.ready()?;
+        let shown = self.shown_step().filter(|shown| shown.chat == self.view.chat.head.id)?;
+        (shown.vocabulary.as_ref() == Some(&loaded.vocabulary) && self.may_ask()).then_some(shown)
+    }
+
+    /// What a station asks of the pass on display, where that can be read again; `inspect` adds what it lacks.
+    pub(crate) fn pass_wish(&self, inspect: impl FnOnce(Inspect) -> Option<Inspect>) -> Option<Wish> {
+        let at = self.askable()?.cursor();
+        let run = self.view.run_at(at).filter(|run| self.view.can_read_again(*run))?;
+        let pass = self.view.pass(at)?;
+        let mut ids = pass.ids.to_vec();
+        ids.extend(self.own_pass().then_some(pass.chosen));
+        let want = Want { follow: self.followed(&pass), ..Want::default() };
+        let request = inspect(Inspect { ids, want, ..Inspect::default() })?;
+        let interventions = self.view.runs.get(&run).map(|run| run.interventions.clone()).unwrap_or_default();
+        Some(Wish::Pass(at, Box::new(Inspect { interventions, ..request })))
+    }
+
+    /// The token whose pass is shown, and the one it is held against. Of the pass at the token itself nothing has
+    /// been chosen yet that is known here, so its own likeliest is followed.
+    fn followed(&self, pass: &Pass) -> Vec<TokenId> {
+        if !self.own_pass() {
+            return std::iter::once(pass.chosen).chain(self.rival()).collect();
+        }
+        let next = self.shown_step().map(|shown| TokenCursor { turn: shown.turn, index: shown.index + 1 });
+        let step = next.and_then(|next| self.view.step_at(next));
+        let id = step.and_then(|step| step.id);
+        let rival =
+            step.and_then(|step| step.candidates.iter().map(|c| c.id).find(|other| Some(*other) != id));
+        id.into_iter().chain(rival).collect()
+    }
+
+    /// The block that is opened: as chosen, else the last.
+    #[must_use]
+    pub fn opened_layer(&self) -> u32 {
+        let read = self.shown_inside().map_or(0, |seen| seen.trace.layers);
+        let last = self.view.ready().map_or(read, |loaded| loaded.facts.layers).max(read).saturating_sub(1);
+        let inside = &self.inspector.inside;
+        if inside.aimed { inside.layer.min(last) } else { last }
+    }
+}
+
+impl App {
     /// Why nothing more is known of the pass on display, in one line; `None` where nothing is missing.
     #[must_use]
     pub fn inside_missing(&self) -> Option<String> {
@@ -92,11 +137,11 @@ impl App {
             }
             _ => {}
         }
-        let at = self.shown_step()?.cursor();
-        if let Some(why) = self.why_unreadable(at) {
+        let at = self.display().shown_step()?.cursor();
+        if let Some(why) = self.view().why_unreadable(at) {
             return Some(why);
         }
-        if !self.may_ask() {
+        if !self.display().may_ask() {
             return Some("it is opened with the next token that is looked at".into());
         }
         wish.map(|wish| reading(&wish).into())
@@ -112,7 +157,7 @@ impl App {
         let wish = if self.inspector.inside.failed.as_ref().is_some_and(refused) { None } else { wish };
         let engine = self.requests.engine();
         if let Some((of, target, pending)) = &self.inspector.inside.pending {
-            if *of == engine && self.ready().is_some() && wish.as_ref() == Some(pending) {
+            if *of == engine && self.view().ready().is_some() && wish.as_ref() == Some(pending) {
                 return;
             }
             let target = *target;
@@ -133,49 +178,6 @@ impl App {
     /// What the open station shows and is not known yet.
     fn inside_wish(&self) -> Option<Wish> {
         self.inspector.shown.then(|| self.inspector.station.unit().wants(self)).flatten()
-    }
-
-    /// The step on display, where the loaded model has its vocabulary and may be asked now.
-    pub(crate) fn askable(&self) -> Option<&LiveStep> {
-        let loaded = self.ready()?;
-        let shown = self.shown_step().filter(|shown| shown.chat == self.chat.head.id)?;
-        (shown.vocabulary.as_ref() == Some(&loaded.vocabulary) && self.may_ask()).then_some(shown)
-    }
-
-    /// What a station asks of the pass on display, where that can be read again; `inspect` adds what it lacks.
-    pub(crate) fn pass_wish(&self, inspect: impl FnOnce(Inspect) -> Option<Inspect>) -> Option<Wish> {
-        let at = self.askable()?.cursor();
-        let run = self.run_at(at).filter(|run| self.can_read_again(*run))?;
-        let pass = self.pass(at)?;
-        let mut ids = pass.ids.to_vec();
-        ids.extend(self.own_pass().then_some(pass.chosen));
-        let want = Want { follow: self.followed(&pass), ..Want::default() };
-        let request = inspect(Inspect { ids, want, ..Inspect::default() })?;
-        let interventions = self.runs.get(&run).map(|run| run.interventions.clone()).unwrap_or_default();
-        Some(Wish::Pass(at, Box::new(Inspect { interventions, ..request })))
-    }
-
-    /// The token whose pass is shown, and the one it is held against. Of the pass at the token itself nothing has
-    /// been chosen yet that is known here, so its own likeliest is followed.
-    fn followed(&self, pass: &Pass) -> Vec<TokenId> {
-        if !self.own_pass() {
-            return std::iter::once(pass.chosen).chain(self.rival()).collect();
-        }
-        let next = self.shown_step().map(|shown| TokenCursor { turn: shown.turn, index: shown.index + 1 });
-        let step = next.and_then(|next| self.step_at(next));
-        let id = step.and_then(|step| step.id);
-        let rival =
-            step.and_then(|step| step.candidates.iter().map(|c| c.id).find(|other| Some(*other) != id));
-        id.into_iter().chain(rival).collect()
-    }
-
-    /// The block that is opened: as chosen, else the last.
-    #[must_use]
-    pub fn opened_layer(&self) -> u32 {
-        let read = self.shown_inside().map_or(0, |seen| seen.trace.layers);
-        let last = self.ready().map_or(read, |loaded| loaded.facts.layers).max(read).saturating_sub(1);
-        let inside = &self.inspector.inside;
-        if inside.aimed { inside.layer.min(last) } else { last }
     }
 
     fn opens(&self, id: RequestId) -> bool {
@@ -216,9 +218,11 @@ impl App {
                 self.asked_in_vain(engine, Wish::Pass(at, request), why);
             }
             (EventOfInside::Embedded(facts), Wish::Embed(embed)) => {
-                let Some(vocabulary) = self.ready().map(|loaded| loaded.vocabulary.clone()) else { return };
+                let Some(vocabulary) = self.view().ready().map(|loaded| loaded.vocabulary.clone()) else {
+                    return;
+                };
                 let mut facts = facts;
-                self.turn_map(&vocabulary, &mut facts);
+                self.display().turn_map(&vocabulary, &mut facts);
                 let known = &mut self.inspector.embedding.embeddings;
                 known.push((vocabulary, *embed, Arc::from(facts)));
                 let surplus = known.len().saturating_sub(ANSWERS);
@@ -246,7 +250,7 @@ impl App {
 
     fn pass_opened(&mut self, at: TokenCursor, request: &Inspect, seen: Inspected) {
         // What was asked, not what is open by now.
-        let own = self.pass(at).is_some_and(|pass| request.ids.len() > pass.ids.len());
+        let own = self.view().pass(at).is_some_and(|pass| request.ids.len() > pass.ids.len());
         if request.ablations.is_empty() && request.patches.is_empty() {
             return self.keep_seen(at, own, seen);
         }

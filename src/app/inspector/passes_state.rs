@@ -24,7 +24,7 @@ pub struct Inside {
     pub row: usize,
     /// The token that the chosen one is held against; `None` is the runner-up.
     pub rival: Option<TokenId>,
-    /// Whether each station shows the other of a token's two passes than it begins with; see `App::own_pass`.
+    /// Whether each station shows the other of a token's two passes than it begins with; see `Display::own_pass`.
     pub other_pass: bool,
     /// Passes that were read, newest last.
     pub passes: Vec<InsidePass>,

@@ -32,7 +32,7 @@ impl App {
     /// Removes the file of a row of the catalogue.
     pub(super) fn remove_model(&mut self, row: usize) {
         let Some(entry) = self.catalogue.get(row).map(|item| item.entry.clone()) else { return };
-        if entry.name == self.model.name && self.ready().is_some() {
+        if entry.name == self.model.name && self.view().ready().is_some() {
             self.unload();
         }
         self.emit(Effect::RemoveModel(Box::new(entry)));

@@ -10,7 +10,7 @@ use crate::command::{Command, Context};
 
 impl App {
     pub(crate) fn open_system(&mut self) {
-        let system = match self.entry(&self.model.name) {
+        let system = match self.config.model_named(&self.model.name) {
             Some(entry) => self.config.system_for(&entry, &self.chat.settings),
             None => self.chat.settings.system.clone().unwrap_or_default(),
         };

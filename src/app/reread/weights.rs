@@ -13,7 +13,7 @@ use crate::app::cursor::Move;
 use crate::app::requests::Answer;
 use crate::app::scores::align;
 use crate::app::state::ReadWithout;
-use crate::app::{App, Overlay, Part, Query, Scroll, Weights};
+use crate::app::{App, ChatView, Overlay, Part, Query, Scroll, Weights};
 use crate::chat::{Role, Turn, TurnId};
 use crate::engine::protocol::{Event, Message, Request, RequestId, Reread, Rescored, StoredTokens};
 
@@ -30,12 +30,12 @@ impl App {
         let Some(reply) = reply else {
             return self.say("there is no reply yet");
         };
-        if let Err(why) = self.can_reread(reply) {
+        if let Err(why) = self.view().can_reread(reply) {
             return self.say(why);
         }
         let id = reply.id;
         if self.weights.as_ref().is_none_or(|weights| weights.reply != id) {
-            self.weights = Some(Box::new(self.weights_of(id, false)));
+            self.weights = Some(Box::new(self.view().weights_of(id, false)));
         }
         if !matches!(self.top_overlay(), Some(Overlay::Weights)) {
             self.overlays.push(Overlay::Weights);
@@ -43,82 +43,10 @@ impl App {
         self.transcript.selected = Some(id);
     }
 
-    fn weights_of(&self, reply: TurnId, by_message: bool) -> Weights {
-        Weights {
-            chat: self.chat.head.id,
-            reply,
-            by_message,
-            started: false,
-            parts: self.chat.turn(reply).map(|reply| self.parts(reply, by_message)).unwrap_or_default(),
-            whole: None,
-            selected: 0,
-            spent: (0, 0.0),
-            displaced: 0,
-            reading: Query::default(),
-        }
-    }
-
-    /// The parts of what a reply answers, in the order of the prompt.
-    fn parts(&self, reply: &Turn, by_message: bool) -> Vec<Part> {
-        let system = self.system_text();
-        let system = (!system.is_empty()).then(|| (self.system_id(), Role::System, system));
-        let before = self.turns_before(reply);
-        let all = before.iter().map(|turn| (turn.id, turn.role, self.turn_text(turn.id)));
-        let texts: Vec<(TurnId, Role, String)> = system.into_iter().chain(all).collect();
-        let tokens = self.reply_ids(reply).len();
-        let behind = self.tokens_behind(reply, &texts);
-        let mut parts = Vec::new();
-        for ((turn, role, text), behind) in texts.iter().zip(behind) {
-            let cuts = if by_message {
-                vec![(0..text.len(), text.trim())].into_iter().filter(|(_, text)| !text.is_empty()).collect()
-            } else {
-                sentences(text)
-            };
-            parts.extend(cuts.into_iter().map(|(cut, sentence)| Part {
-                turn: *turn,
-                role: *role,
-                tokens: behind(cut.start) + tokens,
-                cut,
-                text: sentence.to_owned(),
-                without: None,
-            }));
-        }
-        parts
-    }
-
-    /// For each text, how many tokens of the prompt stand behind a byte of it: those that are read anew without it.
-    fn tokens_behind<'a>(
-        &self,
-        reply: &Turn,
-        texts: &'a [(TurnId, Role, String)],
-    ) -> Vec<Box<dyn Fn(usize) -> usize + 'a>> {
-        let run = self.turn_tokens(reply).first().and_then(|token| match token.origin {
-            crate::app::Origin::Written { run, .. } => Some(run),
-            crate::app::Origin::Scored { .. } => None,
-        });
-        let ids = run.and_then(|run| self.prompt_of(run));
-        let vocabulary = self.ready().and_then(|loaded| self.vocabularies.get(&loaded.vocabulary));
-        let bytes: Vec<Vec<u8>> = texts.iter().map(|(.., text)| text.clone().into_bytes()).collect();
-        let places = ids.as_ref().zip(vocabulary).map(|(ids, all)| (ids.len(), align(ids, all, &bytes)));
-        let after = |at: usize| texts[at..].iter().map(|(.., text)| text.len()).sum::<usize>();
-        (0..texts.len())
-            .map(|at| -> Box<dyn Fn(usize) -> usize> {
-                let bytes_left = after(at);
-                match places.as_ref().map(|(all, places)| (*all, places[at].clone())) {
-                    Some((all, places)) if !places.is_empty() => Box::new(move |byte| {
-                        let first = places.iter().find(|place| place.1 > byte);
-                        all - first.map_or(all, |place| place.2)
-                    }),
-                    _ => Box::new(move |byte| bytes_left.saturating_sub(byte) / BYTES_PER_TOKEN),
-                }
-            })
-            .collect()
-    }
-
     /// The next pass for the weights.
     pub(super) fn weights_wanted(&self) -> Option<ReadWithout> {
         let weights = self.weights.as_ref().filter(|weights| weights.started)?;
-        self.foreign([weights.reply]).is_none().then(|| weights.next())?
+        self.view().foreign([weights.reply]).is_none().then(|| weights.next())?
     }
 
     /// Why the weights are not worked out, in one line.
@@ -126,7 +54,7 @@ impl App {
     pub fn weights_missing(&self) -> Option<String> {
         let weights = self.weights.as_ref()?;
         let next = weights.next()?;
-        let foreign = || self.foreign([weights.reply]);
+        let foreign = || self.view().foreign([weights.reply]);
         weights.reading.refusal(&next).map(str::to_owned).or_else(foreign)
     }
 
@@ -138,31 +66,17 @@ impl App {
         let weights = self.weights.as_ref()?;
         let Some(at) = part else { return self.reread_of(weights.reply, None) };
         let part = weights.parts.get(at)?;
-        let text = if part.turn == self.system_id() { self.system_text() } else { self.turn_text(part.turn) };
+        let text = if part.turn == self.view().system_id() {
+            self.view().system_text()
+        } else {
+            self.view().turn_text(part.turn)
+        };
         if part.cut.end > text.len() {
             return None;
         }
-        let stored = self.chat.turn(part.turn).and_then(|turn| self.kept_tokens(turn, part));
+        let stored = self.chat.turn(part.turn).and_then(|turn| self.view().kept_tokens(turn, part));
         let changed = Changed { turn: part.turn, text: &without(&text, &part.cut), stored };
         self.reread_of(weights.reply, Some(&changed))
-    }
-
-    /// The tokens of a reply that stay when a part of it is left out; `None` where one would be cut in two.
-    fn kept_tokens(&self, turn: &Turn, part: &Part) -> Option<StoredTokens> {
-        let Message { stored, .. } = self.message(&self.chat, turn);
-        let stored = stored?;
-        let mut at = 0;
-        let mut tokens = Vec::with_capacity(stored.tokens.len());
-        for (id, bytes) in stored.tokens {
-            let (start, end) = (at, at + bytes as usize);
-            at = end;
-            if end <= part.cut.start || start >= part.cut.end {
-                tokens.push((id, bytes));
-            } else if start < part.cut.start || end > part.cut.end {
-                return None;
-            }
-        }
-        Some(StoredTokens { vocabulary: stored.vocabulary, tokens })
     }
 
     /// The engine answers.
@@ -214,18 +128,6 @@ impl App {
         }
     }
 
-    /// Tokens of a prompt that the model reads in a millisecond, as when it began this reply; `None` where too few
-    /// were read to tell.
-    #[must_use]
-    pub fn reading_speed(&self, reply: TurnId) -> Option<f64> {
-        let turn = self.chat.turn(reply)?;
-        let run =
-            turn.spans.iter().find_map(crate::app::inspector::run_of).and_then(|run| self.runs.get(&run))?;
-        let read = run.usage.prompt_tokens.saturating_sub(run.usage.reused_tokens);
-        (read >= 16 && run.timings.prompt_ms > 0.0)
-            .then(|| f64::from(read) / f64::from(run.timings.prompt_ms))
-    }
-
     /// The token of the weighed reply that the list is about; `None` for the whole reply.
     #[must_use]
     pub fn weighed_token(&self) -> Option<usize> {
@@ -264,7 +166,7 @@ impl App {
             KeyCode::Enter if !weights.started => weights.started = true,
             KeyCode::Tab if !weights.started => {
                 let (reply, by_message) = (weights.reply, !weights.by_message);
-                self.weights = Some(Box::new(self.weights_of(reply, by_message)));
+                self.weights = Some(Box::new(self.view().weights_of(reply, by_message)));
             }
             KeyCode::Char('d') => {
                 self.drop_weights();
@@ -311,9 +213,117 @@ impl App {
         else {
             return;
         };
-        let text = if part.turn == self.system_id() { self.system_text() } else { self.turn_text(part.turn) };
+        let text = if part.turn == self.view().system_id() {
+            self.view().system_text()
+        } else {
+            self.view().turn_text(part.turn)
+        };
         if part.cut.end <= text.len() {
             self.edit_on_trial(part.turn, &without(&text, &part.cut));
         }
+    }
+}
+
+impl<'a> ChatView<'a> {
+    fn weights_of(&self, reply: TurnId, by_message: bool) -> Weights {
+        Weights {
+            chat: self.chat.head.id,
+            reply,
+            by_message,
+            started: false,
+            parts: self.chat.turn(reply).map(|reply| self.parts(reply, by_message)).unwrap_or_default(),
+            whole: None,
+            selected: 0,
+            spent: (0, 0.0),
+            displaced: 0,
+            reading: Query::default(),
+        }
+    }
+
+    /// The parts of what a reply answers, in the order of the prompt.
+    fn parts(&self, reply: &Turn, by_message: bool) -> Vec<Part> {
+        let system = self.system_text();
+        let system = (!system.is_empty()).then(|| (self.system_id(), Role::System, system));
+        let before = self.turns_before(reply);
+        let all = before.iter().map(|turn| (turn.id, turn.role, self.turn_text(turn.id)));
+        let texts: Vec<(TurnId, Role, String)> = system.into_iter().chain(all).collect();
+        let tokens = self.reply_ids(reply).len();
+        let behind = self.tokens_behind(reply, &texts);
+        let mut parts = Vec::new();
+        for ((turn, role, text), behind) in texts.iter().zip(behind) {
+            let cuts = if by_message {
+                vec![(0..text.len(), text.trim())].into_iter().filter(|(_, text)| !text.is_empty()).collect()
+            } else {
+                sentences(text)
+            };
+            parts.extend(cuts.into_iter().map(|(cut, sentence)| Part {
+                turn: *turn,
+                role: *role,
+                tokens: behind(cut.start) + tokens,
+                cut,
+                text: sentence.to_owned(),
+                without: None,
+            }));
+        }
+        parts
+    }
+
+    /// For each text, how many tokens of the prompt stand behind a byte of it: those that are read anew without it.
+    fn tokens_behind<'t>(
+        &self,
+        reply: &Turn,
+        texts: &'t [(TurnId, Role, String)],
+    ) -> Vec<Box<dyn Fn(usize) -> usize + 't>> {
+        let run = self.turn_tokens(reply).first().and_then(|token| match token.origin {
+            crate::app::Origin::Written { run, .. } => Some(run),
+            crate::app::Origin::Scored { .. } => None,
+        });
+        let ids = run.and_then(|run| self.prompt_of(run));
+        let vocabulary = self.ready().and_then(|loaded| self.vocabularies.get(&loaded.vocabulary));
+        let bytes: Vec<Vec<u8>> = texts.iter().map(|(.., text)| text.clone().into_bytes()).collect();
+        let places = ids.as_ref().zip(vocabulary).map(|(ids, all)| (ids.len(), align(ids, all, &bytes)));
+        let after = |at: usize| texts[at..].iter().map(|(.., text)| text.len()).sum::<usize>();
+        (0..texts.len())
+            .map(|at| -> Box<dyn Fn(usize) -> usize> {
+                let bytes_left = after(at);
+                match places.as_ref().map(|(all, places)| (*all, places[at].clone())) {
+                    Some((all, places)) if !places.is_empty() => Box::new(move |byte| {
+                        let first = places.iter().find(|place| place.1 > byte);
+                        all - first.map_or(all, |place| place.2)
+                    }),
+                    _ => Box::new(move |byte| bytes_left.saturating_sub(byte) / BYTES_PER_TOKEN),
+                }
+            })
+            .collect()
+    }
+
+    /// The tokens of a reply that stay when a part of it is left out; `None` where one would be cut in two.
+    fn kept_tokens(&self, turn: &Turn, part: &Part) -> Option<StoredTokens> {
+        let Message { stored, .. } = self.message(self.chat, turn);
+        let stored = stored?;
+        let mut at = 0;
+        let mut tokens = Vec::with_capacity(stored.tokens.len());
+        for (id, bytes) in stored.tokens {
+            let (start, end) = (at, at + bytes as usize);
+            at = end;
+            if end <= part.cut.start || start >= part.cut.end {
+                tokens.push((id, bytes));
+            } else if start < part.cut.start || end > part.cut.end {
+                return None;
+            }
+        }
+        Some(StoredTokens { vocabulary: stored.vocabulary, tokens })
+    }
+
+    /// Tokens of a prompt that the model reads in a millisecond, as when it began this reply; `None` where too few
+    /// were read to tell.
+    #[must_use]
+    pub fn reading_speed(&self, reply: TurnId) -> Option<f64> {
+        let turn = self.chat.turn(reply)?;
+        let run =
+            turn.spans.iter().find_map(crate::app::inspector::run_of).and_then(|run| self.runs.get(&run))?;
+        let read = run.usage.prompt_tokens.saturating_sub(run.usage.reused_tokens);
+        (read >= 16 && run.timings.prompt_ms > 0.0)
+            .then(|| f64::from(read) / f64::from(run.timings.prompt_ms))
     }
 }

@@ -9,7 +9,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::{Changed, GONE, ink_step};
 use crate::app::requests::Answer;
 use crate::app::state::ReadAgain;
-use crate::app::{App, Focus, Overlay, PromptAction, Query, RereadReply, TextEdit, WhatIf};
+use crate::app::{App, ChatView, Focus, Overlay, PromptAction, Query, RereadReply, TextEdit, WhatIf};
 use crate::chat::{Role, TurnId};
 use crate::command::Command;
 use crate::engine::protocol::{Event, Request, RequestId, Rescored};
@@ -22,17 +22,17 @@ impl App {
         };
         let text = match &self.what_if {
             Some(what_if) if what_if.turn == turn && self.docks() => what_if.text.clone(),
-            _ => self.turn_text(turn),
+            _ => self.view().turn_text(turn),
         };
         self.edit_on_trial(turn, &text);
     }
 
     /// Opens a message for an edit on trial, with a text to begin with.
     pub(crate) fn edit_on_trial(&mut self, turn: TurnId, text: &str) {
-        if let Err(why) = self.replies_after(turn) {
+        if let Err(why) = self.view().replies_after(turn) {
             return self.say(why);
         }
-        let whose = match self.shown_turn(turn).map(|turn| turn.role) {
+        let whose = match self.view().shown_turn(turn).map(|turn| turn.role) {
             Some(Role::User) => "your message",
             Some(Role::Assistant) => "this reply",
             _ => "the system prompt",
@@ -44,35 +44,19 @@ impl App {
         });
     }
 
-    /// The replies that a message came before, as far as they can be read again; an error says why there is none.
-    fn replies_after(&self, turn: TurnId) -> Result<Vec<TurnId>, String> {
-        let branch = self.chat.branch();
-        let from = match branch.iter().position(|other| other.id == turn) {
-            Some(at) => at + 1,
-            None if turn == self.system_id() => 0,
-            None => return Err("this message is not part of the shown chat".into()),
-        };
-        let replies: Vec<_> = branch[from..].iter().filter(|turn| turn.role == Role::Assistant).collect();
-        let Some(next) = replies.first() else {
-            return Err("no reply follows this message yet; select an earlier one".into());
-        };
-        self.can_reread(next)?;
-        Ok(replies.iter().filter(|turn| self.can_reread(turn).is_ok()).map(|turn| turn.id).collect())
-    }
-
     /// The edit is there: the replies are read again behind it.
     pub(crate) fn try_edit(&mut self, turn: TurnId, text: &str) {
-        let before = self.turn_on_trial(turn);
+        let before = self.view().turn_on_trial(turn);
         if text == before.trim_end() || text == before {
             return self.say("nothing was changed: edit or delete words first");
         }
-        let replies = match self.replies_after(turn) {
+        let replies = match self.view().replies_after(turn) {
             Ok(replies) => replies,
             Err(why) => return self.say(why),
         };
         let known = self.what_if.take().map(|what_if| what_if.replies).unwrap_or_default();
         let unedited = |id: &TurnId| known.iter().find(|reply| reply.turn == *id)?.before.clone();
-        let role = self.shown_turn(turn).map_or(Role::System, |turn| turn.role);
+        let role = self.view().shown_turn(turn).map_or(Role::System, |turn| turn.role);
         self.what_if = Some(Box::new(WhatIf {
             chat: self.chat.head.id,
             turn,
@@ -95,10 +79,6 @@ impl App {
         self.transcript.reveal = true;
     }
 
-    fn turn_on_trial(&self, turn: TurnId) -> String {
-        if turn == self.system_id() { self.system_text() } else { self.turn_text(turn) }
-    }
-
     /// The next reply to read for the open trial.
     pub(super) fn what_if_wanted(&self) -> Option<ReadAgain> {
         let next = self.what_if.as_ref()?.next()?;
@@ -106,7 +86,7 @@ impl App {
     }
 
     fn foreign_to_trial(&self) -> Option<String> {
-        self.foreign(self.what_if.as_ref()?.replies.iter().map(|reply| reply.turn))
+        self.view().foreign(self.what_if.as_ref()?.replies.iter().map(|reply| reply.turn))
     }
 
     /// Why the open trial does not go on, in one line.
@@ -153,7 +133,7 @@ impl App {
         let Some(what_if) = &self.what_if else { return Vec::new() };
         let reply = what_if.replies.iter().find(|reply| reply.turn == turn);
         let Some((reply, turn)) = reply.zip(self.chat.turn(turn)) else { return Vec::new() };
-        let tokens = self.turn_tokens(turn);
+        let tokens = self.view().turn_tokens(turn);
         let changes = reply.changes();
         tokens
             .iter()
@@ -206,7 +186,7 @@ impl App {
                 self.leave_what_if();
                 self.set_system(text.trim_end());
             }
-            Role::User if self.busy_here() => self.say_busy(),
+            Role::User if self.view().busy_here() => self.say_busy(),
             Role::User if text.trim().is_empty() => self.say("an empty message cannot be sent"),
             Role::User => {
                 self.leave_what_if();
@@ -220,5 +200,27 @@ impl App {
                 self.reply(chat, turn);
             }
         }
+    }
+}
+
+impl ChatView<'_> {
+    /// The replies that a message came before, as far as they can be read again; an error says why there is none.
+    fn replies_after(&self, turn: TurnId) -> Result<Vec<TurnId>, String> {
+        let branch = self.chat.branch();
+        let from = match branch.iter().position(|other| other.id == turn) {
+            Some(at) => at + 1,
+            None if turn == self.system_id() => 0,
+            None => return Err("this message is not part of the shown chat".into()),
+        };
+        let replies: Vec<_> = branch[from..].iter().filter(|turn| turn.role == Role::Assistant).collect();
+        let Some(next) = replies.first() else {
+            return Err("no reply follows this message yet; select an earlier one".into());
+        };
+        self.can_reread(next)?;
+        Ok(replies.iter().filter(|turn| self.can_reread(turn).is_ok()).map(|turn| turn.id).collect())
+    }
+
+    fn turn_on_trial(&self, turn: TurnId) -> String {
+        if turn == self.system_id() { self.system_text() } else { self.turn_text(turn) }
     }
 }

@@ -62,9 +62,9 @@ fn a_refusal_is_not_shown_under_another_load() {
     bench.app.inspector.station = Station::Sampler;
     let id = asked(&bench.send(Msg::Tick), "Look").unwrap();
     bench.event(id, no());
-    assert_eq!(bench.app.look_missing().as_deref(), Some("no room"));
+    assert_eq!(bench.app.display().look_missing().as_deref(), Some("no room"));
     load_again(&mut bench);
-    assert_eq!(bench.app.look_missing().as_deref(), Some("the model reads it again…"));
+    assert_eq!(bench.app.display().look_missing().as_deref(), Some("the model reads it again…"));
 }
 
 #[test]

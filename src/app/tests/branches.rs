@@ -59,7 +59,7 @@ impl Bench {
     }
 
     fn shown(&self) -> String {
-        self.app.turn_text(self.app.chat.leaf.unwrap())
+        self.app.view().turn_text(self.app.chat.leaf.unwrap())
     }
 
     fn last_turn(&self) -> &Turn {
@@ -99,14 +99,14 @@ fn an_alternative_becomes_a_branch() {
     assert_eq!(ids(&generated(&effects).prompt), (vec![7, 8, 0], vec![1]));
     let turn = bench.last_turn().clone();
     let run = bench.app.runs[&bench.app.run.as_ref().unwrap().run].clone();
-    assert_eq!((bench.app.prompt_of(run.id), run.taken), (Some([7, 8, 0].map(TokenId).to_vec()), 1));
+    assert_eq!((bench.app.view().prompt_of(run.id), run.taken), (Some([7, 8, 0].map(TokenId).to_vec()), 1));
     let taken = Step { ms: 0.0, survivors: 0, ..drawn(1) };
     let spans = vec![
         Span::Kept { turn: first, steps: 1 },
         Span::Generated { run: run.id, steps: vec![taken.clone()] },
     ];
     assert_eq!((turn.parent, turn.spans), (bench.app.chat.turn(first).unwrap().parent, spans));
-    assert_eq!(bench.app.step_at(TokenCursor { turn: turn.id, index: 1 }), Some(&taken));
+    assert_eq!(bench.app.view().step_at(TokenCursor { turn: turn.id, index: 1 }), Some(&taken));
 
     bench.written(&[7, 8, 0], &[0]);
     assert_eq!((bench.shown().as_str(), bench.app.model.used), ("aba", 5));
@@ -168,7 +168,7 @@ fn a_branch_is_continued_and_regenerated_like_any_reply() {
     bench.done(StopReason::Eos);
     assert_eq!(bench.shown(), "abac");
     let turn = bench.app.chat.leaf.unwrap();
-    let pass = bench.app.pass(TokenCursor { turn, index: 3 }).unwrap();
+    let pass = bench.app.view().pass(TokenCursor { turn, index: 3 }).unwrap();
     assert_eq!(*pass.ids, [7, 8, 0, 1, 0].map(TokenId));
     let effects = bench.press(&["r"]);
     assert!(matches!(generated(&effects).prompt, Prompt::Chat { continue_last: false, .. }));
@@ -218,7 +218,7 @@ fn any_token_of_the_vocabulary_is_taken_with_its_own_odds() {
     let effects = bench.event(look, Event::Looked(Box::new(Looked { logits, ..Looked::default() })));
     assert_eq!(ids(&generated(&effects).prompt), (vec![7, 8, 0], vec![2]));
     let turn = bench.last_turn().id;
-    let step = bench.app.step_at(TokenCursor { turn, index: 1 }).unwrap();
+    let step = bench.app.view().step_at(TokenCursor { turn, index: 1 }).unwrap();
     let expected = -(f32::exp(2.0) + f32::exp(1.0) + 1.0).ln();
     assert!((step.logprob - expected).abs() < 1e-5);
     assert_eq!((step.rank, step.entropy, step.bytes.as_slice()), (3, 0.9, b"c".as_slice()));
@@ -252,16 +252,16 @@ fn a_ban_and_a_boost_belong_to_the_chat_and_are_taken_back() {
     let mut bench = Bench::replied(&[0, 0], 1);
     bench.press(&["enter", "down", "b"]);
     assert_eq!(bench.notice(), "“b” is banned in this chat from the next reply on; b takes it back");
-    assert_eq!(bench.app.sampling_value("logit_bias"), r#"[{"text":"b","id":1,"bias":"-inf"}]"#);
+    assert_eq!(bench.app.view().sampling_value("logit_bias"), r#"[{"text":"b","id":1,"bias":"-inf"}]"#);
     bench.press(&["b"]);
-    assert_eq!((bench.notice(), bench.app.bias_of(TokenId(1))), ("“b” is allowed again", 0.0));
+    assert_eq!((bench.notice(), bench.app.view().bias_of(TokenId(1))), ("“b” is allowed again", 0.0));
     bench.press(&["+", "+"]);
-    assert_eq!(bench.app.sampling_value("logit_bias"), r#"[{"text":"b","id":1,"bias":2.0}]"#);
+    assert_eq!(bench.app.view().sampling_value("logit_bias"), r#"[{"text":"b","id":1,"bias":2.0}]"#);
     let effects = bench.press(&["-"]);
     assert_eq!(brief(&effects), ["put chat Hi"]);
     assert_eq!(bench.notice(), "“b”: logit +1 in this chat from the next reply on; + takes it back");
     bench.press(&["-"]);
-    assert_eq!(bench.app.sampling_value("logit_bias"), "[]");
+    assert_eq!(bench.app.view().sampling_value("logit_bias"), "[]");
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn step_mode_accepts_chooses_bans_and_lets_run() {
     assert_eq!(generated(&bench.say("Hi")).allow, Some(1));
     bench.written(&[7], &[0]);
     bench.reply(Event::Paused);
-    assert!(bench.app.paused_here() && bench.app.focus == Focus::Transcript);
+    assert!(bench.app.view().paused_here() && bench.app.focus == Focus::Transcript);
     let pace = |effects: &[Effect]| {
         asked(effects, |request| match request {
             Request::Pace { target, allow } => Some((target.0, *allow)),
@@ -282,7 +282,7 @@ fn step_mode_accepts_chooses_bans_and_lets_run() {
     };
     let run = bench.app.run.as_ref().unwrap().request.0;
     assert_eq!(pace(&bench.press(&[" "])), (run, Some(1)));
-    assert!(!bench.app.paused_here());
+    assert!(!bench.app.view().paused_here());
     bench.draw(&[0]);
     bench.reply(Event::Paused);
 
@@ -379,7 +379,7 @@ fn the_tree_lists_branches_and_what_was_not_taken() {
     bench.press(&["t"]);
     let rows = |bench: &Bench| {
         let Some(Overlay::Tree(tree)) = bench.app.top_overlay() else { panic!("the tree is open") };
-        let rows = bench.app.tree_rows(tree).into_iter();
+        let rows = bench.app.view().tree_rows(tree).into_iter();
         rows.map(|row| (row.id.0, row.turn.is_some(), row.tokens, row.total)).collect::<Vec<_>>()
     };
     assert_eq!(rows(&bench), [(0, true, 2, -1.0), (1, true, 2, -1.5)]);
@@ -449,7 +449,7 @@ proptest! {
         let mut bench = Bench::replied(&[0, 1, 0], 0);
         for (act, place, tokens) in acts {
             let turn = bench.app.chat.leaf.unwrap();
-            let text: Vec<TokenId> = bench.app.turn_tokens(bench.app.chat.turn(turn).unwrap())
+            let text: Vec<TokenId> = bench.app.view().turn_tokens(bench.app.chat.turn(turn).unwrap())
                 .iter().filter_map(|token| token.step.id).collect();
             match act {
                 0 => { bench.press(&["r"]); }
@@ -467,15 +467,15 @@ proptest! {
                 if act == 1 {
                     prompt.extend(&text);
                 }
-                let prompt = bench.app.prompt_of(run.run).unwrap_or(prompt);
+                let prompt = bench.app.view().prompt_of(run.run).unwrap_or(prompt);
                 bench.reply(Event::Prompt(PromptFacts { ids: prompt, ..PromptFacts::default() }));
                 bench.draw(&tokens);
                 bench.done(StopReason::Eos);
             }
             for turn in &bench.app.chat.turns[1..] {
                 let mut read = vec![TokenId(7), TokenId(8)];
-                for (index, token) in bench.app.turn_tokens(turn).iter().enumerate() {
-                    let pass = bench.app.pass(TokenCursor { turn: turn.id, index }).unwrap();
+                for (index, token) in bench.app.view().turn_tokens(turn).iter().enumerate() {
+                    let pass = bench.app.view().pass(TokenCursor { turn: turn.id, index }).unwrap();
                     prop_assert_eq!(&*pass.ids, &read);
                     read.push(token.step.id.unwrap());
                 }

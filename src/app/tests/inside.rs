@@ -64,7 +64,7 @@ fn an_open_station_has_its_pass_opened_once() {
     assert_eq!(request.want.follow.first(), Some(&TokenId(1)));
     assert!(bench.app.inside_missing().is_some());
     answer(&mut bench, lens(&request));
-    assert!(bench.app.shown_inside().is_some());
+    assert!(bench.app.display().shown_inside().is_some());
     assert_eq!(asked(&bench.send(Msg::Tick)), None);
 }
 
@@ -98,16 +98,19 @@ fn a_part_switched_off_is_asked_for_beside_what_is_known() {
     bench.app.inspector.inside.rival = Some(TokenId(2));
     let request = asked(&bench.send(Msg::Tick)).unwrap();
     answer(&mut bench, attribution(&request));
-    assert_eq!(bench.app.ranked_parts().first().map(|part| part.part), Some(Part::Ffn(3)));
+    assert_eq!(bench.app.display().ranked_parts().first().map(|part| part.part), Some(Part::Ffn(3)));
     bench.app.focus = Focus::Inspector;
     let request = asked(&bench.press(&["x"])).unwrap();
     assert_eq!(request.ablations, [Intervention::ZeroFfn { layer: 3 }]);
     assert!(!request.everywhere);
     answer(&mut bench, Inspected::default());
-    assert!(bench.app.shown_card().is_some());
-    assert!(bench.app.shown_inside().unwrap().trace.attribution.is_some(), "the pass itself stays known");
+    assert!(bench.app.display().shown_card().is_some());
+    assert!(
+        bench.app.display().shown_inside().unwrap().trace.attribution.is_some(),
+        "the pass itself stays known"
+    );
     assert_eq!(asked(&bench.press(&["x"])), None, "on again needs nothing");
-    assert!(bench.app.shown_card().is_none());
+    assert!(bench.app.display().shown_card().is_none());
 }
 
 #[test]
@@ -143,7 +146,7 @@ fn a_part_is_patched_from_the_position_that_was_picked() {
     assert_eq!(request.patches, [Patch { part: Part::Ffn(3), position: 0, text: Vec::new() }]);
     assert!(request.ablations.is_empty());
     answer(&mut bench, Inspected::default());
-    assert!(bench.app.shown_card().is_some());
+    assert!(bench.app.display().shown_card().is_some());
     assert_eq!(asked(&bench.press(&["p"])), None, "its own again");
     assert!(bench.app.inspector.why.tried.is_empty());
     bench.press(&["p", "esc"]);
@@ -180,8 +183,8 @@ fn the_off_column_is_asked_for_at_once_and_only_once() {
     let followed = vec![Followed { id: TokenId(1), logprob: -2.0, rank: 3 }];
     let off = request.want.off.iter().map(|part| (*part, followed.clone())).collect();
     assert_eq!(asked(&answer(&mut bench, Inspected { off, ..Inspected::default() })), None);
-    assert_eq!(bench.app.off_logprob(Part::Ffn(3)), Some(-2.0));
-    assert_eq!(bench.app.off_logprob(Part::Head(2, 1)), None);
+    assert_eq!(bench.app.display().off_logprob(Part::Ffn(3)), Some(-2.0));
+    assert_eq!(bench.app.display().off_logprob(Part::Head(2, 1)), None);
     let request = asked(&bench.press(&["s"])).unwrap();
     assert_eq!(request.want.off, [Part::Head(2, 1)], "other parts are listed now");
 }
@@ -198,7 +201,7 @@ fn neurons_are_asked_for_when_they_are_listed() {
     let request = asked(&bench.press(&["x"])).unwrap();
     assert_eq!(request.ablations, [Intervention::ZeroNeuron { layer: 3, neuron: 7 }]);
     bench.press(&["s"]);
-    assert_eq!(bench.app.ranked_parts().first().map(|part| part.part), Some(Part::Ffn(3)));
+    assert_eq!(bench.app.display().ranked_parts().first().map(|part| part.part), Some(Part::Ffn(3)));
 }
 
 #[test]
@@ -249,7 +252,7 @@ fn a_blocks_neurons_are_listed_before_their_words_are_asked_for() {
     assert_eq!((second.want.ffn_layers, second.want.words, &second.want.ffn), (false, true, &first.want.ffn));
     let effects = answer(&mut bench, told(&second.want));
     assert!(asked(&effects).is_none(), "all is known");
-    let ffns = &bench.app.shown_inside().unwrap().ffns;
+    let ffns = &bench.app.display().shown_inside().unwrap().ffns;
     assert!(ffns.len() == 1 && ffns[0].words);
 }
 

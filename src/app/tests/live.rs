@@ -79,17 +79,20 @@ fn only_an_open_station_that_follows_the_reply_is_looked_at() {
 fn the_display_goes_from_one_opened_pass_to_the_next_and_each_is_kept() {
     let mut bench = begun();
     bench.reply(looked(0, "a", 2));
-    assert!(bench.app.shown_inside().is_some_and(|seen| seen.trace.position == 1));
-    assert_eq!(bench.app.live_price(), Some((2.0, 2)));
+    assert!(bench.app.display().shown_inside().is_some_and(|seen| seen.trace.position == 1));
+    assert_eq!(bench.app.display().live_price(), Some((2.0, 2)));
     bench.write("b");
     bench.reply(looked(2, "c", 2));
     bench.wait(200);
-    assert_eq!(bench.app.shown_step().unwrap().index, 2, "the token without a look is passed over");
-    assert!(bench.app.shown_inside().is_some_and(|seen| seen.trace.position == 3));
+    assert_eq!(bench.app.display().shown_step().unwrap().index, 2, "the token without a look is passed over");
+    assert!(bench.app.display().shown_inside().is_some_and(|seen| seen.trace.position == 3));
     bench.done(StopReason::Eos);
-    assert_eq!(bench.app.live_price(), None);
+    assert_eq!(bench.app.display().live_price(), None);
     let effects = put_cursor(&mut bench, 0);
-    assert!(bench.app.shown_inside().is_some_and(|seen| seen.trace.position == 1), "going back is free");
+    assert!(
+        bench.app.display().shown_inside().is_some_and(|seen| seen.trace.position == 1),
+        "going back is free"
+    );
     assert!(!inspects(&effects));
 }
 
@@ -99,9 +102,9 @@ fn a_pass_is_not_shown_for_the_token_after_it() {
     bench.reply(looked(0, "a", 2));
     bench.write("b");
     put_cursor(&mut bench, 1);
-    assert!(bench.app.shown_inside().is_none());
+    assert!(bench.app.display().shown_inside().is_none());
     put_cursor(&mut bench, 0);
-    assert!(bench.app.shown_inside().is_some());
+    assert!(bench.app.display().shown_inside().is_some());
 }
 
 #[test]
@@ -146,14 +149,22 @@ fn a_fast_reply_does_not_outrun_what_the_table_says() {
         assert!(!brief(&effects).iter().any(|said| said == "ask Cancel"), "the question stands");
     }
     bench.wait(1000);
-    assert_eq!(bench.app.shown_step().map(|shown| shown.index), Some(0), "the display waits for the answer");
+    assert_eq!(
+        bench.app.display().shown_step().map(|shown| shown.index),
+        Some(0),
+        "the display waits for the answer"
+    );
     let effects = told_by_table(&mut bench);
-    assert!(bench.app.shown_embedding().is_some(), "the first token's answer is shown");
+    assert!(bench.app.display().shown_embedding().is_some(), "the first token's answer is shown");
     assert_eq!(asked(&effects), 1, "then the next one is asked about");
     bench.wait(1000);
-    assert_eq!(bench.app.shown_step().map(|shown| shown.index), Some(0), "and shown once it is answered");
+    assert_eq!(
+        bench.app.display().shown_step().map(|shown| shown.index),
+        Some(0),
+        "and shown once it is answered"
+    );
     told_by_table(&mut bench);
     bench.wait(1000);
-    assert_ne!(bench.app.shown_step().map(|shown| shown.index), Some(0));
-    assert!(bench.app.shown_embedding().is_some());
+    assert_ne!(bench.app.display().shown_step().map(|shown| shown.index), Some(0));
+    assert!(bench.app.display().shown_embedding().is_some());
 }

@@ -192,7 +192,7 @@ fn holds_together(app: &App) {
         assert!(chat.branch().iter().all(|turn| !turn.deleted), "the branch shows nothing hidden");
     }
     if let Some(run) = &app.run {
-        let turn = app.conversation(run.chat).and_then(|chat| chat.turn(run.turn));
+        let turn = app.view().conversation(run.chat).and_then(|chat| chat.turn(run.turn));
         assert!(
             turn.is_some_and(|turn| turn.state == crate::chat::TurnState::Streaming),
             "a run has its turn"

@@ -213,7 +213,7 @@ fn ids_held_after(exchanges: usize) -> usize {
         read.extend((0..10).map(|at| TokenId(i32::try_from(number * 10 + at).unwrap())));
         bench.reply(Event::Prompt(PromptFacts { ids: read.clone(), ..PromptFacts::default() }));
         let run = bench.app.run.as_ref().unwrap().run;
-        assert_eq!(bench.app.prompt_of(run), Some(read.clone()));
+        assert_eq!(bench.app.view().prompt_of(run), Some(read.clone()));
         bench.write(" word");
         bench.done(StopReason::Eos);
         read.push(TokenId(1));

@@ -30,7 +30,7 @@ fn a_slow_reply_is_let_go_one_token_at_a_time() {
     let mut bench = slow();
     assert_eq!(bench.app.wakes_at().map(|at| at <= bench.now.mono_ms + 500), Some(true));
     assert_eq!(paces(&bench.wait(499)), []);
-    assert!(!bench.app.paused_here(), "it waits for the clock, not for a key");
+    assert!(!bench.app.view().paused_here(), "it waits for the clock, not for a key");
     assert_eq!(paces(&bench.wait(1)), [Some(1)]);
     bench.write("b");
     bench.reply(Event::Paused);
@@ -50,7 +50,7 @@ fn what_is_held_is_not_written_on() {
 fn step_mode_takes_over_and_gives_back() {
     let mut bench = slow();
     assert_eq!(paces(&bench.press(&["f6"])), [], "the engine waits already");
-    assert!(bench.app.paused_here());
+    assert!(bench.app.view().paused_here());
     assert_eq!(paces(&bench.wait(5000)), []);
     assert_eq!(paces(&bench.press(&["g"])), [Some(1)], "and goes on slowly");
     bench.write("b");

@@ -62,13 +62,13 @@ fn answer(bench: &mut Bench) {
 fn the_inspector_follows_the_cursor_and_comes_back_to_the_live_step() {
     let mut bench = reading();
     let shown = |bench: &Bench| {
-        let shown = bench.app.shown_step().unwrap();
+        let shown = bench.app.display().shown_step().unwrap();
         (shown.index, shown.context_tail.clone())
     };
     assert_eq!(shown(&bench), (1, "Hi\na".into()));
     bench.app.transcript.cursor = None;
     bench.send(Msg::Tick);
-    assert_eq!(bench.app.shown_step(), bench.app.inspector.live.as_ref());
+    assert_eq!(bench.app.display().shown_step(), bench.app.inspector.live.as_ref());
 }
 
 #[test]
@@ -92,8 +92,8 @@ fn the_sampler_station_has_its_token_read_again_once() {
     assert_eq!(look.ids, [0, 2, 1].map(TokenId));
     assert_eq!((replay.prompt, replay.taken, replay.drawn, replay.seed), (2, 0, TokenId(1), 7));
     answer(&mut bench);
-    assert_eq!(bench.app.shown_trace().map(|trace| trace.source), Some(TraceSource::Replayed));
-    assert_eq!(bench.app.shown_distribution().map(|whole| whole.len()), Some(3));
+    assert_eq!(bench.app.display().shown_trace().map(|trace| trace.source), Some(TraceSource::Replayed));
+    assert_eq!(bench.app.display().shown_distribution().map(|whole| whole.len()), Some(3));
     assert!(bench.send(Msg::Tick).is_empty());
     put_cursor(&mut bench, 0);
     answer(&mut bench);
@@ -109,7 +109,7 @@ fn a_draw_that_falls_elsewhere_when_it_is_read_again_stays_what_was_written() {
     let moved = SamplerTrace { drawn: TokenId(2), interval: Some((0.2, 0.4)), ..trace() };
     let looked = Looked { stages: Some(Box::new(moved)), ..Looked::default() };
     bench.event(id.0, Event::Looked(Box::new(looked)));
-    let trace = bench.app.shown_trace().unwrap();
+    let trace = bench.app.display().shown_trace().unwrap();
     assert_eq!((trace.drawn, trace.redrawn, trace.interval), (TokenId(1), Some(TokenId(2)), None));
 }
 
@@ -137,7 +137,7 @@ fn what_could_not_be_read_again_is_said_and_not_asked_again() {
     let failure = Failure { kind: FailureKind::ContextFull, message: "too long".into() };
     let asked = bench.event(id.0, Event::Failed(failure));
     assert!(asked.is_empty());
-    assert_eq!(bench.app.look_missing().as_deref(), Some("too long"));
+    assert_eq!(bench.app.display().look_missing().as_deref(), Some("too long"));
 }
 
 #[test]
@@ -147,10 +147,10 @@ fn stages_and_watched_tokens_are_kept_with_the_token_they_came_with() {
     bench.say("Hi");
     let stages = Some(Box::new(SamplerTrace { source: TraceSource::Live, ..trace() }));
     bench.reply(Event::Token(Box::new(Written { stages, ..step("a", 1.0).into() })));
-    assert_eq!(bench.app.shown_trace().map(|trace| trace.source), Some(TraceSource::Live));
+    assert_eq!(bench.app.display().shown_trace().map(|trace| trace.source), Some(TraceSource::Live));
     bench.write("b");
     bench.wait(500);
-    assert_eq!(bench.app.shown_trace(), None);
+    assert_eq!(bench.app.display().shown_trace(), None);
     bench.app.inspector.station = Station::Softmax;
     bench.app.watch_selected();
     let asked = brief(&bench.send(Msg::Tick));
@@ -168,14 +168,17 @@ fn stages_and_watched_tokens_are_kept_with_the_token_they_came_with() {
 fn scrolling_past_the_kept_candidates_reads_the_whole_vocabulary() {
     let mut bench = reading();
     bench.app.focus = Focus::Inspector;
-    assert_eq!(bench.app.list_len(), 1);
+    assert_eq!(bench.app.display().list_len(), 1);
     assert_eq!(brief(&bench.press(&["down"])), ["ask Look"]);
     answer(&mut bench);
-    assert_eq!(bench.app.list_len(), 3);
+    assert_eq!(bench.app.display().list_len(), 3);
     bench.press(&["down", "down"]);
-    assert_eq!(bench.app.selected_token(), Some(TokenId(0)));
+    assert_eq!(bench.app.display().selected_token(), Some(TokenId(0)));
     bench.press(&["/", "c"]);
-    assert_eq!((bench.app.list_len(), bench.app.inspector.list.matches.clone()), (1, vec![TokenId(2)]));
+    assert_eq!(
+        (bench.app.display().list_len(), bench.app.inspector.list.matches.clone()),
+        (1, vec![TokenId(2)])
+    );
     bench.press(&["enter", "down", "w"]);
     assert_eq!(bench.app.inspector.watch.iter().map(|watched| watched.id).collect::<Vec<_>>(), [TokenId(2)]);
     assert_eq!(bench.app.inspector.watch[0].rank, Some(2));
@@ -189,12 +192,12 @@ fn tried_settings_are_adopted_with_enter_and_forgotten_with_esc() {
     bench.app.inspector.station = Station::Sampler;
     bench.app.focus = Focus::Inspector;
     bench.press(&["t", "right", "right"]);
-    assert_eq!(bench.app.tried_value("temperature"), "0.9");
+    assert_eq!(bench.app.display().tried_value("temperature"), "0.9");
     bench.press(&["down", "7"]);
-    assert_eq!(bench.app.tried_value("top_k"), "7");
+    assert_eq!(bench.app.display().tried_value("top_k"), "7");
     bench.press(&["backspace"]);
-    assert_eq!(bench.app.tried_value("top_k"), "40");
-    assert_eq!(bench.app.sampling().top_k, 40);
+    assert_eq!(bench.app.display().tried_value("top_k"), "40");
+    assert_eq!(bench.app.view().sampling().top_k, 40);
     bench.press(&["enter"]);
     assert_eq!(bench.app.chat.settings.sampling.temperature, Some(0.9));
     assert_eq!(bench.notice(), "temperature 0.9 in this chat from now on");

@@ -62,26 +62,26 @@ fn two_texts_give_a_direction_and_a_strength_its_preview() {
     let push = inspect.ablations[0].steering().unwrap().clone();
     assert_eq!((push.strength, push.direction, inspect.everywhere), (0.05, vec![0.6, 0.8], true));
     answer(&mut bench, Event::Inspected(Box::default()));
-    assert_eq!(bench.app.shown_preview(), Some(&Inspected::default()));
+    assert_eq!(bench.app.display().shown_preview(), Some(&Inspected::default()));
     bench.press(&["right"]);
-    assert_eq!(bench.app.shown_preview(), None, "a preview is of one strength");
+    assert_eq!(bench.app.display().shown_preview(), None, "a preview is of one strength");
 }
 
 #[test]
 fn a_steered_chat_says_so_in_its_next_reply_until_it_is_ended() {
     let mut bench = directed();
     bench.press(&["enter"]);
-    assert!(bench.app.steering().is_none(), "a push of no strength is none");
+    assert!(bench.app.view().steering().is_none(), "a push of no strength is none");
     bench.app.inspector.steer.field = SteerField::Strength;
     bench.press(&["left", "left", "enter"]);
-    let push = bench.app.steering().unwrap().clone();
+    let push = bench.app.view().steering().unwrap().clone();
     assert_eq!((push.name.as_str(), push.strength), ("warm − cold", -0.1));
     assert!(bench.app.chat.settings.twin && !bench.app.overlays.contains(&Overlay::Steer));
     bench.app.focus = crate::app::Focus::Composer;
     let effects = bench.say("more");
     assert_eq!(generated(&effects).interventions, [Intervention::Steer(push)]);
     bench.app.steer_off();
-    assert!(bench.app.steering().is_none() && bench.app.chat.settings.interventions.is_empty());
+    assert!(bench.app.view().steering().is_none() && bench.app.chat.settings.interventions.is_empty());
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn after_a_restart_the_strength_of_what_is_in_force_can_be_changed() {
     assert_eq!(inspect.ablations, [Intervention::Steer(push.clone())]);
     bench.app.inspector.steer.field = SteerField::Strength;
     bench.press(&["left", "left", "enter"]);
-    assert_eq!(bench.app.steering(), Some(&crate::chat::Steering { strength: 0.1, ..push }));
+    assert_eq!(bench.app.view().steering(), Some(&crate::chat::Steering { strength: 0.1, ..push }));
 }
 
 #[test]

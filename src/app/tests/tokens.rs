@@ -184,12 +184,13 @@ fn colouring_asks_for_the_scores_of_typed_text_once_and_keeps_them() {
     let turn = bench.app.chat.turns[0].id;
     let tokens: Vec<(usize, usize)> = bench
         .app
+        .view()
         .turn_tokens(&bench.app.chat.turns[0])
         .iter()
         .map(|token| (token.start, token.end))
         .collect();
     assert_eq!(tokens, [(0, 1), (1, 2)]);
-    let pass = bench.app.pass(TokenCursor { turn, index: 1 }).unwrap();
+    let pass = bench.app.view().pass(TokenCursor { turn, index: 1 }).unwrap();
     assert_eq!((pass.ids.len(), pass.drawn), (7, false));
     assert_eq!(score_of(&bench.press(&["m", "m", "m", "m", "m"])), None);
 }
@@ -245,7 +246,7 @@ fn kept_scores_are_used_without_asking_the_engine() {
     };
     let effects = bench.send(Msg::Store(store::Event::Scores(chat, vec![kept("other"), kept("small")])));
     assert_eq!(score_of(&effects), None);
-    assert_eq!(bench.app.turn_tokens(&bench.app.chat.turns[0]).len(), 2);
+    assert_eq!(bench.app.view().turn_tokens(&bench.app.chat.turns[0]).len(), 2);
 }
 
 #[test]
@@ -254,7 +255,7 @@ fn special_tokens_bring_the_system_prompt_as_a_message() {
     bench.say("/system Be brief.");
     bench.press(&["tab", "s"]);
     let system = bench.app.system.clone().expect("it is shown");
-    assert_eq!(bench.app.turn_text(system.id), "Be brief.");
+    assert_eq!(bench.app.view().turn_text(system.id), "Be brief.");
     bench.press(&["k", "k", "k"]);
     assert_eq!(bench.app.transcript.selected, Some(system.id));
     bench.press(&["s"]);

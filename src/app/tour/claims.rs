@@ -42,7 +42,7 @@ impl App {
     }
 
     fn tour_trace(&self) -> Option<&ForwardTrace> {
-        self.shown_inside().map(|seen| &seen.trace)
+        self.display().shown_inside().map(|seen| &seen.trace)
     }
 
     /// What the tour says now: what it waits for, or the step's sentence and what its figures bear out.
@@ -64,7 +64,7 @@ impl App {
     /// What must be there first, in a sentence.
     fn tour_waits(&self) -> Option<String> {
         let tour = self.tour.as_ref()?;
-        let name = || self.model_title(&self.model.name);
+        let name = || self.config.model_title(&self.model.name);
         let key = self.keymap.shown(Command::Reload);
         match &self.model.status {
             ModelStatus::Ready(_) => {}
@@ -111,7 +111,7 @@ impl App {
     }
 
     fn tour_bytes(&self, id: TokenId) -> Option<Vec<u8>> {
-        let vocabulary = self.vocabularies.get(self.shown_step()?.vocabulary.as_ref()?)?;
+        let vocabulary = self.vocabularies.get(self.display().shown_step()?.vocabulary.as_ref()?)?;
         vocabulary.bytes(id).map(<[u8]>::to_vec)
     }
 
@@ -121,7 +121,7 @@ impl App {
 
     /// The word of the tour, spelt.
     fn tour_word(&self) -> Option<String> {
-        self.tour_token(self.shown_step()?.step.id?)
+        self.tour_token(self.display().shown_step()?.step.id?)
     }
 }
 
@@ -157,7 +157,7 @@ fn head_push(attribution: &Attribution, (layer, head): (u32, u32)) -> Option<f32
 
 /// Three in four, and what else it could have been.
 pub(super) fn softmax(app: &App) -> Option<String> {
-    let step = &app.shown_step()?.step;
+    let step = &app.display().shown_step()?.step;
     let share = step.logprob.exp();
     if step.rank != 1 || !(0.7..0.8).contains(&share) {
         return None;
@@ -174,7 +174,7 @@ pub(super) fn softmax(app: &App) -> Option<String> {
 
 /// So many become so few, then the draw.
 pub(super) fn sampler(app: &App) -> Option<String> {
-    let trace = app.shown_trace()?;
+    let trace = app.display().shown_trace()?;
     let left = trace.stages.last()?.left;
     let (from, to) = trace.interval?;
     if left == 0 || !(from..to).contains(&trace.u?) {
@@ -190,9 +190,9 @@ pub(super) fn sampler(app: &App) -> Option<String> {
 
 /// One piece, one number.
 pub(super) fn tokens(app: &App) -> Option<String> {
-    let id = app.shown_step()?.step.id?;
-    let (text, range) = app.word_on_display()?;
-    let vocabulary = app.vocabularies.get(app.shown_step()?.vocabulary.as_ref()?)?;
+    let id = app.display().shown_step()?.step.id?;
+    let (text, range) = app.display().word_on_display()?;
+    let vocabulary = app.vocabularies.get(app.display().shown_step()?.vocabulary.as_ref()?)?;
     let whole = range.len() == 1 && vocabulary.bytes(id) == Some(text.as_bytes());
     whole.then(|| {
         let of = grouped(vocabulary.len() as u64);
@@ -202,8 +202,8 @@ pub(super) fn tokens(app: &App) -> Option<String> {
 
 /// The nearest other words.
 pub(super) fn embedding(app: &App) -> Option<String> {
-    let facts = app.shown_embedding()?;
-    let bytes = app.tour_bytes(app.shown_step()?.step.id?)?;
+    let facts = app.display().shown_embedding()?;
+    let bytes = app.tour_bytes(app.display().shown_step()?.step.id?)?;
     let own = String::from_utf8_lossy(&bytes).trim().to_lowercase();
     let other = |(id, cosine): &(TokenId, f32)| {
         let bytes = app.tour_bytes(*id)?;
@@ -223,7 +223,7 @@ pub(super) fn embedding(app: &App) -> Option<String> {
 pub(super) fn position(app: &App) -> Option<String> {
     let rotation = app.tour_trace()?.rotation.as_ref()?;
     let (first, last) = (rotation.frequencies.first()?, rotation.frequencies.last()?);
-    let context = app.ready()?.context;
+    let context = app.view().ready()?.context;
     let whole = last.to_degrees() * context as f32;
     (*first > 0.5 && whole < 90.0).then(|| {
         format!(
@@ -261,7 +261,7 @@ pub(super) fn attention(app: &App) -> Option<String> {
     let attention = app.tour_trace()?.attention.as_ref()?;
     let opened = attention.layers.iter().find(|opened| opened.layer == layer)?;
     let (at, weight) = strongest(opened.heads.get(head as usize)?)?;
-    let pass = app.pass(app.shown_step()?.cursor())?;
+    let pass = app.view().pass(app.display().shown_step()?.cursor())?;
     let read = *pass.ids.get(at)?;
     if weight < 0.85 || !app.is_token(read, " France") {
         return None;
@@ -279,7 +279,8 @@ fn strongest(row: &HeadRow) -> Option<(usize, f32)> {
 
 /// The neuron that answers to capitals.
 pub(super) fn ffn(app: &App) -> Option<String> {
-    let opened = app.shown_inside()?.ffns.iter().find(|ffn| ffn.layer == app.opened_layer())?;
+    let opened =
+        app.display().shown_inside()?.ffns.iter().find(|ffn| ffn.layer == app.display().opened_layer())?;
     let neuron = opened.neurons.first()?;
     let about = neuron.promotes.iter().find_map(|(id, _)| {
         let word = app.tour_token(*id)?;
@@ -306,7 +307,7 @@ pub(super) fn why(app: &App) -> Option<String> {
 
 /// Still a capital, no longer France's.
 pub(super) fn switched_off(app: &App) -> Option<String> {
-    let trace = &app.shown_card()?.trace;
+    let trace = &app.display().shown_card()?.trace;
     let (likely_before, followed_before) = trace.original.as_ref()?;
     let before = followed_before.first()?.logprob.exp();
     let after = trace.followed.first()?.logprob.exp();

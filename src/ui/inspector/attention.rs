@@ -44,12 +44,12 @@ struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     fn of(app: &'a App, theme: &'a Theme) -> Option<Self> {
-        let seen = app.shown_inside()?.as_ref();
+        let seen = app.display().shown_inside()?.as_ref();
         let attention = seen.trace.attention.as_ref()?;
         if attention.overview.is_empty() && attention.layers.is_empty() {
             return None;
         }
-        let pass = app.pass(app.shown_step()?.cursor());
+        let pass = app.view().pass(app.display().shown_step()?.cursor());
         let ids = pass.map_or_else(Vec::new, |pass| {
             let mut ids = pass.ids.to_vec();
             ids.push(pass.chosen);
@@ -57,7 +57,7 @@ impl<'a> Shown<'a> {
         });
         let inside = &app.inspector.inside;
         let layers = seen.trace.layers.max(attention.overview.len() as u32);
-        let layer = app.opened_layer().min(layers.saturating_sub(1));
+        let layer = app.display().opened_layer().min(layers.saturating_sub(1));
         let given = attention.overview.get(layer as usize).map_or(0, Vec::len) as u32;
         let head = inside.head.min(seen.trace.heads.max(given).saturating_sub(1));
         Some(Self { app, theme, seen, attention, ids, opened: (layer, head) })
@@ -105,7 +105,7 @@ impl<'a> Shown<'a> {
 
     /// What the opened head usually does, in words, once it is known.
     fn usually(&self) -> Option<String> {
-        let (class, strength) = self.app.usual_head(self.opened.0, self.opened.1)?.class();
+        let (class, strength) = self.app.display().usual_head(self.opened.0, self.opened.1)?.class();
         let usually = match class {
             HeadClass::Local | HeadClass::Other => return Some("usually no one thing".to_owned()),
             class => deed(class),
@@ -162,7 +162,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
     let caption = own::caption(app, theme, area, CAPTION);
     let Some(shown) = Shown::of(app, theme) else {
-        let subject = match app.shown_step() {
+        let subject = match app.display().shown_step() {
             Some(_) => format!("attention at {}", own::shown_name(app, theme)),
             None => "no token on display".into(),
         };
@@ -237,7 +237,7 @@ fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
 
 /// Why there is no attention: the model's own reason, where the pass gave one.
 fn why_missing(app: &App) -> String {
-    let inside = app.shown_inside().filter(|seen| seen.trace.attention.is_none());
+    let inside = app.display().shown_inside().filter(|seen| seen.trace.attention.is_none());
     let said = inside.and_then(|seen| seen.trace.missing.iter().find(|what| what.contains("attention")));
     said.map_or_else(|| own::missing(app), |what| format!("not known: {what}"))
 }

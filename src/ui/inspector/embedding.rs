@@ -43,8 +43,8 @@ struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     fn of(app: &'a App, theme: &'a Theme) -> Option<Self> {
-        let step = app.shown_step()?;
-        let facts = app.shown_embedding()?;
+        let step = app.display().shown_step()?;
+        let facts = app.display().shown_embedding()?;
         let known = app.inspector.embedding.embeddings.iter().rev();
         let asked = known.into_iter().find(|(_, _, other)| Arc::ptr_eq(other, facts));
         let span = asked.map_or(&[] as &[TokenId], |(_, asked, _)| asked.span.as_slice());
@@ -64,7 +64,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
     let caption = own::caption(app, theme, area, CAPTION);
     let Some(shown) = Shown::of(app, theme) else {
-        let subject = match app.shown_step() {
+        let subject = match app.display().shown_step() {
             Some(_) => format!("{} itself", own::shown_name(app, theme)),
             None => "no token on display".into(),
         };

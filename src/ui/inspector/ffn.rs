@@ -39,8 +39,8 @@ struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     fn of(app: &'a App, theme: &'a Theme) -> Option<Self> {
-        let seen = app.shown_inside()?.as_ref();
-        let layer = app.opened_layer();
+        let seen = app.display().shown_inside()?.as_ref();
+        let layer = app.display().opened_layer();
         let order = app.inspector.ffn.neuron_order();
         let wanted = seen.ffns.iter().find(|ffn| ffn.layer == layer && ffn.order == order);
         let ffn =
@@ -79,7 +79,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
     let caption = own::caption(app, theme, area, CAPTION);
     let Some(shown) = Shown::of(app, theme) else {
-        let subject = match app.shown_step() {
+        let subject = match app.display().shown_step() {
             Some(_) => format!("feed-forward at {}", own::shown_name(app, theme)),
             None => "no token on display".into(),
         };
@@ -90,7 +90,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let at = at + u16::from(area.height > 20);
     let under = Rect { y: area.y + at, height: area.height.saturating_sub(at), ..area };
     let mut above = experts(&shown, area.width);
-    let opened = app.opened_layer();
+    let opened = app.display().opened_layer();
     if shown.ffn.layer != opened {
         let words = format!("L{opened}: {}", own::missing(app));
         above.extend(own::wrapped(&words, 1, area.width, theme.style(Role::Muted)));
@@ -148,7 +148,7 @@ fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let of = if shown.ffn.experts.is_empty() { "neurons" } else { "neurons an expert" };
     let width = format!(", {} {of}", number::grouped(shown.ffn.width.into()));
     let room = area.width.saturating_sub(text::width(&layer) + text::width(&place) + text::width(&width) + 4);
-    let chose = if shown.app.own_pass() { "itself" } else { "chose" };
+    let chose = if shown.app.display().own_pass() { "itself" } else { "chose" };
     let name = own::shown_name(shown.app, shown.theme);
     let name = text::cut(&format!(", {chose} {name}"), room);
     let name = if room < 12 { String::new() } else { name };
@@ -176,7 +176,7 @@ fn experts(shown: &Shown<'_>, width: u16) -> Vec<Row> {
 
 /// Why there are no neurons: the model's own reason, where the pass gave one.
 fn why_missing(app: &App) -> String {
-    let seen = app.shown_inside();
+    let seen = app.display().shown_inside();
     let said = seen.and_then(|seen| seen.trace.missing.iter().find(|what| what.contains("feed-forward")));
     said.map_or_else(|| own::missing(app), |what| format!("not known: {what}"))
 }

@@ -38,7 +38,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         return grid::draw(app, theme, area, buf);
     }
     let caption = own::caption(app, theme, area, CAPTION);
-    let seen = app.shown_inside();
+    let seen = app.display().shown_inside();
     let Some(lens) = seen.and_then(|seen| seen.trace.lens.as_ref()).filter(|lens| !lens.rows.is_empty())
     else {
         let subject = own::chose(app, theme, area.width);
@@ -69,12 +69,12 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
 /// The best three of the selected layer, and what the columns mean.
 fn below(app: &App, theme: &Theme, lens: &Lens, columns: &Columns, width: u16) -> Vec<Row> {
     let mut rows = Vec::new();
-    if let Some(row) = lens.rows.iter().find(|row| row.layer == Some(app.opened_layer())) {
+    if let Some(row) = lens.rows.iter().find(|row| row.layer == Some(app.display().opened_layer())) {
         let best = row.top.iter().map(|top| {
             let name = text::cut(&own::name(app, theme, top.id), 14);
             format!("{name} {}", number::percent(f64::from(top.logprob.exp())))
         });
-        let words = std::iter::once(format!("L{} says", app.opened_layer())).chain(best);
+        let words = std::iter::once(format!("L{} says", app.display().opened_layer())).chain(best);
         let words = words.collect::<Vec<_>>().join("   ");
         rows.push(Row::of(1, text::cut(&words, width.saturating_sub(2)), theme.style(Role::Text)));
     }
@@ -93,7 +93,7 @@ fn below(app: &App, theme: &Theme, lens: &Lens, columns: &Columns, width: u16) -
 fn heads(app: &App, theme: &Theme, columns: &Columns, area: Rect, at: u16, buf: &mut Buffer) {
     let style = theme.style(Role::Muted);
     let chosen = text::cut(&own::shown_name(app, theme), columns.bar.1);
-    let rival = app.rival().map_or_else(String::new, |id| own::name(app, theme, id));
+    let rival = app.display().rival().map_or_else(String::new, |id| own::name(app, theme, id));
     let row = Row::of(columns.best, "best here", style)
         .until(columns.share, "%", style)
         .and(columns.bar.0, chosen, theme.style(Role::TokenChosen))
@@ -130,7 +130,7 @@ fn heads(app: &App, theme: &Theme, columns: &Columns, area: Rect, at: u16, buf: 
 fn rows(app: &App, theme: &Theme, lens: &Lens, columns: &Columns, area: Rect, buf: &mut Buffer) {
     let total = lens.rows.len();
     let fit = usize::from(area.height);
-    let selected = lens.rows.iter().position(|row| row.layer == Some(app.opened_layer()));
+    let selected = lens.rows.iter().position(|row| row.layer == Some(app.display().opened_layer()));
     let mut first = total.saturating_sub(fit);
     let mut line = 0;
     if first > 0 {
@@ -178,7 +178,7 @@ fn folded(app: &App, theme: &Theme, rows: &[LensRow], area: Rect, buf: &mut Buff
 fn one(app: &App, theme: &Theme, lens: &Lens, row: &LensRow, columns: &Columns) -> Row {
     let far = row.kl > 20.0;
     let plain = theme.style(if far { Role::Muted } else { Role::Text });
-    let selected = row.layer == Some(app.opened_layer());
+    let selected = row.layer == Some(app.display().opened_layer());
     let decided = row.layer.is_some() && row.layer == lens.decided;
     let layer = row.layer.map_or_else(|| "em".to_owned(), |layer| layer.to_string());
     let mut drawn = Row::of(0, if selected { "›" } else { " " }, theme.style(Role::Strong))

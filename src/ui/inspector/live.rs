@@ -44,7 +44,7 @@ impl<'a> Live<'a> {
     /// `None` while there is no step to show.
     #[must_use]
     pub fn of(app: &'a App) -> Option<Self> {
-        let step = app.shown_step()?;
+        let step = app.display().shown_step()?;
         let vocabulary =
             step.vocabulary.as_ref().and_then(|hash| app.vocabularies.get(hash)).map(AsRef::as_ref);
         let chat = if app.chat.head.id == step.chat { Some(&app.chat) } else { app.others.get(&step.chat) };
@@ -78,7 +78,7 @@ impl<'a> Live<'a> {
             }
             (None, _) => 0,
         };
-        let trace = if after.is_none() && run.is_some() { app.shown_trace() } else { None };
+        let trace = if after.is_none() && run.is_some() { app.display().shown_trace() } else { None };
         Some(Self { step, surprises, entropies, after, entries, vocabulary, trace })
     }
 

@@ -117,7 +117,7 @@ pub fn price(app: &App, seen: &Inspected) -> String {
 /// What looking costs while a reply is written.
 #[must_use]
 pub fn live_price(app: &App) -> Option<String> {
-    app.live_price().map(|(ms, every)| match every {
+    app.display().live_price().map(|(ms, every)| match every {
         0 | 1 => format!("{ms:.1} ms a token"),
         every => format!("{ms:.1} ms, looks every {every} tokens"),
     })
@@ -146,7 +146,7 @@ pub fn counted(count: usize, what: &str) -> String {
 /// The vocabulary of the token on display.
 #[must_use]
 pub fn vocabulary(app: &App) -> Option<&Vocabulary> {
-    let hash = app.shown_step()?.vocabulary.as_ref()?;
+    let hash = app.display().shown_step()?.vocabulary.as_ref()?;
     app.vocabularies.get(hash).map(AsRef::as_ref)
 }
 
@@ -159,7 +159,7 @@ pub fn name(app: &App, theme: &Theme, id: TokenId) -> String {
 /// The text of the token on display: by its recorded bytes where its vocabulary is not there.
 #[must_use]
 pub fn shown_name(app: &App, theme: &Theme) -> String {
-    let Some(shown) = app.shown_step() else { return String::new() };
+    let Some(shown) = app.display().shown_step() else { return String::new() };
     let step = &shown.step;
     match step.id.filter(|_| vocabulary(app).is_some() || step.bytes.is_empty()) {
         Some(id) => name(app, theme, id),
@@ -170,9 +170,9 @@ pub fn shown_name(app: &App, theme: &Theme) -> String {
 /// Which pass is on display: `read "…France is" → chose ␣Paris`, or the pass at the token itself.
 #[must_use]
 pub fn chose(app: &App, theme: &Theme, width: u16) -> String {
-    let Some(shown) = app.shown_step() else { return "no token on display".into() };
+    let Some(shown) = app.display().shown_step() else { return "no token on display".into() };
     let name = text::cut(&shown_name(app, theme), 14);
-    if app.own_pass() {
+    if app.display().own_pass() {
         return format!("reading {name} itself");
     }
     if width < INSPECTOR.0 {
@@ -185,8 +185,8 @@ pub fn chose(app: &App, theme: &Theme, width: u16) -> String {
 /// The place of the token on display in what was read, as counted from 0; `None` where it is not known.
 #[must_use]
 pub fn place(app: &App) -> Option<usize> {
-    let at = app.shown_step().filter(|shown| shown.chat == app.chat.head.id)?.cursor();
-    app.place_in_context(&app.token_at(at)?)
+    let at = app.display().shown_step().filter(|shown| shown.chat == app.chat.head.id)?.cursor();
+    app.view().place_in_context(&app.view().token_at(at)?)
 }
 
 /// A bar that floats from zero on a fixed scale, with `▸` or `◂` where the value lies beyond.

@@ -40,9 +40,9 @@ struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     fn of(app: &'a App, theme: &'a Theme) -> Option<Self> {
-        let seen = app.shown_inside()?.as_ref();
+        let seen = app.display().shown_inside()?.as_ref();
         let rotation = seen.trace.rotation.as_ref()?;
-        let pass = app.pass(app.shown_step()?.cursor());
+        let pass = app.view().pass(app.display().shown_step()?.cursor());
         let ids = pass.map_or_else(Vec::new, |pass| {
             let mut ids = pass.ids.to_vec();
             ids.push(pass.chosen);
@@ -96,7 +96,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
     let Some(shown) = Shown::of(app, theme) else {
         let caption = own::caption(app, theme, area, TURNED);
-        let subject = match app.shown_step() {
+        let subject = match app.display().shown_step() {
             Some(_) => format!("{} itself", own::shown_name(app, theme)),
             None => "no token on display".into(),
         };

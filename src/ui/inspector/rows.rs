@@ -54,7 +54,7 @@ fn in_view(app: &App, lines: usize) -> (usize, Vec<Listed>) {
         Some(selected) => list.first.min(selected).max((selected + 1).saturating_sub(lines)),
         None => 0,
     };
-    (first, app.list_rows(first, lines))
+    (first, app.display().list_rows(first, lines))
 }
 
 /// Draws the rows.

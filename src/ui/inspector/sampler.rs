@@ -47,7 +47,7 @@ struct Shown<'a> {
 impl<'a> Shown<'a> {
     fn of(app: &'a App, theme: &'a Theme) -> Option<Self> {
         let live = Live::of(app)?;
-        let run = app.drawing_run().map(|(run, _)| run);
+        let run = app.display().drawing_run().map(|(run, _)| run);
         let mut shown = Self {
             app,
             theme,
@@ -63,7 +63,7 @@ impl<'a> Shown<'a> {
             match tried.map(|(_, _, tried)| tried) {
                 Some(Ok(trace)) => {
                     shown.trace = Arc::clone(trace);
-                    shown.sampling = app.tried_sampling();
+                    shown.sampling = app.display().tried_sampling();
                     shown.trying = true;
                     return Some(shown);
                 }
@@ -71,7 +71,7 @@ impl<'a> Shown<'a> {
                 None => {}
             }
         }
-        match app.shown_trace() {
+        match app.display().shown_trace() {
             Some(trace) => {
                 shown.note = trace.redrawn.map(|id| moved(&trace, &shown.live.listed(id, &theme.symbols)));
                 shown.trace = trace;
@@ -122,7 +122,7 @@ fn without_stages(live: &LiveStep, entries: u64) -> SamplerTrace {
 /// Why there are no stages to show.
 fn missing(app: &App, live: &LiveStep) -> String {
     let run = |run| app.runs.get(&run);
-    match app.origin(live.cursor()) {
+    match app.view().origin(live.cursor()) {
         Some(Origin::Scored { .. }) => return "typed, not drawn: no sampler took part".into(),
         Some(Origin::Written { run: of, index }) if run(of).is_some_and(|run| index < run.taken as usize) => {
             return "taken by you, not drawn: no sampler took part".into();
@@ -130,7 +130,7 @@ fn missing(app: &App, live: &LiveStep) -> String {
         _ => {}
     }
     let kept = "the kept tokens do not settle the stages";
-    match app.look_missing() {
+    match app.display().look_missing() {
         Some(missing) => format!("{kept}; {missing}"),
         None => "nothing was recorded of the samplers here".into(),
     }

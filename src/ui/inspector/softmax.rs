@@ -196,15 +196,15 @@ fn watch(
 fn showing(app: &App, live: &Live<'_>) -> String {
     let list = &app.inspector.list;
     let wanted = list.selected.is_some() || list.filter.is_some();
-    if let Some(missing) = app.look_missing().filter(|_| wanted) {
+    if let Some(missing) = app.display().look_missing().filter(|_| wanted) {
         return format!("the {} kept tokens; {missing}", live.step.step.candidates.len());
     }
-    if app.is_filtered() {
+    if app.display().is_filtered() {
         let (matches, all) = (list.matches.len() as u64, live.entries);
         return format!("{} of {} match; Esc closes", number::grouped(matches), number::grouped(all));
     }
     if let Some(selected) = list.selected {
-        let (at, all) = (selected as u64 + 1, app.list_len() as u64);
+        let (at, all) = (selected as u64 + 1, app.display().list_len() as u64);
         return format!("row {} of {}", number::grouped(at), number::grouped(all));
     }
     let shown = match (app.inspector.held, live.step.of) {

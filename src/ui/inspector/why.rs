@@ -32,7 +32,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         return;
     }
     let caption = own::caption(app, theme, area, CAPTION);
-    let seen = app.shown_inside();
+    let seen = app.display().shown_inside();
     let Some(attribution) = seen.and_then(|seen| seen.trace.attribution.as_ref()) else {
         let subject = own::chose(app, theme, area.width);
         return own::empty(theme, area, &subject, &caption, &own::missing(app), buf);
@@ -80,7 +80,7 @@ fn closure(theme: &Theme, attribution: &Attribution, price: &str, area: Rect, bu
 /// The top movers in plain words, and the heads inside a selected attention part.
 fn in_words(app: &App, theme: &Theme, attribution: &Attribution, width: u16) -> Vec<Row> {
     let chosen = own::name(app, theme, attribution.token);
-    let parts = app.ranked_parts();
+    let parts = app.display().ranked_parts();
     let selected = app.selected_part();
     let words = if let Some(Part::Attention(layer)) = selected {
         let mut heads: Vec<&AttributionPart> = attribution

@@ -21,7 +21,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, open: &Ahead) -> Option<(u16, u16)> 
         shape
     };
     let inside = canvas.frame("Look ahead", &right, 96, 32);
-    let before = canvas.app.text_before(open.at).0;
+    let before = canvas.app.view().text_before(open.at).0;
     let before = text::tail(&token::one_line(&before, &theme.symbols), inside.width.saturating_sub(6));
     canvas.cell(inside, 1, inside.width, &before, Role::Text);
     let (one, total) = (inside.width.saturating_sub(19), inside.width.saturating_sub(1));

@@ -19,7 +19,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, open: &Alternatives) -> Option<(u16,
     let (app, theme) = (canvas.app, canvas.theme);
     let vocabulary = open.vocabulary.as_ref().and_then(|hash| app.vocabularies.get(hash));
     let title = format!("Instead of {}", token::shown(&open.step.bytes, TokenKind::Normal, &theme.symbols));
-    let tokens = app.chat.turn(open.at.turn).map_or(0, |turn| app.turn_tokens(turn).len());
+    let tokens = app.chat.turn(open.at.turn).map_or(0, |turn| app.view().turn_tokens(turn).len());
     let right = format!("token {} of {tokens}", open.at.index + 1);
     let inside = canvas.frame(&title, &right, 84, 24);
     let all = vocabulary.map_or(0, |all| all.len() as u64);
@@ -73,7 +73,7 @@ fn row(canvas: &mut Canvas<'_>, open: &Alternatives, index: usize, at: Rect) {
         let share = f64::from(logprob).exp();
         bar::draw(canvas.buf, text::row(at, 0, FIGURE + 1), share, BAR, &theme.symbols.bar, style);
     }
-    let bias = app.bias_of(id);
+    let bias = app.view().bias_of(id);
     let notes = [
         open.versions
             .iter()
@@ -110,7 +110,7 @@ fn words(app: &App, open: &Alternatives) -> String {
     if open.asking.pending().is_some() {
         return "reading the odds of the other tokens".into();
     }
-    match app.pass(open.at).map(|pass| app.readable(pass.run)) {
+    match app.view().pass(open.at).map(|pass| app.view().readable(pass.run)) {
         Some(Err(why)) => why,
         _ => format!("the {} likeliest are kept; – is not known yet", open.step.candidates.len()),
     }

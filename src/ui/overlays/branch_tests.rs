@@ -315,7 +315,7 @@ fn the_paths_have_their_roles() {
 fn alternatives() -> App {
     let mut app = branched();
     let at = TokenCursor { turn: TurnId(2), index: 0 };
-    let step = app.step_at(at).unwrap().clone();
+    let step = app.view().step_at(at).unwrap().clone();
     let mut rows: Vec<TokenId> = step.candidates.iter().map(|candidate| candidate.id).collect();
     rows.push(TokenId(40_000));
     app.chat.settings.sampling.logit_bias =
@@ -324,7 +324,7 @@ fn alternatives() -> App {
         at,
         step,
         vocabulary: Some("v".into()),
-        versions: app.versions_at(at),
+        versions: app.view().versions_at(at),
         whole: None,
         asking: Query::default(),
         wanted: None,

@@ -61,9 +61,10 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, tree: &Tree, listed: &[TreeRow], are
         canvas.cell_right(at, columns.bits, "bit", Role::Muted);
         canvas.cell_right(at, columns.sums, "so far", Role::Muted);
     }
-    let tokens = |turn: TurnId| app.chat.turn(turn).map(|turn| app.turn_tokens(turn)).unwrap_or_default();
+    let tokens =
+        |turn: TurnId| app.chat.turn(turn).map(|turn| app.view().turn_tokens(turn)).unwrap_or_default();
     let sides = [tokens(tree.at.turn), tokens(other)];
-    let pairs = app.compared(tree.at.turn, other, tree.at.index);
+    let pairs = app.view().compared(tree.at.turn, other, tree.at.index);
     let lines = usize::from(area.height.saturating_sub(8)).max(1);
     let scroll = tree.scroll.min(pairs.len().saturating_sub(lines));
     let mut so_far = [0.0_f32; 2];
@@ -80,7 +81,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, tree: &Tree, listed: &[TreeRow], are
         canvas.cell(text::row(area, end, 0), start, columns.width, &words, Role::Text);
     }
     let shared = pairs.iter().filter(|pair| pair.same).count();
-    let read = app.pass(tree.at).map_or(0, |pass| pass.ids.len());
+    let read = app.view().pass(tree.at).map_or(0, |pass| pass.ids.len());
     let words = format!(
         "{shared} of {} tokens shared   both read the same {read} before",
         number::grouped(counts[0] as u64)

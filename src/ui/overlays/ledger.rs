@@ -21,7 +21,7 @@ const OTHERS: u16 = 89;
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, ledger: &Ledger) -> Option<(u16, u16)> {
     let turn = canvas.app.chat.turn(ledger.turn)?;
-    let tokens = canvas.app.turn_tokens(turn);
+    let tokens = canvas.app.view().turn_tokens(turn);
     let right = format!("{} of {}", ledger.rows.len(), tokens.len());
     let inside = canvas.frame("Tokens of this message", &right, 118, 34);
     let cursor = canvas.filter(inside, &ledger.filter, "type to filter");
@@ -118,7 +118,7 @@ mod tests {
         let mut app = capitals();
         let branch = app.chat.branch();
         let turn = branch.iter().rev().find(|turn| turn.steps().next().is_some()).unwrap().id;
-        let count = app.turn_tokens(app.chat.turn(turn).unwrap()).len();
+        let count = app.view().turn_tokens(app.chat.turn(turn).unwrap()).len();
         let rows_shown = (0..count).rev().collect();
         let filter = LineEdit::default();
         let order = LedgerOrder::Surprise;

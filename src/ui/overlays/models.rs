@@ -184,7 +184,7 @@ fn facts_lines(app: &App, item: &CatalogueItem) -> Vec<String> {
     let loaded = loaded(app, item);
     let first = format!(
         "{}   {} parameters   {}   {} layers of {} heads, width {}",
-        sanitize::for_display(&app.model_title(&item.entry.name)),
+        sanitize::for_display(&app.config.model_title(&item.entry.name)),
         number::parameters(facts.parameters),
         sanitize::for_display(&facts.architecture),
         facts.layers,

@@ -273,8 +273,8 @@ fn effect(canvas: &mut Canvas<'_>, at: Rect) {
 
 /// The probabilities of the tokens that the samplers in use leave, likeliest first.
 fn kept(app: &App, step: &Step) -> Option<Vec<f64>> {
-    let sampling = app.sampling();
-    let run = app.shown_step().and_then(|shown| app.run_at(shown.cursor()));
+    let sampling = app.view().sampling();
+    let run = app.display().shown_step().and_then(|shown| app.view().run_at(shown.cursor()));
     let made_by = run.and_then(|run| app.runs.get(&run)).map(|run| &run.sampling);
     // How many survived was recorded under the run's own settings and says nothing about others.
     let same = made_by == Some(&sampling);
@@ -300,7 +300,7 @@ pub fn entries(app: &App) -> Vec<Entry> {
     let model = model.map(|entry| layered(entry.preset.as_ref(), &entry.sampling)).unwrap_or_default();
     let built_in = Config::default();
     let tables = [
-        ("sampling", json(&app.sampling()), json(&config.sampling)),
+        ("sampling", json(&app.view().sampling()), json(&config.sampling)),
         ("ui", json(&config.ui), json(&built_in.ui)),
         ("inspector", json(&config.inspector), json(&built_in.inspector)),
         ("engine", json(&config.engine), json(&built_in.engine)),

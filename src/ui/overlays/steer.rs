@@ -27,7 +27,7 @@ const TOKENS: usize = 8;
 
 pub(super) fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
     let app = canvas.app;
-    let kept = app.steering().map_or_else(
+    let kept = app.view().steering().map_or_else(
         || "not steered".to_owned(),
         |push| {
             format!(
@@ -49,7 +49,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
     preview(canvas, list);
     twin(canvas, text::row(inside, inside.height.saturating_sub(3), 0));
     said(canvas, text::row(inside, inside.height.saturating_sub(2), 0));
-    let other = if app.steering().is_some() { ("Ctrl+O", "off") } else { ("Ctrl+X", "swap") };
+    let other = if app.view().steering().is_some() { ("Ctrl+O", "off") } else { ("Ctrl+X", "swap") };
     canvas.keys(
         inside,
         &[("↑↓", "field"), ("←→", "value"), ("Enter", "steer"), other, ("Ctrl+T", "twin"), ("Esc", "close")],
@@ -92,14 +92,14 @@ fn label(canvas: &mut Canvas<'_>, at: Rect, name: &str, selected: bool) {
 fn where_and_how_hard(canvas: &mut Canvas<'_>, inside: Rect) {
     let app = canvas.app;
     let steer = &app.inspector.steer;
-    let layers = app.ready().map_or(0, |loaded| loaded.facts.layers);
+    let layers = app.view().ready().map_or(0, |loaded| loaded.facts.layers);
     let at = text::row(inside, 4, 0);
     label(canvas, at, "after layer", steer.field == SteerField::Layer);
     canvas.cell(
         at,
         VALUE,
         30,
-        &format!("L{} of 0–{}", app.steer_layer(), layers.saturating_sub(1)),
+        &format!("L{} of 0–{}", app.display().steer_layer(), layers.saturating_sub(1)),
         Role::Text,
     );
     let at = text::row(inside, 5, 0);
@@ -115,7 +115,7 @@ fn where_and_how_hard(canvas: &mut Canvas<'_>, inside: Rect) {
     canvas.cell(at, VALUE, SLIDER, &slider, Role::ProbBar);
     let value = format!("{:+.2}", steer.strength()).replace('-', "−");
     canvas.cell(at, VALUE + SLIDER + 2, 24, &format!("{value} ‖h‖   −2 to +2"), Role::Text);
-    let direction = app.steer_direction();
+    let direction = app.display().steer_direction();
     let found = steer.found.as_ref().filter(|(of, _)| Some(of) == direction.as_ref());
     let words = match found {
         Some((_, found)) => {
@@ -125,7 +125,7 @@ fn where_and_how_hard(canvas: &mut Canvas<'_>, inside: Rect) {
                 found.distance, found.norms.0, found.norms.1, found.cosine, found.ms
             )
         }
-        None if app.kept_push().is_some() => {
+        None if app.display().kept_push().is_some() => {
             "the direction in force is used: change how hard, or type two new texts".to_owned()
         }
         None => "two texts give the direction: the difference of their mean states".to_owned(),
@@ -140,10 +140,10 @@ fn where_and_how_hard(canvas: &mut Canvas<'_>, inside: Rect) {
 /// The next token's odds without and with the push.
 fn preview(canvas: &mut Canvas<'_>, list: Rect) {
     let app = canvas.app;
-    let Some(trace) = app.shown_preview().map(|seen| &seen.trace) else {
+    let Some(trace) = app.display().shown_preview().map(|seen| &seen.trace) else {
         let words = match () {
             () if app.inspector.steer.asking.pending().is_some() => "the model reads it…",
-            () if app.shown_step().is_none() => {
+            () if app.display().shown_step().is_none() => {
                 "put the token cursor on a word to see its odds steered and plain"
             }
             () if app.inspector.steer.percent == 0 => "at strength 0 nothing changes",

@@ -30,7 +30,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, tree: &Tree) -> Option<(u16, u16)> {
     if area.height < 6 {
         return None;
     }
-    let listed = canvas.app.tree_rows(tree);
+    let listed = canvas.app.view().tree_rows(tree);
     let body = Rect { height: area.height - 2, ..area };
     let wide = area.width >= WIDE;
     let (left, right) = if wide {
@@ -82,12 +82,12 @@ fn line_between(canvas: &mut Canvas<'_>, at: Rect) {
 
 fn branches(canvas: &mut Canvas<'_>, tree: &Tree, listed: &[TreeRow], area: Rect) {
     let (app, theme) = (canvas.app, canvas.theme);
-    let read = app.pass(tree.at).map_or(0, |pass| pass.ids.len());
+    let read = app.view().pass(tree.at).map_or(0, |pass| pass.ids.len());
     let kept = listed.iter().filter(|row| row.turn.is_some()).count();
     let right = format!("{kept} kept");
     let name = format!("Branches at token #{read}");
     rows::title(canvas.buf, theme, text::row(area, 0, 0), &name, &right, true);
-    let before = app.text_before(tree.at).0;
+    let before = app.view().text_before(tree.at).0;
     let before = text::tail(&token::one_line(&before, &theme.symbols), area.width.saturating_sub(4));
     canvas.cell(text::row(area, 2, 0), 2, area.width, &before, Role::Text);
     canvas.cell(text::row(area, 3, 0), 2, 1, "│", Role::Rule);
@@ -198,15 +198,15 @@ fn legend(canvas: &mut Canvas<'_>, tree: &Tree, listed: &[TreeRow], kept: usize,
         put(canvas, &words, Role::Muted);
         put(canvas, "", Role::Muted);
         let turn = row.turn.unwrap_or(tree.at.turn);
-        if let Some(next) = app.further_down(turn, tree.at.index) {
+        if let Some(next) = app.view().further_down(turn, tree.at.index) {
             put(canvas, &format!("further down branch {}", tree.selected + 1), Role::Text);
-            let between = app.chat.turn(turn).map(|turn| app.turn_tokens(turn)).unwrap_or_default();
+            let between = app.chat.turn(turn).map(|turn| app.view().turn_tokens(turn)).unwrap_or_default();
             let between = between.get(tree.at.index..next.index).unwrap_or_default();
             let bytes: Vec<u8> = between.iter().flat_map(|token| token.step.bytes.iter().copied()).collect();
             let between = text::tail(&stretch(&bytes, theme), most);
             put(canvas, &between, Role::Text);
             let below = Tree { at: next, selected: usize::MAX, compare: None, ..tree.clone() };
-            let rows = app.tree_rows(&below);
+            let rows = app.view().tree_rows(&below);
             let taken: Vec<&TreeRow> = rows.iter().filter(|row| row.turn.is_some()).collect();
             for row in &taken {
                 further(canvas, &below, row, text::row(area, line, 0));
@@ -252,13 +252,13 @@ fn stretch(bytes: &[u8], theme: &Theme) -> String {
 }
 
 fn name(canvas: &Canvas<'_>, at: TokenCursor, row: &TreeRow) -> String {
-    let hash = canvas.app.vocabulary_at(at);
+    let hash = canvas.app.view().vocabulary_at(at);
     let vocabulary = hash.and_then(|hash| canvas.app.vocabularies.get(&hash));
     token::named(row.id, vocabulary.map(AsRef::as_ref), &canvas.theme.symbols)
 }
 
 /// Entries of the vocabulary that a place's ids belong to; 0 where it is not there.
 fn entries(canvas: &Canvas<'_>, at: TokenCursor) -> u64 {
-    let hash = canvas.app.vocabulary_at(at);
+    let hash = canvas.app.view().vocabulary_at(at);
     hash.and_then(|hash| canvas.app.vocabularies.get(&hash)).map_or(0, |all| all.len() as u64)
 }

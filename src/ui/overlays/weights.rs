@@ -86,7 +86,8 @@ fn subject(canvas: &mut Canvas<'_>, weights: &Weights, inside: Rect) -> u16 {
 fn cost(app: &App, weights: &Weights) -> String {
     let (passes, tokens) = weights.left();
     let (read, ms) = weights.spent;
-    let speed = if read > 0 && ms > 0.0 { Some(read as f64 / ms) } else { app.reading_speed(weights.reply) };
+    let speed =
+        if read > 0 && ms > 0.0 { Some(read as f64 / ms) } else { app.view().reading_speed(weights.reply) };
     let time =
         speed.map_or_else(String::new, |per_ms| format!(", about {}", duration(tokens as f64 / per_ms)));
     let what = if passes == 1 { "1 pass".to_owned() } else { format!("{passes} passes") };
@@ -111,9 +112,9 @@ fn duration(ms: f64) -> String {
 }
 
 fn token_name(app: &App, theme: &Theme, weights: &Weights, index: usize) -> String {
-    let step = app.step_at(TokenCursor { turn: weights.reply, index });
+    let step = app.view().step_at(TokenCursor { turn: weights.reply, index });
     let Some(step) = step else { return "the token".into() };
-    let vocabulary = app.ready().and_then(|loaded| app.vocabularies.get(&loaded.vocabulary));
+    let vocabulary = app.view().ready().and_then(|loaded| app.vocabularies.get(&loaded.vocabulary));
     token::written(step.id, &step.bytes, vocabulary.map(AsRef::as_ref), &theme.symbols)
 }
 

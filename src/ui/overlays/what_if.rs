@@ -167,7 +167,7 @@ fn table(canvas: &mut Canvas<'_>, changes: &[Change], selected: usize, area: Rec
 
 fn row(canvas: &mut Canvas<'_>, columns: &Columns, change: &Change, at: Rect, selected: bool) {
     let (app, theme) = (canvas.app, canvas.theme);
-    let name = app.token_at(change.at).map_or_else(String::new, |token| name(app, theme, &token));
+    let name = app.view().token_at(change.at).map_or_else(String::new, |token| name(app, theme, &token));
     let base = if selected { theme.style(Role::Select) } else { theme.style(Role::Text) };
     let style = base.patch(theme.style(Role::Text));
     let percent = |logprob: f32| number::percent(f64::from(logprob).exp());
@@ -199,7 +199,7 @@ fn instead(app: &App, theme: &Theme, what_if: &WhatIf, change: &Change) -> Strin
     if step.id == Some(likeliest.id) {
         return format!("still the likeliest token here, with {share} %");
     }
-    let vocabulary = app.ready().and_then(|loaded| app.vocabularies.get(&loaded.vocabulary));
+    let vocabulary = app.view().ready().and_then(|loaded| app.vocabularies.get(&loaded.vocabulary));
     let name = token::named(likeliest.id, vocabulary.map(AsRef::as_ref), &theme.symbols);
     format!("now rank {} here; likeliest is {name} with {share} %", number::grouped(step.rank.into()))
 }

@@ -37,7 +37,7 @@ pub(super) fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
 }
 
 fn model(app: &App) -> (String, Role) {
-    let name = app.model_title(&app.model.name);
+    let name = app.config.model_title(&app.model.name);
     let name = short(&name);
     let open = "It runs on this machine, and every word of its replies can be opened.";
     let words = match &app.model.status {

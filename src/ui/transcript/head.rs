@@ -59,7 +59,7 @@ pub(super) fn name(app: &App, turn: &Turn) -> String {
         Speaker::User => "You".to_owned(),
         Speaker::System => "System".to_owned(),
         Speaker::Assistant => match &turn.model {
-            Some(model) => short(&app.model_title(model)).to_owned(),
+            Some(model) => short(&app.config.model_title(model)).to_owned(),
             None => "Model".to_owned(),
         },
     }

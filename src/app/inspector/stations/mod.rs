@@ -92,7 +92,7 @@ pub(crate) trait StationUnit: Sync {
 
     /// Whether what it shows of a token is of the pass at the token itself.
     fn shows_own_pass(&self, app: &App) -> bool {
-        app.own_pass()
+        app.display().own_pass()
     }
 
     /// Whether it asks beside a reply that is being written.
@@ -256,7 +256,7 @@ impl App {
     /// Moves the selected row of a list of so many; whether the command is an arrow.
     pub(crate) fn row_command(&mut self, command: Command, rows: usize) -> bool {
         let Some((down, _)) = arrow(command) else { return false };
-        if self.ready().is_some() {
+        if self.view().ready().is_some() {
             let row = &mut self.inspector.inside.row;
             *row = row.saturating_add_signed(down as isize).min(rows.saturating_sub(1));
         }
@@ -265,9 +265,9 @@ impl App {
 
     /// Chooses the block and head that lie so far from those opened.
     pub(crate) fn aim_by(&mut self, layers: i32, heads: i32) {
-        let Some(facts) = self.ready().map(|loaded| &loaded.facts) else { return };
+        let Some(facts) = self.view().ready().map(|loaded| &loaded.facts) else { return };
         let (last_layer, last_head) = (facts.layers.saturating_sub(1), facts.heads.saturating_sub(1));
-        let layer = self.opened_layer();
+        let layer = self.display().opened_layer();
         let inside = &mut self.inspector.inside;
         inside.layer = layer.saturating_add_signed(layers).min(last_layer);
         inside.head = inside.head.saturating_add_signed(heads).min(last_head);
@@ -292,9 +292,9 @@ impl App {
 
     /// Holds the chosen token against the next likeliest other one.
     pub(crate) fn next_rival(&mut self) {
-        let Some(step) = self.shown_step().map(|shown| &shown.step) else { return };
+        let Some(step) = self.display().shown_step().map(|shown| &shown.step) else { return };
         let others: Vec<_> = step.candidates.iter().map(|c| c.id).filter(|id| Some(*id) != step.id).collect();
-        let now = self.rival().and_then(|rival| others.iter().position(|id| *id == rival));
+        let now = self.display().rival().and_then(|rival| others.iter().position(|id| *id == rival));
         let next = now.map_or(0, |now| (now + 1) % others.len().max(1));
         self.inspector.inside.rival = others.get(next).copied();
     }
@@ -303,8 +303,11 @@ impl App {
     pub(crate) fn other_pass(&mut self) {
         let other = &mut self.inspector.inside.other_pass;
         *other = !*other;
-        let said =
-            if self.own_pass() { "the pass at the token itself" } else { "the pass that chose the token" };
+        let said = if self.display().own_pass() {
+            "the pass at the token itself"
+        } else {
+            "the pass that chose the token"
+        };
         self.say(said);
     }
 }

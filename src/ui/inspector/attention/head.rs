@@ -84,7 +84,7 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
 
 /// What the head writes, as tokens: which it raises, which it lowers, what it does to the chosen one and its rival.
 fn told(shown: &Shown<'_>, width: u16) -> Vec<Row> {
-    let Some(told) = shown.app.told_head() else { return Vec::new() };
+    let Some(told) = shown.app.display().told_head() else { return Vec::new() };
     let theme = shown.theme;
     let (style, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
     let name = |id: &TokenId| text::cut(&own::name(shown.app, theme, *id), 14);
@@ -248,7 +248,7 @@ fn readers(shown: &Shown<'_>, area: Rect) -> Vec<Row> {
     let here = shown.here();
     let name = text::cut(&shown.token(here), 14);
     let mut rows = own::wrapped(&format!("who reads #{here} {name}"), 1, area.width, style);
-    let Some((ids, matrix)) = shown.app.shown_readers() else {
+    let Some((ids, matrix)) = shown.app.display().shown_readers() else {
         rows.extend(own::wrapped(&shown.app.rows_missing(), 1, area.width, muted));
         return rows;
     };

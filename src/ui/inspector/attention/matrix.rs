@@ -35,7 +35,7 @@ struct Matrix<'a> {
 
 /// The last rows of the opened head's matrix in so little room, under a title; nothing where they were not read.
 pub fn small(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> bool {
-    let rows = shown.app.shown_matrix().filter(|rows| !rows.is_empty());
+    let rows = shown.app.display().shown_matrix().filter(|rows| !rows.is_empty());
     let Some(rows) = rows.filter(|_| area.height >= 3) else { return false };
     let title = format!("every row ({}), %", axes(shown.theme));
     Row::of(1, title, shown.theme.style(Role::Muted)).draw(area, 0, buf);
@@ -49,7 +49,7 @@ pub fn small(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> bool {
 pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let app = shown.app;
     let rollout = app.inspector.attention.picture == AttentionPicture::Rollout;
-    let rows = if rollout { app.shown_rollout() } else { app.shown_matrix() };
+    let rows = if rollout { app.display().shown_rollout() } else { app.display().shown_matrix() };
     let mut above = title(shown, rollout, area.width);
     let Some(rows) = rows.filter(|rows| !rows.is_empty()) else {
         above.extend(own::wrapped(&missing(shown, rollout), 1, area.width, shown.theme.style(Role::Text)));
@@ -117,7 +117,7 @@ impl<'a> Matrix<'a> {
         let room = usize::from(width.saturating_sub(NAME + 1));
         let each = if all * usize::from(WIDE) <= room { WIDE } else { 1 };
         let columns = (room / usize::from(each)).min(all);
-        let cell = shown.app.shown_cell(last);
+        let cell = shown.app.display().shown_cell(last);
         let first = cell.1.saturating_sub(columns / 2).min(all - columns);
         Self { shown, rows, each, first, columns, cell, marked: true }
     }

@@ -214,7 +214,7 @@ fn matrix(seen_from: Vec<u32>) -> Attended {
 fn with_rows(seen_from: &[u32]) -> App {
     let mut app = app();
     for of in [Attending::Head(23, 4), Attending::Rollout] {
-        let pass = app.pass(app.transcript.cursor.unwrap()).unwrap();
+        let pass = app.view().pass(app.transcript.cursor.unwrap()).unwrap();
         let asked = Attend { ids: pass.ids.to_vec(), of, ..Attend::default() };
         app.inspector.attention.stretches.push((asked, Arc::new(matrix(seen_from.to_vec()))));
     }

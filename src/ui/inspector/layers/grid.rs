@@ -26,7 +26,7 @@ const POWERS: f32 = 6.0;
 pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let caption = own::caption(app, theme, area, CAPTION);
     let chose = own::chose(app, theme, area.width);
-    let Some((grid, column)) = app.shown_grid().filter(|(grid, _)| !grid.tokens.is_empty()) else {
+    let Some((grid, column)) = app.display().shown_grid().filter(|(grid, _)| !grid.tokens.is_empty()) else {
         let why = app.grid_missing().unwrap_or_else(|| "every layer of these tokens is read…".into());
         return own::empty(theme, area, &chose, &caption, &why, buf);
     };
@@ -114,7 +114,7 @@ impl Shown<'_> {
     /// The layers that fit, the selected one among them, the last ones where all cannot.
     fn rows(&self, area: Rect, buf: &mut Buffer) {
         let total = self.grid.tokens.iter().map(|token| token.cells.len()).max().unwrap_or_default();
-        let selected = self.app.opened_layer() as usize + 1;
+        let selected = self.app.display().opened_layer() as usize + 1;
         let first = total.saturating_sub(usize::from(area.height)).min(selected);
         for (depth, line) in (first..total).zip(0..area.height) {
             let theme = self.theme;

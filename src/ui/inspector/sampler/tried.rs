@@ -23,7 +23,7 @@ pub fn draw(shown: &Shown<'_>, area: Rect, (at, lines): (u16, u16), buf: &mut Bu
         text::row(at, 0, 11)
     };
     let Some(sandbox) = &shown.app.inspector.sandbox else {
-        if shown.app.drawing_run().is_some() {
+        if shown.app.display().drawing_run().is_some() {
             let at = label(buf, row(0), "what if");
             let long = "t tries other settings on this token";
             let fits = text::width(long) < at.width;
@@ -78,7 +78,7 @@ fn written(value: &str) -> String {
 fn edited(shown: &Shown<'_>, sandbox: &Sandbox) -> String {
     let key = SANDBOX_KEYS[sandbox.key];
     let value = if sandbox.typed.is_empty() {
-        written(&shown.app.tried_value(key))
+        written(&shown.app.display().tried_value(key))
     } else {
         format!("{}▏", sandbox.typed)
     };
@@ -89,8 +89,9 @@ fn edited(shown: &Shown<'_>, sandbox: &Sandbox) -> String {
 fn changes(shown: &Shown<'_>, sandbox: &Sandbox) -> String {
     let changed = serde_json::to_value(&sandbox.changed).unwrap_or_default();
     let keys = SANDBOX_KEYS.iter().filter(|key| changed.get(**key).is_some_and(|value| !value.is_null()));
-    let words: Vec<String> =
-        keys.map(|key| format!("{} {}", short(key), written(&shown.app.tried_value(key)))).collect();
+    let words: Vec<String> = keys
+        .map(|key| format!("{} {}", short(key), written(&shown.app.display().tried_value(key))))
+        .collect();
     words.join(" ")
 }
 

@@ -81,7 +81,7 @@ impl<'a> Message<'a> {
             stair: Stair::default(),
             around: None,
         });
-        if let Some((text, pieces)) = app.tried_word() {
+        if let Some((text, pieces)) = app.display().tried_word() {
             message.stair = Stair {
                 name: visible(text.as_bytes(), theme),
                 text: Some(text.to_owned()),
@@ -130,15 +130,15 @@ impl<'a> Message<'a> {
     }
 
     fn turn(app: &'a App, theme: &'a Theme) -> Option<Self> {
-        let shown = app.shown_step().filter(|shown| shown.chat == app.chat.head.id)?;
-        let tokens = app.turn_tokens(app.shown_turn(shown.turn)?);
+        let shown = app.display().shown_step().filter(|shown| shown.chat == app.chat.head.id)?;
+        let tokens = app.view().turn_tokens(app.view().shown_turn(shown.turn)?);
         let run = tokens.get(shown.index).map(|token| match token.origin {
             Origin::Written { run, .. } | Origin::Scored { run, .. } => run,
         })?;
-        let mut word = app.word_on_display();
+        let mut word = app.display().word_on_display();
         let mut marked = word.as_ref().map_or(shown.index..shown.index + 1, |(_, tokens)| tokens.clone());
-        let around = app.stretch_on_display().and_then(|stretch| {
-            let pieces = app.known_pieces(&stretch.text)?;
+        let around = app.display().stretch_on_display().and_then(|stretch| {
+            let pieces = app.display().known_pieces(&stretch.text)?;
             let cut = stretch.cut(pieces);
             // Where the stretch begins, in bytes of the message.
             let base = tokens[marked.start].start.checked_sub(stretch.word.start)?;
@@ -155,7 +155,7 @@ impl<'a> Message<'a> {
         let own_ids: Vec<_> = tokens[marked.clone()].iter().filter_map(|token| token.step.id).collect();
         let mut entries: Vec<Entry<'a>> = tokens
             .iter()
-            .map(|token| Entry { place: app.place_in_context(token), step: Cow::Borrowed(token.step) })
+            .map(|token| Entry { place: app.view().place_in_context(token), step: Cow::Borrowed(token.step) })
             .collect();
         let vocabulary = own::vocabulary(app);
         let before =
@@ -179,7 +179,7 @@ impl<'a> Message<'a> {
 }
 
 fn loaded(app: &App) -> Option<&Vocabulary> {
-    let hash = &app.ready()?.vocabulary;
+    let hash = &app.view().ready()?.vocabulary;
     app.vocabularies.get(hash).map(AsRef::as_ref)
 }
 
@@ -190,7 +190,7 @@ fn everything<'a>(
     run: RunId,
     entries: &mut Vec<Entry<'a>>,
 ) -> usize {
-    let Some(prompt) = app.prompt_of(run) else { return 0 };
+    let Some(prompt) = app.view().prompt_of(run) else { return 0 };
     let text_of = |id: TokenId| {
         let is_text = |vocabulary: &&Vocabulary| vocabulary.kind(id) != TokenKind::Control;
         vocabulary.filter(is_text).and_then(|vocabulary| vocabulary.bytes(id)).unwrap_or_default().to_vec()

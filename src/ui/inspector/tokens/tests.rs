@@ -126,7 +126,7 @@ fn drawn(app: &App, theme: &Theme, width: u16, height: u16) -> Vec<String> {
 #[test]
 fn the_word_under_the_cursor_is_the_designs() {
     let app = reykjavik();
-    let (text, tokens) = app.word_on_display().unwrap();
+    let (text, tokens) = app.display().word_on_display().unwrap();
     assert_eq!((text.as_str(), tokens), (" Reykjavík.", 4..10));
 }
 
@@ -134,7 +134,7 @@ fn the_word_under_the_cursor_is_the_designs() {
 fn a_word_is_made_of_whole_tokens_and_whole_characters() {
     let word = |steps: &[&[u8]], at| {
         let steps = steps.iter().map(|bytes| step(7, bytes, 1.0, 1)).collect();
-        with(steps, at).word_on_display()
+        with(steps, at).display().word_on_display()
     };
     assert_eq!(word(&[b"one", b" two th", b"ree"], 2), Some((" two three".into(), 1..3)));
     assert_eq!(word(&[b"a.\n\n", b"b"], 1), Some(("b".into(), 1..2)));
@@ -280,7 +280,7 @@ fn everything_that_was_read_can_be_listed() {
 
 /// The model that is loaded has the vocabulary of the reply.
 fn with_a_model(mut app: App) -> App {
-    let Some(loaded) = app.ready().cloned() else { panic!("the drawn chat has a model") };
+    let Some(loaded) = app.view().ready().cloned() else { panic!("the drawn chat has a model") };
     let loaded = crate::engine::protocol::Loaded { vocabulary: "v".into(), ..loaded };
     app.model.status = crate::app::ModelStatus::Ready(Box::new(loaded));
     app

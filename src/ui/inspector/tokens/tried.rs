@@ -22,7 +22,7 @@ pub fn rows(message: &Message<'_>, width: u16) -> Vec<Row> {
         let caret = if theme.symbols.ascii { "|" } else { "▏" };
         let words = format!("{} {}{caret}", theme.symbols.here, text::tail(&typed, width.saturating_sub(6)));
         rows.push(Row::of(1, words, theme.style(Role::Strong)));
-        if let Some((word, Some(pieces))) = app.tried_word() {
+        if let Some((word, Some(pieces))) = app.display().tried_word() {
             rows.extend(split(message, word, pieces, 3, width));
         } else {
             rows.extend([Row::default(), Row::default()]);
@@ -30,7 +30,7 @@ pub fn rows(message: &Message<'_>, width: u16) -> Vec<Row> {
     } else {
         rows.push(Row::of(1, format!("{key} tries a word: it splits as you type"), theme.style(Role::Muted)));
     }
-    let loaded = app.ready().map(|loaded| loaded.vocabulary.as_str());
+    let loaded = app.view().ready().map(|loaded| loaded.vocabulary.as_str());
     let before = pieced.tried.iter().filter(|(hash, ..)| Some(hash.as_str()) == loaded);
     rows.extend(before.map(|(_, word, pieces)| kept(message, word, pieces, width)));
     rows

@@ -41,7 +41,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         return;
     }
     let said = change_words(&app.inspector.why.tried, area.width >= INSPECTOR.0);
-    let Some(card) = app.shown_card() else {
+    let Some(card) = app.display().shown_card() else {
         let words = format!("{said}: {}", own::missing(app));
         own::stack(&own::wrapped(&words, 1, area.width, theme.style(Role::Text)), area, 0, buf);
         return;
@@ -163,7 +163,7 @@ fn others(
 }
 
 fn listed(app: &App, theme: &Theme, row: Row, one: Candidate, at: u16, end: u16) -> Row {
-    let chosen = app.shown_step().and_then(|shown| shown.step.id) == Some(one.id);
+    let chosen = app.display().shown_step().and_then(|shown| shown.step.id) == Some(one.id);
     let role = if chosen { Role::TokenChosen } else { Role::Text };
     let name = text::cut(&own::name(app, theme, one.id), end.saturating_sub(at + 7));
     row.and(at, name, theme.style(role)).until(

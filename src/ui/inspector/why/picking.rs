@@ -17,7 +17,7 @@ pub const ROWS: u16 = 6;
 /// Draws the text with the chosen position, and the keys.
 pub fn draw(app: &App, theme: &Theme, picking: &Picking, area: Rect, buf: &mut Buffer) {
     let source = &picking.source;
-    let ids = app.source_text(source).unwrap_or_default();
+    let ids = app.display().source_text(source).unwrap_or_default();
     let at = (source.position as usize).min(ids.len().saturating_sub(1));
     let named = |index: usize| ids.get(index).map(|id| own::name(app, theme, *id)).unwrap_or_default();
     let of = if source.text.is_empty() { "" } else { " of the other version" };

@@ -83,7 +83,7 @@ pub fn draw(app: &App, theme: &Theme, attribution: &Attribution, area: Rect, buf
     let columns = Columns::of(area.width);
     let muted = theme.style(Role::Muted);
     let inside = &app.inspector.inside;
-    let parts = app.ranked_parts();
+    let parts = app.display().ranked_parts();
     let fit = usize::from(area.height.saturating_sub(3)).min(parts.len());
     let row = inside.row.min(parts.len().saturating_sub(1));
     // What is selected is always among the shown ones.
@@ -102,7 +102,7 @@ pub fn draw(app: &App, theme: &Theme, attribution: &Attribution, area: Rect, buf
                 (.., true) => "p",
                 _ => " ",
             };
-        let off = app.off_logprob(part.part).map(|logprob| format!("{:.1}", 100.0 * logprob.exp()));
+        let off = app.display().off_logprob(part.part).map(|logprob| format!("{:.1}", 100.0 * logprob.exp()));
         let line = Row::of(0, mark, theme.style(Role::Strong))
             .and(2, short(part.part), theme.style(if is_off { Role::TokenCut } else { Role::Text }))
             .until(PUSH, signed(part.logit_difference), theme.style(Role::Text));

@@ -3,7 +3,7 @@
 //! Invariant: a choice is clamped to what was read.
 
 use super::state::{AttentionPicture, Grain, Ink};
-use crate::app::{App, Station};
+use crate::app::{App, Display, Station};
 use crate::engine::protocol::ROWS;
 
 impl App {
@@ -104,19 +104,21 @@ impl App {
     pub(crate) fn moves_cell(&mut self, down: i32, right: i32) -> bool {
         let rows = match self.inspector.attention.picture {
             AttentionPicture::Heads => return false,
-            AttentionPicture::Matrix => self.shown_matrix(),
-            AttentionPicture::Rollout => self.shown_rollout(),
+            AttentionPicture::Matrix => self.display().shown_matrix(),
+            AttentionPicture::Rollout => self.display().shown_rollout(),
         };
         let Some(rows) = rows.filter(|rows| !rows.is_empty()) else { return true };
         let first = rows.first as usize;
         let last = first + rows.len() - 1;
-        let (reader, read) = self.shown_cell(last);
+        let (reader, read) = self.display().shown_cell(last);
         let reader = reader.saturating_add_signed(down as isize).clamp(first, last);
         let read = read.saturating_add_signed(right as isize).min(reader);
         self.inspector.attention.cell = Some((reader, read));
         true
     }
+}
 
+impl Display<'_> {
     /// The selected cell of a matrix whose last row is `last`: reader and read.
     #[must_use]
     pub fn shown_cell(&self, last: usize) -> (usize, usize) {

@@ -5,7 +5,7 @@
 //! then said. Nothing is coloured that was not read by the pass.
 
 use super::state::{Grain, Ink};
-use crate::app::{App, Station, scores};
+use crate::app::{App, ChatView, Display, Station, scores};
 use crate::chat::{Run, RunId, Turn, TurnId, TurnState};
 use crate::inspect::trace::HeadRow;
 use crate::token::{TokenId, Vocabulary};
@@ -71,9 +71,10 @@ impl App {
         if self.docks() || !self.inspector.station_open(Station::Attention) || view.ink == Ink::Off {
             return None;
         }
-        let mut inked = if view.read_by { self.ink_of_readers()? } else { self.ink_of_pass()? };
+        let mut inked =
+            if view.read_by { self.display().ink_of_readers()? } else { self.display().ink_of_pass()? };
         inked.gamma = view.contrast + 1;
-        let run = self.shown_step().and_then(|shown| self.run_at(shown.cursor()));
+        let run = self.display().shown_step().and_then(|shown| self.view().run_at(shown.cursor()));
         inked.prompt = run.map(|run| (run, self.runs.get(&run).map_or(0, Run::prompt_len)));
         if view.hides_first
             && let Some(first) = inked.shares.first_mut()
@@ -81,13 +82,15 @@ impl App {
             inked.first = Some(std::mem::take(first));
         }
         if view.grain != Grain::Token {
-            let vocabulary = self.shown_step()?.vocabulary.as_ref()?;
+            let vocabulary = self.display().shown_step()?.vocabulary.as_ref()?;
             let vocabulary = self.vocabularies.get(vocabulary)?;
             sum_over(&mut inked.shares, &inked.ids, vocabulary, view.grain);
         }
         Some(inked)
     }
+}
 
+impl Display<'_> {
     fn ink_of_pass(&self) -> Option<Inked> {
         let (view, raw) = (&self.inspector.attention, self.inspector.attention.raw);
         let seen = self.shown_inside()?;
@@ -106,7 +109,7 @@ impl App {
                 (rollout.row(seen.trace.position as usize)?, "rollout of all layers".to_owned())
             }
         };
-        let pass = self.pass(self.shown_step()?.cursor())?;
+        let pass = self.view.pass(self.shown_step()?.cursor())?;
         let mut ids = pass.ids.to_vec();
         ids.extend(self.own_pass().then_some(pass.chosen));
         let here = seen.trace.position as usize;
@@ -125,7 +128,9 @@ impl App {
         let whose = format!("weight in L{layer} head {head} of those that read");
         Some(Inked { shares, whose, here, ids, ..Inked::default() })
     }
+}
 
+impl ChatView<'_> {
     /// Where what a run read stands in finished messages. The tokens that the run wrote itself stand where they stand.
     #[must_use]
     pub fn ink_places(&self, ids: &[TokenId], run: RunId, turns: &[&Turn]) -> Vec<(TurnId, Vec<InkPlace>)> {

@@ -40,11 +40,11 @@ impl StationUnit for Attention {
     }
 
     fn wants(&self, app: &App) -> Option<Wish> {
-        app.pass_wish(|mut asked| {
-            let (layer, head) = (app.opened_layer(), app.inspector.inside.head);
-            let known = app.shown_inside().and_then(|seen| seen.trace.attention.as_ref());
+        app.display().pass_wish(|mut asked| {
+            let (layer, head) = (app.display().opened_layer(), app.inspector.inside.head);
+            let known = app.display().shown_inside().and_then(|seen| seen.trace.attention.as_ref());
             let there = known.is_some_and(|known| known.layers.iter().any(|known| known.layer == layer));
-            let told = app.told_head().is_some_and(|told| told.tells_of(&asked.want.follow));
+            let told = app.display().told_head().is_some_and(|told| told.tells_of(&asked.want.follow));
             let overview = known.is_none_or(|known| known.overview.is_empty());
             if !overview && there && told {
                 return None;
@@ -57,7 +57,7 @@ impl StationUnit for Attention {
     }
 
     fn wants_live(&self, app: &App, live: &mut Live) -> bool {
-        live.want = Want { overview: true, attention: vec![app.opened_layer()], ..Want::default() };
+        live.want = Want { overview: true, attention: vec![app.display().opened_layer()], ..Want::default() };
         true
     }
 
@@ -96,7 +96,7 @@ impl StationUnit for Attention {
     }
 
     fn selected(&self, app: &App) -> Option<Part> {
-        Some(Part::Head(app.opened_layer(), app.inspector.inside.head))
+        Some(Part::Head(app.display().opened_layer(), app.inspector.inside.head))
     }
 
     fn hints(&self, app: &App) -> Hints {
@@ -123,6 +123,6 @@ impl StationUnit for Attention {
 
     fn export(&self, app: &App, file: &mut Exported) {
         file.take_trace(app, |own, whole| own.attention.clone_from(&whole.attention));
-        file.rows = app.rows_on_display();
+        file.rows = app.display().rows_on_display();
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::state::{AttentionPicture, Ink, Stretched};
-use crate::app::{App, Asker, Effect, Origin, Station, TokenCursor};
+use crate::app::{App, Asker, ChatView, Display, Effect, Origin, Station, TokenCursor};
 use crate::chat::RunId;
 use crate::engine::protocol::{Attend, Attended, Attending, Event, FailureKind, ROWS, Request, RequestId};
 use crate::export::station::StretchRows;
@@ -27,7 +27,8 @@ impl App {
         if self.inspector.inside.aimed || self.inspector.station != Station::Attention {
             return;
         }
-        let Some(attention) = self.shown_inside().and_then(|seen| seen.trace.attention.as_ref()) else {
+        let Some(attention) = self.display().shown_inside().and_then(|seen| seen.trace.attention.as_ref())
+        else {
             return;
         };
         let heads = attention.overview.iter().enumerate().flat_map(|(layer, heads)| {
@@ -44,109 +45,6 @@ impl App {
         }
     }
 
-    /// What a head does on random text, where that is known of the model on display.
-    #[must_use]
-    pub fn usual_head(&self, layer: u32, head: u32) -> Option<&HeadScore> {
-        let (hash, scores) = self.inspector.attention.heads.as_ref()?;
-        (self.model.hash.as_ref() == Some(hash)).then(|| scores.head(layer, head)).flatten()
-    }
-
-    /// What the opened head writes, told as tokens, if that was asked.
-    #[must_use]
-    pub fn told_head(&self) -> Option<&HeadTold> {
-        let (layer, head) = (self.opened_layer(), self.inspector.inside.head);
-        let attention = self.shown_inside()?.trace.attention.as_ref()?;
-        attention.told.iter().find(|told| (told.layer, told.head) == (layer, head))
-    }
-
-    /// The opened head's rows up to the pass on display, if they were read.
-    #[must_use]
-    pub fn shown_matrix(&self) -> Option<&Arc<Attended>> {
-        self.known_rows(&self.rows_asked(self.opened_head())?)
-    }
-
-    /// The rollout up to the pass on display, if it was made.
-    #[must_use]
-    pub fn shown_rollout(&self) -> Option<&Arc<Attended>> {
-        self.known_rows(&self.rows_asked(Attending::Rollout)?)
-    }
-
-    /// The opened head's rows around and behind the pass on display, with everything that was read for them.
-    #[must_use]
-    pub fn shown_readers(&self) -> Option<(Vec<TokenId>, &Arc<Attended>)> {
-        let asked = self.readers_asked()?;
-        let rows = self.known_rows(&asked)?;
-        Some((asked.ids, rows))
-    }
-
-    /// The attention of every row that was read for the opened head, and the rollout.
-    pub(crate) fn rows_on_display(&self) -> Vec<StretchRows> {
-        let head = (self.opened_layer(), self.inspector.inside.head);
-        let of = |head: Option<(u32, u32)>, rows: &Arc<Attended>| StretchRows {
-            head,
-            first: rows.first,
-            seen_from: rows.seen_from.clone(),
-            rows: (rows.first as usize..).map_while(|position| rows.row(position)).take(rows.len()).collect(),
-        };
-        let matrix = self.shown_matrix().map(|rows| of(Some(head), rows));
-        let rollout = self.shown_rollout().map(|rows| of(None, rows));
-        matrix.into_iter().chain(rollout).collect()
-    }
-
-    fn known_rows(&self, asked: &Attend) -> Option<&Arc<Attended>> {
-        let known = self.inspector.attention.stretches.iter().rev();
-        known.into_iter().find(|(of, _)| of == asked).map(|(_, rows)| rows)
-    }
-
-    fn opened_head(&self) -> Attending {
-        Attending::Head(self.opened_layer(), self.inspector.inside.head)
-    }
-
-    /// What is asked for rows up to the pass on display.
-    fn rows_asked(&self, of: Attending) -> Option<Attend> {
-        let (at, run) = self.readable_pass()?;
-        let pass = self.pass(at)?;
-        let mut ids = pass.ids.to_vec();
-        if self.own_pass() {
-            ids.push(pass.chosen);
-        }
-        Some(Attend { ids, interventions: self.runs.get(&run)?.interventions.clone(), of })
-    }
-
-    /// What is asked for who reads the token of the pass on display.
-    fn readers_asked(&self) -> Option<Attend> {
-        let upto = self.rows_asked(self.opened_head())?;
-        let (at, run) = self.readable_pass()?;
-        let mut whole = self.whole_of(run)?;
-        if !whole.starts_with(&upto.ids) {
-            // Another branch goes on after this token; its own turn's tokens are what is known to follow.
-            whole = self.pass(at).map(|pass| [pass.ids.as_slice(), &[pass.chosen]].concat())?;
-        }
-        whole.truncate(upto.ids.len() + LATER);
-        Some(Attend { ids: whole, ..upto })
-    }
-
-    /// The token on display and its run, where the loaded model can read that again.
-    fn readable_pass(&self) -> Option<(TokenCursor, RunId)> {
-        let shown = self.shown_step().filter(|shown| shown.chat == self.chat.head.id)?;
-        let at = shown.cursor();
-        let run = self.run_at(at).filter(|run| self.can_read_again(*run))?;
-        Some((at, run))
-    }
-
-    /// Everything a run has read and written on the shown branch.
-    fn whole_of(&self, run: RunId) -> Option<Vec<TokenId>> {
-        let mut ids = self.prompt_of(run)?;
-        for turn in self.chat.branch() {
-            for token in self.turn_tokens(turn) {
-                if matches!(token.origin, Origin::Written { run: of, .. } if of == run) {
-                    ids.push(token.step.id?);
-                }
-            }
-        }
-        Some(ids)
-    }
-
     /// Brings what is asked in line with what the station shows.
     pub(crate) fn settle_attention(&mut self) {
         self.recall_heads();
@@ -155,7 +53,7 @@ impl App {
             let failed = app.inspector.attention.failed.as_ref();
             failed.is_some_and(|(of, failed, _)| *of == engine && failed == wish)
         };
-        let wish = self.attention_wish().filter(|wish| !refused(self, wish));
+        let wish = self.display().attention_wish().filter(|wish| !refused(self, wish));
         if let Some((of, target, pending)) = &self.inspector.attention.pending {
             if *of == engine && wish.as_ref() == Some(pending) {
                 return;
@@ -174,55 +72,12 @@ impl App {
         self.inspector.attention.pending = Some((engine, id, wish));
     }
 
-    /// What the station shows and is not known yet. The pass itself goes first.
-    fn attention_wish(&self) -> Option<Stretched> {
-        let busy = self.run.is_some() || self.inspector.inside.pending.is_some();
-        if !self.inspector.station_open(Station::Attention) || self.ready().is_none() || busy {
-            return None;
-        }
-        if let Some(attend) = self.rows_wanted() {
-            return Some(Stretched::Rows(Box::new(attend)));
-        }
-        let view = &self.inspector.attention;
-        let hash = self.model.hash.as_ref()?;
-        let asked = view.recalled.as_ref().is_some_and(|(of, came)| of == hash && *came);
-        let known = view.heads.as_ref().is_some_and(|(of, _)| of == hash);
-        (asked && !known).then_some(Stretched::Calibration)
-    }
-
-    fn rows_wanted(&self) -> Option<Attend> {
-        let view = &self.inspector.attention;
-        self.shown_inside()?.trace.attention.as_ref()?;
-        let missing = |asked: Option<Attend>| asked.filter(|asked| self.known_rows(asked).is_none());
-        let rollout = view.picture == AttentionPicture::Rollout || (view.ink == Ink::All && !view.read_by);
-        let matrix = view.picture == AttentionPicture::Matrix;
-        let readers = view.read_by && !rollout;
-        // The rollout of a longer text is refused; the station says so itself.
-        let short = |asked: &Attend| asked.ids.len() <= ROWS;
-        readers
-            .then(|| missing(self.readers_asked()))
-            .flatten()
-            .or_else(|| matrix.then(|| missing(self.rows_asked(self.opened_head()))).flatten())
-            .or_else(|| rollout.then(|| missing(self.rows_asked(Attending::Rollout)).filter(short)).flatten())
-            .or_else(|| missing(self.rows_under_head()))
-    }
-
-    /// The opened head's rows where they stand under it, small: of a short text, read at rest.
-    fn rows_under_head(&self) -> Option<Attend> {
-        let view = &self.inspector.attention;
-        let heads = view.picture == AttentionPicture::Heads && !view.read_by;
-        heads
-            .then(|| self.rows_asked(self.opened_head()))
-            .flatten()
-            .filter(|asked| asked.ids.len() <= UNASKED)
-    }
-
     /// Looks up what was kept of the loaded model's heads, once.
     fn recall_heads(&mut self) {
         if !self.inspector.station_open(Station::Attention) {
             return;
         }
-        let Some(hash) = self.model.hash.clone().filter(|_| self.ready().is_some()) else { return };
+        let Some(hash) = self.model.hash.clone().filter(|_| self.view().ready().is_some()) else { return };
         if self.inspector.attention.recalled.as_ref().is_none_or(|(of, _)| *of != hash) {
             self.inspector.attention.recalled = Some((hash.clone(), false));
             self.emit(Effect::RecallHeads(hash));
@@ -237,7 +92,7 @@ impl App {
         }
         *came = true;
         let fits = |scores: &HeadScores, app: &Self| {
-            app.ready().is_some_and(|loaded| scores.fits(loaded.facts.layers, loaded.facts.heads))
+            app.view().ready().is_some_and(|loaded| scores.fits(loaded.facts.layers, loaded.facts.heads))
         };
         if let Some(scores) = scores.filter(|scores| fits(scores, self)) {
             self.inspector.attention.heads = Some((hash, Arc::new(scores)));
@@ -301,5 +156,155 @@ impl App {
             _ if self.run.is_some() => "it is read when the reply is done".into(),
             _ => self.inside_missing().unwrap_or_else(|| "not read yet".into()),
         }
+    }
+}
+
+impl<'a> Display<'a> {
+    /// What a head does on random text, where that is known of the model on display.
+    #[must_use]
+    pub fn usual_head(&self, layer: u32, head: u32) -> Option<&'a HeadScore> {
+        let (hash, scores) = self.inspector.attention.heads.as_ref()?;
+        (self.view.model.hash.as_ref() == Some(hash)).then(|| scores.head(layer, head)).flatten()
+    }
+
+    /// What the opened head writes, told as tokens, if that was asked.
+    #[must_use]
+    pub fn told_head(&self) -> Option<&'a HeadTold> {
+        let (layer, head) = (self.opened_layer(), self.inspector.inside.head);
+        let attention = self.shown_inside()?.trace.attention.as_ref()?;
+        attention.told.iter().find(|told| (told.layer, told.head) == (layer, head))
+    }
+
+    /// The opened head's rows up to the pass on display, if they were read.
+    #[must_use]
+    pub fn shown_matrix(&self) -> Option<&'a Arc<Attended>> {
+        self.known_rows(&self.rows_asked(self.opened_head())?)
+    }
+
+    /// The rollout up to the pass on display, if it was made.
+    #[must_use]
+    pub fn shown_rollout(&self) -> Option<&'a Arc<Attended>> {
+        self.known_rows(&self.rows_asked(Attending::Rollout)?)
+    }
+
+    /// The opened head's rows around and behind the pass on display, with everything that was read for them.
+    #[must_use]
+    pub fn shown_readers(&self) -> Option<(Vec<TokenId>, &'a Arc<Attended>)> {
+        let asked = self.readers_asked()?;
+        let rows = self.known_rows(&asked)?;
+        Some((asked.ids, rows))
+    }
+
+    /// The attention of every row that was read for the opened head, and the rollout.
+    pub(crate) fn rows_on_display(&self) -> Vec<StretchRows> {
+        let head = (self.opened_layer(), self.inspector.inside.head);
+        let of = |head: Option<(u32, u32)>, rows: &Arc<Attended>| StretchRows {
+            head,
+            first: rows.first,
+            seen_from: rows.seen_from.clone(),
+            rows: (rows.first as usize..).map_while(|position| rows.row(position)).take(rows.len()).collect(),
+        };
+        let matrix = self.shown_matrix().map(|rows| of(Some(head), rows));
+        let rollout = self.shown_rollout().map(|rows| of(None, rows));
+        matrix.into_iter().chain(rollout).collect()
+    }
+
+    fn known_rows(&self, asked: &Attend) -> Option<&'a Arc<Attended>> {
+        let known = self.inspector.attention.stretches.iter().rev();
+        known.into_iter().find(|(of, _)| of == asked).map(|(_, rows)| rows)
+    }
+
+    fn opened_head(&self) -> Attending {
+        Attending::Head(self.opened_layer(), self.inspector.inside.head)
+    }
+
+    /// What is asked for rows up to the pass on display.
+    fn rows_asked(&self, of: Attending) -> Option<Attend> {
+        let (at, run) = self.readable_pass()?;
+        let pass = self.view.pass(at)?;
+        let mut ids = pass.ids.to_vec();
+        if self.own_pass() {
+            ids.push(pass.chosen);
+        }
+        Some(Attend { ids, interventions: self.view.runs.get(&run)?.interventions.clone(), of })
+    }
+
+    /// What is asked for who reads the token of the pass on display.
+    fn readers_asked(&self) -> Option<Attend> {
+        let upto = self.rows_asked(self.opened_head())?;
+        let (at, run) = self.readable_pass()?;
+        let mut whole = self.view.whole_of(run)?;
+        if !whole.starts_with(&upto.ids) {
+            // Another branch goes on after this token; its own turn's tokens are what is known to follow.
+            whole = self.view.pass(at).map(|pass| [pass.ids.as_slice(), &[pass.chosen]].concat())?;
+        }
+        whole.truncate(upto.ids.len() + LATER);
+        Some(Attend { ids: whole, ..upto })
+    }
+
+    /// The token on display and its run, where the loaded model can read that again.
+    fn readable_pass(&self) -> Option<(TokenCursor, RunId)> {
+        let shown = self.shown_step().filter(|shown| shown.chat == self.view.chat.head.id)?;
+        let at = shown.cursor();
+        let run = self.view.run_at(at).filter(|run| self.view.can_read_again(*run))?;
+        Some((at, run))
+    }
+
+    /// What the station shows and is not known yet. The pass itself goes first.
+    fn attention_wish(&self) -> Option<Stretched> {
+        let busy = self.view.run.is_some() || self.inspector.inside.pending.is_some();
+        if !self.inspector.station_open(Station::Attention) || self.view.ready().is_none() || busy {
+            return None;
+        }
+        if let Some(attend) = self.rows_wanted() {
+            return Some(Stretched::Rows(Box::new(attend)));
+        }
+        let view = &self.inspector.attention;
+        let hash = self.view.model.hash.as_ref()?;
+        let asked = view.recalled.as_ref().is_some_and(|(of, came)| of == hash && *came);
+        let known = view.heads.as_ref().is_some_and(|(of, _)| of == hash);
+        (asked && !known).then_some(Stretched::Calibration)
+    }
+
+    fn rows_wanted(&self) -> Option<Attend> {
+        let view = &self.inspector.attention;
+        self.shown_inside()?.trace.attention.as_ref()?;
+        let missing = |asked: Option<Attend>| asked.filter(|asked| self.known_rows(asked).is_none());
+        let rollout = view.picture == AttentionPicture::Rollout || (view.ink == Ink::All && !view.read_by);
+        let matrix = view.picture == AttentionPicture::Matrix;
+        let readers = view.read_by && !rollout;
+        // The rollout of a longer text is refused; the station says so itself.
+        let short = |asked: &Attend| asked.ids.len() <= ROWS;
+        readers
+            .then(|| missing(self.readers_asked()))
+            .flatten()
+            .or_else(|| matrix.then(|| missing(self.rows_asked(self.opened_head()))).flatten())
+            .or_else(|| rollout.then(|| missing(self.rows_asked(Attending::Rollout)).filter(short)).flatten())
+            .or_else(|| missing(self.rows_under_head()))
+    }
+
+    /// The opened head's rows where they stand under it, small: of a short text, read at rest.
+    fn rows_under_head(&self) -> Option<Attend> {
+        let view = &self.inspector.attention;
+        let heads = view.picture == AttentionPicture::Heads && !view.read_by;
+        heads
+            .then(|| self.rows_asked(self.opened_head()))
+            .flatten()
+            .filter(|asked| asked.ids.len() <= UNASKED)
+    }
+}
+
+impl ChatView<'_> {
+    /// Everything a run has read and written on the shown branch.
+    fn whole_of(&self, run: RunId) -> Option<Vec<TokenId>> {
+        let mut ids = self.prompt_of(run)?;
+        for turn in self.chat.branch() {
+            for token in self.turn_tokens(turn) {
+                if matches!(token.origin, Origin::Written { run: of, .. } if of == run) {
+                    ids.push(token.step.id?);
+                }
+            }
+        }
+        Some(ids)
     }
 }

@@ -67,9 +67,9 @@ fn what_the_head_writes_and_its_small_matrix_are_asked_once() {
     let (id, request) = head_asked(&bench).expect("what the head writes is asked");
     assert_eq!(request.want.head, Some((1, 0)));
     assert!(!request.want.overview && request.want.attention.is_empty());
-    assert!(bench.app.told_head().is_none());
+    assert!(bench.app.display().told_head().is_none());
     let effects = bench.event(id.0, Event::Inspected(Box::new(told(&request))));
-    assert!(bench.app.told_head().is_some() && head_asked(&bench).is_none());
+    assert!(bench.app.display().told_head().is_some() && head_asked(&bench).is_none());
     assert_eq!(asked(&effects).map(|rows| rows.of), Some(Attending::Head(1, 0)));
     answer(&mut bench, Event::Attended(Box::new(rows())));
     assert!(bench.send(Msg::Tick).is_empty());
@@ -121,12 +121,12 @@ fn the_head_that_writes_most_is_opened() {
 fn a_matrix_is_asked_once_and_the_rollout_after_it() {
     let mut bench = opened();
     assert_eq!(asked(&bench.press(&["g"])), None, "the one under the head is the same");
-    assert!(bench.app.shown_matrix().is_some());
+    assert!(bench.app.display().shown_matrix().is_some());
     bench.app.inspector.attention.stretches.clear();
     let request = asked(&bench.send(Msg::Tick)).unwrap();
     assert_eq!((request.of, request.ids.len()), (Attending::Head(1, 0), 3));
     answer(&mut bench, Event::Attended(Box::new(rows())));
-    assert!(bench.app.shown_matrix().is_some());
+    assert!(bench.app.display().shown_matrix().is_some());
     assert_eq!(asked(&bench.send(Msg::Tick)), None);
     bench.press(&["up", "left"]);
     assert_eq!(bench.app.inspector.attention.cell, Some((1, 0)));
@@ -169,7 +169,7 @@ fn what_heads_usually_do_is_looked_up_then_worked_out_and_kept() {
         HeadScores { layers: vec![vec![HeadScore { sink: 0.5, ..HeadScore::default() }; 4]; 6], ms: 1.0 };
     let foreign = HeadScores { layers: vec![Vec::new(); 77], ms: 1.0 };
     let own = |bench: &Bench| {
-        let facts = &bench.app.ready().unwrap().facts;
+        let facts = &bench.app.view().ready().unwrap().facts;
         let heads = vec![HeadScore::default(); facts.heads as usize];
         HeadScores { layers: vec![heads; facts.layers as usize], ms: 1.0 }
     };
@@ -181,7 +181,7 @@ fn what_heads_usually_do_is_looked_up_then_worked_out_and_kept() {
     assert!(brief(&effects).contains(&"ask Calibrate".into()), "one of another shape is none: {effects:?}");
     let effects = answer(&mut bench, Event::Calibrated(Box::new(scores.clone())));
     assert!(effects.contains(&Effect::KeepHeads("abc".into(), Arc::new(scores.clone()))), "{effects:?}");
-    assert_eq!(bench.app.usual_head(1, 0).map(|score| score.class().0), Some(HeadClass::Sink));
+    assert_eq!(bench.app.display().usual_head(1, 0).map(|score| score.class().0), Some(HeadClass::Sink));
     let mut again = opened();
     again.event(0, Event::ModelHash("abc".into()));
     let kept = own(&again);

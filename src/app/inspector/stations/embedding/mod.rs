@@ -40,7 +40,7 @@ impl StationUnit for Embedding {
     }
 
     fn wants(&self, app: &App) -> Option<Wish> {
-        app.table_wish()
+        app.display().table_wish()
     }
 
     fn command(&self, app: &mut App, command: Command) -> bool {
@@ -72,6 +72,7 @@ impl StationUnit for Embedding {
     }
 
     fn export(&self, app: &App, file: &mut Exported) {
-        file.embedding = app.shown_embedding().map(|facts| (facts.clone(), app.embedding_span()));
+        file.embedding =
+            app.display().shown_embedding().map(|facts| (facts.clone(), app.display().embedding_span()));
     }
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::state::Arithmetic;
 use crate::app::inspector::NEIGHBOURS;
-use crate::app::{App, LiveStep, Overlay, PromptAction, Station, TextEdit, TokenCursor, Wish};
+use crate::app::{
+    App, ChatView, Display, LiveStep, Overlay, PromptAction, Station, TextEdit, TokenCursor, Wish,
+};
 use crate::engine::protocol::Embed;
 use crate::inspect::embedding::turned;
 use crate::inspect::trace::EmbeddingFacts;
@@ -16,7 +18,7 @@ use crate::token::{TokenId, TokenKind, Vocabulary};
 /// Tokens of the context that the map shows.
 const SPAN: usize = 48;
 
-impl App {
+impl<'a> Display<'a> {
     /// The rows that are shown and not known yet.
     pub(crate) fn table_wish(&self) -> Option<Wish> {
         self.askable()?;
@@ -44,7 +46,7 @@ impl App {
 
     /// What the embedding table says of the token on display, with the tokens before it where that is known.
     #[must_use]
-    pub fn shown_embedding(&self) -> Option<&Arc<EmbeddingFacts>> {
+    pub fn shown_embedding(&self) -> Option<&'a Arc<EmbeddingFacts>> {
         let id = self.shown_step()?.step.id?;
         let asked = self.inspector.embedding.arithmetic.as_ref();
         let sum = asked.map_or_else(|| vec![(id, 1.0)], |asked| asked.terms.clone());
@@ -52,12 +54,12 @@ impl App {
         self.exact_embedding().or_else(|| self.embedding(of_token))
     }
 
-    fn exact_embedding(&self) -> Option<&Arc<EmbeddingFacts>> {
+    fn exact_embedding(&self) -> Option<&'a Arc<EmbeddingFacts>> {
         let wanted = self.embed_shown()?;
         self.embedding(|embed| *embed == wanted)
     }
 
-    fn embedding(&self, is: impl Fn(&Embed) -> bool) -> Option<&Arc<EmbeddingFacts>> {
+    fn embedding(&self, is: impl Fn(&Embed) -> bool) -> Option<&'a Arc<EmbeddingFacts>> {
         let vocabulary = self.shown_step()?.vocabulary.as_ref()?;
         let mut known = self.inspector.embedding.embeddings.iter().rev();
         known.find(|(hash, embed, _)| hash == vocabulary && is(embed)).map(|(_, _, facts)| facts)
@@ -65,26 +67,16 @@ impl App {
 
     /// Whether the station goes with a reply that is being written.
     pub(crate) fn follows_table(&self) -> bool {
-        let inspector = &self.inspector;
-        let here = self.run.as_ref().is_some_and(|run| run.chat == self.chat.head.id);
+        let inspector = self.inspector;
+        let here = self.view.run.as_ref().is_some_and(|run| run.chat == self.view.chat.head.id);
         here && inspector.shown
             && inspector.station == Station::Embedding
             && inspector.past.is_none()
             && !inspector.held
     }
 
-    /// Whether the display waits for what the table says of the next token: else a fast reply would always be
-    /// ahead of its answers.
-    pub(crate) fn awaits_table(&self) -> bool {
-        let Some(embed) = self.embed_wanted().filter(|_| self.follows_table()) else { return false };
-        let failed = self.inspector.inside.failed.as_ref().is_some_and(|(engine, failed, _)| {
-            *engine == self.requests.engine() && matches!(failed, Wish::Embed(failed) if **failed == embed)
-        });
-        !failed && self.embedding(|known| *known == embed).is_none()
-    }
-
     fn embed_of(&self, at: TokenCursor, id: TokenId) -> Embed {
-        let text = self.last_tokens(at, id);
+        let text = self.view.last_tokens(at, id);
         let sum = self
             .inspector
             .embedding
@@ -103,18 +95,10 @@ impl App {
         Embed { sum, neighbours: NEIGHBOURS, span, map, map_neighbours: self.inspector.embedding.map_near }
     }
 
-    /// A token and those before it.
-    fn last_tokens(&self, at: TokenCursor, id: TokenId) -> Vec<TokenId> {
-        let before = self.pass(at).map(|pass| pass.ids.to_vec()).unwrap_or_default();
-        let mut text = before[before.len().saturating_sub(SPAN - 1)..].to_vec();
-        text.push(id);
-        text
-    }
-
     /// The tokens of the matrix: those chosen, else the last ones.
     pub(crate) fn embedding_span(&self) -> Vec<TokenId> {
         let shown = self.shown_step().and_then(|shown| Some((shown.cursor(), shown.step.id?)));
-        let last = || shown.map_or_else(Vec::new, |(at, id)| self.last_tokens(at, id));
+        let last = || shown.map_or_else(Vec::new, |(at, id)| self.view.last_tokens(at, id));
         self.chosen_span().unwrap_or_else(last)
     }
 
@@ -122,17 +106,43 @@ impl App {
     fn chosen_span(&self) -> Option<Vec<TokenId>> {
         let anchor = self.inspector.embedding.anchor?;
         let here = self.shown_step()?.cursor();
-        let turn = self.shown_turn(here.turn).filter(|turn| turn.id == anchor.turn)?;
+        let turn = self.view.shown_turn(here.turn).filter(|turn| turn.id == anchor.turn)?;
         let (first, last) = (anchor.index.min(here.index), anchor.index.max(here.index));
-        let tokens = self.turn_tokens(turn);
+        let tokens = self.view.turn_tokens(turn);
         let ids: Vec<TokenId> =
             tokens.get(first..=last)?.iter().filter_map(|token| token.step.id).take(SPAN).collect();
         (!ids.is_empty()).then_some(ids)
     }
 
+    /// Turns a new map so that its points lie as they did on the last one.
+    pub(crate) fn turn_map(&self, vocabulary: &str, facts: &mut EmbeddingFacts) {
+        let known = self.inspector.embedding.embeddings.iter().rev();
+        let Some((.., last)) = known.into_iter().find(|(of, ..)| of == vocabulary) else { return };
+        let before = |id: &TokenId| {
+            last.mapped.iter().zip(&last.map).find(|(other, _)| *other == id).map(|(_, at)| *at)
+        };
+        let pairs: Vec<_> =
+            facts.mapped.iter().zip(&facts.map).filter_map(|(id, now)| Some((*now, before(id)?))).collect();
+        facts.map = turned(&facts.map, &pairs);
+    }
+}
+
+impl App {
+    /// Whether the display waits for what the table says of the next token: else a fast reply would always be
+    /// ahead of its answers.
+    pub(crate) fn awaits_table(&self) -> bool {
+        let Some(embed) = self.display().embed_wanted().filter(|_| self.display().follows_table()) else {
+            return false;
+        };
+        let failed = self.inspector.inside.failed.as_ref().is_some_and(|(engine, failed, _)| {
+            *engine == self.requests.engine() && matches!(failed, Wish::Embed(failed) if **failed == embed)
+        });
+        !failed && self.display().embedding(|known| *known == embed).is_none()
+    }
+
     /// Begins the span of the matrix at the token on display, or ends it.
     pub(crate) fn choose_span(&mut self) {
-        let here = self.shown_step().map(LiveStep::cursor);
+        let here = self.display().shown_step().map(LiveStep::cursor);
         let anchor = &mut self.inspector.embedding.anchor;
         *anchor = if anchor.is_some() { None } else { here };
         let began = anchor.is_some();
@@ -147,7 +157,7 @@ impl App {
     /// Puts the selected neighbour onto the map, or takes it off again.
     pub(crate) fn add_to_map(&mut self) {
         let row = self.inspector.inside.row;
-        let near = self.shown_embedding().map(|facts| facts.neighbours.clone()).unwrap_or_default();
+        let near = self.display().shown_embedding().map(|facts| facts.neighbours.clone()).unwrap_or_default();
         let Some((id, _)) = near.get(row.min(near.len().saturating_sub(1))) else { return };
         let added = &mut self.inspector.embedding.added;
         match added.iter().position(|other| other == id) {
@@ -189,7 +199,8 @@ impl App {
             self.inspector.embedding.arithmetic = None;
             return true;
         }
-        let vocabulary = self.ready().and_then(|loaded| self.vocabularies.get(&loaded.vocabulary)).cloned();
+        let vocabulary =
+            self.view().ready().and_then(|loaded| self.vocabularies.get(&loaded.vocabulary)).cloned();
         let Some(vocabulary) = vocabulary else {
             self.warn("words can be added once a model is loaded");
             return false;
@@ -208,17 +219,15 @@ impl App {
             }
         }
     }
+}
 
-    /// Turns a new map so that its points lie as they did on the last one.
-    pub(crate) fn turn_map(&self, vocabulary: &str, facts: &mut EmbeddingFacts) {
-        let known = self.inspector.embedding.embeddings.iter().rev();
-        let Some((.., last)) = known.into_iter().find(|(of, ..)| of == vocabulary) else { return };
-        let before = |id: &TokenId| {
-            last.mapped.iter().zip(&last.map).find(|(other, _)| *other == id).map(|(_, at)| *at)
-        };
-        let pairs: Vec<_> =
-            facts.mapped.iter().zip(&facts.map).filter_map(|(id, now)| Some((*now, before(id)?))).collect();
-        facts.map = turned(&facts.map, &pairs);
+impl ChatView<'_> {
+    /// A token and those before it.
+    fn last_tokens(&self, at: TokenCursor, id: TokenId) -> Vec<TokenId> {
+        let before = self.pass(at).map(|pass| pass.ids.to_vec()).unwrap_or_default();
+        let mut text = before[before.len().saturating_sub(SPAN - 1)..].to_vec();
+        text.push(id);
+        text
     }
 }
 

@@ -34,15 +34,19 @@ impl StationUnit for Ffn {
     }
 
     fn wants(&self, app: &App) -> Option<Wish> {
-        app.pass_wish(|mut asked| {
-            app.want_ffn(app.opened_layer(), &mut asked.want)?;
+        app.display().pass_wish(|mut asked| {
+            app.display().want_ffn(app.display().opened_layer(), &mut asked.want)?;
             Some(asked)
         })
     }
 
     fn wants_live(&self, app: &App, live: &mut Live) -> bool {
-        live.want =
-            Want { ffn: vec![app.opened_layer()], neurons: NEIGHBOURS, words: true, ..Want::default() };
+        live.want = Want {
+            ffn: vec![app.display().opened_layer()],
+            neurons: NEIGHBOURS,
+            words: true,
+            ..Want::default()
+        };
         true
     }
 
@@ -61,7 +65,7 @@ impl StationUnit for Ffn {
     }
 
     fn selected(&self, app: &App) -> Option<Part> {
-        Some(app.selected_neuron().unwrap_or(Part::Ffn(app.opened_layer())))
+        Some(app.display().selected_neuron().unwrap_or(Part::Ffn(app.display().opened_layer())))
     }
 
     fn hints(&self, app: &App) -> Hints {
@@ -82,7 +86,7 @@ impl StationUnit for Ffn {
 
     fn export(&self, app: &App, file: &mut Exported) {
         file.take_trace(app, |own, whole| own.ffn.clone_from(&whole.ffn));
-        let Some(seen) = app.shown_inside() else { return };
+        let Some(seen) = app.display().shown_inside() else { return };
         file.ffns.clone_from(&seen.ffns);
         file.ffn_layers.clone_from(&seen.ffn_layers);
     }

@@ -5,7 +5,7 @@
 //! Invariant: pushes are between the chosen token and its rival of now; bars keep the scale that the model's first
 //! pass gave them.
 
-use crate::app::App;
+use crate::app::{App, Display};
 use crate::engine::protocol::{Inspected, Want};
 use crate::inspect::feed_forward::NeuronOrder;
 use crate::inspect::trace::Part;
@@ -13,7 +13,7 @@ use crate::inspect::trace::Part;
 /// Neurons that are listed.
 const NEURONS: usize = 16;
 
-impl App {
+impl Display<'_> {
     /// What is not known yet of a block's feed-forward; `None` where all is.
     pub(crate) fn want_ffn(&self, layer: u32, want: &mut Want) -> Option<()> {
         let order = self.inspector.ffn.neuron_order();
@@ -35,6 +35,17 @@ impl App {
         Some(())
     }
 
+    /// The neuron that is selected at the feed-forward station; in a mixture none can be switched off alone.
+    pub(crate) fn selected_neuron(&self) -> Option<Part> {
+        let layer = self.opened_layer();
+        let ffn = self.shown_inside()?.ffns.iter().find(|ffn| ffn.layer == layer)?;
+        let row = self.inspector.inside.row.min(ffn.neurons.len().saturating_sub(1));
+        let neuron = ffn.neurons.get(row).filter(|neuron| neuron.expert.is_none())?;
+        Some(Part::Neuron(layer, neuron.index))
+    }
+}
+
+impl App {
     /// The first pass of a model sets the scale of its bars.
     pub(crate) fn set_write_scale(&mut self, seen: &Inspected) {
         let model = self.model.hash.clone().unwrap_or_else(|| self.model.name.clone());
@@ -48,18 +59,9 @@ impl App {
         self.inspector.ffn.write_scale = Some((model, (longest / unit).ceil() * unit));
     }
 
-    /// The neuron that is selected at the feed-forward station; in a mixture none can be switched off alone.
-    pub(crate) fn selected_neuron(&self) -> Option<Part> {
-        let layer = self.opened_layer();
-        let ffn = self.shown_inside()?.ffns.iter().find(|ffn| ffn.layer == layer)?;
-        let row = self.inspector.inside.row.min(ffn.neurons.len().saturating_sub(1));
-        let neuron = ffn.neurons.get(row).filter(|neuron| neuron.expert.is_none())?;
-        Some(Part::Neuron(layer, neuron.index))
-    }
-
     /// The arrows: in the list of neurons, or in that of the layers.
     pub(crate) fn move_neuron(&mut self, down: i32, right: i32) {
-        if self.ready().is_none() {
+        if self.view().ready().is_none() {
             return;
         }
         if !self.inspector.ffn.on_neurons {

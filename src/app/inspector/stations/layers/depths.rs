@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::state::{Depths, Grid, Reading, ReadingOf, Settled};
-use crate::app::{App, Asker, Colouring, ConfirmAction, Origin, Overlay, Station, TokenCursor};
+use crate::app::{App, Asker, Colouring, ConfirmAction, Display, Origin, Overlay, Station, TokenCursor};
 use crate::chat::{RunId, Turn, TurnId};
 use crate::engine::protocol::{self, Event, FailureKind, Request, RequestId};
 use crate::inspect::depth::Depth;
@@ -33,7 +33,7 @@ struct Stretch {
     run: RunId,
 }
 
-impl App {
+impl<'a> Display<'a> {
     /// The layer at which a token was decided, if that is known: `Some(None)` for one that was not the model's first
     /// choice.
     #[must_use]
@@ -45,7 +45,7 @@ impl App {
                 .filter(|pass| pass.at == at && !pass.own)
                 .find_map(|pass| pass.seen.trace.lens.as_ref())?;
             let followed = lens.rows.first()?.followed.first()?.id;
-            (self.step_at(at)?.id == Some(followed)).then_some(lens.decided)
+            (self.view.step_at(at)?.id == Some(followed)).then_some(lens.decided)
         })
     }
 
@@ -58,13 +58,50 @@ impl App {
 
     /// The grid that has a column for the token on display, with that column's index.
     #[must_use]
-    pub fn shown_grid(&self) -> Option<(&Grid, usize)> {
-        let pass = self.pass(self.shown_step()?.cursor())?;
+    pub fn shown_grid(&self) -> Option<(&'a Grid, usize)> {
+        let pass = self.view.pass(self.shown_step()?.cursor())?;
         let grids = self.inspector.depths.grids.iter().rev();
         let grid = grids.into_iter().find(|grid| grid.covers(&pass.ids, pass.chosen))?;
         Some((grid, pass.ids.len() - grid.from as usize))
     }
 
+    /// How many tokens of the shown chat could be judged and are not yet.
+    fn undecided(&self) -> usize {
+        let turns = self.view.shown_turns();
+        let turns = turns.iter().filter_map(|turn| self.view.shown_turn(*turn));
+        turns.map(|turn| self.open_tokens(turn).len()).sum()
+    }
+
+    /// Tokens of a message that could be judged and are not: index, run, and place in what was read.
+    fn open_tokens(&self, turn: &Turn) -> Vec<(usize, RunId, usize, TokenId)> {
+        let tokens = self.view.turn_tokens(turn);
+        let known =
+            |index: usize| self.inspector.depths.decided.contains_key(&TokenCursor { turn: turn.id, index });
+        let open = tokens.iter().enumerate().filter_map(|(index, token)| {
+            let (Origin::Written { run, .. } | Origin::Scored { run, .. }) = token.origin;
+            let place = self.view.place_in_context(token).filter(|place| *place > 0)?;
+            (!known(index) && self.view.can_read_again(run)).then_some((index, run, place, token.step.id?))
+        });
+        open.collect()
+    }
+
+    /// The first stretch of a message that is to be read: of one run, up to its last token.
+    fn stretch(&self, turn: &Turn) -> Option<Stretch> {
+        let open = self.open_tokens(turn);
+        let &(first, run, from, _) = open.first()?;
+        let last = open.iter().rev().find(|token| token.1 == run)?.0;
+        let pass = self.view.pass(TokenCursor { turn: turn.id, index: last })?;
+        let mut ids = pass.ids.to_vec();
+        ids.push(pass.chosen);
+        let of_run = open.iter().filter(|token| token.0 >= first && token.1 == run);
+        let places = of_run.filter(|(.., place, id)| ids.get(*place) == Some(id));
+        let places: BTreeMap<u32, usize> =
+            places.map(|(index, _, place, _)| (*place as u32, *index)).collect();
+        (!places.is_empty()).then_some(Stretch { turn: turn.id, ids, from: from as u32, places, run })
+    }
+}
+
+impl App {
     /// Shows the grid of layers over tokens, or the list of layers again.
     pub(crate) fn toggle_grid(&mut self) {
         let grid = &mut self.inspector.depths.shows_grid;
@@ -83,7 +120,7 @@ impl App {
     /// Colours by layer of decision: says what it takes, or asks where that is long.
     pub(crate) fn colour_by_layer(&mut self) -> String {
         self.inspector.depths.failed = None;
-        let count = self.undecided();
+        let count = self.display().undecided();
         let ms = count as f32 * self.inspector.depths.price.0.unwrap_or(GUESS_MS);
         let seconds = format!("{:.0} s", (ms / 1000.0).ceil());
         self.inspector.depths.agreed = ms <= ASK_MS;
@@ -125,7 +162,7 @@ impl App {
             || self.queued.is_some()
             || inside.is_some_and(|(engine, ..)| *engine == self.requests.engine())
             || looking
-            || self.ready().is_none();
+            || self.view().ready().is_none();
         let grid = if yields { None } else { self.grid_wanted() };
         let colours = !yields && grid.is_none() && self.colours_wanted();
         let goes_on = match self.inspector.depths.pending.as_ref().map(|pending| &pending.of) {
@@ -134,7 +171,10 @@ impl App {
                 match &grid {
                     Some((ids, from)) => here(ids, *from),
                     // All has come but the word that it is done.
-                    None => !yields && self.shown_grid().is_some_and(|(grid, _)| here(&grid.ids, grid.from)),
+                    None => {
+                        !yields
+                            && self.display().shown_grid().is_some_and(|(grid, _)| here(&grid.ids, grid.from))
+                    }
                 }
             }
             Some(ReadingOf::Colours(..)) => colours,
@@ -155,7 +195,7 @@ impl App {
 
     /// What was read of another model says nothing of this one.
     fn keep_one_model(&mut self) {
-        let Some(layers) = self.ready().map(|loaded| loaded.facts.layers) else { return };
+        let Some(layers) = self.view().ready().map(|loaded| loaded.facts.layers) else { return };
         let model = self.model.hash.clone().unwrap_or_else(|| self.model.name.clone());
         let depths = &mut self.inspector.depths;
         if depths.model == self.model.name && Some(&depths.model) != self.model.hash.as_ref() {
@@ -187,11 +227,11 @@ impl App {
         {
             return None;
         }
-        let shown = self.shown_step().filter(|shown| shown.chat == self.chat.head.id)?;
+        let shown = self.display().shown_step().filter(|shown| shown.chat == self.chat.head.id)?;
         let at = shown.cursor();
-        self.run_at(at).filter(|run| self.can_read_again(*run))?;
-        let pass = self.pass(at)?;
-        if let Some((grid, column)) = self.shown_grid() {
+        self.view().run_at(at).filter(|run| self.view().can_read_again(*run))?;
+        let pass = self.view().pass(at)?;
+        if let Some((grid, column)) = self.display().shown_grid() {
             // One that is still coming stays wanted.
             let coming = grid.tokens.len() < grid.ids.len() - grid.from as usize;
             return (coming || column >= grid.tokens.len()).then(|| (Arc::clone(&grid.ids), grid.from));
@@ -199,7 +239,7 @@ impl App {
         let mut ids = pass.ids.to_vec();
         ids.push(pass.chosen);
         ids.extend((1..=AHEAD).map_while(|by| {
-            let next = self.pass(TokenCursor { index: at.index + by, ..at })?;
+            let next = self.view().pass(TokenCursor { index: at.index + by, ..at })?;
             (next.run == pass.run && next.ids.len() == pass.ids.len() + by).then_some(next.chosen)
         }));
         let from = ids.len().saturating_sub(COLUMNS).max(1).min(pass.ids.len());
@@ -207,7 +247,7 @@ impl App {
     }
 
     fn ask_grid(&mut self, ids: &Arc<Vec<TokenId>>, from: u32) {
-        let run = self.shown_step().and_then(|shown| self.run_at(shown.cursor()));
+        let run = self.display().shown_step().and_then(|shown| self.view().run_at(shown.cursor()));
         let grids = &mut self.inspector.depths.grids;
         grids.retain(|grid| (&grid.ids, grid.from) != (ids, from));
         grids.push(Grid { ids: Arc::clone(ids), from, tokens: Vec::new() });
@@ -242,7 +282,7 @@ impl App {
             if self.inspector.depths.closed.contains(&(engine, turn)) {
                 continue;
             }
-            let stretch = self.shown_turn(turn).and_then(|turn| self.stretch(turn));
+            let stretch = self.view().shown_turn(turn).and_then(|turn| self.display().stretch(turn));
             let Some(stretch) = stretch else { continue };
             let Stretch { turn, ids, from, places, run } = stretch;
             self.ask_depths(&ids, from, false, Some(run), ReadingOf::Colours(turn, places));
@@ -254,45 +294,10 @@ impl App {
     /// The shown messages, those on the screen first, then from the newest back.
     fn turns_in_order(&self) -> Vec<TurnId> {
         let mut order: Vec<TurnId> = self.geometry.turns.iter().map(|(turn, _)| *turn).collect();
-        order.extend(self.shown_turns().into_iter().rev());
+        order.extend(self.view().shown_turns().into_iter().rev());
         let mut seen = std::collections::BTreeSet::new();
         order.retain(|turn| seen.insert(*turn));
         order
-    }
-
-    /// How many tokens of the shown chat could be judged and are not yet.
-    fn undecided(&self) -> usize {
-        let turns = self.shown_turns();
-        let turns = turns.iter().filter_map(|turn| self.shown_turn(*turn));
-        turns.map(|turn| self.open_tokens(turn).len()).sum()
-    }
-
-    /// Tokens of a message that could be judged and are not: index, run, and place in what was read.
-    fn open_tokens(&self, turn: &Turn) -> Vec<(usize, RunId, usize, TokenId)> {
-        let tokens = self.turn_tokens(turn);
-        let known =
-            |index: usize| self.inspector.depths.decided.contains_key(&TokenCursor { turn: turn.id, index });
-        let open = tokens.iter().enumerate().filter_map(|(index, token)| {
-            let (Origin::Written { run, .. } | Origin::Scored { run, .. }) = token.origin;
-            let place = self.place_in_context(token).filter(|place| *place > 0)?;
-            (!known(index) && self.can_read_again(run)).then_some((index, run, place, token.step.id?))
-        });
-        open.collect()
-    }
-
-    /// The first stretch of a message that is to be read: of one run, up to its last token.
-    fn stretch(&self, turn: &Turn) -> Option<Stretch> {
-        let open = self.open_tokens(turn);
-        let &(first, run, from, _) = open.first()?;
-        let last = open.iter().rev().find(|token| token.1 == run)?.0;
-        let pass = self.pass(TokenCursor { turn: turn.id, index: last })?;
-        let mut ids = pass.ids.to_vec();
-        ids.push(pass.chosen);
-        let of_run = open.iter().filter(|token| token.0 >= first && token.1 == run);
-        let places = of_run.filter(|(.., place, id)| ids.get(*place) == Some(id));
-        let places: BTreeMap<u32, usize> =
-            places.map(|(index, _, place, _)| (*place as u32, *index)).collect();
-        (!places.is_empty()).then_some(Stretch { turn: turn.id, ids, from: from as u32, places, run })
     }
 
     fn reads_depths(&self, id: RequestId) -> bool {

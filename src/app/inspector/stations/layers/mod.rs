@@ -40,8 +40,8 @@ impl StationUnit for Layers {
         if app.inspector.depths.shows_grid {
             return None;
         }
-        app.pass_wish(|mut asked| {
-            let lens = app.shown_inside().and_then(|seen| seen.trace.lens.as_ref());
+        app.display().pass_wish(|mut asked| {
+            let lens = app.display().shown_inside().and_then(|seen| seen.trace.lens.as_ref());
             let told = lens.and_then(|lens| lens.rows.first());
             let follow = asked.want.follow.iter().copied();
             if told.is_some_and(|row| row.followed.iter().map(|followed| followed.id).eq(follow)) {
@@ -61,8 +61,8 @@ impl StationUnit for Layers {
         match command {
             Command::LayersGrid => app.toggle_grid(),
             Command::LayersRanks => app.inspector.depths.ranks = !app.inspector.depths.ranks,
-            Command::OpenHeads => app.open_at(Station::Attention, Some(app.opened_layer()), None),
-            Command::OpenNeurons => app.open_at(Station::Ffn, Some(app.opened_layer()), None),
+            Command::OpenHeads => app.open_at(Station::Attention, Some(app.display().opened_layer()), None),
+            Command::OpenNeurons => app.open_at(Station::Ffn, Some(app.display().opened_layer()), None),
             Command::NextRival => app.next_rival(),
             Command::OpenSelected => app.show_selected_alone(),
             Command::SelectLeft if app.inspector.depths.shows_grid => app.move_token(Move::Previous),
@@ -108,6 +108,6 @@ impl StationUnit for Layers {
 
     fn export(&self, app: &App, file: &mut Exported) {
         file.take_trace(app, |own, whole| own.lens.clone_from(&whole.lens));
-        file.grid = app.shown_grid().map(|(grid, _)| (grid.from, grid.tokens.clone()));
+        file.grid = app.display().shown_grid().map(|(grid, _)| (grid.from, grid.tokens.clone()));
     }
 }

@@ -43,7 +43,10 @@ fn colouring_by_layer_reads_each_message_once_and_keeps_what_came() {
     let turn = bench.app.chat.leaf.unwrap();
     let at = |index| TokenCursor { turn, index };
     answer(&mut bench, Event::Depths { first: 2, tokens: vec![token(0, Some(3)), token(1, None)] });
-    assert_eq!([0, 1, 2].map(|index| bench.app.decided(at(index))), [Some(Some(3)), Some(None), None]);
+    assert_eq!(
+        [0, 1, 2].map(|index| bench.app.display().decided(at(index))),
+        [Some(Some(3)), Some(None), None]
+    );
     answer(&mut bench, Event::Depths { first: 4, tokens: vec![token(2, Some(0))] });
     let effects = answer(&mut bench, Event::DepthsDone { decoded: 5, ms: 30.0 });
     assert_eq!(asked(&effects), None);
@@ -103,9 +106,9 @@ fn the_grid_reads_the_last_tokens_and_follows_the_cursor_within_them() {
     let tokens = vec![token(2, None), token(0, Some(1)), token(1, Some(2)), token(2, None)];
     answer(&mut bench, Event::Depths { first: 1, tokens });
     answer(&mut bench, Event::DepthsDone { decoded: 5, ms: 60.0 });
-    assert_eq!(bench.app.shown_grid().map(|(_, column)| column), Some(2));
+    assert_eq!(bench.app.display().shown_grid().map(|(_, column)| column), Some(2));
     assert_eq!(asked(&bench.press(&["right"])), None);
-    assert_eq!(bench.app.shown_grid().map(|(_, column)| column), Some(3));
+    assert_eq!(bench.app.display().shown_grid().map(|(_, column)| column), Some(3));
     assert_eq!(asked(&put_cursor(&mut bench, 0)), None);
-    assert_eq!(bench.app.shown_grid().map(|(_, column)| column), Some(1));
+    assert_eq!(bench.app.display().shown_grid().map(|(_, column)| column), Some(1));
 }

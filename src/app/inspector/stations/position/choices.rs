@@ -21,15 +21,16 @@ impl App {
 
     /// The arrows at the position station.
     pub(crate) fn move_position(&mut self, down: i32, right: i32) {
-        let position = self.shown_inside().map_or(0, |seen| seen.trace.position);
-        let rotation = self.shown_inside().and_then(|seen| seen.trace.rotation.as_ref());
+        let position = self.display().shown_inside().map_or(0, |seen| seen.trace.position);
+        let rotation = self.display().shown_inside().and_then(|seen| seen.trace.rotation.as_ref());
         let (pairs, known) =
             rotation.map_or((0, 0), |rotation| (rotation.frequencies.len(), rotation.by_distance.len()));
-        let Some((layers, heads)) = self.ready().map(|loaded| (loaded.facts.layers, loaded.facts.heads))
+        let Some((layers, heads)) =
+            self.view().ready().map(|loaded| (loaded.facts.layers, loaded.facts.heads))
         else {
             return;
         };
-        let layer = self.opened_layer();
+        let layer = self.display().opened_layer();
         let (inside, view) = (&mut self.inspector.inside, &mut self.inspector.position);
         if !view.picking_head {
             if down != 0 {

@@ -37,13 +37,13 @@ impl StationUnit for Position {
     }
 
     fn wants(&self, app: &App) -> Option<Wish> {
-        app.pass_wish(|mut asked| {
+        app.display().pass_wish(|mut asked| {
             let inside = &app.inspector.inside;
-            let head = (app.opened_layer(), inside.head);
+            let head = (app.display().opened_layer(), inside.head);
             let last = asked.ids.len() as u32 - 1;
             let other =
                 app.inspector.position.other.filter(|other| *other <= last).unwrap_or(last.saturating_sub(1));
-            let known = app.shown_inside().and_then(|seen| seen.trace.rotation.as_ref());
+            let known = app.display().shown_inside().and_then(|seen| seen.trace.rotation.as_ref());
             if known.is_some_and(|known| known.head == head && known.other == other) {
                 return None;
             }
@@ -53,7 +53,7 @@ impl StationUnit for Position {
     }
 
     fn wants_live(&self, app: &App, live: &mut Live) -> bool {
-        live.rotation = Some((app.opened_layer(), app.inspector.inside.head));
+        live.rotation = Some((app.display().opened_layer(), app.inspector.inside.head));
         true
     }
 

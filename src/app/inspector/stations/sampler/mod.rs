@@ -80,6 +80,6 @@ impl StationUnit for Sampler {
     }
 
     fn export(&self, app: &App, file: &mut Exported) {
-        file.sampler = app.shown_trace();
+        file.sampler = app.display().shown_trace();
     }
 }

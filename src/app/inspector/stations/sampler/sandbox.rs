@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::app::look::looks_back;
-use crate::app::{App, LiveStep, Origin, ReplyOdds, Sandbox, TokenCursor, settings};
+use crate::app::{App, Display, LiveStep, Origin, ReplyOdds, Sandbox, TokenCursor, settings};
 use crate::chat::{Run, RunId};
 use crate::command::{Command, Context};
 use crate::inspect::chain::{self, Input, Last, Likelihood, Outcome, Reply, StepLikelihood};
@@ -54,12 +54,14 @@ fn value_of(sampling: &Sampling, key: &str) -> String {
     }
 }
 
-impl App {
+impl<'a> Display<'a> {
     /// The run whose token is shown, if it was drawn by that run, and its index there.
     #[must_use]
-    pub fn drawing_run(&self) -> Option<(&Run, usize)> {
-        let Origin::Written { run, index } = self.origin(self.shown_step()?.cursor())? else { return None };
-        self.runs.get(&run).filter(|run| index >= run.taken as usize).map(|run| (run, index))
+    pub fn drawing_run(&self) -> Option<(&'a Run, usize)> {
+        let Origin::Written { run, index } = self.view.origin(self.shown_step()?.cursor())? else {
+            return None;
+        };
+        self.view.runs.get(&run).filter(|run| index >= run.taken as usize).map(|run| (run, index))
     }
 
     /// The settings that are tried on the shown token: those of its run, with what was changed.
@@ -77,9 +79,80 @@ impl App {
         self.tried_sampling().map(|sampling| value_of(&sampling, key)).unwrap_or_default()
     }
 
+    fn selected_key(&self) -> Option<&'static str> {
+        SANDBOX_KEYS.get(self.inspector.sandbox.as_ref()?.key).copied()
+    }
+
+    /// The shown token's way through the tried settings, or why it cannot be known.
+    fn tried(&self) -> Result<Tried, String> {
+        let (Some(shown), Some((_, index)), Some(sampling)) =
+            (self.shown_step(), self.drawing_run(), self.tried_sampling())
+        else {
+            return Err("no sampler drew this token".into());
+        };
+        let vocabulary = shown.vocabulary.as_ref().and_then(|hash| self.view.vocabularies.get(hash));
+        let vocabulary = vocabulary.ok_or("the vocabulary is not there")?;
+        let pass = self.view.pass(shown.cursor());
+        if pass.is_none() && looks_back(&sampling) {
+            return Err("penalties need what was read before, which is not stored".into());
+        }
+        let recent = pass.as_ref().map(|pass| pass.ids.as_slice()).unwrap_or_default();
+        let biases = chain::biases(&sampling, vocabulary);
+        let drawn = shown.step.id.ok_or("the token has no id")?;
+        let input = match self.shown_distribution() {
+            Some(whole) => Some(Input { recent, ..Input::whole(whole, drawn) }),
+            None => Input::kept(&shown.step, vocabulary.len(), recent),
+        };
+        let mut input = input.ok_or("this step keeps no candidates")?;
+        input.index = index as u32;
+        input.biases = &biases;
+        input.u = self.shown_trace().and_then(|trace| trace.u);
+        match chain::run(&input, &sampling) {
+            Outcome::Exact(trace) => Ok(Tried::Stages(*trace)),
+            Outcome::NotDetermined(why) => match chain::last(&input, &sampling) {
+                Ok(last) => Ok(Tried::Last(last, why.to_string())),
+                Err(why) => Err(why.to_string()),
+            },
+        }
+    }
+
+    /// How likely the whole reply is under the settings of its run and under the tried ones.
+    fn reply_odds(&self, run: RunId, at: TokenCursor) -> Option<ReplyOdds> {
+        let record = self.view.runs.get(&run)?;
+        let vocabulary = self.view.vocabularies.get(record.vocabulary.as_ref()?)?;
+        let tried = self.tried_sampling()?;
+        let tokens = self.view.turn_tokens(self.view.chat.turn(at.turn)?);
+        let own = |origin: &Origin| matches!(origin, Origin::Written { run: of, .. } if *of == run);
+        let places: Vec<usize> = tokens
+            .iter()
+            .enumerate()
+            .filter(|(_, token)| own(&token.origin))
+            .map(|(index, _)| index)
+            .collect();
+        let steps: Vec<Step> = places.iter().map(|index| tokens[*index].step.clone()).collect();
+        let prompt: Vec<TokenId> = self.view.prompt_of(run).unwrap_or_default();
+        let judged = |sampling: &Sampling| {
+            let biases = chain::biases(sampling, vocabulary);
+            let reply = Reply {
+                prompt: &prompt,
+                steps: &steps,
+                taken: record.taken as usize,
+                vocabulary: vocabulary.len(),
+                biases: &biases,
+            };
+            chain::reply_likelihood(&reply, sampling)
+        };
+        if prompt.is_empty() && (looks_back(&tried) || looks_back(&record.sampling)) {
+            return None;
+        }
+        Some(compared(&judged(&record.sampling), &judged(&tried), &steps, &places))
+    }
+}
+
+impl App {
     /// Opens the editor, with what was tried before.
     pub(crate) fn open_sandbox(&mut self) {
-        if self.drawing_run().is_none() {
+        if self.display().drawing_run().is_none() {
             self.say("no sampler drew this token; put the cursor on one that the model wrote");
             return;
         }
@@ -127,14 +200,10 @@ impl App {
         true
     }
 
-    fn selected_key(&self) -> Option<&'static str> {
-        SANDBOX_KEYS.get(self.inspector.sandbox.as_ref()?.key).copied()
-    }
-
     fn step_tried(&mut self, direction: f64) {
-        let Some(key) = self.selected_key() else { return };
+        let Some(key) = self.display().selected_key() else { return };
         let Some(range) = settings::range(&format!("sampling.{key}")) else { return };
-        let now: f64 = self.tried_value(key).parse().unwrap_or_default();
+        let now: f64 = self.display().tried_value(key).parse().unwrap_or_default();
         // Two decimals keep repeated steps from drifting.
         let value = ((now + range.step * direction).clamp(range.least, range.most) * 100.0).round() / 100.0;
         if let Some(sandbox) = &mut self.inspector.sandbox {
@@ -145,7 +214,7 @@ impl App {
 
     /// Tries a value; one that is not complete or not possible yet changes nothing.
     fn try_value(&mut self, value: &str) {
-        let Some(key) = self.selected_key() else { return };
+        let Some(key) = self.display().selected_key() else { return };
         let whole = value.trim_end_matches('.');
         let whole = if whole.starts_with('.') { format!("0{whole}") } else { whole.to_owned() };
         let Some(sandbox) = &mut self.inspector.sandbox else { return };
@@ -155,7 +224,7 @@ impl App {
     }
 
     fn forget_tried(&mut self) {
-        let Some(key) = self.selected_key() else { return };
+        let Some(key) = self.display().selected_key() else { return };
         let Some(sandbox) = &mut self.inspector.sandbox else { return };
         if let Ok(changed) = settings::put(&sandbox.changed, key, None) {
             sandbox.change(changed);
@@ -164,8 +233,8 @@ impl App {
 
     /// Makes what is tried the chat's own settings, where it differs from those in use.
     fn adopt_tried(&mut self) {
-        let Some(tried) = self.tried_sampling() else { return };
-        let used = self.sampling();
+        let Some(tried) = self.display().tried_sampling() else { return };
+        let used = self.view().sampling();
         let mut layer = self.chat.settings.sampling.clone();
         let mut adopted = Vec::new();
         for key in SANDBOX_KEYS {
@@ -189,16 +258,19 @@ impl App {
     /// Works out what the tried settings make of the shown token and its reply, if that is not known yet.
     pub(crate) fn settle_sandbox(&mut self) {
         let Some(sandbox) = &self.inspector.sandbox else { return };
-        let Some((run, at)) =
-            self.drawing_run().map(|(run, _)| run.id).zip(self.shown_step().map(LiveStep::cursor))
+        let Some((run, at)) = self
+            .display()
+            .drawing_run()
+            .map(|(run, _)| run.id)
+            .zip(self.display().shown_step().map(LiveStep::cursor))
         else {
             return;
         };
-        let whole = self.shown_distribution().is_some();
+        let whole = self.display().shown_distribution().is_some();
         let known = sandbox.tried.as_ref().is_some_and(|(of, was_whole, _)| *of == at && *was_whole == whole);
         let judged = sandbox.reply.as_ref().is_some_and(|(of, _)| *of == run);
-        let tried = (!known).then(|| self.tried());
-        let odds = if judged { None } else { self.reply_odds(run, at) };
+        let tried = (!known).then(|| self.display().tried());
+        let odds = if judged { None } else { self.display().reply_odds(run, at) };
         let Some(sandbox) = &mut self.inspector.sandbox else { return };
         if let Some(tried) = tried {
             (sandbox.tried, sandbox.last) = match tried {
@@ -210,71 +282,6 @@ impl App {
         if let Some(odds) = odds {
             sandbox.reply = Some((run, odds));
         }
-    }
-
-    /// The shown token's way through the tried settings, or why it cannot be known.
-    fn tried(&self) -> Result<Tried, String> {
-        let (Some(shown), Some((_, index)), Some(sampling)) =
-            (self.shown_step(), self.drawing_run(), self.tried_sampling())
-        else {
-            return Err("no sampler drew this token".into());
-        };
-        let vocabulary = shown.vocabulary.as_ref().and_then(|hash| self.vocabularies.get(hash));
-        let vocabulary = vocabulary.ok_or("the vocabulary is not there")?;
-        let pass = self.pass(shown.cursor());
-        if pass.is_none() && looks_back(&sampling) {
-            return Err("penalties need what was read before, which is not stored".into());
-        }
-        let recent = pass.as_ref().map(|pass| pass.ids.as_slice()).unwrap_or_default();
-        let biases = chain::biases(&sampling, vocabulary);
-        let drawn = shown.step.id.ok_or("the token has no id")?;
-        let input = match self.shown_distribution() {
-            Some(whole) => Some(Input { recent, ..Input::whole(whole, drawn) }),
-            None => Input::kept(&shown.step, vocabulary.len(), recent),
-        };
-        let mut input = input.ok_or("this step keeps no candidates")?;
-        input.index = index as u32;
-        input.biases = &biases;
-        input.u = self.shown_trace().and_then(|trace| trace.u);
-        match chain::run(&input, &sampling) {
-            Outcome::Exact(trace) => Ok(Tried::Stages(*trace)),
-            Outcome::NotDetermined(why) => match chain::last(&input, &sampling) {
-                Ok(last) => Ok(Tried::Last(last, why.to_string())),
-                Err(why) => Err(why.to_string()),
-            },
-        }
-    }
-
-    /// How likely the whole reply is under the settings of its run and under the tried ones.
-    fn reply_odds(&self, run: RunId, at: TokenCursor) -> Option<ReplyOdds> {
-        let record = self.runs.get(&run)?;
-        let vocabulary = self.vocabularies.get(record.vocabulary.as_ref()?)?;
-        let tried = self.tried_sampling()?;
-        let tokens = self.turn_tokens(self.chat.turn(at.turn)?);
-        let own = |origin: &Origin| matches!(origin, Origin::Written { run: of, .. } if *of == run);
-        let places: Vec<usize> = tokens
-            .iter()
-            .enumerate()
-            .filter(|(_, token)| own(&token.origin))
-            .map(|(index, _)| index)
-            .collect();
-        let steps: Vec<Step> = places.iter().map(|index| tokens[*index].step.clone()).collect();
-        let prompt: Vec<TokenId> = self.prompt_of(run).unwrap_or_default();
-        let judged = |sampling: &Sampling| {
-            let biases = chain::biases(sampling, vocabulary);
-            let reply = Reply {
-                prompt: &prompt,
-                steps: &steps,
-                taken: record.taken as usize,
-                vocabulary: vocabulary.len(),
-                biases: &biases,
-            };
-            chain::reply_likelihood(&reply, sampling)
-        };
-        if prompt.is_empty() && (looks_back(&tried) || looks_back(&record.sampling)) {
-            return None;
-        }
-        Some(compared(&judged(&record.sampling), &judged(&tried), &steps, &places))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::app::{App, Edit, LineEdit, LiveStep, Watched};
+use crate::app::{App, Display, Edit, LineEdit, LiveStep, Watched};
 use crate::token::{TokenId, Vocabulary};
 
 /// Rows that a page of the list moves by, and that it shows where there is room.
@@ -22,7 +22,7 @@ pub struct Listed {
     pub candidate: Option<usize>,
 }
 
-impl App {
+impl Display<'_> {
     /// How many rows the list has.
     #[must_use]
     pub fn list_len(&self) -> usize {
@@ -76,6 +76,20 @@ impl App {
         self.is_filtered() || self.inspector.list.selected.is_some_and(|selected| selected + 1 >= kept)
     }
 
+    /// The tokens whose text holds another in either case, likeliest first.
+    fn matching(&self, text: &str) -> Vec<TokenId> {
+        let Some(shown) = self.shown_step() else { return Vec::new() };
+        let vocabulary = shown.vocabulary.as_ref().and_then(|hash| self.view.vocabularies.get(hash));
+        let Some(vocabulary) = vocabulary else { return Vec::new() };
+        let holds = |id: &TokenId| token_holds(vocabulary, *id, text);
+        match self.shown_distribution() {
+            Some(whole) => whole.order().iter().copied().filter(holds).collect(),
+            None => shown.step.candidates.iter().map(|candidate| candidate.id).filter(holds).collect(),
+        }
+    }
+}
+
+impl App {
     /// A key while the filter is typed; false where it has no meaning there.
     pub(crate) fn filter_key(&mut self, key: KeyEvent) -> bool {
         let list = &mut self.inspector.list;
@@ -111,7 +125,7 @@ impl App {
 
     /// Moves the selected row; a live display is held, so that the row stays what it is.
     pub(crate) fn move_in_list(&mut self, by: isize) {
-        let Some(end) = self.list_len().checked_sub(1) else { return };
+        let Some(end) = self.display().list_len().checked_sub(1) else { return };
         if self.inspector.past.is_none() && self.run.is_some() {
             self.inspector.held = true;
         }
@@ -134,9 +148,9 @@ impl App {
 
     /// Works out the matches again if filter, token or what is known of it have changed.
     pub(crate) fn find_matching(&mut self) {
-        let of = match (self.shown_step(), &self.inspector.list.filter) {
+        let of = match (self.display().shown_step(), &self.inspector.list.filter) {
             (Some(shown), Some(filter)) if !filter.text.is_empty() => {
-                Some((shown.cursor(), self.shown_distribution().is_some(), filter.text.clone()))
+                Some((shown.cursor(), self.display().shown_distribution().is_some(), filter.text.clone()))
             }
             _ => None,
         };
@@ -144,7 +158,7 @@ impl App {
             return;
         }
         let matches = match &of {
-            Some((_, _, text)) => self.matching(text),
+            Some((_, _, text)) => self.display().matching(text),
             None => Vec::new(),
         };
         let list = &mut self.inspector.list;
@@ -153,22 +167,10 @@ impl App {
         list.matches_of = of;
     }
 
-    /// The tokens whose text holds another in either case, likeliest first.
-    fn matching(&self, text: &str) -> Vec<TokenId> {
-        let Some(shown) = self.shown_step() else { return Vec::new() };
-        let vocabulary = shown.vocabulary.as_ref().and_then(|hash| self.vocabularies.get(hash));
-        let Some(vocabulary) = vocabulary else { return Vec::new() };
-        let holds = |id: &TokenId| token_holds(vocabulary, *id, text);
-        match self.shown_distribution() {
-            Some(whole) => whole.order().iter().copied().filter(holds).collect(),
-            None => shown.step.candidates.iter().map(|candidate| candidate.id).filter(holds).collect(),
-        }
-    }
-
     /// Watches the selected token (or the chosen one), or stops watching it.
     pub(crate) fn watch_selected(&mut self) {
-        let chosen = || self.shown_step().and_then(|shown| shown.step.id);
-        let Some(id) = self.selected_token().or_else(chosen) else { return };
+        let chosen = || self.display().shown_step().and_then(|shown| shown.step.id);
+        let Some(id) = self.display().selected_token().or_else(chosen) else { return };
         let watch = &mut self.inspector.watch;
         if let Some(at) = watch.iter().position(|watched| watched.id == id) {
             watch.remove(at);

@@ -42,7 +42,7 @@ impl StationUnit for Softmax {
     }
 
     fn wants_replay(&self, app: &App, shown: &LiveStep) -> bool {
-        app.list_is_deep(shown) || app.inspector.watches_unlisted(shown)
+        app.display().list_is_deep(shown) || app.inspector.watches_unlisted(shown)
     }
 
     fn records(&self, app: &App, plan: &mut CapturePlan) {

@@ -79,7 +79,8 @@ impl StationUnit for Tokens {
     }
 
     fn export(&self, app: &App, file: &mut Exported) {
-        let line = app.stretch_on_display().map(|line| line.text);
-        file.pieces = line.and_then(|text| app.known_pieces(&text).cloned().map(|pieces| (text, pieces)));
+        let line = app.display().stretch_on_display().map(|line| line.text);
+        file.pieces =
+            line.and_then(|text| app.display().known_pieces(&text).cloned().map(|pieces| (text, pieces)));
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::app::{App, Edit, Effect, Focus, LineEdit, Station, Wish};
+use crate::app::{App, Display, Edit, Effect, Focus, LineEdit, Station, Wish};
 use crate::inspect::pieces::Pieces;
 use crate::token::TokenId;
 
@@ -45,14 +45,14 @@ impl Stretch {
     }
 }
 
-impl App {
+impl<'a> Display<'a> {
     /// How the tokenizer cut and merged a text of the chat, if it has been asked.
     #[must_use]
-    pub fn known_pieces(&self, text: &str) -> Option<&Arc<Pieces>> {
+    pub fn known_pieces(&self, text: &str) -> Option<&'a Arc<Pieces>> {
         self.pieces_under(self.shown_step()?.vocabulary.as_ref()?, text)
     }
 
-    fn pieces_under(&self, vocabulary: &str, text: &str) -> Option<&Arc<Pieces>> {
+    fn pieces_under(&self, vocabulary: &str, text: &str) -> Option<&'a Arc<Pieces>> {
         let mut known = self.inspector.tokens.pieces.iter().rev();
         known.find(|(hash, known, _)| hash == vocabulary && known == text).map(|(_, _, pieces)| pieces)
     }
@@ -63,9 +63,9 @@ impl App {
     pub fn stretch_on_display(&self) -> Option<Stretch> {
         let (word, of) = self.word_on_display()?;
         let shown = self.shown_step()?;
-        let turn = self.shown_turn(shown.turn)?;
-        let tokens = self.turn_tokens(turn);
-        let bytes = self.chat.bytes(turn);
+        let turn = self.view.shown_turn(shown.turn)?;
+        let tokens = self.view.turn_tokens(turn);
+        let bytes = self.view.chat.bytes(turn);
         let is_line_end = |index: usize| tokens[index].step.bytes.contains(&b'\n');
         let (start, end) = (tokens[of.start].start, tokens[of.end - 1].end);
         let mut first = of.start;
@@ -73,7 +73,7 @@ impl App {
             first -= 1;
         }
         let mut last = of.end;
-        let grows = self.run.as_ref().is_some_and(|run| run.turn == shown.turn);
+        let grows = self.view.run.as_ref().is_some_and(|run| run.turn == shown.turn);
         while !grows && last < tokens.len() && !is_line_end(last) && tokens[last].end - end <= AROUND {
             last += 1;
         }
@@ -88,6 +88,16 @@ impl App {
         Some(text.map_or_else(alone, stretch))
     }
 
+    /// The word that is tried, and its pieces as soon as they are told.
+    #[must_use]
+    pub fn tried_word(&self) -> Option<(&'a str, Option<&'a Arc<Pieces>>)> {
+        let input = self.inspector.tokens.trying.as_ref().filter(|input| !input.text.is_empty())?;
+        let known = self.view.ready().and_then(|loaded| self.pieces_under(&loaded.vocabulary, &input.text));
+        Some((&input.text, known))
+    }
+}
+
+impl App {
     /// The draft, while it is typed beside the open tokens station.
     #[must_use]
     pub fn followed_draft(&self) -> Option<String> {
@@ -103,7 +113,7 @@ impl App {
     #[must_use]
     pub fn draft_on_display(&self) -> Option<(&str, &Arc<Pieces>, Range<usize>)> {
         let draft = self.followed_draft()?;
-        let loaded = &self.ready()?.vocabulary;
+        let loaded = &self.view().ready()?.vocabulary;
         let (_, text, pieces) = self.inspector.tokens.draft.as_ref().filter(|(hash, ..)| hash == loaded)?;
         let at = if self.composer.pastes.is_empty() { self.typed_at(text) } else { text.len() };
         let at = at.min(text.len());
@@ -122,32 +132,24 @@ impl App {
         lines + line.char_indices().nth(column).map_or(line.len(), |(at, _)| at)
     }
 
-    /// The word that is tried, and its pieces as soon as they are told.
-    #[must_use]
-    pub fn tried_word(&self) -> Option<(&str, Option<&Arc<Pieces>>)> {
-        let input = self.inspector.tokens.trying.as_ref().filter(|input| !input.text.is_empty())?;
-        let known = self.ready().and_then(|loaded| self.pieces_under(&loaded.vocabulary, &input.text));
-        Some((&input.text, known))
-    }
-
     /// What the tokens station shows and is not known yet.
     pub(crate) fn pieces_wish(&self) -> Option<Wish> {
-        let loaded = &self.ready()?.vocabulary;
+        let loaded = &self.view().ready()?.vocabulary;
         let tried = self.inspector.tokens.trying.as_ref().map(|input| input.text.clone());
         let draft = self.followed_draft();
         let shown = || {
-            let shown = self.shown_step().filter(|shown| shown.chat == self.chat.head.id)?;
+            let shown = self.display().shown_step().filter(|shown| shown.chat == self.chat.head.id)?;
             let same = shown.vocabulary.as_ref() == Some(loaded);
-            self.stretch_on_display().filter(|_| same).map(|stretch| stretch.text)
+            self.display().stretch_on_display().filter(|_| same).map(|stretch| stretch.text)
         };
         let context = draft.or_else(shown);
-        let unknown = |text: &String| !text.is_empty() && self.pieces_under(loaded, text).is_none();
+        let unknown = |text: &String| !text.is_empty() && self.display().pieces_under(loaded, text).is_none();
         tried.into_iter().chain(context).find(unknown).map(Wish::Pieces)
     }
 
     /// The tokenizer told how it cut and merged a text.
     pub(crate) fn pieces_told(&mut self, text: String, pieces: Box<Pieces>) {
-        let Some(vocabulary) = self.ready().map(|loaded| loaded.vocabulary.clone()) else { return };
+        let Some(vocabulary) = self.view().ready().map(|loaded| loaded.vocabulary.clone()) else { return };
         let pieces: Arc<Pieces> = Arc::from(pieces);
         let is_draft = self.followed_draft().as_ref() == Some(&text);
         if is_draft {
@@ -182,11 +184,11 @@ impl App {
     /// Keeps the word that was tried among those before, and begins another.
     fn keep_tried(&mut self) {
         let Some((word, Some(pieces))) =
-            self.tried_word().map(|(word, pieces)| (word.to_owned(), pieces.cloned()))
+            self.display().tried_word().map(|(word, pieces)| (word.to_owned(), pieces.cloned()))
         else {
             return;
         };
-        let Some(vocabulary) = self.ready().map(|loaded| loaded.vocabulary.clone()) else { return };
+        let Some(vocabulary) = self.view().ready().map(|loaded| loaded.vocabulary.clone()) else { return };
         let station = &mut self.inspector.tokens;
         station.tried.retain(|(hash, tried, _)| *hash == vocabulary && *tried != word);
         station.tried.insert(0, (vocabulary, word, pieces));
@@ -199,27 +201,31 @@ impl App {
         let count = |pieces: &Pieces, word: Range<usize>| {
             pieces.within(word.start as u32, word.end as u32).words.iter().map(|word| word.merges.len()).sum()
         };
-        if let Some((text, pieces)) = self.tried_word() {
+        if let Some((text, pieces)) = self.display().tried_word() {
             return pieces.map_or(0, |pieces| count(pieces, 0..text.len()));
         }
         if let Some((_, pieces, word)) = self.draft_on_display() {
             return count(pieces, word);
         }
-        let Some(stretch) = self.stretch_on_display() else { return 0 };
-        self.known_pieces(&stretch.text).map_or(0, |pieces| count(pieces, stretch.cut(pieces)))
+        let Some(stretch) = self.display().stretch_on_display() else { return 0 };
+        self.display().known_pieces(&stretch.text).map_or(0, |pieces| count(pieces, stretch.cut(pieces)))
     }
 
     /// Copies the ids of what is listed: the tried word, the draft, or the message under the cursor.
     pub(crate) fn copy_ids(&mut self) {
         let told =
             |pieces: &Pieces| pieces.words.iter().flat_map(|word| &word.tokens).map(|(id, _)| *id).collect();
-        let ids: Vec<TokenId> = if let Some((_, Some(pieces))) = self.tried_word() {
+        let ids: Vec<TokenId> = if let Some((_, Some(pieces))) = self.display().tried_word() {
             told(pieces)
         } else if let Some((_, pieces, _)) = self.draft_on_display() {
             told(pieces)
         } else {
-            let turn = self.shown_step().map(|shown| shown.turn).and_then(|turn| self.shown_turn(turn));
-            let tokens = turn.map(|turn| self.turn_tokens(turn)).unwrap_or_default();
+            let turn = self
+                .display()
+                .shown_step()
+                .map(|shown| shown.turn)
+                .and_then(|turn| self.view().shown_turn(turn));
+            let tokens = turn.map(|turn| self.view().turn_tokens(turn)).unwrap_or_default();
             tokens.iter().filter_map(|token| token.step.id).collect()
         };
         if ids.is_empty() {

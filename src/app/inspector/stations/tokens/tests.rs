@@ -37,7 +37,7 @@ fn the_open_station_asks_about_the_line_once() {
     let text = asked(&open(&mut bench)).unwrap();
     assert_eq!(text, "abc");
     answer(&mut bench, &text);
-    assert!(bench.app.known_pieces("abc").is_some());
+    assert!(bench.app.display().known_pieces("abc").is_some());
     assert_eq!(asked(&bench.send(Msg::Tick)), None);
     assert_eq!(asked(&put_cursor(&mut bench, 0)), None, "the same line");
 }
@@ -71,7 +71,7 @@ fn it_works_while_a_reply_is_written() {
     assert_eq!(asked(&open(&mut bench)).as_deref(), Some("one"));
     assert!(bench.app.run.is_some());
     answer(&mut bench, "one");
-    assert!(bench.app.known_pieces("one").is_some());
+    assert!(bench.app.display().known_pieces("one").is_some());
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl StationUnit for Why {
     }
 
     fn wants(&self, app: &App) -> Option<Wish> {
-        app.pass_wish(|asked| app.why_wanted(asked.ids, asked.want.follow))
+        app.display().pass_wish(|asked| app.display().why_wanted(asked.ids, asked.want.follow))
     }
 
     fn wants_live(&self, _app: &App, live: &mut Live) -> bool {
@@ -64,7 +64,7 @@ impl StationUnit for Why {
             Command::OpenHeads => app.open_part(Station::Attention),
             Command::OpenNeurons => app.open_part(Station::Ffn),
             Command::NextRival => app.next_rival(),
-            _ => return app.row_command(command, app.ranked_parts().len()),
+            _ => return app.row_command(command, app.display().ranked_parts().len()),
         }
         true
     }
@@ -75,7 +75,7 @@ impl StationUnit for Why {
     }
 
     fn selected(&self, app: &App) -> Option<Part> {
-        let parts = app.ranked_parts();
+        let parts = app.display().ranked_parts();
         let row = app.inspector.inside.row.min(parts.len().saturating_sub(1));
         parts.get(row).map(|part| part.part)
     }
@@ -104,11 +104,11 @@ impl StationUnit for Why {
 
     fn export(&self, app: &App, file: &mut Exported) {
         file.take_trace(app, |own, whole| own.attribution.clone_from(&whole.attribution));
-        if let Some(seen) = app.shown_inside() {
+        if let Some(seen) = app.display().shown_inside() {
             file.off.clone_from(&seen.off);
         }
         let tried = &app.inspector.why.tried;
         let off = tried.off.iter().copied().collect();
-        file.card = app.shown_card().map(|card| (off, tried.everywhere, card.clone()));
+        file.card = app.display().shown_card().map(|card| (off, tried.everywhere, card.clone()));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::state::{Picking, Pin, Source, Trial, Unit};
 use crate::app::inspector::stations::{Station, named};
-use crate::app::{App, TokenCursor};
+use crate::app::{App, Display, TokenCursor};
 use crate::chat::Intervention;
 use crate::engine::protocol::{Inspect, Inspected, Patch, Want, site, switched_off};
 use crate::inspect::trace::{Attribution, AttributionPart, Part};
@@ -19,8 +19,8 @@ const PINS: usize = 6;
 /// Changes that can be taken back.
 const STEPS: usize = 32;
 
-impl App {
-    fn attribution(&self) -> Option<&Attribution> {
+impl<'a> Display<'a> {
+    fn attribution(&self) -> Option<&'a Attribution> {
         self.shown_inside()?.trace.attribution.as_ref()
     }
 
@@ -40,7 +40,7 @@ impl App {
 
     /// The pass on display with what is tried on it.
     #[must_use]
-    pub fn shown_card(&self) -> Option<&Arc<Inspected>> {
+    pub fn shown_card(&self) -> Option<&'a Arc<Inspected>> {
         let tried = &self.inspector.why.tried;
         self.inside_pass()?.cards.iter().find(|(of, _)| of == tried).map(|(_, card)| card)
     }
@@ -94,11 +94,66 @@ impl App {
         parts.filter(|part| switched_off(*part).is_some() && self.off_logprob(*part).is_none()).collect()
     }
 
+    /// What one token took in the last reply, ms.
+    fn decode_ms(&self) -> Option<f32> {
+        let timings =
+            self.run_on_display().and_then(|run| self.view.runs.get(&run)).map(|run| run.timings)?;
+        (timings.tokens_per_second > 0.0).then(|| 1000.0 / timings.tokens_per_second)
+    }
+
+    fn run_on_display(&self) -> Option<crate::chat::RunId> {
+        self.view.run_at(self.shown_step()?.cursor())
+    }
+
+    /// What is tried, in words: `L23 head 4 off at this position only`.
+    #[must_use]
+    pub fn tried_in_words(&self) -> String {
+        in_words(&self.inspector.why.tried, true)
+    }
+
+    /// What was read before the replies to other versions of the message that was answered.
+    fn other_texts(&self) -> Vec<Vec<TokenId>> {
+        let at = self.shown_step().map(crate::app::LiveStep::cursor);
+        let Some(asked) = at.and_then(|at| self.view.chat.turn(at.turn)).and_then(|turn| turn.parent) else {
+            return Vec::new();
+        };
+        let others = self.view.chat.versions(asked).into_iter().filter(|version| *version != asked);
+        let read = |version| {
+            let replies = self.view.chat.turns.iter().filter(move |turn| turn.parent == Some(version));
+            let first = replies.into_iter().find(|turn| turn.steps().next().is_some())?;
+            let pass = self.view.run_at(TokenCursor { turn: first.id, index: 0 })?;
+            self.view.prompt_of(pass).filter(|ids| !ids.is_empty() && self.view.can_read_again(pass))
+        };
+        others.filter_map(read).collect()
+    }
+
+    /// The position of the pass on display.
+    fn last_position(&self) -> Option<u32> {
+        let pass = self.view.pass(self.shown_step()?.cursor())?;
+        let own = u32::from(self.own_pass());
+        Some((pass.ids.len() as u32 + own).saturating_sub(1))
+    }
+
+    /// The text that a patch's source is chosen from, and the position that is chosen.
+    #[must_use]
+    pub fn source_text(&self, source: &Source) -> Option<Vec<TokenId>> {
+        if !source.text.is_empty() {
+            return Some(source.text.clone());
+        }
+        let pass = self.view.pass(self.shown_step()?.cursor())?;
+        let mut ids = pass.ids.to_vec();
+        ids.extend(Some(pass.chosen).filter(|_| self.own_pass()));
+        Some(ids)
+    }
+}
+
+impl App {
     /// Asks for the `off` column of all listed parts, or leaves it to what is asked one by one.
     pub(crate) fn ask_off(&mut self) {
         self.inspector.why.asks_off = !self.inspector.why.asks_off;
-        let (asks, count) = (self.inspector.why.asks_off, self.without_off().len());
-        let price = self.decode_ms().map(|ms| format!(", about {:.2} s", ms * count as f32 / 1000.0));
+        let (asks, count) = (self.inspector.why.asks_off, self.display().without_off().len());
+        let price =
+            self.display().decode_ms().map(|ms| format!(", about {:.2} s", ms * count as f32 / 1000.0));
         self.say(if !asks {
             "off is asked for one part at a time".to_owned()
         } else if count == 0 {
@@ -106,16 +161,6 @@ impl App {
         } else {
             format!("{count} parts are switched off one by one: {count} decodes{}", price.unwrap_or_default())
         });
-    }
-
-    /// What one token took in the last reply, ms.
-    fn decode_ms(&self) -> Option<f32> {
-        let timings = self.run_on_display().and_then(|run| self.runs.get(&run)).map(|run| run.timings)?;
-        (timings.tokens_per_second > 0.0).then(|| 1000.0 / timings.tokens_per_second)
-    }
-
-    fn run_on_display(&self) -> Option<crate::chat::RunId> {
-        self.run_at(self.shown_step()?.cursor())
     }
 
     /// Other parts: blocks, heads, single neurons.
@@ -179,19 +224,13 @@ impl App {
             None if !self.inspector.why.tried.is_empty() => self.inspector.why.tried = Trial::default(),
             None => return self.say("nothing is changed here"),
         }
-        let said = self.tried_in_words();
+        let said = self.display().tried_in_words();
         self.say(if said.is_empty() { "the network as it is".to_owned() } else { said });
-    }
-
-    /// What is tried, in words: `L23 head 4 off at this position only`.
-    #[must_use]
-    pub fn tried_in_words(&self) -> String {
-        in_words(&self.inspector.why.tried, true)
     }
 
     /// Pins the card on display, or takes its pin away.
     pub(crate) fn pin(&mut self) {
-        let Some(seen) = self.shown_card().cloned() else {
+        let Some(seen) = self.display().shown_card().cloned() else {
             return self.say("x or p changes something first; this keeps what came of it");
         };
         let tried = self.inspector.why.tried.clone();
@@ -221,7 +260,7 @@ impl App {
         if site(part).is_none() {
             return self.warn("the embedding cannot be patched: change the text instead");
         }
-        let Some(last) = self.last_position() else {
+        let Some(last) = self.display().last_position() else {
             return self.say("what the model had read is not stored");
         };
         let source = Source { position: last.saturating_sub(1), text: Vec::new() };
@@ -253,7 +292,7 @@ impl App {
 
     /// Moves the source of a patch along its text.
     pub(crate) fn move_source(&mut self, by: i32) {
-        let Some(own) = self.last_position() else { return };
+        let Some(own) = self.display().last_position() else { return };
         let Some(picking) = &mut self.inspector.why.picking else { return };
         let source = &mut picking.source;
         let last = if source.text.is_empty() { own } else { (source.text.len() as u32).saturating_sub(1) };
@@ -263,10 +302,10 @@ impl App {
     /// The source is the text of another version of the message that was answered, or the pass's own again.
     pub(crate) fn other_text(&mut self) {
         let Some(picking) = &self.inspector.why.picking else { return };
-        let texts = self.other_texts();
+        let texts = self.display().other_texts();
         let now = texts.iter().position(|text| *text == picking.source.text);
         let next = now.map_or(0, |now| now + 1);
-        let Some(own) = self.last_position() else { return };
+        let Some(own) = self.display().last_position() else { return };
         let text = texts.into_iter().nth(next).unwrap_or_default();
         if text.is_empty() && now.is_none() {
             return self.say("the message has no other version that was answered; e edits it into one");
@@ -275,41 +314,6 @@ impl App {
         if let Some(picking) = &mut self.inspector.why.picking {
             picking.source = Source { position, text };
         }
-    }
-
-    /// What was read before the replies to other versions of the message that was answered.
-    fn other_texts(&self) -> Vec<Vec<TokenId>> {
-        let at = self.shown_step().map(crate::app::LiveStep::cursor);
-        let Some(asked) = at.and_then(|at| self.chat.turn(at.turn)).and_then(|turn| turn.parent) else {
-            return Vec::new();
-        };
-        let others = self.chat.versions(asked).into_iter().filter(|version| *version != asked);
-        let read = |version| {
-            let replies = self.chat.turns.iter().filter(move |turn| turn.parent == Some(version));
-            let first = replies.into_iter().find(|turn| turn.steps().next().is_some())?;
-            let pass = self.run_at(TokenCursor { turn: first.id, index: 0 })?;
-            self.prompt_of(pass).filter(|ids| !ids.is_empty() && self.can_read_again(pass))
-        };
-        others.filter_map(read).collect()
-    }
-
-    /// The position of the pass on display.
-    fn last_position(&self) -> Option<u32> {
-        let pass = self.pass(self.shown_step()?.cursor())?;
-        let own = u32::from(self.own_pass());
-        Some((pass.ids.len() as u32 + own).saturating_sub(1))
-    }
-
-    /// The text that a patch's source is chosen from, and the position that is chosen.
-    #[must_use]
-    pub fn source_text(&self, source: &Source) -> Option<Vec<TokenId>> {
-        if !source.text.is_empty() {
-            return Some(source.text.clone());
-        }
-        let pass = self.pass(self.shown_step()?.cursor())?;
-        let mut ids = pass.ids.to_vec();
-        ids.extend(Some(pass.chosen).filter(|_| self.own_pass()));
-        Some(ids)
     }
 
     /// Keeps what is switched off for this chat's replies, or switches it on again.

@@ -1,0 +1,78 @@
+//! Read-only views of the state: queries that need several parts of it, and none of the rest.
+//!
+//! Invariant: a view borrows field by field (see [`view!`]), so the part that is not in it can be changed meanwhile.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{ActiveRun, App, Inspector, ModelState, Queued, StepMode, TurnScore};
+use crate::chat::{Conversation, ConversationId, Run, RunId, Turn, TurnId};
+use crate::config::Config;
+use crate::config::keymap::Keymap;
+use crate::token::Vocabulary;
+
+/// The chats in memory, the shown one first, with what is known of their tokens and the model that can read them.
+#[derive(Clone, Copy)]
+pub struct ChatView<'a> {
+    pub(super) chat: &'a Conversation,
+    pub(super) others: &'a BTreeMap<ConversationId, Conversation>,
+    pub(super) system: &'a Option<Turn>,
+    pub(super) scores: &'a BTreeMap<TurnId, TurnScore>,
+    pub(super) runs: &'a BTreeMap<RunId, Run>,
+    pub(super) vocabularies: &'a BTreeMap<String, Arc<Vocabulary>>,
+    pub(super) model: &'a ModelState,
+    pub(super) config: &'a Config,
+    pub(super) keymap: &'a Keymap,
+    pub(super) run: &'a Option<ActiveRun>,
+    pub(super) steps: &'a StepMode,
+    pub(super) queued: &'a Option<Queued>,
+}
+
+/// The [`ChatView`] of an app whose other parts stay free.
+macro_rules! view {
+    ($app:expr) => {
+        $crate::app::ChatView {
+            chat: &$app.chat,
+            others: &$app.others,
+            system: &$app.system,
+            scores: &$app.scores,
+            runs: &$app.runs,
+            vocabularies: &$app.vocabularies,
+            model: &$app.model,
+            config: &$app.config,
+            keymap: &$app.keymap,
+            run: &$app.run,
+            steps: &$app.steps,
+            queued: &$app.queued,
+        }
+    };
+}
+
+/// The token on display: what the inspector shows of it.
+#[derive(Clone, Copy)]
+pub struct Display<'a> {
+    pub(super) view: ChatView<'a>,
+    pub(super) inspector: &'a Inspector,
+}
+
+impl Inspector {
+    /// What is on display of these chats.
+    #[must_use]
+    pub fn display<'a>(&'a self, view: ChatView<'a>) -> Display<'a> {
+        Display { view, inspector: self }
+    }
+}
+
+impl App {
+    /// The chats, to be read.
+    #[must_use]
+    pub fn view(&self) -> ChatView<'_> {
+        view!(self)
+    }
+
+    /// The token on display.
+    #[must_use]
+    pub fn display(&self) -> Display<'_> {
+        self.inspector.display(self.view())
+    }
+}
