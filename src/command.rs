@@ -36,8 +36,36 @@ pub enum Context {
     Why,
     /// In the why station, while the source of a patch is chosen.
     Patching,
-    /// An overlay is open.
+    /// The reply waits after each token, in step mode.
+    StepMode,
+    /// The tour is under way.
+    Tour,
+    /// An overlay is open, whichever.
     Overlay,
+    /// A list with a filter: commands, models, themes, settings.
+    Picker,
+    /// A text to be read: help and terms.
+    Reader,
+    /// A question with yes and no.
+    Question,
+    /// The help.
+    Help,
+    /// The model picker.
+    Models,
+    /// The settings.
+    Settings,
+    /// The table of a message's tokens.
+    Ledger,
+    /// The alternatives of a token.
+    Alternatives,
+    /// The tree of branches.
+    Tree,
+    /// A message changed on trial.
+    WhatIf,
+    /// What each sentence weighs.
+    Weights,
+    /// The steering panel.
+    Steer,
 }
 
 impl Context {
@@ -60,8 +88,28 @@ impl Context {
             Self::Sampler => "its key works in the sampler station",
             Self::Why => "its key works in the why station",
             Self::Patching => "its key works while a patch is chosen in the why station",
+            Self::StepMode => "its key works while a reply goes token by token",
+            Self::Tour => "its key works in the tour",
             Self::Overlay => "its key works in an open list",
+            Self::Picker => "its key works in a list with a filter",
+            Self::Reader => "its key works in the help and in terms",
+            Self::Question => "its key works where yes or no is asked",
+            Self::Help => "its key works in the help",
+            Self::Models => "its key works in the list of models",
+            Self::Settings => "its key works in the settings",
+            Self::Ledger => "its key works in the table of tokens",
+            Self::Alternatives => "its key works in the alternatives of a token",
+            Self::Tree => "its key works in the tree of branches",
+            Self::WhatIf => "its key works while a message is changed on trial",
+            Self::Weights => "its key works where sentences are weighed",
+            Self::Steer => "its key works in the steering panel",
         }
+    }
+
+    /// Whether it is in force only while something is open that takes the keys.
+    #[must_use]
+    pub fn is_inner(self) -> bool {
+        self as usize >= Self::StepMode as usize
     }
 }
 
@@ -80,6 +128,8 @@ pub enum Group {
     Models,
     /// Looks and the app.
     App,
+    /// What is inside lists and windows.
+    Lists,
 }
 
 /// Keys that count in some contexts.
@@ -138,6 +188,18 @@ impl Entry {
     /// All contexts in which its keys count.
     pub fn contexts(&self) -> impl Iterator<Item = Context> + use<> {
         self.places.iter().flat_map(|place| place.contexts.iter().copied())
+    }
+
+    /// Whether it can be run from anywhere: from the palette, and typed.
+    #[must_use]
+    pub fn is_offered(&self) -> bool {
+        self.contexts().any(|context| !context.is_inner())
+    }
+
+    /// Where its keys work, in words.
+    #[must_use]
+    pub fn said(&self) -> &'static str {
+        self.contexts().next().map_or("", Context::said)
     }
 
     /// All its default keys, those that count everywhere first.
@@ -261,7 +323,7 @@ commands! {
     /// Write the message in $EDITOR
     Editor "editor" Writing Global ["ctrl+o"];
     /// Undo in the message
-    Undo "undo" Writing Composer ["ctrl+z"];
+    Undo "undo" Writing Composer | Settings ["ctrl+z"];
     /// Redo in the message
     Redo "redo" Writing Composer ["ctrl+y"];
     /// Earlier message of the prompt history
@@ -299,15 +361,21 @@ commands! {
     /// Tree of this reply's branches
     Tree "tree" Replies Transcript ["t"];
     /// Compare this reply with another version, token by token
-    Compare "compare" Replies Transcript ["="];
+    Compare "compare" Replies Transcript | Tree ["="];
     /// Look ahead: the likeliest continuations here
-    LookAhead "look-ahead" Replies Transcript ["L"];
+    LookAhead "look-ahead" Replies Transcript | Alternatives | Tree ["L"];
     /// What if this message were another: the replies after it, read again behind an edit
-    WhatIf "what-if" Inspector Transcript ["E"];
+    WhatIf "what-if" Inspector Transcript | WhatIf | Weights ["E"];
     /// What each sentence of the prompt weighs for this reply
     Weights "weights" Inspector Transcript ["W"];
     /// Replies token by token: accept, choose or ban each
     Step "step" Replies Global ["f6"];
+    /// Step mode: take the token that was written
+    AcceptToken "accept-token" Replies StepMode ["space", "l", "enter"];
+    /// Step mode: ban the token, and draw another in its place
+    BanAndDraw "ban-and-draw" Replies StepMode ["b"];
+    /// Step mode: let the reply run
+    LetRun "let-run" Replies StepMode ["g", "esc"];
     /// Slow motion: tokens a second, e.g. /slow 2
     Slow "slow" Replies Global [];
     /// Message below
@@ -315,17 +383,17 @@ commands! {
     /// Message above
     MessageUp "message-up" Replies Transcript ["k", "up"];
     /// Next token
-    TokenNext "token-next" Inspector Transcript | Inspector ["l"];
+    TokenNext "token-next" Inspector Transcript | Inspector | Weights ["l"];
     /// Token before
-    TokenPrevious "token-previous" Inspector Transcript | Inspector ["h"];
+    TokenPrevious "token-previous" Inspector Transcript | Inspector | Weights ["h"];
     /// First token of the message
     TokenFirst "token-first" Inspector Transcript | Inspector ["home"];
     /// Last token of the message
     TokenLast "token-last" Inspector Transcript | Inspector ["end"];
     /// Next word
-    WordNext "word-next" Inspector Transcript | Inspector ["w"];
+    WordNext "word-next" Inspector Transcript | Inspector | Weights ["w"];
     /// Word before
-    WordPrevious "word-previous" Inspector Transcript | Inspector ["b"];
+    WordPrevious "word-previous" Inspector Transcript | Inspector | Weights ["b"];
     /// Next token that the model was not sure of
     UncertainNext "uncertain-next" Inspector Transcript | Inspector ["n"];
     /// Token before that the model was not sure of
@@ -387,9 +455,9 @@ commands! {
     /// Down in the open station
     SelectDown "select-down" Inspector Inspector ["down"];
     /// Left in the open station: a head, a pair or a token before
-    SelectLeft "select-left" Inspector Inspector ["left"];
+    SelectLeft "select-left" Inspector Inspector | Weights ["left"];
     /// Right in the open station
-    SelectRight "select-right" Inspector Inspector ["right"];
+    SelectRight "select-right" Inspector Inspector | Weights ["right"];
     /// What is selected alone, where there is no room for all
     OpenSelected "open-selected" Inspector Tokens | Position | Attention | Ffn | Layers ["enter"];
     /// Copy the ids of the listed tokens
@@ -498,6 +566,12 @@ commands! {
     ExportStation "export-station" Inspector Inspector ["O"];
     /// Guided tour through the nine stations
     Tour "tour" Inspector Transcript | Inspector ["T"];
+    /// Tour: the next step
+    TourNext "tour-next" App Tour ["enter", "space"];
+    /// Tour: the step before
+    TourPrevious "tour-previous" App Tour ["backspace"];
+    /// Tour: end it
+    TourEnd "tour-end" App Tour ["esc"];
     /// Explain this station
     Explain "explain" Inspector Inspector ["?"];
     /// Choose a model
@@ -540,13 +614,93 @@ commands! {
     Redraw "redraw" App Global [];
     /// Put the app in the background (Ctrl+Z is undo while typing)
     Suspend "suspend" App Global [];
+    /// Up in a list
+    ListUp "list-up" Lists Overlay ["up"];
+    /// Down in a list
+    ListDown "list-down" Lists Overlay ["down"];
+    /// A page up in a list
+    ListPageUp "list-page-up" Lists Picker | Reader | Ledger | Alternatives | Tree ["pageup"];
+    /// A page down in a list
+    ListPageDown "list-page-down" Lists Picker | Reader | Ledger | Alternatives | Tree ["pagedown"];
+    /// To the top of a list
+    ListFirst "list-first" Lists Reader | Ledger | WhatIf ["home"];
+    /// To the end of a list
+    ListLast "list-last" Lists Reader | Ledger | WhatIf ["end"];
+    /// Choose the selected row
+    Choose "choose" Lists Overlay ["enter"];
+    /// Help, terms: a row up
+    ScrollUp "scroll-up" Lists Reader ["up", "k"];
+    /// Help, terms: a row down
+    ScrollDown "scroll-down" Lists Reader ["down", "j"];
+    /// Yes, or accept the terms
+    Accept "accept" Lists Question ["y"];
+    /// No, or refuse the terms
+    Decline "decline" Lists Question ["n"];
+    /// Help: the next page
+    HelpNext "help-next" Lists Help ["right", "l", "tab"];
+    /// Help: the page before
+    HelpPrevious "help-previous" Lists Help ["left", "h", "backtab"];
+    /// Models: fetch the selected one
+    FetchModel "fetch-model" Lists Models ["tab"];
+    /// Models: remove the file of the selected one
+    RemoveModel "remove-model" Lists Models ["delete"];
+    /// Settings, steering: the value before
+    ValueLess "value-less" Lists Settings | Steer ["left"];
+    /// Settings, steering: the next value
+    ValueMore "value-more" Lists Settings | Steer ["right"];
+    /// Settings: back to the default
+    ValueDefault "value-default" Lists Settings ["backspace"];
+    /// Table of tokens: the next order
+    LedgerOrderNext "ledger-order-next" Lists Ledger ["right"];
+    /// Table of tokens: the order before
+    LedgerOrderPrevious "ledger-order-previous" Lists Ledger ["left"];
+    /// Table of tokens: copy it
+    LedgerCopy "ledger-copy" Lists Ledger ["ctrl+y"];
+    /// Alternatives: type to filter the vocabulary, or back to the list
+    AlternativesFilter "alternatives-filter" Lists Alternatives ["/", "tab"];
+    /// Alternatives: ban the token, or allow it again
+    BanToken "ban-token" Lists Alternatives ["b"];
+    /// Alternatives: raise the token's logit
+    BoostToken "boost-token" Lists Alternatives ["+"];
+    /// Alternatives: lower the token's logit
+    DampToken "damp-token" Lists Alternatives ["-"];
+    /// Tree: where the branch parts again
+    TreeDown "tree-down" Lists Tree ["right"];
+    /// Tree: where the versions parted before
+    TreeUp "tree-up" Lists Tree ["left"];
+    /// Tree: the comparison instead of the tree, where there is room for one
+    TreeSide "tree-side" Lists Tree ["tab"];
+    /// Tree: bars relative to the largest, or absolute
+    TreeScale "tree-scale" Lists Tree ["z"];
+    /// Tree: delete the selected branch
+    DeleteBranch "delete-branch" Lists Tree ["d"];
+    /// Tree: take the last deletion back
+    RestoreBranch "restore-branch" Lists Tree ["u"];
+    /// What if: send the edit as a version
+    WhatIfSend "what-if-send" Lists WhatIf ["e"];
+    /// Weights: by sentence or by message, before they are read
+    WeightsGrain "weights-grain" Lists Weights ["tab"];
+    /// Weights: for the whole reply again
+    WeightsWhole "weights-whole" Lists Weights ["backspace"];
+    /// Weights: stop reading and drop them
+    WeightsDrop "weights-drop" Lists Weights ["d"];
+    /// Steering: the next field
+    SteerNext "steer-next" Lists Steer ["tab"];
+    /// Steering: the field before
+    SteerPrevious "steer-previous" Lists Steer ["backtab"];
+    /// Steering: swap the two texts
+    SteerSwap "steer-swap" Lists Steer ["ctrl+x", "alt+x"];
+    /// Steering: a twin reads along, or no longer
+    SteerTwin "steer-twin" Lists Steer ["ctrl+t", "alt+t"];
+    /// Steering: end it in this chat
+    SteerEnd "steer-end" Lists Steer ["ctrl+o", "alt+o"];
     /// Quit
     Quit "quit" App Global ["ctrl+q"];
 }
 
-/// The rows in the order of the help: for the completion, the help and the README.
+/// The commands that can be run from anywhere, in the order of the help: for the palette and the completion.
 pub fn offered() -> impl Iterator<Item = &'static Entry> {
-    TABLE.iter()
+    TABLE.iter().filter(|entry| entry.is_offered())
 }
 
 impl Command {

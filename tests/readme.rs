@@ -18,7 +18,7 @@ fn readme() -> PathBuf {
 fn table() -> String {
     let keymap = Keymap::defaults();
     let mut table = String::from("| key | does | command |\n|---|---|---|\n");
-    for entry in command::offered() {
+    for entry in command::TABLE {
         let keys = keymap.shown_all(entry.command).join(", ");
         let _ = writeln!(table, "| {keys} | {} | `/{}` |", entry.help(), entry.name);
     }

@@ -2,11 +2,9 @@
 //!
 //! Invariant: a token is taken only with its true odds; where they are not kept they are read again first.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-
 use super::missing::NOT_STORED;
 use super::requests::Answer;
-use super::{Alternatives, App, Edit, LineEdit, Overlay, Query, TokenCursor, WholeOf};
+use super::{Alternatives, App, LineEdit, Query, TokenCursor, Tree, WholeOf};
 use crate::engine::protocol::{Event, Look, Request, RequestId};
 use crate::inspect::distribution::Distribution;
 use crate::token::{Step, TokenId, TokenKind, Vocabulary};
@@ -26,7 +24,7 @@ impl App {
         let run = pass.as_ref().and_then(|pass| self.runs.get(&pass.run));
         let vocabulary = run.and_then(|run| run.vocabulary.clone());
         let versions = self.view().versions_at(at);
-        self.overlays.push(Overlay::Alternatives(Box::new(Alternatives {
+        self.overlays.push(Alternatives {
             at,
             step,
             vocabulary,
@@ -38,22 +36,16 @@ impl App {
             typing: false,
             rows: Vec::new(),
             selected: 0,
-        })));
+        });
         self.refill_alternatives();
     }
 
     fn alternatives(&self) -> Option<&Alternatives> {
-        self.overlays.iter().rev().find_map(|overlay| match overlay {
-            Overlay::Alternatives(open) => Some(&**open),
-            _ => None,
-        })
+        self.overlays.find()
     }
 
     fn alternatives_mut(&mut self) -> Option<&mut Alternatives> {
-        self.overlays.iter_mut().rev().find_map(|overlay| match overlay {
-            Overlay::Alternatives(open) => Some(&mut **open),
-            _ => None,
-        })
+        self.overlays.find_mut()
     }
 
     /// The distribution that is to be read for the open list: where the loaded model made it, and without a reply.
@@ -116,62 +108,9 @@ impl App {
         }
     }
 
-    /// A key of the alternatives; says whether it was taken.
-    pub(crate) fn alternatives_key(&mut self, key: KeyEvent) -> bool {
-        let Some(open) = self.alternatives_mut() else { return false };
-        let last = open.rows.len().saturating_sub(1);
-        let selected = open.rows.get(open.selected).copied();
-        let vocabulary = open.vocabulary.clone();
-        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
-        match key.code {
-            KeyCode::Up => open.selected = open.selected.saturating_sub(1),
-            KeyCode::Down => open.selected = (open.selected + 1).min(last),
-            KeyCode::PageUp => open.selected = open.selected.saturating_sub(10),
-            KeyCode::PageDown => open.selected = (open.selected + 10).min(last),
-            KeyCode::Tab => open.typing = !open.typing,
-            KeyCode::Enter => {
-                if let Some(id) = selected {
-                    self.take_alternative(id);
-                }
-            }
-            KeyCode::Char(digit @ '1'..='9') if plain && !open.typing => {
-                let row = digit as usize - '1' as usize;
-                if let Some(id) = open.rows.get(row).copied() {
-                    self.take_alternative(id);
-                }
-            }
-            KeyCode::Char('b') if plain && !open.typing => {
-                if let Some(id) = selected {
-                    self.toggle_ban(id, vocabulary.as_ref());
-                }
-            }
-            KeyCode::Char(sign @ ('+' | '-')) if plain && !open.typing => {
-                if let Some(id) = selected {
-                    self.boost(id, vocabulary.as_ref(), sign == '+');
-                }
-            }
-            KeyCode::Char('L') if plain && !open.typing => {
-                let at = open.at;
-                self.overlays.pop();
-                self.open_look_ahead(at);
-            }
-            KeyCode::Char('/') if plain && !open.typing => open.typing = true,
-            _ => match open.filter.key(key) {
-                Edit::Changed => {
-                    open.typing = true;
-                    open.selected = 0;
-                    self.refill_alternatives();
-                }
-                Edit::Moved => {}
-                Edit::Ignored => return false,
-            },
-        }
-        true
-    }
-
     /// Takes a token in the place of the one under the cursor: as a new branch, or where one has it already,
     /// by going there.
-    fn take_alternative(&mut self, id: TokenId) {
+    pub(super) fn take_alternative(&mut self, id: TokenId) {
         let Some(open) = self.alternatives().cloned() else { return };
         if let Some((_, turn)) = newest_with(&open.versions, id, open.at) {
             self.overlays.pop();
@@ -225,7 +164,8 @@ impl App {
         }
         let taken = self.view().step_instead(step, id, vocabulary, whole).ok_or(Refusal::Unknown)?;
         if self.start_branch(&fork, vec![taken]) {
-            self.overlays.retain(|overlay| !matches!(overlay, Overlay::Alternatives(_) | Overlay::Tree(_)));
+            self.overlays.remove::<Alternatives>();
+            self.overlays.remove::<Tree>();
             self.focus = super::Focus::Transcript;
         }
         Ok(())

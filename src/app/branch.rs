@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{App, ChatView, Overlay, TokenCursor};
+use super::{Ahead, Alternatives, App, ChatView, TokenCursor, Tree};
 use crate::chat::{self, KEPT_DEEPEST, Role, RunId, Span, StopReason, Turn, TurnId, TurnState};
 use crate::engine::protocol::Prompt;
 use crate::inspect::distribution::Distribution;
@@ -170,9 +170,9 @@ impl ChatView<'_> {
 impl App {
     /// Closes what shows branches of a chat that is being left.
     pub(crate) fn close_branching(&mut self) {
-        self.overlays.retain(|overlay| {
-            !matches!(overlay, Overlay::Alternatives(_) | Overlay::Tree(_) | Overlay::Ahead(_))
-        });
+        self.overlays.remove::<Alternatives>();
+        self.overlays.remove::<Tree>();
+        self.overlays.remove::<Ahead>();
     }
 
     /// Shows a version of a reply, and what answers it.

@@ -5,7 +5,7 @@
 use crossterm::event::{KeyEvent, KeyEventKind};
 
 use super::cursor::Move;
-use super::{App, Effect, Focus, Overlay};
+use super::{App, Effect, Focus};
 use crate::command::{Command, Context};
 use crate::config::chord;
 use crate::config::keymap::is_plain;
@@ -24,17 +24,13 @@ impl App {
                 return;
             }
             self.pane_key(key);
-        } else if !self.overlay_key(key) {
-            if let Some(command) = self.keymap.lookup(Context::Overlay, key) {
-                self.run_command(command);
-            } else if let Some(command) = self.keymap.lookup(Context::Global, key) {
-                self.run_command(command);
-            }
+        } else {
+            self.overlay_key(key);
         }
     }
 
     fn pane_key(&mut self, key: KeyEvent) {
-        if self.step_key(key) || (self.focus == Focus::Inspector && self.station_input(key)) {
+        if (self.focus == Focus::Inspector && self.station_input(key)) || self.step_row(key) {
             return;
         }
         let plain = is_plain(chord::of(key));
@@ -54,12 +50,13 @@ impl App {
 
     /// The contexts in which a key of the focused pane is looked up, innermost first; [`Context::Global`] comes after.
     fn contexts(&self) -> Vec<Context> {
-        match self.focus {
+        let pane = match self.focus {
             Focus::Composer => vec![Context::Composer],
             Focus::Transcript => vec![Context::Transcript],
             Focus::Chats => vec![Context::Chats],
             Focus::Inspector => self.station_contexts(),
-        }
+        };
+        self.steps_here().then_some(Context::StepMode).into_iter().chain(pane).collect()
     }
 
     /// Does what a command says.
@@ -94,7 +91,6 @@ impl App {
             Command::Restore => self.restore_turn(),
             Command::Copy => self.copy(false),
             Command::CopyCode => self.copy(true),
-            Command::Ledger => self.open_ledger(),
             Command::Export => self.export(""),
             Command::MessageDown => self.select_message(true),
             Command::MessageUp => self.select_message(false),
@@ -108,19 +104,12 @@ impl App {
             Command::UncertainPrevious => self.seek_uncertain(false),
             Command::Colour => self.next_colouring(),
             Command::Special => self.toggle_special(),
-            Command::Alternatives => self.open_alternatives(),
-            Command::Tree => self.open_tree(false),
-            Command::Compare => self.open_tree(true),
-            Command::LookAhead => self.look_ahead_here(),
-            Command::WhatIf => self.open_what_if(),
-            Command::Weights => self.open_weights(),
             Command::Step => self.toggle_step_mode(),
             Command::Slow => self.toggle_slow(),
             Command::ExportStation => self.export_station(""),
             Command::Tour => self.begin_tour(),
             Command::Find => self.find(""),
             Command::NewChat => self.new_chat(),
-            Command::Search => self.open_search(""),
             Command::ToggleChats => self.toggle_chats(),
             Command::OpenChat => self.open_selected(),
             Command::ChatDown => self.chats.select_chat(true),
@@ -128,7 +117,6 @@ impl App {
             Command::Rename => self.begin_rename(),
             Command::DeleteChat => self.delete_chat(),
             Command::RestoreChat => self.restore_chat(),
-            Command::System => self.open_system(),
             Command::ToggleInspector => self.toggle_inspector(),
             Command::Zoom => self.zoom(),
             Command::Station => self.station(self.inspector.station),
@@ -140,20 +128,13 @@ impl App {
             Command::KeepOff => self.keep_off(),
             Command::Patch => self.patch(),
             Command::UndoChange => self.undo_change(),
-            Command::Steer => self.open_steer(),
             Command::SteerOff => self.steer_off(),
             Command::OtherPass => self.other_pass(),
             Command::CopyIds => self.copy_ids(),
-            Command::Explain => self.explain(),
-            Command::Models | Command::Model => self.open_models(),
             Command::Reload => self.reload(),
             Command::Unload => self.unload(),
-            Command::Preset | Command::Set | Command::Settings => self.open_settings(),
-            Command::Palette => self.open_palette(),
-            Command::Themes => self.open_themes(),
             Command::ReloadConfig => self.reload_config(),
             Command::Mouse => self.toggle_mouse(),
-            Command::Help => self.help(),
             Command::FocusNext | Command::FocusPrevious if self.tour.is_some() => {}
             Command::FocusNext => self.focus_next(true),
             Command::FocusPrevious => self.focus_next(false),
@@ -164,6 +145,11 @@ impl App {
             Command::Redraw => self.emit(Effect::Redraw),
             Command::Suspend => self.suspend(),
             Command::Quit => self.quit(),
+            Command::AcceptToken if self.steps_here() => self.accept_token(),
+            Command::BanAndDraw if self.steps_here() => self.ban_and_draw(),
+            Command::LetRun if self.steps_here() => self.let_run(),
+            command if !command.entry().is_offered() => self.say(command.entry().said()),
+            command if self.open_overlay(command) => {}
             command => self.station_command(command),
         }
     }
@@ -176,7 +162,7 @@ impl App {
     /// Closes the innermost open thing; the reply is stopped only from the composer.
     fn escape(&mut self) {
         if !self.overlays.is_empty() {
-            self.close_overlay();
+            self.leave_overlay();
         } else if self.focus == Focus::Inspector && self.leave_in_station() {
         } else if self.transcript.find.is_some() {
             self.transcript.find = None;
@@ -317,11 +303,5 @@ impl App {
         }
         self.emit(Effect::Quit);
         self.quitting = true;
-    }
-
-    /// The overlay on top.
-    #[must_use]
-    pub fn top_overlay(&self) -> Option<&Overlay> {
-        self.overlays.last()
     }
 }

@@ -2,10 +2,8 @@
 //!
 //! Invariant: sorting is stable, so equal figures stay in the order they were written in.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-
 use super::state::{Ledger, LedgerOrder};
-use super::{App, Edit, Effect, Focus, LineEdit, Overlay, TokenCursor};
+use super::{App, Effect, LineEdit};
 use crate::export::{Document, Format};
 use crate::sanitize;
 use crate::token::Step;
@@ -25,13 +23,13 @@ impl App {
         let filter = LineEdit::default();
         let at = self.transcript.cursor.filter(|cursor| cursor.turn == turn).map_or(0, |cursor| cursor.index);
         let ledger = Ledger { turn, filter, order: LedgerOrder::Position, rows: Vec::new(), selected: at };
-        self.overlays.push(Overlay::Ledger(ledger));
+        self.overlays.push(ledger);
         self.refill_ledger();
     }
 
     /// Works out the rows of the ledger on top.
     pub(crate) fn refill_ledger(&mut self) {
-        let Some(Overlay::Ledger(ledger)) = self.overlays.last() else { return };
+        let Some(ledger) = self.overlays.top::<Ledger>() else { return };
         let Some(turn) = self.chat.turn(ledger.turn) else { return };
         let needle = ledger.filter.text.to_lowercase();
         let tokens = self.view().turn_tokens(turn);
@@ -53,57 +51,15 @@ impl App {
             LedgerOrder::Uncertainty => rows.sort_by(falling(|step| step.entropy)),
             LedgerOrder::Time => rows.sort_by(falling(|step| step.ms)),
         }
-        if let Some(Overlay::Ledger(ledger)) = self.overlays.last_mut() {
+        if let Some(ledger) = self.overlays.top_mut::<Ledger>() {
             ledger.selected = ledger.selected.min(rows.len().saturating_sub(1));
             ledger.rows = rows;
         }
     }
 
-    /// A key of the ledger; says whether it was taken.
-    pub(crate) fn ledger_key(&mut self, key: KeyEvent) -> bool {
-        let Some(Overlay::Ledger(ledger)) = self.overlays.last_mut() else { return false };
-        let last = ledger.rows.len().saturating_sub(1);
-        let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        match key.code {
-            KeyCode::Up => ledger.selected = ledger.selected.saturating_sub(1),
-            KeyCode::Down => ledger.selected = (ledger.selected + 1).min(last),
-            KeyCode::PageUp => ledger.selected = ledger.selected.saturating_sub(10),
-            KeyCode::PageDown => ledger.selected = (ledger.selected + 10).min(last),
-            KeyCode::Home => ledger.selected = 0,
-            KeyCode::End => ledger.selected = last,
-            KeyCode::Left | KeyCode::Right => {
-                ledger.order = ledger.order.next(key.code == KeyCode::Right);
-                ledger.selected = 0;
-                self.refill_ledger();
-            }
-            KeyCode::Enter => self.leave_ledger(),
-            KeyCode::Char('y') if control => self.copy_ledger(),
-            _ => match ledger.filter.key(key) {
-                Edit::Changed => {
-                    ledger.selected = 0;
-                    self.refill_ledger();
-                }
-                Edit::Moved => {}
-                Edit::Ignored => return false,
-            },
-        }
-        true
-    }
-
-    /// Puts the cursor on the selected row's token.
-    fn leave_ledger(&mut self) {
-        let Some(Overlay::Ledger(ledger)) = self.overlays.pop() else { return };
-        if let Some(index) = ledger.rows.get(ledger.selected).copied() {
-            self.focus = Focus::Transcript;
-            self.transcript.selected = Some(ledger.turn);
-            self.transcript.cursor = Some(TokenCursor { turn: ledger.turn, index });
-            self.transcript.reveal = true;
-        }
-    }
-
     /// The rows as tab-separated text with a line of heads.
-    fn copy_ledger(&mut self) {
-        let Some(Overlay::Ledger(ledger)) = self.overlays.last() else { return };
+    pub(super) fn copy_ledger(&mut self) {
+        let Some(ledger) = self.overlays.top::<Ledger>() else { return };
         let Some(turn) = self.chat.turn(ledger.turn) else { return };
         let tokens = self.view().turn_tokens(turn);
         let mut text = String::from("position\tid\ttoken\tlogprob\tprobability\trank\tentropy_nats\tms\n");

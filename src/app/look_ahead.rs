@@ -2,11 +2,9 @@
 //!
 //! Invariant: a path becomes a branch only with its tokens' own numbers, which are scored first.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-
 use super::branch::Fork;
 use super::requests::Answer;
-use super::{Ahead, AheadOf, App, ChatView, Focus, Overlay, Query, TokenCursor};
+use super::{Ahead, AheadOf, App, ChatView, Focus, Query, TokenCursor};
 use crate::chat::Role;
 use crate::engine::protocol::{Event, LookAhead, LookedAhead, Request, RequestId, Score};
 use crate::token::{Step, TokenId};
@@ -51,7 +49,7 @@ impl App {
             Err(why) => return self.say(why),
         };
         let vocabulary = self.runs.get(&fork.run).and_then(|run| run.vocabulary.clone());
-        self.overlays.push(Overlay::Ahead(Box::new(Ahead {
+        self.overlays.push(Ahead {
             at: fork.at,
             vocabulary,
             ids: fork.ids,
@@ -60,21 +58,15 @@ impl App {
             found: LookedAhead::default(),
             selected: 0,
             taking: None,
-        })));
+        });
     }
 
     fn ahead_mut(&mut self) -> Option<&mut Ahead> {
-        self.overlays.iter_mut().rev().find_map(|overlay| match overlay {
-            Overlay::Ahead(open) => Some(&mut **open),
-            _ => None,
-        })
+        self.overlays.find_mut()
     }
 
     fn ahead(&self) -> Option<&Ahead> {
-        self.overlays.iter().rev().find_map(|overlay| match overlay {
-            Overlay::Ahead(open) => Some(&**open),
-            _ => None,
-        })
+        self.overlays.find()
     }
 
     /// Brings what is asked in line with the open look ahead.
@@ -122,26 +114,8 @@ impl App {
         }
     }
 
-    /// A key of the look ahead; says whether it was taken.
-    pub(crate) fn ahead_key(&mut self, key: KeyEvent) -> bool {
-        let Some(open) = self.ahead_mut() else { return false };
-        let last = open.found.paths.len().saturating_sub(1);
-        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
-        match key.code {
-            KeyCode::Up => open.selected = open.selected.saturating_sub(1),
-            KeyCode::Down => open.selected = (open.selected + 1).min(last),
-            KeyCode::Enter => {
-                let selected = open.selected;
-                self.take_path(selected);
-            }
-            KeyCode::Char(digit @ '1'..='9') if plain => self.take_path(digit as usize - '1' as usize),
-            _ => return false,
-        }
-        true
-    }
-
     /// Asks for the numbers of a path's tokens, then takes it.
-    fn take_path(&mut self, path: usize) {
+    pub(super) fn take_path(&mut self, path: usize) {
         let Some(open) = self.ahead() else { return };
         let is_being_taken = open.taking.is_some() && open.refused().is_none();
         if is_being_taken || path >= open.found.paths.len() {
@@ -180,7 +154,7 @@ impl App {
             let there = tokens.iter().skip(fork.at.index).map(|token| token.step.id);
             there.take(steps.len()).eq(steps.iter().map(|step| step.id))
         });
-        self.overlays.retain(|overlay| !matches!(overlay, Overlay::Ahead(_)));
+        self.overlays.remove::<Ahead>();
         match twin {
             Some(turn) => {
                 self.go_to(turn);

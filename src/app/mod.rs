@@ -52,9 +52,14 @@ use std::sync::Arc;
 pub(crate) use book::Book;
 pub use composer::PASTE_LIMIT;
 pub use cursor::SplitCharacter;
+pub(crate) use inspector::stations::Keys;
 pub use keys::WIDE;
 pub use message::{Effect, EngineId, Msg, Now};
-pub use overlays::{HELP_PAGES, HelpPage};
+pub(crate) use overlays::overlay_list;
+pub use overlays::{
+    Confirm, HELP_PAGES, Help, HelpPage, Licence, Models, Overlay, Overlays, Palette, Search, Settings,
+    SteerPanel, TextBox, Themes, WeightsPanel, WhatIfPanel,
+};
 pub use requests::{Asker, Query, Question, Requests, Status};
 pub(crate) use run::Target;
 pub use settings::{
@@ -64,10 +69,9 @@ pub use settings::{
 pub use state::{
     ActiveRun, Ahead, AheadOf, Alternatives, Area, Change, Chats, Colouring, Completion, Composer,
     ConfirmAction, Edit, Fetch, Find, Focus, Geometry, Ledger, LedgerOrder, Level, LineEdit, LookAt,
-    LookedAt, Looks, ModelState, ModelStatus, Notice, Overlay, Part, Paste, Phase, Picker, Preview,
-    PromptAction, Queued, ReadAgain, ReadWithout, Record, ReplyOdds, RereadReply, Sandbox, Scroll, Steer,
-    SteerField, SteerWish, StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow, Weights, WhatIf,
-    WholeOf,
+    LookedAt, Looks, ModelState, ModelStatus, Notice, Part, Paste, Phase, Picker, Preview, PromptAction,
+    Queued, ReadAgain, ReadWithout, Record, ReplyOdds, RereadReply, Sandbox, Scroll, Steer, SteerField,
+    SteerWish, StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow, Weights, WhatIf, WholeOf,
 };
 
 pub use inspector::export::Picture;
@@ -84,7 +88,7 @@ pub use inspector::stations::why::{Picking, Pin, Source, Trial, Unit, in_words a
 pub use inspector::{Inside, InsidePass, Inspector, LiveStep, Station, Watched, Wish};
 pub use look_ahead::AheadRow;
 pub use tour::{STEPS as TOUR, Tour};
-pub use tree::{LETTERS, Pair};
+pub use tree::{LETTERS as TREE_LETTERS, Pair};
 pub use view::{ChatView, Display};
 
 pub use tokens::{Origin, Pass, TokenCursor, TurnScore, TurnToken};
@@ -108,7 +112,7 @@ pub struct App {
     /// Where keys go first.
     pub focus: Focus,
     /// Open overlays, the last on top.
-    pub overlays: Vec<Overlay>,
+    pub overlays: Overlays,
     /// The list of chats.
     pub chats: Chats,
     /// The chat that is shown; it has no entry in the store until something was sent.
@@ -193,7 +197,7 @@ impl App {
         let mut app = Self {
             size,
             focus: Focus::Composer,
-            overlays: Vec::new(),
+            overlays: Overlays::default(),
             chats: Chats { shown: config.ui.chats, ..Chats::default() },
             chat,
             others: BTreeMap::new(),

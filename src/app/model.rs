@@ -2,7 +2,7 @@
 //!
 //! Invariant: only the engine named in [`App::requests`] is listened to; starting one ends the one before.
 
-use super::{App, Asker, Effect, Fetch, Inspector, Level, ModelStatus, Overlay, Watched};
+use super::{App, Asker, Effect, Fetch, Inspector, Level, Licence, ModelStatus, Watched};
 use crate::chat::{Role, Span};
 use crate::command::Command;
 use crate::engine::protocol::{Event, Failure, Loaded, Request, VERSION};
@@ -57,7 +57,7 @@ impl App {
             self.model.status = ModelStatus::Fetching;
         }
         if !self.has_accepted(&entry) {
-            self.overlays.push(Overlay::Licence { entry: Box::new(entry), scroll: 0 });
+            self.overlays.push(Licence { entry, scroll: 0 });
             return;
         }
         if let Some(fetch) = self.fetch.as_ref().filter(|fetch| fetch.failed.is_none()) {

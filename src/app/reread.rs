@@ -7,8 +7,9 @@ mod sentences;
 mod weights;
 mod what_if;
 
+use super::overlays::Kind;
 use super::state::{ReadAgain, ReadWithout};
-use super::{App, Asker, ChatView, Origin, Overlay, Query, prompt};
+use super::{App, Asker, ChatView, Origin, Overlay, Query, WeightsPanel, prompt};
 use crate::chat::{Piece, Role, Turn, TurnId};
 use crate::engine::protocol::{Message, Prompt, Reread, Rescored, StoredTokens};
 use crate::token::TokenId;
@@ -166,37 +167,37 @@ impl App {
         parts.any(|part| !text.get(part.cut.clone()).is_some_and(|cut| cut.contains(&part.text)))
     }
 
-    /// The open trial: it stands beside the transcript instead of over it, and inks its words.
-    fn trial(&self) -> Option<&Overlay> {
-        self.overlays.iter().rev().find(|overlay| matches!(overlay, Overlay::WhatIf | Overlay::Weights))
-    }
-
     /// Whether a trial is open beside the transcript.
     #[must_use]
     pub fn docks(&self) -> bool {
-        self.trial().is_some()
+        self.overlays.iter().any(Overlay::docks)
+    }
+
+    /// Whether the uppermost open trial is the weights.
+    fn shows_weights(&self) -> bool {
+        let trial = self.overlays.iter().rev().find(|overlay| overlay.docks());
+        trial.is_some_and(|overlay| WeightsPanel::of(overlay).is_some())
     }
 
     /// The words of a turn that are inked while a trial is open: bytes from and to, and a step of the signed ramp,
     /// −4 to 4. Likelier is positive.
     #[must_use]
     pub fn signed_ink(&self, turn: TurnId) -> Vec<(usize, usize, i8)> {
-        match self.trial() {
-            Some(Overlay::WhatIf) => self.what_if_ink(turn),
-            Some(Overlay::Weights) => self.weights_ink(turn),
-            _ => Vec::new(),
+        match (self.docks(), self.shows_weights()) {
+            (true, true) => self.weights_ink(turn),
+            (true, false) => self.what_if_ink(turn),
+            (false, _) => Vec::new(),
         }
     }
 
     /// What the inked words say, and how many bits a step of the ramp stands for.
     #[must_use]
     pub fn ink_scale(&self) -> Option<(&'static str, u32)> {
-        match self.trial() {
-            Some(Overlay::WhatIf) => Some(("change, bit", 1)),
-            Some(Overlay::Weights) if self.weighed_token().is_some() => Some(("weight, bit", 1)),
-            Some(Overlay::Weights) => Some(("weight, bit", 4)),
-            _ => None,
-        }
+        self.docks().then(|| match (self.shows_weights(), self.weighed_token()) {
+            (true, Some(_)) => ("weight, bit", 1),
+            (true, None) => ("weight, bit", 4),
+            (false, _) => ("change, bit", 1),
+        })
     }
 
     /// The message that a trial is about: the selected one, else the last of the user.

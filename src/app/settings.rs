@@ -5,14 +5,13 @@
 
 mod table;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::Value;
 
 pub use table::{Range, choices, keys, label, note, range, section};
 
-use super::{App, ChatView, Edit, Effect, LineEdit, Overlay, fuzzy};
+use super::{App, ChatView, Effect, fuzzy};
 use crate::chat::ConversationId;
-use crate::command::{Command, Context};
+use crate::command::Command;
 use crate::config::Config;
 use crate::sampling::{SAMPLING_KEYS, Sampling, SamplingOverrides};
 
@@ -179,7 +178,7 @@ impl App {
     }
 
     /// Takes the last change made in the overlay back.
-    fn undo_setting(&mut self) {
+    pub(super) fn undo_setting(&mut self) {
         match self.book.settings_before.pop() {
             Some(Before::Chat(chat, layer)) if chat == self.chat.head.id => {
                 self.chat.settings.sampling = *layer;
@@ -203,49 +202,8 @@ impl App {
         self.book.settings_before.push(before);
     }
 
-    fn selected_setting(&self) -> Option<String> {
-        match self.top_overlay()? {
-            Overlay::Settings(picker) => keys(self).get(*picker.rows.get(picker.selected)?).cloned(),
-            _ => None,
-        }
-    }
-
-    /// A key of the settings overlay that is not the list's own.
-    pub(crate) fn settings_key(&mut self, key: KeyEvent) -> bool {
-        let Some(setting) = self.selected_setting() else { return false };
-        let Some(Overlay::Settings(picker)) = self.overlays.last_mut() else { return false };
-        if let Some(value) = &mut picker.value {
-            if key.code != KeyCode::Enter {
-                return value.key(key) != Edit::Ignored;
-            }
-            let text = value.text.clone();
-            picker.value = None;
-            self.put_setting(&setting, Some(text.trim()));
-            return true;
-        }
-        let filtered = !picker.filter.text.is_empty();
-        if self.keymap.lookup(Context::Composer, key) == Some(Command::Undo) {
-            self.undo_setting();
-            return true;
-        }
-        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
-        match key.code {
-            KeyCode::Enter if plain => {
-                let value = LineEdit::new(self.setting_value(&setting));
-                if let Some(Overlay::Settings(picker)) = self.overlays.last_mut() {
-                    picker.value = Some(value);
-                }
-            }
-            KeyCode::Left if plain => self.step_setting(&setting, -1),
-            KeyCode::Right if plain => self.step_setting(&setting, 1),
-            KeyCode::Backspace if plain && !filtered => self.put_setting(&setting, None),
-            _ => return false,
-        }
-        true
-    }
-
     /// A setting in use, as a text that can be edited.
-    fn setting_value(&self, setting: &str) -> String {
+    pub(super) fn setting_value(&self, setting: &str) -> String {
         let value = match setting.strip_prefix("sampling.") {
             Some(key) => json(&self.view().sampling()).get(key).cloned().unwrap_or_default(),
             None => value_of(&self.config, setting),
@@ -257,7 +215,7 @@ impl App {
         }
     }
 
-    fn step_setting(&mut self, setting: &str, direction: i32) {
+    pub(super) fn step_setting(&mut self, setting: &str, direction: i32) {
         let now = self.setting_value(setting);
         if setting == "ui.theme" {
             let themes = self.themes.clone();
@@ -280,7 +238,7 @@ impl App {
     }
 
     /// Sets a setting; no value is back to the default.
-    fn put_setting(&mut self, setting: &str, value: Option<&str>) {
+    pub(super) fn put_setting(&mut self, setting: &str, value: Option<&str>) {
         self.keep_before(setting);
         let done = if let Some(key) = setting.strip_prefix("sampling.") {
             let value = value.filter(|value| !matches!(*value, "" | "random" | "default"));

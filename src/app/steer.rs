@@ -5,20 +5,14 @@
 
 use std::sync::Arc;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-
 use super::missing::NOT_STORED;
 use super::requests::Answer;
-use super::{App, ChatView, Display, Edit, LineEdit, Overlay, Preview, Steer, SteerField, SteerWish};
+use super::{App, ChatView, Display, LineEdit, Preview, Steer, SteerField, SteerPanel, SteerWish};
 use crate::chat::{Intervention, Steering};
 use crate::engine::protocol::{Direction, Distance, Event, Inspect, Request, RequestId};
 
 /// Most of a message that is taken as a text, characters.
 const TEXT: usize = 1_000;
-/// The strongest push, hundredths of the stream's length.
-const MOST: i32 = 200;
-/// How far a key moves the strength.
-const STEP: i32 = 5;
 
 impl Steer {
     /// The engine answered the panel.
@@ -41,7 +35,7 @@ impl Steer {
         }
     }
 
-    fn steer_field(&mut self, by: usize) {
+    pub(super) fn steer_field(&mut self, by: usize) {
         const FIELDS: [SteerField; 4] =
             [SteerField::Towards, SteerField::Away, SteerField::Layer, SteerField::Strength];
         let field = &mut self.field;
@@ -49,7 +43,7 @@ impl Steer {
         *field = FIELDS[(now + by) % FIELDS.len()];
     }
 
-    fn swap_texts(&mut self) {
+    pub(super) fn swap_texts(&mut self) {
         let Self { towards, away, .. } = self;
         std::mem::swap(towards, away);
     }
@@ -98,15 +92,16 @@ impl App {
                 steer.away = LineEdit::new(text);
             }
         }
-        if !self.overlays.contains(&Overlay::Steer) {
-            self.overlays.push(Overlay::Steer);
+        if self.overlays.find::<SteerPanel>().is_none() {
+            self.overlays.push(SteerPanel);
         }
     }
 
     /// What the open panel lacks next.
     fn steer_wish(&self) -> Option<SteerWish> {
         let steer = &self.inspector.steer;
-        if self.run.is_some() || self.view().ready().is_none() || !self.overlays.contains(&Overlay::Steer) {
+        if self.run.is_some() || self.view().ready().is_none() || self.overlays.find::<SteerPanel>().is_none()
+        {
             return None;
         }
         if self.display().kept_push().is_none() {
@@ -145,47 +140,8 @@ impl App {
         );
     }
 
-    /// A key of the panel; whether it was one.
-    pub(crate) fn steer_key(&mut self, key: KeyEvent) -> bool {
-        let held = key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
-        match key.code {
-            KeyCode::Down | KeyCode::Tab => self.inspector.steer.steer_field(1),
-            KeyCode::Up | KeyCode::BackTab => self.inspector.steer.steer_field(3),
-            KeyCode::Enter => self.keep_steering(),
-            KeyCode::Char('t') if held => self.toggle_twin(),
-            KeyCode::Char('o') if held => self.steer_off(),
-            KeyCode::Char('x') if held => self.inspector.steer.swap_texts(),
-            _ => return self.steer_value(key),
-        }
-        true
-    }
-
-    fn steer_value(&mut self, key: KeyEvent) -> bool {
-        let layer = self.display().steer_layer();
-        let last = self.view().ready().map_or(0, |loaded| loaded.facts.layers.saturating_sub(1));
-        let steer = &mut self.inspector.steer;
-        let by = match key.code {
-            KeyCode::Left => -1,
-            KeyCode::Right => 1,
-            _ => 0,
-        };
-        match steer.field {
-            SteerField::Towards => steer.towards.key(key) != Edit::Ignored,
-            SteerField::Away => steer.away.key(key) != Edit::Ignored,
-            SteerField::Layer if by != 0 => {
-                steer.layer = Some(layer.saturating_add_signed(by).min(last));
-                true
-            }
-            SteerField::Strength if by != 0 => {
-                steer.percent = (steer.percent + by * STEP).clamp(-MOST, MOST);
-                true
-            }
-            SteerField::Layer | SteerField::Strength => false,
-        }
-    }
-
     /// Steers this chat's replies from now on.
-    fn keep_steering(&mut self) {
+    pub(super) fn keep_steering(&mut self) {
         let Some(push) = self.display().push() else {
             return self.say("two texts give the direction first");
         };
@@ -209,7 +165,7 @@ impl App {
     }
 
     /// The twin reads along, or no longer.
-    fn toggle_twin(&mut self) {
+    pub(super) fn toggle_twin(&mut self) {
         let twin = &mut self.chat.settings.twin;
         *twin = !*twin;
         let said = if *twin {

@@ -48,31 +48,30 @@ impl App {
         }
     }
 
-    /// A key while the reply waits; says whether it was one of step mode.
-    pub(crate) fn step_key(&mut self, key: KeyEvent) -> bool {
-        let here = matches!(self.focus, Focus::Transcript | Focus::Inspector) && self.view().paused_here();
-        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
-        if !here || !plain {
-            return false;
-        }
-        match key.code {
-            KeyCode::Char(' ' | 'l') | KeyCode::Enter => self.accept_token(),
-            KeyCode::Char(digit @ '1'..='9') => self.choose_instead(digit as usize - '1' as usize),
-            KeyCode::Char('b') => self.ban_and_draw(),
-            KeyCode::Char('g') | KeyCode::Esc => self.let_run(),
-            _ => return false,
-        }
-        true
+    /// Whether the keys of step mode count: the reply waits, and what is written or asked elsewhere does not.
+    pub(crate) fn steps_here(&self) -> bool {
+        matches!(self.focus, Focus::Transcript | Focus::Inspector) && self.view().paused_here()
     }
 
-    fn accept_token(&mut self) {
+    /// A digit is the label of a candidate while the reply waits; says whether it was one.
+    pub(crate) fn step_row(&mut self, key: KeyEvent) -> bool {
+        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+        let KeyCode::Char(digit @ '1'..='9') = key.code else { return false };
+        let counts = plain && self.steps_here();
+        if counts {
+            self.choose_instead(digit as usize - '1' as usize);
+        }
+        counts
+    }
+
+    pub(super) fn accept_token(&mut self) {
         let Some(run) = &self.run else { return };
         let target = run.request;
         self.steps.paused = false;
         self.requests.tell(Request::Pace { target, allow: Some(1) });
     }
 
-    fn let_run(&mut self) {
+    pub(super) fn let_run(&mut self) {
         self.steps = self.steps.ended();
         let allow = self.steps.every_ms.map(|_| 1);
         if let Some(run) = &self.run {
@@ -106,7 +105,7 @@ impl App {
     }
 
     /// The proposal is banned in this chat, and another is drawn in its place.
-    fn ban_and_draw(&mut self) {
+    pub(super) fn ban_and_draw(&mut self) {
         let Some(at) = self.view().proposal() else { return };
         let Some(id) = self.view().step_at(at).and_then(|step| step.id) else { return };
         let vocabulary = self.view().vocabulary_at(at);

@@ -6,14 +6,14 @@
 mod claims;
 mod steps;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::KeyEvent;
 
 use super::{
     App, Asker, Effect, Focus, Inspector, Level, ModelStatus, Notice, StepMode, TokenCursor, Transcript,
     Trial, Unit,
 };
 use crate::chat::{Conversation, ConversationId, Role, Span, Turn, TurnId, TurnState};
-use crate::command::{Command, Group};
+use crate::command::{Command, Context, Group};
 use crate::engine::protocol::Prompt;
 use crate::inspect::trace::Part;
 use crate::sampling::Sampling;
@@ -188,14 +188,14 @@ impl App {
     /// A key of the tour; whether it was one. The stations keep theirs.
     pub(crate) fn tour_key(&mut self, key: KeyEvent) -> bool {
         let typing = self.inspector.list.typing || self.inspector.sandbox.as_ref().is_some_and(|s| s.open);
-        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
-        let Some(tour) = self.tour.as_ref().filter(|_| plain && !typing) else { return false };
-        let acts = STEPS[tour.at].act == Act::SwitchOff;
-        match key.code {
-            KeyCode::Enter | KeyCode::Char(' ') => self.move_tour(true),
-            KeyCode::Char('x') if acts => self.move_tour(true),
-            KeyCode::Backspace => self.move_tour(false),
-            KeyCode::Esc => self.end_tour(),
+        let Some(tour) = self.tour.as_ref().filter(|_| !typing) else { return false };
+        let acts = STEPS[tour.at].act == Act::SwitchOff
+            && self.keymap.lookup(Context::Inspector, key) == Some(Command::SwitchOff);
+        match self.keymap.lookup(Context::Tour, key) {
+            Some(Command::TourNext) => self.move_tour(true),
+            Some(Command::TourPrevious) => self.move_tour(false),
+            Some(Command::TourEnd) => self.end_tour(),
+            _ if acts => self.move_tour(true),
             _ => return false,
         }
         true

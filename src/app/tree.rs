@@ -2,9 +2,7 @@
 //!
 //! Invariant: rows are worked out from the turns, so they are true while a branch is being written.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-
-use super::{App, ChatView, Overlay, TokenCursor, Tree, TreeRow};
+use super::{App, ChatView, TokenCursor, Tree, TreeRow};
 use crate::chat::TurnId;
 use crate::token::{Candidate, TokenId};
 
@@ -51,78 +49,21 @@ impl App {
             }
             (tree.compare, tree.comparing) = (other, true);
         }
-        self.overlays.push(Overlay::Tree(Box::new(tree)));
+        self.overlays.push(tree);
     }
 
     fn tree(&self) -> Option<&Tree> {
-        self.overlays.iter().rev().find_map(|overlay| match overlay {
-            Overlay::Tree(tree) => Some(&**tree),
-            _ => None,
-        })
+        self.overlays.find()
     }
 
-    fn tree_mut(&mut self) -> Option<&mut Tree> {
-        self.overlays.iter_mut().rev().find_map(|overlay| match overlay {
-            Overlay::Tree(tree) => Some(&mut **tree),
-            _ => None,
-        })
-    }
-
-    /// A key of the tree; says whether it was taken.
-    pub(crate) fn tree_key(&mut self, key: KeyEvent) -> bool {
-        let Some(tree) = self.tree() else { return false };
-        let at = tree.at;
-        let rows = self.view().tree_rows(tree);
-        let selected = rows.get(tree.selected).cloned();
-        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
-        match key.code {
-            KeyCode::Up => self.move_in_tree(|tree| tree.selected = tree.selected.saturating_sub(1)),
-            KeyCode::Down => {
-                let last = rows.len().saturating_sub(1);
-                self.move_in_tree(|tree| tree.selected = (tree.selected + 1).min(last));
-            }
-            KeyCode::Right => self.tree_down(at, selected.as_ref()),
-            KeyCode::Left => self.tree_up(at),
-            KeyCode::PageDown => self.move_in_tree(|tree| tree.scroll += 10),
-            KeyCode::PageUp => self.move_in_tree(|tree| tree.scroll = tree.scroll.saturating_sub(10)),
-            KeyCode::Tab => {
-                self.move_in_tree(|tree| tree.comparing = !tree.comparing && tree.compare.is_some());
-            }
-            KeyCode::Enter => self.take_row(at, selected.as_ref()),
-            KeyCode::Char(digit @ '1'..='9') if plain => {
-                let row = rows.get(digit as usize - '1' as usize).filter(|row| row.turn.is_some());
-                self.take_row(at, row);
-            }
-            KeyCode::Char('=') if plain => self.compare_with(at, selected.as_ref()),
-            KeyCode::Char('L') if plain => {
-                self.overlays.pop();
-                self.open_look_ahead(at);
-            }
-            KeyCode::Char('z') if plain => self.move_in_tree(|tree| tree.renormalised = !tree.renormalised),
-            KeyCode::Char('d') if plain => {
-                if let Some(turn) = selected.and_then(|row| row.turn) {
-                    self.delete_branch(turn);
-                }
-            }
-            KeyCode::Char('u') if plain => self.undelete_branch(),
-            KeyCode::Char(letter) if plain => {
-                let Some(place) = LETTERS.find(letter) else { return false };
-                let row = rows.iter().filter(|row| row.turn.is_none()).nth(place);
-                self.take_row(at, row);
-            }
-            _ => return false,
-        }
-        true
-    }
-
-    fn move_in_tree(&mut self, change: impl FnOnce(&mut Tree)) {
-        if let Some(tree) = self.tree_mut() {
+    pub(super) fn move_in_tree(&mut self, change: impl FnOnce(&mut Tree)) {
+        if let Some(tree) = self.overlays.find_mut() {
             change(tree);
         }
     }
 
     /// Goes to a branch, or takes a candidate.
-    fn take_row(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
+    pub(super) fn take_row(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
         let Some(row) = row else { return };
         if let Some(turn) = row.turn {
             self.overlays.pop();
@@ -139,7 +80,7 @@ impl App {
     }
 
     /// Lays the selected branch beside the shown one, or puts it away.
-    fn compare_with(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
+    pub(super) fn compare_with(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
         // On the shown path it is the newest other version that goes through the same token.
         let through =
             |id: TokenId| self.view().versions_at(at).into_iter().filter(move |(token, _)| *token == id);
@@ -163,7 +104,7 @@ impl App {
         });
     }
 
-    fn tree_down(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
+    pub(super) fn tree_down(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
         let turn = row.and_then(|row| row.turn);
         match turn.and_then(|turn| self.view().further_down(turn, at.index)) {
             Some(next) => self.tree_at(next),
@@ -171,7 +112,7 @@ impl App {
         }
     }
 
-    fn tree_up(&mut self, at: TokenCursor) {
+    pub(super) fn tree_up(&mut self, at: TokenCursor) {
         let mut before = None;
         while let Some(next) = self.view().parting(at.turn, before).filter(|next| next.index < at.index) {
             before = Some(next.index);
@@ -190,7 +131,7 @@ impl App {
     }
 
     /// Hides a branch and what answers it.
-    fn delete_branch(&mut self, turn: TurnId) {
+    pub(super) fn delete_branch(&mut self, turn: TurnId) {
         if self.run.as_ref().is_some_and(|run| self.view().leads_to(turn, run.turn)) {
             self.say("a reply is being written there; Esc stops it");
             return;
@@ -226,7 +167,7 @@ impl App {
         self.say("deleted; u takes it back");
     }
 
-    fn undelete_branch(&mut self) {
+    pub(super) fn undelete_branch(&mut self) {
         let Some((turn, leaf)) = self.transcript.deleted.pop() else {
             self.say("nothing was deleted here");
             return;

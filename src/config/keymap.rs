@@ -148,8 +148,9 @@ impl Chosen {
 
 /// Whether a user's chord for a command counts in one of its places.
 fn takes(entry: &Entry, place: &Place, chord: Chord) -> bool {
-    let everywhere = place.contexts.contains(&Context::Global);
-    entry.places.len() == 1 || everywhere != is_plain(chord)
+    let everywhere = |place: &Place| place.contexts.contains(&Context::Global);
+    let is_split = entry.places.iter().any(everywhere) && !entry.places.iter().all(everywhere);
+    !is_split || everywhere(place) != is_plain(chord)
 }
 
 /// Whether a chord is a character as it is typed.
@@ -264,6 +265,19 @@ mod tests {
         assert_eq!(map.shown(Command::Help), "");
         let event = KeyEvent::new(KeyCode::Char('Q'), KeyModifiers::NONE);
         assert_eq!(map.lookup(Context::Global, event), None);
+    }
+
+    #[test]
+    fn keys_inside_lists_step_mode_and_tour_can_be_changed() {
+        let changed = keys(&[("list-down", &["ctrl+n"]), ("accept-token", &["tab"]), ("tour-end", &["q"])]);
+        let (map, warnings) = Keymap::build(TABLE, &changed);
+        assert_eq!(warnings, []);
+        assert_eq!(map.shown_all(Command::ListDown), ["Ctrl+N"]);
+        let press = |code, held| KeyEvent::new(code, held);
+        let (down, tab) = (press(KeyCode::Char('n'), KeyModifiers::CONTROL), KeyCode::Tab);
+        assert_eq!(map.lookup(Context::Overlay, down), Some(Command::ListDown));
+        assert_eq!(map.lookup(Context::StepMode, press(tab, KeyModifiers::NONE)), Some(Command::AcceptToken));
+        assert_eq!(map.lookup(Context::Tour, press(KeyCode::Esc, KeyModifiers::NONE)), None);
     }
 
     #[test]

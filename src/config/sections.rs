@@ -68,7 +68,7 @@ pub(super) fn keys(section: &mut Section, keys: &mut BTreeMap<String, Vec<String
     for (name, at, value) in section.entries() {
         let path = section.dotted(name);
         if let Some(renamed) = Renamed::of(name) {
-            let message = format!("is called {} since 0.2; the old name still works", renamed.names());
+            let message = format!("is called {} now; the old name still works", renamed.names());
             section.report.warn(at, &path, message);
         } else if !TABLE.iter().any(|entry| entry.name == name) {
             let hint = did_you_mean(name, TABLE.iter().map(|entry| entry.name));

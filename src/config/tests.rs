@@ -120,8 +120,8 @@ fn keys_of_0_1_0_go_on_working_and_old_names_are_told() {
     assert_eq!(config.keys.len(), 119);
     assert_eq!(Keymap::build(TABLE, &config.keys), (Keymap::defaults(), vec![]));
     assert_eq!(warnings.len(), RENAMED.len(), "{warnings:#?}");
-    let expected = "config.toml:74: keys.flip: is called \"softmax-strip\" and \"attention-readers\" since 0.2; the \
-                    old name still works";
+    let expected = "config.toml:74: keys.flip: is called \"softmax-strip\" and \"attention-readers\" now; the old \
+                    name still works";
     assert!(warnings.iter().any(|warning| warning == expected), "{warnings:#?}");
 }
 

@@ -10,10 +10,11 @@ use super::cache::Cache;
 use super::render;
 use super::testing::design::{bare_theme, capitals, empty, facts, rows, theme};
 use crate::app::{
-    App, Completion, ConfirmAction, Fetch, Find, Focus, LineEdit, ModelStatus, Overlay, Picker, PromptAction,
-    TextEdit,
+    App, Completion, Confirm, ConfirmAction, Fetch, Find, Focus, Help, Licence, LineEdit, ModelStatus,
+    Models, Overlay, Palette, Picker, PromptAction, Search, Settings, TextBox, TextEdit, Themes,
+    WeightsPanel, WhatIfPanel,
 };
-use crate::model_entry::{KnownSize, Licence, ModelEntry, Source};
+use crate::model_entry::{self, KnownSize, ModelEntry, Source};
 use crate::models::{CatalogueItem, FetchStage};
 use crate::store::Hit;
 use crate::theme::{Role, Theme};
@@ -225,7 +226,7 @@ fn under_an_open_station_of_a_low_screen_the_search_takes_the_row_of_keys() {
 
 fn entry(name: &str) -> ModelEntry {
     ModelEntry {
-        licence: Some(Licence { name: "Apache-2.0".into(), terms: None }),
+        licence: Some(model_entry::Licence { name: "Apache-2.0".into(), terms: None }),
         size: Some(KnownSize { download: 92_903_833, file: 98_356_429 }),
         built_in: true,
         ..ModelEntry::new(name, Source::Path("/models/x.gguf".into()))
@@ -234,7 +235,7 @@ fn entry(name: &str) -> ModelEntry {
 
 fn with_models() -> App {
     let mut app = capitals();
-    let gemma = Licence { name: "Gemma".into(), terms: Some("Be good.\nSee the terms.".into()) };
+    let gemma = model_entry::Licence { name: "Gemma".into(), terms: Some("Be good.\nSee the terms.".into()) };
     let gemma_size = Some(KnownSize { download: 241 << 20, file: 241 << 20 });
     let big = crate::model_entry::ModelFacts {
         quantisation: "Q5_K_M".into(),
@@ -275,7 +276,7 @@ fn all_rows(len: usize) -> Picker {
 #[test]
 fn the_model_picker_is_as_drawn() {
     let mut app = with_models();
-    app.overlays = vec![Overlay::Models(all_rows(3))];
+    app.overlays.push(Models { picker: all_rows(3) });
     let rows = rows(&drawn(&app, &theme(), 100, 40));
     let top = rows.iter().position(|row| row.starts_with('┍')).unwrap();
     check(
@@ -303,7 +304,7 @@ fn the_model_picker_is_as_drawn() {
 fn a_filtered_overlay_keeps_its_size() {
     let frame = |picker: Picker| {
         let mut app = with_models();
-        app.overlays = vec![Overlay::Palette(picker)];
+        app.overlays.push(Palette { picker });
         let rows = rows(&drawn(&app, &theme(), 120, 40));
         let edge = |mark: char| rows.iter().position(|row| row.contains(mark));
         (edge('┍'), edge('└'))
@@ -314,11 +315,12 @@ fn a_filtered_overlay_keeps_its_size() {
 #[test]
 fn the_palette_shows_key_and_typed_form() {
     let mut app = capitals();
-    app.overlays = vec![Overlay::Palette(Picker {
+    let picker = Picker {
         filter: LineEdit { text: "quit".into(), cursor: 4 },
         rows: vec![crate::command::TABLE.len() - 1],
         ..Picker::default()
-    })];
+    };
+    app.overlays.push(Palette { picker });
     let rows = rows(&drawn(&app, &theme(), 120, 40)).join("\n");
     assert!(rows.contains("│  › quit ") && rows.contains("│  ▶ Quit "), "{rows}");
     assert!(rows.contains("Ctrl+Q      /quit"), "{rows}");
@@ -328,7 +330,7 @@ fn the_palette_shows_key_and_typed_form() {
 fn the_palette_says_what_the_selected_command_costs() {
     let mut app = capitals();
     let row = crate::command::TABLE.iter().position(|entry| entry.name == "regenerate").unwrap();
-    app.overlays = vec![Overlay::Palette(Picker { rows: vec![row], ..Picker::default() })];
+    app.overlays.push(Palette { picker: Picker { rows: vec![row], ..Picker::default() } });
     let rows = rows(&drawn(&app, &theme(), 80, 24));
     let bottom = rows.iter().rposition(|row| row.starts_with('└')).unwrap();
     let said = "│  the reply there is stays, as another version; about 6 ms a token.";
@@ -338,11 +340,11 @@ fn the_palette_says_what_the_selected_command_costs() {
 #[test]
 fn a_system_prompt_of_several_lines_is_shown_in_lines() {
     let mut app = capitals();
-    app.overlays = vec![Overlay::Prompt {
+    app.overlays.push(TextBox {
         title: "System prompt of this chat".into(),
         input: TextEdit::new("Be brief.\n\nNever guess."),
         action: PromptAction::System,
-    }];
+    });
     let rows = rows(&drawn(&app, &theme(), 80, 24));
     let top = rows.iter().position(|row| row.starts_with('┍')).unwrap();
     let text: Vec<&str> = rows[top + 2..top + 5].iter().map(|row| row.trim_matches(['│', ' '])).collect();
@@ -420,12 +422,12 @@ fn overlay(kind: u8, selected: usize) -> Option<Overlay> {
     let picker =
         || Picker { selected, filter: LineEdit { text: "漢字 ab".into(), cursor: 6 }, ..all_rows(90) };
     Some(match kind {
-        0 => Overlay::Palette(picker()),
-        1 => Overlay::Models(picker()),
-        2 => Overlay::Themes(picker(), "dark".into()),
-        3 => Overlay::Settings(picker()),
-        4 => Overlay::Help { page: selected, scroll: 3 },
-        5 => Overlay::Search {
+        0 => Palette { picker: picker() }.into(),
+        1 => Models { picker: picker() }.into(),
+        2 => Themes { picker: picker(), before: "dark".into() }.into(),
+        3 => Settings { picker: picker() }.into(),
+        4 => Help { page: selected, scroll: 3 }.into(),
+        5 => Search {
             input: LineEdit { text: "par".into(), cursor: 3 },
             hits: vec![Hit {
                 conversation: crate::chat::ConversationId(1),
@@ -436,19 +438,20 @@ fn overlay(kind: u8, selected: usize) -> Option<Overlay> {
                 created_ms: 0,
             }],
             selected: 0,
-        },
-        6 => Overlay::Licence { entry: Box::new(entry("gemma")), scroll: 9 },
-        7 => Overlay::Prompt {
+        }
+        .into(),
+        6 => Licence { entry: entry("gemma"), scroll: 9 }.into(),
+        7 => TextBox {
             title: "System prompt".into(),
             input: TextEdit::new(&"漢 x\n\u{1b}".repeat(100)),
             action: PromptAction::System,
-        },
-        8 => Overlay::Confirm {
-            question: "Quit while a reply is written?".into(),
-            action: ConfirmAction::Quit,
-        },
-        9 => Overlay::WhatIf,
-        10 => Overlay::Weights,
+        }
+        .into(),
+        8 => {
+            Confirm { question: "Quit while a reply is written?".into(), action: ConfirmAction::Quit }.into()
+        }
+        9 => WhatIfPanel.into(),
+        10 => WeightsPanel.into(),
         _ => return None,
     })
 }
@@ -471,7 +474,9 @@ proptest! {
         app.inspector.zoomed = flags & 2 > 0;
         app.inspector.logits = flags & 4 > 0;
         app.chats.shown = flags & 8 > 0;
-        app.overlays.extend(overlay(kind, selected));
+        if let Some(overlay) = overlay(kind, selected) {
+            app.overlays.push(overlay);
+        }
         if kind == 13 {
             let items = vec![("/model gemma".into(), "Switch".into()); 20];
             app.composer.completion = Some(Completion { items, selected: selected % 20 });

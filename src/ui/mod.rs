@@ -28,7 +28,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{App, Area, Focus, Geometry, Overlay};
+use crate::app::{App, Area, Focus, Geometry};
 use crate::theme::{Role, Theme};
 use cache::Cache;
 use layout::{LEAST, Layout, Wants};
@@ -66,9 +66,8 @@ pub fn render(
     if let Some(completion) = app.composer.completion.as_ref().filter(|_| app.overlays.is_empty()) {
         overlays::completion::draw(app, theme, completion, (screen, over.composer), buf);
     }
-    for overlay in &app.overlays {
-        let docks = matches!(overlay, Overlay::WhatIf | Overlay::Weights);
-        let at = if docks { over.dock } else { over.transcript };
+    for overlay in app.overlays.iter() {
+        let at = if overlay.docks() { over.dock } else { over.transcript };
         let drawn = overlays::draw(app, theme, overlay, (screen, at), buf);
         (cursor, geometry.overlay_rows) = (drawn.cursor, drawn.furthest);
     }

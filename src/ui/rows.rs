@@ -186,12 +186,13 @@ pub fn keys(buf: &mut Buffer, theme: &Theme, at: Rect, offered: &[(String, &str)
 /// The keys of the tour, most useful first.
 fn tour_keys(app: &App, tour: &Tour) -> Vec<(String, &'static str)> {
     let next = &TOUR[tour.at];
-    let mut keys = vec![("Enter".to_owned(), next.next)];
+    let key = |command| app.keymap.shown(command);
+    let mut keys = vec![(key(Command::TourNext), next.next)];
     if tour.at > 0 {
-        keys.push(("Backspace".to_owned(), "back"));
+        keys.push((key(Command::TourPrevious), "back"));
     }
-    keys.push(("Esc".to_owned(), "end the tour"));
-    keys.push((app.keymap.shown(Command::Explain), "explain this station"));
+    keys.push((key(Command::TourEnd), "end the tour"));
+    keys.push((key(Command::Explain), "explain this station"));
     keys
 }
 
@@ -288,9 +289,13 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
 /// Keys while the reply waits after each token.
 fn paused(app: &App) -> Vec<(String, &'static str)> {
     if matches!(app.focus, Focus::Transcript | Focus::Inspector) {
-        let keys =
-            [("Space", "next token"), ("1…9", "another"), ("b", "ban, draw again"), ("g", "let it run")];
-        keys.into_iter().map(|(key, does)| (key.to_owned(), does)).collect()
+        let key = |command| app.keymap.shown(command);
+        vec![
+            (key(Command::AcceptToken), "next token"),
+            ("1…9".to_owned(), "another"),
+            (key(Command::BanAndDraw), "ban, draw again"),
+            (key(Command::LetRun), "let it run"),
+        ]
     } else {
         vec![
             (app.keymap.shown(Command::FocusNext), "step through the reply, which is paused"),

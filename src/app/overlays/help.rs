@@ -2,10 +2,18 @@
 //!
 //! Invariant: a station that can be opened has a page.
 
-use crossterm::event::{KeyCode, KeyEvent};
+use super::{OverlayUnit, SteerPanel, list};
+use crate::app::{App, Station};
+use crate::command::{Command, Context, Group};
 
-use crate::app::{App, Overlay, Station};
-use crate::command::Group;
+/// The open help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Help {
+    /// Which page.
+    pub page: usize,
+    /// First row shown.
+    pub scroll: u16,
+}
 
 /// What a page of the help is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,13 +27,14 @@ pub enum HelpPage {
 }
 
 /// The groups in the order of their pages.
-const GROUPS: [(Group, &str); 6] = [
+const GROUPS: [(Group, &str); 7] = [
     (Group::Writing, "Writing and sending"),
     (Group::Replies, "Replies"),
     (Group::Chats, "Chats"),
     (Group::Inspector, "The inspector"),
     (Group::Models, "Models"),
     (Group::App, "The app"),
+    (Group::Lists, "Inside lists and windows"),
 ];
 
 /// How many pages there are.
@@ -52,50 +61,32 @@ impl HelpPage {
     }
 }
 
-impl App {
-    pub(crate) fn open_help(&mut self, page: usize) {
-        if !matches!(self.top_overlay(), Some(Overlay::Help { .. })) {
-            self.overlays.push(Overlay::Help { page, scroll: 0 });
+impl OverlayUnit for Help {
+    const CONTEXTS: &'static [Context] = &[Context::Help, Context::Reader, Context::Overlay];
+
+    /// Opens the page of the panel or the station that is open where one is asked for, else the first.
+    fn open(app: &mut App, command: Command) -> bool {
+        let page = match command {
+            Command::Help if app.overlays.top::<SteerPanel>().is_some() => STEERING,
+            Command::Help => 0,
+            Command::Explain => HelpPage::of_station(app.inspector.station),
+            _ => return false,
+        };
+        if app.overlays.top::<Self>().is_none() {
+            app.overlays.push(Self { page, scroll: 0 });
         }
+        true
     }
 
-    /// The help: the page of the panel that is open, else the first.
-    pub(crate) fn help(&mut self) {
-        self.open_help(if self.top_overlay() == Some(&Overlay::Steer) { STEERING } else { 0 });
+    fn command(app: &mut App, command: Command) -> bool {
+        let furthest = app.geometry.overlay_rows;
+        let Some(open) = app.overlays.top_mut::<Self>() else { return false };
+        let by = match command {
+            Command::HelpNext => 1,
+            Command::HelpPrevious => HELP_PAGES - 1,
+            _ => return list::scrolled(command, &mut open.scroll, furthest),
+        };
+        (open.page, open.scroll) = ((open.page + by) % HELP_PAGES, 0);
+        true
     }
-
-    /// The open station's page.
-    pub(crate) fn explain(&mut self) {
-        self.open_help(HelpPage::of_station(self.inspector.station));
-    }
-}
-
-/// A key of the help; `furthest` is the last row that its page can begin at.
-pub(super) fn key(key: KeyEvent, page: &mut usize, scroll: &mut u16, furthest: u16) -> bool {
-    match key.code {
-        KeyCode::Right | KeyCode::Char('l') | KeyCode::Tab => {
-            (*page, *scroll) = ((*page + 1) % HELP_PAGES, 0);
-            true
-        }
-        KeyCode::Left | KeyCode::Char('h') | KeyCode::BackTab => {
-            (*page, *scroll) = ((*page + HELP_PAGES - 1) % HELP_PAGES, 0);
-            true
-        }
-        _ => scroll_key(key, scroll, furthest),
-    }
-}
-
-/// A key that scrolls a text.
-pub(super) fn scroll_key(key: KeyEvent, scroll: &mut u16, furthest: u16) -> bool {
-    let moved = match key.code {
-        KeyCode::Down | KeyCode::Char('j') => scroll.saturating_add(1),
-        KeyCode::Up | KeyCode::Char('k') => scroll.saturating_sub(1),
-        KeyCode::PageDown => scroll.saturating_add(10),
-        KeyCode::PageUp => scroll.saturating_sub(10),
-        KeyCode::Home => 0,
-        KeyCode::End => furthest,
-        _ => return false,
-    };
-    *scroll = moved.min(furthest);
-    true
 }

@@ -5,15 +5,13 @@
 
 use std::sync::Arc;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-
 use super::sentences::{sentences, without};
 use super::{Changed, GONE, ink_step};
 use crate::app::cursor::Move;
 use crate::app::requests::Answer;
 use crate::app::scores::align;
 use crate::app::state::ReadWithout;
-use crate::app::{App, ChatView, Overlay, Part, Query, Scroll, Weights};
+use crate::app::{App, ChatView, Part, Query, Scroll, Weights, WeightsPanel};
 use crate::chat::{Role, Turn, TurnId};
 use crate::engine::protocol::{Event, Message, Request, RequestId, Reread, Rescored, StoredTokens};
 
@@ -37,8 +35,8 @@ impl App {
         if self.weights.as_ref().is_none_or(|weights| weights.reply != id) {
             self.weights = Some(Box::new(self.view().weights_of(id, false)));
         }
-        if !matches!(self.top_overlay(), Some(Overlay::Weights)) {
-            self.overlays.push(Overlay::Weights);
+        if self.overlays.top::<WeightsPanel>().is_none() {
+            self.overlays.push(WeightsPanel);
         }
         self.transcript.selected = Some(id);
     }
@@ -106,7 +104,7 @@ impl App {
         }
         if weights.is_done() {
             weights.selected = 0;
-            if !matches!(self.top_overlay(), Some(Overlay::Weights)) {
+            if self.overlays.top::<WeightsPanel>().is_none() {
                 self.say("every sentence of the prompt is weighed; /weights shows it");
             }
         }
@@ -115,7 +113,7 @@ impl App {
     /// Stops the reading and forgets it.
     pub(crate) fn drop_weights(&mut self) {
         self.weights = None;
-        self.overlays.retain(|overlay| !matches!(overlay, Overlay::Weights));
+        self.overlays.remove::<WeightsPanel>();
     }
 
     /// The weights are closed; what is under way goes on.
@@ -153,38 +151,8 @@ impl App {
         inked.collect()
     }
 
-    /// A key of the open weights; says whether it was taken.
-    pub(crate) fn weights_key(&mut self, key: KeyEvent) -> bool {
-        let Some(weights) = &mut self.weights else { return false };
-        if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
-            return false;
-        }
-        let last = weights.parts.len().saturating_sub(1);
-        match key.code {
-            KeyCode::Up => self.select_part(|row| row.saturating_sub(1)),
-            KeyCode::Down => self.select_part(|row| (row + 1).min(last)),
-            KeyCode::Enter if !weights.started => weights.started = true,
-            KeyCode::Tab if !weights.started => {
-                let (reply, by_message) = (weights.reply, !weights.by_message);
-                self.weights = Some(Box::new(self.view().weights_of(reply, by_message)));
-            }
-            KeyCode::Char('d') => {
-                self.drop_weights();
-                self.say("the weights are dropped");
-            }
-            KeyCode::Char('E') => self.try_without_selected(),
-            KeyCode::Backspace => self.transcript.leave_cursor(),
-            KeyCode::Char('l') | KeyCode::Right => self.move_weighed(Move::Next),
-            KeyCode::Char('h') | KeyCode::Left => self.move_weighed(Move::Previous),
-            KeyCode::Char('w') => self.move_weighed(Move::NextWord),
-            KeyCode::Char('b') => self.move_weighed(Move::PreviousWord),
-            _ => return false,
-        }
-        true
-    }
-
     /// Moves over the reply's tokens; before the first one stands the whole reply.
-    fn move_weighed(&mut self, how: Move) {
+    pub(in crate::app) fn move_weighed(&mut self, how: Move) {
         let Some(reply) = self.weights.as_ref().map(|weights| weights.reply) else { return };
         let back = matches!(how, Move::Previous | Move::PreviousWord);
         if back && self.weighed_token().is_none_or(|index| index == 0) {
@@ -195,7 +163,7 @@ impl App {
     }
 
     /// Selects another row and brings its sentence into view.
-    fn select_part(&mut self, to: impl FnOnce(usize) -> usize) {
+    pub(in crate::app) fn select_part(&mut self, to: impl FnOnce(usize) -> usize) {
         let Some(weights) = &mut self.weights else { return };
         weights.selected = to(weights.selected);
         let selected = weights.selected;
@@ -207,7 +175,7 @@ impl App {
     }
 
     /// Lays the selected sentence's absence out as an edit on trial, to be changed further.
-    fn try_without_selected(&mut self) {
+    pub(in crate::app) fn try_without_selected(&mut self) {
         let Some(weights) = &self.weights else { return };
         let Some(part) = self.weighed().get(weights.selected).map(|(at, _)| weights.parts[*at].clone())
         else {
@@ -225,7 +193,7 @@ impl App {
 }
 
 impl<'a> ChatView<'a> {
-    fn weights_of(&self, reply: TurnId, by_message: bool) -> Weights {
+    pub(in crate::app) fn weights_of(&self, reply: TurnId, by_message: bool) -> Weights {
         Weights {
             chat: self.chat.head.id,
             reply,

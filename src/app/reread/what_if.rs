@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-
 use super::{Changed, GONE, ink_step};
 use crate::app::requests::Answer;
 use crate::app::state::ReadAgain;
-use crate::app::{App, ChatView, Focus, Overlay, PromptAction, Query, RereadReply, TextEdit, WhatIf};
+use crate::app::{
+    App, ChatView, Focus, PromptAction, Query, RereadReply, TextBox, TextEdit, WhatIf, WhatIfPanel,
+};
 use crate::chat::{Role, TurnId};
 use crate::command::Command;
 use crate::engine::protocol::{Event, Request, RequestId, Rescored};
@@ -37,7 +37,7 @@ impl App {
             Some(Role::Assistant) => "this reply",
             _ => "the system prompt",
         };
-        self.overlays.push(Overlay::Prompt {
+        self.overlays.push(TextBox {
             title: format!("What if {whose} were…"),
             input: TextEdit::new(text),
             action: PromptAction::WhatIf(turn),
@@ -70,8 +70,8 @@ impl App {
             selected: 0,
             reading: Query::default(),
         }));
-        self.overlays.retain(|overlay| !matches!(overlay, Overlay::WhatIf));
-        self.overlays.push(Overlay::WhatIf);
+        self.overlays.remove::<WhatIfPanel>();
+        self.overlays.push(WhatIfPanel);
         // The reply comes into view, since that is what is inked.
         self.transcript.leave_cursor();
         self.transcript.selected =
@@ -126,7 +126,7 @@ impl App {
     /// Ends the trial.
     pub(crate) fn leave_what_if(&mut self) {
         self.what_if = None;
-        self.overlays.retain(|overlay| !matches!(overlay, Overlay::WhatIf));
+        self.overlays.remove::<WhatIfPanel>();
     }
 
     pub(super) fn what_if_ink(&self, turn: TurnId) -> Vec<(usize, usize, i8)> {
@@ -142,39 +142,8 @@ impl App {
             .collect()
     }
 
-    /// A key of the open trial; says whether it was taken.
-    pub(crate) fn what_if_key(&mut self, key: KeyEvent) -> bool {
-        let Some(what_if) = &mut self.what_if else { return false };
-        if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
-            return false;
-        }
-        let rows = what_if.changes();
-        let last = rows.len().saturating_sub(1);
-        match key.code {
-            KeyCode::Up => what_if.selected = what_if.selected.saturating_sub(1),
-            KeyCode::Down => what_if.selected = (what_if.selected + 1).min(last),
-            KeyCode::Home => what_if.selected = 0,
-            KeyCode::End => what_if.selected = last,
-            KeyCode::Char('E') => {
-                let (turn, text) = (what_if.turn, what_if.text.clone());
-                self.edit_on_trial(turn, &text);
-                return true;
-            }
-            KeyCode::Char('e') => {
-                self.send_trial();
-                return true;
-            }
-            _ => return false,
-        }
-        if let Some(change) = rows.get(what_if.selected) {
-            let at = change.at;
-            self.point_at(at);
-        }
-        true
-    }
-
     /// Makes the edit real: a version of the user's message that is answered anew, or this chat's system prompt.
-    fn send_trial(&mut self) {
+    pub(in crate::app) fn send_trial(&mut self) {
         let Some(what_if) = &self.what_if else { return };
         let (turn, role, text) = (what_if.turn, what_if.role, what_if.text.clone());
         match role {

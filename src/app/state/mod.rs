@@ -14,7 +14,7 @@ mod work;
 pub use branch::{Ahead, AheadOf, Alternatives, StepMode, Tree, TreeRow, WholeOf};
 pub use ledger::{Ledger, LedgerOrder};
 pub use look::{LookAt, LookedAt, Looks, Record, ReplyOdds, Sandbox, TokenList};
-pub use overlay::{ConfirmAction, Edit, Level, LineEdit, Notice, Overlay, Picker, PromptAction, TextEdit};
+pub use overlay::{ConfirmAction, Edit, Level, LineEdit, Notice, Picker, PromptAction, TextEdit};
 pub use panes::{
     Area, Chats, Colouring, Completion, Composer, Find, Focus, Geometry, Paste, Scroll, Transcript,
 };

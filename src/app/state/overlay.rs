@@ -1,14 +1,11 @@
-//! Overlays, notices and the small inputs that they are made of.
+//! Notices, and the small inputs that overlays are made of.
 //!
-//! Invariant: an overlay's rows are indices into a source that [`crate::app`] names, never copies of it.
+//! Invariant: a cursor stands on a character's edge.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::Ledger;
 use crate::chat::TurnId;
-use crate::model_entry::ModelEntry;
-use crate::store;
 
 /// A one-line input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,72 +21,6 @@ pub struct LineEdit {
 pub struct TextEdit {
     /// The editor widget's state.
     pub area: Box<tui_textarea::TextArea<'static>>,
-}
-
-/// An overlay.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Overlay {
-    /// The command palette.
-    Palette(Picker),
-    /// The model picker.
-    Models(Picker),
-    /// The theme picker, with the theme to come back to.
-    Themes(Picker, String),
-    /// Settings in use and where they come from.
-    Settings(Picker),
-    /// Help pages.
-    Help {
-        /// Which page.
-        page: usize,
-        /// First row shown.
-        scroll: u16,
-    },
-    /// The table of a message's tokens.
-    Ledger(Ledger),
-    /// Search over all chats.
-    Search {
-        /// The input.
-        input: LineEdit,
-        /// What was found.
-        hits: Vec<store::Hit>,
-        /// Which is selected.
-        selected: usize,
-    },
-    /// Terms to accept before a model is fetched.
-    Licence {
-        /// The model.
-        entry: Box<ModelEntry>,
-        /// First row shown.
-        scroll: u16,
-    },
-    /// A text to edit in one line or more: the system prompt.
-    Prompt {
-        /// Title of the box.
-        title: String,
-        /// What is edited.
-        input: TextEdit,
-        /// What happens on Enter.
-        action: PromptAction,
-    },
-    /// The alternatives of a token.
-    Alternatives(Box<super::Alternatives>),
-    /// The tree of branches, with a comparison.
-    Tree(Box<super::Tree>),
-    /// A message changed on trial; what is known of it is [`crate::app::App::what_if`].
-    WhatIf,
-    /// What each sentence weighs; what is known of it is [`crate::app::App::weights`].
-    Weights,
-    /// The steering panel; its state is [`super::Steer`].
-    Steer,
-    /// A look ahead.
-    Ahead(Box<super::Ahead>),
-    /// A question with yes and no.
-    Confirm {
-        /// The question.
-        question: String,
-        /// What yes does.
-        action: ConfirmAction,
-    },
 }
 
 /// A list with a filter.

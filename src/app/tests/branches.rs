@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 use proptest::prelude::*;
 
 use super::*;
-use crate::app::{Focus, Overlay, TokenCursor};
+use crate::app::{Alternatives, Focus, TokenCursor, Tree};
 use crate::chat::{Span, TurnState};
 use crate::engine::protocol::{Failure, FailureKind, LookAhead, Looked, LookedAhead, Path, Score};
 
@@ -93,7 +93,7 @@ fn an_alternative_becomes_a_branch() {
     let mut bench = Bench::replied(&[0, 0, 0], 1);
     let first = bench.app.chat.leaf.unwrap();
     bench.press(&["enter"]);
-    assert!(matches!(bench.app.top_overlay(), Some(Overlay::Alternatives(_))));
+    assert!(bench.app.overlays.top::<Alternatives>().is_some());
     let effects = bench.press(&["2"]);
     assert_eq!(brief(&effects)[..4], ["put Assistant Streaming", "put run None", "put chat Hi", "generate"]);
     assert_eq!(ids(&generated(&effects).prompt), (vec![7, 8, 0], vec![1]));
@@ -240,10 +240,10 @@ fn a_token_without_odds_is_not_taken() {
 fn typing_filters_the_vocabulary_and_digits_can_be_typed_after_a_slash() {
     let mut bench = Bench::replied(&[0, 0], 1);
     bench.press(&["enter", "/", "b"]);
-    let Some(Overlay::Alternatives(open)) = bench.app.top_overlay() else { panic!() };
+    let Some(open) = bench.app.overlays.top::<Alternatives>() else { panic!() };
     assert_eq!((open.rows.as_slice(), open.filter.text.as_str()), ([TokenId(1)].as_slice(), "b"));
     bench.press(&["2"]);
-    let Some(Overlay::Alternatives(open)) = bench.app.top_overlay() else { panic!() };
+    let Some(open) = bench.app.overlays.top::<Alternatives>() else { panic!() };
     assert_eq!((open.rows.len(), open.filter.text.as_str()), (0, "b2"));
 }
 
@@ -378,7 +378,7 @@ fn the_tree_lists_branches_and_what_was_not_taken() {
     bench.app.transcript.cursor = None;
     bench.press(&["t"]);
     let rows = |bench: &Bench| {
-        let Some(Overlay::Tree(tree)) = bench.app.top_overlay() else { panic!("the tree is open") };
+        let Some(tree) = bench.app.overlays.top::<Tree>() else { panic!("the tree is open") };
         let rows = bench.app.view().tree_rows(tree).into_iter();
         rows.map(|row| (row.id.0, row.turn.is_some(), row.tokens, row.total)).collect::<Vec<_>>()
     };
@@ -386,7 +386,7 @@ fn the_tree_lists_branches_and_what_was_not_taken() {
     bench.press(&["="]);
     assert_eq!(bench.notice(), "choose another branch than the shown one to compare it with");
     bench.press(&["up", "="]);
-    let Some(Overlay::Tree(tree)) = bench.app.top_overlay() else { panic!() };
+    let Some(tree) = bench.app.overlays.top::<Tree>() else { panic!() };
     assert_eq!(tree.compare, Some(bench.app.chat.turns[1].id));
     bench.press(&["d"]);
     assert_eq!(rows(&bench), [(1, true, 2, -1.5), (0, false, 0, 0.0)]);

@@ -1,7 +1,7 @@
 //! Starting, fetching, switching, unloading.
 
 use super::*;
-use crate::app::Overlay;
+use crate::app::Licence;
 use crate::models::{FetchEvent, FetchStage};
 
 fn nothing_on_disk(bench: &Bench) -> Vec<CatalogueItem> {
@@ -61,7 +61,7 @@ fn a_fetch_that_fails_says_why() {
 fn terms_are_accepted_before_anything_is_fetched() {
     let mut bench = Bench::ready();
     bench.say("/model gemma");
-    assert!(matches!(bench.app.overlays.last(), Some(Overlay::Licence { .. })));
+    assert!(bench.app.overlays.top::<Licence>().is_some());
     assert_eq!(brief(&bench.press(&["y"])), ["fetch gemma"]);
     assert!(bench.app.overlays.is_empty());
 }

@@ -1,7 +1,7 @@
 //! Palette, pickers, settings, help, mouse.
 
 use super::*;
-use crate::app::{Area, Focus, Overlay, setting_keys};
+use crate::app::{Area, Confirm, Focus, Help, Licence, Models, Palette, Settings, setting_keys};
 use crate::config::Warning;
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
@@ -20,7 +20,7 @@ fn the_palette_offers_the_command_of_that_name_first() {
         let mut bench = Bench::ready();
         bench.press(&["ctrl+p"]);
         bench.type_text(typed);
-        let Some(Overlay::Palette(picker)) = bench.app.overlays.last() else { panic!("{typed}") };
+        let Some(Palette { picker }) = bench.app.overlays.top() else { panic!("{typed}") };
         let first = crate::command::TABLE[picker.rows[0]].name;
         assert_eq!(first, typed.trim_start_matches('/'));
     }
@@ -66,7 +66,7 @@ fn the_model_picker_switches_fetches_and_removes() {
     assert_eq!(brief(&bench.press(&["enter"])), ["start 2 large"]);
     bench.loaded();
     bench.press(&["ctrl+l", "delete"]);
-    assert!(matches!(bench.app.overlays.last(), Some(Overlay::Confirm { .. })));
+    assert!(bench.app.overlays.top::<Confirm>().is_some());
     assert_eq!(brief(&bench.press(&["y"])), ["stop 2", "RemoveModel", "ReadCatalogue"]);
 }
 
@@ -75,11 +75,11 @@ fn a_filter_of_models_can_begin_with_any_letter() {
     let mut bench = Bench::ready();
     bench.press(&["ctrl+l"]);
     bench.type_text("pr");
-    assert!(matches!(bench.app.overlays.last(), Some(Overlay::Models(picker)) if picker.filter.text == "pr"));
+    assert!(bench.app.overlays.top::<Models>().is_some_and(|open| open.picker.filter.text == "pr"));
     bench.press(&["esc", "ctrl+l"]);
     bench.type_text("gem");
     bench.press(&["tab"]);
-    assert!(matches!(bench.app.overlays.last(), Some(Overlay::Licence { .. })));
+    assert!(bench.app.overlays.top::<Licence>().is_some());
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_filter_of_settings_keeps_the_sections_and_goes_to_the_best_match() {
     let mut bench = Bench::ready();
     bench.press(&["f4"]);
     bench.type_text("mouse");
-    let Some(Overlay::Settings(picker)) = bench.app.overlays.last() else { panic!("settings are open") };
+    let Some(Settings { picker }) = bench.app.overlays.top() else { panic!("settings are open") };
     assert!(picker.rows.is_sorted());
     assert_eq!(setting_keys(&bench.app)[picker.rows[picker.selected]], "ui.mouse");
 }
@@ -164,15 +164,15 @@ fn help_scrolls_no_further_than_its_text() {
     let mut bench = Bench::ready();
     bench.app.geometry.overlay_rows = 2;
     bench.press(&["f1", "down", "down", "down", "down", "up"]);
-    assert_eq!(bench.app.overlays, [Overlay::Help { page: 0, scroll: 1 }]);
+    assert_eq!(bench.app.overlays[..], [Help { page: 0, scroll: 1 }.into()]);
 }
 
 #[test]
 fn help_turns_its_pages_round() {
     let mut bench = Bench::ready();
     bench.press(&["?", "left"]);
-    let last = Overlay::Help { page: crate::app::HELP_PAGES - 1, scroll: 0 };
-    assert_eq!(bench.app.overlays, [last]);
+    let last = Help { page: crate::app::HELP_PAGES - 1, scroll: 0 }.into();
+    assert_eq!(bench.app.overlays[..], [last]);
     bench.press(&["esc"]);
     assert!(bench.app.overlays.is_empty());
 }

@@ -1,7 +1,7 @@
 //! Replies read again on trial: what is asked for it, what it shows, and that the chat stays what it was.
 
 use super::*;
-use crate::app::{Focus, Overlay, TokenCursor};
+use crate::app::{Focus, TextBox, TokenCursor, WhatIfPanel};
 use crate::engine::protocol::{Failure, FailureKind, Reread, Rescored};
 
 /// A question, a reply of three tokens, a second question and a reply of one.
@@ -113,7 +113,7 @@ fn a_second_edit_does_not_read_the_unedited_reply_again() {
     bench.type_text(" Still.");
     let edited = asked(&bench.press(&["enter"])).unwrap();
     assert_eq!(texts(&edited), [(Role::User, "I live in Paris. Still.".into())]);
-    assert_eq!(bench.app.overlays.iter().filter(|overlay| **overlay == Overlay::WhatIf).count(), 1);
+    assert_eq!(bench.app.overlays.iter().filter(|overlay| **overlay == WhatIfPanel.into()).count(), 1);
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn a_sentence_can_be_edited_out_from_the_list() {
     let mut bench = talked();
     weigh(&mut bench);
     bench.press(&["down", "E"]);
-    let Some(Overlay::Prompt { input, .. }) = bench.app.top_overlay() else { panic!("an edit opens") };
+    let Some(TextBox { input, .. }) = bench.app.overlays.top() else { panic!("an edit opens") };
     assert_eq!(input.text(), "I live in Rome.");
 }
 

@@ -2,7 +2,7 @@
 
 use super::stations::reading;
 use super::*;
-use crate::app::{Overlay, SteerField, SteerWish};
+use crate::app::{Help, SteerField, SteerPanel, SteerWish};
 use crate::chat::Intervention;
 use crate::engine::protocol::{Directed, Distance, Inspect, Inspected};
 
@@ -76,7 +76,7 @@ fn a_steered_chat_says_so_in_its_next_reply_until_it_is_ended() {
     bench.press(&["left", "left", "enter"]);
     let push = bench.app.view().steering().unwrap().clone();
     assert_eq!((push.name.as_str(), push.strength), ("warm − cold", -0.1));
-    assert!(bench.app.chat.settings.twin && !bench.app.overlays.contains(&Overlay::Steer));
+    assert!(bench.app.chat.settings.twin && !bench.app.overlays.find::<SteerPanel>().is_some());
     bench.app.focus = crate::app::Focus::Composer;
     let effects = bench.say("more");
     assert_eq!(generated(&effects).interventions, [Intervention::Steer(push)]);
@@ -136,8 +136,8 @@ fn the_twin_s_figures_are_those_of_the_newest_reply() {
 fn help_in_the_panel_is_the_panels_own_page() {
     let mut bench = directed();
     bench.press(&["f1"]);
-    let Some(Overlay::Help { page, .. }) = bench.app.overlays.last() else { panic!("no help") };
+    let Some(Help { page, .. }) = bench.app.overlays.top() else { panic!("no help") };
     assert_eq!(crate::app::HelpPage::at(*page), crate::app::HelpPage::Steering);
     bench.press(&["esc"]);
-    assert_eq!(bench.app.overlays, [Overlay::Steer]);
+    assert_eq!(bench.app.overlays[..], [SteerPanel.into()]);
 }

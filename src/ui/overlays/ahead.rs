@@ -2,15 +2,22 @@
 //!
 //! Invariant: odds are over the whole vocabulary; `so far` is that of everything up to the row's end.
 
-use super::{Canvas, body};
-use crate::app::{Ahead, AheadOf, AheadRow};
+use super::{Canvas, Draw, body};
+use crate::app::{Ahead, AheadOf, AheadRow, Keys};
+use crate::command::Command;
 use crate::theme::Role;
 use crate::ui::widgets::{bar, number, text, token};
 
 /// Cells of a bar of 100 %.
 const BAR: u16 = 8;
 
-pub(super) fn draw(canvas: &mut Canvas<'_>, open: &Ahead) -> Option<(u16, u16)> {
+impl Draw for Ahead {
+    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        draw(on, self)
+    }
+}
+
+fn draw(canvas: &mut Canvas<'_>, open: &Ahead) -> Option<(u16, u16)> {
     let theme = canvas.theme;
     let config = &canvas.app.config.inspector;
     let shape = format!("{} wide, {} deep", config.look_ahead_width, config.look_ahead_depth);
@@ -45,7 +52,14 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, open: &Ahead) -> Option<(u16, u16)> 
         let status = text::row(inside, inside.height.saturating_sub(2), 0);
         canvas.cell(status, 1, status.width, said, Role::Muted);
     }
-    canvas.keys(inside, &[("1…9", "take"), ("↑↓", "path"), ("Enter", "take it"), ("Esc", "close")]);
+    let key = Keys(canvas.app);
+    let offered = vec![
+        ("1…9".to_owned(), "take"),
+        (key.list(), "path"),
+        (key.of(Command::Choose), "take it"),
+        (key.of(Command::Escape), "close"),
+    ];
+    canvas.keys(inside, offered);
     None
 }
 

@@ -4,8 +4,9 @@
 
 use ratatui::layout::Rect;
 
-use super::{Canvas, body};
-use crate::app::{Alternatives, App};
+use super::{Canvas, Draw, body};
+use crate::app::{Alternatives, App, Keys};
+use crate::command::Command;
 use crate::theme::Role;
 use crate::token::{TokenId, TokenKind};
 use crate::ui::widgets::{bar, number, text, token};
@@ -15,7 +16,13 @@ const BAR: u16 = 24;
 /// Column before which the odds end.
 const FIGURE: u16 = 32;
 
-pub(super) fn draw(canvas: &mut Canvas<'_>, open: &Alternatives) -> Option<(u16, u16)> {
+impl Draw for Alternatives {
+    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        draw(on, self)
+    }
+}
+
+fn draw(canvas: &mut Canvas<'_>, open: &Alternatives) -> Option<(u16, u16)> {
     let (app, theme) = (canvas.app, canvas.theme);
     let vocabulary = open.vocabulary.as_ref().and_then(|hash| app.vocabularies.get(hash));
     let title = format!("Instead of {}", token::shown(&open.step.bytes, TokenKind::Normal, &theme.symbols));
@@ -37,21 +44,29 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, open: &Alternatives) -> Option<(u16,
     }
     let status = text::row(inside, inside.height.saturating_sub(2), 0);
     canvas.cell(status, 3, status.width, &words(app, open), Role::Muted);
-    let keys: &[(&str, &str)] = if open.typing {
-        &[("↑↓ Enter", "take"), ("Tab", "to the list"), ("Esc", "close")]
+    keys(canvas, open, inside);
+    cursor.filter(|_| open.typing)
+}
+
+fn keys(canvas: &mut Canvas<'_>, open: &Alternatives, inside: Rect) {
+    let key = Keys(canvas.app);
+    let take = (format!("{} {}", key.list(), key.of(Command::Choose)), "take");
+    let filter = key.of(Command::AlternativesFilter);
+    let close = (key.of(Command::Escape), "close");
+    let offered = if open.typing {
+        vec![take, (key.last(Command::AlternativesFilter), "to the list"), close]
     } else {
-        &[
-            ("1…9", "take"),
-            ("↑↓ Enter", "take"),
-            ("b", "ban"),
-            ("+ -", "boost"),
-            ("/", "filter"),
-            ("L", "look ahead"),
-            ("Esc", "close"),
+        vec![
+            ("1…9".to_owned(), "take"),
+            take,
+            (key.of(Command::BanToken), "ban"),
+            (key.together(&[Command::BoostToken, Command::DampToken]), "boost"),
+            (filter, "filter"),
+            (key.of(Command::LookAhead), "look ahead"),
+            close,
         ]
     };
-    canvas.keys(inside, keys);
-    cursor.filter(|_| open.typing)
+    canvas.keys(inside, offered);
 }
 
 fn row(canvas: &mut Canvas<'_>, open: &Alternatives, index: usize, at: Rect) {

@@ -8,7 +8,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Color;
 
-use crate::app::{Ahead, Alternatives, App, LineEdit, Overlay, Query, StepMode, TokenCursor, Tree};
+use crate::app::{Ahead, Alternatives, App, LineEdit, Query, StepMode, TokenCursor, Tree};
 use crate::chat::{Role as Speaker, RunId, Span, Turn, TurnId, TurnState};
 use crate::engine::protocol::{LookedAhead, Path};
 use crate::theme::{Role, Theme};
@@ -159,7 +159,7 @@ fn with_tree(compare: bool) -> App {
         scroll: 0,
         renormalised: false,
     };
-    app.overlays.push(Overlay::Tree(Box::new(tree)));
+    app.overlays.push(tree);
     app
 }
 
@@ -333,7 +333,7 @@ fn alternatives() -> App {
         rows,
         selected: 1,
     };
-    app.overlays.push(Overlay::Alternatives(Box::new(open)));
+    app.overlays.push(open);
     app
 }
 
@@ -397,7 +397,7 @@ fn ahead() -> App {
         selected: 1,
         taking: None,
     };
-    app.overlays.push(Overlay::Ahead(Box::new(open)));
+    app.overlays.push(open);
     app
 }
 

@@ -6,7 +6,7 @@
 use ratatui::layout::Rect;
 
 use super::Canvas;
-use crate::app::{LETTERS, Pair, Tree, TreeRow, TurnToken};
+use crate::app::{Pair, TREE_LETTERS, Tree, TreeRow, TurnToken};
 use crate::chat::TurnId;
 use crate::theme::Role;
 use crate::token::TokenKind;
@@ -19,7 +19,7 @@ pub(super) fn label(listed: &[TreeRow], index: usize) -> String {
     if index < kept {
         return if index < 9 { (index + 1).to_string() } else { String::new() };
     }
-    LETTERS.chars().nth(index - kept).map(String::from).unwrap_or_default()
+    TREE_LETTERS.chars().nth(index - kept).map(String::from).unwrap_or_default()
 }
 
 /// Draws the comparison into an area, beside the tree or in its place.

@@ -4,9 +4,9 @@
 //! is below the last row can be scrolled to.
 
 use super::page::{EVERYWHERE, Page, STEERING, filled};
-use super::{Canvas, body};
-use crate::app::{App, HELP_PAGES, HelpPage};
-use crate::command::{Command, Group, offered};
+use super::{Canvas, Draw, body};
+use crate::app::{App, HELP_PAGES, Help, HelpPage, Keys};
+use crate::command::{Command, Group, TABLE};
 use crate::theme::Role;
 use crate::ui::widgets::text;
 
@@ -21,7 +21,13 @@ struct Line {
     role: Role,
 }
 
-pub(super) fn draw(canvas: &mut Canvas<'_>, page: usize, scroll: u16) -> Option<(u16, u16)> {
+impl Draw for Help {
+    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        draw(on, self.page, self.scroll)
+    }
+}
+
+fn draw(canvas: &mut Canvas<'_>, page: usize, scroll: u16) -> Option<(u16, u16)> {
     let page = page.min(HELP_PAGES - 1);
     let right = format!("page {} of {HELP_PAGES}", page + 1);
     let inside = canvas.frame("Help", &right, 112, 26);
@@ -40,7 +46,16 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, page: usize, scroll: u16) -> Option<
     }
     let more =
         if first + usize::from(list.height) < lines.len() { "scroll: there is more" } else { "scroll" };
-    canvas.keys(inside, &[("←→", "page"), ("↑↓", more), ("Esc", "close")]);
+    let key = Keys(canvas.app);
+    let pages = key.together(&[Command::HelpPrevious, Command::HelpNext]);
+    canvas.keys(
+        inside,
+        vec![
+            (pages, "page"),
+            (key.together(&[Command::ScrollUp, Command::ScrollDown]), more),
+            (key.of(Command::Escape), "close"),
+        ],
+    );
     None
 }
 
@@ -61,7 +76,8 @@ fn blank(lines: &mut Vec<Line>) {
 }
 
 fn group_page(app: &App, group: Group, name: &str, room: u16) -> Vec<Line> {
-    let rows: Vec<_> = offered()
+    let rows: Vec<_> = TABLE
+        .iter()
         .filter(|entry| entry.group == group)
         .map(|entry| (app.keymap.shown_all(entry.command).join(", "), entry))
         .collect();
@@ -120,7 +136,7 @@ mod tests {
     use ratatui::layout::Rect;
 
     use super::*;
-    use crate::app::{Overlay, Station};
+    use crate::app::Station;
     use crate::ui::testing::design::{capitals, rows, theme};
 
     /// A page as drawn at a size, all rows that scrolling shows, in order.
@@ -130,7 +146,7 @@ mod tests {
         let mut scroll = 0;
         loop {
             let mut buf = Buffer::empty(screen);
-            let overlay = Overlay::Help { page, scroll };
+            let overlay = Help { page, scroll }.into();
             let drawn = super::super::draw(app, &theme(), &overlay, (screen, screen), &mut buf);
             seen.extend(rows(&buf));
             if scroll >= drawn.furthest {
@@ -146,7 +162,7 @@ mod tests {
         for (width, height) in [(120, 40), (80, 24), (60, 16)] {
             let (all, _): (Vec<_>, Vec<_>) = (0..HELP_PAGES).map(|at| page(&app, at, width, height)).unzip();
             let all = all.concat().join("\n");
-            for entry in offered() {
+            for entry in TABLE {
                 assert!(all.contains(&format!("/{}", entry.name)), "{} at {width}×{height}", entry.name);
                 let key = app.keymap.shown(entry.command);
                 assert!(all.contains(&key), "{key} at {width}×{height}");

@@ -5,8 +5,9 @@
 
 use ratatui::layout::Rect;
 
-use super::{Canvas, body};
-use crate::app::{Ledger, Origin, TurnToken};
+use super::{Canvas, Draw, body};
+use crate::app::{Keys, Ledger, Origin, TurnToken};
+use crate::command::Command;
 use crate::theme::Role;
 use crate::token::{TokenKind, Vocabulary};
 use crate::ui::widgets::{number, text, token};
@@ -19,7 +20,13 @@ const ENDS: [(&str, u16); 6] =
 /// Where the alternatives begin.
 const OTHERS: u16 = 89;
 
-pub(super) fn draw(canvas: &mut Canvas<'_>, ledger: &Ledger) -> Option<(u16, u16)> {
+impl Draw for Ledger {
+    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        draw(on, self)
+    }
+}
+
+fn draw(canvas: &mut Canvas<'_>, ledger: &Ledger) -> Option<(u16, u16)> {
     let turn = canvas.app.chat.turn(ledger.turn)?;
     let tokens = canvas.app.view().turn_tokens(turn);
     let right = format!("{} of {}", ledger.rows.len(), tokens.len());
@@ -35,9 +42,15 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, ledger: &Ledger) -> Option<(u16, u16
             row(canvas, at, position, token);
         }
     }
-    let keys =
-        [("↑↓", "token"), ("←→", "order"), ("Enter", "go there"), ("Ctrl+Y", "copy"), ("Esc", "close")];
-    canvas.keys(inside, &keys);
+    let key = Keys(canvas.app);
+    let offered = vec![
+        (key.list(), "token"),
+        (key.together(&[Command::LedgerOrderPrevious, Command::LedgerOrderNext]), "order"),
+        (key.of(Command::Choose), "go there"),
+        (key.of(Command::LedgerCopy), "copy"),
+        (key.of(Command::Escape), "close"),
+    ];
+    canvas.keys(inside, offered);
     cursor
 }
 
@@ -109,7 +122,7 @@ fn row(canvas: &mut Canvas<'_>, at: Rect, position: usize, shown: &TurnToken<'_>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::{LedgerOrder, LineEdit, Overlay};
+    use crate::app::{LedgerOrder, LineEdit};
     use crate::ui::overlays;
     use crate::ui::testing::design::{capitals, rows, theme};
     use ratatui::buffer::Buffer;
@@ -122,7 +135,7 @@ mod tests {
         let rows_shown = (0..count).rev().collect();
         let filter = LineEdit::default();
         let order = LedgerOrder::Surprise;
-        app.overlays = vec![Overlay::Ledger(Ledger { turn, filter, order, rows: rows_shown, selected: 0 })];
+        app.overlays.push(Ledger { turn, filter, order, rows: rows_shown, selected: 0 });
         let screen = Rect::new(0, 0, width, height);
         let mut buf = Buffer::empty(screen);
         overlays::draw(&app, &theme(), app.overlays.last().unwrap(), (screen, screen), &mut buf);

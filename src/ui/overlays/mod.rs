@@ -29,7 +29,7 @@ mod what_if;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{App, LineEdit, Overlay, Picker};
+use crate::app::{App, LineEdit, Overlay, Picker, overlay_list};
 use crate::theme::{Role, Theme};
 use crate::ui::widgets::{edit, popup, text};
 
@@ -62,27 +62,23 @@ pub fn draw(
     buf: &mut Buffer,
 ) -> Drawn {
     let mut canvas = Canvas { app, theme, screen, over, buf, furthest: 0 };
-    let on = &mut canvas;
-    let cursor = match overlay {
-        Overlay::Palette(picker) => palette::draw(on, picker),
-        Overlay::Models(picker) => models::draw(on, picker),
-        Overlay::Themes(picker, _) => themes::draw(on, picker),
-        Overlay::Settings(picker) => settings::draw(on, picker),
-        Overlay::Help { page, scroll } => help::draw(on, *page, *scroll),
-        Overlay::Ledger(ledger) => ledger::draw(on, ledger),
-        Overlay::Search { input, hits, selected } => search::draw(on, input, hits, *selected),
-        Overlay::Licence { entry, scroll } => small::licence(on, entry, *scroll),
-        Overlay::Prompt { title, input, action } => small::prompt(on, title, input, *action),
-        Overlay::Alternatives(open) => alternatives::draw(on, open),
-        Overlay::Tree(tree) => tree::draw(on, tree),
-        Overlay::Ahead(open) => ahead::draw(on, open),
-        Overlay::Steer => steer::draw(on),
-        Overlay::WhatIf => what_if::draw(on),
-        Overlay::Weights => weights::draw(on),
-        Overlay::Confirm { question, .. } => small::confirm(on, question),
-    };
+    let cursor = of_kind(overlay, &mut canvas);
     Drawn { cursor, furthest: canvas.furthest }
 }
+
+/// How an overlay of one kind is drawn; gives the cell of its cursor, if it has one.
+trait Draw {
+    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)>;
+}
+
+macro_rules! drawn {
+    ($($kind:ident)+) => {
+        fn of_kind(overlay: &Overlay, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
+            match overlay { $( Overlay::$kind(open) => open.draw(on), )+ }
+        }
+    };
+}
+overlay_list!(drawn);
 
 impl Canvas<'_> {
     /// Clears and frames the overlay; gives what is inside.
@@ -122,12 +118,11 @@ impl Canvas<'_> {
         edit::draw(self.buf, at, typed, (placeholder, muted), self.theme.style(Role::Text))
     }
 
-    /// The line of keys at the bottom.
-    fn keys(&mut self, inside: Rect, offered: &[(&str, &str)]) {
+    /// The line of keys at the bottom; what has no key is not offered.
+    fn keys(&mut self, inside: Rect, offered: Vec<(String, &str)>) {
         let Some(last) = inside.height.checked_sub(1) else { return };
-        let keys: Vec<(String, &str)> =
-            offered.iter().map(|(key, does)| ((*key).to_owned(), *does)).collect();
-        crate::ui::rows::keys(self.buf, self.theme, text::row(inside, last, 0), &keys);
+        let with_key: Vec<_> = offered.into_iter().filter(|(key, _)| !key.is_empty()).collect();
+        crate::ui::rows::keys(self.buf, self.theme, text::row(inside, last, 0), &with_key);
     }
 
     /// The first row shown of a scrolled text of so many rows; learns how far it can be scrolled.

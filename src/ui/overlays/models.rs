@@ -5,8 +5,9 @@
 
 use ratatui::layout::Rect;
 
-use super::{Canvas, body, count, rows_for};
-use crate::app::{App, ModelStatus, Picker};
+use super::{Canvas, Draw, body, count, rows_for};
+use crate::app::{App, Keys, ModelStatus, Models, Picker};
+use crate::command::Command;
 use crate::engine::protocol::{Loaded, TemplateKind};
 use crate::model_entry::{ModelEntry, ModelFacts};
 use crate::models::CatalogueItem;
@@ -15,7 +16,13 @@ use crate::theme::Role;
 use crate::ui::header;
 use crate::ui::widgets::number;
 
-pub(super) fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
+impl Draw for Models {
+    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        draw(on, &self.picker)
+    }
+}
+
+fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
     let app = canvas.app;
     let all = app.catalogue.len();
     let inside = canvas.frame("Models", &count(picker, all), 100, rows_for(all, 10) + 11);
@@ -38,10 +45,14 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16
             canvas.cell(at, 3, at.width, line, if row == 0 { Role::Text } else { Role::Muted });
         }
     }
-    canvas.keys(
-        inside,
-        &[("Enter", "switch; the chat goes on"), ("Tab", "fetch"), ("Delete", "remove"), ("Esc", "close")],
-    );
+    let key = Keys(canvas.app);
+    let offered = vec![
+        (key.of(Command::Choose), "switch; the chat goes on"),
+        (key.of(Command::FetchModel), "fetch"),
+        (key.of(Command::RemoveModel), "remove"),
+        (key.of(Command::Escape), "close"),
+    ];
+    canvas.keys(inside, offered);
     cursor
 }
 

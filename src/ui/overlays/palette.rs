@@ -2,13 +2,19 @@
 //!
 //! Invariant: rows are indices into [`command::TABLE`].
 
-use super::{Canvas, about, body, count, rows_for};
-use crate::app::Picker;
+use super::{Canvas, Draw, about, body, count, rows_for};
+use crate::app::{Palette, Picker};
 use crate::command;
 use crate::theme::Role;
 use crate::ui::widgets::text;
 
-pub(super) fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
+impl Draw for Palette {
+    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        draw(on, &self.picker)
+    }
+}
+
+fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
     let all = command::offered().count();
     let inside = canvas.frame("Commands", &count(picker, all), 80, rows_for(all, 14) + 4);
     let cursor = canvas.filter(inside, &picker.filter, "type to filter");

@@ -2,19 +2,21 @@
 //!
 //! Invariant: snippets are someone's text; they are made safe piece by piece, so the mark stays right.
 
-use super::{Canvas, body};
-use crate::app::LineEdit;
+use super::{Canvas, Draw, body};
+use crate::app::{Keys, LineEdit, Search};
+use crate::command::Command;
 use crate::sanitize;
 use crate::store::Hit;
 use crate::theme::Role;
 use crate::ui::widgets::text;
 
-pub(super) fn draw(
-    canvas: &mut Canvas<'_>,
-    input: &LineEdit,
-    hits: &[Hit],
-    selected: usize,
-) -> Option<(u16, u16)> {
+impl Draw for Search {
+    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        draw(on, &self.input, &self.hits, self.selected)
+    }
+}
+
+fn draw(canvas: &mut Canvas<'_>, input: &LineEdit, hits: &[Hit], selected: usize) -> Option<(u16, u16)> {
     let found = if input.text.is_empty() { String::new() } else { format!("{} found", hits.len()) };
     let inside = canvas.frame("Search all chats", &found, 100, 20);
     let cursor = canvas.filter(inside, input, "words to look for");
@@ -28,7 +30,13 @@ pub(super) fn draw(
         canvas.cell(at, 3, title_width, &sanitize::for_display(&hit.title), Role::Text);
         snippet(canvas, text::row(at, 0, title_width + 5), hit);
     }
-    canvas.keys(inside, &[("↑↓", "choose"), ("Enter", "go there"), ("Esc", "close")]);
+    let key = Keys(canvas.app);
+    let offered = vec![
+        (key.list(), "choose"),
+        (key.of(Command::Choose), "go there"),
+        (key.of(Command::Escape), "close"),
+    ];
+    canvas.keys(inside, offered);
     cursor
 }
 

@@ -6,9 +6,10 @@
 use ratatui::layout::Rect;
 use serde_json::Value;
 
-use super::{Canvas, body, count};
+use super::{Canvas, Draw, body, count};
 use crate::app::{
-    App, Picker, setting_choices, setting_keys, setting_label, setting_note, setting_range, setting_section,
+    App, Keys, Picker, Settings, setting_choices, setting_keys, setting_label, setting_note, setting_range,
+    setting_section,
 };
 use crate::command::Command;
 use crate::config::{ColorDepth, Config};
@@ -55,7 +56,13 @@ enum Line {
     Blank,
 }
 
-pub(super) fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
+impl Draw for Settings {
+    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        draw(on, &self.picker)
+    }
+}
+
+fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
     let entries = entries(canvas.app);
     let key = canvas.app.keymap.shown(Command::Settings);
     let filtered = !picker.filter.text.is_empty();
@@ -93,19 +100,20 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16
 }
 
 fn keys(canvas: &mut Canvas<'_>, inside: Rect, typing: bool) {
-    let undo = canvas.app.keymap.shown(Command::Undo);
-    let keys: &[(&str, &str)] = if typing {
-        &[("Enter", "take the value"), ("Esc", "leave it as it was")]
+    let key = Keys(canvas.app);
+    let (choose, leave) = (key.of(Command::Choose), key.of(Command::Escape));
+    let offered = if typing {
+        vec![(choose, "take the value"), (leave, "leave it as it was")]
     } else {
-        &[
-            ("←→", "change"),
-            ("Enter", "type a value"),
-            ("Backspace", "back to default"),
-            (&undo, "undo"),
-            ("Esc", "close, saved"),
+        vec![
+            (key.together(&[Command::ValueLess, Command::ValueMore]), "change"),
+            (choose, "type a value"),
+            (key.of(Command::ValueDefault), "back to default"),
+            (key.of(Command::Undo), "undo"),
+            (leave, "close, saved"),
         ]
     };
-    canvas.keys(inside, keys);
+    canvas.keys(inside, offered);
 }
 
 /// The sources that have room; they go from the right.
@@ -359,7 +367,7 @@ mod tests {
     use ratatui::buffer::Buffer;
 
     use super::*;
-    use crate::app::{LineEdit, Overlay};
+    use crate::app::LineEdit;
     use crate::ui::testing::design::{bare_theme, capitals, rows, theme};
 
     /// The overlay with every row, one of them selected.
@@ -371,7 +379,7 @@ mod tests {
     fn picked(app: &App, theme: &Theme, picker: Picker, width: u16, height: u16) -> Vec<String> {
         let screen = Rect::new(0, 0, width, height);
         let mut buf = Buffer::empty(screen);
-        super::super::draw(app, theme, &Overlay::Settings(picker), (screen, screen), &mut buf);
+        super::super::draw(app, theme, &Settings { picker }.into(), (screen, screen), &mut buf);
         rows(&buf)
     }
 

@@ -4,8 +4,8 @@
 
 use ratatui::layout::Rect;
 
-use super::{Canvas, body};
-use crate::app::{PromptAction, TextEdit};
+use super::{Canvas, Draw, body};
+use crate::app::{Confirm, Keys, Licence, PromptAction, TextBox, TextEdit};
 use crate::command::Command;
 use crate::model_entry::ModelEntry;
 use crate::sanitize;
@@ -13,7 +13,27 @@ use crate::theme::Role;
 use crate::ui::composer;
 use crate::ui::widgets::{number, text};
 
-pub(super) fn licence(canvas: &mut Canvas<'_>, entry: &ModelEntry, scroll: u16) -> Option<(u16, u16)> {
+impl Draw for Licence {
+    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        licence(on, &self.entry, self.scroll);
+        None
+    }
+}
+
+impl Draw for TextBox {
+    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        text_box(on, &self.title, &self.input, self.action)
+    }
+}
+
+impl Draw for Confirm {
+    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        confirm(on, &self.question);
+        None
+    }
+}
+
+fn licence(canvas: &mut Canvas<'_>, entry: &ModelEntry, scroll: u16) {
     let licence = entry.licence.as_ref();
     let name = licence.map_or("", |licence| licence.name.as_str());
     let title = format!("Terms of {}", sanitize::for_display(&entry.name));
@@ -28,8 +48,13 @@ pub(super) fn licence(canvas: &mut Canvas<'_>, entry: &ModelEntry, scroll: u16) 
     }
     let size = entry.size.map(|size| format!("accept and fetch {}", number::bytes(size.download)));
     let accept = size.unwrap_or_else(|| "accept and fetch".into());
-    canvas.keys(inside, &[("↑↓", "read on"), ("Enter", &accept), ("Esc", "do not fetch")]);
-    None
+    let key = Keys(canvas.app);
+    let offered = vec![
+        (key.together(&[Command::ScrollUp, Command::ScrollDown]), "read on"),
+        (key.of(Command::Choose), accept.as_str()),
+        (key.of(Command::Escape), "do not fetch"),
+    ];
+    canvas.keys(inside, offered);
 }
 
 fn wrapped(line: &str, room: u16) -> Vec<String> {
@@ -37,7 +62,7 @@ fn wrapped(line: &str, room: u16) -> Vec<String> {
     if lines.is_empty() { vec![String::new()] } else { lines }
 }
 
-pub(super) fn prompt(
+fn text_box(
     canvas: &mut Canvas<'_>,
     title: &str,
     input: &TextEdit,
@@ -52,20 +77,29 @@ pub(super) fn prompt(
     let view = body(inside, 1, 2);
     let view = Rect { x: view.x + 1, width: view.width.saturating_sub(2), ..view };
     let cursor = composer::draw_text(&input.area, canvas.theme, view, "none", canvas.buf);
-    let key = |command| canvas.app.keymap.shown(command);
-    let (newline, editor) = (key(Command::Newline), key(Command::Editor));
-    let keys = [("Enter", does), (&newline, "new line"), (&editor, "in $EDITOR"), ("Esc", "as it was")];
-    canvas.keys(inside, &keys);
+    let key = Keys(canvas.app);
+    let offered = vec![
+        (key.of(Command::Choose), does),
+        (key.of(Command::Newline), "new line"),
+        (key.of(Command::Editor), "in $EDITOR"),
+        (key.of(Command::Escape), "as it was"),
+    ];
+    canvas.keys(inside, offered);
     cursor
 }
 
-pub(super) fn confirm(canvas: &mut Canvas<'_>, question: &str) -> Option<(u16, u16)> {
+fn confirm(canvas: &mut Canvas<'_>, question: &str) {
     let lines = text::wrap(&sanitize::for_display(question), 54);
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(5);
     let inside = canvas.frame("Sure?", "", 60, height);
     for (line, row) in lines.iter().zip(1..inside.height) {
         canvas.cell(text::row(inside, row, 0), 1, inside.width, line, Role::Text);
     }
-    canvas.keys(inside, &[("y", "yes"), ("n", "no"), ("Esc", "no")]);
-    None
+    let key = Keys(canvas.app);
+    let offered = vec![
+        (key.of(Command::Accept), "yes"),
+        (key.of(Command::Decline), "no"),
+        (key.of(Command::Escape), "no"),
+    ];
+    canvas.keys(inside, offered);
 }

@@ -4,8 +4,8 @@
 
 use ratatui::layout::Rect;
 
-use super::{Canvas, body};
-use crate::app::SteerField;
+use super::{Canvas, Draw, body};
+use crate::app::{Keys, SteerField, SteerPanel};
 use crate::command::Command;
 use crate::theme::Role;
 use crate::token::Candidate;
@@ -25,7 +25,13 @@ const KL: f32 = 8.0;
 /// Tokens that the preview lists.
 const TOKENS: usize = 8;
 
-pub(super) fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+impl Draw for SteerPanel {
+    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        draw(on)
+    }
+}
+
+fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
     let app = canvas.app;
     let kept = app.view().steering().map_or_else(
         || "not steered".to_owned(),
@@ -49,11 +55,17 @@ pub(super) fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
     preview(canvas, list);
     twin(canvas, text::row(inside, inside.height.saturating_sub(3), 0));
     said(canvas, text::row(inside, inside.height.saturating_sub(2), 0));
-    let other = if app.view().steering().is_some() { ("Ctrl+O", "off") } else { ("Ctrl+X", "swap") };
-    canvas.keys(
-        inside,
-        &[("↑↓", "field"), ("←→", "value"), ("Enter", "steer"), other, ("Ctrl+T", "twin"), ("Esc", "close")],
-    );
+    let key = Keys(app);
+    let other = if app.view().steering().is_some() { Command::SteerEnd } else { Command::SteerSwap };
+    let offered = vec![
+        (key.list(), "field"),
+        (key.together(&[Command::ValueLess, Command::ValueMore]), "value"),
+        (key.of(Command::Choose), "steer"),
+        (key.of(other), if app.view().steering().is_some() { "off" } else { "swap" }),
+        (key.of(Command::SteerTwin), "twin"),
+        (key.of(Command::Escape), "close"),
+    ];
+    canvas.keys(inside, offered);
     cursor
 }
 
@@ -216,7 +228,7 @@ fn said(canvas: &mut Canvas<'_>, at: Rect) {
 mod tests {
     use ratatui::layout::Rect;
 
-    use crate::app::Overlay;
+    use crate::app::SteerPanel;
     use crate::ui::testing;
     use crate::ui::testing::design::{bare_theme, empty, theme};
 
@@ -229,7 +241,7 @@ mod tests {
                 app.inspector.steer.percent = 35;
                 let mut buf = testing::buffer(width, height);
                 let screen = Rect::new(0, 0, width, height);
-                super::super::draw(&app, &theme, &Overlay::Steer, (screen, screen), &mut buf);
+                super::super::draw(&app, &theme, &SteerPanel.into(), (screen, screen), &mut buf);
                 let seen = testing::rows(&buf).join("\n");
                 if width >= 80 {
                     let keys = ["Enter steer", "Ctrl+X swap", "Ctrl+T twin", "Esc close"];

@@ -2,12 +2,19 @@
 //!
 //! Invariant: rows are indices into [`crate::app::App::themes`].
 
-use super::{Canvas, body, count, rows_for};
-use crate::app::Picker;
+use super::{Canvas, Draw, body, count, rows_for};
+use crate::app::{Keys, Picker, Themes};
+use crate::command::Command;
 use crate::sanitize;
 use crate::theme::Role;
 
-pub(super) fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
+impl Draw for Themes {
+    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        draw(on, &self.picker)
+    }
+}
+
+fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
     let all = canvas.app.themes.len();
     let inside = canvas.frame("Themes", &count(picker, all), 60, rows_for(all, 12) + 5);
     let cursor = canvas.filter(inside, &picker.filter, "type to filter");
@@ -18,6 +25,12 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16
         canvas.cell(at, 3, 36, &sanitize::for_display(name), Role::Text);
         canvas.cell(at, 40, 10, said, Role::Muted);
     }
-    canvas.keys(inside, &[("↑↓", "look"), ("Enter", "keep"), ("Esc", "back to the one before")]);
+    let key = Keys(canvas.app);
+    let offered = vec![
+        (key.list(), "look"),
+        (key.of(Command::Choose), "keep"),
+        (key.of(Command::Escape), "back to the one before"),
+    ];
+    canvas.keys(inside, offered);
     cursor
 }

@@ -5,9 +5,10 @@
 
 use ratatui::layout::Rect;
 
-use super::{Canvas, compare};
-use crate::app::{LETTERS, TokenCursor, Tree, TreeRow};
+use super::{Canvas, Draw, compare};
+use crate::app::{Keys, TREE_LETTERS, TokenCursor, Tree, TreeRow};
 use crate::chat::whole_text;
+use crate::command::Command;
 use crate::theme::{Role, Theme};
 use crate::ui::rows;
 use crate::ui::widgets::{bar, number, popup, text, token};
@@ -23,7 +24,13 @@ const FIGURE: u16 = 22;
 /// Column of what follows the token.
 const TAIL: u16 = 32;
 
-pub(super) fn draw(canvas: &mut Canvas<'_>, tree: &Tree) -> Option<(u16, u16)> {
+impl Draw for Tree {
+    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        draw(on, self)
+    }
+}
+
+fn draw(canvas: &mut Canvas<'_>, tree: &Tree) -> Option<(u16, u16)> {
     let screen = canvas.screen;
     let area = Rect { y: screen.y + 1, height: screen.height.saturating_sub(1), ..screen };
     popup::clear(canvas.buf, area);
@@ -56,19 +63,26 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, tree: &Tree) -> Option<(u16, u16)> {
                     and decodes only what is new";
         canvas.cell(notice, 1, notice.width.saturating_sub(2), said, Role::Muted);
     }
-    let keys = [
-        ("↑↓", "branch"),
-        ("Enter", "go"),
-        ("1…9 a…y", "take"),
-        ("=", "compare"),
-        ("← →", "up, down"),
-        ("L", "look ahead"),
-        ("z", "scale"),
-        ("d", "delete, u undo"),
-        ("Esc", "close"),
-    ];
-    canvas.keys(area, &keys);
+    keys(canvas, area);
     None
+}
+
+fn keys(canvas: &mut Canvas<'_>, area: Rect) {
+    let key = Keys(canvas.app);
+    let ways: Vec<String> = [Command::TreeUp, Command::TreeDown].map(|way| key.of(way)).into();
+    let delete = format!("delete, {} undo", key.of(Command::RestoreBranch));
+    let offered = vec![
+        (key.list(), "branch"),
+        (key.of(Command::Choose), "go"),
+        ("1…9 a…y".to_owned(), "take"),
+        (key.of(Command::Compare), "compare"),
+        (ways.join(" ").trim().to_owned(), "up, down"),
+        (key.of(Command::LookAhead), "look ahead"),
+        (key.of(Command::TreeScale), "scale"),
+        (key.of(Command::DeleteBranch), delete.as_str()),
+        (key.of(Command::Escape), "close"),
+    ];
+    canvas.keys(area, offered);
 }
 
 fn line_between(canvas: &mut Canvas<'_>, at: Rect) {
@@ -178,7 +192,7 @@ fn legend(canvas: &mut Canvas<'_>, tree: &Tree, listed: &[TreeRow], kept: usize,
         line += 1;
     };
     let untaken = listed.len() - kept;
-    let letters: String = LETTERS.chars().take(untaken).collect();
+    let letters: String = TREE_LETTERS.chars().take(untaken).collect();
     let letters = match (letters.chars().next(), letters.chars().last()) {
         (Some(first), Some(last)) if untaken > 1 => format!("{first}–{last} not yet taken"),
         (Some(only), _) => format!("{only} not yet taken"),

@@ -8,7 +8,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
-use crate::app::{App, Overlay, Part, Query, RereadReply, TokenCursor, Weights, WhatIf};
+use crate::app::{App, Part, Query, RereadReply, TokenCursor, Weights, WeightsPanel, WhatIf, WhatIfPanel};
 use crate::chat::{Role as Speaker, TurnId};
 use crate::engine::protocol::{Event, RequestId, Rescored};
 use crate::theme::Theme;
@@ -53,7 +53,7 @@ fn on_trial() -> App {
         selected: 0,
         reading: Query::default(),
     }));
-    app.overlays.push(Overlay::WhatIf);
+    app.overlays.push(WhatIfPanel);
     app
 }
 
@@ -82,7 +82,7 @@ fn weighed() -> App {
         displaced: 0,
         reading: Query::default(),
     }));
-    app.overlays.push(Overlay::Weights);
+    app.overlays.push(WeightsPanel);
     app
 }
 

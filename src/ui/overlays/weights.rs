@@ -6,8 +6,8 @@
 use ratatui::layout::Rect;
 
 use super::what_if::lines;
-use super::{Canvas, body};
-use crate::app::{App, Part, TokenCursor, Weights};
+use super::{Canvas, Draw, body};
+use crate::app::{App, Keys, Part, TokenCursor, Weights, WeightsPanel};
 use crate::chat::Role as Speaker;
 use crate::command::Command;
 use crate::theme::{Role, Theme};
@@ -17,7 +17,13 @@ use crate::ui::widgets::{number, text, token};
 /// Rows for the whole text of the selected sentence.
 const WHOLE: u16 = 3;
 
-pub(super) fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+impl Draw for WeightsPanel {
+    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        draw(on)
+    }
+}
+
+fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
     let app = canvas.app;
     let weights = app.weights.as_deref()?;
     let what = if weights.by_message { "messages" } else { "sentences" };
@@ -33,20 +39,30 @@ pub(super) fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
         list(canvas, weights, body(inside, at, 1), inside);
     } else {
         let other = if weights.by_message { "by sentence" } else { "by message" };
-        canvas.keys(inside, &[("Enter", "read"), ("Tab", other), ("Esc", "leave")]);
+        let key = Keys(app);
+        let offered = vec![
+            (key.of(Command::Choose), "read"),
+            (key.of(Command::WeightsGrain), other),
+            (key.of(Command::Escape), "leave"),
+        ];
+        canvas.keys(inside, offered);
     }
     None
 }
 
 fn keys_of_list(canvas: &mut Canvas<'_>, weights: &Weights, inside: Rect) {
-    let what_if = canvas.app.keymap.shown(Command::WhatIf);
-    let mut keys = vec![("↑↓", "sentence"), ("h l", "one token"), (what_if.as_str(), "edit it out")];
+    let key = Keys(canvas.app);
+    let mut offered = vec![
+        (key.list(), "sentence"),
+        (key.together(&[Command::TokenPrevious, Command::TokenNext]), "one token"),
+        (key.of(Command::WhatIf), "edit it out"),
+    ];
     if canvas.app.weighed_token().is_some() {
-        keys.insert(2, ("Backspace", "whole reply"));
+        offered.insert(2, (key.of(Command::WeightsWhole), "whole reply"));
     }
-    keys.push(("d", if weights.is_done() { "drop" } else { "stop" }));
-    keys.push(("Esc", "close"));
-    canvas.keys(inside, &keys);
+    offered.push((key.of(Command::WeightsDrop), if weights.is_done() { "drop" } else { "stop" }));
+    offered.push((key.of(Command::Escape), "close"));
+    canvas.keys(inside, offered);
 }
 
 /// What the list is about, and what it costs; gives the next row.

@@ -5,8 +5,8 @@
 
 use ratatui::layout::Rect;
 
-use super::{Canvas, body};
-use crate::app::{App, Change, Origin, RereadReply, Status, TurnToken, WhatIf};
+use super::{Canvas, Draw, body};
+use crate::app::{App, Change, Keys, Origin, RereadReply, Status, TurnToken, WhatIf, WhatIfPanel};
 use crate::chat::Role as Speaker;
 use crate::command::Command;
 use crate::theme::{Role, Theme};
@@ -16,15 +16,26 @@ use crate::ui::widgets::{number, text, token};
 /// Changes that rounding makes in any case, bits.
 const HARDLY: f64 = 0.5;
 
-pub(super) fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+impl Draw for WhatIfPanel {
+    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        draw(on)
+    }
+}
+
+fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
     let app = canvas.app;
     let what_if = app.what_if.as_deref()?;
     let inside = canvas.docked("What if", "nothing is sent");
     let mut at = edit(canvas, what_if, inside);
     at = verdict(canvas, what_if, inside, at);
-    let edit_on = app.keymap.shown(Command::WhatIf);
-    let keys = [("↑↓", "token"), ("e", "send as a version"), (edit_on.as_str(), "edit on"), ("Esc", "leave")];
-    canvas.keys(inside, &keys);
+    let key = Keys(app);
+    let offered = vec![
+        (key.list(), "token"),
+        (key.of(Command::WhatIfSend), "send as a version"),
+        (key.of(Command::WhatIf), "edit on"),
+        (key.of(Command::Escape), "leave"),
+    ];
+    canvas.keys(inside, offered);
     if !what_if.is_done() {
         return None;
     }

@@ -1,4 +1,4 @@
-//! What the stations say of their keys, for the hint line.
+//! What stations and overlays say of their keys, for their hints.
 //!
 //! Invariant: keys are those in use, never the defaults; arrow keys stand as arrows.
 
@@ -19,15 +19,24 @@ pub(crate) fn arrow(command: Command) -> Option<(i32, i32)> {
     }
 }
 
+/// A key as hints spell it.
+fn spelt(key: String) -> String {
+    let arrows = [("Up", "↑"), ("Down", "↓"), ("Left", "←"), ("Right", "→"), ("Del", "Delete")];
+    arrows.into_iter().find(|(name, _)| *name == key).map_or(key, |(_, arrow)| arrow.to_owned())
+}
+
 /// The keys in use.
 pub(crate) struct Keys<'a>(pub &'a App);
 
 impl Keys<'_> {
     /// The first key of a command.
     pub fn of(&self, command: Command) -> String {
-        let key = self.0.keymap.shown(command);
-        let arrows = [("Up", "↑"), ("Down", "↓"), ("Left", "←"), ("Right", "→")];
-        arrows.into_iter().find(|(name, _)| *name == key).map_or(key, |(_, arrow)| arrow.to_owned())
+        spelt(self.0.keymap.shown(command))
+    }
+
+    /// The last key of a command.
+    pub fn last(&self, command: Command) -> String {
+        spelt(self.0.keymap.shown_all(command).pop().unwrap_or_default())
     }
 
     /// Those of several side by side.
@@ -36,6 +45,11 @@ impl Keys<'_> {
             commands.iter().map(|command| self.of(*command)).filter(|key| !key.is_empty()).collect();
         let gap = if keys.iter().all(|key| "↑↓←→".contains(key.as_str())) { "" } else { " " };
         keys.join(gap)
+    }
+
+    /// Up and down in a list.
+    pub fn list(&self) -> String {
+        self.together(&[Command::ListUp, Command::ListDown])
     }
 
     /// Up and down.

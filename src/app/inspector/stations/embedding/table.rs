@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::state::Arithmetic;
 use crate::app::inspector::NEIGHBOURS;
 use crate::app::{
-    App, ChatView, Display, LiveStep, Overlay, PromptAction, Station, TextEdit, TokenCursor, Wish,
+    App, ChatView, Display, LiveStep, PromptAction, Station, TextBox, TextEdit, TokenCursor, Wish,
 };
 use crate::engine::protocol::Embed;
 use crate::inspect::embedding::turned;
@@ -183,7 +183,7 @@ impl App {
     pub(crate) fn open_arithmetic(&mut self) {
         self.station(Station::Embedding);
         let before = self.inspector.embedding.arithmetic.as_ref().map_or("", |asked| asked.text.as_str());
-        self.overlays.push(Overlay::Prompt {
+        self.overlays.push(TextBox {
             title: "Words to add and take away, such as king - man + woman; nothing for the token itself"
                 .into(),
             input: TextEdit::new(before),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::state::{Depths, Grid, Reading, ReadingOf, Settled};
-use crate::app::{App, Asker, Colouring, ConfirmAction, Display, Origin, Overlay, Station, TokenCursor};
+use crate::app::{App, Asker, Colouring, Confirm, ConfirmAction, Display, Origin, Station, TokenCursor};
 use crate::chat::{RunId, Turn, TurnId};
 use crate::engine::protocol::{self, Event, FailureKind, Request, RequestId};
 use crate::inspect::depth::Depth;
@@ -129,7 +129,7 @@ impl App {
                 "To colour by layer of decision the model reads {count} tokens again, about {seconds} beside \
                  everything else. Replies go first, and m ends it. Read them?"
             );
-            self.overlays.push(Overlay::Confirm { question, action: ConfirmAction::ColourByLayer });
+            self.overlays.push(Confirm { question, action: ConfirmAction::ColourByLayer });
         }
         let name = Colouring::Layer.help();
         if count == 0 {

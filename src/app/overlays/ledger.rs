@@ -1,0 +1,74 @@
+//! The keys of the table of a message's tokens; the table is worked out in `app/ledger.rs`.
+
+use crossterm::event::KeyEvent;
+
+use super::{OverlayUnit, list};
+use crate::app::{App, Edit, Focus, Ledger, TokenCursor};
+use crate::command::{Command, Context};
+
+impl OverlayUnit for Ledger {
+    const CONTEXTS: &'static [Context] = &[Context::Ledger, Context::Overlay];
+
+    fn open(app: &mut App, command: Command) -> bool {
+        let opens = command == Command::Ledger;
+        if opens {
+            app.open_ledger();
+        }
+        opens
+    }
+
+    fn types(&self, _app: &App) -> bool {
+        true
+    }
+
+    fn command(app: &mut App, command: Command) -> bool {
+        let Some(ledger) = app.overlays.top_mut::<Self>() else { return false };
+        if let Some(to) = list::moved(command, ledger.selected, ledger.rows.len()) {
+            ledger.selected = to;
+            return true;
+        }
+        match command {
+            Command::LedgerOrderPrevious | Command::LedgerOrderNext => {
+                ledger.order = ledger.order.next(command == Command::LedgerOrderNext);
+                ledger.selected = 0;
+                app.refill_ledger();
+            }
+            Command::LedgerCopy => app.copy_ledger(),
+            Command::Choose => app.leave_ledger(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn key(app: &mut App, key: KeyEvent) -> bool {
+        let Some(ledger) = app.overlays.top_mut::<Self>() else { return false };
+        let edit = ledger.filter.key(key);
+        if edit == Edit::Changed {
+            ledger.selected = 0;
+            app.refill_ledger();
+        }
+        edit != Edit::Ignored
+    }
+
+    fn paste(app: &mut App, text: &str) {
+        if let Some(ledger) = app.overlays.top_mut::<Self>() {
+            ledger.filter.insert(&text.replace('\n', " "));
+            app.refill_ledger();
+        }
+    }
+}
+
+impl App {
+    /// Puts the cursor on the selected row's token.
+    fn leave_ledger(&mut self) {
+        let Some(ledger) = self.overlays.top::<Ledger>() else { return };
+        let (turn, chosen) = (ledger.turn, ledger.rows.get(ledger.selected).copied());
+        self.overlays.pop();
+        if let Some(index) = chosen {
+            self.focus = Focus::Transcript;
+            self.transcript.selected = Some(turn);
+            self.transcript.cursor = Some(TokenCursor { turn, index });
+            self.transcript.reveal = true;
+        }
+    }
+}

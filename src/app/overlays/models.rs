@@ -1,0 +1,103 @@
+//! The model picker.
+//!
+//! Invariant: its keys are none that can be typed, so that a filter can begin with any letter.
+
+use crossterm::event::KeyEvent;
+
+use super::list::{self, Listed, as_a_list};
+use super::{Confirm, OverlayUnit};
+use crate::app::{App, ConfirmAction, Effect, Picker, fuzzy};
+use crate::command::{Command, Context};
+
+/// The model picker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Models {
+    /// Filter and rows.
+    pub picker: Picker,
+}
+
+impl OverlayUnit for Models {
+    const CONTEXTS: &'static [Context] = &[Context::Models, Context::Picker, Context::Overlay];
+
+    fn open(app: &mut App, command: Command) -> bool {
+        let opens = matches!(command, Command::Models | Command::Model);
+        if opens {
+            list::open(app, Self::default());
+            let at = app.catalogue.iter().position(|item| item.entry.name == app.model.name);
+            list::select::<Self>(app, at);
+            app.emit(Effect::ReadCatalogue);
+        }
+        opens
+    }
+
+    fn command(app: &mut App, command: Command) -> bool {
+        match command {
+            Command::FetchModel => app.fetch_chosen(),
+            Command::RemoveModel => app.ask_to_remove_chosen(),
+            _ => list::command::<Self>(app, command),
+        }
+    }
+
+    as_a_list!();
+}
+
+impl Listed for Models {
+    fn picker(&mut self) -> &mut Picker {
+        &mut self.picker
+    }
+
+    fn rows(app: &App, filter: &str) -> Vec<usize> {
+        let names: Vec<&str> = app.catalogue.iter().map(|item| item.entry.name.as_str()).collect();
+        fuzzy::rank(filter, &names)
+    }
+
+    fn choose(app: &mut App, row: usize) {
+        app.overlays.pop();
+        if let Some(name) = app.catalogue.get(row).map(|item| item.entry.name.clone()) {
+            app.switch_model(&name);
+        }
+    }
+}
+
+impl App {
+    fn fetch_chosen(&mut self) -> bool {
+        let item = list::chosen::<Models>(self).and_then(|row| self.catalogue.get(row));
+        let Some((entry, there)) = item.map(|item| (item.entry.clone(), item.path.is_some())) else {
+            return false;
+        };
+        if there {
+            self.say(format!("{} is on this machine already", entry.name));
+        } else {
+            self.fetch_or_ask(entry);
+        }
+        true
+    }
+
+    /// Asks before the chosen model's file goes; a key that deletes in the filter stays the filter's.
+    fn ask_to_remove_chosen(&mut self) -> bool {
+        let filter = self.overlays.top::<Models>().map(|open| &open.picker.filter);
+        if filter.is_none_or(|filter| filter.cursor < filter.text.len()) {
+            return false;
+        }
+        let Some(row) = list::chosen::<Models>(self) else { return false };
+        let Some(item) = self.catalogue.get(row) else { return false };
+        let (name, there) = (item.entry.name.clone(), item.path.is_some());
+        if there {
+            let question = format!("Remove the file of {name}? It can be fetched again.");
+            self.overlays.push(Confirm { question, action: ConfirmAction::RemoveModel(row) });
+        } else {
+            self.say(format!("{name} is not on this machine"));
+        }
+        true
+    }
+
+    /// Removes the file of a row of the catalogue.
+    pub(super) fn remove_model(&mut self, row: usize) {
+        let Some(entry) = self.catalogue.get(row).map(|item| item.entry.clone()) else { return };
+        if entry.name == self.model.name && self.view().ready().is_some() {
+            self.unload();
+        }
+        self.emit(Effect::RemoveModel(Box::new(entry)));
+        self.emit(Effect::ReadCatalogue);
+    }
+}

@@ -1,0 +1,72 @@
+//! The keys of the steering panel; its state is [`crate::app::Steer`], which outlives it.
+
+use crossterm::event::KeyEvent;
+
+use super::OverlayUnit;
+use crate::app::{App, Edit, SteerField};
+use crate::command::{Command, Context};
+
+/// The strongest push, hundredths of the stream's length.
+const MOST: i32 = 200;
+/// How far a key moves the strength.
+const STEP: i32 = 5;
+
+/// The steering panel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SteerPanel;
+
+impl OverlayUnit for SteerPanel {
+    const CONTEXTS: &'static [Context] = &[Context::Steer, Context::Overlay];
+
+    fn open(app: &mut App, command: Command) -> bool {
+        let opens = command == Command::Steer;
+        if opens {
+            app.open_steer();
+        }
+        opens
+    }
+
+    fn types(&self, app: &App) -> bool {
+        matches!(app.inspector.steer.field, SteerField::Towards | SteerField::Away)
+    }
+
+    fn command(app: &mut App, command: Command) -> bool {
+        match command {
+            Command::ListDown | Command::SteerNext => app.inspector.steer.steer_field(1),
+            Command::ListUp | Command::SteerPrevious => app.inspector.steer.steer_field(3),
+            Command::Choose => app.keep_steering(),
+            Command::SteerTwin => app.toggle_twin(),
+            Command::SteerEnd => app.steer_off(),
+            Command::SteerSwap => app.inspector.steer.swap_texts(),
+            Command::ValueLess => return app.step_steer_value(-1),
+            Command::ValueMore => return app.step_steer_value(1),
+            _ => return false,
+        }
+        true
+    }
+
+    fn key(app: &mut App, key: KeyEvent) -> bool {
+        let steer = &mut app.inspector.steer;
+        let line = match steer.field {
+            SteerField::Towards => &mut steer.towards,
+            SteerField::Away => &mut steer.away,
+            SteerField::Layer | SteerField::Strength => return false,
+        };
+        line.key(key) != Edit::Ignored
+    }
+}
+
+impl App {
+    /// The layer or the strength is moved; false in a field that is a text.
+    fn step_steer_value(&mut self, by: i32) -> bool {
+        let layer = self.display().steer_layer();
+        let last = self.view().ready().map_or(0, |loaded| loaded.facts.layers.saturating_sub(1));
+        let steer = &mut self.inspector.steer;
+        match steer.field {
+            SteerField::Towards | SteerField::Away => return false,
+            SteerField::Layer => steer.layer = Some(layer.saturating_add_signed(by).min(last)),
+            SteerField::Strength => steer.percent = (steer.percent + by * STEP).clamp(-MOST, MOST),
+        }
+        true
+    }
+}

@@ -1,0 +1,109 @@
+//! The overlay of a text of several lines, edited with the keys of the composer: the system prompt, or a message
+//! changed on trial.
+//!
+//! Invariant: nothing is changed before Enter; Esc leaves the text as it was.
+
+use crossterm::event::KeyEvent;
+
+use super::OverlayUnit;
+use crate::app::{App, Effect, PromptAction, TextEdit, text_edit};
+use crate::command::{Command, Context};
+
+/// A text to edit, in one line or more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextBox {
+    /// Title of the box.
+    pub title: String,
+    /// What is edited.
+    pub input: TextEdit,
+    /// What happens on Enter.
+    pub action: PromptAction,
+}
+
+impl OverlayUnit for TextBox {
+    const CONTEXTS: &'static [Context] = &[Context::Composer, Context::Overlay, Context::Global];
+
+    fn open(app: &mut App, command: Command) -> bool {
+        let opens = command == Command::System;
+        if opens {
+            app.open_system();
+        }
+        opens
+    }
+
+    fn types(&self, _app: &App) -> bool {
+        true
+    }
+
+    fn command(app: &mut App, command: Command) -> bool {
+        let Some(Self { input, .. }) = app.overlays.top_mut::<Self>() else { return false };
+        match command {
+            Command::Newline => input.area.insert_newline(),
+            Command::Undo => {
+                input.area.undo();
+            }
+            Command::Redo => {
+                input.area.redo();
+            }
+            Command::Editor => {
+                let text = input.text();
+                app.emit(Effect::Edit(text));
+            }
+            Command::Send | Command::Choose => app.take_text(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn key(app: &mut App, key: KeyEvent) -> bool {
+        // The app's other keys stay what they are: focus, help, quit.
+        if app.keymap.lookup(Context::Global, key).is_some() {
+            return false;
+        }
+        if let Some(open) = app.overlays.top_mut::<Self>() {
+            text_edit::key(&mut open.input.area, key);
+        }
+        true
+    }
+
+    fn paste(app: &mut App, text: &str) {
+        if let Some(open) = app.overlays.top_mut::<Self>() {
+            open.input.area.insert_str(text);
+        }
+    }
+}
+
+impl App {
+    fn open_system(&mut self) {
+        let system = match self.config.model_named(&self.model.name) {
+            Some(entry) => self.config.system_for(&entry, &self.chat.settings),
+            None => self.chat.settings.system.clone().unwrap_or_default(),
+        };
+        self.overlays.push(TextBox {
+            title: "System prompt of this chat".into(),
+            input: TextEdit::new(&system),
+            action: PromptAction::System,
+        });
+    }
+
+    /// Enter: the text is used.
+    fn take_text(&mut self) {
+        let Some(open) = self.overlays.top::<TextBox>() else { return };
+        let (text, action) = (open.input.text(), open.action);
+        self.overlays.pop();
+        match action {
+            PromptAction::System => self.set_system(text.trim_end()),
+            PromptAction::WhatIf(turn) => self.try_edit(turn, &text),
+            PromptAction::Arithmetic => {
+                self.arithmetic(&text);
+            }
+        }
+    }
+
+    /// `$EDITOR` came back; says whether its text belongs to the overlay on top.
+    pub(crate) fn prompt_edited(&mut self, text: &str) -> bool {
+        let Some(open) = self.overlays.top_mut::<TextBox>() else { return false };
+        text_edit::set(&mut open.input.area, text);
+        true
+    }
+}

@@ -1,0 +1,69 @@
+//! The theme picker; the selected theme is shown at once.
+//!
+//! Invariant: closing it without a choice brings the theme back that there was.
+
+use crossterm::event::KeyEvent;
+
+use super::OverlayUnit;
+use super::list::{self, Listed, as_a_list};
+use crate::app::{App, Picker, fuzzy};
+use crate::command::{Command, Context};
+
+/// The theme picker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Themes {
+    /// Filter and rows.
+    pub picker: Picker,
+    /// The theme to come back to.
+    pub before: String,
+}
+
+impl OverlayUnit for Themes {
+    const CONTEXTS: &'static [Context] = list::CONTEXTS;
+
+    fn open(app: &mut App, command: Command) -> bool {
+        let opens = command == Command::Themes;
+        if opens {
+            let before = app.config.ui.theme.clone();
+            let at = app.themes.iter().position(|name| *name == before);
+            list::open(app, Self { before, ..Self::default() });
+            list::select::<Self>(app, at);
+        }
+        opens
+    }
+
+    fn command(app: &mut App, command: Command) -> bool {
+        list::command::<Self>(app, command)
+    }
+
+    as_a_list!();
+
+    fn closed(self, app: &mut App) {
+        app.config.ui.theme = self.before;
+    }
+}
+
+impl Listed for Themes {
+    fn picker(&mut self) -> &mut Picker {
+        &mut self.picker
+    }
+
+    fn rows(app: &App, filter: &str) -> Vec<usize> {
+        let names: Vec<&str> = app.themes.iter().map(String::as_str).collect();
+        fuzzy::rank(filter, &names)
+    }
+
+    fn selected(app: &mut App) {
+        let name = list::chosen::<Self>(app).and_then(|row| app.themes.get(row).cloned());
+        if let Some(name) = name {
+            app.config.ui.theme = name;
+        }
+    }
+
+    fn choose(app: &mut App, row: usize) {
+        app.overlays.pop();
+        if let Some(name) = app.themes.get(row).cloned() {
+            app.set_theme(&name);
+        }
+    }
+}
