@@ -9,7 +9,8 @@
 //! ui/            L3  &App to Buffer: one file per pane, station and overlay; widgets/ know nothing of App;
 //!                    text/ maps tokens to cells; cache keeps wrapped rows; picture gives a station as SVG or text
 //! app/           L2  state and update: `update(now, msg) -> Vec<Effect>`; no IO, no clock, no channel
-//!                    inspector/stations: each station a unit in its own folder, with its state and its page
+//!                    inspector/stations: each station a unit in its own folder, with its state and its page;
+//!                    overlays: each overlay a unit, with its keys and what Enter does
 //! engine/        L1  protocol · frame · handle (spawn, send) · serve (the child's main) · shared and control (what the
 //!                    reading thread and a running reply have in common) · template, stop, prompt · sampler (the
 //!                    chain, recorded stage by stage) · merges and tokenizer (how a text is cut and merged, from the
