@@ -19,7 +19,7 @@ TEST_MODELS := $(TEST_HOME)/data/models
 # Threads that wait for each other spin by default, which starves everything else on a busy machine.
 TEST_ENV := GLASSBOX_TEST_MODEL="$(TEST_MODELS)/smollm2-135m-instruct.gguf" GLASSBOX_TEST_GEMMA="$(TEST_MODELS)/gemma-3-270m.gguf" OMP_WAIT_POLICY=passive
 
-.PHONY: help run build test check bench models fmt clippy unit minimal pictures docs clean deny test-variants
+.PHONY: help run build test check bench models fmt clippy unit minimal pictures tables docs clean deny test-variants
 
 help: ## these lines
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -e 's/:.*## /\t/' | expand -t 12
@@ -72,6 +72,10 @@ deny: # licences, advisories and sources of what is depended on, where cargo-den
 minimal: $(ENV) # without llama.cpp, clipboard and network the rest must still build
 	@$(WITH) cargo check --release --locked --no-default-features --lib --bins $(CARGO_FLAGS)
 
+tables: $(ENV) ## the lists that README and config.example.toml have of commands and settings
+	@$(WITH) GLASSBOX_DOCS=write cargo test --release --locked --features testing --lib --test readme $(CARGO_FLAGS) -- tables
+	@git --no-pager diff --stat -- README.md config.example.toml
+
 docs: $(ENV)
 	@$(WITH) RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps --lib --quiet $(CARGO_FLAGS)
 
@@ -88,7 +92,7 @@ bench: models ## the measurements, as tables
 
 pictures: models ## the README's pictures, made by the program itself
 	@$(WITH) $(TEST_ENV) GLASSBOX_PICTURES=write cargo test --release --locked --features testing --no-fail-fast --test real $(CARGO_FLAGS) -- chat::
-	@$(WITH) GLASSBOX_PICTURES=write cargo test --release --locked --features testing --test readme $(CARGO_FLAGS)
+	@$(WITH) GLASSBOX_DOCS=write cargo test --release --locked --features testing --test readme $(CARGO_FLAGS)
 
 clean: ## everything that was built; keeps tools and models
 	@cargo clean

@@ -1,5 +1,5 @@
-//! Sampler settings: one struct with every key, one with every key optional, and the order of stages.
-//! Plain data and arithmetic; the chain itself is built under `engine`.
+//! Sampler settings and stages: one table of each, which settings, sandbox, columns, configuration, command line and the
+//! chain itself are made from. Plain data and arithmetic; the chain is built under `engine`.
 //!
 //! Invariant: settings are layered built-in → `[sampling]` → preset → model → chat → flags, each layer
 //! an [`SamplingOverrides`] put over the one below.
@@ -8,46 +8,189 @@ use serde::{Deserialize, Serialize};
 
 use crate::token::{TokenId, Vocabulary};
 
-/// A stage of the sampler chain, in llama.cpp's terms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
+/// What a stage does to the list, which says where it has a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It moves the logits of tokens that can be named beforehand, and nothing else.
+    Moves,
+    /// It moves the logits of tokens that only the text tells.
+    Repeats,
+    /// It cuts tokens: a greedy choice and mirostat leave it out.
+    Cuts,
+    /// It divides all logits: a greedy choice leaves it out.
+    Scales,
+}
+
+/// The setting that a stage is known by, as its column shows it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Parameter {
+    /// A number with a fraction.
+    Number(f32),
+    /// A count.
+    Count(u64),
+}
+
+/// All about a stage that is not its arithmetic (`inspect/chain/stages.rs`) or its sampler (`engine/sampler/stages.rs`).
+#[derive(Debug)]
+pub struct AboutStage {
+    /// Its name in the configuration's `order`.
+    pub name: &'static str,
+    /// Its name in column heads and captions.
+    pub label: &'static str,
+    /// The same where there is room.
+    pub wide: &'static str,
+    /// The same in five letters.
+    pub brief: &'static str,
+    /// What it does to the list.
+    pub effect: Effect,
+    /// Whether it needs every token's logit.
+    pub needs_all: bool,
+    /// Whether its settings make it do something.
+    pub is_on: fn(&Sampling) -> bool,
+    /// The setting that it is known by.
+    pub parameter: fn(&Sampling) -> Parameter,
+}
+
+macro_rules! stages {
+    ($( $(#[doc = $doc:literal])+ $variant:ident $name:literal {
+        names: [$label:literal, $wide:literal, $brief:literal],
+        effect: $effect:ident,
+        needs_all: $needs_all:literal,
+        is_on: $is_on:expr,
+        parameter: $parameter:expr $(,)?
+    } )+) => {
+        /// A stage of the sampler chain, in llama.cpp's terms.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Stage { $( $(#[doc = $doc])+ #[serde(rename = $name)] $variant, )+ }
+
+        impl Stage {
+            /// llama.cpp's default order.
+            pub const DEFAULT_ORDER: &[Self] = &[$( Self::$variant, )+];
+
+            /// All about it.
+            #[must_use]
+            pub fn about(self) -> &'static AboutStage {
+                match self { $( Self::$variant => &AboutStage {
+                    name: $name,
+                    label: $label,
+                    wide: $wide,
+                    brief: $brief,
+                    effect: Effect::$effect,
+                    needs_all: $needs_all,
+                    is_on: $is_on,
+                    parameter: $parameter,
+                }, )+ }
+            }
+        }
+    };
+}
+
+stages! {
     /// Adds a constant to chosen tokens' logits.
-    LogitBias,
+    LogitBias "logit_bias" {
+        names: ["bias", "bias", "bias"],
+        effect: Moves,
+        needs_all: false,
+        is_on: |s| !s.logit_bias.is_empty(),
+        parameter: |s| Parameter::Count(s.logit_bias.len() as u64),
+    }
     /// Repetition, frequency and presence penalties.
-    Penalties,
+    Penalties "penalties" {
+        names: ["penalties", "penalties", "penal"],
+        effect: Moves,
+        needs_all: false,
+        is_on: |s| s.penalty_last_n != 0
+            && (differs(s.repeat_penalty, 1.0)
+                || differs(s.frequency_penalty, 0.0)
+                || differs(s.presence_penalty, 0.0)),
+        parameter: |s| Parameter::Number(s.repeat_penalty),
+    }
     /// "Don't repeat yourself": penalises continuing a repeated sequence.
-    Dry,
+    Dry "dry" {
+        names: ["dry", "dry", "dry"],
+        effect: Repeats,
+        needs_all: false,
+        is_on: |s| s.dry_multiplier > 0.0 && s.dry_penalty_last_n != 0,
+        parameter: |s| Parameter::Number(s.dry_multiplier),
+    }
     /// Keeps logits within n standard deviations of the largest.
-    TopNSigma,
+    TopNSigma "top_n_sigma" {
+        names: ["top-nσ", "top-n-sigma", "sigma"],
+        effect: Cuts,
+        needs_all: true,
+        is_on: |s| s.top_n_sigma > 0.0,
+        parameter: |s| Parameter::Number(s.top_n_sigma),
+    }
     /// Keeps the k likeliest.
-    TopK,
+    TopK "top_k" {
+        names: ["top-k", "top-k", "top-k"],
+        effect: Cuts,
+        needs_all: false,
+        is_on: |s| s.top_k > 0,
+        parameter: |s| Parameter::Count(s.top_k.into()),
+    }
     /// Locally typical sampling (Meister et al. 2022).
-    TypicalP,
+    TypicalP "typical_p" {
+        names: ["typical", "typical", "typ-p"],
+        effect: Cuts,
+        needs_all: true,
+        is_on: |s| s.typical_p < 1.0,
+        parameter: |s| Parameter::Number(s.typical_p),
+    }
     /// Nucleus sampling (Holtzman et al. 2020).
-    TopP,
+    TopP "top_p" {
+        names: ["top-p", "top-p", "top-p"],
+        effect: Cuts,
+        needs_all: false,
+        is_on: |s| s.top_p < 1.0,
+        parameter: |s| Parameter::Number(s.top_p),
+    }
     /// Keeps tokens at least `min_p` times as likely as the likeliest.
-    MinP,
+    MinP "min_p" {
+        names: ["min-p", "min-p", "min-p"],
+        effect: Cuts,
+        needs_all: false,
+        is_on: |s| s.min_p > 0.0,
+        parameter: |s| Parameter::Number(s.min_p),
+    }
     /// Excludes top choices: sometimes drops all but the last of the likely tokens.
-    Xtc,
+    Xtc "xtc" {
+        names: ["xtc", "xtc", "xtc"],
+        effect: Cuts,
+        needs_all: false,
+        is_on: |s| s.xtc_probability > 0.0,
+        parameter: |s| Parameter::Number(s.xtc_probability),
+    }
     /// Divides logits by the temperature, which may follow the entropy.
-    Temperature,
+    Temperature "temperature" {
+        names: ["temp", "temp", "temp"],
+        effect: Scales,
+        needs_all: false,
+        is_on: |s| s.dynatemp_range > 0.0 || differs(s.temperature, 1.0),
+        parameter: |s| Parameter::Number(s.temperature),
+    }
+}
+
+fn differs(value: f32, neutral: f32) -> bool {
+    (value - neutral).abs() > f32::EPSILON
 }
 
 impl Stage {
-    /// llama.cpp's default order.
-    pub const DEFAULT_ORDER: [Self; 10] = [
-        Self::LogitBias,
-        Self::Penalties,
-        Self::Dry,
-        Self::TopNSigma,
-        Self::TopK,
-        Self::TypicalP,
-        Self::TopP,
-        Self::MinP,
-        Self::Xtc,
-        Self::Temperature,
-    ];
+    /// Whether its settings make it do something.
+    #[must_use]
+    pub fn is_on(self, sampling: &Sampling) -> bool {
+        (self.about().is_on)(sampling)
+    }
+
+    /// Whether a chain that ends in a greedy choice, or in mirostat, has a place for it.
+    #[must_use]
+    pub fn has_place(self, greedy: bool, mirostat: bool) -> bool {
+        match self.about().effect {
+            Effect::Moves | Effect::Repeats => true,
+            Effect::Scales => !greedy,
+            Effect::Cuts => !greedy && !mirostat,
+        }
+    }
 }
 
 /// One entry of the logit bias: added to the logit of every token of that text, or of that id. With both, the
@@ -107,8 +250,61 @@ mod any_float {
     }
 }
 
+/// How a setting is changed and what is said of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct About {
+    /// How far an arrow moves it, the least and the most it can be; `None` where it is not a number.
+    pub range: Option<(f64, f64, f64)>,
+    /// The ends of its slider, where a slider says something.
+    pub slider: Option<(f64, f64)>,
+    /// What stands beside it in few words.
+    pub note: &'static str,
+    /// Whether it stands among the first settings.
+    pub is_first: bool,
+    /// Its place among those that the sampler station tries, from 1.
+    pub tried: Option<u8>,
+}
+
+impl About {
+    const PLAIN: Self = Self { range: None, slider: None, note: "", is_first: false, tried: None };
+
+    const fn number(step: f64, least: f64, most: f64) -> Self {
+        Self { range: Some((step, least, most)), ..Self::PLAIN }
+    }
+
+    const fn slider(self, from: f64, to: f64) -> Self {
+        Self { slider: Some((from, to)), ..self }
+    }
+
+    const fn note(self, note: &'static str) -> Self {
+        Self { note, ..self }
+    }
+
+    const fn first(self) -> Self {
+        Self { is_first: true, ..self }
+    }
+
+    const fn tried(self, place: u8) -> Self {
+        Self { tried: Some(place), ..self }
+    }
+}
+
+/// A probability, moved along its whole slider.
+const SHARE: About = About::number(0.05, 0.0, 1.0).slider(0.0, 1.0);
+
+/// One sampler setting.
+#[derive(Debug)]
+pub struct SamplingSetting {
+    /// Its name in the configuration.
+    pub name: &'static str,
+    /// What it does, as the example configuration says it, one line a string.
+    pub help: &'static [&'static str],
+    /// How it is changed and what is said of it.
+    pub about: About,
+}
+
 macro_rules! sampling {
-    ($( $(#[doc = $doc:literal])+ $name:ident : $ty:ty = $default:expr ; )+) => {
+    ($( $(#[doc = $doc:literal])+ $name:ident : $ty:ty = $default:expr , [$($check:tt)+] , $about:expr ; )+) => {
         /// Every sampler setting.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields)]
@@ -141,69 +337,117 @@ macro_rules! sampling {
             pub fn is_empty(&self) -> bool { true $( && self.$name.is_none() )+ }
         }
 
+        /// All settings, as in the configuration.
+        pub const SAMPLING: &[SamplingSetting] = &[
+            $( SamplingSetting { name: stringify!($name), help: &[$($doc),+], about: $about }, )+
+        ];
+
         /// The names of all settings, as in the configuration.
         pub const SAMPLING_KEYS: &[&str] = &[ $( stringify!($name), )+ ];
     };
 }
 
-sampling! {
-    /// Divides the logits; 0 takes the likeliest token always.
-    temperature: f32 = 0.8;
-    /// Dynamic temperature: the range around `temperature`, following the entropy; 0 is off.
-    dynatemp_range: f32 = 0.0;
-    /// Exponent of the dynamic temperature.
-    dynatemp_exponent: f32 = 1.0;
-    /// Keep the k likeliest tokens; 0 is off.
-    top_k: u32 = 40;
-    /// Keep the smallest set whose probability reaches this; 1 is off.
-    top_p: f32 = 0.95;
-    /// Keep tokens at least this times as likely as the likeliest; 0 is off.
-    min_p: f32 = 0.05;
-    /// Locally typical sampling; 1 is off.
-    typical_p: f32 = 1.0;
-    /// Keep logits within this many standard deviations of the largest; below 0 is off.
-    top_n_sigma: f32 = -1.0;
-    /// Chance that XTC acts on a token; 0 is off.
-    xtc_probability: f32 = 0.0;
-    /// XTC drops all but the last of the tokens above this probability.
-    xtc_threshold: f32 = 0.1;
-    /// How many last tokens the penalties see; 0 is off, −1 the whole context.
-    penalty_last_n: i32 = 64;
-    /// Divides the logits of repeated tokens; 1 is off.
-    repeat_penalty: f32 = 1.0;
-    /// Subtracted per occurrence; 0 is off.
-    frequency_penalty: f32 = 0.0;
-    /// Subtracted once; 0 is off.
-    presence_penalty: f32 = 0.0;
-    /// Strength of DRY; 0 is off.
-    dry_multiplier: f32 = 0.0;
-    /// Base of DRY's growth.
-    dry_base: f32 = 1.75;
-    /// Repeats up to this length go unpunished.
-    dry_allowed_length: i32 = 2;
-    /// How many last tokens DRY sees; −1 is the whole context.
-    dry_penalty_last_n: i32 = -1;
-    /// Text at which DRY forgets what came before.
-    dry_sequence_breakers: Vec<String> = ["\n", ":", "\"", "*"].map(String::from).to_vec();
-    /// Mirostat: 0 is off, 2 is mirostat 2, which replaces every cutting stage.
-    mirostat: u32 = 0;
-    /// Mirostat's target surprise, bits.
-    mirostat_tau: f32 = 5.0;
-    /// Mirostat's learning rate.
-    mirostat_eta: f32 = 0.1;
-    /// Added to chosen tokens' logits.
-    logit_bias: Vec<LogitBias> = Vec::new();
-    /// No stage leaves fewer than this many tokens.
-    min_keep: u32 = 0;
-    /// Seed of the draw; unset is random, and what was drawn is recorded.
-    seed: Option<u32> = None;
-    /// The order of the stages.
-    order: Vec<Stage> = Stage::DEFAULT_ORDER.to_vec();
-    /// A reply ends after this many tokens; 0 is no limit but the context.
-    max_tokens: u32 = 0;
-    /// A reply ends before any of these texts.
-    stop: Vec<String> = Vec::new();
+/// The setting of that name.
+#[must_use]
+pub fn setting(name: &str) -> Option<&'static SamplingSetting> {
+    SAMPLING.iter().find(|setting| setting.name == name)
 }
+
+/// Every setting: what it does, type and default, how the configuration checks it (a function of `config::checks`, or
+/// `by hand`), how it is changed and what is said of it. `config` reads the same list.
+macro_rules! sampling_table {
+    ($with:ident) => {
+        $with! {
+            /// Divides the logits, 0 or more; 0 takes the likeliest token always.
+            temperature: f32 = 0.8, [at_least(0.0)],
+                About::number(0.05, 0.0, 5.0).slider(0.0, 2.0).first().tried(1);
+            /// Dynamic temperature: range around the temperature, following the entropy; 0 is off.
+            dynatemp_range: f32 = 0.0, [at_least(0.0)],
+                About::number(0.05, 0.0, 5.0).note("0 is off").tried(13);
+            /// Exponent of the dynamic temperature, more than 0.
+            dynatemp_exponent: f32 = 1.0, [above(0.0)],
+                About::number(0.1, -1.0, 20.0);
+            /// Keep the k likeliest tokens; 0 is off.
+            top_k: u32 = 40, [anything],
+                About::number(5.0, 0.0, 1e6).slider(0.0, 100.0).first().tried(2);
+            /// Keep the smallest set whose probability reaches this, 0 to 1; 1 is off.
+            top_p: f32 = 0.95, [probability],
+                SHARE.first().tried(3);
+            /// Keep tokens at least this times as likely as the likeliest, 0 to 1; 0 is off.
+            min_p: f32 = 0.05, [probability],
+                SHARE.first().tried(4);
+            /// Locally typical sampling, 0 to 1; 1 is off.
+            typical_p: f32 = 1.0, [probability],
+                SHARE.note("1 is off").tried(5);
+            /// Keep logits within this many standard deviations of the largest; below 0 is off.
+            top_n_sigma: f32 = -1.0, [anything],
+                About::number(0.1, -1.0, 20.0).note("below 0 is off").tried(6);
+            /// Chance that XTC acts on a token, 0 to 1; 0 is off.
+            xtc_probability: f32 = 0.0, [probability],
+                SHARE.note("0 is off").tried(11);
+            /// XTC drops all but the last of the tokens above this probability, 0 to 1.
+            xtc_threshold: f32 = 0.1, [probability],
+                SHARE.tried(12);
+            /// How many last tokens the penalties see; 0 is off, -1 the whole context.
+            penalty_last_n: i32 = 64, [at_least(-1)],
+                About::number(16.0, -1.0, 1e6).note("−1 is all").tried(10);
+            /// Divides the logits of repeated tokens, more than 0; 1 is off.
+            repeat_penalty: f32 = 1.0, [above(0.0)],
+                About::number(0.05, -2.0, 10.0).slider(0.0, 2.0).note("1 is off").tried(7);
+            /// Subtracted per occurrence; 0 is off.
+            frequency_penalty: f32 = 0.0, [anything],
+                About::number(0.05, -2.0, 10.0).slider(-2.0, 2.0).note("0 is off").tried(8);
+            /// Subtracted once; 0 is off.
+            presence_penalty: f32 = 0.0, [anything],
+                About::number(0.05, -2.0, 10.0).slider(-2.0, 2.0).note("0 is off").tried(9);
+            /// Strength of DRY, which penalises going on with a repeated sequence; 0 is off.
+            dry_multiplier: f32 = 0.0, [at_least(0.0)],
+                About::number(0.05, -2.0, 10.0).note("0 is off");
+            /// Base of DRY's growth, 1 or more.
+            dry_base: f32 = 1.75, [at_least(1.0)],
+                About::number(0.1, -1.0, 20.0);
+            /// Repeats up to this length go unpunished.
+            dry_allowed_length: i32 = 2, [at_least(0)],
+                About::number(1.0, 0.0, 1e6);
+            /// How many last tokens DRY sees; -1 is the whole context.
+            dry_penalty_last_n: i32 = -1, [at_least(-1)],
+                About::number(16.0, -1.0, 1e6).note("−1 is all");
+            /// Texts at which DRY forgets what came before.
+            dry_sequence_breakers: Vec<String> = ["\n", ":", "\"", "*"].map(String::from).to_vec(), [no_empty_text],
+                About::PLAIN;
+            /// Mirostat: 0 is off, 2 is mirostat 2, which replaces every cutting stage.
+            mirostat: u32 = 0, [mirostat],
+                About::number(2.0, 0.0, 2.0).note("0 is off");
+            /// Mirostat's target surprise, bits, more than 0.
+            mirostat_tau: f32 = 5.0, [above(0.0)],
+                About::number(0.1, -1.0, 20.0);
+            /// Mirostat's learning rate, more than 0.
+            mirostat_eta: f32 = 0.1, [above(0.0)],
+                About::number(0.1, -1.0, 20.0);
+            /// Added to chosen tokens' logits: each entry has text (one token's) or id, and bias or ban = true.
+            /// Such as [{ text = " maybe", bias = -5.0 }, { id = 12, ban = true }].
+            logit_bias: Vec<LogitBias> = Vec::new(), [by hand],
+                About::PLAIN;
+            /// No stage leaves fewer than this many tokens.
+            min_keep: u32 = 0, [anything],
+                About::number(1.0, 0.0, 1e6).tried(14);
+            /// Seed of the draw. Not set: random, and what was drawn is recorded.
+            seed: Option<u32> = None, [by hand],
+                About::PLAIN.first();
+            /// The order of the stages; every stage once.
+            order: Vec<Stage> = Stage::DEFAULT_ORDER.to_vec(), [every_stage_once],
+                About::PLAIN;
+            /// A reply ends after this many tokens; 0 is no limit but the context.
+            max_tokens: u32 = 0, [anything],
+                About::number(64.0, 0.0, 1e6);
+            /// A reply ends before any of these texts.
+            stop: Vec<String> = Vec::new(), [no_empty_text],
+                About::PLAIN;
+        }
+    };
+}
+pub(crate) use sampling_table;
+sampling_table!(sampling);
 
 #[cfg(test)]
 mod tests {
@@ -236,6 +480,14 @@ mod tests {
         check(Some("a"), None, &[0, 2]);
         check(None, Some(1), &[1]);
         check(None, Some(9), &[]);
+    }
+
+    #[test]
+    fn a_stage_is_called_the_same_in_orders_and_in_the_table() {
+        for stage in Stage::DEFAULT_ORDER {
+            assert_eq!(serde_json::to_value(stage).unwrap(), stage.about().name);
+            assert!(stage.about().brief.chars().count() <= 5, "{stage:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The README tells the truth: its table of keys is the command table's, its pictures exist.
-//! `make pictures` writes the table anew.
+//! `make tables` writes the table.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -30,12 +30,12 @@ fn the_table_of_keys_is_the_command_tables() {
     let text = fs::read_to_string(readme()).expect("there is a README");
     let begin = text.find(BEGIN).expect("the table has its marks") + BEGIN.len();
     let end = text.find(END).expect("the table has its marks");
-    if std::env::var("GLASSBOX_PICTURES").as_deref() == Ok("write") {
+    if std::env::var("GLASSBOX_DOCS").as_deref() == Ok("write") {
         let new = format!("{}{}{}", &text[..begin], table(), &text[end..]);
         fs::write(readme(), new).expect("the README can be written");
         return;
     }
-    assert_eq!(&text[begin..end], table(), "run `make pictures`");
+    assert_eq!(&text[begin..end], table(), "run `make tables`");
 }
 
 #[test]

@@ -53,8 +53,9 @@ pub(crate) fn every_stage_once(value: &Vec<Stage>) -> Verdict {
     use super::setting::Setting as _;
     let named = |wrong: Vec<Stage>| wrong.iter().map(Stage::show).collect::<Vec<_>>().join(", ");
     let count = |stage: &Stage| value.iter().filter(|other| *other == stage).count();
-    let missing: Vec<Stage> = Stage::DEFAULT_ORDER.into_iter().filter(|stage| count(stage) == 0).collect();
-    let doubled: Vec<Stage> = Stage::DEFAULT_ORDER.into_iter().filter(|stage| count(stage) > 1).collect();
+    let missing: Vec<Stage> =
+        Stage::DEFAULT_ORDER.iter().copied().filter(|stage| count(stage) == 0).collect();
+    let doubled: Vec<Stage> = Stage::DEFAULT_ORDER.iter().copied().filter(|stage| count(stage) > 1).collect();
     require(missing.is_empty(), || {
         format!("must hold every stage once ({} missing)", named(missing.clone()))
     })?;

@@ -16,7 +16,7 @@ use super::setting::{Setting, integer, number};
 use super::{Config, InspectorConfig, UiConfig, chord};
 use crate::command::{Renamed, TABLE};
 use crate::model_entry::{LoadOverrides, LoadParams};
-use crate::sampling::{LogitBias, Sampling, SamplingOverrides};
+use crate::sampling::{LogitBias, Sampling, SamplingOverrides, sampling_table};
 
 pub(super) fn engine(mut section: Section, config: &mut Config) {
     let overrides = load(&mut section, Some(&config.engine.load));
@@ -128,39 +128,18 @@ pub(super) fn load(section: &mut Section, below: Option<&LoadParams>) -> LoadOve
 /// Sampler settings, as in `[sampling]`, `[presets.NAME]` and `[models.sampling]`.
 pub(super) fn sampling(section: &mut Section, below: Option<&Sampling>) -> SamplingOverrides {
     let mut out = SamplingOverrides::default();
-    macro_rules! key {
-        ($name:ident, $check:expr) => {
+    macro_rules! read {
+        (@ $name:ident by hand) => {};
+        (@ $name:ident $check:expr) => {
             let otherwise = instead(below.map(|below| &below.$name));
             out.$name = section.take(stringify!($name), &otherwise, $check);
         };
+        ($( $(#[doc = $doc:literal])+ $name:ident : $ty:ty = $default:expr, [$($check:tt)+], $about:expr; )+) => {
+            $( read!(@ $name $($check)+); )+
+        };
     }
-    key!(temperature, at_least(0.0));
-    key!(dynatemp_range, at_least(0.0));
-    key!(dynatemp_exponent, above(0.0));
-    key!(top_k, anything);
-    key!(top_p, probability);
-    key!(min_p, probability);
-    key!(typical_p, probability);
-    key!(top_n_sigma, anything);
-    key!(xtc_probability, probability);
-    key!(xtc_threshold, probability);
-    key!(penalty_last_n, at_least(-1));
-    key!(repeat_penalty, above(0.0));
-    key!(frequency_penalty, anything);
-    key!(presence_penalty, anything);
-    key!(dry_multiplier, at_least(0.0));
-    key!(dry_base, at_least(1.0));
-    key!(dry_allowed_length, at_least(0));
-    key!(dry_penalty_last_n, at_least(-1));
-    key!(dry_sequence_breakers, no_empty_text);
-    key!(mirostat, mirostat);
-    key!(mirostat_tau, above(0.0));
-    key!(mirostat_eta, above(0.0));
-    key!(min_keep, anything);
+    sampling_table!(read);
     out.seed = section.take("seed", "a random seed is used", anything).map(Some);
-    key!(order, every_stage_once);
-    key!(max_tokens, anything);
-    key!(stop, no_empty_text);
     out.logit_bias = logit_bias(section);
     out
 }

@@ -142,9 +142,17 @@ named! {
         "f32" => F32, "f16" => F16, "bf16" => Bf16, "q8_0" => Q8_0, "q5_1" => Q5_1, "q4_0" => Q4_0
     }
     RopeMethod { "model" => Model, "none" => None, "linear" => Linear, "yarn" => Yarn }
-    Stage {
-        "logit_bias" => LogitBias, "penalties" => Penalties, "dry" => Dry, "top_n_sigma" => TopNSigma,
-        "top_k" => TopK, "typical_p" => TypicalP, "top_p" => TopP, "min_p" => MinP, "xtc" => Xtc,
-        "temperature" => Temperature
+}
+
+impl Setting for Stage {
+    fn read(value: &DeValue) -> Result<Self, String> {
+        let all = Self::DEFAULT_ORDER;
+        let names: Vec<&str> = all.iter().map(|stage| stage.about().name).collect();
+        let named = all.iter().find(|stage| value.as_str() == Some(stage.about().name));
+        named.copied().ok_or_else(|| one_of(value.as_str(), &names))
+    }
+
+    fn show(&self) -> String {
+        format!("\"{}\"", self.about().name)
     }
 }

@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::keymap::Keymap;
 use super::*;
 use crate::chat::ChatSettings;
-use crate::command::{RENAMED, TABLE};
+use crate::command::{Entry, RENAMED, TABLE};
 use crate::model_entry::{FlashAttention, Licence, RopeMethod, Source};
-use crate::sampling::{LogitBias, SAMPLING_KEYS, Stage};
+use crate::sampling::{LogitBias, SAMPLING, SAMPLING_KEYS, Sampling, Stage};
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 
@@ -112,6 +112,58 @@ fn the_example_lists_every_command_with_its_default_keys() {
         assert_eq!(config.keys.get(entry.name), Some(&keys), "config.example.toml, {}", entry.name);
     }
     assert_eq!(Keymap::build(TABLE, &config.keys), (Keymap::defaults(), vec![]));
+}
+
+/// A value of a sampler setting as the example holds it.
+fn example_value(value: &Value) -> String {
+    match value {
+        Value::Number(number) if number.is_f64() => format!("{:?}", number.as_f64().unwrap() as f32),
+        other => other.to_string().replace("\",\"", "\", \""),
+    }
+}
+
+/// The sampler settings as the example lists them.
+fn sampling_listed() -> String {
+    let defaults = serde_json::to_value(Sampling::default()).unwrap();
+    let mut text = String::new();
+    for setting in SAMPLING {
+        for line in setting.help {
+            text += &format!("#{line}\n");
+        }
+        let line = match &defaults[setting.name] {
+            Value::Null => format!("# {} = 42\n", setting.name),
+            value => format!("{} = {}\n", setting.name, example_value(value)),
+        };
+        text += &line;
+    }
+    text
+}
+
+/// The commands as the example lists them.
+fn keys_listed() -> String {
+    let quoted = |key: &str| format!("\"{key}\"");
+    let row = |entry: &Entry| {
+        let keys: Vec<String> = entry.keys().map(quoted).collect();
+        format!("# {}.\n# {} = [{}]\n", entry.help(), entry.name, keys.join(", "))
+    };
+    TABLE.iter().map(row).collect()
+}
+
+/// With `GLASSBOX_DOCS=write` they are written, which `make tables` does.
+#[test]
+fn the_examples_lists_are_those_of_the_tables() {
+    let mut text = EXAMPLE.to_owned();
+    for (head, list) in [("[sampling]\n", sampling_listed()), ("[keys]\n", keys_listed())] {
+        let begin = text.find(head).unwrap() + head.len();
+        let end = begin + text[begin..].find("\n\n").unwrap() + 1;
+        text.replace_range(begin..end, &list);
+    }
+    if std::env::var("GLASSBOX_DOCS").as_deref() == Ok("write") {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.toml");
+        std::fs::write(path, text).unwrap();
+    } else {
+        assert!(text == EXAMPLE, "run `make tables`");
+    }
 }
 
 #[test]

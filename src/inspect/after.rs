@@ -48,23 +48,9 @@ fn is_simple(sampling: &Sampling) -> bool {
     let mut known = KNOWN.iter();
     let in_order =
         sampling.order.iter().filter(|stage| KNOWN.contains(stage)).all(|stage| known.any(|k| k == stage));
-    let no_penalty = sampling.penalty_last_n == 0
-        || (close(sampling.repeat_penalty, 1.0)
-            && close(sampling.frequency_penalty, 0.0)
-            && close(sampling.presence_penalty, 0.0));
-    in_order
-        && no_penalty
-        && sampling.logit_bias.is_empty()
-        && sampling.mirostat == 0
-        && sampling.dry_multiplier <= 0.0
-        && sampling.top_n_sigma <= 0.0
-        && sampling.typical_p >= 1.0
-        && sampling.xtc_probability <= 0.0
-        && sampling.dynatemp_range <= 0.0
-}
-
-fn close(a: f32, b: f32) -> bool {
-    (a - b).abs() < f32::EPSILON
+    let others_are_off =
+        Stage::DEFAULT_ORDER.iter().all(|stage| KNOWN.contains(stage) || !stage.is_on(sampling));
+    in_order && others_are_off && sampling.mirostat == 0 && sampling.dynatemp_range <= 0.0
 }
 
 /// Tokens that top-k leaves, if it is on.

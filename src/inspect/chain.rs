@@ -213,28 +213,13 @@ pub fn biases(sampling: &Sampling, vocabulary: &Vocabulary) -> Vec<(TokenId, f32
 /// mirostat.
 #[must_use]
 pub fn active(sampling: &Sampling, biased: bool) -> Vec<StageName> {
-    let s = sampling;
-    let changes = |value: f32, neutral: f32| (value - neutral).abs() > f32::EPSILON;
-    let greedy = s.temperature <= 0.0;
-    let mirostat = !greedy && s.mirostat == 2;
-    let penalises = s.penalty_last_n != 0
-        && (changes(s.repeat_penalty, 1.0)
-            || changes(s.frequency_penalty, 0.0)
-            || changes(s.presence_penalty, 0.0));
+    let greedy = sampling.temperature <= 0.0;
+    let mirostat = !greedy && sampling.mirostat == 2;
     let on = |stage: &Stage| match stage {
         Stage::LogitBias => biased,
-        Stage::Penalties => penalises,
-        Stage::Dry => s.dry_multiplier > 0.0 && s.dry_penalty_last_n != 0,
-        Stage::Temperature => !greedy && (s.dynatemp_range > 0.0 || changes(s.temperature, 1.0)),
-        _ if greedy || mirostat => false,
-        Stage::TopNSigma => s.top_n_sigma > 0.0,
-        Stage::TopK => s.top_k > 0,
-        Stage::TypicalP => s.typical_p < 1.0,
-        Stage::TopP => s.top_p < 1.0,
-        Stage::MinP => s.min_p > 0.0,
-        Stage::Xtc => s.xtc_probability > 0.0,
+        _ => stage.has_place(greedy, mirostat) && stage.is_on(sampling),
     };
-    let chain = s.order.iter().copied().filter(on).map(StageName::Chain);
+    let chain = sampling.order.iter().copied().filter(on).map(StageName::Chain);
     let choice = [(greedy, StageName::Greedy), (mirostat, StageName::Mirostat)];
     chain.chain(choice.into_iter().filter(|(on, _)| *on).map(|(_, name)| name)).collect()
 }

@@ -97,16 +97,7 @@ impl StageName {
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
-            Self::Chain(Stage::LogitBias) => "bias",
-            Self::Chain(Stage::Penalties) => "penalties",
-            Self::Chain(Stage::Dry) => "dry",
-            Self::Chain(Stage::TopNSigma) => "top-nσ",
-            Self::Chain(Stage::TopK) => "top-k",
-            Self::Chain(Stage::TypicalP) => "typical",
-            Self::Chain(Stage::TopP) => "top-p",
-            Self::Chain(Stage::MinP) => "min-p",
-            Self::Chain(Stage::Xtc) => "xtc",
-            Self::Chain(Stage::Temperature) => "temp",
+            Self::Chain(stage) => stage.about().label,
             Self::Mirostat => "mirostat",
             Self::Greedy => "greedy",
             Self::Grammar => "grammar",

@@ -4,11 +4,10 @@
 //! the configuration's order within its section.
 
 use crate::app::App;
+use crate::sampling::setting;
 
 /// The sections, in the order of the overlay.
 const SECTIONS: [&str; 5] = ["Sampling", "Look", "Inspector", "Engine", "More sampling"];
-/// The sampler settings that stand first.
-const FIRST: [&str; 5] = ["temperature", "top_k", "top_p", "min_p", "seed"];
 
 /// How a number is changed by the arrows.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,7 +45,9 @@ pub fn keys(app: &App) -> Vec<String> {
 #[must_use]
 pub fn section(key: &str) -> &'static str {
     match key.split_once('.') {
-        Some(("sampling", name)) if FIRST.contains(&name) => SECTIONS[0],
+        Some(("sampling", name)) if setting(name).is_some_and(|setting| setting.about.is_first) => {
+            SECTIONS[0]
+        }
         Some(("ui", _)) => SECTIONS[1],
         Some(("inspector", _)) => SECTIONS[2],
         Some(("engine", _)) => SECTIONS[3],
@@ -84,36 +85,21 @@ pub fn choices(key: &str) -> &'static [&'static str] {
 pub fn range(key: &str) -> Option<Range> {
     let range = |step, least, most| Range { step, least, most, slider: None };
     let slider = |step, least, most, ends| Range { slider: Some(ends), ..range(step, least, most) };
+    if let Some(setting) = key.strip_prefix("sampling.").and_then(setting) {
+        let (step, least, most) = setting.about.range?;
+        return Some(Range { slider: setting.about.slider, ..range(step, least, most) });
+    }
     Some(match key {
-        "sampling.temperature" => slider(0.05, 0.0, 5.0, (0.0, 2.0)),
-        "sampling.dynatemp_range" => range(0.05, 0.0, 5.0),
-        "sampling.top_k" => slider(5.0, 0.0, 1e6, (0.0, 100.0)),
-        "sampling.top_p"
-        | "sampling.min_p"
-        | "sampling.typical_p"
-        | "sampling.xtc_probability"
-        | "sampling.xtc_threshold"
-        | "inspector.live_budget" => slider(0.05, 0.0, 1.0, (0.0, 1.0)),
-        "sampling.repeat_penalty" => slider(0.05, -2.0, 10.0, (0.0, 2.0)),
-        "sampling.frequency_penalty" | "sampling.presence_penalty" => slider(0.05, -2.0, 10.0, (-2.0, 2.0)),
-        "sampling.dry_multiplier" => range(0.05, -2.0, 10.0),
-        "sampling.dry_base"
-        | "sampling.top_n_sigma"
-        | "sampling.dynatemp_exponent"
-        | "sampling.mirostat_tau"
-        | "sampling.mirostat_eta" => range(0.1, -1.0, 20.0),
-        "sampling.penalty_last_n" | "sampling.dry_penalty_last_n" => range(16.0, -1.0, 1e6),
-        "sampling.max_tokens" => range(64.0, 0.0, 1e6),
-        "sampling.min_keep" | "sampling.dry_allowed_length" | "engine.gpu_layers" => range(1.0, 0.0, 1e6),
-        "sampling.mirostat" => range(2.0, 0.0, 2.0),
         "ui.frame_rate" => slider(5.0, 1.0, 60.0, (1.0, 60.0)),
         "inspector.candidates" => slider(5.0, 1.0, 100.0, (1.0, 100.0)),
+        "inspector.live_budget" => slider(0.05, 0.0, 1.0, (0.0, 1.0)),
         "inspector.refresh_ms" => range(50.0, 16.0, 10_000.0),
         "inspector.look_ahead_width" => range(1.0, 1.0, 8.0),
         "inspector.look_ahead_depth" => range(1.0, 1.0, 16.0),
         "inspector.uncertain_bits" => slider(0.5, 0.0, 64.0, (0.0, 16.0)),
         "engine.context" => range(1024.0, 16.0, 1e8),
         "engine.batch" => range(128.0, 1.0, 65_536.0),
+        "engine.gpu_layers" => range(1.0, 0.0, 1e6),
         "engine.threads" => range(1.0, 1.0, 1024.0),
         "engine.unload_after_minutes" => range(5.0, 0.0, 1e6),
         _ => return None,
@@ -138,16 +124,7 @@ pub fn note(key: &str) -> &'static str {
         "engine.gpu_layers" | "engine.threads" | "engine.batch" | "engine.mmap" | "engine.mlock"
         | "engine.rope" => "at the next load",
         "engine.unload_after_minutes" => "0 is never",
-        "sampling.typical_p" | "sampling.repeat_penalty" => "1 is off",
-        "sampling.dynatemp_range"
-        | "sampling.xtc_probability"
-        | "sampling.frequency_penalty"
-        | "sampling.presence_penalty"
-        | "sampling.dry_multiplier"
-        | "sampling.mirostat" => "0 is off",
-        "sampling.top_n_sigma" => "below 0 is off",
-        "sampling.penalty_last_n" | "sampling.dry_penalty_last_n" => "−1 is all",
-        _ => "",
+        _ => key.strip_prefix("sampling.").and_then(setting).map_or("", |setting| setting.about.note),
     }
 }
 

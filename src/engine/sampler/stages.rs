@@ -7,7 +7,7 @@ use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token::logit_bias::LlamaLogitBias;
 
 use super::Setting;
-use crate::sampling::{LogitBias, Sampling, Stage};
+use crate::sampling::{Effect, LogitBias, Sampling, Stage};
 
 /// The three ways to end a chain.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,12 +36,8 @@ impl Parts<'_> {
 
     /// The configured stages that have a place: a greedy choice and mirostat have no cuts.
     pub(super) fn order(&self) -> Vec<Stage> {
-        let kind = self.kind();
-        let has_place = |stage: &Stage| match stage {
-            Stage::LogitBias | Stage::Penalties | Stage::Dry => true,
-            Stage::Temperature => kind != Kind::Greedy,
-            _ => kind == Kind::Chance,
-        };
+        let (greedy, mirostat) = (self.kind() == Kind::Greedy, self.kind() == Kind::Mirostat);
+        let has_place = |stage: &Stage| stage.has_place(greedy, mirostat);
         let mut order: Vec<Stage> = self.sampling.order.iter().copied().filter(has_place).collect();
         // Tokens that the model's makers suppress stay suppressed, also where the order leaves biases out.
         if !self.setting.suppressed.is_empty() && !order.contains(&Stage::LogitBias) {
@@ -55,41 +51,29 @@ impl Parts<'_> {
         let s = self.sampling;
         let min_keep = s.min_keep as usize;
         let entries = whole(self.setting.vocabulary.len());
-        match stage {
-            Stage::LogitBias => {
-                (!self.biases.is_empty()).then(|| LlamaSampler::logit_bias(entries, self.biases))
-            }
-            Stage::Penalties => self.penalises().then(|| {
+        let is_on = if stage == Stage::LogitBias { !self.biases.is_empty() } else { stage.is_on(s) };
+        if !is_on {
+            return None;
+        }
+        Some(match stage {
+            Stage::LogitBias => LlamaSampler::logit_bias(entries, self.biases),
+            Stage::Penalties => {
                 let (repeat, frequency, presence) =
                     (s.repeat_penalty, s.frequency_penalty, s.presence_penalty);
                 LlamaSampler::penalties(entries, whole(self.penalty_window()), repeat, frequency, presence)
-            }),
-            Stage::Dry => self.dry(),
-            Stage::TopNSigma => (s.top_n_sigma > 0.0).then(|| LlamaSampler::top_n_sigma(s.top_n_sigma)),
-            Stage::TopK => {
-                (s.top_k > 0).then(|| LlamaSampler::top_k(whole(s.top_k.max(s.min_keep) as usize)))
             }
-            Stage::TypicalP => (s.typical_p < 1.0).then(|| LlamaSampler::typical(s.typical_p, min_keep)),
-            Stage::TopP => (s.top_p < 1.0).then(|| LlamaSampler::top_p(s.top_p, min_keep)),
-            Stage::MinP => (s.min_p > 0.0).then(|| LlamaSampler::min_p(s.min_p, min_keep)),
-            Stage::Xtc => (s.xtc_probability > 0.0)
-                .then(|| LlamaSampler::xtc(s.xtc_probability, s.xtc_threshold, min_keep, self.seed)),
+            Stage::Dry => return self.dry(),
+            Stage::TopNSigma => LlamaSampler::top_n_sigma(s.top_n_sigma),
+            Stage::TopK => LlamaSampler::top_k(whole(s.top_k.max(s.min_keep) as usize)),
+            Stage::TypicalP => LlamaSampler::typical(s.typical_p, min_keep),
+            Stage::TopP => LlamaSampler::top_p(s.top_p, min_keep),
+            Stage::MinP => LlamaSampler::min_p(s.min_p, min_keep),
+            Stage::Xtc => LlamaSampler::xtc(s.xtc_probability, s.xtc_threshold, min_keep, self.seed),
             Stage::Temperature if s.dynatemp_range > 0.0 => {
-                Some(LlamaSampler::temp_ext(s.temperature, s.dynatemp_range, s.dynatemp_exponent))
+                LlamaSampler::temp_ext(s.temperature, s.dynatemp_range, s.dynatemp_exponent)
             }
-            Stage::Temperature => {
-                ((s.temperature - 1.0).abs() > f32::EPSILON).then(|| LlamaSampler::temp(s.temperature))
-            }
-        }
-    }
-
-    fn penalises(&self) -> bool {
-        let s = self.sampling;
-        let changes = |value: f32, neutral: f32| (value - neutral).abs() > f32::EPSILON;
-        self.penalty_window() > 0
-            && (changes(s.repeat_penalty, 1.0)
-                || changes(s.frequency_penalty, 0.0)
-                || changes(s.presence_penalty, 0.0))
+            Stage::Temperature => LlamaSampler::temp(s.temperature),
+        })
     }
 
     /// How many last tokens penalties see.
@@ -103,9 +87,7 @@ impl Parts<'_> {
         let last_n = i32::try_from(self.setting.context).unwrap_or(i32::MAX);
         let last_n = if s.dry_penalty_last_n < 0 { last_n } else { s.dry_penalty_last_n };
         let breakers = s.dry_sequence_breakers.iter().filter(|text| !text.contains('\0') && !text.is_empty());
-        (s.dry_multiplier > 0.0 && last_n > 0).then(|| {
-            LlamaSampler::dry(model, s.dry_multiplier, s.dry_base, s.dry_allowed_length, last_n, breakers)
-        })
+        Some(LlamaSampler::dry(model, s.dry_multiplier, s.dry_base, s.dry_allowed_length, last_n, breakers))
     }
 
     /// How many tokens must be right where the first cut is made, if that is top-k and nothing before it
@@ -123,7 +105,7 @@ impl Parts<'_> {
 
 /// Whether a stage does nothing but move the logits of tokens that can be named beforehand.
 pub(super) fn only_moves(stage: Stage) -> bool {
-    matches!(stage, Stage::LogitBias | Stage::Penalties)
+    stage.about().effect == Effect::Moves
 }
 
 /// A count as llama.cpp takes it; more than it can hold means "all".

@@ -26,8 +26,7 @@ pub(super) fn apply(
             _ => Err(Why::State(name)),
         };
     };
-    let needs_all = matches!(stage, Stage::TopNSigma | Stage::TypicalP)
-        || (stage == Stage::Temperature && sampling.dynatemp_range > 0.0);
+    let needs_all = stage.about().needs_all || (stage == Stage::Temperature && sampling.dynatemp_range > 0.0);
     if needs_all && line.tail.is_some() {
         return Err(unknown);
     }

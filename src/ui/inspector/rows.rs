@@ -10,7 +10,6 @@ use super::Form;
 use super::live::{Fate, Live};
 use crate::app::{App, Focus, Listed};
 use crate::inspect::stages::StageName;
-use crate::sampling::Stage;
 use crate::theme::{Role, Theme};
 use crate::ui::widgets::{bar, number, text, token};
 
@@ -182,12 +181,9 @@ fn fate_text(theme: &Theme, fate: Fate) -> String {
 /// A stage's name in five letters.
 fn short(stage: StageName) -> &'static str {
     match stage {
-        StageName::Chain(Stage::Penalties) => "penal",
-        StageName::Chain(Stage::TopNSigma) => "sigma",
-        StageName::Chain(Stage::TypicalP) => "typ-p",
+        StageName::Chain(stage) => stage.about().brief,
         StageName::Mirostat => "miro",
         StageName::Greedy => "greed",
         StageName::Grammar => "gramm",
-        StageName::Chain(_) => stage.label(),
     }
 }

@@ -19,7 +19,7 @@ use ratatui::layout::Rect;
 use super::live::Live;
 use crate::app::{App, LiveStep, Origin};
 use crate::inspect::stages::{SamplerTrace, StageName, TraceSource};
-use crate::sampling::{Sampling, Stage};
+use crate::sampling::{Parameter, Sampling, Stage};
 use crate::theme::{Role, Theme};
 use crate::token::TokenId;
 use crate::ui::layout::INSPECTOR;
@@ -242,12 +242,9 @@ fn off(shown: &Shown<'_>, at: Rect, narrow: bool, buf: &mut Buffer) {
         return;
     }
     let is_on = |stage: StageName| shown.trace.stages.iter().any(|other| other.name == stage);
-    let name = |stage: Stage| match stage {
-        Stage::TopNSigma if !narrow => "top-n-sigma",
-        other => StageName::Chain(other).label(),
-    };
-    let off: Vec<&str> =
-        Stage::DEFAULT_ORDER.into_iter().filter(|stage| !is_on(StageName::Chain(*stage))).map(name).collect();
+    let name = |stage: &Stage| if narrow { stage.about().label } else { stage.about().wide };
+    let is_off = |stage: &&Stage| !is_on(StageName::Chain(**stage));
+    let off: Vec<&str> = Stage::DEFAULT_ORDER.iter().filter(is_off).map(name).collect();
     let style = shown.theme.style(Role::Muted);
     let words =
         if off.is_empty() { "all stages are on".to_owned() } else { format!("off: {}", off.join(" ")) };
@@ -260,21 +257,14 @@ fn off(shown: &Shown<'_>, at: Rect, narrow: bool, buf: &mut Buffer) {
 
 /// What a stage was set to, as the second row of the heads.
 fn parameter(sampling: &Sampling, stage: StageName) -> String {
-    let s = sampling;
-    let two = |value: f32| number::decimals(value.into(), 2);
-    match stage {
-        StageName::Chain(Stage::LogitBias) => s.logit_bias.len().to_string(),
-        StageName::Chain(Stage::Penalties) => two(s.repeat_penalty),
-        StageName::Chain(Stage::Dry) => two(s.dry_multiplier),
-        StageName::Chain(Stage::TopNSigma) => two(s.top_n_sigma),
-        StageName::Chain(Stage::TopK) => s.top_k.to_string(),
-        StageName::Chain(Stage::TypicalP) => two(s.typical_p),
-        StageName::Chain(Stage::TopP) => two(s.top_p),
-        StageName::Chain(Stage::MinP) => two(s.min_p),
-        StageName::Chain(Stage::Xtc) => two(s.xtc_probability),
-        StageName::Chain(Stage::Temperature) => two(s.temperature),
-        StageName::Mirostat => two(s.mirostat_tau),
-        StageName::Greedy | StageName::Grammar => String::new(),
+    let parameter = match stage {
+        StageName::Chain(stage) => (stage.about().parameter)(sampling),
+        StageName::Mirostat => Parameter::Number(sampling.mirostat_tau),
+        StageName::Greedy | StageName::Grammar => return String::new(),
+    };
+    match parameter {
+        Parameter::Number(value) => number::decimals(value.into(), 2),
+        Parameter::Count(count) => count.to_string(),
     }
 }
 

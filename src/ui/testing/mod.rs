@@ -8,7 +8,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
-use crate::app::{ActiveRun, App, Now, Phase};
+use crate::app::{ActiveRun, App, Now, Phase, Station};
 use crate::chat::{ConversationHead, ConversationId, Role as Speaker, RunId, Span, Turn, TurnId, TurnState};
 use crate::config::keymap::Keymap;
 use crate::config::{ColorDepth, Config};
@@ -27,6 +27,19 @@ pub fn app() -> App {
     app.now = Now { mono_ms: 0, wall_ms: WALL_MS, offset_minutes: 0 };
     app.dirty = false;
     app
+}
+
+/// The strip of stations with one of them open.
+pub fn strip(open: Station, full: bool) -> String {
+    let mut text = String::new();
+    let mut gap = ' ';
+    for (digit, station) in (1..).zip(Station::ALL) {
+        text.push(if station == open { '[' } else { gap });
+        text += &format!("{digit}{}", station.strip()[usize::from(full)]);
+        gap = if station == open { ']' } else { ' ' };
+    }
+    text.push(gap);
+    text
 }
 
 /// An entry of the list of chats.

@@ -9,6 +9,7 @@ use super::{Shown, ruler};
 use crate::app::{ReplyOdds, SANDBOX_KEYS, Sandbox};
 use crate::inspect::chain::{Fate, Last};
 use crate::inspect::stages::SamplerTrace;
+use crate::sampling::Stage;
 use crate::theme::Role;
 use crate::token::{TokenId, TokenKind};
 use crate::ui::widgets::{number, text, token};
@@ -58,12 +59,8 @@ pub fn draw(shown: &Shown<'_>, area: Rect, (at, lines): (u16, u16), buf: &mut Bu
 
 /// `temperature` → `temp`, `top_k` → `top-k`.
 fn short(key: &str) -> String {
-    match key {
-        "temperature" => "temp".into(),
-        "typical_p" => "typical".into(),
-        "top_n_sigma" => "top-n-sigma".into(),
-        other => other.replace('_', "-"),
-    }
+    let stage = Stage::DEFAULT_ORDER.iter().find(|stage| stage.about().name == key);
+    stage.map_or_else(|| key.replace('_', "-"), |stage| stage.about().wide.to_owned())
 }
 
 /// A value as the column heads write it.

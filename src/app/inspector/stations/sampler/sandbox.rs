@@ -3,7 +3,7 @@
 //! Invariant: what is tried changes nothing until Enter makes it the chat's; a figure that the kept numbers
 //! do not determine is not given.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -13,26 +13,15 @@ use crate::chat::{Run, RunId};
 use crate::command::{Command, Context};
 use crate::inspect::chain::{self, Input, Last, Likelihood, Outcome, Reply, StepLikelihood};
 use crate::inspect::stages::SamplerTrace;
-use crate::sampling::{Sampling, SamplingOverrides};
+use crate::sampling::{SAMPLING, Sampling, SamplingOverrides};
 use crate::token::{Step, TokenId};
 
 /// The settings that can be tried, in the order of the editor.
-pub const SANDBOX_KEYS: [&str; 14] = [
-    "temperature",
-    "top_k",
-    "top_p",
-    "min_p",
-    "typical_p",
-    "top_n_sigma",
-    "repeat_penalty",
-    "frequency_penalty",
-    "presence_penalty",
-    "penalty_last_n",
-    "xtc_probability",
-    "xtc_threshold",
-    "dynatemp_range",
-    "min_keep",
-];
+pub static SANDBOX_KEYS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let mut tried: Vec<_> = SAMPLING.iter().filter_map(|one| Some((one.about.tried?, one.name))).collect();
+    tried.sort_unstable();
+    tried.into_iter().map(|(_, name)| name).collect()
+});
 
 /// What tried settings make of a token.
 enum Tried {
@@ -237,7 +226,7 @@ impl App {
         let used = self.view().sampling();
         let mut layer = self.chat.settings.sampling.clone();
         let mut adopted = Vec::new();
-        for key in SANDBOX_KEYS {
+        for key in SANDBOX_KEYS.iter().copied() {
             let value = value_of(&tried, key);
             if value != value_of(&used, key)
                 && let Ok(changed) = settings::put(&layer, key, Some(&value))
