@@ -455,3 +455,27 @@ pub struct Run {
     /// Milliseconds spent.
     pub timings: Timings,
 }
+
+#[cfg(test)]
+impl Run {
+    /// A run of a model with the vocabulary "v", under seed 7 and the default settings.
+    pub(crate) fn of_tests(id: i64, model: &str) -> Self {
+        Self {
+            id: RunId(id),
+            model: model.into(),
+            model_hash: None,
+            vocabulary: Some("v".into()),
+            template_hash: None,
+            sampling: Sampling::default(),
+            seed: 7,
+            interventions: Vec::new(),
+            template_clock_ms: None,
+            prefix: None,
+            prompt_ids: Vec::new(),
+            taken: 0,
+            stop: None,
+            usage: Usage::default(),
+            timings: Timings::default(),
+        }
+    }
+}

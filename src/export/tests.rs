@@ -56,26 +56,6 @@ fn turn(id: i64, parent: Option<i64>, role: Role, spans: Vec<Span>) -> Turn {
     }
 }
 
-fn run() -> Run {
-    Run {
-        id: RunId(9),
-        model: "tiny".into(),
-        model_hash: None,
-        vocabulary: Some("v".into()),
-        template_hash: None,
-        sampling: crate::sampling::Sampling::default(),
-        seed: 7,
-        interventions: Vec::new(),
-        template_clock_ms: None,
-        prefix: None,
-        prompt_ids: Vec::new(),
-        taken: 0,
-        stop: None,
-        usage: Usage::default(),
-        timings: Timings::default(),
-    }
-}
-
 fn fixture(title: &str, question: &str, steps: Vec<Step>, vocabulary: Vocabulary) -> Fixture {
     let answer = Span::Generated { run: RunId(9), steps };
     let branch = Span::Kept { turn: TurnId(2), steps: 1 };
@@ -94,7 +74,7 @@ fn fixture(title: &str, question: &str, steps: Vec<Step>, vocabulary: Vocabulary
     let leaf = Some(TurnId(2));
     Fixture {
         conversation: Conversation { head, settings: ChatSettings::default(), leaf, turns },
-        runs: [(RunId(9), run())].into(),
+        runs: [(RunId(9), Run::of_tests(9, "tiny"))].into(),
         vocabularies: [("v".to_owned(), Arc::new(vocabulary))].into(),
     }
 }

@@ -9,14 +9,13 @@ use ratatui::style::{Color, Modifier, Style};
 
 use crate::app::{ActiveRun, App, Level, LiveStep, ModelStatus, Notice, Phase, Watched};
 use crate::chat::{
-    ChatSettings, Conversation, ConversationHead, ConversationId, Role as Speaker, Run, RunId, Span, Timings,
-    Turn, TurnId, TurnState, Usage,
+    ChatSettings, Conversation, ConversationHead, ConversationId, Role as Speaker, Run, RunId, Span, Turn,
+    TurnId, TurnState,
 };
 use crate::config::keymap::Keymap;
 use crate::config::{ColorDepth, Config};
 use crate::engine::protocol::{Loaded, Memory, RequestId, TemplateKind};
 use crate::model_entry::ModelFacts;
-use crate::sampling::Sampling;
 use crate::theme::{Role, Symbols, Theme};
 use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
 
@@ -150,26 +149,6 @@ fn conversation() -> Conversation {
     }
 }
 
-fn run() -> Run {
-    Run {
-        id: RunId(1),
-        model: "smollm2-135m-instruct".into(),
-        model_hash: None,
-        vocabulary: Some("v".into()),
-        template_hash: None,
-        sampling: Sampling::default(),
-        seed: 7,
-        interventions: Vec::new(),
-        template_clock_ms: None,
-        prefix: None,
-        prompt_ids: Vec::new(),
-        taken: 0,
-        stop: None,
-        usage: Usage::default(),
-        timings: Timings::default(),
-    }
-}
-
 /// What the default model's header says.
 #[must_use]
 pub fn facts() -> ModelFacts {
@@ -245,7 +224,7 @@ pub fn capitals() -> App {
         speed: 168.0,
         stopping: false,
     });
-    app.runs.insert(RunId(1), run());
+    app.runs.insert(RunId(1), Run::of_tests(1, "smollm2-135m-instruct"));
     app.vocabularies.insert("v".into(), Arc::new(vocabulary()));
     app.notice = Some(Notice {
         text: "reused 45 tokens of 62, read 17 in 0.06 s".into(),

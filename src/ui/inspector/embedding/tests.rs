@@ -9,7 +9,7 @@ use crate::theme::Theme;
 use crate::token::TokenId;
 use crate::ui::inspector::tokens::tests::{step, with};
 use crate::ui::testing::design::{bare_theme, empty, theme};
-use crate::ui::testing::{self, holds};
+use crate::ui::testing::{self, as_drawn};
 
 const SPAN: [(i32, &str); 6] =
     [(504, "The"), (3575, " capital"), (282, " of"), (4649, " France"), (314, " is"), (7042, " Paris")];
@@ -63,9 +63,12 @@ fn drawn(app: &App, theme: &Theme, width: u16, height: u16) -> Vec<String> {
     testing::drawn(super::draw, app, theme, (width, height))
 }
 
-/// A point of the map: one dot of a braille character, or its ASCII twin.
-fn is_dot(symbol: char) -> bool {
-    ('\u{2801}'..='\u{2880}').contains(&symbol) || symbol == 'o'
+#[test]
+fn list_map_and_matrix_are_as_drawn_in_every_form() {
+    as_drawn!("narrow", drawn(&paris(), &theme(), 46, 40));
+    as_drawn!("full", drawn(&paris(), &theme(), 67, 40));
+    as_drawn!("wide", drawn(&paris(), &theme(), 120, 36));
+    as_drawn!("full_ascii", drawn(&paris(), &bare_theme(), 67, 40));
 }
 
 #[test]
@@ -76,65 +79,24 @@ fn a_sum_of_words_is_named_and_its_choices_are_said() {
     app.inspector.embedding.arithmetic = Some(Arithmetic { text: "a".into(), terms: terms.clone(), notes });
     let (_, embed, _) = app.inspector.embedding.embeddings.last_mut().unwrap();
     embed.sum = terms;
-    let seen = drawn(&app, &theme(), 120, 40);
-    holds(&seen, "␣France − ␣Paris + The");
-    holds(&seen, "nearest to the sum");
-    holds(&seen, "␣The is taken");
+    as_drawn!("sum", drawn(&app, &theme(), 120, 24));
 }
 
 #[test]
 fn centred_cosines_are_named_so() {
     let mut app = paris();
     app.inspector.embedding.centred = true;
-    holds(&drawn(&app, &theme(), 120, 40), "centred cosines within the span");
-}
-
-#[test]
-fn every_form_holds_list_map_and_matrix() {
-    for width in [46, 67, 100, 120] {
-        for theme in [theme(), bare_theme()] {
-            let seen = drawn(&paris(), &theme, width, 40);
-            let blank = theme.symbols.space;
-            holds(&seen, "row 7042 of the token table");
-            for what in [".81", ".61", ".59", "−.20", "−.02", "length 2.20", "21 + 12 %"] {
-                holds(&seen, what);
-            }
-            let map: Vec<&String> = seen.iter().filter(|row| row.contains(theme.symbols.decided)).collect();
-            assert_eq!(map.len(), 1, "{seen:#?}");
-            assert!(!seen.iter().any(|row| row.contains("unnamed")), "{seen:#?}");
-            holds(&seen, &format!("{blank}Paris"));
-            let dot = |row: &String| {
-                row.chars().zip(row.chars().skip(1)).any(|(dot, next)| next == 'T' && is_dot(dot))
-            };
-            assert!(seen.iter().any(dot), "{seen:#?}");
-            holds(&seen, if theme.symbols.ascii { "in table 1.79" } else { "in table 1.79–7.49" });
-            holds(&seen, ".33 is what a random token gets");
-            holds(&seen, "most alike");
-        }
-    }
+    as_drawn!("centred", drawn(&app, &theme(), 120, 36));
 }
 
 #[test]
 fn a_low_screen_shows_the_list_and_opened_the_pictures() {
     let mut app = paris();
-    for (width, first) in [(46, "nearest in the whole table"), (80, "map: 6 tokens")] {
-        app.inspector.inside.opened = false;
-        holds(&drawn(&app, &theme(), width, 18), first);
-        app.inspector.inside.opened = true;
-        holds(&drawn(&app, &theme(), width, 20), "cosines within the span");
-    }
-}
-
-#[test]
-fn heads_are_whole_at_every_width() {
-    for width in [46, 67, 80, 120] {
-        let seen = drawn(&paris(), &theme(), width, 36);
-        for head in ["nearest in the", "map: 6 tokens", "of the spread"] {
-            let row =
-                seen.iter().find(|row| row.contains(head)).unwrap_or_else(|| panic!("{head}\n{seen:#?}"));
-            assert!(!row.contains('…'), "{width}: {row}");
-        }
-    }
+    as_drawn!("low_narrow", drawn(&app, &theme(), 46, 18));
+    as_drawn!("low", drawn(&app, &theme(), 80, 18));
+    app.inspector.inside.opened = true;
+    as_drawn!("low_narrow_opened", drawn(&app, &theme(), 46, 20));
+    as_drawn!("low_opened", drawn(&app, &theme(), 80, 20));
 }
 
 #[test]
@@ -143,37 +105,28 @@ fn names_on_the_map_never_overlap_and_those_left_out_are_counted() {
     crowded.map = vec![(0.0, 0.0); 6];
     crowded.map[0] = (0.1, 0.0);
     let app = app(crowded, &SPAN.map(|(id, _)| id));
-    let seen = drawn(&app, &theme(), 120, 30);
-    assert!(seen.iter().any(|row| row.contains("The") && row.chars().any(is_dot)), "{seen:#?}");
-    holds(&seen, "◆");
-    holds(&seen, "2 unnamed");
+    as_drawn!("crowded", drawn(&app, &theme(), 120, 30));
 }
 
 #[test]
-fn a_token_twice_in_the_span_is_one_point() {
-    let app = app(facts(), &[504, 504, 282, 4649, 314, 7042]);
-    holds(&drawn(&app, &theme(), 120, 30), "map: 5 tokens");
-}
-
-#[test]
-fn of_a_long_span_the_last_tokens_that_fit_are_compared() {
+fn a_token_twice_in_the_span_is_one_point_and_of_a_long_span_the_last_are_compared() {
+    let twice = app(facts(), &[504, 504, 282, 4649, 314, 7042]);
+    as_drawn!("twice", drawn(&twice, &theme(), 120, 30));
     let mut long = facts();
     long.cosines = vec![0.5; 400];
     long.map = vec![(0.0, 0.0); 20];
-    let app = app(long, &(0..20).map(|at| 400 + at).collect::<Vec<i32>>());
-    holds(&drawn(&app, &theme(), 46, 40), "cosines among the last 6 of 20 tokens");
+    let long = app(long, &(0..20).map(|at| 400 + at).collect::<Vec<i32>>());
+    as_drawn!("long_span", drawn(&long, &theme(), 46, 40));
 }
 
 #[test]
 fn without_a_span_or_without_facts_the_station_says_so() {
     let alone = EmbeddingFacts { cosines: Vec::new(), map: Vec::new(), ..facts() };
-    holds(&drawn(&app(alone, &[]), &theme(), 67, 30), "map: no tokens to put on it");
+    as_drawn!("no_span", drawn(&app(alone, &[]), &theme(), 67, 30));
     let mut nothing = paris();
     nothing.inspector.embedding.embeddings.clear();
-    let seen = drawn(&nothing, &theme(), 67, 30);
-    holds(&seen, "␣Paris itself");
-    assert!(seen.iter().any(|row| row.contains("not known") || row.contains("not read")), "{seen:#?}");
-    holds(&drawn(&empty(), &theme(), 46, 20), "no token on display");
+    as_drawn!("not_read", drawn(&nothing, &theme(), 67, 8));
+    as_drawn!("nothing_on_display", drawn(&empty(), &theme(), 46, 8));
 }
 
 #[test]

@@ -8,8 +8,8 @@ use crate::inspect::trace::{Followed, ForwardTrace, Lens, LensRow};
 use crate::theme::Theme;
 use crate::token::{Candidate, TokenId};
 use crate::ui::inspector::tokens::tests::{step, with};
-use crate::ui::testing;
 use crate::ui::testing::design::{bare_theme, empty, theme};
+use crate::ui::testing::{self, as_drawn};
 
 fn lens() -> Lens {
     let row = |depth: u32| {
@@ -51,35 +51,12 @@ fn drawn(app: &App, theme: &Theme, width: u16, height: u16) -> Vec<String> {
 }
 
 #[test]
-fn every_form_has_the_layer_of_decision_and_the_last_row() {
-    for (width, height) in [(46, 24), (46, 40), (67, 24), (67, 40), (100, 40)] {
-        for theme in [theme(), bare_theme()] {
-            let seen = drawn(&app(Some(lens())), &theme, width, height).join("\n");
-            assert!(seen.contains("decided at layer 28 of 29"), "{width}×{height}\n{seen}");
-            assert!(seen.contains(" 29 "), "{width}×{height}\n{seen}");
-        }
-    }
-}
-
-#[test]
-fn early_layers_fold_into_one_line_that_says_what_it_hides() {
-    let seen = drawn(&app(Some(lens())), &theme(), 67, 24);
-    let folded = seen.iter().find(|row| row.contains("folded")).unwrap();
-    assert!(folded.contains("␣Paris is never better than rank"), "{folded}");
-    let all = drawn(&app(Some(lens())), &theme(), 67, 44);
-    assert!(!all.iter().any(|row| row.contains("folded")) && all.iter().any(|row| row.contains(" em ")));
-}
-
-#[test]
-fn what_is_not_known_is_said_and_no_size_is_too_small() {
-    let seen = drawn(&app(None), &theme(), 67, 24).join("\n");
-    assert!(seen.contains("not read") || seen.contains("stored") || seen.contains("again"), "{seen}");
-    drawn(&empty(), &theme(), 46, 20);
-    for width in 1..50 {
-        for height in 1..16 {
-            drawn(&app(Some(lens())), &theme(), width, height);
-        }
-    }
+fn the_lens_is_as_drawn_in_every_form() {
+    let app = app(Some(lens()));
+    as_drawn!("narrow", drawn(&app, &theme(), 46, 40));
+    as_drawn!("folded", drawn(&app, &theme(), 67, 24));
+    as_drawn!("whole", drawn(&app, &theme(), 67, 44));
+    as_drawn!("folded_ascii", drawn(&app, &bare_theme(), 46, 24));
 }
 
 #[test]
@@ -88,8 +65,18 @@ fn ranks_of_a_large_vocabulary_stand_apart() {
     for row in &mut lens.rows {
         row.followed.iter_mut().for_each(|followed| followed.rank = 32_257);
     }
-    let seen = drawn(&app(Some(lens)), &theme(), 46, 40).join("\n");
-    assert!(seen.contains(" 32k  32k "), "{seen}");
+    as_drawn!("large_ranks", drawn(&app(Some(lens)), &theme(), 46, 24));
     assert_eq!([super::short(9999, 4), super::short(247_000, 4)], ["9999", "247k"]);
     assert_eq!(super::short(32_257, 5), "32257");
+}
+
+#[test]
+fn what_is_not_known_is_said_and_no_size_is_too_small() {
+    as_drawn!("not_read", drawn(&app(None), &theme(), 67, 8));
+    drawn(&empty(), &theme(), 46, 20);
+    for width in 1..50 {
+        for height in 1..16 {
+            drawn(&app(Some(lens())), &theme(), width, height);
+        }
+    }
 }

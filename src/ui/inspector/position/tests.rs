@@ -9,7 +9,7 @@ use crate::inspect::trace::{ForwardTrace, PositionKind, Rotation};
 use crate::theme::Theme;
 use crate::ui::inspector::tokens::tests::{step, with};
 use crate::ui::testing::design::{bare_theme, empty, theme};
-use crate::ui::testing::{self, holds};
+use crate::ui::testing::{self, as_drawn};
 
 fn rotation() -> Rotation {
     let frequencies: Vec<f32> = (0..32).map(|pair| 100_000_f32.powf(-2.0 * pair as f32 / 64.0)).collect();
@@ -72,104 +72,56 @@ fn hands_turn_as_drawn() {
 }
 
 #[test]
-fn every_form_holds_scores_hands_and_pairs() {
-    for (width, height) in [(46, 40), (67, 40), (80, 24), (120, 40)] {
-        for theme in [theme(), bare_theme()] {
-            let seen = drawn(&app(Some(rotation())), &theme, width, height);
-            holds(&seen, "L16 head 0");
-            for what in ["−13.8", "−30.0", "2.8", "3.50", "−1.25", "57 deg", "1 apart", "best distance 1"]
-            {
-                holds(&seen, what);
-            }
-            // Σ pairs, and Σ with all hands at rest.
-            holds(&seen, "4.70");
-            holds(&seen, "1.70");
-            assert!(height < 30 || seen.iter().any(|row| row.contains("base 100 000")), "{seen:#?}");
-            assert!(!theme.symbols.ascii || !seen.iter().any(|row| row.contains(['↗', '▒', '┊', '█'])));
-        }
-    }
+fn scores_hands_and_pairs_are_as_drawn_in_every_form() {
+    let app = app(Some(rotation()));
+    as_drawn!("narrow", drawn(&app, &theme(), 46, 40));
+    as_drawn!("full", drawn(&app, &theme(), 67, 40));
+    as_drawn!("low", drawn(&app, &theme(), 80, 24));
+    as_drawn!("wide", drawn(&app, &theme(), 120, 36));
+    as_drawn!("wide_ascii", drawn(&app, &bare_theme(), 120, 36));
 }
 
 #[test]
-fn the_real_distance_is_marked_and_both_tokens_are_named() {
-    let seen = drawn(&app(Some(rotation())), &theme(), 120, 36);
-    assert!(seen[0].starts_with(" #4 ␣is itself, reading #3 ␣France: 1 apart"), "{}", seen[0]);
-    let marked: Vec<&String> = seen.iter().filter(|row| row.starts_with('›') && row.contains('◂')).collect();
-    assert_eq!(marked.len(), 1, "{seen:#?}");
-    assert!(marked[0].starts_with("›    1"), "{}", marked[0]);
-}
-
-#[test]
-fn scaling_is_told_with_its_factor() {
+fn scaling_is_told_with_its_factor_and_yarn_with_its_parameters() {
     let scaled = Rotation { scale: 0.25, ..rotation() };
-    holds(&drawn(&app(Some(scaled)), &theme(), 120, 40), "positions scaled by 0.250");
+    as_drawn!("scaled", drawn(&app(Some(scaled.clone())), &theme(), 120, 12));
+    let yarn = Yarn { mix: 1.0, stretch: 1.0, fast: 32.0, slow: 1.0, trained: 2048 };
+    as_drawn!("yarn", drawn(&app(Some(Rotation { yarn: Some(yarn), ..scaled })), &theme(), 120, 40));
 }
 
 #[test]
 fn other_kinds_of_position_have_their_own_form() {
-    let of = |kind, by_distance: &[f32]| {
-        let rotation = Rotation {
-            kind,
-            head: (3, 2),
-            other: 1,
-            by_distance: by_distance.to_vec(),
-            ..Rotation::default()
-        };
-        drawn(&app(Some(rotation)), &theme(), 67, 30)
-    };
-    holds(&of(PositionKind::Learned, &[]), "learned: a vector of its own for position 4");
-    let alibi = of(PositionKind::Alibi, &[1.0, 0.5, 0.0, -0.5]);
-    holds(&alibi, "ALiBi");
-    holds(&alibi, "−0.5");
-    holds(&of(PositionKind::None, &[]), "the network is told no positions");
+    let of = |kind| Rotation { kind, head: (3, 2), other: 1, ..Rotation::default() };
+    let form = |rotation| drawn(&app(Some(rotation)), &theme(), 67, 20);
+    as_drawn!("learned", form(of(PositionKind::Learned)));
     let learned = LearnedPosition {
         norm: 3.25,
         count: 1024,
         nearest: vec![(5, 0.91), (3, 0.9)],
         cosines: vec![0.1, 0.4, 1.0],
     };
-    let form = |rotation| drawn(&app(Some(rotation)), &theme(), 67, 30);
-    let seen = form(Rotation { kind: PositionKind::Learned, learned: Some(learned), ..Rotation::default() });
-    for what in ["length 3.25   one of 1 024 such vectors", "#5 (+1)", "0.910", "cosine with #0 to #4"] {
-        holds(&seen, what);
-    }
-    let seen = form(Rotation {
-        kind: PositionKind::Alibi,
-        slopes: vec![0.5, 0.25],
-        other: 2,
-        ..Rotation::default()
-    });
-    for what in ["0.5000", "at 2 apart", "−1.00", "−0.50"] {
-        holds(&seen, what);
-    }
+    as_drawn!("learned_vectors", form(Rotation { learned: Some(learned), ..of(PositionKind::Learned) }));
+    as_drawn!("alibi", form(Rotation { by_distance: vec![1.0, 0.5, 0.0, -0.5], ..of(PositionKind::Alibi) }));
+    as_drawn!(
+        "alibi_slopes",
+        form(Rotation { slopes: vec![0.5, 0.25], other: 2, ..of(PositionKind::Alibi) })
+    );
+    as_drawn!("none", form(of(PositionKind::None)));
 }
 
 #[test]
 fn another_distance_tells_its_score_and_degrees_stand_for_hands() {
     let mut app = app(Some(rotation()));
     app.inspector.position.apart = Some(4);
-    let seen = drawn(&app, &theme(), 120, 36);
-    holds(&seen, "4 apart: hand 0 turned 229 deg, score −13.8, −16.6 from where it is");
-    assert!(seen.iter().any(|row| row.starts_with("›    4")), "{seen:#?}");
+    as_drawn!("another_distance", drawn(&app, &theme(), 120, 24));
     app.inspector.position.degrees = true;
-    let seen = drawn(&app, &theme(), 120, 36);
-    assert!(seen.iter().any(|row| row.starts_with("›    4") && row.contains("229")), "{seen:#?}");
-}
-
-#[test]
-fn yarn_is_told_with_its_parameters() {
-    let yarn = Yarn { mix: 1.0, stretch: 1.0, fast: 32.0, slow: 1.0, trained: 2048 };
-    let scaled = Rotation { scale: 0.25, yarn: Some(yarn), ..rotation() };
-    let seen = drawn(&app(Some(scaled)), &theme(), 120, 40).join(" ");
-    assert!(seen.contains("YaRN: trained on 2 048 tokens") && seen.contains("stretched by 1.139"), "{seen}");
+    as_drawn!("degrees", drawn(&app, &theme(), 120, 24));
 }
 
 #[test]
 fn what_is_not_known_is_said() {
-    let seen = drawn(&app(None), &theme(), 67, 30);
-    holds(&seen, "␣is itself");
-    holds(&seen, "the model reads it again");
-    holds(&drawn(&empty(), &theme(), 46, 20), "no token on display");
+    as_drawn!("not_read", drawn(&app(None), &theme(), 67, 8));
+    as_drawn!("nothing_on_display", drawn(&empty(), &theme(), 46, 8));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::inspect::pieces::{Merge, Pieces, TokenizerKind, Word};
 use crate::theme::Theme;
 use crate::token::{Step, TokenId, TokenKind, Vocabulary};
 use crate::ui::testing::design::{bare_theme, capitals, theme};
-use crate::ui::testing::{self, holds};
+use crate::ui::testing::{self, as_drawn, holds};
 
 const REPLY: [(i32, &str, f32, u32); 10] = [
     (3575, " capital", 16.65, 2923),
@@ -148,47 +148,52 @@ fn a_word_is_made_of_whole_tokens_and_whole_characters() {
 }
 
 #[test]
-fn wide_screens_have_the_staircase_beside_the_table() {
-    let seen = drawn(&reykjavik(), &theme(), 120, 36);
-    assert!(seen[0].starts_with(" #5–9 ␣Reykjavík itself: 5 tokens, 11 bytes"), "{}", seen[0]);
-    holds(&seen, "▐     5   45803  ␣Rey         20 52 65 79               1.17      1     #313 a+v");
-}
-
-#[test]
-fn both_forms_hold_every_fact() {
-    for (width, rank) in [(46, "2923"), (67, "2 923"), (100, "2 923"), (120, "2 923")] {
-        for theme in [theme(), bare_theme()] {
-            let seen = drawn(&reykjavik(), &theme, width, 40);
-            for what in ["45803", "44450", "16.65", rank, "4.34", "#44198", "#176", "48 900 merges"] {
-                holds(&seen, what);
-            }
-            holds(&seen, "10 tokens");
-            holds(&seen, if theme.symbols.ascii { "+--" } else { "├──" });
-            holds(&seen, "no rule joins");
-            assert!(!theme.symbols.ascii || !seen.iter().any(|row| row.contains(['▐', '├', '┤', '─'])));
-        }
-    }
+fn table_and_staircase_are_as_drawn_in_every_form() {
+    as_drawn!("narrow", drawn(&reykjavik(), &theme(), 46, 40));
+    as_drawn!("full", drawn(&reykjavik(), &theme(), 67, 40));
+    as_drawn!("wide", drawn(&reykjavik(), &theme(), 120, 36));
+    as_drawn!("full_ascii", drawn(&reykjavik(), &bare_theme(), 67, 40));
 }
 
 #[test]
 fn a_low_screen_shows_the_table_or_what_is_opened() {
     let mut app = reykjavik();
-    let seen = drawn(&app, &theme(), 80, 18);
-    holds(&seen, "▐›    8    6160  í");
+    as_drawn!("low", drawn(&app, &theme(), 80, 18));
     app.inspector.inside.opened = true;
-    let seen = drawn(&app, &theme(), 80, 18);
-    holds(&seen, "How ␣Reykjavík became 5 tokens");
-    holds(&seen, "#45551");
+    as_drawn!("low_opened", drawn(&app, &theme(), 80, 18));
 }
 
 #[test]
-fn brackets_stand_over_the_bytes_that_they_join() {
-    let seen = drawn(&reykjavik(), &theme(), 120, 36);
-    let column = |row: &str, what: &str| row.find(what).map(|at| row[..at].chars().count());
-    let bytes = seen.iter().find(|row| row.contains("bytes    ") && row.contains("C3 AD")).unwrap();
-    let at = column(bytes, "C3 AD").unwrap();
-    let merge = seen.iter().find(|row| row.contains("#5908")).unwrap();
-    assert_eq!(column(merge, "├───┤"), Some(at), "{bytes}\n{merge}");
+fn special_tokens_are_named_and_have_no_bytes() {
+    let steps = vec![step(9, b"Hi", 1.0, 1), step(2, b"", 0.5, 1)];
+    as_drawn!("special", drawn(&with(steps, 1), &theme(), 67, 24));
+}
+
+#[test]
+fn what_is_not_known_is_said() {
+    let mut app = reykjavik();
+    app.inspector.tokens.pieces.clear();
+    as_drawn!("not_read", drawn(&app, &theme(), 67, 24));
+    as_drawn!("nothing_on_display", drawn(&crate::ui::testing::design::empty(), &theme(), 46, 8));
+}
+
+#[test]
+fn a_doubt_and_other_pieces_than_the_models_are_said_before_the_merges() {
+    let mut app = reykjavik();
+    let (_, _, pieces) = app.inspector.tokens.pieces.last_mut().unwrap();
+    Arc::make_mut(pieces).doubt = Some("the ids of the reply are others".into());
+    as_drawn!("doubt", drawn(&app, &theme(), 67, 38));
+    let mut app = reykjavik();
+    let (_, _, pieces) = app.inspector.tokens.pieces.last_mut().unwrap();
+    Arc::make_mut(pieces).words[4].tokens.truncate(4);
+    as_drawn!("other_pieces", drawn(&app, &theme(), 120, 36));
+}
+
+#[test]
+fn everything_that_was_read_can_be_listed() {
+    let mut app = reykjavik();
+    app.inspector.tokens.all = true;
+    as_drawn!("everything", drawn(&app, &theme(), 120, 24));
 }
 
 #[test]
@@ -214,36 +219,6 @@ fn wide_and_partial_characters_do_not_shift_columns() {
 }
 
 #[test]
-fn special_tokens_are_named_and_have_no_bytes() {
-    let steps = vec![step(9, b"Hi", 1.0, 1), step(2, b"", 0.5, 1)];
-    let seen = drawn(&with(steps, 1), &theme(), 67, 30);
-    holds(&seen, "‹end›");
-    holds(&seen, "How ‹end› became 1 token");
-    holds(&seen, "0 ‹endoftext›");
-}
-
-#[test]
-fn what_is_not_known_is_said() {
-    let mut app = reykjavik();
-    app.inspector.tokens.pieces.clear();
-    let seen = drawn(&app, &theme(), 67, 36);
-    holds(&seen, "How ␣Reykjavík. became 6 tokens");
-    assert!(seen.iter().any(|row| row.contains("not known") || row.contains("not read")), "{seen:#?}");
-    let idle = drawn(&crate::ui::testing::design::empty(), &theme(), 46, 20);
-    holds(&idle, "no token on display");
-}
-
-#[test]
-fn a_doubt_is_said_before_the_merges() {
-    let mut app = reykjavik();
-    let (_, _, pieces) = app.inspector.tokens.pieces.last_mut().unwrap();
-    Arc::make_mut(pieces).doubt = Some("the ids of the reply are others".into());
-    let seen = drawn(&app, &theme(), 67, 38);
-    holds(&seen, "! the ids of the reply are others");
-    assert!(!seen.iter().any(|row| row.contains("no rule joins")));
-}
-
-#[test]
 fn no_size_is_too_small() {
     let app = reykjavik();
     for width in [0, 1, 19, 20, 33, 46, 66, 67, 80, 113, 114, 120, 200] {
@@ -251,31 +226,6 @@ fn no_size_is_too_small() {
             drawn(&app, &theme(), width, height);
         }
     }
-}
-
-#[test]
-fn the_cuts_of_the_line_stand_under_the_staircase() {
-    let seen = drawn(&reykjavik(), &theme(), 120, 36);
-    holds(&seen, "before merging, the text was cut at");
-    holds(&seen, "␣capital│␣of│␣Iceland│␣is│␣Reykjavík│.");
-    holds(&seen, "merges never cross a cut");
-}
-
-#[test]
-fn a_word_that_the_model_wrote_in_other_pieces_says_so() {
-    let mut app = reykjavik();
-    let (_, _, pieces) = app.inspector.tokens.pieces.last_mut().unwrap();
-    Arc::make_mut(pieces).words[4].tokens.truncate(4);
-    holds(&drawn(&app, &theme(), 120, 36), "! the model wrote this word as other tokens");
-}
-
-#[test]
-fn everything_that_was_read_can_be_listed() {
-    let mut app = reykjavik();
-    app.inspector.tokens.all = true;
-    let seen = drawn(&app, &theme(), 120, 36);
-    holds(&seen, "      0     504");
-    holds(&seen, "11 tokens");
 }
 
 /// The model that is loaded has the vocabulary of the reply.
@@ -294,29 +244,20 @@ fn try_the_word(app: &mut App, word: &str) {
 
 #[test]
 fn a_word_that_is_tried_splits_and_has_the_staircase() {
-    for width in [46, 67, 80, 120] {
-        let mut app = with_a_model(reykjavik());
-        try_the_word(&mut app, " Reykjavík");
-        let within = Pieces { words: vec![pieces().within(22, 33).words.remove(0)], ..pieces() };
-        app.inspector.tokens.pieces.push(("v".into(), " Reykjavík".into(), Arc::new(within.clone())));
-        app.inspector.tokens.tried.push(("v".into(), " Reykjavík".into(), Arc::new(within)));
-        let seen = drawn(&app, &theme(), width, 36);
-        holds(&seen, "› ␣Reykjavík▏");
-        holds(&seen, "␣Rey  │ k  │ jav   │ í");
-        holds(&seen, "45803");
-        holds(&seen, "5 tokens");
-        holds(&seen, "How ␣Reykjavík became 5 tokens");
-        holds(&seen, "#45551");
-    }
+    let mut app = with_a_model(reykjavik());
+    try_the_word(&mut app, " Reykjavík");
+    let within = Pieces { words: vec![pieces().within(22, 33).words.remove(0)], ..pieces() };
+    app.inspector.tokens.pieces.push(("v".into(), " Reykjavík".into(), Arc::new(within.clone())));
+    app.inspector.tokens.tried.push(("v".into(), " Reykjavík".into(), Arc::new(within)));
+    as_drawn!("tried_narrow", drawn(&app, &theme(), 46, 36));
+    as_drawn!("tried_wide", drawn(&app, &theme(), 120, 36));
 }
 
 #[test]
 fn a_word_that_is_not_told_yet_shows_the_line_alone() {
     let mut app = crate::ui::testing::design::empty();
     try_the_word(&mut app, " Zzyzx");
-    let seen = drawn(&app, &theme(), 120, 36);
-    holds(&seen, "› ␣Zzyzx▏");
-    holds(&seen, "no token on display");
+    as_drawn!("tried_not_told", drawn(&app, &theme(), 120, 8));
 }
 
 #[test]

@@ -8,8 +8,8 @@ use crate::inspect::trace::{Attribution, AttributionPart, Followed, ForwardTrace
 use crate::theme::Theme;
 use crate::token::{Candidate, TokenId};
 use crate::ui::inspector::tokens::tests::{step, with};
-use crate::ui::testing;
 use crate::ui::testing::design::{bare_theme, empty, theme};
+use crate::ui::testing::{self, as_drawn};
 
 fn attribution() -> Attribution {
     let part = |part, logit_difference| AttributionPart { part, logit_difference };
@@ -74,44 +74,63 @@ fn drawn(app: &App, theme: &Theme, width: u16, height: u16) -> Vec<String> {
 }
 
 #[test]
-fn pushes_stand_by_strength_and_add_up() {
-    for width in [46, 67, 100] {
-        for theme in [theme(), bare_theme()] {
-            let seen = drawn(&app(Some(attribution()), &[]), &theme, width, 30);
-            let text = seen.join("\n");
-            let at = |what: &str| {
-                seen.iter().position(|row| row.contains(what)).unwrap_or_else(|| panic!("{what}\n{text}"))
-            };
-            assert!(
-                at("L28 ffn") < at("L23 attn")
-                    && at("L23 attn") < at("L0 ffn")
-                    && at("L0 ffn") < at("L21 ffn")
-            );
-            assert!(text.contains("+4.17") && text.contains("−2.26") && text.contains("+2.48"), "{text}");
-            assert!(text.contains("closure ±0.00"), "{text}");
-        }
-    }
+fn pushes_are_as_drawn_in_every_form() {
+    let app = app(Some(attribution()), &[]);
+    as_drawn!("narrow", drawn(&app, &theme(), 46, 30));
+    as_drawn!("full", drawn(&app, &theme(), 67, 30));
+    as_drawn!("full_ascii", drawn(&app, &bare_theme(), 67, 30));
 }
 
 #[test]
 fn a_part_that_is_off_has_its_figure_and_its_card() {
-    let seen = drawn(&app(Some(attribution()), &[Part::Attention(23)]), &theme(), 67, 36).join("\n");
-    for what in
-        ["14.7", "L23 attention off at this position only", "KL 1.17 nat", "77.25", "−62.6", "6.06 bit"]
-    {
-        assert!(seen.contains(what), "{what}\n{seen}");
-    }
+    as_drawn!("off", drawn(&app(Some(attribution()), &[Part::Attention(23)]), &theme(), 67, 36));
 }
 
 #[test]
 fn heads_stand_alone_when_asked_and_inside_their_block() {
     let mut app = app(Some(attribution()), &[]);
     app.inspector.inside.row = 1;
-    let seen = drawn(&app, &theme(), 67, 30).join("\n");
-    assert!(seen.contains("inside L23 attn: head 4 +3.15"), "{seen}");
+    as_drawn!("heads_inside", drawn(&app, &theme(), 67, 24));
     app.inspector.why.unit = Unit::Heads;
-    let seen = drawn(&app, &theme(), 67, 30).join("\n");
-    assert!(seen.contains("L23 head 4"), "{seen}");
+    as_drawn!("heads", drawn(&app, &theme(), 67, 24));
+}
+
+#[test]
+fn what_is_not_known_is_said_and_no_size_is_too_small() {
+    as_drawn!("not_read", drawn(&app(None, &[]), &theme(), 67, 8));
+    drawn(&empty(), &theme(), 46, 20);
+    for width in 1..50 {
+        for height in 1..24 {
+            drawn(&app(Some(attribution()), &[Part::Attention(23)]), &theme(), width, height);
+        }
+    }
+}
+
+#[test]
+fn a_closure_error_beyond_rounding_is_a_warning() {
+    let mut open = attribution();
+    open.closure_error = 0.9;
+    as_drawn!("not_closed", drawn(&app(Some(open), &[]), &theme(), 67, 12));
+}
+
+#[test]
+fn a_source_that_is_being_picked_stands_in_brackets() {
+    let mut app = app(Some(attribution()), &[]);
+    let text = [1000, 1002, 1003].map(TokenId).to_vec();
+    let source = Source { position: 1, text };
+    app.inspector.why.picking = Some(Picking { part: Part::Head(23, 4), source });
+    as_drawn!("picking_narrow", drawn(&app, &theme(), 46, 24));
+    as_drawn!("picking", drawn(&app, &theme(), 67, 24));
+}
+
+#[test]
+fn pins_stack_with_the_odds_before_and_after() {
+    let mut app = app(Some(attribution()), &[Part::Attention(23)]);
+    for part in [Part::Head(23, 4), Part::Ffn(21)] {
+        let tried = Trial { off: [part].into(), ..Trial::default() };
+        app.inspector.why.pins.push(Pin { tried, seen: Arc::new(card()) });
+    }
+    as_drawn!("pins", drawn(&app, &theme(), 67, 38));
 }
 
 #[test]
@@ -128,18 +147,6 @@ fn the_subject_and_what_closes_it_never_meet() {
 }
 
 #[test]
-fn what_is_not_known_is_said_and_no_size_is_too_small() {
-    let seen = drawn(&app(None, &[]), &theme(), 67, 24).join("\n");
-    assert!(seen.contains("not read") || seen.contains("stored") || seen.contains("again"), "{seen}");
-    drawn(&empty(), &theme(), 46, 20);
-    for width in 1..50 {
-        for height in 1..24 {
-            drawn(&app(Some(attribution()), &[Part::Attention(23)]), &theme(), width, height);
-        }
-    }
-}
-
-#[test]
 fn the_scale_is_the_same_whatever_is_shown_and_says_what_lies_beyond() {
     let scale = |rows: &[String]| rows.iter().find(|row| row.contains("push")).unwrap().clone();
     let mut large = attribution();
@@ -153,50 +160,4 @@ fn the_scale_is_the_same_whatever_is_shown_and_says_what_lies_beyond() {
         let row = large.iter().find(|row| row.contains("+41.70")).unwrap();
         assert!(row.contains('▸'), "{row}");
     }
-}
-
-#[test]
-fn a_closure_error_beyond_rounding_is_a_warning() {
-    let mut open = attribution();
-    open.closure_error = 0.9;
-    let seen = drawn(&app(Some(open), &[]), &theme(), 67, 30).join("\n");
-    assert!(seen.contains("! closure ±0.90"), "{seen}");
-}
-
-#[test]
-fn the_top_movers_are_named_in_words() {
-    let mut app = app(Some(attribution()), &[]);
-    app.inspector.inside.row = 0;
-    let seen = drawn(&app, &theme(), 67, 30).join("\n");
-    assert!(seen.contains("pushed up most by L28 ffn (+4.17), down by L0 ffn (−3.10)"), "{seen}");
-}
-
-#[test]
-fn a_source_that_is_being_picked_stands_in_brackets() {
-    for width in [46, 67] {
-        let mut app = app(Some(attribution()), &[]);
-        let text = [1000, 1002, 1003].map(TokenId).to_vec();
-        let source = Source { position: 1, text };
-        app.inspector.why.picking = Some(Picking { part: Part::Head(23, 4), source });
-        let seen = drawn(&app, &theme(), width, 24).join("\n");
-        assert!(seen.contains("[␣France]") || seen.contains("[‹1002›]"), "{seen}");
-        assert!(seen.contains("patch L23 head 4") && seen.contains("Esc leave"), "{seen}");
-    }
-}
-
-#[test]
-fn pins_stack_with_the_odds_before_and_after() {
-    let mut app = app(Some(attribution()), &[Part::Attention(23)]);
-    for part in [Part::Head(23, 4), Part::Ffn(21)] {
-        let tried = Trial { off: [part].into(), ..Trial::default() };
-        app.inspector.why.pins.push(Pin { tried, seen: Arc::new(card()) });
-    }
-    let rows = drawn(&app, &theme(), 67, 38);
-    let at = |what: &str| {
-        rows.iter().position(|row| row.contains(what)).unwrap_or_else(|| panic!("{what} {rows:#?}"))
-    };
-    assert!(at("= L21 feed-forward off") < at("= L23 head 4 off"));
-    assert!(rows[at("= L23 head 4 off")].contains("77.25→14.66  KL 1.17"));
-    assert!(at("= L23 head 4 off") < at("L23 attention off at this position only"));
-    assert!(rows.join("\n").contains("1→1"), "{rows:#?}");
 }
