@@ -40,7 +40,7 @@ test: fmt clippy deny models docs minimal ## everything that CI runs, the real m
 VARIANTS ?= $(if $(shell grep -s -m1 avx512f /proc/cpuinfo),haswell skylakex,sandybridge haswell)
 empty :=
 LIST = $(subst $(empty) $(empty),;,$(strip $(VARIANTS)))
-VARIANTS_ENV = RUSTFLAGS= CARGO_TARGET_DIR=target/variants CMAKE_PROJECT_ggml_INCLUDE="$(CURDIR)/tests/variants.cmake" GGML_WANTED_VARIANTS="$(LIST)"
+VARIANTS_ENV = RUSTFLAGS= CARGO_TARGET_DIR=target/variants GGML_WANTED_VARIANTS="$(LIST)"
 
 test-variants: models ## the tests on real models under two of ggml's CPU variants (VARIANTS="haswell skylakex")
 	@$(WITH) $(VARIANTS_ENV) cargo test --release --locked --features testing,dynamic-backends --no-run --test real --test families $(CARGO_FLAGS)

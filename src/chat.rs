@@ -256,7 +256,7 @@ impl Conversation {
     }
 
     /// Where a turn stands, looked for from a place backwards first: a parent is older than its children, so
-    /// that a long branch is walked once and not searched anew at every turn.
+    /// that a long branch is walked once and not searched again at every turn.
     fn place_before(&self, place: usize, id: TurnId) -> Option<usize> {
         let is = |turn: &Turn| turn.id == id;
         self.turns[..place].iter().rposition(is).or_else(|| self.turns.iter().rposition(is))

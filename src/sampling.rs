@@ -437,7 +437,7 @@ macro_rules! sampling_table {
             /// The order of the stages; every stage once.
             order: Vec<Stage> = Stage::DEFAULT_ORDER.to_vec(), [every_stage_once],
                 About::PLAIN;
-            /// A reply ends after this many tokens; 0 is no limit but the context.
+            /// A reply ends after this many tokens; 0 means no limit but the context.
             max_tokens: u32 = 0, [anything],
                 About::number(64.0, 0.0, 1e6);
             /// A reply ends before any of these texts.

@@ -189,7 +189,7 @@ pub struct ScoreArgs {
     /// Candidates listed per token (with --json)
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub top_logprobs: u32,
-    /// For a text longer than the context: tokens scored anew by each window that is read [default: half the context]
+    /// For a text longer than the context: how many new tokens each window scores [default: half the context]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub stride: Option<u32>,
     /// One JSON object a line: every token with its numbers, then those of the whole text

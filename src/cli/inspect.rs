@@ -1,7 +1,7 @@
 //! `glassbox inspect`: one forward pass over a raw prompt, opened as far as asked.
 //!
 //! Invariant: everything is of the pass at one position, over the whole vocabulary and before any sampler; with parts
-//! switched off it is the changed model's, beside the distance to the unchanged one.
+//! switched off it is the changed model's, with the distance to the unchanged one.
 
 mod json;
 mod table;

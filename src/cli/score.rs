@@ -82,7 +82,7 @@ impl Text {
             Ok(text) if text.is_empty() => bail!("{name} is empty: there is nothing to score"),
             Ok(text) => text,
             Err(error) => bail!(
-                "{name} is not UTF-8 text: what is at byte {} is no character. Convert it first, for example \
+                "{name} is not UTF-8 text: what starts at byte {} is not a character. Convert it first, for example \
                  with iconv",
                 error.utf8_error().valid_up_to() + 1
             ),

@@ -156,7 +156,7 @@ pub enum Why {
     Chance(StageName),
     /// The stage needs logits, and only probabilities are kept.
     Logits(StageName),
-    /// The stage needs the whole run behind it, which only the engine replays.
+    /// The stage needs the whole run before it, which only the engine replays.
     State(StageName),
     /// Nothing is left to draw from.
     Empty,

@@ -1,4 +1,4 @@
-//! The logit lens's arithmetic: norms of streams, and what a depth's logits say beside the last one's.
+//! The logit lens's arithmetic: norms of streams, and how far a depth's logits are from the last one's.
 //!
 //! Invariant: probabilities are over the whole vocabulary; sums are in f64, differences of logarithms natural.
 
@@ -84,7 +84,7 @@ impl Norm {
         each.map(|(x, gain)| ((f64::from(*x) - centre) / divisor * f64::from(*gain)) as f32).collect()
     }
 
-    /// What `direction · norm(x)` has that does not hang on x.
+    /// The part of `direction · norm(x)` that does not depend on x.
     #[must_use]
     pub fn constant(&self, direction: &[f32]) -> f64 {
         match self {

@@ -1,4 +1,4 @@
-//! How a model knows positions beside plain rotation: `YaRN`'s mix of angles, learned vectors, slopes.
+//! How a model knows positions other than by plain rotation: `YaRN`'s mix of angles, learned vectors, slopes.
 //!
 //! Invariant: angles are those that llama.cpp turns by; a model that has none of these says nothing here.
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Yarn {
     /// How much of the mix is used, 0 to 1; 0 switches it off.
     pub mix: f32,
-    /// What queries and keys are multiplied with, before the part that hangs on the scale.
+    /// What queries and keys are multiplied with, before the part that depends on the scale.
     pub stretch: f32,
     /// Hands that turn more often than this over the trained context keep their angles.
     pub fast: f32,

@@ -52,7 +52,7 @@ fn class(weights: &[f32], ids: &[TokenId], here: usize) -> (HeadClass, f32) {
     (HeadClass::Other, strongest)
 }
 
-/// Positions `after` tokens behind earlier copies of the token at `here`.
+/// Positions `after` tokens after earlier copies of the token at `here`.
 fn copied(ids: &[TokenId], here: usize, after: usize) -> impl Iterator<Item = usize> + '_ {
     let own = ids.get(here).copied();
     (0..here)

@@ -66,7 +66,7 @@ pub struct Followed {
 }
 
 /// The logit lens (nostalgebraist 2020): `softcap(W_U · norm_out(h))` after each block, with the model's own final
-/// norm, whose statistics are taken anew at each layer.
+/// norm, whose statistics are recomputed at each layer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Lens {
     /// The embedding first, then one row a block.
@@ -113,7 +113,7 @@ pub struct Attention {
     /// What single heads write, told as tokens.
     #[serde(default)]
     pub told: Vec<HeadTold>,
-    /// Whether the weights were worked out beside flash attention.
+    /// Whether the weights were computed separately, since flash attention does not keep them.
     pub flash: bool,
 }
 

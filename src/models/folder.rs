@@ -24,7 +24,7 @@ pub enum ResolveError {
         /// The entry's name.
         name: String,
     },
-    /// Its file is no usable model.
+    /// Its file is not a usable model.
     #[error("{0}")]
     Bad(#[from] GgufError),
     /// Its file has a header and no weights.
@@ -200,7 +200,7 @@ impl ModelsFolder {
     }
 }
 
-/// `path` with something behind its name.
+/// `path` with something appended to its name.
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(suffix);

@@ -1,6 +1,6 @@
 //! What the app asked for, done.
 //!
-//! Invariant: nothing here waits for long but the user's own editor; what takes time runs beside the loop and
+//! Invariant: nothing here waits for long except for the user's own editor; what takes time runs beside the loop and
 //! comes back as a message.
 
 use std::io::Write as _;
@@ -145,7 +145,7 @@ impl Shell {
         });
     }
 
-    /// Finds the hash of a loaded model's file, beside everything else; it is remembered.
+    /// Finds the hash of a loaded model's file, in the background; it is remembered.
     fn hash_model(&self, id: EngineId, entry: ModelEntry) {
         if self.engine_needs_no_file() {
             return; // the scripted engine tells its own

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::config;
 use crate::inspect::scores::HeadScores;
 
-/// The record of a file's hash; `None` for what is no hash.
+/// The record of a file's hash; `None` for what is not a hash.
 fn place(cache: &Path, hash: &str) -> Option<PathBuf> {
     let sound = !hash.is_empty() && hash.bytes().all(|byte| byte.is_ascii_alphanumeric());
     sound.then(|| cache.join("heads").join(format!("{hash}.json")))

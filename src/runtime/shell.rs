@@ -250,7 +250,7 @@ impl Shell {
         }
     }
 
-    /// How far frames are apart. What answers a key does not wait its whole turn behind a reply's tokens, which
+    /// How far frames are apart. What answers a key does not wait its whole turn after a reply's tokens, which
     /// would fill every turn.
     fn frame_time(&self) -> Duration {
         let apart = Duration::from_micros(1_000_000 / u64::from(self.app.config.ui.frame_rate.clamp(1, 240)));

@@ -1,7 +1,7 @@
 //! The store: SQLite on its own thread. It takes [`Command`]s and gives [`Event`]s to a sink.
 //!
 //! Invariants: one thread owns the only writing connection; a message is on disk before its reply is asked
-//! for; a reply is at most half a second behind; a turn found streaming at start becomes interrupted.
+//! for; what is stored of a reply is at most half a second old; a turn found streaming at start becomes interrupted.
 
 mod handle;
 mod instance;

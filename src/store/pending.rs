@@ -12,7 +12,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Puts a command behind the others, or merges it into one that waits.
+    /// Puts a command after the others, or merges it into one that waits.
     pub(super) fn push(&mut self, command: Command) {
         match command {
             Command::PutDraft(conversation, text) => {

@@ -24,7 +24,7 @@ pub(super) fn list(conn: &Connection) -> rusqlite::Result<Vec<ConversationHead>>
     conn.prepare_cached(&format!("{HEAD} ORDER BY touched DESC"))?.query_map([], head)?.collect()
 }
 
-/// A conversation with all its turns in order of creation, and the runs behind them with those they build on.
+/// A conversation with all its turns in order of creation, and the runs that wrote them with those they build on.
 pub(super) fn conversation(
     conn: &Connection,
     id: ConversationId,

@@ -1,7 +1,7 @@
 //! Write commands as SQL, and batches of them as one transaction.
 //!
 //! Invariant: a batch is on disk whole and in order or not at all; a single command that can never succeed
-//! (a turn that does not exist) is left out and reported, so that it never holds up those behind it.
+//! (a turn that does not exist) is left out and reported, so that it never holds up those after it.
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
@@ -285,7 +285,7 @@ pub(super) fn interrupt(conn: &Connection, alive: &[i64]) -> Result<usize, Write
     Ok(count)
 }
 
-/// A growing reply enters the index once, at its end: indexing it anew twice a second would cost its square.
+/// A growing reply enters the index once, at its end: indexing it again twice a second would take time quadratic in its length.
 fn index(conn: &Connection, seq: i64, state: TurnState) -> Result<(), WriteError> {
     if state == TurnState::Streaming {
         return Ok(());

@@ -1,9 +1,10 @@
 //! The network changed while it runs, on the default model: parts off, patched, steered, and the twin beside it.
 //!
-//! Invariant: each figure is held against another way of getting it; the tolerance is that of batch sizes and graph
-//! splits, never of the effect itself.
+//! Invariant: each figure is held against another way of getting it, on dequantised weights; the tolerance is that of
+//! batch sizes and graph splits, never of the effect itself.
 
-use crate::kit::{Model as Fixture, exact_smollm, smollm};
+use crate::kit::{Model as Fixture, exact_smollm};
+use crate::noise::ORDER;
 use glassbox::chat::{Intervention, Steering};
 use glassbox::engine::protocol::{
     CapturePlan, Directed, Direction, Event, Generate, Inspect, Patch, Prompt, Request, Want,
@@ -67,10 +68,10 @@ fn patched(ids: &[TokenId], part: Part, position: u32, text: Vec<TokenId>) -> In
 
 fn same(a: &ForwardTrace, b: &ForwardTrace) {
     for (a, b) in a.next.iter().zip(&b.next).take(5) {
-        assert!((a.logprob.exp() - b.logprob.exp()).abs() < 0.01, "{a:?} {b:?}");
+        assert!((a.logprob.exp() - b.logprob.exp()).abs() < ORDER.share(), "{a:?} {b:?}");
     }
     assert_eq!(a.next[0].id, b.next[0].id);
-    assert!((a.entropy - b.entropy).abs() < 0.05, "{} {}", a.entropy, b.entropy);
+    assert!((a.entropy - b.entropy).abs() < ORDER.nats(), "{} {}", a.entropy, b.entropy);
 }
 
 fn steer(directed: &Directed, layer: u32, strength: f32) -> Intervention {
@@ -80,7 +81,7 @@ fn steer(directed: &Directed, layer: u32, strength: f32) -> Intervention {
 
 #[test]
 fn a_part_patched_with_its_own_values_changes_nothing() {
-    let mut model = smollm();
+    let mut model = exact_smollm();
     let ids = france(&model);
     let last = ids.len() as u32 - 1;
     for part in [Part::Head(23, 4), Part::Attention(10), Part::Ffn(28), Part::Stream(12), Part::Neuron(20, 7)]
@@ -93,7 +94,7 @@ fn a_part_patched_with_its_own_values_changes_nothing() {
 
 #[test]
 fn the_last_stream_of_another_position_gives_that_position_s_output() {
-    let mut model = smollm();
+    let mut model = exact_smollm();
     let ids = france(&model);
     let elsewhere = model.trace(off(&ids[..4], Vec::new(), false));
     let trace = model.trace(patched(&ids, Part::Stream(29), 3, Vec::new()));
@@ -103,7 +104,7 @@ fn the_last_stream_of_another_position_gives_that_position_s_output() {
 
 #[test]
 fn the_last_stream_of_another_text_gives_that_text_s_output() {
-    let mut model = smollm();
+    let mut model = exact_smollm();
     let (ids, other) = (france(&model), model.ids("My favourite colour is"));
     let elsewhere = model.trace(off(&other, Vec::new(), false));
     let last = other.len() as u32 - 1;
@@ -112,7 +113,7 @@ fn the_last_stream_of_another_text_gives_that_text_s_output() {
 
 #[test]
 fn the_head_that_carries_france_carries_italy_when_patched_from_italy() {
-    let mut model = smollm();
+    let mut model = exact_smollm();
     let (ids, italy) = (france(&model), model.ids("The capital of Italy is"));
     let rome = model.ids(" Rome")[0];
     let last = ids.len() as u32 - 1;
@@ -126,7 +127,7 @@ fn the_head_that_carries_france_carries_italy_when_patched_from_italy() {
 
 #[test]
 fn a_patch_from_where_nothing_is_says_which_positions_there_are() {
-    let mut model = smollm();
+    let mut model = exact_smollm();
     let ids = france(&model);
     let said = model.try_inspect(patched(&ids, Part::Ffn(3), 5, Vec::new())).unwrap_err().message;
     assert!(said.contains("positions 0 to 4"), "{said}");
@@ -136,7 +137,7 @@ fn a_patch_from_where_nothing_is_says_which_positions_there_are() {
 
 #[test]
 fn all_heads_of_a_block_off_are_its_attention_off() {
-    let mut model = smollm();
+    let mut model = exact_smollm();
     let ids = france(&model);
     for everywhere in [false, true] {
         let heads = (0..9).map(|head| Intervention::ZeroHead { layer: 23, head }).collect();
@@ -148,7 +149,7 @@ fn all_heads_of_a_block_off_are_its_attention_off() {
 
 #[test]
 fn all_neurons_of_a_block_off_are_its_feed_forward_off() {
-    let mut model = smollm();
+    let mut model = exact_smollm();
     let ids = france(&model);
     let neurons = (0..1536).map(|neuron| Intervention::ZeroNeuron { layer: 28, neuron }).collect();
     let neurons = model.trace(off(&ids, neurons, true));
@@ -160,7 +161,7 @@ fn all_neurons_of_a_block_off_are_its_feed_forward_off() {
 
 #[test]
 fn the_neurons_of_a_block_add_up_to_its_push_and_one_off_takes_its_own_away() {
-    let mut model = smollm();
+    let mut model = exact_smollm();
     let ids = france(&model);
     let want =
         Want { attribution: Some((PARIS, TokenId(260))), pushing_neurons: 30 * 1536, ..Want::default() };
@@ -221,7 +222,7 @@ fn a_neuron_of_the_last_block_off_is_its_column_taken_out_of_the_stream() {
 
 #[test]
 fn parts_off_one_by_one_are_what_each_gives_when_asked_alone() {
-    let mut model = smollm();
+    let mut model = exact_smollm();
     let ids = france(&model);
     let parts = [Part::Ffn(28), Part::Attention(23), Part::Head(23, 4), Part::Neuron(27, 3)];
     let want = Want { follow: vec![PARIS], off: parts.to_vec(), ..Want::default() };
@@ -232,7 +233,7 @@ fn parts_off_one_by_one_are_what_each_gives_when_asked_alone() {
         let want = Want { follow: vec![PARIS], ..Want::default() };
         let alone = model.trace(Inspect { want, ..off(&ids, vec![change], false) });
         let (many, alone) = (followed[0].logprob.exp(), alone.followed[0].logprob.exp());
-        assert!((many - alone).abs() < 0.005, "{part}: {many} {alone}");
+        assert!((many - alone).abs() < ORDER.share(), "{part}: {many} {alone}");
     }
     let plain = seen.trace.followed[0].logprob.exp();
     assert!(plain > 0.7 && seen.off[2].1[0].logprob.exp() < plain - 0.3, "{plain}");
@@ -240,7 +241,7 @@ fn parts_off_one_by_one_are_what_each_gives_when_asked_alone() {
 
 #[test]
 fn a_push_of_no_length_is_the_identity_and_others_follow_the_parallelogram() {
-    let mut model = smollm();
+    let mut model = exact_smollm();
     let ids = france(&model);
     let directed = model.direct("I love this, it is wonderful!", "I hate this, it is terrible!", 12);
     let length: f32 = directed.direction.iter().map(|value| value * value).sum();
@@ -261,7 +262,7 @@ fn a_push_of_no_length_is_the_identity_and_others_follow_the_parallelogram() {
 
 #[test]
 fn a_direction_is_the_difference_of_what_the_lens_measured() {
-    let mut model = smollm();
+    let mut model = exact_smollm();
     // Of one token each, so that each mean is that token's stream.
     let directed = model.direct("France", "Italy", 5);
     let norm = |model: &mut Fixture, text: &str| {
@@ -307,7 +308,7 @@ fn the_twin_says_what_two_separate_passes_say() {
 
 #[test]
 fn a_twin_leaves_what_is_written_alone_and_steered_never_mixes_with_plain() {
-    let mut model = smollm();
+    let mut model = exact_smollm();
     let ids = model.ids("Once upon a time there was a little robot who wanted to");
     let directed = model.direct("I love this, it is wonderful!", "I hate this, it is terrible!", 12);
     let change = vec![steer(&directed, 12, 0.5)];
@@ -329,7 +330,7 @@ fn a_twin_leaves_what_is_written_alone_and_steered_never_mixes_with_plain() {
 
 #[test]
 fn a_direction_of_another_model_is_refused() {
-    let mut model = smollm();
+    let mut model = exact_smollm();
     let ids = france(&model);
     let push = Steering { layers: vec![3], strength: 0.2, direction: vec![1.0; 640], ..Steering::default() };
     let said = model.try_inspect(off(&ids, vec![Intervention::Steer(push)], true)).unwrap_err().message;

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use crate::kit::{self, Model, SMOLLM, WithFigures as Fixture, file, references};
+use crate::noise::ORDER;
 use glassbox::chat::Intervention;
 use glassbox::engine::model::weights::Weights;
 use glassbox::engine::protocol::{Depths, Embed, Event, Generate, Inspect, Prompt, Request, Want};
@@ -329,7 +330,7 @@ fn position_turns_a_query_as_the_model_does() {
 
 #[test]
 fn opening_a_past_pass_leaves_the_next_greedy_tokens_unchanged() {
-    for model in [smollm as fn() -> Fixture, gemma, as_it_runs] {
+    for model in models() {
         let mut model = model();
         let ids = model.ids("Once upon a time there was a little robot who wanted to learn how to paint.");
         let alone = model.greedy(&ids, 12);
@@ -479,7 +480,7 @@ fn depths(model: &mut Model, ids: &[TokenId], from: u32, cells: bool) -> Vec<Dep
 
 #[test]
 fn the_lens_of_many_passes_is_that_of_each_alone() {
-    for model in [smollm as fn() -> Fixture, gemma, as_it_runs] {
+    for model in models() {
         let mut model = model();
         let ids =
             model.ids("The capital of France is Paris, and the capital of Italy is Rome. One two three four");
@@ -497,11 +498,11 @@ fn the_lens_of_many_passes_is_that_of_each_alone() {
             for (cell, row) in token.cells.iter().zip(&lens.rows) {
                 let what = format!("token {place} after {:?}", row.layer);
                 let off = (cell.logprob.exp() - row.followed[0].logprob.exp()).abs();
-                assert!(off < 0.03, "{what}: {} {}", cell.logprob, row.followed[0].logprob);
-                let margin = row.top[0].logprob.exp() - row.top[1].logprob.exp();
-                assert!(margin < 0.05 || cell.best == row.top[0].id, "{what}");
+                assert!(off < ORDER.share(), "{what}: {} {}", cell.logprob, row.followed[0].logprob);
+                let margin = row.top[0].logprob - row.top[1].logprob;
+                assert!(margin < ORDER.margin() || cell.best == row.top[0].id, "{what}");
             }
-            let close = lens.rows.iter().any(|row| row.top[0].logprob - row.top[1].logprob < 0.05);
+            let close = lens.rows.iter().any(|row| row.top[0].logprob - row.top[1].logprob < ORDER.margin());
             assert!(
                 close || token.decided == lens.decided,
                 "{place}: {:?} {:?}",
@@ -514,7 +515,7 @@ fn the_lens_of_many_passes_is_that_of_each_alone() {
 
 #[test]
 fn many_passes_leave_the_chat_as_it_was_and_know_their_bounds() {
-    let mut model = as_it_runs();
+    let mut model = smollm();
     let text = "The quick brown fox jumps over the lazy dog while the rain falls. ".repeat(50);
     let ids = model.ids(&text);
     assert!(ids.len() > 600);

@@ -19,6 +19,7 @@ mod inspect;
 mod inspect_more;
 mod kit;
 mod live;
+mod noise;
 mod probe;
 mod sampler;
 mod score;

