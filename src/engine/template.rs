@@ -9,8 +9,6 @@ mod jinja;
 mod json;
 mod marks;
 
-use std::fmt::Write;
-
 use sha2::{Digest, Sha256};
 
 use self::jinja::{Jinja, Line};
@@ -86,7 +84,7 @@ impl Template {
     }
 
     fn with(kind: TemplateKind, jinja: Jinja, source: &str, specials: Specials, notes: Vec<String>) -> Self {
-        let hash = (kind != TemplateKind::Plain).then(|| hexadecimal(&Sha256::digest(source.as_bytes())));
+        let hash = (kind != TemplateKind::Plain).then(|| hex::encode(Sha256::digest(source.as_bytes())));
         let takes_system = jinja.takes_system();
         Self { kind, hash, takes_system, notes, jinja, specials }
     }
@@ -216,15 +214,6 @@ impl Template {
 fn read_again(replies: u32) -> String {
     let which = if replies == 1 { "One earlier reply is" } else { &format!("{replies} earlier replies are") };
     format!("{which} tokenised again: in the prompt the text differs from what was generated.")
-}
-
-#[allow(clippy::needless_pass_by_value)] // taken by map_err
-/// Bytes as hexadecimal digits.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn refused(reason: &str) -> Failure {

@@ -51,12 +51,12 @@ pub(super) fn hash_files(
             advance(done)?;
         }
     }
-    Ok(hexadecimal(&digest.finalize()))
+    Ok(hex::encode(digest.finalize()))
 }
 
 /// SHA-256 of a few bytes, hexadecimal.
 pub(super) fn hash_bytes(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }
 
 /// The remembered hash of `files`, if they have not changed.
@@ -102,13 +102,6 @@ fn describe(files: &[PathBuf]) -> std::io::Result<String> {
         let _ = writeln!(about, "{}|{}|{}", path.display(), data.len(), modified.as_nanos());
     }
     Ok(about)
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

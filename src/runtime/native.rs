@@ -54,12 +54,6 @@ pub fn flush_input() {
 /// Minutes that local time is ahead of UTC at this moment.
 #[must_use]
 pub fn offset_minutes(seconds_since_1970: i64) -> i32 {
-    // SAFETY: both pointers are valid for the call; localtime_r writes only to `parts`.
-    unsafe {
-        let mut parts = std::mem::zeroed::<libc::tm>();
-        if libc::localtime_r(&raw const seconds_since_1970, &raw mut parts).is_null() {
-            return 0;
-        }
-        i32::try_from(parts.tm_gmtoff / 60).unwrap_or(0)
-    }
+    let moment = jiff::Timestamp::from_second(seconds_since_1970).unwrap_or_default();
+    jiff::tz::TimeZone::system().to_offset(moment).seconds() / 60
 }

@@ -40,12 +40,16 @@ fn gemma() -> Fixture {
 
 /// The worst disagreement of each figure, as a part of what is allowed.
 #[derive(Default)]
-struct Worst(BTreeMap<String, (f32, String)>);
+struct Worst {
+    figures: BTreeMap<String, (f32, String)>,
+    /// Lists of likeliest tokens, and those whose first is ahead by enough to be compared.
+    lists: (usize, usize),
+}
 
 impl Worst {
     fn hold(&mut self, what: &str, off: f32, allowed: f32, place: &str) {
         let part = off / allowed;
-        let worst = self.0.entry(format!("{what} (± {allowed:.3})")).or_default();
+        let worst = self.figures.entry(format!("{what} (± {allowed:.3})")).or_default();
         if part > worst.0 || part.is_nan() {
             *worst = (part, format!("off by {off:.5}: {place}"));
         }
@@ -53,10 +57,16 @@ impl Worst {
 
     /// Says what was measured.
     fn finish(self, model: &str) {
-        for (what, (part, place)) in &self.0 {
+        assert!(
+            self.lists.1 * 4 >= self.lists.0,
+            "{model}: of {} lists {} were compared",
+            self.lists.0,
+            self.lists.1
+        );
+        for (what, (part, place)) in &self.figures {
             println!("{model}: {what}: {:.0} % of it, {place}", part * 100.0);
         }
-        for (what, (part, place)) in self.0 {
+        for (what, (part, place)) in self.figures {
             assert!(part <= 1.0, "{model}: {what}: {place}");
         }
     }
@@ -103,7 +113,9 @@ fn layers_of(figures: &Value) -> Vec<u32> {
 /// The likeliest are the reference's, with its probabilities.
 fn likeliest(ours: &[Candidate], theirs: &Value, what: &str, allowed: f32, place: &str, worst: &mut Worst) {
     let theirs = list(theirs);
+    worst.lists.0 += 1;
     if theirs.len() > 1 && float(&theirs[0]["p"]) - float(&theirs[1]["p"]) > 0.05 {
+        worst.lists.1 += 1;
         assert_eq!(ours[0].id, id_of(&theirs[0]), "{place}");
     }
     for their in theirs {

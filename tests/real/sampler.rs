@@ -169,7 +169,12 @@ fn difference(live: &SamplerTrace, again: &SamplerTrace) -> Option<String> {
         return Some(format!("drawn with {:?} against {:?}", live.u, again.u));
     }
     let same_place = |id: &TokenId| again.tokens.iter().position(|token| token == id);
-    for (i, j) in live.tokens.iter().enumerate().filter_map(|(i, id)| Some((i, same_place(id)?))) {
+    let shared: Vec<(usize, usize)> =
+        live.tokens.iter().enumerate().filter_map(|(i, id)| Some((i, same_place(id)?))).collect();
+    if shared.len() * 2 < live.tokens.len() {
+        return Some(format!("only {} of {} tokens are in both", shared.len(), live.tokens.len()));
+    }
+    for (i, j) in shared {
         let columns = live.stages.iter().zip(&again.stages).take_while(|(a, b)| a.left == b.left);
         let pairs = columns.filter_map(|(a, b)| Some((a.probabilities[i]?, b.probabilities[j]?)));
         for (p, q) in pairs.chain([(live.model[i], again.model[j])]) {

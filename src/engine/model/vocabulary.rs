@@ -24,7 +24,7 @@ pub fn read(vocab: &LlamaVocab<'_>) -> Vocabulary {
         digest.update([kind as u8]);
         vocabulary.push(&bytes, kind);
     }
-    vocabulary.hash = hexadecimal(&digest.finalize());
+    vocabulary.hash = hex::encode(digest.finalize());
     vocabulary
 }
 
@@ -66,12 +66,4 @@ fn kind(attributes: LlamaTokenAttrs) -> TokenKind {
     } else {
         TokenKind::Normal
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -18,7 +18,7 @@ use crate::engine::protocol::{
     Written,
 };
 use crate::engine::stop::HoldBack;
-use crate::engine::template::{Encoded, Template, hexadecimal};
+use crate::engine::template::{Encoded, Template};
 use crate::inspect::distribution::Distribution;
 use crate::inspect::stages::TraceSource;
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
@@ -131,7 +131,7 @@ impl Model {
     }
 
     pub(super) fn file_hash(&self) -> String {
-        hexadecimal(&Sha256::digest(self.loaded.facts.name.as_bytes()))
+        hex::encode(Sha256::digest(self.loaded.facts.name.as_bytes()))
     }
 
     /// Reads the prompt and writes the reply.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::engine::template::hexadecimal;
 use crate::token::{TokenId, TokenKind, Vocabulary};
 
 /// The marks, in order of id.
@@ -98,7 +97,7 @@ impl Pieces {
         let mut hash = Sha256::new();
         hash.update(&vocabulary.blob);
         vocabulary.ends.iter().for_each(|end| hash.update(end.to_le_bytes()));
-        vocabulary.hash = hexadecimal(&hash.finalize());
+        vocabulary.hash = hex::encode(hash.finalize());
         Self { vocabulary: Arc::new(vocabulary), ids, longest }
     }
 
