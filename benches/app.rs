@@ -133,9 +133,9 @@ fn long_chat(turns: usize, tokens: usize) -> App {
     };
     for number in 0..turns {
         let id = TurnId(i64::try_from(number).expect("a small number") + 1);
-        app.chat.turns.push(Turn {
+        app.talk.chat.turns.push(Turn {
             id,
-            parent: app.chat.leaf,
+            parent: app.talk.chat.leaf,
             role: Role::Assistant,
             spans: vec![Span::Generated { run: RunId(1), steps: (0..tokens).map(step).collect() }],
             state: TurnState::Done,
@@ -144,7 +144,7 @@ fn long_chat(turns: usize, tokens: usize) -> App {
             model: None,
             created_ms: 0,
         });
-        app.chat.leaf = Some(id);
+        app.talk.chat.leaf = Some(id);
     }
     app
 }

@@ -16,12 +16,12 @@ impl App {
     /// Opens the alternatives of the token under the cursor.
     pub(crate) fn open_alternatives(&mut self) {
         let Some(at) = self.transcript.cursor else {
-            self.say("put the cursor on a token first: h and l");
+            self.out.say("put the cursor on a token first: h and l");
             return;
         };
         let Some(step) = self.view().step_at(at).cloned() else { return };
         let pass = self.view().pass(at);
-        let run = pass.as_ref().and_then(|pass| self.runs.get(&pass.run));
+        let run = pass.as_ref().and_then(|pass| self.talk.runs.get(&pass.run));
         let vocabulary = run.and_then(|run| run.vocabulary.clone());
         let versions = self.view().versions_at(at);
         self.overlays.push(Alternatives {
@@ -51,7 +51,7 @@ impl App {
     /// The distribution that is to be read for the open list: where the loaded model made it, and without a reply.
     fn whole_wanted(&self) -> Option<WholeOf> {
         let open = self.alternatives().filter(|open| open.whole.is_none())?;
-        (self.run.is_none() && self.view().can_read_token_again(open.at)).then_some(WholeOf(open.at))
+        (self.talk.run.is_none() && self.view().can_read_token_again(open.at)).then_some(WholeOf(open.at))
     }
 
     /// Brings what is asked in line with the open list.
@@ -62,7 +62,7 @@ impl App {
             wanted,
             |app, at| {
                 let pass = app.view().pass(at.0).ok_or(NOT_STORED)?;
-                let run = app.runs.get(&pass.run);
+                let run = app.talk.runs.get(&pass.run);
                 let interventions = run.map(|run| run.interventions.clone()).unwrap_or_default();
                 let look = Look { ids: pass.ids.to_vec(), interventions, logits: true, replay: None };
                 Ok(Request::Look(Box::new(look)))
@@ -89,7 +89,7 @@ impl App {
             if self.alternatives().is_some_and(|open| open.whole.is_some()) {
                 self.take_alternative(id);
             } else {
-                self.warn("the odds of this token could not be read, so it cannot be taken");
+                self.out.warn("the odds of this token could not be read, so it cannot be taken");
             }
         }
     }
@@ -97,7 +97,7 @@ impl App {
     /// Works the rows out: the likeliest tokens, or those of the vocabulary that match what was typed.
     pub(crate) fn refill_alternatives(&mut self) {
         let Some(open) = self.alternatives() else { return };
-        let vocabulary = open.vocabulary.as_ref().and_then(|hash| self.vocabularies.get(hash));
+        let vocabulary = open.vocabulary.as_ref().and_then(|hash| self.talk.vocabularies.get(hash));
         let rows = match vocabulary.filter(|_| !open.filter.text.is_empty()) {
             Some(vocabulary) => matching(open, vocabulary),
             None => likeliest(open),
@@ -115,7 +115,7 @@ impl App {
         if let Some((_, turn)) = newest_with(&open.versions, id, open.at) {
             self.overlays.pop();
             self.go_to(turn);
-            self.say(if turn == open.at.turn {
+            self.out.say(if turn == open.at.turn {
                 "this version has that token already"
             } else {
                 "that branch is there already; ← → walk the versions"
@@ -125,7 +125,7 @@ impl App {
         let whole = open.whole.as_deref();
         if let Err(why) = self.try_take(open.at, id, &open.step, open.vocabulary.as_ref(), whole) {
             match why {
-                Refusal::Words(why) => self.say(why),
+                Refusal::Words(why) => self.out.say(why),
                 Refusal::Unknown => self.want_alternative(id, &open),
             }
         }
@@ -133,18 +133,18 @@ impl App {
 
     /// The token's odds are not kept: they are read again, then it is taken.
     fn want_alternative(&mut self, id: TokenId, open: &Alternatives) {
-        if self.run.is_some() {
-            self.say("the odds of this token can be read once the reply has ended; Esc stops it");
+        if self.talk.run.is_some() {
+            self.out.say("the odds of this token can be read once the reply has ended; Esc stops it");
             return;
         }
         if self.whole_wanted().is_none_or(|of| open.asking.refusal(&of).is_some()) {
-            self.warn("the odds of this token could not be read, so it cannot be taken");
+            self.out.warn("the odds of this token could not be read, so it cannot be taken");
             return;
         }
         if let Some(open) = self.alternatives_mut() {
             open.wanted = Some(id);
         }
-        self.say("reading the odds of this token");
+        self.out.say("reading the odds of this token");
     }
 
     /// Begins a branch with one token in the place of another.

@@ -177,8 +177,8 @@ impl App {
 
     /// Shows a version of a reply, and what answers it.
     pub(crate) fn go_to(&mut self, turn: TurnId) {
-        if !self.chat.branch().iter().any(|other| other.id == turn) {
-            let leaf = self.chat.newest_leaf(turn);
+        if !self.talk.chat.branch().iter().any(|other| other.id == turn) {
+            let leaf = self.talk.chat.newest_leaf(turn);
             self.show_leaf(Some(leaf));
         }
         self.transcript.cursor = None;
@@ -189,29 +189,29 @@ impl App {
     /// the model draws at the place anew. The reply itself is stopped if it is being written.
     pub(crate) fn start_branch(&mut self, fork: &Fork, taken: Vec<Step>) -> bool {
         if let Err(why) = self.view().free_for(fork.at.turn) {
-            self.say(why);
+            self.out.say(why);
             return false;
         }
         let Some((owner, steps)) = self.view().kept_of(fork.at) else {
-            self.warn("this is a branch of too many branches; regenerate or write on from here");
+            self.out.warn("this is a branch of too many branches; regenerate or write on from here");
             return false;
         };
-        let steps_before = self.steps;
+        let steps_before = self.talk.steps;
         self.stop_for_branch();
-        self.steps.on = steps_before.on;
-        let chat = self.chat.head.id;
+        self.talk.steps.on = steps_before.on;
+        let chat = self.talk.chat.head.id;
         let mut run = self.begin(chat);
         let last = taken.last().cloned().map(|step| (fork.at.index + taken.len() - 1, step));
-        chat::condition(&mut run, &fork.ids, &self.runs, [fork.run]);
+        chat::condition(&mut run, &fork.ids, &self.talk.runs, [fork.run]);
         run.taken = u32::try_from(taken.len()).unwrap_or(u32::MAX);
-        if let Some(source) = self.runs.get(&fork.run) {
+        if let Some(source) = self.talk.runs.get(&fork.run) {
             run.interventions.clone_from(&source.interventions);
             run.template_hash.clone_from(&source.template_hash);
             run.template_clock_ms = source.template_clock_ms;
         }
-        let Some(parent) = self.chat.turn(fork.at.turn).map(|turn| turn.parent) else { return false };
+        let Some(parent) = self.talk.chat.turn(fork.at.turn).map(|turn| turn.parent) else { return false };
         let turn = Turn {
-            id: TurnId(self.book.id()),
+            id: TurnId(self.out.id()),
             parent,
             role: Role::Assistant,
             spans: vec![Span::Kept { turn: owner, steps }, Span::Generated { run: run.id, steps: taken }],
@@ -219,27 +219,32 @@ impl App {
             deleted: false,
             note: None,
             model: Some(self.model.name.clone()),
-            created_ms: self.now.wall_ms,
+            created_ms: self.out.now.wall_ms,
         };
-        self.chat.turns.push(turn.clone());
-        self.chat.leaf = Some(turn.id);
+        self.talk.chat.turns.push(turn.clone());
+        self.talk.chat.leaf = Some(turn.id);
         self.transcript.cursor = None;
         self.transcript.selected = Some(turn.id);
         self.transcript.scroll_bottom();
         let id = turn.id;
         self.begin_run(chat, &turn, run);
         if let Some((index, step)) = last {
-            self.live_step(TokenCursor { turn: id, index }, step.into());
+            self.inspector.live_step(
+                view!(self),
+                &mut self.out,
+                TokenCursor { turn: id, index },
+                step.into(),
+            );
         }
         true
     }
 
     /// Stops the reply of this chat at once; what was written stays, what the engine still says is late.
     pub(crate) fn stop_for_branch(&mut self) {
-        let Some(run) = &self.run else { return };
+        let Some(run) = &self.talk.run else { return };
         let (target, stopping) = (run.request, run.stopping);
         if !stopping {
-            self.requests.give_up(target);
+            self.out.requests.give_up(target);
         }
         self.finish_run(StopReason::Cancelled, TurnState::Done, Some("stopped by you".into()));
     }
@@ -249,7 +254,7 @@ impl App {
         let bias = self.view().bias_of(id);
         let ban = bias != f32::NEG_INFINITY;
         let name = self.put_bias(id, vocabulary, if ban { f32::NEG_INFINITY } else { 0.0 });
-        self.say(if ban {
+        self.out.say(if ban {
             format!("{name} is banned in this chat from the next reply on; b takes it back")
         } else {
             format!("{name} is allowed again")
@@ -264,7 +269,7 @@ impl App {
         let bias = if more { now + BOOST } else { now - BOOST };
         let name = self.put_bias(id, vocabulary, bias);
         let back = if more { "-" } else { "+" };
-        self.say(if bias == 0.0 {
+        self.out.say(if bias == 0.0 {
             format!("{name} has its own odds again")
         } else {
             format!("{name}: logit {bias:+} in this chat from the next reply on; {back} takes it back")
@@ -273,7 +278,8 @@ impl App {
 
     /// Sets a token's bias; 0 takes it away. Gives the token's text in quotes.
     fn put_bias(&mut self, id: TokenId, vocabulary: Option<&String>, bias: f32) -> String {
-        let bytes = vocabulary.and_then(|hash| self.vocabularies.get(hash)).and_then(|all| all.bytes(id));
+        let bytes =
+            vocabulary.and_then(|hash| self.talk.vocabularies.get(hash)).and_then(|all| all.bytes(id));
         let text = bytes.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
         let mut biases = self.view().sampling().logit_bias;
         biases.retain(|bias| bias.id != Some(id.0));
@@ -281,7 +287,7 @@ impl App {
         if bias != 0.0 {
             biases.push(LogitBias { text, id: Some(id.0), bias });
         }
-        self.chat.settings.sampling.logit_bias = Some(biases);
+        self.talk.chat.settings.sampling.logit_bias = Some(biases);
         self.settings_changed();
         name
     }

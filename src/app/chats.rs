@@ -4,7 +4,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{App, Chats, Edit, Effect, Focus, LineEdit, Transcript, run};
+use super::{App, ChatView, Chats, Edit, Effect, Focus, LineEdit, Outbox, Transcript, run};
 use crate::chat::{ChatSettings, Conversation, ConversationHead, ConversationId, TurnId};
 use crate::command::Command;
 use crate::store;
@@ -29,7 +29,7 @@ impl App {
     /// Opens a chat: at once when it is in memory, else when the store has read it.
     pub fn open(&mut self, id: ConversationId) -> Vec<Effect> {
         self.open_chat(id, None);
-        self.take_effects()
+        self.out.take_effects()
     }
 
     /// Opens the newest chat once the list is there.
@@ -40,25 +40,25 @@ impl App {
     /// Opens a chat, and selects a turn in it.
     pub(crate) fn open_chat(&mut self, id: ConversationId, at: Option<TurnId>) {
         self.book.open_at = at;
-        if id == self.chat.head.id {
+        if id == self.talk.chat.head.id {
             self.arrive();
             return;
         }
         self.keep_draft();
-        if let Some(conversation) = self.others.remove(&id) {
+        if let Some(conversation) = self.talk.others.remove(&id) {
             self.show_chat(conversation);
         } else {
             self.book.open_next = Some(id);
-            self.store(store::Command::Open(id));
+            self.out.store(store::Command::Open(id));
         }
     }
 
     /// The store has read a chat.
     pub(crate) fn opened(&mut self, id: ConversationId, conversation: Option<Box<Conversation>>) {
-        if let Some((title, conversation)) = self.book.renames.remove(&id).zip(conversation.clone()) {
+        if let Some((title, conversation)) = self.talk.renames.remove(&id).zip(conversation.clone()) {
             let Conversation { head, settings, leaf, .. } = *conversation;
             let head = ConversationHead { title, ..head };
-            self.store(store::Command::PutConversation { head, settings, leaf });
+            self.out.store(store::Command::PutConversation { head, settings, leaf });
         }
         if self.book.open_next != Some(id) {
             return;
@@ -66,16 +66,16 @@ impl App {
         self.book.open_next = None;
         match conversation {
             Some(conversation) => self.show_chat(*conversation),
-            None => self.warn("that chat is not there any more"),
+            None => self.out.warn("that chat is not there any more"),
         }
     }
 
     fn show_chat(&mut self, conversation: Conversation) {
         self.end_tour();
         self.leave();
-        self.chat = conversation;
-        let draft = self.chat.head.draft.clone();
-        let waiting = self.queued.as_ref().filter(|queued| queued.chat == self.chat.head.id);
+        self.talk.chat = conversation;
+        let draft = self.talk.chat.head.draft.clone();
+        let waiting = self.talk.queued.as_ref().filter(|queued| queued.chat == self.talk.chat.head.id);
         let waiting = waiting.and_then(|queued| queued.text.clone());
         let typed = waiting.map_or(draft.clone(), |waiting| run::without_waiting(&draft, &waiting));
         self.composer.set(&typed);
@@ -88,14 +88,13 @@ impl App {
     fn leave(&mut self) {
         self.keep_draft();
         self.composer.give_up_edit();
-        let id = self.chat.head.id;
-        let left = std::mem::replace(&mut self.chat, empty_chat(id));
+        let id = self.talk.chat.head.id;
+        let left = std::mem::replace(&mut self.talk.chat, empty_chat(id));
         if self.view().is_busy(id) {
-            self.others.insert(id, left);
+            self.talk.others.insert(id, left);
         }
         self.leave_scores();
         self.transcript = Transcript {
-            revisions: std::mem::take(&mut self.transcript.revisions),
             colouring: self.transcript.colouring,
             special: self.transcript.special,
             ..Transcript::default()
@@ -104,39 +103,30 @@ impl App {
 
     /// The chat is shown: titles, marks, the inspector and the turn looked for.
     fn arrive(&mut self) {
-        self.chats.unseen.remove(&self.chat.head.id);
+        self.talk.chats.unseen.remove(&self.talk.chat.head.id);
         self.close_branching();
         self.composer.completion = None;
         self.focus = Focus::Composer;
-        self.show_title();
-        self.show_last_step();
+        self.out.show_title(view!(self));
+        self.inspector.show_last_step(view!(self), &mut self.out);
         self.measure_context();
-        if let Some(turn) = self.book.open_at.take().filter(|turn| self.chat.turn(*turn).is_some()) {
-            if !self.chat.branch().iter().any(|other| other.id == turn) {
-                let leaf = self.chat.newest_leaf(turn);
+        if let Some(turn) = self.book.open_at.take().filter(|turn| self.talk.chat.turn(*turn).is_some()) {
+            if !self.talk.chat.branch().iter().any(|other| other.id == turn) {
+                let leaf = self.talk.chat.newest_leaf(turn);
                 self.show_leaf(Some(leaf));
             }
             self.select(turn);
         }
     }
 
-    /// Tells the terminal what the window is called.
-    pub(crate) fn show_title(&mut self) {
-        let title = match self.chat.head.title.as_str() {
-            "" => "glassbox".to_owned(),
-            title => format!("{title} · glassbox"),
-        };
-        self.emit(Effect::Title(title));
-    }
-
     pub(crate) fn new_chat(&mut self) {
-        if self.chat.turns.is_empty() {
+        if self.talk.chat.turns.is_empty() {
             self.set_focus(Focus::Composer);
             return;
         }
         self.leave();
-        self.chat = empty_chat(ConversationId(self.book.id()));
-        let draft = self.book.new_draft.clone();
+        self.talk.chat = empty_chat(ConversationId(self.out.id()));
+        let draft = self.talk.new_draft.clone();
         self.composer.set(&draft);
         self.count_draft();
         self.book.open_at = None;
@@ -145,7 +135,7 @@ impl App {
     }
 
     pub(crate) fn open_selected(&mut self) {
-        if let Some(head) = self.chats.heads.get(self.chats.selected) {
+        if let Some(head) = self.talk.chats.heads.get(self.talk.chats.selected) {
             self.open_chat(head.id, None);
         }
     }
@@ -153,30 +143,30 @@ impl App {
     /// The chat that a command about chats means: the row under the cursor, or the shown one.
     fn meant_chat(&self) -> Option<ConversationHead> {
         match self.focus {
-            Focus::Chats => self.chats.heads.get(self.chats.selected).cloned(),
-            _ => self.chats.heads.iter().find(|head| head.id == self.chat.head.id).cloned(),
+            Focus::Chats => self.talk.chats.heads.get(self.talk.chats.selected).cloned(),
+            _ => self.talk.chats.heads.iter().find(|head| head.id == self.talk.chat.head.id).cloned(),
         }
     }
 
     pub(crate) fn begin_rename(&mut self) {
         match self.meant_chat() {
             Some(head) => {
-                self.chats.shown = true;
+                self.talk.chats.shown = true;
                 self.set_focus(Focus::Chats);
-                if let Some(at) = self.chats.heads.iter().position(|other| other.id == head.id) {
-                    self.chats.selected = at;
+                if let Some(at) = self.talk.chats.heads.iter().position(|other| other.id == head.id) {
+                    self.talk.chats.selected = at;
                 }
-                self.chats.rename = Some((head.id, LineEdit::new(head.title)));
+                self.talk.chats.rename = Some((head.id, LineEdit::new(head.title)));
             }
-            None => self.say("a chat gets its title with its first message"),
+            None => self.out.say("a chat gets its title with its first message"),
         }
     }
 
     /// Gives a chat another title.
     pub(crate) fn rename(&mut self, id: ConversationId, title: &str) {
         let title = run::title_of(title);
-        let Some(head) = self.chats.heads.iter_mut().find(|head| head.id == id) else {
-            self.say("a chat gets its title with its first message");
+        let Some(head) = self.talk.chats.heads.iter_mut().find(|head| head.id == id) else {
+            self.out.say("a chat gets its title with its first message");
             return;
         };
         if title.is_empty() {
@@ -188,48 +178,48 @@ impl App {
             self.put_conversation(id);
         } else {
             // What the chat sets for itself is written with its title, so it is read first.
-            self.book.renames.insert(id, title);
-            self.store(store::Command::Open(id));
+            self.talk.renames.insert(id, title);
+            self.out.store(store::Command::Open(id));
         }
-        if id == self.chat.head.id {
-            self.show_title();
+        if id == self.talk.chat.head.id {
+            self.out.show_title(view!(self));
         }
     }
 
     pub(crate) fn delete_chat(&mut self) {
         let Some(head) = self.meant_chat() else {
-            self.say("there is no chat here yet to delete");
+            self.out.say("there is no chat here yet to delete");
             return;
         };
         if self.view().is_busy(head.id) {
-            self.say("a reply is being written there; stop it first");
+            self.out.say("a reply is being written there; stop it first");
             return;
         }
-        let at = self.chats.heads.iter().position(|other| other.id == head.id).unwrap_or(0);
-        self.store(store::Command::DeleteConversation(head.id, true));
-        self.chats.heads.retain(|other| other.id != head.id);
-        self.chats.unseen.remove(&head.id);
-        self.chats.selected = at.min(self.chats.heads.len().saturating_sub(1));
+        let at = self.talk.chats.heads.iter().position(|other| other.id == head.id).unwrap_or(0);
+        self.out.store(store::Command::DeleteConversation(head.id, true));
+        self.talk.chats.heads.retain(|other| other.id != head.id);
+        self.talk.chats.unseen.remove(&head.id);
+        self.talk.chats.selected = at.min(self.talk.chats.heads.len().saturating_sub(1));
         let focus = self.focus;
-        if head.id == self.chat.head.id {
+        if head.id == self.talk.chat.head.id {
             self.new_chat();
             self.focus = focus;
         }
         let how = self.way(Focus::Chats, Command::RestoreChat);
-        self.say(format!("deleted “{}”; {how} takes it back", head.title));
-        self.chats.deleted = Some(head);
+        self.out.say(format!("deleted “{}”; {how} takes it back", head.title));
+        self.talk.chats.deleted = Some(head);
     }
 
     pub(crate) fn restore_chat(&mut self) {
-        let Some(head) = self.chats.deleted.take() else {
-            self.say("no chat was deleted");
+        let Some(head) = self.talk.chats.deleted.take() else {
+            self.out.say("no chat was deleted");
             return;
         };
-        self.store(store::Command::DeleteConversation(head.id, false));
-        let at = self.chats.heads.partition_point(|other| other.updated_ms > head.updated_ms);
-        self.say(format!("“{}” is back", head.title));
-        self.chats.heads.insert(at, head);
-        self.chats.selected = at;
+        self.out.store(store::Command::DeleteConversation(head.id, false));
+        let at = self.talk.chats.heads.partition_point(|other| other.updated_ms > head.updated_ms);
+        self.out.say(format!("“{}” is back", head.title));
+        self.talk.chats.heads.insert(at, head);
+        self.talk.chats.selected = at;
     }
 
     /// A key of a one-line input that lies over the panes: the new title, or what is looked for.
@@ -237,12 +227,12 @@ impl App {
         if self.transcript.find.is_some() {
             return self.find_key(key);
         }
-        let Some((id, input)) = &mut self.chats.rename else { return false };
+        let Some((id, input)) = &mut self.talk.chats.rename else { return false };
         match key.code {
-            KeyCode::Esc => self.chats.rename = None,
+            KeyCode::Esc => self.talk.chats.rename = None,
             KeyCode::Enter => {
                 let (id, title) = (*id, input.text.clone());
-                self.chats.rename = None;
+                self.talk.chats.rename = None;
                 self.rename(id, &title);
             }
             _ => return input.key(key) != Edit::Ignored,
@@ -258,18 +248,18 @@ impl App {
             store::Event::Opened(id, conversation) => self.opened(id, conversation),
             store::Event::Runs(_, runs) => {
                 for run in runs {
-                    self.runs.entry(run.id).or_insert(run);
+                    self.talk.runs.entry(run.id).or_insert(run);
                 }
                 self.ask_vocabularies();
-                if self.run.is_none() {
-                    self.show_last_step();
+                if self.talk.run.is_none() {
+                    self.inspector.show_last_step(view!(self), &mut self.out);
                     self.measure_context();
                 }
             }
             store::Event::History(messages) => self.composer.history = messages,
             store::Event::Vocabulary(hash, vocabulary) => {
                 if let Some(vocabulary) = vocabulary {
-                    self.vocabularies.entry(hash).or_insert_with(|| std::sync::Arc::from(vocabulary));
+                    self.talk.vocabularies.entry(hash).or_insert_with(|| std::sync::Arc::from(vocabulary));
                 }
             }
             store::Event::Scores(chat, scores) => self.scores_read(chat, scores),
@@ -278,40 +268,41 @@ impl App {
                 if lost {
                     self.unsaved = Some(message.clone());
                 }
-                self.fail(message);
+                self.out.fail(message);
             }
             store::Event::Recovered => {
                 self.unsaved = None;
-                self.say("saving works again");
+                self.out.say("saving works again");
             }
             store::Event::Closed => {}
         }
     }
 
     fn store_ready(&mut self, interrupted: usize, draft: String, notes: &[String]) {
-        if self.chat.turns.is_empty() && !draft.is_empty() {
+        if self.talk.chat.turns.is_empty() && !draft.is_empty() {
             // What was typed before the store was open goes behind what was kept.
             let typed = self.composer.text();
             let both = if typed.is_empty() { draft.clone() } else { format!("{draft}\n\n{typed}") };
             self.composer.set(&both);
             self.count_draft();
         }
-        self.book.new_draft = draft;
+        self.talk.new_draft = draft;
         if !notes.is_empty() {
-            self.warn(notes.join("; "));
+            self.out.warn(notes.join("; "));
         } else if interrupted > 0 {
             let replies = if interrupted == 1 { "reply was" } else { "replies were" };
-            self.warn(format!(
+            self.out.warn(format!(
                 "{interrupted} {replies} cut off when glassbox ended; what was written is kept"
             ));
         }
     }
 
     fn listed(&mut self, heads: Vec<ConversationHead>) {
-        self.chats.heads = heads;
-        self.chats.selected = self.chats.selected.min(self.chats.heads.len().saturating_sub(1));
+        self.talk.chats.heads = heads;
+        self.talk.chats.selected =
+            self.talk.chats.selected.min(self.talk.chats.heads.len().saturating_sub(1));
         if std::mem::take(&mut self.book.open_newest)
-            && let Some(newest) = self.chats.heads.first()
+            && let Some(newest) = self.talk.chats.heads.first()
         {
             self.open_chat(newest.id, None);
         }
@@ -320,11 +311,24 @@ impl App {
     /// Asks the store for the vocabularies that the loaded chats' tokens belong to.
     fn ask_vocabularies(&mut self) {
         let wanted: std::collections::BTreeSet<String> =
-            self.runs.values().filter_map(|run| run.vocabulary.clone()).collect();
+            self.talk.runs.values().filter_map(|run| run.vocabulary.clone()).collect();
         for hash in wanted {
-            if !self.vocabularies.contains_key(&hash) && self.book.vocabularies_asked.insert(hash.clone()) {
-                self.store(store::Command::Vocabulary(hash));
+            if !self.talk.vocabularies.contains_key(&hash)
+                && self.talk.vocabularies_asked.insert(hash.clone())
+            {
+                self.out.store(store::Command::Vocabulary(hash));
             }
         }
+    }
+}
+
+impl Outbox {
+    /// Tells the terminal what the window is called.
+    pub(crate) fn show_title(&mut self, view: ChatView<'_>) {
+        let title = match view.chat.head.title.as_str() {
+            "" => "glassbox".to_owned(),
+            title => format!("{title} · glassbox"),
+        };
+        self.emit(Effect::Title(title));
     }
 }

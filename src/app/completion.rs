@@ -4,7 +4,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{App, Colouring, Completion, Focus, Station, fuzzy};
+use super::{App, Colouring, Completion, Focus, Outbox, Station, fuzzy};
 use crate::command::{self, Command, Context};
 use crate::sampling::SAMPLING_KEYS;
 
@@ -148,11 +148,11 @@ impl App {
     /// Runs a typed command; says whether the draft is done with.
     pub(crate) fn run_line(&mut self, command: Command, argument: &str) -> bool {
         if !argument.is_empty() && !command.takes_argument() {
-            self.warn(format!("/{} takes no argument", command.entry().name));
+            self.out.warn(format!("/{} takes no argument", command.entry().name));
             return false;
         }
         if argument.is_empty() && command.needs_argument() {
-            self.warn(format!("/{} needs {}", command.entry().name, command.argument()));
+            self.out.warn(format!("/{} needs {}", command.entry().name, command.argument()));
             return false;
         }
         match (command, argument) {
@@ -170,11 +170,11 @@ impl App {
                 true
             }
             (Command::Rename, title) => {
-                self.rename(self.chat.head.id, title);
+                self.rename(self.talk.chat.head.id, title);
                 true
             }
             (Command::Export, name) => {
-                self.export(name);
+                self.out.export(view!(self), name);
                 true
             }
             (Command::Slow, pace) => self.slow_down(pace),
@@ -184,9 +184,12 @@ impl App {
             }
             (Command::Colour, name) => self.colour_named(name),
             (Command::Station, name) => self.station_named(name),
-            (Command::EmbeddingArithmetic, words) => self.arithmetic(words),
+            (Command::EmbeddingArithmetic, words) => {
+                self.station(Station::Embedding);
+                self.inspector.arithmetic(view!(self), &mut self.out, words)
+            }
             (Command::Find, text) => {
-                self.find(text);
+                self.transcript.find(view!(self), text);
                 true
             }
             (Command::Search, text) => {
@@ -196,7 +199,9 @@ impl App {
             _ => false,
         }
     }
+}
 
+impl Outbox {
     /// Says that a command does not exist, and which one is near.
     pub(crate) fn unknown_command(&mut self, word: &str) {
         let near = fuzzy::nearest(word, command::offered().map(|entry| entry.name));

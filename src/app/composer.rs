@@ -158,7 +158,7 @@ impl App {
     pub(crate) fn paste(&mut self, text: &str) {
         let (text, cut) = clean(text);
         if cut {
-            self.warn("the paste was longer than 1 MB; the rest was left out");
+            self.out.warn("the paste was longer than 1 MB; the rest was left out");
         }
         if self.line_paste(&text) {
             return;
@@ -176,8 +176,8 @@ impl App {
     }
 
     fn draft_touched(&mut self) {
-        self.composer.changed_at = Some(self.now.mono_ms);
-        self.book.quit_asked = false;
+        self.composer.changed_at = Some(self.out.now.mono_ms);
+        self.out.quit_asked = false;
         self.count_draft();
     }
 
@@ -194,10 +194,12 @@ impl App {
             self.composer.tokens = Some(0);
         } else if self.view().ready().is_none() {
             self.composer.tokens = None;
-        } else if self.requests.of(Asker::DraftCount).is_none() {
+        } else if self.out.requests.of(Asker::DraftCount).is_none() {
             let text = self.composer.text();
             self.book.counting.clone_from(&text);
-            self.requests.ask(Asker::DraftCount, Request::Tokenize { text, special: false, begin: false });
+            self.out
+                .requests
+                .ask(Asker::DraftCount, Request::Tokenize { text, special: false, begin: false });
         }
     }
 
@@ -213,7 +215,7 @@ impl App {
 
     /// What is kept as the shown chat's draft: what waits unsent there, then the composer.
     fn draft(&self) -> String {
-        let waiting = self.queued.as_ref().filter(|queued| queued.chat == self.chat.head.id);
+        let waiting = self.talk.queued.as_ref().filter(|queued| queued.chat == self.talk.chat.head.id);
         let waiting = waiting.and_then(|queued| queued.text.clone()).unwrap_or_default();
         let typed = self.composer.kept.clone().unwrap_or_else(|| self.composer.text());
         match (waiting.is_empty(), typed.is_empty()) {
@@ -227,17 +229,17 @@ impl App {
     pub(crate) fn keep_draft(&mut self) {
         self.composer.changed_at = None;
         let draft = self.draft();
-        let stored = !self.chat.turns.is_empty();
-        let kept = if stored { &mut self.chat.head.draft } else { &mut self.book.new_draft };
+        let stored = !self.talk.chat.turns.is_empty();
+        let kept = if stored { &mut self.talk.chat.head.draft } else { &mut self.talk.new_draft };
         if *kept == draft {
             return;
         }
         kept.clone_from(&draft);
-        let chat = stored.then_some(self.chat.head.id);
-        if let Some(head) = self.chats.heads.iter_mut().find(|head| Some(head.id) == chat) {
+        let chat = stored.then_some(self.talk.chat.head.id);
+        if let Some(head) = self.talk.chats.heads.iter_mut().find(|head| Some(head.id) == chat) {
             head.draft.clone_from(&draft);
         }
-        self.store(store::Command::PutDraft(chat, draft));
+        self.out.store(store::Command::PutDraft(chat, draft));
     }
 
     /// Keeps a message in the prompt history.
@@ -245,7 +247,7 @@ impl App {
         self.composer.history.retain(|old| old != text);
         self.composer.history.insert(0, text.to_owned());
         self.composer.history.truncate(HISTORY);
-        self.store(store::Command::PutHistory(text.to_owned()));
+        self.out.store(store::Command::PutHistory(text.to_owned()));
     }
 
     /// Up: an earlier message, but only from the first line; else the line above.
@@ -301,10 +303,10 @@ impl App {
                     self.set_draft(&text);
                 }
                 if cut {
-                    self.warn("the text was longer than 1 MB; the rest was left out");
+                    self.out.warn("the text was longer than 1 MB; the rest was left out");
                 }
             }
-            Err(message) => self.fail(message),
+            Err(message) => self.out.fail(message),
         }
     }
 }

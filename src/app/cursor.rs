@@ -62,8 +62,8 @@ impl Transcript {
 impl App {
     /// Moves the cursor inside its message; without one it comes in from the side it is moved from.
     pub(crate) fn move_token(&mut self, how: Move) {
-        let Some(id) = self.transcript.selected.or(self.chat.leaf) else {
-            self.say("there is no message yet");
+        let Some(id) = self.transcript.selected.or(self.talk.chat.leaf) else {
+            self.out.say("there is no message yet");
             return;
         };
         let Some(turn) = self.view().shown_turn(id) else { return };
@@ -78,16 +78,16 @@ impl App {
             (_, Move::Last) | (None, Move::Previous | Move::PreviousWord) => last,
             (Some(at), Move::Next) => (at + 1).min(last),
             (Some(at), Move::Previous) => at.saturating_sub(1),
-            (Some(at), Move::NextWord) => next_word(&self.chat.bytes(turn), &tokens, at),
-            (Some(at), Move::PreviousWord) => previous_word(&self.chat.bytes(turn), &tokens, at),
+            (Some(at), Move::NextWord) => next_word(&self.talk.chat.bytes(turn), &tokens, at),
+            (Some(at), Move::PreviousWord) => previous_word(&self.talk.chat.bytes(turn), &tokens, at),
         };
         self.point_at(TokenCursor { turn: id, index });
     }
 
     /// Goes to the nearest token after or before the cursor that surprised the model, in any message.
     pub(crate) fn seek_uncertain(&mut self, forward: bool) {
-        let Some(from) = self.transcript.selected.or(self.chat.leaf) else {
-            self.say("there is no message yet");
+        let Some(from) = self.transcript.selected.or(self.talk.chat.leaf) else {
+            self.out.say("there is no message yet");
             return;
         };
         let threshold = self.config.inspector.uncertain_bits;
@@ -110,7 +110,7 @@ impl App {
             self.point_at(at);
         } else {
             let side = if forward { "after" } else { "before" };
-            self.say(format!("no token of {threshold} bit surprise or more {side} here"));
+            self.out.say(format!("no token of {threshold} bit surprise or more {side} here"));
         }
     }
 
@@ -149,7 +149,7 @@ impl App {
             self.transcript.seeking = None;
         } else if self.view().first_token(sought).is_some() {
             self.point_at(TokenCursor { turn: sought, index: 0 });
-            self.dirty = true;
+            self.out.dirty = true;
         }
     }
 
@@ -170,7 +170,7 @@ impl App {
         });
         match known {
             Some(colouring) => self.colour(colouring),
-            None => self.warn(format!("there is no colouring {name}; there are {}", names.join(", "))),
+            None => self.out.warn(format!("there is no colouring {name}; there are {}", names.join(", "))),
         }
         known.is_some()
     }
@@ -182,7 +182,7 @@ impl App {
             Colouring::Layer => self.colour_by_layer(),
             some => format!("coloured by {}: {}", some.name(), some.help()),
         };
-        self.say(said);
+        self.out.say(said);
     }
 }
 

@@ -54,7 +54,7 @@ impl App {
             Focus::Composer => vec![Context::Composer],
             Focus::Transcript => vec![Context::Transcript],
             Focus::Chats => vec![Context::Chats],
-            Focus::Inspector => self.station_contexts(),
+            Focus::Inspector => self.inspector.station_contexts(),
         };
         self.steps_here().then_some(Context::StepMode).into_iter().chain(pane).collect()
     }
@@ -62,7 +62,7 @@ impl App {
     /// Does what a command says.
     pub(crate) fn run_command(&mut self, command: Command) {
         if command != Command::Interrupt {
-            self.book.quit_asked = false;
+            self.out.quit_asked = false;
         }
         if self.tour.is_some() && !Self::fits_tour(command) {
             self.end_tour();
@@ -75,7 +75,7 @@ impl App {
             Command::Newline => self.newline(),
             Command::Escape => self.escape(),
             Command::Interrupt => self.interrupt(),
-            Command::Editor => self.emit(Effect::Edit(self.composer.text())),
+            Command::Editor => self.out.emit(Effect::Edit(self.composer.text())),
             Command::Undo => self.undo_draft(false),
             Command::Redo => self.undo_draft(true),
             Command::HistoryBack => self.history_back(),
@@ -89,9 +89,9 @@ impl App {
             Command::VersionForward => self.version(true),
             Command::DeleteTurn => self.delete_selected(),
             Command::Restore => self.restore_turn(),
-            Command::Copy => self.copy(false),
-            Command::CopyCode => self.copy(true),
-            Command::Export => self.export(""),
+            Command::Copy => self.transcript.copy(view!(self), &mut self.out, false),
+            Command::CopyCode => self.transcript.copy(view!(self), &mut self.out, true),
+            Command::Export => self.out.export(view!(self), ""),
             Command::MessageDown => self.select_message(true),
             Command::MessageUp => self.select_message(false),
             Command::TokenNext => self.move_token(Move::Next),
@@ -103,34 +103,34 @@ impl App {
             Command::UncertainNext => self.seek_uncertain(true),
             Command::UncertainPrevious => self.seek_uncertain(false),
             Command::Colour => self.next_colouring(),
-            Command::Special => self.toggle_special(),
+            Command::Special => self.transcript.toggle_special(&mut self.out),
             Command::Step => self.toggle_step_mode(),
             Command::Slow => self.toggle_slow(),
             Command::ExportStation => self.export_station(""),
             Command::Tour => self.begin_tour(),
-            Command::Find => self.find(""),
+            Command::Find => self.transcript.find(view!(self), ""),
             Command::NewChat => self.new_chat(),
             Command::ToggleChats => self.toggle_chats(),
             Command::OpenChat => self.open_selected(),
-            Command::ChatDown => self.chats.select_chat(true),
-            Command::ChatUp => self.chats.select_chat(false),
+            Command::ChatDown => self.talk.chats.select_chat(true),
+            Command::ChatUp => self.talk.chats.select_chat(false),
             Command::Rename => self.begin_rename(),
             Command::DeleteChat => self.delete_chat(),
             Command::RestoreChat => self.restore_chat(),
             Command::ToggleInspector => self.toggle_inspector(),
             Command::Zoom => self.zoom(),
             Command::Station => self.station(self.inspector.station),
-            Command::Hold => self.hold(),
-            Command::AttentionInk => self.next_ink(),
+            Command::Hold => self.inspector.hold(),
+            Command::AttentionInk => self.inspector.next_ink(&mut self.out),
             Command::EmbeddingArithmetic => self.open_arithmetic(),
-            Command::SwitchOff => self.switch_off(false),
-            Command::SwitchOffEverywhere => self.switch_off(true),
+            Command::SwitchOff => self.inspector.switch_off(view!(self), &mut self.out, false),
+            Command::SwitchOffEverywhere => self.inspector.switch_off(view!(self), &mut self.out, true),
             Command::KeepOff => self.keep_off(),
-            Command::Patch => self.patch(),
-            Command::UndoChange => self.undo_change(),
+            Command::Patch => self.inspector.patch(view!(self), &mut self.out),
+            Command::UndoChange => self.inspector.undo_change(view!(self), &mut self.out),
             Command::SteerOff => self.steer_off(),
-            Command::OtherPass => self.other_pass(),
-            Command::CopyIds => self.copy_ids(),
+            Command::OtherPass => self.inspector.other_pass(view!(self), &mut self.out),
+            Command::CopyIds => self.inspector.copy_ids(view!(self), &mut self.out),
             Command::Reload => self.reload(),
             Command::Unload => self.unload(),
             Command::ReloadConfig => self.reload_config(),
@@ -140,15 +140,15 @@ impl App {
             Command::FocusPrevious => self.focus_next(false),
             Command::PageUp => self.scroll_page(false),
             Command::PageDown => self.scroll_page(true),
-            Command::Top => self.scroll_top(),
+            Command::Top => self.transcript.scroll_top(view!(self)),
             Command::Bottom => self.transcript.scroll_bottom(),
-            Command::Redraw => self.emit(Effect::Redraw),
+            Command::Redraw => self.out.emit(Effect::Redraw),
             Command::Suspend => self.suspend(),
             Command::Quit => self.quit(),
             Command::AcceptToken if self.steps_here() => self.accept_token(),
             Command::BanAndDraw if self.steps_here() => self.ban_and_draw(),
             Command::LetRun if self.steps_here() => self.let_run(),
-            command if !command.entry().is_offered() => self.say(command.entry().said()),
+            command if !command.entry().is_offered() => self.out.say(command.entry().said()),
             command if self.open_overlay(command) => {}
             command => self.station_command(command),
         }
@@ -171,7 +171,7 @@ impl App {
         } else if self.focus != Focus::Inspector && self.transcript.has_cursor() {
             self.transcript.leave_cursor();
         } else if self.inspector.held {
-            self.hold();
+            self.inspector.hold();
         } else if self.inspector.zoomed {
             self.zoom();
         } else if self.transcript.has_cursor() {
@@ -184,15 +184,15 @@ impl App {
         } else if self.view().busy_here() {
             self.stop_here();
         } else if self.fetch.as_ref().is_some_and(|fetch| fetch.failed.is_none()) {
-            self.emit(Effect::CancelFetch);
+            self.out.emit(Effect::CancelFetch);
         }
     }
 
     /// Ctrl+C: stop, then clear the draft, then ask, then quit.
     fn interrupt(&mut self) {
-        if self.book.quit_asked {
+        if self.out.quit_asked {
             self.quit();
-        } else if self.view().busy_here() && !self.run.as_ref().is_some_and(|run| run.stopping) {
+        } else if self.view().busy_here() && !self.talk.run.as_ref().is_some_and(|run| run.stopping) {
             self.stop_here();
         } else if !self.composer.is_empty() {
             let text = self.composer.text();
@@ -202,16 +202,16 @@ impl App {
             self.composer.give_up_edit();
             self.set_draft("");
             self.keep_draft();
-            self.say("draft cleared; ↑ brings it back");
+            self.out.say("draft cleared; ↑ brings it back");
         } else {
-            self.book.quit_asked = true;
-            self.say("Ctrl+C again quits");
+            self.out.quit_asked = true;
+            self.out.say("Ctrl+C again quits");
         }
     }
 
     fn suspend(&mut self) {
         self.keep_draft();
-        self.emit(Effect::Suspend);
+        self.out.emit(Effect::Suspend);
     }
 
     /// Gives a pane the focus.
@@ -219,12 +219,13 @@ impl App {
         self.focus = focus;
         self.composer.completion = None;
         if focus == Focus::Transcript && self.transcript.selected.is_none() {
-            self.transcript.selected = self.chat.leaf;
+            self.transcript.selected = self.talk.chat.leaf;
             self.transcript.reveal = true;
         }
         if focus == Focus::Chats {
-            let shown = self.chat.head.id;
-            self.chats.selected = self.chats.heads.iter().position(|head| head.id == shown).unwrap_or(0);
+            let shown = self.talk.chat.head.id;
+            self.talk.chats.selected =
+                self.talk.chats.heads.iter().position(|head| head.id == shown).unwrap_or(0);
         }
     }
 
@@ -232,8 +233,8 @@ impl App {
         let wide = self.size.0 >= WIDE;
         let ring: Vec<Focus> = [
             (Focus::Composer, !self.inspector.zoomed),
-            (Focus::Transcript, !self.chat.turns.is_empty() && !self.inspector.zoomed),
-            (Focus::Chats, self.chats.shown && wide && !self.inspector.zoomed),
+            (Focus::Transcript, !self.talk.chat.turns.is_empty() && !self.inspector.zoomed),
+            (Focus::Chats, self.talk.chats.shown && wide && !self.inspector.zoomed),
             (Focus::Inspector, self.inspector.zoomed || (self.inspector.shown && wide)),
         ]
         .into_iter()
@@ -246,13 +247,13 @@ impl App {
 
     fn toggle_chats(&mut self) {
         let narrow = self.size.0 < WIDE;
-        if self.chats.shown && (!narrow || self.focus == Focus::Chats) {
-            self.chats.shown = narrow;
+        if self.talk.chats.shown && (!narrow || self.focus == Focus::Chats) {
+            self.talk.chats.shown = narrow;
             if self.focus == Focus::Chats {
                 self.set_focus(Focus::Composer);
             }
         } else {
-            self.chats.shown = true;
+            self.talk.chats.shown = true;
             if narrow {
                 self.set_focus(Focus::Chats);
             }
@@ -283,13 +284,13 @@ impl App {
 
     fn toggle_mouse(&mut self) {
         self.config.ui.mouse = !self.config.ui.mouse;
-        self.emit(Effect::Mouse(self.config.ui.mouse));
-        self.say(if self.config.ui.mouse { "mouse on; hold Shift to select text" } else { "mouse off" });
+        self.out.emit(Effect::Mouse(self.config.ui.mouse));
+        self.out.say(if self.config.ui.mouse { "mouse on; hold Shift to select text" } else { "mouse off" });
     }
 
     fn reload_config(&mut self) {
         self.book.config_asked = true;
-        self.emit(Effect::ReadConfig);
+        self.out.emit(Effect::ReadConfig);
     }
 
     /// Ends the app: what is unwritten goes to the store first, then the engine, then the end.
@@ -297,11 +298,11 @@ impl App {
         self.end_tour();
         self.end_run("glassbox was closed");
         self.keep_draft();
-        self.store(crate::store::Command::Close);
-        if self.requests.engine() != super::EngineId::default() {
-            self.emit(Effect::StopEngine(self.requests.engine()));
+        self.out.store(crate::store::Command::Close);
+        if self.out.requests.engine() != super::EngineId::default() {
+            self.out.emit(Effect::StopEngine(self.out.requests.engine()));
         }
-        self.emit(Effect::Quit);
+        self.out.emit(Effect::Quit);
         self.quitting = true;
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: sorting is stable, so equal figures stay in the order they were written in.
 
 use super::state::{Ledger, LedgerOrder};
-use super::{App, Effect, LineEdit};
+use super::{App, ChatView, Effect, LineEdit, Outbox};
 use crate::export::{Document, Format};
 use crate::sanitize;
 use crate::token::Step;
@@ -11,13 +11,13 @@ use crate::token::Step;
 impl App {
     /// Opens the table of the selected message's tokens, else of the last reply's.
     pub(crate) fn open_ledger(&mut self) {
-        let Some(turn) = self.selected_or_last() else {
-            self.say("there is no message yet");
+        let Some(turn) = self.transcript.selected_or_last(view!(self)) else {
+            self.out.say("there is no message yet");
             return;
         };
-        let known = self.chat.turn(turn).is_some_and(|turn| !self.view().turn_tokens(turn).is_empty());
+        let known = self.talk.chat.turn(turn).is_some_and(|turn| !self.view().turn_tokens(turn).is_empty());
         if !known {
-            self.say("the tokens of this message are not known yet; m colours it, which asks the model");
+            self.out.say("the tokens of this message are not known yet; m colours it, which asks the model");
             return;
         }
         let filter = LineEdit::default();
@@ -30,7 +30,7 @@ impl App {
     /// Works out the rows of the ledger on top.
     pub(crate) fn refill_ledger(&mut self) {
         let Some(ledger) = self.overlays.top::<Ledger>() else { return };
-        let Some(turn) = self.chat.turn(ledger.turn) else { return };
+        let Some(turn) = self.talk.chat.turn(ledger.turn) else { return };
         let needle = ledger.filter.text.to_lowercase();
         let tokens = self.view().turn_tokens(turn);
         let holds = |step: &Step| {
@@ -60,7 +60,7 @@ impl App {
     /// The rows as tab-separated text with a line of heads.
     pub(super) fn copy_ledger(&mut self) {
         let Some(ledger) = self.overlays.top::<Ledger>() else { return };
-        let Some(turn) = self.chat.turn(ledger.turn) else { return };
+        let Some(turn) = self.talk.chat.turn(ledger.turn) else { return };
         let tokens = self.view().turn_tokens(turn);
         let mut text = String::from("position\tid\ttoken\tlogprob\tprobability\trank\tentropy_nats\tms\n");
         for at in &ledger.rows {
@@ -74,16 +74,18 @@ impl App {
             );
             text.push_str(&sanitize::for_copy(&line));
         }
-        self.emit(Effect::Copy(text));
+        self.out.emit(Effect::Copy(text));
     }
+}
 
+impl Outbox {
     /// Writes the shown chat to a file: its format by the ending, by default one HTML page.
-    pub(crate) fn export(&mut self, name: &str) {
-        if self.chat.turns.is_empty() {
+    pub(crate) fn export(&mut self, view: ChatView<'_>, name: &str) {
+        if view.chat.turns.is_empty() {
             self.say("there is nothing to export yet");
             return;
         }
-        let title = file_name(&self.chat.head.title);
+        let title = file_name(&view.chat.head.title);
         let name = if name.is_empty() { format!("{title}.html") } else { name.to_owned() };
         let ending = name.rsplit_once('.').map(|(_, ending)| ending);
         let Some(format) = ending.and_then(Format::named) else {
@@ -91,7 +93,7 @@ impl App {
             return;
         };
         let document =
-            Document { conversation: &self.chat, runs: &self.runs, vocabularies: &self.vocabularies };
+            Document { conversation: view.chat, runs: &view.runs, vocabularies: &view.vocabularies };
         let text = document.export(format);
         self.emit(Effect::WriteFile { name, text });
     }

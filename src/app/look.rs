@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::missing::NOT_STORED;
 use super::requests::Answer;
-use super::{App, ChatView, Display, Inspector, LiveStep, LookAt, LookedAt, Origin, Station, TokenCursor};
+use super::{ChatView, Display, Inspector, LiveStep, LookAt, LookedAt, Origin, Outbox, Station, TokenCursor};
 use crate::chat::Run;
 use crate::engine::protocol::{CapturePlan, Event, Look, Replay, Request, RequestId};
 use crate::inspect::chain::{self, Input, Outcome};
@@ -147,40 +147,64 @@ impl ChatView<'_> {
     }
 }
 
-impl App {
-    /// Brings what is asked of the engine in line with what is shown.
-    pub(crate) fn settle_look(&mut self) {
-        self.plan_capture();
-        let wanted = self.look_wanted().map(LookAt);
-        self.sync_query(
-            |app| Some(&mut app.inspector.looks.asking),
-            wanted,
-            |app, at| {
-                let look = app.view().look_of(at.0).ok_or(NOT_STORED)?;
-                Ok(Request::Look(Box::new(look)))
-            },
-        );
-        self.find_matching();
-        self.settle_sandbox();
-    }
-
+impl Display<'_> {
     /// The token to read again, if the open station needs more than is there.
     fn look_wanted(&self) -> Option<TokenCursor> {
-        let shown = self.display().shown_step().filter(|shown| shown.chat == self.chat.head.id)?;
+        let shown = self.shown_step().filter(|shown| shown.chat == self.view.chat.head.id)?;
         let at = shown.cursor();
-        let looks = &self.inspector.looks;
-        if self.run.is_some() || self.view().ready().is_none() || looks.pass(at).is_some() {
+        if self.view.run.is_some() || self.view.ready().is_none() || self.inspector.looks.pass(at).is_some() {
             return None;
         }
         let needed = self.inspector.station.unit().wants_replay(self, shown);
-        (self.inspector.shown && needed && self.view().can_read_token_again(at)).then_some(at)
+        (self.inspector.shown && needed && self.view.can_read_token_again(at)).then_some(at)
     }
 
+    /// What the open station wants recorded.
+    fn capture_plan(&self) -> CapturePlan {
+        let mut plan = CapturePlan { twin: self.view.chat.settings.twin, ..CapturePlan::default() };
+        if self.inspector.shown {
+            self.inspector.station.unit().records(self, &mut plan);
+        }
+        plan.inside = self.live_wanted();
+        plan
+    }
+}
+
+impl Inspector {
+    /// Brings what is asked of the engine in line with what is shown.
+    pub(crate) fn sync_look(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        self.plan_capture(view, out);
+        let wanted = self.display(view).look_wanted().map(LookAt);
+        self.looks.asking.follow(wanted, &mut out.requests, |at| {
+            let look = view.look_of(at.0).ok_or(NOT_STORED)?;
+            Ok(Request::Look(Box::new(look)))
+        });
+        self.find_matching(view);
+        self.settle_sandbox(view);
+    }
+
+    /// Tells the engine what the open station wants recorded, when that has changed.
+    fn plan_capture(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        if view.ready().is_none() {
+            return;
+        }
+        let plan = self.display(view).capture_plan();
+        let given = self.looks.plan.as_ref().filter(|(engine, _)| *engine == out.requests.engine());
+        let unchanged = given.map_or_else(|| plan == CapturePlan::default(), |(_, given)| *given == plan);
+        if !unchanged {
+            self.looks.plan = Some((out.requests.engine(), plan.clone()));
+            self.price_ms = None;
+            out.requests.tell(Request::SetCapture(plan));
+        }
+    }
+}
+
+impl Inspector {
     /// A pass was read again.
-    pub(crate) fn look_event(&mut self, id: RequestId, event: Event) {
-        let answer = self.inspector.looks.asking.event(id, event);
+    pub(crate) fn look_event(&mut self, view: ChatView<'_>, id: RequestId, event: Event) {
+        let answer = self.looks.asking.event(id, event);
         let Some(Answer::Whole(LookAt(at), Event::Looked(looked))) = answer else { return };
-        let written = self.view().step_at(at).and_then(|step| step.id);
+        let written = view.step_at(at).and_then(|step| step.id);
         let of_draw = |trace: Box<SamplerTrace>| match written {
             Some(id) => trace.of_draw(id),
             None => *trace,
@@ -190,40 +214,18 @@ impl App {
             trace: looked.stages.clone().map(of_draw).map(Arc::new),
             ms: looked.ms,
         };
-        self.inspector.looks.keep_pass(at, pass);
-        self.inspector.trim_kept();
-        self.fill_watch();
-    }
-
-    /// Tells the engine what the open station wants recorded, when that has changed.
-    fn plan_capture(&mut self) {
-        if self.view().ready().is_none() {
-            return;
-        }
-        let mut plan = CapturePlan { twin: self.chat.settings.twin, ..CapturePlan::default() };
-        if self.inspector.shown {
-            self.inspector.station.unit().records(self, &mut plan);
-        }
-        plan.inside = self.live_wanted();
-        let given =
-            self.inspector.looks.plan.as_ref().filter(|(engine, _)| *engine == self.requests.engine());
-        let unchanged = given.map_or_else(|| plan == CapturePlan::default(), |(_, given)| *given == plan);
-        if !unchanged {
-            self.inspector.looks.plan = Some((self.requests.engine(), plan.clone()));
-            self.inspector.price_ms = None;
-            self.requests.tell(Request::SetCapture(plan));
-        }
+        self.looks.keep_pass(at, pass);
+        self.trim_kept();
+        self.fill_watch(view);
     }
 
     /// Works out what the watch list says of the shown step.
-    pub(crate) fn fill_watch(&mut self) {
-        let figures: Vec<Option<(f32, u32)>> = match self.display().shown_step() {
-            Some(shown) => {
-                self.inspector.watch.iter().map(|watched| self.inspector.odds_of(shown, watched.id)).collect()
-            }
-            None => vec![None; self.inspector.watch.len()],
+    pub(crate) fn fill_watch(&mut self, view: ChatView<'_>) {
+        let figures: Vec<Option<(f32, u32)>> = match self.display(view).shown_step() {
+            Some(shown) => self.watch.iter().map(|watched| self.odds_of(shown, watched.id)).collect(),
+            None => vec![None; self.watch.len()],
         };
-        for (watched, figures) in self.inspector.watch.iter_mut().zip(figures) {
+        for (watched, figures) in self.watch.iter_mut().zip(figures) {
             watched.now = figures.map(|(probability, _)| probability);
             watched.rank = figures.map(|(_, rank)| rank);
             watched.peak = watched.peak.max(watched.now.unwrap_or_default());

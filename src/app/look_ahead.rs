@@ -29,26 +29,26 @@ pub struct AheadRow {
 impl App {
     /// `L`: looks ahead at the token under the cursor, else behind the last token of the last reply.
     pub(crate) fn look_ahead_here(&mut self) {
-        let branch = self.chat.branch();
+        let branch = self.talk.chat.branch();
         let last = branch.iter().rev().find(|turn| turn.role == Role::Assistant);
         let head = last.map(|turn| TokenCursor { turn: turn.id, index: self.view().turn_tokens(turn).len() });
         match self.transcript.cursor.or(head) {
             Some(at) => self.open_look_ahead(at),
-            None => self.say("there is no reply yet"),
+            None => self.out.say("there is no reply yet"),
         }
     }
 
     /// Asks for the likeliest continuations at a place.
     pub(crate) fn open_look_ahead(&mut self, at: TokenCursor) {
-        if self.run.is_some() {
-            self.say("looking ahead waits for the reply; Esc stops it");
+        if self.talk.run.is_some() {
+            self.out.say("looking ahead waits for the reply; Esc stops it");
             return;
         }
         let fork = match self.view().fork(at) {
             Ok(fork) => fork,
-            Err(why) => return self.say(why),
+            Err(why) => return self.out.say(why),
         };
-        let vocabulary = self.runs.get(&fork.run).and_then(|run| run.vocabulary.clone());
+        let vocabulary = self.talk.runs.get(&fork.run).and_then(|run| run.vocabulary.clone());
         self.overlays.push(Ahead {
             at: fork.at,
             vocabulary,
@@ -71,14 +71,14 @@ impl App {
 
     /// Brings what is asked in line with the open look ahead.
     pub(crate) fn settle_look_ahead(&mut self) {
-        let free = self.run.is_none() && self.view().ready().is_some();
+        let free = self.talk.run.is_none() && self.view().ready().is_some();
         let wanted = self.ahead().and_then(Ahead::next).filter(|_| free);
         self.sync_query(|app| app.ahead_mut().map(|open| &mut open.asking), wanted, Self::ahead_request);
     }
 
     fn ahead_request(&self, of: &AheadOf) -> Result<Request, String> {
         let open = self.ahead().ok_or("nothing is looked ahead at")?;
-        let source = self.view().fork(open.at).ok().and_then(|fork| self.runs.get(&fork.run));
+        let source = self.view().fork(open.at).ok().and_then(|fork| self.talk.runs.get(&fork.run));
         let interventions = source.map(|run| run.interventions.clone()).unwrap_or_default();
         Ok(match of {
             AheadOf::Paths => Request::LookAhead(Box::new(LookAhead {
@@ -122,7 +122,7 @@ impl App {
             return;
         }
         if self.view().ids_along(open, path).len() == open.ids.len() {
-            self.say("this path ends the reply at once; there is nothing to take");
+            self.out.say("this path ends the reply at once; there is nothing to take");
             return;
         }
         if let Some(open) = self.ahead_mut() {
@@ -135,7 +135,7 @@ impl App {
         let Some(open) = self.ahead_mut() else { return };
         let (at, vocabulary) = (open.at, open.vocabulary.clone());
         let Some((_, mut steps)) = open.taking.take() else { return };
-        let vocabulary = vocabulary.and_then(|hash| self.vocabularies.get(&hash)).cloned();
+        let vocabulary = vocabulary.and_then(|hash| self.talk.vocabularies.get(&hash)).cloned();
         for step in &mut steps {
             if let Some(bytes) = vocabulary.as_ref().zip(step.id).and_then(|(all, id)| all.bytes(id)) {
                 step.bytes = bytes.to_vec();
@@ -143,13 +143,13 @@ impl App {
         }
         match self.view().fork(at) {
             Ok(fork) => self.branch_along(&fork, steps),
-            Err(why) => self.say(why),
+            Err(why) => self.out.say(why),
         }
     }
 
     fn branch_along(&mut self, fork: &Fork, steps: Vec<Step>) {
         let twin = self.view().versions_at(fork.at).into_iter().map(|(_, turn)| turn).find(|turn| {
-            let turn = self.chat.turn(*turn);
+            let turn = self.talk.chat.turn(*turn);
             let tokens = turn.map(|turn| self.view().turn_tokens(turn)).unwrap_or_default();
             let there = tokens.iter().skip(fork.at.index).map(|token| token.step.id);
             there.take(steps.len()).eq(steps.iter().map(|step| step.id))
@@ -158,7 +158,7 @@ impl App {
         match twin {
             Some(turn) => {
                 self.go_to(turn);
-                self.say("a version begins with this path already");
+                self.out.say("a version begins with this path already");
             }
             None if !steps.is_empty() && self.start_branch(fork, steps) => self.focus = Focus::Transcript,
             None => {}

@@ -22,7 +22,7 @@ mod message;
 mod missing;
 mod model;
 mod mouse;
-mod notice;
+mod outbox;
 mod overlays;
 mod prompt;
 mod reply;
@@ -36,6 +36,7 @@ mod state;
 mod steer;
 mod step_mode;
 mod stop;
+mod talk;
 #[cfg(test)]
 mod tests;
 mod text_edit;
@@ -46,15 +47,13 @@ mod tree;
 mod versions;
 mod word;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 pub(crate) use book::Book;
 pub use composer::PASTE_LIMIT;
 pub use cursor::SplitCharacter;
 pub(crate) use inspector::stations::Keys;
 pub use keys::WIDE;
 pub use message::{Effect, EngineId, Msg, Now};
+pub use outbox::Outbox;
 pub(crate) use overlays::overlay_list;
 pub use overlays::{
     Confirm, HELP_PAGES, Help, HelpPage, Licence, Models, Overlay, Overlays, Palette, Search, Settings,
@@ -87,18 +86,18 @@ pub use inspector::stations::tokens::Pieced;
 pub use inspector::stations::why::{Picking, Pin, Source, Trial, Unit, in_words as change_words};
 pub use inspector::{Inside, InsidePass, Inspector, LiveStep, Station, Watched, Wish};
 pub use look_ahead::AheadRow;
+pub use talk::Talk;
 pub use tour::{STEPS as TOUR, Tour};
 pub use tree::{LETTERS as TREE_LETTERS, Pair};
 pub use view::{ChatView, Display};
 
 pub use tokens::{Origin, Pass, TokenCursor, TurnScore, TurnToken};
 
-use crate::chat::{Conversation, ConversationId, Run, RunId, Turn, TurnId};
+use crate::chat::ConversationId;
 use crate::config::keymap::Keymap;
 use crate::config::{Config, Warning};
 use crate::models::CatalogueItem;
 use crate::store;
-use crate::token::Vocabulary;
 
 /// While something runs, the clock in the header moves this often, ms.
 const CLOCK_MS: u64 = 1000;
@@ -113,22 +112,10 @@ pub struct App {
     pub focus: Focus,
     /// Open overlays, the last on top.
     pub overlays: Overlays,
-    /// The list of chats.
-    pub chats: Chats,
-    /// The chat that is shown; it has no entry in the store until something was sent.
-    pub chat: Conversation,
-    /// Other chats in memory: those that still write, and those just left.
-    pub others: BTreeMap<ConversationId, Conversation>,
-    /// The reply being written, wherever its chat is.
-    pub run: Option<ActiveRun>,
-    /// What waits for the model or for the reply before it, by chat.
-    pub queued: Option<Queued>,
     /// The transcript's own state.
     pub transcript: Transcript,
     /// The composer.
     pub composer: Composer,
-    /// Whether the reply goes token by token.
-    pub steps: StepMode,
     /// The guided tour under way.
     pub(crate) tour: Option<Box<Tour>>,
     /// The inspector.
@@ -141,37 +128,25 @@ pub struct App {
     pub catalogue: Vec<CatalogueItem>,
     /// Names of the themes there are, told by the runtime at start.
     pub themes: Vec<String>,
-    /// Vocabularies by hash.
-    pub vocabularies: BTreeMap<String, Arc<Vocabulary>>,
-    /// The notice row: the newest is shown.
-    pub notice: Option<Notice>,
-    /// Runs of the loaded chats, by id.
-    pub runs: BTreeMap<RunId, Run>,
     /// A message changed on trial, while that is open.
     pub what_if: Option<Box<WhatIf>>,
     /// What each sentence of a prompt weighs, as far as it was asked.
     pub weights: Option<Box<Weights>>,
-    /// Scores of typed turns of the shown chat.
-    pub scores: BTreeMap<TurnId, TurnScore>,
-    /// The system prompt as a message before the first, while special tokens are shown.
-    pub system: Option<Turn>,
     /// What drawing learned last.
     pub geometry: Geometry,
     /// The keymap made of the command table and `[keys]`.
     pub keymap: crate::config::keymap::Keymap,
-    /// Time of the last message.
-    pub now: Now,
     /// Free memory at the last look, bytes.
     pub free_memory: Option<u64>,
     /// Whether nothing is being saved (store failed), and why.
     pub unsaved: Option<String>,
     /// Whether the app is on its way out.
     pub quitting: bool,
-    /// Whether drawing is worth it (state changed since the last frame).
-    pub dirty: bool,
-    /// What is asked of the engine.
-    pub(crate) requests: Requests,
-    /// Private bookkeeping: ids, what is kept back for a moment.
+    /// The chats, and the reply being written.
+    pub talk: Talk,
+    /// What every part speaks through.
+    pub out: Outbox,
+    /// Private bookkeeping: what is kept back for a moment.
     pub(crate) book: Book,
 }
 
@@ -181,7 +156,7 @@ impl Composer {
     }
 }
 
-impl Book {
+impl Talk {
     fn flush_at(&self) -> Option<u64> {
         self.unsaved_since.map(|at| at + reply::FLUSH_MS)
     }
@@ -192,62 +167,51 @@ impl App {
     /// `size` is the terminal's, in cells.
     #[must_use]
     pub fn new(config: Config, keymap: Keymap, seed: u64, size: (u16, u16)) -> (Self, Vec<Effect>) {
-        let mut book = Book { seed, ..Book::default() };
-        let chat = chats::empty_chat(ConversationId(book.id()));
+        let mut out = Outbox::new(seed);
+        let chats = Chats { shown: config.ui.chats, ..Chats::default() };
+        let talk = Talk::new(ConversationId(out.id()), chats);
         let mut app = Self {
             size,
             focus: Focus::Composer,
             overlays: Overlays::default(),
-            chats: Chats { shown: config.ui.chats, ..Chats::default() },
-            chat,
-            others: BTreeMap::new(),
-            run: None,
-            queued: None,
             transcript: Transcript::default(),
             composer: Composer::default(),
-            steps: StepMode::default(),
             tour: None,
             inspector: Inspector { shown: config.ui.inspector, ..Inspector::default() },
             model: ModelState { name: config.model.clone(), ..ModelState::default() },
             fetch: None,
             catalogue: Vec::new(),
             themes: vec!["auto".into()],
-            vocabularies: BTreeMap::new(),
-            notice: None,
-            runs: BTreeMap::new(),
             what_if: None,
             weights: None,
-            scores: BTreeMap::new(),
-            system: None,
             geometry: Geometry::default(),
             keymap,
-            now: Now::default(),
             free_memory: None,
             unsaved: None,
             quitting: false,
-            dirty: true,
-            requests: Requests::default(),
-            book,
+            talk,
+            out,
+            book: Book::default(),
             config,
         };
-        app.store(store::Command::List);
-        app.store(store::Command::History);
-        app.emit(Effect::ReadCatalogue);
-        app.show_title();
+        app.out.store(store::Command::List);
+        app.out.store(store::Command::History);
+        app.out.emit(Effect::ReadCatalogue);
+        app.out.show_title(view!(app));
         if app.config.ui.mouse {
-            app.emit(Effect::Mouse(true));
+            app.out.emit(Effect::Mouse(true));
         }
-        let effects = app.take_effects();
+        let effects = app.out.take_effects();
         (app, effects)
     }
 
     /// Takes one message: changes the state, gives what is to be done.
     pub fn update(&mut self, now: Now, msg: Msg) -> Vec<Effect> {
-        self.now = now;
+        self.out.now = now;
         if self.quitting {
             return Vec::new();
         }
-        self.dirty |= !matches!(msg, Msg::Tick);
+        self.out.dirty |= !matches!(msg, Msg::Tick);
         match msg {
             Msg::Key(key) => self.key(key),
             Msg::Paste(_) if self.tour.is_some() && self.overlays.is_empty() => {}
@@ -261,46 +225,48 @@ impl App {
             Msg::Catalogue(items) => self.catalogue_read(items),
             Msg::Config(config, warnings) => self.config_read(*config, &warnings),
             Msg::Edited(result) => self.edited(result),
-            Msg::Copied(result) => self.copied(result),
-            Msg::Heads(hash, scores) => self.heads_recalled(hash, scores.map(|scores| *scores)),
+            Msg::Copied(result) => self.out.copied(result),
+            Msg::Heads(hash, scores) => {
+                self.inspector.heads_recalled(view!(self), hash, scores.map(|scores| *scores));
+            }
             Msg::Memory(free) => self.free_memory = Some(free),
-            Msg::Tick => self.dirty |= self.is_working(),
+            Msg::Tick => self.out.dirty |= self.is_working(),
             Msg::Terminate => self.quit(),
         }
         if !self.quitting {
             self.settle();
         }
-        self.take_effects()
+        self.out.take_effects()
     }
 
     /// Does what its time has come for.
     fn settle(&mut self) {
-        let now = self.now.mono_ms;
+        let now = self.out.now.mono_ms;
         let due = |at: Option<u64>| at.is_some_and(|at| at <= now);
         self.settle_tour();
         self.settle_cursor();
         self.settle_scores();
-        self.expire_notice();
+        self.out.expire_notice();
         self.settle_slow();
-        self.refresh_live();
-        self.follow_cursor();
+        self.inspector.refresh_live(view!(self), &mut self.out);
+        self.inspector.follow_cursor(view!(self), &mut self.out, self.transcript.cursor);
         self.settle_alternatives();
         self.settle_look_ahead();
-        self.settle_look();
-        self.settle_inside();
-        self.settle_attention();
+        self.inspector.sync_look(view!(self), &mut self.out);
+        self.inspector.sync_inside(view!(self), &mut self.out);
+        self.inspector.sync_attention(view!(self), &mut self.out);
         self.settle_steer();
-        self.settle_depths();
+        self.inspector.sync_depths(view!(self), &mut self.out, &self.transcript, &self.geometry);
         self.settle_reread();
         if due(self.composer.draft_at()) {
             self.keep_draft();
         }
-        if due(self.book.flush_at()) {
+        if due(self.talk.flush_at()) {
             self.flush_steps();
         }
         if due(self.unloads_at()) {
             self.unload();
-            self.dirty = true;
+            self.out.dirty = true;
         }
     }
 
@@ -310,18 +276,26 @@ impl App {
         if self.quitting {
             return None;
         }
-        let clock = self.is_working().then_some(self.now.mono_ms + CLOCK_MS);
-        let notice = self.notice.as_ref().and_then(|notice| notice.until);
+        let clock = self.is_working().then_some(self.out.now.mono_ms + CLOCK_MS);
+        let notice = self.out.notice.as_ref().and_then(|notice| notice.until);
         let draft = self.composer.draft_at();
-        [clock, notice, draft, self.book.flush_at(), self.refreshes_at(), self.unloads_at(), self.slow_at()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            clock,
+            notice,
+            draft,
+            self.talk.flush_at(),
+            self.inspector.refreshes_at(view!(self)),
+            self.unloads_at(),
+            self.slow_at(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Whether something runs whose time is shown.
     fn is_working(&self) -> bool {
-        self.run.is_some()
+        self.talk.run.is_some()
             || matches!(self.model.status, ModelStatus::Loading(_))
             || self.fetch.as_ref().is_some_and(|fetch| fetch.failed.is_none())
     }
@@ -329,7 +303,7 @@ impl App {
     /// The terminal gained the focus (files may have changed meanwhile) or lost it (a good time to save).
     fn terminal_focus(&mut self, gained: bool) {
         if gained {
-            self.emit(Effect::ReadConfig);
+            self.out.emit(Effect::ReadConfig);
         } else {
             self.keep_draft();
         }
@@ -344,28 +318,16 @@ impl App {
             self.keymap = Keymap::build(crate::command::TABLE, &config.keys).0;
             self.config = config;
             if self.config.ui.mouse != mouse {
-                self.emit(Effect::Mouse(self.config.ui.mouse));
+                self.out.emit(Effect::Mouse(self.config.ui.mouse));
             }
             self.resolve_watch();
-            self.emit(Effect::ReadCatalogue);
+            self.out.emit(Effect::ReadCatalogue);
         }
         if changed || asked {
             if warnings.is_empty() {
-                self.say("configuration read again");
+                self.out.say("configuration read again");
             }
-            self.tell(warnings);
+            self.out.tell(warnings);
         }
-    }
-
-    /// Says the first of what was wrong with configuration or theme, and how much more there is. It has one
-    /// row: the count comes first, and of the file its name.
-    pub fn tell(&mut self, warnings: &[Warning]) {
-        let Some(first) = warnings.first() else { return };
-        let name = std::path::Path::new(&first.file).file_name().and_then(std::ffi::OsStr::to_str);
-        let first = Warning { file: name.unwrap_or(&first.file).to_owned(), ..first.clone() };
-        self.warn(match warnings.len() {
-            1 => first.to_string(),
-            all => format!("1 of {all} (see `glassbox doctor`): {first}"),
-        });
     }
 }

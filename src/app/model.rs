@@ -1,6 +1,6 @@
 //! The model: wanting one, fetching its file, starting its engine, loading, unloading.
 //!
-//! Invariant: only the engine named in [`App::requests`] is listened to; starting one ends the one before.
+//! Invariant: only the engine named in [`super::Outbox::requests`] is listened to; starting one ends the one before.
 
 use super::{App, Asker, Effect, Fetch, Inspector, Level, Licence, ModelStatus, Watched};
 use crate::chat::{Role, Span};
@@ -34,7 +34,7 @@ impl App {
         let Some(entry) = self.config.model_named(name) else {
             let message = format!("there is no model {name} in the configuration; Ctrl+L chooses another");
             name.clone_into(&mut self.model.name);
-            self.fail(message.clone());
+            self.out.fail(message.clone());
             self.model.status = ModelStatus::Failed { message, log_tail: Vec::new() };
             return;
         };
@@ -45,8 +45,8 @@ impl App {
             return;
         }
         if matches!(self.model.status, ModelStatus::Ready(_) | ModelStatus::Loading(_)) {
-            self.emit(Effect::StopEngine(self.requests.engine()));
-            self.requests.next_engine();
+            self.out.emit(Effect::StopEngine(self.out.requests.engine()));
+            self.out.requests.next_engine();
         }
         self.fetch_or_ask(entry);
     }
@@ -62,7 +62,7 @@ impl App {
         }
         if let Some(fetch) = self.fetch.as_ref().filter(|fetch| fetch.failed.is_none()) {
             if fetch.name != entry.name {
-                self.warn(format!("{} is being fetched; Esc in the composer stops that", fetch.name));
+                self.out.warn(format!("{} is being fetched; Esc in the composer stops that", fetch.name));
             }
             return;
         }
@@ -75,11 +75,11 @@ impl App {
                 (FetchStage::Check, 0, entry.size.map_or(0, |size| size.file)),
             ],
             stage: FetchStage::Download,
-            started_at: self.now.mono_ms,
+            started_at: self.out.now.mono_ms,
             speed: 0.0,
             failed: None,
         });
-        self.emit(Effect::Fetch(Box::new(entry)));
+        self.out.emit(Effect::Fetch(Box::new(entry)));
     }
 
     /// Whether the terms of a model, if it has any, were accepted, now or at an earlier time.
@@ -102,12 +102,12 @@ impl App {
                 if let Some(item) = self.catalogue.iter_mut().find(|item| item.entry.name == name) {
                     item.path = Some(path);
                 }
-                self.emit(Effect::ReadCatalogue);
+                self.out.emit(Effect::ReadCatalogue);
                 match self.config.model_named(&name) {
                     Some(entry) if name == self.model.name && self.model.status == ModelStatus::Fetching => {
                         self.start_engine(entry);
                     }
-                    _ => self.say(format!("{name} is fetched")),
+                    _ => self.out.say(format!("{name} is fetched")),
                 }
             }
             FetchEvent::Failed { name, message, cancelled } => {
@@ -123,13 +123,13 @@ impl App {
                 if name == self.model.name && self.model.status == ModelStatus::Fetching {
                     self.model.status = ModelStatus::Failed { message: said.clone(), log_tail: Vec::new() };
                 }
-                if cancelled { self.say(said) } else { self.fail(said) }
+                if cancelled { self.out.say(said) } else { self.out.fail(said) }
             }
         }
     }
 
     fn fetch_progress(&mut self, name: &str, stage: FetchStage, done: u64, total: u64) {
-        let now = self.now.mono_ms;
+        let now = self.out.now.mono_ms;
         let Some(fetch) = self.fetch.as_mut().filter(|fetch| fetch.name == name) else { return };
         fetch.stage = stage;
         for row in fetch.stages.iter_mut().filter(|row| row.0 == stage) {
@@ -146,25 +146,25 @@ impl App {
     }
 
     pub(crate) fn start_engine(&mut self, entry: ModelEntry) {
-        let id = self.requests.next_engine();
+        let id = self.out.requests.next_engine();
         self.model.status = ModelStatus::Loading(0.0);
         self.model.hash = None;
         self.composer.tokens = None;
-        self.book.left_out.clear();
-        self.emit(Effect::StartEngine(id, Box::new(entry)));
+        self.talk.left_out.clear();
+        self.out.emit(Effect::StartEngine(id, Box::new(entry)));
     }
 
     pub(crate) fn engine_ready(&mut self, version: u32) {
         if version != VERSION {
             let message = format!("the engine speaks version {version}, this program {VERSION}");
-            self.fail(message.clone());
+            self.out.fail(message.clone());
             self.model.status = ModelStatus::Failed { message, log_tail: Vec::new() };
-            self.emit(Effect::StopEngine(self.requests.engine()));
+            self.out.emit(Effect::StopEngine(self.out.requests.engine()));
             return;
         }
         let Some(entry) = self.config.model_named(&self.model.name) else { return };
         let params = self.config.load_params_for(&entry);
-        self.requests.ask(Asker::Load, Request::Load { entry: Box::new(entry), params });
+        self.out.requests.ask(Asker::Load, Request::Load { entry: Box::new(entry), params });
     }
 
     /// The load goes on, or is over.
@@ -178,33 +178,33 @@ impl App {
     }
 
     fn loaded(&mut self, loaded: Loaded) {
-        self.book.last_use = self.now.mono_ms;
-        let known = self.vocabularies.contains_key(&loaded.vocabulary);
+        self.out.last_use = self.out.now.mono_ms;
+        let known = self.talk.vocabularies.contains_key(&loaded.vocabulary);
         if !loaded.notes.is_empty() {
-            self.warn(loaded.notes.join("; "));
-        } else if self.notice.as_ref().is_some_and(|notice| notice.level == Level::Error) {
-            self.say(format!("{} is loaded again", self.config.model_title(&self.model.name)));
+            self.out.warn(loaded.notes.join("; "));
+        } else if self.out.notice.as_ref().is_some_and(|notice| notice.level == Level::Error) {
+            self.out.say(format!("{} is loaded again", self.config.model_title(&self.model.name)));
         }
         self.model.status = ModelStatus::Ready(Box::new(loaded));
         if let Some(entry) = self.config.model_named(&self.model.name).filter(|_| self.model.hash.is_none()) {
-            self.emit(Effect::HashModel(self.requests.engine(), Box::new(entry)));
+            self.out.emit(Effect::HashModel(self.out.requests.engine(), Box::new(entry)));
         }
         if known {
             self.resolve_watch();
         } else {
-            self.requests.ask(Asker::Vocabulary, Request::Vocabulary);
+            self.out.requests.ask(Asker::Vocabulary, Request::Vocabulary);
         }
         self.count_draft();
         self.send_waiting();
     }
 
     fn load_failed(&mut self, failure: Failure) {
-        self.fail(failure.message.clone());
+        self.out.fail(failure.message.clone());
         self.model.status = ModelStatus::Failed { message: failure.message, log_tail: Vec::new() };
     }
 
     pub(crate) fn model_hash(&mut self, hash: String) {
-        if let Some(run) = self.run.as_ref().and_then(|active| self.runs.get_mut(&active.run)) {
+        if let Some(run) = self.talk.run.as_ref().and_then(|active| self.talk.runs.get_mut(&active.run)) {
             run.model_hash = Some(hash.clone());
         }
         self.model.hash = Some(hash);
@@ -214,15 +214,15 @@ impl App {
     pub(crate) fn vocabulary_event(&mut self, event: Event) {
         let Event::Vocabulary(vocabulary) = event else { return };
         let vocabulary: Vocabulary = *vocabulary;
-        self.store(store::Command::PutVocabulary(Box::new(vocabulary.clone())));
-        self.vocabularies.insert(vocabulary.hash.clone(), Arc::new(vocabulary));
+        self.out.store(store::Command::PutVocabulary(Box::new(vocabulary.clone())));
+        self.talk.vocabularies.insert(vocabulary.hash.clone(), Arc::new(vocabulary));
         self.resolve_watch();
     }
 
     /// Finds the watched texts in the loaded vocabulary.
     pub(crate) fn resolve_watch(&mut self) {
         let Some(vocabulary) =
-            self.view().ready().and_then(|loaded| self.vocabularies.get(&loaded.vocabulary))
+            self.view().ready().and_then(|loaded| self.talk.vocabularies.get(&loaded.vocabulary))
         else {
             return;
         };
@@ -239,9 +239,9 @@ impl App {
     /// Switches the shown chat to a model.
     pub(crate) fn switch_model(&mut self, name: &str) {
         self.end_run("stopped: the model was switched");
-        self.chat.settings.model = Some(name.to_owned());
-        if !self.chat.turns.is_empty() {
-            self.put_conversation(self.chat.head.id);
+        self.talk.chat.settings.model = Some(name.to_owned());
+        if !self.talk.chat.turns.is_empty() {
+            self.put_conversation(self.talk.chat.head.id);
         }
         let current = name == self.model.name;
         if !(current && matches!(self.model.status, ModelStatus::Ready(_) | ModelStatus::Loading(_))) {
@@ -260,12 +260,12 @@ impl App {
                 true
             }
             (None, []) => {
-                self.warn(format!("there is no model {name}; Ctrl+L shows all"));
+                self.out.warn(format!("there is no model {name}; Ctrl+L shows all"));
                 false
             }
             (None, several) => {
                 let several: Vec<&str> = several.iter().map(|at| names[*at].as_str()).collect();
-                self.warn(format!("{name} could be {}", several.join(", ")));
+                self.out.warn(format!("{name} could be {}", several.join(", ")));
                 false
             }
         }
@@ -281,15 +281,15 @@ impl App {
     /// Gives the model's memory back.
     pub(crate) fn unload(&mut self) {
         if self.view().ready().is_none() {
-            self.say("no model is loaded");
+            self.out.say("no model is loaded");
             return;
         }
         self.end_run("stopped: the model was unloaded");
-        self.emit(Effect::StopEngine(self.requests.engine()));
-        self.requests.next_engine();
+        self.out.emit(Effect::StopEngine(self.out.requests.engine()));
+        self.out.requests.next_engine();
         self.model.status = ModelStatus::Unloaded;
         self.composer.tokens = None;
-        self.say("the model is unloaded; it loads again when needed");
+        self.out.say("the model is unloaded; it loads again when needed");
     }
 
     /// A message waits: an unloaded model is loaded, a failed one is named.
@@ -301,7 +301,7 @@ impl App {
             }
             ModelStatus::Failed { message, .. } => {
                 let message = format!("the message is kept and waits: {message}");
-                self.fail(message);
+                self.out.fail(message);
             }
             ModelStatus::None | ModelStatus::Fetching | ModelStatus::Loading(_) | ModelStatus::Ready(_) => {}
         }
@@ -310,16 +310,16 @@ impl App {
     /// When an idle model is unloaded, ms; `None` for never.
     pub(crate) fn unloads_at(&self) -> Option<u64> {
         let minutes = u64::from(self.config.engine.unload_after_minutes);
-        let idle = self.run.is_none() && self.queued.is_none() && self.view().ready().is_some();
-        (idle && minutes > 0).then(|| self.book.last_use + minutes * 60_000)
+        let idle = self.talk.run.is_none() && self.talk.queued.is_none() && self.view().ready().is_some();
+        (idle && minutes > 0).then(|| self.out.last_use + minutes * 60_000)
     }
 
     /// Tokens in the context of the shown chat, as its last reply left it.
     pub(crate) fn measure_context(&mut self) {
-        let branch = self.chat.branch();
+        let branch = self.talk.chat.branch();
         let last = branch.iter().rev().find(|turn| turn.role == Role::Assistant);
         let run = last.and_then(|turn| turn.spans.iter().rev().find_map(super::inspector::run_of));
-        let usage = run.and_then(|run| self.runs.get(&run)).map(|run| run.usage).unwrap_or_default();
+        let usage = run.and_then(|run| self.talk.runs.get(&run)).map(|run| run.usage).unwrap_or_default();
         let written: usize = last.map_or(0, |turn| {
             turn.spans
                 .iter()

@@ -40,7 +40,7 @@ impl App {
         } else if let Some(at) = token.filter(|at| self.view().shown_turn(at.turn).is_some()) {
             self.focus = Focus::Transcript;
             self.point_at(at);
-        } else if let Some(turn) = turn.filter(|turn| self.chat.turn(*turn).is_some()) {
+        } else if let Some(turn) = turn.filter(|turn| self.talk.chat.turn(*turn).is_some()) {
             self.focus = Focus::Transcript;
             self.transcript.selected = Some(turn);
         } else if let Some(pane) = pane {

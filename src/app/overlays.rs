@@ -246,10 +246,10 @@ impl App {
         let line = text.replace('\n', " ");
         if let Some(find) = &mut self.transcript.find {
             find.input.insert(&line);
-            self.find_matches();
+            self.transcript.find_matches(view!(self));
             return true;
         }
-        self.chats.rename.as_mut().map(|(_, input)| input.insert(&line)).is_some()
+        self.talk.chats.rename.as_mut().map(|(_, input)| input.insert(&line)).is_some()
     }
 }
 

@@ -18,7 +18,7 @@ const SPEED_MS: u64 = 1000;
 impl App {
     /// The engine said something; the one place where what is stale is dropped.
     pub(crate) fn engine(&mut self, engine: EngineId, envelope: Envelope) {
-        if engine != self.requests.engine() {
+        if engine != self.out.requests.engine() {
             return;
         }
         let Envelope { id, event } = envelope;
@@ -27,7 +27,7 @@ impl App {
             Event::ModelHash(hash) => self.model_hash(hash),
             Event::Exited(exit) => self.engine_exited(exit),
             event => {
-                if let Some(asker) = self.requests.answered(id, &event) {
+                if let Some(asker) = self.out.requests.answered(id, &event) {
                     self.answer(asker, id, event);
                 }
             }
@@ -42,21 +42,23 @@ impl App {
             Asker::DraftCount => self.counted(event),
             Asker::Reply => self.reply_event(id, event),
             Asker::Scores => self.score_event(id, event),
-            Asker::Look => self.look_event(id, event),
+            Asker::Look => self.inspector.look_event(view!(self), id, event),
             Asker::Alternatives => self.alternatives_event(id, event),
             Asker::LookAhead => self.look_ahead_event(id, event),
             Asker::Steering => self.inspector.steer.steer_event(id, event),
             Asker::WhatIf => self.what_if_event(id, event),
             Asker::Weights => self.weights_event(id, event),
-            Asker::Station => self.station_event(id, event),
-            Asker::Attention => self.attention_event(id, event),
-            Asker::Depths => self.depths_event(id, event),
+            Asker::Station => self.inspector.station_event(view!(self), id, event),
+            Asker::Attention => self.inspector.attention_event(view!(self), &mut self.out, id, event),
+            Asker::Depths => {
+                self.inspector.depths_event(&mut self.out, id, event);
+            }
         }
     }
 
     /// The reply goes on, or is over.
     fn reply_event(&mut self, id: RequestId, event: Event) {
-        if self.run.as_ref().is_none_or(|run| run.request != id) {
+        if self.talk.run.as_ref().is_none_or(|run| run.request != id) {
             return;
         }
         match event {
@@ -71,74 +73,74 @@ impl App {
     }
 
     fn prompt(&mut self, facts: PromptFacts) {
-        let Some(active) = &mut self.run else { return };
+        let Some(active) = &mut self.talk.run else { return };
         active.phase =
             Phase::Reading { done: 0, total: (facts.ids.len() as u32).saturating_sub(facts.reused) };
         let (run, chat, turn) = (active.run, active.chat, active.turn);
-        let used = facts.ids.len() as u32 + self.runs.get(&run).map_or(0, |run| run.taken);
+        let used = facts.ids.len() as u32 + self.talk.runs.get(&run).map_or(0, |run| run.taken);
         let others = self.view().runs_near(chat, turn);
-        if let Some(mut made) = self.runs.remove(&run) {
-            chat::condition(&mut made, &facts.ids, &self.runs, others);
-            self.runs.insert(run, made);
+        if let Some(mut made) = self.talk.runs.remove(&run) {
+            chat::condition(&mut made, &facts.ids, &self.talk.runs, others);
+            self.talk.runs.insert(run, made);
         }
-        if let Some(run) = self.runs.get_mut(&run) {
+        if let Some(run) = self.talk.runs.get_mut(&run) {
             run.seed = facts.seed;
             run.usage.prompt_tokens = facts.ids.len() as u32;
             run.usage.reused_tokens = facts.reused;
             let run = run.clone();
-            self.store(store::Command::PutRun(Box::new(run)));
+            self.out.store(store::Command::PutRun(Box::new(run)));
         }
-        if chat == self.chat.head.id {
+        if chat == self.talk.chat.head.id {
             self.model.used = used;
         }
         if !facts.notes.is_empty() {
-            self.warn(facts.notes.join("; "));
+            self.out.warn(facts.notes.join("; "));
         }
-        if let Some(active) = &mut self.run {
+        if let Some(active) = &mut self.talk.run {
             active.prompt = Some(facts);
         }
     }
 
     fn prompt_progress(&mut self, done: u32, total: u32) {
-        if let Some(active) = &mut self.run {
+        if let Some(active) = &mut self.talk.run {
             active.phase = Phase::Reading { done, total };
         }
     }
 
     fn token(&mut self, written: Written) {
-        let now = self.now.mono_ms;
-        let Some(active) = &mut self.run else { return };
+        let now = self.out.now.mono_ms;
+        let Some(active) = &mut self.talk.run else { return };
         active.phase = Phase::Writing;
         active.written += 1;
         let first = active.first_token_at.is_none();
         if first {
             active.first_token_at = Some(now);
         }
-        self.book.arrivals.push_back(now);
-        while self.book.arrivals.front().is_some_and(|at| at + SPEED_MS < now) {
-            self.book.arrivals.pop_front();
+        self.talk.arrivals.push_back(now);
+        while self.talk.arrivals.front().is_some_and(|at| at + SPEED_MS < now) {
+            self.talk.arrivals.pop_front();
         }
-        let span = now.saturating_sub(self.book.arrivals.front().copied().unwrap_or(now));
+        let span = now.saturating_sub(self.talk.arrivals.front().copied().unwrap_or(now));
         if span > 0 {
-            active.speed = (self.book.arrivals.len() - 1) as f32 * 1000.0 / span as f32;
+            active.speed = (self.talk.arrivals.len() - 1) as f32 * 1000.0 / span as f32;
         }
         let (chat, turn, run) = (active.chat, active.turn, active.run);
         if first {
             self.say_reused();
         }
         if let Some(ms) = written.recording_ms {
-            self.recorded(ms);
+            self.inspector.recorded(ms);
         }
         if let Some(unchanged) = written.unchanged {
             self.inspector.steer.twin_told(written.index, unchanged);
         }
         let Some(index) = self.append(chat, turn, run, written.step.clone()) else { return };
-        self.transcript.touch(turn);
-        self.book.unsaved_since.get_or_insert(now);
-        self.book.unsaved_steps.push(written.step.clone());
-        if chat == self.chat.head.id {
+        self.out.touch(turn);
+        self.talk.unsaved_since.get_or_insert(now);
+        self.talk.unsaved_steps.push(written.step.clone());
+        if chat == self.talk.chat.head.id {
             self.model.used += 1;
-            self.live_step(TokenCursor { turn, index }, written);
+            self.inspector.live_step(view!(self), &mut self.out, TokenCursor { turn, index }, written);
         }
     }
 
@@ -156,34 +158,34 @@ impl App {
 
     /// "reused 45 tokens of 62, read 17 in 0.06 s", unless something more important stands there.
     fn say_reused(&mut self) {
-        let Some(active) = &self.run else { return };
+        let Some(active) = &self.talk.run else { return };
         let Some(facts) = &active.prompt else { return };
-        let told = matches!(&self.notice, Some(Notice { level: Level::Warn | Level::Error, .. }));
+        let told = matches!(&self.out.notice, Some(Notice { level: Level::Warn | Level::Error, .. }));
         // In step mode each choice begins anew, and what the key did is worth more.
-        if told || self.steps.on {
+        if told || self.talk.steps.on {
             return;
         }
         let all = facts.ids.len() as u32;
-        let seconds = self.now.mono_ms.saturating_sub(active.started_at) as f32 / 1000.0;
+        let seconds = self.out.now.mono_ms.saturating_sub(active.started_at) as f32 / 1000.0;
         let read = all.saturating_sub(facts.reused);
         let text = match facts.reused {
             0 => format!("read {read} tokens in {seconds:.2} s"),
             reused => format!("reused {reused} tokens of {all}, read {read} in {seconds:.2} s"),
         };
-        self.say(text);
+        self.out.say(text);
     }
 
     /// Hands the steps that wait to the store.
     pub(crate) fn flush_steps(&mut self) {
-        self.book.unsaved_since = None;
-        let steps = std::mem::take(&mut self.book.unsaved_steps);
-        if let Some(turn) = self.run.as_ref().map(|run| run.turn).filter(|_| !steps.is_empty()) {
-            self.store(store::Command::AppendSteps(turn, steps));
+        self.talk.unsaved_since = None;
+        let steps = std::mem::take(&mut self.talk.unsaved_steps);
+        if let Some(turn) = self.talk.run.as_ref().map(|run| run.turn).filter(|_| !steps.is_empty()) {
+            self.out.store(store::Command::AppendSteps(turn, steps));
         }
     }
 
     fn reply_done(&mut self, stop: StopReason, usage: Usage, timings: Timings) {
-        if let Some(run) = self.run.as_ref().and_then(|active| self.runs.get_mut(&active.run)) {
+        if let Some(run) = self.talk.run.as_ref().and_then(|active| self.talk.runs.get_mut(&active.run)) {
             run.usage = usage;
             run.timings = timings;
         }
@@ -210,7 +212,7 @@ impl App {
             }
             _ => {
                 self.finish_run(StopReason::Error, TurnState::Done, Some(failure.message.clone()));
-                self.fail(failure.message.clone());
+                self.out.fail(failure.message.clone());
             }
         }
         self.send_waiting();
@@ -218,7 +220,7 @@ impl App {
 
     /// The overflow rule: leaves the two oldest messages out, while something is left and the rule says so.
     fn leave_out_more(&mut self) -> bool {
-        let Some(active) = self.run.clone() else { return false };
+        let Some(active) = self.talk.run.clone() else { return false };
         if self.config.engine.overflow == Overflow::Stop
             || active.stopping
             || self.view().branch_prompt().is_some()
@@ -227,13 +229,13 @@ impl App {
         }
         let messages = self.view().messages(active.chat, active.turn);
         let all = messages.iter().filter(|message| message.role != crate::chat::Role::System).count();
-        let left_out = self.book.left_out.entry(active.chat).or_default();
+        let left_out = self.talk.left_out.entry(active.chat).or_default();
         if *left_out + 2 >= all {
             return false;
         }
         *left_out += 2;
         let left_out = *left_out;
-        self.warn(format!("context is full: the {left_out} oldest messages are left out"));
+        self.out.warn(format!("context is full: the {left_out} oldest messages are left out"));
         true
     }
 
@@ -246,30 +248,30 @@ impl App {
         let last = exit.log_tail.iter().rev().find(telling);
         let said = last.map(|line| format!(" (its last line: {})", line.trim())).unwrap_or_default();
         let why = format!("the engine {how}{said}");
-        if self.run.is_some() {
+        if self.talk.run.is_some() {
             self.finish_run(StopReason::Error, TurnState::Interrupted, Some(why.clone()));
         }
-        self.requests.engine_is_gone();
+        self.out.requests.engine_is_gone();
         self.composer.tokens = None;
         if exit.expected {
             self.model.status = ModelStatus::Unloaded;
             return;
         }
         let message = format!("the engine {how}; F5 (or /reload) loads it again{said}");
-        self.fail(message.clone());
+        self.out.fail(message.clone());
         self.model.status = ModelStatus::Failed { message, log_tail: exit.log_tail };
     }
 
     /// A reply ended in a chat that is not shown: marked, announced, and let go of when nothing waits there.
     pub(crate) fn finished_elsewhere(&mut self, chat: ConversationId) {
-        self.chats.unseen.insert(chat);
+        self.talk.chats.unseen.insert(chat);
         let title = self.view().conversation(chat).map(|conversation| conversation.head.title.clone());
         if self.config.ui.notify != Notify::None {
             let text = format!("reply finished: {}", title.unwrap_or_default());
-            self.emit(super::Effect::Notify(self.config.ui.notify, text));
+            self.out.emit(super::Effect::Notify(self.config.ui.notify, text));
         }
         if !self.view().is_busy(chat) {
-            self.others.remove(&chat);
+            self.talk.others.remove(&chat);
         }
     }
 }

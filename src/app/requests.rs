@@ -207,11 +207,11 @@ impl App {
         request: impl FnOnce(&Self, &K) -> Result<Request, String>,
     ) {
         let Some(mut synced) = query(self).map(std::mem::take) else {
-            return self.requests.give_up_all(K::ASKER);
+            return self.out.requests.give_up_all(K::ASKER);
         };
-        if let Some(key) = synced.sync(wanted, &mut self.requests) {
+        if let Some(key) = synced.sync(wanted, &mut self.out.requests) {
             match request(self, &key) {
-                Ok(request) => synced.asked(key, self.requests.ask(K::ASKER, request)),
+                Ok(request) => synced.asked(key, self.out.requests.ask(K::ASKER, request)),
                 Err(why) => synced.refuse(key, why),
             }
         }

@@ -9,7 +9,7 @@ mod what_if;
 
 use super::overlays::Kind;
 use super::state::{ReadAgain, ReadWithout};
-use super::{App, Asker, ChatView, Origin, Overlay, Query, WeightsPanel, prompt};
+use super::{App, Asker, ChatView, Origin, Outbox, Overlay, Query, Transcript, WeightsPanel, prompt};
 use crate::chat::{Piece, Role, Turn, TurnId};
 use crate::engine::protocol::{Message, Prompt, Reread, Rescored, StoredTokens};
 use crate::token::TokenId;
@@ -92,15 +92,15 @@ impl App {
     /// What scores a reply behind its own prompt, or behind that with one message changed. Both are rendered anew,
     /// with the clock that the reply was written under.
     fn reread_of(&self, reply: TurnId, changed: Option<&Changed<'_>>) -> Option<Reread> {
-        let turn = self.chat.turn(reply)?;
+        let turn = self.talk.chat.turn(reply)?;
         let runs = self.view().turn_tokens(turn).into_iter().filter_map(|token| match token.origin {
-            Origin::Written { run, .. } => self.runs.get(&run),
+            Origin::Written { run, .. } => self.talk.runs.get(&run),
             Origin::Scored { .. } => None,
         });
         let runs: Vec<_> = runs.collect();
         let (first, last) = (runs.first()?, runs.last()?);
         let messages = self.view().messages_before(turn, changed);
-        let left_out = self.book.left_out.get(&self.chat.head.id).copied().unwrap_or_default();
+        let left_out = self.talk.left_out.get(&self.talk.chat.head.id).copied().unwrap_or_default();
         Some(Reread {
             prompt: Prompt::Chat {
                 messages: prompt::without_oldest(messages, left_out),
@@ -117,31 +117,21 @@ impl App {
     /// background.
     pub(crate) fn settle_reread(&mut self) {
         self.drop_stale_trials();
-        let free = self.run.is_none() && self.queued.is_none() && self.view().ready().is_some();
+        let free = self.talk.run.is_none() && self.talk.queued.is_none() && self.view().ready().is_some();
         let what_if = self.what_if_wanted().filter(|_| free);
         self.sync_query(trial, what_if, Self::what_if_request);
-        let idle = free && self.requests.of(Asker::WhatIf).is_none();
+        let idle = free && self.out.requests.of(Asker::WhatIf).is_none();
         let weights = self.weights_wanted().filter(|_| idle);
         self.sync_query(weighing, weights, Self::part_request);
-    }
-
-    /// Says once how much of the chat had to make room.
-    fn say_displaced(&mut self, scored: &Rescored, told: bool) {
-        if scored.displaced > 0 && !told {
-            let tokens = scored.displaced;
-            self.warn(format!(
-                "the context has no room for both: the next reply reads {tokens} tokens of the chat again"
-            ));
-        }
     }
 
     /// Trials end with the chat, the branch or the reply that they are about.
     fn drop_stale_trials(&mut self) {
         let branch: Vec<TurnId> = match (&self.what_if, &self.weights) {
             (None, None) => return,
-            _ => self.chat.branch().iter().map(|turn| turn.id).collect(),
+            _ => self.talk.chat.branch().iter().map(|turn| turn.id).collect(),
         };
-        let chat = self.chat.head.id;
+        let chat = self.talk.chat.head.id;
         let stale = |of, turns: &[TurnId]| of != chat || turns.iter().any(|turn| !branch.contains(turn));
         let replies = |what_if: &super::WhatIf| -> Vec<TurnId> {
             what_if.replies.iter().map(|reply| reply.turn).collect()
@@ -199,12 +189,26 @@ impl App {
             (false, _) => ("change, bit", 1),
         })
     }
+}
 
+impl Outbox {
+    /// Says once how much of the chat had to make room.
+    fn say_displaced(&mut self, scored: &Rescored, told: bool) {
+        if scored.displaced > 0 && !told {
+            let tokens = scored.displaced;
+            self.warn(format!(
+                "the context has no room for both: the next reply reads {tokens} tokens of the chat again"
+            ));
+        }
+    }
+}
+
+impl Transcript {
     /// The message that a trial is about: the selected one, else the last of the user.
-    fn message_on_trial(&self) -> Option<TurnId> {
-        let branch = self.chat.branch();
+    fn message_on_trial(&self, view: ChatView<'_>) -> Option<TurnId> {
+        let branch = view.chat.branch();
         let last = branch.iter().rev().find(|turn| turn.role == Role::User).map(|turn| turn.id);
-        self.transcript.selected.or(last)
+        self.selected.or(last)
     }
 }
 

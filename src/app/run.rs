@@ -77,7 +77,7 @@ impl<'a> ChatView<'a> {
 
 impl App {
     pub(crate) fn conversation_mut(&mut self, id: ConversationId) -> Option<&mut Conversation> {
-        if self.chat.head.id == id { Some(&mut self.chat) } else { self.others.get_mut(&id) }
+        if self.talk.chat.head.id == id { Some(&mut self.talk.chat) } else { self.talk.others.get_mut(&id) }
     }
 
     /// Enter: a command is run, a message is sent or waits for its turn.
@@ -87,44 +87,44 @@ impl App {
             return;
         }
         self.composer.completion = None;
-        match completion::read(&text, &self.station_contexts()) {
+        match completion::read(&text, &self.inspector.station_contexts()) {
             Line::Command(command, argument) => {
                 if self.run_line(command, argument) && self.composer.text() == text {
                     self.set_draft("");
                 }
             }
-            Line::Unknown(word) => self.unknown_command(word),
+            Line::Unknown(word) => self.out.unknown_command(word),
             Line::Message => self.send(text),
         }
     }
 
     fn send(&mut self, text: String) {
-        let chat = self.chat.head.id;
+        let chat = self.talk.chat.head.id;
         if self.view().busy_here() {
             if self.composer.editing.is_some() {
-                self.say_busy();
+                self.out.say_busy(view!(self));
             } else {
                 self.wait_behind(chat, text);
             }
             return;
         }
-        if self.queued.is_some() {
-            self.warn("a message of another chat waits already; the draft is kept");
+        if self.talk.queued.is_some() {
+            self.out.warn("a message of another chat waits already; the draft is kept");
             return;
         }
         let parent = match self.composer.editing {
-            Some(edited) => self.chat.turn(edited).and_then(|turn| turn.parent),
-            None => self.chat.leaf,
+            Some(edited) => self.talk.chat.turn(edited).and_then(|turn| turn.parent),
+            None => self.talk.chat.leaf,
         };
         let back = self.composer.kept.take().filter(|_| self.composer.editing.is_some());
         self.composer.editing = None;
-        let was_new = self.chat.turns.is_empty();
+        let was_new = self.talk.chat.turns.is_empty();
         let turn = self.post(chat, parent, &text);
         self.remember(&text);
         self.set_draft(&back.unwrap_or_default());
-        if was_new && !self.book.new_draft.is_empty() {
-            self.book.new_draft.clear();
-            self.store(store::Command::PutDraft(None, String::new()));
+        if was_new && !self.talk.new_draft.is_empty() {
+            self.talk.new_draft.clear();
+            self.out.store(store::Command::PutDraft(None, String::new()));
         }
         self.keep_draft();
         self.transcript.selected = None;
@@ -134,25 +134,25 @@ impl App {
 
     /// Keeps a message until the reply before it is done; as part of the draft it survives a crash.
     fn wait_behind(&mut self, chat: ConversationId, text: String) {
-        if self.queued.as_ref().is_some_and(|queued| queued.chat != chat) {
-            self.warn("a message of another chat waits already; the draft is kept");
+        if self.talk.queued.as_ref().is_some_and(|queued| queued.chat != chat) {
+            self.out.warn("a message of another chat waits already; the draft is kept");
             return;
         }
         self.remember(&text);
-        let queued = self.queued.get_or_insert(Queued { chat, reply_to: None, text: None });
+        let queued = self.talk.queued.get_or_insert(Queued { chat, reply_to: None, text: None });
         queued.text = Some(match queued.text.take() {
             Some(before) => format!("{before}\n\n{text}"),
             None => text,
         });
         self.set_draft("");
         self.keep_draft();
-        self.say("sent when this reply is done");
+        self.out.say("sent when this reply is done");
     }
 
     /// Stores a message of the user as a turn.
     pub(crate) fn post(&mut self, chat: ConversationId, parent: Option<TurnId>, text: &str) -> TurnId {
-        let id = TurnId(self.book.id());
-        let now = self.now.wall_ms;
+        let id = TurnId(self.out.id());
+        let now = self.out.now.wall_ms;
         let Some(conversation) = self.conversation_mut(chat) else { return id };
         let is_new = conversation.turns.is_empty();
         if is_new {
@@ -173,14 +173,14 @@ impl App {
         };
         if is_new {
             self.put_conversation(chat);
-            self.show_title();
+            self.out.show_title(view!(self));
         }
         if let Some(conversation) = self.conversation_mut(chat) {
             conversation.turns.push(turn.clone());
             conversation.leaf = Some(id);
         }
-        self.transcript.touch(id);
-        self.store(store::Command::PutTurn(chat, Box::new(turn)));
+        self.out.touch(id);
+        self.out.store(store::Command::PutTurn(chat, Box::new(turn)));
         self.put_conversation(chat);
         id
     }
@@ -193,14 +193,15 @@ impl App {
         let Some(conversation) = self.view().conversation(id) else { return };
         let (head, settings, leaf) =
             (conversation.head.clone(), conversation.settings.clone(), conversation.leaf);
-        let selected = self.chats.heads.get(self.chats.selected).map(|head| head.id);
-        self.chats.heads.retain(|other| other.id != id);
-        let at = self.chats.heads.partition_point(|other| other.updated_ms > head.updated_ms);
-        self.chats.heads.insert(at, head.clone());
-        if let Some(at) = selected.and_then(|id| self.chats.heads.iter().position(|head| head.id == id)) {
-            self.chats.selected = at;
+        let selected = self.talk.chats.heads.get(self.talk.chats.selected).map(|head| head.id);
+        self.talk.chats.heads.retain(|other| other.id != id);
+        let at = self.talk.chats.heads.partition_point(|other| other.updated_ms > head.updated_ms);
+        self.talk.chats.heads.insert(at, head.clone());
+        if let Some(at) = selected.and_then(|id| self.talk.chats.heads.iter().position(|head| head.id == id))
+        {
+            self.talk.chats.selected = at;
         }
-        self.store(store::Command::PutConversation { head, settings, leaf });
+        self.out.store(store::Command::PutConversation { head, settings, leaf });
     }
 
     /// Asks for a reply to a stored turn: at once, or when the model or the reply before it is done.
@@ -209,35 +210,35 @@ impl App {
             self.view().conversation(chat).and_then(|conversation| conversation.settings.model.clone());
         let wanted =
             wanted.filter(|name| self.config.model_named(name).is_some() && *name != self.model.name);
-        if let Some(name) = wanted.filter(|_| self.run.is_none()) {
+        if let Some(name) = wanted.filter(|_| self.talk.run.is_none()) {
             self.want(&name);
         }
-        if self.run.is_none() && self.view().ready().is_some() {
+        if self.talk.run.is_none() && self.view().ready().is_some() {
             self.start_run(chat, Target::ReplyTo(to));
             return;
         }
-        if self.queued.as_ref().is_some_and(|queued| queued.chat != chat) {
-            self.warn("a message of another chat waits already; Ctrl+R asks again");
+        if self.talk.queued.as_ref().is_some_and(|queued| queued.chat != chat) {
+            self.out.warn("a message of another chat waits already; Ctrl+R asks again");
             return;
         }
-        let text = self.queued.take().and_then(|queued| queued.text);
-        self.queued = Some(Queued { chat, reply_to: Some(to), text });
-        if self.run.is_none() {
+        let text = self.talk.queued.take().and_then(|queued| queued.text);
+        self.talk.queued = Some(Queued { chat, reply_to: Some(to), text });
+        if self.talk.run.is_none() {
             self.wake_model();
         }
     }
 
     /// Sends what waits, if it can go now.
     pub(crate) fn send_waiting(&mut self) {
-        if self.run.is_some() || self.view().ready().is_none() {
+        if self.talk.run.is_some() || self.view().ready().is_none() {
             return;
         }
-        let Some(queued) = self.queued.take() else { return };
+        let Some(queued) = self.talk.queued.take() else { return };
         if self.view().conversation(queued.chat).is_none() {
             return;
         }
         if let Some(turn) = queued.reply_to {
-            self.queued =
+            self.talk.queued =
                 queued.text.map(|text| Queued { chat: queued.chat, reply_to: None, text: Some(text) });
             self.reply(queued.chat, turn);
             return;
@@ -245,12 +246,12 @@ impl App {
         let Some(text) = queued.text else { return };
         let leaf = self.view().conversation(queued.chat).and_then(|conversation| conversation.leaf);
         let turn = self.post(queued.chat, leaf, &text);
-        if queued.chat == self.chat.head.id {
+        if queued.chat == self.talk.chat.head.id {
             self.keep_draft();
         } else if let Some(conversation) = self.conversation_mut(queued.chat) {
             let draft = without_waiting(&conversation.head.draft, &text);
             conversation.head.draft.clone_from(&draft);
-            self.store(store::Command::PutDraft(Some(queued.chat), draft));
+            self.out.store(store::Command::PutDraft(Some(queued.chat), draft));
         }
         self.reply(queued.chat, turn);
     }
@@ -269,16 +270,16 @@ impl App {
 
     /// Stores a turn and its run and asks for what the run is to write; the turn is in its chat already.
     pub(crate) fn begin_run(&mut self, chat: ConversationId, turn: &Turn, run: Run) {
-        self.store(store::Command::PutTurn(chat, Box::new(turn.clone())));
-        self.store(store::Command::PutRun(Box::new(run.clone())));
+        self.out.store(store::Command::PutTurn(chat, Box::new(turn.clone())));
+        self.out.store(store::Command::PutRun(Box::new(run.clone())));
         self.put_conversation(chat);
-        self.transcript.touch(turn.id);
-        self.keep_selection();
-        self.book.unsaved_steps.clear();
-        self.book.unsaved_since = None;
-        self.book.arrivals.clear();
-        self.book.last_use = self.now.mono_ms;
-        self.run = Some(ActiveRun {
+        self.out.touch(turn.id);
+        self.transcript.keep_selection(view!(self));
+        self.talk.unsaved_steps.clear();
+        self.talk.unsaved_since = None;
+        self.talk.arrivals.clear();
+        self.out.last_use = self.out.now.mono_ms;
+        self.talk.run = Some(ActiveRun {
             chat,
             turn: turn.id,
             run: run.id,
@@ -286,26 +287,26 @@ impl App {
             phase: Phase::Waiting,
             prompt: None,
             written: 0,
-            started_at: self.now.mono_ms,
+            started_at: self.out.now.mono_ms,
             first_token_at: None,
             speed: 0.0,
             stopping: false,
         });
-        self.runs.insert(run.id, run);
+        self.talk.runs.insert(run.id, run);
         self.ask_reply();
     }
 
     /// Asks the engine for the active run's reply, without the messages that do not fit.
     pub(crate) fn ask_reply(&mut self) {
-        let Some(active) = self.run.clone() else { return };
-        let Some(run) = self.runs.get(&active.run) else { return };
+        let Some(active) = self.talk.run.clone() else { return };
+        let Some(run) = self.talk.runs.get(&active.run) else { return };
         let mut sampling = run.sampling.clone();
         sampling.seed = Some(run.seed);
         let clock_ms = run.template_clock_ms.unwrap_or_default();
         let interventions = run.interventions.clone();
         let prompt = self.tour_prompt().or_else(|| self.view().branch_prompt()).unwrap_or_else(|| {
             let messages = self.view().messages(active.chat, active.turn);
-            let left_out = self.book.left_out.get(&active.chat).copied().unwrap_or_default();
+            let left_out = self.talk.left_out.get(&active.chat).copied().unwrap_or_default();
             let messages = prompt::without_oldest(messages, left_out);
             Prompt::Chat { messages, continue_last: self.view().continues(&active), clock_ms }
         });
@@ -314,10 +315,10 @@ impl App {
             sampling,
             top_logprobs: self.config.inspector.candidates,
             interventions,
-            allow: (self.steps.on || self.steps.every_ms.is_some()).then_some(1),
+            allow: (self.talk.steps.on || self.talk.steps.every_ms.is_some()).then_some(1),
         }));
-        let id = self.requests.ask(Asker::Reply, request);
-        if let Some(run) = &mut self.run {
+        let id = self.out.requests.ask(Asker::Reply, request);
+        if let Some(run) = &mut self.talk.run {
             run.request = id;
         }
     }
@@ -331,13 +332,13 @@ impl App {
             Some(entry) => self.config.sampling_for(entry, &settings),
             None => self.config.sampling.clone(),
         };
-        let seed = sampling.seed.unwrap_or_else(|| self.book.sampler_seed());
+        let seed = sampling.seed.unwrap_or_else(|| self.out.sampler_seed());
         let (vocabulary, template_hash) = match self.view().ready() {
             Some(loaded) => (Some(loaded.vocabulary.clone()), loaded.template_hash.clone()),
             None => (None, None),
         };
         Run {
-            id: RunId(self.book.id()),
+            id: RunId(self.out.id()),
             model: self.model.name.clone(),
             model_hash: self.model.hash.clone(),
             vocabulary,
@@ -345,7 +346,7 @@ impl App {
             sampling,
             seed,
             interventions: settings.interventions,
-            template_clock_ms: Some(self.now.wall_ms),
+            template_clock_ms: Some(self.out.now.wall_ms),
             prefix: None,
             prompt_ids: Vec::new(),
             taken: 0,
@@ -357,7 +358,7 @@ impl App {
 
     fn begin_reply(&mut self, chat: ConversationId, to: TurnId, run: RunId) -> Option<Turn> {
         let turn = Turn {
-            id: TurnId(self.book.id()),
+            id: TurnId(self.out.id()),
             parent: Some(to),
             role: Role::Assistant,
             spans: vec![Span::Generated { run, steps: Vec::new() }],
@@ -365,7 +366,7 @@ impl App {
             deleted: false,
             note: None,
             model: Some(self.model.name.clone()),
-            created_ms: self.now.wall_ms,
+            created_ms: self.out.now.wall_ms,
         };
         let conversation = self.conversation_mut(chat)?;
         conversation.turns.push(turn.clone());

@@ -10,7 +10,7 @@ pub(crate) use align::align;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::requests::Answer;
-use super::{App, Asker, ChatView, Colouring, EngineId, Query, Question, TurnScore};
+use super::{App, Asker, ChatView, Colouring, EngineId, Outbox, Query, Question, Transcript, TurnScore};
 use crate::chat::{ConversationId, Role, RunId, Span, Turn, TurnId, TurnState};
 use crate::engine::protocol::{Event, Request, RequestId, Score};
 use crate::store;
@@ -20,7 +20,7 @@ use align::Place;
 /// What was asked, and what for.
 #[derive(Debug, Default)]
 pub(crate) struct Asking {
-    /// The chat and the model whose kept scores are in [`App::scores`] or on their way.
+    /// The chat and the model whose kept scores are in [`super::Talk::scores`] or on their way.
     of: Option<(ConversationId, String)>,
     /// Whether they have come.
     read: bool,
@@ -96,21 +96,19 @@ impl ChatView<'_> {
     }
 }
 
-impl App {
+impl Transcript {
     /// Shows or hides tokens without text of their own and the system prompt.
-    pub(crate) fn toggle_special(&mut self) {
-        self.transcript.special = !self.transcript.special;
-        self.say(if self.transcript.special {
-            "special tokens are shown"
-        } else {
-            "special tokens are hidden"
-        });
+    pub(crate) fn toggle_special(&mut self, out: &mut Outbox) {
+        self.special = !self.special;
+        out.say(if self.special { "special tokens are shown" } else { "special tokens are hidden" });
     }
+}
 
-    /// Keeps [`App::system`] what the chat's settings say.
+impl App {
+    /// Keeps [`super::Talk::system`] what the chat's settings say.
     fn settle_system(&mut self) {
         if !self.transcript.special {
-            self.system = None;
+            self.talk.system = None;
             return;
         }
         let text = self.view().system_text();
@@ -120,14 +118,14 @@ impl App {
                 && matches!(turn.spans.as_slice(), [Span::Written { text: shown }] if *shown == text)
         };
         if text.is_empty() {
-            self.system = None;
-        } else if !self.system.as_ref().is_some_and(same) {
-            if self.scores.get(&id).is_some_and(|score| !fits(text.as_bytes(), &score.tokens)) {
-                self.scores.remove(&id);
-                self.book.scores.asked.retain(|(turn, _)| *turn != id);
+            self.talk.system = None;
+        } else if !self.talk.system.as_ref().is_some_and(same) {
+            if self.talk.scores.get(&id).is_some_and(|score| !fits(text.as_bytes(), &score.tokens)) {
+                self.talk.scores.remove(&id);
+                self.talk.scoring.asked.retain(|(turn, _)| *turn != id);
             }
-            self.transcript.touch(id);
-            self.system = Some(Turn {
+            self.out.touch(id);
+            self.talk.system = Some(Turn {
                 id,
                 parent: None,
                 role: Role::System,
@@ -136,7 +134,7 @@ impl App {
                 deleted: false,
                 note: None,
                 model: None,
-                created_ms: self.chat.head.created_ms,
+                created_ms: self.talk.chat.head.created_ms,
             });
         }
     }
@@ -147,28 +145,32 @@ impl App {
         if self.transcript.colouring == Colouring::Off && self.transcript.seeking.is_none() {
             return;
         }
-        self.book.scores.reading.forget_gone(&self.requests);
+        self.talk.scoring.reading.forget_gone(&self.out.requests);
         let seen_under = self.circumstances();
-        if self.book.scores.seen_under.as_ref() == Some(&seen_under) {
+        if self.talk.scoring.seen_under.as_ref() == Some(&seen_under) {
             return;
         }
-        self.book.scores.seen_under = Some(seen_under);
+        self.talk.scoring.seen_under = Some(seen_under);
         if let Err(why) = self.ask_scores()
             && let Some(sought) = self.transcript.seeking
             && self.view().shown_turn(sought).is_some()
         {
-            self.say(why);
+            self.out.say(why);
         }
     }
 
     fn circumstances(&self) -> Circumstances {
-        let system = self.system.as_ref().and_then(|turn| self.transcript.revisions.get(&turn.id).copied());
+        let system = self.talk.system.as_ref().and_then(|turn| self.out.revisions.get(&turn.id).copied());
         Circumstances {
-            chat: (self.chat.head.id, self.chat.leaf, self.chat.turns.len()),
-            engine: (self.requests.engine(), self.view().ready().is_some(), self.model.hash.is_some()),
-            busy: (self.run.is_some(), self.queued.is_some(), self.book.scores.reading.pending().is_some()),
-            read: self.book.scores.read,
-            known: (self.runs.len(), self.vocabularies.len()),
+            chat: (self.talk.chat.head.id, self.talk.chat.leaf, self.talk.chat.turns.len()),
+            engine: (self.out.requests.engine(), self.view().ready().is_some(), self.model.hash.is_some()),
+            busy: (
+                self.talk.run.is_some(),
+                self.talk.queued.is_some(),
+                self.talk.scoring.reading.pending().is_some(),
+            ),
+            read: self.talk.scoring.read,
+            known: (self.talk.runs.len(), self.talk.vocabularies.len()),
             seeking: self.transcript.seeking,
             system,
         }
@@ -180,29 +182,29 @@ impl App {
             return Err("tokens are known once the message was answered".into());
         };
         let model =
-            self.runs.get(&run).map(|run| run.model_hash.clone().unwrap_or_else(|| run.model.clone()));
+            self.talk.runs.get(&run).map(|run| run.model_hash.clone().unwrap_or_else(|| run.model.clone()));
         let Some(model) = model else { return Ok(()) };
-        let of = (self.chat.head.id, model.clone());
-        if self.book.scores.of.as_ref() != Some(&of) {
-            self.book.scores.reading.give_up(&mut self.requests);
+        let of = (self.talk.chat.head.id, model.clone());
+        if self.talk.scoring.of.as_ref() != Some(&of) {
+            self.talk.scoring.reading.give_up(&mut self.out.requests);
             self.clear_scores();
-            self.book.scores.of = Some(of);
-            self.book.scores.read = false;
-            self.store(store::Command::Scores(self.chat.head.id));
+            self.talk.scoring.of = Some(of);
+            self.talk.scoring.read = false;
+            self.out.store(store::Command::Scores(self.talk.chat.head.id));
             return Ok(());
         }
-        if !self.book.scores.read {
+        if !self.talk.scoring.read {
             return Ok(());
         }
-        if self.run.is_some() || self.queued.is_some() {
+        if self.talk.run.is_some() || self.talk.queued.is_some() {
             return Err("read when the reply is done".into());
         }
-        if self.book.scores.reading.pending().is_some() {
+        if self.talk.scoring.reading.pending().is_some() {
             return Err("the model reads the words again".into());
         }
         if !self.view().can_read_again(run) {
             let made_by =
-                self.runs.get(&run).map(|run| self.config.model_title(&run.model)).unwrap_or_default();
+                self.talk.runs.get(&run).map(|run| self.config.model_title(&run.model)).unwrap_or_default();
             return Err(format!("only {made_by} can say what it thought of this; Ctrl+L loads it"));
         }
         if self.ask_engine(run, &model, &before) {
@@ -215,27 +217,29 @@ impl App {
     /// Asks the engine for the texts that have no scores; says whether there was anything to ask.
     fn ask_engine(&mut self, run: RunId, model: &str, before: &[TurnId]) -> bool {
         let Some((ids, interventions)) =
-            self.view().prompt_of(run).zip(self.runs.get(&run).map(|run| run.interventions.clone()))
+            self.view().prompt_of(run).zip(self.talk.runs.get(&run).map(|run| run.interventions.clone()))
         else {
             return false;
         };
-        let vocabulary = self.runs.get(&run).and_then(|run| run.vocabulary.as_ref());
-        let Some(vocabulary) = vocabulary.and_then(|hash| self.vocabularies.get(hash)) else { return false };
-        let system = self.system.as_ref().map(|turn| turn.id);
+        let vocabulary = self.talk.runs.get(&run).and_then(|run| run.vocabulary.as_ref());
+        let Some(vocabulary) = vocabulary.and_then(|hash| self.talk.vocabularies.get(hash)) else {
+            return false;
+        };
+        let system = self.talk.system.as_ref().map(|turn| turn.id);
         let turns: Vec<&Turn> =
             system.iter().chain(before).filter_map(|id| self.view().shown_turn(*id)).collect();
         let missing = |turn: &Turn| {
             matches!(turn.spans.as_slice(), [Span::Written { .. }])
-                && !self.scores.contains_key(&turn.id)
-                && !self.book.scores.asked.contains(&(turn.id, model.to_owned()))
+                && !self.talk.scores.contains_key(&turn.id)
+                && !self.talk.scoring.asked.contains(&(turn.id, model.to_owned()))
         };
         if !turns.iter().any(|turn| missing(turn)) {
             return false;
         }
-        let texts: Vec<Vec<u8>> = turns.iter().map(|turn| self.chat.bytes(turn)).collect();
+        let texts: Vec<Vec<u8>> = turns.iter().map(|turn| self.talk.chat.bytes(turn)).collect();
         let batch =
             Batch { run, turns: turns.iter().filter(|turn| missing(turn)).map(|turn| turn.id).collect() };
-        if self.book.scores.reading.refusal(&batch).is_some() {
+        if self.talk.scoring.reading.refusal(&batch).is_some() {
             return false;
         }
         let places = align(&ids, vocabulary, &texts);
@@ -258,25 +262,25 @@ impl App {
             top_logprobs: self.config.inspector.candidates,
             interventions,
         };
-        let id = self.requests.ask(Batch::ASKER, Request::Score(Box::new(request)));
-        self.book.scores.reading.asked(batch, id);
-        let (chat, model) = (self.chat.head.id, model.to_owned());
-        self.book.scores.under_way = Some(UnderWay { chat, run, model, from, waiting, steps: Vec::new() });
+        let id = self.out.requests.ask(Batch::ASKER, Request::Score(Box::new(request)));
+        self.talk.scoring.reading.asked(batch, id);
+        let (chat, model) = (self.talk.chat.head.id, model.to_owned());
+        self.talk.scoring.under_way = Some(UnderWay { chat, run, model, from, waiting, steps: Vec::new() });
         true
     }
 
     /// Nothing more can be known of texts from this model.
     fn close_scores(&mut self, turns: &[TurnId], model: &str) {
-        self.book.scores.asked.extend(turns.iter().map(|turn| (*turn, model.to_owned())));
+        self.talk.scoring.asked.extend(turns.iter().map(|turn| (*turn, model.to_owned())));
     }
 
     /// The engine answers.
     pub(crate) fn score_event(&mut self, id: RequestId, event: Event) {
-        match self.book.scores.reading.event(id, event) {
+        match self.talk.scoring.reading.event(id, event) {
             Some(Answer::Part(_, Event::Scores { first, steps })) => self.scores_came(first as usize, steps),
-            Some(Answer::Refused(_, why)) => self.warn(format!("typed text could not be scored: {why}")),
+            Some(Answer::Refused(_, why)) => self.out.warn(format!("typed text could not be scored: {why}")),
             Some(Answer::Whole(batch, _)) => {
-                if let Some(under_way) = self.book.scores.under_way.take() {
+                if let Some(under_way) = self.talk.scoring.under_way.take() {
                     self.close_scores(&batch.turns, &under_way.model);
                 }
             }
@@ -285,7 +289,7 @@ impl App {
     }
 
     fn scores_came(&mut self, first: usize, steps: Vec<Step>) {
-        let Some(under_way) = &mut self.book.scores.under_way else { return };
+        let Some(under_way) = &mut self.talk.scoring.under_way else { return };
         if first != under_way.from + under_way.steps.len() {
             return;
         }
@@ -305,17 +309,17 @@ impl App {
             .collect();
         for (turn, score) in scored {
             let kept = store::Scores { turn, model: model.clone(), run, tokens: score.tokens.clone() };
-            self.store(store::Command::PutScores(chat, Box::new(kept)));
-            self.scores.insert(turn, score);
-            self.transcript.touch(turn);
+            self.out.store(store::Command::PutScores(chat, Box::new(kept)));
+            self.talk.scores.insert(turn, score);
+            self.out.touch(turn);
         }
         self.settle_cursor();
     }
 
     /// The store gives what it holds of a chat.
     pub(crate) fn scores_read(&mut self, chat: ConversationId, kept: Vec<store::Scores>) {
-        let Some((_, model)) = self.book.scores.of.clone().filter(|(of, _)| *of == chat) else { return };
-        self.book.scores.read = true;
+        let Some((_, model)) = self.talk.scoring.of.clone().filter(|(of, _)| *of == chat) else { return };
+        self.talk.scoring.read = true;
         for scores in kept.into_iter().filter(|scores| scores.model == model) {
             let turn = scores.turn;
             // A system prompt may be another one by now.
@@ -323,22 +327,22 @@ impl App {
             {
                 continue;
             }
-            self.scores.entry(turn).or_insert(TurnScore { run: scores.run, tokens: scores.tokens });
-            self.transcript.touch(turn);
+            self.talk.scores.entry(turn).or_insert(TurnScore { run: scores.run, tokens: scores.tokens });
+            self.out.touch(turn);
         }
     }
 
     /// The chat is left.
     pub(crate) fn leave_scores(&mut self) {
-        self.book.scores.reading.give_up(&mut self.requests);
-        self.scores = BTreeMap::new();
-        self.system = None;
-        self.book.scores = Asking::default();
+        self.talk.scoring.reading.give_up(&mut self.out.requests);
+        self.talk.scores = BTreeMap::new();
+        self.talk.system = None;
+        self.talk.scoring = Asking::default();
     }
 
     fn clear_scores(&mut self) {
-        for turn in std::mem::take(&mut self.scores).into_keys() {
-            self.transcript.touch(turn);
+        for turn in std::mem::take(&mut self.talk.scores).into_keys() {
+            self.out.touch(turn);
             if self.transcript.cursor.is_some_and(|at| at.turn == turn) {
                 self.transcript.cursor = None;
                 self.transcript.seeking = Some(turn);

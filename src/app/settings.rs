@@ -93,20 +93,20 @@ impl ChatView<'_> {
 impl App {
     /// Writes what the shown chat sets for itself; one without messages has no entry yet.
     pub(crate) fn settings_changed(&mut self) {
-        if !self.chat.turns.is_empty() {
-            self.put_conversation(self.chat.head.id);
+        if !self.talk.chat.turns.is_empty() {
+            self.put_conversation(self.talk.chat.head.id);
         }
     }
 
     fn put_sampling(&mut self, key: &str, value: Option<&str>) -> bool {
-        match put(&self.chat.settings.sampling, key, value) {
+        match put(&self.talk.chat.settings.sampling, key, value) {
             Ok(layer) => {
-                self.chat.settings.sampling = layer;
+                self.talk.chat.settings.sampling = layer;
                 self.settings_changed();
                 true
             }
             Err(message) => {
-                self.warn(message);
+                self.out.warn(message);
                 false
             }
         }
@@ -119,17 +119,18 @@ impl App {
         if !SAMPLING_KEYS.contains(&key.as_str()) {
             let near = fuzzy::nearest(&key, SAMPLING_KEYS.iter().copied());
             let hint = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
-            self.warn(format!("there is no setting {key}{hint}"));
+            self.out.warn(format!("there is no setting {key}{hint}"));
             return false;
         }
         if value.is_empty() {
-            self.warn(format!("{key} is {}; /set {key} VALUE changes it", self.view().sampling_value(&key)));
+            self.out
+                .warn(format!("{key} is {}; /set {key} VALUE changes it", self.view().sampling_value(&key)));
             return false;
         }
         let value = (!matches!(value, "default" | "random")).then_some(value);
         let done = self.put_sampling(&key, value);
         if done {
-            self.say(format!("{key} is {} in this chat", self.view().sampling_value(&key)));
+            self.out.say(format!("{key} is {} in this chat", self.view().sampling_value(&key)));
         }
         done
     }
@@ -137,15 +138,15 @@ impl App {
     /// `/preset NAME`; `none` takes it away.
     pub(crate) fn preset_named(&mut self, name: &str) -> bool {
         if name == "none" {
-            self.chat.settings.preset = None;
-            self.say("this chat has no preset");
+            self.talk.chat.settings.preset = None;
+            self.out.say("this chat has no preset");
         } else if self.config.presets.contains_key(name) {
-            self.chat.settings.preset = Some(name.to_owned());
-            self.say(format!("preset {name} in this chat"));
+            self.talk.chat.settings.preset = Some(name.to_owned());
+            self.out.say(format!("preset {name} in this chat"));
         } else {
             let names: Vec<&str> = self.config.presets.keys().map(String::as_str).collect();
             let there = if names.is_empty() { "none is configured".into() } else { names.join(", ") };
-            self.warn(format!("there is no preset {name}; there are: {there}"));
+            self.out.warn(format!("there is no preset {name}; there are: {there}"));
             return false;
         }
         self.settings_changed();
@@ -154,9 +155,9 @@ impl App {
 
     /// Sets the system prompt of the shown chat; an empty text is none.
     pub(crate) fn set_system(&mut self, text: &str) {
-        self.chat.settings.system = Some(text.to_owned());
+        self.talk.chat.settings.system = Some(text.to_owned());
         self.settings_changed();
-        self.say(if text.is_empty() { "no system prompt in this chat" } else { "system prompt set" });
+        self.out.say(if text.is_empty() { "no system prompt in this chat" } else { "system prompt set" });
     }
 
     /// `/theme NAME`.
@@ -167,27 +168,27 @@ impl App {
         }
         let near = fuzzy::nearest(name, self.themes.iter().map(String::as_str));
         let hint = near.map_or("Ctrl+P theme shows all".into(), |near| format!("did you mean {near}?"));
-        self.warn(format!("there is no theme {name}; {hint}"));
+        self.out.warn(format!("there is no theme {name}; {hint}"));
         false
     }
 
     /// Uses a theme from now on.
     pub(crate) fn set_theme(&mut self, name: &str) {
         name.clone_into(&mut self.config.ui.theme);
-        self.emit(Effect::WriteConfig { key: "ui.theme".into(), value: format!("{name:?}") });
+        self.out.emit(Effect::WriteConfig { key: "ui.theme".into(), value: format!("{name:?}") });
     }
 
     /// Takes the last change made in the overlay back.
     pub(super) fn undo_setting(&mut self) {
         match self.book.settings_before.pop() {
-            Some(Before::Chat(chat, layer)) if chat == self.chat.head.id => {
-                self.chat.settings.sampling = *layer;
+            Some(Before::Chat(chat, layer)) if chat == self.talk.chat.head.id => {
+                self.talk.chat.settings.sampling = *layer;
                 self.settings_changed();
             }
             Some(Before::File(setting, value)) => {
                 self.put_in_file(&setting, &toml_text(&value));
             }
-            Some(Before::Chat(..)) | None => self.say("nothing to undo"),
+            Some(Before::Chat(..)) | None => self.out.say("nothing to undo"),
         }
     }
 
@@ -195,7 +196,7 @@ impl App {
     fn keep_before(&mut self, setting: &str) {
         let before = match setting.split_once('.') {
             Some(("sampling", _)) => {
-                Before::Chat(self.chat.head.id, Box::new(self.chat.settings.sampling.clone()))
+                Before::Chat(self.talk.chat.head.id, Box::new(self.talk.chat.settings.sampling.clone()))
             }
             _ => Before::File(setting.to_owned(), value_of(&self.config, setting)),
         };
@@ -233,7 +234,7 @@ impl App {
         } else if matches!(now.as_str(), "true" | "false") {
             self.put_setting(setting, Some(if now == "true" { "false" } else { "true" }));
         } else {
-            self.say("Enter types a value");
+            self.out.say("Enter types a value");
         }
     }
 
@@ -260,17 +261,17 @@ impl App {
                 let before = self.config.ui.mouse;
                 self.config = config;
                 if self.config.ui.mouse != before {
-                    self.emit(Effect::Mouse(!before));
+                    self.out.emit(Effect::Mouse(!before));
                 }
                 if setting.starts_with("engine.") {
                     let key = self.keymap.shown(Command::Reload);
-                    self.say(format!("used when the model is loaded next ({key})"));
+                    self.out.say(format!("used when the model is loaded next ({key})"));
                 }
-                self.emit(Effect::WriteConfig { key: setting.to_owned(), value: value.to_owned() });
+                self.out.emit(Effect::WriteConfig { key: setting.to_owned(), value: value.to_owned() });
                 true
             }
             Err(message) => {
-                self.warn(message);
+                self.out.warn(message);
                 false
             }
         }

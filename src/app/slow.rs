@@ -22,7 +22,7 @@ impl StepMode {
 impl App {
     /// `/slow`: on at the usual pace, or off.
     pub(crate) fn toggle_slow(&mut self) {
-        match self.steps.every_ms {
+        match self.talk.steps.every_ms {
             Some(_) => self.full_speed(),
             None => self.pace(USUAL),
         }
@@ -36,54 +36,54 @@ impl App {
         }
         match pace.parse::<f64>().ok().filter(|pace| PACES.contains(pace)) {
             Some(pace) => self.pace(pace),
-            None => self.warn(format!("/slow {pace}: a pace is 0.1 to 50 tokens a second, or off")),
+            None => self.out.warn(format!("/slow {pace}: a pace is 0.1 to 50 tokens a second, or off")),
         }
-        self.steps.every_ms.is_some()
+        self.talk.steps.every_ms.is_some()
     }
 
     fn pace(&mut self, tokens_a_second: f64) {
-        let free = self.steps.every_ms.is_none() && !self.steps.on;
-        self.steps.every_ms = Some((1000.0 / tokens_a_second).round() as u64);
-        if let Some(target) = self.run.as_ref().map(|run| run.request).filter(|_| free) {
-            self.requests.tell(Request::Pace { target, allow: Some(1) });
+        let free = self.talk.steps.every_ms.is_none() && !self.talk.steps.on;
+        self.talk.steps.every_ms = Some((1000.0 / tokens_a_second).round() as u64);
+        if let Some(target) = self.talk.run.as_ref().map(|run| run.request).filter(|_| free) {
+            self.out.requests.tell(Request::Pace { target, allow: Some(1) });
         }
         let hold = self.keymap.shown(crate::command::Command::Hold);
         let step = self.keymap.shown(crate::command::Command::Step);
         let unit = if (tokens_a_second - 1.0).abs() < f64::EPSILON { "token" } else { "tokens" };
-        self.say(format!(
+        self.out.say(format!(
             "{tokens_a_second} {unit} a second; in the inspector {hold} pauses, {step} goes by key, /slow off ends it"
         ));
     }
 
     fn full_speed(&mut self) {
-        self.steps.every_ms = None;
-        self.steps.next_at = None;
-        if let Some(target) = self.run.as_ref().map(|run| run.request).filter(|_| !self.steps.on) {
-            self.requests.tell(Request::Pace { target, allow: None });
+        self.talk.steps.every_ms = None;
+        self.talk.steps.next_at = None;
+        if let Some(target) = self.talk.run.as_ref().map(|run| run.request).filter(|_| !self.talk.steps.on) {
+            self.out.requests.tell(Request::Pace { target, allow: None });
         }
-        self.say("replies are written at full speed");
+        self.out.say("replies are written at full speed");
     }
 
     /// The engine waits: whether for the clock, which is set then.
     pub(crate) fn waits_for_clock(&mut self) -> bool {
-        let Some(every) = self.steps.every_ms.filter(|_| !self.steps.on) else { return false };
-        self.steps.next_at = Some(self.now.mono_ms + every);
+        let Some(every) = self.talk.steps.every_ms.filter(|_| !self.talk.steps.on) else { return false };
+        self.talk.steps.next_at = Some(self.out.now.mono_ms + every);
         true
     }
 
     /// When the next token is let go; never while the step on display is held.
     pub(crate) fn slow_at(&self) -> Option<u64> {
-        self.steps.next_at.filter(|_| !self.inspector.held)
+        self.talk.steps.next_at.filter(|_| !self.inspector.held)
     }
 
     /// Lets the next token go when its time has come.
     pub(crate) fn settle_slow(&mut self) {
-        if self.slow_at().is_none_or(|at| at > self.now.mono_ms) {
+        if self.slow_at().is_none_or(|at| at > self.out.now.mono_ms) {
             return;
         }
-        self.steps.next_at = None;
-        if let Some(target) = self.run.as_ref().map(|run| run.request) {
-            self.requests.tell(Request::Pace { target, allow: Some(1) });
+        self.talk.steps.next_at = None;
+        if let Some(target) = self.talk.run.as_ref().map(|run| run.request) {
+            self.out.requests.tell(Request::Pace { target, allow: Some(1) });
         }
     }
 }

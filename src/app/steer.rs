@@ -72,22 +72,22 @@ impl App {
     /// Opens the panel. The selected message goes into the first text that is empty, so two openings take two messages.
     pub(crate) fn open_steer(&mut self) {
         if self.view().ready().is_none() {
-            return self.say("steering needs a loaded model");
+            return self.out.say("steering needs a loaded model");
         }
         let kept = self.display().kept_push().map(|push| (push.layers.first().copied(), push.strength));
         if let Some((layer, strength)) = kept {
             self.inspector.steer.layer = layer;
             self.inspector.steer.percent = (strength * 100.0).round() as i32;
         }
-        let selected = self.transcript.selected.and_then(|id| self.chat.turn(id));
-        let text = selected.map(|turn| crate::chat::whole_text(&self.chat.bytes(turn), false));
+        let selected = self.transcript.selected.and_then(|id| self.talk.chat.turn(id));
+        let text = selected.map(|turn| crate::chat::whole_text(&self.talk.chat.bytes(turn), false));
         let steer = &mut self.inspector.steer;
         if let Some(text) = text.filter(|text| !text.trim().is_empty()) {
             let text: String =
                 text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(TEXT).collect();
             if steer.towards.text.is_empty() {
                 steer.towards = LineEdit::new(text);
-                self.say("towards this message; select another and open this again for the other text");
+                self.out.say("towards this message; select another and open this again for the other text");
             } else if steer.away.text.is_empty() && steer.towards.text != text {
                 steer.away = LineEdit::new(text);
             }
@@ -100,7 +100,9 @@ impl App {
     /// What the open panel lacks next.
     fn steer_wish(&self) -> Option<SteerWish> {
         let steer = &self.inspector.steer;
-        if self.run.is_some() || self.view().ready().is_none() || self.overlays.find::<SteerPanel>().is_none()
+        if self.talk.run.is_some()
+            || self.view().ready().is_none()
+            || self.overlays.find::<SteerPanel>().is_none()
         {
             return None;
         }
@@ -131,7 +133,7 @@ impl App {
 
     /// Brings what is asked of the engine in line with what the panel shows.
     pub(crate) fn settle_steer(&mut self) {
-        self.inspector.steer.forget_other_loads(self.requests.engine());
+        self.inspector.steer.forget_other_loads(self.out.requests.engine());
         let wish = self.steer_wish();
         self.sync_query(
             |app| Some(&mut app.inspector.steer.asking),
@@ -143,48 +145,48 @@ impl App {
     /// Steers this chat's replies from now on.
     pub(super) fn keep_steering(&mut self) {
         let Some(push) = self.display().push() else {
-            return self.say("two texts give the direction first");
+            return self.out.say("two texts give the direction first");
         };
         if push.strength == 0.0 {
-            return self.say("the strength is 0: ↓ to it, then → pushes towards the first text");
+            return self.out.say("the strength is 0: ↓ to it, then → pushes towards the first text");
         }
         let said = format!(
             "replies are steered at {} of ‖h‖ after L{}",
             push.strength,
             self.display().steer_layer()
         );
-        let settings = &mut self.chat.settings;
+        let settings = &mut self.talk.chat.settings;
         let first = settings.interventions.iter().all(|change| change.steering().is_none());
         settings.interventions.retain(|change| change.steering().is_none());
         settings.interventions.push(Intervention::Steer(push));
         settings.twin |= first;
         self.inspector.steer.kls.clear();
-        self.put_conversation(self.chat.head.id);
+        self.put_conversation(self.talk.chat.head.id);
         self.close_overlay();
-        self.say(format!("{said}; the chat is read again under it, /steer-off ends it"));
+        self.out.say(format!("{said}; the chat is read again under it, /steer-off ends it"));
     }
 
     /// The twin reads along, or no longer.
     pub(super) fn toggle_twin(&mut self) {
-        let twin = &mut self.chat.settings.twin;
+        let twin = &mut self.talk.chat.settings.twin;
         *twin = !*twin;
         let said = if *twin {
             "a twin reads along unsteered: each token is computed twice"
         } else {
             "no twin: how far the steered network goes is not measured"
         };
-        self.put_conversation(self.chat.head.id);
-        self.say(said);
+        self.put_conversation(self.talk.chat.head.id);
+        self.out.say(said);
     }
 
     /// Ends steering in this chat.
     pub(crate) fn steer_off(&mut self) {
         if self.view().steering().is_none() {
-            return self.say("this chat is not steered");
+            return self.out.say("this chat is not steered");
         }
-        self.chat.settings.interventions.retain(|change| change.steering().is_none());
-        self.put_conversation(self.chat.head.id);
-        self.say(if self.run.is_some() {
+        self.talk.chat.settings.interventions.retain(|change| change.steering().is_none());
+        self.put_conversation(self.talk.chat.head.id);
+        self.out.say(if self.talk.run.is_some() {
             "the next reply is not steered any more; this one goes on as it began"
         } else {
             "this chat is not steered any more"

@@ -10,24 +10,24 @@ use crate::engine::protocol::Request;
 impl App {
     /// Turns step mode on for the reply being written or the next one, or off.
     pub(crate) fn toggle_step_mode(&mut self) {
-        if self.steps.on {
+        if self.talk.steps.on {
             self.let_run();
-            let slow = self.steps.every_ms.is_some();
-            self.say(if slow { "the reply goes on, slowly" } else { "replies run freely" });
+            let slow = self.talk.steps.every_ms.is_some();
+            self.out.say(if slow { "the reply goes on, slowly" } else { "replies run freely" });
             return;
         }
-        self.steps.on = true;
+        self.talk.steps.on = true;
         // A slow reply that waits for the clock waits for a key from here on.
-        self.steps.paused = self.steps.next_at.take().is_some();
-        match self.run.as_ref().filter(|run| run.chat == self.chat.head.id) {
+        self.talk.steps.paused = self.talk.steps.next_at.take().is_some();
+        match self.talk.run.as_ref().filter(|run| run.chat == self.talk.chat.head.id) {
             Some(run) => {
                 let target = run.request;
-                if !self.steps.paused {
-                    self.requests.tell(Request::Pace { target, allow: Some(0) });
+                if !self.talk.steps.paused {
+                    self.out.requests.tell(Request::Pace { target, allow: Some(0) });
                 }
                 self.set_focus(Focus::Transcript);
             }
-            None => self.say("the next reply goes token by token"),
+            None => self.out.say("the next reply goes token by token"),
         }
     }
 
@@ -36,13 +36,13 @@ impl App {
         if self.waits_for_clock() {
             return;
         }
-        self.steps.on = true;
-        self.steps.paused = true;
+        self.talk.steps.on = true;
+        self.talk.steps.paused = true;
         if !self.view().paused_here() {
             return;
         }
         self.inspector.held = false;
-        self.show_last_step();
+        self.inspector.show_last_step(view!(self), &mut self.out);
         if self.focus == Focus::Composer && self.composer.is_empty() {
             self.set_focus(Focus::Transcript);
         }
@@ -65,18 +65,18 @@ impl App {
     }
 
     pub(super) fn accept_token(&mut self) {
-        let Some(run) = &self.run else { return };
+        let Some(run) = &self.talk.run else { return };
         let target = run.request;
-        self.steps.paused = false;
-        self.requests.tell(Request::Pace { target, allow: Some(1) });
+        self.talk.steps.paused = false;
+        self.out.requests.tell(Request::Pace { target, allow: Some(1) });
     }
 
     pub(super) fn let_run(&mut self) {
-        self.steps = self.steps.ended();
-        let allow = self.steps.every_ms.map(|_| 1);
-        if let Some(run) = &self.run {
+        self.talk.steps = self.talk.steps.ended();
+        let allow = self.talk.steps.every_ms.map(|_| 1);
+        if let Some(run) = &self.talk.run {
             let target = run.request;
-            self.requests.tell(Request::Pace { target, allow });
+            self.out.requests.tell(Request::Pace { target, allow });
         }
     }
 
@@ -93,13 +93,13 @@ impl App {
         if let Some((_, turn)) = taken {
             self.stop_for_branch();
             self.go_to(turn);
-            self.say("that branch is there already; ← → walk the versions");
+            self.out.say("that branch is there already; ← → walk the versions");
             return;
         }
         let vocabulary = self.view().vocabulary_at(at);
         match self.try_take(at, id, &step, vocabulary.as_ref(), None) {
-            Err(Refusal::Words(why)) => self.say(why),
-            Err(Refusal::Unknown) => self.say("the vocabulary is not there yet"),
+            Err(Refusal::Words(why)) => self.out.say(why),
+            Err(Refusal::Unknown) => self.out.say("the vocabulary is not there yet"),
             Ok(()) => {}
         }
     }
@@ -115,7 +115,7 @@ impl App {
                     self.start_branch(&fork, Vec::new());
                 }
             }
-            Err(why) => self.say(why),
+            Err(why) => self.out.say(why),
         }
     }
 }

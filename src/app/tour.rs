@@ -17,7 +17,6 @@ use crate::command::{Command, Context, Group};
 use crate::engine::protocol::Prompt;
 use crate::inspect::trace::Part;
 use crate::sampling::Sampling;
-use crate::store;
 
 pub use steps::STEPS;
 
@@ -69,7 +68,7 @@ impl App {
     /// Begins the tour at start.
     pub fn open_tour(&mut self) -> Vec<Effect> {
         self.begin_tour();
-        self.take_effects()
+        self.out.take_effects()
     }
 
     /// Begins the tour, or says why not.
@@ -77,8 +76,8 @@ impl App {
         if self.tour.is_some() {
             return;
         }
-        if self.run.is_some() || self.queued.is_some() {
-            self.say("a reply is being written; the tour begins when it is done: /tour");
+        if self.talk.run.is_some() || self.talk.queued.is_some() {
+            self.out.say("a reply is being written; the tour begins when it is done: /tour");
             return;
         }
         while !self.overlays.is_empty() {
@@ -87,27 +86,24 @@ impl App {
         self.keep_draft();
         self.leave_scores();
         self.close_station_requests();
-        let text = TurnId(self.book.id());
-        let chat = sentence_alone(ConversationId(self.book.id()), text, self.now.wall_ms);
+        let text = TurnId(self.out.id());
+        let chat = sentence_alone(ConversationId(self.out.id()), text, self.out.now.wall_ms);
         let inspector =
             Inspector { shown: true, watch: self.inspector.watch.clone(), ..Inspector::default() };
-        let transcript = Transcript {
-            revisions: self.transcript.revisions.clone(),
-            colouring: self.transcript.colouring,
-            ..Transcript::default()
-        };
+        let transcript = Transcript { colouring: self.transcript.colouring, ..Transcript::default() };
         let before = Before {
-            chat: std::mem::replace(&mut self.chat, chat),
+            chat: std::mem::replace(&mut self.talk.chat, chat),
             transcript: std::mem::replace(&mut self.transcript, transcript),
             inspector: std::mem::replace(&mut self.inspector, inspector),
             focus: std::mem::replace(&mut self.focus, Focus::Inspector),
-            steps: std::mem::take(&mut self.steps),
+            steps: std::mem::take(&mut self.talk.steps),
         };
         self.inspector.looks.plan.clone_from(&before.inspector.looks.plan);
+        self.out.on_tour = true;
         self.tour = Some(Box::new(Tour { at: 0, text, asked: false, placed: false, before }));
-        self.notice = None;
+        self.out.notice = None;
         self.book.open_next = None;
-        self.show_title();
+        self.out.show_title(view!(self));
         self.measure_context();
         self.enter_step(0);
     }
@@ -122,43 +118,28 @@ impl App {
         self.close_station_requests();
         // What is stored from here on is the user's again.
         let Some(tour) = self.tour.take() else { return };
+        self.out.on_tour = false;
         let Before { chat, transcript, inspector, focus, steps } = tour.before;
-        for turn in &self.chat.turns {
-            self.runs
+        for turn in &self.talk.chat.turns {
+            self.talk
+                .runs
                 .retain(|run, _| !turn.spans.iter().any(|span| super::inspector::run_of(span) == Some(*run)));
         }
         let plan = std::mem::take(&mut self.inspector.looks.plan);
-        self.chat = chat;
+        self.talk.chat = chat;
         self.transcript = transcript;
         self.inspector = inspector;
         self.inspector.looks.plan = plan;
         self.focus = focus;
-        self.steps = steps;
-        self.notice = None;
-        if self.chat.turns.is_empty() && self.composer.is_empty() && !self.book.new_draft.is_empty() {
-            let draft = self.book.new_draft.clone();
+        self.talk.steps = steps;
+        self.out.notice = None;
+        if self.talk.chat.turns.is_empty() && self.composer.is_empty() && !self.talk.new_draft.is_empty() {
+            let draft = self.talk.new_draft.clone();
             self.composer.set(&draft);
             self.count_draft();
         }
-        self.show_title();
+        self.out.show_title(view!(self));
         self.measure_context();
-    }
-
-    /// Whether a command to the store is about the tour's own chat, which is not kept.
-    pub(crate) fn is_of_tour(&self, command: &store::Command) -> bool {
-        use store::Command as C;
-        self.tour.is_some()
-            && matches!(
-                command,
-                C::PutConversation { .. }
-                    | C::PutTurn(..)
-                    | C::AppendSteps(..)
-                    | C::FinishTurn(..)
-                    | C::PutRun(_)
-                    | C::SetDeleted(..)
-                    | C::PutDraft(..)
-                    | C::PutScores(..)
-            )
     }
 
     /// What the tour's reply is conditioned on: the sentence as it is, without a template.
@@ -168,20 +149,20 @@ impl App {
 
     /// Offers the tour once: after the first reply of the first chat.
     pub(crate) fn offer_tour(&mut self) {
-        let replies = self.chat.turns.iter().filter(|turn| turn.role == Role::Assistant).count();
-        let told = self.notice.as_ref().is_some_and(|notice| notice.level != Level::Info);
-        if self.tour.is_some() || self.chats.heads.len() > 1 || replies != 1 || told {
+        let replies = self.talk.chat.turns.iter().filter(|turn| turn.role == Role::Assistant).count();
+        let told = self.out.notice.as_ref().is_some_and(|notice| notice.level != Level::Info);
+        if self.tour.is_some() || self.talk.chats.heads.len() > 1 || replies != 1 || told {
             return;
         }
         let key = self.keymap.shown(Command::Tour);
-        self.notice = Some(Notice {
+        self.out.notice = Some(Notice {
             text: if self.size.0 >= 80 {
                 format!("new here? /tour (or {key} in the transcript) walks one sentence through the model")
             } else {
                 "new here? /tour walks one sentence through the model".into()
             },
             level: Level::Info,
-            until: Some(self.now.mono_ms + OFFER_MS),
+            until: Some(self.out.now.mono_ms + OFFER_MS),
         });
     }
 
@@ -269,7 +250,7 @@ impl App {
     pub(crate) fn settle_tour(&mut self) {
         let Some(tour) = &self.tour else { return };
         let (at, text, asked, placed) = (tour.at, tour.text, tour.asked, tour.placed);
-        if asked && self.run.is_none() {
+        if asked && self.talk.run.is_none() {
             self.point_at_word(text);
         } else if !asked && self.model.status == ModelStatus::Unloaded {
             self.wake_model();
@@ -281,13 +262,13 @@ impl App {
             && let Some(tour) = &mut self.tour
         {
             tour.placed = true;
-            self.dirty = true;
+            self.out.dirty = true;
         }
     }
 
     /// Lets the model read the sentence and draw one word, under the default settings.
     fn ask_tour_word(&mut self, text: TurnId) {
-        let chat = self.chat.head.id;
+        let chat = self.talk.chat.head.id;
         let mut run = self.begin(chat);
         run.seed = SEED;
         run.sampling = Sampling { seed: Some(SEED), max_tokens: 1, ..Sampling::default() };
@@ -300,17 +281,17 @@ impl App {
 
     fn point_at_word(&mut self, turn: TurnId) {
         if let Some(turn) =
-            self.chat.turn_mut(turn).filter(|turn| turn.note.is_some() && turn.steps().count() > 0)
+            self.talk.chat.turn_mut(turn).filter(|turn| turn.note.is_some() && turn.steps().count() > 0)
         {
             turn.note = None; // that it ends after one word is the tour's own doing
             let id = turn.id;
-            self.transcript.touch(id);
+            self.out.touch(id);
         }
         let at = TokenCursor { turn, index: 0 };
         if self.transcript.cursor.is_none() && self.view().token_at(at).is_some() {
             self.transcript.selected = Some(turn);
             self.transcript.cursor = Some(at);
-            self.dirty = true;
+            self.out.dirty = true;
         }
     }
 
@@ -333,12 +314,11 @@ impl App {
     /// Stops what the stations ask of the engine: its answer would be another chat's.
     fn close_station_requests(&mut self) {
         for asker in [Asker::Station, Asker::Look, Asker::Depths] {
-            self.requests.give_up_all(asker);
+            self.out.requests.give_up_all(asker);
         }
-        self.inspector.looks.asking.forget_gone(&self.requests);
-        self.inspector.inside.pending = None;
+        self.inspector.looks.asking.forget_gone(&self.out.requests);
+        self.inspector.inside.asking.forget_gone(&self.out.requests);
         self.inspector.depths.pending = None;
-        self.inspector.inside.progress = None;
     }
 }
 

@@ -4,18 +4,13 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{App, ChatView, Edit, Effect, Find, Focus, Geometry, LineEdit, Scroll, Transcript};
+use super::{App, ChatView, Edit, Effect, Find, Focus, Geometry, LineEdit, Outbox, Scroll, Transcript};
 use crate::chat::{Role, TurnId};
 
 /// An anchor that is no turn: drawing counts from the end of the transcript.
 const NO_TURN: TurnId = TurnId(0);
 
 impl Transcript {
-    /// Raises a turn's revision: its text, state or note changed.
-    pub(crate) fn touch(&mut self, turn: TurnId) {
-        *self.revisions.entry(turn).or_default() += 1;
-    }
-
     /// Moves the view by rows, down positive.
     pub(crate) fn scroll_rows(&mut self, rows: i32) {
         self.scroll = match self.scroll {
@@ -67,68 +62,9 @@ impl App {
         self.carry_cursor(turn);
     }
 
-    /// The message under the cursor, else the last reply of the branch.
-    pub(crate) fn selected_or_last(&self) -> Option<TurnId> {
-        self.transcript.selected.or_else(|| {
-            let branch = self.chat.branch();
-            branch.iter().rev().find(|turn| turn.role == Role::Assistant).map(|turn| turn.id)
-        })
-    }
-
-    pub(crate) fn copy(&mut self, code: bool) {
-        let Some(id) = self.selected_or_last() else {
-            self.say("there is nothing to copy yet");
-            return;
-        };
-        let text = self.view().turn_text(id);
-        let text = if code { code_block(&text) } else { Some(text) };
-        match text {
-            Some(text) => self.emit(Effect::Copy(crate::sanitize::for_copy(&text))),
-            None => self.say("this message has no code block"),
-        }
-    }
-
-    pub(crate) fn copied(&mut self, result: Result<String, String>) {
-        match result {
-            Ok(said) => self.say(said),
-            Err(message) => self.fail(message),
-        }
-    }
-
     pub(crate) fn scroll_page(&mut self, down: bool) {
         let page = i32::from(self.geometry.view_rows).saturating_sub(2).max(1);
         self.transcript.scroll_rows(if down { page } else { -page });
-    }
-
-    pub(crate) fn scroll_top(&mut self) {
-        if let Some(first) = self.chat.branch().first() {
-            self.transcript.scroll = Scroll::Anchor { turn: first.id, row: 0, moved: 0 };
-        }
-    }
-
-    /// Opens the find line; with a text, at its last match.
-    pub(crate) fn find(&mut self, text: &str) {
-        self.transcript.find = Some(Find { input: LineEdit::new(text), ..Find::default() });
-        self.find_matches();
-    }
-
-    pub(crate) fn find_matches(&mut self) {
-        let Some(find) = &self.transcript.find else { return };
-        let needle = find.input.text.to_lowercase();
-        let mut matches = Vec::new();
-        if !needle.is_empty() {
-            for turn in self.chat.branch() {
-                let text = String::from_utf8_lossy(&self.chat.bytes(turn)).into_owned();
-                matches.extend(occurrences(&text, &needle).into_iter().map(|at| (turn.id, at)));
-            }
-        }
-        let current = matches.len().saturating_sub(1);
-        let selected = matches.last().map(|(turn, _)| *turn);
-        if let Some(find) = &mut self.transcript.find {
-            find.matches = matches;
-            find.current = current;
-        }
-        self.transcript.show_match(selected);
     }
 
     /// A key of the find line.
@@ -151,7 +87,7 @@ impl App {
             _ => {
                 return match find.input.key(key) {
                     Edit::Changed => {
-                        self.find_matches();
+                        self.transcript.find_matches(view!(self));
                         true
                     }
                     Edit::Moved => true,
@@ -162,6 +98,69 @@ impl App {
         let turn = find.matches[find.current].0;
         self.transcript.show_match(Some(turn));
         true
+    }
+}
+
+impl Transcript {
+    /// The message under the cursor, else the last reply of the branch.
+    pub(crate) fn selected_or_last(&self, view: ChatView<'_>) -> Option<TurnId> {
+        self.selected.or_else(|| {
+            let branch = view.chat.branch();
+            branch.iter().rev().find(|turn| turn.role == Role::Assistant).map(|turn| turn.id)
+        })
+    }
+
+    pub(crate) fn copy(&mut self, view: ChatView<'_>, out: &mut Outbox, code: bool) {
+        let Some(id) = self.selected_or_last(view) else {
+            out.say("there is nothing to copy yet");
+            return;
+        };
+        let text = view.turn_text(id);
+        let text = if code { code_block(&text) } else { Some(text) };
+        match text {
+            Some(text) => out.emit(Effect::Copy(crate::sanitize::for_copy(&text))),
+            None => out.say("this message has no code block"),
+        }
+    }
+
+    pub(crate) fn scroll_top(&mut self, view: ChatView<'_>) {
+        if let Some(first) = view.chat.branch().first() {
+            self.scroll = Scroll::Anchor { turn: first.id, row: 0, moved: 0 };
+        }
+    }
+
+    /// Opens the find line; with a text, at its last match.
+    pub(crate) fn find(&mut self, view: ChatView<'_>, text: &str) {
+        self.find = Some(Find { input: LineEdit::new(text), ..Find::default() });
+        self.find_matches(view);
+    }
+
+    pub(crate) fn find_matches(&mut self, view: ChatView<'_>) {
+        let Some(find) = &self.find else { return };
+        let needle = find.input.text.to_lowercase();
+        let mut matches = Vec::new();
+        if !needle.is_empty() {
+            for turn in view.chat.branch() {
+                let text = String::from_utf8_lossy(&view.chat.bytes(turn)).into_owned();
+                matches.extend(occurrences(&text, &needle).into_iter().map(|at| (turn.id, at)));
+            }
+        }
+        let current = matches.len().saturating_sub(1);
+        let selected = matches.last().map(|(turn, _)| *turn);
+        if let Some(find) = &mut self.find {
+            find.matches = matches;
+            find.current = current;
+        }
+        self.show_match(selected);
+    }
+}
+
+impl Outbox {
+    pub(crate) fn copied(&mut self, result: Result<String, String>) {
+        match result {
+            Ok(said) => self.say(said),
+            Err(message) => self.fail(message),
+        }
     }
 }
 

@@ -27,14 +27,19 @@ pub struct Pair {
 impl App {
     /// Opens the tree where the shown version of a reply parts from others; at the cursor where it stands.
     pub(crate) fn open_tree(&mut self, compare: bool) {
-        let Some(turn) = self.transcript.cursor.map(|at| at.turn).or_else(|| self.selected_or_last()) else {
-            self.say("there is no reply yet");
+        let Some(turn) = self
+            .transcript
+            .cursor
+            .map(|at| at.turn)
+            .or_else(|| self.transcript.selected_or_last(view!(self)))
+        else {
+            self.out.say("there is no reply yet");
             return;
         };
         let at = self.transcript.cursor.or_else(|| self.view().parting(turn, None));
         let at = at.unwrap_or(TokenCursor { turn, index: 0 });
         if self.view().pass(at).is_none() {
-            self.say("only replies have branches, and only where what they read is known");
+            self.out.say("only replies have branches, and only where what they read is known");
             return;
         }
         let mut tree =
@@ -44,7 +49,7 @@ impl App {
         if compare {
             let other = rows.iter().filter_map(|row| row.turn).find(|turn| *turn != at.turn);
             if other.is_none() {
-                self.say("there is one version here; Enter on a token takes another");
+                self.out.say("there is one version here; Enter on a token takes another");
                 return;
             }
             (tree.compare, tree.comparing) = (other, true);
@@ -73,8 +78,8 @@ impl App {
         let Some(step) = self.view().step_at(at).cloned() else { return };
         let vocabulary = self.view().vocabulary_at(at);
         match self.try_take(at, row.id, &step, vocabulary.as_ref(), None) {
-            Err(super::alternatives::Refusal::Words(why)) => self.say(why),
-            Err(super::alternatives::Refusal::Unknown) => self.say("the vocabulary is not there yet"),
+            Err(super::alternatives::Refusal::Words(why)) => self.out.say(why),
+            Err(super::alternatives::Refusal::Unknown) => self.out.say("the vocabulary is not there yet"),
             Ok(()) => {}
         }
     }
@@ -92,7 +97,7 @@ impl App {
             let shown = self.tree().is_some_and(|tree| tree.compare.is_some());
             self.move_in_tree(|tree| (tree.compare, tree.comparing) = (None, false));
             if !shown {
-                self.say("choose another branch than the shown one to compare it with");
+                self.out.say("choose another branch than the shown one to compare it with");
             }
             return;
         };
@@ -108,7 +113,7 @@ impl App {
         let turn = row.and_then(|row| row.turn);
         match turn.and_then(|turn| self.view().further_down(turn, at.index)) {
             Some(next) => self.tree_at(next),
-            None => self.say("this branch does not part again"),
+            None => self.out.say("this branch does not part again"),
         }
     }
 
@@ -119,7 +124,7 @@ impl App {
         }
         match before {
             Some(index) => self.tree_at(TokenCursor { index, ..at }),
-            None => self.say("these versions do not part earlier"),
+            None => self.out.say("these versions do not part earlier"),
         }
     }
 
@@ -132,21 +137,21 @@ impl App {
 
     /// Hides a branch and what answers it.
     pub(super) fn delete_branch(&mut self, turn: TurnId) {
-        if self.run.as_ref().is_some_and(|run| self.view().leads_to(turn, run.turn)) {
-            self.say("a reply is being written there; Esc stops it");
+        if self.talk.run.as_ref().is_some_and(|run| self.view().leads_to(turn, run.turn)) {
+            self.out.say("a reply is being written there; Esc stops it");
             return;
         }
-        let before = self.chat.leaf;
-        let shown = self.chat.branch().iter().any(|other| other.id == turn);
-        let parent = self.chat.turn(turn).and_then(|turn| turn.parent);
+        let before = self.talk.chat.leaf;
+        let shown = self.talk.chat.branch().iter().any(|other| other.id == turn);
+        let parent = self.talk.chat.turn(turn).and_then(|turn| turn.parent);
         self.hide(turn, true);
         self.transcript.deleted.push((turn, before));
-        let other = self.chat.versions(turn).last().copied();
+        let other = self.talk.chat.versions(turn).last().copied();
         if shown {
-            let leaf = other.map(|other| self.chat.newest_leaf(other)).or(parent);
+            let leaf = other.map(|other| self.talk.chat.newest_leaf(other)).or(parent);
             self.show_leaf(leaf);
         }
-        let there = |turn: TurnId| self.chat.turn(turn).is_some_and(|turn| !turn.deleted);
+        let there = |turn: TurnId| self.talk.chat.turn(turn).is_some_and(|turn| !turn.deleted);
         match (self.tree().map(|tree| (tree.at, tree.compare)), other) {
             (Some((at, _)), Some(other)) if !there(at.turn) => {
                 let at = self.view().parting(other, None).unwrap_or(TokenCursor { turn: other, index: 0 });
@@ -164,12 +169,12 @@ impl App {
                 self.overlays.pop();
             }
         }
-        self.say("deleted; u takes it back");
+        self.out.say("deleted; u takes it back");
     }
 
     pub(super) fn undelete_branch(&mut self) {
         let Some((turn, leaf)) = self.transcript.deleted.pop() else {
-            self.say("nothing was deleted here");
+            self.out.say("nothing was deleted here");
             return;
         };
         self.hide(turn, false);

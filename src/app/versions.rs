@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing is overwritten; each of these adds a sibling, appends a span or hides a turn.
 
-use super::{App, Composer, Focus};
+use super::{App, ChatView, Composer, Focus, Outbox, Transcript};
 use crate::chat::{Role, TurnId};
 use crate::command::Command;
 use crate::store;
@@ -18,8 +18,8 @@ impl Composer {
 impl App {
     /// Another version of a reply: of the given one, else of the last.
     pub(crate) fn regenerate(&mut self, at: Option<TurnId>) {
-        let Some(turn) = at.or(self.chat.leaf).and_then(|id| self.chat.turn(id)) else {
-            self.say("there is no reply yet to write again");
+        let Some(turn) = at.or(self.talk.chat.leaf).and_then(|id| self.talk.chat.turn(id)) else {
+            self.out.say("there is no reply yet to write again");
             return;
         };
         let reply_to = match turn.role {
@@ -27,22 +27,22 @@ impl App {
             Role::User | Role::System => Some(turn.id),
         };
         match reply_to {
-            Some(_) if self.view().busy_here() => self.say_busy(),
-            Some(turn) => self.reply(self.chat.head.id, turn),
-            None => self.say("this message answers nothing"),
+            Some(_) if self.view().busy_here() => self.out.say_busy(view!(self)),
+            Some(turn) => self.reply(self.talk.chat.head.id, turn),
+            None => self.out.say("this message answers nothing"),
         }
     }
 
     /// Takes the selected message of the user into the composer.
     pub(crate) fn edit_selected(&mut self) {
-        let branch = self.chat.branch();
+        let branch = self.talk.chat.branch();
         let last = branch.iter().rev().find(|turn| turn.role == Role::User).map(|turn| turn.id);
-        let Some(turn) = self.transcript.selected.or(last).and_then(|id| self.chat.turn(id)) else {
-            self.say("there is no message yet to edit");
+        let Some(turn) = self.transcript.selected.or(last).and_then(|id| self.talk.chat.turn(id)) else {
+            self.out.say("there is no message yet to edit");
             return;
         };
         if turn.role != Role::User {
-            self.say("only your own messages can be edited; r writes a reply again");
+            self.out.say("only your own messages can be edited; r writes a reply again");
             return;
         }
         let id = turn.id;
@@ -53,17 +53,7 @@ impl App {
         self.composer.editing = Some(id);
         self.transcript.selected = None;
         self.focus = Focus::Composer;
-        self.say("Enter sends it as another version, Esc gives up");
-    }
-
-    /// Says what stops the reply from wherever one is: Esc may close something else first.
-    pub(crate) fn say_busy(&mut self) {
-        let here = self.run.as_ref().is_none_or(|run| run.chat == self.chat.head.id);
-        let key = self.keymap.shown(Command::Interrupt);
-        match (here, key.as_str()) {
-            (false, _) | (_, "") => self.say("a reply is being written; /stop stops it"),
-            (true, key) => self.say(format!("a reply is being written; {key} stops it")),
-        }
+        self.out.say("Enter sends it as another version, Esc gives up");
     }
 
     /// Gives an edit up and brings the draft back. What was changed stays in the prompt history.
@@ -80,85 +70,77 @@ impl App {
 
     /// Goes on with the selected reply, if it is the last message.
     pub(crate) fn continue_selected(&mut self) {
-        let Some(id) = self.transcript.selected.or(self.chat.leaf) else { return };
-        let is_reply = self.chat.turn(id).is_some_and(|turn| turn.role == Role::Assistant);
-        if self.run.is_some() {
-            self.say_busy();
-        } else if !is_reply || self.chat.leaf != Some(id) {
-            self.say("only the last reply can be continued");
+        let Some(id) = self.transcript.selected.or(self.talk.chat.leaf) else { return };
+        let is_reply = self.talk.chat.turn(id).is_some_and(|turn| turn.role == Role::Assistant);
+        if self.talk.run.is_some() {
+            self.out.say_busy(view!(self));
+        } else if !is_reply || self.talk.chat.leaf != Some(id) {
+            self.out.say("only the last reply can be continued");
         } else if self.view().ready().is_none() {
-            self.say("the model is not ready yet");
+            self.out.say("the model is not ready yet");
         } else {
-            self.start_run(self.chat.head.id, super::Target::Continue(id));
+            self.start_run(self.talk.chat.head.id, super::Target::Continue(id));
         }
     }
 
     /// Shows the earlier or later version of the selected message.
     pub(crate) fn version(&mut self, later: bool) {
-        let Some(id) = self.selected_or_last() else { return };
-        let versions = self.chat.versions(id);
+        let Some(id) = self.transcript.selected_or_last(view!(self)) else { return };
+        let versions = self.talk.chat.versions(id);
         let Some(at) = versions.iter().position(|other| *other == id) else { return };
         let next = if later { at.checked_add(1) } else { at.checked_sub(1) };
         match next.and_then(|next| versions.get(next)).copied() {
             Some(turn) => {
-                self.show_leaf(Some(self.chat.newest_leaf(turn)));
+                self.show_leaf(Some(self.talk.chat.newest_leaf(turn)));
                 if self.focus == Focus::Transcript {
                     self.select(turn);
                 }
             }
             None if versions.len() < 2 => {
-                let own = self.chat.turn(id).is_some_and(|turn| turn.role == Role::User);
+                let own = self.talk.chat.turn(id).is_some_and(|turn| turn.role == Role::User);
                 let another = if own { Command::Edit } else { Command::RegenerateHere };
                 let how = self.way(Focus::Transcript, another);
-                self.say(format!("this message has one version; {how} writes another"));
+                self.out.say(format!("this message has one version; {how} writes another"));
             }
-            None => self.say(format!("version {} of {}", at + 1, versions.len())),
+            None => self.out.say(format!("version {} of {}", at + 1, versions.len())),
         }
     }
 
     /// Changes which leaf is shown.
     pub(crate) fn show_leaf(&mut self, leaf: Option<TurnId>) {
-        self.chat.leaf = leaf;
-        self.keep_selection();
-        self.put_conversation(self.chat.head.id);
-        self.show_last_step();
+        self.talk.chat.leaf = leaf;
+        self.transcript.keep_selection(view!(self));
+        self.put_conversation(self.talk.chat.head.id);
+        self.inspector.show_last_step(view!(self), &mut self.out);
         self.measure_context();
-    }
-
-    /// Moves the selection to the end of the branch if it is not on it any more.
-    pub(crate) fn keep_selection(&mut self) {
-        let branch: Vec<TurnId> = self.chat.branch().iter().map(|turn| turn.id).collect();
-        if self.transcript.selected.is_some_and(|id| !branch.contains(&id)) {
-            self.transcript.selected = branch.last().copied();
-        }
     }
 
     /// Hides the selected message and what answers it.
     pub(crate) fn delete_selected(&mut self) {
         let Some(id) = self.transcript.selected else {
-            self.say("select a message first: Tab, then j and k");
+            self.out.say("select a message first: Tab, then j and k");
             return;
         };
-        let branch: Vec<TurnId> = self.chat.branch().iter().map(|turn| turn.id).collect();
+        let branch: Vec<TurnId> = self.talk.chat.branch().iter().map(|turn| turn.id).collect();
         let Some(at) = branch.iter().position(|other| *other == id) else { return };
-        let writing = self.run.as_ref().map(|run| run.turn);
-        let awaited = self.queued.as_ref().and_then(|queued| queued.reply_to);
+        let writing = self.talk.run.as_ref().map(|run| run.turn);
+        let awaited = self.talk.queued.as_ref().and_then(|queued| queued.reply_to);
         if writing.into_iter().chain(awaited).any(|turn| branch[at..].contains(&turn)) {
-            self.say_busy();
+            self.out.say_busy(view!(self));
             return;
         }
-        let before = self.chat.leaf;
-        let parent = self.chat.turn(id).and_then(|turn| turn.parent);
+        let before = self.talk.chat.leaf;
+        let parent = self.talk.chat.turn(id).and_then(|turn| turn.parent);
         self.hide(id, true);
         self.transcript.deleted.push((id, before));
-        let other = self.chat.versions(id).last().copied();
-        let leaf = other.map(|other| self.chat.newest_leaf(other)).or(parent);
+        let other = self.talk.chat.versions(id).last().copied();
+        let leaf = other.map(|other| self.talk.chat.newest_leaf(other)).or(parent);
         self.show_leaf(leaf);
-        if self.chat.leaf.is_none() {
+        if self.talk.chat.leaf.is_none() {
             self.set_focus(Focus::Composer);
         }
         let how = self.way(Focus::Transcript, Command::Restore);
-        self.say(format!("deleted; {how} takes it back"));
+        self.out.say(format!("deleted; {how} takes it back"));
     }
 
     /// What does a command from here: its key where the pane that knows the key has the focus, else its name.
@@ -170,7 +152,7 @@ impl App {
     /// Takes the last deletion of this chat back.
     pub(crate) fn restore_turn(&mut self) {
         let Some((turn, leaf)) = self.transcript.deleted.pop() else {
-            self.say("nothing was deleted here");
+            self.out.say("nothing was deleted here");
             return;
         };
         self.hide(turn, false);
@@ -179,10 +161,32 @@ impl App {
     }
 
     pub(crate) fn hide(&mut self, id: TurnId, hidden: bool) {
-        if let Some(turn) = self.chat.turn_mut(id) {
+        if let Some(turn) = self.talk.chat.turn_mut(id) {
             turn.deleted = hidden;
         }
-        self.transcript.touch(id);
-        self.store(store::Command::SetDeleted(id, hidden));
+        self.out.touch(id);
+        self.out.store(store::Command::SetDeleted(id, hidden));
+    }
+}
+
+impl Outbox {
+    /// Says what stops the reply from wherever one is: Esc may close something else first.
+    pub(crate) fn say_busy(&mut self, view: ChatView<'_>) {
+        let here = view.run.as_ref().is_none_or(|run| run.chat == view.chat.head.id);
+        let key = view.keymap.shown(Command::Interrupt);
+        match (here, key.as_str()) {
+            (false, _) | (_, "") => self.say("a reply is being written; /stop stops it"),
+            (true, key) => self.say(format!("a reply is being written; {key} stops it")),
+        }
+    }
+}
+
+impl Transcript {
+    /// Moves the selection to the end of the branch if it is not on it any more.
+    pub(crate) fn keep_selection(&mut self, view: ChatView<'_>) {
+        let branch: Vec<TurnId> = view.chat.branch().iter().map(|turn| turn.id).collect();
+        if self.selected.is_some_and(|id| !branch.contains(&id)) {
+            self.selected = branch.last().copied();
+        }
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{ActiveRun, App, Inspector, ModelState, Queued, StepMode, TurnScore};
+use super::{ActiveRun, App, Composer, Focus, Inspector, ModelState, Queued, StepMode, Talk, TurnScore};
 use crate::chat::{Conversation, ConversationId, Run, RunId, Turn, TurnId};
 use crate::config::Config;
 use crate::config::keymap::Keymap;
@@ -26,26 +26,61 @@ pub struct ChatView<'a> {
     pub(super) run: &'a Option<ActiveRun>,
     pub(super) steps: &'a StepMode,
     pub(super) queued: &'a Option<Queued>,
+    pub(super) composer: &'a Composer,
+    pub(super) focus: Focus,
+}
+
+/// What chats are read and written with: the model, the configuration, the keys, the draft.
+#[derive(Clone, Copy)]
+pub(crate) struct With<'a> {
+    pub(super) model: &'a ModelState,
+    pub(super) config: &'a Config,
+    pub(super) keymap: &'a Keymap,
+    pub(super) composer: &'a Composer,
+    pub(super) focus: Focus,
+}
+
+/// The [`With`] of an app whose chats stay free.
+macro_rules! with {
+    ($app:expr) => {
+        $crate::app::view::With {
+            model: &$app.model,
+            config: &$app.config,
+            keymap: &$app.keymap,
+            composer: &$app.composer,
+            focus: $app.focus,
+        }
+    };
 }
 
 /// The [`ChatView`] of an app whose other parts stay free.
 macro_rules! view {
     ($app:expr) => {
-        $crate::app::ChatView {
-            chat: &$app.chat,
-            others: &$app.others,
-            system: &$app.system,
-            scores: &$app.scores,
-            runs: &$app.runs,
-            vocabularies: &$app.vocabularies,
-            model: &$app.model,
-            config: &$app.config,
-            keymap: &$app.keymap,
-            run: &$app.run,
-            steps: &$app.steps,
-            queued: &$app.queued,
-        }
+        $app.talk.view(with!($app))
     };
+}
+
+impl Talk {
+    /// The chats, to be read with these.
+    pub(crate) fn view<'a>(&'a self, with: With<'a>) -> ChatView<'a> {
+        let With { model, config, keymap, composer, focus } = with;
+        ChatView {
+            chat: &self.chat,
+            others: &self.others,
+            system: &self.system,
+            scores: &self.scores,
+            runs: &self.runs,
+            vocabularies: &self.vocabularies,
+            run: &self.run,
+            steps: &self.steps,
+            queued: &self.queued,
+            model,
+            config,
+            keymap,
+            composer,
+            focus,
+        }
+    }
 }
 
 /// The token on display: what the inspector shows of it.

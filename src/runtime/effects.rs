@@ -86,7 +86,7 @@ impl Shell {
             Effect::Mouse(on) => terminal::set_mouse(on),
             Effect::Redraw => {
                 terminal::wipe(&mut self.screen)?;
-                self.app.dirty = true;
+                self.app.out.dirty = true;
             }
             Effect::Suspend => self.suspend()?,
             Effect::Quit => self.ended = true,

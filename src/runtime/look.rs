@@ -51,8 +51,8 @@ impl Look {
     /// The theme that the app's settings ask for, if it is another now. What is wrong with it is said in the app.
     pub fn follow(&mut self, app: &mut App) -> Option<Theme> {
         let (theme, warnings) = self.resolve(&app.config.ui)?;
-        app.tell(&warnings);
-        app.dirty = true;
+        app.out.tell(&warnings);
+        app.out.dirty = true;
         Some(theme)
     }
 
@@ -122,10 +122,10 @@ mod tests {
         let mut look = Look { light: false, user_themes: themes.path().to_owned(), resolved: None };
         let (mut app, _) = App::new(Config::default(), Keymap::defaults(), 1, (80, 24));
         look.follow(&mut app).expect("the first theme");
-        assert_eq!(app.notice, None);
+        assert_eq!(app.out.notice, None);
         app.config.ui.theme = "mine".to_owned();
         look.follow(&mut app).expect("another theme");
-        let said = app.notice.expect("a notice").text;
+        let said = app.out.notice.expect("a notice").text;
         assert!(said.starts_with("mine.toml:2: txet: "), "{said}");
     }
 }

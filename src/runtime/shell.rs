@@ -143,7 +143,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
         late: LateAnswers::default(),
     };
     shell.app.themes = shell.look.names();
-    shell.app.tell(&warnings);
+    shell.app.out.tell(&warnings);
     first.extend(resume(&mut shell.app, options.resume.as_deref()));
     if options.tour {
         first.extend(shell.app.open_tour());
@@ -185,7 +185,7 @@ impl Shell {
                 },
                 () = sleep_until(deadline) => self.update(Msg::Tick).await?,
             }
-            if self.app.dirty && self.frame_is_due() {
+            if self.app.out.dirty && self.frame_is_due() {
                 self.draw()?;
             }
         }
@@ -263,7 +263,7 @@ impl Shell {
 
     /// When the loop must wake: the next frame, or what the app asked for.
     fn deadline(&self) -> Option<Instant> {
-        let frame = self.drawn_at.filter(|_| self.app.dirty).map(|at| at + self.frame_time());
+        let frame = self.drawn_at.filter(|_| self.app.out.dirty).map(|at| at + self.frame_time());
         let app = self.app.wakes_at().map(|ms| self.started + Duration::from_millis(ms));
         frame.into_iter().chain(app).min()
     }
@@ -276,7 +276,7 @@ impl Shell {
         terminal::draw(&mut self.screen, |frame| geometry = Some(ui::draw(frame, app, theme, cache)))?;
         self.drawn_at = Some(Instant::now());
         self.key_waits = false;
-        self.app.dirty = false;
+        self.app.out.dirty = false;
         if let Some(geometry) = geometry {
             self.app.absorb(geometry);
         }

@@ -75,6 +75,23 @@ pub enum Command {
     Close,
 }
 
+impl Command {
+    /// Whether it writes a chat, or something of one.
+    pub(crate) fn writes_chat(&self) -> bool {
+        matches!(
+            self,
+            Self::PutConversation { .. }
+                | Self::PutTurn(..)
+                | Self::AppendSteps(..)
+                | Self::FinishTurn(..)
+                | Self::PutRun(_)
+                | Self::SetDeleted(..)
+                | Self::PutDraft(..)
+                | Self::PutScores(..)
+        )
+    }
+}
+
 /// What the store says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {

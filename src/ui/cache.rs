@@ -85,7 +85,7 @@ impl Cache {
         if !self.texts.get(&turn.id).is_some_and(current) {
             let kept = self.texts.remove(&turn.id).filter(|text| text.special == special);
             let kept = kept.filter(|text| text.lines.is_growing() && text.lines.width() == width);
-            let kept = kept.filter(|text| text.pieces <= app.chat.piece_count(turn));
+            let kept = kept.filter(|text| text.pieces <= app.talk.chat.piece_count(turn));
             let new = Text { revision, special, lines: Lines::growing(width), pieces: 0 };
             let mut text = Text { revision, ..kept.unwrap_or(new) };
             let walked = text.grow(app, turn);
@@ -97,7 +97,7 @@ impl Cache {
 
     /// Gathers the tokens of a turn, if they are not those of this revision; of a growing reply those that are new.
     pub fn mark(&mut self, app: &App, turn: &Turn) {
-        let revision = app.transcript.revisions.get(&turn.id).copied().unwrap_or(0);
+        let revision = app.out.revisions.get(&turn.id).copied().unwrap_or(0);
         let streaming = turn.state == TurnState::Streaming;
         let (walked, marked) = match self.marks.remove(&turn.id) {
             Some(mut kept) if streaming && kept.growing && kept.marks.can_grow(app, turn) => {
@@ -123,9 +123,8 @@ impl Cache {
     /// Where a run's prompt stands in messages, aligned once for the messages as they are; see [`ChatView::ink_places`].
     pub fn ink_places(&mut self, app: &App, ids: &[TokenId], run: RunId, turns: &[&Turn]) -> Rc<Places> {
         let finished = turns.iter().filter(|turn| turn.state != TurnState::Streaming);
-        let known: Vec<(TurnId, u64)> = finished
-            .map(|turn| (turn.id, app.transcript.revisions.get(&turn.id).copied().unwrap_or(0)))
-            .collect();
+        let known: Vec<(TurnId, u64)> =
+            finished.map(|turn| (turn.id, app.out.revisions.get(&turn.id).copied().unwrap_or(0))).collect();
         let key = (run, ids.len(), known);
         if let Some((_, places)) = self.ink.as_ref().filter(|(other, _)| *other == key) {
             return Rc::clone(places);
@@ -190,11 +189,14 @@ mod tests {
         let turn = testing::streaming(&mut app, &["Paris ", "is"]);
         let mut cache = Cache::default();
         let shown = |lines: &Lines| lines.row(0).map(|glyph| glyph.shown).collect::<String>();
-        assert_eq!(shown(cache.wrap(&app, app.chat.turn(turn).unwrap(), 1, 20)), "Paris is");
+        assert_eq!(shown(cache.wrap(&app, app.talk.chat.turn(turn).unwrap(), 1, 20)), "Paris is");
         testing::write(&mut app, turn, &[" big", "\u{1F600}"]);
-        assert_eq!(shown(cache.wrap(&app, app.chat.turn(turn).unwrap(), 2, 20)), "Paris is big\u{1F600}");
-        app.chat.turn_mut(turn).unwrap().state = TurnState::Done;
-        assert!(!cache.wrap(&app, app.chat.turn(turn).unwrap(), 3, 20).is_growing());
+        assert_eq!(
+            shown(cache.wrap(&app, app.talk.chat.turn(turn).unwrap(), 2, 20)),
+            "Paris is big\u{1F600}"
+        );
+        app.talk.chat.turn_mut(turn).unwrap().state = TurnState::Done;
+        assert!(!cache.wrap(&app, app.talk.chat.turn(turn).unwrap(), 3, 20).is_growing());
     }
 
     #[test]
@@ -204,7 +206,7 @@ mod tests {
             let turn = testing::streaming(&mut app, &vec![" word"; tokens]);
             let mut cache = Cache::default();
             let frame = |app: &App, cache: &mut Cache| {
-                let turn = app.chat.turn(turn).unwrap();
+                let turn = app.talk.chat.turn(turn).unwrap();
                 cache.wrap(app, turn, 1, 40);
                 cache.mark(app, turn);
                 cache.walked()
@@ -225,9 +227,9 @@ mod tests {
         let second = testing::user(&mut app, "two");
         let mut cache = Cache::default();
         let ids = |turns: Vec<&Turn>| turns.iter().map(|turn| turn.id).collect::<Vec<_>>();
-        assert_eq!(ids(cache.branch(&app.chat)), [first, second]);
-        app.chat.turn_mut(first).unwrap().deleted = true;
+        assert_eq!(ids(cache.branch(&app.talk.chat)), [first, second]);
+        app.talk.chat.turn_mut(first).unwrap().deleted = true;
         let third = testing::user(&mut app, "three");
-        assert_eq!(ids(cache.branch(&app.chat)), [second, third]);
+        assert_eq!(ids(cache.branch(&app.talk.chat)), [second, third]);
     }
 }

@@ -28,12 +28,12 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer, now: Now) ->
     if area.width <= INDENT || area.height == 0 {
         return Vec::new();
     }
-    if app.chats.heads.is_empty() {
+    if app.talk.chats.heads.is_empty() {
         text::put(buf, area.x + 1, area.y, "no chats yet", area.width - 1, theme.style(Role::Muted));
         return Vec::new();
     }
     let here = here(app);
-    let rows = rows(&app.chats.heads, now);
+    let rows = rows(&app.talk.chats.heads, now);
     let mut shown = Vec::new();
     let top = top(&rows, here, usize::from(area.height));
     for (y, row) in (area.y..area.bottom()).zip(rows.iter().skip(top)) {
@@ -55,8 +55,8 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer, now: Now) ->
 /// Where `›` stands: at the cursor while the list has the focus, otherwise at the open chat.
 fn here(app: &App) -> Option<usize> {
     match app.focus {
-        Focus::Chats => Some(app.chats.selected.min(app.chats.heads.len().saturating_sub(1))),
-        _ => app.chats.heads.iter().position(|head| head.id == app.chat.head.id),
+        Focus::Chats => Some(app.talk.chats.selected.min(app.talk.chats.heads.len().saturating_sub(1))),
+        _ => app.talk.chats.heads.iter().position(|head| head.id == app.talk.chat.head.id),
     }
 }
 
@@ -90,22 +90,22 @@ fn top(rows: &[Row], here: Option<usize>, height: usize) -> usize {
 }
 
 fn chat(app: &App, theme: &Theme, head: &ConversationHead, here: bool, line: Rect, buf: &mut Buffer) {
-    let open = head.id == app.chat.head.id;
+    let open = head.id == app.talk.chat.head.id;
     let style = theme.style(if open { Role::Strong } else { Role::Text });
     let x = line.x + INDENT;
     let room = line.width - INDENT;
     if here {
         text::put(buf, line.x + 1, line.y, theme.symbols.here, 1, theme.style(Role::Strong));
     }
-    let renamed = app.chats.rename.as_ref().filter(|(id, _)| *id == head.id);
+    let renamed = app.talk.chats.rename.as_ref().filter(|(id, _)| *id == head.id);
     if let Some((_, edit)) = renamed {
         let _ = input(theme, edit, Rect::new(x, line.y, room, 1), buf); // the cell itself marks the cursor
         return;
     }
-    let writing = app.run.as_ref().is_some_and(|run| run.chat == head.id);
+    let writing = app.talk.run.as_ref().is_some_and(|run| run.chat == head.id);
     let mark = match () {
         () if writing => Some((theme.symbols.writing, Role::TokenChosen)),
-        () if app.chats.unseen.contains(&head.id) => Some((theme.symbols.other, Role::TokenChosen)),
+        () if app.talk.chats.unseen.contains(&head.id) => Some((theme.symbols.other, Role::TokenChosen)),
         () => None,
     };
     let title_room = room.saturating_sub(if mark.is_some() { 3 } else { 1 });
@@ -149,7 +149,7 @@ mod tests {
 
     fn app() -> App {
         let mut app = testing::app();
-        app.chats.heads = vec![
+        app.talk.chats.heads = vec![
             head(1, "Capitals", WALL_MS),
             head(2, "Rust lifetimes and more", WALL_MS - 60_000),
             head(3, "日本の首都について", WALL_MS - DAY_MS),
@@ -160,7 +160,7 @@ mod tests {
 
     fn drawn(app: &App, width: u16, height: u16, ascii: bool) -> Vec<String> {
         let mut buf = buffer(width, height);
-        draw(app, &theme(ascii), buf.area, &mut buf, app.now);
+        draw(app, &theme(ascii), buf.area, &mut buf, app.out.now);
         rows(&buf)
     }
 
@@ -186,8 +186,8 @@ mod tests {
     #[test]
     fn what_goes_on_elsewhere_is_marked() {
         let mut app = app();
-        app.chats.unseen.insert(ConversationId(3));
-        app.run = Some(testing::run(ConversationId(2)));
+        app.talk.chats.unseen.insert(ConversationId(3));
+        app.talk.run = Some(testing::run(ConversationId(2)));
         let shown = drawn(&app, 20, 10, false);
         assert_eq!(shown[2], "   Rust lifetime… ●");
         assert_eq!(shown[5], "   日本の首都に…  •");
@@ -199,9 +199,9 @@ mod tests {
     fn the_cursor_stays_in_view_and_is_marked() {
         let mut app = app();
         app.focus = Focus::Chats;
-        app.chats.selected = 3;
+        app.talk.chats.selected = 3;
         let mut buf = buffer(20, 3);
-        let areas = draw(&app, &theme(false), buf.area, &mut buf, app.now);
+        let areas = draw(&app, &theme(false), buf.area, &mut buf, app.out.now);
         assert_eq!(rows(&buf), ["", " Older", " › Cap␛[2Jital"]);
         assert_eq!(buf[(5, 2)].fg, ink(Role::Select));
         assert_eq!(areas, [(ConversationId(4), Area { x: 0, y: 2, width: 20, height: 1 })]);
@@ -211,14 +211,14 @@ mod tests {
     fn a_title_is_edited_in_place_with_its_cursor_in_view() {
         let mut app = app();
         let edit = |text: &str, cursor| Some((ConversationId(1), LineEdit { text: text.into(), cursor }));
-        app.chats.rename = edit("Capitals", 3);
+        app.talk.chats.rename = edit("Capitals", 3);
         let mut buf = buffer(14, 3);
-        draw(&app, &theme(false), buf.area, &mut buf, app.now);
+        draw(&app, &theme(false), buf.area, &mut buf, app.out.now);
         assert_eq!(rows(&buf)[1], " › Capitals");
         assert_eq!(buf[(6, 1)].fg, ink(Role::Cursor));
-        app.chats.rename = edit("Capitals of the world", 21);
+        app.talk.chats.rename = edit("Capitals of the world", 21);
         let mut buf = buffer(14, 3);
-        draw(&app, &theme(false), buf.area, &mut buf, app.now);
+        draw(&app, &theme(false), buf.area, &mut buf, app.out.now);
         assert_eq!(rows(&buf)[1], " ›  the world");
         assert_eq!(buf[(13, 1)].fg, ink(Role::Cursor));
     }

@@ -90,7 +90,7 @@ fn top(cursor: usize, rows: usize, height: usize) -> usize {
 }
 
 fn placeholder(app: &App) -> &'static str {
-    let writing = app.run.as_ref().is_some_and(|run| run.chat == app.chat.head.id);
+    let writing = app.talk.run.as_ref().is_some_and(|run| run.chat == app.talk.chat.head.id);
     match app.composer.editing {
         Some(_) => "edit the message; Esc leaves it as it was",
         None if writing => "ask anything; sent when this reply is done",
@@ -187,7 +187,7 @@ mod tests {
     fn an_empty_draft_shows_what_it_is_for() {
         let mut app = testing::app();
         assert_eq!(drawn(&app, 30, 2, false).0, ["─────────────────── 0 tokens ─", " › ask anything"]);
-        app.run = Some(testing::run(app.chat.head.id));
+        app.talk.run = Some(testing::run(app.talk.chat.head.id));
         assert_eq!(drawn(&app, 60, 2, false).0[1], " › ask anything; sent when this reply is done");
         app.composer.editing = Some(TurnId(1));
         let (shown, cursor) = drawn(&app, 60, 2, true);

@@ -23,7 +23,7 @@ pub fn wanted(app: &App, screen: Rect) -> Option<&Fetch> {
     let fits = screen.width >= LEAST.0 && screen.height >= LEAST.1;
     let no_model =
         matches!(app.model.status, ModelStatus::None | ModelStatus::Fetching | ModelStatus::Failed { .. });
-    app.fetch.as_ref().filter(|_| fits && no_model && app.chat.turns.is_empty())
+    app.fetch.as_ref().filter(|_| fits && no_model && app.talk.chat.turns.is_empty())
 }
 
 /// Draws the screen; gives the composer's area and the cursor's cell.
@@ -39,7 +39,7 @@ pub fn draw(
     let composer = Rect { y: screen.bottom() - 1 - height, height, ..screen };
     let above = Rect { height: composer.y - screen.y, ..screen };
     words(app, theme, fetch, above, buf);
-    if app.notice.is_some() {
+    if app.out.notice.is_some() {
         rows::notice(app, theme, text::row(above, above.height - 1, 0), 0, buf);
     }
     hints(app, theme, fetch, text::row(screen, screen.height - 1, 0), buf);

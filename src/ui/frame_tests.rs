@@ -194,7 +194,7 @@ fn while_a_message_is_edited_the_keys_are_those_of_the_edit() {
 
 fn looking_for(text: &str) -> App {
     let mut app = capitals();
-    let mut matches: Vec<_> = app.chat.branch().iter().map(|turn| (turn.id, 0)).collect();
+    let mut matches: Vec<_> = app.talk.chat.branch().iter().map(|turn| (turn.id, 0)).collect();
     matches.truncate(if text == "nowhere" { 0 } else { 2 });
     app.transcript.find = Some(Find { input: LineEdit::new(text), current: 1, matches });
     app
@@ -474,7 +474,7 @@ proptest! {
         app.inspector.shown = flags & 1 > 0;
         app.inspector.zoomed = flags & 2 > 0;
         app.inspector.logits = flags & 4 > 0;
-        app.chats.shown = flags & 8 > 0;
+        app.talk.chats.shown = flags & 8 > 0;
         if let Some(overlay) = overlay(kind, selected) {
             app.overlays.push(overlay);
         }

@@ -64,7 +64,7 @@ fn gauge(buf: &mut Buffer, theme: &Theme, at: Rect, app: &App, loaded: &Loaded) 
 
 /// What is changed in the network that this chat runs: `steered KL 0.42  2 parts off`.
 fn changed(app: &App) -> String {
-    let changes = &app.chat.settings.interventions;
+    let changes = &app.talk.chat.settings.interventions;
     let steered = changes.iter().filter(|change| change.steering().is_some()).count();
     let off = match changes.len() - steered {
         0 => String::new(),
@@ -155,25 +155,25 @@ impl Facts {
 /// Tokens a second: of the reply being written, else of the last one that the shown branch has.
 #[must_use]
 pub fn speed(app: &App) -> Option<f32> {
-    if let Some(run) = app.run.as_ref().filter(|run| run.speed > 0.0) {
+    if let Some(run) = app.talk.run.as_ref().filter(|run| run.speed > 0.0) {
         return Some(run.speed);
     }
-    let branch = app.chat.branch();
+    let branch = app.talk.chat.branch();
     let last = branch.iter().rev().find(|turn| turn.role == Speaker::Assistant)?;
     let run = last.spans.iter().rev().find_map(|span| match span {
         Span::Generated { run, .. } => Some(run),
         Span::Written { .. } | Span::Kept { .. } => None,
     })?;
-    Some(app.runs.get(run)?.timings.tokens_per_second).filter(|speed| *speed > 0.0)
+    Some(app.talk.runs.get(run)?.timings.tokens_per_second).filter(|speed| *speed > 0.0)
 }
 
 /// The state in a word, and its role.
 fn state(app: &App, theme: &Theme) -> (String, Role) {
     let symbols = &theme.symbols;
-    if let Some(run) = &app.run {
+    if let Some(run) = &app.talk.run {
         return match run.phase {
             _ if run.stopping => (format!("{} stopping", symbols.writing), Role::Strong),
-            _ if app.steps.paused => (format!("{} paused", symbols.reading), Role::Strong),
+            _ if app.talk.steps.paused => (format!("{} paused", symbols.reading), Role::Strong),
             Phase::Writing => (format!("{} writing", symbols.writing), Role::Strong),
             Phase::Waiting | Phase::Reading { .. } => (format!("{} reading", symbols.reading), Role::Strong),
         };
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn every_state_has_a_word() {
         let mut app = capitals();
-        app.run = None;
+        app.talk.run = None;
         let mut check = |status: ModelStatus, expected: &str| {
             app.model.status = status;
             let seen = header(&app, 120);

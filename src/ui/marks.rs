@@ -67,7 +67,8 @@ impl Marks {
     pub fn of(app: &App, turn: &Turn) -> Self {
         let mut marks = Self { special: app.transcript.special, ..Self::default() };
         marks.grow(app, turn);
-        if let ([Piece::Written(_)], true) = (app.chat.pieces(turn).as_slice(), marks.tokens.is_empty()) {
+        if let ([Piece::Written(_)], true) = (app.talk.chat.pieces(turn).as_slice(), marks.tokens.is_empty())
+        {
             // Typed text that was scored; its tokens have no place of their own among the pieces.
             let scored = app.view().turn_tokens(turn);
             for token in &scored {
@@ -80,7 +81,7 @@ impl Marks {
 
     /// Adds the tokens that came since; gives how many pieces of the turn were walked.
     pub fn grow(&mut self, app: &App, turn: &Turn) -> usize {
-        let new = app.chat.pieces_from(turn, self.pieces);
+        let new = app.talk.chat.pieces_from(turn, self.pieces);
         self.pieces += new.len();
         for piece in &new {
             let start = self.bytes;
@@ -98,7 +99,9 @@ impl Marks {
     /// Whether [`Self::grow`] makes these the tokens of the turn as it is now.
     #[must_use]
     pub fn can_grow(&self, app: &App, turn: &Turn) -> bool {
-        self.special == app.transcript.special && !self.scored && self.pieces <= app.chat.piece_count(turn)
+        self.special == app.transcript.special
+            && !self.scored
+            && self.pieces <= app.talk.chat.piece_count(turn)
     }
 
     fn push(&mut self, start: usize, end: usize, step: &Step, name: Option<&str>) {
@@ -160,7 +163,7 @@ impl Marks {
 /// The text of a turn as it is drawn, in pieces, but for the first so many.
 #[must_use]
 pub fn shown_pieces<'a>(app: &'a App, turn: &'a Turn, skip: usize) -> Vec<Cow<'a, [u8]>> {
-    let pieces = app.chat.pieces_from(turn, skip).into_iter();
+    let pieces = app.talk.chat.pieces_from(turn, skip).into_iter();
     let shown = pieces.map(|piece| match piece {
         Piece::Step { run, step } if app.transcript.special => match special_name(app, run, step) {
             Some(name) => Cow::Owned(name.into_bytes()),
@@ -175,7 +178,7 @@ pub fn shown_pieces<'a>(app: &'a App, turn: &'a Turn, skip: usize) -> Vec<Cow<'a
 /// `‹end›` for a token that has no text of its own.
 fn special_name(app: &App, run: RunId, step: &Step) -> Option<String> {
     let id = step.id.filter(|_| step.bytes.is_empty())?;
-    let vocabulary = app.runs.get(&run)?.vocabulary.as_ref()?;
-    let vocabulary = app.vocabularies.get(vocabulary)?;
+    let vocabulary = app.talk.runs.get(&run)?.vocabulary.as_ref()?;
+    let vocabulary = app.talk.vocabularies.get(vocabulary)?;
     Some(token::shown(vocabulary.bytes(id)?, vocabulary.kind(id), &Symbols::FULL))
 }

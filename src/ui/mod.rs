@@ -94,7 +94,7 @@ fn panes(
     buf: &mut Buffer,
 ) -> (Geometry, Places, Option<(u16, u16)>) {
     let wants = Wants {
-        chats: app.chats.shown,
+        chats: app.talk.chats.shown,
         inspector: app.inspector.shown,
         zoomed: app.inspector.zoomed,
         focus: app.focus,
@@ -117,7 +117,7 @@ fn panes(
         header::draw(app, theme, at, buf);
     }
     if let Some(at) = layout.chats {
-        geometry.chats = chats::draw(app, theme, at, buf, app.now);
+        geometry.chats = chats::draw(app, theme, at, buf, app.out.now);
         geometry.areas.push((Focus::Chats, area(at)));
     }
     if let Some(at) = layout.transcript {

@@ -20,7 +20,7 @@ use crate::ui::widgets::{self, number, text};
 pub fn titles(app: &App, theme: &Theme, cache: &Cache, layout: &Layout, buf: &mut Buffer) {
     let Some(row) = layout.titles else { return };
     let on = |pane: Rect| Rect { y: row.y, height: 1, ..pane };
-    let chat = if app.chat.head.title.is_empty() { "New chat" } else { &app.chat.head.title };
+    let chat = if app.talk.chat.head.title.is_empty() { "New chat" } else { &app.talk.chat.head.title };
     if let Some(pane) = layout.chats {
         title(buf, theme, on(pane), "Chats", "", app.focus == Focus::Chats);
     }
@@ -77,7 +77,7 @@ pub fn notice(app: &App, theme: &Theme, at: Rect, rows_below: usize, buf: &mut B
     let below = match rows_below {
         0 => String::new(),
         1 => "↓ 1 new line ".into(),
-        n if app.run.is_some() => format!("↓ {n} new lines "),
+        n if app.talk.run.is_some() => format!("↓ {n} new lines "),
         n => format!("↓ {n} lines below "),
     };
     let room = Rect { width: at.width.saturating_sub(text::width(&below) + 1), ..at };
@@ -101,7 +101,7 @@ pub fn find(theme: &Theme, find: &Find, at: Rect, buf: &mut Buffer) -> Option<(u
 }
 
 fn notice_text(app: &App, theme: &Theme) -> (String, Role) {
-    match (&app.notice, &app.unsaved) {
+    match (&app.out.notice, &app.unsaved) {
         (Some(notice), _) => {
             let said = sanitize::for_display(&notice.text);
             match notice.level {
@@ -127,9 +127,10 @@ fn token_line(app: &App, symbols: &Symbols) -> Option<String> {
     let turn = app.view().shown_turn(at.turn)?;
     let token = app.view().token_at(at)?;
     let run = match token.origin {
-        Origin::Written { run, .. } | Origin::Scored { run, .. } => app.runs.get(&run),
+        Origin::Written { run, .. } | Origin::Scored { run, .. } => app.talk.runs.get(&run),
     };
-    let vocabulary = run.and_then(|run| app.vocabularies.get(run.vocabulary.as_ref()?)).map(AsRef::as_ref);
+    let vocabulary =
+        run.and_then(|run| app.talk.vocabularies.get(run.vocabulary.as_ref()?)).map(AsRef::as_ref);
     let step = token.step;
     let name = widgets::token::written(step.id, &step.bytes, vocabulary, symbols);
     let place =
@@ -161,7 +162,7 @@ fn split_words(split: &SplitCharacter) -> String {
 /// Draws the keys that do something now. Under an open station of a low screen a notice takes their place.
 pub fn hints(app: &App, theme: &Theme, layout: &Layout, buf: &mut Buffer) {
     let Some(at) = layout.hints else { return };
-    if layout.notice.is_none() && app.notice.is_some() && app.transcript.find.is_none() {
+    if layout.notice.is_none() && app.out.notice.is_some() && app.transcript.find.is_none() {
         return notice(app, theme, at, 0, buf);
     }
     keys(buf, theme, at, &offered(app, layout));
@@ -200,7 +201,7 @@ fn tour_keys(app: &App, tour: &Tour) -> Vec<(String, &'static str)> {
 fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
     let key = |command| app.keymap.shown(command);
     let pair = |first, second| join(&app.keymap.shown(first), &app.keymap.shown(second));
-    let writing = app.run.as_ref().is_some_and(|run| run.chat == app.chat.head.id);
+    let writing = app.talk.run.as_ref().is_some_and(|run| run.chat == app.talk.chat.head.id);
     if !app.overlays.is_empty() {
         return vec![(key(Command::Escape), "close")];
     }
@@ -217,7 +218,7 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
             ("Esc".into(), "close"),
         ];
     }
-    if app.chats.rename.is_some() {
+    if app.talk.chats.rename.is_some() {
         return vec![("Enter".into(), "keep the name"), ("Esc".into(), "leave it as it was")];
     }
     let mut keys = match app.focus {

@@ -50,9 +50,9 @@ pub struct TranscriptGeometry {
 pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut Buffer) -> TranscriptGeometry {
     let area = area.intersection(buf.area);
     let view_rows = area.height;
-    let mut branch = cache.branch(&app.chat);
+    let mut branch = cache.branch(&app.talk.chat);
     if !branch.is_empty() {
-        branch.splice(0..0, &app.system);
+        branch.splice(0..0, &app.talk.system);
     }
     if area.width < 3 || area.height == 0 {
         return TranscriptGeometry {
@@ -61,7 +61,7 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
             ..TranscriptGeometry::default()
         };
     }
-    let waiting = app.queued.as_ref().filter(|queued| queued.chat == app.chat.head.id);
+    let waiting = app.talk.queued.as_ref().filter(|queued| queued.chat == app.talk.chat.head.id);
     let waiting = waiting.and_then(|queued| queued.text.as_deref());
     if branch.is_empty() && waiting.is_none() {
         empty::draw(app, theme, area, buf);

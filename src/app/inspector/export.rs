@@ -57,8 +57,8 @@ pub(crate) struct Exported {
 
 impl Exported {
     /// Takes the pass on display without any station's figures, and of those what `own` copies.
-    pub fn take_trace(&mut self, app: &App, own: impl FnOnce(&mut ForwardTrace, &ForwardTrace)) {
-        self.trace = app.display().shown_inside().map(|seen| {
+    pub fn take_trace(&mut self, on: &Display<'_>, own: impl FnOnce(&mut ForwardTrace, &ForwardTrace)) {
+        self.trace = on.shown_inside().map(|seen| {
             let mut bare = bare(&seen.trace);
             own(&mut bare, &seen.trace);
             bare
@@ -78,46 +78,14 @@ fn bare(whole: &ForwardTrace) -> ForwardTrace {
     }
 }
 
-impl App {
-    /// `/export-station FILE [WIDTHxHEIGHT]`; without a name an SVG named after station and token.
-    pub(crate) fn export_station(&mut self, argument: &str) {
-        let (name, size) = match argument.rsplit_once(' ') {
-            Some((name, size)) if size.contains(['x', '×']) => (name.trim(), Some(size)),
-            _ => (argument, None),
-        };
-        let size = match size.map(picture_size).transpose() {
-            Ok(size) => size.unwrap_or_else(|| self.station_size()),
-            Err(why) => return self.warn(why),
-        };
-        if self.display().shown_step().is_none() {
-            return self.say("there is no token yet whose station could be written");
-        }
-        let name = if name.is_empty() { self.display().station_file() } else { name.to_owned() };
-        match name.rsplit_once('.').map(|(_, ending)| ending) {
-            Some("txt") => self.emit(Effect::DrawStation { name, picture: Picture::Text, size }),
-            Some("svg") => self.emit(Effect::DrawStation { name, picture: Picture::Svg, size }),
-            Some("json") => {
-                let text = self.station_json();
-                self.emit(Effect::WriteFile { name, text });
-            }
-            _ => self.warn(format!("{name}: the ending must be .txt, .json or .svg")),
-        }
-    }
-
-    /// The size that the station has on the screen, else the usual one.
-    fn station_size(&self) -> (u16, u16) {
-        let there = self.geometry.areas.iter().find(|(focus, _)| *focus == Focus::Inspector);
-        let there = there.map(|(_, area)| (area.width, area.height)).filter(|(_, rows)| *rows >= LEAST_ROWS);
-        there.unwrap_or(USUAL)
-    }
-
+impl Display<'_> {
     fn station_json(&self) -> String {
         let station = self.inspector.station;
-        let shown = self.display().shown_step();
+        let shown = self.shown_step();
         let at = shown.map(LiveStep::cursor);
-        let run = at.and_then(|at| self.view().run_at(at)).and_then(|run| self.runs.get(&run));
-        let vocabulary = shown.and_then(|shown| self.vocabularies.get(shown.vocabulary.as_ref()?));
-        let pass = at.and_then(|at| self.view().pass(at));
+        let run = at.and_then(|at| self.view.run_at(at)).and_then(|run| self.view.runs.get(&run));
+        let vocabulary = shown.and_then(|shown| self.view.vocabularies.get(shown.vocabulary.as_ref()?));
+        let pass = at.and_then(|at| self.view.pass(at));
         let own = station.unit().shows_own_pass(self);
         let mut ids = pass.map(|pass| pass.ids.to_vec()).unwrap_or_default();
         ids.extend(shown.and_then(|shown| shown.step.id).filter(|_| own && !ids.is_empty()));
@@ -140,10 +108,44 @@ impl App {
             grid: file.grid.as_ref().map(|(from, columns)| (*from, columns.as_slice())),
             rows: file.rows,
             card: file.card.as_ref().map(|(off, everywhere, card)| (off.clone(), *everywhere, &card.trace)),
-            distribution: self.display().shown_distribution().map(AsRef::as_ref),
+            distribution: self.shown_distribution().map(AsRef::as_ref),
             sampler: file.sampler.as_deref(),
         };
         facts.json()
+    }
+}
+
+impl App {
+    /// `/export-station FILE [WIDTHxHEIGHT]`; without a name an SVG named after station and token.
+    pub(crate) fn export_station(&mut self, argument: &str) {
+        let (name, size) = match argument.rsplit_once(' ') {
+            Some((name, size)) if size.contains(['x', '×']) => (name.trim(), Some(size)),
+            _ => (argument, None),
+        };
+        let size = match size.map(picture_size).transpose() {
+            Ok(size) => size.unwrap_or_else(|| self.station_size()),
+            Err(why) => return self.out.warn(why),
+        };
+        if self.display().shown_step().is_none() {
+            return self.out.say("there is no token yet whose station could be written");
+        }
+        let name = if name.is_empty() { self.display().station_file() } else { name.to_owned() };
+        match name.rsplit_once('.').map(|(_, ending)| ending) {
+            Some("txt") => self.out.emit(Effect::DrawStation { name, picture: Picture::Text, size }),
+            Some("svg") => self.out.emit(Effect::DrawStation { name, picture: Picture::Svg, size }),
+            Some("json") => {
+                let text = self.display().station_json();
+                self.out.emit(Effect::WriteFile { name, text });
+            }
+            _ => self.out.warn(format!("{name}: the ending must be .txt, .json or .svg")),
+        }
+    }
+
+    /// The size that the station has on the screen, else the usual one.
+    fn station_size(&self) -> (u16, u16) {
+        let there = self.geometry.areas.iter().find(|(focus, _)| *focus == Focus::Inspector);
+        let there = there.map(|(_, area)| (area.width, area.height)).filter(|(_, rows)| *rows >= LEAST_ROWS);
+        there.unwrap_or(USUAL)
     }
 }
 

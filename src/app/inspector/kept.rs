@@ -92,7 +92,7 @@ mod tests {
                 .looks
                 .keep_pass(at(index), LookedAt { distribution: whole, ..LookedAt::default() });
             // 5 MB each: 64 of them would be 320 MB.
-            bench.app.keep_seen(at(index), false, opened(80_000));
+            bench.app.inspector.keep_seen(view!(bench.app), at(index), false, opened(80_000));
         }
         let inspector = &bench.app.inspector;
         let all = inspector.opened_bytes() + inspector.looks.bytes();
@@ -105,7 +105,12 @@ mod tests {
     fn one_that_is_larger_than_the_bound_is_kept_alone() {
         let mut bench = Bench::ready();
         for index in 0..2 {
-            bench.app.keep_seen(TokenCursor { turn: TurnId(1), index }, false, opened(1_200_000));
+            bench.app.inspector.keep_seen(
+                view!(bench.app),
+                TokenCursor { turn: TurnId(1), index },
+                false,
+                opened(1_200_000),
+            );
         }
         assert_eq!(bench.app.inspector.inside.passes.len(), 1);
     }

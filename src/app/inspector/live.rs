@@ -3,51 +3,42 @@
 //! Invariant: nothing is asked for unless the display follows the reply; what comes is kept by token, so that going
 //! back to it costs nothing.
 
-use crate::app::{App, Display, TokenCursor};
+use crate::app::{ChatView, Display, Inspector, TokenCursor};
 use crate::engine::protocol::{Live, LiveInside};
 
-impl App {
-    /// What the engine is to open of each token from now on.
-    pub(crate) fn live_wanted(&self) -> Option<Box<Live>> {
-        let elsewhere = self.run.as_ref().is_some_and(|run| run.chat != self.chat.head.id);
-        let follows = self.inspector.past.is_none() && !self.inspector.held && !elsewhere;
-        if !self.inspector.shown || !follows || self.display().own_pass() {
-            return None;
-        }
-        let inside = &self.inspector.inside;
-        let mut live =
-            Live { rival: inside.rival, budget: self.config.inspector.live_budget, ..Live::default() };
-        let wanted = self.inspector.station.unit().wants_live(self, &mut live);
-        wanted.then(|| Box::new(live))
-    }
-
+impl Inspector {
     /// Keeps what was opened of the pass that chose a token.
-    pub(crate) fn keep_live(&mut self, at: TokenCursor, opened: LiveInside) {
-        self.inspector.inside.live.price = Some((opened.ms, opened.every));
-        self.keep_seen(at, false, opened.seen);
-    }
-
-    /// Whether the display waits for tokens whose passes were opened, instead of taking every one.
-    pub(crate) fn follows_looks(&self) -> bool {
-        let inside = &self.inspector.inside;
-        self.run.is_some() && inside.live.price.is_some() && self.live_wanted().is_some()
-    }
-
-    /// The wish that was refused only because of the reply may be asked again.
-    pub(crate) fn forget_busy(&mut self) {
-        let inside = &mut self.inspector.inside;
-        if self.run.is_none() && std::mem::take(&mut inside.live.busy) {
-            inside.failed = None;
-        }
+    pub(crate) fn keep_live(&mut self, view: ChatView<'_>, at: TokenCursor, opened: LiveInside) {
+        self.inside.live_price = Some((opened.ms, opened.every));
+        self.keep_seen(view, at, false, opened.seen);
     }
 }
 
 impl Display<'_> {
+    /// What the engine is to open of each token from now on.
+    pub(crate) fn live_wanted(&self) -> Option<Box<Live>> {
+        let elsewhere = self.view.run.as_ref().is_some_and(|run| run.chat != self.view.chat.head.id);
+        let follows = self.inspector.past.is_none() && !self.inspector.held && !elsewhere;
+        if !self.inspector.shown || !follows || self.own_pass() {
+            return None;
+        }
+        let inside = &self.inspector.inside;
+        let mut live =
+            Live { rival: inside.rival, budget: self.view.config.inspector.live_budget, ..Live::default() };
+        let wanted = self.inspector.station.unit().wants_live(self, &mut live);
+        wanted.then(|| Box::new(live))
+    }
+
+    /// Whether the display waits for tokens whose passes were opened, instead of taking every one.
+    pub(crate) fn follows_looks(&self) -> bool {
+        self.view.run.is_some() && self.inspector.inside.live_price.is_some() && self.live_wanted().is_some()
+    }
+
     /// What looking costs now: ms a token, and every how many tokens the engine looks. `None` while no reply is
     /// looked into.
     #[must_use]
     pub fn live_price(&self) -> Option<(f32, u32)> {
-        self.view.run.as_ref().and(self.inspector.inside.live.price)
+        self.view.run.as_ref().and(self.inspector.inside.live_price)
     }
 
     /// Whether a pass can be asked for now: without a reply, or where the display stands still beside one.

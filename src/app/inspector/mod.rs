@@ -12,7 +12,7 @@ mod passes_state;
 pub(crate) mod state;
 pub(crate) mod stations;
 
-use crate::app::{ChatView, Display};
+use crate::app::{ChatView, Display, Outbox};
 use std::sync::Arc;
 
 use super::keys::WIDE;
@@ -40,31 +40,30 @@ pub(crate) fn run_of(span: &Span) -> Option<RunId> {
     }
 }
 
-impl App {
-    /// Recording a token took so long; the price is the mean of the last ones.
-    pub(crate) fn recorded(&mut self, ms: f32) {
-        const NEWEST: f32 = 0.1;
-        let price = &mut self.inspector.price_ms;
-        *price = Some(price.map_or(ms, |mean| mean + NEWEST * (ms - mean)));
-    }
-
+impl Inspector {
     /// A token was written in the shown chat; what was recorded of it is kept with it.
-    pub(crate) fn live_step(&mut self, at: TokenCursor, written: Written) {
+    pub(crate) fn live_step(
+        &mut self,
+        view: ChatView<'_>,
+        out: &mut Outbox,
+        at: TokenCursor,
+        written: Written,
+    ) {
         let Written { step, stages, watched, inside, .. } = written;
         let TokenCursor { turn, index } = at;
         let trace = stages.map(|stages| Arc::new(*stages));
         self.record(at, Record { trace, watched }, &step);
         let opened = inside.is_some();
         if let Some(inside) = inside {
-            self.keep_live(at, *inside);
+            self.keep_live(view, at, *inside);
         }
-        if self.inspector.held {
+        if self.held {
             return;
         }
-        let by_looks = self.follows_looks();
-        let by_table = self.display().follows_table();
-        let Some(live) = self.inspector.live.as_mut().filter(|live| live.turn == turn) else {
-            self.show_step(turn, index, step, 1);
+        let by_looks = self.display(view).follows_looks();
+        let by_table = self.display(view).follows_table();
+        let Some(live) = self.live.as_mut().filter(|live| live.turn == turn) else {
+            self.show_step(view, out, turn, index, step, 1);
             return;
         };
         live.since += 1;
@@ -74,69 +73,65 @@ impl App {
         }
     }
 
+    /// Recording a token took so long; the price is the mean of the last ones.
+    pub(crate) fn recorded(&mut self, ms: f32) {
+        const NEWEST: f32 = 0.1;
+        let price = &mut self.price_ms;
+        *price = Some(price.map_or(ms, |mean| mean + NEWEST * (ms - mean)));
+    }
+
     /// Keeps what came with a token, and the largest probability of each watched one.
     fn record(&mut self, at: TokenCursor, record: Record, step: &Step) {
-        for watched in &mut self.inspector.watch {
+        for watched in &mut self.watch {
             let told = record.watched.iter().map(|(candidate, _)| candidate);
             if let Some(now) = told.chain(&step.candidates).find(|candidate| candidate.id == watched.id) {
                 watched.peak = watched.peak.max(now.logprob.exp());
             }
         }
         if record != Record::default() {
-            self.inspector.looks.keep_record(at, record);
+            self.looks.keep_record(at, record);
         }
     }
 
     /// Shows the least certain step since the last change, when its time has come.
-    pub(crate) fn refresh_live(&mut self) {
-        if self.refreshes_at().is_none_or(|at| at > self.now.mono_ms) {
+    pub(crate) fn refresh_live(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        if self.refreshes_at(view).is_none_or(|at| at > out.now.mono_ms) {
             return;
         }
-        let Some(live) = &mut self.inspector.live else { return };
+        let Some(live) = &mut self.live else { return };
         let (turn, of) = (live.turn, live.since);
         if let Some((index, step)) = live.pending.take() {
-            self.show_step(turn, index, step, of);
-            self.dirty = true;
+            self.show_step(view, out, turn, index, step, of);
+            out.dirty = true;
         }
     }
 
     /// When the display may change next, ms.
-    pub(crate) fn refreshes_at(&self) -> Option<u64> {
-        let live = self.inspector.live.as_ref().filter(|_| !self.inspector.held)?;
-        live.pending.as_ref().filter(|_| !self.awaits_table())?;
-        Some(live.shown_at + u64::from(self.config.inspector.refresh_ms))
+    pub(crate) fn refreshes_at(&self, view: ChatView<'_>) -> Option<u64> {
+        let live = self.live.as_ref().filter(|_| !self.held)?;
+        live.pending.as_ref().filter(|_| !self.awaits_table(view))?;
+        Some(live.shown_at + u64::from(view.config.inspector.refresh_ms))
     }
 
-    fn show_step(&mut self, turn: TurnId, index: usize, step: Step, of: u32) {
-        self.inspector.live = Some(self.displayed(TokenCursor { turn, index }, step, of));
-        self.fill_watch();
-    }
-
-    fn displayed(&self, at: TokenCursor, step: Step, of: u32) -> LiveStep {
-        let run = self.view().run_at(at);
-        let vocabulary = run.and_then(|run| self.runs.get(&run)).and_then(|run| run.vocabulary.clone());
-        let (context_tail, partial) = self.view().text_before(at);
-        LiveStep {
-            chat: self.chat.head.id,
-            turn: at.turn,
-            index: at.index,
-            step,
-            vocabulary,
-            context_tail,
-            partial,
-            shown_at: self.now.mono_ms,
-            of,
-            pending: None,
-            since: 0,
-        }
+    fn show_step(
+        &mut self,
+        view: ChatView<'_>,
+        out: &mut Outbox,
+        turn: TurnId,
+        index: usize,
+        step: Step,
+        of: u32,
+    ) {
+        self.live = Some(view.displayed(TokenCursor { turn, index }, step, of, out.now.mono_ms));
+        self.fill_watch(view);
     }
 
     /// Shows the last step of the shown branch: what is seen when no reply is written.
-    pub(crate) fn show_last_step(&mut self) {
-        self.inspector.held = false;
-        let branch = self.chat.branch();
+    pub(crate) fn show_last_step(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        self.held = false;
+        let branch = view.chat.branch();
         let last = branch.iter().rev().find_map(|turn| {
-            let pieces = self.chat.pieces(turn);
+            let pieces = view.chat.pieces(turn);
             let steps = pieces.iter().filter_map(|piece| match piece {
                 Piece::Step { step, .. } => Some(*step),
                 Piece::Written(_) => None,
@@ -145,29 +140,35 @@ impl App {
             Some((turn.id, at, step.clone()))
         });
         match last {
-            Some((turn, index, step)) => self.show_step(turn, index, step, 1),
-            None => self.inspector.live = None,
+            Some((turn, index, step)) => self.show_step(view, out, turn, index, step, 1),
+            None => self.live = None,
         }
     }
 
     /// Puts the token under the cursor on display, or goes back to the live one.
-    pub(crate) fn follow_cursor(&mut self) {
-        let wanted = self.transcript.cursor;
-        let shown = self.inspector.past.as_ref().filter(|past| past.chat == self.chat.head.id);
+    pub(crate) fn follow_cursor(
+        &mut self,
+        view: ChatView<'_>,
+        out: &mut Outbox,
+        wanted: Option<TokenCursor>,
+    ) {
+        let shown = self.past.as_ref().filter(|past| past.chat == view.chat.head.id);
         if shown.map(LiveStep::cursor) == wanted {
             return;
         }
-        self.inspector.past = wanted
-            .and_then(|at| Some((at, self.view().step_at(at)?.clone())))
-            .map(|(at, step)| self.displayed(at, step, 1));
-        self.fill_watch();
+        self.past = wanted
+            .and_then(|at| Some((at, view.step_at(at)?.clone())))
+            .map(|(at, step)| view.displayed(at, step, 1, out.now.mono_ms));
+        self.fill_watch(view);
     }
 
     /// Holds the shown step, or lets it go.
     pub(crate) fn hold(&mut self) {
-        self.inspector.held = !self.inspector.held && self.inspector.live.is_some();
+        self.held = !self.held && self.live.is_some();
     }
+}
 
+impl App {
     /// Opens a station of the strip; where there is no pane for it and the rail does not show it, alone.
     pub(crate) fn station(&mut self, station: Station) {
         self.inspector.station = station;
@@ -185,13 +186,33 @@ impl App {
             self.station(station);
         } else {
             let names: Vec<&str> = Station::ALL.iter().map(|station| station.name()).collect();
-            self.warn(format!("there is no station {name}; there are {}", names.join(", ")));
+            self.out.warn(format!("there is no station {name}; there are {}", names.join(", ")));
         }
         known.is_some()
     }
 }
 
 impl ChatView<'_> {
+    /// A step as the stations show it from now on.
+    fn displayed(&self, at: TokenCursor, step: Step, of: u32, shown_at: u64) -> LiveStep {
+        let run = self.run_at(at);
+        let vocabulary = run.and_then(|run| self.runs.get(&run)).and_then(|run| run.vocabulary.clone());
+        let (context_tail, partial) = self.text_before(at);
+        LiveStep {
+            chat: self.chat.head.id,
+            turn: at.turn,
+            index: at.index,
+            step,
+            vocabulary,
+            context_tail,
+            partial,
+            shown_at,
+            of,
+            pending: None,
+            since: 0,
+        }
+    }
+
     /// How a token came to be.
     pub(crate) fn origin(&self, at: TokenCursor) -> Option<Origin> {
         let turn = self.shown_turn(at.turn)?;

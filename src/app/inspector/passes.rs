@@ -6,36 +6,21 @@
 use std::sync::Arc;
 
 use super::merge;
-use crate::app::{App, Asker, Display, EngineId, InsidePass, LiveStep, Pass, TokenCursor, Wish};
-use crate::engine::protocol::{Event, Failure, FailureKind, Inspect, Inspected, Request, RequestId, Want};
-use crate::inspect::pieces::Pieces;
-use crate::inspect::trace::EmbeddingFacts;
+use crate::app::requests::Answer;
+use crate::app::{ChatView, Display, InsidePass, Inspector, LiveStep, Outbox, Pass, TokenCursor, Wish};
+use crate::engine::protocol::{Event, Inspect, Inspected, Request, RequestId, Want};
 use crate::token::TokenId;
 
 /// Passes that are kept, at most; see also [`super::kept`].
 const PASSES: usize = 64;
 /// Questions to the embedding table, and texts, that are kept.
 const ANSWERS: usize = 64;
-/// What the engine says to a wish.
-enum EventOfInside {
-    /// How many tokens were read, of how many.
-    Progress(u32, u32),
-    /// A pass was opened.
-    Pass(Box<Inspected>),
-    /// The embedding table was asked.
-    Embedded(Box<EmbeddingFacts>),
-    /// A text was cut and merged.
-    Pieces(Box<Pieces>),
-    /// It could not be done.
-    Failed(Failure),
-}
-
 /// What is being done, for a station that waits for it.
 fn reading(wish: &Wish) -> &'static str {
     match wish {
-        Wish::Pass(..) => "the model reads it again…",
-        Wish::Embed(_) => "the table of tokens is searched…",
-        Wish::Pieces(_) => "the text is cut again…",
+        Wish::Pass(..) => "the model reads it again",
+        Wish::Embed(_) => "the table of tokens is searched",
+        Wish::Pieces(_) => "the text is cut again",
     }
 }
 
@@ -115,162 +100,97 @@ impl<'a> Display<'a> {
     }
 }
 
-impl App {
-    /// Why nothing more is known of the pass on display, in one line; `None` where nothing is missing.
-    #[must_use]
-    pub fn inside_missing(&self) -> Option<String> {
-        let inside = &self.inspector.inside;
-        if let Some((.., wish)) = &inside.pending
-            && self.inside_wish().as_ref() == Some(wish)
-        {
-            return Some(match inside.progress {
-                Some((done, of)) => format!("the model reads it again: {done} of {of} tokens"),
-                None => reading(wish).into(),
-            });
-        }
-        let wish = self.inside_wish();
-        match (&inside.failed, &wish) {
-            (Some((engine, failed, why)), Some(wish))
-                if *engine == self.requests.engine() && failed == wish =>
-            {
-                return Some(why.clone());
-            }
-            _ => {}
-        }
-        let at = self.display().shown_step()?.cursor();
-        if let Some(why) = self.view().why_unreadable(at) {
-            return Some(why);
-        }
-        if !self.display().may_ask() {
-            return Some("it is opened with the next token that is looked at".into());
-        }
-        wish.map(|wish| reading(&wish).into())
-    }
-
-    /// Brings what is asked of the engine in line with what the open station shows.
-    pub(crate) fn settle_inside(&mut self) {
-        self.forget_busy();
-        let wish = self.inside_wish();
-        let refused = |(engine, failed, _): &(_, Wish, String)| {
-            *engine == self.requests.engine() && wish.as_ref() == Some(failed)
-        };
-        let wish = if self.inspector.inside.failed.as_ref().is_some_and(refused) { None } else { wish };
-        let engine = self.requests.engine();
-        if let Some((of, target, pending)) = &self.inspector.inside.pending {
-            if *of == engine && self.view().ready().is_some() && wish.as_ref() == Some(pending) {
-                return;
-            }
-            let target = *target;
-            self.inspector.inside.pending = None;
-            self.inspector.inside.progress = None;
-            self.requests.give_up(target);
-        }
-        let Some(wish) = wish else { return };
-        let request = match &wish {
-            Wish::Pass(_, inspect) => Request::Inspect(inspect.clone()),
-            Wish::Embed(embed) => Request::Embed(embed.clone()),
-            Wish::Pieces(text) => Request::Pieces { text: text.clone(), special: false, inside: true },
-        };
-        let id = self.requests.ask(Asker::Station, request);
-        self.inspector.inside.pending = Some((engine, id, wish));
-    }
-
+impl Display<'_> {
     /// What the open station shows and is not known yet.
     fn inside_wish(&self) -> Option<Wish> {
         self.inspector.shown.then(|| self.inspector.station.unit().wants(self)).flatten()
     }
 
-    fn opens(&self, id: RequestId) -> bool {
-        let pending = self.inspector.inside.pending.as_ref();
-        pending.is_some_and(|(engine, pending, _)| *engine == self.requests.engine() && *pending == id)
+    /// Why nothing more is known of the pass on display, in one line; `None` where nothing is missing.
+    #[must_use]
+    pub fn inside_missing(&self) -> Option<String> {
+        let wish = self.inside_wish();
+        let told = |wish: &Wish| self.inspector.inside.asking.status(wish).sentence(reading(wish));
+        if let Some(told) = wish.as_ref().and_then(told) {
+            return Some(told);
+        }
+        let at = self.shown_step()?.cursor();
+        if let Some(why) = self.view.why_unreadable(at) {
+            return Some(why);
+        }
+        if !self.may_ask() {
+            return Some("it is opened with the next token that is looked at".into());
+        }
+        wish.map(|wish| format!("{}…", reading(&wish)))
+    }
+}
+
+impl Inspector {
+    /// Brings what is asked of the engine in line with what the open station shows.
+    pub(crate) fn sync_inside(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        let wish = self.display(view).inside_wish();
+        self.inside.asking.follow(wish, &mut out.requests, |wish| {
+            Ok(match wish {
+                Wish::Pass(_, inspect) => Request::Inspect(inspect.clone()),
+                Wish::Embed(embed) => Request::Embed(embed.clone()),
+                Wish::Pieces(text) => Request::Pieces { text: text.clone(), special: false, inside: true },
+            })
+        });
     }
 
     /// The engine answered a wish, or told how far it is.
-    pub(crate) fn station_event(&mut self, id: RequestId, event: Event) {
-        if !self.opens(id) {
-            return;
-        }
-        match event {
-            Event::Inspected(seen) => self.inside_event(EventOfInside::Pass(seen)),
-            Event::Embedded(facts) => self.inside_event(EventOfInside::Embedded(facts)),
-            Event::Pieces(pieces) => self.inside_event(EventOfInside::Pieces(pieces)),
-            Event::PromptProgress { done, total } => {
-                self.inside_event(EventOfInside::Progress(done, total));
-            }
-            Event::Failed(failure) => self.inside_event(EventOfInside::Failed(failure)),
-            _ => {}
-        }
-    }
-
-    fn inside_event(&mut self, event: EventOfInside) {
-        let inside = &mut self.inspector.inside;
-        if let EventOfInside::Progress(done, total) = event {
-            inside.progress = Some((done, total));
-            return;
-        }
-        let Some((engine, _, wish)) = inside.pending.take() else { return };
-        inside.progress = None;
+    pub(crate) fn station_event(&mut self, view: ChatView<'_>, id: RequestId, event: Event) {
+        let Some(Answer::Whole(wish, event)) = self.inside.asking.event(id, event) else { return };
         match (event, wish) {
-            (EventOfInside::Failed(failure), wish) => self.inside_failed(engine, wish, failure),
-            (EventOfInside::Pass(seen), Wish::Pass(at, request)) => {
+            (Event::Inspected(seen), Wish::Pass(at, request)) => {
                 let why = seen.trace.missing.first().cloned();
-                self.pass_opened(at, &request, *seen);
-                self.asked_in_vain(engine, Wish::Pass(at, request), why);
+                self.pass_opened(view, at, &request, *seen);
+                self.asked_in_vain(view, Wish::Pass(at, request), why);
             }
-            (EventOfInside::Embedded(facts), Wish::Embed(embed)) => {
-                let Some(vocabulary) = self.view().ready().map(|loaded| loaded.vocabulary.clone()) else {
-                    return;
-                };
-                let mut facts = facts;
-                self.display().turn_map(&vocabulary, &mut facts);
-                let known = &mut self.inspector.embedding.embeddings;
+            (Event::Embedded(mut facts), Wish::Embed(embed)) => {
+                let Some(vocabulary) = view.ready().map(|loaded| loaded.vocabulary.clone()) else { return };
+                self.display(view).turn_map(&vocabulary, &mut facts);
+                let known = &mut self.embedding.embeddings;
                 known.push((vocabulary, *embed, Arc::from(facts)));
                 let surplus = known.len().saturating_sub(ANSWERS);
                 known.drain(..surplus);
             }
-            (EventOfInside::Pieces(pieces), Wish::Pieces(text)) => self.pieces_told(text, pieces),
+            (Event::Pieces(pieces), Wish::Pieces(text)) => self.pieces_told(view, text, pieces),
             _ => {}
         }
     }
 
     /// An answer that left the wish as it was will not be another the next time: it is not asked for again.
-    fn asked_in_vain(&mut self, engine: EngineId, wish: Wish, why: Option<String>) {
-        if self.inside_wish().as_ref() == Some(&wish) {
+    fn asked_in_vain(&mut self, view: ChatView<'_>, wish: Wish, why: Option<String>) {
+        if self.display(view).inside_wish().as_ref() == Some(&wish) {
             let why = why.unwrap_or_else(|| "this model does not show it".into());
-            self.inspector.inside.failed = Some((engine, wish, format!("not known: {why}")));
+            self.inside.asking.refuse(wish, format!("not known: {why}"));
         }
     }
 
-    fn inside_failed(&mut self, engine: EngineId, wish: Wish, failure: Failure) {
-        if failure.kind != FailureKind::Cancelled {
-            self.inspector.inside.live.busy = failure.kind == FailureKind::Busy;
-            self.inspector.inside.failed = Some((engine, wish, failure.message));
-        }
-    }
-
-    fn pass_opened(&mut self, at: TokenCursor, request: &Inspect, seen: Inspected) {
+    fn pass_opened(&mut self, view: ChatView<'_>, at: TokenCursor, request: &Inspect, seen: Inspected) {
         // What was asked, not what is open by now.
-        let own = self.view().pass(at).is_some_and(|pass| request.ids.len() > pass.ids.len());
+        let own = view.pass(at).is_some_and(|pass| request.ids.len() > pass.ids.len());
         if request.ablations.is_empty() && request.patches.is_empty() {
-            return self.keep_seen(at, own, seen);
+            return self.keep_seen(view, at, own, seen);
         }
-        let tried = self.inspector.why.tried.clone();
-        self.inside_slot(at, own).cards.push((tried, Arc::new(seen)));
-        self.inspector.trim_kept();
+        let tried = self.why.tried.clone();
+        self.inside_slot(view, at, own).cards.push((tried, Arc::new(seen)));
+        self.trim_kept();
     }
 
     /// Adds to what is known of a pass.
-    pub(crate) fn keep_seen(&mut self, at: TokenCursor, own: bool, seen: Inspected) {
-        self.set_write_scale(&seen);
-        merge::merge(Arc::make_mut(&mut self.inside_slot(at, own).seen), seen);
-        self.inspector.trim_kept();
-        self.inspector.station.unit().pass_opened(self);
+    pub(crate) fn keep_seen(&mut self, view: ChatView<'_>, at: TokenCursor, own: bool, seen: Inspected) {
+        self.set_write_scale(view, &seen);
+        merge::merge(Arc::make_mut(&mut self.inside_slot(view, at, own).seen), seen);
+        self.trim_kept();
+        self.station.unit().pass_opened(self, view);
     }
 
     /// Where what is known of a pass is kept; the oldest go.
-    fn inside_slot(&mut self, at: TokenCursor, own: bool) -> &mut InsidePass {
-        let model = self.model.hash.clone().unwrap_or_else(|| self.model.name.clone());
-        let passes = &mut self.inspector.inside.passes;
+    fn inside_slot(&mut self, view: ChatView<'_>, at: TokenCursor, own: bool) -> &mut InsidePass {
+        let model = view.model.hash.clone().unwrap_or_else(|| view.model.name.clone());
+        let passes = &mut self.inside.passes;
         passes.retain(|pass| pass.model == model);
         let index = passes.iter().position(|pass| pass.at == at && pass.own == own);
         let pass = match index {

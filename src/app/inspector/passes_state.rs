@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use super::stations::why::Trial;
-use crate::app::{EngineId, TokenCursor};
-use crate::engine::protocol::{Embed, Inspect, Inspected, RequestId};
+use crate::app::{Asker, Query, Question, TokenCursor};
+use crate::engine::protocol::{Embed, Inspect, Inspected};
 use crate::token::TokenId;
 
 /// Choices within the stations 1 to 6 and 9, and what has been read for them.
@@ -28,23 +28,10 @@ pub struct Inside {
     pub other_pass: bool,
     /// Passes that were read, newest last.
     pub passes: Vec<InsidePass>,
-    /// What the engine is reading now: engine, request, and what for.
-    pub pending: Option<(EngineId, RequestId, Wish)>,
-    /// What could not be read, of which engine, and why.
-    pub failed: Option<(EngineId, Wish, String)>,
-    /// How far the reading is: tokens done of tokens to read.
-    pub progress: Option<(u32, u32)>,
-    /// What is opened while a reply is written.
-    pub live: LiveLooks,
-}
-
-/// Passes opened while a reply is written.
-#[derive(Debug, Default)]
-pub struct LiveLooks {
-    /// What a look costs, ms a token, and every how many tokens the engine looks.
-    pub price: Option<(f32, u32)>,
-    /// Whether the last refusal was only for the reply that is being written.
-    pub busy: bool,
+    /// What the engine is asked.
+    pub asking: Query<Wish>,
+    /// What a look costs while a reply is written, ms a token, and every how many tokens the engine looks.
+    pub live_price: Option<(f32, u32)>,
 }
 
 /// A pass that was opened: all that is known of it, from several requests.
@@ -71,4 +58,8 @@ pub enum Wish {
     Embed(Box<Embed>),
     /// How a text is cut and merged.
     Pieces(String),
+}
+
+impl Question for Wish {
+    const ASKER: Asker = Asker::Station;
 }

@@ -26,7 +26,7 @@ impl OverlayUnit for Confirm {
                 match action {
                     ConfirmAction::Quit => app.quit(),
                     ConfirmAction::RemoveModel(row) => app.remove_model(row),
-                    ConfirmAction::ColourByLayer => app.agree_to_layers(),
+                    ConfirmAction::ColourByLayer => app.inspector.agree_to_layers(),
                 }
             }
             Command::Decline => app.close_overlay(),

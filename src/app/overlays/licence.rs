@@ -35,7 +35,7 @@ impl OverlayUnit for Licence {
     fn closed(self, app: &mut App) {
         if self.entry.name == app.model.name && app.model.status == ModelStatus::Fetching {
             let message = format!("the terms of {} were not accepted; Ctrl+L chooses", self.entry.name);
-            app.say(message.clone());
+            app.out.say(message.clone());
             app.model.status = ModelStatus::Failed { message, log_tail: Vec::new() };
         }
     }

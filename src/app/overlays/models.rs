@@ -25,7 +25,7 @@ impl OverlayUnit for Models {
             list::open(app, Self::default());
             let at = app.catalogue.iter().position(|item| item.entry.name == app.model.name);
             list::select::<Self>(app, at);
-            app.emit(Effect::ReadCatalogue);
+            app.out.emit(Effect::ReadCatalogue);
         }
         opens
     }
@@ -66,7 +66,7 @@ impl App {
             return false;
         };
         if there {
-            self.say(format!("{} is on this machine already", entry.name));
+            self.out.say(format!("{} is on this machine already", entry.name));
         } else {
             self.fetch_or_ask(entry);
         }
@@ -86,7 +86,7 @@ impl App {
             let question = format!("Remove the file of {name}? It can be fetched again.");
             self.overlays.push(Confirm { question, action: ConfirmAction::RemoveModel(row) });
         } else {
-            self.say(format!("{name} is not on this machine"));
+            self.out.say(format!("{name} is not on this machine"));
         }
         true
     }
@@ -97,7 +97,7 @@ impl App {
         if entry.name == self.model.name && self.view().ready().is_some() {
             self.unload();
         }
-        self.emit(Effect::RemoveModel(Box::new(entry)));
-        self.emit(Effect::ReadCatalogue);
+        self.out.emit(Effect::RemoveModel(Box::new(entry)));
+        self.out.emit(Effect::ReadCatalogue);
     }
 }

@@ -87,7 +87,7 @@ impl App {
         if text.trim().is_empty() {
             open.hits.clear();
         } else {
-            self.store(store::Command::Search(text));
+            self.out.store(store::Command::Search(text));
         }
     }
 

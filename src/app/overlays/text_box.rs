@@ -47,7 +47,7 @@ impl OverlayUnit for TextBox {
             }
             Command::Editor => {
                 let text = input.text();
-                app.emit(Effect::Edit(text));
+                app.out.emit(Effect::Edit(text));
             }
             Command::Send | Command::Choose => app.take_text(),
             _ => return false,
@@ -76,8 +76,8 @@ impl OverlayUnit for TextBox {
 impl App {
     fn open_system(&mut self) {
         let system = match self.config.model_named(&self.model.name) {
-            Some(entry) => self.config.system_for(&entry, &self.chat.settings),
-            None => self.chat.settings.system.clone().unwrap_or_default(),
+            Some(entry) => self.config.system_for(&entry, &self.talk.chat.settings),
+            None => self.talk.chat.settings.system.clone().unwrap_or_default(),
         };
         self.overlays.push(TextBox {
             title: "System prompt of this chat".into(),
@@ -95,7 +95,7 @@ impl App {
             PromptAction::System => self.set_system(text.trim_end()),
             PromptAction::WhatIf(turn) => self.try_edit(turn, &text),
             PromptAction::Arithmetic => {
-                self.arithmetic(&text);
+                self.inspector.arithmetic(view!(self), &mut self.out, &text);
             }
         }
     }

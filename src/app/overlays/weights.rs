@@ -35,7 +35,7 @@ impl OverlayUnit for WeightsPanel {
             }
             Command::WeightsDrop => {
                 app.drop_weights();
-                app.say("the weights are dropped");
+                app.out.say("the weights are dropped");
             }
             Command::WhatIf => app.try_without_selected(),
             Command::WeightsWhole => app.transcript.leave_cursor(),

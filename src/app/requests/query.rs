@@ -6,7 +6,7 @@
 
 use super::{Asker, Requests};
 use crate::app::EngineId;
-use crate::engine::protocol::{Event, FailureKind, RequestId};
+use crate::engine::protocol::{Event, FailureKind, Request, RequestId};
 
 /// What tells one question from another: a few small numbers, never everything that is sent for it.
 pub trait Question: Clone + PartialEq {
@@ -84,6 +84,21 @@ impl<K> Default for Query<K> {
 }
 
 impl<K: Question> Query<K> {
+    /// Brings the question in line with what is wanted now. `request` is made only when it is asked, or says why it
+    /// cannot be.
+    pub(crate) fn follow(
+        &mut self,
+        wanted: Option<K>,
+        requests: &mut Requests,
+        request: impl FnOnce(&K) -> Result<Request, String>,
+    ) {
+        let Some(key) = self.sync(wanted, requests) else { return };
+        match request(&key) {
+            Ok(request) => self.asked(key, requests.ask(K::ASKER, request)),
+            Err(why) => self.refuse(key, why),
+        }
+    }
+
     /// Cancels what is not wanted any more; gives the question that is to be asked now, if there is one.
     #[must_use = "the question is not asked yet"]
     pub(crate) fn sync(&mut self, wanted: Option<K>, requests: &mut Requests) -> Option<K> {

@@ -21,15 +21,15 @@ const BYTES_PER_TOKEN: usize = 4;
 impl App {
     /// `W`: opens the weights of the selected reply, else of the last one.
     pub(crate) fn open_weights(&mut self) {
-        let branch = self.chat.branch();
+        let branch = self.talk.chat.branch();
         let selected = self.transcript.selected.and_then(|id| branch.iter().find(|turn| turn.id == id));
         let reply = selected.filter(|turn| turn.role == Role::Assistant);
         let reply = reply.or_else(|| branch.iter().rev().find(|turn| turn.role == Role::Assistant));
         let Some(reply) = reply else {
-            return self.say("there is no reply yet");
+            return self.out.say("there is no reply yet");
         };
         if let Err(why) = self.view().can_reread(reply) {
-            return self.say(why);
+            return self.out.say(why);
         }
         let id = reply.id;
         if self.weights.as_ref().is_none_or(|weights| weights.reply != id) {
@@ -72,7 +72,7 @@ impl App {
         if part.cut.end > text.len() {
             return None;
         }
-        let stored = self.chat.turn(part.turn).and_then(|turn| self.view().kept_tokens(turn, part));
+        let stored = self.talk.chat.turn(part.turn).and_then(|turn| self.view().kept_tokens(turn, part));
         let changed = Changed { turn: part.turn, text: &without(&text, &part.cut), stored };
         self.reread_of(weights.reply, Some(&changed))
     }
@@ -84,7 +84,7 @@ impl App {
         if let Some(Answer::Whole(ReadWithout(part), Event::Rescored(scored))) =
             weights.reading.event(id, event)
         {
-            self.say_displaced(&scored, told);
+            self.out.say_displaced(&scored, told);
             self.part_read(part, &Arc::from(scored));
         }
     }
@@ -105,7 +105,7 @@ impl App {
         if weights.is_done() {
             weights.selected = 0;
             if self.overlays.top::<WeightsPanel>().is_none() {
-                self.say("every sentence of the prompt is weighed; /weights shows it");
+                self.out.say("every sentence of the prompt is weighed; /weights shows it");
             }
         }
     }
@@ -122,7 +122,7 @@ impl App {
         if !weights.started {
             self.weights = None;
         } else if !weights.is_done() && self.weights_missing().is_none() {
-            self.say("the sentences are weighed in the background; /weights shows them");
+            self.out.say("the sentences are weighed in the background; /weights shows them");
         }
     }
 
@@ -169,7 +169,7 @@ impl App {
         let selected = weights.selected;
         let Some((at, _)) = self.weighed().get(selected).copied() else { return };
         let Some(part) = self.weights.as_ref().and_then(|weights| weights.parts.get(at)) else { return };
-        if self.chat.turn(part.turn).is_some() {
+        if self.talk.chat.turn(part.turn).is_some() {
             self.transcript.scroll = Scroll::Anchor { turn: part.turn, row: part.cut.start + 1, moved: -3 };
         }
     }

@@ -17,8 +17,8 @@ use crate::engine::protocol::{Event, Request, RequestId, Rescored};
 impl App {
     /// `E`: opens the message for an edit on trial.
     pub(crate) fn open_what_if(&mut self) {
-        let Some(turn) = self.message_on_trial() else {
-            return self.say("there is no message yet to change");
+        let Some(turn) = self.transcript.message_on_trial(view!(self)) else {
+            return self.out.say("there is no message yet to change");
         };
         let text = match &self.what_if {
             Some(what_if) if what_if.turn == turn && self.docks() => what_if.text.clone(),
@@ -30,7 +30,7 @@ impl App {
     /// Opens a message for an edit on trial, with a text to begin with.
     pub(crate) fn edit_on_trial(&mut self, turn: TurnId, text: &str) {
         if let Err(why) = self.view().replies_after(turn) {
-            return self.say(why);
+            return self.out.say(why);
         }
         let whose = match self.view().shown_turn(turn).map(|turn| turn.role) {
             Some(Role::User) => "your message",
@@ -48,17 +48,17 @@ impl App {
     pub(crate) fn try_edit(&mut self, turn: TurnId, text: &str) {
         let before = self.view().turn_on_trial(turn);
         if text == before.trim_end() || text == before {
-            return self.say("nothing was changed: edit or delete words first");
+            return self.out.say("nothing was changed: edit or delete words first");
         }
         let replies = match self.view().replies_after(turn) {
             Ok(replies) => replies,
-            Err(why) => return self.say(why),
+            Err(why) => return self.out.say(why),
         };
         let known = self.what_if.take().map(|what_if| what_if.replies).unwrap_or_default();
         let unedited = |id: &TurnId| known.iter().find(|reply| reply.turn == *id)?.before.clone();
         let role = self.view().shown_turn(turn).map_or(Role::System, |turn| turn.role);
         self.what_if = Some(Box::new(WhatIf {
-            chat: self.chat.head.id,
+            chat: self.talk.chat.head.id,
             turn,
             role,
             before,
@@ -109,7 +109,7 @@ impl App {
     pub(crate) fn what_if_event(&mut self, id: RequestId, event: Event) {
         let Some(what_if) = &mut self.what_if else { return };
         if let Some(Answer::Whole(of, Event::Rescored(scored))) = what_if.reading.event(id, event) {
-            self.say_displaced(&scored, false);
+            self.out.say_displaced(&scored, false);
             self.what_if_read(of, Arc::from(scored));
         }
     }
@@ -119,7 +119,7 @@ impl App {
         let Some(reply) = what_if.replies.get_mut(reply) else { return };
         *(if edited { &mut reply.after } else { &mut reply.before }) = Some(scored);
         if what_if.is_unread() {
-            self.say("the model reads the same with this edit: that part is not in its prompt");
+            self.out.say("the model reads the same with this edit: that part is not in its prompt");
         }
     }
 
@@ -132,7 +132,7 @@ impl App {
     pub(super) fn what_if_ink(&self, turn: TurnId) -> Vec<(usize, usize, i8)> {
         let Some(what_if) = &self.what_if else { return Vec::new() };
         let reply = what_if.replies.iter().find(|reply| reply.turn == turn);
-        let Some((reply, turn)) = reply.zip(self.chat.turn(turn)) else { return Vec::new() };
+        let Some((reply, turn)) = reply.zip(self.talk.chat.turn(turn)) else { return Vec::new() };
         let tokens = self.view().turn_tokens(turn);
         let changes = reply.changes();
         tokens
@@ -149,17 +149,18 @@ impl App {
         match role {
             Role::Assistant => {
                 let key = self.keymap.shown(Command::RegenerateHere);
-                self.say(format!("a reply is the model's own; {key} lets it write another"));
+                self.out.say(format!("a reply is the model's own; {key} lets it write another"));
             }
             Role::System => {
                 self.leave_what_if();
                 self.set_system(text.trim_end());
             }
-            Role::User if self.view().busy_here() => self.say_busy(),
-            Role::User if text.trim().is_empty() => self.say("an empty message cannot be sent"),
+            Role::User if self.view().busy_here() => self.out.say_busy(view!(self)),
+            Role::User if text.trim().is_empty() => self.out.say("an empty message cannot be sent"),
             Role::User => {
                 self.leave_what_if();
-                let (chat, parent) = (self.chat.head.id, self.chat.turn(turn).and_then(|turn| turn.parent));
+                let (chat, parent) =
+                    (self.talk.chat.head.id, self.talk.chat.turn(turn).and_then(|turn| turn.parent));
                 let turn = self.post(chat, parent, &text);
                 self.remember(&text);
                 self.transcript.selected = None;

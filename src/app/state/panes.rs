@@ -2,7 +2,7 @@
 //!
 //! Invariant: scroll positions are anchored to text, never to rows of a width that may be gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::LineEdit;
 use crate::app::TokenCursor;
@@ -60,8 +60,6 @@ pub struct Transcript {
     pub colouring: Colouring,
     /// Whether tokens without text of their own, and the system prompt, are shown.
     pub special: bool,
-    /// Revision of each turn's text, raised by every change, for the render cache.
-    pub revisions: BTreeMap<TurnId, u64>,
 }
 
 /// What the tokens of the transcript are coloured by.

@@ -45,7 +45,7 @@ fn a_refused_direction_is_asked_again_after_a_reload_and_not_before() {
     assert_eq!(asked(&bench.send(Msg::Tick), "Direction"), None);
     bench.app.reload();
     bench.event(0, Event::Ready { version: VERSION });
-    let id = bench.app.requests.of(Asker::Load).unwrap();
+    let id = bench.app.out.requests.of(Asker::Load).unwrap();
     let mut effects = bench.event(id.0, Event::Loaded(Box::new(loaded())));
     // Texts may have to be cut again first.
     while let Some(id) = asked(&effects, "Tokenize") {
@@ -71,11 +71,11 @@ fn a_refusal_is_not_shown_under_another_load() {
 fn a_trial_that_was_refused_goes_on_after_a_reload() {
     let mut bench = reading();
     bench.app.transcript.cursor = None;
-    let turn = bench.app.chat.branch()[0].id;
+    let turn = bench.app.talk.chat.branch()[0].id;
     bench.app.try_edit(turn, "Ho");
     let id = asked(&bench.send(Msg::Tick), "Reread").unwrap();
     assert_eq!(asked(&bench.event(id, no()), "Reread"), None);
     load_again(&mut bench);
-    let again = bench.app.requests.of(Asker::WhatIf);
+    let again = bench.app.out.requests.of(Asker::WhatIf);
     assert!(again.is_some(), "the refusal was another load's");
 }

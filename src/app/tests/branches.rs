@@ -51,7 +51,7 @@ impl Bench {
 
     /// Puts the cursor on a token of the last shown reply.
     fn on(&mut self, index: usize) {
-        let turn = self.app.chat.leaf.unwrap();
+        let turn = self.app.talk.chat.leaf.unwrap();
         self.app.focus = Focus::Transcript;
         self.app.transcript.selected = Some(turn);
         self.app.transcript.selected = Some(turn);
@@ -59,11 +59,11 @@ impl Bench {
     }
 
     fn shown(&self) -> String {
-        self.app.view().turn_text(self.app.chat.leaf.unwrap())
+        self.app.view().turn_text(self.app.talk.chat.leaf.unwrap())
     }
 
     fn last_turn(&self) -> &Turn {
-        self.app.chat.turns.last().unwrap()
+        self.app.talk.chat.turns.last().unwrap()
     }
 }
 
@@ -91,21 +91,21 @@ fn look(effects: &[Effect]) -> u64 {
 #[test]
 fn an_alternative_becomes_a_branch() {
     let mut bench = Bench::replied(&[0, 0, 0], 1);
-    let first = bench.app.chat.leaf.unwrap();
+    let first = bench.app.talk.chat.leaf.unwrap();
     bench.press(&["enter"]);
     assert!(bench.app.overlays.top::<Alternatives>().is_some());
     let effects = bench.press(&["2"]);
     assert_eq!(brief(&effects)[..4], ["put Assistant Streaming", "put run None", "put chat Hi", "generate"]);
     assert_eq!(ids(&generated(&effects).prompt), (vec![7, 8, 0], vec![1]));
     let turn = bench.last_turn().clone();
-    let run = bench.app.runs[&bench.app.run.as_ref().unwrap().run].clone();
+    let run = bench.app.talk.runs[&bench.app.talk.run.as_ref().unwrap().run].clone();
     assert_eq!((bench.app.view().prompt_of(run.id), run.taken), (Some([7, 8, 0].map(TokenId).to_vec()), 1));
     let taken = Step { ms: 0.0, survivors: 0, ..drawn(1) };
     let spans = vec![
         Span::Kept { turn: first, steps: 1 },
         Span::Generated { run: run.id, steps: vec![taken.clone()] },
     ];
-    assert_eq!((turn.parent, turn.spans), (bench.app.chat.turn(first).unwrap().parent, spans));
+    assert_eq!((turn.parent, turn.spans), (bench.app.talk.chat.turn(first).unwrap().parent, spans));
     assert_eq!(bench.app.view().step_at(TokenCursor { turn: turn.id, index: 1 }), Some(&taken));
 
     bench.written(&[7, 8, 0], &[0]);
@@ -130,18 +130,18 @@ fn no_twin_is_made_of_a_token_that_a_version_has() {
     bench.press(&["left"]);
     bench.on(1);
     bench.press(&["enter", "2"]);
-    assert_eq!((bench.shown().as_str(), bench.app.chat.turns.len()), ("ab", 3));
-    assert_eq!(bench.app.run, None);
+    assert_eq!((bench.shown().as_str(), bench.app.talk.chat.turns.len()), ("ab", 3));
+    assert_eq!(bench.app.talk.run, None);
 }
 
 #[test]
 fn a_branch_of_a_branch_keeps_what_both_kept() {
     let mut bench = Bench::replied(&[0, 0, 0, 0], 2);
-    let first = bench.app.chat.leaf.unwrap();
+    let first = bench.app.talk.chat.leaf.unwrap();
     bench.press(&["enter", "2"]);
     bench.written(&[7, 8, 0, 0], &[0, 0]);
     bench.done(StopReason::Eos);
-    let second = bench.app.chat.leaf.unwrap();
+    let second = bench.app.talk.chat.leaf.unwrap();
     bench.on(4);
     let effects = bench.press(&["enter", "2"]);
     assert_eq!(ids(&generated(&effects).prompt), (vec![7, 8, 0, 0, 1, 0], vec![1]));
@@ -167,18 +167,18 @@ fn a_branch_is_continued_and_regenerated_like_any_reply() {
     bench.written(&[7, 8, 0, 1, 0], &[2]);
     bench.done(StopReason::Eos);
     assert_eq!(bench.shown(), "abac");
-    let turn = bench.app.chat.leaf.unwrap();
+    let turn = bench.app.talk.chat.leaf.unwrap();
     let pass = bench.app.view().pass(TokenCursor { turn, index: 3 }).unwrap();
     assert_eq!(*pass.ids, [7, 8, 0, 1, 0].map(TokenId));
     let effects = bench.press(&["r"]);
     assert!(matches!(generated(&effects).prompt, Prompt::Chat { continue_last: false, .. }));
-    assert_eq!(bench.app.chat.versions(turn).len(), 3);
+    assert_eq!(bench.app.talk.chat.versions(turn).len(), 3);
 }
 
 #[test]
 fn what_another_model_wrote_says_which_one() {
     let mut bench = Bench::replied(&[0, 0], 1);
-    for run in bench.app.runs.values_mut() {
+    for run in bench.app.talk.runs.values_mut() {
         run.model = "large".into();
     }
     bench.press(&["enter"]);
@@ -191,7 +191,7 @@ fn the_reply_itself_is_stopped_and_another_one_is_not() {
     let mut bench = Bench::ready();
     bench.say("Hi");
     bench.written(&[7], &[0, 0]);
-    let old = bench.app.run.as_ref().unwrap().request.0;
+    let old = bench.app.talk.run.as_ref().unwrap().request.0;
     bench.on(1);
     bench.press(&["enter"]);
     let effects = bench.press(&["2"]);
@@ -200,7 +200,7 @@ fn the_reply_itself_is_stopped_and_another_one_is_not() {
     bench.event(old, Event::Token(Box::new(drawn(0).into())));
     assert_eq!(bench.shown(), "ab");
     // Another version is being written now: no branch of the first one.
-    let first = bench.app.chat.turns[1].id;
+    let first = bench.app.talk.chat.turns[1].id;
     bench.app.transcript.selected = Some(first);
     bench.app.transcript.cursor = Some(TokenCursor { turn: first, index: 0 });
     bench.press(&["enter", "2"]);
@@ -213,7 +213,7 @@ fn any_token_of_the_vocabulary_is_taken_with_its_own_odds() {
     let look = look(&bench.press(&["enter"]));
     bench.type_text("c");
     bench.press(&["enter"]);
-    assert_eq!((bench.notice(), bench.app.run.is_none()), ("reading the odds of this token", true));
+    assert_eq!((bench.notice(), bench.app.talk.run.is_none()), ("reading the odds of this token", true));
     let logits = Looked::pack(&[2.0, 1.0, 0.0]);
     let effects = bench.event(look, Event::Looked(Box::new(Looked { logits, ..Looked::default() })));
     assert_eq!(ids(&generated(&effects).prompt), (vec![7, 8, 0], vec![2]));
@@ -233,7 +233,7 @@ fn a_token_without_odds_is_not_taken() {
     let failure = Failure { message: "no".into(), kind: FailureKind::Other };
     bench.event(look, Event::Failed(failure));
     assert_eq!(bench.notice(), "the odds of this token could not be read, so it cannot be taken");
-    assert_eq!((bench.app.run.is_none(), bench.app.chat.turns.len()), (true, 2));
+    assert_eq!((bench.app.talk.run.is_none(), bench.app.talk.chat.turns.len()), (true, 2));
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn step_mode_accepts_chooses_bans_and_lets_run() {
         })
         .1
     };
-    let run = bench.app.run.as_ref().unwrap().request.0;
+    let run = bench.app.talk.run.as_ref().unwrap().request.0;
     assert_eq!(pace(&bench.press(&[" "])), (run, Some(1)));
     assert!(!bench.app.view().paused_here());
     bench.draw(&[0]);
@@ -299,9 +299,9 @@ fn step_mode_accepts_chooses_bans_and_lets_run() {
     bench.reply(Event::Paused);
     assert_eq!(bench.shown(), "abc");
 
-    let run = bench.app.run.as_ref().unwrap().request.0;
+    let run = bench.app.talk.run.as_ref().unwrap().request.0;
     assert_eq!(pace(&bench.press(&["g"])), (run, None));
-    assert!(!bench.app.steps.on);
+    assert!(!bench.app.talk.steps.on);
     bench.done(StopReason::Eos);
     assert_eq!(generated(&bench.press(&["r"])).allow, None);
 }
@@ -320,7 +320,7 @@ fn a_running_reply_is_held_and_the_mode_ends_with_it() {
     bench.reply(Event::Paused);
     bench.press(&["l"]);
     bench.done(StopReason::Eos);
-    assert_eq!(bench.app.steps, crate::app::StepMode::default());
+    assert_eq!(bench.app.talk.steps, crate::app::StepMode::default());
 }
 
 fn ahead(effects: &[Effect]) -> (u64, LookAhead) {
@@ -356,7 +356,7 @@ fn a_path_ahead_becomes_a_branch_once_its_tokens_are_scored() {
     let effects = bench.event(request, Event::Scored { decoded: 2, ms: 1.0 });
     assert_eq!(ids(&generated(&effects).prompt), (vec![7, 8, 0], vec![2, 1]));
     assert_eq!((bench.shown().as_str(), bench.app.overlays.len()), ("acb", 0));
-    assert_eq!(bench.app.runs[&bench.app.run.as_ref().unwrap().run].taken, 2);
+    assert_eq!(bench.app.talk.runs[&bench.app.talk.run.as_ref().unwrap().run].taken, 2);
 }
 
 #[test]
@@ -387,7 +387,7 @@ fn the_tree_lists_branches_and_what_was_not_taken() {
     assert_eq!(bench.notice(), "choose another branch than the shown one to compare it with");
     bench.press(&["up", "="]);
     let Some(tree) = bench.app.overlays.top::<Tree>() else { panic!() };
-    assert_eq!(tree.compare, Some(bench.app.chat.turns[1].id));
+    assert_eq!(tree.compare, Some(bench.app.talk.chat.turns[1].id));
     bench.press(&["d"]);
     assert_eq!(rows(&bench), [(1, true, 2, -1.5), (0, false, 0, 0.0)]);
     bench.press(&["u"]);
@@ -422,7 +422,7 @@ fn branches_are_stored_and_found() {
             store.send(command);
         }
     }
-    store.send(store::Command::Open(bench.app.chat.head.id));
+    store.send(store::Command::Open(bench.app.talk.chat.head.id));
     store.send(store::Command::Search("abc".into()));
     let wait = std::time::Duration::from_secs(20);
     let mut opened = None;
@@ -433,7 +433,7 @@ fn branches_are_stored_and_found() {
             _ => {}
         }
     };
-    assert_eq!(opened.unwrap().turns, bench.app.chat.turns);
+    assert_eq!(opened.unwrap().turns, bench.app.talk.chat.turns);
     assert_eq!(found.iter().map(|hit| hit.turn).collect::<Vec<_>>(), [bench.last_turn().id]);
 }
 
@@ -448,8 +448,8 @@ proptest! {
     ) {
         let mut bench = Bench::replied(&[0, 1, 0], 0);
         for (act, place, tokens) in acts {
-            let turn = bench.app.chat.leaf.unwrap();
-            let text: Vec<TokenId> = bench.app.view().turn_tokens(bench.app.chat.turn(turn).unwrap())
+            let turn = bench.app.talk.chat.leaf.unwrap();
+            let text: Vec<TokenId> = bench.app.view().turn_tokens(bench.app.talk.chat.turn(turn).unwrap())
                 .iter().filter_map(|token| token.step.id).collect();
             match act {
                 0 => { bench.press(&["r"]); }
@@ -462,7 +462,7 @@ proptest! {
                     bench.press(&["enter", other]);
                 }
             }
-            if let Some(run) = bench.app.run.clone() {
+            if let Some(run) = bench.app.talk.run.clone() {
                 let mut prompt = vec![TokenId(7), TokenId(8)];
                 if act == 1 {
                     prompt.extend(&text);
@@ -472,7 +472,7 @@ proptest! {
                 bench.draw(&tokens);
                 bench.done(StopReason::Eos);
             }
-            for turn in &bench.app.chat.turns[1..] {
+            for turn in &bench.app.talk.chat.turns[1..] {
                 let mut read = vec![TokenId(7), TokenId(8)];
                 for (index, token) in bench.app.view().turn_tokens(turn).iter().enumerate() {
                     let pass = bench.app.view().pass(TokenCursor { turn: turn.id, index }).unwrap();

@@ -6,7 +6,7 @@ use crate::chat::Conversation;
 
 /// What the store would give back for the shown chat.
 fn stored(bench: &Bench) -> Box<Conversation> {
-    Box::new(bench.app.chat.clone())
+    Box::new(bench.app.talk.chat.clone())
 }
 
 #[test]
@@ -14,26 +14,26 @@ fn a_reply_goes_on_while_another_chat_is_shown() {
     let mut bench = Bench::ready();
     bench.say("One");
     bench.write("a");
-    let first = bench.app.chat.head.id;
+    let first = bench.app.talk.chat.head.id;
     bench.press(&["ctrl+n"]);
     assert_eq!(bench.branch(), Vec::<String>::new());
     bench.write("b");
-    assert_eq!(bench.app.others[&first].turns[1].text(), "ab");
+    assert_eq!(bench.app.talk.others[&first].turns[1].text(), "ab");
     let effects = brief(&bench.done(StopReason::Eos));
     assert_eq!(effects, ["append 2", "finish Done -", "put run Some(Eos)", "Notify"]);
-    assert!(bench.app.chats.unseen.contains(&first) && bench.app.others.is_empty());
+    assert!(bench.app.talk.chats.unseen.contains(&first) && bench.app.talk.others.is_empty());
 }
 
 #[test]
 fn returning_to_a_writing_chat_shows_it_at_once() {
     let mut bench = Bench::ready();
     bench.say("One");
-    let first = bench.app.chat.head.id;
+    let first = bench.app.talk.chat.head.id;
     bench.press(&["ctrl+n"]);
     bench.write("a");
     bench.app.open_chat(first, None);
     assert_eq!(bench.branch(), ["User: One", "Assistant: a"]);
-    assert!(bench.app.others.is_empty());
+    assert!(bench.app.talk.others.is_empty());
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn every_chat_keeps_its_draft() {
     let mut bench = Bench::ready();
     bench.exchange("One", "a");
     bench.type_text("half a thought");
-    let first = bench.app.chat.head.id;
+    let first = bench.app.talk.chat.head.id;
     let effects = brief(&bench.press(&["ctrl+n"]));
     assert_eq!(effects[0], "draft chat \"half a thought\"");
     assert_eq!(bench.draft(), "");
@@ -108,14 +108,14 @@ fn a_search_opens_the_chat_at_the_turn_found() {
 fn a_deleted_chat_can_be_taken_back() {
     let mut bench = Bench::ready();
     bench.exchange("One", "a");
-    let id = bench.app.chat.head.id;
+    let id = bench.app.talk.chat.head.id;
     bench.press(&["tab", "tab"]);
     let effects = bench.press(&["d"]);
     assert_eq!(effects[0], Effect::Store(store::Command::DeleteConversation(id, true)));
-    assert!(bench.app.chats.heads.is_empty() && bench.app.chat.turns.is_empty());
+    assert!(bench.app.talk.chats.heads.is_empty() && bench.app.talk.chat.turns.is_empty());
     let effects = bench.press(&["u"]);
     assert_eq!(effects, [Effect::Store(store::Command::DeleteConversation(id, false))]);
-    assert_eq!(bench.app.chats.heads.len(), 1);
+    assert_eq!(bench.app.talk.chats.heads.len(), 1);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn renaming_takes_the_new_title() {
     bench.press(&["tab", "tab", "r"]);
     bench.type_text(" more");
     assert_eq!(brief(&bench.press(&["enter"])), ["put chat One more", "Title"]);
-    assert_eq!(bench.app.chats.heads[0].title, "One more");
+    assert_eq!(bench.app.talk.chats.heads[0].title, "One more");
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_chat_that_is_not_in_memory_is_read_before_it_is_renamed() {
 fn the_newest_chat_is_opened_when_asked_for_at_start() {
     let mut bench = Bench::ready();
     bench.exchange("One", "a");
-    let head = crate::chat::ConversationHead { id: ConversationId(7), ..bench.app.chat.head.clone() };
+    let head = crate::chat::ConversationHead { id: ConversationId(7), ..bench.app.talk.chat.head.clone() };
     bench.app.open_newest();
     let effects = bench.send(Msg::Store(store::Event::Listed(vec![head.clone()])));
     assert_eq!(effects, [Effect::Store(store::Command::Open(head.id))]);
@@ -157,7 +157,7 @@ fn trouble_with_the_store_is_said_and_taken_back() {
     let trouble = store::Event::Trouble { message: "the disk is full".into(), lost: true };
     bench.send(Msg::Store(trouble));
     assert_eq!(bench.app.unsaved.as_deref(), Some("the disk is full"));
-    assert_eq!(bench.app.notice.as_ref().unwrap().level, Level::Error);
+    assert_eq!(bench.app.out.notice.as_ref().unwrap().level, Level::Error);
     bench.send(Msg::Store(store::Event::Recovered));
     assert_eq!((bench.app.unsaved.clone(), bench.notice()), (None, "saving works again"));
 }
@@ -175,8 +175,8 @@ fn replies_cut_off_by_the_end_are_said_at_start() {
 fn old_tokens_get_their_vocabulary_from_the_store() {
     let mut bench = Bench::ready();
     bench.exchange("One", "a");
-    let id = bench.app.chat.head.id;
-    let mut run = bench.app.runs.values().next().unwrap().clone();
+    let id = bench.app.talk.chat.head.id;
+    let mut run = bench.app.talk.runs.values().next().unwrap().clone();
     (run.id, run.vocabulary) = (crate::chat::RunId(5), Some("old words".into()));
     let effects = bench.send(Msg::Store(store::Event::Runs(id, vec![run])));
     assert_eq!(effects, [Effect::Store(store::Command::Vocabulary("old words".into()))]);

@@ -126,7 +126,7 @@ fn completion_offers_commands_and_then_their_arguments() {
 fn a_setting_is_set_for_the_chat_and_refused_out_of_range() {
     let mut bench = Bench::ready();
     bench.say("/set temperature 1.5");
-    assert_eq!(bench.app.chat.settings.sampling.temperature, Some(1.5));
+    assert_eq!(bench.app.talk.chat.settings.sampling.temperature, Some(1.5));
     bench.say("/set top_k 20");
     let effects = bench.say("Hi");
     let sampling = &generated(&effects).sampling;
@@ -138,17 +138,17 @@ fn a_setting_is_set_for_the_chat_and_refused_out_of_range() {
     assert_eq!(bench.notice(), "there is no setting temprature; did you mean temperature?");
     bench.press(&["ctrl+c"]);
     bench.say("/set temperature default");
-    assert_eq!(bench.app.chat.settings.sampling.temperature, None);
+    assert_eq!(bench.app.talk.chat.settings.sampling.temperature, None);
 }
 
 #[test]
 fn the_draft_is_counted_by_one_question_at_a_time() {
     let mut bench = Bench::ready();
     assert_eq!(brief(&bench.type_text("ab")), ["ask Tokenize"]);
-    let request = bench.app.requests.of(Asker::DraftCount).unwrap();
+    let request = bench.app.out.requests.of(Asker::DraftCount).unwrap();
     let effects = bench.event(request.0, Event::Tokenized { tokens: Vec::new() });
     assert_eq!(brief(&effects), ["ask Tokenize"]);
-    let request = bench.app.requests.of(Asker::DraftCount).unwrap();
+    let request = bench.app.out.requests.of(Asker::DraftCount).unwrap();
     let tokens = vec![(TokenId(1), serde_bytes::ByteBuf::new())];
     assert_eq!(bench.event(request.0, Event::Tokenized { tokens }), []);
     assert_eq!(bench.app.composer.tokens, Some(1));

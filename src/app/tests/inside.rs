@@ -22,7 +22,7 @@ fn asked(effects: &[Effect]) -> Option<Inspect> {
 }
 
 fn answer(bench: &mut Bench, seen: Inspected) -> Vec<Effect> {
-    let (_, id, _) = bench.app.inspector.inside.pending.clone().expect("a pass is being opened");
+    let id = bench.app.out.requests.of(crate::app::Asker::Station).expect("a pass is being opened");
     bench.event(id.0, Event::Inspected(Box::new(seen)))
 }
 
@@ -62,7 +62,7 @@ fn an_open_station_has_its_pass_opened_once() {
     assert_eq!(request.ids, [0, 2, 1].map(TokenId));
     assert!(request.want.lens && !request.want.overview && request.want.ffn.is_empty());
     assert_eq!(request.want.follow.first(), Some(&TokenId(1)));
-    assert!(bench.app.inside_missing().is_some());
+    assert!(bench.app.display().inside_missing().is_some());
     answer(&mut bench, lens(&request));
     assert!(bench.app.display().shown_inside().is_some());
     assert_eq!(asked(&bench.send(Msg::Tick)), None);
@@ -77,7 +77,7 @@ fn the_newest_wish_cancels_the_one_before_and_a_reply_goes_before_any() {
     bench.app.focus = Focus::Composer;
     let said = brief(&bench.say("more"));
     assert!(said.contains(&"ask Cancel".into()) && !said.contains(&"ask Inspect".into()), "{said:?}");
-    assert!(bench.app.inspector.inside.pending.is_none());
+    assert!(bench.app.inspector.inside.asking.pending().is_none());
 }
 
 #[test]
@@ -85,10 +85,10 @@ fn what_failed_is_said_and_not_asked_again() {
     let mut bench = reading();
     bench.app.inspector.station = Station::Ffn;
     bench.send(Msg::Tick);
-    let (_, id, _) = bench.app.inspector.inside.pending.clone().unwrap();
+    let id = bench.app.out.requests.of(crate::app::Asker::Station).unwrap();
     let failure = Failure { kind: FailureKind::Other, message: "no such thing".into() };
     assert_eq!(asked(&bench.event(id.0, Event::Failed(failure))), None);
-    assert_eq!(bench.app.inside_missing().as_deref(), Some("no such thing"));
+    assert_eq!(bench.app.display().inside_missing().as_deref(), Some("no such thing"));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn what_is_kept_off_is_in_the_next_reply() {
     bench.press(&["x"]);
     bench.press(&["K"]);
     let off = [Intervention::ZeroFfn { layer: 3 }];
-    assert_eq!(bench.app.chat.settings.interventions, off);
+    assert_eq!(bench.app.talk.chat.settings.interventions, off);
     bench.app.focus = Focus::Composer;
     let effects = bench.say("more");
     assert_eq!(generated(&effects).interventions, off);
@@ -272,8 +272,8 @@ fn position_begins_with_the_tokens_own_pass_and_the_dot_shows_the_other() {
 
 /// The inspection that is waited for.
 fn pending(bench: &Bench) -> Option<Inspect> {
-    match &bench.app.inspector.inside.pending {
-        Some((_, _, Wish::Pass(_, request))) => Some((**request).clone()),
+    match bench.app.inspector.inside.asking.pending() {
+        Some(Wish::Pass(_, request)) => Some((**request).clone()),
         _ => None,
     }
 }

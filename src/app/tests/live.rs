@@ -122,19 +122,19 @@ fn what_was_refused_for_the_replys_sake_is_asked_again_afterwards() {
     let mut bench = begun();
     bench.write("a");
     bench.reply(Event::Paused);
-    let (_, id, _) = bench.app.inspector.inside.pending.clone().unwrap();
+    let id = bench.app.out.requests.of(crate::app::Asker::Station).unwrap();
     let failure = crate::engine::protocol::Failure {
         message: "Later.".into(),
         kind: crate::engine::protocol::FailureKind::Busy,
     };
     assert!(!inspects(&bench.event(id.0, Event::Failed(failure))));
-    assert_eq!(bench.app.inside_missing().as_deref(), Some("Later."));
+    assert_eq!(bench.app.display().inside_missing().as_deref(), Some("Later."));
     assert!(inspects(&bench.done(StopReason::Cancelled)));
 }
 
 /// Answers the question to the table that stands.
 fn told_by_table(bench: &mut Bench) -> Vec<Effect> {
-    let (_, id, _) = bench.app.inspector.inside.pending.clone().expect("the table was asked");
+    let id = bench.app.out.requests.of(crate::app::Asker::Station).expect("the table was asked");
     bench.event(id.0, Event::Embedded(Box::default()))
 }
 

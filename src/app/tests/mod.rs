@@ -69,9 +69,9 @@ impl Bench {
 
     pub(crate) fn loaded(&mut self) {
         self.event(0, Event::Ready { version: VERSION });
-        let request = self.app.requests.of(Asker::Load).expect("a load was asked for").0;
+        let request = self.app.out.requests.of(Asker::Load).expect("a load was asked for").0;
         self.event(request, Event::Loaded(Box::new(loaded())));
-        let request = self.app.requests.of(Asker::Vocabulary).map(|request| request.0);
+        let request = self.app.out.requests.of(Asker::Vocabulary).map(|request| request.0);
         if let Some(request) = request {
             self.event(request, Event::Vocabulary(Box::new(vocabulary())));
         }
@@ -87,13 +87,13 @@ impl Bench {
     }
 
     pub(crate) fn event(&mut self, request: u64, event: Event) -> Vec<Effect> {
-        let engine = self.app.requests.engine();
+        let engine = self.app.out.requests.engine();
         self.send(Msg::Engine(engine, Envelope { id: RequestId(request), event }))
     }
 
     /// An event of the reply being written.
     pub(crate) fn reply(&mut self, event: Event) -> Vec<Effect> {
-        let request = self.app.run.as_ref().expect("a reply is being written").request.0;
+        let request = self.app.talk.run.as_ref().expect("a reply is being written").request.0;
         self.event(request, event)
     }
 
@@ -130,7 +130,7 @@ impl Bench {
     }
 
     pub(crate) fn notice(&self) -> &str {
-        self.app.notice.as_ref().map_or("", |notice| notice.text.as_str())
+        self.app.out.notice.as_ref().map_or("", |notice| notice.text.as_str())
     }
 
     pub(crate) fn draft(&self) -> String {
@@ -139,7 +139,7 @@ impl Bench {
 
     /// The shown branch as `role: text`.
     pub(crate) fn branch(&self) -> Vec<String> {
-        self.app.chat.branch().iter().map(|turn| format!("{:?}: {}", turn.role, turn.text())).collect()
+        self.app.talk.chat.branch().iter().map(|turn| format!("{:?}: {}", turn.role, turn.text())).collect()
     }
 }
 

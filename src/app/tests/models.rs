@@ -16,15 +16,15 @@ fn a_model_on_disk_is_started_and_loaded() {
     assert_eq!(brief(&effects), ["start 1 small"]);
     let effects = bench.event(0, Event::Ready { version: VERSION });
     assert_eq!(brief(&effects), ["ask Load"]);
-    let request = bench.app.requests.of(Asker::Load).unwrap().0;
+    let request = bench.app.out.requests.of(Asker::Load).unwrap().0;
     bench.event(request, Event::LoadProgress(0.5));
     assert_eq!(bench.app.model.status, ModelStatus::Loading(0.5));
     let effects = bench.event(request, Event::Loaded(Box::new(loaded())));
     assert_eq!(brief(&effects), ["HashModel", "ask Vocabulary"]);
-    let request = bench.app.requests.of(Asker::Vocabulary).unwrap().0;
+    let request = bench.app.out.requests.of(Asker::Vocabulary).unwrap().0;
     let effects = bench.event(request, Event::Vocabulary(Box::new(vocabulary())));
     assert_eq!(brief(&effects), ["store PutVocabulary"]);
-    assert!(bench.app.vocabularies.contains_key("words"));
+    assert!(bench.app.talk.vocabularies.contains_key("words"));
 }
 
 #[test]
@@ -80,11 +80,11 @@ fn the_chat_goes_on_with_another_model() {
     bench.exchange("Hi", "one");
     let effects = bench.say("/model large");
     assert_eq!(brief(&effects), ["put chat Hi", "start 2 large"]);
-    assert_eq!(bench.app.chat.settings.model.as_deref(), Some("large"));
+    assert_eq!(bench.app.talk.chat.settings.model.as_deref(), Some("large"));
     bench.loaded();
     let effects = bench.say("More");
     assert_eq!(messages(&effects).len(), 3);
-    assert_eq!(bench.app.chat.turns.last().unwrap().model.as_deref(), Some("large"));
+    assert_eq!(bench.app.talk.chat.turns.last().unwrap().model.as_deref(), Some("large"));
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn an_idle_model_is_unloaded_and_loads_again_for_the_next_message() {
     let effects = brief(&bench.say("Hi"));
     assert_eq!(effects.last().unwrap(), "start 3 small");
     bench.loaded();
-    assert!(bench.app.run.is_some());
+    assert!(bench.app.talk.run.is_some());
 }
 
 #[test]
@@ -141,5 +141,5 @@ fn the_hash_of_the_file_is_recorded_with_the_run() {
     bench.say("Hi");
     bench.event(0, Event::ModelHash("abc".into()));
     bench.done(StopReason::Eos);
-    assert_eq!(bench.app.runs.values().next().unwrap().model_hash.as_deref(), Some("abc"));
+    assert_eq!(bench.app.talk.runs.values().next().unwrap().model_hash.as_deref(), Some("abc"));
 }

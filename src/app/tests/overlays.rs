@@ -48,11 +48,11 @@ fn settings_step_type_and_go_back_to_the_default() {
     bench.press(&["f4"]);
     assert_eq!(setting_keys(&bench.app)[0], "sampling.temperature");
     bench.press(&["right"]);
-    assert_eq!(bench.app.chat.settings.sampling.temperature, Some(0.85));
+    assert_eq!(bench.app.talk.chat.settings.sampling.temperature, Some(0.85));
     bench.press(&["enter", "backspace", "5", "enter"]);
-    assert_eq!(bench.app.chat.settings.sampling.temperature, Some(0.85));
+    assert_eq!(bench.app.talk.chat.settings.sampling.temperature, Some(0.85));
     bench.press(&["backspace"]);
-    assert_eq!(bench.app.chat.settings.sampling.temperature, None);
+    assert_eq!(bench.app.talk.chat.settings.sampling.temperature, None);
     bench.type_text("ui.color");
     let written = Effect::WriteConfig { key: "ui.color".into(), value: "\"truecolor\"".into() };
     assert_eq!(bench.press(&["right"]), [written]);
@@ -96,11 +96,11 @@ fn terms_accepted_at_an_earlier_time_are_not_asked_again() {
 fn changes_of_settings_are_taken_back_one_by_one() {
     let mut bench = Bench::ready();
     bench.press(&["f4", "right", "right"]);
-    assert_eq!(bench.app.chat.settings.sampling.temperature, Some(0.9));
+    assert_eq!(bench.app.talk.chat.settings.sampling.temperature, Some(0.9));
     bench.press(&["ctrl+z"]);
-    assert_eq!(bench.app.chat.settings.sampling.temperature, Some(0.85));
+    assert_eq!(bench.app.talk.chat.settings.sampling.temperature, Some(0.85));
     bench.press(&["ctrl+z"]);
-    assert_eq!(bench.app.chat.settings.sampling.temperature, None);
+    assert_eq!(bench.app.talk.chat.settings.sampling.temperature, None);
     bench.press(&["ctrl+z"]);
     assert_eq!(bench.notice(), "nothing to undo");
     bench.type_text("engine.threads");
@@ -138,13 +138,13 @@ fn a_system_prompt_has_lines_and_is_kept_on_enter_only() {
     bench.press(&["alt+enter"]);
     bench.type_text("Never guess.");
     bench.press(&["esc"]);
-    assert_eq!(bench.app.chat.settings.system, None);
+    assert_eq!(bench.app.talk.chat.settings.system, None);
     bench.say("/system");
     bench.type_text("Be brief.");
     bench.press(&["alt+enter"]);
     bench.send(Msg::Paste("Never\nguess.".into()));
     bench.press(&["enter"]);
-    assert_eq!(bench.app.chat.settings.system.as_deref(), Some("Be brief.\nNever\nguess."));
+    assert_eq!(bench.app.talk.chat.settings.system.as_deref(), Some("Be brief.\nNever\nguess."));
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn the_editor_gives_its_text_back_to_the_system_prompt() {
     bench.send(Msg::Edited(Ok("Be\nkind.\n".into())));
     assert_eq!(bench.draft(), "");
     bench.press(&["enter"]);
-    assert_eq!(bench.app.chat.settings.system.as_deref(), Some("Be\nkind."));
+    assert_eq!(bench.app.talk.chat.settings.system.as_deref(), Some("Be\nkind."));
 }
 
 #[test]
@@ -222,9 +222,9 @@ fn a_configuration_with_several_faults_says_how_many_before_the_row_ends() {
         key: key.into(),
         message: "no setting has this name".into(),
     };
-    bench.app.tell(&[fault(2, "ui.them")]);
+    bench.app.out.tell(&[fault(2, "ui.them")]);
     assert_eq!(bench.notice(), "config.toml:2: ui.them: no setting has this name");
-    bench.app.tell(&[fault(2, "ui.them"), fault(3, "x")]);
+    bench.app.out.tell(&[fault(2, "ui.them"), fault(3, "x")]);
     let said = "1 of 2 (see `glassbox doctor`): config.toml:2: ui.them: no setting has this name";
     assert_eq!(bench.notice(), said);
 }
@@ -233,7 +233,7 @@ fn a_configuration_with_several_faults_says_how_many_before_the_row_ends() {
 fn a_click_gives_the_focus_and_selects_while_the_mouse_is_on() {
     let mut bench = Bench::ready();
     bench.exchange("Hi", "one");
-    let turn = bench.app.chat.turns[0].id;
+    let turn = bench.app.talk.chat.turns[0].id;
     let area = Area { x: 20, y: 2, width: 50, height: 3 };
     bench.app.geometry.turns = vec![(turn, area)];
     let click = || MouseEvent {

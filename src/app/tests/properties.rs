@@ -157,19 +157,19 @@ fn run_act(bench: &mut Bench, act: Act) -> Vec<Effect> {
         Act::Key(name) => bench.press(&[name]),
         Act::Type(text) => bench.type_text(&text),
         Act::Paste(text) => bench.send(Msg::Paste(text)),
-        Act::Token(text) if bench.app.run.is_some() => bench.write(&text),
-        Act::Done(stop) if bench.app.run.is_some() => bench.done(stop),
-        Act::Full if bench.app.run.is_some() => {
+        Act::Token(text) if bench.app.talk.run.is_some() => bench.write(&text),
+        Act::Done(stop) if bench.app.talk.run.is_some() => bench.done(stop),
+        Act::Full if bench.app.talk.run.is_some() => {
             let full = Failure { message: "full".into(), kind: FailureKind::ContextFull };
             bench.reply(Event::Failed(full))
         }
         Act::Die => bench.event(0, Event::Exited(Exit { how: "died".into(), ..Exit::default() })),
         Act::Load => match bench.app.model.status {
-            ModelStatus::Loading(_) if bench.app.requests.of(Asker::Load).is_none() => {
+            ModelStatus::Loading(_) if bench.app.out.requests.of(Asker::Load).is_none() => {
                 bench.event(0, Event::Ready { version: VERSION })
             }
             ModelStatus::Loading(_) => {
-                let request = bench.app.requests.of(Asker::Load).map_or(0, |request| request.0);
+                let request = bench.app.out.requests.of(Asker::Load).map_or(0, |request| request.0);
                 bench.event(request, Event::Loaded(Box::new(loaded())))
             }
             ModelStatus::None => bench.send(Msg::Catalogue(catalogue(&bench.app.config))),
@@ -177,7 +177,7 @@ fn run_act(bench: &mut Bench, act: Act) -> Vec<Effect> {
         },
         Act::Wait(ms) => bench.wait(ms),
         Act::Resize(width, height) => bench.send(Msg::Resize(width, height)),
-        Act::OpenAny(at) => match bench.app.chats.heads.get(at).map(|head| head.id) {
+        Act::OpenAny(at) => match bench.app.talk.chats.heads.get(at).map(|head| head.id) {
             Some(id) => bench.app.open(id),
             None => Vec::new(),
         },
@@ -187,23 +187,26 @@ fn run_act(bench: &mut Bench, act: Act) -> Vec<Effect> {
 }
 
 fn holds_together(app: &App) {
-    for chat in app.others.values().chain([&app.chat]) {
+    for chat in app.talk.others.values().chain([&app.talk.chat]) {
         assert!(chat.leaf.is_none_or(|leaf| chat.turn(leaf).is_some()), "the leaf is a turn");
         assert!(chat.branch().iter().all(|turn| !turn.deleted), "the branch shows nothing hidden");
     }
-    if let Some(run) = &app.run {
+    if let Some(run) = &app.talk.run {
         let turn = app.view().conversation(run.chat).and_then(|chat| chat.turn(run.turn));
         assert!(
             turn.is_some_and(|turn| turn.state == crate::chat::TurnState::Streaming),
             "a run has its turn"
         );
-        assert!(app.runs.contains_key(&run.run), "a run is recorded");
+        assert!(app.talk.runs.contains_key(&run.run), "a run is recorded");
     }
     if let Some(selected) = app.transcript.selected {
-        assert!(app.chat.branch().iter().any(|turn| turn.id == selected), "the selection is on the branch");
+        assert!(
+            app.talk.chat.branch().iter().any(|turn| turn.id == selected),
+            "the selection is on the branch"
+        );
     }
     if let Some(at) = app.wakes_at() {
-        assert!(at > app.now.mono_ms, "nothing that is due is left: {at} at {}", app.now.mono_ms);
+        assert!(at > app.out.now.mono_ms, "nothing that is due is left: {at} at {}", app.out.now.mono_ms);
     }
 }
 
@@ -225,7 +228,7 @@ proptest! {
                 break;
             }
             holds_together(&bench.app);
-            for turn in &bench.app.chat.turns {
+            for turn in &bench.app.talk.chat.turns {
                 let steps = turn.steps().count();
                 let before = lengths.insert(turn.id, steps).unwrap_or(0);
                 prop_assert!(steps >= before, "the steps of a turn only grow");
@@ -233,10 +236,10 @@ proptest! {
         }
         // What is shown and what is stored are the same once everything is written.
         bench.app.end_run("over");
-        kept.take(&bench.app.take_effects());
-        if let Some(stored) = kept.chats.get(&bench.app.chat.head.id) {
-            prop_assert_eq!(&stored.turns, &bench.app.chat.turns);
-            prop_assert_eq!(stored.leaf, bench.app.chat.leaf);
+        kept.take(&bench.app.out.take_effects());
+        if let Some(stored) = kept.chats.get(&bench.app.talk.chat.head.id) {
+            prop_assert_eq!(&stored.turns, &bench.app.talk.chat.turns);
+            prop_assert_eq!(stored.leaf, bench.app.talk.chat.leaf);
         }
     }
 }

@@ -21,7 +21,7 @@ fn cancelled_run_ignores_late_tokens() {
     let mut bench = Bench::ready();
     bench.say("Hi");
     bench.write("a");
-    let request = bench.app.run.as_ref().unwrap().request.0;
+    let request = bench.app.talk.run.as_ref().unwrap().request.0;
     bench.press(&["esc"]);
     bench.done(StopReason::Cancelled);
     assert_eq!(bench.event(request, Event::Token(Box::new(step("late", 1.0).into()))), []);
@@ -32,7 +32,7 @@ fn cancelled_run_ignores_late_tokens() {
 fn events_of_an_old_engine_are_ignored() {
     let mut bench = Bench::ready();
     bench.say("Hi");
-    let request = bench.app.run.as_ref().unwrap().request;
+    let request = bench.app.talk.run.as_ref().unwrap().request;
     let late = Envelope { id: request, event: Event::Token(Box::new(step("late", 1.0).into())) };
     assert_eq!(bench.send(Msg::Engine(EngineId(0), late)), []);
     assert_eq!(bench.branch()[1], "Assistant: ");
@@ -123,7 +123,7 @@ fn editing_sends_a_sibling_and_brings_the_draft_back() {
     let effects = bench.press(&["enter"]);
     assert_eq!(messages(&effects), [(Role::User, "Hi!".into())]);
     assert_eq!(bench.draft(), "draft");
-    let users: Vec<&Turn> = bench.app.chat.turns.iter().filter(|turn| turn.role == Role::User).collect();
+    let users: Vec<&Turn> = bench.app.talk.chat.turns.iter().filter(|turn| turn.role == Role::User).collect();
     assert_eq!((users[0].parent, users[1].parent), (None, None));
 }
 
@@ -145,7 +145,7 @@ fn continuing_appends_a_span_to_the_same_reply() {
     assert_eq!((messages.last().unwrap().text.as_str(), *continue_last), ("one", true));
     bench.write(" two");
     bench.done(StopReason::Length);
-    let turn = bench.app.chat.turns.last().unwrap();
+    let turn = bench.app.talk.chat.turns.last().unwrap();
     assert_eq!((turn.text().as_str(), turn.spans.len(), turn.state), ("one two", 2, TurnState::Done));
     assert_eq!(turn.note.as_deref(), Some("ended at max_tokens"));
 }
@@ -215,7 +215,7 @@ fn finding_walks_the_matches_from_the_last() {
     bench.exchange("apple", "Apple pie");
     bench.press(&["ctrl+f"]);
     bench.type_text("apple");
-    let turns: Vec<TurnId> = bench.app.chat.branch().iter().map(|turn| turn.id).collect();
+    let turns: Vec<TurnId> = bench.app.talk.chat.branch().iter().map(|turn| turn.id).collect();
     let find = bench.app.transcript.find.as_ref().unwrap();
     assert_eq!(find.matches, [(turns[0], 0), (turns[1], 0)]);
     assert_eq!(bench.app.transcript.selected, Some(turns[1]));

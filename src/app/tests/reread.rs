@@ -21,12 +21,12 @@ fn talked() -> Bench {
 }
 
 fn turns(bench: &Bench) -> Vec<TurnId> {
-    bench.app.chat.branch().iter().map(|turn| turn.id).collect()
+    bench.app.talk.chat.branch().iter().map(|turn| turn.id).collect()
 }
 
 /// The request that reads a reply again.
 fn rereading(bench: &Bench) -> u64 {
-    let requests = &bench.app.requests;
+    let requests = &bench.app.out.requests;
     requests.of(Asker::WhatIf).or(requests.of(Asker::Weights)).map_or(0, |id| id.0)
 }
 
@@ -101,7 +101,7 @@ fn the_edit_is_sent_as_a_version_only_when_asked_for() {
     assert_eq!(messages(&effects), [(Role::User, "I live in Paris.".into())]);
     assert!(bench.app.what_if.is_none() && !bench.app.docks());
     let first = turns(&bench)[0];
-    assert_eq!(bench.app.chat.versions(first).len(), 2);
+    assert_eq!(bench.app.talk.chat.versions(first).len(), 2);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn what_cannot_be_tried_is_said() {
     bench.press(&["E"]);
     assert_eq!(bench.notice(), "no reply follows this message yet; select an earlier one");
     bench.app.model.name = "large".into();
-    for run in bench.app.runs.values_mut() {
+    for run in bench.app.talk.runs.values_mut() {
         run.vocabulary = Some("other".into());
     }
     bench.press(&["W"]);
@@ -251,7 +251,7 @@ fn another_model_does_not_go_on_with_what_one_began() {
     weigh(&mut bench);
     answer(&mut bench, 1, &[-1.0; 3]);
     bench.app.model.name = "large".into();
-    for run in bench.app.runs.values_mut() {
+    for run in bench.app.talk.runs.values_mut() {
         run.vocabulary = Some("other".into());
     }
     assert_eq!(asked(&bench.send(Msg::Tick)), None);
@@ -262,14 +262,14 @@ fn another_model_does_not_go_on_with_what_one_began() {
 #[test]
 fn the_words_of_the_user_and_the_system_prompt_have_passes_too() {
     let mut bench = talked();
-    let (first, run) = (turns(&bench)[0], *bench.app.runs.keys().next().unwrap());
+    let (first, run) = (turns(&bench)[0], *bench.app.talk.runs.keys().next().unwrap());
     let word = (0, 1, 1, step("a", 1.0));
     let score = crate::app::TurnScore { run, tokens: vec![word] };
-    bench.app.scores.insert(first, score.clone());
-    bench.app.chat.settings.system = Some("Be brief.".into());
+    bench.app.talk.scores.insert(first, score.clone());
+    bench.app.talk.chat.settings.system = Some("Be brief.".into());
     bench.press(&["s"]);
-    let system = bench.app.system.as_ref().unwrap().id;
-    bench.app.scores.insert(system, score);
+    let system = bench.app.talk.system.as_ref().unwrap().id;
+    bench.app.talk.scores.insert(system, score);
     bench.app.inspector.shown = true;
     bench.app.inspector.station = crate::app::Station::Layers;
     for turn in [first, system] {

@@ -22,8 +22,8 @@ fn everything_is_stored_before_the_reply_is_asked_for() {
     assert_eq!(brief(&effects), expected);
     assert_eq!(bench.draft(), "");
     assert_eq!(bench.branch(), ["User: Hello there", "Assistant: "]);
-    let run = bench.app.run.as_ref().unwrap();
-    assert_eq!((run.phase, run.written, run.turn), (Phase::Waiting, 0, bench.app.chat.leaf.unwrap()));
+    let run = bench.app.talk.run.as_ref().unwrap();
+    assert_eq!((run.phase, run.written, run.turn), (Phase::Waiting, 0, bench.app.talk.chat.leaf.unwrap()));
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn a_kept_draft_is_cleared_when_its_message_is_sent() {
 fn the_drawn_seed_is_asked_for_and_recorded() {
     let mut bench = Bench::ready();
     let effects = bench.say("Hello");
-    let run = &bench.app.runs[&bench.app.run.as_ref().unwrap().run];
+    let run = &bench.app.talk.runs[&bench.app.talk.run.as_ref().unwrap().run];
     assert_eq!(run.sampling.seed, None);
     assert_eq!(generated(&effects).sampling.seed, Some(run.seed));
 }
@@ -49,7 +49,7 @@ fn the_drawn_seed_is_asked_for_and_recorded() {
 fn an_empty_message_is_not_sent() {
     let mut bench = Bench::ready();
     assert_eq!(bench.say("  "), []);
-    assert_eq!(bench.app.chat.turns, []);
+    assert_eq!(bench.app.talk.chat.turns, []);
 }
 
 #[test]
@@ -78,8 +78,8 @@ fn a_message_typed_while_writing_is_sent_when_the_reply_is_done() {
     bench.write("first");
     let effects = brief(&bench.say("Two"));
     assert_eq!(effects, ["history Two", "draft chat \"Two\""]);
-    let waits = Queued { chat: bench.app.chat.head.id, reply_to: None, text: Some("Two".into()) };
-    assert_eq!(bench.app.queued, Some(waits));
+    let waits = Queued { chat: bench.app.talk.chat.head.id, reply_to: None, text: Some("Two".into()) };
+    assert_eq!(bench.app.talk.queued, Some(waits));
     let effects = bench.done(StopReason::Eos);
     let expected = [
         "append 1",
@@ -95,7 +95,7 @@ fn a_message_typed_while_writing_is_sent_when_the_reply_is_done() {
     ];
     assert_eq!(brief(&effects), expected);
     assert_eq!(bench.branch(), ["User: One", "Assistant: first", "User: Two", "Assistant: "]);
-    assert_eq!(bench.app.queued, None);
+    assert_eq!(bench.app.talk.queued, None);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_message_sent_while_loading_is_stored_at_once_and_generated_when_ready() {
     let effects = brief(&bench.say("Early"));
     assert!(effects.contains(&"put User Done".to_owned()) && !effects.contains(&"generate".to_owned()));
     bench.event(0, Event::Ready { version: VERSION });
-    let request = bench.app.requests.of(Asker::Load).unwrap().0;
+    let request = bench.app.out.requests.of(Asker::Load).unwrap().0;
     let effects = bench.event(request, Event::Loaded(Box::new(loaded())));
     assert_eq!(messages(&effects), [(Role::User, "Early".into())]);
 }
@@ -119,10 +119,10 @@ fn stopping_takes_an_unsent_message_back_into_the_composer() {
     let effects = bench.press(&["esc"]);
     assert!(brief(&effects).contains(&"ask Cancel".to_owned()));
     assert_eq!(bench.draft(), "Two\n\nThree");
-    assert_eq!(bench.app.queued, None);
+    assert_eq!(bench.app.talk.queued, None);
     bench.done(StopReason::Cancelled);
-    assert_eq!(bench.app.run, None);
-    assert_eq!(bench.app.chat.turns.last().unwrap().note.as_deref(), Some("stopped by you"));
+    assert_eq!(bench.app.talk.run, None);
+    assert_eq!(bench.app.talk.chat.turns.last().unwrap().note.as_deref(), Some("stopped by you"));
 }
 
 #[test]
@@ -138,8 +138,8 @@ fn a_full_context_leaves_the_oldest_pair_out_and_says_so() {
     let effects = bench.reply(Event::Failed(full()));
     assert_eq!(messages(&effects), [(Role::User, "Three".into())]);
     bench.reply(Event::Failed(full()));
-    assert_eq!(bench.app.run, None);
-    assert_eq!(bench.app.chat.turns.last().unwrap().note.as_deref(), Some("too long"));
+    assert_eq!(bench.app.talk.run, None);
+    assert_eq!(bench.app.talk.chat.turns.last().unwrap().note.as_deref(), Some("too long"));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn with_the_rule_stop_a_full_context_is_a_failure() {
     bench.say("Two");
     let full = Failure { message: "too long".into(), kind: FailureKind::ContextFull };
     bench.reply(Event::Failed(full));
-    assert_eq!((&bench.app.run, bench.notice()), (&None, "too long"));
+    assert_eq!((&bench.app.talk.run, bench.notice()), (&None, "too long"));
 }
 
 #[test]
@@ -212,13 +212,13 @@ fn ids_held_after(exchanges: usize) -> usize {
         bench.say("word");
         read.extend((0..10).map(|at| TokenId(i32::try_from(number * 10 + at).unwrap())));
         bench.reply(Event::Prompt(PromptFacts { ids: read.clone(), ..PromptFacts::default() }));
-        let run = bench.app.run.as_ref().unwrap().run;
+        let run = bench.app.talk.run.as_ref().unwrap().run;
         assert_eq!(bench.app.view().prompt_of(run), Some(read.clone()));
         bench.write(" word");
         bench.done(StopReason::Eos);
         read.push(TokenId(1));
     }
-    bench.app.runs.values().map(|run| run.prompt_ids.len()).sum()
+    bench.app.talk.runs.values().map(|run| run.prompt_ids.len()).sum()
 }
 
 #[test]

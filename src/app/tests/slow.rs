@@ -75,6 +75,6 @@ fn a_pace_out_of_reach_is_refused_with_a_sentence() {
     for bad in ["0", "-1", "1000", "fast", "NaN"] {
         bench.say(&format!("/slow {bad}"));
         assert!(bench.notice().contains("0.1 to 50"), "{bad}: {}", bench.notice());
-        assert_eq!(bench.app.steps.every_ms, None);
+        assert_eq!(bench.app.talk.steps.every_ms, None);
     }
 }

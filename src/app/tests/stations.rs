@@ -25,7 +25,7 @@ pub(crate) fn reading() -> Bench {
 }
 
 pub(crate) fn put_cursor(bench: &mut Bench, index: usize) -> Vec<Effect> {
-    let turn = bench.app.chat.leaf.unwrap();
+    let turn = bench.app.talk.chat.leaf.unwrap();
     bench.app.transcript.selected = Some(turn);
     bench.app.transcript.cursor = Some(TokenCursor { turn, index });
     bench.send(Msg::Tick)
@@ -48,7 +48,7 @@ fn trace() -> SamplerTrace {
 }
 
 fn answer(bench: &mut Bench) {
-    let id = bench.app.requests.of(Asker::Look).expect("a look is under way");
+    let id = bench.app.out.requests.of(Asker::Look).expect("a look is under way");
     let looked = Looked {
         logits: Looked::pack(&[0.0, 2.0, 1.0]),
         stages: Some(Box::new(trace())),
@@ -105,7 +105,7 @@ fn a_draw_that_falls_elsewhere_when_it_is_read_again_stays_what_was_written() {
     let mut bench = reading();
     bench.app.inspector.station = Station::Sampler;
     bench.send(Msg::Tick);
-    let id = bench.app.requests.of(Asker::Look).unwrap();
+    let id = bench.app.out.requests.of(Asker::Look).unwrap();
     let moved = SamplerTrace { drawn: TokenId(2), interval: Some((0.2, 0.4)), ..trace() };
     let looked = Looked { stages: Some(Box::new(moved)), ..Looked::default() };
     bench.event(id.0, Event::Looked(Box::new(looked)));
@@ -133,7 +133,7 @@ fn what_could_not_be_read_again_is_said_and_not_asked_again() {
     let mut bench = reading();
     bench.app.inspector.station = Station::Sampler;
     bench.send(Msg::Tick);
-    let id = bench.app.requests.of(Asker::Look).unwrap();
+    let id = bench.app.out.requests.of(Asker::Look).unwrap();
     let failure = Failure { kind: FailureKind::ContextFull, message: "too long".into() };
     let asked = bench.event(id.0, Event::Failed(failure));
     assert!(asked.is_empty());
@@ -152,7 +152,7 @@ fn stages_and_watched_tokens_are_kept_with_the_token_they_came_with() {
     bench.wait(500);
     assert_eq!(bench.app.display().shown_trace(), None);
     bench.app.inspector.station = Station::Softmax;
-    bench.app.watch_selected();
+    bench.app.inspector.watch_selected(view!(bench.app));
     let asked = brief(&bench.send(Msg::Tick));
     assert_eq!(asked, ["ask SetCapture"]);
     bench.app.inspector.watch[0].id = TokenId(2);
@@ -199,7 +199,7 @@ fn tried_settings_are_adopted_with_enter_and_forgotten_with_esc() {
     assert_eq!(bench.app.display().tried_value("top_k"), "40");
     assert_eq!(bench.app.view().sampling().top_k, 40);
     bench.press(&["enter"]);
-    assert_eq!(bench.app.chat.settings.sampling.temperature, Some(0.9));
+    assert_eq!(bench.app.talk.chat.settings.sampling.temperature, Some(0.9));
     assert_eq!(bench.notice(), "temperature 0.9 in this chat from now on");
     bench.press(&["t", "esc"]);
     assert_eq!(bench.app.inspector.sandbox, None);

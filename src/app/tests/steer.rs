@@ -12,7 +12,7 @@ fn pending(bench: &Bench) -> Option<&SteerWish> {
 }
 
 fn answer(bench: &mut Bench, event: Event) {
-    let id = bench.app.requests.of(Asker::Steering).expect("the panel asks for something");
+    let id = bench.app.out.requests.of(Asker::Steering).expect("the panel asks for something");
     bench.event(id.0, event);
 }
 
@@ -76,12 +76,12 @@ fn a_steered_chat_says_so_in_its_next_reply_until_it_is_ended() {
     bench.press(&["left", "left", "enter"]);
     let push = bench.app.view().steering().unwrap().clone();
     assert_eq!((push.name.as_str(), push.strength), ("warm − cold", -0.1));
-    assert!(bench.app.chat.settings.twin && !bench.app.overlays.find::<SteerPanel>().is_some());
+    assert!(bench.app.talk.chat.settings.twin && !bench.app.overlays.find::<SteerPanel>().is_some());
     bench.app.focus = crate::app::Focus::Composer;
     let effects = bench.say("more");
     assert_eq!(generated(&effects).interventions, [Intervention::Steer(push)]);
     bench.app.steer_off();
-    assert!(bench.app.view().steering().is_none() && bench.app.chat.settings.interventions.is_empty());
+    assert!(bench.app.view().steering().is_none() && bench.app.talk.chat.settings.interventions.is_empty());
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn after_a_restart_the_strength_of_what_is_in_force_can_be_changed() {
         strength: 0.2,
         direction: vec![0.6, 0.8],
     };
-    bench.app.chat.settings.interventions.push(Intervention::Steer(push.clone()));
+    bench.app.talk.chat.settings.interventions.push(Intervention::Steer(push.clone()));
     bench.app.transcript.selected = None;
     bench.app.open_steer();
     assert_eq!(bench.app.inspector.steer.percent, 20);

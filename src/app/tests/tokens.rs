@@ -70,7 +70,7 @@ fn esc_leaves_the_cursor_first_and_never_stops_the_reply_with_it() {
 fn uncertain_tokens_are_found_across_messages() {
     let mut bench = replied(&["a", "b", "c"]);
     let sure = |bench: &mut Bench, at: usize, bits: f32| {
-        let turn = bench.app.chat.turns.last_mut().unwrap();
+        let turn = bench.app.talk.chat.turns.last_mut().unwrap();
         let Some(Span::Generated { steps, .. }) = turn.spans.last_mut() else { panic!() };
         steps[at].logprob = -bits * std::f32::consts::LN_2;
     };
@@ -80,9 +80,9 @@ fn uncertain_tokens_are_found_across_messages() {
     sure(&mut bench, 0, 9.0);
     bench.press(&["tab", "k", "k", "n"]);
     let first = bench.app.transcript.cursor.unwrap();
-    assert_eq!((first.turn, first.index), (bench.app.chat.turns[1].id, 1));
+    assert_eq!((first.turn, first.index), (bench.app.talk.chat.turns[1].id, 1));
     bench.press(&["n"]);
-    assert_eq!(bench.app.transcript.cursor.unwrap().turn, bench.app.chat.turns[3].id);
+    assert_eq!(bench.app.transcript.cursor.unwrap().turn, bench.app.talk.chat.turns[3].id);
     bench.press(&["n"]);
     assert_eq!(bench.notice(), "no token of 2 bit surprise or more after here");
     bench.press(&["N"]);
@@ -93,7 +93,7 @@ fn uncertain_tokens_are_found_across_messages() {
 fn a_message_without_tokens_is_sought_and_the_cursor_goes_on_with_the_next() {
     let mut bench = replied(&["a"]);
     bench.press(&["l", "k"]);
-    assert_eq!((index(&bench), bench.app.transcript.seeking), (None, Some(bench.app.chat.turns[0].id)));
+    assert_eq!((index(&bench), bench.app.transcript.seeking), (None, Some(bench.app.talk.chat.turns[0].id)));
     bench.press(&["j"]);
     assert_eq!((index(&bench), bench.app.transcript.seeking), (Some(0), None));
     bench.press(&["e"]);
@@ -145,7 +145,7 @@ fn prompt(text: &str) -> Vec<TokenId> {
 /// "Hi" was answered; nothing was scored yet.
 fn answered() -> Bench {
     let mut bench = Bench::ready();
-    bench.app.vocabularies.insert("words".into(), std::sync::Arc::new(bytes_vocabulary()));
+    bench.app.talk.vocabularies.insert("words".into(), std::sync::Arc::new(bytes_vocabulary()));
     bench.say("Hi");
     bench.reply(Event::Prompt(PromptFacts { ids: prompt("Hi"), ..PromptFacts::default() }));
     bench.write("a");
@@ -165,7 +165,7 @@ fn score_of(effects: &[Effect]) -> Option<(u64, Score)> {
 
 /// Colours on, and what the store holds (nothing) read.
 fn asked(bench: &mut Bench) -> (u64, Score) {
-    let chat = bench.app.chat.head.id;
+    let chat = bench.app.talk.chat.head.id;
     bench.press(&["tab"]);
     assert!(brief(&bench.press(&["m"])).contains(&"store Scores".to_owned()));
     score_of(&bench.send(Msg::Store(store::Event::Scores(chat, Vec::new())))).expect("a score is asked for")
@@ -181,11 +181,11 @@ fn colouring_asks_for_the_scores_of_typed_text_once_and_keeps_them() {
     let effects = bench.event(request, Event::Scores { first: 7, steps: vec![step("i", 2.0)] });
     assert_eq!(brief(&effects), ["store PutScores"]);
     bench.event(request, Event::Scored { decoded: 8, ms: 1.0 });
-    let turn = bench.app.chat.turns[0].id;
+    let turn = bench.app.talk.chat.turns[0].id;
     let tokens: Vec<(usize, usize)> = bench
         .app
         .view()
-        .turn_tokens(&bench.app.chat.turns[0])
+        .turn_tokens(&bench.app.talk.chat.turns[0])
         .iter()
         .map(|token| (token.start, token.end))
         .collect();
@@ -198,13 +198,16 @@ fn colouring_asks_for_the_scores_of_typed_text_once_and_keeps_them() {
 #[test]
 fn the_cursor_waits_for_the_scores_of_the_message_it_went_to() {
     let mut bench = answered();
-    let chat = bench.app.chat.head.id;
+    let chat = bench.app.talk.chat.head.id;
     bench.press(&["tab", "l"]);
     assert!(brief(&bench.press(&["k"])).contains(&"store Scores".to_owned()));
     let (request, _) = score_of(&bench.send(Msg::Store(store::Event::Scores(chat, Vec::new())))).unwrap();
     assert_eq!(index(&bench), None);
     bench.event(request, Event::Scores { first: 6, steps: vec![step("H", 1.0), step("i", 1.0)] });
-    assert_eq!(bench.app.transcript.cursor, Some(TokenCursor { turn: bench.app.chat.turns[0].id, index: 0 }));
+    assert_eq!(
+        bench.app.transcript.cursor,
+        Some(TokenCursor { turn: bench.app.talk.chat.turns[0].id, index: 0 })
+    );
 }
 
 #[test]
@@ -216,7 +219,7 @@ fn scores_give_way_to_a_reply_and_are_asked_for_after_it() {
         brief(&effects).into_iter().filter(|brief| brief.contains("ask") || brief == "generate").collect();
     assert_eq!(order, ["ask Cancel", "generate"]);
     bench.event(request, Event::Scores { first: 6, steps: vec![step("H", 1.0), step("i", 1.0)] });
-    assert!(bench.app.scores.is_empty());
+    assert!(bench.app.talk.scores.is_empty());
     bench.reply(Event::Prompt(PromptFacts { ids: prompt("Hi"), ..PromptFacts::default() }));
     assert_eq!(score_of(&bench.write("b")), None);
     assert!(score_of(&bench.done(StopReason::Eos)).is_some());
@@ -235,8 +238,8 @@ fn a_score_that_fails_is_said_and_not_asked_again() {
 #[test]
 fn kept_scores_are_used_without_asking_the_engine() {
     let mut bench = answered();
-    let (chat, turn) = (bench.app.chat.head.id, bench.app.chat.turns[0].id);
-    let run = *bench.app.runs.keys().next().unwrap();
+    let (chat, turn) = (bench.app.talk.chat.head.id, bench.app.talk.chat.turns[0].id);
+    let run = *bench.app.talk.runs.keys().next().unwrap();
     bench.press(&["tab", "m"]);
     let kept = |model: &str| store::Scores {
         turn,
@@ -246,7 +249,7 @@ fn kept_scores_are_used_without_asking_the_engine() {
     };
     let effects = bench.send(Msg::Store(store::Event::Scores(chat, vec![kept("other"), kept("small")])));
     assert_eq!(score_of(&effects), None);
-    assert_eq!(bench.app.view().turn_tokens(&bench.app.chat.turns[0]).len(), 2);
+    assert_eq!(bench.app.view().turn_tokens(&bench.app.talk.chat.turns[0]).len(), 2);
 }
 
 #[test]
@@ -254,12 +257,12 @@ fn special_tokens_bring_the_system_prompt_as_a_message() {
     let mut bench = answered();
     bench.say("/system Be brief.");
     bench.press(&["tab", "s"]);
-    let system = bench.app.system.clone().expect("it is shown");
+    let system = bench.app.talk.system.clone().expect("it is shown");
     assert_eq!(bench.app.view().turn_text(system.id), "Be brief.");
     bench.press(&["k", "k", "k"]);
     assert_eq!(bench.app.transcript.selected, Some(system.id));
     bench.press(&["s"]);
-    assert_eq!(bench.app.system, None);
+    assert_eq!(bench.app.talk.system, None);
 }
 
 proptest! {
@@ -272,7 +275,7 @@ proptest! {
         let mut bench = replied(&[]);
         let mut ends: Vec<usize> = cuts.into_iter().filter(|cut| *cut < bytes.len()).collect();
         ends.push(bytes.len());
-        let turn = bench.app.chat.turns.last_mut().unwrap();
+        let turn = bench.app.talk.chat.turns.last_mut().unwrap();
         let Some(Span::Generated { steps, .. }) = turn.spans.last_mut() else { panic!() };
         let mut start = 0;
         for end in &ends {

@@ -19,7 +19,7 @@ fn station(bench: &Bench) -> Station {
 fn the_tour_reads_one_sentence_as_it_is_and_draws_one_word() {
     let mut bench = Bench::ready();
     bench.type_text("/tour");
-    assert!(bench.app.run.is_none(), "nothing is asked before the first key");
+    assert!(bench.app.talk.run.is_none(), "nothing is asked before the first key");
     bench.press(&["enter"]);
     assert!(bench.app.tour().is_some() && bench.draft().is_empty());
     let effects = bench.press(&["enter"]);
@@ -60,7 +60,7 @@ fn after_the_tour_everything_is_as_it_was() {
     bench.type_text("a draft");
     bench.app.focus = Focus::Transcript;
     let (branch, cursor) = (bench.branch(), bench.app.transcript.cursor);
-    let runs = bench.app.runs.clone();
+    let runs = bench.app.talk.runs.clone();
     bench.press(&["T", "enter"]);
     word(&mut bench, " Paris");
     bench.press(&["enter", "enter", "x", "4", "esc"]);
@@ -68,8 +68,8 @@ fn after_the_tour_everything_is_as_it_was() {
     assert_eq!((bench.branch(), bench.app.transcript.cursor), (branch, cursor));
     assert_eq!((bench.draft().as_str(), station(&bench)), ("a draft", Station::Sampler));
     assert_eq!(bench.app.focus, Focus::Transcript);
-    assert_eq!((bench.app.runs.len(), bench.app.chats.heads.len()), (runs.len(), 1));
-    assert_eq!(bench.app.runs, runs);
+    assert_eq!((bench.app.talk.runs.len(), bench.app.talk.chats.heads.len()), (runs.len(), 1));
+    assert_eq!(bench.app.talk.runs, runs);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn the_store_never_hears_of_the_tour() {
         .filter(|effect| ["put", "append", "finish", "draft"].iter().any(|verb| effect.starts_with(verb)))
         .collect();
     assert_eq!(stored, [] as [&str; 0]);
-    assert!(bench.app.chats.heads.is_empty());
+    assert!(bench.app.talk.chats.heads.is_empty());
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_reply_is_not_stopped_for_the_tour() {
     let mut bench = Bench::ready();
     bench.say("hello");
     bench.app.begin_tour();
-    assert!(bench.app.tour().is_none() && bench.app.run.is_some());
+    assert!(bench.app.tour().is_none() && bench.app.talk.run.is_some());
     assert!(bench.notice().contains("when it is done"), "{}", bench.notice());
 }
 
@@ -126,10 +126,10 @@ fn the_tour_waits_for_its_model_and_says_so() {
     bench.app.begin_tour();
     bench.send(Msg::Catalogue(catalogue(&config())));
     bench.press(&["enter"]);
-    assert!(bench.app.run.is_none());
+    assert!(bench.app.talk.run.is_none());
     assert!(bench.app.tour_words().contains("is being loaded"), "{}", bench.app.tour_words());
     bench.loaded();
-    assert!(bench.app.run.is_some(), "as soon as it is there the word is asked for");
+    assert!(bench.app.talk.run.is_some(), "as soon as it is there the word is asked for");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn the_tour_is_offered_after_the_first_reply_only() {
     let mut bench = Bench::ready();
     bench.exchange("hello", "hi");
     assert!(bench.notice().contains("/tour"), "{}", bench.notice());
-    bench.app.notice = None;
+    bench.app.out.notice = None;
     bench.exchange("again", "hi");
     assert!(!bench.notice().contains("/tour"));
 }

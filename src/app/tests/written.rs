@@ -28,7 +28,9 @@ impl Driven {
         let mut driven = Self { bench: Bench::with(config), engine, events };
         let effects = driven.bench.send(Msg::Catalogue(catalogue(&driven.bench.app.config)));
         driven.perform(effects);
-        driven.until(|app| matches!(app.model.status, ModelStatus::Ready(_)) && !app.vocabularies.is_empty());
+        driven.until(|app| {
+            matches!(app.model.status, ModelStatus::Ready(_)) && !app.talk.vocabularies.is_empty()
+        });
         driven
     }
 
@@ -54,8 +56,8 @@ impl Driven {
         for effects in [self.bench.send(Msg::Tick), self.bench.say(message)] {
             self.perform(effects);
         }
-        self.until(|app| app.run.is_none());
-        let turn = self.bench.app.chat.branch().last().copied().cloned().expect("there is a reply");
+        self.until(|app| app.talk.run.is_none());
+        let turn = self.bench.app.talk.chat.branch().last().copied().cloned().expect("there is a reply");
         let at = |index| TokenCursor { turn: turn.id, index };
         turn.steps().cloned().enumerate().map(|(index, step)| (at(index), step)).collect()
     }
@@ -68,7 +70,7 @@ const HELD: [(&str, &str, &str); 2] = [("small", "e!!", "Good day"), ("base", "\
 fn stages_are_those_of_their_own_token() {
     for (model, stop, message) in HELD {
         let mut driven = Driven::load(model);
-        driven.bench.app.chat.settings.sampling.stop = Some(vec![stop.into()]);
+        driven.bench.app.talk.chat.settings.sampling.stop = Some(vec![stop.into()]);
         driven.bench.app.inspector.shown = true;
         driven.bench.app.inspector.station = Station::Sampler;
         let steps = driven.reply(message);
@@ -86,7 +88,7 @@ fn stages_are_those_of_their_own_token() {
 fn watched_probabilities_are_those_of_their_own_token() {
     for (model, stop, message) in HELD {
         let mut driven = Driven::load(model);
-        driven.bench.app.chat.settings.sampling.stop = Some(vec![stop.into()]);
+        driven.bench.app.talk.chat.settings.sampling.stop = Some(vec![stop.into()]);
         driven.bench.app.inspector.shown = true;
         driven.bench.app.inspector.station = Station::Softmax;
         let watched = |id| Watched { id: TokenId(id), now: None, peak: 0.0, rank: None };
@@ -111,7 +113,7 @@ fn watched_probabilities_are_those_of_their_own_token() {
 fn an_opened_pass_is_the_one_that_chose_its_own_token() {
     for (model, stop, message) in HELD {
         let mut driven = Driven::load(model);
-        driven.bench.app.chat.settings.sampling.stop = Some(vec![stop.into()]);
+        driven.bench.app.talk.chat.settings.sampling.stop = Some(vec![stop.into()]);
         driven.bench.app.inspector.shown = true;
         driven.bench.app.inspector.station = Station::Layers;
         let steps = driven.reply(message);

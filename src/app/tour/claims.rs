@@ -75,10 +75,10 @@ impl App {
             ModelStatus::Failed { message, .. } => return Some(format!("{message} ({key} tries again)")),
             ModelStatus::None | ModelStatus::Unloaded => return Some("The model is being started.".into()),
         }
-        if self.run.is_some() {
+        if self.talk.run.is_some() {
             return Some("The model is reading it.".to_owned());
         }
-        let turn = self.chat.turn(tour.text).filter(|_| tour.asked)?;
+        let turn = self.talk.chat.turn(tour.text).filter(|_| tour.asked)?;
         let nothing = turn.steps().next().is_none();
         nothing.then(|| "The model wrote nothing here, so there is no word to open.".to_owned())
     }
@@ -111,7 +111,7 @@ impl App {
     }
 
     fn tour_bytes(&self, id: TokenId) -> Option<Vec<u8>> {
-        let vocabulary = self.vocabularies.get(self.display().shown_step()?.vocabulary.as_ref()?)?;
+        let vocabulary = self.talk.vocabularies.get(self.display().shown_step()?.vocabulary.as_ref()?)?;
         vocabulary.bytes(id).map(<[u8]>::to_vec)
     }
 
@@ -192,7 +192,7 @@ pub(super) fn sampler(app: &App) -> Option<String> {
 pub(super) fn tokens(app: &App) -> Option<String> {
     let id = app.display().shown_step()?.step.id?;
     let (text, range) = app.display().word_on_display()?;
-    let vocabulary = app.vocabularies.get(app.display().shown_step()?.vocabulary.as_ref()?)?;
+    let vocabulary = app.talk.vocabularies.get(app.display().shown_step()?.vocabulary.as_ref()?)?;
     let whole = range.len() == 1 && vocabulary.bytes(id) == Some(text.as_bytes());
     whole.then(|| {
         let of = grouped(vocabulary.len() as u64);

@@ -9,8 +9,8 @@ use crate::command::Command;
 #[must_use]
 pub fn offered(app: &App) -> Vec<(String, &'static str)> {
     let key = |command| app.keymap.shown(command);
-    let mut keys = app.station_hints();
-    if app.run.as_ref().is_some_and(|run| run.chat == app.chat.head.id) {
+    let mut keys = app.display().station_hints();
+    if app.talk.run.as_ref().is_some_and(|run| run.chat == app.talk.chat.head.id) {
         keys.retain(|(own, _)| *own != key(Command::Hold));
         keys.splice(0..0, pace(app));
     }
@@ -23,6 +23,6 @@ pub fn offered(app: &App) -> Vec<(String, &'static str)> {
 /// How the reply that is being written is slowed down.
 fn pace(app: &App) -> Vec<(String, &'static str)> {
     let key = |command| app.keymap.shown(command);
-    let hold = if app.steps.every_ms.is_some() { "pause, go on" } else { "hold" };
+    let hold = if app.talk.steps.every_ms.is_some() { "pause, go on" } else { "hold" };
     vec![(key(Command::Hold), hold), (key(Command::Step), "step by step"), ("/slow".to_owned(), "pace")]
 }

@@ -46,8 +46,12 @@ impl<'a> Live<'a> {
     pub fn of(app: &'a App) -> Option<Self> {
         let step = app.display().shown_step()?;
         let vocabulary =
-            step.vocabulary.as_ref().and_then(|hash| app.vocabularies.get(hash)).map(AsRef::as_ref);
-        let chat = if app.chat.head.id == step.chat { Some(&app.chat) } else { app.others.get(&step.chat) };
+            step.vocabulary.as_ref().and_then(|hash| app.talk.vocabularies.get(hash)).map(AsRef::as_ref);
+        let chat = if app.talk.chat.head.id == step.chat {
+            Some(&app.talk.chat)
+        } else {
+            app.talk.others.get(&step.chat)
+        };
         let mut steps = Vec::new();
         let mut run = None;
         for piece in chat.and_then(|chat| Some(chat.pieces(chat.turn(step.turn)?))).unwrap_or_default() {
@@ -58,7 +62,7 @@ impl<'a> Live<'a> {
                 steps.push(made);
             }
         }
-        if let Some(score) = app.scores.get(&step.turn).filter(|_| steps.is_empty()) {
+        if let Some(score) = app.talk.scores.get(&step.turn).filter(|_| steps.is_empty()) {
             steps.extend(score.tokens.iter().map(|(_, _, _, scored)| scored));
         }
         if app.inspector.past.is_some() {
@@ -67,9 +71,9 @@ impl<'a> Live<'a> {
         let newest = &steps[steps.len().saturating_sub(STRIP)..];
         let surprises = newest.iter().map(|step| step.surprisal_bits()).collect();
         let entropies = newest.iter().map(|step| step.entropy_bits()).collect();
-        let run = run.or_else(|| Some(app.run.as_ref().filter(|run| run.turn == step.turn)?.run));
-        let run = run.filter(|_| !app.scores.contains_key(&step.turn));
-        let sampling = run.and_then(|run| app.runs.get(&run)).map(|run| &run.sampling);
+        let run = run.or_else(|| Some(app.talk.run.as_ref().filter(|run| run.turn == step.turn)?.run));
+        let run = run.filter(|_| !app.talk.scores.contains_key(&step.turn));
+        let sampling = run.and_then(|run| app.talk.runs.get(&run)).map(|run| &run.sampling);
         let after = sampling.and_then(|sampling| after(&step.step, sampling));
         let entries = match (vocabulary, &app.model.status) {
             (Some(vocabulary), _) => vocabulary.len() as u64,

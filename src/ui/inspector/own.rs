@@ -134,7 +134,7 @@ pub fn empty(theme: &Theme, area: Rect, subject: &str, caption: &[Row], why: &st
 /// Why there is nothing to show of the token on display.
 #[must_use]
 pub fn missing(app: &App) -> String {
-    app.inside_missing().unwrap_or_else(|| "not read yet".into())
+    app.display().inside_missing().unwrap_or_else(|| "not read yet".into())
 }
 
 /// `1 token`, `5 tokens`.
@@ -147,7 +147,7 @@ pub fn counted(count: usize, what: &str) -> String {
 #[must_use]
 pub fn vocabulary(app: &App) -> Option<&Vocabulary> {
     let hash = app.display().shown_step()?.vocabulary.as_ref()?;
-    app.vocabularies.get(hash).map(AsRef::as_ref)
+    app.talk.vocabularies.get(hash).map(AsRef::as_ref)
 }
 
 /// The text of an entry of that vocabulary.
@@ -185,7 +185,7 @@ pub fn chose(app: &App, theme: &Theme, width: u16) -> String {
 /// The place of the token on display in what was read, as counted from 0; `None` where it is not known.
 #[must_use]
 pub fn place(app: &App) -> Option<usize> {
-    let at = app.display().shown_step().filter(|shown| shown.chat == app.chat.head.id)?.cursor();
+    let at = app.display().shown_step().filter(|shown| shown.chat == app.talk.chat.head.id)?.cursor();
     app.view().place_in_context(&app.view().token_at(at)?)
 }
 

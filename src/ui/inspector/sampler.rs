@@ -121,7 +121,7 @@ fn without_stages(live: &LiveStep, entries: u64) -> SamplerTrace {
 
 /// Why there are no stages to show.
 fn missing(app: &App, live: &LiveStep) -> String {
-    let run = |run| app.runs.get(&run);
+    let run = |run| app.talk.runs.get(&run);
     match app.view().origin(live.cursor()) {
         Some(Origin::Scored { .. }) => return "typed, not drawn: no sampler took part".into(),
         Some(Origin::Written { run: of, index }) if run(of).is_some_and(|run| index < run.taken as usize) => {

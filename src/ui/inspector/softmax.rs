@@ -213,7 +213,7 @@ fn showing(app: &App, live: &Live<'_>) -> String {
         (false, 0 | 1) => "showing every step".to_owned(),
         (false, of) => format!("showing 1 step of {of}"),
     };
-    match (app.inspector.price_ms, &app.run) {
+    match (app.inspector.price_ms, &app.talk.run) {
         (Some(price), Some(run)) if run.speed > 0.0 => {
             format!("{shown}   {price:.2} ms/token ({:.0} %)", price * run.speed / 10.0)
         }

@@ -81,7 +81,7 @@ fn closure(theme: &Theme, attribution: &Attribution, price: &str, area: Rect, bu
 fn in_words(app: &App, theme: &Theme, attribution: &Attribution, width: u16) -> Vec<Row> {
     let chosen = own::name(app, theme, attribution.token);
     let parts = app.display().ranked_parts();
-    let selected = app.selected_part();
+    let selected = app.display().selected_part();
     let words = if let Some(Part::Attention(layer)) = selected {
         let mut heads: Vec<&AttributionPart> = attribution
             .heads

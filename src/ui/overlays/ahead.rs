@@ -52,7 +52,7 @@ fn draw(canvas: &mut Canvas<'_>, open: &Ahead) -> Option<(u16, u16)> {
         let status = text::row(inside, inside.height.saturating_sub(2), 0);
         canvas.cell(status, 1, status.width, said, Role::Muted);
     }
-    let key = Keys(canvas.app);
+    let key = Keys(&canvas.app.keymap);
     let offered = vec![
         ("1…9".to_owned(), "take"),
         (key.list(), "path"),
@@ -90,7 +90,7 @@ fn draw_row(
         canvas.cell(at, x, 1, &(path + 1).to_string(), Role::Muted);
         x += 2;
     }
-    let vocabulary = open.vocabulary.as_ref().and_then(|hash| app.vocabularies.get(hash));
+    let vocabulary = open.vocabulary.as_ref().and_then(|hash| app.talk.vocabularies.get(hash));
     let tokens = row.tokens.iter().map(|id| token::named(*id, vocabulary.map(AsRef::as_ref), &theme.symbols));
     let tokens: String = tokens.collect();
     canvas.cell(at, x, one.saturating_sub(x + 8), &tokens, role);

@@ -24,9 +24,9 @@ impl Draw for Alternatives {
 
 fn draw(canvas: &mut Canvas<'_>, open: &Alternatives) -> Option<(u16, u16)> {
     let (app, theme) = (canvas.app, canvas.theme);
-    let vocabulary = open.vocabulary.as_ref().and_then(|hash| app.vocabularies.get(hash));
+    let vocabulary = open.vocabulary.as_ref().and_then(|hash| app.talk.vocabularies.get(hash));
     let title = format!("Instead of {}", token::shown(&open.step.bytes, TokenKind::Normal, &theme.symbols));
-    let tokens = app.chat.turn(open.at.turn).map_or(0, |turn| app.view().turn_tokens(turn).len());
+    let tokens = app.talk.chat.turn(open.at.turn).map_or(0, |turn| app.view().turn_tokens(turn).len());
     let right = format!("token {} of {tokens}", open.at.index + 1);
     let inside = canvas.frame(&title, &right, 84, 24);
     let all = vocabulary.map_or(0, |all| all.len() as u64);
@@ -49,7 +49,7 @@ fn draw(canvas: &mut Canvas<'_>, open: &Alternatives) -> Option<(u16, u16)> {
 }
 
 fn keys(canvas: &mut Canvas<'_>, open: &Alternatives, inside: Rect) {
-    let key = Keys(canvas.app);
+    let key = Keys(&canvas.app.keymap);
     let take = (format!("{} {}", key.list(), key.of(Command::Choose)), "take");
     let filter = key.of(Command::AlternativesFilter);
     let close = (key.of(Command::Escape), "close");
@@ -72,7 +72,7 @@ fn keys(canvas: &mut Canvas<'_>, open: &Alternatives, inside: Rect) {
 fn row(canvas: &mut Canvas<'_>, open: &Alternatives, index: usize, at: Rect) {
     let (app, theme) = (canvas.app, canvas.theme);
     let id = open.rows[index];
-    let vocabulary = open.vocabulary.as_ref().and_then(|hash| app.vocabularies.get(hash));
+    let vocabulary = open.vocabulary.as_ref().and_then(|hash| app.talk.vocabularies.get(hash));
     let chosen = open.step.id == Some(id);
     let role = if chosen { Role::TokenChosen } else { Role::Text };
     let digit = if index < 9 && !open.typing { (index + 1).to_string() } else { String::new() };

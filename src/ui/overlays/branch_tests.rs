@@ -117,12 +117,12 @@ fn steps(all: &Vocabulary, tokens: &[(&str, f32)]) -> Vec<Step> {
 /// "The capital of France is", answered five times.
 fn branched() -> App {
     let mut app = capitals();
-    (app.run, app.notice, app.inspector.live) = (None, None, None);
+    (app.talk.run, app.out.notice, app.inspector.live) = (None, None, None);
     let all = vocabulary();
     let prompt: Vec<TokenId> = (100..105).map(TokenId).collect();
-    let made = app.runs[&RunId(1)].clone();
-    app.chat.turns[0].spans = vec![Span::Written { text: "The capital of France is".into() }];
-    let reply = app.chat.turns.remove(1);
+    let made = app.talk.runs[&RunId(1)].clone();
+    app.talk.chat.turns[0].spans = vec![Span::Written { text: "The capital of France is".into() }];
+    let reply = app.talk.chat.turns.remove(1);
     let others: [&[(&str, f32)]; 5] = [
         &PARIS,
         &THE,
@@ -132,7 +132,7 @@ fn branched() -> App {
     ];
     for (number, tokens) in (1..).zip(others) {
         let run = crate::chat::Run { id: RunId(number), prompt_ids: prompt.clone(), ..made.clone() };
-        app.runs.insert(run.id, run);
+        app.talk.runs.insert(run.id, run);
         let mut steps = steps(&all, tokens);
         let odds = steps[0].candidates.iter().find(|candidate| Some(candidate.id) == steps[0].id);
         steps[0].logprob = odds.unwrap().logprob;
@@ -142,10 +142,10 @@ fn branched() -> App {
         }
         let id = TurnId(1 + number);
         let state = TurnState::Done;
-        app.chat.turns.push(Turn { id, role: Speaker::Assistant, spans, state, ..reply.clone() });
+        app.talk.chat.turns.push(Turn { id, role: Speaker::Assistant, spans, state, ..reply.clone() });
     }
     app.model.used = 24;
-    app.vocabularies.insert("v".into(), Arc::new(all));
+    app.talk.vocabularies.insert("v".into(), Arc::new(all));
     app
 }
 
@@ -318,7 +318,7 @@ fn alternatives() -> App {
     let step = app.view().step_at(at).unwrap().clone();
     let mut rows: Vec<TokenId> = step.candidates.iter().map(|candidate| candidate.id).collect();
     rows.push(TokenId(40_000));
-    app.chat.settings.sampling.logit_bias =
+    app.talk.chat.settings.sampling.logit_bias =
         Some(vec![crate::sampling::LogitBias { text: None, id: Some(rows[2].0), bias: f32::NEG_INFINITY }]);
     let open = Alternatives {
         at,
@@ -372,7 +372,7 @@ fn alternatives_say_what_is_here_taken_banned_and_unknown() {
 
 fn ahead() -> App {
     let mut app = branched();
-    let all = app.vocabularies["v"].clone();
+    let all = app.talk.vocabularies["v"].clone();
     let path = |tokens: &[(&str, f32)]| Path {
         tokens: tokens
             .iter()
@@ -437,7 +437,7 @@ fn a_look_ahead_draws_what_paths_share_once() {
 #[test]
 fn a_reply_that_waits_says_so_and_names_its_keys() {
     let mut app = capitals();
-    app.steps = StepMode { on: true, paused: true, ..StepMode::default() };
+    app.talk.steps = StepMode { on: true, paused: true, ..StepMode::default() };
     app.focus = crate::app::Focus::Transcript;
     let rows = rows(&drawn(&app, &theme(), 120, 40));
     assert!(rows[0].contains("◐ paused"), "{}", rows[0]);

@@ -26,7 +26,7 @@ pub(super) fn label(listed: &[TreeRow], index: usize) -> String {
 pub(super) fn draw(canvas: &mut Canvas<'_>, tree: &Tree, listed: &[TreeRow], area: Rect, beside: bool) {
     let (app, theme) = (canvas.app, canvas.theme);
     let title = text::row(area, 0, 0);
-    let Some(other) = tree.compare.filter(|turn| app.chat.turn(*turn).is_some()) else {
+    let Some(other) = tree.compare.filter(|turn| app.talk.chat.turn(*turn).is_some()) else {
         rows::title(canvas.buf, theme, title, "Compare", "", false);
         let words = "choose a branch and press = to lay it beside the shown one";
         canvas.cell(text::row(area, 2, 0), 2, area.width.saturating_sub(3), words, Role::Muted);
@@ -62,7 +62,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, tree: &Tree, listed: &[TreeRow], are
         canvas.cell_right(at, columns.sums, "so far", Role::Muted);
     }
     let tokens =
-        |turn: TurnId| app.chat.turn(turn).map(|turn| app.view().turn_tokens(turn)).unwrap_or_default();
+        |turn: TurnId| app.talk.chat.turn(turn).map(|turn| app.view().turn_tokens(turn)).unwrap_or_default();
     let sides = [tokens(tree.at.turn), tokens(other)];
     let pairs = app.view().compared(tree.at.turn, other, tree.at.index);
     let lines = usize::from(area.height.saturating_sub(8)).max(1);

@@ -46,7 +46,7 @@ fn draw(canvas: &mut Canvas<'_>, page: usize, scroll: u16) -> Option<(u16, u16)>
     }
     let more =
         if first + usize::from(list.height) < lines.len() { "scroll: there is more" } else { "scroll" };
-    let key = Keys(canvas.app);
+    let key = Keys(&canvas.app.keymap);
     let pages = key.together(&[Command::HelpPrevious, Command::HelpNext]);
     canvas.keys(
         inside,

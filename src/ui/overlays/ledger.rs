@@ -27,7 +27,7 @@ impl Draw for Ledger {
 }
 
 fn draw(canvas: &mut Canvas<'_>, ledger: &Ledger) -> Option<(u16, u16)> {
-    let turn = canvas.app.chat.turn(ledger.turn)?;
+    let turn = canvas.app.talk.chat.turn(ledger.turn)?;
     let tokens = canvas.app.view().turn_tokens(turn);
     let right = format!("{} of {}", ledger.rows.len(), tokens.len());
     let inside = canvas.frame("Tokens of this message", &right, 118, 34);
@@ -42,7 +42,7 @@ fn draw(canvas: &mut Canvas<'_>, ledger: &Ledger) -> Option<(u16, u16)> {
             row(canvas, at, position, token);
         }
     }
-    let key = Keys(canvas.app);
+    let key = Keys(&canvas.app.keymap);
     let offered = vec![
         (key.list(), "token"),
         (key.together(&[Command::LedgerOrderPrevious, Command::LedgerOrderNext]), "order"),
@@ -76,9 +76,9 @@ fn cell(canvas: &mut Canvas<'_>, at: Rect, end: u16, words: &str, role: Role) {
 fn row(canvas: &mut Canvas<'_>, at: Rect, position: usize, shown: &TurnToken<'_>) {
     let step = shown.step;
     let (Origin::Written { run, .. } | Origin::Scored { run, .. }) = shown.origin;
-    let hash = canvas.app.runs.get(&run).and_then(|run| run.vocabulary.as_ref());
+    let hash = canvas.app.talk.runs.get(&run).and_then(|run| run.vocabulary.as_ref());
     let vocabulary: Option<&Vocabulary> =
-        hash.and_then(|hash| canvas.app.vocabularies.get(hash)).map(AsRef::as_ref);
+        hash.and_then(|hash| canvas.app.talk.vocabularies.get(hash)).map(AsRef::as_ref);
     let symbols = &canvas.theme.symbols;
     let kind = match (step.id, vocabulary) {
         (Some(id), Some(vocabulary)) => vocabulary.kind(id),
@@ -129,9 +129,9 @@ mod tests {
 
     fn drawn(width: u16, height: u16) -> Vec<String> {
         let mut app = capitals();
-        let branch = app.chat.branch();
+        let branch = app.talk.chat.branch();
         let turn = branch.iter().rev().find(|turn| turn.steps().next().is_some()).unwrap().id;
-        let count = app.view().turn_tokens(app.chat.turn(turn).unwrap()).len();
+        let count = app.view().turn_tokens(app.talk.chat.turn(turn).unwrap()).len();
         let rows_shown = (0..count).rev().collect();
         let filter = LineEdit::default();
         let order = LedgerOrder::Surprise;

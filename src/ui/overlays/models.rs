@@ -45,7 +45,7 @@ fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
             canvas.cell(at, 3, at.width, line, if row == 0 { Role::Text } else { Role::Muted });
         }
     }
-    let key = Keys(canvas.app);
+    let key = Keys(&canvas.app.keymap);
     let offered = vec![
         (key.of(Command::Choose), "switch; the chat goes on"),
         (key.of(Command::FetchModel), "fetch"),

@@ -30,7 +30,7 @@ fn draw(canvas: &mut Canvas<'_>, input: &LineEdit, hits: &[Hit], selected: usize
         canvas.cell(at, 3, title_width, &sanitize::for_display(&hit.title), Role::Text);
         snippet(canvas, text::row(at, 0, title_width + 5), hit);
     }
-    let key = Keys(canvas.app);
+    let key = Keys(&canvas.app.keymap);
     let offered = vec![
         (key.list(), "choose"),
         (key.of(Command::Choose), "go there"),

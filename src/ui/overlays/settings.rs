@@ -100,7 +100,7 @@ fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
 }
 
 fn keys(canvas: &mut Canvas<'_>, inside: Rect, typing: bool) {
-    let key = Keys(canvas.app);
+    let key = Keys(&canvas.app.keymap);
     let (choose, leave) = (key.of(Command::Choose), key.of(Command::Escape));
     let offered = if typing {
         vec![(choose, "take the value"), (leave, "leave it as it was")]
@@ -283,7 +283,7 @@ fn effect(canvas: &mut Canvas<'_>, at: Rect) {
 fn kept(app: &App, step: &Step) -> Option<Vec<f64>> {
     let sampling = app.view().sampling();
     let run = app.display().shown_step().and_then(|shown| app.view().run_at(shown.cursor()));
-    let made_by = run.and_then(|run| app.runs.get(&run)).map(|run| &run.sampling);
+    let made_by = run.and_then(|run| app.talk.runs.get(&run)).map(|run| &run.sampling);
     // How many survived was recorded under the run's own settings and says nothing about others.
     let same = made_by == Some(&sampling);
     let step = if same { step.clone() } else { Step { survivors: 0, ..step.clone() } };
@@ -304,7 +304,7 @@ pub fn entries(app: &App) -> Vec<Entry> {
         layer.merge(own);
         json(&layer)
     };
-    let chat = layered(app.chat.settings.preset.as_ref(), &app.chat.settings.sampling);
+    let chat = layered(app.talk.chat.settings.preset.as_ref(), &app.talk.chat.settings.sampling);
     let model = model.map(|entry| layered(entry.preset.as_ref(), &entry.sampling)).unwrap_or_default();
     let built_in = Config::default();
     let tables = [
@@ -385,7 +385,7 @@ mod tests {
 
     fn figures() -> App {
         let mut app = capitals();
-        app.chat.settings.sampling.temperature = Some(0.8);
+        app.talk.chat.settings.sampling.temperature = Some(0.8);
         app
     }
 
@@ -419,10 +419,10 @@ mod tests {
     #[test]
     fn another_temperature_moves_the_line_on_what_it_does() {
         let mut app = capitals();
-        app.chat.settings.sampling.temperature = Some(0.0);
+        app.talk.chat.settings.sampling.temperature = Some(0.0);
         let seen = drawn(&app, &theme(), 0, 100, 20);
         assert!(seen[9].contains("␣Lou 100.00   1 left"), "{}", seen[9]);
-        app.chat.settings.sampling.dry_multiplier = Some(0.8);
+        app.talk.chat.settings.sampling.dry_multiplier = Some(0.8);
         let seen = drawn(&app, &theme(), 0, 100, 20);
         assert!(seen[9].contains("cannot be told from the odds kept"), "{}", seen[9]);
         app.inspector.live = None;
@@ -464,8 +464,8 @@ mod tests {
         app.config.sampling.top_k = 20;
         let cold = SamplingOverrides { min_p: Some(0.1), ..SamplingOverrides::default() };
         app.config.presets.insert("cold".into(), cold);
-        app.chat.settings.preset = Some("cold".into());
-        app.chat.settings.sampling.temperature = Some(0.5);
+        app.talk.chat.settings.preset = Some("cold".into());
+        app.talk.chat.settings.sampling.temperature = Some(0.5);
         let entries = entries(&app);
         let named = |key: &str| entries.iter().find(|entry| entry.key == key).cloned().unwrap();
         let expected = Entry {

@@ -48,7 +48,7 @@ fn licence(canvas: &mut Canvas<'_>, entry: &ModelEntry, scroll: u16) {
     }
     let size = entry.size.map(|size| format!("accept and fetch {}", number::bytes(size.download)));
     let accept = size.unwrap_or_else(|| "accept and fetch".into());
-    let key = Keys(canvas.app);
+    let key = Keys(&canvas.app.keymap);
     let offered = vec![
         (key.together(&[Command::ScrollUp, Command::ScrollDown]), "read on"),
         (key.of(Command::Choose), accept.as_str()),
@@ -77,7 +77,7 @@ fn text_box(
     let view = body(inside, 1, 2);
     let view = Rect { x: view.x + 1, width: view.width.saturating_sub(2), ..view };
     let cursor = composer::draw_text(&input.area, canvas.theme, view, "none", canvas.buf);
-    let key = Keys(canvas.app);
+    let key = Keys(&canvas.app.keymap);
     let offered = vec![
         (key.of(Command::Choose), does),
         (key.of(Command::Newline), "new line"),
@@ -95,7 +95,7 @@ fn confirm(canvas: &mut Canvas<'_>, question: &str) {
     for (line, row) in lines.iter().zip(1..inside.height) {
         canvas.cell(text::row(inside, row, 0), 1, inside.width, line, Role::Text);
     }
-    let key = Keys(canvas.app);
+    let key = Keys(&canvas.app.keymap);
     let offered = vec![
         (key.of(Command::Accept), "yes"),
         (key.of(Command::Decline), "no"),

@@ -55,7 +55,7 @@ fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
     preview(canvas, list);
     twin(canvas, text::row(inside, inside.height.saturating_sub(3), 0));
     said(canvas, text::row(inside, inside.height.saturating_sub(2), 0));
-    let key = Keys(app);
+    let key = Keys(&app.keymap);
     let other = if app.view().steering().is_some() { Command::SteerEnd } else { Command::SteerSwap };
     let offered = vec![
         (key.list(), "field"),
@@ -199,7 +199,7 @@ fn preview(canvas: &mut Canvas<'_>, list: Rect) {
 fn twin(canvas: &mut Canvas<'_>, at: Rect) {
     let app = canvas.app;
     let steer = &app.inspector.steer;
-    let words = match (app.inspector.steer.steered_kl(), app.chat.settings.twin) {
+    let words = match (app.inspector.steer.steered_kl(), app.talk.chat.settings.twin) {
         (Some((mean, count)), _) => {
             let levels = &canvas.theme.symbols.column;
             let cells = steer.kls.iter().rev().take(TOLD).rev().map(|kl| {

@@ -25,7 +25,7 @@ fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
         canvas.cell(at, 3, 36, &sanitize::for_display(name), Role::Text);
         canvas.cell(at, 40, 10, said, Role::Muted);
     }
-    let key = Keys(canvas.app);
+    let key = Keys(&canvas.app.keymap);
     let offered = vec![
         (key.list(), "look"),
         (key.of(Command::Choose), "keep"),

@@ -56,7 +56,7 @@ fn draw(canvas: &mut Canvas<'_>, tree: &Tree) -> Option<(u16, u16)> {
         line_between(canvas, Rect { x: left.right(), width: 1, ..body });
     }
     let notice = text::row(area, area.height - 2, 0);
-    if canvas.app.notice.is_some() {
+    if canvas.app.out.notice.is_some() {
         rows::notice(canvas.app, canvas.theme, notice, 0, canvas.buf);
     } else {
         let said = "nothing is lost: every branch stays in the chat; going to one reuses the tokens before it \
@@ -68,7 +68,7 @@ fn draw(canvas: &mut Canvas<'_>, tree: &Tree) -> Option<(u16, u16)> {
 }
 
 fn keys(canvas: &mut Canvas<'_>, area: Rect) {
-    let key = Keys(canvas.app);
+    let key = Keys(&canvas.app.keymap);
     let ways: Vec<String> = [Command::TreeUp, Command::TreeDown].map(|way| key.of(way)).into();
     let delete = format!("delete, {} undo", key.of(Command::RestoreBranch));
     let offered = vec![
@@ -214,7 +214,8 @@ fn legend(canvas: &mut Canvas<'_>, tree: &Tree, listed: &[TreeRow], kept: usize,
         let turn = row.turn.unwrap_or(tree.at.turn);
         if let Some(next) = app.view().further_down(turn, tree.at.index) {
             put(canvas, &format!("further down branch {}", tree.selected + 1), Role::Text);
-            let between = app.chat.turn(turn).map(|turn| app.view().turn_tokens(turn)).unwrap_or_default();
+            let between =
+                app.talk.chat.turn(turn).map(|turn| app.view().turn_tokens(turn)).unwrap_or_default();
             let between = between.get(tree.at.index..next.index).unwrap_or_default();
             let bytes: Vec<u8> = between.iter().flat_map(|token| token.step.bytes.iter().copied()).collect();
             let between = text::tail(&stretch(&bytes, theme), most);
@@ -267,12 +268,12 @@ fn stretch(bytes: &[u8], theme: &Theme) -> String {
 
 fn name(canvas: &Canvas<'_>, at: TokenCursor, row: &TreeRow) -> String {
     let hash = canvas.app.view().vocabulary_at(at);
-    let vocabulary = hash.and_then(|hash| canvas.app.vocabularies.get(&hash));
+    let vocabulary = hash.and_then(|hash| canvas.app.talk.vocabularies.get(&hash));
     token::named(row.id, vocabulary.map(AsRef::as_ref), &canvas.theme.symbols)
 }
 
 /// Entries of the vocabulary that a place's ids belong to; 0 where it is not there.
 fn entries(canvas: &Canvas<'_>, at: TokenCursor) -> u64 {
     let hash = canvas.app.view().vocabulary_at(at);
-    hash.and_then(|hash| canvas.app.vocabularies.get(&hash)).map_or(0, |all| all.len() as u64)
+    hash.and_then(|hash| canvas.app.talk.vocabularies.get(&hash)).map_or(0, |all| all.len() as u64)
 }

@@ -40,7 +40,7 @@ fn scored(percents: [f32; 3]) -> Arc<Rescored> {
 fn on_trial() -> App {
     let (mut app, question, reply) = asked();
     app.what_if = Some(Box::new(WhatIf {
-        chat: app.chat.head.id,
+        chat: app.talk.chat.head.id,
         turn: question,
         role: Speaker::User,
         before: QUESTION.into(),
@@ -68,7 +68,7 @@ fn weighed() -> App {
         without: Some(Arc::new(scored(without).steps.iter().map(|step| step.logprob).collect())),
     };
     app.weights = Some(Box::new(Weights {
-        chat: app.chat.head.id,
+        chat: app.talk.chat.head.id,
         reply,
         by_message: false,
         started: true,

@@ -39,7 +39,7 @@ fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
         list(canvas, weights, body(inside, at, 1), inside);
     } else {
         let other = if weights.by_message { "by sentence" } else { "by message" };
-        let key = Keys(app);
+        let key = Keys(&app.keymap);
         let offered = vec![
             (key.of(Command::Choose), "read"),
             (key.of(Command::WeightsGrain), other),
@@ -51,7 +51,7 @@ fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
 }
 
 fn keys_of_list(canvas: &mut Canvas<'_>, weights: &Weights, inside: Rect) {
-    let key = Keys(canvas.app);
+    let key = Keys(&canvas.app.keymap);
     let mut offered = vec![
         (key.list(), "sentence"),
         (key.together(&[Command::TokenPrevious, Command::TokenNext]), "one token"),
@@ -108,7 +108,7 @@ fn cost(app: &App, weights: &Weights) -> String {
         speed.map_or_else(String::new, |per_ms| format!(", about {}", duration(tokens as f64 / per_ms)));
     let what = if passes == 1 { "1 pass".to_owned() } else { format!("{passes} passes") };
     let all = number::grouped(tokens as u64);
-    match (weights.started, app.run.is_some()) {
+    match (weights.started, app.talk.run.is_some()) {
         (true, true) => format!("{what} left; they wait for the reply"),
         (true, false) => format!("{what} left, {all} tokens in all{time}"),
         (false, _) => format!(
@@ -130,7 +130,7 @@ fn duration(ms: f64) -> String {
 fn token_name(app: &App, theme: &Theme, weights: &Weights, index: usize) -> String {
     let step = app.view().step_at(TokenCursor { turn: weights.reply, index });
     let Some(step) = step else { return "the token".into() };
-    let vocabulary = app.view().ready().and_then(|loaded| app.vocabularies.get(&loaded.vocabulary));
+    let vocabulary = app.view().ready().and_then(|loaded| app.talk.vocabularies.get(&loaded.vocabulary));
     token::written(step.id, &step.bytes, vocabulary.map(AsRef::as_ref), &theme.symbols)
 }
 

@@ -28,7 +28,7 @@ fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
     let inside = canvas.docked("What if", "nothing is sent");
     let mut at = edit(canvas, what_if, inside);
     at = verdict(canvas, what_if, inside, at);
-    let key = Keys(app);
+    let key = Keys(&app.keymap);
     let offered = vec![
         (key.list(), "token"),
         (key.of(Command::WhatIfSend), "send as a version"),
@@ -195,8 +195,8 @@ fn row(canvas: &mut Canvas<'_>, columns: &Columns, change: &Change, at: Rect, se
 
 fn name(app: &App, theme: &Theme, token: &TurnToken<'_>) -> String {
     let (Origin::Written { run, .. } | Origin::Scored { run, .. }) = token.origin;
-    let vocabulary = app.runs.get(&run).and_then(|run| run.vocabulary.as_ref());
-    let vocabulary = vocabulary.and_then(|hash| app.vocabularies.get(hash)).map(AsRef::as_ref);
+    let vocabulary = app.talk.runs.get(&run).and_then(|run| run.vocabulary.as_ref());
+    let vocabulary = vocabulary.and_then(|hash| app.talk.vocabularies.get(hash)).map(AsRef::as_ref);
     token::written(token.step.id, &token.step.bytes, vocabulary, &theme.symbols)
 }
 
@@ -210,7 +210,7 @@ fn instead(app: &App, theme: &Theme, what_if: &WhatIf, change: &Change) -> Strin
     if step.id == Some(likeliest.id) {
         return format!("still the likeliest token here, with {share} %");
     }
-    let vocabulary = app.view().ready().and_then(|loaded| app.vocabularies.get(&loaded.vocabulary));
+    let vocabulary = app.view().ready().and_then(|loaded| app.talk.vocabularies.get(&loaded.vocabulary));
     let name = token::named(likeliest.id, vocabulary.map(AsRef::as_ref), &theme.symbols);
     format!("now rank {} here; likeliest is {name} with {share} %", number::grouped(step.rank.into()))
 }

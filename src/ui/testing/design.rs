@@ -196,9 +196,9 @@ fn loaded() -> Loaded {
 pub fn empty() -> App {
     let (mut app, _) =
         App::new(Config::default_with(crate::models::built_in()), Keymap::defaults(), 1, (120, 40));
-    app.chat = conversation();
-    app.chat.leaf = None;
-    app.chat.turns.clear();
+    app.talk.chat = conversation();
+    app.talk.chat.leaf = None;
+    app.talk.chat.turns.clear();
     app.composer.tokens = Some(0);
     app.themes = vec!["auto".into(), "dark".into(), "light".into()];
     app
@@ -208,10 +208,10 @@ pub fn empty() -> App {
 #[must_use]
 pub fn capitals() -> App {
     let mut app = empty();
-    app.chat = conversation();
+    app.talk.chat = conversation();
     app.model.status = ModelStatus::Ready(Box::new(loaded()));
     app.model.used = 77;
-    app.run = Some(ActiveRun {
+    app.talk.run = Some(ActiveRun {
         chat: ConversationId(1),
         turn: TurnId(2),
         run: RunId(1),
@@ -224,9 +224,9 @@ pub fn capitals() -> App {
         speed: 168.0,
         stopping: false,
     });
-    app.runs.insert(RunId(1), Run::of_tests(1, "smollm2-135m-instruct"));
-    app.vocabularies.insert("v".into(), Arc::new(vocabulary()));
-    app.notice = Some(Notice {
+    app.talk.runs.insert(RunId(1), Run::of_tests(1, "smollm2-135m-instruct"));
+    app.talk.vocabularies.insert("v".into(), Arc::new(vocabulary()));
+    app.out.notice = Some(Notice {
         text: "reused 45 tokens of 62, read 17 in 0.06 s".into(),
         level: Level::Info,
         until: None,

@@ -22,10 +22,10 @@ pub const WALL_MS: i64 = 1_715_004_120_000;
 /// An app with an empty chat.
 pub fn app() -> App {
     let (mut app, _) = App::new(Config::default(), Keymap::defaults(), 1, (80, 24));
-    app.chat.head = head(1, "", WALL_MS);
+    app.talk.chat.head = head(1, "", WALL_MS);
     app.composer.tokens = Some(0);
-    app.now = Now { mono_ms: 0, wall_ms: WALL_MS, offset_minutes: 0 };
-    app.dirty = false;
+    app.out.now = Now { mono_ms: 0, wall_ms: WALL_MS, offset_minutes: 0 };
+    app.out.dirty = false;
     app
 }
 
@@ -70,7 +70,7 @@ pub fn streaming(app: &mut App, tokens: &[&str]) -> TurnId {
 
 /// Adds tokens to a reply.
 pub fn write(app: &mut App, turn: TurnId, tokens: &[&str]) {
-    let turn = app.chat.turn_mut(turn).unwrap();
+    let turn = app.talk.chat.turn_mut(turn).unwrap();
     if let Some(Span::Generated { steps, .. }) = turn.spans.last_mut() {
         steps.extend(tokens.iter().map(|token| step(token)));
     }
@@ -94,10 +94,10 @@ pub fn run(chat: ConversationId) -> ActiveRun {
 }
 
 fn add(app: &mut App, role: Speaker, spans: Vec<Span>, state: TurnState) -> TurnId {
-    let id = TurnId(1 + i64::try_from(app.chat.turns.len()).unwrap());
-    app.chat.turns.push(Turn {
+    let id = TurnId(1 + i64::try_from(app.talk.chat.turns.len()).unwrap());
+    app.talk.chat.turns.push(Turn {
         id,
-        parent: app.chat.leaf,
+        parent: app.talk.chat.leaf,
         role,
         spans,
         state,
@@ -106,7 +106,7 @@ fn add(app: &mut App, role: Speaker, spans: Vec<Span>, state: TurnState) -> Turn
         model: (role == Speaker::Assistant).then(|| "SmolLM2-135M-Instruct".into()),
         created_ms: WALL_MS,
     });
-    app.chat.leaf = Some(id);
+    app.talk.chat.leaf = Some(id);
     id
 }
 

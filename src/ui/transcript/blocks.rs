@@ -52,7 +52,7 @@ pub(super) fn of<'a>(
     let mut blocks = Vec::with_capacity(branch.len() + 1);
     let mut start = 0;
     for turn in branch {
-        let revision = app.transcript.revisions.get(&turn.id).copied().unwrap_or(0);
+        let revision = app.out.revisions.get(&turn.id).copied().unwrap_or(0);
         let lines = cache.wrap(app, turn, revision, width);
         let status = status(app, turn);
         let text_rows = match (turn.state, lines.bytes()) {
@@ -150,7 +150,7 @@ impl Block<'_> {
 
 /// What a reply waits for before its first token.
 fn status(app: &App, turn: &Turn) -> Option<String> {
-    let run = app.run.as_ref().filter(|run| run.turn == turn.id)?;
+    let run = app.talk.run.as_ref().filter(|run| run.turn == turn.id)?;
     match run.phase {
         Phase::Waiting => Some("waiting for the model".to_owned()),
         Phase::Reading { done, total } => Some(format!("reading {done} of {total} tokens")),
@@ -165,7 +165,7 @@ fn note(app: &App, turn: &Turn, width: u16) -> Option<Note> {
         (None, _) => return None,
     };
     let run = turn.spans.iter().rev().find_map(|span| match span {
-        crate::chat::Span::Generated { run, .. } => app.runs.get(run),
+        crate::chat::Span::Generated { run, .. } => app.talk.runs.get(run),
         _ => None,
     });
     let failed = run.is_some_and(|run| run.stop == Some(StopReason::Error));

@@ -78,7 +78,7 @@ pub fn short(model: &str) -> &str {
 /// What stands at the right, each with how early it goes where there is no room.
 fn facts(app: &App, theme: &Theme, turn: &Turn, marks: Option<&Marks>) -> Vec<(u8, String)> {
     let mut facts = Vec::new();
-    let versions = app.chat.versions(turn.id);
+    let versions = app.talk.chat.versions(turn.id);
     if let (2.., Some(at)) = (versions.len(), versions.iter().position(|id| *id == turn.id)) {
         let (open, close) = if theme.symbols.ascii { ("<", ">") } else { ("‹", "›") };
         facts.push((0, format!("{open}{}/{}{close}", at + 1, versions.len())));
@@ -94,7 +94,7 @@ fn facts(app: &App, theme: &Theme, turn: &Turn, marks: Option<&Marks>) -> Vec<(u
     }
     // The tour's text has no time.
     if turn.created_ms != 0 && (tokens == 0 || turn.role == Speaker::User) {
-        facts.push((1, clock(turn.created_ms, app.now.offset_minutes)));
+        facts.push((1, clock(turn.created_ms, app.out.now.offset_minutes)));
     }
     facts
 }

@@ -17,8 +17,8 @@ fn drawn(app: &App, width: u16, height: u16) -> Vec<String> {
 }
 
 fn running(app: &mut App, turn: TurnId, phase: Phase) {
-    app.run = Some(ActiveRun {
-        chat: app.chat.head.id,
+    app.talk.run = Some(ActiveRun {
+        chat: app.talk.chat.head.id,
         turn,
         run: RunId(1),
         request: RequestId(1),
@@ -86,7 +86,7 @@ fn versions_are_counted() {
     let mut app = app();
     user(&mut app, "hi");
     let first = reply(&mut app, &["a"]);
-    app.chat.leaf = app.chat.turn(first).unwrap().parent;
+    app.talk.chat.leaf = app.talk.chat.turn(first).unwrap().parent;
     reply(&mut app, &["b"]);
     assert_eq!(drawn(&app, 52, 5)[3], " SmolLM2-135M       ‹2/2›   1 token   1.00 bit each");
     assert_eq!(rows(&paint(&app, 52, 5, true).0)[3], " SmolLM2-135M       <2/2>   1 token   1.00 bit each");
@@ -123,7 +123,7 @@ fn a_resize_keeps_the_place_in_the_text() {
 #[test]
 fn every_row_can_be_scrolled_to_and_told_back() {
     let mut app = capitals();
-    app.chat.turns[1].note = Some("stopped by you".into());
+    app.talk.chat.turns[1].note = Some("stopped by you".into());
     let (_, geometry) = paint(&app, 30, 1, false);
     let mut scroll = Scroll::Anchor { turn: TurnId(1), row: 0, moved: 0 };
     for top in 0..geometry.total_rows {
@@ -189,7 +189,8 @@ fn a_reply_that_waits_says_what_for() {
     assert_eq!(drawn(&app, 40, 6)[4], " reading 17 of 62 tokens");
     running(&mut app, turn, Phase::Writing);
     assert_eq!(drawn(&app, 40, 6)[4], " █");
-    app.queued = Some(Queued { chat: app.chat.head.id, reply_to: None, text: Some("and\nthen?".into()) });
+    app.talk.queued =
+        Some(Queued { chat: app.talk.chat.head.id, reply_to: None, text: Some("and\nthen?".into()) });
     assert_eq!(drawn(&app, 60, 8)[6..], [" You", " and   (sent when this reply is done)"]);
 }
 
@@ -198,8 +199,8 @@ fn notes_say_how_bad_it_was() {
     let check = |note: Option<&str>, state, row: &str, role| {
         let mut app = app();
         reply(&mut app, &["text"]);
-        app.chat.turns[0].note = note.map(str::to_owned);
-        app.chat.turns[0].state = state;
+        app.talk.chat.turns[0].note = note.map(str::to_owned);
+        app.talk.chat.turns[0].state = state;
         let (buf, _) = paint(&app, 60, 4, false);
         assert_eq!((rows(&buf)[2].as_str(), rows(&buf)[3].as_str()), ("", row));
         assert_eq!(buf[(1, 3)].fg, ink(role));
@@ -213,7 +214,7 @@ fn notes_say_how_bad_it_was() {
 #[test]
 fn what_was_found_is_marked_and_deleted_turns_are_not_shown() {
     let mut app = capitals();
-    app.chat.turns[0].deleted = true;
+    app.talk.chat.turns[0].deleted = true;
     app.transcript.find = Some(Find {
         input: LineEdit { text: "Paris".into(), cursor: 5 },
         matches: vec![(TurnId(2), 25), (TurnId(3), 12)],
@@ -282,7 +283,7 @@ fn surprised(tokens: &[(&str, f32)]) -> App {
     let mut app = app();
     let words: Vec<&str> = tokens.iter().map(|(word, _)| *word).collect();
     reply(&mut app, &words);
-    if let crate::chat::Span::Generated { steps, .. } = &mut app.chat.turns[0].spans[0] {
+    if let crate::chat::Span::Generated { steps, .. } = &mut app.talk.chat.turns[0].spans[0] {
         for (step, (_, bits)) in steps.iter_mut().zip(tokens) {
             step.logprob = -bits * std::f32::consts::LN_2;
             step.rank = 1 + (*bits * 10.0) as u32;
@@ -376,9 +377,11 @@ fn special_tokens_show_their_names_and_take_the_cursor() {
     let mut app = surprised(&[("a", 0.0), ("", 1.0), ("b", 0.0)]);
     let mut vocabulary = crate::token::Vocabulary { hash: "v".into(), ..Default::default() };
     vocabulary.push(b"<|im_end|>", crate::token::TokenKind::Control);
-    app.vocabularies.insert("v".into(), std::sync::Arc::new(vocabulary));
-    app.runs.insert(RunId(1), crate::ui::testing::design::capitals().runs.remove(&RunId(1)).unwrap());
-    if let crate::chat::Span::Generated { steps, .. } = &mut app.chat.turns[0].spans[0] {
+    app.talk.vocabularies.insert("v".into(), std::sync::Arc::new(vocabulary));
+    app.talk
+        .runs
+        .insert(RunId(1), crate::ui::testing::design::capitals().talk.runs.remove(&RunId(1)).unwrap());
+    if let crate::chat::Span::Generated { steps, .. } = &mut app.talk.chat.turns[0].spans[0] {
         steps[1].id = Some(crate::token::TokenId(0));
     }
     at(&mut app, 1, 1);
@@ -430,7 +433,7 @@ proptest::proptest! {
             start = *end;
             step
         });
-        app.chat.turns[0].spans = vec![crate::chat::Span::Generated { run: RunId(1), steps: steps.collect() }];
+        app.talk.chat.turns[0].spans = vec![crate::chat::Span::Generated { run: RunId(1), steps: steps.collect() }];
         app.config.ui.mouse = true;
         let mut cache = Cache::default();
         for index in 0..ends.len() {

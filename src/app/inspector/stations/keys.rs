@@ -2,8 +2,8 @@
 //!
 //! Invariant: keys are those in use, never the defaults; arrow keys stand as arrows.
 
-use crate::app::App;
 use crate::command::Command;
+use crate::config::keymap::Keymap;
 
 /// Keys with what they do.
 pub(crate) type Hints = Vec<(String, &'static str)>;
@@ -26,17 +26,17 @@ fn spelt(key: String) -> String {
 }
 
 /// The keys in use.
-pub(crate) struct Keys<'a>(pub &'a App);
+pub(crate) struct Keys<'a>(pub &'a Keymap);
 
 impl Keys<'_> {
     /// The first key of a command.
     pub fn of(&self, command: Command) -> String {
-        spelt(self.0.keymap.shown(command))
+        spelt(self.0.shown(command))
     }
 
     /// The last key of a command.
     pub fn last(&self, command: Command) -> String {
-        spelt(self.0.keymap.shown_all(command).pop().unwrap_or_default())
+        spelt(self.0.shown_all(command).pop().unwrap_or_default())
     }
 
     /// Those of several side by side.

@@ -18,7 +18,7 @@ use crossterm::event::KeyEvent;
 
 use super::export::Exported;
 use super::{LiveStep, Wish};
-use crate::app::{App, Inspector};
+use crate::app::{App, ChatView, Display, Inspector, Outbox};
 use crate::command::{Command, Context};
 use crate::engine::protocol::{CapturePlan, Live};
 use crate::inspect::trace::Part;
@@ -91,8 +91,8 @@ pub(crate) trait StationUnit: Sync {
     }
 
     /// Whether what it shows of a token is of the pass at the token itself.
-    fn shows_own_pass(&self, app: &App) -> bool {
-        app.display().own_pass()
+    fn shows_own_pass(&self, on: &Display<'_>) -> bool {
+        on.own_pass()
     }
 
     /// Whether it asks beside a reply that is being written.
@@ -101,25 +101,25 @@ pub(crate) trait StationUnit: Sync {
     }
 
     /// What it shows of the inside of a pass, of the embedding table or of the tokenizer, and is not known yet.
-    fn wants(&self, _app: &App) -> Option<Wish> {
+    fn wants(&self, _on: &Display<'_>) -> Option<Wish> {
         None
     }
 
     /// Whether the whole distribution of the shown step, or the samplers' way through it, is needed and not known yet.
-    fn wants_replay(&self, _app: &App, _shown: &LiveStep) -> bool {
+    fn wants_replay(&self, _on: &Display<'_>, _shown: &LiveStep) -> bool {
         false
     }
 
     /// What is to be opened of each token while a reply is written; whether there is something.
-    fn wants_live(&self, _app: &App, _live: &mut Live) -> bool {
+    fn wants_live(&self, _on: &Display<'_>, _live: &mut Live) -> bool {
         false
     }
 
     /// What is to be recorded of each token while a reply is written.
-    fn records(&self, _app: &App, _plan: &mut CapturePlan) {}
+    fn records(&self, _on: &Display<'_>, _plan: &mut CapturePlan) {}
 
     /// A pass was opened: what it tells may choose what is shown of it.
-    fn pass_opened(&self, _app: &mut App) {}
+    fn pass_opened(&self, _inspector: &mut Inspector, _view: ChatView<'_>) {}
 
     /// Does what one of its commands says; whether it was one.
     fn command(&self, app: &mut App, command: Command) -> bool;
@@ -135,18 +135,18 @@ pub(crate) trait StationUnit: Sync {
     }
 
     /// The part of the network that is selected.
-    fn selected(&self, _app: &App) -> Option<Part> {
+    fn selected(&self, _on: &Display<'_>) -> Option<Part> {
         None
     }
 
     /// Keys with what they do, most useful first.
-    fn hints(&self, app: &App) -> Hints;
+    fn hints(&self, on: &Display<'_>) -> Hints;
 
     /// What `?` says of it, as Markdown: title, plain sentences, formulas, words, what is not shown, keys by command.
     fn page(&self) -> &'static str;
 
     /// Its own figures for a file.
-    fn export(&self, app: &App, file: &mut Exported);
+    fn export(&self, on: &Display<'_>, file: &mut Exported);
 }
 
 impl Station {
@@ -206,14 +206,63 @@ impl Station {
     }
 }
 
-impl App {
+impl Inspector {
     /// The contexts of the open station's keys, innermost first.
     pub(crate) fn station_contexts(&self) -> Vec<Context> {
-        let unit = self.inspector.station.unit();
-        let mode = unit.mode(&self.inspector);
+        let unit = self.station.unit();
+        let mode = unit.mode(self);
         mode.into_iter().chain(unit.contexts().first().copied()).chain([Context::Inspector]).collect()
     }
 
+    /// Moves the selected row of a list of so many; whether the command is an arrow.
+    pub(crate) fn row_command(&mut self, view: ChatView<'_>, command: Command, rows: usize) -> bool {
+        let Some((down, _)) = arrow(command) else { return false };
+        if view.ready().is_some() {
+            let row = &mut self.inside.row;
+            *row = row.saturating_add_signed(down as isize).min(rows.saturating_sub(1));
+        }
+        true
+    }
+
+    /// Chooses the block and head that lie so far from those opened.
+    pub(crate) fn aim_by(&mut self, view: ChatView<'_>, layers: i32, heads: i32) {
+        let Some(facts) = view.ready().map(|loaded| &loaded.facts) else { return };
+        let (last_layer, last_head) = (facts.layers.saturating_sub(1), facts.heads.saturating_sub(1));
+        let layer = self.display(view).opened_layer();
+        let inside = &mut self.inside;
+        inside.layer = layer.saturating_add_signed(layers).min(last_layer);
+        inside.head = inside.head.saturating_add_signed(heads).min(last_head);
+        inside.aimed = true;
+    }
+
+    /// Shows what is selected alone, where there is no room for all, or everything again.
+    pub(crate) fn show_selected_alone(&mut self) {
+        self.inside.opened = !self.inside.opened;
+    }
+
+    /// Holds the chosen token against the next likeliest other one.
+    pub(crate) fn next_rival(&mut self, view: ChatView<'_>) {
+        let Some(step) = self.display(view).shown_step().map(|shown| &shown.step) else { return };
+        let others: Vec<_> = step.candidates.iter().map(|c| c.id).filter(|id| Some(*id) != step.id).collect();
+        let now = self.display(view).rival().and_then(|rival| others.iter().position(|id| *id == rival));
+        let next = now.map_or(0, |now| (now + 1) % others.len().max(1));
+        self.inside.rival = others.get(next).copied();
+    }
+
+    /// Shows the pass at the token itself, or the one that chose it.
+    pub(crate) fn other_pass(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        let other = &mut self.inside.other_pass;
+        *other = !*other;
+        let said = if self.display(view).own_pass() {
+            "the pass at the token itself"
+        } else {
+            "the pass that chose the token"
+        };
+        out.say(said);
+    }
+}
+
+impl App {
     /// A key that goes into a line of the open station; false where nothing is typed there, or it has no meaning.
     pub(crate) fn station_input(&mut self, key: KeyEvent) -> bool {
         self.inspector.station.unit().input(self, key)
@@ -241,44 +290,6 @@ impl App {
         }
     }
 
-    /// Keys of the open station with what they do, most useful first.
-    #[must_use]
-    pub fn station_hints(&self) -> Vec<(String, &'static str)> {
-        self.inspector.station.unit().hints(self)
-    }
-
-    /// The part that is selected at the open station.
-    #[must_use]
-    pub fn selected_part(&self) -> Option<Part> {
-        self.inspector.station.unit().selected(self)
-    }
-
-    /// Moves the selected row of a list of so many; whether the command is an arrow.
-    pub(crate) fn row_command(&mut self, command: Command, rows: usize) -> bool {
-        let Some((down, _)) = arrow(command) else { return false };
-        if self.view().ready().is_some() {
-            let row = &mut self.inspector.inside.row;
-            *row = row.saturating_add_signed(down as isize).min(rows.saturating_sub(1));
-        }
-        true
-    }
-
-    /// Chooses the block and head that lie so far from those opened.
-    pub(crate) fn aim_by(&mut self, layers: i32, heads: i32) {
-        let Some(facts) = self.view().ready().map(|loaded| &loaded.facts) else { return };
-        let (last_layer, last_head) = (facts.layers.saturating_sub(1), facts.heads.saturating_sub(1));
-        let layer = self.display().opened_layer();
-        let inside = &mut self.inspector.inside;
-        inside.layer = layer.saturating_add_signed(layers).min(last_layer);
-        inside.head = inside.head.saturating_add_signed(heads).min(last_head);
-        inside.aimed = true;
-    }
-
-    /// Shows what is selected alone, where there is no room for all, or everything again.
-    pub(crate) fn show_selected_alone(&mut self) {
-        self.inspector.inside.opened = !self.inspector.inside.opened;
-    }
-
     /// Opens a block, and a head where one is meant, at another station.
     pub(crate) fn open_at(&mut self, station: Station, layer: Option<u32>, head: Option<u32>) {
         if let Some(layer) = layer {
@@ -289,26 +300,19 @@ impl App {
         }
         self.station(station);
     }
+}
 
-    /// Holds the chosen token against the next likeliest other one.
-    pub(crate) fn next_rival(&mut self) {
-        let Some(step) = self.display().shown_step().map(|shown| &shown.step) else { return };
-        let others: Vec<_> = step.candidates.iter().map(|c| c.id).filter(|id| Some(*id) != step.id).collect();
-        let now = self.display().rival().and_then(|rival| others.iter().position(|id| *id == rival));
-        let next = now.map_or(0, |now| (now + 1) % others.len().max(1));
-        self.inspector.inside.rival = others.get(next).copied();
+impl Display<'_> {
+    /// Keys of the open station with what they do, most useful first.
+    #[must_use]
+    pub fn station_hints(&self) -> Vec<(String, &'static str)> {
+        self.inspector.station.unit().hints(self)
     }
 
-    /// Shows the pass at the token itself, or the one that chose it.
-    pub(crate) fn other_pass(&mut self) {
-        let other = &mut self.inspector.inside.other_pass;
-        *other = !*other;
-        let said = if self.display().own_pass() {
-            "the pass at the token itself"
-        } else {
-            "the pass that chose the token"
-        };
-        self.say(said);
+    /// The part that is selected at the open station.
+    #[must_use]
+    pub fn selected_part(&self) -> Option<Part> {
+        self.inspector.station.unit().selected(self)
     }
 }
 

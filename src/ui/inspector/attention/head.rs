@@ -249,7 +249,7 @@ fn readers(shown: &Shown<'_>, area: Rect) -> Vec<Row> {
     let name = text::cut(&shown.token(here), 14);
     let mut rows = own::wrapped(&format!("who reads #{here} {name}"), 1, area.width, style);
     let Some((ids, matrix)) = shown.app.display().shown_readers() else {
-        rows.extend(own::wrapped(&shown.app.rows_missing(), 1, area.width, muted));
+        rows.extend(own::wrapped(&shown.app.display().rows_missing(), 1, area.width, muted));
         return rows;
     };
     let first = matrix.first as usize;

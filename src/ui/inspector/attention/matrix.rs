@@ -94,7 +94,7 @@ fn missing(shown: &Shown<'_>, rollout: bool) -> String {
     if rollout && read > ROWS {
         return format!("The rollout is made for texts of at most {ROWS} tokens; this one has {read}.");
     }
-    shown.app.rows_missing()
+    shown.app.display().rows_missing()
 }
 
 /// What the rows are of, and what they cost.

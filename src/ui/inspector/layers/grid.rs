@@ -27,7 +27,8 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let caption = own::caption(app, theme, area, CAPTION);
     let chose = own::chose(app, theme, area.width);
     let Some((grid, column)) = app.display().shown_grid().filter(|(grid, _)| !grid.tokens.is_empty()) else {
-        let why = app.grid_missing().unwrap_or_else(|| "every layer of these tokens is read…".into());
+        let why =
+            app.display().grid_missing().unwrap_or_else(|| "every layer of these tokens is read…".into());
         return own::empty(theme, area, &chose, &caption, &why, buf);
     };
     subject(app, theme, grid, column, area, buf);

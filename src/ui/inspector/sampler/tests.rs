@@ -30,7 +30,7 @@ fn paris_app() -> App {
     while vocabulary.len() < 49_152 {
         vocabulary.push(b"x", TokenKind::Normal);
     }
-    app.vocabularies.insert("v".into(), Arc::new(vocabulary));
+    app.talk.vocabularies.insert("v".into(), Arc::new(vocabulary));
     let trace = paris();
     let candidates = trace.tokens.iter().zip(&trace.model);
     let candidates = candidates.map(|(id, p)| Candidate { id: *id, logprob: p.ln() }).collect();
@@ -44,12 +44,12 @@ fn paris_app() -> App {
         ms: 6.0,
         survivors: 2,
     };
-    app.run = None;
-    app.chat.turns[1].spans = vec![
+    app.talk.run = None;
+    app.talk.chat.turns[1].spans = vec![
         Span::Written { text: "The capital of France is".into() },
         Span::Generated { run: RunId(1), steps: vec![step] },
     ];
-    app.chat.turns[1].parent = None;
+    app.talk.chat.turns[1].parent = None;
     app.transcript.selected = Some(TurnId(2));
     app.transcript.cursor = Some(TokenCursor { turn: TurnId(2), index: 0 });
     app.inspector.station = Station::Sampler;
@@ -253,7 +253,7 @@ fn a_greedy_choice_has_no_draw() {
 fn without_the_model_the_station_says_what_is_missing_and_how_to_get_it() {
     let mut app = paris_app();
     app.inspector.looks = crate::app::Looks::default();
-    app.runs.get_mut(&RunId(1)).unwrap().model_hash = Some("another".into());
+    app.talk.runs.get_mut(&RunId(1)).unwrap().model_hash = Some("another".into());
     app.model.hash = Some("this".into());
     app.focus = Focus::Inspector;
     let seen = part(&drawn(&app, &theme(), 120, 40), 3..38, 53, 67);
@@ -289,7 +289,7 @@ fn tried_settings_change_the_columns_and_closed_they_say_what_came_out() {
 #[test]
 fn where_the_kept_tokens_settle_only_the_last_column_that_is_said() {
     let mut app = paris_app();
-    app.chat.turns[1].spans[1..].iter_mut().for_each(|span| {
+    app.talk.chat.turns[1].spans[1..].iter_mut().for_each(|span| {
         if let Span::Generated { steps, .. } = span {
             steps[0].survivors = 0;
         }

@@ -95,7 +95,7 @@ impl<'a> Message<'a> {
     }
 
     fn draft(app: &'a App, theme: &'a Theme) -> Option<Self> {
-        let (text, pieces, word) = app.draft_on_display()?;
+        let (text, pieces, word) = app.display().draft_on_display()?;
         let step = |(id, (from, to)): &(TokenId, (u32, u32))| Step {
             id: Some(*id),
             bytes: text.as_bytes().get(*from as usize..*to as usize).unwrap_or_default().to_vec(),
@@ -130,7 +130,7 @@ impl<'a> Message<'a> {
     }
 
     fn turn(app: &'a App, theme: &'a Theme) -> Option<Self> {
-        let shown = app.display().shown_step().filter(|shown| shown.chat == app.chat.head.id)?;
+        let shown = app.display().shown_step().filter(|shown| shown.chat == app.talk.chat.head.id)?;
         let tokens = app.view().turn_tokens(app.view().shown_turn(shown.turn)?);
         let run = tokens.get(shown.index).map(|token| match token.origin {
             Origin::Written { run, .. } | Origin::Scored { run, .. } => run,
@@ -180,7 +180,7 @@ impl<'a> Message<'a> {
 
 fn loaded(app: &App) -> Option<&Vocabulary> {
     let hash = &app.view().ready()?.vocabulary;
-    app.vocabularies.get(hash).map(AsRef::as_ref)
+    app.talk.vocabularies.get(hash).map(AsRef::as_ref)
 }
 
 /// Puts everything that the run read around the message's own tokens; gives how many now stand before them.

@@ -39,7 +39,7 @@ pub fn step(id: i32, bytes: &[u8], bits: f32, rank: u32) -> Step {
 /// A reply of these steps after a prompt of one token; the cursor stands on one.
 pub fn with(steps: Vec<Step>, cursor: usize) -> App {
     let mut app = capitals();
-    app.run = None;
+    app.talk.run = None;
     let mut vocabulary = Vocabulary { hash: "v".into(), ..Vocabulary::default() };
     for name in ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] {
         vocabulary.push(name.as_bytes(), TokenKind::Control);
@@ -48,10 +48,10 @@ pub fn with(steps: Vec<Step>, cursor: usize) -> App {
     for id in 3..49_152 {
         vocabulary.push(texts.get(&Some(TokenId(id))).map_or(b"x", |bytes| bytes), TokenKind::Normal);
     }
-    app.vocabularies.insert("v".into(), Arc::new(vocabulary));
-    app.runs.get_mut(&RunId(1)).unwrap().prompt_ids = vec![TokenId(504)];
-    app.chat.turns[1].parent = None;
-    app.chat.turns[1].spans = vec![Span::Generated { run: RunId(1), steps }];
+    app.talk.vocabularies.insert("v".into(), Arc::new(vocabulary));
+    app.talk.runs.get_mut(&RunId(1)).unwrap().prompt_ids = vec![TokenId(504)];
+    app.talk.chat.turns[1].parent = None;
+    app.talk.chat.turns[1].spans = vec![Span::Generated { run: RunId(1), steps }];
     app.transcript.selected = Some(TurnId(2));
     app.transcript.cursor = Some(TokenCursor { turn: TurnId(2), index: cursor });
     app.update(Now::default(), Msg::Tick);

@@ -75,7 +75,7 @@ impl App {
             if view.read_by { self.display().ink_of_readers()? } else { self.display().ink_of_pass()? };
         inked.gamma = view.contrast + 1;
         let run = self.display().shown_step().and_then(|shown| self.view().run_at(shown.cursor()));
-        inked.prompt = run.map(|run| (run, self.runs.get(&run).map_or(0, Run::prompt_len)));
+        inked.prompt = run.map(|run| (run, self.talk.runs.get(&run).map_or(0, Run::prompt_len)));
         if view.hides_first
             && let Some(first) = inked.shares.first_mut()
         {
@@ -83,7 +83,7 @@ impl App {
         }
         if view.grain != Grain::Token {
             let vocabulary = self.display().shown_step()?.vocabulary.as_ref()?;
-            let vocabulary = self.vocabularies.get(vocabulary)?;
+            let vocabulary = self.talk.vocabularies.get(vocabulary)?;
             sum_over(&mut inked.shares, &inked.ids, vocabulary, view.grain);
         }
         Some(inked)

@@ -11,8 +11,9 @@ mod state;
 mod tests;
 
 use super::{Hints, Keys, StationUnit, arrow};
-use crate::app::App;
+use crate::app::Station;
 use crate::app::inspector::{Exported, Wish};
+use crate::app::{App, ChatView, Display, Inspector};
 use crate::command::{Command, Context};
 use crate::engine::protocol::{Live, Want};
 use crate::inspect::trace::Part;
@@ -39,12 +40,12 @@ impl StationUnit for Attention {
         &[Context::Attention]
     }
 
-    fn wants(&self, app: &App) -> Option<Wish> {
-        app.display().pass_wish(|mut asked| {
-            let (layer, head) = (app.display().opened_layer(), app.inspector.inside.head);
-            let known = app.display().shown_inside().and_then(|seen| seen.trace.attention.as_ref());
+    fn wants(&self, on: &Display<'_>) -> Option<Wish> {
+        on.pass_wish(|mut asked| {
+            let (layer, head) = (on.opened_layer(), on.inspector.inside.head);
+            let known = on.shown_inside().and_then(|seen| seen.trace.attention.as_ref());
             let there = known.is_some_and(|known| known.layers.iter().any(|known| known.layer == layer));
-            let told = app.display().told_head().is_some_and(|told| told.tells_of(&asked.want.follow));
+            let told = on.told_head().is_some_and(|told| told.tells_of(&asked.want.follow));
             let overview = known.is_none_or(|known| known.overview.is_empty());
             if !overview && there && told {
                 return None;
@@ -56,31 +57,43 @@ impl StationUnit for Attention {
         })
     }
 
-    fn wants_live(&self, app: &App, live: &mut Live) -> bool {
-        live.want = Want { overview: true, attention: vec![app.display().opened_layer()], ..Want::default() };
+    fn wants_live(&self, on: &Display<'_>, live: &mut Live) -> bool {
+        live.want = Want { overview: true, attention: vec![on.opened_layer()], ..Want::default() };
         true
     }
 
-    fn pass_opened(&self, app: &mut App) {
-        app.aim();
+    fn pass_opened(&self, inspector: &mut Inspector, view: ChatView<'_>) {
+        inspector.aim(view);
     }
 
     fn command(&self, app: &mut App, command: Command) -> bool {
         match command {
-            Command::AttentionPicture => app.next_picture(),
-            Command::AttentionMatrix => app.show_picture(AttentionPicture::Matrix),
-            Command::AttentionRollout => app.show_picture(AttentionPicture::Rollout),
-            Command::AttentionReaders => app.turn_direction(),
+            Command::AttentionPicture => {
+                app.inspector.next_picture(&mut app.out);
+                app.station(Station::Attention);
+            }
+            Command::AttentionMatrix => {
+                app.inspector.show_picture(&mut app.out, AttentionPicture::Matrix);
+                app.station(Station::Attention);
+            }
+            Command::AttentionRollout => {
+                app.inspector.show_picture(&mut app.out, AttentionPicture::Rollout);
+                app.station(Station::Attention);
+            }
+            Command::AttentionReaders => {
+                app.inspector.turn_direction(&mut app.out);
+                app.station(Station::Attention);
+            }
             Command::AttentionRaw => app.inspector.attention.raw = !app.inspector.attention.raw,
-            Command::AttentionFirstToken => app.hide_first(),
-            Command::AttentionGrain => app.next_grain(),
-            Command::AttentionContrast => app.next_contrast(),
-            Command::OpenSelected => app.show_selected_alone(),
-            Command::WatchToken => app.watch_selected(),
+            Command::AttentionFirstToken => app.inspector.hide_first(&mut app.out),
+            Command::AttentionGrain => app.inspector.next_grain(&mut app.out),
+            Command::AttentionContrast => app.inspector.next_contrast(&mut app.out),
+            Command::OpenSelected => app.inspector.show_selected_alone(),
+            Command::WatchToken => app.inspector.watch_selected(view!(app)),
             _ => {
                 let Some((down, right)) = arrow(command) else { return false };
-                if !app.moves_cell(down, right) {
-                    app.aim_by(down, right);
+                if !app.inspector.moves_cell(view!(app), down, right) {
+                    app.inspector.aim_by(view!(app), down, right);
                 }
             }
         }
@@ -91,17 +104,18 @@ impl StationUnit for Attention {
         if app.inspector.attention.picture == AttentionPicture::Heads {
             return std::mem::take(&mut app.inspector.inside.opened);
         }
-        app.show_picture(AttentionPicture::Heads);
+        app.inspector.show_picture(&mut app.out, AttentionPicture::Heads);
+        app.station(Station::Attention);
         true
     }
 
-    fn selected(&self, app: &App) -> Option<Part> {
-        Some(Part::Head(app.display().opened_layer(), app.inspector.inside.head))
+    fn selected(&self, on: &Display<'_>) -> Option<Part> {
+        Some(Part::Head(on.opened_layer(), on.inspector.inside.head))
     }
 
-    fn hints(&self, app: &App) -> Hints {
-        let keys = Keys(app);
-        let (moves, next) = match app.inspector.attention.picture {
+    fn hints(&self, on: &Display<'_>) -> Hints {
+        let keys = Keys(on.view.keymap);
+        let (moves, next) = match on.inspector.attention.picture {
             AttentionPicture::Heads => ("head", "matrix"),
             AttentionPicture::Matrix => ("cell", "rollout"),
             AttentionPicture::Rollout => ("cell", "heads"),
@@ -121,8 +135,8 @@ impl StationUnit for Attention {
         include_str!("attention.md")
     }
 
-    fn export(&self, app: &App, file: &mut Exported) {
-        file.take_trace(app, |own, whole| own.attention.clone_from(&whole.attention));
-        file.rows = app.display().rows_on_display();
+    fn export(&self, on: &Display<'_>, file: &mut Exported) {
+        file.take_trace(on, |own, whole| own.attention.clone_from(&whole.attention));
+        file.rows = on.rows_on_display();
     }
 }

@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use super::state::{AttentionPicture, Ink, Stretched};
-use crate::app::{App, Asker, ChatView, Display, Effect, Origin, Station, TokenCursor};
+use crate::app::requests::Answer;
+use crate::app::{ChatView, Display, Effect, Inspector, Origin, Outbox, Station, TokenCursor};
 use crate::chat::RunId;
-use crate::engine::protocol::{Attend, Attended, Attending, Event, FailureKind, ROWS, Request, RequestId};
+use crate::engine::protocol::{Attend, Attended, Attending, Event, ROWS, Request, RequestId};
 use crate::export::station::StretchRows;
 use crate::inspect::scores::{HeadScore, HeadScores};
 use crate::inspect::trace::{HeadClass, HeadTold};
@@ -21,13 +22,14 @@ const LATER: usize = 384;
 /// Tokens of a text whose matrix stands under the opened head unasked; reading a longer one again takes too long.
 const UNASKED: usize = 96;
 
-impl App {
+impl Inspector {
     /// Opens the head that writes the most from anything but token 0, until one is chosen.
-    pub(crate) fn aim(&mut self) {
-        if self.inspector.inside.aimed || self.inspector.station != Station::Attention {
+    pub(crate) fn aim(&mut self, view: ChatView<'_>) {
+        if self.inside.aimed || self.station != Station::Attention {
             return;
         }
-        let Some(attention) = self.display().shown_inside().and_then(|seen| seen.trace.attention.as_ref())
+        let Some(attention) =
+            self.display(view).shown_inside().and_then(|seen| seen.trace.attention.as_ref())
         else {
             return;
         };
@@ -40,121 +42,101 @@ impl App {
             |reading: &crate::inspect::trace::HeadReading| reading.written.unwrap_or(reading.strength);
         let strongest = telling.max_by(|a, b| strength(a.2).total_cmp(&strength(b.2)));
         if let Some((layer, head)) = strongest.map(|(layer, head, _)| (layer as u32, head as u32)) {
-            let inside = &mut self.inspector.inside;
+            let inside = &mut self.inside;
             (inside.layer, inside.head, inside.aimed) = (layer, head, true);
         }
     }
 
-    /// Brings what is asked in line with what the station shows.
-    pub(crate) fn settle_attention(&mut self) {
-        self.recall_heads();
-        let engine = self.requests.engine();
-        let refused = |app: &Self, wish: &Stretched| {
-            let failed = app.inspector.attention.failed.as_ref();
-            failed.is_some_and(|(of, failed, _)| *of == engine && failed == wish)
-        };
-        let wish = self.display().attention_wish().filter(|wish| !refused(self, wish));
-        if let Some((of, target, pending)) = &self.inspector.attention.pending {
-            if *of == engine && wish.as_ref() == Some(pending) {
-                return;
-            }
-            let target = *target;
-            self.inspector.attention.pending = None;
-            self.inspector.attention.progress = None;
-            self.requests.give_up(target);
-        }
-        let Some(wish) = wish else { return };
-        let request = match &wish {
-            Stretched::Rows(attend) => Request::Attend(attend.clone()),
-            Stretched::Calibration => Request::Calibrate,
-        };
-        let id = self.requests.ask(Asker::Attention, request);
-        self.inspector.attention.pending = Some((engine, id, wish));
-    }
-
     /// Looks up what was kept of the loaded model's heads, once.
-    fn recall_heads(&mut self) {
-        if !self.inspector.station_open(Station::Attention) {
+    fn recall_heads(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        if !self.station_open(Station::Attention) {
             return;
         }
-        let Some(hash) = self.model.hash.clone().filter(|_| self.view().ready().is_some()) else { return };
-        if self.inspector.attention.recalled.as_ref().is_none_or(|(of, _)| *of != hash) {
-            self.inspector.attention.recalled = Some((hash.clone(), false));
-            self.emit(Effect::RecallHeads(hash));
+        let Some(hash) = view.model.hash.clone().filter(|_| view.ready().is_some()) else { return };
+        if self.attention.recalled.as_ref().is_none_or(|(of, _)| *of != hash) {
+            self.attention.recalled = Some((hash.clone(), false));
+            out.emit(Effect::RecallHeads(hash));
         }
-    }
-
-    /// What was kept of a model's heads; a record of another shape is as good as none.
-    pub(crate) fn heads_recalled(&mut self, hash: String, scores: Option<HeadScores>) {
-        let Some((of, came)) = &mut self.inspector.attention.recalled else { return };
-        if *of != hash {
-            return;
-        }
-        *came = true;
-        let fits = |scores: &HeadScores, app: &Self| {
-            app.view().ready().is_some_and(|loaded| scores.fits(loaded.facts.layers, loaded.facts.heads))
-        };
-        if let Some(scores) = scores.filter(|scores| fits(scores, self)) {
-            self.inspector.attention.heads = Some((hash, Arc::new(scores)));
-        }
-    }
-
-    fn attends(&self, id: RequestId) -> bool {
-        let pending = self.inspector.attention.pending.as_ref();
-        pending.is_some_and(|(engine, pending, _)| *engine == self.requests.engine() && *pending == id)
     }
 
     /// The engine answered, or told how far it is.
-    pub(crate) fn attention_event(&mut self, id: RequestId, event: Event) {
-        if !self.attends(id) {
-            return;
-        }
-        if let Event::PromptProgress { done, total } = event {
-            self.inspector.attention.progress = Some((done, total));
-            return;
-        }
-        if !event.is_final() {
-            return;
-        }
-        self.inspector.attention.progress = None;
-        let Some((engine, _, wish)) = self.inspector.attention.pending.take() else { return };
+    pub(crate) fn attention_event(
+        &mut self,
+        view: ChatView<'_>,
+        out: &mut Outbox,
+        id: RequestId,
+        event: Event,
+    ) {
+        let Some(Answer::Whole(wish, event)) = self.attention.asking.event(id, event) else { return };
         match (event, wish) {
             (Event::Attended(rows), Stretched::Rows(asked)) => self.keep_stretch(*asked, *rows),
-            (Event::Calibrated(scores), Stretched::Calibration) => self.keep_heads(Arc::from(scores)),
-            (Event::Failed(failure), wish) if failure.kind != FailureKind::Cancelled => {
-                self.inspector.attention.failed = Some((engine, wish, failure.message));
+            (Event::Calibrated(scores), Stretched::Calibration) => {
+                self.keep_heads(view, out, Arc::from(scores));
             }
             _ => {}
         }
     }
 
     fn keep_stretch(&mut self, asked: Attend, rows: Attended) {
-        let known = &mut self.inspector.attention.stretches;
+        let known = &mut self.attention.stretches;
         known.push((asked, Arc::new(rows)));
         let surplus = known.len().saturating_sub(STRETCHES);
         known.drain(..surplus);
     }
 
-    fn keep_heads(&mut self, scores: Arc<HeadScores>) {
-        let Some(hash) = self.model.hash.clone() else { return };
-        self.emit(Effect::KeepHeads(hash.clone(), Arc::clone(&scores)));
-        self.inspector.attention.heads = Some((hash, scores));
+    fn keep_heads(&mut self, view: ChatView<'_>, out: &mut Outbox, scores: Arc<HeadScores>) {
+        let Some(hash) = view.model.hash.clone() else { return };
+        out.emit(Effect::KeepHeads(hash.clone(), Arc::clone(&scores)));
+        self.attention.heads = Some((hash, scores));
     }
+}
 
+impl Display<'_> {
     /// Why rows are not there, in one line.
     #[must_use]
     pub fn rows_missing(&self) -> String {
-        let view = &self.inspector.attention;
-        if let Some((_, _, Stretched::Rows(_))) = &view.pending {
-            return match view.progress {
-                Some((done, of)) => format!("the model reads it again: {done} of {of} tokens"),
-                None => "the model reads it again…".into(),
-            };
+        let asking = &self.inspector.attention.asking;
+        let told = |wish: &Stretched| match wish {
+            Stretched::Rows(_) => asking.status(wish).sentence("the model reads it again"),
+            Stretched::Calibration => None,
+        };
+        if let Some(told) =
+            asking.pending().and_then(told).or_else(|| told(&Stretched::Rows(Box::new(self.rows_wanted()?))))
+        {
+            return told;
         }
-        match &view.failed {
-            Some((engine, Stretched::Rows(_), why)) if *engine == self.requests.engine() => why.clone(),
-            _ if self.run.is_some() => "it is read when the reply is done".into(),
-            _ => self.inside_missing().unwrap_or_else(|| "not read yet".into()),
+        if self.view.run.is_some() {
+            return "it is read when the reply is done".into();
+        }
+        self.inside_missing().unwrap_or_else(|| "not read yet".into())
+    }
+}
+
+impl Inspector {
+    /// Brings what is asked in line with what the station shows.
+    pub(crate) fn sync_attention(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        self.recall_heads(view, out);
+        let wish = self.display(view).attention_wish();
+        self.attention.asking.follow(wish, &mut out.requests, |wish| {
+            Ok(match wish {
+                Stretched::Rows(attend) => Request::Attend(attend.clone()),
+                Stretched::Calibration => Request::Calibrate,
+            })
+        });
+    }
+
+    /// What was kept of a model's heads; a record of another shape is as good as none.
+    pub(crate) fn heads_recalled(&mut self, view: ChatView<'_>, hash: String, scores: Option<HeadScores>) {
+        let Some((of, came)) = &mut self.attention.recalled else { return };
+        if *of != hash {
+            return;
+        }
+        *came = true;
+        let fits = |scores: &HeadScores| {
+            view.ready().is_some_and(|loaded| scores.fits(loaded.facts.layers, loaded.facts.heads))
+        };
+        if let Some(scores) = scores.filter(fits) {
+            self.attention.heads = Some((hash, Arc::new(scores)));
         }
     }
 }
@@ -252,7 +234,7 @@ impl<'a> Display<'a> {
 
     /// What the station shows and is not known yet. The pass itself goes first.
     fn attention_wish(&self) -> Option<Stretched> {
-        let busy = self.view.run.is_some() || self.inspector.inside.pending.is_some();
+        let busy = self.view.run.is_some() || self.inspector.inside.asking.pending().is_some();
         if !self.inspector.station_open(Station::Attention) || self.view.ready().is_none() || busy {
             return None;
         }

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use crate::app::EngineId;
-use crate::engine::protocol::{Attend, Attended, RequestId};
+use crate::app::{Asker, Query, Question};
+use crate::engine::protocol::{Attend, Attended};
 use crate::inspect::scores::HeadScores;
 
 /// Choices within the station, and what was read for them.
@@ -33,12 +33,8 @@ pub struct AttentionView {
     pub heads: Option<(String, Arc<HeadScores>)>,
     /// The hash whose scores were looked up among the kept ones, and whether the answer has come.
     pub recalled: Option<(String, bool)>,
-    /// What the engine is reading now: engine, request, and what for.
-    pub pending: Option<(EngineId, RequestId, Stretched)>,
-    /// What could not be read, of which engine, and why.
-    pub failed: Option<(EngineId, Stretched, String)>,
-    /// How far the reading is: tokens done of tokens to read.
-    pub progress: Option<(u32, u32)>,
+    /// What the engine is asked.
+    pub asking: Query<Stretched>,
 }
 
 /// What the engine reads for the station.
@@ -48,6 +44,10 @@ pub enum Stretched {
     Rows(Box<Attend>),
     /// What heads do on random text.
     Calibration,
+}
+
+impl Question for Stretched {
+    const ASKER: Asker = Asker::Attention;
 }
 
 /// What the station draws.

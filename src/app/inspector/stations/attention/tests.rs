@@ -17,7 +17,7 @@ fn begun() -> Bench {
     bench.app.inspector.station = Station::Attention;
     bench.app.focus = Focus::Inspector;
     bench.send(Msg::Tick);
-    let (_, id, _) = bench.app.inspector.inside.pending.clone().expect("the pass is being opened");
+    let id = bench.app.out.requests.of(crate::app::Asker::Station).expect("the pass is being opened");
     let row =
         HeadRow { weights: vec![0.2, 0.3, 0.5], value_norms: vec![0.0, 1.0, 3.0], ..HeadRow::default() };
     let reading = |written| HeadReading { written: Some(written), strength: 0.9, ..HeadReading::default() };
@@ -35,8 +35,8 @@ fn begun() -> Bench {
 
 /// What is asked of the opened head, if anything is.
 fn head_asked(bench: &Bench) -> Option<(RequestId, Inspect)> {
-    match bench.app.inspector.inside.pending.clone()? {
-        (_, id, Wish::Pass(_, request)) => Some((id, *request)),
+    match bench.app.inspector.inside.asking.pending()? {
+        Wish::Pass(_, request) => Some((bench.app.out.requests.of(Asker::Station)?, (**request).clone())),
         _ => None,
     }
 }
@@ -87,7 +87,7 @@ fn an_answer_without_what_was_asked_is_not_asked_for_again() {
     seen.trace.missing = vec!["what the head writes: the output matrix was not seen".into()];
     bench.event(id.0, Event::Inspected(Box::new(seen)));
     assert!(head_asked(&bench).is_none());
-    let why = bench.app.inside_missing().unwrap();
+    let why = bench.app.display().inside_missing().unwrap();
     assert!(why.contains("the output matrix was not seen"), "{why}");
 }
 
@@ -102,7 +102,7 @@ fn asked(effects: &[Effect]) -> Option<Attend> {
 }
 
 fn answer(bench: &mut Bench, event: Event) -> Vec<Effect> {
-    let (_, id, _) = bench.app.inspector.attention.pending.clone().expect("something is being read");
+    let id = bench.app.out.requests.of(crate::app::Asker::Attention).expect("something is being read");
     bench.event(id.0, event)
 }
 
@@ -133,7 +133,7 @@ fn a_matrix_is_asked_once_and_the_rollout_after_it() {
     assert_eq!(asked(&bench.press(&["g"])).unwrap().of, Attending::Rollout);
     bench.press(&["esc"]);
     assert_eq!(bench.app.inspector.attention.picture, AttentionPicture::Heads);
-    assert!(bench.app.inspector.attention.pending.is_none(), "what is not shown is not read");
+    assert!(bench.app.inspector.attention.asking.pending().is_none(), "what is not shown is not read");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn who_reads_a_token_is_asked_over_what_follows_it() {
     // The prompt of two and the three tokens of the reply.
     assert_eq!(request.ids.len(), 5);
     put_cursor(&mut bench, 2);
-    assert!(bench.app.inspector.attention.pending.is_none(), "the pass on display goes first");
+    assert!(bench.app.inspector.attention.asking.pending().is_none(), "the pass on display goes first");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn what_heads_usually_do_is_looked_up_then_worked_out_and_kept() {
     let mut bench = opened();
     let effects = bench.event(0, Event::ModelHash("abc".into()));
     assert!(effects.contains(&Effect::RecallHeads("abc".into())), "{effects:?}");
-    assert!(bench.app.inspector.attention.pending.is_none(), "the records are looked up first");
+    assert!(bench.app.inspector.attention.asking.pending().is_none(), "the records are looked up first");
     let effects = bench.send(Msg::Heads("abc".into(), Some(Box::new(foreign))));
     assert!(brief(&effects).contains(&"ask Calibrate".into()), "one of another shape is none: {effects:?}");
     let effects = answer(&mut bench, Event::Calibrated(Box::new(scores.clone())));
@@ -197,5 +197,5 @@ fn what_was_refused_is_said_and_not_asked_again() {
     bench.press(&["g"]);
     let failure = Failure { kind: FailureKind::Other, message: "no such thing".into() };
     assert_eq!(asked(&answer(&mut bench, Event::Failed(failure))), None);
-    assert_eq!(bench.app.rows_missing(), "no such thing");
+    assert_eq!(bench.app.display().rows_missing(), "no such thing");
 }

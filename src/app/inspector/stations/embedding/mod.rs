@@ -6,8 +6,9 @@ mod state;
 mod table;
 
 use super::{Hints, Keys, StationUnit};
-use crate::app::App;
+use crate::app::Station;
 use crate::app::inspector::{Exported, Wish};
+use crate::app::{App, Display};
 use crate::command::{Command, Context};
 pub use state::{Arithmetic, EmbeddingView};
 
@@ -31,7 +32,7 @@ impl StationUnit for Embedding {
         &[Context::Embedding]
     }
 
-    fn shows_own_pass(&self, _app: &App) -> bool {
+    fn shows_own_pass(&self, _on: &Display<'_>) -> bool {
         true
     }
 
@@ -39,24 +40,27 @@ impl StationUnit for Embedding {
         true
     }
 
-    fn wants(&self, app: &App) -> Option<Wish> {
-        app.display().table_wish()
+    fn wants(&self, on: &Display<'_>) -> Option<Wish> {
+        on.table_wish()
     }
 
     fn command(&self, app: &mut App, command: Command) -> bool {
         match command {
-            Command::EmbeddingSpan => app.choose_span(),
-            Command::EmbeddingAdd => app.add_to_map(),
-            Command::EmbeddingMap => app.other_map(),
+            Command::EmbeddingSpan => {
+                app.inspector.choose_span(view!(app), &mut app.out);
+                app.station(Station::Embedding);
+            }
+            Command::EmbeddingAdd => app.inspector.add_to_map(view!(app)),
+            Command::EmbeddingMap => app.inspector.other_map(&mut app.out),
             Command::EmbeddingCentred => app.inspector.embedding.centred = !app.inspector.embedding.centred,
-            Command::WatchToken => app.watch_selected(),
-            _ => return app.row_command(command, usize::MAX),
+            Command::WatchToken => app.inspector.watch_selected(view!(app)),
+            _ => return app.inspector.row_command(view!(app), command, usize::MAX),
         }
         true
     }
 
-    fn hints(&self, app: &App) -> Hints {
-        let keys = Keys(app);
+    fn hints(&self, on: &Display<'_>) -> Hints {
+        let keys = Keys(on.view.keymap);
         vec![
             (keys.rows(), "neighbour"),
             (keys.of(Command::EmbeddingAdd), "add to map"),
@@ -71,8 +75,7 @@ impl StationUnit for Embedding {
         include_str!("embedding.md")
     }
 
-    fn export(&self, app: &App, file: &mut Exported) {
-        file.embedding =
-            app.display().shown_embedding().map(|facts| (facts.clone(), app.display().embedding_span()));
+    fn export(&self, on: &Display<'_>, file: &mut Exported) {
+        file.embedding = on.shown_embedding().map(|facts| (facts.clone(), on.embedding_span()));
     }
 }

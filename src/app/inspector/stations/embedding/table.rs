@@ -8,7 +8,8 @@ use std::sync::Arc;
 use super::state::Arithmetic;
 use crate::app::inspector::NEIGHBOURS;
 use crate::app::{
-    App, ChatView, Display, LiveStep, PromptAction, Station, TextBox, TextEdit, TokenCursor, Wish,
+    App, ChatView, Display, Inspector, LiveStep, Outbox, PromptAction, Station, TextBox, TextEdit,
+    TokenCursor, Wish,
 };
 use crate::engine::protocol::Embed;
 use crate::inspect::embedding::turned;
@@ -127,27 +128,25 @@ impl<'a> Display<'a> {
     }
 }
 
-impl App {
+impl Inspector {
     /// Whether the display waits for what the table says of the next token: else a fast reply would always be
     /// ahead of its answers.
-    pub(crate) fn awaits_table(&self) -> bool {
-        let Some(embed) = self.display().embed_wanted().filter(|_| self.display().follows_table()) else {
+    pub(crate) fn awaits_table(&self, view: ChatView<'_>) -> bool {
+        let Some(embed) = self.display(view).embed_wanted().filter(|_| self.display(view).follows_table())
+        else {
             return false;
         };
-        let failed = self.inspector.inside.failed.as_ref().is_some_and(|(engine, failed, _)| {
-            *engine == self.requests.engine() && matches!(failed, Wish::Embed(failed) if **failed == embed)
-        });
-        !failed && self.display().embedding(|known| *known == embed).is_none()
+        let failed = self.inside.asking.refusal(&Wish::Embed(Box::new(embed.clone()))).is_some();
+        !failed && self.display(view).embedding(|known| *known == embed).is_none()
     }
 
     /// Begins the span of the matrix at the token on display, or ends it.
-    pub(crate) fn choose_span(&mut self) {
-        let here = self.display().shown_step().map(LiveStep::cursor);
-        let anchor = &mut self.inspector.embedding.anchor;
+    pub(crate) fn choose_span(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        let here = self.display(view).shown_step().map(LiveStep::cursor);
+        let anchor = &mut self.embedding.anchor;
         *anchor = if anchor.is_some() { None } else { here };
         let began = anchor.is_some();
-        self.station(Station::Embedding);
-        self.say(if began {
+        out.say(if began {
             "the matrix goes from here to where the cursor is moved"
         } else {
             "the matrix shows the last tokens again"
@@ -155,11 +154,12 @@ impl App {
     }
 
     /// Puts the selected neighbour onto the map, or takes it off again.
-    pub(crate) fn add_to_map(&mut self) {
-        let row = self.inspector.inside.row;
-        let near = self.display().shown_embedding().map(|facts| facts.neighbours.clone()).unwrap_or_default();
+    pub(crate) fn add_to_map(&mut self, view: ChatView<'_>) {
+        let row = self.inside.row;
+        let near =
+            self.display(view).shown_embedding().map(|facts| facts.neighbours.clone()).unwrap_or_default();
         let Some((id, _)) = near.get(row.min(near.len().saturating_sub(1))) else { return };
-        let added = &mut self.inspector.embedding.added;
+        let added = &mut self.embedding.added;
         match added.iter().position(|other| other == id) {
             Some(at) => drop(added.remove(at)),
             None => added.push(*id),
@@ -168,17 +168,46 @@ impl App {
 
     /// The next picture: the map of the text's tokens, that of the token with its neighbours, then map and matrix
     /// alone where there is no room for all.
-    pub(crate) fn other_map(&mut self) {
-        let inside = &mut self.inspector.inside;
-        let (near, opened, said) = match (self.inspector.embedding.map_near, inside.opened) {
+    pub(crate) fn other_map(&mut self, out: &mut Outbox) {
+        let inside = &mut self.inside;
+        let (near, opened, said) = match (self.embedding.map_near, inside.opened) {
             (false, false) => (true, false, "map: the token, its neighbours, and what was added"),
             (true, false) => (false, true, "the pictures without the list, where there is no room for all"),
             (_, true) => (false, false, "map: the text's tokens"),
         };
-        (self.inspector.embedding.map_near, inside.opened) = (near, opened);
-        self.say(said);
+        (self.embedding.map_near, inside.opened) = (near, opened);
+        out.say(said);
     }
 
+    /// `/arithmetic king - man + woman`; says whether it could be read.
+    pub(crate) fn arithmetic(&mut self, view: ChatView<'_>, out: &mut Outbox, text: &str) -> bool {
+        self.inside.row = 0;
+        if text.trim().is_empty() {
+            self.embedding.arithmetic = None;
+            return true;
+        }
+        let vocabulary = view.ready().and_then(|loaded| view.vocabularies.get(&loaded.vocabulary)).cloned();
+        let Some(vocabulary) = vocabulary else {
+            out.warn("words can be added once a model is loaded");
+            return false;
+        };
+        match read(text, &vocabulary) {
+            Ok(asked) => {
+                if !asked.notes.is_empty() {
+                    out.say(asked.notes.join("; "));
+                }
+                self.embedding.arithmetic = Some(asked);
+                true
+            }
+            Err(why) => {
+                out.warn(why);
+                false
+            }
+        }
+    }
+}
+
+impl App {
     /// Asks for words to add and take away.
     pub(crate) fn open_arithmetic(&mut self) {
         self.station(Station::Embedding);
@@ -189,35 +218,6 @@ impl App {
             input: TextEdit::new(before),
             action: PromptAction::Arithmetic,
         });
-    }
-
-    /// `/arithmetic king - man + woman`; says whether it could be read.
-    pub(crate) fn arithmetic(&mut self, text: &str) -> bool {
-        self.station(Station::Embedding);
-        self.inspector.inside.row = 0;
-        if text.trim().is_empty() {
-            self.inspector.embedding.arithmetic = None;
-            return true;
-        }
-        let vocabulary =
-            self.view().ready().and_then(|loaded| self.vocabularies.get(&loaded.vocabulary)).cloned();
-        let Some(vocabulary) = vocabulary else {
-            self.warn("words can be added once a model is loaded");
-            return false;
-        };
-        match read(text, &vocabulary) {
-            Ok(asked) => {
-                if !asked.notes.is_empty() {
-                    self.say(asked.notes.join("; "));
-                }
-                self.inspector.embedding.arithmetic = Some(asked);
-                true
-            }
-            Err(why) => {
-                self.warn(why);
-                false
-            }
-        }
     }
 }
 

@@ -6,8 +6,8 @@ mod neurons;
 mod state;
 
 use super::{Hints, Keys, StationUnit, arrow};
-use crate::app::App;
 use crate::app::inspector::{Exported, NEIGHBOURS, Wish};
+use crate::app::{App, Display};
 use crate::command::{Command, Context};
 use crate::engine::protocol::{Live, Want};
 use crate::inspect::trace::Part;
@@ -33,45 +33,41 @@ impl StationUnit for Ffn {
         &[Context::Ffn]
     }
 
-    fn wants(&self, app: &App) -> Option<Wish> {
-        app.display().pass_wish(|mut asked| {
-            app.display().want_ffn(app.display().opened_layer(), &mut asked.want)?;
+    fn wants(&self, on: &Display<'_>) -> Option<Wish> {
+        on.pass_wish(|mut asked| {
+            on.want_ffn(on.opened_layer(), &mut asked.want)?;
             Some(asked)
         })
     }
 
-    fn wants_live(&self, app: &App, live: &mut Live) -> bool {
-        live.want = Want {
-            ffn: vec![app.display().opened_layer()],
-            neurons: NEIGHBOURS,
-            words: true,
-            ..Want::default()
-        };
+    fn wants_live(&self, on: &Display<'_>, live: &mut Live) -> bool {
+        live.want =
+            Want { ffn: vec![on.opened_layer()], neurons: NEIGHBOURS, words: true, ..Want::default() };
         true
     }
 
     fn command(&self, app: &mut App, command: Command) -> bool {
         match command {
-            Command::SortNeurons => app.sort_neurons(),
+            Command::SortNeurons => app.inspector.sort_neurons(&mut app.out),
             Command::FfnList => app.inspector.ffn.on_neurons = !app.inspector.ffn.on_neurons,
-            Command::NextRival => app.next_rival(),
-            Command::OpenSelected => app.show_selected_alone(),
+            Command::NextRival => app.inspector.next_rival(view!(app)),
+            Command::OpenSelected => app.inspector.show_selected_alone(),
             _ => {
                 let Some((down, right)) = arrow(command) else { return false };
-                app.move_neuron(down, right);
+                app.inspector.move_neuron(view!(app), down, right);
             }
         }
         true
     }
 
-    fn selected(&self, app: &App) -> Option<Part> {
-        Some(app.display().selected_neuron().unwrap_or(Part::Ffn(app.display().opened_layer())))
+    fn selected(&self, on: &Display<'_>) -> Option<Part> {
+        Some(on.selected_neuron().unwrap_or(Part::Ffn(on.opened_layer())))
     }
 
-    fn hints(&self, app: &App) -> Hints {
-        let keys = Keys(app);
+    fn hints(&self, on: &Display<'_>) -> Hints {
+        let keys = Keys(on.view.keymap);
         vec![
-            (keys.rows(), if app.inspector.ffn.on_neurons { "neuron" } else { "layer" }),
+            (keys.rows(), if on.inspector.ffn.on_neurons { "neuron" } else { "layer" }),
             (keys.of(Command::FfnList), "list"),
             (keys.of(Command::OpenSelected), "open"),
             (keys.of(Command::SortNeurons), "by push"),
@@ -84,9 +80,9 @@ impl StationUnit for Ffn {
         include_str!("ffn.md")
     }
 
-    fn export(&self, app: &App, file: &mut Exported) {
-        file.take_trace(app, |own, whole| own.ffn.clone_from(&whole.ffn));
-        let Some(seen) = app.display().shown_inside() else { return };
+    fn export(&self, on: &Display<'_>, file: &mut Exported) {
+        file.take_trace(on, |own, whole| own.ffn.clone_from(&whole.ffn));
+        let Some(seen) = on.shown_inside() else { return };
         file.ffns.clone_from(&seen.ffns);
         file.ffn_layers.clone_from(&seen.ffn_layers);
     }

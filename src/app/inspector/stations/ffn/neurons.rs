@@ -5,7 +5,7 @@
 //! Invariant: pushes are between the chosen token and its rival of now; bars keep the scale that the model's first
 //! pass gave them.
 
-use crate::app::{App, Display};
+use crate::app::{ChatView, Display, Inspector, Outbox};
 use crate::engine::protocol::{Inspected, Want};
 use crate::inspect::feed_forward::NeuronOrder;
 use crate::inspect::trace::Part;
@@ -45,43 +45,43 @@ impl Display<'_> {
     }
 }
 
-impl App {
+impl Inspector {
     /// The first pass of a model sets the scale of its bars.
-    pub(crate) fn set_write_scale(&mut self, seen: &Inspected) {
-        let model = self.model.hash.clone().unwrap_or_else(|| self.model.name.clone());
-        let known = self.inspector.ffn.write_scale.as_ref().is_some_and(|(of, _)| *of == model);
+    pub(crate) fn set_write_scale(&mut self, view: ChatView<'_>, seen: &Inspected) {
+        let model = view.model.hash.clone().unwrap_or_else(|| view.model.name.clone());
+        let known = self.ffn.write_scale.as_ref().is_some_and(|(of, _)| *of == model);
         let longest = seen.ffn_layers.iter().map(|line| line.write).fold(0.0, f32::max);
         if known || longest <= 0.0 || !longest.is_finite() {
             return;
         }
         // Two figures are enough, and are what stands in the head.
         let unit = 10.0_f32.powf(longest.log10().floor() - 1.0);
-        self.inspector.ffn.write_scale = Some((model, (longest / unit).ceil() * unit));
+        self.ffn.write_scale = Some((model, (longest / unit).ceil() * unit));
     }
 
     /// The arrows: in the list of neurons, or in that of the layers.
-    pub(crate) fn move_neuron(&mut self, down: i32, right: i32) {
-        if self.view().ready().is_none() {
+    pub(crate) fn move_neuron(&mut self, view: ChatView<'_>, down: i32, right: i32) {
+        if view.ready().is_none() {
             return;
         }
-        if !self.inspector.ffn.on_neurons {
-            return self.aim_by(down + right, 0);
+        if !self.ffn.on_neurons {
+            return self.aim_by(view, down + right, 0);
         }
-        let row = &mut self.inspector.inside.row;
+        let row = &mut self.inside.row;
         *row = row.saturating_add_signed(down as isize).min(NEURONS - 1);
-        self.aim_by(right, 0);
+        self.aim_by(view, right, 0);
     }
 
     /// Neurons by the other figure.
-    pub(crate) fn sort_neurons(&mut self) {
-        let inside = &mut self.inspector.inside;
-        self.inspector.ffn.by_push = !self.inspector.ffn.by_push;
+    pub(crate) fn sort_neurons(&mut self, out: &mut Outbox) {
+        let inside = &mut self.inside;
+        self.ffn.by_push = !self.ffn.by_push;
         inside.row = 0;
-        let by = if self.inspector.ffn.neuron_order() == NeuronOrder::Push {
+        let by = if self.ffn.neuron_order() == NeuronOrder::Push {
             "how much they push"
         } else {
             "how much they write"
         };
-        self.say(format!("neurons sorted by {by}"));
+        out.say(format!("neurons sorted by {by}"));
     }
 }

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::state::{Depths, Grid, Reading, ReadingOf, Settled};
-use crate::app::{App, Asker, Colouring, Confirm, ConfirmAction, Display, Origin, Station, TokenCursor};
+use crate::app::{
+    App, Asker, ChatView, Colouring, Confirm, ConfirmAction, Display, Geometry, Inspector, Origin, Outbox,
+    Station, TokenCursor, Transcript,
+};
 use crate::chat::{RunId, Turn, TurnId};
 use crate::engine::protocol::{self, Event, FailureKind, Request, RequestId};
 use crate::inspect::depth::Depth;
@@ -101,22 +104,93 @@ impl<'a> Display<'a> {
     }
 }
 
-impl App {
+impl Inspector {
     /// Shows the grid of layers over tokens, or the list of layers again.
-    pub(crate) fn toggle_grid(&mut self) {
-        let grid = &mut self.inspector.depths.shows_grid;
-        *grid = !*grid || self.inspector.station != Station::Layers;
+    pub(crate) fn toggle_grid(&mut self, out: &mut Outbox) {
+        let grid = &mut self.depths.shows_grid;
+        *grid = !*grid || self.station != Station::Layers;
         let shown = *grid;
-        self.inspector.depths.failed = None;
-        self.station(Station::Layers);
-        let price = self.inspector.depths.price.1;
-        self.say(match (shown, price) {
+        self.depths.failed = None;
+        let price = self.depths.price.1;
+        out.say(match (shown, price) {
             (false, _) => "the layers of one token".to_owned(),
             (true, Some(ms)) => format!("layers over {COLUMNS} tokens, about {ms:.0} ms each"),
             (true, None) => format!("layers over {COLUMNS} tokens: each is read through every layer"),
         });
     }
 
+    /// The long reading was agreed to.
+    pub(crate) fn agree_to_layers(&mut self) {
+        self.depths.agreed = true;
+    }
+
+    /// The grid that the station shows and is not there, as the text and its first column.
+    fn grid_wanted(&self, view: ChatView<'_>) -> Option<(Arc<Vec<TokenId>>, u32)> {
+        let depths = &self.depths;
+        if !depths.shows_grid || !self.station_open(Station::Layers) {
+            return None;
+        }
+        if matches!(depths.failed, Some((_, None, _))) {
+            return None;
+        }
+        let shown = self.display(view).shown_step().filter(|shown| shown.chat == view.chat.head.id)?;
+        let at = shown.cursor();
+        view.run_at(at).filter(|run| view.can_read_again(*run))?;
+        let pass = view.pass(at)?;
+        if let Some((grid, column)) = self.display(view).shown_grid() {
+            // One that is still coming stays wanted.
+            let coming = grid.tokens.len() < grid.ids.len() - grid.from as usize;
+            return (coming || column >= grid.tokens.len()).then(|| (Arc::clone(&grid.ids), grid.from));
+        }
+        let mut ids = pass.ids.to_vec();
+        ids.push(pass.chosen);
+        ids.extend((1..=AHEAD).map_while(|by| {
+            let next = view.pass(TokenCursor { index: at.index + by, ..at })?;
+            (next.run == pass.run && next.ids.len() == pass.ids.len() + by).then_some(next.chosen)
+        }));
+        let from = ids.len().saturating_sub(COLUMNS).max(1).min(pass.ids.len());
+        Some((Arc::new(ids), from as u32))
+    }
+
+    fn ask_grid(&mut self, view: ChatView<'_>, out: &mut Outbox, ids: &Arc<Vec<TokenId>>, from: u32) {
+        let run = self.display(view).shown_step().and_then(|shown| view.run_at(shown.cursor()));
+        let grids = &mut self.depths.grids;
+        grids.retain(|grid| (&grid.ids, grid.from) != (ids, from));
+        grids.push(Grid { ids: Arc::clone(ids), from, tokens: Vec::new() });
+        let surplus = grids.len().saturating_sub(GRIDS);
+        grids.drain(..surplus);
+        let of = ReadingOf::Grid(Arc::clone(ids), from);
+        self.ask_depths(view, out, run, ids_from(ids.to_vec(), from, true), of);
+    }
+
+    fn ask_depths(
+        &mut self,
+        view: ChatView<'_>,
+        out: &mut Outbox,
+        run: Option<RunId>,
+        request: protocol::Depths,
+        of: ReadingOf,
+    ) {
+        let run = run.and_then(|run| view.runs.get(&run));
+        let interventions = run.map(|run| run.interventions.clone()).unwrap_or_default();
+        let request = protocol::Depths { interventions, ..request };
+        let request = out.requests.ask(Asker::Depths, Request::Depths(Box::new(request)));
+        let engine = out.requests.engine();
+        self.depths.pending = Some(Reading { engine, request, of, came: 0 });
+    }
+
+    fn reads_depths(&self, out: &Outbox, id: RequestId) -> bool {
+        let pending = self.depths.pending.as_ref();
+        pending.is_some_and(|pending| pending.engine == out.requests.engine() && pending.request == id)
+    }
+}
+
+/// What is asked of a text from one of its tokens on, under the network as it is.
+fn ids_from(ids: Vec<TokenId>, from: u32, cells: bool) -> protocol::Depths {
+    protocol::Depths { ids, from, cells, interventions: Vec::new() }
+}
+
+impl App {
     /// Colours by layer of decision: says what it takes, or asks where that is long.
     pub(crate) fn colour_by_layer(&mut self) -> String {
         self.inspector.depths.failed = None;
@@ -138,34 +212,31 @@ impl App {
             format!("coloured by layer: {name}; {count} tokens are read again, about {seconds}")
         }
     }
+}
 
-    /// The long reading was agreed to.
-    pub(crate) fn agree_to_layers(&mut self) {
-        self.inspector.depths.agreed = true;
-    }
-
+impl Inspector {
     /// Brings what is read in line with what is shown.
-    pub(crate) fn settle_depths(&mut self) {
-        self.keep_one_model();
-        if self
-            .inspector
-            .depths
-            .pending
-            .as_ref()
-            .is_some_and(|pending| pending.engine != self.requests.engine())
-        {
-            self.inspector.depths.pending = None;
-        }
-        let inside = self.inspector.inside.pending.as_ref();
-        let looking = self.inspector.looks.asking.pending().is_some();
-        let yields = self.run.is_some()
-            || self.queued.is_some()
-            || inside.is_some_and(|(engine, ..)| *engine == self.requests.engine())
+    pub(crate) fn sync_depths(
+        &mut self,
+        view: ChatView<'_>,
+        out: &mut Outbox,
+        transcript: &Transcript,
+        geometry: &Geometry,
+    ) {
+        self.keep_one_model(view, out);
+        let engine = out.requests.engine();
+        self.depths.pending.take_if(|pending| pending.engine != engine);
+        self.depths.failed.take_if(|(of, ..)| *of != engine);
+        let looking = self.looks.asking.pending().is_some();
+        let yields = view.run.is_some()
+            || view.queued.is_some()
+            || self.inside.asking.pending().is_some()
             || looking
-            || self.view().ready().is_none();
-        let grid = if yields { None } else { self.grid_wanted() };
-        let colours = !yields && grid.is_none() && self.colours_wanted();
-        let goes_on = match self.inspector.depths.pending.as_ref().map(|pending| &pending.of) {
+            || view.ready().is_none();
+        let grid = if yields { None } else { self.grid_wanted(view) };
+        let colours =
+            !yields && grid.is_none() && transcript.colouring == Colouring::Layer && self.depths.agreed;
+        let goes_on = match self.depths.pending.as_ref().map(|pending| &pending.of) {
             Some(ReadingOf::Grid(ids, from)) => {
                 let here = |ids_of: &Arc<Vec<TokenId>>, from_of: u32| (ids_of, from_of) == (ids, *from);
                 match &grid {
@@ -173,7 +244,10 @@ impl App {
                     // All has come but the word that it is done.
                     None => {
                         !yields
-                            && self.display().shown_grid().is_some_and(|(grid, _)| here(&grid.ids, grid.from))
+                            && self
+                                .display(view)
+                                .shown_grid()
+                                .is_some_and(|(grid, _)| here(&grid.ids, grid.from))
                     }
                 }
             }
@@ -183,22 +257,22 @@ impl App {
         if goes_on {
             return;
         }
-        if let Some(pending) = self.inspector.depths.pending.take() {
-            self.requests.give_up(pending.request);
+        if let Some(pending) = self.depths.pending.take() {
+            out.requests.give_up(pending.request);
         }
         if let Some((ids, from)) = grid {
-            self.ask_grid(&ids, from);
+            self.ask_grid(view, out, &ids, from);
         } else if colours {
-            self.ask_colours();
+            self.ask_colours(view, out, transcript, geometry);
         }
     }
 
     /// What was read of another model says nothing of this one.
-    fn keep_one_model(&mut self) {
-        let Some(layers) = self.view().ready().map(|loaded| loaded.facts.layers) else { return };
-        let model = self.model.hash.clone().unwrap_or_else(|| self.model.name.clone());
-        let depths = &mut self.inspector.depths;
-        if depths.model == self.model.name && Some(&depths.model) != self.model.hash.as_ref() {
+    fn keep_one_model(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        let Some(layers) = view.ready().map(|loaded| loaded.facts.layers) else { return };
+        let model = view.model.hash.clone().unwrap_or_else(|| view.model.name.clone());
+        let depths = &mut self.depths;
+        if depths.model == view.model.name && Some(&depths.model) != view.model.hash.as_ref() {
             // The same file, whose hash is now known.
             depths.model.clone_from(&model);
         }
@@ -208,123 +282,65 @@ impl App {
             let pending = depths.pending.take();
             *depths = Depths { model, shows_grid, pending, agreed: depths.agreed, ..Depths::default() };
             for turn in turns {
-                self.transcript.touch(turn);
+                out.touch(turn);
             }
         }
-        self.inspector.depths.layers = layers;
+        self.depths.layers = layers;
     }
 
-    /// The grid that the station shows and is not there, as the text and its first column.
-    fn grid_wanted(&self) -> Option<(Arc<Vec<TokenId>>, u32)> {
-        let depths = &self.inspector.depths;
-        if !depths.shows_grid || !self.inspector.station_open(Station::Layers) {
-            return None;
-        }
-        if depths
-            .failed
-            .as_ref()
-            .is_some_and(|(engine, turn, _)| *engine == self.requests.engine() && turn.is_none())
-        {
-            return None;
-        }
-        let shown = self.display().shown_step().filter(|shown| shown.chat == self.chat.head.id)?;
-        let at = shown.cursor();
-        self.view().run_at(at).filter(|run| self.view().can_read_again(*run))?;
-        let pass = self.view().pass(at)?;
-        if let Some((grid, column)) = self.display().shown_grid() {
-            // One that is still coming stays wanted.
-            let coming = grid.tokens.len() < grid.ids.len() - grid.from as usize;
-            return (coming || column >= grid.tokens.len()).then(|| (Arc::clone(&grid.ids), grid.from));
-        }
-        let mut ids = pass.ids.to_vec();
-        ids.push(pass.chosen);
-        ids.extend((1..=AHEAD).map_while(|by| {
-            let next = self.view().pass(TokenCursor { index: at.index + by, ..at })?;
-            (next.run == pass.run && next.ids.len() == pass.ids.len() + by).then_some(next.chosen)
-        }));
-        let from = ids.len().saturating_sub(COLUMNS).max(1).min(pass.ids.len());
-        Some((Arc::new(ids), from as u32))
-    }
-
-    fn ask_grid(&mut self, ids: &Arc<Vec<TokenId>>, from: u32) {
-        let run = self.display().shown_step().and_then(|shown| self.view().run_at(shown.cursor()));
-        let grids = &mut self.inspector.depths.grids;
-        grids.retain(|grid| (&grid.ids, grid.from) != (ids, from));
-        grids.push(Grid { ids: Arc::clone(ids), from, tokens: Vec::new() });
-        let surplus = grids.len().saturating_sub(GRIDS);
-        grids.drain(..surplus);
-        let of = ReadingOf::Grid(Arc::clone(ids), from);
-        self.ask_depths(ids, from, true, run, of);
-    }
-
-    fn ask_depths(&mut self, ids: &[TokenId], from: u32, cells: bool, run: Option<RunId>, of: ReadingOf) {
-        let run = run.and_then(|run| self.runs.get(&run));
-        let interventions = run.map(|run| run.interventions.clone()).unwrap_or_default();
-        let request = protocol::Depths { ids: ids.to_vec(), from, cells, interventions };
-        let request = self.requests.ask(Asker::Depths, Request::Depths(Box::new(request)));
-        let engine = self.requests.engine();
-        self.inspector.depths.pending = Some(Reading { engine, request, of, came: 0 });
-    }
-
-    fn colours_wanted(&self) -> bool {
-        self.transcript.colouring == Colouring::Layer && self.inspector.depths.agreed
-    }
-
-    fn ask_colours(&mut self) {
-        let engine = self.requests.engine();
-        let known = (self.scores.len(), self.inspector.depths.decided.len());
-        let seen_under = Settled { engine, leaf: self.chat.leaf, special: self.transcript.special, known };
-        if self.inspector.depths.settled.as_ref() == Some(&seen_under) {
+    fn ask_colours(
+        &mut self,
+        view: ChatView<'_>,
+        out: &mut Outbox,
+        transcript: &Transcript,
+        geometry: &Geometry,
+    ) {
+        let engine = out.requests.engine();
+        let known = (view.scores.len(), self.depths.decided.len());
+        let seen_under = Settled { engine, leaf: view.chat.leaf, special: transcript.special, known };
+        if self.depths.settled.as_ref() == Some(&seen_under) {
             return;
         }
-        let turns = self.turns_in_order();
+        let turns = view.turns_in_order(geometry);
         for turn in turns {
-            if self.inspector.depths.closed.contains(&(engine, turn)) {
+            if self.depths.closed.contains(&(engine, turn)) {
                 continue;
             }
-            let stretch = self.view().shown_turn(turn).and_then(|turn| self.display().stretch(turn));
+            let stretch = view.shown_turn(turn).and_then(|turn| self.display(view).stretch(turn));
             let Some(stretch) = stretch else { continue };
             let Stretch { turn, ids, from, places, run } = stretch;
-            self.ask_depths(&ids, from, false, Some(run), ReadingOf::Colours(turn, places));
+            self.ask_depths(
+                view,
+                out,
+                Some(run),
+                ids_from(ids, from, false),
+                ReadingOf::Colours(turn, places),
+            );
             return;
         }
-        self.inspector.depths.settled = Some(seen_under);
-    }
-
-    /// The shown messages, those on the screen first, then from the newest back.
-    fn turns_in_order(&self) -> Vec<TurnId> {
-        let mut order: Vec<TurnId> = self.geometry.turns.iter().map(|(turn, _)| *turn).collect();
-        order.extend(self.view().shown_turns().into_iter().rev());
-        let mut seen = std::collections::BTreeSet::new();
-        order.retain(|turn| seen.insert(*turn));
-        order
-    }
-
-    fn reads_depths(&self, id: RequestId) -> bool {
-        let pending = self.inspector.depths.pending.as_ref();
-        pending.is_some_and(|pending| pending.engine == self.requests.engine() && pending.request == id)
+        self.depths.settled = Some(seen_under);
     }
 
     /// The engine answered a reading.
-    pub(crate) fn depths_event(&mut self, id: RequestId, event: Event) {
-        if !self.reads_depths(id) {
+    pub(crate) fn depths_event(&mut self, out: &mut Outbox, id: RequestId, event: Event) {
+        if !self.reads_depths(out, id) {
             return;
         }
         match event {
-            Event::Depths { first, tokens } => self.depths_came(first, tokens),
+            Event::Depths { first, tokens } => self.depths_came(out, first, tokens),
             Event::DepthsDone { ms, .. } => {
-                let Some(done) = self.inspector.depths.pending.take() else { return };
+                let Some(done) = self.depths.pending.take() else { return };
                 let price = ms / done.came.max(1) as f32;
                 match done.of {
                     ReadingOf::Colours(turn, _) if done.came == 0 => {
-                        self.inspector.depths.closed.insert((done.engine, turn));
+                        self.depths.closed.insert((done.engine, turn));
                     }
-                    ReadingOf::Colours(..) => self.inspector.depths.price.0 = Some(price),
-                    ReadingOf::Grid(..) => self.inspector.depths.price.1 = Some(price),
+                    ReadingOf::Colours(..) => self.depths.price.0 = Some(price),
+                    ReadingOf::Grid(..) => self.depths.price.1 = Some(price),
                 }
             }
             Event::Failed(failure) => {
-                let Some(failed) = self.inspector.depths.pending.take() else { return };
+                let Some(failed) = self.depths.pending.take() else { return };
                 if failure.kind == FailureKind::Cancelled {
                     return;
                 }
@@ -333,17 +349,17 @@ impl App {
                     ReadingOf::Grid(..) => None,
                 };
                 if let Some(turn) = turn {
-                    self.inspector.depths.closed.insert((failed.engine, turn));
-                    self.warn(format!("not coloured: {}", failure.message));
+                    self.depths.closed.insert((failed.engine, turn));
+                    out.warn(format!("not coloured: {}", failure.message));
                 }
-                self.inspector.depths.failed = Some((failed.engine, turn, failure.message));
+                self.depths.failed = Some((failed.engine, turn, failure.message));
             }
             _ => {}
         }
     }
 
-    fn depths_came(&mut self, first: u32, tokens: Vec<Depth>) {
-        let depths = &mut self.inspector.depths;
+    fn depths_came(&mut self, out: &mut Outbox, first: u32, tokens: Vec<Depth>) {
+        let depths = &mut self.depths;
         let Some(pending) = &mut depths.pending else { return };
         pending.came += tokens.len() as u32;
         match &pending.of {
@@ -362,17 +378,30 @@ impl App {
                         depths.decided.insert(TokenCursor { turn, index: *index }, token.decided);
                     }
                 }
-                self.transcript.touch(turn);
+                out.touch(turn);
             }
         }
     }
+}
 
+impl ChatView<'_> {
+    /// The shown messages, those on the screen first, then from the newest back.
+    fn turns_in_order(&self, geometry: &Geometry) -> Vec<TurnId> {
+        let mut order: Vec<TurnId> = geometry.turns.iter().map(|(turn, _)| *turn).collect();
+        order.extend(self.shown_turns().into_iter().rev());
+        let mut seen = std::collections::BTreeSet::new();
+        order.retain(|turn| seen.insert(*turn));
+        order
+    }
+}
+
+impl Display<'_> {
     /// Why the grid is not there, in words.
     #[must_use]
     pub fn grid_missing(&self) -> Option<String> {
         match &self.inspector.depths.failed {
-            Some((engine, None, why)) if *engine == self.requests.engine() => Some(why.clone()),
-            _ if self.run.is_some() => Some("it is read when the reply is done".into()),
+            Some((_, None, why)) => Some(why.clone()),
+            _ if self.view.run.is_some() => Some("it is read when the reply is done".into()),
             _ => self.inside_missing(),
         }
     }

@@ -9,9 +9,9 @@ mod state;
 mod tests;
 
 use super::{Hints, Keys, Station, StationUnit, arrow};
-use crate::app::App;
 use crate::app::cursor::Move;
 use crate::app::inspector::{Exported, Wish};
+use crate::app::{App, Display};
 use crate::command::{Command, Context};
 use crate::engine::protocol::Live;
 pub use state::{Depths, Grid, Reading, ReadingOf, Settled};
@@ -36,12 +36,12 @@ impl StationUnit for Layers {
         &[Context::Layers]
     }
 
-    fn wants(&self, app: &App) -> Option<Wish> {
-        if app.inspector.depths.shows_grid {
+    fn wants(&self, on: &Display<'_>) -> Option<Wish> {
+        if on.inspector.depths.shows_grid {
             return None;
         }
-        app.display().pass_wish(|mut asked| {
-            let lens = app.display().shown_inside().and_then(|seen| seen.trace.lens.as_ref());
+        on.pass_wish(|mut asked| {
+            let lens = on.shown_inside().and_then(|seen| seen.trace.lens.as_ref());
             let told = lens.and_then(|lens| lens.rows.first());
             let follow = asked.want.follow.iter().copied();
             if told.is_some_and(|row| row.followed.iter().map(|followed| followed.id).eq(follow)) {
@@ -52,24 +52,27 @@ impl StationUnit for Layers {
         })
     }
 
-    fn wants_live(&self, app: &App, live: &mut Live) -> bool {
-        live.want.lens = !app.inspector.depths.shows_grid;
+    fn wants_live(&self, on: &Display<'_>, live: &mut Live) -> bool {
+        live.want.lens = !on.inspector.depths.shows_grid;
         live.want.lens
     }
 
     fn command(&self, app: &mut App, command: Command) -> bool {
         match command {
-            Command::LayersGrid => app.toggle_grid(),
+            Command::LayersGrid => {
+                app.inspector.toggle_grid(&mut app.out);
+                app.station(Station::Layers);
+            }
             Command::LayersRanks => app.inspector.depths.ranks = !app.inspector.depths.ranks,
             Command::OpenHeads => app.open_at(Station::Attention, Some(app.display().opened_layer()), None),
             Command::OpenNeurons => app.open_at(Station::Ffn, Some(app.display().opened_layer()), None),
-            Command::NextRival => app.next_rival(),
-            Command::OpenSelected => app.show_selected_alone(),
+            Command::NextRival => app.inspector.next_rival(view!(app)),
+            Command::OpenSelected => app.inspector.show_selected_alone(),
             Command::SelectLeft if app.inspector.depths.shows_grid => app.move_token(Move::Previous),
             Command::SelectRight if app.inspector.depths.shows_grid => app.move_token(Move::Next),
             _ => {
                 let Some((down, _)) = arrow(command) else { return false };
-                app.aim_by(down, 0);
+                app.inspector.aim_by(view!(app), down, 0);
             }
         }
         true
@@ -79,13 +82,14 @@ impl StationUnit for Layers {
         if !app.inspector.depths.shows_grid {
             return std::mem::take(&mut app.inspector.inside.opened);
         }
-        app.toggle_grid();
+        app.inspector.toggle_grid(&mut app.out);
+        app.station(Station::Layers);
         true
     }
 
-    fn hints(&self, app: &App) -> Hints {
-        let keys = Keys(app);
-        if app.inspector.depths.shows_grid {
+    fn hints(&self, on: &Display<'_>) -> Hints {
+        let keys = Keys(on.view.keymap);
+        if on.inspector.depths.shows_grid {
             return vec![
                 (keys.columns(), "token"),
                 (keys.rows(), "layer"),
@@ -106,8 +110,8 @@ impl StationUnit for Layers {
         include_str!("layers.md")
     }
 
-    fn export(&self, app: &App, file: &mut Exported) {
-        file.take_trace(app, |own, whole| own.lens.clone_from(&whole.lens));
-        file.grid = app.display().shown_grid().map(|(grid, _)| (grid.from, grid.tokens.clone()));
+    fn export(&self, on: &Display<'_>, file: &mut Exported) {
+        file.take_trace(on, |own, whole| own.lens.clone_from(&whole.lens));
+        file.grid = on.shown_grid().map(|(grid, _)| (grid.from, grid.tokens.clone()));
     }
 }

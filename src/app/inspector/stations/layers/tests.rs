@@ -40,7 +40,7 @@ fn colouring_by_layer_reads_each_message_once_and_keeps_what_came() {
     let request = asked(&effects).unwrap();
     assert_eq!((request.from, request.cells), (2, false));
     assert_eq!(request.ids.len(), 5);
-    let turn = bench.app.chat.leaf.unwrap();
+    let turn = bench.app.talk.chat.leaf.unwrap();
     let at = |index| TokenCursor { turn, index };
     answer(&mut bench, Event::Depths { first: 2, tokens: vec![token(0, Some(3)), token(1, None)] });
     assert_eq!(

@@ -2,36 +2,34 @@
 //!
 //! Invariant: what is chosen exists: a head of the model, a token that the pass has read.
 
-use crate::app::{App, Station};
+use crate::app::{ChatView, Inspector, Outbox};
 use crate::inspect::rotation::DISTANCES;
 
-impl App {
+impl Inspector {
     /// Lets the arrows choose the head and the token that is read, or ends that.
-    pub(crate) fn pick_position(&mut self) {
-        self.station(Station::Position);
-        let picking = &mut self.inspector.position.picking_head;
+    pub(crate) fn pick_position(&mut self, out: &mut Outbox) {
+        let picking = &mut self.position.picking_head;
         *picking = !*picking;
         let said = if *picking {
             "arrows: left and right another token to read, up and down another head; Enter is done"
         } else {
             "arrows: pairs and distances again"
         };
-        self.say(said);
+        out.say(said);
     }
 
     /// The arrows at the position station.
-    pub(crate) fn move_position(&mut self, down: i32, right: i32) {
-        let position = self.display().shown_inside().map_or(0, |seen| seen.trace.position);
-        let rotation = self.display().shown_inside().and_then(|seen| seen.trace.rotation.as_ref());
+    pub(crate) fn move_position(&mut self, view: ChatView<'_>, down: i32, right: i32) {
+        let position = self.display(view).shown_inside().map_or(0, |seen| seen.trace.position);
+        let rotation = self.display(view).shown_inside().and_then(|seen| seen.trace.rotation.as_ref());
         let (pairs, known) =
             rotation.map_or((0, 0), |rotation| (rotation.frequencies.len(), rotation.by_distance.len()));
-        let Some((layers, heads)) =
-            self.view().ready().map(|loaded| (loaded.facts.layers, loaded.facts.heads))
+        let Some((layers, heads)) = view.ready().map(|loaded| (loaded.facts.layers, loaded.facts.heads))
         else {
             return;
         };
-        let layer = self.display().opened_layer();
-        let (inside, view) = (&mut self.inspector.inside, &mut self.inspector.position);
+        let layer = self.display(view).opened_layer();
+        let (inside, view) = (&mut self.inside, &mut self.position);
         if !view.picking_head {
             if down != 0 {
                 let real = position.saturating_sub(view.other.unwrap_or(position.saturating_sub(1)));

@@ -6,8 +6,9 @@ mod choices;
 mod state;
 
 use super::{Hints, Keys, StationUnit, arrow};
-use crate::app::App;
+use crate::app::Station;
 use crate::app::inspector::{Exported, Wish};
+use crate::app::{App, Display};
 use crate::command::{Command, Context};
 use crate::engine::protocol::Live;
 pub use state::PositionView;
@@ -36,14 +37,14 @@ impl StationUnit for Position {
         true
     }
 
-    fn wants(&self, app: &App) -> Option<Wish> {
-        app.display().pass_wish(|mut asked| {
-            let inside = &app.inspector.inside;
-            let head = (app.display().opened_layer(), inside.head);
+    fn wants(&self, on: &Display<'_>) -> Option<Wish> {
+        on.pass_wish(|mut asked| {
+            let inside = &on.inspector.inside;
+            let head = (on.opened_layer(), inside.head);
             let last = asked.ids.len() as u32 - 1;
             let other =
-                app.inspector.position.other.filter(|other| *other <= last).unwrap_or(last.saturating_sub(1));
-            let known = app.display().shown_inside().and_then(|seen| seen.trace.rotation.as_ref());
+                on.inspector.position.other.filter(|other| *other <= last).unwrap_or(last.saturating_sub(1));
+            let known = on.shown_inside().and_then(|seen| seen.trace.rotation.as_ref());
             if known.is_some_and(|known| known.head == head && known.other == other) {
                 return None;
             }
@@ -52,23 +53,26 @@ impl StationUnit for Position {
         })
     }
 
-    fn wants_live(&self, app: &App, live: &mut Live) -> bool {
-        live.rotation = Some((app.display().opened_layer(), app.inspector.inside.head));
+    fn wants_live(&self, on: &Display<'_>, live: &mut Live) -> bool {
+        live.rotation = Some((on.opened_layer(), on.inspector.inside.head));
         true
     }
 
     fn command(&self, app: &mut App, command: Command) -> bool {
         match command {
-            Command::PositionPick => app.pick_position(),
+            Command::PositionPick => {
+                app.inspector.pick_position(&mut app.out);
+                app.station(Station::Position);
+            }
             Command::PositionDegrees => app.inspector.position.degrees = !app.inspector.position.degrees,
             Command::OpenSelected if app.inspector.position.picking_head => {
                 app.inspector.position.picking_head = false;
             }
-            Command::OpenSelected => app.show_selected_alone(),
-            Command::WatchToken => app.watch_selected(),
+            Command::OpenSelected => app.inspector.show_selected_alone(),
+            Command::WatchToken => app.inspector.watch_selected(view!(app)),
             _ => {
                 let Some((down, right)) = arrow(command) else { return false };
-                app.move_position(down, right);
+                app.inspector.move_position(view!(app), down, right);
             }
         }
         true
@@ -79,9 +83,9 @@ impl StationUnit for Position {
         std::mem::take(&mut app.inspector.position.picking_head) || std::mem::take(&mut inside.opened)
     }
 
-    fn hints(&self, app: &App) -> Hints {
-        let keys = Keys(app);
-        if app.inspector.position.picking_head {
+    fn hints(&self, on: &Display<'_>) -> Hints {
+        let keys = Keys(on.view.keymap);
+        if on.inspector.position.picking_head {
             return vec![
                 (keys.columns(), "token read"),
                 (keys.rows(), "head"),
@@ -100,7 +104,7 @@ impl StationUnit for Position {
         include_str!("position.md")
     }
 
-    fn export(&self, app: &App, file: &mut Exported) {
-        file.take_trace(app, |own, whole| own.rotation.clone_from(&whole.rotation));
+    fn export(&self, on: &Display<'_>, file: &mut Exported) {
+        file.take_trace(on, |own, whole| own.rotation.clone_from(&whole.rotation));
     }
 }

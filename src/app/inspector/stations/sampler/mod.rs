@@ -9,7 +9,7 @@ use crossterm::event::KeyEvent;
 use super::{Hints, Keys, StationUnit};
 use crate::app::inspector::Exported;
 use crate::app::look::LISTED;
-use crate::app::{App, LiveStep};
+use crate::app::{App, Display, LiveStep};
 use crate::command::{Command, Context};
 use crate::engine::protocol::CapturePlan;
 pub use sandbox::SANDBOX_KEYS;
@@ -38,25 +38,25 @@ impl StationUnit for Sampler {
         true
     }
 
-    fn shows_own_pass(&self, _app: &App) -> bool {
+    fn shows_own_pass(&self, _on: &Display<'_>) -> bool {
         false
     }
 
-    fn wants_replay(&self, app: &App, shown: &LiveStep) -> bool {
-        let tried = app.inspector.sandbox.as_ref().is_some_and(|sandbox| sandbox.open);
-        let record = app.inspector.looks.record(shown.cursor());
+    fn wants_replay(&self, on: &Display<'_>, shown: &LiveStep) -> bool {
+        let tried = on.inspector.sandbox.as_ref().is_some_and(|sandbox| sandbox.open);
+        let record = on.inspector.looks.record(shown.cursor());
         tried || record.is_none_or(|record| record.trace.is_none())
     }
 
-    fn records(&self, _app: &App, plan: &mut CapturePlan) {
+    fn records(&self, _on: &Display<'_>, plan: &mut CapturePlan) {
         plan.stages = LISTED;
     }
 
     fn command(&self, app: &mut App, command: Command) -> bool {
         match command {
-            Command::SamplerTry => app.open_sandbox(),
+            Command::SamplerTry => app.inspector.open_sandbox(view!(app), &mut app.out),
             Command::SortCandidates => app.inspector.by_last = !app.inspector.by_last,
-            Command::WatchToken => app.watch_selected(),
+            Command::WatchToken => app.inspector.watch_selected(view!(app)),
             _ => return false,
         }
         true
@@ -70,8 +70,8 @@ impl StationUnit for Sampler {
         false
     }
 
-    fn hints(&self, app: &App) -> Hints {
-        let keys = Keys(app);
+    fn hints(&self, on: &Display<'_>) -> Hints {
+        let keys = Keys(on.view.keymap);
         vec![(keys.of(Command::Hold), "hold"), (keys.of(Command::SamplerTry), "try a setting")]
     }
 
@@ -79,7 +79,7 @@ impl StationUnit for Sampler {
         include_str!("sampler.md")
     }
 
-    fn export(&self, app: &App, file: &mut Exported) {
-        file.sampler = app.display().shown_trace();
+    fn export(&self, on: &Display<'_>, file: &mut Exported) {
+        file.sampler = on.shown_trace();
     }
 }

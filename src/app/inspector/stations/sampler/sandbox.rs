@@ -8,7 +8,9 @@ use std::sync::{Arc, LazyLock};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::app::look::looks_back;
-use crate::app::{App, Display, LiveStep, Origin, ReplyOdds, Sandbox, TokenCursor, settings};
+use crate::app::{
+    App, ChatView, Display, Inspector, LiveStep, Origin, Outbox, ReplyOdds, Sandbox, TokenCursor, settings,
+};
 use crate::chat::{Run, RunId};
 use crate::command::{Command, Context};
 use crate::inspect::chain::{self, Input, Last, Likelihood, Outcome, Reply, StepLikelihood};
@@ -138,16 +140,78 @@ impl<'a> Display<'a> {
     }
 }
 
-impl App {
+impl Inspector {
     /// Opens the editor, with what was tried before.
-    pub(crate) fn open_sandbox(&mut self) {
-        if self.display().drawing_run().is_none() {
-            self.say("no sampler drew this token; put the cursor on one that the model wrote");
+    pub(crate) fn open_sandbox(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        if self.display(view).drawing_run().is_none() {
+            out.say("no sampler drew this token; put the cursor on one that the model wrote");
             return;
         }
-        self.inspector.sandbox.get_or_insert_default().open = true;
+        self.sandbox.get_or_insert_default().open = true;
     }
 
+    fn step_tried(&mut self, view: ChatView<'_>, direction: f64) {
+        let Some(key) = self.display(view).selected_key() else { return };
+        let Some(range) = settings::range(&format!("sampling.{key}")) else { return };
+        let now: f64 = self.display(view).tried_value(key).parse().unwrap_or_default();
+        // Two decimals keep repeated steps from drifting.
+        let value = ((now + range.step * direction).clamp(range.least, range.most) * 100.0).round() / 100.0;
+        if let Some(sandbox) = &mut self.sandbox {
+            sandbox.typed.clear();
+        }
+        self.try_value(view, &value.to_string());
+    }
+
+    /// Tries a value; one that is not complete or not possible yet changes nothing.
+    fn try_value(&mut self, view: ChatView<'_>, value: &str) {
+        let Some(key) = self.display(view).selected_key() else { return };
+        let whole = value.trim_end_matches('.');
+        let whole = if whole.starts_with('.') { format!("0{whole}") } else { whole.to_owned() };
+        let Some(sandbox) = &mut self.sandbox else { return };
+        if let Ok(changed) = settings::put(&sandbox.changed, key, Some(&whole)) {
+            sandbox.change(changed);
+        }
+    }
+
+    fn forget_tried(&mut self, view: ChatView<'_>) {
+        let Some(key) = self.display(view).selected_key() else { return };
+        let Some(sandbox) = &mut self.sandbox else { return };
+        if let Ok(changed) = settings::put(&sandbox.changed, key, None) {
+            sandbox.change(changed);
+        }
+    }
+
+    /// Works out what the tried settings make of the shown token and its reply, if that is not known yet.
+    pub(crate) fn settle_sandbox(&mut self, view: ChatView<'_>) {
+        let Some(sandbox) = &self.sandbox else { return };
+        let Some((run, at)) = self
+            .display(view)
+            .drawing_run()
+            .map(|(run, _)| run.id)
+            .zip(self.display(view).shown_step().map(LiveStep::cursor))
+        else {
+            return;
+        };
+        let whole = self.display(view).shown_distribution().is_some();
+        let known = sandbox.tried.as_ref().is_some_and(|(of, was_whole, _)| *of == at && *was_whole == whole);
+        let judged = sandbox.reply.as_ref().is_some_and(|(of, _)| *of == run);
+        let tried = (!known).then(|| self.display(view).tried());
+        let odds = if judged { None } else { self.display(view).reply_odds(run, at) };
+        let Some(sandbox) = &mut self.sandbox else { return };
+        if let Some(tried) = tried {
+            (sandbox.tried, sandbox.last) = match tried {
+                Ok(Tried::Stages(trace)) => (Some((at, whole, Ok(Arc::new(trace)))), None),
+                Ok(Tried::Last(last, why)) => (Some((at, whole, Err(why))), Some(last)),
+                Err(why) => (Some((at, whole, Err(why))), None),
+            };
+        }
+        if let Some(odds) = odds {
+            sandbox.reply = Some((run, odds));
+        }
+    }
+}
+
+impl App {
     /// A key of the sampler station.
     pub(crate) fn sandbox_key(&mut self, key: KeyEvent) -> bool {
         let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
@@ -159,21 +223,21 @@ impl App {
         match key.code {
             KeyCode::Down => sandbox.select((sandbox.key + 1) % count),
             KeyCode::Up => sandbox.select((sandbox.key + count - 1) % count),
-            KeyCode::Left => self.step_tried(-1.0),
-            KeyCode::Right => self.step_tried(1.0),
+            KeyCode::Left => self.inspector.step_tried(view!(self), -1.0),
+            KeyCode::Right => self.inspector.step_tried(view!(self), 1.0),
             KeyCode::Char(character) if character.is_ascii_digit() || ".-".contains(character) => {
                 sandbox.typed.push(character);
                 let typed = sandbox.typed.clone();
-                self.try_value(&typed);
+                self.inspector.try_value(view!(self), &typed);
             }
-            KeyCode::Backspace if sandbox.typed.is_empty() => self.forget_tried(),
+            KeyCode::Backspace if sandbox.typed.is_empty() => self.inspector.forget_tried(view!(self)),
             KeyCode::Backspace => {
                 sandbox.typed.pop();
                 let typed = sandbox.typed.clone();
                 if typed.is_empty() {
-                    self.forget_tried();
+                    self.inspector.forget_tried(view!(self));
                 } else {
-                    self.try_value(&typed);
+                    self.inspector.try_value(view!(self), &typed);
                 }
             }
             KeyCode::Enter => self.adopt_tried(),
@@ -189,42 +253,11 @@ impl App {
         true
     }
 
-    fn step_tried(&mut self, direction: f64) {
-        let Some(key) = self.display().selected_key() else { return };
-        let Some(range) = settings::range(&format!("sampling.{key}")) else { return };
-        let now: f64 = self.display().tried_value(key).parse().unwrap_or_default();
-        // Two decimals keep repeated steps from drifting.
-        let value = ((now + range.step * direction).clamp(range.least, range.most) * 100.0).round() / 100.0;
-        if let Some(sandbox) = &mut self.inspector.sandbox {
-            sandbox.typed.clear();
-        }
-        self.try_value(&value.to_string());
-    }
-
-    /// Tries a value; one that is not complete or not possible yet changes nothing.
-    fn try_value(&mut self, value: &str) {
-        let Some(key) = self.display().selected_key() else { return };
-        let whole = value.trim_end_matches('.');
-        let whole = if whole.starts_with('.') { format!("0{whole}") } else { whole.to_owned() };
-        let Some(sandbox) = &mut self.inspector.sandbox else { return };
-        if let Ok(changed) = settings::put(&sandbox.changed, key, Some(&whole)) {
-            sandbox.change(changed);
-        }
-    }
-
-    fn forget_tried(&mut self) {
-        let Some(key) = self.display().selected_key() else { return };
-        let Some(sandbox) = &mut self.inspector.sandbox else { return };
-        if let Ok(changed) = settings::put(&sandbox.changed, key, None) {
-            sandbox.change(changed);
-        }
-    }
-
     /// Makes what is tried the chat's own settings, where it differs from those in use.
     fn adopt_tried(&mut self) {
         let Some(tried) = self.display().tried_sampling() else { return };
         let used = self.view().sampling();
-        let mut layer = self.chat.settings.sampling.clone();
+        let mut layer = self.talk.chat.settings.sampling.clone();
         let mut adopted = Vec::new();
         for key in SANDBOX_KEYS.iter().copied() {
             let value = value_of(&tried, key);
@@ -235,42 +268,13 @@ impl App {
                 adopted.push(format!("{key} {value}"));
             }
         }
-        self.chat.settings.sampling = layer;
+        self.talk.chat.settings.sampling = layer;
         self.inspector.sandbox = None;
         self.settings_changed();
-        self.say(match adopted.as_slice() {
+        self.out.say(match adopted.as_slice() {
             [] => "these settings are in use already".to_owned(),
             some => format!("{} in this chat from now on", some.join(", ")),
         });
-    }
-
-    /// Works out what the tried settings make of the shown token and its reply, if that is not known yet.
-    pub(crate) fn settle_sandbox(&mut self) {
-        let Some(sandbox) = &self.inspector.sandbox else { return };
-        let Some((run, at)) = self
-            .display()
-            .drawing_run()
-            .map(|(run, _)| run.id)
-            .zip(self.display().shown_step().map(LiveStep::cursor))
-        else {
-            return;
-        };
-        let whole = self.display().shown_distribution().is_some();
-        let known = sandbox.tried.as_ref().is_some_and(|(of, was_whole, _)| *of == at && *was_whole == whole);
-        let judged = sandbox.reply.as_ref().is_some_and(|(of, _)| *of == run);
-        let tried = (!known).then(|| self.display().tried());
-        let odds = if judged { None } else { self.display().reply_odds(run, at) };
-        let Some(sandbox) = &mut self.inspector.sandbox else { return };
-        if let Some(tried) = tried {
-            (sandbox.tried, sandbox.last) = match tried {
-                Ok(Tried::Stages(trace)) => (Some((at, whole, Ok(Arc::new(trace)))), None),
-                Ok(Tried::Last(last, why)) => (Some((at, whole, Err(why))), Some(last)),
-                Err(why) => (Some((at, whole, Err(why))), None),
-            };
-        }
-        if let Some(odds) = odds {
-            sandbox.reply = Some((run, odds));
-        }
     }
 }
 

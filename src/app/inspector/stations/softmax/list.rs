@@ -5,7 +5,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::app::{App, Display, Edit, LineEdit, LiveStep, Watched};
+use crate::app::{ChatView, Display, Edit, Inspector, LineEdit, LiveStep, Watched};
 use crate::token::{TokenId, Vocabulary};
 
 /// Rows that a page of the list moves by, and that it shows where there is room.
@@ -89,10 +89,10 @@ impl Display<'_> {
     }
 }
 
-impl App {
+impl Inspector {
     /// A key while the filter is typed; false where it has no meaning there.
     pub(crate) fn filter_key(&mut self, key: KeyEvent) -> bool {
-        let list = &mut self.inspector.list;
+        let list = &mut self.list;
         let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
         let Some(filter) = list.filter.as_mut().filter(|_| list.typing && plain) else { return false };
         match key.code {
@@ -109,7 +109,7 @@ impl App {
 
     /// Esc at the list: the filter goes, then the selection; whether there was one.
     pub(crate) fn leave_list(&mut self) -> bool {
-        let list = &mut self.inspector.list;
+        let list = &mut self.list;
         if list.filter.take().is_none() && list.selected.is_none() {
             return false;
         }
@@ -119,17 +119,17 @@ impl App {
     }
 
     fn reset_list(&mut self) {
-        self.inspector.list.selected = None;
-        self.inspector.list.first = 0;
+        self.list.selected = None;
+        self.list.first = 0;
     }
 
     /// Moves the selected row; a live display is held, so that the row stays what it is.
-    pub(crate) fn move_in_list(&mut self, by: isize) {
-        let Some(end) = self.display().list_len().checked_sub(1) else { return };
-        if self.inspector.past.is_none() && self.run.is_some() {
-            self.inspector.held = true;
+    pub(crate) fn move_in_list(&mut self, view: ChatView<'_>, by: isize) {
+        let Some(end) = self.display(view).list_len().checked_sub(1) else { return };
+        if self.past.is_none() && view.run.is_some() {
+            self.held = true;
         }
-        let list = &mut self.inspector.list;
+        let list = &mut self.list;
         let next = match list.selected {
             None if by > 0 => by.unsigned_abs() - 1,
             None => 0,
@@ -142,41 +142,41 @@ impl App {
 
     /// Opens the filter of the list.
     pub(crate) fn open_filter(&mut self) {
-        self.inspector.list.filter.get_or_insert_with(LineEdit::default);
-        self.inspector.list.typing = true;
+        self.list.filter.get_or_insert_with(LineEdit::default);
+        self.list.typing = true;
     }
 
     /// Works out the matches again if filter, token or what is known of it have changed.
-    pub(crate) fn find_matching(&mut self) {
-        let of = match (self.display().shown_step(), &self.inspector.list.filter) {
+    pub(crate) fn find_matching(&mut self, view: ChatView<'_>) {
+        let of = match (self.display(view).shown_step(), &self.list.filter) {
             (Some(shown), Some(filter)) if !filter.text.is_empty() => {
-                Some((shown.cursor(), self.display().shown_distribution().is_some(), filter.text.clone()))
+                Some((shown.cursor(), self.display(view).shown_distribution().is_some(), filter.text.clone()))
             }
             _ => None,
         };
-        if of == self.inspector.list.matches_of {
+        if of == self.list.matches_of {
             return;
         }
         let matches = match &of {
-            Some((_, _, text)) => self.display().matching(text),
+            Some((_, _, text)) => self.display(view).matching(text),
             None => Vec::new(),
         };
-        let list = &mut self.inspector.list;
+        let list = &mut self.list;
         list.selected = list.selected.filter(|selected| *selected < matches.len() || of.is_none());
         list.matches = matches;
         list.matches_of = of;
     }
 
     /// Watches the selected token (or the chosen one), or stops watching it.
-    pub(crate) fn watch_selected(&mut self) {
-        let chosen = || self.display().shown_step().and_then(|shown| shown.step.id);
-        let Some(id) = self.display().selected_token().or_else(chosen) else { return };
-        let watch = &mut self.inspector.watch;
+    pub(crate) fn watch_selected(&mut self, view: ChatView<'_>) {
+        let chosen = || self.display(view).shown_step().and_then(|shown| shown.step.id);
+        let Some(id) = self.display(view).selected_token().or_else(chosen) else { return };
+        let watch = &mut self.watch;
         if let Some(at) = watch.iter().position(|watched| watched.id == id) {
             watch.remove(at);
         } else {
             watch.push(Watched { id, now: None, peak: 0.0, rank: None });
-            self.fill_watch();
+            self.fill_watch(view);
         }
     }
 }

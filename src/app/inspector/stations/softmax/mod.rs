@@ -8,7 +8,7 @@ use crossterm::event::KeyEvent;
 
 use super::{Hints, Keys, StationUnit};
 use crate::app::inspector::Exported;
-use crate::app::{App, LiveStep};
+use crate::app::{App, Display, LiveStep};
 use crate::command::{Command, Context};
 use crate::engine::protocol::CapturePlan;
 pub use list::{LIST_ROWS, Listed};
@@ -37,46 +37,46 @@ impl StationUnit for Softmax {
         true
     }
 
-    fn shows_own_pass(&self, _app: &App) -> bool {
+    fn shows_own_pass(&self, _on: &Display<'_>) -> bool {
         false
     }
 
-    fn wants_replay(&self, app: &App, shown: &LiveStep) -> bool {
-        app.display().list_is_deep(shown) || app.inspector.watches_unlisted(shown)
+    fn wants_replay(&self, on: &Display<'_>, shown: &LiveStep) -> bool {
+        on.list_is_deep(shown) || on.inspector.watches_unlisted(shown)
     }
 
-    fn records(&self, app: &App, plan: &mut CapturePlan) {
-        plan.watch = app.inspector.watch.iter().map(|watched| watched.id).collect();
+    fn records(&self, on: &Display<'_>, plan: &mut CapturePlan) {
+        plan.watch = on.inspector.watch.iter().map(|watched| watched.id).collect();
     }
 
     fn command(&self, app: &mut App, command: Command) -> bool {
         let page = LIST_ROWS.cast_signed();
         let inspector = &mut app.inspector;
         match command {
-            Command::SelectUp => app.move_in_list(-1),
-            Command::SelectDown => app.move_in_list(1),
-            Command::SoftmaxPageUp => app.move_in_list(-page),
-            Command::SoftmaxPageDown => app.move_in_list(page),
-            Command::SoftmaxFilter => app.open_filter(),
+            Command::SelectUp => app.inspector.move_in_list(view!(app), -1),
+            Command::SelectDown => app.inspector.move_in_list(view!(app), 1),
+            Command::SoftmaxPageUp => app.inspector.move_in_list(view!(app), -page),
+            Command::SoftmaxPageDown => app.inspector.move_in_list(view!(app), page),
+            Command::SoftmaxFilter => app.inspector.open_filter(),
             Command::SoftmaxLogits => inspector.logits = !inspector.logits,
             Command::SoftmaxLogScale => inspector.log_scale = !inspector.log_scale,
             Command::SoftmaxStrip => inspector.uncertainty_strip = !inspector.uncertainty_strip,
-            Command::WatchToken => app.watch_selected(),
+            Command::WatchToken => app.inspector.watch_selected(view!(app)),
             _ => return false,
         }
         true
     }
 
     fn input(&self, app: &mut App, key: KeyEvent) -> bool {
-        app.filter_key(key)
+        app.inspector.filter_key(key)
     }
 
     fn leave(&self, app: &mut App) -> bool {
-        app.leave_list()
+        app.inspector.leave_list()
     }
 
-    fn hints(&self, app: &App) -> Hints {
-        let keys = Keys(app);
+    fn hints(&self, on: &Display<'_>) -> Hints {
+        let keys = Keys(on.view.keymap);
         vec![(keys.of(Command::Hold), "hold"), (keys.of(Command::SoftmaxLogits), "logits")]
     }
 
@@ -84,5 +84,5 @@ impl StationUnit for Softmax {
         include_str!("softmax.md")
     }
 
-    fn export(&self, _app: &App, _file: &mut Exported) {}
+    fn export(&self, _on: &Display<'_>, _file: &mut Exported) {}
 }

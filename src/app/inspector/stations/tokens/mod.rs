@@ -8,8 +8,8 @@ mod state;
 use crossterm::event::KeyEvent;
 
 use super::{Hints, Keys, StationUnit};
-use crate::app::App;
 use crate::app::inspector::{Exported, Wish};
+use crate::app::{App, Display};
 use crate::command::{Command, Context};
 pub use state::Pieced;
 
@@ -33,31 +33,31 @@ impl StationUnit for Tokens {
         &[Context::Tokens]
     }
 
-    fn shows_own_pass(&self, _app: &App) -> bool {
+    fn shows_own_pass(&self, _on: &Display<'_>) -> bool {
         true
     }
 
-    fn wants(&self, app: &App) -> Option<Wish> {
-        app.pieces_wish()
+    fn wants(&self, on: &Display<'_>) -> Option<Wish> {
+        on.pieces_wish()
     }
 
     fn command(&self, app: &mut App, command: Command) -> bool {
         match command {
-            Command::TokensTry => app.try_word(),
+            Command::TokensTry => app.inspector.try_word(),
             Command::TokensAll => app.inspector.tokens.all = !app.inspector.tokens.all,
-            Command::OpenSelected => app.show_selected_alone(),
-            _ => return app.row_command(command, app.merges_on_display()),
+            Command::OpenSelected => app.inspector.show_selected_alone(),
+            _ => return app.inspector.row_command(view!(app), command, app.display().merges_on_display()),
         }
         true
     }
 
     fn input(&self, app: &mut App, key: KeyEvent) -> bool {
-        app.trying_key(key)
+        app.inspector.trying_key(view!(app), key)
     }
 
-    fn hints(&self, app: &App) -> Hints {
-        let keys = Keys(app);
-        if app.inspector.tokens.trying.is_some() {
+    fn hints(&self, on: &Display<'_>) -> Hints {
+        let keys = Keys(on.view.keymap);
+        if on.inspector.tokens.trying.is_some() {
             return vec![
                 ("Enter".into(), "keep it, try another"),
                 (keys.rows(), "merge step"),
@@ -78,9 +78,8 @@ impl StationUnit for Tokens {
         include_str!("tokens.md")
     }
 
-    fn export(&self, app: &App, file: &mut Exported) {
-        let line = app.display().stretch_on_display().map(|line| line.text);
-        file.pieces =
-            line.and_then(|text| app.display().known_pieces(&text).cloned().map(|pieces| (text, pieces)));
+    fn export(&self, on: &Display<'_>, file: &mut Exported) {
+        let line = on.stretch_on_display().map(|line| line.text);
+        file.pieces = line.and_then(|text| on.known_pieces(&text).cloned().map(|pieces| (text, pieces)));
     }
 }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::app::{App, Display, Edit, Effect, Focus, LineEdit, Station, Wish};
+use crate::app::{
+    ChatView, Composer, Display, Edit, Effect, Focus, Inspector, LineEdit, Outbox, Station, Wish,
+};
 use crate::inspect::pieces::Pieces;
 use crate::token::TokenId;
 
@@ -97,25 +99,26 @@ impl<'a> Display<'a> {
     }
 }
 
-impl App {
+impl<'a> Display<'a> {
     /// The draft, while it is typed beside the open tokens station.
     #[must_use]
     pub fn followed_draft(&self) -> Option<String> {
         let open = self.inspector.shown && self.inspector.station == Station::Tokens;
-        let typing = self.focus == Focus::Composer && self.composer.completion.is_none();
-        if !open || !typing || self.composer.is_blank() {
+        let typing = self.view.focus == Focus::Composer && self.view.composer.completion.is_none();
+        if !open || !typing || self.view.composer.is_blank() {
             return None;
         }
-        Some(self.composer.text()).filter(|text| text.len() <= LONGEST_DRAFT)
+        Some(self.view.composer.text()).filter(|text| text.len() <= LONGEST_DRAFT)
     }
 
     /// The draft as the tokenizer told it last, and where in it the word stands that is typed at, bytes.
     #[must_use]
-    pub fn draft_on_display(&self) -> Option<(&str, &Arc<Pieces>, Range<usize>)> {
+    pub fn draft_on_display(&self) -> Option<(&'a str, &'a Arc<Pieces>, Range<usize>)> {
         let draft = self.followed_draft()?;
-        let loaded = &self.view().ready()?.vocabulary;
+        let loaded = &self.view.ready()?.vocabulary;
         let (_, text, pieces) = self.inspector.tokens.draft.as_ref().filter(|(hash, ..)| hash == loaded)?;
-        let at = if self.composer.pastes.is_empty() { self.typed_at(text) } else { text.len() };
+        let at =
+            if self.view.composer.pastes.is_empty() { self.view.composer.typed_at(text) } else { text.len() };
         let at = at.min(text.len());
         let before = text[..at].char_indices().next_back().map_or(0, |(from, _)| from);
         let word = crate::app::word::stretch(text.as_bytes(), before..at).unwrap_or(before..at);
@@ -124,51 +127,96 @@ impl App {
         (same > 0 || draft == *text).then_some((text.as_str(), pieces, word))
     }
 
+    /// What the tokens station shows and is not known yet.
+    pub(crate) fn pieces_wish(&self) -> Option<Wish> {
+        let loaded = &self.view.ready()?.vocabulary;
+        let tried = self.inspector.tokens.trying.as_ref().map(|input| input.text.clone());
+        let draft = self.followed_draft();
+        let shown = || {
+            let shown = self.shown_step().filter(|shown| shown.chat == self.view.chat.head.id)?;
+            let same = shown.vocabulary.as_ref() == Some(loaded);
+            self.stretch_on_display().filter(|_| same).map(|stretch| stretch.text)
+        };
+        let context = draft.or_else(shown);
+        let unknown = |text: &String| !text.is_empty() && self.pieces_under(loaded, text).is_none();
+        tried.into_iter().chain(context).find(unknown).map(Wish::Pieces)
+    }
+
+    /// How many merges the staircase has.
+    pub(crate) fn merges_on_display(&self) -> usize {
+        let count = |pieces: &Pieces, word: Range<usize>| {
+            pieces.within(word.start as u32, word.end as u32).words.iter().map(|word| word.merges.len()).sum()
+        };
+        if let Some((text, pieces)) = self.tried_word() {
+            return pieces.map_or(0, |pieces| count(pieces, 0..text.len()));
+        }
+        if let Some((_, pieces, word)) = self.draft_on_display() {
+            return count(pieces, word);
+        }
+        let Some(stretch) = self.stretch_on_display() else { return 0 };
+        self.known_pieces(&stretch.text).map_or(0, |pieces| count(pieces, stretch.cut(pieces)))
+    }
+}
+
+impl Composer {
     /// The byte of a text that the composer's cursor stands before.
     fn typed_at(&self, text: &str) -> usize {
-        let (row, column) = self.composer.area.cursor();
+        let (row, column) = self.area.cursor();
         let lines: usize = text.split('\n').take(row).map(|line| line.len() + 1).sum();
         let line = text.split('\n').nth(row).unwrap_or_default();
         lines + line.char_indices().nth(column).map_or(line.len(), |(at, _)| at)
     }
+}
 
-    /// What the tokens station shows and is not known yet.
-    pub(crate) fn pieces_wish(&self) -> Option<Wish> {
-        let loaded = &self.view().ready()?.vocabulary;
-        let tried = self.inspector.tokens.trying.as_ref().map(|input| input.text.clone());
-        let draft = self.followed_draft();
-        let shown = || {
-            let shown = self.display().shown_step().filter(|shown| shown.chat == self.chat.head.id)?;
-            let same = shown.vocabulary.as_ref() == Some(loaded);
-            self.display().stretch_on_display().filter(|_| same).map(|stretch| stretch.text)
-        };
-        let context = draft.or_else(shown);
-        let unknown = |text: &String| !text.is_empty() && self.display().pieces_under(loaded, text).is_none();
-        tried.into_iter().chain(context).find(unknown).map(Wish::Pieces)
-    }
-
+impl Inspector {
     /// The tokenizer told how it cut and merged a text.
-    pub(crate) fn pieces_told(&mut self, text: String, pieces: Box<Pieces>) {
-        let Some(vocabulary) = self.view().ready().map(|loaded| loaded.vocabulary.clone()) else { return };
+    pub(crate) fn pieces_told(&mut self, view: ChatView<'_>, text: String, pieces: Box<Pieces>) {
+        let Some(vocabulary) = view.ready().map(|loaded| loaded.vocabulary.clone()) else { return };
         let pieces: Arc<Pieces> = Arc::from(pieces);
-        let is_draft = self.followed_draft().as_ref() == Some(&text);
+        let is_draft = self.display(view).followed_draft().as_ref() == Some(&text);
         if is_draft {
-            self.inspector.tokens.draft = Some((vocabulary.clone(), text.clone(), Arc::clone(&pieces)));
+            self.tokens.draft = Some((vocabulary.clone(), text.clone(), Arc::clone(&pieces)));
         }
-        self.inspector.tokens.pieces.push((vocabulary, text, pieces));
-        let surplus = self.inspector.tokens.pieces.len().saturating_sub(KEPT);
-        self.inspector.tokens.pieces.drain(..surplus);
+        self.tokens.pieces.push((vocabulary, text, pieces));
+        let surplus = self.tokens.pieces.len().saturating_sub(KEPT);
+        self.tokens.pieces.drain(..surplus);
     }
 
+    /// Copies the ids of what is listed: the tried word, the draft, or the message under the cursor.
+    pub(crate) fn copy_ids(&self, view: ChatView<'_>, out: &mut Outbox) {
+        let told =
+            |pieces: &Pieces| pieces.words.iter().flat_map(|word| &word.tokens).map(|(id, _)| *id).collect();
+        let ids: Vec<TokenId> = if let Some((_, Some(pieces))) = self.display(view).tried_word() {
+            told(pieces)
+        } else if let Some((_, pieces, _)) = self.display(view).draft_on_display() {
+            told(pieces)
+        } else {
+            let turn = self
+                .display(view)
+                .shown_step()
+                .map(|shown| shown.turn)
+                .and_then(|turn| view.shown_turn(turn));
+            let tokens = turn.map(|turn| view.turn_tokens(turn)).unwrap_or_default();
+            tokens.iter().filter_map(|token| token.step.id).collect()
+        };
+        if ids.is_empty() {
+            return out.say("there are no ids to copy yet");
+        }
+        let ids: Vec<String> = ids.iter().map(|id| id.0.to_string()).collect();
+        out.emit(Effect::Copy(format!("[{}]", ids.join(", "))));
+    }
+}
+
+impl Inspector {
     /// A key of the tokens station; whether it was one.
-    pub(crate) fn trying_key(&mut self, key: KeyEvent) -> bool {
-        let Some(input) = &mut self.inspector.tokens.trying else { return false };
+    pub(crate) fn trying_key(&mut self, view: ChatView<'_>, key: KeyEvent) -> bool {
+        let Some(input) = &mut self.tokens.trying else { return false };
         if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
             return false;
         }
         match key.code {
-            KeyCode::Esc => self.inspector.tokens.trying = None,
-            KeyCode::Enter => self.keep_tried(),
+            KeyCode::Esc => self.tokens.trying = None,
+            KeyCode::Enter => self.keep_tried(view),
             KeyCode::Up | KeyCode::Down | KeyCode::Tab | KeyCode::BackTab => return false,
             _ => return input.key(key) != Edit::Ignored,
         }
@@ -177,61 +225,22 @@ impl App {
 
     /// Opens the line in which a word is tried. It begins with a blank, as words inside a sentence do.
     pub(crate) fn try_word(&mut self) {
-        self.inspector.inside.row = 0;
-        self.inspector.tokens.trying = Some(LineEdit::new(" "));
+        self.inside.row = 0;
+        self.tokens.trying = Some(LineEdit::new(" "));
     }
 
     /// Keeps the word that was tried among those before, and begins another.
-    fn keep_tried(&mut self) {
+    fn keep_tried(&mut self, view: ChatView<'_>) {
         let Some((word, Some(pieces))) =
-            self.display().tried_word().map(|(word, pieces)| (word.to_owned(), pieces.cloned()))
+            self.display(view).tried_word().map(|(word, pieces)| (word.to_owned(), pieces.cloned()))
         else {
             return;
         };
-        let Some(vocabulary) = self.view().ready().map(|loaded| loaded.vocabulary.clone()) else { return };
-        let station = &mut self.inspector.tokens;
+        let Some(vocabulary) = view.ready().map(|loaded| loaded.vocabulary.clone()) else { return };
+        let station = &mut self.tokens;
         station.tried.retain(|(hash, tried, _)| *hash == vocabulary && *tried != word);
         station.tried.insert(0, (vocabulary, word, pieces));
         station.tried.truncate(TRIED);
         station.trying = Some(LineEdit::new(" "));
-    }
-
-    /// How many merges the staircase has.
-    pub(crate) fn merges_on_display(&self) -> usize {
-        let count = |pieces: &Pieces, word: Range<usize>| {
-            pieces.within(word.start as u32, word.end as u32).words.iter().map(|word| word.merges.len()).sum()
-        };
-        if let Some((text, pieces)) = self.display().tried_word() {
-            return pieces.map_or(0, |pieces| count(pieces, 0..text.len()));
-        }
-        if let Some((_, pieces, word)) = self.draft_on_display() {
-            return count(pieces, word);
-        }
-        let Some(stretch) = self.display().stretch_on_display() else { return 0 };
-        self.display().known_pieces(&stretch.text).map_or(0, |pieces| count(pieces, stretch.cut(pieces)))
-    }
-
-    /// Copies the ids of what is listed: the tried word, the draft, or the message under the cursor.
-    pub(crate) fn copy_ids(&mut self) {
-        let told =
-            |pieces: &Pieces| pieces.words.iter().flat_map(|word| &word.tokens).map(|(id, _)| *id).collect();
-        let ids: Vec<TokenId> = if let Some((_, Some(pieces))) = self.display().tried_word() {
-            told(pieces)
-        } else if let Some((_, pieces, _)) = self.draft_on_display() {
-            told(pieces)
-        } else {
-            let turn = self
-                .display()
-                .shown_step()
-                .map(|shown| shown.turn)
-                .and_then(|turn| self.view().shown_turn(turn));
-            let tokens = turn.map(|turn| self.view().turn_tokens(turn)).unwrap_or_default();
-            tokens.iter().filter_map(|token| token.step.id).collect()
-        };
-        if ids.is_empty() {
-            return self.say("there are no ids to copy yet");
-        }
-        let ids: Vec<String> = ids.iter().map(|id| id.0.to_string()).collect();
-        self.emit(Effect::Copy(format!("[{}]", ids.join(", "))));
     }
 }

@@ -18,7 +18,7 @@ fn asked(effects: &[Effect]) -> Option<String> {
 
 /// Told as one token for each byte.
 fn answer(bench: &mut Bench, text: &str) -> Vec<Effect> {
-    let (_, id, _) = bench.app.inspector.inside.pending.clone().expect("the tokenizer was asked");
+    let id = bench.app.out.requests.of(crate::app::Asker::Station).expect("the tokenizer was asked");
     let tokens = (0..text.len() as u32).map(|at| (TokenId(at.cast_signed()), (at, at + 1))).collect();
     let words = vec![Word { span: (0, text.len() as u32), tokens, ..Word::default() }];
     bench.event(id.0, Event::Pieces(Box::new(Pieces { words, ..Pieces::default() })))
@@ -69,7 +69,7 @@ fn it_works_while_a_reply_is_written() {
     bench.reply(Event::Prompt(PromptFacts { ids: vec![TokenId(0)], ..PromptFacts::default() }));
     bench.write("one");
     assert_eq!(asked(&open(&mut bench)).as_deref(), Some("one"));
-    assert!(bench.app.run.is_some());
+    assert!(bench.app.talk.run.is_some());
     answer(&mut bench, "one");
     assert!(bench.app.display().known_pieces("one").is_some());
 }
@@ -80,15 +80,15 @@ fn the_draft_is_followed_while_the_station_is_open() {
     assert_eq!(asked(&bench.type_text("a b")), None);
     assert_eq!(asked(&open(&mut bench)).as_deref(), Some("a b"));
     answer(&mut bench, "a b");
-    let (text, pieces, word) = bench.app.draft_on_display().unwrap();
+    let (text, pieces, word) = bench.app.display().draft_on_display().unwrap();
     assert_eq!((text, pieces.tokens().count(), word), ("a b", 3, 1..3));
     assert_eq!(asked(&bench.type_text("c")).as_deref(), Some("a bc"));
-    assert_eq!(bench.app.draft_on_display().unwrap().0, "a b", "as it was told last");
+    assert_eq!(bench.app.display().draft_on_display().unwrap().0, "a b", "as it was told last");
     answer(&mut bench, "a bc");
     bench.press(&["left", "left", "left"]);
-    assert_eq!(bench.app.draft_on_display().unwrap().2, 0..1);
+    assert_eq!(bench.app.display().draft_on_display().unwrap().2, 0..1);
     bench.app.focus = Focus::Transcript;
-    assert!(bench.app.draft_on_display().is_none());
+    assert!(bench.app.display().draft_on_display().is_none());
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod trials;
 
 use super::{Hints, Keys, Station, StationUnit};
 use crate::app::inspector::{Exported, Wish};
-use crate::app::{App, Inspector};
+use crate::app::{App, Display, Inspector};
 use crate::command::{Command, Context};
 use crate::engine::protocol::Live;
 use crate::inspect::trace::Part;
@@ -38,11 +38,11 @@ impl StationUnit for Why {
         inspector.why.picking.is_some().then_some(Context::Patching)
     }
 
-    fn wants(&self, app: &App) -> Option<Wish> {
-        app.display().pass_wish(|asked| app.display().why_wanted(asked.ids, asked.want.follow))
+    fn wants(&self, on: &Display<'_>) -> Option<Wish> {
+        on.pass_wish(|asked| on.why_wanted(asked.ids, asked.want.follow))
     }
 
-    fn wants_live(&self, _app: &App, live: &mut Live) -> bool {
+    fn wants_live(&self, _on: &Display<'_>, live: &mut Live) -> bool {
         live.attribution = true;
         true
     }
@@ -50,21 +50,21 @@ impl StationUnit for Why {
     fn command(&self, app: &mut App, command: Command) -> bool {
         let patching = app.inspector.why.picking.is_some();
         match command {
-            Command::SelectLeft if patching => app.move_source(-1),
-            Command::SelectRight if patching => app.move_source(1),
+            Command::SelectLeft if patching => app.inspector.move_source(view!(app), -1),
+            Command::SelectRight if patching => app.inspector.move_source(view!(app), 1),
             Command::SelectUp | Command::SelectDown if patching => {}
-            Command::PatchFirst => app.move_source(i32::MIN / 2),
-            Command::PatchLast => app.move_source(i32::MAX / 2),
-            Command::PatchText => app.other_text(),
-            Command::PatchStream => app.other_patch(),
-            Command::PatchApply => app.patch(),
-            Command::WhyPin => app.pin(),
-            Command::WhyAskOff => app.ask_off(),
-            Command::SortParts => app.next_unit(),
+            Command::PatchFirst => app.inspector.move_source(view!(app), i32::MIN / 2),
+            Command::PatchLast => app.inspector.move_source(view!(app), i32::MAX / 2),
+            Command::PatchText => app.inspector.other_text(view!(app), &mut app.out),
+            Command::PatchStream => app.inspector.other_patch(view!(app)),
+            Command::PatchApply => app.inspector.patch(view!(app), &mut app.out),
+            Command::WhyPin => app.inspector.pin(view!(app), &mut app.out),
+            Command::WhyAskOff => app.inspector.ask_off(view!(app), &mut app.out),
+            Command::SortParts => app.inspector.next_unit(),
             Command::OpenHeads => app.open_part(Station::Attention),
             Command::OpenNeurons => app.open_part(Station::Ffn),
-            Command::NextRival => app.next_rival(),
-            _ => return app.row_command(command, app.display().ranked_parts().len()),
+            Command::NextRival => app.inspector.next_rival(view!(app)),
+            _ => return app.inspector.row_command(view!(app), command, app.display().ranked_parts().len()),
         }
         true
     }
@@ -74,16 +74,16 @@ impl StationUnit for Why {
         app.inspector.why.picking.take().is_some() || std::mem::take(&mut inside.opened)
     }
 
-    fn selected(&self, app: &App) -> Option<Part> {
-        let parts = app.display().ranked_parts();
-        let row = app.inspector.inside.row.min(parts.len().saturating_sub(1));
+    fn selected(&self, on: &Display<'_>) -> Option<Part> {
+        let parts = on.ranked_parts();
+        let row = on.inspector.inside.row.min(parts.len().saturating_sub(1));
         parts.get(row).map(|part| part.part)
     }
 
-    fn hints(&self, app: &App) -> Hints {
-        let keys = Keys(app);
-        if app.inspector.why.picking.is_some() {
-            let patch = app.keymap.shown_all(Command::PatchApply).pop().unwrap_or_default();
+    fn hints(&self, on: &Display<'_>) -> Hints {
+        let keys = Keys(on.view.keymap);
+        if on.inspector.why.picking.is_some() {
+            let patch = on.view.keymap.shown_all(Command::PatchApply).pop().unwrap_or_default();
             return vec![(keys.columns(), "position"), (patch, "patch"), (keys.of(Command::Escape), "leave")];
         }
         vec![
@@ -102,13 +102,13 @@ impl StationUnit for Why {
         include_str!("why.md")
     }
 
-    fn export(&self, app: &App, file: &mut Exported) {
-        file.take_trace(app, |own, whole| own.attribution.clone_from(&whole.attribution));
-        if let Some(seen) = app.display().shown_inside() {
+    fn export(&self, on: &Display<'_>, file: &mut Exported) {
+        file.take_trace(on, |own, whole| own.attribution.clone_from(&whole.attribution));
+        if let Some(seen) = on.shown_inside() {
             file.off.clone_from(&seen.off);
         }
-        let tried = &app.inspector.why.tried;
+        let tried = &on.inspector.why.tried;
         let off = tried.off.iter().copied().collect();
-        file.card = app.display().shown_card().map(|card| (off, tried.everywhere, card.clone()));
+        file.card = on.shown_card().map(|card| (off, tried.everywhere, card.clone()));
     }
 }

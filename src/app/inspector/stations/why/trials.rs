@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::state::{Picking, Pin, Source, Trial, Unit};
 use crate::app::inspector::stations::{Station, named};
-use crate::app::{App, Display, TokenCursor};
+use crate::app::{App, ChatView, Display, Inspector, Outbox, TokenCursor};
 use crate::chat::Intervention;
 use crate::engine::protocol::{Inspect, Inspected, Patch, Want, site, switched_off};
 use crate::inspect::trace::{Attribution, AttributionPart, Part};
@@ -147,14 +147,14 @@ impl<'a> Display<'a> {
     }
 }
 
-impl App {
+impl Inspector {
     /// Asks for the `off` column of all listed parts, or leaves it to what is asked one by one.
-    pub(crate) fn ask_off(&mut self) {
-        self.inspector.why.asks_off = !self.inspector.why.asks_off;
-        let (asks, count) = (self.inspector.why.asks_off, self.display().without_off().len());
+    pub(crate) fn ask_off(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        self.why.asks_off = !self.why.asks_off;
+        let (asks, count) = (self.why.asks_off, self.display(view).without_off().len());
         let price =
-            self.display().decode_ms().map(|ms| format!(", about {:.2} s", ms * count as f32 / 1000.0));
-        self.say(if !asks {
+            self.display(view).decode_ms().map(|ms| format!(", about {:.2} s", ms * count as f32 / 1000.0));
+        out.say(if !asks {
             "off is asked for one part at a time".to_owned()
         } else if count == 0 {
             "off is asked for whatever is listed".to_owned()
@@ -165,20 +165,129 @@ impl App {
 
     /// Other parts: blocks, heads, single neurons.
     pub(crate) fn next_unit(&mut self) {
-        let inside = &mut self.inspector.inside;
-        self.inspector.why.unit = self.inspector.why.unit.next();
+        let inside = &mut self.inside;
+        self.why.unit = self.why.unit.next();
         inside.row = 0;
     }
 
+    /// Changes what is tried, so that it can be taken back.
+    pub(crate) fn try_out(&mut self, change: impl FnOnce(&mut Trial)) {
+        let before = self.why.tried.clone();
+        change(&mut self.why.tried);
+        self.why.before.push(before);
+        let surplus = self.why.before.len().saturating_sub(STEPS);
+        self.why.before.drain(..surplus);
+    }
+
+    /// Takes the last change of what is tried back.
+    pub(crate) fn undo_change(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        match self.why.before.pop() {
+            Some(before) => self.why.tried = before,
+            None if !self.why.tried.is_empty() => self.why.tried = Trial::default(),
+            None => return out.say("nothing is changed here"),
+        }
+        let said = self.display(view).tried_in_words();
+        out.say(if said.is_empty() { "the network as it is".to_owned() } else { said });
+    }
+
+    /// Pins the card on display, or takes its pin away.
+    pub(crate) fn pin(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        let Some(seen) = self.display(view).shown_card().cloned() else {
+            return out.say("x or p changes something first; this keeps what came of it");
+        };
+        let tried = self.why.tried.clone();
+        let before = self.why.pins.len();
+        self.why.pins.retain(|pin| !(pin.tried == tried && Arc::ptr_eq(&pin.seen, &seen)));
+        if self.why.pins.len() < before {
+            return out.say("no longer pinned");
+        }
+        self.why.pins.push(Pin { tried, seen });
+        let surplus = self.why.pins.len().saturating_sub(PINS);
+        self.why.pins.drain(..surplus);
+        out.say("pinned: it stays while you try something else");
+    }
+
+    fn apply_patch(&mut self) {
+        let Some(Picking { part, source }) = self.why.picking.take() else { return };
+        self.try_out(|tried| {
+            tried.off.remove(&part);
+            tried.patches.insert(part, source);
+        });
+    }
+
+    /// Moves the source of a patch along its text.
+    pub(crate) fn move_source(&mut self, view: ChatView<'_>, by: i32) {
+        let Some(own) = self.display(view).last_position() else { return };
+        let Some(picking) = &mut self.why.picking else { return };
+        let source = &mut picking.source;
+        let last = if source.text.is_empty() { own } else { (source.text.len() as u32).saturating_sub(1) };
+        source.position = source.position.saturating_add_signed(by).min(last);
+    }
+
+    /// The source is the text of another version of the message that was answered, or the pass's own again.
+    pub(crate) fn other_text(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        let Some(picking) = &self.why.picking else { return };
+        let texts = self.display(view).other_texts();
+        let now = texts.iter().position(|text| *text == picking.source.text);
+        let next = now.map_or(0, |now| now + 1);
+        let Some(own) = self.display(view).last_position() else { return };
+        let text = texts.into_iter().nth(next).unwrap_or_default();
+        if text.is_empty() && now.is_none() {
+            return out.say("the message has no other version that was answered; e edits it into one");
+        }
+        let position = if text.is_empty() { own } else { text.len() as u32 - 1 };
+        if let Some(picking) = &mut self.why.picking {
+            picking.source = Source { position, text };
+        }
+    }
+}
+
+impl App {
+    /// Opens the selected part at the station that shows it.
+    pub(crate) fn open_part(&mut self, station: Station) {
+        let (layer, head) = match self.display().selected_part() {
+            Some(Part::Head(layer, head)) => (Some(layer), Some(head)),
+            Some(
+                Part::Attention(layer) | Part::Ffn(layer) | Part::Neuron(layer, _) | Part::Stream(layer),
+            ) => (Some(layer), None),
+            Some(Part::Embedding) | None => (None, None),
+        };
+        self.open_at(station, layer, head);
+    }
+
+    /// Keeps what is switched off for this chat's replies, or switches it on again.
+    pub(crate) fn keep_off(&mut self) {
+        let off = &self.inspector.why.tried.off;
+        let chosen: Vec<Intervention> = off.iter().filter_map(|part| switched_off(*part)).collect();
+        let steers = |change: &&Intervention| change.steering().is_some();
+        let now = &self.talk.chat.settings.interventions;
+        let steered: Vec<Intervention> = now.iter().filter(steers).cloned().collect();
+        let kept: Vec<Intervention> = now.iter().filter(|change| !steers(change)).cloned().collect();
+        if chosen.is_empty() && kept.is_empty() {
+            return self.out.say("x switches a part off first; this keeps it off in this chat");
+        }
+        let kept = if kept == chosen { Vec::new() } else { chosen };
+        let count = kept.len();
+        self.talk.chat.settings.interventions = kept.into_iter().chain(steered).collect();
+        self.put_conversation(self.talk.chat.head.id);
+        self.out.say(match count {
+            0 => "no part is kept off in this chat any more".to_owned(),
+            1 => "1 part stays off in this chat's replies".to_owned(),
+            count => format!("{count} parts stay off in this chat's replies"),
+        });
+    }
+}
+
+impl Inspector {
     /// Switches the selected part off or on again, in the pass's own position or everywhere.
-    pub(crate) fn switch_off(&mut self, everywhere: bool) {
-        let Some(part) = self.selected_part() else {
-            return self.say("a part is switched off in the stations why, attention and ffn");
+    pub(crate) fn switch_off(&mut self, view: ChatView<'_>, out: &mut Outbox, everywhere: bool) {
+        let Some(part) = self.display(view).selected_part() else {
+            return out.say("a part is switched off in the stations why, attention and ffn");
         };
         if switched_off(part).is_none() {
-            return self.warn("the embedding stays: without it nothing is read");
+            return out.warn("the embedding stays: without it nothing is read");
         }
-        let tried = &self.inspector.why.tried;
+        let tried = &self.why.tried;
         let off = !(tried.off.contains(&part) && tried.everywhere == everywhere);
         self.try_out(|tried| {
             tried.everywhere = everywhere;
@@ -191,151 +300,46 @@ impl App {
         });
         let name = named(part);
         let place = if everywhere { "at every position" } else { "at this position" };
-        let why = self.inspector.station != Station::Why;
+        let why = self.station != Station::Why;
         let next = if why { "; the why station shows what that changes" } else { "" };
-        self.say(if off { format!("{name} off {place}{next}") } else { format!("{name} on again") });
-    }
-
-    /// Opens the selected part at the station that shows it.
-    pub(crate) fn open_part(&mut self, station: Station) {
-        let (layer, head) = match self.selected_part() {
-            Some(Part::Head(layer, head)) => (Some(layer), Some(head)),
-            Some(
-                Part::Attention(layer) | Part::Ffn(layer) | Part::Neuron(layer, _) | Part::Stream(layer),
-            ) => (Some(layer), None),
-            Some(Part::Embedding) | None => (None, None),
-        };
-        self.open_at(station, layer, head);
-    }
-
-    /// Changes what is tried, so that it can be taken back.
-    pub(crate) fn try_out(&mut self, change: impl FnOnce(&mut Trial)) {
-        let before = self.inspector.why.tried.clone();
-        change(&mut self.inspector.why.tried);
-        self.inspector.why.before.push(before);
-        let surplus = self.inspector.why.before.len().saturating_sub(STEPS);
-        self.inspector.why.before.drain(..surplus);
-    }
-
-    /// Takes the last change of what is tried back.
-    pub(crate) fn undo_change(&mut self) {
-        match self.inspector.why.before.pop() {
-            Some(before) => self.inspector.why.tried = before,
-            None if !self.inspector.why.tried.is_empty() => self.inspector.why.tried = Trial::default(),
-            None => return self.say("nothing is changed here"),
-        }
-        let said = self.display().tried_in_words();
-        self.say(if said.is_empty() { "the network as it is".to_owned() } else { said });
-    }
-
-    /// Pins the card on display, or takes its pin away.
-    pub(crate) fn pin(&mut self) {
-        let Some(seen) = self.display().shown_card().cloned() else {
-            return self.say("x or p changes something first; this keeps what came of it");
-        };
-        let tried = self.inspector.why.tried.clone();
-        let before = self.inspector.why.pins.len();
-        self.inspector.why.pins.retain(|pin| !(pin.tried == tried && Arc::ptr_eq(&pin.seen, &seen)));
-        if self.inspector.why.pins.len() < before {
-            return self.say("no longer pinned");
-        }
-        self.inspector.why.pins.push(Pin { tried, seen });
-        let surplus = self.inspector.why.pins.len().saturating_sub(PINS);
-        self.inspector.why.pins.drain(..surplus);
-        self.say("pinned: it stays while you try something else");
+        out.say(if off { format!("{name} off {place}{next}") } else { format!("{name} on again") });
     }
 
     /// Begins to choose where the selected part is patched from, or applies the choice.
-    pub(crate) fn patch(&mut self) {
-        if self.inspector.why.picking.is_some() {
+    pub(crate) fn patch(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        if self.why.picking.is_some() {
             return self.apply_patch();
         }
-        let Some(part) = self.selected_part().filter(|_| self.inspector.station == Station::Why) else {
-            return self.say("a part is patched in the why station");
+        let Some(part) = self.display(view).selected_part().filter(|_| self.station == Station::Why) else {
+            return out.say("a part is patched in the why station");
         };
-        if self.inspector.why.tried.patches.contains_key(&part) {
+        if self.why.tried.patches.contains_key(&part) {
             self.try_out(|tried| drop(tried.patches.remove(&part)));
-            return self.say(format!("{} gives its own again", named(part)));
+            return out.say(format!("{} gives its own again", named(part)));
         }
         if site(part).is_none() {
-            return self.warn("the embedding cannot be patched: change the text instead");
+            return out.warn("the embedding cannot be patched: change the text instead");
         }
-        let Some(last) = self.display().last_position() else {
-            return self.say("what the model had read is not stored");
+        let Some(last) = self.display(view).last_position() else {
+            return out.say("what the model had read is not stored");
         };
         let source = Source { position: last.saturating_sub(1), text: Vec::new() };
-        self.inspector.why.picking = Some(Picking { part, source });
-    }
-
-    fn apply_patch(&mut self) {
-        let Some(Picking { part, source }) = self.inspector.why.picking.take() else { return };
-        self.try_out(|tried| {
-            tried.off.remove(&part);
-            tried.patches.insert(part, source);
-        });
+        self.why.picking = Some(Picking { part, source });
     }
 
     /// The part to be patched: the selected one, or the stream after its block.
-    pub(crate) fn other_patch(&mut self) {
-        let Some(picking) = &mut self.inspector.why.picking else { return };
+    pub(crate) fn other_patch(&mut self, view: ChatView<'_>) {
+        let Some(picking) = &mut self.why.picking else { return };
         let selected = match picking.part {
-            Part::Stream(_) => self.selected_part(),
+            Part::Stream(_) => self.display(view).selected_part(),
             Part::Embedding => None,
             Part::Attention(layer) | Part::Head(layer, _) | Part::Ffn(layer) | Part::Neuron(layer, _) => {
                 Some(Part::Stream(layer))
             }
         };
-        if let (Some(picking), Some(part)) = (&mut self.inspector.why.picking, selected) {
+        if let (Some(picking), Some(part)) = (&mut self.why.picking, selected) {
             picking.part = part;
         }
-    }
-
-    /// Moves the source of a patch along its text.
-    pub(crate) fn move_source(&mut self, by: i32) {
-        let Some(own) = self.display().last_position() else { return };
-        let Some(picking) = &mut self.inspector.why.picking else { return };
-        let source = &mut picking.source;
-        let last = if source.text.is_empty() { own } else { (source.text.len() as u32).saturating_sub(1) };
-        source.position = source.position.saturating_add_signed(by).min(last);
-    }
-
-    /// The source is the text of another version of the message that was answered, or the pass's own again.
-    pub(crate) fn other_text(&mut self) {
-        let Some(picking) = &self.inspector.why.picking else { return };
-        let texts = self.display().other_texts();
-        let now = texts.iter().position(|text| *text == picking.source.text);
-        let next = now.map_or(0, |now| now + 1);
-        let Some(own) = self.display().last_position() else { return };
-        let text = texts.into_iter().nth(next).unwrap_or_default();
-        if text.is_empty() && now.is_none() {
-            return self.say("the message has no other version that was answered; e edits it into one");
-        }
-        let position = if text.is_empty() { own } else { text.len() as u32 - 1 };
-        if let Some(picking) = &mut self.inspector.why.picking {
-            picking.source = Source { position, text };
-        }
-    }
-
-    /// Keeps what is switched off for this chat's replies, or switches it on again.
-    pub(crate) fn keep_off(&mut self) {
-        let off = &self.inspector.why.tried.off;
-        let chosen: Vec<Intervention> = off.iter().filter_map(|part| switched_off(*part)).collect();
-        let steers = |change: &&Intervention| change.steering().is_some();
-        let now = &self.chat.settings.interventions;
-        let steered: Vec<Intervention> = now.iter().filter(steers).cloned().collect();
-        let kept: Vec<Intervention> = now.iter().filter(|change| !steers(change)).cloned().collect();
-        if chosen.is_empty() && kept.is_empty() {
-            return self.say("x switches a part off first; this keeps it off in this chat");
-        }
-        let kept = if kept == chosen { Vec::new() } else { chosen };
-        let count = kept.len();
-        self.chat.settings.interventions = kept.into_iter().chain(steered).collect();
-        self.put_conversation(self.chat.head.id);
-        self.say(match count {
-            0 => "no part is kept off in this chat any more".to_owned(),
-            1 => "1 part stays off in this chat's replies".to_owned(),
-            count => format!("{count} parts stay off in this chat's replies"),
-        });
     }
 }
 

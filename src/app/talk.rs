@@ -1,0 +1,76 @@
+//! What is said: the chats in memory, their runs and scores, the reply being written, and what waits for it.
+//!
+//! Invariant: at most one reply is written at a time, in whatever chat; a run that is over ignores late events.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::{ActiveRun, Chats, Queued, StepMode, TurnScore};
+use crate::chat::{Conversation, ConversationId, Run, RunId, Turn, TurnId};
+use crate::token::{Step, Vocabulary};
+
+/// See the module.
+pub struct Talk {
+    /// The list of chats.
+    pub chats: Chats,
+    /// The chat that is shown; it has no entry in the store until something was sent.
+    pub chat: Conversation,
+    /// Other chats in memory: those that still write, and those just left.
+    pub others: BTreeMap<ConversationId, Conversation>,
+    /// Runs of the loaded chats, by id.
+    pub runs: BTreeMap<RunId, Run>,
+    /// Vocabularies by hash.
+    pub vocabularies: BTreeMap<String, Arc<Vocabulary>>,
+    /// Scores of typed turns of the shown chat.
+    pub scores: BTreeMap<TurnId, TurnScore>,
+    /// The system prompt as a message before the first, while special tokens are shown.
+    pub system: Option<Turn>,
+    /// The reply being written, wherever its chat is.
+    pub run: Option<ActiveRun>,
+    /// What waits for the model or for the reply before it, by chat.
+    pub queued: Option<Queued>,
+    /// Whether the reply goes token by token.
+    pub steps: StepMode,
+    /// Scores of typed text: what was asked and read.
+    pub(crate) scoring: super::scores::Asking,
+    /// Steps not handed to the store yet.
+    pub(crate) unsaved_steps: Vec<Step>,
+    /// When the first of them came, ms.
+    pub(crate) unsaved_since: Option<u64>,
+    /// Arrival times of the last second's tokens, ms.
+    pub(crate) arrivals: VecDeque<u64>,
+    /// Messages left out of a chat's prompt because the context was full.
+    pub(crate) left_out: BTreeMap<ConversationId, usize>,
+    /// Draft of the chat that has no entry in the store.
+    pub(crate) new_draft: String,
+    /// New titles of chats that are not in memory.
+    pub(crate) renames: BTreeMap<ConversationId, String>,
+    /// Vocabularies asked of the store.
+    pub(crate) vocabularies_asked: BTreeSet<String>,
+}
+
+impl Talk {
+    /// One chat that holds nothing yet.
+    pub(crate) fn new(chat: ConversationId, chats: Chats) -> Self {
+        Self {
+            chats,
+            chat: super::chats::empty_chat(chat),
+            others: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            vocabularies: BTreeMap::new(),
+            scores: BTreeMap::new(),
+            system: None,
+            run: None,
+            queued: None,
+            steps: StepMode::default(),
+            scoring: super::scores::Asking::default(),
+            unsaved_steps: Vec::new(),
+            unsaved_since: None,
+            arrivals: VecDeque::new(),
+            left_out: BTreeMap::new(),
+            new_draft: String::new(),
+            renames: BTreeMap::new(),
+            vocabularies_asked: BTreeSet::new(),
+        }
+    }
+}
