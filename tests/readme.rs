@@ -56,3 +56,37 @@ fn every_picture_is_there() {
         assert!(path.is_file(), "{picture} is missing: run `make pictures`");
     }
 }
+
+/// Pieces of text in backticks, each with the text that stands before it.
+fn code_of(text: &str) -> Vec<(&str, &str)> {
+    let parts: Vec<&str> = text.split('`').collect();
+    parts.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
+}
+
+#[test]
+fn files_and_what_is_in_them_are_where_the_guides_say() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut named = 0;
+    for guide in ["docs/architecture.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(root.join(guide)).expect("the guide is there");
+        let mut file: Option<String> = None;
+        for (before, code) in code_of(&text) {
+            let is_path =
+                code.contains('/') && code.chars().all(|c| c.is_ascii_alphanumeric() || "/_.".contains(c));
+            if is_path || code.ends_with(".rs") && !code.contains('<') {
+                let found =
+                    [root.join(code), root.join("src").join(code)].into_iter().find(|path| path.exists());
+                let path = found.unwrap_or_else(|| panic!("{guide} names {code}, which is not there"));
+                file = path.is_file().then(|| fs::read_to_string(path).expect("a source is text"));
+                named += 1;
+            } else if let Some(file) = file.as_ref().filter(|_| matches!(before.trim(), ":" | ",")) {
+                let name = code.rsplit("::").next().unwrap_or(code);
+                assert!(file.contains(name), "{guide} looks for {code} in another file than it is in");
+                named += 1;
+            } else {
+                file = None;
+            }
+        }
+    }
+    assert!(named > 40, "only {named} places were read");
+}
