@@ -54,11 +54,7 @@ pub(crate) use inspector::stations::Keys;
 pub use keys::WIDE;
 pub use message::{Effect, EngineId, Msg, Now};
 pub use outbox::Outbox;
-pub(crate) use overlays::overlay_list;
-pub use overlays::{
-    Confirm, HELP_PAGES, Help, HelpPage, Licence, Models, Overlay, Overlays, Palette, Search, Settings,
-    SteerPanel, TextBox, Themes, WeightsPanel, WhatIfPanel,
-};
+pub use overlays::*;
 pub use requests::{Asker, Query, Question, Requests, Status};
 pub(crate) use run::Target;
 pub use settings::{

@@ -14,6 +14,7 @@ use crate::sanitize::cell_width;
 use crate::theme::{Role, Theme};
 use crate::ui::shade;
 use crate::ui::text::{self, Lines};
+use crate::ui::widgets::number;
 
 /// Cells of the rule that are left to the draft's token count.
 const COUNT: u16 = 12;
@@ -114,7 +115,7 @@ fn rule(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         None => shade::legend(app.transcript.colouring, theme, buf, area.x + taken, area.y, room),
     };
     let Some(tokens) = app.composer.tokens else { return };
-    let label = format!(" {} ", text::counted(tokens, "token"));
+    let label = format!(" {} ", number::counted(tokens, "token"));
     let width = cell_width(&label) as u16;
     if width < area.width {
         text::put(buf, area.right() - 1 - width, area.y, &label, width, muted);

@@ -13,7 +13,6 @@ use crate::ui::cache::Cache;
 use crate::ui::chats;
 use crate::ui::inspector;
 use crate::ui::layout::Layout;
-use crate::ui::text::grouped;
 use crate::ui::widgets::{self, number, text};
 
 /// Draws the rule with the panes' titles; the focused pane's part is heavy and its title bold.
@@ -38,7 +37,11 @@ pub fn titles(app: &App, theme: &Theme, cache: &Cache, layout: &Layout, buf: &mu
 fn token_count(app: &App, cache: &Cache) -> String {
     let Some(at) = app.transcript.cursor else { return String::new() };
     let of = cache.marks(at.turn).map_or(0, |marks| marks.tokens.len());
-    if at.index < of { format!("token {} of {}", at.index + 1, grouped(of)) } else { String::new() }
+    if at.index < of {
+        format!("token {} of {}", at.index + 1, number::grouped(of as u64))
+    } else {
+        String::new()
+    }
 }
 
 /// One pane's part of a title rule.
@@ -133,8 +136,10 @@ fn token_line(app: &App, symbols: &Symbols) -> Option<String> {
         run.and_then(|run| app.talk.vocabularies.get(run.vocabulary.as_ref()?)).map(AsRef::as_ref);
     let step = token.step;
     let name = widgets::token::written(step.id, &step.bytes, vocabulary, symbols);
-    let place =
-        app.view().place_in_context(&token).map_or_else(String::new, |place| format!("#{} ", grouped(place)));
+    let place = app
+        .view()
+        .place_in_context(&token)
+        .map_or_else(String::new, |place| format!("#{} ", number::grouped(place as u64)));
     let mut facts = vec![format!(" {place}{name}")];
     facts.extend(step.id.map(|id| format!("id {}", id.0)));
     facts.extend(app.view().split_character(turn, &token).map(|split| split_words(&split)));

@@ -1,8 +1,10 @@
 //! Palette, pickers, settings, help, mouse.
 
 use super::*;
-use crate::app::{Area, Confirm, Focus, Help, Licence, Models, Palette, Settings, setting_keys};
+use crate::app::{Area, Confirm, Focus, Help, Licence, Models, Palette, Settings, Themes, setting_keys};
+use crate::command::TABLE;
 use crate::config::Warning;
+use crate::config::keymap::Keymap;
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
 #[test]
@@ -272,4 +274,45 @@ fn on_a_narrow_terminal_f2_opens_the_station_alone() {
     assert_eq!((bench.app.focus, bench.app.inspector.zoomed), (Focus::Inspector, true));
     bench.press(&["esc"]);
     assert_eq!((bench.app.focus, bench.app.inspector.zoomed), (Focus::Composer, false));
+}
+
+fn with_keys(bench: &mut Bench, changed: &[(&str, &str)]) {
+    let keys = changed.iter().map(|(name, key)| ((*name).to_owned(), vec![(*key).to_owned()]));
+    bench.app.keymap = Keymap::build(TABLE, &keys.collect()).0;
+}
+
+#[test]
+fn keys_inside_a_list_follow_the_configuration_and_characters_are_typed() {
+    let mut bench = Bench::ready();
+    with_keys(&mut bench, &[("list-down", "ctrl+n"), ("list-up", "d"), ("choose", "f9")]);
+    bench.app.themes = ["auto", "dark", "light"].map(String::from).to_vec();
+    bench.say("/theme");
+    bench.press(&["down"]);
+    assert_eq!(bench.app.config.ui.theme, "auto");
+    bench.press(&["ctrl+n"]);
+    assert_eq!(bench.app.config.ui.theme, "dark");
+    bench.press(&["d"]);
+    assert_eq!(bench.app.overlays.top::<Themes>().unwrap().picker.filter.text, "d");
+    let written = Effect::WriteConfig { key: "ui.theme".into(), value: "\"dark\"".into() };
+    assert_eq!(bench.press(&["f9"]), [written]);
+}
+
+#[test]
+fn a_text_is_taken_with_the_key_that_sends_where_enter_is_a_new_line() {
+    let mut bench = Bench::ready();
+    bench.say("/system");
+    with_keys(&mut bench, &[("newline", "enter"), ("send", "f9")]);
+    bench.type_text("Be brief.");
+    bench.press(&["enter"]);
+    bench.type_text("Never guess.");
+    bench.press(&["f9"]);
+    assert!(bench.app.overlays.is_empty());
+    assert_eq!(bench.app.chat.settings.system.as_deref(), Some("Be brief.\nNever guess."));
+}
+
+#[test]
+fn what_is_inside_a_list_is_not_offered_outside_and_says_where_it_works() {
+    let mut bench = Bench::ready();
+    bench.say("/tree-scale");
+    assert!(bench.notice().contains("its key works in the tree of branches"), "{}", bench.notice());
 }

@@ -137,12 +137,6 @@ pub fn missing(app: &App) -> String {
     app.display().inside_missing().unwrap_or_else(|| "not read yet".into())
 }
 
-/// `1 token`, `5 tokens`.
-#[must_use]
-pub fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
 /// The vocabulary of the token on display.
 #[must_use]
 pub fn vocabulary(app: &App) -> Option<&Vocabulary> {

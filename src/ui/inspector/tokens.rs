@@ -19,7 +19,7 @@ use super::own::{self, Row};
 use crate::app::App;
 use crate::theme::{Role, Theme};
 use crate::ui::layout::INSPECTOR;
-use crate::ui::widgets::text;
+use crate::ui::widgets::{number, text};
 use message::Message;
 
 /// Columns from which on the staircase stands beside the table.
@@ -164,7 +164,7 @@ fn subject(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
     }
     let name =
         if bytes.is_empty() { own::shown_name(message.app, theme) } else { message::visible(&bytes, theme) };
-    let counts = format!("{}, {}", own::counted(count, "token"), own::counted(bytes.len(), "byte"));
+    let counts = format!("{}, {}", number::counted(count, "token"), number::counted(bytes.len(), "byte"));
     let room = area.width.saturating_sub(text::width(&place) + text::width(&counts) + 5);
     let name = text::cut(&name, room);
     let words = match (message.is_draft, area.width >= INSPECTOR.0) {

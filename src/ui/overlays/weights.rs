@@ -11,7 +11,7 @@ use crate::app::{App, Keys, Part, TokenCursor, Weights, WeightsPanel};
 use crate::chat::Role as Speaker;
 use crate::command::Command;
 use crate::theme::{Role, Theme};
-use crate::ui::inspector::own::{Row, Signed, counted};
+use crate::ui::inspector::own::{Row, Signed};
 use crate::ui::widgets::{number, text, token};
 
 /// Rows for the whole text of the selected sentence.
@@ -28,7 +28,9 @@ fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
     let weights = app.weights.as_deref()?;
     let what = if weights.by_message { "messages" } else { "sentences" };
     let far = match (weights.started, weights.is_done()) {
-        (false, _) => counted(weights.parts.len(), if weights.by_message { "message" } else { "sentence" }),
+        (false, _) => {
+            number::counted(weights.parts.len(), if weights.by_message { "message" } else { "sentence" })
+        }
         (true, false) => format!("{} of {} read", weights.done(), weights.parts.len()),
         (true, true) => String::new(),
     };
@@ -73,7 +75,7 @@ fn subject(canvas: &mut Canvas<'_>, weights: &Weights, inside: Rect) -> u16 {
         None => match &weights.whole {
             Some(whole) => format!(
                 "for the whole reply: {}, {} bit",
-                counted(whole.steps.len(), "token"),
+                number::counted(whole.steps.len(), "token"),
                 number::decimals(-whole.logprob() / std::f64::consts::LN_2, 1)
             ),
             None => "for the whole reply".to_owned(),

@@ -88,24 +88,3 @@ pub fn fit(text: &str, most: usize, ascii: bool) -> String {
     }
     cut
 }
-
-/// A count in groups of three: `49 152`.
-#[must_use]
-pub fn grouped(count: usize) -> String {
-    let digits = count.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(' ');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// `1 token`, `8 tokens`.
-#[must_use]
-pub fn counted(count: usize, thing: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
-    format!("{} {thing}{ending}", grouped(count))
-}

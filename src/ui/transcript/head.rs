@@ -11,6 +11,7 @@ use crate::chat::{Role as Speaker, Turn};
 use crate::sanitize::cell_width;
 use crate::theme::{Role, Theme};
 use crate::ui::marks::Marks;
+use crate::ui::widgets::number;
 use crate::ui::{shade, text};
 
 /// Cells that a strip needs at least.
@@ -87,7 +88,7 @@ fn facts(app: &App, theme: &Theme, turn: &Turn, marks: Option<&Marks>) -> Vec<(u
     if tokens > 0 {
         let mean = marks.and_then(Marks::mean_bits);
         facts.extend(mean.map(|mean| (4, format!("perplexity {}", perplexity(mean)))));
-        facts.push((2, text::counted(tokens, "token")));
+        facts.push((2, number::counted(tokens, "token")));
         facts.extend(mean.map(|mean| {
             (3, if mean < 0.005 { "<.01 bit each".to_owned() } else { format!("{mean:.2} bit each") })
         }));
@@ -103,7 +104,7 @@ fn facts(app: &App, theme: &Theme, turn: &Turn, marks: Option<&Marks>) -> Vec<(u
 fn perplexity(mean_bits: f64) -> String {
     match mean_bits.exp2() {
         large if large >= 1e9 => ">1e9".to_owned(),
-        large if large >= 1000.0 => text::grouped(large.round() as usize),
+        large if large >= 1000.0 => number::grouped(large.round() as u64),
         small => format!("{small:.2}"),
     }
 }

@@ -16,6 +16,13 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
+/// `1 token`, `8 tokens`, `49 152 tokens`.
+#[must_use]
+pub fn counted(count: usize, thing: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{} {thing}{ending}", grouped(count as u64))
+}
+
 /// A probability (0 to 1) in percent with two decimals, without the sign.
 #[must_use]
 pub fn percent(probability: f64) -> String {
@@ -88,6 +95,8 @@ mod tests {
         check(999, "999");
         check(49_152, "49 152");
         check(1_234_567, "1 234 567");
+        assert_eq!(counted(1, "token"), "1 token");
+        assert_eq!(counted(1000, "token"), "1 000 tokens");
     }
 
     #[test]

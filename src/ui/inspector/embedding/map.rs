@@ -10,7 +10,7 @@ use super::Shown;
 use crate::theme::Role;
 use crate::token::TokenId;
 use crate::ui::inspector::own::{self, Row};
-use crate::ui::widgets::text;
+use crate::ui::widgets::{number, text};
 
 /// Most cells of a name.
 const NAME: u16 = 12;
@@ -73,7 +73,7 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let field = Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 3 };
     let unnamed = scatter(shown, &points, field, buf);
     let of = if shown.app.inspector.embedding.map_near { "with its neighbours" } else { "of the text" };
-    let counted = format!("map: {}", own::counted(points.len(), "token"));
+    let counted = format!("map: {}", number::counted(points.len(), "token"));
     let of = format!("{counted} {of}");
     let heads = [format!("{of}, on two directions"), of, counted];
     Row::of(1, text::widest(&heads, area.width - 1), theme.style(Role::Text)).draw(area, 0, buf);

@@ -93,7 +93,7 @@ impl<'a> Ruler<'a> {
 pub fn rows(message: &Message<'_>, width: u16, most: usize) -> Vec<Row> {
     let theme = message.theme;
     let stair = &message.stair;
-    let became = if stair.count > 0 { own::counted(stair.count, "token") } else { "tokens".to_owned() };
+    let became = if stair.count > 0 { number::counted(stair.count, "token") } else { "tokens".to_owned() };
     let room = width.saturating_sub(text::width(&became) + 14);
     let title = format!("How {} became {became}", text::cut(&stair.name, room));
     let mut rows = vec![Row::of(1, text::cut(&title, width.saturating_sub(2)), theme.style(Role::Strong))];

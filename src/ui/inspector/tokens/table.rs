@@ -151,8 +151,8 @@ fn totals(message: &Message<'_>, full: bool) -> String {
     let ratio = |a: usize, b: usize| number::decimals(a as f64 / b.max(1) as f64, 1);
     let mut totals = format!(
         "{}   {}   {} bytes a token",
-        own::counted(count, "token"),
-        own::counted(bytes, "byte"),
+        number::counted(count, "token"),
+        number::counted(bytes, "byte"),
         ratio(bytes, count)
     );
     if full {

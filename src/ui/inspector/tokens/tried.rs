@@ -7,7 +7,7 @@ use crate::command::Command;
 use crate::inspect::pieces::Pieces;
 use crate::theme::Role;
 use crate::ui::inspector::own::{self, Row};
-use crate::ui::widgets::{text, token};
+use crate::ui::widgets::{number, text, token};
 
 /// The line, the pieces with their ids under them, and the words before.
 pub fn rows(message: &Message<'_>, width: u16) -> Vec<Row> {
@@ -40,7 +40,7 @@ pub fn rows(message: &Message<'_>, width: u16) -> Vec<Row> {
 fn split(message: &Message<'_>, word: &str, pieces: &Pieces, at: u16, width: u16) -> [Row; 2] {
     let theme = message.theme;
     let tokens: Vec<_> = pieces.tokens().collect();
-    let counted = own::counted(tokens.len(), "token");
+    let counted = number::counted(tokens.len(), "token");
     let end = width.saturating_sub(text::width(&counted) + 3);
     let (mut names, mut ids) = (Row::default(), Row::default());
     let mut x = at;
@@ -70,7 +70,7 @@ fn kept(message: &Message<'_>, word: &str, pieces: &Pieces, width: u16) -> Row {
     let name = text::cut(&message::visible(word.as_bytes(), theme), column - 2);
     let bytes = |(from, to): (u32, u32)| word.as_bytes().get(from as usize..to as usize).unwrap_or_default();
     let names: Vec<String> = pieces.tokens().map(|(_, span)| message::visible(bytes(*span), theme)).collect();
-    let counted = own::counted(names.len(), "token");
+    let counted = number::counted(names.len(), "token");
     let room = width.saturating_sub(column + 3 + text::width(&counted) + 4);
     let joined = text::cut(&names.join(&format!(" {} ", theme.symbols.vertical)), room);
     Row::of(3, name, theme.style(Role::Text)).and(column + 3, joined, theme.style(Role::Muted)).until(

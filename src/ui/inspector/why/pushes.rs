@@ -11,7 +11,7 @@ use crate::inspect::trace::Attribution;
 use crate::theme::{Role, Theme};
 use crate::ui::inspector::own::{self, Row};
 use crate::ui::layout::INSPECTOR;
-use crate::ui::widgets::text;
+use crate::ui::widgets::{number, text};
 
 /// Logits that the bars span.
 const SCALE: f32 = 16.0;
@@ -129,8 +129,8 @@ fn rest(
     let muted = theme.style(Role::Muted);
     let unit = app.inspector.why.unit;
     let others = match unit {
-        Unit::Blocks => own::counted(attribution.parts.len().saturating_sub(shown), "other"),
-        Unit::Heads => own::counted(attribution.heads.len().saturating_sub(shown), "other"),
+        Unit::Blocks => number::counted(attribution.parts.len().saturating_sub(shown), "other"),
+        Unit::Heads => number::counted(attribution.heads.len().saturating_sub(shown), "other"),
         Unit::Neurons => "all else".to_owned(),
     };
     // Heads alone do not add up to the difference; everything else is in the row of the others.
