@@ -254,12 +254,9 @@ fn the_order_holds_every_stage_once() {
     let (config, warnings) = read("[sampling]\norder = [\"top_k\", \"top_k\"]");
     assert_eq!(config, defaults());
     assert!(warnings[0].contains("\"logit_bias\", \"penalties\""), "{warnings:?}");
-    let mut order = Stage::DEFAULT_ORDER.to_vec();
-    order.reverse();
-    let (config, warnings) = read(
-        "sampling.order = [\"temperature\", \"xtc\", \"min_p\", \"top_p\", \"typical_p\", \"top_k\", \
-         \"top_n_sigma\", \"dry\", \"penalties\", \"logit_bias\"]",
-    );
+    let order: Vec<Stage> = Stage::DEFAULT_ORDER.iter().rev().copied().collect();
+    let names: Vec<String> = order.iter().map(|stage| format!("\"{}\"", stage.about().name)).collect();
+    let (config, warnings) = read(&format!("sampling.order = [{}]", names.join(", ")));
     assert_eq!((config.sampling.order, warnings), (order, vec![]));
 }
 

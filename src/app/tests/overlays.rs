@@ -284,7 +284,7 @@ fn with_keys(bench: &mut Bench, changed: &[(&str, &str)]) {
 #[test]
 fn keys_inside_a_list_follow_the_configuration_and_characters_are_typed() {
     let mut bench = Bench::ready();
-    with_keys(&mut bench, &[("list-down", "ctrl+n"), ("list-up", "d"), ("choose", "f9")]);
+    with_keys(&mut bench, &[("list-down", "ctrl+n"), ("list-up", "d"), ("choose", "ctrl+t")]);
     bench.app.themes = ["auto", "dark", "light"].map(String::from).to_vec();
     bench.say("/theme");
     bench.press(&["down"]);
@@ -294,18 +294,18 @@ fn keys_inside_a_list_follow_the_configuration_and_characters_are_typed() {
     bench.press(&["d"]);
     assert_eq!(bench.app.overlays.top::<Themes>().unwrap().picker.filter.text, "d");
     let written = Effect::WriteConfig { key: "ui.theme".into(), value: "\"dark\"".into() };
-    assert_eq!(bench.press(&["f9"]), [written]);
+    assert_eq!(bench.press(&["ctrl+t"]), [written]);
 }
 
 #[test]
 fn a_text_is_taken_with_the_key_that_sends_where_enter_is_a_new_line() {
     let mut bench = Bench::ready();
     bench.say("/system");
-    with_keys(&mut bench, &[("newline", "enter"), ("send", "f9")]);
+    with_keys(&mut bench, &[("newline", "enter"), ("send", "ctrl+t")]);
     bench.type_text("Be brief.");
     bench.press(&["enter"]);
     bench.type_text("Never guess.");
-    bench.press(&["f9"]);
+    bench.press(&["ctrl+t"]);
     assert!(bench.app.overlays.is_empty());
     assert_eq!(bench.app.chat.settings.system.as_deref(), Some("Be brief.\nNever guess."));
 }

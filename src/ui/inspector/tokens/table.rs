@@ -8,7 +8,7 @@ use ratatui::layout::Rect;
 use super::message::{Entry, Message};
 use crate::theme::Role;
 use crate::token::TokenKind;
-use crate::ui::inspector::own::{self, Row};
+use crate::ui::inspector::own::Row;
 use crate::ui::layout::INSPECTOR;
 use crate::ui::widgets::{number, text, token};
 
