@@ -148,8 +148,8 @@ impl Setting for Stage {
     fn read(value: &DeValue) -> Result<Self, String> {
         let all = Self::DEFAULT_ORDER;
         let names: Vec<&str> = all.iter().map(|stage| stage.about().name).collect();
-        let named = all.iter().find(|stage| value.as_str() == Some(stage.about().name));
-        named.copied().ok_or_else(|| one_of(value.as_str(), &names))
+        let stage = all.iter().find(|stage| value.as_str() == Some(stage.about().name));
+        stage.copied().ok_or_else(|| one_of(value.as_str(), &names))
     }
 
     fn show(&self) -> String {

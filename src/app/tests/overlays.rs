@@ -307,7 +307,7 @@ fn a_text_is_taken_with_the_key_that_sends_where_enter_is_a_new_line() {
     bench.type_text("Never guess.");
     bench.press(&["ctrl+t"]);
     assert!(bench.app.overlays.is_empty());
-    assert_eq!(bench.app.chat.settings.system.as_deref(), Some("Be brief.\nNever guess."));
+    assert_eq!(bench.app.talk.chat.settings.system.as_deref(), Some("Be brief.\nNever guess."));
 }
 
 #[test]
