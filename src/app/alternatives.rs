@@ -4,13 +4,55 @@
 
 use super::missing::NOT_STORED;
 use super::requests::Answer;
-use super::{Alternatives, App, LineEdit, Query, TokenCursor, Tree, WholeOf};
+use super::{Alternatives, App, ChatView, LineEdit, Outbox, Query, TokenCursor, Tree, WholeOf};
 use crate::engine::protocol::{Event, Look, Request, RequestId};
 use crate::inspect::distribution::Distribution;
 use crate::token::{Step, TokenId, TokenKind, Vocabulary};
 
 /// Rows listed at most.
 const MOST: usize = 500;
+
+impl Alternatives {
+    /// The distribution that is to be read: where the loaded model made it, and without a reply.
+    fn whole_wanted(&self, view: ChatView<'_>) -> Option<WholeOf> {
+        let free = self.whole.is_none() && view.run.is_none();
+        (free && view.can_read_token_again(self.at)).then_some(WholeOf(self.at))
+    }
+
+    /// Brings what is asked in line with the list.
+    pub(crate) fn sync(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        let wanted = self.whole_wanted(view);
+        self.asking.follow(wanted, &mut out.requests, |at| {
+            let pass = view.pass(at.0).ok_or(NOT_STORED)?;
+            let run = view.runs.get(&pass.run);
+            let interventions = run.map(|run| run.interventions.clone()).unwrap_or_default();
+            let look = Look { ids: pass.ids.to_vec(), interventions, logits: true, replay: None };
+            Ok(Request::Look(Box::new(look)))
+        });
+    }
+
+    /// Works the rows out: the likeliest tokens, or those of the vocabulary that match what was typed.
+    pub(crate) fn refill(&mut self, view: ChatView<'_>) {
+        let vocabulary = self.vocabulary.as_ref().and_then(|hash| view.vocabularies.get(hash));
+        self.rows = match vocabulary.filter(|_| !self.filter.text.is_empty()) {
+            Some(vocabulary) => matching(self, vocabulary),
+            None => likeliest(self),
+        };
+        self.selected = self.selected.min(self.rows.len().saturating_sub(1));
+    }
+
+    /// The token's odds are not kept: they are read again, then it is taken.
+    fn want(&mut self, view: ChatView<'_>, out: &mut Outbox, id: TokenId) {
+        if view.run.is_some() {
+            out.say("the odds of this token can be read once the reply has ended; Esc stops it");
+        } else if self.whole_wanted(view).is_none_or(|of| self.asking.refusal(&of).is_some()) {
+            out.warn("the odds of this token could not be read, so it cannot be taken");
+        } else {
+            self.wanted = Some(id);
+            out.say("reading the odds of this token");
+        }
+    }
+}
 
 impl App {
     /// Opens the alternatives of the token under the cursor.
@@ -24,7 +66,7 @@ impl App {
         let run = pass.as_ref().and_then(|pass| self.talk.runs.get(&pass.run));
         let vocabulary = run.and_then(|run| run.vocabulary.clone());
         let versions = self.view().versions_at(at);
-        self.overlays.push(Alternatives {
+        let mut open = Alternatives {
             at,
             step,
             vocabulary,
@@ -36,43 +78,14 @@ impl App {
             typing: false,
             rows: Vec::new(),
             selected: 0,
-        });
-        self.refill_alternatives();
-    }
-
-    fn alternatives(&self) -> Option<&Alternatives> {
-        self.overlays.find()
-    }
-
-    fn alternatives_mut(&mut self) -> Option<&mut Alternatives> {
-        self.overlays.find_mut()
-    }
-
-    /// The distribution that is to be read for the open list: where the loaded model made it, and without a reply.
-    fn whole_wanted(&self) -> Option<WholeOf> {
-        let open = self.alternatives().filter(|open| open.whole.is_none())?;
-        (self.talk.run.is_none() && self.view().can_read_token_again(open.at)).then_some(WholeOf(open.at))
-    }
-
-    /// Brings what is asked in line with the open list.
-    pub(crate) fn settle_alternatives(&mut self) {
-        let wanted = self.whole_wanted();
-        self.sync_query(
-            |app| app.alternatives_mut().map(|open| &mut open.asking),
-            wanted,
-            |app, at| {
-                let pass = app.view().pass(at.0).ok_or(NOT_STORED)?;
-                let run = app.talk.runs.get(&pass.run);
-                let interventions = run.map(|run| run.interventions.clone()).unwrap_or_default();
-                let look = Look { ids: pass.ids.to_vec(), interventions, logits: true, replay: None };
-                Ok(Request::Look(Box::new(look)))
-            },
-        );
+        };
+        open.refill(self.view());
+        self.overlays.push(open);
     }
 
     /// The whole distribution came, or it could not be read.
     pub(crate) fn alternatives_event(&mut self, id: RequestId, event: Event) {
-        let Some(open) = self.alternatives_mut() else { return };
+        let Some(open) = self.overlays.find_mut::<Alternatives>() else { return };
         match open.asking.event(id, event) {
             Some(Answer::Whole(of, Event::Looked(looked))) => {
                 open.whole = Distribution::new(looked.unpack()).map(Into::into);
@@ -83,10 +96,10 @@ impl App {
             Some(Answer::Refused(..)) => {}
             _ => return,
         }
-        let wanted = open.wanted.take();
-        self.refill_alternatives();
+        let (wanted, known) = (open.wanted.take(), open.whole.is_some());
+        open.refill(view!(self));
         if let Some(id) = wanted {
-            if self.alternatives().is_some_and(|open| open.whole.is_some()) {
+            if known {
                 self.take_alternative(id);
             } else {
                 self.out.warn("the odds of this token could not be read, so it cannot be taken");
@@ -94,24 +107,10 @@ impl App {
         }
     }
 
-    /// Works the rows out: the likeliest tokens, or those of the vocabulary that match what was typed.
-    pub(crate) fn refill_alternatives(&mut self) {
-        let Some(open) = self.alternatives() else { return };
-        let vocabulary = open.vocabulary.as_ref().and_then(|hash| self.talk.vocabularies.get(hash));
-        let rows = match vocabulary.filter(|_| !open.filter.text.is_empty()) {
-            Some(vocabulary) => matching(open, vocabulary),
-            None => likeliest(open),
-        };
-        if let Some(open) = self.alternatives_mut() {
-            open.selected = open.selected.min(rows.len().saturating_sub(1));
-            open.rows = rows;
-        }
-    }
-
     /// Takes a token in the place of the one under the cursor: as a new branch, or where one has it already,
     /// by going there.
     pub(super) fn take_alternative(&mut self, id: TokenId) {
-        let Some(open) = self.alternatives().cloned() else { return };
+        let Some(open) = self.overlays.find::<Alternatives>().cloned() else { return };
         if let Some((_, turn)) = newest_with(&open.versions, id, open.at) {
             self.overlays.pop();
             self.go_to(turn);
@@ -126,25 +125,13 @@ impl App {
         if let Err(why) = self.try_take(open.at, id, &open.step, open.vocabulary.as_ref(), whole) {
             match why {
                 Refusal::Words(why) => self.out.say(why),
-                Refusal::Unknown => self.want_alternative(id, &open),
+                Refusal::Unknown => {
+                    if let Some(open) = self.overlays.find_mut::<Alternatives>() {
+                        open.want(view!(self), &mut self.out, id);
+                    }
+                }
             }
         }
-    }
-
-    /// The token's odds are not kept: they are read again, then it is taken.
-    fn want_alternative(&mut self, id: TokenId, open: &Alternatives) {
-        if self.talk.run.is_some() {
-            self.out.say("the odds of this token can be read once the reply has ended; Esc stops it");
-            return;
-        }
-        if self.whole_wanted().is_none_or(|of| open.asking.refusal(&of).is_some()) {
-            self.out.warn("the odds of this token could not be read, so it cannot be taken");
-            return;
-        }
-        if let Some(open) = self.alternatives_mut() {
-            open.wanted = Some(id);
-        }
-        self.out.say("reading the odds of this token");
     }
 
     /// Begins a branch with one token in the place of another.

@@ -2,27 +2,19 @@
 //!
 //! Invariant: nothing here is drawn.
 
-use std::collections::BTreeSet;
-
 use crate::chat::{ConversationId, TurnId};
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
-    /// The text whose tokens are being counted for the draft.
-    pub counting: String,
     /// The chat to show once the store has read it.
     pub open_next: Option<ConversationId>,
     /// Whether the newest chat is to be shown once the list is there.
     pub open_newest: bool,
     /// The turn to select in the chat that is opened next.
     pub open_at: Option<TurnId>,
-    /// Models whose terms were accepted.
-    pub accepted: BTreeSet<String>,
     /// Whether the user asked for the configuration to be read.
     pub config_asked: bool,
-    /// Bytes that a resumed download began with.
-    pub fetch_base: Option<u64>,
     /// What the changes made in the open settings overlay replaced, the newest last.
     pub settings_before: Vec<super::settings::Before>,
 }

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::{Ahead, Alternatives, App, ChatView, TokenCursor, Tree};
+use super::{Ahead, Alternatives, App, ChatView, Outbox, Talk, TokenCursor, Tree};
+use crate::app::view::With;
 use crate::chat::{self, KEPT_DEEPEST, Role, RunId, Span, StopReason, Turn, TurnId, TurnState};
 use crate::engine::protocol::Prompt;
 use crate::inspect::distribution::Distribution;
@@ -182,7 +183,7 @@ impl App {
             self.show_leaf(Some(leaf));
         }
         self.transcript.cursor = None;
-        self.select(turn);
+        self.transcript.select(view!(self), &mut self.focus, turn);
     }
 
     /// Begins a branch: the tokens before the place stay, these follow, then the model goes on. With none
@@ -197,10 +198,10 @@ impl App {
             return false;
         };
         let steps_before = self.talk.steps;
-        self.stop_for_branch();
+        self.talk.stop_for_branch(with!(self), &mut self.out);
         self.talk.steps.on = steps_before.on;
         let chat = self.talk.chat.head.id;
-        let mut run = self.begin(chat);
+        let mut run = self.talk.begin(with!(self), &mut self.out, chat);
         let last = taken.last().cloned().map(|step| (fork.at.index + taken.len() - 1, step));
         chat::condition(&mut run, &fork.ids, &self.talk.runs, [fork.run]);
         run.taken = u32::try_from(taken.len()).unwrap_or(u32::MAX);
@@ -227,7 +228,7 @@ impl App {
         self.transcript.selected = Some(turn.id);
         self.transcript.scroll_bottom();
         let id = turn.id;
-        self.begin_run(chat, &turn, run);
+        self.talk.begin_run(with!(self), &mut self.out, chat, &turn, run);
         if let Some((index, step)) = last {
             self.inspector.live_step(
                 view!(self),
@@ -238,23 +239,31 @@ impl App {
         }
         true
     }
+}
 
+impl Talk {
     /// Stops the reply of this chat at once; what was written stays, what the engine still says is late.
-    pub(crate) fn stop_for_branch(&mut self) {
-        let Some(run) = &self.talk.run else { return };
+    pub(crate) fn stop_for_branch(&mut self, with: With<'_>, out: &mut Outbox) {
+        let Some(run) = &self.run else { return };
         let (target, stopping) = (run.request, run.stopping);
         if !stopping {
-            self.out.requests.give_up(target);
+            out.requests.give_up(target);
         }
-        self.finish_run(StopReason::Cancelled, TurnState::Done, Some("stopped by you".into()));
+        self.finish_run(with, out, StopReason::Cancelled, TurnState::Done, Some("stopped by you".into()));
     }
 
     /// Bans a token for this chat, or takes that back; says whether it is banned now.
-    pub(crate) fn toggle_ban(&mut self, id: TokenId, vocabulary: Option<&String>) -> bool {
-        let bias = self.view().bias_of(id);
+    pub(crate) fn toggle_ban(
+        &mut self,
+        with: With<'_>,
+        out: &mut Outbox,
+        id: TokenId,
+        vocabulary: Option<&String>,
+    ) -> bool {
+        let bias = self.view(with).bias_of(id);
         let ban = bias != f32::NEG_INFINITY;
-        let name = self.put_bias(id, vocabulary, if ban { f32::NEG_INFINITY } else { 0.0 });
-        self.out.say(if ban {
+        let name = self.put_bias(with, out, id, vocabulary, if ban { f32::NEG_INFINITY } else { 0.0 });
+        out.say(if ban {
             format!("{name} is banned in this chat from the next reply on; b takes it back")
         } else {
             format!("{name} is allowed again")
@@ -263,13 +272,20 @@ impl App {
     }
 
     /// Makes a token likelier or less likely in this chat.
-    pub(crate) fn boost(&mut self, id: TokenId, vocabulary: Option<&String>, more: bool) {
-        let now = self.view().bias_of(id);
+    pub(crate) fn boost(
+        &mut self,
+        with: With<'_>,
+        out: &mut Outbox,
+        id: TokenId,
+        vocabulary: Option<&String>,
+        more: bool,
+    ) {
+        let now = self.view(with).bias_of(id);
         let now = if now.is_finite() { now } else { 0.0 };
         let bias = if more { now + BOOST } else { now - BOOST };
-        let name = self.put_bias(id, vocabulary, bias);
+        let name = self.put_bias(with, out, id, vocabulary, bias);
         let back = if more { "-" } else { "+" };
-        self.out.say(if bias == 0.0 {
+        out.say(if bias == 0.0 {
             format!("{name} has its own odds again")
         } else {
             format!("{name}: logit {bias:+} in this chat from the next reply on; {back} takes it back")
@@ -277,18 +293,24 @@ impl App {
     }
 
     /// Sets a token's bias; 0 takes it away. Gives the token's text in quotes.
-    fn put_bias(&mut self, id: TokenId, vocabulary: Option<&String>, bias: f32) -> String {
-        let bytes =
-            vocabulary.and_then(|hash| self.talk.vocabularies.get(hash)).and_then(|all| all.bytes(id));
+    fn put_bias(
+        &mut self,
+        with: With<'_>,
+        out: &mut Outbox,
+        id: TokenId,
+        vocabulary: Option<&String>,
+        bias: f32,
+    ) -> String {
+        let bytes = vocabulary.and_then(|hash| self.vocabularies.get(hash)).and_then(|all| all.bytes(id));
         let text = bytes.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
-        let mut biases = self.view().sampling().logit_bias;
+        let mut biases = self.view(with).sampling().logit_bias;
         biases.retain(|bias| bias.id != Some(id.0));
         let name = text.as_ref().map_or_else(|| format!("token {}", id.0), |text| format!("“{text}”"));
         if bias != 0.0 {
             biases.push(LogitBias { text, id: Some(id.0), bias });
         }
-        self.talk.chat.settings.sampling.logit_bias = Some(biases);
-        self.settings_changed();
+        self.chat.settings.sampling.logit_bias = Some(biases);
+        self.settings_changed(with, out);
         name
     }
 }

@@ -4,7 +4,8 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{App, ChatView, Chats, Edit, Effect, Focus, LineEdit, Outbox, Transcript, run};
+use super::{App, ChatView, Chats, Edit, Effect, Focus, LineEdit, Outbox, Talk, Transcript, run};
+use crate::app::view::With;
 use crate::chat::{ChatSettings, Conversation, ConversationHead, ConversationId, TurnId};
 use crate::command::Command;
 use crate::store;
@@ -80,7 +81,7 @@ impl App {
         let typed = waiting.map_or(draft.clone(), |waiting| run::without_waiting(&draft, &waiting));
         self.composer.set(&typed);
         self.composer.walking = None;
-        self.count_draft();
+        self.composer.count(&self.model, &mut self.out);
         self.arrive();
     }
 
@@ -93,7 +94,7 @@ impl App {
         if self.view().is_busy(id) {
             self.talk.others.insert(id, left);
         }
-        self.leave_scores();
+        self.talk.leave_scores(&mut self.out);
         self.transcript = Transcript {
             colouring: self.transcript.colouring,
             special: self.transcript.special,
@@ -109,13 +110,13 @@ impl App {
         self.focus = Focus::Composer;
         self.out.show_title(view!(self));
         self.inspector.show_last_step(view!(self), &mut self.out);
-        self.measure_context();
+        self.model.used = self.view().context_used();
         if let Some(turn) = self.book.open_at.take().filter(|turn| self.talk.chat.turn(*turn).is_some()) {
             if !self.talk.chat.branch().iter().any(|other| other.id == turn) {
                 let leaf = self.talk.chat.newest_leaf(turn);
                 self.show_leaf(Some(leaf));
             }
-            self.select(turn);
+            self.transcript.select(view!(self), &mut self.focus, turn);
         }
     }
 
@@ -128,7 +129,7 @@ impl App {
         self.talk.chat = empty_chat(ConversationId(self.out.id()));
         let draft = self.talk.new_draft.clone();
         self.composer.set(&draft);
-        self.count_draft();
+        self.composer.count(&self.model, &mut self.out);
         self.book.open_at = None;
         self.book.open_next = None;
         self.arrive();
@@ -140,16 +141,8 @@ impl App {
         }
     }
 
-    /// The chat that a command about chats means: the row under the cursor, or the shown one.
-    fn meant_chat(&self) -> Option<ConversationHead> {
-        match self.focus {
-            Focus::Chats => self.talk.chats.heads.get(self.talk.chats.selected).cloned(),
-            _ => self.talk.chats.heads.iter().find(|head| head.id == self.talk.chat.head.id).cloned(),
-        }
-    }
-
     pub(crate) fn begin_rename(&mut self) {
-        match self.meant_chat() {
+        match self.talk.meant_chat(with!(self)) {
             Some(head) => {
                 self.talk.chats.shown = true;
                 self.set_focus(Focus::Chats);
@@ -162,32 +155,8 @@ impl App {
         }
     }
 
-    /// Gives a chat another title.
-    pub(crate) fn rename(&mut self, id: ConversationId, title: &str) {
-        let title = run::title_of(title);
-        let Some(head) = self.talk.chats.heads.iter_mut().find(|head| head.id == id) else {
-            self.out.say("a chat gets its title with its first message");
-            return;
-        };
-        if title.is_empty() {
-            return;
-        }
-        head.title.clone_from(&title);
-        if let Some(conversation) = self.conversation_mut(id) {
-            conversation.head.title.clone_from(&title);
-            self.put_conversation(id);
-        } else {
-            // What the chat sets for itself is written with its title, so it is read first.
-            self.talk.renames.insert(id, title);
-            self.out.store(store::Command::Open(id));
-        }
-        if id == self.talk.chat.head.id {
-            self.out.show_title(view!(self));
-        }
-    }
-
     pub(crate) fn delete_chat(&mut self) {
-        let Some(head) = self.meant_chat() else {
+        let Some(head) = self.talk.meant_chat(with!(self)) else {
             self.out.say("there is no chat here yet to delete");
             return;
         };
@@ -205,27 +174,15 @@ impl App {
             self.new_chat();
             self.focus = focus;
         }
-        let how = self.way(Focus::Chats, Command::RestoreChat);
+        let how = self.view().way(Focus::Chats, Command::RestoreChat);
         self.out.say(format!("deleted “{}”; {how} takes it back", head.title));
         self.talk.chats.deleted = Some(head);
-    }
-
-    pub(crate) fn restore_chat(&mut self) {
-        let Some(head) = self.talk.chats.deleted.take() else {
-            self.out.say("no chat was deleted");
-            return;
-        };
-        self.out.store(store::Command::DeleteConversation(head.id, false));
-        let at = self.talk.chats.heads.partition_point(|other| other.updated_ms > head.updated_ms);
-        self.out.say(format!("“{}” is back", head.title));
-        self.talk.chats.heads.insert(at, head);
-        self.talk.chats.selected = at;
     }
 
     /// A key of a one-line input that lies over the panes: the new title, or what is looked for.
     pub(crate) fn line_key(&mut self, key: KeyEvent) -> bool {
         if self.transcript.find.is_some() {
-            return self.find_key(key);
+            return self.transcript.find_key(view!(self), &mut self.focus, key);
         }
         let Some((id, input)) = &mut self.talk.chats.rename else { return false };
         match key.code {
@@ -233,7 +190,7 @@ impl App {
             KeyCode::Enter => {
                 let (id, title) = (*id, input.text.clone());
                 self.talk.chats.rename = None;
-                self.rename(id, &title);
+                self.talk.rename(with!(self), &mut self.out, id, &title);
             }
             _ => return input.key(key) != Edit::Ignored,
         }
@@ -250,10 +207,10 @@ impl App {
                 for run in runs {
                     self.talk.runs.entry(run.id).or_insert(run);
                 }
-                self.ask_vocabularies();
+                self.talk.ask_vocabularies(&mut self.out);
                 if self.talk.run.is_none() {
                     self.inspector.show_last_step(view!(self), &mut self.out);
-                    self.measure_context();
+                    self.model.used = self.view().context_used();
                 }
             }
             store::Event::History(messages) => self.composer.history = messages,
@@ -262,7 +219,9 @@ impl App {
                     self.talk.vocabularies.entry(hash).or_insert_with(|| std::sync::Arc::from(vocabulary));
                 }
             }
-            store::Event::Scores(chat, scores) => self.scores_read(chat, scores),
+            store::Event::Scores(chat, scores) => {
+                self.talk.scores_read(with!(self), &mut self.out, chat, scores)
+            }
             store::Event::Found { query, hits } => self.found(&query, hits),
             store::Event::Trouble { message, lost } => {
                 if lost {
@@ -284,7 +243,7 @@ impl App {
             let typed = self.composer.text();
             let both = if typed.is_empty() { draft.clone() } else { format!("{draft}\n\n{typed}") };
             self.composer.set(&both);
-            self.count_draft();
+            self.composer.count(&self.model, &mut self.out);
         }
         self.talk.new_draft = draft;
         if !notes.is_empty() {
@@ -307,16 +266,60 @@ impl App {
             self.open_chat(newest.id, None);
         }
     }
+}
+
+impl Talk {
+    /// The chat that a command about chats means: the row under the cursor, or the shown one.
+    fn meant_chat(&self, with: With<'_>) -> Option<ConversationHead> {
+        match with.focus {
+            Focus::Chats => self.chats.heads.get(self.chats.selected).cloned(),
+            _ => self.chats.heads.iter().find(|head| head.id == self.chat.head.id).cloned(),
+        }
+    }
+
+    /// Gives a chat another title.
+    pub(crate) fn rename(&mut self, with: With<'_>, out: &mut Outbox, id: ConversationId, title: &str) {
+        let title = run::title_of(title);
+        let Some(head) = self.chats.heads.iter_mut().find(|head| head.id == id) else {
+            out.say("a chat gets its title with its first message");
+            return;
+        };
+        if title.is_empty() {
+            return;
+        }
+        head.title.clone_from(&title);
+        if let Some(conversation) = self.conversation_mut(id) {
+            conversation.head.title.clone_from(&title);
+            self.put_conversation(with, out, id);
+        } else {
+            // What the chat sets for itself is written with its title, so it is read first.
+            self.renames.insert(id, title);
+            out.store(store::Command::Open(id));
+        }
+        if id == self.chat.head.id {
+            out.show_title(self.view(with));
+        }
+    }
+
+    pub(crate) fn restore_chat(&mut self, out: &mut Outbox) {
+        let Some(head) = self.chats.deleted.take() else {
+            out.say("no chat was deleted");
+            return;
+        };
+        out.store(store::Command::DeleteConversation(head.id, false));
+        let at = self.chats.heads.partition_point(|other| other.updated_ms > head.updated_ms);
+        out.say(format!("“{}” is back", head.title));
+        self.chats.heads.insert(at, head);
+        self.chats.selected = at;
+    }
 
     /// Asks the store for the vocabularies that the loaded chats' tokens belong to.
-    fn ask_vocabularies(&mut self) {
+    fn ask_vocabularies(&mut self, out: &mut Outbox) {
         let wanted: std::collections::BTreeSet<String> =
-            self.talk.runs.values().filter_map(|run| run.vocabulary.clone()).collect();
+            self.runs.values().filter_map(|run| run.vocabulary.clone()).collect();
         for hash in wanted {
-            if !self.talk.vocabularies.contains_key(&hash)
-                && self.talk.vocabularies_asked.insert(hash.clone())
-            {
-                self.out.store(store::Command::Vocabulary(hash));
+            if !self.vocabularies.contains_key(&hash) && self.vocabularies_asked.insert(hash.clone()) {
+                out.store(store::Command::Vocabulary(hash));
             }
         }
     }

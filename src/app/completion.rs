@@ -65,7 +65,8 @@ impl App {
     fn arguments(&self, command: Command) -> Vec<(String, String)> {
         match command {
             Command::Model => {
-                let help = |name: &str| match self.catalogue.iter().find(|item| item.entry.name == name) {
+                let help = |name: &str| match self.model.catalogue.iter().find(|item| item.entry.name == name)
+                {
                     Some(item) if item.path.is_some() => "on this machine".to_owned(),
                     _ => "not fetched".to_owned(),
                 };
@@ -122,7 +123,11 @@ impl App {
             Line::Command(Command::Set, argument) => !argument.contains(' '),
             _ => false,
         };
-        self.set_draft(&if more { format!("{line} ") } else { line.clone() });
+        self.composer.replace(
+            &self.model,
+            &mut self.out,
+            &if more { format!("{line} ") } else { line.clone() },
+        );
         if more {
             self.complete();
         }
@@ -137,7 +142,7 @@ impl App {
             Line::Command(command, argument) => !(command.needs_argument() && argument.is_empty()),
         };
         if complete {
-            self.set_draft(&chosen);
+            self.composer.replace(&self.model, &mut self.out, &chosen);
             self.submit();
         } else {
             self.take_completion();
@@ -157,27 +162,27 @@ impl App {
         }
         match (command, argument) {
             (_, "") => {
-                self.set_draft("");
+                self.composer.replace(&self.model, &mut self.out, "");
                 self.run_command(command);
                 true
             }
             (Command::Model, name) => self.model_named(name),
             (Command::Themes, name) => self.theme_named(name),
-            (Command::Preset, name) => self.preset_named(name),
-            (Command::Set, pair) => self.set_sampling(pair),
+            (Command::Preset, name) => self.talk.preset_named(with!(self), &mut self.out, name),
+            (Command::Set, pair) => self.talk.set_sampling(with!(self), &mut self.out, pair),
             (Command::System, text) => {
-                self.set_system(text);
+                self.talk.set_system(with!(self), &mut self.out, text);
                 true
             }
             (Command::Rename, title) => {
-                self.rename(self.talk.chat.head.id, title);
+                self.talk.rename(with!(self), &mut self.out, self.talk.chat.head.id, title);
                 true
             }
             (Command::Export, name) => {
                 self.out.export(view!(self), name);
                 true
             }
-            (Command::Slow, pace) => self.slow_down(pace),
+            (Command::Slow, pace) => self.talk.slow_down(with!(self), &mut self.out, pace),
             (Command::ExportStation, argument) => {
                 self.export_station(argument);
                 true

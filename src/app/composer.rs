@@ -7,7 +7,8 @@ use std::ops::Range;
 use crossterm::event::KeyEvent;
 use tui_textarea::{AtomicRange, CursorMove};
 
-use super::{App, Asker, Composer, Paste, text_edit};
+use super::{App, Asker, Composer, ModelState, Outbox, Paste, Talk, text_edit};
+use crate::app::view::With;
 use crate::engine::protocol::{Event, Request};
 use crate::store;
 
@@ -32,6 +33,7 @@ impl Default for Composer {
             changed_at: None,
             pastes: Vec::new(),
             kept: None,
+            counting: String::new(),
         }
     }
 }
@@ -143,17 +145,103 @@ pub fn clean(text: &str) -> (String, bool) {
     (cleaned, false)
 }
 
-impl App {
-    /// A key that edits the draft.
-    pub(crate) fn compose(&mut self, key: KeyEvent) {
-        let before = self.composer.area.lines().to_vec();
-        text_edit::key(&mut self.composer.area, key);
-        self.composer.mark_labels();
-        if before != self.composer.area.lines() {
-            self.draft_changed();
+impl Composer {
+    /// A key that edits the draft; whether it did.
+    pub(crate) fn compose(&mut self, key: KeyEvent) -> bool {
+        let before = self.area.lines().to_vec();
+        text_edit::key(&mut self.area, key);
+        self.mark_labels();
+        before != self.area.lines()
+    }
+
+    fn touched(&mut self, model: &ModelState, out: &mut Outbox) {
+        self.changed_at = Some(out.now.mono_ms);
+        out.quit_asked = false;
+        self.count(model, out);
+    }
+
+    /// Replaces the draft.
+    pub(crate) fn replace(&mut self, model: &ModelState, out: &mut Outbox, text: &str) {
+        self.set(text);
+        self.walking = None;
+        self.touched(model, out);
+    }
+
+    /// Asks the engine how many tokens the draft has, one question at a time.
+    pub(crate) fn count(&mut self, model: &ModelState, out: &mut Outbox) {
+        if self.is_empty() {
+            self.tokens = Some(0);
+        } else if model.ready().is_none() {
+            self.tokens = None;
+        } else if out.requests.of(Asker::DraftCount).is_none() {
+            let text = self.text();
+            self.counting.clone_from(&text);
+            out.requests.ask(Asker::DraftCount, Request::Tokenize { text, special: false, begin: false });
         }
     }
 
+    /// The answer to [`Self::count`]; the draft may have changed since.
+    pub(crate) fn counted(&mut self, model: &ModelState, out: &mut Outbox, event: Event) {
+        let Event::Tokenized { tokens } = event else { return };
+        if self.counting == self.text() {
+            self.tokens = Some(tokens.len());
+        } else {
+            self.count(model, out);
+        }
+    }
+
+    /// Keeps a message in the prompt history.
+    pub(crate) fn remember(&mut self, out: &mut Outbox, text: &str) {
+        self.history.retain(|old| old != text);
+        self.history.insert(0, text.to_owned());
+        self.history.truncate(HISTORY);
+        out.store(store::Command::PutHistory(text.to_owned()));
+    }
+
+    /// Up: an earlier message, but only from the first line; else the line above.
+    pub(crate) fn history_back(&mut self, model: &ModelState, out: &mut Outbox) {
+        if self.area.cursor().0 > 0 {
+            self.area.move_cursor(CursorMove::Up);
+            return;
+        }
+        let (next, draft) = match self.walking.take() {
+            Some((at, draft)) => (at + 1, draft),
+            None => (0, self.text()),
+        };
+        let Some(text) = self.history.get(next).cloned() else {
+            self.walking = next.checked_sub(1).map(|at| (at, draft));
+            return;
+        };
+        self.replace(model, out, &text);
+        self.area.move_cursor(CursorMove::Top);
+        self.walking = Some((next, draft));
+    }
+
+    /// Down: a later message, but only from the last line; else the line below.
+    pub(crate) fn history_forward(&mut self, model: &ModelState, out: &mut Outbox) {
+        if self.area.cursor().0 + 1 < self.area.lines().len() {
+            self.area.move_cursor(CursorMove::Down);
+            return;
+        }
+        let Some((at, draft)) = self.walking.take() else { return };
+        match at.checked_sub(1).and_then(|at| Some((at, self.history.get(at)?.clone()))) {
+            Some((at, text)) => {
+                self.replace(model, out, &text);
+                self.walking = Some((at, draft));
+            }
+            None => self.replace(model, out, &draft),
+        }
+    }
+
+    /// Undo or redo in the draft; whether there was something.
+    pub(crate) fn undo(&mut self, redo: bool) -> bool {
+        let changed = if redo { self.area.redo() } else { self.area.undo() };
+        self.mark_labels();
+        changed
+    }
+}
+
+impl App {
     /// Bracketed paste, wherever the input is.
     pub(crate) fn paste(&mut self, text: &str) {
         let (text, cut) = clean(text);
@@ -164,71 +252,25 @@ impl App {
             return;
         }
         self.focus = super::Focus::Composer;
-        self.composer.insert(&text);
-        self.draft_changed();
+        self.edit_draft(|composer| {
+            composer.insert(&text);
+            true
+        });
     }
 
-    /// To be called after every change of the draft.
-    pub(crate) fn draft_changed(&mut self) {
-        self.composer.walking = None;
-        self.draft_touched();
-        self.complete();
-    }
-
-    fn draft_touched(&mut self) {
-        self.composer.changed_at = Some(self.out.now.mono_ms);
-        self.out.quit_asked = false;
-        self.count_draft();
-    }
-
-    /// Replaces the draft.
-    pub(crate) fn set_draft(&mut self, text: &str) {
-        self.composer.set(text);
-        self.composer.walking = None;
-        self.draft_touched();
-    }
-
-    /// Asks the engine how many tokens the draft has, one question at a time.
-    pub(crate) fn count_draft(&mut self) {
-        if self.composer.is_empty() {
-            self.composer.tokens = Some(0);
-        } else if self.view().ready().is_none() {
-            self.composer.tokens = None;
-        } else if self.out.requests.of(Asker::DraftCount).is_none() {
-            let text = self.composer.text();
-            self.book.counting.clone_from(&text);
-            self.out
-                .requests
-                .ask(Asker::DraftCount, Request::Tokenize { text, special: false, begin: false });
-        }
-    }
-
-    /// The answer to [`Self::count_draft`]; the draft may have changed since.
-    pub(crate) fn counted(&mut self, event: Event) {
-        let Event::Tokenized { tokens } = event else { return };
-        if self.book.counting == self.composer.text() {
-            self.composer.tokens = Some(tokens.len());
-        } else {
-            self.count_draft();
-        }
-    }
-
-    /// What is kept as the shown chat's draft: what waits unsent there, then the composer.
-    fn draft(&self) -> String {
-        let waiting = self.talk.queued.as_ref().filter(|queued| queued.chat == self.talk.chat.head.id);
-        let waiting = waiting.and_then(|queued| queued.text.clone()).unwrap_or_default();
-        let typed = self.composer.kept.clone().unwrap_or_else(|| self.composer.text());
-        match (waiting.is_empty(), typed.is_empty()) {
-            (true, _) => typed,
-            (false, true) => waiting,
-            (false, false) => format!("{waiting}\n\n{typed}"),
+    /// Edits the draft; whatever hangs on it follows where it was changed.
+    pub(crate) fn edit_draft(&mut self, edit: impl FnOnce(&mut Composer) -> bool) {
+        if edit(&mut self.composer) {
+            self.composer.walking = None;
+            self.composer.touched(&self.model, &mut self.out);
+            self.complete();
         }
     }
 
     /// Hands the draft to the store if it is another than the one kept.
     pub(crate) fn keep_draft(&mut self) {
         self.composer.changed_at = None;
-        let draft = self.draft();
+        let draft = self.talk.draft(with!(self));
         let stored = !self.talk.chat.turns.is_empty();
         let kept = if stored { &mut self.talk.chat.head.draft } else { &mut self.talk.new_draft };
         if *kept == draft {
@@ -242,71 +284,33 @@ impl App {
         self.out.store(store::Command::PutDraft(chat, draft));
     }
 
-    /// Keeps a message in the prompt history.
-    pub(crate) fn remember(&mut self, text: &str) {
-        self.composer.history.retain(|old| old != text);
-        self.composer.history.insert(0, text.to_owned());
-        self.composer.history.truncate(HISTORY);
-        self.out.store(store::Command::PutHistory(text.to_owned()));
-    }
-
-    /// Up: an earlier message, but only from the first line; else the line above.
-    pub(crate) fn history_back(&mut self) {
-        if self.composer.area.cursor().0 > 0 {
-            self.composer.area.move_cursor(CursorMove::Up);
-            return;
-        }
-        let (next, draft) = match self.composer.walking.take() {
-            Some((at, draft)) => (at + 1, draft),
-            None => (0, self.composer.text()),
-        };
-        let Some(text) = self.composer.history.get(next).cloned() else {
-            self.composer.walking = next.checked_sub(1).map(|at| (at, draft));
-            return;
-        };
-        self.set_draft(&text);
-        self.composer.area.move_cursor(CursorMove::Top);
-        self.composer.walking = Some((next, draft));
-    }
-
-    /// Down: a later message, but only from the last line; else the line below.
-    pub(crate) fn history_forward(&mut self) {
-        if self.composer.area.cursor().0 + 1 < self.composer.area.lines().len() {
-            self.composer.area.move_cursor(CursorMove::Down);
-            return;
-        }
-        let Some((at, draft)) = self.composer.walking.take() else { return };
-        match at.checked_sub(1).and_then(|at| Some((at, self.composer.history.get(at)?.clone()))) {
-            Some((at, text)) => {
-                self.set_draft(&text);
-                self.composer.walking = Some((at, draft));
-            }
-            None => self.set_draft(&draft),
-        }
-    }
-
-    /// Undo or redo in the draft.
-    pub(crate) fn undo_draft(&mut self, redo: bool) {
-        let changed = if redo { self.composer.area.redo() } else { self.composer.area.undo() };
-        self.composer.mark_labels();
-        if changed {
-            self.draft_changed();
-        }
-    }
-
     /// `$EDITOR` came back.
     pub(crate) fn edited(&mut self, result: Result<String, String>) {
         match result {
             Ok(text) => {
                 let (text, cut) = clean(text.trim_end_matches('\n'));
                 if !self.prompt_edited(&text) {
-                    self.set_draft(&text);
+                    self.composer.replace(&self.model, &mut self.out, &text);
                 }
                 if cut {
                     self.out.warn("the text was longer than 1 MB; the rest was left out");
                 }
             }
             Err(message) => self.out.fail(message),
+        }
+    }
+}
+
+impl Talk {
+    /// What is kept as the shown chat's draft: what waits unsent there, then the composer.
+    fn draft(&self, with: With<'_>) -> String {
+        let waiting = self.queued.as_ref().filter(|queued| queued.chat == self.chat.head.id);
+        let waiting = waiting.and_then(|queued| queued.text.clone()).unwrap_or_default();
+        let typed = with.composer.kept.clone().unwrap_or_else(|| with.composer.text());
+        match (waiting.is_empty(), typed.is_empty()) {
+            (true, _) => typed,
+            (false, true) => waiting,
+            (false, false) => format!("{waiting}\n\n{typed}"),
         }
     }
 }

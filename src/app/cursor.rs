@@ -5,7 +5,7 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::{App, ChatView, Colouring, Focus, TokenCursor, Transcript, TurnToken};
+use super::{App, ChatView, Colouring, Focus, Outbox, TokenCursor, Transcript, TurnToken};
 use crate::chat::{Turn, TurnId};
 
 /// A way to move inside a message.
@@ -59,45 +59,90 @@ impl Transcript {
     }
 }
 
-impl App {
+impl Transcript {
+    /// Puts the cursor on a token and brings it into view.
+    pub(crate) fn point_at(&mut self, focus: &mut Focus, at: TokenCursor) {
+        if *focus != Focus::Inspector {
+            *focus = Focus::Transcript;
+        }
+        self.selected = Some(at.turn);
+        self.cursor = Some(at);
+        self.seeking = None;
+        self.reveal = true;
+    }
+
+    /// Another message was selected: the cursor moves along.
+    pub(crate) fn carry_cursor(&mut self, view: ChatView<'_>, focus: &mut Focus, id: TurnId) {
+        let there = self.cursor.is_some_and(|at| at.turn == id);
+        if there || !self.has_cursor() {
+            return;
+        }
+        if view.first_token(id).is_some() {
+            self.point_at(focus, TokenCursor { turn: id, index: 0 });
+        } else {
+            self.seek(id);
+        }
+    }
+
+    /// Keeps the invariant after whatever happened.
+    pub(crate) fn sync_cursor(&mut self, view: ChatView<'_>, out: &mut Outbox, focus: &mut Focus) {
+        let selected = self.selected;
+        if self.cursor.is_some_and(|at| Some(at.turn) != selected) {
+            self.cursor = None;
+        }
+        let Some(sought) = self.seeking else { return };
+        if selected != Some(sought) {
+            self.seeking = None;
+        } else if view.first_token(sought).is_some() {
+            self.point_at(focus, TokenCursor { turn: sought, index: 0 });
+            out.dirty = true;
+        }
+    }
+
     /// Moves the cursor inside its message; without one it comes in from the side it is moved from.
-    pub(crate) fn move_token(&mut self, how: Move) {
-        let Some(id) = self.transcript.selected.or(self.talk.chat.leaf) else {
-            self.out.say("there is no message yet");
+    pub(crate) fn move_token(&mut self, view: ChatView<'_>, out: &mut Outbox, focus: &mut Focus, how: Move) {
+        let Some(id) = self.selected.or(view.chat.leaf) else {
+            out.say("there is no message yet");
             return;
         };
-        let Some(turn) = self.view().shown_turn(id) else { return };
-        let tokens = self.view().turn_tokens(turn);
+        let Some(turn) = view.shown_turn(id) else { return };
+        let tokens = view.turn_tokens(turn);
         let Some(last) = tokens.len().checked_sub(1) else {
-            self.transcript.seek(id);
+            self.seek(id);
             return;
         };
-        let at = self.transcript.cursor.filter(|at| at.turn == id && at.index <= last).map(|at| at.index);
+        let at = self.cursor.filter(|at| at.turn == id && at.index <= last).map(|at| at.index);
         let index = match (at, how) {
             (_, Move::First) | (None, Move::Next | Move::NextWord) => 0,
             (_, Move::Last) | (None, Move::Previous | Move::PreviousWord) => last,
             (Some(at), Move::Next) => (at + 1).min(last),
             (Some(at), Move::Previous) => at.saturating_sub(1),
-            (Some(at), Move::NextWord) => next_word(&self.talk.chat.bytes(turn), &tokens, at),
-            (Some(at), Move::PreviousWord) => previous_word(&self.talk.chat.bytes(turn), &tokens, at),
+            (Some(at), Move::NextWord) => next_word(&view.chat.bytes(turn), &tokens, at),
+            (Some(at), Move::PreviousWord) => previous_word(&view.chat.bytes(turn), &tokens, at),
         };
-        self.point_at(TokenCursor { turn: id, index });
+        self.point_at(focus, TokenCursor { turn: id, index });
     }
 
     /// Goes to the nearest token after or before the cursor that surprised the model, in any message.
-    pub(crate) fn seek_uncertain(&mut self, forward: bool) {
-        let Some(from) = self.transcript.selected.or(self.talk.chat.leaf) else {
-            self.out.say("there is no message yet");
+    pub(crate) fn seek_uncertain(
+        &mut self,
+        view: ChatView<'_>,
+        out: &mut Outbox,
+        focus: &mut Focus,
+        forward: bool,
+    ) {
+        let Some(from) = self.selected.or(view.chat.leaf) else {
+            out.say("there is no message yet");
             return;
         };
-        let threshold = self.config.inspector.uncertain_bits;
-        let turns = self.view().shown_turns();
+        let threshold = view.config.inspector.uncertain_bits;
+        let turns = view.shown_turns();
         let at = turns.iter().position(|id| *id == from).unwrap_or(0);
         let rest: Vec<TurnId> =
             if forward { turns[at..].to_vec() } else { turns[..=at].iter().rev().copied().collect() };
         let found = rest.into_iter().find_map(|id| {
-            let tokens = self.view().turn_tokens(self.view().shown_turn(id)?);
-            let cursor = self.transcript.cursor.filter(|cursor| cursor.turn == id).map(|cursor| cursor.index);
+            let tokens = view.turn_tokens(view.shown_turn(id)?);
+            let cursor = self.cursor.filter(|cursor| cursor.turn == id).map(|cursor| cursor.index);
             let unsure = |index: &usize| tokens[*index].step.surprisal_bits() >= threshold;
             let index = if forward {
                 (cursor.map_or(0, |index| index + 1)..tokens.len()).find(unsure)
@@ -107,52 +152,35 @@ impl App {
             Some(TokenCursor { turn: id, index: index? })
         });
         if let Some(at) = found {
-            self.point_at(at);
+            self.point_at(focus, at);
         } else {
             let side = if forward { "after" } else { "before" };
-            self.out.say(format!("no token of {threshold} bit surprise or more {side} here"));
+            out.say(format!("no token of {threshold} bit surprise or more {side} here"));
         }
     }
 
-    /// Puts the cursor on a token and brings it into view.
-    pub(crate) fn point_at(&mut self, at: TokenCursor) {
-        if self.focus != Focus::Inspector {
-            self.focus = Focus::Transcript;
-        }
-        self.transcript.selected = Some(at.turn);
-        self.transcript.cursor = Some(at);
-        self.transcript.seeking = None;
-        self.transcript.reveal = true;
+    pub(crate) fn select_message(&mut self, view: ChatView<'_>, focus: &mut Focus, down: bool) {
+        let branch = view.shown_turns();
+        let Some(last) = branch.len().checked_sub(1) else { return };
+        let at = self.selected.and_then(|id| branch.iter().position(|other| *other == id));
+        let next = match (at, down) {
+            (None, _) => last,
+            (Some(at), true) => (at + 1).min(last),
+            (Some(at), false) => at.saturating_sub(1),
+        };
+        self.select(view, focus, branch[next]);
     }
 
-    /// Another message was selected: the cursor moves along.
-    pub(crate) fn carry_cursor(&mut self, id: TurnId) {
-        let there = self.transcript.cursor.is_some_and(|at| at.turn == id);
-        if there || !self.transcript.has_cursor() {
-            return;
-        }
-        if self.view().first_token(id).is_some() {
-            self.point_at(TokenCursor { turn: id, index: 0 });
-        } else {
-            self.transcript.seek(id);
-        }
+    /// Puts the cursor on a message and brings it into view.
+    pub(crate) fn select(&mut self, view: ChatView<'_>, focus: &mut Focus, turn: TurnId) {
+        *focus = Focus::Transcript;
+        self.selected = Some(turn);
+        self.reveal = true;
+        self.carry_cursor(view, focus, turn);
     }
+}
 
-    /// Keeps the invariant after whatever happened.
-    pub(crate) fn settle_cursor(&mut self) {
-        let selected = self.transcript.selected;
-        if self.transcript.cursor.is_some_and(|at| Some(at.turn) != selected) {
-            self.transcript.cursor = None;
-        }
-        let Some(sought) = self.transcript.seeking else { return };
-        if selected != Some(sought) {
-            self.transcript.seeking = None;
-        } else if self.view().first_token(sought).is_some() {
-            self.point_at(TokenCursor { turn: sought, index: 0 });
-            self.out.dirty = true;
-        }
-    }
-
+impl App {
     /// Colours by the next thing, or by nothing after the last.
     pub(crate) fn next_colouring(&mut self) {
         let at = Colouring::ALL.iter().position(|one| *one == self.transcript.colouring).unwrap_or(0);

@@ -39,10 +39,12 @@ impl App {
         let found = self.contexts().into_iter().find_map(|context| self.keymap.lookup(context, key));
         match found.filter(|_| !types) {
             Some(command) => self.run_command(command),
-            None if plain && self.focus == Focus::Composer => self.compose(key),
+            None if plain && self.focus == Focus::Composer => {
+                self.edit_draft(|composer| composer.compose(key))
+            }
             None => match self.keymap.lookup(Context::Global, key) {
                 Some(command) => self.run_command(command),
-                None if self.focus == Focus::Composer => self.compose(key),
+                None if self.focus == Focus::Composer => self.edit_draft(|composer| composer.compose(key)),
                 None => {}
             },
         }
@@ -56,7 +58,7 @@ impl App {
             Focus::Chats => vec![Context::Chats],
             Focus::Inspector => self.inspector.station_contexts(),
         };
-        self.steps_here().then_some(Context::StepMode).into_iter().chain(pane).collect()
+        self.view().steps_here().then_some(Context::StepMode).into_iter().chain(pane).collect()
     }
 
     /// Does what a command says.
@@ -64,7 +66,7 @@ impl App {
         if command != Command::Interrupt {
             self.out.quit_asked = false;
         }
-        if self.tour.is_some() && !Self::fits_tour(command) {
+        if self.tour.is_some() && !super::tour::fits(command) {
             self.end_tour();
             if command == Command::Interrupt {
                 return;
@@ -72,14 +74,17 @@ impl App {
         }
         match command {
             Command::Send => self.submit(),
-            Command::Newline => self.newline(),
+            Command::Newline => self.edit_draft(|composer| {
+                composer.area.insert_newline();
+                true
+            }),
             Command::Escape => self.escape(),
             Command::Interrupt => self.interrupt(),
             Command::Editor => self.out.emit(Effect::Edit(self.composer.text())),
-            Command::Undo => self.undo_draft(false),
-            Command::Redo => self.undo_draft(true),
-            Command::HistoryBack => self.history_back(),
-            Command::HistoryForward => self.history_forward(),
+            Command::Undo => self.edit_draft(|composer| composer.undo(false)),
+            Command::Redo => self.edit_draft(|composer| composer.undo(true)),
+            Command::HistoryBack => self.composer.history_back(&self.model, &mut self.out),
+            Command::HistoryForward => self.composer.history_forward(&self.model, &mut self.out),
             Command::Stop => self.stop_any(),
             Command::Regenerate => self.regenerate(None),
             Command::RegenerateHere => self.regenerate(self.transcript.selected),
@@ -92,20 +97,36 @@ impl App {
             Command::Copy => self.transcript.copy(view!(self), &mut self.out, false),
             Command::CopyCode => self.transcript.copy(view!(self), &mut self.out, true),
             Command::Export => self.out.export(view!(self), ""),
-            Command::MessageDown => self.select_message(true),
-            Command::MessageUp => self.select_message(false),
-            Command::TokenNext => self.move_token(Move::Next),
-            Command::TokenPrevious => self.move_token(Move::Previous),
-            Command::TokenFirst => self.move_token(Move::First),
-            Command::TokenLast => self.move_token(Move::Last),
-            Command::WordNext => self.move_token(Move::NextWord),
-            Command::WordPrevious => self.move_token(Move::PreviousWord),
-            Command::UncertainNext => self.seek_uncertain(true),
-            Command::UncertainPrevious => self.seek_uncertain(false),
+            Command::MessageDown => self.transcript.select_message(view!(self), &mut self.focus, true),
+            Command::MessageUp => self.transcript.select_message(view!(self), &mut self.focus, false),
+            Command::TokenNext => {
+                self.transcript.move_token(view!(self), &mut self.out, &mut self.focus, Move::Next)
+            }
+            Command::TokenPrevious => {
+                self.transcript.move_token(view!(self), &mut self.out, &mut self.focus, Move::Previous)
+            }
+            Command::TokenFirst => {
+                self.transcript.move_token(view!(self), &mut self.out, &mut self.focus, Move::First)
+            }
+            Command::TokenLast => {
+                self.transcript.move_token(view!(self), &mut self.out, &mut self.focus, Move::Last)
+            }
+            Command::WordNext => {
+                self.transcript.move_token(view!(self), &mut self.out, &mut self.focus, Move::NextWord)
+            }
+            Command::WordPrevious => {
+                self.transcript.move_token(view!(self), &mut self.out, &mut self.focus, Move::PreviousWord)
+            }
+            Command::UncertainNext => {
+                self.transcript.seek_uncertain(view!(self), &mut self.out, &mut self.focus, true)
+            }
+            Command::UncertainPrevious => {
+                self.transcript.seek_uncertain(view!(self), &mut self.out, &mut self.focus, false)
+            }
             Command::Colour => self.next_colouring(),
             Command::Special => self.transcript.toggle_special(&mut self.out),
             Command::Step => self.toggle_step_mode(),
-            Command::Slow => self.toggle_slow(),
+            Command::Slow => self.talk.toggle_slow(with!(self), &mut self.out),
             Command::ExportStation => self.export_station(""),
             Command::Tour => self.begin_tour(),
             Command::Find => self.transcript.find(view!(self), ""),
@@ -116,7 +137,7 @@ impl App {
             Command::ChatUp => self.talk.chats.select_chat(false),
             Command::Rename => self.begin_rename(),
             Command::DeleteChat => self.delete_chat(),
-            Command::RestoreChat => self.restore_chat(),
+            Command::RestoreChat => self.talk.restore_chat(&mut self.out),
             Command::ToggleInspector => self.toggle_inspector(),
             Command::Zoom => self.zoom(),
             Command::Station => self.station(self.inspector.station),
@@ -128,7 +149,7 @@ impl App {
             Command::KeepOff => self.keep_off(),
             Command::Patch => self.inspector.patch(view!(self), &mut self.out),
             Command::UndoChange => self.inspector.undo_change(view!(self), &mut self.out),
-            Command::SteerOff => self.steer_off(),
+            Command::SteerOff => self.talk.steer_off(with!(self), &mut self.out),
             Command::OtherPass => self.inspector.other_pass(view!(self), &mut self.out),
             Command::CopyIds => self.inspector.copy_ids(view!(self), &mut self.out),
             Command::Reload => self.reload(),
@@ -145,18 +166,13 @@ impl App {
             Command::Redraw => self.out.emit(Effect::Redraw),
             Command::Suspend => self.suspend(),
             Command::Quit => self.quit(),
-            Command::AcceptToken if self.steps_here() => self.accept_token(),
-            Command::BanAndDraw if self.steps_here() => self.ban_and_draw(),
-            Command::LetRun if self.steps_here() => self.let_run(),
+            Command::AcceptToken if self.view().steps_here() => self.talk.accept_token(&mut self.out),
+            Command::BanAndDraw if self.view().steps_here() => self.ban_and_draw(),
+            Command::LetRun if self.view().steps_here() => self.talk.let_run(&mut self.out),
             command if !command.entry().is_offered() => self.out.say(command.entry().said()),
             command if self.open_overlay(command) => {}
             command => self.station_command(command),
         }
-    }
-
-    fn newline(&mut self) {
-        self.composer.area.insert_newline();
-        self.draft_changed();
     }
 
     /// Closes the innermost open thing; the reply is stopped only from the composer.
@@ -183,7 +199,7 @@ impl App {
             self.cancel_edit();
         } else if self.view().busy_here() {
             self.stop_here();
-        } else if self.fetch.as_ref().is_some_and(|fetch| fetch.failed.is_none()) {
+        } else if self.model.fetch.as_ref().is_some_and(|fetch| fetch.failed.is_none()) {
             self.out.emit(Effect::CancelFetch);
         }
     }
@@ -197,10 +213,10 @@ impl App {
         } else if !self.composer.is_empty() {
             let text = self.composer.text();
             if !text.trim().is_empty() {
-                self.remember(&text);
+                self.composer.remember(&mut self.out, &text);
             }
             self.composer.give_up_edit();
-            self.set_draft("");
+            self.composer.replace(&self.model, &mut self.out, "");
             self.keep_draft();
             self.out.say("draft cleared; ↑ brings it back");
         } else {
@@ -296,7 +312,7 @@ impl App {
     /// Ends the app: what is unwritten goes to the store first, then the engine, then the end.
     pub(crate) fn quit(&mut self) {
         self.end_tour();
-        self.end_run("glassbox was closed");
+        self.talk.end_run(with!(self), &mut self.out, "glassbox was closed");
         self.keep_draft();
         self.out.store(crate::store::Command::Close);
         if self.out.requests.engine() != super::EngineId::default() {

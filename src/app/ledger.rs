@@ -8,6 +8,54 @@ use crate::export::{Document, Format};
 use crate::sanitize;
 use crate::token::Step;
 
+impl Ledger {
+    /// Works out the rows of the table.
+    pub(crate) fn refill(&mut self, view: ChatView<'_>) {
+        let Some(turn) = view.chat.turn(self.turn) else { return };
+        let needle = self.filter.text.to_lowercase();
+        let tokens = view.turn_tokens(turn);
+        let holds = |step: &Step| {
+            let text = String::from_utf8_lossy(&step.bytes).to_lowercase();
+            needle.is_empty()
+                || text.contains(&needle)
+                || step.id.is_some_and(|id| id.0.to_string() == needle)
+        };
+        let mut rows: Vec<usize> = (0..tokens.len()).filter(|at| holds(tokens[*at].step)).collect();
+        let falling = |key: fn(&Step) -> f32| {
+            let tokens = &tokens;
+            move |a: &usize, b: &usize| key(tokens[*b].step).total_cmp(&key(tokens[*a].step))
+        };
+        match self.order {
+            LedgerOrder::Position => {}
+            LedgerOrder::Surprise => rows.sort_by(falling(Step::surprisal_bits)),
+            LedgerOrder::Rank => rows.sort_by_key(|at| std::cmp::Reverse(tokens[*at].step.rank)),
+            LedgerOrder::Uncertainty => rows.sort_by(falling(|step| step.entropy)),
+            LedgerOrder::Time => rows.sort_by(falling(|step| step.ms)),
+        }
+        self.selected = self.selected.min(rows.len().saturating_sub(1));
+        self.rows = rows;
+    }
+
+    /// The rows as tab-separated text with a line of heads.
+    pub(crate) fn copy(&self, view: ChatView<'_>, out: &mut Outbox) {
+        let Some(turn) = view.chat.turn(self.turn) else { return };
+        let tokens = view.turn_tokens(turn);
+        let mut text = String::from("position\tid\ttoken\tlogprob\tprobability\trank\tentropy_nats\tms\n");
+        for at in &self.rows {
+            let step = tokens[*at].step;
+            let id = step.id.map_or_else(String::new, |id| id.0.to_string());
+            let token = serde_json::to_string(&String::from_utf8_lossy(&step.bytes)).unwrap_or_default();
+            let probability = step.logprob.exp();
+            let line = format!(
+                "{at}\t{id}\t{token}\t{}\t{probability}\t{}\t{}\t{:.1}\n",
+                step.logprob, step.rank, step.entropy, step.ms
+            );
+            text.push_str(&sanitize::for_copy(&line));
+        }
+        out.emit(Effect::Copy(text));
+    }
+}
+
 impl App {
     /// Opens the table of the selected message's tokens, else of the last reply's.
     pub(crate) fn open_ledger(&mut self) {
@@ -22,59 +70,10 @@ impl App {
         }
         let filter = LineEdit::default();
         let at = self.transcript.cursor.filter(|cursor| cursor.turn == turn).map_or(0, |cursor| cursor.index);
-        let ledger = Ledger { turn, filter, order: LedgerOrder::Position, rows: Vec::new(), selected: at };
+        let mut ledger =
+            Ledger { turn, filter, order: LedgerOrder::Position, rows: Vec::new(), selected: at };
+        ledger.refill(self.view());
         self.overlays.push(ledger);
-        self.refill_ledger();
-    }
-
-    /// Works out the rows of the ledger on top.
-    pub(crate) fn refill_ledger(&mut self) {
-        let Some(ledger) = self.overlays.top::<Ledger>() else { return };
-        let Some(turn) = self.talk.chat.turn(ledger.turn) else { return };
-        let needle = ledger.filter.text.to_lowercase();
-        let tokens = self.view().turn_tokens(turn);
-        let holds = |step: &Step| {
-            let text = String::from_utf8_lossy(&step.bytes).to_lowercase();
-            needle.is_empty()
-                || text.contains(&needle)
-                || step.id.is_some_and(|id| id.0.to_string() == needle)
-        };
-        let mut rows: Vec<usize> = (0..tokens.len()).filter(|at| holds(tokens[*at].step)).collect();
-        let falling = |key: fn(&Step) -> f32| {
-            let tokens = &tokens;
-            move |a: &usize, b: &usize| key(tokens[*b].step).total_cmp(&key(tokens[*a].step))
-        };
-        match ledger.order {
-            LedgerOrder::Position => {}
-            LedgerOrder::Surprise => rows.sort_by(falling(Step::surprisal_bits)),
-            LedgerOrder::Rank => rows.sort_by_key(|at| std::cmp::Reverse(tokens[*at].step.rank)),
-            LedgerOrder::Uncertainty => rows.sort_by(falling(|step| step.entropy)),
-            LedgerOrder::Time => rows.sort_by(falling(|step| step.ms)),
-        }
-        if let Some(ledger) = self.overlays.top_mut::<Ledger>() {
-            ledger.selected = ledger.selected.min(rows.len().saturating_sub(1));
-            ledger.rows = rows;
-        }
-    }
-
-    /// The rows as tab-separated text with a line of heads.
-    pub(super) fn copy_ledger(&mut self) {
-        let Some(ledger) = self.overlays.top::<Ledger>() else { return };
-        let Some(turn) = self.talk.chat.turn(ledger.turn) else { return };
-        let tokens = self.view().turn_tokens(turn);
-        let mut text = String::from("position\tid\ttoken\tlogprob\tprobability\trank\tentropy_nats\tms\n");
-        for at in &ledger.rows {
-            let step = tokens[*at].step;
-            let id = step.id.map_or_else(String::new, |id| id.0.to_string());
-            let token = serde_json::to_string(&String::from_utf8_lossy(&step.bytes)).unwrap_or_default();
-            let probability = step.logprob.exp();
-            let line = format!(
-                "{at}\t{id}\t{token}\t{}\t{probability}\t{}\t{}\t{:.1}\n",
-                step.logprob, step.rank, step.entropy, step.ms
-            );
-            text.push_str(&sanitize::for_copy(&line));
-        }
-        self.out.emit(Effect::Copy(text));
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::branch::Fork;
 use super::requests::Answer;
-use super::{Ahead, AheadOf, App, ChatView, Focus, Query, TokenCursor};
+use super::{Ahead, AheadOf, App, ChatView, Focus, Outbox, Query, TokenCursor};
 use crate::chat::Role;
 use crate::engine::protocol::{Event, LookAhead, LookedAhead, Request, RequestId, Score};
 use crate::token::{Step, TokenId};
@@ -24,6 +24,48 @@ pub struct AheadRow {
     pub total: f32,
     /// The paths that go through it, by their place among the paths.
     pub paths: Vec<usize>,
+}
+
+impl Ahead {
+    /// Brings what is asked in line with what is shown.
+    pub(crate) fn sync(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        let wanted = self.next().filter(|_| view.run.is_none() && view.ready().is_some());
+        let mut asking = std::mem::take(&mut self.asking);
+        asking.follow(wanted, &mut out.requests, |of| Ok(self.request(view, of)));
+        self.asking = asking;
+    }
+
+    fn request(&self, view: ChatView<'_>, of: &AheadOf) -> Request {
+        let source = view.fork(self.at).ok().and_then(|fork| view.runs.get(&fork.run));
+        let interventions = source.map(|run| run.interventions.clone()).unwrap_or_default();
+        match of {
+            AheadOf::Paths => Request::LookAhead(Box::new(LookAhead {
+                ids: self.ids.to_vec(),
+                width: view.config.inspector.look_ahead_width,
+                depth: view.config.inspector.look_ahead_depth,
+                interventions,
+            })),
+            AheadOf::Numbers(path) => Request::Score(Box::new(Score {
+                ids: view.ids_along(self, *path),
+                from: u32::try_from(self.ids.len()).unwrap_or(u32::MAX),
+                top_logprobs: view.config.inspector.candidates,
+                interventions,
+            })),
+        }
+    }
+
+    /// Asks for the numbers of a path's tokens, then takes it.
+    pub(super) fn take_path(&mut self, view: ChatView<'_>, out: &mut Outbox, path: usize) {
+        let is_being_taken = self.taking.is_some() && self.refused().is_none();
+        if is_being_taken || path >= self.found.paths.len() {
+            return;
+        }
+        if view.ids_along(self, path).len() == self.ids.len() {
+            out.say("this path ends the reply at once; there is nothing to take");
+            return;
+        }
+        self.taking = Some((path, Vec::new()));
+    }
 }
 
 impl App {
@@ -61,44 +103,9 @@ impl App {
         });
     }
 
-    fn ahead_mut(&mut self) -> Option<&mut Ahead> {
-        self.overlays.find_mut()
-    }
-
-    fn ahead(&self) -> Option<&Ahead> {
-        self.overlays.find()
-    }
-
-    /// Brings what is asked in line with the open look ahead.
-    pub(crate) fn settle_look_ahead(&mut self) {
-        let free = self.talk.run.is_none() && self.view().ready().is_some();
-        let wanted = self.ahead().and_then(Ahead::next).filter(|_| free);
-        self.sync_query(|app| app.ahead_mut().map(|open| &mut open.asking), wanted, Self::ahead_request);
-    }
-
-    fn ahead_request(&self, of: &AheadOf) -> Result<Request, String> {
-        let open = self.ahead().ok_or("nothing is looked ahead at")?;
-        let source = self.view().fork(open.at).ok().and_then(|fork| self.talk.runs.get(&fork.run));
-        let interventions = source.map(|run| run.interventions.clone()).unwrap_or_default();
-        Ok(match of {
-            AheadOf::Paths => Request::LookAhead(Box::new(LookAhead {
-                ids: open.ids.to_vec(),
-                width: self.config.inspector.look_ahead_width,
-                depth: self.config.inspector.look_ahead_depth,
-                interventions,
-            })),
-            AheadOf::Numbers(path) => Request::Score(Box::new(Score {
-                ids: self.view().ids_along(open, *path),
-                from: u32::try_from(open.ids.len()).unwrap_or(u32::MAX),
-                top_logprobs: self.config.inspector.candidates,
-                interventions,
-            })),
-        })
-    }
-
     /// An event of the look ahead, or of the scores of the path being taken.
     pub(crate) fn look_ahead_event(&mut self, id: RequestId, event: Event) {
-        let Some(open) = self.ahead_mut() else { return };
+        let Some(open) = self.overlays.find_mut::<Ahead>() else { return };
         match open.asking.event(id, event) {
             Some(Answer::Whole(AheadOf::Paths, Event::LookedAhead(found))) => {
                 open.looked = true;
@@ -114,25 +121,9 @@ impl App {
         }
     }
 
-    /// Asks for the numbers of a path's tokens, then takes it.
-    pub(super) fn take_path(&mut self, path: usize) {
-        let Some(open) = self.ahead() else { return };
-        let is_being_taken = open.taking.is_some() && open.refused().is_none();
-        if is_being_taken || path >= open.found.paths.len() {
-            return;
-        }
-        if self.view().ids_along(open, path).len() == open.ids.len() {
-            self.out.say("this path ends the reply at once; there is nothing to take");
-            return;
-        }
-        if let Some(open) = self.ahead_mut() {
-            open.taking = Some((path, Vec::new()));
-        }
-    }
-
     /// The numbers of the path are there: the branch begins.
     fn path_scored(&mut self) {
-        let Some(open) = self.ahead_mut() else { return };
+        let Some(open) = self.overlays.find_mut::<Ahead>() else { return };
         let (at, vocabulary) = (open.at, open.vocabulary.clone());
         let Some((_, mut steps)) = open.taking.take() else { return };
         let vocabulary = vocabulary.and_then(|hash| self.talk.vocabularies.get(&hash)).cloned();

@@ -89,10 +89,10 @@ pub use view::{ChatView, Display};
 
 pub use tokens::{Origin, Pass, TokenCursor, TurnScore, TurnToken};
 
+use crate::app::view::With;
 use crate::chat::ConversationId;
 use crate::config::keymap::Keymap;
 use crate::config::{Config, Warning};
-use crate::models::CatalogueItem;
 use crate::store;
 
 /// While something runs, the clock in the header moves this often, ms.
@@ -118,10 +118,6 @@ pub struct App {
     pub inspector: Inspector,
     /// The model.
     pub model: ModelState,
-    /// The fetch under way.
-    pub fetch: Option<Fetch>,
-    /// The catalogue, as last read.
-    pub catalogue: Vec<CatalogueItem>,
     /// Names of the themes there are, told by the runtime at start.
     pub themes: Vec<String>,
     /// A message changed on trial, while that is open.
@@ -175,8 +171,6 @@ impl App {
             tour: None,
             inspector: Inspector { shown: config.ui.inspector, ..Inspector::default() },
             model: ModelState { name: config.model.clone(), ..ModelState::default() },
-            fetch: None,
-            catalogue: Vec::new(),
             themes: vec!["auto".into()],
             what_if: None,
             weights: None,
@@ -226,7 +220,7 @@ impl App {
                 self.inspector.heads_recalled(view!(self), hash, scores.map(|scores| *scores));
             }
             Msg::Memory(free) => self.free_memory = Some(free),
-            Msg::Tick => self.out.dirty |= self.is_working(),
+            Msg::Tick => self.out.dirty |= self.talk.is_working(with!(self)),
             Msg::Terminate => self.quit(),
         }
         if !self.quitting {
@@ -240,27 +234,34 @@ impl App {
         let now = self.out.now.mono_ms;
         let due = |at: Option<u64>| at.is_some_and(|at| at <= now);
         self.settle_tour();
-        self.settle_cursor();
-        self.settle_scores();
+        self.transcript.sync_cursor(view!(self), &mut self.out, &mut self.focus);
+        self.talk.sync_scores(with!(self), &mut self.out, &mut self.transcript);
         self.out.expire_notice();
-        self.settle_slow();
+        self.talk.sync_pace(&mut self.out, self.inspector.held);
         self.inspector.refresh_live(view!(self), &mut self.out);
         self.inspector.follow_cursor(view!(self), &mut self.out, self.transcript.cursor);
-        self.settle_alternatives();
-        self.settle_look_ahead();
+        match self.overlays.find_mut::<Alternatives>() {
+            Some(open) => open.sync(view!(self), &mut self.out),
+            None => self.out.requests.give_up_all(Asker::Alternatives),
+        }
+        match self.overlays.find_mut::<Ahead>() {
+            Some(open) => open.sync(view!(self), &mut self.out),
+            None => self.out.requests.give_up_all(Asker::LookAhead),
+        }
         self.inspector.sync_look(view!(self), &mut self.out);
         self.inspector.sync_inside(view!(self), &mut self.out);
         self.inspector.sync_attention(view!(self), &mut self.out);
-        self.settle_steer();
+        let steers = self.overlays.find::<SteerPanel>().is_some();
+        self.inspector.sync_steer(view!(self), &mut self.out, steers);
         self.inspector.sync_depths(view!(self), &mut self.out, &self.transcript, &self.geometry);
-        self.settle_reread();
+        self.sync_reread();
         if due(self.composer.draft_at()) {
             self.keep_draft();
         }
         if due(self.talk.flush_at()) {
-            self.flush_steps();
+            self.talk.flush_steps(&mut self.out);
         }
-        if due(self.unloads_at()) {
+        if due(self.talk.unloads_at(with!(self), &self.out)) {
             self.unload();
             self.out.dirty = true;
         }
@@ -272,7 +273,7 @@ impl App {
         if self.quitting {
             return None;
         }
-        let clock = self.is_working().then_some(self.out.now.mono_ms + CLOCK_MS);
+        let clock = self.talk.is_working(with!(self)).then_some(self.out.now.mono_ms + CLOCK_MS);
         let notice = self.out.notice.as_ref().and_then(|notice| notice.until);
         let draft = self.composer.draft_at();
         [
@@ -281,19 +282,12 @@ impl App {
             draft,
             self.talk.flush_at(),
             self.inspector.refreshes_at(view!(self)),
-            self.unloads_at(),
-            self.slow_at(),
+            self.talk.unloads_at(with!(self), &self.out),
+            self.talk.slow_at(self.inspector.held),
         ]
         .into_iter()
         .flatten()
         .min()
-    }
-
-    /// Whether something runs whose time is shown.
-    fn is_working(&self) -> bool {
-        self.talk.run.is_some()
-            || matches!(self.model.status, ModelStatus::Loading(_))
-            || self.fetch.as_ref().is_some_and(|fetch| fetch.failed.is_none())
     }
 
     /// The terminal gained the focus (files may have changed meanwhile) or lost it (a good time to save).
@@ -325,5 +319,14 @@ impl App {
             }
             self.out.tell(warnings);
         }
+    }
+}
+
+impl Talk {
+    /// Whether something runs whose time is shown.
+    fn is_working(&self, with: With<'_>) -> bool {
+        self.run.is_some()
+            || matches!(with.model.status, ModelStatus::Loading(_))
+            || with.model.fetch.as_ref().is_some_and(|fetch| fetch.failed.is_none())
     }
 }

@@ -2,26 +2,104 @@
 //!
 //! Invariant: only the engine named in [`super::Outbox::requests`] is listened to; starting one ends the one before.
 
-use super::{App, Asker, Effect, Fetch, Inspector, Level, Licence, ModelStatus, Watched};
+use super::{
+    App, Asker, ChatView, Effect, Fetch, Inspector, Level, Licence, ModelState, ModelStatus, Outbox, Talk,
+    Watched,
+};
+use crate::app::view::With;
 use crate::chat::{Role, Span};
 use crate::command::Command;
-use crate::engine::protocol::{Event, Failure, Loaded, Request, VERSION};
+use crate::config::Config;
+use crate::engine::protocol::{Event, Loaded, Request, VERSION};
 use crate::model_entry::{ModelEntry, Source};
 use crate::models::{CatalogueItem, FetchEvent, FetchStage};
 use crate::store;
 use crate::token::{TokenId, Vocabulary};
 use std::sync::Arc;
 
-impl App {
+impl ModelState {
     fn is_on_disk(&self, entry: &ModelEntry) -> bool {
         entry.engine.is_some()
             || matches!(entry.source, Source::Path(_))
             || self.catalogue.iter().any(|item| item.entry.name == entry.name && item.path.is_some())
     }
 
+    /// Whether the terms of a model, if it has any, were accepted, now or at an earlier time.
+    fn has_accepted(&self, entry: &ModelEntry) -> bool {
+        let terms = entry.licence.as_ref().is_some_and(|licence| licence.terms.is_some());
+        let mut catalogue = self.catalogue.iter();
+        !terms
+            || self.accepted.contains(&entry.name)
+            || catalogue.any(|item| item.entry == *entry && item.terms_accepted)
+    }
+
+    fn fetch_progress(&mut self, now: u64, name: &str, stage: FetchStage, done: u64, total: u64) {
+        let Some(fetch) = self.fetch.as_mut().filter(|fetch| fetch.name == name) else { return };
+        fetch.stage = stage;
+        for row in fetch.stages.iter_mut().filter(|row| row.0 == stage) {
+            row.1 = done;
+            if total > 0 {
+                row.2 = total;
+            }
+        }
+        if stage == FetchStage::Download {
+            let base = *self.fetch_base.get_or_insert(done);
+            let elapsed = now.saturating_sub(fetch.started_at).max(1);
+            fetch.speed = done.saturating_sub(base) as f32 * 1000.0 / elapsed as f32;
+        }
+    }
+
+    pub(crate) fn engine_ready(&mut self, config: &Config, out: &mut Outbox, version: u32) {
+        if version != VERSION {
+            let message = format!("the engine speaks version {version}, this program {VERSION}");
+            self.failed(out, message);
+            out.emit(Effect::StopEngine(out.requests.engine()));
+            return;
+        }
+        let Some(entry) = config.model_named(&self.name) else { return };
+        let params = config.load_params_for(&entry);
+        out.requests.ask(Asker::Load, Request::Load { entry: Box::new(entry), params });
+    }
+
+    pub(crate) fn failed(&mut self, out: &mut Outbox, message: String) {
+        out.fail(message.clone());
+        self.status = ModelStatus::Failed { message, log_tail: Vec::new() };
+    }
+
+    /// The loaded model, when it is ready.
+    #[must_use]
+    pub fn ready(&self) -> Option<&Loaded> {
+        match &self.status {
+            ModelStatus::Ready(loaded) => Some(loaded),
+            _ => None,
+        }
+    }
+}
+
+impl ChatView<'_> {
+    /// Tokens in the context of the shown chat, as its last reply left it.
+    pub(crate) fn context_used(&self) -> u32 {
+        let branch = self.chat.branch();
+        let last = branch.iter().rev().find(|turn| turn.role == Role::Assistant);
+        let run = last.and_then(|turn| turn.spans.iter().rev().find_map(super::inspector::run_of));
+        let usage = run.and_then(|run| self.runs.get(&run)).map(|run| run.usage).unwrap_or_default();
+        let written: usize = last.map_or(0, |turn| {
+            turn.spans
+                .iter()
+                .map(|span| match span {
+                    Span::Generated { run: of, steps } if Some(*of) == run => steps.len(),
+                    _ => 0,
+                })
+                .sum()
+        });
+        usage.prompt_tokens + written as u32
+    }
+}
+
+impl App {
     /// The catalogue was read. The first time, the configured model is loaded or fetched.
     pub(crate) fn catalogue_read(&mut self, items: Vec<CatalogueItem>) {
-        self.catalogue = items;
+        self.model.catalogue = items;
         self.refill_overlay();
         if self.model.status == ModelStatus::None {
             let name = self.config.model.clone();
@@ -34,13 +112,12 @@ impl App {
         let Some(entry) = self.config.model_named(name) else {
             let message = format!("there is no model {name} in the configuration; Ctrl+L chooses another");
             name.clone_into(&mut self.model.name);
-            self.out.fail(message.clone());
-            self.model.status = ModelStatus::Failed { message, log_tail: Vec::new() };
+            self.model.failed(&mut self.out, message);
             return;
         };
         self.model.name.clone_from(&entry.name);
         self.model.hash = None;
-        if self.is_on_disk(&entry) {
+        if self.model.is_on_disk(&entry) {
             self.start_engine(entry);
             return;
         }
@@ -56,18 +133,18 @@ impl App {
         if entry.name == self.model.name {
             self.model.status = ModelStatus::Fetching;
         }
-        if !self.has_accepted(&entry) {
+        if !self.model.has_accepted(&entry) {
             self.overlays.push(Licence { entry, scroll: 0 });
             return;
         }
-        if let Some(fetch) = self.fetch.as_ref().filter(|fetch| fetch.failed.is_none()) {
+        if let Some(fetch) = self.model.fetch.as_ref().filter(|fetch| fetch.failed.is_none()) {
             if fetch.name != entry.name {
                 self.out.warn(format!("{} is being fetched; Esc in the composer stops that", fetch.name));
             }
             return;
         }
-        self.book.fetch_base = None;
-        self.fetch = Some(Fetch {
+        self.model.fetch_base = None;
+        self.model.fetch = Some(Fetch {
             name: entry.name.clone(),
             stages: [
                 (FetchStage::Download, 0, entry.size.map_or(0, |size| size.download)),
@@ -82,24 +159,15 @@ impl App {
         self.out.emit(Effect::Fetch(Box::new(entry)));
     }
 
-    /// Whether the terms of a model, if it has any, were accepted, now or at an earlier time.
-    fn has_accepted(&self, entry: &ModelEntry) -> bool {
-        let terms = entry.licence.as_ref().is_some_and(|licence| licence.terms.is_some());
-        let mut catalogue = self.catalogue.iter();
-        !terms
-            || self.book.accepted.contains(&entry.name)
-            || catalogue.any(|item| item.entry == *entry && item.terms_accepted)
-    }
-
     /// A fetch went on.
     pub(crate) fn fetched(&mut self, event: FetchEvent) {
         match event {
             FetchEvent::Progress { name, stage, done, total } => {
-                self.fetch_progress(&name, stage, done, total);
+                self.model.fetch_progress(self.out.now.mono_ms, &name, stage, done, total);
             }
             FetchEvent::Finished { name, path } => {
-                self.fetch = None;
-                if let Some(item) = self.catalogue.iter_mut().find(|item| item.entry.name == name) {
+                self.model.fetch = None;
+                if let Some(item) = self.model.catalogue.iter_mut().find(|item| item.entry.name == name) {
                     item.path = Some(path);
                 }
                 self.out.emit(Effect::ReadCatalogue);
@@ -117,7 +185,7 @@ impl App {
                 } else {
                     message
                 };
-                if let Some(fetch) = self.fetch.as_mut().filter(|fetch| fetch.name == name) {
+                if let Some(fetch) = self.model.fetch.as_mut().filter(|fetch| fetch.name == name) {
                     fetch.failed = Some(said.clone());
                 }
                 if name == self.model.name && self.model.status == ModelStatus::Fetching {
@@ -125,23 +193,6 @@ impl App {
                 }
                 if cancelled { self.out.say(said) } else { self.out.fail(said) }
             }
-        }
-    }
-
-    fn fetch_progress(&mut self, name: &str, stage: FetchStage, done: u64, total: u64) {
-        let now = self.out.now.mono_ms;
-        let Some(fetch) = self.fetch.as_mut().filter(|fetch| fetch.name == name) else { return };
-        fetch.stage = stage;
-        for row in fetch.stages.iter_mut().filter(|row| row.0 == stage) {
-            row.1 = done;
-            if total > 0 {
-                row.2 = total;
-            }
-        }
-        if stage == FetchStage::Download {
-            let base = *self.book.fetch_base.get_or_insert(done);
-            let elapsed = now.saturating_sub(fetch.started_at).max(1);
-            fetch.speed = done.saturating_sub(base) as f32 * 1000.0 / elapsed as f32;
         }
     }
 
@@ -154,25 +205,12 @@ impl App {
         self.out.emit(Effect::StartEngine(id, Box::new(entry)));
     }
 
-    pub(crate) fn engine_ready(&mut self, version: u32) {
-        if version != VERSION {
-            let message = format!("the engine speaks version {version}, this program {VERSION}");
-            self.out.fail(message.clone());
-            self.model.status = ModelStatus::Failed { message, log_tail: Vec::new() };
-            self.out.emit(Effect::StopEngine(self.out.requests.engine()));
-            return;
-        }
-        let Some(entry) = self.config.model_named(&self.model.name) else { return };
-        let params = self.config.load_params_for(&entry);
-        self.out.requests.ask(Asker::Load, Request::Load { entry: Box::new(entry), params });
-    }
-
     /// The load goes on, or is over.
     pub(crate) fn load_event(&mut self, event: Event) {
         match event {
             Event::LoadProgress(done) => self.model.status = ModelStatus::Loading(done),
             Event::Loaded(loaded) => self.loaded(*loaded),
-            Event::Failed(failure) => self.load_failed(failure),
+            Event::Failed(failure) => self.model.failed(&mut self.out, failure.message),
             _ => {}
         }
     }
@@ -194,13 +232,8 @@ impl App {
         } else {
             self.out.requests.ask(Asker::Vocabulary, Request::Vocabulary);
         }
-        self.count_draft();
+        self.composer.count(&self.model, &mut self.out);
         self.send_waiting();
-    }
-
-    fn load_failed(&mut self, failure: Failure) {
-        self.out.fail(failure.message.clone());
-        self.model.status = ModelStatus::Failed { message: failure.message, log_tail: Vec::new() };
     }
 
     pub(crate) fn model_hash(&mut self, hash: String) {
@@ -238,10 +271,10 @@ impl App {
 
     /// Switches the shown chat to a model.
     pub(crate) fn switch_model(&mut self, name: &str) {
-        self.end_run("stopped: the model was switched");
+        self.talk.end_run(with!(self), &mut self.out, "stopped: the model was switched");
         self.talk.chat.settings.model = Some(name.to_owned());
         if !self.talk.chat.turns.is_empty() {
-            self.put_conversation(self.talk.chat.head.id);
+            self.talk.put_conversation(with!(self), &mut self.out, self.talk.chat.head.id);
         }
         let current = name == self.model.name;
         if !(current && matches!(self.model.status, ModelStatus::Ready(_) | ModelStatus::Loading(_))) {
@@ -273,7 +306,7 @@ impl App {
 
     /// Loads the current model again, whatever its state.
     pub(crate) fn reload(&mut self) {
-        self.end_run("stopped: the model was loaded again");
+        self.talk.end_run(with!(self), &mut self.out, "stopped: the model was loaded again");
         let name = self.model.name.clone();
         self.want(&name);
     }
@@ -284,7 +317,7 @@ impl App {
             self.out.say("no model is loaded");
             return;
         }
-        self.end_run("stopped: the model was unloaded");
+        self.talk.end_run(with!(self), &mut self.out, "stopped: the model was unloaded");
         self.out.emit(Effect::StopEngine(self.out.requests.engine()));
         self.out.requests.next_engine();
         self.model.status = ModelStatus::Unloaded;
@@ -306,29 +339,13 @@ impl App {
             ModelStatus::None | ModelStatus::Fetching | ModelStatus::Loading(_) | ModelStatus::Ready(_) => {}
         }
     }
+}
 
+impl Talk {
     /// When an idle model is unloaded, ms; `None` for never.
-    pub(crate) fn unloads_at(&self) -> Option<u64> {
-        let minutes = u64::from(self.config.engine.unload_after_minutes);
-        let idle = self.talk.run.is_none() && self.talk.queued.is_none() && self.view().ready().is_some();
-        (idle && minutes > 0).then(|| self.out.last_use + minutes * 60_000)
-    }
-
-    /// Tokens in the context of the shown chat, as its last reply left it.
-    pub(crate) fn measure_context(&mut self) {
-        let branch = self.talk.chat.branch();
-        let last = branch.iter().rev().find(|turn| turn.role == Role::Assistant);
-        let run = last.and_then(|turn| turn.spans.iter().rev().find_map(super::inspector::run_of));
-        let usage = run.and_then(|run| self.talk.runs.get(&run)).map(|run| run.usage).unwrap_or_default();
-        let written: usize = last.map_or(0, |turn| {
-            turn.spans
-                .iter()
-                .map(|span| match span {
-                    Span::Generated { run: of, steps } if Some(*of) == run => steps.len(),
-                    _ => 0,
-                })
-                .sum()
-        });
-        self.model.used = usage.prompt_tokens + written as u32;
+    pub(crate) fn unloads_at(&self, with: With<'_>, out: &Outbox) -> Option<u64> {
+        let minutes = u64::from(with.config.engine.unload_after_minutes);
+        let idle = self.run.is_none() && self.queued.is_none() && self.view(with).ready().is_some();
+        (idle && minutes > 0).then(|| out.last_use + minutes * 60_000)
     }
 }

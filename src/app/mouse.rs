@@ -39,7 +39,7 @@ impl App {
             self.open_chat(chat, None);
         } else if let Some(at) = token.filter(|at| self.view().shown_turn(at.turn).is_some()) {
             self.focus = Focus::Transcript;
-            self.point_at(at);
+            self.transcript.point_at(&mut self.focus, at);
         } else if let Some(turn) = turn.filter(|turn| self.talk.chat.turn(*turn).is_some()) {
             self.focus = Focus::Transcript;
             self.transcript.selected = Some(turn);

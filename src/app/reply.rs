@@ -3,7 +3,8 @@
 //! Invariant: an event counts only under the engine and the request that the active run was asked of.
 
 use super::inspector::run_of;
-use super::{App, Asker, ChatView, EngineId, Level, ModelStatus, Notice, Phase, TokenCursor};
+use super::{App, Asker, ChatView, EngineId, Level, ModelStatus, Notice, Outbox, Phase, Talk, TokenCursor};
+use crate::app::view::With;
 use crate::chat::{self, ConversationId, RunId, Span, StopReason, Timings, TurnId, TurnState, Usage};
 use crate::config::{Notify, Overflow};
 use crate::engine::protocol::{Envelope, Event, Exit, Failure, FailureKind, PromptFacts, RequestId, Written};
@@ -23,7 +24,7 @@ impl App {
         }
         let Envelope { id, event } = envelope;
         match event {
-            Event::Ready { version } => self.engine_ready(version),
+            Event::Ready { version } => self.model.engine_ready(&self.config, &mut self.out, version),
             Event::ModelHash(hash) => self.model_hash(hash),
             Event::Exited(exit) => self.engine_exited(exit),
             event => {
@@ -39,9 +40,9 @@ impl App {
         match asker {
             Asker::Load => self.load_event(event),
             Asker::Vocabulary => self.vocabulary_event(event),
-            Asker::DraftCount => self.counted(event),
+            Asker::DraftCount => self.composer.counted(&self.model, &mut self.out, event),
             Asker::Reply => self.reply_event(id, event),
-            Asker::Scores => self.score_event(id, event),
+            Asker::Scores => self.talk.score_event(&mut self.out, id, event),
             Asker::Look => self.inspector.look_event(view!(self), id, event),
             Asker::Alternatives => self.alternatives_event(id, event),
             Asker::LookAhead => self.look_ahead_event(id, event),
@@ -63,7 +64,7 @@ impl App {
         }
         match event {
             Event::Prompt(facts) => self.prompt(facts),
-            Event::PromptProgress { done, total } => self.prompt_progress(done, total),
+            Event::PromptProgress { done, total } => self.talk.prompt_progress(done, total),
             Event::Token(written) => self.token(*written),
             Event::Done { stop, usage, timings } => self.reply_done(stop, usage, timings),
             Event::Failed(failure) => self.reply_failed(&failure),
@@ -101,12 +102,6 @@ impl App {
         }
     }
 
-    fn prompt_progress(&mut self, done: u32, total: u32) {
-        if let Some(active) = &mut self.talk.run {
-            active.phase = Phase::Reading { done, total };
-        }
-    }
-
     fn token(&mut self, written: Written) {
         let now = self.out.now.mono_ms;
         let Some(active) = &mut self.talk.run else { return };
@@ -126,7 +121,7 @@ impl App {
         }
         let (chat, turn, run) = (active.chat, active.turn, active.run);
         if first {
-            self.say_reused();
+            self.talk.say_reused(&mut self.out);
         }
         if let Some(ms) = written.recording_ms {
             self.inspector.recorded(ms);
@@ -134,13 +129,96 @@ impl App {
         if let Some(unchanged) = written.unchanged {
             self.inspector.steer.twin_told(written.index, unchanged);
         }
-        let Some(index) = self.append(chat, turn, run, written.step.clone()) else { return };
+        let Some(index) = self.talk.append(chat, turn, run, written.step.clone()) else { return };
         self.out.touch(turn);
         self.talk.unsaved_since.get_or_insert(now);
         self.talk.unsaved_steps.push(written.step.clone());
         if chat == self.talk.chat.head.id {
             self.model.used += 1;
             self.inspector.live_step(view!(self), &mut self.out, TokenCursor { turn, index }, written);
+        }
+    }
+
+    fn reply_done(&mut self, stop: StopReason, usage: Usage, timings: Timings) {
+        if let Some(run) = self.talk.run.as_ref().and_then(|active| self.talk.runs.get_mut(&active.run)) {
+            run.usage = usage;
+            run.timings = timings;
+        }
+        let note = match stop {
+            StopReason::Eos | StopReason::Stop => None,
+            StopReason::Length => Some("ended at max_tokens"),
+            StopReason::Context => Some("context is full: the reply ends here"),
+            StopReason::Cancelled => Some("stopped by you"),
+            StopReason::Error => Some("the engine could not go on"),
+        };
+        self.talk.finish_run(with!(self), &mut self.out, stop, TurnState::Done, note.map(String::from));
+        self.offer_tour();
+        self.send_waiting();
+    }
+
+    fn reply_failed(&mut self, failure: &Failure) {
+        match failure.kind {
+            FailureKind::Cancelled => {
+                self.talk.finish_run(
+                    with!(self),
+                    &mut self.out,
+                    StopReason::Cancelled,
+                    TurnState::Done,
+                    Some("stopped by you".into()),
+                );
+            }
+            FailureKind::ContextFull if self.talk.leave_out_more(with!(self), &mut self.out) => {
+                self.talk.ask_reply(with!(self), &mut self.out);
+                return;
+            }
+            _ => {
+                self.talk.finish_run(
+                    with!(self),
+                    &mut self.out,
+                    StopReason::Error,
+                    TurnState::Done,
+                    Some(failure.message.clone()),
+                );
+                self.out.fail(failure.message.clone());
+            }
+        }
+        self.send_waiting();
+    }
+
+    fn engine_exited(&mut self, exit: Exit) {
+        let how = &exit.how;
+        let telling = |line: &&String| {
+            let line = line.trim_start();
+            !line.is_empty() && !["INFO ", "WARN ", "DEBUG "].iter().any(|level| line.starts_with(level))
+        };
+        let last = exit.log_tail.iter().rev().find(telling);
+        let said = last.map(|line| format!(" (its last line: {})", line.trim())).unwrap_or_default();
+        let why = format!("the engine {how}{said}");
+        if self.talk.run.is_some() {
+            self.talk.finish_run(
+                with!(self),
+                &mut self.out,
+                StopReason::Error,
+                TurnState::Interrupted,
+                Some(why.clone()),
+            );
+        }
+        self.out.requests.engine_is_gone();
+        self.composer.tokens = None;
+        if exit.expected {
+            self.model.status = ModelStatus::Unloaded;
+            return;
+        }
+        let message = format!("the engine {how}; F5 (or /reload) loads it again{said}");
+        self.out.fail(message.clone());
+        self.model.status = ModelStatus::Failed { message, log_tail: exit.log_tail };
+    }
+}
+
+impl Talk {
+    fn prompt_progress(&mut self, done: u32, total: u32) {
+        if let Some(active) = &mut self.run {
+            active.phase = Phase::Reading { done, total };
         }
     }
 
@@ -157,121 +235,64 @@ impl App {
     }
 
     /// "reused 45 tokens of 62, read 17 in 0.06 s", unless something more important stands there.
-    fn say_reused(&mut self) {
-        let Some(active) = &self.talk.run else { return };
+    fn say_reused(&mut self, out: &mut Outbox) {
+        let Some(active) = &self.run else { return };
         let Some(facts) = &active.prompt else { return };
-        let told = matches!(&self.out.notice, Some(Notice { level: Level::Warn | Level::Error, .. }));
+        let told = matches!(&out.notice, Some(Notice { level: Level::Warn | Level::Error, .. }));
         // In step mode each choice begins anew, and what the key did is worth more.
-        if told || self.talk.steps.on {
+        if told || self.steps.on {
             return;
         }
         let all = facts.ids.len() as u32;
-        let seconds = self.out.now.mono_ms.saturating_sub(active.started_at) as f32 / 1000.0;
+        let seconds = out.now.mono_ms.saturating_sub(active.started_at) as f32 / 1000.0;
         let read = all.saturating_sub(facts.reused);
         let text = match facts.reused {
             0 => format!("read {read} tokens in {seconds:.2} s"),
             reused => format!("reused {reused} tokens of {all}, read {read} in {seconds:.2} s"),
         };
-        self.out.say(text);
+        out.say(text);
     }
 
     /// Hands the steps that wait to the store.
-    pub(crate) fn flush_steps(&mut self) {
-        self.talk.unsaved_since = None;
-        let steps = std::mem::take(&mut self.talk.unsaved_steps);
-        if let Some(turn) = self.talk.run.as_ref().map(|run| run.turn).filter(|_| !steps.is_empty()) {
-            self.out.store(store::Command::AppendSteps(turn, steps));
+    pub(crate) fn flush_steps(&mut self, out: &mut Outbox) {
+        self.unsaved_since = None;
+        let steps = std::mem::take(&mut self.unsaved_steps);
+        if let Some(turn) = self.run.as_ref().map(|run| run.turn).filter(|_| !steps.is_empty()) {
+            out.store(store::Command::AppendSteps(turn, steps));
         }
-    }
-
-    fn reply_done(&mut self, stop: StopReason, usage: Usage, timings: Timings) {
-        if let Some(run) = self.talk.run.as_ref().and_then(|active| self.talk.runs.get_mut(&active.run)) {
-            run.usage = usage;
-            run.timings = timings;
-        }
-        let note = match stop {
-            StopReason::Eos | StopReason::Stop => None,
-            StopReason::Length => Some("ended at max_tokens"),
-            StopReason::Context => Some("context is full: the reply ends here"),
-            StopReason::Cancelled => Some("stopped by you"),
-            StopReason::Error => Some("the engine could not go on"),
-        };
-        self.finish_run(stop, TurnState::Done, note.map(String::from));
-        self.offer_tour();
-        self.send_waiting();
-    }
-
-    fn reply_failed(&mut self, failure: &Failure) {
-        match failure.kind {
-            FailureKind::Cancelled => {
-                self.finish_run(StopReason::Cancelled, TurnState::Done, Some("stopped by you".into()));
-            }
-            FailureKind::ContextFull if self.leave_out_more() => {
-                self.ask_reply();
-                return;
-            }
-            _ => {
-                self.finish_run(StopReason::Error, TurnState::Done, Some(failure.message.clone()));
-                self.out.fail(failure.message.clone());
-            }
-        }
-        self.send_waiting();
     }
 
     /// The overflow rule: leaves the two oldest messages out, while something is left and the rule says so.
-    fn leave_out_more(&mut self) -> bool {
-        let Some(active) = self.talk.run.clone() else { return false };
-        if self.config.engine.overflow == Overflow::Stop
+    fn leave_out_more(&mut self, with: With<'_>, out: &mut Outbox) -> bool {
+        let Some(active) = self.run.clone() else { return false };
+        if with.config.engine.overflow == Overflow::Stop
             || active.stopping
-            || self.view().branch_prompt().is_some()
+            || self.view(with).branch_prompt().is_some()
         {
             return false;
         }
-        let messages = self.view().messages(active.chat, active.turn);
+        let messages = self.view(with).messages(active.chat, active.turn);
         let all = messages.iter().filter(|message| message.role != crate::chat::Role::System).count();
-        let left_out = self.talk.left_out.entry(active.chat).or_default();
+        let left_out = self.left_out.entry(active.chat).or_default();
         if *left_out + 2 >= all {
             return false;
         }
         *left_out += 2;
         let left_out = *left_out;
-        self.out.warn(format!("context is full: the {left_out} oldest messages are left out"));
+        out.warn(format!("context is full: the {left_out} oldest messages are left out"));
         true
     }
 
-    fn engine_exited(&mut self, exit: Exit) {
-        let how = &exit.how;
-        let telling = |line: &&String| {
-            let line = line.trim_start();
-            !line.is_empty() && !["INFO ", "WARN ", "DEBUG "].iter().any(|level| line.starts_with(level))
-        };
-        let last = exit.log_tail.iter().rev().find(telling);
-        let said = last.map(|line| format!(" (its last line: {})", line.trim())).unwrap_or_default();
-        let why = format!("the engine {how}{said}");
-        if self.talk.run.is_some() {
-            self.finish_run(StopReason::Error, TurnState::Interrupted, Some(why.clone()));
-        }
-        self.out.requests.engine_is_gone();
-        self.composer.tokens = None;
-        if exit.expected {
-            self.model.status = ModelStatus::Unloaded;
-            return;
-        }
-        let message = format!("the engine {how}; F5 (or /reload) loads it again{said}");
-        self.out.fail(message.clone());
-        self.model.status = ModelStatus::Failed { message, log_tail: exit.log_tail };
-    }
-
     /// A reply ended in a chat that is not shown: marked, announced, and let go of when nothing waits there.
-    pub(crate) fn finished_elsewhere(&mut self, chat: ConversationId) {
-        self.talk.chats.unseen.insert(chat);
-        let title = self.view().conversation(chat).map(|conversation| conversation.head.title.clone());
-        if self.config.ui.notify != Notify::None {
+    pub(crate) fn finished_elsewhere(&mut self, with: With<'_>, out: &mut Outbox, chat: ConversationId) {
+        self.chats.unseen.insert(chat);
+        let title = self.view(with).conversation(chat).map(|conversation| conversation.head.title.clone());
+        if with.config.ui.notify != Notify::None {
             let text = format!("reply finished: {}", title.unwrap_or_default());
-            self.out.emit(super::Effect::Notify(self.config.ui.notify, text));
+            out.emit(super::Effect::Notify(with.config.ui.notify, text));
         }
-        if !self.view().is_busy(chat) {
-            self.talk.others.remove(&chat);
+        if !self.view(with).is_busy(chat) {
+            self.others.remove(&chat);
         }
     }
 }

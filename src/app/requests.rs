@@ -12,7 +12,7 @@ pub use query::{Query, Question, Status};
 
 use std::collections::BTreeMap;
 
-use super::{App, Effect, EngineId};
+use super::{Effect, EngineId};
 use crate::engine::protocol::{Event, Request, RequestId};
 
 /// Who asked, and is told what comes of it.
@@ -194,29 +194,5 @@ impl Requests {
     /// Whether the model was asked for something, or answered, since the last call.
     pub(crate) fn take_used(&mut self) -> bool {
         std::mem::take(&mut self.used)
-    }
-}
-
-impl App {
-    /// Brings a question in line with what is wanted now; one whose owner is gone is given up. `request` is made only
-    /// when it is asked, or says why it cannot be.
-    pub(crate) fn sync_query<K: Question>(
-        &mut self,
-        query: impl Fn(&mut Self) -> Option<&mut Query<K>>,
-        wanted: Option<K>,
-        request: impl FnOnce(&Self, &K) -> Result<Request, String>,
-    ) {
-        let Some(mut synced) = query(self).map(std::mem::take) else {
-            return self.out.requests.give_up_all(K::ASKER);
-        };
-        if let Some(key) = synced.sync(wanted, &mut self.out.requests) {
-            match request(self, &key) {
-                Ok(request) => synced.asked(key, self.out.requests.ask(K::ASKER, request)),
-                Err(why) => synced.refuse(key, why),
-            }
-        }
-        if let Some(query) = query(self) {
-            *query = synced;
-        }
     }
 }

@@ -7,9 +7,8 @@ mod sentences;
 mod weights;
 mod what_if;
 
-use super::overlays::Kind;
-use super::state::{ReadAgain, ReadWithout};
-use super::{App, Asker, ChatView, Origin, Outbox, Overlay, Query, Transcript, WeightsPanel, prompt};
+use super::{App, Asker, ChatView, Origin, Outbox, Overlay, Talk, Transcript, prompt};
+use crate::app::view::With;
 use crate::chat::{Piece, Role, Turn, TurnId};
 use crate::engine::protocol::{Message, Prompt, Reread, Rescored, StoredTokens};
 use crate::token::TokenId;
@@ -88,41 +87,73 @@ impl<'a> ChatView<'a> {
     }
 }
 
-impl App {
+impl Talk {
     /// What scores a reply behind its own prompt, or behind that with one message changed. Both are rendered anew,
     /// with the clock that the reply was written under.
-    fn reread_of(&self, reply: TurnId, changed: Option<&Changed<'_>>) -> Option<Reread> {
-        let turn = self.talk.chat.turn(reply)?;
-        let runs = self.view().turn_tokens(turn).into_iter().filter_map(|token| match token.origin {
-            Origin::Written { run, .. } => self.talk.runs.get(&run),
+    fn reread_of(&self, with: With<'_>, reply: TurnId, changed: Option<&Changed<'_>>) -> Option<Reread> {
+        let turn = self.chat.turn(reply)?;
+        let runs = self.view(with).turn_tokens(turn).into_iter().filter_map(|token| match token.origin {
+            Origin::Written { run, .. } => self.runs.get(&run),
             Origin::Scored { .. } => None,
         });
         let runs: Vec<_> = runs.collect();
         let (first, last) = (runs.first()?, runs.last()?);
-        let messages = self.view().messages_before(turn, changed);
-        let left_out = self.talk.left_out.get(&self.talk.chat.head.id).copied().unwrap_or_default();
+        let messages = self.view(with).messages_before(turn, changed);
+        let left_out = self.left_out.get(&self.chat.head.id).copied().unwrap_or_default();
         Some(Reread {
             prompt: Prompt::Chat {
                 messages: prompt::without_oldest(messages, left_out),
                 continue_last: false,
                 clock_ms: first.template_clock_ms.unwrap_or_default(),
             },
-            reply: self.view().reply_ids(turn),
-            top_logprobs: self.config.inspector.candidates.min(5),
+            reply: self.view(with).reply_ids(turn),
+            top_logprobs: with.config.inspector.candidates.min(5),
             interventions: last.interventions.clone(),
         })
     }
+}
 
+impl App {
     /// Brings what is asked of the engine in line with what is wanted: what the user waits for, then what goes on in the
     /// background.
-    pub(crate) fn settle_reread(&mut self) {
+    pub(crate) fn sync_reread(&mut self) {
         self.drop_stale_trials();
         let free = self.talk.run.is_none() && self.talk.queued.is_none() && self.view().ready().is_some();
-        let what_if = self.what_if_wanted().filter(|_| free);
-        self.sync_query(trial, what_if, Self::what_if_request);
+        match &mut self.what_if {
+            Some(what_if) => what_if.sync(&self.talk, with!(self), &mut self.out, free),
+            None => self.out.requests.give_up_all(Asker::WhatIf),
+        }
         let idle = free && self.out.requests.of(Asker::WhatIf).is_none();
-        let weights = self.weights_wanted().filter(|_| idle);
-        self.sync_query(weighing, weights, Self::part_request);
+        match &mut self.weights {
+            Some(weights) => weights.sync(&self.talk, with!(self), &mut self.out, idle),
+            None => self.out.requests.give_up_all(Asker::Weights),
+        }
+    }
+
+    /// The words of a turn that are inked while a trial is open: bytes from and to, and a step of the signed ramp,
+    /// −4 to 4. Likelier is positive.
+    #[must_use]
+    pub fn signed_ink(&self, turn: TurnId) -> Vec<(usize, usize, i8)> {
+        let inked = match self.overlays.docked() {
+            Some(Overlay::WeightsPanel(_)) => {
+                self.weights.as_ref().map(|weights| weights.ink(turn, weights.token(&self.transcript)))
+            }
+            Some(_) => self.what_if.as_ref().map(|what_if| what_if.ink(self.view(), turn)),
+            None => None,
+        };
+        inked.unwrap_or_default()
+    }
+
+    /// What the inked words say, and how many bits a step of the ramp stands for.
+    #[must_use]
+    pub fn ink_scale(&self) -> Option<(&'static str, u32)> {
+        Some(match self.overlays.docked()? {
+            Overlay::WeightsPanel(_) => {
+                let token = self.weights.as_ref().and_then(|weights| weights.token(&self.transcript));
+                ("weight, bit", if token.is_some() { 1 } else { 4 })
+            }
+            _ => ("change, bit", 1),
+        })
     }
 
     /// Trials end with the chat, the branch or the reply that they are about.
@@ -140,54 +171,11 @@ impl App {
             self.leave_what_if();
         }
         let weights = self.weights.as_ref();
-        if weights.is_some_and(|weights| stale(weights.chat, &[weights.reply])) || self.system_was_changed() {
+        if weights.is_some_and(|weights| stale(weights.chat, &[weights.reply]))
+            || weights.is_some_and(|weights| weights.system_was_changed(self.view()))
+        {
             self.drop_weights();
         }
-    }
-
-    /// Whether the weighed sentences of the system prompt are no longer its own.
-    fn system_was_changed(&self) -> bool {
-        let Some(weights) = &self.weights else { return false };
-        let id = self.view().system_id();
-        let mut parts = weights.parts.iter().filter(|part| part.turn == id).peekable();
-        if parts.peek().is_none() {
-            return false;
-        }
-        let text = self.view().system_text();
-        parts.any(|part| !text.get(part.cut.clone()).is_some_and(|cut| cut.contains(&part.text)))
-    }
-
-    /// Whether a trial is open beside the transcript.
-    #[must_use]
-    pub fn docks(&self) -> bool {
-        self.overlays.iter().any(Overlay::docks)
-    }
-
-    /// Whether the uppermost open trial is the weights.
-    fn shows_weights(&self) -> bool {
-        let trial = self.overlays.iter().rev().find(|overlay| overlay.docks());
-        trial.is_some_and(|overlay| WeightsPanel::of(overlay).is_some())
-    }
-
-    /// The words of a turn that are inked while a trial is open: bytes from and to, and a step of the signed ramp,
-    /// −4 to 4. Likelier is positive.
-    #[must_use]
-    pub fn signed_ink(&self, turn: TurnId) -> Vec<(usize, usize, i8)> {
-        match (self.docks(), self.shows_weights()) {
-            (true, true) => self.weights_ink(turn),
-            (true, false) => self.what_if_ink(turn),
-            (false, _) => Vec::new(),
-        }
-    }
-
-    /// What the inked words say, and how many bits a step of the ramp stands for.
-    #[must_use]
-    pub fn ink_scale(&self) -> Option<(&'static str, u32)> {
-        self.docks().then(|| match (self.shows_weights(), self.weighed_token()) {
-            (true, Some(_)) => ("weight, bit", 1),
-            (true, None) => ("weight, bit", 4),
-            (false, _) => ("change, bit", 1),
-        })
     }
 }
 
@@ -210,14 +198,6 @@ impl Transcript {
         let last = branch.iter().rev().find(|turn| turn.role == Role::User).map(|turn| turn.id);
         self.selected.or(last)
     }
-}
-
-fn trial(app: &mut App) -> Option<&mut Query<ReadAgain>> {
-    app.what_if.as_mut().map(|open| &mut open.reading)
-}
-
-fn weighing(app: &mut App) -> Option<&mut Query<ReadWithout>> {
-    app.weights.as_mut().map(|open| &mut open.reading)
 }
 
 /// A step of the signed ramp.

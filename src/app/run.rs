@@ -3,7 +3,8 @@
 //! Invariant: what the user wrote is handed to the store before the engine is asked for anything.
 
 use super::completion::{self, Line};
-use super::{ActiveRun, App, Asker, ChatView, ModelStatus, Phase, Queued, prompt};
+use super::{ActiveRun, App, Asker, ChatView, Outbox, Phase, Queued, Talk, prompt};
+use crate::app::view::With;
 use crate::chat::{
     Conversation, ConversationId, Role, Run, RunId, Span, Timings, Turn, TurnId, TurnState, Usage,
 };
@@ -45,10 +46,7 @@ impl<'a> ChatView<'a> {
     /// The loaded model, when it is ready.
     #[must_use]
     pub fn ready(&self) -> Option<&'a Loaded> {
-        match &self.model.status {
-            ModelStatus::Ready(loaded) => Some(loaded),
-            _ => None,
-        }
+        self.model.ready()
     }
 
     /// A chat in memory.
@@ -75,11 +73,222 @@ impl<'a> ChatView<'a> {
     }
 }
 
-impl App {
+impl Talk {
     pub(crate) fn conversation_mut(&mut self, id: ConversationId) -> Option<&mut Conversation> {
-        if self.talk.chat.head.id == id { Some(&mut self.talk.chat) } else { self.talk.others.get_mut(&id) }
+        if self.chat.head.id == id { Some(&mut self.chat) } else { self.others.get_mut(&id) }
     }
 
+    /// Stores a message of the user as a turn.
+    pub(crate) fn post(
+        &mut self,
+        with: With<'_>,
+        out: &mut Outbox,
+        chat: ConversationId,
+        parent: Option<TurnId>,
+        text: &str,
+    ) -> TurnId {
+        let id = TurnId(out.id());
+        let now = out.now.wall_ms;
+        let Some(conversation) = self.conversation_mut(chat) else { return id };
+        let is_new = conversation.turns.is_empty();
+        if is_new {
+            conversation.head.title = title_of(text);
+            conversation.head.created_ms = now;
+        }
+        conversation.head.updated_ms = now;
+        let turn = Turn {
+            id,
+            parent,
+            role: Role::User,
+            spans: vec![Span::Written { text: text.to_owned() }],
+            state: TurnState::Done,
+            deleted: false,
+            note: None,
+            model: None,
+            created_ms: now,
+        };
+        if is_new {
+            self.put_conversation(with, out, chat);
+            out.show_title(self.view(with));
+        }
+        if let Some(conversation) = self.conversation_mut(chat) {
+            conversation.turns.push(turn.clone());
+            conversation.leaf = Some(id);
+        }
+        out.touch(id);
+        out.store(store::Command::PutTurn(chat, Box::new(turn)));
+        self.put_conversation(with, out, chat);
+        id
+    }
+
+    /// Writes a chat's entry and settings, and brings its row in the list up to date.
+    pub(crate) fn put_conversation(&mut self, with: With<'_>, out: &mut Outbox, id: ConversationId) {
+        if out.on_tour {
+            return;
+        }
+        let Some(conversation) = self.view(with).conversation(id) else { return };
+        let (head, settings, leaf) =
+            (conversation.head.clone(), conversation.settings.clone(), conversation.leaf);
+        let selected = self.chats.heads.get(self.chats.selected).map(|head| head.id);
+        self.chats.heads.retain(|other| other.id != id);
+        let at = self.chats.heads.partition_point(|other| other.updated_ms > head.updated_ms);
+        self.chats.heads.insert(at, head.clone());
+        if let Some(at) = selected.and_then(|id| self.chats.heads.iter().position(|head| head.id == id)) {
+            self.chats.selected = at;
+        }
+        out.store(store::Command::PutConversation { head, settings, leaf });
+    }
+
+    /// Begins a generation; the model is ready and nothing else is written.
+    pub(crate) fn start_run(
+        &mut self,
+        with: With<'_>,
+        out: &mut Outbox,
+        chat: ConversationId,
+        target: Target,
+    ) {
+        let run = self.begin(with, out, chat);
+        let turn = match target {
+            Target::ReplyTo(to) => self.begin_reply(with, out, chat, to, run.id),
+            Target::Continue(turn) => self.begin_span(chat, turn, run.id),
+        };
+        if let Some(turn) = turn {
+            self.begin_run(with, out, chat, &turn, run);
+        }
+    }
+
+    /// Stores a turn and its run and asks for what the run is to write; the turn is in its chat already.
+    pub(crate) fn begin_run(
+        &mut self,
+        with: With<'_>,
+        out: &mut Outbox,
+        chat: ConversationId,
+        turn: &Turn,
+        run: Run,
+    ) {
+        out.store(store::Command::PutTurn(chat, Box::new(turn.clone())));
+        out.store(store::Command::PutRun(Box::new(run.clone())));
+        self.put_conversation(with, out, chat);
+        out.touch(turn.id);
+        self.unsaved_steps.clear();
+        self.unsaved_since = None;
+        self.arrivals.clear();
+        out.last_use = out.now.mono_ms;
+        self.run = Some(ActiveRun {
+            chat,
+            turn: turn.id,
+            run: run.id,
+            request: crate::engine::RequestId::default(),
+            phase: Phase::Waiting,
+            prompt: None,
+            written: 0,
+            started_at: out.now.mono_ms,
+            first_token_at: None,
+            speed: 0.0,
+            stopping: false,
+        });
+        self.runs.insert(run.id, run);
+        self.ask_reply(with, out);
+    }
+
+    /// Asks the engine for the active run's reply, without the messages that do not fit.
+    pub(crate) fn ask_reply(&mut self, with: With<'_>, out: &mut Outbox) {
+        let Some(active) = self.run.clone() else { return };
+        let Some(run) = self.runs.get(&active.run) else { return };
+        let mut sampling = run.sampling.clone();
+        sampling.seed = Some(run.seed);
+        let clock_ms = run.template_clock_ms.unwrap_or_default();
+        let interventions = run.interventions.clone();
+        let prompt =
+            out.on_tour.then(super::tour::prompt).or_else(|| self.view(with).branch_prompt()).unwrap_or_else(
+                || {
+                    let messages = self.view(with).messages(active.chat, active.turn);
+                    let left_out = self.left_out.get(&active.chat).copied().unwrap_or_default();
+                    let messages = prompt::without_oldest(messages, left_out);
+                    Prompt::Chat { messages, continue_last: self.view(with).continues(&active), clock_ms }
+                },
+            );
+        let request = Request::Generate(Box::new(Generate {
+            prompt,
+            sampling,
+            top_logprobs: with.config.inspector.candidates,
+            interventions,
+            allow: (self.steps.on || self.steps.every_ms.is_some()).then_some(1),
+        }));
+        let id = out.requests.ask(Asker::Reply, request);
+        if let Some(run) = &mut self.run {
+            run.request = id;
+        }
+    }
+
+    /// What a new generation is made under.
+    pub(crate) fn begin(&mut self, with: With<'_>, out: &mut Outbox, chat: ConversationId) -> Run {
+        let settings = self.view(with).conversation(chat).map(|conversation| conversation.settings.clone());
+        let settings = settings.unwrap_or_default();
+        let entry = with.config.model_named(&with.model.name);
+        let sampling = match &entry {
+            Some(entry) => with.config.sampling_for(entry, &settings),
+            None => with.config.sampling.clone(),
+        };
+        let seed = sampling.seed.unwrap_or_else(|| out.sampler_seed());
+        let (vocabulary, template_hash) = match self.view(with).ready() {
+            Some(loaded) => (Some(loaded.vocabulary.clone()), loaded.template_hash.clone()),
+            None => (None, None),
+        };
+        Run {
+            id: RunId(out.id()),
+            model: with.model.name.clone(),
+            model_hash: with.model.hash.clone(),
+            vocabulary,
+            template_hash,
+            sampling,
+            seed,
+            interventions: settings.interventions,
+            template_clock_ms: Some(out.now.wall_ms),
+            prefix: None,
+            prompt_ids: Vec::new(),
+            taken: 0,
+            stop: None,
+            usage: Usage::default(),
+            timings: Timings::default(),
+        }
+    }
+
+    fn begin_reply(
+        &mut self,
+        with: With<'_>,
+        out: &mut Outbox,
+        chat: ConversationId,
+        to: TurnId,
+        run: RunId,
+    ) -> Option<Turn> {
+        let turn = Turn {
+            id: TurnId(out.id()),
+            parent: Some(to),
+            role: Role::Assistant,
+            spans: vec![Span::Generated { run, steps: Vec::new() }],
+            state: TurnState::Streaming,
+            deleted: false,
+            note: None,
+            model: Some(with.model.name.clone()),
+            created_ms: out.now.wall_ms,
+        };
+        let conversation = self.conversation_mut(chat)?;
+        conversation.turns.push(turn.clone());
+        conversation.leaf = Some(turn.id);
+        Some(turn)
+    }
+
+    pub(crate) fn begin_span(&mut self, chat: ConversationId, turn: TurnId, run: RunId) -> Option<Turn> {
+        let turn = self.conversation_mut(chat)?.turn_mut(turn)?;
+        turn.spans.push(Span::Generated { run, steps: Vec::new() });
+        turn.state = TurnState::Streaming;
+        turn.note = None;
+        Some(turn.clone())
+    }
+}
+
+impl App {
     /// Enter: a command is run, a message is sent or waits for its turn.
     pub(crate) fn submit(&mut self) {
         let text = self.composer.text();
@@ -90,7 +299,7 @@ impl App {
         match completion::read(&text, &self.inspector.station_contexts()) {
             Line::Command(command, argument) => {
                 if self.run_line(command, argument) && self.composer.text() == text {
-                    self.set_draft("");
+                    self.composer.replace(&self.model, &mut self.out, "");
                 }
             }
             Line::Unknown(word) => self.out.unknown_command(word),
@@ -119,9 +328,9 @@ impl App {
         let back = self.composer.kept.take().filter(|_| self.composer.editing.is_some());
         self.composer.editing = None;
         let was_new = self.talk.chat.turns.is_empty();
-        let turn = self.post(chat, parent, &text);
-        self.remember(&text);
-        self.set_draft(&back.unwrap_or_default());
+        let turn = self.talk.post(with!(self), &mut self.out, chat, parent, &text);
+        self.composer.remember(&mut self.out, &text);
+        self.composer.replace(&self.model, &mut self.out, &back.unwrap_or_default());
         if was_new && !self.talk.new_draft.is_empty() {
             self.talk.new_draft.clear();
             self.out.store(store::Command::PutDraft(None, String::new()));
@@ -138,70 +347,15 @@ impl App {
             self.out.warn("a message of another chat waits already; the draft is kept");
             return;
         }
-        self.remember(&text);
+        self.composer.remember(&mut self.out, &text);
         let queued = self.talk.queued.get_or_insert(Queued { chat, reply_to: None, text: None });
         queued.text = Some(match queued.text.take() {
             Some(before) => format!("{before}\n\n{text}"),
             None => text,
         });
-        self.set_draft("");
+        self.composer.replace(&self.model, &mut self.out, "");
         self.keep_draft();
         self.out.say("sent when this reply is done");
-    }
-
-    /// Stores a message of the user as a turn.
-    pub(crate) fn post(&mut self, chat: ConversationId, parent: Option<TurnId>, text: &str) -> TurnId {
-        let id = TurnId(self.out.id());
-        let now = self.out.now.wall_ms;
-        let Some(conversation) = self.conversation_mut(chat) else { return id };
-        let is_new = conversation.turns.is_empty();
-        if is_new {
-            conversation.head.title = title_of(text);
-            conversation.head.created_ms = now;
-        }
-        conversation.head.updated_ms = now;
-        let turn = Turn {
-            id,
-            parent,
-            role: Role::User,
-            spans: vec![Span::Written { text: text.to_owned() }],
-            state: TurnState::Done,
-            deleted: false,
-            note: None,
-            model: None,
-            created_ms: now,
-        };
-        if is_new {
-            self.put_conversation(chat);
-            self.out.show_title(view!(self));
-        }
-        if let Some(conversation) = self.conversation_mut(chat) {
-            conversation.turns.push(turn.clone());
-            conversation.leaf = Some(id);
-        }
-        self.out.touch(id);
-        self.out.store(store::Command::PutTurn(chat, Box::new(turn)));
-        self.put_conversation(chat);
-        id
-    }
-
-    /// Writes a chat's entry and settings, and brings its row in the list up to date.
-    pub(crate) fn put_conversation(&mut self, id: ConversationId) {
-        if self.tour.is_some() {
-            return;
-        }
-        let Some(conversation) = self.view().conversation(id) else { return };
-        let (head, settings, leaf) =
-            (conversation.head.clone(), conversation.settings.clone(), conversation.leaf);
-        let selected = self.talk.chats.heads.get(self.talk.chats.selected).map(|head| head.id);
-        self.talk.chats.heads.retain(|other| other.id != id);
-        let at = self.talk.chats.heads.partition_point(|other| other.updated_ms > head.updated_ms);
-        self.talk.chats.heads.insert(at, head.clone());
-        if let Some(at) = selected.and_then(|id| self.talk.chats.heads.iter().position(|head| head.id == id))
-        {
-            self.talk.chats.selected = at;
-        }
-        self.out.store(store::Command::PutConversation { head, settings, leaf });
     }
 
     /// Asks for a reply to a stored turn: at once, or when the model or the reply before it is done.
@@ -214,7 +368,8 @@ impl App {
             self.want(&name);
         }
         if self.talk.run.is_none() && self.view().ready().is_some() {
-            self.start_run(chat, Target::ReplyTo(to));
+            self.talk.start_run(with!(self), &mut self.out, chat, Target::ReplyTo(to));
+            self.transcript.keep_selection(view!(self));
             return;
         }
         if self.talk.queued.as_ref().is_some_and(|queued| queued.chat != chat) {
@@ -245,140 +400,14 @@ impl App {
         }
         let Some(text) = queued.text else { return };
         let leaf = self.view().conversation(queued.chat).and_then(|conversation| conversation.leaf);
-        let turn = self.post(queued.chat, leaf, &text);
+        let turn = self.talk.post(with!(self), &mut self.out, queued.chat, leaf, &text);
         if queued.chat == self.talk.chat.head.id {
             self.keep_draft();
-        } else if let Some(conversation) = self.conversation_mut(queued.chat) {
+        } else if let Some(conversation) = self.talk.conversation_mut(queued.chat) {
             let draft = without_waiting(&conversation.head.draft, &text);
             conversation.head.draft.clone_from(&draft);
             self.out.store(store::Command::PutDraft(Some(queued.chat), draft));
         }
         self.reply(queued.chat, turn);
-    }
-
-    /// Begins a generation; the model is ready and nothing else is written.
-    pub(crate) fn start_run(&mut self, chat: ConversationId, target: Target) {
-        let run = self.begin(chat);
-        let turn = match target {
-            Target::ReplyTo(to) => self.begin_reply(chat, to, run.id),
-            Target::Continue(turn) => self.begin_span(chat, turn, run.id),
-        };
-        if let Some(turn) = turn {
-            self.begin_run(chat, &turn, run);
-        }
-    }
-
-    /// Stores a turn and its run and asks for what the run is to write; the turn is in its chat already.
-    pub(crate) fn begin_run(&mut self, chat: ConversationId, turn: &Turn, run: Run) {
-        self.out.store(store::Command::PutTurn(chat, Box::new(turn.clone())));
-        self.out.store(store::Command::PutRun(Box::new(run.clone())));
-        self.put_conversation(chat);
-        self.out.touch(turn.id);
-        self.transcript.keep_selection(view!(self));
-        self.talk.unsaved_steps.clear();
-        self.talk.unsaved_since = None;
-        self.talk.arrivals.clear();
-        self.out.last_use = self.out.now.mono_ms;
-        self.talk.run = Some(ActiveRun {
-            chat,
-            turn: turn.id,
-            run: run.id,
-            request: crate::engine::RequestId::default(),
-            phase: Phase::Waiting,
-            prompt: None,
-            written: 0,
-            started_at: self.out.now.mono_ms,
-            first_token_at: None,
-            speed: 0.0,
-            stopping: false,
-        });
-        self.talk.runs.insert(run.id, run);
-        self.ask_reply();
-    }
-
-    /// Asks the engine for the active run's reply, without the messages that do not fit.
-    pub(crate) fn ask_reply(&mut self) {
-        let Some(active) = self.talk.run.clone() else { return };
-        let Some(run) = self.talk.runs.get(&active.run) else { return };
-        let mut sampling = run.sampling.clone();
-        sampling.seed = Some(run.seed);
-        let clock_ms = run.template_clock_ms.unwrap_or_default();
-        let interventions = run.interventions.clone();
-        let prompt = self.tour_prompt().or_else(|| self.view().branch_prompt()).unwrap_or_else(|| {
-            let messages = self.view().messages(active.chat, active.turn);
-            let left_out = self.talk.left_out.get(&active.chat).copied().unwrap_or_default();
-            let messages = prompt::without_oldest(messages, left_out);
-            Prompt::Chat { messages, continue_last: self.view().continues(&active), clock_ms }
-        });
-        let request = Request::Generate(Box::new(Generate {
-            prompt,
-            sampling,
-            top_logprobs: self.config.inspector.candidates,
-            interventions,
-            allow: (self.talk.steps.on || self.talk.steps.every_ms.is_some()).then_some(1),
-        }));
-        let id = self.out.requests.ask(Asker::Reply, request);
-        if let Some(run) = &mut self.talk.run {
-            run.request = id;
-        }
-    }
-
-    /// What a new generation is made under.
-    pub(crate) fn begin(&mut self, chat: ConversationId) -> Run {
-        let settings = self.view().conversation(chat).map(|conversation| conversation.settings.clone());
-        let settings = settings.unwrap_or_default();
-        let entry = self.config.model_named(&self.model.name);
-        let sampling = match &entry {
-            Some(entry) => self.config.sampling_for(entry, &settings),
-            None => self.config.sampling.clone(),
-        };
-        let seed = sampling.seed.unwrap_or_else(|| self.out.sampler_seed());
-        let (vocabulary, template_hash) = match self.view().ready() {
-            Some(loaded) => (Some(loaded.vocabulary.clone()), loaded.template_hash.clone()),
-            None => (None, None),
-        };
-        Run {
-            id: RunId(self.out.id()),
-            model: self.model.name.clone(),
-            model_hash: self.model.hash.clone(),
-            vocabulary,
-            template_hash,
-            sampling,
-            seed,
-            interventions: settings.interventions,
-            template_clock_ms: Some(self.out.now.wall_ms),
-            prefix: None,
-            prompt_ids: Vec::new(),
-            taken: 0,
-            stop: None,
-            usage: Usage::default(),
-            timings: Timings::default(),
-        }
-    }
-
-    fn begin_reply(&mut self, chat: ConversationId, to: TurnId, run: RunId) -> Option<Turn> {
-        let turn = Turn {
-            id: TurnId(self.out.id()),
-            parent: Some(to),
-            role: Role::Assistant,
-            spans: vec![Span::Generated { run, steps: Vec::new() }],
-            state: TurnState::Streaming,
-            deleted: false,
-            note: None,
-            model: Some(self.model.name.clone()),
-            created_ms: self.out.now.wall_ms,
-        };
-        let conversation = self.conversation_mut(chat)?;
-        conversation.turns.push(turn.clone());
-        conversation.leaf = Some(turn.id);
-        Some(turn)
-    }
-
-    pub(crate) fn begin_span(&mut self, chat: ConversationId, turn: TurnId, run: RunId) -> Option<Turn> {
-        let turn = self.conversation_mut(chat)?.turn_mut(turn)?;
-        turn.spans.push(Span::Generated { run, steps: Vec::new() });
-        turn.state = TurnState::Streaming;
-        turn.note = None;
-        Some(turn.clone())
     }
 }

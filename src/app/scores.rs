@@ -10,7 +10,8 @@ pub(crate) use align::align;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::requests::Answer;
-use super::{App, Asker, ChatView, Colouring, EngineId, Outbox, Query, Question, Transcript, TurnScore};
+use super::{Asker, ChatView, Colouring, EngineId, Outbox, Query, Question, Talk, Transcript, TurnScore};
+use crate::app::view::With;
 use crate::chat::{ConversationId, Role, RunId, Span, Turn, TurnId, TurnState};
 use crate::engine::protocol::{Event, Request, RequestId, Score};
 use crate::store;
@@ -104,28 +105,28 @@ impl Transcript {
     }
 }
 
-impl App {
+impl Talk {
     /// Keeps [`super::Talk::system`] what the chat's settings say.
-    fn settle_system(&mut self) {
-        if !self.transcript.special {
-            self.talk.system = None;
+    fn sync_system(&mut self, with: With<'_>, out: &mut Outbox, transcript: &mut Transcript) {
+        if !transcript.special {
+            self.system = None;
             return;
         }
-        let text = self.view().system_text();
-        let id = self.view().system_id();
+        let text = self.view(with).system_text();
+        let id = self.view(with).system_id();
         let same = |turn: &Turn| {
             turn.id == id
                 && matches!(turn.spans.as_slice(), [Span::Written { text: shown }] if *shown == text)
         };
         if text.is_empty() {
-            self.talk.system = None;
-        } else if !self.talk.system.as_ref().is_some_and(same) {
-            if self.talk.scores.get(&id).is_some_and(|score| !fits(text.as_bytes(), &score.tokens)) {
-                self.talk.scores.remove(&id);
-                self.talk.scoring.asked.retain(|(turn, _)| *turn != id);
+            self.system = None;
+        } else if !self.system.as_ref().is_some_and(same) {
+            if self.scores.get(&id).is_some_and(|score| !fits(text.as_bytes(), &score.tokens)) {
+                self.scores.remove(&id);
+                self.scoring.asked.retain(|(turn, _)| *turn != id);
             }
-            self.out.touch(id);
-            self.talk.system = Some(Turn {
+            out.touch(id);
+            self.system = Some(Turn {
                 id,
                 parent: None,
                 role: Role::System,
@@ -134,80 +135,81 @@ impl App {
                 deleted: false,
                 note: None,
                 model: None,
-                created_ms: self.talk.chat.head.created_ms,
+                created_ms: self.chat.head.created_ms,
             });
         }
     }
 
     /// Asks for the scores that are wanted and missing, when they can be had.
-    pub(crate) fn settle_scores(&mut self) {
-        self.settle_system();
-        if self.transcript.colouring == Colouring::Off && self.transcript.seeking.is_none() {
+    pub(crate) fn sync_scores(&mut self, with: With<'_>, out: &mut Outbox, transcript: &mut Transcript) {
+        self.sync_system(with, out, transcript);
+        if transcript.colouring == Colouring::Off && transcript.seeking.is_none() {
             return;
         }
-        self.talk.scoring.reading.forget_gone(&self.out.requests);
-        let seen_under = self.circumstances();
-        if self.talk.scoring.seen_under.as_ref() == Some(&seen_under) {
+        self.scoring.reading.forget_gone(&out.requests);
+        let seen_under = self.circumstances(with, out, transcript);
+        if self.scoring.seen_under.as_ref() == Some(&seen_under) {
             return;
         }
-        self.talk.scoring.seen_under = Some(seen_under);
-        if let Err(why) = self.ask_scores()
-            && let Some(sought) = self.transcript.seeking
-            && self.view().shown_turn(sought).is_some()
+        self.scoring.seen_under = Some(seen_under);
+        if let Err(why) = self.ask_scores(with, out, transcript)
+            && let Some(sought) = transcript.seeking
+            && self.view(with).shown_turn(sought).is_some()
         {
-            self.out.say(why);
+            out.say(why);
         }
     }
 
-    fn circumstances(&self) -> Circumstances {
-        let system = self.talk.system.as_ref().and_then(|turn| self.out.revisions.get(&turn.id).copied());
+    fn circumstances(&self, with: With<'_>, out: &Outbox, transcript: &Transcript) -> Circumstances {
+        let system = self.system.as_ref().and_then(|turn| out.revisions.get(&turn.id).copied());
         Circumstances {
-            chat: (self.talk.chat.head.id, self.talk.chat.leaf, self.talk.chat.turns.len()),
-            engine: (self.out.requests.engine(), self.view().ready().is_some(), self.model.hash.is_some()),
-            busy: (
-                self.talk.run.is_some(),
-                self.talk.queued.is_some(),
-                self.talk.scoring.reading.pending().is_some(),
-            ),
-            read: self.talk.scoring.read,
-            known: (self.talk.runs.len(), self.talk.vocabularies.len()),
-            seeking: self.transcript.seeking,
+            chat: (self.chat.head.id, self.chat.leaf, self.chat.turns.len()),
+            engine: (out.requests.engine(), self.view(with).ready().is_some(), with.model.hash.is_some()),
+            busy: (self.run.is_some(), self.queued.is_some(), self.scoring.reading.pending().is_some()),
+            read: self.scoring.read,
+            known: (self.runs.len(), self.vocabularies.len()),
+            seeking: transcript.seeking,
             system,
         }
     }
 
     /// Asks store or engine; an error says, for the user, why the sought message's tokens are not there yet.
-    fn ask_scores(&mut self) -> Result<(), String> {
-        let Some((run, before)) = self.view().scored_run() else {
+    fn ask_scores(
+        &mut self,
+        with: With<'_>,
+        out: &mut Outbox,
+        transcript: &mut Transcript,
+    ) -> Result<(), String> {
+        let Some((run, before)) = self.view(with).scored_run() else {
             return Err("tokens are known once the message was answered".into());
         };
         let model =
-            self.talk.runs.get(&run).map(|run| run.model_hash.clone().unwrap_or_else(|| run.model.clone()));
+            self.runs.get(&run).map(|run| run.model_hash.clone().unwrap_or_else(|| run.model.clone()));
         let Some(model) = model else { return Ok(()) };
-        let of = (self.talk.chat.head.id, model.clone());
-        if self.talk.scoring.of.as_ref() != Some(&of) {
-            self.talk.scoring.reading.give_up(&mut self.out.requests);
-            self.clear_scores();
-            self.talk.scoring.of = Some(of);
-            self.talk.scoring.read = false;
-            self.out.store(store::Command::Scores(self.talk.chat.head.id));
+        let of = (self.chat.head.id, model.clone());
+        if self.scoring.of.as_ref() != Some(&of) {
+            self.scoring.reading.give_up(&mut out.requests);
+            self.clear_scores(out, transcript);
+            self.scoring.of = Some(of);
+            self.scoring.read = false;
+            out.store(store::Command::Scores(self.chat.head.id));
             return Ok(());
         }
-        if !self.talk.scoring.read {
+        if !self.scoring.read {
             return Ok(());
         }
-        if self.talk.run.is_some() || self.talk.queued.is_some() {
+        if self.run.is_some() || self.queued.is_some() {
             return Err("read when the reply is done".into());
         }
-        if self.talk.scoring.reading.pending().is_some() {
+        if self.scoring.reading.pending().is_some() {
             return Err("the model reads the words again".into());
         }
-        if !self.view().can_read_again(run) {
+        if !self.view(with).can_read_again(run) {
             let made_by =
-                self.talk.runs.get(&run).map(|run| self.config.model_title(&run.model)).unwrap_or_default();
+                self.runs.get(&run).map(|run| with.config.model_title(&run.model)).unwrap_or_default();
             return Err(format!("only {made_by} can say what it thought of this; Ctrl+L loads it"));
         }
-        if self.ask_engine(run, &model, &before) {
+        if self.ask_engine(with, out, run, &model, &before) {
             Ok(())
         } else {
             Err("the model has not read this message".into())
@@ -215,31 +217,38 @@ impl App {
     }
 
     /// Asks the engine for the texts that have no scores; says whether there was anything to ask.
-    fn ask_engine(&mut self, run: RunId, model: &str, before: &[TurnId]) -> bool {
+    fn ask_engine(
+        &mut self,
+        with: With<'_>,
+        out: &mut Outbox,
+        run: RunId,
+        model: &str,
+        before: &[TurnId],
+    ) -> bool {
         let Some((ids, interventions)) =
-            self.view().prompt_of(run).zip(self.talk.runs.get(&run).map(|run| run.interventions.clone()))
+            self.view(with).prompt_of(run).zip(self.runs.get(&run).map(|run| run.interventions.clone()))
         else {
             return false;
         };
-        let vocabulary = self.talk.runs.get(&run).and_then(|run| run.vocabulary.as_ref());
-        let Some(vocabulary) = vocabulary.and_then(|hash| self.talk.vocabularies.get(hash)) else {
+        let vocabulary = self.runs.get(&run).and_then(|run| run.vocabulary.as_ref());
+        let Some(vocabulary) = vocabulary.and_then(|hash| self.vocabularies.get(hash)) else {
             return false;
         };
-        let system = self.talk.system.as_ref().map(|turn| turn.id);
+        let system = self.system.as_ref().map(|turn| turn.id);
         let turns: Vec<&Turn> =
-            system.iter().chain(before).filter_map(|id| self.view().shown_turn(*id)).collect();
+            system.iter().chain(before).filter_map(|id| self.view(with).shown_turn(*id)).collect();
         let missing = |turn: &Turn| {
             matches!(turn.spans.as_slice(), [Span::Written { .. }])
-                && !self.talk.scores.contains_key(&turn.id)
-                && !self.talk.scoring.asked.contains(&(turn.id, model.to_owned()))
+                && !self.scores.contains_key(&turn.id)
+                && !self.scoring.asked.contains(&(turn.id, model.to_owned()))
         };
         if !turns.iter().any(|turn| missing(turn)) {
             return false;
         }
-        let texts: Vec<Vec<u8>> = turns.iter().map(|turn| self.talk.chat.bytes(turn)).collect();
+        let texts: Vec<Vec<u8>> = turns.iter().map(|turn| self.chat.bytes(turn)).collect();
         let batch =
             Batch { run, turns: turns.iter().filter(|turn| missing(turn)).map(|turn| turn.id).collect() };
-        if self.talk.scoring.reading.refusal(&batch).is_some() {
+        if self.scoring.reading.refusal(&batch).is_some() {
             return false;
         }
         let places = align(&ids, vocabulary, &texts);
@@ -259,28 +268,30 @@ impl App {
         let request = Score {
             ids: ids[..=last].to_vec(),
             from: from as u32,
-            top_logprobs: self.config.inspector.candidates,
+            top_logprobs: with.config.inspector.candidates,
             interventions,
         };
-        let id = self.out.requests.ask(Batch::ASKER, Request::Score(Box::new(request)));
-        self.talk.scoring.reading.asked(batch, id);
-        let (chat, model) = (self.talk.chat.head.id, model.to_owned());
-        self.talk.scoring.under_way = Some(UnderWay { chat, run, model, from, waiting, steps: Vec::new() });
+        let id = out.requests.ask(Batch::ASKER, Request::Score(Box::new(request)));
+        self.scoring.reading.asked(batch, id);
+        let (chat, model) = (self.chat.head.id, model.to_owned());
+        self.scoring.under_way = Some(UnderWay { chat, run, model, from, waiting, steps: Vec::new() });
         true
     }
 
     /// Nothing more can be known of texts from this model.
     fn close_scores(&mut self, turns: &[TurnId], model: &str) {
-        self.talk.scoring.asked.extend(turns.iter().map(|turn| (*turn, model.to_owned())));
+        self.scoring.asked.extend(turns.iter().map(|turn| (*turn, model.to_owned())));
     }
 
     /// The engine answers.
-    pub(crate) fn score_event(&mut self, id: RequestId, event: Event) {
-        match self.talk.scoring.reading.event(id, event) {
-            Some(Answer::Part(_, Event::Scores { first, steps })) => self.scores_came(first as usize, steps),
-            Some(Answer::Refused(_, why)) => self.out.warn(format!("typed text could not be scored: {why}")),
+    pub(crate) fn score_event(&mut self, out: &mut Outbox, id: RequestId, event: Event) {
+        match self.scoring.reading.event(id, event) {
+            Some(Answer::Part(_, Event::Scores { first, steps })) => {
+                self.scores_came(out, first as usize, steps)
+            }
+            Some(Answer::Refused(_, why)) => out.warn(format!("typed text could not be scored: {why}")),
             Some(Answer::Whole(batch, _)) => {
-                if let Some(under_way) = self.talk.scoring.under_way.take() {
+                if let Some(under_way) = self.scoring.under_way.take() {
                     self.close_scores(&batch.turns, &under_way.model);
                 }
             }
@@ -288,8 +299,8 @@ impl App {
         }
     }
 
-    fn scores_came(&mut self, first: usize, steps: Vec<Step>) {
-        let Some(under_way) = &mut self.talk.scoring.under_way else { return };
+    fn scores_came(&mut self, out: &mut Outbox, first: usize, steps: Vec<Step>) {
+        let Some(under_way) = &mut self.scoring.under_way else { return };
         if first != under_way.from + under_way.steps.len() {
             return;
         }
@@ -309,43 +320,49 @@ impl App {
             .collect();
         for (turn, score) in scored {
             let kept = store::Scores { turn, model: model.clone(), run, tokens: score.tokens.clone() };
-            self.out.store(store::Command::PutScores(chat, Box::new(kept)));
-            self.talk.scores.insert(turn, score);
-            self.out.touch(turn);
+            out.store(store::Command::PutScores(chat, Box::new(kept)));
+            self.scores.insert(turn, score);
+            out.touch(turn);
         }
-        self.settle_cursor();
     }
 
     /// The store gives what it holds of a chat.
-    pub(crate) fn scores_read(&mut self, chat: ConversationId, kept: Vec<store::Scores>) {
-        let Some((_, model)) = self.talk.scoring.of.clone().filter(|(of, _)| *of == chat) else { return };
-        self.talk.scoring.read = true;
+    pub(crate) fn scores_read(
+        &mut self,
+        with: With<'_>,
+        out: &mut Outbox,
+        chat: ConversationId,
+        kept: Vec<store::Scores>,
+    ) {
+        let Some((_, model)) = self.scoring.of.clone().filter(|(of, _)| *of == chat) else { return };
+        self.scoring.read = true;
         for scores in kept.into_iter().filter(|scores| scores.model == model) {
             let turn = scores.turn;
             // A system prompt may be another one by now.
-            if turn == self.view().system_id() && !fits(self.view().system_text().as_bytes(), &scores.tokens)
+            if turn == self.view(with).system_id()
+                && !fits(self.view(with).system_text().as_bytes(), &scores.tokens)
             {
                 continue;
             }
-            self.talk.scores.entry(turn).or_insert(TurnScore { run: scores.run, tokens: scores.tokens });
-            self.out.touch(turn);
+            self.scores.entry(turn).or_insert(TurnScore { run: scores.run, tokens: scores.tokens });
+            out.touch(turn);
         }
     }
 
     /// The chat is left.
-    pub(crate) fn leave_scores(&mut self) {
-        self.talk.scoring.reading.give_up(&mut self.out.requests);
-        self.talk.scores = BTreeMap::new();
-        self.talk.system = None;
-        self.talk.scoring = Asking::default();
+    pub(crate) fn leave_scores(&mut self, out: &mut Outbox) {
+        self.scoring.reading.give_up(&mut out.requests);
+        self.scores = BTreeMap::new();
+        self.system = None;
+        self.scoring = Asking::default();
     }
 
-    fn clear_scores(&mut self) {
-        for turn in std::mem::take(&mut self.talk.scores).into_keys() {
-            self.out.touch(turn);
-            if self.transcript.cursor.is_some_and(|at| at.turn == turn) {
-                self.transcript.cursor = None;
-                self.transcript.seeking = Some(turn);
+    fn clear_scores(&mut self, out: &mut Outbox, transcript: &mut Transcript) {
+        for turn in std::mem::take(&mut self.scores).into_keys() {
+            out.touch(turn);
+            if transcript.cursor.is_some_and(|at| at.turn == turn) {
+                transcript.cursor = None;
+                transcript.seeking = Some(turn);
             }
         }
     }

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 pub use table::{Range, choices, keys, label, note, range, section};
 
-use super::{App, ChatView, Effect, fuzzy};
+use super::{App, ChatView, Effect, Outbox, Talk, fuzzy};
+use crate::app::view::With;
 use crate::chat::ConversationId;
 use crate::command::Command;
 use crate::config::Config;
@@ -90,76 +91,95 @@ impl ChatView<'_> {
     }
 }
 
-impl App {
+impl Talk {
     /// Writes what the shown chat sets for itself; one without messages has no entry yet.
-    pub(crate) fn settings_changed(&mut self) {
-        if !self.talk.chat.turns.is_empty() {
-            self.put_conversation(self.talk.chat.head.id);
+    pub(crate) fn settings_changed(&mut self, with: With<'_>, out: &mut Outbox) {
+        if !self.chat.turns.is_empty() {
+            self.put_conversation(with, out, self.chat.head.id);
         }
     }
 
-    fn put_sampling(&mut self, key: &str, value: Option<&str>) -> bool {
-        match put(&self.talk.chat.settings.sampling, key, value) {
+    fn put_sampling(&mut self, with: With<'_>, out: &mut Outbox, key: &str, value: Option<&str>) -> bool {
+        match put(&self.chat.settings.sampling, key, value) {
             Ok(layer) => {
-                self.talk.chat.settings.sampling = layer;
-                self.settings_changed();
+                self.chat.settings.sampling = layer;
+                self.settings_changed(with, out);
                 true
             }
             Err(message) => {
-                self.out.warn(message);
+                out.warn(message);
                 false
             }
         }
     }
 
     /// `/set KEY VALUE`; `default` takes the chat's own value away.
-    pub(crate) fn set_sampling(&mut self, pair: &str) -> bool {
+    pub(crate) fn set_sampling(&mut self, with: With<'_>, out: &mut Outbox, pair: &str) -> bool {
         let (key, value) = pair.split_once([' ', '=']).unwrap_or((pair, ""));
         let (key, value) = (key.replace('-', "_"), value.trim_matches([' ', '=']));
         if !SAMPLING_KEYS.contains(&key.as_str()) {
             let near = fuzzy::nearest(&key, SAMPLING_KEYS.iter().copied());
             let hint = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
-            self.out.warn(format!("there is no setting {key}{hint}"));
+            out.warn(format!("there is no setting {key}{hint}"));
             return false;
         }
         if value.is_empty() {
-            self.out
-                .warn(format!("{key} is {}; /set {key} VALUE changes it", self.view().sampling_value(&key)));
+            out.warn(format!(
+                "{key} is {}; /set {key} VALUE changes it",
+                self.view(with).sampling_value(&key)
+            ));
             return false;
         }
         let value = (!matches!(value, "default" | "random")).then_some(value);
-        let done = self.put_sampling(&key, value);
+        let done = self.put_sampling(with, out, &key, value);
         if done {
-            self.out.say(format!("{key} is {} in this chat", self.view().sampling_value(&key)));
+            out.say(format!("{key} is {} in this chat", self.view(with).sampling_value(&key)));
         }
         done
     }
 
     /// `/preset NAME`; `none` takes it away.
-    pub(crate) fn preset_named(&mut self, name: &str) -> bool {
+    pub(crate) fn preset_named(&mut self, with: With<'_>, out: &mut Outbox, name: &str) -> bool {
         if name == "none" {
-            self.talk.chat.settings.preset = None;
-            self.out.say("this chat has no preset");
-        } else if self.config.presets.contains_key(name) {
-            self.talk.chat.settings.preset = Some(name.to_owned());
-            self.out.say(format!("preset {name} in this chat"));
+            self.chat.settings.preset = None;
+            out.say("this chat has no preset");
+        } else if with.config.presets.contains_key(name) {
+            self.chat.settings.preset = Some(name.to_owned());
+            out.say(format!("preset {name} in this chat"));
         } else {
-            let names: Vec<&str> = self.config.presets.keys().map(String::as_str).collect();
+            let names: Vec<&str> = with.config.presets.keys().map(String::as_str).collect();
             let there = if names.is_empty() { "none is configured".into() } else { names.join(", ") };
-            self.out.warn(format!("there is no preset {name}; there are: {there}"));
+            out.warn(format!("there is no preset {name}; there are: {there}"));
             return false;
         }
-        self.settings_changed();
+        self.settings_changed(with, out);
         true
     }
 
     /// Sets the system prompt of the shown chat; an empty text is none.
-    pub(crate) fn set_system(&mut self, text: &str) {
-        self.talk.chat.settings.system = Some(text.to_owned());
-        self.settings_changed();
-        self.out.say(if text.is_empty() { "no system prompt in this chat" } else { "system prompt set" });
+    pub(crate) fn set_system(&mut self, with: With<'_>, out: &mut Outbox, text: &str) {
+        self.chat.settings.system = Some(text.to_owned());
+        self.settings_changed(with, out);
+        out.say(if text.is_empty() { "no system prompt in this chat" } else { "system prompt set" });
     }
+}
 
+impl ChatView<'_> {
+    /// A setting in use, as a text that can be edited.
+    pub(super) fn setting_value(&self, setting: &str) -> String {
+        let value = match setting.strip_prefix("sampling.") {
+            Some(key) => json(&self.sampling()).get(key).cloned().unwrap_or_default(),
+            None => value_of(self.config, setting),
+        };
+        match value {
+            Value::Null => String::new(),
+            Value::String(text) => text,
+            other => toml_text(&other),
+        }
+    }
+}
+
+impl App {
     /// `/theme NAME`.
     pub(crate) fn theme_named(&mut self, name: &str) -> bool {
         if self.themes.iter().any(|other| other == name) {
@@ -183,7 +203,7 @@ impl App {
         match self.book.settings_before.pop() {
             Some(Before::Chat(chat, layer)) if chat == self.talk.chat.head.id => {
                 self.talk.chat.settings.sampling = *layer;
-                self.settings_changed();
+                self.talk.settings_changed(with!(self), &mut self.out);
             }
             Some(Before::File(setting, value)) => {
                 self.put_in_file(&setting, &toml_text(&value));
@@ -203,21 +223,8 @@ impl App {
         self.book.settings_before.push(before);
     }
 
-    /// A setting in use, as a text that can be edited.
-    pub(super) fn setting_value(&self, setting: &str) -> String {
-        let value = match setting.strip_prefix("sampling.") {
-            Some(key) => json(&self.view().sampling()).get(key).cloned().unwrap_or_default(),
-            None => value_of(&self.config, setting),
-        };
-        match value {
-            Value::Null => String::new(),
-            Value::String(text) => text,
-            other => toml_text(&other),
-        }
-    }
-
     pub(super) fn step_setting(&mut self, setting: &str, direction: i32) {
-        let now = self.setting_value(setting);
+        let now = self.view().setting_value(setting);
         if setting == "ui.theme" {
             let themes = self.themes.clone();
             let names: Vec<&str> = themes.iter().map(String::as_str).collect();
@@ -243,7 +250,7 @@ impl App {
         self.keep_before(setting);
         let done = if let Some(key) = setting.strip_prefix("sampling.") {
             let value = value.filter(|value| !matches!(*value, "" | "random" | "default"));
-            self.put_sampling(key, value)
+            self.talk.put_sampling(with!(self), &mut self.out, key, value)
         } else {
             let text = value.filter(|value| !matches!(*value, "" | "default"));
             let default = || toml_text(&value_of(&Config::default(), setting));

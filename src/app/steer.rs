@@ -7,7 +7,11 @@ use std::sync::Arc;
 
 use super::missing::NOT_STORED;
 use super::requests::Answer;
-use super::{App, ChatView, Display, LineEdit, Preview, Steer, SteerField, SteerPanel, SteerWish};
+use super::{
+    App, ChatView, Display, Inspector, LineEdit, Outbox, Preview, Steer, SteerField, SteerPanel, SteerWish,
+    Talk,
+};
+use crate::app::view::With;
 use crate::chat::{Intervention, Steering};
 use crate::engine::protocol::{Direction, Distance, Event, Inspect, Request, RequestId};
 
@@ -68,6 +72,50 @@ impl Steer {
     }
 }
 
+impl<'a> Display<'a> {
+    /// What the panel lacks next, where it is open.
+    fn steer_wish(&self) -> Option<SteerWish> {
+        let steer = &self.inspector.steer;
+        if self.view.run.is_some() || self.view.ready().is_none() {
+            return None;
+        }
+        if self.kept_push().is_none() {
+            for text in [&steer.towards.text, &steer.away.text] {
+                if text.trim().is_empty() {
+                    return None;
+                }
+                if !steer.texts.iter().any(|(known, _)| known == text) {
+                    return Some(SteerWish::Cut(text.clone()));
+                }
+            }
+            let direction = self.steer_direction()?;
+            if steer.found.as_ref().is_none_or(|(known, _)| *known != direction) {
+                return Some(SteerWish::Direct(direction));
+            }
+        }
+        let preview = self.steer_preview().filter(|_| steer.percent != 0)?;
+        let known = steer.preview.as_ref().is_some_and(|(known, _)| *known == preview);
+        (!known).then_some(SteerWish::Preview(preview))
+    }
+
+    /// Why the loaded model cannot tell what the panel lacks, if it was asked.
+    #[must_use]
+    pub fn steer_refused(&self) -> Option<&'a str> {
+        self.inspector.steer.asking.refusal(&self.steer_wish()?)
+    }
+}
+
+impl Inspector {
+    /// Brings what is asked of the engine in line with what the panel shows, while it is open.
+    pub(crate) fn sync_steer(&mut self, view: ChatView<'_>, out: &mut Outbox, open: bool) {
+        self.steer.forget_other_loads(out.requests.engine());
+        let wish = self.display(view).steer_wish().filter(|_| open);
+        let mut asking = std::mem::take(&mut self.steer.asking);
+        asking.follow(wish, &mut out.requests, |wish| self.display(view).steer_request(wish));
+        self.steer.asking = asking;
+    }
+}
+
 impl App {
     /// Opens the panel. The selected message goes into the first text that is empty, so two openings take two messages.
     pub(crate) fn open_steer(&mut self) {
@@ -97,51 +145,6 @@ impl App {
         }
     }
 
-    /// What the open panel lacks next.
-    fn steer_wish(&self) -> Option<SteerWish> {
-        let steer = &self.inspector.steer;
-        if self.talk.run.is_some()
-            || self.view().ready().is_none()
-            || self.overlays.find::<SteerPanel>().is_none()
-        {
-            return None;
-        }
-        if self.display().kept_push().is_none() {
-            for text in [&steer.towards.text, &steer.away.text] {
-                if text.trim().is_empty() {
-                    return None;
-                }
-                if !steer.texts.iter().any(|(known, _)| known == text) {
-                    return Some(SteerWish::Cut(text.clone()));
-                }
-            }
-            let direction = self.display().steer_direction()?;
-            if steer.found.as_ref().is_none_or(|(known, _)| *known != direction) {
-                return Some(SteerWish::Direct(direction));
-            }
-        }
-        let preview = self.display().steer_preview().filter(|_| steer.percent != 0)?;
-        let known = steer.preview.as_ref().is_some_and(|(known, _)| *known == preview);
-        (!known).then_some(SteerWish::Preview(preview))
-    }
-
-    /// Why the loaded model cannot tell what the panel lacks, if it was asked.
-    #[must_use]
-    pub fn steer_refused(&self) -> Option<&str> {
-        self.inspector.steer.asking.refusal(&self.steer_wish()?)
-    }
-
-    /// Brings what is asked of the engine in line with what the panel shows.
-    pub(crate) fn settle_steer(&mut self) {
-        self.inspector.steer.forget_other_loads(self.out.requests.engine());
-        let wish = self.steer_wish();
-        self.sync_query(
-            |app| Some(&mut app.inspector.steer.asking),
-            wish,
-            |app, wish| app.display().steer_request(wish),
-        );
-    }
-
     /// Steers this chat's replies from now on.
     pub(super) fn keep_steering(&mut self) {
         let Some(push) = self.display().push() else {
@@ -161,32 +164,34 @@ impl App {
         settings.interventions.push(Intervention::Steer(push));
         settings.twin |= first;
         self.inspector.steer.kls.clear();
-        self.put_conversation(self.talk.chat.head.id);
+        self.talk.put_conversation(with!(self), &mut self.out, self.talk.chat.head.id);
         self.close_overlay();
         self.out.say(format!("{said}; the chat is read again under it, /steer-off ends it"));
     }
+}
 
+impl Talk {
     /// The twin reads along, or no longer.
-    pub(super) fn toggle_twin(&mut self) {
-        let twin = &mut self.talk.chat.settings.twin;
+    pub(super) fn toggle_twin(&mut self, with: With<'_>, out: &mut Outbox) {
+        let twin = &mut self.chat.settings.twin;
         *twin = !*twin;
         let said = if *twin {
             "a twin reads along unsteered: each token is computed twice"
         } else {
             "no twin: how far the steered network goes is not measured"
         };
-        self.put_conversation(self.talk.chat.head.id);
-        self.out.say(said);
+        self.put_conversation(with, out, self.chat.head.id);
+        out.say(said);
     }
 
     /// Ends steering in this chat.
-    pub(crate) fn steer_off(&mut self) {
-        if self.view().steering().is_none() {
-            return self.out.say("this chat is not steered");
+    pub(crate) fn steer_off(&mut self, with: With<'_>, out: &mut Outbox) {
+        if self.view(with).steering().is_none() {
+            return out.say("this chat is not steered");
         }
-        self.talk.chat.settings.interventions.retain(|change| change.steering().is_none());
-        self.put_conversation(self.talk.chat.head.id);
-        self.out.say(if self.talk.run.is_some() {
+        self.chat.settings.interventions.retain(|change| change.steering().is_none());
+        self.put_conversation(with, out, self.chat.head.id);
+        out.say(if self.run.is_some() {
             "the next reply is not steered any more; this one goes on as it began"
         } else {
             "this chat is not steered any more"

@@ -4,14 +4,21 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{App, ChatView, Focus, Origin, TokenCursor, alternatives::Refusal};
+use super::{App, ChatView, Focus, Origin, Outbox, Talk, TokenCursor, alternatives::Refusal};
 use crate::engine::protocol::Request;
+
+impl ChatView<'_> {
+    /// Whether the keys of step mode count: the reply waits, and what is written or asked elsewhere does not.
+    pub(crate) fn steps_here(&self) -> bool {
+        matches!(self.focus, Focus::Transcript | Focus::Inspector) && self.paused_here()
+    }
+}
 
 impl App {
     /// Turns step mode on for the reply being written or the next one, or off.
     pub(crate) fn toggle_step_mode(&mut self) {
         if self.talk.steps.on {
-            self.let_run();
+            self.talk.let_run(&mut self.out);
             let slow = self.talk.steps.every_ms.is_some();
             self.out.say(if slow { "the reply goes on, slowly" } else { "replies run freely" });
             return;
@@ -33,7 +40,7 @@ impl App {
 
     /// The engine waits.
     pub(crate) fn reply_paused(&mut self) {
-        if self.waits_for_clock() {
+        if self.talk.waits_for_clock(&mut self.out) {
             return;
         }
         self.talk.steps.on = true;
@@ -48,36 +55,15 @@ impl App {
         }
     }
 
-    /// Whether the keys of step mode count: the reply waits, and what is written or asked elsewhere does not.
-    pub(crate) fn steps_here(&self) -> bool {
-        matches!(self.focus, Focus::Transcript | Focus::Inspector) && self.view().paused_here()
-    }
-
     /// A digit is the label of a candidate while the reply waits; says whether it was one.
     pub(crate) fn step_row(&mut self, key: KeyEvent) -> bool {
         let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
         let KeyCode::Char(digit @ '1'..='9') = key.code else { return false };
-        let counts = plain && self.steps_here();
+        let counts = plain && self.view().steps_here();
         if counts {
             self.choose_instead(digit as usize - '1' as usize);
         }
         counts
-    }
-
-    pub(super) fn accept_token(&mut self) {
-        let Some(run) = &self.talk.run else { return };
-        let target = run.request;
-        self.talk.steps.paused = false;
-        self.out.requests.tell(Request::Pace { target, allow: Some(1) });
-    }
-
-    pub(super) fn let_run(&mut self) {
-        self.talk.steps = self.talk.steps.ended();
-        let allow = self.talk.steps.every_ms.map(|_| 1);
-        if let Some(run) = &self.talk.run {
-            let target = run.request;
-            self.out.requests.tell(Request::Pace { target, allow });
-        }
     }
 
     /// The candidate of that row takes the proposal's place.
@@ -86,12 +72,12 @@ impl App {
         let Some(step) = self.view().step_at(at).cloned() else { return };
         let Some(id) = step.candidates.get(row).map(|candidate| candidate.id) else { return };
         if step.id == Some(id) {
-            self.accept_token();
+            self.talk.accept_token(&mut self.out);
             return;
         }
         let taken = self.view().versions_at(at).into_iter().rev().find(|(token, _)| *token == id);
         if let Some((_, turn)) = taken {
-            self.stop_for_branch();
+            self.talk.stop_for_branch(with!(self), &mut self.out);
             self.go_to(turn);
             self.out.say("that branch is there already; ← → walk the versions");
             return;
@@ -111,11 +97,31 @@ impl App {
         let vocabulary = self.view().vocabulary_at(at);
         match self.view().fork(at) {
             Ok(fork) => {
-                if self.view().bias_of(id) == f32::NEG_INFINITY || self.toggle_ban(id, vocabulary.as_ref()) {
+                if self.view().bias_of(id) == f32::NEG_INFINITY
+                    || self.talk.toggle_ban(with!(self), &mut self.out, id, vocabulary.as_ref())
+                {
                     self.start_branch(&fork, Vec::new());
                 }
             }
             Err(why) => self.out.say(why),
+        }
+    }
+}
+
+impl Talk {
+    pub(super) fn accept_token(&mut self, out: &mut Outbox) {
+        let Some(run) = &self.run else { return };
+        let target = run.request;
+        self.steps.paused = false;
+        out.requests.tell(Request::Pace { target, allow: Some(1) });
+    }
+
+    pub(super) fn let_run(&mut self, out: &mut Outbox) {
+        self.steps = self.steps.ended();
+        let allow = self.steps.every_ms.map(|_| 1);
+        if let Some(run) = &self.run {
+            let target = run.request;
+            out.requests.tell(Request::Pace { target, allow });
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Invariant: a run ends once; what was written stays, in the turn and in the store.
 
-use super::App;
+use super::{App, Outbox, Talk};
+use crate::app::view::With;
 use crate::chat::{StopReason, TurnState, Usage};
 use crate::engine::protocol::Request;
 use crate::store;
@@ -15,7 +16,7 @@ impl App {
             self.take_back();
         }
         if self.talk.run.as_ref().is_some_and(|run| run.chat == chat) {
-            self.stop_run();
+            self.talk.stop_run(&mut self.out);
         }
     }
 
@@ -23,22 +24,12 @@ impl App {
     pub(crate) fn stop_any(&mut self) {
         if self.talk.run.is_some() {
             self.take_back();
-            self.stop_run();
+            self.talk.stop_run(&mut self.out);
         } else if self.talk.queued.is_some() {
             self.take_back();
         } else {
             self.out.say("nothing is being written");
         }
-    }
-
-    fn stop_run(&mut self) {
-        let Some(run) = &mut self.talk.run else { return };
-        if run.stopping {
-            return;
-        }
-        run.stopping = true;
-        let target = run.request;
-        self.out.requests.tell(Request::Cancel { target });
     }
 
     /// What waits goes back where it came from: unsent text into the composer.
@@ -48,46 +39,65 @@ impl App {
             Some(text) if queued.chat == self.talk.chat.head.id => {
                 let typed = self.composer.text();
                 let both = if typed.is_empty() { text } else { format!("{text}\n\n{typed}") };
-                self.set_draft(&both);
+                self.composer.replace(&self.model, &mut self.out, &both);
             }
             Some(_) => {}
             None => self.out.say("not asked of the model; Ctrl+R asks for the reply"),
         }
     }
+}
+
+impl Talk {
+    fn stop_run(&mut self, out: &mut Outbox) {
+        let Some(run) = &mut self.run else { return };
+        if run.stopping {
+            return;
+        }
+        run.stopping = true;
+        let target = run.request;
+        out.requests.tell(Request::Cancel { target });
+    }
 
     /// Ends the run at once, without waiting for the engine; what was written stays.
-    pub(crate) fn end_run(&mut self, why: &str) {
-        if self.talk.run.is_some() {
-            self.finish_run(StopReason::Cancelled, TurnState::Interrupted, Some(why.to_owned()));
+    pub(crate) fn end_run(&mut self, with: With<'_>, out: &mut Outbox, why: &str) {
+        if self.run.is_some() {
+            self.finish_run(with, out, StopReason::Cancelled, TurnState::Interrupted, Some(why.to_owned()));
         }
     }
 
     /// Takes the reply as it is: everything to the store, then the run is over.
-    pub(crate) fn finish_run(&mut self, stop: StopReason, state: TurnState, note: Option<String>) {
-        self.flush_steps();
-        let Some(active) = self.talk.run.take() else { return };
-        self.out.requests.forget(active.request);
-        self.talk.steps = self.talk.steps.ended();
+    pub(crate) fn finish_run(
+        &mut self,
+        with: With<'_>,
+        out: &mut Outbox,
+        stop: StopReason,
+        state: TurnState,
+        note: Option<String>,
+    ) {
+        self.flush_steps(out);
+        let Some(active) = self.run.take() else { return };
+        out.requests.forget(active.request);
+        self.steps = self.steps.ended();
         if let Some(turn) =
             self.conversation_mut(active.chat).and_then(|conversation| conversation.turn_mut(active.turn))
         {
             turn.state = state;
             turn.note.clone_from(&note);
         }
-        self.out.touch(active.turn);
-        self.out.store(store::Command::FinishTurn(active.turn, state, note));
-        if let Some(run) = self.talk.runs.get_mut(&active.run) {
+        out.touch(active.turn);
+        out.store(store::Command::FinishTurn(active.turn, state, note));
+        if let Some(run) = self.runs.get_mut(&active.run) {
             run.stop = Some(stop);
             if run.usage == Usage::default() {
                 run.usage.completion_tokens = active.written;
                 run.usage.prompt_tokens = active.prompt.as_ref().map_or(0, |facts| facts.ids.len() as u32);
             }
             let run = run.clone();
-            self.out.store(store::Command::PutRun(Box::new(run)));
+            out.store(store::Command::PutRun(Box::new(run)));
         }
-        self.out.last_use = self.out.now.mono_ms;
-        if active.chat != self.talk.chat.head.id {
-            self.finished_elsewhere(active.chat);
+        out.last_use = out.now.mono_ms;
+        if active.chat != self.chat.head.id {
+            self.finished_elsewhere(with, out, active.chat);
         }
     }
 }

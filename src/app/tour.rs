@@ -41,6 +41,11 @@ pub enum Act {
     SwitchedOff,
 }
 
+/// What the tour's reply is conditioned on: the sentence as it is, without a template.
+pub(crate) fn prompt() -> Prompt {
+    Prompt::Raw { text: SENTENCE.to_owned() }
+}
+
 /// The tour under way.
 pub struct Tour {
     /// Which of [`STEPS`] is shown.
@@ -64,6 +69,32 @@ struct Before {
     steps: StepMode,
 }
 
+/// Whether a command can be run without leaving the tour; else it ends first.
+pub(crate) fn fits(command: Command) -> bool {
+    let entry = command.entry();
+    let of_inspector = entry.group == Group::Inspector
+        && !matches!(command, Command::ToggleInspector | Command::Zoom | Command::KeepOff);
+    of_inspector
+        || matches!(
+            command,
+            Command::Escape
+                | Command::Palette
+                | Command::Help
+                | Command::Themes
+                | Command::Mouse
+                | Command::Redraw
+                | Command::Suspend
+                | Command::Reload
+                | Command::ReloadConfig
+                | Command::PageUp
+                | Command::PageDown
+                | Command::Top
+                | Command::Bottom
+                | Command::FocusNext
+                | Command::FocusPrevious
+        )
+}
+
 impl App {
     /// Begins the tour at start.
     pub fn open_tour(&mut self) -> Vec<Effect> {
@@ -84,7 +115,7 @@ impl App {
             self.close_overlay();
         }
         self.keep_draft();
-        self.leave_scores();
+        self.talk.leave_scores(&mut self.out);
         self.close_station_requests();
         let text = TurnId(self.out.id());
         let chat = sentence_alone(ConversationId(self.out.id()), text, self.out.now.wall_ms);
@@ -104,7 +135,7 @@ impl App {
         self.out.notice = None;
         self.book.open_next = None;
         self.out.show_title(view!(self));
-        self.measure_context();
+        self.model.used = self.view().context_used();
         self.enter_step(0);
     }
 
@@ -113,8 +144,8 @@ impl App {
         if self.tour.is_none() {
             return;
         }
-        self.stop_for_branch();
-        self.leave_scores();
+        self.talk.stop_for_branch(with!(self), &mut self.out);
+        self.talk.leave_scores(&mut self.out);
         self.close_station_requests();
         // What is stored from here on is the user's again.
         let Some(tour) = self.tour.take() else { return };
@@ -136,15 +167,10 @@ impl App {
         if self.talk.chat.turns.is_empty() && self.composer.is_empty() && !self.talk.new_draft.is_empty() {
             let draft = self.talk.new_draft.clone();
             self.composer.set(&draft);
-            self.count_draft();
+            self.composer.count(&self.model, &mut self.out);
         }
         self.out.show_title(view!(self));
-        self.measure_context();
-    }
-
-    /// What the tour's reply is conditioned on: the sentence as it is, without a template.
-    pub(crate) fn tour_prompt(&self) -> Option<Prompt> {
-        self.tour.as_ref().map(|_| Prompt::Raw { text: SENTENCE.to_owned() })
+        self.model.used = self.view().context_used();
     }
 
     /// Offers the tour once: after the first reply of the first chat.
@@ -182,32 +208,6 @@ impl App {
         true
     }
 
-    /// Whether a command can be run without leaving the tour; else it ends first.
-    pub(crate) fn fits_tour(command: Command) -> bool {
-        let entry = command.entry();
-        let of_inspector = entry.group == Group::Inspector
-            && !matches!(command, Command::ToggleInspector | Command::Zoom | Command::KeepOff);
-        of_inspector
-            || matches!(
-                command,
-                Command::Escape
-                    | Command::Palette
-                    | Command::Help
-                    | Command::Themes
-                    | Command::Mouse
-                    | Command::Redraw
-                    | Command::Suspend
-                    | Command::Reload
-                    | Command::ReloadConfig
-                    | Command::PageUp
-                    | Command::PageDown
-                    | Command::Top
-                    | Command::Bottom
-                    | Command::FocusNext
-                    | Command::FocusPrevious
-            )
-    }
-
     fn move_tour(&mut self, on: bool) {
         let Some(at) = self.tour.as_ref().map(|tour| tour.at) else { return };
         match (on, at) {
@@ -237,7 +237,7 @@ impl App {
         inside.rival = None;
         self.inspector.why.unit =
             if matches!(step.act, Act::SwitchOff | Act::SwitchedOff) { Unit::Heads } else { Unit::Blocks };
-        match step.layer.filter(|_| self.tour_knows_model()) {
+        match step.layer.filter(|_| self.display().tour_knows_model()) {
             Some((layer, head)) => {
                 let inside = &mut self.inspector.inside;
                 (inside.layer, inside.head, inside.aimed) = (layer, head, true);
@@ -269,14 +269,14 @@ impl App {
     /// Lets the model read the sentence and draw one word, under the default settings.
     fn ask_tour_word(&mut self, text: TurnId) {
         let chat = self.talk.chat.head.id;
-        let mut run = self.begin(chat);
+        let mut run = self.talk.begin(with!(self), &mut self.out, chat);
         run.seed = SEED;
         run.sampling = Sampling { seed: Some(SEED), max_tokens: 1, ..Sampling::default() };
-        let Some(turn) = self.begin_span(chat, text, run.id) else { return };
+        let Some(turn) = self.talk.begin_span(chat, text, run.id) else { return };
         if let Some(tour) = &mut self.tour {
             tour.asked = true;
         }
-        self.begin_run(chat, &turn, run);
+        self.talk.begin_run(with!(self), &mut self.out, chat, &turn, run);
     }
 
     fn point_at_word(&mut self, turn: TurnId) {
@@ -300,7 +300,7 @@ impl App {
         if act == Act::Show {
             return true;
         }
-        let Some((layer, head)) = self.tour_head() else { return false };
+        let Some((layer, head)) = self.display().tour_head() else { return false };
         let part = Part::Head(layer, head);
         let row = self.display().ranked_parts().iter().position(|ranked| ranked.part == part);
         let inside = &mut self.inspector.inside;

@@ -26,6 +26,39 @@ impl Transcript {
         self.scroll = Scroll::Bottom;
     }
 
+    /// A key of the find line.
+    pub(crate) fn find_key(&mut self, view: ChatView<'_>, focus: &mut Focus, key: KeyEvent) -> bool {
+        let Some(find) = &mut self.find else { return false };
+        let count = find.matches.len();
+        match key.code {
+            KeyCode::Esc => {
+                let found = find.matches.get(find.current).map(|(turn, _)| *turn);
+                self.find = None;
+                match found {
+                    Some(turn) => self.select(view, focus, turn),
+                    None => self.selected = None,
+                }
+                return true;
+            }
+            KeyCode::Enter | KeyCode::Up if count > 0 => find.current = (find.current + count - 1) % count,
+            KeyCode::Down if count > 0 => find.current = (find.current + 1) % count,
+            KeyCode::Enter | KeyCode::Up | KeyCode::Down => return true,
+            _ => {
+                return match find.input.key(key) {
+                    Edit::Changed => {
+                        self.find_matches(view);
+                        true
+                    }
+                    Edit::Moved => true,
+                    Edit::Ignored => false,
+                };
+            }
+        }
+        let turn = find.matches[find.current].0;
+        self.show_match(Some(turn));
+        true
+    }
+
     fn show_match(&mut self, turn: Option<TurnId>) {
         if let Some(turn) = turn {
             self.selected = Some(turn);
@@ -42,62 +75,9 @@ impl App {
         self.geometry = geometry;
     }
 
-    pub(crate) fn select_message(&mut self, down: bool) {
-        let branch = self.view().shown_turns();
-        let Some(last) = branch.len().checked_sub(1) else { return };
-        let at = self.transcript.selected.and_then(|id| branch.iter().position(|other| *other == id));
-        let next = match (at, down) {
-            (None, _) => last,
-            (Some(at), true) => (at + 1).min(last),
-            (Some(at), false) => at.saturating_sub(1),
-        };
-        self.select(branch[next]);
-    }
-
-    /// Puts the cursor on a message and brings it into view.
-    pub(crate) fn select(&mut self, turn: TurnId) {
-        self.focus = Focus::Transcript;
-        self.transcript.selected = Some(turn);
-        self.transcript.reveal = true;
-        self.carry_cursor(turn);
-    }
-
     pub(crate) fn scroll_page(&mut self, down: bool) {
         let page = i32::from(self.geometry.view_rows).saturating_sub(2).max(1);
         self.transcript.scroll_rows(if down { page } else { -page });
-    }
-
-    /// A key of the find line.
-    pub(crate) fn find_key(&mut self, key: KeyEvent) -> bool {
-        let Some(find) = &mut self.transcript.find else { return false };
-        let count = find.matches.len();
-        match key.code {
-            KeyCode::Esc => {
-                let found = find.matches.get(find.current).map(|(turn, _)| *turn);
-                self.transcript.find = None;
-                match found {
-                    Some(turn) => self.select(turn),
-                    None => self.transcript.selected = None,
-                }
-                return true;
-            }
-            KeyCode::Enter | KeyCode::Up if count > 0 => find.current = (find.current + count - 1) % count,
-            KeyCode::Down if count > 0 => find.current = (find.current + 1) % count,
-            KeyCode::Enter | KeyCode::Up | KeyCode::Down => return true,
-            _ => {
-                return match find.input.key(key) {
-                    Edit::Changed => {
-                        self.transcript.find_matches(view!(self));
-                        true
-                    }
-                    Edit::Moved => true,
-                    Edit::Ignored => false,
-                };
-            }
-        }
-        let turn = find.matches[find.current].0;
-        self.transcript.show_match(Some(turn));
-        true
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: rows are worked out from the turns, so they are true while a branch is being written.
 
-use super::{App, ChatView, TokenCursor, Tree, TreeRow};
+use super::{App, ChatView, Outbox, TokenCursor, Tree, TreeRow};
 use crate::chat::TurnId;
 use crate::token::{Candidate, TokenId};
 
@@ -22,6 +22,60 @@ pub struct Pair {
     pub right: Option<usize>,
     /// Whether they are the same token.
     pub same: bool,
+}
+
+impl Tree {
+    /// Lays the selected branch beside the shown one, or puts it away.
+    pub(crate) fn compare_with(&mut self, view: ChatView<'_>, out: &mut Outbox, row: Option<&TreeRow>) {
+        let at = self.at;
+        // On the shown path it is the newest other version that goes through the same token.
+        let through = |id: TokenId| view.versions_at(at).into_iter().filter(move |(token, _)| *token == id);
+        let other = row.filter(|row| row.turn.is_some()).and_then(|row| match row.turn {
+            Some(turn) if turn != at.turn => Some(turn),
+            _ => through(row.id).map(|(_, turn)| turn).rfind(|turn| *turn != at.turn),
+        });
+        let Some(other) = other else {
+            let shown = self.compare.take().is_some();
+            self.comparing = false;
+            if !shown {
+                out.say("choose another branch than the shown one to compare it with");
+            }
+            return;
+        };
+        let put_away = self.compare == Some(other);
+        self.compare = (!put_away).then_some(other);
+        self.comparing = !put_away;
+        self.scroll = 0;
+    }
+
+    /// Goes to where the selected branch parts again.
+    pub(crate) fn down(&mut self, view: ChatView<'_>, out: &mut Outbox, row: Option<&TreeRow>) {
+        let turn = row.and_then(|row| row.turn);
+        match turn.and_then(|turn| view.further_down(turn, self.at.index)) {
+            Some(next) => self.go(view, next),
+            None => out.say("this branch does not part again"),
+        }
+    }
+
+    /// Goes to where the shown version parted before.
+    pub(crate) fn up(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        let at = self.at;
+        let mut before = None;
+        while let Some(next) = view.parting(at.turn, before).filter(|next| next.index < at.index) {
+            before = Some(next.index);
+        }
+        match before {
+            Some(index) => self.go(view, TokenCursor { index, ..at }),
+            None => out.say("these versions do not part earlier"),
+        }
+    }
+
+    /// Goes to another token.
+    fn go(&mut self, view: ChatView<'_>, at: TokenCursor) {
+        (self.at, self.compare, self.comparing, self.scroll) = (at, None, false, 0);
+        let rows = view.tree_rows(self);
+        self.selected = rows.iter().position(|row| row.turn == Some(at.turn)).unwrap_or(0);
+    }
 }
 
 impl App {
@@ -57,16 +111,6 @@ impl App {
         self.overlays.push(tree);
     }
 
-    fn tree(&self) -> Option<&Tree> {
-        self.overlays.find()
-    }
-
-    pub(super) fn move_in_tree(&mut self, change: impl FnOnce(&mut Tree)) {
-        if let Some(tree) = self.overlays.find_mut() {
-            change(tree);
-        }
-    }
-
     /// Goes to a branch, or takes a candidate.
     pub(super) fn take_row(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
         let Some(row) = row else { return };
@@ -84,57 +128,6 @@ impl App {
         }
     }
 
-    /// Lays the selected branch beside the shown one, or puts it away.
-    pub(super) fn compare_with(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
-        // On the shown path it is the newest other version that goes through the same token.
-        let through =
-            |id: TokenId| self.view().versions_at(at).into_iter().filter(move |(token, _)| *token == id);
-        let other = row.filter(|row| row.turn.is_some()).and_then(|row| match row.turn {
-            Some(turn) if turn != at.turn => Some(turn),
-            _ => through(row.id).map(|(_, turn)| turn).rfind(|turn| *turn != at.turn),
-        });
-        let Some(other) = other else {
-            let shown = self.tree().is_some_and(|tree| tree.compare.is_some());
-            self.move_in_tree(|tree| (tree.compare, tree.comparing) = (None, false));
-            if !shown {
-                self.out.say("choose another branch than the shown one to compare it with");
-            }
-            return;
-        };
-        self.move_in_tree(|tree| {
-            let put_away = tree.compare == Some(other);
-            tree.compare = (!put_away).then_some(other);
-            tree.comparing = !put_away;
-            tree.scroll = 0;
-        });
-    }
-
-    pub(super) fn tree_down(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
-        let turn = row.and_then(|row| row.turn);
-        match turn.and_then(|turn| self.view().further_down(turn, at.index)) {
-            Some(next) => self.tree_at(next),
-            None => self.out.say("this branch does not part again"),
-        }
-    }
-
-    pub(super) fn tree_up(&mut self, at: TokenCursor) {
-        let mut before = None;
-        while let Some(next) = self.view().parting(at.turn, before).filter(|next| next.index < at.index) {
-            before = Some(next.index);
-        }
-        match before {
-            Some(index) => self.tree_at(TokenCursor { index, ..at }),
-            None => self.out.say("these versions do not part earlier"),
-        }
-    }
-
-    fn tree_at(&mut self, at: TokenCursor) {
-        self.move_in_tree(|tree| (tree.at, tree.compare, tree.comparing, tree.scroll) = (at, None, false, 0));
-        let rows = self.tree().map(|tree| self.view().tree_rows(tree)).unwrap_or_default();
-        let selected = rows.iter().position(|row| row.turn == Some(at.turn)).unwrap_or(0);
-        self.move_in_tree(|tree| tree.selected = selected);
-    }
-
     /// Hides a branch and what answers it.
     pub(super) fn delete_branch(&mut self, turn: TurnId) {
         if self.talk.run.as_ref().is_some_and(|run| self.view().leads_to(turn, run.turn)) {
@@ -144,26 +137,24 @@ impl App {
         let before = self.talk.chat.leaf;
         let shown = self.talk.chat.branch().iter().any(|other| other.id == turn);
         let parent = self.talk.chat.turn(turn).and_then(|turn| turn.parent);
-        self.hide(turn, true);
+        self.talk.hide(&mut self.out, turn, true);
         self.transcript.deleted.push((turn, before));
         let other = self.talk.chat.versions(turn).last().copied();
         if shown {
             let leaf = other.map(|other| self.talk.chat.newest_leaf(other)).or(parent);
             self.show_leaf(leaf);
         }
-        let there = |turn: TurnId| self.talk.chat.turn(turn).is_some_and(|turn| !turn.deleted);
-        match (self.tree().map(|tree| (tree.at, tree.compare)), other) {
-            (Some((at, _)), Some(other)) if !there(at.turn) => {
-                let at = self.view().parting(other, None).unwrap_or(TokenCursor { turn: other, index: 0 });
-                self.tree_at(at);
+        let view = view!(self);
+        let there = |turn: TurnId| view.chat.turn(turn).is_some_and(|turn| !turn.deleted);
+        match (self.overlays.find_mut::<Tree>(), other) {
+            (Some(tree), Some(other)) if !there(tree.at.turn) => {
+                let at = view.parting(other, None).unwrap_or(TokenCursor { turn: other, index: 0 });
+                tree.go(view, at);
             }
-            (Some((_, compare)), Some(_)) => {
-                let compare = compare.filter(|turn| there(*turn));
-                self.move_in_tree(|tree| {
-                    tree.compare = compare;
-                    tree.comparing &= compare.is_some();
-                    tree.selected = tree.selected.saturating_sub(1);
-                });
+            (Some(tree), Some(_)) => {
+                tree.compare = tree.compare.filter(|turn| there(*turn));
+                tree.comparing &= tree.compare.is_some();
+                tree.selected = tree.selected.saturating_sub(1);
             }
             _ => {
                 self.overlays.pop();
@@ -177,7 +168,7 @@ impl App {
             self.out.say("nothing was deleted here");
             return;
         };
-        self.hide(turn, false);
+        self.talk.hide(&mut self.out, turn, false);
         self.show_leaf(leaf);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing is overwritten; each of these adds a sibling, appends a span or hides a turn.
 
-use super::{App, ChatView, Composer, Focus, Outbox, Transcript};
+use super::{App, ChatView, Composer, Focus, Outbox, Talk, Transcript};
 use crate::chat::{Role, TurnId};
 use crate::command::Command;
 use crate::store;
@@ -12,6 +12,14 @@ impl Composer {
     pub(crate) fn give_up_edit(&mut self) {
         self.editing = None;
         self.kept = None;
+    }
+}
+
+impl ChatView<'_> {
+    /// What does a command from here: its key where the pane that knows the key has the focus, else its name.
+    pub(crate) fn way(&self, focus: Focus, command: Command) -> String {
+        let key = self.keymap.shown(command);
+        if self.focus == focus && !key.is_empty() { key } else { format!("/{}", command.entry().name) }
     }
 }
 
@@ -48,7 +56,7 @@ impl App {
         let id = turn.id;
         let text = self.view().turn_text(id);
         let draft = self.composer.kept.take().unwrap_or_else(|| self.composer.text());
-        self.set_draft(&text);
+        self.composer.replace(&self.model, &mut self.out, &text);
         self.composer.kept = Some(draft);
         self.composer.editing = Some(id);
         self.transcript.selected = None;
@@ -61,11 +69,11 @@ impl App {
         let text = self.composer.text();
         let before = self.composer.editing.map(|id| self.view().turn_text(id)).unwrap_or_default();
         if text != before && !text.trim().is_empty() {
-            self.remember(&text);
+            self.composer.remember(&mut self.out, &text);
         }
         let draft = self.composer.kept.clone().unwrap_or_default();
         self.composer.give_up_edit();
-        self.set_draft(&draft);
+        self.composer.replace(&self.model, &mut self.out, &draft);
     }
 
     /// Goes on with the selected reply, if it is the last message.
@@ -79,7 +87,13 @@ impl App {
         } else if self.view().ready().is_none() {
             self.out.say("the model is not ready yet");
         } else {
-            self.start_run(self.talk.chat.head.id, super::Target::Continue(id));
+            self.talk.start_run(
+                with!(self),
+                &mut self.out,
+                self.talk.chat.head.id,
+                super::Target::Continue(id),
+            );
+            self.transcript.keep_selection(view!(self));
         }
     }
 
@@ -93,13 +107,13 @@ impl App {
             Some(turn) => {
                 self.show_leaf(Some(self.talk.chat.newest_leaf(turn)));
                 if self.focus == Focus::Transcript {
-                    self.select(turn);
+                    self.transcript.select(view!(self), &mut self.focus, turn);
                 }
             }
             None if versions.len() < 2 => {
                 let own = self.talk.chat.turn(id).is_some_and(|turn| turn.role == Role::User);
                 let another = if own { Command::Edit } else { Command::RegenerateHere };
-                let how = self.way(Focus::Transcript, another);
+                let how = self.view().way(Focus::Transcript, another);
                 self.out.say(format!("this message has one version; {how} writes another"));
             }
             None => self.out.say(format!("version {} of {}", at + 1, versions.len())),
@@ -110,9 +124,9 @@ impl App {
     pub(crate) fn show_leaf(&mut self, leaf: Option<TurnId>) {
         self.talk.chat.leaf = leaf;
         self.transcript.keep_selection(view!(self));
-        self.put_conversation(self.talk.chat.head.id);
+        self.talk.put_conversation(with!(self), &mut self.out, self.talk.chat.head.id);
         self.inspector.show_last_step(view!(self), &mut self.out);
-        self.measure_context();
+        self.model.used = self.view().context_used();
     }
 
     /// Hides the selected message and what answers it.
@@ -131,7 +145,7 @@ impl App {
         }
         let before = self.talk.chat.leaf;
         let parent = self.talk.chat.turn(id).and_then(|turn| turn.parent);
-        self.hide(id, true);
+        self.talk.hide(&mut self.out, id, true);
         self.transcript.deleted.push((id, before));
         let other = self.talk.chat.versions(id).last().copied();
         let leaf = other.map(|other| self.talk.chat.newest_leaf(other)).or(parent);
@@ -139,14 +153,8 @@ impl App {
         if self.talk.chat.leaf.is_none() {
             self.set_focus(Focus::Composer);
         }
-        let how = self.way(Focus::Transcript, Command::Restore);
+        let how = self.view().way(Focus::Transcript, Command::Restore);
         self.out.say(format!("deleted; {how} takes it back"));
-    }
-
-    /// What does a command from here: its key where the pane that knows the key has the focus, else its name.
-    pub(crate) fn way(&self, focus: Focus, command: Command) -> String {
-        let key = self.keymap.shown(command);
-        if self.focus == focus && !key.is_empty() { key } else { format!("/{}", command.entry().name) }
     }
 
     /// Takes the last deletion of this chat back.
@@ -155,17 +163,19 @@ impl App {
             self.out.say("nothing was deleted here");
             return;
         };
-        self.hide(turn, false);
+        self.talk.hide(&mut self.out, turn, false);
         self.show_leaf(leaf);
-        self.select(turn);
+        self.transcript.select(view!(self), &mut self.focus, turn);
     }
+}
 
-    pub(crate) fn hide(&mut self, id: TurnId, hidden: bool) {
-        if let Some(turn) = self.talk.chat.turn_mut(id) {
+impl Talk {
+    pub(crate) fn hide(&mut self, out: &mut Outbox, id: TurnId, hidden: bool) {
+        if let Some(turn) = self.chat.turn_mut(id) {
             turn.deleted = hidden;
         }
-        self.out.touch(id);
-        self.out.store(store::Command::SetDeleted(id, hidden));
+        out.touch(id);
+        out.store(store::Command::SetDeleted(id, hidden));
     }
 }
 

@@ -23,7 +23,7 @@ pub fn wanted(app: &App, screen: Rect) -> Option<&Fetch> {
     let fits = screen.width >= LEAST.0 && screen.height >= LEAST.1;
     let no_model =
         matches!(app.model.status, ModelStatus::None | ModelStatus::Fetching | ModelStatus::Failed { .. });
-    app.fetch.as_ref().filter(|_| fits && no_model && app.talk.chat.turns.is_empty())
+    app.model.fetch.as_ref().filter(|_| fits && no_model && app.talk.chat.turns.is_empty())
 }
 
 /// Draws the screen; gives the composer's area and the cursor's cell.
@@ -93,7 +93,7 @@ fn words(app: &App, theme: &Theme, fetch: &Fetch, area: Rect, buf: &mut Buffer) 
 }
 
 fn model_line(app: &App, fetch: &Fetch) -> String {
-    let entry = app.catalogue.iter().map(|item| &item.entry).find(|entry| entry.name == fetch.name);
+    let entry = app.model.catalogue.iter().map(|item| &item.entry).find(|entry| entry.name == fetch.name);
     let licence = entry.and_then(|entry| entry.licence.as_ref());
     let licence = licence.map(|licence| format!(", {}", sanitize::for_display(&licence.name)));
     format!(
@@ -119,7 +119,8 @@ fn stage_row(
     let role = if fetch.stage == stage { Role::Text } else { Role::Muted };
     text::put(buf, text::row(at, 0, 3), name, theme.style(role));
     let (_, done, total) = fetch.stages[index];
-    let size = app.catalogue.iter().find(|item| item.entry.name == fetch.name).and_then(|i| i.entry.size);
+    let size =
+        app.model.catalogue.iter().find(|item| item.entry.name == fetch.name).and_then(|i| i.entry.size);
     let total = match (total, stage, size) {
         (0, FetchStage::Download, Some(size)) => size.download,
         (0, FetchStage::Unpack, Some(size)) => size.file,

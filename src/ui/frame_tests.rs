@@ -245,7 +245,7 @@ fn with_models() -> App {
         kv_bytes_per_token: 144_180,
         ..facts()
     };
-    app.catalogue = vec![
+    app.model.catalogue = vec![
         CatalogueItem {
             entry: entry("smollm2-135m-instruct"),
             path: Some("/x".into()),
@@ -358,13 +358,13 @@ fn fetching() -> App {
     let mut app = empty();
     app.model.status = ModelStatus::Fetching;
     app.model.name = "SmolLM2-135M-Instruct".into();
-    app.catalogue = vec![CatalogueItem {
+    app.model.catalogue = vec![CatalogueItem {
         entry: entry("SmolLM2-135M-Instruct"),
         path: None,
         facts: Ok(None),
         terms_accepted: false,
     }];
-    app.fetch = Some(Fetch {
+    app.model.fetch = Some(Fetch {
         name: "SmolLM2-135M-Instruct".into(),
         stages: [
             (FetchStage::Download, 65_431_142, 92_903_833),
@@ -414,7 +414,7 @@ fn the_first_run_is_as_drawn() {
 #[test]
 fn a_failed_fetch_says_why_and_what_to_do() {
     let mut app = fetching();
-    app.fetch.as_mut().unwrap().failed = Some("the network is unreachable".into());
+    app.model.fetch.as_mut().unwrap().failed = Some("the network is unreachable".into());
     let rows = rows(&drawn(&app, &theme(), 80, 24)).join("\n");
     assert!(rows.contains("error: the network is unreachable. F5 tries again"), "{rows}");
 }

@@ -100,12 +100,12 @@ fn panes(
         focus: app.focus,
         tour: app.tour().is_some(),
     };
-    let wants = if app.docks() { wants.docked(screen) } else { wants };
+    let wants = if app.overlays.dock() { wants.docked(screen) } else { wants };
     let mut layout = layout::compute(screen, wants, |width, most| match app.tour() {
         Some(_) => tour::height(width).min(most),
         None => composer::height(app, width, most),
     });
-    let dock = if app.docks() { layout.dock(screen) } else { screen };
+    let dock = if app.overlays.dock() { layout.dock(screen) } else { screen };
     let mut geometry = Geometry { scroll: app.transcript.scroll, ..Geometry::default() };
     let mut cursor = None;
     if let Some(at) = layout.too_small {

@@ -70,7 +70,7 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
     let width = (area.width - 2).min(MEASURE);
     let read = ink::Ink::of(app, cache, &branch);
     // Where there are no fills, the levels stand in a row under the text.
-    let coloured = app.docks() || read.is_some() || app.transcript.colouring != Colouring::Off;
+    let coloured = app.overlays.dock() || read.is_some() || app.transcript.colouring != Colouring::Off;
     let levels = coloured && !theme.has_fills();
     let deep = 1 + usize::from(levels);
     let blocks = blocks::of(app, cache, &branch, waiting, (width, deep));
@@ -213,7 +213,7 @@ impl Painter<'_> {
 
     /// How an open trial inks a message; `None` while there is none.
     fn ink_of(&self, block: &Block) -> Option<Vec<(usize, usize, i8)>> {
-        let turn = block.turn.filter(|_| self.app.docks())?;
+        let turn = block.turn.filter(|_| self.app.overlays.dock())?;
         let marks = self.cache.marks(turn.id);
         let shown = |byte: usize| marks.map_or(byte, |marks| marks.shown(byte));
         let ink = self.app.signed_ink(turn.id).into_iter();

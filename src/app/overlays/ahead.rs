@@ -23,7 +23,7 @@ impl OverlayUnit for Ahead {
             open.selected = to;
         } else if command == Command::Choose {
             let selected = open.selected;
-            app.take_path(selected);
+            open.take_path(view!(app), &mut app.out, selected);
         } else {
             return false;
         }
@@ -36,7 +36,9 @@ impl OverlayUnit for Ahead {
             KeyCode::Char(digit @ '1'..='9')
                 if !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) =>
             {
-                app.take_path(digit as usize - '1' as usize);
+                if let Some(open) = app.overlays.top_mut::<Self>() {
+                    open.take_path(view!(app), &mut app.out, digit as usize - '1' as usize);
+                }
                 true
             }
             _ => false,

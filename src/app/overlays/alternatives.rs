@@ -38,10 +38,16 @@ impl OverlayUnit for Alternatives {
             }
             (Command::Choose, Some(id)) => app.take_alternative(id),
             (Command::BanToken, Some(id)) => {
-                app.toggle_ban(id, vocabulary.as_ref());
+                app.talk.toggle_ban(with!(app), &mut app.out, id, vocabulary.as_ref());
             }
             (Command::BoostToken | Command::DampToken, Some(id)) => {
-                app.boost(id, vocabulary.as_ref(), command == Command::BoostToken);
+                app.talk.boost(
+                    with!(app),
+                    &mut app.out,
+                    id,
+                    vocabulary.as_ref(),
+                    command == Command::BoostToken,
+                );
             }
             (Command::Choose | Command::BanToken | Command::BoostToken | Command::DampToken, None) => {}
             _ => return false,
@@ -66,7 +72,7 @@ impl OverlayUnit for Alternatives {
         if edit == Edit::Changed {
             open.typing = true;
             open.selected = 0;
-            app.refill_alternatives();
+            open.refill(view!(app));
         }
         edit != Edit::Ignored
     }
@@ -75,7 +81,7 @@ impl OverlayUnit for Alternatives {
         if let Some(open) = app.overlays.top_mut::<Self>() {
             open.filter.insert(&text.replace('\n', " "));
             open.typing = true;
-            app.refill_alternatives();
+            open.refill(view!(app));
         }
     }
 }

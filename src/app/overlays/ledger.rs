@@ -31,9 +31,9 @@ impl OverlayUnit for Ledger {
             Command::LedgerOrderPrevious | Command::LedgerOrderNext => {
                 ledger.order = ledger.order.next(command == Command::LedgerOrderNext);
                 ledger.selected = 0;
-                app.refill_ledger();
+                ledger.refill(view!(app));
             }
-            Command::LedgerCopy => app.copy_ledger(),
+            Command::LedgerCopy => ledger.copy(view!(app), &mut app.out),
             Command::Choose => app.leave_ledger(),
             _ => return false,
         }
@@ -45,7 +45,7 @@ impl OverlayUnit for Ledger {
         let edit = ledger.filter.key(key);
         if edit == Edit::Changed {
             ledger.selected = 0;
-            app.refill_ledger();
+            ledger.refill(view!(app));
         }
         edit != Edit::Ignored
     }
@@ -53,7 +53,7 @@ impl OverlayUnit for Ledger {
     fn paste(app: &mut App, text: &str) {
         if let Some(ledger) = app.overlays.top_mut::<Self>() {
             ledger.filter.insert(&text.replace('\n', " "));
-            app.refill_ledger();
+            ledger.refill(view!(app));
         }
     }
 }

@@ -46,7 +46,7 @@ impl App {
     fn accept_licence(&mut self) {
         let Some(entry) = self.overlays.top::<Licence>().map(|open| open.entry.clone()) else { return };
         self.overlays.pop();
-        self.book.accepted.insert(entry.name.clone());
+        self.model.accepted.insert(entry.name.clone());
         self.fetch_or_ask(entry);
     }
 }

@@ -23,7 +23,7 @@ impl OverlayUnit for Models {
         let opens = matches!(command, Command::Models | Command::Model);
         if opens {
             list::open(app, Self::default());
-            let at = app.catalogue.iter().position(|item| item.entry.name == app.model.name);
+            let at = app.model.catalogue.iter().position(|item| item.entry.name == app.model.name);
             list::select::<Self>(app, at);
             app.out.emit(Effect::ReadCatalogue);
         }
@@ -47,13 +47,13 @@ impl Listed for Models {
     }
 
     fn rows(app: &App, filter: &str) -> Vec<usize> {
-        let names: Vec<&str> = app.catalogue.iter().map(|item| item.entry.name.as_str()).collect();
+        let names: Vec<&str> = app.model.catalogue.iter().map(|item| item.entry.name.as_str()).collect();
         fuzzy::rank(filter, &names)
     }
 
     fn choose(app: &mut App, row: usize) {
         app.overlays.pop();
-        if let Some(name) = app.catalogue.get(row).map(|item| item.entry.name.clone()) {
+        if let Some(name) = app.model.catalogue.get(row).map(|item| item.entry.name.clone()) {
             app.switch_model(&name);
         }
     }
@@ -61,7 +61,7 @@ impl Listed for Models {
 
 impl App {
     fn fetch_chosen(&mut self) -> bool {
-        let item = list::chosen::<Models>(self).and_then(|row| self.catalogue.get(row));
+        let item = list::chosen::<Models>(self).and_then(|row| self.model.catalogue.get(row));
         let Some((entry, there)) = item.map(|item| (item.entry.clone(), item.path.is_some())) else {
             return false;
         };
@@ -80,7 +80,7 @@ impl App {
             return false;
         }
         let Some(row) = list::chosen::<Models>(self) else { return false };
-        let Some(item) = self.catalogue.get(row) else { return false };
+        let Some(item) = self.model.catalogue.get(row) else { return false };
         let (name, there) = (item.entry.name.clone(), item.path.is_some());
         if there {
             let question = format!("Remove the file of {name}? It can be fetched again.");
@@ -93,7 +93,7 @@ impl App {
 
     /// Removes the file of a row of the catalogue.
     pub(super) fn remove_model(&mut self, row: usize) {
-        let Some(entry) = self.catalogue.get(row).map(|item| item.entry.clone()) else { return };
+        let Some(entry) = self.model.catalogue.get(row).map(|item| item.entry.clone()) else { return };
         if entry.name == self.model.name && self.view().ready().is_some() {
             self.unload();
         }

@@ -57,7 +57,7 @@ impl Listed for Palette {
         let command = TABLE[row].command;
         if command.needs_argument() && app.composer.is_empty() {
             app.set_focus(Focus::Composer);
-            app.set_draft(&format!("/{} ", command.entry().name));
+            app.composer.replace(&app.model, &mut app.out, &format!("/{} ", command.entry().name));
             app.complete();
         } else {
             app.run_command(command);

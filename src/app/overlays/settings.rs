@@ -100,7 +100,7 @@ impl Listed for Settings {
     /// Enter begins a value.
     fn choose(app: &mut App, _row: usize) {
         let Some(setting) = app.selected_setting() else { return };
-        let value = LineEdit::new(app.setting_value(&setting));
+        let value = LineEdit::new(app.view().setting_value(&setting));
         if let Some(open) = app.overlays.top_mut::<Self>() {
             open.picker.value = Some(value);
         }

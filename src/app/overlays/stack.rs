@@ -54,6 +54,18 @@ impl Overlays {
         self.0.iter_mut().rev().find_map(T::of_mut)
     }
 
+    /// The uppermost trial: it stands beside the transcript instead of over it, and inks its words.
+    #[must_use]
+    pub fn docked(&self) -> Option<&Overlay> {
+        self.iter().rev().find(|overlay| overlay.docks())
+    }
+
+    /// Whether a trial is open beside the transcript.
+    #[must_use]
+    pub fn dock(&self) -> bool {
+        self.docked().is_some()
+    }
+
     /// Closes all overlays of this kind, and says nothing to anyone.
     pub(crate) fn remove<T: OverlayUnit>(&mut self) {
         self.0.retain(|overlay| T::of(overlay).is_none());

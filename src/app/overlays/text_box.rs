@@ -92,7 +92,7 @@ impl App {
         let (text, action) = (open.input.text(), open.action);
         self.overlays.pop();
         match action {
-            PromptAction::System => self.set_system(text.trim_end()),
+            PromptAction::System => self.talk.set_system(with!(self), &mut self.out, text.trim_end()),
             PromptAction::WhatIf(turn) => self.try_edit(turn, &text),
             PromptAction::Arithmetic => {
                 self.inspector.arithmetic(view!(self), &mut self.out, &text);

@@ -19,26 +19,22 @@ impl OverlayUnit for Tree {
     }
 
     fn command(app: &mut App, command: Command) -> bool {
-        let Some(tree) = app.overlays.top::<Self>() else { return false };
-        let at = tree.at;
-        let rows = app.view().tree_rows(tree);
+        let Some(tree) = app.overlays.top_mut::<Self>() else { return false };
+        let (at, view, out) = (tree.at, view!(app), &mut app.out);
+        let rows = view.tree_rows(tree);
         let selected = rows.get(tree.selected);
         match command {
             Command::ListUp | Command::ListDown => {
-                app.move_in_tree(|tree| {
-                    tree.selected = list::moved(command, tree.selected, rows.len()).unwrap_or(tree.selected);
-                });
+                tree.selected = list::moved(command, tree.selected, rows.len()).unwrap_or(tree.selected);
             }
-            Command::ListPageDown => app.move_in_tree(|tree| tree.scroll += 10),
-            Command::ListPageUp => app.move_in_tree(|tree| tree.scroll = tree.scroll.saturating_sub(10)),
+            Command::ListPageDown => tree.scroll += 10,
+            Command::ListPageUp => tree.scroll = tree.scroll.saturating_sub(10),
             Command::Choose => app.take_row(at, selected),
-            Command::TreeDown => app.tree_down(at, selected),
-            Command::TreeUp => app.tree_up(at),
-            Command::TreeSide => {
-                app.move_in_tree(|tree| tree.comparing = !tree.comparing && tree.compare.is_some());
-            }
-            Command::TreeScale => app.move_in_tree(|tree| tree.renormalised = !tree.renormalised),
-            Command::Compare => app.compare_with(at, selected),
+            Command::TreeDown => tree.down(view, out, selected),
+            Command::TreeUp => tree.up(view, out),
+            Command::TreeSide => tree.comparing = !tree.comparing && tree.compare.is_some(),
+            Command::TreeScale => tree.renormalised = !tree.renormalised,
+            Command::Compare => tree.compare_with(view, out, selected),
             Command::LookAhead => {
                 app.overlays.pop();
                 app.open_look_ahead(at);

@@ -34,7 +34,7 @@ impl OverlayUnit for WhatIfPanel {
                 what_if.selected = to;
                 if let Some(change) = rows.get(to) {
                     let at = change.at;
-                    app.point_at(at);
+                    app.transcript.point_at(&mut app.focus, at);
                 }
             }
         }

@@ -11,12 +11,94 @@ use crate::app::cursor::Move;
 use crate::app::requests::Answer;
 use crate::app::scores::align;
 use crate::app::state::ReadWithout;
-use crate::app::{App, ChatView, Part, Query, Scroll, Weights, WeightsPanel};
+use crate::app::view::With;
+use crate::app::{App, ChatView, Outbox, Part, Query, Scroll, Talk, Transcript, Weights, WeightsPanel};
 use crate::chat::{Role, Turn, TurnId};
 use crate::engine::protocol::{Event, Message, Request, RequestId, Reread, Rescored, StoredTokens};
 
 /// Bytes of a token, about, where the prompt's own are not known.
 const BYTES_PER_TOKEN: usize = 4;
+
+impl Weights {
+    /// The next pass.
+    pub(super) fn wanted(&self, view: ChatView<'_>) -> Option<ReadWithout> {
+        (self.started && view.foreign([self.reply]).is_none()).then(|| self.next())?
+    }
+
+    /// Why they are not worked out, in one line.
+    #[must_use]
+    pub fn missing(&self, view: ChatView<'_>) -> Option<String> {
+        let next = self.next()?;
+        self.reading.refusal(&next).map(str::to_owned).or_else(|| view.foreign([self.reply]))
+    }
+
+    /// Brings what is asked in line with what is wanted.
+    pub(super) fn sync(&mut self, talk: &Talk, with: With<'_>, out: &mut Outbox, idle: bool) {
+        let wanted = self.wanted(talk.view(with)).filter(|_| idle);
+        let mut reading = std::mem::take(&mut self.reading);
+        reading.follow(wanted, &mut out.requests, |part| {
+            Ok(Request::Reread(Box::new(self.reread(talk, with, *part).ok_or(GONE)?)))
+        });
+        self.reading = reading;
+    }
+
+    /// The token of the reply that the list is about; `None` for the whole reply.
+    #[must_use]
+    pub fn token(&self, transcript: &Transcript) -> Option<usize> {
+        transcript.cursor.filter(|at| at.turn == self.reply).map(|at| at.index)
+    }
+
+    /// Whether the weighed sentences of the system prompt are no longer its own.
+    pub(super) fn system_was_changed(&self, view: ChatView<'_>) -> bool {
+        let id = view.system_id();
+        let mut parts = self.parts.iter().filter(|part| part.turn == id).peekable();
+        if parts.peek().is_none() {
+            return false;
+        }
+        let text = view.system_text();
+        parts.any(|part| !text.get(part.cut.clone()).is_some_and(|cut| cut.contains(&part.text)))
+    }
+
+    fn reread(&self, talk: &Talk, with: With<'_>, ReadWithout(part): ReadWithout) -> Option<Reread> {
+        let view = talk.view(with);
+        let Some(at) = part else { return talk.reread_of(with, self.reply, None) };
+        let part = self.parts.get(at)?;
+        let text = if part.turn == view.system_id() { view.system_text() } else { view.turn_text(part.turn) };
+        if part.cut.end > text.len() {
+            return None;
+        }
+        let stored = view.chat.turn(part.turn).and_then(|turn| view.kept_tokens(turn, part));
+        let changed = Changed { turn: part.turn, text: &without(&text, &part.cut), stored };
+        talk.reread_of(with, self.reply, Some(&changed))
+    }
+
+    fn part_read(&mut self, part: Option<usize>, scored: &Arc<Rescored>) {
+        self.spent.0 += u64::from(scored.decoded);
+        self.spent.1 += f64::from(scored.ms);
+        self.displaced = self.displaced.max(scored.displaced);
+        match part {
+            None => self.whole = Some(Arc::clone(scored)),
+            Some(at) => {
+                if let Some(part) = self.parts.get_mut(at) {
+                    part.without = Some(Arc::new(scored.steps.iter().map(|step| step.logprob).collect()));
+                }
+            }
+        }
+        if self.is_done() {
+            self.selected = 0;
+        }
+    }
+
+    pub(super) fn ink(&self, turn: TurnId, token: Option<usize>) -> Vec<(usize, usize, i8)> {
+        let a_step = if token.is_some() { 1 } else { 4 };
+        let parts = self.parts.iter().filter(|part| part.turn == turn);
+        let inked = parts.filter_map(|part| {
+            let bits = self.bits(part, token)?;
+            Some((part.cut.start, part.cut.end, ink_step(bits, a_step)))
+        });
+        inked.collect()
+    }
+}
 
 impl App {
     /// `W`: opens the weights of the selected reply, else of the last one.
@@ -41,42 +123,6 @@ impl App {
         self.transcript.selected = Some(id);
     }
 
-    /// The next pass for the weights.
-    pub(super) fn weights_wanted(&self) -> Option<ReadWithout> {
-        let weights = self.weights.as_ref().filter(|weights| weights.started)?;
-        self.view().foreign([weights.reply]).is_none().then(|| weights.next())?
-    }
-
-    /// Why the weights are not worked out, in one line.
-    #[must_use]
-    pub fn weights_missing(&self) -> Option<String> {
-        let weights = self.weights.as_ref()?;
-        let next = weights.next()?;
-        let foreign = || self.view().foreign([weights.reply]);
-        weights.reading.refusal(&next).map(str::to_owned).or_else(foreign)
-    }
-
-    pub(super) fn part_request(&self, part: &ReadWithout) -> Result<Request, String> {
-        Ok(Request::Reread(Box::new(self.reread_without(*part).ok_or(GONE)?)))
-    }
-
-    fn reread_without(&self, ReadWithout(part): ReadWithout) -> Option<Reread> {
-        let weights = self.weights.as_ref()?;
-        let Some(at) = part else { return self.reread_of(weights.reply, None) };
-        let part = weights.parts.get(at)?;
-        let text = if part.turn == self.view().system_id() {
-            self.view().system_text()
-        } else {
-            self.view().turn_text(part.turn)
-        };
-        if part.cut.end > text.len() {
-            return None;
-        }
-        let stored = self.talk.chat.turn(part.turn).and_then(|turn| self.view().kept_tokens(turn, part));
-        let changed = Changed { turn: part.turn, text: &without(&text, &part.cut), stored };
-        self.reread_of(weights.reply, Some(&changed))
-    }
-
     /// The engine answers.
     pub(crate) fn weights_event(&mut self, id: RequestId, event: Event) {
         let Some(weights) = &mut self.weights else { return };
@@ -85,26 +131,8 @@ impl App {
             weights.reading.event(id, event)
         {
             self.out.say_displaced(&scored, told);
-            self.part_read(part, &Arc::from(scored));
-        }
-    }
-
-    fn part_read(&mut self, part: Option<usize>, scored: &Arc<Rescored>) {
-        let Some(weights) = &mut self.weights else { return };
-        weights.spent.0 += u64::from(scored.decoded);
-        weights.spent.1 += f64::from(scored.ms);
-        weights.displaced = weights.displaced.max(scored.displaced);
-        match part {
-            None => weights.whole = Some(Arc::clone(scored)),
-            Some(at) => {
-                if let Some(part) = weights.parts.get_mut(at) {
-                    part.without = Some(Arc::new(scored.steps.iter().map(|step| step.logprob).collect()));
-                }
-            }
-        }
-        if weights.is_done() {
-            weights.selected = 0;
-            if self.overlays.top::<WeightsPanel>().is_none() {
+            weights.part_read(part, &Arc::from(scored));
+            if weights.is_done() && self.overlays.top::<WeightsPanel>().is_none() {
                 self.out.say("every sentence of the prompt is weighed; /weights shows it");
             }
         }
@@ -121,54 +149,31 @@ impl App {
         let Some(weights) = &self.weights else { return };
         if !weights.started {
             self.weights = None;
-        } else if !weights.is_done() && self.weights_missing().is_none() {
+        } else if !weights.is_done() && weights.missing(self.view()).is_none() {
             self.out.say("the sentences are weighed in the background; /weights shows them");
         }
     }
 
-    /// The token of the weighed reply that the list is about; `None` for the whole reply.
-    #[must_use]
-    pub fn weighed_token(&self) -> Option<usize> {
-        let reply = self.weights.as_ref()?.reply;
-        self.transcript.cursor.filter(|at| at.turn == reply).map(|at| at.index)
-    }
-
-    /// What each part weighs, in bits, in the order of the list; with the part's index.
-    #[must_use]
-    pub fn weighed(&self) -> Vec<(usize, Option<f64>)> {
-        self.weights.as_ref().map(|weights| weights.ranked(self.weighed_token())).unwrap_or_default()
-    }
-
-    pub(super) fn weights_ink(&self, turn: TurnId) -> Vec<(usize, usize, i8)> {
-        let Some(weights) = &self.weights else { return Vec::new() };
-        let token = self.weighed_token();
-        let a_step = if token.is_some() { 1 } else { 4 };
-        let parts = weights.parts.iter().filter(|part| part.turn == turn);
-        let inked = parts.filter_map(|part| {
-            let bits = weights.bits(part, token)?;
-            Some((part.cut.start, part.cut.end, ink_step(bits, a_step)))
-        });
-        inked.collect()
-    }
-
     /// Moves over the reply's tokens; before the first one stands the whole reply.
     pub(in crate::app) fn move_weighed(&mut self, how: Move) {
-        let Some(reply) = self.weights.as_ref().map(|weights| weights.reply) else { return };
+        let Some(weights) = &self.weights else { return };
+        let (reply, token) = (weights.reply, weights.token(&self.transcript));
         let back = matches!(how, Move::Previous | Move::PreviousWord);
-        if back && self.weighed_token().is_none_or(|index| index == 0) {
+        if back && token.is_none_or(|index| index == 0) {
             return self.transcript.leave_cursor();
         }
         self.transcript.selected = Some(reply);
-        self.move_token(how);
+        self.transcript.move_token(view!(self), &mut self.out, &mut self.focus, how);
     }
 
     /// Selects another row and brings its sentence into view.
     pub(in crate::app) fn select_part(&mut self, to: impl FnOnce(usize) -> usize) {
         let Some(weights) = &mut self.weights else { return };
         weights.selected = to(weights.selected);
-        let selected = weights.selected;
-        let Some((at, _)) = self.weighed().get(selected).copied() else { return };
-        let Some(part) = self.weights.as_ref().and_then(|weights| weights.parts.get(at)) else { return };
+        let ranked = weights.ranked(weights.token(&self.transcript));
+        let Some(part) = ranked.get(weights.selected).and_then(|(at, _)| weights.parts.get(*at)) else {
+            return;
+        };
         if self.talk.chat.turn(part.turn).is_some() {
             self.transcript.scroll = Scroll::Anchor { turn: part.turn, row: part.cut.start + 1, moved: -3 };
         }
@@ -177,8 +182,8 @@ impl App {
     /// Lays the selected sentence's absence out as an edit on trial, to be changed further.
     pub(in crate::app) fn try_without_selected(&mut self) {
         let Some(weights) = &self.weights else { return };
-        let Some(part) = self.weighed().get(weights.selected).map(|(at, _)| weights.parts[*at].clone())
-        else {
+        let ranked = weights.ranked(weights.token(&self.transcript));
+        let Some(part) = ranked.get(weights.selected).map(|(at, _)| weights.parts[*at].clone()) else {
             return;
         };
         let text = if part.turn == self.view().system_id() {

@@ -7,12 +7,60 @@ use std::sync::Arc;
 use super::{Changed, GONE, ink_step};
 use crate::app::requests::Answer;
 use crate::app::state::ReadAgain;
+use crate::app::view::With;
 use crate::app::{
-    App, ChatView, Focus, PromptAction, Query, RereadReply, TextBox, TextEdit, WhatIf, WhatIfPanel,
+    App, ChatView, Focus, Outbox, PromptAction, Query, RereadReply, Talk, TextBox, TextEdit, WhatIf,
+    WhatIfPanel,
 };
 use crate::chat::{Role, TurnId};
 use crate::command::Command;
 use crate::engine::protocol::{Event, Request, RequestId, Rescored};
+
+impl WhatIf {
+    fn foreign(&self, view: ChatView<'_>) -> Option<String> {
+        view.foreign(self.replies.iter().map(|reply| reply.turn))
+    }
+
+    /// Why the trial does not go on, in one line.
+    #[must_use]
+    pub fn missing(&self, view: ChatView<'_>) -> Option<String> {
+        let next = self.next()?;
+        self.foreign(view).or_else(|| self.reading.refusal(&next).map(str::to_owned))
+    }
+
+    /// Brings what is asked in line with what is wanted.
+    pub(super) fn sync(&mut self, talk: &Talk, with: With<'_>, out: &mut Outbox, free: bool) {
+        let wanted = self.next().filter(|_| self.foreign(talk.view(with)).is_none() && free);
+        let mut reading = std::mem::take(&mut self.reading);
+        reading.follow(wanted, &mut out.requests, |next| {
+            let changed = Changed { turn: self.turn, text: &self.text, stored: None };
+            let reply = self.replies.get(next.reply).ok_or(GONE)?;
+            let reread = talk.reread_of(with, reply.turn, next.edited.then_some(&changed));
+            Ok(Request::Reread(Box::new(reread.ok_or(GONE)?)))
+        });
+        self.reading = reading;
+    }
+
+    fn read(&mut self, out: &mut Outbox, ReadAgain { reply, edited }: ReadAgain, scored: Arc<Rescored>) {
+        let Some(reply) = self.replies.get_mut(reply) else { return };
+        *(if edited { &mut reply.after } else { &mut reply.before }) = Some(scored);
+        if self.is_unread() {
+            out.say("the model reads the same with this edit: that part is not in its prompt");
+        }
+    }
+
+    pub(super) fn ink(&self, view: ChatView<'_>, turn: TurnId) -> Vec<(usize, usize, i8)> {
+        let reply = self.replies.iter().find(|reply| reply.turn == turn);
+        let Some((reply, turn)) = reply.zip(view.chat.turn(turn)) else { return Vec::new() };
+        let tokens = view.turn_tokens(turn);
+        let changes = reply.changes();
+        tokens
+            .iter()
+            .zip(&changes)
+            .map(|(token, change)| (token.start, token.end, ink_step(change.bits(), 1)))
+            .collect()
+    }
+}
 
 impl App {
     /// `E`: opens the message for an edit on trial.
@@ -21,7 +69,7 @@ impl App {
             return self.out.say("there is no message yet to change");
         };
         let text = match &self.what_if {
-            Some(what_if) if what_if.turn == turn && self.docks() => what_if.text.clone(),
+            Some(what_if) if what_if.turn == turn && self.overlays.dock() => what_if.text.clone(),
             _ => self.view().turn_text(turn),
         };
         self.edit_on_trial(turn, &text);
@@ -79,47 +127,12 @@ impl App {
         self.transcript.reveal = true;
     }
 
-    /// The next reply to read for the open trial.
-    pub(super) fn what_if_wanted(&self) -> Option<ReadAgain> {
-        let next = self.what_if.as_ref()?.next()?;
-        self.foreign_to_trial().is_none().then_some(next)
-    }
-
-    fn foreign_to_trial(&self) -> Option<String> {
-        self.view().foreign(self.what_if.as_ref()?.replies.iter().map(|reply| reply.turn))
-    }
-
-    /// Why the open trial does not go on, in one line.
-    #[must_use]
-    pub fn what_if_missing(&self) -> Option<String> {
-        let what_if = self.what_if.as_ref()?;
-        let next = what_if.next()?;
-        self.foreign_to_trial().or_else(|| what_if.reading.refusal(&next).map(str::to_owned))
-    }
-
-    pub(super) fn what_if_request(&self, next: &ReadAgain) -> Result<Request, String> {
-        let reread = self.what_if.as_ref().and_then(|what_if| {
-            let changed = Changed { turn: what_if.turn, text: &what_if.text, stored: None };
-            self.reread_of(what_if.replies.get(next.reply)?.turn, next.edited.then_some(&changed))
-        });
-        Ok(Request::Reread(Box::new(reread.ok_or(GONE)?)))
-    }
-
     /// The engine answers.
     pub(crate) fn what_if_event(&mut self, id: RequestId, event: Event) {
         let Some(what_if) = &mut self.what_if else { return };
         if let Some(Answer::Whole(of, Event::Rescored(scored))) = what_if.reading.event(id, event) {
             self.out.say_displaced(&scored, false);
-            self.what_if_read(of, Arc::from(scored));
-        }
-    }
-
-    fn what_if_read(&mut self, ReadAgain { reply, edited }: ReadAgain, scored: Arc<Rescored>) {
-        let Some(what_if) = &mut self.what_if else { return };
-        let Some(reply) = what_if.replies.get_mut(reply) else { return };
-        *(if edited { &mut reply.after } else { &mut reply.before }) = Some(scored);
-        if what_if.is_unread() {
-            self.out.say("the model reads the same with this edit: that part is not in its prompt");
+            what_if.read(&mut self.out, of, Arc::from(scored));
         }
     }
 
@@ -127,19 +140,6 @@ impl App {
     pub(crate) fn leave_what_if(&mut self) {
         self.what_if = None;
         self.overlays.remove::<WhatIfPanel>();
-    }
-
-    pub(super) fn what_if_ink(&self, turn: TurnId) -> Vec<(usize, usize, i8)> {
-        let Some(what_if) = &self.what_if else { return Vec::new() };
-        let reply = what_if.replies.iter().find(|reply| reply.turn == turn);
-        let Some((reply, turn)) = reply.zip(self.talk.chat.turn(turn)) else { return Vec::new() };
-        let tokens = self.view().turn_tokens(turn);
-        let changes = reply.changes();
-        tokens
-            .iter()
-            .zip(&changes)
-            .map(|(token, change)| (token.start, token.end, ink_step(change.bits(), 1)))
-            .collect()
     }
 
     /// Makes the edit real: a version of the user's message that is answered anew, or this chat's system prompt.
@@ -153,7 +153,7 @@ impl App {
             }
             Role::System => {
                 self.leave_what_if();
-                self.set_system(text.trim_end());
+                self.talk.set_system(with!(self), &mut self.out, text.trim_end());
             }
             Role::User if self.view().busy_here() => self.out.say_busy(view!(self)),
             Role::User if text.trim().is_empty() => self.out.say("an empty message cannot be sent"),
@@ -161,8 +161,8 @@ impl App {
                 self.leave_what_if();
                 let (chat, parent) =
                     (self.talk.chat.head.id, self.talk.chat.turn(turn).and_then(|turn| turn.parent));
-                let turn = self.post(chat, parent, &text);
-                self.remember(&text);
+                let turn = self.talk.post(with!(self), &mut self.out, chat, parent, &text);
+                self.composer.remember(&mut self.out, &text);
                 self.transcript.selected = None;
                 self.transcript.leave_cursor();
                 self.set_focus(Focus::Composer);

@@ -161,6 +161,8 @@ pub struct Composer {
     pub pastes: Vec<Paste>,
     /// The draft to come back to when an edit is given up.
     pub kept: Option<String>,
+    /// The text whose tokens are being counted.
+    pub(crate) counting: String,
 }
 
 /// A long paste that the editor shows as one label.

@@ -2,9 +2,11 @@
 //!
 //! Invariant: at most one reply is written at a time, in whatever chat.
 
+use std::collections::BTreeSet;
+
 use crate::chat::{ConversationId, RunId, TurnId};
 use crate::engine::protocol::{Loaded, PromptFacts, RequestId};
-use crate::models::FetchStage;
+use crate::models::{CatalogueItem, FetchStage};
 
 /// The reply being written.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +73,14 @@ pub struct ModelState {
     pub hash: Option<String>,
     /// Tokens in the context: prompt and reply so far of the shown chat.
     pub used: u32,
+    /// The fetch under way.
+    pub fetch: Option<Fetch>,
+    /// Bytes that a resumed download began with.
+    pub(crate) fetch_base: Option<u64>,
+    /// The catalogue, as last read.
+    pub catalogue: Vec<CatalogueItem>,
+    /// Models whose terms were accepted.
+    pub(crate) accepted: BTreeSet<String>,
 }
 
 /// How the model stands.

@@ -135,7 +135,7 @@ fn a_chat_that_is_not_in_memory_is_read_before_it_is_renamed() {
     let kept = stored(&bench);
     let id = kept.head.id;
     bench.press(&["ctrl+n"]);
-    bench.app.rename(id, "Other");
+    bench.app.talk.rename(with!(bench.app), &mut bench.app.out, id, "Other");
     let effects = bench.send(Msg::Store(store::Event::Opened(id, Some(kept))));
     assert!(brief(&effects).contains(&"put chat Other".to_owned()));
     assert_eq!(bench.branch(), Vec::<String>::new());

@@ -37,7 +37,7 @@ fn the_first_run_fetches_the_default_model_and_then_loads_it() {
     bench.send(Msg::Fetch(progress(10)));
     bench.now.mono_ms += 1000;
     bench.send(Msg::Fetch(progress(60)));
-    let fetch = bench.app.fetch.as_ref().unwrap();
+    let fetch = bench.app.model.fetch.as_ref().unwrap();
     assert_eq!((fetch.stages[0], fetch.speed), ((FetchStage::Download, 60, 100), 50.0));
     let finished = FetchEvent::Finished { name: "small".into(), path: "/m/small.gguf".into() };
     assert_eq!(brief(&bench.send(Msg::Fetch(finished))), ["ReadCatalogue", "start 1 small"]);

@@ -235,7 +235,7 @@ proptest! {
             }
         }
         // What is shown and what is stored are the same once everything is written.
-        bench.app.end_run("over");
+        bench.app.talk.end_run(with!(bench.app), &mut bench.app.out, "over");
         kept.take(&bench.app.out.take_effects());
         if let Some(stored) = kept.chats.get(&bench.app.talk.chat.head.id) {
             prop_assert_eq!(&stored.turns, &bench.app.talk.chat.turns);

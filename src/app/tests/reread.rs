@@ -99,7 +99,7 @@ fn the_edit_is_sent_as_a_version_only_when_asked_for() {
     answer(&mut bench, 1, &[-1.0; 3]);
     let effects = bench.press(&["e"]);
     assert_eq!(messages(&effects), [(Role::User, "I live in Paris.".into())]);
-    assert!(bench.app.what_if.is_none() && !bench.app.docks());
+    assert!(bench.app.what_if.is_none() && !bench.app.overlays.dock());
     let first = turns(&bench)[0];
     assert_eq!(bench.app.talk.chat.versions(first).len(), 2);
 }
@@ -146,7 +146,10 @@ fn a_failure_is_said_and_not_tried_for_ever() {
     let failure = Failure { kind: FailureKind::ContextFull, message: "It is too long.".into() };
     let id = rereading(&bench);
     assert_eq!(asked(&bench.event(id, Event::Failed(failure))), None);
-    assert_eq!(bench.app.what_if_missing().as_deref(), Some("It is too long."));
+    assert_eq!(
+        bench.app.what_if.as_ref().and_then(|what_if| what_if.missing(bench.app.view())).as_deref(),
+        Some("It is too long.")
+    );
 }
 
 fn weigh(bench: &mut Bench) -> Vec<Effect> {
@@ -171,16 +174,20 @@ fn weights_are_read_one_sentence_at_a_time_after_their_cost_was_seen() {
     let second = asked(&answer(&mut bench, 2, &[-1.0, -0.9, -1.0])).unwrap();
     assert_eq!(texts(&second), [(Role::User, "I live in Rome.".into())]);
     assert_eq!(asked(&answer(&mut bench, 3, &[-1.0, -9.0, -1.0])), None);
-    let order: Vec<usize> = bench.app.weighed().into_iter().map(|(at, _)| at).collect();
+    let order: Vec<usize> = weighed(&bench).into_iter().map(|(at, _)| at).collect();
     assert_eq!(order, [1, 0], "the weightiest first");
-    let bits = bench.app.weighed()[0].1.unwrap();
+    let bits = weighed(&bench)[0].1.unwrap();
     assert!((bits - 8.0 / std::f64::consts::LN_2).abs() < 1e-6, "{bits}");
     bench.press(&["l"]);
-    let of_first = bench.app.weighed();
-    assert_eq!(bench.app.weighed_token(), Some(0));
+    let of_first = weighed(&bench);
+    assert_eq!(bench.app.weights.as_ref().and_then(|weights| weights.token(&bench.app.transcript)), Some(0));
     assert!(of_first.iter().all(|(_, bits)| *bits == Some(0.0)), "{of_first:?}");
     bench.press(&["h"]);
-    assert_eq!(bench.app.weighed_token(), None, "before the first token stands the whole reply");
+    assert_eq!(
+        bench.app.weights.as_ref().and_then(|weights| weights.token(&bench.app.transcript)),
+        None,
+        "before the first token stands the whole reply"
+    );
     assert_eq!(bench.app.signed_ink(turns(&bench)[0]), [(0, 16, 0), (15, 25, 3)]);
 }
 
@@ -255,7 +262,7 @@ fn another_model_does_not_go_on_with_what_one_began() {
         run.vocabulary = Some("other".into());
     }
     assert_eq!(asked(&bench.send(Msg::Tick)), None);
-    let why = bench.app.weights_missing();
+    let why = bench.app.weights.as_ref().and_then(|weights| weights.missing(bench.app.view()));
     assert_eq!(why.as_deref(), Some("small made this; Ctrl+L loads it to read it again"));
 }
 
@@ -278,4 +285,10 @@ fn the_words_of_the_user_and_the_system_prompt_have_passes_too() {
         let said = brief(&bench.send(Msg::Tick));
         assert!(said.contains(&"ask Inspect".into()), "{turn:?} {said:?}");
     }
+}
+
+/// What each part weighs, in the order of the list.
+fn weighed(bench: &Bench) -> Vec<(usize, Option<f64>)> {
+    let weights = bench.app.weights.as_ref().unwrap();
+    weights.ranked(weights.token(&bench.app.transcript))
 }

@@ -80,7 +80,7 @@ fn a_steered_chat_says_so_in_its_next_reply_until_it_is_ended() {
     bench.app.focus = crate::app::Focus::Composer;
     let effects = bench.say("more");
     assert_eq!(generated(&effects).interventions, [Intervention::Steer(push)]);
-    bench.app.steer_off();
+    bench.app.talk.steer_off(with!(bench.app), &mut bench.app.out);
     assert!(bench.app.view().steering().is_none() && bench.app.talk.chat.settings.interventions.is_empty());
 }
 
@@ -118,7 +118,7 @@ fn what_the_engine_refuses_is_said_and_not_asked_again() {
     };
     answer(&mut bench, Event::Failed(failure));
     assert_eq!(pending(&bench), None);
-    assert_eq!(bench.app.steer_refused(), Some("The two texts have the same mean here."));
+    assert_eq!(bench.app.display().steer_refused(), Some("The two texts have the same mean here."));
 }
 
 #[test]

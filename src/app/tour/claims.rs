@@ -3,7 +3,7 @@
 //! Invariant: a sentence comes back only if what it says holds; else the step stays with its plain one.
 
 use super::{Act, HEAD, STEPS, Tour};
-use crate::app::{App, ModelStatus};
+use crate::app::{App, Display, ModelState, ModelStatus};
 use crate::command::Command;
 use crate::inspect::trace::{Attribution, ForwardTrace, HeadRow, LensRow, Part};
 use crate::token::{Candidate, TokenId};
@@ -15,20 +15,14 @@ const CAPITALS: [&str; 5] = [" London", " Tokyo", " Madrid", " Berlin", " Rome"]
 /// A token at a lower place than this is nowhere.
 const NOWHERE: u32 = 500;
 
-impl App {
-    /// The tour under way.
-    #[must_use]
-    pub fn tour(&self) -> Option<&Tour> {
-        self.tour.as_deref()
-    }
-
+impl<'a> Display<'a> {
     /// Whether this is the model that the tour's sentences speak of.
-    pub(super) fn tour_knows_model(&self) -> bool {
-        self.model.name == KNOWN
+    pub(in crate::app) fn tour_knows_model(&self) -> bool {
+        self.view.model.name == KNOWN
     }
 
     /// The head that the tour switches off: the known one, else the one that pushed the word most.
-    pub(super) fn tour_head(&self) -> Option<(u32, u32)> {
+    pub(in crate::app) fn tour_head(&self) -> Option<(u32, u32)> {
         let attribution = self.tour_trace()?.attribution.as_ref()?;
         if self.tour_knows_model() && head_push(attribution, HEAD).is_some() {
             return Some(HEAD);
@@ -41,58 +35,8 @@ impl App {
         }
     }
 
-    fn tour_trace(&self) -> Option<&ForwardTrace> {
-        self.display().shown_inside().map(|seen| &seen.trace)
-    }
-
-    /// What the tour says now: what it waits for, or the step's sentence and what its figures bear out.
-    #[must_use]
-    pub fn tour_words(&self) -> String {
-        let Some(tour) = &self.tour else { return String::new() };
-        let step = &STEPS[tour.at];
-        let said = match self.tour_waits() {
-            Some(waits) => Some(waits),
-            None if self.tour_knows_model() => (step.claim)(self),
-            None => None,
-        };
-        match said.or_else(|| self.tour_lacks(step.act)) {
-            Some(said) => format!("{} {said}", step.plain),
-            None => step.plain.to_owned(),
-        }
-    }
-
-    /// What must be there first, in a sentence.
-    fn tour_waits(&self) -> Option<String> {
-        let tour = self.tour.as_ref()?;
-        let name = || self.config.model_title(&self.model.name);
-        let key = self.keymap.shown(Command::Reload);
-        match &self.model.status {
-            ModelStatus::Ready(_) => {}
-            ModelStatus::Loading(done) => {
-                return Some(format!("{} is being loaded: {:.0} %.", name(), done * 100.0));
-            }
-            ModelStatus::Fetching => return Some(self.tour_fetches()),
-            ModelStatus::Failed { message, .. } => return Some(format!("{message} ({key} tries again)")),
-            ModelStatus::None | ModelStatus::Unloaded => return Some("The model is being started.".into()),
-        }
-        if self.talk.run.is_some() {
-            return Some("The model is reading it.".to_owned());
-        }
-        let turn = self.talk.chat.turn(tour.text).filter(|_| tour.asked)?;
-        let nothing = turn.steps().next().is_none();
-        nothing.then(|| "The model wrote nothing here, so there is no word to open.".to_owned())
-    }
-
-    fn tour_fetches(&self) -> String {
-        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        let Some(fetch) = &self.fetch else { return "The model is being fetched.".to_owned() };
-        let row = fetch.stages.iter().find(|(stage, ..)| *stage == fetch.stage);
-        match row {
-            Some((_, done, all)) if *all > 0 => {
-                format!("The model is being fetched, once: {:.0} of {:.0} MiB.", mib(*done), mib(*all))
-            }
-            _ => "The model is being fetched, once.".to_owned(),
-        }
+    fn tour_trace(&self) -> Option<&'a ForwardTrace> {
+        self.shown_inside().map(|seen| &seen.trace)
     }
 
     /// That this model has no such part, where it has none.
@@ -111,7 +55,7 @@ impl App {
     }
 
     fn tour_bytes(&self, id: TokenId) -> Option<Vec<u8>> {
-        let vocabulary = self.talk.vocabularies.get(self.display().shown_step()?.vocabulary.as_ref()?)?;
+        let vocabulary = self.view.vocabularies.get(self.shown_step()?.vocabulary.as_ref()?)?;
         vocabulary.bytes(id).map(<[u8]>::to_vec)
     }
 
@@ -121,7 +65,67 @@ impl App {
 
     /// The word of the tour, spelt.
     fn tour_word(&self) -> Option<String> {
-        self.tour_token(self.display().shown_step()?.step.id?)
+        self.tour_token(self.shown_step()?.step.id?)
+    }
+}
+
+impl ModelState {
+    fn tour_fetches(&self) -> String {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let Some(fetch) = &self.fetch else { return "The model is being fetched.".to_owned() };
+        let row = fetch.stages.iter().find(|(stage, ..)| *stage == fetch.stage);
+        match row {
+            Some((_, done, all)) if *all > 0 => {
+                format!("The model is being fetched, once: {:.0} of {:.0} MiB.", mib(*done), mib(*all))
+            }
+            _ => "The model is being fetched, once.".to_owned(),
+        }
+    }
+}
+
+impl App {
+    /// The tour under way.
+    #[must_use]
+    pub fn tour(&self) -> Option<&Tour> {
+        self.tour.as_deref()
+    }
+
+    /// What the tour says now: what it waits for, or the step's sentence and what its figures bear out.
+    #[must_use]
+    pub fn tour_words(&self) -> String {
+        let Some(tour) = &self.tour else { return String::new() };
+        let step = &STEPS[tour.at];
+        let said = match self.tour_waits() {
+            Some(waits) => Some(waits),
+            None if self.display().tour_knows_model() => (step.claim)(self),
+            None => None,
+        };
+        match said.or_else(|| self.display().tour_lacks(step.act)) {
+            Some(said) => format!("{} {said}", step.plain),
+            None => step.plain.to_owned(),
+        }
+    }
+
+    /// What must be there first, in a sentence.
+    fn tour_waits(&self) -> Option<String> {
+        let tour = self.tour.as_ref()?;
+        let name = || self.config.model_title(&self.model.name);
+        let key = self.keymap.shown(Command::Reload);
+        match &self.model.status {
+            ModelStatus::Ready(_) => {}
+            ModelStatus::Loading(done) => {
+                return Some(format!("{} is being loaded: {:.0} %.", name(), done * 100.0));
+            }
+            ModelStatus::Fetching => return Some(self.model.tour_fetches()),
+            ModelStatus::Failed { message, .. } => return Some(format!("{message} ({key} tries again)")),
+            ModelStatus::None | ModelStatus::Unloaded => return Some("The model is being started.".into()),
+        }
+        if self.talk.run.is_some() {
+            return Some("The model is reading it.".to_owned());
+        }
+        let turn = self.talk.chat.turn(tour.text).filter(|_| tour.asked)?;
+        let nothing = turn.steps().next().is_none();
+        nothing.then(|| "The model wrote nothing here, so there is no word to open.".to_owned())
     }
 }
 
@@ -163,10 +167,10 @@ pub(super) fn softmax(app: &App) -> Option<String> {
         return None;
     }
     let others = step.candidates.iter().filter(|c| Some(c.id) != step.id).take(3);
-    let others: Option<Vec<String>> = others.map(|c| app.tour_token(c.id)).collect();
+    let others: Option<Vec<String>> = others.map(|c| app.display().tour_token(c.id)).collect();
     Some(format!(
         "{} gets {}: three in four. {} could have come too.",
-        app.tour_word()?,
+        app.display().tour_word()?,
         percent(share),
         listed(&others?)
     ))
@@ -184,7 +188,7 @@ pub(super) fn sampler(app: &App) -> Option<String> {
         "{} tokens become {left}, then the random number u = {:.2} falls on {}.",
         grouped(trace.vocabulary.into()),
         trace.u?,
-        app.tour_token(trace.drawn)?
+        app.display().tour_token(trace.drawn)?
     ))
 }
 
@@ -203,10 +207,10 @@ pub(super) fn tokens(app: &App) -> Option<String> {
 /// The nearest other words.
 pub(super) fn embedding(app: &App) -> Option<String> {
     let facts = app.display().shown_embedding()?;
-    let bytes = app.tour_bytes(app.display().shown_step()?.step.id?)?;
+    let bytes = app.display().tour_bytes(app.display().shown_step()?.step.id?)?;
     let own = String::from_utf8_lossy(&bytes).trim().to_lowercase();
     let other = |(id, cosine): &(TokenId, f32)| {
-        let bytes = app.tour_bytes(*id)?;
+        let bytes = app.display().tour_bytes(*id)?;
         let text = String::from_utf8_lossy(&bytes);
         (text.starts_with(' ') && text.trim().to_lowercase() != own).then(|| (spelt(&bytes), *cosine))
     };
@@ -221,7 +225,7 @@ pub(super) fn embedding(app: &App) -> Option<String> {
 
 /// The fastest and the slowest hand.
 pub(super) fn position(app: &App) -> Option<String> {
-    let rotation = app.tour_trace()?.rotation.as_ref()?;
+    let rotation = app.display().tour_trace()?.rotation.as_ref()?;
     let (first, last) = (rotation.frequencies.first()?, rotation.frequencies.last()?);
     let context = app.view().ready()?.context;
     let whole = last.to_degrees() * context as f32;
@@ -237,7 +241,7 @@ pub(super) fn position(app: &App) -> Option<String> {
 
 /// Nowhere for most of the stack, first only at the end.
 pub(super) fn layers(app: &App) -> Option<String> {
-    let lens = app.tour_trace()?.lens.as_ref()?;
+    let lens = app.display().tour_trace()?.lens.as_ref()?;
     let rank = |row: &LensRow| row.followed.first().map(|followed| followed.rank);
     let rows: Option<Vec<(u32, u32)>> = lens
         .rows
@@ -252,24 +256,27 @@ pub(super) fn layers(app: &App) -> Option<String> {
     if lens.decided != Some(last) || best_before <= NOWHERE || u32::try_from(seen).ok()? < last / 2 {
         return None;
     }
-    Some(format!("{} is nowhere until layer {layer} and first only in the last, {last}.", app.tour_word()?))
+    Some(format!(
+        "{} is nowhere until layer {layer} and first only in the last, {last}.",
+        app.display().tour_word()?
+    ))
 }
 
 /// One head reads the country.
 pub(super) fn attention(app: &App) -> Option<String> {
     let (layer, head) = HEAD;
-    let attention = app.tour_trace()?.attention.as_ref()?;
+    let attention = app.display().tour_trace()?.attention.as_ref()?;
     let opened = attention.layers.iter().find(|opened| opened.layer == layer)?;
     let (at, weight) = strongest(opened.heads.get(head as usize)?)?;
     let pass = app.view().pass(app.display().shown_step()?.cursor())?;
     let read = *pass.ids.get(at)?;
-    if weight < 0.85 || !app.is_token(read, " France") {
+    if weight < 0.85 || !app.display().is_token(read, " France") {
         return None;
     }
     let tenths = (weight * 10.0).round();
     Some(format!(
         "Head {head} of layer {layer} reads {} with {tenths:.0} tenths of its weight.",
-        app.tour_token(read)?
+        app.display().tour_token(read)?
     ))
 }
 
@@ -283,7 +290,7 @@ pub(super) fn ffn(app: &App) -> Option<String> {
         app.display().shown_inside()?.ffns.iter().find(|ffn| ffn.layer == app.display().opened_layer())?;
     let neuron = opened.neurons.first()?;
     let about = neuron.promotes.iter().find_map(|(id, _)| {
-        let word = app.tour_token(*id)?;
+        let word = app.display().tour_token(*id)?;
         word.to_lowercase().contains("capital").then_some(word)
     })?;
     Some(format!(
@@ -294,7 +301,7 @@ pub(super) fn ffn(app: &App) -> Option<String> {
 
 /// The head's own push.
 pub(super) fn why(app: &App) -> Option<String> {
-    let attribution = app.tour_trace()?.attribution.as_ref()?;
+    let attribution = app.display().tour_trace()?.attribution.as_ref()?;
     let push = head_push(attribution, HEAD)?;
     let (layer, head) = HEAD;
     let most = attribution.heads.iter().all(|other| other.logit_difference <= push);
@@ -318,14 +325,14 @@ pub(super) fn switched_off(app: &App) -> Option<String> {
         CAPITALS.iter().filter_map(|capital| rises(app, capital, &trace.next, likely_before)).collect();
     let change = format!("{} becomes {}", percent(before), percent(after));
     if rose.len() < 3 {
-        return Some(format!("{change} for {}.", app.tour_word()?));
+        return Some(format!("{change} for {}.", app.display().tour_word()?));
     }
     Some(format!("{change}, and {} rise: still a capital, no longer France's.", listed(&rose)))
 }
 
 /// A word that is likelier now than it was, spelt.
 fn rises(app: &App, word: &str, now: &[Candidate], then: &[Candidate]) -> Option<String> {
-    let of = |list: &[Candidate]| list.iter().find(|c| app.is_token(c.id, word)).map(|c| c.logprob);
+    let of = |list: &[Candidate]| list.iter().find(|c| app.display().is_token(c.id, word)).map(|c| c.logprob);
     let least_then = then.last()?.logprob;
     let after = of(now)?;
     (after > of(then).unwrap_or(least_then)).then(|| spelt(word.as_bytes()))

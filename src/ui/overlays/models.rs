@@ -24,7 +24,7 @@ impl Draw for Models {
 
 fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
     let app = canvas.app;
-    let all = app.catalogue.len();
+    let all = app.model.catalogue.len();
     let inside = canvas.frame("Models", &count(picker, all), 100, rows_for(all, 10) + 11);
     let cursor = canvas.filter(inside, &picker.filter, "type to filter");
     let columns = Columns::of(inside.width);
@@ -33,11 +33,11 @@ fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
         heads(canvas, columns, body(inside, 2, 0));
     }
     for (index, at, _) in canvas.list(rows, picker.rows.len(), picker.selected) {
-        if let Some(item) = app.catalogue.get(picker.rows[index]) {
+        if let Some(item) = app.model.catalogue.get(picker.rows[index]) {
             row(canvas, columns, at, item);
         }
     }
-    let selected = picker.rows.get(picker.selected).and_then(|index| app.catalogue.get(*index));
+    let selected = picker.rows.get(picker.selected).and_then(|index| app.model.catalogue.get(*index));
     if let Some(item) = selected {
         let facts = Rect { y: rows.bottom() + 1, height: 3.min(inside.bottom() - rows.bottom()), ..inside };
         for (line, row) in facts_lines(app, item).iter().zip(0..facts.height.min(3)) {
@@ -157,7 +157,7 @@ fn state(app: &App, item: &CatalogueItem) -> (String, bool) {
         ModelStatus::Failed { .. } if current => return ("could not be loaded".into(), true),
         _ => {}
     }
-    if let Some(fetch) = app.fetch.as_ref().filter(|fetch| fetch.name == item.entry.name) {
+    if let Some(fetch) = app.model.fetch.as_ref().filter(|fetch| fetch.name == item.entry.name) {
         return match &fetch.failed {
             Some(_) => ("could not be fetched".into(), true),
             None => ("being fetched".into(), false),

@@ -219,7 +219,7 @@ fn twin(canvas: &mut Canvas<'_>, at: Rect) {
 }
 
 fn said(canvas: &mut Canvas<'_>, at: Rect) {
-    if let Some(why) = canvas.app.steer_refused() {
+    if let Some(why) = canvas.app.display().steer_refused() {
         canvas.cell(at, 3, at.width.saturating_sub(4), &format!("! {why}"), Role::Warn);
     }
 }

@@ -59,7 +59,7 @@ fn keys_of_list(canvas: &mut Canvas<'_>, weights: &Weights, inside: Rect) {
         (key.together(&[Command::TokenPrevious, Command::TokenNext]), "one token"),
         (key.of(Command::WhatIf), "edit it out"),
     ];
-    if canvas.app.weighed_token().is_some() {
+    if canvas.app.weights.as_ref().and_then(|weights| weights.token(&canvas.app.transcript)).is_some() {
         offered.insert(2, (key.of(Command::WeightsWhole), "whole reply"));
     }
     offered.push((key.of(Command::WeightsDrop), if weights.is_done() { "drop" } else { "stop" }));
@@ -70,7 +70,7 @@ fn keys_of_list(canvas: &mut Canvas<'_>, weights: &Weights, inside: Rect) {
 /// What the list is about, and what it costs; gives the next row.
 fn subject(canvas: &mut Canvas<'_>, weights: &Weights, inside: Rect) -> u16 {
     let (app, roomy) = (canvas.app, inside.height > 14);
-    let about = match app.weighed_token() {
+    let about = match app.weights.as_ref().and_then(|weights| weights.token(&app.transcript)) {
         Some(index) => format!("for {} alone", token_name(app, canvas.theme, weights, index)),
         None => match &weights.whole {
             Some(whole) => format!(
@@ -87,7 +87,7 @@ fn subject(canvas: &mut Canvas<'_>, weights: &Weights, inside: Rect) -> u16 {
                      is how much less likely the reply then is: + it led to these words, − it spoke against them.";
         at = lines(canvas, words, Role::Muted, inside, at);
     }
-    if let Some(why) = app.weights_missing() {
+    if let Some(why) = app.weights.as_ref().and_then(|weights| weights.missing(app.view())) {
         return lines(canvas, &why, Role::Warn, inside, at);
     }
     if weights.parts.is_empty() {
@@ -139,7 +139,11 @@ fn token_name(app: &App, theme: &Theme, weights: &Weights, index: usize) -> Stri
 fn list(canvas: &mut Canvas<'_>, weights: &Weights, area: Rect, inside: Rect) {
     let (app, theme) = (canvas.app, canvas.theme);
     let muted = theme.style(Role::Muted);
-    let limit = if app.weighed_token().is_some() { 4.0 } else { 16.0 };
+    let limit = if app.weights.as_ref().and_then(|weights| weights.token(&app.transcript)).is_some() {
+        4.0
+    } else {
+        16.0
+    };
     let cells = if inside.width >= 58 { 17 } else { 11 };
     let bars = Signed { low: -limit, high: limit, cells };
     let (figure, bar) = (10, 11);
@@ -153,7 +157,7 @@ fn list(canvas: &mut Canvas<'_>, weights: &Weights, area: Rect, inside: Rect) {
     let roomy = inside.height > 14;
     let below = if roomy { WHOLE + 1 } else { 0 };
     let rows = body(area, 1, below);
-    let weighed = app.weighed();
+    let weighed = weights.ranked(weights.token(&app.transcript));
     for (index, at, selected) in canvas.list(rows, weighed.len(), weights.selected) {
         let (part, bits) = (&weights.parts[weighed[index].0], weighed[index].1);
         let base = theme.style(if selected { Role::Select } else { Role::Text });

@@ -83,7 +83,7 @@ fn edit(canvas: &mut Canvas<'_>, what_if: &WhatIf, inside: Rect) -> u16 {
 /// What became of the replies, in a sentence; gives the next row.
 fn verdict(canvas: &mut Canvas<'_>, what_if: &WhatIf, inside: Rect, at: u16) -> u16 {
     let at = at + u16::from(inside.height > 14);
-    if let Some(why) = canvas.app.what_if_missing() {
+    if let Some(why) = canvas.app.what_if.as_ref().and_then(|what_if| what_if.missing(canvas.app.view())) {
         return lines(canvas, &why, Role::Warn, inside, at);
     }
     if !what_if.is_done() {

@@ -68,7 +68,7 @@ impl App {
     pub fn ink(&self) -> Option<Inked> {
         let view = &self.inspector.attention;
         // Beside a trial the text is coloured by its bits.
-        if self.docks() || !self.inspector.station_open(Station::Attention) || view.ink == Ink::Off {
+        if self.overlays.dock() || !self.inspector.station_open(Station::Attention) || view.ink == Ink::Off {
             return None;
         }
         let mut inked =

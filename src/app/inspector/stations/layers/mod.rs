@@ -68,8 +68,12 @@ impl StationUnit for Layers {
             Command::OpenNeurons => app.open_at(Station::Ffn, Some(app.display().opened_layer()), None),
             Command::NextRival => app.inspector.next_rival(view!(app)),
             Command::OpenSelected => app.inspector.show_selected_alone(),
-            Command::SelectLeft if app.inspector.depths.shows_grid => app.move_token(Move::Previous),
-            Command::SelectRight if app.inspector.depths.shows_grid => app.move_token(Move::Next),
+            Command::SelectLeft if app.inspector.depths.shows_grid => {
+                app.transcript.move_token(view!(app), &mut app.out, &mut app.focus, Move::Previous)
+            }
+            Command::SelectRight if app.inspector.depths.shows_grid => {
+                app.transcript.move_token(view!(app), &mut app.out, &mut app.focus, Move::Next)
+            }
             _ => {
                 let Some((down, _)) = arrow(command) else { return false };
                 app.inspector.aim_by(view!(app), down, 0);

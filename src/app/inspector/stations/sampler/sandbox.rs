@@ -270,7 +270,7 @@ impl App {
         }
         self.talk.chat.settings.sampling = layer;
         self.inspector.sandbox = None;
-        self.settings_changed();
+        self.talk.settings_changed(with!(self), &mut self.out);
         self.out.say(match adopted.as_slice() {
             [] => "these settings are in use already".to_owned(),
             some => format!("{} in this chat from now on", some.join(", ")),

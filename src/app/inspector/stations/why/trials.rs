@@ -269,7 +269,7 @@ impl App {
         let kept = if kept == chosen { Vec::new() } else { chosen };
         let count = kept.len();
         self.talk.chat.settings.interventions = kept.into_iter().chain(steered).collect();
-        self.put_conversation(self.talk.chat.head.id);
+        self.talk.put_conversation(with!(self), &mut self.out, self.talk.chat.head.id);
         self.out.say(match count {
             0 => "no part is kept off in this chat any more".to_owned(),
             1 => "1 part stays off in this chat's replies".to_owned(),
