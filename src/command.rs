@@ -3,7 +3,8 @@
 //!
 //! Invariant: a command's name is what `/name` and `[keys]` use; the table is in the order of the help.
 
-/// Where a key is looked up, innermost first: overlay, open station, focused pane, everywhere.
+/// Where a key is looked up, innermost first: overlay, open station, focused pane, everywhere. Those from
+/// [`Context::StepMode`] on are in force only while something is open that takes the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Context {
     /// Anywhere.

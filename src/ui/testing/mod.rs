@@ -29,8 +29,9 @@ pub fn app() -> App {
     app
 }
 
-/// The strip of stations with one of them open.
-pub fn strip(open: Station, full: bool) -> String {
+/// The strip of stations with one of them open, in so many columns.
+pub fn strip(open: Station, width: usize) -> String {
+    let full = width > 46;
     let mut text = String::new();
     let mut gap = ' ';
     for (digit, station) in (1..).zip(Station::ALL) {
@@ -39,7 +40,8 @@ pub fn strip(open: Station, full: bool) -> String {
         gap = if station == open { ']' } else { ' ' };
     }
     text.push(gap);
-    text
+    let cut: String = text.chars().take(width).collect();
+    cut.trim_end().to_owned()
 }
 
 /// An entry of the list of chats.
