@@ -5,13 +5,10 @@
 use crossterm::event::{KeyEvent, KeyEventKind};
 
 use super::cursor::Move;
-use super::{App, Effect, Focus};
+use super::{App, Effect, Focus, WIDE};
 use crate::command::{Command, Context};
 use crate::config::chord;
 use crate::config::keymap::is_plain;
-
-/// From this width on the side panes stand beside the transcript, cells.
-pub const WIDE: u16 = 110;
 
 impl App {
     /// A key was pressed.

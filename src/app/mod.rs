@@ -51,7 +51,6 @@ pub(crate) use book::Book;
 pub use composer::PASTE_LIMIT;
 pub use cursor::SplitCharacter;
 pub(crate) use inspector::stations::Keys;
-pub use keys::WIDE;
 pub use message::{Effect, EngineId, Msg, Now};
 pub use outbox::Outbox;
 pub use overlays::*;
@@ -66,7 +65,7 @@ pub use state::{
     ConfirmAction, Edit, Fetch, Find, Focus, Geometry, Ledger, LedgerOrder, Level, LineEdit, LookAt,
     LookedAt, Looks, ModelState, ModelStatus, Notice, Part, Paste, Phase, Picker, Preview, PromptAction,
     Queued, ReadAgain, ReadWithout, Record, ReplyOdds, RereadReply, Sandbox, Scroll, Steer, SteerField,
-    SteerWish, StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow, Weights, WhatIf, WholeOf,
+    SteerWish, StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow, WIDE, Weights, WhatIf, WholeOf,
 };
 
 pub use inspector::export::Picture;

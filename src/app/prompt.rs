@@ -4,7 +4,15 @@
 
 use super::ChatView;
 use crate::chat::{Conversation, ConversationId, Piece, Role, Turn, TurnId};
-use crate::engine::protocol::{Message, StoredTokens};
+use crate::engine::protocol::{Message, Prompt, StoredTokens};
+
+/// The sentence that the tour opens.
+pub(super) const TOUR_SENTENCE: &str = "The capital of France is";
+
+/// What the tour's reply is conditioned on: its sentence as it is, without a template.
+pub(super) fn of_tour() -> Prompt {
+    Prompt::Raw { text: TOUR_SENTENCE.to_owned() }
+}
 
 impl ChatView<'_> {
     /// The messages before a turn that is being written, and what it has already if it is continued.

@@ -200,7 +200,7 @@ impl Talk {
         let clock_ms = run.template_clock_ms.unwrap_or_default();
         let interventions = run.interventions.clone();
         let prompt =
-            out.on_tour.then(super::tour::prompt).or_else(|| self.view(with).branch_prompt()).unwrap_or_else(
+            out.on_tour.then(prompt::of_tour).or_else(|| self.view(with).branch_prompt()).unwrap_or_else(
                 || {
                     let messages = self.view(with).messages(active.chat, active.turn);
                     let left_out = self.left_out.get(&active.chat).copied().unwrap_or_default();

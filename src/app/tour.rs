@@ -8,20 +8,18 @@ mod steps;
 
 use crossterm::event::KeyEvent;
 
+use super::prompt::TOUR_SENTENCE;
 use super::{
     App, Asker, Effect, Focus, Inspector, Level, ModelStatus, Notice, StepMode, TokenCursor, Transcript,
     Trial, Unit,
 };
 use crate::chat::{Conversation, ConversationId, Role, Span, Turn, TurnId, TurnState};
 use crate::command::{Command, Context, Group};
-use crate::engine::protocol::Prompt;
 use crate::inspect::trace::Part;
 use crate::sampling::Sampling;
 
 pub use steps::STEPS;
 
-/// The sentence that the tour opens.
-pub const SENTENCE: &str = "The capital of France is";
 /// The seed of its one draw.
 const SEED: u32 = 7;
 /// How long the offer of the tour stays in the notice row, ms.
@@ -39,11 +37,6 @@ pub enum Act {
     SwitchOff,
     /// The head is off.
     SwitchedOff,
-}
-
-/// What the tour's reply is conditioned on: the sentence as it is, without a template.
-pub(crate) fn prompt() -> Prompt {
-    Prompt::Raw { text: SENTENCE.to_owned() }
 }
 
 /// The tour under way.
@@ -331,7 +324,7 @@ fn sentence_alone(id: ConversationId, text: TurnId, now: i64) -> Conversation {
         id: text,
         parent: None,
         role: Role::Assistant,
-        spans: vec![Span::Written { text: SENTENCE.to_owned() }],
+        spans: vec![Span::Written { text: TOUR_SENTENCE.to_owned() }],
         state: TurnState::Done,
         deleted: false,
         note: None,

@@ -15,7 +15,7 @@ pub(crate) mod stations;
 use crate::app::{ChatView, Display, Outbox};
 use std::sync::Arc;
 
-use super::keys::WIDE;
+use super::WIDE;
 use super::{App, Origin, Record, TokenCursor};
 use crate::chat::{Piece, RunId, Span, TurnId, unfinished_tail, whole_text};
 use crate::engine::protocol::Written;

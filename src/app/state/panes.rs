@@ -183,6 +183,9 @@ pub struct Completion {
     pub selected: usize,
 }
 
+/// From this width on the side panes stand beside the transcript, cells.
+pub const WIDE: u16 = 110;
+
 /// What drawing learned: the runtime hands it back before the next message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Geometry {
