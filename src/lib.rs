@@ -9,6 +9,8 @@
 //! ui/            L3  &App to Buffer: one file per pane, station and overlay; widgets/ know nothing of App;
 //!                    text/ maps tokens to cells; cache keeps wrapped rows; picture gives a station as SVG or text
 //! app/           L2  state and update: `update(now, msg) -> Vec<Effect>`; no IO, no clock, no channel
+//!                    talk: chats, runs, the reply being written; outbox: what parts speak through; view: what they
+//!                    read of each other; inspector, transcript, composer, model: each pane's state with its commands;
 //!                    inspector/stations: each station a unit in its own folder, with its state and its page;
 //!                    overlays: each overlay a unit, with its keys and what Enter does
 //! engine/        L1  protocol · frame · handle (spawn, send) · serve (the child's main) · shared and control (what the

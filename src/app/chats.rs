@@ -220,7 +220,7 @@ impl App {
                 }
             }
             store::Event::Scores(chat, scores) => {
-                self.talk.scores_read(with!(self), &mut self.out, chat, scores)
+                self.talk.scores_read(with!(self), &mut self.out, chat, scores);
             }
             store::Event::Found { query, hits } => self.found(&query, hits),
             store::Event::Trouble { message, lost } => {

@@ -37,7 +37,7 @@ impl App {
         match found.filter(|_| !types) {
             Some(command) => self.run_command(command),
             None if plain && self.focus == Focus::Composer => {
-                self.edit_draft(|composer| composer.compose(key))
+                self.edit_draft(|composer| composer.compose(key));
             }
             None => match self.keymap.lookup(Context::Global, key) {
                 Some(command) => self.run_command(command),
@@ -97,28 +97,28 @@ impl App {
             Command::MessageDown => self.transcript.select_message(view!(self), &mut self.focus, true),
             Command::MessageUp => self.transcript.select_message(view!(self), &mut self.focus, false),
             Command::TokenNext => {
-                self.transcript.move_token(view!(self), &mut self.out, &mut self.focus, Move::Next)
+                self.transcript.move_token(view!(self), &mut self.out, &mut self.focus, Move::Next);
             }
             Command::TokenPrevious => {
-                self.transcript.move_token(view!(self), &mut self.out, &mut self.focus, Move::Previous)
+                self.transcript.move_token(view!(self), &mut self.out, &mut self.focus, Move::Previous);
             }
             Command::TokenFirst => {
-                self.transcript.move_token(view!(self), &mut self.out, &mut self.focus, Move::First)
+                self.transcript.move_token(view!(self), &mut self.out, &mut self.focus, Move::First);
             }
             Command::TokenLast => {
-                self.transcript.move_token(view!(self), &mut self.out, &mut self.focus, Move::Last)
+                self.transcript.move_token(view!(self), &mut self.out, &mut self.focus, Move::Last);
             }
             Command::WordNext => {
-                self.transcript.move_token(view!(self), &mut self.out, &mut self.focus, Move::NextWord)
+                self.transcript.move_token(view!(self), &mut self.out, &mut self.focus, Move::NextWord);
             }
             Command::WordPrevious => {
-                self.transcript.move_token(view!(self), &mut self.out, &mut self.focus, Move::PreviousWord)
+                self.transcript.move_token(view!(self), &mut self.out, &mut self.focus, Move::PreviousWord);
             }
             Command::UncertainNext => {
-                self.transcript.seek_uncertain(view!(self), &mut self.out, &mut self.focus, true)
+                self.transcript.seek_uncertain(view!(self), &mut self.out, &mut self.focus, true);
             }
             Command::UncertainPrevious => {
-                self.transcript.seek_uncertain(view!(self), &mut self.out, &mut self.focus, false)
+                self.transcript.seek_uncertain(view!(self), &mut self.out, &mut self.focus, false);
             }
             Command::Colour => self.next_colouring(),
             Command::Special => self.transcript.toggle_special(&mut self.out),

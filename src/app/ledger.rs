@@ -91,8 +91,7 @@ impl Outbox {
             self.warn(format!("{name}: the ending must be .html, .md, .json or .jsonl"));
             return;
         };
-        let document =
-            Document { conversation: view.chat, runs: &view.runs, vocabularies: &view.vocabularies };
+        let document = Document { conversation: view.chat, runs: view.runs, vocabularies: view.vocabularies };
         let text = document.export(format);
         self.emit(Effect::WriteFile { name, text });
     }

@@ -180,7 +180,7 @@ impl Inspector {
             Ok(Request::Look(Box::new(look)))
         });
         self.find_matching(view);
-        self.settle_sandbox(view);
+        self.sync_sandbox(view);
     }
 
     /// Tells the engine what the open station wants recorded, when that has changed.

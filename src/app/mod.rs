@@ -1,5 +1,11 @@
 //! The app's state, and how messages change it: `update(now, msg) -> Vec<Effect>`.
 //!
+//! A command is a method on the part that it changes. [`Talk`] holds what is said: chats, runs, scores, the reply being
+//! written. [`Inspector`], [`Transcript`], [`Composer`], [`ModelState`] and the state of each overlay are parts as well.
+//! What a part says to anyone else goes into the [`Outbox`]; what it reads of the others comes as a view that borrows
+//! them field by field: [`ChatView`] (chats with the model that can read them), [`Display`] (the token on display). Only
+//! what changes several parts is a method of [`App`].
+//!
 //! Invariants: no IO, no clock, no channel, no ratatui drawing type here. Effects are data that the runtime
 //! performs; what drawing learned comes back as [`Geometry`]. A run that is over ignores late events.
 
@@ -66,6 +72,7 @@ pub use state::{
     LookedAt, Looks, ModelState, ModelStatus, Notice, Part, Paste, Phase, Picker, Preview, PromptAction,
     Queued, ReadAgain, ReadWithout, Record, ReplyOdds, RereadReply, Sandbox, Scroll, Steer, SteerField,
     SteerWish, StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow, WIDE, Weights, WhatIf, WholeOf,
+    Writing,
 };
 
 pub use inspector::export::Picture;
@@ -149,7 +156,8 @@ impl Composer {
 
 impl Talk {
     fn flush_at(&self) -> Option<u64> {
-        self.unsaved_since.map(|at| at + reply::FLUSH_MS)
+        let Some(ActiveRun { phase: Phase::Writing(writing), .. }) = &self.run else { return None };
+        writing.unsaved_since.map(|at| at + reply::FLUSH_MS)
     }
 }
 
@@ -223,16 +231,16 @@ impl App {
             Msg::Terminate => self.quit(),
         }
         if !self.quitting {
-            self.settle();
+            self.sync();
         }
         self.out.take_effects()
     }
 
     /// Does what its time has come for.
-    fn settle(&mut self) {
+    fn sync(&mut self) {
         let now = self.out.now.mono_ms;
         let due = |at: Option<u64>| at.is_some_and(|at| at <= now);
-        self.settle_tour();
+        self.sync_tour();
         self.transcript.sync_cursor(view!(self), &mut self.out, &mut self.focus);
         self.talk.sync_scores(with!(self), &mut self.out, &mut self.transcript);
         self.out.expire_notice();

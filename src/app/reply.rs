@@ -3,13 +3,24 @@
 //! Invariant: an event counts only under the engine and the request that the active run was asked of.
 
 use super::inspector::run_of;
-use super::{App, Asker, ChatView, EngineId, Level, ModelStatus, Notice, Outbox, Phase, Talk, TokenCursor};
+use super::{
+    ActiveRun, App, Asker, ChatView, EngineId, Level, ModelStatus, Notice, Outbox, Phase, Talk, TokenCursor,
+    Writing,
+};
 use crate::app::view::With;
-use crate::chat::{self, ConversationId, RunId, Span, StopReason, Timings, TurnId, TurnState, Usage};
+use crate::chat::{self, ConversationId, RunId, Span, StopReason, Timings, Turn, TurnId, TurnState, Usage};
 use crate::config::{Notify, Overflow};
 use crate::engine::protocol::{Envelope, Event, Exit, Failure, FailureKind, PromptFacts, RequestId, Written};
 use crate::store;
 use crate::token::Step;
+
+/// What a run wrote of a turn last.
+fn steps_of(turn: &mut Turn, of: RunId) -> Option<&mut Vec<Step>> {
+    turn.spans.iter_mut().rev().find_map(|span| match span {
+        Span::Generated { run, steps } if *run == of => Some(steps),
+        _ => None,
+    })
+}
 
 /// Steps reach the store this long after they came, ms.
 pub(crate) const FLUSH_MS: u64 = 500;
@@ -105,19 +116,13 @@ impl App {
     fn token(&mut self, written: Written) {
         let now = self.out.now.mono_ms;
         let Some(active) = &mut self.talk.run else { return };
-        active.phase = Phase::Writing;
         active.written += 1;
-        let first = active.first_token_at.is_none();
+        let first = !matches!(active.phase, Phase::Writing(_));
         if first {
-            active.first_token_at = Some(now);
+            active.phase = Phase::Writing(Writing::default());
         }
-        self.talk.arrivals.push_back(now);
-        while self.talk.arrivals.front().is_some_and(|at| at + SPEED_MS < now) {
-            self.talk.arrivals.pop_front();
-        }
-        let span = now.saturating_sub(self.talk.arrivals.front().copied().unwrap_or(now));
-        if span > 0 {
-            active.speed = (self.talk.arrivals.len() - 1) as f32 * 1000.0 / span as f32;
+        if let Phase::Writing(writing) = &mut active.phase {
+            writing.came(now, SPEED_MS);
         }
         let (chat, turn, run) = (active.chat, active.turn, active.run);
         if first {
@@ -131,8 +136,6 @@ impl App {
         }
         let Some(index) = self.talk.append(chat, turn, run, written.step.clone()) else { return };
         self.out.touch(turn);
-        self.talk.unsaved_since.get_or_insert(now);
-        self.talk.unsaved_steps.push(written.step.clone());
         if chat == self.talk.chat.head.id {
             self.model.used += 1;
             self.inspector.live_step(view!(self), &mut self.out, TokenCursor { turn, index }, written);
@@ -226,11 +229,7 @@ impl Talk {
     fn append(&mut self, chat: ConversationId, turn: TurnId, of: RunId, step: Step) -> Option<usize> {
         let turn = self.conversation_mut(chat)?.turn_mut(turn)?;
         let index = turn.kept_steps() + turn.steps().count();
-        let span = turn.spans.iter_mut().rev().find_map(|span| match span {
-            Span::Generated { run, steps } if *run == of => Some(steps),
-            _ => None,
-        })?;
-        span.push(step);
+        steps_of(turn, of)?.push(step);
         Some(index)
     }
 
@@ -255,9 +254,15 @@ impl Talk {
 
     /// Hands the steps that wait to the store.
     pub(crate) fn flush_steps(&mut self, out: &mut Outbox) {
-        self.unsaved_since = None;
-        let steps = std::mem::take(&mut self.unsaved_steps);
-        if let Some(turn) = self.run.as_ref().map(|run| run.turn).filter(|_| !steps.is_empty()) {
+        let Some(ActiveRun { chat, turn, run, phase: Phase::Writing(writing), .. }) = &mut self.run else {
+            return;
+        };
+        writing.unsaved_since = None;
+        let unsaved = std::mem::take(&mut writing.unsaved);
+        let (chat, turn, run) = (*chat, *turn, *run);
+        let steps = self.conversation_mut(chat).and_then(|chat| steps_of(chat.turn_mut(turn)?, run));
+        if let Some(steps) = steps.filter(|_| unsaved > 0) {
+            let steps = steps[steps.len().saturating_sub(unsaved)..].to_vec();
             out.store(store::Command::AppendSteps(turn, steps));
         }
     }

@@ -170,21 +170,16 @@ impl Talk {
         out.store(store::Command::PutRun(Box::new(run.clone())));
         self.put_conversation(with, out, chat);
         out.touch(turn.id);
-        self.unsaved_steps.clear();
-        self.unsaved_since = None;
-        self.arrivals.clear();
         out.last_use = out.now.mono_ms;
         self.run = Some(ActiveRun {
             chat,
             turn: turn.id,
             run: run.id,
             request: crate::engine::RequestId::default(),
-            phase: Phase::Waiting,
+            phase: Phase::Asked,
             prompt: None,
             written: 0,
             started_at: out.now.mono_ms,
-            first_token_at: None,
-            speed: 0.0,
             stopping: false,
         });
         self.runs.insert(run.id, run);

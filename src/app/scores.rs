@@ -287,7 +287,7 @@ impl Talk {
     pub(crate) fn score_event(&mut self, out: &mut Outbox, id: RequestId, event: Event) {
         match self.scoring.reading.event(id, event) {
             Some(Answer::Part(_, Event::Scores { first, steps })) => {
-                self.scores_came(out, first as usize, steps)
+                self.scores_came(out, first as usize, steps);
             }
             Some(Answer::Refused(_, why)) => out.warn(format!("typed text could not be scored: {why}")),
             Some(Answer::Whole(batch, _)) => {

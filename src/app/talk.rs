@@ -2,12 +2,12 @@
 //!
 //! Invariant: at most one reply is written at a time, in whatever chat; a run that is over ignores late events.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{ActiveRun, Chats, Queued, StepMode, TurnScore};
 use crate::chat::{Conversation, ConversationId, Run, RunId, Turn, TurnId};
-use crate::token::{Step, Vocabulary};
+use crate::token::Vocabulary;
 
 /// See the module.
 pub struct Talk {
@@ -33,12 +33,6 @@ pub struct Talk {
     pub steps: StepMode,
     /// Scores of typed text: what was asked and read.
     pub(crate) scoring: super::scores::Asking,
-    /// Steps not handed to the store yet.
-    pub(crate) unsaved_steps: Vec<Step>,
-    /// When the first of them came, ms.
-    pub(crate) unsaved_since: Option<u64>,
-    /// Arrival times of the last second's tokens, ms.
-    pub(crate) arrivals: VecDeque<u64>,
     /// Messages left out of a chat's prompt because the context was full.
     pub(crate) left_out: BTreeMap<ConversationId, usize>,
     /// Draft of the chat that has no entry in the store.
@@ -64,9 +58,6 @@ impl Talk {
             queued: None,
             steps: StepMode::default(),
             scoring: super::scores::Asking::default(),
-            unsaved_steps: Vec::new(),
-            unsaved_since: None,
-            arrivals: VecDeque::new(),
             left_out: BTreeMap::new(),
             new_draft: String::new(),
             renames: BTreeMap::new(),

@@ -240,7 +240,7 @@ impl App {
     }
 
     /// Brings the tour on as far as it can go: asks for the word, puts the cursor on it, places the selection.
-    pub(crate) fn settle_tour(&mut self) {
+    pub(crate) fn sync_tour(&mut self) {
         let Some(tour) = &self.tour else { return };
         let (at, text, asked, placed) = (tour.at, tour.text, tour.asked, tour.placed);
         if asked && self.talk.run.is_none() {

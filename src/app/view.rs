@@ -1,6 +1,6 @@
 //! Read-only views of the state: queries that need several parts of it, and none of the rest.
 //!
-//! Invariant: a view borrows field by field (see [`view!`]), so the part that is not in it can be changed meanwhile.
+//! Invariant: a view borrows field by field (see the macro `view!`), so the part that is not in it can be changed meanwhile.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -120,7 +120,7 @@ impl Cache {
         self.marks.insert(turn.id, Marked { revision, ..marked });
     }
 
-    /// Where a run's prompt stands in messages, aligned once for the messages as they are; see [`ChatView::ink_places`].
+    /// Where a run's prompt stands in messages, aligned once for the messages as they are; see `ChatView::ink_places`.
     pub fn ink_places(&mut self, app: &App, ids: &[TokenId], run: RunId, turns: &[&Turn]) -> Rc<Places> {
         let finished = turns.iter().filter(|turn| turn.state != TurnState::Streaming);
         let known: Vec<(TurnId, u64)> =

@@ -6,7 +6,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{App, ModelStatus, Phase};
+use crate::app::{ActiveRun, App, ModelStatus, Phase};
 use crate::chat::{Role as Speaker, Span};
 use crate::engine::protocol::Loaded;
 use crate::sanitize;
@@ -155,8 +155,8 @@ impl Facts {
 /// Tokens a second: of the reply being written, else of the last one that the shown branch has.
 #[must_use]
 pub fn speed(app: &App) -> Option<f32> {
-    if let Some(run) = app.talk.run.as_ref().filter(|run| run.speed > 0.0) {
-        return Some(run.speed);
+    if let Some(speed) = app.talk.run.as_ref().and_then(ActiveRun::speed) {
+        return Some(speed);
     }
     let branch = app.talk.chat.branch();
     let last = branch.iter().rev().find(|turn| turn.role == Speaker::Assistant)?;
@@ -171,11 +171,11 @@ pub fn speed(app: &App) -> Option<f32> {
 fn state(app: &App, theme: &Theme) -> (String, Role) {
     let symbols = &theme.symbols;
     if let Some(run) = &app.talk.run {
-        return match run.phase {
+        return match &run.phase {
             _ if run.stopping => (format!("{} stopping", symbols.writing), Role::Strong),
             _ if app.talk.steps.paused => (format!("{} paused", symbols.reading), Role::Strong),
-            Phase::Writing => (format!("{} writing", symbols.writing), Role::Strong),
-            Phase::Waiting | Phase::Reading { .. } => (format!("{} reading", symbols.reading), Role::Strong),
+            Phase::Writing(_) => (format!("{} writing", symbols.writing), Role::Strong),
+            Phase::Asked | Phase::Reading { .. } => (format!("{} reading", symbols.reading), Role::Strong),
         };
     }
     match &app.model.status {

@@ -197,7 +197,7 @@ impl App {
     }
 }
 
-impl<'a> ChatView<'a> {
+impl ChatView<'_> {
     pub(in crate::app) fn weights_of(&self, reply: TurnId, by_message: bool) -> Weights {
         Weights {
             chat: self.chat.head.id,

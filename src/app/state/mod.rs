@@ -20,4 +20,4 @@ pub use panes::{
 };
 pub use reread::{Change, Part, ReadAgain, ReadWithout, RereadReply, Weights, WhatIf};
 pub use steer::{Preview, Steer, SteerField, SteerWish};
-pub use work::{ActiveRun, Fetch, ModelState, ModelStatus, Phase, Queued};
+pub use work::{ActiveRun, Fetch, ModelState, ModelStatus, Phase, Queued, Writing};

@@ -2,7 +2,7 @@
 //!
 //! Invariant: at most one reply is written at a time, in whatever chat.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::chat::{ConversationId, RunId, TurnId};
 use crate::engine::protocol::{Loaded, PromptFacts, RequestId};
@@ -27,19 +27,15 @@ pub struct ActiveRun {
     pub written: u32,
     /// When it was asked for, ms.
     pub started_at: u64,
-    /// When the first token came, ms.
-    pub first_token_at: Option<u64>,
-    /// Tokens a second over the last second or so.
-    pub speed: f32,
     /// The user asked to stop it.
     pub stopping: bool,
 }
 
 /// What a run does now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Phase {
     /// Asked for.
-    Waiting,
+    Asked,
     /// Reading the prompt.
     Reading {
         /// Tokens read.
@@ -48,7 +44,47 @@ pub enum Phase {
         total: u32,
     },
     /// Writing.
-    Writing,
+    Writing(Writing),
+}
+
+/// How fast a reply is written, and what of it the store has not got yet.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Writing {
+    /// Tokens a second over the last second or so.
+    pub speed: f32,
+    /// Arrival times of the last second's tokens, ms.
+    pub(crate) arrivals: VecDeque<u64>,
+    /// How many of the last steps were not handed to the store yet.
+    pub(crate) unsaved: usize,
+    /// When the first of them came, ms.
+    pub(crate) unsaved_since: Option<u64>,
+}
+
+impl Writing {
+    /// A token came; the speed is measured over the last `over` ms.
+    pub(crate) fn came(&mut self, now: u64, over: u64) {
+        self.arrivals.push_back(now);
+        while self.arrivals.front().is_some_and(|at| at + over < now) {
+            self.arrivals.pop_front();
+        }
+        let span = now.saturating_sub(self.arrivals.front().copied().unwrap_or(now));
+        if span > 0 {
+            self.speed = (self.arrivals.len() - 1) as f32 * 1000.0 / span as f32;
+        }
+        self.unsaved += 1;
+        self.unsaved_since.get_or_insert(now);
+    }
+}
+
+impl ActiveRun {
+    /// Tokens a second, once some have come.
+    #[must_use]
+    pub fn speed(&self) -> Option<f32> {
+        match &self.phase {
+            Phase::Writing(writing) => Some(writing.speed).filter(|speed| *speed > 0.0),
+            Phase::Asked | Phase::Reading { .. } => None,
+        }
+    }
 }
 
 /// A message that waits to be sent.

@@ -23,7 +23,7 @@ fn everything_is_stored_before_the_reply_is_asked_for() {
     assert_eq!(bench.draft(), "");
     assert_eq!(bench.branch(), ["User: Hello there", "Assistant: "]);
     let run = bench.app.talk.run.as_ref().unwrap();
-    assert_eq!((run.phase, run.written, run.turn), (Phase::Waiting, 0, bench.app.talk.chat.leaf.unwrap()));
+    assert_eq!((&run.phase, run.written, run.turn), (&Phase::Asked, 0, bench.app.talk.chat.leaf.unwrap()));
 }
 
 #[test]

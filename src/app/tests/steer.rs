@@ -76,7 +76,7 @@ fn a_steered_chat_says_so_in_its_next_reply_until_it_is_ended() {
     bench.press(&["left", "left", "enter"]);
     let push = bench.app.view().steering().unwrap().clone();
     assert_eq!((push.name.as_str(), push.strength), ("warm − cold", -0.1));
-    assert!(bench.app.talk.chat.settings.twin && !bench.app.overlays.find::<SteerPanel>().is_some());
+    assert!(bench.app.talk.chat.settings.twin && bench.app.overlays.find::<SteerPanel>().is_none());
     bench.app.focus = crate::app::Focus::Composer;
     let effects = bench.say("more");
     assert_eq!(generated(&effects).interventions, [Intervention::Steer(push)]);

@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 use super::live::Live;
 use super::plan::{Plan, plan};
 use super::{Form, rows};
-use crate::app::{App, Watched};
+use crate::app::{ActiveRun, App, Watched};
 use crate::theme::{Role, Theme};
 use crate::ui::widgets::{bar, chart, number, text, token};
 
@@ -213,9 +213,9 @@ fn showing(app: &App, live: &Live<'_>) -> String {
         (false, 0 | 1) => "showing every step".to_owned(),
         (false, of) => format!("showing 1 step of {of}"),
     };
-    match (app.inspector.price_ms, &app.talk.run) {
-        (Some(price), Some(run)) if run.speed > 0.0 => {
-            format!("{shown}   {price:.2} ms/token ({:.0} %)", price * run.speed / 10.0)
+    match (app.inspector.price_ms, app.talk.run.as_ref().and_then(ActiveRun::speed)) {
+        (Some(price), Some(speed)) => {
+            format!("{shown}   {price:.2} ms/token ({:.0} %)", price * speed / 10.0)
         }
         (Some(price), _) => format!("{shown}   {price:.2} ms/token"),
         // Every step keeps its odds, whether they are shown or not.

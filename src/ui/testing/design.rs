@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::app::{ActiveRun, App, Level, LiveStep, ModelStatus, Notice, Phase, Watched};
+use crate::app::{ActiveRun, App, Level, LiveStep, ModelStatus, Notice, Phase, Watched, Writing};
 use crate::chat::{
     ChatSettings, Conversation, ConversationHead, ConversationId, Role as Speaker, Run, RunId, Span, Turn,
     TurnId, TurnState,
@@ -216,12 +216,10 @@ pub fn capitals() -> App {
         turn: TurnId(2),
         run: RunId(1),
         request: RequestId(1),
-        phase: Phase::Writing,
+        phase: Phase::Writing(Writing { speed: 168.0, ..Writing::default() }),
         prompt: None,
         written: 15,
         started_at: 0,
-        first_token_at: Some(0),
-        speed: 168.0,
         stopping: false,
     });
     app.talk.runs.insert(RunId(1), Run::of_tests(1, "smollm2-135m-instruct"));

@@ -8,7 +8,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
-use crate::app::{ActiveRun, App, Now, Phase, Station};
+use crate::app::{ActiveRun, App, Now, Phase, Station, Writing};
 use crate::chat::{ConversationHead, ConversationId, Role as Speaker, RunId, Span, Turn, TurnId, TurnState};
 use crate::config::keymap::Keymap;
 use crate::config::{ColorDepth, Config};
@@ -85,12 +85,10 @@ pub fn run(chat: ConversationId) -> ActiveRun {
         turn: TurnId(1),
         run: RunId(1),
         request: RequestId(1),
-        phase: Phase::Writing,
+        phase: Phase::Writing(Writing::default()),
         prompt: None,
         written: 0,
         started_at: 0,
-        first_token_at: None,
-        speed: 0.0,
         stopping: false,
     }
 }

@@ -151,10 +151,10 @@ impl Block<'_> {
 /// What a reply waits for before its first token.
 fn status(app: &App, turn: &Turn) -> Option<String> {
     let run = app.talk.run.as_ref().filter(|run| run.turn == turn.id)?;
-    match run.phase {
-        Phase::Waiting => Some("waiting for the model".to_owned()),
+    match &run.phase {
+        Phase::Asked => Some("waiting for the model".to_owned()),
         Phase::Reading { done, total } => Some(format!("reading {done} of {total} tokens")),
-        Phase::Writing => None,
+        Phase::Writing(_) => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Transcripts as drawn: rows as text, key cells as roles.
 
 use super::*;
-use crate::app::{ActiveRun, Colouring, Find, LineEdit, Phase, Queued, TokenCursor};
+use crate::app::{ActiveRun, Colouring, Find, LineEdit, Phase, Queued, TokenCursor, Writing};
 use crate::chat::RunId;
 use crate::engine::protocol::RequestId;
 use crate::ui::testing::{app, buffer, ink, reply, rows, streaming, theme, user};
@@ -26,8 +26,6 @@ fn running(app: &mut App, turn: TurnId, phase: Phase) {
         prompt: None,
         written: 0,
         started_at: 0,
-        first_token_at: None,
-        speed: 0.0,
         stopping: false,
     });
 }
@@ -42,7 +40,7 @@ fn capitals() -> App {
         &mut app,
         &["Paris is renowned for its iconic landmarks,", " including the Eiffel Tower,", " Notre"],
     );
-    running(&mut app, turn, Phase::Writing);
+    running(&mut app, turn, Phase::Writing(Writing::default()));
     app
 }
 
@@ -187,7 +185,7 @@ fn a_reply_that_waits_says_what_for() {
     let turn = streaming(&mut app, &[]);
     running(&mut app, turn, Phase::Reading { done: 17, total: 62 });
     assert_eq!(drawn(&app, 40, 6)[4], " reading 17 of 62 tokens");
-    running(&mut app, turn, Phase::Writing);
+    running(&mut app, turn, Phase::Writing(Writing::default()));
     assert_eq!(drawn(&app, 40, 6)[4], " █");
     app.talk.queued =
         Some(Queued { chat: app.talk.chat.head.id, reply_to: None, text: Some("and\nthen?".into()) });

@@ -69,10 +69,10 @@ impl StationUnit for Layers {
             Command::NextRival => app.inspector.next_rival(view!(app)),
             Command::OpenSelected => app.inspector.show_selected_alone(),
             Command::SelectLeft if app.inspector.depths.shows_grid => {
-                app.transcript.move_token(view!(app), &mut app.out, &mut app.focus, Move::Previous)
+                app.transcript.move_token(view!(app), &mut app.out, &mut app.focus, Move::Previous);
             }
             Command::SelectRight if app.inspector.depths.shows_grid => {
-                app.transcript.move_token(view!(app), &mut app.out, &mut app.focus, Move::Next)
+                app.transcript.move_token(view!(app), &mut app.out, &mut app.focus, Move::Next);
             }
             _ => {
                 let Some((down, _)) = arrow(command) else { return false };

@@ -182,7 +182,7 @@ impl Inspector {
     }
 
     /// Works out what the tried settings make of the shown token and its reply, if that is not known yet.
-    pub(crate) fn settle_sandbox(&mut self, view: ChatView<'_>) {
+    pub(crate) fn sync_sandbox(&mut self, view: ChatView<'_>) {
         let Some(sandbox) = &self.sandbox else { return };
         let Some((run, at)) = self
             .display(view)
