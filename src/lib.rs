@@ -13,15 +13,19 @@
 //!                    read of each other; inspector, transcript, composer, model: each pane's state with its commands;
 //!                    inspector/stations: each station a unit in its own folder, with its state and its page;
 //!                    overlays: each overlay a unit, with its keys and what Enter does
-//! engine/        L1  protocol · frame · handle (spawn, send) · serve (the child's main) · shared and control (what the
-//!                    reading thread and a running reply have in common) · template, stop, prompt · sampler (the
-//!                    chain, recorded stage by stage) · merges and tokenizer (how a text is cut and merged, from the
-//!                    rules in the file) · scripted (a fake).
+//! engine/        L1  shared and control (what the reading thread and a running reply have in common) · merges and
+//!                    tokenizer (how a text is cut and merged, from the rules in the file) · sampler (the chain,
+//!                    recorded stage by stage) · scripted (a fake).
+//!                    protocol/ requests, events and answers, as plain data
+//!                    transport/ frame, child (the app's handle on a process, its log), thread, serve (the engine's
+//!                              side), questions, open_requests
+//!                    prompt/   encode (what a reply is conditioned on), template, stop (texts that end a reply)
 //!                    model/    load, fit, loaded, weights (out of the file), changes (which ones this model can
 //!                              take), dequantized (exact arithmetic), backends (found at start), ffi (abort hook,
 //!                              descriptors, context)
-//!                    session/  batches and the KV prefix; lane (sequences beside the chat's), branch_cache (another
-//!                              branch, kept there), swa_guard (cells that sliding windows would let go)
+//!                    session/  batches and the KV prefix; lane (a text read beside the chat, given back when it is
+//!                              dropped), branch_cache (another branch, kept there), unchanged (the chat once more
+//!                              without changes), swa_guard (cells that sliding windows would let go)
 //!                    probe/    the evaluation callback: what is copied out of a pass and changed in it
 //!                    jobs/     worker (the loop) and one file a request: score, rescore (a reply behind an edited
 //!                              prompt), replay (a past pass, read again), beam, inspect/ (a pass opened; ablation,
@@ -59,7 +63,7 @@
 //! 3. `ui` never changes `App`; what it learns while drawing it returns ([`app::Geometry`]).
 //! 4. llama-cpp-2 appears only under `engine/`, rusqlite only under `store/`, tokio only under `runtime/`,
 //!    `models/` and `cli/`; `unsafe` only in `engine/model/{ffi,weights}.rs`,
-//!    `engine/compute/graph.rs`, `engine/probe.rs`, `engine/probe/` and `runtime/native.rs`.
+//!    `engine/compute/graph.rs`, `engine/probe/` and `runtime/native.rs`.
 //! 5. Nothing is shared with the screen by lock: everything crosses as a request, an event, a message or an
 //!    effect.
 //! 6. Problems in configuration and themes are warnings that name the key, never a refusal to start.

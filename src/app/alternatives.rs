@@ -5,7 +5,7 @@
 use super::missing::NOT_STORED;
 use super::requests::Answer;
 use super::{Alternatives, App, ChatView, LineEdit, Outbox, Query, TokenCursor, Tree, WholeOf};
-use crate::engine::protocol::{Event, Look, Request, RequestId};
+use crate::engine::protocol::{Event, Job, Look, Request, RequestId};
 use crate::inspect::distribution::Distribution;
 use crate::token::{Step, TokenId, TokenKind, Vocabulary};
 
@@ -27,7 +27,7 @@ impl Alternatives {
             let run = view.runs.get(&pass.run);
             let interventions = run.map(|run| run.interventions.clone()).unwrap_or_default();
             let look = Look { ids: pass.ids.to_vec(), interventions, logits: true, replay: None };
-            Ok(Request::Look(Box::new(look)))
+            Ok(Request::Job(Job::Look(Box::new(look))))
         });
     }
 

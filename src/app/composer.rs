@@ -9,7 +9,7 @@ use tui_textarea::{AtomicRange, CursorMove};
 
 use super::{App, Asker, Composer, ModelState, Outbox, Paste, Talk, text_edit};
 use crate::app::view::With;
-use crate::engine::protocol::{Event, Request};
+use crate::engine::protocol::{Event, Immediate, Request};
 use crate::store;
 
 /// A paste is cut at this many bytes.
@@ -176,7 +176,10 @@ impl Composer {
         } else if out.requests.of(Asker::DraftCount).is_none() {
             let text = self.text();
             self.counting.clone_from(&text);
-            out.requests.ask(Asker::DraftCount, Request::Tokenize { text, special: false, begin: false });
+            out.requests.ask(
+                Asker::DraftCount,
+                Request::Immediate(Immediate::Tokenize { text, special: false, begin: false }),
+            );
         }
     }
 

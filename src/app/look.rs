@@ -9,7 +9,7 @@ use super::missing::NOT_STORED;
 use super::requests::Answer;
 use super::{ChatView, Display, Inspector, LiveStep, LookAt, LookedAt, Origin, Outbox, Station, TokenCursor};
 use crate::chat::Run;
-use crate::engine::protocol::{CapturePlan, Event, Look, Replay, Request, RequestId};
+use crate::engine::protocol::{CapturePlan, Event, Immediate, Job, Look, Replay, Request, RequestId};
 use crate::inspect::chain::{self, Input, Outcome};
 use crate::inspect::distribution::Distribution;
 use crate::inspect::stages::{SamplerTrace, StageName};
@@ -177,7 +177,7 @@ impl Inspector {
         let wanted = self.display(view).look_wanted().map(LookAt);
         self.looks.asking.follow(wanted, &mut out.requests, |at| {
             let look = view.look_of(at.0).ok_or(NOT_STORED)?;
-            Ok(Request::Look(Box::new(look)))
+            Ok(Request::Job(Job::Look(Box::new(look))))
         });
         self.find_matching(view);
         self.sync_sandbox(view);
@@ -194,7 +194,7 @@ impl Inspector {
         if !unchanged {
             self.looks.plan = Some((out.requests.engine(), plan.clone()));
             self.price_ms = None;
-            out.requests.tell(Request::SetCapture(plan));
+            out.requests.tell(Request::Immediate(Immediate::SetCapture(plan)));
         }
     }
 }

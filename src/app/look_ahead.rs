@@ -6,7 +6,7 @@ use super::branch::Fork;
 use super::requests::Answer;
 use super::{Ahead, AheadOf, App, ChatView, Focus, Outbox, Query, TokenCursor};
 use crate::chat::Role;
-use crate::engine::protocol::{Event, LookAhead, LookedAhead, Request, RequestId, Score};
+use crate::engine::protocol::{Event, Job, LookAhead, LookedAhead, Request, RequestId, Score};
 use crate::token::{Step, TokenId};
 
 /// One row of the look ahead: a stretch of tokens that no other path leaves.
@@ -39,18 +39,18 @@ impl Ahead {
         let source = view.fork(self.at).ok().and_then(|fork| view.runs.get(&fork.run));
         let interventions = source.map(|run| run.interventions.clone()).unwrap_or_default();
         match of {
-            AheadOf::Paths => Request::LookAhead(Box::new(LookAhead {
+            AheadOf::Paths => Request::Job(Job::LookAhead(Box::new(LookAhead {
                 ids: self.ids.to_vec(),
                 width: view.config.inspector.look_ahead_width,
                 depth: view.config.inspector.look_ahead_depth,
                 interventions,
-            })),
-            AheadOf::Numbers(path) => Request::Score(Box::new(Score {
+            }))),
+            AheadOf::Numbers(path) => Request::Job(Job::Score(Box::new(Score {
                 ids: view.ids_along(self, *path),
                 from: u32::try_from(self.ids.len()).unwrap_or(u32::MAX),
                 top_logprobs: view.config.inspector.candidates,
                 interventions,
-            })),
+            }))),
         }
     }
 

@@ -3,12 +3,26 @@
 //! Invariant: what no engine could mend (nothing is stored) is said before what another model could, and that before
 //! what only has to be waited for.
 
-use super::{ChatView, TokenCursor};
+use super::{App, ChatView, TokenCursor};
 use crate::chat::RunId;
 use crate::command::Command;
+use crate::engine::protocol::{Capability, Event, Failure, FailureKind};
 
 /// The ids before a token are not known.
 pub(crate) const NOT_STORED: &str = "what the model had read is not stored";
+
+impl App {
+    /// Whoever asked for what the engine cannot do is told so, as if it had answered.
+    pub(crate) fn answer_impossible(&mut self) {
+        for (id, lacking) in self.out.requests.take_impossible() {
+            let message = format!("the engine that runs this model cannot {}", what(lacking));
+            let event = Event::Failed(Failure { message, kind: FailureKind::Other });
+            if let Some(asker) = self.out.requests.answered(id, &event) {
+                self.answer(asker, id, event);
+            }
+        }
+    }
+}
 
 impl ChatView<'_> {
     /// Why the loaded model cannot read a token's pass again; `None` where it can.
@@ -27,5 +41,20 @@ impl ChatView<'_> {
         }
         let (model, key) = (self.config.model_title(&run.model), self.keymap.shown(Command::Models));
         Some(format!("{model} made this; {key} loads it to read it again"))
+    }
+}
+
+/// What an engine without a capability cannot do.
+fn what(lacking: Capability) -> &'static str {
+    match lacking {
+        Capability::Scores => "tell how likely a text is",
+        Capability::Replay => "read a pass again",
+        Capability::LookAhead => "follow several continuations at once",
+        Capability::OpensPasses => "open passes",
+        Capability::Attention => "show attention over a text",
+        Capability::LayerGrid => "read the layers of many passes",
+        Capability::Steering => "find directions to steer along",
+        Capability::Embeddings => "look into the embedding table",
+        Capability::Pieces => "tell how a text was cut into tokens",
     }
 }

@@ -232,6 +232,7 @@ impl App {
         }
         if !self.quitting {
             self.sync();
+            self.answer_impossible();
         }
         self.out.take_effects()
     }

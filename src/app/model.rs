@@ -10,7 +10,7 @@ use crate::app::view::With;
 use crate::chat::{Role, Span};
 use crate::command::Command;
 use crate::config::Config;
-use crate::engine::protocol::{Event, Loaded, Request, VERSION};
+use crate::engine::protocol::{Event, Immediate, Job, Loaded, Request, VERSION};
 use crate::model_entry::{ModelEntry, Source};
 use crate::models::{CatalogueItem, FetchEvent, FetchStage};
 use crate::store;
@@ -58,7 +58,7 @@ impl ModelState {
         }
         let Some(entry) = config.model_named(&self.name) else { return };
         let params = config.load_params_for(&entry);
-        out.requests.ask(Asker::Load, Request::Load { entry: Box::new(entry), params });
+        out.requests.ask(Asker::Load, Request::Job(Job::Load { entry: Box::new(entry), params }));
     }
 
     pub(crate) fn failed(&mut self, out: &mut Outbox, message: String) {
@@ -216,6 +216,7 @@ impl App {
     }
 
     fn loaded(&mut self, loaded: Loaded) {
+        self.out.requests.engine_can(loaded.capabilities.clone());
         self.out.last_use = self.out.now.mono_ms;
         let known = self.talk.vocabularies.contains_key(&loaded.vocabulary);
         if !loaded.notes.is_empty() {
@@ -230,7 +231,7 @@ impl App {
         if known {
             self.resolve_watch();
         } else {
-            self.out.requests.ask(Asker::Vocabulary, Request::Vocabulary);
+            self.out.requests.ask(Asker::Vocabulary, Request::Immediate(Immediate::Vocabulary));
         }
         self.composer.count(&self.model, &mut self.out);
         self.send_waiting();

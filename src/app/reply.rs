@@ -47,7 +47,7 @@ impl App {
     }
 
     /// Hands an event to the one who asked.
-    fn answer(&mut self, asker: Asker, id: RequestId, event: Event) {
+    pub(crate) fn answer(&mut self, asker: Asker, id: RequestId, event: Event) {
         match asker {
             Asker::Load => self.load_event(event),
             Asker::Vocabulary => self.vocabulary_event(event),

@@ -13,7 +13,7 @@ pub use query::{Query, Question, Status};
 use std::collections::BTreeMap;
 
 use super::{Effect, EngineId};
-use crate::engine::protocol::{Event, Request, RequestId};
+use crate::engine::protocol::{Capabilities, Capability, Event, Immediate, Job, Request, RequestId};
 
 /// Who asked, and is told what comes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Asker {
     /// Whether it is given up when someone else asks for that; it asks again once it is wanted.
     fn gives_way_to(self, request: &Request) -> bool {
         match self {
-            Self::Scores => matches!(request, Request::Generate(_)),
+            Self::Scores => matches!(request, Request::Job(Job::Generate(_))),
             Self::Weights => keeps_model_busy(request),
             _ => false,
         }
@@ -61,19 +61,10 @@ impl Asker {
 
 /// Whether a request runs on the model, rather than being answered at once.
 fn keeps_model_busy(request: &Request) -> bool {
-    !matches!(
-        request,
-        Request::Describe { .. }
-            | Request::Load { .. }
-            | Request::Vocabulary
-            | Request::Tokenize { .. }
-            | Request::Pieces { .. }
-            | Request::SetCapture(_)
-            | Request::Pace { .. }
-            | Request::Cancel { .. }
-            | Request::Shutdown
-            | Request::Fault(_)
-    )
+    match request {
+        Request::Immediate(_) | Request::Job(Job::Load { .. }) => false,
+        Request::Job(_) | Request::Inspection(_) => true,
+    }
 }
 
 /// A request in flight.
@@ -96,6 +87,10 @@ pub struct Requests {
     pub(crate) out: Vec<Effect>,
     /// Whether the model was used since that was last asked.
     used: bool,
+    /// What the engine can do, once its model is loaded.
+    capabilities: Option<Capabilities>,
+    /// What was asked of it in this update though it cannot do it, and was not sent.
+    impossible: Vec<(RequestId, Capability)>,
 }
 
 impl Requests {
@@ -109,7 +104,15 @@ impl Requests {
     pub(crate) fn ask(&mut self, asker: Asker, request: Request) -> RequestId {
         self.give_way(asker, &request);
         let keeps_model_busy = keeps_model_busy(&request);
-        let id = self.send(request);
+        let lacking = self.capabilities.as_ref().and_then(|all| all.lacks(&request));
+        let id = match lacking {
+            None => self.send(request),
+            Some(lacking) => {
+                let id = self.next_id();
+                self.impossible.push((id, lacking));
+                id
+            }
+        };
         self.in_flight.insert(id, InFlight { asker, keeps_model_busy });
         self.used |= keeps_model_busy;
         id
@@ -130,9 +133,23 @@ impl Requests {
         }
     }
 
-    fn send(&mut self, request: Request) -> RequestId {
+    fn next_id(&mut self) -> RequestId {
         self.last += 1;
-        let id = RequestId(self.last);
+        RequestId(self.last)
+    }
+
+    /// The model is loaded; what its engine did not name is not asked of it.
+    pub(crate) fn engine_can(&mut self, capabilities: Capabilities) {
+        self.capabilities = Some(capabilities);
+    }
+
+    /// What was asked since the last call and the engine cannot do.
+    pub(crate) fn take_impossible(&mut self) -> Vec<(RequestId, Capability)> {
+        std::mem::take(&mut self.impossible)
+    }
+
+    fn send(&mut self, request: Request) -> RequestId {
+        let id = self.next_id();
         self.out.push(Effect::Engine(self.engine, id, Box::new(request)));
         id
     }
@@ -140,7 +157,7 @@ impl Requests {
     /// Stops a request and forgets it: what the engine still says is not heard.
     pub(crate) fn give_up(&mut self, id: RequestId) {
         if self.in_flight.remove(&id).is_some() {
-            self.send(Request::Cancel { target: id });
+            self.send(Request::Immediate(Immediate::Cancel { target: id }));
         }
     }
 
@@ -189,6 +206,8 @@ impl Requests {
     /// Nothing of what was asked comes any more.
     pub(crate) fn engine_is_gone(&mut self) {
         self.in_flight.clear();
+        self.impossible.clear();
+        self.capabilities = None;
     }
 
     /// Whether the model was asked for something, or answered, since the last call.

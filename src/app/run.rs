@@ -8,7 +8,7 @@ use crate::app::view::With;
 use crate::chat::{
     Conversation, ConversationId, Role, Run, RunId, Span, Timings, Turn, TurnId, TurnState, Usage,
 };
-use crate::engine::protocol::{Generate, Loaded, Prompt, Request};
+use crate::engine::protocol::{Generate, Job, Loaded, Prompt, Request};
 use crate::store;
 
 /// Longest title made of a first message, characters.
@@ -203,13 +203,13 @@ impl Talk {
                     Prompt::Chat { messages, continue_last: self.view(with).continues(&active), clock_ms }
                 },
             );
-        let request = Request::Generate(Box::new(Generate {
+        let request = Request::Job(Job::Generate(Box::new(Generate {
             prompt,
             sampling,
             top_logprobs: with.config.inspector.candidates,
             interventions,
             allow: (self.steps.on || self.steps.every_ms.is_some()).then_some(1),
-        }));
+        })));
         let id = out.requests.ask(Asker::Reply, request);
         if let Some(run) = &mut self.run {
             run.request = id;

@@ -13,7 +13,7 @@ use super::requests::Answer;
 use super::{Asker, ChatView, Colouring, EngineId, Outbox, Query, Question, Talk, Transcript, TurnScore};
 use crate::app::view::With;
 use crate::chat::{ConversationId, Role, RunId, Span, Turn, TurnId, TurnState};
-use crate::engine::protocol::{Event, Request, RequestId, Score};
+use crate::engine::protocol::{Event, Job, Request, RequestId, Score};
 use crate::store;
 use crate::token::Step;
 use align::Place;
@@ -271,7 +271,7 @@ impl Talk {
             top_logprobs: with.config.inspector.candidates,
             interventions,
         };
-        let id = out.requests.ask(Batch::ASKER, Request::Score(Box::new(request)));
+        let id = out.requests.ask(Batch::ASKER, Request::Job(Job::Score(Box::new(request))));
         self.scoring.reading.asked(batch, id);
         let (chat, model) = (self.chat.head.id, model.to_owned());
         self.scoring.under_way = Some(UnderWay { chat, run, model, from, waiting, steps: Vec::new() });

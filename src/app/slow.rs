@@ -5,7 +5,7 @@
 
 use super::{Outbox, StepMode, Talk};
 use crate::app::view::With;
-use crate::engine::protocol::Request;
+use crate::engine::protocol::{Immediate, Request};
 
 /// Tokens a second without a number.
 const USUAL: f64 = 2.0;
@@ -46,7 +46,7 @@ impl Talk {
         let free = self.steps.every_ms.is_none() && !self.steps.on;
         self.steps.every_ms = Some((1000.0 / tokens_a_second).round() as u64);
         if let Some(target) = self.run.as_ref().map(|run| run.request).filter(|_| free) {
-            out.requests.tell(Request::Pace { target, allow: Some(1) });
+            out.requests.tell(Request::Immediate(Immediate::Pace { target, allow: Some(1) }));
         }
         let hold = with.keymap.shown(crate::command::Command::Hold);
         let step = with.keymap.shown(crate::command::Command::Step);
@@ -60,7 +60,7 @@ impl Talk {
         self.steps.every_ms = None;
         self.steps.next_at = None;
         if let Some(target) = self.run.as_ref().map(|run| run.request).filter(|_| !self.steps.on) {
-            out.requests.tell(Request::Pace { target, allow: None });
+            out.requests.tell(Request::Immediate(Immediate::Pace { target, allow: None }));
         }
         out.say("replies are written at full speed");
     }
@@ -84,7 +84,7 @@ impl Talk {
         }
         self.steps.next_at = None;
         if let Some(target) = self.run.as_ref().map(|run| run.request) {
-            out.requests.tell(Request::Pace { target, allow: Some(1) });
+            out.requests.tell(Request::Immediate(Immediate::Pace { target, allow: Some(1) }));
         }
     }
 }

@@ -13,7 +13,9 @@ use super::{
 };
 use crate::app::view::With;
 use crate::chat::{Intervention, Steering};
-use crate::engine::protocol::{Direction, Distance, Event, Inspect, Request, RequestId};
+use crate::engine::protocol::{
+    Direction, Distance, Event, Immediate, Inspect, Inspection, Job, Request, RequestId,
+};
 
 /// Most of a message that is taken as a text, characters.
 const TEXT: usize = 1_000;
@@ -284,11 +286,13 @@ impl<'a> Display<'a> {
 
     fn steer_request(&self, wish: &SteerWish) -> Result<Request, String> {
         Ok(match wish {
-            SteerWish::Cut(text) => Request::Tokenize { text: text.clone(), special: false, begin: true },
-            SteerWish::Direct(direction) => Request::Direction(Box::new(direction.clone())),
+            SteerWish::Cut(text) => {
+                Request::Immediate(Immediate::Tokenize { text: text.clone(), special: false, begin: true })
+            }
+            SteerWish::Direct(direction) => Request::Job(Job::Direction(Box::new(direction.clone()))),
             SteerWish::Preview(of) => {
                 let inspect = self.preview_request(of).ok_or(NOT_STORED)?;
-                Request::Inspect(Box::new(inspect))
+                Request::Inspection(Inspection::Inspect(Box::new(inspect)))
             }
         })
     }

@@ -5,7 +5,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{App, ChatView, Focus, Origin, Outbox, Talk, TokenCursor, alternatives::Refusal};
-use crate::engine::protocol::Request;
+use crate::engine::protocol::{Immediate, Request};
 
 impl ChatView<'_> {
     /// Whether the keys of step mode count: the reply waits, and what is written or asked elsewhere does not.
@@ -30,7 +30,7 @@ impl App {
             Some(run) => {
                 let target = run.request;
                 if !self.talk.steps.paused {
-                    self.out.requests.tell(Request::Pace { target, allow: Some(0) });
+                    self.out.requests.tell(Request::Immediate(Immediate::Pace { target, allow: Some(0) }));
                 }
                 self.set_focus(Focus::Transcript);
             }
@@ -113,7 +113,7 @@ impl Talk {
         let Some(run) = &self.run else { return };
         let target = run.request;
         self.steps.paused = false;
-        out.requests.tell(Request::Pace { target, allow: Some(1) });
+        out.requests.tell(Request::Immediate(Immediate::Pace { target, allow: Some(1) }));
     }
 
     pub(super) fn let_run(&mut self, out: &mut Outbox) {
@@ -121,7 +121,7 @@ impl Talk {
         let allow = self.steps.every_ms.map(|_| 1);
         if let Some(run) = &self.run {
             let target = run.request;
-            out.requests.tell(Request::Pace { target, allow });
+            out.requests.tell(Request::Immediate(Immediate::Pace { target, allow }));
         }
     }
 }

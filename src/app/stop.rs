@@ -5,7 +5,7 @@
 use super::{App, Outbox, Talk};
 use crate::app::view::With;
 use crate::chat::{StopReason, TurnState, Usage};
-use crate::engine::protocol::Request;
+use crate::engine::protocol::{Immediate, Request};
 use crate::store;
 
 impl App {
@@ -55,7 +55,7 @@ impl Talk {
         }
         run.stopping = true;
         let target = run.request;
-        out.requests.tell(Request::Cancel { target });
+        out.requests.tell(Request::Immediate(Immediate::Cancel { target }));
     }
 
     /// Ends the run at once, without waiting for the engine; what was written stays.

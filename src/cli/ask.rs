@@ -12,7 +12,7 @@ use super::args::AskArgs;
 use super::session::Session;
 use super::setup::Setup;
 use crate::chat::{ChatSettings, Role, StopReason, unfinished_tail};
-use crate::engine::protocol::{Event, Generate, Message, Prompt, Request};
+use crate::engine::protocol::{Event, Generate, Immediate, Job, Message, Prompt, Request};
 use crate::export;
 use crate::sampling::{Sampling, SamplingOverrides};
 use crate::sanitize;
@@ -44,18 +44,19 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
     }
     let mut vocabulary = None;
     if args.json
-        && let Event::Vocabulary(read) = session.call(Request::Vocabulary, |_| {}).await?
+        && let Event::Vocabulary(read) =
+            session.call(Request::Immediate(Immediate::Vocabulary), |_| {}).await?
     {
         vocabulary = Some(read);
     }
 
-    let request = Request::Generate(Box::new(Generate {
+    let request = Request::Job(Job::Generate(Box::new(Generate {
         prompt: if args.raw { Prompt::Raw { text: prompt } } else { chat(prompt, &system) },
         sampling,
         top_logprobs: if args.json { args.top_logprobs } else { 0 },
         interventions: Vec::new(),
         allow: None,
-    }));
+    })));
     let mut out = Output::new(vocabulary.as_deref());
     let id = session.begin(request)?;
     let mut interrupted = false;

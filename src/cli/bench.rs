@@ -74,7 +74,7 @@ mod real {
     use super::Row;
     use crate::chat::{Role, Usage};
     use crate::engine::bench::{self, Loop};
-    use crate::engine::protocol::{Event, Generate, Message, Prompt, Request, StoredTokens};
+    use crate::engine::protocol::{Event, Generate, Immediate, Job, Message, Prompt, Request, StoredTokens};
     use crate::model_entry::ModelEntry;
     use crate::sampling::{LogitBias, Sampling};
     use crate::token::Step;
@@ -159,7 +159,10 @@ mod real {
 
     async fn new_tokens(session: &mut Session) -> anyhow::Result<usize> {
         let text = "And the mountains?".to_owned();
-        match session.call(Request::Tokenize { text, special: false, begin: false }, |_| {}).await? {
+        match session
+            .call(Request::Immediate(Immediate::Tokenize { text, special: false, begin: false }), |_| {})
+            .await?
+        {
             Event::Tokenized { tokens } => Ok(tokens.len()),
             _ => bail!("the engine did not tokenise"),
         }
@@ -210,7 +213,7 @@ mod real {
     }
 
     fn generate(prompt: Prompt, most: u32, no_end: &[LogitBias]) -> Request {
-        Request::Generate(Box::new(Generate {
+        Request::Job(Job::Generate(Box::new(Generate {
             prompt,
             sampling: Sampling {
                 temperature: 0.0,
@@ -221,7 +224,7 @@ mod real {
             top_logprobs: 20,
             interventions: Vec::new(),
             allow: None,
-        }))
+        })))
     }
 
     /// A reply of 64 tokens, or of fewer where the model's template ends it at what looks like the next turn.

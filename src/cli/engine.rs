@@ -6,7 +6,7 @@ use std::io;
 use anyhow::{Context as _, bail};
 
 use crate::engine::scripted::{self, ScriptedOptions};
-use crate::engine::serve;
+use crate::engine::transport::serve;
 
 /// Runs until the input ends. `choice` is `llama`, or `scripted:` with its options.
 ///

@@ -12,7 +12,9 @@ use super::args::{InspectArgs, What};
 use super::session::Session;
 use super::setup::Setup;
 use crate::chat::Intervention;
-use crate::engine::protocol::{Embed, Event, Inspect, Inspected, Request, Score, Want, switched_off};
+use crate::engine::protocol::{
+    Embed, Event, Immediate, Inspect, Inspected, Inspection, Job, Request, Score, Want, switched_off,
+};
 use crate::inspect::trace::{EmbeddingFacts, Part};
 use crate::model_entry::LoadParams;
 use crate::token::{TokenId, Vocabulary};
@@ -72,10 +74,13 @@ pub async fn run(args: InspectArgs, engine: &str) -> anyhow::Result<u8> {
     for note in &loaded.notes {
         super::note(note);
     }
-    let Event::Vocabulary(vocabulary) = session.call(Request::Vocabulary, |_| {}).await? else {
+    let Event::Vocabulary(vocabulary) =
+        session.call(Request::Immediate(Immediate::Vocabulary), |_| {}).await?
+    else {
         bail!("the engine did not give its vocabulary");
     };
-    let request = Request::Tokenize { text: prompt.clone(), special: false, begin: true };
+    let request =
+        Request::Immediate(Immediate::Tokenize { text: prompt.clone(), special: false, begin: true });
     let Event::Tokenized { tokens } = session.call(request, |_| {}).await? else {
         bail!("the engine did not tokenise the prompt");
     };
@@ -93,7 +98,7 @@ pub async fn run(args: InspectArgs, engine: &str) -> anyhow::Result<u8> {
     let embedding = if args.what.contains(&What::Embedding) {
         let token = ids[ids.len() - 1];
         let embed = Embed { sum: vec![(token, 1.0)], neighbours: NEIGHBOURS, ..Embed::default() };
-        match session.call(Request::Embed(Box::new(embed)), |_| {}).await? {
+        match session.call(Request::Inspection(Inspection::Embed(Box::new(embed))), |_| {}).await? {
             Event::Embedded(facts) => Some(*facts),
             other => bail!("the engine answered with {other:?}"),
         }
@@ -165,7 +170,7 @@ async fn open(
 }
 
 async fn call(session: &mut Session, request: &Inspect) -> anyhow::Result<Inspected> {
-    match session.call(Request::Inspect(Box::new(request.clone())), |_| {}).await? {
+    match session.call(Request::Inspection(Inspection::Inspect(Box::new(request.clone()))), |_| {}).await? {
         Event::Inspected(inspected) => Ok(*inspected),
         other => bail!("the engine answered with {other:?}"),
     }
@@ -173,7 +178,8 @@ async fn call(session: &mut Session, request: &Inspect) -> anyhow::Result<Inspec
 
 /// The single token that a text is.
 async fn rival(session: &mut Session, text: &str, vocabulary: &Vocabulary) -> anyhow::Result<TokenId> {
-    let request = Request::Tokenize { text: text.to_owned(), special: false, begin: false };
+    let request =
+        Request::Immediate(Immediate::Tokenize { text: text.to_owned(), special: false, begin: false });
     let Event::Tokenized { tokens } = session.call(request, |_| {}).await? else {
         bail!("the engine did not tokenise the rival");
     };
@@ -195,7 +201,7 @@ async fn score(
     interventions: &[Intervention],
 ) -> anyhow::Result<Vec<f32>> {
     let score = Score { ids: ids.to_vec(), from: 1, top_logprobs: 1, interventions: interventions.to_vec() };
-    let id = session.begin(Request::Score(Box::new(score)))?;
+    let id = session.begin(Request::Job(Job::Score(Box::new(score))))?;
     let mut logprobs = Vec::with_capacity(ids.len());
     loop {
         match session.next(id).await? {

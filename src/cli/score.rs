@@ -15,7 +15,7 @@ use super::session::Session;
 use super::setup::Setup;
 use super::tokenize::piece;
 use super::windows::windows;
-use crate::engine::protocol::{Event, Request, Score};
+use crate::engine::protocol::{Event, Immediate, Job, Request, Score};
 use crate::export::json::number;
 use crate::sanitize;
 use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
@@ -38,7 +38,9 @@ pub async fn run(args: ScoreArgs, engine: &str) -> anyhow::Result<u8> {
     for note in &loaded.notes {
         super::note(note);
     }
-    let Event::Vocabulary(vocabulary) = session.call(Request::Vocabulary, |_| {}).await? else {
+    let Event::Vocabulary(vocabulary) =
+        session.call(Request::Immediate(Immediate::Vocabulary), |_| {}).await?
+    else {
         bail!("the engine did not give its vocabulary");
     };
     let context = loaded.context as usize;
@@ -103,7 +105,8 @@ struct Scorer {
 
 impl Scorer {
     async fn text(&mut self, text: &Text) -> anyhow::Result<()> {
-        let request = Request::Tokenize { text: text.text.clone(), special: false, begin: true };
+        let request =
+            Request::Immediate(Immediate::Tokenize { text: text.text.clone(), special: false, begin: true });
         let Event::Tokenized { tokens } = self.session.call(request, |_| {}).await? else {
             bail!("the engine did not tokenise the text");
         };
@@ -129,7 +132,7 @@ impl Scorer {
                 top_logprobs: if self.args.json { self.args.top_logprobs } else { 1 },
                 interventions: Vec::new(),
             };
-            let id = self.session.begin(Request::Score(Box::new(request)))?;
+            let id = self.session.begin(Request::Job(Job::Score(Box::new(request))))?;
             loop {
                 match self.session.next(id).await? {
                     Event::Scores { steps, .. } => self.steps(&mut tally, &steps)?,

@@ -7,8 +7,8 @@ use anyhow::{Context as _, bail};
 use tokio::sync::mpsc;
 
 use crate::engine::Engine as _;
-use crate::engine::handle::ChildEngine;
-use crate::engine::protocol::{Envelope, Event, Loaded, Request, RequestId};
+use crate::engine::protocol::{Envelope, Event, Immediate, Job, Loaded, Request, RequestId};
+use crate::engine::transport::child::ChildEngine;
 use crate::model_entry::{LoadParams, ModelEntry};
 use crate::runtime::engine_command;
 
@@ -40,7 +40,7 @@ impl Session {
     /// # Errors
     /// With the engine's own sentence.
     pub async fn load(&mut self, entry: &ModelEntry, params: &LoadParams) -> anyhow::Result<Loaded> {
-        let request = Request::Load { entry: Box::new(entry.clone()), params: params.clone() };
+        let request = Request::Job(Job::Load { entry: Box::new(entry.clone()), params: params.clone() });
         match self.call(request, |_| {}).await? {
             Event::Loaded(loaded) => Ok(*loaded),
             other => bail!("the engine answered a load with {other:?}"),
@@ -80,7 +80,7 @@ impl Session {
     /// Stops a request; it still ends with its own final event.
     pub fn cancel(&mut self, target: RequestId) {
         self.last += 1;
-        let _ = self.engine.send(RequestId(self.last), Request::Cancel { target });
+        let _ = self.engine.send(RequestId(self.last), Request::Immediate(Immediate::Cancel { target }));
     }
 
     /// The next event of that request.

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::args::TokenizeArgs;
 use super::session::Session;
 use super::setup::Setup;
-use crate::engine::protocol::{Event, Request};
+use crate::engine::protocol::{Event, Immediate, Request};
 use crate::sanitize;
 
 /// Runs the command.
@@ -25,8 +25,10 @@ pub async fn run(args: TokenizeArgs, engine: &str) -> anyhow::Result<u8> {
     let mut params = setup.config.load_params_for(&entry);
     params.context = params.context.min(256); // the vocabulary alone is needed
     session.load(&entry, &params).await?;
-    let asked = Request::Pieces { text: text.clone(), special: args.special, inside: false };
-    let request = Request::Tokenize { text, special: args.special, begin: args.special };
+    let asked =
+        Request::Immediate(Immediate::Pieces { text: text.clone(), special: args.special, inside: false });
+    let request =
+        Request::Immediate(Immediate::Tokenize { text, special: args.special, begin: args.special });
     let Event::Tokenized { tokens } = session.call(request, |_| {}).await? else {
         bail!("the engine did not tokenise the text");
     };

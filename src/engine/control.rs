@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::protocol::{CapturePlan, Request, RequestId};
+use super::protocol::{CapturePlan, Inspection, RequestId};
 
 /// How many more tokens a reply may write before it waits; `None` lets it run.
 pub type Allowance = Option<u32>;
@@ -26,7 +26,7 @@ struct State {
     /// Paces that their replies have not taken up yet.
     paces: BTreeMap<RequestId, Allowance>,
     /// What is to be answered between the tokens of the reply that is being written; `None` while there is none.
-    beside: Option<VecDeque<(RequestId, Request)>>,
+    beside: Option<VecDeque<(RequestId, Inspection)>>,
 }
 
 /// What ended a wait.
@@ -97,17 +97,16 @@ impl Control {
 
     /// The reply has ended; gives what still waits.
     #[must_use]
-    pub fn close_beside(&self) -> VecDeque<(RequestId, Request)> {
+    pub fn close_beside(&self) -> VecDeque<(RequestId, Inspection)> {
         self.locked().beside.take().unwrap_or_default()
     }
 
-    /// Puts a request beside the reply that is being written; gives it back where it belongs elsewhere.
+    /// Puts an inspection beside the reply that is being written; gives it back where there is none.
     #[must_use]
-    pub fn put_beside(&self, id: RequestId, request: Request) -> Option<Request> {
+    pub fn put_beside(&self, id: RequestId, inspection: Inspection) -> Option<Inspection> {
         let mut state = self.locked();
-        let waiting = state.beside.as_mut().filter(|_| goes_beside(&request));
-        let Some(waiting) = waiting else { return Some(request) };
-        waiting.push_back((id, request));
+        let Some(waiting) = state.beside.as_mut() else { return Some(inspection) };
+        waiting.push_back((id, inspection));
         self.changes.fetch_add(1, Ordering::Release);
         self.changed.notify_all();
         None
@@ -115,7 +114,7 @@ impl Control {
 
     /// The next request to answer beside the reply.
     #[must_use]
-    pub fn next_beside(&self) -> Option<(RequestId, Request)> {
+    pub fn next_beside(&self) -> Option<(RequestId, Inspection)> {
         self.locked().beside.as_mut()?.pop_front()
     }
 
@@ -134,11 +133,6 @@ impl Control {
     fn locked(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether a request can be answered between the tokens of a reply.
-fn goes_beside(request: &Request) -> bool {
-    matches!(request, Request::Inspect(_) | Request::Embed(_))
 }
 
 #[cfg(test)]
@@ -207,7 +201,7 @@ mod tests {
     #[test]
     fn requests_wait_only_while_a_reply_is_written_and_none_is_lost() {
         let control = Control::default();
-        let pass = || Request::Inspect(Box::default());
+        let pass = || Inspection::Inspect(Box::default());
         assert!(control.put_beside(RequestId(1), pass()).is_some(), "no reply is written");
         control.open_beside();
         assert!(control.put_beside(RequestId(2), pass()).is_none());

@@ -3,17 +3,12 @@
 //!
 //! Invariant: everything that crosses is plain data of [`protocol`]; no type of llama-cpp-2 leaves here.
 
-pub mod frame;
-pub mod handle;
 pub mod model;
+pub mod prompt;
 pub mod protocol;
 pub mod scripted;
-pub mod serve;
-pub mod stop;
-pub mod template;
 #[cfg(test)]
 mod testing;
-pub mod thread;
 pub mod tokenizer;
 pub mod transport;
 
@@ -30,8 +25,6 @@ pub mod jobs;
 pub mod merges;
 #[cfg(feature = "llama")]
 pub mod probe;
-#[cfg(feature = "llama")]
-pub mod prompt;
 #[cfg(feature = "llama")]
 pub mod real;
 #[cfg(feature = "llama")]

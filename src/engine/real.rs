@@ -5,15 +5,15 @@
 use std::sync::Arc;
 
 use super::jobs::worker::{Hooks, Worker};
-use super::protocol::{CapturePlan, Failure, Request, RequestId};
-use super::serve::{Body, Desk, Emit, Made};
+use super::protocol::{CapturePlan, Failure, Inspection, Job, RequestId};
 use super::shared::Shared;
 use super::transport::open_requests::OpenRequests;
+use super::transport::serve::{Body, Desk, Emit, Made};
 use crate::inspect::pieces::Pieces;
 use crate::model_entry::{ModelEntry, ModelFacts};
 use crate::token::{TokenId, Vocabulary};
 
-/// The engine that runs GGUF files through llama.cpp, for [`super::serve::serve`].
+/// The engine that runs GGUF files through llama.cpp, for [`super::transport::serve::serve`].
 pub fn make(hooks: Hooks) -> impl FnOnce(Emit, Arc<OpenRequests>) -> Made + Send + 'static {
     move |emit, requests| {
         let hooks = Arc::new(hooks);
@@ -24,8 +24,12 @@ pub fn make(hooks: Hooks) -> impl FnOnce(Emit, Arc<OpenRequests>) -> Made + Send
 }
 
 impl Body for Worker {
-    fn handle(&mut self, id: RequestId, request: Request) {
-        Worker::handle(self, id, request);
+    fn job(&mut self, id: RequestId, job: Job) {
+        Worker::job(self, id, job);
+    }
+
+    fn inspection(&mut self, id: RequestId, inspection: Inspection) {
+        Worker::inspection(self, id, inspection);
     }
 }
 
@@ -56,8 +60,8 @@ impl Desk for Counter {
         Ok(())
     }
 
-    fn beside(&self, id: RequestId, request: Request) -> Option<Request> {
-        self.shared.control().put_beside(id, request)
+    fn beside(&self, id: RequestId, inspection: Inspection) -> Option<Inspection> {
+        self.shared.control().put_beside(id, inspection)
     }
 
     fn merges(&self, text: &str, special: bool, inside: bool) -> Result<Pieces, Failure> {
@@ -70,6 +74,10 @@ impl Desk for Counter {
 
     #[cfg(feature = "testing")]
     fn fault(&self, name: &str) -> Result<(), Failure> {
+        if name == "panic in a job" {
+            self.shared.panics().store(true, std::sync::atomic::Ordering::Relaxed);
+            return Ok(());
+        }
         super::scripted::fault(name)
     }
 }

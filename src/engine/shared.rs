@@ -21,6 +21,9 @@ pub struct Shared {
     running: Mutex<Running>,
     stop: Arc<AtomicBool>,
     control: Control,
+    /// Whether a job panics at its next batch, for fault tests.
+    #[cfg(feature = "testing")]
+    panics: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -136,6 +139,12 @@ impl Shared {
         running.request = running.reply.take();
         let cancelled = running.request.is_some_and(|reply| self.requests.is_cancelled(reply));
         self.stop.store(cancelled, Ordering::Relaxed);
+    }
+
+    /// Set while the next batch is to panic.
+    #[cfg(feature = "testing")]
+    pub(super) fn panics(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.panics)
     }
 
     /// The loaded model.

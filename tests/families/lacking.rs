@@ -4,7 +4,7 @@
 
 use glassbox::chat::Intervention;
 use glassbox::engine::protocol::{
-    Attend, Attending, Depths, Embed, Event, Failure, Generate, Inspect, Prompt, Request, Want,
+    Attend, Attending, Depths, Embed, Event, Failure, Generate, Inspect, Job, Prompt, Request, Want,
 };
 use glassbox::inspect::trace::{ForwardTrace, PositionKind};
 use glassbox::sampling::Sampling;
@@ -80,12 +80,12 @@ fn every_station_of_a_recurrent_model_names_what_there_is_not() {
         assert!(trace.missing.contains(&missing), "{missing}: {:?}", trace.missing);
     }
     let attend = Attend { ids: ids(&tokens()), of: Attending::Head(1, 0), ..Attend::default() };
-    let said = failure(model.answer(Request::Attend(Box::new(attend)))).message;
+    let said = failure(model.answer(Request::Job(Job::Attend(Box::new(attend))))).message;
     assert_eq!(said, "There is no head 0: this model has no heads.");
-    let calibrated = failure(model.answer(Request::Calibrate)).message;
+    let calibrated = failure(model.answer(Request::Job(Job::Calibrate))).message;
     assert_eq!(calibrated, "This model's graph does not show its attention weights.");
     let depths = Depths { ids: ids(&tokens()), from: 40, cells: true, ..Depths::default() };
-    let answer = model.answer(Request::Depths(Box::new(depths)));
+    let answer = model.answer(Request::Job(Job::Depths(Box::new(depths))));
     assert!(!matches!(answer, Event::Failed(_)), "{answer:?}");
     assert_eq!(
         model.embed(Embed { sum: vec![(id(7), 1.0)], neighbours: 4, ..Embed::default() }).neighbours.len(),
@@ -116,7 +116,7 @@ fn refused(model: &mut Fixture, change: Intervention, words: &str) {
     let prompt = Prompt::Ids { ids: ids(&tokens()), taken: Vec::new(), chat: false };
     let sampling = Sampling { temperature: 0.0, max_tokens: 2, ..Sampling::default() };
     let generate = Generate { prompt, sampling, top_logprobs: 1, interventions: vec![change], allow: None };
-    let said = failure(model.answer(Request::Generate(Box::new(generate)))).message;
+    let said = failure(model.answer(Request::Job(Job::Generate(Box::new(generate))))).message;
     assert!(said.contains(words), "{said}");
     let after = opened(model);
     assert_eq!((before.next, before.entropy), (after.next, after.entropy));

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use crate::kit::{GEMMA, Model as Fixture, SMOLLM, exact_gemma, exact_smollm, gemma, locked, smollm};
 use crate::noise::ORDER;
 use glassbox::engine::protocol::{
-    Attend, Attended, Attending, Event, Failure, Generate, Prompt, Request, Want,
+    Attend, Attended, Attending, Event, Failure, Generate, Job, Prompt, Request, Want,
 };
 use glassbox::inspect::scores::HeadScores;
 use glassbox::inspect::trace::{Attention, HeadClass, Part};
@@ -21,7 +21,7 @@ const FRANCE: &str = "The capital of France is";
 impl Fixture {
     fn try_attend(&mut self, ids: &[TokenId], of: Attending) -> Result<Attended, Failure> {
         let request = Attend { ids: ids.to_vec(), of, ..Attend::default() };
-        match self.answer(Request::Attend(Box::new(request))) {
+        match self.answer(Request::Job(Job::Attend(Box::new(request)))) {
             Event::Attended(attended) => Ok(*attended),
             Event::Failed(failure) => Err(failure),
             other => panic!("{other:?}"),
@@ -39,7 +39,7 @@ impl Fixture {
     }
 
     fn calibrate(&mut self) -> HeadScores {
-        match self.answer(Request::Calibrate) {
+        match self.answer(Request::Job(Job::Calibrate)) {
             Event::Calibrated(scores) => *scores,
             other => panic!("{other:?}"),
         }
@@ -49,7 +49,7 @@ impl Fixture {
         let sampling = Sampling { temperature: 0.0, max_tokens: 1, ..Sampling::default() };
         let prompt = Prompt::Ids { ids: ids.to_vec(), taken: Vec::new(), chat: false };
         let request = Generate { prompt, sampling, top_logprobs: 1, interventions: Vec::new(), allow: None };
-        self.answer(Request::Generate(Box::new(request)));
+        self.answer(Request::Job(Job::Generate(Box::new(request))));
     }
 
     /// A text of more tokens than Gemma's window.
@@ -149,6 +149,23 @@ fn a_matrix_leaves_the_chats_sequence_as_it_was() {
     let other = model.ids(FRANCE);
     model.read(&other);
     assert!(model.attend(&ids, of).decoded > 590, "what lies before is read again");
+}
+
+#[test]
+fn what_lies_before_a_matrix_on_another_branch_is_read_once() {
+    let mut model = smollm();
+    let chat = model.long(900);
+    model.read(&chat);
+    let other: Vec<TokenId> = chat[..20].iter().chain(&chat[21..]).copied().collect();
+    let first = model.attend(&other, Attending::Head(3, 1));
+    assert_eq!(first.decoded as usize, other.len() - 20, "what the branches share is not read");
+    let again = model.attend(&other, Attending::Head(3, 1));
+    assert_eq!((again.decoded, &again.weights), (512, &first.weights), "only the rows are read again");
+    assert_eq!(model.attend(&other, Attending::Head(5, 2)).decoded, 512);
+    let want = Want { lens: true, ..Want::default() };
+    assert!(model.inspect(&other, want).decoded <= 512, "a pass of the branch has what lies before too");
+    model.read(&chat);
+    assert_eq!(model.attend(&chat, Attending::Head(3, 1)).decoded, 512, "the chat stayed as it was");
 }
 
 #[test]

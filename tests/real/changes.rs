@@ -7,7 +7,7 @@ use crate::kit::{Model as Fixture, exact_smollm};
 use crate::noise::ORDER;
 use glassbox::chat::{Intervention, Steering};
 use glassbox::engine::protocol::{
-    CapturePlan, Directed, Direction, Event, Generate, Inspect, Patch, Prompt, Request, Want,
+    CapturePlan, Directed, Direction, Event, Generate, Inspect, Job, Patch, Prompt, Request, Want,
 };
 use glassbox::inspect::trace::{ForwardTrace, Part};
 use glassbox::sampling::Sampling;
@@ -22,7 +22,7 @@ impl Fixture {
 
     fn direct(&mut self, towards: &str, away: &str, layer: u32) -> Directed {
         let request = Direction { towards: self.ids(towards), away: self.ids(away), layer };
-        match self.handle(Request::Direction(Box::new(request))).pop().unwrap() {
+        match self.handle(Request::Job(Job::Direction(Box::new(request)))).pop().unwrap() {
             Event::Directed(directed) => *directed,
             other => panic!("{other:?}"),
         }
@@ -39,7 +39,7 @@ impl Fixture {
         let prompt = Prompt::Ids { ids: ids.to_vec(), taken: Vec::new(), chat: false };
         let request = Generate { prompt, sampling, top_logprobs: 1, interventions, allow: None };
         let (mut ids, mut kls) = (Vec::new(), Vec::new());
-        for event in self.handle(Request::Generate(Box::new(request))) {
+        for event in self.handle(Request::Job(Job::Generate(Box::new(request)))) {
             match event {
                 Event::Token(written) => {
                     ids.extend(written.step.id);
@@ -280,7 +280,7 @@ fn a_direction_is_the_difference_of_what_the_lens_measured() {
     assert!((squared.max(0.0).sqrt() - distance).abs() < 0.05 * distance + 0.001 * a, "{squared} {distance}");
     assert_eq!(directed.separation, None);
     let nowhere = Direction { towards: model.ids("same"), away: model.ids("same"), layer: 3 };
-    let events = model.handle(Request::Direction(Box::new(nowhere)));
+    let events = model.handle(Request::Job(Job::Direction(Box::new(nowhere))));
     assert!(matches!(events.last(), Some(Event::Failed(_))));
 }
 

@@ -7,12 +7,15 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use crate::kit::{Model as Fixture, SMOLLM, exact_gemma, exact_smollm, file, gemma, load, loading, locked};
+use crate::kit::{
+    Model as Fixture, SMOLLM, exact_gemma, exact_smollm, file, gemma, load, loading, locked, work,
+};
 use crate::noise::ORDER;
 use glassbox::chat::{Role, StopReason, Usage};
 use glassbox::engine::jobs::worker::{Hooks, Worker};
 use glassbox::engine::protocol::{
-    Event, Failure, FailureKind, Generate, Message, Prompt, PromptFacts, Request, RequestId, StoredTokens,
+    Event, Failure, FailureKind, Generate, Job, Message, Prompt, PromptFacts, Request, RequestId,
+    StoredTokens,
 };
 use glassbox::engine::session::Session;
 use glassbox::engine::shared::Shared;
@@ -43,7 +46,7 @@ impl Reply {
 
 impl Fixture {
     fn generate(&mut self, request: Generate) -> Result<Reply, Failure> {
-        let mut events = self.handle(Request::Generate(Box::new(request)));
+        let mut events = self.handle(Request::Job(Job::Generate(Box::new(request))));
         let last = events.pop().unwrap();
         assert!(last.is_final() && !events.iter().any(Event::is_final));
         let (stop, usage) = match last {
@@ -408,16 +411,16 @@ fn a_file_that_is_no_model_is_refused_with_the_reason() {
     );
     let load = || load(LoadParams::default());
     let _alone = loading();
-    worker.handle(RequestId(1), load());
+    work(&mut worker, RequestId(1), load());
     let Event::Failed(failure) = events.recv().unwrap().event else { panic!() };
     assert_eq!(failure.kind, FailureKind::BadModel);
     assert!(failure.message.contains("broken.gguf cannot be loaded: "), "{failure}");
 
     std::fs::remove_dir_all(&folder).unwrap();
-    worker.handle(RequestId(2), load());
+    work(&mut worker, RequestId(2), load());
     let Event::Failed(failure) = events.recv().unwrap().event else { panic!() };
     assert!(failure.message.ends_with("there is no such file."), "{failure}");
-    worker.handle(RequestId(3), Request::Generate(Box::new(raw("a", greedy(1)))));
+    work(&mut worker, RequestId(3), Request::Job(Job::Generate(Box::new(raw("a", greedy(1))))));
     let Event::Failed(failure) = events.recv().unwrap().event else { panic!() };
     assert_eq!(failure.kind, FailureKind::NoModel);
 }

@@ -13,7 +13,7 @@ use crate::kit::{self, Model, SMOLLM, WithFigures as Fixture, file, references};
 use crate::noise::ORDER;
 use glassbox::chat::Intervention;
 use glassbox::engine::model::weights::Weights;
-use glassbox::engine::protocol::{Depths, Embed, Event, Generate, Inspect, Prompt, Request, Want};
+use glassbox::engine::protocol::{Depths, Embed, Event, Generate, Inspect, Job, Prompt, Request, Want};
 use glassbox::inspect::depth::Depth;
 use glassbox::inspect::feed_forward::NeuronOrder;
 use glassbox::inspect::trace::{ForwardTrace, Part};
@@ -33,7 +33,7 @@ impl Model {
         let sampling = Sampling { temperature: 0.0, max_tokens: count, ..Sampling::default() };
         let prompt = Prompt::Ids { ids: ids.to_vec(), taken: Vec::new(), chat: false };
         let request = Generate { prompt, sampling, top_logprobs: 1, interventions: Vec::new(), allow: None };
-        let events = self.handle(Request::Generate(Box::new(request)));
+        let events = self.handle(Request::Job(Job::Generate(Box::new(request))));
         events
             .into_iter()
             .filter_map(|event| if let Event::Token(written) = event { written.step.id } else { None })
@@ -472,7 +472,7 @@ fn what_a_model_does_not_have_is_refused_by_name() {
 /// The tokens of a text through the lens of the passes that chose them.
 fn depths(model: &mut Model, ids: &[TokenId], from: u32, cells: bool) -> Vec<Depth> {
     let request = Depths { ids: ids.to_vec(), from, cells, ..Depths::default() };
-    let events = model.handle(Request::Depths(Box::new(request)));
+    let events = model.handle(Request::Job(Job::Depths(Box::new(request))));
     assert!(matches!(events.last(), Some(Event::DepthsDone { .. })), "{:?}", events.last());
     let mut next = from;
     let mut all = Vec::new();
@@ -536,7 +536,7 @@ fn many_passes_leave_the_chat_as_it_was_and_know_their_bounds() {
     assert_eq!(model.greedy(&ids, 4), before);
     for from in [0, ids.len() as u32] {
         let request = Depths { ids: ids.clone(), from, ..Depths::default() };
-        let events = model.handle(Request::Depths(Box::new(request)));
+        let events = model.handle(Request::Job(Job::Depths(Box::new(request))));
         let [Event::Failed(failure)] = events.as_slice() else { panic!("{events:?}") };
         assert!(failure.message.contains("no token to judge"), "{}", failure.message);
     }

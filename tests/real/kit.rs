@@ -14,17 +14,21 @@ use std::time::{Duration, Instant};
 
 use glassbox::engine::jobs::worker::{Hooks, Worker};
 use glassbox::engine::protocol::{
-    Embed, Envelope, Event, Failure, Inspect, Inspected, Loaded, Request, RequestId, Score, Want,
+    Embed, Envelope, Event, Failure, Inspect, Inspected, Inspection, Job, Loaded, Request, RequestId, Score,
+    Want,
 };
 use glassbox::engine::shared::Shared;
-use glassbox::engine::thread::ThreadEngine;
 use glassbox::engine::transport::open_requests::OpenRequests;
+use glassbox::engine::transport::thread::ThreadEngine;
 use glassbox::engine::{Engine, real};
 use glassbox::inspect::trace::EmbeddingFacts;
 use glassbox::model_entry::{CacheType, FlashAttention, LoadParams, ModelEntry, ModelFile, Source};
 use glassbox::models::gguf::{Header, SharedHeader};
 use glassbox::token::TokenId;
 use serde_json::Value;
+
+/// How long an answer may take before the test fails.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Names the default model's file.
 pub const SMOLLM: &str = "GLASSBOX_TEST_MODEL";
@@ -50,7 +54,7 @@ pub fn load(mut params: LoadParams) -> Request {
     {
         params.flash_attention = FlashAttention::Off;
     }
-    Request::Load { entry: Box::new(ModelEntry::new("test", Source::Path(PathBuf::new()))), params }
+    Request::Job(Job::Load { entry: Box::new(ModelEntry::new("test", Source::Path(PathBuf::new()))), params })
 }
 
 /// The one fixture of a process behind its lock, made when first asked for.
@@ -108,6 +112,15 @@ fn hooks(path: PathBuf) -> Hooks {
     Hooks { resolve, open: Box::new(open) }
 }
 
+/// Has a worker answer what is not answered by whoever reads requests.
+pub fn work(worker: &mut Worker, id: RequestId, request: Request) {
+    match request {
+        Request::Job(job) => worker.job(id, job),
+        Request::Inspection(inspection) => worker.inspection(id, inspection),
+        Request::Immediate(request) => panic!("the worker does not answer {request:?}"),
+    }
+}
+
 /// A model with its worker, which works in the test's thread.
 pub struct Model {
     pub shared: Arc<Shared>,
@@ -142,7 +155,7 @@ impl Model {
         let mut worker = Worker::new(Arc::new(hooks(path.to_owned())), Arc::clone(&shared), Arc::new(emit));
         let exact = params.exact;
         let alone = loading();
-        worker.handle(RequestId(1), load(params));
+        work(&mut worker, RequestId(1), load(params));
         drop(alone);
         let mut said: Vec<Event> = events.try_iter().map(|envelope| envelope.event).collect();
         let Some(Event::Loaded(loaded)) = said.pop() else { panic!("{}: {said:?}", path.display()) };
@@ -167,7 +180,7 @@ impl Model {
     pub fn handle(&mut self, request: Request) -> Vec<Event> {
         let id = RequestId(self.next);
         self.next += 1;
-        self.worker.handle(id, request);
+        work(&mut self.worker, id, request);
         let own = |envelope: Envelope| {
             assert_eq!(envelope.id, id, "{:?}", envelope.event);
             envelope.event
@@ -188,7 +201,7 @@ impl Model {
     }
 
     pub fn try_inspect(&mut self, request: Inspect) -> Result<Inspected, Failure> {
-        match self.answer(Request::Inspect(Box::new(request))) {
+        match self.answer(Request::Inspection(Inspection::Inspect(Box::new(request)))) {
             Event::Inspected(seen) => Ok(*seen),
             Event::Failed(failure) => Err(failure),
             other => panic!("{other:?}"),
@@ -201,7 +214,7 @@ impl Model {
     }
 
     pub fn embed(&mut self, embed: Embed) -> EmbeddingFacts {
-        match self.answer(Request::Embed(Box::new(embed))) {
+        match self.answer(Request::Inspection(Inspection::Embed(Box::new(embed)))) {
             Event::Embedded(facts) => *facts,
             other => panic!("{other:?}"),
         }
@@ -211,10 +224,12 @@ impl Model {
     pub fn logprobs(&mut self, ids: &[TokenId]) -> Vec<f32> {
         let score = Score { ids: ids.to_vec(), from: 1, top_logprobs: 0, interventions: Vec::new() };
         let scores =
-            self.handle(Request::Score(Box::new(score))).into_iter().filter_map(|event| match event {
-                Event::Scores { steps, .. } => Some(steps),
-                _ => None,
-            });
+            self.handle(Request::Job(Job::Score(Box::new(score)))).into_iter().filter_map(
+                |event| match event {
+                    Event::Scores { steps, .. } => Some(steps),
+                    _ => None,
+                },
+            );
         scores.flatten().map(|step| step.logprob).collect()
     }
 
@@ -318,7 +333,7 @@ impl Beside {
             return self.waiting.remove(at).unwrap();
         }
         loop {
-            let envelope = self.events.recv().unwrap();
+            let envelope = self.events.recv_timeout(PATIENCE).expect("an answer comes");
             if wanted(&envelope) {
                 return envelope;
             }

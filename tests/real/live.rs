@@ -5,8 +5,8 @@
 
 use crate::kit::{self, Beside as Fixture, SMOLLM};
 use glassbox::engine::protocol::{
-    CapturePlan, Embed, Event, FailureKind, Generate, Inspect, Inspected, Live, LiveInside, Prompt, Request,
-    Want,
+    CapturePlan, Embed, Event, FailureKind, Generate, Immediate, Inspect, Inspected, Inspection, Job, Live,
+    LiveInside, Prompt, Request, Want,
 };
 use glassbox::inspect::trace::ForwardTrace;
 use glassbox::sampling::Sampling;
@@ -26,7 +26,7 @@ fn dequantized() -> Fixture {
 impl Fixture {
     fn open_live(&mut self, live: Option<Live>) {
         let plan = CapturePlan { inside: live.map(Box::new), ..CapturePlan::default() };
-        let id = self.send(Request::SetCapture(plan));
+        let id = self.send(Request::Immediate(Immediate::SetCapture(plan)));
         assert_eq!(self.final_of(id), Event::Acknowledged);
     }
 
@@ -38,7 +38,7 @@ impl Fixture {
 
     fn inspect(&mut self, ids: &[TokenId], want: Want) -> Inspected {
         let inspect = Inspect { ids: ids.to_vec(), want, ..Inspect::default() };
-        let id = self.send(Request::Inspect(Box::new(inspect)));
+        let id = self.send(Request::Inspection(Inspection::Inspect(Box::new(inspect))));
         match self.final_of(id) {
             Event::Inspected(seen) => *seen,
             other => panic!("{other:?}"),
@@ -50,13 +50,13 @@ fn generate(tokens: u32, allow: Option<u32>) -> Request {
     let text =
         "The capital of France is Paris. The capital of Italy is Rome. The capital of Spain is".to_owned();
     let sampling = Sampling { temperature: 0.0, max_tokens: tokens, ..Sampling::default() };
-    Request::Generate(Box::new(Generate {
+    Request::Job(Job::Generate(Box::new(Generate {
         prompt: Prompt::Raw { text },
         sampling,
         top_logprobs: 5,
         interventions: Vec::new(),
         allow,
-    }))
+    })))
 }
 
 fn steps(events: Vec<Event>) -> (Vec<TokenId>, Steps) {
@@ -173,17 +173,17 @@ fn what_is_asked_for_while_a_reply_waits_is_answered_and_the_reply_goes_on_as_it
     let part = glassbox::inspect::trace::Part::Head(23, 4);
     let off = glassbox::engine::protocol::switched_off(part).into_iter().collect();
     let changed = Inspect { ids: prompt.clone(), ablations: off, ..Inspect::default() };
-    let card = fixture.send(Request::Inspect(Box::new(changed)));
+    let card = fixture.send(Request::Inspection(Inspection::Inspect(Box::new(changed))));
     assert!(matches!(fixture.final_of(card), Event::Inspected(seen) if seen.trace.original.is_some()));
     let embed = Embed { sum: vec![(read[1], 1.0)], neighbours: 4, ..Embed::default() };
-    let table = fixture.send(Request::Embed(Box::new(embed)));
+    let table = fixture.send(Request::Inspection(Inspection::Embed(Box::new(embed))));
     assert!(matches!(fixture.final_of(table), Event::Embedded(_)));
     // What would need the chat's own cells is refused, for now.
     let foreign = Inspect { ids: vec![TokenId(2); 900], ..Inspect::default() };
-    let foreign = fixture.send(Request::Inspect(Box::new(foreign)));
+    let foreign = fixture.send(Request::Inspection(Inspection::Inspect(Box::new(foreign))));
     assert!(matches!(fixture.final_of(foreign), Event::Failed(failure) if failure.kind == FailureKind::Busy));
     // The reply goes on before this is acknowledged.
-    let pace = fixture.send(Request::Pace { target: id, allow: None });
+    let pace = fixture.send(Request::Immediate(Immediate::Pace { target: id, allow: None }));
     assert_eq!(fixture.final_of(pace), Event::Acknowledged);
     events.extend(fixture.until(id, Event::is_final));
     let (_, steps) = steps(events);

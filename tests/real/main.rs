@@ -20,6 +20,7 @@ mod inspect_more;
 mod kit;
 mod live;
 mod noise;
+mod panics;
 mod probe;
 mod sampler;
 mod score;

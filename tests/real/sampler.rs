@@ -9,7 +9,8 @@ use crate::kit::{self, Beside as Fixture, GEMMA, SMOLLM, locked};
 use crate::noise::ORDER;
 use glassbox::chat::{StopReason, Usage};
 use glassbox::engine::protocol::{
-    CapturePlan, Event, Failure, FailureKind, Generate, Look, Looked, Prompt, PromptFacts, Replay, Request,
+    CapturePlan, Event, Failure, FailureKind, Generate, Immediate, Job, Look, Looked, Prompt, PromptFacts,
+    Replay, Request,
 };
 use glassbox::inspect::chain::{self, Input, Outcome};
 use glassbox::inspect::distribution::Distribution;
@@ -57,12 +58,14 @@ impl Reply {
 
 impl Fixture {
     fn capture(&mut self, plan: CapturePlan) -> Event {
-        self.ask(Request::SetCapture(plan)).pop().unwrap()
+        self.ask(Request::Immediate(Immediate::SetCapture(plan))).pop().unwrap()
     }
 
     fn generate(&mut self, request: Generate) -> Reply {
         let mut reply = Reply::default();
-        self.ask(Request::Generate(Box::new(request))).into_iter().for_each(|event| reply.take(event));
+        self.ask(Request::Job(Job::Generate(Box::new(request))))
+            .into_iter()
+            .for_each(|event| reply.take(event));
         assert_eq!(reply.usage.completion_tokens as usize, reply.steps.len());
         reply
     }
@@ -77,7 +80,7 @@ impl Fixture {
     }
 
     fn look(&mut self, look: Look) -> Result<Looked, Failure> {
-        match self.ask(Request::Look(Box::new(look))).pop() {
+        match self.ask(Request::Job(Job::Look(Box::new(look)))).pop() {
             Some(Event::Looked(looked)) => Ok(*looked),
             Some(Event::Failed(failure)) => Err(failure),
             other => panic!("{other:?}"),
@@ -85,7 +88,8 @@ impl Fixture {
     }
 
     fn tokenize(&mut self, text: &str) -> Vec<TokenId> {
-        let request = Request::Tokenize { text: text.to_string(), special: false, begin: true };
+        let request =
+            Request::Immediate(Immediate::Tokenize { text: text.to_string(), special: false, begin: true });
         match self.ask(request).pop() {
             Some(Event::Tokenized { tokens }) => tokens.into_iter().map(|(id, _)| id).collect(),
             other => panic!("{other:?}"),
@@ -408,7 +412,7 @@ fn a_look_at_more_than_fits_beside_the_chat_is_read_in_its_place() {
     let long = fixture.tokenize(&text);
     // More than the context's cells and those beside it.
     assert!(chat.usage.prompt_tokens as usize + long.len() > 1024 + 512, "{:?} {}", chat.usage, long.len());
-    let events = fixture.ask(Request::Look(Box::new(plain_look(&long))));
+    let events = fixture.ask(Request::Job(Job::Look(Box::new(plain_look(&long)))));
     let progress = |event: &Event| match event {
         Event::PromptProgress { done, total } => Some((*done, *total)),
         _ => None,
@@ -449,15 +453,15 @@ fn a_cancelled_look_says_so_and_leaves_the_cache_true() {
     let text = "The quick brown fox jumps over the lazy dog while nine wizards watch. ".repeat(110);
     let long = fixture.tokenize(&text);
     fixture.generate(raw("Hello", greedy(1)));
-    let id = fixture.send(Request::Look(Box::new(plain_look(&long))));
+    let id = fixture.send(Request::Job(Job::Look(Box::new(plain_look(&long)))));
     fixture.until(id, |event| matches!(event, Event::PromptProgress { .. }));
-    fixture.send(Request::Cancel { target: id });
+    fixture.send(Request::Immediate(Immediate::Cancel { target: id }));
     let Event::Failed(failure) = fixture.until(id, Event::is_final).pop().unwrap() else { panic!() };
     assert_eq!(failure.kind, FailureKind::Cancelled);
-    let waiting = fixture.send(Request::Generate(Box::new(raw(&text, greedy(1)))));
-    let cancelled = fixture.send(Request::Look(Box::new(plain_look(&long[..5]))));
-    fixture.send(Request::Cancel { target: cancelled });
-    fixture.send(Request::Cancel { target: waiting });
+    let waiting = fixture.send(Request::Job(Job::Generate(Box::new(raw(&text, greedy(1))))));
+    let cancelled = fixture.send(Request::Job(Job::Look(Box::new(plain_look(&long[..5])))));
+    fixture.send(Request::Immediate(Immediate::Cancel { target: cancelled }));
+    fixture.send(Request::Immediate(Immediate::Cancel { target: waiting }));
     let last = |events: Vec<Event>| events.into_iter().next_back().unwrap();
     assert!(matches!(last(fixture.until(waiting, Event::is_final)), Event::Done { .. }));
     let Event::Failed(failure) = last(fixture.until(cancelled, Event::is_final)) else { panic!() };
@@ -534,7 +538,7 @@ fn a_paced_reply_waits_and_goes_on() {
     let mut fixture = exact();
     let paced = Generate { allow: Some(1), ..raw(STORY, greedy(12)) };
     let free = fixture.generate(raw(STORY, greedy(12)));
-    let id = fixture.send(Request::Generate(Box::new(paced.clone())));
+    let id = fixture.send(Request::Job(Job::Generate(Box::new(paced.clone()))));
     let mut reply = Reply::default();
     let is_paused = |event: &Event| matches!(event, Event::Paused);
     fixture.until(id, is_paused).into_iter().for_each(|event| reply.take(event));
@@ -542,18 +546,18 @@ fn a_paced_reply_waits_and_goes_on() {
     // The watch list can change while it waits.
     let watch = vec![reply.steps[0].candidates[0].id];
     fixture.capture(CapturePlan { watch, ..CapturePlan::default() });
-    fixture.send(Request::Pace { target: id, allow: Some(2) });
+    fixture.send(Request::Immediate(Immediate::Pace { target: id, allow: Some(2) }));
     fixture.until(id, is_paused).into_iter().for_each(|event| reply.take(event));
     assert_eq!((reply.steps.len(), reply.pauses), (3, 2));
     assert_eq!(reply.watched.iter().map(|(index, ..)| *index).collect::<Vec<_>>(), [1, 2]);
-    fixture.send(Request::Pace { target: id, allow: None });
+    fixture.send(Request::Immediate(Immediate::Pace { target: id, allow: None }));
     fixture.until(id, Event::is_final).into_iter().for_each(|event| reply.take(event));
     fixture.capture(CapturePlan::default());
     assert_eq!((reply.ids(), reply.pauses), (free.ids(), 2));
 
-    let id = fixture.send(Request::Generate(Box::new(paced)));
+    let id = fixture.send(Request::Job(Job::Generate(Box::new(paced))));
     fixture.until(id, is_paused);
-    fixture.send(Request::Cancel { target: id });
+    fixture.send(Request::Immediate(Immediate::Cancel { target: id }));
     let Some(Event::Done { stop, .. }) = fixture.until(id, Event::is_final).pop() else { panic!() };
     assert_eq!(stop, StopReason::Cancelled);
 }
@@ -561,10 +565,11 @@ fn a_paced_reply_waits_and_goes_on() {
 #[test]
 fn a_waiting_engine_ends_when_asked() {
     let mut fixture = load(SMOLLM, 512);
-    let id = fixture.send(Request::Generate(Box::new(Generate { allow: Some(0), ..raw(STORY, greedy(9)) })));
+    let id = fixture
+        .send(Request::Job(Job::Generate(Box::new(Generate { allow: Some(0), ..raw(STORY, greedy(9)) }))));
     fixture.until(id, |event| matches!(event, Event::Paused));
     let started = std::time::Instant::now();
-    fixture.send(Request::Shutdown);
+    fixture.send(Request::Immediate(Immediate::Shutdown));
     fixture.hear(|envelope| matches!(envelope.event, Event::Exited(_)));
     assert!(started.elapsed().as_millis() < 800, "{:?}", started.elapsed());
 }

@@ -13,7 +13,8 @@ use crate::noise::{ORDER, ROUNDING};
 use glassbox::chat::{Intervention, Usage};
 use glassbox::engine::model::fit;
 use glassbox::engine::protocol::{
-    Event, Failure, FailureKind, Generate, LookAhead, LookedAhead, Path, Prompt, PromptFacts, Request, Score,
+    Event, Failure, FailureKind, Generate, Job, LookAhead, LookedAhead, Path, Prompt, PromptFacts, Request,
+    Score,
 };
 use glassbox::sampling::Sampling;
 use glassbox::token::{Step, TokenId};
@@ -34,7 +35,7 @@ impl Fixture {
 
     fn score_as(&mut self, request: Score) -> Result<Scored, Failure> {
         let from = request.from.max(1);
-        let mut events = self.handle(Request::Score(Box::new(request)));
+        let mut events = self.handle(Request::Job(Job::Score(Box::new(request))));
         let decoded = match events.pop().unwrap() {
             Event::Scored { decoded, .. } => decoded,
             Event::Failed(failure) => return Err(failure),
@@ -63,7 +64,7 @@ impl Fixture {
 
     fn look_ahead(&mut self, ids: &[TokenId], width: u32, depth: u32) -> Result<LookedAhead, Failure> {
         let request = LookAhead { ids: ids.to_vec(), width, depth, interventions: Vec::new() };
-        match self.handle(Request::LookAhead(Box::new(request))).pop().unwrap() {
+        match self.handle(Request::Job(Job::LookAhead(Box::new(request)))).pop().unwrap() {
             Event::LookedAhead(looked) => Ok(*looked),
             Event::Failed(failure) => Err(failure),
             other => panic!("{other:?}"),
@@ -79,7 +80,7 @@ impl Fixture {
             interventions: Vec::new(),
             allow: None,
         };
-        let mut events = self.handle(Request::Generate(Box::new(request)));
+        let mut events = self.handle(Request::Job(Job::Generate(Box::new(request))));
         let Some(Event::Done { usage, .. }) = events.pop() else { panic!("the reply failed") };
         let facts = events.iter().find_map(|event| match event {
             Event::Prompt(facts) => Some(facts.clone()),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::merge;
 use crate::app::requests::Answer;
 use crate::app::{ChatView, Display, InsidePass, Inspector, LiveStep, Outbox, Pass, TokenCursor, Wish};
-use crate::engine::protocol::{Event, Inspect, Inspected, Request, RequestId, Want};
+use crate::engine::protocol::{Event, Immediate, Inspect, Inspected, Inspection, Request, RequestId, Want};
 use crate::token::TokenId;
 
 /// Passes that are kept, at most; see also [`super::kept`].
@@ -131,9 +131,11 @@ impl Inspector {
         let wish = self.display(view).inside_wish();
         self.inside.asking.follow(wish, &mut out.requests, |wish| {
             Ok(match wish {
-                Wish::Pass(_, inspect) => Request::Inspect(inspect.clone()),
-                Wish::Embed(embed) => Request::Embed(embed.clone()),
-                Wish::Pieces(text) => Request::Pieces { text: text.clone(), special: false, inside: true },
+                Wish::Pass(_, inspect) => Request::Inspection(Inspection::Inspect(inspect.clone())),
+                Wish::Embed(embed) => Request::Inspection(Inspection::Embed(embed.clone())),
+                Wish::Pieces(text) => {
+                    Request::Immediate(Immediate::Pieces { text: text.clone(), special: false, inside: true })
+                }
             })
         });
     }

@@ -20,7 +20,7 @@ struct Asked {
 impl Asked {
     fn want(&mut self, number: Option<u32>) -> Vec<String> {
         if let Some(key) = self.query.sync(number.map(Number), &mut self.requests) {
-            let id = self.requests.ask(Number::ASKER, Request::Calibrate);
+            let id = self.requests.ask(Number::ASKER, Request::Job(Job::Calibrate));
             self.query.asked(key, id);
         }
         self.sent()
@@ -30,7 +30,7 @@ impl Asked {
     fn sent(&mut self) -> Vec<String> {
         let short = |effect| match effect {
             Effect::Engine(_, id, request) => match *request {
-                Request::Cancel { target } => format!("cancel {}", target.0),
+                Request::Immediate(Immediate::Cancel { target }) => format!("cancel {}", target.0),
                 _ => format!("ask {}", id.0),
             },
             other => format!("{other:?}"),
@@ -97,7 +97,7 @@ fn a_refusal_is_not_repeated_until_another_load_of_the_engine() {
 #[test]
 fn what_was_refused_for_a_reply_is_asked_again_after_it() {
     let mut asked = Asked::default();
-    let reply = asked.requests.ask(Asker::Reply, Request::Calibrate);
+    let reply = asked.requests.ask(Asker::Reply, Request::Job(Job::Calibrate));
     assert_eq!(asked.want(Some(7)), ["ask 1", "ask 2"]);
     asked.fail(2, FailureKind::Busy);
     assert!(asked.want(Some(7)).is_empty());
@@ -126,11 +126,11 @@ fn an_engine_that_is_gone_takes_what_it_was_asked_with_it() {
 #[test]
 fn the_background_gives_way_to_what_runs_on_the_model_and_to_nothing_else() {
     let mut requests = Requests::default();
-    let weights = requests.ask(Asker::Weights, Request::Calibrate);
-    requests.tell(Request::SetCapture(CapturePlan::default()));
-    requests.ask(Asker::DraftCount, Request::Vocabulary);
+    let weights = requests.ask(Asker::Weights, Request::Job(Job::Calibrate));
+    requests.tell(Request::Immediate(Immediate::SetCapture(CapturePlan::default())));
+    requests.ask(Asker::DraftCount, Request::Immediate(Immediate::Vocabulary));
     assert!(requests.is_in_flight(weights));
-    requests.ask(Asker::Look, Request::Calibrate);
+    requests.ask(Asker::Look, Request::Job(Job::Calibrate));
     assert!(!requests.is_in_flight(weights));
     assert_eq!(requests.of(Asker::Look), Some(RequestId(5)), "the cancel went before");
 }

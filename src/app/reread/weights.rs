@@ -14,7 +14,7 @@ use crate::app::state::ReadWithout;
 use crate::app::view::With;
 use crate::app::{App, ChatView, Outbox, Part, Query, Scroll, Talk, Transcript, Weights, WeightsPanel};
 use crate::chat::{Role, Turn, TurnId};
-use crate::engine::protocol::{Event, Message, Request, RequestId, Reread, Rescored, StoredTokens};
+use crate::engine::protocol::{Event, Job, Message, Request, RequestId, Reread, Rescored, StoredTokens};
 
 /// Bytes of a token, about, where the prompt's own are not known.
 const BYTES_PER_TOKEN: usize = 4;
@@ -37,7 +37,7 @@ impl Weights {
         let wanted = self.wanted(talk.view(with)).filter(|_| idle);
         let mut reading = std::mem::take(&mut self.reading);
         reading.follow(wanted, &mut out.requests, |part| {
-            Ok(Request::Reread(Box::new(self.reread(talk, with, *part).ok_or(GONE)?)))
+            Ok(Request::Job(Job::Reread(Box::new(self.reread(talk, with, *part).ok_or(GONE)?))))
         });
         self.reading = reading;
     }

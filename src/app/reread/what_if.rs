@@ -14,7 +14,7 @@ use crate::app::{
 };
 use crate::chat::{Role, TurnId};
 use crate::command::Command;
-use crate::engine::protocol::{Event, Request, RequestId, Rescored};
+use crate::engine::protocol::{Event, Job, Request, RequestId, Rescored};
 
 impl WhatIf {
     fn foreign(&self, view: ChatView<'_>) -> Option<String> {
@@ -36,7 +36,7 @@ impl WhatIf {
             let changed = Changed { turn: self.turn, text: &self.text, stored: None };
             let reply = self.replies.get(next.reply).ok_or(GONE)?;
             let reread = talk.reread_of(with, reply.turn, next.edited.then_some(&changed));
-            Ok(Request::Reread(Box::new(reread.ok_or(GONE)?)))
+            Ok(Request::Job(Job::Reread(Box::new(reread.ok_or(GONE)?))))
         });
         self.reading = reading;
     }

@@ -3,12 +3,12 @@
 use super::stations::reading;
 use super::*;
 use crate::app::Station;
-use crate::engine::protocol::{Failure, FailureKind};
+use crate::engine::protocol::{Capabilities, Capability, Failure, FailureKind};
 
 /// The id of the newest request of that name among effects.
 fn asked(effects: &[Effect], name: &str) -> Option<u64> {
     effects.iter().rev().find_map(|effect| match effect {
-        Effect::Engine(_, id, request) if word(&format!("{request:?}")) == name => Some(id.0),
+        Effect::Engine(_, id, request) if asked_for(request) == name => Some(id.0),
         _ => None,
     })
 }
@@ -78,4 +78,22 @@ fn a_trial_that_was_refused_goes_on_after_a_reload() {
     load_again(&mut bench);
     let again = bench.app.out.requests.of(Asker::WhatIf);
     assert!(again.is_some(), "the refusal was another load's");
+}
+
+#[test]
+fn what_the_engine_cannot_do_is_said_and_never_asked() {
+    let mut bench = reading();
+    bench.app.out.requests.engine_can(Capabilities::all().without(Capability::Steering));
+    bench.app.open_steer();
+    bench.app.inspector.steer.towards.text = "warm".into();
+    bench.app.inspector.steer.away.text = "cold".into();
+    let mut effects = bench.send(Msg::Tick);
+    while let Some(id) = asked(&effects, "Tokenize") {
+        let tokens = vec![(TokenId(1), serde_bytes::ByteBuf::new())];
+        effects = bench.event(id, Event::Tokenized { tokens });
+    }
+    effects.extend(bench.send(Msg::Tick));
+    assert_eq!(asked(&effects, "Direction"), None);
+    let said = format!("{:?}", bench.app.inspector.steer);
+    assert!(said.contains("the engine that runs this model cannot find directions to steer along"), "{said}");
 }

@@ -85,7 +85,7 @@ fn asked<T>(effects: &[Effect], of: impl Fn(&Request) -> Option<T>) -> (u64, T) 
 }
 
 fn look(effects: &[Effect]) -> u64 {
-    asked(effects, |request| matches!(request, Request::Look(_)).then_some(())).0
+    asked(effects, |request| matches!(request, Request::Job(Job::Look(_))).then_some(())).0
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn step_mode_accepts_chooses_bans_and_lets_run() {
     assert!(bench.app.view().paused_here() && bench.app.focus == Focus::Transcript);
     let pace = |effects: &[Effect]| {
         asked(effects, |request| match request {
-            Request::Pace { target, allow } => Some((target.0, *allow)),
+            Request::Immediate(Immediate::Pace { target, allow }) => Some((target.0, *allow)),
             _ => None,
         })
         .1
@@ -313,7 +313,7 @@ fn a_running_reply_is_held_and_the_mode_ends_with_it() {
     bench.written(&[7], &[0]);
     let effects = bench.press(&["f6"]);
     let held = asked(&effects, |request| match request {
-        Request::Pace { allow, .. } => Some(*allow),
+        Request::Immediate(Immediate::Pace { allow, .. }) => Some(*allow),
         _ => None,
     });
     assert_eq!(held.1, Some(0));
@@ -325,7 +325,7 @@ fn a_running_reply_is_held_and_the_mode_ends_with_it() {
 
 fn ahead(effects: &[Effect]) -> (u64, LookAhead) {
     asked(effects, |request| match request {
-        Request::LookAhead(ahead) => Some((**ahead).clone()),
+        Request::Job(Job::LookAhead(ahead)) => Some((**ahead).clone()),
         _ => None,
     })
 }
@@ -342,7 +342,7 @@ fn a_path_ahead_becomes_a_branch_once_its_tokens_are_scored() {
     let found = LookedAhead { paths: vec![path(&[0, 0]), path(&[2, 1])], ..LookedAhead::default() };
     bench.event(request, Event::LookedAhead(Box::new(found)));
     let (request, score) = asked(&bench.press(&["2"]), |request| match request {
-        Request::Score(score) => Some((**score).clone()),
+        Request::Job(Job::Score(score)) => Some((**score).clone()),
         _ => None,
     });
     let expected = Score {

@@ -14,7 +14,7 @@ use crate::inspect::trace::{
 fn asked(effects: &[Effect]) -> Option<Inspect> {
     effects.iter().find_map(|effect| match effect {
         Effect::Engine(_, _, request) => match &**request {
-            Request::Inspect(inspect) => Some((**inspect).clone()),
+            Request::Inspection(Inspection::Inspect(inspect)) => Some((**inspect).clone()),
             _ => None,
         },
         _ => None,

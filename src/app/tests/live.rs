@@ -9,7 +9,7 @@ use crate::inspect::trace::{Followed, Lens, LensRow};
 fn plan(effects: &[Effect]) -> Option<CapturePlan> {
     effects.iter().rev().find_map(|effect| match effect {
         Effect::Engine(_, _, request) => match &**request {
-            Request::SetCapture(plan) => Some(plan.clone()),
+            Request::Immediate(Immediate::SetCapture(plan)) => Some(plan.clone()),
             _ => None,
         },
         _ => None,

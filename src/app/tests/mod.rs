@@ -28,7 +28,8 @@ pub(crate) use crate::chat::{ConversationId, Role, Span, StopReason, Timings, Tu
 use crate::config::Config;
 use crate::config::keymap::Keymap;
 pub(crate) use crate::engine::protocol::{
-    Envelope, Event, Generate, Loaded, Message, Prompt, PromptFacts, Request, RequestId, VERSION,
+    Envelope, Event, Generate, Immediate, Inspection, Job, Loaded, Message, Prompt, PromptFacts, Request,
+    RequestId, VERSION,
 };
 use crate::model_entry::{Licence, ModelEntry, Source};
 use crate::models::CatalogueItem;
@@ -212,6 +213,7 @@ pub(crate) fn loaded() -> Loaded {
         template: crate::engine::protocol::TemplateKind::Model,
         template_hash: Some("template".into()),
         takes_system: true,
+        capabilities: crate::engine::protocol::Capabilities::all(),
         notes: Vec::new(),
     }
 }
@@ -259,14 +261,23 @@ pub(crate) fn brief_one(effect: &Effect) -> String {
         Effect::Store(C::PutHistory(text)) => format!("history {text}"),
         Effect::Store(other) => format!("store {}", word(&format!("{other:?}"))),
         Effect::Engine(_, _, request) => match &**request {
-            Request::Generate(_) => "generate".into(),
-            other => format!("ask {}", word(&format!("{other:?}"))),
+            Request::Job(Job::Generate(_)) => "generate".into(),
+            other => format!("ask {}", asked_for(other)),
         },
         Effect::StartEngine(id, entry) => format!("start {} {}", id.0, entry.name),
         Effect::StopEngine(id) => format!("stop {}", id.0),
         Effect::Fetch(entry) => format!("fetch {}", entry.name),
         other => word(&format!("{other:?}")),
     }
+}
+
+/// What is asked for, without who answers it.
+pub(crate) fn asked_for(request: &Request) -> String {
+    word(&match request {
+        Request::Immediate(request) => format!("{request:?}"),
+        Request::Job(job) => format!("{job:?}"),
+        Request::Inspection(inspection) => format!("{inspection:?}"),
+    })
 }
 
 pub(crate) fn word(text: &str) -> String {
@@ -279,7 +290,7 @@ pub(crate) fn generated(effects: &[Effect]) -> &Generate {
         .iter()
         .find_map(|effect| match effect {
             Effect::Engine(_, _, request) => match &**request {
-                Request::Generate(generate) => Some(&**generate),
+                Request::Job(Job::Generate(generate)) => Some(&**generate),
                 _ => None,
             },
             _ => None,

@@ -33,7 +33,7 @@ fn rereading(bench: &Bench) -> u64 {
 fn asked(effects: &[Effect]) -> Option<Reread> {
     effects.iter().find_map(|effect| match effect {
         Effect::Engine(_, _, request) => match &**request {
-            Request::Reread(reread) => Some((**reread).clone()),
+            Request::Job(Job::Reread(reread)) => Some((**reread).clone()),
             _ => None,
         },
         _ => None,

@@ -6,7 +6,7 @@ use crate::app::Focus;
 fn paces(effects: &[Effect]) -> Vec<Option<u32>> {
     let pace = |effect: &Effect| match effect {
         Effect::Engine(_, _, request) => match **request {
-            Request::Pace { allow, .. } => Some(allow),
+            Request::Immediate(Immediate::Pace { allow, .. }) => Some(allow),
             _ => None,
         },
         _ => None,

@@ -87,7 +87,7 @@ fn the_sampler_station_has_its_token_read_again_once() {
     let effects = bench.send(Msg::Tick);
     assert_eq!(brief(&effects), ["ask SetCapture", "ask Look"]);
     let Effect::Engine(_, _, request) = &effects[1] else { panic!("it is asked of the engine") };
-    let Request::Look(look) = &**request else { panic!("it is a look") };
+    let Request::Job(Job::Look(look)) = &**request else { panic!("it is a look") };
     let replay = look.replay.as_ref().unwrap();
     assert_eq!(look.ids, [0, 2, 1].map(TokenId));
     assert_eq!((replay.prompt, replay.taken, replay.drawn, replay.seed), (2, 0, TokenId(1), 7));

@@ -20,7 +20,7 @@ fn answer(bench: &mut Bench, event: Event) {
 fn inspected(effects: &[Effect]) -> Inspect {
     let asked = effects.iter().find_map(|effect| match effect {
         Effect::Engine(_, _, request) => match &**request {
-            Request::Inspect(inspect) => Some((**inspect).clone()),
+            Request::Inspection(Inspection::Inspect(inspect)) => Some((**inspect).clone()),
             _ => None,
         },
         _ => None,

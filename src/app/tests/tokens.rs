@@ -156,7 +156,7 @@ fn answered() -> Bench {
 fn score_of(effects: &[Effect]) -> Option<(u64, Score)> {
     effects.iter().find_map(|effect| match effect {
         Effect::Engine(_, id, request) => match &**request {
-            Request::Score(score) => Some((id.0, (**score).clone())),
+            Request::Job(Job::Score(score)) => Some((id.0, (**score).clone())),
             _ => None,
         },
         _ => None,

@@ -8,7 +8,7 @@ use super::*;
 use crate::app::{Record, Station, TokenCursor, Watched};
 use crate::engine::Engine as _;
 use crate::engine::scripted::{self, ScriptedOptions};
-use crate::engine::thread::ThreadEngine;
+use crate::engine::transport::thread::ThreadEngine;
 
 /// The app with an engine that answers.
 struct Driven {

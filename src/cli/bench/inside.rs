@@ -16,7 +16,8 @@ use crate::cli::session::Session;
 use crate::cli::setup::Setup;
 use crate::engine::bench;
 use crate::engine::protocol::{
-    Attend, Embed, Event, Generate, Inspect, Inspected, Prompt, ROWS, Request, Want,
+    Attend, Embed, Event, Generate, Immediate, Inspect, Inspected, Inspection, Job, Prompt, ROWS, Request,
+    Want,
 };
 use crate::inspect::feed_forward::NeuronOrder;
 use crate::model_entry::ModelEntry;
@@ -107,9 +108,9 @@ pub async fn past_tokens(
     let length = LONG.min(loaded.context as usize - 64);
     let ids = long_text(&mut session, length).await?;
     // As in a chat that is that short: the cache's every cell is attended to, whoever's it is.
-    let scored = timed(&mut session, Request::Calibrate).await?;
+    let scored = timed(&mut session, Request::Job(Job::Calibrate)).await?;
     let short = Attend { ids: ids[..ROWS.min(length)].to_vec(), ..Attend::default() };
-    let rollout = timed(&mut session, Request::Attend(Box::new(short))).await?;
+    let rollout = timed(&mut session, Request::Job(Job::Attend(Box::new(short)))).await?;
     let stations = stations(loaded.facts.layers);
     let mut took: Vec<Vec<f64>> = vec![Vec::new(); stations.len()];
     let mut neighbours = Vec::new();
@@ -153,7 +154,10 @@ async fn long_text(session: &mut Session, length: usize) -> anyhow::Result<Vec<T
     let sentences = (0..length)
         .map(|number| format!("Sentence {number} says that the sea is {} miles wide. ", number * 7));
     let text = sentences.take(length / 4).collect();
-    match session.call(Request::Tokenize { text, special: false, begin: true }, |_| {}).await? {
+    match session
+        .call(Request::Immediate(Immediate::Tokenize { text, special: false, begin: true }), |_| {})
+        .await?
+    {
         Event::Tokenized { tokens } if tokens.len() >= length => {
             Ok(tokens.into_iter().take(length).map(|(id, _)| id).collect())
         }
@@ -168,7 +172,7 @@ async fn write(
     tokens: u32,
     no_end: &[LogitBias],
 ) -> anyhow::Result<f64> {
-    let request = Request::Generate(Box::new(Generate {
+    let request = Request::Job(Job::Generate(Box::new(Generate {
         prompt: Prompt::Ids { ids: ids.to_vec(), taken: Vec::new(), chat: false },
         sampling: Sampling {
             temperature: 0.0,
@@ -179,7 +183,7 @@ async fn write(
         top_logprobs: 1,
         interventions: Vec::new(),
         allow: None,
-    }));
+    })));
     let mut steps = Vec::new();
     let end = session
         .call(request, |event| {
@@ -202,7 +206,7 @@ async fn inspect(
 ) -> anyhow::Result<(f64, Box<Inspected>)> {
     let request = Inspect { ids: ids.to_vec(), want: want.clone(), ..Inspect::default() };
     let begun = Instant::now();
-    match session.call(Request::Inspect(Box::new(request)), |_| {}).await? {
+    match session.call(Request::Inspection(Inspection::Inspect(Box::new(request))), |_| {}).await? {
         Event::Inspected(seen) => Ok((begun.elapsed().as_secs_f64() * 1000.0, seen)),
         _ => bail!("a pass was not opened"),
     }
@@ -222,7 +226,7 @@ async fn timed(session: &mut Session, request: Request) -> anyhow::Result<f64> {
 async fn ask_table(session: &mut Session, id: TokenId) -> anyhow::Result<f64> {
     let request = Embed { sum: vec![(id, 1.0)], neighbours: 12, ..Embed::default() };
     let begun = Instant::now();
-    match session.call(Request::Embed(Box::new(request)), |_| {}).await? {
+    match session.call(Request::Inspection(Inspection::Embed(Box::new(request))), |_| {}).await? {
         Event::Embedded(_) => Ok(begun.elapsed().as_secs_f64() * 1000.0),
         _ => bail!("the embedding table gave no answer"),
     }

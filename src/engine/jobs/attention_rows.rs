@@ -3,8 +3,7 @@
 //! The stretch is decoded as one batch with the probe on all of its tokens, so a matrix costs as much as reading that
 //! stretch anew.
 //!
-//! Invariant: as for [`super::inspect::inspect`]: the chat's sequence stays as it was, unless more is missing than fits beside
-//! it; the probe is off afterwards, however it ends.
+//! Invariant: as for [`super::inspect::inspect`]: the text is read on a [lane](crate::engine::session::Lane).
 
 use std::time::Instant;
 
@@ -14,10 +13,9 @@ use crate::engine::analysis::other;
 use crate::engine::milliseconds;
 use crate::engine::model::changes;
 use crate::engine::probe::{Captured, Plan, Rows};
-use crate::engine::prompt;
+use crate::engine::prompt::encode;
 use crate::engine::protocol::{Attend, Attended, Attending, Event, Failure, ROWS};
-use crate::engine::session::lane::SCRATCH;
-use crate::engine::session::{Halt, Rows as Logits, Session};
+use crate::engine::session::{Halt, Rows as Logits, Session, Text};
 use crate::inspect::rollout::rollout;
 use crate::inspect::scores::{self, HeadScore, HeadScores};
 use crate::token::TokenId;
@@ -39,7 +37,7 @@ pub fn calibrate(session: &mut Session) -> Event {
         return Event::Failed(other("Heads cannot be scored: the vocabulary has too few plain tokens."));
     }
     let plan = Plan { rows: Rows::Every, ..Plan::default() };
-    let stretch = Stretch { ids: &ids, interventions: &[], start: 0 };
+    let stretch = Stretch { ids: &ids, interventions: &[], start: 0, keeps: false };
     let captured = match stretch.read(session, plan, &|_| {}) {
         Ok((captured, _)) => captured,
         Err(failure) => return Event::Failed(failure),
@@ -59,7 +57,7 @@ fn check(session: &Session, request: &Attend) -> Result<(), Failure> {
     if request.ids.is_empty() {
         return Err(other("There is no attention to show: nothing has been read."));
     }
-    prompt::readable(session, &request.ids)?;
+    encode::readable(session, &request.ids)?;
     changes::check(session.model(), &request.interventions)?;
     match request.of {
         Attending::Head(layer, head) => {
@@ -87,7 +85,7 @@ fn rows_of(session: &mut Session, request: &Attend, emit: &dyn Fn(Event)) -> Res
         Attending::Head(layer, head) => Rows::Head(layer, head),
         Attending::Rollout => Rows::Mean,
     };
-    let stretch = Stretch { ids, interventions: &request.interventions, start };
+    let stretch = Stretch { ids, interventions: &request.interventions, start, keeps: true };
     let (captured, decoded) = stretch.read(session, Plan { rows, ..Plan::default() }, emit)?;
     let layer = match request.of {
         Attending::Head(layer, _) => layer as usize,
@@ -110,6 +108,8 @@ struct Stretch<'a> {
     ids: &'a [TokenId],
     interventions: &'a [Intervention],
     start: usize,
+    /// Whether more will be asked of the text.
+    keeps: bool,
 }
 
 impl Stretch<'_> {
@@ -120,31 +120,25 @@ impl Stretch<'_> {
         plan: Plan,
         emit: &dyn Fn(Event),
     ) -> Result<(Captured, usize), Failure> {
-        let read = self.read_planned(session, plan, emit);
-        session.probe().change(&[]);
-        session.probe().plan(Plan::default());
-        session.drop_sequence(SCRATCH);
-        let decoded = read.map_err(failed)?;
-        Ok((session.probe().take(), decoded))
+        self.read_planned(session, plan, emit).map_err(failed)
     }
 
-    fn read_planned(&self, session: &mut Session, plan: Plan, emit: &dyn Fn(Event)) -> Result<usize, Halt> {
-        let (ids, start, changes) = (self.ids, self.start, self.interventions);
-        session.probe().change(changes);
-        let aside = session.beginning(ids, start, changes);
-        let kept = aside.map_or_else(|| session.reuse_at_most(ids, start, changes), |from| from.count);
-        let total = ids.len() - kept;
-        let progress = |done, _| emit(Event::PromptProgress { done: done as u32, total: total as u32 });
-        if let Some(from) = aside {
-            session.read_from(SCRATCH, &ids[..start], from, progress)?;
-            session.keep_beside(&ids[..start], from, changes);
-            session.probe().plan(plan);
-            session.decode_on(SCRATCH, start, &ids[start..], Logits::Last)?;
-        } else {
-            session.read(&ids[..start], kept, progress)?;
-            session.probe().plan(plan);
-            session.append(&ids[start..], Logits::Last)?;
+    fn read_planned(
+        &self,
+        session: &mut Session,
+        plan: Plan,
+        emit: &dyn Fn(Event),
+    ) -> Result<(Captured, usize), Halt> {
+        let mut lane = session.lane(Text::from(self.start, self.ids, self.interventions));
+        lane.read_to(self.start, |done, total| {
+            emit(Event::PromptProgress { done: done as u32, total: total as u32 });
+        })?;
+        lane.probe(plan);
+        lane.decode_to(self.ids.len(), Logits::Last)?;
+        let captured = lane.captured();
+        if self.keeps {
+            lane.keep();
         }
-        Ok(total)
+        Ok((captured, lane.decoded()))
     }
 }

@@ -2,7 +2,7 @@
 //! that share what the chat has read.
 //!
 //! Invariant: the chat's sequence is as it was, or, where the text shares too little with it to be read beside
-//! it, holds the text; no scratch sequence is left behind however the beam ended.
+//! it, holds the text; the lane gives its sequences back however the beam ended.
 
 use std::time::Instant;
 
@@ -15,18 +15,13 @@ use crate::engine::milliseconds;
 use crate::engine::model::fit;
 use crate::engine::protocol::{Event, Failure, FailureKind, LookAhead, LookedAhead, Path};
 use crate::engine::session::lane::{LAST_SCRATCH, SCRATCH};
-use crate::engine::session::{Halt, Item, Session};
+use crate::engine::session::{Halt, Item, Lane, Session, Text};
 use crate::token::{Candidate, TokenId};
 
 /// Follows a beam; `emit` gets everything but the final event, which is returned.
 pub fn look_ahead(session: &mut Session, request: &LookAhead, emit: &dyn Fn(Event)) -> Event {
     let started = Instant::now();
-    let found = check(session, request).and_then(|depth| {
-        let found = follow(session, request, depth, emit);
-        session.drop_scratch();
-        found
-    });
-    match found {
+    match check(session, request).and_then(|depth| follow(session, request, depth, emit)) {
         Ok((paths, decoded)) => {
             Event::LookedAhead(Box::new(LookedAhead { paths, decoded, ms: milliseconds(started) }))
         }
@@ -88,11 +83,17 @@ fn follow(
     let vocab = model.model.vocab();
     let width = request.width as usize;
     let stopped = |halt: Halt| score::stopped(halt, "Looking ahead");
-    let mut decoded = read(session, request, emit).map_err(stopped)?;
+    // What is far from the chat is read in its place: a path that is taken goes on from there.
+    let more = (request.width * request.depth) as usize;
+    let most = (fit::SCRATCH_CELLS as usize).saturating_sub(more);
+    let mut lane = session.lane(Text { more, most, ..Text::last(&request.ids, &request.interventions) });
+    let progress = |done, total| emit(Event::PromptProgress { done: done as u32, total: total as u32 });
+    lane.read_all(progress).map_err(stopped)?;
+    lane.spread();
 
     let mut reader = Reader::default();
     let root = Beam { tokens: Vec::new(), logprob: 0.0, sequence: Some(SCRATCH) };
-    let mut ways = ways_on(&mut reader, session.logits(), 0, &root, width)?;
+    let mut ways = ways_on(&mut reader, lane.session().logits(), 0, &root, width)?;
     let mut beams = vec![root];
     for level in 1..=depth {
         ways.sort_by(|a, b| b.logprob.total_cmp(&a.logprob));
@@ -102,7 +103,7 @@ fn follow(
         let goes_on: Vec<bool> = ways.iter().map(|way| !ends(way)).collect();
         let sequences = assign(&beams, &ways, &goes_on);
         let place = request.ids.len() + level - 1;
-        share(session, &beams, &ways, &sequences, place);
+        share(&mut lane, &beams, &ways, &sequences, place);
         beams = ways.iter().zip(&sequences).map(|(way, sequence)| grown(&beams, way, *sequence)).collect();
         ways.clear();
 
@@ -120,35 +121,18 @@ fn follow(
         if items.is_empty() {
             break;
         }
-        decoded += items.len() as u32;
-        session.decode_items(items).map_err(stopped)?;
+        lane.decode_items(items).map_err(stopped)?;
         let mut row = 0;
         for (index, beam) in beams.iter().enumerate() {
             if beam.sequence.is_some() {
-                ways.extend(ways_on(&mut reader, session.row(row), index, beam, width)?);
+                ways.extend(ways_on(&mut reader, lane.session().row(row), index, beam, width)?);
                 row += 1;
             } else {
                 ways.push(Way { from: index, token: None, logprob: beam.logprob });
             }
         }
     }
-    Ok((beams.into_iter().map(|beam| Path { tokens: beam.tokens }).collect(), decoded))
-}
-
-/// Has the text in scratch sequence 1 and its last distribution at hand; gives how many tokens were decoded.
-fn read(session: &mut Session, request: &LookAhead, emit: &dyn Fn(Event)) -> Result<u32, Halt> {
-    let progress = |done, total| emit(Event::PromptProgress { done: done as u32, total: total as u32 });
-    let ids = &request.ids;
-    let shared = session.shared(ids, &request.interventions);
-    let beam = (request.width * request.depth) as usize;
-    if ids.len() - shared + beam <= fit::SCRATCH_CELLS as usize {
-        session.read_on(SCRATCH, ids, shared, progress)?;
-        return Ok((ids.len() - shared) as u32);
-    }
-    let kept = session.reuse(ids, &request.interventions);
-    session.read(ids, kept, progress)?;
-    session.copy_prefix(SCRATCH, ids.len());
-    Ok((ids.len() - kept) as u32)
+    Ok((beams.into_iter().map(|beam| Path { tokens: beam.tokens }).collect(), lane.decoded() as u32))
 }
 
 fn ways_on(
@@ -188,12 +172,12 @@ fn assign(beams: &[Beam], ways: &[Way], goes_on: &[bool]) -> Vec<Option<u8>> {
 }
 
 /// Copies the cache for ways that did not take over their beam's sequence; `length` is what each beam holds.
-fn share(session: &mut Session, beams: &[Beam], ways: &[Way], sequences: &[Option<u8>], length: usize) {
+fn share(lane: &mut Lane<'_>, beams: &[Beam], ways: &[Way], sequences: &[Option<u8>], length: usize) {
     for (way, to) in ways.iter().zip(sequences) {
         if let (Some(from), Some(to)) = (beams[way.from].sequence, *to)
             && from != to
         {
-            session.fork(from, to, length);
+            lane.fork(from, to, length);
         }
     }
 }

@@ -13,12 +13,10 @@ use crate::engine::analysis::{Inside, logit_lens, other};
 use crate::engine::compute::numbers::{self, Reader};
 use crate::engine::milliseconds;
 use crate::engine::model::changes;
-use crate::engine::model::fit::SCRATCH_CELLS;
 use crate::engine::probe::{Captured, Plan};
-use crate::engine::prompt;
+use crate::engine::prompt::encode;
 use crate::engine::protocol::{Depths, Event, Failure};
-use crate::engine::session::lane::SCRATCH;
-use crate::engine::session::{Halt, Rows, Session};
+use crate::engine::session::{Halt, Session, Text};
 use crate::inspect::depth::{Depth, DepthCell};
 use crate::inspect::lens;
 use crate::token::TokenId;
@@ -35,10 +33,7 @@ const WHAT: &str = "Reading the layers";
 /// Judges a text's tokens; `emit` gets everything but the final event, which is returned.
 pub fn depths(session: &mut Session, inside: &mut Inside, request: &Depths, emit: &dyn Fn(Event)) -> Event {
     let started = Instant::now();
-    let judged = check(session, request).and_then(|()| Judging { session, inside, request, emit }.run());
-    session.probe().change(&[]);
-    session.probe().plan(Plan::default());
-    session.drop_sequence(SCRATCH);
+    let judged = check(session, request).and_then(|()| run(session, inside, request, emit));
     judged.map_or_else(Event::Failed, |decoded| Event::DepthsDone {
         decoded: decoded as u32,
         ms: milliseconds(started),
@@ -53,78 +48,51 @@ fn check(session: &Session, request: &Depths) -> Result<(), Failure> {
         )));
     }
     if count - 1 > session.limit() {
-        return Err(prompt::too_long(count - 1, session.limit()));
+        return Err(encode::too_long(count - 1, session.limit()));
     }
-    prompt::check(session.model(), &request.ids)?;
+    encode::check(session.model(), &request.ids)?;
     changes::check(session.model(), &request.interventions)
 }
 
+/// Gives how many tokens were decoded.
+fn run(
+    session: &mut Session,
+    inside: &mut Inside,
+    request: &Depths,
+    emit: &dyn Fn(Event),
+) -> Result<usize, Failure> {
+    let (first, end) = (request.from as usize - 1, request.ids.len() - 1);
+    let chunk = chunk(session, inside);
+    let mut lane = session.lane(Text::from(first, &request.ids[..end], &request.interventions));
+    lane.read_to(first, |_, _| ()).map_err(stopped)?;
+    while lane.at() < end {
+        lane.probe(Plan { residuals: true, ..Plan::default() });
+        let passes = lane.read_rows(end, chunk).map_err(stopped)?;
+        let captured = lane.captured();
+        let tokens = Judging { session: lane.session(), inside, request }.judge(&captured, &passes)?;
+        emit(Event::Depths { first: passes.start as u32 + 1, tokens });
+        let (done, total) = ((passes.end - first) as u32, (end - first) as u32);
+        emit(Event::PromptProgress { done, total });
+    }
+    lane.keep();
+    Ok(lane.decoded())
+}
+
+/// How many passes are read at once.
+fn chunk(session: &Session, inside: &Inside) -> usize {
+    let facts = &inside.facts;
+    let bytes = (facts.layers as usize + 1) * facts.width.max(1) * 4;
+    (STREAMS / bytes).clamp(1, PASSES.min(session.most_rows()))
+}
+
+/// The passes that were just read.
 struct Judging<'a> {
-    session: &'a mut Session,
+    session: &'a Session,
     inside: &'a mut Inside,
     request: &'a Depths,
-    emit: &'a dyn Fn(Event),
 }
 
 impl Judging<'_> {
-    /// Gives how many tokens were decoded.
-    fn run(mut self) -> Result<usize, Failure> {
-        let (ids, interventions) = (&self.request.ids, &self.request.interventions);
-        self.session.probe().change(interventions);
-        let (first, end) = (self.request.from as usize - 1, ids.len() - 1);
-        let held = self.session.shared(ids, interventions);
-        let chunk = self.chunk();
-        // What the chat holds is forked anew for each group of passes, so only what it lacks takes cells.
-        let missing = end.saturating_sub(held);
-        let aside = self.session.has_scratch() && missing + chunk <= SCRATCH_CELLS as usize;
-        let read = self.read_before(first, held, aside).map_err(stopped)?;
-        for start in (first..end).step_by(chunk) {
-            let passes = start..(start + chunk).min(end);
-            self.session.probe().plan(Plan { residuals: true, ..Plan::default() });
-            self.decode(passes.clone(), held, aside).map_err(stopped)?;
-            self.session.probe().plan(Plan::default());
-            let captured = self.session.probe().take();
-            let tokens = self.judge(&captured, &passes)?;
-            (self.emit)(Event::Depths { first: passes.start as u32 + 1, tokens });
-            let (done, total) = ((passes.end - first) as u32, (end - first) as u32);
-            (self.emit)(Event::PromptProgress { done, total });
-        }
-        Ok(read + end - first)
-    }
-
-    /// How many passes are read at once.
-    fn chunk(&self) -> usize {
-        let facts = &self.inside.facts;
-        let bytes = (facts.layers as usize + 1) * facts.width.max(1) * 4;
-        (STREAMS / bytes).clamp(1, PASSES.min(self.session.most_rows()))
-    }
-
-    /// Has the tokens before the first pass in the sequence; gives how many were decoded.
-    fn read_before(&mut self, first: usize, held: usize, aside: bool) -> Result<usize, Halt> {
-        let ids = &self.request.ids[..first];
-        if aside {
-            let shared = held.min(first);
-            self.session.read_on(SCRATCH, ids, shared, |_, _| ())?;
-            return Ok(first - shared);
-        }
-        let kept = self.session.reuse_at_most(&self.request.ids, first, &self.request.interventions);
-        self.session.read(ids, kept, |_, _| ())?;
-        Ok(first - kept)
-    }
-
-    /// Reads passes, whose logits and streams are then at hand.
-    fn decode(&mut self, passes: Range<usize>, held: usize, aside: bool) -> Result<(), Halt> {
-        let ids = &self.request.ids[passes.clone()];
-        if !aside {
-            return self.session.append(ids, Rows::All);
-        }
-        if passes.start <= held {
-            // The chat's own cells cost nothing, and what was read here before is free again.
-            self.session.copy_prefix(SCRATCH, passes.start);
-        }
-        self.session.decode_on(SCRATCH, passes.start, ids, Rows::All)
-    }
-
     /// What the depths of these passes say of the tokens they chose.
     fn judge(&mut self, captured: &Captured, passes: &Range<usize>) -> Result<Vec<Depth>, Failure> {
         let chosen = &self.request.ids[passes.start + 1..=passes.end];

@@ -3,26 +3,21 @@
 //! A chain's state comes back from the ids alone; where it depends on the logits of earlier draws (mirostat's
 //! target, XTC's generator), those passes are read again too and the chain draws at each.
 //!
-//! Invariant: the chat's sequence stays as it was, unless more is missing than fits beside it (or the model
-//! has no sequences beside it); then the text is read there, and [`Session::cached`] says so.
+//! Invariant: the text is read on a [`Lane`], so the chat's sequence stays as it was where it fits beside it.
 
 use std::time::Instant;
 
 use crate::engine::compute::numbers::Reader;
 use crate::engine::milliseconds;
-use crate::engine::model::fit::OUTPUT_ROWS;
-use crate::engine::prompt;
+use crate::engine::prompt::encode;
 use crate::engine::protocol::{Event, Failure, FailureKind, Look, Looked, Replay};
 use crate::engine::sampler::{Chain, Need, Pass, Recorder};
-use crate::engine::session::branch_cache::Beginning;
-use crate::engine::session::lane::SCRATCH;
-use crate::engine::session::{Halt, Rows, Session};
+use crate::engine::session::{Halt, Lane, Rows, Session, Text};
 use crate::inspect::stages::{SamplerTrace, TraceSource};
 
 /// Answers a look; `emit` gets the progress, the answer is returned.
 pub fn look(session: &mut Session, request: &Look, emit: &dyn Fn(Event)) -> Event {
     let looked = check(session, request).and_then(|()| Looking::new(session, request, emit).run());
-    session.drop_sequence(SCRATCH);
     looked.map_or_else(Event::Failed, |looked| Event::Looked(Box::new(looked)))
 }
 
@@ -38,7 +33,7 @@ fn check(session: &Session, request: &Look) -> Result<(), Failure> {
         return other("There is no pass to look at: nothing has been read.");
     }
     if request.ids.len() > session.limit() {
-        return Err(prompt::too_long(request.ids.len(), session.limit()));
+        return Err(encode::too_long(request.ids.len(), session.limit()));
     }
     if let Some(replay) = &request.replay {
         let prompt = replay.prompt as usize;
@@ -46,55 +41,58 @@ fn check(session: &Session, request: &Look) -> Result<(), Failure> {
             return other("The sampler cannot run again here: the pass lies before the run's first draw.");
         }
     }
-    prompt::check(session.model(), &request.ids)
-}
-
-/// Where the tokens are decoded.
-#[derive(Clone, Copy)]
-enum Place {
-    /// Beside the chat, beginning with what is held already.
-    Scratch(Beginning),
-    /// On the chat's own sequence.
-    Chat,
+    encode::check(session.model(), &request.ids)
 }
 
 struct Looking<'a> {
-    session: &'a mut Session,
+    lane: Lane<'a>,
     request: &'a Look,
     emit: &'a dyn Fn(Event),
-    place: Place,
-    decoded: usize,
-    /// How many will have been decoded at the end.
-    total: usize,
+    /// The run's chain, and its first token that was drawn, where the chain is to run again.
+    chain: Option<(Chain, usize)>,
 }
 
 impl<'a> Looking<'a> {
     fn new(session: &'a mut Session, request: &'a Look, emit: &'a dyn Fn(Event)) -> Self {
-        let most = request.ids.len() - 1;
-        let place = session.beginning(&request.ids, most, &request.interventions);
-        let place = place.map_or(Place::Chat, Place::Scratch);
-        Self { session, request, emit, place, decoded: 0, total: 0 }
+        let chain = request.replay.as_deref().map(|replay| {
+            let (model, limit) = (session.model().clone(), session.limit());
+            let (chain, _) = encode::chain(&model, &replay.sampling, replay.seed, limit);
+            (chain, (replay.prompt + replay.taken) as usize)
+        });
+        let last = request.ids.len() - 1;
+        let first = match &chain {
+            Some((chain, drawn_from)) if chain.depends_on_past_logits() => drawn_from - 1,
+            _ => last,
+        };
+        let lane = session.lane(Text::from(first, &request.ids, &request.interventions));
+        Self { lane, request, emit, chain }
     }
 
     fn run(mut self) -> Result<Looked, Failure> {
         let started = Instant::now();
-        let stages = if let Some(replay) = &self.request.replay {
-            Some(Box::new(self.replay(replay)?))
-        } else {
-            self.read_last()?;
-            None
+        let stages = match (self.chain.take(), &self.request.replay) {
+            (Some((chain, drawn_from)), Some(replay)) => {
+                Some(Box::new(self.replay(replay, chain, drawn_from)?))
+            }
+            _ => {
+                self.read_last()?;
+                None
+            }
         };
-        let logits = if self.request.logits { Looked::pack(self.session.logits()) } else { Vec::new() };
+        let logits =
+            if self.request.logits { Looked::pack(self.lane.session().logits()) } else { Vec::new() };
         let ms = milliseconds(started);
-        Ok(Looked { logits, stages, decoded: self.decoded as u32, ms })
+        Ok(Looked { logits, stages, decoded: self.lane.decoded() as u32, ms })
     }
 
     /// The chain again, with the state it had.
-    fn replay(&mut self, replay: &Replay) -> Result<SamplerTrace, Failure> {
-        let (ids, prompt) = (&self.request.ids, replay.prompt as usize);
-        let (sampling, limit) = (&replay.sampling, self.session.limit());
-        let (mut chain, _) = prompt::chain(&self.session.model().clone(), sampling, replay.seed, limit);
-        let drawn_from = prompt + replay.taken as usize;
+    fn replay(
+        &mut self,
+        replay: &Replay,
+        mut chain: Chain,
+        drawn_from: usize,
+    ) -> Result<SamplerTrace, Failure> {
+        let ids = &self.request.ids;
         ids[..drawn_from].iter().for_each(|id| chain.accept(*id));
         if chain.depends_on_past_logits() {
             self.draw_again(&mut chain, drawn_from)?;
@@ -105,14 +103,14 @@ impl<'a> Looking<'a> {
         }
         let mut reader = Reader::default();
         let list = replay.list as usize;
-        let logits = self.session.logits();
+        let logits = self.lane.session().logits();
         let distribution = reader.read(logits, wanted(&chain).max(list)).ok_or_else(no_numbers)?;
         let pass = Pass {
             logits,
             top: reader.top(),
             distribution,
             list,
-            index: (ids.len() - prompt) as u32,
+            index: ids.len() as u32 - replay.prompt,
             source: TraceSource::Replayed,
         };
         Ok(chain.draw_recorded(&pass, &mut Recorder::default()).1)
@@ -121,17 +119,15 @@ impl<'a> Looking<'a> {
     /// Draws at every pass from the run's first draw up to the last but one, so that the chain's state is what
     /// it was; leaves the last pass's logits. Each draw is followed by the token that the run really wrote.
     fn draw_again(&mut self, chain: &mut Chain, drawn_from: usize) -> Result<(), Failure> {
-        let (ids, first) = (&self.request.ids, drawn_from - 1);
-        self.read_up_to(first)?;
+        let (ids, emit) = (&self.request.ids, self.emit);
+        self.read_up_to(drawn_from - 1)?;
         let mut reader = Reader::default();
-        let mut end = first;
-        while end < ids.len() {
-            let start = end;
-            end = self.slice_end(start).min(ids.len());
-            self.decode(start, end, Rows::All)?;
+        while self.lane.at() < ids.len() {
+            let passes = self.lane.read_rows(ids.len(), ids.len()).map_err(failed)?;
+            progress(emit, self.lane.decoded(), self.lane.total());
             // The last pass is the caller's.
-            for index in start..end.min(ids.len() - 1) {
-                let logits = self.session.row(index - start);
+            for index in passes.start..passes.end.min(ids.len() - 1) {
+                let logits = self.lane.session().row(index - passes.start);
                 reader.read(logits, wanted(chain)).ok_or_else(no_numbers)?;
                 chain.draw(logits, reader.top());
                 chain.accept(ids[index + 1]);
@@ -140,58 +136,26 @@ impl<'a> Looking<'a> {
         Ok(())
     }
 
-    /// Where a slice from `start` on ends. What the chat has and what it lacks do not mix, so that never more
-    /// than what it lacks takes cells.
-    fn slice_end(&self, start: usize) -> usize {
-        let end = start + OUTPUT_ROWS as usize;
-        match self.place {
-            Place::Scratch(from) if start < from.count => end.min(from.count),
-            _ => end,
-        }
-    }
-
     /// Reads everything; the last pass's logits are there afterwards.
     fn read_last(&mut self) -> Result<(), Failure> {
-        let last = self.request.ids.len() - 1;
-        self.read_up_to(last)?;
-        self.decode(last, last + 1, Rows::Last)
+        let (count, emit) = (self.request.ids.len(), self.emit);
+        self.read_up_to(count - 1)?;
+        self.lane.decode_to(count, Rows::Last).map_err(failed)?;
+        progress(emit, self.lane.decoded(), self.lane.total());
+        Ok(())
     }
 
-    /// Sees to it that the sequence holds the first `count` tokens.
+    /// Sees to it that the lane holds the first `count` tokens.
     fn read_up_to(&mut self, count: usize) -> Result<(), Failure> {
-        let held = match self.place {
-            Place::Scratch(from) => from.count.min(count),
-            Place::Chat => self.session.reuse(&self.request.ids[..=count], &self.request.interventions),
-        };
-        self.total = self.request.ids.len() - held;
-        for start in (held..count).step_by(self.session.slice()) {
-            self.decode(start, (start + self.session.slice()).min(count), Rows::None)?;
-        }
-        if let Place::Scratch(from) = self.place {
-            self.session.keep_beside(&self.request.ids[..count], from, &self.request.interventions);
-        }
+        let emit = self.emit;
+        self.lane.read_to(count, |done, total| progress(emit, done, total)).map_err(failed)?;
+        self.lane.keep();
         Ok(())
     }
+}
 
-    /// Decodes the tokens from `start` to `end` behind those held.
-    fn decode(&mut self, start: usize, end: usize, rows: Rows) -> Result<(), Failure> {
-        let ids = &self.request.ids;
-        let decoded = match self.place {
-            Place::Scratch(from) => {
-                // Cells that are held come first: they cost nothing, and the chat's are what the run drew from.
-                if start <= from.count {
-                    self.session.fork(from.sequence, SCRATCH, start);
-                }
-                self.session.decode_on(SCRATCH, start, &ids[start..end], rows)
-            }
-            Place::Chat => self.session.append(&ids[start..end], rows),
-        };
-        decoded.map_err(failed)?;
-        self.decoded += end - start;
-        let (done, total) = (self.decoded as u32, self.total as u32);
-        (self.emit)(Event::PromptProgress { done, total });
-        Ok(())
-    }
+fn progress(emit: &dyn Fn(Event), done: usize, total: usize) {
+    emit(Event::PromptProgress { done: done as u32, total: total as u32 });
 }
 
 fn wanted(chain: &Chain) -> usize {

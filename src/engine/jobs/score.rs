@@ -36,6 +36,8 @@ fn run(session: &mut Session, request: &Score, emit: &dyn Fn(Event)) -> Result<u
         return Err(too_long(ids.len(), session.limit()));
     }
 
+    session.forget_branch();
+    let mut session = session.under(&request.interventions);
     let kept = session.reuse_at_most(ids, first - 1, &request.interventions);
     let total = read.len() - kept;
     let progress = |done: usize| emit(Event::PromptProgress { done: done as u32, total: total as u32 });
@@ -48,7 +50,7 @@ fn run(session: &mut Session, request: &Score, emit: &dyn Fn(Event)) -> Result<u
         session.append(rows, Rows::All).map_err(|halt| stopped(halt, WHAT))?;
         let mut steps = Vec::with_capacity(rows.len());
         for (row, id) in ids[next..next + rows.len()].iter().enumerate() {
-            steps.push(step(session, &mut reader, row, *id, request.top_logprobs as usize)?);
+            steps.push(step(&session, &mut reader, row, *id, request.top_logprobs as usize)?);
         }
         emit(Event::Scores { first: next as u32, steps });
         next += rows.len();

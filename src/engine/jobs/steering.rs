@@ -1,7 +1,7 @@
 //! A direction to steer along: the mean residual stream of one text less that of another, after one block.
 //!
-//! Invariant: both texts are read on a scratch sequence without any changes; the chat's sequence stays as it was,
-//! unless a text does not fit beside it (or the model has no sequences beside it).
+//! Invariant: both texts are read without any changes on a [lane](crate::engine::session::Lane); the chat's sequence
+//! stays as it was where they fit beside it.
 
 use std::time::Instant;
 
@@ -9,12 +9,10 @@ use super::inspect::failed;
 use crate::engine::analysis::other;
 use crate::engine::milliseconds;
 use crate::engine::model::changes;
-use crate::engine::model::fit::SCRATCH_CELLS;
 use crate::engine::probe::Plan;
-use crate::engine::prompt;
+use crate::engine::prompt::encode;
 use crate::engine::protocol::{Directed, Direction, Event, Failure};
-use crate::engine::session::lane::SCRATCH;
-use crate::engine::session::{Rows, Session};
+use crate::engine::session::{Session, Text};
 use crate::inspect::direction;
 use crate::token::TokenId;
 
@@ -22,8 +20,6 @@ use crate::token::TokenId;
 pub fn direct(session: &mut Session, request: &Direction, emit: &dyn Fn(Event)) -> Event {
     let started = Instant::now();
     let found = check(session, request).and_then(|()| find(session, request, emit));
-    session.probe().plan(Plan::default());
-    session.drop_sequence(SCRATCH);
     found.map_or_else(Event::Failed, |found| {
         Event::Directed(Box::new(Directed { ms: milliseconds(started), ..found }))
     })
@@ -35,7 +31,7 @@ fn check(session: &Session, request: &Direction) -> Result<(), Failure> {
         if ids.is_empty() {
             return Err(other(format!("The text {which} is empty.")));
         }
-        prompt::readable(session, ids)?;
+        encode::readable(session, ids)?;
     }
     Ok(())
 }
@@ -70,28 +66,16 @@ fn streams(
     layer: u32,
     progress: &dyn Fn(u32),
 ) -> Result<Vec<Vec<f32>>, Failure> {
-    let aside = session.has_scratch() && ids.len() <= SCRATCH_CELLS as usize;
-    let mut all = Vec::with_capacity(ids.len());
-    if aside {
-        session.drop_sequence(SCRATCH);
-    } else {
-        session.reuse_at_most(ids, 0, &[]);
-    }
     let width = usize::try_from(session.model().model.n_embd()).unwrap_or_default();
-    // The last block computes only the rows whose logits are asked for.
-    for slice in ids.chunks(session.most_rows()) {
-        let start = all.len();
-        session.probe().plan(Plan { residuals: true, ..Plan::default() });
-        let decoded = if aside {
-            session.decode_on(SCRATCH, start, slice, Rows::All)
-        } else {
-            session.append(slice, Rows::All)
-        };
-        session.probe().plan(Plan::default());
-        decoded.map_err(failed)?;
-        let captured = session.probe().take();
+    let mut lane = session.lane(Text::from(0, ids, &[]));
+    let mut all = Vec::with_capacity(ids.len());
+    while lane.at() < ids.len() {
+        // The last block computes only the rows whose logits are asked for.
+        lane.probe(Plan { residuals: true, ..Plan::default() });
+        let read = lane.read_rows(ids.len(), ids.len()).map_err(failed)?;
+        let captured = lane.captured();
         let after = captured.layers.get(layer as usize).map(|layer| layer.after.as_slice());
-        let after = after.filter(|after| after.len() == width * slice.len()).ok_or_else(|| {
+        let after = after.filter(|after| after.len() == width * read.len()).ok_or_else(|| {
             other("This model's graph does not name its residual stream, so it cannot be steered.")
         })?;
         all.extend(after.chunks(width).map(<[f32]>::to_vec));

@@ -3,6 +3,8 @@
 //! Invariant: each request gets exactly one final event, last of all its events, also when it was cancelled
 //! before it began.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,7 +21,9 @@ use super::{attention_rows, embeddings, inspect, layer_grid, steering};
 use crate::chat::{Intervention, StopReason, Timings, Usage};
 use crate::engine::analysis::Inside;
 use crate::engine::model::changes;
-use crate::engine::protocol::{Envelope, Event, Failure, FailureKind, Generate, Request, RequestId};
+use crate::engine::protocol::{
+    Capabilities, Capability, Envelope, Event, Failure, Generate, Inspection, Job, RequestId,
+};
 use crate::engine::session::Session;
 use crate::engine::shared::no_model;
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts, ModelFile};
@@ -38,6 +42,10 @@ pub struct Hooks {
     pub open: Open,
 }
 
+/// What cannot be done where the model's file cannot be read beside llama.cpp.
+const NEED_THE_FILE: [Capability; 3] =
+    [Capability::OpensPasses, Capability::LayerGrid, Capability::Embeddings];
+
 /// One model, one context, one loop.
 pub struct Worker {
     hooks: Arc<Hooks>,
@@ -54,65 +62,83 @@ impl Worker {
         Self { hooks, shared, emit, session: None, load_ms: 0.0, opener: Opener::default() }
     }
 
-    /// Answers a request; returns when its final event is out.
-    pub fn handle(&mut self, id: RequestId, request: Request) {
-        let cancelled = self.shared.begin(id);
-        if !matches!(request, Request::Inspect(_) | Request::Look(_) | Request::Embed(_))
-            && let Some(session) = &mut self.session
-        {
-            session.forget_beside();
+    /// Does a job, then what waited beside it; returns when the final events are out.
+    pub fn job(&mut self, id: RequestId, job: Job) {
+        self.begin(
+            id,
+            |worker, cancelled| {
+                if cancelled { worker.refuse(id, &job) } else { worker.answer(id, job) }
+            },
+        );
+        for (id, inspection) in self.shared.control().close_beside() {
+            self.inspection(id, inspection);
         }
-        let event = match request {
-            Request::Load { entry, params } => self.load(id, &entry, &params),
-            Request::Generate(_) if cancelled => nothing_written(),
-            Request::Generate(request) => self.generate(id, &request),
-            Request::Score(_)
-            | Request::LookAhead(_)
-            | Request::Inspect(_)
-            | Request::Embed(_)
-            | Request::Depths(_)
-            | Request::Direction(_)
-            | Request::Reread(_)
-            | Request::Attend(_)
-            | Request::Calibrate
-                if cancelled =>
-            {
-                Event::Failed(cancelled_early())
-            }
-            Request::Score(request) => self
-                .changed(id, &request.interventions, |session, emit| score::score(session, &request, emit)),
-            Request::Reread(request) => self.changed(id, &request.interventions, |session, emit| {
-                rescore::reread(session, &request, emit)
-            }),
-            Request::LookAhead(request) => self.changed(id, &request.interventions, |session, emit| {
-                beam::look_ahead(session, &request, emit)
-            }),
-            Request::Look(_) if cancelled => Event::Failed(replay::cancelled()),
-            Request::Look(request) => self
-                .changed(id, &request.interventions, |session, emit| replay::look(session, &request, emit)),
-            Request::Inspect(request) => self
+    }
+
+    /// Does an inspection while no reply is written; returns when its final event is out.
+    pub fn inspection(&mut self, id: RequestId, inspection: Inspection) {
+        self.begin(id, |worker, cancelled| match inspection {
+            _ if cancelled => Event::Failed(cancelled_early()),
+            Inspection::Inspect(request) => worker
                 .with_inside(id, |session, inside, emit| inspect::inspect(session, inside, &request, emit)),
-            Request::Depths(request) => self
-                .with_inside(id, |session, inside, emit| layer_grid::depths(session, inside, &request, emit)),
-            Request::Direction(request) => {
-                self.answer(id, |session, emit| steering::direct(session, &request, emit))
+            Inspection::Embed(request) => {
+                worker.with_inside(id, |session, inside, _| embeddings::embed(session, inside, &request))
             }
-            Request::Embed(request) => {
-                self.with_inside(id, |session, inside, _| embeddings::embed(session, inside, &request))
-            }
-            Request::Attend(request) => {
-                self.answer(id, |session, emit| attention_rows::attend(session, &request, emit))
-            }
-            Request::Calibrate => self.answer(id, |session, _| attention_rows::calibrate(session)),
-            other => Event::Failed(Failure {
-                message: format!("The worker was given a request that is not its own: {}.", name(&other)),
-                kind: FailureKind::Other,
-            }),
-        };
+        });
+    }
+
+    /// Gives a request its final event, also where `answer` panics; it is told whether the request was cancelled before.
+    fn begin(&mut self, id: RequestId, answer: impl FnOnce(&mut Self, bool) -> Event) {
+        let cancelled = self.shared.begin(id);
+        let answered = catch_unwind(AssertUnwindSafe(|| answer(self, cancelled)));
+        let event = answered.unwrap_or_else(|panic| Event::Failed(self.recover(panic.as_ref())));
         self.shared.end(id);
         (self.emit)(Envelope { id, event });
-        for (id, request) in self.shared.control().close_beside() {
-            self.handle(id, request);
+    }
+
+    /// Whatever was being done is not known: the cache is emptied, and what was learnt of the model is learnt again.
+    fn recover(&mut self, panic: &(dyn Any + Send)) -> Failure {
+        self.opener.clear();
+        if let Some(session) = &mut self.session {
+            session.reset();
+        }
+        Failure::of_panic(panic, "Ask again: what the model had read is forgotten.")
+    }
+
+    /// What a job gives that was cancelled before it began.
+    fn refuse(&mut self, id: RequestId, job: &Job) -> Event {
+        match job {
+            Job::Load { entry, params } => self.load(id, entry, params),
+            Job::Generate(_) => nothing_written(),
+            Job::Look(_) => Event::Failed(replay::cancelled()),
+            _ => Event::Failed(cancelled_early()),
+        }
+    }
+
+    /// The final event of a job.
+    fn answer(&mut self, id: RequestId, job: Job) -> Event {
+        match job {
+            Job::Load { entry, params } => self.load(id, &entry, &params),
+            Job::Generate(request) => self.generate(id, &request),
+            Job::Score(request) => self
+                .checked(id, &request.interventions, |session, emit| score::score(session, &request, emit)),
+            Job::Reread(request) => self.checked(id, &request.interventions, |session, emit| {
+                rescore::reread(session, &request, emit)
+            }),
+            Job::LookAhead(request) => self.checked(id, &request.interventions, |session, emit| {
+                beam::look_ahead(session, &request, emit)
+            }),
+            Job::Look(request) => self
+                .checked(id, &request.interventions, |session, emit| replay::look(session, &request, emit)),
+            Job::Depths(request) => self
+                .with_inside(id, |session, inside, emit| layer_grid::depths(session, inside, &request, emit)),
+            Job::Direction(request) => {
+                self.with_session(id, |session, emit| steering::direct(session, &request, emit))
+            }
+            Job::Attend(request) => {
+                self.with_session(id, |session, emit| attention_rows::attend(session, &request, emit))
+            }
+            Job::Calibrate => self.with_session(id, |session, _| attention_rows::calibrate(session)),
         }
     }
 
@@ -133,10 +159,18 @@ impl Worker {
             }
         };
         let loaded = (self.hooks.resolve)(entry).and_then(|(path, facts)| {
-            let (session, loaded) = Session::load(&path, &facts, params, self.shared.stop_flag(), progress)?;
+            #[cfg_attr(not(feature = "testing"), allow(unused_mut, reason = "only tests set it to panic"))]
+            let (mut session, mut loaded) =
+                Session::load(&path, &facts, params, self.shared.stop_flag(), progress)?;
+            #[cfg(feature = "testing")]
+            session.panic_when(self.shared.panics());
             match (self.hooks.open)(&path) {
                 Ok(file) => drop(session.model().file.set(file)),
-                Err(failure) => tracing::warn!(%failure, "the file cannot be read beside llama.cpp"),
+                Err(failure) => {
+                    tracing::warn!(%failure, "the file cannot be read beside llama.cpp");
+                    let all = loaded.capabilities;
+                    loaded.capabilities = NEED_THE_FILE.into_iter().fold(all, Capabilities::without);
+                }
             }
             Ok((session, loaded))
         });
@@ -160,30 +194,24 @@ impl Worker {
         let (shared, emit) = (&*self.shared, &*self.emit);
         let conditions = Conditions { id, control: shared.control(), load_ms: self.load_ms };
         let interventions = &request.interventions;
-        let mut beside = Beside { opener: &mut self.opener, shared, emit, interventions };
-        session.probe().change(interventions);
+        let mut beside = Beside { opener: &mut self.opener, shared, emit };
+        session.forget_branch();
+        let mut session = session.under(interventions);
         shared.control().open_beside();
         let tell = |event| emit(Envelope { id, event });
-        let event = generate::generate(session, request, &conditions, &mut beside, &tell);
-        session.probe().change(&[]);
-        event
+        generate::generate(&mut session, request, &conditions, &mut beside, &tell)
     }
 
-    /// What `make` gives of a session whose network is changed while it runs.
-    fn changed(
+    /// What `make` gives of the session, if this model has what is to be changed in it.
+    fn checked(
         &mut self,
         id: RequestId,
         interventions: &[Intervention],
         make: impl FnOnce(&mut Session, &dyn Fn(Event)) -> Event,
     ) -> Event {
-        self.answer(id, |session, emit| {
-            if let Err(failure) = changes::check(session.model(), interventions) {
-                return Event::Failed(failure);
-            }
-            session.probe().change(interventions);
-            let event = make(session, emit);
-            session.probe().change(&[]);
-            event
+        self.with_session(id, |session, emit| match changes::check(session.model(), interventions) {
+            Ok(()) => make(session, emit),
+            Err(failure) => Event::Failed(failure),
         })
     }
 
@@ -203,7 +231,11 @@ impl Worker {
     }
 
     /// What `make` gives of the loaded model's session, or that there is none.
-    fn answer(&mut self, id: RequestId, make: impl FnOnce(&mut Session, &dyn Fn(Event)) -> Event) -> Event {
+    fn with_session(
+        &mut self,
+        id: RequestId,
+        make: impl FnOnce(&mut Session, &dyn Fn(Event)) -> Event,
+    ) -> Event {
         let emit = Arc::clone(&self.emit);
         match &mut self.session {
             Some(session) => make(session, &|event| emit(Envelope { id, event })),
@@ -214,30 +246,4 @@ impl Worker {
 
 fn nothing_written() -> Event {
     Event::Done { stop: StopReason::Cancelled, usage: Usage::default(), timings: Timings::default() }
-}
-
-fn name(request: &Request) -> &'static str {
-    match request {
-        Request::Describe { .. } => "Describe",
-        Request::Load { .. } => "Load",
-        Request::Vocabulary => "Vocabulary",
-        Request::Tokenize { .. } => "Tokenize",
-        Request::Generate(_) => "Generate",
-        Request::Score(_) => "Score",
-        Request::Reread(_) => "Reread",
-        Request::Look(_) => "Look",
-        Request::LookAhead(_) => "LookAhead",
-        Request::Inspect(_) => "Inspect",
-        Request::Depths(_) => "Depths",
-        Request::Direction(_) => "Direction",
-        Request::Embed(_) => "Embed",
-        Request::Attend(_) => "Attend",
-        Request::Calibrate => "Calibrate",
-        Request::Pieces { .. } => "Pieces",
-        Request::SetCapture(_) => "SetCapture",
-        Request::Pace { .. } => "Pace",
-        Request::Cancel { .. } => "Cancel",
-        Request::Shutdown => "Shutdown",
-        Request::Fault(_) => "Fault",
-    }
 }

@@ -26,8 +26,8 @@ use super::loaded::LoadedModel;
 use super::vocabulary;
 use crate::engine::milliseconds;
 use crate::engine::probe::Probe;
-use crate::engine::protocol::{Failure, FailureKind, Loaded};
-use crate::engine::template::Template;
+use crate::engine::prompt::template::Template;
+use crate::engine::protocol::{Capabilities, Capability, Failure, FailureKind, Loaded};
 use crate::model_entry::{CacheType, FlashAttention, LoadParams, ModelFacts, RopeMethod};
 use crate::token::{TokenId, TokenKind, Vocabulary};
 
@@ -111,6 +111,19 @@ pub fn load(
     }
 }
 
+/// What can be done with a model, if its file can be read beside it.
+fn capabilities(model: &LlamaModel) -> Capabilities {
+    let mut all = Capabilities::all();
+    if model.is_recurrent() || model.is_hybrid() {
+        // Its past is one state, which several continuations cannot share.
+        all = all.without(Capability::LookAhead);
+    }
+    if model.n_head() == 0 {
+        all = all.without(Capability::Attention);
+    }
+    all
+}
+
 struct Attempt<'a> {
     backend: &'static LlamaBackend,
     path: &'a Path,
@@ -150,6 +163,7 @@ impl Attempt<'_> {
             template: model.template.kind,
             template_hash: model.template.hash.clone(),
             takes_system: model.template.takes_system,
+            capabilities: capabilities(&model.model),
             notes,
         };
         Ok((Opened { context, limit: usable }, loaded))

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use llama_cpp_2::model::LlamaModel;
 
 use super::vocabulary;
-use crate::engine::template::Template;
+use crate::engine::prompt::template::Template;
 use crate::engine::tokenizer::Tokenizer;
 use crate::model_entry::ModelFile;
 use crate::token::{TokenId, Vocabulary};

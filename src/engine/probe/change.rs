@@ -5,7 +5,8 @@
 
 use llama_cpp_sys_2 as sys;
 
-use super::kind::{Kind, weight_of};
+use super::kind::Kind;
+use super::names::weight_of;
 use super::state::State;
 use super::{Node, leading_number};
 use crate::chat::{Intervention, Site};

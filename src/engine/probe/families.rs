@@ -6,7 +6,7 @@
 
 use llama_cpp_sys_2 as sys;
 
-use super::kind::weight_of;
+use super::names::weight_of;
 use super::plan::Tail;
 use super::{Node, leading_number};
 use crate::inspect::trace::PositionKind;

@@ -5,6 +5,7 @@
 
 use llama_cpp_sys_2 as sys;
 
+use super::names::weight_of;
 use super::{Node, families};
 
 /// What a node is to the probe.
@@ -101,10 +102,4 @@ impl Kind {
             _ => None,
         }
     }
-}
-
-/// `blk.L.NAME` taken apart.
-pub(super) fn weight_of(name: &str) -> Option<(u32, &str)> {
-    let (layer, name) = name.strip_prefix("blk.")?.split_once('.')?;
-    Some((layer.parse().ok()?, name))
 }

@@ -26,12 +26,6 @@ impl Strided {
     }
 }
 
-/// The number that a text begins with.
-pub(super) fn leading_number(text: &str) -> Option<u32> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    text[..end].parse().ok()
-}
-
 /// What tells a node from others: where it and its sources are kept, what it does, and its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {

@@ -3,32 +3,12 @@
 //! Invariant: rows are in the order of the batch's tokens, whatever micro-batches they went through; each has one entry
 //! a position, from 0 to the token's own.
 
-use std::sync::Arc;
-
 use super::cells::NOWHERE;
 use super::plan::Rows;
-use super::row::Run;
 use super::state::State;
+use super::visible::Visible;
 use super::{Node, Strided, dequantised, families, row};
 use crate::engine::compute::parallel;
-
-/// What a token of the batch may see.
-#[derive(Debug)]
-struct Sight {
-    position: usize,
-    /// The position of each cell, one beyond for those that are not seen.
-    places: Vec<usize>,
-    /// The same in runs.
-    runs: Vec<Run>,
-}
-
-/// What the tokens of a micro-batch may see under a mask, for the next layer with the same one.
-#[derive(Debug, Default)]
-pub(super) struct Sights {
-    /// Address of the mask, tokens of the batch before these, and a layer whose cells they are.
-    of: Option<(usize, usize, u32)>,
-    each: Arc<Vec<Sight>>,
-}
 
 impl State {
     /// The next tokens' rows out of `[cell, token, head]`.
@@ -38,10 +18,10 @@ impl State {
         let masks = self.masks(softmax.source(1), layer, cells, tokens);
         let near = softmax.near();
         for head in self.wanted_heads(heads) {
-            let rows = masks.iter().enumerate().map(|(token, sight)| {
+            let rows = masks.iter().enumerate().map(|(token, visible)| {
                 let start = head * by_head + token * by_token;
                 let read = |cell: usize, count: usize| near.floats(start + cell * by_cell, count);
-                row::of_runs(&sight.runs, sight.position, read)
+                row::of_runs(&visible.runs, visible.position, read)
             });
             let rows: Vec<Vec<f32>> = rows.collect();
             self.add_rows(layer, head, heads, rows);
@@ -70,8 +50,8 @@ impl State {
             let query = |token: usize| near.floats(token * by_token + head * by_head, size);
             let queries: Vec<Vec<f32>> = (0..masks.len()).map(query).collect();
             let rows = parallel::each_worth(tokens * cells * size, masks.len(), |token| {
-                let (query, sight) = (&queries[token], &masks[token]);
-                row::attend_cells(query, key, &sight.places, sight.position, (scale, cap, slope), sink)
+                let (query, visible) = (&queries[token], &masks[token]);
+                row::attend_cells(query, key, &visible.places, visible.position, (scale, cap, slope), sink)
             });
             self.add_rows(layer, head, heads, rows);
         }
@@ -96,25 +76,6 @@ impl State {
             values.row_at(start + cell * by_second)
         });
         self.layer(layer).first = heads.collect();
-    }
-
-    /// What each of the next tokens may see. Most layers share a mask and lie in the same cells.
-    fn masks(&mut self, mask: Option<Node>, layer: u32, cells: usize, tokens: usize) -> Arc<Vec<Sight>> {
-        let done = self.captured.layers.get(layer as usize).map_or(0, |layer| layer.seen_from.len());
-        let address = mask.map_or(0, |mask| mask.span().0);
-        let known =
-            |(mask, before, other)| (mask, before) == (address, done) && self.cells.hold_alike(layer, other);
-        if self.sights.of.is_some_and(known) {
-            return Arc::clone(&self.sights.each);
-        }
-        let one = |token: usize| {
-            let visible = mask.map(|mask| mask.visible(token)).unwrap_or_default();
-            let (position, places) = (self.cells.at(done + token), self.places(layer, cells, &visible));
-            Sight { runs: row::runs(&places, position), position, places }
-        };
-        let each = Arc::new((0..tokens).map(one).collect::<Vec<_>>());
-        self.sights = Sights { of: Some((address, done, layer)), each: Arc::clone(&each) };
-        each
     }
 
     fn wanted_heads(&self, heads: usize) -> std::ops::Range<usize> {
@@ -148,9 +109,9 @@ impl State {
         }
     }
 
-    fn end_rows(&mut self, layer: u32, masks: &[Sight]) {
+    fn end_rows(&mut self, layer: u32, masks: &[Visible]) {
         let first = |places: &Vec<usize>| places.iter().copied().filter(|place| *place != NOWHERE).min();
-        let seen = masks.iter().map(|sight| first(&sight.places).unwrap_or_default() as u32);
+        let seen = masks.iter().map(|visible| first(&visible.places).unwrap_or_default() as u32);
         let seen: Vec<u32> = seen.collect();
         self.layer(layer).seen_from.extend(seen);
     }

@@ -3,13 +3,14 @@
 //! Invariant: what a node is ([`Kind`]) does not hang on what is wanted of it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use llama_cpp_sys_2 as sys;
 
 use super::cells::{Cells, NOWHERE};
 use super::kind::Kind;
-use super::rows::Sights;
 use super::schedule::{Asked, Schedule};
+use super::visible::{Mask, Visible};
 use super::{Captured, LayerCapture, Node, Operands, Plan, Strided, families, row};
 use crate::chat::Intervention;
 use crate::engine::compute::parallel;
@@ -37,7 +38,7 @@ pub(super) struct State {
     /// The cells that the mask of the layer at hand lets through.
     pub(super) visible: Vec<bool>,
     /// What the tokens at hand may see.
-    pub(super) sights: Sights,
+    pub(super) mask: Mask,
     /// Where passes are stopped.
     pub(super) schedule: Schedule,
     /// The plan that it was learnt under.
@@ -119,6 +120,31 @@ impl State {
                 false
             }
         }
+    }
+
+    /// What each of the next tokens may see. Most layers share a mask and lie in the same cells.
+    pub(super) fn masks(
+        &mut self,
+        mask: Option<Node>,
+        layer: u32,
+        cells: usize,
+        tokens: usize,
+    ) -> Arc<Vec<Visible>> {
+        let done = self.captured.layers.get(layer as usize).map_or(0, |layer| layer.seen_from.len());
+        let address = mask.map_or(0, |mask| mask.span().0);
+        let known =
+            |(mask, before, other)| (mask, before) == (address, done) && self.cells.hold_alike(layer, other);
+        if self.mask.of.is_some_and(known) {
+            return Arc::clone(&self.mask.each);
+        }
+        let one = |token: usize| {
+            let visible = mask.map(|mask| mask.visible(token)).unwrap_or_default();
+            let (position, places) = (self.cells.at(done + token), self.places(layer, cells, &visible));
+            Visible { runs: row::runs(&places, position), position, places }
+        };
+        let each = Arc::new((0..tokens).map(one).collect::<Vec<_>>());
+        self.mask = Mask { of: Some((address, done, layer)), each: Arc::clone(&each) };
+        each
     }
 
     /// Has the streams that entered block 0, where no norm in front of it showed them.

@@ -4,7 +4,7 @@
 //! Invariant: the drawn token is among those that the chain leaves, and stages, survivors and the draw come
 //! from one run of the chain on the distribution that the step shows.
 
-use super::numbers::mix;
+use super::hash::mix;
 use super::reading::Reading;
 use crate::inspect::chain::{self, Fate, Input, Outcome};
 use crate::inspect::distribution::Distribution;

@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::draw::{Chain, Wanted};
-use super::reading::Reading;
+use super::reading::{self, Reading};
 use super::vocabulary::{self, MARKS, Pieces};
-use super::{ScriptedOptions, inside, numbers};
+use super::{ScriptedOptions, network};
 use crate::chat::{StopReason, Timings, Usage};
 use crate::engine::milliseconds;
+use crate::engine::prompt::stop::HoldBack;
+use crate::engine::prompt::template::{Encoded, Template};
 use crate::engine::protocol::{
-    CapturePlan, Event, Failure, FailureKind, Generate, LiveInside, Loaded, Memory, Prompt, PromptFacts,
-    Written,
+    Capabilities, CapturePlan, Event, Failure, FailureKind, Generate, LiveInside, Loaded, Memory, Prompt,
+    PromptFacts, Written,
 };
-use crate::engine::stop::HoldBack;
-use crate::engine::template::{Encoded, Template};
 use crate::inspect::distribution::Distribution;
 use crate::inspect::stages::TraceSource;
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
@@ -47,9 +47,9 @@ pub(super) fn facts(entry: &ModelEntry, options: &ScriptedOptions) -> Result<Mod
         file_size: 94 << 20,
         parameters: 135_000_000,
         context_length: options.context,
-        layers: inside::LAYERS,
-        heads: inside::HEADS,
-        kv_heads: inside::KV_HEADS,
+        layers: network::LAYERS,
+        heads: network::HEADS,
+        kv_heads: network::KV_HEADS,
         embedding_length: 64,
         head_dim: 16,
         vocabulary_size: pieces_for(base).vocabulary.len() as u32,
@@ -124,6 +124,7 @@ impl Model {
             template: template.kind,
             template_hash: template.hash.clone(),
             takes_system: template.takes_system,
+            capabilities: Capabilities::all(),
             notes: template.notes.clone(),
             facts,
         };
@@ -231,7 +232,7 @@ impl Model {
             if (control.pause)(due) {
                 return StopReason::Cancelled;
             }
-            let distribution = numbers::distribution(&writer.reading);
+            let distribution = reading::distribution(&writer.reading);
             let drawn = writer.chain.draw(&writer.reading, &distribution, &writer.ids);
             if self.ends(drawn.id) {
                 return StopReason::Eos;
@@ -339,7 +340,7 @@ fn observe(
     let inside = plan.inside.as_ref().filter(|live| !live.is_empty()).map(|live| {
         let next = distribution.order().iter().find(|id| **id != drawn).copied();
         let want = live.of(drawn, next, writer.ids.len() as u32 - 1);
-        let seen = inside::open(&writer.reading, &writer.ids, &want, &[]);
+        let seen = network::open(&writer.reading, &writer.ids, &want, &[]);
         Box::new(LiveInside { ms: seen.ms, every: 1, seen })
     });
     Written { step, index, stages: stages.flatten(), watched, recording_ms, inside, unchanged: None }

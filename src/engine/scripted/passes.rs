@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::draw::{Chain, Wanted};
 use super::model::{Control, Model};
-use super::reading::Reading;
-use super::{ScriptedOptions, cancelled, numbers, other};
+use super::reading::{self, Reading};
+use super::{ScriptedOptions, cancelled, other};
 use crate::engine::milliseconds;
 use crate::engine::protocol::{
     Event, Failure, FailureKind, Look, LookAhead, Looked, LookedAhead, Path, Score,
@@ -41,7 +41,7 @@ impl Model {
             let mut steps = Vec::new();
             for id in slice {
                 if reading.length() >= score.from as usize {
-                    let distribution = numbers::distribution(&reading);
+                    let distribution = reading::distribution(&reading);
                     let bytes = self.pieces.written(*id);
                     let step = distribution.step(*id, bytes, score.top_logprobs as usize);
                     steps.push(step.ok_or_else(|| no_token(*id))?);
@@ -66,7 +66,7 @@ impl Model {
     ) -> Result<Event, Failure> {
         let begun = Instant::now();
         let (reading, decoded) = self.read_aside(&look.ids, options, control)?;
-        let distribution = numbers::distribution(&reading);
+        let distribution = reading::distribution(&reading);
         let logits = if look.logits { Looked::pack(distribution.logits()) } else { Vec::new() };
         let stages = match &look.replay {
             None => None,
@@ -107,7 +107,7 @@ impl Model {
                     continue;
                 }
                 decoded += u32::from(depth > 0);
-                for candidate in numbers::distribution(&reading).top(width) {
+                for candidate in reading::distribution(&reading).top(width) {
                     let mut longer = path.clone();
                     longer.tokens.push(candidate);
                     grown.push((longer, reading.clone()));

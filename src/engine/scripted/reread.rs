@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use super::model::{Control, Model};
 use super::passes::no_token;
-use super::reading::Reading;
-use super::{ScriptedOptions, numbers, other};
+use super::reading::{self, Reading};
+use super::{ScriptedOptions, other};
 use crate::engine::milliseconds;
 use crate::engine::protocol::{Event, Failure, Reread, Rescored};
 use crate::token::TokenId;
@@ -30,7 +30,7 @@ impl Model {
         let mut reading = Reading::of(&self.pieces, &prompt);
         let mut steps = Vec::with_capacity(request.reply.len());
         for id in &request.reply {
-            let distribution = numbers::distribution(&reading);
+            let distribution = reading::distribution(&reading);
             let step = distribution.step(*id, self.pieces.written(*id), request.top_logprobs as usize);
             steps.push(step.ok_or_else(|| no_token(*id))?);
             reading.push(*id);

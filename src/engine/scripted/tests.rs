@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::chat::{Role, StopReason};
 use crate::engine::protocol::{
-    Depths, Embed, Inspect, Live, Look, LookAhead, Message, Prompt, Replay, Reread, Rescored, Score,
-    StoredTokens, Want, Written,
+    Depths, Embed, Immediate, Inspect, Live, Look, LookAhead, Message, Prompt, Replay, Request, Reread,
+    Rescored, Score, StoredTokens, Want, Written,
 };
-use crate::engine::thread::ThreadEngine;
+use crate::engine::transport::thread::ThreadEngine;
 use crate::engine::{Engine, testing};
 use crate::inspect::distribution::Distribution;
 use crate::inspect::stages::{SamplerTrace, TraceSource};
@@ -70,7 +70,7 @@ impl Fixture {
 
 fn load(name: &str) -> Request {
     let entry = ModelEntry::new(name, Source::Path("none".into()));
-    Request::Load { entry: Box::new(entry), params: LoadParams::default() }
+    Request::Job(Job::Load { entry: Box::new(entry), params: LoadParams::default() })
 }
 
 fn message(role: Role, text: &str) -> Message {
@@ -79,13 +79,13 @@ fn message(role: Role, text: &str) -> Message {
 
 fn chat(messages: Vec<Message>, sampling: Sampling) -> Request {
     let prompt = Prompt::Chat { messages, continue_last: false, clock_ms: 0 };
-    Request::Generate(Box::new(Generate {
+    Request::Job(Job::Generate(Box::new(Generate {
         prompt,
         sampling,
         top_logprobs: 20,
         interventions: Vec::new(),
         allow: None,
-    }))
+    })))
 }
 
 fn say(text: &str) -> Request {
@@ -219,7 +219,7 @@ fn cancelling_ends_a_slow_reply_at_once() {
     let target = fixture.send(say("count"));
     while !matches!(fixture.events.recv().unwrap().event, Event::PromptProgress { .. }) {}
     let begun = Instant::now();
-    fixture.send(Request::Cancel { target });
+    fixture.send(Request::Immediate(Immediate::Cancel { target }));
     assert_eq!(stop(&fixture.until_final(target)), StopReason::Cancelled);
     assert!(begun.elapsed() < Duration::from_millis(100));
 }
@@ -228,8 +228,8 @@ fn cancelling_ends_a_slow_reply_at_once() {
 fn a_queued_request_can_be_cancelled_before_it_begins() {
     let mut fixture = Fixture::loaded(ScriptedOptions { token_ms: 60_000, ..QUICK }, "toy");
     let (first, second) = (fixture.send(say("count")), fixture.send(say("long")));
-    fixture.send(Request::Cancel { target: second });
-    fixture.send(Request::Cancel { target: first });
+    fixture.send(Request::Immediate(Immediate::Cancel { target: second }));
+    fixture.send(Request::Immediate(Immediate::Cancel { target: first }));
     assert_eq!(stop(&fixture.until_final(first)), StopReason::Cancelled);
     assert_eq!(stop(&fixture.until_final(second)), StopReason::Cancelled);
 }
@@ -280,7 +280,7 @@ fn going_on_with_a_reply_writes_the_rest_of_it() {
     let prompt = Prompt::Chat { messages, continue_last: true, clock_ms: 0 };
     let sampling = Sampling { max_tokens: 2, ..Sampling::default() };
     let generate = Generate { prompt, sampling, top_logprobs: 5, interventions: Vec::new(), allow: None };
-    let events = fixture.ask(Request::Generate(Box::new(generate)));
+    let events = fixture.ask(Request::Job(Job::Generate(Box::new(generate))));
     let Event::Prompt(facts) = &events[0] else { panic!("{events:?}") };
     assert!(facts.text.ends_with("<|im_start|>assistant\n1, 2, 3, 4, "));
     assert_eq!(bytes(&steps(&events)), b"5, ");
@@ -297,7 +297,11 @@ fn hostile_and_empty_replies_are_what_they_say() {
 #[test]
 fn an_emoji_is_cut_into_tokens_that_are_no_characters() {
     let mut fixture = Fixture::loaded(QUICK, "toy");
-    let events = fixture.ask(Request::Tokenize { text: "🙂".into(), special: false, begin: true });
+    let events = fixture.ask(Request::Immediate(Immediate::Tokenize {
+        text: "🙂".into(),
+        special: false,
+        begin: true,
+    }));
     let Some(Event::Tokenized { tokens }) = events.last() else { panic!("{events:?}") };
     let pieces: Vec<&[u8]> = tokens.iter().map(|(_, bytes)| bytes.as_slice()).collect();
     assert_eq!(pieces, [&b"<|begin|>"[..], &[0xf0, 0x9f], &[0x99, 0x82]]);
@@ -306,7 +310,7 @@ fn an_emoji_is_cut_into_tokens_that_are_no_characters() {
 #[test]
 fn nothing_is_answered_before_a_model_is_loaded() {
     let mut fixture = Fixture::new(QUICK);
-    for request in [say("x"), Request::Vocabulary] {
+    for request in [say("x"), Request::Immediate(Immediate::Vocabulary)] {
         let last = fixture.ask(request).pop();
         assert!(matches!(&last, Some(Event::Failed(failure)) if failure.kind == FailureKind::NoModel));
     }
@@ -315,9 +319,9 @@ fn nothing_is_answered_before_a_model_is_loaded() {
 #[test]
 fn a_hanging_worker_still_leaves_the_desk_open() {
     let mut fixture = Fixture::loaded(QUICK, "toy");
-    fixture.ask(Request::Fault("hang".into()));
+    fixture.ask(Request::Immediate(Immediate::Fault("hang".into())));
     fixture.send(say("count"));
-    assert!(matches!(fixture.ask(Request::Vocabulary)[..], [Event::Vocabulary(_)]));
+    assert!(matches!(fixture.ask(Request::Immediate(Immediate::Vocabulary))[..], [Event::Vocabulary(_)]));
 }
 
 /// A reply to "Good day" with its prompt.
@@ -348,7 +352,7 @@ fn taking_the_same_token_again_gives_the_same_reply_with_only_that_token_to_read
     let at = 5;
     let kept: Vec<TokenId> = prompt.iter().copied().chain(ids(&reply[..at])).collect();
     let request = branch(kept.clone(), reply[at].id.unwrap(), None);
-    let events = fixture.ask(Request::Generate(Box::new(request)));
+    let events = fixture.ask(Request::Job(Job::Generate(Box::new(request))));
     let Event::Prompt(facts) = &events[0] else { panic!("{events:?}") };
     assert_eq!(facts.ids, kept, "the taken token is no part of the prompt");
     assert_eq!(facts.reused as usize, kept.len());
@@ -366,7 +370,7 @@ fn another_token_leads_to_another_text_and_back_again() {
     let other = reply[at].candidates[9].id;
     let go = |fixture: &mut Fixture| {
         let request = branch(kept.clone(), other, None);
-        steps(&fixture.ask(Request::Generate(Box::new(request))))
+        steps(&fixture.ask(Request::Job(Job::Generate(Box::new(request)))))
     };
     let branched = go(&mut fixture);
     assert!(!branched.is_empty());
@@ -385,7 +389,7 @@ fn a_reply_scored_afterwards_has_the_numbers_it_was_written_with() {
         let (from, reply) = (facts.ids.len() as u32, steps(&events));
         let all = facts.ids.iter().copied().chain(ids(&reply)).collect();
         let score = Score { ids: all, from, top_logprobs: 20, interventions: Vec::new() };
-        let events = fixture.ask(Request::Score(Box::new(score)));
+        let events = fixture.ask(Request::Job(Job::Score(Box::new(score))));
         let mut scored = Vec::new();
         for event in &events {
             if let Event::Scores { first, steps } = event {
@@ -408,12 +412,15 @@ fn a_text_without_a_first_token_or_with_foreign_ones_is_not_scored() {
         [(vec![TokenId(0), TokenId(5)], 0), (vec![TokenId(0)], 1), (vec![TokenId(0), TokenId(99_999)], 1)]
     {
         let score = Score { ids, from, top_logprobs: 5, interventions: Vec::new() };
-        assert!(matches!(fixture.ask(Request::Score(Box::new(score))).last(), Some(Event::Failed(_))));
+        assert!(matches!(
+            fixture.ask(Request::Job(Job::Score(Box::new(score)))).last(),
+            Some(Event::Failed(_))
+        ));
     }
 }
 
 fn capture(fixture: &mut Fixture, plan: CapturePlan) {
-    assert_eq!(fixture.ask(Request::SetCapture(plan)), [Event::Acknowledged]);
+    assert_eq!(fixture.ask(Request::Immediate(Immediate::SetCapture(plan))), [Event::Acknowledged]);
 }
 
 #[test]
@@ -488,7 +495,7 @@ fn looking_back_gives_the_recorded_stages_and_the_whole_distribution() {
             list: 30,
         };
         let look = Look { ids: read, interventions: Vec::new(), logits: true, replay: Some(Box::new(asked)) };
-        let events = fixture.ask(Request::Look(Box::new(look)));
+        let events = fixture.ask(Request::Job(Job::Look(Box::new(look))));
         let Some(Event::Looked(looked)) = events.last() else { panic!("{events:?}") };
         let stages = looked.stages.as_ref().unwrap();
         assert_eq!(SamplerTrace { source: TraceSource::Live, ..stages.as_ref().clone() }, *trace);
@@ -504,7 +511,7 @@ fn the_beam_holds_the_likeliest_paths_with_the_numbers_of_a_score() {
     let mut fixture = Fixture::loaded(QUICK, "toy");
     let (prompt, _) = good_day(&mut fixture, seeded());
     let ahead = LookAhead { ids: prompt.clone(), width: 4, depth: 6, interventions: Vec::new() };
-    let events = fixture.ask(Request::LookAhead(Box::new(ahead)));
+    let events = fixture.ask(Request::Job(Job::LookAhead(Box::new(ahead))));
     let Some(Event::LookedAhead(looked)) = events.last() else { panic!("{events:?}") };
     assert_eq!(looked.paths.len(), 4);
     assert!(looked.paths.is_sorted_by(|a, b| a.logprob() >= b.logprob()));
@@ -513,7 +520,7 @@ fn the_beam_holds_the_likeliest_paths_with_the_numbers_of_a_score() {
             prompt.iter().copied().chain(path.tokens.iter().map(|token| token.id)).collect();
         let score = Score { ids: all, from: prompt.len() as u32, top_logprobs: 0, interventions: Vec::new() };
         let scored: Vec<Candidate> = fixture
-            .ask(Request::Score(Box::new(score)))
+            .ask(Request::Job(Job::Score(Box::new(score))))
             .into_iter()
             .filter_map(|event| match event {
                 Event::Scores { steps, .. } => Some(steps),
@@ -532,7 +539,7 @@ fn a_path_that_ends_stays_as_it_is() {
     let (prompt, reply) = good_day(&mut fixture, seeded());
     let near_end = prompt.iter().copied().chain(ids(&reply)).collect();
     let ahead = LookAhead { ids: near_end, width: 3, depth: 5, interventions: Vec::new() };
-    let events = fixture.ask(Request::LookAhead(Box::new(ahead)));
+    let events = fixture.ask(Request::Job(Job::LookAhead(Box::new(ahead))));
     let Some(Event::LookedAhead(looked)) = events.last() else { panic!("{events:?}") };
     assert_eq!(
         looked.paths[0].tokens.iter().map(|token| token.id).collect::<Vec<_>>(),
@@ -543,9 +550,11 @@ fn a_path_that_ends_stays_as_it_is() {
 #[test]
 fn a_reply_waits_after_each_allowed_token_and_runs_when_let_go() {
     let mut fixture = Fixture::loaded(QUICK, "toy");
-    let Request::Generate(mut generate) = say("count") else { unreachable!("say asks for a reply") };
+    let Request::Job(Job::Generate(mut generate)) = say("count") else {
+        unreachable!("say asks for a reply")
+    };
     generate.allow = Some(1);
-    let target = fixture.send(Request::Generate(generate));
+    let target = fixture.send(Request::Job(Job::Generate(generate)));
     let until_paused = |fixture: &Fixture| {
         let mut tokens = 0;
         loop {
@@ -557,20 +566,22 @@ fn a_reply_waits_after_each_allowed_token_and_runs_when_let_go() {
         }
     };
     assert_eq!(until_paused(&fixture), 1);
-    fixture.send(Request::Pace { target, allow: Some(3) });
+    fixture.send(Request::Immediate(Immediate::Pace { target, allow: Some(3) }));
     assert_eq!(until_paused(&fixture), 3);
-    fixture.send(Request::Pace { target, allow: None });
+    fixture.send(Request::Immediate(Immediate::Pace { target, allow: None }));
     assert_eq!(stop(&fixture.until_final(target)), StopReason::Eos);
 }
 
 #[test]
 fn a_waiting_reply_can_be_cancelled() {
     let mut fixture = Fixture::loaded(QUICK, "toy");
-    let Request::Generate(mut generate) = say("count") else { unreachable!("say asks for a reply") };
+    let Request::Job(Job::Generate(mut generate)) = say("count") else {
+        unreachable!("say asks for a reply")
+    };
     generate.allow = Some(0);
-    let target = fixture.send(Request::Generate(generate));
+    let target = fixture.send(Request::Job(Job::Generate(generate)));
     while fixture.events.recv_timeout(Duration::from_secs(20)).unwrap().event != Event::Paused {}
-    fixture.send(Request::Cancel { target });
+    fixture.send(Request::Immediate(Immediate::Cancel { target }));
     assert_eq!(stop(&fixture.until_final(target)), StopReason::Cancelled);
 }
 
@@ -588,7 +599,7 @@ proptest! {
     fn any_ids_give_a_real_softmax(ids in prop::collection::vec(0_i32..700, 0..60)) {
         let pieces = Arc::new(vocabulary::Pieces::new(""));
         let ids: Vec<TokenId> = ids.into_iter().map(TokenId).collect();
-        let whole = numbers::distribution(&reading::Reading::of(&pieces, &ids));
+        let whole = reading::distribution(&reading::Reading::of(&pieces, &ids));
         prop_assert_eq!(whole.len(), pieces.vocabulary.len());
         let odds = || (0..whole.len()).filter_map(|index| whole.logprob(vocabulary::token(index)));
         let sum: f64 = odds().map(|logprob| f64::from(logprob).exp()).sum();
@@ -635,7 +646,9 @@ fn a_pass_opened_while_it_is_written_is_the_pass_that_is_read_again() {
             let follow: Vec<TokenId> = trace.followed.iter().map(|followed| followed.id).collect();
             let want = Want { follow, lens: true, ..Want::default() };
             let again = Inspect { ids: ids.clone(), want, ..Inspect::default() };
-            let Some(Event::Inspected(again)) = fixture.ask(Request::Inspect(Box::new(again))).pop() else {
+            let Some(Event::Inspected(again)) =
+                fixture.ask(Request::Inspection(Inspection::Inspect(Box::new(again)))).pop()
+            else {
                 panic!("it is opened");
             };
             assert_eq!(again.trace.followed, trace.followed);
@@ -657,7 +670,11 @@ fn the_table_knows_its_own_words() {
         span: vec![TokenId(300), TokenId(4)],
         ..Embed::default()
     };
-    let Some(Event::Embedded(facts)) = fixture.ask(Request::Embed(Box::new(embed))).pop() else { panic!() };
+    let Some(Event::Embedded(facts)) =
+        fixture.ask(Request::Inspection(Inspection::Embed(Box::new(embed)))).pop()
+    else {
+        panic!()
+    };
     assert_eq!(facts.neighbours.len(), 5);
     assert!(facts.neighbours.iter().all(|(id, _)| *id != TokenId(300)));
     assert!((facts.cosines[0] - 1.0).abs() < 1e-5 && facts.norm > 0.0);
@@ -668,7 +685,7 @@ fn the_depths_of_many_passes_are_those_of_each_alone() {
     let mut fixture = Fixture::loaded(QUICK, "toy");
     let ids: Vec<TokenId> = (290..330).map(TokenId).collect();
     let request = Depths { ids: ids.clone(), from: 3, cells: true, ..Depths::default() };
-    let events = fixture.ask(Request::Depths(Box::new(request)));
+    let events = fixture.ask(Request::Job(Job::Depths(Box::new(request))));
     assert!(matches!(events.last(), Some(Event::DepthsDone { decoded: 37, .. })));
     let told = events.into_iter().filter_map(|event| match event {
         Event::Depths { tokens, .. } => Some(tokens),
@@ -678,7 +695,9 @@ fn the_depths_of_many_passes_are_those_of_each_alone() {
     assert_eq!(tokens.iter().map(|token| token.id).collect::<Vec<_>>(), ids[3..]);
     let want = Want { follow: vec![ids[20]], lens: true, ..Want::default() };
     let alone = Inspect { ids: ids[..20].to_vec(), want, ..Inspect::default() };
-    let Some(Event::Inspected(alone)) = fixture.ask(Request::Inspect(Box::new(alone))).pop() else {
+    let Some(Event::Inspected(alone)) =
+        fixture.ask(Request::Inspection(Inspection::Inspect(Box::new(alone)))).pop()
+    else {
         panic!()
     };
     let lens = alone.trace.lens.unwrap();
@@ -689,7 +708,7 @@ fn the_depths_of_many_passes_are_those_of_each_alone() {
 }
 fn reread(fixture: &mut Fixture, prompt: Prompt, reply: Vec<TokenId>) -> Rescored {
     let request = Reread { prompt, reply, top_logprobs: 20, interventions: Vec::new() };
-    match fixture.ask(Request::Reread(Box::new(request))).pop() {
+    match fixture.ask(Request::Job(Job::Reread(Box::new(request)))).pop() {
         Some(Event::Rescored(scored)) => *scored,
         other => panic!("{other:?}"),
     }
@@ -698,8 +717,8 @@ fn reread(fixture: &mut Fixture, prompt: Prompt, reply: Vec<TokenId>) -> Rescore
 #[test]
 fn a_reply_read_again_behind_its_own_prompt_has_its_own_numbers_and_others_behind_another() {
     let mut fixture = Fixture::loaded(QUICK, "toy");
-    let Request::Generate(asked) = say("Good day to you") else { panic!() };
-    let events = fixture.ask(Request::Generate(asked.clone()));
+    let Request::Job(Job::Generate(asked)) = say("Good day to you") else { panic!() };
+    let events = fixture.ask(Request::Job(Job::Generate(asked.clone())));
     let Event::Prompt(facts) = &events[0] else { panic!("{events:?}") };
     let reply = steps(&events);
     let same = reread(&mut fixture, asked.prompt.clone(), ids(&reply));
@@ -707,7 +726,7 @@ fn a_reply_read_again_behind_its_own_prompt_has_its_own_numbers_and_others_behin
     assert_eq!(same.displaced, 0);
     let written: Vec<Step> = reply.iter().map(|step| Step { survivors: 0, ..step.clone() }).collect();
     assert_eq!(same.steps, written);
-    let Request::Generate(edited) = say("Good night to you") else { panic!() };
+    let Request::Job(Job::Generate(edited)) = say("Good night to you") else { panic!() };
     let other = reread(&mut fixture, edited.prompt, ids(&reply));
     assert_eq!(other.steps.len(), reply.len());
     assert_ne!(other.logprob().to_bits(), same.logprob().to_bits());
@@ -717,15 +736,15 @@ fn a_reply_read_again_behind_its_own_prompt_has_its_own_numbers_and_others_behin
 fn while_a_reply_waits_its_passes_can_be_opened() {
     let mut fixture = Fixture::loaded(QUICK, "toy");
     let mut request = say("Hello");
-    if let Request::Generate(generate) = &mut request {
+    if let Request::Job(Job::Generate(generate)) = &mut request {
         generate.allow = Some(1);
     }
     let id = fixture.send(request);
     while fixture.events.recv_timeout(Duration::from_secs(20)).unwrap().event != Event::Paused {}
     let want = Want { lens: true, ..Want::default() };
     let inspect = Inspect { ids: vec![TokenId(0), TokenId(300)], want, ..Inspect::default() };
-    let events = fixture.ask(Request::Inspect(Box::new(inspect)));
+    let events = fixture.ask(Request::Inspection(Inspection::Inspect(Box::new(inspect))));
     assert!(matches!(events.last(), Some(Event::Inspected(seen)) if seen.trace.lens.is_some()));
-    fixture.send(Request::Cancel { target: id });
+    fixture.send(Request::Immediate(Immediate::Cancel { target: id }));
     assert!(matches!(fixture.until_final(id).pop(), Some(Event::Done { .. })));
 }

@@ -1,30 +1,26 @@
 //! The last text that was read beside the chat: another branch, or the chat under changes. It is kept, so that the next
 //! pass in it is one step instead of all that differs from the chat.
 //!
-//! Invariant: what is kept shares its beginning's cells with the chat and gives way: [`Session::forget_beside`] runs
+//! Invariant: what is kept shares its beginning's cells with the chat and gives way: [`Session::forget_branch`] runs
 //! before anything that needs the room.
 
-use super::lane::{LAST_SCRATCH, SCRATCH};
+use super::sequences::BRANCH;
+use super::text::Text;
 use super::{CHAT, Prefix, Session};
 use crate::chat::Intervention;
 use crate::token::TokenId;
 
-/// The sequence that holds it; the last one is the twin's.
-const ASIDE: u8 = LAST_SCRATCH - 1;
-/// From so many tokens on it is worth keeping what was read.
-const WORTH_KEEPING: usize = 16;
-
 /// What is kept beside the chat.
 #[derive(Debug, Default)]
-pub struct Aside {
+pub(super) struct BranchCache {
     prefix: Prefix,
     /// How many of its first tokens lie in cells of the chat.
     shared: usize,
 }
 
-impl Aside {
+impl BranchCache {
     /// The chat was cut down to so many tokens: cells beyond are no longer its own.
-    pub(crate) fn chat_was_cut(&mut self, count: usize) {
+    pub(super) fn chat_was_cut(&mut self, count: usize) {
         self.shared = self.shared.min(count);
     }
 
@@ -36,65 +32,61 @@ impl Aside {
 
 /// Where a text that is read beside the chat begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Beginning {
+pub(super) struct Beginning {
     /// The sequence that holds the text's first tokens.
     pub sequence: u8,
     /// How many.
     pub count: usize,
 }
 
-impl Beginning {
-    /// With the chat's first `count` tokens.
-    #[must_use]
-    pub fn of_chat(count: usize) -> Self {
-        Self { sequence: CHAT, count }
-    }
-}
-
 impl Session {
-    /// Where this text can be read beside the chat, holding at most its first `most` tokens already; `None` where there
-    /// is no room for the rest, and it has to be read on the chat's own sequence.
-    pub fn beginning(
-        &mut self,
-        ids: &[TokenId],
-        most: usize,
-        interventions: &[Intervention],
-    ) -> Option<Beginning> {
-        let chat = self.shared(ids, interventions).min(most);
-        let aside = self.aside.prefix.common(ids, interventions).min(most);
-        if aside > chat && self.fits_beside(self.aside.cells() + ids.len() - aside) {
-            return Some(Beginning { sequence: ASIDE, count: aside });
+    /// Where this text can be read beside the chat; `None` where there is no room for what is held nowhere, or that is
+    /// more than it is worth, and it has to be read on the chat's own sequence. The one rule for room: the chat's cells stay, what is kept of another
+    /// branch gives way.
+    pub(super) fn beginning(&mut self, text: &Text<'_>) -> Option<Beginning> {
+        let chat = self.prefix.common(text.ids, text.changes);
+        let branch = self.branch.prefix.common(text.ids, text.changes);
+        let own = self.branch.cells();
+        let worth_it = |held: usize| text.ids.len() - held <= text.most;
+        if branch > chat && worth_it(branch) && self.fits_beside(own + text.cells(branch)) {
+            return Some(Beginning { sequence: BRANCH, count: branch });
         }
-        if !self.fits_beside(self.aside.cells() + ids.len() - chat) {
-            self.forget_beside();
+        if !worth_it(chat) {
+            return None;
         }
-        self.fits_beside(ids.len() - chat).then_some(Beginning::of_chat(chat))
+        if !self.fits_beside(own + text.cells(chat)) {
+            self.forget_branch();
+        }
+        self.fits_beside(text.cells(chat)).then_some(Beginning { sequence: CHAT, count: chat })
     }
 
-    /// Keeps what the scratch sequence holds, if it was much to read: these tokens, which began as `from` says.
-    pub fn keep_beside(&mut self, ids: &[TokenId], from: Beginning, interventions: &[Intervention]) {
-        if ids.len() < from.count + WORTH_KEEPING {
-            return;
-        }
-        let shared = if from.sequence == CHAT { from.count } else { self.aside.shared.min(from.count) };
-        self.forget_beside();
-        self.fork(SCRATCH, ASIDE, ids.len());
-        let prefix = Prefix { ids: ids.to_vec(), interventions: interventions.to_vec() };
-        self.aside = Aside { prefix, shared };
+    /// Keeps what a sequence holds: these tokens, which began as `from` says.
+    pub(super) fn keep_branch(
+        &mut self,
+        sequence: u8,
+        ids: &[TokenId],
+        from: Beginning,
+        changes: &[Intervention],
+    ) {
+        let shared = if from.sequence == CHAT { from.count } else { self.branch.shared.min(from.count) };
+        self.forget_branch();
+        self.fork(sequence, BRANCH, ids.len());
+        let prefix = Prefix { ids: ids.to_vec(), interventions: changes.to_vec() };
+        self.branch = BranchCache { prefix, shared };
     }
 
     /// The chat grows by so many tokens: what is kept beside it goes where both have no room.
-    pub(crate) fn make_room_for(&mut self, tokens: usize) {
-        if !self.fits_beside(self.aside.cells() + tokens) {
-            self.forget_beside();
+    pub(super) fn make_room_for(&mut self, tokens: usize) {
+        if !self.fits_beside(self.branch.cells() + tokens) {
+            self.forget_branch();
         }
     }
 
     /// Forgets what is kept beside the chat; its cells are free again.
-    pub fn forget_beside(&mut self) {
-        if !self.aside.prefix.ids.is_empty() {
-            self.drop_sequence(ASIDE);
-            self.aside = Aside::default();
+    pub fn forget_branch(&mut self) {
+        if !self.branch.prefix.ids.is_empty() {
+            self.drop_sequence(BRANCH);
+            self.branch = BranchCache::default();
         }
     }
 }

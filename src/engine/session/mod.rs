@@ -2,12 +2,16 @@
 //!
 //! Invariant: [`Session::cached`] names exactly the tokens whose keys and values are in the cache's sequence
 //! 0, also after a cancelled or failed batch; so the next prompt decodes only what differs. Sequences beside
-//! it are [`self::lane`]'s.
+//! it are [`self::lane`]'s. What uses a session is not known here.
 
-pub mod branch_cache;
+mod branch_cache;
+mod changed;
 pub mod lane;
 mod prefix;
+mod sequences;
 mod swa_guard;
+mod text;
+mod unchanged;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,20 +22,23 @@ use llama_cpp_2::DecodeError;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
-use self::branch_cache::Aside;
-pub use self::prefix::Prefix;
-use self::swa_guard::Guard;
+use self::branch_cache::BranchCache;
+pub use self::changed::Changed;
+pub use self::lane::Lane;
+use self::prefix::Prefix;
+use self::swa_guard::SwaGuard;
+pub use self::text::Text;
 use crate::chat::Intervention;
 use crate::engine::model::ffi::OwnedContext;
 use crate::engine::model::load::{self, Opened};
 use crate::engine::model::loaded::LoadedModel;
-use crate::engine::probe::Probe;
+use crate::engine::probe::{Plan, Probe};
 use crate::engine::protocol::{Failure, Loaded};
 use crate::model_entry::{LoadParams, ModelFacts};
 use crate::token::TokenId;
 
 /// The sequence of the chat; others are scratch.
-pub(crate) const CHAT: u8 = 0;
+const CHAT: u8 = 0;
 
 /// A token of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,22 +92,30 @@ pub enum Halt {
 
 /// A model, its context, and what is in the cache.
 pub struct Session {
-    pub(crate) context: OwnedContext,
-    pub(crate) batch: LlamaBatch<'static>,
-    pub(crate) prefix: Prefix,
+    context: OwnedContext,
+    batch: LlamaBatch<'static>,
+    /// What the chat's sequence holds.
+    prefix: Prefix,
     /// What is kept beside the chat.
-    pub(crate) aside: Aside,
+    branch: BranchCache,
+    /// How many tokens of the chat were read a second time without changes.
+    unchanged: usize,
+    /// What is changed in the network while no lane is open.
+    changes: Vec<Intervention>,
     /// Which sequences hold cells.
-    pub(crate) guard: Guard,
+    swa_guard: SwaGuard,
     /// Where the batch's tokens stand in their sequences.
     positions: Vec<u32>,
     /// Tokens decoded together; cancel and progress happen in between.
-    pub(crate) slice: usize,
+    slice: usize,
     /// Tokens that a chat may fill.
     limit: usize,
     /// Whether the past can only be taken back as a whole.
-    pub(crate) recurrent: bool,
-    pub(crate) stop: Arc<AtomicBool>,
+    recurrent: bool,
+    stop: Arc<AtomicBool>,
+    /// Set while the next batch is to panic, for fault tests.
+    #[cfg(feature = "testing")]
+    panics: Arc<AtomicBool>,
 }
 
 impl Session {
@@ -142,13 +157,17 @@ impl Session {
             context,
             batch,
             prefix: Prefix::default(),
-            aside: Aside::default(),
-            guard: Guard::default(),
+            branch: BranchCache::default(),
+            unchanged: 0,
+            changes: Vec::new(),
+            swa_guard: SwaGuard::default(),
             positions: Vec::new(),
             slice,
             limit: limit as usize,
             recurrent,
             stop,
+            #[cfg(feature = "testing")]
+            panics: Arc::default(),
         }
     }
 
@@ -174,6 +193,12 @@ impl Session {
     #[must_use]
     pub fn stop_flag(&self) -> &AtomicBool {
         &self.stop
+    }
+
+    /// Has the next batch panic once that is asked for, with nothing put in order behind it.
+    #[cfg(feature = "testing")]
+    pub fn panic_when(&mut self, asked: Arc<AtomicBool>) {
+        self.panics = asked;
     }
 
     /// The tokens in the cache.
@@ -260,7 +285,7 @@ impl Session {
     ///
     /// # Errors
     /// See [`Halt`]; none of them is then in the cache.
-    pub(crate) fn append(&mut self, ids: &[TokenId], rows: Rows) -> Result<(), Halt> {
+    pub fn append(&mut self, ids: &[TokenId], rows: Rows) -> Result<(), Halt> {
         let start = self.prefix.ids.len();
         self.make_room_for(ids.len());
         let decoded = self.submit(stretch(CHAT, start, ids, rows));
@@ -275,7 +300,7 @@ impl Session {
 
     /// Decodes a batch, at most [`Session::slice`] tokens. What a batch that failed left behind is the
     /// caller's to remove.
-    pub(crate) fn submit(&mut self, items: impl IntoIterator<Item = Item>) -> Result<(), Halt> {
+    fn submit(&mut self, items: impl IntoIterator<Item = Item>) -> Result<(), Halt> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(Halt::Cancelled);
         }
@@ -295,11 +320,13 @@ impl Session {
         self.context.probe.begin_batch(self.positions.iter().copied());
         let Self { context, batch, .. } = self;
         let result = context.with(|context| context.decode(batch));
+        #[cfg(feature = "testing")]
+        assert!(!self.panics.swap(false, Ordering::Relaxed), "a fault was asked for");
         for (sequence, (first, last)) in written {
             self.guard_cells(sequence, first, Some(last + 1));
         }
         if result.is_err() {
-            self.guard.distrust();
+            self.swa_guard.distrust();
         }
         result.map_err(|error| halt(&error, &self.stop))
     }
@@ -312,7 +339,7 @@ impl Session {
 
     /// Cuts the cache down to its first `count` tokens; gives how many are really left. A cache that cannot
     /// be cut there, or whose cells are gone although it says otherwise (sliding windows), is emptied.
-    pub(crate) fn keep(&mut self, count: usize) -> usize {
+    fn keep(&mut self, count: usize) -> usize {
         let count = count.min(self.prefix.ids.len());
         let recurrent = self.recurrent;
         let held = self.context.with(|context| {
@@ -327,24 +354,34 @@ impl Session {
             whole
         });
         if !held {
-            self.aside = Aside::default();
-            self.guard.clear();
+            self.branch = BranchCache::default();
+            self.unchanged = 0;
+            self.swa_guard.clear();
         } else if count < self.prefix.ids.len() {
-            self.aside.chat_was_cut(count);
-            self.guard.let_go(CHAT, count == 0);
+            self.branch.chat_was_cut(count);
+            self.swa_guard.let_go(CHAT, count == 0);
         }
         self.prefix.ids.truncate(if held { count } else { 0 });
         self.prefix.ids.len()
     }
+
+    /// Empties the cache, changes nothing and copies nothing any more: as after loading. For when it is not known what
+    /// was done, since who used the session panicked.
+    pub fn reset(&mut self) {
+        self.context.with(|context| context.clear_kv_cache());
+        self.prefix = Prefix::default();
+        self.branch = BranchCache::default();
+        self.unchanged = 0;
+        self.swa_guard.clear();
+        self.changes.clear();
+        self.probe().change(&[]);
+        self.probe().plan(Plan::default());
+        drop(self.probe().take());
+    }
 }
 
 /// Tokens of one sequence, one behind the other from `start` on.
-pub(crate) fn stretch(
-    sequence: u8,
-    start: usize,
-    ids: &[TokenId],
-    rows: Rows,
-) -> impl Iterator<Item = Item> + '_ {
+fn stretch(sequence: u8, start: usize, ids: &[TokenId], rows: Rows) -> impl Iterator<Item = Item> + '_ {
     ids.iter().enumerate().map(move |(index, &id)| Item {
         id,
         position: start + index,
@@ -353,11 +390,11 @@ pub(crate) fn stretch(
     })
 }
 
-pub(crate) fn position(index: usize) -> i32 {
+fn position(index: usize) -> i32 {
     i32::try_from(index).expect("a context has fewer than 2^31 cells")
 }
 
-pub(crate) fn halt(error: &DecodeError, stop: &AtomicBool) -> Halt {
+fn halt(error: &DecodeError, stop: &AtomicBool) -> Halt {
     match error {
         DecodeError::Unknown(2) => Halt::Cancelled,
         _ if stop.load(Ordering::Relaxed) => Halt::Cancelled,

@@ -7,16 +7,15 @@ use crate::token::TokenId;
 
 /// What a cached prefix is known by: its tokens and what was changed in the network while they were read.
 #[derive(Debug, Default, PartialEq)]
-pub struct Prefix {
-    pub(crate) ids: Vec<TokenId>,
-    pub(crate) interventions: Vec<Intervention>,
+pub(super) struct Prefix {
+    pub(super) ids: Vec<TokenId>,
+    pub(super) interventions: Vec<Intervention>,
 }
 
 impl Prefix {
     /// How many of the prompt's tokens need not be decoded again. Always fewer than all: the last token's
     /// logits are wanted.
-    #[must_use]
-    pub fn common(&self, prompt: &[TokenId], interventions: &[Intervention]) -> usize {
+    pub(super) fn common(&self, prompt: &[TokenId], interventions: &[Intervention]) -> usize {
         if self.interventions != interventions {
             return 0;
         }

@@ -14,21 +14,21 @@ const GUARD: u8 = crate::engine::model::fit::SEQUENCES as u8;
 
 /// Which sequences hold cells.
 #[derive(Debug, Default)]
-pub(crate) struct Guard {
+pub(super) struct SwaGuard {
     /// A bit a sequence.
     held: u32,
     /// Whether cells were let go that the guard still names.
     stale: bool,
 }
 
-impl Guard {
+impl SwaGuard {
     /// A sequence got cells.
-    pub(crate) fn holds(&mut self, sequence: u8) {
+    pub(super) fn holds(&mut self, sequence: u8) {
         self.held |= 1 << sequence;
     }
 
     /// A sequence let cells go; all of them where it is `empty` now.
-    pub(crate) fn let_go(&mut self, sequence: u8, empty: bool) {
+    pub(super) fn let_go(&mut self, sequence: u8, empty: bool) {
         self.stale |= self.held & 1 << sequence != 0;
         if empty {
             self.held &= !(1 << sequence);
@@ -36,12 +36,12 @@ impl Guard {
     }
 
     /// A batch failed: the caller removes what it left behind.
-    pub(crate) fn distrust(&mut self) {
+    pub(super) fn distrust(&mut self) {
         self.stale = true;
     }
 
     /// The cache was emptied.
-    pub(crate) fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 
@@ -53,25 +53,25 @@ impl Guard {
 
 impl Session {
     /// Guards what is held and only that; before a batch is decoded.
-    pub(crate) fn guard_held(&mut self) {
-        if !self.guard.stale {
+    pub(super) fn guard_held(&mut self) {
+        if !self.swa_guard.stale {
             return;
         }
-        self.guard.stale = false;
+        self.swa_guard.stale = false;
         self.context
             .with(|context| context.clear_kv_cache_seq(Some(GUARD.into()), None, None))
             .expect("sequences have small numbers");
-        for sequence in self.guard.sequences() {
+        for sequence in self.swa_guard.sequences() {
             self.guard_cells(sequence, 0, None);
         }
     }
 
     /// Guards what a batch has written: positions from `first` to before `end` of a sequence.
-    pub(crate) fn guard_cells(&mut self, sequence: u8, first: u32, end: Option<u32>) {
+    pub(super) fn guard_cells(&mut self, sequence: u8, first: u32, end: Option<u32>) {
         if !self.has_scratch() {
             return;
         }
-        self.guard.holds(sequence);
+        self.swa_guard.holds(sequence);
         self.context
             .with(|context| context.copy_kv_cache_seq(sequence.into(), GUARD.into(), Some(first), end))
             .expect("a context has fewer than 2^31 cells");
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn what_was_let_go_is_noticed_and_only_then() {
-        let mut guard = Guard::default();
+        let mut guard = SwaGuard::default();
         guard.let_go(3, true);
         assert!(!guard.stale, "it held nothing");
         guard.holds(0);

@@ -2,7 +2,10 @@
 //!
 //! Invariant: nothing here knows a model; it moves what [`super::protocol`] defines.
 
+pub mod child;
+mod child_log;
+pub mod frame;
 pub mod open_requests;
-mod queue;
-
-pub(super) use queue::Questions;
+mod questions;
+pub mod serve;
+pub mod thread;

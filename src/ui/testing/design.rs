@@ -187,6 +187,7 @@ fn loaded() -> Loaded {
         template: TemplateKind::Model,
         template_hash: None,
         takes_system: true,
+        capabilities: crate::engine::protocol::Capabilities::all(),
         notes: Vec::new(),
     }
 }

@@ -31,7 +31,7 @@ impl Fixture {
     ) -> Result<Rescored, Failure> {
         let (reply, interventions) = (reply.to_vec(), interventions.to_vec());
         let request = Reread { prompt, reply, top_logprobs: 5, interventions };
-        match self.handle(Request::Reread(Box::new(request))).pop().unwrap() {
+        match self.handle(Request::Job(Job::Reread(Box::new(request)))).pop().unwrap() {
             Event::Rescored(scored) => Ok(*scored),
             Event::Failed(failure) => Err(failure),
             other => panic!("{other:?}"),
@@ -48,7 +48,7 @@ impl Fixture {
             allow: None,
         };
         let (mut ids, mut reply) = (Vec::new(), Vec::new());
-        for event in self.handle(Request::Generate(Box::new(request))) {
+        for event in self.handle(Request::Job(Job::Generate(Box::new(request)))) {
             match event {
                 Event::Prompt(facts) => ids = facts.ids,
                 Event::Token(written) => reply.extend(written.step.id),
@@ -196,7 +196,7 @@ fn a_cancelled_reread_leaves_the_chat_as_it_was() {
 /// Tokens decoded to look at the pass at the last of these.
 fn looked(fixture: &mut Fixture, ids: &[TokenId]) -> Looked {
     let look = Look { ids: ids.to_vec(), interventions: Vec::new(), logits: true, replay: None };
-    match fixture.handle(Request::Look(Box::new(look))).pop().unwrap() {
+    match fixture.handle(Request::Job(Job::Look(Box::new(look)))).pop().unwrap() {
         Event::Looked(looked) => *looked,
         other => panic!("{other:?}"),
     }

@@ -6,18 +6,12 @@
 
 use std::time::Instant;
 
-use crate::chat::Intervention;
 use crate::engine::compute::numbers::Reader;
 use crate::engine::milliseconds;
-use crate::engine::model::fit::SCRATCH_CELLS;
 use crate::engine::protocol::Distance;
-use crate::engine::session::lane::LAST_SCRATCH;
 use crate::engine::session::{Halt, Rows, Session};
 use crate::inspect::lens;
 use crate::token::TokenId;
-
-/// Its sequence.
-const TWIN: u8 = LAST_SCRATCH;
 
 /// What the twin has read.
 #[derive(Debug, Default)]
@@ -32,20 +26,13 @@ impl Twin {
     ///
     /// # Errors
     /// Where the request was cancelled meanwhile, or llama.cpp failed.
-    pub fn tell(
-        &mut self,
-        session: &mut Session,
-        changed: &[f32],
-        interventions: &[Intervention],
-    ) -> Result<Distance, Halt> {
+    pub fn tell(&mut self, session: &mut Session, changed: &[f32]) -> Result<Distance, Halt> {
         let started = Instant::now();
-        if !fits(session) {
+        if !session.fits_twice() {
             self.end(session);
             return Ok(Distance::default());
         }
-        session.probe().change(&[]);
         let caught_up = self.catch_up(session);
-        session.probe().change(interventions);
         if caught_up.is_err() {
             self.read.clear();
         }
@@ -56,23 +43,21 @@ impl Twin {
 
     /// Gives its cells back.
     pub fn end(&mut self, session: &mut Session) {
-        if !self.read.is_empty() {
-            session.drop_sequence(TWIN);
-            self.read.clear();
-        }
+        session.forget_unchanged();
+        self.read.clear();
     }
 
     fn catch_up(&mut self, session: &mut Session) -> Result<(), Halt> {
         let cached = session.cached().to_vec();
         if self.read.is_empty() || !cached.starts_with(&self.read) || self.read.len() == cached.len() {
-            session.drop_sequence(TWIN);
+            session.forget_unchanged();
             self.read.clear();
         }
         while self.read.len() < cached.len() {
             let start = self.read.len();
             let end = (start + session.slice()).min(cached.len());
             let rows = if end == cached.len() { Rows::Last } else { Rows::None };
-            session.decode_on(TWIN, start, &cached[start..end], rows)?;
+            session.read_unchanged(start, &cached[start..end], rows)?;
             self.read.extend_from_slice(&cached[start..end]);
         }
         Ok(())
@@ -83,10 +68,4 @@ impl Twin {
         let q = self.reader.read(changed, 1)?.log_normaliser;
         Some(lens::divergence(unchanged, p, changed, q))
     }
-}
-
-/// Whether the cache holds the chat and its twin, with the next tokens of both.
-fn fits(session: &Session) -> bool {
-    let cells = session.limit() + SCRATCH_CELLS as usize;
-    session.has_scratch() && 2 * session.cached().len() < cells
 }

@@ -1,14 +1,15 @@
 //! What is done between the tokens of a reply: passes that stations ask for meanwhile, and the looks at its own.
 //!
-//! Invariant: the chat's sequence and the changes that the reply runs under are as they were afterwards. Only the
-//! logits of the last pass are not: the reply keeps its own copy.
+//! Invariant: the chat's sequence and the changes that the reply runs under are as they were afterwards, also where what
+//! was asked for panics. Only the logits of the last pass are not: the reply keeps its own copy.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::live_capture::Price;
-use crate::chat::Intervention;
 use crate::engine::analysis::Inside;
 use crate::engine::jobs::cancelled_early;
 use crate::engine::jobs::{embeddings, inspect};
-use crate::engine::protocol::{Envelope, Event, Failure, FailureKind, Request};
+use crate::engine::protocol::{Envelope, Event, Failure, Inspection};
 use crate::engine::session::Session;
 use crate::engine::shared::Shared;
 
@@ -46,35 +47,37 @@ pub struct Beside<'a> {
     pub shared: &'a Shared,
     /// Takes the answers.
     pub emit: &'a dyn Fn(Envelope),
-    /// What the reply runs under.
-    pub interventions: &'a [Intervention],
 }
 
 impl Beside<'_> {
     /// Answers one request that waits, if there is one. Whether another pass may have been decoded.
     pub fn serve(&mut self, session: &mut Session) -> bool {
-        let Some((id, request)) = self.shared.control().next_beside() else { return false };
+        let Some((id, inspection)) = self.shared.control().next_beside() else { return false };
         let cancelled = self.shared.begin_beside(id);
         let emit = self.emit;
         let tell = |event| emit(Envelope { id, event });
         let event = if cancelled {
             Event::Failed(cancelled_early())
         } else {
-            match self.opener.inside(session) {
-                Err(failure) => Event::Failed(failure),
-                Ok(inside) => match &request {
-                    Request::Inspect(request) => inspect::inspect_beside(session, inside, request, &tell),
-                    Request::Embed(request) => embeddings::embed(session, inside, request),
-                    _ => Event::Failed(Failure {
-                        message: "This is not done while a reply is written.".to_owned(),
-                        kind: FailureKind::Busy,
-                    }),
-                },
-            }
+            let answer = AssertUnwindSafe(|| self.answer(session, &inspection, &tell));
+            catch_unwind(answer).unwrap_or_else(|panic| {
+                self.opener.clear();
+                Event::Failed(Failure::of_panic(panic.as_ref(), "The reply goes on."))
+            })
         };
-        session.probe().change(self.interventions);
         self.shared.end_beside();
         tell(event);
         true
+    }
+
+    fn answer(&mut self, session: &mut Session, inspection: &Inspection, emit: &dyn Fn(Event)) -> Event {
+        let inside = match self.opener.inside(session) {
+            Ok(inside) => inside,
+            Err(failure) => return Event::Failed(failure),
+        };
+        match inspection {
+            Inspection::Inspect(request) => inspect::inspect_beside(session, inside, request, emit),
+            Inspection::Embed(request) => embeddings::embed(session, inside, request),
+        }
     }
 }

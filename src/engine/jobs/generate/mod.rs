@@ -20,13 +20,13 @@ use crate::engine::compute::numbers::{self, Distribution, Reader, Scored};
 use crate::engine::control::Control;
 use crate::engine::milliseconds;
 use crate::engine::model::vocabulary;
-use crate::engine::prompt::{self, Encoded};
+use crate::engine::prompt::encode::{self, Encoded};
+use crate::engine::prompt::stop::HoldBack;
 use crate::engine::protocol::{
     Distance, Event, Failure, FailureKind, Generate, LiveInside, PromptFacts, RequestId, Written,
 };
 use crate::engine::sampler::{Chain, Draw, Need, Pass};
 use crate::engine::session::{Halt, Session};
-use crate::engine::stop::HoldBack;
 use crate::inspect::stages::{SamplerTrace, TraceSource};
 use crate::token::{Candidate, Step, TokenId};
 
@@ -98,12 +98,12 @@ impl<'a, 'b> Reply<'a, 'b> {
         emit: &'a dyn Fn(Event),
     ) -> Result<Self, Failure> {
         let model = session.model().clone();
-        let encoded = prompt::encode(&model, &request.prompt, session.limit())?;
+        let encoded = encode::prompt(&model, &request.prompt, session.limit())?;
         let given = encoded.given().to_vec();
         let Encoded { ids: prompt, taken, text, mut notes } = encoded;
 
-        let seed = prompt::seed(request.sampling.seed);
-        let (mut chain, about_chain) = prompt::chain(&model, &request.sampling, seed, session.limit());
+        let seed = encode::seed(request.sampling.seed);
+        let (mut chain, about_chain) = encode::chain(&model, &request.sampling, seed, session.limit());
         for id in &prompt {
             chain.accept(*id);
         }
@@ -111,7 +111,7 @@ impl<'a, 'b> Reply<'a, 'b> {
 
         let reused = session.reuse(&prompt, &request.interventions);
         emit(Event::Prompt(PromptFacts { ids: given, reused: reused as u32, seed, text, notes }));
-        let hold = HoldBack::new(prompt::stops(request, &model));
+        let hold = HoldBack::new(encode::stops(request, &model));
         let reins = Reins::new(conditions.control, conditions.id, request.allow);
         let taken = taken as u32;
         let mut looks = Looks::default();
@@ -312,7 +312,7 @@ impl<'a, 'b> Reply<'a, 'b> {
             return Ok(None);
         }
         let logits = self.kept.take().unwrap_or_else(|| self.session.logits().to_vec());
-        self.twin.tell(self.session, &logits, changes).map(Some)
+        self.twin.tell(self.session, &logits).map(Some)
     }
 
     /// Gives what is certain to the app; whether a stop text is complete.

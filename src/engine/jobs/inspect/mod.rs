@@ -4,9 +4,8 @@
 //! one column, whatever micro-batches or padding the prompt went through. With ablations the pass is read twice; the
 //! trace is the changed model's, beside the distribution of the unchanged one.
 //!
-//! Invariant: the chat's sequence stays as it was, unless more is missing than fits beside it (or the model has no
-//! sequences beside it); then the text is read there, and [`Session::cached`] says so. The probe is off and nothing
-//! is changed afterwards, however it ends.
+//! Invariant: each pass is read on a [`Lane`](crate::engine::session::Lane), so the chat's sequence stays as it was
+//! where that fits beside it, the probe is off and nothing is changed afterwards.
 
 mod ablation;
 mod patching;
@@ -20,10 +19,9 @@ use crate::engine::analysis::{Inside, other};
 use crate::engine::milliseconds;
 use crate::engine::model::changes;
 use crate::engine::probe::{Captured, Plan};
-use crate::engine::prompt;
+use crate::engine::prompt::encode;
 use crate::engine::protocol::{Event, Failure, FailureKind, Inspect, Inspected, switched_off};
-use crate::engine::session::lane::SCRATCH;
-use crate::engine::session::{Halt, Rows, Session};
+use crate::engine::session::{Halt, Lane, Rows, Session, Text};
 use crate::inspect::lens;
 #[cfg(doc)]
 use crate::inspect::trace::ForwardTrace;
@@ -31,9 +29,7 @@ use crate::token::TokenId;
 
 /// Answers an inspection; `emit` gets the progress, the answer is returned.
 pub fn inspect(session: &mut Session, inside: &mut Inside, request: &Inspect, emit: &dyn Fn(Event)) -> Event {
-    let event = Opening { session, inside, request, emit, decoded: 0, beside: false }.answer();
-    session.drop_sequence(SCRATCH);
-    event
+    Opening { session, inside, request, emit, decoded: 0, beside: false }.answer()
 }
 
 /// Answers an inspection while a reply is being written: like [`inspect`], but never on the chat's sequence, and
@@ -44,20 +40,18 @@ pub fn inspect_beside(
     request: &Inspect,
     emit: &dyn Fn(Event),
 ) -> Event {
-    let event = Opening { session, inside, request, emit, decoded: 0, beside: true }.answer();
-    session.drop_sequence(SCRATCH);
-    event
+    Opening { session, inside, request, emit, decoded: 0, beside: true }.answer()
 }
 
 fn check(session: &Session, request: &Inspect) -> Result<(), Failure> {
     if request.ids.is_empty() {
         return Err(other("There is no pass to open: nothing has been read."));
     }
-    prompt::readable(session, &request.ids)?;
+    encode::readable(session, &request.ids)?;
     let want = &request.want;
     let pair = want.attribution.map(|(token, rival)| [token, rival]);
     let named: Vec<TokenId> = want.follow.iter().copied().chain(pair.into_iter().flatten()).collect();
-    prompt::check(session.model(), &named)?;
+    encode::check(session.model(), &named)?;
     changes::check(session.model(), &request.ablations)?;
     changes::check(session.model(), &request.interventions)?;
     let offs: Vec<_> = want.off.iter().filter_map(|part| switched_off(*part)).collect();
@@ -105,16 +99,14 @@ impl Opening<'_> {
         let original = if request.ablations.is_empty() && patches.is_empty() {
             None
         } else {
-            self.read(&request.ids, &base, &base, &Plan::default())?;
-            Some(self.output()?)
+            Some(self.read(&request.ids, &base, &base, Plan::default())?.1)
         };
         let mut changes = base.clone();
         changes.extend(request.ablations.iter().cloned());
         let before = if request.everywhere { changes.clone() } else { base };
         // A patch is of one position; the tokens before it stay as they are.
         changes.extend(patches);
-        let captured = self.read(&request.ids, &before, &changes, &plan(&request.want))?;
-        let output = self.output()?;
+        let (captured, output) = self.read(&request.ids, &before, &changes, plan(&request.want))?;
         let pass = Pass { want: &request.want, ids: &request.ids, captured: &captured, output: &output };
         let mut opened = pass::open(self.inside, self.session.probe().operands(), &pass);
         if let Some(original) = original {
@@ -133,69 +125,45 @@ impl Opening<'_> {
         Ok(opened)
     }
 
-    /// Reads all these under `before`, the last token under `last` with the probe on.
+    /// Reads all these under `before`, the last token under `last` with the probe on: what it showed, and its
+    /// distribution.
     fn read(
         &mut self,
         ids: &[TokenId],
         before: &[Intervention],
         last: &[Intervention],
-        plan: &Plan,
-    ) -> Result<Captured, Failure> {
-        if self.beside && self.session.shared_if_rest_fits(ids, before).is_none() {
-            let message =
-                "This needs more reading than fits beside the reply; it is opened when the reply is done.";
-            return Err(Failure { message: message.to_owned(), kind: FailureKind::Busy });
-        }
-        let result = self.read_changed(ids, before, last, plan);
-        self.session.probe().change(&[]);
-        self.session.probe().plan(Plan::default());
-        result.map_err(failed)?;
-        Ok(self.session.probe().take())
+        plan: Plan,
+    ) -> Result<(Captured, Output), Failure> {
+        let (emit, end) = (self.emit, ids.len() - 1);
+        let follow = &self.request.want.follow;
+        let mut lane = self.lane(ids, before)?;
+        lane.read_to(end, |done, total| {
+            emit(Event::PromptProgress { done: done as u32, total: total as u32 });
+        })
+        .map_err(failed)?;
+        lane.keep();
+        lane.change(last);
+        lane.probe(plan);
+        lane.decode_to(end + 1, Rows::Last).map_err(failed)?;
+        let (captured, decoded) = (lane.captured(), lane.decoded());
+        let output = Output::of(lane.session().logits(), follow)?;
+        drop(lane);
+        self.decoded += decoded;
+        Ok((captured, output))
     }
 
-    fn read_changed(
-        &mut self,
-        ids: &[TokenId],
-        before: &[Intervention],
-        last: &[Intervention],
-        plan: &Plan,
-    ) -> Result<(), Halt> {
-        let end = ids.len() - 1;
-        self.session.probe().change(before);
-        let aside = self.session.beginning(ids, end, before);
-        let total = ids.len() - aside.map_or(0, |from| from.count);
-        if let Some(from) = aside {
-            let emit = self.emit;
-            self.session.read_from(SCRATCH, &ids[..end], from, |done, _| {
-                emit(Event::PromptProgress { done: done as u32, total: total as u32 });
-            })?;
-            if !self.beside {
-                self.session.keep_beside(&ids[..end], from, before);
-            }
-        } else {
-            let kept = self.session.reuse_at_most(ids, end, before);
-            let emit = self.emit;
-            self.session.read(&ids[..end], kept, |done, _| {
-                emit(Event::PromptProgress { done: done as u32, total: total as u32 });
-            })?;
+    /// Where a text is read whose last pass is wanted.
+    fn lane<'s>(&'s mut self, ids: &'s [TokenId], changes: &'s [Intervention]) -> Result<Lane<'s>, Failure> {
+        let text = Text::last(ids, changes);
+        if !self.beside {
+            return Ok(self.session.lane(text));
         }
-        self.decoded += total;
-        self.session.probe().change(last);
-        self.session.probe().plan(plan.clone());
-        if aside.is_some() {
-            return self.session.decode_on(SCRATCH, end, &ids[end..], Rows::Last);
-        }
-        self.session.append(&ids[end..], Rows::Last)?;
-        if before != last {
-            // The last token's keys were computed under changes that the prefix does not name.
-            self.session.keep(end);
-        }
-        Ok(())
-    }
-
-    /// The distribution of the pass that was just decoded.
-    fn output(&self) -> Result<Output, Failure> {
-        Output::of(self.session.logits(), &self.request.want.follow)
+        self.session.lane_beside(text).ok_or_else(|| Failure {
+            message:
+                "This needs more reading than fits beside the reply; it is opened when the reply is done."
+                    .to_owned(),
+            kind: FailureKind::Busy,
+        })
     }
 }
 

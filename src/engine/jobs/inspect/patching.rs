@@ -7,7 +7,7 @@ use crate::chat::Intervention;
 use crate::engine::analysis::other;
 use crate::engine::model::changes;
 use crate::engine::probe::{Captured, Layers, Plan};
-use crate::engine::prompt;
+use crate::engine::prompt::encode;
 use crate::engine::protocol::{Failure, Inspect, Patch, site};
 use crate::engine::session::Session;
 use crate::inspect::trace::Part;
@@ -18,7 +18,7 @@ use crate::token::TokenId;
 pub(crate) fn check(session: &Session, request: &Inspect) -> Result<(), Failure> {
     for patch in &request.patches {
         let text = text(patch, &request.ids);
-        prompt::readable(session, text)?;
+        encode::readable(session, text)?;
         if patch.position as usize >= text.len() {
             return Err(other(format!(
                 "There is no position {} to patch from: the text has positions 0 to {}.",
@@ -54,7 +54,7 @@ impl Opening<'_> {
             // Patches from one place need one pass.
             if read.as_ref().is_none_or(|(known, _)| *known != source) {
                 let base = &request.interventions;
-                read = Some((source, self.read(source, base, base, &everything())?));
+                read = Some((source, self.read(source, base, base, everything())?.0));
             }
             let captured = read.as_ref().map(|(_, captured)| captured);
             let values = captured.and_then(|captured| values(captured, patch.part, self.inside.facts.heads));

@@ -5,9 +5,9 @@
 use std::time::{Duration, Instant};
 
 use super::super::model::{Control, Model};
-use super::super::reading::Reading;
-use super::super::{ScriptedOptions, cancelled, numbers, other};
-use super::{LAYERS, Stack};
+use super::super::network::{LAYERS, Stack};
+use super::super::reading::{self, Reading};
+use super::super::{ScriptedOptions, cancelled, other};
 use crate::engine::milliseconds;
 use crate::engine::protocol::{Depths, Event, Failure};
 use crate::inspect::depth::{Depth, DepthCell};
@@ -55,7 +55,7 @@ impl Model {
 }
 
 fn judge(reading: &Reading, id: TokenId, cells: bool) -> Depth {
-    let whole = numbers::distribution(reading);
+    let whole = reading::distribution(reading);
     let stack = Stack { reading, whole: &whole };
     let depth = |depth: usize| {
         let here = Distribution::new(stack.logits(depth)).expect("made-up logits are finite");

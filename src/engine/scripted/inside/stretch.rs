@@ -1,13 +1,14 @@
 //! The made-up attention over a stretch of text: matrices, rollout, scores of heads.
 //!
-//! Invariant: rows are those of [`super::heads`], so that the last is the pass's own.
+//! Invariant: rows are those of [`super::super::network::heads`], so that the last is the pass's own.
 
 use std::time::Instant;
 
 use super::super::model::{Control, Model};
+use super::super::network::{HEADS, LAYERS, heads};
 use super::super::vocabulary::BEGIN;
 use super::super::{ScriptedOptions, other};
-use super::{HEADS, LAYERS, check, heads};
+use super::check;
 use crate::engine::milliseconds;
 use crate::engine::protocol::{Attend, Attended, Attending, Event, Failure, ROWS, Want};
 use crate::inspect::rollout::rollout;

@@ -9,7 +9,7 @@ use super::state::{AttentionPicture, Ink, Stretched};
 use crate::app::requests::Answer;
 use crate::app::{ChatView, Display, Effect, Inspector, Origin, Outbox, Station, TokenCursor};
 use crate::chat::RunId;
-use crate::engine::protocol::{Attend, Attended, Attending, Event, ROWS, Request, RequestId};
+use crate::engine::protocol::{Attend, Attended, Attending, Event, Job, ROWS, Request, RequestId};
 use crate::export::station::StretchRows;
 use crate::inspect::scores::{HeadScore, HeadScores};
 use crate::inspect::trace::{HeadClass, HeadTold};
@@ -119,8 +119,8 @@ impl Inspector {
         let wish = self.display(view).attention_wish();
         self.attention.asking.follow(wish, &mut out.requests, |wish| {
             Ok(match wish {
-                Stretched::Rows(attend) => Request::Attend(attend.clone()),
-                Stretched::Calibration => Request::Calibrate,
+                Stretched::Rows(attend) => Request::Job(Job::Attend(attend.clone())),
+                Stretched::Calibration => Request::Job(Job::Calibrate),
             })
         });
     }

@@ -94,7 +94,7 @@ fn an_answer_without_what_was_asked_is_not_asked_for_again() {
 fn asked(effects: &[Effect]) -> Option<Attend> {
     effects.iter().find_map(|effect| match effect {
         Effect::Engine(_, _, request) => match &**request {
-            Request::Attend(attend) => Some((**attend).clone()),
+            Request::Job(Job::Attend(attend)) => Some((**attend).clone()),
             _ => None,
         },
         _ => None,

@@ -12,7 +12,7 @@ use crate::app::{
     Station, TokenCursor, Transcript,
 };
 use crate::chat::{RunId, Turn, TurnId};
-use crate::engine::protocol::{self, Event, FailureKind, Request, RequestId};
+use crate::engine::protocol::{self, Event, FailureKind, Job, Request, RequestId};
 use crate::inspect::depth::Depth;
 use crate::token::TokenId;
 
@@ -174,7 +174,7 @@ impl Inspector {
         let run = run.and_then(|run| view.runs.get(&run));
         let interventions = run.map(|run| run.interventions.clone()).unwrap_or_default();
         let request = protocol::Depths { interventions, ..request };
-        let request = out.requests.ask(Asker::Depths, Request::Depths(Box::new(request)));
+        let request = out.requests.ask(Asker::Depths, Request::Job(Job::Depths(Box::new(request))));
         let engine = out.requests.engine();
         self.depths.pending = Some(Reading { engine, request, of, came: 0 });
     }

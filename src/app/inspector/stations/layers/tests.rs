@@ -10,7 +10,7 @@ use crate::inspect::depth::{Depth, DepthCell};
 fn asked(effects: &[Effect]) -> Option<Depths> {
     effects.iter().find_map(|effect| match effect {
         Effect::Engine(_, _, request) => match &**request {
-            Request::Depths(depths) => Some((**depths).clone()),
+            Request::Job(Job::Depths(depths)) => Some((**depths).clone()),
             _ => None,
         },
         _ => None,

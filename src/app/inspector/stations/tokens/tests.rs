@@ -9,7 +9,7 @@ use crate::inspect::pieces::{Pieces, Word};
 fn asked(effects: &[Effect]) -> Option<String> {
     effects.iter().find_map(|effect| match effect {
         Effect::Engine(_, _, request) => match &**request {
-            Request::Pieces { text, special: false, inside: true } => Some(text.clone()),
+            Request::Immediate(Immediate::Pieces { text, special: false, inside: true }) => Some(text.clone()),
             _ => None,
         },
         _ => None,

@@ -107,8 +107,8 @@ mod tests {
     use super::*;
     use crate::chat::{Role, StopReason, Timings, Usage};
     use crate::engine::protocol::{
-        Call, Envelope, Event, Exit, Failure, FailureKind, Generate, Message, Prompt, PromptFacts, Request,
-        RequestId, StoredTokens,
+        Call, Envelope, Event, Exit, Failure, FailureKind, Generate, Immediate, Job, Message, Prompt,
+        PromptFacts, Request, RequestId, StoredTokens,
     };
     use crate::model_entry::{LoadParams, ModelEntry, Source};
     use crate::sampling::Sampling;
@@ -135,23 +135,26 @@ mod tests {
 
     fn request() -> impl Strategy<Value = Request> {
         prop_oneof![
-            any::<String>().prop_map(|name| Request::Describe { entry: entry(name) }),
-            any::<String>()
-                .prop_map(|name| Request::Load { entry: entry(name), params: LoadParams::default() }),
-            Just(Request::Vocabulary),
-            Just(Request::Shutdown),
-            (any::<String>(), any::<bool>(), any::<bool>())
-                .prop_map(|(text, special, begin)| Request::Tokenize { text, special, begin }),
-            any::<u64>().prop_map(|id| Request::Cancel { target: RequestId(id) }),
+            any::<String>().prop_map(|name| Request::Immediate(Immediate::Describe { entry: entry(name) })),
+            any::<String>().prop_map(|name| Request::Job(Job::Load {
+                entry: entry(name),
+                params: LoadParams::default()
+            })),
+            Just(Request::Immediate(Immediate::Vocabulary)),
+            Just(Request::Immediate(Immediate::Shutdown)),
+            (any::<String>(), any::<bool>(), any::<bool>()).prop_map(|(text, special, begin)| {
+                Request::Immediate(Immediate::Tokenize { text, special, begin })
+            }),
+            any::<u64>().prop_map(|id| Request::Immediate(Immediate::Cancel { target: RequestId(id) })),
             (prop::collection::vec(message(), 0..4), any::<bool>(), any::<i64>()).prop_map(
                 |(messages, continue_last, clock_ms)| {
-                    Request::Generate(Box::new(Generate {
+                    Request::Job(Job::Generate(Box::new(Generate {
                         prompt: Prompt::Chat { messages, continue_last, clock_ms },
                         sampling: Sampling::default(),
                         top_logprobs: 20,
                         interventions: Vec::new(),
                         allow: None,
-                    }))
+                    })))
                 }
             ),
         ]

@@ -156,7 +156,7 @@ fn full_loop(session: &mut Session, tokens: u32, stages: u32) -> Result<f64, Fai
     };
     let shared = Shared::new();
     let mut opener = Opener::default();
-    let mut beside = Beside { opener: &mut opener, shared: &shared, emit: &|_| {}, interventions: &[] };
+    let mut beside = Beside { opener: &mut opener, shared: &shared, emit: &|_| {} };
     match generate::generate(session, &request, &conditions, &mut beside, &encode) {
         Event::Done { timings, .. } => Ok(f64::from(tokens) / f64::from(timings.decode_ms) * 1000.0),
         Event::Failed(failure) => Err(failure),

@@ -4,7 +4,7 @@
 //! Invariant: what is released depends on the bytes alone, not on how they are cut into tokens; of several
 //! stop texts the one that is complete first counts, and among those the longest.
 
-use super::protocol::Written;
+use crate::engine::protocol::Written;
 
 /// Holds back steps that may belong to a stop text.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The made-up model's inside: what stations 2 to 6 and 9 show without a model file.
+//! The made-up network: what stations 2 to 6 and 9 show without a model file.
 //!
 //! Every part of the network adds a made-up vector of logits, and they add up to the distribution that the model
 //! really gives. So the last lens row is the output, the attribution closes, and switching a part off takes away
@@ -6,24 +6,18 @@
 //!
 //! Invariant: everything follows from the ids that were read, and rows of attention sum to 1.
 
-mod depths;
-mod heads;
-mod stretch;
-mod table;
+pub(super) mod heads;
+pub(super) mod table;
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use super::model::{Control, Model};
-use super::numbers::{self, mix, unit};
-use super::reading::Reading;
-use super::vocabulary::{Pieces, token};
-use super::{ScriptedOptions, other};
+use super::hash::{self, mix, unit};
+use super::other;
+use super::reading::{self, Reading};
+use super::vocabulary::token;
 use crate::chat::Intervention;
 use crate::engine::milliseconds;
-use crate::engine::protocol::{
-    Directed, Direction, Embed, Event, Failure, Inspect, Inspected, Request, Want, switched_off,
-};
+use crate::engine::protocol::{Failure, Inspect, Inspected, Want, switched_off};
 use crate::inspect::distribution::Distribution;
 use crate::inspect::feed_forward::{self, FfnLayer, NeuronOrder};
 use crate::inspect::lens;
@@ -47,70 +41,8 @@ const LISTED: usize = 20;
 /// How much of the output is there at each depth, the embedding first.
 const SHARES: [f32; LAYERS as usize + 1] = [0.05, 0.15, 0.4, 0.8, 1.0];
 
-impl Model {
-    /// Opens the pass at the last of these ids.
-    pub(super) fn inspect(
-        &self,
-        request: &Inspect,
-        options: &ScriptedOptions,
-        control: &Control<'_>,
-    ) -> Result<Event, Failure> {
-        let begun = Instant::now();
-        check(&request.want, &request.ablations, request.ids.len())?;
-        let (reading, decoded) = self.read_aside(&request.ids, options, control)?;
-        let mut seen = opened(&reading, request);
-        seen.decoded = decoded;
-        seen.ms = milliseconds(begun);
-        Ok(Event::Inspected(Box::new(seen)))
-    }
-
-    /// A made-up direction between two texts: one dimension, from the likeliest token of one to that of the other.
-    pub(super) fn direct(&self, request: &Direction) -> Result<Event, Failure> {
-        self.fits(&request.towards)?;
-        self.fits(&request.away)?;
-        if request.towards == request.away {
-            return Err(other("The two texts have the same mean here, so there is no direction.".into()));
-        }
-        Ok(Event::Directed(Box::new(Directed {
-            direction: vec![0.6, 0.8],
-            distance: 12.0,
-            norms: (40.0, 42.0),
-            cosine: 0.96,
-            separation: Some(2.5),
-            decoded: (request.towards.len() + request.away.len()) as u32,
-            ms: 1.0,
-        })))
-    }
-
-    /// Answers a question to the made-up embedding table.
-    pub(super) fn embed(&self, request: &Embed) -> Result<Event, Failure> {
-        let known = request.sum.iter().map(|(id, _)| *id).chain(request.span.iter().copied());
-        self.fits(&known.collect::<Vec<_>>())?;
-        Ok(Event::Embedded(Box::new(table::embed(&self.pieces.vocabulary, request))))
-    }
-}
-
-/// What is answered while a reply is being written; `None` for what has to wait for its end.
-pub(super) fn beside(pieces: &Arc<Pieces>, request: &Request) -> Option<Result<Event, Failure>> {
-    match request {
-        Request::Inspect(request) => {
-            let begun = Instant::now();
-            let open = || {
-                let reading = Reading::of(pieces, &request.ids);
-                let ms = milliseconds(begun);
-                Event::Inspected(Box::new(Inspected { decoded: 1, ms, ..opened(&reading, request) }))
-            };
-            Some(check(&request.want, &request.ablations, request.ids.len()).map(|()| open()))
-        }
-        Request::Embed(request) => {
-            Some(Ok(Event::Embedded(Box::new(table::embed(&pieces.vocabulary, request)))))
-        }
-        _ => None,
-    }
-}
-
 /// The pass that is asked for, with what is changed in it.
-fn opened(reading: &Reading, request: &Inspect) -> Inspected {
+pub(super) fn opened(reading: &Reading, request: &Inspect) -> Inspected {
     // What is patched in comes from nowhere here, so a patched part is one that is off.
     let patched = request.patches.iter().filter_map(|patch| switched_off(patch.part));
     let changes: Vec<Intervention> = request.ablations.iter().cloned().chain(patched).collect();
@@ -118,7 +50,7 @@ fn opened(reading: &Reading, request: &Inspect) -> Inspected {
 }
 
 /// Whether the model has what is named.
-fn check(want: &Want, ablations: &[Intervention], read: usize) -> Result<(), Failure> {
+pub(super) fn check(want: &Want, ablations: &[Intervention], read: usize) -> Result<(), Failure> {
     let (mut layers, mut heads): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
     for part in ablations.iter().filter_map(part_of) {
         if let Part::Head(_, head) = part {
@@ -165,7 +97,7 @@ fn part_of(change: &Intervention) -> Option<Part> {
 
 /// The pass behind `reading`, opened as far as is wanted, with parts switched off.
 pub(super) fn open(reading: &Reading, ids: &[TokenId], want: &Want, off: &[Intervention]) -> Inspected {
-    let whole = numbers::distribution(reading);
+    let whole = reading::distribution(reading);
     let stack = Stack { reading, whole: &whole };
     let parts: Vec<Part> = off.iter().filter_map(part_of).collect();
     let changed = (!parts.is_empty()).then(|| stack.without(&parts));
@@ -218,16 +150,16 @@ fn divergence(p: &Distribution, q: &Distribution) -> f32 {
 }
 
 /// The parts of the network, each with the logits that it adds.
-struct Stack<'a> {
-    reading: &'a Reading,
-    whole: &'a Distribution,
+pub(super) struct Stack<'a> {
+    pub(super) reading: &'a Reading,
+    pub(super) whole: &'a Distribution,
 }
 
 impl Stack<'_> {
     /// The logits after so many blocks: some of the output, and noise in the place of the rest.
-    fn logits(&self, depth: usize) -> Vec<f32> {
+    pub(super) fn logits(&self, depth: usize) -> Vec<f32> {
         let (share, key) = (SHARES[depth], mix(self.reading.key() ^ mix(depth as u64 + 77)));
-        let noise = |index: u64| 4.0 * numbers::bell(mix(key ^ (index << 20)));
+        let noise = |index: u64| 4.0 * hash::bell(mix(key ^ (index << 20)));
         let mixed = |(index, logit): (u64, &f32)| share * logit + (1.0 - share) * noise(index);
         (0..).zip(self.whole.logits()).map(mixed).collect()
     }
@@ -316,7 +248,7 @@ impl Stack<'_> {
 
     fn feed_forward(&self, layer: u32, want: &Want) -> FeedForward {
         let key = mix(self.reading.key() ^ mix(1000 + u64::from(layer)));
-        let activation = |index: u32| 6.0 * numbers::bell(mix(key ^ u64::from(index))).powi(3);
+        let activation = |index: u32| 6.0 * hash::bell(mix(key ^ u64::from(index))).powi(3);
         let mut neurons: Vec<Neuron> =
             (0..NEURONS).map(|index| self.neuron(layer, index, activation(index))).collect();
         let activations: Vec<f32> = neurons.iter().map(|neuron| neuron.activation).collect();

@@ -5,11 +5,11 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
-use super::model::loaded::LoadedModel;
-use super::model::vocabulary;
-use super::protocol::{Failure, FailureKind, Generate, Prompt};
-use super::sampler::{Chain, Setting};
-use super::session::Session;
+use crate::engine::model::loaded::LoadedModel;
+use crate::engine::model::vocabulary;
+use crate::engine::protocol::{Failure, FailureKind, Generate, Prompt};
+use crate::engine::sampler::{Chain, Setting};
+use crate::engine::session::Session;
 use crate::sampling::Sampling;
 use crate::token::TokenId;
 
@@ -37,7 +37,7 @@ impl Encoded {
 ///
 /// # Errors
 /// When the prompt is empty, too long, names tokens that the model does not have, or the template fails.
-pub fn encode(model: &LoadedModel, prompt: &Prompt, limit: usize) -> Result<Encoded, Failure> {
+pub fn prompt(model: &LoadedModel, prompt: &Prompt, limit: usize) -> Result<Encoded, Failure> {
     let encoded = to_ids(model, prompt)?;
     if encoded.given().is_empty() {
         let message = "There is nothing to go on from: the prompt is empty.".to_string();

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 
-use super::protocol::{Call, Envelope, Event, Exit, Request, RequestId, VERSION};
+use super::open_requests::OpenRequests;
 use super::serve::{self, Emit, Made};
-use super::transport::open_requests::OpenRequests;
-use super::{Engine, EventSink, Gone};
+use crate::engine::protocol::{Call, Envelope, Event, Exit, Request, RequestId, VERSION};
+use crate::engine::{Engine, EventSink, Gone};
 
 /// An engine in this process. Native code that aborts takes the process with it.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //!
 //! Invariant: weights are the softmax of the scores that are shown, and the rotation's pairs add up to the score.
 
-use super::super::numbers::{mix, unit};
+use super::super::hash::{mix, unit};
 use super::{HEADS, KV_HEADS, LAYERS};
 use crate::engine::protocol::Want;
 use crate::inspect::position::Yarn;
@@ -87,12 +87,12 @@ fn overview(key: u64, ids: &[TokenId], layer: u32, head: u32) -> HeadReading {
 }
 
 /// A head's weights at the last of these ids.
-pub(super) fn read(key: u64, ids: &[TokenId], layer: u32, head: u32) -> Vec<f32> {
+pub(in crate::engine::scripted) fn read(key: u64, ids: &[TokenId], layer: u32, head: u32) -> Vec<f32> {
     weights(&scores(key, ids, layer, head))
 }
 
 /// The first position that a block sees from the last of so many.
-pub(super) fn seen_from(layer: u32, read: usize) -> u32 {
+pub(in crate::engine::scripted) fn seen_from(layer: u32, read: usize) -> u32 {
     window(layer, read).map_or(0, |window| read as u32 - window)
 }
 

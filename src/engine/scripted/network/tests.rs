@@ -1,5 +1,8 @@
 //! What the made-up inside shows agrees with itself and with the made-up output.
 
+use std::sync::Arc;
+
+use super::super::vocabulary::Pieces;
 use super::*;
 use crate::inspect::trace::Rotation;
 

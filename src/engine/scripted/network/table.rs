@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use super::super::numbers::{mix, unit};
+use super::super::hash::{mix, unit};
 use super::super::vocabulary::token;
 use crate::engine::milliseconds;
 use crate::engine::protocol::Embed;
@@ -25,7 +25,7 @@ fn row(vocabulary: &Vocabulary, id: TokenId) -> Vec<f32> {
 }
 
 /// Answers a question to the table.
-pub(super) fn embed(vocabulary: &Vocabulary, request: &Embed) -> EmbeddingFacts {
+pub(in crate::engine::scripted) fn embed(vocabulary: &Vocabulary, request: &Embed) -> EmbeddingFacts {
     let begun = Instant::now();
     let mut target = vec![0.0_f32; LENGTH];
     for (id, sign) in &request.sum {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::*;
 use crate::engine::protocol::{CapturePlan, LookAhead};
 use crate::engine::scripted::{self, ScriptedOptions};
-use crate::engine::thread::ThreadEngine;
+use crate::engine::transport::thread::ThreadEngine;
 use crate::engine::{Engine, testing};
 
 /// Behaves as its next instruction says.
@@ -18,7 +18,11 @@ struct Odd {
 struct Nothing;
 
 impl Body for Odd {
-    fn handle(&mut self, id: RequestId, _: Request) {
+    fn inspection(&mut self, id: RequestId, _: Inspection) {
+        self.job(id, Job::Calibrate);
+    }
+
+    fn job(&mut self, id: RequestId, _: Job) {
         match self.instructions.recv().unwrap() {
             "panic" => panic!("the sky fell"),
             "silence" => {}
@@ -67,7 +71,12 @@ fn odd() -> (ThreadEngine, Sender<&'static str>, Receiver<Envelope>) {
 
 /// A request for the worker.
 fn work_for_the_worker() -> Request {
-    Request::LookAhead(Box::new(LookAhead { ids: Vec::new(), width: 1, depth: 1, interventions: Vec::new() }))
+    Request::Job(Job::LookAhead(Box::new(LookAhead {
+        ids: Vec::new(),
+        width: 1,
+        depth: 1,
+        interventions: Vec::new(),
+    })))
 }
 
 /// All events but the greeting and the end. A stuck worker keeps its end of the channel, so the last event
@@ -126,9 +135,14 @@ fn quick_requests_are_answered_while_the_worker_hangs_and_a_panic_there_is_caugh
     let (engine, instruct, events) = odd();
     instruct.send("hang").unwrap();
     engine.send(RequestId(1), work_for_the_worker()).unwrap();
-    engine.send(RequestId(2), Request::Vocabulary).unwrap();
-    engine.send(RequestId(3), Request::Tokenize { text: "x".into(), special: false, begin: false }).unwrap();
-    engine.send(RequestId(4), Request::Fault("abort".into())).unwrap();
+    engine.send(RequestId(2), Request::Immediate(Immediate::Vocabulary)).unwrap();
+    engine
+        .send(
+            RequestId(3),
+            Request::Immediate(Immediate::Tokenize { text: "x".into(), special: false, begin: false }),
+        )
+        .unwrap();
+    engine.send(RequestId(4), Request::Immediate(Immediate::Fault("abort".into()))).unwrap();
     let begun = Instant::now();
     let mut answers = answers(engine, &events);
     // Questions are answered on their own thread: what is only set may come before them.
@@ -185,14 +199,23 @@ fn a_slow_question_holds_up_no_cancel_and_only_one_is_worked_on_at_a_time() {
     };
     let engine = ThreadEngine::start(sink, make).unwrap();
     let soon = Duration::from_secs(10);
-    let pieces = |text: &str| Request::Pieces { text: text.into(), special: false, inside: false };
-    engine.send(RequestId(1), Request::Tokenize { text: "x".into(), special: false, begin: false }).unwrap();
+    let pieces = |text: &str| {
+        Request::Immediate(Immediate::Pieces { text: text.into(), special: false, inside: false })
+    };
+    engine
+        .send(
+            RequestId(1),
+            Request::Immediate(Immediate::Tokenize { text: "x".into(), special: false, begin: false }),
+        )
+        .unwrap();
     for id in 2..=4 {
         engine.send(RequestId(id), pieces("y")).unwrap();
     }
     beginnings.recv_timeout(soon).expect("the first question is begun");
     for id in [2, 3] {
-        engine.send(RequestId(9 + id), Request::Cancel { target: RequestId(id) }).unwrap();
+        engine
+            .send(RequestId(9 + id), Request::Immediate(Immediate::Cancel { target: RequestId(id) }))
+            .unwrap();
         assert_eq!(cancelled.recv_timeout(soon), Ok(RequestId(id)), "a cancel is read meanwhile");
     }
     assert!(beginnings.try_recv().is_err(), "the others wait for the first");
@@ -224,7 +247,11 @@ fn frames_in_frames_out() {
         }
     }
     let mut input = Vec::new();
-    for (id, request) in [(1, Request::Vocabulary), (2, Request::Shutdown), (3, Request::Vocabulary)] {
+    for (id, request) in [
+        (1, Request::Immediate(Immediate::Vocabulary)),
+        (2, Request::Immediate(Immediate::Shutdown)),
+        (3, Request::Immediate(Immediate::Vocabulary)),
+    ] {
         frame::write(&mut input, &Call { id: RequestId(id), request }).unwrap();
     }
     let output = Shared::default();

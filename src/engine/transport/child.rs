@@ -4,8 +4,6 @@
 //! everything else, however the child ends; the child is always waited for, so no zombie stays, and dropping
 //! the handle ends it within a second.
 
-mod log;
-
 use std::io::{self, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,10 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use self::log::LogReader;
+use super::child_log::LogReader;
 use super::frame;
-use super::protocol::{Call, Envelope, Event, Exit, Request, RequestId, VERSION};
-use super::{Engine, EventSink, Gone};
+use crate::engine::protocol::{Call, Envelope, Event, Exit, Immediate, Request, RequestId, VERSION};
+use crate::engine::{Engine, EventSink, Gone};
 
 /// How long a child may take to end once it was asked to, or once it has closed its output.
 const GRACE: Duration = Duration::from_secs(1);
@@ -76,7 +74,7 @@ impl Engine for ChildEngine {
         if self.process.ended.load(Ordering::Acquire) {
             return Err(Gone);
         }
-        if request == Request::Shutdown {
+        if request == Request::Immediate(Immediate::Shutdown) {
             self.process.asked_to_end.store(true, Ordering::Release);
         }
         self.calls.as_ref().ok_or(Gone)?.send(Call { id, request }).map_err(|_| Gone)
@@ -91,7 +89,7 @@ impl Drop for ChildEngine {
     fn drop(&mut self) {
         self.process.asked_to_end.store(true, Ordering::Release);
         if let Some(calls) = self.calls.take() {
-            let _ = calls.send(Call { id: RequestId(0), request: Request::Shutdown });
+            let _ = calls.send(Call { id: RequestId(0), request: Request::Immediate(Immediate::Shutdown) });
         }
         if self.process.ended.load(Ordering::Acquire) {
             return;
@@ -145,7 +143,7 @@ impl Process {
 /// Ends, and closes the child's input, when the handle is dropped or the child no longer reads.
 fn write_calls(calls: &Receiver<Call>, mut input: ChildStdin) {
     for call in calls {
-        let last = call.request == Request::Shutdown;
+        let last = call.request == Request::Immediate(Immediate::Shutdown);
         if let Err(error) = frame::write(&mut input, &call) {
             tracing::debug!(%error, "a request could not be written");
             return;

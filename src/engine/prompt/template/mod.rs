@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 
 use self::jinja::{Jinja, Line};
 use self::marks::{Marked, Specials, Stretch};
-use super::protocol::{Failure, FailureKind, Message, StoredTokens, TemplateKind};
 use crate::chat::Role;
+use crate::engine::protocol::{Failure, FailureKind, Message, StoredTokens, TemplateKind};
 use crate::token::TokenId;
 
 /// What stands in for a template that cannot be used, where the vocabulary has ChatML's marks.

@@ -15,12 +15,14 @@ mod change;
 mod families;
 mod flash;
 mod kind;
+mod names;
 mod node;
 mod plan;
 mod row;
 mod rows;
 mod schedule;
 mod state;
+mod visible;
 
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -31,7 +33,8 @@ use sys::ggml_tensor;
 
 pub use plan::{Captured, LayerCapture, Layers, Operands, Plan, Rope, Rows, Tail};
 
-use self::node::{Mark, Node, Strided, dequantised, leading_number};
+use self::names::leading_number;
+use self::node::{Mark, Node, Strided, dequantised};
 use self::state::State;
 use crate::chat::Intervention;
 
@@ -111,7 +114,7 @@ impl Probe {
         state.products.clear();
         state.visible.clear();
         state.hurried = false;
-        state.sights = rows::Sights::default();
+        state.mask = visible::Mask::default();
         let suits = state.cells.batch() == 1 && state.plan.may_wait() && state.changes.is_empty();
         state.schedule.begin(suits);
         if !state.plan.is_empty() {

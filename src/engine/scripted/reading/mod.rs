@@ -4,9 +4,13 @@
 //! Invariant: everything follows from the ids alone, in order; so a branch, a rewind and a text that is scored
 //! get the same numbers wherever the same ids were read.
 
+mod distribution;
+
 use std::sync::Arc;
 
-use super::numbers::{self, mix};
+pub(super) use self::distribution::distribution;
+
+use super::hash::mix;
 use super::replies;
 use super::vocabulary::{BEGIN, END_OF_TEXT, END_OF_TURN, Pieces, START_OF_TURN};
 use crate::token::TokenId;
@@ -103,7 +107,7 @@ impl Reading {
             return None;
         }
         let instead = self.favoured().into_iter().next()?;
-        (numbers::slip(self) == Some(id)).then_some(instead)
+        (distribution::slip(self) == Some(id)).then_some(instead)
     }
 
     fn close(&mut self) {

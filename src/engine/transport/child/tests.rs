@@ -52,7 +52,7 @@ fn signals_are_named() {
 fn after_the_exit_sending_says_gone() {
     let (engine, events) = shell("exit 0");
     exit_of(&events);
-    assert!(engine.send(RequestId(1), Request::Vocabulary).is_err());
+    assert!(engine.send(RequestId(1), Request::Immediate(Immediate::Vocabulary)).is_err());
 }
 
 #[test]
@@ -97,7 +97,12 @@ fn a_child_that_reads_nothing_does_not_block_the_sender() {
     let begun = Instant::now();
     for id in 1..20 {
         let text = "x".repeat(1 << 20);
-        engine.send(RequestId(id), Request::Tokenize { text, special: false, begin: false }).unwrap();
+        engine
+            .send(
+                RequestId(id),
+                Request::Immediate(Immediate::Tokenize { text, special: false, begin: false }),
+            )
+            .unwrap();
     }
     drop(engine);
     assert!(begun.elapsed() < Duration::from_secs(2));

@@ -4,9 +4,10 @@
 //! numbers agree with each other as a real softmax's do.
 
 mod draw;
+mod hash;
 mod inside;
 mod model;
-mod numbers;
+mod network;
 mod passes;
 mod reading;
 mod replies;
@@ -18,9 +19,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::model::{Control, Model};
-use super::protocol::{CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Request, RequestId};
-use super::serve::{Body, Desk, Emit, Made};
+use super::protocol::{
+    CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Inspection, Job, RequestId,
+};
 use super::transport::open_requests::OpenRequests;
+use super::transport::serve::{Body, Desk, Emit, Made};
 use crate::chat::{StopReason, Timings, Usage};
 use crate::inspect::pieces::{Pieces, Word};
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
@@ -47,7 +50,7 @@ impl Default for ScriptedOptions {
     }
 }
 
-/// The scripted engine, for [`super::serve::serve`] and [`super::thread::ThreadEngine`].
+/// The scripted engine, for [`super::transport::serve::serve`] and [`super::transport::thread::ThreadEngine`].
 pub fn make(options: ScriptedOptions) -> impl FnOnce(Emit, Arc<OpenRequests>) -> Made + Send + 'static {
     move |emit, requests| {
         let out = Arc::clone(&emit);
@@ -198,11 +201,12 @@ impl Desk for Shared {
         Ok(Pieces { vocabulary, words: words.collect(), ..Pieces::default() })
     }
 
-    fn beside(&self, id: RequestId, request: Request) -> Option<Request> {
-        let pieces = self.pieces().ok().filter(|_| self.lock().writing);
-        let answer = pieces.and_then(|pieces| inside::beside(&pieces, &request));
-        let Some(answer) = answer else { return Some(request) };
-        (self.emit)(Envelope { id, event: answer.unwrap_or_else(Event::Failed) });
+    fn beside(&self, id: RequestId, inspection: Inspection) -> Option<Inspection> {
+        let Some(pieces) = self.pieces().ok().filter(|_| self.lock().writing) else {
+            return Some(inspection);
+        };
+        let event = inside::beside(&pieces, &inspection).unwrap_or_else(Event::Failed);
+        (self.emit)(Envelope { id, event });
         None
     }
 
@@ -228,43 +232,52 @@ struct Worker {
 }
 
 impl Body for Worker {
-    fn handle(&mut self, id: RequestId, request: Request) {
-        let answer = match request {
-            Request::Load { entry, params } => self.load(id, &entry, &params),
-            Request::Generate(generate) => self.generate(id, &generate),
-            Request::Score(score) => {
+    fn job(&mut self, id: RequestId, job: Job) {
+        let answer = match job {
+            Job::Load { entry, params } => self.load(id, &entry, &params),
+            Job::Generate(generate) => self.generate(id, &generate),
+            Job::Score(score) => {
                 self.with_model(id, &|model, options, control| model.score(&score, options, control))
             }
-            Request::Reread(reread) => {
+            Job::Reread(reread) => {
                 self.with_model(id, &|model, options, control| model.reread(&reread, options, control))
             }
-            Request::Look(look) => {
+            Job::Look(look) => {
                 self.with_model(id, &|model, options, control| model.look(&look, options, control))
             }
-            Request::LookAhead(ahead) => {
+            Job::LookAhead(ahead) => {
                 self.with_model(id, &|model, options, control| model.look_ahead(&ahead, options, control))
             }
-            Request::Inspect(inspect) => {
-                self.with_model(id, &|model, options, control| model.inspect(&inspect, options, control))
-            }
-            Request::Depths(depths) => {
+            Job::Depths(depths) => {
                 self.with_model(id, &|model, options, control| model.depths(&depths, options, control))
             }
-            Request::Direction(direction) => self.with_model(id, &|model, _, _| model.direct(&direction)),
-            Request::Embed(embed) => self.with_model(id, &|model, _, _| model.embed(&embed)),
-            Request::Attend(attend) => {
+            Job::Direction(direction) => self.with_model(id, &|model, _, _| model.direct(&direction)),
+            Job::Attend(attend) => {
                 self.with_model(id, &|model, options, control| model.attend(&attend, options, control))
             }
-            Request::Calibrate => self.with_model(id, &|model, _, _| model.calibrate()),
-            _ => Err(other("The worker does not answer this request.".into())),
+            Job::Calibrate => self.with_model(id, &|model, _, _| model.calibrate()),
         };
-        (self.emit)(Envelope { id, event: answer.unwrap_or_else(Event::Failed) });
-        let requests = &self.shared.requests;
-        self.shared.lock().allowed.retain(|other, _| *other != id && requests.is_open(*other));
+        self.answered(id, answer);
+    }
+
+    fn inspection(&mut self, id: RequestId, inspection: Inspection) {
+        let answer = match inspection {
+            Inspection::Inspect(inspect) => {
+                self.with_model(id, &|model, options, control| model.inspect(&inspect, options, control))
+            }
+            Inspection::Embed(embed) => self.with_model(id, &|model, _, _| model.embed(&embed)),
+        };
+        self.answered(id, answer);
     }
 }
 
 impl Worker {
+    fn answered(&self, id: RequestId, answer: Result<Event, Failure>) {
+        (self.emit)(Envelope { id, event: answer.unwrap_or_else(Event::Failed) });
+        let requests = &self.shared.requests;
+        self.shared.lock().allowed.retain(|other, _| *other != id && requests.is_open(*other));
+    }
+
     fn load(&mut self, id: RequestId, entry: &ModelEntry, params: &LoadParams) -> Result<Event, Failure> {
         const PARTS: u16 = 20;
         self.model = None;

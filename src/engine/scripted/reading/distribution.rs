@@ -2,14 +2,15 @@
 //!
 //! Invariant: the distribution follows from the ids that were read and from nothing else.
 
-use super::reading::Reading;
-use super::vocabulary::token;
+use super::super::hash::{bell, mix};
+use super::super::vocabulary::token;
+use super::Reading;
 use crate::inspect::distribution::Distribution;
 use crate::token::{TokenId, TokenKind};
 
 /// What comes after the tokens read. Mostly the scripted token is the likeliest, now and then the second to
 /// fifth, rarely one far down; the end of a text is always certain.
-pub(super) fn distribution(reading: &Reading) -> Distribution {
+pub(in super::super) fn distribution(reading: &Reading) -> Distribution {
     let mut logits = noise(reading);
     let favoured = reading.favoured();
     let mut sorted = logits.clone();
@@ -65,22 +66,4 @@ fn noise(reading: &Reading) -> Vec<f32> {
         }
     };
     (0..vocabulary.len()).map(logit).collect()
-}
-
-/// `SplitMix64` (Steele, Lea and Flood 2014).
-pub(super) fn mix(key: u64) -> u64 {
-    let mut z = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// A uniform number, 0 to 1.
-pub(super) fn unit(key: u64) -> f32 {
-    (key >> 40) as f32 / (1_u32 << 24) as f32
-}
-
-/// Four uniform numbers added up: −1 to 1, mostly near 0, with the tails that make a few tokens likely.
-pub(super) fn bell(key: u64) -> f32 {
-    (0..4).map(|part| ((key >> (16 * part)) & 0xffff) as f32 / 65_535.0).sum::<f32>() / 2.0 - 1.0
 }

@@ -1,9 +1,10 @@
-//! What an engine tells of itself: a loaded model, what a reply starts from, why something failed, how it ended.
+//! What an engine tells of a loaded model, and what a reply starts from.
 //!
-//! Invariant: plain data; sentences in it are for the user, and say what happened, to which input, what to do next.
+//! Invariant: plain data; notes are sentences for the user.
 
 use serde::{Deserialize, Serialize};
 
+use super::Capabilities;
 use crate::model_entry::ModelFacts;
 use crate::token::TokenId;
 
@@ -37,6 +38,8 @@ pub struct Loaded {
     pub template_hash: Option<String>,
     /// Whether a system message has a place in the template.
     pub takes_system: bool,
+    /// What it can do beyond writing replies.
+    pub capabilities: Capabilities,
     /// Things the user should know: context capped by memory, no AVX, template refused…
     pub notes: Vec<String>,
 }
@@ -77,48 +80,4 @@ pub struct PromptFacts {
     pub text: String,
     /// Things the user should know: oldest turns left out to fit, template refused…
     pub notes: Vec<String>,
-}
-
-/// Why something could not be done: what happened, to which input, what to do next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{message}")]
-pub struct Failure {
-    /// A sentence or two for the user.
-    pub message: String,
-    /// What sort it is, where the app acts on it.
-    pub kind: FailureKind,
-}
-
-/// Sorts of failure that the app treats differently.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FailureKind {
-    /// The model's file is not on this machine yet.
-    NotFetched,
-    /// The file cannot be loaded.
-    BadModel,
-    /// It does not fit into memory.
-    Memory,
-    /// The prompt is longer than the context.
-    ContextFull,
-    /// The chat template failed.
-    Template,
-    /// No model is loaded.
-    NoModel,
-    /// Cancelled before anything was made.
-    Cancelled,
-    /// Not beside the reply that is being written; it can be asked for again when that is done.
-    Busy,
-    /// Anything else.
-    Other,
-}
-
-/// How an engine ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exit {
-    /// Whether it was asked to end.
-    pub expected: bool,
-    /// In words: `ended by signal 9 (killed)`, `exit code 1`.
-    pub how: String,
-    /// The last lines it wrote, newest last.
-    pub log_tail: Vec<String>,
 }

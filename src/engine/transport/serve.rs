@@ -14,11 +14,12 @@ use std::thread;
 use std::time::Duration;
 
 use super::frame::{self, FrameError};
-use super::protocol::{
-    Call, CapturePlan, Envelope, Event, Failure, FailureKind, Request, RequestId, VERSION,
+use super::open_requests::OpenRequests;
+use super::questions::Questions;
+use crate::engine::protocol::{
+    Call, CapturePlan, Envelope, Event, Failure, FailureKind, Immediate, Inspection, Job, Request, RequestId,
+    VERSION,
 };
-use super::transport::Questions;
-use super::transport::open_requests::OpenRequests;
 use crate::inspect::pieces::Pieces;
 use crate::model_entry::{ModelEntry, ModelFacts};
 use crate::token::{TokenId, Vocabulary};
@@ -32,9 +33,11 @@ pub type Emit = Arc<dyn Fn(Envelope) + Send + Sync>;
 /// The part of an engine that computes, one request after the other. It is made, used and dropped on the
 /// worker thread, so it need not be `Send`.
 pub trait Body {
-    /// Does a request that needs the model's computation; its final event has been emitted when this
-    /// returns.
-    fn handle(&mut self, id: RequestId, request: Request);
+    /// Does a job; its final event has been emitted when this returns.
+    fn job(&mut self, id: RequestId, job: Job);
+
+    /// Does an inspection, alike.
+    fn inspection(&mut self, id: RequestId, inspection: Inspection);
 }
 
 /// The part of an engine that answers also in the middle of a reply. Settings are taken on the thread that reads
@@ -67,14 +70,14 @@ pub trait Desk: Send + Sync {
     /// For what this engine cannot capture.
     fn set_capture(&self, plan: CapturePlan) -> Result<(), Failure>;
 
-    /// Takes a request that is answered between the tokens of the reply that is being written; gives back what has
+    /// Takes an inspection that is done between the tokens of the reply that is being written; gives back what has
     /// to wait for its turn.
-    fn beside(&self, id: RequestId, request: Request) -> Option<Request> {
+    fn beside(&self, id: RequestId, inspection: Inspection) -> Option<Inspection> {
         let _ = id;
-        Some(request)
+        Some(inspection)
     }
 
-    /// How the tokenizer cuts and merges a text, as [`Request::Pieces`].
+    /// How the tokenizer cuts and merges a text, as [`Immediate::Pieces`].
     ///
     /// # Errors
     /// Where no model is loaded, or its file cannot be read.
@@ -98,7 +101,7 @@ pub trait Desk: Send + Sync {
 /// What makes an engine: called once, on the worker thread.
 pub type Made = (Box<dyn Body>, Arc<dyn Desk>);
 
-/// Runs an engine over a pair of streams until the input ends or [`Request::Shutdown`] comes. A worker that
+/// Runs an engine over a pair of streams until the input ends or [`Immediate::Shutdown`] comes. A worker that
 /// is stuck then is left behind: the caller ends the process.
 ///
 /// # Errors
@@ -157,8 +160,8 @@ pub(super) fn answer(
     };
     for Call { id, request } in calls {
         match request {
-            Request::Shutdown => break,
-            Request::Cancel { target } => {
+            Request::Immediate(Immediate::Shutdown) => break,
+            Request::Immediate(Immediate::Cancel { target }) => {
                 if open.cancel(target) {
                     threads.desk.cancel(target);
                 }
@@ -189,10 +192,16 @@ fn guard(open: &Arc<OpenRequests>, emit: Emit) -> Emit {
     })
 }
 
+/// What the worker does.
+enum Work {
+    Job(Job),
+    Inspection(Inspection),
+}
+
 /// Who answers: the worker, the helper for questions, and the desk that both share with the reading thread.
 struct Threads {
     desk: Arc<dyn Desk>,
-    jobs: Sender<(RequestId, Request)>,
+    work: Sender<(RequestId, Work)>,
     questions: Questions,
     /// Ends when the worker and the helper have ended, however they do.
     ended: Receiver<()>,
@@ -204,7 +213,7 @@ impl Threads {
         emit: &Emit,
         make: impl FnOnce(Emit, Arc<OpenRequests>) -> Made + Send + 'static,
     ) -> Option<Self> {
-        let (jobs, requests) = mpsc::channel();
+        let (work_out, work_in) = mpsc::channel();
         let (desk_out, desk_in) = mpsc::sync_channel(1);
         let (ended_out, ended) = mpsc::sync_channel::<()>(1);
         let questions = {
@@ -220,40 +229,81 @@ impl Threads {
                 let _ended = ended_out;
                 let (mut body, desk) = make(Arc::clone(&emit), Arc::clone(&open));
                 if desk_out.send(desk).is_ok() {
-                    work(body.as_mut(), &requests, &open, &emit);
+                    work(body.as_mut(), &work_in, &open, &emit);
                 }
             }
         });
         let desk = worker.ok().and_then(|_| desk_in.recv().ok())?;
-        Some(Self { desk, jobs, questions: questions.ok()?, ended })
+        Some(Self { desk, work: work_out, questions: questions.ok()?, ended })
     }
 
     /// Hands a request to whoever answers it; gives the answer where that is known at once.
     fn take(&self, id: RequestId, request: Request, open: &OpenRequests) -> Option<Event> {
         match request {
-            Request::SetCapture(_) | Request::Pace { .. } | Request::Fault(_) => {
-                Some(guarded(|| set(self.desk.as_ref(), request, open)))
-            }
-            Request::Tokenize { .. }
-            | Request::Vocabulary
-            | Request::Describe { .. }
-            | Request::Pieces { .. } => {
-                let desk = Arc::clone(&self.desk);
-                self.questions.ask(id, move || guarded(|| tell(desk.as_ref(), request)))
-            }
-            job => {
-                let sent = self.jobs.send((id, self.desk.beside(id, job)?));
-                sent.is_err().then(|| failed("The engine's worker has ended.".into(), FailureKind::Other))
+            Request::Immediate(request) => self.immediate(id, request, open),
+            Request::Job(job) => self.hand_over(id, Work::Job(job)),
+            Request::Inspection(inspection) => {
+                let waiting = self.desk.beside(id, inspection)?;
+                self.hand_over(id, Work::Inspection(waiting))
             }
         }
     }
 
+    fn hand_over(&self, id: RequestId, work: Work) -> Option<Event> {
+        let sent = self.work.send((id, work));
+        sent.is_err().then(|| failed("The engine's worker has ended.".into(), FailureKind::Other))
+    }
+
+    /// Settings are made at once, questions go to the helper.
+    fn immediate(&self, id: RequestId, request: Immediate, open: &OpenRequests) -> Option<Event> {
+        let desk = self.desk.as_ref();
+        let set =
+            |set: &dyn Fn() -> Result<(), Failure>| Some(guarded(|| set().map(|()| Event::Acknowledged)));
+        match request {
+            Immediate::SetCapture(plan) => set(&|| desk.set_capture(plan.clone())),
+            Immediate::Fault(name) => set(&|| desk.fault(&name)),
+            Immediate::Pace { target, allow } => set(&|| {
+                if open.is_open(target) {
+                    desk.pace(target, allow);
+                }
+                Ok(())
+            }),
+            Immediate::Tokenize { text, special, begin } => {
+                self.ask(id, move |desk| desk.tokenize(&text, special, begin).map(tokenized))
+            }
+            Immediate::Pieces { text, special, inside } => self.ask(id, move |desk| {
+                desk.merges(&text, special, inside).map(|pieces| Event::Pieces(Box::new(pieces)))
+            }),
+            Immediate::Describe { entry } => {
+                self.ask(id, move |desk| desk.describe(&entry).map(|facts| Event::Described(Box::new(facts))))
+            }
+            Immediate::Vocabulary => self.ask(id, |desk| {
+                desk.vocabulary().map(|all| Event::Vocabulary(Box::new(Vocabulary::clone(&all))))
+            }),
+            // The loop that reads requests has seen to these.
+            Immediate::Cancel { .. } | Immediate::Shutdown => Some(Event::Acknowledged),
+        }
+    }
+
+    fn ask(
+        &self,
+        id: RequestId,
+        answer: impl FnOnce(&dyn Desk) -> Result<Event, Failure> + Send + 'static,
+    ) -> Option<Event> {
+        let desk = Arc::clone(&self.desk);
+        self.questions.ask(id, move || guarded(|| answer(desk.as_ref())))
+    }
+
     /// Nothing more comes: waits until both threads have ended, at most [`FAREWELL`].
     fn farewell(self) {
-        let Self { jobs, questions, ended, .. } = self;
-        drop((jobs, questions));
+        let Self { work, questions, ended, .. } = self;
+        drop((work, questions));
         let _ = ended.recv_timeout(FAREWELL);
     }
+}
+
+fn tokenized(tokens: Vec<(TokenId, Vec<u8>)>) -> Event {
+    Event::Tokenized { tokens: tokens.into_iter().map(|(id, bytes)| (id, bytes.into())).collect() }
 }
 
 /// What an answer is, also where working it out panics.
@@ -264,40 +314,17 @@ fn guarded(answer: impl FnOnce() -> Result<Event, Failure>) -> Event {
     }
 }
 
-/// Sets what the desk keeps; takes no time.
-fn set(desk: &dyn Desk, request: Request, open: &OpenRequests) -> Result<Event, Failure> {
-    match request {
-        Request::SetCapture(plan) => desk.set_capture(plan)?,
-        Request::Fault(name) => desk.fault(&name)?,
-        Request::Pace { target, allow } if open.is_open(target) => desk.pace(target, allow),
-        _ => {}
-    }
-    Ok(Event::Acknowledged)
-}
-
-/// Answers a question about the vocabulary or a file.
-fn tell(desk: &dyn Desk, request: Request) -> Result<Event, Failure> {
-    match request {
-        Request::Tokenize { text, special, begin } => desk.tokenize(&text, special, begin).map(|tokens| {
-            let tokens = tokens.into_iter().map(|(id, bytes)| (id, bytes.into())).collect();
-            Event::Tokenized { tokens }
-        }),
-        Request::Pieces { text, special, inside } => {
-            desk.merges(&text, special, inside).map(|pieces| Event::Pieces(Box::new(pieces)))
-        }
-        Request::Describe { entry } => desk.describe(&entry).map(|facts| Event::Described(Box::new(facts))),
-        _ => desk.vocabulary().map(|vocabulary| Event::Vocabulary(Box::new(Vocabulary::clone(&vocabulary)))),
-    }
-}
-
-fn work(body: &mut dyn Body, jobs: &Receiver<(RequestId, Request)>, open: &OpenRequests, emit: &Emit) {
-    for (id, request) in jobs {
+fn work(body: &mut dyn Body, queue: &Receiver<(RequestId, Work)>, open: &OpenRequests, emit: &Emit) {
+    for (id, work) in queue {
         let outcome = if open.is_ending() {
             Some(failed("The engine is ending.".into(), FailureKind::Cancelled))
         } else {
-            catch_unwind(AssertUnwindSafe(|| body.handle(id, request)))
-                .err()
-                .map(|panic| panicked(panic.as_ref()))
+            catch_unwind(AssertUnwindSafe(|| match work {
+                Work::Job(job) => body.job(id, job),
+                Work::Inspection(inspection) => body.inspection(id, inspection),
+            }))
+            .err()
+            .map(|panic| panicked(panic.as_ref()))
         };
         let unanswered = || failed("The engine gave no answer.".into(), FailureKind::Other);
         // The guard lets this through only where the request has had no final event.
@@ -306,15 +333,7 @@ fn work(body: &mut dyn Body, jobs: &Receiver<(RequestId, Request)>, open: &OpenR
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Event {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no reason given");
-    failed(
-        format!("The engine failed inside ({text}). Reload the model before going on."),
-        FailureKind::Other,
-    )
+    Event::Failed(Failure::of_panic(panic, "Reload the model before going on."))
 }
 
 fn failed(message: String, kind: FailureKind) -> Event {

@@ -1,0 +1,136 @@
+//! What an engine says.
+//!
+//! Invariant: exactly one event of a request is final, and it is the last.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Attended, Directed, Exit, Failure, Inspected, Loaded, Looked, LookedAhead, PromptFacts, Rescored, Written,
+};
+#[cfg(doc)]
+use super::{Immediate, Inspection, Job, VERSION};
+use crate::chat::{StopReason, Timings, Usage};
+use crate::inspect::depth::Depth;
+use crate::inspect::pieces::Pieces;
+use crate::inspect::scores::HeadScores;
+use crate::inspect::trace::EmbeddingFacts;
+use crate::model_entry::ModelFacts;
+use crate::token::{Step, TokenId, Vocabulary};
+
+/// What an engine says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// First frame: the engine is there.
+    Ready {
+        /// [`VERSION`] of the engine.
+        version: u32,
+    },
+    /// Final answer to [`Immediate::Describe`].
+    Described(Box<ModelFacts>),
+    /// How much of the file has been read, 0 to 1.
+    LoadProgress(f32),
+    /// Final answer to [`Job::Load`].
+    Loaded(Box<Loaded>),
+    /// The SHA-256 of the loaded file, computed in the background; comes unasked.
+    ModelHash(String),
+    /// Final answer to [`Immediate::Vocabulary`].
+    Vocabulary(Box<Vocabulary>),
+    /// Final answer to [`Immediate::Tokenize`].
+    Tokenized {
+        /// The tokens with their bytes.
+        tokens: Vec<(TokenId, serde_bytes::ByteBuf)>,
+    },
+    /// The prompt is tokenised; reading it begins.
+    Prompt(PromptFacts),
+    /// How much of the new part of the prompt has been read.
+    PromptProgress {
+        /// Tokens read.
+        done: u32,
+        /// Tokens to read.
+        total: u32,
+    },
+    /// One token was written, with all that was recorded of it. Its bytes may be part of a character.
+    Token(Box<Written>),
+    /// The reply waits for [`Immediate::Pace`].
+    Paused,
+    /// Scores of the next tokens of a text.
+    Scores {
+        /// Index of the first among the text's tokens.
+        first: u32,
+        /// One step a token.
+        steps: Vec<Step>,
+    },
+    /// Final answer to [`Job::Score`].
+    Scored {
+        /// Tokens decoded.
+        decoded: u32,
+        /// How long it took, ms.
+        ms: f32,
+    },
+    /// Final answer to [`Job::Reread`].
+    Rescored(Box<Rescored>),
+    /// Final answer to [`Job::Look`].
+    Looked(Box<Looked>),
+    /// Final answer to [`Job::LookAhead`].
+    LookedAhead(Box<LookedAhead>),
+    /// Final answer to [`Inspection::Inspect`].
+    Inspected(Box<Inspected>),
+    /// The next tokens of a text, through the lens of the passes that chose them.
+    Depths {
+        /// Index of the first among the text's tokens.
+        first: u32,
+        /// One entry a token.
+        tokens: Vec<Depth>,
+    },
+    /// Final answer to [`Job::Depths`].
+    DepthsDone {
+        /// Tokens decoded.
+        decoded: u32,
+        /// How long it took, ms.
+        ms: f32,
+    },
+    /// Final answer to [`Job::Direction`].
+    Directed(Box<Directed>),
+    /// Final answer to [`Inspection::Embed`].
+    Embedded(Box<EmbeddingFacts>),
+    /// Final answer to [`Job::Attend`].
+    Attended(Box<Attended>),
+    /// Final answer to [`Job::Calibrate`].
+    Calibrated(Box<HeadScores>),
+    /// Final answer to [`Immediate::Pieces`].
+    Pieces(Box<Pieces>),
+    /// Final answer to [`Job::Generate`].
+    Done {
+        /// Why it ended.
+        stop: StopReason,
+        /// Tokens counted.
+        usage: Usage,
+        /// Milliseconds spent.
+        timings: Timings,
+    },
+    /// Final answer where there is nothing to say but "done".
+    Acknowledged,
+    /// Final answer: it could not be done.
+    Failed(Failure),
+    /// The engine has ended; comes from the handle, not over the pipe. Final for every open request.
+    Exited(Exit),
+}
+
+impl Event {
+    /// Whether this is the last event of its request.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        !matches!(
+            self,
+            Self::Ready { .. }
+                | Self::LoadProgress(_)
+                | Self::ModelHash(_)
+                | Self::Prompt(_)
+                | Self::PromptProgress { .. }
+                | Self::Token(_)
+                | Self::Paused
+                | Self::Scores { .. }
+                | Self::Depths { .. }
+        )
+    }
+}

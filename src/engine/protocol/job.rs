@@ -1,0 +1,113 @@
+//! What the worker computes, one job after the other.
+//!
+//! Invariant: a job may use the chat's own sequence, so none is done while a reply is written.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Attend, Depths, Direction, Look, LookAhead, Reread, Score};
+#[cfg(doc)]
+use super::{Event, Immediate, PromptFacts};
+use crate::chat::{Intervention, Role};
+use crate::model_entry::{LoadParams, ModelEntry};
+use crate::sampling::Sampling;
+use crate::token::TokenId;
+
+/// What the worker does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Job {
+    /// Load a model → [`Event::LoadProgress`]…, [`Event::Loaded`].
+    Load {
+        /// The model.
+        entry: Box<ModelEntry>,
+        /// How.
+        params: LoadParams,
+    },
+    /// Write a reply → [`Event::Prompt`], [`Event::PromptProgress`]…, [`Event::Token`]…, [`Event::Done`].
+    Generate(Box<Generate>),
+    /// Log-probabilities of a text's own tokens, teacher-forced → [`Event::PromptProgress`]…,
+    /// [`Event::Scores`]…, [`Event::Scored`].
+    Score(Box<Score>),
+    /// A reply's tokens scored behind another prompt → [`Event::PromptProgress`]…, [`Event::Rescored`]. Runs on a
+    /// scratch sequence wherever there is room.
+    Reread(Box<Reread>),
+    /// One forward pass: its whole distribution, and the chain's way through it →
+    /// [`Event::PromptProgress`]…, [`Event::Looked`]. Runs on a scratch sequence; the chat's cache stays.
+    Look(Box<Look>),
+    /// The likeliest continuations → [`Event::LookedAhead`].
+    LookAhead(Box<LookAhead>),
+    /// The lens of many passes of one text → [`Event::Depths`]…, [`Event::DepthsDone`]. Runs like Inspect.
+    Depths(Box<Depths>),
+    /// A direction between two texts → [`Event::PromptProgress`]…, [`Event::Directed`]. Runs like Inspect.
+    Direction(Box<Direction>),
+    /// Attention over a stretch of text → [`Event::PromptProgress`]…, [`Event::Attended`].
+    Attend(Box<Attend>),
+    /// What each head does on random text → [`Event::Calibrated`].
+    Calibrate,
+}
+
+/// A generation to make.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Generate {
+    /// What the reply is conditioned on.
+    pub prompt: Prompt,
+    /// Sampler settings, limits and stop texts.
+    pub sampling: Sampling,
+    /// How many candidates each step keeps.
+    pub top_logprobs: u32,
+    /// Changes made to the network.
+    #[serde(default)]
+    pub interventions: Vec<Intervention>,
+    /// How many tokens to write before waiting for [`Immediate::Pace`]; `None` runs freely.
+    #[serde(default)]
+    pub allow: Option<u32>,
+}
+
+/// What a reply is conditioned on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Prompt {
+    /// A text as it is, with the model's own begin-of-sequence rule.
+    Raw {
+        /// The text; marks in it are plain text.
+        text: String,
+    },
+    /// Exactly these tokens: a branch goes on from ids, never from text that is tokenised again.
+    Ids {
+        /// What has been read; [`PromptFacts::ids`] gives these back.
+        ids: Vec<TokenId>,
+        /// Tokens that the user chose to follow them. They are read, but count as written by the run: the
+        /// samplers accept them, and no [`Event::Token`] comes for them.
+        taken: Vec<TokenId>,
+        /// Whether the reply also ends at the stop texts of the model's chat template.
+        chat: bool,
+    },
+    /// Messages, put into the model's chat template (or the plain transcript where it has none).
+    Chat {
+        /// Oldest first.
+        messages: Vec<Message>,
+        /// Go on with the last message (the model's) instead of beginning a new one.
+        continue_last: bool,
+        /// The clock that templates may ask for, milliseconds since 1970, UTC.
+        clock_ms: i64,
+    },
+}
+
+/// A message of a chat.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// The text. Never trusted: marks in it stay plain text.
+    pub text: String,
+    /// The tokens the text was generated as; used only if the rendered bytes equal theirs.
+    #[serde(default)]
+    pub stored: Option<StoredTokens>,
+}
+
+/// Tokens a text was generated as.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredTokens {
+    /// Hash of the vocabulary the ids belong to.
+    pub vocabulary: String,
+    /// Each token's id and number of bytes; together they cover the message's text exactly.
+    pub tokens: Vec<(TokenId, u32)>,
+}

@@ -1,0 +1,21 @@
+//! Numbers that look like chance and are not.
+//!
+//! Invariant: the same key gives the same number, on every machine.
+
+/// `SplitMix64` (Steele, Lea and Flood 2014).
+pub(super) fn mix(key: u64) -> u64 {
+    let mut z = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// A uniform number, 0 to 1.
+pub(super) fn unit(key: u64) -> f32 {
+    (key >> 40) as f32 / (1_u32 << 24) as f32
+}
+
+/// Four uniform numbers added up: −1 to 1, mostly near 0, with the tails that make a few tokens likely.
+pub(super) fn bell(key: u64) -> f32 {
+    (0..4).map(|part| ((key >> (16 * part)) & 0xffff) as f32 / 65_535.0).sum::<f32>() / 2.0 - 1.0
+}
