@@ -365,7 +365,7 @@ commands! {
     Compare "compare" Replies Transcript | Tree ["="];
     /// Look ahead: the likeliest continuations here
     LookAhead "look-ahead" Replies Transcript | Alternatives | Tree ["L"];
-    /// What if this message were another: the replies after it, read again behind an edit
+    /// What if this message were another: the replies after it, read again after an edit
     WhatIf "what-if" Inspector Transcript | WhatIf | Weights ["E"];
     /// What each sentence of the prompt weighs for this reply
     Weights "weights" Inspector Transcript ["W"];
@@ -611,7 +611,7 @@ commands! {
     Top "top" App Global ["ctrl+home"];
     /// End of the transcript
     Bottom "bottom" App Global ["ctrl+end"];
-    /// Draw the screen anew
+    /// Redraw the screen
     Redraw "redraw" App Global [];
     /// Put the app in the background (Ctrl+Z is undo while typing)
     Suspend "suspend" App Global [];

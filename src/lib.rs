@@ -27,7 +27,7 @@
 //!                              dropped), branch_cache (another branch, kept there), unchanged (the chat once more
 //!                              without changes), swa_guard (cells that sliding windows would let go)
 //!                    probe/    the evaluation callback: what is copied out of a pass and changed in it
-//!                    jobs/     worker (the loop) and one file a request: score, rescore (a reply behind an edited
+//!                    jobs/     worker (the loop) and one file a request: score, rescore (a reply after an edited
 //!                              prompt), replay (a past pass, read again), beam, inspect/ (a pass opened; ablation,
 //!                              patching), attention_rows (matrices, rollout, calibration of heads), layer_grid (the
 //!                              depths of many passes), steering (directions), embeddings; generate/ (a reply:
@@ -68,7 +68,7 @@
 //!    effect.
 //! 6. Problems in configuration and themes are warnings that name the key, never a refusal to start.
 //! 7. Every probability is over the whole vocabulary and before the samplers, unless its name says otherwise.
-//! 8. A message is on disk before its reply is asked for; a reply is at most half a second behind.
+//! 8. A message is on disk before its reply is asked for; a reply is at most half a second late.
 
 pub mod app;
 pub mod chat;

@@ -28,7 +28,7 @@ pub(crate) struct Fork {
 }
 
 impl ChatView<'_> {
-    /// The place of a token, or the one behind the last; where nothing can go on from there, why.
+    /// The place of a token, or the one after the last; where nothing can go on from there, why.
     pub(crate) fn fork(&self, at: TokenCursor) -> Result<Fork, String> {
         let turn = self.chat.turn(at.turn).filter(|turn| turn.role == Role::Assistant);
         let turn = turn.ok_or("only a reply can go on from another token; e edits your own message")?;
@@ -187,7 +187,7 @@ impl App {
     }
 
     /// Begins a branch: the tokens before the place stay, these follow, then the model goes on. With none
-    /// the model draws at the place anew. The reply itself is stopped if it is being written.
+    /// the model draws at the place again. The reply itself is stopped if it is being written.
     pub(crate) fn start_branch(&mut self, fork: &Fork, taken: Vec<Step>) -> bool {
         if let Err(why) = self.view().free_for(fork.at.turn) {
             self.out.say(why);

@@ -1,6 +1,6 @@
 //! The list of chats: opening, beginning, renaming, deleting, and what happens to the one that is left.
 //!
-//! Invariant: a chat that writes or waits stays in memory in `others`; all else is read from the store anew.
+//! Invariant: a chat that writes or waits stays in memory in `others`; all else is read from the store again.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
@@ -239,7 +239,7 @@ impl App {
 
     fn store_ready(&mut self, interrupted: usize, draft: String, notes: &[String]) {
         if self.talk.chat.turns.is_empty() && !draft.is_empty() {
-            // What was typed before the store was open goes behind what was kept.
+            // What was typed before the store was open goes after what was kept.
             let typed = self.composer.text();
             let both = if typed.is_empty() { draft.clone() } else { format!("{draft}\n\n{typed}") };
             self.composer.set(&both);

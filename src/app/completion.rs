@@ -1,6 +1,6 @@
 //! Typed commands: what `/` offers, and what a line that begins with it does.
 //!
-//! Invariant: a line that is no command is never lost: it says what was meant and stays in the composer.
+//! Invariant: a line that is not a command is never lost: it says what was meant and stays in the composer.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
@@ -61,7 +61,7 @@ impl App {
         }
     }
 
-    /// What can stand behind a command: value and help.
+    /// What can stand after a command: value and help.
     fn arguments(&self, command: Command) -> Vec<(String, String)> {
         match command {
             Command::Model => {

@@ -261,7 +261,7 @@ impl App {
         });
     }
 
-    /// Edits the draft; whatever hangs on it follows where it was changed.
+    /// Edits the draft; whatever depends on it follows where it was changed.
     pub(crate) fn edit_draft(&mut self, edit: impl FnOnce(&mut Composer) -> bool) {
         if edit(&mut self.composer) {
             self.composer.walking = None;

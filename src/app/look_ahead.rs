@@ -69,7 +69,7 @@ impl Ahead {
 }
 
 impl App {
-    /// `L`: looks ahead at the token under the cursor, else behind the last token of the last reply.
+    /// `L`: looks ahead at the token under the cursor, else after the last token of the last reply.
     pub(crate) fn look_ahead_here(&mut self) {
         let branch = self.talk.chat.branch();
         let last = branch.iter().rev().find(|turn| turn.role == Role::Assistant);

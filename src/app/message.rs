@@ -126,7 +126,7 @@ pub enum Effect {
     Notify(crate::config::Notify, String),
     /// Turn the mouse on or off.
     Mouse(bool),
-    /// Clear and draw anew.
+    /// Clear and redraw.
     Redraw,
     /// Put the app in the background.
     Suspend,

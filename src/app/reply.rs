@@ -238,7 +238,7 @@ impl Talk {
         let Some(active) = &self.run else { return };
         let Some(facts) = &active.prompt else { return };
         let told = matches!(&out.notice, Some(Notice { level: Level::Warn | Level::Error, .. }));
-        // In step mode each choice begins anew, and what the key did is worth more.
+        // In step mode each choice starts over, and what the key did is worth more.
         if told || self.steps.on {
             return;
         }

@@ -36,7 +36,7 @@ pub enum Asker {
     LookAhead,
     /// The steering panel.
     Steering,
-    /// A reply read again behind an edit on trial.
+    /// A reply read again after an edit on trial.
     WhatIf,
     /// A reply read again without a sentence of its prompt.
     Weights,

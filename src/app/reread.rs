@@ -88,7 +88,7 @@ impl<'a> ChatView<'a> {
 }
 
 impl Talk {
-    /// What scores a reply behind its own prompt, or behind that with one message changed. Both are rendered anew,
+    /// What scores a reply after its own prompt, or after that with one message changed. Both are rendered again,
     /// with the clock that the reply was written under.
     fn reread_of(&self, with: With<'_>, reply: TurnId, changed: Option<&Changed<'_>>) -> Option<Reread> {
         let turn = self.chat.turn(reply)?;

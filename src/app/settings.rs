@@ -41,11 +41,11 @@ pub(super) fn put(
         let text = format!("{key} = {value}");
         let parsed = toml::from_str::<toml::Table>(&text)
             .or_else(|_| toml::from_str(&format!("{key} = {value:?}")))
-            .map_err(|_| format!("{value} is no value for {key}"))?;
+            .map_err(|_| format!("{value} is not a value for {key}"))?;
         table.extend(parsed);
     }
     let layer: SamplingOverrides =
-        table.try_into().map_err(|_| format!("{} is no value for {key}", value.unwrap_or_default()))?;
+        table.try_into().map_err(|_| format!("{} is not a value for {key}", value.unwrap_or_default()))?;
     let mut all = Sampling::default();
     layer.apply(&mut all);
     check(&all, key)?;
@@ -328,7 +328,7 @@ fn value_of(config: &Config, setting: &str) -> Value {
 
 /// The configuration with one look, inspector or engine setting changed; an empty value is none.
 fn with_setting(config: &Config, setting: &str, value: &str) -> Result<Config, String> {
-    let refused = || format!("{value} is no value for {}", label(setting));
+    let refused = || format!("{value} is not a value for {}", label(setting));
     let (section, key) = setting.split_once('.').ok_or_else(refused)?;
     let mut parsed = match value {
         "" => Value::Null,

@@ -74,7 +74,7 @@ fn cluster_before(area: &TextArea<'_>) -> usize {
 }
 
 impl TextEdit {
-    /// An editor with the cursor behind its text.
+    /// An editor with the cursor after its text.
     #[must_use]
     pub fn new(text: &str) -> Self {
         let mut area = empty_area();

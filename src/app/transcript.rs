@@ -7,7 +7,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 use super::{App, ChatView, Edit, Effect, Find, Focus, Geometry, LineEdit, Outbox, Scroll, Transcript};
 use crate::chat::{Role, TurnId};
 
-/// An anchor that is no turn: drawing counts from the end of the transcript.
+/// An anchor that is not a turn: drawing counts from the end of the transcript.
 const NO_TURN: TurnId = TurnId(0);
 
 impl Transcript {

@@ -6,7 +6,7 @@ use super::{App, ChatView, Outbox, TokenCursor, Tree, TreeRow};
 use crate::chat::TurnId;
 use crate::token::{Candidate, TokenId};
 
-/// Labels of candidates that were not taken: letters that are no key of the tree.
+/// Labels of candidates that were not taken: letters that are not keys of the tree.
 pub const LETTERS: &str = "abcefgijkmnopqrstvwxy";
 /// Candidates listed that were not taken.
 const UNTAKEN: usize = 6;

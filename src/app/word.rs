@@ -1,6 +1,6 @@
 //! The word around the token on display: what the tokenizer is asked about.
 //!
-//! Invariant: it is a stretch of whole tokens and whole characters, so that it can be cut into tokens anew.
+//! Invariant: it is a stretch of whole tokens and whole characters, so that it can be tokenised again.
 
 use std::ops::Range;
 

@@ -49,12 +49,14 @@ pub fn parse(text: &str) -> Result<Chord, String> {
             "ctrl" | "control" => KeyModifiers::CONTROL,
             "alt" | "meta" | "option" => KeyModifiers::ALT,
             "shift" => KeyModifiers::SHIFT,
-            _ => return Err(format!("\"{text}\" is no key (before the last + stand ctrl, alt and shift)")),
+            _ => {
+                return Err(format!("\"{text}\" is not a key (before the last + stand ctrl, alt and shift)"));
+            }
         };
     }
     let code = code(key).ok_or_else(|| {
         let hint = super::document::did_you_mean(key, NAMES.iter().map(|(name, ..)| *name));
-        format!("\"{text}\" is no key{hint}")
+        format!("\"{text}\" is not a key{hint}")
     })?;
     Ok(normal(code, held))
 }

@@ -33,7 +33,7 @@ impl Keymap {
     /// everywhere and in panes, a plain character is one of the panes' and any other key counts everywhere, since a
     /// character is typed where the message is written.
     ///
-    /// Warns about names that are no command, texts that are no key, a chord that two commands of one context
+    /// Warns about names that are not commands, texts that are not keys, a chord that two commands of one context
     /// share, and chords that many terminals send as something else.
     #[must_use]
     pub fn build(table: &[Entry], keys: &BTreeMap<String, Vec<String>>) -> (Self, Vec<Warning>) {
@@ -86,7 +86,7 @@ impl Keymap {
         Some(warning(entry.name, message))
     }
 
-    /// The command of a key in one context; [`Context::Global`] is asked for on its own. A release is no key.
+    /// The command of a key in one context; [`Context::Global`] is asked for on its own. A release is not a key.
     #[must_use]
     pub fn lookup(&self, context: Context, event: KeyEvent) -> Option<Command> {
         if event.kind == KeyEventKind::Release {
@@ -228,7 +228,7 @@ mod tests {
         let (map, warnings) =
             Keymap::build(TABLE, &keys(&[("regenrate", &["ctrl+y"]), ("quit", &["ctlr+q"])]));
         assert!(warnings[0].message.contains("\"regenerate\""), "{warnings:?}");
-        assert!(warnings[1].message.contains("is no key"));
+        assert!(warnings[1].message.contains("is not a key"));
         assert_eq!(map.shown(Command::Regenerate), "Ctrl+R");
     }
 

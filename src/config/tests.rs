@@ -239,7 +239,7 @@ fn wrong_keys_name_line_key_problem_and_default() {
     );
     check(
         "[keys]\nquit = [\"ctlr+q\"]",
-        "config.toml:2: keys.quit: \"ctlr+q\" is no key (before the last + stand ctrl, alt and shift); \
+        "config.toml:2: keys.quit: \"ctlr+q\" is not a key (before the last + stand ctrl, alt and shift); \
          the command keeps its own keys",
     );
     check(

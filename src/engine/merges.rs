@@ -59,7 +59,7 @@ fn tell(model: &LoadedModel, tokenizer: &Tokenizer, text: &str, special: bool, i
     Pieces { words: told.words, doubt: (told.second != ids).then(|| why.into()), ..known }
 }
 
-/// llama.cpp's ids. A text that goes on after other text is put behind a line end, whose tokens are taken away
+/// llama.cpp's ids. A text that goes on after other text is put after a line end, whose tokens are taken away
 /// again; `None` where a token spans both.
 fn in_use(
     model: &LoadedModel,

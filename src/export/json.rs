@@ -9,7 +9,7 @@ use super::Document;
 use crate::chat::{Piece, Role, Run, RunId, Span, Turn, TurnState};
 use crate::token::{Step, TokenId};
 
-/// A float as it is, not widened to sixteen digits of noise; what is no finite number is `null`.
+/// A float as it is, not widened to sixteen digits of noise; what is not a finite number is `null`.
 #[must_use]
 pub fn number(value: f32) -> Value {
     serde_json::from_str(&value.to_string()).unwrap_or(Value::Null)

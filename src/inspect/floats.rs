@@ -23,7 +23,7 @@ pub fn serialize<S: Serializer>(values: &[f32], serializer: S) -> Result<S::Ok, 
 /// The values, from either form.
 ///
 /// # Errors
-/// The format's own, and for bytes that are no whole number of values.
+/// The format's own, and for bytes that are not a whole number of values.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
     deserializer.deserialize_any(Floats)
 }

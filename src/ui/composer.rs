@@ -48,7 +48,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) -> Option<(u
 }
 
 /// Draws a text being edited, wrapped, its cursor's row in view; gives the cursor's cell, which may lie in the
-/// column behind the area.
+/// column after the area.
 pub fn draw_text(
     area: &TextArea<'_>,
     theme: &Theme,

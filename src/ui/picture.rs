@@ -31,7 +31,7 @@ pub fn draw(app: &App, theme: &Theme, picture: Picture, (width, height): (u16, u
     }
 }
 
-/// The cells of a row, those behind a wide character left out.
+/// The cells of a row, those after a wide character left out.
 fn cells(buf: &Buffer, row: u16) -> impl Iterator<Item = &Cell> {
     let mut covered = 0;
     (0..buf.area.width).filter_map(move |column| {

@@ -92,7 +92,7 @@ fn on_each(claim: impl Fn(&mut Fixture, &Reference, &mut Worst)) {
     hold(loaded.iter().map(|one| one.lock().unwrap_or_else(PoisonError::into_inner)), claim);
 }
 
-/// Runs a claim on every family, loaded anew.
+/// Runs a claim on every family, loaded again.
 fn on_each_with(params: &LoadParams, claim: impl Fn(&mut Fixture, &Reference, &mut Worst)) {
     hold(families().into_iter().map(|family| Box::new(load(family, params))), claim);
 }
@@ -306,7 +306,7 @@ fn pushes_hold(fixture: &mut Fixture, reference: &Reference, worst: &mut Worst) 
             Part::Neuron(layer, neuron) => {
                 push(&neuron_added(reference, &pass, layer as usize, neuron as usize))
             }
-            Part::Stream(_) => panic!("a stream is no part of itself"),
+            Part::Stream(_) => panic!("a stream is not part of itself"),
         };
         worst.hold(&part.part.to_string(), part.logit_difference, theirs);
     }
@@ -328,14 +328,14 @@ fn pushes<'a>(
     move |part| dot(&direction, &centre(part)) / root / reference.family.logit_scale
 }
 
-/// What a head adds to the stream, any norm behind attention frozen.
+/// What a head adds to the stream, any norm after attention frozen.
 fn head_added(reference: &Reference, pass: &Pass, layer: usize, head: usize) -> Vector {
     let block = &pass.blocks[layer];
     let norm = format!("blk.{layer}.post_attention_norm.weight");
     through(reference, &norm, &block.attention_out, block.heads[head].clone())
 }
 
-/// What a neuron adds to the stream, any norm behind the feed-forward frozen.
+/// What a neuron adds to the stream, any norm after the feed-forward frozen.
 fn neuron_added(reference: &Reference, pass: &Pass, layer: usize, neuron: usize) -> Vector {
     let block = &pass.blocks[layer];
     let name = format!("blk.{layer}.ffn_down.weight");

@@ -413,7 +413,7 @@ fn slope(head: usize, heads: usize) -> f64 {
 
 /// Nearest number that a half holds.
 pub fn half(x: f64) -> f64 {
-    // 11 significant bits, 10 behind the point; below 2^-14 they become fewer.
+    // 11 significant bits, 10 after the point; below 2^-14 they become fewer.
     let step = 2.0_f64.powi((x.abs().log2().floor().max(-14.0) as i32) - 10);
     (x / step).round_ties_even() * step
 }

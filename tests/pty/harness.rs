@@ -65,7 +65,7 @@ impl Start {
             .env("LANG", "C.UTF-8")
             .envs(self.env)
             .args(self.args)
-            .args(["--engine", &self.engine]) // behind a subcommand, which takes it too
+            .args(["--engine", &self.engine]) // after a subcommand, which takes it too
             .answer_queries(self.answers)
             .timeout(PATIENCE);
         if self.light {

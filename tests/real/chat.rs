@@ -173,7 +173,7 @@ fn a_word_is_looked_into_another_is_taken_and_the_two_replies_are_compared() {
     let screen = app.wait_stable(Duration::from_millis(500)).unwrap();
     assert!(screen.contains("Branches at token") && screen.contains("beside it"), "{}", screen.text());
     picture(&screen, "branches");
-    // A key right behind Esc would be one with Alt.
+    // A key right after Esc would be one with Alt.
     app.send(Key::Esc).unwrap();
     app.wait_until(|screen| !screen.contains("beside it")).unwrap();
     if app.screen().contains("Branches at token") {

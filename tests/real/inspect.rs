@@ -376,7 +376,7 @@ fn what_another_pass_left_in_the_cache_is_not_read() {
         model.greedy(&ids[..12], 1);
         let fresh = model.inspect(&ids[..position], want(20)).trace;
         model.greedy(&ids[..position + 10], 1);
-        // Passes read everywhere anew, with a part off, leave their keys and values in cells that are free again.
+        // Passes read everywhere again, with a part off, leave their keys and values in cells that are free again.
         model.ablated(&ids[..50], vec![Intervention::ZeroFfn { layer: 0 }], true);
         let again = model.inspect(&ids[..position], want(20)).trace;
         let (before, after) = (fresh.attention.unwrap(), again.attention.unwrap());

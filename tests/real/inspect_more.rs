@@ -289,7 +289,7 @@ fn the_beginning_of_a_text_longer_than_the_window_stays_while_others_are_read() 
     let texts = [&short[..], &other(650, 9), &chat[..40], &chat[..150]];
     model.logprobs(&short);
     let alone = texts.map(|text| norms(&mut model, text));
-    // The chat comes to lie behind a text beside it; what is free before its cells is too little for others later.
+    // The chat comes to lie after a text beside it; what is free before its cells is too little for others later.
     norms(&mut model, &long);
     model.logprobs(&chat);
     let off = |change| Inspect {

@@ -169,7 +169,7 @@ impl Model {
         Self { shared, loaded: *loaded, next: 2, requests, worker, events, heard }
     }
 
-    /// Cancels the next request as if it waited behind another.
+    /// Cancels the next request as if it waited after another.
     pub fn cancel_next(&self) {
         let id = RequestId(self.next);
         self.requests.open(id);

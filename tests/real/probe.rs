@@ -25,7 +25,7 @@ fn on_both_models(claim: impl Fn(&mut Session, &str)) {
     }
 }
 
-/// What the pass over the last of these tokens shows, and behind how many nodes it stopped.
+/// What the pass over the last of these tokens shows, and after how many nodes it stopped.
 fn captured(session: &mut Session, ids: &[TokenId], plan: &Plan) -> (Captured, u64) {
     let (last, before) = ids.split_last().unwrap();
     let from = session.reuse(before, &[]);

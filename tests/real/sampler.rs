@@ -298,7 +298,7 @@ fn an_order_of_ones_own_comes_back() {
     check("other order", Sampling { order, temperature: 1.3, ..Sampling::default() }, 10);
 }
 
-/// The engine's stages are llama.cpp's own samplers; those of the sandbox are worked out anew from the same
+/// The engine's stages are llama.cpp's own samplers; those of the sandbox are worked out again from the same
 /// logits. Both have to say the same.
 fn check_against_arithmetic(name: &str, sampling: Sampling) {
     let mut fixture = smollm();

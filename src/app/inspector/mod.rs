@@ -227,7 +227,7 @@ impl ChatView<'_> {
     }
 
     /// The end of the text that was read before a token, from the message before where its turn begins, and
-    /// the bytes at its end that are no whole character.
+    /// the bytes at its end that are not a whole character.
     pub(crate) fn text_before(&self, at: TokenCursor) -> (String, Vec<u8>) {
         let Some(turn) = self.shown_turn(at.turn) else { return (String::new(), Vec::new()) };
         let tokens = self.turn_tokens(turn);

@@ -8,7 +8,7 @@ use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Sentences of a text (Unicode's rules, UAX #29; a line end ends one), each with what is cut out to leave it out:
-/// with the white space before it, so that a reply's own tokens can stay what they are; the first with that behind.
+/// with the white space before it, so that a reply's own tokens can stay what they are; the first with that after it.
 /// A stretch without a letter (a list's number, a rule) belongs to what follows it.
 #[must_use]
 pub fn sentences(text: &str) -> Vec<(Range<usize>, &str)> {

@@ -241,7 +241,7 @@ impl ChatView<'_> {
         parts
     }
 
-    /// For each text, how many tokens of the prompt stand behind a byte of it: those that are read anew without it.
+    /// For each text, how many tokens of the prompt stand after a byte of it: those that are read again without it.
     fn tokens_behind<'t>(
         &self,
         reply: &Turn,

@@ -1,4 +1,4 @@
-//! What if a message had been another one: the replies after it, read again behind the edit.
+//! What if a message had been another one: the replies after it, read again after the edit.
 //!
 //! Invariant: the chat is changed only when the edit is sent as a version of its own.
 
@@ -92,7 +92,7 @@ impl App {
         });
     }
 
-    /// The edit is there: the replies are read again behind it.
+    /// The edit is there: the replies are read again after it.
     pub(crate) fn try_edit(&mut self, turn: TurnId, text: &str) {
         let before = self.view().turn_on_trial(turn);
         if text == before.trim_end() || text == before {
@@ -142,7 +142,7 @@ impl App {
         self.overlays.remove::<WhatIfPanel>();
     }
 
-    /// Makes the edit real: a version of the user's message that is answered anew, or this chat's system prompt.
+    /// Makes the edit real: a version of the user's message that is answered again, or this chat's system prompt.
     pub(in crate::app) fn send_trial(&mut self) {
         let Some(what_if) = &self.what_if else { return };
         let (turn, role, text) = (what_if.turn, what_if.role, what_if.text.clone());

@@ -81,7 +81,7 @@ pub enum Level {
 }
 
 impl LineEdit {
-    /// An input with the cursor behind its text.
+    /// An input with the cursor after its text.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();

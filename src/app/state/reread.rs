@@ -1,4 +1,4 @@
-//! Replies read again on trial: behind an edited message, and with each sentence left out.
+//! Replies read again on trial: after an edited message, and with each sentence left out.
 //!
 //! Invariant: nothing here is part of the chat. Before and after are both read again in the same way, so that a
 //! difference is the text's and not that of another batch size.
@@ -36,7 +36,7 @@ pub struct WhatIf {
 pub struct ReadAgain {
     /// Its place among the trial's replies.
     pub reply: usize,
-    /// Whether behind the text on trial.
+    /// Whether after the text on trial.
     pub edited: bool,
 }
 
@@ -170,7 +170,7 @@ pub struct Weights {
     pub started: bool,
     /// The parts of the prompt, in order.
     pub parts: Vec<Part>,
-    /// The reply behind the whole prompt.
+    /// The reply after the whole prompt.
     pub whole: Option<Arc<Rescored>>,
     /// The selected row of [`Weights::ranked`].
     pub selected: usize,
@@ -182,7 +182,7 @@ pub struct Weights {
     pub reading: Query<ReadWithout>,
 }
 
-/// The weighed reply is read behind the prompt without this part, or behind all of it.
+/// The weighed reply is read after the prompt without this part, or after all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadWithout(pub Option<usize>);
 

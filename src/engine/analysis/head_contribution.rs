@@ -39,7 +39,7 @@ pub(crate) fn written(inside: &mut Inside, layer: &LayerCapture) -> Result<Vec<V
     let heads = layer.weights.len();
     let inputs = layer.heads.len();
     let projection = layer.projection.ok_or("the output projection was not seen")?;
-    let (length, width) = projection.shape().ok_or("the output projection is no plain matrix")?;
+    let (length, width) = projection.shape().ok_or("the output projection is not a plain matrix")?;
     if heads == 0 || length != inputs || !inputs.is_multiple_of(heads) {
         return Err("the heads' parts are not known".into());
     }

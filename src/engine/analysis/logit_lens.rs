@@ -53,7 +53,7 @@ pub(crate) fn lens(
     });
     let mut rows = Vec::with_capacity(streams.len());
     for (depth, (stream, row)) in streams.iter().zip(read).enumerate() {
-        let row = row.ok_or("the model gave logits that are no numbers")?;
+        let row = row.ok_or("the model gave logits that are not numbers")?;
         let layer = depth.checked_sub(1);
         let block = layer.map(|layer| &captured.layers[layer]);
         let added = layer.and_then(|layer| halves.as_ref()?.get(layer));

@@ -211,7 +211,7 @@ fn column_norms(inside: &mut Inside, number: u32) -> Result<Arc<Vec<f32>>, Strin
     Ok(norms)
 }
 
-/// How much each neuron pushes along a direction of the stream, what stands behind the projection frozen.
+/// How much each neuron pushes along a direction of the stream, what stands after the projection frozen.
 fn pushes(
     inside: &Inside,
     captured: &Captured,

@@ -41,6 +41,6 @@ pub(crate) fn follow(logits: &[f32], all: &numbers::Distribution, id: TokenId) -
 /// What is said where a pass gave something else than numbers.
 pub(crate) fn no_numbers() -> Failure {
     let message =
-        "The model gave logits that are no numbers; its file or the device may be faulty.".to_string();
+        "The model gave logits that are not numbers; its file or the device may be faulty.".to_string();
     Failure { message, kind: FailureKind::Other }
 }

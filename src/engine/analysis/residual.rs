@@ -67,7 +67,7 @@ pub(crate) struct Behind {
 }
 
 impl Behind {
-    /// What stands behind a projection that gave `out`, of which `added` reached the stream; `norm` names the weight
+    /// What stands after a projection that gave `out`, of which `added` reached the stream; `norm` names the weight
     /// of the norm that may follow it.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Behind {
             .ok_or_else(|| "what follows the projection in this model's blocks is not known".to_owned())
     }
 
-    /// What stands behind the attention of a block, of which `added` reached the stream.
+    /// What stands after the attention of a block, of which `added` reached the stream.
     ///
     /// # Errors
     /// As [`Self::of`].

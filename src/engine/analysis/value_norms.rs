@@ -1,6 +1,6 @@
 //! How long the vectors are that positions add to the stream through a head: `‖a · W_O v‖` (Kobayashi et al. 2020).
 //!
-//! Invariant: `‖A v‖ = √(vᵀ AᵀA v)`; the products `AᵀA` of a block's heads hang on the file alone, so they are worked
+//! Invariant: `‖A v‖ = √(vᵀ AᵀA v)`; the products `AᵀA` of a block's heads depend on the file alone, so they are worked
 //! out once and kept.
 
 use std::collections::HashMap;
@@ -64,7 +64,7 @@ impl Lengths {
     }
 }
 
-/// A head's weights by position, its `AᵀA`, and the values it mixes, one position behind the other.
+/// A head's weights by position, its `AᵀA`, and the values it mixes, one position after the other.
 struct Head<'a> {
     weights: &'a [f32],
     gram: &'a [f32],

@@ -21,8 +21,8 @@ pub enum GraphError {
     /// The operands do not fit each other.
     #[error("The numbers do not fill whole columns of the matrix.")]
     Shape,
-    /// The weight is no plain matrix in a buffer.
-    #[error("The weight is no matrix that a graph can be made with.")]
+    /// The weight is not a plain matrix in a buffer.
+    #[error("The weight is not a matrix that a graph can be made with.")]
     NoMatrix,
     /// The weight's backend cannot be used beside llama.cpp, or has no such operation.
     #[error("The backend that holds the weight cannot multiply with it on its own.")]

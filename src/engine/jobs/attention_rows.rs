@@ -1,7 +1,7 @@
 //! Attention over a stretch of text: a head's matrix, the rollout of all blocks, and the calibration of heads.
 //!
 //! The stretch is decoded as one batch with the probe on all of its tokens, so a matrix costs as much as reading that
-//! stretch anew.
+//! stretch again.
 //!
 //! Invariant: as for [`super::inspect::inspect`]: the text is read on a [lane](crate::engine::session::Lane).
 

@@ -154,7 +154,7 @@ impl Judging<'_> {
                 open.push(row);
             }
         }
-        // `streams` begins with the embedding, which is no block.
+        // `streams` begins with the embedding, which is not a block.
         for (layer, stream) in (0..last).zip(streams.iter().skip(1)).rev() {
             let columns: Vec<&[f32]> =
                 open.iter().map(|row| &stream[row * width..(row + 1) * width]).collect();

@@ -174,6 +174,6 @@ fn failed(halt: Halt) -> Failure {
 
 fn no_numbers() -> Failure {
     let message =
-        "The model gave logits that are no numbers; its file or the device may be faulty.".to_string();
+        "The model gave logits that are not numbers; its file or the device may be faulty.".to_string();
     Failure { message, kind: FailureKind::Other }
 }

@@ -1,4 +1,4 @@
-//! A reply scored behind another prompt: only what differs from the chat is decoded, beside the chat.
+//! A reply scored after another prompt: only what differs from the chat is decoded, beside the chat.
 //!
 //! Invariant: where the room beside the chat suffices, the chat's sequence stays as it was; elsewhere the text is
 //! read there, and [`Rescored::displaced`] says how much of the chat had to go.

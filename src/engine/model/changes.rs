@@ -59,7 +59,10 @@ fn numbers(values: &[f32], what: &str) -> Result<(), Failure> {
     if values.iter().all(|value| value.is_finite()) {
         return Ok(());
     }
-    Err(Failure { message: format!("{what} holds something that is no number."), kind: FailureKind::Other })
+    Err(Failure {
+        message: format!("{what} holds something that is not a number."),
+        kind: FailureKind::Other,
+    })
 }
 
 /// # Errors

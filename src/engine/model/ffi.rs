@@ -94,7 +94,7 @@ mod llama {
             let line = line.trim_end();
             log.1.read(line, level == sys::GGML_LOG_LEVEL_ERROR);
             match level {
-                // Stopping a reply is no error: llama.cpp calls a decode that was asked to end a failure.
+                // Stopping a reply is not an error: llama.cpp calls a decode that was asked to end a failure.
                 _ if line.contains("failed to decode, ret = 2") => {
                     tracing::debug!(target: "llama.cpp", "{line}");
                 }
@@ -105,7 +105,7 @@ mod llama {
         }
     }
 
-    /// Writes a model anew with its matrices as f32, or as f16 without `floats`, through llama.cpp's own
+    /// Writes a copy of a model with its matrices as f32, or as f16 without `floats`, through llama.cpp's own
     /// dequantisation; norms are f32 either way.
     ///
     /// # Errors

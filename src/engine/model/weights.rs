@@ -200,7 +200,7 @@ impl Weights {
         })?;
         let (length, rows) = flat(&place.shape).ok_or_else(|| wrong("is too large".to_owned()))?;
         if length == 0 || !length.is_multiple_of(format.block) {
-            return Err(wrong(format!("has rows of {length} values, which are no whole blocks")));
+            return Err(wrong(format!("has rows of {length} values, which are not whole blocks")));
         }
         let bytes = (length / format.block)
             .checked_mul(format.bytes)

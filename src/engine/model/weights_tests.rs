@@ -35,7 +35,7 @@ impl ModelFile for Small {
 
 const NAME: &str = "blk.0.a.weight";
 
-/// The tensor of these bytes, behind seven others; the file lives as long as the second.
+/// The tensor of these bytes, after seven others; the file lives as long as the second.
 fn small(kind: u32, shape: &[u64], bytes: &[u8]) -> (Small, tempfile::NamedTempFile) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&[0xFF; 7]).unwrap();

@@ -1,4 +1,4 @@
-//! Where families' graphs differ: biases behind projections, how positions and caps enter, which block a nameless
+//! Where families' graphs differ: biases after projections, how positions and caps enter, which block a nameless
 //! node belongs to, and what is done to the output matrix's products.
 //!
 //! Invariant: all is read off the graph itself, not off the family's name, so that a family nobody has looked at is
@@ -11,7 +11,7 @@ use super::plan::Tail;
 use super::{Node, leading_number};
 use crate::inspect::trace::PositionKind;
 
-/// What a bias behind a projection belongs to: the block and the name of its weight.
+/// What a bias after a projection belongs to: the block and the name of its weight.
 pub(super) fn biased<'a>(node: Node, op: sys::ggml_op) -> Option<(u32, &'a str)> {
     let bias = [sys::GGML_OP_ADD, sys::GGML_OP_ADD_ID].contains(&op).then(|| node.source(1)).flatten()?;
     weight_of(bias.name())
@@ -66,7 +66,7 @@ pub(super) fn capped(mut scores: Vec<Vec<f32>>, cap: Option<(f32, f32)>, scale: 
 }
 
 /// Adds to a row of scores what a head's slope takes off for distance, and gives their softmax over the positions
-/// `seen` (Press et al. 2022, with ggml's slopes for heads that are no power of two).
+/// `seen` (Press et al. 2022, with ggml's slopes for heads that are not a power of two).
 pub(super) fn sloped(scores: &[f32], seen: &[usize], largest: f32, head: usize, heads: usize) -> Vec<f32> {
     let slope = f64::from(slope(largest, head, heads));
     let last = scores.len().saturating_sub(1);

@@ -43,7 +43,7 @@ use crate::chat::Intervention;
 pub struct Probe {
     /// Nodes it was asked about.
     asked: AtomicU64,
-    /// Nodes it stopped behind.
+    /// Nodes it stopped after.
     stops: AtomicU64,
     /// Whether something is to be copied or changed.
     active: AtomicBool,
@@ -73,7 +73,7 @@ impl Probe {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// How many nodes the passes stopped behind so far; each stop costs the threads a meeting.
+    /// How many nodes the passes stopped after so far; each stop costs the threads a meeting.
     #[must_use]
     pub fn stops(&self) -> u64 {
         self.stops.load(Ordering::Relaxed)

@@ -66,7 +66,7 @@ impl Node {
         (!buffer.is_null()).then_some(buffer)
     }
 
-    /// Bytes from the tensor's first to behind its last.
+    /// Bytes from the tensor's first to one past its last.
     pub(super) fn size(self) -> usize {
         // SAFETY: the tensor is alive; only its shape is read.
         unsafe { sys::ggml_nbytes(self.tensor()) }
@@ -200,7 +200,7 @@ impl Node {
         (0..self.count(2)).map(|index| self.floats(last * token + index * head, self.count(0))).collect()
     }
 
-    /// The last token's part of `[values, groups, tokens]`, one group behind the other.
+    /// The last token's part of `[values, groups, tokens]`, one group after the other.
     pub(super) fn last_group(self) -> Vec<f32> {
         let last = self.count(2).saturating_sub(1);
         let [_, group, token, _] = self.tensor().nb;
@@ -208,7 +208,7 @@ impl Node {
         rows.collect::<Vec<_>>().concat()
     }
 
-    /// Every token's column of `[values, tokens]`, one behind the other.
+    /// Every token's column of `[values, tokens]`, one after the other.
     pub(super) fn columns(self) -> Vec<f32> {
         let (tokens, near) = (self.count(1), self.near());
         (0..tokens).flat_map(|token| near.floats(token * self.tensor().nb[1], self.count(0))).collect()

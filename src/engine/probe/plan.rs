@@ -44,10 +44,10 @@ impl Layers {
 pub struct Plan {
     /// The residual stream at every depth, and what every block's projections gave.
     pub streams: bool,
-    /// The residual stream at every depth, of all tokens of the batch, one behind the other: [`Captured::embedding`]
+    /// The residual stream at every depth, of all tokens of the batch, one after the other: [`Captured::embedding`]
     /// and [`LayerCapture::after`]; of the last block only those whose logits were asked for.
     pub residuals: bool,
-    /// The input of every output projection: the heads, one behind the other.
+    /// The input of every output projection: the heads, one after the other.
     pub heads: bool,
     /// Attention weights.
     pub attention: Layers,
@@ -99,7 +99,7 @@ impl Plan {
         !others && layers.into_iter().all(Layers::is_none)
     }
 
-    /// Whether what is copied of one node hangs on no other, so that some of it may be read later.
+    /// Whether what is copied of one node depends on no other, so that some of it may be read later.
     pub(super) fn may_wait(&self) -> bool {
         let together = self.residuals || self.writes || self.rows != Rows::None;
         !self.is_empty() && !together && self.scores.is_none() && self.queries.is_none()
@@ -138,7 +138,7 @@ pub struct LayerCapture {
     pub weights: Vec<Vec<f32>>,
     /// scale · q·k, `[head][position]`; 0 where the mask hides the position.
     pub scores: Vec<Vec<f32>>,
-    /// Inputs of the down projection; in a mixture those of each used expert, one behind the other.
+    /// Inputs of the down projection; in a mixture those of each used expert, one after the other.
     pub neurons: Vec<f32>,
     /// In a mixture the used experts with their weights, in the order of `neurons`.
     pub experts: Vec<(u32, f32)>,
@@ -148,9 +148,9 @@ pub struct LayerCapture {
     pub shared: Vec<f32>,
     /// The gate on what those give; `None` where there is none.
     pub shared_gate: Option<f32>,
-    /// The query after rotation, one head behind the other.
+    /// The query after rotation, one head after the other.
     pub query: Vec<f32>,
-    /// Keys of the cache after rotation: of each key-value head, one position behind the other.
+    /// Keys of the cache after rotation: of each key-value head, one position after the other.
     pub keys: Vec<Vec<f32>>,
     /// Values of the cache, likewise.
     pub values: Vec<Vec<f32>>,

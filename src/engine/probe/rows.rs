@@ -86,7 +86,7 @@ impl State {
         }
     }
 
-    /// Adds a head's rows behind those of the tokens before, or into the mean.
+    /// Adds a head's rows after those of the tokens before, or into the mean.
     fn add_rows(&mut self, layer: u32, head: usize, heads: usize, rows: Vec<Vec<f32>>) {
         let mean = self.plan.rows == Rows::Mean;
         let place = if self.plan.rows == Rows::Every { head } else { 0 };

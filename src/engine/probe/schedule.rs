@@ -1,6 +1,6 @@
 //! Where a pass is stopped, so that all that is wanted of it is read in few stops.
 //!
-//! Each stop ends a graph split: the threads meet and set out anew, which on a small model costs more than the copy.
+//! Each stop ends a graph split: the threads meet and start over, which on a small model costs more than the copy.
 //! Memory is given to another tensor only once its readers have run, so most values are still there some nodes later
 //! and several can be read at one stop. Which, and how late, is learnt from a pass that stopped at each of them: from
 //! the addresses that its nodes wrote to.
@@ -16,7 +16,7 @@ use super::plan::Plan;
 use super::{Mark, Node};
 use crate::engine::compute::graph::Operand;
 
-/// Addresses, from the first to behind the last; equal ones are none.
+/// Addresses, from the first to one past the last; equal ones mean none.
 pub(super) type Span = (usize, usize);
 
 /// A node of the learnt pass.
@@ -31,7 +31,7 @@ struct Seen {
     wanted: Option<Kind>,
     /// Where those lie; `None` where they are read as soon as it was computed.
     reads: Option<[Span; 2]>,
-    /// Whether the pass stops behind it.
+    /// Whether the pass stops after it.
     stop: bool,
 }
 
@@ -67,9 +67,9 @@ enum Mode {
 /// What is known of a node before it is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// It is the learnt pass's: whether to stop behind it.
+    /// It is the learnt pass's: whether to stop after it.
     Known(bool),
-    /// Nothing; `hurry` is whether values wait that have to be read behind it.
+    /// Nothing; `hurry` is whether values wait that have to be read after it.
     New {
         /// Whether values wait.
         hurry: bool,
@@ -163,7 +163,7 @@ impl Schedule {
     }
 }
 
-/// Whether a value may be read later than at its own node. Norms may be computed together with the node behind them and
+/// Whether a value may be read later than at its own node. Norms may be computed together with the node after them and
 /// then leave nothing; what is read of a node's inputs may be gone.
 fn may_wait(kind: Kind, op: sys::ggml_op, plan: &Plan) -> bool {
     if [sys::GGML_OP_RMS_NORM, sys::GGML_OP_NORM].contains(&op) {
@@ -180,7 +180,7 @@ fn may_wait(kind: Kind, op: sys::ggml_op, plan: &Plan) -> bool {
 /// Chooses the fewest stops at which each wanted value is still there: each as early as those before it allow.
 fn choose(seen: &mut [Seen]) {
     let host = seen.iter().all(|seen| seen.host);
-    // The stop that is being put together: behind which node, and behind which at the latest.
+    // The stop that is being put together: after which node, and after which at the latest.
     let mut open: Option<(usize, usize)> = None;
     for at in 0..seen.len() {
         seen[at].stop = false;
@@ -205,7 +205,7 @@ fn choose(seen: &mut [Seen]) {
     }
 }
 
-/// The last node behind which the values of the node at `at` are still there.
+/// The last node after which the values of the node at `at` are still there.
 fn intact(seen: &[Seen], at: usize, reads: [Span; 2]) -> usize {
     let written = |later: &Seen| reads.iter().any(|read| meet(*read, later.writes));
     at + seen[at + 1..].iter().position(written).unwrap_or(seen.len() - 1 - at)

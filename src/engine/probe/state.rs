@@ -1,6 +1,6 @@
 //! Which nodes of a graph are wanted, and what is kept of each.
 //!
-//! Invariant: what a node is ([`Kind`]) does not hang on what is wanted of it.
+//! Invariant: what a node is ([`Kind`]) does not depend on what is wanted of it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -288,7 +288,7 @@ impl State {
         if streams && kind == Kind::Down(layer) {
             self.layer(layer).ffn_out = node.last_column();
         }
-        // A bias behind the projection is known by the same name; it has no inputs.
+        // A bias after the projection is known by the same name; it has no inputs.
         if !neurons || ![sys::GGML_OP_MUL_MAT, sys::GGML_OP_MUL_MAT_ID].contains(&node.op()) {
             return;
         }

@@ -37,7 +37,7 @@ pub const ROWS: usize = 512;
 pub struct Attended {
     /// Position of the first row.
     pub first: u32,
-    /// The rows one behind the other, little-endian f32; see [`Self::row`].
+    /// The rows one after the other, little-endian f32; see [`Self::row`].
     #[serde(with = "serde_bytes")]
     pub weights: Vec<u8>,
     /// The first position that each row may see: more than 0 beyond a sliding window.

@@ -11,7 +11,7 @@ use super::{Immediate, Inspection, Job, Request};
 /// Something that not every engine can do, or not with every model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Capability {
-    /// Tell how likely a text's own tokens are, behind any prompt.
+    /// Tell how likely a text's own tokens are, after any prompt.
     Scores,
     /// Give a past pass's whole distribution, and run the sampler chain on it again.
     Replay,

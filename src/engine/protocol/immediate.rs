@@ -72,7 +72,7 @@ pub struct CapturePlan {
     /// Tokens whose probability is told at every step, however small → [`Written::watched`].
     #[serde(default)]
     pub watch: Vec<TokenId>,
-    /// What is opened of the pass behind each token → [`Written::inside`].
+    /// What is opened of the pass that chose each token → [`Written::inside`].
     #[serde(default)]
     pub inside: Option<Box<Live>>,
     /// Whether a twin without the run's interventions reads along → [`Written::unchanged`].

@@ -27,7 +27,7 @@ pub enum Job {
     /// Log-probabilities of a text's own tokens, teacher-forced → [`Event::PromptProgress`]…,
     /// [`Event::Scores`]…, [`Event::Scored`].
     Score(Box<Score>),
-    /// A reply's tokens scored behind another prompt → [`Event::PromptProgress`]…, [`Event::Rescored`]. Runs on a
+    /// A reply's tokens scored after another prompt → [`Event::PromptProgress`]…, [`Event::Rescored`]. Runs on a
     /// scratch sequence wherever there is room.
     Reread(Box<Reread>),
     /// One forward pass: its whole distribution, and the chain's way through it →

@@ -1,4 +1,4 @@
-//! A reply read again behind another prompt: how likely its own tokens would have been there.
+//! A reply read again after another prompt: how likely its own tokens would have been there.
 //!
 //! Invariant: nothing is drawn. The prompt is rendered as for a reply, the reply is exactly these ids, and every
 //! probability is over the whole vocabulary and before any sampler.
@@ -9,7 +9,7 @@ use super::Prompt;
 use crate::chat::Intervention;
 use crate::token::{Step, TokenId};
 
-/// A reply to score behind a prompt.
+/// A reply to score after a prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reread {
     /// What the reply is to be conditioned on.

@@ -42,7 +42,7 @@ impl Chain {
         (Self { sampling, biases, seed }, notes)
     }
 
-    /// Draws what comes after `read`, the ids behind `reading`.
+    /// Draws what comes after `read`, the ids after `reading`.
     pub(super) fn draw(&self, reading: &Reading, distribution: &Distribution, read: &[TokenId]) -> Drawn {
         let likeliest = distribution.order()[0];
         let wanted = reading.wanted(self.seed).unwrap_or(likeliest);

@@ -69,7 +69,7 @@ pub fn make(options: ScriptedOptions) -> impl FnOnce(Emit, Arc<OpenRequests>) ->
 /// `abort` and `exit` end the process at once, as a crash would; `panic` is caught, `hang` is the worker's.
 ///
 /// # Errors
-/// For a name that is no fault.
+/// For a name that is not a fault.
 pub fn fault(name: &str) -> Result<(), Failure> {
     match name {
         "abort" => std::process::abort(),

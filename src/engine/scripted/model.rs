@@ -227,7 +227,7 @@ impl Model {
             if (control.permit)() {
                 return StopReason::Cancelled;
             }
-            // After a wait the pace begins anew; else it is kept whatever the work took.
+            // After a wait the pace starts over; else it is kept whatever the work took.
             due = (due + token).max(Instant::now());
             if (control.pause)(due) {
                 return StopReason::Cancelled;

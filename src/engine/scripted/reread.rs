@@ -1,4 +1,4 @@
-//! A reply scored behind another prompt.
+//! A reply scored after another prompt.
 //!
 //! Invariant: the chat's cache stays; an unchanged prompt gives the numbers with which the reply was written.
 

@@ -354,7 +354,7 @@ fn taking_the_same_token_again_gives_the_same_reply_with_only_that_token_to_read
     let request = branch(kept.clone(), reply[at].id.unwrap(), None);
     let events = fixture.ask(Request::Job(Job::Generate(Box::new(request))));
     let Event::Prompt(facts) = &events[0] else { panic!("{events:?}") };
-    assert_eq!(facts.ids, kept, "the taken token is no part of the prompt");
+    assert_eq!(facts.ids, kept, "the taken token is not part of the prompt");
     assert_eq!(facts.reused as usize, kept.len());
     assert_eq!(steps(&events), reply[at + 1..]);
     let Some(Event::Done { usage, .. }) = events.last() else { panic!("{events:?}") };

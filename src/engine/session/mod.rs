@@ -195,7 +195,7 @@ impl Session {
         &self.stop
     }
 
-    /// Has the next batch panic once that is asked for, with nothing put in order behind it.
+    /// Has the next batch panic once that is asked for, with nothing put in order after it.
     #[cfg(feature = "testing")]
     pub fn panic_when(&mut self, asked: Arc<AtomicBool>) {
         self.panics = asked;
@@ -281,7 +281,7 @@ impl Session {
         self.append(&[id], Rows::Last)
     }
 
-    /// Decodes tokens behind those in the cache, at most a slice.
+    /// Decodes tokens after those in the cache, at most a slice.
     ///
     /// # Errors
     /// See [`Halt`]; none of them is then in the cache.
@@ -380,7 +380,7 @@ impl Session {
     }
 }
 
-/// Tokens of one sequence, one behind the other from `start` on.
+/// Tokens of one sequence, one after the other from `start` on.
 fn stretch(sequence: u8, start: usize, ids: &[TokenId], rows: Rows) -> impl Iterator<Item = Item> + '_ {
     ids.iter().enumerate().map(move |(index, &id)| Item {
         id,

@@ -9,7 +9,7 @@
 
 use super::Session;
 
-/// The guard's sequence, behind all others.
+/// The guard's sequence, after all others.
 const GUARD: u8 = crate::engine::model::fit::SEQUENCES as u8;
 
 /// Which sequences hold cells.

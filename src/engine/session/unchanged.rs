@@ -13,7 +13,7 @@ impl Session {
         self.has_scratch() && 2 * self.cached().len() < self.limit() + SCRATCH_CELLS
     }
 
-    /// Decodes tokens without the changes that are in force, behind the `start` that were read so before.
+    /// Decodes tokens without the changes that are in force, after the `start` that were read so before.
     ///
     /// # Errors
     /// See [`Halt`]; nothing is held then.

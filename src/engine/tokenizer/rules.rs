@@ -174,7 +174,7 @@ impl Rules {
         }
     }
 
-    /// `left right` as ids with the piece they become; `None` where one of them is no piece.
+    /// `left right` as ids with the piece they become; `None` where one of them is not a piece.
     fn parts(&self, line: &str) -> Option<(u32, u32, u32)> {
         let first = line.chars().next()?.len_utf8();
         let at = first + line[first..].find(' ')?;

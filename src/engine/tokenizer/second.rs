@@ -1,4 +1,4 @@
-//! The model's tokenizer built anew with the `tokenizers` crate: what our own merging is held against, and what
+//! The model's tokenizer built again with the `tokenizers` crate: what our own merging is held against, and what
 //! cuts a text before it.
 //!
 //! Invariant: it is fed one fragment between special tokens at a time, spelt as the vocabulary spells text.

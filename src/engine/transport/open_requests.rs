@@ -1,7 +1,7 @@
 //! Which requests are open, and which of those are cancelled.
 //!
 //! Invariant: a request is here from the moment it is taken until its final event, and no other; requests end in any
-//! order, so what is known of one never hangs on another's id. What is not open cannot be cancelled.
+//! order, so what is known of one never depends on another's id. What is not open cannot be cancelled.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

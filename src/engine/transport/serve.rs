@@ -105,7 +105,7 @@ pub type Made = (Box<dyn Body>, Arc<dyn Desk>);
 /// is stuck then is left behind: the caller ends the process.
 ///
 /// # Errors
-/// When the input holds something that is no request.
+/// When the input holds something that is not a request.
 pub fn serve(
     mut input: impl Read,
     output: impl Write + Send + 'static,

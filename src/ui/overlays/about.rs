@@ -18,13 +18,13 @@ pub(super) fn about(app: &App, entry: &Entry) -> String {
         Command::Regenerate | Command::RegenerateHere => {
             priced("the reply there is stays, as another version", token(app))
         }
-        Command::Continue => priced("goes on behind the last token", token(app)),
+        Command::Continue => priced("goes on after the last token", token(app)),
         Command::Edit => "the message there is stays, as another version".into(),
         Command::Stop | Command::Escape => "what was written is kept".into(),
         Command::DeleteTurn | Command::DeleteChat => undone(app, entry.command),
         Command::Models | Command::Model => {
             let read = (app.model.used > 0)
-                .then(|| format!("{} tokens are read anew", number::grouped(app.model.used.into())));
+                .then(|| format!("{} tokens are read again", number::grouped(app.model.used.into())));
             priced("the chat goes on with the model chosen", read)
         }
         Command::Reload => priced("the chat stays as it is", loaded.map(load_time)),
@@ -33,7 +33,7 @@ pub(super) fn about(app: &App, entry: &Entry) -> String {
             let price = app.inspector.price_ms.map(|ms| format!("{ms:.2} ms a token while it is open"));
             priced("what could have come, live", price)
         }
-        Command::System => "holds for this chat; the whole chat is then read anew".into(),
+        Command::System => "holds for this chat; the whole chat is then read again".into(),
         Command::Preset | Command::Set => "holds for this chat, from the next reply on".into(),
         Command::Settings => "changes hold at once; the chat stays as it is".into(),
         Command::NewChat => "this chat stays in the list".into(),
@@ -88,7 +88,7 @@ mod tests {
             "the reply there is stays, as another version; about 6 ms a token.",
         );
         check(&idle, Command::Regenerate, "the reply there is stays, as another version.");
-        check(&busy, Command::Models, "the chat goes on with the model chosen; 77 tokens are read anew.");
+        check(&busy, Command::Models, "the chat goes on with the model chosen; 77 tokens are read again.");
         check(&busy, Command::Unload, "the next message loads it again; frees 286 MiB.");
         check(&idle, Command::Unload, "the next message loads it again.");
         check(&busy, Command::DeleteTurn, "u takes it back");

@@ -109,7 +109,7 @@ fn verdict(canvas: &mut Canvas<'_>, what_if: &WhatIf, inside: Rect, at: u16) -> 
         at = lines(canvas, &words, Role::Text, inside, at);
     }
     if canvas.app.config.inspector.captions && inside.height > 14 {
-        let words = "Nothing was written anew: the same words were read again behind your edit. Each bit halves or \
+        let words = "Nothing new was written: the same words were read again after your edit. Each bit halves or \
                      doubles the odds.";
         at = lines(canvas, words, Role::Muted, inside, at);
     }

@@ -55,7 +55,7 @@ pub struct Lines {
     pub(super) glyphs: Vec<Kept>,
     shown: String,
     pub(super) rows: Vec<Row>,
-    /// Raw bytes from the first that may still be wrapped anew.
+    /// Raw bytes from the first that may still be wrapped again.
     pending: Vec<u8>,
     /// Row at which `pending` begins.
     restart: usize,
@@ -218,7 +218,7 @@ impl Lines {
             .map_or(self.covered, |next| next.source as usize)
     }
 
-    /// Wraps `pending` anew, from the restart row on. Gives back how many rows began before the last
+    /// Wraps `pending` again, from the restart row on. Gives back how many rows began before the last
     /// grapheme: what is added may still change its width (a CR, an emoji before its selector).
     fn wrap_pending(&mut self) -> usize {
         let first = self.rows[self.restart];

@@ -1,4 +1,4 @@
-//! Replies scored behind edited prompts: against fresh scores of the same text, and what they leave of the chat.
+//! Replies scored after edited prompts: against fresh scores of the same text, and what they leave of the chat.
 
 use glassbox::chat::Role;
 use glassbox::engine::protocol::{Look, Looked, Message, Reread, Rescored};

@@ -69,7 +69,7 @@ pub(crate) trait StationUnit: Sync {
     /// The title of its pane and of its page.
     fn title(&self) -> &'static str;
 
-    /// Its name in the strip behind its digit: on narrow screens, and where there is room.
+    /// Its name in the strip after its digit: on narrow screens, and where there is room.
     fn strip(&self) -> [&'static str; 2];
 
     /// The contexts of its keys, its own first and then those of its modes.
@@ -180,7 +180,7 @@ impl Station {
         self.unit().title()
     }
 
-    /// Its name in the strip behind its digit: on narrow screens, and where there is room.
+    /// Its name in the strip after its digit: on narrow screens, and where there is room.
     #[must_use]
     pub fn strip(self) -> [&'static str; 2] {
         self.unit().strip()

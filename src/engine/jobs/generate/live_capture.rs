@@ -146,7 +146,7 @@ impl Looks {
 /// Opens a pass that was just decoded with the probe on.
 ///
 /// # Errors
-/// Where its logits are no numbers.
+/// Where its logits are not numbers.
 fn open_captured(
     session: &Session,
     inside: &mut Inside,

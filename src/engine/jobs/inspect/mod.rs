@@ -69,7 +69,7 @@ fn check(session: &Session, request: &Inspect) -> Result<(), Failure> {
             changes::head(session.model(), head)?;
         }
         if position as usize >= request.ids.len() {
-            return Err(other(format!("Position {position} lies behind the pass.")));
+            return Err(other(format!("Position {position} comes after the pass.")));
         }
     }
     Ok(())

@@ -138,7 +138,7 @@ impl Marked {
 struct Edges {
     /// Around the text without its outer white space, which a template may trim; `None` if that is all.
     whole: Option<(usize, usize)>,
-    /// Bytes of white space in front and behind.
+    /// Bytes of white space in front and after.
     before: usize,
     after: usize,
     /// Around each mark.

@@ -69,7 +69,7 @@ pub(super) fn check(want: &Want, ablations: &[Intervention], read: usize) -> Res
         layers.push(layer);
         heads.push(head);
         if at as usize >= read {
-            return Err(other(format!("Position {at} lies behind the pass.")));
+            return Err(other(format!("Position {at} comes after the pass.")));
         }
     }
     if let Some(layer) = layers.into_iter().find(|layer| *layer >= LAYERS) {
@@ -95,7 +95,7 @@ fn part_of(change: &Intervention) -> Option<Part> {
     }
 }
 
-/// The pass behind `reading`, opened as far as is wanted, with parts switched off.
+/// The pass after `reading`, opened as far as is wanted, with parts switched off.
 pub(super) fn open(reading: &Reading, ids: &[TokenId], want: &Want, off: &[Intervention]) -> Inspected {
     let whole = reading::distribution(reading);
     let stack = Stack { reading, whole: &whole };

@@ -102,5 +102,5 @@ fn what_the_model_does_not_have_is_refused() {
     let refused = |want: Want| check(&want, &[], 4).unwrap_err().message;
     assert!(refused(Want { ffn: vec![4], ..Want::default() }).contains("layers 0 to 3"));
     assert!(refused(Want { rotation: Some((0, 4, 0)), ..Want::default() }).contains("heads 0 to 3"));
-    assert!(refused(Want { rotation: Some((0, 0, 4)), ..Want::default() }).contains("behind the pass"));
+    assert!(refused(Want { rotation: Some((0, 0, 4)), ..Want::default() }).contains("after the pass"));
 }

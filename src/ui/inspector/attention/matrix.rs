@@ -1,6 +1,6 @@
 //! One head at all tokens, or the rollout of all layers: a row a token that reads, a column a token that is read.
 //!
-//! Invariants: a cell is a share of its row, 0 to 100 %, whatever the data; what lies behind the reading token or outside
+//! Invariants: a cell is a share of its row, 0 to 100 %, whatever the data; what lies after the reading token or outside
 //! a window is marked, never drawn as a small number; the selected cell is in view and told in words.
 
 use ratatui::buffer::Buffer;

@@ -169,7 +169,7 @@ impl<'a> Display<'a> {
         self.known_rows(&self.rows_asked(Attending::Rollout)?)
     }
 
-    /// The opened head's rows around and behind the pass on display, with everything that was read for them.
+    /// The opened head's rows around and after the pass on display, with everything that was read for them.
     #[must_use]
     pub fn shown_readers(&self) -> Option<(Vec<TokenId>, &'a Arc<Attended>)> {
         let asked = self.readers_asked()?;

@@ -302,7 +302,9 @@ fn find(vocabulary: &Vocabulary, text: &str) -> Option<TokenId> {
 }
 
 fn several(word: &str) -> String {
-    format!("{word} is no single token of this model, and the table has one row a token; choose another word")
+    format!(
+        "{word} is not a single token of this model, and the table has one row a token; choose another word"
+    )
 }
 
 #[cfg(test)]

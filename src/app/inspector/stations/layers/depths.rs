@@ -18,7 +18,7 @@ use crate::token::TokenId;
 
 /// Columns of a grid.
 const COLUMNS: usize = 16;
-/// Of them behind the token on display.
+/// Of them after the token on display.
 const AHEAD: usize = 4;
 /// Grids that are kept.
 const GRIDS: usize = 16;
