@@ -71,9 +71,9 @@ fn files_and_what_is_in_them_are_where_the_guides_say() {
         let text = fs::read_to_string(root.join(guide)).expect("the guide is there");
         let mut file: Option<String> = None;
         for (before, code) in code_of(&text) {
-            let is_path =
-                code.contains('/') && code.chars().all(|c| c.is_ascii_alphanumeric() || "/_.".contains(c));
-            if is_path || code.ends_with(".rs") && !code.contains('<') {
+            let is_file = Path::new(code).extension().is_some_and(|extension| extension == "rs");
+            let plain = code.chars().all(|c| c.is_ascii_alphanumeric() || "/_.".contains(c));
+            if plain && (code.contains('/') || is_file) {
                 let found =
                     [root.join(code), root.join("src").join(code)].into_iter().find(|path| path.exists());
                 let path = found.unwrap_or_else(|| panic!("{guide} names {code}, which is not there"));

@@ -128,7 +128,7 @@ fn sampling_listed() -> String {
     let mut text = String::new();
     for setting in SAMPLING {
         for line in setting.help {
-            text += &format!("#{line}\n");
+            text.extend(["#", line, "\n"]);
         }
         let line = match &defaults[setting.name] {
             Value::Null => format!("# {} = 42\n", setting.name),

@@ -1,4 +1,4 @@
-//! The real worker behind the interface that [`super::serve`] drives.
+//! The real worker behind the interface that [`super::transport::serve`] drives.
 //!
 //! Invariant: nothing is decided here; every call is passed on.
 

@@ -70,15 +70,13 @@ impl<'a> Looking<'a> {
 
     fn run(mut self) -> Result<Looked, Failure> {
         let started = Instant::now();
-        let stages = match (self.chain.take(), &self.request.replay) {
-            (Some((chain, drawn_from)), Some(replay)) => {
+        let stages =
+            if let (Some((chain, drawn_from)), Some(replay)) = (self.chain.take(), &self.request.replay) {
                 Some(Box::new(self.replay(replay, chain, drawn_from)?))
-            }
-            _ => {
+            } else {
                 self.read_last()?;
                 None
-            }
-        };
+            };
         let logits =
             if self.request.logits { Looked::pack(self.lane.session().logits()) } else { Vec::new() };
         let ms = milliseconds(started);

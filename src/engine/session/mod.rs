@@ -368,6 +368,10 @@ impl Session {
     /// Empties the cache, changes nothing and copies nothing any more: as after loading. For when it is not known what
     /// was done, since who used the session panicked.
     pub fn reset(&mut self) {
+        #[allow(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method alone is not general enough over lifetimes"
+        )]
         self.context.with(|context| context.clear_kv_cache());
         self.prefix = Prefix::default();
         self.branch = BranchCache::default();

@@ -36,7 +36,8 @@ pub fn strip(open: Station, width: usize) -> String {
     let mut gap = ' ';
     for (digit, station) in (1..).zip(Station::ALL) {
         text.push(if station == open { '[' } else { gap });
-        text += &format!("{digit}{}", station.strip()[usize::from(full)]);
+        text.push_str(&digit.to_string());
+        text.push_str(station.strip()[usize::from(full)]);
         gap = if station == open { ']' } else { ' ' };
     }
     text.push(gap);

@@ -4,7 +4,7 @@
 //! one column, whatever micro-batches or padding the prompt went through. With ablations the pass is read twice; the
 //! trace is the changed model's, beside the distribution of the unchanged one.
 //!
-//! Invariant: each pass is read on a [`Lane`](crate::engine::session::Lane), so the chat's sequence stays as it was
+//! Invariant: each pass is read on a [`Lane`], so the chat's sequence stays as it was
 //! where that fits beside it, the probe is off and nothing is changed afterwards.
 
 mod ablation;
