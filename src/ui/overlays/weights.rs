@@ -83,7 +83,7 @@ fn subject(canvas: &mut Canvas<'_>, weights: &Weights, inside: Rect) -> u16 {
     };
     let mut at = lines(canvas, &about, Role::Strong, inside, 0);
     if app.config.inspector.captions && roomy {
-        let words = "One sentence is left out at a time, and the same reply is read again behind the rest. Its weight \
+        let words = "One sentence is left out at a time, and the same reply is read again after the rest. Its weight \
                      is how much less likely the reply then is: + it led to these words, − it spoke against them.";
         at = lines(canvas, words, Role::Muted, inside, at);
     }
