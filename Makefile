@@ -79,9 +79,10 @@ tables: $(ENV) ## the lists that README and config.example.toml have of commands
 docs: $(ENV)
 	@$(WITH) RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps --lib --quiet $(CARGO_FLAGS)
 
-# By the program as the tests have it, which is compiled for them anyway.
+# By the program as the tests have it, which is compiled for them anyway. `cargo build` would compile it and half of the
+# dependencies once more, since what only tests depend on asks for other features of them.
 models: $(ENV) ## fetch the two models that the tests use (accepts Gemma's terms, visibly)
-	@$(WITH) cargo build --release --locked --features testing --bin glassbox $(CARGO_FLAGS)
+	@$(WITH) cargo test --release --locked --features testing --no-run --test pty $(CARGO_FLAGS)
 	@GLASSBOX_HOME="$(TEST_HOME)" ./target/release/glassbox models pull smollm2-135m-instruct
 	@GLASSBOX_HOME="$(TEST_HOME)" ./target/release/glassbox models pull gemma-3-270m --accept-licence
 
