@@ -456,18 +456,18 @@ pub struct Run {
     pub timings: Timings,
 }
 
-#[cfg(test)]
 impl Run {
-    /// A run of a model with the vocabulary "v", under seed 7 and the default settings.
-    pub(crate) fn of_tests(id: i64, model: &str) -> Self {
+    /// A run that has written nothing yet, of a model of which only the name is known.
+    #[must_use]
+    pub fn new(id: RunId, model: String, sampling: Sampling, seed: u32) -> Self {
         Self {
-            id: RunId(id),
-            model: model.into(),
+            id,
+            model,
             model_hash: None,
-            vocabulary: Some("v".into()),
+            vocabulary: None,
             template_hash: None,
-            sampling: Sampling::default(),
-            seed: 7,
+            sampling,
+            seed,
             interventions: Vec::new(),
             template_clock_ms: None,
             prefix: None,
@@ -477,5 +477,12 @@ impl Run {
             usage: Usage::default(),
             timings: Timings::default(),
         }
+    }
+
+    /// A run of a model with the vocabulary "v", under seed 7 and the default settings.
+    #[cfg(test)]
+    pub(crate) fn of_tests(id: i64, model: &str) -> Self {
+        let run = Self::new(RunId(id), model.into(), Sampling::default(), 7);
+        Self { vocabulary: Some("v".into()), ..run }
     }
 }

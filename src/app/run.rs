@@ -5,9 +5,7 @@
 use super::completion::{self, Line};
 use super::{ActiveRun, App, Asker, ChatView, Outbox, Phase, Queued, Talk, prompt};
 use crate::app::view::With;
-use crate::chat::{
-    Conversation, ConversationId, Role, Run, RunId, Span, Timings, Turn, TurnId, TurnState, Usage,
-};
+use crate::chat::{Conversation, ConversationId, Role, Run, RunId, Span, Turn, TurnId, TurnState};
 use crate::engine::protocol::{Generate, Job, Loaded, Prompt, Request};
 use crate::store;
 
@@ -231,21 +229,12 @@ impl Talk {
             None => (None, None),
         };
         Run {
-            id: RunId(out.id()),
-            model: with.model.name.clone(),
             model_hash: with.model.hash.clone(),
             vocabulary,
             template_hash,
-            sampling,
-            seed,
             interventions: settings.interventions,
             template_clock_ms: Some(out.now.wall_ms),
-            prefix: None,
-            prompt_ids: Vec::new(),
-            taken: 0,
-            stop: None,
-            usage: Usage::default(),
-            timings: Timings::default(),
+            ..Run::new(RunId(out.id()), with.model.name.clone(), sampling, seed)
         }
     }
 

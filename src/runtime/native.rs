@@ -50,10 +50,3 @@ pub fn flush_input() {
     // SAFETY: descriptor 0 is open for the process's life.
     unsafe { libc::tcflush(libc::STDIN_FILENO, libc::TCIFLUSH) };
 }
-
-/// Minutes that local time is ahead of UTC at this moment.
-#[must_use]
-pub fn offset_minutes(seconds_since_1970: i64) -> i32 {
-    let moment = jiff::Timestamp::from_second(seconds_since_1970).unwrap_or_default();
-    jiff::tz::TimeZone::system().to_offset(moment).seconds() / 60
-}

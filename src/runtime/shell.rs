@@ -6,6 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use crossterm::event::{Event, EventStream};
 use futures_util::StreamExt as _;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
@@ -246,7 +248,7 @@ impl Shell {
         Now {
             mono_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
-            offset_minutes: native::offset_minutes(i64::try_from(wall.as_secs()).unwrap_or(i64::MAX)),
+            offset_minutes: TimeZone::system().to_offset(Timestamp::now()).seconds() / 60,
         }
     }
 

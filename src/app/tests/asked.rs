@@ -24,8 +24,8 @@ fn load_again(bench: &mut Bench) -> Vec<Effect> {
     bench.send(Msg::Tick)
 }
 
-/// The panel with two texts, and what comes of them: the request for their direction.
-fn steering(bench: &mut Bench) -> u64 {
+/// The panel with two texts that are cut into tokens, and what comes of that.
+fn steered(bench: &mut Bench) -> Vec<Effect> {
     bench.app.open_steer();
     bench.app.inspector.steer.towards.text = "warm".into();
     bench.app.inspector.steer.away.text = "cold".into();
@@ -34,7 +34,12 @@ fn steering(bench: &mut Bench) -> u64 {
         let tokens = vec![(TokenId(1), serde_bytes::ByteBuf::new())];
         effects = bench.event(id, Event::Tokenized { tokens });
     }
-    asked(&effects, "Direction").expect("both texts are cut")
+    effects
+}
+
+/// The same, and the request for their direction.
+fn steering(bench: &mut Bench) -> u64 {
+    asked(&steered(bench), "Direction").expect("both texts are cut")
 }
 
 #[test]
@@ -84,14 +89,7 @@ fn a_trial_that_was_refused_goes_on_after_a_reload() {
 fn what_the_engine_cannot_do_is_said_and_never_asked() {
     let mut bench = reading();
     bench.app.out.requests.engine_can(Capabilities::all().without(Capability::Steering));
-    bench.app.open_steer();
-    bench.app.inspector.steer.towards.text = "warm".into();
-    bench.app.inspector.steer.away.text = "cold".into();
-    let mut effects = bench.send(Msg::Tick);
-    while let Some(id) = asked(&effects, "Tokenize") {
-        let tokens = vec![(TokenId(1), serde_bytes::ByteBuf::new())];
-        effects = bench.event(id, Event::Tokenized { tokens });
-    }
+    let mut effects = steered(&mut bench);
     effects.extend(bench.send(Msg::Tick));
     assert_eq!(asked(&effects, "Direction"), None);
     let said = format!("{:?}", bench.app.inspector.steer);

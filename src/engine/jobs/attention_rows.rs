@@ -15,7 +15,7 @@ use crate::engine::model::changes;
 use crate::engine::probe::{Captured, Plan, Rows};
 use crate::engine::prompt::encode;
 use crate::engine::protocol::{Attend, Attended, Attending, Event, Failure, ROWS};
-use crate::engine::session::{Halt, Rows as Logits, Session, Text};
+use crate::engine::session::{Rows as Logits, Session, Text};
 use crate::inspect::rollout::rollout;
 use crate::inspect::scores::{self, HeadScore, HeadScores};
 use crate::token::TokenId;
@@ -120,21 +120,11 @@ impl Stretch<'_> {
         plan: Plan,
         emit: &dyn Fn(Event),
     ) -> Result<(Captured, usize), Failure> {
-        self.read_planned(session, plan, emit).map_err(failed)
-    }
-
-    fn read_planned(
-        &self,
-        session: &mut Session,
-        plan: Plan,
-        emit: &dyn Fn(Event),
-    ) -> Result<(Captured, usize), Halt> {
         let mut lane = session.lane(Text::from(self.start, self.ids, self.interventions));
-        lane.read_to(self.start, |done, total| {
-            emit(Event::PromptProgress { done: done as u32, total: total as u32 });
-        })?;
+        let progress = |done, total| emit(Event::PromptProgress { done: done as u32, total: total as u32 });
+        lane.read_to(self.start, progress).map_err(failed)?;
         lane.probe(plan);
-        lane.decode_to(self.ids.len(), Logits::Last)?;
+        lane.decode_to(self.ids.len(), Logits::Last).map_err(failed)?;
         let captured = lane.captured();
         if self.keeps {
             lane.keep();

@@ -110,25 +110,14 @@ fn a_child_that_reads_nothing_does_not_block_the_sender() {
 
 #[test]
 fn all_of_standard_error_goes_into_the_log() {
-    #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
-    impl Write for Shared {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let log = Shared::default();
+    let log = testing::Output::default();
     let (sink, events) = testing::events();
     let mut command = Command::new("sh");
     command.arg("-c").arg("i=0; while [ $i -lt 500 ]; do echo line $i >&2; i=$((i+1)); done");
     let _engine = ChildEngine::spawn(command, sink, Some(Box::new(log.clone()))).unwrap();
     let exit = exit_of(&events);
     assert_eq!(exit.log_tail.last().unwrap(), "line 499");
-    assert_eq!(String::from_utf8(log.0.lock().unwrap().clone()).unwrap().lines().count(), 500);
+    assert_eq!(String::from_utf8(log.written()).unwrap().lines().count(), 500);
 }
 
 #[test]

@@ -235,17 +235,6 @@ fn a_slow_question_holds_up_no_cancel_and_only_one_is_worked_on_at_a_time() {
 
 #[test]
 fn frames_in_frames_out() {
-    #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
-    impl Write for Shared {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
     let mut input = Vec::new();
     for (id, request) in [
         (1, Request::Immediate(Immediate::Vocabulary)),
@@ -254,9 +243,9 @@ fn frames_in_frames_out() {
     ] {
         frame::write(&mut input, &Call { id: RequestId(id), request }).unwrap();
     }
-    let output = Shared::default();
+    let output = testing::Output::default();
     serve(input.as_slice(), output.clone(), scripted::make(ScriptedOptions::default())).unwrap();
-    let bytes = output.0.lock().unwrap().clone();
+    let bytes = output.written();
     let mut bytes = bytes.as_slice();
     let events: Vec<Envelope> = std::iter::from_fn(|| frame::read(&mut bytes).unwrap()).collect();
     assert_eq!(events.len(), 2, "nothing after the shutdown: {events:?}");
