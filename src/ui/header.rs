@@ -201,20 +201,18 @@ fn fetching(app: &App) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::testing::design::{capitals, rows, theme};
+    use crate::ui::testing::design::{capitals, theme};
+    use crate::ui::testing::drawn;
 
     fn header(app: &App, width: u16) -> String {
-        let mut buf = Buffer::empty(Rect::new(0, 0, width, 1));
-        let area = buf.area;
-        draw(app, &theme(), area, &mut buf);
-        rows(&buf).remove(0)
+        drawn(draw, app, &theme(), (width, 1)).remove(0)
     }
 
     #[test]
     fn at_120_and_80_columns_it_is_as_drawn() {
         let app = capitals();
         let wide = " glassbox   SmolLM2-135M-Instruct Q4_1   CPU ×2                 \
-                    ctx ▕▏           ▏    77/8192    168 tok/s   ● writing  ";
+                    ctx ▕▏           ▏    77/8192    168 tok/s   ● writing";
         assert_eq!(header(&app, 120), wide);
         let narrow = " SmolLM2-135M Q4_1  CPU ×2                    ctx   77/8k   168 tok/s  ● writing";
         assert_eq!(header(&app, 80), narrow);
@@ -240,7 +238,7 @@ mod tests {
         let mut check = |status: ModelStatus, expected: &str| {
             app.model.status = status;
             let seen = header(&app, 120);
-            assert!(seen.trim_end().ends_with(expected), "{seen}");
+            assert!(seen.ends_with(expected), "{seen}");
         };
         check(ModelStatus::None, "no model");
         check(ModelStatus::Fetching, "fetching");

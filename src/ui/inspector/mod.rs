@@ -111,17 +111,15 @@ fn strip(theme: &Theme, form: Form, opened: Station, at: Rect, buf: &mut Buffer)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::testing::design::{capitals, rows, theme};
+    use crate::ui::testing::design::{capitals, theme};
+    use crate::ui::testing::drawn;
 
     #[test]
     fn the_strip_brackets_the_open_station_and_never_shifts() {
         let mut app = capitals();
         let mut strip = |station, width| {
             app.inspector.station = station;
-            let area = Rect::new(0, 0, width, 3);
-            let mut buf = Buffer::empty(area);
-            draw(&app, &theme(), area, &mut buf);
-            rows(&buf)[0].trim_end().to_owned()
+            drawn(draw, &app, &theme(), (width, 3)).remove(0)
         };
         assert_eq!(strip(Station::Softmax, 46), " 1tok 2emb 3pos 4att 5ffn 6lay[7sof]8sam 9why");
         assert_eq!(strip(Station::Why, 46), " 1tok 2emb 3pos 4att 5ffn 6lay 7sof 8sam[9why]");

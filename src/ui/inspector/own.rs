@@ -230,8 +230,7 @@ mod tests {
     fn bar(value: f32, ascii: bool) -> String {
         let scale = Signed { low: -24.0, high: 8.0, cells: 17 };
         let mut buf = testing::buffer(17, 1);
-        let area = buf.area;
-        scale.row(Row::default(), 0, value, &testing::theme(ascii)).draw(area, 0, &mut buf);
+        scale.row(Row::default(), 0, value, &testing::theme(ascii)).draw(buf.area, 0, &mut buf);
         testing::rows(&buf).remove(0)
     }
 

@@ -9,7 +9,7 @@ mod message;
 mod stairs;
 mod table;
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
 mod tried;
 
 use ratatui::buffer::Buffer;

@@ -4,18 +4,13 @@
 
 use std::sync::Arc;
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-use ratatui::style::Color;
-
 use crate::app::{Ahead, Alternatives, App, LineEdit, Query, StepMode, TokenCursor, Tree};
 use crate::chat::{Role as Speaker, RunId, Span, Turn, TurnId, TurnState};
 use crate::engine::protocol::{LookedAhead, Path};
-use crate::theme::{Role, Theme};
+use crate::theme::Role;
 use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
-use crate::ui::cache::Cache;
-use crate::ui::render;
-use crate::ui::testing::design::{bare_theme, capitals, rows, theme};
+use crate::ui::testing::design::{bare_theme, capitals, theme};
+use crate::ui::testing::{as_drawn, ink, rows, screen};
 
 /// The first branch of the drawing and its second: each token with its surprise in bits.
 const PARIS: [(&str, f32); 19] = [
@@ -163,138 +158,26 @@ fn with_tree(compare: bool) -> App {
     app
 }
 
-fn drawn(app: &App, theme: &Theme, width: u16, height: u16) -> Buffer {
-    let mut buf = Buffer::empty(Rect::new(0, 0, width, height));
-    let screen = buf.area;
-    render(app, theme, &mut Cache::default(), screen, &mut buf);
-    buf
-}
-
-fn check(buf: &Buffer, expected: &[&str]) {
-    let seen: Vec<String> = rows(buf).iter().map(|row| row.trim_end().to_owned()).collect();
-    assert_eq!(seen, expected, "\n{}", seen.join("\n"));
-}
-
 #[test]
 fn tree_and_comparison_stand_side_by_side_as_drawn() {
-    check(
-        &drawn(&with_tree(true), &theme(), 120, 40),
-        &[
-            " glassbox   SmolLM2-135M-Instruct Q4_1   CPU ×2                               ctx ▕            ▏    24/8192  ○ ready",
-            "━ Branches at token #5 ━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 5 kept ━┬─ Compare 1 and 2 ─────────────────────────────────────────",
-            "                                                            │  1 as it is now               2 beside it",
-            "  The capital of France is↵                                 │  token        bit  so far     token        bit  so far",
-            "  │                                                         │",
-            "  │    token        %                           tokens bit/t│  ␣Paris      0.37    0.37     ␣the        3.95    3.95",
-            "  ├▶ 1 ␣Paris    77.25 ██████▏  .↵↵The answer i…  19   1.57 │                               ␣capital    0.42    4.37",
-            "› ├─ 2 ␣the       6.45 ▌        ␣capital of the…  19   1.79 │                               ␣of         0.10    4.47",
-            "  ├─ 3 ␣London    1.25 ▏        .↵↵                4   1.68 │                               ␣the        1.38    5.85",
-            "  ├─ 4 ␣Le        0.99 ▏        .                  2   4.28 │                               ␣French     2.99    8.84",
-            "  ├─ 5 ␣New       0.93 ▏        ␣.↵                4   2.18 │                               ␣Republic   1.37   10.21",
-            "  ├┈ a ␣La        0.89 ▏                                    │  .           0.55    0.92  =  .           0.52   10.73",
-            "  ├┈ b ␣          0.73                                      │  ↵           1.46    2.38  =  ↵           1.83   12.56",
-            "  ├┈ c ␣not       0.72                                      │  ↵           1.27    3.65  =  ↵           0.92   13.48",
-            "  ├┈ e ␣Mon       0.64                                      │  The         2.79    6.44  =  The         2.75   16.23",
-            "  ├┈ f ␣capital   0.41                                      │  ␣answer     4.63   11.07     ␣French     3.77   20.00",
-            "  ├┈ g ␣a         0.40                                      │                               ␣language   3.18   23.18",
-            "  └┈   ‹others›   9.34 ▊        49 141 tokens               │  ␣is         0.51   11.58  =  ␣is         0.91   24.09",
-            "                                                            │  :           0.67   12.25     ␣a          2.32   26.41",
-            "  1–5 kept branches   a–g not yet taken                     │  ␣           1.00   13.25     ␣language   3.11   29.52",
-            "  bit/t: mean surprise, lower reads likelier to the model   │  2           1.78   15.03     ␣spoken     1.44   30.96",
-            "  branch 2 from here on: ln p −23.60, 34.05 bit             │  0           2.54   17.57     ␣primarily  1.60   32.56",
-            "                                                            │  1           2.29   19.86     ␣in         1.04   33.60",
-            "  further down branch 2                                     │  8           2.07   21.93     ␣France     0.45   34.05",
-            "  ␣the capital of the                                       │  -           0.86   22.79",
-            "  ├▶   ␣French   12.59 █        ␣Republic.↵↵The…            │  0           0.46   23.25",
-            "  └┈   49 151 more                                          │  1           2.70   25.95",
-            "                                                            │  -           0.00   25.95",
-            "  L looks ahead: 4 wide, 6 deep                             │  2           1.42   27.37",
-            "                                                            │  2           2.53   29.90",
-            "                                                            │",
-            "                                                            │  mean 1.57 bit                mean 1.79 bit",
-            "                                                            │  5 of 19 tokens shared   both read the same 5 before",
-            "                                                            │",
-            "                                                            │",
-            "                                                            │",
-            "                                                            │",
-            "                                                            │",
-            " nothing is lost: every branch stays in the chat; going to one reuses the tokens before it and decodes only what is new",
-            " ↑↓ branch   Enter go   1…9 a…y take   = compare   ← → up, down   L look ahead   z scale   d delete, u undo   Esc close",
-        ],
-    );
+    as_drawn!("tree_beside_comparison", rows(&screen(&with_tree(true), &theme(), 120, 40)));
 }
 
 #[test]
 fn at_80_columns_the_tree_stands_alone() {
-    check(
-        &drawn(&with_tree(false), &theme(), 80, 24),
-        &[
-            " SmolLM2-135M Q4_1  CPU ×2                                ctx   24/8k  ○ ready",
-            "━ Branches at token #5 ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 5 kept ━",
-            "",
-            "  The capital of France is↵",
-            "  │",
-            "  │    token        %                                               tokens bit/t",
-            "  ├▶ 1 ␣Paris    77.25 ██████▏  .↵↵The answer is: 2018-01-22          19   1.57",
-            "› ├─ 2 ␣the       6.45 ▌        ␣capital of the French Republic.↵↵T…  19   1.79",
-            "  ├─ 3 ␣London    1.25 ▏        .↵↵                                    4   1.68",
-            "  ├─ 4 ␣Le        0.99 ▏        .                                      2   4.28",
-            "  ├─ 5 ␣New       0.93 ▏        ␣.↵                                    4   2.18",
-            "  ├┈ a ␣La        0.89 ▏",
-            "  ├┈ b ␣          0.73",
-            "  ├┈ c ␣not       0.72",
-            "  ├┈ e ␣Mon       0.64",
-            "  ├┈ f ␣capital   0.41",
-            "  ├┈ g ␣a         0.40",
-            "  └┈   ‹others›   9.34 ▊        49 141 tokens",
-            "",
-            "  1–5 kept branches   a–g not yet taken",
-            "  bit/t: mean surprise, lower reads likelier to the model",
-            "  branch 2 from here on: ln p −23.60, 34.05 bit",
-            " nothing is lost: every branch stays in the chat; going to one reuses the toke…",
-            " ↑↓ branch   Enter go   1…9 a…y take   = compare   d delete, u undo   Esc close",
-        ],
-    );
+    as_drawn!("tree_alone", rows(&screen(&with_tree(false), &theme(), 80, 24)));
 }
 
 #[test]
 fn at_80_columns_the_comparison_takes_the_trees_place() {
-    check(
-        &drawn(&with_tree(true), &theme(), 80, 24),
-        &[
-            " SmolLM2-135M Q4_1  CPU ×2                                ctx   24/8k  ○ ready",
-            "━ Compare 1 and 2 ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━",
-            "  1 as it is now                         2 beside it",
-            "  token                  bit  so far     token                  bit  so far",
-            "",
-            "  ␣Paris                0.37    0.37     ␣the                  3.95    3.95",
-            "                                         ␣capital              0.42    4.37",
-            "                                         ␣of                   0.10    4.47",
-            "                                         ␣the                  1.38    5.85",
-            "                                         ␣French               2.99    8.84",
-            "                                         ␣Republic             1.37   10.21",
-            "  .                     0.55    0.92  =  .                     0.52   10.73",
-            "  ↵                     1.46    2.38  =  ↵                     1.83   12.56",
-            "  ↵                     1.27    3.65  =  ↵                     0.92   13.48",
-            "  The                   2.79    6.44  =  The                   2.75   16.23",
-            "  ␣answer               4.63   11.07     ␣French               3.77   20.00",
-            "                                         ␣language             3.18   23.18",
-            "  ␣is                   0.51   11.58  =  ␣is                   0.91   24.09",
-            "",
-            "  mean 1.57 bit                          mean 1.79 bit",
-            "  5 of 19 tokens shared   both read the same 5 before",
-            "",
-            " nothing is lost: every branch stays in the chat; going to one reuses the toke…",
-            " ↑↓ branch   Enter go   1…9 a…y take   = compare   d delete, u undo   Esc close",
-        ],
-    );
+    as_drawn!("comparison_alone", rows(&screen(&with_tree(true), &theme(), 80, 24)));
 }
 
 #[test]
 fn in_ascii_the_tree_is_all_ascii() {
     for compare in [false, true] {
         for (width, height) in [(120, 40), (80, 24), (60, 16)] {
-            let drawn = rows(&drawn(&with_tree(compare), &bare_theme(), width, height)).join("\n");
+            let drawn = rows(&screen(&with_tree(compare), &bare_theme(), width, height)).join("\n");
             assert!(drawn.is_ascii(), "{drawn}");
         }
     }
@@ -302,14 +185,13 @@ fn in_ascii_the_tree_is_all_ascii() {
 
 #[test]
 fn the_paths_have_their_roles() {
-    let buf = drawn(&with_tree(true), &theme(), 120, 40);
-    let of = |role: Role| Color::Indexed(role as u8);
+    let buf = screen(&with_tree(true), &theme(), 120, 40);
     assert_eq!(
         (buf[(7, 6)].fg, buf[(8, 7)].fg, buf[(7, 8)].fg),
-        (of(Role::TokenChosen), of(Role::TokenRival), of(Role::Text))
+        (ink(Role::TokenChosen), ink(Role::TokenRival), ink(Role::Text))
     );
-    assert_eq!((buf[(63, 5)].fg, buf[(92, 5)].fg), (of(Role::TokenChosen), of(Role::TokenRival)));
-    assert_eq!((buf[(63, 11)].fg, buf[(89, 11)].symbol()), (of(Role::Muted), "="));
+    assert_eq!((buf[(63, 5)].fg, buf[(92, 5)].fg), (ink(Role::TokenChosen), ink(Role::TokenRival)));
+    assert_eq!((buf[(63, 11)].fg, buf[(89, 11)].symbol()), (ink(Role::Muted), "="));
 }
 
 fn alternatives() -> App {
@@ -339,35 +221,7 @@ fn alternatives() -> App {
 
 #[test]
 fn alternatives_say_what_is_here_taken_banned_and_unknown() {
-    check(
-        &drawn(&alternatives(), &theme(), 80, 24),
-        &[
-            "┍━ Instead of ␣Paris ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ token 1 of 19 ━┑",
-            "│  › type to filter all 49 152 tokens                                          │",
-            "│        token             model % 0          50        100                    │",
-            "│    1 ▶ ␣Paris              77.25 ██████████████████▌      here               │",
-            "│  ▶ 2   ␣the                 6.45 █▌                       branch             │",
-            "│    3   ␣London              1.25 ▎                        branch, banned     │",
-            "│    4   ␣Le                  0.99 ▎                        branch             │",
-            "│    5   ␣New                 0.93 ▎                        branch             │",
-            "│    6   ␣La                  0.89 ▎                                           │",
-            "│    7   ␣                    0.73 ▏                                           │",
-            "│    8   ␣not                 0.72 ▏                                           │",
-            "│    9   ␣Mon                 0.64 ▏                                           │",
-            "│        ␣capital             0.41 ▏                                           │",
-            "│        ␣a                   0.40 ▏                                           │",
-            "│        x                       –                                             │",
-            "│                                                                              │",
-            "│                                                                              │",
-            "│                                                                              │",
-            "│                                                                              │",
-            "│                                                                              │",
-            "│                                                                              │",
-            "│    the 11 likeliest are kept; – is not known yet                             │",
-            "│  1…9 take   ↑↓ Enter take   b ban   + - boost   L look ahead   Esc close     │",
-            "└──────────────────────────────────────────────────────────────────────────────┘",
-        ],
-    );
+    as_drawn!("alternatives", rows(&screen(&alternatives(), &theme(), 80, 24)));
 }
 
 fn ahead() -> App {
@@ -403,35 +257,7 @@ fn ahead() -> App {
 
 #[test]
 fn a_look_ahead_draws_what_paths_share_once() {
-    check(
-        &drawn(&ahead(), &theme(), 80, 24),
-        &[
-            "┍━ Look ahead ━━━━━━━━━━━━━━━━━━━━━ 4 wide, 6 deep   12 tokens read in 0.31 s ━┑",
-            "│  The capital of France is↵                                                   │",
-            "│                                                         %          so far %  │",
-            "│  ├▶ ␣Paris.                                         77.25 ██████▏     52.53  │",
-            "│  │  ├─ 1 ↵                                          36.00 ██▉         18.91  │",
-            "│  │  └▶ 2 The                                        20.00 █▋          10.51  │",
-            "│  └─ 3 ␣the␣capital␣of                                6.45 ▌            4.50  │",
-            "│                                                                              │",
-            "│                                                                              │",
-            "│                                                                              │",
-            "│                                                                              │",
-            "│                                                                              │",
-            "│                                                                              │",
-            "│                                                                              │",
-            "│                                                                              │",
-            "│                                                                              │",
-            "│                                                                              │",
-            "│                                                                              │",
-            "│                                                                              │",
-            "│                                                                              │",
-            "│                                                                              │",
-            "│                                                                              │",
-            "│  1…9 take   ↑↓ path   Enter take it   Esc close                              │",
-            "└──────────────────────────────────────────────────────────────────────────────┘",
-        ],
-    );
+    as_drawn!("look_ahead", rows(&screen(&ahead(), &theme(), 80, 24)));
 }
 
 #[test]
@@ -439,7 +265,7 @@ fn a_reply_that_waits_says_so_and_names_its_keys() {
     let mut app = capitals();
     app.talk.steps = StepMode { on: true, paused: true, ..StepMode::default() };
     app.focus = crate::app::Focus::Transcript;
-    let rows = rows(&drawn(&app, &theme(), 120, 40));
+    let rows = rows(&screen(&app, &theme(), 120, 40));
     assert!(rows[0].contains("◐ paused"), "{}", rows[0]);
-    assert_eq!(rows[39].trim_end(), " Space next token   1…9 another   b ban, draw again   g let it run");
+    assert_eq!(rows[39], " Space next token   1…9 another   b ban, draw again   g let it run");
 }

@@ -132,21 +132,18 @@ fn keys<S: std::fmt::Display>(app: &App, commands: &[(Command, S)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ratatui::buffer::Buffer;
-    use ratatui::layout::Rect;
-
     use super::*;
     use crate::app::Station;
-    use crate::ui::testing::design::{capitals, rows, theme};
+    use crate::ui::testing::design::{capitals, theme};
+    use crate::ui::testing::{as_drawn, buffer, holds, overlay, rows};
 
     /// A page as drawn at a size, all rows that scrolling shows, in order.
     fn page(app: &App, page: usize, width: u16, height: u16) -> (Vec<String>, u16) {
-        let screen = Rect::new(0, 0, width, height);
         let mut seen = Vec::new();
         let mut scroll = 0;
         loop {
-            let mut buf = Buffer::empty(screen);
-            let overlay = Help { page, scroll }.into();
+            let mut buf = buffer(width, height);
+            let (screen, overlay) = (buf.area, Help { page, scroll }.into());
             let drawn = super::super::draw(app, &theme(), &overlay, (screen, screen), &mut buf);
             seen.extend(rows(&buf));
             if scroll >= drawn.furthest {
@@ -172,25 +169,10 @@ mod tests {
     }
 
     #[test]
-    fn the_softmax_page_is_as_drawn() {
-        let (seen, _) = page(&capitals(), HelpPage::of_station(Station::Softmax), 120, 40);
-        let from = seen.iter().position(|row| row.contains("What am I")).unwrap();
-        let seen: Vec<&str> = seen[from..from + 10].iter().map(|row| row.trim_matches([' ', '│'])).collect();
-        assert_eq!(
-            seen,
-            [
-                "What am I looking at? Softmax",
-                "Before each token the network gives every one of its 49 152 tokens a score (a logit). Softmax turns the",
-                "scores into shares that add up to 1. The bar is that share. One token is then drawn.",
-                "p(v) = exp(z_v − m) ÷ Σ exp(z_u − m),  m = max z      Bridle 1990",
-                "",
-                "uncertainty   H = −Σ p log₂ p, in bits: 0 when sure, 15.6 when all 49 152 are even",
-                "surprise      −log₂ p(drawn), in bits: each bit halves the odds",
-                "rank          1 + how many tokens had a larger score than the drawn one",
-                "‹others›      everything not listed, so that the column adds up to 100",
-                "after         the odds once the samplers cut; × names the stage that threw a token out",
-            ]
-        );
+    fn pages_are_as_drawn() {
+        let softmax = HelpPage::of_station(Station::Softmax);
+        as_drawn!("softmax_page", overlay(&capitals(), &theme(), Help { page: softmax, scroll: 0 }, 120, 40));
+        as_drawn!("first_page", overlay(&capitals(), &theme(), Help { page: 0, scroll: 2 }, 80, 24));
     }
 
     #[test]
@@ -199,6 +181,6 @@ mod tests {
         let changed = [("hold".to_owned(), vec!["f9".to_owned()])].into();
         app.keymap = crate::config::keymap::Keymap::build(crate::command::TABLE, &changed).0;
         let (seen, _) = page(&app, HelpPage::of_station(Station::Softmax), 120, 40);
-        assert!(seen.iter().any(|row| row.contains("Keys here     F9 hold")), "{}", seen.join("\n"));
+        holds(&seen, "Keys here     F9 hold");
     }
 }

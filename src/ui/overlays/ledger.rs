@@ -123,36 +123,18 @@ fn row(canvas: &mut Canvas<'_>, at: Rect, position: usize, shown: &TurnToken<'_>
 mod tests {
     use super::*;
     use crate::app::{LedgerOrder, LineEdit};
-    use crate::ui::overlays;
-    use crate::ui::testing::design::{capitals, rows, theme};
-    use ratatui::buffer::Buffer;
-
-    fn drawn(width: u16, height: u16) -> Vec<String> {
-        let mut app = capitals();
-        let branch = app.talk.chat.branch();
-        let turn = branch.iter().rev().find(|turn| turn.steps().next().is_some()).unwrap().id;
-        let count = app.view().turn_tokens(app.talk.chat.turn(turn).unwrap()).len();
-        let rows_shown = (0..count).rev().collect();
-        let filter = LineEdit::default();
-        let order = LedgerOrder::Surprise;
-        app.overlays.push(Ledger { turn, filter, order, rows: rows_shown, selected: 0 });
-        let screen = Rect::new(0, 0, width, height);
-        let mut buf = Buffer::empty(screen);
-        overlays::draw(&app, &theme(), app.overlays.last().unwrap(), (screen, screen), &mut buf);
-        rows(&buf)
-    }
+    use crate::ui::testing::design::{capitals, theme};
+    use crate::ui::testing::{as_drawn, overlay};
 
     #[test]
     fn a_row_says_position_id_name_and_figures_and_columns_go_from_the_right() {
-        let wide = drawn(120, 40).join("\n");
-        for head in
-            ["#", "token", "id", "model %", "surprise", "rank", "uncertainty", "ms", "likeliest others"]
-        {
-            assert!(wide.contains(head), "{head}: {wide}");
-        }
-        assert!(wide.contains("by surprise, largest first"));
-        assert!(wide.contains("18.95") && wide.contains("2.40"), "{wide}");
-        let narrow = drawn(60, 20).join("\n");
-        assert!(narrow.contains("surprise") && !narrow.contains("likeliest others"), "{narrow}");
+        let app = capitals();
+        let branch = app.talk.chat.branch();
+        let turn = branch.iter().rev().find(|turn| turn.steps().next().is_some()).unwrap().id;
+        let count = app.view().turn_tokens(app.talk.chat.turn(turn).unwrap()).len();
+        let (filter, order) = (LineEdit::default(), LedgerOrder::Surprise);
+        let open = Ledger { turn, filter, order, rows: (0..count).rev().collect(), selected: 0 };
+        as_drawn!("ledger", overlay(&app, &theme(), open.clone(), 120, 40));
+        as_drawn!("ledger_60x20", overlay(&app, &theme(), open, 60, 20));
     }
 }

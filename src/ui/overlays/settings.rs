@@ -364,23 +364,21 @@ fn show(key: &str, value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ratatui::buffer::Buffer;
-
     use super::*;
     use crate::app::LineEdit;
-    use crate::ui::testing::design::{bare_theme, capitals, rows, theme};
+    use crate::ui::testing::design::{bare_theme, capitals, theme};
+    use crate::ui::testing::{as_drawn, overlay};
 
     /// The overlay with every row, one of them selected.
     fn drawn(app: &App, theme: &Theme, selected: usize, width: u16, height: u16) -> Vec<String> {
         let all = (0..entries(app).len()).collect();
-        picked(app, theme, Picker { rows: all, selected, ..Picker::default() }, width, height)
-    }
-
-    fn picked(app: &App, theme: &Theme, picker: Picker, width: u16, height: u16) -> Vec<String> {
-        let screen = Rect::new(0, 0, width, height);
-        let mut buf = Buffer::empty(screen);
-        super::super::draw(app, theme, &Settings { picker }.into(), (screen, screen), &mut buf);
-        rows(&buf)
+        overlay(
+            app,
+            theme,
+            Settings { picker: Picker { rows: all, selected, ..Picker::default() } },
+            width,
+            height,
+        )
     }
 
     fn figures() -> App {
@@ -391,64 +389,37 @@ mod tests {
 
     #[test]
     fn the_settings_are_as_drawn() {
-        let seen = drawn(&figures(), &theme(), 0, 100, 20);
-        let expected = [
-            "┍━ Settings ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ F4 ━┑",
-            "│  › type to filter                                              this chat  model  default         │",
-            "│                                                                                                  │",
-            "│  Sampling                                                                                        │",
-            "│  ▶ temperature                0.80   ◂━━━━━━━┿━━━━━━━━━━━▸  0–2     0.80      –     0.80         │",
-            "│    top-k                        40                                     –      –       40         │",
-            "│    top-p                      0.95                                     –      –     0.95         │",
-            "│    min-p                      0.05                                     –      –     0.05         │",
-            "│    seed                     random                                     –      –   random         │",
-            "│  What this does, on the token on display            ␣Lou 63.41   ␣Notre 24.06   3 left           │",
-            "│                                                                                                  │",
-            "│  Look                                                                                            │",
-            "│    theme                      auto   dark, light                                                 │",
-            "│    colours                    auto   found: 256 colours                                          │",
-            "│    symbols                    auto   found: full                                                 │",
-            "│    mouse                       off   off: the terminal can select text                           │",
-        ];
-        assert_eq!(seen[..16], expected, "\n{}", seen.join("\n"));
-        let keys =
-            "←→ change   Enter type a value   Backspace back to default   Ctrl+Z undo   Esc close, saved";
-        assert!(seen[18].contains(keys), "{}", seen[18]);
+        as_drawn!("settings", drawn(&figures(), &theme(), 0, 100, 20));
+        // Columns go from the right.
+        as_drawn!("settings_80x24", drawn(&figures(), &theme(), 0, 80, 24));
+        // A value is typed beside the one in use.
+        let value = Some(LineEdit::new("0.25"));
+        let picker = Picker { rows: vec![0], value, ..Picker::default() };
+        as_drawn!("value_typed", overlay(&figures(), &bare_theme(), Settings { picker }, 100, 20));
     }
 
     #[test]
     fn another_temperature_moves_the_line_on_what_it_does() {
         let mut app = capitals();
+        let line = |app: &App| drawn(app, &theme(), 0, 100, 20)[9].trim_matches(['│', ' ']).to_owned();
+        let said = |what: &str| format!("What this does, on the token on display            {what}");
         app.talk.chat.settings.sampling.temperature = Some(0.0);
-        let seen = drawn(&app, &theme(), 0, 100, 20);
-        assert!(seen[9].contains("␣Lou 100.00   1 left"), "{}", seen[9]);
+        assert_eq!(line(&app), said("␣Lou 100.00   1 left"));
         app.talk.chat.settings.sampling.dry_multiplier = Some(0.8);
-        let seen = drawn(&app, &theme(), 0, 100, 20);
-        assert!(seen[9].contains("cannot be told from the odds kept"), "{}", seen[9]);
+        assert_eq!(line(&app), said("cannot be told from the odds kept"));
         app.inspector.live = None;
-        let seen = drawn(&app, &theme(), 0, 100, 20);
-        assert_eq!(seen[9].trim_matches(['│', ' ']), "");
+        assert_eq!(line(&app), "");
     }
 
     #[test]
-    fn columns_go_from_the_right_and_every_row_can_be_reached() {
+    fn every_row_can_be_reached() {
         let app = figures();
-        let seen = drawn(&app, &theme(), 0, 80, 24);
-        assert!(seen[1].contains("this chat") && !seen[1].contains("model"), "{}", seen[1]);
         for (width, height) in [(80, 24), (60, 16)] {
             for (selected, entry) in entries(&app).iter().enumerate() {
                 let seen = drawn(&app, &theme(), selected, width, height).join("\n");
                 assert!(seen.contains(&format!("▶ {}", setting_label(&entry.key))), "{seen}");
             }
         }
-    }
-
-    #[test]
-    fn a_value_is_typed_beside_the_one_in_use() {
-        let value = Some(LineEdit::new("0.25"));
-        let picker = Picker { rows: vec![0], value, ..Picker::default() };
-        let seen = picked(&figures(), &bare_theme(), picker, 100, 20);
-        assert!(seen[4].contains("0.80   0.25"), "{}", seen[4]);
     }
 
     #[test]

@@ -226,33 +226,21 @@ fn said(canvas: &mut Canvas<'_>, at: Rect) {
 
 #[cfg(test)]
 mod tests {
-    use ratatui::layout::Rect;
-
     use crate::app::SteerPanel;
-    use crate::ui::testing;
     use crate::ui::testing::design::{bare_theme, empty, theme};
+    use crate::ui::testing::{as_drawn, overlay};
 
     #[test]
     fn the_panel_is_whole_on_any_screen() {
-        for theme in [theme(), bare_theme()] {
-            for (width, height) in [(120, 40), (80, 24), (60, 16), (20, 6)] {
-                let mut app = empty();
-                app.inspector.steer.kls = vec![Some(0.4), None, Some(1.6)];
-                app.inspector.steer.percent = 35;
-                let mut buf = testing::buffer(width, height);
-                let screen = Rect::new(0, 0, width, height);
-                super::super::draw(&app, &theme, &SteerPanel.into(), (screen, screen), &mut buf);
-                let seen = testing::rows(&buf).join("\n");
-                if width >= 80 {
-                    let keys = ["Enter steer", "Ctrl+X swap", "Ctrl+T twin", "Esc close"];
-                    for what in ["towards", "away from", "after layer", "strength", "+0.35", "KL 1.00"]
-                        .into_iter()
-                        .chain(keys)
-                    {
-                        assert!(seen.contains(what), "{what}\n{seen}");
-                        assert!(!seen.contains('…'), "{seen}");
-                    }
-                }
+        let mut app = empty();
+        app.inspector.steer.kls = vec![Some(0.4), None, Some(1.6)];
+        app.inspector.steer.percent = 35;
+        as_drawn!("steer", overlay(&app, &theme(), SteerPanel, 120, 40));
+        as_drawn!("steer_80x24", overlay(&app, &bare_theme(), SteerPanel, 80, 24));
+        for (width, height) in [(120, 40), (80, 24), (60, 16), (20, 6)] {
+            for theme in [theme(), bare_theme()] {
+                let seen = overlay(&app, &theme, SteerPanel, width, height).join("\n");
+                assert!(width < 80 || !seen.contains('…'), "{seen}");
             }
         }
     }

@@ -2,34 +2,25 @@
 //!
 //! Invariant: figures are those of the default model in the design's drawing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::app::{ActiveRun, App, Level, LiveStep, ModelStatus, Notice, Phase, Watched, Writing};
+use crate::app::{
+    ActiveRun, App, InsidePass, Level, LiveStep, ModelStatus, Msg, Notice, Now, Phase, TokenCursor, Watched,
+    Writing,
+};
 use crate::chat::{
     ChatSettings, Conversation, ConversationHead, ConversationId, Role as Speaker, Run, RunId, Span, Turn,
     TurnId, TurnState,
 };
 use crate::config::keymap::Keymap;
 use crate::config::{ColorDepth, Config};
-use crate::engine::protocol::{Loaded, Memory, RequestId, TemplateKind};
+use crate::engine::protocol::{Inspected, Loaded, Memory, RequestId, TemplateKind};
 use crate::model_entry::ModelFacts;
 use crate::theme::{Role, Symbols, Theme};
 use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
-
-/// The full glyphs.
-#[must_use]
-pub fn full() -> Symbols {
-    Symbols::FULL
-}
-
-/// The ASCII glyphs.
-#[must_use]
-pub fn ascii() -> Symbols {
-    Symbols::ASCII
-}
 
 /// A theme whose roles can be told apart by colour.
 #[must_use]
@@ -43,7 +34,7 @@ pub fn theme() -> Theme {
         styles,
         mag: [Style::new(); 9],
         div: [Style::new(); 9],
-        symbols: full(),
+        symbols: Symbols::FULL,
     }
 }
 
@@ -52,17 +43,7 @@ pub fn theme() -> Theme {
 pub fn bare_theme() -> Theme {
     let mut styles = vec![Style::new(); Role::Error as usize + 1];
     styles[Role::TokenChosen as usize] = Style::new().add_modifier(Modifier::BOLD);
-    Theme { depth: ColorDepth::None, styles, symbols: ascii(), ..theme() }
-}
-
-/// The symbols of a buffer, row by row, wide characters once.
-#[must_use]
-pub fn rows(buf: &Buffer) -> Vec<String> {
-    let width = usize::from(buf.area.width);
-    buf.content
-        .chunks(width.max(1))
-        .map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect())
-        .collect()
+    Theme { depth: ColorDepth::None, styles, symbols: Symbols::ASCII, ..theme() }
 }
 
 const CANDIDATES: [(&str, f32); 12] = [
@@ -248,5 +229,56 @@ pub fn capitals() -> App {
         Watched { id: TokenId(12), now: Some(1e-6), peak: 2e-6, rank: Some(39_062) },
         Watched { id: TokenId(3), now: Some(0.0055), peak: 0.0055, rank: Some(4) },
     ];
+    app
+}
+
+/// A step with its surprise in bits.
+#[must_use]
+pub fn step(id: i32, bytes: &[u8], bits: f32, rank: u32) -> Step {
+    Step {
+        id: Some(TokenId(id)),
+        bytes: bytes.to_vec(),
+        logprob: -bits * std::f32::consts::LN_2,
+        rank,
+        ..Step::default()
+    }
+}
+
+/// A reply of these steps after a prompt of one token; the cursor stands on one.
+pub fn replied(steps: Vec<Step>, cursor: usize) -> App {
+    let mut app = capitals();
+    app.talk.run = None;
+    let mut vocabulary = Vocabulary { hash: "v".into(), ..Vocabulary::default() };
+    for name in ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] {
+        vocabulary.push(name.as_bytes(), TokenKind::Control);
+    }
+    let texts: BTreeMap<_, _> = steps.iter().map(|step| (step.id, &step.bytes)).collect();
+    for id in 3..49_152 {
+        vocabulary.push(texts.get(&Some(TokenId(id))).map_or(b"x", |bytes| bytes), TokenKind::Normal);
+    }
+    app.talk.vocabularies.insert("v".into(), Arc::new(vocabulary));
+    app.talk.runs.get_mut(&RunId(1)).unwrap().prompt_ids = vec![TokenId(504)];
+    app.talk.chat.turns[1].parent = None;
+    app.talk.chat.turns[1].spans = vec![Span::Generated { run: RunId(1), steps }];
+    app.transcript.selected = Some(TurnId(2));
+    app.transcript.cursor = Some(TokenCursor { turn: TurnId(2), index: cursor });
+    app.update(Now::default(), Msg::Tick);
+    app
+}
+
+/// The names of "capital of France is Paris", with ids from 1000 on.
+pub const FRANCE: [&str; 5] = [" capital", " of", " France", " is", " Paris"];
+
+/// A reply of five tokens with ids from 1000 on; at one of them a pass was opened, of which this was seen.
+pub fn opened(names: [&str; 5], cursor: usize, seen: Inspected) -> App {
+    let steps = names.iter().zip(1000..).map(|(text, id)| step(id, text.as_bytes(), 1.0, 1)).collect();
+    let mut app = replied(steps, cursor);
+    app.inspector.inside.passes.push(InsidePass {
+        at: app.transcript.cursor.unwrap(),
+        own: false,
+        model: "m".into(),
+        seen: Arc::new(seen),
+        cards: Vec::new(),
+    });
     app
 }

@@ -6,15 +6,16 @@ pub mod design;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::{Color, Style};
+use ratatui::style::Color;
 
-use crate::app::{ActiveRun, App, Now, Phase, Station, Writing};
+use crate::app::{ActiveRun, App, Now, Overlay, Phase, Writing};
 use crate::chat::{ConversationHead, ConversationId, Role as Speaker, RunId, Span, Turn, TurnId, TurnState};
 use crate::config::keymap::Keymap;
 use crate::config::{ColorDepth, Config};
 use crate::engine::protocol::RequestId;
 use crate::theme::{Role, Symbols, Theme};
 use crate::token::Step;
+use crate::ui::{ascii, cache::Cache, overlays, render};
 
 /// 2024-05-06 14:02 UTC.
 pub const WALL_MS: i64 = 1_715_004_120_000;
@@ -27,22 +28,6 @@ pub fn app() -> App {
     app.out.now = Now { mono_ms: 0, wall_ms: WALL_MS, offset_minutes: 0 };
     app.out.dirty = false;
     app
-}
-
-/// The strip of stations with one of them open, in so many columns.
-pub fn strip(open: Station, width: usize) -> String {
-    let full = width > 46;
-    let mut text = String::new();
-    let mut gap = ' ';
-    for (digit, station) in (1..).zip(Station::ALL) {
-        text.push(if station == open { '[' } else { gap });
-        text.push_str(&digit.to_string());
-        text.push_str(station.strip()[usize::from(full)]);
-        gap = if station == open { ']' } else { ' ' };
-    }
-    text.push(gap);
-    let cut: String = text.chars().take(width).collect();
-    cut.trim_end().to_owned()
 }
 
 /// An entry of the list of chats.
@@ -121,15 +106,8 @@ fn step(token: &str) -> Step {
 
 /// A theme in which every role has its own colour.
 pub fn theme(ascii: bool) -> Theme {
-    Theme {
-        name: "test".into(),
-        light: false,
-        depth: ColorDepth::TrueColor,
-        styles: (0..=Role::Error as u8).map(|role| Style::new().fg(Color::Indexed(role))).collect(),
-        mag: [Style::new(); 9],
-        div: [Style::new(); 9],
-        symbols: if ascii { Symbols::ASCII } else { Symbols::FULL },
-    }
+    let symbols = if ascii { Symbols::ASCII } else { Symbols::FULL };
+    Theme { depth: ColorDepth::TrueColor, symbols, ..design::theme() }
 }
 
 /// A buffer to draw on.
@@ -139,18 +117,41 @@ pub fn buffer(width: u16, height: u16) -> Buffer {
 
 /// The rows of a buffer as text, without blanks at the end; a wide character counts once.
 pub fn rows(buf: &Buffer) -> Vec<String> {
-    (0..buf.area.height)
-        .map(|y| {
-            let mut row = String::new();
-            let mut x = 0;
-            while x < buf.area.width {
-                let symbol = buf[(x, y)].symbol();
-                row.push_str(symbol);
-                x += crate::sanitize::cell_width(symbol).max(1) as u16;
-            }
-            row.trim_end().to_owned()
-        })
-        .collect()
+    part(buf, buf.area)
+}
+
+/// The same of a part of it, and of what is within the buffer of that.
+pub fn part(buf: &Buffer, area: Rect) -> Vec<String> {
+    let area = area.intersection(buf.area);
+    let row = |y: u16| {
+        let mut row = String::new();
+        let mut x = area.left();
+        while x < area.right() {
+            let symbol = buf[(x, y)].symbol();
+            row.push_str(symbol);
+            x += crate::sanitize::cell_width(symbol).max(1) as u16;
+        }
+        row.trim_end().to_owned()
+    };
+    (area.top()..area.bottom()).map(row).collect()
+}
+
+/// The whole screen.
+pub fn screen(app: &App, theme: &Theme, width: u16, height: u16) -> Buffer {
+    let mut buf = buffer(width, height);
+    render(app, theme, &mut Cache::default(), buf.area, &mut buf);
+    buf
+}
+
+/// An overlay alone, over the whole of a screen.
+pub fn overlay(app: &App, theme: &Theme, open: impl Into<Overlay>, width: u16, height: u16) -> Vec<String> {
+    let mut buf = buffer(width, height);
+    let area = buf.area;
+    overlays::draw(app, theme, &open.into(), (area, area), &mut buf);
+    if theme.symbols.ascii {
+        ascii::fold(&mut buf);
+    }
+    rows(&buf)
 }
 
 /// A station, or another part of the screen, drawn alone.
@@ -164,6 +165,17 @@ pub fn drawn(
     let area = buf.area;
     draw(app, theme, area, &mut buf);
     rows(&buf)
+}
+
+/// Draws at sizes from nothing to more than the largest form: none may be too small, nothing may panic.
+pub fn at_every_size(draw: impl Fn(&App, &Theme, Rect, &mut Buffer), apps: &[App]) {
+    for app in apps {
+        for width in [0, 1, 19, 20, 33, 46, 65, 66, 67, 80, 106, 113, 114, 200] {
+            for height in 0..42 {
+                drawn(&draw, app, &design::theme(), (width, height));
+            }
+        }
+    }
 }
 
 /// Fails with what was drawn unless a row holds a text: for what no drawing can say, such as every size.

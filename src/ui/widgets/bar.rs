@@ -28,12 +28,12 @@ pub fn draw(buf: &mut Buffer, at: Rect, share: f64, cells: u16, bar: &[&'static 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::testing::design::{ascii, full};
+    use crate::theme::Symbols;
 
     #[test]
     fn sixteen_cells_show_the_drawn_lengths() {
         let check = |percent: f64, expected: &str| {
-            assert_eq!(glyphs(percent / 100.0, 16, &full().bar), expected, "{percent}");
+            assert_eq!(glyphs(percent / 100.0, 16, &Symbols::FULL.bar), expected, "{percent}");
         };
         check(54.84, "████████▊");
         check(25.26, "████");
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn without_eighths_cells_are_rounded() {
-        assert_eq!(glyphs(0.5484, 16, &ascii().bar), "#########");
-        assert_eq!(glyphs(0.1499, 16, &ascii().bar).trim_end(), "##");
+        assert_eq!(glyphs(0.5484, 16, &Symbols::ASCII.bar), "#########");
+        assert_eq!(glyphs(0.1499, 16, &Symbols::ASCII.bar).trim_end(), "##");
     }
 }

@@ -45,12 +45,12 @@ fn level(value: f32, top: f32, steps: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::testing::design::full;
+    use crate::theme::Symbols;
 
     fn drawn(height: u16, values: &[f32]) -> Buffer {
         let mut buf = Buffer::empty(Rect::new(0, 0, 4, height));
         let area = buf.area;
-        draw(&mut buf, area, values.iter().copied(), 8.0, &full().column, Style::new());
+        draw(&mut buf, area, values.iter().copied(), 8.0, &Symbols::FULL.column, Style::new());
         buf
     }
 

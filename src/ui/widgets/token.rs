@@ -107,11 +107,11 @@ fn mark(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::testing::design::{ascii, full};
 
     #[test]
     fn white_space_lone_bytes_and_marks_are_visible() {
-        let check = |bytes: &[u8], kind, expected: &str| assert_eq!(shown(bytes, kind, &full()), expected);
+        let check =
+            |bytes: &[u8], kind, expected: &str| assert_eq!(shown(bytes, kind, &Symbols::FULL), expected);
         check(b" Paris", TokenKind::Normal, "␣Paris");
         check(b".\n\n\t", TokenKind::Normal, ".↵↵⇥");
         check(b"\xF0\x9F", TokenKind::Normal, "‹F0›‹9F›");
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn no_token_looks_empty() {
         let check = |text: &str, expected: &str| {
-            assert_eq!(shown(text.as_bytes(), TokenKind::Normal, &full()), expected);
+            assert_eq!(shown(text.as_bytes(), TokenKind::Normal, &Symbols::FULL), expected);
         };
         check("\u{a0}", "‹nbsp›");
         check("a\u{a0}\u{a0}", "a‹nbsp›‹nbsp›");
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn part_of_a_character_is_completed_by_what_was_written_before_it_only() {
         let check = |partial: &[u8], bytes: &[u8], expected: &str| {
-            assert_eq!(completed(partial, bytes, TokenKind::Normal, &full()), expected);
+            assert_eq!(completed(partial, bytes, TokenKind::Normal, &Symbols::FULL), expected);
         };
         check(b"\xF0\x9F", b"\x98\x80", "😀");
         check(b"\xF0\x9F", b"\x98\x80 a", "😀␣a");
@@ -148,17 +148,17 @@ mod tests {
 
     #[test]
     fn escape_sequences_in_a_token_are_harmless() {
-        assert!(!shown(b"\x1b[2J", TokenKind::Normal, &full()).contains('\x1b'));
-        assert!(!shown(b"<|\x1b]0;x|>", TokenKind::Control, &full()).contains('\x1b'));
+        assert!(!shown(b"\x1b[2J", TokenKind::Normal, &Symbols::FULL).contains('\x1b'));
+        assert!(!shown(b"<|\x1b]0;x|>", TokenKind::Control, &Symbols::FULL).contains('\x1b'));
     }
 
     #[test]
     fn ascii_has_its_own_white_space() {
-        assert_eq!(shown(b" a", TokenKind::Normal, &ascii()), "_a");
+        assert_eq!(shown(b" a", TokenKind::Normal, &Symbols::ASCII), "_a");
     }
 
     #[test]
     fn without_its_vocabulary_a_token_is_a_number() {
-        assert_eq!(named(TokenId(7042), None, &full()), "#7042");
+        assert_eq!(named(TokenId(7042), None, &Symbols::FULL), "#7042");
     }
 }

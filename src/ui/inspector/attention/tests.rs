@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ratatui::style::{Color, Style};
 
-use crate::app::{App, AttentionPicture, InsidePass};
+use crate::app::{App, AttentionPicture};
 use crate::engine::protocol::{Attend, Attended, Attending, Inspected};
 use crate::inspect::scores::{HeadScore, HeadScores};
 use crate::inspect::trace::{
@@ -12,8 +12,7 @@ use crate::inspect::trace::{
 };
 use crate::theme::Theme;
 use crate::token::TokenId;
-use crate::ui::inspector::tokens::tests::{step, with};
-use crate::ui::testing::design::{bare_theme, empty, theme};
+use crate::ui::testing::design::{bare_theme, empty, opened, theme};
 use crate::ui::testing::{self, as_drawn};
 
 const WEIGHTS: [f32; 5] = [0.067, 0.012, 0.008, 0.903, 0.010];
@@ -59,17 +58,9 @@ fn attention(heads: usize) -> Attention {
 
 fn app_of(heads: u32, attention: Option<Attention>, third: &str) -> App {
     let names = [" capital", " of", third, " is", " Paris"];
-    let steps = names.iter().zip(1000..).map(|(text, id)| step(id, text.as_bytes(), 1.0, 1)).collect();
-    let mut app = with(steps, 4);
     let trace =
         ForwardTrace { position: 4, layers: 30, heads, kv_heads: 3, attention, ..ForwardTrace::default() };
-    app.inspector.inside.passes.push(InsidePass {
-        at: app.transcript.cursor.unwrap(),
-        own: false,
-        model: "m".into(),
-        seen: Arc::new(Inspected { trace, ms: 2.0, ..Inspected::default() }),
-        cards: Vec::new(),
-    });
+    let mut app = opened(names, 4, Inspected { trace, ms: 2.0, ..Inspected::default() });
     (app.inspector.inside.layer, app.inspector.inside.head) = (23, 4);
     app.inspector.inside.aimed = true;
     app
@@ -171,23 +162,17 @@ fn no_size_is_too_small_and_odd_numbers_are_no_harm() {
     };
     let mut bare = attention(9);
     bare.overview.clear();
-    let mut opened = app();
-    opened.inspector.inside.opened = true;
-    (opened.inspector.inside.layer, opened.inspector.inside.head) = (99, 99);
-    opened.inspector.inside.aimed = true;
-    let apps = vec![
+    let mut beyond = app();
+    beyond.inspector.inside.opened = true;
+    (beyond.inspector.inside.layer, beyond.inspector.inside.head) = (99, 99);
+    beyond.inspector.inside.aimed = true;
+    let apps = [
         app_of(0, Some(odd), "漢"),
         app_of(9, Some(bare), "漢"),
         app_of(48, Some(attention(48)), "a"),
-        opened,
+        beyond,
     ];
-    for app in &apps {
-        for width in [0, 1, 19, 20, 33, 46, 65, 66, 67, 100, 200] {
-            for height in 0..42 {
-                drawn(app, &theme(), width, height);
-            }
-        }
-    }
+    testing::at_every_size(super::draw, &apps);
 }
 
 #[test]
@@ -229,11 +214,7 @@ fn the_matrix_has_every_row_and_tells_the_selected_cell() {
     // Positions 0 and 1 are outside the window of the last row.
     as_drawn!("matrix", drawn(&app, &theme(), 67, 24));
     as_drawn!("matrix_ascii", drawn(&app, &bare_theme(), 46, 14));
-    for width in [0, 20, 30, 46, 67, 120] {
-        for height in 0..20 {
-            drawn(&app, &theme(), width, height);
-        }
-    }
+    testing::at_every_size(super::draw, &[app]);
 }
 
 #[test]

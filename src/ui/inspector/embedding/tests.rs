@@ -7,8 +7,7 @@ use crate::engine::protocol::Embed;
 use crate::inspect::trace::EmbeddingFacts;
 use crate::theme::Theme;
 use crate::token::TokenId;
-use crate::ui::inspector::tokens::tests::{step, with};
-use crate::ui::testing::design::{bare_theme, empty, theme};
+use crate::ui::testing::design::{bare_theme, empty, replied, step, theme};
 use crate::ui::testing::{self, as_drawn};
 
 const SPAN: [(i32, &str); 6] =
@@ -44,7 +43,7 @@ fn facts() -> EmbeddingFacts {
 fn app(mut facts: EmbeddingFacts, span: &[i32]) -> App {
     facts.mapped = span.iter().map(|id| TokenId(*id)).collect();
     let steps = SPAN.iter().map(|(id, text)| step(*id, text.as_bytes(), 1.0, 1)).collect();
-    let mut app = with(steps, 5);
+    let mut app = replied(steps, 5);
     let embed = Embed {
         sum: vec![(TokenId(7042), 1.0)],
         neighbours: 6,
@@ -140,12 +139,5 @@ fn no_size_is_too_small_and_odd_numbers_are_no_harm() {
     let odd = app(odd, &SPAN.map(|(id, _)| id));
     let mut opened = paris();
     opened.inspector.inside.opened = true;
-    let good = paris();
-    for width in [0, 1, 19, 20, 33, 46, 66, 67, 80, 113, 114, 120, 200] {
-        for height in 0..42 {
-            drawn(&odd, &theme(), width, height);
-            drawn(&opened, &theme(), width, height);
-            drawn(&good, &theme(), width, height);
-        }
-    }
+    testing::at_every_size(super::draw, &[odd, opened, paris()]);
 }

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::app::{App, InsidePass};
+use crate::app::App;
 use crate::engine::protocol::Inspected;
 use crate::inspect::feed_forward::FfnLayer;
 use crate::inspect::trace::{FeedForward, ForwardTrace, Neuron};
 use crate::theme::Theme;
 use crate::token::TokenId;
-use crate::ui::inspector::tokens::tests::{step, with};
-use crate::ui::testing::design::{bare_theme, empty, theme};
+use crate::ui::testing::design::{bare_theme, empty, opened, theme};
 use crate::ui::testing::{self, as_drawn, holds};
 
 fn ffn() -> FeedForward {
@@ -40,17 +39,9 @@ fn ffn() -> FeedForward {
 
 fn app_of(ffns: Vec<FeedForward>, first: &str, missing: &[&str]) -> App {
     let names = [first, " of", " France", " is", " Paris"];
-    let steps = names.iter().zip(1000..).map(|(text, id)| step(id, text.as_bytes(), 1.0, 1)).collect();
-    let mut app = with(steps, 4);
     let missing = missing.iter().map(|what| (*what).to_owned()).collect();
     let trace = ForwardTrace { position: 4, layers: 30, heads: 9, missing, ..ForwardTrace::default() };
-    app.inspector.inside.passes.push(InsidePass {
-        at: app.transcript.cursor.unwrap(),
-        own: false,
-        model: "m".into(),
-        seen: Arc::new(Inspected { trace, ffns, ms: 2.0, ..Inspected::default() }),
-        cards: Vec::new(),
-    });
+    let mut app = opened(names, 4, Inspected { trace, ffns, ms: 2.0, ..Inspected::default() });
     app.inspector.inside.layer = 24;
     app.inspector.inside.aimed = true;
     app
@@ -137,12 +128,6 @@ fn no_size_is_too_small_and_odd_numbers_are_no_harm() {
     odd.neurons[2].promotes.clear();
     odd.experts = vec![(1, f32::NAN); 40];
     let none = FeedForward { layer: 24, ..FeedForward::default() };
-    let apps = vec![app(), app_of(vec![odd], "漢字", &[]), app_of(vec![none], "a", &[])];
-    for app in &apps {
-        for width in [0, 1, 19, 20, 33, 46, 65, 66, 67, 100, 200] {
-            for height in 0..42 {
-                drawn(app, &theme(), width, height);
-            }
-        }
-    }
+    let apps = [app(), app_of(vec![odd], "漢字", &[]), app_of(vec![none], "a", &[])];
+    testing::at_every_size(super::draw, &apps);
 }

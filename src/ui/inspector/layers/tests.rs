@@ -1,14 +1,11 @@
 //! The layers station with rows like those of the default model.
 
-use std::sync::Arc;
-
-use crate::app::{App, InsidePass};
+use crate::app::App;
 use crate::engine::protocol::Inspected;
 use crate::inspect::trace::{Followed, ForwardTrace, Lens, LensRow};
 use crate::theme::Theme;
 use crate::token::{Candidate, TokenId};
-use crate::ui::inspector::tokens::tests::{step, with};
-use crate::ui::testing::design::{bare_theme, empty, theme};
+use crate::ui::testing::design::{FRANCE, bare_theme, empty, opened, theme};
 use crate::ui::testing::{self, as_drawn};
 
 fn lens() -> Lens {
@@ -32,18 +29,8 @@ fn lens() -> Lens {
 }
 
 fn app(lens: Option<Lens>) -> App {
-    let names = [" capital", " of", " France", " is", " Paris"];
-    let steps = names.iter().zip(1000..).map(|(text, id)| step(id, text.as_bytes(), 1.0, 1)).collect();
-    let mut app = with(steps, 4);
     let trace = ForwardTrace { position: 4, layers: 30, heads: 9, lens, ..ForwardTrace::default() };
-    app.inspector.inside.passes.push(InsidePass {
-        at: app.transcript.cursor.unwrap(),
-        own: false,
-        model: "m".into(),
-        seen: Arc::new(Inspected { trace, ..Inspected::default() }),
-        cards: Vec::new(),
-    });
-    app
+    opened(FRANCE, 4, Inspected { trace, ..Inspected::default() })
 }
 
 fn drawn(app: &App, theme: &Theme, width: u16, height: u16) -> Vec<String> {
@@ -73,10 +60,5 @@ fn ranks_of_a_large_vocabulary_stand_apart() {
 #[test]
 fn what_is_not_known_is_said_and_no_size_is_too_small() {
     as_drawn!("not_read", drawn(&app(None), &theme(), 67, 8));
-    drawn(&empty(), &theme(), 46, 20);
-    for width in 1..50 {
-        for height in 1..16 {
-            drawn(&app(Some(lens())), &theme(), width, height);
-        }
-    }
+    testing::at_every_size(super::draw, &[empty(), app(Some(lens()))]);
 }

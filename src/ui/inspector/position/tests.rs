@@ -1,14 +1,11 @@
 //! The position station with the design's figures of the default model's first pairs.
 
-use std::sync::Arc;
-
-use crate::app::{App, InsidePass, Station};
+use crate::app::{App, Station};
 use crate::engine::protocol::Inspected;
 use crate::inspect::position::{LearnedPosition, Yarn};
 use crate::inspect::trace::{ForwardTrace, PositionKind, Rotation};
 use crate::theme::Theme;
-use crate::ui::inspector::tokens::tests::{step, with};
-use crate::ui::testing::design::{bare_theme, empty, theme};
+use crate::ui::testing::design::{FRANCE, bare_theme, empty, opened, theme};
 use crate::ui::testing::{self, as_drawn};
 
 fn rotation() -> Rotation {
@@ -32,19 +29,10 @@ fn rotation() -> Rotation {
 }
 
 fn app(rotation: Option<Rotation>) -> App {
-    let names = [" capital", " of", " France", " is", " Paris"];
-    let steps = names.iter().zip(1000..).map(|(text, id)| step(id, text.as_bytes(), 1.0, 1)).collect();
-    let mut app = with(steps, 3);
     let trace = ForwardTrace { position: 4, layers: 30, heads: 9, rotation, ..ForwardTrace::default() };
-    let pass = InsidePass {
-        at: app.transcript.cursor.unwrap(),
-        own: true,
-        model: "m".into(),
-        seen: Arc::new(Inspected { trace, ms: 2.0, ..Inspected::default() }),
-        cards: Vec::new(),
-    };
+    let mut app = opened(FRANCE, 3, Inspected { trace, ms: 2.0, ..Inspected::default() });
+    app.inspector.inside.passes[0].own = true;
     app.inspector.station = Station::Position;
-    app.inspector.inside.passes.push(pass);
     app
 }
 
@@ -131,11 +119,5 @@ fn no_size_is_too_small_and_odd_numbers_are_no_harm() {
     odd.by_distance = vec![f32::NAN; 900];
     odd.pairs[1] = f32::NAN;
     (odd.base, odd.other) = (f32::NAN, 99);
-    let (odd, good) = (app(Some(odd)), app(Some(rotation())));
-    for width in [0, 1, 19, 20, 33, 46, 66, 67, 80, 114, 120, 200] {
-        for height in 0..42 {
-            drawn(&odd, &theme(), width, height);
-            drawn(&good, &theme(), width, height);
-        }
-    }
+    testing::at_every_size(super::draw, &[app(Some(odd)), app(Some(rotation()))]);
 }

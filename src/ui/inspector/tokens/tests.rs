@@ -1,16 +1,14 @@
 //! The tokens station with the design's word: ␣Reykjavík in five tokens.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ratatui::style::{Color, Style};
 
-use crate::app::{App, Msg, Now, TokenCursor};
-use crate::chat::{RunId, Span, TurnId};
+use crate::app::App;
 use crate::inspect::pieces::{Merge, Pieces, TokenizerKind, Word};
 use crate::theme::Theme;
-use crate::token::{Step, TokenId, TokenKind, Vocabulary};
-use crate::ui::testing::design::{bare_theme, capitals, theme};
+use crate::token::TokenId;
+use crate::ui::testing::design::{bare_theme, empty, replied, step, theme};
 use crate::ui::testing::{self, as_drawn, holds};
 
 const REPLY: [(i32, &str, f32, u32); 10] = [
@@ -26,38 +24,6 @@ const REPLY: [(i32, &str, f32, u32); 10] = [
     (30, ".", 1.05, 1),
 ];
 
-pub fn step(id: i32, bytes: &[u8], bits: f32, rank: u32) -> Step {
-    Step {
-        id: Some(TokenId(id)),
-        bytes: bytes.to_vec(),
-        logprob: -bits * std::f32::consts::LN_2,
-        rank,
-        ..Step::default()
-    }
-}
-
-/// A reply of these steps after a prompt of one token; the cursor stands on one.
-pub fn with(steps: Vec<Step>, cursor: usize) -> App {
-    let mut app = capitals();
-    app.talk.run = None;
-    let mut vocabulary = Vocabulary { hash: "v".into(), ..Vocabulary::default() };
-    for name in ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] {
-        vocabulary.push(name.as_bytes(), TokenKind::Control);
-    }
-    let texts: BTreeMap<_, _> = steps.iter().map(|step| (step.id, &step.bytes)).collect();
-    for id in 3..49_152 {
-        vocabulary.push(texts.get(&Some(TokenId(id))).map_or(b"x", |bytes| bytes), TokenKind::Normal);
-    }
-    app.talk.vocabularies.insert("v".into(), Arc::new(vocabulary));
-    app.talk.runs.get_mut(&RunId(1)).unwrap().prompt_ids = vec![TokenId(504)];
-    app.talk.chat.turns[1].parent = None;
-    app.talk.chat.turns[1].spans = vec![Span::Generated { run: RunId(1), steps }];
-    app.transcript.selected = Some(TurnId(2));
-    app.transcript.cursor = Some(TokenCursor { turn: TurnId(2), index: cursor });
-    app.update(Now::default(), Msg::Tick);
-    app
-}
-
 /// A theme whose fills can be told from nothing.
 fn filled() -> Theme {
     let fill = |step: u8| Style::new().bg(Color::Indexed(100 + step));
@@ -66,7 +32,7 @@ fn filled() -> Theme {
 
 fn reykjavik() -> App {
     let steps = REPLY.iter().map(|(id, text, bits, rank)| step(*id, text.as_bytes(), *bits, *rank));
-    let mut app = with(steps.collect(), 7);
+    let mut app = replied(steps.collect(), 7);
     app.inspector.tokens.pieces.push(("v".into(), LINE.into(), Arc::new(pieces())));
     app.inspector.inside.row = 5;
     app
@@ -134,7 +100,7 @@ fn the_word_under_the_cursor_is_the_designs() {
 fn a_word_is_made_of_whole_tokens_and_whole_characters() {
     let word = |steps: &[&[u8]], at| {
         let steps = steps.iter().map(|bytes| step(7, bytes, 1.0, 1)).collect();
-        with(steps, at).display().word_on_display()
+        replied(steps, at).display().word_on_display()
     };
     assert_eq!(word(&[b"one", b" two th", b"ree"], 2), Some((" two three".into(), 1..3)));
     assert_eq!(word(&[b"a.\n\n", b"b"], 1), Some(("b".into(), 1..2)));
@@ -166,7 +132,7 @@ fn a_low_screen_shows_the_table_or_what_is_opened() {
 #[test]
 fn special_tokens_are_named_and_have_no_bytes() {
     let steps = vec![step(9, b"Hi", 1.0, 1), step(2, b"", 0.5, 1)];
-    as_drawn!("special", drawn(&with(steps, 1), &theme(), 67, 24));
+    as_drawn!("special", drawn(&replied(steps, 1), &theme(), 67, 24));
 }
 
 #[test]
@@ -174,7 +140,7 @@ fn what_is_not_known_is_said() {
     let mut app = reykjavik();
     app.inspector.tokens.pieces.clear();
     as_drawn!("not_read", drawn(&app, &theme(), 67, 24));
-    as_drawn!("nothing_on_display", drawn(&crate::ui::testing::design::empty(), &theme(), 46, 8));
+    as_drawn!("nothing_on_display", drawn(&empty(), &theme(), 46, 8));
 }
 
 #[test]
@@ -204,7 +170,7 @@ fn wide_and_partial_characters_do_not_shift_columns() {
         step(12, b" a", 3.0, 4),
     ];
     for (width, rank) in [(46, 46), (67, 67)] {
-        let app = with(steps.clone(), 2);
+        let app = replied(steps.clone(), 2);
         let mut buf = testing::buffer(width, 30);
         let area = buf.area;
         super::draw(&app, &filled(), area, &mut buf);
@@ -215,17 +181,12 @@ fn wide_and_partial_characters_do_not_shift_columns() {
             lines.iter().map(|y| buf[(if width == 46 { 39 } else { 59 }, *y)].bg).collect();
         assert_eq!(fills, [Color::Indexed(101), Color::Indexed(102), Color::Indexed(103)]);
     }
-    holds(&drawn(&with(steps, 1), &theme(), 67, 30), "‹F0›‹9F›");
+    holds(&drawn(&replied(steps, 1), &theme(), 67, 30), "‹F0›‹9F›");
 }
 
 #[test]
 fn no_size_is_too_small() {
-    let app = reykjavik();
-    for width in [0, 1, 19, 20, 33, 46, 66, 67, 80, 113, 114, 120, 200] {
-        for height in 0..42 {
-            drawn(&app, &theme(), width, height);
-        }
-    }
+    testing::at_every_size(super::draw, &[reykjavik()]);
 }
 
 /// The model that is loaded has the vocabulary of the reply.
@@ -255,7 +216,7 @@ fn a_word_that_is_tried_splits_and_has_the_staircase() {
 
 #[test]
 fn a_word_that_is_not_told_yet_shows_the_line_alone() {
-    let mut app = crate::ui::testing::design::empty();
+    let mut app = empty();
     try_the_word(&mut app, " Zzyzx");
     as_drawn!("tried_not_told", drawn(&app, &theme(), 120, 8));
 }

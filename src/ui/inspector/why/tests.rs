@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::app::{App, InsidePass, Picking, Pin, Source, Trial, Unit};
+use crate::app::{App, Picking, Pin, Source, Trial, Unit};
 use crate::engine::protocol::Inspected;
 use crate::inspect::trace::{Attribution, AttributionPart, Followed, ForwardTrace, Part};
 use crate::theme::Theme;
 use crate::token::{Candidate, TokenId};
-use crate::ui::inspector::tokens::tests::{step, with};
-use crate::ui::testing::design::{bare_theme, empty, theme};
+use crate::ui::testing::design::{FRANCE, bare_theme, empty, opened, theme};
 use crate::ui::testing::{self, as_drawn};
 
 fn attribution() -> Attribution {
@@ -52,20 +51,12 @@ fn card() -> Inspected {
 }
 
 fn app(attribution: Option<Attribution>, off: &[Part]) -> App {
-    let names = [" capital", " of", " France", " is", " Paris"];
-    let steps = names.iter().zip(1000..).map(|(text, id)| step(id, text.as_bytes(), 1.0, 1)).collect();
-    let mut app = with(steps, 4);
     let trace = ForwardTrace { position: 4, layers: 30, heads: 9, attribution, ..ForwardTrace::default() };
+    let mut app = opened(FRANCE, 4, Inspected { trace, ..Inspected::default() });
     app.inspector.station = crate::app::Station::Why;
     let tried = Trial { off: off.iter().copied().collect(), ..Trial::default() };
     app.inspector.why.tried = tried.clone();
-    app.inspector.inside.passes.push(InsidePass {
-        at: app.transcript.cursor.unwrap(),
-        own: false,
-        model: "m".into(),
-        seen: Arc::new(Inspected { trace, ..Inspected::default() }),
-        cards: vec![(tried, Arc::new(card()))],
-    });
+    app.inspector.inside.passes[0].cards.push((tried, Arc::new(card())));
     app
 }
 
@@ -98,12 +89,7 @@ fn heads_stand_alone_when_asked_and_inside_their_block() {
 #[test]
 fn what_is_not_known_is_said_and_no_size_is_too_small() {
     as_drawn!("not_read", drawn(&app(None, &[]), &theme(), 67, 8));
-    drawn(&empty(), &theme(), 46, 20);
-    for width in 1..50 {
-        for height in 1..24 {
-            drawn(&app(Some(attribution()), &[Part::Attention(23)]), &theme(), width, height);
-        }
-    }
+    testing::at_every_size(super::draw, &[empty(), app(Some(attribution()), &[Part::Attention(23)])]);
 }
 
 #[test]
