@@ -161,7 +161,6 @@ impl ChatView<'_> {
     }
 
     /// What is added to a token's logit in the shown chat.
-    #[must_use]
     pub fn bias_of(&self, id: TokenId) -> f32 {
         let biases = self.sampling().logit_bias;
         biases.iter().find(|bias| bias.id == Some(id.0)).map_or(0.0, |bias| bias.bias)

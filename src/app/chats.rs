@@ -11,7 +11,6 @@ use crate::command::Command;
 use crate::store;
 
 /// A chat that holds nothing yet.
-#[must_use]
 pub fn empty_chat(id: ConversationId) -> Conversation {
     let head =
         ConversationHead { id, title: String::new(), created_ms: 0, updated_ms: 0, draft: String::new() };

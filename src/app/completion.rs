@@ -23,7 +23,6 @@ pub enum Line<'a> {
 }
 
 /// Reads a line: a command begins with one `/` and has no line break. An old name means what it did `here`.
-#[must_use]
 pub fn read<'a>(text: &'a str, here: &[Context]) -> Line<'a> {
     let Some(line) = text.strip_prefix('/').filter(|line| !line.starts_with('/') && !text.contains('\n'))
     else {

@@ -40,7 +40,6 @@ impl Default for Composer {
 
 impl Composer {
     /// The message: what the editor holds with the pastes in place of their labels.
-    #[must_use]
     pub fn text(&self) -> String {
         let shown = self.area.lines().join("\n");
         let mut text = String::with_capacity(shown.len());
@@ -54,13 +53,11 @@ impl Composer {
     }
 
     /// Whether nothing but blanks is in it.
-    #[must_use]
     pub fn is_blank(&self) -> bool {
         self.area.lines().iter().all(|line| line.trim().is_empty())
     }
 
     /// Whether nothing at all is in it.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.area.lines().iter().all(String::is_empty)
     }
@@ -121,7 +118,6 @@ fn columns(line: &str, bytes: &Range<usize>) -> Range<usize> {
 
 /// Pasted text made harmless: line ends as `\n`, no control characters but tab, no bidirectional
 /// overrides, at most [`PASTE_LIMIT`] bytes. Says whether it was cut.
-#[must_use]
 pub fn clean(text: &str) -> (String, bool) {
     let mut cleaned = String::with_capacity(text.len().min(PASTE_LIMIT));
     let mut characters = text.chars().peekable();

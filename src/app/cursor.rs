@@ -220,7 +220,6 @@ impl<'a> ChatView<'a> {
     }
 
     /// The character of which a token holds only a part; `None` where it holds whole ones.
-    #[must_use]
     pub fn split_character(&self, turn: &Turn, token: &TurnToken<'_>) -> Option<SplitCharacter> {
         // Most tokens hold whole characters, and the message need not be put together to know it.
         let whole = std::str::from_utf8(&token.step.bytes).is_ok();

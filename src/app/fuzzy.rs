@@ -4,7 +4,6 @@ use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
 /// Indices of the texts that match, best first; all in their order for an empty query.
-#[must_use]
 pub fn rank<T: AsRef<str>>(query: &str, texts: &[T]) -> Vec<usize> {
     if query.trim().is_empty() {
         return (0..texts.len()).collect();
@@ -25,7 +24,6 @@ pub fn rank<T: AsRef<str>>(query: &str, texts: &[T]) -> Vec<usize> {
 }
 
 /// The name that takes the fewest edits to reach, if it is near enough to be meant.
-#[must_use]
 pub fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let most = word.chars().count().div_ceil(3).max(1);
     names

@@ -49,7 +49,6 @@ pub(crate) fn looks_back(sampling: &Sampling) -> bool {
 
 impl Inspector {
     /// Whether a station is on the screen.
-    #[must_use]
     pub fn station_open(&self, station: Station) -> bool {
         self.shown && self.station == station
     }
@@ -86,13 +85,11 @@ impl Inspector {
 
 impl<'a> Display<'a> {
     /// The whole distribution that the shown token was chosen from, if it is at hand.
-    #[must_use]
     pub fn shown_distribution(&self) -> Option<&'a Arc<Distribution>> {
         self.inspector.looks.pass(self.shown_step()?.cursor())?.distribution.as_ref()
     }
 
     /// The samplers' work on the shown token: as recorded, as read again, or from its kept candidates.
-    #[must_use]
     pub fn shown_trace(&self) -> Option<Arc<SamplerTrace>> {
         let shown = self.shown_step()?;
         let at = shown.cursor();
@@ -103,7 +100,6 @@ impl<'a> Display<'a> {
     }
 
     /// Why the shown token has no more figures than its step, in one line; `None` where nothing is missing.
-    #[must_use]
     pub fn look_missing(&self) -> Option<String> {
         let at = self.shown_step()?.cursor();
         if self.inspector.looks.pass(at).is_some() {

@@ -168,7 +168,6 @@ impl ChatView<'_> {
 
 impl Ahead {
     /// The paths as a tree, what they share merged.
-    #[must_use]
     pub fn rows(&self) -> Vec<AheadRow> {
         let mut rows = Vec::new();
         let all: Vec<usize> = (0..self.found.paths.len()).collect();

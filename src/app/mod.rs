@@ -1,9 +1,9 @@
 //! The app's state, and how messages change it: `update(now, msg) -> Vec<Effect>`.
 //!
 //! A command is a method on the part that it changes. [`Talk`] holds what is said: chats, runs, scores, the reply being
-//! written. [`Inspector`], [`Transcript`], [`Composer`], [`ModelState`] and the state of each overlay are parts as well.
+//! written. `Inspector`, `Transcript`, `Composer`, `ModelState` and the state of each overlay are parts as well.
 //! What a part says to anyone else goes into the [`Outbox`]; what it reads of the others comes as a view that borrows
-//! them field by field: [`ChatView`] (chats with the model that can read them), [`Display`] (the token on display). Only
+//! them field by field: `ChatView` (chats with the model that can read them), `Display` (the token on display). Only
 //! what changes several parts is a method of [`App`].
 //!
 //! Invariants: no IO, no clock, no channel, no ratatui drawing type here. Effects are data that the runtime
@@ -54,46 +54,46 @@ mod versions;
 mod word;
 
 pub(crate) use book::Book;
-pub use composer::PASTE_LIMIT;
-pub use cursor::SplitCharacter;
+pub(crate) use cursor::SplitCharacter;
 pub(crate) use inspector::stations::Keys;
 pub use message::{Effect, EngineId, Msg, Now};
 pub use outbox::Outbox;
-pub use overlays::*;
-pub use requests::{Asker, Query, Question, Requests, Status};
+pub(crate) use overlays::*;
+pub(crate) use requests::{Asker, Query, Question, Requests, Status};
 pub(crate) use run::Target;
-pub use settings::{
+pub(crate) use settings::{
     choices as setting_choices, keys as setting_keys, label as setting_label, note as setting_note,
     range as setting_range, section as setting_section,
 };
-pub use state::{
+pub(crate) use state::{
     ActiveRun, Ahead, AheadOf, Alternatives, Area, Change, Chats, Colouring, Completion, Composer,
-    ConfirmAction, Edit, Fetch, Find, Focus, Geometry, Ledger, LedgerOrder, Level, LineEdit, LookAt,
-    LookedAt, Looks, ModelState, ModelStatus, Notice, Part, Paste, Phase, Picker, Preview, PromptAction,
-    Queued, ReadAgain, ReadWithout, Record, ReplyOdds, RereadReply, Sandbox, Scroll, Steer, SteerField,
-    SteerWish, StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow, WIDE, Weights, WhatIf, WholeOf,
-    Writing,
+    ConfirmAction, Edit, Fetch, Find, Focus, Ledger, Level, LineEdit, LookAt, LookedAt, Looks, ModelState,
+    ModelStatus, Notice, Part, Paste, Phase, Picker, Preview, PromptAction, Queued, Record, ReplyOdds,
+    RereadReply, Sandbox, Scroll, Steer, SteerField, SteerWish, StepMode, TextEdit, TokenList, Transcript,
+    Tree, TreeRow, WIDE, Weights, WhatIf, WholeOf, Writing,
 };
 
-pub use inspector::export::Picture;
-pub use inspector::stations::attention::{
-    AttentionPicture, AttentionView, Grain, Ink, InkPlace, Inked, Stretched,
-};
-pub use inspector::stations::embedding::Arithmetic;
-pub use inspector::stations::layers::{Depths, Grid, Reading, ReadingOf, Settled};
-pub use inspector::stations::named as part_name;
-pub use inspector::stations::sampler::SANDBOX_KEYS;
-pub use inspector::stations::softmax::{LIST_ROWS, Listed};
-pub use inspector::stations::tokens::Pieced;
-pub use inspector::stations::why::{Picking, Pin, Source, Trial, Unit, in_words as change_words};
-pub use inspector::{Inside, InsidePass, Inspector, LiveStep, Station, Watched, Wish};
-pub use look_ahead::AheadRow;
+pub(crate) use inspector::export::Picture;
+pub(crate) use inspector::stations::attention::{AttentionPicture, Grain, Ink, InkPlace, Inked};
+pub(crate) use inspector::stations::layers::Grid;
+pub(crate) use inspector::stations::named as part_name;
+pub(crate) use inspector::stations::sampler::SANDBOX_KEYS;
+pub(crate) use inspector::stations::softmax::Listed;
+pub(crate) use inspector::stations::why::{Picking, Pin, Trial, Unit, in_words as change_words};
+pub(crate) use inspector::{InsidePass, Inspector, LiveStep, Station, Watched, Wish};
+pub(crate) use look_ahead::AheadRow;
+pub use state::Geometry;
 pub use talk::Talk;
-pub use tour::{STEPS as TOUR, Tour};
-pub use tree::{LETTERS as TREE_LETTERS, Pair};
-pub use view::{ChatView, Display};
+pub(crate) use tour::{STEPS as TOUR, Tour};
+pub(crate) use tree::{LETTERS as TREE_LETTERS, Pair};
+pub(crate) use view::{ChatView, Display};
+#[cfg(test)]
+pub(crate) use {
+    inspector::stations::{embedding::state::Arithmetic, why::state::Source},
+    state::LedgerOrder,
+};
 
-pub use tokens::{Origin, Pass, TokenCursor, TurnScore, TurnToken};
+pub(crate) use tokens::{Origin, Pass, TokenCursor, TurnScore, TurnToken};
 
 use crate::app::view::With;
 use crate::chat::ConversationId;
@@ -276,7 +276,6 @@ impl App {
     }
 
     /// When a [`Msg::Tick`] is wanted, on the clock of [`Now::mono_ms`]; `None` while nothing is happening.
-    #[must_use]
     pub fn wakes_at(&self) -> Option<u64> {
         if self.quitting {
             return None;

@@ -67,7 +67,6 @@ impl ModelState {
     }
 
     /// The loaded model, when it is ready.
-    #[must_use]
     pub fn ready(&self) -> Option<&Loaded> {
         match &self.status {
             ModelStatus::Ready(loaded) => Some(loaded),

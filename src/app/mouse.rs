@@ -9,8 +9,7 @@ const WHEEL_ROWS: i32 = 3;
 
 impl Area {
     /// Whether a cell lies in it.
-    #[must_use]
-    pub fn holds(&self, column: u16, row: u16) -> bool {
+    pub fn holds(self, column: u16, row: u16) -> bool {
         (self.x..self.x.saturating_add(self.width)).contains(&column)
             && (self.y..self.y.saturating_add(self.height)).contains(&row)
     }

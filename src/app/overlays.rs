@@ -181,7 +181,6 @@ overlay_list!(kinds);
 
 impl Overlay {
     /// Whether it stands beside the transcript instead of over it.
-    #[must_use]
     pub fn docks(&self) -> bool {
         self.unit().docks
     }

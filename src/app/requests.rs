@@ -95,7 +95,6 @@ pub struct Requests {
 
 impl Requests {
     /// The engine that is listened to, by its load.
-    #[must_use]
     pub fn engine(&self) -> EngineId {
         self.engine
     }
@@ -174,13 +173,11 @@ impl Requests {
     }
 
     /// Whether a request is still waited for.
-    #[must_use]
     pub fn is_in_flight(&self, id: RequestId) -> bool {
         self.in_flight.contains_key(&id)
     }
 
     /// The oldest request of an asker that is in flight.
-    #[must_use]
     pub fn of(&self, asker: Asker) -> Option<RequestId> {
         self.in_flight.iter().find(|(_, of)| of.asker == asker).map(|(id, _)| *id)
     }

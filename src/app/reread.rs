@@ -132,7 +132,6 @@ impl App {
 
     /// The words of a turn that are inked while a trial is open: bytes from and to, and a step of the signed ramp,
     /// −4 to 4. Likelier is positive.
-    #[must_use]
     pub fn signed_ink(&self, turn: TurnId) -> Vec<(usize, usize, i8)> {
         let inked = match self.overlays.docked() {
             Some(Overlay::WeightsPanel(_)) => {
@@ -145,7 +144,6 @@ impl App {
     }
 
     /// What the inked words say, and how many bits a step of the ramp stands for.
-    #[must_use]
     pub fn ink_scale(&self) -> Option<(&'static str, u32)> {
         Some(match self.overlays.docked()? {
             Overlay::WeightsPanel(_) => {

@@ -22,7 +22,6 @@ pub(crate) enum Target {
 }
 
 /// A title for a chat: the first line of its first message, at most 60 characters.
-#[must_use]
 pub fn title_of(message: &str) -> String {
     let line = message.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     let line: String = line.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -35,26 +34,22 @@ pub fn title_of(message: &str) -> String {
 }
 
 /// The part of a kept draft that is not waiting to be sent.
-#[must_use]
 pub(crate) fn without_waiting(draft: &str, waiting: &str) -> String {
     draft.strip_prefix(waiting).map_or(draft, |rest| rest.trim_start_matches('\n')).to_owned()
 }
 
 impl<'a> ChatView<'a> {
     /// The loaded model, when it is ready.
-    #[must_use]
     pub fn ready(&self) -> Option<&'a Loaded> {
         self.model.ready()
     }
 
     /// A chat in memory.
-    #[must_use]
     pub fn conversation(&self, id: ConversationId) -> Option<&'a Conversation> {
         if self.chat.head.id == id { Some(self.chat) } else { self.others.get(&id) }
     }
 
     /// Whether a reply is written or waited for in the shown chat.
-    #[must_use]
     pub fn busy_here(&self) -> bool {
         self.is_busy(self.chat.head.id)
     }

@@ -71,7 +71,6 @@ fn check_range(value: &Value, name: &str, range: Option<Range>) -> Result<(), St
 
 impl ChatView<'_> {
     /// The sampler settings in use in the shown chat.
-    #[must_use]
     pub fn sampling(&self) -> Sampling {
         match self.config.model_named(&self.model.name) {
             Some(entry) => self.config.sampling_for(&entry, &self.chat.settings),

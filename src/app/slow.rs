@@ -14,7 +14,6 @@ const PACES: std::ops::RangeInclusive<f64> = 0.1..=50.0;
 
 impl StepMode {
     /// What is left of it when a reply has ended: the pace.
-    #[must_use]
     pub fn ended(self) -> Self {
         Self { every_ms: self.every_ms, ..Self::default() }
     }

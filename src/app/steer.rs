@@ -67,7 +67,6 @@ impl Steer {
     }
 
     /// Mean distance of the newest steered reply from the plain network, nats a token, and how many tokens were measured.
-    #[must_use]
     pub fn steered_kl(&self) -> Option<(f32, usize)> {
         let told: Vec<f32> = self.kls.iter().flatten().copied().collect();
         (!told.is_empty()).then(|| (told.iter().sum::<f32>() / told.len() as f32, told.len()))
@@ -101,7 +100,6 @@ impl<'a> Display<'a> {
     }
 
     /// Why the loaded model cannot tell what the panel lacks, if it was asked.
-    #[must_use]
     pub fn steer_refused(&self) -> Option<&'a str> {
         self.inspector.steer.asking.refusal(&self.steer_wish()?)
     }
@@ -203,14 +201,12 @@ impl Talk {
 
 impl<'a> Display<'a> {
     /// The block that is pushed: as chosen, else the middle one.
-    #[must_use]
     pub fn steer_layer(&self) -> u32 {
         let layers = self.view.ready().map_or(1, |loaded| loaded.facts.layers).max(1);
         self.inspector.steer.layer.unwrap_or(layers / 2).min(layers - 1)
     }
 
     /// What steers this chat, where the panel has no texts of its own (after a restart): its direction stays in use.
-    #[must_use]
     pub fn kept_push(&self) -> Option<&'a Steering> {
         let steer = &self.inspector.steer;
         self.view.steering().filter(|_| steer.towards.text.is_empty() && steer.away.text.is_empty())
@@ -233,7 +229,6 @@ impl<'a> Display<'a> {
     }
 
     /// The direction that the panel's texts ask for, once both are cut.
-    #[must_use]
     pub fn steer_direction(&self) -> Option<Direction> {
         let steer = &self.inspector.steer;
         let cut = |text: &str| {
@@ -278,7 +273,6 @@ impl<'a> Display<'a> {
     }
 
     /// The preview of what the panel shows now.
-    #[must_use]
     pub fn shown_preview(&self) -> Option<&'a crate::engine::protocol::Inspected> {
         let wanted = self.steer_preview()?;
         self.inspector.steer.preview.as_ref().filter(|(of, _)| *of == wanted).map(|(_, seen)| &**seen)
@@ -300,7 +294,6 @@ impl<'a> Display<'a> {
 
 impl<'a> ChatView<'a> {
     /// What steers this chat's replies.
-    #[must_use]
     pub fn steering(&self) -> Option<&'a Steering> {
         self.chat.settings.interventions.iter().find_map(Intervention::steering)
     }

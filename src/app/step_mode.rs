@@ -128,7 +128,6 @@ impl Talk {
 
 impl ChatView<'_> {
     /// Whether the shown chat's reply waits for a key.
-    #[must_use]
     pub fn paused_here(&self) -> bool {
         self.steps.paused && self.run.as_ref().is_some_and(|run| run.chat == self.chat.head.id)
     }

@@ -75,7 +75,6 @@ fn cluster_before(area: &TextArea<'_>) -> usize {
 
 impl TextEdit {
     /// An editor with the cursor after its text.
-    #[must_use]
     pub fn new(text: &str) -> Self {
         let mut area = empty_area();
         set(&mut area, text);
@@ -83,7 +82,6 @@ impl TextEdit {
     }
 
     /// The text.
-    #[must_use]
     pub fn text(&self) -> String {
         self.area.lines().join("\n")
     }

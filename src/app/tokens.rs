@@ -77,7 +77,6 @@ pub struct Pass {
 
 impl<'a> ChatView<'a> {
     /// The tokens of a turn that are known, in order.
-    #[must_use]
     pub fn turn_tokens(&self, turn: &'a Turn) -> Vec<TurnToken<'a>> {
         let pieces = self.chat.pieces(turn);
         let mut tokens = Vec::with_capacity(pieces.len());
@@ -104,13 +103,11 @@ impl<'a> ChatView<'a> {
     }
 
     /// A message of the shown chat, the system prompt included while it is shown.
-    #[must_use]
     pub fn shown_turn(&self, id: TurnId) -> Option<&'a Turn> {
         self.system.as_ref().filter(|system| system.id == id).or_else(|| self.chat.turn(id))
     }
 
     /// The messages that can be selected, from the top.
-    #[must_use]
     pub fn shown_turns(&self) -> Vec<TurnId> {
         let system = self.system.iter();
         system
@@ -120,20 +117,17 @@ impl<'a> ChatView<'a> {
     }
 
     /// The token at a cursor.
-    #[must_use]
     pub fn token_at(&self, at: TokenCursor) -> Option<TurnToken<'a>> {
         self.turn_tokens(self.shown_turn(at.turn)?).get(at.index).copied()
     }
 
     /// The numbers of the token under the cursor.
-    #[must_use]
     pub fn step_at(&self, at: TokenCursor) -> Option<&'a Step> {
         self.token_at(at).map(|token| token.step)
     }
 
     /// How many tokens were read before a token: its place in the context, counted from 0. `None` where what
     /// its run read is not known.
-    #[must_use]
     pub fn place_in_context(&self, token: &TurnToken<'_>) -> Option<usize> {
         match token.origin {
             Origin::Scored { index, .. } => Some(index),
@@ -145,7 +139,6 @@ impl<'a> ChatView<'a> {
     }
 
     /// The pass whose output chose a token; `None` where its run, or what that read, is not known.
-    #[must_use]
     pub fn pass(&self, at: TokenCursor) -> Option<Pass> {
         let turn = self.shown_turn(at.turn)?;
         let tokens = self.turn_tokens(turn);
@@ -172,7 +165,6 @@ impl<'a> ChatView<'a> {
     }
 
     /// Whether a token has a [`Self::pass`], without putting together what was read.
-    #[must_use]
     pub fn has_pass(&self, at: TokenCursor) -> bool {
         self.token_at(at).is_some_and(|token| {
             token.step.id.is_some() && self.place_in_context(&token).is_some_and(|place| place > 0)
@@ -180,19 +172,16 @@ impl<'a> ChatView<'a> {
     }
 
     /// Whether the loaded model can read a token's pass again.
-    #[must_use]
     pub fn can_read_token_again(&self, at: TokenCursor) -> bool {
         self.run_at(at).is_some_and(|run| self.can_read_again(run)) && self.has_pass(at)
     }
 
     /// All ids of a run's prompt, what it shares with other runs included.
-    #[must_use]
     pub fn prompt_of(&self, run: RunId) -> Option<Vec<TokenId>> {
         chat::prompt_of(self.runs, run)
     }
 
     /// Whether the loaded model is the one that a run was made with, so that its passes can be read again.
-    #[must_use]
     pub fn can_read_again(&self, run: RunId) -> bool {
         let (Some(run), Some(loaded)) = (self.runs.get(&run), self.ready()) else { return false };
         let same_file = match (&run.model_hash, &self.model.hash) {

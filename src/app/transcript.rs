@@ -146,7 +146,6 @@ impl Outbox {
 
 impl ChatView<'_> {
     /// The text of a turn of the shown chat, whole characters only.
-    #[must_use]
     pub fn turn_text(&self, id: TurnId) -> String {
         let Some(turn) = self.shown_turn(id) else { return String::new() };
         let growing = turn.state == crate::chat::TurnState::Streaming;

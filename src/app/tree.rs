@@ -175,7 +175,6 @@ impl App {
 
 impl ChatView<'_> {
     /// The rows: versions by falling probability of their token here, then candidates that were not taken.
-    #[must_use]
     pub fn tree_rows(&self, tree: &Tree) -> Vec<TreeRow> {
         let versions = self.versions_at(tree.at);
         let mut rows: Vec<TreeRow> = Vec::new();
@@ -226,7 +225,6 @@ impl ChatView<'_> {
 
     /// The next place after `after` (from the start: the first) where versions that are the same up to there
     /// part from this one.
-    #[must_use]
     pub fn parting(&self, turn: TurnId, after: Option<usize>) -> Option<TokenCursor> {
         let ids = |turn: TurnId| -> Option<Vec<Option<TokenId>>> {
             let turn = self.chat.turn(turn)?;
@@ -245,7 +243,6 @@ impl ChatView<'_> {
     }
 
     /// Where the tree goes on below a branch: where its versions part, else its next uncertain token.
-    #[must_use]
     pub fn further_down(&self, turn: TurnId, index: usize) -> Option<TokenCursor> {
         self.parting(turn, Some(index)).or_else(|| {
             let least = self.config.inspector.uncertain_bits;
@@ -257,7 +254,6 @@ impl ChatView<'_> {
     }
 
     /// Two versions laid side by side from a token on.
-    #[must_use]
     pub fn compared(&self, left: TurnId, right: TurnId, from: usize) -> Vec<Pair> {
         let ids = |turn: TurnId| -> Vec<Option<TokenId>> {
             let turn = self.chat.turn(turn);

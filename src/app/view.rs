@@ -92,7 +92,6 @@ pub struct Display<'a> {
 
 impl Inspector {
     /// What is on display of these chats.
-    #[must_use]
     pub fn display<'a>(&'a self, view: ChatView<'a>) -> Display<'a> {
         Display { view, inspector: self }
     }
@@ -100,13 +99,11 @@ impl Inspector {
 
 impl App {
     /// The chats, to be read.
-    #[must_use]
     pub fn view(&self) -> ChatView<'_> {
         view!(self)
     }
 
     /// The token on display.
-    #[must_use]
     pub fn display(&self) -> Display<'_> {
         self.inspector.display(self.view())
     }

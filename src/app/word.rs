@@ -13,7 +13,6 @@ impl Display<'_> {
     /// The stretch of the message between white space around the token on display, the blank before it kept,
     /// and the indices of the tokens it is made of. `None` where nothing is on display, the token shows no text
     /// or a character is not complete yet.
-    #[must_use]
     pub fn word_on_display(&self) -> Option<(String, Range<usize>)> {
         let shown = self.shown_step().filter(|shown| shown.chat == self.view.chat.head.id)?;
         let turn = self.view.shown_turn(shown.turn)?;

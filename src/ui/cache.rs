@@ -136,20 +136,18 @@ impl Cache {
     }
 
     /// Tokens and written stretches walked so far: what frames cost, counted rather than timed.
-    #[must_use]
-    pub fn walked(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn walked(&self) -> usize {
         self.walked
     }
 
     /// The tokens of a turn as they were last gathered.
-    #[must_use]
-    pub fn marks(&self, turn: TurnId) -> Option<&Marks> {
+    pub(crate) fn marks(&self, turn: TurnId) -> Option<&Marks> {
         self.marks.get(&turn).map(|marked| &marked.marks)
     }
 
     /// The turn's text as it was last wrapped.
-    #[must_use]
-    pub fn lines(&self, turn: TurnId) -> Option<&Lines> {
+    pub(crate) fn lines(&self, turn: TurnId) -> Option<&Lines> {
         self.texts.get(&turn).map(|text| &text.lines)
     }
 }

@@ -22,7 +22,6 @@ const COUNT: u16 = 12;
 const INDENT: u16 = 3;
 
 /// Rows that the composer wants in a pane of this width: the rule and the draft's, 2 to `most`.
-#[must_use]
 pub fn height(app: &App, width: u16, most: u16) -> u16 {
     let rows = 1 + Draft::of(&app.composer.area, text_width(width)).lines.rows();
     u16::try_from(rows).unwrap_or(u16::MAX).min(most.max(2))

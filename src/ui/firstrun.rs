@@ -18,7 +18,6 @@ use crate::ui::{composer, rows};
 const BAR: u16 = 46;
 
 /// The fetch to show instead of an empty chat, if that is what happens now.
-#[must_use]
 pub fn wanted(app: &App, screen: Rect) -> Option<&Fetch> {
     let fits = screen.width >= LEAST.0 && screen.height >= LEAST.1;
     let no_model =

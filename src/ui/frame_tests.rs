@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 use super::cache::Cache;
 use super::render;
 use super::testing::design::{bare_theme, capitals, empty, facts, theme};
-use super::testing::{as_drawn, buffer, holds, ink, part, rows, screen};
+use super::testing::{as_drawn, buffer, holds, ink, overlay, part, rows, screen};
 use crate::app::{
     App, Completion, Confirm, ConfirmAction, Fetch, Find, Focus, Help, Licence, LineEdit, ModelStatus,
     Models, Overlay, Palette, Picker, PromptAction, Search, Settings, TextBox, TextEdit, Themes,
@@ -176,9 +176,7 @@ fn all_rows(len: usize) -> Picker {
 
 #[test]
 fn the_model_picker_is_as_drawn() {
-    let mut app = with_models();
-    app.overlays.push(Models { picker: all_rows(3) });
-    as_drawn!("models", part(&screen(&app, &theme(), 100, 40), Rect::new(0, 13, 100, 14)));
+    as_drawn!("models", overlay(&with_models(), &theme(), Models { picker: all_rows(3) }, 100, 14));
 }
 
 #[test]
@@ -195,33 +193,29 @@ fn a_filtered_overlay_keeps_its_size() {
 
 #[test]
 fn the_palette_shows_key_and_typed_form() {
-    let mut app = capitals();
     let picker = Picker {
         filter: LineEdit { text: "quit".into(), cursor: 4 },
         rows: vec![crate::command::TABLE.len() - 1],
         ..Picker::default()
     };
-    app.overlays.push(Palette { picker });
-    as_drawn!("palette", part(&screen(&app, &theme(), 80, 24), Rect::new(0, 3, 80, 18)));
+    as_drawn!("palette", overlay(&capitals(), &theme(), Palette { picker }, 80, 18)[1..]);
 }
 
 #[test]
 fn the_palette_says_what_the_selected_command_costs() {
-    let mut app = capitals();
     let row = crate::command::TABLE.iter().position(|entry| entry.name == "regenerate").unwrap();
-    app.overlays.push(Palette { picker: Picker { rows: vec![row], ..Picker::default() } });
-    as_drawn!("palette_cost", part(&screen(&app, &theme(), 80, 24), Rect::new(0, 3, 80, 18)));
+    let picker = Picker { rows: vec![row], ..Picker::default() };
+    as_drawn!("palette_cost", overlay(&capitals(), &theme(), Palette { picker }, 80, 18)[1..]);
 }
 
 #[test]
 fn a_system_prompt_of_several_lines_is_shown_in_lines() {
-    let mut app = capitals();
-    app.overlays.push(TextBox {
+    let open = TextBox {
         title: "System prompt of this chat".into(),
         input: TextEdit::new("Be brief.\n\nNever guess."),
         action: PromptAction::System,
-    });
-    as_drawn!("system_prompt", part(&screen(&app, &theme(), 80, 24), Rect::new(0, 3, 80, 18)));
+    };
+    as_drawn!("system_prompt", overlay(&capitals(), &theme(), open, 80, 16));
 }
 
 fn fetching() -> App {
@@ -261,7 +255,7 @@ fn a_failed_fetch_says_why_and_what_to_do() {
     as_drawn!("failed_fetch", rows(&screen(&app, &theme(), 80, 24)));
 }
 
-fn overlay(kind: u8, selected: usize) -> Option<Overlay> {
+fn any_overlay(kind: u8, selected: usize) -> Option<Overlay> {
     let picker =
         || Picker { selected, filter: LineEdit { text: "漢字 ab".into(), cursor: 6 }, ..all_rows(90) };
     Some(match kind {
@@ -317,7 +311,7 @@ proptest! {
         app.inspector.zoomed = flags & 2 > 0;
         app.inspector.logits = flags & 4 > 0;
         app.talk.chats.shown = flags & 8 > 0;
-        if let Some(overlay) = overlay(kind, selected) {
+        if let Some(overlay) = any_overlay(kind, selected) {
             app.overlays.push(overlay);
         }
         if kind == 13 {

@@ -153,7 +153,6 @@ impl Facts {
 }
 
 /// Tokens a second: of the reply being written, else of the last one that the shown branch has.
-#[must_use]
 pub fn speed(app: &App) -> Option<f32> {
     if let Some(speed) = app.talk.run.as_ref().and_then(ActiveRun::speed) {
         return Some(speed);

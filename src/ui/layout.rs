@@ -33,7 +33,6 @@ pub struct Wants {
 
 impl Wants {
     /// The same with room beside the transcript for an overlay that is about its words.
-    #[must_use]
     pub fn docked(self, screen: Rect) -> Self {
         let chats = self.chats && screen.width >= 150;
         Self { chats, inspector: true, zoomed: false, focus: Focus::Transcript, ..self }
@@ -90,7 +89,6 @@ impl Layout {
 
 /// Lays the screen out. `composer` gives the rows that the composer wants, its rule included, from its
 /// width and the most it may have.
-#[must_use]
 pub fn compute(screen: Rect, wants: Wants, composer: impl FnOnce(u16, u16) -> u16) -> Layout {
     if screen.width < LEAST.0 || screen.height < LEAST.1 {
         return too_small(screen);

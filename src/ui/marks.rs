@@ -49,13 +49,11 @@ pub struct Marks {
 
 impl Mark {
     /// Its bytes of the shown text; empty for a token that shows nothing.
-    #[must_use]
     pub fn bytes(&self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
 
     /// −log₂ p, bits.
-    #[must_use]
     pub fn surprisal_bits(&self) -> f32 {
         -self.logprob / std::f32::consts::LN_2
     }
@@ -63,7 +61,6 @@ impl Mark {
 
 impl Marks {
     /// Gathers them; linear in the message.
-    #[must_use]
     pub fn of(app: &App, turn: &Turn) -> Self {
         let mut marks = Self { special: app.transcript.special, ..Self::default() };
         marks.grow(app, turn);
@@ -97,7 +94,6 @@ impl Marks {
     }
 
     /// Whether [`Self::grow`] makes these the tokens of the turn as it is now.
-    #[must_use]
     pub fn can_grow(&self, app: &App, turn: &Turn) -> bool {
         self.special == app.transcript.special
             && !self.scored
@@ -126,13 +122,11 @@ impl Marks {
     }
 
     /// Whether a run wrote any of these tokens.
-    #[must_use]
     pub fn has_run(&self, run: RunId) -> bool {
         self.runs.iter().any(|(_, other)| *other == run)
     }
 
     /// Which token of a run the token of that index is.
-    #[must_use]
     pub fn index_in_run(&self, token: usize, run: RunId) -> Option<usize> {
         let at = self.runs.partition_point(|(first, _)| *first <= token).checked_sub(1)?;
         let (first, of) = self.runs[at];
@@ -147,21 +141,18 @@ impl Marks {
     }
 
     /// Where a byte of the turn stands in the shown text.
-    #[must_use]
     pub fn shown(&self, byte: usize) -> usize {
         let before = self.inserted.partition_point(|(at, ..)| *at <= byte);
         byte + before.checked_sub(1).map_or(0, |last| self.inserted[last].2)
     }
 
     /// Mean surprise, bits; `None` where no token has a finite one. 2 to its power is the perplexity.
-    #[must_use]
     pub fn mean_bits(&self) -> Option<f64> {
         (self.known.0 > 0).then(|| self.known.1 / f64::from(self.known.0))
     }
 }
 
 /// The text of a turn as it is drawn, in pieces, but for the first so many.
-#[must_use]
 pub fn shown_pieces<'a>(app: &'a App, turn: &'a Turn, skip: usize) -> Vec<Cow<'a, [u8]>> {
     let pieces = app.talk.chat.pieces_from(turn, skip).into_iter();
     let shown = pieces.map(|piece| match piece {

@@ -4,25 +4,25 @@
 
 mod ascii;
 pub mod cache;
-pub mod chats;
-pub mod composer;
-pub mod firstrun;
+pub(crate) mod chats;
+pub(crate) mod composer;
+pub(crate) mod firstrun;
 #[cfg(test)]
 mod frame_tests;
-pub mod header;
-pub mod inspector;
-pub mod layout;
-pub mod marks;
-pub mod overlays;
-pub mod picture;
-pub mod rows;
-pub mod shade;
+pub(crate) mod header;
+pub(crate) mod inspector;
+pub(crate) mod layout;
+pub(crate) mod marks;
+pub(crate) mod overlays;
+pub(crate) mod picture;
+pub(crate) mod rows;
+pub(crate) mod shade;
 #[cfg(test)]
 pub(crate) mod testing;
-pub mod text;
+pub(crate) mod text;
 mod tour;
-pub mod transcript;
-pub mod widgets;
+pub(crate) mod transcript;
+pub(crate) mod widgets;
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;

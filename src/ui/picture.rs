@@ -16,7 +16,6 @@ use crate::app::{App, Picture};
 use crate::theme::Theme;
 
 /// The station at a size, its title above it.
-#[must_use]
 pub fn draw(app: &App, theme: &Theme, picture: Picture, (width, height): (u16, u16)) -> String {
     let mut buf = Buffer::empty(Rect::new(0, 0, width, height.saturating_add(1)));
     let title = text::row(buf.area, 0, 0);

@@ -12,7 +12,6 @@ use crate::ui::text;
 
 /// Level 0 to 8 of a token; `None` where its number is not known. `depth` says at which eighth of the layers it was
 /// decided, 1 to 8; 0 for one that was not the first choice.
-#[must_use]
 pub fn level(colouring: Colouring, mark: &Mark, depth: impl FnOnce() -> Option<u8>) -> Option<usize> {
     let rounded = |value: f32| value.is_finite().then(|| value.round().clamp(0.0, 8.0) as usize);
     match colouring {
@@ -34,13 +33,11 @@ pub fn level(colouring: Colouring, mark: &Mark, depth: impl FnOnce() -> Option<u
 }
 
 /// What to call a level of a cell that several tokens share: the most surprising one's.
-#[must_use]
 pub fn stronger(colouring: Colouring, one: usize, other: usize) -> usize {
     if colouring == Colouring::Probability { one.min(other) } else { one.max(other) }
 }
 
 /// Whether the levels are drawn as a row of bars or digits under the text, since there are no fills.
-#[must_use]
 pub fn needs_row(colouring: Colouring, theme: &Theme) -> bool {
     colouring != Colouring::Off && !theme.has_fills()
 }
@@ -85,7 +82,6 @@ pub fn legend(colouring: Colouring, theme: &Theme, buf: &mut Buffer, x: u16, y: 
 }
 
 /// What stands under a cell of text where there are no fills: the sign first, then how large it is.
-#[must_use]
 pub fn signed_glyph(step: i8, first: bool) -> &'static str {
     match (step, first) {
         (0, _) => "0",
@@ -129,7 +125,6 @@ pub fn signed_legend(
 }
 
 /// A strip of surprises, 0 to 8 bit, in at most so many cells: the largest of each cell's tokens.
-#[must_use]
 pub fn strip(marks: &[Mark], theme: &Theme, most: usize) -> String {
     let cells = marks.len().min(most);
     let cell = |cell: usize| {

@@ -15,7 +15,6 @@ use crate::theme::{Role, Theme};
 pub const LONGEST: u16 = 210;
 
 /// Rows that the tour needs at a width: its rule, the longest step, wrapped.
-#[must_use]
 pub fn height(width: u16) -> u16 {
     // A wrapped line is on average half a word short.
     let line = width.saturating_sub(6).max(20);

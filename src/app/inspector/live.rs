@@ -36,7 +36,6 @@ impl Display<'_> {
 
     /// What looking costs now: ms a token, and every how many tokens the engine looks. `None` while no reply is
     /// looked into.
-    #[must_use]
     pub fn live_price(&self) -> Option<(f32, u32)> {
         self.view.run.as_ref().and(self.inspector.inside.live_price)
     }

@@ -21,7 +21,7 @@ use crate::chat::{Piece, RunId, Span, TurnId, unfinished_tail, whole_text};
 use crate::engine::protocol::Written;
 use crate::token::Step;
 pub(crate) use export::Exported;
-pub use passes_state::{Inside, InsidePass, Wish};
+pub use passes_state::{InsidePass, Wish};
 pub use state::{Inspector, LiveStep, Watched};
 pub use stations::Station;
 
@@ -249,7 +249,6 @@ impl ChatView<'_> {
 
 impl<'a> Display<'a> {
     /// The step that the stations show: that of the token under the cursor, else the live one.
-    #[must_use]
     pub fn shown_step(&self) -> Option<&'a LiveStep> {
         self.inspector.past.as_ref().or(self.inspector.live.as_ref())
     }

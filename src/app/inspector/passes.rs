@@ -28,7 +28,6 @@ impl<'a> Display<'a> {
     /// Whether the pass at the token itself is on display, rather than the one that chose it. Position begins with
     /// the token's own, as tokens and embedding do, but while a reply is written, when a token's own pass is still
     /// to come; the other stations begin with the one that chose it.
-    #[must_use]
     pub fn own_pass(&self) -> bool {
         let begins = self.inspector.station.unit().begins_with_own_pass() && self.view.run.is_none();
         self.inspector.inside.other_pass != begins
@@ -41,13 +40,11 @@ impl<'a> Display<'a> {
     }
 
     /// All that is known of the inside of the pass on display.
-    #[must_use]
     pub fn shown_inside(&self) -> Option<&'a Arc<Inspected>> {
         self.inside_pass().map(|pass| &pass.seen)
     }
 
     /// The token that the chosen one is held against.
-    #[must_use]
     pub fn rival(&self) -> Option<TokenId> {
         let step = &self.shown_step()?.step;
         let inside = &self.inspector.inside;
@@ -91,7 +88,6 @@ impl<'a> Display<'a> {
     }
 
     /// The block that is opened: as chosen, else the last.
-    #[must_use]
     pub fn opened_layer(&self) -> u32 {
         let read = self.shown_inside().map_or(0, |seen| seen.trace.layers);
         let last = self.view.ready().map_or(read, |loaded| loaded.facts.layers).max(read).saturating_sub(1);
@@ -107,7 +103,6 @@ impl Display<'_> {
     }
 
     /// Why nothing more is known of the pass on display, in one line; `None` where nothing is missing.
-    #[must_use]
     pub fn inside_missing(&self) -> Option<String> {
         let wish = self.inside_wish();
         let told = |wish: &Wish| self.inspector.inside.asking.status(wish).sentence(reading(wish));

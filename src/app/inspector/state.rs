@@ -97,7 +97,6 @@ pub struct LiveStep {
 
 impl LiveStep {
     /// The token it is about.
-    #[must_use]
     pub fn cursor(&self) -> TokenCursor {
         TokenCursor { turn: self.turn, index: self.index }
     }

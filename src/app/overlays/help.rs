@@ -44,7 +44,6 @@ const STEERING: usize = GROUPS.len() + Station::ALL.len();
 
 impl HelpPage {
     /// The page of that number, from 0; the last one beyond the end.
-    #[must_use]
     pub fn at(page: usize) -> Self {
         match (GROUPS.get(page), Station::ALL.get(page.saturating_sub(GROUPS.len()))) {
             (Some((group, title)), _) => Self::Group(*group, title),
@@ -54,7 +53,6 @@ impl HelpPage {
     }
 
     /// The number of a station's page.
-    #[must_use]
     pub fn of_station(station: Station) -> usize {
         let at = Station::ALL.iter().position(|other| *other == station);
         GROUPS.len() + at.unwrap_or_default()

@@ -55,13 +55,11 @@ impl Overlays {
     }
 
     /// The uppermost trial: it stands beside the transcript instead of over it, and inks its words.
-    #[must_use]
     pub fn docked(&self) -> Option<&Overlay> {
         self.iter().rev().find(|overlay| overlay.docks())
     }
 
     /// Whether a trial is open beside the transcript.
-    #[must_use]
     pub fn dock(&self) -> bool {
         self.docked().is_some()
     }

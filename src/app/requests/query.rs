@@ -53,7 +53,6 @@ pub enum Status<'a> {
 
 impl Status<'_> {
     /// Why there is nothing to see yet, in one line; `doing` says what is being done before it is known how far it is.
-    #[must_use]
     pub fn sentence(self, doing: &str) -> Option<String> {
         match self {
             Self::Unasked => None,
@@ -164,7 +163,6 @@ impl<K: Question> Query<K> {
     }
 
     /// How a question stands that has no answer.
-    #[must_use]
     pub fn status(&self, key: &K) -> Status<'_> {
         match &self.pending {
             Some(pending) if pending.key == *key => Status::Reading(pending.progress),
@@ -173,13 +171,11 @@ impl<K: Question> Query<K> {
     }
 
     /// What is being asked.
-    #[must_use]
     pub fn pending(&self) -> Option<&K> {
         self.pending.as_ref().map(|pending| &pending.key)
     }
 
     /// Why this engine could not tell, if it was asked.
-    #[must_use]
     pub fn refusal(&self, key: &K) -> Option<&str> {
         self.refused.iter().find(|refusal| refusal.key == *key).map(|refusal| refusal.why.as_str())
     }

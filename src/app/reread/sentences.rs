@@ -10,7 +10,6 @@ use unicode_segmentation::UnicodeSegmentation;
 /// Sentences of a text (Unicode's rules, UAX #29; a line end ends one), each with what is cut out to leave it out:
 /// with the white space before it, so that a reply's own tokens can stay what they are; the first with that after it.
 /// A stretch without a letter (a list's number, a rule) belongs to what follows it.
-#[must_use]
 pub fn sentences(text: &str) -> Vec<(Range<usize>, &str)> {
     let mut found: Vec<Range<usize>> = Vec::new();
     let mut open: Option<usize> = None;
@@ -46,7 +45,6 @@ pub fn sentences(text: &str) -> Vec<(Range<usize>, &str)> {
 }
 
 /// A text without a stretch.
-#[must_use]
 pub fn without(text: &str, cut: &Range<usize>) -> String {
     format!("{}{}", &text[..cut.start], &text[cut.end..])
 }

@@ -26,7 +26,6 @@ impl Weights {
     }
 
     /// Why they are not worked out, in one line.
-    #[must_use]
     pub fn missing(&self, view: ChatView<'_>) -> Option<String> {
         let next = self.next()?;
         self.reading.refusal(&next).map(str::to_owned).or_else(|| view.foreign([self.reply]))
@@ -43,7 +42,6 @@ impl Weights {
     }
 
     /// The token of the reply that the list is about; `None` for the whole reply.
-    #[must_use]
     pub fn token(&self, transcript: &Transcript) -> Option<usize> {
         transcript.cursor.filter(|at| at.turn == self.reply).map(|at| at.index)
     }
@@ -290,7 +288,6 @@ impl ChatView<'_> {
 
     /// Tokens of a prompt that the model reads in a millisecond, as when it began this reply; `None` where too few
     /// were read to tell.
-    #[must_use]
     pub fn reading_speed(&self, reply: TurnId) -> Option<f64> {
         let turn = self.chat.turn(reply)?;
         let run =

@@ -22,7 +22,6 @@ impl WhatIf {
     }
 
     /// Why the trial does not go on, in one line.
-    #[must_use]
     pub fn missing(&self, view: ChatView<'_>) -> Option<String> {
         let next = self.next()?;
         self.foreign(view).or_else(|| self.reading.refusal(&next).map(str::to_owned))

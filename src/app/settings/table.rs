@@ -23,7 +23,6 @@ pub struct Range {
 }
 
 /// The keys of all settings, dotted, in the order of the overlay.
-#[must_use]
 pub fn keys(app: &App) -> Vec<String> {
     let tables = [
         ("sampling", super::json(&app.config.sampling)),
@@ -42,7 +41,6 @@ pub fn keys(app: &App) -> Vec<String> {
 }
 
 /// The section of a dotted key.
-#[must_use]
 pub fn section(key: &str) -> &'static str {
     match key.split_once('.') {
         Some(("sampling", name)) if setting(name).is_some_and(|setting| setting.about.is_first) => {
@@ -56,7 +54,6 @@ pub fn section(key: &str) -> &'static str {
 }
 
 /// The name of a dotted key as people read it, e.g. `top-k`.
-#[must_use]
 pub fn label(key: &str) -> String {
     match key.split_once('.') {
         Some(("ui", "color")) => "colours".into(),
@@ -67,7 +64,6 @@ pub fn label(key: &str) -> String {
 }
 
 /// The names that a setting can have, if it is one of a few.
-#[must_use]
 pub fn choices(key: &str) -> &'static [&'static str] {
     match key {
         "ui.color" => &["auto", "truecolor", "256", "16", "none"],
@@ -81,7 +77,6 @@ pub fn choices(key: &str) -> &'static [&'static str] {
 }
 
 /// How a setting that is a number is changed; `None` for all others.
-#[must_use]
 pub fn range(key: &str) -> Option<Range> {
     let range = |step, least, most| Range { step, least, most, slider: None };
     let slider = |step, least, most, ends| Range { slider: Some(ends), ..range(step, least, most) };
@@ -107,7 +102,6 @@ pub fn range(key: &str) -> Option<Range> {
 }
 
 /// What stands beside a setting in few words; empty where nothing is to be said.
-#[must_use]
 pub fn note(key: &str) -> &'static str {
     match key {
         "ui.mouse" => "off: the terminal can select text",

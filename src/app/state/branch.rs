@@ -118,7 +118,6 @@ impl Question for AheadOf {
 
 impl Ahead {
     /// What is to be asked next.
-    #[must_use]
     pub fn next(&self) -> Option<AheadOf> {
         if !self.looked {
             return Some(AheadOf::Paths);
@@ -127,7 +126,6 @@ impl Ahead {
     }
 
     /// Why that cannot be done, if it was asked.
-    #[must_use]
     pub fn refused(&self) -> Option<&str> {
         self.asking.refusal(&self.next()?)
     }

@@ -41,7 +41,6 @@ impl LedgerOrder {
     pub const ALL: [Self; 5] = [Self::Position, Self::Surprise, Self::Rank, Self::Uncertainty, Self::Time];
 
     /// In words.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Position => "position",
@@ -53,7 +52,6 @@ impl LedgerOrder {
     }
 
     /// The next (or previous) order.
-    #[must_use]
     pub fn next(self, forward: bool) -> Self {
         let at = Self::ALL.iter().position(|order| *order == self).unwrap_or(0);
         let step = if forward { 1 } else { Self::ALL.len() - 1 };

@@ -64,13 +64,11 @@ pub struct Record {
 
 impl Looks {
     /// The pass of a token, if it was read again.
-    #[must_use]
     pub fn pass(&self, at: TokenCursor) -> Option<&LookedAt> {
         self.passes.iter().rev().find(|(of, _)| *of == at).map(|(_, pass)| pass)
     }
 
     /// What was recorded at a token.
-    #[must_use]
     pub fn record(&self, at: TokenCursor) -> Option<&Record> {
         self.records.iter().rev().find(|(of, _)| *of == at).map(|(_, record)| record)
     }
@@ -85,13 +83,11 @@ impl Looks {
     }
 
     /// How many passes are kept.
-    #[must_use]
     pub fn count(&self) -> usize {
         self.passes.len()
     }
 
     /// What the kept passes take, bytes.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         let distributions = self.passes.iter().filter_map(|(_, pass)| pass.distribution.as_ref());
         distributions.map(|whole| whole.bytes()).sum()

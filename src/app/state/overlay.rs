@@ -82,7 +82,6 @@ pub enum Level {
 
 impl LineEdit {
     /// An input with the cursor after its text.
-    #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
         Self { cursor: text.len(), text }

@@ -86,7 +86,6 @@ impl Colouring {
         [Self::Off, Self::Surprisal, Self::Probability, Self::Rank, Self::Entropy, Self::Layer];
 
     /// Its name in `/colour` and on the screen.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -99,7 +98,6 @@ impl Colouring {
     }
 
     /// What it shows, in words.
-    #[must_use]
     pub fn help(self) -> &'static str {
         match self {
             Self::Off => "no colours",

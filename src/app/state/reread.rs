@@ -68,7 +68,6 @@ pub struct Change {
 
 impl Change {
     /// log₂ of after over before: bits gained.
-    #[must_use]
     pub fn bits(&self) -> f64 {
         bits(f64::from(self.after) - f64::from(self.before))
     }
@@ -81,7 +80,6 @@ fn bits(nats: f64) -> f64 {
 
 impl RereadReply {
     /// Its tokens with both figures, in order; empty until both are there.
-    #[must_use]
     pub fn changes(&self) -> Vec<Change> {
         let (Some(before), Some(after)) = (&self.before, &self.after) else { return Vec::new() };
         let pairs = before.steps.iter().zip(&after.steps).enumerate();
@@ -95,7 +93,6 @@ impl RereadReply {
     }
 
     /// Bits that the whole reply gained.
-    #[must_use]
     pub fn bits(&self) -> Option<f64> {
         let (before, after) = (self.before.as_ref()?, self.after.as_ref()?);
         Some(bits(after.logprob() - before.logprob()))
@@ -104,7 +101,6 @@ impl RereadReply {
 
 impl WhatIf {
     /// Every token of the replies that were read, the most changed first.
-    #[must_use]
     pub fn changes(&self) -> Vec<Change> {
         let mut all: Vec<Change> = self.replies.iter().flat_map(RereadReply::changes).collect();
         all.sort_by(|a, b| b.bits().abs().total_cmp(&a.bits().abs()));
@@ -112,7 +108,6 @@ impl WhatIf {
     }
 
     /// What is to be read next.
-    #[must_use]
     pub fn next(&self) -> Option<ReadAgain> {
         let mut replies = self.replies.iter().enumerate();
         replies.find_map(|(reply, of)| match of {
@@ -123,13 +118,11 @@ impl WhatIf {
     }
 
     /// Whether everything has been read.
-    #[must_use]
     pub fn is_done(&self) -> bool {
         self.replies.iter().all(|reply| reply.before.is_some() && reply.after.is_some())
     }
 
     /// Whether what the model reads is the same with the edit as without: it was trimmed away, or left out.
-    #[must_use]
     pub fn is_unread(&self) -> bool {
         let same = |reply: &RereadReply| match (&reply.before, &reply.after) {
             (Some(before), Some(after)) => before.prompt == after.prompt,
@@ -139,7 +132,6 @@ impl WhatIf {
     }
 
     /// The part of the text that was replaced and what stands there instead, widened to whole words.
-    #[must_use]
     pub fn edit(&self) -> (&str, &str) {
         let (before, after) = (self.before.as_str(), self.text.as_str());
         let edge = |text: &str, at: usize| {
@@ -209,7 +201,6 @@ pub struct Part {
 
 impl Weights {
     /// What is to be read next.
-    #[must_use]
     pub fn next(&self) -> Option<ReadWithout> {
         if self.whole.is_none() {
             return Some(ReadWithout(None));
@@ -219,19 +210,16 @@ impl Weights {
     }
 
     /// How many parts have been left out so far.
-    #[must_use]
     pub fn done(&self) -> usize {
         self.parts.iter().filter(|part| part.without.is_some()).count()
     }
 
     /// Whether everything has been read.
-    #[must_use]
     pub fn is_done(&self) -> bool {
         self.whole.is_some() && self.done() == self.parts.len()
     }
 
     /// Bits that a part adds to ln p of one token of the reply, or of all of it; `None` until it was read.
-    #[must_use]
     pub fn bits(&self, part: &Part, token: Option<usize>) -> Option<f64> {
         let (whole, without) = (self.whole.as_ref()?, part.without.as_ref()?);
         let all = whole.steps.iter().zip(without.iter());
@@ -247,7 +235,6 @@ impl Weights {
 
     /// Indices of the parts as they are listed, with what each weighs in bits: as they stand in the prompt while they
     /// are read, the weightiest first once all are.
-    #[must_use]
     pub fn ranked(&self, token: Option<usize>) -> Vec<(usize, Option<f64>)> {
         let mut order: Vec<_> = self.parts.iter().map(|part| self.bits(part, token)).enumerate().collect();
         if self.is_done() {
@@ -258,7 +245,6 @@ impl Weights {
     }
 
     /// Passes that are still to be made, and tokens to be read in them, about.
-    #[must_use]
     pub fn left(&self) -> (usize, usize) {
         let parts = self.parts.iter().filter(|part| part.without.is_none());
         parts.fold((usize::from(self.whole.is_none()), 0), |(passes, tokens), part| {

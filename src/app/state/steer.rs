@@ -89,7 +89,6 @@ pub struct Preview {
 
 impl Steer {
     /// α.
-    #[must_use]
     pub fn strength(&self) -> f32 {
         self.percent as f32 / 100.0
     }
@@ -105,7 +104,6 @@ impl Steer {
     }
 
     /// `warm − cold`: what the direction is called.
-    #[must_use]
     pub fn name(&self) -> String {
         let short = |text: &str| {
             let words: Vec<&str> = text.split_whitespace().take(3).collect();

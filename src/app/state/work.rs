@@ -78,7 +78,6 @@ impl Writing {
 
 impl ActiveRun {
     /// Tokens a second, once some have come.
-    #[must_use]
     pub fn speed(&self) -> Option<f32> {
         match &self.phase {
             Phase::Writing(writing) => Some(writing.speed).filter(|speed| *speed > 0.0),

@@ -85,13 +85,11 @@ impl ModelState {
 
 impl App {
     /// The tour under way.
-    #[must_use]
     pub fn tour(&self) -> Option<&Tour> {
         self.tour.as_deref()
     }
 
     /// What the tour says now: what it waits for, or the step's sentence and what its figures bear out.
-    #[must_use]
     pub fn tour_words(&self) -> String {
         let Some(tour) = &self.tour else { return String::new() };
         let step = &STEPS[tour.at];

@@ -6,7 +6,6 @@ use crate::app::App;
 use crate::command::Command;
 
 /// Keys with what they do, most useful first.
-#[must_use]
 pub fn offered(app: &App) -> Vec<(String, &'static str)> {
     let key = |command| app.keymap.shown(command);
     let mut keys = app.display().station_hints();

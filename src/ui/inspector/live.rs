@@ -42,7 +42,6 @@ const STRIP: usize = 400;
 
 impl<'a> Live<'a> {
     /// `None` while there is no step to show.
-    #[must_use]
     pub fn of(app: &'a App) -> Option<Self> {
         let step = app.display().shown_step()?;
         let vocabulary =
@@ -87,7 +86,6 @@ impl<'a> Live<'a> {
     }
 
     /// A token's text; part of a character is completed by the bytes that were written before it.
-    #[must_use]
     pub fn name(&self, id: TokenId, symbols: &Symbols) -> String {
         match self.vocabulary.and_then(|vocabulary| Some((vocabulary.bytes(id)?, vocabulary.kind(id)))) {
             Some((bytes, kind)) => token::completed(&self.step.partial, bytes, kind, symbols),
@@ -96,7 +94,6 @@ impl<'a> Live<'a> {
     }
 
     /// The drawn token's text: by the vocabulary, else by the bytes it was recorded with.
-    #[must_use]
     pub fn chosen(&self, symbols: &Symbols) -> String {
         let drawn = &self.step.step;
         match drawn.id.filter(|_| self.vocabulary.is_some() || drawn.bytes.is_empty()) {
@@ -106,20 +103,17 @@ impl<'a> Live<'a> {
     }
 
     /// A listed token's text.
-    #[must_use]
     pub fn listed(&self, id: TokenId, symbols: &Symbols) -> String {
         if Some(id) == self.step.step.id { self.chosen(symbols) } else { self.name(id, symbols) }
     }
 
     /// A kept candidate's text.
-    #[must_use]
     pub fn candidate(&self, index: usize, symbols: &Symbols) -> String {
         let candidate = self.step.step.candidates.get(index);
         candidate.map_or_else(String::new, |candidate| self.listed(candidate.id, symbols))
     }
 
     /// What the samplers made of a token, where that is known; `candidate` is its place among the kept ones.
-    #[must_use]
     pub fn fate(&self, id: TokenId, candidate: Option<usize>) -> Option<Fate> {
         if let Some(after) = &self.after {
             // What the kept odds settle, they settle with nothing beyond them left.
@@ -141,7 +135,6 @@ impl<'a> Live<'a> {
     }
 
     /// Probability of everything but the first so many candidates.
-    #[must_use]
     pub fn others(&self, shown: usize) -> f64 {
         let listed = self.step.step.candidates.iter().take(shown);
         (1.0 - listed.map(|candidate| f64::from(candidate.logprob).exp()).sum::<f64>()).clamp(0.0, 1.0)

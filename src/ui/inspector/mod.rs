@@ -43,7 +43,6 @@ pub struct Form {
 
 impl Form {
     /// The form for so many columns.
-    #[must_use]
     pub fn of(width: u16) -> Self {
         if width >= INSPECTOR.0 {
             Self { width: INSPECTOR.0, full: true, figure: 26, bar: 32, bits: 22 }
@@ -79,7 +78,6 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
 }
 
 /// The title of the open station.
-#[must_use]
 pub fn title(app: &App) -> &'static str {
     app.inspector.station.title()
 }

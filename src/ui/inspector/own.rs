@@ -22,20 +22,17 @@ pub struct Row(Vec<(u16, String, Style)>);
 
 impl Row {
     /// A row of one text.
-    #[must_use]
     pub fn of(at: u16, text: impl Into<String>, style: Style) -> Self {
         Self::default().and(at, text, style)
     }
 
     /// With a text more.
-    #[must_use]
     pub fn and(mut self, at: u16, text: impl Into<String>, style: Style) -> Self {
         self.0.push((at, text.into(), style));
         self
     }
 
     /// With a text that ends before a column.
-    #[must_use]
     pub fn until(self, end: u16, text: impl Into<String>, style: Style) -> Self {
         let text = text.into();
         self.and(end.saturating_sub(text::width(&text)), text, style)
@@ -60,14 +57,12 @@ pub fn stack(rows: &[Row], area: Rect, at: u16, buf: &mut Buffer) -> u16 {
 }
 
 /// Words as rows of one style, wrapped to a width.
-#[must_use]
 pub fn wrapped(words: &str, at: u16, width: u16, style: Style) -> Vec<Row> {
     let lines = text::wrap(words, width.saturating_sub(at + 1));
     lines.into_iter().map(|line| Row::of(at, line, style)).collect()
 }
 
 /// Short texts one after the other with gaps, in as many rows as they need; none is broken.
-#[must_use]
 pub fn packed(texts: &[String], at: u16, width: u16, style: Style) -> Vec<Row> {
     let room = width.saturating_sub(at + 1);
     let mut lines: Vec<String> = Vec::new();
@@ -84,7 +79,6 @@ pub fn packed(texts: &[String], at: u16, width: u16, style: Style) -> Vec<Row> {
 }
 
 /// The caption under the subject; nothing where captions are off or the screen is low.
-#[must_use]
 pub fn caption(app: &App, theme: &Theme, area: Rect, words: &str) -> Vec<Row> {
     if app.config.inspector.captions && area.height > 14 {
         wrapped(words, 1, area.width, theme.style(Role::Muted))
@@ -105,7 +99,6 @@ pub fn subject(theme: &Theme, area: Rect, words: &[(&str, Role)], price: &str, b
 }
 
 /// What the pass on display cost: read again, or opened while it was written.
-#[must_use]
 pub fn price(app: &App, seen: &Inspected) -> String {
     // A pass that was opened as it was written needed no decoding of its own.
     if seen.decoded > 0 {
@@ -115,7 +108,6 @@ pub fn price(app: &App, seen: &Inspected) -> String {
 }
 
 /// What looking costs while a reply is written.
-#[must_use]
 pub fn live_price(app: &App) -> Option<String> {
     app.display().live_price().map(|(ms, every)| match every {
         0 | 1 => format!("{ms:.1} ms a token"),
@@ -132,26 +124,22 @@ pub fn empty(theme: &Theme, area: Rect, subject: &str, caption: &[Row], why: &st
 }
 
 /// Why there is nothing to show of the token on display.
-#[must_use]
 pub fn missing(app: &App) -> String {
     app.display().inside_missing().unwrap_or_else(|| "not read yet".into())
 }
 
 /// The vocabulary of the token on display.
-#[must_use]
 pub fn vocabulary(app: &App) -> Option<&Vocabulary> {
     let hash = app.display().shown_step()?.vocabulary.as_ref()?;
     app.talk.vocabularies.get(hash).map(AsRef::as_ref)
 }
 
 /// The text of an entry of that vocabulary.
-#[must_use]
 pub fn name(app: &App, theme: &Theme, id: TokenId) -> String {
     token::named(id, vocabulary(app), &theme.symbols)
 }
 
 /// The text of the token on display: by its recorded bytes where its vocabulary is not there.
-#[must_use]
 pub fn shown_name(app: &App, theme: &Theme) -> String {
     let Some(shown) = app.display().shown_step() else { return String::new() };
     let step = &shown.step;
@@ -162,7 +150,6 @@ pub fn shown_name(app: &App, theme: &Theme) -> String {
 }
 
 /// Which pass is on display: `read "…France is" → chose ␣Paris`, or the pass at the token itself.
-#[must_use]
 pub fn chose(app: &App, theme: &Theme, width: u16) -> String {
     let Some(shown) = app.display().shown_step() else { return "no token on display".into() };
     let name = text::cut(&shown_name(app, theme), 14);
@@ -177,7 +164,6 @@ pub fn chose(app: &App, theme: &Theme, width: u16) -> String {
 }
 
 /// The place of the token on display in what was read, as counted from 0; `None` where it is not known.
-#[must_use]
 pub fn place(app: &App) -> Option<usize> {
     let at = app.display().shown_step().filter(|shown| shown.chat == app.talk.chat.head.id)?.cursor();
     app.view().place_in_context(&app.view().token_at(at)?)
@@ -196,7 +182,6 @@ pub struct Signed {
 
 impl Signed {
     /// Its cells: text and role of the negative part, the zero, and the positive part, with columns.
-    #[must_use]
     pub fn row(&self, row: Row, at: u16, value: f32, theme: &Theme) -> Row {
         let ascii = theme.symbols.ascii;
         let cell = |value: f32| {

@@ -295,7 +295,6 @@ fn kept(app: &App, step: &Step) -> Option<Vec<f64>> {
 }
 
 /// All settings, in the order of the overlay.
-#[must_use]
 pub fn entries(app: &App) -> Vec<Entry> {
     let config = &app.config;
     let model = config.models.iter().find(|entry| entry.name == app.model.name);

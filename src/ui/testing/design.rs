@@ -23,7 +23,6 @@ use crate::theme::{Role, Symbols, Theme};
 use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
 
 /// A theme whose roles can be told apart by colour.
-#[must_use]
 pub fn theme() -> Theme {
     let count = Role::Error as u8 + 1;
     let styles = (0..count).map(|role| Style::new().fg(Color::Indexed(role))).collect();
@@ -39,7 +38,6 @@ pub fn theme() -> Theme {
 }
 
 /// No colour at all, ASCII only.
-#[must_use]
 pub fn bare_theme() -> Theme {
     let mut styles = vec![Style::new(); Role::Error as usize + 1];
     styles[Role::TokenChosen as usize] = Style::new().add_modifier(Modifier::BOLD);
@@ -76,7 +74,6 @@ fn vocabulary() -> Vocabulary {
 }
 
 /// The step that chose ␣Notre.
-#[must_use]
 pub fn notre() -> Step {
     let candidates = (0..)
         .zip(CANDIDATES)
@@ -131,7 +128,6 @@ fn conversation() -> Conversation {
 }
 
 /// What the default model's header says.
-#[must_use]
 pub fn facts() -> ModelFacts {
     ModelFacts {
         name: "SmolLM2-135M-Instruct".into(),
@@ -174,7 +170,6 @@ fn loaded() -> Loaded {
 }
 
 /// An app in which nothing has happened yet.
-#[must_use]
 pub fn empty() -> App {
     let (mut app, _) =
         App::new(Config::default_with(crate::models::built_in()), Keymap::defaults(), 1, (120, 40));
@@ -187,7 +182,6 @@ pub fn empty() -> App {
 }
 
 /// The app while the reply about Paris is written, with ␣Notre on display.
-#[must_use]
 pub fn capitals() -> App {
     let mut app = empty();
     app.talk.chat = conversation();
@@ -233,7 +227,6 @@ pub fn capitals() -> App {
 }
 
 /// A step with its surprise in bits.
-#[must_use]
 pub fn step(id: i32, bytes: &[u8], bits: f32, rank: u32) -> Step {
     Step {
         id: Some(TokenId(id)),

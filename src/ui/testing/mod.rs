@@ -168,11 +168,11 @@ pub fn drawn(
 }
 
 /// Draws at sizes from nothing to more than the largest form: none may be too small, nothing may panic.
-pub fn at_every_size(draw: impl Fn(&App, &Theme, Rect, &mut Buffer), apps: &[App]) {
+pub fn at_every_size(draw: impl Fn(&App, &Theme, Rect, &mut Buffer), apps: Vec<App>) {
     for app in apps {
         for width in [0, 1, 19, 20, 33, 46, 65, 66, 67, 80, 106, 113, 114, 200] {
             for height in 0..42 {
-                drawn(&draw, app, &design::theme(), (width, height));
+                drawn(&draw, &app, &design::theme(), (width, height));
             }
         }
     }

@@ -69,7 +69,6 @@ pub struct Lines {
 
 impl Lines {
     /// No text yet, to be appended to. `width` is at least 1.
-    #[must_use]
     pub fn growing(width: u16) -> Self {
         Self {
             width: width.max(1),
@@ -85,7 +84,6 @@ impl Lines {
     }
 
     /// A whole text. Bytes that form no character are shown as `�`.
-    #[must_use]
     pub fn of(bytes: &[u8], width: u16) -> Self {
         let mut lines = Self::growing(width);
         lines.growing = false;
@@ -115,38 +113,32 @@ impl Lines {
     }
 
     /// Whether text can be appended.
-    #[must_use]
     pub fn is_growing(&self) -> bool {
         self.growing
     }
 
     /// Cells of a row.
-    #[must_use]
     pub fn width(&self) -> u16 {
         self.width
     }
 
     /// Raw bytes read, those held back included.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         self.covered.max(self.pending_at + self.pending.len())
     }
 
     /// Number of rows, at least 1.
-    #[must_use]
     pub fn rows(&self) -> usize {
         self.rows.len()
     }
 
     /// Number of rows up to the last that shows anything, at least 1.
-    #[must_use]
     pub fn shown_rows(&self) -> usize {
         let last = self.glyphs.iter().rposition(|glyph| glyph.width > 0 && glyph.kind != Kind::Space);
         last.map_or(1, |glyph| self.row_of_glyph(glyph) + 1)
     }
 
     /// The raw bytes of a row, its line end included; empty past the last.
-    #[must_use]
     pub fn row_source(&self, row: usize) -> Range<usize> {
         let start = |row: usize| {
             let glyph = self.rows.get(row).and_then(|row| self.glyphs.get(row.first as usize));
@@ -174,7 +166,6 @@ impl Lines {
     }
 
     /// Cells of a row that are taken.
-    #[must_use]
     pub fn row_width(&self, row: usize) -> u16 {
         self.row_glyphs(row).map(|index| u16::from(self.glyphs[index].width)).sum()
     }

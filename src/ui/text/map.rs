@@ -19,7 +19,6 @@ pub struct Stretch {
 
 impl Lines {
     /// The cells that show any of these raw bytes, a stretch for each row; none where nothing is shown.
-    #[must_use]
     pub fn cells_of(&self, bytes: Range<usize>) -> Vec<Stretch> {
         let glyphs = self.glyphs_of(&bytes);
         let mut stretches: Vec<Stretch> = Vec::new();
@@ -44,7 +43,6 @@ impl Lines {
 
     /// Row and column at which these bytes stand or would stand: of the glyph that shows the first of
     /// them, or of the end of the text. The column may be the width of the lines.
-    #[must_use]
     pub fn place_of(&self, byte: usize) -> (usize, u16) {
         match self.glyphs_of(&(byte..byte + 1)).next() {
             Some(glyph) => {
@@ -56,7 +54,6 @@ impl Lines {
     }
 
     /// The raw bytes shown by a cell.
-    #[must_use]
     pub fn source_at(&self, row: usize, column: u16) -> Option<Range<usize>> {
         self.row(row)
             .find(|glyph| glyph.width > 0 && (glyph.column..glyph.column + glyph.width).contains(&column))
@@ -65,7 +62,6 @@ impl Lines {
 
     /// The token that a cell shows (the first, where it shows several). `ends` are the cumulative ends of
     /// the tokens' bytes.
-    #[must_use]
     pub fn token_at(&self, row: usize, column: u16, ends: &[usize]) -> Option<usize> {
         let source = self.source_at(row, column)?;
         Some(ends.partition_point(|end| *end <= source.start)).filter(|token| *token < ends.len())

@@ -10,8 +10,9 @@ mod tests;
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 
-pub use lines::{Glyph, Lines};
-pub use map::Stretch;
+pub use lines::Lines;
+#[cfg(test)]
+use map::Stretch;
 
 use crate::sanitize;
 
@@ -67,7 +68,6 @@ pub(crate) fn cell(
 }
 
 /// One line of untrusted text in at most `most` cells, with `…` (`~` in ASCII) where it was cut.
-#[must_use]
 pub fn fit(text: &str, most: usize, ascii: bool) -> String {
     let shown = sanitize::for_display(text);
     if sanitize::cell_width(&shown) <= most {

@@ -67,7 +67,6 @@ pub(super) fn name(app: &App, turn: &Turn) -> String {
 }
 
 /// A model's name without its last, well-known part: `SmolLM2-135M-Instruct` is `SmolLM2-135M`.
-#[must_use]
 pub fn short(model: &str) -> &str {
     let cut = model.rfind(['-', ' ', '_']).filter(|at| {
         let ending = model[at + 1..].to_ascii_lowercase();

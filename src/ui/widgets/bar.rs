@@ -9,7 +9,6 @@ use ratatui::style::Style;
 use super::text;
 
 /// The cells of a bar: `share` (0 to 1) of `cells`, without trailing blanks.
-#[must_use]
 pub fn glyphs(share: f64, cells: u16, bar: &[&'static str; 9]) -> String {
     let share = if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) };
     let eighths = (share * f64::from(cells) * 8.0).round() as usize;

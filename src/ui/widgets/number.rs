@@ -3,7 +3,6 @@
 //! Invariant: a value that is there is never shown as 0; below a hundredth it is `<.01`.
 
 /// Digits in groups of three: `49 152`.
-#[must_use]
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
@@ -17,21 +16,18 @@ pub fn grouped(number: u64) -> String {
 }
 
 /// `1 token`, `8 tokens`, `49 152 tokens`.
-#[must_use]
 pub fn counted(count: usize, thing: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
     format!("{} {thing}{ending}", grouped(count as u64))
 }
 
 /// A probability (0 to 1) in percent with two decimals, without the sign.
-#[must_use]
 pub fn percent(probability: f64) -> String {
     let percent = probability * 100.0;
     if percent < 0.005 && percent > 0.0 { "<.01".into() } else { decimals(percent, 2) }
 }
 
 /// A number with so many decimals and a true minus.
-#[must_use]
 pub fn decimals(number: f64, decimals: usize) -> String {
     if number.is_nan() {
         return "–".into();
@@ -42,7 +38,6 @@ pub fn decimals(number: f64, decimals: usize) -> String {
 }
 
 /// A change with two decimals and its sign.
-#[must_use]
 pub fn signed(change: f64) -> String {
     let shown = decimals(change, 2);
     let zero = shown.chars().all(|c| c == '0' || c == '.');
@@ -50,7 +45,6 @@ pub fn signed(change: f64) -> String {
 }
 
 /// Bytes as `94 MiB`, `4.8 GiB`, `22.5 KiB`.
-#[must_use]
 pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = bytes as f64;
@@ -64,13 +58,11 @@ pub fn bytes(bytes: u64) -> String {
 }
 
 /// Bytes as MiB with one decimal, without the unit: `62.4`.
-#[must_use]
 pub fn mebibytes(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / f64::from(1 << 20))
 }
 
 /// A number of parameters: `134.5 M`, `7.2 B`.
-#[must_use]
 pub fn parameters(count: u64) -> String {
     match count {
         0..1_000_000_000 => format!("{:.1} M", count as f64 / 1e6),
@@ -79,7 +71,6 @@ pub fn parameters(count: u64) -> String {
 }
 
 /// A context length in short: `8k`, `512`.
-#[must_use]
 pub fn short_context(tokens: u32) -> String {
     if tokens >= 1024 { format!("{}k", tokens / 1024) } else { tokens.to_string() }
 }

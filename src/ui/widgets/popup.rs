@@ -27,7 +27,6 @@ pub struct Frame<'a> {
 }
 
 /// A rectangle of at most that size, its centre as near to the centre of `over` as `screen` allows.
-#[must_use]
 pub fn centred(screen: Rect, over: Rect, width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(screen.width), height.min(screen.height));
     let place = |middle: u16, size: u16, low: u16, room: u16| {

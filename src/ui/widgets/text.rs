@@ -9,13 +9,11 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 /// Cells that a text takes.
-#[must_use]
 pub fn width(text: &str) -> u16 {
     u16::try_from(text.width()).unwrap_or(u16::MAX)
 }
 
 /// Row `row` of an area, from column `left` on; empty where there is none.
-#[must_use]
 pub fn row(area: Rect, row: u16, left: u16) -> Rect {
     if row >= area.height || left >= area.width {
         return Rect::new(area.x, area.y, 0, 0);
@@ -49,14 +47,12 @@ pub fn put_right(buf: &mut Buffer, at: Rect, text: &str, style: Style) {
 }
 
 /// The first of these, longest first, that fits in so many cells; the last, cut, where none does.
-#[must_use]
 pub fn widest<T: AsRef<str>>(texts: &[T], most: u16) -> String {
     let fits = texts.iter().find(|text| width(text.as_ref()) <= most);
     fits.or(texts.last()).map_or_else(String::new, |text| cut(text.as_ref(), most))
 }
 
 /// At most so many cells of a text, with `…` where something was cut.
-#[must_use]
 pub fn cut(text: &str, most: u16) -> String {
     if width(text) <= most {
         return text.to_owned();
@@ -77,7 +73,6 @@ pub fn cut(text: &str, most: u16) -> String {
 
 /// As many of a text's last words as fit into so many cells, with `…` before them; at least part of the
 /// last word.
-#[must_use]
 pub fn tail(text: &str, most: u16) -> String {
     if width(text) <= most {
         return text.to_owned();
@@ -116,7 +111,6 @@ impl WordStarts for str {
 }
 
 /// Lines of at most so many cells, broken at blanks; a longer word is cut.
-#[must_use]
 pub fn wrap(text: &str, most: u16) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.lines() {

@@ -8,7 +8,6 @@ use crate::theme::Symbols;
 use crate::token::{TokenId, TokenKind, Vocabulary};
 
 /// The text of an entry of a vocabulary; its number where the vocabulary is not there.
-#[must_use]
 pub fn named(id: TokenId, vocabulary: Option<&Vocabulary>, symbols: &Symbols) -> String {
     match vocabulary.and_then(|vocabulary| Some((vocabulary.bytes(id)?, vocabulary.kind(id)))) {
         Some((bytes, kind)) => shown(bytes, kind, symbols),
@@ -17,7 +16,6 @@ pub fn named(id: TokenId, vocabulary: Option<&Vocabulary>, symbols: &Symbols) ->
 }
 
 /// A token by its own bytes, or by its entry's name where it shows none.
-#[must_use]
 pub fn written(
     id: Option<TokenId>,
     bytes: &[u8],
@@ -31,7 +29,6 @@ pub fn written(
 }
 
 /// Bytes of a token as text.
-#[must_use]
 pub fn shown(bytes: &[u8], kind: TokenKind, symbols: &Symbols) -> String {
     if kind == TokenKind::Control {
         return format!("‹{}›", mark(&String::from_utf8_lossy(bytes)));
@@ -55,7 +52,6 @@ pub fn shown(bytes: &[u8], kind: TokenKind, symbols: &Symbols) -> String {
 }
 
 /// Bytes of a token as text, after bytes that begin a character: the character is shown if the token ends it.
-#[must_use]
 pub fn completed(partial: &[u8], bytes: &[u8], kind: TokenKind, symbols: &Symbols) -> String {
     let continues = bytes.first().is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000);
     if partial.is_empty() || !continues || kind == TokenKind::Control {
@@ -67,7 +63,6 @@ pub fn completed(partial: &[u8], bytes: &[u8], kind: TokenKind, symbols: &Symbol
 }
 
 /// A stretch of text on one line: line ends and tabs as symbols, blanks as they are.
-#[must_use]
 pub fn one_line(text: &str, symbols: &Symbols) -> String {
     let visible: String =
         text.chars().map(|c| if c == ' ' { c.to_string() } else { white(c, symbols) }).collect();

@@ -169,37 +169,31 @@ impl Station {
     }
 
     /// Its name in commands and files.
-    #[must_use]
     pub fn name(self) -> &'static str {
         self.unit().name()
     }
 
     /// The title of its pane and of its page.
-    #[must_use]
     pub fn title(self) -> &'static str {
         self.unit().title()
     }
 
     /// Its name in the strip after its digit: on narrow screens, and where there is room.
-    #[must_use]
     pub fn strip(self) -> [&'static str; 2] {
         self.unit().strip()
     }
 
     /// What `?` says of it, as Markdown.
-    #[must_use]
     pub fn page(self) -> &'static str {
         self.unit().page()
     }
 
     /// The station of that name.
-    #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|station| station.name() == name)
     }
 
     /// The station of a digit on the strip.
-    #[must_use]
     pub fn of_digit(digit: char) -> Option<Self> {
         let place = digit.to_digit(10)?.checked_sub(1)?;
         Self::ALL.get(place as usize).copied()
@@ -304,20 +298,17 @@ impl App {
 
 impl Display<'_> {
     /// Keys of the open station with what they do, most useful first.
-    #[must_use]
     pub fn station_hints(&self) -> Vec<(String, &'static str)> {
         self.inspector.station.unit().hints(self)
     }
 
     /// The part that is selected at the open station.
-    #[must_use]
     pub fn selected_part(&self) -> Option<Part> {
         self.inspector.station.unit().selected(self)
     }
 }
 
 /// A part as people say it.
-#[must_use]
 pub fn named(part: Part) -> String {
     match part {
         Part::Embedding => "the embedding".to_owned(),

@@ -14,7 +14,6 @@ use crate::ui::inspector::own::{self, Row};
 use crate::ui::widgets::{number, text};
 
 /// What colours the text of the chat, in words: whose reading, and the scale.
-#[must_use]
 pub fn line(app: &App, theme: &Theme) -> Option<String> {
     let inked = app.ink()?;
     let view = &app.inspector.attention;

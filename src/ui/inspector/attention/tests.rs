@@ -166,13 +166,13 @@ fn no_size_is_too_small_and_odd_numbers_are_no_harm() {
     beyond.inspector.inside.opened = true;
     (beyond.inspector.inside.layer, beyond.inspector.inside.head) = (99, 99);
     beyond.inspector.inside.aimed = true;
-    let apps = [
+    let apps = vec![
         app_of(0, Some(odd), "漢"),
         app_of(9, Some(bare), "漢"),
         app_of(48, Some(attention(48)), "a"),
         beyond,
     ];
-    testing::at_every_size(super::draw, &apps);
+    testing::at_every_size(super::draw, apps);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn the_matrix_has_every_row_and_tells_the_selected_cell() {
     // Positions 0 and 1 are outside the window of the last row.
     as_drawn!("matrix", drawn(&app, &theme(), 67, 24));
     as_drawn!("matrix_ascii", drawn(&app, &bare_theme(), 46, 14));
-    testing::at_every_size(super::draw, &[app]);
+    testing::at_every_size(super::draw, vec![app]);
 }
 
 #[test]

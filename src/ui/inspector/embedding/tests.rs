@@ -139,5 +139,5 @@ fn no_size_is_too_small_and_odd_numbers_are_no_harm() {
     let odd = app(odd, &SPAN.map(|(id, _)| id));
     let mut opened = paris();
     opened.inspector.inside.opened = true;
-    testing::at_every_size(super::draw, &[odd, opened, paris()]);
+    testing::at_every_size(super::draw, vec![odd, opened, paris()]);
 }

@@ -128,6 +128,6 @@ fn no_size_is_too_small_and_odd_numbers_are_no_harm() {
     odd.neurons[2].promotes.clear();
     odd.experts = vec![(1, f32::NAN); 40];
     let none = FeedForward { layer: 24, ..FeedForward::default() };
-    let apps = [app(), app_of(vec![odd], "漢字", &[]), app_of(vec![none], "a", &[])];
-    testing::at_every_size(super::draw, &apps);
+    let apps = vec![app(), app_of(vec![odd], "漢字", &[]), app_of(vec![none], "a", &[])];
+    testing::at_every_size(super::draw, apps);
 }

@@ -60,5 +60,5 @@ fn ranks_of_a_large_vocabulary_stand_apart() {
 #[test]
 fn what_is_not_known_is_said_and_no_size_is_too_small() {
     as_drawn!("not_read", drawn(&app(None), &theme(), 67, 8));
-    testing::at_every_size(super::draw, &[empty(), app(Some(lens()))]);
+    testing::at_every_size(super::draw, vec![empty(), app(Some(lens()))]);
 }

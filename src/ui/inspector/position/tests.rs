@@ -119,5 +119,5 @@ fn no_size_is_too_small_and_odd_numbers_are_no_harm() {
     odd.by_distance = vec![f32::NAN; 900];
     odd.pairs[1] = f32::NAN;
     (odd.base, odd.other) = (f32::NAN, 99);
-    testing::at_every_size(super::draw, &[app(Some(odd)), app(Some(rotation()))]);
+    testing::at_every_size(super::draw, vec![app(Some(odd)), app(Some(rotation()))]);
 }

@@ -186,7 +186,7 @@ fn wide_and_partial_characters_do_not_shift_columns() {
 
 #[test]
 fn no_size_is_too_small() {
-    testing::at_every_size(super::draw, &[reykjavik()]);
+    testing::at_every_size(super::draw, vec![reykjavik()]);
 }
 
 /// The model that is loaded has the vocabulary of the reply.

@@ -89,7 +89,7 @@ fn heads_stand_alone_when_asked_and_inside_their_block() {
 #[test]
 fn what_is_not_known_is_said_and_no_size_is_too_small() {
     as_drawn!("not_read", drawn(&app(None, &[]), &theme(), 67, 8));
-    testing::at_every_size(super::draw, &[empty(), app(Some(attribution()), &[Part::Attention(23)])]);
+    testing::at_every_size(super::draw, vec![empty(), app(Some(attribution()), &[Part::Attention(23)])]);
 }
 
 #[test]

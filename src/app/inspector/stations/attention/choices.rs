@@ -116,7 +116,6 @@ impl Inspector {
 
 impl Display<'_> {
     /// The selected cell of a matrix whose last row is `last`: reader and read.
-    #[must_use]
     pub fn shown_cell(&self, last: usize) -> (usize, usize) {
         let cell = self.inspector.attention.cell.filter(|(reader, _)| *reader <= last);
         cell.unwrap_or((last, last))

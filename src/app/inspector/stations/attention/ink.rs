@@ -31,7 +31,6 @@ pub struct Inked {
 
 impl Inked {
     /// Step 0 to 8 of a share.
-    #[must_use]
     pub fn level(&self, share: f32) -> usize {
         let lifted = share.clamp(0.0, 1.0).powf(1.0 / f32::from(self.gamma.max(1)));
         if lifted.is_finite() { (lifted * 8.0).round() as usize } else { 0 }
@@ -64,7 +63,6 @@ fn shares_of_layer(heads: &[HeadRow], raw: bool) -> Vec<f32> {
 
 impl App {
     /// What colours the text at the attention station; `None` where nothing does.
-    #[must_use]
     pub fn ink(&self) -> Option<Inked> {
         let view = &self.inspector.attention;
         // Beside a trial the text is coloured by its bits.
@@ -132,7 +130,6 @@ impl Display<'_> {
 
 impl ChatView<'_> {
     /// Where what a run read stands in finished messages. The tokens that the run wrote itself stand where they stand.
-    #[must_use]
     pub fn ink_places(&self, ids: &[TokenId], run: RunId, turns: &[&Turn]) -> Vec<(TurnId, Vec<InkPlace>)> {
         let vocabulary = self.runs.get(&run).and_then(|run| run.vocabulary.as_ref());
         let Some(vocabulary) = vocabulary.and_then(|hash| self.vocabularies.get(hash)) else {

@@ -18,7 +18,7 @@ use crate::command::{Command, Context};
 use crate::engine::protocol::{Live, Want};
 use crate::inspect::trace::Part;
 pub use ink::{InkPlace, Inked};
-pub use state::{AttentionPicture, AttentionView, Grain, Ink, Stretched};
+pub use state::{AttentionPicture, AttentionView, Grain, Ink};
 
 /// 4
 pub(crate) struct Attention;

@@ -93,7 +93,6 @@ impl Inspector {
 
 impl Display<'_> {
     /// Why rows are not there, in one line.
-    #[must_use]
     pub fn rows_missing(&self) -> String {
         let asking = &self.inspector.attention.asking;
         let told = |wish: &Stretched| match wish {
@@ -143,14 +142,12 @@ impl Inspector {
 
 impl<'a> Display<'a> {
     /// What a head does on random text, where that is known of the model on display.
-    #[must_use]
     pub fn usual_head(&self, layer: u32, head: u32) -> Option<&'a HeadScore> {
         let (hash, scores) = self.inspector.attention.heads.as_ref()?;
         (self.view.model.hash.as_ref() == Some(hash)).then(|| scores.head(layer, head)).flatten()
     }
 
     /// What the opened head writes, told as tokens, if that was asked.
-    #[must_use]
     pub fn told_head(&self) -> Option<&'a HeadTold> {
         let (layer, head) = (self.opened_layer(), self.inspector.inside.head);
         let attention = self.shown_inside()?.trace.attention.as_ref()?;
@@ -158,19 +155,16 @@ impl<'a> Display<'a> {
     }
 
     /// The opened head's rows up to the pass on display, if they were read.
-    #[must_use]
     pub fn shown_matrix(&self) -> Option<&'a Arc<Attended>> {
         self.known_rows(&self.rows_asked(self.opened_head())?)
     }
 
     /// The rollout up to the pass on display, if it was made.
-    #[must_use]
     pub fn shown_rollout(&self) -> Option<&'a Arc<Attended>> {
         self.known_rows(&self.rows_asked(Attending::Rollout)?)
     }
 
     /// The opened head's rows around and after the pass on display, with everything that was read for them.
-    #[must_use]
     pub fn shown_readers(&self) -> Option<(Vec<TokenId>, &'a Arc<Attended>)> {
         let asked = self.readers_asked()?;
         let rows = self.known_rows(&asked)?;

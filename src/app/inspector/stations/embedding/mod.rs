@@ -2,7 +2,7 @@
 //!
 //! Invariant: it shows the table alone; nothing here knows of context.
 
-mod state;
+pub(crate) mod state;
 mod table;
 
 use super::{Hints, Keys, StationUnit};
@@ -10,7 +10,7 @@ use crate::app::Station;
 use crate::app::inspector::{Exported, Wish};
 use crate::app::{App, Display};
 use crate::command::{Command, Context};
-pub use state::{Arithmetic, EmbeddingView};
+pub use state::EmbeddingView;
 
 /// 2
 pub(crate) struct Embedding;

@@ -46,7 +46,6 @@ impl<'a> Display<'a> {
     }
 
     /// What the embedding table says of the token on display, with the tokens before it where that is known.
-    #[must_use]
     pub fn shown_embedding(&self) -> Option<&'a Arc<EmbeddingFacts>> {
         let id = self.shown_step()?.step.id?;
         let asked = self.inspector.embedding.arithmetic.as_ref();

@@ -17,7 +17,6 @@ pub struct FfnView {
 
 impl FfnView {
     /// What neurons are listed by.
-    #[must_use]
     pub fn neuron_order(&self) -> NeuronOrder {
         if self.by_push { NeuronOrder::Push } else { NeuronOrder::Write }
     }

@@ -39,7 +39,7 @@ struct Stretch {
 impl<'a> Display<'a> {
     /// The layer at which a token was decided, if that is known: `Some(None)` for one that was not the model's first
     /// choice.
-    #[must_use]
+    #[expect(clippy::option_option, reason = "not known, and known to be never, are two answers")]
     pub fn decided(&self, at: TokenCursor) -> Option<Option<u32>> {
         let depths = &self.inspector.depths;
         depths.decided.get(&at).copied().or_else(|| {
@@ -53,14 +53,12 @@ impl<'a> Display<'a> {
     }
 
     /// How deep a token was decided, 1 to 8 eighths of the layers; 0 where it was not the model's first choice.
-    #[must_use]
     pub fn depth_eighths(&self, at: TokenCursor) -> Option<u8> {
         let layers = self.inspector.depths.layers.max(1);
         Some(self.decided(at)?.map_or(0, |layer| ((layer + 1) * 8).div_ceil(layers).min(8) as u8))
     }
 
     /// The grid that has a column for the token on display, with that column's index.
-    #[must_use]
     pub fn shown_grid(&self) -> Option<(&'a Grid, usize)> {
         let pass = self.view.pass(self.shown_step()?.cursor())?;
         let grids = self.inspector.depths.grids.iter().rev();
@@ -397,7 +395,6 @@ impl ChatView<'_> {
 
 impl Display<'_> {
     /// Why the grid is not there, in words.
-    #[must_use]
     pub fn grid_missing(&self) -> Option<String> {
         match &self.inspector.depths.failed {
             Some((_, None, why)) => Some(why.clone()),

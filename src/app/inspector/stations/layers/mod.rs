@@ -14,7 +14,7 @@ use crate::app::inspector::{Exported, Wish};
 use crate::app::{App, Display};
 use crate::command::{Command, Context};
 use crate::engine::protocol::Live;
-pub use state::{Depths, Grid, Reading, ReadingOf, Settled};
+pub use state::{Depths, Grid};
 
 /// 6
 pub(crate) struct Layers;

@@ -88,7 +88,6 @@ pub struct Grid {
 
 impl Grid {
     /// Whether it has a column for the token that was chosen after `ids`, once all have come.
-    #[must_use]
     pub fn covers(&self, ids: &[TokenId], chosen: TokenId) -> bool {
         let place = ids.len();
         place >= self.from as usize

@@ -47,7 +47,6 @@ fn value_of(sampling: &Sampling, key: &str) -> String {
 
 impl<'a> Display<'a> {
     /// The run whose token is shown, if it was drawn by that run, and its index there.
-    #[must_use]
     pub fn drawing_run(&self) -> Option<(&'a Run, usize)> {
         let Origin::Written { run, index } = self.view.origin(self.shown_step()?.cursor())? else {
             return None;
@@ -56,7 +55,6 @@ impl<'a> Display<'a> {
     }
 
     /// The settings that are tried on the shown token: those of its run, with what was changed.
-    #[must_use]
     pub fn tried_sampling(&self) -> Option<Sampling> {
         let (run, _) = self.drawing_run()?;
         let mut sampling = run.sampling.clone();
@@ -65,7 +63,6 @@ impl<'a> Display<'a> {
     }
 
     /// The value that is tried for a setting, as text.
-    #[must_use]
     pub fn tried_value(&self, key: &str) -> String {
         self.tried_sampling().map(|sampling| value_of(&sampling, key)).unwrap_or_default()
     }

@@ -24,7 +24,6 @@ pub struct Listed {
 
 impl Display<'_> {
     /// How many rows the list has.
-    #[must_use]
     pub fn list_len(&self) -> usize {
         if self.is_filtered() {
             return self.inspector.list.matches.len();
@@ -34,7 +33,6 @@ impl Display<'_> {
     }
 
     /// Rows of the list, from one on.
-    #[must_use]
     pub fn list_rows(&self, first: usize, count: usize) -> Vec<Listed> {
         let Some(shown) = self.shown_step() else { return Vec::new() };
         let candidates = &shown.step.candidates;
@@ -59,13 +57,11 @@ impl Display<'_> {
     }
 
     /// Whether a filter with a text is on.
-    #[must_use]
     pub fn is_filtered(&self) -> bool {
         self.inspector.list.filter.as_ref().is_some_and(|filter| !filter.text.is_empty())
     }
 
     /// The selected token of the list.
-    #[must_use]
     pub fn selected_token(&self) -> Option<TokenId> {
         self.list_rows(self.inspector.list.selected?, 1).first().map(|row| row.id)
     }

@@ -38,7 +38,6 @@ pub struct Stretch {
 impl Stretch {
     /// The part of the word that the tokenizer cut out around the token under the cursor, bytes; all of it where
     /// nothing is cut.
-    #[must_use]
     pub fn cut(&self, pieces: &Pieces) -> Range<usize> {
         let cut = pieces.cut_at(self.at as u32).map(|(from, to)| from as usize..to as usize);
         let cut = cut.map(|cut| cut.start.max(self.word.start)..cut.end.min(self.word.end));
@@ -49,7 +48,6 @@ impl Stretch {
 
 impl<'a> Display<'a> {
     /// How the tokenizer cut and merged a text of the chat, if it has been asked.
-    #[must_use]
     pub fn known_pieces(&self, text: &str) -> Option<&'a Arc<Pieces>> {
         self.pieces_under(self.shown_step()?.vocabulary.as_ref()?, text)
     }
@@ -61,7 +59,6 @@ impl<'a> Display<'a> {
 
     /// The line of the message around the word under the cursor: whole tokens and whole characters. While the
     /// message is written it ends with the word.
-    #[must_use]
     pub fn stretch_on_display(&self) -> Option<Stretch> {
         let (word, of) = self.word_on_display()?;
         let shown = self.shown_step()?;
@@ -91,7 +88,6 @@ impl<'a> Display<'a> {
     }
 
     /// The word that is tried, and its pieces as soon as they are told.
-    #[must_use]
     pub fn tried_word(&self) -> Option<(&'a str, Option<&'a Arc<Pieces>>)> {
         let input = self.inspector.tokens.trying.as_ref().filter(|input| !input.text.is_empty())?;
         let known = self.view.ready().and_then(|loaded| self.pieces_under(&loaded.vocabulary, &input.text));
@@ -101,7 +97,6 @@ impl<'a> Display<'a> {
 
 impl<'a> Display<'a> {
     /// The draft, while it is typed beside the open tokens station.
-    #[must_use]
     pub fn followed_draft(&self) -> Option<String> {
         let open = self.inspector.shown && self.inspector.station == Station::Tokens;
         let typing = self.view.focus == Focus::Composer && self.view.composer.completion.is_none();
@@ -112,7 +107,6 @@ impl<'a> Display<'a> {
     }
 
     /// The draft as the tokenizer told it last, and where in it the word stands that is typed at, bytes.
-    #[must_use]
     pub fn draft_on_display(&self) -> Option<(&'a str, &'a Arc<Pieces>, Range<usize>)> {
         let draft = self.followed_draft()?;
         let loaded = &self.view.ready()?.vocabulary;

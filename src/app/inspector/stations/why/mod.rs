@@ -2,7 +2,7 @@
 //!
 //! Invariant: a push is read off, an effect is measured; the two stand in different columns.
 
-mod state;
+pub(crate) mod state;
 mod trials;
 
 use super::{Hints, Keys, Station, StationUnit};
@@ -11,7 +11,7 @@ use crate::app::{App, Display, Inspector};
 use crate::command::{Command, Context};
 use crate::engine::protocol::Live;
 use crate::inspect::trace::Part;
-pub use state::{Picking, Pin, Source, Trial, Unit, WhyView};
+pub use state::{Picking, Pin, Trial, Unit, WhyView};
 pub use trials::in_words;
 
 /// 9

@@ -78,7 +78,6 @@ pub enum Unit {
 
 impl Unit {
     /// The one after it.
-    #[must_use]
     pub fn next(self) -> Self {
         match self {
             Self::Blocks => Self::Heads,
@@ -90,13 +89,11 @@ impl Unit {
 
 impl Trial {
     /// Whether nothing is changed.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.off.is_empty() && self.patches.is_empty()
     }
 
     /// Whether it is this part alone that is off, at the pass's own position.
-    #[must_use]
     pub fn is_off_alone(&self, part: Part) -> bool {
         self.patches.is_empty() && !self.everywhere && self.off.iter().eq([&part])
     }

@@ -25,7 +25,6 @@ impl<'a> Display<'a> {
     }
 
     /// The parts that pushed the token on display most, for or against, strongest first.
-    #[must_use]
     pub fn ranked_parts(&self) -> Vec<AttributionPart> {
         let Some(attribution) = self.attribution() else { return Vec::new() };
         let mut parts = match self.inspector.why.unit {
@@ -39,14 +38,12 @@ impl<'a> Display<'a> {
     }
 
     /// The pass on display with what is tried on it.
-    #[must_use]
     pub fn shown_card(&self) -> Option<&'a Arc<Inspected>> {
         let tried = &self.inspector.why.tried;
         self.inside_pass()?.cards.iter().find(|(of, _)| of == tried).map(|(_, card)| card)
     }
 
     /// ln p of the token on display with that part alone off at the pass's own position, where it has been asked.
-    #[must_use]
     pub fn off_logprob(&self, part: Part) -> Option<f32> {
         let pass = self.inside_pass()?;
         let asked = pass.seen.off.iter().find(|(of, _)| *of == part).map(|(_, followed)| followed);
@@ -106,7 +103,6 @@ impl<'a> Display<'a> {
     }
 
     /// What is tried, in words: `L23 head 4 off at this position only`.
-    #[must_use]
     pub fn tried_in_words(&self) -> String {
         in_words(&self.inspector.why.tried, true)
     }
@@ -135,7 +131,6 @@ impl<'a> Display<'a> {
     }
 
     /// The text that a patch's source is chosen from, and the position that is chosen.
-    #[must_use]
     pub fn source_text(&self, source: &Source) -> Option<Vec<TokenId>> {
         if !source.text.is_empty() {
             return Some(source.text.clone());
@@ -344,7 +339,6 @@ impl Inspector {
 }
 
 /// What is tried, in words; `full` where there is room for whole ones.
-#[must_use]
 pub fn in_words(tried: &Trial, full: bool) -> String {
     let mut said = Vec::new();
     if !tried.off.is_empty() {
