@@ -16,13 +16,14 @@ pub use ink::line as ink_line;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::own::{self, Row};
 use crate::app::{App, AttentionPicture};
 use crate::engine::protocol::Inspected;
 use crate::inspect::trace::{Attention, AttentionLayer, HeadClass, HeadReading, HeadRow};
 use crate::theme::{Role, Theme};
 use crate::token::TokenId;
+use crate::ui::inspector::frame::{self, Frame};
 use crate::ui::layout::INSPECTOR;
+use crate::ui::widgets::row::{self, Row};
 use crate::ui::widgets::{number, text};
 
 /// Least columns of the opened head beside the grid.
@@ -49,18 +50,12 @@ impl<'a> Shown<'a> {
         if attention.overview.is_empty() && attention.layers.is_empty() {
             return None;
         }
-        let pass = app.view().pass(app.display().shown_step()?.cursor());
-        let ids = pass.map_or_else(Vec::new, |pass| {
-            let mut ids = pass.ids.to_vec();
-            ids.push(pass.chosen);
-            ids
-        });
         let inside = &app.inspector.inside;
         let layers = seen.trace.layers.max(attention.overview.len() as u32);
         let layer = app.display().opened_layer().min(layers.saturating_sub(1));
         let given = attention.overview.get(layer as usize).map_or(0, Vec::len) as u32;
         let head = inside.head.min(seen.trace.heads.max(given).saturating_sub(1));
-        Some(Self { app, theme, seen, attention, ids, opened: (layer, head) })
+        Some(Self { app, theme, seen, attention, ids: frame::read_ids(app), opened: (layer, head) })
     }
 
     /// Query heads that share a key-value head.
@@ -72,7 +67,7 @@ impl<'a> Shown<'a> {
     /// `␣France`
     fn token(&self, position: usize) -> String {
         let id = self.ids.get(position);
-        id.map_or_else(|| "?".into(), |id| own::name(self.app, self.theme, *id))
+        id.map_or_else(|| "?".into(), |id| frame::name(self.app, self.theme, *id))
     }
 
     fn here(&self) -> usize {
@@ -156,22 +151,13 @@ fn level(share: f32) -> usize {
 
 /// Draws the station under the strip.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let area = Rect { width: area.width.min(own::WIDEST), ..area };
-    if area.height < 4 || area.width < 20 {
-        return;
-    }
-    let caption = own::caption(app, theme, area, CAPTION);
+    let Some(frame) = Frame::of(app, theme, area, CAPTION) else { return };
     let Some(shown) = Shown::of(app, theme) else {
-        let subject = match app.display().shown_step() {
-            Some(_) => format!("attention at {}", own::shown_name(app, theme)),
-            None => "no token on display".into(),
-        };
-        return own::empty(theme, area, &subject, &caption, &why_missing(app), buf);
+        return frame.empty_of_token("attention at ", "", &frame::missing_of(app, "attention"), buf);
     };
+    let area = frame.area;
     subject(&shown, area, buf);
-    let at = 1 + own::stack(&caption, area, 1, buf);
-    let at = at + u16::from(area.height > 20);
-    let under = Rect { y: area.y + at, height: area.height.saturating_sub(at), ..area };
+    let under = frame.under(buf);
     let wide = area.width + 1 >= INSPECTOR.0;
     if app.inspector.attention.picture != AttentionPicture::Heads {
         matrix::draw(&shown, under, buf);
@@ -184,9 +170,10 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         let legend = grid::legend(&shown, under.width, folded);
         let least = if under.height > 12 { legend.len() as u16 } else { 0 };
         let upper = Rect { height: under.height - least, ..under };
-        grid::draw(&shown, Rect { width, ..upper }, folded, buf);
-        head::draw(&shown, Rect { x: upper.x + width, width: upper.width - width, ..upper }, buf);
-        own::stack(&legend[..usize::from(least)], under, upper.height, buf);
+        let (left, right) = text::split(upper, width);
+        grid::draw(&shown, left, folded, buf);
+        head::draw(&shown, right, buf);
+        row::stack(&legend[..usize::from(least)], under, upper.height, buf);
     } else if app.inspector.inside.opened {
         head::draw(&shown, under, buf);
     } else {
@@ -208,7 +195,7 @@ fn narrow(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     below.extend(legend);
     let above = area.height.saturating_sub(below.len() as u16);
     grid::draw(shown, Rect { height: above, ..area }, folded, buf);
-    own::stack(&below, area, above, buf);
+    row::stack(&below, area, above, buf);
 }
 
 /// `#4 ␣is reads 4 tokens before it → chose ␣Paris`
@@ -230,14 +217,7 @@ fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
         let arrow = if shown.theme.symbols.ascii { ", chose " } else { " → chose " };
         pieces.extend([(arrow, Role::Text), (chose.as_str(), Role::TokenChosen)]);
     }
-    let price = own::price(shown.app, shown.seen);
+    let price = frame::price(shown.app, shown.seen);
     let price = if shown.attention.flash { format!("flash attention on, {price}") } else { price };
-    own::subject(shown.theme, area, &pieces, &price, buf);
-}
-
-/// Why there is no attention: the model's own reason, where the pass gave one.
-fn why_missing(app: &App) -> String {
-    let inside = app.display().shown_inside().filter(|seen| seen.trace.attention.is_none());
-    let said = inside.and_then(|seen| seen.trace.missing.iter().find(|what| what.contains("attention")));
-    said.map_or_else(|| own::missing(app), |what| format!("not known: {what}"))
+    frame::subject(shown.theme, area, &pieces, &price, buf);
 }

@@ -13,13 +13,15 @@ use std::sync::Arc;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::own::{self, Row};
 use crate::app::{App, LiveStep};
 use crate::inspect::trace::EmbeddingFacts;
 use crate::theme::{Role, Theme};
 use crate::token::TokenId;
+use crate::ui::inspector::frame::{self, Frame};
 use crate::ui::layout::INSPECTOR;
-use crate::ui::widgets::{bar, number, text};
+use crate::ui::widgets::row::{self, Row};
+use crate::ui::widgets::table::{Cell, Column, Table};
+use crate::ui::widgets::{number, text};
 
 /// Columns from which on list, map and matrix stand side by side.
 const THREE: u16 = 114;
@@ -52,31 +54,22 @@ impl<'a> Shown<'a> {
     }
 
     fn name(&self, id: TokenId) -> String {
-        own::name(self.app, self.theme, id)
+        frame::name(self.app, self.theme, id)
     }
 }
 
 /// Draws the station under the strip.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let area = Rect { width: area.width.min(own::WIDEST), ..area };
-    if area.height < 4 || area.width < 20 {
-        return;
-    }
-    let caption = own::caption(app, theme, area, CAPTION);
+    let Some(frame) = Frame::of(app, theme, area, CAPTION) else { return };
     let Some(shown) = Shown::of(app, theme) else {
-        let subject = match app.display().shown_step() {
-            Some(_) => format!("{} itself", own::shown_name(app, theme)),
-            None => "no token on display".into(),
-        };
-        return own::empty(theme, area, &subject, &caption, &own::missing(app), buf);
+        return frame.empty_of_token("", " itself", &frame::missing(app), buf);
     };
+    let area = frame.area;
     subject(&shown, area, buf);
-    let at = 1 + own::stack(&caption, area, 1, buf);
-    let at = at + u16::from(area.height > 20);
-    let under = Rect { y: area.y + at, height: area.height.saturating_sub(at), ..area };
+    let under = frame.under(buf);
     if area.width >= THREE {
-        let (left, rest) = split(under, LIST + 2);
-        let (middle, right) = split(rest, rest.width - matrix::width(&shown, 46));
+        let (left, rest) = text::split(under, LIST + 2);
+        let (middle, right) = text::split(rest, rest.width - matrix::width(&shown, 46));
         list(&shown, left, buf);
         map::draw(&shown, middle, buf);
         matrix::draw(&shown, right, buf);
@@ -87,22 +80,17 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
 }
 
-fn split(area: Rect, at: u16) -> (Rect, Rect) {
-    let at = at.min(area.width);
-    (Rect { width: at, ..area }, Rect { x: area.x + at, width: area.width - at, ..area })
-}
-
 /// List and map beside each other, the matrix under them; where it does not fit, what is opened.
 fn two_columns(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let matrix = matrix::rows(shown, area.width).len() as u16;
     let fits = area.height >= matrix + MAP + 5;
     let above = if fits { area.height - matrix - 1 } else { area.height };
     let upper = Rect { height: above, ..area };
-    let (left, right) = split(upper, LIST);
+    let (left, right) = text::split(upper, LIST);
     list(shown, left, buf);
     if fits {
         map::draw(shown, right, buf);
-        matrix::draw(shown, Rect { y: area.y + above + 1, height: matrix, ..area }, buf);
+        matrix::draw(shown, text::below(area, above + 1), buf);
     } else if shown.app.inspector.inside.opened {
         matrix::draw(shown, right, buf);
     } else {
@@ -121,8 +109,7 @@ fn one_column(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     if !shown.app.inspector.inside.opened {
         let most = if roomy { 14 } else { area.height };
         let used = list(shown, Rect { height: most.min(area.height), ..area }, buf);
-        let used = (used + 1).min(area.height);
-        rest = Rect { y: area.y + used, height: area.height - used, ..area };
+        rest = text::below(area, used + 1);
         if rest.height < MAP {
             return;
         }
@@ -131,7 +118,7 @@ fn one_column(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     if both {
         let over = rest.height - matrix - 1;
         map::draw(shown, Rect { height: over, ..rest }, buf);
-        matrix::draw(shown, Rect { y: rest.y + over + 1, height: matrix, ..rest }, buf);
+        matrix::draw(shown, text::below(rest, over + 1), buf);
     } else if shown.app.inspector.inside.opened && matrix > 0 {
         matrix::draw(shown, rest, buf);
     } else {
@@ -144,9 +131,9 @@ fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let price = format!("one pass over the table {:.0} ms", shown.facts.ms);
     if let Some(asked) = &shown.app.inspector.embedding.arithmetic {
         let words = text::cut(&sum_text(shown, &asked.terms), area.width.saturating_sub(2));
-        return own::subject(shown.theme, area, &[(&words, Role::TokenChosen)], &price, buf);
+        return frame::subject(shown.theme, area, &[(&words, Role::TokenChosen)], &price, buf);
     }
-    let place = own::place(shown.app).map_or_else(String::new, |place| format!("#{place} "));
+    let place = frame::place(shown.app).map_or_else(String::new, |place| format!("#{place} "));
     let id = shown.step.step.id.map_or_else(String::new, |id| id.0.to_string());
     let words = if area.width >= INSPECTOR.0 {
         format!(" itself: row {id} of the token table, before any layer")
@@ -154,10 +141,10 @@ fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
         format!(": row {id} of the token table")
     };
     let room = area.width.saturating_sub(text::width(&place) + text::width(&words) + 2);
-    let name = text::cut(&own::shown_name(shown.app, shown.theme), room);
+    let name = text::cut(&frame::shown_name(shown.app, shown.theme), room);
     let pieces =
         [(place.as_str(), Role::Text), (name.as_str(), Role::TokenChosen), (words.as_str(), Role::Text)];
-    own::subject(shown.theme, area, &pieces, &price, buf);
+    frame::subject(shown.theme, area, &pieces, &price, buf);
 }
 
 /// `␣king − ␣man + ␣woman`
@@ -180,7 +167,7 @@ fn list(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
     let (theme, facts) = (shown.theme, shown.facts);
     let (text_style, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
     let name = (area.width / 3).clamp(8, 18);
-    let (cosine, bars) = (name + 8, name + 9);
+    let bars = name + 9;
     let cells = area.width.saturating_sub(bars + 2).min(16);
     let asked = shown.app.inspector.embedding.arithmetic.is_some();
     let heads = if asked {
@@ -189,11 +176,13 @@ fn list(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
         ["nearest in the whole table", "nearest in the table"]
     };
     Row::of(1, text::widest(&heads, area.width.saturating_sub(1)), text_style).draw(area, 0, buf);
-    Row::of(2, "token", muted)
-        .until(cosine, "cos", muted)
-        .and(bars, cosine_text(facts.median, 2), muted)
-        .until(bars + cells, "1", muted)
-        .draw(area, 1, buf);
+    let columns = [
+        Column::left("token", 2, name),
+        Column::right("cos", name + 8),
+        Column::bar((cosine_text(facts.median, 2), "1"), bars, cells),
+    ];
+    let table = Table::of(theme, columns);
+    table.heads().draw(area, 1, buf);
     let known = known(shown, area.width);
     let after = match area.height {
         0..=6 => 0,
@@ -214,17 +203,16 @@ fn list(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
         let style = if here { theme.style(Role::Strong) } else { text_style };
         // From what a random token gets up to 1; without that every neighbour looks close.
         let share = f64::from((value - facts.median) / (1.0 - facts.median).max(1e-6));
-        let mut row = Row::of(2, text::cut(&shown.name(*id), name), style)
-            .until(cosine, cosine_text(*value, 3), style)
-            .and(bars, bar::glyphs(share, cells, &theme.symbols.bar), theme.style(Role::ProbBar));
-        if here {
-            row = row.and(0, theme.symbols.here, theme.style(Role::Strong));
-        }
-        row.draw(area, at, buf);
+        let row = table.row([
+            Cell::of(shown.name(*id), style),
+            Cell::of(cosine_text(*value, 3), style),
+            Cell::Bar(share, theme.style(Role::ProbBar)),
+        ]);
+        row.marked(here, theme).draw(area, at, buf);
         at += 1;
     }
     let gap = u16::from(after > 1 && at + below < area.height);
-    at + own::stack(&known[..after], area, at + gap, buf) + gap
+    at + row::stack(&known[..after], area, at + gap, buf) + gap
 }
 
 /// What is known of the row, the most telling first.
@@ -246,14 +234,14 @@ fn known(shown: &Shown<'_>, width: u16) -> Vec<Row> {
         rows.push(Row::of(1, format!("largest dim {}", dims.collect::<Vec<_>>().join(", ")), text_style));
     }
     if let Some(asked) = &shown.app.inspector.embedding.arithmetic {
-        rows.extend(asked.notes.iter().flat_map(|note| own::wrapped(note, 1, width, muted)));
+        rows.extend(asked.notes.iter().flat_map(|note| row::wrapped(note, 1, width, muted)));
     }
     let tied = if facts.tied {
         "tied: this model writes with the same table that it reads with"
     } else {
         "untied: it writes with another table"
     };
-    rows.extend(own::wrapped(tied, 1, width, muted));
+    rows.extend(row::wrapped(tied, 1, width, muted));
     rows
 }
 

@@ -12,13 +12,14 @@ mod tests;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::own::{self, Row};
 use crate::app::App;
 use crate::engine::protocol::Inspected;
 use crate::inspect::trace::FeedForward;
 use crate::theme::{Role, Theme};
 use crate::token::TokenId;
+use crate::ui::inspector::frame::{self, Frame};
 use crate::ui::layout::INSPECTOR;
+use crate::ui::widgets::row::{self, Row};
 use crate::ui::widgets::{number, text};
 
 /// Columns from which on layers and neurons stand side by side.
@@ -51,7 +52,7 @@ impl<'a> Shown<'a> {
     }
 
     fn name(&self, id: TokenId) -> String {
-        own::name(self.app, self.theme, id)
+        frame::name(self.app, self.theme, id)
     }
 
     /// The longest write of one neuron on the scale.
@@ -73,46 +74,36 @@ impl<'a> Shown<'a> {
 
 /// Draws the station under the strip.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let area = Rect { width: area.width.min(own::WIDEST), ..area };
-    if area.height < 4 || area.width < 20 {
-        return;
-    }
-    let caption = own::caption(app, theme, area, CAPTION);
+    let Some(frame) = Frame::of(app, theme, area, CAPTION) else { return };
+    let why_missing = || frame::missing_of(app, "feed-forward");
     let Some(shown) = Shown::of(app, theme) else {
-        let subject = match app.display().shown_step() {
-            Some(_) => format!("feed-forward at {}", own::shown_name(app, theme)),
-            None => "no token on display".into(),
-        };
-        return own::empty(theme, area, &subject, &caption, &why_missing(app), buf);
+        return frame.empty_of_token("feed-forward at ", "", &why_missing(), buf);
     };
+    let area = frame.area;
     subject(&shown, area, buf);
-    let at = 1 + own::stack(&caption, area, 1, buf);
-    let at = at + u16::from(area.height > 20);
-    let under = Rect { y: area.y + at, height: area.height.saturating_sub(at), ..area };
+    let under = frame.under(buf);
     let mut above = experts(&shown, area.width);
     let opened = app.display().opened_layer();
     if shown.ffn.layer != opened {
-        let words = format!("L{opened}: {}", own::missing(app));
-        above.extend(own::wrapped(&words, 1, area.width, theme.style(Role::Muted)));
+        let words = format!("L{opened}: {}", frame::missing(app));
+        above.extend(row::wrapped(&words, 1, area.width, theme.style(Role::Muted)));
     }
     if shown.ffn.neurons.is_empty() {
-        above.extend(own::wrapped(&why_missing(app), 1, area.width, theme.style(Role::Text)));
-        own::stack(&above, under, 0, buf);
+        above.extend(row::wrapped(&why_missing(), 1, area.width, theme.style(Role::Text)));
+        row::stack(&above, under, 0, buf);
         return;
     }
-    let at = own::stack(&above, under, 0, buf);
-    let under = Rect { y: under.y + at, height: under.height - at, ..under };
+    let under = text::below(under, row::stack(&above, under, 0, buf));
     if area.width >= BOTH && !shown.seen.ffn_layers.is_empty() {
-        let left = Rect { width: layers::WIDTH, ..under };
+        let (left, right) = text::split(under, layers::WIDTH);
         layers::list(&shown, left, buf);
-        let right = Rect { x: under.x + layers::WIDTH, width: under.width - layers::WIDTH, ..under };
         neurons_and_more(&shown, right, buf);
         return;
     }
     let strip = layers::strip(&shown, area.width);
     let fits = !strip.is_empty() && under.height >= 8;
-    let at = if fits { own::stack(&strip, under, 0, buf) } else { 0 };
-    neurons_and_more(&shown, Rect { y: under.y + at, height: under.height - at, ..under }, buf);
+    let at = if fits { row::stack(&strip, under, 0, buf) } else { 0 };
+    neurons_and_more(&shown, text::below(under, at), buf);
 }
 
 /// The list of neurons, and under it what fits: the selected one in full, how hard all fire, what the columns mean.
@@ -131,7 +122,7 @@ fn neurons_and_more(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let histogram = fitting(histogram::rows(shown, area.width), 9);
     let mut at = neurons::draw(shown, Rect { height: list, ..area }, buf) + 1;
     for rows in [histogram, detail, legend].into_iter().filter(|rows| !rows.is_empty()) {
-        at += own::stack(&rows, area, at, buf) + 1;
+        at += row::stack(&rows, area, at, buf) + 1;
     }
 }
 
@@ -149,7 +140,7 @@ fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let width = format!(", {} {of}", number::grouped(shown.ffn.width.into()));
     let room = area.width.saturating_sub(text::width(&layer) + text::width(&place) + text::width(&width) + 4);
     let chose = if shown.app.display().own_pass() { "itself" } else { "chose" };
-    let name = own::shown_name(shown.app, shown.theme);
+    let name = frame::shown_name(shown.app, shown.theme);
     let name = text::cut(&format!(", {chose} {name}"), room);
     let name = if room < 12 { String::new() } else { name };
     let pieces = [
@@ -158,7 +149,7 @@ fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
         (width.as_str(), Role::Text),
         (name.as_str(), Role::TokenChosen),
     ];
-    own::subject(shown.theme, area, &pieces, &own::price(shown.app, shown.seen), buf);
+    frame::subject(shown.theme, area, &pieces, &frame::price(shown.app, shown.seen), buf);
 }
 
 /// The experts that were used, with their weights.
@@ -171,12 +162,5 @@ fn experts(shown: &Shown<'_>, width: u16) -> Vec<Row> {
     };
     let mut texts = vec!["experts".to_owned()];
     texts.extend(shown.ffn.experts.iter().map(weight));
-    own::packed(&texts, 1, width, shown.theme.style(Role::Text))
-}
-
-/// Why there are no neurons: the model's own reason, where the pass gave one.
-fn why_missing(app: &App) -> String {
-    let seen = app.display().shown_inside();
-    let said = seen.and_then(|seen| seen.trace.missing.iter().find(|what| what.contains("feed-forward")));
-    said.map_or_else(|| own::missing(app), |what| format!("not known: {what}"))
+    row::packed(&texts, 1, width, shown.theme.style(Role::Text))
 }

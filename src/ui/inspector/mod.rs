@@ -5,10 +5,10 @@
 pub mod attention;
 pub mod embedding;
 pub mod ffn;
+pub mod frame;
 pub mod hints;
 pub mod layers;
 pub mod live;
-pub mod own;
 mod plan;
 pub mod position;
 pub mod rail;

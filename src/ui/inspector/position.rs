@@ -12,14 +12,15 @@ mod tests;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::own::{self, Row, Signed};
 use crate::app::App;
 use crate::engine::protocol::Inspected;
 use crate::inspect::trace::{PositionKind, Rotation};
 use crate::theme::{Role, Theme};
 use crate::token::TokenId;
+use crate::ui::inspector::frame::{self, Frame};
 use crate::ui::layout::INSPECTOR;
-use crate::ui::widgets::{chart, number};
+use crate::ui::widgets::row::{self, Row, Signed};
+use crate::ui::widgets::{chart, number, text};
 
 /// Lowest and highest score on the scale.
 const SCORE: (f32, f32) = (-24.0, 8.0);
@@ -42,18 +43,12 @@ impl<'a> Shown<'a> {
     fn of(app: &'a App, theme: &'a Theme) -> Option<Self> {
         let seen = app.display().shown_inside()?.as_ref();
         let rotation = seen.trace.rotation.as_ref()?;
-        let pass = app.view().pass(app.display().shown_step()?.cursor());
-        let ids = pass.map_or_else(Vec::new, |pass| {
-            let mut ids = pass.ids.to_vec();
-            ids.push(pass.chosen);
-            ids
-        });
-        Some(Self { app, theme, seen, rotation, ids })
+        Some(Self { app, theme, seen, rotation, ids: frame::read_ids(app) })
     }
 
     /// `#3 ␣France`
     fn token(&self, position: u32) -> String {
-        let name = self.ids.get(position as usize).map(|id| own::name(self.app, self.theme, *id));
+        let name = self.ids.get(position as usize).map(|id| frame::name(self.app, self.theme, *id));
         name.map_or_else(|| format!("#{position}"), |name| format!("#{position} {name}"))
     }
 
@@ -90,24 +85,15 @@ impl<'a> Shown<'a> {
 
 /// Draws the station under the strip.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let area = Rect { width: area.width.min(own::WIDEST), ..area };
-    if area.height < 4 || area.width < 20 {
-        return;
-    }
-    let Some(shown) = Shown::of(app, theme) else {
-        let caption = own::caption(app, theme, area, TURNED);
-        let subject = match app.display().shown_step() {
-            Some(_) => format!("{} itself", own::shown_name(app, theme)),
-            None => "no token on display".into(),
-        };
-        return own::empty(theme, area, &subject, &caption, &own::missing(app), buf);
-    };
-    let rotary = matches!(shown.rotation.kind, PositionKind::RopeNormal | PositionKind::RopeNeox);
-    let caption = own::caption(app, theme, area, if rotary { TURNED } else { OTHERWISE });
-    subject(&shown, area, buf);
-    let at = 1 + own::stack(&caption, area, 1, buf);
-    let at = at + u16::from(area.height > 20);
-    let under = Rect { y: area.y + at, height: area.height.saturating_sub(at), ..area };
+    let shown = Shown::of(app, theme);
+    let turns =
+        |shown: &Shown<'_>| matches!(shown.rotation.kind, PositionKind::RopeNormal | PositionKind::RopeNeox);
+    let rotary = shown.as_ref().is_none_or(turns);
+    let caption = if rotary { TURNED } else { OTHERWISE };
+    let Some(frame) = Frame::of(app, theme, area, caption) else { return };
+    let Some(shown) = shown else { return frame.empty_of_token("", " itself", &frame::missing(app), buf) };
+    subject(&shown, frame.area, buf);
+    let under = frame.under(buf);
     if rotary {
         turned(&shown, under, buf);
     } else {
@@ -121,8 +107,7 @@ fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let this = shown.token(shown.seen.trace.position);
     let other = shown.token(shown.rotation.other);
     let room = (area.width.saturating_sub(if full { 40 } else { 24 }) / 2).max(6);
-    let (this, other) =
-        (crate::ui::widgets::text::cut(&this, room), crate::ui::widgets::text::cut(&other, room));
+    let (this, other) = (text::cut(&this, room), text::cut(&other, room));
     let apart = format!(": {} apart", shown.distance());
     let words = if full { " itself, reading " } else { " reads " };
     let pieces = [
@@ -131,9 +116,9 @@ fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
         (other.as_str(), Role::Text),
         (apart.as_str(), Role::Text),
     ];
-    let price =
-        own::live_price(shown.app).unwrap_or_else(|| format!("q and k as recorded {:.0} ms", shown.seen.ms));
-    own::subject(shown.theme, area, &pieces, &price, buf);
+    let price = frame::live_price(shown.app)
+        .unwrap_or_else(|| format!("q and k as recorded {:.0} ms", shown.seen.ms));
+    frame::subject(shown.theme, area, &pieces, &price, buf);
 }
 
 /// Rotary models: hands and score by distance, then what each pair gives.
@@ -156,9 +141,9 @@ fn turned(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
         by_distance(shown, area, at, buf);
         at += strip;
     }
-    at += own::stack(&figures, area, at, buf);
+    at += row::stack(&figures, area, at, buf);
     at += pairs::draw(shown, Rect { height: area.height.min(at + pairs), ..area }, at, buf);
-    own::stack(&facts[..said], area, at, buf);
+    row::stack(&facts[..said], area, at, buf);
 }
 
 /// Models whose positions enter otherwise, or not at all.
@@ -238,13 +223,13 @@ fn model(shown: &Shown<'_>, width: u16) -> Vec<Row> {
             number::decimals(yarn.fast.into(), 0),
             number::decimals(yarn.slow.into(), 0),
         );
-        rows.extend(own::wrapped(&words, 1, width, muted));
+        rows.extend(row::wrapped(&words, 1, width, muted));
     }
     let slowest = rotation.frequencies.last().filter(|slowest| **slowest > 0.0);
     let slowest = slowest.map_or_else(String::new, |slowest| {
         format!("The slowest hand turns once in {} tokens. ", hands::turn(*slowest))
     });
     let words = format!("{slowest}{layout}. Only q and k are turned; what is passed on is not.");
-    rows.extend(own::wrapped(&words, 1, width, muted));
+    rows.extend(row::wrapped(&words, 1, width, muted));
     rows
 }

@@ -11,39 +11,52 @@ use super::live::{Fate, Live};
 use crate::app::{App, Focus, Listed};
 use crate::inspect::stages::StageName;
 use crate::theme::{Role, Theme};
-use crate::ui::widgets::{bar, number, text, token};
+use crate::ui::widgets::row::Row;
+use crate::ui::widgets::table::{Cell, Column, Table};
+use crate::ui::widgets::{number, text, token};
 
 /// Logits below the largest that a bar spans.
 const LOGITS: f64 = 16.0;
 /// Decades that a bar on the logarithmic scale spans.
 const DECADES: f64 = 6.0;
 
-/// Draws the column heads with their scale; an open filter stands where the tokens' head is.
-pub fn heads(app: &App, theme: &Theme, form: Form, at: Rect, buf: &mut Buffer) {
-    let style = theme.style(Role::Muted);
-    let until = |end: u16| Rect { width: end.min(at.width), ..at };
-    let (unit, scale) = match (app.inspector.logits, app.inspector.log_scale) {
-        (true, _) => ("logit", ["−16", "−8", "0"]),
-        (false, true) => ("log₁₀", ["−6", "−3", "0"]),
-        (false, false) => ("model", ["0", "50", "100"]),
-    };
-    match &app.inspector.list.filter {
+/// The table of candidates: mark, token, the network's odds with their bar, and after the samplers. An open filter stands
+/// where the tokens' head is.
+fn table<'a>(app: &App, theme: &'a Theme, form: Form) -> Table<'a, 5> {
+    let (unit, [low, ..]) = scale(app);
+    let (filter, token) = match &app.inspector.list.filter {
         Some(filter) => {
             let typed = token::one_line(&filter.text, &theme.symbols);
             let caret = if app.inspector.list.typing { "▏" } else { "" };
-            let words = text::tail(&typed, form.figure - 9);
-            text::put(buf, text::row(at, 0, 1), &format!("/ {words}{caret}"), theme.style(Role::Strong));
+            (format!("/ {}{caret}", text::tail(&typed, form.figure - 9)), "")
         }
-        None => {
-            text::put(buf, text::row(at, 0, 3), "token", style);
-        }
+        None => (String::new(), "token"),
+    };
+    let columns = [
+        Column::left(filter, 1, 1).styled(theme.style(Role::Strong)),
+        Column::left(token, 3, form.figure - 10),
+        Column::right(unit, form.figure),
+        Column::left(low, form.figure + 1, form.bar),
+        Column::right("", form.width - 1),
+    ];
+    Table::of(theme, columns)
+}
+
+/// The unit of the odds, and the scale of their bar.
+fn scale(app: &App) -> (&'static str, [&'static str; 3]) {
+    match (app.inspector.logits, app.inspector.log_scale) {
+        (true, _) => ("logit", ["−16", "−8", "0"]),
+        (false, true) => ("log₁₀", ["−6", "−3", "0"]),
+        (false, false) => ("model", ["0", "50", "100"]),
     }
-    text::put_right(buf, until(form.figure), unit, style);
-    let left = form.figure + 1;
-    text::put(buf, text::row(at, 0, left), scale[0], style);
-    text::put(buf, text::row(at, 0, left + form.bar / 2 - 1), scale[1], style);
-    text::put_right(buf, until(left + form.bar + 1), scale[2], style);
-    text::put_right(buf, until(form.width), "after", style);
+}
+
+/// Draws the column heads with their scale.
+pub fn heads(app: &App, theme: &Theme, form: Form, at: Rect, buf: &mut Buffer) {
+    let (style, left) = (theme.style(Role::Muted), form.figure + 1);
+    let (_, [_, middle, high]) = scale(app);
+    let heads = table(app, theme, form).heads().and(left + form.bar / 2 - 1, middle, style);
+    heads.until(left + form.bar + 1, high, style).until(form.width, "after", style).draw(at, 0, buf);
 }
 
 /// The rows in view when there is room for so many: those from the first, or those around the selected one.
@@ -67,31 +80,31 @@ pub fn candidates(
     buf: &mut Buffer,
 ) {
     let step = &live.step.step;
+    let table = table(app, theme, form);
     let (start, shown) = in_view(app, usize::from(lines));
     let chosen = shown.iter().position(|row| Some(row.id) == step.id);
     let top = step.candidates.first().map_or(0.0, |candidate| candidate.logprob);
-    for (index, listed) in shown.iter().enumerate() {
+    for ((index, listed), line) in shown.iter().enumerate().zip(first..) {
         let fate = live.fate(listed.id, listed.candidate);
         let is_chosen = chosen == Some(index);
         let (figure, share) = figures(app, listed.logprob, top);
-        let row = Row {
-            mark: if is_chosen { theme.symbols.drawn } else { "" },
-            name: live.listed(listed.id, &theme.symbols),
-            figure,
-            share,
-            last: fate.map(|fate| fate_text(theme, fate)).unwrap_or_default(),
-            style: row_style(theme, is_chosen, fate),
-            bar: theme.style(if is_chosen { Role::TokenChosen } else { Role::ProbBar }),
-        };
-        let at = text::row(area, first + index as u16, 0);
+        let style = row_style(theme, is_chosen, fate);
+        let bar = theme.style(if is_chosen { Role::TokenChosen } else { Role::ProbBar });
         if app.inspector.list.selected == Some(start + index) && app.focus == Focus::Inspector {
-            let style = theme.style(Role::Select);
-            text::put(buf, at, &" ".repeat(usize::from(form.figure)), style);
-            text::put(buf, at, theme.symbols.here, style);
+            let select = theme.style(Role::Select);
+            let blank = Row::of(0, " ".repeat(usize::from(form.figure)), select);
+            blank.and(0, theme.symbols.here, select).draw(area, line, buf);
         }
-        row.draw(theme, form, at, buf);
+        let row = table.row([
+            Cell::of(if is_chosen { theme.symbols.drawn } else { "" }, style),
+            Cell::of(live.listed(listed.id, &theme.symbols), style),
+            Cell::of(figure, style),
+            Cell::Bar(share, bar),
+            Cell::maybe(fate.map(|fate| fate_text(theme, fate)), style),
+        ]);
+        row.draw(area, line, buf);
     }
-    others(app, theme, form, live, (&shown, chosen.is_none()), text::row(area, first + lines, 0), buf);
+    others(app, live, &table, (&shown, chosen.is_none())).draw(area, first + lines, buf);
 }
 
 /// A row's figure and how much of its bar is filled.
@@ -111,15 +124,13 @@ fn on_log_scale(probability: f64) -> f64 {
     if probability > 0.0 { (1.0 + probability.log10() / DECADES).max(0.0) } else { 0.0 }
 }
 
+/// Everything that is not listed; marked where the chosen token is among it.
 fn others(
     app: &App,
-    theme: &Theme,
-    form: Form,
     live: &Live<'_>,
+    table: &Table<'_, 5>,
     (shown, chosen_is_there): (&[Listed], bool),
-    at: Rect,
-    buf: &mut Buffer,
-) {
+) -> Row {
     let listed: f64 = shown.iter().map(|row| f64::from(row.logprob).exp()).sum();
     let probability = (1.0 - listed).clamp(0.0, 1.0);
     let count = live.entries.saturating_sub(shown.len() as u64);
@@ -128,39 +139,14 @@ fn others(
         (false, true) => on_log_scale(probability),
         (false, false) => probability,
     };
-    let row = Row {
-        mark: if chosen_is_there { "!" } else { "" },
-        name: "‹others›".into(),
-        figure: if app.inspector.logits { String::new() } else { number::percent(probability) },
-        share,
-        last: if count > 0 { number::grouped(count) } else { String::new() },
-        style: theme.style(if chosen_is_there { Role::Warn } else { Role::Muted }),
-        bar: theme.style(Role::ProbBar),
-    };
-    row.draw(theme, form, at, buf);
-}
-
-/// One row of the list.
-struct Row {
-    mark: &'static str,
-    name: String,
-    figure: String,
-    share: f64,
-    last: String,
-    style: Style,
-    bar: Style,
-}
-
-impl Row {
-    fn draw(&self, theme: &Theme, form: Form, at: Rect, buf: &mut Buffer) {
-        let until = |end: u16| Rect { width: end.min(at.width), ..at };
-        text::put(buf, text::row(at, 0, 1), self.mark, self.style);
-        text::put(buf, text::row(at, 0, 3), &text::cut(&self.name, form.figure - 10), self.style);
-        text::put_right(buf, until(form.figure), &self.figure, self.style);
-        text::put_right(buf, until(form.width - 1), &self.last, self.style);
-        let to_bar = text::row(at, 0, form.figure + 1);
-        bar::draw(buf, to_bar, self.share, form.bar, &theme.symbols.bar, self.bar);
-    }
+    let style = table.theme.style(if chosen_is_there { Role::Warn } else { Role::Muted });
+    table.row([
+        Cell::of(if chosen_is_there { "!" } else { "" }, style),
+        Cell::of("‹others›", style),
+        Cell::maybe((!app.inspector.logits).then(|| number::percent(probability)), style),
+        Cell::Bar(share, table.theme.style(Role::ProbBar)),
+        Cell::maybe((count > 0).then(|| number::grouped(count)), style),
+    ])
 }
 
 fn row_style(theme: &Theme, chosen: bool, fate: Option<Fate>) -> Style {

@@ -24,7 +24,7 @@ use crate::theme::{Role, Theme};
 use crate::token::TokenId;
 use crate::ui::layout::INSPECTOR;
 use crate::ui::widgets::{number, text, token};
-use columns::Columns;
+use columns::StageColumns;
 
 /// The station is drawn at most this wide.
 const WIDEST: u16 = 120;
@@ -152,7 +152,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
             text::put(buf, text::row(area, row, 1), line, theme.style(Role::Muted));
         }
     }
-    let columns = Columns::of(&shown.trace, area.width);
+    let columns = StageColumns::of(&shown.trace, area.width);
     table::heads(&shown, &columns, area, plan.heads, buf);
     table::rows(&shown, &columns, area, plan.tokens, buf);
     if let Some((at, lines)) = plan.summary {

@@ -11,6 +11,8 @@ use super::plan::{Plan, plan};
 use super::{Form, rows};
 use crate::app::{ActiveRun, App, Watched};
 use crate::theme::{Role, Theme};
+use crate::ui::widgets::row::{self, Row};
+use crate::ui::widgets::table::{Cell, Column, Table};
 use crate::ui::widgets::{bar, chart, number, text, token};
 
 /// Bits of a full bar of uncertainty or surprise.
@@ -38,10 +40,10 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     rows::heads(app, theme, form, text::row(area, plan.heads, 0), buf);
     rows::candidates(app, theme, form, &live, area, plan.candidates, buf);
     if let Some(at) = plan.margin {
-        margin(theme, form, &live, text::row(area, at, 0), buf);
+        margin(theme, form, &live).draw(area, at, buf);
     }
     if let Some(at) = plan.summary {
-        summary(theme, form, &live, area, at, buf);
+        row::stack(&summary(theme, form, &live), area, at, buf);
     }
     let uncertainty = app.inspector.uncertainty_strip && plan.second_chart.is_none();
     if let Some((at, lines)) = plan.chart {
@@ -51,7 +53,8 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         strip(theme, &live, true, area, (at, lines), buf);
     }
     if let Some((at, lines)) = plan.watch {
-        watch(app, theme, form, &live, area, (at, lines), buf);
+        let rows = watch(app, theme, form, &live);
+        row::stack(&rows[..rows.len().min(usize::from(lines) + 1)], area, at, buf);
     }
     if let Some(at) = plan.showing {
         let row = text::row(area, at, 1);
@@ -105,37 +108,41 @@ fn subject(app: &App, theme: &Theme, live: &Live<'_>, at: Rect, buf: &mut Buffer
 }
 
 /// How far the likeliest token leads.
-fn margin(theme: &Theme, form: Form, live: &Live<'_>, at: Rect, buf: &mut Buffer) {
-    let [first, second, ..] = live.step.step.candidates.as_slice() else { return };
+fn margin(theme: &Theme, form: Form, live: &Live<'_>) -> Row {
+    let [first, second, ..] = live.step.step.candidates.as_slice() else { return Row::default() };
     let lead = f64::from(first.logprob).exp() - f64::from(second.logprob).exp();
-    label_and_figure(buf, theme, form, at, "margin", &number::percent(lead));
-    text::put(buf, text::row(at, 0, form.figure), " %   p₁ − p₂", theme.style(Role::Muted));
+    let row = label_and_figure(theme, form, "margin", number::percent(lead));
+    row.and(form.figure, " %   p₁ − p₂", theme.style(Role::Muted))
 }
 
-fn summary(theme: &Theme, form: Form, live: &Live<'_>, area: Rect, at: u16, buf: &mut Buffer) {
+/// Uncertainty and surprise with their bars, and the rank.
+fn summary(theme: &Theme, form: Form, live: &Live<'_>) -> [Row; 3] {
     let step = &live.step.step;
-    let figures = [("uncertainty H", step.entropy_bits()), ("surprise s", step.surprisal_bits())];
-    for ((name, bits), row) in figures.into_iter().zip(at..) {
-        let bits = f64::from(bits);
-        label_and_figure(buf, theme, form, text::row(area, row, 0), name, &number::decimals(bits, 2));
-        text::put(buf, text::row(area, row, form.figure), " bit", theme.style(Role::Muted));
-        let to_bar = text::row(area, row, form.figure + 5);
-        let style = theme.style(Role::ProbBar);
-        bar::draw(buf, to_bar, bits / MOST_BITS, form.bits, &theme.symbols.bar, style);
-        text::put(buf, text::row(area, row, form.width - 7), "0–16", theme.style(Role::Muted));
-    }
-    let rank = number::grouped(step.rank.into());
-    label_and_figure(buf, theme, form, text::row(area, at + 2, 0), "rank", &rank);
+    let muted = theme.style(Role::Muted);
+    let bits = |name, bits: f32| {
+        let bar = bar::glyphs(f64::from(bits) / MOST_BITS, form.bits, &theme.symbols.bar);
+        label_and_figure(theme, form, name, number::decimals(bits.into(), 2))
+            .and(form.figure, " bit", muted)
+            .and(form.figure + 5, bar, theme.style(Role::ProbBar))
+            .and(form.width - 7, "0–16", muted)
+    };
     let choices = f64::from(step.entropy).exp();
     let decimals = usize::from(choices < 10.0);
     let choices = format!("like {choices:.decimals$} even choices");
-    text::put(buf, text::row(area, at + 2, form.figure + 4), &choices, theme.style(Role::Muted));
+    [
+        bits("uncertainty H", step.entropy_bits()),
+        bits("surprise s", step.surprisal_bits()),
+        label_and_figure(theme, form, "rank", number::grouped(step.rank.into())).and(
+            form.figure + 4,
+            choices,
+            muted,
+        ),
+    ]
 }
 
-fn label_and_figure(buf: &mut Buffer, theme: &Theme, form: Form, at: Rect, label: &str, figure: &str) {
-    text::put(buf, text::row(at, 0, 1), label, theme.style(Role::Text));
-    let before_figure = Rect { width: form.figure.min(at.width), ..at };
-    text::put_right(buf, before_figure, figure, theme.style(Role::Text));
+fn label_and_figure(theme: &Theme, form: Form, label: &str, figure: String) -> Row {
+    let style = theme.style(Role::Text);
+    Row::of(1, label, style).until(form.figure, figure, style)
 }
 
 /// The surprise or the uncertainty of each token so far, two rows of half a bit a step, or one of a bit.
@@ -165,32 +172,27 @@ fn strip(
     chart::draw(buf, room, values, STRIP_BITS, &theme.symbols.column, theme.style(Role::ProbBar));
 }
 
-fn watch(
-    app: &App,
-    theme: &Theme,
-    form: Form,
-    live: &Live<'_>,
-    area: Rect,
-    (at, lines): (u16, u16),
-    buf: &mut Buffer,
-) {
-    let columns = |buf: &mut Buffer, row: u16, texts: [&str; 3], role: Role| {
-        let ends = [form.figure, form.width - 11, form.width];
-        for (text, end) in texts.into_iter().zip(ends) {
-            let before = Rect { width: end.min(area.width), ..text::row(area, row, 0) };
-            text::put_right(buf, before, text, theme.style(role));
-        }
-    };
-    columns(buf, at, ["model", "peak", "rank"], Role::Muted);
-    text::put(buf, text::row(area, at, 1), "watch", theme.style(Role::Text));
-    for (Watched { id, now, peak, rank }, row) in app.inspector.watch.iter().zip(at + 1..=at + lines) {
-        let name = text::cut(&live.name(*id, &theme.symbols), form.figure - 10);
+/// The watched tokens under their heads.
+fn watch(app: &App, theme: &Theme, form: Form, live: &Live<'_>) -> Vec<Row> {
+    let style = theme.style(Role::Text);
+    let columns = [
+        Column::left("", 3, form.figure - 10),
+        Column::right("model", form.figure),
+        Column::right("peak", form.width - 11),
+        Column::right("rank", form.width),
+    ];
+    let table = Table::of(theme, columns);
+    let watched = |Watched { id, now, peak, rank }: &Watched| {
         let unknown = || "–".to_owned();
-        let now = now.map_or_else(unknown, |p| number::percent(p.into()));
-        let rank = rank.map_or_else(unknown, |rank| number::grouped(rank.into()));
-        columns(buf, row, [&now, &number::percent((*peak).into()), &rank], Role::Text);
-        text::put(buf, text::row(area, row, 3), &name, theme.style(Role::TokenWatch));
-    }
+        table.row([
+            Cell::of(live.name(*id, &theme.symbols), theme.style(Role::TokenWatch)),
+            Cell::of(now.map_or_else(unknown, |p| number::percent(p.into())), style),
+            Cell::of(number::percent((*peak).into()), style),
+            Cell::of(rank.map_or_else(unknown, |rank| number::grouped(rank.into())), style),
+        ])
+    };
+    let heads = table.heads().and(1, "watch", style);
+    std::iter::once(heads).chain(app.inspector.watch.iter().map(watched)).collect()
 }
 
 fn showing(app: &App, live: &Live<'_>) -> String {

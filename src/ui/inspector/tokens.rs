@@ -15,10 +15,11 @@ mod tried;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::own::{self, Row};
 use crate::app::App;
 use crate::theme::{Role, Theme};
+use crate::ui::inspector::frame::{self, Frame};
 use crate::ui::layout::INSPECTOR;
+use crate::ui::widgets::row::{self, Row};
 use crate::ui::widgets::{number, text};
 use message::Message;
 
@@ -36,21 +37,15 @@ const CAPTION: &str =
 
 /// Draws the station under the strip.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let area = Rect { width: area.width.min(own::WIDEST), ..area };
-    if area.height < 4 || area.width < 20 {
-        return;
-    }
     let words = if theme.symbols.ascii { CAPTION.replace('▐', "|") } else { CAPTION.to_owned() };
-    let caption = own::caption(app, theme, area, &words);
+    let Some(frame) = Frame::of(app, theme, area, &words) else { return };
+    let area = frame.area;
     let message = Message::of(app, theme);
     subject(&message, area, buf);
-    let at = 1 + own::stack(&caption, area, 1, buf);
-    let at = at + u16::from(area.height > 20);
-    let under = Rect { y: area.y + at, height: area.height.saturating_sub(at), ..area };
+    let under = frame.under(buf);
     if area.width >= BESIDE {
-        left_side(&message, Rect { width: TABLE, ..under }, buf);
-        let right = Rect { x: under.x + TABLE + 1, width: under.width - TABLE - 1, ..under };
-        right_side(&message, right, buf);
+        left_side(&message, text::split(under, TABLE).0, buf);
+        right_side(&message, text::split(under, TABLE + 1).1, buf);
     } else if app.inspector.tokens.trying.is_some() {
         trying(&message, under, buf);
     } else {
@@ -64,8 +59,8 @@ fn left_side(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
     let tried = tried::rows(message, area.width);
     let most = (area.height / 2).max(area.height.saturating_sub((facts.len() + tried.len()) as u16 + 4));
     let mut at = list(message, area, most.max(1), buf) + 1;
-    at += own::stack(&tried, area, at, buf) + 1;
-    own::stack(&facts, area, at, buf);
+    at += row::stack(&tried, area, at, buf) + 1;
+    row::stack(&facts, area, at, buf);
 }
 
 /// The staircase, the cuts, and what the vocabulary is.
@@ -78,8 +73,8 @@ fn right_side(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
     under.extend(facts::rule(message, area.width));
     let room = area.height.saturating_sub(under.len() as u16 + 1).max(area.height / 2);
     let stairs = staircase(message, area.width, usize::from(room));
-    let used = own::stack(&stairs, Rect { height: room.min(area.height), ..area }, 0, buf);
-    own::stack(&under, area, if used > 0 { used + 1 } else { 0 }, buf);
+    let used = row::stack(&stairs, Rect { height: room.min(area.height), ..area }, 0, buf);
+    row::stack(&under, area, if used > 0 { used + 1 } else { 0 }, buf);
 }
 
 /// Nothing where there is no word at all.
@@ -92,16 +87,16 @@ fn list(message: &Message<'_>, area: Rect, rows: u16, buf: &mut Buffer) -> u16 {
     if message.entries.is_empty() {
         let words = "The tokens of a message are listed here once one is written, or once typed text was scored; \
                      those of what you type are listed as you type.";
-        return own::stack(&said(message, words, area.width, Role::Text), area, 0, buf);
+        return row::stack(&said(message, words, area.width, Role::Text), area, 0, buf);
     }
     table::draw(message, area, rows, buf)
 }
 
 /// In one column, while a word is tried: the line, and the word's staircase.
 fn trying(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
-    let at = own::stack(&tried::rows(message, area.width), area, 0, buf) + 1;
+    let at = row::stack(&tried::rows(message, area.width), area, 0, buf) + 1;
     let room = area.height.saturating_sub(at);
-    own::stack(&staircase(message, area.width, usize::from(room)), area, at, buf);
+    row::stack(&staircase(message, area.width, usize::from(room)), area, at, buf);
 }
 
 /// Both in one column; where there is no room for both, the one that is opened.
@@ -109,7 +104,7 @@ fn one_under_the_other(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
     let least = FEWEST + 3;
     let wanted = staircase(message, area.width, usize::MAX).len() as u16;
     if message.app.inspector.inside.opened && area.height < least + wanted {
-        own::stack(&staircase(message, area.width, usize::from(area.height)), area, 0, buf);
+        row::stack(&staircase(message, area.width, usize::from(area.height)), area, 0, buf);
         return;
     }
     let special = facts::special(message, area.width);
@@ -121,7 +116,7 @@ fn one_under_the_other(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
     let mut at = list(message, area, tokens, buf) + 1;
     if stairs > 0 {
         let stairs = staircase(message, area.width, usize::from(area.height.saturating_sub(at + kept)));
-        at += own::stack(&stairs, area, at, buf) + 1;
+        at += row::stack(&stairs, area, at, buf) + 1;
     } else if wanted > 0 && message.entries.is_empty() {
         return;
     }
@@ -138,7 +133,7 @@ fn one_under_the_other(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
     // What does not fit whole is left out: a head without its list says nothing.
     for part in parts.iter().filter(|part| !part.is_empty()) {
         if at + part.len() as u16 <= area.height {
-            at += own::stack(part, area, at, buf) + 1;
+            at += row::stack(part, area, at, buf) + 1;
         }
     }
 }
@@ -147,7 +142,7 @@ fn one_under_the_other(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
 fn subject(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
     let theme = message.theme;
     if message.entries.is_empty() {
-        return own::subject(theme, area, &[("no token on display", Role::Text)], "", buf);
+        return frame::subject(theme, area, &[("no token on display", Role::Text)], "", buf);
     }
     let marked = message.marked.clone();
     let at = |index: usize| message.entries.get(index).and_then(|entry| entry.place);
@@ -162,8 +157,11 @@ fn subject(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
     for entry in listed {
         bytes.extend_from_slice(&entry.step.bytes);
     }
-    let name =
-        if bytes.is_empty() { own::shown_name(message.app, theme) } else { message::visible(&bytes, theme) };
+    let name = if bytes.is_empty() {
+        frame::shown_name(message.app, theme)
+    } else {
+        message::visible(&bytes, theme)
+    };
     let counts = format!("{}, {}", number::counted(count, "token"), number::counted(bytes.len(), "byte"));
     let room = area.width.saturating_sub(text::width(&place) + text::width(&counts) + 5);
     let name = text::cut(&name, room);
@@ -178,10 +176,10 @@ fn subject(message: &Message<'_>, area: Rect, buf: &mut Buffer) {
         (words, Role::Text),
         (counts.as_str(), Role::Text),
     ];
-    own::subject(theme, area, &pieces, "vocabulary only, no cost", buf);
+    frame::subject(theme, area, &pieces, "vocabulary only, no cost", buf);
 }
 
 /// Words at the left edge, wrapped.
 fn said(message: &Message<'_>, words: &str, width: u16, role: Role) -> Vec<Row> {
-    own::wrapped(words, 1, width, message.theme.style(role))
+    row::wrapped(words, 1, width, message.theme.style(role))
 }

@@ -12,11 +12,12 @@ mod tests;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::own::{self, Row};
 use crate::app::App;
 use crate::inspect::trace::{Attribution, AttributionPart, Part};
 use crate::theme::{Role, Theme};
+use crate::ui::inspector::frame::{self, Frame};
 use crate::ui::layout::INSPECTOR;
+use crate::ui::widgets::row::{self, Row};
 use crate::ui::widgets::text;
 
 /// Logits that the rounding of quantised products explains: twice the largest error of the default models.
@@ -27,25 +28,20 @@ const CAPTION: &str = "Which parts pushed the chosen token above its rival: █ 
 
 /// Draws the station under the strip.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let area = Rect { width: area.width.min(own::WIDEST), ..area };
-    if area.height < 4 || area.width < 20 {
-        return;
-    }
-    let caption = own::caption(app, theme, area, CAPTION);
+    let Some(frame) = Frame::of(app, theme, area, CAPTION) else { return };
+    let area = frame.area;
     let seen = app.display().shown_inside();
     let Some(attribution) = seen.and_then(|seen| seen.trace.attribution.as_ref()) else {
-        let subject = own::chose(app, theme, area.width);
-        return own::empty(theme, area, &subject, &caption, &own::missing(app), buf);
+        return frame.empty(&frame::chose(app, theme, area.width), &frame::missing(app), buf);
     };
-    let rival = own::name(app, theme, attribution.rival);
-    let subject = format!("{} over {rival}", own::chose(app, theme, area.width));
-    own::subject(theme, area, &[(subject.as_str(), Role::Text)], "", buf);
-    let taken = (text::width(&subject) + 3).min(area.width);
-    let price = own::live_price(app).or_else(|| seen.map(|seen| format!("{:.0} ms", seen.ms)));
-    let rest = Rect { x: area.x + taken, width: area.width.saturating_sub(taken), ..area };
+    let rival = frame::name(app, theme, attribution.rival);
+    let subject = format!("{} over {rival}", frame::chose(app, theme, area.width));
+    frame::subject(theme, area, &[(subject.as_str(), Role::Text)], "", buf);
+    let price = frame::live_price(app).or_else(|| seen.map(|seen| format!("{:.0} ms", seen.ms)));
+    let (_, rest) = text::split(area, text::width(&subject) + 3);
     let price = price.filter(|_| area.width >= INSPECTOR.0).unwrap_or_default();
     closure(theme, attribution, &price, rest, buf);
-    let mut at = 1 + own::stack(&caption, area, 1, buf);
+    let under = frame.close_under(buf);
     // The card needs its rows; the pushes take what is left.
     let card = match &app.inspector.why.picking {
         Some(_) => picking::ROWS,
@@ -53,15 +49,16 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         None => card::ROWS.min(area.height / 2),
     };
     let pinned = (app.inspector.why.pins.len() as u16).min(area.height / 6);
-    let room = area.height.saturating_sub(at + card + pinned);
-    at += pushes::draw(app, theme, attribution, Rect { y: area.y + at, height: room, ..area }, buf);
-    at += own::stack(&in_words(app, theme, attribution, area.width), area, at, buf).min(2);
+    let room = under.height.saturating_sub(card + pinned);
     let under =
-        |at: u16| Rect { y: area.y + at.min(area.height), height: area.height.saturating_sub(at), ..area };
-    at += picking::pins(app, theme, Rect { height: pinned.min(under(at).height), ..under(at) }, buf);
+        text::below(under, pushes::draw(app, theme, attribution, Rect { height: room, ..under }, buf));
+    let words = in_words(app, theme, attribution, area.width);
+    let under = text::below(under, row::stack(&words, under, 0, buf));
+    let pins = Rect { height: pinned.min(under.height), ..under };
+    let under = text::below(under, picking::pins(app, theme, pins, buf));
     match &app.inspector.why.picking {
-        Some(picking) => picking::draw(app, theme, picking, under(at), buf),
-        None => card::draw(app, theme, under(at), buf),
+        Some(picking) => picking::draw(app, theme, picking, under, buf),
+        None => card::draw(app, theme, under, buf),
     }
 }
 
@@ -79,7 +76,7 @@ fn closure(theme: &Theme, attribution: &Attribution, price: &str, area: Rect, bu
 
 /// The top movers in plain words, and the heads inside a selected attention part.
 fn in_words(app: &App, theme: &Theme, attribution: &Attribution, width: u16) -> Vec<Row> {
-    let chosen = own::name(app, theme, attribution.token);
+    let chosen = frame::name(app, theme, attribution.token);
     let parts = app.display().ranked_parts();
     let selected = app.display().selected_part();
     let words = if let Some(Part::Attention(layer)) = selected {
@@ -102,7 +99,7 @@ fn in_words(app: &App, theme: &Theme, attribution: &Attribution, width: u16) -> 
     } else {
         movers(&chosen, &parts, width.saturating_sub(3))
     };
-    own::wrapped(&words, 2, width, theme.style(Role::Text)).into_iter().take(1).collect()
+    row::wrapped(&words, 2, width, theme.style(Role::Text)).into_iter().take(1).collect()
 }
 
 /// Who pushed the token up most, and who held it down; in few words where there are few columns.

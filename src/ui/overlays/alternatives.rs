@@ -9,12 +9,9 @@ use crate::app::{Alternatives, App, Keys};
 use crate::command::Command;
 use crate::theme::Role;
 use crate::token::{TokenId, TokenKind};
-use crate::ui::widgets::{bar, number, text, token};
-
-/// Cells of a bar of 100 %.
-const BAR: u16 = 24;
-/// Column before which the odds end.
-const FIGURE: u16 = 32;
+use crate::ui::widgets::row::Row;
+use crate::ui::widgets::table::{Cell, Column, Table};
+use crate::ui::widgets::{number, text, token};
 
 impl Draw for Alternatives {
     fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
@@ -35,12 +32,18 @@ fn draw(canvas: &mut Canvas<'_>, open: &Alternatives) -> Option<(u16, u16)> {
         all => format!("type to filter all {} tokens", number::grouped(all)),
     };
     let cursor = canvas.filter(inside, &open.filter, &placeholder);
-    let heads = text::row(inside, 1, 0);
-    canvas.cell(heads, 7, 12, "token", Role::Muted);
-    canvas.cell_right(heads, FIGURE, "model %", Role::Muted);
-    canvas.cell(heads, FIGURE + 1, BAR, "0          50        100", Role::Muted);
+    let columns = [
+        Column::left("", 3, 1),
+        Column::left("", 5, 1),
+        Column::left("token", 7, 17),
+        Column::right("model %", 32),
+        Column::left("0          50        100", 33, 24),
+        Column::left("", 58, 22),
+    ];
+    let table = Table::of(theme, columns);
+    table.heads().draw(inside, 1, canvas.buf);
     for (index, at, _) in canvas.list(body(inside, 2, 3), open.rows.len(), open.selected) {
-        row(canvas, open, index, at);
+        row(app, open, &table, index).draw(at, 0, canvas.buf);
     }
     let status = text::row(inside, inside.height.saturating_sub(2), 0);
     canvas.cell(status, 3, status.width, &words(app, open), Role::Muted);
@@ -69,25 +72,16 @@ fn keys(canvas: &mut Canvas<'_>, open: &Alternatives, inside: Rect) {
     canvas.keys(inside, offered);
 }
 
-fn row(canvas: &mut Canvas<'_>, open: &Alternatives, index: usize, at: Rect) {
-    let (app, theme) = (canvas.app, canvas.theme);
+fn row(app: &App, open: &Alternatives, table: &Table<'_, 6>, index: usize) -> Row {
+    let theme = table.theme;
     let id = open.rows[index];
     let vocabulary = open.vocabulary.as_ref().and_then(|hash| app.talk.vocabularies.get(hash));
     let chosen = open.step.id == Some(id);
-    let role = if chosen { Role::TokenChosen } else { Role::Text };
+    let role = |other| theme.style(if chosen { Role::TokenChosen } else { other });
+    let muted = theme.style(Role::Muted);
     let digit = if index < 9 && !open.typing { (index + 1).to_string() } else { String::new() };
-    canvas.cell(at, 3, 1, &digit, Role::Muted);
-    canvas.cell(at, 5, 1, if chosen { theme.symbols.drawn } else { "" }, role);
     let name = token::named(id, vocabulary.map(AsRef::as_ref), &theme.symbols);
-    canvas.cell(at, 7, FIGURE - 15, &name, role);
-    let logprob = odds(open, id);
-    let figure = logprob.map_or("–".to_owned(), |logprob| number::percent(f64::from(logprob).exp()));
-    canvas.cell_right(at, FIGURE, &figure, role);
-    if let Some(logprob) = logprob {
-        let style = theme.style(if chosen { Role::TokenChosen } else { Role::ProbBar });
-        let share = f64::from(logprob).exp();
-        bar::draw(canvas.buf, text::row(at, 0, FIGURE + 1), share, BAR, &theme.symbols.bar, style);
-    }
+    let share = odds(open, id).map(|logprob| f64::from(logprob).exp());
     let bias = app.view().bias_of(id);
     let notes = [
         open.versions
@@ -105,7 +99,14 @@ fn row(canvas: &mut Canvas<'_>, open: &Alternatives, index: usize, at: Rect) {
         },
     ];
     let notes: Vec<String> = notes.into_iter().flatten().collect();
-    canvas.cell(at, FIGURE + BAR + 2, 22, &notes.join(", "), Role::Muted);
+    table.row([
+        Cell::of(digit, muted),
+        Cell::of(if chosen { theme.symbols.drawn } else { "" }, role(Role::Text)),
+        Cell::of(name, role(Role::Text)),
+        Cell::of(share.map_or("–".to_owned(), number::percent), role(Role::Text)),
+        Cell::Bar(share.unwrap_or_default(), role(Role::ProbBar)),
+        Cell::of(notes.join(", "), muted),
+    ])
 }
 
 /// ln p of a token, where it is known.

@@ -8,9 +8,10 @@ use ratatui::layout::Rect;
 use super::Canvas;
 use crate::app::{Pair, TREE_LETTERS, Tree, TreeRow, TurnToken};
 use crate::chat::TurnId;
-use crate::theme::Role;
+use crate::theme::{Role, Theme};
 use crate::token::TokenKind;
 use crate::ui::rows;
+use crate::ui::widgets::table::{Cell, Column, Table};
 use crate::ui::widgets::{number, text, token};
 
 /// `1` to `9` for branches, letters for candidates that were not taken.
@@ -39,27 +40,18 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, tree: &Tree, listed: &[TreeRow], are
     let (first, second) = (named(tree.at.turn), named(other));
     let name = format!("Compare {first} and {second}");
     rows::title(canvas.buf, theme, title, &name, "", !beside);
-    let columns = Columns::of(area.width);
-    let [left, right] = columns.starts;
+    let halves = Halves::of(theme, area.width);
+    let [left, right] = halves.starts;
     canvas.cell(
         text::row(area, 1, 0),
         left,
-        columns.width,
+        halves.width,
         &format!("{first} as it is now"),
         Role::TokenChosen,
     );
-    canvas.cell(
-        text::row(area, 1, 0),
-        right,
-        columns.width,
-        &format!("{second} beside it"),
-        Role::TokenRival,
-    );
-    for start in columns.starts {
-        let at = text::row(area, 2, start);
-        canvas.cell(at, 0, 5, "token", Role::Muted);
-        canvas.cell_right(at, columns.bits, "bit", Role::Muted);
-        canvas.cell_right(at, columns.sums, "so far", Role::Muted);
+    canvas.cell(text::row(area, 1, 0), right, halves.width, &format!("{second} beside it"), Role::TokenRival);
+    for start in halves.starts {
+        halves.table.heads().draw(text::row(area, 2, start), 0, canvas.buf);
     }
     let tokens =
         |turn: TurnId| app.talk.chat.turn(turn).map(|turn| app.view().turn_tokens(turn)).unwrap_or_default();
@@ -71,14 +63,14 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, tree: &Tree, listed: &[TreeRow], are
     for (index, pair) in pairs.iter().enumerate() {
         let line = index.checked_sub(scroll).filter(|line| *line < lines);
         let at = line.and_then(|line| u16::try_from(line + 4).ok()).map(|line| text::row(area, line, 0));
-        pair_row(canvas, &columns, pair, &sides, &mut so_far, at);
+        pair_row(canvas, &halves, pair, &sides, &mut so_far, at);
     }
     let end = u16::try_from(pairs.len().min(lines) + 5).unwrap_or(u16::MAX);
     let counts = sides.each_ref().map(|side| side.len().saturating_sub(tree.at.index));
-    for (side, start) in columns.starts.into_iter().enumerate() {
+    for (side, start) in halves.starts.into_iter().enumerate() {
         let mean = f64::from(so_far[side]) / counts[side].max(1) as f64;
         let words = format!("mean {} bit", number::decimals(mean, 2));
-        canvas.cell(text::row(area, end, 0), start, columns.width, &words, Role::Text);
+        canvas.cell(text::row(area, end, 0), start, halves.width, &words, Role::Text);
     }
     let shared = pairs.iter().filter(|pair| pair.same).count();
     let read = app.view().pass(tree.at).map_or(0, |pass| pass.ids.len());
@@ -90,28 +82,29 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, tree: &Tree, listed: &[TreeRow], are
     canvas.cell(at, left, area.width.saturating_sub(left + 1), &words, Role::Muted);
 }
 
-/// Places of the two halves.
-struct Columns {
-    /// Where each half begins.
+/// Where the two halves begin, and the table that each of them is.
+struct Halves<'a> {
     starts: [u16; 2],
-    /// Cells of a half.
     width: u16,
-    /// Ends of a half's figures, from its start.
-    bits: u16,
-    sums: u16,
+    table: Table<'a, 3>,
 }
 
-impl Columns {
-    fn of(width: u16) -> Self {
+impl<'a> Halves<'a> {
+    fn of(theme: &'a Theme, width: u16) -> Self {
         // Beside the tree a half is 24 cells; alone it has more room.
         let half = (width.saturating_sub(10) / 2).clamp(24, 34);
-        Self { starts: [2, 2 + half + 5], width: half, bits: half - 8, sums: half }
+        let columns = [
+            Column::left("token", 0, half - 13),
+            Column::right("bit", half - 8),
+            Column::right("so far", half),
+        ];
+        Self { starts: [2, 2 + half + 5], width: half, table: Table::of(theme, columns) }
     }
 }
 
 fn pair_row(
     canvas: &mut Canvas<'_>,
-    columns: &Columns,
+    halves: &Halves<'_>,
     pair: &Pair,
     sides: &[Vec<TurnToken<'_>>; 2],
     so_far: &mut [f32; 2],
@@ -129,13 +122,14 @@ fn pair_row(
             (false, 0) => Role::TokenChosen,
             (false, _) => Role::TokenRival,
         };
-        let to = text::row(at, 0, columns.starts[side]);
-        let name = token::shown(&step.bytes, TokenKind::Normal, &theme.symbols);
-        canvas.cell(to, 0, columns.bits.saturating_sub(5), &name, role);
-        canvas.cell_right(to, columns.bits, &number::decimals(step.surprisal_bits().into(), 2), role);
-        canvas.cell_right(to, columns.sums, &number::decimals(so_far[side].into(), 2), role);
+        let row = halves.table.row([
+            Cell::of(token::shown(&step.bytes, TokenKind::Normal, &theme.symbols), theme.style(role)),
+            Cell::of(number::decimals(step.surprisal_bits().into(), 2), theme.style(role)),
+            Cell::of(number::decimals(so_far[side].into(), 2), theme.style(role)),
+        ]);
+        row.draw(text::row(at, 0, halves.starts[side]), 0, canvas.buf);
     }
     if let Some(at) = at.filter(|_| pair.same) {
-        canvas.cell(at, columns.starts[1].saturating_sub(3), 1, "=", Role::Muted);
+        canvas.cell(at, halves.starts[1].saturating_sub(3), 1, "=", Role::Muted);
     }
 }

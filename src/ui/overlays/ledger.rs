@@ -3,22 +3,31 @@
 //! Invariant: percentages are over the whole vocabulary, before the samplers; columns go from the right as the
 //! screen narrows.
 
-use ratatui::layout::Rect;
-
 use super::{Canvas, Draw, body};
-use crate::app::{Keys, Ledger, Origin, TurnToken};
+use crate::app::{App, Keys, Ledger, Origin, TurnToken};
 use crate::command::Command;
-use crate::theme::Role;
+use crate::theme::{Role, Theme};
 use crate::token::{TokenKind, Vocabulary};
+use crate::ui::widgets::row::Row;
+use crate::ui::widgets::table::{Cell, Column, Table};
 use crate::ui::widgets::{number, text, token};
 
-/// Where the columns end, cells; the token's name stands between the first two.
-const POSITION: u16 = 8;
-const NAME: (u16, u16) = (10, 18);
-const ENDS: [(&str, u16); 6] =
-    [("id", 36), ("model %", 45), ("surprise", 55), ("rank", 64), ("uncertainty", 77), ("ms", 86)];
-/// Where the alternatives begin.
-const OTHERS: u16 = 89;
+/// The table: position, name, figures, the likeliest others. Columns go from the right.
+fn table<'a>(theme: &'a Theme, width: u16) -> Table<'a, 9> {
+    let figure = |head: &str, end: u16| Column::right(head, end).when(end <= width);
+    let columns = [
+        figure("#", 8),
+        Column::left("token", 10, 18),
+        figure("id", 36),
+        figure("model %", 45),
+        figure("surprise", 55),
+        figure("rank", 64),
+        figure("uncertainty", 77),
+        figure("ms", 86),
+        Column::left("likeliest others", 89, width.saturating_sub(89)).when(width > 101),
+    ];
+    Table::of(theme, columns)
+}
 
 impl Draw for Ledger {
     fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
@@ -34,12 +43,13 @@ fn draw(canvas: &mut Canvas<'_>, ledger: &Ledger) -> Option<(u16, u16)> {
     let cursor = canvas.filter(inside, &ledger.filter, "type to filter");
     let sorted = format!("by {}", ledger.order.name());
     text::put_right(canvas.buf, text::row(inside, 0, 0), &sorted, canvas.theme.style(Role::Muted));
-    heads(canvas, text::row(inside, 2, 0));
+    let table = table(canvas.theme, inside.width);
+    table.heads().draw(inside, 2, canvas.buf);
     let list = body(inside, 3, 2);
     for (index, at, _) in canvas.list(list, ledger.rows.len(), ledger.selected) {
         let position = ledger.rows[index];
         if let Some(token) = tokens.get(position) {
-            row(canvas, at, position, token);
+            row(canvas.app, &table, position, token).draw(at, 0, canvas.buf);
         }
     }
     let key = Keys(&canvas.app.keymap);
@@ -54,32 +64,13 @@ fn draw(canvas: &mut Canvas<'_>, ledger: &Ledger) -> Option<(u16, u16)> {
     cursor
 }
 
-fn heads(canvas: &mut Canvas<'_>, at: Rect) {
-    let muted = canvas.theme.style(Role::Muted);
-    cell(canvas, at, POSITION, "#", Role::Muted);
-    text::put(canvas.buf, text::row(at, 0, NAME.0), "token", muted);
-    for (name, end) in ENDS {
-        cell(canvas, at, end, name, Role::Muted);
-    }
-    if at.width > OTHERS + 12 {
-        text::put(canvas.buf, text::row(at, 0, OTHERS), "likeliest others", muted);
-    }
-}
-
-/// Text that ends before a column, if that column is on the screen.
-fn cell(canvas: &mut Canvas<'_>, at: Rect, end: u16, words: &str, role: Role) {
-    if end <= at.width {
-        canvas.cell_right(at, end, words, role);
-    }
-}
-
-fn row(canvas: &mut Canvas<'_>, at: Rect, position: usize, shown: &TurnToken<'_>) {
+fn row(app: &App, table: &Table<'_, 9>, position: usize, shown: &TurnToken<'_>) -> Row {
     let step = shown.step;
     let (Origin::Written { run, .. } | Origin::Scored { run, .. }) = shown.origin;
-    let hash = canvas.app.talk.runs.get(&run).and_then(|run| run.vocabulary.as_ref());
+    let hash = app.talk.runs.get(&run).and_then(|run| run.vocabulary.as_ref());
     let vocabulary: Option<&Vocabulary> =
-        hash.and_then(|hash| canvas.app.talk.vocabularies.get(hash)).map(AsRef::as_ref);
-    let symbols = &canvas.theme.symbols;
+        hash.and_then(|hash| app.talk.vocabularies.get(hash)).map(AsRef::as_ref);
+    let symbols = &table.theme.symbols;
     let kind = match (step.id, vocabulary) {
         (Some(id), Some(vocabulary)) => vocabulary.kind(id),
         _ => TokenKind::Normal,
@@ -99,24 +90,19 @@ fn row(canvas: &mut Canvas<'_>, at: Rect, position: usize, shown: &TurnToken<'_>
         })
         .collect();
     let probability = f64::from(step.logprob.exp());
-    let figures = [
-        step.id.map_or_else(|| "–".into(), |id| id.0.to_string()),
-        number::percent(probability),
-        number::decimals(step.surprisal_bits().into(), 2),
-        number::grouped(step.rank.into()),
-        number::decimals(step.entropy_bits().into(), 2),
-        if step.ms > 0.0 { number::decimals(step.ms.into(), 1) } else { "–".into() },
-    ];
-    cell(canvas, at, POSITION, &position.to_string(), Role::Muted);
-    canvas.cell(at, NAME.0, NAME.1, &name, Role::Text);
-    for ((_, end), figure) in ENDS.into_iter().zip(&figures) {
-        cell(canvas, at, end, figure, Role::Text);
-    }
-    if at.width > OTHERS + 12 {
-        let room = text::row(at, 0, OTHERS);
-        let words = text::cut(&others.join("   "), room.width);
-        text::put(canvas.buf, room, &words, canvas.theme.style(Role::Muted));
-    }
+    let (text, muted) = (table.theme.style(Role::Text), table.theme.style(Role::Muted));
+    let ms = if step.ms > 0.0 { number::decimals(step.ms.into(), 1) } else { "–".into() };
+    table.row([
+        Cell::of(position.to_string(), muted),
+        Cell::of(name, text),
+        Cell::of(step.id.map_or_else(|| "–".into(), |id| id.0.to_string()), text),
+        Cell::of(number::percent(probability), text),
+        Cell::of(number::decimals(step.surprisal_bits().into(), 2), text),
+        Cell::of(number::grouped(step.rank.into()), text),
+        Cell::of(number::decimals(step.entropy_bits().into(), 2), text),
+        Cell::of(ms, text),
+        Cell::of(others.join("   "), muted),
+    ])
 }
 
 #[cfg(test)]

@@ -12,9 +12,11 @@ use crate::engine::protocol::{Loaded, TemplateKind};
 use crate::model_entry::{ModelEntry, ModelFacts};
 use crate::models::CatalogueItem;
 use crate::sanitize;
-use crate::theme::Role;
+use crate::theme::{Role, Theme};
 use crate::ui::header;
-use crate::ui::widgets::number;
+use crate::ui::widgets::row::Row;
+use crate::ui::widgets::table::{Cell, Column, Table};
+use crate::ui::widgets::{number, text};
 
 impl Draw for Models {
     fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
@@ -27,21 +29,21 @@ fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
     let all = app.model.catalogue.len();
     let inside = canvas.frame("Models", &count(picker, all), 100, rows_for(all, 10) + 11);
     let cursor = canvas.filter(inside, &picker.filter, "type to filter");
-    let columns = Columns::of(inside.width);
+    let table = table(canvas.theme, inside.width);
     let rows = body(inside, 3, 6);
     if inside.height > 9 {
-        heads(canvas, columns, body(inside, 2, 0));
+        table.heads().draw(inside, 2, canvas.buf);
     }
     for (index, at, _) in canvas.list(rows, picker.rows.len(), picker.selected) {
         if let Some(item) = app.model.catalogue.get(picker.rows[index]) {
-            row(canvas, columns, at, item);
+            row(app, &table, item).draw(at, 0, canvas.buf);
         }
     }
     let selected = picker.rows.get(picker.selected).and_then(|index| app.model.catalogue.get(*index));
     if let Some(item) = selected {
         let facts = Rect { y: rows.bottom() + 1, height: 3.min(inside.bottom() - rows.bottom()), ..inside };
         for (line, row) in facts_lines(app, item).iter().zip(0..facts.height.min(3)) {
-            let at = crate::ui::widgets::text::row(facts, row, 0);
+            let at = text::row(facts, row, 0);
             canvas.cell(at, 3, at.width, line, if row == 0 { Role::Text } else { Role::Muted });
         }
     }
@@ -56,79 +58,41 @@ fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
     cursor
 }
 
-/// Where the columns are; those that have no room are `None`.
-#[derive(Clone, Copy)]
-struct Columns {
-    quantisation: Option<u16>,
-    file_end: Option<u16>,
-    context_end: Option<u16>,
-    speed_end: Option<u16>,
-    state: u16,
+/// The table: name, quantisation, file, context, speed, state. Columns go from the right, but for the state.
+fn table<'a>(theme: &'a Theme, width: u16) -> Table<'a, 6> {
+    let state = match width {
+        92.. => 63,
+        84.. => 55,
+        72.. => 46,
+        62.. => 37,
+        _ => 28,
+    };
+    let columns = [
+        Column::left("name", 3, 24),
+        Column::left("quant", 28, 8).when(width >= 62),
+        Column::right("file", 43).when(width >= 72),
+        Column::right("context", 52).when(width >= 84),
+        Column::right("speed", 60).when(width >= 92),
+        Column::left("state", state, width.saturating_sub(state)),
+    ];
+    Table::of(theme, columns)
 }
 
-impl Columns {
-    /// Columns go from the right, but for the state.
-    fn of(width: u16) -> Self {
-        let mut columns = Self {
-            quantisation: Some(28),
-            file_end: Some(43),
-            context_end: Some(52),
-            speed_end: Some(60),
-            state: 63,
-        };
-        if width < 92 {
-            (columns.speed_end, columns.state) = (None, 55);
-        }
-        if width < 84 {
-            (columns.context_end, columns.state) = (None, 46);
-        }
-        if width < 72 {
-            (columns.file_end, columns.state) = (None, 37);
-        }
-        if width < 62 {
-            (columns.quantisation, columns.state) = (None, 28);
-        }
-        columns
-    }
-}
-
-fn heads(canvas: &mut Canvas<'_>, columns: Columns, area: Rect) {
-    let at = crate::ui::widgets::text::row(area, 0, 0);
-    canvas.cell(at, 3, 24, "name", Role::Muted);
-    if let Some(left) = columns.quantisation {
-        canvas.cell(at, left, 8, "quant", Role::Muted);
-    }
-    let ends = [(columns.file_end, "file"), (columns.context_end, "context"), (columns.speed_end, "speed")];
-    for (end, name) in ends {
-        canvas.cell_right(at, end.unwrap_or(0), name, Role::Muted);
-    }
-    canvas.cell(at, columns.state, at.width, "state", Role::Muted);
-}
-
-fn row(canvas: &mut Canvas<'_>, columns: Columns, at: Rect, item: &CatalogueItem) {
-    let app = canvas.app;
+fn row(app: &App, table: &Table<'_, 6>, item: &CatalogueItem) -> Row {
     let facts = facts(app, item);
     let unknown = || "–".to_owned();
     let size = facts.map(|f| f.file_size).or(item.entry.size.map(|size| size.file));
-    let (state, caution) = state(app, item);
-    canvas.cell(at, 3, 24, &sanitize::for_display(&item.entry.name), Role::Text);
-    if let Some(left) = columns.quantisation {
-        let name = facts.map_or_else(unknown, |f| sanitize::for_display(&f.quantisation));
-        canvas.cell(at, left, 8, &name, Role::Text);
-    }
     let speed = header::speed(app).filter(|_| loaded(app, item).is_some());
-    let figures = [
-        (columns.file_end, size.map_or_else(unknown, number::bytes)),
-        (columns.context_end, facts.map_or_else(unknown, |f| f.context_length.to_string())),
-        (columns.speed_end, speed.map_or_else(unknown, |speed| format!("{speed:.0}/s"))),
-    ];
-    for (end, figure) in figures {
-        if let Some(end) = end {
-            canvas.cell_right(at, end, &figure, Role::Text);
-        }
-    }
-    let (said, role) = if caution { (format!("! {state}"), Role::Warn) } else { (state, Role::Text) };
-    canvas.cell(at, columns.state, at.width, &said, role);
+    let (state, caution) = state(app, item);
+    let text = |words: String| Cell::of(words, table.theme.style(Role::Text));
+    table.row([
+        text(sanitize::for_display(&item.entry.name)),
+        text(facts.map_or_else(unknown, |f| sanitize::for_display(&f.quantisation))),
+        text(size.map_or_else(unknown, number::bytes)),
+        text(facts.map_or_else(unknown, |f| f.context_length.to_string())),
+        text(speed.map_or_else(unknown, |speed| format!("{speed:.0}/s"))),
+        if caution { Cell::of(format!("! {state}"), table.theme.style(Role::Warn)) } else { text(state) },
+    ])
 }
 
 fn loaded<'a>(app: &'a App, item: &CatalogueItem) -> Option<&'a Loaded> {

@@ -9,8 +9,9 @@ use crate::app::{Keys, SteerField, SteerPanel};
 use crate::command::Command;
 use crate::theme::Role;
 use crate::token::Candidate;
-use crate::ui::inspector::own;
-use crate::ui::widgets::{bar, edit, text};
+use crate::ui::inspector::frame;
+use crate::ui::widgets::table::{Cell, Column, Table};
+use crate::ui::widgets::{edit, text};
 
 /// Where the values begin.
 const VALUE: u16 = 16;
@@ -164,10 +165,15 @@ fn preview(canvas: &mut Canvas<'_>, list: Rect) {
         return canvas.cell(list, 3, list.width.saturating_sub(4), words, Role::Muted);
     };
     let Some((plain, _)) = &trace.original else { return };
-    canvas.cell(list, 3, 16, "next token", Role::Muted);
-    canvas.cell_right(list, 28, "plain %", Role::Muted);
-    canvas.cell_right(list, 38, "steered %", Role::Muted);
-    canvas.cell(list, 40, 10, "0    100", Role::Muted);
+    let theme = canvas.theme;
+    let columns = [
+        Column::left("next token", 3, 16),
+        Column::right("plain %", 28),
+        Column::right("steered %", 38),
+        Column::left("0    100", 40, 12),
+    ];
+    let table = Table::of(theme, columns);
+    table.heads().draw(list, 0, canvas.buf);
     let kl = trace.kl_from_original.map_or_else(String::new, |kl| format!("KL {kl:.2} nat"));
     canvas.cell_right(list, list.width.saturating_sub(1), &kl, Role::Text);
     let share = |of: &[Candidate], id| of.iter().find(|one| one.id == id).map(|one| one.logprob.exp());
@@ -184,14 +190,14 @@ fn preview(canvas: &mut Canvas<'_>, list: Rect) {
         (None, None) => "–".to_owned(),
     };
     for (id, line) in ids.into_iter().zip(1..list.height) {
-        let at = text::row(list, line, 0);
         let (before, after) = (share(plain, id), share(&trace.next, id));
-        canvas.cell(at, 3, 16, &own::name(app, canvas.theme, id), Role::Text);
-        canvas.cell_right(at, 28, &percent(plain, before), Role::Muted);
-        canvas.cell_right(at, 38, &percent(&trace.next, after), Role::Text);
-        let to = text::row(at, 0, 40);
-        let style = canvas.theme.style(Role::ProbBar);
-        bar::draw(canvas.buf, to, f64::from(after.unwrap_or_default()), 12, &canvas.theme.symbols.bar, style);
+        let row = table.row([
+            Cell::of(frame::name(app, theme, id), theme.style(Role::Text)),
+            Cell::of(percent(plain, before), theme.style(Role::Muted)),
+            Cell::of(percent(&trace.next, after), theme.style(Role::Text)),
+            Cell::Bar(after.unwrap_or_default().into(), theme.style(Role::ProbBar)),
+        ]);
+        row.draw(list, line, canvas.buf);
     }
 }
 

@@ -11,8 +11,9 @@ use crate::app::{App, Keys, Part, TokenCursor, Weights, WeightsPanel};
 use crate::chat::Role as Speaker;
 use crate::command::Command;
 use crate::theme::{Role, Theme};
-use crate::ui::inspector::own::{Row, Signed};
-use crate::ui::widgets::{number, text, token};
+use crate::ui::widgets::row::Signed;
+use crate::ui::widgets::table::{Cell, Column, Table};
+use crate::ui::widgets::{number, token};
 
 /// Rows for the whole text of the selected sentence.
 const WHOLE: u16 = 3;
@@ -138,22 +139,17 @@ fn token_name(app: &App, theme: &Theme, weights: &Weights, index: usize) -> Stri
 
 fn list(canvas: &mut Canvas<'_>, weights: &Weights, area: Rect, inside: Rect) {
     let (app, theme) = (canvas.app, canvas.theme);
-    let muted = theme.style(Role::Muted);
-    let limit = if app.weights.as_ref().and_then(|weights| weights.token(&app.transcript)).is_some() {
-        4.0
-    } else {
-        16.0
-    };
-    let cells = if inside.width >= 58 { 17 } else { 11 };
-    let bars = Signed { low: -limit, high: limit, cells };
-    let (figure, bar) = (10, 11);
-    let words = bar + cells + 1;
-    let heads = Row::of(bar, format!("−{limit}"), muted)
-        .until(figure, "bit", muted)
-        .and(bar + cells / 2, "0", muted)
-        .until(bar + cells, format!("+{limit}"), muted)
-        .and(words, "sentence", muted);
-    heads.draw(area, 0, canvas.buf);
+    let alone = weights.token(&app.transcript).is_some();
+    let limit = if alone { 4.0 } else { 16.0 };
+    let scale = Signed { low: -limit, high: limit, cells: if inside.width >= 58 { 17 } else { 11 } };
+    let words = 12 + scale.cells;
+    let columns = [
+        Column::right("bit", 10),
+        Column::bar((format!("−{limit}"), format!("+{limit}")), 11, scale.cells),
+        Column::left("sentence", words, area.width.saturating_sub(words)),
+    ];
+    let table = Table::of(theme, columns);
+    table.heads().and(11 + scale.cells / 2, "0", theme.style(Role::Muted)).draw(area, 0, canvas.buf);
     let roomy = inside.height > 14;
     let below = if roomy { WHOLE + 1 } else { 0 };
     let rows = body(area, 1, below);
@@ -162,13 +158,12 @@ fn list(canvas: &mut Canvas<'_>, weights: &Weights, area: Rect, inside: Rect) {
         let (part, bits) = (&weights.parts[weighed[index].0], weighed[index].1);
         let base = theme.style(if selected { Role::Select } else { Role::Text });
         let style = base.patch(theme.style(if bits.is_some() { Role::Text } else { Role::Muted }));
-        let figures = bits.map_or_else(|| "·".to_owned(), number::signed);
         let shown = format!("{}{}", speaker(part), token::one_line(&part.text, &theme.symbols));
-        let room = at.width.saturating_sub(words);
-        let mut row = Row::default().until(figure, figures, style).and(words, text::cut(&shown, room), style);
-        if let Some(bits) = bits {
-            row = bars.row(row, bar, bits as f32, theme);
-        }
+        let row = table.row([
+            Cell::of(bits.map_or_else(|| "·".to_owned(), number::signed), style),
+            bits.map_or(Cell::Empty, |bits| Cell::Signed(bits as f32, scale)),
+            Cell::of(shown, style),
+        ]);
         row.draw(at, 0, canvas.buf);
     }
     let selected = weighed.get(weights.selected).map(|(at, _)| &weights.parts[*at]);

@@ -10,7 +10,8 @@ use crate::app::{App, Change, Keys, Origin, RereadReply, Status, TurnToken, What
 use crate::chat::Role as Speaker;
 use crate::command::Command;
 use crate::theme::{Role, Theme};
-use crate::ui::inspector::own::{Row, Signed};
+use crate::ui::widgets::row::Signed;
+use crate::ui::widgets::table::{Cell, Column, Table};
 use crate::ui::widgets::{number, text, token};
 
 /// Changes that rounding makes in any case, bits.
@@ -139,58 +140,41 @@ pub(super) fn lines(canvas: &mut Canvas<'_>, words: &str, role: Role, inside: Re
     at
 }
 
-/// Ends of the columns.
-struct Columns {
-    before: u16,
-    after: u16,
-    change: u16,
-    bar: Option<Signed>,
-}
-
-impl Columns {
-    fn of(width: u16) -> Self {
-        let name = if width >= 58 { 16 } else { 10 };
-        let (before, after, change) = (name + 9, name + 17, name + 26);
-        let left = width.saturating_sub(change + 2);
-        let cells = left.min(17);
-        Self { before, after, change, bar: (cells >= 9).then_some(Signed { low: -4.0, high: 4.0, cells }) }
-    }
-}
-
 fn table(canvas: &mut Canvas<'_>, changes: &[Change], selected: usize, area: Rect) {
-    let theme = canvas.theme;
-    let muted = theme.style(Role::Muted);
-    let columns = Columns::of(area.width);
-    let mut heads = Row::of(3, "token", muted)
-        .until(columns.before, "before %", muted)
-        .until(columns.after, "after %", muted)
-        .until(columns.change, "bit", muted);
-    if let Some(bar) = &columns.bar {
-        heads = heads.and(columns.change + 1, "−4", muted).until(columns.change + 1 + bar.cells, "+4", muted);
-        heads = heads.and(columns.change + 1 + bar.cells / 2, "0", muted);
-    }
-    heads.draw(area, 0, canvas.buf);
-    let rows = body(area, 1, 0);
-    for (index, at, selected) in canvas.list(rows, changes.len(), selected) {
-        row(canvas, &columns, &changes[index], at, selected);
-    }
-}
-
-fn row(canvas: &mut Canvas<'_>, columns: &Columns, change: &Change, at: Rect, selected: bool) {
     let (app, theme) = (canvas.app, canvas.theme);
-    let name = app.view().token_at(change.at).map_or_else(String::new, |token| name(app, theme, &token));
-    let base = if selected { theme.style(Role::Select) } else { theme.style(Role::Text) };
-    let style = base.patch(theme.style(Role::Text));
-    let percent = |logprob: f32| number::percent(f64::from(logprob).exp());
-    let room = columns.before.saturating_sub(11);
-    let mut row = Row::of(3, text::cut(&name, room), style)
-        .until(columns.before, percent(change.before), style)
-        .until(columns.after, percent(change.after), style)
-        .until(columns.change, number::signed(change.bits()), style);
-    if let Some(bar) = &columns.bar {
-        row = bar.row(row, columns.change + 1, change.bits() as f32, theme);
+    let name_cells = if area.width >= 58 { 16 } else { 10 };
+    let change = name_cells + 26;
+    let bar = Signed { low: -4.0, high: 4.0, cells: area.width.saturating_sub(change + 2).min(17) };
+    let columns = [
+        Column::left("token", 3, name_cells - 2),
+        Column::right("before %", name_cells + 9),
+        Column::right("after %", name_cells + 17),
+        Column::right("bit", change),
+        Column::bar(("−4", "+4"), change + 1, bar.cells).when(bar.cells >= 9),
+    ];
+    let table = Table::of(theme, columns);
+    let heads = table.heads();
+    let middle = table.place(4).map(|(at, cells)| at + cells / 2);
+    let heads = match middle {
+        Some(at) => heads.and(at, "0", theme.style(Role::Muted)),
+        None => heads,
+    };
+    heads.draw(area, 0, canvas.buf);
+    for (index, at, selected) in canvas.list(body(area, 1, 0), changes.len(), selected) {
+        let change = &changes[index];
+        let name = app.view().token_at(change.at).map_or_else(String::new, |token| name(app, theme, &token));
+        let base = theme.style(if selected { Role::Select } else { Role::Text });
+        let style = base.patch(theme.style(Role::Text));
+        let percent = |logprob: f32| Cell::of(number::percent(f64::from(logprob).exp()), style);
+        let row = table.row([
+            Cell::of(name, style),
+            percent(change.before),
+            percent(change.after),
+            Cell::of(number::signed(change.bits()), style),
+            Cell::Signed(change.bits() as f32, bar),
+        ]);
+        row.draw(at, 0, canvas.buf);
     }
-    row.draw(at, 0, canvas.buf);
 }
 
 fn name(app: &App, theme: &Theme, token: &TurnToken<'_>) -> String {

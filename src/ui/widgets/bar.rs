@@ -19,6 +19,14 @@ pub fn glyphs(share: f64, cells: u16, bar: &[&'static str; 9]) -> String {
     cells
 }
 
+/// The same, with `▸` in its last cell where the share is more than all.
+pub fn marked(share: f64, cells: u16, bar: &[&'static str; 9]) -> String {
+    if share <= 1.0001 || share.is_nan() {
+        return glyphs(share, cells, bar);
+    }
+    format!("{}▸", bar[8].repeat(usize::from(cells.saturating_sub(1))))
+}
+
 /// Draws a bar at the left of a row, `cells` wide when full.
 pub fn draw(buf: &mut Buffer, at: Rect, share: f64, cells: u16, bar: &[&'static str; 9], style: Style) {
     text::put(buf, at, &glyphs(share, cells, bar), style);

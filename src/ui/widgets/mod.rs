@@ -7,5 +7,7 @@ pub mod chart;
 pub mod edit;
 pub mod number;
 pub mod popup;
+pub mod row;
+pub mod table;
 pub mod text;
 pub mod token;

@@ -21,6 +21,18 @@ pub fn row(area: Rect, row: u16, left: u16) -> Rect {
     Rect::new(area.x + left, area.y + row, area.width - left, 1)
 }
 
+/// What is left of an area under so many rows.
+pub fn below(area: Rect, rows: u16) -> Rect {
+    let rows = rows.min(area.height);
+    Rect { y: area.y + rows, height: area.height - rows, ..area }
+}
+
+/// The first so many columns of an area, and the others.
+pub fn split(area: Rect, columns: u16) -> (Rect, Rect) {
+    let columns = columns.min(area.width);
+    (Rect { width: columns, ..area }, Rect { x: area.x + columns, width: area.width - columns, ..area })
+}
+
 /// Puts a text at the left of a row; gives the cells it took.
 pub fn put(buf: &mut Buffer, at: Rect, text: &str, style: Style) -> u16 {
     let at = at.intersection(buf.area);

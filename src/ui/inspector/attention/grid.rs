@@ -10,7 +10,7 @@ use ratatui::style::Style;
 use super::{Shown, strength};
 use crate::inspect::trace::{HeadClass, HeadReading};
 use crate::theme::{Role, Theme};
-use crate::ui::inspector::own::{self, Row};
+use crate::ui::widgets::row::{self, Row};
 
 /// Columns of the mark and the block's number.
 const LEFT: u16 = 4;
@@ -20,7 +20,7 @@ const LETTERED: u16 = 12;
 const TITLES: u16 = 2;
 
 /// Where the cells stand.
-struct Columns {
+struct HeadColumns {
     /// First head in view, and how many are.
     first: u16,
     heads: u16,
@@ -30,7 +30,7 @@ struct Columns {
     group: u16,
 }
 
-impl Columns {
+impl HeadColumns {
     fn of(shown: &Shown<'_>, width: u16) -> Self {
         let heads = shown.attention.overview.iter().map(Vec::len).max().unwrap_or(0);
         let heads = u16::try_from(heads).unwrap_or(u16::MAX).min(4096);
@@ -72,7 +72,7 @@ impl Columns {
 
 /// Columns that the grid takes of at most so many.
 pub fn width(shown: &Shown<'_>, most: u16) -> u16 {
-    Columns::of(shown, most).end().min(most)
+    HeadColumns::of(shown, most).end().min(most)
 }
 
 /// The letter of a sort of reading.
@@ -104,7 +104,7 @@ pub fn legend(shown: &Shown<'_>, width: u16, folded: bool) -> Vec<Row> {
             "fill: how much it writes, 0–24 % of ‖h‖".to_owned(),
         ];
         texts.extend(windowed(shown));
-        return own::packed(&texts, 1, width, theme.style(Role::Muted));
+        return row::packed(&texts, 1, width, theme.style(Role::Muted));
     }
     let sorts = [
         (HeadClass::Sink, "rests on token 0"),
@@ -119,17 +119,17 @@ pub fn legend(shown: &Shown<'_>, width: u16, folded: bool) -> Vec<Row> {
         sorts.iter().map(|(class, name)| format!("{} {name}", letter(*class, theme))).collect();
     texts.push(format!("{}{} writes 0–24 % of ‖h‖", theme.symbols.column[1], theme.symbols.column[8]));
     texts.extend(windowed(shown));
-    own::packed(&texts, 1, width, theme.style(Role::Muted))
+    row::packed(&texts, 1, width, theme.style(Role::Muted))
 }
 
 /// Draws heads' numbers and the blocks that fit.
 pub fn draw(shown: &Shown<'_>, area: Rect, folded: bool, buf: &mut Buffer) {
     let theme = shown.theme;
-    let columns = Columns::of(shown, area.width);
+    let columns = HeadColumns::of(shown, area.width);
     let muted = theme.style(Role::Muted);
     let titles = titles(shown, &columns, muted);
     let titles = if area.height > 6 { titles } else { Vec::new() };
-    let at = own::stack(&titles, area, 0, buf);
+    let at = row::stack(&titles, area, 0, buf);
     let layers = shown.attention.overview.len();
     let room = usize::from(area.height.saturating_sub(at));
     if folded {
@@ -150,7 +150,7 @@ pub fn draw(shown: &Shown<'_>, area: Rect, folded: bool, buf: &mut Buffer) {
 }
 
 /// Key-value heads and heads by number; where a head has one cell, how many there are.
-fn titles(shown: &Shown<'_>, columns: &Columns, muted: Style) -> Vec<Row> {
+fn titles(shown: &Shown<'_>, columns: &HeadColumns, muted: Style) -> Vec<Row> {
     if columns.each == 1 {
         let all = shown.attention.overview.iter().map(Vec::len).max().unwrap_or(0);
         let seen = columns.seen();
@@ -182,7 +182,7 @@ fn windowed(shown: &Shown<'_>) -> Option<String> {
 }
 
 /// Two blocks in a row: the upper half of each cell is the first one's.
-fn pair(shown: &Shown<'_>, columns: &Columns, upper: usize) -> Row {
+fn pair(shown: &Shown<'_>, columns: &HeadColumns, upper: usize) -> Row {
     let theme = shown.theme;
     let strong = theme.style(Role::Strong);
     let opened = shown.opened.0 as usize;
@@ -214,7 +214,7 @@ fn pair(shown: &Shown<'_>, columns: &Columns, upper: usize) -> Row {
     row
 }
 
-fn block(shown: &Shown<'_>, columns: &Columns, layer: usize, heads: &[HeadReading]) -> Row {
+fn block(shown: &Shown<'_>, columns: &HeadColumns, layer: usize, heads: &[HeadReading]) -> Row {
     let theme = shown.theme;
     let strong = theme.style(Role::Strong);
     let here = layer == shown.opened.0 as usize;

@@ -10,34 +10,36 @@ use ratatui::layout::Rect;
 use super::reading::Reading;
 use super::{Shown, ink, matrix, share};
 use crate::inspect::trace::{HeadClass, HeadRow};
-use crate::theme::Role;
+use crate::theme::{Role, Theme};
 use crate::token::TokenId;
-use crate::ui::inspector::own::{self, Row};
-use crate::ui::widgets::{bar, chart, number, text};
+use crate::ui::inspector::frame;
+use crate::ui::widgets::row::{self, Row};
+use crate::ui::widgets::table::{Cell, Column, Table};
+use crate::ui::widgets::{chart, number, text};
 
 /// Lowest and highest q·k on the strip.
 const SCORE: (f32, f32) = (-24.0, 8.0);
 
-/// Columns before which the figures end, by the width of the area.
-struct Columns {
-    name: u16,
-    score: Option<u16>,
-    weight: u16,
-    written: u16,
-    cells: u16,
-}
-
-impl Columns {
-    fn of(width: u16) -> Self {
-        let name = if width >= 44 { (width / 4).min(18) } else { 8 };
-        let after = 6 + name;
-        let score = (width >= 33).then_some(after + 6);
-        let weight = score.map_or(after + 6, |score| score + 7);
-        let written = weight + 6;
-        let cells = width.saturating_sub(written + 2).min(24);
-        // A bar of a few cells says less than the figure beside it.
-        Self { name, score, weight, written, cells: if cells < 6 { 0 } else { cells } }
-    }
+/// The table of positions: place, token, q·k, weight, length, bar. Three of its heads depend on what is listed.
+fn table<'a>(theme: &'a Theme, width: u16, [score, norm, of]: [&str; 3]) -> Table<'a, 6> {
+    let name = if width >= 44 { (width / 4).min(18) } else { 8 };
+    let scored = width >= 33;
+    let weight = name + if scored { 19 } else { 12 };
+    let written = weight + 6;
+    // A bar of a few cells says less than the figure beside it.
+    let cells = match width.saturating_sub(written + 2).min(24) {
+        0..6 => 0,
+        cells => cells,
+    };
+    let columns = [
+        Column::right("", 5),
+        Column::left("token", 6, name),
+        Column::right(score, name + 12).when(scored),
+        Column::right("weight", weight),
+        Column::right(norm, written),
+        Column::left(if cells > 8 { of } else { "" }, written + 1, cells),
+    ];
+    Table::of(theme, columns)
 }
 
 /// Draws it.
@@ -46,20 +48,20 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let (style, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
     let mut rows = vec![Row::of(1, shown.title(), theme.style(Role::Strong))];
     if let Some(words) = shown.words() {
-        rows.extend(own::wrapped(&words, 1, area.width, style));
+        rows.extend(row::wrapped(&words, 1, area.width, style));
     }
     if shown.app.inspector.attention.read_by {
         rows.extend(readers(shown, area));
-        own::stack(&rows, area, 0, buf);
+        row::stack(&rows, area, 0, buf);
         return;
     }
     let Some(row) = shown.row() else {
         rows.extend(from_overview(shown));
-        rows.extend(own::wrapped(&own::missing(shown.app), 1, area.width, muted));
-        own::stack(&rows, area, 0, buf);
+        rows.extend(row::wrapped(&frame::missing(shown.app), 1, area.width, muted));
+        row::stack(&rows, area, 0, buf);
         return;
     };
-    rows.extend(own::wrapped(&facts(shown, row), 1, area.width, muted));
+    rows.extend(row::wrapped(&facts(shown, row), 1, area.width, muted));
     let reading = Reading::of(shown, row);
     let height = area.height.saturating_sub(rows.len() as u16);
     let told = if height >= 16 { told(shown, area.width) } else { Vec::new() };
@@ -68,7 +70,7 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let picture = if height >= 18 { height / 3 } else { 0 };
     let listed = usize::from(height.saturating_sub(strips + picture + u16::from(height >= 10)));
     rows.extend(list(shown, &reading, area.width, listed.min(15)));
-    let mut at = own::stack(&rows, area, 0, buf) + u16::from(height >= 10);
+    let mut at = row::stack(&rows, area, 0, buf) + u16::from(height >= 10);
     if strips > 0 {
         at = self::strips(shown, &reading, area, at, buf) + 1;
     }
@@ -79,7 +81,7 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
             ink::draw(shown, &reading, under, buf);
         }
     }
-    own::stack(&told, area, below, buf);
+    row::stack(&told, area, below, buf);
 }
 
 /// What the head writes, as tokens: which it raises, which it lowers, what it does to the chosen one and its rival.
@@ -87,10 +89,10 @@ fn told(shown: &Shown<'_>, width: u16) -> Vec<Row> {
     let Some(told) = shown.app.display().told_head() else { return Vec::new() };
     let theme = shown.theme;
     let (style, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
-    let name = |id: &TokenId| text::cut(&own::name(shown.app, theme, *id), 14);
+    let name = |id: &TokenId| text::cut(&frame::name(shown.app, theme, *id), 14);
     let names = |some: &[(TokenId, f32)]| {
         let names: Vec<String> = some.iter().map(|(id, _)| name(id)).collect();
-        let mut rows = own::wrapped(&names.join(" "), 1, width, style);
+        let mut rows = row::wrapped(&names.join(" "), 1, width, style);
         rows.truncate(2);
         rows
     };
@@ -101,7 +103,7 @@ fn told(shown: &Shown<'_>, width: u16) -> Vec<Row> {
     let push = |(id, push): &(TokenId, f32)| format!("for {} {}", name(id), number::signed((*push).into()));
     let mut facts: Vec<String> = told.followed.iter().take(2).map(push).collect();
     facts.push(format!("of ‖h‖ {} %", number::decimals(f64::from(told.share) * 100.0, 0)));
-    rows.extend(own::packed(&facts, 1, width, style));
+    rows.extend(row::packed(&facts, 1, width, style));
     rows
 }
 
@@ -141,7 +143,6 @@ fn percent(share: f32) -> String {
 fn list(shown: &Shown<'_>, reading: &Reading<'_>, width: u16, most: usize) -> Vec<Row> {
     let theme = shown.theme;
     let (style, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
-    let columns = Columns::of(width);
     let row = reading.row;
     let rests = shown.reading().is_some_and(|head| head.class == HeadClass::Sink);
     let hidden = reading.len() > 1 && (rests || shown.app.inspector.attention.hides_first);
@@ -153,17 +154,10 @@ fn list(shown: &Shown<'_>, reading: &Reading<'_>, width: u16, most: usize) -> Ve
         order.select_nth_unstable_by(ordered, by_share);
     }
     order[..ordered].sort_unstable_by(by_share);
-    let mut head = Row::of(6, "token", muted).until(columns.weight, "weight", muted);
-    if let Some(score) = columns.score {
-        head = head.until(score, "q·k", muted);
-    }
-    let written = if row.value_norms.is_empty() { "" } else { "‖·‖" };
+    let norm = if row.value_norms.is_empty() { "" } else { "‖·‖" };
     let of = if reading.written { "of ‖·‖" } else { "of weight" };
-    head = head.until(columns.written, written, muted);
-    if columns.cells > 8 {
-        head = head.and(columns.written + 1, of, muted);
-    }
-    let mut rows = vec![head];
+    let table = table(theme, width, ["q·k", norm, of]);
+    let mut rows = vec![table.heads()];
     if hidden {
         let kept = row.weights.first().copied().unwrap_or_default();
         rows.push(Row::of(1, format!("first token, left out: {}", percent(kept)), muted));
@@ -171,25 +165,28 @@ fn list(shown: &Shown<'_>, reading: &Reading<'_>, width: u16, most: usize) -> Ve
     let fits = most.saturating_sub(rows.len());
     let whole = order.len() <= fits;
     let shown_rows = if whole { order.len() } else { fits.saturating_sub(1) };
-    for position in &order[..shown_rows] {
-        let mut line = Row::default()
-            .until(5, position.to_string(), muted)
-            .and(6, text::cut(&shown.token(*position), columns.name), style)
-            .until(columns.weight, percent(row.weights[*position]), style);
-        if let (Some(end), Some(score)) = (columns.score, row.scores.get(*position)) {
-            line = line.until(end, number::decimals((*score).into(), 2), style);
-        }
-        if let Some(norm) = row.value_norms.get(*position) {
-            line = line.until(columns.written, number::decimals((*norm).into(), 1), style);
-        }
-        let glyphs = bar::glyphs(reading.share(*position).into(), columns.cells, &theme.symbols.bar);
-        rows.push(line.and(columns.written + 1, glyphs, theme.style(Role::AttnStrong)));
-    }
+    rows.extend(order[..shown_rows].iter().map(|position| {
+        let figure = |of: &[f32], digits| of.get(*position).map(|of| number::decimals((*of).into(), digits));
+        table.row([
+            Cell::of(position.to_string(), muted),
+            Cell::of(shown.token(*position), style),
+            Cell::maybe(figure(&row.scores, 2), style),
+            Cell::of(percent(row.weights[*position]), style),
+            Cell::maybe(figure(&row.value_norms, 1), style),
+            Cell::Bar(reading.share(*position).into(), theme.style(Role::AttnStrong)),
+        ])
+    }));
     if !whole && fits > 0 {
         let rest = &order[shown_rows..];
         let weight: f32 = rest.iter().map(|at| row.weights[*at]).filter(|weight| weight.is_finite()).sum();
-        let others = Row::of(6, "others", muted).until(5, rest.len().to_string(), muted);
-        rows.push(others.until(columns.weight, percent(weight), muted));
+        rows.push(table.row([
+            Cell::of(rest.len().to_string(), muted),
+            Cell::of("others", muted),
+            Cell::Empty,
+            Cell::of(percent(weight), muted),
+            Cell::Empty,
+            Cell::Empty,
+        ]));
     }
     rows
 }
@@ -247,27 +244,30 @@ fn readers(shown: &Shown<'_>, area: Rect) -> Vec<Row> {
     let (style, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
     let here = shown.here();
     let name = text::cut(&shown.token(here), 14);
-    let mut rows = own::wrapped(&format!("who reads #{here} {name}"), 1, area.width, style);
+    let mut rows = row::wrapped(&format!("who reads #{here} {name}"), 1, area.width, style);
     let Some((ids, matrix)) = shown.app.display().shown_readers() else {
-        rows.extend(own::wrapped(&shown.app.display().rows_missing(), 1, area.width, muted));
+        rows.extend(row::wrapped(&shown.app.display().rows_missing(), 1, area.width, muted));
         return rows;
     };
     let first = matrix.first as usize;
     let mut readers: Vec<(usize, f32)> = matrix.column(here).collect();
     readers.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let columns = Columns::of(area.width);
-    rows.push(Row::of(6, "token", muted).until(columns.weight, "weight", muted));
+    let table = table(theme, area.width, [""; 3]);
+    rows.push(table.heads());
     let room = usize::from(area.height).saturating_sub(rows.len() + 4);
     for (reader, weight) in readers.iter().take(room) {
-        let named = ids.get(*reader).map_or_else(String::new, |id| own::name(shown.app, theme, *id));
-        let glyphs = bar::glyphs(f64::from(*weight), columns.cells, &theme.symbols.bar);
-        let row =
-            Row::default().until(5, reader.to_string(), muted).and(6, text::cut(&named, columns.name), style);
-        let row = row.until(columns.weight, percent(*weight), style);
-        rows.push(row.and(columns.written + 1, glyphs, theme.style(Role::AttnStrong)));
+        let named = ids.get(*reader).map_or_else(String::new, |id| frame::name(shown.app, theme, *id));
+        rows.push(table.row([
+            Cell::of(reader.to_string(), muted),
+            Cell::of(named, style),
+            Cell::Empty,
+            Cell::of(percent(*weight), style),
+            Cell::Empty,
+            Cell::Bar((*weight).into(), theme.style(Role::AttnStrong)),
+        ]));
     }
     let last = first + matrix.len().saturating_sub(1);
     let told = format!("of the tokens #{} to #{last}; {:.0} ms", here.max(first), matrix.ms);
-    rows.extend(own::wrapped(&told, 1, area.width, muted));
+    rows.extend(row::wrapped(&told, 1, area.width, muted));
     rows
 }

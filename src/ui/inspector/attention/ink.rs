@@ -10,14 +10,15 @@ use super::reading::Reading;
 use super::{Shown, level};
 use crate::app::{App, Grain, Ink};
 use crate::theme::{Role, Theme};
-use crate::ui::inspector::own::{self, Row};
+use crate::ui::inspector::frame;
+use crate::ui::widgets::row::{self, Row};
 use crate::ui::widgets::{number, text};
 
 /// What colours the text of the chat, in words: whose reading, and the scale.
 pub fn line(app: &App, theme: &Theme) -> Option<String> {
     let inked = app.ink()?;
     let view = &app.inspector.attention;
-    let name = inked.ids.get(inked.here).map_or_else(String::new, |id| own::name(app, theme, *id));
+    let name = inked.ids.get(inked.here).map_or_else(String::new, |id| frame::name(app, theme, *id));
     let first = match inked.first {
         Some(share) => {
             let share = number::decimals(f64::from(share) * 100.0, 1);
@@ -59,7 +60,7 @@ pub fn draw(shown: &Shown<'_>, reading: &Reading<'_>, area: Rect, buf: &mut Buff
             rows.push(steps);
         }
     }
-    own::stack(&rows, area, 0, buf);
+    row::stack(&rows, area, 0, buf);
 }
 
 /// A line: column, position and text of each token.

@@ -10,7 +10,7 @@ use super::{Shown, level};
 use crate::app::AttentionPicture;
 use crate::engine::protocol::{Attended, ROWS};
 use crate::theme::{Role, Theme};
-use crate::ui::inspector::own::{self, Row};
+use crate::ui::widgets::row::{self, Row};
 use crate::ui::widgets::{number, text};
 
 /// Columns of a row's name.
@@ -52,17 +52,17 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
     let rows = if rollout { app.display().shown_rollout() } else { app.display().shown_matrix() };
     let mut above = title(shown, rollout, area.width);
     let Some(rows) = rows.filter(|rows| !rows.is_empty()) else {
-        above.extend(own::wrapped(&missing(shown, rollout), 1, area.width, shown.theme.style(Role::Text)));
-        own::stack(&above, area, 0, buf);
+        above.extend(row::wrapped(&missing(shown, rollout), 1, area.width, shown.theme.style(Role::Text)));
+        row::stack(&above, area, 0, buf);
         return;
     };
     above.extend(facts(shown, rows, area.width));
-    let at = own::stack(&above, area, 0, buf);
+    let at = row::stack(&above, area, 0, buf);
     let below = area.height.saturating_sub(at).min(2);
     let middle = Rect { y: area.y + at, height: area.height - at - below, ..area };
     let matrix = Matrix::of(shown, rows, middle.width);
     matrix.draw(middle, buf);
-    own::stack(&matrix.told(area.width), Rect { y: middle.bottom(), height: below, ..area }, 0, buf);
+    row::stack(&matrix.told(area.width), Rect { y: middle.bottom(), height: below, ..area }, 0, buf);
 }
 
 /// Which way the matrix is read.
@@ -75,11 +75,11 @@ fn title(shown: &Shown<'_>, rollout: bool, width: u16) -> Vec<Row> {
     let strong = theme.style(Role::Strong);
     if !rollout {
         let words = format!("{}: every row, {}, % of the row", shown.title(), axes(theme));
-        return own::wrapped(&words, 1, width, strong);
+        return row::wrapped(&words, 1, width, strong);
     }
     let words = "rollout of all layers: mixing, not cause";
-    let mut rows = own::wrapped(words, 1, width, strong);
-    rows.extend(own::wrapped(
+    let mut rows = row::wrapped(words, 1, width, strong);
+    rows.extend(row::wrapped(
         "each layer half itself, half the mean of its heads; all multiplied",
         1,
         width,
@@ -107,7 +107,7 @@ fn facts(shown: &Shown<'_>, rows: &Attended, width: u16) -> Vec<Row> {
     if rows.flash {
         words.push("weights taken beside flash attention".into());
     }
-    own::wrapped(&words.join("; "), 1, width, shown.theme.style(Role::Muted))
+    row::wrapped(&words.join("; "), 1, width, shown.theme.style(Role::Muted))
 }
 
 impl<'a> Matrix<'a> {
@@ -124,7 +124,7 @@ impl<'a> Matrix<'a> {
 
     fn draw(&self, area: Rect, buf: &mut Buffer) {
         let head = self.head();
-        let at = if area.height > 2 { own::stack(&head, area, 0, buf) } else { 0 };
+        let at = if area.height > 2 { row::stack(&head, area, 0, buf) } else { 0 };
         let room = usize::from(area.height.saturating_sub(at)).min(self.rows.len());
         let first = self.rows.first as usize;
         let from = (self.cell.0 - first).saturating_sub(room / 2).min(self.rows.len() - room);
@@ -205,7 +205,7 @@ impl<'a> Matrix<'a> {
             marks.push(format!("{}{} 0–100 %", theme.symbols.column[1], theme.symbols.column[8]));
         }
         let mut rows = vec![Row::of(1, text::cut(&words, width.saturating_sub(2)), theme.style(Role::Text))];
-        rows.extend(own::packed(&marks, 1, width, theme.style(Role::Muted)));
+        rows.extend(row::packed(&marks, 1, width, theme.style(Role::Muted)));
         rows
     }
 }

@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 use super::Shown;
 use crate::theme::Role;
 use crate::token::TokenId;
-use crate::ui::inspector::own::Row;
+use crate::ui::widgets::row::Row;
 use crate::ui::widgets::{number, text};
 
 /// Most cells of a name.

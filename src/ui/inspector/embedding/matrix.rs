@@ -8,7 +8,7 @@ use ratatui::layout::Rect;
 use super::{Shown, cosine_text};
 use crate::config::ColorDepth;
 use crate::theme::Role;
-use crate::ui::inspector::own::{self, Row};
+use crate::ui::widgets::row::{self, Row};
 use crate::ui::widgets::text;
 
 /// Cells of a figure, the blank before it included.
@@ -93,5 +93,5 @@ pub fn rows(shown: &Shown<'_>, width: u16) -> Vec<Row> {
 
 /// Draws it.
 pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
-    own::stack(&rows(shown, area.width), area, 0, buf);
+    row::stack(&rows(shown, area.width), area, 0, buf);
 }

@@ -5,8 +5,8 @@
 use super::Shown;
 use crate::inspect::feed_forward::EDGES;
 use crate::theme::Role;
-use crate::ui::inspector::own::Row;
 use crate::ui::widgets::number;
+use crate::ui::widgets::row::Row;
 
 /// Cells of a bin where there is room.
 const CELL: u16 = 5;

@@ -8,9 +8,10 @@ use ratatui::layout::Rect;
 
 use super::{Shown, signed};
 use crate::inspect::feed_forward::FfnLayer;
-use crate::theme::Role;
-use crate::ui::inspector::own::Row;
-use crate::ui::widgets::{bar, number, text};
+use crate::theme::{Role, Theme};
+use crate::ui::widgets::row::Row;
+use crate::ui::widgets::table::{Cell, Column, Table};
+use crate::ui::widgets::{number, text};
 
 /// Columns of the list.
 pub const WIDTH: u16 = 40;
@@ -19,61 +20,51 @@ const BAR: u16 = 10;
 
 /// Draws the list with the opened layer in view; gives the rows it took.
 pub fn list(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
-    let theme = shown.theme;
-    let muted = theme.style(Role::Muted);
-    let most = format!("{:.0}", shown.scale);
-    Row::of(1, "layer", muted)
-        .until(14, "write", muted)
-        .and(15, "0", muted)
-        .until(15 + BAR, most, muted)
-        .until(31, "half", muted)
-        .until(39, "push", muted)
-        .draw(area, 0, buf);
+    let columns = [
+        Column::right("", 5),
+        Column::right("write", 14),
+        Column::bar(("0", format!("{:.0}", shown.scale)), 15, BAR),
+        Column::right("half", 31),
+        Column::right("push", 39),
+    ];
+    let table = Table::of(shown.theme, columns);
+    table.heads().and(1, "layer", shown.theme.style(Role::Muted)).draw(area, 0, buf);
     let room = usize::from(area.height.saturating_sub(1));
     let opened = shown.ffn.layer as usize;
     let total = shown.seen.ffn_layers.len();
     let first = total.saturating_sub(room).min(opened);
     let mut at = 1;
     for line in shown.seen.ffn_layers.iter().skip(first).take(room) {
-        row(shown, line).draw(area, at, buf);
+        row(shown, &table, line).draw(area, at, buf);
         at += 1;
     }
     at
 }
 
-fn row(shown: &Shown<'_>, line: &FfnLayer) -> Row {
+fn row(shown: &Shown<'_>, table: &Table<'_, 5>, line: &FfnLayer) -> Row {
     let theme = shown.theme;
     let here = line.layer == shown.ffn.layer;
-    let active = here && !shown.app.inspector.ffn.on_neurons;
     let style = theme.style(if here { Role::Strong } else { Role::Text });
     let half = line.half.map_or_else(|| "–".to_owned(), |half| number::grouped(half.into()));
-    let mut row = Row::default()
-        .until(5, line.layer.to_string(), style)
-        .until(14, number::decimals(line.write.into(), 1), style)
-        .and(
-            15,
-            bar::glyphs(f64::from(line.write / shown.scale), BAR, &theme.symbols.bar),
-            theme.style(Role::PartFfn),
-        );
-    if line.write > shown.scale {
-        row = row.and(15 + BAR - 1, "▸", theme.style(Role::PartFfn));
-    }
-    if here {
-        row = row.and(0, if active { theme.symbols.here } else { theme.symbols.other }, style);
-    }
-    row.until(31, half, style).and_push(39, line.push, theme)
+    let row = table.row([
+        Cell::of(line.layer.to_string(), style),
+        Cell::of(number::decimals(line.write.into(), 1), style),
+        Cell::Bar(f64::from(line.write / shown.scale), theme.style(Role::PartFfn)),
+        Cell::of(half, style),
+        push(line.push, theme),
+    ]);
+    let active = !shown.app.inspector.ffn.on_neurons;
+    if here { row.and(0, if active { theme.symbols.here } else { theme.symbols.other }, style) } else { row }
 }
 
-impl Row {
-    /// With a push, in the colour of the token that it is for.
-    pub(super) fn and_push(self, end: u16, push: Option<f32>, theme: &crate::theme::Theme) -> Self {
-        match push {
-            Some(push) => {
-                let role = if push < 0.0 { Role::TokenRival } else { Role::TokenChosen };
-                self.until(end, signed(push), theme.style(role))
-            }
-            None => self.until(end, "–", theme.style(Role::Muted)),
+/// A push, in the colour of the token that it is for.
+pub fn push(push: Option<f32>, theme: &Theme) -> Cell {
+    match push {
+        Some(push) => {
+            let role = if push < 0.0 { Role::TokenRival } else { Role::TokenChosen };
+            Cell::of(signed(push), theme.style(role))
         }
+        None => Cell::of("–", theme.style(Role::Muted)),
     }
 }
 

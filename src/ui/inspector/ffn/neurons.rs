@@ -6,142 +6,116 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Shown, signed};
+use super::{Shown, layers, signed};
 use crate::inspect::feed_forward::NeuronOrder;
 use crate::inspect::trace::Neuron;
 use crate::theme::Role;
 use crate::token::TokenId;
-use crate::ui::inspector::own::{self, Row};
 use crate::ui::layout::INSPECTOR;
-use crate::ui::widgets::{bar, number, text};
+use crate::ui::widgets::row::{self, Row};
+use crate::ui::widgets::table::{Cell, Column, Table};
+use crate::ui::widgets::{number, text};
 
 /// Columns from which on what a neuron writes away from has a column.
 const AWAY: u16 = 76;
 
-/// Where the columns stand; 0 is one that has no room.
-struct Columns {
-    /// Columns before which number, activation, length and push end.
-    index: u16,
-    fires: u16,
-    write: u16,
-    bar: (u16, u16),
-    push: u16,
-    /// The tokens: those promoted, then those suppressed.
-    toward: u16,
-    away: u16,
-}
-
-impl Columns {
-    fn of(width: u16, mixture: bool) -> Self {
-        let index = if mixture { 11 } else { 7 };
-        let full = width + 1 >= INSPECTOR.0;
-        let fires = if full { index + 7 } else { 0 };
-        let write = fires.max(index) + 7;
-        let bar = if full { (write + 1, if width >= AWAY { 10 } else { 8 }) } else { (0, 0) };
-        let push = if full { bar.0 + bar.1 + 6 } else { write + 7 };
-        let toward = push + 2;
-        let away = if width >= AWAY { toward + width.saturating_sub(toward) * 11 / 20 } else { 0 };
-        Self { index, fires, write, bar, push, toward, away }
-    }
+/// The table: number, activation, length with its bar, push, the tokens promoted, those suppressed.
+fn table<'a>(shown: &Shown<'a>, width: u16) -> Table<'a, 7> {
+    let theme = shown.theme;
+    let sorted = |order| theme.style(if shown.ffn.order == order { Role::Strong } else { Role::Muted });
+    let mixture = shown.ffn.neurons.iter().any(|neuron| neuron.expert.is_some());
+    let full = width + 1 >= INSPECTOR.0;
+    let index = if mixture { 11 } else { 7 };
+    let fires = index + if full { 7 } else { 0 };
+    let write = fires + 7;
+    let bar = if width >= AWAY { 10 } else { 8 };
+    let push = write + if full { bar + 7 } else { 7 };
+    let toward = push + 2;
+    let away = if width >= AWAY { toward + width.saturating_sub(toward) * 11 / 20 } else { width };
+    let columns = [
+        Column::right("neuron", index),
+        Column::right("fires", fires).when(full).styled(sorted(NeuronOrder::Activation)),
+        Column::right("write", write).styled(sorted(NeuronOrder::Write)),
+        Column::bar(("0", format!("{:.0}", shown.neuron_scale())), write + 1, bar).when(full),
+        Column::right("push", push).styled(sorted(NeuronOrder::Push)),
+        Column::left("writes toward", toward, away.saturating_sub(toward + 1)),
+        Column::left("and away from", away, width.saturating_sub(away + 1)).when(width >= AWAY),
+    ];
+    Table::of(theme, columns)
 }
 
 /// Draws heads and the neurons that fit, the selected one among them; gives the rows it took.
 pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
     let theme = shown.theme;
-    let muted = theme.style(Role::Muted);
-    let mixture = shown.ffn.neurons.iter().any(|neuron| neuron.expert.is_some());
-    let columns = Columns::of(area.width, mixture);
-    let sorted = |order| if shown.ffn.order == order { theme.style(Role::Strong) } else { muted };
-    let mut head = Row::default()
-        .until(columns.index, "neuron", muted)
-        .until(columns.write, "write", sorted(NeuronOrder::Write))
-        .until(columns.push, "push", sorted(NeuronOrder::Push))
-        .and(columns.toward, "writes toward", muted);
-    if columns.fires > 0 {
-        head = head
-            .until(columns.fires, "fires", sorted(NeuronOrder::Activation))
-            .and(columns.bar.0, "0", muted)
-            .until(columns.bar.0 + columns.bar.1, format!("{:.0}", shown.neuron_scale()), muted);
-    }
-    if columns.away > 0 {
-        head = head.and(columns.away, "and away from", muted);
-    }
-    head.draw(area, 0, buf);
+    let table = table(shown, area.width);
+    table.heads().draw(area, 0, buf);
     let rest = shown.ffn.rest.filter(|(count, ..)| *count > 0 && area.height > 6);
     let room = usize::from(area.height.saturating_sub(1 + u16::from(rest.is_some())));
     let first = (shown.selected() + 1).saturating_sub(room);
     let listed = shown.ffn.neurons.iter().enumerate().skip(first).take(room);
     let mut at = 1;
     for (index, neuron) in listed {
-        row(shown, &columns, neuron, index == shown.selected(), area.width).draw(area, at, buf);
+        row(shown, &table, neuron, index == shown.selected()).draw(area, at, buf);
         at += 1;
     }
     if let Some((count, write, push)) = rest {
-        let style = muted;
-        let row = Row::default()
-            .until(columns.index, number::grouped(count.into()), style)
-            .until(columns.write, number::decimals(write.into(), 1), style)
-            .and_push(columns.push, push, theme)
-            .and(columns.toward, "taken together", style);
-        let row = if columns.fires > 0 { row.until(columns.fires, "more", style) } else { row };
-        written(row, &columns, write, shown).draw(area, at, buf);
+        let muted = theme.style(Role::Muted);
+        let row = table.row([
+            Cell::of(number::grouped(count.into()), muted),
+            Cell::of("more", muted),
+            Cell::of(number::decimals(write.into(), 1), muted),
+            written(shown, write),
+            layers::push(push, theme),
+            Cell::of("taken together", muted),
+            Cell::Empty,
+        ]);
+        row.draw(area, at, buf);
         at += 1;
     }
     at
 }
 
-/// With the bar of a length.
-fn written(row: Row, columns: &Columns, write: f32, shown: &Shown<'_>) -> Row {
-    let theme = shown.theme;
-    if columns.bar.1 == 0 {
-        return row;
-    }
-    let scale = shown.neuron_scale();
-    let glyphs = bar::glyphs(f64::from(write / scale), columns.bar.1, &theme.symbols.bar);
-    let row = row.and(columns.bar.0, glyphs, theme.style(Role::PartFfn));
-    if write > scale {
-        row.and(columns.bar.0 + columns.bar.1 - 1, "▸", theme.style(Role::PartFfn))
-    } else {
-        row
-    }
+/// The bar of a length.
+fn written(shown: &Shown<'_>, write: f32) -> Cell {
+    Cell::Bar(f64::from(write / shown.neuron_scale()), shown.theme.style(Role::PartFfn))
 }
 
-fn row(shown: &Shown<'_>, columns: &Columns, neuron: &Neuron, here: bool, width: u16) -> Row {
+fn row(shown: &Shown<'_>, table: &Table<'_, 7>, neuron: &Neuron, here: bool) -> Row {
     let theme = shown.theme;
-    let style = theme.style(if here { Role::Strong } else { Role::Text });
-    let mut row = Row::default()
-        .until(columns.index, numbered(neuron), style)
-        .until(columns.write, number::decimals(neuron.added.into(), 1), style)
-        .and_push(columns.push, neuron.push, theme);
-    if columns.fires > 0 {
-        row = row.until(columns.fires, number::decimals(neuron.activation.into(), 1), style);
-    }
-    row = written(row, columns, neuron.added, shown);
-    if here {
-        let active = shown.app.inspector.ffn.on_neurons || shown.seen.ffn_layers.is_empty();
-        row = row.and(0, if active { theme.symbols.here } else { theme.symbols.other }, style);
-    }
-    let names = |tokens: &[(TokenId, f32)], room: u16| {
-        let mut words = String::new();
-        for (id, _) in tokens {
-            let next = if words.is_empty() { String::new() } else { format!("{words} ") } + &shown.name(*id);
-            if !words.is_empty() && text::width(&next) > room {
-                break;
-            }
-            words = next;
-        }
-        text::cut(&words, room)
+    let (style, muted) =
+        (theme.style(if here { Role::Strong } else { Role::Text }), theme.style(Role::Muted));
+    let [toward, away] = if shown.ffn.words {
+        let names = |tokens, column| {
+            table.place(column).map_or_else(String::new, |(_, room)| names(shown, tokens, room))
+        };
+        [Cell::of(names(&neuron.promotes, 5), style), Cell::of(names(&neuron.suppresses, 6), muted)]
+    } else {
+        [Cell::of("…", muted), Cell::Empty]
     };
-    let end = if columns.away > 0 { columns.away } else { width };
-    if !shown.ffn.words {
-        return row.and(columns.toward, "…", theme.style(Role::Muted));
+    let row = table.row([
+        Cell::of(numbered(neuron), style),
+        Cell::of(number::decimals(neuron.activation.into(), 1), style),
+        Cell::of(number::decimals(neuron.added.into(), 1), style),
+        written(shown, neuron.added),
+        layers::push(neuron.push, theme),
+        toward,
+        away,
+    ]);
+    let active = shown.app.inspector.ffn.on_neurons || shown.seen.ffn_layers.is_empty();
+    if here { row.and(0, if active { theme.symbols.here } else { theme.symbols.other }, style) } else { row }
+}
+
+/// As many whole names as fit, and a single one that does not cut.
+fn names(shown: &Shown<'_>, tokens: &[(TokenId, f32)], room: u16) -> String {
+    let mut words = String::new();
+    for (id, _) in tokens {
+        let next = if words.is_empty() { String::new() } else { format!("{words} ") } + &shown.name(*id);
+        if !words.is_empty() && text::width(&next) > room {
+            break;
+        }
+        words = next;
     }
-    row = row.and(columns.toward, names(&neuron.promotes, end.saturating_sub(columns.toward + 1)), style);
-    if columns.away == 0 {
-        return row;
-    }
-    let words = names(&neuron.suppresses, width.saturating_sub(columns.away + 1));
-    row.and(columns.away, words, theme.style(Role::Muted))
+    text::cut(&words, room)
 }
 
 /// `1005`, and in a mixture `e3 1005`.
@@ -173,7 +147,7 @@ pub fn detail(shown: &Shown<'_>, width: u16) -> Vec<Row> {
         let push = signed(push);
         words = format!("{words}; pushes {chosen} over {rival} by {push}{whole}");
     }
-    let mut rows = own::wrapped(&words, 1, width, theme.style(Role::Text));
+    let mut rows = row::wrapped(&words, 1, width, theme.style(Role::Text));
     let lists = [
         ("toward", &neuron.promotes, Role::TokenChosen),
         ("away from", &neuron.suppresses, Role::TokenRival),
@@ -189,7 +163,7 @@ pub fn detail(shown: &Shown<'_>, width: u16) -> Vec<Row> {
             format!("{name} {sign}{}", number::decimals((*by).into(), 2))
         };
         let texts: Vec<String> = tokens.iter().map(gain).collect();
-        rows.extend(own::packed(&texts, 3, width, theme.style(role)));
+        rows.extend(row::packed(&texts, 3, width, theme.style(role)));
     }
     rows
 }
@@ -206,5 +180,5 @@ pub fn legend(shown: &Shown<'_>, width: u16) -> Vec<Row> {
         "half: neurons that make half of it".to_owned(),
         push,
     ];
-    own::packed(&texts, 1, width, shown.theme.style(Role::Muted))
+    row::packed(&texts, 1, width, shown.theme.style(Role::Muted))
 }

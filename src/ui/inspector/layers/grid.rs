@@ -9,8 +9,9 @@ use ratatui::layout::Rect;
 use crate::app::{App, Grid};
 use crate::inspect::depth::{Depth, DepthCell};
 use crate::theme::{Role, Theme};
-use crate::ui::inspector::own::{self, Row};
+use crate::ui::inspector::frame::{self, Frame};
 use crate::ui::layout::INSPECTOR;
+use crate::ui::widgets::row::{self, Row};
 use crate::ui::widgets::text;
 
 const CAPTION: &str = "What each layer would have said in each place: down is onward, right is later in the text. \
@@ -24,41 +25,40 @@ const POWERS: f32 = 6.0;
 
 /// Draws it under the strip.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let caption = own::caption(app, theme, area, CAPTION);
-    let chose = own::chose(app, theme, area.width);
+    let Some(frame) = Frame::of(app, theme, area, CAPTION) else { return };
+    let area = frame.area;
+    let chose = frame::chose(app, theme, area.width);
     let Some((grid, column)) = app.display().shown_grid().filter(|(grid, _)| !grid.tokens.is_empty()) else {
         let why =
             app.display().grid_missing().unwrap_or_else(|| "every layer of these tokens is read…".into());
-        return own::empty(theme, area, &chose, &caption, &why, buf);
+        return frame.empty(&chose, &why, buf);
     };
     subject(app, theme, grid, column, area, buf);
-    let at = 1 + own::stack(&caption, area, 1, buf);
+    let under = frame.close_under(buf);
     let legend = legend(theme, area.width);
-    let explained = area.height > at + 6 + legend.len() as u16;
-    let below = if explained { legend.len() as u16 } else { 0 };
-    let under = Rect { y: area.y + at, height: area.height.saturating_sub(at + below), ..area };
+    let legend = if under.height > 6 + legend.len() as u16 { legend } else { Vec::new() };
+    let room = under.height - legend.len() as u16;
+    row::stack(&legend, under, room, buf);
+    let under = Rect { height: room, ..under };
     let fits = usize::from(area.width.saturating_sub(LEFT) / CELL).max(1);
     let first = (column + 1)
         .saturating_sub(fits)
         .max((grid.ids.len() - grid.from as usize).min(column + 1 + fits / 4).saturating_sub(fits));
     let shown = Shown { app, theme, grid, column, first, fits };
     shown.heads(under, buf);
-    shown.rows(Rect { y: under.y + 1, height: under.height.saturating_sub(1), ..under }, buf);
-    if explained {
-        own::stack(&legend, area, area.height - below, buf);
-    }
+    shown.rows(text::below(under, 1), buf);
 }
 
 /// `read "…France is" → chose ␣Paris   decided at layer 29`
 fn subject(app: &App, theme: &Theme, grid: &Grid, column: usize, area: Rect, buf: &mut Buffer) {
-    let chose = own::chose(app, theme, area.width);
+    let chose = frame::chose(app, theme, area.width);
     let decided = match grid.tokens.get(column).map(|token| token.decided) {
         Some(Some(layer)) => format!("   decided at layer {layer}"),
         Some(None) => "   not the first choice".into(),
         None => "   coming…".into(),
     };
     let price = app.inspector.depths.price.1.map_or_else(String::new, |ms| format!("{ms:.0} ms a token"));
-    own::subject(theme, area, &[(&chose, Role::Text), (&decided, Role::Strong)], &price, buf);
+    frame::subject(theme, area, &[(&chose, Role::Text), (&decided, Role::Strong)], &price, buf);
 }
 
 fn legend(theme: &Theme, width: u16) -> Vec<Row> {
@@ -68,7 +68,7 @@ fn legend(theme: &Theme, width: u16) -> Vec<Row> {
         "fill: log₁₀ p, −6 to 0"
     };
     let texts = [scale, "[ ] it is on top", "◆ decided"];
-    own::packed(&texts.map(str::to_owned), 1, width, theme.style(Role::Muted))
+    row::packed(&texts.map(str::to_owned), 1, width, theme.style(Role::Muted))
 }
 
 /// Step of the ramp for ln p, 0 to 8.
@@ -102,7 +102,7 @@ impl Shown<'_> {
         for (column, at) in self.columns() {
             let id = self.grid.ids[self.grid.from as usize + column];
             let here = column == self.column;
-            let name = own::name(self.app, theme, id);
+            let name = frame::name(self.app, theme, id);
             let style = theme.style(if here { Role::TokenChosen } else { Role::Text });
             if here {
                 row = row.and(at, theme.symbols.drawn, style);
@@ -143,7 +143,7 @@ impl Shown<'_> {
         let on_top = cell.best == token.id;
         let decided = depth > 0 && token.decided == Some(depth as u32 - 1);
         let room = CELL - 2 - u16::from(plain);
-        let name = text::cut(&own::name(self.app, theme, cell.best), room);
+        let name = text::cut(&frame::name(self.app, theme, cell.best), room);
         let (open, close) = if on_top { ("[", "]") } else { (" ", " ") };
         let filled = format!("{open}{name}{}{close}", " ".repeat(usize::from(room - text::width(&name))));
         let row = row.and(at, filled, style);

@@ -9,15 +9,15 @@ use ratatui::layout::Rect;
 use super::{SCORE, Shown};
 use crate::inspect::rotation::DISTANCES;
 use crate::theme::{Role, Symbols, Theme};
-use crate::ui::inspector::own::{Row, Signed};
 use crate::ui::layout::INSPECTOR;
+use crate::ui::widgets::row::{Row, Signed};
 use crate::ui::widgets::{number, text};
 
 /// Hands at eighths of a turn, counted against the clock from three.
 const HANDS: [&str; 8] = ["→", "↗", "↑", "↖", "←", "↙", "↓", "↘"];
 
 /// Where the columns stand.
-struct Columns {
+struct HandColumns {
     /// Every how many hands one is drawn, and cells of one.
     every: usize,
     each: u16,
@@ -28,7 +28,7 @@ struct Columns {
 /// Columns of the distance, its gap included.
 const LEFT: u16 = 7;
 
-impl Columns {
+impl HandColumns {
     fn of(width: u16, hands: usize, degrees: bool) -> Self {
         let cells = if width >= INSPECTOR.0 { 17 } else { 13 };
         let room = width.saturating_sub(LEFT + cells + 9).max(4);
@@ -53,7 +53,7 @@ impl Columns {
 pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
     let theme = shown.theme;
     let frequencies = &shown.rotation.frequencies;
-    let columns = Columns::of(area.width, frequencies.len(), shown.app.inspector.position.degrees);
+    let columns = HandColumns::of(area.width, frequencies.len(), shown.app.inspector.position.degrees);
     if area.height < 4 {
         return 0;
     }
@@ -85,10 +85,7 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
         if real {
             row = row.and(columns.figure() + 1, "◂", style);
         }
-        if selected {
-            row = row.and(0, theme.symbols.here, style);
-        }
-        row.draw(area, at, buf);
+        row.marked(selected, theme).draw(area, at, buf);
         at += 1;
     }
     let name = shown.token(shown.rotation.other);
@@ -104,7 +101,7 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
 }
 
 /// How many hands there are, the head, and tokens a whole turn.
-fn heads(shown: &Shown<'_>, columns: &Columns, area: Rect, buf: &mut Buffer) {
+fn heads(shown: &Shown<'_>, columns: &HandColumns, area: Rect, buf: &mut Buffer) {
     let theme = shown.theme;
     let (style, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
     let frequencies = &shown.rotation.frequencies;

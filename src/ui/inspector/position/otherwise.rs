@@ -9,8 +9,9 @@ use super::Shown;
 use crate::inspect::position::LearnedPosition;
 use crate::inspect::trace::PositionKind;
 use crate::theme::Role;
-use crate::ui::inspector::own::{self, Row};
-use crate::ui::widgets::{bar, chart, number};
+use crate::ui::widgets::row::{self, Row};
+use crate::ui::widgets::table::{Cell, Column, Table};
+use crate::ui::widgets::{chart, number};
 
 /// Cells of a bar.
 const BAR: u16 = 16;
@@ -31,13 +32,13 @@ pub fn draw(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) -> u16 {
               it and nothing after."
             .into(),
     };
-    let at = own::stack(&own::wrapped(&words, 1, area.width, theme.style(Role::Text)), area, 0, buf) + 1;
+    let at = row::stack(&row::wrapped(&words, 1, area.width, theme.style(Role::Text)), area, 0, buf) + 1;
     let room = Rect { y: area.y + at.min(area.height), height: area.height.saturating_sub(at), ..area };
     if let Some(learned) = &shown.rotation.learned {
         return at + vector(shown, learned, position, room, buf);
     }
     if !shown.rotation.slopes.is_empty() {
-        return at + own::stack(&slopes(shown), room, 0, buf);
+        return at + row::stack(&slopes(shown), room, 0, buf);
     }
     at
 }
@@ -48,27 +49,23 @@ fn vector(shown: &Shown<'_>, learned: &LearnedPosition, position: u32, area: Rec
     let (text, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
     let length = number::decimals(learned.norm.into(), 2);
     let count = number::grouped(learned.count.into());
-    let mut rows = vec![
-        Row::of(1, format!("length {length}   one of {count} such vectors"), text),
-        Row::of(1, "most alike", muted).until(21, "cos", muted).and(22, "0", muted).until(
-            22 + BAR,
-            "1",
-            muted,
-        ),
-    ];
+    let columns =
+        [Column::left("most alike", 1, 18), Column::right("cos", 21), Column::bar(("0", "1"), 22, BAR)];
+    let table = Table::of(theme, columns);
+    let mut rows =
+        vec![Row::of(1, format!("length {length}   one of {count} such vectors"), text), table.heads()];
     for (other, cosine) in &learned.nearest {
         let apart = i64::from(*other) - i64::from(position);
-        let glyphs = bar::glyphs(f64::from(*cosine), BAR, &theme.symbols.bar);
-        rows.push(
-            Row::of(1, format!("#{other} ({apart:+})"), text)
-                .until(21, number::decimals((*cosine).into(), 3), text)
-                .and(22, glyphs, theme.style(Role::ProbBar)),
-        );
+        rows.push(table.row([
+            Cell::of(format!("#{other} ({apart:+})"), text),
+            Cell::of(number::decimals((*cosine).into(), 3), text),
+            Cell::Bar((*cosine).into(), theme.style(Role::ProbBar)),
+        ]));
     }
     let fits = learned.cosines.len().min(usize::from(area.width.saturating_sub(2)));
     let first = learned.cosines.len() - fits;
     rows.push(Row::of(1, format!("cosine with #{first} to #{position}, 0 to 1"), muted));
-    let at = own::stack(&rows, area, 0, buf);
+    let at = row::stack(&rows, area, 0, buf);
     if at < area.height && fits > 0 {
         let strip = Rect { x: area.x + 1, y: area.y + at, width: area.width - 2, height: 1 };
         let values = learned.cosines[first..].iter().map(|cosine| cosine.max(0.0));
@@ -80,24 +77,25 @@ fn vector(shown: &Shown<'_>, learned: &LearnedPosition, position: u32, area: Rec
 /// How fast each head's score falls, and what that makes of the chosen distance.
 fn slopes(shown: &Shown<'_>) -> Vec<Row> {
     let theme = shown.theme;
-    let (text, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
-    let apart = format!("at {} apart", shown.distance());
-    let mut rows = vec![
-        Row::of(1, "head", muted)
-            .until(14, "slope", muted)
-            .and(15, "0", muted)
-            .until(15 + BAR, "1", muted)
-            .until(46, apart, muted),
+    let columns = [
+        Column::left("head", 1, 8),
+        Column::right("slope", 14),
+        Column::bar(("0", "1"), 15, BAR),
+        Column::right(format!("at {} apart", shown.distance()), 46),
     ];
+    let table = Table::of(theme, columns);
     let chosen = shown.rotation.head.1 as usize;
+    let mut rows = vec![table.heads()];
     rows.extend(shown.rotation.slopes.iter().enumerate().map(|(head, slope)| {
-        let style = if head == chosen { theme.style(Role::Strong) } else { text };
+        let style = theme.style(if head == chosen { Role::Strong } else { Role::Text });
         let lowered = -f64::from(*slope) * f64::from(shown.distance());
-        let row = Row::of(2, head.to_string(), style)
-            .until(14, number::decimals((*slope).into(), 4), style)
-            .and(15, bar::glyphs(f64::from(*slope), BAR, &theme.symbols.bar), theme.style(Role::ProbBar))
-            .until(46, number::decimals(lowered, 2), style);
-        if head == chosen { row.and(0, theme.symbols.here, style) } else { row }
+        let row = table.row([
+            Cell::of(format!(" {head}"), style),
+            Cell::of(number::decimals((*slope).into(), 4), style),
+            Cell::Bar((*slope).into(), theme.style(Role::ProbBar)),
+            Cell::of(number::decimals(lowered, 2), style),
+        ]);
+        row.marked(head == chosen, theme)
     }));
     rows
 }

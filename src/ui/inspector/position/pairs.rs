@@ -7,9 +7,10 @@ use ratatui::layout::Rect;
 
 use super::{Shown, hands};
 use crate::theme::Role;
-use crate::ui::inspector::own::{Row, Signed};
 use crate::ui::layout::INSPECTOR;
 use crate::ui::widgets::number;
+use crate::ui::widgets::row::Signed;
+use crate::ui::widgets::table::{Cell, Column, Table};
 
 /// Ends of the scale of a part.
 const PART: f32 = 4.0;
@@ -23,15 +24,15 @@ pub fn draw(shown: &Shown<'_>, area: Rect, at: u16, buf: &mut Buffer) -> u16 {
     }
     let full = area.width >= INSPECTOR.0;
     let (text, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
-    let bars = 32;
     let scale = Signed { low: -PART, high: PART, cells: if full { 25 } else { 13 } };
-    Row::of(1, "hand", muted)
-        .until(14, "angle", muted)
-        .until(22, "part", muted)
-        .until(31, "unturned", muted)
-        .and(bars, "−4", muted)
-        .until(bars + scale.cells, "4", muted)
-        .draw(area, at, buf);
+    let columns = [
+        Column::right("angle", 14),
+        Column::right("part", 22),
+        Column::right("unturned", 31),
+        Column::bar(("−4", "4"), 32, scale.cells),
+    ];
+    let table = Table::of(theme, columns);
+    table.heads().and(1, "hand", muted).draw(area, at, buf);
     let order = shown.strongest();
     let selected = shown.app.inspector.position.pair.min(order.len() - 1);
     let first = (selected + 1).saturating_sub(rows);
@@ -43,16 +44,14 @@ pub fn draw(shown: &Shown<'_>, area: Rect, at: u16, buf: &mut Buffer) -> u16 {
         let frequency = rotation.frequencies.get(pair).copied().unwrap_or(f32::NAN);
         let unrotated = rotation.unrotated.get(pair).copied().unwrap_or(f32::NAN);
         let eighth = hands::eighth(frequency, shown.distance());
-        let mut row = Row::of(2, pair.to_string(), style)
-            .and(6, hands::hand(eighth, theme), style)
-            .until(14, degrees(frequency, shown.distance()), style)
-            .until(22, number::decimals(part.into(), 2), style)
-            .until(31, number::decimals(unrotated.into(), 2), theme.style(Role::Muted));
-        row = scale.row(row, bars, part, theme);
-        if here {
-            row = row.and(0, theme.symbols.here, style);
-        }
-        row.draw(area, at + used, buf);
+        let row = table.row([
+            Cell::of(degrees(frequency, shown.distance()), style),
+            Cell::of(number::decimals(part.into(), 2), style),
+            Cell::of(number::decimals(unrotated.into(), 2), muted),
+            Cell::Signed(part, scale),
+        ]);
+        let row = row.and(2, pair.to_string(), style).and(6, hands::hand(eighth, theme), style);
+        row.marked(here, theme).draw(area, at + used, buf);
         used += 1;
     }
     used

@@ -13,7 +13,7 @@ const FOLDED: u16 = 4;
 
 /// The columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Columns {
+pub struct StageColumns {
     /// Cells of a token's name, from column 3 on.
     pub name: u16,
     /// Column before which the model's figures end.
@@ -28,7 +28,7 @@ pub struct Columns {
     pub units: Option<u16>,
 }
 
-impl Columns {
+impl StageColumns {
     /// Those of a trace in so many columns.
     pub fn of(trace: &SamplerTrace, width: u16) -> Self {
         let narrow = width < INSPECTOR.0;
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn four_stages_fit_in_both_forms() {
         let of = |width: u16| {
-            let columns = Columns::of(&paris(), width);
+            let columns = StageColumns::of(&paris(), width);
             (columns.stages.iter().map(|(_, end)| *end).collect::<Vec<u16>>(), columns.folded, columns.draw)
         };
         assert_eq!(of(67), (vec![28, 36, 44, 52], None, Some(54)));
@@ -82,7 +82,7 @@ mod tests {
         let mut trace = paris();
         let mild = crate::inspect::stages::StageTrace { removed: 0.0, ..trace.stages[0].clone() };
         trace.stages.splice(0..0, [mild.clone(), mild.clone(), mild]);
-        let columns = Columns::of(&trace, 67);
+        let columns = StageColumns::of(&trace, 67);
         assert_eq!(columns.stages.iter().map(|(stage, _)| *stage).collect::<Vec<_>>(), [3, 5, 6]);
         assert_eq!(columns.folded, Some((4, 48)));
     }

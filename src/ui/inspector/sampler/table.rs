@@ -6,42 +6,39 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use super::columns::Columns;
+use super::columns::StageColumns;
 use super::{Shown, parameter, ruler};
 use crate::inspect::stages::{SamplerTrace, StageName};
 use crate::sampling::Stage;
 use crate::theme::Role;
+use crate::ui::widgets::row::{self, Row};
 use crate::ui::widgets::{number, text};
 
 /// Draws the two rows of heads.
-pub fn heads(shown: &Shown<'_>, columns: &Columns, area: Rect, at: u16, buf: &mut Buffer) {
+pub fn heads(shown: &Shown<'_>, columns: &StageColumns, area: Rect, at: u16, buf: &mut Buffer) {
     let style = shown.theme.style(Role::Muted);
-    let (first, second) = (text::row(area, at, 0), text::row(area, at + 1, 0));
-    let mut right = |row: Rect, end: u16, words: &str| {
-        text::put_right(buf, Rect { width: end.min(row.width), ..row }, words, style);
-    };
-    right(first, columns.model, "model");
-    right(second, columns.model, "%");
+    let mut names = Row::of(3, "token", style).until(columns.model, "model", style);
+    let mut units = Row::default().until(columns.model, "%", style);
     for (stage, end) in &columns.stages {
         let name = shown.trace.stages[*stage].name;
-        right(first, *end, head(name));
+        names = names.until(*end, head(name), style);
         let set = shown.sampling.as_ref().map(|sampling| parameter(sampling, name));
-        right(second, *end, &set.unwrap_or_default());
+        units = units.until(*end, set.unwrap_or_default(), style);
     }
     if let Some((count, end)) = columns.folded {
-        right(first, end, &format!("+{count}"));
+        names = names.until(end, format!("+{count}"), style);
     }
-    text::put(buf, text::row(first, 0, 3), "token", style);
     if let Some(draw) = columns.draw.filter(|_| !shown.trace.stages.is_empty()) {
-        text::put(buf, text::row(first, 0, draw), "draw", style);
         let greedy = shown.trace.stages.last().is_some_and(|last| last.name == StageName::Greedy);
         let number = match shown.trace.u {
             Some(u) => format!("u = {u:.4}"),
             None if greedy => "the likeliest".into(),
             None => "u not known".into(),
         };
-        text::put(buf, text::row(second, 0, draw), &number, style);
+        names = names.and(draw, "draw", style);
+        units = units.and(draw, number, style);
     }
+    row::stack(&[names, units], area, at, buf);
 }
 
 /// A stage's name in seven letters.
@@ -142,7 +139,13 @@ fn rest_cells(trace: &SamplerTrace, rows: &[usize]) -> (u64, Cells, Cells) {
 }
 
 /// Draws the tokens, ‹more› and ‹others›.
-pub fn rows(shown: &Shown<'_>, columns: &Columns, area: Rect, (at, lines): (u16, u16), buf: &mut Buffer) {
+pub fn rows(
+    shown: &Shown<'_>,
+    columns: &StageColumns,
+    area: Rect,
+    (at, lines): (u16, u16),
+    buf: &mut Buffer,
+) {
     let (trace, theme) = (&shown.trace, shown.theme);
     let listed = listed(trace, shown.app.inspector.by_last, usize::from(lines));
     let places = ruler::places(trace).unwrap_or_default();
@@ -156,63 +159,61 @@ pub fn rows(shown: &Shown<'_>, columns: &Columns, area: Rect, (at, lines): (u16,
             (false, false) => theme.style(Role::Text),
         };
         let mark = if drawn { theme.symbols.drawn } else { "" };
-        let at = text::row(area, row, 0);
-        put_row(shown, columns, at, (mark, &shown.name(*index), 3), &cells, style, buf);
+        let mut drawn_row = figures(shown, columns, (mark, &shown.name(*index), 3), &cells, style);
         if let (Some(draw), Some((_, from, to))) =
             (columns.draw, places.iter().find(|(place, ..)| place == index))
         {
-            text::put(buf, text::row(at, 0, draw), &format!("{from:.3}–{to:.3}"), style);
+            drawn_row = drawn_row.and(draw, format!("{from:.3}–{to:.3}"), style);
         }
+        drawn_row.draw(area, row, buf);
     }
     let (count, more, others) = rest_cells(trace, &listed);
     let muted = theme.style(Role::Muted);
     let rest = if columns.units.is_some() { 3 } else { 1 };
     if count > 0 {
         let name = format!("‹{} more›", number::grouped(count));
-        put_row(shown, columns, text::row(area, at + lines, 0), ("", &name, rest), &more, muted, buf);
+        figures(shown, columns, ("", &name, rest), &more, muted).draw(area, at + lines, buf);
     }
-    put_row(shown, columns, text::row(area, at + lines + 1, 0), ("", "‹others›", rest), &others, muted, buf);
+    figures(shown, columns, ("", "‹others›", rest), &others, muted).draw(area, at + lines + 1, buf);
 }
 
-fn put_row(
+/// A token's mark and name, and its figure in each column.
+fn figures(
     shown: &Shown<'_>,
-    columns: &Columns,
-    at: Rect,
+    columns: &StageColumns,
     (mark, name, start): (&str, &str, u16),
     cells: &Cells,
     style: Style,
-    buf: &mut Buffer,
-) {
+) -> Row {
     let theme = shown.theme;
     // A cut token is struck in the first column; its figures stay readable up to the cut.
     let plain = if style == theme.style(Role::TokenCut) { theme.style(Role::Text) } else { style };
-    let figures = |probability: f64| number::percent(probability);
-    let mut right = |end: u16, words: &str, style: Style| {
-        text::put_right(buf, Rect { width: end.min(at.width), ..at }, words, style);
-    };
+    let cut = theme.style(Role::TokenCut).remove_modifier(Modifier::CROSSED_OUT);
+    let mut row = Row::default();
     if let Some(model) = cells.model {
-        right(columns.model, &figures(model), plain);
+        row = row.until(columns.model, number::percent(model), plain);
     }
     for (stage, end) in &columns.stages {
-        match cells.stages[*stage] {
-            Cell::Share(probability) => right(*end, &figures(probability), plain),
-            Cell::Cut => right(
-                *end,
-                theme.symbols.cut,
-                theme.style(Role::TokenCut).remove_modifier(Modifier::CROSSED_OUT),
-            ),
-            Cell::Empty => {}
-        }
+        row = match cells.stages[*stage] {
+            Cell::Share(probability) => row.until(*end, number::percent(probability), plain),
+            Cell::Cut => row.until(*end, theme.symbols.cut, cut),
+            Cell::Empty => row,
+        };
     }
-    text::put(buf, text::row(at, 0, 1), mark, style);
-    text::put(buf, text::row(at, 0, start), &text::cut(name, columns.name + 3 - start), style);
+    row.and(1, mark, style).and(start, text::cut(name, columns.name + 3 - start), style)
 }
 
 /// A column's figure, by its stage.
 type Figure<'a> = Box<dyn Fn(usize) -> String + 'a>;
 
 /// Draws what each column leaves, throws out, still has of the model's own, and how uncertain it is.
-pub fn summary(shown: &Shown<'_>, columns: &Columns, area: Rect, (at, lines): (u16, u16), buf: &mut Buffer) {
+pub fn summary(
+    shown: &Shown<'_>,
+    columns: &StageColumns,
+    area: Rect,
+    (at, lines): (u16, u16),
+    buf: &mut Buffer,
+) {
     let trace = &shown.trace;
     let style = shown.theme.style(Role::Text);
     let muted = shown.theme.style(Role::Muted);
@@ -247,19 +248,17 @@ pub fn summary(shown: &Shown<'_>, columns: &Columns, area: Rect, (at, lines): (u
         drop(rows.remove(2));
     }
     for ((label, model, of_stage, unit), row) in rows.into_iter().zip(at..at + lines) {
-        let at = text::row(area, row, 0);
-        let mut right = |end: u16, words: &str| {
-            text::put_right(buf, Rect { width: end.min(at.width), ..at }, words, style);
-        };
         // "model's own" is as long as its room: the figure stands one further right.
-        right(columns.model + u16::from(label.len() == 11 && model.len() == 6), &model);
-        for (stage, end) in &columns.stages {
-            right(*end, &of_stage(*stage));
+        let end = columns.model + u16::from(label.len() == 11 && model.len() == 6);
+        let drawn = Row::default().until(end, model, style);
+        let drawn =
+            columns.stages.iter().fold(drawn, |row, (stage, end)| row.until(*end, of_stage(*stage), style));
+        let drawn = drawn.and(if narrow { 1 } else { 3 }, label, style);
+        match columns.units {
+            Some(units) => drawn.and(units, unit, muted),
+            None => drawn,
         }
-        text::put(buf, text::row(at, 0, if narrow { 1 } else { 3 }), label, style);
-        if let Some(units) = columns.units {
-            text::put(buf, text::row(at, 0, units), unit, muted);
-        }
+        .draw(area, row, buf);
     }
 }
 

@@ -6,7 +6,7 @@ use super::message::{self, Message};
 use super::said;
 use crate::inspect::pieces::TokenizerKind;
 use crate::theme::Role;
-use crate::ui::inspector::own::Row;
+use crate::ui::widgets::row::Row;
 use crate::ui::widgets::text;
 
 /// Rows that the cuts may take.

@@ -7,7 +7,7 @@ use super::said;
 use crate::inspect::pieces::TokenizerKind;
 use crate::theme::Role;
 use crate::token::{TokenId, TokenKind};
-use crate::ui::inspector::own::{self, Row};
+use crate::ui::widgets::row::{self, Row};
 use crate::ui::widgets::{number, token};
 
 /// Special tokens that are listed by name, and where there are few columns.
@@ -68,6 +68,6 @@ pub fn special(message: &Message<'_>, width: u16) -> Vec<Row> {
         names.push(format!("… {} in all", number::grouped((first.len() + more) as u64)));
     }
     let mut rows = said(message, "special tokens, never made from typed text", width, Role::Text);
-    rows.extend(own::packed(&names, 1, width, message.theme.style(Role::TokenSpecial)));
+    rows.extend(row::packed(&names, 1, width, message.theme.style(Role::TokenSpecial)));
     rows
 }

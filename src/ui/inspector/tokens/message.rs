@@ -12,7 +12,7 @@ use crate::chat::RunId;
 use crate::inspect::pieces::Pieces;
 use crate::theme::Theme;
 use crate::token::{Step, TokenId, TokenKind, Vocabulary};
-use crate::ui::inspector::own;
+use crate::ui::inspector::frame;
 use crate::ui::widgets::token;
 
 /// Bytes as text: whole characters as they are, others as hexadecimal digits.
@@ -157,7 +157,7 @@ impl<'a> Message<'a> {
             .iter()
             .map(|token| Entry { place: app.view().place_in_context(token), step: Cow::Borrowed(token.step) })
             .collect();
-        let vocabulary = own::vocabulary(app);
+        let vocabulary = frame::vocabulary(app);
         let before =
             if app.inspector.tokens.all { everything(app, vocabulary, run, &mut entries) } else { 0 };
         let told = around.as_ref().map(|(_, pieces, word)| pieces.within(word.start as u32, word.end as u32));
@@ -166,7 +166,7 @@ impl<'a> Message<'a> {
         let stair = Stair {
             name: match &word {
                 Some((text, _)) => visible(text.as_bytes(), theme),
-                None => own::shown_name(app, theme),
+                None => frame::shown_name(app, theme),
             },
             text: word.map(|(text, _)| text),
             count: told.as_ref().map_or(marked.len(), |told| told.tokens().count()),

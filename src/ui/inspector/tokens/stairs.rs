@@ -6,7 +6,8 @@ use super::message::{self, Message};
 use super::said;
 use crate::inspect::pieces::{Merge, Pieces, TokenizerKind, Word};
 use crate::theme::{Role, Theme};
-use crate::ui::inspector::own::{self, Row};
+use crate::ui::inspector::frame;
+use crate::ui::widgets::row::{self, Row};
 use crate::ui::widgets::{number, text};
 
 /// Column before which a rule's number ends.
@@ -103,7 +104,7 @@ pub fn rows(message: &Message<'_>, width: u16, most: usize) -> Vec<Row> {
         return rows;
     };
     let Some(pieces) = &stair.told else {
-        rows.extend(said(message, &own::missing(message.app), width, Role::Text));
+        rows.extend(said(message, &frame::missing(message.app), width, Role::Text));
         return rows;
     };
     if let Some(doubt) = &pieces.doubt {
@@ -188,7 +189,7 @@ fn foot(message: &Message<'_>, pieces: &Pieces, ruler: &Ruler<'_>, width: u16) -
         listed.push(format!("{name} {}", id.0));
     }
     let mut rows = vec![brackets, names];
-    rows.extend(own::packed(&listed, 1, width, theme.style(Role::Text)));
+    rows.extend(row::packed(&listed, 1, width, theme.style(Role::Text)));
     if let Some(words) = done(pieces, ruler.text, theme) {
         rows.extend(said(message, &words, width, Role::Muted));
     }

@@ -8,54 +8,39 @@ use ratatui::layout::Rect;
 use super::message::{Entry, Message};
 use crate::theme::Role;
 use crate::token::TokenKind;
-use crate::ui::inspector::own::Row;
 use crate::ui::layout::INSPECTOR;
-use crate::ui::widgets::{number, text, token};
+use crate::ui::widgets::row::Row;
+use crate::ui::widgets::table::{Cell, Column, Table};
+use crate::ui::widgets::{number, token};
 
-/// Where columns begin and end.
-struct Columns {
-    place: u16,
-    id: u16,
-    name: (u16, u16),
-    bytes: (u16, u16),
-    surprise: u16,
-    rank: u16,
-    full: bool,
-}
-
-impl Columns {
-    fn of(width: u16) -> Self {
-        if width >= INSPECTOR.0 {
-            Self { place: 7, id: 15, name: (17, 29), bytes: (30, 53), surprise: 60, rank: 67, full: true }
-        } else {
-            Self { place: 7, id: 14, name: (15, 23), bytes: (24, 34), surprise: 40, rank: 46, full: false }
-        }
-    }
+/// The table, and whether it has its full form.
+fn table<'a>(message: &Message<'a>, width: u16) -> (Table<'a, 6>, bool) {
+    let full = width >= INSPECTOR.0;
+    let by_width = |narrow: u16, wide: u16| if full { wide } else { narrow };
+    let columns = [
+        Column::right("#", 7),
+        Column::right("id", by_width(14, 15)),
+        Column::left("token", by_width(15, 17), by_width(8, 12)),
+        Column::left("bytes", by_width(24, 30), by_width(10, 23)),
+        Column::right(if full { "surprise bit" } else { "bit" }, by_width(40, 60)),
+        Column::right("rank", by_width(46, 67)),
+    ];
+    (Table::of(message.theme, columns), full)
 }
 
 /// Draws heads, at most so many rows of tokens, and the totals; gives the rows it took.
 pub fn draw(message: &Message<'_>, area: Rect, rows: u16, buf: &mut Buffer) -> u16 {
-    let theme = message.theme;
-    let columns = Columns::of(area.width);
-    let muted = theme.style(Role::Muted);
-    let surprise = if columns.full { "surprise bit" } else { "bit" };
-    Row::default()
-        .until(columns.place, "#", muted)
-        .until(columns.id, "id", muted)
-        .and(columns.name.0, "token", muted)
-        .and(columns.bytes.0, "bytes", muted)
-        .until(columns.surprise, surprise, muted)
-        .until(columns.rank, "rank", muted)
-        .draw(area, 0, buf);
+    let (table, full) = table(message, area.width);
+    table.heads().draw(area, 0, buf);
     let rows = rows.saturating_sub(1).min(area.height.saturating_sub(1));
     let first = first(message, usize::from(rows));
     let listed = message.entries.iter().enumerate().skip(first).take(usize::from(rows));
     let mut at = 1;
     for (index, entry) in listed {
-        line(message, &columns, index, entry, area, at, buf);
+        line(message, &table, full, (index, entry)).draw(area, at, buf);
         at += 1;
     }
-    let totals = Row::of(1, totals(message, columns.full), theme.style(Role::Text));
+    let totals = Row::of(1, totals(message, full), message.theme.style(Role::Text));
     totals.draw(area, at, buf);
     at + 1
 }
@@ -73,15 +58,7 @@ fn first(message: &Message<'_>, rows: usize) -> usize {
     seen.min(message.entries.len().saturating_sub(rows))
 }
 
-fn line(
-    message: &Message<'_>,
-    columns: &Columns,
-    index: usize,
-    entry: &Entry<'_>,
-    area: Rect,
-    at: u16,
-    buf: &mut Buffer,
-) {
+fn line(message: &Message<'_>, table: &Table<'_, 6>, full: bool, (index, entry): (usize, &Entry<'_>)) -> Row {
     let (theme, step) = (message.theme, entry.step.as_ref());
     let marked = message.marked.contains(&index);
     let here = index == message.here;
@@ -97,30 +74,28 @@ fn line(
     let name = token::written(step.id, &step.bytes, message.vocabulary, &theme.symbols);
     let rank = match step.rank {
         0 => unknown(),
-        rank if columns.full => number::grouped(rank.into()),
+        rank if full => number::grouped(rank.into()),
         rank => rank.to_string(),
     };
     let style = theme.style(text_role);
-    let mut row = Row::default()
-        .until(columns.place, place, style)
-        .until(columns.id, id, style)
-        .and(columns.name.0, text::cut(&name, columns.name.1 - columns.name.0), theme.style(role))
-        .and(columns.bytes.0, hex(&step.bytes, columns), theme.style(Role::Muted))
-        .until(columns.rank, rank, style);
-    if marked {
-        row = row.and(0, if theme.symbols.ascii { "|" } else { "▐" }, theme.style(Role::Strong));
-    }
-    if here {
-        row = row.and(1, theme.symbols.here, theme.style(Role::Strong));
-    }
     let bits = step.surprisal_bits();
-    row = if bits.is_finite() {
-        let style = theme.mag(level(bits));
-        row.until(columns.surprise, number::decimals(bits.into(), 2), style)
+    let surprise = if bits.is_finite() {
+        Cell::of(number::decimals(bits.into(), 2), theme.mag(level(bits)))
     } else {
-        row.until(columns.surprise, unknown(), theme.style(text_role))
+        Cell::of(unknown(), style)
     };
-    row.draw(area, at, buf);
+    let row = table.row([
+        Cell::of(place, style),
+        Cell::of(id, style),
+        Cell::of(name, theme.style(role)),
+        Cell::of(hex(&step.bytes, full), theme.style(Role::Muted)),
+        surprise,
+        Cell::of(rank, style),
+    ]);
+    let strong = theme.style(Role::Strong);
+    let mark = if theme.symbols.ascii { "|" } else { "▐" };
+    let row = if marked { row.and(0, mark, strong) } else { row };
+    if here { row.and(1, theme.symbols.here, strong) } else { row }
 }
 
 /// Step of the ramp for a surprise, a bit a step, as the text is coloured.
@@ -128,12 +103,10 @@ fn level(bits: f32) -> usize {
     bits.round().clamp(0.0, 8.0) as usize
 }
 
-/// `20 52 65 79`, without blanks in the narrow form; cut where it does not fit.
-fn hex(bytes: &[u8], columns: &Columns) -> String {
-    let gap = if columns.full { " " } else { "" };
+/// `20 52 65 79`, without blanks in the narrow form.
+fn hex(bytes: &[u8], full: bool) -> String {
     let all: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
-    let room = columns.bytes.1 - columns.bytes.0;
-    if all.is_empty() { "–".into() } else { text::cut(&all.join(gap), room) }
+    if all.is_empty() { "–".into() } else { all.join(if full { " " } else { "" }) }
 }
 
 /// `11 tokens   37 bytes   3.4 bytes a token   1.8 tokens a word`

@@ -6,7 +6,7 @@ use super::message::{self, Message};
 use crate::command::Command;
 use crate::inspect::pieces::Pieces;
 use crate::theme::Role;
-use crate::ui::inspector::own::Row;
+use crate::ui::widgets::row::Row;
 use crate::ui::widgets::{number, text, token};
 
 /// The line, the pieces with their ids under them, and the words before.

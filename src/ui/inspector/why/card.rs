@@ -5,12 +5,14 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::super::own::{self, Row};
 use crate::app::{App, change_words};
 use crate::command::Command;
 use crate::theme::{Role, Theme};
 use crate::token::Candidate;
+use crate::ui::inspector::frame;
 use crate::ui::layout::INSPECTOR;
+use crate::ui::widgets::row::{self, Row};
+use crate::ui::widgets::table::{Cell, Column, Table};
 use crate::ui::widgets::text;
 
 /// Rows with everything.
@@ -37,19 +39,19 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
             ),
             format!("{} blocks, heads, neurons", key(Command::SortParts)),
         ];
-        own::stack(&own::packed(&words, 1, area.width, muted), area, u16::from(area.height > 2), buf);
+        row::stack(&row::packed(&words, 1, area.width, muted), area, u16::from(area.height > 2), buf);
         return;
     }
     let said = change_words(&app.inspector.why.tried, area.width >= INSPECTOR.0);
     let Some(card) = app.display().shown_card() else {
-        let words = format!("{said}: {}", own::missing(app));
-        own::stack(&own::wrapped(&words, 1, area.width, theme.style(Role::Text)), area, 0, buf);
+        let words = format!("{said}: {}", frame::missing(app));
+        row::stack(&row::wrapped(&words, 1, area.width, theme.style(Role::Text)), area, 0, buf);
         return;
     };
     let trace = &card.trace;
     let title = text::cut(&said, area.width.saturating_sub(16));
     let kl = trace.kl_from_original.map_or_else(String::new, |kl| format!("KL {kl:.2} nat"));
-    own::subject(theme, area, &[(title.as_str(), Role::Strong)], &kl, buf);
+    frame::subject(theme, area, &[(title.as_str(), Role::Strong)], &kl, buf);
     let Some((before, _)) = &trace.original else { return };
     table(app, theme, before, &trace.next, Rect { y: area.y + 1, height: area.height - 1, ..area }, buf);
     if area.height >= ROWS {
@@ -62,16 +64,20 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
 }
 
 fn table(app: &App, theme: &Theme, before: &[Candidate], after: &[Candidate], area: Rect, buf: &mut Buffer) {
-    let muted = theme.style(Role::Muted);
+    let (style, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
     let full = area.width >= INSPECTOR.0;
-    let width: u16 = 15;
-    let heads = Row::of(1, "before", muted)
-        .until(width, "%", muted)
-        .and(width + 2, "after", muted)
-        .until(2 * width + 1, "%", muted)
-        .and(2 * width + 3, if full { "difference" } else { "change" }, muted);
-    let heads = if full { heads.and(50, "points 0–20", muted).until(66, "rank", muted) } else { heads };
-    heads.draw(area, 0, buf);
+    let columns = [
+        Column::left("before", 1, 8),
+        Column::right("%", 15),
+        Column::left("after", 17, 8),
+        Column::right("%", 31),
+        Column::left(if full { "difference" } else { "change" }, 33, if full { 8 } else { 5 }),
+        Column::right("", if full { 49 } else { 45 }),
+        Column::left("points 0–20", 50, POINTS.1).when(full),
+        Column::right("rank", 66).when(full),
+    ];
+    let table = Table::of(theme, columns);
+    table.heads().draw(area, 0, buf);
     let share = |list: &[Candidate], id| list.iter().find(|c| c.id == id).map(|c| 100.0 * c.logprob.exp());
     // What is in one list alone had at most the other's least: the change is at least so large.
     let least = |list: &[Candidate]| list.iter().map(|c| 100.0 * c.logprob.exp()).fold(100.0, f32::min);
@@ -89,44 +95,59 @@ fn table(app: &App, theme: &Theme, before: &[Candidate], after: &[Candidate], ar
     changes.sort_by(|a, b| b.1.0.abs().total_cmp(&a.1.0.abs()));
     let rows = TOKENS.min(usize::from(area.height.saturating_sub(2)));
     for index in 0..rows {
-        let mut row = Row::default();
-        if let Some(one) = before.get(index) {
-            row = listed(app, theme, row, *one, 1, width);
-        }
-        if let Some(one) = after.get(index) {
-            row = listed(app, theme, row, *one, width + 2, 2 * width + 1);
-        }
-        if let Some((id, (change, bound))) = changes.get(index) {
-            let at = 2 * width + 3;
-            let name = text::cut(&own::name(app, theme, *id), if full { 8 } else { 5 });
-            let end = at + if full { 16 } else { 12 };
-            row = row.and(at, name, theme.style(Role::Text)).until(
-                end,
-                format!("{bound}{change:+.1}").replace('-', "−"),
-                theme.style(Role::Text),
-            );
-            if full {
-                let ranks = format!("{}→{}", rank(before, *id), rank(after, *id));
-                row = points(row, end + 1, *change, theme).until(66, ranks, muted);
-            }
-        }
+        let [before_name, before_share] = listed(app, theme, before.get(index));
+        let [after_name, after_share] = listed(app, theme, after.get(index));
+        let changed = changes.get(index);
+        let change = changed.map(|(_, (change, bound))| format!("{bound}{}", by(*change)));
+        let ranks = changed.map(|(id, _)| format!("{}→{}", rank(before, *id), rank(after, *id)));
+        let row = table.row([
+            before_name,
+            before_share,
+            after_name,
+            after_share,
+            Cell::maybe(changed.map(|(id, _)| frame::name(app, theme, *id)), style),
+            Cell::maybe(change, style),
+            changed.map_or(Cell::Empty, |(_, (change, _))| points(*change, theme)),
+            Cell::maybe(ranks, muted),
+        ]);
         row.draw(area, index as u16 + 1, buf);
     }
     if area.height >= ROWS - 2 {
-        others(theme, (before, after), (rows, width), area, buf);
+        let [before, after] = [before, after].map(|list| {
+            let listed: f32 = list.iter().take(rows).map(|one| one.logprob.exp()).sum();
+            100.0 * (1.0 - listed).clamp(0.0, 1.0)
+        });
+        // What is left for the tokens under the listed ones.
+        let others = || Cell::of("‹others›", muted);
+        let row = table.row([
+            others(),
+            Cell::of(format!("{before:.2}"), muted),
+            others(),
+            Cell::of(format!("{after:.2}"), muted),
+            Cell::Empty,
+            Cell::of(by(after - before), muted),
+            Cell::Empty,
+            Cell::Empty,
+        ]);
+        row.draw(area, rows as u16 + 1, buf);
     }
+}
+
+/// `+1.2`, `−0.4`.
+fn by(change: f32) -> String {
+    format!("{change:+.1}").replace('-', "−")
 }
 
 /// Points that a bar of differences spans, and its cells.
 const POINTS: (f32, u16) = (20.0, 9);
 
 /// The length of a difference: `█` for more, `▒` for less, `▸` beyond the scale.
-fn points(row: Row, at: u16, change: f32, theme: &Theme) -> Row {
+fn points(change: f32, theme: &Theme) -> Cell {
     let (glyph, role) = if change >= 0.0 { ("█", Role::TokenChosen) } else { ("▒", Role::RivalBar) };
+    let beyond = change.abs() > POINTS.0;
     let share = (change.abs() / POINTS.0).min(1.0);
-    let filled = (share * f32::from(POINTS.1)).round() as usize;
-    let row = row.and(at, glyph.repeat(filled), theme.style(role));
-    if change.abs() > POINTS.0 { row.and(at + POINTS.1 - 1, "▸", theme.style(role)) } else { row }
+    let filled = (share * f32::from(POINTS.1)).round() as usize - usize::from(beyond);
+    Cell::of(glyph.repeat(filled) + if beyond { "▸" } else { "" }, theme.style(role))
 }
 
 /// A token's rank in a list of the likeliest.
@@ -135,40 +156,11 @@ fn rank(list: &[Candidate], id: crate::token::TokenId) -> String {
     at.map_or_else(|| format!(">{}", list.len()), |at| (at + 1).to_string())
 }
 
-/// What is left for the tokens under the listed ones.
-fn others(
-    theme: &Theme,
-    (before, after): (&[Candidate], &[Candidate]),
-    (rows, width): (usize, u16),
-    area: Rect,
-    buf: &mut Buffer,
-) {
-    let rest = |list: &[Candidate]| {
-        let listed: f32 = list.iter().take(rows).map(|one| one.logprob.exp()).sum();
-        100.0 * (1.0 - listed).clamp(0.0, 1.0)
-    };
-    let muted = theme.style(Role::Muted);
-    let (before, after) = (rest(before), rest(after));
-    let at = 2 * width + 3;
-    Row::of(1, "‹others›", muted)
-        .until(width, format!("{before:.2}"), muted)
-        .and(width + 2, "‹others›", muted)
-        .until(2 * width + 1, format!("{after:.2}"), muted)
-        .until(
-            at + if area.width >= INSPECTOR.0 { 16 } else { 12 },
-            format!("{:+.1}", after - before).replace('-', "−"),
-            muted,
-        )
-        .draw(area, rows as u16 + 1, buf);
-}
-
-fn listed(app: &App, theme: &Theme, row: Row, one: Candidate, at: u16, end: u16) -> Row {
+/// A token of a list and its share.
+fn listed(app: &App, theme: &Theme, one: Option<&Candidate>) -> [Cell; 2] {
+    let Some(one) = one else { return [Cell::Empty, Cell::Empty] };
     let chosen = app.display().shown_step().and_then(|shown| shown.step.id) == Some(one.id);
-    let role = if chosen { Role::TokenChosen } else { Role::Text };
-    let name = text::cut(&own::name(app, theme, one.id), end.saturating_sub(at + 7));
-    row.and(at, name, theme.style(role)).until(
-        end,
-        format!("{:.2}", 100.0 * one.logprob.exp()),
-        theme.style(role),
-    )
+    let style = theme.style(if chosen { Role::TokenChosen } else { Role::Text });
+    let name = text::cut(&frame::name(app, theme, one.id), 7);
+    [Cell::of(name, style), Cell::of(format!("{:.2}", 100.0 * one.logprob.exp()), style)]
 }

@@ -7,8 +7,9 @@ use ratatui::layout::Rect;
 
 use crate::app::{App, Picking, Pin, change_words, part_name};
 use crate::theme::{Role, Theme};
-use crate::ui::inspector::own::{self, Row};
+use crate::ui::inspector::frame;
 use crate::ui::layout::INSPECTOR;
+use crate::ui::widgets::row::{self, Row};
 use crate::ui::widgets::text;
 
 /// Rows that choosing takes.
@@ -19,7 +20,7 @@ pub fn draw(app: &App, theme: &Theme, picking: &Picking, area: Rect, buf: &mut B
     let source = &picking.source;
     let ids = app.display().source_text(source).unwrap_or_default();
     let at = (source.position as usize).min(ids.len().saturating_sub(1));
-    let named = |index: usize| ids.get(index).map(|id| own::name(app, theme, *id)).unwrap_or_default();
+    let named = |index: usize| ids.get(index).map(|id| frame::name(app, theme, *id)).unwrap_or_default();
     let of = if source.text.is_empty() { "" } else { " of the other version" };
     let words = format!(
         "patch {}: what it gave at position {} {}{of}",
@@ -27,11 +28,11 @@ pub fn draw(app: &App, theme: &Theme, picking: &Picking, area: Rect, buf: &mut B
         source.position,
         named(at)
     );
-    let mut y = own::stack(&own::wrapped(&words, 1, area.width, theme.style(Role::Strong)), area, 0, buf);
+    let mut y = row::stack(&row::wrapped(&words, 1, area.width, theme.style(Role::Strong)), area, 0, buf);
     strip(theme, &named, (at, ids.len()), area, y, buf);
     y += 2;
     let keys = ["←→ position", "s its stream", "v other version", "p patch", "Esc leave"].map(String::from);
-    own::stack(&own::packed(&keys, 1, area.width, theme.style(Role::Muted)), area, y, buf);
+    row::stack(&row::packed(&keys, 1, area.width, theme.style(Role::Muted)), area, y, buf);
 }
 
 /// The tokens around the chosen one, as many as fit, the chosen one in brackets.
@@ -80,7 +81,7 @@ pub fn pins(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) -> u16 {
         let words = text::cut(&change_words(&pin.tried, area.width >= INSPECTOR.0), room);
         Row::of(1, "=", muted).and(3, words, theme.style(Role::Text)).until(end, figures, muted)
     });
-    own::stack(&rows.collect::<Vec<_>>(), area, 0, buf)
+    row::stack(&rows.collect::<Vec<_>>(), area, 0, buf)
 }
 
 /// `77.25→14.66  KL 1.17`: the chosen token's odds before and after.

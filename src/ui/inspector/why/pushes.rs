@@ -9,8 +9,9 @@ use super::short;
 use crate::app::{App, Unit};
 use crate::inspect::trace::Attribution;
 use crate::theme::{Role, Theme};
-use crate::ui::inspector::own::{self, Row};
+use crate::ui::inspector::frame;
 use crate::ui::layout::INSPECTOR;
+use crate::ui::widgets::row::Row;
 use crate::ui::widgets::{number, text};
 
 /// Logits that the bars span.
@@ -21,13 +22,13 @@ const PUSH: u16 = 18;
 const BAR: u16 = 20;
 
 /// Where the columns stand.
-struct Columns {
+struct PushColumns {
     cells: u16,
     sum: u16,
     off: u16,
 }
 
-impl Columns {
+impl PushColumns {
     fn of(width: u16) -> Self {
         if width >= INSPECTOR.0 {
             Self { cells: 30, sum: BAR + 38, off: BAR + 46 }
@@ -80,7 +81,7 @@ pub fn draw(app: &App, theme: &Theme, attribution: &Attribution, area: Rect, buf
     if area.height < 4 {
         return 0;
     }
-    let columns = Columns::of(area.width);
+    let columns = PushColumns::of(area.width);
     let muted = theme.style(Role::Muted);
     let inside = &app.inspector.inside;
     let parts = app.display().ranked_parts();
@@ -121,7 +122,7 @@ fn rest(
     app: &App,
     theme: &Theme,
     attribution: &Attribution,
-    columns: &Columns,
+    columns: &PushColumns,
     (shown, running): (usize, f32),
     area: Rect,
     buf: &mut Buffer,
@@ -142,8 +143,8 @@ fn rest(
         .until(columns.off, "–", muted)
         .draw(area, 0, buf);
     let strong = theme.style(Role::Strong);
-    let rival = own::name(app, theme, attribution.rival);
-    let chosen = own::name(app, theme, attribution.token);
+    let rival = frame::name(app, theme, attribution.rival);
+    let chosen = frame::name(app, theme, attribution.token);
     let line = Row::of(2, "sum", strong).until(PUSH, signed(attribution.difference), strong);
     let bar = columns.bar(line, theme, 0.0, attribution.difference);
     let after = BAR + columns.cell(attribution.difference).max(1) + 1;

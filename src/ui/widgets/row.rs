@@ -1,4 +1,4 @@
-//! What the stations of a token's own pass share: rows made of pieces, subjects, captions, bars around zero.
+//! Rows made of pieces at columns, words as rows, and bars around zero.
 //!
 //! Invariant: a piece stands at its column or not at all; a bar's scale is fixed and never follows the data.
 
@@ -6,15 +6,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::app::App;
-use crate::engine::protocol::Inspected;
+use super::text;
 use crate::theme::{Role, Theme};
-use crate::token::{TokenId, Vocabulary};
-use crate::ui::layout::INSPECTOR;
-use crate::ui::widgets::{text, token};
-
-/// These stations are drawn at most this wide.
-pub const WIDEST: u16 = 120;
 
 /// A row: texts at columns.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +29,11 @@ impl Row {
     pub fn until(self, end: u16, text: impl Into<String>, style: Style) -> Self {
         let text = text.into();
         self.and(end.saturating_sub(text::width(&text)), text, style)
+    }
+
+    /// With the mark of what is selected before it, if it is.
+    pub fn marked(self, here: bool, theme: &Theme) -> Self {
+        if here { self.and(0, theme.symbols.here, theme.style(Role::Strong)) } else { self }
     }
 
     /// Draws it.
@@ -76,97 +74,6 @@ pub fn packed(texts: &[String], at: u16, width: u16, style: Style) -> Vec<Row> {
         }
     }
     lines.into_iter().map(|line| Row::of(at, line, style)).collect()
-}
-
-/// The caption under the subject; nothing where captions are off or the screen is low.
-pub fn caption(app: &App, theme: &Theme, area: Rect, words: &str) -> Vec<Row> {
-    if app.config.inspector.captions && area.height > 14 {
-        wrapped(words, 1, area.width, theme.style(Role::Muted))
-    } else {
-        Vec::new()
-    }
-}
-
-/// The subject of a station, and at the right end what it costs, where there is room.
-pub fn subject(theme: &Theme, area: Rect, words: &[(&str, Role)], price: &str, buf: &mut Buffer) {
-    let at = text::row(area, 0, 1);
-    let pieces: Vec<_> = words.iter().map(|(words, role)| (*words, theme.style(*role))).collect();
-    let taken = text::put_all(buf, at, &pieces);
-    if taken + text::width(price) + 3 <= at.width {
-        let until = Rect { width: at.width - 1, ..at };
-        text::put_right(buf, until, price, theme.style(Role::Muted));
-    }
-}
-
-/// What the pass on display cost: read again, or opened while it was written.
-pub fn price(app: &App, seen: &Inspected) -> String {
-    // A pass that was opened as it was written needed no decoding of its own.
-    if seen.decoded > 0 {
-        return format!("read again {:.0} ms", seen.ms);
-    }
-    live_price(app).unwrap_or_else(|| format!("{:.1} ms as it was written", seen.ms))
-}
-
-/// What looking costs while a reply is written.
-pub fn live_price(app: &App) -> Option<String> {
-    app.display().live_price().map(|(ms, every)| match every {
-        0 | 1 => format!("{ms:.1} ms a token"),
-        every => format!("{ms:.1} ms, looks every {every} tokens"),
-    })
-}
-
-/// Where nothing is known: what the station would show, and why it does not.
-pub fn empty(theme: &Theme, area: Rect, subject: &str, caption: &[Row], why: &str, buf: &mut Buffer) {
-    Row::of(1, subject, theme.style(Role::Text)).draw(area, 0, buf);
-    let at = 1 + stack(caption, area, 1, buf);
-    let gap = u16::from(at + 2 < area.height);
-    stack(&wrapped(why, 1, area.width, theme.style(Role::Text)), area, at + gap, buf);
-}
-
-/// Why there is nothing to show of the token on display.
-pub fn missing(app: &App) -> String {
-    app.display().inside_missing().unwrap_or_else(|| "not read yet".into())
-}
-
-/// The vocabulary of the token on display.
-pub fn vocabulary(app: &App) -> Option<&Vocabulary> {
-    let hash = app.display().shown_step()?.vocabulary.as_ref()?;
-    app.talk.vocabularies.get(hash).map(AsRef::as_ref)
-}
-
-/// The text of an entry of that vocabulary.
-pub fn name(app: &App, theme: &Theme, id: TokenId) -> String {
-    token::named(id, vocabulary(app), &theme.symbols)
-}
-
-/// The text of the token on display: by its recorded bytes where its vocabulary is not there.
-pub fn shown_name(app: &App, theme: &Theme) -> String {
-    let Some(shown) = app.display().shown_step() else { return String::new() };
-    let step = &shown.step;
-    match step.id.filter(|_| vocabulary(app).is_some() || step.bytes.is_empty()) {
-        Some(id) => name(app, theme, id),
-        None => token::shown(&step.bytes, crate::token::TokenKind::Normal, &theme.symbols),
-    }
-}
-
-/// Which pass is on display: `read "…France is" → chose ␣Paris`, or the pass at the token itself.
-pub fn chose(app: &App, theme: &Theme, width: u16) -> String {
-    let Some(shown) = app.display().shown_step() else { return "no token on display".into() };
-    let name = text::cut(&shown_name(app, theme), 14);
-    if app.display().own_pass() {
-        return format!("reading {name} itself");
-    }
-    if width < INSPECTOR.0 {
-        return format!("chose {name}");
-    }
-    let read = token::one_line(&shown.context_tail, &theme.symbols);
-    format!("read \"{}\" → chose {name}", text::tail(&read, 12))
-}
-
-/// The place of the token on display in what was read, as counted from 0; `None` where it is not known.
-pub fn place(app: &App) -> Option<usize> {
-    let at = app.display().shown_step().filter(|shown| shown.chat == app.talk.chat.head.id)?.cursor();
-    app.view().place_in_context(&app.view().token_at(at)?)
 }
 
 /// A bar that floats from zero on a fixed scale, with `▸` or `◂` where the value lies beyond.
