@@ -13,7 +13,7 @@ use crate::ui::widgets::table::{Cell, Column, Table};
 use crate::ui::widgets::{number, text, token};
 
 /// The table: position, name, figures, the likeliest others. Columns go from the right.
-fn table<'a>(theme: &'a Theme, width: u16) -> Table<'a, 9> {
+fn table(theme: &Theme, width: u16) -> Table<'_, 9> {
     let figure = |head: &str, end: u16| Column::right(head, end).when(end <= width);
     let columns = [
         figure("#", 8),

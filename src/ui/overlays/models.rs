@@ -59,7 +59,7 @@ fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
 }
 
 /// The table: name, quantisation, file, context, speed, state. Columns go from the right, but for the state.
-fn table<'a>(theme: &'a Theme, width: u16) -> Table<'a, 6> {
+fn table(theme: &Theme, width: u16) -> Table<'_, 6> {
     let state = match width {
         92.. => 63,
         84.. => 55,

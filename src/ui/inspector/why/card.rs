@@ -97,17 +97,17 @@ fn table(app: &App, theme: &Theme, before: &[Candidate], after: &[Candidate], ar
     for index in 0..rows {
         let [before_name, before_share] = listed(app, theme, before.get(index));
         let [after_name, after_share] = listed(app, theme, after.get(index));
-        let changed = changes.get(index);
-        let change = changed.map(|(_, (change, bound))| format!("{bound}{}", by(*change)));
-        let ranks = changed.map(|(id, _)| format!("{}→{}", rank(before, *id), rank(after, *id)));
+        let most = changes.get(index);
+        let change = most.map(|(_, (change, bound))| format!("{bound}{}", by(*change)));
+        let ranks = most.map(|(id, _)| format!("{}→{}", rank(before, *id), rank(after, *id)));
         let row = table.row([
             before_name,
             before_share,
             after_name,
             after_share,
-            Cell::maybe(changed.map(|(id, _)| frame::name(app, theme, *id)), style),
+            Cell::maybe(most.map(|(id, _)| frame::name(app, theme, *id)), style),
             Cell::maybe(change, style),
-            changed.map_or(Cell::Empty, |(_, (change, _))| points(*change, theme)),
+            most.map_or(Cell::Empty, |(_, (change, _))| points(*change, theme)),
             Cell::maybe(ranks, muted),
         ]);
         row.draw(area, index as u16 + 1, buf);
