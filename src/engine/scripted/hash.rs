@@ -10,12 +10,8 @@ pub(super) fn mix(key: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A uniform number, 0 to 1.
-pub(super) fn unit(key: u64) -> f32 {
-    (key >> 40) as f32 / (1_u32 << 24) as f32
-}
-
-/// Four uniform numbers added up: −1 to 1, mostly near 0, with the tails that make a few tokens likely.
-pub(super) fn bell(key: u64) -> f32 {
+/// A number around 0, −1 to 1, for a key and a place: four uniform ones added up, so that a few are large.
+pub(super) fn bell(key: u64, place: usize) -> f32 {
+    let key = mix(key ^ ((place as u64) << 20));
     (0..4).map(|part| ((key >> (16 * part)) & 0xffff) as f32 / 65_535.0).sum::<f32>() / 2.0 - 1.0
 }

@@ -7,11 +7,9 @@ mod draw;
 mod hash;
 mod inside;
 mod model;
-mod network;
 mod passes;
 mod reading;
 mod replies;
-mod reread;
 mod vocabulary;
 
 use std::collections::BTreeMap;
@@ -28,6 +26,11 @@ use crate::chat::{StopReason, Timings, Usage};
 use crate::inspect::pieces::{Pieces, Word};
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
 use crate::token::{TokenId, Vocabulary};
+
+/// What every question is said to take, ms.
+const MS: f32 = 1.0;
+/// How many of the likeliest tokens an opened pass lists.
+const LISTED: usize = 20;
 
 /// How the made-up model behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,8 +98,6 @@ struct State {
     /// How many more tokens a reply may write; one that is not named runs freely.
     allowed: BTreeMap<RequestId, Option<u32>>,
     plan: CapturePlan,
-    /// A reply is being written.
-    writing: bool,
     /// The worker stops for ever at its next step.
     hanging: bool,
     vocabulary: Option<Arc<vocabulary::Pieces>>,
@@ -202,10 +203,8 @@ impl Desk for Shared {
     }
 
     fn beside(&self, id: RequestId, inspection: Inspection) -> Option<Inspection> {
-        let Some(pieces) = self.pieces().ok().filter(|_| self.lock().writing) else {
-            return Some(inspection);
-        };
-        let event = inside::beside(&pieces, &inspection).unwrap_or_else(Event::Failed);
+        let Ok(pieces) = self.pieces() else { return Some(inspection) };
+        let event = inside::inspected(&pieces, &inspection);
         (self.emit)(Envelope { id, event });
         None
     }
@@ -236,37 +235,20 @@ impl Body for Worker {
         let answer = match job {
             Job::Load { entry, params } => self.load(id, &entry, &params),
             Job::Generate(generate) => self.generate(id, &generate),
-            Job::Score(score) => {
-                self.with_model(id, &|model, options, control| model.score(&score, options, control))
-            }
-            Job::Reread(reread) => {
-                self.with_model(id, &|model, options, control| model.reread(&reread, options, control))
-            }
-            Job::Look(look) => {
-                self.with_model(id, &|model, options, control| model.look(&look, options, control))
-            }
-            Job::LookAhead(ahead) => {
-                self.with_model(id, &|model, options, control| model.look_ahead(&ahead, options, control))
-            }
-            Job::Depths(depths) => {
-                self.with_model(id, &|model, options, control| model.depths(&depths, options, control))
-            }
-            Job::Direction(direction) => self.with_model(id, &|model, _, _| model.direct(&direction)),
-            Job::Attend(attend) => {
-                self.with_model(id, &|model, options, control| model.attend(&attend, options, control))
-            }
-            Job::Calibrate => self.with_model(id, &|model, _, _| model.calibrate()),
+            Job::Score(score) => self.with_model(id, &|model, control| model.score(&score, control)),
+            Job::Reread(reread) => self.with_model(id, &|model, control| model.reread(&reread, control)),
+            Job::Look(look) => self.with_model(id, &|model, control| model.look(&look, control)),
+            Job::LookAhead(ahead) => self.with_model(id, &|model, control| model.look_ahead(&ahead, control)),
+            Job::Depths(depths) => self.with_model(id, &|model, control| model.depths(&depths, control)),
+            Job::Direction(_) => Err(other("The scripted engine has no directions to steer by.".into())),
+            Job::Attend(attend) => self.with_model(id, &|model, control| model.attend(&attend, control)),
+            Job::Calibrate => self.with_model(id, &|model, _| Ok(model.calibrate())),
         };
         self.answered(id, answer);
     }
 
     fn inspection(&mut self, id: RequestId, inspection: Inspection) {
-        let answer = match inspection {
-            Inspection::Inspect(inspect) => {
-                self.with_model(id, &|model, options, control| model.inspect(&inspect, options, control))
-            }
-            Inspection::Embed(embed) => self.with_model(id, &|model, _, _| model.embed(&embed)),
-        };
+        let answer = self.shared.pieces().map(|pieces| inside::inspected(&pieces, &inspection));
         self.answered(id, answer);
     }
 }
@@ -308,11 +290,7 @@ impl Worker {
         }
         // A word on the pace may have come while the request waited for its turn; it counts.
         self.shared.lock().allowed.entry(id).or_insert(generate.allow);
-        self.shared.lock().writing = true;
-        let event =
-            self.with_model(id, &|model, options, control| model.generate(generate, options, control));
-        self.shared.lock().writing = false;
-        event
+        self.with_model(id, &|model, control| model.generate(generate, control))
     }
 
     fn with_model(&mut self, id: RequestId, work: &Work<'_>) -> Result<Event, Failure> {
@@ -324,13 +302,14 @@ impl Worker {
             pause: &|until| shared.wait(id, until),
             permit: &|| shared.permit(id, &emit),
             plan: &|| shared.lock().plan.clone(),
+            options: &shared.options,
         };
-        work(model, &shared.options, &control)
+        work(model, &control)
     }
 }
 
 /// What the worker does with the loaded model.
-type Work<'a> = dyn Fn(&mut Model, &ScriptedOptions, &Control<'_>) -> Result<Event, Failure> + 'a;
+type Work<'a> = dyn Fn(&mut Model, &Control<'_>) -> Result<Event, Failure> + 'a;
 
 fn no_model() -> Failure {
     Failure { message: "No model is loaded.".into(), kind: FailureKind::NoModel }

@@ -8,21 +8,23 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::draw::{Chain, Wanted};
-use super::reading::{self, Reading};
+use super::inside::{HEADS, LAYERS, Pass};
+use super::passes::no_token;
+use super::reading::Reading;
 use super::vocabulary::{self, MARKS, Pieces};
-use super::{ScriptedOptions, network};
+use super::{ScriptedOptions, other};
 use crate::chat::{StopReason, Timings, Usage};
 use crate::engine::milliseconds;
 use crate::engine::prompt::stop::HoldBack;
 use crate::engine::prompt::template::{Encoded, Template};
 use crate::engine::protocol::{
-    Capabilities, CapturePlan, Event, Failure, FailureKind, Generate, LiveInside, Loaded, Memory, Prompt,
-    PromptFacts, Written,
+    Capabilities, Capability, CapturePlan, Event, Failure, FailureKind, Generate, LiveInside, Loaded, Memory,
+    Prompt, PromptFacts, Written,
 };
 use crate::inspect::distribution::Distribution;
 use crate::inspect::stages::TraceSource;
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
-use crate::token::{Candidate, Step, TokenId};
+use crate::token::{Candidate, Step, TokenId, TokenKind};
 
 const TEMPLATE: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] \
     + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
@@ -47,9 +49,9 @@ pub(super) fn facts(entry: &ModelEntry, options: &ScriptedOptions) -> Result<Mod
         file_size: 94 << 20,
         parameters: 135_000_000,
         context_length: options.context,
-        layers: network::LAYERS,
-        heads: network::HEADS,
-        kv_heads: network::KV_HEADS,
+        layers: LAYERS,
+        heads: HEADS,
+        kv_heads: HEADS,
         embedding_length: 64,
         head_dim: 16,
         vocabulary_size: pieces_for(base).vocabulary.len() as u32,
@@ -74,6 +76,8 @@ pub(super) struct Control<'a> {
     pub(super) permit: &'a dyn Fn() -> bool,
     /// What is recorded now.
     pub(super) plan: &'a dyn Fn() -> CapturePlan,
+    /// How the model behaves.
+    pub(super) options: &'a ScriptedOptions,
 }
 
 /// A reply that is being written.
@@ -124,7 +128,7 @@ impl Model {
             template: template.kind,
             template_hash: template.hash.clone(),
             takes_system: template.takes_system,
-            capabilities: Capabilities::all(),
+            capabilities: Capabilities::all().without(Capability::Steering),
             notes: template.notes.clone(),
             facts,
         };
@@ -136,12 +140,7 @@ impl Model {
     }
 
     /// Reads the prompt and writes the reply.
-    pub(super) fn generate(
-        &mut self,
-        generate: &Generate,
-        options: &ScriptedOptions,
-        control: &Control<'_>,
-    ) -> Result<Event, Failure> {
+    pub(super) fn generate(&mut self, generate: &Generate, control: &Control<'_>) -> Result<Event, Failure> {
         let begun = Instant::now();
         let Encoded { mut ids, text, mut notes } = self.encode(&generate.prompt)?;
         let prompt = ids.len();
@@ -151,7 +150,7 @@ impl Model {
         };
         ids.extend(taken);
         self.can_begin(&ids)?;
-        let seed = generate.sampling.seed.unwrap_or(options.seed);
+        let seed = generate.sampling.seed.unwrap_or(control.options.seed);
         let (chain, left_out) = Chain::new(&generate.sampling, seed, &self.pieces.vocabulary);
         notes.extend(left_out);
         let shared = self.cache.iter().zip(&ids).take_while(|(a, b)| a == b).count();
@@ -159,7 +158,7 @@ impl Model {
         let reused = shared.min(ids.len() - 1);
         let facts = PromptFacts { ids: ids[..prompt].to_vec(), reused: reused as u32, seed, text, notes };
         (control.emit)(Event::Prompt(facts));
-        let read = self.read(&ids, reused, options, control);
+        let read = self.read(&ids, reused, control);
         let prompt_took = begun.elapsed();
         let decoding = Instant::now();
         let mut writer = Writer {
@@ -170,8 +169,7 @@ impl Model {
             hold: HoldBack::new(self.stops(generate)),
             chain,
         };
-        let stop =
-            if read { self.write(&mut writer, generate, options, control) } else { StopReason::Cancelled };
+        let stop = if read { self.write(&mut writer, generate, control) } else { StopReason::Cancelled };
         for written in writer.hold.finish() {
             (control.emit)(Event::Token(Box::new(written)));
         }
@@ -185,17 +183,11 @@ impl Model {
     }
 
     /// Reads what is not cached; false when cancelled.
-    fn read(
-        &mut self,
-        ids: &[TokenId],
-        reused: usize,
-        options: &ScriptedOptions,
-        control: &Control<'_>,
-    ) -> bool {
+    fn read(&mut self, ids: &[TokenId], reused: usize, control: &Control<'_>) -> bool {
         self.cache.truncate(reused);
         let total = (ids.len() - reused) as u32;
         for slice in ids[reused..].chunks(self.batch) {
-            if (control.pause)(Instant::now() + Duration::from_millis(options.slice_ms)) {
+            if (control.pause)(Instant::now() + Duration::from_millis(control.options.slice_ms)) {
                 return false;
             }
             self.cache.extend(slice);
@@ -205,15 +197,9 @@ impl Model {
     }
 
     /// The token loop.
-    fn write(
-        &mut self,
-        writer: &mut Writer,
-        generate: &Generate,
-        options: &ScriptedOptions,
-        control: &Control<'_>,
-    ) -> StopReason {
+    fn write(&mut self, writer: &mut Writer, generate: &Generate, control: &Control<'_>) -> StopReason {
         let most = generate.sampling.max_tokens as usize;
-        let token = Duration::from_millis(options.token_ms);
+        let token = Duration::from_millis(control.options.token_ms);
         let mut due = Instant::now();
         let mut last = due;
         loop {
@@ -232,7 +218,7 @@ impl Model {
             if (control.pause)(due) {
                 return StopReason::Cancelled;
             }
-            let distribution = reading::distribution(&writer.reading);
+            let distribution = writer.reading.distribution();
             let drawn = writer.chain.draw(&writer.reading, &distribution, &writer.ids);
             if self.ends(drawn.id) {
                 return StopReason::Eos;
@@ -260,15 +246,34 @@ impl Model {
     }
 
     fn can_begin(&self, ids: &[TokenId]) -> Result<(), Failure> {
-        let context = self.loaded.context as usize;
-        if ids.len() < context {
-            return self.fits(ids);
+        self.fits(ids)?;
+        if ids.len() < self.loaded.context as usize { Ok(()) } else { Err(self.too_long("prompt", ids)) }
+    }
+
+    /// Whether these tokens can be read at all.
+    pub(super) fn fits(&self, ids: &[TokenId]) -> Result<(), Failure> {
+        if ids.is_empty() {
+            return Err(other("There is nothing to read.".into()));
         }
+        if let Some(id) = ids.iter().find(|id| self.pieces.vocabulary.bytes(**id).is_none()) {
+            return Err(no_token(*id));
+        }
+        if ids.len() > self.loaded.context as usize { Err(self.too_long("text", ids)) } else { Ok(()) }
+    }
+
+    fn too_long(&self, what: &str, ids: &[TokenId]) -> Failure {
         let message = format!(
-            "The prompt has {} tokens, the context {context}: shorten it, or load the model with a longer context.",
-            ids.len()
+            "The {what} has {} tokens, the context {}: shorten it, or load the model with a longer context.",
+            ids.len(),
+            self.loaded.context
         );
-        Err(Failure { message, kind: FailureKind::ContextFull })
+        Failure { message, kind: FailureKind::ContextFull }
+    }
+
+    /// Whether a token ends a reply.
+    pub(super) fn ends(&self, id: TokenId) -> bool {
+        use super::vocabulary::{END_OF_TEXT, END_OF_TURN};
+        self.pieces.vocabulary.kind(id) == TokenKind::Control && [END_OF_TURN, END_OF_TEXT].contains(&id)
     }
 
     fn stops(&self, generate: &Generate) -> Vec<String> {
@@ -340,7 +345,7 @@ fn observe(
     let inside = plan.inside.as_ref().filter(|live| !live.is_empty()).map(|live| {
         let next = distribution.order().iter().find(|id| **id != drawn).copied();
         let want = live.of(drawn, next, writer.ids.len() as u32 - 1);
-        let seen = network::open(&writer.reading, &writer.ids, &want, &[]);
+        let seen = Pass::after(&writer.reading, &writer.ids).open(&want);
         Box::new(LiveInside { ms: seen.ms, every: 1, seen })
     });
     Written { step, index, stages: stages.flatten(), watched, recording_ms, inside, unchanged: None }

@@ -1,72 +1,102 @@
-//! Reading without writing: scores of a text, one forward pass, and a beam.
+//! Reading without writing: texts scored, a pass replayed, a beam, and what is opened of the passes of a text.
 //!
 //! Invariant: none of these changes the chat's cache, and their numbers are those of a reply at the same ids.
 
 use std::time::{Duration, Instant};
 
 use super::draw::{Chain, Wanted};
+use super::inside::{Pass, attended, calibrated};
 use super::model::{Control, Model};
-use super::reading::{self, Reading};
-use super::{ScriptedOptions, cancelled, other};
-use crate::engine::milliseconds;
+use super::reading::Reading;
+use super::{MS, cancelled, other};
 use crate::engine::protocol::{
-    Event, Failure, FailureKind, Look, LookAhead, Looked, LookedAhead, Path, Score,
+    Attend, Depths, Event, Failure, Look, LookAhead, Looked, LookedAhead, Path, Reread, Rescored, Score,
 };
 use crate::inspect::stages::TraceSource;
-use crate::token::{Candidate, TokenId, TokenKind};
+use crate::token::{Step, TokenId};
 
 impl Model {
     /// Scores a text's tokens, a slice at a time.
-    pub(super) fn score(
-        &self,
-        score: &Score,
-        options: &ScriptedOptions,
-        control: &Control<'_>,
-    ) -> Result<Event, Failure> {
-        let begun = Instant::now();
-        self.fits(&score.ids)?;
-        let total = score.ids.len() as u32;
-        if score.from == 0 || score.from >= total {
-            return Err(other(format!(
-                "There is nothing to score from token {} of {total}: a text's first token has no probability.",
-                score.from
-            )));
-        }
-        let mut reading = Reading::new(&self.pieces);
-        let mut done = 0;
-        for slice in score.ids.chunks(self.batch) {
-            if (control.pause)(Instant::now() + Duration::from_millis(options.slice_ms)) {
-                return Err(cancelled());
-            }
-            let mut steps = Vec::new();
-            for id in slice {
-                if reading.length() >= score.from as usize {
-                    let distribution = reading::distribution(&reading);
-                    let bytes = self.pieces.written(*id);
-                    let step = distribution.step(*id, bytes, score.top_logprobs as usize);
-                    steps.push(step.ok_or_else(|| no_token(*id))?);
-                }
+    pub(super) fn score(&self, score: &Score, control: &Control<'_>) -> Result<Event, Failure> {
+        let decoded = score.ids.len() as u32;
+        self.in_slices(&score.ids, score.from as usize, control, |first, mut reading, slice| {
+            let steps = self.steps(&mut reading, slice, score.top_logprobs)?;
+            Ok(Event::Scores { first, steps })
+        })?;
+        Ok(Event::Scored { decoded, ms: MS })
+    }
+
+    /// The lens of many passes of one text.
+    pub(super) fn depths(&self, request: &Depths, control: &Control<'_>) -> Result<Event, Failure> {
+        let from = request.from as usize;
+        self.in_slices(&request.ids, from, control, |first, mut reading, slice| {
+            let judge = |(at, id): (usize, &TokenId)| {
+                let pass = Pass::after(&reading, &request.ids[..first as usize + at]);
+                let depth = pass.depths(*id, request.cells);
                 reading.push(*id);
-            }
-            done += slice.len() as u32;
-            (control.emit)(Event::PromptProgress { done, total });
-            if !steps.is_empty() {
-                (control.emit)(Event::Scores { first: done - steps.len() as u32, steps });
-            }
+                depth
+            };
+            Ok(Event::Depths { first, tokens: slice.iter().enumerate().map(judge).collect() })
+        })?;
+        Ok(Event::DepthsDone { decoded: (request.ids.len() - from) as u32, ms: MS })
+    }
+
+    /// Tells of the tokens from one on, each by what was read before it.
+    fn in_slices(
+        &self,
+        ids: &[TokenId],
+        from: usize,
+        control: &Control<'_>,
+        mut tell: impl FnMut(u32, Reading, &[TokenId]) -> Result<Event, Failure>,
+    ) -> Result<(), Failure> {
+        self.fits(ids)?;
+        if from == 0 || from >= ids.len() {
+            let message = format!(
+                "There is nothing to score from token {from} of {}: a text's first token has no probability.",
+                ids.len()
+            );
+            return Err(other(message));
         }
-        Ok(Event::Scored { decoded: total, ms: milliseconds(begun) })
+        for first in (from..ids.len()).step_by(self.batch) {
+            self.slice(control)?;
+            let slice = &ids[first..ids.len().min(first + self.batch)];
+            let reading = Reading::of(&self.pieces, &ids[..first]);
+            let (done, total) = ((first + slice.len() - from) as u32, (ids.len() - from) as u32);
+            (control.emit)(Event::PromptProgress { done, total });
+            (control.emit)(tell(first as u32, reading, slice)?);
+        }
+        Ok(())
+    }
+
+    /// A reply scored after another prompt.
+    pub(super) fn reread(&self, request: &Reread, control: &Control<'_>) -> Result<Event, Failure> {
+        let prompt = self.encode(&request.prompt)?.ids;
+        let all: Vec<TokenId> = prompt.iter().chain(&request.reply).copied().collect();
+        self.fits(&all)?;
+        if request.reply.is_empty() {
+            return Err(other("There is no reply to score: it has no tokens.".into()));
+        }
+        self.slice(control)?;
+        let steps =
+            self.steps(&mut Reading::of(&self.pieces, &prompt), &request.reply, request.top_logprobs)?;
+        let scored = Rescored { prompt, steps, decoded: all.len() as u32, displaced: 0, ms: MS };
+        Ok(Event::Rescored(Box::new(scored)))
+    }
+
+    /// The steps that write these tokens after what was read.
+    fn steps(&self, reading: &mut Reading, ids: &[TokenId], top: u32) -> Result<Vec<Step>, Failure> {
+        let step = |id: &TokenId| {
+            let step = reading.distribution().step(*id, self.pieces.written(*id), top as usize);
+            reading.push(*id);
+            step.ok_or_else(|| no_token(*id))
+        };
+        ids.iter().map(step).collect()
     }
 
     /// Looks at the pass at the last of these ids.
-    pub(super) fn look(
-        &self,
-        look: &Look,
-        options: &ScriptedOptions,
-        control: &Control<'_>,
-    ) -> Result<Event, Failure> {
-        let begun = Instant::now();
-        let (reading, decoded) = self.read_aside(&look.ids, options, control)?;
-        let distribution = reading::distribution(&reading);
+    pub(super) fn look(&self, look: &Look, control: &Control<'_>) -> Result<Event, Failure> {
+        let reading = self.read_aside(&look.ids, control)?;
+        let distribution = reading.distribution();
         let logits = if look.logits { Looked::pack(distribution.logits()) } else { Vec::new() };
         let stages = match &look.replay {
             None => None,
@@ -82,110 +112,58 @@ impl Model {
                 chain.trace(&reading, &distribution, &look.ids, &wanted).map(Box::new)
             }
         };
-        Ok(Event::Looked(Box::new(Looked { logits, stages, decoded, ms: milliseconds(begun) })))
+        Ok(Event::Looked(Box::new(Looked { logits, stages, decoded: 1, ms: MS })))
     }
 
     /// Follows the likeliest continuations.
-    pub(super) fn look_ahead(
-        &self,
-        ahead: &LookAhead,
-        options: &ScriptedOptions,
-        control: &Control<'_>,
-    ) -> Result<Event, Failure> {
-        let begun = Instant::now();
-        let (reading, mut decoded) = self.read_aside(&ahead.ids, options, control)?;
+    pub(super) fn look_ahead(&self, ahead: &LookAhead, control: &Control<'_>) -> Result<Event, Failure> {
+        let reading = self.read_aside(&ahead.ids, control)?;
         let width = ahead.width.max(1) as usize;
         let mut beam = vec![(Path::default(), reading)];
-        for depth in 0..ahead.depth {
-            if (control.pause)(Instant::now()) {
-                return Err(cancelled());
-            }
+        for _ in 0..ahead.depth {
+            self.slice(control)?;
             let mut grown = Vec::new();
             for (path, reading) in beam {
                 if path.tokens.last().is_some_and(|last| self.ends(last.id)) {
                     grown.push((path, reading));
                     continue;
                 }
-                decoded += u32::from(depth > 0);
-                for candidate in reading::distribution(&reading).top(width) {
-                    let mut longer = path.clone();
-                    longer.tokens.push(candidate);
-                    grown.push((longer, reading.clone()));
+                for candidate in reading.distribution().top(width) {
+                    let (mut path, mut reading) = (path.clone(), reading.clone());
+                    path.tokens.push(candidate);
+                    reading.push(candidate.id);
+                    grown.push((path, reading));
                 }
             }
             grown.sort_by(|(a, _), (b, _)| b.logprob().total_cmp(&a.logprob()));
             grown.truncate(width);
-            for (path, reading) in &mut grown {
-                let unread = path.tokens.len() > reading.length() - ahead.ids.len();
-                if let Some(Candidate { id, .. }) = path.tokens.last().filter(|_| unread) {
-                    reading.push(*id);
-                }
-            }
             beam = grown;
         }
         let paths = beam.into_iter().map(|(path, _)| path).filter(|path| !path.tokens.is_empty()).collect();
-        Ok(Event::LookedAhead(Box::new(LookedAhead { paths, decoded, ms: milliseconds(begun) })))
+        Ok(Event::LookedAhead(Box::new(LookedAhead { paths, decoded: 1, ms: MS })))
     }
 
-    /// Reads on a scratch sequence that begins with what the chat's cache shares; at least the last token is
-    /// decoded, since its logits are needed.
-    pub(super) fn read_aside(
-        &self,
-        ids: &[TokenId],
-        options: &ScriptedOptions,
-        control: &Control<'_>,
-    ) -> Result<(Reading, u32), Failure> {
+    /// Attention over a stretch of text.
+    pub(super) fn attend(&self, request: &Attend, control: &Control<'_>) -> Result<Event, Failure> {
+        let reading = self.read_aside(&request.ids, control)?;
+        Ok(Event::Attended(Box::new(attended(reading.key(), request)?)))
+    }
+
+    /// What each head does on random text.
+    pub(super) fn calibrate(&self) -> Event {
+        Event::Calibrated(Box::new(calibrated(&self.pieces.vocabulary)))
+    }
+
+    fn read_aside(&self, ids: &[TokenId], control: &Control<'_>) -> Result<Reading, Failure> {
         self.fits(ids)?;
-        let decoded = self.read_new(ids, ids.len(), options, control)?;
-        Ok((Reading::of(&self.pieces, ids), decoded))
+        self.slice(control)?;
+        Ok(Reading::of(&self.pieces, ids))
     }
 
-    /// Reads what the chat's cache does not share of these ids, in slices; at least the last of the first `asked`,
-    /// whose logits are needed. How many that are.
-    pub(super) fn read_new(
-        &self,
-        ids: &[TokenId],
-        asked: usize,
-        options: &ScriptedOptions,
-        control: &Control<'_>,
-    ) -> Result<u32, Failure> {
-        let shared = self.cache.iter().zip(ids).take_while(|(a, b)| a == b).count();
-        let new = &ids[shared.min(asked - 1)..];
-        let total = new.len() as u32;
-        let mut done = 0;
-        for slice in new.chunks(self.batch) {
-            if (control.pause)(Instant::now() + Duration::from_millis(options.slice_ms)) {
-                return Err(cancelled());
-            }
-            done += slice.len() as u32;
-            (control.emit)(Event::PromptProgress { done, total });
-        }
-        Ok(total)
-    }
-
-    /// Whether these tokens can be read at all.
-    pub(super) fn fits(&self, ids: &[TokenId]) -> Result<(), Failure> {
-        let context = self.loaded.context as usize;
-        if ids.is_empty() {
-            return Err(other("There is nothing to read.".into()));
-        }
-        if let Some(id) = ids.iter().find(|id| self.pieces.vocabulary.bytes(**id).is_none()) {
-            return Err(no_token(*id));
-        }
-        if ids.len() > context {
-            let message = format!(
-                "The text has {} tokens, the context {context}: shorten it, or load the model with a longer context.",
-                ids.len()
-            );
-            return Err(Failure { message, kind: FailureKind::ContextFull });
-        }
-        Ok(())
-    }
-
-    /// Whether a token ends a reply.
-    pub(super) fn ends(&self, id: TokenId) -> bool {
-        use super::vocabulary::{END_OF_TEXT, END_OF_TURN};
-        self.pieces.vocabulary.kind(id) == TokenKind::Control && [END_OF_TURN, END_OF_TEXT].contains(&id)
+    /// Takes the time that a slice of a text takes.
+    fn slice(&self, control: &Control<'_>) -> Result<(), Failure> {
+        let until = Instant::now() + Duration::from_millis(control.options.slice_ms);
+        if (control.pause)(until) { Err(cancelled()) } else { Ok(()) }
     }
 }
 

@@ -2,22 +2,14 @@
 
 use std::sync::mpsc::Receiver;
 
-use proptest::prelude::*;
-
 use super::*;
 use crate::chat::{Role, StopReason};
-use crate::engine::protocol::{
-    Depths, Embed, Immediate, Inspect, Live, Look, LookAhead, Message, Prompt, Replay, Request, Reread,
-    Rescored, Score, StoredTokens, Want, Written,
-};
+use crate::engine::protocol::{Immediate, Inspect, Message, Prompt, Request, Score, StoredTokens, Want};
 use crate::engine::transport::thread::ThreadEngine;
 use crate::engine::{Engine, testing};
-use crate::inspect::distribution::Distribution;
-use crate::inspect::stages::{SamplerTrace, TraceSource};
-use crate::inspect::trace::ForwardTrace;
 use crate::model_entry::Source;
-use crate::sampling::{LogitBias, Sampling};
-use crate::token::{Candidate, Step, TokenKind};
+use crate::sampling::Sampling;
+use crate::token::{Step, TokenKind};
 
 const QUICK: ScriptedOptions =
     ScriptedOptions { token_ms: 0, load_ms: 0, slice_ms: 0, context: 8192, seed: 42 };
@@ -164,15 +156,8 @@ fn the_numbers_of_a_step_agree_with_each_other() {
         // Entropy lies between what the likeliest token alone forces and the uniform distribution's.
         assert!(step.entropy > 0.0 && step.entropy < 10.0 && step.survivors >= step.rank);
     }
-    let outside = steps.iter().filter(|step| step.chosen_index().is_none()).count();
-    assert!(outside > 0 && outside * 10 < steps.len(), "{outside} of {}", steps.len());
-}
-
-#[test]
-fn at_temperature_zero_the_likeliest_token_is_taken() {
-    let sampling = Sampling { temperature: 0.0, ..Sampling::default() };
-    let events = Fixture::loaded(QUICK, "toy").ask(chat(vec![message(Role::User, "count")], sampling));
-    assert!(steps(&events).iter().all(|step| step.rank == 1));
+    let slips = steps.iter().filter(|step| step.rank > 1).count();
+    assert!(slips > 0 && slips * 2 < steps.len(), "{slips} of {}", steps.len());
 }
 
 #[test]
@@ -295,19 +280,6 @@ fn hostile_and_empty_replies_are_what_they_say() {
 }
 
 #[test]
-fn an_emoji_is_cut_into_tokens_that_are_no_characters() {
-    let mut fixture = Fixture::loaded(QUICK, "toy");
-    let events = fixture.ask(Request::Immediate(Immediate::Tokenize {
-        text: "🙂".into(),
-        special: false,
-        begin: true,
-    }));
-    let Some(Event::Tokenized { tokens }) = events.last() else { panic!("{events:?}") };
-    let pieces: Vec<&[u8]> = tokens.iter().map(|(_, bytes)| bytes.as_slice()).collect();
-    assert_eq!(pieces, [&b"<|begin|>"[..], &[0xf0, 0x9f], &[0x99, 0x82]]);
-}
-
-#[test]
 fn nothing_is_answered_before_a_model_is_loaded() {
     let mut fixture = Fixture::new(QUICK);
     for request in [say("x"), Request::Immediate(Immediate::Vocabulary)] {
@@ -325,59 +297,8 @@ fn a_hanging_worker_still_leaves_the_desk_open() {
 }
 
 /// A reply to "Good day" with its prompt.
-fn good_day(fixture: &mut Fixture, sampling: Sampling) -> (Vec<TokenId>, Vec<Step>) {
-    let events = fixture.ask(chat(vec![message(Role::User, "Good day to you")], sampling));
-    let Event::Prompt(facts) = &events[0] else { panic!("{events:?}") };
-    (facts.ids.clone(), steps(&events))
-}
-
 fn ids(steps: &[Step]) -> Vec<TokenId> {
     steps.iter().filter_map(|step| step.id).collect()
-}
-
-fn branch(prompt: Vec<TokenId>, taken: TokenId, allow: Option<u32>) -> Generate {
-    let prompt = Prompt::Ids { ids: prompt, taken: vec![taken], chat: true };
-    let sampling = Sampling { seed: Some(7), ..Sampling::default() };
-    Generate { prompt, sampling, top_logprobs: 20, interventions: Vec::new(), allow }
-}
-
-fn seeded() -> Sampling {
-    Sampling { seed: Some(7), ..Sampling::default() }
-}
-
-#[test]
-fn taking_the_same_token_again_gives_the_same_reply_with_only_that_token_to_read() {
-    let mut fixture = Fixture::loaded(QUICK, "toy");
-    let (prompt, reply) = good_day(&mut fixture, seeded());
-    let at = 5;
-    let kept: Vec<TokenId> = prompt.iter().copied().chain(ids(&reply[..at])).collect();
-    let request = branch(kept.clone(), reply[at].id.unwrap(), None);
-    let events = fixture.ask(Request::Job(Job::Generate(Box::new(request))));
-    let Event::Prompt(facts) = &events[0] else { panic!("{events:?}") };
-    assert_eq!(facts.ids, kept, "the taken token is not part of the prompt");
-    assert_eq!(facts.reused as usize, kept.len());
-    assert_eq!(steps(&events), reply[at + 1..]);
-    let Some(Event::Done { usage, .. }) = events.last() else { panic!("{events:?}") };
-    assert_eq!(usage.completion_tokens as usize, reply.len() - at);
-}
-
-#[test]
-fn another_token_leads_to_another_text_and_back_again() {
-    let mut fixture = Fixture::loaded(QUICK, "toy");
-    let (prompt, reply) = good_day(&mut fixture, seeded());
-    let at = reply.iter().position(|step| step.rank == 1).unwrap();
-    let kept: Vec<TokenId> = prompt.iter().copied().chain(ids(&reply[..at])).collect();
-    let other = reply[at].candidates[9].id;
-    let go = |fixture: &mut Fixture| {
-        let request = branch(kept.clone(), other, None);
-        steps(&fixture.ask(Request::Job(Job::Generate(Box::new(request)))))
-    };
-    let branched = go(&mut fixture);
-    assert!(!branched.is_empty());
-    assert_ne!(bytes(&branched), bytes(&reply[at + 1..]));
-    let (_, again) = good_day(&mut fixture, seeded());
-    assert_eq!(again, reply, "a branch and a way back change nothing");
-    assert_eq!(go(&mut fixture), branched);
 }
 
 #[test]
@@ -403,148 +324,6 @@ fn a_reply_scored_afterwards_has_the_numbers_it_was_written_with() {
             matches!(events.last(), Some(Event::Scored { decoded, .. }) if *decoded as usize == from as usize + written.len())
         );
     }
-}
-
-#[test]
-fn a_text_without_a_first_token_or_with_foreign_ones_is_not_scored() {
-    let mut fixture = Fixture::loaded(QUICK, "toy");
-    for (ids, from) in
-        [(vec![TokenId(0), TokenId(5)], 0), (vec![TokenId(0)], 1), (vec![TokenId(0), TokenId(99_999)], 1)]
-    {
-        let score = Score { ids, from, top_logprobs: 5, interventions: Vec::new() };
-        assert!(matches!(
-            fixture.ask(Request::Job(Job::Score(Box::new(score)))).last(),
-            Some(Event::Failed(_))
-        ));
-    }
-}
-
-fn capture(fixture: &mut Fixture, plan: CapturePlan) {
-    assert_eq!(fixture.ask(Request::Immediate(Immediate::SetCapture(plan))), [Event::Acknowledged]);
-}
-
-#[test]
-fn stages_and_watched_tokens_come_with_each_token_and_agree_with_it() {
-    let mut fixture = Fixture::loaded(QUICK, "toy");
-    let watch = vec![TokenId(300), TokenId(2)];
-    capture(&mut fixture, CapturePlan { stages: 20, watch: watch.clone(), ..CapturePlan::default() });
-    let events = fixture.ask(say("count"));
-    let mut seen = 0;
-    for event in events {
-        if let Event::Token(written) = event {
-            let Written { step, index, stages, watched, recording_ms, inside, unchanged } = *written;
-            assert!(recording_ms.is_some_and(|ms| ms >= 0.0));
-            assert_eq!((index, inside, unchanged), (seen, None, None));
-            let trace = stages.expect("stages come with it");
-            assert_eq!((trace.index, Some(trace.drawn), trace.source), (seen, step.id, TraceSource::Live));
-            let names: Vec<&str> = trace.stages.iter().map(|stage| stage.name.label()).collect();
-            assert_eq!(names, ["top-k", "top-p", "min-p", "temp"]);
-            let listed: Vec<TokenId> = step.candidates.iter().map(|candidate| candidate.id).collect();
-            assert_eq!(trace.tokens[..20], listed);
-            for (p, candidate) in trace.model.iter().zip(&step.candidates) {
-                assert!((p - candidate.logprob.exp()).abs() < 1e-5);
-            }
-            assert!((trace.entropy - step.entropy).abs() < 1e-4);
-            let last = trace.stages.last().unwrap();
-            assert_eq!(last.left, step.survivors);
-            let drawn = trace.tokens.iter().position(|id| *id == trace.drawn).unwrap();
-            let probability = f64::from(last.probabilities[drawn].expect("what is drawn was left"));
-            let ((from, to), u) = (trace.interval.unwrap(), trace.u.unwrap());
-            assert!((to - from - probability).abs() < 1e-6 && from <= u && u <= to);
-            assert_eq!(watched.iter().map(|(candidate, _)| candidate.id).collect::<Vec<_>>(), watch);
-            for (candidate, rank) in watched {
-                let place = step.candidates.iter().position(|other| *other == candidate);
-                assert!(place.map_or(rank > 20, |place| place as u32 + 1 == rank));
-            }
-            seen += 1;
-        }
-    }
-    assert!(seen > 500);
-    capture(&mut fixture, CapturePlan::default());
-    assert!(fixture.ask(say("x")).iter().all(|event| match event {
-        Event::Token(written) => **written == Written { index: written.index, ..written.step.clone().into() },
-        _ => true,
-    }));
-}
-
-#[test]
-fn looking_back_gives_the_recorded_stages_and_the_whole_distribution() {
-    let mut fixture = Fixture::loaded(QUICK, "toy");
-    capture(&mut fixture, CapturePlan { stages: 30, ..CapturePlan::default() });
-    let sampling = Sampling { repeat_penalty: 1.3, xtc_probability: 0.5, ..seeded() };
-    let events = fixture.ask(chat(vec![message(Role::User, "Good day to you")], sampling.clone()));
-    let Event::Prompt(facts) = &events[0] else { panic!("{events:?}") };
-    let live: Vec<&SamplerTrace> = events
-        .iter()
-        .filter_map(|event| match event {
-            Event::Token(written) => written.stages.as_deref(),
-            _ => None,
-        })
-        .collect();
-    let reply = steps(&events);
-    assert_eq!(live.len(), reply.len());
-    for (index, (step, trace)) in reply.iter().zip(live).enumerate() {
-        let mut read = facts.ids.clone();
-        read.extend(ids(&reply[..index]));
-        let asked = Replay {
-            sampling: sampling.clone(),
-            seed: facts.seed,
-            prompt: facts.ids.len() as u32,
-            taken: 0,
-            drawn: step.id.unwrap(),
-            list: 30,
-        };
-        let look = Look { ids: read, interventions: Vec::new(), logits: true, replay: Some(Box::new(asked)) };
-        let events = fixture.ask(Request::Job(Job::Look(Box::new(look))));
-        let Some(Event::Looked(looked)) = events.last() else { panic!("{events:?}") };
-        let stages = looked.stages.as_ref().unwrap();
-        assert_eq!(SamplerTrace { source: TraceSource::Live, ..stages.as_ref().clone() }, *trace);
-        let whole = Distribution::new(looked.unpack()).unwrap();
-        let same = whole.step(step.id.unwrap(), &step.bytes, 20).unwrap();
-        assert_eq!(Step { survivors: step.survivors, ..same }, *step);
-        assert_eq!(looked.decoded, 1, "the chat's cache has the rest");
-    }
-}
-
-#[test]
-fn the_beam_holds_the_likeliest_paths_with_the_numbers_of_a_score() {
-    let mut fixture = Fixture::loaded(QUICK, "toy");
-    let (prompt, _) = good_day(&mut fixture, seeded());
-    let ahead = LookAhead { ids: prompt.clone(), width: 4, depth: 6, interventions: Vec::new() };
-    let events = fixture.ask(Request::Job(Job::LookAhead(Box::new(ahead))));
-    let Some(Event::LookedAhead(looked)) = events.last() else { panic!("{events:?}") };
-    assert_eq!(looked.paths.len(), 4);
-    assert!(looked.paths.is_sorted_by(|a, b| a.logprob() >= b.logprob()));
-    for path in &looked.paths {
-        let all: Vec<TokenId> =
-            prompt.iter().copied().chain(path.tokens.iter().map(|token| token.id)).collect();
-        let score = Score { ids: all, from: prompt.len() as u32, top_logprobs: 0, interventions: Vec::new() };
-        let scored: Vec<Candidate> = fixture
-            .ask(Request::Job(Job::Score(Box::new(score))))
-            .into_iter()
-            .filter_map(|event| match event {
-                Event::Scores { steps, .. } => Some(steps),
-                _ => None,
-            })
-            .flatten()
-            .map(|step| Candidate { id: step.id.unwrap(), logprob: step.logprob })
-            .collect();
-        assert_eq!(scored, path.tokens);
-    }
-}
-
-#[test]
-fn a_path_that_ends_stays_as_it_is() {
-    let mut fixture = Fixture::loaded(QUICK, "toy");
-    let (prompt, reply) = good_day(&mut fixture, seeded());
-    let near_end = prompt.iter().copied().chain(ids(&reply)).collect();
-    let ahead = LookAhead { ids: near_end, width: 3, depth: 5, interventions: Vec::new() };
-    let events = fixture.ask(Request::Job(Job::LookAhead(Box::new(ahead))));
-    let Some(Event::LookedAhead(looked)) = events.last() else { panic!("{events:?}") };
-    assert_eq!(
-        looked.paths[0].tokens.iter().map(|token| token.id).collect::<Vec<_>>(),
-        [vocabulary::END_OF_TURN]
-    );
 }
 
 #[test]
@@ -586,153 +365,6 @@ fn a_waiting_reply_can_be_cancelled() {
 }
 
 #[test]
-fn a_banned_token_is_not_written() {
-    let mut fixture = Fixture::loaded(QUICK, "toy");
-    let ban = LogitBias { text: Some(", ".into()), id: None, bias: f32::NEG_INFINITY };
-    let sampling = Sampling { logit_bias: vec![ban], max_tokens: 40, ..Sampling::default() };
-    let events = fixture.ask(chat(vec![message(Role::User, "count")], sampling));
-    assert!(steps(&events).iter().all(|step| step.bytes != b", "));
-}
-
-proptest! {
-    #[test]
-    fn any_ids_give_a_real_softmax(ids in prop::collection::vec(0_i32..700, 0..60)) {
-        let pieces = Arc::new(vocabulary::Pieces::new(""));
-        let ids: Vec<TokenId> = ids.into_iter().map(TokenId).collect();
-        let whole = reading::distribution(&reading::Reading::of(&pieces, &ids));
-        prop_assert_eq!(whole.len(), pieces.vocabulary.len());
-        let odds = || (0..whole.len()).filter_map(|index| whole.logprob(vocabulary::token(index)));
-        let sum: f64 = odds().map(|logprob| f64::from(logprob).exp()).sum();
-        prop_assert!((sum - 1.0).abs() < 1e-4);
-        let entropy: f64 = odds().map(f64::from).map(|logprob| -logprob * logprob.exp()).sum();
-        prop_assert!((entropy - f64::from(whole.entropy())).abs() < 1e-3);
-    }
-
-    #[test]
-    fn tokens_of_any_bytes_are_the_bytes(text: Vec<u8>, special: bool) {
-        let pieces = vocabulary::Pieces::new("");
-        let ids = pieces.tokenize(&text, special);
-        let bytes: Vec<u8> = ids.iter().flat_map(|id| pieces.vocabulary.bytes(*id).unwrap()).copied().collect();
-        prop_assert_eq!(bytes, text);
-    }
-
-    #[test]
-    fn plain_text_gives_no_control_token(text in "(<\\|im_(start|end)\\|>|[a-z <|>])*") {
-        let pieces = vocabulary::Pieces::new("");
-        let ids = pieces.tokenize(text.as_bytes(), false);
-        prop_assert!(ids.iter().all(|id| pieces.vocabulary.kind(*id) != TokenKind::Control));
-    }
-}
-
-#[test]
-fn a_pass_opened_while_it_is_written_is_the_pass_that_is_read_again() {
-    let mut fixture = Fixture::loaded(QUICK, "toy");
-    let want = Want { lens: true, overview: true, ..Want::default() };
-    let live = Live { want, attribution: true, rotation: Some((1, 2)), budget: 0.25, ..Live::default() };
-    capture(&mut fixture, CapturePlan { inside: Some(Box::new(live)), ..CapturePlan::default() });
-    let events = fixture.ask(say("Hello"));
-    let Some(Event::Prompt(facts)) = events.iter().find(|event| matches!(event, Event::Prompt(_))) else {
-        panic!("{events:?}")
-    };
-    let mut ids = facts.ids.clone();
-    let mut seen = 0;
-    for event in &events {
-        if let Event::Token(written) = event {
-            let (step, live) = (&written.step, written.inside.as_ref().expect("the pass comes with it"));
-            let trace = &live.seen.trace;
-            assert_eq!((written.index, trace.position as usize), (seen, ids.len() - 1));
-            assert_eq!(trace.followed[0].id, step.id.unwrap());
-            assert_eq!(trace.followed[0].logprob.to_bits(), step.logprob.to_bits());
-            let follow: Vec<TokenId> = trace.followed.iter().map(|followed| followed.id).collect();
-            let want = Want { follow, lens: true, ..Want::default() };
-            let again = Inspect { ids: ids.clone(), want, ..Inspect::default() };
-            let Some(Event::Inspected(again)) =
-                fixture.ask(Request::Inspection(Inspection::Inspect(Box::new(again)))).pop()
-            else {
-                panic!("it is opened");
-            };
-            assert_eq!(again.trace.followed, trace.followed);
-            let rows = |trace: &ForwardTrace| trace.lens.as_ref().map(|lens| lens.rows.clone());
-            assert_eq!(rows(&again.trace), rows(trace));
-            ids.push(step.id.unwrap());
-            seen += 1;
-        }
-    }
-    assert!(seen > 5);
-}
-
-#[test]
-fn the_table_knows_its_own_words() {
-    let mut fixture = Fixture::loaded(QUICK, "toy");
-    let embed = Embed {
-        sum: vec![(TokenId(300), 1.0)],
-        neighbours: 5,
-        span: vec![TokenId(300), TokenId(4)],
-        ..Embed::default()
-    };
-    let Some(Event::Embedded(facts)) =
-        fixture.ask(Request::Inspection(Inspection::Embed(Box::new(embed)))).pop()
-    else {
-        panic!()
-    };
-    assert_eq!(facts.neighbours.len(), 5);
-    assert!(facts.neighbours.iter().all(|(id, _)| *id != TokenId(300)));
-    assert!((facts.cosines[0] - 1.0).abs() < 1e-5 && facts.norm > 0.0);
-}
-
-#[test]
-fn the_depths_of_many_passes_are_those_of_each_alone() {
-    let mut fixture = Fixture::loaded(QUICK, "toy");
-    let ids: Vec<TokenId> = (290..330).map(TokenId).collect();
-    let request = Depths { ids: ids.clone(), from: 3, cells: true, ..Depths::default() };
-    let events = fixture.ask(Request::Job(Job::Depths(Box::new(request))));
-    assert!(matches!(events.last(), Some(Event::DepthsDone { decoded: 37, .. })));
-    let told = events.into_iter().filter_map(|event| match event {
-        Event::Depths { tokens, .. } => Some(tokens),
-        _ => None,
-    });
-    let tokens = told.collect::<Vec<_>>().concat();
-    assert_eq!(tokens.iter().map(|token| token.id).collect::<Vec<_>>(), ids[3..]);
-    let want = Want { follow: vec![ids[20]], lens: true, ..Want::default() };
-    let alone = Inspect { ids: ids[..20].to_vec(), want, ..Inspect::default() };
-    let Some(Event::Inspected(alone)) =
-        fixture.ask(Request::Inspection(Inspection::Inspect(Box::new(alone)))).pop()
-    else {
-        panic!()
-    };
-    let lens = alone.trace.lens.unwrap();
-    assert_eq!(tokens[17].decided, lens.decided);
-    for (cell, row) in tokens[17].cells.iter().zip(&lens.rows) {
-        assert_eq!((cell.best, cell.logprob.to_bits()), (row.top[0].id, row.followed[0].logprob.to_bits()));
-    }
-}
-fn reread(fixture: &mut Fixture, prompt: Prompt, reply: Vec<TokenId>) -> Rescored {
-    let request = Reread { prompt, reply, top_logprobs: 20, interventions: Vec::new() };
-    match fixture.ask(Request::Job(Job::Reread(Box::new(request)))).pop() {
-        Some(Event::Rescored(scored)) => *scored,
-        other => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn a_reply_read_again_behind_its_own_prompt_has_its_own_numbers_and_others_behind_another() {
-    let mut fixture = Fixture::loaded(QUICK, "toy");
-    let Request::Job(Job::Generate(asked)) = say("Good day to you") else { panic!() };
-    let events = fixture.ask(Request::Job(Job::Generate(asked.clone())));
-    let Event::Prompt(facts) = &events[0] else { panic!("{events:?}") };
-    let reply = steps(&events);
-    let same = reread(&mut fixture, asked.prompt.clone(), ids(&reply));
-    assert_eq!(same.prompt, facts.ids);
-    assert_eq!(same.displaced, 0);
-    let written: Vec<Step> = reply.iter().map(|step| Step { survivors: 0, ..step.clone() }).collect();
-    assert_eq!(same.steps, written);
-    let Request::Job(Job::Generate(edited)) = say("Good night to you") else { panic!() };
-    let other = reread(&mut fixture, edited.prompt, ids(&reply));
-    assert_eq!(other.steps.len(), reply.len());
-    assert_ne!(other.logprob().to_bits(), same.logprob().to_bits());
-}
-
-#[test]
 fn while_a_reply_waits_its_passes_can_be_opened() {
     let mut fixture = Fixture::loaded(QUICK, "toy");
     let mut request = say("Hello");
@@ -747,4 +379,35 @@ fn while_a_reply_waits_its_passes_can_be_opened() {
     assert!(matches!(events.last(), Some(Event::Inspected(seen)) if seen.trace.lens.is_some()));
     fixture.send(Request::Immediate(Immediate::Cancel { target: id }));
     assert!(matches!(fixture.until_final(id).pop(), Some(Event::Done { .. })));
+}
+
+#[test]
+fn tokens_of_any_bytes_are_the_bytes() {
+    let pieces = vocabulary::Pieces::new("");
+    for text in ["plain", "🙂 世界", "<|im_end|> \u{1b}[2J", ""] {
+        let ids = pieces.tokenize(text.as_bytes(), false);
+        let bytes: Vec<u8> =
+            ids.iter().flat_map(|id| pieces.vocabulary.bytes(*id).unwrap()).copied().collect();
+        assert_eq!(bytes, text.as_bytes());
+        assert!(ids.iter().all(|id| pieces.vocabulary.kind(*id) != TokenKind::Control));
+    }
+}
+
+#[test]
+fn what_an_opened_pass_adds_up_to_is_its_output() {
+    let mut fixture = Fixture::loaded(QUICK, "toy");
+    let ids: Vec<TokenId> = (290..310).map(TokenId).collect();
+    let pair = (TokenId(300), TokenId(301));
+    let follow = vec![pair.0, pair.1];
+    let want = Want { follow, lens: true, attention: vec![1], attribution: Some(pair), ..Want::default() };
+    let inspect = Inspect { ids, want, ..Inspect::default() };
+    let request = Request::Inspection(Inspection::Inspect(Box::new(inspect)));
+    let Some(Event::Inspected(seen)) = fixture.ask(request).pop() else { panic!("it is opened") };
+    let trace = seen.trace;
+    let last = trace.lens.unwrap().rows.pop().unwrap();
+    assert_eq!((&last.top[..], &last.followed), (&trace.next[..3], &trace.followed));
+    assert!(trace.attribution.unwrap().closure_error < 1e-3);
+    for head in &trace.attention.unwrap().layers[0].heads {
+        assert!((head.weights.iter().sum::<f32>() - 1.0).abs() < 1e-4 && head.weights.len() == 20);
+    }
 }

@@ -4,16 +4,13 @@
 //! Invariant: everything follows from the ids alone, in order; so a branch, a rewind and a text that is scored
 //! get the same numbers wherever the same ids were read.
 
-mod distribution;
-
 use std::sync::Arc;
 
-pub(super) use self::distribution::distribution;
-
-use super::hash::mix;
+use super::hash::{bell, mix};
 use super::replies;
-use super::vocabulary::{BEGIN, END_OF_TEXT, END_OF_TURN, Pieces, START_OF_TURN};
-use crate::token::TokenId;
+use super::vocabulary::{BEGIN, END_OF_TEXT, END_OF_TURN, Pieces, START_OF_TURN, token};
+use crate::inspect::distribution::Distribution;
+use crate::token::{TokenId, TokenKind};
 
 /// How much of a text without marks counts as the question, bytes.
 const QUESTION: usize = 300;
@@ -76,13 +73,8 @@ impl Reading {
         self.length
     }
 
-    pub(super) fn pieces(&self) -> &Pieces {
-        &self.pieces
-    }
-
     /// Reads one more token.
     pub(super) fn push(&mut self, id: TokenId) {
-        let slip = self.slip(id);
         self.key = mix(self.key ^ mix(id.0 as u64));
         self.length += 1;
         match id {
@@ -94,20 +86,8 @@ impl Reading {
             }
             END_OF_TURN if self.marked => self.close(),
             BEGIN => {}
-            _ => self.read(id, slip),
+            _ => self.read(id),
         }
-    }
-
-    /// The script's token in whose place this one stands, if the model prefers this one to it here.
-    fn slip(&self, id: TokenId) -> Option<TokenId> {
-        let script = self.script.as_ref()?;
-        let bytes = self.pieces.written(id);
-        let scripted = |(_, text): &(u32, Arc<[u8]>)| text[script.at..].starts_with(bytes);
-        if !bytes.is_empty() && script.texts.iter().any(scripted) {
-            return None;
-        }
-        let instead = self.favoured().into_iter().next()?;
-        (distribution::slip(self) == Some(id)).then_some(instead)
     }
 
     fn close(&mut self) {
@@ -118,7 +98,7 @@ impl Reading {
         self.script = None;
     }
 
-    fn read(&mut self, id: TokenId, slip: Option<TokenId>) {
+    fn read(&mut self, id: TokenId) {
         const HEAD: &[u8] = b"assistant\n";
         let bytes = self.pieces.written(id).to_vec();
         let before = self.text.len();
@@ -126,34 +106,27 @@ impl Reading {
         if !self.marked {
             let surplus = self.text.len().saturating_sub(QUESTION);
             self.text.drain(..surplus);
-            self.follow(&bytes, slip);
+            self.follow(&bytes);
         } else if self.open && self.text.starts_with(HEAD) {
             if before >= HEAD.len() {
-                self.follow(&bytes, slip);
+                self.follow(&bytes);
             } else {
                 self.script = Some(Script::new(replies::replies(&self.question)));
                 let written = self.text[HEAD.len()..].to_vec();
                 if !written.is_empty() {
-                    self.follow(&written, None);
+                    self.follow(&written);
                 }
             }
         }
     }
 
-    /// Goes on in the script; a token that is not the script's begins another text, except the model's own
-    /// slip, after which the script goes on as if nothing had been.
-    fn follow(&mut self, bytes: &[u8], slip: Option<TokenId>) {
+    /// Goes on in the script; a token that is not the script's begins another text.
+    fn follow(&mut self, bytes: &[u8]) {
         if let Some(script) = &mut self.script {
             let at = script.at;
             if !bytes.is_empty() && script.texts.iter().any(|(_, text)| text[at..].starts_with(bytes)) {
                 script.texts.retain(|(_, text)| text[at..].starts_with(bytes));
                 script.at += bytes.len();
-                return;
-            }
-            if let Some(instead) = slip {
-                let instead = self.pieces.written(instead);
-                script.texts.retain(|(_, text)| text[at..].starts_with(instead));
-                script.at += instead.len();
                 return;
             }
         }
@@ -165,8 +138,32 @@ impl Reading {
         self.script = Some(Script::new(texts));
     }
 
+    /// What comes next: noise over the whole vocabulary, marks all but ruled out and single bytes rare, with the
+    /// script's tokens raised to the top, or now and then to just under it; the end of a text is certain.
+    pub(super) fn distribution(&self) -> Distribution {
+        let vocabulary = &self.pieces.vocabulary;
+        let noise = |at: usize| {
+            let lower = match vocabulary.kind(token(at)) {
+                TokenKind::Control => 10.0,
+                TokenKind::Byte => 3.0,
+                _ => 0.0,
+            };
+            4.0 * bell(self.key, at) - lower
+        };
+        let mut logits: Vec<f32> = (0..vocabulary.len()).map(noise).collect();
+        let top = logits.iter().copied().fold(f32::MIN, f32::max);
+        let favoured = self.favoured();
+        let slips = !favoured.contains(&self.end()) && mix(self.key) % 4 == 0;
+        let spread = (mix(self.key) >> 8) as f32 % 100.0 / 20.0;
+        let above = if slips { -0.05 } else { 0.2 + spread };
+        for (id, place) in favoured.iter().zip(0..) {
+            logits[id.0 as usize] = top + above * 0.8_f32.powi(place);
+        }
+        Distribution::new(logits).expect("made-up logits are finite")
+    }
+
     /// The tokens that the script may go on with, the first text's first; none outside a scripted place.
-    pub(super) fn favoured(&self) -> Vec<TokenId> {
+    fn favoured(&self) -> Vec<TokenId> {
         let mut ids = Vec::new();
         for (_, id) in self.next() {
             if !ids.contains(&id) {
@@ -183,7 +180,7 @@ impl Reading {
     }
 
     /// The token that ends a reply here.
-    pub(super) fn end(&self) -> TokenId {
+    fn end(&self) -> TokenId {
         if self.marked { END_OF_TURN } else { END_OF_TEXT }
     }
 
