@@ -11,6 +11,7 @@
 
 mod likelihood;
 mod line;
+mod recorded;
 mod stages;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use crate::sampling::{Sampling, Stage};
 use crate::token::{Step, TokenId, Vocabulary};
 
 pub use likelihood::{Likelihood, Reply, StepLikelihood, reply_likelihood};
+pub use recorded::fates;
 
 /// A distribution to run the chain on.
 #[derive(Clone, Debug)]

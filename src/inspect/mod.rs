@@ -1,6 +1,5 @@
 //! Arithmetic on numbers that the engine gave. No IO, no engine types.
 
-pub mod after;
 pub mod chain;
 pub mod depth;
 pub mod direction;

@@ -1,10 +1,8 @@
-//! The chain against figures worked out by hand, against the older arithmetic, and a part of a list against
-//! the whole.
+//! The chain against figures worked out by hand, and a part of a list against the whole.
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::inspect::after::{After, after};
 use crate::sampling::LogitBias;
 use crate::token::{Candidate, TokenKind};
 
@@ -346,27 +344,5 @@ proptest! {
         let settled = last(&input, &sampling).unwrap();
         let left = trace.stages.last().map_or(trace.vocabulary, |stage| stage.left);
         prop_assert_eq!(settled.left, left);
-    }
-
-    #[test]
-    fn the_older_arithmetic_agrees_wherever_both_answer(
-        logits in prop::collection::vec(-5.0_f32..5.0, 30..80),
-        top_k in 0_u32..60,
-        top_p in 0.3_f32..1.0,
-        min_p in 0.0_f32..0.3,
-    ) {
-        let sampling = Sampling { top_k, top_p, min_p, ..Sampling::default() };
-        let all = Distribution::new(logits.clone()).unwrap();
-        let step = all.step(all.order()[0], b"", 20).unwrap();
-        let input = Input::kept(&step, logits.len(), &[]).unwrap();
-        if let (Some(old), Ok(new)) = (after(&step, &sampling), last(&input, &sampling)) {
-            for (old, (_, new)) in old.iter().zip(&new.fates) {
-                match (old, new) {
-                    (After::Kept(a), Fate::Kept(b)) => prop_assert!(near(*a, *b)),
-                    (After::Cut(_), Fate::Cut(_)) => {}
-                    other => prop_assert!(false, "{:?}", other),
-                }
-            }
-        }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::app::{App, LiveStep, ModelStatus};
 use crate::chat::Piece;
-use crate::inspect::after::{After, after};
-use crate::inspect::stages::{SamplerTrace, StageName};
+use crate::inspect::chain::{self, Fate};
+use crate::inspect::stages::SamplerTrace;
 use crate::theme::Symbols;
 use crate::token::{TokenId, TokenKind, Vocabulary};
 use crate::ui::widgets::token;
@@ -21,20 +21,11 @@ pub struct Live<'a> {
     /// Entropy at each of them, bits.
     pub entropies: Vec<f32>,
     /// Candidates after the samplers, in the step's order, where that can be known.
-    pub after: Option<Vec<After>>,
+    pub after: Option<Vec<Fate>>,
     /// Entries of the vocabulary, 0 when unknown.
     pub entries: u64,
     vocabulary: Option<&'a Vocabulary>,
     trace: Option<Arc<SamplerTrace>>,
-}
-
-/// What became of a listed token after the samplers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Fate {
-    /// It could be drawn, with this probability.
-    Kept(f64),
-    /// It was cut, by this stage where that is known.
-    Cut(Option<StageName>),
 }
 
 /// Tokens that the strips can show at most.
@@ -73,7 +64,6 @@ impl<'a> Live<'a> {
         let run = run.or_else(|| Some(app.talk.run.as_ref().filter(|run| run.turn == step.turn)?.run));
         let run = run.filter(|_| !app.talk.scores.contains_key(&step.turn));
         let sampling = run.and_then(|run| app.talk.runs.get(&run)).map(|run| &run.sampling);
-        let after = sampling.and_then(|sampling| after(&step.step, sampling));
         let entries = match (vocabulary, &app.model.status) {
             (Some(vocabulary), _) => vocabulary.len() as u64,
             (None, ModelStatus::Ready(loaded)) if Some(&loaded.vocabulary) == step.vocabulary.as_ref() => {
@@ -81,6 +71,7 @@ impl<'a> Live<'a> {
             }
             (None, _) => 0,
         };
+        let after = sampling.and_then(|sampling| chain::fates(&step.step, sampling, entries as usize));
         let trace = if after.is_none() && run.is_some() { app.display().shown_trace() } else { None };
         Some(Self { step, surprises, entropies, after, entries, vocabulary, trace })
     }
@@ -118,11 +109,7 @@ impl<'a> Live<'a> {
         if let Some(after) = &self.after {
             // What the kept odds settle, they settle with nothing beyond them left.
             let fate = candidate.and_then(|at| after.get(at)).copied();
-            return Some(match fate {
-                Some(After::Kept(probability)) => Fate::Kept(probability),
-                Some(After::Cut(stage)) => Fate::Cut(stage.map(StageName::Chain)),
-                None => Fate::Cut(None),
-            });
+            return Some(fate.unwrap_or(Fate::Cut(None)));
         }
         let trace = self.trace.as_ref()?;
         let at = trace.tokens.iter().position(|listed| *listed == id)?;

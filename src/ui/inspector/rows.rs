@@ -7,8 +7,9 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::Form;
-use super::live::{Fate, Live};
+use super::live::Live;
 use crate::app::{App, Focus, Listed};
+use crate::inspect::chain::Fate;
 use crate::inspect::stages::StageName;
 use crate::theme::{Role, Theme};
 use crate::ui::widgets::row::Row;

@@ -13,7 +13,7 @@ use crate::app::{
 };
 use crate::command::Command;
 use crate::config::{ColorDepth, Config};
-use crate::inspect::after::{After, after};
+use crate::inspect::chain::{self, Fate};
 use crate::sampling::SamplingOverrides;
 use crate::sanitize;
 use crate::theme::{Role, Theme};
@@ -261,7 +261,7 @@ fn effect(canvas: &mut Canvas<'_>, at: Rect) {
     canvas.cell(at, 1, at.width, words, Role::Muted);
     let from = if narrow { 22 } else { 52 };
     let room = at.width.saturating_sub(from + 1);
-    let Some(kept) = kept(canvas.app, &live.step.step) else {
+    let Some(kept) = kept(canvas.app, &live) else {
         return canvas.cell(at, from, room, "cannot be told from the odds kept", Role::Muted);
     };
     let left = format!("{} left", kept.len());
@@ -280,16 +280,18 @@ fn effect(canvas: &mut Canvas<'_>, at: Rect) {
 }
 
 /// The probabilities of the tokens that the samplers in use leave, likeliest first.
-fn kept(app: &App, step: &Step) -> Option<Vec<f64>> {
+fn kept(app: &App, live: &Live<'_>) -> Option<Vec<f64>> {
     let sampling = app.view().sampling();
     let run = app.display().shown_step().and_then(|shown| app.view().run_at(shown.cursor()));
     let made_by = run.and_then(|run| app.talk.runs.get(&run)).map(|run| &run.sampling);
     // How many survived was recorded under the run's own settings and says nothing about others.
     let same = made_by == Some(&sampling);
+    let step = &live.step.step;
     let step = if same { step.clone() } else { Step { survivors: 0, ..step.clone() } };
-    let shares = after(&step, &sampling)?.into_iter().map_while(|after| match after {
-        After::Kept(share) => Some(share),
-        After::Cut(_) => None,
+    let fates = chain::fates(&step, &sampling, live.entries as usize)?;
+    let shares = fates.into_iter().map_while(|fate| match fate {
+        Fate::Kept(share) => Some(share),
+        Fate::Cut(_) => None,
     });
     Some(shares.collect())
 }
