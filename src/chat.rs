@@ -8,7 +8,7 @@ mod conditioning;
 mod intervention;
 
 pub use conditioning::{condition, prompt_of};
-pub use intervention::{Intervention, Site, Steering};
+pub use intervention::{HookPoint, Intervention, Steering};
 
 use serde::{Deserialize, Serialize};
 

@@ -13,9 +13,9 @@
 //!                    read of each other; inspector, transcript, composer, model: each pane's state with its commands;
 //!                    inspector/stations: each station a unit in its own folder, with its state and its page;
 //!                    overlays: each overlay a unit, with its keys and what Enter does
-//! engine/        L1  shared and control (what the reading thread and a running reply have in common) · merges and
-//!                    tokenizer (how a text is cut and merged, from the rules in the file) · sampler (the chain,
-//!                    recorded stage by stage) · scripted (a fake).
+//! engine/        L1  tokenizer (how a text is cut and merged, from the rules in the file) · sampler (the chain,
+//!                    recorded stage by stage) · scripted (a made-up model: what it writes follows a script, what it
+//!                    shows inside is noise in the right shapes).
 //!                    protocol/ requests, events and answers, as plain data
 //!                    transport/ frame, child (the app's handle on a process, its log), thread, serve (the engine's
 //!                              side), questions, open_requests
@@ -27,8 +27,10 @@
 //!                              dropped), branch_cache (another branch, kept there), unchanged (the chat once more
 //!                              without changes), swa_guard (cells that sliding windows would let go)
 //!                    probe/    the evaluation callback: what is copied out of a pass and changed in it
-//!                    jobs/     worker (the loop) and one file a request: score, rescore (a reply after an edited
-//!                              prompt), replay (a past pass, read again), beam, inspect/ (a pass opened; ablation,
+//!                    jobs/     llama (the engine as the transport drives it), worker (the loop), shared and control
+//!                              (what the reading thread and a running reply have in common) and one file a request:
+//!                              score, rescore (a reply after an edited prompt), replay (a past pass, read again),
+//!                              beam, pieces (how a text was cut and merged), inspect/ (a pass opened; ablation,
 //!                              patching), attention_rows (matrices, rollout, calibration of heads), layer_grid (the
 //!                              depths of many passes), steering (directions), embeddings; generate/ (a reply:
 //!                              pacing, interleave: what is asked meanwhile, live_capture: looks into it, baseline:

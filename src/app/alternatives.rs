@@ -5,7 +5,7 @@
 use super::missing::NOT_STORED;
 use super::requests::Answer;
 use super::{Alternatives, App, ChatView, LineEdit, Outbox, Query, TokenCursor, Tree, WholeOf};
-use crate::engine::protocol::{Event, Job, Look, Request, RequestId};
+use crate::engine::protocol::{Event, Job, Replay, Request, RequestId};
 use crate::inspect::distribution::Distribution;
 use crate::token::{Step, TokenId, TokenKind, Vocabulary};
 
@@ -26,8 +26,8 @@ impl Alternatives {
             let pass = view.pass(at.0).ok_or(NOT_STORED)?;
             let run = view.runs.get(&pass.run);
             let interventions = run.map(|run| run.interventions.clone()).unwrap_or_default();
-            let look = Look { ids: pass.ids.to_vec(), interventions, logits: true, replay: None };
-            Ok(Request::Job(Job::Look(Box::new(look))))
+            let look = Replay { ids: pass.ids.to_vec(), interventions, logits: true, chain: None };
+            Ok(Request::Job(Job::Replay(Box::new(look))))
         });
     }
 
@@ -87,7 +87,7 @@ impl App {
     pub(crate) fn alternatives_event(&mut self, id: RequestId, event: Event) {
         let Some(open) = self.overlays.find_mut::<Alternatives>() else { return };
         match open.asking.event(id, event) {
-            Some(Answer::Whole(of, Event::Looked(looked))) => {
+            Some(Answer::Whole(of, Event::Replayed(looked))) => {
                 open.whole = Distribution::new(looked.unpack()).map(Into::into);
                 if open.whole.is_none() {
                     open.asking.refuse(of, "there is no distribution here".into());

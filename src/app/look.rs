@@ -9,7 +9,7 @@ use super::missing::NOT_STORED;
 use super::requests::Answer;
 use super::{ChatView, Display, Inspector, LiveStep, LookAt, LookedAt, Origin, Outbox, Station, TokenCursor};
 use crate::chat::Run;
-use crate::engine::protocol::{CapturePlan, Event, Immediate, Job, Look, Replay, Request, RequestId};
+use crate::engine::protocol::{CapturePlan, ChainSetup, Event, Immediate, Job, Replay, Request, RequestId};
 use crate::inspect::chain::{self, Input, Outcome};
 use crate::inspect::distribution::Distribution;
 use crate::inspect::stages::{SamplerTrace, StageName};
@@ -122,11 +122,11 @@ impl ChatView<'_> {
         stored_trace(&shown.step, run, vocabulary.len(), index as u32, recent, &biases)
     }
 
-    fn look_of(&self, at: TokenCursor) -> Option<Look> {
+    fn look_of(&self, at: TokenCursor) -> Option<Replay> {
         let run = self.run_at(at).filter(|run| self.can_read_again(*run))?;
         let pass = self.pass(at)?;
         let run = self.runs.get(&run)?;
-        let replay = Replay {
+        let replay = ChainSetup {
             sampling: run.sampling.clone(),
             seed: run.seed,
             prompt: pass.prompt as u32,
@@ -134,11 +134,11 @@ impl ChatView<'_> {
             drawn: pass.chosen,
             list: LISTED,
         };
-        Some(Look {
+        Some(Replay {
             ids: pass.ids.to_vec(),
             interventions: run.interventions.clone(),
             logits: true,
-            replay: pass.drawn.then(|| Box::new(replay)),
+            chain: pass.drawn.then(|| Box::new(replay)),
         })
     }
 }
@@ -157,7 +157,7 @@ impl Display<'_> {
 
     /// What the open station wants recorded.
     fn capture_plan(&self) -> CapturePlan {
-        let mut plan = CapturePlan { twin: self.view.chat.settings.twin, ..CapturePlan::default() };
+        let mut plan = CapturePlan { baseline: self.view.chat.settings.twin, ..CapturePlan::default() };
         if self.inspector.shown {
             self.inspector.station.unit().records(self, &mut plan);
         }
@@ -173,7 +173,7 @@ impl Inspector {
         let wanted = self.display(view).look_wanted().map(LookAt);
         self.looks.asking.follow(wanted, &mut out.requests, |at| {
             let look = view.look_of(at.0).ok_or(NOT_STORED)?;
-            Ok(Request::Job(Job::Look(Box::new(look))))
+            Ok(Request::Job(Job::Replay(Box::new(look))))
         });
         self.find_matching(view);
         self.sync_sandbox(view);
@@ -199,7 +199,7 @@ impl Inspector {
     /// A pass was read again.
     pub(crate) fn look_event(&mut self, view: ChatView<'_>, id: RequestId, event: Event) {
         let answer = self.looks.asking.event(id, event);
-        let Some(Answer::Whole(LookAt(at), Event::Looked(looked))) = answer else { return };
+        let Some(Answer::Whole(LookAt(at), Event::Replayed(looked))) = answer else { return };
         let written = view.step_at(at).and_then(|step| step.id);
         let of_draw = |trace: Box<SamplerTrace>| match written {
             Some(id) => trace.of_draw(id),

@@ -6,7 +6,7 @@ use super::branch::Fork;
 use super::requests::Answer;
 use super::{Ahead, AheadOf, App, ChatView, Focus, Outbox, Query, TokenCursor};
 use crate::chat::Role;
-use crate::engine::protocol::{Event, Job, LookAhead, LookedAhead, Request, RequestId, Score};
+use crate::engine::protocol::{Beam, BeamPaths, Event, Job, Request, RequestId, Score};
 use crate::token::{Step, TokenId};
 
 /// One row of the look ahead: a stretch of tokens that no other path leaves.
@@ -39,7 +39,7 @@ impl Ahead {
         let source = view.fork(self.at).ok().and_then(|fork| view.runs.get(&fork.run));
         let interventions = source.map(|run| run.interventions.clone()).unwrap_or_default();
         match of {
-            AheadOf::Paths => Request::Job(Job::LookAhead(Box::new(LookAhead {
+            AheadOf::Paths => Request::Job(Job::Beam(Box::new(Beam {
                 ids: self.ids.to_vec(),
                 width: view.config.inspector.look_ahead_width,
                 depth: view.config.inspector.look_ahead_depth,
@@ -97,7 +97,7 @@ impl App {
             ids: fork.ids,
             asking: Query::default(),
             looked: false,
-            found: LookedAhead::default(),
+            found: BeamPaths::default(),
             selected: 0,
             taking: None,
         });
@@ -107,7 +107,7 @@ impl App {
     pub(crate) fn look_ahead_event(&mut self, id: RequestId, event: Event) {
         let Some(open) = self.overlays.find_mut::<Ahead>() else { return };
         match open.asking.event(id, event) {
-            Some(Answer::Whole(AheadOf::Paths, Event::LookedAhead(found))) => {
+            Some(Answer::Whole(AheadOf::Paths, Event::BeamPaths(found))) => {
                 open.looked = true;
                 open.found = *found;
             }
@@ -240,9 +240,9 @@ mod tests {
             ids: Arc::new(Vec::new()),
             asking: Query::default(),
             looked: true,
-            found: LookedAhead {
+            found: BeamPaths {
                 paths: vec![path(&[1, 2, 3]), path(&[7, 8]), path(&[1, 2, 4])],
-                ..LookedAhead::default()
+                ..BeamPaths::default()
             },
             selected: 0,
             taking: None,

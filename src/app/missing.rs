@@ -49,7 +49,7 @@ fn what(lacking: Capability) -> &'static str {
     match lacking {
         Capability::Scores => "tell how likely a text is",
         Capability::Replay => "read a pass again",
-        Capability::LookAhead => "follow several continuations at once",
+        Capability::Beam => "follow several continuations at once",
         Capability::OpensPasses => "open passes",
         Capability::Attention => "show attention over a text",
         Capability::LayerGrid => "read the layers of many passes",

@@ -10,7 +10,7 @@ mod what_if;
 use super::{App, Asker, ChatView, Origin, Outbox, Overlay, Talk, Transcript, prompt};
 use crate::app::view::With;
 use crate::chat::{Piece, Role, Turn, TurnId};
-use crate::engine::protocol::{Message, Prompt, Reread, Rescored, StoredTokens};
+use crate::engine::protocol::{Message, Prompt, Rescore, Rescored, StoredTokens};
 use crate::token::TokenId;
 
 /// A message as it is on trial.
@@ -90,7 +90,7 @@ impl<'a> ChatView<'a> {
 impl Talk {
     /// What scores a reply after its own prompt, or after that with one message changed. Both are rendered again,
     /// with the clock that the reply was written under.
-    fn reread_of(&self, with: With<'_>, reply: TurnId, changed: Option<&Changed<'_>>) -> Option<Reread> {
+    fn reread_of(&self, with: With<'_>, reply: TurnId, changed: Option<&Changed<'_>>) -> Option<Rescore> {
         let turn = self.chat.turn(reply)?;
         let runs = self.view(with).turn_tokens(turn).into_iter().filter_map(|token| match token.origin {
             Origin::Written { run, .. } => self.runs.get(&run),
@@ -100,7 +100,7 @@ impl Talk {
         let (first, last) = (runs.first()?, runs.last()?);
         let messages = self.view(with).messages_before(turn, changed);
         let left_out = self.left_out.get(&self.chat.head.id).copied().unwrap_or_default();
-        Some(Reread {
+        Some(Rescore {
             prompt: Prompt::Chat {
                 messages: prompt::without_oldest(messages, left_out),
                 continue_last: false,

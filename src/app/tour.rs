@@ -15,7 +15,7 @@ use super::{
 };
 use crate::chat::{Conversation, ConversationId, Role, Span, Turn, TurnId, TurnState};
 use crate::command::{Command, Context, Group};
-use crate::inspect::trace::Part;
+use crate::inspect::trace::Component;
 use crate::sampling::Sampling;
 
 pub use steps::STEPS;
@@ -294,7 +294,7 @@ impl App {
             return true;
         }
         let Some((layer, head)) = self.display().tour_head() else { return false };
-        let part = Part::Head(layer, head);
+        let part = Component::Head(layer, head);
         let row = self.display().ranked_parts().iter().position(|ranked| ranked.part == part);
         let inside = &mut self.inspector.inside;
         inside.row = row.unwrap_or(inside.row);

@@ -35,7 +35,7 @@ pub enum Intervention {
     /// What a part gives replaced by other values, such as those of another position (patching).
     Replace {
         /// Which part.
-        site: Site,
+        site: HookPoint,
         /// The values, as many as the part gives.
         values: Vec<f32>,
     },
@@ -46,7 +46,7 @@ pub enum Intervention {
 /// A place in the network whose values can be read and replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Site {
+pub enum HookPoint {
     /// A head's slice of the output projection's input.
     Head {
         /// Block.
@@ -78,7 +78,7 @@ pub enum Site {
     },
 }
 
-impl Site {
+impl HookPoint {
     /// The block it belongs to.
     #[must_use]
     pub fn layer(self) -> u32 {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::export::Format;
-use crate::inspect::trace::Part;
+use crate::inspect::trace::Component;
 
 /// A terminal chat with a local transformer in which every word can be opened.
 #[derive(Debug, Parser)]
@@ -220,7 +220,7 @@ pub struct InspectArgs {
     pub heads: Vec<u32>,
     /// Switch a part off at every position: head:LAYER.HEAD, attn:LAYER or ffn:LAYER; may be given several times
     #[arg(long = "ablate", value_name = "PART")]
-    pub ablations: Vec<Part>,
+    pub ablations: Vec<Component>,
     /// Token that the likeliest one is held against in the attribution, as text [default: the second likeliest]
     #[arg(long, value_name = "TOKEN")]
     pub rival: Option<String>,

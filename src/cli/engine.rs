@@ -25,10 +25,10 @@ pub fn run(choice: &str) -> anyhow::Result<u8> {
 #[cfg(feature = "llama")]
 fn llama() -> io::Result<()> {
     use crate::config::Folders;
+    use crate::engine::jobs::llama;
     use crate::engine::jobs::worker;
     use crate::engine::model::ffi;
     use crate::engine::protocol::{Failure, FailureKind};
-    use crate::engine::real;
     use crate::models::gguf::{GgufError, SharedHeader};
     use crate::models::{ModelsFolder, ResolveError};
     use std::sync::Arc;
@@ -56,7 +56,7 @@ fn llama() -> io::Result<()> {
             Ok(Arc::new(SharedHeader::open(path).map_err(bad)?))
         }),
     };
-    serve::serve(io::stdin().lock(), frames, real::make(hooks))
+    serve::serve(io::stdin().lock(), frames, llama::make(hooks))
 }
 
 /// Standard error is what the app keeps as the engine's log, and whose last lines it shows when this ends.

@@ -15,7 +15,7 @@ use crate::chat::Intervention;
 use crate::engine::protocol::{
     Embed, Event, Immediate, Inspect, Inspected, Inspection, Job, Request, Score, Want, switched_off,
 };
-use crate::inspect::trace::{EmbeddingFacts, Part};
+use crate::inspect::trace::{Component, EmbeddingFacts};
 use crate::model_entry::LoadParams;
 use crate::token::{TokenId, Vocabulary};
 
@@ -113,7 +113,7 @@ pub async fn run(args: InspectArgs, engine: &str) -> anyhow::Result<u8> {
         prompt_logprobs,
         inspected,
         embedding,
-        exact: loaded.exact,
+        exact: loaded.dequantized,
     };
     super::print(&if found.args.json { json::object(&found).to_string() } else { table::page(&found) });
     for missing in &found.inspected.trace.missing {
@@ -213,10 +213,10 @@ async fn score(
 }
 
 /// What switches the named parts off.
-fn changes(parts: &[Part]) -> anyhow::Result<Vec<Intervention>> {
-    let off = |part: &Part| {
+fn changes(parts: &[Component]) -> anyhow::Result<Vec<Intervention>> {
+    let off = |part: &Component| {
         switched_off(*part).with_context(|| match part {
-            Part::Stream(layer) => format!(
+            Component::Stream(layer) => format!(
                 "{part}: the residual stream cannot be switched off, nothing would reach the layers above; \
                  switch off what layer {layer} adds to it with attn:{layer} and ffn:{layer}"
             ),
@@ -255,9 +255,9 @@ mod tests {
 
     #[test]
     fn the_embedding_is_not_switched_off() {
-        assert!(changes(&[Part::Embedding]).unwrap_err().to_string().contains("embedding cannot"));
-        let said = changes(&[Part::Stream(3)]).unwrap_err().to_string();
+        assert!(changes(&[Component::Embedding]).unwrap_err().to_string().contains("embedding cannot"));
+        let said = changes(&[Component::Stream(3)]).unwrap_err().to_string();
         assert!(said.contains("residual stream") && said.contains("ffn:3"), "{said}");
-        assert_eq!(changes(&[Part::Ffn(2)]).unwrap(), vec![Intervention::ZeroFfn { layer: 2 }]);
+        assert_eq!(changes(&[Component::Ffn(2)]).unwrap(), vec![Intervention::ZeroFfn { layer: 2 }]);
     }
 }

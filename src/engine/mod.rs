@@ -18,21 +18,13 @@ pub mod analysis;
 pub mod bench;
 pub mod compute;
 #[cfg(feature = "llama")]
-pub mod control;
-#[cfg(feature = "llama")]
 pub mod jobs;
 #[cfg(feature = "llama")]
-pub mod merges;
-#[cfg(feature = "llama")]
 pub mod probe;
-#[cfg(feature = "llama")]
-pub mod real;
 #[cfg(feature = "llama")]
 pub mod sampler;
 #[cfg(feature = "llama")]
 pub mod session;
-#[cfg(feature = "llama")]
-pub mod shared;
 
 use std::time::Instant;
 

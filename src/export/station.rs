@@ -17,7 +17,7 @@ use crate::inspect::distribution::Distribution;
 use crate::inspect::feed_forward::FfnLayer;
 use crate::inspect::pieces::Pieces;
 use crate::inspect::stages::SamplerTrace;
-use crate::inspect::trace::{EmbeddingFacts, FeedForward, Followed, ForwardTrace, Part};
+use crate::inspect::trace::{Component, EmbeddingFacts, FeedForward, Followed, ForwardTrace};
 use crate::token::{Step, TokenId, Vocabulary};
 use parts::Names;
 
@@ -52,13 +52,13 @@ pub struct StationFacts<'a> {
     /// Every block's feed-forward in one line.
     pub ffn_layers: &'a [FfnLayer],
     /// The followed tokens with single parts off.
-    pub off: &'a [(Part, Vec<Followed>)],
+    pub off: &'a [(Component, Vec<Followed>)],
     /// The grid of layers over tokens: the position of the first column, and the columns.
     pub grid: Option<(u32, &'a [Depth])>,
     /// Attention over a stretch of the text.
     pub rows: Vec<StretchRows>,
     /// The pass with parts switched off: which, whether at every position, and what it gave.
-    pub card: Option<(Vec<Part>, bool, &'a ForwardTrace)>,
+    pub card: Option<(Vec<Component>, bool, &'a ForwardTrace)>,
     /// The whole distribution.
     pub distribution: Option<&'a Distribution>,
     /// The sampler chain's work.

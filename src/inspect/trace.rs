@@ -112,14 +112,15 @@ pub struct Attention {
     pub layers: Vec<AttentionLayer>,
     /// What single heads write, told as tokens.
     #[serde(default)]
-    pub told: Vec<HeadTold>,
+    #[serde(rename = "told")]
+    pub head_logits: Vec<HeadLogits>,
     /// Whether the weights were computed separately, since flash attention does not keep them.
     pub flash: bool,
 }
 
 /// What a head writes into the stream at one position.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct HeadTold {
+pub struct HeadLogits {
     /// The block.
     pub layer: u32,
     /// The query head.
@@ -134,7 +135,7 @@ pub struct HeadTold {
     pub followed: Vec<(TokenId, f32)>,
 }
 
-impl HeadTold {
+impl HeadLogits {
     /// Whether these are the tokens that it was followed for.
     #[must_use]
     pub fn tells_of(&self, follow: &[TokenId]) -> bool {
@@ -285,7 +286,7 @@ pub struct Attribution {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttributionPart {
     /// Which.
-    pub part: Part,
+    pub part: Component,
     /// Its part of the difference of the logits.
     pub logit_difference: f32,
 }
@@ -293,7 +294,7 @@ pub struct AttributionPart {
 /// A part of the network that writes into the residual stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Part {
+pub enum Component {
     /// The token's embedding.
     Embedding,
     /// A block's attention.
@@ -308,7 +309,7 @@ pub enum Part {
     Stream(u32),
 }
 
-impl std::fmt::Display for Part {
+impl std::fmt::Display for Component {
     /// As `--ablate` and the exported fields spell it: `embedding`, `attn:L`, `head:L.H`, `ffn:L`, `neuron:L.I`,
     /// `resid:L`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -323,7 +324,7 @@ impl std::fmt::Display for Part {
     }
 }
 
-impl std::str::FromStr for Part {
+impl std::str::FromStr for Component {
     type Err = String;
 
     /// `head:L.H`, `attn:L`, `ffn:L`, `neuron:L.I`, `resid:L` or `embedding`.
@@ -450,17 +451,17 @@ mod tests {
     #[test]
     fn a_part_is_read_as_it_is_written() {
         for part in [
-            Part::Embedding,
-            Part::Attention(3),
-            Part::Head(23, 4),
-            Part::Ffn(0),
-            Part::Neuron(2, 1535),
-            Part::Stream(7),
+            Component::Embedding,
+            Component::Attention(3),
+            Component::Head(23, 4),
+            Component::Ffn(0),
+            Component::Neuron(2, 1535),
+            Component::Stream(7),
         ] {
             assert_eq!(part.to_string().parse(), Ok(part));
         }
         for bad in ["", "head:3", "head:3.x", "neuron:4", "resid:", "ffn:", "mlp:2", "attn:-1", "3.4"] {
-            assert!(bad.parse::<Part>().is_err(), "{bad}");
+            assert!(bad.parse::<Component>().is_err(), "{bad}");
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use glassbox::engine::protocol::{Inspect, switched_off};
-use glassbox::inspect::trace::{ForwardTrace, Part};
+use glassbox::inspect::trace::{Component, ForwardTrace};
 use glassbox::model_entry::LoadParams;
 use glassbox::token::TokenId;
 use tempfile::TempDir;
@@ -29,7 +29,7 @@ impl Fixture {
         Self { model: Box::new(Model::open(&path, params.clone())), with: folder }
     }
 
-    pub fn ablated(&mut self, ids: &[TokenId], parts: &[Part], everywhere: bool) -> ForwardTrace {
+    pub fn ablated(&mut self, ids: &[TokenId], parts: &[Component], everywhere: bool) -> ForwardTrace {
         let ablations = parts.iter().map(|part| switched_off(*part).unwrap()).collect();
         let request = Inspect { ids: ids.to_vec(), ablations, everywhere, ..Inspect::default() };
         self.try_inspect(request).unwrap().trace

@@ -24,7 +24,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use glassbox::engine::protocol::{Embed, Want};
-use glassbox::inspect::trace::{Attention, Part, PositionKind};
+use glassbox::inspect::trace::{Attention, Component, PositionKind};
 use glassbox::model_entry::{CacheType, FlashAttention, LoadParams};
 use glassbox::token::TokenId;
 
@@ -299,14 +299,16 @@ fn pushes_hold(fixture: &mut Fixture, reference: &Reference, worst: &mut Worst) 
     assert_eq!(found.neurons.len(), if family.experts.is_some() { 0 } else { 20 }, "{}", family.name);
     for part in found.parts.iter().chain(&found.heads).chain(&found.neurons) {
         let theirs = match part.part {
-            Part::Embedding => push(&pass.embedding),
-            Part::Attention(layer) => push(&pass.blocks[layer as usize].attention_added),
-            Part::Ffn(layer) => push(&pass.blocks[layer as usize].ffn_added),
-            Part::Head(layer, head) => push(&head_added(reference, &pass, layer as usize, head as usize)),
-            Part::Neuron(layer, neuron) => {
+            Component::Embedding => push(&pass.embedding),
+            Component::Attention(layer) => push(&pass.blocks[layer as usize].attention_added),
+            Component::Ffn(layer) => push(&pass.blocks[layer as usize].ffn_added),
+            Component::Head(layer, head) => {
+                push(&head_added(reference, &pass, layer as usize, head as usize))
+            }
+            Component::Neuron(layer, neuron) => {
                 push(&neuron_added(reference, &pass, layer as usize, neuron as usize))
             }
-            Part::Stream(_) => panic!("a stream is not part of itself"),
+            Component::Stream(_) => panic!("a stream is not part of itself"),
         };
         worst.hold(&part.part.to_string(), part.logit_difference, theirs);
     }
@@ -362,15 +364,15 @@ fn parts_switched_off_give_the_references_numbers() {
 
 fn parts_off_hold(fixture: &mut Fixture, reference: &Reference, worst: &mut Worst) {
     for (part, off) in [
-        (Part::Head(0, 1), Off::Head(0, 1)),
-        (Part::Head(1, 3), Off::Head(1, 3)),
-        (Part::Attention(1), Off::Attention(1)),
-        (Part::Attention(2), Off::Attention(2)),
-        (Part::Ffn(0), Off::Ffn(0)),
-        (Part::Ffn(2), Off::Ffn(2)),
-        (Part::Neuron(1, 7), Off::Neuron(1, 7)),
+        (Component::Head(0, 1), Off::Head(0, 1)),
+        (Component::Head(1, 3), Off::Head(1, 3)),
+        (Component::Attention(1), Off::Attention(1)),
+        (Component::Attention(2), Off::Attention(2)),
+        (Component::Ffn(0), Off::Ffn(0)),
+        (Component::Ffn(2), Off::Ffn(2)),
+        (Component::Neuron(1, 7), Off::Neuron(1, 7)),
     ] {
-        if matches!(part, Part::Neuron(..)) && reference.family.experts.is_some() {
+        if matches!(part, Component::Neuron(..)) && reference.family.experts.is_some() {
             continue;
         }
         for everywhere in [true, false] {
@@ -393,16 +395,17 @@ fn a_block_s_half_off_takes_its_bias_along_and_all_that_it_is_made_of_off_leaves
         if !family.bias {
             return;
         }
-        let heads: Vec<Part> = (0..family.heads as u32).map(|head| Part::Head(1, head)).collect();
-        let neurons: Vec<Part> = (0..family.neurons as u32).map(|neuron| Part::Neuron(1, neuron)).collect();
+        let heads: Vec<Component> = (0..family.heads as u32).map(|head| Component::Head(1, head)).collect();
+        let neurons: Vec<Component> =
+            (0..family.neurons as u32).map(|neuron| Component::Neuron(1, neuron)).collect();
         for (whole, off, parts) in
-            [(Part::Attention(1), Off::Attention(1), heads), (Part::Ffn(1), Off::Ffn(1), neurons)]
+            [(Component::Attention(1), Off::Attention(1), heads), (Component::Ffn(1), Off::Ffn(1), neurons)]
         {
             let of =
                 |off: &dyn Fn(Off) -> bool| log_softmax(&reference.pass(&tokens(), &|_, it| off(it)).logits);
             let without = of(&|it| it == off);
             let bias_left = of(&|it| match whole {
-                Part::Attention(_) => matches!(it, Off::Head(1, _)),
+                Component::Attention(_) => matches!(it, Off::Head(1, _)),
                 _ => matches!(it, Off::Neuron(1, _)),
             });
             for next in &fixture.ablated(&ids(&tokens()), &[whole], true).next {
@@ -424,7 +427,7 @@ fn a_head_switched_off_under_flash_attention_is_off() {
         worst.most = TIES;
         let theirs = reference.pass(&tokens(), &|_, it| it == Off::Head(1, 2));
         let logprobs = log_softmax(&theirs.logits);
-        for next in &fixture.ablated(&ids(&tokens()), &[Part::Head(1, 2)], true).next {
+        for next in &fixture.ablated(&ids(&tokens()), &[Component::Head(1, 2)], true).next {
             worst.hold("next", next.logprob, logprobs[next.id.0 as usize]);
         }
     });

@@ -11,7 +11,7 @@ use glassbox::engine::protocol::{
     Attend, Attended, Attending, Event, Failure, Generate, Job, Prompt, Request, Want,
 };
 use glassbox::inspect::scores::HeadScores;
-use glassbox::inspect::trace::{Attention, HeadClass, Part};
+use glassbox::inspect::trace::{Attention, Component, HeadClass};
 use glassbox::model_entry::{FlashAttention, LoadParams};
 use glassbox::sampling::Sampling;
 use glassbox::token::TokenId;
@@ -329,7 +329,7 @@ fn what_a_head_writes_is_told_as_tokens_and_agrees_with_its_push() {
     let trace = model.inspect(&ids, want).trace;
     assert_eq!(trace.missing, Vec::<String>::new());
     let attention = trace.attention.unwrap();
-    let told = &attention.told[0];
+    let told = &attention.head_logits[0];
     println!("{told:?}");
     assert_eq!((told.layer, told.head, told.tells_of(&[paris, the])), (23, 4, true));
     assert!((told.share - 0.27).abs() < 0.02, "{}", told.share);
@@ -338,7 +338,7 @@ fn what_a_head_writes_is_told_as_tokens_and_agrees_with_its_push() {
     assert!(told.promotes.is_sorted_by(|a, b| a.1 >= b.1) && told.suppresses.is_sorted_by(|a, b| a.1 <= b.1));
     let apart = told.followed[0].1 - told.followed[1].1;
     let pushed = trace.attribution.unwrap();
-    let push = pushed.heads.iter().find(|part| part.part == Part::Head(23, 4)).unwrap().logit_difference;
+    let push = pushed.heads.iter().find(|part| part.part == Component::Head(23, 4)).unwrap().logit_difference;
     assert!((apart - push).abs() < 0.05 && (apart - 3.15).abs() < 0.1, "{apart} {push}");
 }
 

@@ -9,7 +9,7 @@ use glassbox::chat::{Intervention, Steering};
 use glassbox::engine::protocol::{
     CapturePlan, Directed, Direction, Event, Generate, Inspect, Job, Patch, Prompt, Request, Want,
 };
-use glassbox::inspect::trace::{ForwardTrace, Part};
+use glassbox::inspect::trace::{Component, ForwardTrace};
 use glassbox::sampling::Sampling;
 use glassbox::token::TokenId;
 
@@ -61,7 +61,7 @@ fn off(ids: &[TokenId], ablations: Vec<Intervention>, everywhere: bool) -> Inspe
     Inspect { ids: ids.to_vec(), ablations, everywhere, ..Inspect::default() }
 }
 
-fn patched(ids: &[TokenId], part: Part, position: u32, text: Vec<TokenId>) -> Inspect {
+fn patched(ids: &[TokenId], part: Component, position: u32, text: Vec<TokenId>) -> Inspect {
     let patches = vec![Patch { part, position, text }];
     Inspect { ids: ids.to_vec(), patches, ..Inspect::default() }
 }
@@ -84,8 +84,13 @@ fn a_part_patched_with_its_own_values_changes_nothing() {
     let mut model = exact_smollm();
     let ids = france(&model);
     let last = ids.len() as u32 - 1;
-    for part in [Part::Head(23, 4), Part::Attention(10), Part::Ffn(28), Part::Stream(12), Part::Neuron(20, 7)]
-    {
+    for part in [
+        Component::Head(23, 4),
+        Component::Attention(10),
+        Component::Ffn(28),
+        Component::Stream(12),
+        Component::Neuron(20, 7),
+    ] {
         let trace = model.trace(patched(&ids, part, last, Vec::new()));
         let kl = trace.kl_from_original.unwrap();
         assert!(kl.abs() < 1e-3, "{part}: {kl}");
@@ -97,7 +102,7 @@ fn the_last_stream_of_another_position_gives_that_position_s_output() {
     let mut model = exact_smollm();
     let ids = france(&model);
     let elsewhere = model.trace(off(&ids[..4], Vec::new(), false));
-    let trace = model.trace(patched(&ids, Part::Stream(29), 3, Vec::new()));
+    let trace = model.trace(patched(&ids, Component::Stream(29), 3, Vec::new()));
     same(&trace, &elsewhere);
     assert!(trace.kl_from_original.unwrap() > 1.0);
 }
@@ -108,7 +113,7 @@ fn the_last_stream_of_another_text_gives_that_text_s_output() {
     let (ids, other) = (france(&model), model.ids("My favourite colour is"));
     let elsewhere = model.trace(off(&other, Vec::new(), false));
     let last = other.len() as u32 - 1;
-    same(&model.trace(patched(&ids, Part::Stream(29), last, other)), &elsewhere);
+    same(&model.trace(patched(&ids, Component::Stream(29), last, other)), &elsewhere);
 }
 
 #[test]
@@ -117,7 +122,7 @@ fn the_head_that_carries_france_carries_italy_when_patched_from_italy() {
     let (ids, italy) = (france(&model), model.ids("The capital of Italy is"));
     let rome = model.ids(" Rome")[0];
     let last = ids.len() as u32 - 1;
-    let mut request = patched(&ids, Part::Attention(23), last, italy);
+    let mut request = patched(&ids, Component::Attention(23), last, italy);
     request.want.follow = vec![PARIS, rome];
     let trace = model.trace(request);
     let (_, before) = trace.original.unwrap();
@@ -129,9 +134,9 @@ fn the_head_that_carries_france_carries_italy_when_patched_from_italy() {
 fn a_patch_from_where_nothing_is_says_which_positions_there_are() {
     let mut model = exact_smollm();
     let ids = france(&model);
-    let said = model.try_inspect(patched(&ids, Part::Ffn(3), 5, Vec::new())).unwrap_err().message;
+    let said = model.try_inspect(patched(&ids, Component::Ffn(3), 5, Vec::new())).unwrap_err().message;
     assert!(said.contains("positions 0 to 4"), "{said}");
-    let said = model.try_inspect(patched(&ids, Part::Embedding, 1, Vec::new())).unwrap_err().message;
+    let said = model.try_inspect(patched(&ids, Component::Embedding, 1, Vec::new())).unwrap_err().message;
     assert!(said.contains("embedding"), "{said}");
 }
 
@@ -169,15 +174,15 @@ fn the_neurons_of_a_block_add_up_to_its_push_and_one_off_takes_its_own_away() {
     let all = model.trace(request.clone()).attribution.unwrap();
     assert_eq!(all.neurons.len(), 30 * 1536);
     for part in &all.parts {
-        let Part::Ffn(layer) = part.part else { continue };
-        let of = |part: Part| matches!(part, Part::Neuron(of, _) if of == layer);
+        let Component::Ffn(layer) = part.part else { continue };
+        let of = |part: Component| matches!(part, Component::Neuron(of, _) if of == layer);
         let sum: f32 = all.neurons.iter().filter(|n| of(n.part)).map(|n| n.logit_difference).sum();
         assert!((sum - part.logit_difference).abs() < 0.12, "{layer}: {sum} {}", part.logit_difference);
     }
     // In the last block nothing makes up for a neuron: the difference of the logits loses its push, but for the final
     // norm's divisor, which follows.
-    let strongest = all.neurons.iter().find(|n| matches!(n.part, Part::Neuron(29, _))).unwrap();
-    let Part::Neuron(layer, neuron) = strongest.part else { unreachable!() };
+    let strongest = all.neurons.iter().find(|n| matches!(n.part, Component::Neuron(29, _))).unwrap();
+    let Component::Neuron(layer, neuron) = strongest.part else { unreachable!() };
     let ablations = vec![Intervention::ZeroNeuron { layer, neuron }];
     let without = model.trace(Inspect { ablations, ..request }).attribution.unwrap();
     let lost = all.difference - without.difference;
@@ -201,12 +206,12 @@ fn a_neuron_of_the_last_block_off_is_its_column_taken_out_of_the_stream() {
     let plain = model.trace(request.clone());
     let norm = |trace: &ForwardTrace| f64::from(trace.lens.as_ref().unwrap().rows[30].norm);
     let all = plain.attribution.as_ref().unwrap();
-    let pushing: Vec<_> = all.neurons.iter().filter(|n| matches!(n.part, Part::Neuron(29, _))).collect();
+    let pushing: Vec<_> = all.neurons.iter().filter(|n| matches!(n.part, Component::Neuron(29, _))).collect();
     assert_eq!(pushing.len(), 1536);
     // The strongest ones, one that pushes the other way, and a weak one.
     let against = pushing.iter().find(|n| n.logit_difference < 0.0).unwrap();
     for neuron in pushing[..3].iter().chain([against, &pushing[700]]) {
-        let named: Part = neuron.part.to_string().parse().unwrap();
+        let named: Component = neuron.part.to_string().parse().unwrap();
         let ablations = vec![glassbox::engine::protocol::switched_off(named).unwrap()];
         let without = model.trace(Inspect { ablations, ..request.clone() });
         // (h − a w) · g (W_U[t] − W_U[r]) over its own divisor: what is left of the difference, at the new length.
@@ -224,7 +229,8 @@ fn a_neuron_of_the_last_block_off_is_its_column_taken_out_of_the_stream() {
 fn parts_off_one_by_one_are_what_each_gives_when_asked_alone() {
     let mut model = exact_smollm();
     let ids = france(&model);
-    let parts = [Part::Ffn(28), Part::Attention(23), Part::Head(23, 4), Part::Neuron(27, 3)];
+    let parts =
+        [Component::Ffn(28), Component::Attention(23), Component::Head(23, 4), Component::Neuron(27, 3)];
     let want = Want { follow: vec![PARIS], off: parts.to_vec(), ..Want::default() };
     let seen = model.try_inspect(Inspect { ids: ids.clone(), want, ..Inspect::default() }).unwrap();
     assert_eq!(seen.off.iter().map(|(part, _)| *part).collect::<Vec<_>>(), parts);
@@ -292,7 +298,7 @@ fn the_twin_says_what_two_separate_passes_say() {
     let change = vec![steer(&directed, 12, 0.4)];
     let (_, none) = model.written(&ids, 6, change.clone());
     assert_eq!(none, [0.0_f32; 0], "no twin where none was asked for");
-    model.shared.control().set_capture(CapturePlan { twin: true, ..CapturePlan::default() });
+    model.shared.control().set_capture(CapturePlan { baseline: true, ..CapturePlan::default() });
     let (written, kls) = model.written(&ids, 6, change.clone());
     let (_, plain) = model.written(&ids, 2, Vec::new());
     model.shared.control().set_capture(CapturePlan::default());
@@ -314,7 +320,7 @@ fn a_twin_leaves_what_is_written_alone_and_steered_never_mixes_with_plain() {
     let change = vec![steer(&directed, 12, 0.5)];
     let (plain, _) = model.written(&ids, 10, Vec::new());
     let (steered, _) = model.written(&ids, 10, change.clone());
-    model.shared.control().set_capture(CapturePlan { twin: true, ..CapturePlan::default() });
+    model.shared.control().set_capture(CapturePlan { baseline: true, ..CapturePlan::default() });
     let (again, kls) = model.written(&ids, 10, change.clone());
     model.shared.control().set_capture(CapturePlan::default());
     assert_eq!(again, steered);
@@ -323,7 +329,7 @@ fn a_twin_leaves_what_is_written_alone_and_steered_never_mixes_with_plain() {
     assert_eq!(model.written(&ids, 10, Vec::new()).0, plain);
     // What is tried beside the chat does not reach it.
     model.trace(off(&ids[..6], change, true));
-    model.trace(patched(&ids[..8], Part::Stream(4), 2, Vec::new()));
+    model.trace(patched(&ids[..8], Component::Stream(4), 2, Vec::new()));
     let longer: Vec<TokenId> = ids.iter().chain(&plain[..4]).copied().collect();
     assert_eq!(model.written(&longer, 6, Vec::new()).0, plain[4..]);
 }

@@ -12,13 +12,13 @@ use crate::kit::{
 };
 use crate::noise::ORDER;
 use glassbox::chat::{Role, StopReason, Usage};
+use glassbox::engine::jobs::shared::Shared;
 use glassbox::engine::jobs::worker::{Hooks, Worker};
 use glassbox::engine::protocol::{
     Event, Failure, FailureKind, Generate, Job, Message, Prompt, PromptFacts, Request, RequestId,
     StoredTokens,
 };
 use glassbox::engine::session::Session;
-use glassbox::engine::shared::Shared;
 use glassbox::model_entry::{LoadParams, ModelEntry, ModelFacts};
 use glassbox::models::gguf::SharedHeader;
 use glassbox::sampling::{LogitBias, Sampling};

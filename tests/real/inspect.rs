@@ -16,7 +16,7 @@ use glassbox::engine::model::weights::Weights;
 use glassbox::engine::protocol::{Depths, Embed, Event, Generate, Inspect, Job, Prompt, Request, Want};
 use glassbox::inspect::depth::Depth;
 use glassbox::inspect::feed_forward::NeuronOrder;
-use glassbox::inspect::trace::{ForwardTrace, Part};
+use glassbox::inspect::trace::{Component, ForwardTrace};
 use glassbox::model_entry::{LoadParams, RopeMethod, RopeScaling};
 use glassbox::models::gguf::SharedHeader;
 use glassbox::sampling::Sampling;
@@ -299,11 +299,11 @@ fn pushes_add_up_to_the_difference_of_the_logits() {
             assert_eq!(attribution.heads.len() as u32, trace.layers * trace.heads);
             for layer in 0..trace.layers {
                 let block =
-                    attribution.parts.iter().find(|part| part.part == Part::Attention(layer)).unwrap();
+                    attribution.parts.iter().find(|part| part.part == Component::Attention(layer)).unwrap();
                 let heads = attribution
                     .heads
                     .iter()
-                    .filter(|part| matches!(part.part, Part::Head(l, _) if l == layer));
+                    .filter(|part| matches!(part.part, Component::Head(l, _) if l == layer));
                 let heads: f32 = heads.map(|part| part.logit_difference).sum();
                 let off = (heads - block.logit_difference).abs();
                 assert!(
@@ -565,7 +565,7 @@ fn pushes_of_all_neurons_are_the_blocks_own_and_half_is_made_by_few() {
         let parts = seen.trace.attribution.as_ref().unwrap().parts.clone();
         assert_eq!(seen.ffn_layers.len(), blocks as usize);
         for line in &seen.ffn_layers {
-            let part = parts.iter().find(|part| part.part == Part::Ffn(line.layer)).unwrap();
+            let part = parts.iter().find(|part| part.part == Component::Ffn(line.layer)).unwrap();
             assert!((line.push.unwrap() - part.logit_difference).abs() < 1e-3, "{line:?}");
             assert!(line.half.unwrap() > 0 && line.write > 0.0, "{line:?}");
         }

@@ -12,15 +12,16 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use glassbox::engine::Engine;
+use glassbox::engine::jobs::llama;
+use glassbox::engine::jobs::shared::Shared;
 use glassbox::engine::jobs::worker::{Hooks, Worker};
 use glassbox::engine::protocol::{
     Embed, Envelope, Event, Failure, Inspect, Inspected, Inspection, Job, Loaded, Request, RequestId, Score,
     Want,
 };
-use glassbox::engine::shared::Shared;
 use glassbox::engine::transport::open_requests::OpenRequests;
 use glassbox::engine::transport::thread::ThreadEngine;
-use glassbox::engine::{Engine, real};
 use glassbox::inspect::trace::EmbeddingFacts;
 use glassbox::model_entry::{CacheType, FlashAttention, LoadParams, ModelEntry, ModelFile, Source};
 use glassbox::models::gguf::{Header, SharedHeader};
@@ -159,7 +160,7 @@ impl Model {
         drop(alone);
         let mut said: Vec<Event> = events.try_iter().map(|envelope| envelope.event).collect();
         let Some(Event::Loaded(loaded)) = said.pop() else { panic!("{}: {said:?}", path.display()) };
-        assert_eq!(loaded.exact, exact, "{:?}", loaded.notes);
+        assert_eq!(loaded.dequantized, exact, "{:?}", loaded.notes);
         let parts = said.iter().map(|event| match event {
             Event::LoadProgress(part) => *part,
             other => panic!("{other:?}"),
@@ -311,7 +312,7 @@ impl Beside {
     pub fn load(variable: &str, params: LoadParams) -> Self {
         let (sender, events) = channel();
         let sink = Box::new(move |envelope| drop(sender.send(envelope)));
-        let engine = ThreadEngine::start(sink, real::make(hooks(file(variable)))).unwrap();
+        let engine = ThreadEngine::start(sink, llama::make(hooks(file(variable)))).unwrap();
         let mut model = Self { engine, events, waiting: VecDeque::new(), next: 1 };
         let alone = loading();
         let loaded = model.answer(load(params));

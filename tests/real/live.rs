@@ -170,7 +170,7 @@ fn what_is_asked_for_while_a_reply_waits_is_answered_and_the_reply_goes_on_as_it
     let seen = fixture.inspect(&read, lens);
     assert!((seen.trace.followed[0].logprob - plain[1].0.logprob).abs() < 0.05);
     assert_eq!(seen.decoded, 1, "only the pass itself is decoded");
-    let part = glassbox::inspect::trace::Part::Head(23, 4);
+    let part = glassbox::inspect::trace::Component::Head(23, 4);
     let off = glassbox::engine::protocol::switched_off(part).into_iter().collect();
     let changed = Inspect { ids: prompt.clone(), ablations: off, ..Inspect::default() };
     let card = fixture.send(Request::Inspection(Inspection::Inspect(Box::new(changed))));

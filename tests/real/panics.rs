@@ -4,8 +4,8 @@
 
 use glassbox::chat::Intervention;
 use glassbox::engine::protocol::{
-    Attend, Attending, Depths, Event, Generate, Immediate, Inspect, Inspection, Job, Look, Prompt, Request,
-    Reread, Want,
+    Attend, Attending, Depths, Event, Generate, Immediate, Inspect, Inspection, Job, Prompt, Replay, Request,
+    Rescore, Want,
 };
 use glassbox::sampling::Sampling;
 use glassbox::token::TokenId;
@@ -59,9 +59,9 @@ fn said(model: &mut Beside, ids: &[TokenId]) -> Said {
         Event::Failed(failure) => panic!("{failure}"),
         _ => panic!("another answer"),
     };
-    let look = Look { ids: ids.to_vec(), interventions: Vec::new(), logits: true, replay: None };
-    let logits = match model.answer(Request::Job(Job::Look(Box::new(look)))) {
-        Event::Looked(looked) => looked.unpack(),
+    let look = Replay { ids: ids.to_vec(), interventions: Vec::new(), logits: true, chain: None };
+    let logits = match model.answer(Request::Job(Job::Replay(Box::new(look)))) {
+        Event::Replayed(looked) => looked.unpack(),
         Event::Failed(failure) => panic!("{failure}"),
         _ => panic!("another answer"),
     };
@@ -100,20 +100,20 @@ fn a_job_that_panics_is_answered_and_what_comes_later_is_as_ever() {
     let other: Vec<TokenId> = ids.iter().rev().copied().collect();
     let attend = Attend { ids: other.clone(), interventions: changed(), of: Attending::Head(2, 1) };
     let depths = Depths { ids: other.clone(), from: 8, cells: false, interventions: changed() };
-    let reread = Reread {
+    let reread = Rescore {
         prompt: Prompt::Ids { ids: other.clone(), taken: Vec::new(), chat: false },
         reply: ids[..4].to_vec(),
         top_logprobs: 1,
         interventions: changed(),
     };
-    let look = Look { ids: other.clone(), interventions: changed(), logits: true, replay: None };
+    let look = Replay { ids: other.clone(), interventions: changed(), logits: true, chain: None };
     let jobs = [
         ("a reply", reply(&other, changed(), None)),
         ("a pass", pass(&other, changed())),
         ("a matrix", Request::Job(Job::Attend(Box::new(attend)))),
         ("a grid", Request::Job(Job::Depths(Box::new(depths)))),
-        ("a score", Request::Job(Job::Reread(Box::new(reread)))),
-        ("a look", Request::Job(Job::Look(Box::new(look)))),
+        ("a score", Request::Job(Job::Rescore(Box::new(reread)))),
+        ("a look", Request::Job(Job::Replay(Box::new(look)))),
     ];
     for (job, request) in jobs {
         fault(&mut model);

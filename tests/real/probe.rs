@@ -76,20 +76,20 @@ fn a_growing_text_keeps_what_is_captured_whole() {
             for (number, layer) in captured.layers.iter().enumerate() {
                 let place = format!("{name}, token {}, layer {number}", 240 + at);
                 let width = stream.len();
-                let all = [&layer.attn_out, &layer.after_attention, &layer.ffn_out, &layer.after];
+                let all = [&layer.attn_out, &layer.resid_mid, &layer.ffn_out, &layer.resid_post];
                 assert!(width > 0 && all.iter().all(|values| values.len() == width), "{place}");
                 // Gemma norms what a block gives before it is added.
                 if name == SMOLLM {
                     let sum =
                         |a: &[f32], b: &[f32]| -> Vec<f32> { a.iter().zip(b).map(|(a, b)| a + b).collect() };
-                    assert_eq!(layer.after_attention, sum(&layer.attn_out, stream), "{place}");
-                    assert_eq!(layer.after, sum(&layer.ffn_out, &layer.after_attention), "{place}");
+                    assert_eq!(layer.resid_mid, sum(&layer.attn_out, stream), "{place}");
+                    assert_eq!(layer.resid_post, sum(&layer.ffn_out, &layer.resid_mid), "{place}");
                 }
-                for row in &layer.weights {
+                for row in &layer.pattern {
                     assert_eq!(row.len(), 241 + at, "{place}");
                     assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-4, "{place}");
                 }
-                stream = &layer.after;
+                stream = &layer.resid_post;
             }
         }
         session.probe().plan(Plan::default());

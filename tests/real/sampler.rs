@@ -9,8 +9,8 @@ use crate::kit::{self, Beside as Fixture, GEMMA, SMOLLM, locked};
 use crate::noise::ORDER;
 use glassbox::chat::{StopReason, Usage};
 use glassbox::engine::protocol::{
-    CapturePlan, Event, Failure, FailureKind, Generate, Immediate, Job, Look, Looked, Prompt, PromptFacts,
-    Replay, Request,
+    CapturePlan, ChainSetup, Event, Failure, FailureKind, Generate, Immediate, Job, Prompt, PromptFacts,
+    Replay, Replayed, Request,
 };
 use glassbox::inspect::chain::{self, Input, Outcome};
 use glassbox::inspect::distribution::Distribution;
@@ -79,9 +79,9 @@ impl Fixture {
         reply
     }
 
-    fn look(&mut self, look: Look) -> Result<Looked, Failure> {
-        match self.ask(Request::Job(Job::Look(Box::new(look)))).pop() {
-            Some(Event::Looked(looked)) => Ok(*looked),
+    fn look(&mut self, look: Replay) -> Result<Replayed, Failure> {
+        match self.ask(Request::Job(Job::Replay(Box::new(look)))).pop() {
+            Some(Event::Replayed(looked)) => Ok(*looked),
             Some(Event::Failed(failure)) => Err(failure),
             other => panic!("{other:?}"),
         }
@@ -108,8 +108,8 @@ impl Fixture {
         sampling: &Sampling,
         index: usize,
         logits: bool,
-    ) -> (Looked, Vec<TokenId>) {
-        let chain = Replay {
+    ) -> (Replayed, Vec<TokenId>) {
+        let chain = ChainSetup {
             sampling: sampling.clone(),
             seed: run.facts.seed,
             prompt: run.facts.ids.len() as u32,
@@ -119,7 +119,7 @@ impl Fixture {
         };
         let ids = [&run.facts.ids, &run.ids()[..index]].concat();
         let look =
-            Look { ids: ids.clone(), interventions: Vec::new(), logits, replay: Some(Box::new(chain)) };
+            Replay { ids: ids.clone(), interventions: Vec::new(), logits, chain: Some(Box::new(chain)) };
         (self.look(look).unwrap(), ids)
     }
 }
@@ -154,8 +154,8 @@ fn greedy(max_tokens: u32) -> Sampling {
     Sampling { temperature: 0.0, max_tokens, ..Sampling::default() }
 }
 
-fn plain_look(ids: &[TokenId]) -> Look {
-    Look { ids: ids.to_vec(), interventions: Vec::new(), logits: true, replay: None }
+fn plain_look(ids: &[TokenId]) -> Replay {
+    Replay { ids: ids.to_vec(), interventions: Vec::new(), logits: true, chain: None }
 }
 
 /// No stage but the draw.
@@ -412,7 +412,7 @@ fn a_look_at_more_than_fits_beside_the_chat_is_read_in_its_place() {
     let long = fixture.tokenize(&text);
     // More than the context's cells and those beside it.
     assert!(chat.usage.prompt_tokens as usize + long.len() > 1024 + 512, "{:?} {}", chat.usage, long.len());
-    let events = fixture.ask(Request::Job(Job::Look(Box::new(plain_look(&long)))));
+    let events = fixture.ask(Request::Job(Job::Replay(Box::new(plain_look(&long)))));
     let progress = |event: &Event| match event {
         Event::PromptProgress { done, total } => Some((*done, *total)),
         _ => None,
@@ -420,7 +420,7 @@ fn a_look_at_more_than_fits_beside_the_chat_is_read_in_its_place() {
     let told: Vec<_> = events.iter().filter_map(progress).collect();
     assert!(told.len() > 1 && told.is_sorted() && told.last() == Some(&(told[0].1, told[0].1)), "{told:?}");
     let looked = match events.last() {
-        Some(Event::Looked(looked)) => looked.unpack(),
+        Some(Event::Replayed(looked)) => looked.unpack(),
         other => panic!("{other:?}"),
     };
     // The cache knows what it holds now.
@@ -453,13 +453,13 @@ fn a_cancelled_look_says_so_and_leaves_the_cache_true() {
     let text = "The quick brown fox jumps over the lazy dog while nine wizards watch. ".repeat(110);
     let long = fixture.tokenize(&text);
     fixture.generate(raw("Hello", greedy(1)));
-    let id = fixture.send(Request::Job(Job::Look(Box::new(plain_look(&long)))));
+    let id = fixture.send(Request::Job(Job::Replay(Box::new(plain_look(&long)))));
     fixture.until(id, |event| matches!(event, Event::PromptProgress { .. }));
     fixture.send(Request::Immediate(Immediate::Cancel { target: id }));
     let Event::Failed(failure) = fixture.until(id, Event::is_final).pop().unwrap() else { panic!() };
     assert_eq!(failure.kind, FailureKind::Cancelled);
     let waiting = fixture.send(Request::Job(Job::Generate(Box::new(raw(&text, greedy(1))))));
-    let cancelled = fixture.send(Request::Job(Job::Look(Box::new(plain_look(&long[..5])))));
+    let cancelled = fixture.send(Request::Job(Job::Replay(Box::new(plain_look(&long[..5])))));
     fixture.send(Request::Immediate(Immediate::Cancel { target: cancelled }));
     fixture.send(Request::Immediate(Immediate::Cancel { target: waiting }));
     let last = |events: Vec<Event>| events.into_iter().next_back().unwrap();
@@ -475,16 +475,22 @@ fn a_cancelled_look_says_so_and_leaves_the_cache_true() {
 #[test]
 fn what_cannot_be_looked_at_is_refused() {
     let mut fixture = smollm();
-    let failed = |fixture: &mut Fixture, look: Look| fixture.look(look).unwrap_err().message;
+    let failed = |fixture: &mut Fixture, look: Replay| fixture.look(look).unwrap_err().message;
     let message = failed(&mut fixture, plain_look(&[]));
     assert!(message.contains("nothing has been read"), "{message}");
     let message = failed(&mut fixture, plain_look(&[TokenId(1), TokenId(70_000)]));
     assert!(message.contains("no token 70000"), "{message}");
     let message = failed(&mut fixture, plain_look(&[TokenId(1); 3000]));
     assert!(message.contains("3000 tokens long"), "{message}");
-    let replay =
-        Replay { sampling: Sampling::default(), seed: 1, prompt: 2, taken: 1, drawn: TokenId(1), list: 20 };
-    let before = Look { replay: Some(Box::new(replay)), ..plain_look(&[TokenId(1), TokenId(2)]) };
+    let replay = ChainSetup {
+        sampling: Sampling::default(),
+        seed: 1,
+        prompt: 2,
+        taken: 1,
+        drawn: TokenId(1),
+        list: 20,
+    };
+    let before = Replay { chain: Some(Box::new(replay)), ..plain_look(&[TokenId(1), TokenId(2)]) };
     assert!(failed(&mut fixture, before).contains("before the run's first draw"));
 }
 
@@ -505,7 +511,7 @@ fn a_branch_decodes_only_the_token_that_was_taken() {
     );
 
     // Its passes come back too: the taken token was not drawn.
-    let replay = Replay {
+    let replay = ChainSetup {
         sampling,
         seed: branch.facts.seed,
         prompt: kept.len() as u32,
@@ -514,7 +520,7 @@ fn a_branch_decodes_only_the_token_that_was_taken() {
         list: 20,
     };
     let read = [kept.clone(), vec![taken], branch.ids()[..5].to_vec()].concat();
-    let look = Look { replay: Some(Box::new(replay)), ..plain_look(&read) };
+    let look = Replay { chain: Some(Box::new(replay)), ..plain_look(&read) };
     let again = *fixture.look(look).unwrap().stages.unwrap();
     assert_eq!(difference(&branch.stages[5], &again), None);
 

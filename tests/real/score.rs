@@ -13,8 +13,7 @@ use crate::noise::{ORDER, ROUNDING};
 use glassbox::chat::{Intervention, Usage};
 use glassbox::engine::model::fit;
 use glassbox::engine::protocol::{
-    Event, Failure, FailureKind, Generate, Job, LookAhead, LookedAhead, Path, Prompt, PromptFacts, Request,
-    Score,
+    Beam, BeamPaths, Event, Failure, FailureKind, Generate, Job, Path, Prompt, PromptFacts, Request, Score,
 };
 use glassbox::sampling::Sampling;
 use glassbox::token::{Step, TokenId};
@@ -62,10 +61,10 @@ impl Fixture {
         self.score(&ids, 1).unwrap();
     }
 
-    fn look_ahead(&mut self, ids: &[TokenId], width: u32, depth: u32) -> Result<LookedAhead, Failure> {
-        let request = LookAhead { ids: ids.to_vec(), width, depth, interventions: Vec::new() };
-        match self.handle(Request::Job(Job::LookAhead(Box::new(request)))).pop().unwrap() {
-            Event::LookedAhead(looked) => Ok(*looked),
+    fn look_ahead(&mut self, ids: &[TokenId], width: u32, depth: u32) -> Result<BeamPaths, Failure> {
+        let request = Beam { ids: ids.to_vec(), width, depth, interventions: Vec::new() };
+        match self.handle(Request::Job(Job::Beam(Box::new(request)))).pop().unwrap() {
+            Event::BeamPaths(looked) => Ok(*looked),
             Event::Failed(failure) => Err(failure),
             other => panic!("{other:?}"),
         }

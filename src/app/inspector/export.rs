@@ -11,7 +11,7 @@ use crate::inspect::depth::Depth;
 use crate::inspect::feed_forward::FfnLayer;
 use crate::inspect::pieces::Pieces;
 use crate::inspect::stages::SamplerTrace;
-use crate::inspect::trace::{EmbeddingFacts, FeedForward, Followed, ForwardTrace, Part};
+use crate::inspect::trace::{Component, EmbeddingFacts, FeedForward, Followed, ForwardTrace};
 use crate::token::TokenId;
 
 /// How an exported station is drawn.
@@ -44,13 +44,13 @@ pub(crate) struct Exported {
     /// Every block's feed-forward in one line.
     pub ffn_layers: Vec<FfnLayer>,
     /// The followed tokens with single parts off.
-    pub off: Vec<(Part, Vec<Followed>)>,
+    pub off: Vec<(Component, Vec<Followed>)>,
     /// The grid of layers over tokens: the position of the first column, and the columns.
     pub grid: Option<(u32, Vec<Depth>)>,
     /// Attention over a stretch of the text.
     pub rows: Vec<StretchRows>,
     /// Which parts are off, whether at every position, and the pass so changed.
-    pub card: Option<(Vec<Part>, bool, Arc<Inspected>)>,
+    pub card: Option<(Vec<Component>, bool, Arc<Inspected>)>,
     /// The sampler chain's work.
     pub sampler: Option<Arc<SamplerTrace>>,
 }

@@ -43,13 +43,15 @@ fn join(old: Attention, new: Attention) -> Attention {
     let mut layers = old.layers;
     layers.retain(|layer| new.layers.iter().all(|other| other.layer != layer.layer));
     layers.extend(new.layers);
-    let mut told = old.told;
-    told.retain(|head| new.told.iter().all(|other| (other.layer, other.head) != (head.layer, head.head)));
-    told.extend(new.told);
+    let mut told = old.head_logits;
+    told.retain(|head| {
+        new.head_logits.iter().all(|other| (other.layer, other.head) != (head.layer, head.head))
+    });
+    told.extend(new.head_logits);
     Attention {
         overview: if new.overview.is_empty() { old.overview } else { new.overview },
         layers,
-        told,
+        head_logits: told,
         flash: old.flash || new.flash,
     }
 }

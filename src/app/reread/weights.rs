@@ -14,7 +14,7 @@ use crate::app::state::ReadWithout;
 use crate::app::view::With;
 use crate::app::{App, ChatView, Outbox, Part, Query, Scroll, Talk, Transcript, Weights, WeightsPanel};
 use crate::chat::{Role, Turn, TurnId};
-use crate::engine::protocol::{Event, Job, Message, Request, RequestId, Reread, Rescored, StoredTokens};
+use crate::engine::protocol::{Event, Job, Message, Request, RequestId, Rescore, Rescored, StoredTokens};
 
 /// Bytes of a token, about, where the prompt's own are not known.
 const BYTES_PER_TOKEN: usize = 4;
@@ -36,7 +36,7 @@ impl Weights {
         let wanted = self.wanted(talk.view(with)).filter(|_| idle);
         let mut reading = std::mem::take(&mut self.reading);
         reading.follow(wanted, &mut out.requests, |part| {
-            Ok(Request::Job(Job::Reread(Box::new(self.reread(talk, with, *part).ok_or(GONE)?))))
+            Ok(Request::Job(Job::Rescore(Box::new(self.reread(talk, with, *part).ok_or(GONE)?))))
         });
         self.reading = reading;
     }
@@ -57,7 +57,7 @@ impl Weights {
         parts.any(|part| !text.get(part.cut.clone()).is_some_and(|cut| cut.contains(&part.text)))
     }
 
-    fn reread(&self, talk: &Talk, with: With<'_>, ReadWithout(part): ReadWithout) -> Option<Reread> {
+    fn reread(&self, talk: &Talk, with: With<'_>, ReadWithout(part): ReadWithout) -> Option<Rescore> {
         let view = talk.view(with);
         let Some(at) = part else { return talk.reread_of(with, self.reply, None) };
         let part = self.parts.get(at)?;

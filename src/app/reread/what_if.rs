@@ -35,7 +35,7 @@ impl WhatIf {
             let changed = Changed { turn: self.turn, text: &self.text, stored: None };
             let reply = self.replies.get(next.reply).ok_or(GONE)?;
             let reread = talk.reread_of(with, reply.turn, next.edited.then_some(&changed));
-            Ok(Request::Job(Job::Reread(Box::new(reread.ok_or(GONE)?))))
+            Ok(Request::Job(Job::Rescore(Box::new(reread.ok_or(GONE)?))))
         });
         self.reading = reading;
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::LineEdit;
 use crate::app::{Asker, Query, Question, TokenCursor};
 use crate::chat::TurnId;
-use crate::engine::protocol::LookedAhead;
+use crate::engine::protocol::BeamPaths;
 use crate::inspect::distribution::Distribution;
 use crate::token::{Step, TokenId};
 
@@ -96,7 +96,7 @@ pub struct Ahead {
     /// Whether the beam has come.
     pub looked: bool,
     /// Where it led.
-    pub found: LookedAhead,
+    pub found: BeamPaths,
     /// Which path is selected.
     pub selected: usize,
     /// A path being taken, and its tokens' numbers as far as they have come.

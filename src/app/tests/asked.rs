@@ -65,7 +65,7 @@ fn a_refused_direction_is_asked_again_after_a_reload_and_not_before() {
 fn a_refusal_is_not_shown_under_another_load() {
     let mut bench = reading();
     bench.app.inspector.station = Station::Sampler;
-    let id = asked(&bench.send(Msg::Tick), "Look").unwrap();
+    let id = asked(&bench.send(Msg::Tick), "Replay").unwrap();
     bench.event(id, no());
     assert_eq!(bench.app.display().look_missing().as_deref(), Some("no room"));
     load_again(&mut bench);
@@ -78,8 +78,8 @@ fn a_trial_that_was_refused_goes_on_after_a_reload() {
     bench.app.transcript.cursor = None;
     let turn = bench.app.talk.chat.branch()[0].id;
     bench.app.try_edit(turn, "Ho");
-    let id = asked(&bench.send(Msg::Tick), "Reread").unwrap();
-    assert_eq!(asked(&bench.event(id, no()), "Reread"), None);
+    let id = asked(&bench.send(Msg::Tick), "Rescore").unwrap();
+    assert_eq!(asked(&bench.event(id, no()), "Rescore"), None);
     load_again(&mut bench);
     let again = bench.app.out.requests.of(Asker::WhatIf);
     assert!(again.is_some(), "the refusal was another load's");

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::app::{Alternatives, Focus, TokenCursor, Tree};
 use crate::chat::{Span, TurnState};
-use crate::engine::protocol::{Failure, FailureKind, LookAhead, Looked, LookedAhead, Path, Score};
+use crate::engine::protocol::{Beam, BeamPaths, Failure, FailureKind, Path, Replayed, Score};
 
 /// A token of the small vocabulary; the three words are its candidates, likeliest first.
 fn drawn(id: i32) -> Step {
@@ -85,7 +85,7 @@ fn asked<T>(effects: &[Effect], of: impl Fn(&Request) -> Option<T>) -> (u64, T) 
 }
 
 fn look(effects: &[Effect]) -> u64 {
-    asked(effects, |request| matches!(request, Request::Job(Job::Look(_))).then_some(())).0
+    asked(effects, |request| matches!(request, Request::Job(Job::Replay(_))).then_some(())).0
 }
 
 #[test]
@@ -214,8 +214,8 @@ fn any_token_of_the_vocabulary_is_taken_with_its_own_odds() {
     bench.type_text("c");
     bench.press(&["enter"]);
     assert_eq!((bench.notice(), bench.app.talk.run.is_none()), ("reading the odds of this token", true));
-    let logits = Looked::pack(&[2.0, 1.0, 0.0]);
-    let effects = bench.event(look, Event::Looked(Box::new(Looked { logits, ..Looked::default() })));
+    let logits = Replayed::pack(&[2.0, 1.0, 0.0]);
+    let effects = bench.event(look, Event::Replayed(Box::new(Replayed { logits, ..Replayed::default() })));
     assert_eq!(ids(&generated(&effects).prompt), (vec![7, 8, 0], vec![2]));
     let turn = bench.last_turn().id;
     let step = bench.app.view().step_at(TokenCursor { turn, index: 1 }).unwrap();
@@ -323,9 +323,9 @@ fn a_running_reply_is_held_and_the_mode_ends_with_it() {
     assert_eq!(bench.app.talk.steps, crate::app::StepMode::default());
 }
 
-fn ahead(effects: &[Effect]) -> (u64, LookAhead) {
+fn ahead(effects: &[Effect]) -> (u64, Beam) {
     asked(effects, |request| match request {
-        Request::Job(Job::LookAhead(ahead)) => Some((**ahead).clone()),
+        Request::Job(Job::Beam(ahead)) => Some((**ahead).clone()),
         _ => None,
     })
 }
@@ -339,8 +339,8 @@ fn a_path_ahead_becomes_a_branch_once_its_tokens_are_scored() {
     let mut bench = Bench::replied(&[0, 0], 1);
     let (request, asked_for) = ahead(&bench.press(&["L"]));
     assert_eq!((asked_for.width, asked_for.depth, asked_for.ids), (4, 6, [7, 8, 0].map(TokenId).to_vec()));
-    let found = LookedAhead { paths: vec![path(&[0, 0]), path(&[2, 1])], ..LookedAhead::default() };
-    bench.event(request, Event::LookedAhead(Box::new(found)));
+    let found = BeamPaths { paths: vec![path(&[0, 0]), path(&[2, 1])], ..BeamPaths::default() };
+    bench.event(request, Event::BeamPaths(Box::new(found)));
     let (request, score) = asked(&bench.press(&["2"]), |request| match request {
         Request::Job(Job::Score(score)) => Some((**score).clone()),
         _ => None,

@@ -7,7 +7,7 @@ use crate::chat::Intervention;
 use crate::engine::protocol::{Failure, FailureKind, Inspect, Inspected, Patch, Want};
 use crate::inspect::feed_forward::FfnLayer;
 use crate::inspect::trace::{
-    Attribution, AttributionPart, FeedForward, Followed, Lens, LensRow, Neuron, Part,
+    Attribution, AttributionPart, Component, FeedForward, Followed, Lens, LensRow, Neuron,
 };
 
 /// The inspection among these effects.
@@ -44,8 +44,12 @@ fn attribution(request: &Inspect) -> Inspected {
     seen.trace.attribution = Some(Attribution {
         token,
         rival,
-        parts: vec![part(Part::Embedding, 0.1), part(Part::Ffn(3), -2.0), part(Part::Attention(2), 1.0)],
-        heads: vec![part(Part::Head(2, 1), 1.0)],
+        parts: vec![
+            part(Component::Embedding, 0.1),
+            part(Component::Ffn(3), -2.0),
+            part(Component::Attention(2), 1.0),
+        ],
+        heads: vec![part(Component::Head(2, 1), 1.0)],
         neurons: Vec::new(),
         difference: -0.9,
         closure_error: 0.0,
@@ -98,7 +102,7 @@ fn a_part_switched_off_is_asked_for_beside_what_is_known() {
     bench.app.inspector.inside.rival = Some(TokenId(2));
     let request = asked(&bench.send(Msg::Tick)).unwrap();
     answer(&mut bench, attribution(&request));
-    assert_eq!(bench.app.display().ranked_parts().first().map(|part| part.part), Some(Part::Ffn(3)));
+    assert_eq!(bench.app.display().ranked_parts().first().map(|part| part.part), Some(Component::Ffn(3)));
     bench.app.focus = Focus::Inspector;
     let request = asked(&bench.press(&["x"])).unwrap();
     assert_eq!(request.ablations, [Intervention::ZeroFfn { layer: 3 }]);
@@ -143,7 +147,7 @@ fn a_part_is_patched_from_the_position_that_was_picked() {
     assert_eq!(bench.app.inspector.why.picking.as_ref().map(|picking| picking.source.position), Some(1));
     bench.press(&["left", "left", "right", "left"]);
     let request = asked(&bench.press(&["p"])).unwrap();
-    assert_eq!(request.patches, [Patch { part: Part::Ffn(3), position: 0, text: Vec::new() }]);
+    assert_eq!(request.patches, [Patch { part: Component::Ffn(3), position: 0, text: Vec::new() }]);
     assert!(request.ablations.is_empty());
     answer(&mut bench, Inspected::default());
     assert!(bench.app.display().shown_card().is_some());
@@ -157,7 +161,7 @@ fn a_part_is_patched_from_the_position_that_was_picked() {
 fn the_stream_after_a_block_is_patched_when_asked() {
     let mut bench = why();
     let request = asked(&bench.press(&["p", "s", "enter"])).unwrap();
-    assert_eq!(request.patches, [Patch { part: Part::Stream(3), position: 1, text: Vec::new() }]);
+    assert_eq!(request.patches, [Patch { part: Component::Stream(3), position: 1, text: Vec::new() }]);
 }
 
 #[test]
@@ -165,9 +169,9 @@ fn what_was_changed_last_is_taken_back_first() {
     let mut bench = why();
     bench.press(&["x", "down", "x"]);
     let off = |bench: &Bench| bench.app.inspector.why.tried.off.iter().copied().collect::<Vec<_>>();
-    assert_eq!(off(&bench), [Part::Attention(2), Part::Ffn(3)]);
+    assert_eq!(off(&bench), [Component::Attention(2), Component::Ffn(3)]);
     bench.press(&["u"]);
-    assert_eq!(off(&bench), [Part::Ffn(3)]);
+    assert_eq!(off(&bench), [Component::Ffn(3)]);
     bench.press(&["u"]);
     assert!(off(&bench).is_empty());
     bench.press(&["u"]);
@@ -178,15 +182,15 @@ fn what_was_changed_last_is_taken_back_first() {
 fn the_off_column_is_asked_for_at_once_and_only_once() {
     let mut bench = why();
     let request = asked(&bench.press(&["a"])).unwrap();
-    assert_eq!(request.want.off, [Part::Ffn(3), Part::Attention(2)], "the embedding cannot be off");
+    assert_eq!(request.want.off, [Component::Ffn(3), Component::Attention(2)], "the embedding cannot be off");
     assert!(request.ablations.is_empty());
     let followed = vec![Followed { id: TokenId(1), logprob: -2.0, rank: 3 }];
     let off = request.want.off.iter().map(|part| (*part, followed.clone())).collect();
     assert_eq!(asked(&answer(&mut bench, Inspected { off, ..Inspected::default() })), None);
-    assert_eq!(bench.app.display().off_logprob(Part::Ffn(3)), Some(-2.0));
-    assert_eq!(bench.app.display().off_logprob(Part::Head(2, 1)), None);
+    assert_eq!(bench.app.display().off_logprob(Component::Ffn(3)), Some(-2.0));
+    assert_eq!(bench.app.display().off_logprob(Component::Head(2, 1)), None);
     let request = asked(&bench.press(&["s"])).unwrap();
-    assert_eq!(request.want.off, [Part::Head(2, 1)], "other parts are listed now");
+    assert_eq!(request.want.off, [Component::Head(2, 1)], "other parts are listed now");
 }
 
 #[test]
@@ -195,13 +199,13 @@ fn neurons_are_asked_for_when_they_are_listed() {
     let request = asked(&bench.press(&["s", "s"])).unwrap();
     assert!(request.want.pushing_neurons > 0 && request.want.attribution.is_some());
     let mut seen = attribution(&request);
-    let neuron = AttributionPart { part: Part::Neuron(3, 7), logit_difference: 0.5 };
+    let neuron = AttributionPart { part: Component::Neuron(3, 7), logit_difference: 0.5 };
     seen.trace.attribution.as_mut().unwrap().neurons = vec![neuron];
     answer(&mut bench, seen);
     let request = asked(&bench.press(&["x"])).unwrap();
     assert_eq!(request.ablations, [Intervention::ZeroNeuron { layer: 3, neuron: 7 }]);
     bench.press(&["s"]);
-    assert_eq!(bench.app.display().ranked_parts().first().map(|part| part.part), Some(Part::Ffn(3)));
+    assert_eq!(bench.app.display().ranked_parts().first().map(|part| part.part), Some(Component::Ffn(3)));
 }
 
 #[test]
@@ -214,9 +218,9 @@ fn a_pinned_card_stays_while_something_else_is_tried() {
     bench.press(&["enter", "x", "down", "x"]);
     answer(&mut bench, Inspected::default());
     bench.press(&["enter"]);
-    let pinned: Vec<Vec<Part>> =
+    let pinned: Vec<Vec<Component>> =
         bench.app.inspector.why.pins.iter().map(|pin| pin.tried.off.iter().copied().collect()).collect();
-    assert_eq!(pinned, [vec![Part::Ffn(3)], vec![Part::Attention(2)]]);
+    assert_eq!(pinned, [vec![Component::Ffn(3)], vec![Component::Attention(2)]]);
     bench.press(&["enter"]);
     assert_eq!(bench.app.inspector.why.pins.len(), 1);
 }
@@ -232,7 +236,7 @@ fn the_selected_neuron_is_what_x_switches_at_the_feed_forward() {
     answer(&mut bench, Inspected { ffns, ..Inspected::default() });
     bench.app.focus = Focus::Inspector;
     bench.press(&["tab", "down", "x"]);
-    assert!(bench.app.inspector.why.tried.off.contains(&Part::Neuron(layer, 9)));
+    assert!(bench.app.inspector.why.tried.off.contains(&Component::Neuron(layer, 9)));
 }
 
 #[test]

@@ -209,7 +209,7 @@ pub(crate) fn loaded() -> Loaded {
         threads: 2,
         memory: crate::engine::protocol::Memory::default(),
         load_ms: 100.0,
-        exact: false,
+        dequantized: false,
         template: crate::engine::protocol::TemplateKind::Model,
         template_hash: Some("template".into()),
         takes_system: true,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::app::{Focus, TextBox, TokenCursor, WhatIfPanel};
-use crate::engine::protocol::{Failure, FailureKind, Reread, Rescored};
+use crate::engine::protocol::{Failure, FailureKind, Rescore, Rescored};
 
 /// A question, a reply of three tokens, a second question and a reply of one.
 fn talked() -> Bench {
@@ -30,17 +30,17 @@ fn rereading(bench: &Bench) -> u64 {
     requests.of(Asker::WhatIf).or(requests.of(Asker::Weights)).map_or(0, |id| id.0)
 }
 
-fn asked(effects: &[Effect]) -> Option<Reread> {
+fn asked(effects: &[Effect]) -> Option<Rescore> {
     effects.iter().find_map(|effect| match effect {
         Effect::Engine(_, _, request) => match &**request {
-            Request::Job(Job::Reread(reread)) => Some((**reread).clone()),
+            Request::Job(Job::Rescore(reread)) => Some((**reread).clone()),
             _ => None,
         },
         _ => None,
     })
 }
 
-fn texts(reread: &Reread) -> Vec<(Role, String)> {
+fn texts(reread: &Rescore) -> Vec<(Role, String)> {
     let Prompt::Chat { messages, continue_last: false, .. } = &reread.prompt else { panic!("{reread:?}") };
     messages.iter().map(|message| (message.role, message.text.clone())).collect()
 }
@@ -202,7 +202,7 @@ fn weights_go_on_in_the_background_and_give_way() {
     assert!(effects.is_empty(), "{effects:?}");
     bench.app.focus = Focus::Composer;
     let said = brief(&bench.say("more"));
-    assert!(said.contains(&"ask Cancel".into()) && !said.contains(&"ask Reread".into()), "{said:?}");
+    assert!(said.contains(&"ask Cancel".into()) && !said.contains(&"ask Rescore".into()), "{said:?}");
     bench.write("a");
     let after = bench.done(StopReason::Eos);
     let again = asked(&after);
@@ -220,7 +220,7 @@ fn what_the_user_asks_for_goes_before_the_weights() {
     bench.app.inspector.station = crate::app::Station::Layers;
     let said = brief(&bench.press(&["l"]));
     let place = |what: &str| said.iter().position(|one| one == what);
-    let all = (place("ask Cancel"), place("ask Inspect"), place("ask Reread"));
+    let all = (place("ask Cancel"), place("ask Inspect"), place("ask Rescore"));
     assert!(all.0 < all.1 && all.1 < all.2, "{said:?}");
     let late = Rescored { steps: vec![step("a", 1.0); 3], ..Rescored::default() };
     bench.event(id, Event::Rescored(Box::new(late)));

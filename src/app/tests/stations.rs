@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::app::{Focus, Sandbox, Station, TokenCursor};
-use crate::engine::protocol::{Failure, FailureKind, Looked, Written};
+use crate::engine::protocol::{Failure, FailureKind, Replayed, Written};
 use crate::inspect::stages::{SamplerTrace, TraceSource};
 
 /// A reply of three tokens, its prompt known, and the cursor on its second.
@@ -49,13 +49,13 @@ fn trace() -> SamplerTrace {
 
 fn answer(bench: &mut Bench) {
     let id = bench.app.out.requests.of(Asker::Look).expect("a look is under way");
-    let looked = Looked {
-        logits: Looked::pack(&[0.0, 2.0, 1.0]),
+    let looked = Replayed {
+        logits: Replayed::pack(&[0.0, 2.0, 1.0]),
         stages: Some(Box::new(trace())),
         decoded: 1,
         ms: 8.0,
     };
-    bench.event(id.0, Event::Looked(Box::new(looked)));
+    bench.event(id.0, Event::Replayed(Box::new(looked)));
 }
 
 #[test]
@@ -85,10 +85,10 @@ fn the_sampler_station_has_its_token_read_again_once() {
     let mut bench = reading();
     bench.app.inspector.station = Station::Sampler;
     let effects = bench.send(Msg::Tick);
-    assert_eq!(brief(&effects), ["ask SetCapture", "ask Look"]);
+    assert_eq!(brief(&effects), ["ask SetCapture", "ask Replay"]);
     let Effect::Engine(_, _, request) = &effects[1] else { panic!("it is asked of the engine") };
-    let Request::Job(Job::Look(look)) = &**request else { panic!("it is a look") };
-    let replay = look.replay.as_ref().unwrap();
+    let Request::Job(Job::Replay(look)) = &**request else { panic!("it is a look") };
+    let replay = look.chain.as_ref().unwrap();
     assert_eq!(look.ids, [0, 2, 1].map(TokenId));
     assert_eq!((replay.prompt, replay.taken, replay.drawn, replay.seed), (2, 0, TokenId(1), 7));
     answer(&mut bench);
@@ -107,8 +107,8 @@ fn a_draw_that_falls_elsewhere_when_it_is_read_again_stays_what_was_written() {
     bench.send(Msg::Tick);
     let id = bench.app.out.requests.of(Asker::Look).unwrap();
     let moved = SamplerTrace { drawn: TokenId(2), interval: Some((0.2, 0.4)), ..trace() };
-    let looked = Looked { stages: Some(Box::new(moved)), ..Looked::default() };
-    bench.event(id.0, Event::Looked(Box::new(looked)));
+    let looked = Replayed { stages: Some(Box::new(moved)), ..Replayed::default() };
+    bench.event(id.0, Event::Replayed(Box::new(looked)));
     let trace = bench.app.display().shown_trace().unwrap();
     assert_eq!((trace.drawn, trace.redrawn, trace.interval), (TokenId(1), Some(TokenId(2)), None));
 }
@@ -118,14 +118,14 @@ fn the_newest_wish_cancels_the_one_before_and_a_reply_cancels_any() {
     let mut bench = reading();
     bench.app.inspector.station = Station::Sampler;
     bench.send(Msg::Tick);
-    assert_eq!(brief(&put_cursor(&mut bench, 2)), ["ask Cancel", "ask Look"]);
+    assert_eq!(brief(&put_cursor(&mut bench, 2)), ["ask Cancel", "ask Replay"]);
     bench.app.focus = Focus::Composer;
     let asked = brief(&bench.say("more"));
     assert!(asked.contains(&"generate".into()) && asked.contains(&"ask Cancel".into()), "{asked:?}");
-    assert!(!asked.contains(&"ask Look".into()));
+    assert!(!asked.contains(&"ask Replay".into()));
     assert_eq!(bench.app.inspector.looks.asking.pending(), None);
     let asked = brief(&bench.done(StopReason::Eos));
-    assert!(asked.contains(&"ask Look".into()), "{asked:?}");
+    assert!(asked.contains(&"ask Replay".into()), "{asked:?}");
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn scrolling_past_the_kept_candidates_reads_the_whole_vocabulary() {
     let mut bench = reading();
     bench.app.focus = Focus::Inspector;
     assert_eq!(bench.app.display().list_len(), 1);
-    assert_eq!(brief(&bench.press(&["down"])), ["ask Look"]);
+    assert_eq!(brief(&bench.press(&["down"])), ["ask Replay"]);
     answer(&mut bench);
     assert_eq!(bench.app.display().list_len(), 3);
     bench.press(&["down", "down"]);

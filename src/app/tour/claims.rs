@@ -5,7 +5,7 @@
 use super::{Act, HEAD, STEPS, Tour};
 use crate::app::{App, Display, ModelState, ModelStatus};
 use crate::command::Command;
-use crate::inspect::trace::{Attribution, ForwardTrace, HeadRow, LensRow, Part};
+use crate::inspect::trace::{Attribution, Component, ForwardTrace, HeadRow, LensRow};
 use crate::token::{Candidate, TokenId};
 
 /// The built-in model whose figures the tour's sentences were written for.
@@ -30,7 +30,7 @@ impl<'a> Display<'a> {
         let heads = attribution.heads.iter().filter(|part| part.logit_difference > 0.0);
         let strongest = heads.max_by(|a, b| a.logit_difference.total_cmp(&b.logit_difference))?;
         match strongest.part {
-            Part::Head(layer, head) => Some((layer, head)),
+            Component::Head(layer, head) => Some((layer, head)),
             _ => None,
         }
     }
@@ -153,7 +153,7 @@ fn grouped(number: u64) -> String {
 }
 
 fn head_push(attribution: &Attribution, (layer, head): (u32, u32)) -> Option<f32> {
-    let part = Part::Head(layer, head);
+    let part = Component::Head(layer, head);
     attribution.heads.iter().find(|push| push.part == part).map(|push| push.logit_difference)
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn attention(
     want: &Want,
     ids: &[TokenId],
 ) -> Result<Attention, String> {
-    let has = |layer: &LayerCapture| !layer.weights.is_empty();
+    let has = |layer: &LayerCapture| !layer.pattern.is_empty();
     if !captured.layers.iter().any(has) {
         return Err("this model's graph does not show its attention weights".into());
     }
@@ -44,7 +44,7 @@ pub(crate) fn attention(
 /// What each head of each block does, several blocks at once; `shares` are what its heads write, by block.
 fn overview(layers: &[LayerCapture], shares: &[Vec<f32>], ids: &[TokenId]) -> Vec<Vec<HeadReading>> {
     // Only weights cross to other threads: a capture also holds operands.
-    let weights: Vec<&[Vec<f32>]> = layers.iter().map(|layer| layer.weights.as_slice()).collect();
+    let weights: Vec<&[Vec<f32>]> = layers.iter().map(|layer| layer.pattern.as_slice()).collect();
     parallel::each(weights.len(), |block| readings(weights[block], &shares[block], ids))
 }
 
@@ -61,11 +61,11 @@ fn rows(inside: &mut Inside, layer: &LayerCapture, number: u32) -> Vec<HeadRow> 
     });
     let row = |(head, weights): (usize, &Vec<f32>)| HeadRow {
         weights: weights.clone(),
-        scores: layer.scores.get(head).cloned().unwrap_or_default(),
+        scores: layer.attn_scores.get(head).cloned().unwrap_or_default(),
         value_norms: norms.get(head).cloned().unwrap_or_default(),
         sink: layer.sink.get(head).copied().unwrap_or_default(),
     };
-    layer.weights.iter().enumerate().map(row).collect()
+    layer.pattern.iter().enumerate().map(row).collect()
 }
 
 /// What position does to q·k of one head; where nothing is turned, how the model knows positions.

@@ -8,7 +8,7 @@ use super::residual::{self, Behind};
 use super::{Inside, neuron_attribution};
 use crate::engine::probe::{Captured, LayerCapture, Tail};
 use crate::inspect::lens::{self, Norm};
-use crate::inspect::trace::{Attribution, AttributionPart, Part};
+use crate::inspect::trace::{Attribution, AttributionPart, Component};
 use crate::token::TokenId;
 
 /// Who pushed `token` above `rival`.
@@ -25,11 +25,11 @@ pub(crate) fn attribution(
     let tail = tail.unwrap_or_default();
     let Pull { along: pulled, norm, direction } = Pull::of(inside, captured, tail, (token, rival))?;
 
-    let mut parts = vec![part(Part::Embedding, lens::dot(&pulled, &captured.embedding))];
+    let mut parts = vec![part(Component::Embedding, lens::dot(&pulled, &captured.embedding))];
     let mut heads = Vec::new();
     for ((number, layer), added) in (0..).zip(&captured.layers).zip(&halves) {
-        parts.push(part(Part::Attention(number), lens::dot(&pulled, &added.attention)));
-        parts.push(part(Part::Ffn(number), lens::dot(&pulled, &added.ffn)));
+        parts.push(part(Component::Attention(number), lens::dot(&pulled, &added.attention)));
+        parts.push(part(Component::Ffn(number), lens::dot(&pulled, &added.ffn)));
         heads.extend(heads_of(inside, layer, number, &added.attention, &pulled)?);
     }
     let logit = |id: TokenId| {
@@ -55,7 +55,7 @@ pub(crate) fn attribution(
     })
 }
 
-fn part(part: Part, value: f64) -> AttributionPart {
+fn part(part: Component, value: f64) -> AttributionPart {
     AttributionPart { part, logit_difference: value as f32 }
 }
 
@@ -81,10 +81,10 @@ impl<'a> Pull<'a> {
         (token, rival): (TokenId, TokenId),
     ) -> Result<Self, String> {
         let norm = inside.facts.norm.as_ref().ok_or("this model's final norm is not known")?;
-        let last = captured.layers.last().filter(|last| last.after.len() == inside.facts.width);
+        let last = captured.layers.last().filter(|last| last.resid_post.len() == inside.facts.width);
         let last = last.ok_or("this model's graph does not name its residual stream")?;
         let direction = difference(inside, token, rival, f64::from(tail.scale))?;
-        Ok(Self { along: norm.pull_back(&direction, norm.divisor(&last.after)), norm, direction })
+        Ok(Self { along: norm.pull_back(&direction, norm.divisor(&last.resid_post)), norm, direction })
     }
 }
 
@@ -105,18 +105,14 @@ fn heads_of(
     added: &[f32],
     pulled: &[f32],
 ) -> Result<Vec<AttributionPart>, String> {
-    let (weights, facts) = (&inside.weights, &inside.facts);
     let name = format!("blk.{number}.attn_output.weight");
-    if layer.heads.is_empty() || !weights.has(&name) {
+    let behind = || Behind::attention(inside, (number, layer), added);
+    let Some(pushes) = neuron_attribution::pushes(inside, &name, &layer.z, behind, pulled)? else {
         return Ok(Vec::new());
-    }
-    let direction = Behind::attention(inside, (number, layer), added)?.pull_back(pulled);
-    let inputs = layer.heads.len();
-    let pushes = neuron_attribution::through(inside, &name, inputs, &direction)?;
-    let size = inputs / (facts.heads as usize).max(1);
-    let values = layer.heads.chunks(size);
-    let each = pushes.chunks(size).zip(values).enumerate();
+    };
+    let size = layer.z.len() / (inside.facts.heads as usize).max(1);
+    let each = pushes.chunks(size).zip(layer.z.chunks(size)).enumerate();
     Ok(each
-        .map(|(head, (pushes, values))| part(Part::Head(number, head as u32), lens::dot(pushes, values)))
+        .map(|(head, (pushes, values))| part(Component::Head(number, head as u32), lens::dot(pushes, values)))
         .collect())
 }

@@ -19,7 +19,7 @@ pub(crate) fn shares(inside: &mut Inside, captured: &Captured) -> Vec<Vec<f32>> 
 }
 
 fn block(inside: &mut Inside, layer: &LayerCapture, number: u32) -> Result<Vec<f32>, String> {
-    let whole = lens::length(&layer.after);
+    let whole = lens::length(&layer.resid_post);
     if whole <= 0.0 {
         return Err("the stream after the block is not known".into());
     }
@@ -36,8 +36,8 @@ fn block(inside: &mut Inside, layer: &LayerCapture, number: u32) -> Result<Vec<f
 
 /// What each head writes before any norm that follows, token 0 left out.
 pub(crate) fn written(inside: &mut Inside, layer: &LayerCapture) -> Result<Vec<Vec<f32>>, String> {
-    let heads = layer.weights.len();
-    let inputs = layer.heads.len();
+    let heads = layer.pattern.len();
+    let inputs = layer.z.len();
     let projection = layer.projection.ok_or("the output projection was not seen")?;
     let (length, width) = projection.shape().ok_or("the output projection is not a plain matrix")?;
     if heads == 0 || length != inputs || !inputs.is_multiple_of(heads) {
@@ -48,8 +48,8 @@ pub(crate) fn written(inside: &mut Inside, layer: &LayerCapture) -> Result<Vec<V
     let mut columns = vec![0.0_f32; inputs * heads];
     for (head, column) in columns.chunks_mut(inputs).enumerate() {
         let slice = head * size..(head + 1) * size;
-        column[slice.clone()].copy_from_slice(&layer.heads[slice.clone()]);
-        let rests = layer.weights[head].first().copied().unwrap_or_default();
+        column[slice.clone()].copy_from_slice(&layer.z[slice.clone()]);
+        let rests = layer.pattern[head].first().copied().unwrap_or_default();
         if rests <= 0.0 {
             // Outside a sliding window nothing is taken from it.
             continue;

@@ -11,7 +11,7 @@ use super::token_effects;
 use crate::engine::probe::{Captured, Operands};
 use crate::engine::protocol::Want;
 use crate::inspect::lens;
-use crate::inspect::trace::HeadTold;
+use crate::inspect::trace::HeadLogits;
 
 /// Tells what a head writes.
 ///
@@ -23,22 +23,23 @@ pub(crate) fn head(
     captured: &Captured,
     (number, head): (u32, u32),
     want: &Want,
-) -> Result<HeadTold, String> {
+) -> Result<HeadLogits, String> {
     let layer = captured.layers.get(number as usize).ok_or("there is no such block")?;
     let projection = layer.projection.ok_or("the output projection was not seen")?;
-    let size = layer.heads.len() / (inside.facts.heads as usize).max(1);
+    let size = layer.z.len() / (inside.facts.heads as usize).max(1);
     let slice = head as usize * size..(head as usize + 1) * size;
-    let values = layer.heads.get(slice.clone()).filter(|values| !values.is_empty());
-    let mut input = vec![0.0_f32; layer.heads.len()];
+    let values = layer.z.get(slice.clone()).filter(|values| !values.is_empty());
+    let mut input = vec![0.0_f32; layer.z.len()];
     input[slice].copy_from_slice(values.ok_or("the head's part could not be read")?);
     let written = inside.graphs.multiply(projection, &input).map_err(|error| error.to_string())?;
 
     let halves = residual::apart(captured, inside.facts.width)?;
     let behind = Behind::attention(inside, (number, layer), &halves[number as usize].attention)?;
     let added = behind.forward(&written);
-    let share = lens::length(&added) / lens::length(&layer.after).max(f32::MIN_POSITIVE);
-    let raised = token_effects::raised(inside, operands, captured, &[added], &want.follow)?.swap_remove(0);
-    Ok(HeadTold {
+    let share = lens::length(&added) / lens::length(&layer.resid_post).max(f32::MIN_POSITIVE);
+    let raised =
+        token_effects::token_effects(inside, operands, captured, &[added], &want.follow)?.swap_remove(0);
+    Ok(HeadLogits {
         layer: number,
         head,
         share,

@@ -29,7 +29,7 @@ pub(crate) fn lens(
     let started = Instant::now();
     let norm = inside.facts.norm.clone().ok_or("this model's final norm is not known")?;
     let streams: Vec<&[f32]> = std::iter::once(captured.embedding.as_slice())
-        .chain(captured.layers.iter().map(|layer| layer.after.as_slice()))
+        .chain(captured.layers.iter().map(|layer| layer.resid_post.as_slice()))
         .collect();
     if streams.iter().any(|stream| stream.len() != inside.facts.width) {
         return Err("this model's graph does not name its residual stream".into());

@@ -132,7 +132,7 @@ fn pulled(inside: &Inside, operands: Operands, captured: &Captured, want: &Want)
 /// How long what it writes is: of the down projection, else of what was added.
 fn write_of(layer: &LayerCapture) -> f32 {
     if layer.ffn_out.is_empty() {
-        lens::distance(&layer.after_attention, &layer.after)
+        lens::distance(&layer.resid_mid, &layer.resid_post)
     } else {
         lens::length(&layer.ffn_out)
     }
@@ -327,7 +327,7 @@ fn tell(
     let (layer, added) = captured.layers.iter().zip(&halves).nth(number as usize).ok_or("no such block")?;
     let behind = Behind::feed_forward(inside, (number, layer), &added.ffn)?;
     let written: Vec<Vec<f32>> = columns.iter().map(|column| behind.forward(column)).collect();
-    let raised = token_effects::raised(inside, operands, captured, &written, &[])?;
+    let raised = token_effects::token_effects(inside, operands, captured, &written, &[])?;
     for (neuron, raised) in neurons.iter_mut().zip(raised) {
         neuron.promotes = raised.promotes;
         neuron.suppresses = raised.suppresses;

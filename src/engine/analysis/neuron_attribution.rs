@@ -6,7 +6,7 @@
 use super::Inside;
 use super::residual::{Added, Behind};
 use crate::engine::probe::{Captured, LayerCapture};
-use crate::inspect::trace::{AttributionPart, Part};
+use crate::inspect::trace::{AttributionPart, Component};
 
 /// The strongest neurons of all blocks by |push|, strongest first.
 pub(crate) fn neurons(
@@ -39,19 +39,34 @@ fn of_block(
     added: &[f32],
     pulled: &[f32],
 ) -> Result<Vec<AttributionPart>, String> {
-    let name = format!("blk.{number}.ffn_down.weight");
-    if !layer.experts.is_empty() || layer.neurons.is_empty() || !inside.weights.has(&name) {
+    if !layer.experts.is_empty() {
         return Ok(Vec::new());
     }
-    let direction = Behind::feed_forward(inside, (number, layer), added)?.pull_back(pulled);
-    let pushes = through(inside, &name, layer.neurons.len(), &direction)?;
+    let name = format!("blk.{number}.ffn_down.weight");
+    let behind = || Behind::feed_forward(inside, (number, layer), added);
+    let pushes = pushes(inside, &name, &layer.neurons, behind, pulled)?.unwrap_or_default();
     let each = (0..).zip(pushes.iter().zip(&layer.neurons));
     Ok(each
         .map(|(neuron, (push, activation))| AttributionPart {
-            part: Part::Neuron(number, neuron),
+            part: Component::Neuron(number, neuron),
             logit_difference: push * activation,
         })
         .collect())
+}
+
+/// What one unit of each input of a block's projection pushes along a direction in the stream; `behind` is what stands
+/// after the projection. `None` where the inputs or the matrix are not there.
+pub(crate) fn pushes(
+    inside: &Inside,
+    name: &str,
+    inputs: &[f32],
+    behind: impl FnOnce() -> Result<Behind, String>,
+    pulled: &[f32],
+) -> Result<Option<Vec<f32>>, String> {
+    if inputs.is_empty() || !inside.weights.has(name) {
+        return Ok(None);
+    }
+    through(inside, name, inputs.len(), &behind()?.pull_back(pulled)).map(Some)
 }
 
 /// Each input's push along a direction of the output: the transposed matrix on the direction.

@@ -49,7 +49,7 @@ pub(crate) fn open(inside: &mut Inside, operands: Operands, pass: &Pass<'_>) -> 
     if let Some(head) = want.head {
         let told = head_logits::head(inside, operands, captured, head, want);
         let told = keep(told, "what the head writes", &mut trace.missing);
-        trace.attention.get_or_insert_default().told.extend(told);
+        trace.attention.get_or_insert_default().head_logits.extend(told);
     }
     if let Some((layer, head, other)) = want.rotation {
         let position = pass.ids.len() - 1;

@@ -27,30 +27,30 @@ pub(crate) fn apart(captured: &Captured, width: usize) -> Result<Vec<Added>, Str
     let mut before = &captured.embedding;
     let mut blocks = Vec::with_capacity(captured.layers.len());
     for (number, layer) in captured.layers.iter().enumerate() {
-        if before.len() != width || layer.after.len() != width {
+        if before.len() != width || layer.resid_post.len() != width {
             return Err(unnamed.into());
         }
         let added = halves(before, layer).ok_or_else(|| {
             format!("block {number} of this model has no attention and feed-forward that can be told apart")
         })?;
         blocks.push(added);
-        before = &layer.after;
+        before = &layer.resid_post;
     }
     if blocks.is_empty() { Err(unnamed.into()) } else { Ok(blocks) }
 }
 
 fn halves(before: &[f32], layer: &LayerCapture) -> Option<Added> {
-    let between = &layer.after_attention;
+    let between = &layer.resid_mid;
     let silent = layer.attn_out.len() == before.len() && layer.attn_out.iter().all(|value| *value == 0.0);
     if between.len() == before.len() && (between != before || silent) {
-        return Some(Added { attention: less(between, before), ffn: less(&layer.after, between) });
+        return Some(Added { attention: less(between, before), ffn: less(&layer.resid_post, between) });
     }
     // Side by side, both reading the stream in front of the block.
     let (attention, ffn) = (&layer.attn_out, &layer.ffn_out);
     if attention.len() != before.len() || ffn.len() != before.len() {
         return None;
     }
-    let whole = less(&layer.after, before);
+    let whole = less(&layer.resid_post, before);
     let sum: Vec<f32> = attention.iter().zip(ffn).map(|(a, b)| a + b).collect();
     let close = f64::from(lens::distance(&whole, &sum)) <= CLOSE * f64::from(lens::length(&whole));
     close.then(|| Added { attention: attention.clone(), ffn: ffn.clone() })

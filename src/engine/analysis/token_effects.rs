@@ -32,7 +32,7 @@ pub(crate) struct Raised {
 ///
 /// # Errors
 /// Where the way to the logits is not known, in words.
-pub(crate) fn raised(
+pub(crate) fn token_effects(
     inside: &mut Inside,
     operands: Operands,
     captured: &Captured,
@@ -42,7 +42,7 @@ pub(crate) fn raised(
     let output = operands.output.ok_or("the output matrix was not seen")?;
     let norm = inside.facts.norm.as_ref().ok_or("the final norm is not known")?;
     let last = captured.layers.last().ok_or("nothing was captured")?;
-    let divisor = norm.divisor(&last.after);
+    let divisor = norm.divisor(&last.resid_post);
     let columns: Vec<f32> = added.iter().flat_map(|added| norm.frozen(added, divisor)).collect();
     let logits = inside.graphs.multiply(output, &columns).map_err(|error| error.to_string())?;
     let scale = operands.tail.unwrap_or_default().scale;

@@ -36,7 +36,7 @@ impl Lengths {
         let grams = self.block(weights, facts.heads as usize, number)?;
         let group = (facts.heads / facts.kv_heads).max(1) as usize;
         let heads: Vec<Head<'_>> = layer
-            .weights
+            .pattern
             .iter()
             .zip(grams.iter())
             .enumerate()

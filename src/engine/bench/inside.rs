@@ -10,10 +10,10 @@ use super::{PROMPT, bare_loop, halted, median_ratio, other};
 use crate::engine::analysis::Inside;
 use crate::engine::compute::numbers;
 use crate::engine::jobs::inspect;
+use crate::engine::jobs::shared::Shared;
 use crate::engine::probe::{Layers, Plan};
 use crate::engine::protocol::{Event, Failure, Inspect, Want};
 use crate::engine::session::Session;
-use crate::engine::shared::Shared;
 use crate::model_entry::{LoadParams, ModelFacts, ModelFile};
 
 /// Passes whose lens is measured in a round.

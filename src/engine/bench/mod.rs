@@ -9,13 +9,13 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::compute::numbers;
-use super::control::Control;
-use super::jobs::generate::interleave::{Beside, Opener};
+use super::jobs::control::Control;
+use super::jobs::generate::interleave::{Interleaved, ModelInternals};
 use super::jobs::generate::{self, Conditions};
+use super::jobs::shared::Shared;
 use super::model::vocabulary;
 use super::protocol::{CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Prompt, RequestId};
 use super::session::{Halt, Session};
-use super::shared::Shared;
 use crate::model_entry::{LoadParams, ModelFacts};
 use crate::sampling::{LogitBias, Sampling};
 use crate::token::TokenId;
@@ -155,9 +155,9 @@ fn full_loop(session: &mut Session, tokens: u32, stages: u32) -> Result<f64, Fai
         std::hint::black_box(frame.map_or(0, |bytes| bytes.len()));
     };
     let shared = Shared::new();
-    let mut opener = Opener::default();
-    let mut beside = Beside { opener: &mut opener, shared: &shared, emit: &|_| {} };
-    match generate::generate(session, &request, &conditions, &mut beside, &encode) {
+    let mut internals = ModelInternals::default();
+    let mut interleaved = Interleaved { internals: &mut internals, shared: &shared, emit: &|_| {} };
+    match generate::generate(session, &request, &conditions, &mut interleaved, &encode) {
         Event::Done { timings, .. } => Ok(f64::from(tokens) / f64::from(timings.decode_ms) * 1000.0),
         Event::Failed(failure) => Err(failure),
         _ => Err(other("the reply had no end".to_string())),

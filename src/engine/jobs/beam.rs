@@ -13,24 +13,24 @@ use crate::engine::analysis::output::no_numbers;
 use crate::engine::compute::numbers::Reader;
 use crate::engine::milliseconds;
 use crate::engine::model::fit;
-use crate::engine::protocol::{Event, Failure, FailureKind, LookAhead, LookedAhead, Path};
+use crate::engine::protocol::{Beam, BeamPaths, Event, Failure, FailureKind, Path};
 use crate::engine::session::lane::{LAST_SCRATCH, SCRATCH};
 use crate::engine::session::{Halt, Item, Lane, Session, Text};
 use crate::token::{Candidate, TokenId};
 
 /// Follows a beam; `emit` gets everything but the final event, which is returned.
-pub fn look_ahead(session: &mut Session, request: &LookAhead, emit: &dyn Fn(Event)) -> Event {
+pub fn beam(session: &mut Session, request: &Beam, emit: &dyn Fn(Event)) -> Event {
     let started = Instant::now();
     match check(session, request).and_then(|depth| follow(session, request, depth, emit)) {
         Ok((paths, decoded)) => {
-            Event::LookedAhead(Box::new(LookedAhead { paths, decoded, ms: milliseconds(started) }))
+            Event::BeamPaths(Box::new(BeamPaths { paths, decoded, ms: milliseconds(started) }))
         }
         Err(failure) => Event::Failed(failure),
     }
 }
 
 /// How deep the beam may go.
-fn check(session: &Session, request: &LookAhead) -> Result<usize, Failure> {
+fn check(session: &Session, request: &Beam) -> Result<usize, Failure> {
     score::check(session.model(), &request.ids)?;
     let other = |message: String| Err(Failure { message, kind: FailureKind::Other });
     if !session.has_scratch() {
@@ -58,14 +58,14 @@ fn check(session: &Session, request: &LookAhead) -> Result<usize, Failure> {
 
 /// A path of the beam and where it is in the cache.
 #[derive(Clone, Debug)]
-struct Beam {
+struct Branch {
     tokens: Vec<Candidate>,
     logprob: f64,
     /// Its scratch sequence; `None` once it has ended.
     sequence: Option<u8>,
 }
 
-/// A way on: which beam, and by which token. Without one the beam had ended and stays as it is.
+/// A way on: which branch, and by which token. Without one the beam had ended and stays as it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Way {
     from: usize,
@@ -75,7 +75,7 @@ struct Way {
 
 fn follow(
     session: &mut Session,
-    request: &LookAhead,
+    request: &Beam,
     depth: usize,
     emit: &dyn Fn(Event),
 ) -> Result<(Vec<Path>, u32), Failure> {
@@ -92,7 +92,7 @@ fn follow(
     lane.spread();
 
     let mut reader = Reader::default();
-    let root = Beam { tokens: Vec::new(), logprob: 0.0, sequence: Some(SCRATCH) };
+    let root = Branch { tokens: Vec::new(), logprob: 0.0, sequence: Some(SCRATCH) };
     let mut ways = ways_on(&mut reader, lane.session().logits(), 0, &root, width)?;
     let mut beams = vec![root];
     for level in 1..=depth {
@@ -139,7 +139,7 @@ fn ways_on(
     reader: &mut Reader,
     logits: &[f32],
     from: usize,
-    beam: &Beam,
+    beam: &Branch,
     width: usize,
 ) -> Result<Vec<Way>, Failure> {
     let distribution = reader.read(logits, width).ok_or_else(no_numbers)?;
@@ -152,7 +152,7 @@ fn ways_on(
 }
 
 /// The sequence of each way that goes on: the first takes over its beam's, the others get one that is free.
-fn assign(beams: &[Beam], ways: &[Way], goes_on: &[bool]) -> Vec<Option<u8>> {
+fn assign(beams: &[Branch], ways: &[Way], goes_on: &[bool]) -> Vec<Option<u8>> {
     let mut sequences = vec![None; ways.len()];
     let mut taken_over = Vec::new();
     for (sequence, (way, goes_on)) in sequences.iter_mut().zip(ways.iter().zip(goes_on)) {
@@ -172,7 +172,7 @@ fn assign(beams: &[Beam], ways: &[Way], goes_on: &[bool]) -> Vec<Option<u8>> {
 }
 
 /// Copies the cache for ways that did not take over their beam's sequence; `length` is what each beam holds.
-fn share(lane: &mut Lane<'_>, beams: &[Beam], ways: &[Way], sequences: &[Option<u8>], length: usize) {
+fn share(lane: &mut Lane<'_>, beams: &[Branch], ways: &[Way], sequences: &[Option<u8>], length: usize) {
     for (way, to) in ways.iter().zip(sequences) {
         if let (Some(from), Some(to)) = (beams[way.from].sequence, *to)
             && from != to
@@ -182,22 +182,22 @@ fn share(lane: &mut Lane<'_>, beams: &[Beam], ways: &[Way], sequences: &[Option<
     }
 }
 
-fn grown(beams: &[Beam], way: &Way, sequence: Option<u8>) -> Beam {
+fn grown(beams: &[Branch], way: &Way, sequence: Option<u8>) -> Branch {
     let mut tokens = beams[way.from].tokens.clone();
     tokens.extend(way.token);
-    Beam { tokens, logprob: way.logprob, sequence }
+    Branch { tokens, logprob: way.logprob, sequence }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn beam(sequence: Option<u8>) -> Beam {
-        Beam { tokens: Vec::new(), logprob: 0.0, sequence }
+    fn beam(sequence: Option<u8>) -> Branch {
+        Branch { tokens: Vec::new(), logprob: 0.0, sequence }
     }
 
     fn check(held: &[Option<u8>], from: &[usize], goes_on: &[bool], expected: &[Option<u8>]) {
-        let beams: Vec<Beam> = held.iter().map(|sequence| beam(*sequence)).collect();
+        let beams: Vec<Branch> = held.iter().map(|sequence| beam(*sequence)).collect();
         let ways: Vec<Way> = from.iter().map(|from| Way { from: *from, token: None, logprob: 0.0 }).collect();
         assert_eq!(assign(&beams, &ways, goes_on), expected, "{held:?} {from:?} {goes_on:?}");
     }
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn the_widest_beam_has_sequences_enough() {
         let held: Vec<Option<u8>> = (SCRATCH..=LAST_SCRATCH).map(Some).collect();
-        let beams: Vec<Beam> = held.iter().map(|sequence| beam(*sequence)).collect();
+        let beams: Vec<Branch> = held.iter().map(|sequence| beam(*sequence)).collect();
         let ways = [Way { from: 7, token: None, logprob: 0.0 }; LAST_SCRATCH as usize];
         let mut given = assign(&beams, &ways, &[true; LAST_SCRATCH as usize]);
         assert_eq!(given[0], Some(8));

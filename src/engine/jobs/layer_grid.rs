@@ -97,7 +97,7 @@ impl Judging<'_> {
     fn judge(&mut self, captured: &Captured, passes: &Range<usize>) -> Result<Vec<Depth>, Failure> {
         let chosen = &self.request.ids[passes.start + 1..=passes.end];
         let width = self.inside.facts.width;
-        let layers = captured.layers.iter().map(|layer| layer.after.as_slice());
+        let layers = captured.layers.iter().map(|layer| layer.resid_post.as_slice());
         let mut streams: Vec<&[f32]> = std::iter::once(captured.embedding.as_slice()).chain(layers).collect();
         // The last block's is what the model's own logits were made of.
         streams.truncate(self.inside.facts.layers as usize);

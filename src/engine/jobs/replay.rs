@@ -10,15 +10,15 @@ use std::time::Instant;
 use crate::engine::compute::numbers::Reader;
 use crate::engine::milliseconds;
 use crate::engine::prompt::encode;
-use crate::engine::protocol::{Event, Failure, FailureKind, Look, Looked, Replay};
+use crate::engine::protocol::{ChainSetup, Event, Failure, FailureKind, Replay, Replayed};
 use crate::engine::sampler::{Chain, Need, Pass, Recorder};
 use crate::engine::session::{Halt, Lane, Rows, Session, Text};
 use crate::inspect::stages::{SamplerTrace, TraceSource};
 
 /// Answers a look; `emit` gets the progress, the answer is returned.
-pub fn look(session: &mut Session, request: &Look, emit: &dyn Fn(Event)) -> Event {
+pub fn replay(session: &mut Session, request: &Replay, emit: &dyn Fn(Event)) -> Event {
     let looked = check(session, request).and_then(|()| Looking::new(session, request, emit).run());
-    looked.map_or_else(Event::Failed, |looked| Event::Looked(Box::new(looked)))
+    looked.map_or_else(Event::Failed, |looked| Event::Replayed(Box::new(looked)))
 }
 
 /// What is said where the request was cancelled.
@@ -27,7 +27,7 @@ pub fn cancelled() -> Failure {
     Failure { message: "The look was cancelled.".to_string(), kind: FailureKind::Cancelled }
 }
 
-fn check(session: &Session, request: &Look) -> Result<(), Failure> {
+fn check(session: &Session, request: &Replay) -> Result<(), Failure> {
     let other = |message: &str| Err(Failure { message: message.to_string(), kind: FailureKind::Other });
     if request.ids.is_empty() {
         return other("There is no pass to look at: nothing has been read.");
@@ -35,7 +35,7 @@ fn check(session: &Session, request: &Look) -> Result<(), Failure> {
     if request.ids.len() > session.limit() {
         return Err(encode::too_long(request.ids.len(), session.limit()));
     }
-    if let Some(replay) = &request.replay {
+    if let Some(replay) = &request.chain {
         let prompt = replay.prompt as usize;
         if prompt == 0 || prompt + replay.taken as usize > request.ids.len() {
             return other("The sampler cannot run again here: the pass lies before the run's first draw.");
@@ -46,15 +46,15 @@ fn check(session: &Session, request: &Look) -> Result<(), Failure> {
 
 struct Looking<'a> {
     lane: Lane<'a>,
-    request: &'a Look,
+    request: &'a Replay,
     emit: &'a dyn Fn(Event),
     /// The run's chain, and its first token that was drawn, where the chain is to run again.
     chain: Option<(Chain, usize)>,
 }
 
 impl<'a> Looking<'a> {
-    fn new(session: &'a mut Session, request: &'a Look, emit: &'a dyn Fn(Event)) -> Self {
-        let chain = request.replay.as_deref().map(|replay| {
+    fn new(session: &'a mut Session, request: &'a Replay, emit: &'a dyn Fn(Event)) -> Self {
+        let chain = request.chain.as_deref().map(|replay| {
             let (model, limit) = (session.model().clone(), session.limit());
             let (chain, _) = encode::chain(&model, &replay.sampling, replay.seed, limit);
             (chain, (replay.prompt + replay.taken) as usize)
@@ -68,25 +68,25 @@ impl<'a> Looking<'a> {
         Self { lane, request, emit, chain }
     }
 
-    fn run(mut self) -> Result<Looked, Failure> {
+    fn run(mut self) -> Result<Replayed, Failure> {
         let started = Instant::now();
         let stages =
-            if let (Some((chain, drawn_from)), Some(replay)) = (self.chain.take(), &self.request.replay) {
+            if let (Some((chain, drawn_from)), Some(replay)) = (self.chain.take(), &self.request.chain) {
                 Some(Box::new(self.replay(replay, chain, drawn_from)?))
             } else {
                 self.read_last()?;
                 None
             };
         let logits =
-            if self.request.logits { Looked::pack(self.lane.session().logits()) } else { Vec::new() };
+            if self.request.logits { Replayed::pack(self.lane.session().logits()) } else { Vec::new() };
         let ms = milliseconds(started);
-        Ok(Looked { logits, stages, decoded: self.lane.decoded() as u32, ms })
+        Ok(Replayed { logits, stages, decoded: self.lane.decoded() as u32, ms })
     }
 
     /// The chain again, with the state it had.
     fn replay(
         &mut self,
-        replay: &Replay,
+        replay: &ChainSetup,
         mut chain: Chain,
         drawn_from: usize,
     ) -> Result<SamplerTrace, Failure> {

@@ -9,19 +9,19 @@ use super::score;
 use crate::engine::compute::numbers::Reader;
 use crate::engine::milliseconds;
 use crate::engine::prompt::encode;
-use crate::engine::protocol::{Event, Failure, FailureKind, Reread, Rescored};
+use crate::engine::protocol::{Event, Failure, FailureKind, Rescore, Rescored};
 use crate::engine::session::{Halt, Session, Text};
 use crate::token::TokenId;
 
 const WHAT: &str = "Reading the reply again";
 
 /// Scores the reply; `emit` gets the progress, the answer is returned.
-pub fn reread(session: &mut Session, request: &Reread, emit: &dyn Fn(Event)) -> Event {
+pub fn rescore(session: &mut Session, request: &Rescore, emit: &dyn Fn(Event)) -> Event {
     let scored = run(session, request, emit);
     scored.map_or_else(Event::Failed, |scored| Event::Rescored(Box::new(scored)))
 }
 
-fn run(session: &mut Session, request: &Reread, emit: &dyn Fn(Event)) -> Result<Rescored, Failure> {
+fn run(session: &mut Session, request: &Rescore, emit: &dyn Fn(Event)) -> Result<Rescored, Failure> {
     let started = Instant::now();
     let encoded = encode::prompt(session.model(), &request.prompt, session.limit())?;
     let prompt = encoded.ids;

@@ -74,7 +74,7 @@ fn streams(
         lane.probe(Plan { residuals: true, ..Plan::default() });
         let read = lane.read_rows(ids.len(), ids.len()).map_err(failed)?;
         let captured = lane.captured();
-        let after = captured.layers.get(layer as usize).map(|layer| layer.after.as_slice());
+        let after = captured.layers.get(layer as usize).map(|layer| layer.resid_post.as_slice());
         let after = after.filter(|after| after.len() == width * read.len()).ok_or_else(|| {
             other("This model's graph does not name its residual stream, so it cannot be steered.")
         })?;

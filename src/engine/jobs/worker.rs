@@ -8,15 +8,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use crate::engine::shared::Shared;
+pub use super::shared::Shared;
 
 use super::beam;
 use super::cancelled_early;
-use super::generate::interleave::{Beside, Opener};
+use super::generate::interleave::{Interleaved, ModelInternals};
 use super::generate::{self, Conditions};
 use super::replay;
 use super::rescore;
 use super::score;
+use super::shared::no_model;
 use super::{attention_rows, embeddings, inspect, layer_grid, steering};
 use crate::chat::{Intervention, StopReason, Timings, Usage};
 use crate::engine::analysis::Inside;
@@ -25,7 +26,6 @@ use crate::engine::protocol::{
     Capabilities, Capability, Envelope, Event, Failure, Generate, Inspection, Job, RequestId,
 };
 use crate::engine::session::Session;
-use crate::engine::shared::no_model;
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts, ModelFile};
 
 /// From a model's entry to its local file and what the header says; fetches nothing.
@@ -53,13 +53,13 @@ pub struct Worker {
     emit: Arc<dyn Fn(Envelope) + Send + Sync>,
     session: Option<Session>,
     load_ms: f32,
-    opener: Opener,
+    internals: ModelInternals,
 }
 
 impl Worker {
     /// A worker without a model.
     pub fn new(hooks: Arc<Hooks>, shared: Arc<Shared>, emit: Arc<dyn Fn(Envelope) + Send + Sync>) -> Self {
-        Self { hooks, shared, emit, session: None, load_ms: 0.0, opener: Opener::default() }
+        Self { hooks, shared, emit, session: None, load_ms: 0.0, internals: ModelInternals::default() }
     }
 
     /// Does a job, then what waited beside it; returns when the final events are out.
@@ -70,7 +70,7 @@ impl Worker {
                 if cancelled { worker.refuse(id, &job) } else { worker.answer(id, job) }
             },
         );
-        for (id, inspection) in self.shared.control().close_beside() {
+        for (id, inspection) in self.shared.control().close_interleaved() {
             self.inspection(id, inspection);
         }
     }
@@ -98,7 +98,7 @@ impl Worker {
 
     /// Whatever was being done is not known: the cache is emptied, and what was learnt of the model is learnt again.
     fn recover(&mut self, panic: &(dyn Any + Send)) -> Failure {
-        self.opener.clear();
+        self.internals.clear();
         if let Some(session) = &mut self.session {
             session.reset();
         }
@@ -110,7 +110,7 @@ impl Worker {
         match job {
             Job::Load { entry, params } => self.load(id, entry, params),
             Job::Generate(_) => nothing_written(),
-            Job::Look(_) => Event::Failed(replay::cancelled()),
+            Job::Replay(_) => Event::Failed(replay::cancelled()),
             _ => Event::Failed(cancelled_early()),
         }
     }
@@ -122,14 +122,14 @@ impl Worker {
             Job::Generate(request) => self.generate(id, &request),
             Job::Score(request) => self
                 .checked(id, &request.interventions, |session, emit| score::score(session, &request, emit)),
-            Job::Reread(request) => self.checked(id, &request.interventions, |session, emit| {
-                rescore::reread(session, &request, emit)
+            Job::Rescore(request) => self.checked(id, &request.interventions, |session, emit| {
+                rescore::rescore(session, &request, emit)
             }),
-            Job::LookAhead(request) => self.checked(id, &request.interventions, |session, emit| {
-                beam::look_ahead(session, &request, emit)
-            }),
-            Job::Look(request) => self
-                .checked(id, &request.interventions, |session, emit| replay::look(session, &request, emit)),
+            Job::Beam(request) => {
+                self.checked(id, &request.interventions, |session, emit| beam::beam(session, &request, emit))
+            }
+            Job::Replay(request) => self
+                .checked(id, &request.interventions, |session, emit| replay::replay(session, &request, emit)),
             Job::Depths(request) => self
                 .with_inside(id, |session, inside, emit| layer_grid::depths(session, inside, &request, emit)),
             Job::Direction(request) => {
@@ -144,7 +144,7 @@ impl Worker {
 
     fn load(&mut self, id: RequestId, entry: &ModelEntry, params: &LoadParams) -> Event {
         // The old model goes first: two do not always fit.
-        self.opener.clear();
+        self.internals.clear();
         self.session = None;
         self.shared.set_model(None);
         let progress = {
@@ -179,7 +179,7 @@ impl Worker {
                 self.shared.set_model(Some(Arc::clone(session.model())));
                 self.session = Some(session);
                 self.load_ms = loaded.load_ms;
-                self.opener.threads = loaded.threads;
+                self.internals.threads = loaded.threads;
                 Event::Loaded(Box::new(loaded))
             }
             Err(failure) => Event::Failed(failure),
@@ -194,12 +194,12 @@ impl Worker {
         let (shared, emit) = (&*self.shared, &*self.emit);
         let conditions = Conditions { id, control: shared.control(), load_ms: self.load_ms };
         let interventions = &request.interventions;
-        let mut beside = Beside { opener: &mut self.opener, shared, emit };
+        let mut interleaved = Interleaved { internals: &mut self.internals, shared, emit };
         session.forget_branch();
         let mut session = session.under(interventions);
-        shared.control().open_beside();
+        shared.control().open_interleaved();
         let tell = |event| emit(Envelope { id, event });
-        generate::generate(&mut session, request, &conditions, &mut beside, &tell)
+        generate::generate(&mut session, request, &conditions, &mut interleaved, &tell)
     }
 
     /// What `make` gives of the session, if this model has what is to be changed in it.
@@ -223,7 +223,7 @@ impl Worker {
     ) -> Event {
         let emit = Arc::clone(&self.emit);
         let Some(session) = &mut self.session else { return Event::Failed(no_model()) };
-        let inside = match self.opener.inside(session) {
+        let inside = match self.internals.inside(session) {
             Ok(inside) => inside,
             Err(failure) => return Event::Failed(failure),
         };

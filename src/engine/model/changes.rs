@@ -3,7 +3,7 @@
 //! Invariant: what passes here the probe can do.
 
 use super::loaded::LoadedModel;
-use crate::chat::{Intervention, Site, Steering};
+use crate::chat::{HookPoint, Intervention, Steering};
 use crate::engine::protocol::{Failure, FailureKind};
 
 /// Refuses what names a part that the model does not have.
@@ -23,15 +23,15 @@ pub fn check(model: &LoadedModel, changes: &[Intervention]) -> Result<(), Failur
     })
 }
 
-fn replacement(model: &LoadedModel, site: Site, values: &[f32]) -> Result<(), Failure> {
+fn replacement(model: &LoadedModel, site: HookPoint, values: &[f32]) -> Result<(), Failure> {
     match site {
-        Site::Head { layer, head } => attention(model, layer).and_then(|()| self::head(model, head))?,
-        Site::Neuron { layer, neuron } => self::neuron(model, layer, neuron)?,
-        Site::Ffn { layer } => feed_forward(model, layer).and_then(|()| dense(model, layer))?,
-        Site::Attention { layer } => attention(model, layer)?,
-        Site::Stream { layer } => self::layer(model, layer)?,
+        HookPoint::Head { layer, head } => attention(model, layer).and_then(|()| self::head(model, head))?,
+        HookPoint::Neuron { layer, neuron } => self::neuron(model, layer, neuron)?,
+        HookPoint::Ffn { layer } => feed_forward(model, layer).and_then(|()| dense(model, layer))?,
+        HookPoint::Attention { layer } => attention(model, layer)?,
+        HookPoint::Stream { layer } => self::layer(model, layer)?,
     }
-    if matches!(site, Site::Attention { .. } | Site::Ffn { .. } | Site::Stream { .. }) {
+    if matches!(site, HookPoint::Attention { .. } | HookPoint::Ffn { .. } | HookPoint::Stream { .. }) {
         width(model, values.len(), "What is patched in")?;
     }
     numbers(values, "What is patched in")

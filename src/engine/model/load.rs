@@ -102,7 +102,7 @@ pub fn load(
                 if gpu_layers < fit.gpu_layers {
                     loaded.notes.push(format!("Only {gpu_layers} layers fit on the GPU."));
                 }
-                loaded.exact = copy.is_some();
+                loaded.dequantized = copy.is_some();
                 loaded.notes.extend(no_copy);
                 loaded.load_ms = milliseconds(started);
                 return Ok((opened, loaded));
@@ -116,7 +116,7 @@ fn capabilities(model: &LlamaModel) -> Capabilities {
     let mut all = Capabilities::all();
     if model.is_recurrent() || model.is_hybrid() {
         // Its past is one state, which several continuations cannot share.
-        all = all.without(Capability::LookAhead);
+        all = all.without(Capability::Beam);
     }
     if model.n_head() == 0 {
         all = all.without(Capability::Attention);
@@ -159,7 +159,7 @@ impl Attempt<'_> {
             threads,
             memory: log.memory,
             load_ms: 0.0,
-            exact: false,
+            dequantized: false,
             template: model.template.kind,
             template_hash: model.template.hash.clone(),
             takes_system: model.template.takes_system,

@@ -9,7 +9,7 @@ use super::kind::Kind;
 use super::names::weight_of;
 use super::state::State;
 use super::{Node, leading_number};
-use crate::chat::{Intervention, Site};
+use crate::chat::{HookPoint, Intervention};
 
 /// The block of a down projection and the name of what it is given; `None` for other nodes.
 pub(super) fn input_of(node: Node, op: sys::ggml_op, weight: Node) -> Option<(u32, String)> {
@@ -45,7 +45,7 @@ impl State {
                     let count = self.heads.get(layer as usize).copied().unwrap_or_default();
                     node.fill(slice(node, *head, count), None);
                 }
-                Intervention::Replace { site: Site::Head { head, .. }, values } => {
+                Intervention::Replace { site: HookPoint::Head { head, .. }, values } => {
                     let count = self.heads.get(layer as usize).copied().unwrap_or_default();
                     node.fill(slice(node, *head, count), Some(values));
                 }
@@ -62,7 +62,7 @@ impl State {
     pub(super) fn changed_input(&self, node: Node) -> Option<u32> {
         let of = |change: &Intervention| match change {
             Intervention::ZeroNeuron { layer, .. }
-            | Intervention::Replace { site: Site::Neuron { layer, .. }, .. } => Some(*layer),
+            | Intervention::Replace { site: HookPoint::Neuron { layer, .. }, .. } => Some(*layer),
             _ => None,
         };
         // Most decodes change no neuron, and a name is not worth comparing then.
@@ -78,7 +78,7 @@ impl State {
         for change in self.changes(layer) {
             match change {
                 Intervention::ZeroNeuron { neuron, .. } => node.fill(Some((*neuron as usize, 1)), None),
-                Intervention::Replace { site: Site::Neuron { neuron, .. }, values } => {
+                Intervention::Replace { site: HookPoint::Neuron { neuron, .. }, values } => {
                     node.fill(Some((*neuron as usize, 1)), Some(values));
                 }
                 _ => {}
@@ -105,20 +105,23 @@ impl Kind {
 /// Whether a change of that block writes over a node of that kind.
 fn writes(change: &Intervention, kind: Kind) -> bool {
     match change {
-        Intervention::ZeroHead { .. } | Intervention::Replace { site: Site::Head { .. }, .. } => {
+        Intervention::ZeroHead { .. } | Intervention::Replace { site: HookPoint::Head { .. }, .. } => {
             matches!(kind, Kind::Heads(_))
         }
-        Intervention::ZeroAttention { .. } | Intervention::Replace { site: Site::Attention { .. }, .. } => {
+        Intervention::ZeroAttention { .. }
+        | Intervention::Replace { site: HookPoint::Attention { .. }, .. } => {
             matches!(kind, Kind::AttentionOut(_))
         }
         Intervention::ZeroFfn { .. } => {
             matches!(kind, Kind::Down(_) | Kind::DownExperts(_) | Kind::DownShared(_))
         }
-        Intervention::Replace { site: Site::Ffn { .. }, .. } => matches!(kind, Kind::Down(_)),
-        Intervention::Steer(_) | Intervention::Replace { site: Site::Stream { .. }, .. } => {
+        Intervention::Replace { site: HookPoint::Ffn { .. }, .. } => matches!(kind, Kind::Down(_)),
+        Intervention::Steer(_) | Intervention::Replace { site: HookPoint::Stream { .. }, .. } => {
             matches!(kind, Kind::After(_))
         }
-        Intervention::ZeroNeuron { .. } | Intervention::Replace { site: Site::Neuron { .. }, .. } => false,
+        Intervention::ZeroNeuron { .. } | Intervention::Replace { site: HookPoint::Neuron { .. }, .. } => {
+            false
+        }
     }
 }
 

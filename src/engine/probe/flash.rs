@@ -59,11 +59,11 @@ impl State {
                     .collect();
             }
             if attention {
-                here.weights = all.weights;
+                here.pattern = all.weights;
                 here.sink = all.sinks;
             }
             if scores {
-                here.scores = all.scores;
+                here.attn_scores = all.scores;
             }
         }
         let wanted = self.plan.queries.has(layer);
@@ -77,24 +77,48 @@ impl State {
 
     /// The weights of a layer of which nothing else is shown: out of its keys as they lie in the cache.
     fn flash_weights(&mut self, node: Node, layer: u32, keys: &Strided, query: &[Vec<f32>]) {
-        let (scale, largest, cap) = (node.float(0), node.float(1), node.float(2));
-        let ([size, cells, kv_heads], heads) = (keys.shape, query.len());
-        let sinks = node.source(4).map(Node::whole);
+        let ([size, cells, _], heads) = (keys.shape, query.len());
+        let operands = Operands::of(node, keys, heads);
         let (places, last) = (self.places(layer, cells, &self.visible), self.cells.last());
-        let group = (heads / kv_heads.max(1)).max(1);
-        let weights = parallel::each_worth(heads * cells * size, heads, |head| {
-            let kv_head = (head / group).min(kv_heads.saturating_sub(1));
-            let key = |cell: usize| &keys.values[size * (cell + cells * kv_head)..][..size];
-            let slope = if largest > 0.0 { families::slope(largest, head, heads) } else { 0.0 };
-            let sink = sinks.as_ref().and_then(|sinks| sinks.get(head)).copied();
-            row::attend_cells(&query[head], key, &places, last, (scale, cap, slope), sink)
+        let pattern = parallel::each_worth(heads * cells * size, heads, |head| {
+            operands.row(head, &query[head], &places, last)
         });
         let held = places.iter().copied().filter(|place| *place != NOWHERE);
         let here = self.layer(layer);
-        (here.scale, here.slope, here.window) = (scale, largest, row::window(held, last));
-        if sinks.is_some() {
-            here.sink = weights.iter().map(|row| 1.0 - row.iter().sum::<f32>()).collect();
+        (here.scale, here.slope, here.window) = (operands.scale, operands.slope, row::window(held, last));
+        if operands.sinks.is_some() {
+            here.sink = pattern.iter().map(|row| 1.0 - row.iter().sum::<f32>()).collect();
         }
-        here.weights = weights;
+        here.pattern = pattern;
+    }
+}
+
+/// What flash attention works on, for one row of weights at a time.
+pub(super) struct Operands<'a> {
+    keys: &'a Strided,
+    heads: usize,
+    scale: f32,
+    /// The largest slope; 0 without.
+    slope: f32,
+    cap: f32,
+    sinks: Option<Vec<f32>>,
+}
+
+impl<'a> Operands<'a> {
+    /// Of the operation, its keys and its number of query heads.
+    pub(super) fn of(node: Node, keys: &'a Strided, heads: usize) -> Self {
+        let (scale, slope, cap) = (node.float(0), node.float(1), node.float(2));
+        Self { keys, heads, scale, slope, cap, sinks: node.source(4).map(Node::whole) }
+    }
+
+    /// A head's weights at a position, by position from 0; `places` are those of the cells.
+    pub(super) fn row(&self, head: usize, query: &[f32], places: &[usize], position: usize) -> Vec<f32> {
+        let [size, cells, kv_heads] = self.keys.shape;
+        let group = (self.heads / kv_heads.max(1)).max(1);
+        let kv_head = (head / group).min(kv_heads.saturating_sub(1));
+        let key = |cell: usize| &self.keys.values[size * (cell + cells * kv_head)..][..size];
+        let slope = if self.slope > 0.0 { families::slope(self.slope, head, self.heads) } else { 0.0 };
+        let sink = self.sinks.as_ref().and_then(|sinks| sinks.get(head)).copied();
+        row::attend_cells(query, key, places, position, (self.scale, self.cap, slope), sink)
     }
 }

@@ -125,19 +125,19 @@ pub struct Captured {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LayerCapture {
     /// The residual stream between attention and feed-forward.
-    pub after_attention: Vec<f32>,
+    pub resid_mid: Vec<f32>,
     /// The residual stream after the block.
-    pub after: Vec<f32>,
+    pub resid_post: Vec<f32>,
     /// What the output projection gave, before any norm that follows.
     pub attn_out: Vec<f32>,
     /// What the down projection gave, before any norm that follows.
     pub ffn_out: Vec<f32>,
     /// Input of the output projection.
-    pub heads: Vec<f32>,
+    pub z: Vec<f32>,
     /// Attention weights, `[head][position]`.
-    pub weights: Vec<Vec<f32>>,
+    pub pattern: Vec<Vec<f32>>,
     /// scale · q·k, `[head][position]`; 0 where the mask hides the position.
-    pub scores: Vec<Vec<f32>>,
+    pub attn_scores: Vec<Vec<f32>>,
     /// Inputs of the down projection; in a mixture those of each used expert, one after the other.
     pub neurons: Vec<f32>,
     /// In a mixture the used experts with their weights, in the order of `neurons`.

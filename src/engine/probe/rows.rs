@@ -4,10 +4,11 @@
 //! a position, from 0 to the token's own.
 
 use super::cells::NOWHERE;
+use super::flash::Operands;
 use super::plan::Rows;
 use super::state::State;
 use super::visible::Visible;
-use super::{Node, Strided, dequantised, families, row};
+use super::{Node, Strided, dequantised, row};
 use crate::engine::compute::parallel;
 
 impl State {
@@ -32,26 +33,17 @@ impl State {
     /// The next tokens' rows, worked out of flash attention's operands.
     pub(super) fn keep_flash_rows(&mut self, node: Node, layer: u32, keys: &Strided) {
         let Some(query) = node.source(0) else { return };
-        let (scale, largest, cap) = (node.float(0), node.float(1), node.float(2));
         let (tokens, heads) = (query.count(1), query.count(2));
-        let [size, cells, kv_heads] = keys.shape;
-        let sinks = node.source(4).map(Node::whole);
+        let [size, cells, _] = keys.shape;
+        let operands = Operands::of(node, keys, heads);
         let masks = self.masks(node.source(3), layer, cells, tokens);
         let ([_, by_token, by_head, _], near) = (query.tensor().nb, query.near());
-        let group = (heads / kv_heads.max(1)).max(1);
         for head in self.wanted_heads(heads) {
-            let kv_head = (head / group).min(kv_heads.saturating_sub(1));
-            let key = |cell: usize| {
-                let start = size * (cell + cells * kv_head);
-                &keys.values[start..start + size]
-            };
-            let slope = if largest > 0.0 { families::slope(largest, head, heads) } else { 0.0 };
-            let sink = sinks.as_ref().and_then(|sinks| sinks.get(head)).copied();
             let query = |token: usize| near.floats(token * by_token + head * by_head, size);
             let queries: Vec<Vec<f32>> = (0..masks.len()).map(query).collect();
             let rows = parallel::each_worth(tokens * cells * size, masks.len(), |token| {
-                let (query, visible) = (&queries[token], &masks[token]);
-                row::attend_cells(query, key, &visible.places, visible.position, (scale, cap, slope), sink)
+                let visible = &masks[token];
+                operands.row(head, &queries[token], &visible.places, visible.position)
             });
             self.add_rows(layer, head, heads, rows);
         }

@@ -88,8 +88,8 @@ impl State {
             Kind::Embedding | Kind::Before(0) => plan.streams || plan.residuals,
             Kind::Between(_) => plan.streams,
             // Only where the graph did not name the stream itself.
-            Kind::Before(layer) => (streams || plan.residuals) && empty(layer - 1, |layer| &layer.after),
-            Kind::Middle(layer) => plan.streams && empty(layer, |layer| &layer.after_attention),
+            Kind::Before(layer) => (streams || plan.residuals) && empty(layer - 1, |layer| &layer.resid_post),
+            Kind::Middle(layer) => plan.streams && empty(layer, |layer| &layer.resid_mid),
             Kind::Heads(_) => plan.heads || plan.writes,
             Kind::AttentionOut(_) => streams,
             Kind::Down(layer) | Kind::DownExperts(layer) => plan.streams || plan.neurons.has(layer),
@@ -149,7 +149,7 @@ impl State {
 
     /// Has the streams that entered block 0, where no norm in front of it showed them.
     fn enter(&mut self, layer: u32) {
-        if layer == 0 && self.captured.embedding.len() == self.layer(0).after.len() {
+        if layer == 0 && self.captured.embedding.len() == self.layer(0).resid_post.len() {
             self.captured.embedding.append(&mut self.entering);
         }
     }
@@ -212,30 +212,30 @@ impl State {
         match kind {
             Kind::After(layer) if self.plan.residuals => {
                 self.enter(layer);
-                self.layer(layer).after.extend(node.columns());
+                self.layer(layer).resid_post.extend(node.columns());
             }
             Kind::Before(layer) if self.plan.residuals => {
                 let streams = node.normed().map(Node::columns).unwrap_or_default();
                 match layer.checked_sub(1) {
                     None => self.captured.embedding.extend(streams),
-                    Some(before) => self.layer(before).after.extend(streams),
+                    Some(before) => self.layer(before).resid_post.extend(streams),
                 }
             }
             Kind::Embedding if self.plan.residuals => self.entering = node.columns(),
             Kind::Embedding => self.captured.embedding = node.last_column(),
-            Kind::After(layer) => self.layer(layer).after = node.last_column(),
-            Kind::Between(layer) => self.layer(layer).after_attention = node.last_column(),
+            Kind::After(layer) => self.layer(layer).resid_post = node.last_column(),
+            Kind::Between(layer) => self.layer(layer).resid_mid = node.last_column(),
             Kind::Before(layer) => {
                 let stream = node.normed_stream();
                 match layer.checked_sub(1) {
                     None => self.captured.embedding = stream,
-                    Some(before) => self.layer(before).after = stream,
+                    Some(before) => self.layer(before).resid_post = stream,
                 }
             }
-            Kind::Middle(layer) => self.layer(layer).after_attention = node.normed_stream(),
+            Kind::Middle(layer) => self.layer(layer).resid_mid = node.normed_stream(),
             Kind::Heads(layer) => {
                 if self.plan.heads || self.plan.writes {
-                    self.layer(layer).heads = node.last_column();
+                    self.layer(layer).z = node.last_column();
                 }
             }
             Kind::AttentionOut(layer) => {
@@ -250,7 +250,7 @@ impl State {
                     .source(1)
                     .filter(|_| (self.plan.heads || self.plan.writes) && op == sys::GGML_OP_MUL_MAT)
                 {
-                    self.layer(layer).heads = heads.last_column();
+                    self.layer(layer).z = heads.last_column();
                 }
             }
             Kind::Down(layer) | Kind::DownExperts(layer) | Kind::DownShared(layer) => {
@@ -362,10 +362,10 @@ impl State {
             if has_sink {
                 here.sink = weights.iter().map(|row| 1.0 - row.iter().sum::<f32>()).collect();
             }
-            here.weights = weights;
+            here.pattern = weights;
         }
         if scores {
-            here.scores = families::capped(in_order, families::cap(node), scale);
+            here.attn_scores = families::capped(in_order, families::cap(node), scale);
         }
     }
 

@@ -16,7 +16,7 @@ pub enum Capability {
     /// Give a past pass's whole distribution, and run the sampler chain on it again.
     Replay,
     /// Follow several continuations at once.
-    LookAhead,
+    Beam,
     /// Open passes: logit lens, neurons, attribution, and what changes when parts are switched off or patched.
     OpensPasses,
     /// Show attention over stretches of text.
@@ -36,7 +36,7 @@ impl Capability {
     pub const ALL: [Self; 9] = [
         Self::Scores,
         Self::Replay,
-        Self::LookAhead,
+        Self::Beam,
         Self::OpensPasses,
         Self::Attention,
         Self::LayerGrid,
@@ -81,9 +81,9 @@ impl Request {
             Self::Immediate(_) => None,
             Self::Job(job) => match job {
                 Job::Load { .. } | Job::Generate(_) => None,
-                Job::Score(_) | Job::Reread(_) => Some(Capability::Scores),
-                Job::Look(_) => Some(Capability::Replay),
-                Job::LookAhead(_) => Some(Capability::LookAhead),
+                Job::Score(_) | Job::Rescore(_) => Some(Capability::Scores),
+                Job::Replay(_) => Some(Capability::Replay),
+                Job::Beam(_) => Some(Capability::Beam),
                 Job::Depths(_) => Some(Capability::LayerGrid),
                 Job::Direction(_) => Some(Capability::Steering),
                 Job::Attend(_) | Job::Calibrate => Some(Capability::Attention),

@@ -4,15 +4,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::chat::{Intervention, Site};
-use crate::inspect::trace::Part;
+use crate::chat::{HookPoint, Intervention};
+use crate::inspect::trace::Component;
 use crate::token::TokenId;
 
 /// A part whose output is replaced by what it was elsewhere (activation patching, Meng et al. 2022).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Patch {
     /// Which part.
-    pub part: Part,
+    pub part: Component,
     /// The position whose values are taken.
     pub position: u32,
     /// The text they are taken from, read from its beginning; empty is the pass's own.
@@ -22,26 +22,26 @@ pub struct Patch {
 
 /// What switches a part of the network off; `None` for the embedding and the stream, without which there is nothing.
 #[must_use]
-pub fn switched_off(part: Part) -> Option<Intervention> {
+pub fn switched_off(part: Component) -> Option<Intervention> {
     match part {
-        Part::Embedding | Part::Stream(_) => None,
-        Part::Attention(layer) => Some(Intervention::ZeroAttention { layer }),
-        Part::Head(layer, head) => Some(Intervention::ZeroHead { layer, head }),
-        Part::Ffn(layer) => Some(Intervention::ZeroFfn { layer }),
-        Part::Neuron(layer, neuron) => Some(Intervention::ZeroNeuron { layer, neuron }),
+        Component::Embedding | Component::Stream(_) => None,
+        Component::Attention(layer) => Some(Intervention::ZeroAttention { layer }),
+        Component::Head(layer, head) => Some(Intervention::ZeroHead { layer, head }),
+        Component::Ffn(layer) => Some(Intervention::ZeroFfn { layer }),
+        Component::Neuron(layer, neuron) => Some(Intervention::ZeroNeuron { layer, neuron }),
     }
 }
 
 /// Where a part's values are; `None` for the embedding, which is not computed.
 #[must_use]
-pub fn site(part: Part) -> Option<Site> {
+pub fn site(part: Component) -> Option<HookPoint> {
     match part {
-        Part::Embedding => None,
-        Part::Attention(layer) => Some(Site::Attention { layer }),
-        Part::Head(layer, head) => Some(Site::Head { layer, head }),
-        Part::Ffn(layer) => Some(Site::Ffn { layer }),
-        Part::Neuron(layer, neuron) => Some(Site::Neuron { layer, neuron }),
-        Part::Stream(layer) => Some(Site::Stream { layer }),
+        Component::Embedding => None,
+        Component::Attention(layer) => Some(HookPoint::Attention { layer }),
+        Component::Head(layer, head) => Some(HookPoint::Head { layer, head }),
+        Component::Ffn(layer) => Some(HookPoint::Ffn { layer }),
+        Component::Neuron(layer, neuron) => Some(HookPoint::Neuron { layer, neuron }),
+        Component::Stream(layer) => Some(HookPoint::Stream { layer }),
     }
 }
 

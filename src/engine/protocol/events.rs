@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attended, Directed, Exit, Failure, Inspected, Loaded, Looked, LookedAhead, PromptFacts, Rescored, Written,
+    Attended, BeamPaths, Directed, Exit, Failure, Inspected, Loaded, PromptFacts, Replayed, Rescored, Written,
 };
 #[cfg(doc)]
 use super::{Immediate, Inspection, Job, VERSION};
@@ -67,12 +67,12 @@ pub enum Event {
         /// How long it took, ms.
         ms: f32,
     },
-    /// Final answer to [`Job::Reread`].
+    /// Final answer to [`Job::Rescore`].
     Rescored(Box<Rescored>),
-    /// Final answer to [`Job::Look`].
-    Looked(Box<Looked>),
-    /// Final answer to [`Job::LookAhead`].
-    LookedAhead(Box<LookedAhead>),
+    /// Final answer to [`Job::Replay`].
+    Replayed(Box<Replayed>),
+    /// Final answer to [`Job::Beam`].
+    BeamPaths(Box<BeamPaths>),
     /// Final answer to [`Inspection::Inspect`].
     Inspected(Box<Inspected>),
     /// The next tokens of a text, through the lens of the passes that chose them.

@@ -75,7 +75,7 @@ pub struct CapturePlan {
     /// What is opened of the pass that chose each token → [`Written::inside`].
     #[serde(default)]
     pub inside: Option<Box<Live>>,
-    /// Whether a twin without the run's interventions reads along → [`Written::unchanged`].
+    /// Whether a baseline without the run's interventions reads along → [`Written::unchanged`].
     #[serde(default)]
-    pub twin: bool,
+    pub baseline: bool,
 }

@@ -12,7 +12,7 @@ use super::{Embed, Inspect};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Inspection {
     /// One forward pass opened: lens, attention, neurons, attribution → [`Event::PromptProgress`]…,
-    /// [`Event::Inspected`]. Runs on a scratch sequence like Look.
+    /// [`Event::Inspected`]. Runs on a scratch sequence like Replay.
     Inspect(Box<Inspect>),
     /// Rows of the embedding table → [`Event::Embedded`].
     Embed(Box<Embed>),

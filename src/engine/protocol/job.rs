@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attend, Depths, Direction, Look, LookAhead, Reread, Score};
+use super::{Attend, Beam, Depths, Direction, Replay, Rescore, Score};
 #[cfg(doc)]
 use super::{Event, Immediate, PromptFacts};
 use crate::chat::{Intervention, Role};
@@ -29,12 +29,12 @@ pub enum Job {
     Score(Box<Score>),
     /// A reply's tokens scored after another prompt → [`Event::PromptProgress`]…, [`Event::Rescored`]. Runs on a
     /// scratch sequence wherever there is room.
-    Reread(Box<Reread>),
+    Rescore(Box<Rescore>),
     /// One forward pass: its whole distribution, and the chain's way through it →
-    /// [`Event::PromptProgress`]…, [`Event::Looked`]. Runs on a scratch sequence; the chat's cache stays.
-    Look(Box<Look>),
-    /// The likeliest continuations → [`Event::LookedAhead`].
-    LookAhead(Box<LookAhead>),
+    /// [`Event::PromptProgress`]…, [`Event::Replayed`]. Runs on a scratch sequence; the chat's cache stays.
+    Replay(Box<Replay>),
+    /// The likeliest continuations → [`Event::BeamPaths`].
+    Beam(Box<Beam>),
     /// The lens of many passes of one text → [`Event::Depths`]…, [`Event::DepthsDone`]. Runs like Inspect.
     Depths(Box<Depths>),
     /// A direction between two texts → [`Event::PromptProgress`]…, [`Event::Directed`]. Runs like Inspect.

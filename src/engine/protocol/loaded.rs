@@ -31,7 +31,7 @@ pub struct Loaded {
     pub load_ms: f32,
     /// Whether it computes with dequantised weights; see [`crate::model_entry::LoadParams::exact`].
     #[serde(default)]
-    pub exact: bool,
+    pub dequantized: bool,
     /// The template in use.
     pub template: TemplateKind,
     /// SHA-256 of the template's text.

@@ -16,7 +16,7 @@ mod job;
 mod live;
 mod loaded;
 mod passes;
-mod reread;
+mod rescore;
 mod written;
 
 pub use attend::{Attend, Attended, Attending, ROWS};
@@ -31,15 +31,15 @@ pub use job::{Generate, Job, Message, Prompt, StoredTokens};
 pub use live::{Live, LiveInside, every};
 pub use loaded::{Loaded, Memory, PromptFacts, TemplateKind};
 pub use passes::{
-    Embed, Inspect, Inspected, Look, LookAhead, Looked, LookedAhead, Path, Replay, Score, Want,
+    Beam, BeamPaths, ChainSetup, Embed, Inspect, Inspected, Path, Replay, Replayed, Score, Want,
 };
-pub use reread::{Reread, Rescored};
+pub use rescore::{Rescore, Rescored};
 pub use written::{Distance, Written};
 
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol, the first thing an engine says.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// Names one request; chosen by the app, rising. 0 is the engine speaking unasked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

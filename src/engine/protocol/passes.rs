@@ -9,7 +9,7 @@ use super::Patch;
 use crate::chat::Intervention;
 use crate::inspect::feed_forward::{FfnLayer, NeuronOrder};
 use crate::inspect::stages::SamplerTrace;
-use crate::inspect::trace::{FeedForward, Followed, ForwardTrace, Part};
+use crate::inspect::trace::{Component, FeedForward, Followed, ForwardTrace};
 use crate::sampling::Sampling;
 use crate::token::{Candidate, TokenId};
 
@@ -29,7 +29,7 @@ pub struct Score {
 
 /// A forward pass to look at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Look {
+pub struct Replay {
     /// Everything the pass has read; it is the pass at the last of these, whose output chooses the next.
     pub ids: Vec<TokenId>,
     /// Changes made to the network.
@@ -39,17 +39,17 @@ pub struct Look {
     pub logits: bool,
     /// The chain to run on it again, if wanted.
     #[serde(default)]
-    pub replay: Option<Box<Replay>>,
+    pub chain: Option<Box<ChainSetup>>,
 }
 
 /// What a sampler chain is rebuilt from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Replay {
+pub struct ChainSetup {
     /// Settings of the run.
     pub sampling: Sampling,
     /// The seed that the run really used.
     pub seed: u32,
-    /// How many of [`Look::ids`] are the run's prompt; those after it the run wrote.
+    /// How many of [`Replay::ids`] are the run's prompt; those after it the run wrote.
     pub prompt: u32,
     /// How many of the run's first tokens were taken instead of drawn.
     pub taken: u32,
@@ -61,7 +61,7 @@ pub struct Replay {
 
 /// A beam to follow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LookAhead {
+pub struct Beam {
     /// What has been read.
     pub ids: Vec<TokenId>,
     /// How many paths are kept at each depth.
@@ -75,7 +75,7 @@ pub struct LookAhead {
 
 /// A forward pass that was looked at.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Looked {
+pub struct Replayed {
     /// Every logit, by id, before the samplers, as little-endian f32; empty if not wanted.
     #[serde(with = "serde_bytes")]
     pub logits: Vec<u8>,
@@ -87,7 +87,7 @@ pub struct Looked {
     pub ms: f32,
 }
 
-impl Looked {
+impl Replayed {
     /// Puts logits into bytes.
     #[must_use]
     pub fn pack(logits: &[f32]) -> Vec<u8> {
@@ -137,7 +137,7 @@ pub struct Want {
     /// Blocks whose attention is given whole.
     #[serde(default)]
     pub attention: Vec<u32>,
-    /// A head whose write is told as tokens: block and query head → [`crate::inspect::trace::Attention::told`].
+    /// A head whose write is told as tokens: block and query head → [`crate::inspect::trace::Attention::head_logits`].
     #[serde(default)]
     pub head: Option<(u32, u32)>,
     /// Blocks whose feed-forward is opened; [`ForwardTrace::ffn`] holds the last, [`Inspected::ffns`] all.
@@ -163,7 +163,7 @@ pub struct Want {
     pub pushing_neurons: u32,
     /// Parts that are each switched off alone at the pass's position → [`Inspected::off`].
     #[serde(default)]
-    pub off: Vec<Part>,
+    pub off: Vec<Component>,
     /// Position's part in a head: block, query head, and the position that is read.
     #[serde(default)]
     pub rotation: Option<(u32, u32, u32)>,
@@ -179,7 +179,7 @@ pub struct Inspected {
     pub ffns: Vec<FeedForward>,
     /// The followed tokens' ln p and rank with each of the wanted parts off alone.
     #[serde(default)]
-    pub off: Vec<(Part, Vec<Followed>)>,
+    pub off: Vec<(Component, Vec<Followed>)>,
     /// The two tokens that pushes of neurons and feed-forwards are between: the first over the second.
     #[serde(default)]
     pub pushes_of: Option<(TokenId, TokenId)>,
@@ -212,7 +212,7 @@ pub struct Embed {
 
 /// Where a beam led.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct LookedAhead {
+pub struct BeamPaths {
     /// Paths by falling probability of the whole. A path that ended early ends with an end-of-generation
     /// token.
     pub paths: Vec<Path>,

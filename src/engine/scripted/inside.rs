@@ -22,8 +22,8 @@ use crate::inspect::rollout::rollout;
 use crate::inspect::rotation::{Pairing, frequencies};
 use crate::inspect::scores::{self, HALF, HeadScore, HeadScores};
 use crate::inspect::trace::{
-    Attention, AttentionLayer, Attribution, AttributionPart, EmbeddingFacts, FeedForward, Followed,
-    ForwardTrace, HeadReading, HeadRow, HeadTold, Lens, LensRow, Neuron, Part, PositionKind, Rotation,
+    Attention, AttentionLayer, Attribution, AttributionPart, Component, EmbeddingFacts, FeedForward,
+    Followed, ForwardTrace, HeadLogits, HeadReading, HeadRow, Lens, LensRow, Neuron, PositionKind, Rotation,
 };
 use crate::inspect::{lens, reading};
 use crate::token::{TokenId, Vocabulary};
@@ -36,6 +36,9 @@ pub(super) const HEADS: u32 = 4;
 const NEURONS: u32 = 256;
 /// Dimensions of a head, and of a row of the embedding table.
 const SIZE: usize = 16;
+
+/// Tokens with what is added to their logits.
+type Words = Vec<(TokenId, f32)>;
 
 /// Answers what is asked of the inside.
 pub(super) fn inspected(pieces: &Arc<Pieces>, inspection: &Inspection) -> Event {
@@ -179,7 +182,7 @@ impl<'a> Pass<'a> {
         any.then(|| Attention {
             overview: layers.map(|layer| (0..HEADS).map(|head| reads(layer, head)).collect()).collect(),
             layers: want.attention.iter().map(opened).collect(),
-            told: want.head.iter().map(|(layer, head)| self.told(*layer, *head, want)).collect(),
+            head_logits: want.head.iter().map(|(layer, head)| self.told(*layer, *head, want)).collect(),
             flash: false,
         })
     }
@@ -190,17 +193,17 @@ impl<'a> Pass<'a> {
         HeadRow { value_norms: weights.clone(), scores, weights, sink: 0.0 }
     }
 
-    fn told(&self, layer: u32, head: u32, want: &Want) -> HeadTold {
+    fn told(&self, layer: u32, head: u32, want: &Want) -> HeadLogits {
         let key = mix(self.key ^ u64::from(layer * HEADS + head));
         let (promotes, suppresses) = self.words(key);
         let followed = want.follow.iter().zip(0..).map(|(id, at)| (*id, 2.0 * bell(key, at))).collect();
-        HeadTold { layer, head, share: 0.2, promotes, suppresses, followed }
+        HeadLogits { layer, head, share: 0.2, promotes, suppresses, followed }
     }
 
     /// Eight tokens that something raises, and eight that it lowers.
-    fn words(&self, key: u64) -> (Vec<(TokenId, f32)>, Vec<(TokenId, f32)>) {
+    fn words(&self, key: u64) -> (Words, Words) {
         let word = |at: usize| token(mix(key ^ at as u64) as usize % self.whole.len());
-        let side = |from: usize, most: f32| -> Vec<(TokenId, f32)> {
+        let side = |from: usize, most: f32| -> Words {
             (from..from + 8).map(|at| (word(at), most / (1 + at - from) as f32)).collect()
         };
         (side(0, 0.8), side(8, -0.8))
@@ -210,22 +213,25 @@ impl<'a> Pass<'a> {
     fn attribution(&self, (token, rival): (TokenId, TokenId)) -> Attribution {
         let logit = |id: TokenId| self.whole.logit(id).unwrap_or_default();
         let difference = logit(token) - logit(rival);
-        let of_layer = |layer: u32| [Part::Attention(layer), Part::Ffn(layer)];
-        let parts: Vec<Part> = [Part::Embedding].into_iter().chain((0..LAYERS).flat_map(of_layer)).collect();
+        let of_layer = |layer: u32| [Component::Attention(layer), Component::Ffn(layer)];
+        let parts: Vec<Component> =
+            [Component::Embedding].into_iter().chain((0..LAYERS).flat_map(of_layer)).collect();
         let noise = |at: usize| bell(self.key, at);
         let rest = difference - (0..parts.len()).map(noise).sum::<f32>();
         let each = rest / parts.len() as f32;
-        let part = |part: Part, logit_difference: f32| AttributionPart { part, logit_difference };
+        let part = |part: Component, logit_difference: f32| AttributionPart { part, logit_difference };
         let parts: Vec<AttributionPart> =
             parts.iter().enumerate().map(|(at, of)| part(*of, noise(at) + each)).collect();
         let (mut heads, mut neurons) = (Vec::new(), Vec::new());
         for AttributionPart { part: whole, logit_difference } in &parts {
             match whole {
-                Part::Attention(layer) => {
+                Component::Attention(layer) => {
                     let share = logit_difference / HEADS as f32;
-                    heads.extend((0..HEADS).map(|head| part(Part::Head(*layer, head), share)));
+                    heads.extend((0..HEADS).map(|head| part(Component::Head(*layer, head), share)));
                 }
-                Part::Ffn(layer) => neurons.push(part(Part::Neuron(*layer, 7), logit_difference / 8.0)),
+                Component::Ffn(layer) => {
+                    neurons.push(part(Component::Neuron(*layer, 7), logit_difference / 8.0));
+                }
                 _ => {}
             }
         }
@@ -236,7 +242,8 @@ impl<'a> Pass<'a> {
 
     fn ffn_layer(&self, layer: u32, want: &Want) -> FfnLayer {
         let all = pair(want).map(|pair| self.attribution(pair).parts).unwrap_or_default();
-        let push = all.iter().find(|part| part.part == Part::Ffn(layer)).map(|part| part.logit_difference);
+        let push =
+            all.iter().find(|part| part.part == Component::Ffn(layer)).map(|part| part.logit_difference);
         FfnLayer { layer, write: 10.0, half: Some(NEURONS / 8), push }
     }
 

@@ -21,7 +21,7 @@ use super::protocol::{
     CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Inspection, Job, RequestId,
 };
 use super::transport::open_requests::OpenRequests;
-use super::transport::serve::{Body, Desk, Emit, Made};
+use super::transport::serve::{Answers, Emit, Jobs, Made};
 use crate::chat::{StopReason, Timings, Usage};
 use crate::inspect::pieces::{Pieces, Word};
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
@@ -161,7 +161,7 @@ impl Shared {
     }
 }
 
-impl Desk for Shared {
+impl Answers for Shared {
     fn cancel(&self, _: RequestId) {
         // Under the lock, so not between a look at what is cancelled and the wait.
         let _state = self.lock();
@@ -202,7 +202,7 @@ impl Desk for Shared {
         Ok(Pieces { vocabulary, words: words.collect(), ..Pieces::default() })
     }
 
-    fn beside(&self, id: RequestId, inspection: Inspection) -> Option<Inspection> {
+    fn interleave(&self, id: RequestId, inspection: Inspection) -> Option<Inspection> {
         let Ok(pieces) = self.pieces() else { return Some(inspection) };
         let event = inside::inspected(&pieces, &inspection);
         (self.emit)(Envelope { id, event });
@@ -230,15 +230,15 @@ struct Worker {
     model: Option<Model>,
 }
 
-impl Body for Worker {
+impl Jobs for Worker {
     fn job(&mut self, id: RequestId, job: Job) {
         let answer = match job {
             Job::Load { entry, params } => self.load(id, &entry, &params),
             Job::Generate(generate) => self.generate(id, &generate),
             Job::Score(score) => self.with_model(id, &|model, control| model.score(&score, control)),
-            Job::Reread(reread) => self.with_model(id, &|model, control| model.reread(&reread, control)),
-            Job::Look(look) => self.with_model(id, &|model, control| model.look(&look, control)),
-            Job::LookAhead(ahead) => self.with_model(id, &|model, control| model.look_ahead(&ahead, control)),
+            Job::Rescore(rescore) => self.with_model(id, &|model, control| model.rescore(&rescore, control)),
+            Job::Replay(replay) => self.with_model(id, &|model, control| model.replay(&replay, control)),
+            Job::Beam(beam) => self.with_model(id, &|model, control| model.beam(&beam, control)),
             Job::Depths(depths) => self.with_model(id, &|model, control| model.depths(&depths, control)),
             Job::Direction(_) => Err(other("The scripted engine has no directions to steer by.".into())),
             Job::Attend(attend) => self.with_model(id, &|model, control| model.attend(&attend, control)),
@@ -317,6 +317,10 @@ fn no_model() -> Failure {
 
 fn cancelled() -> Failure {
     Failure { message: "Cancelled before anything was made.".into(), kind: FailureKind::Cancelled }
+}
+
+fn no_token(id: TokenId) -> Failure {
+    other(format!("This model has no token {}.", id.0))
 }
 
 fn other(message: String) -> Failure {

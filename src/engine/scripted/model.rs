@@ -9,10 +9,9 @@ use sha2::{Digest, Sha256};
 
 use super::draw::{Chain, Wanted};
 use super::inside::{HEADS, LAYERS, Pass};
-use super::passes::no_token;
 use super::reading::Reading;
 use super::vocabulary::{self, MARKS, Pieces};
-use super::{ScriptedOptions, other};
+use super::{ScriptedOptions, cancelled, no_token, other};
 use crate::chat::{StopReason, Timings, Usage};
 use crate::engine::milliseconds;
 use crate::engine::prompt::stop::HoldBack;
@@ -80,6 +79,17 @@ pub(super) struct Control<'a> {
     pub(super) options: &'a ScriptedOptions,
 }
 
+impl Control<'_> {
+    /// Takes the time that a slice of a text takes.
+    ///
+    /// # Errors
+    /// When the request was cancelled meanwhile.
+    pub(super) fn slice(&self) -> Result<(), Failure> {
+        let until = Instant::now() + Duration::from_millis(self.options.slice_ms);
+        if (self.pause)(until) { Err(cancelled()) } else { Ok(()) }
+    }
+}
+
 /// A reply that is being written.
 struct Writer {
     reading: Reading,
@@ -124,7 +134,7 @@ impl Model {
                 compute: 1 << 20,
             },
             load_ms: took.as_secs_f32() * 1000.0,
-            exact: false,
+            dequantized: false,
             template: template.kind,
             template_hash: template.hash.clone(),
             takes_system: template.takes_system,
@@ -187,7 +197,7 @@ impl Model {
         self.cache.truncate(reused);
         let total = (ids.len() - reused) as u32;
         for slice in ids[reused..].chunks(self.batch) {
-            if (control.pause)(Instant::now() + Duration::from_millis(control.options.slice_ms)) {
+            if control.slice().is_err() {
                 return false;
             }
             self.cache.extend(slice);

@@ -2,15 +2,13 @@
 //!
 //! Invariant: none of these changes the chat's cache, and their numbers are those of a reply at the same ids.
 
-use std::time::{Duration, Instant};
-
 use super::draw::{Chain, Wanted};
 use super::inside::{Pass, attended, calibrated};
 use super::model::{Control, Model};
 use super::reading::Reading;
-use super::{MS, cancelled, other};
+use super::{MS, no_token, other};
 use crate::engine::protocol::{
-    Attend, Depths, Event, Failure, Look, LookAhead, Looked, LookedAhead, Path, Reread, Rescored, Score,
+    Attend, Beam, BeamPaths, Depths, Event, Failure, Path, Replay, Replayed, Rescore, Rescored, Score,
 };
 use crate::inspect::stages::TraceSource;
 use crate::token::{Step, TokenId};
@@ -58,7 +56,7 @@ impl Model {
             return Err(other(message));
         }
         for first in (from..ids.len()).step_by(self.batch) {
-            self.slice(control)?;
+            control.slice()?;
             let slice = &ids[first..ids.len().min(first + self.batch)];
             let reading = Reading::of(&self.pieces, &ids[..first]);
             let (done, total) = ((first + slice.len() - from) as u32, (ids.len() - from) as u32);
@@ -69,14 +67,14 @@ impl Model {
     }
 
     /// A reply scored after another prompt.
-    pub(super) fn reread(&self, request: &Reread, control: &Control<'_>) -> Result<Event, Failure> {
+    pub(super) fn rescore(&self, request: &Rescore, control: &Control<'_>) -> Result<Event, Failure> {
         let prompt = self.encode(&request.prompt)?.ids;
         let all: Vec<TokenId> = prompt.iter().chain(&request.reply).copied().collect();
         self.fits(&all)?;
         if request.reply.is_empty() {
             return Err(other("There is no reply to score: it has no tokens.".into()));
         }
-        self.slice(control)?;
+        control.slice()?;
         let steps =
             self.steps(&mut Reading::of(&self.pieces, &prompt), &request.reply, request.top_logprobs)?;
         let scored = Rescored { prompt, steps, decoded: all.len() as u32, displaced: 0, ms: MS };
@@ -93,35 +91,35 @@ impl Model {
         ids.iter().map(step).collect()
     }
 
-    /// Looks at the pass at the last of these ids.
-    pub(super) fn look(&self, look: &Look, control: &Control<'_>) -> Result<Event, Failure> {
-        let reading = self.read_aside(&look.ids, control)?;
+    /// Reads the pass at the last of these ids again.
+    pub(super) fn replay(&self, replay: &Replay, control: &Control<'_>) -> Result<Event, Failure> {
+        let reading = self.read_aside(&replay.ids, control)?;
         let distribution = reading.distribution();
-        let logits = if look.logits { Looked::pack(distribution.logits()) } else { Vec::new() };
-        let stages = match &look.replay {
+        let logits = if replay.logits { Replayed::pack(distribution.logits()) } else { Vec::new() };
+        let stages = match &replay.chain {
             None => None,
-            Some(replay) => {
-                distribution.logit(replay.drawn).ok_or_else(|| no_token(replay.drawn))?;
-                let (chain, _) = Chain::new(&replay.sampling, replay.seed, &self.pieces.vocabulary);
+            Some(setup) => {
+                distribution.logit(setup.drawn).ok_or_else(|| no_token(setup.drawn))?;
+                let (chain, _) = Chain::new(&setup.sampling, setup.seed, &self.pieces.vocabulary);
                 let wanted = Wanted {
-                    drawn: replay.drawn,
-                    index: (look.ids.len() as u32).saturating_sub(replay.prompt),
-                    list: replay.list,
+                    drawn: setup.drawn,
+                    index: (replay.ids.len() as u32).saturating_sub(setup.prompt),
+                    list: setup.list,
                     source: TraceSource::Replayed,
                 };
-                chain.trace(&reading, &distribution, &look.ids, &wanted).map(Box::new)
+                chain.trace(&reading, &distribution, &replay.ids, &wanted).map(Box::new)
             }
         };
-        Ok(Event::Looked(Box::new(Looked { logits, stages, decoded: 1, ms: MS })))
+        Ok(Event::Replayed(Box::new(Replayed { logits, stages, decoded: 1, ms: MS })))
     }
 
     /// Follows the likeliest continuations.
-    pub(super) fn look_ahead(&self, ahead: &LookAhead, control: &Control<'_>) -> Result<Event, Failure> {
-        let reading = self.read_aside(&ahead.ids, control)?;
-        let width = ahead.width.max(1) as usize;
+    pub(super) fn beam(&self, request: &Beam, control: &Control<'_>) -> Result<Event, Failure> {
+        let reading = self.read_aside(&request.ids, control)?;
+        let width = request.width.max(1) as usize;
         let mut beam = vec![(Path::default(), reading)];
-        for _ in 0..ahead.depth {
-            self.slice(control)?;
+        for _ in 0..request.depth {
+            control.slice()?;
             let mut grown = Vec::new();
             for (path, reading) in beam {
                 if path.tokens.last().is_some_and(|last| self.ends(last.id)) {
@@ -140,7 +138,7 @@ impl Model {
             beam = grown;
         }
         let paths = beam.into_iter().map(|(path, _)| path).filter(|path| !path.tokens.is_empty()).collect();
-        Ok(Event::LookedAhead(Box::new(LookedAhead { paths, decoded: 1, ms: MS })))
+        Ok(Event::BeamPaths(Box::new(BeamPaths { paths, decoded: 1, ms: MS })))
     }
 
     /// Attention over a stretch of text.
@@ -156,17 +154,7 @@ impl Model {
 
     fn read_aside(&self, ids: &[TokenId], control: &Control<'_>) -> Result<Reading, Failure> {
         self.fits(ids)?;
-        self.slice(control)?;
+        control.slice()?;
         Ok(Reading::of(&self.pieces, ids))
     }
-
-    /// Takes the time that a slice of a text takes.
-    fn slice(&self, control: &Control<'_>) -> Result<(), Failure> {
-        let until = Instant::now() + Duration::from_millis(control.options.slice_ms);
-        if (control.pause)(until) { Err(cancelled()) } else { Ok(()) }
-    }
-}
-
-pub(super) fn no_token(id: TokenId) -> Failure {
-    other(format!("This model has no token {}.", id.0))
 }

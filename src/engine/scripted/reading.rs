@@ -153,7 +153,7 @@ impl Reading {
         let mut logits: Vec<f32> = (0..vocabulary.len()).map(noise).collect();
         let top = logits.iter().copied().fold(f32::MIN, f32::max);
         let favoured = self.favoured();
-        let slips = !favoured.contains(&self.end()) && mix(self.key) % 4 == 0;
+        let slips = !favoured.contains(&self.end()) && mix(self.key).is_multiple_of(4);
         let spread = (mix(self.key) >> 8) as f32 % 100.0 / 20.0;
         let above = if slips { -0.05 } else { 0.2 + spread };
         for (id, place) in favoured.iter().zip(0..) {

@@ -32,7 +32,7 @@ pub type Emit = Arc<dyn Fn(Envelope) + Send + Sync>;
 
 /// The part of an engine that computes, one request after the other. It is made, used and dropped on the
 /// worker thread, so it need not be `Send`.
-pub trait Body {
+pub trait Jobs {
     /// Does a job; its final event has been emitted when this returns.
     fn job(&mut self, id: RequestId, job: Job);
 
@@ -42,7 +42,7 @@ pub trait Body {
 
 /// The part of an engine that answers also in the middle of a reply. Settings are taken on the thread that reads
 /// requests and must not take long; questions are answered on a helper thread, one after the other.
-pub trait Desk: Send + Sync {
+pub trait Answers: Send + Sync {
     /// The request of that id is cancelled, as [`OpenRequests`] tells: wakes whoever computes it or waits for it.
     fn cancel(&self, target: RequestId);
 
@@ -72,7 +72,7 @@ pub trait Desk: Send + Sync {
 
     /// Takes an inspection that is done between the tokens of the reply that is being written; gives back what has
     /// to wait for its turn.
-    fn beside(&self, id: RequestId, inspection: Inspection) -> Option<Inspection> {
+    fn interleave(&self, id: RequestId, inspection: Inspection) -> Option<Inspection> {
         let _ = id;
         Some(inspection)
     }
@@ -99,7 +99,7 @@ pub trait Desk: Send + Sync {
 }
 
 /// What makes an engine: called once, on the worker thread.
-pub type Made = (Box<dyn Body>, Arc<dyn Desk>);
+pub type Made = (Box<dyn Jobs>, Arc<dyn Answers>);
 
 /// Runs an engine over a pair of streams until the input ends or [`Immediate::Shutdown`] comes. A worker that
 /// is stuck then is left behind: the caller ends the process.
@@ -163,7 +163,7 @@ pub(super) fn answer(
             Request::Immediate(Immediate::Shutdown) => break,
             Request::Immediate(Immediate::Cancel { target }) => {
                 if open.cancel(target) {
-                    threads.desk.cancel(target);
+                    threads.answers.cancel(target);
                 }
             }
             request => {
@@ -176,7 +176,7 @@ pub(super) fn answer(
     }
     let all = open.end();
     for id in all {
-        threads.desk.cancel(id);
+        threads.answers.cancel(id);
     }
     threads.farewell();
 }
@@ -198,9 +198,9 @@ enum Work {
     Inspection(Inspection),
 }
 
-/// Who answers: the worker, the helper for questions, and the desk that both share with the reading thread.
+/// Who answers: the worker, the helper for questions, and the answers that both share with the reading thread.
 struct Threads {
-    desk: Arc<dyn Desk>,
+    answers: Arc<dyn Answers>,
     work: Sender<(RequestId, Work)>,
     questions: Questions,
     /// Ends when the worker and the helper have ended, however they do.
@@ -227,14 +227,14 @@ impl Threads {
             let (open, emit) = (Arc::clone(open), Arc::clone(emit));
             move || {
                 let _ended = ended_out;
-                let (mut body, desk) = make(Arc::clone(&emit), Arc::clone(&open));
-                if desk_out.send(desk).is_ok() {
-                    work(body.as_mut(), &work_in, &open, &emit);
+                let (mut jobs, answers) = make(Arc::clone(&emit), Arc::clone(&open));
+                if desk_out.send(answers).is_ok() {
+                    work(jobs.as_mut(), &work_in, &open, &emit);
                 }
             }
         });
-        let desk = worker.ok().and_then(|_| desk_in.recv().ok())?;
-        Some(Self { desk, work: work_out, questions: questions.ok()?, ended })
+        let answers = worker.ok().and_then(|_| desk_in.recv().ok())?;
+        Some(Self { answers, work: work_out, questions: questions.ok()?, ended })
     }
 
     /// Hands a request to whoever answers it; gives the answer where that is known at once.
@@ -243,7 +243,7 @@ impl Threads {
             Request::Immediate(request) => self.immediate(id, request, open),
             Request::Job(job) => self.hand_over(id, Work::Job(job)),
             Request::Inspection(inspection) => {
-                let waiting = self.desk.beside(id, inspection)?;
+                let waiting = self.answers.interleave(id, inspection)?;
                 self.hand_over(id, Work::Inspection(waiting))
             }
         }
@@ -256,29 +256,29 @@ impl Threads {
 
     /// Settings are made at once, questions go to the helper.
     fn immediate(&self, id: RequestId, request: Immediate, open: &OpenRequests) -> Option<Event> {
-        let desk = self.desk.as_ref();
+        let answers = self.answers.as_ref();
         let set =
             |set: &dyn Fn() -> Result<(), Failure>| Some(guarded(|| set().map(|()| Event::Acknowledged)));
         match request {
-            Immediate::SetCapture(plan) => set(&|| desk.set_capture(plan.clone())),
-            Immediate::Fault(name) => set(&|| desk.fault(&name)),
+            Immediate::SetCapture(plan) => set(&|| answers.set_capture(plan.clone())),
+            Immediate::Fault(name) => set(&|| answers.fault(&name)),
             Immediate::Pace { target, allow } => set(&|| {
                 if open.is_open(target) {
-                    desk.pace(target, allow);
+                    answers.pace(target, allow);
                 }
                 Ok(())
             }),
             Immediate::Tokenize { text, special, begin } => {
-                self.ask(id, move |desk| desk.tokenize(&text, special, begin).map(tokenized))
+                self.ask(id, move |answers| answers.tokenize(&text, special, begin).map(tokenized))
             }
-            Immediate::Pieces { text, special, inside } => self.ask(id, move |desk| {
-                desk.merges(&text, special, inside).map(|pieces| Event::Pieces(Box::new(pieces)))
+            Immediate::Pieces { text, special, inside } => self.ask(id, move |answers| {
+                answers.merges(&text, special, inside).map(|pieces| Event::Pieces(Box::new(pieces)))
             }),
-            Immediate::Describe { entry } => {
-                self.ask(id, move |desk| desk.describe(&entry).map(|facts| Event::Described(Box::new(facts))))
-            }
-            Immediate::Vocabulary => self.ask(id, |desk| {
-                desk.vocabulary().map(|all| Event::Vocabulary(Box::new(Vocabulary::clone(&all))))
+            Immediate::Describe { entry } => self.ask(id, move |answers| {
+                answers.describe(&entry).map(|facts| Event::Described(Box::new(facts)))
+            }),
+            Immediate::Vocabulary => self.ask(id, |answers| {
+                answers.vocabulary().map(|all| Event::Vocabulary(Box::new(Vocabulary::clone(&all))))
             }),
             // The loop that reads requests has seen to these.
             Immediate::Cancel { .. } | Immediate::Shutdown => Some(Event::Acknowledged),
@@ -288,10 +288,10 @@ impl Threads {
     fn ask(
         &self,
         id: RequestId,
-        answer: impl FnOnce(&dyn Desk) -> Result<Event, Failure> + Send + 'static,
+        answer: impl FnOnce(&dyn Answers) -> Result<Event, Failure> + Send + 'static,
     ) -> Option<Event> {
-        let desk = Arc::clone(&self.desk);
-        self.questions.ask(id, move || guarded(|| answer(desk.as_ref())))
+        let answers = Arc::clone(&self.answers);
+        self.questions.ask(id, move || guarded(|| answer(answers.as_ref())))
     }
 
     /// Nothing more comes: waits until both threads have ended, at most [`FAREWELL`].
@@ -314,14 +314,14 @@ fn guarded(answer: impl FnOnce() -> Result<Event, Failure>) -> Event {
     }
 }
 
-fn work(body: &mut dyn Body, queue: &Receiver<(RequestId, Work)>, open: &OpenRequests, emit: &Emit) {
+fn work(jobs: &mut dyn Jobs, queue: &Receiver<(RequestId, Work)>, open: &OpenRequests, emit: &Emit) {
     for (id, work) in queue {
         let outcome = if open.is_ending() {
             Some(failed("The engine is ending.".into(), FailureKind::Cancelled))
         } else {
             catch_unwind(AssertUnwindSafe(|| match work {
-                Work::Job(job) => body.job(id, job),
-                Work::Inspection(inspection) => body.inspection(id, inspection),
+                Work::Job(job) => jobs.job(id, job),
+                Work::Inspection(inspection) => jobs.inspection(id, inspection),
             }))
             .err()
             .map(|panic| panicked(panic.as_ref()))

@@ -12,8 +12,8 @@ use crate::inspect::feed_forward::FfnLayer;
 use crate::inspect::pieces::Pieces;
 use crate::inspect::stages::SamplerTrace;
 use crate::inspect::trace::{
-    Attention, Attribution, AttributionPart, EmbeddingFacts, FeedForward, Followed, ForwardTrace, HeadRow,
-    HeadTold, Lens, Part, Rotation,
+    Attention, Attribution, AttributionPart, Component, EmbeddingFacts, FeedForward, Followed, ForwardTrace,
+    HeadLogits, HeadRow, Lens, Rotation,
 };
 use crate::token::{Candidate, Step, TokenId, Vocabulary};
 
@@ -90,7 +90,7 @@ pub(super) fn pass(
         put("attention_scores_before_softmax", heads(attention, |head| numbers(&head.scores)));
         put("attention_value_norms", heads(attention, |head| numbers(&head.value_norms)));
         put("attention_window_tokens", windows(attention));
-        put("head_writes", attention.told.iter().map(|told| told_head(names, told)).collect());
+        put("head_writes", attention.head_logits.iter().map(|told| told_head(names, told)).collect());
     }
     if !ffns.is_empty() {
         let layers = ffns.iter().map(|ffn| (ffn.layer.to_string(), neurons(names, ffn)));
@@ -142,7 +142,7 @@ fn heads(attention: &Attention, of: impl Fn(&HeadRow) -> Value) -> Value {
 }
 
 /// What a head writes, as tokens.
-fn told_head(names: Names<'_>, told: &HeadTold) -> Value {
+fn told_head(names: Names<'_>, told: &HeadLogits) -> Value {
     json!({
         "layer": told.layer,
         "head": told.head,
@@ -197,8 +197,8 @@ pub(super) fn ffn_layers(layers: &[FfnLayer]) -> Value {
 }
 
 /// The followed tokens with each of these parts off alone.
-pub(super) fn offs(names: Names<'_>, off: &[(Part, Vec<Followed>)]) -> Value {
-    let one = |(part, followed): &(Part, Vec<Followed>)| json!({"part": part.to_string(), "followed": names.followed(followed)});
+pub(super) fn offs(names: Names<'_>, off: &[(Component, Vec<Followed>)]) -> Value {
+    let one = |(part, followed): &(Component, Vec<Followed>)| json!({"part": part.to_string(), "followed": names.followed(followed)});
     off.iter().map(one).collect()
 }
 
@@ -244,7 +244,7 @@ fn turned(rotation: &Rotation) -> Value {
 }
 
 /// A pass with parts off, beside what it was.
-pub(super) fn card(names: Names<'_>, off: &[Part], everywhere: bool, trace: &ForwardTrace) -> Value {
+pub(super) fn card(names: Names<'_>, off: &[Component], everywhere: bool, trace: &ForwardTrace) -> Value {
     let original = trace.original.as_ref();
     json!({
         "parts": off.iter().map(ToString::to_string).collect::<Vec<_>>(),

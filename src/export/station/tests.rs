@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::inspect::depth::DepthCell;
-use crate::inspect::trace::{Attention, HeadTold, Lens, LensRow};
+use crate::inspect::trace::{Attention, HeadLogits, Lens, LensRow};
 use crate::token::{Candidate, TokenKind};
 
 fn vocabulary() -> Vocabulary {
@@ -106,9 +106,14 @@ fn the_grid_and_every_row_of_attention_are_there() {
         seen_from: vec![0, 1],
         rows: vec![vec![0.25, 0.75], vec![0.0, 0.5, 0.5]],
     };
-    let told =
-        HeadTold { layer: 2, head: 1, share: 0.5, promotes: vec![(TokenId(0), 1.5)], ..HeadTold::default() };
-    let attention = Attention { told: vec![told], ..Attention::default() };
+    let told = HeadLogits {
+        layer: 2,
+        head: 1,
+        share: 0.5,
+        promotes: vec![(TokenId(0), 1.5)],
+        ..HeadLogits::default()
+    };
+    let attention = Attention { head_logits: vec![told], ..Attention::default() };
     let trace = ForwardTrace { attention: Some(attention), ..ForwardTrace::default() };
     let followed = vec![Followed { id: TokenId(0), logprob: -1.0, rank: 2 }];
     let facts = StationFacts {
@@ -116,7 +121,7 @@ fn the_grid_and_every_row_of_attention_are_there() {
         step: Some(&step),
         trace: Some(&trace),
         ffn_layers: &[FfnLayer { layer: 4, write: 2.0, half: Some(9), push: Some(-0.5) }],
-        off: &[(Part::Head(2, 1), followed)],
+        off: &[(Component::Head(2, 1), followed)],
         grid: Some((7, &columns)),
         rows: vec![stretch(Some((2, 1))), stretch(None)],
         ..StationFacts::default()

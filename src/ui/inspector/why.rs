@@ -13,7 +13,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::app::App;
-use crate::inspect::trace::{Attribution, AttributionPart, Part};
+use crate::inspect::trace::{Attribution, AttributionPart, Component};
 use crate::theme::{Role, Theme};
 use crate::ui::inspector::frame::{self, Frame};
 use crate::ui::layout::INSPECTOR;
@@ -79,15 +79,15 @@ fn in_words(app: &App, theme: &Theme, attribution: &Attribution, width: u16) -> 
     let chosen = frame::name(app, theme, attribution.token);
     let parts = app.display().ranked_parts();
     let selected = app.display().selected_part();
-    let words = if let Some(Part::Attention(layer)) = selected {
+    let words = if let Some(Component::Attention(layer)) = selected {
         let mut heads: Vec<&AttributionPart> = attribution
             .heads
             .iter()
-            .filter(|part| matches!(part.part, Part::Head(of, _) if of == layer))
+            .filter(|part| matches!(part.part, Component::Head(of, _) if of == layer))
             .collect();
         heads.sort_by(|a, b| b.logit_difference.abs().total_cmp(&a.logit_difference.abs()));
         let named = heads.iter().take(3).map(|part| match part.part {
-            Part::Head(_, head) => format!("head {head} {}", pushes::signed(part.logit_difference)),
+            Component::Head(_, head) => format!("head {head} {}", pushes::signed(part.logit_difference)),
             other => other.to_string(),
         });
         let room = width.saturating_sub(3);
@@ -124,13 +124,13 @@ fn movers(chosen: &str, parts: &[AttributionPart], width: u16) -> String {
     }
 }
 
-fn short(part: Part) -> String {
+fn short(part: Component) -> String {
     match part {
-        Part::Embedding => "embedding".into(),
-        Part::Attention(layer) => format!("L{layer} attn"),
-        Part::Head(layer, head) => format!("L{layer} head {head}"),
-        Part::Ffn(layer) => format!("L{layer} ffn"),
-        Part::Neuron(layer, neuron) => format!("L{layer} n{neuron}"),
-        Part::Stream(layer) => format!("L{layer} stream"),
+        Component::Embedding => "embedding".into(),
+        Component::Attention(layer) => format!("L{layer} attn"),
+        Component::Head(layer, head) => format!("L{layer} head {head}"),
+        Component::Ffn(layer) => format!("L{layer} ffn"),
+        Component::Neuron(layer, neuron) => format!("L{layer} n{neuron}"),
+        Component::Stream(layer) => format!("L{layer} stream"),
     }
 }

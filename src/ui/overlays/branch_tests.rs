@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::app::{Ahead, Alternatives, App, LineEdit, Query, StepMode, TokenCursor, Tree};
 use crate::chat::{Role as Speaker, RunId, Span, Turn, TurnId, TurnState};
-use crate::engine::protocol::{LookedAhead, Path};
+use crate::engine::protocol::{BeamPaths, Path};
 use crate::theme::Role;
 use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
 use crate::ui::testing::design::{bare_theme, capitals, theme};
@@ -247,7 +247,7 @@ fn ahead() -> App {
         ids: Arc::new(Vec::new()),
         asking: Query::default(),
         looked: true,
-        found: LookedAhead { paths, decoded: 12, ms: 310.0 },
+        found: BeamPaths { paths, decoded: 12, ms: 310.0 },
         selected: 1,
         taking: None,
     };

@@ -160,7 +160,7 @@ fn loaded() -> Loaded {
         threads: 2,
         memory: Memory { weights: 94 << 20, context: 180 << 20, compute: 12 << 20 },
         load_ms: 200.0,
-        exact: false,
+        dequantized: false,
         template: TemplateKind::Model,
         template_hash: None,
         takes_system: true,

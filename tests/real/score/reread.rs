@@ -1,7 +1,7 @@
 //! Replies scored after edited prompts: against fresh scores of the same text, and what they leave of the chat.
 
 use glassbox::chat::Role;
-use glassbox::engine::protocol::{Look, Looked, Message, Reread, Rescored};
+use glassbox::engine::protocol::{Message, Replay, Replayed, Rescore, Rescored};
 
 use super::*;
 
@@ -30,8 +30,8 @@ impl Fixture {
         interventions: &[Intervention],
     ) -> Result<Rescored, Failure> {
         let (reply, interventions) = (reply.to_vec(), interventions.to_vec());
-        let request = Reread { prompt, reply, top_logprobs: 5, interventions };
-        match self.handle(Request::Job(Job::Reread(Box::new(request)))).pop().unwrap() {
+        let request = Rescore { prompt, reply, top_logprobs: 5, interventions };
+        match self.handle(Request::Job(Job::Rescore(Box::new(request)))).pop().unwrap() {
             Event::Rescored(scored) => Ok(*scored),
             Event::Failed(failure) => Err(failure),
             other => panic!("{other:?}"),
@@ -194,10 +194,10 @@ fn a_cancelled_reread_leaves_the_chat_as_it_was() {
 }
 
 /// Tokens decoded to look at the pass at the last of these.
-fn looked(fixture: &mut Fixture, ids: &[TokenId]) -> Looked {
-    let look = Look { ids: ids.to_vec(), interventions: Vec::new(), logits: true, replay: None };
-    match fixture.handle(Request::Job(Job::Look(Box::new(look)))).pop().unwrap() {
-        Event::Looked(looked) => *looked,
+fn looked(fixture: &mut Fixture, ids: &[TokenId]) -> Replayed {
+    let look = Replay { ids: ids.to_vec(), interventions: Vec::new(), logits: true, chain: None };
+    match fixture.handle(Request::Job(Job::Replay(Box::new(look)))).pop().unwrap() {
+        Event::Replayed(looked) => *looked,
         other => panic!("{other:?}"),
     }
 }
@@ -215,7 +215,7 @@ fn another_branch_is_read_once_beside_the_chat_however_long_it_is() {
     let again = looked(&mut fixture, &other);
     assert_eq!(again.decoded, 1);
     assert_eq!(looked(&mut fixture, &other[..300]).decoded, 1, "any token before it");
-    let largest = |looked: &Looked| {
+    let largest = |looked: &Replayed| {
         let logits = looked.unpack();
         (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]))
     };

@@ -21,7 +21,7 @@ use super::{LiveStep, Wish};
 use crate::app::{App, ChatView, Display, Inspector, Outbox};
 use crate::command::{Command, Context};
 use crate::engine::protocol::{CapturePlan, Live};
-use crate::inspect::trace::Part;
+use crate::inspect::trace::Component;
 pub(crate) use keys::{Hints, Keys, arrow};
 
 /// A station of the inspector, in the order of the strip.
@@ -135,7 +135,7 @@ pub(crate) trait StationUnit: Sync {
     }
 
     /// The part of the network that is selected.
-    fn selected(&self, _on: &Display<'_>) -> Option<Part> {
+    fn selected(&self, _on: &Display<'_>) -> Option<Component> {
         None
     }
 
@@ -303,20 +303,20 @@ impl Display<'_> {
     }
 
     /// The part that is selected at the open station.
-    pub fn selected_part(&self) -> Option<Part> {
+    pub fn selected_part(&self) -> Option<Component> {
         self.inspector.station.unit().selected(self)
     }
 }
 
 /// A part as people say it.
-pub fn named(part: Part) -> String {
+pub fn named(part: Component) -> String {
     match part {
-        Part::Embedding => "the embedding".to_owned(),
-        Part::Attention(layer) => format!("L{layer} attention"),
-        Part::Head(layer, head) => format!("L{layer} head {head}"),
-        Part::Ffn(layer) => format!("L{layer} feed-forward"),
-        Part::Neuron(layer, neuron) => format!("L{layer} neuron {neuron}"),
-        Part::Stream(layer) => format!("the residual stream after L{layer}"),
+        Component::Embedding => "the embedding".to_owned(),
+        Component::Attention(layer) => format!("L{layer} attention"),
+        Component::Head(layer, head) => format!("L{layer} head {head}"),
+        Component::Ffn(layer) => format!("L{layer} feed-forward"),
+        Component::Neuron(layer, neuron) => format!("L{layer} neuron {neuron}"),
+        Component::Stream(layer) => format!("the residual stream after L{layer}"),
     }
 }
 

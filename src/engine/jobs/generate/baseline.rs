@@ -1,7 +1,7 @@
-//! The twin: while a changed network writes, the unchanged one reads the same tokens on a sequence beside it, so that
+//! The baseline: while a changed network writes, the unchanged one reads the same tokens on a sequence beside it, so that
 //! each step's distance from it is known.
 //!
-//! Invariants: the twin never touches the chat's sequence; its cells are its own, so it ends where both no longer fit
+//! Invariants: the baseline never touches the chat's sequence; its cells are its own, so it ends where both no longer fit
 //! into the cache. The changes are off while it reads and on again afterwards, however that ends.
 
 use std::time::Instant;
@@ -13,16 +13,16 @@ use crate::engine::session::{Halt, Rows, Session};
 use crate::inspect::lens;
 use crate::token::TokenId;
 
-/// What the twin has read.
+/// What the baseline has read.
 #[derive(Debug, Default)]
-pub struct Twin {
+pub struct Baseline {
     read: Vec<TokenId>,
     reader: Reader,
 }
 
-impl Twin {
+impl Baseline {
     /// How far the pass that the chat just made, with the logits `changed`, lies from the unchanged network's: `D(p unchanged ‖ p changed)`, nats,
-    /// with what it cost. The twin reads what it lacks, at first the whole prompt.
+    /// with what it cost. The baseline reads what it lacks, at first the whole prompt.
     ///
     /// # Errors
     /// Where the request was cancelled meanwhile, or llama.cpp failed.

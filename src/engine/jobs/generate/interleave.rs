@@ -8,14 +8,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::live_capture::Price;
 use crate::engine::analysis::Inside;
 use crate::engine::jobs::cancelled_early;
+use crate::engine::jobs::shared::Shared;
 use crate::engine::jobs::{embeddings, inspect};
 use crate::engine::protocol::{Envelope, Event, Failure, Inspection};
 use crate::engine::session::Session;
-use crate::engine::shared::Shared;
 
 /// What opening passes needs, made when first asked for.
 #[derive(Default)]
-pub struct Opener {
+pub struct ModelInternals {
     inside: Option<Inside>,
     /// Threads that compute on the CPU.
     pub threads: u32,
@@ -23,7 +23,7 @@ pub struct Opener {
     pub price: Price,
 }
 
-impl Opener {
+impl ModelInternals {
     /// Forgets everything: the model is another one.
     pub fn clear(&mut self) {
         *self = Self { threads: self.threads, ..Self::default() };
@@ -40,20 +40,20 @@ impl Opener {
 }
 
 /// A reply's view of what else is asked for.
-pub struct Beside<'a> {
+pub struct Interleaved<'a> {
     /// Opens passes.
-    pub opener: &'a mut Opener,
+    pub internals: &'a mut ModelInternals,
     /// Where requests wait.
     pub shared: &'a Shared,
     /// Takes the answers.
     pub emit: &'a dyn Fn(Envelope),
 }
 
-impl Beside<'_> {
+impl Interleaved<'_> {
     /// Answers one request that waits, if there is one. Whether another pass may have been decoded.
     pub fn serve(&mut self, session: &mut Session) -> bool {
-        let Some((id, inspection)) = self.shared.control().next_beside() else { return false };
-        let cancelled = self.shared.begin_beside(id);
+        let Some((id, inspection)) = self.shared.control().next_interleaved() else { return false };
+        let cancelled = self.shared.begin_interleaved(id);
         let emit = self.emit;
         let tell = |event| emit(Envelope { id, event });
         let event = if cancelled {
@@ -61,22 +61,22 @@ impl Beside<'_> {
         } else {
             let answer = AssertUnwindSafe(|| self.answer(session, &inspection, &tell));
             catch_unwind(answer).unwrap_or_else(|panic| {
-                self.opener.clear();
+                self.internals.clear();
                 Event::Failed(Failure::of_panic(panic.as_ref(), "The reply goes on."))
             })
         };
-        self.shared.end_beside();
+        self.shared.end_interleaved();
         tell(event);
         true
     }
 
     fn answer(&mut self, session: &mut Session, inspection: &Inspection, emit: &dyn Fn(Event)) -> Event {
-        let inside = match self.opener.inside(session) {
+        let inside = match self.internals.inside(session) {
             Ok(inside) => inside,
             Err(failure) => return Event::Failed(failure),
         };
         match inspection {
-            Inspection::Inspect(request) => inspect::inspect_beside(session, inside, request, emit),
+            Inspection::Inspect(request) => inspect::inspect_interleaved(session, inside, request, emit),
             Inspection::Embed(request) => embeddings::embed(session, inside, request),
         }
     }

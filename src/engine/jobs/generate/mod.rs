@@ -10,14 +10,14 @@ pub mod pacing;
 
 use std::time::{Duration, Instant};
 
-use self::baseline::Twin;
-use self::interleave::Beside;
+use self::baseline::Baseline;
+use self::interleave::Interleaved;
 use self::live_capture::Looks;
-use self::pacing::Reins;
+use self::pacing::Pacing;
 use crate::chat::{StopReason, Timings, Usage};
 use crate::engine::analysis::output::no_numbers;
 use crate::engine::compute::numbers::{self, Distribution, Reader, Scored};
-use crate::engine::control::Control;
+use crate::engine::jobs::control::Control;
 use crate::engine::milliseconds;
 use crate::engine::model::vocabulary;
 use crate::engine::prompt::encode::{self, Encoded};
@@ -46,10 +46,10 @@ pub fn generate(
     session: &mut Session,
     request: &Generate,
     conditions: &Conditions<'_>,
-    beside: &mut Beside<'_>,
+    interleaved: &mut Interleaved<'_>,
     emit: &dyn Fn(Event),
 ) -> Event {
-    match Reply::begin(session, request, conditions, beside, emit) {
+    match Reply::begin(session, request, conditions, interleaved, emit) {
         Ok(reply) => reply.run(conditions.load_ms),
         Err(failure) => Event::Failed(failure),
     }
@@ -57,7 +57,7 @@ pub fn generate(
 
 struct Reply<'a, 'b> {
     session: &'a mut Session,
-    beside: &'a mut Beside<'b>,
+    interleaved: &'a mut Interleaved<'b>,
     request: &'a Generate,
     emit: &'a dyn Fn(Event),
     prompt: Vec<TokenId>,
@@ -65,8 +65,8 @@ struct Reply<'a, 'b> {
     taken: u32,
     reused: usize,
     chain: Chain,
-    reins: Reins<'a>,
-    twin: Twin,
+    pacing: Pacing<'a>,
+    baseline: Baseline,
     hold: HoldBack,
     written: u32,
     looks: Looks,
@@ -94,7 +94,7 @@ impl<'a, 'b> Reply<'a, 'b> {
         session: &'a mut Session,
         request: &'a Generate,
         conditions: &Conditions<'a>,
-        beside: &'a mut Beside<'b>,
+        interleaved: &'a mut Interleaved<'b>,
         emit: &'a dyn Fn(Event),
     ) -> Result<Self, Failure> {
         let model = session.model().clone();
@@ -112,21 +112,21 @@ impl<'a, 'b> Reply<'a, 'b> {
         let reused = session.reuse(&prompt, &request.interventions);
         emit(Event::Prompt(PromptFacts { ids: given, reused: reused as u32, seed, text, notes }));
         let hold = HoldBack::new(encode::stops(request, &model));
-        let reins = Reins::new(conditions.control, conditions.id, request.allow);
+        let pacing = Pacing::new(conditions.control, conditions.id, request.allow);
         let taken = taken as u32;
         let mut looks = Looks::default();
-        looks.follow(reins.live(), &mut beside.opener.price);
+        looks.follow(pacing.live(), &mut interleaved.internals.price);
         Ok(Self {
             session,
-            beside,
+            interleaved,
             request,
             emit,
             prompt,
             taken,
             reused,
             chain,
-            reins,
-            twin: Twin::default(),
+            pacing,
+            baseline: Baseline::default(),
             hold,
             written: 0,
             looks,
@@ -153,7 +153,7 @@ impl<'a, 'b> Reply<'a, 'b> {
             Err(halt) => Err(failed(halt)),
         };
         let decode_ms = milliseconds(started);
-        self.twin.end(self.session);
+        self.baseline.end(self.session);
 
         for written in self.hold.finish() {
             self.send(written);
@@ -184,8 +184,8 @@ impl<'a, 'b> Reply<'a, 'b> {
         }
         let last = ids.len() - 1;
         self.session.read(&ids[..last], self.reused, |done, _| progress(done))?;
-        let price = &mut self.beside.opener.price;
-        self.looks.step(self.session, ids[last], price, self.reins.is_paced())?;
+        let price = &mut self.interleaved.internals.price;
+        self.looks.step(self.session, ids[last], price, self.pacing.is_paced())?;
         progress(new);
         Ok(())
     }
@@ -234,9 +234,9 @@ impl<'a, 'b> Reply<'a, 'b> {
                 return Ok(StopReason::Context);
             }
             self.kept = None;
-            let price = &mut self.beside.opener.price;
-            self.looks.follow(self.reins.live(), price);
-            match self.looks.step(self.session, id, price, self.reins.is_paced()) {
+            let price = &mut self.interleaved.internals.price;
+            self.looks.follow(self.pacing.live(), price);
+            match self.looks.step(self.session, id, price, self.pacing.is_paced()) {
                 Ok(()) => {}
                 Err(Halt::Cancelled) => return Ok(StopReason::Cancelled),
                 Err(halt) => return Err(failed(halt)),
@@ -246,13 +246,13 @@ impl<'a, 'b> Reply<'a, 'b> {
 
     /// Waits while the reply is held back, and answers what else is asked for.
     fn may_write(&mut self) -> bool {
-        let Self { session, beside, reins, kept, emit, .. } = self;
+        let Self { session, interleaved, pacing, kept, emit, .. } = self;
         let serve = |session: &mut Session| {
             // Another pass takes the place of the last one's logits.
             kept.get_or_insert_with(|| session.logits().to_vec());
-            beside.serve(session)
+            interleaved.serve(session)
         };
-        reins.may_write(session, || emit(Event::Paused), serve)
+        pacing.may_write(session, || emit(Event::Paused), serve)
     }
 
     /// Which token of the run comes next, those that the user took included.
@@ -263,17 +263,17 @@ impl<'a, 'b> Reply<'a, 'b> {
     /// Reads the distribution, draws, and tells the chain what came.
     fn draw(&mut self, reader: &mut Reader) -> Result<Drawn, Failure> {
         let index = self.index();
-        let Self { session, chain, reins, kept, .. } = self;
+        let Self { session, chain, pacing, kept, .. } = self;
         let logits = kept.as_deref().unwrap_or_else(|| session.logits());
         let shown = self.request.top_logprobs as usize;
-        let list = reins.recording().map_or(0, |(list, _)| list);
+        let list = pacing.recording().map_or(0, |(list, _)| list);
         let wanted = match chain.need() {
             Need::Top(count) => count.max(shown).max(list),
             Need::All => shown.max(list),
         };
         let distribution = reader.read(logits, wanted).ok_or_else(no_numbers)?;
         let (top, source) = (reader.top(), TraceSource::Live);
-        let (draw, stages) = match reins.recording() {
+        let (draw, stages) = match pacing.recording() {
             None => (chain.draw(logits, top), None),
             Some((list, recorder)) => {
                 let pass = Pass { logits, top, distribution, list, index, source };
@@ -291,35 +291,35 @@ impl<'a, 'b> Reply<'a, 'b> {
     /// A drawn token with everything that is to be seen of the pass it was drawn from.
     fn observe(&mut self, drawn: Drawn) -> Written {
         let index = self.index();
-        let Self { session, beside, reins, looks, kept, sending_ms, .. } = self;
+        let Self { session, interleaved, pacing, looks, kept, sending_ms, .. } = self;
         let logits = kept.as_deref().unwrap_or_else(|| session.logits());
         let watching = Instant::now();
-        let watched = reins.watched(logits, &drawn.distribution);
+        let watched = pacing.watched(logits, &drawn.distribution);
         let watching = (!watched.is_empty()).then(|| watching.elapsed());
         let (stages, noting) = drawn.stages.unzip();
         let recording = noting.into_iter().chain(watching).reduce(|noting, watching| noting + watching);
         let recording_ms = recording.map(|took| 1000.0 * took.as_secs_f32() + *sending_ms);
         let pass = live_capture::Drawn { token: drawn.id, next: drawn.next, logits };
-        let inside = look(session, beside, looks, &pass).map(Box::new);
+        let inside = look(session, interleaved, looks, &pass).map(Box::new);
         Written { step: drawn.step, index, stages, watched, recording_ms, inside, unchanged: None }
     }
 
     /// How far the pass that was drawn from lies from the unchanged network's, where that is wanted.
     fn distance(&mut self) -> Result<Option<Distance>, Halt> {
         let changes = &self.request.interventions;
-        if changes.is_empty() || !self.reins.twin() {
-            self.twin.end(self.session);
+        if changes.is_empty() || !self.pacing.baseline() {
+            self.baseline.end(self.session);
             return Ok(None);
         }
         let logits = self.kept.take().unwrap_or_else(|| self.session.logits().to_vec());
-        self.twin.tell(self.session, &logits).map(Some)
+        self.baseline.tell(self.session, &logits).map(Some)
     }
 
     /// Gives what is certain to the app; whether a stop text is complete.
     fn release(&mut self, written: Written) -> bool {
         self.written += 1;
         let released = self.hold.push(written);
-        self.reins.wrote(released.steps.len());
+        self.pacing.wrote(released.steps.len());
         for written in released.steps {
             self.send(written);
         }
@@ -334,7 +334,7 @@ impl<'a, 'b> Reply<'a, 'b> {
         (self.emit)(Event::Token(Box::new(written)));
         let took = milliseconds(started);
         if let Some(looked) = looked {
-            self.beside.opener.price.looked(looked + took);
+            self.interleaved.internals.price.looked(looked + took);
         } else if is_recorded {
             self.sending_ms = took;
         }
@@ -344,12 +344,12 @@ impl<'a, 'b> Reply<'a, 'b> {
 /// The pass that led to a token, opened if it was looked at.
 fn look(
     session: &Session,
-    beside: &mut Beside<'_>,
+    interleaved: &mut Interleaved<'_>,
     looks: &mut Looks,
     drawn: &live_capture::Drawn<'_>,
 ) -> Option<LiveInside> {
-    let price = beside.opener.price;
-    let inside = looks.is_on().then(|| beside.opener.inside(session).ok()).flatten()?;
+    let price = interleaved.internals.price;
+    let inside = looks.is_on().then(|| interleaved.internals.inside(session).ok()).flatten()?;
     looks.open(session, inside, drawn, &price)
 }
 

@@ -3,14 +3,14 @@
 //! Invariant: while nothing is recorded, watched or held back, a token costs one look at a counter.
 
 use crate::engine::compute::numbers::{self, Distribution};
-use crate::engine::control::{Allowance, Control, Woken};
+use crate::engine::jobs::control::{Allowance, Control, Woken};
 use crate::engine::protocol::{CapturePlan, Live, RequestId};
 use crate::engine::sampler::Recorder;
 use crate::engine::session::Session;
 use crate::token::{Candidate, TokenId};
 
 /// A reply's view of [`Control`].
-pub struct Reins<'a> {
+pub struct Pacing<'a> {
     control: &'a Control,
     id: RequestId,
     seen: u64,
@@ -19,7 +19,7 @@ pub struct Reins<'a> {
     recorder: Recorder,
 }
 
-impl<'a> Reins<'a> {
+impl<'a> Pacing<'a> {
     /// For the reply of that id, which may write `allow` tokens before it waits.
     #[must_use]
     pub fn new(control: &'a Control, id: RequestId, allow: Allowance) -> Self {
@@ -48,10 +48,10 @@ impl<'a> Reins<'a> {
         (list > 0).then_some((list, &mut self.recorder))
     }
 
-    /// Whether a twin reads along.
+    /// Whether a baseline reads along.
     #[must_use]
-    pub fn twin(&self) -> bool {
-        self.plan.twin
+    pub fn baseline(&self) -> bool {
+        self.plan.baseline
     }
 
     /// The watched tokens at a step.
@@ -90,7 +90,7 @@ impl<'a> Reins<'a> {
         &mut self,
         session: &mut Session,
         pausing: impl Fn(),
-        mut beside: impl FnMut(&mut Session) -> bool,
+        mut interleaved: impl FnMut(&mut Session) -> bool,
     ) -> bool {
         let mut said = false;
         while self.allow == Some(0) {
@@ -102,14 +102,14 @@ impl<'a> Reins<'a> {
                     self.allow = allow;
                     said = false;
                 }
-                Woken::Beside => {
-                    beside(session);
+                Woken::Interleaved => {
+                    interleaved(session);
                 }
                 Woken::Stopped => return false,
             }
         }
         if self.refresh() {
-            while beside(session) {}
+            while interleaved(session) {}
         }
         !session.stop_flag().load(std::sync::atomic::Ordering::Relaxed)
     }

@@ -6,28 +6,28 @@
 use super::{Opening, failed};
 use crate::engine::analysis::output::Output;
 use crate::engine::protocol::{Failure, switched_off};
-use crate::inspect::trace::{Followed, Part};
+use crate::inspect::trace::{Component, Followed};
 
 impl Opening<'_> {
     /// The followed tokens with each of the wanted parts off.
-    pub(crate) fn offs(&mut self) -> Result<Vec<(Part, Vec<Followed>)>, Failure> {
+    pub(crate) fn ablated(&mut self) -> Result<Vec<(Component, Vec<Followed>)>, Failure> {
         let request = self.request;
         if request.want.off.is_empty() {
             return Ok(Vec::new());
         }
         let mut lane = self.lane(&request.ids, &request.interventions)?;
-        let mut offs = Vec::with_capacity(request.want.off.len());
+        let mut ablated = Vec::with_capacity(request.want.off.len());
         for part in &request.want.off {
             let Some(off) = switched_off(*part) else { continue };
             let mut changes = request.interventions.clone();
             changes.push(off);
             lane.try_last(&changes).map_err(failed)?;
             let output = Output::of(lane.session().logits(), &request.want.follow)?;
-            offs.push((*part, output.followed));
+            ablated.push((*part, output.followed));
         }
         let decoded = lane.decoded();
         drop(lane);
         self.decoded += decoded;
-        Ok(offs)
+        Ok(ablated)
     }
 }

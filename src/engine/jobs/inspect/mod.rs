@@ -29,18 +29,18 @@ use crate::token::TokenId;
 
 /// Answers an inspection; `emit` gets the progress, the answer is returned.
 pub fn inspect(session: &mut Session, inside: &mut Inside, request: &Inspect, emit: &dyn Fn(Event)) -> Event {
-    Opening { session, inside, request, emit, decoded: 0, beside: false }.answer()
+    Opening { session, inside, request, emit, decoded: 0, interleaved: false }.answer()
 }
 
 /// Answers an inspection while a reply is being written: like [`inspect`], but never on the chat's sequence, and
 /// refused where it would need that.
-pub fn inspect_beside(
+pub fn inspect_interleaved(
     session: &mut Session,
     inside: &mut Inside,
     request: &Inspect,
     emit: &dyn Fn(Event),
 ) -> Event {
-    Opening { session, inside, request, emit, decoded: 0, beside: true }.answer()
+    Opening { session, inside, request, emit, decoded: 0, interleaved: true }.answer()
 }
 
 fn check(session: &Session, request: &Inspect) -> Result<(), Failure> {
@@ -54,8 +54,8 @@ fn check(session: &Session, request: &Inspect) -> Result<(), Failure> {
     encode::check(session.model(), &named)?;
     changes::check(session.model(), &request.ablations)?;
     changes::check(session.model(), &request.interventions)?;
-    let offs: Vec<_> = want.off.iter().filter_map(|part| switched_off(*part)).collect();
-    changes::check(session.model(), &offs)?;
+    let ablated: Vec<_> = want.off.iter().filter_map(|part| switched_off(*part)).collect();
+    changes::check(session.model(), &ablated)?;
     patching::check(session, request)?;
     let single = want.rotation.map(|(layer, ..)| layer).into_iter().chain(want.head.map(|(layer, _)| layer));
     let blocks = want.attention.iter().chain(&want.ffn).copied().chain(single);
@@ -82,7 +82,7 @@ struct Opening<'a> {
     emit: &'a dyn Fn(Event),
     decoded: usize,
     /// Whether the chat's sequence has to stay, since a reply is being written on it.
-    beside: bool,
+    interleaved: bool,
 }
 
 impl Opening<'_> {
@@ -119,7 +119,7 @@ impl Opening<'_> {
             opened.trace.kl_from_original = Some(kl);
             opened.trace.original = Some((original.next, original.followed));
         }
-        opened.off = self.offs()?;
+        opened.off = self.ablated()?;
         opened.decoded = self.decoded as u32;
         opened.ms = milliseconds(started);
         Ok(opened)
@@ -155,7 +155,7 @@ impl Opening<'_> {
     /// Where a text is read whose last pass is wanted.
     fn lane<'s>(&'s mut self, ids: &'s [TokenId], changes: &'s [Intervention]) -> Result<Lane<'s>, Failure> {
         let text = Text::last(ids, changes);
-        if !self.beside {
+        if !self.interleaved {
             return Ok(self.session.lane(text));
         }
         self.session.lane_beside(text).ok_or_else(|| Failure {

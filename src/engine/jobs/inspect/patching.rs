@@ -10,7 +10,7 @@ use crate::engine::probe::{Captured, Layers, Plan};
 use crate::engine::prompt::encode;
 use crate::engine::protocol::{Failure, Inspect, Patch, site};
 use crate::engine::session::Session;
-use crate::inspect::trace::Part;
+use crate::inspect::trace::Component;
 use crate::token::TokenId;
 
 /// # Errors
@@ -31,8 +31,8 @@ pub(crate) fn check(session: &Session, request: &Inspect) -> Result<(), Failure>
         };
         changes::layer(session.model(), site.layer())?;
         match patch.part {
-            Part::Head(_, head) => changes::head(session.model(), head)?,
-            Part::Neuron(layer, neuron) => changes::neuron(session.model(), layer, neuron)?,
+            Component::Head(_, head) => changes::head(session.model(), head)?,
+            Component::Neuron(layer, neuron) => changes::neuron(session.model(), layer, neuron)?,
             _ => {}
         }
     }
@@ -77,16 +77,16 @@ fn everything() -> Plan {
 }
 
 /// What a part gave in a pass.
-fn values(captured: &Captured, part: Part, heads: u32) -> Option<Vec<f32>> {
+fn values(captured: &Captured, part: Component, heads: u32) -> Option<Vec<f32>> {
     let layer = |number: u32| captured.layers.get(number as usize);
     match part {
-        Part::Embedding => None,
-        Part::Attention(number) => Some(layer(number)?.attn_out.clone()),
-        Part::Ffn(number) => Some(layer(number)?.ffn_out.clone()),
-        Part::Stream(number) => Some(layer(number)?.after.clone()),
-        Part::Neuron(number, neuron) => Some(vec![*layer(number)?.neurons.get(neuron as usize)?]),
-        Part::Head(number, head) => {
-            let all = &layer(number)?.heads;
+        Component::Embedding => None,
+        Component::Attention(number) => Some(layer(number)?.attn_out.clone()),
+        Component::Ffn(number) => Some(layer(number)?.ffn_out.clone()),
+        Component::Stream(number) => Some(layer(number)?.resid_post.clone()),
+        Component::Neuron(number, neuron) => Some(vec![*layer(number)?.neurons.get(neuron as usize)?]),
+        Component::Head(number, head) => {
+            let all = &layer(number)?.z;
             let size = all.len() / (heads as usize).max(1);
             all.chunks(size.max(1)).nth(head as usize).map(<[f32]>::to_vec)
         }

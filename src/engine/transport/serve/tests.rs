@@ -1,10 +1,10 @@
-//! The serving loop against a body and a desk that misbehave on request.
+//! The serving loop against jobs and answers that misbehave on request.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use super::*;
-use crate::engine::protocol::{CapturePlan, LookAhead};
+use crate::engine::protocol::{Beam, CapturePlan};
 use crate::engine::scripted::{self, ScriptedOptions};
 use crate::engine::transport::thread::ThreadEngine;
 use crate::engine::{Engine, testing};
@@ -17,7 +17,7 @@ struct Odd {
 
 struct Nothing;
 
-impl Body for Odd {
+impl Jobs for Odd {
     fn inspection(&mut self, id: RequestId, _: Inspection) {
         self.job(id, Job::Calibrate);
     }
@@ -39,7 +39,7 @@ impl Body for Odd {
     }
 }
 
-impl Desk for Nothing {
+impl Answers for Nothing {
     fn merges(&self, _: &str, _: bool, _: bool) -> Result<Pieces, Failure> {
         Ok(Pieces::default())
     }
@@ -71,12 +71,7 @@ fn odd() -> (ThreadEngine, Sender<&'static str>, Receiver<Envelope>) {
 
 /// A request for the worker.
 fn work_for_the_worker() -> Request {
-    Request::Job(Job::LookAhead(Box::new(LookAhead {
-        ids: Vec::new(),
-        width: 1,
-        depth: 1,
-        interventions: Vec::new(),
-    })))
+    Request::Job(Job::Beam(Box::new(Beam { ids: Vec::new(), width: 1, depth: 1, interventions: Vec::new() })))
 }
 
 /// All events but the greeting and the end. A stuck worker keeps its end of the channel, so the last event
@@ -154,14 +149,14 @@ fn quick_requests_are_answered_while_the_worker_hangs_and_a_panic_there_is_caugh
     assert!(begun.elapsed() < Duration::from_millis(1500), "a stuck worker holds nothing up");
 }
 
-/// A desk whose questions wait until they are let go, and which tells what reaches it.
+/// Answers whose questions wait until they are let go, and which tells what reaches it.
 struct Slow {
     cancels: std::sync::mpsc::SyncSender<RequestId>,
     begun: std::sync::mpsc::SyncSender<()>,
     let_go: Mutex<Receiver<()>>,
 }
 
-impl Desk for Slow {
+impl Answers for Slow {
     fn merges(&self, _: &str, _: bool, _: bool) -> Result<Pieces, Failure> {
         self.begun.send(()).unwrap();
         let _ = self.let_go.lock().unwrap().recv();

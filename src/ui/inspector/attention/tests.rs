@@ -8,7 +8,7 @@ use crate::app::{App, AttentionPicture};
 use crate::engine::protocol::{Attend, Attended, Attending, Inspected};
 use crate::inspect::scores::{HeadScore, HeadScores};
 use crate::inspect::trace::{
-    Attention, AttentionLayer, ForwardTrace, HeadClass, HeadReading, HeadRow, HeadTold,
+    Attention, AttentionLayer, ForwardTrace, HeadClass, HeadLogits, HeadReading, HeadRow,
 };
 use crate::theme::Theme;
 use crate::token::TokenId;
@@ -45,7 +45,7 @@ fn attention(heads: usize) -> Attention {
     let overview: Vec<Vec<HeadReading>> =
         (0..30).map(|layer| (0..heads).map(|head| reading(layer, head)).collect()).collect();
     let layers = vec![AttentionLayer { layer: 23, window: Some(512), heads: vec![head(); heads] }];
-    let told = HeadTold {
+    let told = HeadLogits {
         layer: 23,
         head: 4,
         share: 0.27,
@@ -53,7 +53,7 @@ fn attention(heads: usize) -> Attention {
         suppresses: vec![(TokenId(1001), -3.0)],
         followed: vec![(TokenId(1004), 2.82), (TokenId(1003), -0.33)],
     };
-    Attention { overview, layers, told: vec![told], flash: true }
+    Attention { overview, layers, head_logits: vec![told], flash: true }
 }
 
 fn app_of(heads: u32, attention: Option<Attention>, third: &str) -> App {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::app::{App, Picking, Pin, Source, Trial, Unit};
 use crate::engine::protocol::Inspected;
-use crate::inspect::trace::{Attribution, AttributionPart, Followed, ForwardTrace, Part};
+use crate::inspect::trace::{Attribution, AttributionPart, Component, Followed, ForwardTrace};
 use crate::theme::Theme;
 use crate::token::{Candidate, TokenId};
 use crate::ui::testing::design::{FRANCE, bare_theme, empty, opened, theme};
@@ -16,16 +16,16 @@ fn attribution() -> Attribution {
         token: TokenId(1004),
         rival: TokenId(1000),
         parts: vec![
-            part(Part::Embedding, 0.02),
-            part(Part::Ffn(28), 4.17),
-            part(Part::Attention(23), 3.65),
-            part(Part::Ffn(21), -2.26),
-            part(Part::Ffn(0), -3.1),
+            part(Component::Embedding, 0.02),
+            part(Component::Ffn(28), 4.17),
+            part(Component::Attention(23), 3.65),
+            part(Component::Ffn(21), -2.26),
+            part(Component::Ffn(0), -3.1),
         ],
         heads: vec![
-            part(Part::Head(23, 4), 3.15),
-            part(Part::Head(23, 3), -0.7),
-            part(Part::Head(0, 0), 0.1),
+            part(Component::Head(23, 4), 3.15),
+            part(Component::Head(23, 3), -0.7),
+            part(Component::Head(0, 0), 0.1),
         ],
         neurons: Vec::new(),
         difference: 2.48,
@@ -50,7 +50,7 @@ fn card() -> Inspected {
     Inspected { trace, ..Inspected::default() }
 }
 
-fn app(attribution: Option<Attribution>, off: &[Part]) -> App {
+fn app(attribution: Option<Attribution>, off: &[Component]) -> App {
     let trace = ForwardTrace { position: 4, layers: 30, heads: 9, attribution, ..ForwardTrace::default() };
     let mut app = opened(FRANCE, 4, Inspected { trace, ..Inspected::default() });
     app.inspector.station = crate::app::Station::Why;
@@ -74,7 +74,7 @@ fn pushes_are_as_drawn_in_every_form() {
 
 #[test]
 fn a_part_that_is_off_has_its_figure_and_its_card() {
-    as_drawn!("off", drawn(&app(Some(attribution()), &[Part::Attention(23)]), &theme(), 67, 36));
+    as_drawn!("off", drawn(&app(Some(attribution()), &[Component::Attention(23)]), &theme(), 67, 36));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn heads_stand_alone_when_asked_and_inside_their_block() {
 #[test]
 fn what_is_not_known_is_said_and_no_size_is_too_small() {
     as_drawn!("not_read", drawn(&app(None, &[]), &theme(), 67, 8));
-    testing::at_every_size(super::draw, vec![empty(), app(Some(attribution()), &[Part::Attention(23)])]);
+    testing::at_every_size(super::draw, vec![empty(), app(Some(attribution()), &[Component::Attention(23)])]);
 }
 
 #[test]
@@ -104,15 +104,15 @@ fn a_source_that_is_being_picked_stands_in_brackets() {
     let mut app = app(Some(attribution()), &[]);
     let text = [1000, 1002, 1003].map(TokenId).to_vec();
     let source = Source { position: 1, text };
-    app.inspector.why.picking = Some(Picking { part: Part::Head(23, 4), source });
+    app.inspector.why.picking = Some(Picking { part: Component::Head(23, 4), source });
     as_drawn!("picking_narrow", drawn(&app, &theme(), 46, 24));
     as_drawn!("picking", drawn(&app, &theme(), 67, 24));
 }
 
 #[test]
 fn pins_stack_with_the_odds_before_and_after() {
-    let mut app = app(Some(attribution()), &[Part::Attention(23)]);
-    for part in [Part::Head(23, 4), Part::Ffn(21)] {
+    let mut app = app(Some(attribution()), &[Component::Attention(23)]);
+    for part in [Component::Head(23, 4), Component::Ffn(21)] {
         let tried = Trial { off: [part].into(), ..Trial::default() };
         app.inspector.why.pins.push(Pin { tried, seen: Arc::new(card()) });
     }

@@ -16,7 +16,7 @@ use crate::app::inspector::{Exported, Wish};
 use crate::app::{App, ChatView, Display, Inspector};
 use crate::command::{Command, Context};
 use crate::engine::protocol::{Live, Want};
-use crate::inspect::trace::Part;
+use crate::inspect::trace::Component;
 pub use ink::{InkPlace, Inked};
 pub use state::{AttentionPicture, AttentionView, Grain, Ink};
 
@@ -109,8 +109,8 @@ impl StationUnit for Attention {
         true
     }
 
-    fn selected(&self, on: &Display<'_>) -> Option<Part> {
-        Some(Part::Head(on.opened_layer(), on.inspector.inside.head))
+    fn selected(&self, on: &Display<'_>) -> Option<Component> {
+        Some(Component::Head(on.opened_layer(), on.inspector.inside.head))
     }
 
     fn hints(&self, on: &Display<'_>) -> Hints {

@@ -12,7 +12,7 @@ use crate::chat::RunId;
 use crate::engine::protocol::{Attend, Attended, Attending, Event, Job, ROWS, Request, RequestId};
 use crate::export::station::StretchRows;
 use crate::inspect::scores::{HeadScore, HeadScores};
-use crate::inspect::trace::{HeadClass, HeadTold};
+use crate::inspect::trace::{HeadClass, HeadLogits};
 use crate::token::TokenId;
 
 /// Stretches that are kept.
@@ -148,10 +148,10 @@ impl<'a> Display<'a> {
     }
 
     /// What the opened head writes, told as tokens, if that was asked.
-    pub fn told_head(&self) -> Option<&'a HeadTold> {
+    pub fn told_head(&self) -> Option<&'a HeadLogits> {
         let (layer, head) = (self.opened_layer(), self.inspector.inside.head);
         let attention = self.shown_inside()?.trace.attention.as_ref()?;
-        attention.told.iter().find(|told| (told.layer, told.head) == (layer, head))
+        attention.head_logits.iter().find(|told| (told.layer, told.head) == (layer, head))
     }
 
     /// The opened head's rows up to the pass on display, if they were read.

@@ -9,7 +9,7 @@ use crate::engine::protocol::{
     Attend, Attended, Attending, Failure, FailureKind, Inspect, Inspected, RequestId,
 };
 use crate::inspect::scores::{HeadScore, HeadScores};
-use crate::inspect::trace::{Attention, AttentionLayer, HeadClass, HeadReading, HeadRow, HeadTold};
+use crate::inspect::trace::{Attention, AttentionLayer, HeadClass, HeadLogits, HeadReading, HeadRow};
 
 /// The station with its pass opened: two blocks of two heads, the second's first head writes most.
 fn begun() -> Bench {
@@ -47,8 +47,8 @@ fn told(request: &Inspect) -> Inspected {
     let followed = request.want.follow.iter().map(|id| (*id, 0.5)).collect();
     let mut seen = Inspected::default();
     (seen.trace.layers, seen.trace.heads, seen.trace.kv_heads, seen.trace.position) = (6, 4, 2, 2);
-    let told = HeadTold { layer, head, followed, ..HeadTold::default() };
-    seen.trace.attention = Some(Attention { told: vec![told], ..Attention::default() });
+    let told = HeadLogits { layer, head, followed, ..HeadLogits::default() };
+    seen.trace.attention = Some(Attention { head_logits: vec![told], ..Attention::default() });
     seen
 }
 

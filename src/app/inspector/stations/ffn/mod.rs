@@ -10,7 +10,7 @@ use crate::app::inspector::{Exported, NEIGHBOURS, Wish};
 use crate::app::{App, Display};
 use crate::command::{Command, Context};
 use crate::engine::protocol::{Live, Want};
-use crate::inspect::trace::Part;
+use crate::inspect::trace::Component;
 pub use state::FfnView;
 
 /// 5
@@ -60,8 +60,8 @@ impl StationUnit for Ffn {
         true
     }
 
-    fn selected(&self, on: &Display<'_>) -> Option<Part> {
-        Some(on.selected_neuron().unwrap_or(Part::Ffn(on.opened_layer())))
+    fn selected(&self, on: &Display<'_>) -> Option<Component> {
+        Some(on.selected_neuron().unwrap_or(Component::Ffn(on.opened_layer())))
     }
 
     fn hints(&self, on: &Display<'_>) -> Hints {

@@ -8,7 +8,7 @@
 use crate::app::{ChatView, Display, Inspector, Outbox};
 use crate::engine::protocol::{Inspected, Want};
 use crate::inspect::feed_forward::NeuronOrder;
-use crate::inspect::trace::Part;
+use crate::inspect::trace::Component;
 
 /// Neurons that are listed.
 const NEURONS: usize = 16;
@@ -36,12 +36,12 @@ impl Display<'_> {
     }
 
     /// The neuron that is selected at the feed-forward station; in a mixture none can be switched off alone.
-    pub(crate) fn selected_neuron(&self) -> Option<Part> {
+    pub(crate) fn selected_neuron(&self) -> Option<Component> {
         let layer = self.opened_layer();
         let ffn = self.shown_inside()?.ffns.iter().find(|ffn| ffn.layer == layer)?;
         let row = self.inspector.inside.row.min(ffn.neurons.len().saturating_sub(1));
         let neuron = ffn.neurons.get(row).filter(|neuron| neuron.expert.is_none())?;
-        Some(Part::Neuron(layer, neuron.index))
+        Some(Component::Neuron(layer, neuron.index))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::app::inspector::{Exported, Wish};
 use crate::app::{App, Display, Inspector};
 use crate::command::{Command, Context};
 use crate::engine::protocol::Live;
-use crate::inspect::trace::Part;
+use crate::inspect::trace::Component;
 pub use state::{Picking, Pin, Trial, Unit, WhyView};
 pub use trials::in_words;
 
@@ -74,7 +74,7 @@ impl StationUnit for Why {
         app.inspector.why.picking.take().is_some() || std::mem::take(&mut inside.opened)
     }
 
-    fn selected(&self, on: &Display<'_>) -> Option<Part> {
+    fn selected(&self, on: &Display<'_>) -> Option<Component> {
         let parts = on.ranked_parts();
         let row = on.inspector.inside.row.min(parts.len().saturating_sub(1));
         parts.get(row).map(|part| part.part)

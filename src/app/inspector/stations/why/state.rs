@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::engine::protocol::Inspected;
-use crate::inspect::trace::Part;
+use crate::inspect::trace::Component;
 use crate::token::TokenId;
 
 /// Choices of the why station, and what is tried.
@@ -30,11 +30,11 @@ pub struct WhyView {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trial {
     /// Parts that are off.
-    pub off: BTreeSet<Part>,
+    pub off: BTreeSet<Component>,
     /// Whether they are off at all positions rather than the pass's own.
     pub everywhere: bool,
     /// Parts that get, at the pass's own position, what they gave elsewhere.
-    pub patches: BTreeMap<Part, Source>,
+    pub patches: BTreeMap<Component, Source>,
 }
 
 /// Where a patch comes from.
@@ -50,7 +50,7 @@ pub struct Source {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picking {
     /// For which part.
-    pub part: Part,
+    pub part: Component,
     /// As chosen so far.
     pub source: Source,
 }
@@ -94,7 +94,7 @@ impl Trial {
     }
 
     /// Whether it is this part alone that is off, at the pass's own position.
-    pub fn is_off_alone(&self, part: Part) -> bool {
+    pub fn is_off_alone(&self, part: Component) -> bool {
         self.patches.is_empty() && !self.everywhere && self.off.iter().eq([&part])
     }
 }

@@ -9,7 +9,7 @@ use crate::app::inspector::stations::{Station, named};
 use crate::app::{App, ChatView, Display, Inspector, Outbox, TokenCursor};
 use crate::chat::Intervention;
 use crate::engine::protocol::{Inspect, Inspected, Patch, Want, site, switched_off};
-use crate::inspect::trace::{Attribution, AttributionPart, Part};
+use crate::inspect::trace::{Attribution, AttributionPart, Component};
 use crate::token::TokenId;
 
 /// Parts that the station lists.
@@ -44,7 +44,7 @@ impl<'a> Display<'a> {
     }
 
     /// ln p of the token on display with that part alone off at the pass's own position, where it has been asked.
-    pub fn off_logprob(&self, part: Part) -> Option<f32> {
+    pub fn off_logprob(&self, part: Component) -> Option<f32> {
         let pass = self.inside_pass()?;
         let asked = pass.seen.off.iter().find(|(of, _)| *of == part).map(|(_, followed)| followed);
         let card = || {
@@ -86,7 +86,7 @@ impl<'a> Display<'a> {
     }
 
     /// Listed parts whose `off` figure is not known.
-    fn without_off(&self) -> Vec<Part> {
+    fn without_off(&self) -> Vec<Component> {
         let parts = self.ranked_parts().into_iter().map(|part| part.part);
         parts.filter(|part| switched_off(*part).is_some() && self.off_logprob(*part).is_none()).collect()
     }
@@ -241,11 +241,14 @@ impl App {
     /// Opens the selected part at the station that shows it.
     pub(crate) fn open_part(&mut self, station: Station) {
         let (layer, head) = match self.display().selected_part() {
-            Some(Part::Head(layer, head)) => (Some(layer), Some(head)),
+            Some(Component::Head(layer, head)) => (Some(layer), Some(head)),
             Some(
-                Part::Attention(layer) | Part::Ffn(layer) | Part::Neuron(layer, _) | Part::Stream(layer),
+                Component::Attention(layer)
+                | Component::Ffn(layer)
+                | Component::Neuron(layer, _)
+                | Component::Stream(layer),
             ) => (Some(layer), None),
-            Some(Part::Embedding) | None => (None, None),
+            Some(Component::Embedding) | None => (None, None),
         };
         self.open_at(station, layer, head);
     }
@@ -326,11 +329,12 @@ impl Inspector {
     pub(crate) fn other_patch(&mut self, view: ChatView<'_>) {
         let Some(picking) = &mut self.why.picking else { return };
         let selected = match picking.part {
-            Part::Stream(_) => self.display(view).selected_part(),
-            Part::Embedding => None,
-            Part::Attention(layer) | Part::Head(layer, _) | Part::Ffn(layer) | Part::Neuron(layer, _) => {
-                Some(Part::Stream(layer))
-            }
+            Component::Stream(_) => self.display(view).selected_part(),
+            Component::Embedding => None,
+            Component::Attention(layer)
+            | Component::Head(layer, _)
+            | Component::Ffn(layer)
+            | Component::Neuron(layer, _) => Some(Component::Stream(layer)),
         };
         if let (Some(picking), Some(part)) = (&mut self.why.picking, selected) {
             picking.part = part;

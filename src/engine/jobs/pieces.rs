@@ -2,10 +2,10 @@
 //!
 //! Invariant: llama.cpp's ids stand; where the rules cannot be read or give other ids, [`Pieces::doubt`] says so.
 
-use super::model::loaded::LoadedModel;
-use super::model::vocabulary;
-use super::protocol::{Failure, FailureKind};
-use super::tokenizer::Tokenizer;
+use crate::engine::model::loaded::LoadedModel;
+use crate::engine::model::vocabulary;
+use crate::engine::protocol::{Failure, FailureKind};
+use crate::engine::tokenizer::Tokenizer;
 use crate::inspect::pieces::{Pieces, Word};
 use crate::token::TokenId;
 
@@ -17,7 +17,7 @@ const LONGEST: usize = 1 << 20;
 ///
 /// # Errors
 /// For a text that is too long to be looked at. What cannot be told of others is said in [`Pieces::doubt`].
-pub fn merges(model: &LoadedModel, text: &str, special: bool, inside: bool) -> Result<Pieces, Failure> {
+pub fn pieces(model: &LoadedModel, text: &str, special: bool, inside: bool) -> Result<Pieces, Failure> {
     if text.len() > LONGEST {
         let message = format!("The text has {} bytes; how it is cut is told up to {LONGEST}.", text.len());
         return Err(Failure { message, kind: FailureKind::Other });

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::control::Control;
-use super::model::loaded::LoadedModel;
-use super::protocol::{Failure, FailureKind, RequestId};
-use super::transport::open_requests::OpenRequests;
+use crate::engine::model::loaded::LoadedModel;
+use crate::engine::protocol::{Failure, FailureKind, RequestId};
+use crate::engine::transport::open_requests::OpenRequests;
 use crate::token::{TokenId, Vocabulary};
 
 /// Shared between the worker and the reader thread.
@@ -96,16 +96,16 @@ impl Shared {
     }
 
     /// Set while the running request is to stop.
-    pub(super) fn stop_flag(&self) -> Arc<AtomicBool> {
+    pub(in crate::engine) fn stop_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stop)
     }
 
-    pub(super) fn set_model(&self, model: Option<Arc<LoadedModel>>) {
+    pub(in crate::engine) fn set_model(&self, model: Option<Arc<LoadedModel>>) {
         *locked(&self.model) = model;
     }
 
     /// The request runs from now on; whether it was cancelled before.
-    pub(super) fn begin(&self, id: RequestId) -> bool {
+    pub(in crate::engine) fn begin(&self, id: RequestId) -> bool {
         self.requests.open(id);
         let mut running = locked(&self.running);
         running.request = Some(id);
@@ -115,7 +115,7 @@ impl Shared {
     }
 
     /// The running request has ended.
-    pub(super) fn end(&self, id: RequestId) {
+    pub(in crate::engine) fn end(&self, id: RequestId) {
         let mut running = locked(&self.running);
         running.request = None;
         self.control.end(id, |other| self.requests.is_open(other));
@@ -123,7 +123,7 @@ impl Shared {
     }
 
     /// A request is answered beside the reply that runs; whether either was cancelled before.
-    pub(super) fn begin_beside(&self, id: RequestId) -> bool {
+    pub(in crate::engine) fn begin_interleaved(&self, id: RequestId) -> bool {
         self.requests.open(id);
         let mut running = locked(&self.running);
         running.reply = running.request.replace(id);
@@ -134,7 +134,7 @@ impl Shared {
     }
 
     /// That request has ended, and the reply goes on unless it was cancelled meanwhile.
-    pub(super) fn end_beside(&self) {
+    pub(in crate::engine) fn end_interleaved(&self) {
         let mut running = locked(&self.running);
         running.request = running.reply.take();
         let cancelled = running.request.is_some_and(|reply| self.requests.is_cancelled(reply));
@@ -143,18 +143,18 @@ impl Shared {
 
     /// Set while the next batch is to panic.
     #[cfg(feature = "testing")]
-    pub(super) fn panics(&self) -> Arc<AtomicBool> {
+    pub(in crate::engine) fn panics(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.panics)
     }
 
     /// The loaded model.
-    pub(super) fn model(&self) -> Result<Arc<LoadedModel>, Failure> {
+    pub(in crate::engine) fn model(&self) -> Result<Arc<LoadedModel>, Failure> {
         locked(&self.model).clone().ok_or_else(no_model)
     }
 }
 
 /// What is answered while no model is loaded.
-pub(super) fn no_model() -> Failure {
+pub(in crate::engine) fn no_model() -> Failure {
     Failure { message: "No model is loaded. Choose one first.".to_string(), kind: FailureKind::NoModel }
 }
 
@@ -222,15 +222,15 @@ mod tests {
         let shared = Shared::new();
         let stopped = || shared.stop_flag().load(Ordering::Relaxed);
         shared.begin(RequestId(1));
-        assert!(!shared.begin_beside(RequestId(2)));
+        assert!(!shared.begin_interleaved(RequestId(2)));
         shared.cancel(RequestId(2));
         assert!(stopped());
-        shared.end_beside();
+        shared.end_interleaved();
         assert!(!stopped(), "the reply goes on");
-        assert!(!shared.begin_beside(RequestId(3)));
+        assert!(!shared.begin_interleaved(RequestId(3)));
         shared.cancel(RequestId(1));
         assert!(stopped(), "a reply that is stopped does not wait");
-        shared.end_beside();
+        shared.end_interleaved();
         assert!(stopped() && shared.is_cancelled(RequestId(1)));
     }
 

@@ -1,29 +1,29 @@
-//! The real worker behind the interface that [`super::transport::serve`] drives.
+//! The real worker behind the interface that [`crate::engine::transport::serve`] drives.
 //!
 //! Invariant: nothing is decided here; every call is passed on.
 
 use std::sync::Arc;
 
-use super::jobs::worker::{Hooks, Worker};
-use super::protocol::{CapturePlan, Failure, Inspection, Job, RequestId};
 use super::shared::Shared;
-use super::transport::open_requests::OpenRequests;
-use super::transport::serve::{Body, Desk, Emit, Made};
+use super::worker::{Hooks, Worker};
+use crate::engine::protocol::{CapturePlan, Failure, Inspection, Job, RequestId};
+use crate::engine::transport::open_requests::OpenRequests;
+use crate::engine::transport::serve::{Answers, Emit, Jobs, Made};
 use crate::inspect::pieces::Pieces;
 use crate::model_entry::{ModelEntry, ModelFacts};
 use crate::token::{TokenId, Vocabulary};
 
-/// The engine that runs GGUF files through llama.cpp, for [`super::transport::serve::serve`].
+/// The engine that runs GGUF files through llama.cpp, for [`crate::engine::transport::serve::serve`].
 pub fn make(hooks: Hooks) -> impl FnOnce(Emit, Arc<OpenRequests>) -> Made + Send + 'static {
     move |emit, requests| {
         let hooks = Arc::new(hooks);
         let shared = Shared::over(requests);
-        let desk = Arc::new(Counter { hooks: Arc::clone(&hooks), shared: Arc::clone(&shared) });
-        (Box::new(Worker::new(hooks, shared, emit)), desk)
+        let answers = Arc::new(Immediately { hooks: Arc::clone(&hooks), shared: Arc::clone(&shared) });
+        (Box::new(Worker::new(hooks, shared, emit)), answers)
     }
 }
 
-impl Body for Worker {
+impl Jobs for Worker {
     fn job(&mut self, id: RequestId, job: Job) {
         Worker::job(self, id, job);
     }
@@ -33,12 +33,12 @@ impl Body for Worker {
     }
 }
 
-struct Counter {
+struct Immediately {
     hooks: Arc<Hooks>,
     shared: Arc<Shared>,
 }
 
-impl Desk for Counter {
+impl Answers for Immediately {
     fn cancel(&self, target: RequestId) {
         self.shared.cancel(target);
     }
@@ -60,12 +60,12 @@ impl Desk for Counter {
         Ok(())
     }
 
-    fn beside(&self, id: RequestId, inspection: Inspection) -> Option<Inspection> {
-        self.shared.control().put_beside(id, inspection)
+    fn interleave(&self, id: RequestId, inspection: Inspection) -> Option<Inspection> {
+        self.shared.control().put_interleaved(id, inspection)
     }
 
     fn merges(&self, text: &str, special: bool, inside: bool) -> Result<Pieces, Failure> {
-        super::merges::merges(&*self.shared.model()?, text, special, inside)
+        super::pieces::pieces(&*self.shared.model()?, text, special, inside)
     }
 
     fn pace(&self, target: RequestId, allow: Option<u32>) {
@@ -78,6 +78,6 @@ impl Desk for Counter {
             self.shared.panics().store(true, std::sync::atomic::Ordering::Relaxed);
             return Ok(());
         }
-        super::scripted::fault(name)
+        crate::engine::scripted::fault(name)
     }
 }

@@ -11,7 +11,7 @@ use crate::token::{Step, TokenId};
 
 /// A reply to score after a prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Reread {
+pub struct Rescore {
     /// What the reply is to be conditioned on.
     pub prompt: Prompt,
     /// The reply's tokens, in order; each is scored given the prompt and those before it.

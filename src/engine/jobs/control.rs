@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::protocol::{CapturePlan, Inspection, RequestId};
+use crate::engine::protocol::{CapturePlan, Inspection, RequestId};
 
 /// How many more tokens a reply may write before it waits; `None` lets it run.
 pub type Allowance = Option<u32>;
@@ -26,7 +26,7 @@ struct State {
     /// Paces that their replies have not taken up yet.
     paces: BTreeMap<RequestId, Allowance>,
     /// What is to be answered between the tokens of the reply that is being written; `None` while there is none.
-    beside: Option<VecDeque<(RequestId, Inspection)>>,
+    interleaved: Option<VecDeque<(RequestId, Inspection)>>,
 }
 
 /// What ended a wait.
@@ -35,7 +35,7 @@ pub enum Woken {
     /// A new pace.
     Pace(Allowance),
     /// Something is to be answered beside the reply.
-    Beside,
+    Interleaved,
     /// The reply was cancelled.
     Stopped,
 }
@@ -83,29 +83,29 @@ impl Control {
             if let Some(pace) = state.paces.remove(&id) {
                 return Woken::Pace(pace);
             }
-            if state.beside.as_ref().is_some_and(|waiting| !waiting.is_empty()) {
-                return Woken::Beside;
+            if state.interleaved.as_ref().is_some_and(|waiting| !waiting.is_empty()) {
+                return Woken::Interleaved;
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// A reply is being written: requests may wait for the end of its tokens.
-    pub fn open_beside(&self) {
-        self.locked().beside.get_or_insert_default();
+    pub fn open_interleaved(&self) {
+        self.locked().interleaved.get_or_insert_default();
     }
 
     /// The reply has ended; gives what still waits.
     #[must_use]
-    pub fn close_beside(&self) -> VecDeque<(RequestId, Inspection)> {
-        self.locked().beside.take().unwrap_or_default()
+    pub fn close_interleaved(&self) -> VecDeque<(RequestId, Inspection)> {
+        self.locked().interleaved.take().unwrap_or_default()
     }
 
     /// Puts an inspection beside the reply that is being written; gives it back where there is none.
     #[must_use]
-    pub fn put_beside(&self, id: RequestId, inspection: Inspection) -> Option<Inspection> {
+    pub fn put_interleaved(&self, id: RequestId, inspection: Inspection) -> Option<Inspection> {
         let mut state = self.locked();
-        let Some(waiting) = state.beside.as_mut() else { return Some(inspection) };
+        let Some(waiting) = state.interleaved.as_mut() else { return Some(inspection) };
         waiting.push_back((id, inspection));
         self.changes.fetch_add(1, Ordering::Release);
         self.changed.notify_all();
@@ -114,8 +114,8 @@ impl Control {
 
     /// The next request to answer beside the reply.
     #[must_use]
-    pub fn next_beside(&self) -> Option<(RequestId, Inspection)> {
-        self.locked().beside.as_mut()?.pop_front()
+    pub fn next_interleaved(&self) -> Option<(RequestId, Inspection)> {
+        self.locked().interleaved.as_mut()?.pop_front()
     }
 
     /// Makes whoever waits look at its stop flag again.
@@ -202,13 +202,13 @@ mod tests {
     fn requests_wait_only_while_a_reply_is_written_and_none_is_lost() {
         let control = Control::default();
         let pass = || Inspection::Inspect(Box::default());
-        assert!(control.put_beside(RequestId(1), pass()).is_some(), "no reply is written");
-        control.open_beside();
-        assert!(control.put_beside(RequestId(2), pass()).is_none());
-        assert!(control.put_beside(RequestId(3), pass()).is_none());
-        assert_eq!(control.next_beside().map(|(id, _)| id), Some(RequestId(2)));
-        let left: Vec<RequestId> = control.close_beside().into_iter().map(|(id, _)| id).collect();
+        assert!(control.put_interleaved(RequestId(1), pass()).is_some(), "no reply is written");
+        control.open_interleaved();
+        assert!(control.put_interleaved(RequestId(2), pass()).is_none());
+        assert!(control.put_interleaved(RequestId(3), pass()).is_none());
+        assert_eq!(control.next_interleaved().map(|(id, _)| id), Some(RequestId(2)));
+        let left: Vec<RequestId> = control.close_interleaved().into_iter().map(|(id, _)| id).collect();
         assert_eq!(left, [RequestId(3)]);
-        assert!(control.put_beside(RequestId(4), pass()).is_some());
+        assert!(control.put_interleaved(RequestId(4), pass()).is_some());
     }
 }
