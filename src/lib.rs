@@ -48,6 +48,8 @@
 //!                    rotation and position, embedding, direction (steering), feed_forward, pieces and merging
 //!                    (tokenizers)
 //! command.rs     L0  every user intent in one table: name, keys, help
+//! markdown/      L0  a reply's Markdown, laid out while it streams: units, rows of cells, each with its bytes; code's
+//!                    colours; mathematics in Unicode
 //! token.rs chat.rs sampling.rs model_entry.rs sanitize.rs
 //!                L0  plain data and arithmetic
 //! ```
@@ -80,6 +82,7 @@ pub mod config;
 pub mod engine;
 pub mod export;
 pub mod inspect;
+pub mod markdown;
 pub mod model_entry;
 pub mod models;
 pub mod runtime;

@@ -19,6 +19,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("model_entry", 0),
     ("command", 0),
     ("sanitize", 0),
+    ("markdown", 0),
     ("inspect", 0),
     ("engine", 1),
     ("models", 1),
@@ -41,6 +42,8 @@ const EQUALS: &[(&str, &str)] = &[
     ("inspect", "token"),
     ("inspect", "sampling"),
     ("theme", "config"),
+    ("markdown", "sanitize"),
+    ("markdown", "chat"),
 ];
 
 /// The files and folders that may hold unsafe code.
