@@ -79,10 +79,10 @@ impl App {
             }
             Command::Station => {
                 let help = |station: &Station| {
-                    let command = Command::named(station.name());
+                    let command = Command::named(station.about().name);
                     command.map_or(String::new(), |command| command.entry().help().to_owned())
                 };
-                Station::ALL.iter().map(|it| (it.name().to_owned(), help(it))).collect()
+                Station::ALL.iter().map(|it| (it.about().name.to_owned(), help(it))).collect()
             }
             Command::Colour => {
                 Colouring::ALL.iter().map(|one| (one.name().to_owned(), one.help().to_owned())).collect()

@@ -55,6 +55,9 @@ macro_rules! overlay_list {
 }
 pub(crate) use overlay_list;
 
+/// Commands that open an overlay, and how each does.
+type Opens = &'static [(Command, fn(&mut App))];
+
 /// All that the rest of the app asks of an overlay; how it is drawn is in `ui/overlays`.
 pub(crate) trait OverlayUnit: Kind {
     /// The contexts of its keys, innermost first; [`Context::Global`] comes after them.
@@ -63,10 +66,8 @@ pub(crate) trait OverlayUnit: Kind {
     /// Whether it stands beside the transcript, whose words it is about, instead of over it.
     const DOCKS: bool = false;
 
-    /// Opens it, where the command is one that does.
-    fn open(_app: &mut App, _command: Command) -> bool {
-        false
-    }
+    /// The commands that open it.
+    const OPENS: Opens = &[];
 
     /// Whether characters go into a line of it now, so that none of them is a command.
     fn types(&self, _app: &App) -> bool {
@@ -109,7 +110,7 @@ pub(crate) trait Kind: Sized + Into<Overlay> {
 struct Unit {
     contexts: &'static [Context],
     docks: bool,
-    open: fn(&mut App, Command) -> bool,
+    opens: Opens,
     command: fn(&mut App, Command) -> bool,
     key: fn(&mut App, KeyEvent) -> bool,
     paste: fn(&mut App, &str),
@@ -121,7 +122,7 @@ impl Unit {
         Self {
             contexts: T::CONTEXTS,
             docks: T::DOCKS,
-            open: T::open,
+            opens: T::OPENS,
             command: T::command,
             key: T::key,
             paste: T::paste,
@@ -189,7 +190,11 @@ impl Overlay {
 impl App {
     /// Opens the overlay that a command is about; whether there is one.
     pub(crate) fn open_overlay(&mut self, command: Command) -> bool {
-        UNITS.iter().any(|unit| (unit.open)(self, command))
+        let opens = UNITS.iter().flat_map(|unit| unit.opens).find(|(opens, _)| *opens == command);
+        if let Some((_, open)) = opens {
+            open(self);
+        }
+        opens.is_some()
     }
 
     /// A key while an overlay is open.

@@ -92,7 +92,7 @@ impl Display<'_> {
         let mut file = Exported::default();
         station.unit().export(self, &mut file);
         let facts = StationFacts {
-            station: station.name(),
+            station: station.about().name,
             run,
             vocabulary: vocabulary.map(AsRef::as_ref),
             ids: &ids,
@@ -154,7 +154,7 @@ impl Display<'_> {
     fn station_file(&self) -> String {
         let word = self.shown_step().map(|shown| String::from_utf8_lossy(&shown.step.bytes).into_owned());
         let word = ledger::file_name(&word.unwrap_or_default());
-        format!("{}-{word}.svg", self.inspector.station.name())
+        format!("{}-{word}.svg", self.inspector.station.about().name)
     }
 }
 

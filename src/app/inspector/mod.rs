@@ -185,7 +185,7 @@ impl App {
         if let Some(station) = known {
             self.station(station);
         } else {
-            let names: Vec<&str> = Station::ALL.iter().map(|station| station.name()).collect();
+            let names: Vec<&str> = Station::ALL.iter().map(|station| station.about().name).collect();
             self.out.warn(format!("there is no station {name}; there are {}", names.join(", ")));
         }
         known.is_some()

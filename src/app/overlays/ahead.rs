@@ -2,20 +2,13 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{OverlayUnit, list};
+use super::{Opens, OverlayUnit, list};
 use crate::app::{Ahead, App};
 use crate::command::{Command, Context};
 
 impl OverlayUnit for Ahead {
     const CONTEXTS: &'static [Context] = &[Context::Overlay];
-
-    fn open(app: &mut App, command: Command) -> bool {
-        let opens = command == Command::LookAhead;
-        if opens {
-            app.look_ahead_here();
-        }
-        opens
-    }
+    const OPENS: Opens = &[(Command::LookAhead, App::look_ahead_here)];
 
     fn command(app: &mut App, command: Command) -> bool {
         let Some(open) = app.overlays.top_mut::<Self>() else { return false };

@@ -2,20 +2,13 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{OverlayUnit, list};
+use super::{Opens, OverlayUnit, list};
 use crate::app::{Alternatives, App, Edit};
 use crate::command::{Command, Context};
 
 impl OverlayUnit for Alternatives {
     const CONTEXTS: &'static [Context] = &[Context::Alternatives, Context::Overlay];
-
-    fn open(app: &mut App, command: Command) -> bool {
-        let opens = command == Command::Alternatives;
-        if opens {
-            app.open_alternatives();
-        }
-        opens
-    }
+    const OPENS: Opens = &[(Command::Alternatives, App::open_alternatives)];
 
     fn types(&self, _app: &App) -> bool {
         self.typing

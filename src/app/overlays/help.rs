@@ -2,7 +2,7 @@
 //!
 //! Invariant: a station that can be opened has a page.
 
-use super::{OverlayUnit, SteerPanel, list};
+use super::{Opens, OverlayUnit, SteerPanel, list};
 use crate::app::{App, Station};
 use crate::command::{Command, Context, Group};
 
@@ -61,20 +61,7 @@ impl HelpPage {
 
 impl OverlayUnit for Help {
     const CONTEXTS: &'static [Context] = &[Context::Help, Context::Reader, Context::Overlay];
-
-    /// Opens the page of the panel or the station that is open where one is asked for, else the first.
-    fn open(app: &mut App, command: Command) -> bool {
-        let page = match command {
-            Command::Help if app.overlays.top::<SteerPanel>().is_some() => STEERING,
-            Command::Help => 0,
-            Command::Explain => HelpPage::of_station(app.inspector.station),
-            _ => return false,
-        };
-        if app.overlays.top::<Self>().is_none() {
-            app.overlays.push(Self { page, scroll: 0 });
-        }
-        true
-    }
+    const OPENS: Opens = &[(Command::Help, Self::of_panel), (Command::Explain, Self::of_station)];
 
     fn command(app: &mut App, command: Command) -> bool {
         let furthest = app.geometry.overlay_rows;
@@ -86,5 +73,23 @@ impl OverlayUnit for Help {
         };
         (open.page, open.scroll) = ((open.page + by) % HELP_PAGES, 0);
         true
+    }
+}
+
+impl Help {
+    /// Opens the page of the steering panel where that is open, else the first.
+    fn of_panel(app: &mut App) {
+        let steering = app.overlays.top::<SteerPanel>().is_some();
+        Self::at(app, if steering { STEERING } else { 0 });
+    }
+
+    fn of_station(app: &mut App) {
+        Self::at(app, HelpPage::of_station(app.inspector.station));
+    }
+
+    fn at(app: &mut App, page: usize) {
+        if app.overlays.top::<Self>().is_none() {
+            app.overlays.push(Self { page, scroll: 0 });
+        }
     }
 }

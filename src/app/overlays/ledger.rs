@@ -2,20 +2,13 @@
 
 use crossterm::event::KeyEvent;
 
-use super::{OverlayUnit, list};
+use super::{Opens, OverlayUnit, list};
 use crate::app::{App, Edit, Focus, Ledger, TokenCursor};
 use crate::command::{Command, Context};
 
 impl OverlayUnit for Ledger {
     const CONTEXTS: &'static [Context] = &[Context::Ledger, Context::Overlay];
-
-    fn open(app: &mut App, command: Command) -> bool {
-        let opens = command == Command::Ledger;
-        if opens {
-            app.open_ledger();
-        }
-        opens
-    }
+    const OPENS: Opens = &[(Command::Ledger, App::open_ledger)];
 
     fn types(&self, _app: &App) -> bool {
         true

@@ -5,7 +5,7 @@
 use crossterm::event::KeyEvent;
 
 use super::list::{self, Listed, as_a_list};
-use super::{Confirm, OverlayUnit};
+use super::{Confirm, Opens, OverlayUnit};
 use crate::app::{App, ConfirmAction, Effect, Picker, fuzzy};
 use crate::command::{Command, Context};
 
@@ -18,17 +18,7 @@ pub struct Models {
 
 impl OverlayUnit for Models {
     const CONTEXTS: &'static [Context] = &[Context::Models, Context::Picker, Context::Overlay];
-
-    fn open(app: &mut App, command: Command) -> bool {
-        let opens = matches!(command, Command::Models | Command::Model);
-        if opens {
-            list::open(app, Self::default());
-            let at = app.model.catalogue.iter().position(|item| item.entry.name == app.model.name);
-            list::select::<Self>(app, at);
-            app.out.emit(Effect::ReadCatalogue);
-        }
-        opens
-    }
+    const OPENS: Opens = &[(Command::Models, open), (Command::Model, open)];
 
     fn command(app: &mut App, command: Command) -> bool {
         match command {
@@ -39,6 +29,13 @@ impl OverlayUnit for Models {
     }
 
     as_a_list!();
+}
+
+fn open(app: &mut App) {
+    list::open(app, Models::default());
+    let at = app.model.catalogue.iter().position(|item| item.entry.name == app.model.name);
+    list::select::<Models>(app, at);
+    app.out.emit(Effect::ReadCatalogue);
 }
 
 impl Listed for Models {

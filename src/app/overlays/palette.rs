@@ -4,8 +4,8 @@
 
 use crossterm::event::KeyEvent;
 
-use super::OverlayUnit;
 use super::list::{self, Listed, as_a_list};
+use super::{Opens, OverlayUnit};
 use crate::app::{App, Focus, Picker, fuzzy};
 use crate::command::{Command, Context, TABLE};
 
@@ -18,14 +18,7 @@ pub struct Palette {
 
 impl OverlayUnit for Palette {
     const CONTEXTS: &'static [Context] = list::CONTEXTS;
-
-    fn open(app: &mut App, command: Command) -> bool {
-        let opens = command == Command::Palette;
-        if opens {
-            list::open(app, Self::default());
-        }
-        opens
-    }
+    const OPENS: Opens = &[(Command::Palette, |app| list::open(app, Self::default()))];
 
     fn command(app: &mut App, command: Command) -> bool {
         list::command::<Self>(app, command)

@@ -4,7 +4,7 @@
 
 use crossterm::event::KeyEvent;
 
-use super::{OverlayUnit, list};
+use super::{Opens, OverlayUnit, list};
 use crate::app::{App, Edit, LineEdit};
 use crate::command::{Command, Context};
 use crate::store;
@@ -22,14 +22,7 @@ pub struct Search {
 
 impl OverlayUnit for Search {
     const CONTEXTS: &'static [Context] = &[Context::Overlay];
-
-    fn open(app: &mut App, command: Command) -> bool {
-        let opens = command == Command::Search;
-        if opens {
-            app.open_search("");
-        }
-        opens
-    }
+    const OPENS: Opens = &[(Command::Search, |app| app.open_search(""))];
 
     fn types(&self, _app: &App) -> bool {
         true

@@ -4,8 +4,8 @@
 
 use crossterm::event::KeyEvent;
 
-use super::OverlayUnit;
 use super::list::{self, Listed};
+use super::{Opens, OverlayUnit};
 use crate::app::{App, Edit, LineEdit, Picker, fuzzy, setting_keys, setting_label, setting_section};
 use crate::command::{Command, Context};
 
@@ -18,17 +18,7 @@ pub struct Settings {
 
 impl OverlayUnit for Settings {
     const CONTEXTS: &'static [Context] = &[Context::Settings, Context::Picker, Context::Overlay];
-
-    fn open(app: &mut App, command: Command) -> bool {
-        let opens = matches!(command, Command::Preset | Command::Set | Command::Settings);
-        if opens {
-            if app.overlays.top::<Self>().is_none() {
-                app.book.settings_before.clear();
-            }
-            list::open(app, Self::default());
-        }
-        opens
-    }
+    const OPENS: Opens = &[(Command::Settings, open), (Command::Preset, open), (Command::Set, open)];
 
     fn types(&self, _app: &App) -> bool {
         true
@@ -84,6 +74,13 @@ impl OverlayUnit for Settings {
     fn leave(&mut self) -> bool {
         self.picker.value.take().is_some()
     }
+}
+
+fn open(app: &mut App) {
+    if app.overlays.top::<Settings>().is_none() {
+        app.book.settings_before.clear();
+    }
+    list::open(app, Settings::default());
 }
 
 impl Listed for Settings {

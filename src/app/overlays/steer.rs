@@ -2,7 +2,7 @@
 
 use crossterm::event::KeyEvent;
 
-use super::OverlayUnit;
+use super::{Opens, OverlayUnit};
 use crate::app::{App, Edit, SteerField};
 use crate::command::{Command, Context};
 
@@ -17,14 +17,7 @@ pub struct SteerPanel;
 
 impl OverlayUnit for SteerPanel {
     const CONTEXTS: &'static [Context] = &[Context::Steer, Context::Overlay];
-
-    fn open(app: &mut App, command: Command) -> bool {
-        let opens = command == Command::Steer;
-        if opens {
-            app.open_steer();
-        }
-        opens
-    }
+    const OPENS: Opens = &[(Command::Steer, App::open_steer)];
 
     fn types(&self, app: &App) -> bool {
         matches!(app.inspector.steer.field, SteerField::Towards | SteerField::Away)

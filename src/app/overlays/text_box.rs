@@ -5,7 +5,7 @@
 
 use crossterm::event::KeyEvent;
 
-use super::OverlayUnit;
+use super::{Opens, OverlayUnit};
 use crate::app::{App, Effect, PromptAction, TextEdit, text_edit};
 use crate::command::{Command, Context};
 
@@ -22,14 +22,7 @@ pub struct TextBox {
 
 impl OverlayUnit for TextBox {
     const CONTEXTS: &'static [Context] = &[Context::Composer, Context::Overlay, Context::Global];
-
-    fn open(app: &mut App, command: Command) -> bool {
-        let opens = command == Command::System;
-        if opens {
-            app.open_system();
-        }
-        opens
-    }
+    const OPENS: Opens = &[(Command::System, App::open_system)];
 
     fn types(&self, _app: &App) -> bool {
         true

@@ -4,8 +4,8 @@
 
 use crossterm::event::KeyEvent;
 
-use super::OverlayUnit;
 use super::list::{self, Listed, as_a_list};
+use super::{Opens, OverlayUnit};
 use crate::app::{App, Picker, fuzzy};
 use crate::command::{Command, Context};
 
@@ -20,17 +20,7 @@ pub struct Themes {
 
 impl OverlayUnit for Themes {
     const CONTEXTS: &'static [Context] = list::CONTEXTS;
-
-    fn open(app: &mut App, command: Command) -> bool {
-        let opens = command == Command::Themes;
-        if opens {
-            let before = app.config.ui.theme.clone();
-            let at = app.themes.iter().position(|name| *name == before);
-            list::open(app, Self { before, ..Self::default() });
-            list::select::<Self>(app, at);
-        }
-        opens
-    }
+    const OPENS: Opens = &[(Command::Themes, open)];
 
     fn command(app: &mut App, command: Command) -> bool {
         list::command::<Self>(app, command)
@@ -41,6 +31,13 @@ impl OverlayUnit for Themes {
     fn closed(self, app: &mut App) {
         app.config.ui.theme = self.before;
     }
+}
+
+fn open(app: &mut App) {
+    let before = app.config.ui.theme.clone();
+    let at = app.themes.iter().position(|name| *name == before);
+    list::open(app, Themes { before, ..Themes::default() });
+    list::select::<Themes>(app, at);
 }
 
 impl Listed for Themes {

@@ -2,21 +2,14 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{OverlayUnit, list};
+use super::{Opens, OverlayUnit, list};
 use crate::app::{App, TREE_LETTERS, Tree};
 use crate::command::{Command, Context};
 
 impl OverlayUnit for Tree {
     const CONTEXTS: &'static [Context] = &[Context::Tree, Context::Overlay];
-
-    fn open(app: &mut App, command: Command) -> bool {
-        match command {
-            Command::Tree => app.open_tree(false),
-            Command::Compare => app.open_tree(true),
-            _ => return false,
-        }
-        true
-    }
+    const OPENS: Opens =
+        &[(Command::Tree, |app| app.open_tree(false)), (Command::Compare, |app| app.open_tree(true))];
 
     fn command(app: &mut App, command: Command) -> bool {
         let Some(tree) = app.overlays.top_mut::<Self>() else { return false };

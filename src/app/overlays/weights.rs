@@ -1,6 +1,6 @@
 //! The keys of what each sentence weighs; what is known of it is [`crate::app::App::weights`].
 
-use super::{OverlayUnit, list};
+use super::{Opens, OverlayUnit, list};
 use crate::app::App;
 use crate::app::cursor::Move;
 use crate::command::{Command, Context};
@@ -12,14 +12,7 @@ pub struct WeightsPanel;
 impl OverlayUnit for WeightsPanel {
     const CONTEXTS: &'static [Context] = &[Context::Weights, Context::Overlay];
     const DOCKS: bool = true;
-
-    fn open(app: &mut App, command: Command) -> bool {
-        let opens = command == Command::Weights;
-        if opens {
-            app.open_weights();
-        }
-        opens
-    }
+    const OPENS: Opens = &[(Command::Weights, App::open_weights)];
 
     fn command(app: &mut App, command: Command) -> bool {
         let Some(weights) = &mut app.weights else { return false };

@@ -1,6 +1,6 @@
 //! The keys of a message changed on trial; what is known of it is [`crate::app::App::what_if`].
 
-use super::{OverlayUnit, list};
+use super::{Opens, OverlayUnit, list};
 use crate::app::App;
 use crate::command::{Command, Context};
 
@@ -11,14 +11,7 @@ pub struct WhatIfPanel;
 impl OverlayUnit for WhatIfPanel {
     const CONTEXTS: &'static [Context] = &[Context::WhatIf, Context::Overlay];
     const DOCKS: bool = true;
-
-    fn open(app: &mut App, command: Command) -> bool {
-        let opens = command == Command::WhatIf;
-        if opens {
-            app.open_what_if();
-        }
-        opens
-    }
+    const OPENS: Opens = &[(Command::WhatIf, App::open_what_if)];
 
     fn command(app: &mut App, command: Command) -> bool {
         let Some(what_if) = &mut app.what_if else { return false };

@@ -188,8 +188,7 @@ fn what_another_model_wrote_says_which_one() {
 
 #[test]
 fn the_reply_itself_is_stopped_and_another_one_is_not() {
-    let mut bench = Bench::ready();
-    bench.say("Hi");
+    let mut bench = Bench::asked("Hi");
     bench.written(&[7], &[0, 0]);
     let old = bench.app.talk.run.as_ref().unwrap().request.0;
     bench.on(1);
@@ -308,8 +307,7 @@ fn step_mode_accepts_chooses_bans_and_lets_run() {
 
 #[test]
 fn a_running_reply_is_held_and_the_mode_ends_with_it() {
-    let mut bench = Bench::ready();
-    bench.say("Hi");
+    let mut bench = Bench::asked("Hi");
     bench.written(&[7], &[0]);
     let effects = bench.press(&["f6"]);
     let held = asked(&effects, |request| match request {

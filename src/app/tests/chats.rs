@@ -11,8 +11,7 @@ fn stored(bench: &Bench) -> Box<Conversation> {
 
 #[test]
 fn a_reply_goes_on_while_another_chat_is_shown() {
-    let mut bench = Bench::ready();
-    bench.say("One");
+    let mut bench = Bench::asked("One");
     bench.write("a");
     let first = bench.app.talk.chat.head.id;
     bench.press(&["ctrl+n"]);
@@ -26,8 +25,7 @@ fn a_reply_goes_on_while_another_chat_is_shown() {
 
 #[test]
 fn returning_to_a_writing_chat_shows_it_at_once() {
-    let mut bench = Bench::ready();
-    bench.say("One");
+    let mut bench = Bench::asked("One");
     let first = bench.app.talk.chat.head.id;
     bench.press(&["ctrl+n"]);
     bench.write("a");
@@ -38,8 +36,7 @@ fn returning_to_a_writing_chat_shows_it_at_once() {
 
 #[test]
 fn a_message_of_another_chat_waits_for_the_reply_there() {
-    let mut bench = Bench::ready();
-    bench.say("One");
+    let mut bench = Bench::asked("One");
     bench.press(&["ctrl+n"]);
     let effects = brief(&bench.say("Two"));
     assert!(effects.contains(&"put User Done".to_owned()) && !effects.contains(&"generate".to_owned()));
@@ -50,8 +47,7 @@ fn a_message_of_another_chat_waits_for_the_reply_there() {
 
 #[test]
 fn every_chat_keeps_its_draft() {
-    let mut bench = Bench::ready();
-    bench.exchange("One", "a");
+    let mut bench = Bench::answered("One", "a");
     bench.type_text("half a thought");
     let first = bench.app.talk.chat.head.id;
     let effects = brief(&bench.press(&["ctrl+n"]));
@@ -67,8 +63,7 @@ fn every_chat_keeps_its_draft() {
 
 #[test]
 fn a_chat_that_was_not_asked_for_is_not_shown() {
-    let mut bench = Bench::ready();
-    bench.exchange("One", "a");
+    let mut bench = Bench::answered("One", "a");
     let late = stored(&bench);
     bench.press(&["ctrl+n"]);
     bench.send(Msg::Store(store::Event::Opened(late.head.id, Some(late))));
@@ -77,8 +72,7 @@ fn a_chat_that_was_not_asked_for_is_not_shown() {
 
 #[test]
 fn a_search_opens_the_chat_at_the_turn_found() {
-    let mut bench = Bench::ready();
-    bench.exchange("One", "a");
+    let mut bench = Bench::answered("One", "a");
     let kept = stored(&bench);
     let turn = kept.turns[0].id;
     bench.press(&["ctrl+n", "ctrl+g"]);
@@ -106,8 +100,7 @@ fn a_search_opens_the_chat_at_the_turn_found() {
 
 #[test]
 fn a_deleted_chat_can_be_taken_back() {
-    let mut bench = Bench::ready();
-    bench.exchange("One", "a");
+    let mut bench = Bench::answered("One", "a");
     let id = bench.app.talk.chat.head.id;
     bench.press(&["tab", "tab"]);
     let effects = bench.press(&["d"]);
@@ -120,8 +113,7 @@ fn a_deleted_chat_can_be_taken_back() {
 
 #[test]
 fn renaming_takes_the_new_title() {
-    let mut bench = Bench::ready();
-    bench.exchange("One", "a");
+    let mut bench = Bench::answered("One", "a");
     bench.press(&["tab", "tab", "r"]);
     bench.type_text(" more");
     assert_eq!(brief(&bench.press(&["enter"])), ["put chat One more", "Title"]);
@@ -130,8 +122,7 @@ fn renaming_takes_the_new_title() {
 
 #[test]
 fn a_chat_that_is_not_in_memory_is_read_before_it_is_renamed() {
-    let mut bench = Bench::ready();
-    bench.exchange("One", "a");
+    let mut bench = Bench::answered("One", "a");
     let kept = stored(&bench);
     let id = kept.head.id;
     bench.press(&["ctrl+n"]);
@@ -143,8 +134,7 @@ fn a_chat_that_is_not_in_memory_is_read_before_it_is_renamed() {
 
 #[test]
 fn the_newest_chat_is_opened_when_asked_for_at_start() {
-    let mut bench = Bench::ready();
-    bench.exchange("One", "a");
+    let mut bench = Bench::answered("One", "a");
     let head = crate::chat::ConversationHead { id: ConversationId(7), ..bench.app.talk.chat.head.clone() };
     bench.app.open_newest();
     let effects = bench.send(Msg::Store(store::Event::Listed(vec![head.clone()])));
@@ -173,8 +163,7 @@ fn replies_cut_off_by_the_end_are_said_at_start() {
 
 #[test]
 fn old_tokens_get_their_vocabulary_from_the_store() {
-    let mut bench = Bench::ready();
-    bench.exchange("One", "a");
+    let mut bench = Bench::answered("One", "a");
     let id = bench.app.talk.chat.head.id;
     let mut run = bench.app.talk.runs.values().next().unwrap().clone();
     (run.id, run.vocabulary) = (crate::chat::RunId(5), Some("old words".into()));

@@ -55,8 +55,7 @@ fn a_long_paste_is_one_label_that_stands_for_its_text() {
 
 #[test]
 fn the_arrows_walk_the_history_only_from_the_edges_of_the_draft() {
-    let mut bench = Bench::ready();
-    bench.exchange("first", "a");
+    let mut bench = Bench::answered("first", "a");
     bench.exchange("second", "b");
     bench.type_text("x");
     bench.press(&["alt+enter"]);
@@ -73,8 +72,7 @@ fn the_arrows_walk_the_history_only_from_the_edges_of_the_draft() {
 
 #[test]
 fn ctrl_c_stops_then_clears_then_asks_then_quits() {
-    let mut bench = Bench::ready();
-    bench.say("Hi");
+    let mut bench = Bench::asked("Hi");
     bench.type_text("draft");
     assert!(brief(&bench.press(&["ctrl+c"])).contains(&"ask Cancel".to_owned()));
     assert_eq!(brief(&bench.press(&["ctrl+c"]))[0], "history draft");
@@ -95,8 +93,7 @@ fn the_question_about_quitting_is_forgotten_when_its_notice_goes() {
 
 #[test]
 fn an_unknown_command_stays_in_the_composer_and_names_the_nearest() {
-    let mut bench = Bench::ready();
-    bench.say("/quti");
+    let bench = Bench::asked("/quti");
     assert_eq!(bench.draft(), "/quti");
     assert_eq!(bench.notice(), "there is no command /quti; did you mean /quit? (// sends it as text)");
 }
@@ -124,8 +121,7 @@ fn completion_offers_commands_and_then_their_arguments() {
 
 #[test]
 fn a_setting_is_set_for_the_chat_and_refused_out_of_range() {
-    let mut bench = Bench::ready();
-    bench.say("/set temperature 1.5");
+    let mut bench = Bench::asked("/set temperature 1.5");
     assert_eq!(bench.app.talk.chat.settings.sampling.temperature, Some(1.5));
     bench.say("/set top_k 20");
     let effects = bench.say("Hi");

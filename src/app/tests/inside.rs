@@ -12,13 +12,7 @@ use crate::inspect::trace::{
 
 /// The inspection among these effects.
 fn asked(effects: &[Effect]) -> Option<Inspect> {
-    effects.iter().find_map(|effect| match effect {
-        Effect::Engine(_, _, request) => match &**request {
-            Request::Inspection(Inspection::Inspect(inspect)) => Some((**inspect).clone()),
-            _ => None,
-        },
-        _ => None,
-    })
+    asked_in!(effects, _, Request::Inspection(Inspection::Inspect(inspect)) => (**inspect).clone())
 }
 
 fn answer(bench: &mut Bench, seen: Inspected) -> Vec<Effect> {

@@ -7,13 +7,7 @@ use crate::engine::protocol::{CapturePlan, Inspected, Live, LiveInside, Written}
 use crate::inspect::trace::{Followed, Lens, LensRow};
 
 fn plan(effects: &[Effect]) -> Option<CapturePlan> {
-    effects.iter().rev().find_map(|effect| match effect {
-        Effect::Engine(_, _, request) => match &**request {
-            Request::Immediate(Immediate::SetCapture(plan)) => Some(plan.clone()),
-            _ => None,
-        },
-        _ => None,
-    })
+    asked_in!(effects, _, Request::Immediate(Immediate::SetCapture(plan)) => plan.clone())
 }
 
 fn live(effects: &[Effect]) -> Option<Live> {

@@ -62,6 +62,20 @@ impl Bench {
         bench
     }
 
+    /// With a message sent.
+    pub(crate) fn asked(message: &str) -> Self {
+        let mut bench = Self::ready();
+        bench.say(message);
+        bench
+    }
+
+    /// With a message and its whole reply.
+    pub(crate) fn answered(message: &str, reply: &str) -> Self {
+        let mut bench = Self::ready();
+        bench.exchange(message, reply);
+        bench
+    }
+
     /// The catalogue is read, the engine starts and loads.
     pub(crate) fn load(&mut self) {
         self.send(Msg::Catalogue(catalogue(&self.app.config)));
@@ -284,17 +298,23 @@ pub(crate) fn word(text: &str) -> String {
     text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
 }
 
-/// The generation asked for among effects.
-pub(crate) fn generated(effects: &[Effect]) -> &Generate {
-    effects
-        .iter()
-        .find_map(|effect| match effect {
-            Effect::Engine(_, _, request) => match &**request {
-                Request::Job(Job::Generate(generate)) => Some(&**generate),
+/// Of the newest request of one form among effects: what an expression makes of it and of its id.
+macro_rules! asked_in {
+    ($effects:expr, $id:pat, $request:pat => $what:expr) => {
+        $effects.iter().rev().find_map(|effect| match effect {
+            Effect::Engine(_, $id, request) => match &**request {
+                $request => Some($what),
                 _ => None,
             },
             _ => None,
         })
+    };
+}
+pub(crate) use asked_in;
+
+/// The generation asked for among effects.
+pub(crate) fn generated(effects: &[Effect]) -> &Generate {
+    asked_in!(effects, _, Request::Job(Job::Generate(generate)) => &**generate)
         .expect("a generation was asked for")
 }
 

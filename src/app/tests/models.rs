@@ -59,8 +59,7 @@ fn a_fetch_that_fails_says_why() {
 
 #[test]
 fn terms_are_accepted_before_anything_is_fetched() {
-    let mut bench = Bench::ready();
-    bench.say("/model gemma");
+    let mut bench = Bench::asked("/model gemma");
     assert!(bench.app.overlays.top::<Licence>().is_some());
     assert_eq!(brief(&bench.press(&["y"])), ["fetch gemma"]);
     assert!(bench.app.overlays.is_empty());
@@ -68,16 +67,14 @@ fn terms_are_accepted_before_anything_is_fetched() {
 
 #[test]
 fn refused_terms_leave_the_chat_as_it_is() {
-    let mut bench = Bench::ready();
-    bench.say("/model gemma");
+    let mut bench = Bench::asked("/model gemma");
     assert_eq!(bench.press(&["esc"]), []);
     assert_eq!(bench.notice(), "the terms of gemma were not accepted; Ctrl+L chooses");
 }
 
 #[test]
 fn the_chat_goes_on_with_another_model() {
-    let mut bench = Bench::ready();
-    bench.exchange("Hi", "one");
+    let mut bench = Bench::answered("Hi", "one");
     let effects = bench.say("/model large");
     assert_eq!(brief(&effects), ["put chat Hi", "start 2 large"]);
     assert_eq!(bench.app.talk.chat.settings.model.as_deref(), Some("large"));
@@ -89,8 +86,7 @@ fn the_chat_goes_on_with_another_model() {
 
 #[test]
 fn switching_ends_the_reply_and_keeps_what_was_written() {
-    let mut bench = Bench::ready();
-    bench.say("Hi");
+    let mut bench = Bench::asked("Hi");
     bench.write("half");
     let effects = brief(&bench.say("/model large"));
     assert!(effects.contains(&"finish Interrupted stopped: the model was switched".to_owned()));
@@ -137,8 +133,7 @@ fn a_model_that_is_not_configured_is_said() {
 
 #[test]
 fn the_hash_of_the_file_is_recorded_with_the_run() {
-    let mut bench = Bench::ready();
-    bench.say("Hi");
+    let mut bench = Bench::asked("Hi");
     bench.event(0, Event::ModelHash("abc".into()));
     bench.done(StopReason::Eos);
     assert_eq!(bench.app.talk.runs.values().next().unwrap().model_hash.as_deref(), Some("abc"));

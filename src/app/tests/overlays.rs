@@ -134,8 +134,7 @@ fn a_filter_of_settings_keeps_the_sections_and_goes_to_the_best_match() {
 
 #[test]
 fn a_system_prompt_has_lines_and_is_kept_on_enter_only() {
-    let mut bench = Bench::ready();
-    bench.say("/system");
+    let mut bench = Bench::asked("/system");
     bench.type_text("Be brief.");
     bench.press(&["alt+enter"]);
     bench.type_text("Never guess.");
@@ -151,8 +150,7 @@ fn a_system_prompt_has_lines_and_is_kept_on_enter_only() {
 
 #[test]
 fn the_editor_gives_its_text_back_to_the_system_prompt() {
-    let mut bench = Bench::ready();
-    bench.say("/system Be brief.");
+    let mut bench = Bench::asked("/system Be brief.");
     bench.say("/system");
     assert_eq!(bench.press(&["ctrl+o"]), [Effect::Edit("Be brief.".into())]);
     bench.send(Msg::Edited(Ok("Be\nkind.\n".into())));
@@ -181,8 +179,7 @@ fn help_turns_its_pages_round() {
 
 #[test]
 fn a_system_prompt_is_sent_before_the_messages() {
-    let mut bench = Bench::ready();
-    bench.say("/system Be brief.");
+    let mut bench = Bench::asked("/system Be brief.");
     let effects = bench.say("Hi");
     assert_eq!(messages(&effects)[0], (Role::System, "Be brief.".into()));
 }
@@ -233,8 +230,7 @@ fn a_configuration_with_several_faults_says_how_many_before_the_row_ends() {
 
 #[test]
 fn a_click_gives_the_focus_and_selects_while_the_mouse_is_on() {
-    let mut bench = Bench::ready();
-    bench.exchange("Hi", "one");
+    let mut bench = Bench::answered("Hi", "one");
     let turn = bench.app.talk.chat.turns[0].id;
     let area = Area { x: 20, y: 2, width: 50, height: 3 };
     bench.app.geometry.turns = vec![(turn, area)];
@@ -253,8 +249,7 @@ fn a_click_gives_the_focus_and_selects_while_the_mouse_is_on() {
 
 #[test]
 fn tab_walks_the_panes_that_are_shown() {
-    let mut bench = Bench::ready();
-    bench.exchange("Hi", "one");
+    let mut bench = Bench::answered("Hi", "one");
     let ring: Vec<Focus> = (0..4)
         .map(|_| {
             bench.press(&["tab"]);
@@ -299,8 +294,7 @@ fn keys_inside_a_list_follow_the_configuration_and_characters_are_typed() {
 
 #[test]
 fn a_text_is_taken_with_the_key_that_sends_where_enter_is_a_new_line() {
-    let mut bench = Bench::ready();
-    bench.say("/system");
+    let mut bench = Bench::asked("/system");
     with_keys(&mut bench, &[("newline", "enter"), ("send", "ctrl+t")]);
     bench.type_text("Be brief.");
     bench.press(&["enter"]);
@@ -312,7 +306,6 @@ fn a_text_is_taken_with_the_key_that_sends_where_enter_is_a_new_line() {
 
 #[test]
 fn what_is_inside_a_list_is_not_offered_outside_and_says_where_it_works() {
-    let mut bench = Bench::ready();
-    bench.say("/tree-scale");
+    let bench = Bench::asked("/tree-scale");
     assert!(bench.notice().contains("its key works in the tree of branches"), "{}", bench.notice());
 }

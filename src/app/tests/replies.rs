@@ -6,8 +6,7 @@ use crate::chat::TurnState;
 
 #[test]
 fn tokens_reach_the_store_in_batches_of_half_a_second() {
-    let mut bench = Bench::ready();
-    bench.say("Hi");
+    let mut bench = Bench::asked("Hi");
     assert_eq!(brief(&bench.write("a")), Vec::<String>::new());
     bench.now.mono_ms += 200;
     bench.write("b");
@@ -18,8 +17,7 @@ fn tokens_reach_the_store_in_batches_of_half_a_second() {
 
 #[test]
 fn cancelled_run_ignores_late_tokens() {
-    let mut bench = Bench::ready();
-    bench.say("Hi");
+    let mut bench = Bench::asked("Hi");
     bench.write("a");
     let request = bench.app.talk.run.as_ref().unwrap().request.0;
     bench.press(&["esc"]);
@@ -30,8 +28,7 @@ fn cancelled_run_ignores_late_tokens() {
 
 #[test]
 fn events_of_an_old_engine_are_ignored() {
-    let mut bench = Bench::ready();
-    bench.say("Hi");
+    let mut bench = Bench::asked("Hi");
     let request = bench.app.talk.run.as_ref().unwrap().request;
     let late = Envelope { id: request, event: Event::Token(Box::new(step("late", 1.0).into())) };
     assert_eq!(bench.send(Msg::Engine(EngineId(0), late)), []);
@@ -40,8 +37,7 @@ fn events_of_an_old_engine_are_ignored() {
 
 #[test]
 fn esc_stops_the_reply_only_from_the_composer() {
-    let mut bench = Bench::ready();
-    bench.say("Hi");
+    let mut bench = Bench::asked("Hi");
     bench.write("a");
     bench.press(&["tab"]);
     assert_eq!(bench.app.focus, Focus::Transcript);
@@ -53,8 +49,7 @@ fn esc_stops_the_reply_only_from_the_composer() {
 
 #[test]
 fn the_first_token_says_what_was_reused() {
-    let mut bench = Bench::ready();
-    bench.say("Hi");
+    let mut bench = Bench::asked("Hi");
     let facts = PromptFacts { ids: vec![TokenId(0); 62], reused: 45, seed: 7, ..PromptFacts::default() };
     bench.reply(Event::Prompt(facts));
     bench.now.mono_ms += 60;
@@ -65,8 +60,7 @@ fn the_first_token_says_what_was_reused() {
 
 #[test]
 fn the_live_list_changes_at_most_every_150_ms_and_then_to_the_least_certain_step() {
-    let mut bench = Bench::ready();
-    bench.say("Hi");
+    let mut bench = Bench::asked("Hi");
     bench.reply(Event::Token(Box::new(step("a", 1.0).into())));
     for (text, entropy) in [("b", 0.5), ("c", 3.0), ("d", 2.0)] {
         bench.now.mono_ms += 10;
@@ -84,8 +78,7 @@ fn the_live_list_changes_at_most_every_150_ms_and_then_to_the_least_certain_step
 
 #[test]
 fn a_held_step_stays_until_it_is_let_go() {
-    let mut bench = Bench::ready();
-    bench.say("Hi");
+    let mut bench = Bench::asked("Hi");
     bench.write("a");
     bench.press(&["tab", "tab", "tab", " "]);
     assert!(bench.app.inspector.held);
@@ -98,8 +91,7 @@ fn a_held_step_stays_until_it_is_let_go() {
 
 #[test]
 fn regenerating_adds_a_version_and_the_arrows_walk_them() {
-    let mut bench = Bench::ready();
-    bench.exchange("Hi", "one");
+    let mut bench = Bench::answered("Hi", "one");
     bench.press(&["ctrl+r"]);
     bench.write("two");
     bench.done(StopReason::Eos);
@@ -114,8 +106,7 @@ fn regenerating_adds_a_version_and_the_arrows_walk_them() {
 
 #[test]
 fn editing_sends_a_sibling_and_brings_the_draft_back() {
-    let mut bench = Bench::ready();
-    bench.exchange("Hi", "one");
+    let mut bench = Bench::answered("Hi", "one");
     bench.type_text("draft");
     bench.press(&["tab", "k", "e"]);
     assert_eq!((bench.draft().as_str(), bench.app.focus), ("Hi", Focus::Composer));
@@ -129,8 +120,7 @@ fn editing_sends_a_sibling_and_brings_the_draft_back() {
 
 #[test]
 fn giving_an_edit_up_brings_the_draft_back() {
-    let mut bench = Bench::ready();
-    bench.exchange("Hi", "one");
+    let mut bench = Bench::answered("Hi", "one");
     bench.type_text("draft");
     bench.press(&["tab", "k", "e", "esc"]);
     assert_eq!((bench.draft().as_str(), bench.app.composer.editing), ("draft", None));
@@ -138,8 +128,7 @@ fn giving_an_edit_up_brings_the_draft_back() {
 
 #[test]
 fn continuing_appends_a_span_to_the_same_reply() {
-    let mut bench = Bench::ready();
-    bench.exchange("Hi", "one");
+    let mut bench = Bench::answered("Hi", "one");
     let effects = bench.press(&["tab", "c"]);
     let Prompt::Chat { messages, continue_last, .. } = &generated(&effects).prompt else { panic!() };
     assert_eq!((messages.last().unwrap().text.as_str(), *continue_last), ("one", true));
@@ -152,8 +141,7 @@ fn continuing_appends_a_span_to_the_same_reply() {
 
 #[test]
 fn a_deleted_message_can_be_taken_back() {
-    let mut bench = Bench::ready();
-    bench.exchange("Hi", "one");
+    let mut bench = Bench::answered("Hi", "one");
     bench.exchange("More", "two");
     bench.press(&["tab", "k", "d"]);
     assert_eq!(bench.branch(), ["User: Hi", "Assistant: one"]);
@@ -163,8 +151,7 @@ fn a_deleted_message_can_be_taken_back() {
 
 #[test]
 fn a_chat_without_messages_names_the_command_that_takes_them_back() {
-    let mut bench = Bench::ready();
-    bench.exchange("Hi", "one");
+    let mut bench = Bench::answered("Hi", "one");
     bench.press(&["tab", "j", "d"]);
     assert_eq!(bench.notice(), "deleted; u takes it back");
     bench.press(&["u", "k", "d"]);
@@ -175,8 +162,7 @@ fn a_chat_without_messages_names_the_command_that_takes_them_back() {
 
 #[test]
 fn an_edit_during_a_reply_names_the_key_that_stops_the_reply_and_not_the_edit() {
-    let mut bench = Bench::ready();
-    bench.exchange("Hi", "one");
+    let mut bench = Bench::answered("Hi", "one");
     bench.say("More");
     bench.press(&["tab", "k", "e"]);
     bench.type_text("!");
@@ -189,8 +175,7 @@ fn an_edit_during_a_reply_names_the_key_that_stops_the_reply_and_not_the_edit() 
 
 #[test]
 fn an_edit_given_up_is_in_the_prompt_history() {
-    let mut bench = Bench::ready();
-    bench.exchange("Hi", "one");
+    let mut bench = Bench::answered("Hi", "one");
     bench.press(&["tab", "k", "e"]);
     bench.type_text(" there");
     bench.press(&["esc"]);
@@ -201,8 +186,7 @@ fn an_edit_given_up_is_in_the_prompt_history() {
 
 #[test]
 fn one_version_says_how_another_is_made_of_it() {
-    let mut bench = Bench::ready();
-    bench.exchange("Hi", "one");
+    let mut bench = Bench::answered("Hi", "one");
     bench.press(&["tab", "left"]);
     assert_eq!(bench.notice(), "this message has one version; r writes another");
     bench.press(&["k", "left"]);
@@ -211,8 +195,7 @@ fn one_version_says_how_another_is_made_of_it() {
 
 #[test]
 fn finding_walks_the_matches_from_the_last() {
-    let mut bench = Bench::ready();
-    bench.exchange("apple", "Apple pie");
+    let mut bench = Bench::answered("apple", "Apple pie");
     bench.press(&["ctrl+f"]);
     bench.type_text("apple");
     let turns: Vec<TurnId> = bench.app.talk.chat.branch().iter().map(|turn| turn.id).collect();
@@ -227,8 +210,7 @@ fn finding_walks_the_matches_from_the_last() {
 
 #[test]
 fn copying_takes_the_reply_or_its_code() {
-    let mut bench = Bench::ready();
-    bench.exchange("Hi", "so:\n```\ncode\n```");
+    let mut bench = Bench::answered("Hi", "so:\n```\ncode\n```");
     bench.press(&["tab"]);
     assert_eq!(bench.press(&["y"]), [Effect::Copy("so:\n```\ncode\n```".into())]);
     assert_eq!(bench.press(&["Y"]), [Effect::Copy("code".into())]);
@@ -236,8 +218,7 @@ fn copying_takes_the_reply_or_its_code() {
 
 #[test]
 fn scrolling_up_leaves_the_end_and_sending_returns_to_it() {
-    let mut bench = Bench::ready();
-    bench.exchange("Hi", "one");
+    let mut bench = Bench::answered("Hi", "one");
     bench.app.scroll_page(false);
     assert!(matches!(bench.app.transcript.scroll, Scroll::Anchor { moved: -1, .. }));
     bench.say("More");

@@ -31,13 +31,7 @@ fn rereading(bench: &Bench) -> u64 {
 }
 
 fn asked(effects: &[Effect]) -> Option<Rescore> {
-    effects.iter().find_map(|effect| match effect {
-        Effect::Engine(_, _, request) => match &**request {
-            Request::Job(Job::Rescore(reread)) => Some((**reread).clone()),
-            _ => None,
-        },
-        _ => None,
-    })
+    asked_in!(effects, _, Request::Job(Job::Rescore(reread)) => (**reread).clone())
 }
 
 fn texts(reread: &Rescore) -> Vec<(Role, String)> {

@@ -54,8 +54,7 @@ fn an_empty_message_is_not_sent() {
 
 #[test]
 fn a_second_turn_carries_the_tokens_of_the_first_reply() {
-    let mut bench = Bench::ready();
-    bench.exchange("Hi", "Hello!");
+    let mut bench = Bench::answered("Hi", "Hello!");
     let effects = bench.say("More");
     let Prompt::Chat { messages, continue_last, clock_ms } = &generated(&effects).prompt else { panic!() };
     let stored = StoredTokens { vocabulary: "words".into(), tokens: vec![(TokenId(1), 6)] };
@@ -73,8 +72,7 @@ fn a_second_turn_carries_the_tokens_of_the_first_reply() {
 
 #[test]
 fn a_message_typed_while_writing_is_sent_when_the_reply_is_done() {
-    let mut bench = Bench::ready();
-    bench.say("One");
+    let mut bench = Bench::asked("One");
     bench.write("first");
     let effects = brief(&bench.say("Two"));
     assert_eq!(effects, ["history Two", "draft chat \"Two\""]);
@@ -112,8 +110,7 @@ fn a_message_sent_while_loading_is_stored_at_once_and_generated_when_ready() {
 
 #[test]
 fn stopping_takes_an_unsent_message_back_into_the_composer() {
-    let mut bench = Bench::ready();
-    bench.say("One");
+    let mut bench = Bench::asked("One");
     bench.say("Two");
     bench.type_text("Three");
     let effects = bench.press(&["esc"]);
@@ -127,8 +124,7 @@ fn stopping_takes_an_unsent_message_back_into_the_composer() {
 
 #[test]
 fn a_full_context_leaves_the_oldest_pair_out_and_says_so() {
-    let mut bench = Bench::ready();
-    bench.exchange("One", "1");
+    let mut bench = Bench::answered("One", "1");
     bench.exchange("Two", "2");
     bench.say("Three");
     let full = || Failure { message: "too long".into(), kind: FailureKind::ContextFull };
@@ -155,8 +151,7 @@ fn with_the_rule_stop_a_full_context_is_a_failure() {
 
 #[test]
 fn a_dead_engine_costs_the_model_and_never_the_reply() {
-    let mut bench = Bench::ready();
-    bench.say("Hi");
+    let mut bench = Bench::asked("Hi");
     bench.write("half");
     let exit = Exit {
         expected: false,
@@ -180,8 +175,7 @@ fn a_dead_engine_costs_the_model_and_never_the_reply() {
 
 #[test]
 fn quitting_saves_first_and_then_ends_engine_and_app() {
-    let mut bench = Bench::ready();
-    bench.say("Hi");
+    let mut bench = Bench::asked("Hi");
     bench.write("half");
     bench.type_text("draft");
     let expected = [

@@ -16,8 +16,7 @@ fn paces(effects: &[Effect]) -> Vec<Option<u32>> {
 
 /// A reply at two tokens a second, its first token written and the engine waiting.
 fn slow() -> Bench {
-    let mut bench = Bench::ready();
-    bench.say("/slow 2");
+    let mut bench = Bench::asked("/slow 2");
     let effects = bench.say("hello");
     assert_eq!(generated(&effects).allow, Some(1));
     bench.write("a");

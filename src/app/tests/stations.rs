@@ -9,8 +9,7 @@ use crate::inspect::stages::{SamplerTrace, TraceSource};
 
 /// A reply of three tokens, its prompt known, and the cursor on its second.
 pub(crate) fn reading() -> Bench {
-    let mut bench = Bench::ready();
-    bench.say("Hi");
+    let mut bench = Bench::asked("Hi");
     bench.reply(Event::Prompt(PromptFacts {
         ids: vec![TokenId(0), TokenId(2)],
         seed: 7,
@@ -227,7 +226,7 @@ fn every_station_is_opened_by_its_typed_command() {
     let mut bench = reading();
     bench.app.focus = Focus::Composer;
     for station in Station::ALL {
-        for line in [station.name().to_owned(), format!("station {}", station.name())] {
+        for line in [station.about().name.to_owned(), format!("station {}", station.about().name)] {
             bench.app.inspector.station = Station::Softmax;
             bench.say(&format!("/{line}"));
             assert_eq!((bench.app.inspector.station, bench.draft().as_str()), (station, ""));
@@ -264,8 +263,7 @@ fn where_neither_pane_nor_rail_shows_a_station_its_key_opens_it_alone() {
 
 #[test]
 fn escape_goes_from_the_grid_back_to_the_layers() {
-    let mut bench = Bench::ready();
-    bench.exchange("Hi", "Hello");
+    let mut bench = Bench::answered("Hi", "Hello");
     bench.send(Msg::Resize(80, 24));
     bench.press(&["alt+6", "g"]);
     assert!(bench.app.inspector.depths.shows_grid);

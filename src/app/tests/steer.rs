@@ -18,13 +18,8 @@ fn answer(bench: &mut Bench, event: Event) {
 
 /// The pass that is asked for.
 fn inspected(effects: &[Effect]) -> Inspect {
-    let asked = effects.iter().find_map(|effect| match effect {
-        Effect::Engine(_, _, request) => match &**request {
-            Request::Inspection(Inspection::Inspect(inspect)) => Some((**inspect).clone()),
-            _ => None,
-        },
-        _ => None,
-    });
+    let asked =
+        asked_in!(effects, _, Request::Inspection(Inspection::Inspect(inspect)) => (**inspect).clone());
     asked.expect("a preview is asked for")
 }
 

@@ -9,8 +9,7 @@ use crate::token::TokenKind;
 
 /// A bench whose chat holds "Hi" and a reply of these tokens, with the focus in the transcript.
 fn replied(tokens: &[&str]) -> Bench {
-    let mut bench = Bench::ready();
-    bench.say("Hi");
+    let mut bench = Bench::asked("Hi");
     for token in tokens {
         bench.write(token);
     }
@@ -54,8 +53,7 @@ fn tokens_and_words_are_walked_and_the_ends_hold() {
 
 #[test]
 fn esc_leaves_the_cursor_first_and_never_stops_the_reply_with_it() {
-    let mut bench = Bench::ready();
-    bench.say("Hi");
+    let mut bench = Bench::asked("Hi");
     bench.write("a");
     bench.press(&["tab", "h"]);
     assert_eq!(index(&bench), Some(0));
@@ -154,13 +152,7 @@ fn answered() -> Bench {
 }
 
 fn score_of(effects: &[Effect]) -> Option<(u64, Score)> {
-    effects.iter().find_map(|effect| match effect {
-        Effect::Engine(_, id, request) => match &**request {
-            Request::Job(Job::Score(score)) => Some((id.0, (**score).clone())),
-            _ => None,
-        },
-        _ => None,
-    })
+    asked_in!(effects, id, Request::Job(Job::Score(score)) => (id.0, (**score).clone()))
 }
 
 /// Colours on, and what the store holds (nothing) read.

@@ -94,8 +94,7 @@ fn the_store_never_hears_of_the_tour() {
 
 #[test]
 fn a_command_that_leaves_the_tour_ends_it_first() {
-    let mut bench = Bench::ready();
-    bench.exchange("hello", "hi");
+    let mut bench = Bench::answered("hello", "hi");
     let branch = bench.branch();
     bench.app.begin_tour();
     bench.press(&["enter", "ctrl+r"]);
@@ -113,8 +112,7 @@ fn a_command_that_leaves_the_tour_ends_it_first() {
 
 #[test]
 fn a_reply_is_not_stopped_for_the_tour() {
-    let mut bench = Bench::ready();
-    bench.say("hello");
+    let mut bench = Bench::asked("hello");
     bench.app.begin_tour();
     assert!(bench.app.tour().is_none() && bench.app.talk.run.is_some());
     assert!(bench.notice().contains("when it is done"), "{}", bench.notice());
@@ -134,8 +132,7 @@ fn the_tour_waits_for_its_model_and_says_so() {
 
 #[test]
 fn the_tour_is_offered_after_the_first_reply_only() {
-    let mut bench = Bench::ready();
-    bench.exchange("hello", "hi");
+    let mut bench = Bench::answered("hello", "hi");
     assert!(bench.notice().contains("/tour"), "{}", bench.notice());
     bench.app.out.notice = None;
     bench.exchange("again", "hi");

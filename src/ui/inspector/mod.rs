@@ -79,7 +79,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
 
 /// The title of the open station.
 pub fn title(app: &App) -> &'static str {
-    app.inspector.station.title()
+    app.inspector.station.about().title
 }
 
 /// The strip: brackets stand in gaps that exist anyway, so it never shifts.
@@ -97,7 +97,7 @@ fn strip(theme: &Theme, form: Form, opened: Station, at: Rect, buf: &mut Buffer)
         };
         let role = if open { Role::Strong } else { Role::Muted };
         x += text::put(buf, text::row(at, 0, x), gap, theme.style(Role::Strong));
-        let name = format!("{digit}{}", station.strip()[usize::from(form.full)]);
+        let name = format!("{digit}{}", station.about().strip[usize::from(form.full)]);
         x += text::put(buf, text::row(at, 0, x), &name, theme.style(role));
         before = open;
     }

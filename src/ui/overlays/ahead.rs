@@ -12,55 +12,51 @@ use crate::ui::widgets::{bar, number, text, token};
 const BAR: u16 = 8;
 
 impl Draw for Ahead {
-    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
-        draw(on, self)
+    fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        let theme = canvas.theme;
+        let config = &canvas.app.config.inspector;
+        let shape = format!("{} wide, {} deep", config.look_ahead_width, config.look_ahead_depth);
+        let right = if self.looked {
+            let seconds = self.found.ms / 1000.0;
+            format!("{shape}   {} tokens read in {seconds:.2} s", self.found.decoded)
+        } else {
+            shape
+        };
+        let inside = canvas.frame("Look ahead", &right, 96, 32);
+        let before = canvas.app.view().text_before(self.at).0;
+        let before = text::tail(&token::one_line(&before, &theme.symbols), inside.width.saturating_sub(6));
+        canvas.cell(inside, 1, inside.width, &before, Role::Text);
+        let (one, total) = (inside.width.saturating_sub(19), inside.width.saturating_sub(1));
+        let heads = text::row(inside, 1, 0);
+        canvas.cell_right(heads, one, "%", Role::Muted);
+        canvas.cell_right(heads, total, "so far %", Role::Muted);
+        let list = body(inside, 2, 2);
+        let said = self.refused().or_else(|| {
+            Some(match self.next()? {
+                AheadOf::Paths => "looking",
+                AheadOf::Numbers(_) => "taking this path: its tokens are being read",
+            })
+        });
+        let rows = self.rows();
+        let selected = rows.iter().rposition(|row| row.paths.contains(&self.selected)).unwrap_or(0);
+        let first = (selected + 1).saturating_sub(usize::from(list.height.saturating_sub(1)));
+        for (row, line) in rows.iter().skip(first).zip(0..list.height.saturating_sub(1)) {
+            draw_row(canvas, self, row, text::row(list, line, 0), (one, total));
+        }
+        if let Some(said) = said {
+            let status = text::row(inside, inside.height.saturating_sub(2), 0);
+            canvas.cell(status, 1, status.width, said, Role::Muted);
+        }
+        let key = Keys(&canvas.app.keymap);
+        let offered = vec![
+            ("1…9".to_owned(), "take"),
+            (key.list(), "path"),
+            (key.of(Command::Choose), "take it"),
+            (key.of(Command::Escape), "close"),
+        ];
+        canvas.keys(inside, offered);
+        None
     }
-}
-
-fn draw(canvas: &mut Canvas<'_>, open: &Ahead) -> Option<(u16, u16)> {
-    let theme = canvas.theme;
-    let config = &canvas.app.config.inspector;
-    let shape = format!("{} wide, {} deep", config.look_ahead_width, config.look_ahead_depth);
-    let right = if open.looked {
-        let seconds = open.found.ms / 1000.0;
-        format!("{shape}   {} tokens read in {seconds:.2} s", open.found.decoded)
-    } else {
-        shape
-    };
-    let inside = canvas.frame("Look ahead", &right, 96, 32);
-    let before = canvas.app.view().text_before(open.at).0;
-    let before = text::tail(&token::one_line(&before, &theme.symbols), inside.width.saturating_sub(6));
-    canvas.cell(inside, 1, inside.width, &before, Role::Text);
-    let (one, total) = (inside.width.saturating_sub(19), inside.width.saturating_sub(1));
-    let heads = text::row(inside, 1, 0);
-    canvas.cell_right(heads, one, "%", Role::Muted);
-    canvas.cell_right(heads, total, "so far %", Role::Muted);
-    let list = body(inside, 2, 2);
-    let said = open.refused().or_else(|| {
-        Some(match open.next()? {
-            AheadOf::Paths => "looking",
-            AheadOf::Numbers(_) => "taking this path: its tokens are being read",
-        })
-    });
-    let rows = open.rows();
-    let selected = rows.iter().rposition(|row| row.paths.contains(&open.selected)).unwrap_or(0);
-    let first = (selected + 1).saturating_sub(usize::from(list.height.saturating_sub(1)));
-    for (row, line) in rows.iter().skip(first).zip(0..list.height.saturating_sub(1)) {
-        draw_row(canvas, open, row, text::row(list, line, 0), (one, total));
-    }
-    if let Some(said) = said {
-        let status = text::row(inside, inside.height.saturating_sub(2), 0);
-        canvas.cell(status, 1, status.width, said, Role::Muted);
-    }
-    let key = Keys(&canvas.app.keymap);
-    let offered = vec![
-        ("1…9".to_owned(), "take"),
-        (key.list(), "path"),
-        (key.of(Command::Choose), "take it"),
-        (key.of(Command::Escape), "close"),
-    ];
-    canvas.keys(inside, offered);
-    None
 }
 
 fn draw_row(

@@ -14,41 +14,38 @@ use crate::ui::widgets::table::{Cell, Column, Table};
 use crate::ui::widgets::{number, text, token};
 
 impl Draw for Alternatives {
-    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
-        draw(on, self)
+    fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        let (app, theme) = (canvas.app, canvas.theme);
+        let vocabulary = self.vocabulary.as_ref().and_then(|hash| app.talk.vocabularies.get(hash));
+        let title =
+            format!("Instead of {}", token::shown(&self.step.bytes, TokenKind::Normal, &theme.symbols));
+        let tokens = app.talk.chat.turn(self.at.turn).map_or(0, |turn| app.view().turn_tokens(turn).len());
+        let right = format!("token {} of {tokens}", self.at.index + 1);
+        let inside = canvas.frame(&title, &right, 84, 24);
+        let all = vocabulary.map_or(0, |all| all.len() as u64);
+        let placeholder = match all {
+            0 => "the vocabulary is not there".to_owned(),
+            all => format!("type to filter all {} tokens", number::grouped(all)),
+        };
+        let cursor = canvas.filter(inside, &self.filter, &placeholder);
+        let columns = [
+            Column::left("", 3, 1),
+            Column::left("", 5, 1),
+            Column::left("token", 7, 17),
+            Column::right("model %", 32),
+            Column::left("0          50        100", 33, 24),
+            Column::left("", 58, 22),
+        ];
+        let table = Table::of(theme, columns);
+        table.heads().draw(inside, 1, canvas.buf);
+        for (index, at, _) in canvas.list(body(inside, 2, 3), self.rows.len(), self.selected) {
+            row(app, self, &table, index).draw(at, 0, canvas.buf);
+        }
+        let status = text::row(inside, inside.height.saturating_sub(2), 0);
+        canvas.cell(status, 3, status.width, &words(app, self), Role::Muted);
+        keys(canvas, self, inside);
+        cursor.filter(|_| self.typing)
     }
-}
-
-fn draw(canvas: &mut Canvas<'_>, open: &Alternatives) -> Option<(u16, u16)> {
-    let (app, theme) = (canvas.app, canvas.theme);
-    let vocabulary = open.vocabulary.as_ref().and_then(|hash| app.talk.vocabularies.get(hash));
-    let title = format!("Instead of {}", token::shown(&open.step.bytes, TokenKind::Normal, &theme.symbols));
-    let tokens = app.talk.chat.turn(open.at.turn).map_or(0, |turn| app.view().turn_tokens(turn).len());
-    let right = format!("token {} of {tokens}", open.at.index + 1);
-    let inside = canvas.frame(&title, &right, 84, 24);
-    let all = vocabulary.map_or(0, |all| all.len() as u64);
-    let placeholder = match all {
-        0 => "the vocabulary is not there".to_owned(),
-        all => format!("type to filter all {} tokens", number::grouped(all)),
-    };
-    let cursor = canvas.filter(inside, &open.filter, &placeholder);
-    let columns = [
-        Column::left("", 3, 1),
-        Column::left("", 5, 1),
-        Column::left("token", 7, 17),
-        Column::right("model %", 32),
-        Column::left("0          50        100", 33, 24),
-        Column::left("", 58, 22),
-    ];
-    let table = Table::of(theme, columns);
-    table.heads().draw(inside, 1, canvas.buf);
-    for (index, at, _) in canvas.list(body(inside, 2, 3), open.rows.len(), open.selected) {
-        row(app, open, &table, index).draw(at, 0, canvas.buf);
-    }
-    let status = text::row(inside, inside.height.saturating_sub(2), 0);
-    canvas.cell(status, 3, status.width, &words(app, open), Role::Muted);
-    keys(canvas, open, inside);
-    cursor.filter(|_| open.typing)
 }
 
 fn keys(canvas: &mut Canvas<'_>, open: &Alternatives, inside: Rect) {

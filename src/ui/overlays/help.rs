@@ -22,41 +22,37 @@ struct Line {
 }
 
 impl Draw for Help {
-    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
-        draw(on, self.page, self.scroll)
+    fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        let page = self.page.min(HELP_PAGES - 1);
+        let right = format!("page {} of {HELP_PAGES}", page + 1);
+        let inside = canvas.frame("Help", &right, 112, 26);
+        let list = body(inside, 0, 2);
+        let room = list.width.saturating_sub(2);
+        let lines = match HelpPage::at(page) {
+            HelpPage::Group(group, title) => group_page(canvas.app, group, title, room),
+            HelpPage::Station(station) => station_page(canvas.app, &Page::read(station.about().page), room),
+            HelpPage::Steering => station_page(canvas.app, &Page::read(STEERING), room),
+        };
+        let first = canvas.scrolled(self.scroll, lines.len(), list.height);
+        for (line, row) in lines.iter().skip(first).zip(0..list.height) {
+            let at = text::row(list, row, 1);
+            canvas.cell(at, 0, line.left.saturating_sub(1), &line.label, Role::Strong);
+            canvas.cell(at, line.left, at.width, &line.words, line.role);
+        }
+        let more =
+            if first + usize::from(list.height) < lines.len() { "scroll: there is more" } else { "scroll" };
+        let key = Keys(&canvas.app.keymap);
+        let pages = key.together(&[Command::HelpPrevious, Command::HelpNext]);
+        canvas.keys(
+            inside,
+            vec![
+                (pages, "page"),
+                (key.together(&[Command::ScrollUp, Command::ScrollDown]), more),
+                (key.of(Command::Escape), "close"),
+            ],
+        );
+        None
     }
-}
-
-fn draw(canvas: &mut Canvas<'_>, page: usize, scroll: u16) -> Option<(u16, u16)> {
-    let page = page.min(HELP_PAGES - 1);
-    let right = format!("page {} of {HELP_PAGES}", page + 1);
-    let inside = canvas.frame("Help", &right, 112, 26);
-    let list = body(inside, 0, 2);
-    let room = list.width.saturating_sub(2);
-    let lines = match HelpPage::at(page) {
-        HelpPage::Group(group, title) => group_page(canvas.app, group, title, room),
-        HelpPage::Station(station) => station_page(canvas.app, &Page::read(station.page()), room),
-        HelpPage::Steering => station_page(canvas.app, &Page::read(STEERING), room),
-    };
-    let first = canvas.scrolled(scroll, lines.len(), list.height);
-    for (line, row) in lines.iter().skip(first).zip(0..list.height) {
-        let at = text::row(list, row, 1);
-        canvas.cell(at, 0, line.left.saturating_sub(1), &line.label, Role::Strong);
-        canvas.cell(at, line.left, at.width, &line.words, line.role);
-    }
-    let more =
-        if first + usize::from(list.height) < lines.len() { "scroll: there is more" } else { "scroll" };
-    let key = Keys(&canvas.app.keymap);
-    let pages = key.together(&[Command::HelpPrevious, Command::HelpNext]);
-    canvas.keys(
-        inside,
-        vec![
-            (pages, "page"),
-            (key.together(&[Command::ScrollUp, Command::ScrollDown]), more),
-            (key.of(Command::Escape), "close"),
-        ],
-    );
-    None
 }
 
 /// Words wrapped beside their label.

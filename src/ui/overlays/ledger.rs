@@ -30,38 +30,34 @@ fn table(theme: &Theme, width: u16) -> Table<'_, 9> {
 }
 
 impl Draw for Ledger {
-    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
-        draw(on, self)
-    }
-}
-
-fn draw(canvas: &mut Canvas<'_>, ledger: &Ledger) -> Option<(u16, u16)> {
-    let turn = canvas.app.talk.chat.turn(ledger.turn)?;
-    let tokens = canvas.app.view().turn_tokens(turn);
-    let right = format!("{} of {}", ledger.rows.len(), tokens.len());
-    let inside = canvas.frame("Tokens of this message", &right, 118, 34);
-    let cursor = canvas.filter(inside, &ledger.filter, "type to filter");
-    let sorted = format!("by {}", ledger.order.name());
-    text::put_right(canvas.buf, text::row(inside, 0, 0), &sorted, canvas.theme.style(Role::Muted));
-    let table = table(canvas.theme, inside.width);
-    table.heads().draw(inside, 2, canvas.buf);
-    let list = body(inside, 3, 2);
-    for (index, at, _) in canvas.list(list, ledger.rows.len(), ledger.selected) {
-        let position = ledger.rows[index];
-        if let Some(token) = tokens.get(position) {
-            row(canvas.app, &table, position, token).draw(at, 0, canvas.buf);
+    fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        let turn = canvas.app.talk.chat.turn(self.turn)?;
+        let tokens = canvas.app.view().turn_tokens(turn);
+        let right = format!("{} of {}", self.rows.len(), tokens.len());
+        let inside = canvas.frame("Tokens of this message", &right, 118, 34);
+        let cursor = canvas.filter(inside, &self.filter, "type to filter");
+        let sorted = format!("by {}", self.order.name());
+        text::put_right(canvas.buf, text::row(inside, 0, 0), &sorted, canvas.theme.style(Role::Muted));
+        let table = table(canvas.theme, inside.width);
+        table.heads().draw(inside, 2, canvas.buf);
+        let list = body(inside, 3, 2);
+        for (index, at, _) in canvas.list(list, self.rows.len(), self.selected) {
+            let position = self.rows[index];
+            if let Some(token) = tokens.get(position) {
+                row(canvas.app, &table, position, token).draw(at, 0, canvas.buf);
+            }
         }
+        let key = Keys(&canvas.app.keymap);
+        let offered = vec![
+            (key.list(), "token"),
+            (key.together(&[Command::LedgerOrderPrevious, Command::LedgerOrderNext]), "order"),
+            (key.of(Command::Choose), "go there"),
+            (key.of(Command::LedgerCopy), "copy"),
+            (key.of(Command::Escape), "close"),
+        ];
+        canvas.keys(inside, offered);
+        cursor
     }
-    let key = Keys(&canvas.app.keymap);
-    let offered = vec![
-        (key.list(), "token"),
-        (key.together(&[Command::LedgerOrderPrevious, Command::LedgerOrderNext]), "order"),
-        (key.of(Command::Choose), "go there"),
-        (key.of(Command::LedgerCopy), "copy"),
-        (key.of(Command::Escape), "close"),
-    ];
-    canvas.keys(inside, offered);
-    cursor
 }
 
 fn row(app: &App, table: &Table<'_, 9>, position: usize, shown: &TurnToken<'_>) -> Row {

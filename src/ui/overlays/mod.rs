@@ -68,7 +68,7 @@ pub fn draw(
 
 /// How an overlay of one kind is drawn; gives the cell of its cursor, if it has one.
 trait Draw {
-    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)>;
+    fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)>;
 }
 
 macro_rules! drawn {

@@ -6,7 +6,7 @@
 use ratatui::layout::Rect;
 
 use super::{Canvas, Draw, body, count, rows_for};
-use crate::app::{App, Keys, ModelStatus, Models, Picker};
+use crate::app::{App, Keys, ModelStatus, Models};
 use crate::command::Command;
 use crate::engine::protocol::{Loaded, TemplateKind};
 use crate::model_entry::{ModelEntry, ModelFacts};
@@ -19,43 +19,41 @@ use crate::ui::widgets::table::{Cell, Column, Table};
 use crate::ui::widgets::{number, text};
 
 impl Draw for Models {
-    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
-        draw(on, &self.picker)
-    }
-}
-
-fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
-    let app = canvas.app;
-    let all = app.model.catalogue.len();
-    let inside = canvas.frame("Models", &count(picker, all), 100, rows_for(all, 10) + 11);
-    let cursor = canvas.filter(inside, &picker.filter, "type to filter");
-    let table = table(canvas.theme, inside.width);
-    let rows = body(inside, 3, 6);
-    if inside.height > 9 {
-        table.heads().draw(inside, 2, canvas.buf);
-    }
-    for (index, at, _) in canvas.list(rows, picker.rows.len(), picker.selected) {
-        if let Some(item) = app.model.catalogue.get(picker.rows[index]) {
-            row(app, &table, item).draw(at, 0, canvas.buf);
+    fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        let picker = &self.picker;
+        let app = canvas.app;
+        let all = app.model.catalogue.len();
+        let inside = canvas.frame("Models", &count(picker, all), 100, rows_for(all, 10) + 11);
+        let cursor = canvas.filter(inside, &picker.filter, "type to filter");
+        let table = table(canvas.theme, inside.width);
+        let rows = body(inside, 3, 6);
+        if inside.height > 9 {
+            table.heads().draw(inside, 2, canvas.buf);
         }
-    }
-    let selected = picker.rows.get(picker.selected).and_then(|index| app.model.catalogue.get(*index));
-    if let Some(item) = selected {
-        let facts = Rect { y: rows.bottom() + 1, height: 3.min(inside.bottom() - rows.bottom()), ..inside };
-        for (line, row) in facts_lines(app, item).iter().zip(0..facts.height.min(3)) {
-            let at = text::row(facts, row, 0);
-            canvas.cell(at, 3, at.width, line, if row == 0 { Role::Text } else { Role::Muted });
+        for (index, at, _) in canvas.list(rows, picker.rows.len(), picker.selected) {
+            if let Some(item) = app.model.catalogue.get(picker.rows[index]) {
+                row(app, &table, item).draw(at, 0, canvas.buf);
+            }
         }
+        let selected = picker.rows.get(picker.selected).and_then(|index| app.model.catalogue.get(*index));
+        if let Some(item) = selected {
+            let facts =
+                Rect { y: rows.bottom() + 1, height: 3.min(inside.bottom() - rows.bottom()), ..inside };
+            for (line, row) in facts_lines(app, item).iter().zip(0..facts.height.min(3)) {
+                let at = text::row(facts, row, 0);
+                canvas.cell(at, 3, at.width, line, if row == 0 { Role::Text } else { Role::Muted });
+            }
+        }
+        let key = Keys(&canvas.app.keymap);
+        let offered = vec![
+            (key.of(Command::Choose), "switch; the chat goes on"),
+            (key.of(Command::FetchModel), "fetch"),
+            (key.of(Command::RemoveModel), "remove"),
+            (key.of(Command::Escape), "close"),
+        ];
+        canvas.keys(inside, offered);
+        cursor
     }
-    let key = Keys(&canvas.app.keymap);
-    let offered = vec![
-        (key.of(Command::Choose), "switch; the chat goes on"),
-        (key.of(Command::FetchModel), "fetch"),
-        (key.of(Command::RemoveModel), "remove"),
-        (key.of(Command::Escape), "close"),
-    ];
-    canvas.keys(inside, offered);
-    cursor
 }
 
 /// The table: name, quantisation, file, context, speed, state. Columns go from the right, but for the state.

@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn every_station_has_a_page_with_all_its_parts() {
-        let pages = Station::ALL.map(|station| (station.title(), station.page()));
+        let pages = Station::ALL.map(|station| (station.about().title, station.about().page));
         for (title, markdown) in pages.into_iter().chain([("Steering", STEERING)]) {
             let page = Page::read(markdown);
             assert_eq!(page.title, title);

@@ -3,32 +3,29 @@
 //! Invariant: rows are indices into [`command::TABLE`].
 
 use super::{Canvas, Draw, about, body, count, rows_for};
-use crate::app::{Palette, Picker};
+use crate::app::Palette;
 use crate::command;
 use crate::theme::Role;
 use crate::ui::widgets::text;
 
 impl Draw for Palette {
-    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
-        draw(on, &self.picker)
+    fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        let picker = &self.picker;
+        let all = command::offered().count();
+        let inside = canvas.frame("Commands", &count(picker, all), 80, rows_for(all, 14) + 4);
+        let cursor = canvas.filter(inside, &picker.filter, "type to filter");
+        let (key_at, name_at) = (inside.width.saturating_sub(28), inside.width.saturating_sub(16));
+        for (index, at, _) in canvas.list(body(inside, 1, 1), picker.rows.len(), picker.selected) {
+            let Some(entry) = command::TABLE.get(picker.rows[index]) else { continue };
+            canvas.cell(at, 3, key_at.saturating_sub(4), entry.help(), Role::Text);
+            canvas.cell(at, key_at, 11, &canvas.app.keymap.shown(entry.command), Role::Strong);
+            canvas.cell(at, name_at, 16, &format!("/{}", entry.name), Role::Muted);
+        }
+        let selected = picker.rows.get(picker.selected).and_then(|row| command::TABLE.get(*row));
+        if let (Some(entry), Some(last)) = (selected, inside.height.checked_sub(1)) {
+            let line = about::about(canvas.app, entry);
+            canvas.cell(text::row(inside, last, 0), 1, inside.width.saturating_sub(2), &line, Role::Muted);
+        }
+        cursor
     }
-}
-
-fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
-    let all = command::offered().count();
-    let inside = canvas.frame("Commands", &count(picker, all), 80, rows_for(all, 14) + 4);
-    let cursor = canvas.filter(inside, &picker.filter, "type to filter");
-    let (key_at, name_at) = (inside.width.saturating_sub(28), inside.width.saturating_sub(16));
-    for (index, at, _) in canvas.list(body(inside, 1, 1), picker.rows.len(), picker.selected) {
-        let Some(entry) = command::TABLE.get(picker.rows[index]) else { continue };
-        canvas.cell(at, 3, key_at.saturating_sub(4), entry.help(), Role::Text);
-        canvas.cell(at, key_at, 11, &canvas.app.keymap.shown(entry.command), Role::Strong);
-        canvas.cell(at, name_at, 16, &format!("/{}", entry.name), Role::Muted);
-    }
-    let selected = picker.rows.get(picker.selected).and_then(|row| command::TABLE.get(*row));
-    if let (Some(entry), Some(last)) = (selected, inside.height.checked_sub(1)) {
-        let line = about::about(canvas.app, entry);
-        canvas.cell(text::row(inside, last, 0), 1, inside.width.saturating_sub(2), &line, Role::Muted);
-    }
-    cursor
 }

@@ -3,7 +3,7 @@
 //! Invariant: snippets are someone's text; they are made safe piece by piece, so the mark stays right.
 
 use super::{Canvas, Draw, body};
-use crate::app::{Keys, LineEdit, Search};
+use crate::app::{Keys, Search};
 use crate::command::Command;
 use crate::sanitize;
 use crate::store::Hit;
@@ -11,33 +11,30 @@ use crate::theme::Role;
 use crate::ui::widgets::text;
 
 impl Draw for Search {
-    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
-        draw(on, &self.input, &self.hits, self.selected)
+    fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        let Self { input, hits, selected } = self;
+        let found = if input.text.is_empty() { String::new() } else { format!("{} found", hits.len()) };
+        let inside = canvas.frame("Search all chats", &found, 100, 20);
+        let cursor = canvas.filter(inside, input, "words to look for");
+        let list = body(inside, 2, 2);
+        if hits.is_empty() && !input.text.is_empty() {
+            canvas.cell(text::row(list, 0, 0), 3, list.width, "nothing found", Role::Muted);
+        }
+        let title_width = (inside.width / 4).min(24);
+        for (index, at, _) in canvas.list(list, hits.len(), *selected) {
+            let hit = &hits[index];
+            canvas.cell(at, 3, title_width, &sanitize::for_display(&hit.title), Role::Text);
+            snippet(canvas, text::row(at, 0, title_width + 5), hit);
+        }
+        let key = Keys(&canvas.app.keymap);
+        let offered = vec![
+            (key.list(), "choose"),
+            (key.of(Command::Choose), "go there"),
+            (key.of(Command::Escape), "close"),
+        ];
+        canvas.keys(inside, offered);
+        cursor
     }
-}
-
-fn draw(canvas: &mut Canvas<'_>, input: &LineEdit, hits: &[Hit], selected: usize) -> Option<(u16, u16)> {
-    let found = if input.text.is_empty() { String::new() } else { format!("{} found", hits.len()) };
-    let inside = canvas.frame("Search all chats", &found, 100, 20);
-    let cursor = canvas.filter(inside, input, "words to look for");
-    let list = body(inside, 2, 2);
-    if hits.is_empty() && !input.text.is_empty() {
-        canvas.cell(text::row(list, 0, 0), 3, list.width, "nothing found", Role::Muted);
-    }
-    let title_width = (inside.width / 4).min(24);
-    for (index, at, _) in canvas.list(list, hits.len(), selected) {
-        let hit = &hits[index];
-        canvas.cell(at, 3, title_width, &sanitize::for_display(&hit.title), Role::Text);
-        snippet(canvas, text::row(at, 0, title_width + 5), hit);
-    }
-    let key = Keys(&canvas.app.keymap);
-    let offered = vec![
-        (key.list(), "choose"),
-        (key.of(Command::Choose), "go there"),
-        (key.of(Command::Escape), "close"),
-    ];
-    canvas.keys(inside, offered);
-    cursor
 }
 
 fn snippet(canvas: &mut Canvas<'_>, at: ratatui::layout::Rect, hit: &Hit) {

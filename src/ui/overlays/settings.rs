@@ -57,46 +57,45 @@ enum Line {
 }
 
 impl Draw for Settings {
-    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
-        draw(on, &self.picker)
-    }
-}
-
-fn draw(canvas: &mut Canvas<'_>, picker: &Picker) -> Option<(u16, u16)> {
-    let entries = entries(canvas.app);
-    let key = canvas.app.keymap.shown(Command::Settings);
-    let filtered = !picker.filter.text.is_empty();
-    let right = if filtered { count(picker, entries.len()) } else { key };
-    let inside = canvas.frame("Settings", &right, 100, MOST + 6);
-    let first_source = SOURCES[0].1 - 9;
-    let filter = Rect { width: inside.width.min(first_source - 2), ..inside };
-    let mut cursor = canvas.filter(filter, &picker.filter, "type to filter");
-    for (name, end) in shown_sources(inside.width) {
-        canvas.cell_right(text::row(inside, 0, 0), end, name, Role::Muted);
-    }
-    let list = body(inside, 2, 2);
-    let lines = lines(picker, &entries);
-    let selected = lines.iter().position(|line| *line == Line::Row(picker.selected)).unwrap_or(0);
-    for (line, row) in window(&lines, selected, list.height).iter().zip(0..list.height) {
-        let at = text::row(list, row, 0);
-        match line {
-            Line::Head(name) => canvas.cell(at, 1, at.width, name, Role::Strong),
-            Line::Row(index) => {
-                let Some(entry) = picker.rows.get(*index).and_then(|row| entries.get(*row)) else { continue };
-                let chosen = *index == picker.selected;
-                if chosen {
-                    canvas.mark(at);
-                }
-                let typed = picker.value.as_ref().filter(|_| chosen);
-                let typed = typed.map(|value| (value.text.as_str(), value.cursor));
-                cursor = row_of(canvas, at, entry, chosen, typed).or(cursor);
-            }
-            Line::Effect => effect(canvas, at),
-            Line::Blank => {}
+    fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        let picker = &self.picker;
+        let entries = entries(canvas.app);
+        let key = canvas.app.keymap.shown(Command::Settings);
+        let filtered = !picker.filter.text.is_empty();
+        let right = if filtered { count(picker, entries.len()) } else { key };
+        let inside = canvas.frame("Settings", &right, 100, MOST + 6);
+        let first_source = SOURCES[0].1 - 9;
+        let filter = Rect { width: inside.width.min(first_source - 2), ..inside };
+        let mut cursor = canvas.filter(filter, &picker.filter, "type to filter");
+        for (name, end) in shown_sources(inside.width) {
+            canvas.cell_right(text::row(inside, 0, 0), end, name, Role::Muted);
         }
+        let list = body(inside, 2, 2);
+        let lines = lines(picker, &entries);
+        let selected = lines.iter().position(|line| *line == Line::Row(picker.selected)).unwrap_or(0);
+        for (line, row) in window(&lines, selected, list.height).iter().zip(0..list.height) {
+            let at = text::row(list, row, 0);
+            match line {
+                Line::Head(name) => canvas.cell(at, 1, at.width, name, Role::Strong),
+                Line::Row(index) => {
+                    let Some(entry) = picker.rows.get(*index).and_then(|row| entries.get(*row)) else {
+                        continue;
+                    };
+                    let chosen = *index == picker.selected;
+                    if chosen {
+                        canvas.mark(at);
+                    }
+                    let typed = picker.value.as_ref().filter(|_| chosen);
+                    let typed = typed.map(|value| (value.text.as_str(), value.cursor));
+                    cursor = row_of(canvas, at, entry, chosen, typed).or(cursor);
+                }
+                Line::Effect => effect(canvas, at),
+                Line::Blank => {}
+            }
+        }
+        keys(canvas, inside, picker.value.is_some());
+        cursor
     }
-    keys(canvas, inside, picker.value.is_some());
-    cursor
 }
 
 fn keys(canvas: &mut Canvas<'_>, inside: Rect, typing: bool) {

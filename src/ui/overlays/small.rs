@@ -14,21 +14,21 @@ use crate::ui::composer;
 use crate::ui::widgets::{number, text};
 
 impl Draw for Licence {
-    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
-        licence(on, &self.entry, self.scroll);
+    fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        licence(canvas, &self.entry, self.scroll);
         None
     }
 }
 
 impl Draw for TextBox {
-    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
-        text_box(on, &self.title, &self.input, self.action)
+    fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        text_box(canvas, &self.title, &self.input, self.action)
     }
 }
 
 impl Draw for Confirm {
-    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
-        confirm(on, &self.question);
+    fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        confirm(canvas, &self.question);
         None
     }
 }

@@ -27,47 +27,43 @@ const KL: f32 = 8.0;
 const TOKENS: usize = 8;
 
 impl Draw for SteerPanel {
-    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
-        draw(on)
+    fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        let app = canvas.app;
+        let kept = app.view().steering().map_or_else(
+            || "not steered".to_owned(),
+            |push| {
+                format!(
+                    "in force: {} at {:+.2} after L{}",
+                    push.name,
+                    push.strength,
+                    push.layers.first().copied().unwrap_or(0)
+                )
+            },
+        );
+        let inside = canvas.frame("Steer", &kept, 84, 24);
+        let words = "Pushes every token's state from one text towards another: h += α ‖h‖ d̂";
+        canvas.cell(inside, 1, inside.width, words, Role::Muted);
+        let help = format!("{} explains this", app.keymap.shown(Command::Help));
+        canvas.cell_right(text::row(inside, 1, 0), inside.width.saturating_sub(1), &help, Role::Muted);
+        let cursor = texts(canvas, inside);
+        where_and_how_hard(canvas, inside);
+        let list = body(inside, 8, 4);
+        preview(canvas, list);
+        twin(canvas, text::row(inside, inside.height.saturating_sub(3), 0));
+        said(canvas, text::row(inside, inside.height.saturating_sub(2), 0));
+        let key = Keys(&app.keymap);
+        let other = if app.view().steering().is_some() { Command::SteerEnd } else { Command::SteerSwap };
+        let offered = vec![
+            (key.list(), "field"),
+            (key.together(&[Command::ValueLess, Command::ValueMore]), "value"),
+            (key.of(Command::Choose), "steer"),
+            (key.of(other), if app.view().steering().is_some() { "off" } else { "swap" }),
+            (key.of(Command::SteerTwin), "twin"),
+            (key.of(Command::Escape), "close"),
+        ];
+        canvas.keys(inside, offered);
+        cursor
     }
-}
-
-fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
-    let app = canvas.app;
-    let kept = app.view().steering().map_or_else(
-        || "not steered".to_owned(),
-        |push| {
-            format!(
-                "in force: {} at {:+.2} after L{}",
-                push.name,
-                push.strength,
-                push.layers.first().copied().unwrap_or(0)
-            )
-        },
-    );
-    let inside = canvas.frame("Steer", &kept, 84, 24);
-    let words = "Pushes every token's state from one text towards another: h += α ‖h‖ d̂";
-    canvas.cell(inside, 1, inside.width, words, Role::Muted);
-    let help = format!("{} explains this", app.keymap.shown(Command::Help));
-    canvas.cell_right(text::row(inside, 1, 0), inside.width.saturating_sub(1), &help, Role::Muted);
-    let cursor = texts(canvas, inside);
-    where_and_how_hard(canvas, inside);
-    let list = body(inside, 8, 4);
-    preview(canvas, list);
-    twin(canvas, text::row(inside, inside.height.saturating_sub(3), 0));
-    said(canvas, text::row(inside, inside.height.saturating_sub(2), 0));
-    let key = Keys(&app.keymap);
-    let other = if app.view().steering().is_some() { Command::SteerEnd } else { Command::SteerSwap };
-    let offered = vec![
-        (key.list(), "field"),
-        (key.together(&[Command::ValueLess, Command::ValueMore]), "value"),
-        (key.of(Command::Choose), "steer"),
-        (key.of(other), if app.view().steering().is_some() { "off" } else { "swap" }),
-        (key.of(Command::SteerTwin), "twin"),
-        (key.of(Command::Escape), "close"),
-    ];
-    canvas.keys(inside, offered);
-    cursor
 }
 
 fn texts(canvas: &mut Canvas<'_>, inside: Rect) -> Option<(u16, u16)> {

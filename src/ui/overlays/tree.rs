@@ -25,46 +25,42 @@ const FIGURE: u16 = 22;
 const TAIL: u16 = 32;
 
 impl Draw for Tree {
-    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
-        draw(on, self)
+    fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        let screen = canvas.screen;
+        let area = Rect { y: screen.y + 1, height: screen.height.saturating_sub(1), ..screen };
+        popup::clear(canvas.buf, area);
+        if area.height < 6 {
+            return None;
+        }
+        let listed = canvas.app.view().tree_rows(self);
+        let body = Rect { height: area.height - 2, ..area };
+        let wide = area.width >= WIDE;
+        let (left, right) = if wide {
+            let right = Rect { x: body.x + BESIDE + 1, width: body.width - BESIDE - 1, ..body };
+            (Rect { width: BESIDE, ..body }, right)
+        } else {
+            (body, body)
+        };
+        if wide || !self.comparing {
+            branches(canvas, self, &listed, left);
+        }
+        if wide || self.comparing {
+            compare::draw(canvas, self, &listed, right, wide);
+        }
+        if wide {
+            line_between(canvas, Rect { x: left.right(), width: 1, ..body });
+        }
+        let notice = text::row(area, area.height - 2, 0);
+        if canvas.app.out.notice.is_some() {
+            rows::notice(canvas.app, canvas.theme, notice, 0, canvas.buf);
+        } else {
+            let said = "nothing is lost: every branch stays in the chat; going to one reuses the tokens before it \
+                        and decodes only what is new";
+            canvas.cell(notice, 1, notice.width.saturating_sub(2), said, Role::Muted);
+        }
+        keys(canvas, area);
+        None
     }
-}
-
-fn draw(canvas: &mut Canvas<'_>, tree: &Tree) -> Option<(u16, u16)> {
-    let screen = canvas.screen;
-    let area = Rect { y: screen.y + 1, height: screen.height.saturating_sub(1), ..screen };
-    popup::clear(canvas.buf, area);
-    if area.height < 6 {
-        return None;
-    }
-    let listed = canvas.app.view().tree_rows(tree);
-    let body = Rect { height: area.height - 2, ..area };
-    let wide = area.width >= WIDE;
-    let (left, right) = if wide {
-        let right = Rect { x: body.x + BESIDE + 1, width: body.width - BESIDE - 1, ..body };
-        (Rect { width: BESIDE, ..body }, right)
-    } else {
-        (body, body)
-    };
-    if wide || !tree.comparing {
-        branches(canvas, tree, &listed, left);
-    }
-    if wide || tree.comparing {
-        compare::draw(canvas, tree, &listed, right, wide);
-    }
-    if wide {
-        line_between(canvas, Rect { x: left.right(), width: 1, ..body });
-    }
-    let notice = text::row(area, area.height - 2, 0);
-    if canvas.app.out.notice.is_some() {
-        rows::notice(canvas.app, canvas.theme, notice, 0, canvas.buf);
-    } else {
-        let said = "nothing is lost: every branch stays in the chat; going to one reuses the tokens before it \
-                    and decodes only what is new";
-        canvas.cell(notice, 1, notice.width.saturating_sub(2), said, Role::Muted);
-    }
-    keys(canvas, area);
-    None
 }
 
 fn keys(canvas: &mut Canvas<'_>, area: Rect) {

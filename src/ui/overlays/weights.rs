@@ -19,38 +19,34 @@ use crate::ui::widgets::{number, token};
 const WHOLE: u16 = 3;
 
 impl Draw for WeightsPanel {
-    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
-        draw(on)
-    }
-}
-
-fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
-    let app = canvas.app;
-    let weights = app.weights.as_deref()?;
-    let what = if weights.by_message { "messages" } else { "sentences" };
-    let far = match (weights.started, weights.is_done()) {
-        (false, _) => {
-            number::counted(weights.parts.len(), if weights.by_message { "message" } else { "sentence" })
+    fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        let app = canvas.app;
+        let weights = app.weights.as_deref()?;
+        let what = if weights.by_message { "messages" } else { "sentences" };
+        let far = match (weights.started, weights.is_done()) {
+            (false, _) => {
+                number::counted(weights.parts.len(), if weights.by_message { "message" } else { "sentence" })
+            }
+            (true, false) => format!("{} of {} read", weights.done(), weights.parts.len()),
+            (true, true) => String::new(),
+        };
+        let inside = canvas.docked(&format!("What the {what} weigh"), &far);
+        let at = subject(canvas, weights, inside);
+        if weights.started {
+            keys_of_list(canvas, weights, inside);
+            list(canvas, weights, body(inside, at, 1), inside);
+        } else {
+            let other = if weights.by_message { "by sentence" } else { "by message" };
+            let key = Keys(&app.keymap);
+            let offered = vec![
+                (key.of(Command::Choose), "read"),
+                (key.of(Command::WeightsGrain), other),
+                (key.of(Command::Escape), "leave"),
+            ];
+            canvas.keys(inside, offered);
         }
-        (true, false) => format!("{} of {} read", weights.done(), weights.parts.len()),
-        (true, true) => String::new(),
-    };
-    let inside = canvas.docked(&format!("What the {what} weigh"), &far);
-    let at = subject(canvas, weights, inside);
-    if weights.started {
-        keys_of_list(canvas, weights, inside);
-        list(canvas, weights, body(inside, at, 1), inside);
-    } else {
-        let other = if weights.by_message { "by sentence" } else { "by message" };
-        let key = Keys(&app.keymap);
-        let offered = vec![
-            (key.of(Command::Choose), "read"),
-            (key.of(Command::WeightsGrain), other),
-            (key.of(Command::Escape), "leave"),
-        ];
-        canvas.keys(inside, offered);
+        None
     }
-    None
 }
 
 fn keys_of_list(canvas: &mut Canvas<'_>, weights: &Weights, inside: Rect) {

@@ -18,43 +18,39 @@ use crate::ui::widgets::{number, text, token};
 const HARDLY: f64 = 0.5;
 
 impl Draw for WhatIfPanel {
-    fn draw(&self, on: &mut Canvas<'_>) -> Option<(u16, u16)> {
-        draw(on)
+    fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
+        let app = canvas.app;
+        let what_if = app.what_if.as_deref()?;
+        let inside = canvas.docked("What if", "nothing is sent");
+        let mut at = edit(canvas, what_if, inside);
+        at = verdict(canvas, what_if, inside, at);
+        let key = Keys(&app.keymap);
+        let offered = vec![
+            (key.list(), "token"),
+            (key.of(Command::WhatIfSend), "send as a version"),
+            (key.of(Command::WhatIf), "edit on"),
+            (key.of(Command::Escape), "leave"),
+        ];
+        canvas.keys(inside, offered);
+        if !what_if.is_done() {
+            return None;
+        }
+        let roomy = inside.height > 14;
+        let list = body(inside, at + u16::from(roomy), 2 + u16::from(roomy));
+        let changes = what_if.changes();
+        table(canvas, &changes, what_if.selected, list);
+        if let Some(change) = changes.get(what_if.selected) {
+            let words = instead(app, canvas.theme, what_if, change);
+            canvas.cell(
+                text::row(inside, inside.height.saturating_sub(2), 0),
+                1,
+                inside.width,
+                &words,
+                Role::Muted,
+            );
+        }
+        None
     }
-}
-
-fn draw(canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
-    let app = canvas.app;
-    let what_if = app.what_if.as_deref()?;
-    let inside = canvas.docked("What if", "nothing is sent");
-    let mut at = edit(canvas, what_if, inside);
-    at = verdict(canvas, what_if, inside, at);
-    let key = Keys(&app.keymap);
-    let offered = vec![
-        (key.list(), "token"),
-        (key.of(Command::WhatIfSend), "send as a version"),
-        (key.of(Command::WhatIf), "edit on"),
-        (key.of(Command::Escape), "leave"),
-    ];
-    canvas.keys(inside, offered);
-    if !what_if.is_done() {
-        return None;
-    }
-    let roomy = inside.height > 14;
-    let list = body(inside, at + u16::from(roomy), 2 + u16::from(roomy));
-    let changes = what_if.changes();
-    table(canvas, &changes, what_if.selected, list);
-    if let Some(change) = changes.get(what_if.selected) {
-        let words = instead(app, canvas.theme, what_if, change);
-        canvas.cell(
-            text::row(inside, inside.height.saturating_sub(2), 0),
-            1,
-            inside.width,
-            &words,
-            Role::Muted,
-        );
-    }
-    None
 }
 
 /// What was changed; gives the next row.

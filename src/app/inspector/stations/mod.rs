@@ -61,19 +61,24 @@ pub(crate) const STATIONS: [&dyn StationUnit; Station::ALL.len()] = [
     &why::Why,
 ];
 
+/// What a station is called, whatever it shows.
+pub(crate) struct About {
+    /// Its name in commands, files and on the command line; the command that opens it has the same.
+    pub name: &'static str,
+    /// The title of its pane and of its page.
+    pub title: &'static str,
+    /// Its name in the strip after its digit: on narrow screens, and where there is room.
+    pub strip: [&'static str; 2],
+    /// The contexts of its keys, its own first and then those of its modes.
+    pub contexts: &'static [Context],
+    /// What `?` says of it, as Markdown: title, plain sentences, formulas, words, what is not shown, keys by command.
+    pub page: &'static str,
+}
+
 /// All that the rest of the app asks of a station; how it is drawn is in `ui/inspector`.
 pub(crate) trait StationUnit: Sync {
-    /// Its name in the strip, in commands, files and on the command line; its command has the same.
-    fn name(&self) -> &'static str;
-
-    /// The title of its pane and of its page.
-    fn title(&self) -> &'static str;
-
-    /// Its name in the strip after its digit: on narrow screens, and where there is room.
-    fn strip(&self) -> [&'static str; 2];
-
-    /// The contexts of its keys, its own first and then those of its modes.
-    fn contexts(&self) -> &'static [Context];
+    /// What it is called.
+    fn about(&self) -> About;
 
     /// The context that goes before its own now.
     fn mode(&self, _inspector: &Inspector) -> Option<Context> {
@@ -142,9 +147,6 @@ pub(crate) trait StationUnit: Sync {
     /// Keys with what they do, most useful first.
     fn hints(&self, on: &Display<'_>) -> Hints;
 
-    /// What `?` says of it, as Markdown: title, plain sentences, formulas, words, what is not shown, keys by command.
-    fn page(&self) -> &'static str;
-
     /// Its own figures for a file.
     fn export(&self, on: &Display<'_>, file: &mut Exported);
 }
@@ -168,29 +170,14 @@ impl Station {
         STATIONS[self as usize]
     }
 
-    /// Its name in commands and files.
-    pub fn name(self) -> &'static str {
-        self.unit().name()
-    }
-
-    /// The title of its pane and of its page.
-    pub fn title(self) -> &'static str {
-        self.unit().title()
-    }
-
-    /// Its name in the strip after its digit: on narrow screens, and where there is room.
-    pub fn strip(self) -> [&'static str; 2] {
-        self.unit().strip()
-    }
-
-    /// What `?` says of it, as Markdown.
-    pub fn page(self) -> &'static str {
-        self.unit().page()
+    /// What it is called.
+    pub(crate) fn about(self) -> About {
+        self.unit().about()
     }
 
     /// The station of that name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|station| station.name() == name)
+        Self::ALL.into_iter().find(|station| station.about().name == name)
     }
 
     /// The station of a digit on the strip.
@@ -205,7 +192,7 @@ impl Inspector {
     pub(crate) fn station_contexts(&self) -> Vec<Context> {
         let unit = self.station.unit();
         let mode = unit.mode(self);
-        mode.into_iter().chain(unit.contexts().first().copied()).chain([Context::Inspector]).collect()
+        mode.into_iter().chain(unit.about().contexts.first().copied()).chain([Context::Inspector]).collect()
     }
 
     /// Moves the selected row of a list of so many; whether the command is an arrow.
@@ -276,7 +263,7 @@ impl App {
         }
         let open = self.inspector.station;
         let is_its =
-            |station: &Station| entry.contexts().any(|context| station.unit().contexts().contains(&context));
+            |station: &Station| entry.contexts().any(|context| station.about().contexts.contains(&context));
         let its = std::iter::once(open).chain(Station::ALL).find(is_its);
         its.unwrap_or(open).unit().command(self, command);
         if let Some(station) = its.filter(|station| !self.inspector.station_open(*station)) {
@@ -329,10 +316,10 @@ mod tests {
     fn the_list_is_in_the_order_of_the_strip() {
         for (at, station) in Station::ALL.into_iter().enumerate() {
             assert_eq!(station as usize, at);
-            assert_eq!(Station::named(STATIONS[at].name()), Some(station));
+            assert_eq!(Station::named(STATIONS[at].about().name), Some(station));
             assert_eq!(
-                Command::named(station.name()).map(|command| command.entry().name),
-                Some(station.name())
+                Command::named(station.about().name).map(|command| command.entry().name),
+                Some(station.about().name)
             );
         }
         assert_eq!((Station::of_digit('0'), Station::of_digit('9')), (None, Some(Station::Why)));
@@ -347,9 +334,10 @@ mod tests {
         for station in Station::ALL {
             let unit = station.unit();
             app.inspector.station = station;
-            for entry in TABLE.iter().filter(|entry| entry.contexts().any(|of| unit.contexts().contains(&of)))
+            for entry in
+                TABLE.iter().filter(|entry| entry.contexts().any(|of| unit.about().contexts.contains(&of)))
             {
-                assert!(unit.command(&mut app, entry.command), "{} at {}", entry.name, unit.name());
+                assert!(unit.command(&mut app, entry.command), "{} at {}", entry.name, unit.about().name);
                 tried += 1;
             }
         }

@@ -10,7 +10,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use super::{Hints, Keys, StationUnit, arrow};
+use super::{About, Hints, Keys, StationUnit, arrow};
 use crate::app::Station;
 use crate::app::inspector::{Exported, Wish};
 use crate::app::{App, ChatView, Display, Inspector};
@@ -24,20 +24,14 @@ pub use state::{AttentionPicture, AttentionView, Grain, Ink};
 pub(crate) struct Attention;
 
 impl StationUnit for Attention {
-    fn name(&self) -> &'static str {
-        "attention"
-    }
-
-    fn title(&self) -> &'static str {
-        "Attention"
-    }
-
-    fn strip(&self) -> [&'static str; 2] {
-        ["att", "attn"]
-    }
-
-    fn contexts(&self) -> &'static [Context] {
-        &[Context::Attention]
+    fn about(&self) -> About {
+        About {
+            name: "attention",
+            title: "Attention",
+            strip: ["att", "attn"],
+            contexts: &[Context::Attention],
+            page: include_str!("attention.md"),
+        }
     }
 
     fn wants(&self, on: &Display<'_>) -> Option<Wish> {
@@ -129,10 +123,6 @@ impl StationUnit for Attention {
             (keys.of(Command::AttentionFirstToken), "token 0"),
             (keys.of(Command::SwitchOff), "switch off"),
         ]
-    }
-
-    fn page(&self) -> &'static str {
-        include_str!("attention.md")
     }
 
     fn export(&self, on: &Display<'_>, file: &mut Exported) {

@@ -92,13 +92,7 @@ fn an_answer_without_what_was_asked_is_not_asked_for_again() {
 }
 
 fn asked(effects: &[Effect]) -> Option<Attend> {
-    effects.iter().find_map(|effect| match effect {
-        Effect::Engine(_, _, request) => match &**request {
-            Request::Job(Job::Attend(attend)) => Some((**attend).clone()),
-            _ => None,
-        },
-        _ => None,
-    })
+    asked_in!(effects, _, Request::Job(Job::Attend(attend)) => (**attend).clone())
 }
 
 fn answer(bench: &mut Bench, event: Event) -> Vec<Effect> {

@@ -5,7 +5,7 @@
 pub(crate) mod state;
 mod table;
 
-use super::{Hints, Keys, StationUnit};
+use super::{About, Hints, Keys, StationUnit};
 use crate::app::Station;
 use crate::app::inspector::{Exported, Wish};
 use crate::app::{App, Display};
@@ -16,20 +16,14 @@ pub use state::EmbeddingView;
 pub(crate) struct Embedding;
 
 impl StationUnit for Embedding {
-    fn name(&self) -> &'static str {
-        "embedding"
-    }
-
-    fn title(&self) -> &'static str {
-        "Embedding"
-    }
-
-    fn strip(&self) -> [&'static str; 2] {
-        ["emb", "emb"]
-    }
-
-    fn contexts(&self) -> &'static [Context] {
-        &[Context::Embedding]
+    fn about(&self) -> About {
+        About {
+            name: "embedding",
+            title: "Embedding",
+            strip: ["emb", "emb"],
+            contexts: &[Context::Embedding],
+            page: include_str!("embedding.md"),
+        }
     }
 
     fn shows_own_pass(&self, _on: &Display<'_>) -> bool {
@@ -69,10 +63,6 @@ impl StationUnit for Embedding {
             (keys.of(Command::EmbeddingCentred), "centred"),
             (keys.of(Command::EmbeddingMap), "other map"),
         ]
-    }
-
-    fn page(&self) -> &'static str {
-        include_str!("embedding.md")
     }
 
     fn export(&self, on: &Display<'_>, file: &mut Exported) {

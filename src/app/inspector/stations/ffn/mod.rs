@@ -5,7 +5,7 @@
 mod neurons;
 mod state;
 
-use super::{Hints, Keys, StationUnit, arrow};
+use super::{About, Hints, Keys, StationUnit, arrow};
 use crate::app::inspector::{Exported, NEIGHBOURS, Wish};
 use crate::app::{App, Display};
 use crate::command::{Command, Context};
@@ -17,20 +17,14 @@ pub use state::FfnView;
 pub(crate) struct Ffn;
 
 impl StationUnit for Ffn {
-    fn name(&self) -> &'static str {
-        "ffn"
-    }
-
-    fn title(&self) -> &'static str {
-        "Feed-forward"
-    }
-
-    fn strip(&self) -> [&'static str; 2] {
-        ["ffn", "ffn"]
-    }
-
-    fn contexts(&self) -> &'static [Context] {
-        &[Context::Ffn]
+    fn about(&self) -> About {
+        About {
+            name: "ffn",
+            title: "Feed-forward",
+            strip: ["ffn", "ffn"],
+            contexts: &[Context::Ffn],
+            page: include_str!("ffn.md"),
+        }
     }
 
     fn wants(&self, on: &Display<'_>) -> Option<Wish> {
@@ -74,10 +68,6 @@ impl StationUnit for Ffn {
             (keys.of(Command::NextRival), "rival"),
             (keys.of(Command::SwitchOff), "switch off"),
         ]
-    }
-
-    fn page(&self) -> &'static str {
-        include_str!("ffn.md")
     }
 
     fn export(&self, on: &Display<'_>, file: &mut Exported) {

@@ -8,7 +8,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use super::{Hints, Keys, Station, StationUnit, arrow};
+use super::{About, Hints, Keys, Station, StationUnit, arrow};
 use crate::app::cursor::Move;
 use crate::app::inspector::{Exported, Wish};
 use crate::app::{App, Display};
@@ -20,20 +20,14 @@ pub use state::{Depths, Grid};
 pub(crate) struct Layers;
 
 impl StationUnit for Layers {
-    fn name(&self) -> &'static str {
-        "layers"
-    }
-
-    fn title(&self) -> &'static str {
-        "Layers"
-    }
-
-    fn strip(&self) -> [&'static str; 2] {
-        ["lay", "layers"]
-    }
-
-    fn contexts(&self) -> &'static [Context] {
-        &[Context::Layers]
+    fn about(&self) -> About {
+        About {
+            name: "layers",
+            title: "Layers",
+            strip: ["lay", "layers"],
+            contexts: &[Context::Layers],
+            page: include_str!("layers.md"),
+        }
     }
 
     fn wants(&self, on: &Display<'_>) -> Option<Wish> {
@@ -108,10 +102,6 @@ impl StationUnit for Layers {
             (keys.of(Command::LayersGrid), "grid over tokens"),
             (keys.of(Command::LayersRanks), "rank"),
         ]
-    }
-
-    fn page(&self) -> &'static str {
-        include_str!("layers.md")
     }
 
     fn export(&self, on: &Display<'_>, file: &mut Exported) {

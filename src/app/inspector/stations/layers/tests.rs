@@ -8,13 +8,7 @@ use crate::inspect::depth::{Depth, DepthCell};
 
 /// The reading among these effects.
 fn asked(effects: &[Effect]) -> Option<Depths> {
-    effects.iter().find_map(|effect| match effect {
-        Effect::Engine(_, _, request) => match &**request {
-            Request::Job(Job::Depths(depths)) => Some((**depths).clone()),
-            _ => None,
-        },
-        _ => None,
-    })
+    asked_in!(effects, _, Request::Job(Job::Depths(depths)) => (**depths).clone())
 }
 
 fn answer(bench: &mut Bench, event: Event) -> Vec<Effect> {

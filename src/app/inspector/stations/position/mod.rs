@@ -5,7 +5,7 @@
 mod choices;
 mod state;
 
-use super::{Hints, Keys, StationUnit, arrow};
+use super::{About, Hints, Keys, StationUnit, arrow};
 use crate::app::Station;
 use crate::app::inspector::{Exported, Wish};
 use crate::app::{App, Display};
@@ -17,20 +17,14 @@ pub use state::PositionView;
 pub(crate) struct Position;
 
 impl StationUnit for Position {
-    fn name(&self) -> &'static str {
-        "position"
-    }
-
-    fn title(&self) -> &'static str {
-        "Position"
-    }
-
-    fn strip(&self) -> [&'static str; 2] {
-        ["pos", "pos"]
-    }
-
-    fn contexts(&self) -> &'static [Context] {
-        &[Context::Position]
+    fn about(&self) -> About {
+        About {
+            name: "position",
+            title: "Position",
+            strip: ["pos", "pos"],
+            contexts: &[Context::Position],
+            page: include_str!("position.md"),
+        }
     }
 
     fn begins_with_own_pass(&self) -> bool {
@@ -98,10 +92,6 @@ impl StationUnit for Position {
             (keys.of(Command::PositionPick), "head and token"),
             (keys.of(Command::PositionDegrees), "degrees"),
         ]
-    }
-
-    fn page(&self) -> &'static str {
-        include_str!("position.md")
     }
 
     fn export(&self, on: &Display<'_>, file: &mut Exported) {

@@ -6,7 +6,7 @@ mod sandbox;
 
 use crossterm::event::KeyEvent;
 
-use super::{Hints, Keys, StationUnit};
+use super::{About, Hints, Keys, StationUnit};
 use crate::app::inspector::Exported;
 use crate::app::look::LISTED;
 use crate::app::{App, Display, LiveStep};
@@ -18,20 +18,14 @@ pub use sandbox::SANDBOX_KEYS;
 pub(crate) struct Sampler;
 
 impl StationUnit for Sampler {
-    fn name(&self) -> &'static str {
-        "sampler"
-    }
-
-    fn title(&self) -> &'static str {
-        "Sampler"
-    }
-
-    fn strip(&self) -> [&'static str; 2] {
-        ["sam", "sampler"]
-    }
-
-    fn contexts(&self) -> &'static [Context] {
-        &[Context::Sampler]
+    fn about(&self) -> About {
+        About {
+            name: "sampler",
+            title: "Sampler",
+            strip: ["sam", "sampler"],
+            contexts: &[Context::Sampler],
+            page: include_str!("sampler.md"),
+        }
     }
 
     fn on_rail(&self) -> bool {
@@ -73,10 +67,6 @@ impl StationUnit for Sampler {
     fn hints(&self, on: &Display<'_>) -> Hints {
         let keys = Keys(on.view.keymap);
         vec![(keys.of(Command::Hold), "hold"), (keys.of(Command::SamplerTry), "try a setting")]
-    }
-
-    fn page(&self) -> &'static str {
-        include_str!("sampler.md")
     }
 
     fn export(&self, on: &Display<'_>, file: &mut Exported) {

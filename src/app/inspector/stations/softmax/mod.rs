@@ -6,7 +6,7 @@ mod list;
 
 use crossterm::event::KeyEvent;
 
-use super::{Hints, Keys, StationUnit};
+use super::{About, Hints, Keys, StationUnit};
 use crate::app::inspector::Exported;
 use crate::app::{App, Display, LiveStep};
 use crate::command::{Command, Context};
@@ -17,20 +17,14 @@ pub use list::{LIST_ROWS, Listed};
 pub(crate) struct Softmax;
 
 impl StationUnit for Softmax {
-    fn name(&self) -> &'static str {
-        "softmax"
-    }
-
-    fn title(&self) -> &'static str {
-        "Softmax"
-    }
-
-    fn strip(&self) -> [&'static str; 2] {
-        ["sof", "softmax"]
-    }
-
-    fn contexts(&self) -> &'static [Context] {
-        &[Context::Softmax]
+    fn about(&self) -> About {
+        About {
+            name: "softmax",
+            title: "Softmax",
+            strip: ["sof", "softmax"],
+            contexts: &[Context::Softmax],
+            page: include_str!("softmax.md"),
+        }
     }
 
     fn on_rail(&self) -> bool {
@@ -78,10 +72,6 @@ impl StationUnit for Softmax {
     fn hints(&self, on: &Display<'_>) -> Hints {
         let keys = Keys(on.view.keymap);
         vec![(keys.of(Command::Hold), "hold"), (keys.of(Command::SoftmaxLogits), "logits")]
-    }
-
-    fn page(&self) -> &'static str {
-        include_str!("softmax.md")
     }
 
     fn export(&self, _on: &Display<'_>, _file: &mut Exported) {}

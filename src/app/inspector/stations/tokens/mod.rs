@@ -7,7 +7,7 @@ mod state;
 
 use crossterm::event::KeyEvent;
 
-use super::{Hints, Keys, StationUnit};
+use super::{About, Hints, Keys, StationUnit};
 use crate::app::inspector::{Exported, Wish};
 use crate::app::{App, Display};
 use crate::command::{Command, Context};
@@ -17,20 +17,14 @@ pub use state::Pieced;
 pub(crate) struct Tokens;
 
 impl StationUnit for Tokens {
-    fn name(&self) -> &'static str {
-        "tokens"
-    }
-
-    fn title(&self) -> &'static str {
-        "Tokens"
-    }
-
-    fn strip(&self) -> [&'static str; 2] {
-        ["tok", "tokens"]
-    }
-
-    fn contexts(&self) -> &'static [Context] {
-        &[Context::Tokens]
+    fn about(&self) -> About {
+        About {
+            name: "tokens",
+            title: "Tokens",
+            strip: ["tok", "tokens"],
+            contexts: &[Context::Tokens],
+            page: include_str!("tokens.md"),
+        }
     }
 
     fn shows_own_pass(&self, _on: &Display<'_>) -> bool {
@@ -72,10 +66,6 @@ impl StationUnit for Tokens {
             (keys.of(Command::TokensAll), "all with template"),
             (keys.of(Command::CopyIds), "copy ids"),
         ]
-    }
-
-    fn page(&self) -> &'static str {
-        include_str!("tokens.md")
     }
 
     fn export(&self, on: &Display<'_>, file: &mut Exported) {

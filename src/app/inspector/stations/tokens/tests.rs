@@ -7,13 +7,7 @@ use crate::inspect::pieces::{Pieces, Word};
 
 /// The text that the tokenizer is asked about, among these effects.
 fn asked(effects: &[Effect]) -> Option<String> {
-    effects.iter().find_map(|effect| match effect {
-        Effect::Engine(_, _, request) => match &**request {
-            Request::Immediate(Immediate::Pieces { text, special: false, inside: true }) => Some(text.clone()),
-            _ => None,
-        },
-        _ => None,
-    })
+    asked_in!(effects, _, Request::Immediate(Immediate::Pieces { text, special: false, inside: true }) => text.clone())
 }
 
 /// Told as one token for each byte.
@@ -44,8 +38,7 @@ fn the_open_station_asks_about_the_line_once() {
 
 #[test]
 fn the_file_of_the_station_has_what_was_told_of_the_line() {
-    let mut bench = Bench::ready();
-    bench.say("Hi");
+    let mut bench = Bench::asked("Hi");
     bench.reply(Event::Prompt(PromptFacts { ids: vec![TokenId(0)], ..PromptFacts::default() }));
     bench.write("one");
     bench.write(" two");
@@ -64,8 +57,7 @@ fn the_file_of_the_station_has_what_was_told_of_the_line() {
 
 #[test]
 fn it_works_while_a_reply_is_written() {
-    let mut bench = Bench::ready();
-    bench.say("Hi");
+    let mut bench = Bench::asked("Hi");
     bench.reply(Event::Prompt(PromptFacts { ids: vec![TokenId(0)], ..PromptFacts::default() }));
     bench.write("one");
     assert_eq!(asked(&open(&mut bench)).as_deref(), Some("one"));

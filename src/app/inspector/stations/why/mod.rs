@@ -5,7 +5,7 @@
 pub(crate) mod state;
 mod trials;
 
-use super::{Hints, Keys, Station, StationUnit};
+use super::{About, Hints, Keys, Station, StationUnit};
 use crate::app::inspector::{Exported, Wish};
 use crate::app::{App, Display, Inspector};
 use crate::command::{Command, Context};
@@ -18,20 +18,14 @@ pub use trials::in_words;
 pub(crate) struct Why;
 
 impl StationUnit for Why {
-    fn name(&self) -> &'static str {
-        "why"
-    }
-
-    fn title(&self) -> &'static str {
-        "Why"
-    }
-
-    fn strip(&self) -> [&'static str; 2] {
-        ["why", "why"]
-    }
-
-    fn contexts(&self) -> &'static [Context] {
-        &[Context::Why, Context::Patching]
+    fn about(&self) -> About {
+        About {
+            name: "why",
+            title: "Why",
+            strip: ["why", "why"],
+            contexts: &[Context::Why, Context::Patching],
+            page: include_str!("why.md"),
+        }
     }
 
     fn mode(&self, inspector: &Inspector) -> Option<Context> {
@@ -96,10 +90,6 @@ impl StationUnit for Why {
             (keys.of(Command::WhyPin), "pin"),
             (keys.of(Command::NextRival), "rival"),
         ]
-    }
-
-    fn page(&self) -> &'static str {
-        include_str!("why.md")
     }
 
     fn export(&self, on: &Display<'_>, file: &mut Exported) {
