@@ -198,7 +198,6 @@ impl Entry {
     }
 
     /// Where its keys work, in words.
-    #[must_use]
     pub fn said(&self) -> &'static str {
         self.contexts().next().map_or("", Context::said)
     }

@@ -61,7 +61,6 @@ pub struct ModelEntry {
 
 impl ModelEntry {
     /// An entry that says no more than a name and where the file comes from.
-    #[must_use]
     pub fn new(name: impl Into<String>, source: Source) -> Self {
         Self {
             name: name.into(),

@@ -68,7 +68,6 @@ macro_rules! stages {
             pub const DEFAULT_ORDER: &[Self] = &[$( Self::$variant, )+];
 
             /// All about it.
-            #[must_use]
             pub fn about(self) -> &'static AboutStage {
                 match self { $( Self::$variant => &AboutStage {
                     name: $name,
@@ -211,7 +210,6 @@ pub struct LogitBias {
 
 impl LogitBias {
     /// The tokens that are meant, under a vocabulary.
-    #[must_use]
     pub fn ids(&self, vocabulary: &Vocabulary) -> Vec<TokenId> {
         let known = self.id.map(TokenId).filter(|id| vocabulary.bytes(*id).is_some());
         let Some(text) = &self.text else { return known.into_iter().collect() };
@@ -333,7 +331,6 @@ macro_rules! sampling {
             }
 
             /// Whether nothing is set.
-            #[must_use]
             pub fn is_empty(&self) -> bool { true $( && self.$name.is_none() )+ }
         }
 

@@ -54,19 +54,16 @@ pub struct Cluster<'a> {
 }
 
 /// The clusters of a text that begins a line.
-#[must_use]
 pub fn clusters(text: &str) -> Clusters<'_> {
     clusters_from(text, 0)
 }
 
 /// The clusters of a text that begins `column` cells into its line (for tab stops).
-#[must_use]
 pub fn clusters_from(text: &str, column: usize) -> Clusters<'_> {
     Clusters { text, at: 0, column, queue: VecDeque::new() }
 }
 
 /// Cells that a sanitised text takes, as ratatui counts them.
-#[must_use]
 pub fn cell_width(shown: &str) -> usize {
     let sound_marks = shown.chars().filter(|c| matches!(c, '\u{FF9E}' | '\u{FF9F}')).count();
     match shown.len() {
@@ -76,7 +73,6 @@ pub fn cell_width(shown: &str) -> usize {
 }
 
 /// One line that is safe to show: for titles, names, notices, messages of servers.
-#[must_use]
 pub fn for_display(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for cluster in clusters(text) {
@@ -91,7 +87,6 @@ pub fn for_display(text: &str) -> String {
 
 /// Text that may leave the app: to the clipboard, a terminal, an export. Keeps lines, tabs and the joiners
 /// that scripts need; shows or drops all else that could act.
-#[must_use]
 pub fn for_copy(text: &str) -> String {
     let mut copied = String::with_capacity(text.len());
     let mut marks = 0;

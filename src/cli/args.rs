@@ -87,7 +87,6 @@ pub struct TourArgs {
 
 impl TourArgs {
     /// The same as arguments of the chat.
-    #[must_use]
     pub fn into_chat(self, engine: String) -> ChatArgs {
         let Common { model, config } = self.common;
         ChatArgs { model, config, theme: self.theme, engine, ..ChatArgs::default() }

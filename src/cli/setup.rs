@@ -70,7 +70,6 @@ impl Setup {
     }
 
     /// Where model files are kept.
-    #[must_use]
     pub fn models(&self) -> ModelsFolder {
         ModelsFolder::new(self.folders.models())
     }
@@ -118,7 +117,6 @@ impl Setup {
 }
 
 /// Reads the configuration file with the environment and the flags over it.
-#[must_use]
 pub fn read_config(file: &Path, flags: &Flags) -> (Config, Vec<Warning>) {
     let (text, trouble) = match config::read_file(file) {
         Ok(text) => (text, None),

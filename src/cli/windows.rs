@@ -15,7 +15,6 @@ pub struct Window {
 
 /// The windows for a text. Those after the first leave room for the token that begins every text, if there is
 /// one; each scores `stride` tokens more.
-#[must_use]
 pub fn windows(tokens: usize, begin: bool, context: usize, stride: usize) -> Vec<Window> {
     let room = context - usize::from(begin);
     let mut all = vec![Window { start: 0, from: 1, end: tokens.min(context) }];

@@ -75,7 +75,6 @@ fn code(key: &str) -> Option<KeyCode> {
 }
 
 /// The chord of a key as the terminal sent it.
-#[must_use]
 pub fn of(event: KeyEvent) -> Chord {
     normal(event.code, event.modifiers)
 }
@@ -105,7 +104,6 @@ fn single(letter: char, mut other: impl Iterator<Item = char>) -> char {
 }
 
 /// A chord as hints and help show it: `Ctrl+R`, `Alt+Enter`, `Y`, `PgUp`.
-#[must_use]
 pub fn shown(chord: Chord) -> String {
     let (code, held) = chord;
     let mut text = String::new();
@@ -129,7 +127,6 @@ pub fn shown(chord: Chord) -> String {
 }
 
 /// Why a chord is a poor choice: what many terminals make of it.
-#[must_use]
 pub fn trap(chord: Chord) -> Option<&'static str> {
     if chord.1 != KeyModifiers::CONTROL {
         return None;

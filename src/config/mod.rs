@@ -4,7 +4,7 @@
 //! refusal to start. Layers: built-in, file, environment, flags.
 
 mod checks;
-pub mod chord;
+pub(crate) mod chord;
 pub(crate) mod document;
 mod effective;
 mod folders;

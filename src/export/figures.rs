@@ -26,13 +26,11 @@ pub const ATTRIBUTION: &str = "attribution";
 pub const MISSING: &str = "missing";
 
 /// A token: `{id, token}`.
-#[must_use]
 pub fn named(id: TokenId, text: Value) -> Map<String, Value> {
     object([("id", json!(id)), ("token", text)])
 }
 
 /// A candidate: `{id, token, p, logprob}`.
-#[must_use]
 pub fn likely(candidate: Candidate, text: Value) -> Value {
     let mut object = named(candidate.id, text);
     object.insert("p".into(), number(candidate.logprob.exp()));
@@ -41,7 +39,6 @@ pub fn likely(candidate: Candidate, text: Value) -> Value {
 }
 
 /// A depth of the lens with its likeliest tokens.
-#[must_use]
 pub fn depth(row: &LensRow, top: Value) -> Map<String, Value> {
     object([
         ("layer", json!(row.layer)),
@@ -55,7 +52,6 @@ pub fn depth(row: &LensRow, top: Value) -> Map<String, Value> {
 }
 
 /// A neuron; its expert only in a mixture.
-#[must_use]
 pub fn neuron(neuron: &Neuron, promotes: Value, suppresses: Value) -> Map<String, Value> {
     let mut object = object([("neuron", json!(neuron.index))]);
     if let Some(expert) = neuron.expert {
@@ -68,13 +64,11 @@ pub fn neuron(neuron: &Neuron, promotes: Value, suppresses: Value) -> Map<String
 }
 
 /// What a part pushes.
-#[must_use]
 pub fn push(part: &AttributionPart) -> Value {
     json!({ "part": part.part.to_string(), "logit_difference": number(part.logit_difference) })
 }
 
 /// An attribution between two tokens that `name` writes out.
-#[must_use]
 pub fn attribution(
     attribution: &Attribution,
     name: impl Fn(TokenId) -> Map<String, Value>,

@@ -10,13 +10,11 @@ use crate::chat::{Piece, Role, Run, RunId, Span, Turn, TurnState};
 use crate::token::{Step, TokenId};
 
 /// A float as it is, not widened to sixteen digits of noise; what is not a finite number is `null`.
-#[must_use]
 pub fn number(value: f32) -> Value {
     serde_json::from_str(&value.to_string()).unwrap_or(Value::Null)
 }
 
 /// A token with its probability.
-#[must_use]
 pub fn token(id: Option<TokenId>, bytes: &[u8], logprob: f32) -> Map<String, Value> {
     let mut object = Map::new();
     object.insert("id".into(), json!(id));
@@ -27,7 +25,6 @@ pub fn token(id: Option<TokenId>, bytes: &[u8], logprob: f32) -> Map<String, Val
 }
 
 /// A step with its candidates; `bytes_of` gives the bytes of a candidate where they are known.
-#[must_use]
 pub fn step<'a>(step: &Step, bytes_of: impl Fn(TokenId) -> Option<&'a [u8]>) -> Map<String, Value> {
     let candidate = |id: TokenId, logprob| {
         if let Some(bytes) = bytes_of(id) {

@@ -37,7 +37,6 @@ impl Format {
     pub const ALL: [Self; 4] = [Self::Markdown, Self::Json, Self::JsonLines, Self::Html];
 
     /// The name on the command line, and the ending of a file's name.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Markdown => "md",
@@ -48,7 +47,6 @@ impl Format {
     }
 
     /// The format of that name.
-    #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.name() == name)
     }
@@ -67,7 +65,6 @@ pub struct Document<'a> {
 
 impl<'a> Document<'a> {
     /// The file's text.
-    #[must_use]
     pub fn export(&self, format: Format) -> String {
         match format {
             Format::Markdown => markdown::page(self),

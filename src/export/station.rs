@@ -80,7 +80,6 @@ pub struct StretchRows {
 
 impl StationFacts<'_> {
     /// The file's text.
-    #[must_use]
     pub fn json(&self) -> String {
         let names = Names(self.vocabulary);
         let mut object = self.head(names);

@@ -213,7 +213,6 @@ pub fn biases(sampling: &Sampling, vocabulary: &Vocabulary) -> Vec<(TokenId, f32
 
 /// The stages that these settings switch on, in order, the way of choosing last where it is greedy or
 /// mirostat.
-#[must_use]
 pub fn active(sampling: &Sampling, biased: bool) -> Vec<StageName> {
     let greedy = sampling.temperature <= 0.0;
     let mirostat = !greedy && sampling.mirostat == 2;
@@ -227,7 +226,6 @@ pub fn active(sampling: &Sampling, biased: bool) -> Vec<StageName> {
 }
 
 /// The chain's way through a distribution, column by column.
-#[must_use]
 pub fn run(input: &Input<'_>, sampling: &Sampling) -> Outcome {
     trace(input, sampling).map_or_else(Outcome::NotDetermined, |trace| Outcome::Exact(Box::new(trace)))
 }

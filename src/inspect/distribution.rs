@@ -28,7 +28,6 @@ impl Distribution {
     }
 
     /// Of these logits; `None` where there is none or they are no numbers.
-    #[must_use]
     pub fn new(logits: Vec<f32>) -> Option<Self> {
         let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         if !largest.is_finite() || logits.iter().any(|logit| logit.is_nan()) {

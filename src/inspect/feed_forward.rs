@@ -35,7 +35,6 @@ pub struct FfnLayer {
 }
 
 /// How many of the largest make half of the sum.
-#[must_use]
 pub fn half(lengths: impl Iterator<Item = f32>) -> u32 {
     let mut lengths: Vec<f32> = lengths.filter(|length| length.is_finite() && *length > 0.0).collect();
     lengths.sort_unstable_by(|a, b| b.total_cmp(a));

@@ -5,7 +5,6 @@
 
 /// One block's part of it: half the mean of its heads, half the token itself. Rows `[token][position]`, each up to the
 /// token's own position. Rows of models with a learned sink, which add up to less than 1, are first brought to 1.
-#[must_use]
 pub fn with_residual(mean: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let row = |(at, row): (usize, &Vec<f32>)| {
         let sum: f32 = row.iter().sum();
@@ -19,7 +18,6 @@ pub fn with_residual(mean: &[Vec<f32>]) -> Vec<Vec<f32>> {
 }
 
 /// The product `upper · lower` of two such triangles: what `upper`'s rows read, told in what `lower`'s rows read.
-#[must_use]
 pub fn product(upper: &[Vec<f32>], lower: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let row = |(at, weights): (usize, &Vec<f32>)| {
         let mut sum = vec![0.0_f32; at + 1];
@@ -34,7 +32,6 @@ pub fn product(upper: &[Vec<f32>], lower: &[Vec<f32>]) -> Vec<Vec<f32>> {
 }
 
 /// The rollout through all blocks, the first block first. Each holds the mean of its heads.
-#[must_use]
 pub fn rollout<'a>(blocks: impl IntoIterator<Item = &'a [Vec<f32>]>) -> Vec<Vec<f32>> {
     let mut whole: Option<Vec<Vec<f32>>> = None;
     for block in blocks {

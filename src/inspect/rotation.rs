@@ -52,7 +52,6 @@ impl Pairing<'_> {
     }
 
     /// Each pair's part of scale · q·k at the real distance.
-    #[must_use]
     pub fn pairs(&self) -> Vec<f32> {
         (0..self.frequencies.len())
             .map(|pair| (f64::from(self.scale) * self.products(pair).0) as f32)
@@ -60,13 +59,11 @@ impl Pairing<'_> {
     }
 
     /// Each pair's part if both stood at the same position.
-    #[must_use]
     pub fn unrotated(&self) -> Vec<f32> {
         (0..self.frequencies.len()).map(|pair| self.at(pair, 0.0) as f32).collect()
     }
 
     /// scale · q·k at every distance below `count`, other things equal.
-    #[must_use]
     pub fn by_distance(&self, count: u32) -> Vec<f32> {
         let rotated = 2 * self.frequencies.len();
         let rest: f64 =
@@ -84,7 +81,6 @@ impl Pairing<'_> {
 
 /// Radians a position of each pair of `dims` dimensions: scale · base^(−2i/dims), over the learned factors; `yarn` says
 /// which pairs are scaled.
-#[must_use]
 pub fn frequencies(dims: usize, base: f32, scale: f32, factors: &[f32], yarn: &Yarn) -> Vec<f32> {
     (0..dims / 2)
         .map(|pair| {

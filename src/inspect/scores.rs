@@ -97,7 +97,6 @@ impl HeadScores {
 
 /// The text that heads are scored on: [`HALF`] different plain tokens, drawn from a fixed seed, read twice, after
 /// the token that begins a text where the model has one. Empty where the vocabulary has too few plain tokens.
-#[must_use]
 pub fn probe(vocabulary: &Vocabulary, begin: Option<TokenId>) -> Vec<TokenId> {
     let plain: Vec<TokenId> = (0..)
         .map(TokenId)

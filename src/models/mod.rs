@@ -4,7 +4,7 @@
 //! the way there ends in `.part`.
 
 mod built_in;
-pub mod fetch;
+pub(crate) mod fetch;
 mod folder;
 #[cfg(test)]
 mod folder_tests;

@@ -43,7 +43,6 @@ fn alt(key: &KeyEvent) -> bool {
 }
 
 /// Whether a key event is a press (or repeat) rather than a release.
-#[must_use]
 pub fn is_press(key: &KeyEvent) -> bool {
     key.kind != KeyEventKind::Release
 }

@@ -10,7 +10,6 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts logging into `folder`; what is returned must live as long as the app. `GLASSBOX_LOG` sets the
 /// level (`debug`, `glassbox::engine=trace`). Where the folder cannot be written there is no log.
-#[must_use]
 pub fn start(folder: &Path) -> Option<WorkerGuard> {
     std::fs::create_dir_all(folder).ok()?;
     let files = RollingFileAppender::builder()

@@ -30,7 +30,6 @@ pub struct Look {
 
 impl Look {
     /// Asks the terminal if the configuration leaves the choice to it.
-    #[must_use]
     pub fn find(ui: &UiConfig, user_themes: PathBuf) -> Self {
         let light = ui.theme == "auto" && background_is_light();
         Self { light, user_themes, resolved: None }
@@ -57,7 +56,6 @@ impl Look {
     }
 
     /// Names of all themes: built in, and the user's.
-    #[must_use]
     pub fn names(&self) -> Vec<String> {
         let mut names = vec!["auto".to_owned()];
         names.extend(theme::list(Some(&self.user_themes)));
@@ -92,7 +90,6 @@ fn background_is_light() -> bool {
 }
 
 /// What this terminal can show, in a line for `doctor`.
-#[must_use]
 pub fn terminal_facts(config: &Config) -> String {
     let term = std::env::var("TERM").unwrap_or_else(|_| "unset".to_owned());
     let (depth, symbols) = found(&config.ui);

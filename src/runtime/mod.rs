@@ -79,7 +79,6 @@ pub fn engine_command(entry: &ModelEntry, choice: &str) -> std::io::Result<Comma
 }
 
 /// Bytes of memory that are free, and in all.
-#[must_use]
 pub fn memory() -> Option<(u64, u64)> {
     let mut system = sysinfo::System::new().ok()?;
     system.refresh_memory();
@@ -92,7 +91,6 @@ pub fn reset_terminal() {
 }
 
 /// A sentence for a build without the machine's own vector instructions, which is several times slower.
-#[must_use]
 pub fn missing_instructions() -> Option<String> {
     // Backends that are libraries are chosen by what the machine has, whatever the program was built for.
     #[cfg(all(target_arch = "x86_64", not(feature = "dynamic-backends")))]

@@ -81,7 +81,6 @@ pub fn name_for(setting: &str, light: bool) -> &str {
 
 /// Reads a theme by name; the user's own wins over a built-in one of the same name. `auto` is `dark` here
 /// (see [`name_for`]), and so is a name that does not exist, with a warning.
-#[must_use]
 pub fn load(name: &str, user_dir: Option<&Path>) -> (ThemeFile, Vec<Warning>) {
     let name = name_for(name, false);
     let mut warnings = Vec::new();

@@ -38,7 +38,6 @@ pub struct Remote {
 
 impl Remote {
     /// The hub of `HF_ENDPOINT`, the token of `HF_TOKEN` or of the hub's own file.
-    #[must_use]
     pub fn from_env() -> Self {
         let endpoint = std::env::var("HF_ENDPOINT").ok().filter(|value| !value.is_empty());
         Self {

@@ -13,14 +13,12 @@ pub struct Token(String);
 
 impl Token {
     /// `None` if it is empty or cannot stand in a header.
-    #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
         (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| Self(text.to_owned()))
     }
 
     /// From `HF_TOKEN`, else from the file that the hub's own tools keep it in.
-    #[must_use]
     pub fn from_env() -> Option<Self> {
         if let Some(token) = std::env::var("HF_TOKEN").ok().as_deref().and_then(Self::new) {
             return Some(token);
