@@ -50,6 +50,7 @@
 //! command.rs     L0  every user intent in one table: name, keys, help
 //! markdown/      L0  a reply's Markdown, laid out while it streams: units, rows of cells, each with its bytes; code's
 //!                    colours; mathematics in Unicode
+//! attachment.rs  L1  a text file beside a message: read whole or refused with the reason
 //! token.rs chat.rs sampling.rs model_entry.rs sanitize.rs
 //!                L0  plain data and arithmetic
 //! ```
@@ -75,6 +76,7 @@
 //! 8. A message is on disk before its reply is asked for; a reply is at most half a second late.
 
 pub mod app;
+pub mod attachment;
 pub mod chat;
 pub mod cli;
 pub mod command;

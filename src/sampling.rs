@@ -363,7 +363,7 @@ macro_rules! sampling_table {
                 About::number(0.05, 0.0, 5.0).note("0 is off").tried(13);
             /// Exponent of the dynamic temperature, more than 0.
             dynatemp_exponent: f32 = 1.0, [above(0.0)],
-                About::number(0.1, -1.0, 20.0);
+                About::number(0.1, 0.1, 20.0);
             /// Keep the k likeliest tokens; 0 is off.
             top_k: u32 = 40, [anything],
                 About::number(5.0, 0.0, 1e6).slider(0.0, 100.0).first().tried(2);
@@ -390,7 +390,7 @@ macro_rules! sampling_table {
                 About::number(16.0, -1.0, 1e6).note("−1 is all").tried(10);
             /// Divides the logits of repeated tokens, more than 0; 1 is off.
             repeat_penalty: f32 = 1.0, [above(0.0)],
-                About::number(0.05, -2.0, 10.0).slider(0.0, 2.0).note("1 is off").tried(7);
+                About::number(0.05, 0.05, 10.0).slider(0.0, 2.0).note("1 is off").tried(7);
             /// Subtracted per occurrence; 0 is off.
             frequency_penalty: f32 = 0.0, [anything],
                 About::number(0.05, -2.0, 10.0).slider(-2.0, 2.0).note("0 is off").tried(8);
@@ -399,10 +399,10 @@ macro_rules! sampling_table {
                 About::number(0.05, -2.0, 10.0).slider(-2.0, 2.0).note("0 is off").tried(9);
             /// Strength of DRY, which penalises going on with a repeated sequence; 0 is off.
             dry_multiplier: f32 = 0.0, [at_least(0.0)],
-                About::number(0.05, -2.0, 10.0).note("0 is off");
+                About::number(0.05, 0.0, 10.0).note("0 is off");
             /// Base of DRY's growth, 1 or more.
             dry_base: f32 = 1.75, [at_least(1.0)],
-                About::number(0.1, -1.0, 20.0);
+                About::number(0.1, 1.0, 20.0);
             /// Repeats up to this length go unpunished.
             dry_allowed_length: i32 = 2, [at_least(0)],
                 About::number(1.0, 0.0, 1e6);
@@ -417,10 +417,10 @@ macro_rules! sampling_table {
                 About::number(2.0, 0.0, 2.0).note("0 is off");
             /// Mirostat's target surprise, bits, more than 0.
             mirostat_tau: f32 = 5.0, [above(0.0)],
-                About::number(0.1, -1.0, 20.0);
+                About::number(0.1, 0.1, 20.0);
             /// Mirostat's learning rate, more than 0.
             mirostat_eta: f32 = 0.1, [above(0.0)],
-                About::number(0.1, -1.0, 20.0);
+                About::number(0.05, 0.01, 20.0);
             /// Added to chosen tokens' logits: each entry has text (one token's) or id, and bias or ban = true.
             /// Such as [{ text = " maybe", bias = -5.0 }, { id = 12, ban = true }].
             logit_bias: Vec<LogitBias> = Vec::new(), [by hand],

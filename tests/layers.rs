@@ -27,6 +27,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("export", 1),
     ("config", 1),
     ("theme", 1),
+    ("attachment", 1),
     ("app", 2),
     ("ui", 3),
     ("runtime", 4),

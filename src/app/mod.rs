@@ -59,8 +59,11 @@ pub(crate) use inspector::stations::Keys;
 pub use message::{Effect, EngineId, Msg, Now};
 pub use outbox::Outbox;
 pub(crate) use overlays::*;
+pub use prompt::{message_of, without_oldest};
+pub use reply::stop_note;
 pub(crate) use requests::{Asker, Query, Question, Requests, Status};
 pub(crate) use run::Target;
+pub use run::title_of;
 pub(crate) use settings::{
     choices as setting_choices, keys as setting_keys, label as setting_label, note as setting_note,
     range as setting_range, section as setting_section,

@@ -2,8 +2,10 @@
 //!
 //! Invariant: tokens are given only where they cover the message's text exactly, under one vocabulary.
 
+use std::collections::BTreeMap;
+
 use super::ChatView;
-use crate::chat::{Conversation, ConversationId, Piece, Role, Turn, TurnId};
+use crate::chat::{Conversation, ConversationId, Piece, Role, Run, RunId, Turn, TurnId};
 use crate::engine::protocol::{Message, Prompt, StoredTokens};
 
 /// The sentence that the tour opens.
@@ -36,30 +38,39 @@ impl ChatView<'_> {
     }
 
     pub(crate) fn message(&self, conversation: &Conversation, turn: &Turn) -> Message {
-        let bytes = conversation.bytes(turn);
-        match String::from_utf8(bytes) {
-            Ok(text) => Message { role: turn.role, text, stored: self.stored_tokens(conversation, turn) },
-            Err(broken) => Message {
-                role: turn.role,
-                text: String::from_utf8_lossy(broken.as_bytes()).into_owned(),
-                stored: None,
-            },
-        }
+        message_of(conversation, self.runs, turn)
     }
+}
 
-    fn stored_tokens(&self, conversation: &Conversation, turn: &Turn) -> Option<StoredTokens> {
-        let mut vocabulary: Option<&String> = None;
-        let mut tokens = Vec::new();
-        for piece in conversation.pieces(turn) {
-            let Piece::Step { run, step } = piece else { return None };
-            let of_run = self.runs.get(&run)?.vocabulary.as_ref()?;
-            if *vocabulary.get_or_insert(of_run) != of_run {
-                return None;
-            }
-            tokens.push((step.id?, u32::try_from(step.bytes.len()).ok()?));
-        }
-        Some(StoredTokens { vocabulary: vocabulary?.clone(), tokens })
+/// A turn as a message, with the tokens that it was generated as.
+#[must_use]
+pub fn message_of(conversation: &Conversation, runs: &BTreeMap<RunId, Run>, turn: &Turn) -> Message {
+    match String::from_utf8(conversation.bytes(turn)) {
+        Ok(text) => Message { role: turn.role, text, stored: stored_tokens(conversation, runs, turn) },
+        Err(broken) => Message {
+            role: turn.role,
+            text: String::from_utf8_lossy(broken.as_bytes()).into_owned(),
+            stored: None,
+        },
     }
+}
+
+fn stored_tokens(
+    conversation: &Conversation,
+    runs: &BTreeMap<RunId, Run>,
+    turn: &Turn,
+) -> Option<StoredTokens> {
+    let mut vocabulary: Option<&String> = None;
+    let mut tokens = Vec::new();
+    for piece in conversation.pieces(turn) {
+        let Piece::Step { run, step } = piece else { return None };
+        let of_run = runs.get(&run)?.vocabulary.as_ref()?;
+        if *vocabulary.get_or_insert(of_run) != of_run {
+            return None;
+        }
+        tokens.push((step.id?, u32::try_from(step.bytes.len()).ok()?));
+    }
+    Some(StoredTokens { vocabulary: vocabulary?.clone(), tokens })
 }
 
 /// The turns from the first to this one.

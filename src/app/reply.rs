@@ -147,14 +147,8 @@ impl App {
             run.usage = usage;
             run.timings = timings;
         }
-        let note = match stop {
-            StopReason::Eos | StopReason::Stop => None,
-            StopReason::Length => Some("ended at max_tokens"),
-            StopReason::Context => Some("context is full: the reply ends here"),
-            StopReason::Cancelled => Some("stopped by you"),
-            StopReason::Error => Some("the engine could not go on"),
-        };
-        self.talk.finish_run(with!(self), &mut self.out, stop, TurnState::Done, note.map(String::from));
+        let note = stop_note(stop).map(String::from);
+        self.talk.finish_run(with!(self), &mut self.out, stop, TurnState::Done, note);
         self.offer_tour();
         self.send_waiting();
     }
@@ -215,6 +209,18 @@ impl App {
         let message = format!("the engine {how}; F5 (or /reload) loads it again{said}");
         self.out.fail(message.clone());
         self.model.status = ModelStatus::Failed { message, log_tail: exit.log_tail };
+    }
+}
+
+/// What stands under a reply that did not end by itself.
+#[must_use]
+pub fn stop_note(stop: StopReason) -> Option<&'static str> {
+    match stop {
+        StopReason::Eos | StopReason::Stop => None,
+        StopReason::Length => Some("ended at max_tokens"),
+        StopReason::Context => Some("context is full: the reply ends here"),
+        StopReason::Cancelled => Some("stopped by you"),
+        StopReason::Error => Some("the engine could not go on"),
     }
 }
 

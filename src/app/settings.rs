@@ -13,7 +13,7 @@ use super::{App, ChatView, Effect, Outbox, Talk, fuzzy};
 use crate::app::view::With;
 use crate::chat::ConversationId;
 use crate::command::Command;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::sampling::{SAMPLING_KEYS, Sampling, SamplingOverrides};
 
 /// What was in use before a change made in the overlay.
@@ -35,17 +35,15 @@ pub(super) fn put(
     key: &str,
     value: Option<&str>,
 ) -> Result<SamplingOverrides, String> {
-    let mut table = toml::Table::try_from(layer).map_err(|error| error.to_string())?;
-    table.remove(key);
-    if let Some(value) = value {
-        let text = format!("{key} = {value}");
-        let parsed = toml::from_str::<toml::Table>(&text)
-            .or_else(|_| toml::from_str(&format!("{key} = {value:?}")))
-            .map_err(|_| format!("{value} is not a value for {key}"))?;
-        table.extend(parsed);
-    }
-    let layer: SamplingOverrides =
-        table.try_into().map_err(|_| format!("{} is not a value for {key}", value.unwrap_or_default()))?;
+    let layer = if let Some(value) = value {
+        let mut layer = layer.clone();
+        layer.merge(&config::sampler_setting(key, value)?);
+        layer
+    } else {
+        let mut table = toml::Table::try_from(layer).map_err(|error| error.to_string())?;
+        table.remove(key);
+        table.try_into().map_err(|_| format!("{key} cannot be taken out"))?
+    };
     let mut all = Sampling::default();
     layer.apply(&mut all);
     check(&all, key)?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::sampler_args::SamplerArgs;
 use crate::export::Format;
 use crate::inspect::trace::Component;
 
@@ -64,10 +65,17 @@ pub enum Command {
     Bench(BenchArgs),
     /// What this build and this machine can do
     Doctor(DoctorArgs),
+    /// The configuration file: where it is, edit it, check it
+    Config(ConfigArgs),
     /// Completions for a shell, to standard output
     Completions {
         /// bash, zsh, fish, elvish or powershell
         shell: clap_complete::Shell,
+    },
+    /// The manual pages, one file a command, into a folder
+    Man {
+        /// The folder, which is made if it is not there
+        folder: PathBuf,
     },
     /// The engine's own process
     #[command(hide = true)]
@@ -107,41 +115,66 @@ pub struct Common {
 /// `glassbox ask`.
 #[derive(Debug, Args)]
 pub struct AskArgs {
-    /// The question, or `-` to read it from standard input
-    pub prompt: String,
+    /// The question, or `-` for standard input; text that is piped in is put below the question
+    pub prompt: Option<String>,
+    /// A text file put below the question; may be given several times
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub common: Common,
     /// No chat template: the model goes on with the text as it is
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["keep", "continue_last", "chat"])]
     pub raw: bool,
+    /// With --raw, marks such as `<|im_end|>` in the text become control tokens
+    #[arg(long, requires = "raw")]
+    pub special: bool,
     /// System prompt
     #[arg(long, value_name = "TEXT", conflicts_with = "raw")]
     pub system: Option<String>,
-    /// End after this many tokens
-    #[arg(long, value_name = "N")]
-    pub max_tokens: Option<u32>,
-    /// Divides the logits; 0 takes the likeliest token always
-    #[arg(long, value_name = "T", value_parser = temperature)]
-    pub temperature: Option<f32>,
-    /// Keep the k likeliest tokens; 0 is off
-    #[arg(long, value_name = "K")]
-    pub top_k: Option<u32>,
-    /// Keep the smallest set whose probability reaches this; 1 is off
-    #[arg(long, value_name = "P", value_parser = share)]
-    pub top_p: Option<f32>,
-    /// Keep tokens at least this times as likely as the likeliest; 0 is off
-    #[arg(long, value_name = "P", value_parser = share)]
-    pub min_p: Option<f32>,
-    /// Seed of the draw; random when unset
+    /// Keep the question and the reply as a chat
     #[arg(long)]
-    pub seed: Option<u32>,
+    pub keep: bool,
+    /// Go on with the last chat, and keep what is added
+    #[arg(long = "continue", conflicts_with = "chat")]
+    pub continue_last: bool,
+    /// Go on with the chat of that id, and keep what is added
+    #[arg(long, value_name = "ID")]
+    pub chat: Option<String>,
+    /// The exact prompt, template and control tokens included, to standard error before the reply
+    #[arg(long)]
+    pub show_prompt: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub sampler: SamplerArgs,
     /// Candidates listed per token (with --json)
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub top_logprobs: u32,
     /// One JSON object a line: every token with its numbers, then how it ended
     #[arg(long)]
     pub json: bool,
+}
+
+/// `glassbox config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+    /// Configuration file instead of the usual one
+    #[arg(long, value_name = "FILE", env = "GLASSBOX_CONFIG", global = true)]
+    pub config: Option<PathBuf>,
+}
+
+/// `glassbox config …`.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print where the configuration file is, or would be
+    Path,
+    /// Open it in $VISUAL or $EDITOR, then check it; one that is not there begins as the example, commented out
+    Edit,
+    /// Say what is wrong with it, line by line; exits 1 if anything is
+    Check,
 }
 
 /// `glassbox tokenize`.
@@ -176,6 +209,17 @@ pub struct ExportArgs {
     pub force: bool,
 }
 
+/// How a text is read that is not a chat.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct Reading {
+    /// Marks such as `<|im_end|>` in the text become control tokens
+    #[arg(long)]
+    pub special: bool,
+    /// The text is a message of the user's under the chat template; what follows it is the model's answer
+    #[arg(long, conflicts_with = "special")]
+    pub as_message: bool,
+}
+
 /// `glassbox score`.
 #[derive(Debug, Args)]
 pub struct ScoreArgs {
@@ -185,6 +229,9 @@ pub struct ScoreArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub common: Common,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub reading: Reading,
     /// Candidates listed per token (with --json)
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub top_logprobs: u32,
@@ -199,12 +246,15 @@ pub struct ScoreArgs {
 /// `glassbox inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// The prompt, read as it is without a template; `-` reads standard input
+    /// The prompt, read as it is unless --special or --as-message says otherwise; `-` reads standard input
     #[arg(value_name = "PROMPT")]
     pub prompt: String,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub common: Common,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub reading: Reading,
     /// Position of the pass, from 0; negative counts from the end [default: the last]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub at: Option<i64>,
@@ -217,7 +267,8 @@ pub struct InspectArgs {
     /// Head to show, from 0; may be given several times [default: all]
     #[arg(long = "head", value_name = "H")]
     pub heads: Vec<u32>,
-    /// Switch a part off at every position: head:LAYER.HEAD, attn:LAYER or ffn:LAYER; may be given several times
+    /// Switch a part off at every position: head:LAYER.HEAD, attn:LAYER or ffn:LAYER; may be given several times. With
+    /// all heads of a block off, the bias of its output projection, where the model has one, is still added
     #[arg(long = "ablate", value_name = "PART")]
     pub ablations: Vec<Component>,
     /// Token that the likeliest one is held against in the attribution, as text [default: the second likeliest]
@@ -329,23 +380,6 @@ pub struct DoctorArgs {
 
 fn format(text: &str) -> Result<Format, String> {
     Format::named(text).ok_or_else(|| "must be md, json, jsonl or html".to_owned())
-}
-
-fn temperature(text: &str) -> Result<f32, String> {
-    bounded(text, 0.0, 100.0)
-}
-
-fn share(text: &str) -> Result<f32, String> {
-    bounded(text, 0.0, 1.0)
-}
-
-fn bounded(text: &str, least: f32, most: f32) -> Result<f32, String> {
-    let value: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (least..=most).contains(&value) {
-        Ok(value)
-    } else {
-        Err(format!("must be between {least} and {most}"))
-    }
 }
 
 #[cfg(test)]

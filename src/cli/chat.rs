@@ -20,6 +20,9 @@ pub fn run(args: ChatArgs, tour: bool) -> anyhow::Result<u8> {
         bail!("this terminal (TERM=dumb) cannot show the chat. For a single reply: glassbox ask \"…\"");
     }
     let setup = Setup::read(args.config.as_deref(), args.model.as_deref(), args.theme.as_deref())?;
+    if setup.flags.model.is_some() {
+        setup.entry()?; // no other model answers in its place
+    }
     let flags = setup.flags.clone();
     let file = setup.config_file.clone();
     runtime::run(Options {

@@ -13,7 +13,7 @@ use super::session::Session;
 use super::setup::Setup;
 use crate::chat::Intervention;
 use crate::engine::protocol::{
-    Embed, Event, Immediate, Inspect, Inspected, Inspection, Job, Request, Score, Want, switched_off,
+    Embed, Event, Inspect, Inspected, Inspection, Job, Request, Score, Want, switched_off,
 };
 use crate::inspect::trace::{Component, EmbeddingFacts};
 use crate::model_entry::LoadParams;
@@ -74,17 +74,9 @@ pub async fn run(args: InspectArgs, engine: &str) -> anyhow::Result<u8> {
     for note in &loaded.notes {
         super::note(note);
     }
-    let Event::Vocabulary(vocabulary) =
-        session.call(Request::Immediate(Immediate::Vocabulary), |_| {}).await?
-    else {
-        bail!("the engine did not give its vocabulary");
-    };
-    let request =
-        Request::Immediate(Immediate::Tokenize { text: prompt.clone(), special: false, begin: true });
-    let Event::Tokenized { tokens } = session.call(request, |_| {}).await? else {
-        bail!("the engine did not tokenise the prompt");
-    };
-    let mut ids: Vec<TokenId> = tokens.into_iter().map(|(id, _)| id).collect();
+    let vocabulary = session.vocabulary().await?;
+    let read = super::reading::read(&mut session, &vocabulary, &prompt, args.reading).await?;
+    let mut ids: Vec<TokenId> = read.tokens.into_iter().map(|(id, _)| id).collect();
     if ids.is_empty() {
         bail!("the prompt is empty: there is no pass to open");
     }
@@ -107,8 +99,8 @@ pub async fn run(args: InspectArgs, engine: &str) -> anyhow::Result<u8> {
     };
     let found = Found {
         args,
-        prompt,
-        vocabulary: *vocabulary,
+        prompt: read.text,
+        vocabulary,
         ids,
         prompt_logprobs,
         inspected,
@@ -178,11 +170,7 @@ async fn call(session: &mut Session, request: &Inspect) -> anyhow::Result<Inspec
 
 /// The single token that a text is.
 async fn rival(session: &mut Session, text: &str, vocabulary: &Vocabulary) -> anyhow::Result<TokenId> {
-    let request =
-        Request::Immediate(Immediate::Tokenize { text: text.to_owned(), special: false, begin: false });
-    let Event::Tokenized { tokens } = session.call(request, |_| {}).await? else {
-        bail!("the engine did not tokenise the rival");
-    };
+    let tokens = session.tokenize(text, false, false).await?;
     if let [(id, _)] = tokens.as_slice() {
         return Ok(*id);
     }

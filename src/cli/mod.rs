@@ -7,11 +7,15 @@ mod args;
 mod ask;
 mod bench;
 mod chat;
+mod chats;
+mod config;
 mod doctor;
 mod engine;
 mod export;
 mod inspect;
 mod models;
+mod reading;
+mod sampler_args;
 mod score;
 mod session;
 mod setup;
@@ -21,6 +25,7 @@ mod versions_tests;
 mod windows;
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -53,6 +58,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
             clap_complete::generate(shell, &mut Cli::command(), "glassbox", &mut std::io::stdout());
             Ok(0)
         }
+        Some(Command::Man { folder }) => man(&folder),
+        Some(Command::Config(args)) => config::run(&args),
         Some(Command::Ask(args)) => block_on(ask::run(args, &engine)),
         Some(Command::Tokenize(args)) => block_on(tokenize::run(args, &engine)),
         Some(Command::Export(args)) => export::run(&args),
@@ -62,6 +69,14 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Some(Command::Bench(args)) => block_on(bench::run(args, &engine)),
         Some(Command::Doctor(args)) => doctor::run(&args),
     }
+}
+
+/// Writes the manual pages, from what the command line is made of.
+fn man(folder: &Path) -> anyhow::Result<u8> {
+    std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    clap_mangen::generate_to(Cli::command(), folder)
+        .with_context(|| format!("the pages cannot be written into {}", folder.display()))?;
+    Ok(0)
 }
 
 /// An error with its causes, but none that was said already.
@@ -91,6 +106,11 @@ fn text_or_stdin(text: &str) -> anyhow::Result<String> {
     }
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).context("standard input cannot be read")?;
+    text_of(bytes)
+}
+
+/// Bytes as text; one line end at the end is dropped.
+fn text_of(bytes: Vec<u8>) -> anyhow::Result<String> {
     let mut text = String::from_utf8(bytes).context("standard input is not UTF-8 text")?;
     if text.ends_with('\n') {
         text.pop();
@@ -106,6 +126,13 @@ fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     // A closed pipe ends the program's use, not with an error.
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// Prints a text to standard error as it is but for what acts on a terminal.
+fn print_error(text: &str) {
+    let safe = if std::io::stderr().is_terminal() { crate::sanitize::for_copy(text) } else { text.to_owned() };
+    let end = if safe.ends_with('\n') { "" } else { "\n" };
+    let _ = write!(std::io::stderr().lock(), "{safe}{end}");
 }
 
 /// Prints a line to standard error, made safe for a terminal.

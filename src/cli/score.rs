@@ -15,10 +15,10 @@ use super::session::Session;
 use super::setup::Setup;
 use super::tokenize::piece;
 use super::windows::windows;
-use crate::engine::protocol::{Event, Immediate, Job, Request, Score};
+use crate::engine::protocol::{Event, Job, Request, Score};
 use crate::export::json::number;
 use crate::sanitize;
-use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
+use crate::token::{Candidate, Step, TokenId, Vocabulary};
 
 /// How many of the most surprising tokens are shown.
 const SHOWN: usize = 10;
@@ -38,18 +38,14 @@ pub async fn run(args: ScoreArgs, engine: &str) -> anyhow::Result<u8> {
     for note in &loaded.notes {
         super::note(note);
     }
-    let Event::Vocabulary(vocabulary) =
-        session.call(Request::Immediate(Immediate::Vocabulary), |_| {}).await?
-    else {
-        bail!("the engine did not give its vocabulary");
-    };
+    let vocabulary = session.vocabulary().await?;
     let context = loaded.context as usize;
     let stride = args.stride.map_or(context / 2, |stride| stride as usize);
     if stride + 1 >= context {
         bail!("--stride {stride} leaves no overlap: the context of this model is {context} tokens");
     }
     let mut scorer =
-        Scorer { session, vocabulary: *vocabulary, args, context, stride, load_ms: loaded.load_ms };
+        Scorer { session, vocabulary, args, context, stride, load_ms: loaded.load_ms };
     let all = async {
         for (index, text) in texts.iter().enumerate() {
             if index > 0 && !scorer.args.json {
@@ -105,17 +101,13 @@ struct Scorer {
 
 impl Scorer {
     async fn text(&mut self, text: &Text) -> anyhow::Result<()> {
-        let request =
-            Request::Immediate(Immediate::Tokenize { text: text.text.clone(), special: false, begin: true });
-        let Event::Tokenized { tokens } = self.session.call(request, |_| {}).await? else {
-            bail!("the engine did not tokenise the text");
-        };
+        let read = super::reading::read(&mut self.session, &self.vocabulary, &text.text, self.args.reading).await?;
+        // What comes after a message is the model's to write.
+        let (tokens, begin) = (&read.tokens[..read.own.end], read.begins);
         let ids: Vec<TokenId> = tokens.iter().map(|(id, _)| *id).collect();
         let Some(&first) = ids.first() else { bail!("{} has no tokens to score", text.file) };
-        // Marks in a text stay text, so a control token is the one that begins every text.
-        let begin = self.vocabulary.kind(first) == TokenKind::Control;
-        let begin_bytes = if begin { &[][..] } else { tokens[0].1.as_slice() };
-        let mut tally = Tally::new(&text.text, &tokens, begin_bytes.len());
+        let begin_bytes = if begin || read.own.start > 0 { &[][..] } else { tokens[0].1.as_slice() };
+        let mut tally = Tally::new(&text.text, tokens, begin_bytes.len(), read.own.start);
         if self.args.json {
             write(&format!("{}\n", first_line(first, &tokens[0].1, begin_bytes)))?;
         }
@@ -235,6 +227,8 @@ struct Tally<'a> {
     index: u32,
     /// Bytes of the text before it.
     offset: usize,
+    /// The first token that counts; those before it are a template's.
+    from: usize,
     scored: usize,
     /// Of the scored tokens.
     bytes: usize,
@@ -253,17 +247,21 @@ struct Found {
 }
 
 impl<'a> Tally<'a> {
-    /// `first` is how many bytes of the text the token has that is not scored.
-    fn new(text: &'a str, tokens: &[(TokenId, serde_bytes::ByteBuf)], first: usize) -> Self {
-        let rest: usize = tokens[1..].iter().map(|(_, bytes)| bytes.len()).sum();
+    /// `first` is how many bytes of the text the token has that is not scored; the text's own tokens begin at `from`.
+    fn new(text: &'a str, tokens: &[(TokenId, serde_bytes::ByteBuf)], first: usize, from: usize) -> Self {
+        let rest: usize = tokens[from.max(1)..].iter().map(|(_, bytes)| bytes.len()).sum();
         // Some vocabularies put a blank in front of every text.
         let added = (first + rest).saturating_sub(text.len());
         let offset = first.saturating_sub(added);
         let (tokens, worst) = (tokens.len(), Vec::new());
-        Self { text, tokens, index: 1, offset, scored: 0, bytes: 0, logprob: 0.0, worst }
+        Self { text, tokens, index: 1, offset, from, scored: 0, bytes: 0, logprob: 0.0, worst }
     }
 
     fn add(&mut self, step: &Step) {
+        self.index += 1;
+        if self.index as usize <= self.from {
+            return;
+        }
         self.worst.push(Found {
             offset: self.offset,
             bytes: step.bytes.clone(),
@@ -271,7 +269,6 @@ impl<'a> Tally<'a> {
             rank: step.rank,
             expected: step.candidates.first().copied(),
         });
-        self.index += 1;
         self.scored += 1;
         self.offset += step.bytes.len();
         self.bytes += step.bytes.len();
@@ -340,15 +337,27 @@ mod tests {
     #[test]
     fn the_blank_that_a_vocabulary_puts_in_front_moves_no_place() {
         let token = |bytes: &[u8]| (TokenId(5), serde_bytes::ByteBuf::from(bytes));
-        assert_eq!(Tally::new("Oh no", &[token(b"<s>"), token(b" Oh"), token(b" no")], 0).offset, 0);
-        assert_eq!(Tally::new("Oh no", &[token(b" Oh"), token(b" no")], 3).offset, 2);
-        assert_eq!(Tally::new("Oh no", &[token(b"Oh"), token(b" no")], 2).offset, 2);
+        assert_eq!(Tally::new("Oh no", &[token(b"<s>"), token(b" Oh"), token(b" no")], 0, 0).offset, 0);
+        assert_eq!(Tally::new("Oh no", &[token(b" Oh"), token(b" no")], 3, 0).offset, 2);
+        assert_eq!(Tally::new("Oh no", &[token(b"Oh"), token(b" no")], 2, 0).offset, 2);
+    }
+
+    #[test]
+    fn a_template_around_a_message_counts_in_no_mean() {
+        let token = |bytes: &[u8]| (TokenId(5), serde_bytes::ByteBuf::from(bytes));
+        let tokens = [token(b"<|im_start|>"), token(b"user\n"), token(b"Oh"), token(b" no")];
+        let mut tally = Tally::new("Oh no", &tokens, 0, 2);
+        for (_, bytes) in &tokens[1..] {
+            tally.add(&Step { bytes: bytes.to_vec(), logprob: -1.0, rank: 1, ..Step::default() });
+        }
+        assert_eq!((tally.tokens, tally.scored, tally.bytes, tally.index), (4, 2, 5, 4));
+        assert_eq!(tally.worst[0].offset, 0);
     }
 
     #[test]
     fn means_are_over_scored_tokens_and_their_bytes() {
         let token = |bytes: &[u8]| (TokenId(5), serde_bytes::ByteBuf::from(bytes));
-        let mut tally = Tally::new("a b c", &[token(b"a"), token(b" b"), token(b" c")], 1);
+        let mut tally = Tally::new("a b c", &[token(b"a"), token(b" b"), token(b" c")], 1, 0);
         for logprob in [-1.0_f32, -2.0] {
             tally.add(&Step { bytes: b" b".to_vec(), logprob, rank: 3, ..Step::default() });
         }

@@ -4,19 +4,25 @@
 //! that carries its last words.
 
 use anyhow::{Context as _, bail};
+use serde_bytes::ByteBuf;
 use tokio::sync::mpsc;
 
 use crate::engine::Engine as _;
-use crate::engine::protocol::{Envelope, Event, Immediate, Job, Loaded, Request, RequestId};
+use crate::engine::protocol::{
+    Envelope, Event, Immediate, Job, Loaded, Prompt, Rendered, Request, RequestId,
+};
 use crate::engine::transport::child::ChildEngine;
 use crate::model_entry::{LoadParams, ModelEntry};
 use crate::runtime::engine_command;
+use crate::token::{TokenId, Vocabulary};
 
 /// A running engine and what it says.
 pub struct Session {
     engine: ChildEngine,
     events: mpsc::UnboundedReceiver<Envelope>,
     last: u64,
+    /// SHA-256 of the loaded file, once it has been computed.
+    hash: Option<String>,
 }
 
 impl Session {
@@ -32,7 +38,7 @@ impl Session {
         });
         let engine =
             ChildEngine::spawn(command, sink, None).context("the engine's process could not be started")?;
-        Ok(Self { engine, events, last: 0 })
+        Ok(Self { engine, events, last: 0, hash: None })
     }
 
     /// Loads a model.
@@ -44,6 +50,46 @@ impl Session {
         match self.call(request, |_| {}).await? {
             Event::Loaded(loaded) => Ok(*loaded),
             other => bail!("the engine answered a load with {other:?}"),
+        }
+    }
+
+    /// The loaded model's vocabulary.
+    ///
+    /// # Errors
+    /// With the engine's own sentence.
+    pub async fn vocabulary(&mut self) -> anyhow::Result<Vocabulary> {
+        match self.call(Request::Immediate(Immediate::Vocabulary), |_| {}).await? {
+            Event::Vocabulary(vocabulary) => Ok(*vocabulary),
+            other => bail!("the engine answered with {other:?} instead of its vocabulary"),
+        }
+    }
+
+    /// The tokens of a text with their bytes: with `special`, marks in it are control tokens; with `begin`, the
+    /// begin-of-sequence token comes first where the model wants it.
+    ///
+    /// # Errors
+    /// With the engine's own sentence.
+    pub async fn tokenize(
+        &mut self,
+        text: &str,
+        special: bool,
+        begin: bool,
+    ) -> anyhow::Result<Vec<(TokenId, ByteBuf)>> {
+        let request = Immediate::Tokenize { text: text.to_owned(), special, begin };
+        match self.call(Request::Immediate(request), |_| {}).await? {
+            Event::Tokenized { tokens } => Ok(tokens),
+            other => bail!("the engine answered with {other:?} instead of tokens"),
+        }
+    }
+
+    /// A prompt as a reply would read it.
+    ///
+    /// # Errors
+    /// With the engine's own sentence.
+    pub async fn render(&mut self, prompt: Prompt) -> anyhow::Result<Rendered> {
+        match self.call(Request::Immediate(Immediate::Render(Box::new(prompt))), |_| {}).await? {
+            Event::Rendered(rendered) => Ok(*rendered),
+            other => bail!("the engine answered with {other:?} instead of a prompt"),
         }
     }
 
@@ -77,6 +123,12 @@ impl Session {
         Ok(id)
     }
 
+    /// SHA-256 of the loaded file, hexadecimal, if it has come.
+    #[must_use]
+    pub fn model_hash(&self) -> Option<&str> {
+        self.hash.as_deref()
+    }
+
     /// Stops a request; it still ends with its own final event.
     pub fn cancel(&mut self, target: RequestId) {
         self.last += 1;
@@ -95,7 +147,8 @@ impl Session {
                     let tail = exit.log_tail.join("\n");
                     bail!("the engine ended: {}\n{tail}", exit.how)
                 }
-                Event::Failed(failure) if envelope.id == id => bail!("{failure}"),
+                Event::Failed(failure) if envelope.id == id => return Err(failure.into()),
+                Event::ModelHash(hash) => self.hash = Some(hash),
                 event if envelope.id == id => return Ok(event),
                 _ => {}
             }

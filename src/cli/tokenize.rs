@@ -27,11 +27,7 @@ pub async fn run(args: TokenizeArgs, engine: &str) -> anyhow::Result<u8> {
     session.load(&entry, &params).await?;
     let asked =
         Request::Immediate(Immediate::Pieces { text: text.clone(), special: args.special, inside: false });
-    let request =
-        Request::Immediate(Immediate::Tokenize { text, special: args.special, begin: args.special });
-    let Event::Tokenized { tokens } = session.call(request, |_| {}).await? else {
-        bail!("the engine did not tokenise the text");
-    };
+    let tokens = session.tokenize(&text, args.special, args.special).await?;
     if args.json {
         let list: Vec<_> = tokens
             .iter()

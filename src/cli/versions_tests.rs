@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::export::Reader;
+use super::chats::Chats;
 use crate::config::keymap::Keymap;
 use crate::export::{Document, Format};
 use crate::store::{Command, Event};
@@ -24,7 +24,7 @@ fn database(folder: &Path) -> PathBuf {
     path
 }
 
-fn exported(reader: &Reader, format: Format) -> String {
+fn exported(reader: &Chats, format: Format) -> String {
     let id = reader.find("41").unwrap();
     let (conversation, runs) = reader.conversation(id).unwrap();
     let vocabularies = reader.vocabularies(&runs).unwrap();
@@ -34,7 +34,7 @@ fn exported(reader: &Reader, format: Format) -> String {
 #[test]
 fn a_chat_of_0_1_is_exported_as_0_1_did() {
     let folder = tempfile::tempdir().unwrap();
-    let reader = Reader::open(&database(folder.path())).unwrap();
+    let reader = Chats::existing(&database(folder.path())).unwrap();
     let now: Value = serde_json::from_str(&exported(&reader, Format::Json)).unwrap();
     let then: Value = serde_json::from_str(CHAT).unwrap();
     assert_eq!(now["turns"].as_array().unwrap().len(), 10);
@@ -44,7 +44,7 @@ fn a_chat_of_0_1_is_exported_as_0_1_did() {
 #[test]
 fn a_chat_of_0_1_opens_whole() {
     let folder = tempfile::tempdir().unwrap();
-    let reader = Reader::open(&database(folder.path())).unwrap();
+    let reader = Chats::existing(&database(folder.path())).unwrap();
     let heads = reader.heads().unwrap();
     let titles: Vec<(&str, &str)> = heads.iter().map(|head| (head.title.as_str(), &*head.draft)).collect();
     assert_eq!(titles, [("Capitals", "and what of"), ("Poems", "")]);

@@ -12,6 +12,7 @@ pub mod keymap;
 mod load;
 mod model_list;
 mod near;
+mod sampler_setting;
 mod sections;
 pub(crate) mod setting;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::fmt;
 
 pub use folders::Folders;
 pub use load::{FILE_LIMIT, Flags, MODEL_FLAG, Sources, load, read_file};
+pub use sampler_setting::sampler_setting;
 pub use write::{WriteError, set_key, write_atomically};
 
 use serde::{Deserialize, Serialize};

@@ -5,4 +5,5 @@ mod chatting;
 mod faults;
 mod harness;
 mod looks;
+mod piping;
 mod touring;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::shared::Shared;
 use super::worker::{Hooks, Worker};
-use crate::engine::protocol::{CapturePlan, Failure, Inspection, Job, RequestId};
+use crate::engine::prompt::encode;
+use crate::engine::protocol::{CapturePlan, Failure, Inspection, Job, Prompt, Rendered, RequestId};
 use crate::engine::transport::open_requests::OpenRequests;
 use crate::engine::transport::serve::{Answers, Emit, Jobs, Made};
 use crate::inspect::pieces::Pieces;
@@ -45,6 +46,11 @@ impl Answers for Immediately {
 
     fn tokenize(&self, text: &str, special: bool, begin: bool) -> Result<Vec<(TokenId, Vec<u8>)>, Failure> {
         self.shared.tokenize(text, special, begin)
+    }
+
+    fn render(&self, prompt: &Prompt) -> Result<Rendered, Failure> {
+        let encode::Encoded { ids, text, notes, .. } = encode::prompt(&*self.shared.model()?, prompt, usize::MAX)?;
+        Ok(Rendered { ids, text, notes })
     }
 
     fn vocabulary(&self) -> Result<Arc<Vocabulary>, Failure> {

@@ -5,7 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attended, BeamPaths, Directed, Exit, Failure, Inspected, Loaded, PromptFacts, Replayed, Rescored, Written,
+    Attended, BeamPaths, Directed, Exit, Failure, Inspected, Loaded, PromptFacts, Rendered, Replayed, Rescored,
+    Written,
 };
 #[cfg(doc)]
 use super::{Immediate, Inspection, Job, VERSION};
@@ -40,6 +41,8 @@ pub enum Event {
         /// The tokens with their bytes.
         tokens: Vec<(TokenId, serde_bytes::ByteBuf)>,
     },
+    /// Final answer to [`Immediate::Render`].
+    Rendered(Box<Rendered>),
     /// The prompt is tokenised; reading it begins.
     Prompt(PromptFacts),
     /// How much of the new part of the prompt has been read.

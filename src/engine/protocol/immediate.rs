@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(doc)]
 use super::{Event, Written};
-use super::{Live, RequestId};
+use super::{Live, Prompt, RequestId};
 use crate::model_entry::ModelEntry;
 use crate::token::TokenId;
 
@@ -30,6 +30,8 @@ pub enum Immediate {
         /// Whether the model's own begin-of-sequence rule is applied.
         begin: bool,
     },
+    /// The prompt as a reply would read it, without reading it → [`Event::Rendered`].
+    Render(Box<Prompt>),
     /// How the tokenizer cut and merged a text → [`Event::Pieces`].
     Pieces {
         /// The text.

@@ -67,6 +67,17 @@ pub struct Memory {
     pub compute: u64,
 }
 
+/// A prompt as a reply would read it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rendered {
+    /// The whole prompt.
+    pub ids: Vec<TokenId>,
+    /// The same as text, marks included.
+    pub text: String,
+    /// Things the user should know, such as a role that the template does not take.
+    pub notes: Vec<String>,
+}
+
 /// What a generation starts from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PromptFacts {

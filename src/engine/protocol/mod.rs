@@ -29,7 +29,7 @@ pub use immediate::{CapturePlan, Immediate};
 pub use inspection::Inspection;
 pub use job::{Generate, Job, Message, Prompt, StoredTokens};
 pub use live::{Live, LiveInside, every};
-pub use loaded::{Loaded, Memory, PromptFacts, TemplateKind};
+pub use loaded::{Loaded, Memory, PromptFacts, Rendered, TemplateKind};
 pub use passes::{
     Beam, BeamPaths, ChainSetup, Embed, Inspect, Inspected, Path, Replay, Replayed, Score, Want,
 };

@@ -18,8 +18,9 @@ use std::time::{Duration, Instant};
 
 use self::model::{Control, Model};
 use super::protocol::{
-    CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Inspection, Job, RequestId,
+    CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Inspection, Job, Prompt, Rendered, RequestId,
 };
+use super::prompt::template::{Encoded, Template};
 use super::transport::open_requests::OpenRequests;
 use super::transport::serve::{Answers, Emit, Jobs, Made};
 use crate::chat::{StopReason, Timings, Usage};
@@ -101,6 +102,7 @@ struct State {
     /// The worker stops for ever at its next step.
     hanging: bool,
     vocabulary: Option<Arc<vocabulary::Pieces>>,
+    template: Option<Arc<Template>>,
 }
 
 impl Shared {
@@ -174,6 +176,13 @@ impl Answers for Shared {
         ids.extend(pieces.tokenize(text.as_bytes(), special));
         let bytes = |id| pieces.vocabulary.bytes(id).unwrap_or_default().to_vec();
         Ok(ids.into_iter().map(|id| (id, bytes(id))).collect())
+    }
+
+    fn render(&self, prompt: &Prompt) -> Result<Rendered, Failure> {
+        let pieces = self.pieces()?;
+        let template = self.lock().template.clone().ok_or_else(no_model)?;
+        let Encoded { ids, text, notes } = model::encode(&pieces, &template, prompt)?;
+        Ok(Rendered { ids, text, notes })
     }
 
     fn vocabulary(&self) -> Result<Arc<Vocabulary>, Failure> {
@@ -276,7 +285,10 @@ impl Worker {
         }
         (self.emit)(Envelope { id, event: Event::LoadProgress(1.0) });
         let model = Model::new(facts, params, begun.elapsed());
-        self.shared.lock().vocabulary = Some(Arc::clone(&model.pieces));
+        let mut state = self.shared.lock();
+        state.vocabulary = Some(Arc::clone(&model.pieces));
+        state.template = Some(Arc::clone(&model.template));
+        drop(state);
         let (loaded, hash) = (model.loaded.clone(), model.file_hash());
         self.model = Some(model);
         (self.emit)(Envelope { id: RequestId(0), event: Event::ModelHash(hash) });

@@ -107,7 +107,7 @@ struct Writer {
 pub(super) struct Model {
     pub(super) loaded: Loaded,
     pub(super) pieces: Arc<Pieces>,
-    template: Template,
+    pub(super) template: Arc<Template>,
     pub(super) batch: usize,
     pub(super) cache: Vec<TokenId>,
 }
@@ -119,7 +119,7 @@ impl Model {
             Some(_) => MARKS.map(String::from).to_vec(),
             None => vec![MARKS[0].into(), MARKS[3].into()],
         };
-        let template = Template::new(facts.chat_template.as_deref(), "", MARKS[2], specials);
+        let template = Arc::new(Template::new(facts.chat_template.as_deref(), "", MARKS[2], specials));
         let context = params.context_for(&facts);
         let loaded = Loaded {
             vocabulary: pieces.vocabulary.hash.clone(),
@@ -295,30 +295,7 @@ impl Model {
     }
 
     pub(super) fn encode(&self, prompt: &Prompt) -> Result<Encoded, Failure> {
-        match prompt {
-            Prompt::Raw { text } => {
-                let mut ids = vec![vocabulary::BEGIN];
-                ids.extend(self.pieces.tokenize(text.as_bytes(), false));
-                Ok(Encoded { ids, text: text.clone(), notes: Vec::new() })
-            }
-            Prompt::Ids { ids, .. } => {
-                let bytes: Vec<u8> = ids
-                    .iter()
-                    .flat_map(|id| self.pieces.vocabulary.bytes(*id).unwrap_or_default())
-                    .copied()
-                    .collect();
-                let ids = ids.clone();
-                Ok(Encoded { ids, text: String::from_utf8_lossy(&bytes).into_owned(), notes: Vec::new() })
-            }
-            Prompt::Chat { messages, continue_last, clock_ms } => self.template.encode(
-                messages,
-                *continue_last,
-                *clock_ms,
-                &self.pieces.vocabulary.hash,
-                &mut |text, special| Ok(self.pieces.tokenize(text.as_bytes(), special)),
-                &|id| self.pieces.vocabulary.bytes(id).unwrap_or_default().to_vec(),
-            ),
-        }
+        encode(&self.pieces, &self.template, prompt)
     }
 
     fn timings(&self, prompt: Duration, decode: Duration, written: usize) -> Timings {
@@ -329,6 +306,34 @@ impl Model {
             decode_ms: seconds * 1000.0,
             tokens_per_second: if seconds > 0.0 { written as f32 / seconds } else { 0.0 },
         }
+    }
+}
+
+/// A prompt as tokens.
+pub(super) fn encode(pieces: &Pieces, template: &Template, prompt: &Prompt) -> Result<Encoded, Failure> {
+    match prompt {
+        Prompt::Raw { text } => {
+            let mut ids = vec![vocabulary::BEGIN];
+            ids.extend(pieces.tokenize(text.as_bytes(), false));
+            Ok(Encoded { ids, text: text.clone(), notes: Vec::new() })
+        }
+        Prompt::Ids { ids, .. } => {
+            let bytes: Vec<u8> = ids
+                .iter()
+                .flat_map(|id| pieces.vocabulary.bytes(*id).unwrap_or_default())
+                .copied()
+                .collect();
+            let ids = ids.clone();
+            Ok(Encoded { ids, text: String::from_utf8_lossy(&bytes).into_owned(), notes: Vec::new() })
+        }
+        Prompt::Chat { messages, continue_last, clock_ms } => template.encode(
+            messages,
+            *continue_last,
+            *clock_ms,
+            &pieces.vocabulary.hash,
+            &mut |text, special| Ok(pieces.tokenize(text.as_bytes(), special)),
+            &|id| pieces.vocabulary.bytes(id).unwrap_or_default().to_vec(),
+        ),
     }
 }
 

@@ -17,8 +17,8 @@ use super::frame::{self, FrameError};
 use super::open_requests::OpenRequests;
 use super::questions::Questions;
 use crate::engine::protocol::{
-    Call, CapturePlan, Envelope, Event, Failure, FailureKind, Immediate, Inspection, Job, Request, RequestId,
-    VERSION,
+    Call, CapturePlan, Envelope, Event, Failure, FailureKind, Immediate, Inspection, Job, Prompt, Rendered,
+    Request, RequestId, VERSION,
 };
 use crate::inspect::pieces::Pieces;
 use crate::model_entry::{ModelEntry, ModelFacts};
@@ -51,6 +51,15 @@ pub trait Answers: Send + Sync {
     /// # Errors
     /// [`FailureKind::NoModel`] before a model is loaded.
     fn tokenize(&self, text: &str, special: bool, begin: bool) -> Result<Vec<(TokenId, Vec<u8>)>, Failure>;
+
+    /// The prompt as a reply would read it, template and control tokens included.
+    ///
+    /// # Errors
+    /// [`FailureKind::NoModel`] before a model is loaded, and what the template fails with.
+    fn render(&self, prompt: &Prompt) -> Result<Rendered, Failure> {
+        let _ = prompt;
+        Err(Failure { message: "This engine does not show its prompts.".into(), kind: FailureKind::Other })
+    }
 
     /// The loaded model's vocabulary.
     ///
@@ -271,6 +280,9 @@ impl Threads {
             Immediate::Tokenize { text, special, begin } => {
                 self.ask(id, move |answers| answers.tokenize(&text, special, begin).map(tokenized))
             }
+            Immediate::Render(prompt) => self.ask(id, move |answers| {
+                answers.render(&prompt).map(|rendered| Event::Rendered(Box::new(rendered)))
+            }),
             Immediate::Pieces { text, special, inside } => self.ask(id, move |answers| {
                 answers.merges(&text, special, inside).map(|pieces| Event::Pieces(Box::new(pieces)))
             }),

@@ -1,0 +1,188 @@
+//! A text file that goes to the model with a message.
+//!
+//! Invariant: a file goes in whole or not at all; what is refused says why, and which file it was.
+
+use std::fmt;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+/// The largest file that is taken, bytes. A model reads about a quarter as many tokens, more than most contexts hold.
+pub const LARGEST: u64 = 1 << 20;
+
+/// How much of a file is looked at to tell text from other things, bytes.
+const SAMPLE: usize = 8 << 10;
+
+/// A file that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// The file as it was named.
+    pub name: String,
+    /// Its text, with line feeds as line ends and without a byte order mark.
+    pub text: String,
+}
+
+/// Why a file does not go with a message.
+#[derive(Debug)]
+pub struct Refused {
+    /// The file as it was named.
+    pub name: String,
+    /// What is wrong with it.
+    pub why: Why,
+}
+
+/// What is wrong with a file.
+#[derive(Debug)]
+pub enum Why {
+    /// The system does not give it.
+    Unreadable(io::Error),
+    /// A folder, a device, a pipe.
+    NotAFile,
+    /// More than [`LARGEST`].
+    TooLarge,
+    /// It has nothing in it.
+    Empty,
+    /// It holds bytes that no text has.
+    Binary,
+    /// A byte order mark says that it is UTF-16 or UTF-32.
+    Wide,
+    /// From this byte on, counted from 1, it is no UTF-8.
+    NotUtf8(usize),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.name;
+        match &self.why {
+            Why::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => {
+                write!(f, "{name} is not there")
+            }
+            Why::Unreadable(error) => write!(f, "{name} cannot be read: {error}"),
+            Why::NotAFile => write!(f, "{name} is not a plain file; name the files in it one by one"),
+            Why::TooLarge => {
+                let largest = LARGEST >> 20;
+                write!(f, "{name} is larger than {largest} MiB, more than a model can read; give a part of it")
+            }
+            Why::Empty => write!(f, "{name} is empty"),
+            Why::Binary => write!(f, "{name} is not a text: it holds zero bytes"),
+            Why::Wide => write!(f, "{name} is UTF-16 or UTF-32; save it as UTF-8 first, for example with iconv"),
+            Why::NotUtf8(at) => write!(
+                f,
+                "{name} is not UTF-8 text: what starts at byte {at} is not a character. Convert it first, for \
+                 example with iconv"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl Attachment {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// With the file's name and what is wrong with it.
+    pub fn read(path: &Path) -> Result<Self, Refused> {
+        let name = path.display().to_string();
+        match read(path) {
+            Ok(text) => Ok(Self { name, text }),
+            Err(why) => Err(Refused { name, why }),
+        }
+    }
+
+    /// The file as it stands in a message: its name, and its text between fences that it does not hold itself.
+    #[must_use]
+    pub fn block(&self) -> String {
+        let longest = self.text.lines().map(|line| line.trim_start().chars().take_while(|c| *c == '`').count());
+        let fence = "`".repeat(longest.max().unwrap_or_default().max(2) + 1);
+        let end = if self.text.ends_with('\n') { "" } else { "\n" };
+        format!("{}:\n{fence}\n{}{end}{fence}", self.name, self.text)
+    }
+}
+
+fn read(path: &Path) -> Result<String, Why> {
+    let metadata = std::fs::metadata(path).map_err(Why::Unreadable)?;
+    if !metadata.is_file() {
+        return Err(Why::NotAFile); // reading a pipe could wait for ever
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(Why::Unreadable)?;
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(Why::Unreadable)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(Why::TooLarge);
+    }
+    text(bytes)
+}
+
+/// Bytes as the text that they are.
+fn text(mut bytes: Vec<u8>) -> Result<String, Why> {
+    if bytes.starts_with(&[0xef, 0xbb, 0xbf]) {
+        bytes.drain(..3);
+    }
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(Why::Wide);
+    }
+    if bytes.is_empty() {
+        return Err(Why::Empty);
+    }
+    if bytes[..bytes.len().min(SAMPLE)].contains(&0) {
+        return Err(Why::Binary);
+    }
+    let text = String::from_utf8(bytes).map_err(|error| Why::NotUtf8(error.utf8_error().valid_up_to() + 1))?;
+    if text.contains('\0') {
+        return Err(Why::Binary);
+    }
+    Ok(text.replace("\r\n", "\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(bytes: &[u8]) -> Result<String, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        std::fs::write(&path, bytes).unwrap();
+        let read = Attachment::read(&path);
+        read.map(|read| read.text).map_err(|error| error.to_string().replace(&path.display().to_string(), "a.txt"))
+    }
+
+    #[test]
+    fn a_text_is_taken_whole_with_one_kind_of_line_end() {
+        assert_eq!(of(b"one\r\ntwo").unwrap(), "one\ntwo");
+        assert_eq!(of("\u{feff}ña".as_bytes()).unwrap(), "ña");
+    }
+
+    #[test]
+    fn what_is_not_a_text_is_refused_with_its_name_and_the_reason() {
+        for (bytes, said) in [
+            (&b""[..], "a.txt is empty"),
+            (b"\xef\xbb\xbf", "a.txt is empty"),
+            (b"\x7fELF\0\0", "a.txt is not a text: it holds zero bytes"),
+            (b"\xff\xfeh\0i\0", "a.txt is UTF-16 or UTF-32"),
+            (b"caf\xe9", "a.txt is not UTF-8 text: what starts at byte 4"),
+        ] {
+            let error = of(bytes).unwrap_err();
+            assert!(error.starts_with(said), "{error}");
+        }
+        assert!(of(&vec![b'a'; LARGEST as usize]).is_ok());
+        assert!(of(&vec![b'a'; LARGEST as usize + 1]).unwrap_err().contains("larger than 1 MiB"));
+        let mut late = vec![b'a'; SAMPLE * 2];
+        late.push(0);
+        assert_eq!(of(&late).unwrap_err(), "a.txt is not a text: it holds zero bytes");
+    }
+
+    #[test]
+    fn folders_and_missing_files_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |path: &Path| Attachment::read(path).unwrap_err().to_string();
+        assert!(said(folder.path()).ends_with("is not a plain file; name the files in it one by one"));
+        assert!(said(&folder.path().join("none")).ends_with("none is not there"));
+    }
+
+    #[test]
+    fn a_block_has_a_fence_that_its_text_does_not_hold() {
+        let file = |text: &str| Attachment { name: "a.md".into(), text: text.into() }.block();
+        assert_eq!(file("x\n"), "a.md:\n```\nx\n```");
+        assert_eq!(file("````\nx\n````"), "a.md:\n`````\n````\nx\n````\n`````");
+    }
+}

@@ -1,0 +1,193 @@
+//! A question and its reply as part of a stored chat: a new one, or one that goes on.
+//!
+//! Invariant: the question is with the store before the engine is asked for the reply, and what came of the reply is
+//! kept however it ends.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+
+use anyhow::bail;
+
+use super::super::chats::Chats;
+use super::super::setup::Setup;
+use crate::app::{message_of, stop_note, title_of};
+use crate::chat::{
+    self, ChatSettings, Conversation, ConversationHead, ConversationId, Role, Run, RunId, Span, Turn, TurnId,
+    TurnState,
+};
+use crate::engine::protocol::{Message, PromptFacts};
+use crate::store::Command;
+use crate::token::{Step, Vocabulary};
+
+/// Which chat it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which<'a> {
+    /// A new one.
+    New,
+    /// The one written in last.
+    Last,
+    /// The one of that id.
+    Id(&'a str),
+}
+
+/// A chat that a question and its reply are added to.
+pub struct Kept {
+    chats: Chats,
+    conversation: Conversation,
+    runs: BTreeMap<RunId, Run>,
+    /// The reply and what it is made under, once it was asked for.
+    reply: Option<(TurnId, Run)>,
+}
+
+impl Kept {
+    /// Opens the chat.
+    ///
+    /// # Errors
+    /// When there is no such chat, or the database cannot be opened.
+    pub fn open(setup: &Setup, which: Which<'_>) -> anyhow::Result<Self> {
+        let database = setup.folders.database();
+        let wanted = match which {
+            Which::New => return Ok(Self::with(Chats::open(&database)?, new_chat(), BTreeMap::new())),
+            Which::Last => "last",
+            Which::Id(id) => id,
+        };
+        let chats = Chats::existing(&database)?;
+        let id = chats.find(wanted)?;
+        let (conversation, runs) = chats.conversation(id)?;
+        if conversation.turns.iter().any(|turn| turn.state == TurnState::Streaming) {
+            bail!("a reply is being written in this chat by another glassbox; ask again when it has ended");
+        }
+        Ok(Self::with(chats, conversation, runs))
+    }
+
+    fn with(chats: Chats, conversation: Conversation, runs: BTreeMap<RunId, Run>) -> Self {
+        Self { chats, conversation, runs, reply: None }
+    }
+
+    /// What the chat sets for itself.
+    pub fn settings(&mut self) -> &mut ChatSettings {
+        &mut self.conversation.settings
+    }
+
+    /// Adds the question.
+    pub fn ask(&mut self, question: &str, now_ms: i64) {
+        let parent = self.conversation.leaf;
+        if parent.is_none() {
+            self.conversation.head.title = title_of(question);
+            self.conversation.head.created_ms = now_ms;
+        }
+        self.put(now_ms);
+        let text = question.to_owned();
+        let turn = Turn { spans: vec![Span::Written { text }], ..turn(parent, Role::User, now_ms) };
+        self.add(turn, now_ms);
+    }
+
+    /// The messages of the shown branch, oldest first, below a system message if there is one.
+    pub fn messages(&self, system: &str) -> Vec<Message> {
+        let system = (!system.is_empty()).then(|| Message {
+            role: Role::System,
+            text: system.to_owned(),
+            stored: None,
+        });
+        let turns = self.conversation.branch().into_iter().filter(|turn| Some(turn.id) != self.reply_id());
+        let turns = turns.map(|turn| message_of(&self.conversation, &self.runs, turn));
+        system.into_iter().chain(turns).collect()
+    }
+
+    fn reply_id(&self) -> Option<TurnId> {
+        self.reply.as_ref().map(|(id, _)| *id)
+    }
+
+    /// Adds the reply, which is about to be asked for.
+    pub fn begin(&mut self, run: Run, now_ms: i64) {
+        let reply = Turn {
+            spans: vec![Span::Generated { run: run.id, steps: Vec::new() }],
+            state: TurnState::Streaming,
+            model: Some(run.model.clone()),
+            ..turn(self.conversation.leaf, Role::Assistant, now_ms)
+        };
+        self.chats.store.send(Command::PutRun(Box::new(run.clone())));
+        self.reply = Some((reply.id, run));
+        self.add(reply, now_ms);
+    }
+
+    /// What the reply is conditioned on.
+    pub fn prompt(&mut self, facts: &PromptFacts) {
+        let Some((_, run)) = &mut self.reply else { return };
+        let others: Vec<RunId> = self.runs.keys().copied().collect();
+        chat::condition(run, &facts.ids, &self.runs, others);
+        run.seed = facts.seed;
+        run.usage.prompt_tokens = facts.ids.len() as u32;
+        run.usage.reused_tokens = facts.reused;
+        self.chats.store.send(Command::PutRun(Box::new(run.clone())));
+    }
+
+    /// A token of the reply.
+    pub fn token(&self, step: &Step) {
+        if let Some((turn, _)) = &self.reply {
+            self.chats.store.send(Command::AppendSteps(*turn, vec![step.clone()]));
+        }
+    }
+
+    /// The reply has ended; `change` says how, in its run. Whether all of it was saved, and in which chat.
+    pub fn end(mut self, change: impl FnOnce(&mut Run), vocabulary: &Vocabulary, now_ms: i64) -> (bool, i64) {
+        let id = self.conversation.head.id.0;
+        if let Some((turn, mut run)) = self.reply.take() {
+            change(&mut run);
+            let note = run.stop.and_then(stop_note).map(String::from);
+            let state = if run.stop.is_some() { TurnState::Done } else { TurnState::Interrupted };
+            self.chats.store.send(Command::FinishTurn(turn, state, note));
+            self.chats.store.send(Command::PutRun(Box::new(run)));
+            self.chats.store.send(Command::PutVocabulary(Box::new(vocabulary.clone())));
+            self.put(now_ms);
+        }
+        (self.chats.store.close(), id)
+    }
+
+    fn add(&mut self, turn: Turn, now_ms: i64) {
+        self.conversation.leaf = Some(turn.id);
+        self.chats.store.send(Command::PutTurn(self.conversation.head.id, Box::new(turn.clone())));
+        self.conversation.turns.push(turn);
+        self.put(now_ms);
+    }
+
+    fn put(&mut self, now_ms: i64) {
+        let Conversation { head, settings, leaf, .. } = &mut self.conversation;
+        head.updated_ms = now_ms;
+        self.chats.store.send(Command::PutConversation {
+            head: head.clone(),
+            settings: settings.clone(),
+            leaf: *leaf,
+        });
+    }
+}
+
+/// A random positive number, so that two programs on one database never take the same.
+pub fn random_id() -> i64 {
+    (RandomState::new().hash_one(std::process::id()) >> 1).cast_signed().max(1)
+}
+
+fn new_chat() -> Conversation {
+    let head = ConversationHead {
+        id: ConversationId(random_id()),
+        title: String::new(),
+        created_ms: 0,
+        updated_ms: 0,
+        draft: String::new(),
+    };
+    Conversation { head, settings: ChatSettings::default(), leaf: None, turns: Vec::new() }
+}
+
+fn turn(parent: Option<TurnId>, role: Role, now_ms: i64) -> Turn {
+    Turn {
+        id: TurnId(random_id()),
+        parent,
+        role,
+        spans: Vec::new(),
+        state: TurnState::Done,
+        deleted: false,
+        note: None,
+        model: None,
+        created_ms: now_ms,
+    }
+}

@@ -1,0 +1,274 @@
+//! `glassbox ask`: one reply to standard output, streamed as text or as one JSON object a line, and kept as a chat if
+//! wanted.
+//!
+//! Invariant: probabilities are over the whole vocabulary and before the samplers, in natural logarithms.
+
+mod kept;
+mod output;
+mod question;
+
+use anyhow::bail;
+use serde_json::json;
+
+pub(super) use output::{rounded, token_line, write};
+
+use self::kept::{Kept, Which, random_id};
+use self::output::Output;
+use super::args::AskArgs;
+use super::session::Session;
+use super::setup::Setup;
+use crate::app::without_oldest;
+use crate::chat::{ChatSettings, Role, Run, RunId, StopReason, Timings, Usage};
+use crate::config::Overflow;
+use crate::engine::protocol::{
+    Event, FailureKind, Generate, Job, Loaded, Message, Prompt, Rendered, Request, RequestId,
+};
+use crate::model_entry::ModelEntry;
+use crate::sampling::Sampling;
+use crate::token::{TokenId, Vocabulary};
+
+/// Runs the command; gives the exit code.
+///
+/// # Errors
+/// With a sentence for the user.
+pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
+    let question = question::question(args.prompt.as_deref(), &args.files)?;
+    let named = args.common.model.as_deref();
+    let mut setup = Setup::read(args.common.config.as_deref(), named, None)?;
+    setup.print_warnings();
+    let mut kept = args.kept().map(|which| Kept::open(&setup, which)).transpose()?;
+    let settings = kept.as_mut().map(|kept| args.settings(kept, &mut setup)).unwrap_or_default();
+    let entry = setup.entry()?;
+    setup.fetch_if_missing(&entry, engine).await?;
+    let mut sampling = setup.config.sampling_for(&entry, &settings);
+    args.sampler.apply(&setup.config, &mut sampling)?;
+    let system = args.system.clone().unwrap_or_else(|| setup.config.system_for(&entry, &settings));
+
+    let mut session = Session::start(&entry, engine)?;
+    let loaded = session.load(&entry, &setup.config.load_params_for(&entry)).await?;
+    loaded.notes.iter().for_each(|note| super::note(note));
+    let vocabulary = session.vocabulary().await?;
+    let now_ms = super::wall_ms();
+    let prompt = match &mut kept {
+        _ if args.raw => raw(&mut session, question, args.special).await?,
+        None => chat(vec![Message { role: Role::User, text: question, stored: None }], &system, now_ms),
+        Some(kept) => {
+            kept.ask(&question, now_ms);
+            Prompt::Chat { messages: kept.messages(&system), continue_last: false, clock_ms: now_ms }
+        }
+    };
+    let top_logprobs = match &kept {
+        _ if args.json => args.top_logprobs,
+        Some(_) => setup.config.inspector.candidates,
+        None => 0,
+    };
+    if let Some(kept) = &mut kept {
+        kept.begin(run_of(&entry, &loaded, &sampling, now_ms), now_ms);
+    }
+    let mut asking = Asking {
+        session,
+        vocabulary: &vocabulary,
+        out: Output::new(args.json.then_some(&vocabulary)),
+        kept,
+        drop_oldest: setup.config.engine.overflow == Overflow::DropOldest,
+        show_prompt: args.show_prompt,
+        load_ms: loaded.load_ms,
+    };
+    asking.reply(prompt, &sampling, top_logprobs).await
+}
+
+impl AskArgs {
+    /// The chat that question and reply are kept in.
+    fn kept(&self) -> Option<Which<'_>> {
+        match &self.chat {
+            Some(id) => Some(Which::Id(id)),
+            None if self.continue_last => Some(Which::Last),
+            None => self.keep.then_some(Which::New),
+        }
+    }
+
+    /// What a chat sets for itself. A new one takes what the command line says; in one that goes on, that counts for
+    /// this reply alone.
+    fn settings(&self, kept: &mut Kept, setup: &mut Setup) -> ChatSettings {
+        let settings = kept.settings();
+        if self.kept() == Some(Which::New) {
+            settings.model.clone_from(&self.common.model);
+            settings.system.clone_from(&self.system);
+            settings.preset.clone_from(&self.sampler.preset);
+            settings.sampling = self.sampler.layer.clone();
+        } else if let (None, Some(model)) = (&self.common.model, &settings.model) {
+            setup.flags.model = Some(model.clone());
+        }
+        settings.clone()
+    }
+}
+
+/// A text that the model goes on with as it is.
+async fn raw(session: &mut Session, text: String, special: bool) -> anyhow::Result<Prompt> {
+    if !special {
+        return Ok(Prompt::Raw { text });
+    }
+    let tokens = session.tokenize(&text, true, true).await?;
+    let ids: Vec<TokenId> = tokens.into_iter().map(|(id, _)| id).collect();
+    Ok(Prompt::Ids { ids, taken: Vec::new(), chat: false })
+}
+
+/// Messages under the template, below a system message if there is one.
+pub(super) fn chat(mut messages: Vec<Message>, system: &str, clock_ms: i64) -> Prompt {
+    if !system.is_empty() {
+        messages.insert(0, Message { role: Role::System, text: system.to_owned(), stored: None });
+    }
+    Prompt::Chat { messages, continue_last: false, clock_ms }
+}
+
+fn run_of(entry: &ModelEntry, loaded: &Loaded, sampling: &Sampling, now_ms: i64) -> Run {
+    Run {
+        vocabulary: Some(loaded.vocabulary.clone()),
+        template_hash: loaded.template_hash.clone(),
+        template_clock_ms: Some(now_ms),
+        ..Run::new(RunId(random_id()), entry.name.clone(), sampling.clone(), sampling.seed.unwrap_or_default())
+    }
+}
+
+/// One question on its way.
+struct Asking<'a> {
+    session: Session,
+    vocabulary: &'a Vocabulary,
+    out: Output<'a>,
+    kept: Option<Kept>,
+    /// Whether the oldest messages are left out where the chat does not fit.
+    drop_oldest: bool,
+    show_prompt: bool,
+    load_ms: f32,
+}
+
+impl Asking<'_> {
+    /// Asks, and again with less where it does not fit; gives the exit code.
+    async fn reply(&mut self, whole: Prompt, sampling: &Sampling, top_logprobs: u32) -> anyhow::Result<u8> {
+        let mut left_out = 0;
+        loop {
+            let prompt = shortened(&whole, left_out);
+            if self.show_prompt && left_out == 0 {
+                let Rendered { text, .. } = self.session.render(prompt.clone()).await?;
+                super::print_error(&text);
+            }
+            let id = self.session.begin(Request::Job(Job::Generate(Box::new(Generate {
+                prompt,
+                sampling: sampling.clone(),
+                top_logprobs,
+                interventions: Vec::new(),
+                allow: None,
+            }))))?;
+            match self.events(id).await {
+                Ok(Ending { stop, usage, timings }) => return self.done(stop, usage, timings),
+                Err(error) if self.drop_oldest && is_full(&error) && has_more(&whole, left_out) => {
+                    left_out += 2;
+                    super::note(&format!("context is full: the {left_out} oldest messages are left out"));
+                }
+                Err(error) => {
+                    if let Some(kept) = self.kept.take() {
+                        kept.end(|_| {}, self.vocabulary, super::wall_ms());
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// What comes of it, until it has ended.
+    async fn events(&mut self, id: RequestId) -> anyhow::Result<Ending> {
+        let mut interrupted = false;
+        loop {
+            let event = tokio::select! {
+                event = self.session.next(id) => event?,
+                _ = tokio::signal::ctrl_c(), if !interrupted => {
+                    interrupted = true;
+                    self.session.cancel(id);
+                    continue;
+                }
+            };
+            match event {
+                Event::Prompt(facts) => {
+                    facts.notes.iter().for_each(|note| super::note(note));
+                    if let Some(kept) = &mut self.kept {
+                        kept.prompt(&facts);
+                    }
+                }
+                Event::Token(written) => {
+                    if let Some(kept) = &self.kept {
+                        kept.token(&written.step);
+                    }
+                    self.out.token(&written.step)?;
+                }
+                Event::Done { stop, usage, timings } => return Ok(Ending { stop, usage, timings }),
+                _ => {}
+            }
+        }
+    }
+
+    fn done(&mut self, stop: StopReason, usage: Usage, mut timings: Timings) -> anyhow::Result<u8> {
+        timings.load_ms = self.load_ms;
+        let saved = self.kept.take().map(|kept| {
+            let hash = self.session.model_hash().map(str::to_owned);
+            let change = |run: &mut Run| {
+                (run.stop, run.usage, run.timings) = (Some(stop), usage, timings);
+                run.model_hash = hash;
+            };
+            kept.end(change, self.vocabulary, super::wall_ms())
+        });
+        let mut end = json!({
+            "type": "done",
+            "stop_reason": stop,
+            "usage": usage,
+            "timings": {
+                "load_ms": rounded(timings.load_ms),
+                "prompt_ms": rounded(timings.prompt_ms),
+                "decode_ms": rounded(timings.decode_ms),
+                "tokens_per_second": rounded(timings.tokens_per_second),
+            },
+        });
+        if let Some((_, chat)) = saved {
+            end["chat"] = json!(chat);
+        }
+        self.out.done(&end)?;
+        if let Some((false, _)) = saved {
+            bail!("the chat could not be saved in time; its last words may be missing");
+        }
+        Ok(match stop {
+            StopReason::Cancelled => 130,
+            StopReason::Error => 1,
+            _ => 0,
+        })
+    }
+}
+
+/// How a reply ended.
+struct Ending {
+    stop: StopReason,
+    usage: Usage,
+    timings: Timings,
+}
+
+/// The prompt without so many of its oldest messages.
+fn shortened(prompt: &Prompt, left_out: usize) -> Prompt {
+    match prompt {
+        Prompt::Chat { messages, continue_last, clock_ms } => Prompt::Chat {
+            messages: without_oldest(messages.clone(), left_out),
+            continue_last: *continue_last,
+            clock_ms: *clock_ms,
+        },
+        other => other.clone(),
+    }
+}
+
+/// Whether two more messages can be left out and the question stays.
+fn has_more(prompt: &Prompt, left_out: usize) -> bool {
+    let Prompt::Chat { messages, .. } = prompt else { return false };
+    let all = messages.iter().filter(|message| message.role != Role::System).count();
+    left_out + 2 < all
+}
+
+fn is_full(error: &anyhow::Error) -> bool {
+    let failure = error.downcast_ref::<crate::engine::protocol::Failure>();
+    failure.is_some_and(|failure| failure.kind == FailureKind::ContextFull)
+}

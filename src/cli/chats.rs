@@ -1,0 +1,128 @@
+//! The stored chats, for commands that need no more than one answer after another.
+//!
+//! Invariant: a question returns with its answer or with the store's own sentence about what is wrong.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use crate::chat::{Conversation, ConversationHead, ConversationId, Run, RunId};
+use crate::store::{Command, Event, Store};
+use crate::token::Vocabulary;
+
+/// A read takes longer than this only when something is wrong.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The store, asked one thing at a time.
+pub(super) struct Chats {
+    pub(super) store: Store,
+    events: Receiver<Event>,
+}
+
+impl Chats {
+    /// The chats of a database that is there.
+    ///
+    /// # Errors
+    /// When it is not there or cannot be opened.
+    pub(super) fn existing(database: &Path) -> anyhow::Result<Self> {
+        if !database.is_file() {
+            bail!("there is no chat yet: {} is not there", database.display());
+        }
+        Self::open(database)
+    }
+
+    /// The chats of a database, which is made if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub(super) fn open(database: &Path) -> anyhow::Result<Self> {
+        let (sender, events) = channel();
+        let store = Store::open(
+            database,
+            Box::new(move |event| {
+                let _ = sender.send(event); // the command may have ended already
+            }),
+        );
+        let reader = Self { store, events };
+        reader.wait(|event| match event {
+            Event::Ready { .. } => Some(()),
+            _ => None,
+        })?;
+        Ok(reader)
+    }
+
+    /// The first event that `wanted` takes.
+    pub(super) fn wait<T>(&self, wanted: impl Fn(Event) -> Option<T>) -> anyhow::Result<T> {
+        loop {
+            let event = self.events.recv_timeout(PATIENCE).context("the database does not answer")?;
+            if let Event::Trouble { message, .. } = &event {
+                bail!("{message}");
+            }
+            if let Some(answer) = wanted(event) {
+                return Ok(answer);
+            }
+        }
+    }
+
+    pub(super) fn heads(&self) -> anyhow::Result<Vec<ConversationHead>> {
+        self.store.send(Command::List);
+        self.wait(|event| match event {
+            Event::Listed(heads) => Some(heads),
+            _ => None,
+        })
+    }
+
+    /// The chat of that id; `last` is the newest.
+    pub(super) fn find(&self, wanted: &str) -> anyhow::Result<ConversationId> {
+        let heads = self.heads()?;
+        let found = match wanted {
+            "last" => heads.first(),
+            id => heads.iter().find(|head| head.id.0.to_string() == id),
+        };
+        found
+            .map(|head| head.id)
+            .with_context(|| format!("there is no chat {wanted}; `glassbox export` without an id lists them"))
+    }
+
+    pub(super) fn conversation(
+        &self,
+        id: ConversationId,
+    ) -> anyhow::Result<(Conversation, BTreeMap<RunId, Run>)> {
+        self.store.send(Command::Open(id));
+        let conversation = self.wait(|event| match event {
+            Event::Opened(of, conversation) if of == id => Some(conversation),
+            _ => None,
+        })?;
+        let conversation = conversation.with_context(|| format!("there is no chat {}", id.0))?;
+        let runs = self.wait(|event| match event {
+            Event::Runs(of, runs) if of == id => Some(runs),
+            _ => None,
+        })?;
+        Ok((*conversation, runs.into_iter().map(|run| (run.id, run)).collect()))
+    }
+
+    pub(super) fn vocabularies(
+        &self,
+        runs: &BTreeMap<RunId, Run>,
+    ) -> anyhow::Result<BTreeMap<String, Arc<Vocabulary>>> {
+        let mut vocabularies = BTreeMap::new();
+        for hash in runs.values().filter_map(|run| run.vocabulary.as_ref()) {
+            if vocabularies.contains_key(hash) {
+                continue;
+            }
+            self.store.send(Command::Vocabulary(hash.clone()));
+            let vocabulary = self.wait(|event| match event {
+                Event::Vocabulary(of, vocabulary) if of == *hash => Some(vocabulary),
+                _ => None,
+            })?;
+            if let Some(vocabulary) = vocabulary {
+                vocabularies.insert(hash.clone(), Arc::from(vocabulary));
+            }
+        }
+        Ok(vocabularies)
+    }
+}

@@ -1,0 +1,192 @@
+//! The command line as people pipe it.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use crate::harness::home;
+
+const ENGINE: &str = "scripted:token_ms=0,load_ms=1";
+
+/// Runs a command in a home, with something on standard input if there is.
+fn glassbox(home: &Path, arguments: &[&str], piped: Option<&str>) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_glassbox"))
+        .env("GLASSBOX_HOME", home)
+        .args(arguments)
+        .args(if arguments.contains(&"--engine") { &[][..] } else { &["--engine", ENGINE] })
+        .stdin(if piped.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    if let (Some(text), Some(mut input)) = (piped, child.stdin.take()) {
+        input.write_all(text.as_bytes()).unwrap();
+    }
+    child.wait_with_output().unwrap()
+}
+
+/// Standard output of a command that has to work.
+fn said(home: &Path, arguments: &[&str], piped: Option<&str>) -> String {
+    let output = glassbox(home, arguments, piped);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The prompt that a command would give the model.
+fn prompt(home: &Path, arguments: &[&str], piped: Option<&str>) -> String {
+    let output = glassbox(home, &[&["ask", "--show-prompt", "--max-tokens", "1"], arguments].concat(), piped);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn what_is_piped_beside_a_question_is_read_with_it() {
+    let home = home();
+    let shown = prompt(home.path(), &["Summarise the text"], Some("The cat sat.\n"));
+    assert!(shown.contains("user\nSummarise the text\n\nThe cat sat.<|im_end|>"), "{shown}");
+    for arguments in [&["-"][..], &[]] {
+        let shown = prompt(home.path(), arguments, Some("The cat sat.\n"));
+        assert!(shown.contains("user\nThe cat sat.<|im_end|>"), "{shown}");
+    }
+    assert!(prompt(home.path(), &["Hi"], None).contains("user\nHi<|im_end|>"));
+    let nothing = glassbox(home.path(), &["ask"], Some(""));
+    assert_eq!(nothing.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("there is no prompt"));
+}
+
+#[test]
+fn files_go_below_the_question_and_what_is_no_text_is_refused() {
+    let home = home();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = home.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.display().to_string()
+    };
+    let (one, two) = (file("one.txt", b"first\n"), file("two.txt", b"second"));
+    let shown = prompt(home.path(), &["Compare.", "-f", &one, "-f", &two], Some("piped"));
+    let block = |name: &str, text: &str| format!("{name}:\n```\n{text}\n```");
+    let expected = format!("Compare.\n\n{}\n\n{}\n\npiped", block(&one, "first"), block(&two, "second"));
+    assert!(shown.contains(&expected), "{shown}");
+    let refused = glassbox(home.path(), &["ask", "Hi", "-f", &file("a.bin", b"\0\x01")], None);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("a.bin is not a text"));
+}
+
+#[test]
+fn an_exchange_is_kept_and_gone_on_with() {
+    let home = home();
+    let path = home.path();
+    let first = said(path, &["ask", "--keep", "My name is Ada.", "--seed", "1"], None);
+    let shown = prompt(path, &["--continue", "What is my name?", "--seed", "2"], None);
+    let told = format!("user\nMy name is Ada.<|im_end|>\n<|im_start|>assistant\n{}<|im_end|>", first.trim_end());
+    assert!(shown.contains(&told), "{shown}");
+    assert!(shown.contains("user\nWhat is my name?<|im_end|>"), "{shown}");
+    let chats = said(path, &["export"], None);
+    let id = chats.split_whitespace().next().unwrap();
+    assert_eq!(chats.lines().count(), 1, "{chats}");
+    let text = said(path, &["ask", "--json", "--chat", id, "Goodbye"], None);
+    let end: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(end["chat"].to_string(), id);
+    let chat: serde_json::Value =
+        serde_json::from_str(&said(path, &["export", id, "--format", "json"], None)).unwrap();
+    assert_eq!(chat["turns"].as_array().unwrap().len(), 6, "{chat}");
+    let missing = glassbox(path, &["ask", "--chat", "7", "Hi"], None);
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("there is no chat 7"), "{missing:?}");
+}
+
+#[test]
+fn nothing_is_kept_unless_asked() {
+    let home = home();
+    said(home.path(), &["ask", "Hi"], None);
+    let none = glassbox(home.path(), &["ask", "--continue", "Hi"], None);
+    assert_eq!(none.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&none.stderr).contains("there is no chat yet"), "{none:?}");
+}
+
+#[test]
+fn a_chat_that_outgrows_the_context_goes_on_without_its_oldest_messages() {
+    let home = home();
+    let ask = |text: &str, keep: &str| {
+        let engine = format!("{ENGINE},context=160");
+        glassbox(home.path(), &["ask", keep, text, "--max-tokens", "5", "--engine", &engine], None)
+    };
+    let long = "word ".repeat(60);
+    assert!(ask(&long, "--keep").status.success());
+    assert!(ask(&long, "--continue").status.success());
+    let third = ask(&long, "--continue");
+    let errors = String::from_utf8_lossy(&third.stderr).into_owned();
+    assert!(third.status.success() && errors.contains("oldest messages are left out"), "{errors}");
+}
+
+#[test]
+fn every_sampler_setting_can_be_given() {
+    let home = home();
+    let file = std::path::PathBuf::from(said(home.path(), &["config", "path"], None).trim_end());
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(file, "[presets.tight]\ntop_k = 1\n").unwrap();
+    let run = |arguments: &[&str]| {
+        said(home.path(), &[&["ask", "--keep", "Hi", "--seed", "3"], arguments].concat(), None);
+        let chat = said(home.path(), &["export", "last", "--format", "json"], None);
+        let chat: serde_json::Value = serde_json::from_str(&chat).unwrap();
+        chat["runs"][0]["sampling"].clone()
+    };
+    let sampling = run(&["--preset", "tight", "--repeat-penalty", "1.1", "--set", "min_keep=2", "--stop", "END"]);
+    assert_eq!(sampling["top_k"], 1, "{sampling}");
+    assert_eq!(sampling["min_keep"], 2);
+    assert_eq!(sampling["stop"], serde_json::json!(["END"]));
+    let refused = glassbox(home.path(), &["ask", "Hi", "--top-p", "2"], None);
+    assert_eq!(refused.status.code(), Some(2));
+}
+
+#[test]
+fn marks_are_control_tokens_where_that_is_asked_for() {
+    let home = home();
+    let tokens = |arguments: &[&str]| {
+        let text = said(home.path(), &[&["score", "-", "--json"], arguments].concat(), Some("Hi<|im_end|>"));
+        text.lines().count() - 1
+    };
+    let (plain, special) = (tokens(&[]), tokens(&["--special"]));
+    assert!(special < plain, "{special} {plain}");
+    let message = said(home.path(), &["score", "-", "--json", "--as-message"], Some("Hi there"));
+    let end: serde_json::Value = serde_json::from_str(message.lines().last().unwrap()).unwrap();
+    assert_eq!(end["bytes"], "Hi there".len());
+    let raw = prompt(home.path(), &["--raw", "--special", "Hi<|im_end|>"], None);
+    assert!(raw.contains("Hi<|im_end|>"), "{raw}");
+}
+
+#[test]
+fn the_configuration_is_found_and_checked() {
+    let home = home();
+    let path = said(home.path(), &["config", "path"], None);
+    let file = std::path::PathBuf::from(path.trim_end());
+    assert!(said(home.path(), &["config", "check"], None).contains("is not there"));
+    let edited = glassbox_edit(home.path(), "true");
+    assert!(edited.status.success(), "{edited:?}");
+    assert!(std::fs::read_to_string(&file).unwrap().contains("# temperature = 0.8"));
+    std::fs::write(&file, "[sampling]\ntop_p = 7\n").unwrap();
+    let wrong = glassbox(home.path(), &["config", "check"], None);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("top_p"), "{wrong:?}");
+    assert_eq!(glassbox_edit(home.path(), "false").status.code(), Some(1));
+}
+
+fn glassbox_edit(home: &Path, editor: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_glassbox"))
+        .env("GLASSBOX_HOME", home)
+        .env_remove("VISUAL")
+        .env("EDITOR", editor)
+        .args(["config", "edit"])
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn each_command_has_its_manual_page() {
+    let home = home();
+    let folder = home.path().join("man");
+    said(home.path(), &["man", &folder.display().to_string()], None);
+    let page = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    assert!(page("glassbox.1").contains("glassbox"));
+    assert!(page("glassbox-ask.1").contains("repeat\\-penalty"));
+}
