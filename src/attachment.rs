@@ -60,11 +60,16 @@ impl fmt::Display for Refused {
             Why::NotAFile => write!(f, "{name} is not a plain file; name the files in it one by one"),
             Why::TooLarge => {
                 let largest = LARGEST >> 20;
-                write!(f, "{name} is larger than {largest} MiB, more than a model can read; give a part of it")
+                write!(
+                    f,
+                    "{name} is larger than {largest} MiB, more than a model can read; give a part of it"
+                )
             }
             Why::Empty => write!(f, "{name} is empty"),
             Why::Binary => write!(f, "{name} is not a text: it holds zero bytes"),
-            Why::Wide => write!(f, "{name} is UTF-16 or UTF-32; save it as UTF-8 first, for example with iconv"),
+            Why::Wide => {
+                write!(f, "{name} is UTF-16 or UTF-32; save it as UTF-8 first, for example with iconv")
+            }
             Why::NotUtf8(at) => write!(
                 f,
                 "{name} is not UTF-8 text: what starts at byte {at} is not a character. Convert it first, for \
@@ -92,7 +97,8 @@ impl Attachment {
     /// The file as it stands in a message: its name, and its text between fences that it does not hold itself.
     #[must_use]
     pub fn block(&self) -> String {
-        let longest = self.text.lines().map(|line| line.trim_start().chars().take_while(|c| *c == '`').count());
+        let longest =
+            self.text.lines().map(|line| line.trim_start().chars().take_while(|c| *c == '`').count());
         let fence = "`".repeat(longest.max().unwrap_or_default().max(2) + 1);
         let end = if self.text.ends_with('\n') { "" } else { "\n" };
         format!("{}:\n{fence}\n{}{end}{fence}", self.name, self.text)
@@ -127,7 +133,8 @@ fn text(mut bytes: Vec<u8>) -> Result<String, Why> {
     if bytes[..bytes.len().min(SAMPLE)].contains(&0) {
         return Err(Why::Binary);
     }
-    let text = String::from_utf8(bytes).map_err(|error| Why::NotUtf8(error.utf8_error().valid_up_to() + 1))?;
+    let text =
+        String::from_utf8(bytes).map_err(|error| Why::NotUtf8(error.utf8_error().valid_up_to() + 1))?;
     if text.contains('\0') {
         return Err(Why::Binary);
     }
@@ -143,7 +150,8 @@ mod tests {
         let path = folder.path().join("a.txt");
         std::fs::write(&path, bytes).unwrap();
         let read = Attachment::read(&path);
-        read.map(|read| read.text).map_err(|error| error.to_string().replace(&path.display().to_string(), "a.txt"))
+        read.map(|read| read.text)
+            .map_err(|error| error.to_string().replace(&path.display().to_string(), "a.txt"))
     }
 
     #[test]

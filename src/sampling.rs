@@ -390,7 +390,7 @@ macro_rules! sampling_table {
                 About::number(16.0, -1.0, 1e6).note("−1 is all").tried(10);
             /// Divides the logits of repeated tokens, more than 0; 1 is off.
             repeat_penalty: f32 = 1.0, [above(0.0)],
-                About::number(0.05, 0.05, 10.0).slider(0.0, 2.0).note("1 is off").tried(7);
+                About::number(0.05, 0.05, 10.0).slider(0.05, 2.0).note("1 is off").tried(7);
             /// Subtracted per occurrence; 0 is off.
             frequency_penalty: f32 = 0.0, [anything],
                 About::number(0.05, -2.0, 10.0).slider(-2.0, 2.0).note("0 is off").tried(8);

@@ -61,11 +61,9 @@ fn edit(file: &Path) -> anyhow::Result<()> {
     let editor = named("VISUAL").or_else(|| named("EDITOR")).unwrap_or_else(|| "vi".to_owned());
     let mut words = editor.split_whitespace();
     let program = words.next().unwrap_or("vi");
-    let status = Command::new(program)
-        .args(words)
-        .arg(file)
-        .status()
-        .with_context(|| format!("the editor {program} cannot be started; set EDITOR to one that is there"))?;
+    let status = Command::new(program).args(words).arg(file).status().with_context(|| {
+        format!("the editor {program} cannot be started; set EDITOR to one that is there")
+    })?;
     if !status.success() {
         bail!("the editor {program} ended with {status}");
     }

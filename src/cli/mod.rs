@@ -130,7 +130,8 @@ fn print(text: &str) {
 
 /// Prints a text to standard error as it is but for what acts on a terminal.
 fn print_error(text: &str) {
-    let safe = if std::io::stderr().is_terminal() { crate::sanitize::for_copy(text) } else { text.to_owned() };
+    let safe =
+        if std::io::stderr().is_terminal() { crate::sanitize::for_copy(text) } else { text.to_owned() };
     let end = if safe.ends_with('\n') { "" } else { "\n" };
     let _ = write!(std::io::stderr().lock(), "{safe}{end}");
 }

@@ -44,8 +44,7 @@ pub async fn run(args: ScoreArgs, engine: &str) -> anyhow::Result<u8> {
     if stride + 1 >= context {
         bail!("--stride {stride} leaves no overlap: the context of this model is {context} tokens");
     }
-    let mut scorer =
-        Scorer { session, vocabulary, args, context, stride, load_ms: loaded.load_ms };
+    let mut scorer = Scorer { session, vocabulary, args, context, stride, load_ms: loaded.load_ms };
     let all = async {
         for (index, text) in texts.iter().enumerate() {
             if index > 0 && !scorer.args.json {
@@ -101,7 +100,8 @@ struct Scorer {
 
 impl Scorer {
     async fn text(&mut self, text: &Text) -> anyhow::Result<()> {
-        let read = super::reading::read(&mut self.session, &self.vocabulary, &text.text, self.args.reading).await?;
+        let read =
+            super::reading::read(&mut self.session, &self.vocabulary, &text.text, self.args.reading).await?;
         // What comes after a message is the model's to write.
         let (tokens, begin) = (&read.tokens[..read.own.end], read.begins);
         let ids: Vec<TokenId> = tokens.iter().map(|(id, _)| *id).collect();

@@ -6,11 +6,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::open::Place;
+use super::open::{BUSY, Place};
 use super::shared::{Request, Shared, Sink};
 use super::{Command, Event, read, search, write};
 
@@ -40,16 +40,19 @@ pub(super) fn run(place: &Place, inbox: &Receiver<Request>, shared: &Arc<Shared>
     }
 }
 
-/// Tries again what a commit under way got in the way of. The index is a virtual table, and one that cannot be
-/// read at that moment fails as a whole, past the connection's own patience.
+/// Tries again what a commit under way got in the way of, as long as a connection to a file would wait. The index is a
+/// virtual table, and one that cannot be read at that moment fails as a whole, past the connection's own patience; a
+/// database in memory has no such patience at all.
 fn patiently<T>(read: impl Fn() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-    for pause_ms in [2, 5, 10, 20, 50, 100, 200] {
+    let until = Instant::now() + BUSY;
+    let mut pause = Duration::from_millis(2);
+    loop {
         match read() {
-            Err(error) if is_passing(&error) => std::thread::sleep(Duration::from_millis(pause_ms)),
+            Err(error) if is_passing(&error) && Instant::now() < until => std::thread::sleep(pause),
             result => return result,
         }
+        pause = (pause * 2).min(Duration::from_millis(200));
     }
-    read()
 }
 
 fn is_passing(error: &rusqlite::Error) -> bool {

@@ -79,7 +79,8 @@ fn an_exchange_is_kept_and_gone_on_with() {
     let path = home.path();
     let first = said(path, &["ask", "--keep", "My name is Ada.", "--seed", "1"], None);
     let shown = prompt(path, &["--continue", "What is my name?", "--seed", "2"], None);
-    let told = format!("user\nMy name is Ada.<|im_end|>\n<|im_start|>assistant\n{}<|im_end|>", first.trim_end());
+    let told =
+        format!("user\nMy name is Ada.<|im_end|>\n<|im_start|>assistant\n{}<|im_end|>", first.trim_end());
     assert!(shown.contains(&told), "{shown}");
     assert!(shown.contains("user\nWhat is my name?<|im_end|>"), "{shown}");
     let chats = said(path, &["export"], None);
@@ -131,7 +132,8 @@ fn every_sampler_setting_can_be_given() {
         let chat: serde_json::Value = serde_json::from_str(&chat).unwrap();
         chat["runs"][0]["sampling"].clone()
     };
-    let sampling = run(&["--preset", "tight", "--repeat-penalty", "1.1", "--set", "min_keep=2", "--stop", "END"]);
+    let sampling =
+        run(&["--preset", "tight", "--repeat-penalty", "1.1", "--set", "min_keep=2", "--stop", "END"]);
     assert_eq!(sampling["top_k"], 1, "{sampling}");
     assert_eq!(sampling["min_keep"], 2);
     assert_eq!(sampling["stop"], serde_json::json!(["END"]));

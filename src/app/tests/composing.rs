@@ -128,7 +128,7 @@ fn a_setting_is_set_for_the_chat_and_refused_out_of_range() {
     let sampling = &generated(&effects).sampling;
     assert_eq!((sampling.temperature, sampling.top_k), (1.5, 20));
     bench.say("/set temperature -3");
-    assert_eq!(bench.notice(), "temperature goes from 0 to 5");
+    assert_eq!(bench.notice(), "temperature must be 0 or more, not -3");
     bench.press(&["ctrl+c", "ctrl+c"]);
     bench.say("/set temprature 1");
     assert_eq!(bench.notice(), "there is no setting temprature; did you mean temperature?");

@@ -126,7 +126,12 @@ fn run_of(entry: &ModelEntry, loaded: &Loaded, sampling: &Sampling, now_ms: i64)
         vocabulary: Some(loaded.vocabulary.clone()),
         template_hash: loaded.template_hash.clone(),
         template_clock_ms: Some(now_ms),
-        ..Run::new(RunId(random_id()), entry.name.clone(), sampling.clone(), sampling.seed.unwrap_or_default())
+        ..Run::new(
+            RunId(random_id()),
+            entry.name.clone(),
+            sampling.clone(),
+            sampling.seed.unwrap_or_default(),
+        )
     }
 }
 

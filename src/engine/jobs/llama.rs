@@ -49,7 +49,8 @@ impl Answers for Immediately {
     }
 
     fn render(&self, prompt: &Prompt) -> Result<Rendered, Failure> {
-        let encode::Encoded { ids, text, notes, .. } = encode::prompt(&*self.shared.model()?, prompt, usize::MAX)?;
+        let encode::Encoded { ids, text, notes, .. } =
+            encode::prompt(&*self.shared.model()?, prompt, usize::MAX)?;
         Ok(Rendered { ids, text, notes })
     }
 

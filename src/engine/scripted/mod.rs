@@ -17,10 +17,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::model::{Control, Model};
-use super::protocol::{
-    CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Inspection, Job, Prompt, Rendered, RequestId,
-};
 use super::prompt::template::{Encoded, Template};
+use super::protocol::{
+    CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Inspection, Job, Prompt, Rendered,
+    RequestId,
+};
 use super::transport::open_requests::OpenRequests;
 use super::transport::serve::{Answers, Emit, Jobs, Made};
 use crate::chat::{StopReason, Timings, Usage};

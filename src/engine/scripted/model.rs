@@ -318,11 +318,8 @@ pub(super) fn encode(pieces: &Pieces, template: &Template, prompt: &Prompt) -> R
             Ok(Encoded { ids, text: text.clone(), notes: Vec::new() })
         }
         Prompt::Ids { ids, .. } => {
-            let bytes: Vec<u8> = ids
-                .iter()
-                .flat_map(|id| pieces.vocabulary.bytes(*id).unwrap_or_default())
-                .copied()
-                .collect();
+            let bytes: Vec<u8> =
+                ids.iter().flat_map(|id| pieces.vocabulary.bytes(*id).unwrap_or_default()).copied().collect();
             let ids = ids.clone();
             Ok(Encoded { ids, text: String::from_utf8_lossy(&bytes).into_owned(), notes: Vec::new() })
         }
