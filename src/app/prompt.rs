@@ -89,6 +89,7 @@ pub(crate) fn branch_to(conversation: &Conversation, turn: TurnId) -> Vec<&Turn>
 }
 
 /// The messages without the oldest so many; the system message and the last one always stay.
+#[must_use]
 pub fn without_oldest(messages: Vec<Message>, left_out: usize) -> Vec<Message> {
     let first = usize::from(messages.first().is_some_and(|message| message.role == Role::System));
     let most = messages.len().saturating_sub(first + 1);

@@ -50,7 +50,7 @@ pub enum Command {
     /// A guided tour: one sentence through the nine stations, on your own model
     Tour(TourArgs),
     /// One reply to standard output, streamed
-    Ask(AskArgs),
+    Ask(Box<AskArgs>),
     /// The tokens of a text: ids, pieces, bytes
     Tokenize(TokenizeArgs),
     /// A chat as Markdown, JSON or a web page with every token's odds

@@ -84,7 +84,9 @@ fn check(file: &Path) -> u8 {
         super::print(&format!("{} is right", file.display()));
         return 0;
     }
-    warnings.iter().for_each(|warning| super::note(&warning.to_string()));
+    for warning in &warnings {
+        super::note(&warning.to_string());
+    }
     1
 }
 

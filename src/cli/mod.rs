@@ -60,7 +60,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         }
         Some(Command::Man { folder }) => man(&folder),
         Some(Command::Config(args)) => config::run(&args),
-        Some(Command::Ask(args)) => block_on(ask::run(args, &engine)),
+        Some(Command::Ask(args)) => block_on(ask::run(*args, &engine)),
         Some(Command::Tokenize(args)) => block_on(tokenize::run(args, &engine)),
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::Inspect(args)) => block_on(inspect::run(args, &engine)),

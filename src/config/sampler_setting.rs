@@ -58,7 +58,9 @@ mod tests {
     fn a_setting_is_read_as_a_file_would_hold_it() {
         let all = |pairs: &[(&str, &str)]| {
             let mut sampling = Sampling::default();
-            pairs.iter().for_each(|(key, value)| sampler_setting(key, value).unwrap().apply(&mut sampling));
+            for (key, value) in pairs {
+                sampler_setting(key, value).unwrap().apply(&mut sampling);
+            }
             sampling
         };
         let read = all(&[

@@ -6,16 +6,22 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::open::{BUSY, Place};
+use super::open::Place;
 use super::shared::{Request, Shared, Sink};
 use super::{Command, Event, read, search, write};
 
-/// How long a read waits for the writes sent before it.
-const PATIENCE: Duration = Duration::from_millis(300);
+/// How long a read waits for the writes sent before it. They go into a file beside it, so what is there can be read
+/// meanwhile; a database in memory is held by its writer until the end, and no other program can make that long.
+fn patience(place: &Place) -> Duration {
+    match place {
+        Place::File(..) => Duration::from_millis(300),
+        Place::Memory(_) => Duration::from_secs(60),
+    }
+}
 
 /// Answers requests until told to stop.
 pub(super) fn run(place: &Place, inbox: &Receiver<Request>, shared: &Arc<Shared>, sink: &Sink) {
@@ -31,28 +37,25 @@ pub(super) fn run(place: &Place, inbox: &Receiver<Request>, shared: &Arc<Shared>
             }
         }
         if let Some((command, after)) = reader.waiting.pop_front() {
-            shared.wait_for(after, PATIENCE);
+            shared.wait_for(after, patience(place));
             reader.answer(&command);
         } else if let Some((query, after)) = reader.newest.take() {
-            shared.wait_for(after, PATIENCE);
+            shared.wait_for(after, patience(place));
             reader.search(query, after);
         }
     }
 }
 
-/// Tries again what a commit under way got in the way of, as long as a connection to a file would wait. The index is a
-/// virtual table, and one that cannot be read at that moment fails as a whole, past the connection's own patience; a
-/// database in memory has no such patience at all.
+/// Tries again what a commit under way got in the way of. The index is a virtual table, and one that cannot be
+/// read at that moment fails as a whole, past the connection's own patience.
 fn patiently<T>(read: impl Fn() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-    let until = Instant::now() + BUSY;
-    let mut pause = Duration::from_millis(2);
-    loop {
+    for pause_ms in [2, 5, 10, 20, 50, 100, 200] {
         match read() {
-            Err(error) if is_passing(&error) && Instant::now() < until => std::thread::sleep(pause),
+            Err(error) if is_passing(&error) => std::thread::sleep(Duration::from_millis(pause_ms)),
             result => return result,
         }
-        pause = (pause * 2).min(Duration::from_millis(200));
     }
+    read()
 }
 
 fn is_passing(error: &rusqlite::Error) -> bool {
