@@ -5,8 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attended, BeamPaths, Directed, Exit, Failure, Inspected, Loaded, PromptFacts, Rendered, Replayed, Rescored,
-    Written,
+    Attended, BeamPaths, Directed, Exit, Failure, Inspected, Loaded, PromptFacts, Rendered, Replayed,
+    Rescored, Written,
 };
 #[cfg(doc)]
 use super::{Immediate, Inspection, Job, VERSION};
