@@ -4,9 +4,9 @@
 //! Invariant: everything that crosses is plain data of [`protocol`]; no type of llama-cpp-2 leaves here.
 
 pub mod model;
-pub mod prompt;
+pub(crate) mod prompt;
 pub mod protocol;
-pub mod scripted;
+pub(crate) mod scripted;
 #[cfg(test)]
 mod testing;
 pub mod tokenizer;
@@ -22,7 +22,7 @@ pub mod jobs;
 #[cfg(feature = "llama")]
 pub mod probe;
 #[cfg(feature = "llama")]
-pub mod sampler;
+pub(crate) mod sampler;
 #[cfg(feature = "llama")]
 pub mod session;
 

@@ -24,7 +24,7 @@ use crate::sampling::{Sampling, Stage};
 use crate::token::{Step, TokenId, Vocabulary};
 
 pub use likelihood::{Likelihood, Reply, StepLikelihood, reply_likelihood};
-pub use recorded::fates;
+pub(crate) use recorded::fates;
 
 /// A distribution to run the chain on.
 #[derive(Clone, Debug)]
@@ -198,8 +198,7 @@ pub struct Last {
 
 impl Last {
     /// What became of a token; `None` if it is not listed.
-    #[must_use]
-    pub fn fate(&self, id: TokenId) -> Option<Fate> {
+    pub(crate) fn fate(&self, id: TokenId) -> Option<Fate> {
         self.fates.iter().find(|(other, _)| *other == id).map(|(_, fate)| *fate)
     }
 }

@@ -59,8 +59,7 @@ impl Distribution {
     }
 
     /// The logit of a token.
-    #[must_use]
-    pub fn logit(&self, id: TokenId) -> Option<f32> {
+    pub(crate) fn logit(&self, id: TokenId) -> Option<f32> {
         self.logits.get(usize::try_from(id.0).ok()?).copied()
     }
 

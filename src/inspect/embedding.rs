@@ -84,8 +84,7 @@ pub type Place = (f32, f32);
 
 /// The points turned, and mirrored where that is nearer, so that they lie as near as can be to where some of them lay
 /// before: `pairs` has such a point now and then (orthogonal Procrustes problem in the plane, Schönemann 1966).
-#[must_use]
-pub fn turned(points: &[Place], pairs: &[(Place, Place)]) -> Vec<Place> {
+pub(crate) fn turned(points: &[Place], pairs: &[(Place, Place)]) -> Vec<Place> {
     let count = pairs.len().max(1) as f32;
     let mean = |of: fn(&(Place, Place)) -> Place| {
         let sum = pairs.iter().map(of).fold((0.0, 0.0), |sum, at| (sum.0 + at.0, sum.1 + at.1));

@@ -54,8 +54,7 @@ impl Pieces {
     }
 
     /// From and to of the word that the pre-tokenizer cut out around a byte; `None` where nothing is cut, or not told.
-    #[must_use]
-    pub fn cut_at(&self, at: u32) -> Option<(u32, u32)> {
+    pub(crate) fn cut_at(&self, at: u32) -> Option<(u32, u32)> {
         let cuts = matches!(self.kind, TokenizerKind::ByteLevel | TokenizerKind::Characters);
         let word = self.words.iter().find(|word| word.span.0 <= at && at < word.span.1);
         word.map(|word| word.span).filter(|_| cuts)

@@ -41,8 +41,7 @@ pub struct SamplerTrace {
 
 impl SamplerTrace {
     /// The trace of a draw that gave `id`; where the number falls elsewhere now, that is remembered.
-    #[must_use]
-    pub fn of_draw(mut self, id: TokenId) -> Self {
+    pub(crate) fn of_draw(mut self, id: TokenId) -> Self {
         if self.drawn != id {
             self.redrawn = Some(self.drawn);
             (self.drawn, self.interval) = (id, None);
@@ -94,8 +93,7 @@ pub enum TraceSource {
 
 impl StageName {
     /// The name in column heads and captions, as in the configuration.
-    #[must_use]
-    pub fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Chain(stage) => stage.about().label,
             Self::Mirostat => "mirostat",

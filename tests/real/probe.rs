@@ -40,13 +40,13 @@ fn captured(session: &mut Session, ids: &[TokenId], plan: &Plan) -> (Captured, u
 
 #[test]
 fn values_that_are_read_late_are_those_read_at_once() {
-    let plan = Plan { streams: true, attention: Layers::All, ..Plan::default() };
+    let plan = Plan { residual: true, pattern: Layers::All, ..Plan::default() };
     on_both_models(|session, name| {
         let ids: Vec<TokenId> =
             session.model().tokenize(&"The sea is wide, and so is the sky. ".repeat(70), false);
         for length in [9, 200, 600] {
             // Another plan makes what was learnt void.
-            captured(session, &ids[..length], &Plan { heads: true, ..Plan::default() });
+            captured(session, &ids[..length], &Plan { z: true, ..Plan::default() });
             let (at_once, stops) = captured(session, &ids[..length], &plan);
             for _ in 0..2 {
                 let (late, fewer) = captured(session, &ids[..length], &plan);
@@ -60,7 +60,7 @@ fn values_that_are_read_late_are_those_read_at_once() {
 
 #[test]
 fn a_growing_text_keeps_what_is_captured_whole() {
-    let plan = Plan { streams: true, attention: Layers::All, ..Plan::default() };
+    let plan = Plan { residual: true, pattern: Layers::All, ..Plan::default() };
     on_both_models(|session, name| {
         let ids: Vec<TokenId> =
             session.model().tokenize(&"The sea is wide, and so is the sky. ".repeat(70), false);

@@ -55,7 +55,7 @@ fn readings(weights: &[Vec<f32>], shares: &[f32], ids: &[TokenId]) -> Vec<HeadRe
 }
 
 fn rows(inside: &mut Inside, layer: &LayerCapture, number: u32) -> Vec<HeadRow> {
-    let norms = inside.lengths.of(&inside.weights, &inside.facts, layer, number).unwrap_or_else(|why| {
+    let norms = inside.value_norms.of(&inside.weights, &inside.facts, layer, number).unwrap_or_else(|why| {
         tracing::debug!(layer = number, why, "attention is not weighted by its values");
         Vec::new()
     });

@@ -70,10 +70,8 @@ pub(crate) struct Pull<'a> {
 }
 
 impl<'a> Pull<'a> {
-    /// Of the first token over the second.
-    ///
-    /// # Errors
-    /// Where the model's stream, its final norm or one of the two is not known.
+    /// Of the first token over the second. Fails where the model's stream, its final norm or one of the two is not
+    /// known.
     pub(crate) fn of(
         inside: &'a Inside,
         captured: &Captured,

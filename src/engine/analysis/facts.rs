@@ -34,10 +34,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Reads them.
-    ///
-    /// # Errors
-    /// Where the file's weights cannot be read.
+    /// Reads them. Fails where the file's weights cannot be read.
     pub fn read(model: &LoadedModel, weights: &Weights) -> Result<Self, Failure> {
         let vector = |name: &str| -> Result<Vec<f32>, Failure> {
             if weights.has(name) {
@@ -68,7 +65,6 @@ impl Facts {
     }
 
     /// The norm that follows a block's attention or feed-forward before it is added, where there is one.
-    #[must_use]
     pub fn norm_of(&self, weights: &Weights, name: &str) -> Option<Norm> {
         let weight = weights.has(name).then(|| weights.vector(name).ok()).flatten()?;
         let epsilon = self.epsilon;

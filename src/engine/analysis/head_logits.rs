@@ -13,10 +13,8 @@ use crate::engine::protocol::Want;
 use crate::inspect::lens;
 use crate::inspect::trace::HeadLogits;
 
-/// Tells what a head writes.
-///
-/// # Errors
-/// Where the head's part, its projection or the way to the output is not known, in words.
+/// Tells what a head writes. Fails where the head's part, its projection or the way to the output is not known, in
+/// words.
 pub(crate) fn head(
     inside: &mut Inside,
     operands: Operands,

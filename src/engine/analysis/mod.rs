@@ -2,28 +2,28 @@
 //!
 //! Invariant: nothing here decodes a token or changes the network; what cannot be worked out is said in words.
 
-pub mod attention;
-pub mod attribution;
+pub(crate) mod attention;
+pub(crate) mod attribution;
 pub mod embeddings;
-pub mod facts;
-pub mod head_contribution;
-pub mod head_logits;
-pub mod logit_lens;
-pub mod mlp;
-pub mod neuron_attribution;
-pub mod output;
-pub mod pass;
-pub mod position;
-pub mod residual;
-pub mod token_effects;
-pub mod value_norms;
+pub(crate) mod facts;
+pub(crate) mod head_contribution;
+pub(crate) mod head_logits;
+pub(crate) mod logit_lens;
+pub(crate) mod mlp;
+pub(crate) mod neuron_attribution;
+pub(crate) mod output;
+pub(crate) mod pass;
+pub(crate) mod position;
+pub(crate) mod residual;
+pub(crate) mod token_effects;
+pub(crate) mod value_norms;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use self::embeddings::Table;
 use self::facts::Facts;
-use self::value_norms::Lengths;
+use self::value_norms::ValueNorms;
 use crate::engine::compute::graph::Graphs;
 use crate::engine::model::loaded::LoadedModel;
 use crate::engine::model::weights::Weights;
@@ -42,7 +42,7 @@ pub struct Inside {
     /// Lengths of the embedding table's rows, once they are known.
     pub table: Table,
     /// How long what heads add is.
-    pub lengths: Lengths,
+    pub value_norms: ValueNorms,
 }
 
 impl Inside {
@@ -57,7 +57,14 @@ impl Inside {
         let weights = Arc::new(Weights::new(Arc::clone(file)));
         let facts = Facts::read(model, &weights)?;
         let (table, graphs) = (Table::new(Arc::clone(&weights)), Graphs::new(threads));
-        Ok(Self { column_norms: HashMap::new(), table, graphs, facts, weights, lengths: Lengths::default() })
+        Ok(Self {
+            column_norms: HashMap::new(),
+            table,
+            graphs,
+            facts,
+            weights,
+            value_norms: ValueNorms::default(),
+        })
     }
 }
 

@@ -80,32 +80,30 @@ pub(crate) fn open(inside: &mut Inside, operands: Operands, pass: &Pass<'_>) -> 
 }
 
 /// What is copied for a live look, before it is known which tokens it will follow.
-#[must_use]
 pub fn live_plan(live: &Live) -> Plan {
     let any = TokenId(0);
     plan(&live.of(any, Some(any), 0))
 }
 
 /// What is copied for what is wanted.
-#[must_use]
 pub fn plan(want: &Want) -> Plan {
     let heads = want.attribution.is_some() || want.head.is_some();
     let only = |layers: &[u32]| if layers.is_empty() { Layers::None } else { Layers::Only(layers.to_vec()) };
     let mut queried = want.attention.clone();
     queried.extend(want.rotation.map(|(layer, ..)| layer));
     Plan {
-        streams: want.lens || heads || !want.ffn.is_empty() || want.ffn_layers,
-        residuals: false,
-        heads,
-        attention: if want.overview { Layers::All } else { only(&want.attention) },
-        scores: only(&want.attention),
+        residual: want.lens || heads || !want.ffn.is_empty() || want.ffn_layers,
+        residual_of_all: false,
+        z: heads,
+        pattern: if want.overview { Layers::All } else { only(&want.attention) },
+        attn_scores: only(&want.attention),
         neurons: if (want.pushing_neurons > 0 && want.attribution.is_some()) || want.ffn_layers {
             Layers::All
         } else {
             only(&want.ffn)
         },
         queries: only(&queried),
-        writes: want.overview,
+        head_contribution: want.overview,
         ..Plan::default()
     }
 }

@@ -18,10 +18,7 @@ pub(crate) struct Added {
     pub ffn: Vec<f32>,
 }
 
-/// What the halves of every block added.
-///
-/// # Errors
-/// Where the graph does not tell them apart, in words.
+/// What the halves of every block added. Fails where the graph does not tell them apart, in words.
 pub(crate) fn apart(captured: &Captured, width: usize) -> Result<Vec<Added>, String> {
     let unnamed = "this model's graph does not name its residual stream";
     let mut before = &captured.embedding;
@@ -68,10 +65,7 @@ pub(crate) struct Behind {
 
 impl Behind {
     /// What stands after a projection that gave `out`, of which `added` reached the stream; `norm` names the weight
-    /// of the norm that may follow it.
-    ///
-    /// # Errors
-    /// Where neither way leads from the one to the other.
+    /// of the norm that may follow it. Fails where neither way leads from the one to the other.
     fn of(inside: &Inside, norm: &str, out: &[f32], added: &[f32]) -> Result<Self, String> {
         let normed = inside.facts.norm_of(&inside.weights, norm).map(|norm| {
             let divisor = norm.divisor(out);
@@ -85,10 +79,7 @@ impl Behind {
             .ok_or_else(|| "what follows the projection in this model's blocks is not known".to_owned())
     }
 
-    /// What stands after the attention of a block, of which `added` reached the stream.
-    ///
-    /// # Errors
-    /// As [`Self::of`].
+    /// What stands after the attention of a block, of which `added` reached the stream. Fails as [`Self::of`].
     pub(crate) fn attention(
         inside: &Inside,
         (number, layer): (u32, &LayerCapture),
@@ -97,10 +88,7 @@ impl Behind {
         Self::of(inside, &format!("blk.{number}.post_attention_norm.weight"), &layer.attn_out, added)
     }
 
-    /// The same of its feed-forward.
-    ///
-    /// # Errors
-    /// As [`Self::of`].
+    /// The same of its feed-forward. Fails as [`Self::of`].
     pub(crate) fn feed_forward(
         inside: &Inside,
         (number, layer): (u32, &LayerCapture),

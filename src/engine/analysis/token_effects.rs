@@ -28,10 +28,7 @@ pub(crate) struct Raised {
     pub followed: Vec<(TokenId, f32)>,
 }
 
-/// What each of these vectors does.
-///
-/// # Errors
-/// Where the way to the logits is not known, in words.
+/// What each of these vectors does. Fails where the way to the logits is not known, in words.
 pub(crate) fn token_effects(
     inside: &mut Inside,
     operands: Operands,

@@ -14,15 +14,12 @@ use crate::inspect::embedding::dot;
 
 /// `AᵀA` of the heads of blocks that were asked for.
 #[derive(Default)]
-pub struct Lengths {
+pub struct ValueNorms {
     blocks: HashMap<u32, Arc<Vec<Vec<f32>>>>,
 }
 
-impl Lengths {
-    /// `‖a · W_O v‖` of each head by position.
-    ///
-    /// # Errors
-    /// Where the values or the projection could not be read, in words.
+impl ValueNorms {
+    /// `‖a · W_O v‖` of each head by position. Fails where the values or the projection could not be read, in words.
     pub(crate) fn of(
         &mut self,
         weights: &Weights,

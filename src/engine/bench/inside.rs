@@ -36,20 +36,17 @@ pub struct InsideReport {
 
 impl InsideReport {
     /// Speed with an empty plan over the speed without the callback.
-    #[must_use]
-    pub fn empty_ratio(&self) -> f64 {
+    pub(crate) fn empty_ratio(&self) -> f64 {
         median_ratio(&self.empty, &self.without)
     }
 
     /// Speed with everything copied over the speed without the callback.
-    #[must_use]
-    pub fn captured_ratio(&self) -> f64 {
+    pub(crate) fn captured_ratio(&self) -> f64 {
         median_ratio(&self.captured, &self.without)
     }
 
     /// The lens in decode steps.
-    #[must_use]
-    pub fn lens_ratio(&self) -> f64 {
+    pub(crate) fn lens_ratio(&self) -> f64 {
         median_ratio(&self.lens_ms, &self.step_ms)
     }
 }
@@ -71,7 +68,7 @@ pub fn inside(
     let (mut session, loaded) = Session::load(path, facts, &params, shared.stop_flag(), |_| {})?;
     drop(session.model().file.set(file));
     let mut opened = Inside::new(session.model(), loaded.threads)?;
-    let everything = Plan { streams: true, attention: Layers::All, ..Plan::default() };
+    let everything = Plan { residual: true, pattern: Layers::All, ..Plan::default() };
     let mut report = InsideReport::default();
     bare_loop(&mut bare, 8)?;
     bare_loop(&mut session, 8)?;

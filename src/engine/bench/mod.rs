@@ -40,14 +40,12 @@ pub struct LoopReport {
 
 impl LoopReport {
     /// Median of the full loop's speed over the bare loop's, round by round.
-    #[must_use]
-    pub fn ratio(&self) -> f64 {
+    pub(crate) fn ratio(&self) -> f64 {
         median_ratio(&self.full_tokens_per_second, &self.bare_tokens_per_second)
     }
 
     /// Median of the speed with recording over the speed without, round by round.
-    #[must_use]
-    pub fn recording_ratio(&self) -> f64 {
+    pub(crate) fn recording_ratio(&self) -> f64 {
         median_ratio(&self.recorded_tokens_per_second, &self.full_tokens_per_second)
     }
 }

@@ -48,7 +48,6 @@ impl Control {
     }
 
     /// The plan.
-    #[must_use]
     pub fn capture(&self) -> CapturePlan {
         self.locked().capture.clone()
     }
@@ -61,19 +60,16 @@ impl Control {
     }
 
     /// A number that is another one after every change.
-    #[must_use]
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }
 
     /// The pace that came for this reply since it was last asked for.
-    #[must_use]
     pub fn take_pace(&self, id: RequestId) -> Option<Allowance> {
         self.locked().paces.remove(&id)
     }
 
     /// Waits for a pace of this reply, or for something to answer beside it. Who sets `stop` calls [`Control::wake`].
-    #[must_use]
     pub fn wait_for_pace(&self, id: RequestId, stop: &AtomicBool) -> Woken {
         let mut state = self.locked();
         loop {
@@ -96,13 +92,11 @@ impl Control {
     }
 
     /// The reply has ended; gives what still waits.
-    #[must_use]
     pub fn close_interleaved(&self) -> VecDeque<(RequestId, Inspection)> {
         self.locked().interleaved.take().unwrap_or_default()
     }
 
     /// Puts an inspection beside the reply that is being written; gives it back where there is none.
-    #[must_use]
     pub fn put_interleaved(&self, id: RequestId, inspection: Inspection) -> Option<Inspection> {
         let mut state = self.locked();
         let Some(waiting) = state.interleaved.as_mut() else { return Some(inspection) };
@@ -113,7 +107,6 @@ impl Control {
     }
 
     /// The next request to answer beside the reply.
-    #[must_use]
     pub fn next_interleaved(&self) -> Option<(RequestId, Inspection)> {
         self.locked().interleaved.as_mut()?.pop_front()
     }

@@ -66,7 +66,7 @@ fn run(
     let mut lane = session.lane(Text::from(first, &request.ids[..end], &request.interventions));
     lane.read_to(first, |_, _| ()).map_err(stopped)?;
     while lane.at() < end {
-        lane.probe(Plan { residuals: true, ..Plan::default() });
+        lane.probe(Plan { residual_of_all: true, ..Plan::default() });
         let passes = lane.read_rows(end, chunk).map_err(stopped)?;
         let captured = lane.captured();
         let tokens = Judging { session: lane.session(), inside, request }.judge(&captured, &passes)?;

@@ -4,20 +4,20 @@
 //! Invariant: a job reads through the [session](super::session) and leaves nothing of its own behind: no sequence, no
 //! change of the network, no plan of the probe, however it ends.
 
-pub mod attention_rows;
-pub mod beam;
-pub mod control;
-pub mod embeddings;
-pub mod generate;
-pub mod inspect;
-pub mod layer_grid;
+pub(crate) mod attention_rows;
+pub(crate) mod beam;
+pub(crate) mod control;
+pub(crate) mod embeddings;
+pub(crate) mod generate;
+pub(crate) mod inspect;
+pub(crate) mod layer_grid;
 pub mod llama;
-pub mod pieces;
-pub mod replay;
-pub mod rescore;
-pub mod score;
+pub(crate) mod pieces;
+pub(crate) mod replay;
+pub(crate) mod rescore;
+pub(crate) mod score;
 pub mod shared;
-pub mod steering;
+pub(crate) mod steering;
 pub mod worker;
 
 use crate::engine::protocol::{Failure, FailureKind};

@@ -13,10 +13,8 @@ use crate::token::TokenId;
 const LONGEST: usize = 1 << 20;
 
 /// A text's way into tokens. With `special`, special tokens may be spelt in it; with `inside`, it goes on after
-/// other text.
-///
-/// # Errors
-/// For a text that is too long to be looked at. What cannot be told of others is said in [`Pieces::doubt`].
+/// other text. Fails for a text that is too long to be looked at. What cannot be told of others is said in
+/// [`Pieces::doubt`].
 pub fn pieces(model: &LoadedModel, text: &str, special: bool, inside: bool) -> Result<Pieces, Failure> {
     if text.len() > LONGEST {
         let message = format!("The text has {} bytes; how it is cut is told up to {LONGEST}.", text.len());

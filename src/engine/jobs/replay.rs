@@ -22,7 +22,6 @@ pub fn replay(session: &mut Session, request: &Replay, emit: &dyn Fn(Event)) -> 
 }
 
 /// What is said where the request was cancelled.
-#[must_use]
 pub fn cancelled() -> Failure {
     Failure { message: "The look was cancelled.".to_string(), kind: FailureKind::Cancelled }
 }

@@ -62,12 +62,6 @@ impl Shared {
         &self.control
     }
 
-    /// Whether a request was cancelled and has not ended.
-    #[must_use]
-    pub fn is_cancelled(&self, id: RequestId) -> bool {
-        self.requests.is_cancelled(id)
-    }
-
     /// The text's tokens with their bytes; a control token's bytes are its name. With `begin`, the
     /// begin-of-sequence token comes first where the model wants it.
     ///
@@ -200,9 +194,9 @@ mod tests {
         shared.cancel(RequestId(3));
         shared.end(RequestId(3));
         shared.requests.close(RequestId(3));
-        assert!(!shared.is_cancelled(RequestId(3)));
+        assert!(!shared.requests.is_cancelled(RequestId(3)));
         shared.cancel(RequestId(3));
-        assert!(!shared.is_cancelled(RequestId(3)) && !shared.begin(RequestId(4)));
+        assert!(!shared.requests.is_cancelled(RequestId(3)) && !shared.begin(RequestId(4)));
     }
 
     #[test]
@@ -231,7 +225,7 @@ mod tests {
         shared.cancel(RequestId(1));
         assert!(stopped(), "a reply that is stopped does not wait");
         shared.end_interleaved();
-        assert!(stopped() && shared.is_cancelled(RequestId(1)));
+        assert!(stopped() && shared.requests.is_cancelled(RequestId(1)));
     }
 
     #[test]

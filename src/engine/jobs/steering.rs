@@ -71,7 +71,7 @@ fn streams(
     let mut all = Vec::with_capacity(ids.len());
     while lane.at() < ids.len() {
         // The last block computes only the rows whose logits are asked for.
-        lane.probe(Plan { residuals: true, ..Plan::default() });
+        lane.probe(Plan { residual_of_all: true, ..Plan::default() });
         let read = lane.read_rows(ids.len(), ids.len()).map_err(failed)?;
         let captured = lane.captured();
         let after = captured.layers.get(layer as usize).map(|layer| layer.resid_post.as_slice());

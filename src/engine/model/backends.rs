@@ -7,10 +7,7 @@ use std::path::{Path, PathBuf};
 
 use llama_cpp_2::llama_backend;
 
-/// Loads them.
-///
-/// # Errors
-/// In words, where there are none.
+/// Loads them. Fails in words, where there are none.
 pub(crate) fn load() -> Result<(), String> {
     let program = std::env::current_exe().and_then(std::fs::canonicalize).ok();
     let beside = program.as_deref().and_then(Path::parent).map(Path::to_path_buf);

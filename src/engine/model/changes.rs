@@ -6,10 +6,7 @@ use super::loaded::LoadedModel;
 use crate::chat::{HookPoint, Intervention, Steering};
 use crate::engine::protocol::{Failure, FailureKind};
 
-/// Refuses what names a part that the model does not have.
-///
-/// # Errors
-/// With what there is instead.
+/// Refuses what names a part that the model does not have. Fails with what there is instead.
 pub fn check(model: &LoadedModel, changes: &[Intervention]) -> Result<(), Failure> {
     changes.iter().try_for_each(|change| match change {
         Intervention::ZeroHead { layer, head } => {

@@ -397,8 +397,7 @@ mod sys {
 }
 
 /// The devices that llama.cpp can run on here, best known name first.
-#[must_use]
-pub fn devices() -> Vec<String> {
+pub(crate) fn devices() -> Vec<String> {
     if backend().is_err() {
         return Vec::new();
     }

@@ -30,7 +30,6 @@ pub struct LoadedModel {
 
 impl LoadedModel {
     /// A text's ids, without the begin-of-sequence token.
-    #[must_use]
     pub fn tokenize(&self, text: &str, special: bool) -> Vec<TokenId> {
         vocabulary::tokenize(&self.model.vocab(), text, special)
     }

@@ -9,16 +9,16 @@ pub mod load_log;
 #[cfg(feature = "dynamic-backends")]
 mod backends;
 #[cfg(feature = "llama")]
-pub mod changes;
+pub(crate) mod changes;
 #[cfg(feature = "llama")]
-pub mod dequantized;
+pub(crate) mod dequantized;
 #[cfg(feature = "llama")]
 pub mod load;
 #[cfg(feature = "llama")]
-pub mod loaded;
+pub(crate) mod loaded;
 #[cfg(feature = "llama")]
 pub mod vocabulary;
 #[cfg(feature = "llama")]
-pub mod weight_error;
+pub(crate) mod weight_error;
 #[cfg(feature = "llama")]
 pub mod weights;

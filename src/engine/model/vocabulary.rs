@@ -34,8 +34,7 @@ pub fn ids(vocabulary: &Vocabulary) -> impl Iterator<Item = TokenId> + use<> {
 }
 
 /// The bytes that a token adds to a text: none for a control token.
-#[must_use]
-pub fn text_bytes(vocabulary: &Vocabulary, id: TokenId) -> &[u8] {
+pub(crate) fn text_bytes(vocabulary: &Vocabulary, id: TokenId) -> &[u8] {
     match vocabulary.kind(id) {
         TokenKind::Control | TokenKind::Unused => &[],
         TokenKind::Normal | TokenKind::Byte | TokenKind::UserDefined => {

@@ -23,7 +23,7 @@ impl State {
         let keys = keys.strided();
         let values = if self.plan.queries.has(layer) { values.strided() } else { Strided::default() };
         self.visible.clone_from(&visible);
-        if self.plan.writes
+        if self.plan.head_contribution
             && let Some(values) = node.source(2)
         {
             self.keep_first(values, layer, false);
@@ -34,8 +34,8 @@ impl State {
         if self.plan.rows.has(layer) {
             self.keep_flash_rows(node, layer, &keys);
         }
-        if !self.plan.queries.has(layer) && !self.plan.scores.has(layer) {
-            if self.plan.attention.has(layer) && keys.shape[1] > 0 {
+        if !self.plan.queries.has(layer) && !self.plan.attn_scores.has(layer) {
+            if self.plan.pattern.has(layer) && keys.shape[1] > 0 {
                 self.flash_weights(node, layer, &keys, &query);
             }
             return;
@@ -45,7 +45,7 @@ impl State {
         let mut held = self.places(layer, keys.shape[1], &visible);
         held.retain(|place| *place != NOWHERE);
         let last = self.cells.last();
-        let (attention, scores) = (self.plan.attention.has(layer), self.plan.scores.has(layer));
+        let (attention, scores) = (self.plan.pattern.has(layer), self.plan.attn_scores.has(layer));
         let here = self.layer(layer);
         here.scale = scale;
         here.slope = slope;

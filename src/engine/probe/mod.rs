@@ -7,7 +7,7 @@
 //!
 //! Invariant: with an empty plan and no changes it answers "no" to everything, which costs nothing measurable on the
 //! CPU; all it does then is to note in which cells of the cache keys are stored. A node answered with "yes" ends a
-//! graph split; `schedule` keeps those few. Only the last token of a batch is copied, but for [`Plan::residuals`] and [`Plan::rows`]; changes reach
+//! graph split; `schedule` keeps those few. Only the last token of a batch is copied, but for [`Plan::residual_of_all`] and [`Plan::rows`]; changes reach
 //! every token of it.
 
 mod cells;
@@ -56,14 +56,12 @@ pub struct Probe {
 
 impl Probe {
     /// One that is never installed.
-    #[must_use]
-    pub fn absent() -> Self {
+    pub(crate) fn absent() -> Self {
         Self { absent: true, ..Self::default() }
     }
 
     /// Whether it is never installed.
-    #[must_use]
-    pub fn is_absent(&self) -> bool {
+    pub(crate) fn is_absent(&self) -> bool {
         self.absent
     }
 
@@ -122,15 +120,8 @@ impl Probe {
         }
     }
 
-    /// Whether the inputs of the down projections are known by name, which switching neurons off needs.
-    #[must_use]
-    pub fn knows_inputs(&self) -> bool {
-        !self.state().inputs.is_empty()
-    }
-
     /// Weight tensors seen so far.
-    #[must_use]
-    pub fn operands(&self) -> Operands {
+    pub(crate) fn operands(&self) -> Operands {
         self.state().operands
     }
 

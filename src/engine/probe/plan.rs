@@ -1,6 +1,6 @@
 //! What the probe is to copy, and what it copied.
 //!
-//! Invariant: everything but [`Plan::residuals`] and [`Plan::rows`] is of one token, the last of the last batch;
+//! Invariant: everything but [`Plan::residual_of_all`] and [`Plan::rows`] is of one token, the last of the last batch;
 //! positions count from 0 in its sequence.
 
 use crate::engine::compute::graph::Operand;
@@ -43,23 +43,23 @@ impl Layers {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The residual stream at every depth, and what every block's projections gave.
-    pub streams: bool,
+    pub residual: bool,
     /// The residual stream at every depth, of all tokens of the batch, one after the other: [`Captured::embedding`]
-    /// and [`LayerCapture::after`]; of the last block only those whose logits were asked for.
-    pub residuals: bool,
+    /// and [`LayerCapture::resid_post`]; of the last block only those whose logits were asked for.
+    pub residual_of_all: bool,
     /// The input of every output projection: the heads, one after the other.
-    pub heads: bool,
+    pub z: bool,
     /// Attention weights.
-    pub attention: Layers,
+    pub pattern: Layers,
     /// scale · q·k before mask and softmax.
-    pub scores: Layers,
+    pub attn_scores: Layers,
     /// Inputs of the down projection, and the experts of a mixture.
     pub neurons: Layers,
     /// The query after rotation, and the keys and values of the cache.
     pub queries: Layers,
     /// What it takes to say how much each head writes: the heads, position 0's values, the output projections, the
     /// stream after each block.
-    pub writes: bool,
+    pub head_contribution: bool,
     /// Attention weights of every token of the batch.
     pub rows: Rows,
 }
@@ -94,15 +94,19 @@ impl Plan {
     /// Whether nothing is to be copied.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let layers = [&self.attention, &self.scores, &self.neurons, &self.queries];
-        let others = self.streams || self.residuals || self.heads || self.writes || self.rows != Rows::None;
+        let layers = [&self.pattern, &self.attn_scores, &self.neurons, &self.queries];
+        let others = self.residual
+            || self.residual_of_all
+            || self.z
+            || self.head_contribution
+            || self.rows != Rows::None;
         !others && layers.into_iter().all(Layers::is_none)
     }
 
     /// Whether what is copied of one node depends on no other, so that some of it may be read later.
     pub(super) fn may_wait(&self) -> bool {
-        let together = self.residuals || self.writes || self.rows != Rows::None;
-        !self.is_empty() && !together && self.scores.is_none() && self.queries.is_none()
+        let together = self.residual_of_all || self.head_contribution || self.rows != Rows::None;
+        !self.is_empty() && !together && self.attn_scores.is_none() && self.queries.is_none()
     }
 }
 

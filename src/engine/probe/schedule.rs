@@ -171,7 +171,7 @@ fn may_wait(kind: Kind, op: sys::ggml_op, plan: &Plan) -> bool {
     }
     match kind {
         Kind::After(_) | Kind::Between(_) | Kind::Heads(_) | Kind::Softmax(_) | Kind::Mixture(_) => true,
-        Kind::AttentionOut(_) => !plan.heads,
+        Kind::AttentionOut(_) => !plan.z,
         Kind::Down(layer) => !plan.neurons.has(layer),
         _ => false,
     }

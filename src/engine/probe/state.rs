@@ -82,32 +82,34 @@ impl State {
         let empty = |layer: u32, of: fn(&LayerCapture) -> &Vec<f32>| {
             captured.layers.get(layer as usize).is_none_or(|layer| of(layer).is_empty())
         };
-        let streams = plan.streams || plan.writes;
+        let streams = plan.residual || plan.head_contribution;
         match kind {
-            Kind::After(_) => streams || plan.residuals,
-            Kind::Embedding | Kind::Before(0) => plan.streams || plan.residuals,
-            Kind::Between(_) => plan.streams,
+            Kind::After(_) => streams || plan.residual_of_all,
+            Kind::Embedding | Kind::Before(0) => plan.residual || plan.residual_of_all,
+            Kind::Between(_) => plan.residual,
             // Only where the graph did not name the stream itself.
-            Kind::Before(layer) => (streams || plan.residuals) && empty(layer - 1, |layer| &layer.resid_post),
-            Kind::Middle(layer) => plan.streams && empty(layer, |layer| &layer.resid_mid),
-            Kind::Heads(_) => plan.heads || plan.writes,
+            Kind::Before(layer) => {
+                (streams || plan.residual_of_all) && empty(layer - 1, |layer| &layer.resid_post)
+            }
+            Kind::Middle(layer) => plan.residual && empty(layer, |layer| &layer.resid_mid),
+            Kind::Heads(_) => plan.z || plan.head_contribution,
             Kind::AttentionOut(_) => streams,
-            Kind::Down(layer) | Kind::DownExperts(layer) => plan.streams || plan.neurons.has(layer),
+            Kind::Down(layer) | Kind::DownExperts(layer) => plan.residual || plan.neurons.has(layer),
             Kind::DownShared(layer) | Kind::ExpertWeights(layer) | Kind::SharedGate(layer) => {
                 plan.neurons.has(layer)
             }
             Kind::Mixture(layer) => {
-                plan.streams && captured.layers.get(layer as usize).is_some_and(|layer| layer.mixture)
+                plan.residual && captured.layers.get(layer as usize).is_some_and(|layer| layer.mixture)
             }
             Kind::Products(layer) => {
-                let wanted = plan.scores.has(layer) || plan.queries.has(layer);
+                let wanted = plan.attn_scores.has(layer) || plan.queries.has(layer);
                 self.note_heads(layer, node.count(2));
                 wanted
             }
             Kind::Softmax(layer) => self.wants_weights(layer),
-            Kind::Mixed(layer) => plan.queries.has(layer) || plan.writes,
+            Kind::Mixed(layer) => plan.queries.has(layer) || plan.head_contribution,
             Kind::Flash(layer) => {
-                let wanted = self.wants_weights(layer) || plan.writes;
+                let wanted = self.wants_weights(layer) || plan.head_contribution;
                 self.note_heads(layer, node.source(0).map_or(0, |query| query.count(2)));
                 wanted
             }
@@ -180,7 +182,10 @@ impl State {
     /// Whether the attention weights of that layer matter.
     pub(super) fn wants_weights(&self, layer: u32) -> bool {
         let plan = &self.plan;
-        plan.attention.has(layer) || plan.scores.has(layer) || plan.queries.has(layer) || plan.rows.has(layer)
+        plan.pattern.has(layer)
+            || plan.attn_scores.has(layer)
+            || plan.queries.has(layer)
+            || plan.rows.has(layer)
     }
 
     fn note_heads(&mut self, layer: u32, heads: usize) {
@@ -210,18 +215,18 @@ impl State {
     fn keep(&mut self, node: Node, kind: Kind) {
         let op = node.op();
         match kind {
-            Kind::After(layer) if self.plan.residuals => {
+            Kind::After(layer) if self.plan.residual_of_all => {
                 self.enter(layer);
                 self.layer(layer).resid_post.extend(node.columns());
             }
-            Kind::Before(layer) if self.plan.residuals => {
+            Kind::Before(layer) if self.plan.residual_of_all => {
                 let streams = node.normed().map(Node::columns).unwrap_or_default();
                 match layer.checked_sub(1) {
                     None => self.captured.embedding.extend(streams),
                     Some(before) => self.layer(before).resid_post.extend(streams),
                 }
             }
-            Kind::Embedding if self.plan.residuals => self.entering = node.columns(),
+            Kind::Embedding if self.plan.residual_of_all => self.entering = node.columns(),
             Kind::Embedding => self.captured.embedding = node.last_column(),
             Kind::After(layer) => self.layer(layer).resid_post = node.last_column(),
             Kind::Between(layer) => self.layer(layer).resid_mid = node.last_column(),
@@ -234,21 +239,21 @@ impl State {
             }
             Kind::Middle(layer) => self.layer(layer).resid_mid = node.normed_stream(),
             Kind::Heads(layer) => {
-                if self.plan.heads || self.plan.writes {
+                if self.plan.z || self.plan.head_contribution {
                     self.layer(layer).z = node.last_column();
                 }
             }
             Kind::AttentionOut(layer) => {
-                if self.plan.streams || self.plan.writes {
+                if self.plan.residual || self.plan.head_contribution {
                     self.layer(layer).attn_out = node.last_column();
                 }
-                if (self.plan.heads || self.plan.writes) && op == sys::GGML_OP_MUL_MAT {
+                if (self.plan.z || self.plan.head_contribution) && op == sys::GGML_OP_MUL_MAT {
                     self.layer(layer).projection = node.source(0).and_then(Node::operand);
                 }
                 // Some families gate the heads or norm them before they are projected.
                 if let Some(heads) = node
                     .source(1)
-                    .filter(|_| (self.plan.heads || self.plan.writes) && op == sys::GGML_OP_MUL_MAT)
+                    .filter(|_| (self.plan.z || self.plan.head_contribution) && op == sys::GGML_OP_MUL_MAT)
                 {
                     self.layer(layer).z = heads.last_column();
                 }
@@ -272,7 +277,7 @@ impl State {
                 if let Some(values) = values.map(Node::strided) {
                     self.keep_values(layer, &values, true);
                 }
-                if let Some(values) = node.source(0).filter(|_| self.plan.writes) {
+                if let Some(values) = node.source(0).filter(|_| self.plan.head_contribution) {
                     self.keep_first(values, layer, true);
                 }
             }
@@ -282,7 +287,7 @@ impl State {
     }
 
     fn down(&mut self, node: Node, layer: u32, kind: Kind) {
-        let (streams, neurons) = (self.plan.streams, self.plan.neurons.has(layer));
+        let (streams, neurons) = (self.plan.residual, self.plan.neurons.has(layer));
         let experts = kind == Kind::DownExperts(layer);
         self.layer(layer).mixture |= kind != Kind::Down(layer);
         if streams && kind == Kind::Down(layer) {
@@ -342,7 +347,7 @@ impl State {
             self.keep_keys(layer, &keys);
         }
         let products = std::mem::take(&mut self.products);
-        let (attention, scores) = (self.plan.attention.has(layer), self.plan.scores.has(layer));
+        let (attention, scores) = (self.plan.pattern.has(layer), self.plan.attn_scores.has(layer));
         let has_sink = node.source(2).is_some();
         let (places, last) = (self.places(layer, node.count(0), &visible), self.cells.last());
         let (runs, [by_cell, by_token, by_head, _]) = (row::runs(&places, last), node.tensor().nb);

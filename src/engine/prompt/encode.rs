@@ -27,16 +27,13 @@ pub struct Encoded {
 
 impl Encoded {
     /// What the reply is conditioned on, without the taken tokens.
-    #[must_use]
     pub fn given(&self) -> &[TokenId] {
         &self.ids[..self.ids.len() - self.taken]
     }
 }
 
-/// The prompt's ids, checked against the vocabulary and the room there is.
-///
-/// # Errors
-/// When the prompt is empty, too long, names tokens that the model does not have, or the template fails.
+/// The prompt's ids, checked against the vocabulary and the room there is. Fails when the prompt is empty, too long,
+/// names tokens that the model does not have, or the template fails.
 pub fn prompt(model: &LoadedModel, prompt: &Prompt, limit: usize) -> Result<Encoded, Failure> {
     let encoded = to_ids(model, prompt)?;
     if encoded.given().is_empty() {
@@ -76,7 +73,6 @@ pub fn readable(session: &Session, ids: &[TokenId]) -> Result<(), Failure> {
 }
 
 /// What is said of a prompt without room for another token.
-#[must_use]
 pub fn too_long(length: usize, limit: usize) -> Failure {
     let over = length + 1 - limit;
     let message = format!(
@@ -87,7 +83,6 @@ pub fn too_long(length: usize, limit: usize) -> Failure {
 }
 
 /// The chain of these settings on this model, and what the user should know about it.
-#[must_use]
 pub fn chain(model: &LoadedModel, sampling: &Sampling, seed: u32, limit: usize) -> (Chain, Vec<String>) {
     let suppressed: Vec<TokenId> =
         model.model.vocab().suppress_tokens().iter().map(|token| TokenId(token.0)).collect();
@@ -101,7 +96,6 @@ pub fn chain(model: &LoadedModel, sampling: &Sampling, seed: u32, limit: usize) 
 }
 
 /// The texts that end a reply.
-#[must_use]
 pub fn stops(request: &Generate, model: &LoadedModel) -> Vec<String> {
     let mut stops = request.sampling.stop.clone();
     if matches!(request.prompt, Prompt::Chat { .. } | Prompt::Ids { chat: true, .. }) {
@@ -111,7 +105,6 @@ pub fn stops(request: &Generate, model: &LoadedModel) -> Vec<String> {
 }
 
 /// The seed to use. llama.cpp takes the largest number to mean "random", so it stands for its neighbour.
-#[must_use]
 pub fn seed(asked: Option<u32>) -> u32 {
     asked.unwrap_or_else(|| RandomState::new().hash_one(Instant::now()) as u32).min(u32::MAX - 1)
 }

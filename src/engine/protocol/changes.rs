@@ -33,7 +33,6 @@ pub fn switched_off(part: Component) -> Option<Intervention> {
 }
 
 /// Where a part's values are; `None` for the embedding, which is not computed.
-#[must_use]
 pub fn site(part: Component) -> Option<HookPoint> {
     match part {
         Component::Embedding => None,

@@ -18,8 +18,7 @@ pub struct Failure {
 
 impl Failure {
     /// What is said of a request whose answer panicked; `next` is what to do about it.
-    #[must_use]
-    pub fn of_panic(panic: &(dyn Any + Send), next: &str) -> Self {
+    pub(crate) fn of_panic(panic: &(dyn Any + Send), next: &str) -> Self {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
         Self { message: format!("The engine failed inside ({text}). {next}"), kind: FailureKind::Other }

@@ -21,7 +21,8 @@ mod written;
 
 pub use attend::{Attend, Attended, Attending, ROWS};
 pub use capabilities::{Capabilities, Capability};
-pub use changes::{Directed, Direction, Patch, site, switched_off};
+pub(crate) use changes::site;
+pub use changes::{Directed, Direction, Patch, switched_off};
 pub use depths::Depths;
 pub use events::Event;
 pub use failure::{Exit, Failure, FailureKind};

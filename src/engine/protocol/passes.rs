@@ -89,8 +89,7 @@ pub struct Replayed {
 
 impl Replayed {
     /// Puts logits into bytes.
-    #[must_use]
-    pub fn pack(logits: &[f32]) -> Vec<u8> {
+    pub(crate) fn pack(logits: &[f32]) -> Vec<u8> {
         logits.iter().flat_map(|logit| logit.to_le_bytes()).collect()
     }
 

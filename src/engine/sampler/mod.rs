@@ -92,7 +92,6 @@ struct Bound {
 
 impl Chain {
     /// Builds the chain for these settings; also gives what the user should know about them.
-    #[must_use]
     pub fn new(sampling: &Sampling, seed: u32, setting: &Setting<'_>) -> (Self, Vec<String>) {
         let mut notes = Vec::new();
         let biases = biases(sampling, setting, &mut notes);
@@ -118,7 +117,6 @@ impl Chain {
     }
 
     /// How much of the list the next [`Chain::draw`] needs.
-    #[must_use]
     pub fn need(&self) -> Need {
         let moved = self.bound.biased.len() + self.bound.recent.len();
         match self.bound.keep {
@@ -147,7 +145,6 @@ impl Chain {
 
     /// Whether the state depends on the logits of earlier steps, so that only running the chain over all of
     /// them brings it back. Otherwise [`Chain::accept`] and [`Chain::skip`] do.
-    #[must_use]
     pub fn depends_on_past_logits(&self) -> bool {
         matches!(self.pick, Pick::Mirostat(_)) || self.stages.iter().any(|(stage, _)| *stage == Stage::Xtc)
     }

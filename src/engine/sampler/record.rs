@@ -111,7 +111,6 @@ impl Recorder {
     }
 
     /// What noting the newest step's stages took.
-    #[must_use]
     pub fn took(&self) -> Duration {
         self.took
     }

@@ -71,10 +71,8 @@ pub fn make(options: ScriptedOptions) -> impl FnOnce(Emit, Arc<OpenRequests>) ->
     }
 }
 
-/// `abort` and `exit` end the process at once, as a crash would; `panic` is caught, `hang` is the worker's.
-///
-/// # Errors
-/// For a name that is not a fault.
+/// `abort` and `exit` end the process at once, as a crash would; `panic` is caught, `hang` is the worker's. Fails for a
+/// name that is not a fault.
 pub fn fault(name: &str) -> Result<(), Failure> {
     match name {
         "abort" => std::process::abort(),

@@ -80,10 +80,7 @@ pub(super) struct Control<'a> {
 }
 
 impl Control<'_> {
-    /// Takes the time that a slice of a text takes.
-    ///
-    /// # Errors
-    /// When the request was cancelled meanwhile.
+    /// Takes the time that a slice of a text takes. Fails when the request was cancelled meanwhile.
     pub(super) fn slice(&self) -> Result<(), Failure> {
         let until = Instant::now() + Duration::from_millis(self.options.slice_ms);
         if (self.pause)(until) { Err(cancelled()) } else { Ok(()) }

@@ -12,7 +12,6 @@ pub struct Changed<'s>(&'s mut Session);
 
 impl Session {
     /// Changes the network until what is given is dropped. A lane in between has its own changes.
-    #[must_use]
     pub fn under(&mut self, changes: &[Intervention]) -> Changed<'_> {
         self.probe().change(changes);
         self.changes = changes.to_vec();

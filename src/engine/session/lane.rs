@@ -101,31 +101,26 @@ impl<'s> Lane<'s> {
     }
 
     /// The session, to ask for what was read.
-    #[must_use]
     pub fn session(&self) -> &Session {
         self.session
     }
 
     /// How many of the text's tokens are held.
-    #[must_use]
     pub fn at(&self) -> usize {
         self.at
     }
 
     /// How many tokens were decoded.
-    #[must_use]
     pub fn decoded(&self) -> usize {
         self.decoded
     }
 
     /// How many will have been decoded when the text is read to its end.
-    #[must_use]
     pub fn total(&self) -> usize {
         self.text.ids.len() - self.begun
     }
 
     /// How many of the chat's tokens had to go for the text.
-    #[must_use]
     pub fn displaced(&self) -> usize {
         self.displaced
     }
@@ -136,7 +131,6 @@ impl<'s> Lane<'s> {
     }
 
     /// What the last batch showed; those after it show nothing.
-    #[must_use]
     pub fn captured(&self) -> Captured {
         self.session.probe().plan(Plan::default());
         self.session.probe().take()
@@ -158,10 +152,7 @@ impl<'s> Lane<'s> {
         self.read(end, Rows::None, progress)
     }
 
-    /// Reads the whole text; the last token's logits are then [`Session::logits`].
-    ///
-    /// # Errors
-    /// As [`Lane::read_to`].
+    /// Reads the whole text; the last token's logits are then [`Session::logits`]. Fails as [`Lane::read_to`].
     pub fn read_all(&mut self, progress: impl FnMut(usize, usize)) -> Result<(), Halt> {
         self.read(self.text.ids.len(), Rows::Last, progress)
     }
@@ -176,10 +167,7 @@ impl<'s> Lane<'s> {
     }
 
     /// Reads at most `most` tokens, none at `end` or beyond, each with its logits, which are then at [`Session::row`];
-    /// gives which.
-    ///
-    /// # Errors
-    /// As [`Lane::read_to`].
+    /// gives which. Fails as [`Lane::read_to`].
     pub fn read_rows(&mut self, end: usize, most: usize) -> Result<Range<usize>, Halt> {
         let start = self.at;
         let stop = self.batch_end(most.min(self.session.most_rows())).min(end);
@@ -197,10 +185,7 @@ impl<'s> Lane<'s> {
         }
     }
 
-    /// Decodes what follows up to before `end` as one batch.
-    ///
-    /// # Errors
-    /// As [`Lane::read_to`].
+    /// Decodes what follows up to before `end` as one batch. Fails as [`Lane::read_to`].
     pub fn decode_to(&mut self, end: usize, rows: Rows) -> Result<(), Halt> {
         let (start, ids) = (self.at, &self.text.ids[self.at..end]);
         match self.place {
@@ -220,10 +205,7 @@ impl<'s> Lane<'s> {
     }
 
     /// Reads the last token once more under other changes, beside what is held before it; its logits are then
-    /// [`Session::logits`]. The text can be read on afterwards as if that had not been.
-    ///
-    /// # Errors
-    /// As [`Lane::read_to`].
+    /// [`Session::logits`]. The text can be read on afterwards as if that had not been. Fails as [`Lane::read_to`].
     pub fn try_last(&mut self, changes: &[Intervention]) -> Result<(), Halt> {
         let end = self.text.ids.len() - 1;
         self.read_to(end, |_, _| ())?;
@@ -273,10 +255,8 @@ impl<'s> Lane<'s> {
         self.session.fork(from, to, count);
     }
 
-    /// Decodes one batch over several sequences. Logits are at [`Session::row`] by index into `items`.
-    ///
-    /// # Errors
-    /// As [`Lane::read_to`].
+    /// Decodes one batch over several sequences. Logits are at [`Session::row`] by index into `items`. Fails as
+    /// [`Lane::read_to`].
     pub fn decode_items(&mut self, items: Vec<Item>) -> Result<(), Halt> {
         self.decoded += items.len();
         self.session.decode_items(items)

@@ -6,7 +6,7 @@
 
 mod branch_cache;
 mod changed;
-pub mod lane;
+pub(crate) mod lane;
 mod prefix;
 mod sequences;
 mod swa_guard;
@@ -23,11 +23,10 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
 use self::branch_cache::BranchCache;
-pub use self::changed::Changed;
-pub use self::lane::Lane;
+pub(crate) use self::lane::Lane;
 use self::prefix::Prefix;
 use self::swa_guard::SwaGuard;
-pub use self::text::Text;
+pub(crate) use self::text::Text;
 use crate::chat::Intervention;
 use crate::engine::model::ffi::OwnedContext;
 use crate::engine::model::load::{self, Opened};
@@ -190,8 +189,7 @@ impl Session {
     }
 
     /// Set while the running request is to stop.
-    #[must_use]
-    pub fn stop_flag(&self) -> &AtomicBool {
+    pub(crate) fn stop_flag(&self) -> &AtomicBool {
         &self.stop
     }
 
@@ -202,8 +200,7 @@ impl Session {
     }
 
     /// The tokens in the cache.
-    #[must_use]
-    pub fn cached(&self) -> &[TokenId] {
+    pub(crate) fn cached(&self) -> &[TokenId] {
         &self.prefix.ids
     }
 
@@ -332,8 +329,7 @@ impl Session {
     }
 
     /// The most tokens of a batch that may all give logits.
-    #[must_use]
-    pub fn most_rows(&self) -> usize {
+    pub(crate) fn most_rows(&self) -> usize {
         self.slice.min(crate::engine::model::fit::OUTPUT_ROWS as usize)
     }
 

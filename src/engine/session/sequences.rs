@@ -20,8 +20,7 @@ pub(super) const SCRATCH_CELLS: usize = fit::SCRATCH_CELLS as usize;
 
 impl Session {
     /// Whether there are sequences beside the chat's; recurrent and hybrid models have none.
-    #[must_use]
-    pub fn has_scratch(&self) -> bool {
+    pub(crate) fn has_scratch(&self) -> bool {
         !self.recurrent
     }
 

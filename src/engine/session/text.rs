@@ -23,13 +23,11 @@ pub struct Text<'a> {
 
 impl<'a> Text<'a> {
     /// A text whose last pass is wanted.
-    #[must_use]
     pub fn last(ids: &'a [TokenId], changes: &'a [Intervention]) -> Self {
         Self::from(ids.len().saturating_sub(1), ids, changes)
     }
 
     /// A text whose passes from `first` on are wanted.
-    #[must_use]
     pub fn from(first: usize, ids: &'a [TokenId], changes: &'a [Intervention]) -> Self {
         Self { ids, first, changes, more: 0, most: usize::MAX }
     }

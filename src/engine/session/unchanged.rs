@@ -8,8 +8,7 @@ use crate::token::TokenId;
 
 impl Session {
     /// Whether the cache holds the chat twice, with the next token of both.
-    #[must_use]
-    pub fn fits_twice(&self) -> bool {
+    pub(crate) fn fits_twice(&self) -> bool {
         self.has_scratch() && 2 * self.cached().len() < self.limit() + SCRATCH_CELLS
     }
 

@@ -118,8 +118,7 @@ pub fn expressions(pre: &str) -> Option<&'static [&'static str]> {
 }
 
 /// Whether a word that is in the vocabulary as a whole is taken without merging.
-#[must_use]
-pub fn takes_whole_words(pre: &str) -> bool {
+pub(crate) fn takes_whole_words(pre: &str) -> bool {
     matches!(
         pre,
         "llama3"

@@ -17,7 +17,6 @@ static LETTERS: LazyLock<[char; 256]> = LazyLock::new(|| {
 });
 
 /// The letter of a byte.
-#[must_use]
 pub fn letter(byte: u8) -> char {
     LETTERS[usize::from(byte)]
 }

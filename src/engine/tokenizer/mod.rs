@@ -61,8 +61,7 @@ impl Tokenizer {
     }
 
     /// Whether a blank is put before a text.
-    #[must_use]
-    pub fn puts_blank_before(&self) -> bool {
+    pub(crate) fn puts_blank_before(&self) -> bool {
         self.rules.kind == TokenizerKind::SentencePiece && self.rules.blank_before
     }
 

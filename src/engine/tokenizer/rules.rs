@@ -184,7 +184,6 @@ impl Rules {
     }
 
     /// The token of a single byte, in vocabularies that have such; the byte itself as a piece where they have none.
-    #[must_use]
     pub fn byte(&self, byte: u8) -> Option<u32> {
         let named = self.ids.get(&format!("<0x{byte:02X}>"));
         named.or_else(|| self.ids.get(&char::from(byte).to_string()).filter(|_| byte < 128)).copied()

@@ -15,7 +15,6 @@ pub enum Fragment {
 }
 
 /// Cuts a text at its special tokens, the longest spelling first; marks only where `marks` says so.
-#[must_use]
 pub fn fragments(text: &str, special: &[Special], marks: bool) -> Vec<Fragment> {
     if text.is_empty() {
         return Vec::new();

@@ -13,7 +13,6 @@ use crate::inspect::pieces::{Merge, TokenizerKind, Word};
 use crate::token::TokenId;
 
 /// A word of a tokenizer whose merges are numbered: `text` begins at byte `at` of what was asked.
-#[must_use]
 pub fn numbered(rules: &Rules, text: &str, at: u32) -> Word {
     let span = (at, at + text.len() as u32);
     let symbols = match rules.kind {
@@ -71,7 +70,6 @@ fn characters(rules: &Rules, text: &str, at: u32) -> Vec<Symbol<Option<u32>>> {
 }
 
 /// A fragment of a tokenizer whose merges follow from scores; `blank` puts one before it.
-#[must_use]
 pub fn scored(rules: &Rules, text: &str, at: u32, blank: bool) -> Word {
     let (escaped, origins) = escaped(text, at, blank);
     // The value is where a symbol stands in the escaped text.
@@ -101,7 +99,6 @@ pub fn scored(rules: &Rules, text: &str, at: u32, blank: bool) -> Word {
 }
 
 /// The text with `▁` for blanks, and of each of its bytes (and its end) the place in the text asked about.
-#[must_use]
 pub fn escaped(text: &str, at: u32, blank: bool) -> (String, Vec<u32>) {
     let mut escaped = String::with_capacity(text.len() + 3);
     let mut origins = Vec::with_capacity(text.len() + 4);

@@ -33,10 +33,8 @@ pub struct ChildEngine {
 
 impl ChildEngine {
     /// Starts `command` with its input and output as the pipe, and what it writes to standard error into
-    /// `log`. The child opens its own session, so that keys pressed in the terminal never reach it.
-    ///
-    /// # Errors
-    /// When the command cannot be started; the child is gone then.
+    /// `log`. The child opens its own session, so that keys pressed in the terminal never reach it. Fails when the
+    /// command cannot be started; the child is gone then.
     pub fn spawn(
         mut command: Command,
         sink: EventSink,

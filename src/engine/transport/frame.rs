@@ -49,10 +49,7 @@ pub fn encode(value: &impl Serialize) -> Result<Vec<u8>, FrameError> {
     Ok(bytes)
 }
 
-/// Writes a value as one frame and flushes.
-///
-/// # Errors
-/// As [`encode`], and [`FrameError::Io`].
+/// Writes a value as one frame and flushes. Fails as [`encode`], and [`FrameError::Io`].
 pub fn write(output: &mut impl Write, value: &impl Serialize) -> Result<(), FrameError> {
     output.write_all(&encode(value)?)?;
     Ok(output.flush()?)

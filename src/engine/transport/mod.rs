@@ -2,10 +2,10 @@
 //!
 //! Invariant: nothing here knows a model; it moves what [`super::protocol`] defines.
 
-pub mod child;
+pub(crate) mod child;
 mod child_log;
-pub mod frame;
+pub(crate) mod frame;
 pub mod open_requests;
 mod questions;
-pub mod serve;
+pub(crate) mod serve;
 pub mod thread;

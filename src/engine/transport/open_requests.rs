@@ -41,14 +41,12 @@ impl OpenRequests {
     }
 
     /// Whether a request has not had its final event.
-    #[must_use]
-    pub fn is_open(&self, id: RequestId) -> bool {
+    pub(crate) fn is_open(&self, id: RequestId) -> bool {
         self.locked().open.contains_key(&id)
     }
 
     /// Whether an open request was cancelled.
-    #[must_use]
-    pub fn is_cancelled(&self, id: RequestId) -> bool {
+    pub(crate) fn is_cancelled(&self, id: RequestId) -> bool {
         self.locked().open.get(&id) == Some(&true)
     }
 
@@ -61,8 +59,7 @@ impl OpenRequests {
     }
 
     /// Whether nothing more comes.
-    #[must_use]
-    pub fn is_ending(&self) -> bool {
+    pub(crate) fn is_ending(&self) -> bool {
         self.locked().ending
     }
 

@@ -20,10 +20,7 @@ pub struct Questions {
 }
 
 impl Questions {
-    /// Starts the thread; `emit` gets each answer, a final event.
-    ///
-    /// # Errors
-    /// Where the system gives no thread.
+    /// Starts the thread; `emit` gets each answer, a final event. Fails where the system gives no thread.
     pub fn start(
         requests: Arc<OpenRequests>,
         emit: impl Fn(RequestId, Event) + Send + 'static,

@@ -67,16 +67,11 @@ pub trait Answers: Send + Sync {
     /// [`FailureKind::NoModel`] before a model is loaded.
     fn vocabulary(&self) -> Result<Arc<Vocabulary>, Failure>;
 
-    /// What a model's file says about itself.
-    ///
-    /// # Errors
-    /// When the file is not there or no model.
+    /// What a model's file says about itself. Fails when the file is not there or no model.
     fn describe(&self, entry: &ModelEntry) -> Result<ModelFacts, Failure>;
 
-    /// What is recorded and copied at each token from now on, also in the middle of a reply.
-    ///
-    /// # Errors
-    /// For what this engine cannot capture.
+    /// What is recorded and copied at each token from now on, also in the middle of a reply. Fails for what this engine
+    /// cannot capture.
     fn set_capture(&self, plan: CapturePlan) -> Result<(), Failure>;
 
     /// Takes an inspection that is done between the tokens of the reply that is being written; gives back what has
@@ -86,19 +81,14 @@ pub trait Answers: Send + Sync {
         Some(inspection)
     }
 
-    /// How the tokenizer cuts and merges a text, as [`Immediate::Pieces`].
-    ///
-    /// # Errors
-    /// Where no model is loaded, or its file cannot be read.
+    /// How the tokenizer cuts and merges a text, as [`Immediate::Pieces`]. Fails where no model is loaded, or its file
+    /// cannot be read.
     fn merges(&self, text: &str, special: bool, inside: bool) -> Result<Pieces, Failure>;
 
     /// Lets a reply write so many more tokens before it waits; `None` lets it run.
     fn pace(&self, target: RequestId, allow: Option<u32>);
 
-    /// Abort, hang or end, for fault tests.
-    ///
-    /// # Errors
-    /// In engines that have no faults on request.
+    /// Abort, hang or end, for fault tests. Fails in engines that have no faults on request.
     fn fault(&self, name: &str) -> Result<(), Failure> {
         Err(Failure {
             message: format!("The fault \"{name}\" exists only in test builds."),
@@ -111,10 +101,8 @@ pub trait Answers: Send + Sync {
 pub type Made = (Box<dyn Jobs>, Arc<dyn Answers>);
 
 /// Runs an engine over a pair of streams until the input ends or [`Immediate::Shutdown`] comes. A worker that
-/// is stuck then is left behind: the caller ends the process.
-///
-/// # Errors
-/// When the input holds something that is not a request.
+/// is stuck then is left behind: the caller ends the process. Fails when the input holds something that is not a
+/// request.
 pub fn serve(
     mut input: impl Read,
     output: impl Write + Send + 'static,

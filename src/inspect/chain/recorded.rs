@@ -10,7 +10,6 @@ use crate::token::Step;
 
 /// Each candidate after the samplers, in the step's order; `None` where it cannot be known from the step. `vocabulary`
 /// is how many tokens there are; 0 where that is not known.
-#[must_use]
 pub fn fates(step: &Step, sampling: &Sampling, vocabulary: usize) -> Option<Vec<Fate>> {
     let stages = active(sampling, !sampling.logit_bias.is_empty());
     let looks_elsewhere = [Stage::LogitBias, Stage::Penalties, Stage::Dry].map(StageName::Chain);

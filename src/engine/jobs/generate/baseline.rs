@@ -22,10 +22,8 @@ pub struct Baseline {
 
 impl Baseline {
     /// How far the pass that the chat just made, with the logits `changed`, lies from the unchanged network's: `D(p unchanged ‖ p changed)`, nats,
-    /// with what it cost. The baseline reads what it lacks, at first the whole prompt.
-    ///
-    /// # Errors
-    /// Where the request was cancelled meanwhile, or llama.cpp failed.
+    /// with what it cost. The baseline reads what it lacks, at first the whole prompt. Fails where the request was
+    /// cancelled meanwhile, or llama.cpp failed.
     pub fn tell(&mut self, session: &mut Session, changed: &[f32]) -> Result<Distance, Halt> {
         let started = Instant::now();
         if !session.fits_twice() {

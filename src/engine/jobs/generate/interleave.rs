@@ -29,10 +29,7 @@ impl ModelInternals {
         *self = Self { threads: self.threads, ..Self::default() };
     }
 
-    /// What opening passes of the loaded model needs.
-    ///
-    /// # Errors
-    /// Where the model's file cannot be read.
+    /// What opening passes of the loaded model needs. Fails where the model's file cannot be read.
     pub fn inside(&mut self, session: &Session) -> Result<&mut Inside, Failure> {
         let made = self.inside.take().map_or_else(|| Inside::new(session.model(), self.threads), Ok)?;
         Ok(self.inside.insert(made))

@@ -74,7 +74,6 @@ impl Looks {
     }
 
     /// Whether anything is looked at.
-    #[must_use]
     pub fn is_on(&self) -> bool {
         self.live.is_some()
     }
@@ -143,10 +142,7 @@ impl Looks {
     }
 }
 
-/// Opens a pass that was just decoded with the probe on.
-///
-/// # Errors
-/// Where its logits are not numbers.
+/// Opens a pass that was just decoded with the probe on. Fails where its logits are not numbers.
 fn open_captured(
     session: &Session,
     inside: &mut Inside,

@@ -21,7 +21,6 @@ pub struct Pacing<'a> {
 
 impl<'a> Pacing<'a> {
     /// For the reply of that id, which may write `allow` tokens before it waits.
-    #[must_use]
     pub fn new(control: &'a Control, id: RequestId, allow: Allowance) -> Self {
         let seen = control.changes();
         let allow = control.take_pace(id).unwrap_or(allow);
@@ -49,13 +48,11 @@ impl<'a> Pacing<'a> {
     }
 
     /// Whether a baseline reads along.
-    #[must_use]
     pub fn baseline(&self) -> bool {
         self.plan.baseline
     }
 
     /// The watched tokens at a step.
-    #[must_use]
     pub fn watched(&self, logits: &[f32], distribution: &Distribution) -> Vec<(Candidate, u32)> {
         let tell = |id: &TokenId| {
             let logit = *logits.get(usize::try_from(id.0).ok()?)?;
@@ -72,13 +69,11 @@ impl<'a> Pacing<'a> {
     }
 
     /// What is opened of each token.
-    #[must_use]
     pub fn live(&self) -> Option<&Live> {
         self.plan.inside.as_deref()
     }
 
     /// Whether the reply goes token by token.
-    #[must_use]
     pub fn is_paced(&self) -> bool {
         self.allow.is_some()
     }

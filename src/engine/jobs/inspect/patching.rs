@@ -73,7 +73,7 @@ impl Opening<'_> {
 }
 
 fn everything() -> Plan {
-    Plan { streams: true, heads: true, neurons: Layers::All, ..Plan::default() }
+    Plan { residual: true, z: true, neurons: Layers::All, ..Plan::default() }
 }
 
 /// What a part gave in a pass.

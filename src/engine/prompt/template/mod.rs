@@ -62,7 +62,6 @@ pub struct Encoded {
 impl Template {
     /// A template that works: the model's own if it passes a trial, else ChatML if `specials` (the spellings
     /// of all control tokens) hold its marks, else the plain transcript. The notes say which and why.
-    #[must_use]
     pub fn new(source: Option<&str>, bos: &str, eos: &str, specials: Vec<String>) -> Self {
         let specials = Specials::new(specials);
         let mut notes = Vec::new();
@@ -90,7 +89,6 @@ impl Template {
     }
 
     /// Texts that end a reply, besides the model's own end-of-generation tokens.
-    #[must_use]
     pub fn stop_texts(&self) -> Vec<String> {
         match self.kind {
             TemplateKind::Model => Vec::new(),
