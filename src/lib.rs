@@ -42,6 +42,7 @@
 //! store/         L1  SQLite on its own thread: schema, migrations, search
 //! export/        L1  a conversation as JSON, Markdown, one HTML page; a station as JSON; figures (what that and
 //!                    `inspect --json` share)
+//! import/        L1  chats of other programs and exports of our own, read from JSON
 //! config/ theme/ L1  TOML to (value, warnings); keymap; named colour roles
 //! inspect/       L0  arithmetic on captured numbers: distribution, chain and stages (samplers), trace (a pass
 //!                    opened), depth (of many), lens, reading and scores (what heads do, here and usually), rollout,
@@ -83,6 +84,7 @@ pub mod command;
 pub mod config;
 pub mod engine;
 pub(crate) mod export;
+pub(crate) mod import;
 pub mod inspect;
 pub mod markdown;
 pub mod model_entry;

@@ -25,6 +25,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("models", 1),
     ("store", 1),
     ("export", 1),
+    ("import", 1),
     ("config", 1),
     ("theme", 1),
     ("attachment", 1),

@@ -55,6 +55,8 @@ pub enum Command {
     Tokenize(TokenizeArgs),
     /// A chat as Markdown, JSON or a web page with every token's odds
     Export(ExportArgs),
+    /// Chats of ChatGPT, Open WebUI, LM Studio and llama.cpp's web UI, and exports of glassbox, as chats here
+    Import(ImportArgs),
     /// How likely a text is: the log-probability of each token, and perplexity
     Score(ScoreArgs),
     /// One forward pass over a raw prompt, opened: lens, attention, neurons, attribution
@@ -207,6 +209,14 @@ pub struct ExportArgs {
     /// Write over a file that is there
     #[arg(long)]
     pub force: bool,
+}
+
+/// `glassbox import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The files, as the programs export them; `-` reads standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 }
 
 /// How a text is read that is not a chat.

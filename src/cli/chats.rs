@@ -68,6 +68,11 @@ impl Chats {
         }
     }
 
+    /// Writes what waits and ends; whether everything was saved.
+    pub(super) fn close(self) -> bool {
+        self.store.close()
+    }
+
     pub(super) fn heads(&self) -> anyhow::Result<Vec<ConversationHead>> {
         self.store.send(Command::List);
         self.wait(|event| match event {

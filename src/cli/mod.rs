@@ -12,6 +12,7 @@ mod config;
 mod doctor;
 mod engine;
 mod export;
+mod import;
 mod inspect;
 mod models;
 mod reading;
@@ -63,6 +64,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Some(Command::Ask(args)) => block_on(ask::run(*args, &engine)),
         Some(Command::Tokenize(args)) => block_on(tokenize::run(args, &engine)),
         Some(Command::Export(args)) => export::run(&args),
+        Some(Command::Import(args)) => import::run(&args),
         Some(Command::Inspect(args)) => block_on(inspect::run(args, &engine)),
         Some(Command::Score(args)) => block_on(score::run(args, &engine)),
         Some(Command::Models(args)) => block_on(models::run(args)),

@@ -158,6 +158,48 @@ fn marks_are_control_tokens_where_that_is_asked_for() {
 }
 
 #[test]
+fn chats_are_imported_once() {
+    let home = home();
+    let file = home.path().join("chats.json");
+    let messages = serde_json::json!([
+        {"role": "user", "content": "What is the capital of France?"},
+        {"role": "assistant", "content": "Paris."},
+    ]);
+    std::fs::write(&file, serde_json::json!({"name": "Capitals", "messages": messages}).to_string()).unwrap();
+    let file = file.display().to_string();
+    let said_of = |arguments: &[&str]| said(home.path(), &[&["import"], arguments].concat(), None);
+    assert!(said_of(&[&file]).ends_with("chats.json: 1 chat with 2 messages\n"));
+    assert!(said_of(&[&file]).ends_with("0 chats with 0 messages; 1 chat here already\n"));
+    assert!(said(home.path(), &["export"], None).ends_with("Capitals\n"));
+    let shown = prompt(home.path(), &["--continue", "And of Spain?"], None);
+    assert!(shown.contains("assistant\nParis.<|im_end|>") && shown.contains("And of Spain?"), "{shown}");
+
+    let exported = home.path().join("out.json").display().to_string();
+    said(home.path(), &["export", "last", "--output", &exported], None);
+    assert!(said_of(&[&exported]).contains("1 chat here already"));
+    let other = crate::harness::home();
+    assert!(said(other.path(), &["import", &exported], None).ends_with("1 chat with 4 messages\n"));
+    let twice = other.path().join("again.json").display().to_string();
+    said(other.path(), &["export", "last", "--output", &twice], None);
+    // The other home has not seen the vocabulary, so it cannot name the candidates.
+    let turns = |path: &str| {
+        let mut value: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let turns = value["turns"].as_array_mut().unwrap();
+        let tokens = turns.iter_mut().flat_map(|turn| turn["tokens"].as_array_mut().unwrap());
+        for candidate in tokens.flat_map(|token| token["top_logprobs"].as_array_mut().unwrap()) {
+            let named = candidate.as_object_mut().unwrap();
+            named.retain(|name, _| name != "token" && name != "bytes");
+        }
+        value["turns"].clone()
+    };
+    assert_eq!(turns(&exported), turns(&twice));
+    let wrong = glassbox(home.path(), &["import", "Cargo.toml", &file], None);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("Cargo.toml is not JSON"), "{wrong:?}");
+}
+
+#[test]
 fn the_configuration_is_found_and_checked() {
     let home = home();
     let path = said(home.path(), &["config", "path"], None);

@@ -141,7 +141,7 @@ impl Kept {
             self.chats.store.send(Command::PutVocabulary(Box::new(vocabulary.clone())));
             self.put(now_ms);
         }
-        (self.chats.store.close(), id)
+        (self.chats.close(), id)
     }
 
     fn add(&mut self, turn: Turn, now_ms: i64) {
