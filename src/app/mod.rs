@@ -11,59 +11,36 @@
 
 #[macro_use]
 mod view;
-mod alternatives;
 mod book;
-mod branch;
-mod chats;
-mod completion;
-mod composer;
-mod cursor;
-mod fuzzy;
+mod chat;
+mod experiments;
+mod input;
 mod inspector;
-mod keys;
-mod ledger;
 mod look;
-mod look_ahead;
 mod message;
 mod missing;
 mod model;
-mod mouse;
 mod outbox;
 mod overlays;
-mod prompt;
-mod reply;
 mod requests;
-mod reread;
-mod run;
-mod scores;
 mod settings;
-mod slow;
 mod state;
-mod steer;
-mod step_mode;
-mod stop;
 mod talk;
 #[cfg(test)]
 mod tests;
-mod text_edit;
-mod tokens;
 mod tour;
 mod transcript;
-mod tree;
-mod versions;
-mod word;
 
 pub(crate) use book::Book;
-pub(crate) use cursor::SplitCharacter;
+pub(crate) use chat::send::Target;
 pub(crate) use inspector::stations::Keys;
 pub use message::{Effect, EngineId, Msg, Now};
 pub use outbox::Outbox;
 pub(crate) use overlays::*;
-pub use prompt::{message_of, without_oldest};
-pub use reply::stop_note;
+pub(crate) use chat::prompt::{message_of, without_oldest};
+pub(crate) use chat::reply::stop_note;
 pub(crate) use requests::{Asker, Query, Question, Requests, Status};
-pub(crate) use run::Target;
-pub use run::title_of;
+pub(crate) use chat::send::title_of;
 pub(crate) use settings::{
     choices as setting_choices, keys as setting_keys, label as setting_label, note as setting_note,
     range as setting_range, section as setting_section,
@@ -75,7 +52,10 @@ pub(crate) use state::{
     RereadReply, Sandbox, Scroll, Steer, SteerField, SteerWish, StepMode, TextEdit, TokenList, Transcript,
     Tree, TreeRow, WIDE, Weights, WhatIf, WholeOf, Writing,
 };
+pub(crate) use transcript::cursor::SplitCharacter;
 
+pub(crate) use chat::look_ahead::AheadRow;
+pub(crate) use chat::tree::{LETTERS as TREE_LETTERS, Pair};
 pub(crate) use inspector::export::Picture;
 pub(crate) use inspector::stations::attention::{AttentionPicture, Grain, Ink, InkPlace, Inked};
 pub(crate) use inspector::stations::layers::Grid;
@@ -84,11 +64,9 @@ pub(crate) use inspector::stations::sampler::SANDBOX_KEYS;
 pub(crate) use inspector::stations::softmax::Listed;
 pub(crate) use inspector::stations::why::{Picking, Pin, Trial, Unit, in_words as change_words};
 pub(crate) use inspector::{InsidePass, Inspector, LiveStep, Station, Watched, Wish};
-pub(crate) use look_ahead::AheadRow;
 pub use state::Geometry;
 pub use talk::Talk;
 pub(crate) use tour::{STEPS as TOUR, Tour};
-pub(crate) use tree::{LETTERS as TREE_LETTERS, Pair};
 pub(crate) use view::{ChatView, Display};
 #[cfg(test)]
 pub(crate) use {
@@ -96,7 +74,7 @@ pub(crate) use {
     state::LedgerOrder,
 };
 
-pub(crate) use tokens::{Origin, Pass, TokenCursor, TurnScore, TurnToken};
+pub(crate) use transcript::tokens::{Origin, Pass, TokenCursor, TurnScore, TurnToken};
 
 use crate::app::view::With;
 use crate::chat::ConversationId;
@@ -153,14 +131,14 @@ pub struct App {
 
 impl Composer {
     fn draft_at(&self) -> Option<u64> {
-        self.changed_at.map(|at| at + composer::DRAFT_MS)
+        self.changed_at.map(|at| at + chat::composer::DRAFT_MS)
     }
 }
 
 impl Talk {
     fn flush_at(&self) -> Option<u64> {
         let Some(ActiveRun { phase: Phase::Writing(writing), .. }) = &self.run else { return None };
-        writing.unsaved_since.map(|at| at + reply::FLUSH_MS)
+        writing.unsaved_since.map(|at| at + chat::reply::FLUSH_MS)
     }
 }
 

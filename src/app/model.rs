@@ -285,7 +285,7 @@ impl App {
     /// `/model NAME`: the exact name, else the only one that matches.
     pub(crate) fn model_named(&mut self, name: &str) -> bool {
         let names: Vec<String> = self.config.models.iter().map(|entry| entry.name.clone()).collect();
-        let matching = super::fuzzy::rank(name, &names);
+        let matching = super::input::fuzzy::rank(name, &names);
         let exact = names.iter().position(|other| other == name);
         match (exact, matching.as_slice()) {
             (Some(at), _) | (None, &[at]) => {

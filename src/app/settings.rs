@@ -9,7 +9,7 @@ use serde_json::Value;
 
 pub use table::{Range, choices, keys, label, note, range, section};
 
-use super::{App, ChatView, Effect, Outbox, Talk, fuzzy};
+use super::{App, ChatView, Effect, Outbox, Talk, input::fuzzy};
 use crate::app::view::With;
 use crate::chat::ConversationId;
 use crate::command::Command;

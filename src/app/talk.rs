@@ -32,7 +32,7 @@ pub struct Talk {
     /// Whether the reply goes token by token.
     pub steps: StepMode,
     /// Scores of typed text: what was asked and read.
-    pub(crate) scoring: super::scores::Asking,
+    pub(crate) scoring: super::transcript::scores::Asking,
     /// Messages left out of a chat's prompt because the context was full.
     pub(crate) left_out: BTreeMap<ConversationId, usize>,
     /// Draft of the chat that has no entry in the store.
@@ -48,7 +48,7 @@ impl Talk {
     pub(crate) fn new(chat: ConversationId, chats: Chats) -> Self {
         Self {
             chats,
-            chat: super::chats::empty_chat(chat),
+            chat: super::chat::chats::empty_chat(chat),
             others: BTreeMap::new(),
             runs: BTreeMap::new(),
             vocabularies: BTreeMap::new(),
@@ -57,7 +57,7 @@ impl Talk {
             run: None,
             queued: None,
             steps: StepMode::default(),
-            scoring: super::scores::Asking::default(),
+            scoring: super::transcript::scores::Asking::default(),
             left_out: BTreeMap::new(),
             new_draft: String::new(),
             renames: BTreeMap::new(),

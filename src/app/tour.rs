@@ -8,7 +8,7 @@ mod steps;
 
 use crossterm::event::KeyEvent;
 
-use super::prompt::TOUR_SENTENCE;
+use super::chat::prompt::TOUR_SENTENCE;
 use super::{
     App, Asker, Effect, Focus, Inspector, Level, ModelStatus, Notice, StepMode, TokenCursor, Transcript,
     Trial, Unit,
@@ -317,7 +317,7 @@ impl App {
 
 /// A chat that holds nothing but the sentence.
 fn sentence_alone(id: ConversationId, text: TurnId, now: i64) -> Conversation {
-    let mut chat = super::chats::empty_chat(id);
+    let mut chat = super::chat::chats::empty_chat(id);
     "Tour".clone_into(&mut chat.head.title);
     chat.leaf = Some(text);
     chat.turns.push(Turn {

@@ -2,6 +2,12 @@
 //!
 //! Invariant: the selected message is on the shown branch.
 
+pub(super) mod cursor;
+pub(super) mod ledger;
+pub(super) mod scores;
+pub(super) mod tokens;
+pub(super) mod word;
+
 use crossterm::event::{KeyCode, KeyEvent};
 
 use super::{App, ChatView, Edit, Effect, Find, Focus, Geometry, LineEdit, Outbox, Scroll, Transcript};

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::app::{App, Display, Effect, Focus, LiveStep, ledger};
+use crate::app::{App, Display, Effect, Focus, LiveStep, transcript::ledger};
 use crate::engine::protocol::Inspected;
 use crate::export::station::{StationFacts, StretchRows};
 use crate::inspect::depth::Depth;

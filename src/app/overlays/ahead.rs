@@ -1,4 +1,4 @@
-//! The keys of a look ahead; what is asked and taken is in `app/look_ahead.rs`.
+//! The keys of a look ahead; what is asked and taken is in `app/chat/look_ahead.rs`.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 

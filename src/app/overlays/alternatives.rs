@@ -1,4 +1,4 @@
-//! The keys of the alternatives of a token; what they do is in `app/alternatives.rs`.
+//! The keys of the alternatives of a token; what they do is in `app/chat/alternatives.rs`.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 

@@ -1,4 +1,4 @@
-//! The keys of the table of a message's tokens; the table is worked out in `app/ledger.rs`.
+//! The keys of the table of a message's tokens; the table is worked out in `app/transcript/ledger.rs`.
 
 use crossterm::event::KeyEvent;
 

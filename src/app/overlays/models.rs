@@ -6,7 +6,7 @@ use crossterm::event::KeyEvent;
 
 use super::list::{self, Listed, as_a_list};
 use super::{Confirm, Opens, OverlayUnit};
-use crate::app::{App, ConfirmAction, Effect, Picker, fuzzy};
+use crate::app::{App, ConfirmAction, Effect, Picker, input::fuzzy};
 use crate::command::{Command, Context};
 
 /// The model picker.

@@ -6,7 +6,7 @@ use crossterm::event::KeyEvent;
 
 use super::list::{self, Listed};
 use super::{Opens, OverlayUnit};
-use crate::app::{App, Edit, LineEdit, Picker, fuzzy, setting_keys, setting_label, setting_section};
+use crate::app::{App, Edit, LineEdit, Picker, input::fuzzy, setting_keys, setting_label, setting_section};
 use crate::command::{Command, Context};
 
 /// Settings in use and where they come from.

@@ -6,7 +6,7 @@
 use crossterm::event::KeyEvent;
 
 use super::{Opens, OverlayUnit};
-use crate::app::{App, Effect, PromptAction, TextEdit, text_edit};
+use crate::app::{App, Effect, PromptAction, TextEdit, input::text_edit};
 use crate::command::{Command, Context};
 
 /// A text to edit, in one line or more.

@@ -6,7 +6,7 @@ use crossterm::event::KeyEvent;
 
 use super::list::{self, Listed, as_a_list};
 use super::{Opens, OverlayUnit};
-use crate::app::{App, Picker, fuzzy};
+use crate::app::{App, Picker, input::fuzzy};
 use crate::command::{Command, Context};
 
 /// The theme picker.

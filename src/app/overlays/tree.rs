@@ -1,4 +1,4 @@
-//! The keys of the tree of branches; the tree itself is in `app/tree.rs`.
+//! The keys of the tree of branches; the tree itself is in `app/chat/tree.rs`.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 

@@ -2,7 +2,7 @@
 
 use super::{Opens, OverlayUnit, list};
 use crate::app::App;
-use crate::app::cursor::Move;
+use crate::app::transcript::cursor::Move;
 use crate::command::{Command, Context};
 
 /// What each sentence weighs, beside the transcript.

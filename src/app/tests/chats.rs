@@ -55,7 +55,7 @@ fn every_chat_keeps_its_draft() {
     assert_eq!(bench.draft(), "");
     bench.type_text("new");
     bench.app.open_chat(first, None);
-    let mut conversation = Box::new(crate::app::chats::empty_chat(first));
+    let mut conversation = Box::new(crate::app::chat::chats::empty_chat(first));
     conversation.head.draft = "half a thought".into();
     bench.send(Msg::Store(store::Event::Opened(first, Some(conversation))));
     assert_eq!(bench.draft(), "half a thought");

@@ -1,8 +1,8 @@
 //! The composer: editing, pasting, history, typed commands, Ctrl+C.
 
 use super::*;
-use crate::app::composer::clean;
-use crate::app::run::title_of;
+use crate::app::chat::composer::clean;
+use crate::app::chat::send::title_of;
 
 #[test]
 fn backspace_takes_a_joined_emoji_as_one_and_undo_brings_it_back_whole() {

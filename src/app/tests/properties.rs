@@ -108,8 +108,10 @@ impl Kept {
             let Effect::Store(command) = effect else { continue };
             match command {
                 store::Command::PutConversation { head, settings, leaf } => {
-                    let chat =
-                        self.chats.entry(head.id).or_insert_with(|| crate::app::chats::empty_chat(head.id));
+                    let chat = self
+                        .chats
+                        .entry(head.id)
+                        .or_insert_with(|| crate::app::chat::chats::empty_chat(head.id));
                     let draft = std::mem::take(&mut chat.head.draft);
                     (chat.head, chat.settings, chat.leaf) = (head.clone(), settings.clone(), *leaf);
                     chat.head.draft = draft;

@@ -5,7 +5,7 @@
 //! then said. Nothing is coloured that was not read by the pass.
 
 use super::state::{Grain, Ink};
-use crate::app::{App, ChatView, Display, Station, scores};
+use crate::app::{App, ChatView, Display, Station, transcript::scores};
 use crate::chat::{Run, RunId, Turn, TurnId, TurnState};
 use crate::inspect::trace::HeadRow;
 use crate::token::{TokenId, Vocabulary};

@@ -9,8 +9,8 @@ mod state;
 mod tests;
 
 use super::{About, Hints, Keys, Station, StationUnit, arrow};
-use crate::app::cursor::Move;
 use crate::app::inspector::{Exported, Wish};
+use crate::app::transcript::cursor::Move;
 use crate::app::{App, Display};
 use crate::command::{Command, Context};
 use crate::engine::protocol::Live;

@@ -115,7 +115,7 @@ impl<'a> Display<'a> {
             if self.view.composer.pastes.is_empty() { self.view.composer.typed_at(text) } else { text.len() };
         let at = at.min(text.len());
         let before = text[..at].char_indices().next_back().map_or(0, |(from, _)| from);
-        let word = crate::app::word::stretch(text.as_bytes(), before..at).unwrap_or(before..at);
+        let word = crate::app::transcript::word::stretch(text.as_bytes(), before..at).unwrap_or(before..at);
         // What was typed before stands as long as the new draft has not been told.
         let same = draft.as_bytes().iter().zip(text.as_bytes()).take_while(|(a, b)| a == b).count();
         (same > 0 || draft == *text).then_some((text.as_str(), pieces, word))

@@ -4,7 +4,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{App, Colouring, Completion, Focus, Outbox, Station, fuzzy};
+use crate::app::{App, Colouring, Completion, Focus, Outbox, Station, input::fuzzy};
 use crate::command::{self, Command, Context};
 use crate::sampling::SAMPLING_KEYS;
 

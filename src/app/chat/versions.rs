@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing is overwritten; each of these adds a sibling, appends a span or hides a turn.
 
-use super::{App, ChatView, Composer, Focus, Outbox, Talk, Transcript};
+use crate::app::{App, ChatView, Composer, Focus, Outbox, Talk, Transcript};
 use crate::chat::{Role, TurnId};
 use crate::command::Command;
 use crate::store;
@@ -91,7 +91,7 @@ impl App {
                 with!(self),
                 &mut self.out,
                 self.talk.chat.head.id,
-                super::Target::Continue(id),
+                crate::app::Target::Continue(id),
             );
             self.transcript.keep_selection(view!(self));
         }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::sentences::{sentences, without};
 use super::{Changed, GONE, ink_step};
-use crate::app::cursor::Move;
 use crate::app::requests::Answer;
-use crate::app::scores::align;
 use crate::app::state::ReadWithout;
+use crate::app::transcript::cursor::Move;
+use crate::app::transcript::scores::align;
 use crate::app::view::With;
 use crate::app::{App, ChatView, Outbox, Part, Query, Scroll, Talk, Transcript, Weights, WeightsPanel};
 use crate::chat::{Role, Turn, TurnId};

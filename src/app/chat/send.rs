@@ -2,9 +2,9 @@
 //!
 //! Invariant: what the user wrote is handed to the store before the engine is asked for anything.
 
-use super::completion::{self, Line};
-use super::{ActiveRun, App, Asker, ChatView, Outbox, Phase, Queued, Talk, prompt};
+use crate::app::input::completion::{self, Line};
 use crate::app::view::With;
+use crate::app::{ActiveRun, App, Asker, ChatView, Outbox, Phase, Queued, Talk, chat::prompt};
 use crate::chat::{Conversation, ConversationId, Role, Run, RunId, Span, Turn, TurnId, TurnState};
 use crate::engine::protocol::{Generate, Job, Loaded, Prompt, Request};
 use crate::store;

@@ -2,12 +2,12 @@
 //!
 //! Invariant: an event counts only under the engine and the request that the active run was asked of.
 
-use super::inspector::run_of;
-use super::{
+use crate::app::inspector::run_of;
+use crate::app::view::With;
+use crate::app::{
     ActiveRun, App, Asker, ChatView, EngineId, Level, ModelStatus, Notice, Outbox, Phase, Talk, TokenCursor,
     Writing,
 };
-use crate::app::view::With;
 use crate::chat::{self, ConversationId, RunId, Span, StopReason, Timings, Turn, TurnId, TurnState, Usage};
 use crate::config::{Notify, Overflow};
 use crate::engine::protocol::{Envelope, Event, Exit, Failure, FailureKind, PromptFacts, RequestId, Written};
@@ -300,7 +300,7 @@ impl Talk {
         let title = self.view(with).conversation(chat).map(|conversation| conversation.head.title.clone());
         if with.config.ui.notify != Notify::None {
             let text = format!("reply finished: {}", title.unwrap_or_default());
-            out.emit(super::Effect::Notify(with.config.ui.notify, text));
+            out.emit(crate::app::Effect::Notify(with.config.ui.notify, text));
         }
         if !self.view(with).is_busy(chat) {
             self.others.remove(&chat);

@@ -4,8 +4,8 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{App, ChatView, Chats, Edit, Effect, Focus, LineEdit, Outbox, Talk, Transcript, run};
 use crate::app::view::With;
+use crate::app::{App, ChatView, Chats, Edit, Effect, Focus, LineEdit, Outbox, Talk, Transcript, chat::send};
 use crate::chat::{ChatSettings, Conversation, ConversationHead, ConversationId, TurnId};
 use crate::command::Command;
 use crate::store;
@@ -77,7 +77,7 @@ impl App {
         let draft = self.talk.chat.head.draft.clone();
         let waiting = self.talk.queued.as_ref().filter(|queued| queued.chat == self.talk.chat.head.id);
         let waiting = waiting.and_then(|queued| queued.text.clone());
-        let typed = waiting.map_or(draft.clone(), |waiting| run::without_waiting(&draft, &waiting));
+        let typed = waiting.map_or(draft.clone(), |waiting| send::without_waiting(&draft, &waiting));
         self.composer.set(&typed);
         self.composer.walking = None;
         self.composer.count(&self.model, &mut self.out);
@@ -278,7 +278,7 @@ impl Talk {
 
     /// Gives a chat another title.
     pub(crate) fn rename(&mut self, with: With<'_>, out: &mut Outbox, id: ConversationId, title: &str) {
-        let title = run::title_of(title);
+        let title = send::title_of(title);
         let Some(head) = self.chats.heads.iter_mut().find(|head| head.id == id) else {
             out.say("a chat gets its title with its first message");
             return;

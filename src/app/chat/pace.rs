@@ -3,8 +3,8 @@
 //! Invariant: the engine writes one token and waits; the next is let go when its time has come, never while the shown
 //! step is held. Step mode goes before.
 
-use super::{Outbox, StepMode, Talk};
 use crate::app::view::With;
+use crate::app::{Outbox, StepMode, Talk};
 use crate::engine::protocol::{Immediate, Request};
 
 /// Tokens a second without a number.

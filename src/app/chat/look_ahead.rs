@@ -2,9 +2,9 @@
 //!
 //! Invariant: a path becomes a branch only with its tokens' own numbers, which are scored first.
 
-use super::branch::Fork;
-use super::requests::Answer;
-use super::{Ahead, AheadOf, App, ChatView, Focus, Outbox, Query, TokenCursor};
+use crate::app::chat::branch::Fork;
+use crate::app::requests::Answer;
+use crate::app::{Ahead, AheadOf, App, ChatView, Focus, Outbox, Query, TokenCursor};
 use crate::chat::Role;
 use crate::engine::protocol::{Beam, BeamPaths, Event, Job, Request, RequestId, Score};
 use crate::token::{Step, TokenId};
@@ -55,7 +55,7 @@ impl Ahead {
     }
 
     /// Asks for the numbers of a path's tokens, then takes it.
-    pub(super) fn take_path(&mut self, view: ChatView<'_>, out: &mut Outbox, path: usize) {
+    pub(in crate::app) fn take_path(&mut self, view: ChatView<'_>, out: &mut Outbox, path: usize) {
         let is_being_taken = self.taking.is_some() && self.refused().is_none();
         if is_being_taken || path >= self.found.paths.len() {
             return;

@@ -7,8 +7,8 @@ use std::ops::Range;
 use crossterm::event::KeyEvent;
 use tui_textarea::{AtomicRange, CursorMove};
 
-use super::{App, Asker, Composer, ModelState, Outbox, Paste, Talk, text_edit};
 use crate::app::view::With;
+use crate::app::{App, Asker, Composer, ModelState, Outbox, Paste, Talk, input::text_edit};
 use crate::engine::protocol::{Event, Immediate, Request};
 use crate::store;
 
@@ -250,7 +250,7 @@ impl App {
         if self.line_paste(&text) {
             return;
         }
-        self.focus = super::Focus::Composer;
+        self.focus = crate::app::Focus::Composer;
         self.edit_draft(|composer| {
             composer.insert(&text);
             true

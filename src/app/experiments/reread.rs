@@ -7,8 +7,8 @@ mod sentences;
 mod weights;
 mod what_if;
 
-use super::{App, Asker, ChatView, Origin, Outbox, Overlay, Talk, Transcript, prompt};
 use crate::app::view::With;
+use crate::app::{App, Asker, ChatView, Origin, Outbox, Overlay, Talk, Transcript, chat::prompt};
 use crate::chat::{Piece, Role, Turn, TurnId};
 use crate::engine::protocol::{Message, Prompt, Rescore, Rescored, StoredTokens};
 use crate::token::TokenId;
@@ -162,7 +162,7 @@ impl App {
         };
         let chat = self.talk.chat.head.id;
         let stale = |of, turns: &[TurnId]| of != chat || turns.iter().any(|turn| !branch.contains(turn));
-        let replies = |what_if: &super::WhatIf| -> Vec<TurnId> {
+        let replies = |what_if: &crate::app::WhatIf| -> Vec<TurnId> {
             what_if.replies.iter().map(|reply| reply.turn).collect()
         };
         if self.what_if.as_ref().is_some_and(|what_if| stale(what_if.chat, &replies(what_if))) {

@@ -5,7 +5,7 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::{App, ChatView, Colouring, Focus, Outbox, TokenCursor, Transcript, TurnToken};
+use crate::app::{App, ChatView, Colouring, Focus, Outbox, TokenCursor, Transcript, TurnToken};
 use crate::chat::{Turn, TurnId};
 
 /// A way to move inside a message.

@@ -4,15 +4,15 @@
 
 use std::collections::BTreeMap;
 
-use super::ChatView;
+use crate::app::ChatView;
 use crate::chat::{Conversation, ConversationId, Piece, Role, Run, RunId, Turn, TurnId};
 use crate::engine::protocol::{Message, Prompt, StoredTokens};
 
 /// The sentence that the tour opens.
-pub(super) const TOUR_SENTENCE: &str = "The capital of France is";
+pub(in crate::app) const TOUR_SENTENCE: &str = "The capital of France is";
 
 /// What the tour's reply is conditioned on: its sentence as it is, without a template.
-pub(super) fn of_tour() -> Prompt {
+pub(in crate::app) fn of_tour() -> Prompt {
     Prompt::Raw { text: TOUR_SENTENCE.to_owned() }
 }
 

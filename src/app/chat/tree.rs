@@ -2,7 +2,7 @@
 //!
 //! Invariant: rows are worked out from the turns, so they are true while a branch is being written.
 
-use super::{App, ChatView, Outbox, TokenCursor, Tree, TreeRow};
+use crate::app::{App, ChatView, Outbox, TokenCursor, Tree, TreeRow};
 use crate::chat::TurnId;
 use crate::token::{Candidate, TokenId};
 
@@ -112,7 +112,7 @@ impl App {
     }
 
     /// Goes to a branch, or takes a candidate.
-    pub(super) fn take_row(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
+    pub(in crate::app) fn take_row(&mut self, at: TokenCursor, row: Option<&TreeRow>) {
         let Some(row) = row else { return };
         if let Some(turn) = row.turn {
             self.overlays.pop();
@@ -122,14 +122,16 @@ impl App {
         let Some(step) = self.view().step_at(at).cloned() else { return };
         let vocabulary = self.view().vocabulary_at(at);
         match self.try_take(at, row.id, &step, vocabulary.as_ref(), None) {
-            Err(super::alternatives::Refusal::Words(why)) => self.out.say(why),
-            Err(super::alternatives::Refusal::Unknown) => self.out.say("the vocabulary is not there yet"),
+            Err(crate::app::chat::alternatives::Refusal::Words(why)) => self.out.say(why),
+            Err(crate::app::chat::alternatives::Refusal::Unknown) => {
+                self.out.say("the vocabulary is not there yet")
+            }
             Ok(()) => {}
         }
     }
 
     /// Hides a branch and what answers it.
-    pub(super) fn delete_branch(&mut self, turn: TurnId) {
+    pub(in crate::app) fn delete_branch(&mut self, turn: TurnId) {
         if self.talk.run.as_ref().is_some_and(|run| self.view().leads_to(turn, run.turn)) {
             self.out.say("a reply is being written there; Esc stops it");
             return;
@@ -163,7 +165,7 @@ impl App {
         self.out.say("deleted; u takes it back");
     }
 
-    pub(super) fn undelete_branch(&mut self) {
+    pub(in crate::app) fn undelete_branch(&mut self) {
         let Some((turn, leaf)) = self.transcript.deleted.pop() else {
             self.out.say("nothing was deleted here");
             return;
@@ -247,7 +249,7 @@ impl ChatView<'_> {
         self.parting(turn, Some(index)).or_else(|| {
             let least = self.config.inspector.uncertain_bits;
             let tokens = self.turn_tokens(self.chat.turn(turn)?);
-            let unsure = |token: &super::TurnToken| token.step.surprisal_bits() >= least;
+            let unsure = |token: &crate::app::TurnToken| token.step.surprisal_bits() >= least;
             let at = tokens.get(index + 1..)?.iter().position(unsure)?;
             Some(TokenCursor { turn, index: index + 1 + at })
         })

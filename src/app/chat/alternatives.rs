@@ -2,9 +2,9 @@
 //!
 //! Invariant: a token is taken only with its true odds; where they are not kept they are read again first.
 
-use super::missing::NOT_STORED;
-use super::requests::Answer;
-use super::{Alternatives, App, ChatView, LineEdit, Outbox, Query, TokenCursor, Tree, WholeOf};
+use crate::app::missing::NOT_STORED;
+use crate::app::requests::Answer;
+use crate::app::{Alternatives, App, ChatView, LineEdit, Outbox, Query, TokenCursor, Tree, WholeOf};
 use crate::engine::protocol::{Event, Job, Replay, Request, RequestId};
 use crate::inspect::distribution::Distribution;
 use crate::token::{Step, TokenId, TokenKind, Vocabulary};
@@ -109,7 +109,7 @@ impl App {
 
     /// Takes a token in the place of the one under the cursor: as a new branch, or where one has it already,
     /// by going there.
-    pub(super) fn take_alternative(&mut self, id: TokenId) {
+    pub(in crate::app) fn take_alternative(&mut self, id: TokenId) {
         let Some(open) = self.overlays.find::<Alternatives>().cloned() else { return };
         if let Some((_, turn)) = newest_with(&open.versions, id, open.at) {
             self.overlays.pop();
@@ -153,7 +153,7 @@ impl App {
         if self.start_branch(&fork, vec![taken]) {
             self.overlays.remove::<Alternatives>();
             self.overlays.remove::<Tree>();
-            self.focus = super::Focus::Transcript;
+            self.focus = crate::app::Focus::Transcript;
         }
         Ok(())
     }

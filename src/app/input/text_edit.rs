@@ -6,7 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tui_textarea::{AtomicDeleteDirection, CursorMove, TextArea};
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::TextEdit;
+use crate::app::TextEdit;
 
 /// Undo steps that are kept.
 const UNDO_STEPS: usize = 1000;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::ChatView;
+use crate::app::ChatView;
 use crate::chat::{self, Piece, RunId, Turn, TurnId};
 use crate::token::{Step, TokenId};
 

@@ -2,8 +2,8 @@
 //!
 //! Invariant: sorting is stable, so equal figures stay in the order they were written in.
 
-use super::state::{Ledger, LedgerOrder};
-use super::{App, ChatView, Effect, LineEdit, Outbox};
+use crate::app::state::{Ledger, LedgerOrder};
+use crate::app::{App, ChatView, Effect, LineEdit, Outbox};
 use crate::export::{Document, Format};
 use crate::sanitize;
 use crate::token::Step;

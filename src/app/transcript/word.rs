@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::Display;
+use crate::app::Display;
 
 /// Bytes to either side at most: text without blanks has no end of a word.
 const MOST: usize = 120;

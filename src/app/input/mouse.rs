@@ -2,7 +2,7 @@
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
-use super::{App, Area, Focus};
+use crate::app::{App, Area, Focus};
 
 /// Rows that one notch of the wheel scrolls.
 const WHEEL_ROWS: i32 = 3;

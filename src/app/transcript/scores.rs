@@ -9,9 +9,11 @@ pub(crate) use align::align;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::requests::Answer;
-use super::{Asker, ChatView, Colouring, EngineId, Outbox, Query, Question, Talk, Transcript, TurnScore};
+use crate::app::requests::Answer;
 use crate::app::view::With;
+use crate::app::{
+    Asker, ChatView, Colouring, EngineId, Outbox, Query, Question, Talk, Transcript, TurnScore,
+};
 use crate::chat::{ConversationId, Role, RunId, Span, Turn, TurnId, TurnState};
 use crate::engine::protocol::{Event, Job, Request, RequestId, Score};
 use crate::store;
@@ -21,7 +23,7 @@ use align::Place;
 /// What was asked, and what for.
 #[derive(Debug, Default)]
 pub(crate) struct Asking {
-    /// The chat and the model whose kept scores are in [`super::Talk::scores`] or on their way.
+    /// The chat and the model whose kept scores are in [`crate::app::Talk::scores`] or on their way.
     of: Option<(ConversationId, String)>,
     /// Whether they have come.
     read: bool,
@@ -89,7 +91,7 @@ impl ChatView<'_> {
     fn scored_run(&self) -> Option<(RunId, Vec<TurnId>)> {
         let branch = self.chat.branch();
         let (at, run) = branch.iter().enumerate().rev().find_map(|(at, turn)| {
-            let runs = turn.spans.iter().rev().filter_map(super::inspector::run_of);
+            let runs = turn.spans.iter().rev().filter_map(crate::app::inspector::run_of);
             let known = |run: &RunId| self.runs.get(run).is_some_and(|run| run.prompt_len() > 0);
             Some((at, runs.into_iter().find(known)?))
         })?;
@@ -106,7 +108,7 @@ impl Transcript {
 }
 
 impl Talk {
-    /// Keeps [`super::Talk::system`] what the chat's settings say.
+    /// Keeps [`crate::app::Talk::system`] what the chat's settings say.
     fn sync_system(&mut self, with: With<'_>, out: &mut Outbox, transcript: &mut Transcript) {
         if !transcript.special {
             self.system = None;

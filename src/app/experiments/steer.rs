@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use super::missing::NOT_STORED;
-use super::requests::Answer;
-use super::{
+use crate::app::missing::NOT_STORED;
+use crate::app::requests::Answer;
+use crate::app::view::With;
+use crate::app::{
     App, ChatView, Display, Inspector, LineEdit, Outbox, Preview, Steer, SteerField, SteerPanel, SteerWish,
     Talk,
 };
-use crate::app::view::With;
 use crate::chat::{Intervention, Steering};
 use crate::engine::protocol::{
     Direction, Distance, Event, Immediate, Inspect, Inspection, Job, Request, RequestId,
@@ -41,7 +41,7 @@ impl Steer {
         }
     }
 
-    pub(super) fn steer_field(&mut self, by: usize) {
+    pub(in crate::app) fn steer_field(&mut self, by: usize) {
         const FIELDS: [SteerField; 4] =
             [SteerField::Towards, SteerField::Away, SteerField::Layer, SteerField::Strength];
         let field = &mut self.field;
@@ -49,7 +49,7 @@ impl Steer {
         *field = FIELDS[(now + by) % FIELDS.len()];
     }
 
-    pub(super) fn swap_texts(&mut self) {
+    pub(in crate::app) fn swap_texts(&mut self) {
         let Self { towards, away, .. } = self;
         std::mem::swap(towards, away);
     }
@@ -146,7 +146,7 @@ impl App {
     }
 
     /// Steers this chat's replies from now on.
-    pub(super) fn keep_steering(&mut self) {
+    pub(in crate::app) fn keep_steering(&mut self) {
         let Some(push) = self.display().push() else {
             return self.out.say("two texts give the direction first");
         };
@@ -172,7 +172,7 @@ impl App {
 
 impl Talk {
     /// The twin reads along, or no longer.
-    pub(super) fn toggle_twin(&mut self, with: With<'_>, out: &mut Outbox) {
+    pub(in crate::app) fn toggle_twin(&mut self, with: With<'_>, out: &mut Outbox) {
         let twin = &mut self.chat.settings.twin;
         *twin = !*twin;
         let said = if *twin {

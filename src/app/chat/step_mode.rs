@@ -4,7 +4,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{App, ChatView, Focus, Origin, Outbox, Talk, TokenCursor, alternatives::Refusal};
+use crate::app::{App, ChatView, Focus, Origin, Outbox, Talk, TokenCursor, chat::alternatives::Refusal};
 use crate::engine::protocol::{Immediate, Request};
 
 impl ChatView<'_> {
@@ -91,7 +91,7 @@ impl App {
     }
 
     /// The proposal is banned in this chat, and another is drawn in its place.
-    pub(super) fn ban_and_draw(&mut self) {
+    pub(in crate::app) fn ban_and_draw(&mut self) {
         let Some(at) = self.view().proposal() else { return };
         let Some(id) = self.view().step_at(at).and_then(|step| step.id) else { return };
         let vocabulary = self.view().vocabulary_at(at);
@@ -109,14 +109,14 @@ impl App {
 }
 
 impl Talk {
-    pub(super) fn accept_token(&mut self, out: &mut Outbox) {
+    pub(in crate::app) fn accept_token(&mut self, out: &mut Outbox) {
         let Some(run) = &self.run else { return };
         let target = run.request;
         self.steps.paused = false;
         out.requests.tell(Request::Immediate(Immediate::Pace { target, allow: Some(1) }));
     }
 
-    pub(super) fn let_run(&mut self, out: &mut Outbox) {
+    pub(in crate::app) fn let_run(&mut self, out: &mut Outbox) {
         self.steps = self.steps.ended();
         let allow = self.steps.every_ms.map(|_| 1);
         if let Some(run) = &self.run {

@@ -2,8 +2,8 @@
 //!
 //! Invariant: a run ends once; what was written stays, in the turn and in the store.
 
-use super::{App, Outbox, Talk};
 use crate::app::view::With;
+use crate::app::{App, Outbox, Talk};
 use crate::chat::{StopReason, TurnState, Usage};
 use crate::engine::protocol::{Immediate, Request};
 use crate::store;

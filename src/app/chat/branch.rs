@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use super::{Ahead, Alternatives, App, ChatView, Outbox, Talk, TokenCursor, Tree};
 use crate::app::view::With;
+use crate::app::{Ahead, Alternatives, App, ChatView, Outbox, Talk, TokenCursor, Tree};
 use crate::chat::{self, KEPT_DEEPEST, Role, RunId, Span, StopReason, Turn, TurnId, TurnState};
 use crate::engine::protocol::Prompt;
 use crate::inspect::distribution::Distribution;

@@ -4,8 +4,8 @@
 
 use crossterm::event::{KeyEvent, KeyEventKind};
 
-use super::cursor::Move;
-use super::{App, Effect, Focus, WIDE};
+use crate::app::transcript::cursor::Move;
+use crate::app::{App, Effect, Focus, WIDE};
 use crate::command::{Command, Context};
 use crate::config::chord;
 use crate::config::keymap::is_plain;
@@ -63,7 +63,7 @@ impl App {
         if command != Command::Interrupt {
             self.out.quit_asked = false;
         }
-        if self.tour.is_some() && !super::tour::fits(command) {
+        if self.tour.is_some() && !crate::app::tour::fits(command) {
             self.end_tour();
             if command == Command::Interrupt {
                 return;
@@ -288,7 +288,7 @@ impl App {
         }
     }
 
-    pub(super) fn zoom(&mut self) {
+    pub(in crate::app) fn zoom(&mut self) {
         self.inspector.zoomed = !self.inspector.zoomed;
         let beside = self.size.0 >= WIDE;
         let focus = if self.inspector.zoomed || beside { Focus::Inspector } else { Focus::Composer };
@@ -312,7 +312,7 @@ impl App {
         self.talk.end_run(with!(self), &mut self.out, "glassbox was closed");
         self.keep_draft();
         self.out.store(crate::store::Command::Close);
-        if self.out.requests.engine() != super::EngineId::default() {
+        if self.out.requests.engine() != crate::app::EngineId::default() {
             self.out.emit(Effect::StopEngine(self.out.requests.engine()));
         }
         self.out.emit(Effect::Quit);

@@ -1,0 +1,17 @@
+//! What is said: chats and their branches, the composer, sending, the reply being written and how it ends.
+//!
+//! Invariant: a turn is stored before its reply is asked for; nothing that was said is lost but by deleting it.
+
+pub(super) mod alternatives;
+pub(super) mod branch;
+pub(super) mod chats;
+pub(super) mod composer;
+pub(super) mod look_ahead;
+pub(super) mod pace;
+pub(super) mod prompt;
+pub(super) mod reply;
+pub(super) mod send;
+pub(super) mod step_mode;
+pub(super) mod stop;
+pub(super) mod tree;
+pub(super) mod versions;
