@@ -6,13 +6,19 @@
 //! main.rs            calls cli::main
 //! cli/           L5  the command line (clap) and the headless commands, one file each
 //! runtime/       L4  the imperative shell: select loop, frame pacing, terminal guard, signals, effects, log
-//! ui/            L3  &App to Buffer: one file per pane, station and overlay; widgets/ know nothing of App;
+//! ui/            L3  &App to Buffer: one file per pane, station and overlay; widgets/ know nothing of App (row and
+//!                    table are what stations and overlays are made of); inspector/frame is what a station stands in;
 //!                    text/ maps tokens to cells; cache keeps wrapped rows; picture gives a station as SVG or text
 //! app/           L2  state and update: `update(now, msg) -> Vec<Effect>`; no IO, no clock, no channel
 //!                    talk: chats, runs, the reply being written; outbox: what parts speak through; view: what they
-//!                    read of each other; inspector, transcript, composer, model: each pane's state with its commands;
-//!                    inspector/stations: each station a unit in its own folder, with its state and its page;
-//!                    overlays: each overlay a unit, with its keys and what Enter does
+//!                    read of each other; requests: what the engine was asked, by whom;
+//!                    chat/     chats and branches, composer, send, reply, stop, versions, the tree, step mode, pace
+//!                    input/    keys and the commands they stand for, mouse, typed commands, editing of texts
+//!                    transcript/ the token cursor, a turn's tokens as a table, scores of typed text
+//!                    experiments/ messages changed on trial, weights of sentences, steering
+//!                    inspector/ the pass on display, what is asked for it and kept; stations/: each station a unit
+//!                              in its own folder, with its state and its page
+//!                    overlays/ each overlay a unit, with its keys and what Enter does
 //! engine/        L1  tokenizer (how a text is cut and merged, from the rules in the file) · sampler (the chain,
 //!                    recorded stage by stage) · scripted (a made-up model: what it writes follows a script, what it
 //!                    shows inside is noise in the right shapes).

@@ -124,7 +124,7 @@ impl App {
         match self.try_take(at, row.id, &step, vocabulary.as_ref(), None) {
             Err(crate::app::chat::alternatives::Refusal::Words(why)) => self.out.say(why),
             Err(crate::app::chat::alternatives::Refusal::Unknown) => {
-                self.out.say("the vocabulary is not there yet")
+                self.out.say("the vocabulary is not there yet");
             }
             Ok(()) => {}
         }
