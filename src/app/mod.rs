@@ -32,15 +32,15 @@ mod tour;
 mod transcript;
 
 pub(crate) use book::Book;
+pub(crate) use chat::prompt::{message_of, without_oldest};
+pub(crate) use chat::reply::stop_note;
 pub(crate) use chat::send::Target;
+pub(crate) use chat::send::title_of;
 pub(crate) use inspector::stations::Keys;
 pub use message::{Effect, EngineId, Msg, Now};
 pub use outbox::Outbox;
 pub(crate) use overlays::*;
-pub(crate) use chat::prompt::{message_of, without_oldest};
-pub(crate) use chat::reply::stop_note;
 pub(crate) use requests::{Asker, Query, Question, Requests, Status};
-pub(crate) use chat::send::title_of;
 pub(crate) use settings::{
     choices as setting_choices, keys as setting_keys, label as setting_label, note as setting_note,
     range as setting_range, section as setting_section,
