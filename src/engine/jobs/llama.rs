@@ -1,4 +1,4 @@
-//! The real worker behind the interface that [`crate::engine::transport::serve`] drives.
+//! The real worker behind the interface that `transport::serve` drives.
 //!
 //! Invariant: nothing is decided here; every call is passed on.
 
@@ -14,7 +14,7 @@ use crate::inspect::pieces::Pieces;
 use crate::model_entry::{ModelEntry, ModelFacts};
 use crate::token::{TokenId, Vocabulary};
 
-/// The engine that runs GGUF files through llama.cpp, for [`crate::engine::transport::serve::serve`].
+/// The engine that runs GGUF files through llama.cpp, for `transport::serve`.
 pub fn make(hooks: Hooks) -> impl FnOnce(Emit, Arc<OpenRequests>) -> Made + Send + 'static {
     move |emit, requests| {
         let hooks = Arc::new(hooks);

@@ -2,7 +2,7 @@
 //!
 //! Invariant: [`Session::cached`] names exactly the tokens whose keys and values are in the cache's sequence
 //! 0, also after a cancelled or failed batch; so the next prompt decodes only what differs. Sequences beside
-//! it are [`self::lane`]'s. What uses a session is not known here.
+//! it are `lane`'s. What uses a session is not known here.
 
 mod branch_cache;
 mod changed;

@@ -1,7 +1,7 @@
 //! The model's tokenizer, built from the rules in its file: how a text was cut, every merge, the tokens.
 //!
 //! Invariants: it is built when first asked for, and reads nothing afterwards; what it says is held against the
-//! `tokenizers` crate here and against llama.cpp's ids by [`super::jobs::pieces`].
+//! `tokenizers` crate here and against llama.cpp's ids by `jobs::pieces`.
 
 pub mod cuts;
 mod letters;
