@@ -350,7 +350,7 @@ commands! {
     Restore "restore" Replies Transcript ["u"];
     /// Copy this message
     Copy "copy" Replies Transcript ["y"];
-    /// Copy this message's first code block
+    /// Copy this message's code block: the one under the cursor, or the next each time
     CopyCode "copy-code" Replies Transcript ["Y"];
     /// Table of this message's tokens
     Ledger "ledger" Replies Transcript ["#"];
@@ -402,6 +402,14 @@ commands! {
     Colour "colour" Inspector Transcript ["m"];
     /// Show special tokens and the system prompt
     Special "special" Inspector Transcript ["s"];
+    /// This message as it was written, or as Markdown again
+    Raw "raw" Replies Transcript ["v"];
+    /// All messages as they were written, or as Markdown again
+    RawAll "raw-all" Replies Transcript ["V"];
+    /// Long lines of code: more of their beginning
+    CodeLeft "code-left" Replies Transcript ["<"];
+    /// Long lines of code: more of their end
+    CodeRight "code-right" Replies Transcript [">"];
     /// Find in this chat
     Find "find" Replies Global ["ctrl+f"];
     /// New chat

@@ -55,6 +55,8 @@ pub enum Msg {
     Heads(String, Option<Box<HeadScores>>),
     /// Free memory, bytes, asked for now and then.
     Memory(u64),
+    /// Colours of code were found that a frame would show.
+    Coloured,
     /// Time passed that the app had asked for (see [`super::App::wakes_at`]).
     Tick,
     /// A signal asks the app to end.

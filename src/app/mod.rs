@@ -208,6 +208,7 @@ impl App {
                 self.inspector.heads_recalled(view!(self), hash, scores.map(|scores| *scores));
             }
             Msg::Memory(free) => self.free_memory = Some(free),
+            Msg::Coloured => {}
             Msg::Tick => self.out.dirty |= self.talk.is_working(with!(self)),
             Msg::Terminate => self.quit(),
         }

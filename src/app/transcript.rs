@@ -12,6 +12,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use super::{App, ChatView, Edit, Effect, Find, Focus, Geometry, LineEdit, Outbox, Scroll, Transcript};
 use crate::chat::{Role, TurnId};
+use crate::markdown;
 
 /// An anchor that is not a turn: drawing counts from the end of the transcript.
 const NO_TURN: TurnId = TurnId(0);
@@ -65,6 +66,36 @@ impl Transcript {
         true
     }
 
+    /// Shows the selected message as it was written, or as Markdown again.
+    pub(crate) fn toggle_raw(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        let Some(id) = self.selected_or_last(view) else {
+            out.say("there is no message yet");
+            return;
+        };
+        let raw = self.raw_turns.insert(id);
+        if !raw {
+            self.raw_turns.remove(&id);
+        }
+        self.reveal = true;
+        out.say(if raw { "this message as it was written" } else { "this message as Markdown" });
+    }
+
+    /// Shows all messages as they were written, or as Markdown again.
+    pub(crate) fn toggle_raw_all(&mut self, out: &mut Outbox) {
+        self.raw = !self.raw;
+        self.raw_turns.clear();
+        self.reveal = self.selected.is_some();
+        out.say(if self.raw { "messages as they were written" } else { "messages as Markdown" });
+    }
+
+    /// Shows more of the beginning or the end of rows that are longer than the pane.
+    pub(crate) fn scroll_sideways(&mut self, right: bool) {
+        const STEP: u16 = 8;
+        const MOST: u16 = 4096;
+        let moved = if right { self.sideways + STEP } else { self.sideways.saturating_sub(STEP) };
+        self.sideways = moved.min(MOST);
+    }
+
     fn show_match(&mut self, turn: Option<TurnId>) {
         if let Some(turn) = turn {
             self.selected = Some(turn);
@@ -96,15 +127,33 @@ impl Transcript {
         })
     }
 
-    pub(crate) fn copy(&mut self, view: ChatView<'_>, out: &mut Outbox, code: bool) {
+    pub(crate) fn copy(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        match self.selected_or_last(view) {
+            Some(id) => out.emit(Effect::Copy(crate::sanitize::for_copy(&view.turn_text(id)))),
+            None => out.say("there is nothing to copy yet"),
+        }
+    }
+
+    /// Copies the code block under the cursor; elsewhere the first one, and the next each time.
+    pub(crate) fn copy_code(&mut self, view: ChatView<'_>, out: &mut Outbox) {
         let Some(id) = self.selected_or_last(view) else {
             out.say("there is nothing to copy yet");
             return;
         };
-        let text = view.turn_text(id);
-        let text = if code { code_block(&text) } else { Some(text) };
-        match text {
-            Some(text) => out.emit(Effect::Copy(crate::sanitize::for_copy(&text))),
+        let blocks = markdown::code_blocks(&view.turn_text(id));
+        let cursor = self.cursor.filter(|at| at.turn == id).and_then(|at| view.token_at(at));
+        let under =
+            cursor.and_then(|token| blocks.iter().position(|block| block.range.contains(&token.start)));
+        let next = match self.copied_code {
+            Some((turn, block)) if turn == id && block + 1 < blocks.len() => block + 1,
+            _ => 0,
+        };
+        let chosen = under.unwrap_or(next);
+        match blocks.get(chosen) {
+            Some(block) => {
+                self.copied_code = Some((id, chosen));
+                out.emit(Effect::Copy(crate::sanitize::for_copy(&block.code)));
+            }
             None => out.say("this message has no code block"),
         }
     }
@@ -169,25 +218,9 @@ fn begins_with(text: &str, needle: &str) -> bool {
     needle.chars().all(|wanted| lower.next() == Some(wanted))
 }
 
-/// The first fenced block of a Markdown text, without its fences.
-fn code_block(text: &str) -> Option<String> {
-    let mut lines = text.lines();
-    let opening = lines.by_ref().find(|line| line.trim_start().starts_with("```"))?;
-    let fence: String = opening.trim_start().chars().take_while(|c| *c == '`').collect();
-    let inside: Vec<&str> = lines.take_while(|line| line.trim() != fence).collect();
-    Some(inside.join("\n"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_code_block_is_what_stands_between_its_fences() {
-        assert_eq!(code_block("so:\n```rust\nfn a() {}\n\n```\nend"), Some("fn a() {}\n".into()));
-        assert_eq!(code_block("````\n```\n````"), Some("```".into()));
-        assert_eq!(code_block("none"), None);
-    }
 
     #[test]
     fn finding_ignores_case_and_gives_bytes_of_the_text() {

@@ -97,6 +97,23 @@ pub struct UiConfig {
     pub notify: Notify,
     /// Frames a second at most.
     pub frame_rate: u32,
+    /// Which messages are laid out as Markdown.
+    pub markdown: Markdown,
+    /// Whether long lines of code are wrapped; otherwise they are scrolled sideways.
+    pub wrap_code: bool,
+}
+
+/// Which messages are laid out as Markdown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Markdown {
+    /// What models write; what a user typed is shown as typed.
+    #[default]
+    Replies,
+    /// All.
+    All,
+    /// None.
+    Off,
 }
 
 /// How many colours are used.
@@ -217,6 +234,8 @@ impl Default for UiConfig {
             inspector: true,
             notify: Notify::Title,
             frame_rate: 60,
+            markdown: Markdown::Replies,
+            wrap_code: true,
         }
     }
 }

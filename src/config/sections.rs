@@ -35,6 +35,8 @@ pub(super) fn ui(mut section: Section, ui: &mut UiConfig) {
     section.put("inspector", &mut ui.inspector, anything);
     section.put("notify", &mut ui.notify, anything);
     section.put("frame_rate", &mut ui.frame_rate, between(1, 60));
+    section.put("markdown", &mut ui.markdown, anything);
+    section.put("wrap_code", &mut ui.wrap_code, anything);
     section.finish();
 }
 

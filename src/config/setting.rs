@@ -4,7 +4,7 @@
 
 use toml::de::DeValue;
 
-use super::{ColorDepth, Notify, Overflow, SymbolSet};
+use super::{ColorDepth, Markdown, Notify, Overflow, SymbolSet};
 use crate::model_entry::{CacheType, FlashAttention, RopeMethod};
 use crate::sampling::Stage;
 
@@ -136,6 +136,7 @@ named! {
         "auto" => Auto, "truecolor" => TrueColor, "256" => C256, "16" => C16, "none" => None
     }
     SymbolSet { "auto" => Auto, "full" => Full, "plain" => Plain, "ascii" => Ascii }
+    Markdown { "replies" => Replies, "all" => All, "off" => Off }
     Notify { "none" => None, "title" => Title, "bell" => Bell, "osc9" => Osc9 }
     FlashAttention { "auto" => Auto, "on" => On, "off" => Off }
     CacheType {

@@ -157,13 +157,13 @@ fn assert_sound(text: &[u8], width: u16, what: &str) {
     }
     let mut last = (0, 0);
     let in_order = !String::from_utf8_lossy(text).contains('|');
-    for byte in 0..=text.len() {
+    for (byte, has_cell) in seen.iter().chain([&true]).enumerate() {
         let place = page.place_of(byte);
         assert!(place.0 < page.rows() && place.1 <= page.row_width(place.0), "{byte} of {what}: {place:?}");
         assert!(!in_order || place >= last, "{byte} of {what}: {place:?} after {last:?}");
         last = place;
         if byte < text.len() && page.rows() > 1 {
-            let held = seen[byte] || page.cells_of(byte..byte + 1).is_empty();
+            let held = *has_cell || page.cells_of(byte..byte + 1).is_empty();
             assert!(held, "{byte} of {what}");
         }
     }

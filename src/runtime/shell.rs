@@ -107,6 +107,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
     warnings.extend(theme_warnings);
 
     let to_app = messages.clone();
+    let to_cache = messages.clone();
     let store = Store::open(
         &options.folders.database(),
         Box::new(move |event| {
@@ -125,7 +126,9 @@ pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
         theme,
         look,
         screen,
-        cache: ui::cache::Cache::default(),
+        cache: ui::cache::Cache::coloured_aside(move || {
+            let _ = to_cache.send(Msg::Coloured); // the app may have ended
+        }),
         input: Some(EventStream::new()),
         messages,
         store,

@@ -1,7 +1,7 @@
-//! Wrapped texts and their tokens, kept from frame to frame by turn, revision and width.
+//! Texts laid out and their tokens, kept from frame to frame by turn, revision and shape.
 //!
-//! Invariant: a text is wrapped when it is first drawn at a width and when its revision changed; of a reply
-//! that is being written only the last row and what is new is wrapped, and only new tokens are gathered. Tokens are
+//! Invariant: a text is laid out when it is first drawn in a shape and when its revision changed; of a reply
+//! that is being written only the last block and what is new is laid out, and only new tokens are gathered. Tokens are
 //! gathered only of messages that come into view. The runtime owns the cache.
 
 use std::collections::HashMap;
@@ -10,10 +10,12 @@ use std::rc::Rc;
 use crate::app::{App, InkPlace};
 use crate::chat::{Conversation, ConversationId, RunId, Turn, TurnId, TurnState};
 use crate::token::TokenId;
+use crate::ui::colours::Colours;
 use crate::ui::marks::{self, Marks};
-use crate::ui::text::Lines;
+use crate::ui::shape::shape;
+use crate::ui::text::{Body, Shape};
 
-/// The wrapped texts of one chat.
+/// The laid out texts of one chat.
 #[derive(Debug, Default)]
 pub struct Cache {
     chat: Option<ConversationId>,
@@ -22,6 +24,7 @@ pub struct Cache {
     ink: Option<(InkKey, Rc<Places>)>,
     /// Where each turn stands in the chat's list, as of the last look.
     places: HashMap<TurnId, usize>,
+    colours: Colours,
     walked: usize,
 }
 
@@ -34,8 +37,8 @@ type InkKey = (RunId, usize, Vec<(TurnId, u64)>);
 struct Text {
     revision: u64,
     special: bool,
-    lines: Lines,
-    /// Pieces of the turn that the lines hold.
+    body: Body,
+    /// Pieces of the turn that the body holds.
     pieces: usize,
 }
 
@@ -48,11 +51,18 @@ struct Marked {
 }
 
 impl Cache {
+    /// Has code coloured on a thread of its own; `wake` is called when a frame would show more of it.
+    #[must_use]
+    pub fn coloured_aside(wake: impl Fn() + Send + 'static) -> Self {
+        Self { colours: Colours::aside(wake), ..Self::default() }
+    }
+
     /// The shown branch without deleted turns, first turn first. Unlike [`Conversation::branch`], linear in
     /// its length.
     pub fn branch<'a>(&mut self, chat: &'a Conversation) -> Vec<&'a Turn> {
         if self.chat != Some(chat.head.id) {
-            *self = Self { chat: Some(chat.head.id), ..Self::default() };
+            let colours = std::mem::take(&mut self.colours);
+            *self = Self { chat: Some(chat.head.id), colours, ..Self::default() };
         }
         let known = |places: &HashMap<_, _>, id| {
             places.get(&id).and_then(|at: &usize| chat.turns.get(*at)).filter(|turn| turn.id == id)
@@ -75,24 +85,49 @@ impl Cache {
         path
     }
 
-    /// The turn's text, wrapped at this width.
-    pub fn wrap(&mut self, app: &App, turn: &Turn, revision: u64, width: u16) -> &Lines {
-        let (width, special) = (width.max(1), app.transcript.special);
+    /// The turn's text, laid out at this width.
+    pub fn lay(&mut self, app: &App, turn: &Turn, revision: u64, width: u16) -> &Body {
+        let (shape, special) = (shape(app, turn, width), app.transcript.special);
         let current = |text: &Text| {
-            let finished = !text.lines.is_growing() && turn.state != TurnState::Streaming;
-            finished && text.revision == revision && text.special == special && text.lines.width() == width
+            let finished = !text.body.is_growing() && turn.state != TurnState::Streaming;
+            finished && text.revision == revision && text.special == special && text.body.shape() == shape
         };
         if !self.texts.get(&turn.id).is_some_and(current) {
-            let kept = self.texts.remove(&turn.id).filter(|text| text.special == special);
-            let kept = kept.filter(|text| text.lines.is_growing() && text.lines.width() == width);
-            let kept = kept.filter(|text| text.pieces <= app.talk.chat.piece_count(turn));
-            let new = Text { revision, special, lines: Lines::growing(width), pieces: 0 };
-            let mut text = Text { revision, ..kept.unwrap_or(new) };
+            let before = self.texts.remove(&turn.id).filter(|text| text.special == special);
+            let grows = |text: &Text| {
+                let pieces = text.pieces <= app.talk.chat.piece_count(turn);
+                text.body.is_growing() && text.body.shape() == shape && pieces
+            };
+            let mut text = match before {
+                Some(text) if grows(&text) => Text { revision, ..text },
+                before => Text { revision, special, body: fresh(shape, before), pieces: 0 },
+            };
             let walked = text.grow(app, turn);
             self.walked += walked;
             self.texts.insert(turn.id, text);
+            self.colour(turn.id);
         }
-        &self.texts[&turn.id].lines
+        &self.texts[&turn.id].body
+    }
+
+    /// Has the code of a message coloured that waits for it.
+    fn colour(&mut self, turn: TurnId) {
+        let Some(Text { body: Body::Markdown(page), .. }) = self.texts.get_mut(&turn) else { return };
+        for line in page.take_wanted() {
+            let at = line.at;
+            if let Some(spans) = self.colours.line(turn, line) {
+                page.colour(at, spans);
+            }
+        }
+    }
+
+    /// Takes the colours that have come since.
+    pub fn take_colours(&mut self) {
+        for (turn, at, spans) in self.colours.come() {
+            if let Some(Text { body: Body::Markdown(page), .. }) = self.texts.get_mut(&turn) {
+                page.colour(at, spans);
+            }
+        }
     }
 
     /// Gathers the tokens of a turn, if they are not those of this revision; of a growing reply those that are new.
@@ -146,31 +181,41 @@ impl Cache {
         self.marks.get(&turn).map(|marked| &marked.marks)
     }
 
-    /// The turn's text as it was last wrapped.
-    pub(crate) fn lines(&self, turn: TurnId) -> Option<&Lines> {
-        self.texts.get(&turn).map(|text| &text.lines)
+    /// The turn's text as it was last laid out.
+    pub(crate) fn body(&self, turn: TurnId) -> Option<&Body> {
+        self.texts.get(&turn).map(|text| &text.body)
+    }
+}
+
+/// No text yet, in a shape; the colours of code are kept from how it was laid out before.
+fn fresh(shape: Shape, before: Option<Text>) -> Body {
+    match (Body::growing(shape), before.map(|text| text.body)) {
+        (Body::Markdown(page), Some(Body::Markdown(before))) => {
+            Body::Markdown(Box::new(page.coloured_as(*before)))
+        }
+        (body, _) => body,
     }
 }
 
 impl Text {
-    /// Adds the pieces of the turn that the lines do not hold yet; gives how many were walked. Once the turn is
-    /// finished its length is held against the lines': one that lost something at its end is wrapped again.
+    /// Adds the pieces of the turn that the body does not hold yet; gives how many were walked. Once the turn is
+    /// finished its length is held against the body's: one that lost something at its end is laid out again.
     fn grow(&mut self, app: &App, turn: &Turn) -> usize {
         let finished = turn.state != TurnState::Streaming;
         if finished && self.pieces > 0 {
             let total: usize = marks::shown_pieces(app, turn, 0).iter().map(|piece| piece.len()).sum();
-            if total < self.lines.bytes() {
-                (self.lines, self.pieces) = (Lines::growing(self.lines.width()), 0);
+            if total < self.body.bytes() {
+                (self.body, self.pieces) = (Body::growing(self.body.shape()), 0);
             }
         }
         let new = marks::shown_pieces(app, turn, self.pieces);
         self.pieces += new.len();
         let bytes = new.concat();
         if !bytes.is_empty() {
-            self.lines.append(&bytes);
+            self.body.append(&bytes);
         }
         if finished {
-            self.lines.finish();
+            self.body.finish();
         }
         new.len()
     }
@@ -182,19 +227,16 @@ mod tests {
     use crate::ui::testing;
 
     #[test]
-    fn a_reply_that_grows_keeps_what_was_wrapped() {
+    fn a_reply_that_grows_keeps_what_was_laid_out() {
         let mut app = testing::app();
         let turn = testing::streaming(&mut app, &["Paris ", "is"]);
         let mut cache = Cache::default();
-        let shown = |lines: &Lines| lines.row(0).map(|glyph| glyph.shown).collect::<String>();
-        assert_eq!(shown(cache.wrap(&app, app.talk.chat.turn(turn).unwrap(), 1, 20)), "Paris is");
+        let shown = |body: &Body| body.row(0).map(|glyph| glyph.shown).collect::<String>();
+        assert_eq!(shown(cache.lay(&app, app.talk.chat.turn(turn).unwrap(), 1, 20)), "Paris is");
         testing::write(&mut app, turn, &[" big", "\u{1F600}"]);
-        assert_eq!(
-            shown(cache.wrap(&app, app.talk.chat.turn(turn).unwrap(), 2, 20)),
-            "Paris is big\u{1F600}"
-        );
+        assert_eq!(shown(cache.lay(&app, app.talk.chat.turn(turn).unwrap(), 2, 20)), "Paris is big\u{1F600}");
         app.talk.chat.turn_mut(turn).unwrap().state = TurnState::Done;
-        assert!(!cache.wrap(&app, app.talk.chat.turn(turn).unwrap(), 3, 20).is_growing());
+        assert!(!cache.lay(&app, app.talk.chat.turn(turn).unwrap(), 3, 20).is_growing());
     }
 
     #[test]
@@ -205,7 +247,7 @@ mod tests {
             let mut cache = Cache::default();
             let frame = |app: &App, cache: &mut Cache| {
                 let turn = app.talk.chat.turn(turn).unwrap();
-                cache.wrap(app, turn, 1, 40);
+                cache.lay(app, turn, 1, 40);
                 cache.mark(app, turn);
                 cache.walked()
             };

@@ -5,6 +5,7 @@
 mod ascii;
 pub mod cache;
 pub(crate) mod chats;
+mod colours;
 pub(crate) mod composer;
 pub(crate) mod firstrun;
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub(crate) mod overlays;
 pub(crate) mod picture;
 pub(crate) mod rows;
 pub(crate) mod shade;
+mod shape;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod text;

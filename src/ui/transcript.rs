@@ -7,6 +7,7 @@ mod blocks;
 mod empty;
 mod head;
 mod ink;
+mod markup;
 mod pointer;
 
 pub use head::short;
@@ -50,6 +51,7 @@ pub struct TranscriptGeometry {
 pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut Buffer) -> TranscriptGeometry {
     let area = area.intersection(buf.area);
     let view_rows = area.height;
+    cache.take_colours();
     let mut branch = cache.branch(&app.talk.chat);
     if !branch.is_empty() {
         branch.splice(0..0, &app.talk.system);
@@ -167,7 +169,11 @@ fn anchor(blocks: &[Block], cache: &Cache, row: usize) -> Scroll {
     let block = &blocks[blocks.partition_point(|block| block.start <= row).saturating_sub(1)];
     match block.turn {
         Some(turn) => {
-            Scroll::Anchor { turn: turn.id, row: block.anchor_of(row - block.start, cache), moved: 0 }
+            let anchor = block.anchor_of(row - block.start, cache);
+            // A row that stands for nothing is so many rows from one that does.
+            let rows = |rows: usize| i32::try_from(rows).unwrap_or(i32::MAX);
+            let moved = rows(row - block.start) - rows(block.row_of(anchor, cache));
+            Scroll::Anchor { turn: turn.id, row: anchor, moved }
         }
         None => Scroll::Bottom,
     }
@@ -260,45 +266,86 @@ impl Painter<'_> {
     fn text(&mut self, block: &Block, row: usize, y: u16) {
         let x = self.area.x + 1;
         let Some(turn) = block.turn else { return };
-        let Some(lines) = self.cache.lines(turn.id) else { return };
+        let Some(body) = self.cache.body(turn.id) else { return };
+        let part = self.part(body, row);
+        if let Some(fill) = body.fill(row).filter(|fill| *fill < self.width) {
+            let style = self.theme.style(Role::Code);
+            self.buf.set_style(Rect::new(x + fill, y, self.width - fill, 1), style);
+        }
         let role = if turn.role == Speaker::System { Role::Muted } else { Role::Text };
         let plain = self.theme.style(role);
         let marks = self.cache.marks(turn.id);
         let matches = self.matches(turn.id);
-        let (read, colouring) = (self.read.as_ref(), self.app.transcript.colouring);
-        let style = |start: usize, end: usize| {
-            if self.pointer.as_ref().is_some_and(|pointer| pointer.holds(start, end)) {
-                return plain.patch(self.theme.style(Role::Cursor));
-            }
-            if let Some((_, _, found)) = matches.iter().find(|m| m.0 < end && m.1 > start) {
-                return plain.patch(*found);
-            }
-            let Some(marks) = marks else { return plain };
-            let special = marks.special && marks.over(start, end).any(|(_, mark)| mark.special);
-            let style = if special { plain.patch(self.theme.style(Role::TokenSpecial)) } else { plain };
-            if let Some(ink) = &self.ink {
-                let step = ink_at(ink, start, end);
-                return step.map_or(style, |(step, _)| style.patch(self.theme.div(step)));
-            }
-            match level_at(self.app, read, colouring, (turn.id, marks), (start, end)) {
-                Some(level) => style.patch(self.theme.mag(level)),
-                None => style,
-            }
-        };
-        lines.draw_row(row, self.buf, x, y, style);
+        for glyph in body.row(row).filter(|glyph| glyph.width > 0) {
+            let Some(at) = part.place(glyph.column, glyph.width) else { continue };
+            let style = markup::style(self.theme, plain, glyph.look);
+            let style = self.glyph_style(turn.id, glyph.source, style, marks, &matches);
+            text::glyph(self.buf, (x + at, y), &glyph, style);
+        }
         if self.app.config.ui.mouse
             && let Some(marks) = marks
         {
-            self.tokens.extend(tokens_of_row(turn.id, lines, marks, row, (x, y)));
+            self.tokens.extend(tokens_of_row(turn.id, body, marks, row, (x, y), part));
         }
-        if turn.state == TurnState::Streaming && row + 1 == lines.rows() {
-            let at = x + lines.row_width(row);
+        let muted = self.theme.style(Role::Muted);
+        if part.more {
+            text::put(self.buf, x + self.width, y, "›", 1, muted);
+        }
+        if part.from > 0 {
+            text::put(self.buf, self.area.x, y, "‹", 1, muted);
+        }
+        if turn.state == TurnState::Streaming && row + 1 == body.rows() {
+            let at = x + body.row_width(row).min(self.width);
             text::put(self.buf, at, y, self.theme.symbols.bar[8], 1, self.theme.style(Role::Strong));
         }
         if let Some((_, column, mark)) = self.marker(row) {
             let style = plain.patch(self.theme.style(Role::Cursor));
-            let room = self.area.right() - (x + column);
-            text::put(self.buf, x + column, y, mark.glyph(&self.theme.symbols), room, style);
+            let column = x + column.saturating_sub(part.from).min(self.width);
+            let room = self.area.right() - column;
+            text::put(self.buf, column, y, mark.glyph(&self.theme.symbols), room, style);
+        }
+    }
+
+    /// Which cells of a row are in view: all, but where it is longer than the pane.
+    fn part(&self, body: &text::Body, row: usize) -> markup::Part {
+        let marker = self.marker(row).map(|(_, column, _)| (column, column + 1));
+        let cells = self.pointer.as_ref().filter(|pointer| !pointer.bytes.is_empty());
+        let cells = cells.map(|pointer| body.cells_of(pointer.bytes.clone())).unwrap_or_default();
+        let cells =
+            cells.iter().find(|cells| cells.row == row).map(|cells| (cells.columns.start, cells.columns.end));
+        markup::Part::of(body, row, self.width, self.app.transcript.sideways, marker.or(cells))
+    }
+
+    /// The style of a glyph: the cursor's, else that of a match, else its own under what colours its tokens.
+    fn glyph_style(
+        &self,
+        turn: TurnId,
+        (start, end): (usize, usize),
+        own: Style,
+        marks: Option<&Marks>,
+        matches: &[(usize, usize, Style)],
+    ) -> Style {
+        // Decoration belongs to no token.
+        if start == end {
+            return own;
+        }
+        if self.pointer.as_ref().is_some_and(|pointer| pointer.holds(start, end)) {
+            return own.patch(self.theme.style(Role::Cursor));
+        }
+        if let Some((_, _, found)) = matches.iter().find(|m| m.0 < end && m.1 > start) {
+            return own.patch(*found);
+        }
+        let Some(marks) = marks else { return own };
+        let special = marks.special && marks.over(start, end).any(|(_, mark)| mark.special);
+        let style = if special { own.patch(self.theme.style(Role::TokenSpecial)) } else { own };
+        if let Some(ink) = &self.ink {
+            let step = ink_at(ink, start, end);
+            return step.map_or(style, |(step, _)| style.patch(self.theme.div(step)));
+        }
+        let (read, colouring) = (self.read.as_ref(), self.app.transcript.colouring);
+        match level_at(self.app, read, colouring, (turn, marks), (start, end)) {
+            Some(level) => style.patch(self.theme.mag(level)),
+            None => style,
         }
     }
 
@@ -310,21 +357,23 @@ impl Painter<'_> {
     /// The levels under a row of text, where there are no fills.
     fn levels(&mut self, block: &Block, row: usize, y: u16) {
         let Some(turn) = block.turn else { return };
-        let Some((lines, marks)) = self.cache.lines(turn.id).zip(self.cache.marks(turn.id)) else { return };
+        let Some((body, marks)) = self.cache.body(turn.id).zip(self.cache.marks(turn.id)) else { return };
         let style = self.theme.style(Role::Muted);
-        for glyph in lines.row(row).filter(|glyph| glyph.width > 0) {
+        let part = self.part(body, row);
+        for glyph in body.row(row).filter(|glyph| glyph.width > 0 && glyph.source.0 < glyph.source.1) {
+            let Some(at) = part.place(glyph.column, glyph.width) else { continue };
+            let x = self.area.x + 1 + at;
             if let Some(ink) = &self.ink {
                 let Some((step, from)) = ink_at(ink, glyph.source.0, glyph.source.1) else { continue };
                 let sign = shade::signed_glyph(step, glyph.source.0 <= from);
-                text::put(self.buf, self.area.x + 1 + glyph.column, y, sign, 1, style);
+                text::put(self.buf, x, y, sign, 1, style);
                 continue;
             }
             let (read, colouring) = (self.read.as_ref(), self.app.transcript.colouring);
             let level = level_at(self.app, read, colouring, (turn.id, marks), glyph.source);
             let Some(level) = level else { continue };
             for cell in 0..glyph.width {
-                let x = self.area.x + 1 + glyph.column + cell;
-                text::put(self.buf, x, y, self.theme.symbols.column[level], 1, style);
+                text::put(self.buf, x + cell, y, self.theme.symbols.column[level], 1, style);
             }
         }
     }
@@ -384,20 +433,21 @@ fn level_of(
 /// The cells of a row that show tokens, those of one token joined.
 fn tokens_of_row(
     turn: TurnId,
-    lines: &text::Lines,
+    body: &text::Body,
     marks: &Marks,
     row: usize,
     (x, y): (u16, u16),
+    part: markup::Part,
 ) -> Vec<(TokenCursor, Area)> {
     let mut tokens: Vec<(TokenCursor, Area)> = Vec::new();
-    for glyph in lines.row(row).filter(|glyph| glyph.width > 0) {
+    for glyph in body.row(row).filter(|glyph| glyph.width > 0 && glyph.source.0 < glyph.source.1) {
+        let Some(column) = part.place(glyph.column, glyph.width) else { continue };
         let Some((index, _)) = marks.over(glyph.source.0, glyph.source.1).next() else { continue };
         let at = TokenCursor { turn, index };
-        match tokens.last_mut().filter(|(last, _)| *last == at) {
+        let x = x + column;
+        match tokens.last_mut().filter(|(last, area)| *last == at && area.x + area.width == x) {
             Some((_, area)) => area.width += glyph.width,
-            None => {
-                tokens.push((at, Area { x: x + glyph.column, y, width: glyph.width, height: 1 }));
-            }
+            None => tokens.push((at, Area { x, y, width: glyph.width, height: 1 })),
         }
     }
     tokens

@@ -91,8 +91,8 @@ impl App {
             Command::VersionForward => self.version(true),
             Command::DeleteTurn => self.delete_selected(),
             Command::Restore => self.restore_turn(),
-            Command::Copy => self.transcript.copy(view!(self), &mut self.out, false),
-            Command::CopyCode => self.transcript.copy(view!(self), &mut self.out, true),
+            Command::Copy => self.transcript.copy(view!(self), &mut self.out),
+            Command::CopyCode => self.transcript.copy_code(view!(self), &mut self.out),
             Command::Export => self.out.export(view!(self), ""),
             Command::MessageDown => self.transcript.select_message(view!(self), &mut self.focus, true),
             Command::MessageUp => self.transcript.select_message(view!(self), &mut self.focus, false),
@@ -121,6 +121,10 @@ impl App {
                 self.transcript.seek_uncertain(view!(self), &mut self.out, &mut self.focus, false);
             }
             Command::Colour => self.next_colouring(),
+            Command::Raw => self.transcript.toggle_raw(view!(self), &mut self.out),
+            Command::RawAll => self.transcript.toggle_raw_all(&mut self.out),
+            Command::CodeLeft => self.transcript.scroll_sideways(false),
+            Command::CodeRight => self.transcript.scroll_sideways(true),
             Command::Special => self.transcript.toggle_special(&mut self.out),
             Command::Step => self.toggle_step_mode(),
             Command::Slow => self.talk.toggle_slow(with!(self), &mut self.out),

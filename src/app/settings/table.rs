@@ -68,6 +68,7 @@ pub fn choices(key: &str) -> &'static [&'static str] {
     match key {
         "ui.color" => &["auto", "truecolor", "256", "16", "none"],
         "ui.symbols" => &["auto", "full", "plain", "ascii"],
+        "ui.markdown" => &["replies", "all", "off"],
         "ui.notify" => &["none", "title", "bell", "osc9"],
         "engine.overflow" => &["drop-oldest", "stop"],
         "engine.flash_attention" => &["auto", "on", "off"],
@@ -105,6 +106,8 @@ pub fn range(key: &str) -> Option<Range> {
 pub fn note(key: &str) -> &'static str {
     match key {
         "ui.mouse" => "off: the terminal can select text",
+        "ui.markdown" => "messages laid out as Markdown",
+        "ui.wrap_code" => "off: < and > scroll long lines of code",
         "ui.chats" => "the list of chats at start",
         "ui.inspector" => "the inspector at start",
         "ui.frame_rate" => "frames a second at most",

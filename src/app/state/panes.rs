@@ -2,7 +2,7 @@
 //!
 //! Invariant: scroll positions are anchored to text, never to rows of a width that may be gone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::LineEdit;
 use crate::app::TokenCursor;
@@ -60,6 +60,14 @@ pub struct Transcript {
     pub colouring: Colouring,
     /// Whether tokens without text of their own, and the system prompt, are shown.
     pub special: bool,
+    /// Whether all messages are shown as they were written, Markdown or not.
+    pub raw: bool,
+    /// Messages that are shown so alone.
+    pub raw_turns: HashSet<TurnId>,
+    /// The message and the code block in it that was copied last.
+    pub copied_code: Option<(TurnId, usize)>,
+    /// Cells that are passed over in rows longer than the pane.
+    pub sideways: u16,
 }
 
 /// What the tokens of the transcript are coloured by.

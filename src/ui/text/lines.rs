@@ -10,24 +10,9 @@ use std::ops::Range;
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 
-use super::cell;
 use crate::chat::unfinished_tail;
+use crate::markdown::{Glyph, Look};
 use crate::sanitize::{self, Kind};
-
-/// One drawn symbol, or a place in the text that shows nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Glyph<'a> {
-    /// Raw bytes it shows. Glyphs of one revealed character share theirs.
-    pub source: (usize, usize),
-    /// What is drawn; empty where nothing is.
-    pub shown: &'a str,
-    /// First cell in its row.
-    pub column: u16,
-    /// Cells it takes; 0 for what is hidden, line ends, and blanks that hang over the edge.
-    pub width: u16,
-    /// What it is.
-    pub kind: Kind,
-}
 
 /// A glyph as it is kept: 12 bytes. Its ends are where the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,6 +144,7 @@ impl Lines {
                 column,
                 width: u16::from(kept.width),
                 kind: kept.kind,
+                look: Look::default(),
             };
             column += glyph.width;
             glyph
@@ -181,14 +167,7 @@ impl Lines {
     ) {
         for glyph in self.row(row).filter(|glyph| glyph.width > 0) {
             let style = style(glyph.source.0, glyph.source.1);
-            let at = x + glyph.column;
-            if glyph.kind == Kind::Space {
-                for blank in 0..glyph.width {
-                    cell(buf, at + blank, y, " ", 1, 1, style);
-                }
-            } else {
-                cell(buf, at, y, glyph.shown, glyph.width, glyph.width, style);
-            }
+            super::glyph(buf, (x + glyph.column, y), &glyph, style);
         }
     }
 

@@ -7,15 +7,7 @@
 use std::ops::Range;
 
 use super::Lines;
-
-/// Cells of one row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stretch {
-    /// The row.
-    pub row: usize,
-    /// Its cells.
-    pub columns: Range<u16>,
-}
+use crate::markdown::Stretch;
 
 impl Lines {
     /// The cells that show any of these raw bytes, a stretch for each row; none where nothing is shown.

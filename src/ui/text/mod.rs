@@ -2,6 +2,7 @@
 //!
 //! Invariant: whatever is drawn by this module has been through [`crate::sanitize`].
 
+mod body;
 mod lines;
 mod map;
 #[cfg(test)]
@@ -10,10 +11,10 @@ mod tests;
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 
+pub use body::{Body, Shape};
 pub use lines::Lines;
-#[cfg(test)]
-use map::Stretch;
 
+use crate::markdown::Glyph;
 use crate::sanitize;
 
 /// Draws one line of untrusted text, cut at `most` cells; gives back the cells it took.
@@ -44,6 +45,17 @@ pub fn put(buf: &mut Buffer, x: u16, y: u16, text: &str, most: u16, style: Style
         }
     }
     taken
+}
+
+/// Draws a glyph at a cell.
+pub(crate) fn glyph(buf: &mut Buffer, (x, y): (u16, u16), glyph: &Glyph<'_>, style: Style) {
+    if glyph.kind == sanitize::Kind::Space {
+        for blank in 0..glyph.width {
+            cell(buf, x + blank, y, " ", 1, 1, style);
+        }
+    } else {
+        cell(buf, x, y, glyph.shown, glyph.width, glyph.width, style);
+    }
 }
 
 /// Draws one sanitised symbol of `width` cells if it has room; gives back the cells it took.

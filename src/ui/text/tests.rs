@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::*;
+use crate::markdown::Stretch;
 use crate::sanitize::Kind;
 
 fn rows(text: &str, width: u16) -> Vec<String> {

@@ -53,7 +53,7 @@ pub(super) fn of<'a>(
     let mut start = 0;
     for turn in branch {
         let revision = app.out.revisions.get(&turn.id).copied().unwrap_or(0);
-        let lines = cache.wrap(app, turn, revision, width);
+        let lines = cache.lay(app, turn, revision, width);
         let status = status(app, turn);
         let text_rows = match (turn.state, lines.bytes()) {
             (TurnState::Streaming, 0) => usize::from(status.is_none()),
@@ -107,7 +107,7 @@ impl Block<'_> {
 
     /// Row of the block that an anchor means.
     pub fn row_of(&self, anchor: usize, cache: &Cache) -> usize {
-        let Some(lines) = self.turn.and_then(|turn| cache.lines(turn.id)) else { return 0 };
+        let Some(lines) = self.turn.and_then(|turn| cache.body(turn.id)) else { return 0 };
         let row = match anchor.checked_sub(1) {
             None => 0,
             Some(byte) if byte <= lines.bytes() => {
@@ -120,10 +120,10 @@ impl Block<'_> {
 
     /// The anchor of a row of the block.
     pub fn anchor_of(&self, row: usize, cache: &Cache) -> usize {
-        let Some(lines) = self.turn.and_then(|turn| cache.lines(turn.id)) else { return 0 };
+        let Some(lines) = self.turn.and_then(|turn| cache.body(turn.id)) else { return 0 };
         match row.checked_sub(1) {
             None => 0,
-            Some(row) if row < self.text_rows => 1 + lines.row_source(row / self.deep).start,
+            Some(row) if row < self.text_rows => 1 + lines.row_start(row / self.deep),
             Some(row) => 2 + lines.bytes() + (row - self.text_rows),
         }
     }

@@ -49,13 +49,14 @@ impl Pointer {
         let turn = block.turn?.id;
         let at = app.transcript.cursor.filter(|at| at.turn == turn)?;
         let bytes = cache.marks(turn)?.tokens.get(at.index)?.bytes();
-        let lines = cache.lines(turn)?;
+        let lines = cache.body(turn)?;
         let last = block.lines().checked_sub(1)?;
         let cells = lines.cells_of(bytes.clone());
-        if let (Some(first), Some(end)) = (cells.first(), cells.last())
-            && first.row <= last
+        let shown = cells.iter().map(|cells| cells.row);
+        if let (Some(first), Some(end)) = (shown.clone().min(), shown.max())
+            && first <= last
         {
-            return Some(Self { bytes, marker: None, rows: (first.row, end.row.min(last)) });
+            return Some(Self { bytes, marker: None, rows: (first, end.min(last)) });
         }
         let (row, column) = match lines.place_of(bytes.start) {
             (row, _) if row > last => (last, lines.row_width(last)),

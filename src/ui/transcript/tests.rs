@@ -104,7 +104,7 @@ fn the_end_is_followed_and_an_anchor_stays() {
     app.transcript.scroll = geometry.scroll;
     crate::ui::testing::write(&mut app, TurnId(4), &["\n\n\nmore"]);
     let (buf, geometry) = paint(&app, 52, 5, false);
-    assert_eq!((rows(&buf)[0].as_str(), geometry.rows_below), (" The capital of France is Paris.", 6));
+    assert_eq!((rows(&buf)[0].as_str(), geometry.rows_below), (" The capital of France is Paris.", 5));
 }
 
 #[test]
@@ -413,7 +413,7 @@ fn with_the_mouse_on_cells_tell_their_token() {
 proptest::proptest! {
     #[test]
     fn the_cursor_shows_somewhere_for_any_token_text_and_width(
-        text in "[a 字é\n\t🦀👍🏽\u{200B}]{0,24}",
+        text in "[a 字é\n\t🦀👍🏽\u{200B}*#`>|.1-]{0,24}",
         cuts in proptest::collection::btree_set(0_usize..90, 0..30),
         empty in 0_usize..8,
         width in 4_u16..20,
@@ -443,12 +443,13 @@ proptest::proptest! {
                 .collect();
             proptest::prop_assert!(!shown.is_empty(), "token {} of {:?} {:?}", index, text, ends);
             // A click on a cell of the token gives a token that shares the cell.
-            let lines = cache.lines(TurnId(1)).unwrap();
+            let lines = cache.body(TurnId(1)).unwrap();
             let bytes = ends[..index].last().copied().unwrap_or(0)..ends[index];
             for stretch in lines.cells_of(bytes.clone()) {
-                let hit = lines.token_at(stretch.row, stretch.columns.start, &ends);
-                let hit = hit.expect("a cell of a token shows one");
-                let source = lines.source_at(stretch.row, stretch.columns.start).unwrap();
+                let glyph = lines.row(stretch.row).find(|glyph| glyph.width > 0 && glyph.column == stretch.columns.start);
+                let (start, end) = glyph.expect("a cell of a token shows something").source;
+                let source = start..end;
+                let hit = ends.partition_point(|end| *end <= source.start);
                 let from = ends[..hit].last().copied().unwrap_or(0);
                 proptest::prop_assert!(from < source.end && ends[hit] > source.start);
             }
@@ -457,4 +458,95 @@ proptest::proptest! {
             }
         }
     }
+}
+
+const MARKDOWN: &[&str] = &["It is **Paris**:\n\n```rust\n", "let x = 1;\n", "```\n- one\n", "- *two*"];
+
+#[test]
+fn a_reply_is_drawn_as_markdown_and_what_a_user_typed_as_typed() {
+    let mut app = app();
+    user(&mut app, "**why**?");
+    reply(&mut app, MARKDOWN);
+    let (buf, _) = paint(&app, 40, 11, false);
+    assert_eq!(
+        rows(&buf)[1..],
+        [
+            " **why**?",
+            "",
+            " SmolLM2-135M  4 tokens   1.00 bit each",
+            " It is Paris:",
+            "",
+            " rust",
+            " let x = 1;",
+            " • one",
+            " • two",
+            ""
+        ]
+    );
+    let bold = |x: u16, y: u16| buf[(x, y)].modifier.contains(ratatui::style::Modifier::BOLD);
+    assert!(bold(7, 4) && !bold(1, 4));
+    assert_eq!([buf[(1, 7)].fg, buf[(9, 7)].fg], [ink(Role::Link), ink(Role::TokenRival)]);
+    let dark = crate::theme::load("dark", None).0;
+    let dark =
+        crate::theme::resolve(&dark, crate::config::ColorDepth::TrueColor, crate::config::SymbolSet::Full);
+    let mut buf = buffer(40, 11);
+    draw(&app, &dark, &mut Cache::default(), buf.area, &mut buf);
+    let filled = |x: u16, y: u16| Some(buf[(x, y)].bg) == dark.style(Role::Code).bg;
+    assert!(filled(1, 6) && filled(30, 7) && !filled(30, 8) && !filled(0, 7));
+    app.config.ui.markdown = crate::config::Markdown::All;
+    assert_eq!(drawn(&app, 40, 11)[1], " why?");
+    app.transcript.raw_turns.insert(TurnId(2));
+    assert_eq!(drawn(&app, 40, 11)[4], " It is **Paris**:");
+    app.transcript.raw = true;
+    assert_eq!(drawn(&app, 40, 11)[1], " **why**?");
+}
+
+#[test]
+fn the_cursor_finds_tokens_inside_markdown_and_those_that_are_not_shown() {
+    let mut app = app();
+    let turn = reply(&mut app, &["It is ", "**", "Pa", "ris", "**", "."]);
+    app.focus = Focus::Transcript;
+    app.transcript.selected = Some(turn);
+    let under = |app: &mut App, index: usize| {
+        app.transcript.cursor = Some(TokenCursor { turn, index });
+        let (buf, _) = paint(app, 40, 3, false);
+        let cells = under_cursor(&buf, 1).into_iter().map(|x| buf[(x, 1)].symbol().to_owned());
+        cells.collect::<String>()
+    };
+    assert_eq!([under(&mut app, 2), under(&mut app, 3), under(&mut app, 5)], ["Pa", "ris", "."]);
+    assert_eq!([under(&mut app, 1), under(&mut app, 4)], ["•", "•"], "a mark stands where they would");
+}
+
+#[test]
+fn long_code_is_scrolled_sideways_and_follows_the_cursor() {
+    let mut app = app();
+    let turn = reply(&mut app, &["```\n", "0123456789", "abcdefghij", "\n```"]);
+    app.config.ui.wrap_code = false;
+    assert_eq!(drawn(&app, 14, 3)[1], " 0123456789ab›");
+    app.transcript.sideways = 8;
+    assert_eq!(drawn(&app, 14, 3)[1], "‹89abcdefghij");
+    app.transcript.sideways = 0;
+    app.focus = Focus::Transcript;
+    app.transcript.selected = Some(turn);
+    app.transcript.cursor = Some(TokenCursor { turn, index: 2 });
+    assert_eq!(drawn(&app, 14, 3)[1], "‹89abcdefghij");
+}
+
+#[test]
+fn every_row_of_markdown_can_be_scrolled_to_and_stays() {
+    let mut app = app();
+    let table = "| a | b |\n|---|---|\n| some long words here | and more of them |\n\n[x][y] [y][y]\n\n[y]: https://example.org/a/long/way\n";
+    reply(&mut app, &[table, "> [!NOTE]\n> so\n\n---\n", "end\n\n$$\\frac{a}{b}$$"]);
+    let total = paint(&app, 24, 4, false).1.total_rows;
+    app.transcript.scroll = Scroll::Anchor { turn: TurnId(1), row: 0, moved: 0 };
+    let mut tops = Vec::new();
+    for _ in 4..total {
+        let (buf, geometry) = paint(&app, 24, 4, false);
+        app.transcript.scroll = geometry.scroll;
+        assert_eq!(rows(&paint(&app, 24, 4, false).0), rows(&buf), "it stays at {:?}", geometry.scroll);
+        tops.push(rows(&buf)[0].clone());
+        app.transcript.scroll_rows(1);
+    }
+    let whole = drawn(&app, 24, total as u16);
+    assert_eq!(tops, whole[..total - 4]);
 }
