@@ -34,6 +34,15 @@ impl Driven {
         driven
     }
 
+    /// With a stop text, and a station that is open while the reply is written.
+    fn watching(model: &str, stop: &str, station: Station) -> Self {
+        let mut driven = Self::load(model);
+        driven.bench.app.talk.chat.settings.sampling.stop = Some(vec![stop.into()]);
+        driven.bench.app.inspector.shown = true;
+        driven.bench.app.inspector.station = station;
+        driven
+    }
+
     fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             if let Effect::Engine(_, id, request) = effect {
@@ -69,10 +78,7 @@ const HELD: [(&str, &str, &str); 2] = [("small", "e!!", "Good day"), ("base", "\
 #[test]
 fn stages_are_those_of_their_own_token() {
     for (model, stop, message) in HELD {
-        let mut driven = Driven::load(model);
-        driven.bench.app.talk.chat.settings.sampling.stop = Some(vec![stop.into()]);
-        driven.bench.app.inspector.shown = true;
-        driven.bench.app.inspector.station = Station::Sampler;
+        let mut driven = Driven::watching(model, stop, Station::Sampler);
         let steps = driven.reply(message);
         assert!(steps.len() > 5);
         for (at, step) in steps {
@@ -87,10 +93,7 @@ fn stages_are_those_of_their_own_token() {
 #[test]
 fn watched_probabilities_are_those_of_their_own_token() {
     for (model, stop, message) in HELD {
-        let mut driven = Driven::load(model);
-        driven.bench.app.talk.chat.settings.sampling.stop = Some(vec![stop.into()]);
-        driven.bench.app.inspector.shown = true;
-        driven.bench.app.inspector.station = Station::Softmax;
+        let mut driven = Driven::watching(model, stop, Station::Softmax);
         let watched = |id| Watched { id: TokenId(id), now: None, peak: 0.0, rank: None };
         driven.bench.app.inspector.watch = (290..310).map(watched).collect();
         let steps = driven.reply(message);
@@ -112,10 +115,7 @@ fn watched_probabilities_are_those_of_their_own_token() {
 #[test]
 fn an_opened_pass_is_the_one_that_chose_its_own_token() {
     for (model, stop, message) in HELD {
-        let mut driven = Driven::load(model);
-        driven.bench.app.talk.chat.settings.sampling.stop = Some(vec![stop.into()]);
-        driven.bench.app.inspector.shown = true;
-        driven.bench.app.inspector.station = Station::Layers;
+        let mut driven = Driven::watching(model, stop, Station::Layers);
         let steps = driven.reply(message);
         let passes = &driven.bench.app.inspector.inside.passes;
         let mut compared = 0;

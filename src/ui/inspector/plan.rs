@@ -144,6 +144,7 @@ mod tests {
 
     #[test]
     fn nothing_is_placed_below_the_last_row() {
+        let mut compared = 0;
         for height in 0..60 {
             for caption in 0..3 {
                 for watched in 0..6 {
@@ -159,10 +160,12 @@ mod tests {
                     assert!(last <= height, "{height} {caption} {watched}: {plan:?}");
                     if let (Some(showing), Some((watch, rows))) = (plan.showing, plan.watch) {
                         assert!(watch + 1 + rows <= showing, "{height}: {plan:?}");
+                        compared += 1;
                     }
                 }
             }
         }
+        assert!(compared > 200, "{compared} plans have a watch list");
     }
 
     #[test]

@@ -254,9 +254,12 @@ fn special_tokens_are_listed_whole_or_not_at_all() {
             holds(&seen, "endoftext");
         }
     }
+    let mut with_head = 0;
     for height in 8..42 {
         let seen = drawn(&reykjavik(), &theme(), 67, height);
         let headed = seen.iter().any(|row| row.contains("special tokens"));
         assert_eq!(headed, seen.iter().any(|row| row.contains("‹endoftext›")), "{height}: {seen:#?}");
+        with_head += usize::from(headed);
     }
+    assert!((3..34).contains(&with_head), "{with_head} of 34 heights have the list");
 }

@@ -121,15 +121,17 @@ fn pins_stack_with_the_odds_before_and_after() {
 
 #[test]
 fn the_subject_and_what_closes_it_never_meet() {
+    let mut compared = 0;
     for width in 40..=114 {
         let seen = drawn(&app(Some(attribution()), &[]), &theme(), width, 30);
         let row = seen.iter().find(|row| row.contains(" over ")).expect("the subject");
         if let Some((subject, _)) = row.split_once("closure") {
             assert!(subject.trim_end_matches('!').trim_end_matches("! ").ends_with("  "), "{width}: {row}");
+            compared += 1;
         }
     }
-    let narrow = drawn(&app(Some(attribution()), &[]), &theme(), 57, 30).join("\n");
-    assert!(narrow.contains("up most: ") && narrow.contains("   down most: "), "{narrow}");
+    assert!(compared > 50, "{compared} of 75 widths have room for what closes it");
+    as_drawn!("few_columns", drawn(&app(Some(attribution()), &[]), &theme(), 57, 30));
 }
 
 #[test]
