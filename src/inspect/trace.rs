@@ -307,6 +307,12 @@ pub enum Component {
     Neuron(u32, u32),
     /// The residual stream after a block: what all parts so far wrote, not one that writes.
     Stream(u32),
+    /// The bias of a block's attention output projection, which no head writes.
+    AttentionBias(u32),
+    /// The bias of the final norm, which is no part of the stream.
+    NormBias,
+    /// The bias on the logits.
+    OutputBias,
 }
 
 impl std::fmt::Display for Component {
@@ -320,6 +326,9 @@ impl std::fmt::Display for Component {
             Self::Ffn(layer) => write!(f, "ffn:{layer}"),
             Self::Neuron(layer, neuron) => write!(f, "neuron:{layer}.{neuron}"),
             Self::Stream(layer) => write!(f, "resid:{layer}"),
+            Self::AttentionBias(layer) => write!(f, "attn_bias:{layer}"),
+            Self::NormBias => f.write_str("norm_bias"),
+            Self::OutputBias => f.write_str("output_bias"),
         }
     }
 }
@@ -344,9 +353,12 @@ impl std::str::FromStr for Component {
             Some(("attn", layer)) => Ok(Self::Attention(number(layer)?)),
             Some(("ffn", layer)) => Ok(Self::Ffn(number(layer)?)),
             Some(("resid", layer)) => Ok(Self::Stream(number(layer)?)),
+            Some(("attn_bias", layer)) => Ok(Self::AttentionBias(number(layer)?)),
             Some(("head", place)) => two(place).map(|(layer, head)| Self::Head(layer, head)),
             Some(("neuron", place)) => two(place).map(|(layer, neuron)| Self::Neuron(layer, neuron)),
             None if text == "embedding" => Ok(Self::Embedding),
+            None if text == "norm_bias" => Ok(Self::NormBias),
+            None if text == "output_bias" => Ok(Self::OutputBias),
             _ => Err(bad()),
         }
     }

@@ -294,8 +294,12 @@ fn pushes_hold(fixture: &mut Fixture, reference: &Reference, worst: &mut Worst) 
     worst.hold("difference", found.difference, pass.raw[token] - pass.raw[rival]);
     worst.hold("closure", found.closure_error, 0.0);
     let push = pushes(reference, &pass, token, rival);
-    assert_eq!(found.parts.len(), 2 * family.layers + 1);
-    assert_eq!(found.heads.len(), family.layers * family.heads, "{}", family.name);
+    let shown: f64 = found.parts.iter().map(|part| f64::from(part.logit_difference)).sum();
+    worst.hold("rows", shown as f32, pass.raw[token] - pass.raw[rival]);
+    let biases = usize::from(family.layer_norm);
+    assert_eq!(found.parts.len(), 2 * family.layers + 1 + biases, "{}", family.name);
+    let heads = family.heads + usize::from(family.bias);
+    assert_eq!(found.heads.len(), family.layers * heads, "{}", family.name);
     assert_eq!(found.neurons.len(), if family.experts.is_some() { 0 } else { 20 }, "{}", family.name);
     for part in found.parts.iter().chain(&found.heads).chain(&found.neurons) {
         let theirs = match part.part {
@@ -308,6 +312,9 @@ fn pushes_hold(fixture: &mut Fixture, reference: &Reference, worst: &mut Worst) 
             Component::Neuron(layer, neuron) => {
                 push(&neuron_added(reference, &pass, layer as usize, neuron as usize))
             }
+            Component::AttentionBias(layer) => push(&attention_bias_added(reference, &pass, layer as usize)),
+            Component::NormBias => norm_bias_push(reference, token, rival),
+            Component::OutputBias => panic!("no family here has a bias on its logits"),
             Component::Stream(_) => panic!("a stream is not part of itself"),
         };
         worst.hold(&part.part.to_string(), part.logit_difference, theirs);
@@ -335,6 +342,21 @@ fn head_added(reference: &Reference, pass: &Pass, layer: usize, head: usize) -> 
     let block = &pass.blocks[layer];
     let norm = format!("blk.{layer}.post_attention_norm.weight");
     through(reference, &norm, &block.attention_out, block.heads[head].clone())
+}
+
+/// What the bias of a block's output projection adds to the stream, any norm after attention frozen.
+fn attention_bias_added(reference: &Reference, pass: &Pass, layer: usize) -> Vector {
+    let norm = format!("blk.{layer}.post_attention_norm.weight");
+    let bias = reference.vector(&format!("blk.{layer}.attn_output.bias")).to_vec();
+    through(reference, &norm, &pass.blocks[layer].attention_out, bias)
+}
+
+/// What the final norm's bias pushes.
+fn norm_bias_push(reference: &Reference, token: usize, rival: usize) -> f64 {
+    let (name, bias) = (reference.output_name(), reference.vector("output_norm.bias"));
+    let rows = reference.row(name, token).iter().zip(reference.row(name, rival));
+    let push: f64 = rows.zip(bias).map(|((a, b), bias)| (a - b) * bias).sum();
+    push / reference.family.logit_scale
 }
 
 /// What a neuron adds to the stream, any norm after the feed-forward frozen.

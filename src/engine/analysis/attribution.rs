@@ -38,8 +38,12 @@ pub(crate) fn attribution(
     };
     let bias = |id: TokenId| facts.output_bias.get(id.0 as usize).copied().map_or(0.0, f64::from);
     let difference = logit(token) - logit(rival);
-    let constant = norm.constant(&direction) + f64::from(tail.scale) * (bias(token) - bias(rival));
-    let sum: f64 = parts.iter().map(|part| f64::from(part.logit_difference)).sum::<f64>() + constant;
+    let biases = [
+        (Component::NormBias, norm.constant(&direction)),
+        (Component::OutputBias, f64::from(tail.scale) * (bias(token) - bias(rival))),
+    ];
+    parts.extend(biases.into_iter().filter(|(_, push)| *push != 0.0).map(|(of, push)| part(of, push)));
+    let sum: f64 = parts.iter().map(|part| f64::from(part.logit_difference)).sum();
     Ok(Attribution {
         token,
         rival,
@@ -95,7 +99,7 @@ fn difference(inside: &Inside, token: TokenId, rival: TokenId, scale: f64) -> Re
     Ok(rows.map(|(a, b)| (scale * f64::from(a - b)) as f32).collect())
 }
 
-/// The heads of a block: each one's slice of the output projection's input, through that projection.
+/// The heads of a block, each one's slice of the output projection's input through that projection, and its bias.
 fn heads_of(
     inside: &Inside,
     layer: &LayerCapture,
@@ -110,7 +114,14 @@ fn heads_of(
     };
     let size = layer.z.len() / (inside.facts.heads as usize).max(1);
     let each = pushes.chunks(size).zip(layer.z.chunks(size)).enumerate();
-    Ok(each
+    let mut heads: Vec<AttributionPart> = each
         .map(|(head, (pushes, values))| part(Component::Head(number, head as u32), lens::dot(pushes, values)))
-        .collect())
+        .collect();
+    let bias = format!("blk.{number}.attn_output.bias");
+    if inside.weights.has(&bias) {
+        let bias = inside.weights.vector(&bias).map_err(|error| error.to_string())?;
+        let direction = behind()?.pull_back(pulled);
+        heads.push(part(Component::AttentionBias(number), lens::dot(&direction, &bias)));
+    }
+    Ok(heads)
 }

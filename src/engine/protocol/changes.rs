@@ -20,11 +20,13 @@ pub struct Patch {
     pub text: Vec<TokenId>,
 }
 
-/// What switches a part of the network off; `None` for the embedding and the stream, without which there is nothing.
+/// What switches a part of the network off; `None` for the embedding and the stream, without which there is nothing,
+/// and for a bias alone.
 #[must_use]
 pub fn switched_off(part: Component) -> Option<Intervention> {
     match part {
         Component::Embedding | Component::Stream(_) => None,
+        Component::AttentionBias(_) | Component::NormBias | Component::OutputBias => None,
         Component::Attention(layer) => Some(Intervention::ZeroAttention { layer }),
         Component::Head(layer, head) => Some(Intervention::ZeroHead { layer, head }),
         Component::Ffn(layer) => Some(Intervention::ZeroFfn { layer }),
@@ -32,10 +34,11 @@ pub fn switched_off(part: Component) -> Option<Intervention> {
     }
 }
 
-/// Where a part's values are; `None` for the embedding, which is not computed.
+/// Where a part's values are; `None` for the embedding and biases, which are not computed.
 pub fn site(part: Component) -> Option<HookPoint> {
     match part {
         Component::Embedding => None,
+        Component::AttentionBias(_) | Component::NormBias | Component::OutputBias => None,
         Component::Attention(layer) => Some(HookPoint::Attention { layer }),
         Component::Head(layer, head) => Some(HookPoint::Head { layer, head }),
         Component::Ffn(layer) => Some(HookPoint::Ffn { layer }),

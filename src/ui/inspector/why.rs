@@ -132,5 +132,8 @@ fn short(part: Component) -> String {
         Component::Ffn(layer) => format!("L{layer} ffn"),
         Component::Neuron(layer, neuron) => format!("L{layer} n{neuron}"),
         Component::Stream(layer) => format!("L{layer} stream"),
+        Component::AttentionBias(layer) => format!("L{layer} bias"),
+        Component::NormBias => "norm bias".into(),
+        Component::OutputBias => "output bias".into(),
     }
 }

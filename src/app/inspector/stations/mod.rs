@@ -304,6 +304,9 @@ pub fn named(part: Component) -> String {
         Component::Ffn(layer) => format!("L{layer} feed-forward"),
         Component::Neuron(layer, neuron) => format!("L{layer} neuron {neuron}"),
         Component::Stream(layer) => format!("the residual stream after L{layer}"),
+        Component::AttentionBias(layer) => format!("L{layer} attention's bias"),
+        Component::NormBias => "the final norm's bias".to_owned(),
+        Component::OutputBias => "the output's bias".to_owned(),
     }
 }
 

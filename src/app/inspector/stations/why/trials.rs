@@ -248,7 +248,8 @@ impl App {
                 | Component::Neuron(layer, _)
                 | Component::Stream(layer),
             ) => (Some(layer), None),
-            Some(Component::Embedding) | None => (None, None),
+            Some(Component::AttentionBias(layer)) => (Some(layer), None),
+            Some(Component::Embedding | Component::NormBias | Component::OutputBias) | None => (None, None),
         };
         self.open_at(station, layer, head);
     }
@@ -330,8 +331,9 @@ impl Inspector {
         let Some(picking) = &mut self.why.picking else { return };
         let selected = match picking.part {
             Component::Stream(_) => self.display(view).selected_part(),
-            Component::Embedding => None,
+            Component::Embedding | Component::NormBias | Component::OutputBias => None,
             Component::Attention(layer)
+            | Component::AttentionBias(layer)
             | Component::Head(layer, _)
             | Component::Ffn(layer)
             | Component::Neuron(layer, _) => Some(Component::Stream(layer)),
