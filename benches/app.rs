@@ -24,6 +24,8 @@ const KEYS: usize = 60;
 
 fn main() {
     long_transcript();
+    markdown_frames();
+    streaming_frames();
     let starts: Vec<Duration> = (0..STARTS).map(|_| start_to_first_frame()).collect();
     report("start to first frame", starts, 50.0);
     report("a key while a reply is written", keys_while_writing(), 16.0);
@@ -122,8 +124,65 @@ fn long_transcript() {
     }
 }
 
+/// What a frame costs over chats of Markdown, at the end and in the middle: the aim is that their length does not matter.
+fn markdown_frames() {
+    const MESSAGE: &str = "## A heading\n\nSome **bold** and *slanted* words, `code`, and a [link](https://example.org).\n\n\
+        - one\n- two\n  1. three\n\n| a | b |\n|---|---|\n| 1 | two words |\n\n```rust\nlet x = \"text\"; // so\n```\n\nDone.\n";
+    for messages in [100, 1_000, 10_000, 100_000] {
+        let mut app = chat_of(messages, || vec![Span::Written { text: MESSAGE.into() }]);
+        let theme = theme();
+        let mut cache = Cache::default();
+        let begun = Instant::now();
+        frame(&mut app, &theme, &mut cache);
+        report(&format!("{messages} messages of Markdown: first frame"), vec![begun.elapsed()], 300.0);
+        let frames = (0..KEYS).map(|_| frame(&mut app, &theme, &mut cache)).collect();
+        report(&format!("{messages} messages of Markdown: a frame"), frames, 1.0);
+    }
+}
+
+/// What a frame costs while a reply of 10,000 rows is written: some rows of it come before each.
+fn streaming_frames() {
+    let step =
+        |bytes: &[u8]| Step { id: Some(TokenId(1)), bytes: bytes.to_vec(), rank: 1, ..Step::default() };
+    for (what, line) in [
+        ("paragraphs", "Some **bold** words.\n\n"),
+        ("one list", "- an *item*\n"),
+        ("one block of code", "let x = 1;\n"),
+    ] {
+        let mut app = chat_of(1, || vec![Span::Generated { run: RunId(1), steps: vec![step(b"```rust\n")] }]);
+        let turn = &mut app.talk.chat.turns[0];
+        turn.state = TurnState::Streaming;
+        let Some(Span::Generated { steps, .. }) = turn.spans.first_mut() else { return };
+        if !what.ends_with("code") {
+            steps.clear();
+        }
+        let rows = if what == "paragraphs" { 5_000 } else { 10_000 };
+        steps.extend((0..rows).map(|_| step(line.as_bytes())));
+        let theme = theme();
+        let mut cache = Cache::default();
+        frame(&mut app, &theme, &mut cache);
+        let frames = (0..KEYS).map(|_| {
+            if let Some(Span::Generated { steps, .. }) = app.talk.chat.turns[0].spans.first_mut() {
+                steps.push(step(line.as_bytes()));
+            }
+            frame(&mut app, &theme, &mut cache)
+        });
+        report(&format!("a reply of 10 000 rows, {what}: a frame"), frames.collect(), 4.0);
+    }
+}
+
+/// Draws a screen of 120 × 50; gives the time.
+fn frame(app: &mut App, theme: &Theme, cache: &mut Cache) -> Duration {
+    let screen = Rect::new(0, 0, 120, 50);
+    let mut buf = Buffer::empty(screen);
+    let begun = Instant::now();
+    let (geometry, _) = ui::render(app, theme, cache, screen, &mut buf);
+    let taken = begun.elapsed();
+    app.absorb(geometry);
+    taken
+}
+
 fn long_chat(turns: usize, tokens: usize) -> App {
-    let (mut app, _) = App::new(Config::default(), Keymap::defaults(), 1, (120, 40));
     let step = |index: usize| Step {
         id: Some(TokenId(1)),
         bytes: b" word".to_vec(),
@@ -131,13 +190,19 @@ fn long_chat(turns: usize, tokens: usize) -> App {
         rank: 1,
         ..Step::default()
     };
+    chat_of(turns, || vec![Span::Generated { run: RunId(1), steps: (0..tokens).map(step).collect() }])
+}
+
+/// A chat of so many replies made of these spans.
+fn chat_of(turns: usize, spans: impl Fn() -> Vec<Span>) -> App {
+    let (mut app, _) = App::new(Config::default(), Keymap::defaults(), 1, (120, 50));
     for number in 0..turns {
         let id = TurnId(i64::try_from(number).expect("a small number") + 1);
         app.talk.chat.turns.push(Turn {
             id,
             parent: app.talk.chat.leaf,
             role: Role::Assistant,
-            spans: vec![Span::Generated { run: RunId(1), steps: (0..tokens).map(step).collect() }],
+            spans: spans(),
             state: TurnState::Done,
             deleted: false,
             note: None,

@@ -85,8 +85,8 @@ pub fn for_display(text: &str) -> String {
     shown
 }
 
-/// Text that may leave the app: to the clipboard, a terminal, an export. Keeps lines, tabs and the joiners
-/// that scripts need; shows or drops all else that could act.
+/// Text that may leave the app: to the clipboard, a terminal, an export. Keeps lines, tabs and the characters without a
+/// shape that scripts need; shows or drops all else that could act.
 pub fn for_copy(text: &str) -> String {
     let mut copied = String::with_capacity(text.len());
     let mut marks = 0;
@@ -110,6 +110,7 @@ pub fn for_copy(text: &str) -> String {
             '\t' => copied.push('\t'),
             c if c.is_control() || is_bidi(c) => copied.push_str(&revealed(c)),
             JOINER | NON_JOINER => copied.push(c),
+            c if is_of_script(c) => copied.push(c),
             c if is_formless(c) => {}
             c if c.width() == Some(0) => {
                 marks += 1;
@@ -339,6 +340,12 @@ fn is_formless(c: char) -> bool {
         | '\u{206A}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}')
 }
 
+/// Those of them that scripts are written with: where words end in Khmer and Thai, which way a mark belongs in Hebrew
+/// and Arabic, where a word may be broken.
+fn is_of_script(c: char) -> bool {
+    matches!(c, '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2060}')
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -405,7 +412,8 @@ mod tests {
     fn copies_keep_what_scripts_need_and_disarm_the_rest() {
         assert_eq!(for_copy("می\u{200C}خواهم"), "می\u{200C}خواهم");
         assert_eq!(for_copy("\u{1B}]52;c;x\u{7}\u{202E}\r"), "␛]52;c;x␇⟨U+202E⟩␍");
-        assert_eq!(for_copy("a\u{200B}\u{200F}b"), "ab");
+        assert_eq!(for_copy("ភាសា\u{200B}ខ្មែរ שלום\u{200F}!"), "ភាសា\u{200B}ខ្មែរ שלום\u{200F}!");
+        assert_eq!(for_copy("a\u{FEFF}\u{2066}b\u{206A}"), "a⟨U+2066⟩b");
     }
 
     #[test]
@@ -461,7 +469,8 @@ mod tests {
         fn nothing_that_acts_comes_out(text in nasty()) {
             prop_assert!(!shown(&text).chars().any(acts));
             prop_assert!(!for_display(&text).chars().any(acts));
-            prop_assert!(!for_copy(&text).chars().any(|c| acts(c) && c != '\n' && c != '\t'));
+            let kept = |c| matches!(c, '\n' | '\t') || is_of_script(c);
+            prop_assert!(!for_copy(&text).chars().any(|c| acts(c) && !kept(c)));
         }
 
         #[test]

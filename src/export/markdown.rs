@@ -1,12 +1,13 @@
 //! Markdown: the shown branch, to read.
 //!
-//! Invariant: messages stand as they are, since they are Markdown already; only the lines between them are ours.
+//! Invariant: messages stand as they are, since they are Markdown already; only the lines between them are ours, and the
+//! end of what a message leaves open, so that the next is not part of it.
 
 use std::fmt::Write as _;
 
 use super::{Document, mean_surprisal};
 use crate::chat::{Piece, Role};
-use crate::sanitize;
+use crate::{markdown, sanitize};
 
 pub(super) fn page(document: &Document<'_>) -> String {
     let title = sanitize::for_copy(&document.conversation.head.title).replace('\n', " ");
@@ -23,8 +24,12 @@ pub(super) fn page(document: &Document<'_>) -> String {
         let _ = write!(page, "\n## {speaker}\n\n");
         let pieces = document.conversation.pieces(turn);
         let bytes: Vec<u8> = pieces.iter().flat_map(Piece::bytes).copied().collect();
-        page.push_str(sanitize::for_copy(&String::from_utf8_lossy(&bytes)).trim_end());
+        let text = sanitize::for_copy(&String::from_utf8_lossy(&bytes));
+        page.push_str(text.trim_end());
         page.push('\n');
+        if let Some(end) = markdown::closing(&text) {
+            let _ = writeln!(page, "{end}");
+        }
         if let Some(note) = &turn.note {
             let _ = write!(page, "\n*{}*\n", sanitize::for_copy(note));
         }

@@ -92,6 +92,17 @@ fn markdown_shows_the_shown_branch_with_its_figures() {
 }
 
 #[test]
+fn what_a_message_leaves_open_is_closed_before_the_next() {
+    let mut chat = paris();
+    chat.conversation.turns[0].spans = vec![Span::Written { text: "Why?\n\n~~~~rust\nfn main() {".into() }];
+    let page = chat.document().export(Format::Markdown);
+    assert!(
+        page.starts_with("# Capitals\n\n## You\n\nWhy?\n\n~~~~rust\nfn main() {\n~~~~\n\n## tiny\n"),
+        "{page}"
+    );
+}
+
+#[test]
 fn json_lines_hold_every_turn_and_branch_with_its_tokens() {
     let text = paris().document().export(Format::JsonLines);
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -4,6 +4,7 @@
 //! Invariants: nothing is redrawn unless state changed, and at most `frame_rate` times a second; idle means
 //! that no timer runs; the terminal is given back on every way out.
 
+mod backend;
 mod clipboard;
 mod effects;
 mod heads;

@@ -17,8 +17,8 @@ use crossterm::terminal::{
 };
 use crossterm::{cursor, execute, queue};
 use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
 
+use super::backend::Placed;
 use super::native;
 
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -27,7 +27,7 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 const ALTERNATE_SCROLL_OFF: &str = "\x1b[?1007l";
 
 /// ratatui's terminal over a buffered standard output.
-pub type Screen = Terminal<CrosstermBackend<io::BufWriter<Stdout>>>;
+pub type Screen = Terminal<Placed<io::BufWriter<Stdout>>>;
 
 /// Takes the terminal and gives a screen to draw on.
 ///
@@ -38,7 +38,7 @@ pub fn take(mouse: bool) -> io::Result<Screen> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
     enter(mouse)?;
-    Terminal::new(CrosstermBackend::new(io::BufWriter::with_capacity(1 << 16, io::stdout())))
+    Terminal::new(Placed::new(io::BufWriter::with_capacity(1 << 16, io::stdout())))
 }
 
 fn enter(mouse: bool) -> io::Result<()> {

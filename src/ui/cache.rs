@@ -4,7 +4,7 @@
 //! that is being written only the last block and what is new is laid out, and only new tokens are gathered. Tokens are
 //! gathered only of messages that come into view. The runtime owns the cache.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::app::{App, InkPlace};
@@ -22,10 +22,73 @@ pub struct Cache {
     texts: HashMap<TurnId, Text>,
     marks: HashMap<TurnId, Marked>,
     ink: Option<(InkKey, Rc<Places>)>,
-    /// Where each turn stands in the chat's list, as of the last look.
-    places: HashMap<TurnId, usize>,
+    /// The shown branch, for a leaf and a number of turns.
+    path: Option<((Option<TurnId>, usize), Rc<Path>)>,
     colours: Colours,
     walked: usize,
+}
+
+/// A branch: where its turns stand in the chat's list, and each turn's place on it.
+#[derive(Debug, Default)]
+struct Path {
+    places: Vec<usize>,
+    index: HashMap<TurnId, usize>,
+}
+
+impl Path {
+    /// Unlike [`Conversation::branch`], linear in its length.
+    fn of(chat: &Conversation) -> Self {
+        let at: HashMap<TurnId, usize> =
+            chat.turns.iter().enumerate().map(|(at, turn)| (turn.id, at)).collect();
+        let mut places = Vec::new();
+        let mut next = chat.leaf;
+        while let Some(place) = next.and_then(|id| at.get(&id).copied()) {
+            if places.len() > chat.turns.len() {
+                break; // a damaged tree must not hang the app
+            }
+            next = chat.turns[place].parent;
+            places.push(place);
+        }
+        places.retain(|place| !chat.turns[*place].deleted);
+        places.reverse();
+        let index = places.iter().enumerate().map(|(index, place)| (chat.turns[*place].id, index)).collect();
+        Self { places, index }
+    }
+}
+
+/// The shown branch.
+pub struct Branch<'a> {
+    turns: &'a [Turn],
+    system: Option<&'a Turn>,
+    path: Rc<Path>,
+}
+
+impl<'a> Branch<'a> {
+    /// How many messages it has.
+    pub fn len(&self) -> usize {
+        self.path.places.len() + usize::from(self.system.is_some())
+    }
+
+    /// A message by its place.
+    pub fn get(&self, index: usize) -> Option<&'a Turn> {
+        match (self.system, index.checked_sub(usize::from(self.system.is_some()))) {
+            (system, None) => system,
+            (_, Some(index)) => self.path.places.get(index).map(|place| &self.turns[*place]),
+        }
+    }
+
+    /// The place of a message.
+    pub fn position(&self, id: TurnId) -> Option<usize> {
+        if self.system.is_some_and(|system| system.id == id) {
+            return Some(0);
+        }
+        self.path.index.get(&id).map(|index| index + usize::from(self.system.is_some()))
+    }
+
+    /// All messages.
+    pub fn all(&self) -> Vec<&'a Turn> {
+        (0..self.len()).filter_map(|index| self.get(index)).collect()
+    }
 }
 
 /// Coloured stretches by message.
@@ -57,32 +120,29 @@ impl Cache {
         Self { colours: Colours::aside(wake), ..Self::default() }
     }
 
-    /// The shown branch without deleted turns, first turn first. Unlike [`Conversation::branch`], linear in
-    /// its length.
-    pub fn branch<'a>(&mut self, chat: &'a Conversation) -> Vec<&'a Turn> {
+    /// The shown branch without deleted turns, first turn first, below the system prompt where that is shown. Walked
+    /// again when the chat has another leaf or more turns.
+    pub fn branch<'a>(&mut self, chat: &'a Conversation, system: Option<&'a Turn>) -> Branch<'a> {
         if self.chat != Some(chat.head.id) {
             let colours = std::mem::take(&mut self.colours);
             *self = Self { chat: Some(chat.head.id), colours, ..Self::default() };
         }
-        let known = |places: &HashMap<_, _>, id| {
-            places.get(&id).and_then(|at: &usize| chat.turns.get(*at)).filter(|turn| turn.id == id)
-        };
-        let mut path = Vec::new();
-        let mut next = chat.leaf;
-        while let Some(id) = next {
-            if path.len() > chat.turns.len() {
-                break; // a damaged tree must not hang the app
-            }
-            if known(&self.places, id).is_none() {
-                self.places = chat.turns.iter().enumerate().map(|(at, turn)| (turn.id, at)).collect();
-            }
-            let Some(turn) = known(&self.places, id) else { break };
-            next = turn.parent;
-            path.push(turn);
+        let key = (chat.leaf, chat.turns.len());
+        if self.path.as_ref().is_none_or(|(known, _)| *known != key) {
+            self.path = Some((key, Rc::new(Path::of(chat))));
         }
-        path.retain(|turn| !turn.deleted);
-        path.reverse();
-        path
+        let path = self.path.as_ref().map(|(_, path)| Rc::clone(path)).unwrap_or_default();
+        Branch { turns: &chat.turns, system: system.filter(|_| !path.places.is_empty()), path }
+    }
+
+    /// Lets go of laid out texts that are far from what is in view, once there are many.
+    pub fn keep(&mut self, near: &[TurnId]) {
+        const MOST: usize = 400;
+        if self.texts.len() > MOST + near.len() {
+            let near: HashSet<TurnId> = near.iter().copied().collect();
+            self.texts.retain(|turn, text| near.contains(turn) || text.body.is_growing());
+            self.marks.retain(|turn, marks| near.contains(turn) || marks.growing);
+        }
     }
 
     /// The turn's text, laid out at this width.
@@ -267,9 +327,9 @@ mod tests {
         let second = testing::user(&mut app, "two");
         let mut cache = Cache::default();
         let ids = |turns: Vec<&Turn>| turns.iter().map(|turn| turn.id).collect::<Vec<_>>();
-        assert_eq!(ids(cache.branch(&app.talk.chat)), [first, second]);
+        assert_eq!(ids(cache.branch(&app.talk.chat, None).all()), [first, second]);
         app.talk.chat.turn_mut(first).unwrap().deleted = true;
         let third = testing::user(&mut app, "three");
-        assert_eq!(ids(cache.branch(&app.talk.chat)), [second, third]);
+        assert_eq!(ids(cache.branch(&app.talk.chat, None).all()), [second, third]);
     }
 }

@@ -21,10 +21,10 @@ use ratatui::style::Style;
 use crate::app::{App, Area, Colouring, Focus, Scroll, TokenCursor};
 use crate::chat::{Role as Speaker, TurnId, TurnState};
 use crate::theme::{Role, Theme};
-use crate::ui::cache::Cache;
+use crate::ui::cache::{Branch, Cache};
 use crate::ui::marks::Marks;
 use crate::ui::{shade, text};
-use blocks::{Block, Part};
+use blocks::{Block, Blocks, Part, Wanted};
 use pointer::Pointer;
 
 /// The text is at most this wide, cells.
@@ -52,10 +52,7 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
     let area = area.intersection(buf.area);
     let view_rows = area.height;
     cache.take_colours();
-    let mut branch = cache.branch(&app.talk.chat);
-    if !branch.is_empty() {
-        branch.splice(0..0, &app.talk.system);
-    }
+    let branch = cache.branch(&app.talk.chat, app.talk.system.as_ref());
     if area.width < 3 || area.height == 0 {
         return TranscriptGeometry {
             scroll: app.transcript.scroll,
@@ -65,23 +62,30 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
     }
     let waiting = app.talk.queued.as_ref().filter(|queued| queued.chat == app.talk.chat.head.id);
     let waiting = waiting.and_then(|queued| queued.text.as_deref());
-    if branch.is_empty() && waiting.is_none() {
+    if branch.len() == 0 && waiting.is_none() {
         empty::draw(app, theme, area, buf);
         return TranscriptGeometry { view_rows, ..TranscriptGeometry::default() };
     }
     let width = (area.width - 2).min(MEASURE);
-    let read = ink::Ink::of(app, cache, &branch);
+    let read = app.ink().is_some().then(|| branch.all());
+    let read = read.and_then(|branch| ink::Ink::of(app, cache, &branch));
     // Where there are no fills, the levels stand in a row under the text.
     let coloured = app.overlays.dock() || read.is_some() || app.transcript.colouring != Colouring::Off;
     let levels = coloured && !theme.has_fills();
     let deep = 1 + usize::from(levels);
-    let blocks = blocks::of(app, cache, &branch, waiting, (width, deep));
+    let aim = Aim::of(app, &branch);
+    let rows = usize::from(area.height);
+    // Beyond these, messages below the view are counted by guess.
+    let rows_near = rows * 2 + aim.moved + 200;
+    let wanted = Wanted { around: aim.around, rows: rows_near, waiting, width, deep };
+    let near = blocks::around(app, cache, &branch, &wanted);
     let found = app.transcript.find.as_ref().and_then(|find| find.matches.get(find.current));
     let looked_for = [app.transcript.cursor.map(|at| at.turn), found.map(|(turn, _)| *turn)];
-    for turn in branch.iter().filter(|turn| looked_for.contains(&Some(turn.id))) {
+    for turn in looked_for.into_iter().flatten().filter_map(|id| branch.get(branch.position(id)?)) {
         cache.mark(app, turn);
     }
-    let view = View::of(app, cache, &blocks, usize::from(area.height));
+    let view = View::of(app, cache, &near, &aim, rows);
+    let blocks = &near.list;
     let in_view: Vec<&Block> = blocks.iter().filter(|block| view.shows(block)).collect();
     for turn in in_view.iter().filter_map(|block| block.turn) {
         cache.mark(app, turn);
@@ -100,14 +104,48 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
     TranscriptGeometry {
         scroll: view.scroll,
         view_rows,
-        total_rows: view.total,
-        rows_below: view.total.saturating_sub(view.top + view.rows),
+        total_rows: view.total + 3 * (near.above + near.below),
+        // Messages that are not laid out count as their speaker, a row and a blank one.
+        rows_below: view.total.saturating_sub(view.top + view.rows) + 3 * near.below,
         turns,
         tokens,
     }
 }
 
-/// Which rows of the transcript are in view.
+/// Around which message there will be something in view.
+struct Aim {
+    /// Its place on the branch.
+    around: usize,
+    /// The place of the message that the view is anchored to; `None` for the end.
+    anchor: Option<usize>,
+    /// How many rows the view may be from the message.
+    moved: usize,
+}
+
+impl Aim {
+    fn of(app: &App, branch: &Branch<'_>) -> Self {
+        let last = branch.len().saturating_sub(1);
+        let (anchor, moved) = match app.transcript.scroll {
+            Scroll::Bottom => (None, 0),
+            // An anchor that is gone (or was never known) moves from the end.
+            Scroll::Anchor { turn, moved, .. } => (branch.position(turn), moved.unsigned_abs() as usize),
+        };
+        let revealed = Some(()).filter(|()| reveals(app)).and_then(|()| {
+            let found = app.transcript.find.as_ref().and_then(|find| find.matches.get(find.current));
+            let turn = found.map(|(turn, _)| *turn).or(app.transcript.selected)?;
+            branch.position(turn)
+        });
+        Self { around: revealed.or(anchor).unwrap_or(last), anchor, moved: moved.min(10_000) }
+    }
+}
+
+/// Whether something is to be brought into view. A growing reply must not push the cursor out of it.
+fn reveals(app: &App) -> bool {
+    let follows = app.transcript.cursor.is_some() && app.transcript.scroll == Scroll::Bottom;
+    app.transcript.reveal || follows
+}
+
+/// Which rows of those that are laid out are in view.
 struct View {
     top: usize,
     rows: usize,
@@ -116,7 +154,8 @@ struct View {
 }
 
 impl View {
-    fn of(app: &App, cache: &Cache, blocks: &[Block], rows: usize) -> Self {
+    fn of(app: &App, cache: &Cache, near: &Blocks, aim: &Aim, rows: usize) -> Self {
+        let blocks = &near.list;
         // The blank row under the last message is no text to scroll to.
         let total = blocks.last().map_or(0, |block| block.start + block.rows() - 1);
         let last_top = total.saturating_sub(rows);
@@ -124,20 +163,19 @@ impl View {
             Scroll::Bottom => last_top,
             Scroll::Anchor { turn, row, moved } => {
                 let block = blocks.iter().find(|block| block.turn.is_some_and(|other| other.id == turn));
-                // An anchor that is gone (or was never known) moves from the end.
-                let from = block.map_or(last_top, |block| block.start + block.row_of(row, cache));
+                let far = if aim.anchor.is_some_and(|anchor| anchor < near.above) { 0 } else { last_top };
+                let from = block.map_or(far, |block| block.start + block.row_of(row, cache));
                 from.saturating_add_signed(moved as isize)
             }
         };
         let mut top = wanted.min(last_top);
-        // A growing reply must not push the cursor out of view.
-        let follows = app.transcript.cursor.is_some() && app.transcript.scroll == Scroll::Bottom;
-        if (app.transcript.reveal || follows)
+        if reveals(app)
             && let Some((first, last)) = wanted_rows(app, cache, blocks)
         {
             top = top.max((last + 1).saturating_sub(rows)).min(first).min(last_top);
         }
-        let scroll = if top == last_top { Scroll::Bottom } else { anchor(blocks, cache, top) };
+        let scroll =
+            if top == last_top && near.below == 0 { Scroll::Bottom } else { anchor(blocks, cache, top) };
         Self { top, rows, total, scroll }
     }
 

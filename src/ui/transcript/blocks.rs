@@ -6,7 +6,7 @@
 use crate::app::{App, Phase};
 use crate::chat::{StopReason, Turn, TurnState};
 use crate::theme::Role;
-use crate::ui::cache::Cache;
+use crate::ui::cache::{Branch, Cache};
 use crate::ui::text::Lines;
 
 /// One message.
@@ -41,38 +41,86 @@ pub(super) enum Part {
     Blank,
 }
 
-/// The branch as blocks, and a message that waits below it.
-pub(super) fn of<'a>(
+/// The messages around what is in view as blocks, and a message that waits below the last.
+pub(super) struct Blocks<'a> {
+    pub list: Vec<Block<'a>>,
+    /// Messages above the first, and below the last.
+    pub above: usize,
+    pub below: usize,
+}
+
+/// What the blocks are laid out for.
+pub(super) struct Wanted<'w> {
+    /// The message that is in view for sure.
+    pub around: usize,
+    /// So many rows are needed above it and below it.
+    pub rows: usize,
+    /// A message that waits to be sent.
+    pub waiting: Option<&'w str>,
+    pub width: u16,
+    /// Rows of the screen that a row of text takes.
+    pub deep: usize,
+}
+
+/// Lays out messages from one on, up and down, until there are rows enough.
+pub(super) fn around<'a>(
     app: &App,
     cache: &mut Cache,
-    branch: &[&'a Turn],
-    waiting: Option<&str>,
-    (width, deep): (u16, usize),
-) -> Vec<Block<'a>> {
-    let mut blocks = Vec::with_capacity(branch.len() + 1);
-    let mut start = 0;
-    for turn in branch {
-        let revision = app.out.revisions.get(&turn.id).copied().unwrap_or(0);
-        let lines = cache.lay(app, turn, revision, width);
-        let status = status(app, turn);
-        let text_rows = match (turn.state, lines.bytes()) {
-            (TurnState::Streaming, 0) => usize::from(status.is_none()),
-            (TurnState::Streaming, _) => lines.rows(),
-            (_, 0) => usize::from(app.transcript.cursor.is_some_and(|at| at.turn == turn.id)),
-            _ => lines.shown_rows(),
-        };
-        let text_rows = text_rows * deep;
-        let block = Block { turn: Some(turn), start, text_rows, deep, status, note: note(app, turn, width) };
-        start += block.rows();
-        blocks.push(block);
+    branch: &Branch<'a>,
+    wanted: &Wanted<'_>,
+) -> Blocks<'a> {
+    let around = wanted.around.min(branch.len().saturating_sub(1));
+    let mut lay = |index: usize| Some(block(app, cache, branch.get(index)?, wanted));
+    let mut list = Vec::new();
+    let (mut above, mut rows) = (around, 0);
+    while rows < wanted.rows
+        && let Some(before) = above.checked_sub(1)
+        && let Some(block) = lay(before)
+    {
+        rows += block.rows();
+        list.push(block);
+        above = before;
     }
-    if let Some(text) = waiting {
+    list.reverse();
+    let (mut next, mut rows) = (around, 0);
+    while rows < wanted.rows
+        && let Some(block) = lay(next)
+    {
+        // The message itself may begin far above.
+        rows += if next == around { 0 } else { block.rows() };
+        list.push(block);
+        next += 1;
+    }
+    let below = branch.len() - next;
+    if let Some(text) = wanted.waiting.filter(|_| below == 0) {
         let first = text.lines().next().unwrap_or_default();
         let words = format!("{first}   (sent when this reply is done)");
-        let note = Note { lines: Lines::of(words.as_bytes(), width), role: Role::Muted };
-        blocks.push(Block { turn: None, start, text_rows: 0, deep, status: None, note: Some(note) });
+        let note = Note { lines: Lines::of(words.as_bytes(), wanted.width), role: Role::Muted };
+        let deep = wanted.deep;
+        list.push(Block { turn: None, start: 0, text_rows: 0, deep, status: None, note: Some(note) });
     }
-    blocks
+    let mut start = 0;
+    for block in &mut list {
+        block.start = start;
+        start += block.rows();
+    }
+    let near: Vec<_> = list.iter().filter_map(|block| Some(block.turn?.id)).collect();
+    cache.keep(&near);
+    Blocks { list, above, below }
+}
+
+fn block<'a>(app: &App, cache: &mut Cache, turn: &'a Turn, wanted: &Wanted<'_>) -> Block<'a> {
+    let revision = app.out.revisions.get(&turn.id).copied().unwrap_or(0);
+    let body = cache.lay(app, turn, revision, wanted.width);
+    let status = status(app, turn);
+    let text_rows = match (turn.state, body.bytes()) {
+        (TurnState::Streaming, 0) => usize::from(status.is_none()),
+        (TurnState::Streaming, _) => body.rows(),
+        (_, 0) => usize::from(app.transcript.cursor.is_some_and(|at| at.turn == turn.id)),
+        _ => body.shown_rows(),
+    };
+    let (deep, note) = (wanted.deep, note(app, turn, wanted.width));
+    Block { turn: Some(turn), start: 0, text_rows: text_rows * deep, deep, status, note }
 }
 
 impl Block<'_> {
