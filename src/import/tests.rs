@@ -1,5 +1,7 @@
 //! Each program's form, by small files of its shape.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::*;
@@ -138,7 +140,7 @@ fn an_export_of_0_1_comes_back_whole() {
     let document = crate::export::Document {
         conversation: &found.conversation,
         runs: &runs,
-        vocabularies: &Default::default(),
+        vocabularies: &BTreeMap::default(),
     };
     let after: Value = serde_json::from_str(&document.export(crate::export::Format::Json)).unwrap();
     assert_eq!(after["turns"].as_array().unwrap().len(), before["turns"].as_array().unwrap().len());

@@ -19,7 +19,7 @@ use super::{Command, Event, read, search, write};
 fn patience(place: &Place) -> Duration {
     match place {
         Place::File(..) => Duration::from_millis(300),
-        Place::Memory(_) => Duration::from_secs(60),
+        Place::Memory(_) => Duration::from_mins(1),
     }
 }
 

@@ -25,8 +25,11 @@ pub struct Patch {
 #[must_use]
 pub fn switched_off(part: Component) -> Option<Intervention> {
     match part {
-        Component::Embedding | Component::Stream(_) => None,
-        Component::AttentionBias(_) | Component::NormBias | Component::OutputBias => None,
+        Component::Embedding
+        | Component::Stream(_)
+        | Component::AttentionBias(_)
+        | Component::NormBias
+        | Component::OutputBias => None,
         Component::Attention(layer) => Some(Intervention::ZeroAttention { layer }),
         Component::Head(layer, head) => Some(Intervention::ZeroHead { layer, head }),
         Component::Ffn(layer) => Some(Intervention::ZeroFfn { layer }),
@@ -37,8 +40,9 @@ pub fn switched_off(part: Component) -> Option<Intervention> {
 /// Where a part's values are; `None` for the embedding and biases, which are not computed.
 pub fn site(part: Component) -> Option<HookPoint> {
     match part {
-        Component::Embedding => None,
-        Component::AttentionBias(_) | Component::NormBias | Component::OutputBias => None,
+        Component::Embedding | Component::AttentionBias(_) | Component::NormBias | Component::OutputBias => {
+            None
+        }
         Component::Attention(layer) => Some(HookPoint::Attention { layer }),
         Component::Head(layer, head) => Some(HookPoint::Head { layer, head }),
         Component::Ffn(layer) => Some(HookPoint::Ffn { layer }),

@@ -80,8 +80,9 @@ fn everything() -> Plan {
 fn values(captured: &Captured, part: Component, heads: u32) -> Option<Vec<f32>> {
     let layer = |number: u32| captured.layers.get(number as usize);
     match part {
-        Component::Embedding => None,
-        Component::AttentionBias(_) | Component::NormBias | Component::OutputBias => None,
+        Component::Embedding | Component::AttentionBias(_) | Component::NormBias | Component::OutputBias => {
+            None
+        }
         Component::Attention(number) => Some(layer(number)?.attn_out.clone()),
         Component::Ffn(number) => Some(layer(number)?.ffn_out.clone()),
         Component::Stream(number) => Some(layer(number)?.resid_post.clone()),

@@ -246,9 +246,9 @@ impl App {
                 Component::Attention(layer)
                 | Component::Ffn(layer)
                 | Component::Neuron(layer, _)
-                | Component::Stream(layer),
+                | Component::Stream(layer)
+                | Component::AttentionBias(layer),
             ) => (Some(layer), None),
-            Some(Component::AttentionBias(layer)) => (Some(layer), None),
             Some(Component::Embedding | Component::NormBias | Component::OutputBias) | None => (None, None),
         };
         self.open_at(station, layer, head);
