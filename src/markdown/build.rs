@@ -12,8 +12,8 @@ use crate::sanitize::{self, Kind};
 /// What stands before each row of a block.
 #[derive(Clone, Debug)]
 pub(super) enum Container {
-    /// A quote, with the tone of its bar.
-    Quote(Tone),
+    /// A quote, with the tone of its bar, and whether a row of it stands already.
+    Quote { tone: Tone, begun: bool },
     /// An item or a footnote: a mark before its first row, as many blanks before the others.
     Item {
         /// The mark with the blank behind it.
@@ -29,7 +29,7 @@ pub(super) enum Container {
 impl Container {
     fn width(&self) -> u16 {
         match self {
-            Self::Quote(_) => 2,
+            Self::Quote { .. } => 2,
             Self::Item { mark, .. } => sanitize::cell_width(mark) as u16,
         }
     }
@@ -193,7 +193,10 @@ impl<'a> Builder<'a> {
         for container in &mut containers {
             let fits = self.used + container.width() <= most;
             match container {
-                Container::Quote(tone) if fits => self.decorate("│ ", Look::of(*tone)),
+                Container::Quote { tone, begun } if fits && (*begun || !blank) => {
+                    *begun = true;
+                    self.decorate("│ ", Look::of(*tone));
+                }
                 Container::Item { mark, source, look, begun } if !*begun && !blank => {
                     *begun = true;
                     self.cover(source.start);

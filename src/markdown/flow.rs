@@ -317,7 +317,7 @@ impl<'a> Flow<'a, '_> {
             Some(BlockQuoteKind::Caution) => ("Caution", Tone::Caution),
         };
         let deep = self.builder.containers.len() < MOST_DEEP;
-        let quote = Container::Quote(tone);
+        let quote = Container::Quote { tone, begun: false };
         let none = Container::Item { mark: String::new(), source: 0..0, look: Look::default(), begun: true };
         self.builder.containers.push(if deep { quote } else { none });
         if title.is_empty() {

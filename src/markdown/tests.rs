@@ -42,6 +42,7 @@ fn blocks_are_laid_out_as_they_read() {
     check("1. a\n1. b\n   more\n1. c", 40, &["1. a", "2. b", "   more", "3. c"]);
     check("- [ ] to do\n- [x] done\n1. [x] n", 40, &["☐ to do", "☑ done", "1. ☑ n"]);
     check("> quoted words here\n> more\n>\n> end", 12, &["│ quoted", "│ words here", "│ more", "│", "│ end"]);
+    check("a\n\n> b\n>\n> > c\n\nd", 40, &["a", "", "│ b", "│", "│ │ c", "", "d"]);
     check("> [!WARNING]\n> hot", 40, &["│ Warning", "│ hot"]);
     check("a\n\n---\n\nb", 6, &["a", "", "──────", "", "b"]);
     check("so:\n```py\nx = 1\n\ny\n```\nend", 40, &["so:", "py", "x = 1", "", "y", "end"]);

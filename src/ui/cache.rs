@@ -23,10 +23,13 @@ pub struct Cache {
     marks: HashMap<TurnId, Marked>,
     ink: Option<(InkKey, Rc<Places>)>,
     /// The shown branch, for a leaf and a number of turns.
-    path: Option<((Option<TurnId>, usize), Rc<Path>)>,
+    path: Option<(PathKey, Rc<Path>)>,
     colours: Colours,
     walked: usize,
 }
+
+/// What a walked branch holds for: the leaf and the number of turns.
+type PathKey = (Option<TurnId>, usize);
 
 /// A branch: where its turns stand in the chat's list, and each turn's place on it.
 #[derive(Debug, Default)]
@@ -57,7 +60,7 @@ impl Path {
 }
 
 /// The shown branch.
-pub struct Branch<'a> {
+pub(crate) struct Branch<'a> {
     turns: &'a [Turn],
     system: Option<&'a Turn>,
     path: Rc<Path>,
@@ -122,7 +125,7 @@ impl Cache {
 
     /// The shown branch without deleted turns, first turn first, below the system prompt where that is shown. Walked
     /// again when the chat has another leaf or more turns.
-    pub fn branch<'a>(&mut self, chat: &'a Conversation, system: Option<&'a Turn>) -> Branch<'a> {
+    pub(crate) fn branch<'a>(&mut self, chat: &'a Conversation, system: Option<&'a Turn>) -> Branch<'a> {
         if self.chat != Some(chat.head.id) {
             let colours = std::mem::take(&mut self.colours);
             *self = Self { chat: Some(chat.head.id), colours, ..Self::default() };
