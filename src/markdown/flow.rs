@@ -121,7 +121,7 @@ impl<'a> Flow<'a, '_> {
             },
             Event::Html(text) => self.code_line(&text, range),
             Event::Code(text) => {
-                let look = self.look().toned(Tone::Code);
+                let look = self.look().toned(Tone::Code).with(Look::IN_LINE);
                 self.open_leaf(range.start);
                 self.put_text(&text, range, look);
             }

@@ -58,6 +58,8 @@ impl Look {
     pub const STRUCK: u8 = 4;
     /// Underlined: the first heading.
     pub const UNDERLINED: u8 = 8;
+    /// Code inside a line of text.
+    pub const IN_LINE: u8 = 16;
 
     /// A look without faces.
     #[must_use]

@@ -326,6 +326,9 @@ impl Painter<'_> {
             self.tokens.extend(tokens_of_row(turn.id, body, marks, row, (x, y), part));
         }
         let muted = self.theme.style(Role::Muted);
+        if let Some(fill) = body.fill(row).filter(|fill| *fill < self.width && !self.theme.has_fills()) {
+            text::put(self.buf, x + fill - 1, y, self.theme.symbols.vertical, 1, muted);
+        }
         if part.more {
             text::put(self.buf, x + self.width, y, "›", 1, muted);
         }

@@ -1,6 +1,6 @@
 //! How Markdown looks in a theme, and how rows that are longer than the pane are shown in part.
 //!
-//! Invariant: without colours nothing is told by colour alone; code is bold in a line and indented by its block.
+//! Invariant: without fills nothing is told by colour alone; code is bold in a line, and its blocks have a bar.
 
 use ratatui::style::{Modifier, Style};
 
@@ -27,7 +27,8 @@ pub(super) fn style(theme: &Theme, plain: Style, look: Look) -> Style {
     };
     let fill = Style { bg: theme.style(Role::Code).bg, ..Style::new() };
     let style = if look.is_code() { style.patch(fill) } else { style };
-    let bare_code = look.tone == Tone::Code && !theme.has_fills();
+    let tells = look.has(Look::IN_LINE) || look.tone == Tone::Keyword;
+    let bare_code = tells && !theme.has_fills();
     let faces = [
         (look.has(Look::STRONG) || bare_code, Modifier::BOLD),
         (look.has(Look::EMPHASIS), Modifier::ITALIC),

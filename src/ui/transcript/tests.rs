@@ -502,6 +502,18 @@ fn a_reply_is_drawn_as_markdown_and_what_a_user_typed_as_typed() {
 }
 
 #[test]
+fn without_fills_code_has_a_bar_and_is_bold_in_a_line() {
+    let mut app = app();
+    reply(&mut app, &["a `b`\n```rust\nlet x;\n```\n- c\n  ```\n  d\n  ```"]);
+    let mut buf = buffer(40, 8);
+    let bare = crate::ui::testing::design::bare_theme();
+    draw(&app, &bare, &mut Cache::default(), buf.area, &mut buf);
+    assert_eq!(rows(&buf)[1..6], [" a b", "|rust", "|let x;", " • c", "  |d"]);
+    let bold = |x: u16, y: u16| buf[(x, y)].modifier.contains(ratatui::style::Modifier::BOLD);
+    assert_eq!([bold(1, 1), bold(3, 1), bold(1, 3), bold(5, 3)], [false, true, true, false]);
+}
+
+#[test]
 fn the_cursor_finds_tokens_inside_markdown_and_those_that_are_not_shown() {
     let mut app = app();
     let turn = reply(&mut app, &["It is ", "**", "Pa", "ris", "**", "."]);
