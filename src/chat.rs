@@ -240,19 +240,22 @@ impl Conversation {
     /// The shown branch, first turn first.
     #[must_use]
     pub fn branch(&self) -> Vec<&Turn> {
-        let mut path = Vec::new();
-        let mut next = self.leaf;
-        let mut place = self.turns.len();
-        while let Some(at) = next.and_then(|id| self.place_before(place, id)) {
-            if path.len() > self.turns.len() {
-                break; // a damaged tree must not hang the app
-            }
-            place = at;
-            next = self.turns[at].parent;
-            path.push(&self.turns[at]);
-        }
+        let mut path: Vec<&Turn> = self.upwards().collect();
         path.reverse();
         path
+    }
+
+    /// The shown branch from its last turn on, for what is near the end.
+    pub fn upwards(&self) -> impl Iterator<Item = &Turn> {
+        // A damaged tree must not hang the app.
+        let mut left = self.turns.len() + 1;
+        let (mut next, mut place) = (self.leaf, self.turns.len());
+        std::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            place = self.place_before(place, next?)?;
+            next = self.turns[place].parent;
+            Some(&self.turns[place])
+        })
     }
 
     /// Where a turn stands, looked for from a place backwards first: a parent is older than its children, so

@@ -157,8 +157,7 @@ pub fn speed(app: &App) -> Option<f32> {
     if let Some(speed) = app.talk.run.as_ref().and_then(ActiveRun::speed) {
         return Some(speed);
     }
-    let branch = app.talk.chat.branch();
-    let last = branch.iter().rev().find(|turn| turn.role == Speaker::Assistant)?;
+    let last = app.talk.chat.upwards().find(|turn| turn.role == Speaker::Assistant)?;
     let run = last.spans.iter().rev().find_map(|span| match span {
         Span::Generated { run, .. } => Some(run),
         Span::Written { .. } | Span::Kept { .. } => None,
