@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::FetchError;
 #[cfg(feature = "remote")]
-pub use remote::{Remote, Token};
+pub use remote::Remote;
 
 use super::{FetchEvent, ModelsFolder};
 use crate::model_entry::{ModelEntry, Source};
