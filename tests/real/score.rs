@@ -402,16 +402,26 @@ fn a_path_that_ends_ends_with_the_models_own_end() {
 }
 
 #[test]
-fn four_paths_six_deep_come_within_a_second() {
+fn four_paths_six_deep_cost_less_than_as_many_tokens_of_a_reply() {
     let mut fixture = smollm();
     let ids = fixture.ids(&text("english.txt"));
     fixture.reply(&ids, 4);
-    let started = Instant::now();
-    let looked = fixture.look_ahead(&ids, 4, 6).unwrap();
-    let took = started.elapsed();
-    println!("a beam of 4, 6 deep: {took:?}, {} tokens", looked.decoded);
-    assert_eq!(looked.decoded, 1 + 5 * 4);
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    let timed = |work: &mut dyn FnMut()| {
+        let started = Instant::now();
+        work();
+        started.elapsed()
+    };
+    let mut decoded = 0;
+    // The better of three, side by side, since the machine may be busy.
+    let ratio = (0..3).map(|_| {
+        let beam = timed(&mut || decoded = fixture.look_ahead(&ids, 4, 6).unwrap().decoded);
+        let reply = timed(&mut || drop(fixture.reply(&ids, 21)));
+        beam.as_secs_f64() / reply.as_secs_f64()
+    });
+    let ratio = ratio.fold(f64::INFINITY, f64::min);
+    println!("a beam of 4, 6 deep: {ratio:.2} of a reply as long, {decoded} tokens");
+    assert_eq!(decoded, 1 + 5 * 4);
+    assert!(ratio < 1.0, "{ratio}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Tokens through the model, and the KV cache they leave behind.
 //!
-//! Invariant: [`Session::cached`] names exactly the tokens whose keys and values are in the cache's sequence
+//! Invariant: `Session::cached` names exactly the tokens whose keys and values are in the cache's sequence
 //! 0, also after a cancelled or failed batch; so the next prompt decodes only what differs. Sequences beside
 //! it are `lane`'s. What uses a session is not known here.
 
