@@ -114,7 +114,38 @@ pub struct Turn {
     pub created_ms: i64,
 }
 
+/// A title for a chat: the first line of its first message, at most 60 characters.
+#[must_use]
+pub fn title_of(message: &str) -> String {
+    /// Longest title made of a first message, characters.
+    const TITLE: usize = 60;
+    let line = message.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let line: String = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line: String = line.chars().filter(|c| !c.is_control()).collect();
+    if line.chars().count() <= TITLE {
+        return line;
+    }
+    let cut: String = line.chars().take(TITLE - 1).collect();
+    format!("{}…", cut.trim_end())
+}
+
 impl Turn {
+    /// A finished turn that says nothing yet.
+    #[must_use]
+    pub fn new(id: TurnId, parent: Option<TurnId>, role: Role, created_ms: i64) -> Self {
+        Self {
+            id,
+            parent,
+            role,
+            spans: Vec::new(),
+            state: TurnState::Done,
+            deleted: false,
+            note: None,
+            model: None,
+            created_ms,
+        }
+    }
+
     /// The raw bytes of all spans ([`Span::Kept`] is resolved by [`Conversation::bytes`]).
     #[must_use]
     pub fn own_bytes(&self) -> Vec<u8> {

@@ -32,10 +32,10 @@ mod tour;
 mod transcript;
 
 pub(crate) use book::Book;
+pub(crate) use chat::chats::empty_chat;
 pub(crate) use chat::prompt::{message_of, without_oldest};
 pub(crate) use chat::reply::stop_note;
 pub(crate) use chat::send::Target;
-pub(crate) use chat::send::title_of;
 pub(crate) use inspector::stations::Keys;
 pub use message::{Effect, EngineId, Msg, Now};
 pub use outbox::Outbox;

@@ -13,7 +13,7 @@ use super::{
     App, Asker, Effect, Focus, Inspector, Level, ModelStatus, Notice, StepMode, TokenCursor, Transcript,
     Trial, Unit,
 };
-use crate::chat::{Conversation, ConversationId, Role, Span, Turn, TurnId, TurnState};
+use crate::chat::{Conversation, ConversationId, Role, Span, Turn, TurnId};
 use crate::command::{Command, Context, Group};
 use crate::inspect::trace::Component;
 use crate::sampling::Sampling;
@@ -321,15 +321,8 @@ fn sentence_alone(id: ConversationId, text: TurnId, now: i64) -> Conversation {
     "Tour".clone_into(&mut chat.head.title);
     chat.leaf = Some(text);
     chat.turns.push(Turn {
-        id: text,
-        parent: None,
-        role: Role::Assistant,
         spans: vec![Span::Written { text: TOUR_SENTENCE.to_owned() }],
-        state: TurnState::Done,
-        deleted: false,
-        note: None,
-        model: None,
-        created_ms: now,
+        ..Turn::new(text, None, Role::Assistant, now)
     });
     chat
 }

@@ -41,7 +41,12 @@ pub async fn read(
         return message(session, vocabulary, text).await;
     }
     let tokens = session.tokenize(text, how.special, true).await?;
-    let begins = tokens.len() > session.tokenize(text, how.special, false).await?.len();
+    let begin = session.tokenize("", false, true).await?.into_iter().next();
+    // A text that spells the mark itself begins with its own.
+    let begins = begin.is_some_and(|begin| {
+        let spelt = how.special && text.as_bytes().starts_with(&begin.1);
+        tokens.first() == Some(&begin) && !spelt
+    });
     Ok(Read { begins, own: 0..tokens.len(), text: text.to_owned(), tokens })
 }
 

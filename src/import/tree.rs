@@ -9,7 +9,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::chat::{
-    ChatSettings, Conversation, ConversationHead, ConversationId, Role, Span, Turn, TurnId, TurnState,
+    ChatSettings, Conversation, ConversationHead, ConversationId, Role, Span, Turn, TurnId, title_of,
 };
 
 /// A chat of another program.
@@ -52,8 +52,11 @@ pub(super) fn conversation(source: &str, mut chat: Chat) -> Option<Conversation>
                 None
             }
             Some(role) => {
-                let turn = turn(TurnId(id(&message.key)), parent, role, message);
-                turns.push(turn);
+                turns.push(Turn {
+                    spans: vec![Span::Written { text: message.text.clone() }],
+                    model: message.model.clone().filter(|_| role == Role::Assistant),
+                    ..Turn::new(TurnId(id(&message.key)), parent, role, message.created_ms)
+                });
                 turns.last().map(|turn| turn.id)
             }
             None => parent,
@@ -66,7 +69,8 @@ pub(super) fn conversation(source: &str, mut chat: Chat) -> Option<Conversation>
     let created_ms =
         [chat.created_ms, turns[0].created_ms].into_iter().find(|ms| *ms > 0).unwrap_or_default();
     let latest = turns.iter().map(|turn| turn.created_ms).max().unwrap_or_default();
-    let title = if chat.title.trim().is_empty() { title_of(&first) } else { chat.title.trim().to_owned() };
+    let titles = [chat.title.trim().to_owned(), title_of(&first), "Imported chat".to_owned()];
+    let title = titles.into_iter().find(|title| !title.is_empty()).unwrap_or_default();
     let head = ConversationHead {
         id: ConversationId(id("")),
         title,
@@ -96,26 +100,6 @@ fn in_order(messages: &[Message]) -> Vec<&Message> {
         waiting.extend(next.into_iter().rev());
     }
     ordered
-}
-
-fn turn(id: TurnId, parent: Option<TurnId>, role: Role, message: &Message) -> Turn {
-    Turn {
-        id,
-        parent,
-        role,
-        spans: vec![Span::Written { text: message.text.clone() }],
-        state: TurnState::Done,
-        deleted: false,
-        note: None,
-        model: message.model.clone().filter(|_| role == Role::Assistant),
-        created_ms: message.created_ms,
-    }
-}
-
-/// The first line, at most 60 characters.
-fn title_of(message: &str) -> String {
-    let line = message.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("Imported chat");
-    line.chars().filter(|c| !c.is_control()).take(60).collect()
 }
 
 /// A positive number that the same chat and message always get.

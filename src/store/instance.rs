@@ -8,8 +8,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// A random positive number.
-pub(super) fn random() -> i64 {
+/// A random positive number, so that two programs on one database never take the same.
+pub(crate) fn random_id() -> i64 {
     let mut hasher = RandomState::new().build_hasher();
     hasher.write_u32(std::process::id());
     (hasher.finish() >> 1).cast_signed().max(1)
@@ -75,12 +75,12 @@ pub(super) struct Instance {
 impl Instance {
     /// An instance on a database that nobody else can see.
     pub(super) fn alone() -> Self {
-        Self { id: random(), lock: None }
+        Self { id: random_id(), lock: None }
     }
 
     /// Creates and locks this instance's file. Call it under [`Opening`].
     pub(super) fn begin(database: &Path) -> std::io::Result<Self> {
-        let id = random();
+        let id = random_id();
         let path = beside(database, &format!(".instance-{id:016x}"));
         let file = create(&path)?;
         // Where there are no locks at all, everyone counts as alone.

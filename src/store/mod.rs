@@ -20,6 +20,7 @@ mod write;
 mod writer;
 
 pub use handle::{Store, sqlite_version};
+pub(crate) use instance::random_id;
 
 use crate::chat::{
     ChatSettings, Conversation, ConversationHead, ConversationId, Run, RunId, Turn, TurnId, TurnState,

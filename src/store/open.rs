@@ -31,7 +31,7 @@ pub(super) enum Place {
 impl Place {
     /// A new database in memory.
     pub(super) fn memory() -> Self {
-        Self::Memory(format!("file:/glassbox-{:x}?vfs=memdb", instance::random()))
+        Self::Memory(format!("file:/glassbox-{:x}?vfs=memdb", instance::random_id()))
     }
 
     /// A connection to it.

@@ -211,15 +211,10 @@ impl App {
         }
         let Some(parent) = self.talk.chat.turn(fork.at.turn).map(|turn| turn.parent) else { return false };
         let turn = Turn {
-            id: TurnId(self.out.id()),
-            parent,
-            role: Role::Assistant,
             spans: vec![Span::Kept { turn: owner, steps }, Span::Generated { run: run.id, steps: taken }],
             state: TurnState::Streaming,
-            deleted: false,
-            note: None,
             model: Some(self.model.name.clone()),
-            created_ms: self.out.now.wall_ms,
+            ..Turn::new(TurnId(self.out.id()), parent, Role::Assistant, self.out.now.wall_ms)
         };
         self.talk.chat.turns.push(turn.clone());
         self.talk.chat.leaf = Some(turn.id);

@@ -278,7 +278,7 @@ impl Talk {
 
     /// Gives a chat another title.
     pub(crate) fn rename(&mut self, with: With<'_>, out: &mut Outbox, id: ConversationId, title: &str) {
-        let title = send::title_of(title);
+        let title = crate::chat::title_of(title);
         let Some(head) = self.chats.heads.iter_mut().find(|head| head.id == id) else {
             out.say("a chat gets its title with its first message");
             return;

@@ -5,12 +5,9 @@
 use crate::app::input::completion::{self, Line};
 use crate::app::view::With;
 use crate::app::{ActiveRun, App, Asker, ChatView, Outbox, Phase, Queued, Talk, chat::prompt};
-use crate::chat::{Conversation, ConversationId, Role, Run, RunId, Span, Turn, TurnId, TurnState};
+use crate::chat::{Conversation, ConversationId, Role, Run, RunId, Span, Turn, TurnId, TurnState, title_of};
 use crate::engine::protocol::{Generate, Job, Loaded, Prompt, Request};
 use crate::store;
-
-/// Longest title made of a first message, characters.
-const TITLE: usize = 60;
 
 /// What a generation adds to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,18 +16,6 @@ pub(crate) enum Target {
     ReplyTo(TurnId),
     /// A new span of this reply.
     Continue(TurnId),
-}
-
-/// A title for a chat: the first line of its first message, at most 60 characters.
-pub fn title_of(message: &str) -> String {
-    let line = message.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    let line: String = line.split_whitespace().collect::<Vec<_>>().join(" ");
-    let line: String = line.chars().filter(|c| !c.is_control()).collect();
-    if line.chars().count() <= TITLE {
-        return line;
-    }
-    let cut: String = line.chars().take(TITLE - 1).collect();
-    format!("{}…", cut.trim_end())
 }
 
 /// The part of a kept draft that is not waiting to be sent.
@@ -89,17 +74,8 @@ impl Talk {
             conversation.head.created_ms = now;
         }
         conversation.head.updated_ms = now;
-        let turn = Turn {
-            id,
-            parent,
-            role: Role::User,
-            spans: vec![Span::Written { text: text.to_owned() }],
-            state: TurnState::Done,
-            deleted: false,
-            note: None,
-            model: None,
-            created_ms: now,
-        };
+        let spans = vec![Span::Written { text: text.to_owned() }];
+        let turn = Turn { spans, ..Turn::new(id, parent, Role::User, now) };
         if is_new {
             self.put_conversation(with, out, chat);
             out.show_title(self.view(with));
@@ -242,15 +218,10 @@ impl Talk {
         run: RunId,
     ) -> Option<Turn> {
         let turn = Turn {
-            id: TurnId(out.id()),
-            parent: Some(to),
-            role: Role::Assistant,
             spans: vec![Span::Generated { run, steps: Vec::new() }],
             state: TurnState::Streaming,
-            deleted: false,
-            note: None,
             model: Some(with.model.name.clone()),
-            created_ms: out.now.wall_ms,
+            ..Turn::new(TurnId(out.id()), Some(to), Role::Assistant, out.now.wall_ms)
         };
         let conversation = self.conversation_mut(chat)?;
         conversation.turns.push(turn.clone());

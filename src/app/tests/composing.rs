@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::app::chat::composer::clean;
-use crate::app::chat::send::title_of;
+use crate::chat::title_of;
 
 #[test]
 fn backspace_takes_a_joined_emoji_as_one_and_undo_brings_it_back_whole() {

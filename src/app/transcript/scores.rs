@@ -14,7 +14,7 @@ use crate::app::view::With;
 use crate::app::{
     Asker, ChatView, Colouring, EngineId, Outbox, Query, Question, Talk, Transcript, TurnScore,
 };
-use crate::chat::{ConversationId, Role, RunId, Span, Turn, TurnId, TurnState};
+use crate::chat::{ConversationId, Role, RunId, Span, Turn, TurnId};
 use crate::engine::protocol::{Event, Job, Request, RequestId, Score};
 use crate::store;
 use crate::token::Step;
@@ -129,15 +129,8 @@ impl Talk {
             }
             out.touch(id);
             self.system = Some(Turn {
-                id,
-                parent: None,
-                role: Role::System,
                 spans: vec![Span::Written { text }],
-                state: TurnState::Done,
-                deleted: false,
-                note: None,
-                model: None,
-                created_ms: self.chat.head.created_ms,
+                ..Turn::new(id, None, Role::System, self.chat.head.created_ms)
             });
         }
     }

@@ -4,19 +4,18 @@
 //! kept however it ends.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher as _, RandomState};
 
 use anyhow::bail;
 
 use super::super::chats::Chats;
 use super::super::setup::Setup;
-use crate::app::{message_of, stop_note, title_of};
+use crate::app::{empty_chat, message_of, stop_note};
 use crate::chat::{
-    self, ChatSettings, Conversation, ConversationHead, ConversationId, Role, Run, RunId, Span, Turn, TurnId,
-    TurnState,
+    self, ChatSettings, Conversation, ConversationId, Role, Run, RunId, Span, Turn, TurnId, TurnState,
+    title_of,
 };
 use crate::engine::protocol::{Message, PromptFacts};
-use crate::store::Command;
+use crate::store::{Command, random_id};
 use crate::token::{Step, Vocabulary};
 
 /// Which chat it is.
@@ -47,7 +46,13 @@ impl Kept {
     pub fn open(setup: &Setup, which: Which<'_>) -> anyhow::Result<Self> {
         let database = setup.folders.database();
         let wanted = match which {
-            Which::New => return Ok(Self::with(Chats::open(&database)?, new_chat(), BTreeMap::new())),
+            Which::New => {
+                return Ok(Self::with(
+                    Chats::open(&database)?,
+                    empty_chat(ConversationId(random_id())),
+                    BTreeMap::new(),
+                ));
+            }
             Which::Last => "last",
             Which::Id(id) => id,
         };
@@ -82,20 +87,10 @@ impl Kept {
         self.add(turn, now_ms);
     }
 
-    /// The messages of the shown branch, oldest first, below a system message if there is one.
-    pub fn messages(&self, system: &str) -> Vec<Message> {
-        let system = (!system.is_empty()).then(|| Message {
-            role: Role::System,
-            text: system.to_owned(),
-            stored: None,
-        });
-        let turns = self.conversation.branch().into_iter().filter(|turn| Some(turn.id) != self.reply_id());
-        let turns = turns.map(|turn| message_of(&self.conversation, &self.runs, turn));
-        system.into_iter().chain(turns).collect()
-    }
-
-    fn reply_id(&self) -> Option<TurnId> {
-        self.reply.as_ref().map(|(id, _)| *id)
+    /// The messages of the shown branch, oldest first.
+    pub fn messages(&self) -> Vec<Message> {
+        let turns = self.conversation.branch().into_iter();
+        turns.map(|turn| message_of(&self.conversation, &self.runs, turn)).collect()
     }
 
     /// Adds the reply, which is about to be asked for.
@@ -130,7 +125,12 @@ impl Kept {
     }
 
     /// The reply has ended; `change` says how, in its run. Whether all of it was saved, and in which chat.
-    pub fn end(mut self, change: impl FnOnce(&mut Run), vocabulary: &Vocabulary, now_ms: i64) -> (bool, i64) {
+    pub fn end(
+        mut self,
+        change: impl FnOnce(&mut Run),
+        vocabulary: Option<&Vocabulary>,
+        now_ms: i64,
+    ) -> (bool, i64) {
         let id = self.conversation.head.id.0;
         if let Some((turn, mut run)) = self.reply.take() {
             change(&mut run);
@@ -138,7 +138,9 @@ impl Kept {
             let state = if run.stop.is_some() { TurnState::Done } else { TurnState::Interrupted };
             self.chats.store.send(Command::FinishTurn(turn, state, note));
             self.chats.store.send(Command::PutRun(Box::new(run)));
-            self.chats.store.send(Command::PutVocabulary(Box::new(vocabulary.clone())));
+            if let Some(vocabulary) = vocabulary {
+                self.chats.store.send(Command::PutVocabulary(Box::new(vocabulary.clone())));
+            }
             self.put(now_ms);
         }
         (self.chats.close(), id)
@@ -162,32 +164,6 @@ impl Kept {
     }
 }
 
-/// A random positive number, so that two programs on one database never take the same.
-pub fn random_id() -> i64 {
-    (RandomState::new().hash_one(std::process::id()) >> 1).cast_signed().max(1)
-}
-
-fn new_chat() -> Conversation {
-    let head = ConversationHead {
-        id: ConversationId(random_id()),
-        title: String::new(),
-        created_ms: 0,
-        updated_ms: 0,
-        draft: String::new(),
-    };
-    Conversation { head, settings: ChatSettings::default(), leaf: None, turns: Vec::new() }
-}
-
 fn turn(parent: Option<TurnId>, role: Role, now_ms: i64) -> Turn {
-    Turn {
-        id: TurnId(random_id()),
-        parent,
-        role,
-        spans: Vec::new(),
-        state: TurnState::Done,
-        deleted: false,
-        note: None,
-        model: None,
-        created_ms: now_ms,
-    }
+    Turn::new(TurnId(random_id()), parent, role, now_ms)
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 pub(super) use output::{rounded, token_line, write};
 
-use self::kept::{Kept, Which, random_id};
+use self::kept::{Kept, Which};
 use self::output::Output;
 use super::args::AskArgs;
 use super::session::Session;
@@ -21,10 +21,11 @@ use crate::app::without_oldest;
 use crate::chat::{ChatSettings, Role, Run, RunId, StopReason, Timings, Usage};
 use crate::config::Overflow;
 use crate::engine::protocol::{
-    Event, FailureKind, Generate, Job, Loaded, Message, Prompt, Rendered, Request, RequestId,
+    Event, FailureKind, Generate, Job, Loaded, Message, Prompt, Request, RequestId,
 };
 use crate::model_entry::ModelEntry;
 use crate::sampling::Sampling;
+use crate::store::random_id;
 use crate::token::{TokenId, Vocabulary};
 
 /// Runs the command; gives the exit code.
@@ -47,14 +48,15 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
     let mut session = Session::start(&entry, engine)?;
     let loaded = session.load(&entry, &setup.config.load_params_for(&entry)).await?;
     loaded.notes.iter().for_each(|note| super::note(note));
-    let vocabulary = session.vocabulary().await?;
+    // Only figures and stored chats need it; it takes a while to come.
+    let vocabulary = if args.json || kept.is_some() { Some(session.vocabulary().await?) } else { None };
     let now_ms = super::wall_ms();
     let prompt = match &mut kept {
         _ if args.raw => raw(&mut session, question, args.special).await?,
         None => chat(vec![Message { role: Role::User, text: question, stored: None }], &system, now_ms),
         Some(kept) => {
             kept.ask(&question, now_ms);
-            Prompt::Chat { messages: kept.messages(&system), continue_last: false, clock_ms: now_ms }
+            chat(kept.messages(), &system, now_ms)
         }
     };
     let top_logprobs = match &kept {
@@ -67,8 +69,8 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
     }
     let mut asking = Asking {
         session,
-        vocabulary: &vocabulary,
-        out: Output::new(args.json.then_some(&vocabulary)),
+        vocabulary: vocabulary.as_ref(),
+        out: Output::new(vocabulary.as_ref().filter(|_| args.json)),
         kept,
         drop_oldest: setup.config.engine.overflow == Overflow::DropOldest,
         show_prompt: args.show_prompt,
@@ -138,7 +140,7 @@ fn run_of(entry: &ModelEntry, loaded: &Loaded, sampling: &Sampling, now_ms: i64)
 /// One question on its way.
 struct Asking<'a> {
     session: Session,
-    vocabulary: &'a Vocabulary,
+    vocabulary: Option<&'a Vocabulary>,
     out: Output<'a>,
     kept: Option<Kept>,
     /// Whether the oldest messages are left out where the chat does not fit.
@@ -153,10 +155,6 @@ impl Asking<'_> {
         let mut left_out = 0;
         loop {
             let prompt = shortened(&whole, left_out);
-            if self.show_prompt && left_out == 0 {
-                let Rendered { text, .. } = self.session.render(prompt.clone()).await?;
-                super::print_error(&text);
-            }
             let id = self.session.begin(Request::Job(Job::Generate(Box::new(Generate {
                 prompt,
                 sampling: sampling.clone(),
@@ -195,6 +193,9 @@ impl Asking<'_> {
             match event {
                 Event::Prompt(facts) => {
                     facts.notes.iter().for_each(|note| super::note(note));
+                    if self.show_prompt {
+                        super::print_error(&facts.text);
+                    }
                     if let Some(kept) = &mut self.kept {
                         kept.prompt(&facts);
                     }
