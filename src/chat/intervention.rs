@@ -103,6 +103,15 @@ pub struct Steering {
     pub strength: f32,
     /// d̂, of length 1, one value each dimension of the stream.
     pub direction: Vec<f32>,
+    /// Whether position 0 is pushed too. Its stream is many times as long as the others' (an attention sink, Xiao et
+    /// al. 2024), so a share of that length drowns what the direction does elsewhere.
+    #[serde(default = "pushed_once")]
+    pub first_position: bool,
+}
+
+/// What was kept before the choice was there had been pushed at every position.
+fn pushed_once() -> bool {
+    true
 }
 
 impl Intervention {
@@ -147,10 +156,18 @@ mod tests {
             layers: vec![12, 13],
             strength: -0.25,
             direction: vec![0.6, -0.8, 1.0 / 3.0],
+            first_position: false,
         };
         let change = Intervention::Steer(steering);
         let text = serde_json::to_string(&change).unwrap();
         assert_eq!(serde_json::from_str::<Intervention>(&text).unwrap(), change);
         assert!(change.is_in(13) && !change.is_in(14));
+    }
+
+    #[test]
+    fn a_push_from_before_position_0_was_left_out_still_pushes_it() {
+        let old = r#"{"steer":{"name":"a − b","layers":[3],"strength":0.1,"direction":[1.0]}}"#;
+        let change: Intervention = serde_json::from_str(old).unwrap();
+        assert!(change.steering().unwrap().first_position);
     }
 }

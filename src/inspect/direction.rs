@@ -39,6 +39,20 @@ pub fn between(towards: &[Vec<f32>], away: &[Vec<f32>]) -> Option<Between> {
     Some(Between { direction, distance, norms, cosine, separation })
 }
 
+/// A direction of length 1 that means nothing: every one is as likely as any other (Gaussian values, Box and Muller
+/// 1958). The same seed gives the same one.
+#[must_use]
+pub fn random(width: usize, seed: u64) -> Vec<f32> {
+    let mut source = fastrand::Rng::with_seed(seed);
+    let mut gaussian = || {
+        let (radius, turn) = (-2.0 * (1.0 - source.f64()).ln(), std::f64::consts::TAU * source.f64());
+        (radius.sqrt() * turn.cos()) as f32
+    };
+    let values: Vec<f32> = (0..width).map(|_| gaussian()).collect();
+    let length = lens::length(&values).max(f32::MIN_POSITIVE);
+    values.into_iter().map(|value| value / length).collect()
+}
+
 fn mean(vectors: &[Vec<f32>]) -> Option<Vec<f32>> {
     let mut sums = vec![0.0_f64; vectors.first()?.len()];
     for vector in vectors {
@@ -66,6 +80,14 @@ fn separation(towards: &[Vec<f32>], away: &[Vec<f32>], direction: &[f32]) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_random_direction_has_length_1_and_lies_across_another() {
+        let (one, other) = (random(576, 1), random(576, 2));
+        assert!((lens::length(&one) - 1.0).abs() < 1e-5 && one == random(576, 1));
+        // The cosine of two has mean 0 and deviation 1/√576.
+        assert!(lens::dot(&one, &other).abs() < 5.0 / 24.0);
+    }
 
     #[test]
     fn the_direction_is_the_difference_of_the_means() {

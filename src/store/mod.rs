@@ -21,6 +21,8 @@ mod writer;
 
 pub use handle::{Store, sqlite_version};
 pub(crate) use instance::random_id;
+#[cfg(test)]
+pub(crate) use writer::BEHIND;
 
 use crate::chat::{
     ChatSettings, Conversation, ConversationHead, ConversationId, Run, RunId, Turn, TurnId, TurnState,
@@ -46,7 +48,7 @@ pub enum Command {
     },
     /// Writes a whole turn: new, or replacing the one of that id.
     PutTurn(ConversationId, Box<Turn>),
-    /// Appends steps to a turn's last generated span. Kept in memory and written within half a second.
+    /// Appends steps to a turn's last generated span. Kept in memory and written within a quarter of a second.
     AppendSteps(TurnId, Vec<Step>),
     /// Sets how a turn stands, and its note; flushes what was appended.
     FinishTurn(TurnId, TurnState, Option<String>),

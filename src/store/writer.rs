@@ -17,8 +17,9 @@ use super::schema::LADDER;
 use super::shared::{Message, Request, Shared, Sink};
 use super::{Command, Event, reader, write};
 
-/// How long steps and drafts may wait for others to share their transaction.
-const BEHIND: Duration = Duration::from_millis(500);
+/// How long steps and drafts may wait for others to share their transaction. The app holds them back before that, and
+/// both together are less than the half second that may be lost.
+pub(crate) const BEHIND: Duration = Duration::from_millis(250);
 /// How long writing may fail before the user is told.
 const TELL_AFTER: Duration = Duration::from_secs(2);
 /// How long to wait before trying again, and for a lock while trying.

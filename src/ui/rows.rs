@@ -5,7 +5,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{App, Find, Focus, Level, Origin, SplitCharacter, Station, TOUR, Tour};
+use crate::app::{App, Find, Focus, Level, Origin, SplitCharacter, TOUR, Tour};
 use crate::command::Command;
 use crate::sanitize;
 use crate::theme::{Role, Symbols, Theme};
@@ -320,13 +320,11 @@ fn panes(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
         (first, last) if first.ends_with('1') && last.ends_with('9') => format!("{first}…9"),
         (first, last) => join(&first, &last),
     };
-    let mut keys = Vec::new();
-    if Station::ALL.len() > 1 {
-        keys.push((stations, "station"));
-    }
-    keys.push((key(Command::ToggleInspector), "inspector"));
-    keys.push((key(Command::ToggleChats), "chats"));
-    keys
+    vec![
+        (stations, "station"),
+        (key(Command::ToggleInspector), "inspector"),
+        (key(Command::ToggleChats), "chats"),
+    ]
 }
 
 fn join(first: &str, second: &str) -> String {

@@ -76,7 +76,9 @@ fn same(a: &ForwardTrace, b: &ForwardTrace) {
 
 fn steer(directed: &Directed, layer: u32, strength: f32) -> Intervention {
     let direction = directed.direction.clone();
-    Intervention::Steer(Steering { name: "test".into(), layers: vec![layer], strength, direction })
+    let push =
+        Steering { name: "test".into(), layers: vec![layer], strength, direction, first_position: false };
+    Intervention::Steer(push)
 }
 
 #[test]
@@ -264,6 +266,26 @@ fn a_push_of_no_length_is_the_identity_and_others_follow_the_parallelogram() {
     // |h + v|² + |h − v|² = 2 |h|² + 2 |v|².
     let (both, expected) = (more.powi(2) + less.powi(2), 2.0 * plain.powi(2) * 1.25);
     assert!((both / expected - 1.0).abs() < 0.01, "{both} {expected}");
+}
+
+#[test]
+fn position_0_is_left_out_of_a_push_which_else_drowns_it() {
+    let mut model = exact_smollm();
+    let ids = france(&model);
+    let directed = model.direct("I love this, it is wonderful!", "I hate this, it is terrible!", 12);
+    let mut kl = |ids: &[TokenId], layer: u32, first_position: bool| {
+        let Intervention::Steer(push) = steer(&directed, layer, 0.1) else { unreachable!() };
+        let push = Intervention::Steer(Steering { first_position, ..push });
+        model.trace(off(ids, vec![push], true)).kl_from_original.unwrap()
+    };
+    let (without, with) = (kl(&ids, 12, false), kl(&ids, 12, true));
+    assert!(with > 2.0 * without && without > 0.0, "{with} {without}");
+    // The last block computes the last token alone, and a text of one token has nothing else to push.
+    assert!(kl(&ids, 29, false) > 1e-4);
+    for layer in [12, 29] {
+        assert!(kl(&ids[..1], layer, false).abs() < 1e-6);
+        assert!(kl(&ids[..1], layer, true) > 1e-4);
+    }
 }
 
 #[test]

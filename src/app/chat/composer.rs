@@ -17,7 +17,7 @@ pub const PASTE_LIMIT: usize = 1_000_000;
 /// A paste of more lines than this is shown as a label.
 const LABEL_LINES: usize = 20;
 /// A draft is kept this long after its last change, ms.
-pub(crate) const DRAFT_MS: u64 = 300;
+pub(crate) const DRAFT_MS: u64 = 200;
 /// How many messages the prompt history holds.
 const HISTORY: usize = 1000;
 

@@ -23,7 +23,7 @@ fn steps_of(turn: &mut Turn, of: RunId) -> Option<&mut Vec<Step>> {
 }
 
 /// Steps reach the store this long after they came, ms.
-pub(crate) const FLUSH_MS: u64 = 500;
+pub(crate) const FLUSH_MS: u64 = 200;
 /// The speed is measured over this long, ms.
 const SPEED_MS: u64 = 1000;
 

@@ -16,9 +16,12 @@ use crate::chat::{Intervention, Steering};
 use crate::engine::protocol::{
     Direction, Distance, Event, Immediate, Inspect, Inspection, Job, Request, RequestId,
 };
+use crate::inspect::direction;
 
 /// Most of a message that is taken as a text, characters.
 const TEXT: usize = 1_000;
+/// Which of the random directions is the yardstick: the same one always, so that figures can be compared.
+const SEED: u64 = 1;
 
 impl Steer {
     /// The engine answered the panel.
@@ -36,6 +39,9 @@ impl Steer {
             }
             (Event::Inspected(seen), SteerWish::Preview(of)) => {
                 steer.preview = Some((of, Arc::from(seen)));
+            }
+            (Event::Inspected(seen), SteerWish::Yardstick(of)) => {
+                steer.yardstick = seen.trace.kl_from_original.map(|kl| (of, kl));
             }
             _ => {}
         }
@@ -95,8 +101,11 @@ impl<'a> Display<'a> {
             }
         }
         let preview = self.steer_preview().filter(|_| steer.percent != 0)?;
-        let known = steer.preview.as_ref().is_some_and(|(known, _)| *known == preview);
-        (!known).then_some(SteerWish::Preview(preview))
+        if steer.preview.as_ref().is_none_or(|(known, _)| *known != preview) {
+            return Some(SteerWish::Preview(preview));
+        }
+        let known = steer.yardstick.as_ref().is_some_and(|(known, _)| *known == preview);
+        (!known).then_some(SteerWish::Yardstick(preview))
     }
 
     /// Why the loaded model cannot tell what the panel lacks, if it was asked.
@@ -217,7 +226,8 @@ impl<'a> Display<'a> {
         let steer = &self.inspector.steer;
         if let Some(kept) = self.kept_push() {
             let layers = vec![self.steer_layer()];
-            return Some(Steering { layers, strength: steer.strength(), ..kept.clone() });
+            let strength = steer.strength();
+            return Some(Steering { layers, strength, first_position: false, ..kept.clone() });
         }
         let (request, found) = steer.found.as_ref()?;
         (Some(request) == self.steer_direction().as_ref()).then(|| Steering {
@@ -225,6 +235,7 @@ impl<'a> Display<'a> {
             layers: vec![request.layer],
             strength: steer.strength(),
             direction: found.direction.clone(),
+            first_position: false,
         })
     }
 
@@ -262,11 +273,11 @@ impl<'a> Display<'a> {
         (Some(known) == self.steer_direction().as_ref()).then(|| self.inspector.steer.name())
     }
 
-    fn preview_request(&self, of: &Preview) -> Option<Inspect> {
+    fn preview_request(&self, of: &Preview, push: Steering) -> Option<Inspect> {
         Some(Inspect {
             ids: self.view.pass(of.at)?.ids.to_vec(),
             interventions: of.beside.clone(),
-            ablations: vec![Intervention::Steer(self.push()?)],
+            ablations: vec![Intervention::Steer(push)],
             everywhere: true,
             ..Inspect::default()
         })
@@ -278,18 +289,32 @@ impl<'a> Display<'a> {
         self.inspector.steer.preview.as_ref().filter(|(of, _)| *of == wanted).map(|(_, seen)| &**seen)
     }
 
+    fn pushed(&self, of: &Preview, push: Option<Steering>) -> Result<Request, String> {
+        let inspect = push.and_then(|push| self.preview_request(of, push)).ok_or(NOT_STORED)?;
+        Ok(Request::Inspection(Inspection::Inspect(Box::new(inspect))))
+    }
+
+    /// How far as hard a push along a random direction takes the pass on display, nats.
+    pub fn shown_yardstick(&self) -> Option<f32> {
+        let wanted = self.steer_preview()?;
+        self.inspector.steer.yardstick.as_ref().filter(|(of, _)| *of == wanted).map(|(_, kl)| *kl)
+    }
+
     fn steer_request(&self, wish: &SteerWish) -> Result<Request, String> {
         Ok(match wish {
             SteerWish::Cut(text) => {
                 Request::Immediate(Immediate::Tokenize { text: text.clone(), special: false, begin: true })
             }
             SteerWish::Direct(direction) => Request::Job(Job::Direction(Box::new(direction.clone()))),
-            SteerWish::Preview(of) => {
-                let inspect = self.preview_request(of).ok_or(NOT_STORED)?;
-                Request::Inspection(Inspection::Inspect(Box::new(inspect)))
-            }
+            SteerWish::Preview(of) => self.pushed(of, self.push())?,
+            SteerWish::Yardstick(of) => self.pushed(of, self.push().map(at_random))?,
         })
     }
+}
+
+/// As hard a push, along a direction that means nothing.
+fn at_random(push: Steering) -> Steering {
+    Steering { direction: direction::random(push.direction.len(), SEED), ..push }
 }
 
 impl<'a> ChatView<'a> {

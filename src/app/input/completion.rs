@@ -188,10 +188,7 @@ impl App {
             }
             (Command::Colour, name) => self.colour_named(name),
             (Command::Station, name) => self.station_named(name),
-            (Command::EmbeddingArithmetic, words) => {
-                self.station(Station::Embedding);
-                self.inspector.arithmetic(view!(self), &mut self.out, words)
-            }
+            (Command::EmbeddingArithmetic, words) => self.add_words(words),
             (Command::Find, text) => {
                 self.transcript.find(view!(self), text);
                 true

@@ -42,6 +42,8 @@ pub struct Steer {
     pub found: Option<(Direction, Arc<Directed>)>,
     /// The pass with that push, and for what.
     pub preview: Option<(Preview, Arc<Inspected>)>,
+    /// How far as hard a push along a random direction goes, nats, and for what.
+    pub yardstick: Option<(Preview, f32)>,
     /// The load of an engine that cut the texts and found the direction.
     pub engine: EngineId,
     /// What the engine is asked.
@@ -62,6 +64,8 @@ pub enum SteerWish {
     Direct(Direction),
     /// The pass on display with the push.
     Preview(Preview),
+    /// The same with as hard a push along a direction that means nothing.
+    Yardstick(Preview),
 }
 
 impl Question for SteerWish {
@@ -100,6 +104,7 @@ impl Steer {
             self.texts.clear();
             self.found = None;
             self.preview = None;
+            self.yardstick = None;
         }
     }
 

@@ -5,14 +5,21 @@ use crate::app::{Focus, Scroll};
 use crate::chat::TurnState;
 
 #[test]
-fn tokens_reach_the_store_in_batches_of_half_a_second() {
+fn tokens_reach_the_store_in_batches_of_a_fifth_of_a_second() {
     let mut bench = Bench::asked("Hi");
     assert_eq!(brief(&bench.write("a")), Vec::<String>::new());
-    bench.now.mono_ms += 200;
+    bench.now.mono_ms += 160;
     bench.write("b");
-    assert_eq!(bench.app.wakes_at(), Some(1500));
-    assert_eq!(brief(&bench.wait(300)), ["append 2"]);
+    assert_eq!(bench.app.wakes_at(), Some(1200));
+    assert_eq!(brief(&bench.wait(40)), ["append 2"]);
     assert_eq!(bench.branch()[1], "Assistant: ab");
+}
+
+#[test]
+fn what_waits_in_the_app_and_in_the_store_is_less_than_the_half_second_that_may_be_lost() {
+    let behind = u64::try_from(crate::store::BEHIND.as_millis()).unwrap();
+    assert!(crate::app::chat::reply::FLUSH_MS + behind < 500);
+    assert!(crate::app::chat::composer::DRAFT_MS + behind < 500);
 }
 
 #[test]

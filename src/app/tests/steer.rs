@@ -56,8 +56,14 @@ fn two_texts_give_a_direction_and_a_strength_its_preview() {
     let inspect = inspected(&bench.press(&["right"]));
     let push = inspect.ablations[0].steering().unwrap().clone();
     assert_eq!((push.strength, push.direction, inspect.everywhere), (0.05, vec![0.6, 0.8], true));
+    assert!(!push.first_position, "the first token's state is left as it is");
     answer(&mut bench, Event::Inspected(Box::default()));
     assert_eq!(bench.app.display().shown_preview(), Some(&Inspected::default()));
+    let Some(SteerWish::Yardstick(_)) = pending(&bench) else { panic!("{:?}", pending(&bench)) };
+    let mut seen = Inspected::default();
+    seen.trace.kl_from_original = Some(0.03);
+    answer(&mut bench, Event::Inspected(Box::new(seen)));
+    assert_eq!((bench.app.display().shown_yardstick(), pending(&bench)), (Some(0.03), None));
     bench.press(&["right"]);
     assert_eq!(bench.app.display().shown_preview(), None, "a preview is of one strength");
 }
@@ -87,6 +93,7 @@ fn after_a_restart_the_strength_of_what_is_in_force_can_be_changed() {
         layers: vec![0],
         strength: 0.2,
         direction: vec![0.6, 0.8],
+        first_position: false,
     };
     bench.app.talk.chat.settings.interventions.push(Intervention::Steer(push.clone()));
     bench.app.transcript.selected = None;

@@ -10,6 +10,12 @@ use std::collections::HashMap;
 pub(super) struct Cells {
     /// Positions of the batch's tokens, in order.
     batch: Vec<u32>,
+    /// Whether each of them gives logits; the last block may compute only those.
+    outputs: Vec<bool>,
+    /// How many of the batch's tokens each block's output was given for.
+    passed: HashMap<u32, usize>,
+    /// How many tokens the keys stored last were of: the part of the batch that is computed at once.
+    part: Option<usize>,
     /// Of each layer: position by cell, and how many of the batch's tokens have been stored.
     layers: HashMap<u32, (Vec<u32>, usize)>,
 }
@@ -20,10 +26,11 @@ const EMPTY: u32 = u32::MAX;
 pub(super) const NOWHERE: usize = usize::MAX;
 
 impl Cells {
-    /// A new batch with tokens at these positions.
-    pub(super) fn begin(&mut self, positions: impl Iterator<Item = u32>) {
-        self.batch.clear();
-        self.batch.extend(positions);
+    /// A new batch with tokens at these positions, and whether each gives logits.
+    pub(super) fn begin(&mut self, tokens: impl Iterator<Item = (u32, bool)>) {
+        (self.batch, self.outputs) = tokens.unzip();
+        self.passed.clear();
+        self.part = None;
         self.layers.values_mut().for_each(|(_, stored)| *stored = 0);
     }
 
@@ -35,14 +42,28 @@ impl Cells {
     /// The next tokens of the batch were stored in these cells.
     pub(super) fn store(&mut self, layer: u32, cells: impl Iterator<Item = usize>) {
         let (positions, stored) = self.layers.entry(layer).or_default();
+        let before = *stored;
         for cell in cells {
-            let Some(position) = self.batch.get(*stored) else { return };
+            let Some(position) = self.batch.get(*stored) else { break };
             if cell >= positions.len() {
                 positions.resize(cell + 1, EMPTY);
             }
             positions[cell] = *position;
             *stored += 1;
         }
+        self.part = Some(*stored - before);
+    }
+
+    /// The positions of the columns, so many, of a block's output, which is computed part by part.
+    pub(super) fn columns(&mut self, layer: u32, count: usize) -> Vec<u32> {
+        let outputs = self.outputs.iter().filter(|gives| **gives).count();
+        // A model without a cache of keys tells no parts; its last block is known by computing only what gives logits.
+        let whole = if count == outputs { self.batch.len() } else { count };
+        let passed = self.passed.entry(layer).or_default();
+        let part = *passed..(*passed + self.part.unwrap_or(whole)).min(self.batch.len());
+        *passed = part.end;
+        let all = count == part.len();
+        part.filter(|token| all || self.outputs[*token]).map(|token| self.batch[token]).collect()
     }
 
     /// The position that a cell holds.
@@ -85,7 +106,7 @@ mod tests {
     #[test]
     fn a_batch_in_parts_and_a_cell_written_anew() {
         let mut cells = Cells::default();
-        cells.begin(0..5);
+        cells.begin((0..5).map(|position| (position, true)));
         cells.store(0, [10, 11, 12].into_iter());
         cells.store(1, 0..3);
         cells.store(0, [3, 4].into_iter());
@@ -94,8 +115,29 @@ mod tests {
             [Some(0), Some(2), Some(3), Some(4), None]
         );
         assert_eq!(cells.position(1, 2), Some(2));
-        cells.begin(std::iter::once(9));
+        cells.begin(std::iter::once((9, true)));
         cells.store(0, std::iter::once(11));
         assert_eq!((cells.position(0, 11), cells.position(0, 10), cells.last()), (Some(9), Some(0), 9));
+    }
+
+    #[test]
+    fn columns_are_those_of_the_part_and_at_the_end_only_of_the_outputs() {
+        let mut cells = Cells::default();
+        cells.begin([(0, true), (1, false), (2, false), (3, true), (4, true)].into_iter());
+        cells.store(0, 0..3);
+        assert_eq!(cells.columns(0, 3), [0, 1, 2]);
+        cells.store(1, 0..3);
+        assert_eq!(cells.columns(1, 1), [0]);
+        cells.store(0, 3..5);
+        assert_eq!(cells.columns(0, 2), [3, 4]);
+        cells.store(1, 3..5);
+        assert_eq!(cells.columns(1, 2), [3, 4]);
+    }
+
+    #[test]
+    fn columns_of_a_model_without_keys() {
+        let mut cells = Cells::default();
+        cells.begin([(0, false), (1, false), (2, true)].into_iter());
+        assert_eq!((cells.columns(0, 3), cells.columns(1, 1)), (vec![0, 1, 2], vec![2]));
     }
 }

@@ -9,7 +9,7 @@ use super::kind::Kind;
 use super::names::weight_of;
 use super::state::State;
 use super::{Node, leading_number};
-use crate::chat::{HookPoint, Intervention};
+use crate::chat::{HookPoint, Intervention, Steering};
 
 /// The block of a down projection and the name of what it is given; `None` for other nodes.
 pub(super) fn input_of(node: Node, op: sys::ggml_op, weight: Node) -> Option<(u32, String)> {
@@ -37,8 +37,12 @@ impl State {
     }
 
     /// Does to a node what the changes ask.
-    pub(super) fn change(&self, node: Node, kind: Kind) {
+    pub(super) fn change(&mut self, node: Node, kind: Kind) {
         let Some(layer) = kind.written() else { return };
+        let positions = match kind {
+            Kind::After(_) => self.cells.columns(layer, node.count(1)),
+            _ => Vec::new(),
+        };
         for change in self.changes(layer).filter(|change| writes(change, kind)) {
             match change {
                 Intervention::ZeroHead { head, .. } => {
@@ -50,7 +54,7 @@ impl State {
                     node.fill(slice(node, *head, count), Some(values));
                 }
                 Intervention::Replace { values, .. } => node.fill(Some((0, node.count(0))), Some(values)),
-                Intervention::Steer(push) => node.push(push.strength, &push.direction),
+                Intervention::Steer(push) => node.push(push, &positions),
                 Intervention::ZeroAttention { .. }
                 | Intervention::ZeroFfn { .. }
                 | Intervention::ZeroNeuron { .. } => node.zero(),
@@ -154,12 +158,13 @@ impl Node {
         }
     }
 
-    /// Adds α ‖h‖ d̂ to every token's column h.
-    fn push(self, strength: f32, direction: &[f32]) {
-        if self.tensor().type_ != sys::GGML_TYPE_F32 || direction.len() != self.count(0) || strength == 0.0 {
+    /// Adds α ‖h‖ d̂ to every token's column h, at these positions.
+    fn push(self, push: &Steering, positions: &[u32]) {
+        let Steering { strength, direction, first_position, .. } = push;
+        if self.tensor().type_ != sys::GGML_TYPE_F32 || direction.len() != self.count(0) || *strength == 0.0 {
             return;
         }
-        for token in 0..self.count(1) {
+        for token in (0..self.count(1)).filter(|token| *first_position || positions.get(*token) != Some(&0)) {
             let mut column = self.column(token);
             let squares: f64 = column.iter().map(|value| f64::from(*value).powi(2)).sum();
             let length = strength * squares.sqrt() as f32;

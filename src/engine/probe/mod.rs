@@ -105,10 +105,11 @@ impl Probe {
         captured
     }
 
-    /// A batch is about to be decoded, with tokens at these positions of their sequences.
-    pub fn begin_batch(&self, positions: impl Iterator<Item = u32>) {
+    /// A batch is about to be decoded, with tokens at these positions of their sequences, each with whether it gives
+    /// logits.
+    pub fn begin_batch(&self, tokens: impl Iterator<Item = (u32, bool)>) {
         let mut state = self.state();
-        state.begin(positions);
+        state.begin(tokens);
         state.products.clear();
         state.visible.clear();
         state.hurried = false;

@@ -167,9 +167,9 @@ impl State {
         self.stored = Some((address, layer, read));
     }
 
-    /// A new batch with tokens at these positions.
-    pub(super) fn begin(&mut self, positions: impl Iterator<Item = u32>) {
-        self.cells.begin(positions);
+    /// A new batch with tokens at these positions, and whether each gives logits.
+    pub(super) fn begin(&mut self, tokens: impl Iterator<Item = (u32, bool)>) {
+        self.cells.begin(tokens);
         self.stored = None;
     }
 

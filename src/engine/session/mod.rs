@@ -104,7 +104,7 @@ pub struct Session {
     /// Which sequences hold cells.
     swa_guard: SwaGuard,
     /// Where the batch's tokens stand in their sequences.
-    positions: Vec<u32>,
+    positions: Vec<(u32, bool)>,
     /// Tokens decoded together; cancel and progress happen in between.
     slice: usize,
     /// Tokens that a chat may fill.
@@ -308,7 +308,7 @@ impl Session {
             let place = item.position as u32;
             let range = written.entry(item.sequence).or_insert((place, place));
             *range = (range.0.min(place), range.1.max(place));
-            self.positions.push(place);
+            self.positions.push((place, item.logits));
             self.batch
                 .add(LlamaToken(item.id.0), position(item.position), &[i32::from(item.sequence)], item.logits)
                 .expect("a slice is never longer than the batch");

@@ -41,7 +41,7 @@ impl Draw for SteerPanel {
             },
         );
         let inside = canvas.frame("Steer", &kept, 84, 24);
-        let words = "Pushes every token's state from one text towards another: h += α ‖h‖ d̂";
+        let words = "Pushes all states but the first from one text to another: h += α ‖h‖ d̂";
         canvas.cell(inside, 1, inside.width, words, Role::Muted);
         let help = format!("{} explains this", app.keymap.shown(Command::Help));
         canvas.cell_right(text::row(inside, 1, 0), inside.width.saturating_sub(1), &help, Role::Muted);
@@ -170,7 +170,9 @@ fn preview(canvas: &mut Canvas<'_>, list: Rect) {
     ];
     let table = Table::of(theme, columns);
     table.heads().draw(list, 0, canvas.buf);
-    let kl = trace.kl_from_original.map_or_else(String::new, |kl| format!("KL {kl:.2} nat"));
+    let yardstick = app.display().shown_yardstick();
+    let yardstick = yardstick.map_or_else(String::new, |kl| format!(", at random {kl:.2}"));
+    let kl = trace.kl_from_original.map_or_else(String::new, |kl| format!("KL {kl:.2} nat{yardstick}"));
     canvas.cell_right(list, list.width.saturating_sub(1), &kl, Role::Text);
     let share = |of: &[Candidate], id| of.iter().find(|one| one.id == id).map(|one| one.logprob.exp());
     let mut ids: Vec<_> = trace.next.iter().take(TOKENS / 2).map(|one| one.id).collect();

@@ -207,6 +207,12 @@ impl Inspector {
 }
 
 impl App {
+    /// `/arithmetic king - man + woman`, from wherever it was typed; says whether it could be read.
+    pub(in crate::app) fn add_words(&mut self, words: &str) -> bool {
+        self.station(Station::Embedding);
+        self.inspector.arithmetic(view!(self), &mut self.out, words)
+    }
+
     /// Asks for words to add and take away.
     pub(crate) fn open_arithmetic(&mut self) {
         self.station(Station::Embedding);
