@@ -14,9 +14,11 @@ pub use head::short;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 
 use crate::app::{App, Area, Colouring, Focus, Scroll, TokenCursor};
 use crate::chat::{Role as Speaker, TurnId, TurnState};
@@ -91,7 +93,19 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
         cache.mark(app, turn);
     }
     let tokens = Vec::new();
-    let mut painter = Painter { app, theme, cache, area, width, buf, read, pointer: None, ink: None, tokens };
+    let mut painter = Painter {
+        app,
+        theme,
+        cache,
+        area,
+        width,
+        buf,
+        read,
+        pointer: None,
+        displayed: None,
+        ink: None,
+        tokens,
+    };
     let mut turns = Vec::new();
     for block in in_view {
         if let Some(shown) = painter.block(block, &view)
@@ -228,6 +242,8 @@ struct Painter<'a> {
     read: Option<ink::Ink>,
     /// The cursor, while its message is drawn.
     pointer: Option<Pointer>,
+    /// Bytes of the shown text that the inspector has on display without a cursor.
+    displayed: Option<Range<usize>>,
     /// While a trial is open, how it inks the message being drawn: bytes of the shown text and a signed step.
     ink: Option<Vec<(usize, usize, i8)>>,
     tokens: Vec<(TokenCursor, Area)>,
@@ -242,6 +258,7 @@ impl Painter<'_> {
             return None;
         }
         self.pointer = Pointer::of(self.app, self.cache, block);
+        self.displayed = self.displayed(block);
         self.ink = self.ink_of(block);
         for row in from..to {
             let y = self.area.y + (row - view.top) as u16;
@@ -253,6 +270,17 @@ impl Painter<'_> {
             width: self.area.width,
             height: (to - from) as u16,
         })
+    }
+
+    /// The token that the inspector shows, where no cursor says which that is. A reply that is being written has none:
+    /// the mark would jump about.
+    fn displayed(&self, block: &Block) -> Option<Range<usize>> {
+        let turn = block.turn.filter(|turn| turn.state != TurnState::Streaming)?;
+        let inspector = &self.app.inspector;
+        let live = inspector.live.as_ref().filter(|live| inspector.shown && live.turn == turn.id)?;
+        let free = self.app.transcript.cursor.is_none() && inspector.past.is_none();
+        let token = self.cache.marks(turn.id).filter(|_| free)?.tokens.get(live.index)?;
+        Some(token.bytes())
     }
 
     /// How an open trial inks a message; `None` while there is none.
@@ -370,6 +398,8 @@ impl Painter<'_> {
         if start == end {
             return own;
         }
+        let displayed = self.displayed.as_ref().is_some_and(|bytes| start < bytes.end && end > bytes.start);
+        let own = if displayed { own.add_modifier(Modifier::UNDERLINED) } else { own };
         if self.pointer.as_ref().is_some_and(|pointer| pointer.holds(start, end)) {
             return own.patch(self.theme.style(Role::Cursor));
         }

@@ -207,7 +207,7 @@ fn a_word_is_opened_at_every_station_and_the_head_that_wrote_it_is_switched_off(
         ('6', "decided at", "layers"),
         ('4', "Which earlier tokens", "attention"),
         ('5', "neuron", "ffn"),
-        ('9', "closure", "why"),
+        ('9', "missing", "why"),
         ('2', "nearest", "embedding"),
         ('3', "base", "position"),
         ('1', "special tokens", "tokens"),

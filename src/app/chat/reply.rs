@@ -149,6 +149,7 @@ impl App {
         }
         let note = stop_note(stop).map(String::from);
         self.talk.finish_run(with!(self), &mut self.out, stop, TurnState::Done, note);
+        self.inspector.come_to_rest(view!(self), &mut self.out);
         self.offer_tour();
         self.send_waiting();
     }
@@ -179,6 +180,7 @@ impl App {
                 self.out.fail(failure.message.clone());
             }
         }
+        self.inspector.come_to_rest(view!(self), &mut self.out);
         self.send_waiting();
     }
 

@@ -126,7 +126,14 @@ impl Inspector {
         self.fill_watch(view);
     }
 
-    /// Shows the last step of the shown branch: what is seen when no reply is written.
+    /// A reply has ended: its last word is shown, whatever the live display stood at, but what is held stays.
+    pub(crate) fn come_to_rest(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        if !self.held && view.run.is_none() {
+            self.show_last_step(view, out);
+        }
+    }
+
+    /// Shows the last word of the shown branch: what is seen when no reply is written.
     pub(crate) fn show_last_step(&mut self, view: ChatView<'_>, out: &mut Outbox) {
         self.held = false;
         let branch = view.chat.branch();
@@ -136,8 +143,11 @@ impl Inspector {
                 Piece::Step { step, .. } => Some(*step),
                 Piece::Written(_) => None,
             });
-            let (at, step) = steps.enumerate().last()?;
-            Some((turn.id, at, step.clone()))
+            let steps: Vec<&Step> = steps.collect();
+            // A mark or a line's end would be on display without being seen in the text.
+            let seen = |at: &usize| view.is_seen(TokenCursor { turn: turn.id, index: *at }, steps[*at]);
+            let at = (0..steps.len()).rev().find(seen).or(steps.len().checked_sub(1))?;
+            Some((turn.id, at, steps[at].clone()))
         });
         match last {
             Some((turn, index, step)) => self.show_step(view, out, turn, index, step, 1),
@@ -211,6 +221,14 @@ impl ChatView<'_> {
             pending: None,
             since: 0,
         }
+    }
+
+    /// Whether a token has a glyph in the text.
+    fn is_seen(&self, at: TokenCursor, step: &Step) -> bool {
+        let run = self.run_at(at).and_then(|run| self.runs.get(&run));
+        let vocabulary = run.and_then(|run| run.vocabulary.as_ref());
+        let marked = step.id.is_some_and(|id| self.is_mark(id, vocabulary));
+        !marked && step.bytes.iter().any(|byte| !byte.is_ascii_whitespace())
     }
 
     /// How a token came to be.

@@ -162,7 +162,7 @@ fn idle_means_idle() {
     let mut bench = Bench::ready();
     assert_eq!(bench.app.wakes_at(), None);
     bench.type_text("a");
-    assert_eq!(bench.app.wakes_at(), Some(1300));
-    bench.wait(300);
+    assert_eq!(bench.app.wakes_at(), Some(1200));
+    bench.wait(200);
     assert_eq!(bench.app.wakes_at(), None);
 }

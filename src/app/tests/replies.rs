@@ -23,6 +23,17 @@ fn what_waits_in_the_app_and_in_the_store_is_less_than_the_half_second_that_may_
 }
 
 #[test]
+fn when_a_reply_has_ended_its_last_word_is_on_display() {
+    let mut bench = Bench::asked("Hi");
+    for (text, entropy) in [("a", 2.0), ("b", 0.1), ("\n", 0.1)] {
+        bench.reply(Event::Token(Box::new(step(text, entropy).into())));
+    }
+    assert_eq!(bench.app.inspector.live.as_ref().unwrap().index, 0, "the least certain so far");
+    bench.done(StopReason::Eos);
+    assert_eq!(bench.app.inspector.live.as_ref().unwrap().index, 1, "a line's end cannot be seen");
+}
+
+#[test]
 fn cancelled_run_ignores_late_tokens() {
     let mut bench = Bench::asked("Hi");
     bench.write("a");

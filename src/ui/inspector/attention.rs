@@ -29,7 +29,7 @@ use crate::ui::widgets::{number, text};
 /// Least columns of the opened head beside the grid.
 const HEAD: u16 = 33;
 
-const CAPTION: &str = "Which earlier tokens each head reads: letter how, bar how much.";
+const CAPTION: &str = "A cell is a head: letter, how it reads; bar, how much it writes.";
 
 /// What is on display.
 struct Shown<'a> {

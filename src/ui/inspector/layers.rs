@@ -160,14 +160,14 @@ fn folded(app: &App, theme: &Theme, rows: &[LensRow], area: Rect, buf: &mut Buff
     let words = match best {
         Some(rank) => {
             let rank = number::grouped(rank.into());
-            let whole = format!("{until} folded: {name} is never better than rank {rank}");
+            let whole = format!("{until} left out: {name} is never better than rank {rank}");
             let fits = text::width(&whole) < area.width;
-            if fits { whole } else { format!("{until} folded: {name} at best rank {rank}") }
+            if fits { whole } else { format!("{until} left out: {name} at best rank {rank}") }
         }
-        None => format!("{until} folded"),
+        None => format!("{until} left out"),
     };
     let style = theme.style(Role::Muted);
-    let unfolds = "↑ unfolds";
+    let unfolds = "↑ shows";
     let row = Row::of(1, words.clone(), style);
     let room = area.width.saturating_sub(text::width(&words) + 2);
     let row = if room > text::width(unfolds) + 2 { row.until(area.width - 1, unfolds, style) } else { row };

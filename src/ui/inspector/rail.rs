@@ -103,7 +103,7 @@ fn others(theme: &Theme, live: &Live<'_>, at: Rect, buf: &mut Buffer) {
 }
 
 fn strip(theme: &Theme, live: &Live<'_>, at: Rect, buf: &mut Buffer) {
-    let label = "surprise of each token so far, 0–8 bit";
+    let label = "surprise of each token, 0–8 bit";
     text::put_right(buf, at, label, theme.style(Role::Muted));
     let room = Rect { width: at.width.saturating_sub(text::width(label) + 3), ..text::row(at, 0, 1) };
     let values = live.surprises.iter().copied();

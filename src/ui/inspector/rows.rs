@@ -146,7 +146,7 @@ fn others(
         Cell::of("‹others›", style),
         Cell::maybe((!app.inspector.logits).then(|| number::percent(probability)), style),
         Cell::Bar(share, table.theme.style(Role::ProbBar)),
-        Cell::maybe((count > 0).then(|| number::grouped(count)), style),
+        Cell::maybe((count > 0).then(|| format!("{} tokens", number::grouped(count))), style),
     ])
 }
 
@@ -161,7 +161,7 @@ fn row_style(theme: &Theme, chosen: bool, fate: Option<Fate>) -> Style {
 fn fate_text(theme: &Theme, fate: Fate) -> String {
     match fate {
         Fate::Kept(probability) => number::percent(probability),
-        Fate::Cut(stage) => format!("{}{}", theme.symbols.cut, stage.map_or("", short)),
+        Fate::Cut(stage) => format!("{}{}", theme.symbols.cut, stage.map_or("cut", short)),
     }
 }
 

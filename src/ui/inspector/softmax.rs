@@ -124,20 +124,29 @@ fn summary(theme: &Theme, form: Form, live: &Live<'_>) -> [Row; 3] {
         label_and_figure(theme, form, name, number::decimals(bits.into(), 2))
             .and(form.figure, " bit", muted)
             .and(form.figure + 5, bar, theme.style(Role::ProbBar))
-            .and(form.width - 7, "0–16", muted)
     };
-    let choices = f64::from(step.entropy).exp();
-    let decimals = usize::from(choices < 10.0);
-    let choices = format!("like {choices:.decimals$} even choices");
+    let rank = label_and_figure(theme, form, "rank", number::grouped(step.rank.into()));
+    let of = format!("of {} tokens", number::grouped(live.entries));
     [
-        bits("uncertainty H", step.entropy_bits()),
-        bits("surprise s", step.surprisal_bits()),
-        label_and_figure(theme, form, "rank", number::grouped(step.rank.into())).and(
-            form.figure + 4,
-            choices,
+        bits("uncertainty H", step.entropy_bits()).until(
+            form.width - 1,
+            choices(step.entropy, form.full),
             muted,
         ),
+        bits("surprise s", step.surprisal_bits()).until(form.width - 1, "0–16", muted),
+        if live.entries == 0 { rank } else { rank.and(form.figure + 1, of, muted) },
     ]
+}
+
+/// How many tokens of equal odds would be as uncertain: e^H.
+fn choices(entropy: f32, full: bool) -> String {
+    let choices = f64::from(entropy).exp();
+    let decimals = usize::from(choices < 10.0);
+    if full {
+        format!("like {choices:.decimals$} even choices")
+    } else {
+        format!("= 1 of {choices:.decimals$}")
+    }
 }
 
 fn label_and_figure(theme: &Theme, form: Form, label: &str, figure: String) -> Row {
@@ -155,9 +164,9 @@ fn strip(
     buf: &mut Buffer,
 ) {
     let (words, values) = if uncertainty {
-        ("uncertainty at each token so far", &live.entropies)
+        ("uncertainty at each token", &live.entropies)
     } else {
-        ("surprise of each token so far", &live.surprises)
+        ("surprise of each token", &live.surprises)
     };
     let label = text::row(area, at, 1);
     text::put(buf, label, words, theme.style(Role::Text));
@@ -212,8 +221,9 @@ fn showing(app: &App, live: &Live<'_>) -> String {
     let shown = match (app.inspector.held, live.step.of) {
         _ if app.inspector.past.is_some() => "the token under the cursor".to_owned(),
         (true, _) => "held".to_owned(),
-        (false, 0 | 1) => "showing every step".to_owned(),
-        (false, of) => format!("showing 1 step of {of}"),
+        _ if app.talk.run.is_none() => "the token that is underlined".to_owned(),
+        (false, 0 | 1) => "showing every token".to_owned(),
+        (false, of) => format!("least certain of {of}"),
     };
     match (app.inspector.price_ms, app.talk.run.as_ref().and_then(ActiveRun::speed)) {
         (Some(price), Some(speed)) => {
@@ -221,7 +231,7 @@ fn showing(app: &App, live: &Live<'_>) -> String {
         }
         (Some(price), _) => format!("{shown}   {price:.2} ms/token"),
         // Every step keeps its odds, whether they are shown or not.
-        (None, _) if app.inspector.watch.is_empty() => format!("{shown}   no extra time"),
+        (None, _) if app.inspector.watch.is_empty() => format!("{shown}   costs no time"),
         (None, _) => shown,
     }
 }

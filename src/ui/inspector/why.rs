@@ -66,7 +66,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
 fn closure(theme: &Theme, attribution: &Attribution, price: &str, area: Rect, buf: &mut Buffer) {
     let error = attribution.closure_error;
     let open = error > CLOSES;
-    let closes = format!("{}closure ±{error:.2}", if open { "! " } else { "" });
+    let closes = format!("{}missing {error:.2}", if open { "! " } else { "" });
     let whole = format!("{closes}   {price}");
     let row = text::row(area, 0, 0);
     let words = if price.is_empty() || text::width(&whole) >= row.width { closes } else { whole };
@@ -87,11 +87,11 @@ fn in_words(app: &App, theme: &Theme, attribution: &Attribution, width: u16) -> 
             .collect();
         heads.sort_by(|a, b| b.logit_difference.abs().total_cmp(&a.logit_difference.abs()));
         let named = heads.iter().take(3).map(|part| match part.part {
-            Component::Head(_, head) => format!("head {head} {}", pushes::signed(part.logit_difference)),
+            Component::Head(_, head) => format!("{head} {}", pushes::signed(part.logit_difference)),
             other => other.to_string(),
         });
         let room = width.saturating_sub(3);
-        named.fold(format!("inside L{layer} attn:"), |line, head| {
+        named.fold(format!("L{layer} attn by head:"), |line, head| {
             let longer =
                 if line.ends_with(':') { format!("{line} {head}") } else { format!("{line}   {head}") };
             if text::width(&longer) <= room { longer } else { line }

@@ -118,7 +118,7 @@ fn odds(open: &Alternatives, id: TokenId) -> Option<f32> {
 /// What is known of the odds.
 fn words(app: &App, open: &Alternatives) -> String {
     if open.whole.is_some() {
-        return "read again: the odds of every token are known".into();
+        return "the model read it again: the odds of every token are known".into();
     }
     if open.asking.pending().is_some() {
         return "reading the odds of the other tokens".into();

@@ -303,6 +303,27 @@ fn under_cursor(buf: &Buffer, row: u16) -> Vec<u16> {
 }
 
 #[test]
+fn the_token_that_the_inspector_shows_is_underlined_where_no_cursor_is() {
+    let mut app = surprised(&[("ab", 0.0), (" cd", 0.0), ("e", 0.0)]);
+    let underlined = |app: &App| -> Vec<u16> {
+        let buf = painted(app, &theme(false), 30, 6).0;
+        (0..30).filter(|x| buf[(*x, 1)].modifier.contains(Modifier::UNDERLINED)).collect()
+    };
+    app.inspector.shown = true;
+    let design = crate::ui::testing::design::capitals().inspector.live.unwrap();
+    app.inspector.live = Some(crate::app::LiveStep { turn: TurnId(1), index: 1, ..design });
+    assert_eq!(underlined(&app), [3, 4, 5]);
+    app.inspector.shown = false;
+    assert_eq!(underlined(&app), [0_u16; 0], "nothing is on display");
+    app.inspector.shown = true;
+    at(&mut app, 1, 0);
+    assert_eq!(underlined(&app), [0_u16; 0], "the cursor says it");
+    app.transcript.cursor = None;
+    app.talk.chat.turns[0].state = TurnState::Streaming;
+    assert_eq!(underlined(&app), [0_u16; 0], "a mark would jump about");
+}
+
+#[test]
 fn the_cursor_is_on_the_cells_of_its_token() {
     let mut app = surprised(&[("字", 0.0), (" é", 0.0), ("ab\n", 0.0), ("\n", 0.0), ("c", 0.0)]);
     let check = |app: &mut App, index, row, columns: &[u16]| {

@@ -167,7 +167,7 @@ fn titles(shown: &Shown<'_>, columns: &HeadColumns, muted: Style) -> Vec<Row> {
     for head in columns.seen() {
         let at = columns.at(head);
         if columns.group > 1 && head % columns.group == 0 {
-            groups = groups.and(at + 1, format!("kv {}", head / columns.group), muted);
+            groups = groups.and(at + 1, format!("keys {}", head / columns.group), muted);
         }
         let style = if u32::from(head) == shown.opened.1 { shown.theme.style(Role::Strong) } else { muted };
         numbers = numbers.and(at + 1, head.to_string(), style);

@@ -1,6 +1,7 @@
 //! The pushes of the why station: the strongest parts, floating on their running sum, and what the others add.
 //!
-//! Invariant: the scale is 0 to 16 logits on every screen; what lies beyond is marked, never squeezed in.
+//! Invariant: the scale is 16 logits, moved or doubled by whole steps until every running sum lies on it, so that a bar
+//! always shows where it begins and ends.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -14,32 +15,70 @@ use crate::ui::layout::INSPECTOR;
 use crate::ui::widgets::row::Row;
 use crate::ui::widgets::{number, text};
 
-/// Logits that the bars span.
+/// Logits that the bars span, if that is enough.
 const SCALE: f32 = 16.0;
+/// The widest scale; what lies beyond it is marked.
+const WIDEST: f32 = 16.0 * SCALE;
 /// Column before which the pushes end.
 const PUSH: u16 = 18;
 /// Column of the bars.
 const BAR: u16 = 20;
 
+/// The logits at both ends of the bars.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Scale {
+    from: f32,
+    span: f32,
+}
+
+impl Scale {
+    /// The smallest that holds 0 and these sums; it begins at a whole quarter.
+    fn of(sums: impl Iterator<Item = f32>) -> Self {
+        let (low, high) = sums.fold((0.0_f32, 0.0_f32), |(low, high), sum| (low.min(sum), high.max(sum)));
+        let mut scale = Self { from: 0.0, span: SCALE };
+        loop {
+            let step = scale.span / 4.0;
+            // A hair below 0 is not worth a quarter.
+            scale.from = if low < -step / 16.0 { step * (low / step).floor() } else { 0.0 };
+            if scale.from + scale.span >= high || scale.span >= WIDEST {
+                return scale;
+            }
+            scale.span *= 2.0;
+        }
+    }
+
+    /// What stands above the bars: at quarters where there is room, else at the ends and at 0, or in the middle.
+    fn labels(self, cells: u16) -> Vec<f32> {
+        let at = |quarter: f32| self.from + self.span * quarter / 4.0;
+        match cells {
+            30.. => vec![at(0.0), at(1.0), at(2.0), at(3.0), at(4.0)],
+            _ if self.from < 0.0 => vec![at(0.0), 0.0, at(4.0)],
+            _ => vec![at(0.0), at(2.0), at(4.0)],
+        }
+    }
+}
+
 /// Where the columns stand.
 struct PushColumns {
+    scale: Scale,
     cells: u16,
     sum: u16,
     off: u16,
 }
 
 impl PushColumns {
-    fn of(width: u16) -> Self {
+    fn of(width: u16, scale: Scale) -> Self {
         if width >= INSPECTOR.0 {
-            Self { cells: 30, sum: BAR + 38, off: BAR + 46 }
+            Self { scale, cells: 30, sum: BAR + 38, off: BAR + 46 }
         } else {
-            Self { cells: 12, sum: BAR + 19, off: BAR + 25 }
+            Self { scale, cells: 12, sum: BAR + 19, off: BAR + 25 }
         }
     }
 
     /// The cell that a sum ends at.
     fn cell(&self, sum: f32) -> u16 {
-        (sum / SCALE * f32::from(self.cells)).round().clamp(0.0, f32::from(self.cells)) as u16
+        let share = (sum - self.scale.from) / self.scale.span;
+        (share * f32::from(self.cells)).round().clamp(0.0, f32::from(self.cells)) as u16
     }
 
     fn heads(&self, app: &App, theme: &Theme) -> Row {
@@ -49,11 +88,17 @@ impl PushColumns {
             Unit::Heads => "head",
             Unit::Neurons => "neuron",
         };
-        let steps: &[u16] = if self.cells == 30 { &[0, 4, 8, 12, 16] } else { &[0, 8, 16] };
         let mut row = Row::of(2, unit, muted).until(PUSH, "push", muted);
-        for step in steps {
-            let at = BAR + self.cells * step / 16;
-            row = if *step == 16 { row.until(at, "16", muted) } else { row.and(at, step.to_string(), muted) };
+        let labels = self.scale.labels(self.cells);
+        for (index, logits) in labels.iter().enumerate() {
+            let words = format!("{logits:.0}").replace('-', "−");
+            let at = BAR + self.cell(*logits);
+            row = match index {
+                0 => row.and(at, words, muted),
+                _ if index + 1 == labels.len() => row.until(at, words, muted),
+                // Below its first digit.
+                _ => row.and(at.saturating_sub(text::width(&words) - 1), words, muted),
+            };
         }
         row.until(self.sum, "sum", muted).until(self.off, "off %", muted)
     }
@@ -66,10 +111,10 @@ impl PushColumns {
         let length = (high - low).max(1);
         let low = low.min(self.cells - 1);
         let mut row = row.and(BAR + low, glyph.repeat(usize::from(length.min(self.cells - low))), style);
-        if from.max(to) > SCALE {
+        if from.max(to) > self.scale.from + self.scale.span {
             row = row.and(BAR + self.cells - 1, "▸", style);
         }
-        if from.min(to) < -SCALE / 2.0 / f32::from(self.cells) {
+        if from.min(to) < self.scale.from - self.scale.span / 2.0 / f32::from(self.cells) {
             row = row.and(BAR, "◂", style);
         }
         row
@@ -81,7 +126,6 @@ pub fn draw(app: &App, theme: &Theme, attribution: &Attribution, area: Rect, buf
     if area.height < 4 {
         return 0;
     }
-    let columns = PushColumns::of(area.width);
     let muted = theme.style(Role::Muted);
     let inside = &app.inspector.inside;
     let parts = app.display().ranked_parts();
@@ -90,6 +134,12 @@ pub fn draw(app: &App, theme: &Theme, attribution: &Attribution, area: Rect, buf
     // What is selected is always among the shown ones.
     let first = (row + 1).saturating_sub(fit).min(parts.len() - fit);
     let shown = &parts[first..first + fit];
+    let sums = shown.iter().scan(0.0, |sum, part| {
+        *sum += part.logit_difference;
+        Some(*sum)
+    });
+    let scale = Scale::of(sums.chain([attribution.difference]));
+    let columns = PushColumns::of(area.width, scale);
     columns.heads(app, theme).draw(area, 0, buf);
     let mut running = 0.0;
     for (index, part) in shown.iter().enumerate() {

@@ -125,7 +125,7 @@ fn the_subject_and_what_closes_it_never_meet() {
     for width in 40..=114 {
         let seen = drawn(&app(Some(attribution()), &[]), &theme(), width, 30);
         let row = seen.iter().find(|row| row.contains(" over ")).expect("the subject");
-        if let Some((subject, _)) = row.split_once("closure") {
+        if let Some((subject, _)) = row.split_once("missing") {
             assert!(subject.trim_end_matches('!').trim_end_matches("! ").ends_with("  "), "{width}: {row}");
             compared += 1;
         }
@@ -135,17 +135,22 @@ fn the_subject_and_what_closes_it_never_meet() {
 }
 
 #[test]
-fn the_scale_is_the_same_whatever_is_shown_and_says_what_lies_beyond() {
-    let scale = |rows: &[String]| rows.iter().find(|row| row.contains("push")).unwrap().clone();
-    let mut large = attribution();
-    large.parts[1].logit_difference = 41.7;
+fn the_scale_holds_every_running_sum() {
+    let scale = |rows: &[String]| rows.iter().find(|row| row.contains(" push ")).unwrap().clone();
+    let with = |push: f32| {
+        let mut attribution = attribution();
+        attribution.parts[1].logit_difference = push;
+        attribution
+    };
     for width in [46, 67] {
-        let (small, large) = (
-            drawn(&app(Some(attribution()), &[]), &theme(), width, 30),
-            drawn(&app(Some(large.clone()), &[]), &theme(), width, 30),
-        );
-        assert_eq!(scale(&small), scale(&large));
-        let row = large.iter().find(|row| row.contains("+41.70")).unwrap();
-        assert!(row.contains('▸'), "{row}");
+        for (push, ends) in [(41.7, ["0", "64"]), (-5.0, ["−8", "8"]), (-12.0, ["−16", "16"])] {
+            let seen = drawn(&app(Some(with(push)), &[]), &theme(), width, 30);
+            let heads = scale(&seen);
+            let shown: Vec<&str> = heads.split_whitespace().collect();
+            assert!(ends.iter().all(|end| shown.contains(end)), "{push}: {heads}");
+            assert!(!seen.iter().any(|row| row.contains(['▸', '◂'])), "{push}: {seen:#?}");
+        }
     }
+    let beyond = drawn(&app(Some(with(900.0)), &[]), &theme(), 67, 30);
+    assert!(beyond.iter().any(|row| row.contains("+900.00") && row.contains('▸')), "{beyond:#?}");
 }
