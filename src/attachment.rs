@@ -6,6 +6,8 @@ use std::fmt;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use crate::grammar::{self, Form};
+
 /// The largest file that is taken, bytes. A model reads about a quarter as many tokens, more than most contexts hold.
 pub const LARGEST: u64 = 1 << 20;
 
@@ -19,6 +21,17 @@ pub struct Attachment {
     pub name: String,
     /// Its text, with line feeds as line ends and without a byte order mark.
     pub text: String,
+}
+
+/// The grammar in a file, or that of the JSON schema in it, and what of a schema replies are not held to. Without a form,
+/// a text that begins with a brace is a schema.
+///
+/// # Errors
+/// With a sentence: the file is not there, is no text, or its line so and so is wrong.
+pub fn grammar(path: &Path, form: Option<Form>) -> Result<(String, Vec<String>), String> {
+    let Attachment { name, text } = Attachment::read(path).map_err(|refused| refused.to_string())?;
+    let form = form.unwrap_or(if text.trim_start().starts_with('{') { Form::Schema } else { Form::Grammar });
+    grammar::read(&text, form).map_err(|problem| format!("{name}, {problem}"))
 }
 
 /// Why a file does not go with a message.

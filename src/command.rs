@@ -592,6 +592,8 @@ commands! {
     Unload "unload" Models Global [];
     /// Sampler preset of that name for this chat
     Preset "preset" Models Global [];
+    /// Hold replies in this chat to a grammar or a JSON schema
+    Grammar "grammar" Models Global [];
     /// Set a sampler value for this chat, e.g. /set temperature 0.5
     Set "set" Models Global [];
     /// Commands
@@ -718,6 +720,7 @@ impl Command {
         match self {
             Self::Model => "the name of a model",
             Self::Preset => "the name of a preset, or none",
+            Self::Grammar => "a file with a grammar (GBNF) or a JSON schema, or off",
             Self::Set => "a setting and its value, e.g. temperature 0.5",
             Self::Themes => "the name of a theme",
             Self::System => "the text, or nothing to edit it",
@@ -742,6 +745,6 @@ impl Command {
     /// Whether something must follow the command's name.
     #[must_use]
     pub fn needs_argument(self) -> bool {
-        matches!(self, Self::Model | Self::Preset | Self::Set | Self::Station)
+        matches!(self, Self::Model | Self::Preset | Self::Grammar | Self::Set | Self::Station)
     }
 }

@@ -90,6 +90,7 @@ pub mod command;
 pub mod config;
 pub mod engine;
 pub(crate) mod export;
+pub(crate) mod grammar;
 pub(crate) mod import;
 pub mod inspect;
 pub mod markdown;

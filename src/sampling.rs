@@ -302,11 +302,11 @@ pub struct SamplingSetting {
 }
 
 macro_rules! sampling {
-    ($( $(#[doc = $doc:literal])+ $name:ident : $ty:ty = $default:expr , [$($check:tt)+] , $about:expr ; )+) => {
+    ($( $(#[doc = $doc:literal])+ $(@ $missing:literal)? $name:ident : $ty:ty = $default:expr , [$($check:tt)+] , $about:expr ; )+) => {
         /// Every sampler setting.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields)]
-        pub struct Sampling { $( $(#[doc = $doc])+ pub $name: $ty, )+ }
+        pub struct Sampling { $( $(#[doc = $doc])+ $(#[serde(default = $missing)])? pub $name: $ty, )+ }
 
         impl Default for Sampling {
             fn default() -> Self { Self { $( $name: $default, )+ } }
@@ -351,7 +351,8 @@ pub fn setting(name: &str) -> Option<&'static SamplingSetting> {
 }
 
 /// Every setting: what it does, type and default, how the configuration checks it (a function of `config::checks`, or
-/// `by hand`), how it is changed and what is said of it. `config` reads the same list.
+/// `by hand`), how it is changed and what is said of it; before a name, what stands for it in runs that were recorded
+/// without it. `config` reads the same list.
 macro_rules! sampling_table {
     ($with:ident) => {
         $with! {
@@ -412,6 +413,10 @@ macro_rules! sampling_table {
             /// Texts at which DRY forgets what came before.
             dry_sequence_breakers: Vec<String> = ["\n", ":", "\"", "*"].map(String::from).to_vec(), [no_empty_text],
                 About::PLAIN;
+            /// Whether the penalties and DRY also act on end marks and the template's other marks. A mark comes once a
+            /// turn; held back for that, a reply does not end.
+            @"penalised_before" penalties_on_marks: bool = false, [anything],
+                About::PLAIN;
             /// Mirostat: 0 is off, 2 is mirostat 2, which replaces every cutting stage.
             mirostat: u32 = 0, [mirostat],
                 About::number(2.0, 0.0, 2.0).note("0 is off");
@@ -434,6 +439,10 @@ macro_rules! sampling_table {
             /// The order of the stages; every stage once.
             order: Vec<Stage> = Stage::DEFAULT_ORDER.to_vec(), [every_stage_once],
                 About::PLAIN;
+            /// A grammar (GBNF, as llama.cpp reads it) that every reply follows; empty is none. `ask --grammar FILE` and
+            /// `--schema FILE`, and /grammar and /schema in a chat, set it.
+            grammar: String = String::new(), [grammar],
+                About::PLAIN;
             /// A reply ends after this many tokens; 0 means no limit but the context.
             max_tokens: u32 = 0, [anything],
                 About::number(64.0, 0.0, 1e6);
@@ -445,6 +454,11 @@ macro_rules! sampling_table {
 }
 pub(crate) use sampling_table;
 sampling_table!(sampling);
+
+/// What runs did that were recorded before there was the choice.
+fn penalised_before() -> bool {
+    true
+}
 
 #[cfg(test)]
 mod tests {
@@ -485,6 +499,16 @@ mod tests {
             assert_eq!(serde_json::to_value(stage).unwrap(), stage.about().name);
             assert!(stage.about().brief.chars().count() <= 5, "{stage:?}");
         }
+    }
+
+    #[test]
+    fn a_run_recorded_before_there_was_the_choice_penalised_marks() {
+        let Ok(serde_json::Value::Object(mut old)) = serde_json::to_value(Sampling::default()) else {
+            panic!()
+        };
+        old.remove("penalties_on_marks");
+        let read: Sampling = serde_json::from_value(old.into()).unwrap();
+        assert_eq!(read, Sampling { penalties_on_marks: true, ..Sampling::default() });
     }
 
     #[test]

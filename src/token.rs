@@ -98,6 +98,9 @@ pub struct Vocabulary {
     pub ends: Vec<u32>,
     /// Each entry's [`TokenKind`].
     pub kinds: Vec<TokenKind>,
+    /// Marks that are not control tokens: other tokens that end a reply, and those that the chat template writes.
+    #[serde(default)]
+    pub marks: Vec<TokenId>,
 }
 
 impl Vocabulary {
@@ -132,6 +135,12 @@ impl Vocabulary {
             .ok()
             .and_then(|index| self.kinds.get(index).copied())
             .unwrap_or(TokenKind::Unused)
+    }
+
+    /// Whether a token is a mark rather than text: of the end, of a turn, of the template.
+    #[must_use]
+    pub fn is_mark(&self, id: TokenId) -> bool {
+        self.kind(id) == TokenKind::Control || self.marks.contains(&id)
     }
 
     /// Appends an entry.

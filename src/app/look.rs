@@ -117,9 +117,9 @@ impl ChatView<'_> {
         let run = self.runs.get(&run).filter(|run| index >= run.taken as usize)?;
         let vocabulary = self.vocabularies.get(shown.vocabulary.as_ref()?)?;
         let pass = looks_back(&run.sampling).then(|| self.pass(shown.cursor())).flatten();
-        let recent = pass.as_ref().map(|pass| pass.ids.as_slice());
+        let recent = pass.as_ref().map(|pass| chain::looked_back(&pass.ids, &run.sampling, vocabulary));
         let biases = chain::biases(&run.sampling, vocabulary);
-        stored_trace(&shown.step, run, vocabulary.len(), index as u32, recent, &biases)
+        stored_trace(&shown.step, run, vocabulary.len(), index as u32, recent.as_deref(), &biases)
     }
 
     fn look_of(&self, at: TokenCursor) -> Option<Replay> {
@@ -131,6 +131,7 @@ impl ChatView<'_> {
             seed: run.seed,
             prompt: pass.prompt as u32,
             taken: run.taken,
+            begun: self.begun(at.turn, run.id),
             drawn: pass.chosen,
             list: LISTED,
         };

@@ -51,6 +51,8 @@ pub enum Msg {
     Edited(Result<String, String>),
     /// A copy was made or a file written (or not): what to say.
     Copied(Result<String, String>),
+    /// The grammar in a file, or that of its JSON schema, with what is to be said of it; or what is wrong with it.
+    Grammar(Result<(String, String), String>),
     /// What was kept of the heads of the model whose file has this hash.
     Heads(String, Option<Box<HeadScores>>),
     /// Free memory, bytes, asked for now and then.
@@ -105,6 +107,8 @@ pub enum Effect {
         /// What it holds.
         text: String,
     },
+    /// Read a grammar or a JSON schema from this file → [`Msg::Grammar`].
+    ReadGrammar(String),
     /// Draw the open station into a file, likewise → [`Msg::Copied`].
     DrawStation {
         /// Its name, or a path.

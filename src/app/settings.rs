@@ -135,6 +135,35 @@ impl Talk {
         done
     }
 
+    /// `/grammar FILE`; `off` takes it away.
+    pub(crate) fn grammar_named(&mut self, with: With<'_>, out: &mut Outbox, name: &str) {
+        if matches!(name, "off" | "none") {
+            // The model or the configuration may have one too; off is off.
+            self.chat.settings.sampling.grammar = Some(String::new());
+            self.settings_changed(with, out);
+            out.say("replies in this chat follow no grammar");
+        } else {
+            out.emit(Effect::ReadGrammar(name.to_owned()));
+        }
+    }
+
+    /// A file that `/grammar` named was read.
+    pub(crate) fn grammar_read(
+        &mut self,
+        with: With<'_>,
+        out: &mut Outbox,
+        read: Result<(String, String), String>,
+    ) {
+        match read {
+            Ok((grammar, said)) => {
+                self.chat.settings.sampling.grammar = Some(grammar);
+                self.settings_changed(with, out);
+                out.say(said);
+            }
+            Err(problem) => out.warn(problem),
+        }
+    }
+
     /// `/preset NAME`; `none` takes it away.
     pub(crate) fn preset_named(&mut self, with: With<'_>, out: &mut Outbox, name: &str) -> bool {
         if name == "none" {

@@ -143,6 +143,12 @@ pub struct AskArgs {
     /// Go on with the chat of that id, and keep what is added
     #[arg(long, value_name = "ID")]
     pub chat: Option<String>,
+    /// A JSON schema that the reply follows; exits 1 if the reply is cut before its end
+    #[arg(long, value_name = "FILE", conflicts_with = "grammar")]
+    pub schema: Option<PathBuf>,
+    /// A grammar (GBNF, as llama.cpp reads it) that the reply follows, likewise
+    #[arg(long, value_name = "FILE")]
+    pub grammar: Option<PathBuf>,
     /// The exact prompt, template and control tokens included, to standard error before the reply
     #[arg(long)]
     pub show_prompt: bool,

@@ -222,6 +222,7 @@ mod real {
                 ..Sampling::default()
             },
             top_logprobs: 20,
+            begun: 0,
             interventions: Vec::new(),
             allow: None,
         })))

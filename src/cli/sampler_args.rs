@@ -10,8 +10,9 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use crate::config::{Config, sampler_setting};
 use crate::sampling::{SAMPLING, Sampling, SamplingOverrides, SamplingSetting};
 
-/// The settings that are lists: `stop` has a flag that may be repeated, the others are given by `--set`.
-const LISTS: &[&str] = &["dry_sequence_breakers", "logit_bias", "order", "stop"];
+/// The settings that are lists, and the grammar: `stop` has a flag that may be repeated, `--grammar` takes a file, the
+/// others are given by `--set`.
+const LISTS: &[&str] = &["dry_sequence_breakers", "grammar", "logit_bias", "order", "stop"];
 
 /// What the command line says of the sampler.
 #[derive(Debug, Default, Clone, PartialEq)]

@@ -43,6 +43,15 @@ pub(crate) fn not_empty(value: &String) -> Verdict {
     require(!value.is_empty(), || "must not be empty".into())
 }
 
+/// A grammar that llama.cpp can read, or nothing.
+pub(crate) fn grammar(value: &String) -> Verdict {
+    if value.trim().is_empty() {
+        return Ok(());
+    }
+    crate::grammar::gbnf::check(value)
+        .map_err(|problem| format!("must be a grammar in llama.cpp's notation ({problem})"))
+}
+
 /// No empty texts: an empty stop text would end every reply at once.
 pub(crate) fn no_empty_text(value: &Vec<String>) -> Verdict {
     require(value.iter().all(|text| !text.is_empty()), || "must hold no empty text".into())

@@ -9,7 +9,8 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::checks::{
-    above, anything, at_least, between, every_stage_once, mirostat, no_empty_text, not_empty, probability,
+    above, anything, at_least, between, every_stage_once, grammar, mirostat, no_empty_text, not_empty,
+    probability,
 };
 use super::document::{Section, did_you_mean};
 use super::setting::{Setting, integer, number};
@@ -136,7 +137,7 @@ pub(super) fn sampling(section: &mut Section, below: Option<&Sampling>) -> Sampl
             let otherwise = instead(below.map(|below| &below.$name));
             out.$name = section.take(stringify!($name), &otherwise, $check);
         };
-        ($( $(#[doc = $doc:literal])+ $name:ident : $ty:ty = $default:expr, [$($check:tt)+], $about:expr; )+) => {
+        ($( $(#[doc = $doc:literal])+ $(@ $missing:literal)? $name:ident : $ty:ty = $default:expr, [$($check:tt)+], $about:expr; )+) => {
             $( read!(@ $name $($check)+); )+
         };
     }

@@ -41,7 +41,8 @@ pub struct Input<'a> {
     pub entropy: f32,
     /// Which token of its run, counted from 0.
     pub index: u32,
-    /// What the run has read and written before, the prompt included, oldest first: for the penalties.
+    /// What the run has read and written before, the prompt included, oldest first, as the penalties see it
+    /// ([`looked_back`]).
     pub recent: &'a [TokenId],
     /// Biases by id, from [`biases`].
     pub biases: &'a [(TokenId, f32)],
@@ -210,7 +211,14 @@ pub fn biases(sampling: &Sampling, vocabulary: &Vocabulary) -> Vec<(TokenId, f32
     all.flat_map(|bias| bias.ids(vocabulary).into_iter().map(|id| (id, bias.bias))).collect()
 }
 
-/// The stages that these settings switch on, in order, the way of choosing last where it is greedy or
+/// What the penalties of these settings have seen of a text: marks count only where they are penalised too.
+#[must_use]
+pub fn looked_back(ids: &[TokenId], sampling: &Sampling, vocabulary: &Vocabulary) -> Vec<TokenId> {
+    let seen = |id: &TokenId| sampling.penalties_on_marks || !vocabulary.is_mark(*id);
+    ids.iter().copied().filter(seen).collect()
+}
+
+/// The stages that these settings switch on, in order, a grammar first, the way of choosing last where it is greedy or
 /// mirostat.
 pub fn active(sampling: &Sampling, biased: bool) -> Vec<StageName> {
     let greedy = sampling.temperature <= 0.0;
@@ -219,7 +227,8 @@ pub fn active(sampling: &Sampling, biased: bool) -> Vec<StageName> {
         Stage::LogitBias => biased,
         _ => stage.has_place(greedy, mirostat) && stage.is_on(sampling),
     };
-    let chain = sampling.order.iter().copied().filter(on).map(StageName::Chain);
+    let grammar = (!sampling.grammar.trim().is_empty()).then_some(StageName::Grammar);
+    let chain = grammar.into_iter().chain(sampling.order.iter().copied().filter(on).map(StageName::Chain));
     let choice = [(greedy, StageName::Greedy), (mirostat, StageName::Mirostat)];
     chain.chain(choice.into_iter().filter(|(on, _)| *on).map(|(_, name)| name)).collect()
 }

@@ -61,6 +61,9 @@ impl Shell {
             Effect::WriteFile { name, text } => {
                 let _ = self.messages.send(Msg::Copied(write_file(&name, &text)));
             }
+            Effect::ReadGrammar(name) => {
+                let _ = self.messages.send(Msg::Grammar(read_grammar(&name)));
+            }
             Effect::DrawStation { name, picture, size } => {
                 let text = crate::ui::picture::draw(&self.app, &self.theme, picture, size);
                 let _ = self.messages.send(Msg::Copied(write_file(&name, &text)));
@@ -266,6 +269,15 @@ fn write_file(name: &str, text: &str) -> Result<String, String> {
         }
     }
     Err(format!("{} was not written: there are a thousand of it already", wanted.display()))
+}
+
+fn read_grammar(name: &str) -> Result<(String, String), String> {
+    let home = name.strip_prefix("~/").and_then(|rest| Some(std::env::home_dir()?.join(rest)));
+    let path = home.unwrap_or_else(|| PathBuf::from(name));
+    let (grammar, notes) = crate::attachment::grammar(&path, None)?;
+    let mut said = vec![format!("replies in this chat follow {}", sanitize::for_display(name))];
+    said.extend(notes);
+    Ok((grammar, said.join("; ")))
 }
 
 fn notify(how: Notify, text: &str) {

@@ -200,7 +200,7 @@ pub(super) fn unpack_vocabulary(hash: String, blob: Vec<u8>, sizes: &[u8], kinds
     })
     .collect();
     let kinds = kinds.iter().map(|&kind| KINDS.get(usize::from(kind)).copied().unwrap_or_default()).collect();
-    Vocabulary { hash, blob, ends, kinds }
+    Vocabulary { hash, blob, ends, kinds, marks: Vec::new() }
 }
 
 fn push_varint(out: &mut Vec<u8>, mut value: u64) {

@@ -115,7 +115,8 @@ fn refused(model: &mut Fixture, change: Intervention, words: &str) {
     }
     let prompt = Prompt::Ids { ids: ids(&tokens()), taken: Vec::new(), chat: false };
     let sampling = Sampling { temperature: 0.0, max_tokens: 2, ..Sampling::default() };
-    let generate = Generate { prompt, sampling, top_logprobs: 1, interventions: vec![change], allow: None };
+    let generate =
+        Generate { prompt, sampling, top_logprobs: 1, begun: 0, interventions: vec![change], allow: None };
     let said = failure(model.answer(Request::Job(Job::Generate(Box::new(generate))))).message;
     assert!(said.contains(words), "{said}");
     let after = opened(model);

@@ -48,7 +48,8 @@ impl Fixture {
     fn read(&mut self, ids: &[TokenId]) {
         let sampling = Sampling { temperature: 0.0, max_tokens: 1, ..Sampling::default() };
         let prompt = Prompt::Ids { ids: ids.to_vec(), taken: Vec::new(), chat: false };
-        let request = Generate { prompt, sampling, top_logprobs: 1, interventions: Vec::new(), allow: None };
+        let request =
+            Generate { prompt, sampling, top_logprobs: 1, begun: 0, interventions: Vec::new(), allow: None };
         self.answer(Request::Job(Job::Generate(Box::new(request))));
     }
 

@@ -84,7 +84,7 @@ fn greedy(max_tokens: u32) -> Sampling {
 
 fn raw(text: &str, sampling: Sampling) -> Generate {
     let prompt = Prompt::Raw { text: text.to_string() };
-    Generate { prompt, sampling, top_logprobs: 20, interventions: Vec::new(), allow: None }
+    Generate { prompt, sampling, top_logprobs: 20, begun: 0, interventions: Vec::new(), allow: None }
 }
 
 fn said(role: Role, text: &str) -> Message {
@@ -93,7 +93,7 @@ fn said(role: Role, text: &str) -> Message {
 
 fn chat(messages: Vec<Message>, sampling: Sampling) -> Generate {
     let prompt = Prompt::Chat { messages, continue_last: false, clock_ms: 0 };
-    Generate { prompt, sampling, top_logprobs: 20, interventions: Vec::new(), allow: None }
+    Generate { prompt, sampling, top_logprobs: 20, begun: 0, interventions: Vec::new(), allow: None }
 }
 
 fn long_text() -> String {

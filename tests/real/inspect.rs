@@ -32,7 +32,8 @@ impl Model {
     fn greedy(&mut self, ids: &[TokenId], count: u32) -> Vec<TokenId> {
         let sampling = Sampling { temperature: 0.0, max_tokens: count, ..Sampling::default() };
         let prompt = Prompt::Ids { ids: ids.to_vec(), taken: Vec::new(), chat: false };
-        let request = Generate { prompt, sampling, top_logprobs: 1, interventions: Vec::new(), allow: None };
+        let request =
+            Generate { prompt, sampling, top_logprobs: 1, begun: 0, interventions: Vec::new(), allow: None };
         let events = self.handle(Request::Job(Job::Generate(Box::new(request))));
         events
             .into_iter()

@@ -139,7 +139,7 @@ fn exact() -> MutexGuard<'static, Fixture> {
 }
 
 fn request(prompt: Prompt, sampling: Sampling) -> Generate {
-    Generate { prompt, sampling, top_logprobs: 20, interventions: Vec::new(), allow: None }
+    Generate { prompt, sampling, top_logprobs: 20, begun: 0, interventions: Vec::new(), allow: None }
 }
 
 fn raw(text: &str, sampling: Sampling) -> Generate {

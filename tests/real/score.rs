@@ -76,6 +76,7 @@ impl Fixture {
             prompt: Prompt::Ids { ids: ids.to_vec(), taken: Vec::new(), chat: false },
             sampling: Sampling { temperature: 0.0, max_tokens, ..Sampling::default() },
             top_logprobs: 20,
+            begun: 0,
             interventions: Vec::new(),
             allow: None,
         };

@@ -49,6 +49,22 @@ impl<'a> ChatView<'a> {
         let turn = self.conversation(active.chat).and_then(|conversation| conversation.turn(active.turn));
         turn.is_some_and(|turn| turn.spans.len() > 1)
     }
+
+    /// How many tokens of its turn stand before what a run writes; none where some of that was typed.
+    pub(crate) fn begun(&self, turn: TurnId, run: RunId) -> u32 {
+        let is_its = |span: &&Span| matches!(span, Span::Generated { run: of, .. } if *of == run);
+        let mut chats = std::iter::once(self.chat).chain(self.others.values());
+        let spans = chats.find_map(|chat| chat.turn(turn)).map_or(&[][..], |turn| &turn.spans);
+        let mut tokens = 0;
+        for span in spans.iter().take_while(|span| !is_its(span)) {
+            tokens += match span {
+                Span::Generated { steps, .. } => steps.len() as u32,
+                Span::Kept { steps, .. } => *steps,
+                Span::Written { .. } => return 0,
+            };
+        }
+        tokens
+    }
 }
 
 impl Talk {
@@ -176,6 +192,7 @@ impl Talk {
             prompt,
             sampling,
             top_logprobs: with.config.inspector.candidates,
+            begun: self.view(with).begun(active.turn, active.run),
             interventions,
             allow: (self.steps.on || self.steps.every_ms.is_some()).then_some(1),
         })));

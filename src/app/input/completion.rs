@@ -169,6 +169,10 @@ impl App {
             (Command::Themes, name) => self.theme_named(name),
             (Command::Preset, name) => self.talk.preset_named(with!(self), &mut self.out, name),
             (Command::Set, pair) => self.talk.set_sampling(with!(self), &mut self.out, pair),
+            (Command::Grammar, name) => {
+                self.talk.grammar_named(with!(self), &mut self.out, name);
+                true
+            }
             (Command::System, text) => {
                 self.talk.set_system(with!(self), &mut self.out, text);
                 true

@@ -23,6 +23,7 @@ use crate::config::Overflow;
 use crate::engine::protocol::{
     Event, FailureKind, Generate, Job, Loaded, Message, Prompt, Request, RequestId,
 };
+use crate::grammar::Form;
 use crate::model_entry::ModelEntry;
 use crate::sampling::Sampling;
 use crate::store::random_id;
@@ -33,6 +34,7 @@ use crate::token::{TokenId, Vocabulary};
 /// # Errors
 /// With a sentence for the user.
 pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
+    let grammar = args.grammar()?;
     let question = question::question(args.prompt.as_deref(), &args.files)?;
     let named = args.common.model.as_deref();
     let mut setup = Setup::read(args.common.config.as_deref(), named, None)?;
@@ -43,6 +45,9 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
     setup.fetch_if_missing(&entry, engine).await?;
     let mut sampling = setup.config.sampling_for(&entry, &settings);
     args.sampler.apply(&setup.config, &mut sampling)?;
+    if let Some(grammar) = grammar {
+        sampling.grammar = grammar;
+    }
     let system = args.system.clone().unwrap_or_else(|| setup.config.system_for(&entry, &settings));
 
     let mut session = Session::start(&entry, engine)?;
@@ -80,6 +85,18 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
 }
 
 impl AskArgs {
+    /// The grammar that the reply is to follow, where one is given.
+    fn grammar(&self) -> anyhow::Result<Option<String>> {
+        let given = match (&self.schema, &self.grammar) {
+            (Some(path), _) => Some((path, Form::Schema)),
+            (None, path) => path.as_ref().map(|path| (path, Form::Grammar)),
+        };
+        let Some((path, form)) = given else { return Ok(None) };
+        let (grammar, notes) = crate::attachment::grammar(path, Some(form)).map_err(anyhow::Error::msg)?;
+        notes.iter().for_each(|note| super::note(note));
+        Ok(Some(grammar))
+    }
+
     /// The chat that question and reply are kept in.
     fn kept(&self) -> Option<Which<'_>> {
         match &self.chat {
@@ -159,11 +176,17 @@ impl Asking<'_> {
                 prompt,
                 sampling: sampling.clone(),
                 top_logprobs,
+                begun: 0,
                 interventions: Vec::new(),
                 allow: None,
             }))))?;
             match self.events(id).await {
-                Ok(Ending { stop, usage, timings }) => return self.done(stop, usage, timings),
+                Ok(ending) => {
+                    let is_cut = !sampling.grammar.trim().is_empty() && ending.stop != StopReason::Eos;
+                    let stop = ending.stop;
+                    let code = self.done(ending)?;
+                    return Ok(if is_cut && code == 0 { cut(stop) } else { code });
+                }
                 Err(error) if self.drop_oldest && is_full(&error) && has_more(&whole, left_out) => {
                     left_out += 2;
                     super::note(&format!("context is full: the {left_out} oldest messages are left out"));
@@ -212,7 +235,7 @@ impl Asking<'_> {
         }
     }
 
-    fn done(&mut self, stop: StopReason, usage: Usage, mut timings: Timings) -> anyhow::Result<u8> {
+    fn done(&mut self, Ending { stop, usage, mut timings }: Ending) -> anyhow::Result<u8> {
         timings.load_ms = self.load_ms;
         let saved = self.kept.take().map(|kept| {
             let hash = self.session.model_hash().map(str::to_owned);
@@ -246,6 +269,17 @@ impl Asking<'_> {
             _ => 0,
         })
     }
+}
+
+/// Says that a reply under a grammar has not come to its end.
+fn cut(stop: StopReason) -> u8 {
+    let by = match stop {
+        StopReason::Length => "max_tokens",
+        StopReason::Context => "the context's end",
+        _ => "a stop text",
+    };
+    super::note(&format!("the reply was cut by {by} before the grammar's end: it is not whole"));
+    1
 }
 
 /// How a reply ended.

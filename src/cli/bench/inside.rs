@@ -181,6 +181,7 @@ async fn write(
             ..Sampling::default()
         },
         top_logprobs: 1,
+        begun: 0,
         interventions: Vec::new(),
         allow: None,
     })));

@@ -17,7 +17,7 @@ use crate::inspect::stages::{SamplerTrace, TraceSource};
 
 /// Answers a look; `emit` gets the progress, the answer is returned.
 pub fn replay(session: &mut Session, request: &Replay, emit: &dyn Fn(Event)) -> Event {
-    let looked = check(session, request).and_then(|()| Looking::new(session, request, emit).run());
+    let looked = check(session, request).and_then(|()| Looking::new(session, request, emit)?.run());
     looked.map_or_else(Event::Failed, |looked| Event::Replayed(Box::new(looked)))
 }
 
@@ -52,19 +52,22 @@ struct Looking<'a> {
 }
 
 impl<'a> Looking<'a> {
-    fn new(session: &'a mut Session, request: &'a Replay, emit: &'a dyn Fn(Event)) -> Self {
-        let chain = request.chain.as_deref().map(|replay| {
-            let (model, limit) = (session.model().clone(), session.limit());
-            let (chain, _) = encode::chain(&model, &replay.sampling, replay.seed, limit);
-            (chain, (replay.prompt + replay.taken) as usize)
-        });
+    fn new(session: &'a mut Session, request: &'a Replay, emit: &'a dyn Fn(Event)) -> Result<Self, Failure> {
+        let chain = match request.chain.as_deref() {
+            None => None,
+            Some(replay) => {
+                let (model, limit) = (session.model().clone(), session.limit());
+                let (chain, _) = encode::chain(&model, &replay.sampling, replay.seed, limit)?;
+                Some((chain, (replay.prompt + replay.taken) as usize))
+            }
+        };
         let last = request.ids.len() - 1;
         let first = match &chain {
             Some((chain, drawn_from)) if chain.depends_on_past_logits() => drawn_from - 1,
             _ => last,
         };
         let lane = session.lane(Text::from(first, &request.ids, &request.interventions));
-        Self { lane, request, emit, chain }
+        Ok(Self { lane, request, emit, chain })
     }
 
     fn run(mut self) -> Result<Replayed, Failure> {
@@ -90,7 +93,9 @@ impl<'a> Looking<'a> {
         drawn_from: usize,
     ) -> Result<SamplerTrace, Failure> {
         let ids = &self.request.ids;
-        ids[..drawn_from].iter().for_each(|id| chain.accept(*id));
+        let begun = drawn_from.saturating_sub((replay.taken + replay.begun) as usize);
+        ids[..begun].iter().for_each(|id| chain.read(*id));
+        chain.go_on(&ids[begun..drawn_from]);
         if chain.depends_on_past_logits() {
             self.draw_again(&mut chain, drawn_from)?;
         } else {

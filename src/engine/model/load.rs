@@ -303,12 +303,14 @@ pub fn load_bare(
 /// What follows from the model alone.
 fn derive(model: LlamaModel) -> LoadedModel {
     let vocab = model.vocab();
-    let vocabulary = Arc::new(vocabulary::read(&vocab));
+    let source = model.chat_template(None).ok().and_then(|template| template.to_string().ok());
+    let mut vocabulary = vocabulary::read(&vocab);
+    vocabulary.marks = vocabulary::marks(&vocab, &vocabulary, source.as_deref().unwrap_or_default());
+    let vocabulary = Arc::new(vocabulary);
     let text = |id: i32| {
         let bytes = vocabulary.bytes(TokenId(id)).unwrap_or_default();
         String::from_utf8_lossy(bytes).into_owned()
     };
-    let source = model.chat_template(None).ok().and_then(|template| template.to_string().ok());
     let template = Template::new(
         source.as_deref(),
         &text(vocab.bos().0),

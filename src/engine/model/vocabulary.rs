@@ -28,6 +28,23 @@ pub fn read(vocab: &LlamaVocab<'_>) -> Vocabulary {
     vocabulary
 }
 
+/// The marks that are not control tokens: others that end a reply, and those that the template writes out.
+#[must_use]
+pub fn marks(vocab: &LlamaVocab<'_>, vocabulary: &Vocabulary, template: &str) -> Vec<TokenId> {
+    let is_written = |id: TokenId| {
+        // Runs of blanks and the like are tokens of their own in some vocabularies, and are text.
+        let text = vocabulary.bytes(id).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
+        vocabulary.kind(id) == TokenKind::UserDefined
+            && text.chars().count() > 2
+            && !text.contains(char::is_whitespace)
+            && template.contains(text)
+    };
+    let is_mark = |id: &TokenId| {
+        vocabulary.kind(*id) != TokenKind::Control && (vocab.is_eog(LlamaToken(id.0)) || is_written(*id))
+    };
+    ids(vocabulary).filter(is_mark).collect()
+}
+
 /// All ids in order.
 pub fn ids(vocabulary: &Vocabulary) -> impl Iterator<Item = TokenId> + use<> {
     (0..i32::MAX).take(vocabulary.len()).map(TokenId)

@@ -83,7 +83,15 @@ pub fn too_long(length: usize, limit: usize) -> Failure {
 }
 
 /// The chain of these settings on this model, and what the user should know about it.
-pub fn chain(model: &LoadedModel, sampling: &Sampling, seed: u32, limit: usize) -> (Chain, Vec<String>) {
+///
+/// # Errors
+/// When the grammar cannot be used.
+pub fn chain(
+    model: &LoadedModel,
+    sampling: &Sampling,
+    seed: u32,
+    limit: usize,
+) -> Result<(Chain, Vec<String>), Failure> {
     let suppressed: Vec<TokenId> =
         model.model.vocab().suppress_tokens().iter().map(|token| TokenId(token.0)).collect();
     let setting = Setting {
@@ -92,7 +100,15 @@ pub fn chain(model: &LoadedModel, sampling: &Sampling, seed: u32, limit: usize) 
         context: limit as u32,
         suppressed: &suppressed,
     };
-    Chain::new(sampling, seed, &setting)
+    let (mut chain, notes) = Chain::new(sampling, seed, &setting);
+    if !sampling.grammar.trim().is_empty() {
+        let problem = |message| Failure { message, kind: FailureKind::Other };
+        // Read here first: llama.cpp names no line.
+        crate::grammar::gbnf::check(&sampling.grammar)
+            .map_err(|wrong| problem(format!("The grammar is wrong in {wrong}.")))?;
+        chain.constrain(&model.model, &sampling.grammar).map_err(|wrong| problem(format!("{wrong}.")))?;
+    }
+    Ok((chain, notes))
 }
 
 /// The texts that end a reply.

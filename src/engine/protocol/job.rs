@@ -54,6 +54,10 @@ pub struct Generate {
     pub sampling: Sampling,
     /// How many candidates each step keeps.
     pub top_logprobs: u32,
+    /// How many of the prompt's last tokens, before those that are taken, are the reply's own already: a grammar counts
+    /// them in.
+    #[serde(default)]
+    pub begun: u32,
     /// Changes made to the network.
     #[serde(default)]
     pub interventions: Vec<Intervention>,

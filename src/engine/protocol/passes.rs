@@ -53,6 +53,9 @@ pub struct ChainSetup {
     pub prompt: u32,
     /// How many of the run's first tokens were taken instead of drawn.
     pub taken: u32,
+    /// How many of the prompt's last tokens are the reply's own; see [`super::Generate::begun`].
+    #[serde(default)]
+    pub begun: u32,
     /// The token that was drawn; it is listed however unlikely it was.
     pub drawn: TokenId,
     /// How many of the likeliest tokens are listed.

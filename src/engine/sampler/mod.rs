@@ -1,6 +1,9 @@
 //! The sampler chain, stage by stage through llama.cpp's own samplers, in the configured order; `stages`
 //! builds them, `record` notes what each did, `mirror` knows the number a draw was made with.
 //!
+//! A grammar comes before all stages: what it rules out is gone before anything is counted, so the reply is a sentence
+//! of it whenever it ends by itself.
+//!
 //! Invariants: a stage that changes nothing is not in the chain; each stateful stage is applied exactly once
 //! and then told the drawn token. The chain runs on the few likeliest tokens only where that gives the same
 //! draw as the whole list: when top-k comes first among the stages that cut, the list holds the k likeliest
@@ -10,7 +13,7 @@ mod mirror;
 mod record;
 mod stages;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::sampling::LlamaSampler;
@@ -24,7 +27,7 @@ use self::stages::{Kind, Parts, biases};
 use super::compute::numbers::Scored;
 use crate::inspect::stages::{SamplerTrace, StageName};
 use crate::sampling::{Sampling, Stage};
-use crate::token::{TokenId, Vocabulary};
+use crate::token::{TokenId, TokenKind, Vocabulary};
 
 /// Above this many candidates the whole list is as cheap.
 const MOST_BOUNDED: usize = 1024;
@@ -45,7 +48,7 @@ pub enum Need {
 pub struct Draw {
     /// The token.
     pub id: TokenId,
-    /// How many tokens the stages left to draw from.
+    /// How many tokens the stages left to draw from; 0 where a grammar and the other stages allow none together.
     pub survivors: u32,
 }
 
@@ -72,11 +75,15 @@ enum Pick {
 
 /// A chain with its state.
 pub struct Chain {
+    /// Rules out what the grammar does not allow next; it has seen the reply and nothing of the prompt.
+    grammar: Option<LlamaSampler>,
     stages: Vec<(Stage, LlamaSampler)>,
     pick: Pick,
     mirror: Mirror,
     bound: Bound,
     list: LlamaTokenDataArray,
+    /// By id, whether penalties and DRY leave the token alone; empty where they leave none.
+    spared: Vec<bool>,
 }
 
 /// How far the list can be cut before the chain sees it.
@@ -113,11 +120,40 @@ impl Chain {
             window: if active.contains(&Stage::Penalties) { parts.penalty_window() } else { 0 },
         };
         let list = LlamaTokenDataArray::new(Vec::new(), false);
-        (Self { stages, pick, mirror: Mirror::new(seed), bound, list }, notes)
+        let looks_back = [Stage::Penalties, Stage::Dry].iter().any(|stage| active.contains(stage));
+        let spared = if looks_back { spared(sampling, setting.vocabulary) } else { Vec::new() };
+        (Self { grammar: None, stages, pick, mirror: Mirror::new(seed), bound, list, spared }, notes)
+    }
+
+    /// Holds the reply to a grammar, of which nothing is written yet.
+    ///
+    /// # Errors
+    /// When llama.cpp cannot use it.
+    pub fn constrain(&mut self, model: &LlamaModel, grammar: &str) -> Result<(), String> {
+        let sampler = LlamaSampler::grammar(model, grammar, "root").map_err(|_| {
+            "llama.cpp cannot use this grammar: a part is repeated too often, or it names a <token> that this model \
+             does not have"
+                .to_owned()
+        })?;
+        self.grammar = Some(sampler);
+        Ok(())
+    }
+
+    /// Goes on with a reply of which these tokens are written. Where they do not follow the grammar, it is given up, and
+    /// that is said.
+    pub fn go_on(&mut self, written: &[TokenId]) -> Option<String> {
+        let constrained = self.grammar.is_some();
+        written.iter().for_each(|id| self.accept(*id));
+        (constrained && self.grammar.is_none()).then(|| {
+            "What the reply begins with does not follow the grammar, so the rest is not held to it either.".to_owned()
+        })
     }
 
     /// How much of the list the next [`Chain::draw`] needs.
     pub fn need(&self) -> Need {
+        if self.grammar.is_some() {
+            return Need::All;
+        }
         let moved = self.bound.biased.len() + self.bound.recent.len();
         match self.bound.keep {
             Some(keep) if keep + moved <= MOST_BOUNDED => Need::Top(keep + moved),
@@ -169,18 +205,31 @@ impl Chain {
 
     /// Every stage once, then the choice.
     fn run(&mut self, mut recorder: Option<&mut Recorder>) -> Draw {
+        if let Some(grammar) = &mut self.grammar {
+            self.list.apply_sampler(grammar);
+            self.list.data.retain(|entry| entry.logit() > f32::NEG_INFINITY);
+            if let Some(recorder) = recorder.as_deref_mut() {
+                recorder.stage(StageName::Grammar, &self.list.data, false);
+            }
+        }
         for (stage, sampler) in &mut self.stages {
             if *stage == Stage::TypicalP {
                 // llama.cpp takes 0 · ln 0 for no number here, after which it cuts nothing.
                 self.list.data.retain(|entry| entry.logit() > f32::NEG_INFINITY);
             }
+            let spared =
+                if *stage == Stage::Dry { spared_logits(&self.list.data, &self.spared) } else { Vec::new() };
             self.list.apply_sampler(sampler);
+            give_back(&mut self.list.data, spared);
             if let Some(recorder) = recorder.as_deref_mut() {
                 recorder.stage(StageName::Chain(*stage), &self.list.data, stages::only_moves(*stage));
             }
         }
         let entries = &self.list.data;
         let left = entries.iter().filter(|entry| entry.logit() > f32::NEG_INFINITY).count() as u32;
+        if left == 0 && self.grammar.is_some() {
+            return Draw { id: likeliest(entries), survivors: 0 };
+        }
         match &mut self.pick {
             Pick::Greedy => {
                 let id = likeliest(&self.list.data);
@@ -221,12 +270,36 @@ impl Chain {
         Some((from, from + f64::from(self.list.data.get(before.len())?.p())))
     }
 
-    /// Tells every stage which token came; also used to replay a prompt.
+    /// Tells the grammar and every stage which token came in the reply.
     pub fn accept(&mut self, id: TokenId) {
-        for (_, sampler) in &mut self.stages {
-            sampler.accept(LlamaToken(id.0));
+        if !self.grammar_takes(id) {
+            self.grammar = None;
         }
-        if self.bound.window > 0 {
+        self.read(id);
+    }
+
+    /// Tells the grammar which token came, if it allows it: llama.cpp ends the process over one that it does not.
+    fn grammar_takes(&mut self, id: TokenId) -> bool {
+        let Some(grammar) = &mut self.grammar else { return true };
+        let mut only = LlamaTokenDataArray::new(vec![LlamaTokenData::new(LlamaToken(id.0), 0.0, 0.0)], false);
+        only.apply_sampler(grammar);
+        let is_allowed = only.data.iter().all(|entry| entry.logit() > f32::NEG_INFINITY);
+        if is_allowed {
+            grammar.accept(LlamaToken(id.0));
+        }
+        is_allowed
+    }
+
+    /// Tells every stage which token came before the reply.
+    pub fn read(&mut self, id: TokenId) {
+        let is_spared = is_spared(&self.spared, id);
+        for (stage, sampler) in &mut self.stages {
+            // What the penalties never hear of, they never hold back. DRY has to hear of it: a mark breaks a sequence.
+            if *stage != Stage::Penalties || !is_spared {
+                sampler.accept(LlamaToken(id.0));
+            }
+        }
+        if self.bound.window > 0 && !is_spared {
             if self.bound.recent.len() == self.bound.window {
                 self.bound.recent.pop_front();
             }
@@ -259,6 +332,43 @@ impl Chain {
         self.list.data.extend(entries);
         self.list.sorted = false;
         self.list.selected = None;
+    }
+}
+
+/// By id, whether the stages that look back leave the token alone.
+fn spared(sampling: &Sampling, vocabulary: &Vocabulary) -> Vec<bool> {
+    if sampling.penalties_on_marks {
+        return Vec::new();
+    }
+    let mut spared: Vec<bool> = vocabulary.kinds.iter().map(|kind| *kind == TokenKind::Control).collect();
+    for mark in &vocabulary.marks {
+        if let Some(spared) = usize::try_from(mark.0).ok().and_then(|index| spared.get_mut(index)) {
+            *spared = true;
+        }
+    }
+    spared
+}
+
+fn is_spared(spared: &[bool], id: TokenId) -> bool {
+    usize::try_from(id.0).is_ok_and(|index| spared.get(index).copied().unwrap_or(false))
+}
+
+/// The spared tokens' logits as they are.
+fn spared_logits(entries: &[LlamaTokenData], spared: &[bool]) -> Vec<(LlamaToken, f32)> {
+    let spared = entries.iter().filter(|entry| is_spared(spared, TokenId(entry.id().0)));
+    spared.map(|entry| (entry.id(), entry.logit())).collect()
+}
+
+/// Puts logits back that a stage has changed.
+fn give_back(entries: &mut [LlamaTokenData], kept: Vec<(LlamaToken, f32)>) {
+    if kept.is_empty() {
+        return;
+    }
+    let kept: BTreeMap<i32, f32> = kept.into_iter().map(|(token, logit)| (token.0, logit)).collect();
+    for entry in entries {
+        if let Some(logit) = kept.get(&entry.id().0) {
+            entry.set_logit(*logit);
+        }
     }
 }
 

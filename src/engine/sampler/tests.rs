@@ -255,6 +255,39 @@ fn temperature_zero_takes_the_likeliest_of_the_penalised() {
     assert_eq!(drawn, sorted[..5]);
 }
 
+/// A vocabulary whose token 7 is an end mark.
+fn with_a_mark() -> Vocabulary {
+    let mut vocabulary = vocabulary();
+    vocabulary.kinds[7] = TokenKind::Control;
+    vocabulary.marks = vec![TokenId(9)];
+    vocabulary
+}
+
+#[test]
+fn penalties_leave_marks_alone_unless_told_otherwise() {
+    let penalised: [fn(&mut Sampling); 3] =
+        [|s| s.repeat_penalty = 1.5, |s| s.frequency_penalty = 1.0, |s| s.presence_penalty = 1.0];
+    for penalise in penalised {
+        for on_marks in [false, true] {
+            let mut sampling = Sampling { penalties_on_marks: on_marks, ..Sampling::default() };
+            penalise(&mut sampling);
+            let vocabulary = with_a_mark();
+            let setting = Setting { model: None, vocabulary: &vocabulary, context: 512, suppressed: &[] };
+            let (mut chain, _) = Chain::new(&sampling, 1, &setting);
+            [7, 9, 30].into_iter().for_each(|id| chain.accept(TokenId(id)));
+            let mut logits = logits(3);
+            // Far above all others, so that they are those listed.
+            [7, 9, 30].into_iter().for_each(|id| logits[id] = 30.0);
+            let trace = record(&mut chain, &mut Recorder::default(), &logits, 3);
+            let of = |id| trace.tokens.iter().position(|token| *token == TokenId(id)).unwrap();
+            let after = |id| trace.stages[0].probabilities[of(id)].unwrap();
+            assert_eq!(trace.stages[0].name, StageName::Chain(Stage::Penalties));
+            assert!(near(after(7), after(9)), "both are marks");
+            assert_eq!(after(7) > after(30) * 1.1, !on_marks, "{sampling:?}");
+        }
+    }
+}
+
 #[test]
 fn default_settings_see_forty_candidates() {
     assert_eq!(chain(&Sampling::default(), 1, false).0.need(), Need::Top(40));

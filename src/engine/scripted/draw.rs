@@ -4,6 +4,8 @@
 //! Invariant: the drawn token is among those that the chain leaves, and stages, survivors and the draw come
 //! from one run of the chain on the distribution that the step shows.
 
+use std::sync::Arc;
+
 use super::hash::mix;
 use super::reading::Reading;
 use crate::inspect::chain::{self, Fate, Input, Outcome};
@@ -17,6 +19,7 @@ pub(super) struct Chain {
     sampling: Sampling,
     biases: Vec<(TokenId, f32)>,
     seed: u32,
+    vocabulary: Arc<Vocabulary>,
 }
 
 /// What was drawn.
@@ -28,7 +31,7 @@ pub(super) struct Drawn {
 
 impl Chain {
     /// Also tells what of the settings this engine leaves out.
-    pub(super) fn new(sampling: &Sampling, seed: u32, vocabulary: &Vocabulary) -> (Self, Vec<String>) {
+    pub(super) fn new(sampling: &Sampling, seed: u32, vocabulary: &Arc<Vocabulary>) -> (Self, Vec<String>) {
         let mut sampling = sampling.clone();
         let mut notes = Vec::new();
         let with_biases = sampling.order.contains(&Stage::LogitBias);
@@ -39,14 +42,19 @@ impl Chain {
             sampling.mirostat = 0;
             sampling.dry_multiplier = 0.0;
         }
-        (Self { sampling, biases, seed }, notes)
+        if !sampling.grammar.is_empty() {
+            notes.push("The scripted engine leaves grammars out.".into());
+            sampling.grammar.clear();
+        }
+        (Self { sampling, biases, seed, vocabulary: Arc::clone(vocabulary) }, notes)
     }
 
     /// Draws what comes after `read`, the ids after `reading`.
     pub(super) fn draw(&self, reading: &Reading, distribution: &Distribution, read: &[TokenId]) -> Drawn {
         let likeliest = distribution.order()[0];
         let wanted = reading.wanted(self.seed).unwrap_or(likeliest);
-        let Ok(last) = chain::last(&self.input(reading, distribution, read, wanted), &self.sampling) else {
+        let read = self.looked_back(read);
+        let Ok(last) = chain::last(&self.input(reading, distribution, &read, wanted), &self.sampling) else {
             // Everything is banned; llama.cpp draws something then, too.
             return Drawn { id: likeliest, survivors: 1 };
         };
@@ -68,7 +76,8 @@ impl Chain {
         read: &[TokenId],
         wanted: &Wanted,
     ) -> Option<SamplerTrace> {
-        let mut input = self.input(reading, distribution, read, wanted.drawn);
+        let read = self.looked_back(read);
+        let mut input = self.input(reading, distribution, &read, wanted.drawn);
         input.index = wanted.index;
         input.list = wanted.list as usize;
         input.source = wanted.source;
@@ -76,6 +85,10 @@ impl Chain {
         let part = (mix(self.place(reading)) >> 11) as f64 / (1_u64 << 53) as f64;
         trace.u = trace.interval.map(|(from, to)| from + (to - from) * part);
         Some(*trace)
+    }
+
+    fn looked_back(&self, read: &[TokenId]) -> Vec<TokenId> {
+        chain::looked_back(read, &self.sampling, &self.vocabulary)
     }
 
     fn input<'a>(

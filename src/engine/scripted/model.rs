@@ -242,7 +242,8 @@ impl Model {
             writer.reading.push(drawn.id);
             writer.written += 1;
             self.cache.push(drawn.id);
-            let released = writer.hold.push(written);
+            let name = self.pieces.vocabulary.bytes(drawn.id).unwrap_or_default();
+            let released = writer.hold.push(written, name);
             for written in released.steps {
                 (control.emit)(Event::Token(Box::new(written)));
             }

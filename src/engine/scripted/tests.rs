@@ -75,6 +75,7 @@ fn chat(messages: Vec<Message>, sampling: Sampling) -> Request {
         prompt,
         sampling,
         top_logprobs: 20,
+        begun: 0,
         interventions: Vec::new(),
         allow: None,
     })))
@@ -264,7 +265,8 @@ fn going_on_with_a_reply_writes_the_rest_of_it() {
     let messages = vec![message(Role::User, "count"), message(Role::Assistant, "1, 2, 3, 4, ")];
     let prompt = Prompt::Chat { messages, continue_last: true, clock_ms: 0 };
     let sampling = Sampling { max_tokens: 2, ..Sampling::default() };
-    let generate = Generate { prompt, sampling, top_logprobs: 5, interventions: Vec::new(), allow: None };
+    let generate =
+        Generate { prompt, sampling, top_logprobs: 5, begun: 0, interventions: Vec::new(), allow: None };
     let events = fixture.ask(Request::Job(Job::Generate(Box::new(generate))));
     let Event::Prompt(facts) = &events[0] else { panic!("{events:?}") };
     assert!(facts.text.ends_with("<|im_start|>assistant\n1, 2, 3, 4, "));

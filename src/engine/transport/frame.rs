@@ -149,6 +149,7 @@ mod tests {
                         prompt: Prompt::Chat { messages, continue_last, clock_ms },
                         sampling: Sampling::default(),
                         top_logprobs: 20,
+                        begun: 0,
                         interventions: Vec::new(),
                         allow: None,
                     })))
@@ -202,6 +203,7 @@ mod tests {
                 blob: vec![0xf0, 0x9f],
                 ends: vec![1, 2],
                 kinds: vec![TokenKind::Byte, TokenKind::Control],
+                marks: Vec::new(),
             }))),
         ]
     }

@@ -11,7 +11,7 @@ use crate::token::{Step, TokenId};
 /// A reply to judge.
 #[derive(Clone, Copy, Debug)]
 pub struct Reply<'a> {
-    /// What the run was conditioned on.
+    /// What the run was conditioned on, as the penalties see it ([`super::looked_back`]).
     pub prompt: &'a [TokenId],
     /// Its tokens, those that the user took included.
     pub steps: &'a [Step],
@@ -88,7 +88,8 @@ pub fn reply_likelihood(reply: &Reply<'_>, sampling: &Sampling) -> Likelihood {
             StepLikelihood::Taken => {}
         }
         all.steps.push(one);
-        ids.extend(step.id);
+        // A mark has no text; the penalties leave it alone.
+        ids.extend(step.id.filter(|_| sampling.penalties_on_marks || !step.bytes.is_empty()));
     }
     all
 }

@@ -13,7 +13,7 @@ use crate::token::Step;
 pub fn fates(step: &Step, sampling: &Sampling, vocabulary: usize) -> Option<Vec<Fate>> {
     let stages = active(sampling, !sampling.logit_bias.is_empty());
     let looks_elsewhere = [Stage::LogitBias, Stage::Penalties, Stage::Dry].map(StageName::Chain);
-    if stages.iter().any(|stage| looks_elsewhere.contains(stage)) {
+    if stages.iter().any(|stage| looks_elsewhere.contains(stage) || *stage == StageName::Grammar) {
         return None;
     }
     // More tokens only widen the bounds.

@@ -248,11 +248,23 @@ fn off(shown: &Shown<'_>, at: Rect, narrow: bool, buf: &mut Buffer) {
     let style = shown.theme.style(Role::Muted);
     let words =
         if off.is_empty() { "all stages are on".to_owned() } else { format!("off: {}", off.join(" ")) };
+    let words = match about_marks(shown) {
+        Some(marks) => format!("{marks}   {words}"),
+        None => words,
+    };
     let used = text::put(buf, at, &text::cut(&words, at.width), style);
     if !is_on(StageName::Grammar) && used + 14 <= at.width {
         let until = Rect { width: at.width.saturating_sub(2), ..at };
         text::put_right(buf, until, "grammar none", style);
     }
+}
+
+/// Whether the stages that look back act on marks, where one of them is on.
+fn about_marks(shown: &Shown<'_>) -> Option<&'static str> {
+    let looks_back = [Stage::Penalties, Stage::Dry].map(StageName::Chain);
+    shown.trace.stages.iter().find(|stage| looks_back.contains(&stage.name))?;
+    let acts = shown.sampling.as_ref()?.penalties_on_marks;
+    Some(if acts { "end marks are penalised too" } else { "end marks are not penalised" })
 }
 
 /// What a stage was set to, as the second row of the heads.

@@ -44,6 +44,7 @@ impl Fixture {
             prompt,
             sampling: Sampling { temperature: 0.0, max_tokens: 24, ..Sampling::default() },
             top_logprobs: 0,
+            begun: 0,
             interventions: Vec::new(),
             allow: None,
         };

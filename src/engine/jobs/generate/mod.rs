@@ -103,11 +103,11 @@ impl<'a, 'b> Reply<'a, 'b> {
         let Encoded { ids: prompt, taken, text, mut notes } = encoded;
 
         let seed = encode::seed(request.sampling.seed);
-        let (mut chain, about_chain) = encode::chain(&model, &request.sampling, seed, session.limit());
-        for id in &prompt {
-            chain.accept(*id);
-        }
+        let (mut chain, about_chain) = encode::chain(&model, &request.sampling, seed, session.limit())?;
+        let begun = given.len() - (request.begun as usize).min(given.len());
+        prompt[..begun].iter().for_each(|id| chain.read(*id));
         notes.extend(about_chain);
+        notes.extend(chain.go_on(&prompt[begun..]));
 
         let reused = session.reuse(&prompt, &request.interventions);
         emit(Event::Prompt(PromptFacts { ids: given, reused: reused as u32, seed, text, notes }));
@@ -282,6 +282,9 @@ impl<'a, 'b> Reply<'a, 'b> {
             }
         };
         let id = draw.id;
+        if draw.survivors == 0 {
+            return Err(dead_end());
+        }
         chain.accept(id);
         let next = top.iter().map(|scored| scored.id).find(|other| *other != id);
         let step = step(logits, top, &distribution, draw, shown).ok_or_else(no_numbers)?;
@@ -318,7 +321,9 @@ impl<'a, 'b> Reply<'a, 'b> {
     /// Gives what is certain to the app; whether a stop text is complete.
     fn release(&mut self, written: Written) -> bool {
         self.written += 1;
-        let released = self.hold.push(written);
+        let vocabulary = &self.session.model().vocabulary;
+        let name = written.step.id.and_then(|id| vocabulary.bytes(id)).unwrap_or_default();
+        let released = self.hold.push(written, name);
         self.pacing.wrote(released.steps.len());
         for written in released.steps {
             self.send(written);
@@ -374,6 +379,12 @@ fn step(
         survivors: draw.survivors,
         ..Step::default()
     })
+}
+
+fn dead_end() -> Failure {
+    let message =
+        "The reply stopped: the grammar allows no token here that the other settings leave.".to_string();
+    Failure { message, kind: FailureKind::Other }
 }
 
 fn failed(halt: Halt) -> Failure {

@@ -84,7 +84,8 @@ impl<'a> Display<'a> {
         if pass.is_none() && looks_back(&sampling) {
             return Err("penalties need what was read before, which is not stored".into());
         }
-        let recent = pass.as_ref().map(|pass| pass.ids.as_slice()).unwrap_or_default();
+        let read = pass.as_ref().map(|pass| pass.ids.as_slice()).unwrap_or_default();
+        let recent = &*chain::looked_back(read, &sampling, vocabulary);
         let biases = chain::biases(&sampling, vocabulary);
         let drawn = shown.step.id.ok_or("the token has no id")?;
         let input = match self.shown_distribution() {
@@ -122,7 +123,7 @@ impl<'a> Display<'a> {
         let judged = |sampling: &Sampling| {
             let biases = chain::biases(sampling, vocabulary);
             let reply = Reply {
-                prompt: &prompt,
+                prompt: &chain::looked_back(&prompt, sampling, vocabulary),
                 steps: &steps,
                 taken: record.taken as usize,
                 vocabulary: vocabulary.len(),

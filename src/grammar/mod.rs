@@ -1,0 +1,55 @@
+//! What a reply has to look like: grammars in llama.cpp's notation (GBNF), and JSON schemas as such grammars.
+//!
+//! Invariant: what these accept, llama.cpp's grammar sampler accepts too, but for what only a loaded model can tell
+//! (`<token>` names); whatever is refused is named with its line.
+
+pub mod gbnf;
+mod numbers;
+mod pattern;
+mod place;
+pub mod schema;
+
+use std::fmt;
+
+/// Why a grammar or a schema cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Which line of the text, counted from 1.
+    pub line: usize,
+    /// What is wrong there.
+    pub what: String,
+}
+
+impl Problem {
+    fn new(line: usize, what: impl Into<String>) -> Self {
+        Self { line, what: what.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.what)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// What a file holds that a reply has to follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A grammar as llama.cpp reads it.
+    Grammar,
+    /// A JSON schema.
+    Schema,
+}
+
+/// The grammar of a file's text, and what of a schema it does not hold the reply to.
+///
+/// # Errors
+/// Where the text cannot be used.
+pub fn read(text: &str, form: Form) -> Result<(String, Vec<String>), Problem> {
+    match form {
+        Form::Grammar => gbnf::check(text).map(|()| (text.to_owned(), Vec::new())),
+        Form::Schema => schema::to_grammar(text),
+    }
+}
