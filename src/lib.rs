@@ -57,6 +57,7 @@
 //! command.rs     L0  every user intent in one table: name, keys, help
 //! markdown/      L0  a reply's Markdown, laid out while it streams: units, rows of cells, each with its bytes; code's
 //!                    colours; mathematics in Unicode
+//! grammar/       L0  what a reply has to look like: grammars read and checked, JSON schemas as grammars
 //! attachment.rs  L1  a text file beside a message: read whole or refused with the reason
 //! token.rs chat.rs sampling.rs model_entry.rs sanitize.rs
 //!                L0  plain data and arithmetic
