@@ -44,7 +44,8 @@
 //!                    analysis/ captured tensors to numbers: logit_lens, attribution, attention, mlp, residual …
 //!                    compute/  numbers (one pass over the vocabulary), parallel, graph (the model's matrices on
 //!                              other inputs)
-//! models/        L1  the catalogue, fetching from the sources, GGUF headers read without loading
+//! models/        L1  the catalogue, fetching from the sources, GGUF headers read without loading; hub (what a repository
+//!                    offers), found (models of other apps), machine (what this one can run)
 //! store/         L1  SQLite on its own thread: schema, migrations, search
 //! export/        L1  a conversation as JSON, Markdown, one HTML page; a station as JSON; figures (what that and
 //!                    `inspect --json` share)

@@ -10,6 +10,7 @@ use crate::config::{Config, Warning};
 use crate::engine::protocol::{Envelope, Request, RequestId};
 use crate::inspect::scores::HeadScores;
 use crate::model_entry::ModelEntry;
+use crate::models::hub::Offer;
 use crate::models::{CatalogueItem, FetchEvent};
 use crate::store;
 
@@ -53,6 +54,8 @@ pub enum Msg {
     Copied(Result<String, String>),
     /// The grammar in a file, or that of its JSON schema, with what is to be said of it; or what is wrong with it.
     Grammar(Result<(String, String), String>),
+    /// What the repository of that name offers, or why the hub does not say.
+    Hub(String, Result<Box<Offer>, String>),
     /// What was kept of the heads of the model whose file has this hash.
     Heads(String, Option<Box<HeadScores>>),
     /// Free memory, bytes, asked for now and then.
@@ -109,6 +112,10 @@ pub enum Effect {
     },
     /// Read a grammar or a JSON schema from this file → [`Msg::Grammar`].
     ReadGrammar(String),
+    /// Ask the hub what the repository of that name offers → [`Msg::Hub`].
+    ReadHub(String),
+    /// Write a model into the configuration file.
+    AddModel(Box<ModelEntry>),
     /// Draw the open station into a file, likewise → [`Msg::Copied`].
     DrawStation {
         /// Its name, or a path.

@@ -204,6 +204,7 @@ impl App {
             Msg::Config(config, warnings) => self.config_read(*config, &warnings),
             Msg::Edited(result) => self.edited(result),
             Msg::Copied(result) => self.out.copied(result),
+            Msg::Hub(name, offer) => self.hub_read(&name, offer.map(|offer| *offer)),
             Msg::Grammar(result) => self.talk.grammar_read(with!(self), &mut self.out, result),
             Msg::Heads(hash, scores) => {
                 self.inspector.heads_recalled(view!(self), hash, scores.map(|scores| *scores));

@@ -8,6 +8,7 @@ mod ahead;
 mod alternatives;
 mod confirm;
 mod help;
+mod hub;
 mod ledger;
 mod licence;
 mod list;
@@ -27,6 +28,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 pub use confirm::Confirm;
 pub use help::{HELP_PAGES, Help, HelpPage};
+pub use hub::Hub;
 pub use licence::Licence;
 pub use models::Models;
 pub use palette::Palette;
@@ -48,7 +50,7 @@ use crate::config::keymap::is_plain;
 macro_rules! overlay_list {
     ($with:ident) => {
         $with! {
-            Palette Models Themes Settings Help Ledger Search Licence TextBox Alternatives Tree WhatIfPanel
+            Palette Models Hub Themes Settings Help Ledger Search Licence TextBox Alternatives Tree WhatIfPanel
             WeightsPanel SteerPanel Ahead Confirm
         }
     };

@@ -339,7 +339,8 @@ pub enum ModelsCommand {
     },
     /// Fetch a model
     Pull {
-        /// Its name
+        /// Its name; or owner/repo[:FILE] of Hugging Face, or an address, which then also gets an entry in the
+        /// configuration. Without FILE the repository's files are listed
         name: String,
         /// Accept the model's terms of use
         #[arg(long, visible_alias = "accept-license")]

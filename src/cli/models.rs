@@ -1,5 +1,7 @@
 //! `glassbox models`: the catalogue, and what is on disk.
 
+mod pull;
+
 use std::fmt::Write as _;
 
 use anyhow::{anyhow, bail};
@@ -8,7 +10,7 @@ use serde_json::json;
 use super::args::{ModelsArgs, ModelsCommand};
 use super::setup::Setup;
 use crate::model_entry::{ModelFacts, Source};
-use crate::models::gguf;
+use crate::models::{Places, gguf};
 
 /// Runs the command.
 ///
@@ -27,7 +29,8 @@ pub async fn run(args: ModelsArgs) -> anyhow::Result<u8> {
 }
 
 fn list(setup: &Setup, as_json: bool) {
-    let items = setup.models().catalogue(&setup.config.models);
+    let places = Places::of(&setup.config.model_folders, setup.config.other_apps);
+    let items = setup.models().catalogue_with(&setup.config.models, places.scan());
     if as_json {
         let rows: Vec<_> = items
             .iter()
@@ -35,6 +38,7 @@ fn list(setup: &Setup, as_json: bool) {
                 let facts = item.facts.as_ref().ok().and_then(Option::as_ref);
                 json!({
                     "name": item.entry.name,
+                    "title": item.entry.title,
                     "path": item.path,
                     "quantisation": facts.map(|f| &f.quantisation),
                     "file_size": facts.map(|f| f.file_size),
@@ -67,14 +71,27 @@ fn list(setup: &Setup, as_json: bool) {
             }
             Err(problem) => ("–".to_owned(), "–".to_owned(), "–".to_owned(), problem.clone()),
         };
-        let name = &item.entry.name;
+        let name = crate::sanitize::for_display(match &item.entry.source {
+            // Its name is its path, which stands in the state.
+            Source::Path(_) => item.entry.title.as_deref().unwrap_or(&item.entry.name),
+            _ => &item.entry.name,
+        });
+        let state = match &item.entry.source {
+            Source::Path(path) if item.facts.is_ok() => {
+                crate::sanitize::for_display(&path.display().to_string())
+            }
+            _ => state,
+        };
         let _ = write!(table, "\n{mark} {name:<24} {quant:<8} {size:>9} {context:>8}  {state}");
     }
     super::print(&table);
 }
 
 async fn pull(setup: &Setup, name: &str, accept: bool) -> anyhow::Result<()> {
-    let entry = setup.entry_named(name)?;
+    let entry = match pull::new_entry(setup, name).await? {
+        Some(entry) => entry,
+        None => setup.entry_named(name)?,
+    };
     let folder = setup.models();
     if let Some(path) = folder.locate(&entry) {
         super::print(&format!("{name} is here already: {}", path.display()));
@@ -92,7 +109,7 @@ async fn pull(setup: &Setup, name: &str, accept: bool) -> anyhow::Result<()> {
         super::note(&format!("terms of {name} accepted"));
     }
     let path = setup.fetch(&entry).await?;
-    super::print(&format!("{name}: {}", path.display()));
+    super::print(&format!("{}: {}", entry.name, path.display()));
     Ok(())
 }
 

@@ -108,6 +108,8 @@ fn file(name: &str, text: &str, config: &mut Config) -> Vec<Warning> {
 fn document(mut top: Section, config: &mut Config) {
     top.put("model", &mut config.model, not_empty);
     top.put("system", &mut config.system, anything);
+    top.put("model_folders", &mut config.model_folders, no_empty_text);
+    top.put("other_apps", &mut config.other_apps, anything);
     if let Some(section) = top.table("engine") {
         sections::engine(section, config);
     }

@@ -25,7 +25,7 @@ use std::fmt;
 pub use folders::Folders;
 pub use load::{FILE_LIMIT, Flags, MODEL_FLAG, Sources, load, read_file};
 pub use sampler_setting::sampler_setting;
-pub use write::{WriteError, set_key, write_atomically};
+pub use write::{WriteError, add_model, add_model_to, set_key, write_atomically};
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,10 @@ pub struct Config {
     pub model: String,
     /// System prompt; empty is none.
     pub system: String,
+    /// Folders with models of the user's own.
+    pub model_folders: Vec<String>,
+    /// Whether models that other apps keep are listed.
+    pub other_apps: bool,
     /// Models by name: the file's, then the built-in ones that it does not replace.
     pub models: Vec<ModelEntry>,
     /// How models are loaded.
@@ -206,6 +210,8 @@ impl Default for Config {
         Self {
             model: DEFAULT_MODEL.into(),
             system: String::new(),
+            model_folders: Vec::new(),
+            other_apps: true,
             models: Vec::new(),
             engine: EngineConfig::default(),
             sampling: Sampling::default(),

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Item, Table, Value};
 
 use super::document::position;
+use crate::model_entry::{ModelEntry, Source};
+use crate::sampling::{SAMPLING_KEYS, SamplingOverrides};
 
 /// Why a key could not be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +69,72 @@ pub fn set_key(text: &str, dotted: &str, value: &str) -> Result<String, WriteErr
         Some(_) => return Err(WriteError::NotATable(dotted.into())),
     }
     Ok(document.to_string())
+}
+
+/// Adds a `[[models]]` entry at the end of a TOML text: name, source, checksum and licence, and the numbers among its
+/// sampler settings, which are its makers'.
+///
+/// # Errors
+/// Where the text is not TOML, or has its models in another form.
+pub fn add_model(text: &str, entry: &ModelEntry) -> Result<String, WriteError> {
+    // What is there is checked first, so that the error is about that.
+    let mut whole = set_key(text, "model", "").map(|_| text.trim_end().to_owned())?;
+    if !whole.is_empty() {
+        whole += "\n\n";
+    }
+    whole += "[[models]]\n";
+    let mut line = |key: &str, value: &str| whole += &format!("{key} = {}\n", Value::from(value));
+    line("name", &entry.name);
+    match &entry.source {
+        Source::Path(path) => line("path", &path.to_string_lossy()),
+        Source::Hf(address) => line("hf", address),
+        Source::Url(address) => line("url", address),
+        // A package is configured by hand.
+        Source::Pip(_) => return Err(WriteError::NotATable("models".into())),
+    }
+    if let Some(sha256) = &entry.sha256 {
+        line("sha256", sha256);
+    }
+    if let Some(licence) = &entry.licence {
+        line("licence", &licence.name);
+    }
+    let sampling = numbers(&entry.sampling);
+    if !sampling.is_empty() {
+        whole += "# As its makers recommend.\n[models.sampling]\n";
+        sampling.iter().for_each(|(key, value)| whole += &format!("{key} = {value}\n"));
+    }
+    match whole.parse::<DocumentMut>() {
+        Ok(_) => Ok(whole),
+        Err(_) => Err(WriteError::NotATable("models".into())),
+    }
+}
+
+/// [`add_model`] to a file, which is made if it is not there.
+///
+/// # Errors
+/// With a sentence that names the file.
+pub fn add_model_to(file: &Path, entry: &ModelEntry) -> Result<(), String> {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(format!("{} cannot be read: {error}", file.display())),
+    };
+    let text =
+        add_model(&text, entry).map_err(|error| format!("{} was not changed: {error}", file.display()))?;
+    write_atomically(file, &text).map_err(|error| format!("{} was not written: {error}", file.display()))
+}
+
+/// The numbers of a layer of sampler settings, as TOML.
+fn numbers(layer: &SamplingOverrides) -> Vec<(&'static str, String)> {
+    let values = serde_json::to_value(layer).unwrap_or_default();
+    let number = |key: &&'static str| match values.get(*key) {
+        Some(serde_json::Value::Number(number)) if number.is_f64() => {
+            Some((*key, format!("{:?}", number.as_f64().unwrap_or_default() as f32)))
+        }
+        Some(serde_json::Value::Number(number)) => Some((*key, number.to_string())),
+        _ => None,
+    };
+    SAMPLING_KEYS.iter().filter_map(number).collect()
 }
 
 /// Takes a key out if it is there.
@@ -207,5 +275,22 @@ mod tests {
         std::fs::create_dir(&path).unwrap();
         assert!(write_atomically(&path, "a = 1\n").is_err());
         assert!(path.is_dir());
+    }
+
+    #[test]
+    fn an_added_model_is_read_again_and_what_was_there_stays() {
+        let text = "# mine\nmodel = \"a\"\n\n[ui]\nmouse = true # yes\n";
+        let plain = ModelEntry::new("b", Source::Hf("o/r:b.gguf".into()));
+        let mut entry = plain.clone();
+        entry.sampling.temperature = Some(0.6);
+        let added = add_model(text, &entry).unwrap();
+        let expected = "\n[[models]]\nname = \"b\"\nhf = \"o/r:b.gguf\"\n# As its makers recommend.\n\
+                        [models.sampling]\ntemperature = 0.6\n";
+        assert_eq!(added, format!("{text}{expected}"));
+        let twice = add_model(&added, &plain).unwrap();
+        assert_eq!(twice.matches("[[models]]").count(), 2);
+        assert_eq!(add_model("", &plain).unwrap(), "[[models]]\nname = \"b\"\nhf = \"o/r:b.gguf\"\n");
+        assert!(add_model("models = []\n", &plain).is_err());
+        assert!(add_model("[[models\n", &plain).is_err());
     }
 }

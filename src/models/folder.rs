@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::gguf::{GgufError, Header, part_names, part_paths};
-use super::{CatalogueItem, built_in, hash, licence};
+use super::{CatalogueItem, FoundModel, built_in, hash, licence};
 use crate::model_entry::{ModelEntry, ModelFacts, Source};
 
 /// The folder that fetched models are kept in, `models/` of the data folder.
@@ -27,6 +27,14 @@ pub enum ResolveError {
     /// Its file is not a usable model.
     #[error("{0}")]
     Bad(#[from] GgufError),
+    /// Its file is something else than a chat model.
+    #[error("{path} {what}", path = path.display())]
+    NotAChat {
+        /// The file.
+        path: PathBuf,
+        /// What it is, as the rest of a sentence and another.
+        what: String,
+    },
     /// Its file has a header and no weights.
     #[error("{path} holds no weights, only a header (a vocabulary, perhaps). Name a whole model.", path = .0.display())]
     NoWeights(PathBuf),
@@ -104,7 +112,11 @@ impl ModelsFolder {
             (Source::Path(_), None) => return Err(GgufError::Missing(self.path_of(entry)).into()),
             (_, None) => return Err(ResolveError::NotFetched { name: entry.name.clone() }),
         };
-        let facts = Header::read(&path)?.facts().clone();
+        let header = Header::read(&path)?;
+        if let Some(what) = header.not_a_chat() {
+            return Err(ResolveError::NotAChat { path, what });
+        }
+        let facts = header.facts().clone();
         if facts.parameters == 0 {
             return Err(ResolveError::NoWeights(path));
         }
@@ -115,6 +127,26 @@ impl ModelsFolder {
     #[must_use]
     pub fn catalogue(&self, entries: &[ModelEntry]) -> Vec<CatalogueItem> {
         entries.iter().map(|entry| self.item(entry)).collect()
+    }
+
+    /// The same, with the models that were found behind them; those that an entry names are left out.
+    #[must_use]
+    pub fn catalogue_with(&self, entries: &[ModelEntry], found: Vec<FoundModel>) -> Vec<CatalogueItem> {
+        let mut items = self.catalogue(entries);
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let known: Vec<PathBuf> = items.iter().filter_map(|item| item.path.as_deref()).map(real).collect();
+        for model in found.into_iter().filter(|model| !known.contains(&real(&model.path))) {
+            // By its path it can be named from everywhere.
+            let mut entry =
+                ModelEntry::new(model.path.display().to_string(), Source::Path(model.path.clone()));
+            entry.title = Some(if model.app.is_empty() {
+                model.title
+            } else {
+                format!("{} ({})", model.title, model.app)
+            });
+            items.push(self.item(&entry));
+        }
+        items
     }
 
     /// Removes a fetched model, its unfinished parts included.
@@ -184,9 +216,10 @@ impl ModelsFolder {
         let facts = match (&path, &entry.source) {
             (None, Source::Path(_)) => Err(GgufError::Missing(self.path_of(entry)).to_string()),
             (None, _) => Ok(None),
-            (Some(path), _) => Header::read(path)
-                .map(|header| Some(header.facts().clone()))
-                .map_err(|error| error.to_string()),
+            (Some(path), _) => match Header::read(path) {
+                Ok(header) => header.not_a_chat().map_or_else(|| Ok(Some(header.facts().clone())), Err),
+                Err(error) => Err(error.to_string()),
+            },
         };
         CatalogueItem { entry: entry.clone(), path, facts, terms_accepted: self.licence_accepted(entry) }
     }

@@ -8,15 +8,19 @@ pub(crate) mod fetch;
 mod folder;
 #[cfg(test)]
 mod folder_tests;
+mod found;
 pub mod gguf;
 mod hash;
+pub mod hub;
 mod licence;
+pub mod machine;
 
 use std::path::PathBuf;
 
 pub use built_in::built_in;
 pub use fetch::{FetchError, Fetcher, fetch};
 pub use folder::{ModelsFolder, RemoveError, ResolveError};
+pub use found::{FoundModel, Places};
 
 /// How a fetch stands.
 #[derive(Clone, Debug, PartialEq)]

@@ -16,7 +16,7 @@ use crate::config::{self, Notify};
 use crate::engine::protocol::{Envelope, Event, Exit, RequestId};
 use crate::engine::transport::child::ChildEngine;
 use crate::model_entry::ModelEntry;
-use crate::models::{self, FetchEvent};
+use crate::models::{self, FetchEvent, Places};
 use crate::sanitize;
 
 impl Shell {
@@ -61,6 +61,13 @@ impl Shell {
             Effect::WriteFile { name, text } => {
                 let _ = self.messages.send(Msg::Copied(write_file(&name, &text)));
             }
+            Effect::ReadHub(name) => self.read_hub(name),
+            Effect::AddModel(entry) => match config::add_model_to(&self.config_file.path, &entry) {
+                Ok(()) => self.config_file.seen(),
+                Err(problem) => {
+                    let _ = self.messages.send(Msg::Copied(Err(problem)));
+                }
+            },
             Effect::ReadGrammar(name) => {
                 let _ = self.messages.send(Msg::Grammar(read_grammar(&name)));
             }
@@ -170,8 +177,9 @@ impl Shell {
         let (folder, entries, messages) =
             (self.models.clone(), self.app.config.models.clone(), self.messages.clone());
         let needs_no_file = self.engine_needs_no_file();
+        let places = Places::of(&self.app.config.model_folders, self.app.config.other_apps);
         tokio::task::spawn_blocking(move || {
-            let mut items = folder.catalogue(&entries);
+            let mut items = folder.catalogue_with(&entries, places.scan());
             for item in items.iter_mut().filter(|_| needs_no_file) {
                 item.path.get_or_insert_default();
             }
@@ -180,6 +188,30 @@ impl Shell {
                 let _ = messages.send(Msg::Memory(free));
             }
         });
+    }
+
+    #[cfg(feature = "remote")]
+    fn read_hub(&self, name: String) {
+        use crate::models::{fetch::Remote, hub};
+        let messages = self.messages.clone();
+        tokio::spawn(async move {
+            let found = hub::repository(&Remote::from_env(), &name).await.map_err(|error| error.to_string());
+            let offer = match found {
+                Ok(found) => {
+                    // Measuring takes a moment of every core.
+                    let measured = tokio::task::spawn_blocking(move || hub::Offer::of(found)).await;
+                    measured.map(Box::new).map_err(|error| error.to_string())
+                }
+                Err(problem) => Err(problem),
+            };
+            let _ = messages.send(Msg::Hub(name, offer));
+        });
+    }
+
+    #[cfg(not(feature = "remote"))]
+    fn read_hub(&self, name: String) {
+        let why = "this glassbox was built without downloads over HTTPS (the feature `remote`)";
+        let _ = self.messages.send(Msg::Hub(name, Err(why.to_owned())));
     }
 
     fn write_config(&mut self, key: &str, value: &str) {

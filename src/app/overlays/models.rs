@@ -8,6 +8,8 @@ use super::list::{self, Listed, as_a_list};
 use super::{Confirm, Opens, OverlayUnit};
 use crate::app::{App, ConfirmAction, Effect, Picker, input::fuzzy};
 use crate::command::{Command, Context};
+use crate::model_entry::{ModelEntry, Source};
+use crate::models::{CatalogueItem, hub};
 
 /// The model picker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,8 +46,12 @@ impl Listed for Models {
     }
 
     fn rows(app: &App, filter: &str) -> Vec<usize> {
-        let names: Vec<&str> = app.model.catalogue.iter().map(|item| item.entry.name.as_str()).collect();
-        fuzzy::rank(filter, &names)
+        let name = |item: &CatalogueItem| match (&item.entry.source, &item.entry.title) {
+            (Source::Path(_), Some(title)) => title.clone(),
+            _ => item.entry.name.clone(),
+        };
+        let names: Vec<String> = app.model.catalogue.iter().map(name).collect();
+        fuzzy::rank(filter, &names.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     fn choose(app: &mut App, row: usize) {
@@ -57,7 +63,43 @@ impl Listed for Models {
 }
 
 impl App {
+    /// Fetches what the filter names, where that is a repository of the hub or an address.
+    fn fetch_typed(&mut self, typed: &str) -> bool {
+        if let Some((name, file)) = hub::address(typed) {
+            let name = name.to_owned();
+            match file {
+                None => self.open_hub(&name),
+                Some(file) => {
+                    let source = Source::Hf(typed.to_owned());
+                    let entry = hub::named(source, file, &self.config.models);
+                    self.add_and_fetch(entry);
+                }
+            }
+        } else if typed.starts_with("https://") || typed.starts_with("http://") {
+            let path = typed.split(['?', '#']).next().unwrap_or_default();
+            let entry = hub::named(Source::Url(typed.to_owned()), path, &self.config.models);
+            self.add_and_fetch(entry);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Fetches a model that gets an entry in the configuration, if it has none.
+    pub(super) fn add_and_fetch(&mut self, entry: ModelEntry) {
+        if !self.config.models.iter().any(|other| other.name == entry.name) {
+            self.config.models.push(entry.clone());
+            self.out.emit(Effect::AddModel(Box::new(entry.clone())));
+        }
+        self.out.emit(Effect::ReadCatalogue);
+        self.fetch_or_ask(entry);
+    }
+
     fn fetch_chosen(&mut self) -> bool {
+        let typed = self.overlays.top::<Models>().map(|open| open.picker.filter.text.trim().to_owned());
+        if self.fetch_typed(&typed.unwrap_or_default()) {
+            return true;
+        }
         let item = list::chosen::<Models>(self).and_then(|row| self.model.catalogue.get(row));
         let Some((entry, there)) = item.map(|item| (item.entry.clone(), item.path.is_some())) else {
             return false;
@@ -79,7 +121,10 @@ impl App {
         let Some(row) = list::chosen::<Models>(self) else { return false };
         let Some(item) = self.model.catalogue.get(row) else { return false };
         let (name, there) = (item.entry.name.clone(), item.path.is_some());
-        if there {
+        if let Source::Path(path) = &item.entry.source {
+            self.out
+                .warn(format!("{} is your own file; glassbox removes only what it fetched", path.display()));
+        } else if there {
             let question = format!("Remove the file of {name}? It can be fetched again.");
             self.overlays.push(Confirm { question, action: ConfirmAction::RemoveModel(row) });
         } else {

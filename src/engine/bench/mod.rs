@@ -146,7 +146,6 @@ fn full_loop(session: &mut Session, tokens: u32, stages: u32) -> Result<f64, Fai
         },
         top_logprobs: 20,
         begun: 0,
-        begun: 0,
         interventions: Vec::new(),
         allow: None,
     };

@@ -197,25 +197,33 @@ impl Download<'_> {
     }
 
     fn refused(&self, url: &Url, status: StatusCode) -> Result<Try, FetchError> {
-        let address = shown(url);
-        let number = status.as_u16();
-        let advice = match number {
-            401 | 403 => {
-                let sent = if self.token.is_some() { ", and the access token was not enough" } else { "" };
-                return Err(FetchError::Gated { address, status: number, sent });
+        match status.as_u16() {
+            number @ (408 | 425 | 429 | 500..=599) => {
+                Ok(Try::Failed { what: format!("HTTP {number}"), reached: false })
             }
-            404 | 410 => return Err(FetchError::NotFound { address }),
-            408 | 425 | 429 | 500..=599 => {
-                return Ok(Try::Failed { what: format!("HTTP {number}"), reached: false });
-            }
-            407 => "The proxy wants a password: set it in HTTPS_PROXY.",
-            _ => "Check the address in the entry.",
-        };
-        Err(FetchError::Status { address, status: number, advice })
+            _ => Err(refused(url, status, self.token.is_some())),
+        }
     }
 }
 
-fn with_token(request: RequestBuilder, token: Option<&Token>) -> RequestBuilder {
+/// What a refusal means.
+pub(super) fn refused(url: &Url, status: StatusCode, with_token: bool) -> FetchError {
+    let address = shown(url);
+    let number = status.as_u16();
+    let advice = match number {
+        401 | 403 => {
+            let sent = if with_token { ", and the access token was not enough" } else { "" };
+            return FetchError::Gated { address, status: number, sent };
+        }
+        404 | 410 => return FetchError::NotFound { address },
+        407 => "The proxy wants a password: set it in HTTPS_PROXY.",
+        408 | 425 | 429 | 500..=599 => "Try again later.",
+        _ => "Check the address in the entry.",
+    };
+    FetchError::Status { address, status: number, advice }
+}
+
+pub(super) fn with_token(request: RequestBuilder, token: Option<&Token>) -> RequestBuilder {
     match token {
         Some(token) => request.header(AUTHORIZATION, token.header()),
         None => request,
@@ -223,7 +231,7 @@ fn with_token(request: RequestBuilder, token: Option<&Token>) -> RequestBuilder 
 }
 
 /// What went wrong, innermost cause, without the address (it may hold secrets).
-fn reason(error: &reqwest::Error) -> String {
+pub(super) fn reason(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time".to_owned();
     }

@@ -17,7 +17,7 @@ use crate::models::folder::with_suffix;
 use crate::models::folder_tests::entry;
 use crate::models::gguf::{craft::Craft, part_paths};
 use crate::models::hash::hash_bytes;
-use crate::models::{FetchEvent, ModelsFolder};
+use crate::models::{FetchEvent, ModelsFolder, hub};
 
 /// A request as the server got it.
 #[derive(Clone, Debug, Default)]
@@ -354,4 +354,50 @@ async fn nobody_listening_is_said_plainly() {
     bench.fetcher.remote.endpoint = format!("http://{closed}");
     let message = bench.fetch(&hf()).await.unwrap_err().to_string();
     assert!(message.contains("cannot be reached"), "{message}");
+}
+
+#[tokio::test]
+async fn a_repository_lists_its_models_page_by_page_with_what_its_makers_recommend() {
+    let server = Server::start(|_, asked| {
+        let json = |text: &str, headers| Reply { headers, body: text.as_bytes().to_vec(), ..status(200) };
+        let host = asked.headers.get("host").cloned().unwrap_or_default();
+        match asked.path.as_str() {
+            "/api/models/o/m-GGUF/tree/main?recursive=true" => json(
+                r#"[{"type":"file","path":"m-Q8_0.gguf","size":800,"lfs":{"oid":"00","size":800}}]"#,
+                vec![("link", format!("<http://{host}/page2>; rel=\"next\""))],
+            ),
+            "/page2" => json(r#"[{"type":"file","path":"m-Q4_K_M.gguf","size":400}]"#, vec![]),
+            "/api/models/o/m-GGUF" => {
+                json(r#"{"cardData":{"license":"mit","base_model":["base/m"]}}"#, vec![])
+            }
+            "/base/m/resolve/main/generation_config.json" => {
+                json(r#"{"temperature":0.6,"top_k":20}"#, vec![])
+            }
+            _ => status(404),
+        }
+    })
+    .await;
+    let remote = Bench::new(&server).fetcher.remote;
+    let found = hub::repository(&remote, "o/m-GGUF").await.unwrap();
+    let files: Vec<_> = found.files.iter().map(|file| (file.path.as_str(), file.bytes)).collect();
+    assert_eq!(files, [("m-Q4_K_M.gguf", 400), ("m-Q8_0.gguf", 800)]);
+    assert_eq!(found.licence.as_deref(), Some("mit"));
+    assert_eq!((found.sampling.temperature, found.sampling.top_k), (Some(0.6), Some(20)));
+    assert_eq!(server.asked()[0].headers["authorization"], "Bearer hf_secret");
+    let message = hub::repository(&remote, "o/none").await.unwrap_err().to_string();
+    assert!(message.contains("does not exist (HTTP 404)") && !message.contains("hf_secret"), "{message}");
+}
+
+#[tokio::test]
+async fn a_hub_that_sends_something_else_is_told_from_one_without_models() {
+    let server = Server::start(|_, asked| {
+        let body = if asked.path.contains("/html/") { "<html>" } else { "[]" };
+        Reply { body: body.as_bytes().to_vec(), ..status(200) }
+    })
+    .await;
+    let remote = Bench::new(&server).fetcher.remote;
+    for (name, said) in [("a/html", "the hub's answer is no JSON"), ("a/b", "it has no .gguf files")] {
+        let message = hub::repository(&remote, name).await.unwrap_err().to_string();
+        assert!(message.contains(said), "{message}");
+    }
 }

@@ -6,11 +6,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::Client;
+use reqwest::{Client, Url};
 
 use super::FetchError;
-use super::address::{HUB, hub_addresses, may_carry_token, plain_addresses};
-use super::http::Download;
+use super::address::{HUB, hub_addresses, may_carry_token, plain_addresses, shown};
+use super::http::{Download, reason, refused, with_token};
 use super::job::Job;
 pub use super::token::Token;
 use crate::model_entry::Source;
@@ -20,6 +20,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a connection may say nothing. There is no limit on the whole: models are large.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 const MAX_REDIRECTS: usize = 10;
+/// The longest list of files that is read, bytes.
+const LARGEST_ANSWER: usize = 16 << 20;
 
 /// How `hf` and `url` sources are reached.
 #[derive(Clone, Debug)]
@@ -80,6 +82,41 @@ impl Remote {
         Ok(())
     }
 
+    /// What the hub answers to a path, as JSON, and the path of the next page if there is one; `name` is for the messages.
+    ///
+    /// # Errors
+    /// When it cannot be reached, refuses, or says something else than JSON.
+    pub(in crate::models) async fn json(
+        &self,
+        path: &str,
+        name: &str,
+    ) -> Result<(serde_json::Value, Option<String>), FetchError> {
+        let bad = |what: String| FetchError::BadSource { name: name.to_owned(), what };
+        let endpoint = self.endpoint.trim_end_matches('/');
+        let url = Url::parse(&format!("{endpoint}{path}"))
+            .map_err(|_| bad("HF_ENDPOINT is not an address like https://example.org".to_owned()))?;
+        let client = self.client().map_err(|error| bad(format!("no connection can be set up ({error})")))?;
+        let token = self.token.as_ref().filter(|_| may_carry_token(&url));
+        let mut response = with_token(client.get(url.clone()), token)
+            .send()
+            .await
+            .map_err(|error| FetchError::Unreachable { address: shown(&url), what: reason(&error) })?;
+        if !response.status().is_success() {
+            return Err(refused(&url, response.status(), token.is_some()));
+        }
+        let next = next_page(response.headers(), endpoint);
+        let mut body = Vec::new();
+        while let Ok(Some(chunk)) = response.chunk().await {
+            body.extend_from_slice(&chunk);
+            if body.len() > LARGEST_ANSWER {
+                return Err(bad("the hub's answer is too long".to_owned()));
+            }
+        }
+        let json =
+            serde_json::from_slice(&body).map_err(|_| bad("the hub's answer is no JSON".to_owned()))?;
+        Ok((json, next))
+    }
+
     fn client(&self) -> reqwest::Result<Client> {
         // Fails only if one is installed already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -94,6 +131,14 @@ impl Remote {
         }
         builder.build()
     }
+}
+
+/// The path of the next page, as the `Link` header gives it; never another host's.
+fn next_page(headers: &reqwest::header::HeaderMap, endpoint: &str) -> Option<String> {
+    let links = headers.get(reqwest::header::LINK)?.to_str().ok()?;
+    let next = links.split(',').find(|link| link.contains("rel=\"next\""))?;
+    let address = next.split(['<', '>']).nth(1)?;
+    address.strip_prefix(endpoint).filter(|path| path.starts_with('/')).map(str::to_owned)
 }
 
 /// Follows a redirect unless there were too many or it leaves HTTPS.

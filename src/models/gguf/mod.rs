@@ -6,6 +6,7 @@
 
 mod facts;
 mod format;
+mod kind;
 mod model_file;
 mod parse;
 mod scan;

@@ -290,3 +290,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_file_that_is_no_chat_model_is_called_what_it_is() {
+    let of = |craft: Craft| read(&craft.bytes()).unwrap().not_a_chat();
+    assert_eq!(of(Craft::new()), None);
+    let modern = Craft::new().with("tokenizer.ggml.model", text("gpt2"));
+    for (craft, said) in [
+        (Craft::new().with("general.type", text("adapter")), "is a LoRA adapter"),
+        (Craft::new().with("general.architecture", text("controlvector")), "is a control vector"),
+        (Craft::new().with("general.type", text("mmproj")), "is a projector"),
+        (Craft::new().with("general.architecture", text("clip")), "is a projector"),
+        (Craft::new().with("general.architecture", text("nomic-bert")), "is an embedding model"),
+        (Craft::new().with("llama.pooling_type", number(3)), "is an embedding model"),
+        (Craft::new().with("general.architecture", text("t5")), "is an encoder-decoder"),
+        (modern.clone(), "no tokenizer.ggml.pre"),
+    ] {
+        let what = of(craft).unwrap();
+        assert!(what.starts_with(said) || what.contains(said), "{what}");
+    }
+    assert_eq!(of(modern.with("tokenizer.ggml.pre", text("smollm"))), None);
+}

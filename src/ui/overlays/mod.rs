@@ -11,6 +11,7 @@ mod branch_tests;
 mod compare;
 pub mod completion;
 mod help;
+mod hub;
 mod ledger;
 mod models;
 mod page;

@@ -9,7 +9,7 @@ use super::{Canvas, Draw, body, count, rows_for};
 use crate::app::{App, Keys, ModelStatus, Models};
 use crate::command::Command;
 use crate::engine::protocol::{Loaded, TemplateKind};
-use crate::model_entry::{ModelEntry, ModelFacts};
+use crate::model_entry::{ModelEntry, ModelFacts, Source};
 use crate::models::CatalogueItem;
 use crate::sanitize;
 use crate::theme::{Role, Theme};
@@ -24,7 +24,7 @@ impl Draw for Models {
         let app = canvas.app;
         let all = app.model.catalogue.len();
         let inside = canvas.frame("Models", &count(picker, all), 100, rows_for(all, 10) + 11);
-        let cursor = canvas.filter(inside, &picker.filter, "type to filter");
+        let cursor = canvas.filter(inside, &picker.filter, "type to filter, or owner/repo of Hugging Face");
         let table = table(canvas.theme, inside.width);
         let rows = body(inside, 3, 6);
         if inside.height > 9 {
@@ -84,13 +84,21 @@ fn row(app: &App, table: &Table<'_, 6>, item: &CatalogueItem) -> Row {
     let (state, caution) = state(app, item);
     let text = |words: String| Cell::of(words, table.theme.style(Role::Text));
     table.row([
-        text(sanitize::for_display(&item.entry.name)),
+        text(sanitize::for_display(called(item))),
         text(facts.map_or_else(unknown, |f| sanitize::for_display(&f.quantisation))),
         text(size.map_or_else(unknown, number::bytes)),
         text(facts.map_or_else(unknown, |f| f.context_length.to_string())),
         text(speed.map_or_else(unknown, |speed| format!("{speed:.0}/s"))),
         if caution { Cell::of(format!("! {state}"), table.theme.style(Role::Warn)) } else { text(state) },
     ])
+}
+
+/// What a model is called in its row: a file by its title, since its name is its path.
+fn called(item: &CatalogueItem) -> &str {
+    match &item.entry.source {
+        Source::Path(_) => item.entry.title.as_deref().unwrap_or(&item.entry.name),
+        _ => &item.entry.name,
+    }
 }
 
 fn loaded<'a>(app: &'a App, item: &CatalogueItem) -> Option<&'a Loaded> {
@@ -157,7 +165,9 @@ fn facts_lines(app: &App, item: &CatalogueItem) -> Vec<String> {
     let loaded = loaded(app, item);
     let first = format!(
         "{}   {} parameters   {}   {} layers of {} heads, width {}",
-        sanitize::for_display(&app.config.model_title(&item.entry.name)),
+        sanitize::for_display(
+            item.entry.title.as_deref().unwrap_or(&app.config.model_title(&item.entry.name))
+        ),
         number::parameters(facts.parameters),
         sanitize::for_display(&facts.architecture),
         facts.layers,

@@ -9,8 +9,13 @@ use super::MEASURE;
 use super::head::short;
 use crate::app::{App, ModelStatus};
 use crate::command::Command;
+use crate::config::DEFAULT_MODEL;
 use crate::theme::{Role, Theme};
 use crate::ui::text::Lines;
+
+/// What the built-in model answered rightly in five of five tries, at its own settings.
+const QUESTIONS: [&str; 3] =
+    ["What is the capital of Japan?", "What is water made of?", "Give me a tip for sleeping better."];
 
 /// Draws the hint.
 pub(super) fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
@@ -19,6 +24,12 @@ pub(super) fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let (words, role) = model(app);
     let mut paragraphs =
         vec![("glassbox".to_owned(), Role::Strong), (String::new(), Role::Text), (words, role)];
+    if app.model.name == DEFAULT_MODEL && !matches!(app.model.status, ModelStatus::Failed { .. }) {
+        let small =
+            "It is small: often wrong, and good for looking inside. It does well on questions such as";
+        paragraphs.extend([(String::new(), Role::Text), (small.to_owned(), Role::Muted)]);
+        paragraphs.extend(QUESTIONS.map(|question| (format!("  {question}"), Role::Text)));
+    }
     let keys = keys(app);
     if !keys.is_empty() {
         paragraphs.extend([(String::new(), Role::Text), (keys, Role::Muted)]);
