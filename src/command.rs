@@ -592,7 +592,7 @@ commands! {
     Unload "unload" Models Global [];
     /// Sampler preset of that name for this chat
     Preset "preset" Models Global [];
-    /// Hold replies in this chat to a grammar or a JSON schema
+    /// Replies here follow a grammar or a schema
     Grammar "grammar" Models Global [];
     /// Set a sampler value for this chat, e.g. /set temperature 0.5
     Set "set" Models Global [];

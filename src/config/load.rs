@@ -5,7 +5,7 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use super::checks::{anything, not_empty};
+use super::checks::{anything, no_empty_text, not_empty};
 use super::document::{Report, Section, nearest};
 use super::{Config, DEFAULT_MODEL, Warning, model_list, sections};
 use crate::model_entry::ModelEntry;

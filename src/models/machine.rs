@@ -15,9 +15,12 @@ const BUFFER: usize = 96 << 20;
 /// Memory that is free for a model, bytes; `None` where the system does not say.
 #[must_use]
 pub fn free_memory() -> Option<u64> {
-    let mut system = sysinfo::System::new();
+    let mut system = sysinfo::System::new().ok()?;
     system.refresh_memory();
-    Some(system.available_memory()).filter(|free| *free > 0)
+    // A container's own count of free memory leaves out the file cache, which can be given up.
+    let limit =
+        system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory.saturating_sub(limits.rss));
+    Some(system.available_memory().min(limit)).filter(|free| *free > 0)
 }
 
 /// How fast all cores together read memory, bytes a second; measured once, in a fifth of a second or so.

@@ -17,6 +17,9 @@ use crate::ui::text::Lines;
 const QUESTIONS: [&str; 3] =
     ["What is the capital of Japan?", "What is water made of?", "Give me a tip for sleeping better."];
 
+/// Rows from which on there is room for them.
+const ROOMY: u16 = 16;
+
 /// Draws the hint.
 pub(super) fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let indent = if area.width >= 50 { 3 } else { 1 };
@@ -24,7 +27,10 @@ pub(super) fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let (words, role) = model(app);
     let mut paragraphs =
         vec![("glassbox".to_owned(), Role::Strong), (String::new(), Role::Text), (words, role)];
-    if app.model.name == DEFAULT_MODEL && !matches!(app.model.status, ModelStatus::Failed { .. }) {
+    // On low screens the keys matter more.
+    let has_room = area.height >= ROOMY;
+    if has_room && app.model.name == DEFAULT_MODEL && !matches!(app.model.status, ModelStatus::Failed { .. })
+    {
         let small =
             "It is small: often wrong, and good for looking inside. It does well on questions such as";
         paragraphs.extend([(String::new(), Role::Text), (small.to_owned(), Role::Muted)]);
