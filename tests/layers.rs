@@ -22,6 +22,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("markdown", 0),
     ("inspect", 0),
     ("engine", 1),
+    ("grammar", 0),
     ("models", 1),
     ("store", 1),
     ("export", 1),

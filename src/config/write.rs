@@ -83,7 +83,9 @@ pub fn add_model(text: &str, entry: &ModelEntry) -> Result<String, WriteError> {
         whole += "\n\n";
     }
     whole += "[[models]]\n";
-    let mut line = |key: &str, value: &str| whole += &format!("{key} = {}\n", Value::from(value));
+    let mut line = |key: &str, value: &str| {
+        whole.extend([key, " = ", &Value::from(value).to_string(), "\n"]);
+    };
     line("name", &entry.name);
     match &entry.source {
         Source::Path(path) => line("path", &path.to_string_lossy()),
@@ -101,7 +103,9 @@ pub fn add_model(text: &str, entry: &ModelEntry) -> Result<String, WriteError> {
     let sampling = numbers(&entry.sampling);
     if !sampling.is_empty() {
         whole += "# As its makers recommend.\n[models.sampling]\n";
-        sampling.iter().for_each(|(key, value)| whole += &format!("{key} = {value}\n"));
+        for (key, value) in &sampling {
+            whole.extend([key, " = ", value, "\n"]);
+        }
     }
     match whole.parse::<DocumentMut>() {
         Ok(_) => Ok(whole),

@@ -49,6 +49,22 @@ pub fn check(text: &str) -> Result<(), Problem> {
     parse(text).map(drop)
 }
 
+/// A text as a literal of a grammar.
+pub(super) fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted += "\\n",
+            '\r' => quoted += "\\r",
+            '\t' => quoted += "\\t",
+            c if c.is_control() => quoted.extend(["\\x", &format!("{:02X}", c as u32)]),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
 fn parse(text: &str) -> Result<Grammar, Problem> {
     let mut reader = Reader { text, at: 0 };
     let mut grammar = Grammar::default();
@@ -445,7 +461,7 @@ pub(super) mod tests {
         let grammar = parse(grammar).unwrap_or_else(|problem| panic!("{problem}\n{grammar}"));
         let text: Vec<char> = text.chars().collect();
         let (_, root) = &grammar.rules["root"];
-        ends(&grammar, root, &text, [0].into()).contains(&text.len())
+        ends(&grammar, root, &text, &[0].into()).contains(&text.len())
     }
 
     /// Where sentences of these alternatives can end that begin at one of `starts`.
@@ -453,7 +469,7 @@ pub(super) mod tests {
         grammar: &Grammar,
         rule: &Alternatives,
         text: &[char],
-        starts: BTreeSet<usize>,
+        starts: &BTreeSet<usize>,
     ) -> BTreeSet<usize> {
         let of = |sequence: &Vec<Part>| {
             sequence.iter().fold(starts.clone(), |starts, part| repeated(grammar, part, text, starts))
@@ -487,8 +503,8 @@ pub(super) mod tests {
 
     fn once(grammar: &Grammar, item: &Item, text: &[char], starts: BTreeSet<usize>) -> BTreeSet<usize> {
         match item {
-            Item::Group(inner) => ends(grammar, inner, text, starts),
-            Item::Rule(name, _) => ends(grammar, &grammar.rules[name].1, text, starts),
+            Item::Group(inner) => ends(grammar, inner, text, &starts),
+            Item::Rule(name, _) => ends(grammar, &grammar.rules[name].1, text, &starts),
             Item::Literal(literal) => {
                 let fits = |start: &usize| text[*start..].starts_with(literal);
                 starts.into_iter().filter(fits).map(|start| start + literal.len()).collect()

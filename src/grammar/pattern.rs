@@ -169,7 +169,7 @@ fn in_class(c: char, negated: bool) -> Result<String, String> {
 /// A character as it stands in a JSON string, as a literal.
 fn literal(c: char) -> String {
     let json = serde_json::Value::from(c.to_string()).to_string();
-    super::schema::quoted(&json[1..json.len() - 1])
+    super::gbnf::quoted(&json[1..json.len() - 1])
 }
 
 #[cfg(test)]
@@ -191,8 +191,12 @@ mod tests {
             ("^[a\\-z]$", &["a", "-", "z"], &["m"]),
         ] {
             let grammar = format!("root ::= {}", to_rule(pattern, PLAIN).unwrap());
-            fits.iter().for_each(|text| assert!(accepts(&grammar, text), "{pattern} {text}\n{grammar}"));
-            others.iter().for_each(|text| assert!(!accepts(&grammar, text), "{pattern} {text}\n{grammar}"));
+            for text in fits {
+                assert!(accepts(&grammar, text), "{pattern} {text}\n{grammar}");
+            }
+            for text in others {
+                assert!(!accepts(&grammar, text), "{pattern} {text}\n{grammar}");
+            }
         }
     }
 

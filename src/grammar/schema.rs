@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::gbnf::quoted;
 use super::numbers::Range;
 use super::place::{Step, line_of};
 use super::{Problem, pattern};
@@ -83,7 +84,7 @@ pub fn to_grammar(text: &str) -> Result<(String, Vec<String>), Problem> {
     let body = writer.visit(&root, &Way::default(), "root")?;
     let mut grammar = format!("root ::= {body}\n");
     for (name, rule) in &writer.rules {
-        grammar += &format!("{name} ::= {rule}\n");
+        grammar.extend([name, " ::= ", rule, "\n"]);
     }
     grammar += &common_rules(&grammar);
     // What is repeated too often and the like.
@@ -378,10 +379,8 @@ impl<'a> Writer<'a> {
             bound.ok_or_else(|| self.wrong(way, format!("{keyword} is a number of up to 15 digits")))?;
         match (bound.fract() == 0.0, whole, keyword) {
             (true, ..) => Ok(bound as i64),
-            (false, true, "minimum") => Ok(bound.ceil() as i64),
-            (false, true, "maximum") => Ok(bound.floor() as i64),
-            (false, true, "exclusiveMinimum") => Ok(bound.floor() as i64),
-            (false, true, _) => Ok(bound.ceil() as i64),
+            (false, true, "minimum" | "exclusiveMaximum") => Ok(bound.ceil() as i64),
+            (false, true, _) => Ok(bound.floor() as i64),
             (false, false, _) => Err(self.wrong(way, "a bound with a fraction has no grammar")),
         }
     }
@@ -430,22 +429,6 @@ fn implied_type(schema: &Map<String, Value>) -> &'static str {
         () if has(NUMBERS) => "number",
         () => "value",
     }
-}
-
-/// A text as a literal of a grammar.
-pub(super) fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            '\n' => quoted += "\\n",
-            '\r' => quoted += "\\r",
-            '\t' => quoted += "\\t",
-            c if c.is_control() => quoted += &format!("\\x{:02X}", c as u32),
-            c => quoted.push(c),
-        }
-    }
-    quoted + "\""
 }
 
 #[cfg(test)]

@@ -159,7 +159,8 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 fn is_model(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let is_first = part_names(&name).first().is_none_or(|first| *first == name);
-    name.ends_with(".gguf") && is_first && !name.starts_with("mmproj")
+    let is_gguf = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"));
+    is_gguf && is_first && !name.starts_with("mmproj")
 }
 
 /// The file's name without its ending, with the hub's repository where it lies in one.

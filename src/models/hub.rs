@@ -160,11 +160,11 @@ fn plain_name(path: &str) -> String {
     if name.is_empty() { "model".to_owned() } else { name }
 }
 
-#[cfg(feature = "remote")]
 /// Asks the hub what a repository offers.
 ///
 /// # Errors
 /// When it cannot be reached, is not there or wants a token, or has no model files.
+#[cfg(feature = "remote")]
 pub async fn repository(remote: &Remote, name: &str) -> Result<Repository, FetchError> {
     let bad = |what: &str| FetchError::BadSource { name: name.to_owned(), what: what.to_owned() };
     let mut entries = Vec::new();
@@ -197,8 +197,8 @@ pub async fn repository(remote: &Remote, name: &str) -> Result<Repository, Fetch
     Ok(Repository { name: name.to_owned(), files, licence, sampling })
 }
 
-#[cfg(feature = "remote")]
 /// The model files among the entries of a repository's tree.
+#[cfg(feature = "remote")]
 fn model_files(entries: &[Value]) -> Vec<HubFile> {
     let size = |entry: &Value| entry["lfs"]["size"].as_u64().or(entry["size"].as_u64()).unwrap_or(0);
     let by_path = |path: &str| entries.iter().find(|entry| entry["path"] == path);
@@ -207,10 +207,7 @@ fn model_files(entries: &[Value]) -> Vec<HubFile> {
         let Some(path) = entry["path"].as_str() else { continue };
         let name = path.rsplit('/').next().unwrap_or_default();
         let lower = name.to_lowercase();
-        if entry["type"] != "file"
-            || !lower.ends_with(".gguf")
-            || lower.contains("mmproj")
-            || lower.contains("imatrix")
+        if entry["type"] != "file" || !is_gguf(name) || lower.contains("mmproj") || lower.contains("imatrix")
         {
             continue;
         }
@@ -229,7 +226,12 @@ fn model_files(entries: &[Value]) -> Vec<HubFile> {
 }
 
 #[cfg(feature = "remote")]
+fn is_gguf(name: &str) -> bool {
+    std::path::Path::new(name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"))
+}
+
 /// What a `generation_config.json` says of the sampler.
+#[cfg(feature = "remote")]
 fn recommended_sampling(config: &Value) -> SamplingOverrides {
     let number = |key: &str, range: std::ops::RangeInclusive<f64>| {
         config[key].as_f64().filter(|number| range.contains(number)).map(|number| number as f32)

@@ -93,7 +93,9 @@ impl AskArgs {
         };
         let Some((path, form)) = given else { return Ok(None) };
         let (grammar, notes) = crate::attachment::grammar(path, Some(form)).map_err(anyhow::Error::msg)?;
-        notes.iter().for_each(|note| super::note(note));
+        for note in &notes {
+            super::note(note);
+        }
         Ok(Some(grammar))
     }
 

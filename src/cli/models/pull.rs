@@ -3,7 +3,7 @@
 //! Invariant: what is fetched this way has an entry in the configuration first, so that it can be named, gone on with
 //! and removed like every other model.
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 
 use crate::cli::setup::Setup;
 use crate::config;
@@ -84,7 +84,7 @@ fn chosen(offer: &hub::Offer) -> anyhow::Result<usize> {
     let (recommended, found) = (offer.recommended(), &offer.repository);
     let example = &found.files[recommended.unwrap_or(0)].path;
     if !crate::cli::has_terminal() {
-        bail!(
+        anyhow::bail!(
             "{} has several files; name one, such as: glassbox models pull {}:{example}\n{}",
             found.name,
             found.name,

@@ -5,7 +5,8 @@
 use serde_json::{Map, Value};
 
 use super::super::Problem;
-use super::{Way, Writer, quoted};
+use super::super::gbnf::quoted;
+use super::{Way, Writer};
 
 /// Characters of a key beyond those that a schema names: none that JSON writes with an escape.
 const KEY: &str = r#"[^"\\\x7F\x00-\x1F]"#;
@@ -104,7 +105,7 @@ impl<'a> Writer<'a> {
         let tail = others.map(|others| format!("{}*", more(others)));
         // From the last key to the first: what may follow where a key stands already, and what where none does.
         let mut after = tail.unwrap_or_default();
-        let mut first = others.map(|others| format!("({others} space {})?", after)).unwrap_or_default();
+        let mut first = others.map(|others| format!("({others} space {after})?")).unwrap_or_default();
         for (index, key) in keys.iter().enumerate().rev() {
             let this = &key.rule;
             let rest = if after.is_empty() {

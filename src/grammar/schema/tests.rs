@@ -5,8 +5,12 @@ use super::*;
 
 fn check(schema: &str, fits: &[&str], others: &[&str]) {
     let (grammar, _) = to_grammar(schema).unwrap_or_else(|problem| panic!("{problem}\n{schema}"));
-    fits.iter().for_each(|text| assert!(accepts(&grammar, text), "{text}\n{schema}\n{grammar}"));
-    others.iter().for_each(|text| assert!(!accepts(&grammar, text), "{text}\n{schema}\n{grammar}"));
+    for text in fits {
+        assert!(accepts(&grammar, text), "{text}\n{schema}\n{grammar}");
+    }
+    for text in others {
+        assert!(!accepts(&grammar, text), "{text}\n{schema}\n{grammar}");
+    }
 }
 
 #[test]
