@@ -92,7 +92,7 @@ pub mod command;
 pub mod config;
 pub mod engine;
 pub(crate) mod export;
-pub(crate) mod grammar;
+pub mod grammar;
 pub(crate) mod import;
 pub mod inspect;
 pub mod markdown;

@@ -124,6 +124,13 @@ impl Offer {
         machine::predicted_speed(file.bytes, self.bandwidth)
     }
 
+    /// The same in words.
+    #[must_use]
+    pub fn speed_in_words(&self, file: &HubFile) -> String {
+        let speed = self.speed(file);
+        if speed < 10.0 { format!("about {speed:.1}") } else { format!("about {speed:.0}") }
+    }
+
     /// An entry for a file, under a name that is not among `taken`.
     #[must_use]
     pub fn entry(&self, file: &HubFile, taken: &[ModelEntry]) -> ModelEntry {

@@ -37,7 +37,7 @@ impl Fixture {
     ) -> (Vec<TokenId>, Vec<f32>) {
         let sampling = Sampling { temperature: 0.0, max_tokens: count, ..Sampling::default() };
         let prompt = Prompt::Ids { ids: ids.to_vec(), taken: Vec::new(), chat: false };
-        let request = Generate { prompt, sampling, top_logprobs: 1, interventions, allow: None };
+        let request = Generate { prompt, sampling, top_logprobs: 1, begun: 0, interventions, allow: None };
         let (mut ids, mut kls) = (Vec::new(), Vec::new());
         for event in self.handle(Request::Job(Job::Generate(Box::new(request)))) {
             match event {

@@ -55,6 +55,7 @@ fn generate(tokens: u32, allow: Option<u32>) -> Request {
         sampling,
         top_logprobs: 5,
         interventions: Vec::new(),
+        begun: 0,
         allow,
     })))
 }

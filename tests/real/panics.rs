@@ -34,6 +34,7 @@ fn reply(ids: &[TokenId], interventions: Vec<Intervention>, allow: Option<u32>) 
         prompt,
         sampling,
         top_logprobs: 1,
+        begun: 0,
         interventions,
         allow,
     })))

@@ -114,6 +114,7 @@ impl Fixture {
             seed: run.facts.seed,
             prompt: run.facts.ids.len() as u32,
             taken: 0,
+            begun: 0,
             drawn: run.ids()[index],
             list: 20,
         };
@@ -487,6 +488,7 @@ fn what_cannot_be_looked_at_is_refused() {
         seed: 1,
         prompt: 2,
         taken: 1,
+        begun: 0,
         drawn: TokenId(1),
         list: 20,
     };
@@ -516,6 +518,7 @@ fn a_branch_decodes_only_the_token_that_was_taken() {
         seed: branch.facts.seed,
         prompt: kept.len() as u32,
         taken: 1,
+        begun: 0,
         drawn: branch.ids()[5],
         list: 20,
     };
@@ -606,4 +609,61 @@ fn watched_tokens_are_told_however_unlikely() {
     assert!((index, logprob < -5.0) == (0, true) && rank > 20, "{logprob} {rank}");
     assert!((pass.logprob(TokenId(5)).unwrap() - logprob).abs() < ORDER.nats());
     assert!(reply.stages.is_empty());
+}
+
+const PERSON: &str = r#"{"type": "object", "properties": {"name": {"type": "string", "maxLength": 20},
+    "age": {"type": "integer", "minimum": 1, "maximum": 120}, "tags": {"type": "array", "maxItems": 2,
+    "items": {"enum": ["red", "blue"]}}}, "required": ["name", "age"]}"#;
+
+fn person(seed: u32) -> Sampling {
+    let (grammar, _) = glassbox::grammar::read(PERSON, glassbox::grammar::Form::Schema).unwrap();
+    Sampling { seed: Some(seed), temperature: 1.0, max_tokens: 200, grammar, ..Sampling::default() }
+}
+
+fn text(steps: &[Step]) -> String {
+    String::from_utf8(steps.iter().flat_map(|step| step.bytes.clone()).collect()).unwrap()
+}
+
+#[test]
+fn a_reply_under_a_schema_that_ends_by_itself_fits_it() {
+    let mut model = smollm();
+    let mut ended = 0;
+    for seed in 0..6 {
+        let reply = model.record(raw("A person as JSON:\n", person(seed)));
+        let masked = |trace: &SamplerTrace| {
+            assert_eq!(trace.stages[0].name, glassbox::inspect::stages::StageName::Grammar);
+            trace.stages[0].removed
+        };
+        let most = reply.stages.iter().map(masked).fold(0.0, f32::max);
+        assert!((0.01..=1.0).contains(&most), "{most}");
+        if reply.stop == Some(StopReason::Eos) {
+            ended += 1;
+            let value: serde_json::Value = serde_json::from_str(&text(&reply.steps)).unwrap();
+            assert!(value["name"].as_str().is_some_and(|name| name.chars().count() <= 20), "{value}");
+            assert!(value["age"].as_u64().is_some_and(|age| (1..=120).contains(&age)), "{value}");
+        }
+    }
+    assert!(ended >= 3, "{ended} of 6 ended by themselves");
+}
+
+#[test]
+fn a_reply_under_a_grammar_goes_on_from_where_it_is_and_is_read_again() {
+    let mut model = exact();
+    let reply = model.record(raw("A person as JSON:\n", person(3)));
+    let again = model.replayed(&reply, &person(3), 6);
+    assert_eq!(difference(&reply.stages[6], &again), None);
+
+    // Six tokens stand there, the seventh is taken: the grammar has seen all of them.
+    let kept = [&reply.facts.ids, &reply.ids()[..6]].concat();
+    let branch = model.generate(Generate { begun: 6, ..ids(&kept, &[reply.ids()[6]], person(4)) });
+    assert_eq!(branch.facts.notes, [""; 0]);
+    if branch.stop == Some(StopReason::Eos) {
+        let whole = text(&reply.steps[..7]) + &text(&branch.steps);
+        serde_json::from_str::<serde_json::Value>(&whole).unwrap_or_else(|error| panic!("{error}: {whole}"));
+    }
+
+    // What does not follow it is said, and the process lives.
+    let odd = model.tokenize(" the the").pop().unwrap();
+    let branch = model.generate(ids(&reply.facts.ids, &[odd], Sampling { max_tokens: 3, ..person(4) }));
+    assert!(branch.facts.notes[0].contains("does not follow the grammar"), "{:?}", branch.facts.notes);
 }

@@ -65,11 +65,11 @@ fn listed(offer: &hub::Offer) -> String {
         };
         let mark = if recommended == Some(index) { "  suits this machine" } else { "" };
         format!(
-            "{:>3}  {:<8} {:>9}  {fits:<9} about {:>3.0} tokens/s  {}{mark}",
+            "{:>3}  {:<8} {:>9}  {fits:<9} {:>10} tokens/s  {}{mark}",
             index + 1,
             file.quantisation(),
             super::mib(file.bytes),
-            offer.speed(file),
+            offer.speed_in_words(file),
             file.path
         )
     };

@@ -32,7 +32,7 @@ impl Draw for Hub {
                 canvas.cell(at, 3, 10, &file.quantisation(), Role::Text);
                 canvas.cell(at, 14, 10, &number::bytes(file.bytes), Role::Text);
                 canvas.cell(at, 25, 10, fits, role);
-                canvas.cell(at, 36, 12, &format!("about {:.0}/s", offer.speed(file)), Role::Text);
+                canvas.cell(at, 36, 12, &format!("{}/s", offer.speed_in_words(file)), Role::Text);
                 if wide {
                     let path = sanitize::for_display(&file.path);
                     canvas.cell(at, 50, inside.width.saturating_sub(51), &path, Role::Muted);
