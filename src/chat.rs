@@ -6,9 +6,11 @@
 
 mod conditioning;
 mod intervention;
+mod parts;
 
 pub use conditioning::{condition, prompt_of};
 pub use intervention::{HookPoint, Intervention, Steering};
+pub use parts::{Vocabularies, marks_are_text, name_of, split_of, splitter_for};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +38,9 @@ id!(
     /// One generation. Random and positive.
     RunId
 );
+
+/// Values that a chat template is given beside the messages, by name; any JSON value.
+pub type TemplateValues = std::collections::BTreeMap<String, serde_json::Value>;
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -226,6 +231,8 @@ pub struct ChatSettings {
     pub interventions: Vec<Intervention>,
     /// Whether a twin without them reads along, so that their effect on each token is known.
     pub twin: bool,
+    /// Values of the chat template that are set for this chat.
+    pub template_values: TemplateValues,
 }
 
 /// A conversation's entry in the list.
@@ -475,6 +482,12 @@ pub struct Run {
     pub interventions: Vec<Intervention>,
     /// The clock given to the template, milliseconds since 1970.
     pub template_clock_ms: Option<i64>,
+    /// By how many minutes local time was ahead of UTC then.
+    #[serde(default)]
+    pub template_offset_minutes: i32,
+    /// Values given to the template.
+    #[serde(default)]
+    pub template_values: TemplateValues,
     /// Run whose prompt begins this one's, and how many of that prompt's ids are shared; see [`prompt_of`].
     pub prefix: Option<(RunId, u32)>,
     /// Ids it was conditioned on, after the shared prefix.
@@ -482,6 +495,9 @@ pub struct Run {
     /// How many of its first tokens were taken by the user instead of drawn (a branch's first one).
     #[serde(default)]
     pub taken: u32,
+    /// Which of its tokens were written for the model, since its budget for thinking was used up.
+    #[serde(default)]
+    pub forced: Vec<u32>,
     /// Why it ended; `None` while it runs or when the app ended first.
     pub stop: Option<StopReason>,
     /// Tokens counted.
@@ -504,9 +520,12 @@ impl Run {
             seed,
             interventions: Vec::new(),
             template_clock_ms: None,
+            template_offset_minutes: 0,
+            template_values: TemplateValues::new(),
             prefix: None,
             prompt_ids: Vec::new(),
             taken: 0,
+            forced: Vec::new(),
             stop: None,
             usage: Usage::default(),
             timings: Timings::default(),

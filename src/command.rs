@@ -406,6 +406,12 @@ commands! {
     Raw "raw" Replies Transcript ["v"];
     /// All messages as they were written, or as Markdown again
     RawAll "raw-all" Replies Transcript ["V"];
+    /// Show or fold what was thought before a reply
+    Thoughts "thoughts" Replies Global ["ctrl+t"];
+    /// Thinking on, off or how much, where the model's template has a switch, e.g. /thinking off
+    Thinking "thinking" Replies Global [];
+    /// A value for the model's chat template, e.g. /template-value enable_thinking false
+    TemplateValue "template-value" Replies Global [];
     /// Long lines of code: more of their beginning
     CodeLeft "code-left" Replies Transcript ["<"];
     /// Long lines of code: more of their end
@@ -722,6 +728,8 @@ impl Command {
             Self::Preset => "the name of a preset, or none",
             Self::Grammar => "a file with a grammar (GBNF) or a JSON schema, or off",
             Self::Set => "a setting and its value, e.g. temperature 0.5",
+            Self::Thinking => "on, off, default, or low, medium, high",
+            Self::TemplateValue => "a name and its value, e.g. enable_thinking false",
             Self::Themes => "the name of a theme",
             Self::System => "the text, or nothing to edit it",
             Self::Rename => "the new title",

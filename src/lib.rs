@@ -59,6 +59,7 @@
 //! markdown/      L0  a reply's Markdown, laid out while it streams: units, rows of cells, each with its bytes; code's
 //!                    colours; mathematics in Unicode
 //! grammar/       L0  what a reply has to look like: grammars read and checked, JSON schemas as grammars
+//! reasoning/     L0  a reply taken apart: what was thought, the answer, the marks between them
 //! attachment.rs  L1  a text file beside a message: read whole or refused with the reason
 //! token.rs chat.rs sampling.rs model_entry.rs sanitize.rs
 //!                L0  plain data and arithmetic
@@ -98,6 +99,7 @@ pub mod inspect;
 pub mod markdown;
 pub mod model_entry;
 pub mod models;
+pub mod reasoning;
 pub(crate) mod runtime;
 pub mod sampling;
 pub(crate) mod sanitize;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::chat::TemplateValues;
 use crate::sampling::SamplingOverrides;
 
 /// Where a model's file comes from. Exactly one.
@@ -48,6 +49,12 @@ pub struct ModelEntry {
     /// System prompt for this model.
     #[serde(default)]
     pub system: Option<String>,
+    /// A Jinja file that is used instead of the template in the model's file.
+    #[serde(default)]
+    pub template: Option<PathBuf>,
+    /// Values that the template is given, where they differ from the configuration's.
+    #[serde(default)]
+    pub template_values: TemplateValues,
     /// A command that runs `glassbox engine` elsewhere, e.g. `["ssh", "gpu-box", "glassbox", "engine"]`.
     #[serde(default)]
     pub engine: Option<Vec<String>>,
@@ -72,6 +79,8 @@ impl ModelEntry {
             sampling: SamplingOverrides::default(),
             preset: None,
             system: None,
+            template: None,
+            template_values: TemplateValues::new(),
             engine: None,
             size: None,
             built_in: false,

@@ -446,6 +446,9 @@ macro_rules! sampling_table {
             /// A reply ends after this many tokens; 0 means no limit but the context.
             max_tokens: u32 = 0, [anything],
                 About::number(64.0, 0.0, 1e6);
+            /// After so many tokens of thinking its closing mark is written for the model; 0 means no limit.
+            thinking_budget: u32 = 0, [anything],
+                About::number(64.0, 0.0, 1e6);
             /// A reply ends before any of these texts.
             stop: Vec<String> = Vec::new(), [no_empty_text],
                 About::PLAIN;

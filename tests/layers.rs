@@ -20,6 +20,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("command", 0),
     ("sanitize", 0),
     ("markdown", 0),
+    ("reasoning", 0),
     ("inspect", 0),
     ("engine", 1),
     ("grammar", 0),
@@ -40,6 +41,8 @@ const LAYERS: &[(&str, u8)] = &[
 const EQUALS: &[(&str, &str)] = &[
     ("chat", "token"),
     ("chat", "sampling"),
+    ("chat", "reasoning"),
+    ("model_entry", "chat"),
     ("sampling", "token"),
     ("model_entry", "sampling"),
     ("inspect", "token"),

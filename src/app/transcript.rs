@@ -11,8 +11,9 @@ pub(super) mod word;
 use crossterm::event::{KeyCode, KeyEvent};
 
 use super::{App, ChatView, Edit, Effect, Find, Focus, Geometry, LineEdit, Outbox, Scroll, Transcript};
-use crate::chat::{Role, TurnId};
+use crate::chat::{self, Role, Turn, TurnId};
 use crate::markdown;
+use crate::reasoning::{Kind, Split};
 
 /// An anchor that is not a turn: drawing counts from the end of the transcript.
 const NO_TURN: TurnId = TurnId(0);
@@ -88,12 +89,53 @@ impl Transcript {
         out.say(if self.raw { "messages as they were written" } else { "messages as Markdown" });
     }
 
+    /// Whether a message is shown as it was written.
+    pub(crate) fn is_raw(&self, turn: TurnId) -> bool {
+        self.raw || self.raw_turns.contains(&turn)
+    }
+
+    /// Whether what was thought for a message is shown.
+    pub(crate) fn shows_thoughts(&self, turn: TurnId) -> bool {
+        self.thoughts != self.other_thoughts.contains(&turn)
+    }
+
+    /// Shows or folds what was thought: in the selected message, or in all where none is.
+    pub(crate) fn toggle_thoughts(&mut self, focus: Focus, out: &mut Outbox) {
+        let selected = self.selected.filter(|_| focus == Focus::Transcript);
+        let shown = match selected {
+            Some(id) => {
+                if !self.other_thoughts.insert(id) {
+                    self.other_thoughts.remove(&id);
+                }
+                // Inside of what is folded there is no place for a cursor.
+                self.cursor = self.cursor.filter(|_| self.shows_thoughts(id));
+                self.shows_thoughts(id)
+            }
+            None => {
+                self.other_thoughts.clear();
+                self.thoughts = !self.thoughts;
+                self.thoughts
+            }
+        };
+        self.reveal = selected.is_some();
+        out.say(if shown { "what was thought is shown" } else { "what was thought is folded" });
+    }
+
     /// Shows more of the beginning or the end of rows that are longer than the pane.
     pub(crate) fn scroll_sideways(&mut self, right: bool) {
         const STEP: u16 = 8;
         const MOST: u16 = 4096;
         let moved = if right { self.sideways + STEP } else { self.sideways.saturating_sub(STEP) };
         self.sideways = moved.min(MOST);
+    }
+
+    /// Where what was thought for a message lies in its text, while it is folded.
+    fn folded_thoughts(&self, view: ChatView<'_>, id: TurnId) -> Vec<std::ops::Range<usize>> {
+        if self.shows_thoughts(id) || self.is_raw(id) {
+            return Vec::new();
+        }
+        let split = view.chat.turn(id).map(|turn| view.split(turn)).unwrap_or_default();
+        split.ranges(Kind::Thought).collect()
     }
 
     fn show_match(&mut self, turn: Option<TurnId>) {
@@ -129,7 +171,10 @@ impl Transcript {
 
     pub(crate) fn copy(&mut self, view: ChatView<'_>, out: &mut Outbox) {
         match self.selected_or_last(view) {
-            Some(id) => out.emit(Effect::Copy(crate::sanitize::for_copy(&view.turn_text(id)))),
+            Some(id) => {
+                let text = if self.shows_thoughts(id) { view.turn_text(id) } else { view.answer_text(id) };
+                out.emit(Effect::Copy(crate::sanitize::for_copy(&text)));
+            }
             None => out.say("there is nothing to copy yet"),
         }
     }
@@ -140,7 +185,9 @@ impl Transcript {
             out.say("there is nothing to copy yet");
             return;
         };
-        let blocks = markdown::code_blocks(&view.turn_text(id));
+        let mut blocks = markdown::code_blocks(&view.turn_text(id));
+        let folded = self.folded_thoughts(view, id);
+        blocks.retain(|block| folded.iter().all(|thought| !thought.contains(&block.range.start)));
         let cursor = self.cursor.filter(|at| at.turn == id).and_then(|at| view.token_at(at));
         let under =
             cursor.and_then(|token| blocks.iter().position(|block| block.range.contains(&token.start)));
@@ -177,7 +224,10 @@ impl Transcript {
         if !needle.is_empty() {
             for turn in view.chat.branch() {
                 let text = String::from_utf8_lossy(&view.chat.bytes(turn)).into_owned();
-                matches.extend(occurrences(&text, &needle).into_iter().map(|at| (turn.id, at)));
+                let folded = self.folded_thoughts(view, turn.id);
+                let found = occurrences(&text, &needle).into_iter();
+                let seen = found.filter(|at| folded.iter().all(|thought| !thought.contains(at)));
+                matches.extend(seen.map(|at| (turn.id, at)));
             }
         }
         let current = matches.len().saturating_sub(1);
@@ -200,6 +250,22 @@ impl Outbox {
 }
 
 impl ChatView<'_> {
+    /// A turn of the shown chat taken apart.
+    pub(crate) fn split(&self, turn: &Turn) -> Split {
+        chat::split_of(self.chat, self.runs, self.vocabularies, turn)
+    }
+
+    /// The text of a turn without what was thought.
+    pub(crate) fn answer_text(&self, id: TurnId) -> String {
+        let split = self.chat.turn(id).map(|turn| self.split(turn)).filter(Split::is_split);
+        match (split, self.chat.turn(id)) {
+            (Some(split), Some(turn)) => {
+                String::from_utf8_lossy(&split.text(&self.chat.bytes(turn), Kind::Answer)).into_owned()
+            }
+            _ => self.turn_text(id),
+        }
+    }
+
     /// The text of a turn of the shown chat, whole characters only.
     pub fn turn_text(&self, id: TurnId) -> String {
         let Some(turn) = self.shown_turn(id) else { return String::new() };

@@ -74,7 +74,9 @@ mod real {
     use super::Row;
     use crate::chat::{Role, Usage};
     use crate::engine::bench::{self, Loop};
-    use crate::engine::protocol::{Event, Generate, Immediate, Job, Message, Prompt, Request, StoredTokens};
+    use crate::engine::protocol::{
+        Event, Generate, Immediate, Job, Message, Prompt, Request, StoredTokens, TemplateSetting,
+    };
     use crate::model_entry::ModelEntry;
     use crate::sampling::{LogitBias, Sampling};
     use crate::token::Step;
@@ -201,7 +203,7 @@ mod real {
     }
 
     fn message(role: Role, text: &str) -> Message {
-        Message { role, text: text.to_owned(), stored: None }
+        Message::new(role, text)
     }
 
     /// A reply as the next turn hands it back: its text with the tokens it was written as.
@@ -209,7 +211,7 @@ mod real {
         let bytes: Vec<u8> = steps.iter().flat_map(|step| step.bytes.clone()).collect();
         let tokens = steps.iter().filter_map(|step| Some((step.id?, step.bytes.len() as u32))).collect();
         let stored = Some(StoredTokens { vocabulary: vocabulary.to_owned(), tokens });
-        Message { role: Role::Assistant, text: String::from_utf8_lossy(&bytes).into_owned(), stored }
+        Message { stored, ..Message::new(Role::Assistant, String::from_utf8_lossy(&bytes)) }
     }
 
     fn generate(prompt: Prompt, most: u32, no_end: &[LogitBias]) -> Request {
@@ -236,7 +238,11 @@ mod real {
     ) -> anyhow::Result<(Vec<Step>, Usage, Duration)> {
         let begun = Instant::now();
         let mut steps = Vec::new();
-        let prompt = Prompt::Chat { messages: messages.to_vec(), continue_last: false, clock_ms: 0 };
+        let prompt = Prompt::Chat {
+            messages: messages.to_vec(),
+            continue_last: false,
+            setting: TemplateSetting::default(),
+        };
         let end = session
             .call(generate(prompt, 64, no_end), |event| {
                 if let Event::Token(written) = event {

@@ -170,16 +170,20 @@ async fn call(session: &mut Session, request: &Inspect) -> anyhow::Result<Inspec
 
 /// The single token that a text is.
 async fn rival(session: &mut Session, text: &str, vocabulary: &Vocabulary) -> anyhow::Result<TokenId> {
-    let tokens = session.tokenize(text, false, false).await?;
-    if let [(id, _)] = tokens.as_slice() {
-        return Ok(*id);
-    }
+    // As it stands in a text: a tokenizer may put a blank before what it takes for the beginning of one.
     let ids = (0..i32::try_from(vocabulary.len()).unwrap_or(i32::MAX)).map(TokenId);
     let mut same = ids.filter(|id| vocabulary.bytes(*id) == Some(text.as_bytes()));
-    same.next().with_context(|| {
-        let count = tokens.len();
-        format!("--rival {text:?} is {count} tokens in this model; name a single one, its blank included")
-    })
+    if let Some(id) = same.next() {
+        return Ok(id);
+    }
+    let tokens = session.tokenize(text, false, false).await?;
+    match tokens.as_slice() {
+        [(id, _)] => Ok(*id),
+        several => {
+            let count = several.len();
+            bail!("--rival {text:?} is {count} tokens in this model; name a single one, its blank included")
+        }
+    }
 }
 
 /// ln p of each token but the first.

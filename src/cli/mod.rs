@@ -150,6 +150,11 @@ fn wall_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// By how many minutes local time is ahead of UTC.
+fn offset_minutes() -> i32 {
+    jiff::tz::TimeZone::system().to_offset(jiff::Timestamp::now()).seconds() / 60
+}
+
 /// Whether there is a terminal to draw on and to read keys from.
 fn has_terminal() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()

@@ -12,7 +12,7 @@ use super::args::Reading;
 use super::ask::chat;
 use super::session::Session;
 use crate::chat::Role;
-use crate::engine::protocol::Message;
+use crate::engine::protocol::{Message, TemplateSetting};
 use crate::token::{TokenId, Vocabulary};
 
 /// What is read.
@@ -51,8 +51,10 @@ pub async fn read(
 }
 
 async fn message(session: &mut Session, vocabulary: &Vocabulary, text: &str) -> anyhow::Result<Read> {
-    let message = Message { role: Role::User, text: text.to_owned(), stored: None };
-    let rendered = session.render(chat(vec![message], "", super::wall_ms())).await?;
+    let message = Message::new(Role::User, text);
+    let (clock_ms, offset_minutes) = (super::wall_ms(), super::offset_minutes());
+    let setting = TemplateSetting { clock_ms, offset_minutes, ..TemplateSetting::default() };
+    let rendered = session.render(chat(vec![message], "", setting)).await?;
     rendered.notes.iter().for_each(|note| super::note(note));
     let bytes = |id: TokenId| ByteBuf::from(vocabulary.bytes(id).unwrap_or_default());
     let tokens: Vec<_> = rendered.ids.into_iter().map(|id| (id, bytes(id))).collect();

@@ -30,6 +30,11 @@ impl<'t> Report<'t> {
         Self { file: name, text, numbered: false, warnings: Vec::new() }
     }
 
+    /// The file, as the user knows it.
+    pub(crate) fn file(&self) -> &'t str {
+        self.file
+    }
+
     /// The warnings in the order of their lines.
     pub(crate) fn into_warnings(mut self) -> Vec<Warning> {
         self.warnings.sort_by_key(|warning| warning.line);

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Config;
-use crate::chat::ChatSettings;
+use crate::chat::{ChatSettings, TemplateValues};
 use crate::model_entry::{LoadParams, ModelEntry, Source};
 use crate::sampling::Sampling;
 
@@ -46,6 +46,13 @@ impl Config {
     #[must_use]
     pub fn load_params_for(&self, entry: &ModelEntry) -> LoadParams {
         entry.load.over(&self.engine.load)
+    }
+
+    /// Values for the chat template: `[template_values]`, the model's own, the chat's own.
+    #[must_use]
+    pub fn template_values_for(&self, entry: &ModelEntry, chat: &ChatSettings) -> TemplateValues {
+        let layers = [&self.template_values, &entry.template_values, &chat.template_values];
+        layers.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     /// System prompt: the chat's, else the model's, else the configuration's; empty is none.

@@ -110,6 +110,9 @@ fn document(mut top: Section, config: &mut Config) {
     top.put("system", &mut config.system, anything);
     top.put("model_folders", &mut config.model_folders, no_empty_text);
     top.put("other_apps", &mut config.other_apps, anything);
+    if let Some(mut section) = top.table("template_values") {
+        sections::template_values(&mut section, &mut config.template_values);
+    }
     if let Some(section) = top.table("engine") {
         sections::engine(section, config);
     }

@@ -29,6 +29,7 @@ pub use write::{WriteError, add_model, add_model_to, set_key, write_atomically};
 
 use serde::{Deserialize, Serialize};
 
+use crate::chat::TemplateValues;
 use crate::model_entry::{LoadParams, ModelEntry};
 use crate::sampling::{Sampling, SamplingOverrides};
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub model_folders: Vec<String>,
     /// Whether models that other apps keep are listed.
     pub other_apps: bool,
+    /// Values that chat templates are given beside the messages.
+    pub template_values: TemplateValues,
     /// Models by name: the file's, then the built-in ones that it does not replace.
     pub models: Vec<ModelEntry>,
     /// How models are loaded.
@@ -212,6 +215,7 @@ impl Default for Config {
             system: String::new(),
             model_folders: Vec::new(),
             other_apps: true,
+            template_values: TemplateValues::new(),
             models: Vec::new(),
             engine: EngineConfig::default(),
             sampling: Sampling::default(),

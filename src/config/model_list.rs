@@ -3,7 +3,7 @@
 //! Invariant: an entry that is not sure to mean what its author meant (no source, two, a broken checksum) is
 //! left out whole, since fetching the wrong file is worse than fetching none.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -12,6 +12,7 @@ use super::checks::{anything, not_empty, sha256};
 use super::document::{Section, Verdict};
 use super::sections;
 use super::setting::Setting as _;
+use crate::chat::TemplateValues;
 use crate::model_entry::{Licence, ModelEntry, Source};
 
 const LEFT_OUT: &str = "this model is left out";
@@ -55,6 +56,12 @@ fn entry(mut section: Section, at: usize) -> Option<ModelEntry> {
     let licence = licence(&mut section);
     let system = section.take("system", "it is left out", anything);
     let preset = section.take("preset", "it is left out", not_empty);
+    let template = section.take("template", "the model's own is used", not_empty);
+    let template = template.map(|file: String| beside(section.report.file(), &file));
+    let mut template_values = TemplateValues::new();
+    if let Some(mut table) = section.table("template_values") {
+        sections::template_values(&mut table, &mut template_values);
+    }
     let engine = section.take("engine", LEFT_OUT, |command: &Vec<String>| {
         if command.first().is_some_and(|program| !program.is_empty()) {
             Ok(())
@@ -84,11 +91,21 @@ fn entry(mut section: Section, at: usize) -> Option<ModelEntry> {
         sampling: sampling.unwrap_or_default(),
         preset,
         system,
+        template,
+        template_values,
         engine,
         size: None,
         title,
         built_in: false,
     })
+}
+
+/// A path as the configuration's author meant it: beside the configuration, unless it says from where.
+fn beside(configuration: &str, file: &str) -> PathBuf {
+    match Path::new(configuration).parent() {
+        Some(folder) if !file.starts_with('~') => folder.join(file),
+        _ => PathBuf::from(file),
+    }
 }
 
 /// The entry's one source. What is wrong has been warned about when this is `None`.

@@ -15,6 +15,7 @@ use super::checks::{
 use super::document::{Section, did_you_mean};
 use super::setting::{Setting, integer, number};
 use super::{Config, InspectorConfig, UiConfig, chord};
+use crate::chat::TemplateValues;
 use crate::command::{Renamed, TABLE};
 use crate::model_entry::{LoadOverrides, LoadParams};
 use crate::sampling::{LogitBias, Sampling, SamplingOverrides, sampling_table};
@@ -192,4 +193,38 @@ fn one_bias(item: &Spanned<DeValue>) -> Result<LogitBias, &'static str> {
         _ => return Err("an entry must have either bias or ban = true"),
     };
     Ok(LogitBias { text: text.map(String::from), id, bias })
+}
+
+/// Values for chat templates: names of the user's, any value but a date.
+pub(super) fn template_values(section: &mut Section, values: &mut TemplateValues) {
+    for (name, _, value) in section.entries() {
+        match json(value.get_ref()) {
+            Some(read) => {
+                values.insert(name.into(), read);
+            }
+            None => section.refuse(
+                name,
+                value,
+                "must be a text, number, truth value, list or table",
+                "it is left out",
+            ),
+        }
+    }
+}
+
+fn json(value: &DeValue) -> Option<serde_json::Value> {
+    Some(match value {
+        DeValue::String(text) => serde_json::Value::from(text.as_ref()),
+        DeValue::Integer(_) => serde_json::Value::from(i64::try_from(integer(value)?).ok()?),
+        DeValue::Float(_) => serde_json::Value::from(number(value)?),
+        DeValue::Boolean(truth) => serde_json::Value::from(*truth),
+        DeValue::Datetime(_) => return None,
+        DeValue::Array(items) => items.iter().map(|item| json(item.get_ref())).collect::<Option<_>>()?,
+        DeValue::Table(table) => {
+            let entry = |(key, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue>)| {
+                Some((key.get_ref().to_string(), json(value.get_ref())?))
+            };
+            serde_json::Value::Object(table.iter().map(entry).collect::<Option<_>>()?)
+        }
+    })
 }

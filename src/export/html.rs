@@ -77,7 +77,20 @@ fn article(document: &Document<'_>, turn: &Turn, data: &mut Data, body: &mut Str
 /// The text of a turn; tokens that share a character share a span.
 fn text(document: &Document<'_>, turn: &Turn, data: &mut Data, body: &mut String) {
     let mut held = Held::default();
-    for piece in document.conversation.pieces(turn) {
+    let split = document.split(turn);
+    let thought = |piece: usize| split.is_split() && !split.is_answer(piece);
+    let mut open = false;
+    for (index, piece) in document.conversation.pieces(turn).into_iter().enumerate() {
+        if thought(index) != open {
+            held.release(body);
+            open = !open;
+            let tokens = split.thought_pieces();
+            body.push_str(&if open {
+                format!("<details class=\"thought\"><summary>thought: {tokens} tokens</summary>")
+            } else {
+                "</details>".to_owned()
+            });
+        }
         match piece {
             Piece::Written(text) => {
                 held.release(body);
@@ -93,6 +106,9 @@ fn text(document: &Document<'_>, turn: &Turn, data: &mut Data, body: &mut String
         }
     }
     held.release(body);
+    if open {
+        body.push_str("</details>");
+    }
 }
 
 /// Tokens whose bytes do not end on a character yet.

@@ -149,6 +149,9 @@ fn of_run(document: &Document<'_>, run: RunId, of: &Step) -> Map<String, Value> 
     let mut object = step(of, |id| document.bytes(run, id));
     object.insert("ms".into(), number(of.ms));
     object.insert("run".into(), json!(run.0));
+    if let Some(name) = document.control_name(run, of) {
+        object.insert("name".into(), json!(String::from_utf8_lossy(name)));
+    }
     object
 }
 

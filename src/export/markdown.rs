@@ -1,12 +1,12 @@
 //! Markdown: the shown branch, to read.
 //!
 //! Invariant: messages stand as they are, since they are Markdown already; only the lines between them are ours, and the
-//! end of what a message leaves open, so that the next is not part of it.
+//! end of what a message leaves open, so that the next is not part of it. What was thought is left out.
 
 use std::fmt::Write as _;
 
 use super::{Document, mean_surprisal};
-use crate::chat::{Piece, Role};
+use crate::chat::Role;
 use crate::{markdown, sanitize};
 
 pub(super) fn page(document: &Document<'_>) -> String {
@@ -22,9 +22,7 @@ pub(super) fn page(document: &Document<'_>) -> String {
             Role::Assistant => turn.model.clone().unwrap_or_else(|| "Model".into()),
         };
         let _ = write!(page, "\n## {speaker}\n\n");
-        let pieces = document.conversation.pieces(turn);
-        let bytes: Vec<u8> = pieces.iter().flat_map(Piece::bytes).copied().collect();
-        let text = sanitize::for_copy(&String::from_utf8_lossy(&bytes));
+        let text = sanitize::for_copy(&document.answer(turn));
         page.push_str(text.trim_end());
         page.push('\n');
         if let Some(end) = markdown::closing(&text) {

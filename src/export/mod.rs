@@ -16,7 +16,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::chat::{Conversation, Piece, Run, RunId, Turn};
+use crate::chat::{self, Conversation, Piece, Run, RunId, Turn};
+use crate::reasoning::{Kind, Split};
 use crate::token::{Step, TokenId, TokenKind, Vocabulary};
 
 /// A format of a file.
@@ -89,6 +90,44 @@ impl<'a> Document<'a> {
                 Piece::Written(_) => None,
             })
             .collect()
+    }
+
+    /// A turn taken apart.
+    fn split(&self, turn: &Turn) -> Split {
+        chat::split_of(self.conversation, self.runs, self.vocabularies, turn)
+    }
+
+    /// The answer of a turn without what was thought, control tokens in it by name.
+    fn answer(&self, turn: &'a Turn) -> String {
+        let split = self.split(turn);
+        let mut bytes = Vec::new();
+        let mut at = 0;
+        for (index, piece) in self.conversation.pieces(turn).iter().enumerate() {
+            let (from, own) = (at, piece.bytes());
+            at += own.len();
+            if !split.is_split() {
+                bytes.extend_from_slice(own);
+            }
+            for range in split.ranges(Kind::Answer).filter(|_| split.is_split()) {
+                let (start, end) = (range.start.max(from), range.end.min(at));
+                bytes.extend_from_slice(
+                    own.get(start.saturating_sub(from)..end.saturating_sub(from)).unwrap_or_default(),
+                );
+            }
+            if let Piece::Step { run, step } = piece
+                && let Some(id) = step.id.filter(|_| own.is_empty() && split.is_answer(index))
+                && self.vocabulary(*run).is_some()
+            {
+                bytes.extend_from_slice(self.label(*run, id).as_bytes());
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The name of a control token.
+    fn control_name(&self, run: RunId, step: &Step) -> Option<&'a [u8]> {
+        let id = step.id.filter(|_| step.bytes.is_empty())?;
+        self.vocabulary(run)?.bytes(id)
     }
 
     fn vocabulary(&self, run: RunId) -> Option<&'a Vocabulary> {

@@ -9,10 +9,13 @@ use super::{Command, Scores, pack, read};
 use crate::chat::{
     ChatSettings, ConversationHead, ConversationId, Role, Run, Span, Turn, TurnId, TurnState, whole_text,
 };
+use crate::reasoning::answer_of;
 use crate::token::{Step, Vocabulary};
 
 /// Steps in one packed stretch at most, so that one can be read without the whole reply.
 const STRETCH: usize = 256;
+/// The role of a model's turns in the database.
+const ASSISTANT: i64 = 2;
 /// Messages kept in the prompt history.
 const HISTORY: i64 = 1000;
 
@@ -291,6 +294,10 @@ fn index(conn: &Connection, seq: i64, state: TurnState) -> Result<(), WriteError
         return Ok(());
     }
     let text = whole_text(&read::bytes(conn, seq)?, false);
+    let role: i64 =
+        conn.prepare_cached("SELECT role FROM turns WHERE seq = ?1")?.query_row([seq], |row| row.get(0))?;
+    // What was thought before a reply is not looked through.
+    let text = if role == ASSISTANT { answer_of(&text).into_owned() } else { text };
     conn.prepare_cached(
         "INSERT INTO texts (turn, text) VALUES (?1, ?2)
          ON CONFLICT (turn) DO UPDATE SET text = ?2 WHERE text <> ?2",

@@ -8,12 +8,13 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::app::{App, InkPlace};
-use crate::chat::{Conversation, ConversationId, RunId, Turn, TurnId, TurnState};
+use crate::chat::{Conversation, ConversationId, Role, RunId, Turn, TurnId, TurnState};
+use crate::reasoning::Splitter;
 use crate::token::TokenId;
 use crate::ui::colours::Colours;
-use crate::ui::marks::{self, Marks};
+use crate::ui::marks::{self, Marks, Shown};
 use crate::ui::shape::shape;
-use crate::ui::text::{Body, Shape};
+use crate::ui::text::{Body, Reply, Shape};
 
 /// The laid out texts of one chat.
 #[derive(Debug, Default)]
@@ -106,6 +107,10 @@ struct Text {
     body: Body,
     /// Pieces of the turn that the body holds.
     pieces: usize,
+    /// What tells thoughts from the answer, where the message may hold both.
+    splitter: Option<Splitter>,
+    /// Vocabularies that were known: names of control tokens come from them.
+    vocabularies: usize,
 }
 
 #[derive(Debug)]
@@ -151,35 +156,57 @@ impl Cache {
     /// The turn's text, laid out at this width.
     pub fn lay(&mut self, app: &App, turn: &Turn, revision: u64, width: u16) -> &Body {
         let (shape, special) = (shape(app, turn, width), app.transcript.special);
+        let vocabularies = app.talk.vocabularies.len();
+        let split = turn.role == Role::Assistant && !app.transcript.is_raw(turn.id);
+        let same = |text: &Text| {
+            let shown = text.special == special && text.vocabularies == vocabularies;
+            shown && text.splitter.is_some() == split && text.body.shape() == shape
+        };
         let current = |text: &Text| {
             let finished = !text.body.is_growing() && turn.state != TurnState::Streaming;
-            finished && text.revision == revision && text.special == special && text.body.shape() == shape
+            finished && text.revision == revision && same(text)
         };
         if !self.texts.get(&turn.id).is_some_and(current) {
             let before = self.texts.remove(&turn.id).filter(|text| text.special == special);
             let grows = |text: &Text| {
                 let pieces = text.pieces <= app.talk.chat.piece_count(turn);
-                text.body.is_growing() && text.body.shape() == shape && pieces
+                text.body.is_growing() && same(text) && pieces
             };
             let mut text = match before {
                 Some(text) if grows(&text) => Text { revision, ..text },
-                before => Text { revision, special, body: fresh(shape, before), pieces: 0 },
+                before => Text {
+                    revision,
+                    special,
+                    body: fresh(shape, before),
+                    pieces: 0,
+                    splitter: split.then(|| marks::splitter(app, turn)),
+                    vocabularies,
+                },
             };
             let walked = text.grow(app, turn);
             self.walked += walked;
             self.texts.insert(turn.id, text);
             self.colour(turn.id);
         }
+        self.unfold(app, turn.id);
         &self.texts[&turn.id].body
+    }
+
+    /// Opens or folds what was thought: as is wanted, and wherever the cursor is.
+    fn unfold(&mut self, app: &App, turn: TurnId) {
+        let Some(Text { body: Body::Reply(reply), .. }) = self.texts.get_mut(&turn) else { return };
+        let cursor = app.transcript.cursor.filter(|at| at.turn == turn);
+        let inside = cursor.is_some_and(|at| reply.is_thought(at.index));
+        reply.unfold(inside || app.transcript.shows_thoughts(turn));
     }
 
     /// Has the code of a message coloured that waits for it.
     fn colour(&mut self, turn: TurnId) {
-        let Some(Text { body: Body::Markdown(page), .. }) = self.texts.get_mut(&turn) else { return };
-        for line in page.take_wanted() {
+        let Some(Text { body, .. }) = self.texts.get_mut(&turn) else { return };
+        for line in body.take_wanted() {
             let at = line.at;
             if let Some(spans) = self.colours.line(turn, line) {
-                page.colour(at, spans);
+                body.colour(at, spans);
             }
         }
     }
@@ -187,8 +214,8 @@ impl Cache {
     /// Takes the colours that have come since.
     pub fn take_colours(&mut self) {
         for (turn, at, spans) in self.colours.come() {
-            if let Some(Text { body: Body::Markdown(page), .. }) = self.texts.get_mut(&turn) {
-                page.colour(at, spans);
+            if let Some(Text { body, .. }) = self.texts.get_mut(&turn) {
+                body.colour(at, spans);
             }
         }
     }
@@ -253,9 +280,7 @@ impl Cache {
 /// No text yet, in a shape; the colours of code are kept from how it was laid out before.
 fn fresh(shape: Shape, before: Option<Text>) -> Body {
     match (Body::growing(shape), before.map(|text| text.body)) {
-        (Body::Markdown(page), Some(Body::Markdown(before))) => {
-            Body::Markdown(Box::new(page.coloured_as(*before)))
-        }
+        (Body::Sheet(sheet), Some(Body::Sheet(before))) => Body::Sheet(sheet.coloured_as(before)),
         (body, _) => body,
     }
 }
@@ -266,21 +291,53 @@ impl Text {
     fn grow(&mut self, app: &App, turn: &Turn) -> usize {
         let finished = turn.state != TurnState::Streaming;
         if finished && self.pieces > 0 {
-            let total: usize = marks::shown_pieces(app, turn, 0).iter().map(|piece| piece.len()).sum();
+            let total: usize = marks::shown_pieces(app, turn, 0).iter().map(|piece| piece.shown.len()).sum();
             if total < self.body.bytes() {
-                (self.body, self.pieces) = (Body::growing(self.body.shape()), 0);
+                self.again(app, turn);
             }
         }
         let new = marks::shown_pieces(app, turn, self.pieces);
-        self.pieces += new.len();
-        let bytes = new.concat();
-        if !bytes.is_empty() {
-            self.body.append(&bytes);
+        let walked = new.len();
+        self.pieces += walked;
+        self.append(&new);
+        if self.splitter.as_ref().is_some_and(|splitter| !splitter.is_plain())
+            && !matches!(self.body, Body::Reply(_))
+        {
+            // Something was thought after all: from now on it is laid out apart.
+            self.again(app, turn);
+            let splitter = marks::splitter(app, turn);
+            self.body = Body::Reply(Box::new(Reply::growing(self.body.shape(), splitter, self.special)));
+            let all = marks::shown_pieces(app, turn, 0);
+            self.pieces = all.len();
+            self.append(&all);
         }
         if finished {
             self.body.finish();
         }
-        new.len()
+        walked
+    }
+
+    fn again(&mut self, app: &App, turn: &Turn) {
+        (self.body, self.pieces) = (Body::growing(self.body.shape()), 0);
+        if let Some(splitter) = &mut self.splitter {
+            *splitter = marks::splitter(app, turn);
+        }
+    }
+
+    fn append(&mut self, pieces: &[Shown<'_>]) {
+        if let Body::Reply(reply) = &mut self.body {
+            pieces.iter().for_each(|piece| reply.append(piece.as_piece()));
+            return;
+        }
+        if let Some(splitter) = &mut self.splitter {
+            for piece in pieces {
+                splitter.push(&piece.shown, piece.name);
+            }
+        }
+        let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.shown.iter().copied()).collect();
+        if !bytes.is_empty() {
+            self.body.append(&bytes);
+        }
     }
 }
 

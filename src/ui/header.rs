@@ -87,6 +87,8 @@ struct Facts {
     device: String,
     /// What of the network is switched off in this chat, in words.
     off: String,
+    /// How the model is told to think, where that is told.
+    thinking: String,
     context: Option<(u32, u32)>,
     speed: Option<f32>,
 }
@@ -105,6 +107,10 @@ impl Facts {
         Self {
             wide,
             off,
+            thinking: app
+                .view()
+                .thinking()
+                .map_or_else(String::new, |how| sanitize::for_display(&format!("thinking {how}"))),
             name: join(&name),
             short_name: join(short(&name)),
             device: loaded.map(|loaded| sanitize::for_display(&loaded.device)).unwrap_or_default(),
@@ -115,10 +121,11 @@ impl Facts {
 
     fn left(&self, drop: usize) -> String {
         let device = if drop < 2 { self.device.as_str() } else { "" };
+        let thinking = if drop < 4 { self.thinking.as_str() } else { "" };
         let parts = if self.wide && drop < Self::WITHOUT_NAME {
-            vec!["glassbox", &self.name, &self.off, device]
+            vec!["glassbox", &self.name, &self.off, thinking, device]
         } else {
-            vec![if self.wide { &self.name } else { &self.short_name }, &self.off, device]
+            vec![if self.wide { &self.name } else { &self.short_name }, &self.off, thinking, device]
         };
         let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         format!(" {}", parts.join(if self.wide { "   " } else { "  " }))

@@ -7,9 +7,11 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::app::App;
-use crate::chat::{Piece, RunId, Turn};
+use crate::chat::{self, Piece, RunId, Turn};
+use crate::reasoning::Splitter;
 use crate::theme::Symbols;
 use crate::token::Step;
+use crate::ui::text;
 use crate::ui::widgets::token;
 
 /// One token.
@@ -152,18 +154,42 @@ impl Marks {
     }
 }
 
+/// A piece of a turn as it is drawn.
+pub struct Shown<'a> {
+    /// What is shown of it.
+    pub shown: Cow<'a, [u8]>,
+    /// The name of a control token.
+    pub name: Option<&'a [u8]>,
+    ms: f32,
+}
+
+impl Shown<'_> {
+    /// The same for a reply that is taken apart.
+    pub fn as_piece(&self) -> text::Piece<'_> {
+        text::Piece { shown: &self.shown, name: self.name, ms: self.ms }
+    }
+}
+
 /// The text of a turn as it is drawn, in pieces, but for the first so many.
-pub fn shown_pieces<'a>(app: &'a App, turn: &'a Turn, skip: usize) -> Vec<Cow<'a, [u8]>> {
+pub fn shown_pieces<'a>(app: &'a App, turn: &'a Turn, skip: usize) -> Vec<Shown<'a>> {
     let pieces = app.talk.chat.pieces_from(turn, skip).into_iter();
     let shown = pieces.map(|piece| match piece {
-        Piece::Step { run, step } if app.transcript.special => match special_name(app, run, step) {
-            Some(name) => Cow::Owned(name.into_bytes()),
-            None => Cow::Borrowed(step.bytes.as_slice()),
-        },
-        Piece::Step { step, .. } => Cow::Borrowed(step.bytes.as_slice()),
-        Piece::Written(text) => Cow::Borrowed(text.as_bytes()),
+        Piece::Step { run, step } => {
+            let name = chat::name_of(&app.talk.runs, &app.talk.vocabularies, &piece);
+            let special = name.filter(|_| app.transcript.special).and_then(|_| special_name(app, run, step));
+            let shown =
+                special.map_or(Cow::Borrowed(step.bytes.as_slice()), |name| Cow::Owned(name.into_bytes()));
+            Shown { shown, name, ms: step.ms }
+        }
+        Piece::Written(text) => Shown { shown: Cow::Borrowed(text.as_bytes()), name: None, ms: 0.0 },
     });
     shown.collect()
+}
+
+/// What takes a reply apart, with nothing of it yet.
+pub fn splitter(app: &App, turn: &Turn) -> Splitter {
+    let pieces = app.talk.chat.pieces(turn);
+    chat::splitter_for(&app.talk.runs, &app.talk.vocabularies, pieces.first())
 }
 
 /// `‹end›` for a token that has no text of its own.

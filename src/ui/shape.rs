@@ -2,7 +2,7 @@
 //!
 //! Invariant: what was asked for with a key goes before what the configuration says.
 
-use crate::app::{App, Transcript};
+use crate::app::App;
 use crate::chat::{Role, Turn};
 use crate::config::Markdown;
 use crate::markdown::Style;
@@ -16,8 +16,7 @@ pub fn shape(app: &App, turn: &Turn, width: u16) -> Shape {
         Markdown::Replies => turn.role == Role::Assistant,
         Markdown::All => true,
     };
-    let Transcript { raw, raw_turns, .. } = &app.transcript;
-    if wanted && !raw && !raw_turns.contains(&turn.id) {
+    if wanted && !app.transcript.is_raw(turn.id) {
         Shape::Markdown(Style { width, wrap_code: app.config.ui.wrap_code })
     } else {
         Shape::Plain(width)

@@ -9,6 +9,7 @@ mod head;
 mod ink;
 mod markup;
 mod pointer;
+mod thoughts;
 
 pub use head::short;
 #[cfg(test)]
@@ -333,6 +334,9 @@ impl Painter<'_> {
         let x = self.area.x + 1;
         let Some(turn) = block.turn else { return };
         let Some(body) = self.cache.body(turn.id) else { return };
+        if let Some(title) = body.title(row) {
+            self.title(turn.id, title, y);
+        }
         let part = self.part(body, row);
         if let Some(fill) = body.fill(row).filter(|fill| *fill < self.width) {
             let style = self.theme.style(Role::Code);
@@ -372,6 +376,17 @@ impl Painter<'_> {
             let column = x + column.saturating_sub(part.from).min(self.width);
             let room = self.area.right() - column;
             text::put(self.buf, column, y, mark.glyph(&self.theme.symbols), room, style);
+        }
+    }
+
+    /// The line that stands for what was thought.
+    fn title(&mut self, turn: TurnId, title: text::Title, y: u16) {
+        let x = self.area.x + 1;
+        let words = thoughts::words(self.app, &self.theme.symbols, title);
+        let width = text::put(self.buf, x, y, &words, self.width, self.theme.style(Role::Muted));
+        if self.app.config.ui.mouse {
+            let at = TokenCursor { turn, index: title.first };
+            self.tokens.push((at, Area { x, y, width, height: 1 }));
         }
     }
 

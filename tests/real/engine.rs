@@ -16,7 +16,7 @@ use glassbox::engine::jobs::shared::Shared;
 use glassbox::engine::jobs::worker::{Hooks, Worker};
 use glassbox::engine::protocol::{
     Event, Failure, FailureKind, Generate, Job, Message, Prompt, PromptFacts, Request, RequestId,
-    StoredTokens,
+    StoredTokens, TemplateSetting,
 };
 use glassbox::engine::session::Session;
 use glassbox::model_entry::{LoadParams, ModelEntry, ModelFacts};
@@ -88,11 +88,11 @@ fn raw(text: &str, sampling: Sampling) -> Generate {
 }
 
 fn said(role: Role, text: &str) -> Message {
-    Message { role, text: text.to_string(), stored: None }
+    Message::new(role, text)
 }
 
 fn chat(messages: Vec<Message>, sampling: Sampling) -> Generate {
-    let prompt = Prompt::Chat { messages, continue_last: false, clock_ms: 0 };
+    let prompt = Prompt::Chat { messages, continue_last: false, setting: TemplateSetting::default() };
     Generate { prompt, sampling, top_logprobs: 20, begun: 0, interventions: Vec::new(), allow: None }
 }
 
@@ -191,12 +191,11 @@ fn a_second_turn_decodes_only_what_is_new() {
     let question = said(Role::User, "Name a river in Egypt.");
     let first = fixture.generate(chat(vec![system.clone(), question.clone()], greedy(24))).unwrap();
     let answer = Message {
-        role: Role::Assistant,
-        text: first.text(),
         stored: Some(StoredTokens {
             vocabulary: fixture.loaded.vocabulary.clone(),
             tokens: first.steps.iter().map(|step| (step.id.unwrap(), step.bytes.len() as u32)).collect(),
         }),
+        ..Message::new(Role::Assistant, first.text())
     };
     let messages = vec![system, question, answer, said(Role::User, "And in France?")];
     let second = fixture.generate(chat(messages, greedy(8))).unwrap();

@@ -208,6 +208,8 @@ impl App {
             run.interventions.clone_from(&source.interventions);
             run.template_hash.clone_from(&source.template_hash);
             run.template_clock_ms = source.template_clock_ms;
+            run.template_offset_minutes = source.template_offset_minutes;
+            run.template_values.clone_from(&source.template_values);
         }
         let Some(parent) = self.talk.chat.turn(fork.at.turn).map(|turn| turn.parent) else { return false };
         let turn = Turn {

@@ -13,5 +13,6 @@ pub(super) mod reply;
 pub(super) mod send;
 pub(super) mod step_mode;
 pub(super) mod stop;
+pub(super) mod thinking;
 pub(super) mod tree;
 pub(super) mod versions;

@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 
 use crate::app::ChatView;
-use crate::chat::{Conversation, ConversationId, Piece, Role, Run, RunId, Turn, TurnId};
-use crate::engine::protocol::{Message, Prompt, StoredTokens};
+use crate::chat::{self, Conversation, ConversationId, Piece, Role, Run, RunId, Turn, TurnId, Vocabularies};
+use crate::engine::protocol::{Message, Prompt, Reasoned, StoredTokens, TemplateSetting};
+use crate::reasoning::{Kind, Split};
 
 /// The sentence that the tour opens.
 pub(in crate::app) const TOUR_SENTENCE: &str = "The capital of France is";
@@ -26,7 +27,7 @@ impl ChatView<'_> {
             None => conversation.settings.system.clone().unwrap_or_default(),
         };
         if !system.is_empty() {
-            messages.push(Message { role: Role::System, text: system, stored: None });
+            messages.push(Message::new(Role::System, system));
         }
         for ancestor in branch_to(conversation, turn) {
             let begun = ancestor.id != turn || ancestor.spans.len() > 1;
@@ -38,21 +39,37 @@ impl ChatView<'_> {
     }
 
     pub(crate) fn message(&self, conversation: &Conversation, turn: &Turn) -> Message {
-        message_of(conversation, self.runs, turn)
+        message_of(conversation, self.runs, self.vocabularies, turn)
     }
 }
 
 /// A turn as a message, with the tokens that it was generated as.
 #[must_use]
-pub fn message_of(conversation: &Conversation, runs: &BTreeMap<RunId, Run>, turn: &Turn) -> Message {
-    match String::from_utf8(conversation.bytes(turn)) {
-        Ok(text) => Message { role: turn.role, text, stored: stored_tokens(conversation, runs, turn) },
-        Err(broken) => Message {
-            role: turn.role,
-            text: String::from_utf8_lossy(broken.as_bytes()).into_owned(),
-            stored: None,
-        },
+pub fn message_of(
+    conversation: &Conversation,
+    runs: &BTreeMap<RunId, Run>,
+    vocabularies: &Vocabularies,
+    turn: &Turn,
+) -> Message {
+    let bytes = conversation.bytes(turn);
+    let split = chat::split_of(conversation, runs, vocabularies, turn);
+    let reasoned = split.is_split().then(|| reasoned(&split, &bytes));
+    match String::from_utf8(bytes) {
+        Ok(text) => {
+            let stored = stored_tokens(conversation, runs, turn);
+            Message { stored, reasoned, ..Message::new(turn.role, text) }
+        }
+        // Places in the text would be others.
+        Err(broken) => Message::new(turn.role, String::from_utf8_lossy(broken.as_bytes())),
     }
+}
+
+fn reasoned(split: &Split, bytes: &[u8]) -> Reasoned {
+    let thought = String::from_utf8_lossy(&split.text(bytes, Kind::Thought)).into_owned();
+    let last = split.parts.last().filter(|part| part.kind == Kind::Answer);
+    let answer_from = last.map_or(split.bytes, |part| part.at);
+    let answer_from = u32::try_from(answer_from).unwrap_or(u32::MAX);
+    Reasoned { thought, answer_from, marks_are_text: chat::marks_are_text(split) }
 }
 
 fn stored_tokens(
@@ -71,6 +88,15 @@ fn stored_tokens(
         tokens.push((step.id?, u32::try_from(step.bytes.len()).ok()?));
     }
     Some(StoredTokens { vocabulary: vocabulary?.clone(), tokens })
+}
+
+/// What the template was given for a run, beside the messages.
+pub(in crate::app) fn setting_of(run: &Run) -> TemplateSetting {
+    TemplateSetting {
+        clock_ms: run.template_clock_ms.unwrap_or_default(),
+        offset_minutes: run.template_offset_minutes,
+        values: run.template_values.clone(),
+    }
 }
 
 /// The turns from the first to this one.

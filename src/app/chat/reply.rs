@@ -128,6 +128,9 @@ impl App {
         if first {
             self.talk.say_reused(&mut self.out);
         }
+        if written.forced {
+            self.talk.forced(&mut self.out, run, written.index);
+        }
         if let Some(ms) = written.recording_ms {
             self.inspector.recorded(ms);
         }
@@ -227,6 +230,16 @@ pub fn stop_note(stop: StopReason) -> Option<&'static str> {
 }
 
 impl Talk {
+    /// A token was written for the model: kept with its run, and said once.
+    fn forced(&mut self, out: &mut Outbox, run: RunId, index: u32) {
+        let Some(run) = self.runs.get_mut(&run) else { return };
+        if run.forced.is_empty() {
+            let budget = run.sampling.thinking_budget;
+            out.say(format!("{budget} tokens were thought: the mark that ends it was written for the model"));
+        }
+        run.forced.push(index);
+    }
+
     fn prompt_progress(&mut self, done: u32, total: u32) {
         if let Some(active) = &mut self.run {
             active.phase = Phase::Reading { done, total };

@@ -177,7 +177,7 @@ impl Talk {
         let Some(run) = self.runs.get(&active.run) else { return };
         let mut sampling = run.sampling.clone();
         sampling.seed = Some(run.seed);
-        let clock_ms = run.template_clock_ms.unwrap_or_default();
+        let setting = prompt::setting_of(run);
         let interventions = run.interventions.clone();
         let prompt =
             out.on_tour.then(prompt::of_tour).or_else(|| self.view(with).branch_prompt()).unwrap_or_else(
@@ -185,7 +185,7 @@ impl Talk {
                     let messages = self.view(with).messages(active.chat, active.turn);
                     let left_out = self.left_out.get(&active.chat).copied().unwrap_or_default();
                     let messages = prompt::without_oldest(messages, left_out);
-                    Prompt::Chat { messages, continue_last: self.view(with).continues(&active), clock_ms }
+                    Prompt::Chat { messages, continue_last: self.view(with).continues(&active), setting }
                 },
             );
         let request = Request::Job(Job::Generate(Box::new(Generate {
@@ -211,6 +211,10 @@ impl Talk {
             Some(entry) => with.config.sampling_for(entry, &settings),
             None => with.config.sampling.clone(),
         };
+        let template_values = match &entry {
+            Some(entry) => with.config.template_values_for(entry, &settings),
+            None => settings.template_values.clone(),
+        };
         let seed = sampling.seed.unwrap_or_else(|| out.sampler_seed());
         let (vocabulary, template_hash) = match self.view(with).ready() {
             Some(loaded) => (Some(loaded.vocabulary.clone()), loaded.template_hash.clone()),
@@ -222,6 +226,8 @@ impl Talk {
             template_hash,
             interventions: settings.interventions,
             template_clock_ms: Some(out.now.wall_ms),
+            template_offset_minutes: out.now.offset_minutes,
+            template_values,
             ..Run::new(RunId(out.id()), with.model.name.clone(), sampling, seed)
         }
     }
@@ -263,6 +269,10 @@ impl App {
             return;
         }
         self.composer.completion = None;
+        if self.view().is_word_of_model(&text) {
+            self.send(text);
+            return;
+        }
         match completion::read(&text, &self.inspector.station_contexts()) {
             Line::Command(command, argument) => {
                 if self.run_line(command, argument) && self.composer.text() == text {

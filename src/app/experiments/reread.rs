@@ -57,17 +57,18 @@ impl<'a> ChatView<'a> {
         let system = self.system_text();
         match of(self.system_id()) {
             Some(changed) if !system.is_empty() || !changed.text.is_empty() => {
-                messages.push(Message { role: Role::System, text: changed.text.to_owned(), stored: None });
+                messages.push(Message::new(Role::System, changed.text));
             }
             None if !system.is_empty() => {
-                messages.push(Message { role: Role::System, text: system, stored: None });
+                messages.push(Message::new(Role::System, system));
             }
             _ => {}
         }
         for turn in self.turns_before(reply) {
             messages.push(match of(turn.id) {
                 Some(changed) => {
-                    Message { role: turn.role, text: changed.text.to_owned(), stored: changed.stored.clone() }
+                    let message = Message::new(turn.role, changed.text);
+                    Message { stored: changed.stored.clone(), ..message }
                 }
                 None => self.message(self.chat, turn),
             });
@@ -104,7 +105,7 @@ impl Talk {
             prompt: Prompt::Chat {
                 messages: prompt::without_oldest(messages, left_out),
                 continue_last: false,
-                clock_ms: first.template_clock_ms.unwrap_or_default(),
+                setting: prompt::setting_of(first),
             },
             reply: self.view(with).reply_ids(turn),
             top_logprobs: with.config.inspector.candidates.min(5),

@@ -48,6 +48,9 @@ impl App {
         else {
             return Vec::new();
         };
+        if self.view().is_word_of_model(text) {
+            return Vec::new();
+        }
         match line.split_once(' ') {
             None => offered_commands(line),
             Some((word, typed)) => {
@@ -87,6 +90,8 @@ impl App {
             Command::Colour => {
                 Colouring::ALL.iter().map(|one| (one.name().to_owned(), one.help().to_owned())).collect()
             }
+            Command::Thinking => self.view().thinking_choices(),
+            Command::TemplateValue => self.view().template_value_choices(),
             Command::Set => {
                 SAMPLING_KEYS.iter().map(|key| ((*key).to_owned(), self.view().sampling_value(key))).collect()
             }
@@ -168,6 +173,8 @@ impl App {
             (Command::Model, name) => self.model_named(name),
             (Command::Themes, name) => self.theme_named(name),
             (Command::Preset, name) => self.talk.preset_named(with!(self), &mut self.out, name),
+            (Command::Thinking, how) => self.talk.set_thinking(with!(self), &mut self.out, how),
+            (Command::TemplateValue, pair) => self.talk.set_template_value(with!(self), &mut self.out, pair),
             (Command::Set, pair) => self.talk.set_sampling(with!(self), &mut self.out, pair),
             (Command::Grammar, name) => {
                 self.talk.grammar_named(with!(self), &mut self.out, name);

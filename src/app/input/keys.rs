@@ -122,6 +122,9 @@ impl App {
             }
             Command::Colour => self.next_colouring(),
             Command::Raw => self.transcript.toggle_raw(view!(self), &mut self.out),
+            Command::Thinking => self.talk.say_thinking(with!(self), &mut self.out),
+            Command::TemplateValue => self.talk.say_template_values(with!(self), &mut self.out),
+            Command::Thoughts => self.transcript.toggle_thoughts(self.focus, &mut self.out),
             Command::RawAll => self.transcript.toggle_raw_all(&mut self.out),
             Command::CodeLeft => self.transcript.scroll_sideways(false),
             Command::CodeRight => self.transcript.scroll_sideways(true),

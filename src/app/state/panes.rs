@@ -64,6 +64,10 @@ pub struct Transcript {
     pub raw: bool,
     /// Messages that are shown so alone.
     pub raw_turns: HashSet<TurnId>,
+    /// Whether what was thought is shown in all messages, and the messages where it is otherwise.
+    pub thoughts: bool,
+    /// See [`Self::thoughts`].
+    pub other_thoughts: HashSet<TurnId>,
     /// The message and the code block in it that was copied last.
     pub copied_code: Option<(TurnId, usize)>,
     /// Cells that are passed over in rows longer than the pane.

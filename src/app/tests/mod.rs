@@ -15,6 +15,7 @@ mod sending;
 mod slow;
 pub(crate) mod stations;
 mod steer;
+mod thinking;
 mod tokens;
 mod tour;
 mod written;
@@ -227,6 +228,7 @@ pub(crate) fn loaded() -> Loaded {
         template: crate::engine::protocol::TemplateKind::Model,
         template_hash: Some("template".into()),
         takes_system: true,
+        switches: crate::engine::protocol::Switches::default(),
         capabilities: crate::engine::protocol::Capabilities::all(),
         notes: Vec::new(),
     }

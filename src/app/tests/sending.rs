@@ -56,9 +56,9 @@ fn an_empty_message_is_not_sent() {
 fn a_second_turn_carries_the_tokens_of_the_first_reply() {
     let mut bench = Bench::answered("Hi", "Hello!");
     let effects = bench.say("More");
-    let Prompt::Chat { messages, continue_last, clock_ms } = &generated(&effects).prompt else { panic!() };
+    let Prompt::Chat { messages, continue_last, setting } = &generated(&effects).prompt else { panic!() };
     let stored = StoredTokens { vocabulary: "words".into(), tokens: vec![(TokenId(1), 6)] };
-    let message = |role, text: &str, stored| Message { role, text: text.into(), stored };
+    let message = |role, text: &str, stored| Message { stored, ..Message::new(role, text) };
     assert_eq!(
         *messages,
         [
@@ -67,7 +67,7 @@ fn a_second_turn_carries_the_tokens_of_the_first_reply() {
             message(Role::User, "More", None),
         ]
     );
-    assert_eq!((*continue_last, *clock_ms), (false, bench.now.wall_ms));
+    assert_eq!((*continue_last, setting.clock_ms), (false, bench.now.wall_ms));
 }
 
 #[test]

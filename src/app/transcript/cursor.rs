@@ -7,6 +7,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use crate::app::{App, ChatView, Colouring, Focus, Outbox, TokenCursor, Transcript, TurnToken};
 use crate::chat::{Turn, TurnId};
+use crate::reasoning::Kind;
 
 /// A way to move inside a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,10 +79,21 @@ impl Transcript {
             return;
         }
         if view.first_token(id).is_some() {
-            self.point_at(focus, TokenCursor { turn: id, index: 0 });
+            let index = self.first_shown(view, id);
+            self.point_at(focus, TokenCursor { turn: id, index });
         } else {
             self.seek(id);
         }
+    }
+
+    /// The first token that is not among folded thoughts.
+    fn first_shown(&self, view: ChatView<'_>, id: TurnId) -> usize {
+        if self.shows_thoughts(id) || self.is_raw(id) {
+            return 0;
+        }
+        let split = view.chat.turn(id).map(|turn| view.split(turn)).unwrap_or_default();
+        let answer = split.parts.iter().find(|part| part.kind == Kind::Answer);
+        answer.map_or(0, |part| part.piece)
     }
 
     /// Keeps the invariant after whatever happened.
@@ -94,7 +106,8 @@ impl Transcript {
         if selected != Some(sought) {
             self.seeking = None;
         } else if view.first_token(sought).is_some() {
-            self.point_at(focus, TokenCursor { turn: sought, index: 0 });
+            let index = self.first_shown(view, sought);
+            self.point_at(focus, TokenCursor { turn: sought, index });
             out.dirty = true;
         }
     }
@@ -113,7 +126,8 @@ impl Transcript {
         };
         let at = self.cursor.filter(|at| at.turn == id && at.index <= last).map(|at| at.index);
         let index = match (at, how) {
-            (_, Move::First) | (None, Move::Next | Move::NextWord) => 0,
+            (_, Move::First) => 0,
+            (None, Move::Next | Move::NextWord) => self.first_shown(view, id).min(last),
             (_, Move::Last) | (None, Move::Previous | Move::PreviousWord) => last,
             (Some(at), Move::Next) => (at + 1).min(last),
             (Some(at), Move::Previous) => at.saturating_sub(1),

@@ -4,6 +4,7 @@
 //! kept however it ends.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::bail;
 
@@ -12,7 +13,7 @@ use super::super::setup::Setup;
 use crate::app::{empty_chat, message_of, stop_note};
 use crate::chat::{
     self, ChatSettings, Conversation, ConversationId, Role, Run, RunId, Span, Turn, TurnId, TurnState,
-    title_of,
+    Vocabularies, title_of,
 };
 use crate::engine::protocol::{Message, PromptFacts};
 use crate::store::{Command, random_id};
@@ -88,9 +89,11 @@ impl Kept {
     }
 
     /// The messages of the shown branch, oldest first.
-    pub fn messages(&self) -> Vec<Message> {
+    pub fn messages(&self, vocabulary: &Vocabulary) -> Vec<Message> {
+        let known = (vocabulary.hash.clone(), Arc::new(vocabulary.clone()));
+        let vocabularies: Vocabularies = [known].into_iter().collect();
         let turns = self.conversation.branch().into_iter();
-        turns.map(|turn| message_of(&self.conversation, &self.runs, turn)).collect()
+        turns.map(|turn| message_of(&self.conversation, &self.runs, &vocabularies, turn)).collect()
     }
 
     /// Adds the reply, which is about to be asked for.

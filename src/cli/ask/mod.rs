@@ -21,7 +21,7 @@ use crate::app::without_oldest;
 use crate::chat::{ChatSettings, Role, Run, RunId, StopReason, Timings, Usage};
 use crate::config::Overflow;
 use crate::engine::protocol::{
-    Event, FailureKind, Generate, Job, Loaded, Message, Prompt, Request, RequestId,
+    Event, FailureKind, Generate, Job, Loaded, Message, Prompt, Request, RequestId, TemplateSetting,
 };
 use crate::grammar::Form;
 use crate::model_entry::ModelEntry;
@@ -56,12 +56,21 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
     // Only figures and stored chats need it; it takes a while to come.
     let vocabulary = if args.json || kept.is_some() { Some(session.vocabulary().await?) } else { None };
     let now_ms = super::wall_ms();
+    let setting = TemplateSetting {
+        clock_ms: now_ms,
+        offset_minutes: super::offset_minutes(),
+        values: setup.config.template_values_for(&entry, &settings),
+    };
     let prompt = match &mut kept {
         _ if args.raw => raw(&mut session, question, args.special).await?,
-        None => chat(vec![Message { role: Role::User, text: question, stored: None }], &system, now_ms),
+        None => chat(vec![Message::new(Role::User, question)], &system, setting.clone()),
         Some(kept) => {
             kept.ask(&question, now_ms);
-            chat(kept.messages(), &system, now_ms)
+            chat(
+                kept.messages(vocabulary.as_ref().unwrap_or(&Vocabulary::default())),
+                &system,
+                setting.clone(),
+            )
         }
     };
     let top_logprobs = match &kept {
@@ -70,7 +79,7 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
         None => 0,
     };
     if let Some(kept) = &mut kept {
-        kept.begin(run_of(&entry, &loaded, &sampling, now_ms), now_ms);
+        kept.begin(run_of(&entry, &loaded, &sampling, &setting), now_ms);
     }
     let mut asking = Asking {
         session,
@@ -135,18 +144,20 @@ async fn raw(session: &mut Session, text: String, special: bool) -> anyhow::Resu
 }
 
 /// Messages under the template, below a system message if there is one.
-pub(super) fn chat(mut messages: Vec<Message>, system: &str, clock_ms: i64) -> Prompt {
+pub(super) fn chat(mut messages: Vec<Message>, system: &str, setting: TemplateSetting) -> Prompt {
     if !system.is_empty() {
-        messages.insert(0, Message { role: Role::System, text: system.to_owned(), stored: None });
+        messages.insert(0, Message::new(Role::System, system));
     }
-    Prompt::Chat { messages, continue_last: false, clock_ms }
+    Prompt::Chat { messages, continue_last: false, setting }
 }
 
-fn run_of(entry: &ModelEntry, loaded: &Loaded, sampling: &Sampling, now_ms: i64) -> Run {
+fn run_of(entry: &ModelEntry, loaded: &Loaded, sampling: &Sampling, setting: &TemplateSetting) -> Run {
     Run {
         vocabulary: Some(loaded.vocabulary.clone()),
         template_hash: loaded.template_hash.clone(),
-        template_clock_ms: Some(now_ms),
+        template_clock_ms: Some(setting.clock_ms),
+        template_offset_minutes: setting.offset_minutes,
+        template_values: setting.values.clone(),
         ..Run::new(
             RunId(random_id()),
             entry.name.clone(),
@@ -294,10 +305,10 @@ struct Ending {
 /// The prompt without so many of its oldest messages.
 fn shortened(prompt: &Prompt, left_out: usize) -> Prompt {
     match prompt {
-        Prompt::Chat { messages, continue_last, clock_ms } => Prompt::Chat {
+        Prompt::Chat { messages, continue_last, setting } => Prompt::Chat {
             messages: without_oldest(messages.clone(), left_out),
             continue_last: *continue_last,
-            clock_ms: *clock_ms,
+            setting: setting.clone(),
         },
         other => other.clone(),
     }

@@ -158,7 +158,8 @@ impl Worker {
                 }
             }
         };
-        let loaded = (self.hooks.resolve)(entry).and_then(|(path, facts)| {
+        let loaded = (self.hooks.resolve)(entry).and_then(|(path, mut facts)| {
+            let template_note = template::replace(entry, &mut facts);
             #[cfg_attr(not(feature = "testing"), allow(unused_mut, reason = "only tests set it to panic"))]
             let (mut session, mut loaded) =
                 Session::load(&path, &facts, params, self.shared.stop_flag(), progress)?;
@@ -172,6 +173,7 @@ impl Worker {
                     loaded.capabilities = NEED_THE_FILE.into_iter().fold(all, Capabilities::without);
                 }
             }
+            loaded.notes.extend(template_note);
             Ok((session, loaded))
         });
         match loaded {

@@ -137,7 +137,8 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     fn run(&self, gpu_layers: u32, progress: impl Fn(f32) + 'static) -> Result<(Opened, Loaded), Failure> {
         drop(ffi::take_load_log());
-        let model = Arc::new(derive(self.model(gpu_layers, progress)?));
+        let model = self.model(gpu_layers, progress)?;
+        let model = Arc::new(derive(model, self.facts.chat_template.as_deref()));
         let on_gpu = gpu_layers > 0 && !self.gpus.is_empty();
         let (policy, mut notes) = self.flash_attention(on_gpu);
         let threads = threads(self.params);
@@ -163,6 +164,7 @@ impl Attempt<'_> {
             template: model.template.kind,
             template_hash: model.template.hash.clone(),
             takes_system: model.template.takes_system,
+            switches: model.template.switches.clone(),
             capabilities: capabilities(&model.model),
             notes,
         };
@@ -292,6 +294,7 @@ pub fn load_bare(
         vocabulary: Arc::default(),
         template,
         begin: None,
+        blank_before: false,
         file: OnceLock::new(),
         rules: OnceLock::new(),
     });
@@ -301,7 +304,7 @@ pub fn load_bare(
 }
 
 /// What follows from the model alone.
-fn derive(model: LlamaModel) -> LoadedModel {
+fn derive(model: LlamaModel, template: Option<&str>) -> LoadedModel {
     let vocab = model.vocab();
     let source = model.chat_template(None).ok().and_then(|template| template.to_string().ok());
     let mut vocabulary = vocabulary::read(&vocab);
@@ -312,13 +315,16 @@ fn derive(model: LlamaModel) -> LoadedModel {
         String::from_utf8_lossy(bytes).into_owned()
     };
     let template = Template::new(
-        source.as_deref(),
+        template.or(source.as_deref()),
         &text(vocab.bos().0),
         &text(vocab.eos().0),
         control_texts(&vocabulary),
     );
     let begin = (vocab.should_add_bos() && vocab.bos().0 >= 0).then(|| TokenId(vocab.bos().0));
-    LoadedModel { model, vocabulary, template, begin, file: OnceLock::new(), rules: OnceLock::new() }
+    let first = vocabulary::tokenize(&vocab, "a", false).first().copied();
+    let blank_before = first.and_then(|id| vocabulary.bytes(id)).is_some_and(|bytes| bytes.starts_with(b" "));
+    let (file, rules) = (OnceLock::new(), OnceLock::new());
+    LoadedModel { model, vocabulary, template, begin, blank_before, file, rules }
 }
 
 fn control_texts(vocabulary: &Vocabulary) -> Vec<String> {

@@ -23,6 +23,8 @@ pub struct Encoded {
     pub text: String,
     /// Things the user should know.
     pub notes: Vec<String>,
+    /// Texts that end the reply, beside those of its settings.
+    pub stops: Vec<String>,
 }
 
 impl Encoded {
@@ -111,13 +113,9 @@ pub fn chain(
     Ok((chain, notes))
 }
 
-/// The texts that end a reply.
-pub fn stops(request: &Generate, model: &LoadedModel) -> Vec<String> {
-    let mut stops = request.sampling.stop.clone();
-    if matches!(request.prompt, Prompt::Chat { .. } | Prompt::Ids { chat: true, .. }) {
-        stops.extend(model.template.stop_texts());
-    }
-    stops
+/// The texts that end a reply to an encoded prompt.
+pub fn stops(request: &Generate, encoded: &[String]) -> Vec<String> {
+    request.sampling.stop.iter().chain(encoded).cloned().collect()
 }
 
 /// The seed to use. llama.cpp takes the largest number to mean "random", so it stands for its neighbour.
@@ -127,30 +125,34 @@ pub fn seed(asked: Option<u32>) -> u32 {
 
 fn to_ids(model: &LoadedModel, prompt: &Prompt) -> Result<Encoded, Failure> {
     let vocabulary = &model.vocabulary;
-    let (mut ids, text, notes) = match prompt {
-        Prompt::Raw { text } => (model.tokenize(text, false), text.clone(), Vec::new()),
-        Prompt::Ids { ids, taken, .. } => {
-            let bytes: Vec<u8> =
-                ids.iter().flat_map(|id| vocabulary.bytes(*id).unwrap_or_default()).copied().collect();
+    let spelt = |ids: &[TokenId]| {
+        let bytes = ids.iter().flat_map(|id| vocabulary.bytes(*id).unwrap_or_default()).copied();
+        String::from_utf8_lossy(&bytes.collect::<Vec<u8>>()).into_owned()
+    };
+    let (mut ids, text, notes, stops) = match prompt {
+        Prompt::Raw { text } => (model.tokenize(text, false), text.clone(), Vec::new(), Vec::new()),
+        Prompt::Ids { ids, taken, chat } => {
             return Ok(Encoded {
                 ids: ids.iter().chain(taken).copied().collect(),
                 taken: taken.len(),
-                text: String::from_utf8_lossy(&bytes).into_owned(),
+                text: spelt(ids),
                 notes: Vec::new(),
+                stops: if *chat { model.template.stop_texts() } else { Vec::new() },
             });
         }
-        Prompt::Chat { messages, continue_last, clock_ms } => {
+        Prompt::Chat { messages, continue_last, setting } => {
             let encoded = model.template.encode(
                 messages,
                 *continue_last,
-                *clock_ms,
+                setting,
                 &vocabulary.hash,
-                &mut |text, special| Ok(model.tokenize(text, special)),
+                &mut |text, special, after| Ok(model.tokenize_after(text, special, after)),
                 &|id| vocabulary::text_bytes(vocabulary, id).to_vec(),
             )?;
-            (encoded.ids, encoded.text, encoded.notes)
+            let text = if encoded.holds_marks { spelt(&encoded.ids) } else { encoded.text };
+            (encoded.ids, text, encoded.notes, encoded.stops)
         }
     };
     model.begin(&mut ids);
-    Ok(Encoded { ids, taken: 0, text, notes })
+    Ok(Encoded { ids, taken: 0, text, notes, stops })
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Attend, Beam, Depths, Direction, Replay, Rescore, Score};
 #[cfg(doc)]
 use super::{Event, Immediate, PromptFacts};
-use crate::chat::{Intervention, Role};
+use crate::chat::{Intervention, Role, TemplateValues};
 use crate::model_entry::{LoadParams, ModelEntry};
 use crate::sampling::Sampling;
 use crate::token::TokenId;
@@ -90,9 +90,22 @@ pub enum Prompt {
         messages: Vec<Message>,
         /// Go on with the last message (the model's) instead of beginning a new one.
         continue_last: bool,
-        /// The clock that templates may ask for, milliseconds since 1970, UTC.
-        clock_ms: i64,
+        /// What the template is given beside them.
+        setting: TemplateSetting,
     },
+}
+
+/// What a chat template is given beside the messages.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TemplateSetting {
+    /// The clock that it may ask for, milliseconds since 1970, UTC.
+    pub clock_ms: i64,
+    /// By how many minutes local time is ahead of UTC.
+    #[serde(default)]
+    pub offset_minutes: i32,
+    /// Values by name, such as `enable_thinking`.
+    #[serde(default)]
+    pub values: TemplateValues,
 }
 
 /// A message of a chat.
@@ -105,6 +118,27 @@ pub struct Message {
     /// The tokens the text was generated as; used only if the rendered bytes equal theirs.
     #[serde(default)]
     pub stored: Option<StoredTokens>,
+    /// What of the text was thought, where some was.
+    #[serde(default)]
+    pub reasoned: Option<Reasoned>,
+}
+
+impl Message {
+    /// A message that was not generated.
+    pub fn new(role: Role, text: impl Into<String>) -> Self {
+        Self { role, text: text.into(), stored: None, reasoned: None }
+    }
+}
+
+/// What of a reply was thought rather than said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reasoned {
+    /// What was thought, without its marks.
+    pub thought: String,
+    /// Where in the text the answer begins, bytes.
+    pub answer_from: u32,
+    /// Whether the marks are part of the text, and not control tokens.
+    pub marks_are_text: bool,
 }
 
 /// Tokens a text was generated as.

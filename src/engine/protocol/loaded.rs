@@ -38,6 +38,9 @@ pub struct Loaded {
     pub template_hash: Option<String>,
     /// Whether a system message has a place in the template.
     pub takes_system: bool,
+    /// What the template can be told beside the messages.
+    #[serde(default)]
+    pub switches: Switches,
     /// What it can do beyond writing replies.
     pub capabilities: Capabilities,
     /// Things the user should know: context capped by memory, no AVX, template refused…
@@ -54,6 +57,15 @@ pub enum TemplateKind {
     ChatMl,
     /// The model has none: a plain transcript (`User: …`, `Assistant: …`).
     Plain,
+}
+
+/// What a chat template can be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switches {
+    /// Names of values that it reads, such as `enable_thinking`.
+    pub values: Vec<String>,
+    /// Words that the model knows at the beginning of a message, such as `/no_think`.
+    pub words: Vec<String>,
 }
 
 /// Bytes, as llama.cpp reports its buffers.

@@ -19,6 +19,9 @@ pub struct Written {
     /// The chain's way through the distribution; where [`super::CapturePlan::stages`] asks for it.
     #[serde(default)]
     pub stages: Option<Box<SamplerTrace>>,
+    /// Whether it was not drawn but written for the model, since its budget for thinking is used up.
+    #[serde(default)]
+    pub forced: bool,
     /// The watched tokens with ln p and rank.
     #[serde(default)]
     pub watched: Vec<(Candidate, u32)>,

@@ -17,7 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::model::{Control, Model};
-use super::prompt::template::{Encoded, Template};
+use super::prompt::template::{self, Encoded, Template};
 use super::protocol::{
     CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Inspection, Job, Prompt, Rendered,
     RequestId,
@@ -180,7 +180,7 @@ impl Answers for Shared {
     fn render(&self, prompt: &Prompt) -> Result<Rendered, Failure> {
         let pieces = self.pieces()?;
         let template = self.lock().template.clone().ok_or_else(no_model)?;
-        let Encoded { ids, text, notes } = model::encode(&pieces, &template, prompt)?;
+        let Encoded { ids, text, notes, .. } = model::encode(&pieces, &template, prompt)?;
         Ok(Rendered { ids, text, notes })
     }
 
@@ -273,7 +273,8 @@ impl Worker {
         self.model = None;
         self.shared.lock().vocabulary = None;
         let begun = Instant::now();
-        let facts = model::facts(entry, &self.shared.options)?;
+        let mut facts = model::facts(entry, &self.shared.options)?;
+        let note = template::replace(entry, &mut facts);
         for part in 0..PARTS {
             (self.emit)(Envelope { id, event: Event::LoadProgress(f32::from(part) / f32::from(PARTS)) });
             let until = begun
@@ -283,7 +284,8 @@ impl Worker {
             }
         }
         (self.emit)(Envelope { id, event: Event::LoadProgress(1.0) });
-        let model = Model::new(facts, params, begun.elapsed());
+        let mut model = Model::new(facts, params, begun.elapsed());
+        model.loaded.notes.extend(note);
         let mut state = self.shared.lock();
         state.vocabulary = Some(Arc::clone(&model.pieces));
         state.template = Some(Arc::clone(&model.template));

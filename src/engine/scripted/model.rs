@@ -26,7 +26,8 @@ use crate::model_entry::{LoadParams, ModelEntry, ModelFacts};
 use crate::token::{Candidate, Step, TokenId, TokenKind};
 
 const TEMPLATE: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] \
-    + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+    + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}\
+    {% if enable_thinking is defined and not enable_thinking %}{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}";
 
 /// What the made-up file says. Names that hold `missing`, `broken` or `huge` fail accordingly; `base` has no
 /// chat template and another vocabulary.
@@ -135,6 +136,7 @@ impl Model {
             template: template.kind,
             template_hash: template.hash.clone(),
             takes_system: template.takes_system,
+            switches: template.switches.clone(),
             capabilities: Capabilities::all().without(Capability::Steering),
             notes: template.notes.clone(),
             facts,
@@ -149,7 +151,7 @@ impl Model {
     /// Reads the prompt and writes the reply.
     pub(super) fn generate(&mut self, generate: &Generate, control: &Control<'_>) -> Result<Event, Failure> {
         let begun = Instant::now();
-        let Encoded { mut ids, text, mut notes } = self.encode(&generate.prompt)?;
+        let Encoded { mut ids, text, mut notes, .. } = self.encode(&generate.prompt)?;
         let prompt = ids.len();
         let taken: &[TokenId] = match &generate.prompt {
             Prompt::Ids { taken, .. } => taken,
@@ -313,20 +315,20 @@ pub(super) fn encode(pieces: &Pieces, template: &Template, prompt: &Prompt) -> R
         Prompt::Raw { text } => {
             let mut ids = vec![vocabulary::BEGIN];
             ids.extend(pieces.tokenize(text.as_bytes(), false));
-            Ok(Encoded { ids, text: text.clone(), notes: Vec::new() })
+            Ok(Encoded { ids, text: text.clone(), ..Encoded::default() })
         }
         Prompt::Ids { ids, .. } => {
             let bytes: Vec<u8> =
                 ids.iter().flat_map(|id| pieces.vocabulary.bytes(*id).unwrap_or_default()).copied().collect();
             let ids = ids.clone();
-            Ok(Encoded { ids, text: String::from_utf8_lossy(&bytes).into_owned(), notes: Vec::new() })
+            Ok(Encoded { ids, text: String::from_utf8_lossy(&bytes).into_owned(), ..Encoded::default() })
         }
-        Prompt::Chat { messages, continue_last, clock_ms } => template.encode(
+        Prompt::Chat { messages, continue_last, setting } => template.encode(
             messages,
             *continue_last,
-            *clock_ms,
+            setting,
             &pieces.vocabulary.hash,
-            &mut |text, special| Ok(pieces.tokenize(text.as_bytes(), special)),
+            &mut |text, special, _| Ok(pieces.tokenize(text.as_bytes(), special)),
             &|id| pieces.vocabulary.bytes(id).unwrap_or_default().to_vec(),
         ),
     }
@@ -358,5 +360,14 @@ fn observe(
         let seen = Pass::after(&writer.reading, &writer.ids).open(&want);
         Box::new(LiveInside { ms: seen.ms, every: 1, seen })
     });
-    Written { step, index, stages: stages.flatten(), watched, recording_ms, inside, unchanged: None }
+    Written {
+        step,
+        index,
+        forced: false,
+        stages: stages.flatten(),
+        watched,
+        recording_ms,
+        inside,
+        unchanged: None,
+    }
 }

@@ -4,7 +4,9 @@ use std::sync::mpsc::Receiver;
 
 use super::*;
 use crate::chat::{Role, StopReason};
-use crate::engine::protocol::{Immediate, Inspect, Message, Prompt, Request, Score, StoredTokens, Want};
+use crate::engine::protocol::{
+    Immediate, Inspect, Message, Prompt, Request, Score, StoredTokens, TemplateSetting, Want,
+};
 use crate::engine::transport::thread::ThreadEngine;
 use crate::engine::{Engine, testing};
 use crate::model_entry::Source;
@@ -66,11 +68,11 @@ fn load(name: &str) -> Request {
 }
 
 fn message(role: Role, text: &str) -> Message {
-    Message { role, text: text.into(), stored: None }
+    Message::new(role, text)
 }
 
 fn chat(messages: Vec<Message>, sampling: Sampling) -> Request {
-    let prompt = Prompt::Chat { messages, continue_last: false, clock_ms: 0 };
+    let prompt = Prompt::Chat { messages, continue_last: false, setting: TemplateSetting::default() };
     Request::Job(Job::Generate(Box::new(Generate {
         prompt,
         sampling,
@@ -175,7 +177,7 @@ fn the_next_turn_reads_only_what_is_new() {
     let text = String::from_utf8(bytes(&reply)).unwrap();
     let messages = vec![
         message(Role::User, "wide"),
-        Message { role: Role::Assistant, text, stored },
+        Message { stored, ..Message::new(Role::Assistant, text) },
         message(Role::User, "and now?"),
     ];
     let second = fixture.ask(chat(messages, Sampling::default()));
@@ -263,7 +265,7 @@ fn a_base_model_reads_a_plain_transcript_with_another_vocabulary() {
 fn going_on_with_a_reply_writes_the_rest_of_it() {
     let mut fixture = Fixture::loaded(QUICK, "toy");
     let messages = vec![message(Role::User, "count"), message(Role::Assistant, "1, 2, 3, 4, ")];
-    let prompt = Prompt::Chat { messages, continue_last: true, clock_ms: 0 };
+    let prompt = Prompt::Chat { messages, continue_last: true, setting: TemplateSetting::default() };
     let sampling = Sampling { max_tokens: 2, ..Sampling::default() };
     let generate =
         Generate { prompt, sampling, top_logprobs: 5, begun: 0, interventions: Vec::new(), allow: None };

@@ -105,7 +105,7 @@ mod tests {
     use crate::chat::{Role, StopReason, Timings, Usage};
     use crate::engine::protocol::{
         Call, Envelope, Event, Exit, Failure, FailureKind, Generate, Immediate, Job, Message, Prompt,
-        PromptFacts, Request, RequestId, StoredTokens,
+        PromptFacts, Request, RequestId, StoredTokens, TemplateSetting,
     };
     use crate::model_entry::{LoadParams, ModelEntry, Source};
     use crate::sampling::Sampling;
@@ -125,7 +125,7 @@ mod tests {
         (role, any::<String>(), prop::option::of((any::<String>(), tokens))).prop_map(
             |(role, text, stored)| {
                 let stored = stored.map(|(vocabulary, tokens)| StoredTokens { vocabulary, tokens });
-                Message { role, text, stored }
+                Message { stored, ..Message::new(role, text) }
             },
         )
     }
@@ -146,7 +146,11 @@ mod tests {
             (prop::collection::vec(message(), 0..4), any::<bool>(), any::<i64>()).prop_map(
                 |(messages, continue_last, clock_ms)| {
                     Request::Job(Job::Generate(Box::new(Generate {
-                        prompt: Prompt::Chat { messages, continue_last, clock_ms },
+                        prompt: Prompt::Chat {
+                            messages,
+                            continue_last,
+                            setting: TemplateSetting { clock_ms, ..TemplateSetting::default() },
+                        },
                         sampling: Sampling::default(),
                         top_logprobs: 20,
                         begun: 0,

@@ -164,6 +164,7 @@ fn loaded() -> Loaded {
         template: TemplateKind::Model,
         template_hash: None,
         takes_system: true,
+        switches: crate::engine::protocol::Switches::default(),
         capabilities: crate::engine::protocol::Capabilities::all(),
         notes: Vec::new(),
     }

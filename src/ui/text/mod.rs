@@ -5,14 +5,18 @@
 mod body;
 mod lines;
 mod map;
+mod reply;
+mod sheet;
 #[cfg(test)]
 mod tests;
 
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 
-pub use body::{Body, Shape};
+pub use body::Body;
 pub use lines::Lines;
+pub use reply::{Piece, Reply, Title};
+pub use sheet::{Shape, Sheet};
 
 use crate::markdown::Glyph;
 use crate::sanitize;

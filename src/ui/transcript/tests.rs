@@ -434,11 +434,13 @@ fn with_the_mouse_on_cells_tell_their_token() {
 proptest::proptest! {
     #[test]
     fn the_cursor_shows_somewhere_for_any_token_text_and_width(
+        thought in "(<think>\n?[a é\n]{0,8}(\n?</think>\n{0,2})?)?",
         text in "[a 字é\n\t🦀👍🏽\u{200B}*#`>|.1-]{0,24}",
         cuts in proptest::collection::btree_set(0_usize..90, 0..30),
         empty in 0_usize..8,
         width in 4_u16..20,
     ) {
+        let text = thought + &text;
         let bytes = text.as_bytes();
         let mut app = app();
         reply(&mut app, &[]);

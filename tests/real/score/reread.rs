@@ -1,7 +1,7 @@
 //! Replies scored after edited prompts: against fresh scores of the same text, and what they leave of the chat.
 
 use glassbox::chat::Role;
-use glassbox::engine::protocol::{Message, Replay, Replayed, Rescore, Rescored};
+use glassbox::engine::protocol::{Message, Replay, Replayed, Rescore, Rescored, TemplateSetting};
 
 use super::*;
 
@@ -10,11 +10,11 @@ const FACTS: &str =
 const QUESTION: &str = "What is the name of Anna's dog?";
 
 fn chat(system: &str, user: &str) -> Prompt {
-    let message = |role, text: &str| Message { role, text: text.into(), stored: None };
+    let message = |role, text: &str| Message::new(role, text);
     Prompt::Chat {
         messages: vec![message(Role::System, system), message(Role::User, user)],
         continue_last: false,
-        clock_ms: 0,
+        setting: TemplateSetting::default(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! distribution over the whole vocabulary, before the samplers.
 
 pub mod baseline;
+pub mod budget;
 pub mod interleave;
 pub mod live_capture;
 pub mod pacing;
@@ -11,6 +12,7 @@ pub mod pacing;
 use std::time::{Duration, Instant};
 
 use self::baseline::Baseline;
+use self::budget::Budget;
 use self::interleave::Interleaved;
 use self::live_capture::Looks;
 use self::pacing::Pacing;
@@ -68,6 +70,7 @@ struct Reply<'a, 'b> {
     pacing: Pacing<'a>,
     baseline: Baseline,
     hold: HoldBack,
+    budget: Budget,
     written: u32,
     looks: Looks,
     /// What sending the last token with recorded stages or watched tokens took, ms.
@@ -84,6 +87,8 @@ struct Drawn {
     /// The likeliest other token.
     next: Option<TokenId>,
     distribution: Distribution,
+    /// Whether it was written for the model rather than drawn.
+    forced: bool,
     /// The chain's way to it with what noting that took, where it is recorded.
     stages: Option<(Box<SamplerTrace>, Duration)>,
 }
@@ -100,7 +105,7 @@ impl<'a, 'b> Reply<'a, 'b> {
         let model = session.model().clone();
         let encoded = encode::prompt(&model, &request.prompt, session.limit())?;
         let given = encoded.given().to_vec();
-        let Encoded { ids: prompt, taken, text, mut notes } = encoded;
+        let Encoded { ids: prompt, taken, text, mut notes, stops } = encoded;
 
         let seed = encode::seed(request.sampling.seed);
         let (mut chain, about_chain) = encode::chain(&model, &request.sampling, seed, session.limit())?;
@@ -111,7 +116,8 @@ impl<'a, 'b> Reply<'a, 'b> {
 
         let reused = session.reuse(&prompt, &request.interventions);
         emit(Event::Prompt(PromptFacts { ids: given, reused: reused as u32, seed, text, notes }));
-        let hold = HoldBack::new(encode::stops(request, &model));
+        let hold = HoldBack::new(encode::stops(request, &stops));
+        let budget = Budget::new(request.sampling.thinking_budget, &model, &prompt);
         let pacing = Pacing::new(conditions.control, conditions.id, request.allow);
         let taken = taken as u32;
         let mut looks = Looks::default();
@@ -128,6 +134,7 @@ impl<'a, 'b> Reply<'a, 'b> {
             pacing,
             baseline: Baseline::default(),
             hold,
+            budget,
             written: 0,
             looks,
             sending_ms: 0.0,
@@ -212,7 +219,7 @@ impl<'a, 'b> Reply<'a, 'b> {
             }
             let drawn = self.draw(&mut reader)?;
             let id = drawn.id;
-            if vocab.is_eog(llama_cpp_2::token::LlamaToken(id.0)) {
+            if !drawn.forced && vocab.is_eog(llama_cpp_2::token::LlamaToken(id.0)) {
                 return Ok(StopReason::Eos);
             }
             let mut written = self.observe(drawn);
@@ -222,6 +229,7 @@ impl<'a, 'b> Reply<'a, 'b> {
                 Err(halt) => return Err(failed(halt)),
             }
             written.step.bytes = vocabulary::text_bytes(&model.vocabulary, id).to_vec();
+            self.budget.wrote(&model, id, &written.step.bytes);
             written.step.ms = milliseconds(last);
             last = Instant::now();
             if self.release(written) {
@@ -263,6 +271,7 @@ impl<'a, 'b> Reply<'a, 'b> {
     /// Reads the distribution, draws, and tells the chain what came.
     fn draw(&mut self, reader: &mut Reader) -> Result<Drawn, Failure> {
         let index = self.index();
+        let forced = self.budget.force();
         let Self { session, chain, pacing, kept, .. } = self;
         let logits = kept.as_deref().unwrap_or_else(|| session.logits());
         let shown = self.request.top_logprobs as usize;
@@ -273,7 +282,7 @@ impl<'a, 'b> Reply<'a, 'b> {
         };
         let distribution = reader.read(logits, wanted).ok_or_else(no_numbers)?;
         let (top, source) = (reader.top(), TraceSource::Live);
-        let (draw, stages) = match pacing.recording() {
+        let (mut draw, mut stages) = match pacing.recording() {
             None => (chain.draw(logits, top), None),
             Some((list, recorder)) => {
                 let pass = Pass { logits, top, distribution, list, index, source };
@@ -281,6 +290,11 @@ impl<'a, 'b> Reply<'a, 'b> {
                 (draw, Some((Box::new(trace), recorder.took())))
             }
         };
+        // The draw was made all the same, so that the ones after it are what they would have been.
+        if let Some(id) = forced {
+            draw = Draw { id, survivors: 0 };
+            stages = None;
+        }
         let id = draw.id;
         if draw.survivors == 0 {
             return Err(dead_end());
@@ -288,7 +302,7 @@ impl<'a, 'b> Reply<'a, 'b> {
         chain.accept(id);
         let next = top.iter().map(|scored| scored.id).find(|other| *other != id);
         let step = step(logits, top, &distribution, draw, shown).ok_or_else(no_numbers)?;
-        Ok(Drawn { step, id, next, distribution, stages })
+        Ok(Drawn { step, id, next, distribution, forced: forced.is_some(), stages })
     }
 
     /// A drawn token with everything that is to be seen of the pass it was drawn from.
@@ -304,7 +318,8 @@ impl<'a, 'b> Reply<'a, 'b> {
         let recording_ms = recording.map(|took| 1000.0 * took.as_secs_f32() + *sending_ms);
         let pass = live_capture::Drawn { token: drawn.id, next: drawn.next, logits };
         let inside = look(session, interleaved, looks, &pass).map(Box::new);
-        Written { step: drawn.step, index, stages, watched, recording_ms, inside, unchanged: None }
+        let forced = drawn.forced;
+        Written { step: drawn.step, index, forced, stages, watched, recording_ms, inside, unchanged: None }
     }
 
     /// How far the pass that was drawn from lies from the unchanged network's, where that is wanted.

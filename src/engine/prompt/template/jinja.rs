@@ -5,15 +5,18 @@
 //! overflows any stack, which ends the engine and never the chat.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind};
+use serde_json::{Value, json};
 
-use super::{clock, json};
-use crate::chat::Role;
-use crate::engine::protocol::{Message, StoredTokens};
+use super::clock::Clock;
+use super::{filters, json, percent, python};
+use crate::chat::{Role, TemplateValues};
+use crate::engine::protocol::{StoredTokens, TemplateSetting};
 
 /// Most steps a render may take.
 const FUEL: u64 = 1_000_000;
@@ -32,26 +35,65 @@ const STACK: usize = 256 << 20;
 /// Bytes a render may write besides twice the messages' own.
 const OUTPUT: usize = 1 << 20;
 
+/// Begins what a template says itself, so that it is told from what cannot be followed.
+const RAISED: &str = "\u{1}";
+
 /// One message as a template sees it.
 #[derive(Clone, Debug)]
 pub(super) struct Line<'a> {
     pub(super) role: Role,
     pub(super) text: Cow<'a, str>,
+    /// What was thought before it, where the template takes that apart from the text.
+    pub(super) reasoning: Option<Cow<'a, str>>,
     /// The tokens of this very text.
-    pub(super) stored: Option<&'a StoredTokens>,
-}
-
-impl<'a> From<&'a Message> for Line<'a> {
-    fn from(message: &'a Message) -> Self {
-        let text = Cow::Borrowed(message.text.as_str());
-        Self { role: message.role, text, stored: message.stored.as_ref() }
-    }
+    pub(super) stored: Option<Cow<'a, StoredTokens>>,
 }
 
 impl Line<'_> {
-    fn plain(role: Role, text: &str) -> Self {
-        Self { role, text: Cow::Owned(text.to_owned()), stored: None }
+    pub(super) fn plain(role: Role, text: &str) -> Self {
+        Self { role, text: Cow::Owned(text.to_owned()), reasoning: None, stored: None }
     }
+}
+
+/// What a template wants of what it is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Dialect {
+    /// A message's content as a list of parts instead of a text.
+    parts: bool,
+    /// Tools and documents not there at all, instead of none.
+    absent: bool,
+}
+
+impl Dialect {
+    /// What is tried, the commonest first.
+    const ALL: [Self; 4] = [
+        Self { parts: false, absent: false },
+        Self { parts: true, absent: false },
+        Self { parts: false, absent: true },
+        Self { parts: true, absent: true },
+    ];
+
+    fn message(self, line: &Line<'_>) -> Value {
+        let content =
+            if self.parts { json!([{ "type": "text", "text": line.text }]) } else { json!(line.text) };
+        let mut message = json!({ "role": line.role, "content": content });
+        if let Some(reasoning) = &line.reasoning {
+            message["reasoning_content"] = json!(reasoning);
+            message["thinking"] = json!(reasoning);
+        }
+        message
+    }
+}
+
+/// Why there is no prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// Whether the template says so itself; otherwise it cannot be followed.
+    pub(super) meant: bool,
+    /// Whether nothing that it is given would change that.
+    hopeless: bool,
+    /// In words.
+    pub(super) why: String,
 }
 
 /// A template with its environment.
@@ -61,6 +103,7 @@ pub(super) struct Jinja {
     source: String,
     bos: String,
     eos: String,
+    dialect: Dialect,
 }
 
 impl Jinja {
@@ -75,50 +118,81 @@ impl Jinja {
         );
         environment.set_recursion_limit(RECURSION);
         environment.set_debug(false);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(python::method);
+        filters::add(&mut environment);
         environment.add_filter("tojson", json::tojson);
         environment.add_function("raise_exception", |reason: String| -> Result<String, Error> {
-            Err(Error::new(ErrorKind::InvalidOperation, reason))
+            Err(Error::new(ErrorKind::InvalidOperation, format!("{RAISED}{reason}")))
         });
-        let source = without_training_marks(&source.replace("\r\n", "\n"));
-        Self { environment, source, bos: bos.into(), eos: eos.into() }
+        let source = percent::as_filters(&without_training_marks(&source.replace("\r\n", "\n")));
+        Self { environment, source, bos: bos.into(), eos: eos.into(), dialect: Dialect::default() }
+    }
+
+    /// The template with what it wants of its messages found by trying.
+    ///
+    /// # Errors
+    /// Why the simplest chats are not rendered, as texts are.
+    pub(super) fn tried(mut self) -> Result<Self, String> {
+        let mut first = None;
+        let names = |words: &[&str]| words.iter().any(|word| self.source.contains(word));
+        // What a template does not name makes no difference to it.
+        let (parts, absent) = (names(&["text", "type"]), names(&["tools", "documents"]));
+        for dialect in Dialect::ALL {
+            if dialect.parts && !parts || dialect.absent && !absent {
+                continue;
+            }
+            self.dialect = dialect;
+            match self.trial() {
+                Ok(()) => return Ok(self),
+                Err(Refusal { why, hopeless: true, .. }) => return Err(first.unwrap_or(why)),
+                Err(Refusal { why, .. }) => first = first.or(Some(why)),
+            }
+        }
+        Err(first.unwrap_or_default())
+    }
+
+    /// The names of what the template reads beside the messages, the functions at hand among them.
+    pub(super) fn reads(&self) -> BTreeSet<String> {
+        let template = self.environment.template_from_str(&self.source);
+        template
+            .map(|template| template.undeclared_variables(false).into_iter().collect())
+            .unwrap_or_default()
+    }
+
+    /// Its text.
+    pub(super) fn source(&self) -> &str {
+        &self.source
     }
 
     /// Whether the template renders the simplest chats.
-    pub(super) fn trial(&self) -> Result<(), String> {
+    fn trial(&self) -> Result<(), Refusal> {
+        let setting = TemplateSetting::default();
         let question = Line::plain(Role::User, "Glass?");
         let answer = Line::plain(Role::Assistant, "Box.");
-        let short = self.render(std::slice::from_ref(&question), 0)?;
-        if !short.contains("Glass?") {
-            return Err("it leaves out what the user wrote".into());
+        let short = self.render(std::slice::from_ref(&question), &setting)?;
+        // A list of parts that is printed holds the text too.
+        if !short.contains("Glass?") || self.dialect.parts && short.contains("'Glass?'") {
+            return Err(unfollowed("it leaves out what the user wrote"));
         }
-        self.render(&[question.clone(), answer, question], 0).map(drop)
+        self.render(&[question.clone(), answer, question], &setting).map(drop)
     }
 
     /// Whether a system message is rendered, not refused or left out.
     pub(super) fn takes_system(&self) -> bool {
         let chat = [Line::plain(Role::System, "Be clear."), Line::plain(Role::User, "Glass?")];
-        self.render(&chat, 0).is_ok_and(|text| text.contains("Be clear."))
+        self.render(&chat, &TemplateSetting::default()).is_ok_and(|text| text.contains("Be clear."))
     }
 
     /// The prompt for a reply to these messages, or in words why there is none.
-    pub(super) fn render(&self, messages: &[Line<'_>], clock_ms: i64) -> Result<String, String> {
-        let context = serde_json::json!({
-            "messages": messages
-                .iter()
-                .map(|line| serde_json::json!({ "role": line.role, "content": line.text }))
-                .collect::<Vec<_>>(),
-            "add_generation_prompt": true,
-            "bos_token": self.bos,
-            "eos_token": self.eos,
-            "tools": null,
-            "documents": null,
-        });
-        let input: usize = messages.iter().map(|line| line.text.len()).sum();
+    pub(super) fn render(&self, messages: &[Line<'_>], setting: &TemplateSetting) -> Result<String, Refusal> {
+        let context = self.context(messages, &setting.values);
+        let clock = Clock { ms: setting.clock_ms, offset_minutes: setting.offset_minutes };
+        let length = |line: &Line<'_>| line.text.len() + line.reasoning.as_ref().map_or(0, |text| text.len());
+        let input: usize = messages.iter().map(length).sum();
         let fuel = SPARE_FUEL + 200 * messages.len() as u64 + input as u64 / 4;
         let mut environment = self.environment.clone();
         environment.set_fuel(Some(fuel.min(FUEL)));
-        environment.add_function("strftime_now", move |format: String| clock::strftime(clock_ms, &format));
+        environment.add_function("strftime_now", move |format: String| clock.strftime(&format));
         let render = || {
             let mut output = Capped { bytes: Vec::new(), room: OUTPUT + 2 * input };
             environment.template_from_str(&self.source)?.render_captured_to(Serde(context), &mut output)?;
@@ -130,56 +204,46 @@ impl Jinja {
             thread
                 // An error can hold values of the template, so it must not leave the large stack.
                 .spawn_scoped(scope, || render().map_err(|error| in_words(&error)))
-                .map_err(|_| "there is no memory to run it in".to_owned())?
+                .map_err(|_| unfollowed("there is no memory to run it in"))?
                 .join()
-                .unwrap_or_else(|_| Err("it failed inside".into()))
+                .unwrap_or_else(|_| Err(unfollowed("it failed inside")))
         })
     }
+
+    fn context(&self, messages: &[Line<'_>], values: &TemplateValues) -> Value {
+        let mut context = json!({
+            "messages": messages.iter().map(|line| self.dialect.message(line)).collect::<Vec<_>>(),
+            "add_generation_prompt": true,
+            "bos_token": self.bos,
+            "eos_token": self.eos,
+        });
+        if !self.dialect.absent {
+            context["tools"] = Value::Null;
+            context["documents"] = Value::Null;
+        }
+        for (name, value) in values.iter().filter(|(name, _)| *name != "messages") {
+            context[name] = value.clone();
+        }
+        context
+    }
 }
 
-/// The system text put in front of the first message of the user, which is made if there is none.
-pub(super) fn system_folded(messages: Vec<Line<'_>>) -> Vec<Line<'_>> {
-    let (system, mut rest): (Vec<_>, Vec<_>) =
-        messages.into_iter().partition(|line| line.role == Role::System);
-    let system: Vec<&str> =
-        system.iter().map(|line| line.text.as_ref()).filter(|text| !text.is_empty()).collect();
-    if system.is_empty() {
-        return rest;
-    }
-    let system = system.join("\n\n");
-    match rest.iter_mut().find(|line| line.role == Role::User) {
-        Some(first) => {
-            first.text = Cow::Owned(format!("{system}\n\n{}", first.text));
-            first.stored = None;
-        }
-        None => rest.insert(0, Line::plain(Role::User, &system)),
-    }
-    rest
-}
-
-/// Neighbours of the same role as one message, with a blank line between.
-pub(super) fn same_roles_joined<'a>(messages: &[Line<'a>]) -> Vec<Line<'a>> {
-    let mut joined: Vec<Line<'a>> = Vec::new();
-    for line in messages {
-        match joined.last_mut().filter(|last| last.role == line.role) {
-            Some(last) => {
-                last.text = Cow::Owned(format!("{}\n\n{}", last.text, line.text));
-                last.stored = None;
-            }
-            None => joined.push(line.clone()),
-        }
-    }
-    joined
+fn unfollowed(why: &str) -> Refusal {
+    Refusal { meant: false, hopeless: false, why: why.to_owned() }
 }
 
 /// An error without the template's text or line art.
-fn in_words(error: &Error) -> String {
+fn in_words(error: &Error) -> Refusal {
     let reason = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-    let reason: String = reason.chars().take(200).collect();
-    match error.line() {
+    let meant = reason.starts_with(RAISED);
+    let hopeless =
+        matches!(error.kind(), ErrorKind::SyntaxError | ErrorKind::OutOfFuel | ErrorKind::WriteFailure);
+    let reason: String = reason.trim_start_matches(RAISED).chars().take(200).collect();
+    let why = match error.line() {
         Some(line) => format!("{reason} (line {line})"),
         None => reason,
-    }
+    };
+    Refusal { meant, hopeless, why }
 }
 
 /// `{% generation %}` only marks what to train on, and minijinja does not know it.
@@ -187,7 +251,10 @@ fn without_training_marks(source: &str) -> String {
     let mut text = source.to_owned();
     for (tag, neutral) in [("generation", "if true"), ("endgeneration", "endif")] {
         for (open, close) in [("{%", "%}"), ("{%-", "%}"), ("{%", "-%}"), ("{%-", "-%}")] {
-            text = text.replace(&format!("{open} {tag} {close}"), &format!("{open} {neutral} {close}"));
+            for (before, after) in [(" ", " "), ("", ""), (" ", ""), ("", " ")] {
+                let tag = format!("{open}{before}{tag}{after}{close}");
+                text = text.replace(&tag, &format!("{open} {neutral} {close}"));
+            }
         }
     }
     text

@@ -11,10 +11,38 @@ use std::fmt::Write;
 use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 
-use super::Tokenize;
 use super::jinja::Line;
 use crate::engine::protocol::Failure;
 use crate::token::TokenId;
+
+/// What a text comes after in the prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// Nothing, or a control token: a tokenizer that begins texts with a blank does so here.
+    Mark,
+    /// Other text: it is tokenised in place.
+    Text,
+}
+
+/// Tokenises a text: whether marks in it become control tokens, and what it comes after.
+pub type Tokenize<'a> = dyn FnMut(&str, bool, After) -> Result<Vec<TokenId>, Failure> + 'a;
+
+/// What is known of single tokens.
+#[derive(Clone, Copy)]
+pub(super) struct Pieces<'a> {
+    pub(super) specials: &'a Specials,
+    /// A token's text; none for a control token.
+    pub(super) bytes_of: &'a dyn Fn(TokenId) -> Vec<u8>,
+}
+
+impl Pieces<'_> {
+    /// What comes after these tokens.
+    fn after(self, ids: &[TokenId]) -> After {
+        let Some(last) = ids.last() else { return After::Mark };
+        let text = (self.bytes_of)(*last);
+        if text.is_empty() || self.specials.contains(&text) { After::Mark } else { After::Text }
+    }
+}
 
 /// The spellings of all control tokens. Some vocabularies have thousands, so a text is looked through once.
 #[derive(Debug)]
@@ -38,6 +66,13 @@ impl Specials {
 
     pub(super) fn contains(&self, spelling: &[u8]) -> bool {
         self.spellings.contains(spelling)
+    }
+
+    /// Whether a text begins with one.
+    pub(super) fn at_start(&self, text: &str) -> bool {
+        let bytes = text.as_bytes();
+        let lengths = bytes.first().map_or(&[][..], |first| &self.lengths[usize::from(*first)]);
+        lengths.iter().any(|length| bytes.get(..*length).is_some_and(|spelling| self.contains(spelling)))
     }
 
     /// Where they stand in a text, overlapping ones too, in order of their beginning.
@@ -105,7 +140,12 @@ impl Marked {
             .map(|line| {
                 let (text, message_edges) = sentinels.wrap(&line.text, specials);
                 edges.push(message_edges);
-                Line { role: line.role, text: Cow::Owned(text), stored: None }
+                Line {
+                    role: line.role,
+                    text: Cow::Owned(text),
+                    reasoning: line.reasoning.clone(),
+                    stored: None,
+                }
             })
             .collect();
         let rendered = render(&marked).ok()?;
@@ -262,6 +302,7 @@ fn join_overlapping(mut joined: Vec<Range<usize>>, next: Range<usize>) -> Vec<Ra
 pub(super) fn tokens(
     text: &str,
     mut stretches: Vec<Stretch>,
+    pieces: Pieces<'_>,
     tokenize: &mut Tokenize<'_>,
 ) -> Result<Vec<TokenId>, Failure> {
     // A stored reply comes before a mark inside it, whose text it already stands for.
@@ -275,16 +316,18 @@ pub(super) fn tokens(
             continue;
         }
         if place.start > done {
-            ids.extend(tokenize(&text[done..place.start], true)?);
+            ids.extend(tokenize(&text[done..place.start], true, pieces.after(&ids))?);
         }
         match stretch {
-            Stretch::Guarded(_) => ids.extend(tokenize(&text[place.start.max(done)..place.end], false)?),
+            Stretch::Guarded(_) => {
+                ids.extend(tokenize(&text[place.start.max(done)..place.end], false, pieces.after(&ids))?);
+            }
             Stretch::Stored { ids: stored, .. } => ids.extend(stored),
         }
         done = place.end;
     }
     if done < text.len() {
-        ids.extend(tokenize(&text[done..], true)?);
+        ids.extend(tokenize(&text[done..], true, pieces.after(&ids))?);
     }
     Ok(ids)
 }

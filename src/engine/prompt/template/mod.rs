@@ -5,16 +5,29 @@
 //! prompt is tokenised as one string, since splitting changes ids. A template can fail, but not hang.
 
 mod clock;
+mod file;
+mod filters;
 mod jinja;
 mod json;
 mod marks;
+mod mend;
+mod percent;
+mod python;
+mod thinking;
 
 use sha2::{Digest, Sha256};
 
-use self::jinja::{Jinja, Line};
-use self::marks::{Marked, Specials, Stretch};
+pub use self::file::replace;
+use self::jinja::{Jinja, Line, Refusal};
+#[cfg(feature = "llama")]
+pub use self::marks::After;
+pub use self::marks::Tokenize;
+use self::marks::{Marked, Pieces, Specials, Stretch};
+use self::thinking::Wants;
 use crate::chat::Role;
-use crate::engine::protocol::{Failure, FailureKind, Message, StoredTokens, TemplateKind};
+use crate::engine::protocol::{
+    Failure, FailureKind, Message, StoredTokens, Switches, TemplateKind, TemplateSetting,
+};
 use crate::token::TokenId;
 
 /// What stands in for a template that cannot be used, where the vocabulary has ChatML's marks.
@@ -30,9 +43,6 @@ const PLAIN: &str = "{% for message in messages %}\
     {{ message['content'] + '\\n\\n' }}{% endfor %}\
     {% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}";
 
-/// Tokenises a text; the flag says whether marks in it become control tokens.
-pub type Tokenize<'a> = dyn FnMut(&str, bool) -> Result<Vec<TokenId>, Failure> + 'a;
-
 /// How a chat becomes a prompt.
 #[derive(Debug)]
 pub struct Template {
@@ -44,7 +54,13 @@ pub struct Template {
     pub takes_system: bool,
     /// What the user should know, such as why the model's own template is not used.
     pub notes: Vec<String>,
+    /// What it can be told beside the messages.
+    pub switches: Switches,
     jinja: Jinja,
+    /// What stands in where it cannot be followed.
+    spare: Option<(TemplateKind, Jinja)>,
+    /// How it wants what was thought in earlier replies.
+    wants: Wants,
     specials: Specials,
 }
 
@@ -57,6 +73,18 @@ pub struct Encoded {
     pub text: String,
     /// What the user should know, such as a reply that had to be tokenised again.
     pub notes: Vec<String>,
+    /// Texts that end a reply to it, besides the model's own end-of-generation tokens.
+    pub stops: Vec<String>,
+    /// Whether replies in it hold control tokens, which its text leaves out.
+    pub holds_marks: bool,
+}
+
+/// A chat as a template took it.
+struct Taken<'a, 't> {
+    lines: Vec<Line<'a>>,
+    text: String,
+    jinja: &'t Jinja,
+    kind: TemplateKind,
 }
 
 impl Template {
@@ -66,49 +94,48 @@ impl Template {
         let specials = Specials::new(specials);
         let mut notes = Vec::new();
         if let Some(source) = source.filter(|source| !source.trim().is_empty()) {
-            let jinja = Jinja::new(source, bos, eos);
-            match jinja.trial() {
-                Ok(()) => return Self::with(TemplateKind::Model, jinja, source, specials, notes),
+            match Jinja::new(source, bos, eos).tried() {
+                Ok(jinja) => {
+                    let spare = stand_in(&specials, bos, eos);
+                    let spare = Some((spare.0, spare.1));
+                    return Self { spare, ..Self::with(TemplateKind::Model, jinja, source, specials, notes) };
+                }
                 Err(error) => notes.push(format!("The model's chat template cannot be used: {error}.")),
             }
         }
-        if specials.contains(b"<|im_start|>") {
-            notes.push("The chat is put into the ChatML template instead of the model's own.".into());
-            return Self::with(TemplateKind::ChatMl, Jinja::new(CHATML, bos, eos), CHATML, specials, notes);
-        }
-        notes.push(
-            "The model has no chat template: it reads a plain transcript (User: …, Assistant: …).".into(),
-        );
-        Self::with(TemplateKind::Plain, Jinja::new(PLAIN, bos, eos), PLAIN, specials, notes)
+        let (kind, jinja, source) = stand_in(&specials, bos, eos);
+        notes.push(match kind {
+            TemplateKind::Plain => {
+                "The model has no chat template: it reads a plain transcript (User: …, Assistant: …).".into()
+            }
+            _ => "The chat is put into the ChatML template instead of the model's own.".into(),
+        });
+        Self::with(kind, jinja, source, specials, notes)
     }
 
     fn with(kind: TemplateKind, jinja: Jinja, source: &str, specials: Specials, notes: Vec<String>) -> Self {
         let hash = (kind != TemplateKind::Plain).then(|| hex::encode(Sha256::digest(source.as_bytes())));
         let takes_system = jinja.takes_system();
-        Self { kind, hash, takes_system, notes, jinja, specials }
+        let (switches, wants) = (thinking::switches(&jinja), Wants::of(&jinja));
+        Self { kind, hash, takes_system, notes, switches, jinja, spare: None, wants, specials }
     }
 
     /// Texts that end a reply, besides the model's own end-of-generation tokens.
     pub fn stop_texts(&self) -> Vec<String> {
-        match self.kind {
-            TemplateKind::Model => Vec::new(),
-            TemplateKind::ChatMl => vec!["<|im_end|>".into()],
-            TemplateKind::Plain => vec!["\nUser:".into()],
-        }
+        stops_of(self.kind)
     }
 
-    /// Renders a chat and tokenises it. `tokenize` takes a text and whether marks in it become control tokens
-    /// (and adds nothing of its own); `bytes_of` gives a token's bytes. With `continue_last` the prompt ends
-    /// inside the last message, if that is the model's.
+    /// Renders a chat and tokenises it. `tokenize` takes a text, whether marks in it become control tokens and what
+    /// it comes after (and adds nothing of its own); `bytes_of` gives the text of a token. With `continue_last` the
+    /// prompt ends inside the last message, if that is the model's.
     ///
     /// # Errors
     /// [`FailureKind::Template`] when the template refuses this chat, and what `tokenize` fails with.
-    #[allow(clippy::too_many_arguments)] // they are the prompt's parts, and one call site has them
     pub fn encode(
         &self,
         messages: &[Message],
         continue_last: bool,
-        clock_ms: i64,
+        setting: &TemplateSetting,
         vocabulary_hash: &str,
         tokenize: &mut Tokenize<'_>,
         bytes_of: &dyn Fn(TokenId) -> Vec<u8>,
@@ -118,19 +145,19 @@ impl Template {
             _ => (messages, None),
         };
         let mut notes = Vec::new();
-        let (turns, plain) = self.render(rest, clock_ms, &mut notes)?;
-        let mut marked =
-            Marked::locate(&plain, &turns, &self.specials, |lines| self.jinja.render(lines, clock_ms));
+        let Taken { lines: turns, text: plain, jinja, kind } = self.render(rest, setting, &mut notes)?;
+        let mut marked = Marked::locate(&plain, &turns, &self.specials, |lines| jinja.render(lines, setting));
         if marked.is_none() && marks::any_spelt(&turns, &self.specials) {
             // The template reads the text it is given, so what it does to a mark cannot be followed.
             notes.push("Marks such as <|im_end|> in messages were broken up with a space.".into());
             let broken = marks::broken_up(&turns, &self.specials);
-            let text = self.jinja.render(&broken, clock_ms).map_err(|error| refused(&error))?;
+            let text = jinja.render(&broken, setting).map_err(|refusal| refused(&refusal))?;
             marked = Some(Marked { text, messages: Vec::new(), wrapped: Vec::new() });
         }
         let Marked { mut text, messages: mut places, wrapped } =
             marked.unwrap_or(Marked { text: plain, messages: Vec::new(), wrapped: Vec::new() });
-        let mut stored: Vec<Option<&StoredTokens>> = turns.iter().map(|turn| turn.stored).collect();
+        let mut stored: Vec<Option<&StoredTokens>> =
+            turns.iter().map(|turn| turn.stored.as_deref()).collect();
         if let Some(last) = last {
             let start = text.len();
             text.push_str(&last.text);
@@ -140,15 +167,19 @@ impl Template {
         }
         let whole = turns.iter().map(|turn| turn.text.as_ref()).chain(last.map(|last| last.text.as_str()));
         let mut stretches = Vec::new();
-        let mut dropped = 0;
+        let (mut dropped, mut holds_marks) = (0, false);
         for ((whole, stored), place) in
             whole.zip(stored).zip(places.iter().cloned().chain(std::iter::repeat(None)))
         {
             let Some(stored) = stored.filter(|stored| stored.vocabulary == vocabulary_hash) else { continue };
             let place = place.filter(|place| text.get(place.clone()) == Some(whole));
-            let ids = place.as_ref().and_then(|_| self.kept_ids(stored, whole, bytes_of));
+            let next = place.as_ref().map_or("", |place| &text[place.end..]);
+            let ids = place.as_ref().and_then(|_| self.kept_ids(stored, whole, next, bytes_of));
             match place.zip(ids) {
-                Some((place, ids)) => stretches.push(Stretch::Stored { place, ids }),
+                Some((place, ids)) => {
+                    holds_marks |= ids.iter().any(|id| bytes_of(*id).is_empty());
+                    stretches.push(Stretch::Stored { place, ids });
+                }
                 None => dropped += 1,
             }
         }
@@ -158,46 +189,58 @@ impl Template {
         let guarded = places.iter().flatten().chain(&wrapped).cloned().collect::<Vec<_>>();
         stretches
             .extend(marks::spelt_within(&text, &guarded, &self.specials).into_iter().map(Stretch::Guarded));
-        let ids = marks::tokens(&text, stretches, tokenize)?;
-        Ok(Encoded { ids, text, notes })
+        let pieces = Pieces { specials: &self.specials, bytes_of };
+        let ids = marks::tokens(&text, stretches, pieces, tokenize)?;
+        Ok(Encoded { ids, text, notes, stops: stops_of(kind), holds_marks })
     }
 
-    /// The chat as the template takes it, and rendered: the system text folded in where it has no place, and
-    /// where the template refuses two messages of one role in a row, those joined.
-    fn render<'a>(
-        &self,
+    /// The chat as the template takes it, and rendered: the system text folded in where it has no place, and what it
+    /// refuses mended; where it cannot be followed at all, in what stands in.
+    fn render<'a, 't>(
+        &'t self,
         messages: &'a [Message],
-        clock_ms: i64,
+        setting: &TemplateSetting,
         notes: &mut Vec<String>,
-    ) -> Result<(Vec<Line<'a>>, String), Failure> {
-        let mut turns: Vec<Line<'a>> = messages.iter().map(Line::from).collect();
+    ) -> Result<Taken<'a, 't>, Failure> {
+        let mut lines: Vec<Line<'a>> = messages.iter().map(|message| self.wants.line(message)).collect();
         if !self.takes_system {
-            turns = jinja::system_folded(turns);
+            lines = mend::system_folded(lines);
         }
-        let error = match self.jinja.render(&turns, clock_ms) {
-            Ok(text) => return Ok((turns, text)),
-            Err(error) => error,
+        let taken = |lines, text| Taken { lines, text, jinja: &self.jinja, kind: self.kind };
+        let refusal = match self.jinja.render(&lines, setting) {
+            Ok(text) => return Ok(taken(lines, text)),
+            Err(refusal) => refusal,
         };
-        let joined = jinja::same_roles_joined(&turns);
-        if joined.len() == turns.len() {
-            return Err(refused(&error));
+        for (mended, said) in mended(&lines) {
+            if let Ok(text) = self.jinja.render(&mended, setting) {
+                notes.push(said.into());
+                return Ok(taken(mended, text));
+            }
         }
-        let text = self.jinja.render(&joined, clock_ms).map_err(|error| refused(&error))?;
-        notes.push("The template wants turns to alternate, so messages in a row were joined.".into());
-        Ok((joined, text))
+        let Some((kind, jinja)) = self.spare.as_ref().filter(|_| !refusal.meant) else {
+            return Err(refused(&refusal));
+        };
+        let text = jinja.render(&lines, setting).map_err(|_| refused(&refusal))?;
+        notes.push(format!(
+            "The model's chat template fails on this chat ({}); {}.",
+            refusal.why,
+            instead(*kind)
+        ));
+        Ok(Taken { lines, text, jinja, kind: *kind })
     }
 
-    /// The ids a reply was generated as, if they spell exactly `text`. Tokens without text (the mark that
-    /// ended it) are left out: the template writes its own.
+    /// The ids a reply was generated as, if they spell exactly `text`, control tokens in it among them. Those that
+    /// ended it are left out where the template writes its own (`next`).
     fn kept_ids(
         &self,
         stored: &StoredTokens,
         text: &str,
+        next: &str,
         bytes_of: &dyn Fn(TokenId) -> Vec<u8>,
     ) -> Option<Vec<TokenId>> {
         let mut left = text.as_bytes();
         let mut ids = Vec::with_capacity(stored.tokens.len());
-        for &(id, length) in stored.tokens.iter().filter(|(_, length)| *length > 0) {
+        for &(id, length) in &stored.tokens {
             let (token, rest) = left.split_at_checked(length as usize)?;
             if self.specials.contains(token) || bytes_of(id) != token {
                 return None;
@@ -205,8 +248,60 @@ impl Template {
             ids.push(id);
             left = rest;
         }
-        left.is_empty().then_some(ids)
+        let ends = self.specials.at_start(next.trim_start());
+        let with_text = stored.tokens.iter().rposition(|(_, length)| *length > 0).map_or(0, |last| last + 1);
+        if ends {
+            ids.truncate(with_text);
+        }
+        (left.is_empty() && !ids.is_empty()).then_some(ids)
     }
+}
+
+/// What stands in for a template: ChatML where the vocabulary has its marks, else the plain transcript.
+fn stand_in(specials: &Specials, bos: &str, eos: &str) -> (TemplateKind, Jinja, &'static str) {
+    let (kind, source) = if specials.contains(b"<|im_start|>") {
+        (TemplateKind::ChatMl, CHATML)
+    } else {
+        (TemplateKind::Plain, PLAIN)
+    };
+    (kind, Jinja::new(source, bos, eos), source)
+}
+
+fn stops_of(kind: TemplateKind) -> Vec<String> {
+    match kind {
+        TemplateKind::Model => Vec::new(),
+        TemplateKind::ChatMl => vec!["<|im_end|>".into()],
+        TemplateKind::Plain => vec!["\nUser:".into()],
+    }
+}
+
+fn instead(kind: TemplateKind) -> &'static str {
+    match kind {
+        TemplateKind::Plain => "it reads a plain transcript instead",
+        _ => "it is put into the ChatML template instead",
+    }
+}
+
+/// The chat as a template may take it that refuses it as it is, each with what is then said.
+fn mended<'a>(lines: &[Line<'a>]) -> Vec<(Vec<Line<'a>>, &'static str)> {
+    const JOINED: &str = "The template wants turns to alternate, so messages in a row were joined.";
+    const FIRST: &str = "The template wants the user to begin, so an empty message was put first.";
+    const FOLDED: &str = "The template refuses a system message here, so it stands in the first message.";
+    let joined = mend::same_roles_joined(lines);
+    let first = mend::user_first(&joined);
+    let folded = mend::same_roles_joined(&mend::user_first(&mend::system_folded(lines.to_vec())));
+    let changed = |other: &[Line<'a>]| other.len() != lines.len();
+    let mut all = Vec::new();
+    if changed(&joined) {
+        all.push((joined.clone(), JOINED));
+    }
+    if first.len() != joined.len() {
+        all.push((first, FIRST));
+    }
+    if lines.iter().any(|line| line.role == Role::System) {
+        all.push((folded, FOLDED));
+    }
+    all
 }
 
 fn read_again(replies: u32) -> String {
@@ -214,12 +309,16 @@ fn read_again(replies: u32) -> String {
     format!("{which} tokenised again: in the prompt the text differs from what was generated.")
 }
 
-fn refused(reason: &str) -> Failure {
+fn refused(refusal: &Refusal) -> Failure {
+    let Refusal { meant, why, .. } = refusal;
+    let does = if *meant { "refuses" } else { "fails on" };
     Failure {
-        message: format!("The model's chat template refuses this chat: {reason}."),
+        message: format!("The model's chat template {does} this chat: {why}."),
         kind: FailureKind::Template,
     }
 }
 
+#[cfg(test)]
+mod parity_tests;
 #[cfg(test)]
 mod tests;

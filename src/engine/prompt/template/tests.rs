@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::marks::After;
 use super::*;
 use crate::engine::protocol::Message;
 
@@ -16,7 +17,7 @@ fn marks() -> Vec<String> {
 }
 
 fn message(role: Role, text: &str) -> Message {
-    Message { role, text: text.into(), stored: None }
+    Message::new(role, text)
 }
 
 fn user(text: &str) -> Message {
@@ -25,7 +26,7 @@ fn user(text: &str) -> Message {
 
 /// A tokenizer whose ids are code points, and −1 − n for mark n.
 #[allow(clippy::unnecessary_wraps)] // the shape that `encode` takes
-fn tokenize(text: &str, special: bool) -> Result<Vec<TokenId>, Failure> {
+fn tokenize(text: &str, special: bool, _: After) -> Result<Vec<TokenId>, Failure> {
     let marks = marks();
     let mut rest = text;
     let mut ids = Vec::new();
@@ -50,8 +51,19 @@ fn bytes_of(id: TokenId) -> Vec<u8> {
     }
 }
 
+/// As the engine gives it: control tokens have no text.
+fn text_of(id: TokenId) -> Vec<u8> {
+    if id.0 < 0 { Vec::new() } else { bytes_of(id) }
+}
+
+fn line(message: &Message) -> Line<'_> {
+    Wants::Nothing.line(message)
+}
+
 fn encode(template: &Template, messages: &[Message], continue_last: bool) -> Encoded {
-    template.encode(messages, continue_last, 0, "here", &mut tokenize, &bytes_of).unwrap()
+    template
+        .encode(messages, continue_last, &TemplateSetting::default(), "here", &mut tokenize, &text_of)
+        .unwrap()
 }
 
 fn chatml() -> Template {
@@ -80,20 +92,20 @@ fn known_templates_render_as_in_python() {
                     .collect()
             })
             .collect();
-    let clock = samples["clock_ms"].as_i64().unwrap();
+    let setting = TemplateSetting { clock_ms: samples["clock_ms"].as_i64().unwrap(), ..Default::default() };
     for sample in samples["templates"].as_array().unwrap() {
         let text = |key: &str| sample[key].as_str().unwrap();
         let template = Template::new(Some(text("template")), text("bos"), text("eos"), marks());
         assert_eq!((template.kind, &template.notes), (TemplateKind::Model, &vec![]), "{}", text("name"));
         for (chat, expected) in chats.iter().zip(sample["expected"].as_array().unwrap()) {
-            let lines: Vec<Line<'_>> = chat.iter().map(Line::from).collect();
-            let rendered = template.jinja.render(&lines, clock).ok();
+            let lines: Vec<Line<'_>> = chat.iter().map(line).collect();
+            let rendered = template.jinja.render(&lines, &setting).ok();
             assert_eq!(rendered.as_deref(), expected.as_str(), "{}", text("name"));
-            let encoded = template.encode(chat, false, clock, "here", &mut tokenize, &bytes_of).unwrap();
+            let encoded = template.encode(chat, false, &setting, "here", &mut tokenize, &text_of).unwrap();
             if let Some(expected) = expected.as_str() {
                 assert_eq!(
                     (encoded.text.as_str(), encoded.ids),
-                    (expected, tokenize(expected, true).unwrap())
+                    (expected, tokenize(expected, true, After::Mark).unwrap())
                 );
             }
         }
@@ -142,10 +154,13 @@ fn turns_in_a_row_are_joined_only_where_the_template_refuses_them() {
 
 #[test]
 fn what_a_template_refuses_is_a_sentence() {
-    let answer = [message(Role::Assistant, "I begin")];
-    let failure = sample("gemma2").encode(&answer, false, 0, "here", &mut tokenize, &bytes_of).unwrap_err();
+    let never = "{% for m in messages %}{{ m.content }}{% if m.content == 'No' %}{{ raise_exception('I never') }}{% endif %}{% endfor %}";
+    let template = Template::new(Some(never), "", "", marks());
+    let setting = TemplateSetting::default();
+    let failure =
+        template.encode(&[user("No")], false, &setting, "here", &mut tokenize, &text_of).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Template);
-    assert!(failure.message.contains("Conversation roles must alternate"), "{}", failure.message);
+    assert!(failure.message.contains("refuses this chat: I never"), "{}", failure.message);
 }
 
 #[test]
@@ -249,11 +264,13 @@ fn a_forged_mark_stays_text_and_everything_else_is_one_string() {
     assert_eq!(encoded.text, format!("<|im_start|>user\n{forged}<|im_end|>\n<|im_start|>assistant\n"));
     assert_eq!(controls(&encoded), 3);
     let mut calls = Vec::new();
-    let mut recording = |text: &str, special: bool| {
+    let mut recording = |text: &str, special: bool, after: After| {
         calls.push((text.to_owned(), special));
-        tokenize(text, special)
+        tokenize(text, special, after)
     };
-    template.encode(&[user(forged)], false, 0, "here", &mut recording, &bytes_of).unwrap();
+    template
+        .encode(&[user(forged)], false, &TemplateSetting::default(), "here", &mut recording, &text_of)
+        .unwrap();
     let expected = [
         ("<|im_start|>user\nHi", true),
         ("<|im_end|>", false),
@@ -267,12 +284,12 @@ fn a_forged_mark_stays_text_and_everything_else_is_one_string() {
 #[test]
 fn an_honest_chat_is_tokenised_as_one_string() {
     let mut calls = 0;
-    let mut counting = |text: &str, special: bool| {
+    let mut counting = |text: &str, special: bool, after: After| {
         calls += 1;
-        tokenize(text, special)
+        tokenize(text, special, after)
     };
     let chat = [user("  Is 1 < 2? "), message(Role::Assistant, "Yes."), user("<|im_start> 123456789")];
-    chatml().encode(&chat, false, 0, "here", &mut counting, &bytes_of).unwrap();
+    chatml().encode(&chat, false, &TemplateSetting::default(), "here", &mut counting, &text_of).unwrap();
     assert_eq!(calls, 1);
 }
 
@@ -304,7 +321,7 @@ fn stored(vocabulary: &str, tokens: &[(i32, u32)]) -> Option<StoredTokens> {
 }
 
 fn replied(text: &str, stored: Option<StoredTokens>) -> Vec<Message> {
-    vec![user("2+2?"), Message { role: Role::Assistant, text: text.into(), stored }, user("Sure?")]
+    vec![user("2+2?"), Message { stored, ..message(Role::Assistant, text) }, user("Sure?")]
 }
 
 fn words(encoded: &Encoded) -> Vec<i32> {
@@ -342,6 +359,46 @@ fn stored_ids_stand_in_where_the_bytes_agree() {
 }
 
 #[test]
+fn control_tokens_inside_a_reply_come_back_by_id() {
+    // A mark in front, one in the middle and the one that ended it, which the template writes itself.
+    let tokens = [(-4, 0), (1_000_000, 4), (-5, 0), (1_000_001, 2), (-2, 0)];
+    let encoded = encode(&chatml(), &replied("four.\n", stored("here", &tokens)), false);
+    let ids: Vec<i32> = encoded.ids.iter().map(|id| id.0).collect();
+    let expected = [-4, 1_000_000, -5, 1_000_001, -2];
+    assert!(ids.windows(5).any(|ids| ids == expected), "{ids:?}");
+    assert_eq!(ids.iter().filter(|id| **id == -2).count(), 3, "the template's own, once a message");
+    assert!(encoded.holds_marks && encoded.notes.is_empty());
+}
+
+#[test]
+fn a_text_is_tokenised_for_what_it_comes_after() {
+    let chat = replied("four.\n", stored("here", &[(1_000_000, 4), (1_000_001, 2)]));
+    let mut calls = Vec::new();
+    let mut recording = |text: &str, special: bool, after: After| {
+        calls.push((text.to_owned(), after));
+        tokenize(text, special, after)
+    };
+    let plain = Template::new(None, "", "", Vec::new());
+    plain.encode(&chat, false, &TemplateSetting::default(), "here", &mut recording, &text_of).unwrap();
+    let expected =
+        [("User: 2+2?\n\nAssistant: ", After::Mark), ("\n\nUser: Sure?\n\nAssistant:", After::Text)];
+    assert_eq!(calls, expected.map(|(text, after)| (text.to_owned(), after)));
+    calls.clear();
+    let ended = stored("here", &[(1_000_000, 4), (1_000_001, 2), (-5, 0)]);
+    let mut recording = |text: &str, special: bool, after: After| {
+        calls.push((text.to_owned(), after));
+        tokenize(text, special, after)
+    };
+    let chat = replied("four.\n", ended);
+    plain.encode(&chat, false, &TemplateSetting::default(), "here", &mut recording, &text_of).unwrap();
+    assert_eq!(
+        calls[1].1,
+        After::Mark,
+        "behind a control token a text begins as it does behind one of the template"
+    );
+}
+
+#[test]
 fn stored_ids_cannot_smuggle_a_control_token_in() {
     let encoded = encode(&chatml(), &replied("<|im_start|>", stored("here", &[(-1, 12)])), false);
     assert_eq!(controls(&encoded), 7);
@@ -361,7 +418,7 @@ fn reasoning_that_the_template_leaves_out_is_not_put_back_by_stored_ids() {
 fn going_on_with_the_last_message_leaves_it_open() {
     let chat = [
         user("2+2?"),
-        Message { role: Role::Assistant, text: "four".into(), stored: stored("here", &[(1_000_000, 4)]) },
+        Message { stored: stored("here", &[(1_000_000, 4)]), ..message(Role::Assistant, "four") },
     ];
     let encoded = encode(&chatml(), &chat, true);
     assert!(encoded.text.ends_with("<|im_start|>assistant\nfour"));

@@ -1,0 +1,400 @@
+//! A reply that was thought about, laid out: a line that stands for what was thought, that text under it while it is
+//! open, and the answer.
+//!
+//! Invariant: every byte has a place whether the thoughts are open or not; the answer is laid out as if it were the
+//! whole text.
+
+use std::ops::Range;
+
+use super::{Lines, Shape, Sheet};
+use crate::markdown::{CodeLine, Glyph, Look, Spans, Stretch, Tone};
+use crate::reasoning::{Kind, Part, Splitter};
+
+/// How far thoughts are set in, cells.
+const INDENT: u16 = 2;
+/// What tells the lines of code of one answer from those of the next.
+const CODE_OF_SECTION: usize = 1 << 32;
+
+/// What stands for thoughts while they are folded, and above them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Title {
+    /// Whether what was thought stands below it.
+    pub open: bool,
+    /// Whether it is still being thought.
+    pub live: bool,
+    /// Tokens spent, the marks among them.
+    pub tokens: usize,
+    /// How long they took, ms.
+    pub ms: f32,
+    /// The first of them among the reply's pieces.
+    pub first: usize,
+}
+
+/// A token or a written stretch of a reply.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece<'a> {
+    /// What is shown of it.
+    pub shown: &'a [u8],
+    /// The name of a control token, which has no text of its own.
+    pub name: Option<&'a [u8]>,
+    /// How long it took, ms.
+    pub ms: f32,
+}
+
+#[derive(Debug)]
+enum Text {
+    Thought {
+        lines: Lines,
+        /// Whether more than marks came.
+        begun: bool,
+    },
+    Answer(Box<Sheet>),
+}
+
+/// Thoughts with the marks around them, or an answer.
+#[derive(Debug)]
+struct Section {
+    /// Its first byte and piece.
+    at: usize,
+    piece: usize,
+    /// Where its text begins: after the mark in front.
+    text_at: usize,
+    text: Text,
+}
+
+/// The reply.
+#[derive(Debug)]
+pub struct Reply {
+    shape: Shape,
+    splitter: Splitter,
+    sections: Vec<Section>,
+    /// Parts of the splitter that were taken up, and what the last of them is.
+    taken: usize,
+    kind: Kind,
+    /// Bytes that are not decided, and where they begin.
+    held: Vec<u8>,
+    held_at: usize,
+    /// How long everything up to each piece took, ms.
+    elapsed: Vec<f32>,
+    growing: bool,
+    unfolded: bool,
+    /// Whether marks are shown by their names.
+    special: bool,
+}
+
+/// Where a section stands.
+struct Placed<'a> {
+    section: &'a Section,
+    index: usize,
+    row: usize,
+    /// Whether a title stands above its text.
+    title: bool,
+    open: bool,
+    /// Rows of its text that are shown.
+    rows: usize,
+}
+
+impl Reply {
+    /// Nothing yet of a reply that is taken apart by `splitter`.
+    pub fn growing(shape: Shape, splitter: Splitter, special: bool) -> Self {
+        Self {
+            shape,
+            splitter,
+            sections: Vec::new(),
+            taken: 0,
+            kind: Kind::Answer,
+            held: Vec::new(),
+            held_at: 0,
+            elapsed: Vec::new(),
+            growing: true,
+            unfolded: false,
+            special,
+        }
+    }
+
+    pub(super) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Opens or folds what was thought.
+    pub fn unfold(&mut self, unfolded: bool) {
+        self.unfolded = unfolded;
+    }
+
+    /// Adds a piece.
+    pub fn append(&mut self, piece: Piece<'_>) {
+        self.elapsed.push(self.elapsed.last().copied().unwrap_or_default() + piece.ms);
+        self.held.extend_from_slice(piece.shown);
+        match piece.name {
+            Some(name) => self.splitter.push_named(name, piece.shown.len()),
+            None => self.splitter.push(piece.shown, None),
+        }
+        self.take();
+    }
+
+    pub(super) fn finish(&mut self) {
+        if std::mem::take(&mut self.growing) {
+            self.splitter.finish();
+            self.take();
+            for section in &mut self.sections {
+                match &mut section.text {
+                    Text::Thought { lines, .. } => lines.finish(),
+                    Text::Answer(body) => body.finish(),
+                }
+            }
+        }
+    }
+
+    pub(super) fn is_growing(&self) -> bool {
+        self.growing
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.held_at + self.held.len()
+    }
+
+    /// Whether a piece is among what was thought.
+    pub fn is_thought(&self, piece: usize) -> bool {
+        let next = self.sections.partition_point(|section| section.piece <= piece);
+        next.checked_sub(1).is_some_and(|at| self.sections[at].is_thought())
+    }
+
+    /// Gives what is decided to the sections.
+    fn take(&mut self) {
+        let decided = self.splitter.decided();
+        let base = self.held_at;
+        let mut done = base;
+        loop {
+            let next = self.splitter.parts().get(self.taken).copied();
+            let end = next.map_or(decided, |part| part.at);
+            if end > done {
+                let bytes = self.held[done - base..end - base].to_vec();
+                self.give(&bytes);
+                done = end;
+            }
+            let Some(part) = next else { break };
+            self.begin(part);
+            self.taken += 1;
+        }
+        self.held.drain(..decided - base);
+        self.held_at = decided;
+    }
+
+    fn begin(&mut self, part: Part) {
+        self.kind = part.kind;
+        if let Some(Section { text: Text::Thought { lines: _, begun }, text_at, .. }) =
+            self.sections.last_mut()
+        {
+            match part.kind {
+                Kind::Mark => return,
+                Kind::Thought if !*begun => {
+                    *begun = true;
+                    *text_at = if self.special { *text_at } else { part.at };
+                    return;
+                }
+                _ => {}
+            }
+        }
+        let text = match part.kind {
+            Kind::Answer => Text::Answer(Box::new(Sheet::growing(self.shape))),
+            kind => Text::Thought {
+                lines: Lines::growing(self.shape.width().saturating_sub(INDENT).max(1)),
+                begun: kind == Kind::Thought,
+            },
+        };
+        self.sections.push(Section { at: part.at, piece: part.piece, text_at: part.at, text });
+    }
+
+    fn give(&mut self, bytes: &[u8]) {
+        let Some(section) = self.sections.last_mut() else { return };
+        match &mut section.text {
+            Text::Thought { lines, .. } if self.kind == Kind::Thought || self.special => lines.append(bytes),
+            Text::Thought { .. } => {}
+            Text::Answer(body) => body.append(bytes),
+        }
+    }
+
+    /// The sections with their rows. Thoughts are open where that is wanted, and while there is no answer to read.
+    fn placed(&self) -> impl Iterator<Item = Placed<'_>> {
+        let answered = self.sections.iter().rposition(|section| section.rows() > 0 && !section.is_thought());
+        let last = self.sections.iter().rposition(|section| section.rows() > 0);
+        let mut row = 0;
+        self.sections.iter().enumerate().map(move |(index, section)| {
+            let thought = section.is_thought();
+            let open = !thought || self.unfolded || answered.is_none_or(|answer| answer < index);
+            let title = thought && section.rows() > 0;
+            let rows = if open { section.rows() } else { 0 };
+            let gap = usize::from(title && last.is_some_and(|last| last > index));
+            let placed = Placed { section, index, row, title, open, rows };
+            row += usize::from(title) + rows + gap;
+            placed
+        })
+    }
+
+    fn at_row(&self, row: usize) -> Option<(Placed<'_>, Option<usize>)> {
+        let placed = self.placed().take_while(|placed| placed.row <= row).last()?;
+        let local =
+            (row - placed.row).checked_sub(usize::from(placed.title)).filter(|row| *row < placed.rows);
+        Some((placed, local))
+    }
+
+    /// The section that holds a byte.
+    fn at_byte(&self, byte: usize) -> Option<Placed<'_>> {
+        self.placed().take_while(|placed| placed.section.at <= byte).last()
+    }
+
+    /// What stands for thoughts in a row.
+    pub fn title(&self, row: usize) -> Option<Title> {
+        let placed = self.placed().find(|placed| placed.title && placed.row == row)?;
+        let next = self.sections.get(placed.index + 1).map_or(self.elapsed.len(), |next| next.piece);
+        let until = |piece: usize| {
+            piece.checked_sub(1).and_then(|piece| self.elapsed.get(piece)).copied().unwrap_or(0.0)
+        };
+        Some(Title {
+            open: placed.open,
+            live: self.growing && placed.index + 1 == self.sections.len(),
+            tokens: next.saturating_sub(placed.section.piece),
+            ms: until(next) - until(placed.section.piece),
+            first: placed.section.piece,
+        })
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.placed().last().map_or(0, |last| last.row + usize::from(last.title) + last.rows).max(1)
+    }
+
+    pub(super) fn row(&self, row: usize) -> Box<dyn Iterator<Item = Glyph<'_>> + '_> {
+        let Some((placed, Some(local))) = self.at_row(row) else { return Box::new(std::iter::empty()) };
+        let at = placed.section.text_at;
+        let moved = move |glyph: Glyph<'_>| (glyph.source.0 + at, glyph.source.1 + at);
+        match &placed.section.text {
+            Text::Thought { lines, .. } => Box::new(lines.row(local).map(move |glyph| Glyph {
+                source: moved(glyph),
+                column: glyph.column + INDENT,
+                look: Look::of(Tone::Muted),
+                ..glyph
+            })),
+            Text::Answer(body) => {
+                Box::new(body.row(local).map(move |glyph| Glyph { source: moved(glyph), ..glyph }))
+            }
+        }
+    }
+
+    pub(super) fn fill(&self, row: usize) -> Option<u16> {
+        match self.at_row(row)? {
+            (Placed { section: Section { text: Text::Answer(body), .. }, .. }, Some(local)) => {
+                body.fill(local)
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn row_width(&self, row: usize) -> u16 {
+        match self.at_row(row) {
+            Some((placed, Some(local))) => match &placed.section.text {
+                Text::Thought { lines, .. } => INDENT + lines.row_width(local),
+                Text::Answer(body) => body.row_width(local),
+            },
+            _ => 0,
+        }
+    }
+
+    pub(super) fn row_start(&self, row: usize) -> usize {
+        match self.at_row(row) {
+            Some((placed, Some(local))) => {
+                let start = match &placed.section.text {
+                    Text::Thought { lines, .. } => lines.row_source(local).start,
+                    Text::Answer(body) => body.row_start(local),
+                };
+                placed.section.text_at + start
+            }
+            Some((placed, None)) if placed.title && placed.row < row => {
+                self.sections.get(placed.index + 1).map_or(self.bytes(), |next| next.at)
+            }
+            Some((placed, None)) => placed.section.at,
+            None => self.bytes(),
+        }
+    }
+
+    pub(super) fn cells_of(&self, bytes: Range<usize>) -> Vec<Stretch> {
+        let mut cells = Vec::new();
+        for placed in self.placed().filter(|placed| placed.rows > 0) {
+            let section = placed.section;
+            let from = bytes.start.max(section.text_at) - section.text_at;
+            let to = bytes.end.saturating_sub(section.text_at).min(section.bytes());
+            if bytes.end <= section.at || from >= to {
+                continue;
+            }
+            let (found, indent) = match &section.text {
+                Text::Thought { lines, .. } => (lines.cells_of(from..to), INDENT),
+                Text::Answer(body) => (body.cells_of(from..to), 0),
+            };
+            let first = placed.row + usize::from(placed.title);
+            let shown = found.into_iter().filter(|stretch| stretch.row < placed.rows);
+            cells.extend(shown.map(|stretch| Stretch {
+                row: stretch.row + first,
+                columns: stretch.columns.start + indent..stretch.columns.end + indent,
+            }));
+        }
+        cells
+    }
+
+    pub(super) fn place_of(&self, byte: usize) -> (usize, u16) {
+        let Some(placed) = self.at_byte(byte) else { return (0, 0) };
+        let section = placed.section;
+        if placed.rows == 0 || byte < section.text_at {
+            // What is folded stands at its line; marks without thoughts where the answer begins.
+            return (placed.row.min(self.rows() - 1), 0);
+        }
+        let first = placed.row + usize::from(placed.title);
+        let byte = byte - section.text_at;
+        let ((row, column), indent) = match &section.text {
+            Text::Thought { lines, .. } => (lines.place_of(byte.min(lines.bytes())), INDENT),
+            Text::Answer(body) => (body.place_of(byte), 0),
+        };
+        (first + row.min(placed.rows - 1), column + indent)
+    }
+
+    pub(super) fn take_wanted(&mut self) -> Vec<CodeLine> {
+        let mut all = Vec::new();
+        for (index, section) in self.sections.iter_mut().enumerate() {
+            let Text::Answer(body) = &mut section.text else { continue };
+            let moved = index * CODE_OF_SECTION;
+            all.extend(body.take_wanted().into_iter().map(|line| CodeLine {
+                at: line.at + moved,
+                block: line.block + moved,
+                ..line
+            }));
+        }
+        all
+    }
+
+    pub(super) fn colour(&mut self, line: usize, spans: Spans) {
+        if let Some(Section { text: Text::Answer(body), .. }) = self.sections.get_mut(line / CODE_OF_SECTION)
+        {
+            body.colour(line % CODE_OF_SECTION, spans);
+        }
+    }
+}
+
+impl Section {
+    fn is_thought(&self) -> bool {
+        matches!(self.text, Text::Thought { .. })
+    }
+
+    fn bytes(&self) -> usize {
+        match &self.text {
+            Text::Thought { lines, .. } => lines.bytes(),
+            Text::Answer(body) => body.bytes(),
+        }
+    }
+
+    /// Rows of its text; none where it has none.
+    fn rows(&self) -> usize {
+        match &self.text {
+            _ if self.bytes() == 0 => 0,
+            Text::Thought { lines, .. } => lines.shown_rows(),
+            Text::Answer(body) => body.shown_rows(),
+        }
+    }
+}
