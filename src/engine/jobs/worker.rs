@@ -22,6 +22,7 @@ use super::{attention_rows, embeddings, inspect, layer_grid, steering};
 use crate::chat::{Intervention, StopReason, Timings, Usage};
 use crate::engine::analysis::Inside;
 use crate::engine::model::changes;
+use crate::engine::prompt::template;
 use crate::engine::protocol::{
     Capabilities, Capability, Envelope, Event, Failure, Generate, Inspection, Job, RequestId,
 };
