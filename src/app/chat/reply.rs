@@ -11,6 +11,7 @@ use crate::app::{
 use crate::chat::{self, ConversationId, RunId, Span, StopReason, Timings, Turn, TurnId, TurnState, Usage};
 use crate::config::{Notify, Overflow};
 use crate::engine::protocol::{Envelope, Event, Exit, Failure, FailureKind, PromptFacts, RequestId, Written};
+use crate::sampling::Sampling;
 use crate::store;
 use crate::token::Step;
 
@@ -150,7 +151,8 @@ impl App {
             run.usage = usage;
             run.timings = timings;
         }
-        let note = stop_note(stop).map(String::from);
+        let run = self.talk.run.as_ref().and_then(|active| self.talk.runs.get(&active.run));
+        let note = run.and_then(|run| stop_note(stop, &run.sampling));
         self.talk.finish_run(with!(self), &mut self.out, stop, TurnState::Done, note);
         self.inspector.come_to_rest(view!(self), &mut self.out);
         self.offer_tour();
@@ -217,16 +219,20 @@ impl App {
     }
 }
 
-/// What stands under a reply that did not end by itself.
+/// What stands under a reply that did not end by itself; under a grammar, that it is not whole.
 #[must_use]
-pub fn stop_note(stop: StopReason) -> Option<&'static str> {
-    match stop {
-        StopReason::Eos | StopReason::Stop => None,
-        StopReason::Length => Some("ended at max_tokens"),
-        StopReason::Context => Some("context is full: the reply ends here"),
-        StopReason::Cancelled => Some("stopped by you"),
-        StopReason::Error => Some("the engine could not go on"),
-    }
+pub fn stop_note(stop: StopReason, sampling: &Sampling) -> Option<String> {
+    let is_held = !sampling.grammar.trim().is_empty();
+    let said = match stop {
+        StopReason::Eos => return None,
+        StopReason::Stop if is_held => "ended at a stop text",
+        StopReason::Stop => return None,
+        StopReason::Length => "ended at max_tokens",
+        StopReason::Context => "context is full: the reply ends here",
+        StopReason::Cancelled => "stopped by you",
+        StopReason::Error => return Some("the engine could not go on".into()),
+    };
+    Some(if is_held { format!("{said}, before the grammar's end: not whole") } else { said.to_owned() })
 }
 
 impl Talk {

@@ -138,3 +138,39 @@ fn the_hash_of_the_file_is_recorded_with_the_run() {
     bench.done(StopReason::Eos);
     assert_eq!(bench.app.talk.runs.values().next().unwrap().model_hash.as_deref(), Some("abc"));
 }
+
+#[test]
+fn a_repository_typed_into_the_picker_lists_its_files_and_the_chosen_one_is_fetched() {
+    use crate::models::hub::{HubFile, Offer, Repository};
+    let mut bench = Bench::ready();
+    bench.press(&["ctrl+l"]);
+    bench.type_text("owner/tiny-GGUF");
+    assert_eq!(bench.press(&["tab"]), [Effect::ReadHub("owner/tiny-GGUF".into())]);
+    let file = |path: &str, bytes| HubFile { path: path.into(), bytes, sha256: None };
+    let repository = Repository {
+        name: "owner/tiny-GGUF".into(),
+        files: vec![file("tiny-Q4_K_M.gguf", 1 << 20), file("tiny-Q8_0.gguf", 2 << 20)],
+        ..Repository::default()
+    };
+    let offer = Offer { repository, free: Some(8 << 30), bandwidth: 1e10 };
+    // An answer about another repository is not shown.
+    bench.send(Msg::Hub("owner/other".into(), Err("no".into())));
+    bench.send(Msg::Hub("owner/tiny-GGUF".into(), Ok(Box::new(offer))));
+    let effects = bench.press(&["down", "enter"]);
+    let Effect::AddModel(entry) = &effects[0] else { panic!("{effects:?}") };
+    assert_eq!(entry.name, "tiny-q8_0");
+    assert_eq!(entry.source, Source::Hf("owner/tiny-GGUF:tiny-Q8_0.gguf".into()));
+    assert_eq!(effects[1..], [Effect::ReadCatalogue, Effect::Fetch(entry.clone())]);
+    assert!(bench.app.config.model_named("tiny-q8_0").is_some());
+}
+
+#[test]
+fn an_address_typed_into_the_picker_is_fetched() {
+    let mut bench = Bench::ready();
+    bench.press(&["ctrl+l"]);
+    bench.type_text("https://example.org/My-Model.gguf?x=1");
+    let effects = bench.press(&["tab"]);
+    let Effect::AddModel(entry) = &effects[0] else { panic!("{effects:?}") };
+    assert_eq!(entry.name, "my-model");
+    assert_eq!(brief(&effects)[1..], ["ReadCatalogue", "fetch my-model"]);
+}

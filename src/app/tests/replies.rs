@@ -242,3 +242,42 @@ fn scrolling_up_leaves_the_end_and_sending_returns_to_it() {
     bench.say("More");
     assert_eq!(bench.app.transcript.scroll, Scroll::Bottom);
 }
+
+#[test]
+fn a_reply_that_is_cut_under_a_grammar_says_that_it_is_not_whole() {
+    for (stop, said) in [
+        (StopReason::Eos, None),
+        (StopReason::Length, Some("ended at max_tokens, before the grammar's end: not whole")),
+        (StopReason::Stop, Some("ended at a stop text, before the grammar's end: not whole")),
+    ] {
+        let mut bench = Bench::ready();
+        bench.send(Msg::Grammar(Ok(("root ::= \"a\"".into(), "follows it".into()))));
+        assert_eq!(bench.notice(), "follows it");
+        bench.type_text("Hi");
+        let effects = bench.press(&["enter"]);
+        assert_eq!(generated(&effects).sampling.grammar, "root ::= \"a\"");
+        bench.write("a");
+        bench.done(stop);
+        assert_eq!(bench.app.talk.chat.turns.last().unwrap().note.as_deref(), said);
+    }
+}
+
+#[test]
+fn a_grammar_is_read_from_a_file_and_taken_away_again() {
+    let mut bench = Bench::ready();
+    bench.type_text("/grammar some.gbnf");
+    assert_eq!(bench.press(&["enter"]), [Effect::ReadGrammar("some.gbnf".into())]);
+    bench.send(Msg::Grammar(Err("some.gbnf, line 3: there is no rule x".into())));
+    assert_eq!(bench.notice(), "some.gbnf, line 3: there is no rule x");
+    assert_eq!(bench.app.talk.chat.settings.sampling.grammar, None);
+    bench.send(Msg::Grammar(Ok(("root ::= \"a\"".into(), String::new()))));
+    bench.type_text("/grammar off");
+    bench.press(&["enter"]);
+    assert_eq!(bench.app.view().sampling().grammar, "");
+}
+
+#[test]
+fn what_stands_of_a_reply_is_counted_in_where_it_goes_on() {
+    let mut bench = Bench::answered("Hi", "one");
+    assert_eq!(generated(&bench.press(&["tab", "c"])).begun, 1);
+}

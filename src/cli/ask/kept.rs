@@ -137,7 +137,7 @@ impl Kept {
         let id = self.conversation.head.id.0;
         if let Some((turn, mut run)) = self.reply.take() {
             change(&mut run);
-            let note = run.stop.and_then(stop_note).map(String::from);
+            let note = run.stop.and_then(|stop| stop_note(stop, &run.sampling));
             let state = if run.stop.is_some() { TurnState::Done } else { TurnState::Interrupted };
             self.chats.store.send(Command::FinishTurn(turn, state, note));
             self.chats.store.send(Command::PutRun(Box::new(run)));
