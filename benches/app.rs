@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use glassbox::app::{App, Msg, Now};
-use glassbox::chat::{Role, RunId, Span, Turn, TurnId, TurnState};
+use glassbox::chat::{ConversationId, Role, RunId, Span, Turn, TurnId, TurnState};
 use glassbox::config::keymap::Keymap;
 use glassbox::config::{ColorDepth, Config, SymbolSet};
+use glassbox::store::{self, Store};
 use glassbox::theme::{self, Theme};
 use glassbox::token::{Step, TokenId};
 use glassbox::ui::{self, cache::Cache};
@@ -23,6 +24,9 @@ const STARTS: usize = 15;
 const KEYS: usize = 60;
 
 fn main() {
+    if std::env::args().any(|argument| argument == "search") {
+        return search_all_chats();
+    }
     long_transcript();
     markdown_frames();
     streaming_frames();
@@ -30,6 +34,7 @@ fn main() {
     report("start to first frame", starts, 50.0);
     report("a key while a reply is written", keys_while_writing(), 16.0);
     memory();
+    search_all_chats();
 }
 
 fn launch(home: &std::path::Path, engine: &str) -> Terminal {
@@ -226,4 +231,83 @@ fn report(what: &str, mut taken: Vec<Duration>, aim_ms: f64) {
         taken[index].as_secs_f64() * 1000.0
     };
     println!("{what:<34} median {:>6.1} ms   90 % {:>6.1} ms   aim under {aim_ms} ms", at(0.5), at(0.9));
+}
+
+/// Search over 100,000 messages of about 300 characters: an answer must be there before the next key.
+fn search_all_chats() {
+    const WORDS: [&str; 24] = [
+        "the",
+        "model",
+        "answers",
+        "with",
+        "a",
+        "list",
+        "of",
+        "things",
+        "Paris",
+        "is",
+        "written",
+        "layers",
+        "слова",
+        "да",
+        "что",
+        "東京",
+        "天気",
+        "ดี",
+        "água",
+        "straße",
+        "tokens",
+        "and",
+        "one",
+        "two",
+    ];
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (sender, events) = std::sync::mpsc::channel();
+    let sink = Box::new(move |event| drop(sender.send(event)));
+    let store = Store::open(&folder.path().join("many.db"), sink);
+    let begun = Instant::now();
+    let mut seed = 1_u64;
+    for at in 0..100_000_i64 {
+        let mut text = String::new();
+        for _ in 0..48 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            text.push_str(WORDS[(seed >> 33) as usize % WORDS.len()]);
+            text.push(' ');
+        }
+        if at % 20_000 == 77 {
+            text.push_str("Needle in the Haystack, иё");
+        }
+        let turn =
+            Turn { spans: vec![Span::Written { text }], ..Turn::new(TurnId(at + 1), None, Role::User, at) };
+        store.send(store::Command::PutTurn(ConversationId(at / 200 + 1), Box::new(turn)));
+    }
+    let search = |text: &str| {
+        let begun = Instant::now();
+        store.send(store::Command::Search(text.to_owned()));
+        loop {
+            if let store::Event::Found { .. } = events.recv().expect("an answer") {
+                return begun.elapsed();
+            }
+        }
+    };
+    search("needle");
+    println!("{:<52} {:>9.1} s", "100 000 messages: stored and indexed", begun.elapsed().as_secs_f64());
+    for query in [
+        "needle",
+        "the",
+        "haystack needle",
+        "ДА",
+        "иё",
+        "東京",
+        "й",
+        "a",
+        "zq",
+        "the model answers",
+        "straße after:1970",
+        "role:user",
+    ] {
+        let taken = (0..10).map(|_| search(query)).collect();
+        report(&format!("100 000 messages: search “{query}”"), taken, 100.0);
+    }
+    assert!(store.close(), "all is saved");
 }

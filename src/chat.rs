@@ -248,6 +248,67 @@ pub struct ConversationHead {
     pub updated_ms: i64,
     /// The text in its composer.
     pub draft: String,
+    /// What the user said of it.
+    #[serde(default)]
+    pub marks: Marks,
+    /// When it was put into the bin, milliseconds since 1970; `None` where it is not there.
+    #[serde(default)]
+    pub binned_ms: Option<i64>,
+    /// Orders chats by when they were looked at last; 0 is never.
+    #[serde(default)]
+    pub looked: i64,
+}
+
+impl ConversationHead {
+    /// The entry of a chat that holds nothing yet.
+    #[must_use]
+    pub fn new(id: ConversationId) -> Self {
+        Self {
+            id,
+            title: String::new(),
+            created_ms: 0,
+            updated_ms: 0,
+            draft: String::new(),
+            marks: Marks::default(),
+            binned_ms: None,
+            looked: 0,
+        }
+    }
+}
+
+/// What the user said of a chat.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Marks {
+    /// Stands before the others.
+    pub pinned: bool,
+    /// Is listed only among the archived ones.
+    pub archived: bool,
+    /// Words to find it by, sorted, each once.
+    pub tags: Vec<String>,
+}
+
+impl Marks {
+    /// The tags in a line that somebody typed: words, with or without `#`, in small letters.
+    #[must_use]
+    pub fn tags_in(line: &str) -> Vec<String> {
+        let words =
+            line.split(|c: char| c.is_whitespace() || c == ',').map(|word| word.trim_start_matches('#'));
+        let words =
+            words.map(|word| word.chars().filter(|c| !c.is_control()).collect::<String>().to_lowercase());
+        let tags: std::collections::BTreeSet<String> = words.filter(|word| !word.is_empty()).collect();
+        tags.into_iter().collect()
+    }
+}
+
+/// Where one left a chat.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Place {
+    /// The turn at the top of the view and the byte of it there; `None` is the end.
+    pub top: Option<(TurnId, usize)>,
+    /// The open station's name.
+    pub station: Option<String>,
 }
 
 /// A whole conversation.
@@ -261,9 +322,33 @@ pub struct Conversation {
     pub leaf: Option<TurnId>,
     /// All turns, in order of creation.
     pub turns: Vec<Turn>,
+    /// Where one left it.
+    #[serde(default)]
+    pub place: Place,
 }
 
 impl Conversation {
+    /// The same under other ids, that of each turn given by `id`; what wrote its replies is shared with the first.
+    #[must_use]
+    pub fn duplicate(mut self, new: ConversationId, mut id: impl FnMut() -> TurnId) -> Self {
+        let ids: std::collections::HashMap<TurnId, TurnId> =
+            self.turns.iter().map(|turn| (turn.id, id())).collect();
+        let other = |turn: TurnId| ids.get(&turn).copied().unwrap_or(turn);
+        for turn in &mut self.turns {
+            turn.id = other(turn.id);
+            turn.parent = turn.parent.map(other);
+            for span in &mut turn.spans {
+                if let Span::Kept { turn, .. } = span {
+                    *turn = other(*turn);
+                }
+            }
+        }
+        self.leaf = self.leaf.map(other);
+        self.place.top = self.place.top.map(|(turn, row)| (other(turn), row));
+        self.head.id = new;
+        self
+    }
+
     /// The turn of that id.
     #[must_use]
     pub fn turn(&self, id: TurnId) -> Option<&Turn> {

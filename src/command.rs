@@ -436,6 +436,26 @@ commands! {
     DeleteChat "delete-chat" Chats Chats ["d", "delete"];
     /// Take the deletion of a chat back
     RestoreChat "restore-chat" Chats Chats ["u"];
+    /// Pin the chat before the others, or no longer
+    PinChat "pin-chat" Chats Chats ["p"];
+    /// Tags of the chat, to find it by
+    TagChat "tag-chat" Chats Chats ["t"];
+    /// Archive the chat, or bring it back into the list
+    ArchiveChat "archive-chat" Chats Chats ["a"];
+    /// A copy of the chat, and go on in that
+    DuplicateChat "duplicate-chat" Chats Chats ["c"];
+    /// Find a chat in the list by its title or its tags
+    FilterChats "filter-chats" Chats Chats ["/"];
+    /// The archived chats in the list's place, or the list again
+    Archive "archive" Chats Chats ["A"];
+    /// The deleted chats, which stay for 30 days, or the list again
+    Bin "bin" Chats Chats ["B"];
+    /// A temporary chat, of which nothing is stored; there, keep it after all
+    Temporary "temporary" Chats Global [];
+    /// The model sums older messages up; what that costs is said first, and it can be taken back
+    Compact "compact" Chats Global [];
+    /// What this chat took: messages, tokens, time
+    Usage "usage" Chats Global [];
     /// System prompt of this chat
     System "system" Chats Global [];
     /// Show or hide the inspector
@@ -600,6 +620,10 @@ commands! {
     Preset "preset" Models Global [];
     /// Replies here follow a grammar or a schema
     Grammar "grammar" Models Global [];
+    /// Persona of this chat: system prompt, settings and model in one
+    Persona "persona" Models Global [];
+    /// Keep this chat's sampler settings as a preset of that name
+    SavePreset "save-preset" Models Global [];
     /// Set a sampler value for this chat, e.g. /set temperature 0.5
     Set "set" Models Global [];
     /// Commands
@@ -666,6 +690,8 @@ commands! {
     ValueMore "value-more" Lists Settings | Steer ["right"];
     /// Settings: back to the default
     ValueDefault "value-default" Lists Settings ["backspace"];
+    /// Settings: write the value into the configuration file, for all chats
+    SaveSetting "save-setting" Lists Settings ["ctrl+k"];
     /// Table of tokens: the next order
     LedgerOrderNext "ledger-order-next" Lists Ledger ["right"];
     /// Table of tokens: the order before
@@ -727,18 +753,24 @@ impl Command {
             Self::Model => "the name of a model",
             Self::Preset => "the name of a preset, or none",
             Self::Grammar => "a file with a grammar (GBNF) or a JSON schema, or off",
+            Self::Persona => "the name of a persona, or none",
+            Self::SavePreset => "the name of the new preset",
             Self::Set => "a setting and its value, e.g. temperature 0.5",
             Self::Thinking => "on, off, default, or low, medium, high",
             Self::TemplateValue => "a name and its value, e.g. enable_thinking false",
             Self::Themes => "the name of a theme",
             Self::System => "the text, or nothing to edit it",
             Self::Rename => "the new title",
+            Self::TagChat => "words, in place of the tags it has",
             Self::Slow => "tokens a second, from 0.1 to 50, or off",
             Self::Export => "a file's name ending in .html, .md, .json or .jsonl",
             Self::ExportStation => "a file's name ending in .svg, .txt or .json, and a size such as 67x36",
             Self::Station => "the name of a station, or its number",
             Self::EmbeddingArithmetic => "words with + and -, or nothing for the token itself",
-            Self::Find | Self::Search => "what to look for",
+            Self::Find => "what to look for",
+            Self::Search => {
+                "what to look for; role:user, model:NAME, after:2026-01-01, before: and tag: narrow it"
+            }
             Self::Colour => "surprise, probability, rank, uncertainty, layer or off",
             _ => "",
         }
@@ -753,6 +785,9 @@ impl Command {
     /// Whether something must follow the command's name.
     #[must_use]
     pub fn needs_argument(self) -> bool {
-        matches!(self, Self::Model | Self::Preset | Self::Grammar | Self::Set | Self::Station)
+        matches!(
+            self,
+            Self::Model | Self::Preset | Self::Grammar | Self::SavePreset | Self::Set | Self::Station
+        )
     }
 }

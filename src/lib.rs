@@ -46,7 +46,7 @@
 //!                              other inputs)
 //! models/        L1  the catalogue, fetching from the sources, GGUF headers read without loading; hub (what a repository
 //!                    offers), found (models of other apps), machine (what this one can run)
-//! store/         L1  SQLite on its own thread: schema, migrations, search
+//! store/         L1  SQLite on its own thread: schema, migrations, search and its index, the bin
 //! export/        L1  a conversation as JSON, Markdown, one HTML page; a station as JSON; figures (what that and
 //!                    `inspect --json` share)
 //! import/        L1  chats of other programs and exports of our own, read from JSON
@@ -61,6 +61,7 @@
 //! grammar/       L0  what a reply has to look like: grammars read and checked, JSON schemas as grammars
 //! reasoning/     L0  a reply taken apart: what was thought, the answer, the marks between them
 //! attachment.rs  L1  a text file beside a message: read whole or refused with the reason
+//! fold.rs search.rs  L0  text without case and accents; what is looked for: words and filters
 //! token.rs chat.rs sampling.rs model_entry.rs sanitize.rs
 //!                L0  plain data and arithmetic
 //! ```
@@ -93,6 +94,7 @@ pub mod command;
 pub mod config;
 pub mod engine;
 pub(crate) mod export;
+pub mod fold;
 pub mod grammar;
 pub(crate) mod import;
 pub mod inspect;
@@ -103,6 +105,7 @@ pub mod reasoning;
 pub(crate) mod runtime;
 pub mod sampling;
 pub(crate) mod sanitize;
+pub mod search;
 pub mod store;
 pub mod theme;
 pub mod token;

@@ -209,6 +209,23 @@ pub struct RopeScaling {
     pub scale: Option<f32>,
 }
 
+impl RopeScaling {
+    /// Why it does nothing as it is set, or the opposite of what was meant; `None` where it does something.
+    #[must_use]
+    pub fn idle(&self) -> Option<&'static str> {
+        match (self.method, self.scale) {
+            (_, Some(scale)) if scale > 1.0 => {
+                Some("the scale is 1 / factor: above 1 it shortens the context; 4 times as long is 0.25")
+            }
+            (RopeMethod::Yarn, None) => Some(
+                "YaRN without a scale stretches nothing beyond what the file does; 4 times as long is scale = 0.25",
+            ),
+            (RopeMethod::None, Some(_)) => Some("with the method \"none\" the scale does nothing"),
+            _ => None,
+        }
+    }
+}
+
 /// `RoPE` scaling method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -357,4 +374,44 @@ pub struct TensorPlace {
     pub offset: u64,
     /// How long it is, bytes.
     pub bytes: u64,
+}
+/// A model's name as it may leave this machine: of a path only the file's own name, without its ending.
+#[must_use]
+pub fn public_name(name: &str) -> &str {
+    let is_path = name.contains('/') || name.contains('\\');
+    let file = if is_path { name.rsplit(['/', '\\']).next().unwrap_or(name) } else { name };
+    file.strip_suffix(".gguf").unwrap_or(file)
+}
+
+/// A sentence as it may leave this machine: of each path in it only the last part.
+#[must_use]
+pub fn without_folders(sentence: &str) -> String {
+    let is_path = |word: &str| {
+        let inner = word.trim_start_matches(['(', '"', '\'', '“', '`']);
+        let rooted = inner.starts_with(['/', '~']) || inner.get(1..3).is_some_and(|drive| drive == ":\\");
+        rooted && inner.matches(['/', '\\']).count() > 1
+    };
+    let words = sentence
+        .split(' ')
+        .map(|word| if is_path(word) { word.rsplit(['/', '\\']).next().unwrap_or(word) } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod public_tests {
+    use super::{public_name, without_folders};
+
+    #[test]
+    fn no_folder_leaves_the_machine() {
+        let check = |name: &str, public: &str| assert_eq!(public_name(name), public);
+        check("/home/ada/models/Tiny-7B.gguf", "Tiny-7B");
+        check("C:\\Users\\ada\\x.gguf", "x");
+        check("./x.gguf", "x");
+        check("smollm2-135m-instruct", "smollm2-135m-instruct");
+        assert_eq!(
+            without_folders("the engine could not read /home/ada/models/x.gguf (see ~/logs/a/engine.log)"),
+            "the engine could not read x.gguf (see engine.log)"
+        );
+        assert_eq!(without_folders("1/2 and/or 3"), "1/2 and/or 3");
+    }
 }

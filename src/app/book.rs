@@ -9,10 +9,16 @@ use crate::chat::{ConversationId, TurnId};
 pub(crate) struct Book {
     /// The chat to show once the store has read it.
     pub open_next: Option<ConversationId>,
-    /// Whether the newest chat is to be shown once the list is there.
-    pub open_newest: bool,
-    /// The turn to select in the chat that is opened next.
-    pub open_at: Option<TurnId>,
+    /// Whether the chat looked at last is to be shown once the list is there.
+    pub open_last: bool,
+    /// The next chat is gone on with as it was left; whether with its model too.
+    pub resuming: Option<bool>,
+    /// The chat whose model is loaded first.
+    pub model_of: Option<ConversationId>,
+    /// The turn to select in the chat that is opened next, and the byte of its text to go to.
+    pub open_at: Option<(TurnId, usize)>,
+    /// Whether something was wrong with the configuration when it was read last.
+    pub config_warned: bool,
     /// Whether the user asked for the configuration to be read.
     pub config_asked: bool,
     /// What the changes made in the open settings overlay replaced, the newest last.

@@ -42,15 +42,15 @@ pub use outbox::Outbox;
 pub(crate) use overlays::*;
 pub(crate) use requests::{Asker, Query, Question, Requests, Status};
 pub(crate) use settings::{
-    choices as setting_choices, keys as setting_keys, label as setting_label, note as setting_note,
-    range as setting_range, section as setting_section,
+    choices as setting_choices, keys as setting_keys, label as setting_label, meaning as setting_meaning,
+    note as setting_note, range as setting_range, section as setting_section,
 };
 pub(crate) use state::{
-    ActiveRun, Ahead, AheadOf, Alternatives, Area, Change, Chats, Colouring, Completion, Composer,
-    ConfirmAction, Edit, Fetch, Find, Focus, Ledger, Level, LineEdit, LookAt, LookedAt, Looks, ModelState,
-    ModelStatus, Notice, Part, Paste, Phase, Picker, Preview, PromptAction, Queued, Record, ReplyOdds,
-    RereadReply, Sandbox, Scroll, Steer, SteerField, SteerWish, StepMode, TextEdit, TokenList, Transcript,
-    Tree, TreeRow, WIDE, Weights, WhatIf, WholeOf, Writing,
+    ActiveRun, Ahead, AheadOf, Alternatives, Area, Change, ChatList, Chats, Colouring, Completion, Composer,
+    ConfirmAction, Edit, Fetch, Find, Focus, Ledger, LeftOut, Level, LineEdit, LookAt, LookedAt, Looks,
+    ModelState, ModelStatus, Notice, Part, Paste, Phase, Picker, Preview, PromptAction, Queued, Record,
+    ReplyOdds, RereadReply, Sandbox, Scroll, Steer, SteerField, SteerWish, StepMode, TextEdit, TokenList,
+    Transcript, Tree, TreeRow, WIDE, Weights, WhatIf, WholeOf, Writing,
 };
 pub(crate) use transcript::cursor::SplitCharacter;
 
@@ -78,6 +78,7 @@ pub(crate) use transcript::tokens::{Origin, Pass, TokenCursor, TurnScore, TurnTo
 
 use crate::app::view::With;
 use crate::chat::ConversationId;
+use crate::command::Command;
 use crate::config::keymap::Keymap;
 use crate::config::{Config, Warning};
 use crate::store;
@@ -107,10 +108,14 @@ pub struct App {
     pub model: ModelState,
     /// Names of the themes there are, told by the runtime at start.
     pub themes: Vec<String>,
+    /// The folder that the app was started in, told by the runtime at start.
+    pub folder: String,
     /// A message changed on trial, while that is open.
     pub what_if: Option<Box<WhatIf>>,
     /// What each sentence of a prompt weighs, as far as it was asked.
     pub weights: Option<Box<Weights>>,
+    /// A summary of older messages, being written or waiting for a yes.
+    pub(crate) compact: Option<Box<chat::compact::Compact>>,
     /// What drawing learned last.
     pub geometry: Geometry,
     /// The keymap made of the command table and `[keys]`.
@@ -160,8 +165,10 @@ impl App {
             inspector: Inspector { shown: config.ui.inspector, ..Inspector::default() },
             model: ModelState { name: config.model.clone(), ..ModelState::default() },
             themes: vec!["auto".into()],
+            folder: String::new(),
             what_if: None,
             weights: None,
+            compact: None,
             geometry: Geometry::default(),
             keymap,
             free_memory: None,
@@ -172,6 +179,7 @@ impl App {
             book: Book::default(),
             config,
         };
+        app.out.unstored.shown = Some(app.talk.chat.head.id);
         app.out.store(store::Command::List);
         app.out.store(store::Command::History);
         app.out.emit(Effect::ReadCatalogue);
@@ -287,13 +295,22 @@ impl App {
             self.out.emit(Effect::ReadConfig);
         } else {
             self.keep_draft();
+            self.keep_place();
         }
+    }
+
+    /// What was wrong with the configuration at start.
+    pub fn tell_config(&mut self, warnings: &[Warning]) {
+        self.book.config_warned = !warnings.is_empty();
+        self.out.tell(warnings);
     }
 
     /// The configuration was read again; what was wrong with it is said.
     fn config_read(&mut self, config: Config, warnings: &[Warning]) {
         let asked = std::mem::take(&mut self.book.config_asked);
         let changed = config != self.config;
+        let other_model = (config.model != self.config.model && config.model != self.model.name)
+            .then(|| config.model.clone());
         if changed {
             let mouse = self.config.ui.mouse;
             self.keymap = Keymap::build(crate::command::TABLE, &config.keys).0;
@@ -304,12 +321,17 @@ impl App {
             self.resolve_watch();
             self.out.emit(Effect::ReadCatalogue);
         }
-        if changed || asked {
-            if warnings.is_empty() {
-                self.out.say("configuration read again");
-            }
-            self.out.tell(warnings);
+        let mended = std::mem::replace(&mut self.book.config_warned, !warnings.is_empty());
+        if !(changed || asked || mended) {
+            return;
         }
+        if let Some(name) = other_model {
+            let key = self.keymap.shown(Command::Models);
+            self.out.say(format!("model = {name:?} is for the next start; {key} switches this chat now"));
+        } else if warnings.is_empty() {
+            self.out.say("configuration read again");
+        }
+        self.out.tell(warnings);
     }
 }
 

@@ -18,7 +18,7 @@ use crate::token::{TokenId, Vocabulary};
 use std::sync::Arc;
 
 impl ModelState {
-    fn is_on_disk(&self, entry: &ModelEntry) -> bool {
+    pub(crate) fn is_on_disk(&self, entry: &ModelEntry) -> bool {
         entry.engine.is_some()
             || matches!(entry.source, Source::Path(_))
             || self.catalogue.iter().any(|item| item.entry.name == entry.name && item.path.is_some())
@@ -101,7 +101,8 @@ impl App {
         self.model.catalogue = items;
         self.refill_overlay();
         if self.model.status == ModelStatus::None {
-            let name = self.config.model.clone();
+            let resumed = self.book.model_of.take().and_then(|chat| self.view().goes_on_with(chat));
+            let name = resumed.unwrap_or_else(|| self.config.model.clone());
             self.want(&name);
         }
     }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::chat::unstored::Unstored;
 use super::{Effect, Level, Notice, Now, Requests};
 use crate::chat::TurnId;
 use crate::config::Warning;
@@ -35,6 +36,8 @@ pub struct Outbox {
     pub(crate) quit_asked: bool,
     /// Whether the guided tour's chat is shown, of which nothing is stored.
     pub(crate) on_tour: bool,
+    /// Chats of which nothing is stored.
+    pub(crate) unstored: Unstored,
 }
 
 impl Outbox {
@@ -50,6 +53,7 @@ impl Outbox {
             last_use: 0,
             quit_asked: false,
             on_tour: false,
+            unstored: Unstored::default(),
         }
     }
 
@@ -76,9 +80,10 @@ impl Outbox {
         self.requests.out.push(effect);
     }
 
-    /// Asks the store for something; what is about the tour's own chat is not kept.
+    /// Asks the store for something; what is about the tour's own chat or a temporary one is not kept.
     pub(crate) fn store(&mut self, command: store::Command) {
-        if !(self.on_tour && command.writes_chat()) {
+        let kept_out = (self.on_tour && command.writes_chat()) || self.unstored.holds(&command);
+        if !kept_out {
             self.emit(Effect::Store(command));
         }
     }

@@ -14,8 +14,10 @@ mod licence;
 mod list;
 mod models;
 mod palette;
+mod personas;
 mod search;
 mod settings;
+mod sheet;
 mod stack;
 mod steer;
 mod text_box;
@@ -31,9 +33,11 @@ pub use help::{HELP_PAGES, Help, HelpPage};
 pub use hub::Hub;
 pub use licence::Licence;
 pub use models::Models;
-pub use palette::Palette;
+pub use palette::{Item, Palette};
+pub use personas::Personas;
 pub use search::Search;
 pub use settings::Settings;
+pub use sheet::Sheet;
 pub use stack::Overlays;
 pub use steer::SteerPanel;
 pub use text_box::TextBox;
@@ -51,7 +55,7 @@ macro_rules! overlay_list {
     ($with:ident) => {
         $with! {
             Palette Models Hub Themes Settings Help Ledger Search Licence TextBox Alternatives Tree WhatIfPanel
-            WeightsPanel SteerPanel Ahead Confirm
+            WeightsPanel SteerPanel Ahead Confirm Sheet Personas
         }
     };
 }
@@ -255,7 +259,11 @@ impl App {
             self.transcript.find_matches(view!(self));
             return true;
         }
-        self.talk.chats.rename.as_mut().map(|(_, input)| input.insert(&line)).is_some()
+        let chats = &mut self.talk.chats;
+        let lines =
+            [chats.rename.as_mut().map(|(_, input)| input), chats.tagging.as_mut().map(|(_, input)| input)];
+        let filter = chats.filter.as_mut().filter(|_| self.focus == super::Focus::Chats);
+        lines.into_iter().flatten().chain(filter).next().map(|input| input.insert(&line)).is_some()
     }
 }
 

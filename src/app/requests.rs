@@ -26,6 +26,8 @@ pub enum Asker {
     DraftCount,
     /// The reply being written.
     Reply,
+    /// A summary of older messages.
+    Compact,
     /// What the model thought of typed text.
     Scores,
     /// The look at the token on display.

@@ -3,10 +3,12 @@
 //! Invariants: sampler settings belong to the chat, the others to the configuration file. Rows of the
 //! overlay are indices into [`keys`].
 
+mod meaning;
 mod table;
 
 use serde_json::Value;
 
+pub use meaning::meaning;
 pub use table::{Range, choices, keys, label, note, range, section};
 
 use super::{App, ChatView, Effect, Outbox, Talk, input::fuzzy};
@@ -130,7 +132,11 @@ impl Talk {
         let value = (!matches!(value, "default" | "random")).then_some(value);
         let done = self.put_sampling(with, out, &key, value);
         if done {
-            out.say(format!("{key} is {} in this chat", self.view(with).sampling_value(&key)));
+            let value = self.view(with).sampling_value(&key);
+            match self.view(with).sampling().idle(&key) {
+                Some(why) => out.warn(format!("{key} is {value} in this chat: {why}")),
+                None => out.say(format!("{key} is {value} in this chat")),
+            }
         }
         done
     }
@@ -285,6 +291,59 @@ impl App {
         if !done {
             self.book.settings_before.pop();
         }
+    }
+
+    /// Writes a setting's value into the configuration file: one of this chat is then everybody's.
+    pub(super) fn save_setting(&mut self, setting: &str) {
+        let Some(key) = setting.strip_prefix("sampling.") else {
+            self.out.say("this one is in the configuration file as it is changed");
+            return;
+        };
+        let value = json(&self.view().sampling()).get(key).cloned().unwrap_or_default();
+        let text = toml_text(&value);
+        let mut layer = toml::Table::try_from(&SamplingOverrides::default()).unwrap_or_default();
+        match toml::from_str::<toml::Table>(&format!("value = {text}")) {
+            Ok(parsed) => layer.insert(key.to_owned(), parsed["value"].clone()),
+            Err(_) => None,
+        };
+        let Ok(overrides) = layer.try_into::<SamplingOverrides>() else { return };
+        overrides.apply(&mut self.config.sampling);
+        self.out.emit(Effect::WriteConfig { key: setting.to_owned(), value: text });
+        self.talk.put_sampling(with!(self), &mut self.out, key, None);
+        self.out.say(format!("{key} is {} for all chats now", self.view().sampling_value(key)));
+    }
+
+    /// `/save-preset NAME`: what this chat sets for itself, with its preset's values below, becomes a preset.
+    pub(crate) fn save_preset(&mut self, name: &str) -> bool {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if name == "none" || !name.chars().all(plain) {
+            self.out.warn("a preset's name is made of letters, digits, - and _, and is not none");
+            return false;
+        }
+        let settings = &self.talk.chat.settings;
+        let mut layer = settings
+            .preset
+            .as_ref()
+            .and_then(|name| self.config.presets.get(name))
+            .cloned()
+            .unwrap_or_default();
+        layer.merge(&settings.sampling);
+        let Value::Object(fields) = json(&layer) else { return false };
+        if fields.is_empty() {
+            self.out.warn("this chat sets nothing for itself yet; F4 or /set does");
+            return false;
+        }
+        for (key, value) in &fields {
+            let key = format!("presets.{name}.{key}");
+            self.out.emit(Effect::WriteConfig { key, value: toml_text(value) });
+        }
+        self.config.presets.insert(name.to_owned(), layer);
+        self.talk.chat.settings.preset = Some(name.to_owned());
+        self.talk.chat.settings.sampling = SamplingOverrides::default();
+        self.talk.settings_changed(with!(self), &mut self.out);
+        self.out
+            .say(format!("preset {name} is kept, with {} settings; /preset {name} uses it", fields.len()));
+        true
     }
 
     /// Uses a value, as TOML, and writes it to the configuration file; an empty one takes the key out.

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{ActiveRun, Chats, Queued, StepMode, TurnScore};
+use super::{ActiveRun, Chats, LeftOut, Queued, StepMode, TurnScore};
 use crate::chat::{Conversation, ConversationId, Run, RunId, Turn, TurnId};
 use crate::token::Vocabulary;
 
@@ -34,7 +34,7 @@ pub struct Talk {
     /// Scores of typed text: what was asked and read.
     pub(crate) scoring: super::transcript::scores::Asking,
     /// Messages left out of a chat's prompt because the context was full.
-    pub(crate) left_out: BTreeMap<ConversationId, usize>,
+    pub(crate) left_out: BTreeMap<ConversationId, LeftOut>,
     /// Draft of the chat that has no entry in the store.
     pub(crate) new_draft: String,
     /// New titles of chats that are not in memory.

@@ -12,6 +12,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use super::{App, ChatView, Edit, Effect, Find, Focus, Geometry, LineEdit, Outbox, Scroll, Transcript};
 use crate::chat::{self, Role, Turn, TurnId};
+use crate::fold::{Folded, fold};
 use crate::markdown;
 use crate::reasoning::{Kind, Split};
 
@@ -40,10 +41,10 @@ impl Transcript {
         let count = find.matches.len();
         match key.code {
             KeyCode::Esc => {
-                let found = find.matches.get(find.current).map(|(turn, _)| *turn);
+                let found = find.matches.get(find.current).map(|(turn, range)| (*turn, range.start));
                 self.find = None;
                 match found {
-                    Some(turn) => self.select(view, focus, turn),
+                    Some((turn, byte)) => self.go_to(view, focus, turn, byte),
                     None => self.selected = None,
                 }
                 return true;
@@ -219,15 +220,16 @@ impl Transcript {
 
     pub(crate) fn find_matches(&mut self, view: ChatView<'_>) {
         let Some(find) = &self.find else { return };
-        let needle = find.input.text.to_lowercase();
+        let needle = fold(&find.input.text);
         let mut matches = Vec::new();
         if !needle.is_empty() {
             for turn in view.chat.branch() {
-                let text = String::from_utf8_lossy(&view.chat.bytes(turn)).into_owned();
-                let folded = self.folded_thoughts(view, turn.id);
-                let found = occurrences(&text, &needle).into_iter();
-                let seen = found.filter(|at| folded.iter().all(|thought| !thought.contains(at)));
-                matches.extend(seen.map(|at| (turn.id, at)));
+                let text = Folded::new(&String::from_utf8_lossy(&view.chat.bytes(turn)));
+                let thoughts = self.folded_thoughts(view, turn.id);
+                let seen = text.find(&needle).filter(|range| {
+                    thoughts.iter().all(|thought| !thought.contains(&range.start))
+                });
+                matches.extend(seen.map(|range| (turn.id, range)));
             }
         }
         let current = matches.len().saturating_sub(1);
@@ -271,25 +273,5 @@ impl ChatView<'_> {
         let Some(turn) = self.shown_turn(id) else { return String::new() };
         let growing = turn.state == crate::chat::TurnState::Streaming;
         crate::chat::whole_text(&self.chat.bytes(turn), growing)
-    }
-}
-
-/// Bytes at which a text holds a needle that is in lower case already, in either case.
-fn occurrences(text: &str, needle: &str) -> Vec<usize> {
-    text.char_indices().map(|(at, _)| at).filter(|&at| begins_with(&text[at..], needle)).collect()
-}
-
-fn begins_with(text: &str, needle: &str) -> bool {
-    let mut lower = text.chars().flat_map(char::to_lowercase);
-    needle.chars().all(|wanted| lower.next() == Some(wanted))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finding_ignores_case_and_gives_bytes_of_the_text() {
-        assert_eq!(occurrences("İstanbul ÄPFEL äpfel", "äpfel"), [10, 17]);
     }
 }

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{ActiveRun, App, Composer, Focus, Inspector, ModelState, Queued, StepMode, Talk, TurnScore};
+use super::{
+    ActiveRun, App, Composer, Focus, Inspector, LeftOut, ModelState, Queued, StepMode, Talk, TurnScore,
+};
 use crate::chat::{Conversation, ConversationId, Run, RunId, Turn, TurnId};
 use crate::config::Config;
 use crate::config::keymap::Keymap;
@@ -26,6 +28,7 @@ pub struct ChatView<'a> {
     pub(super) run: &'a Option<ActiveRun>,
     pub(super) steps: &'a StepMode,
     pub(super) queued: &'a Option<Queued>,
+    pub(super) left_out: &'a BTreeMap<ConversationId, LeftOut>,
     pub(super) composer: &'a Composer,
     pub(super) focus: Focus,
 }
@@ -74,6 +77,7 @@ impl Talk {
             run: &self.run,
             steps: &self.steps,
             queued: &self.queued,
+            left_out: &self.left_out,
             model,
             config,
             keymap,

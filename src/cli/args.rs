@@ -32,7 +32,10 @@ pub struct ChatArgs {
     /// Theme
     #[arg(long, value_name = "NAME")]
     pub theme: Option<String>,
-    /// Open the last chat, or the one of that id
+    /// Speak to this persona: a file of the folder personas beside the configuration
+    #[arg(long, value_name = "NAME")]
+    pub persona: Option<String>,
+    /// Open the chat looked at last, or the one of that id
     #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "last")]
     pub resume: Option<String>,
     /// Which engine runs: `llama`, or `scripted` with its options (for tests and the pictures)

@@ -23,6 +23,10 @@ pub fn run(args: ChatArgs, tour: bool) -> anyhow::Result<u8> {
     if setup.flags.model.is_some() {
         setup.entry()?; // no other model answers in its place
     }
+    if let Some(name) = args.persona.as_ref().filter(|name| !setup.config.personas.contains_key(*name)) {
+        let names: Vec<&str> = setup.config.personas.keys().map(String::as_str).collect();
+        bail!("there is no persona named {name}. There are: {}", names.join(", "));
+    }
     let flags = setup.flags.clone();
     let file = setup.config_file.clone();
     runtime::run(Options {
@@ -32,6 +36,8 @@ pub fn run(args: ChatArgs, tour: bool) -> anyhow::Result<u8> {
         config_file: setup.config_file,
         read_config: Box::new(move || read_config(&file, &flags)),
         resume: args.resume,
+        model_named: setup.flags.model.is_some(),
+        persona: args.persona,
         tour,
         engine: args.engine,
         #[cfg(feature = "testing")]

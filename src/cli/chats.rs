@@ -73,7 +73,14 @@ impl Chats {
         self.store.close()
     }
 
+    /// All that are not in the bin, newest first.
     pub(super) fn heads(&self) -> anyhow::Result<Vec<ConversationHead>> {
+        let heads = self.with_bin()?;
+        Ok(heads.into_iter().filter(|head| head.binned_ms.is_none()).collect())
+    }
+
+    /// All, those in the bin too.
+    pub(super) fn with_bin(&self) -> anyhow::Result<Vec<ConversationHead>> {
         self.store.send(Command::List);
         self.wait(|event| match event {
             Event::Listed(heads) => Some(heads),

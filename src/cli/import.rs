@@ -70,7 +70,13 @@ impl Added {
 }
 
 fn add(chats: &Chats, found: &[Imported]) -> anyhow::Result<Added> {
-    let heads = chats.heads()?;
+    let heads = chats.with_bin()?;
+    for binned in heads.iter().filter(|head| head.binned_ms.is_some()) {
+        // What is imported again is wanted again.
+        if found.iter().any(|imported| imported.conversation.head.id == binned.id) {
+            chats.store.send(Command::DeleteConversation(binned.id, false));
+        }
+    }
     let mut added = Added::default();
     for Imported { conversation, runs } in found {
         let stored = match heads.iter().find(|head| head.id == conversation.head.id) {

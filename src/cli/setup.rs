@@ -122,13 +122,17 @@ pub fn read_config(file: &Path, flags: &Flags) -> (Config, Vec<Warning>) {
         Ok(text) => (text, None),
         Err(warning) => (None, Some(warning)),
     };
-    let (config, mut warnings) = config::load(&Sources {
+    let (mut config, mut warnings) = config::load(&Sources {
         builtin_models: models::built_in(),
         file: text,
         env: std::env::vars().filter(|(name, _)| name.starts_with("GLASSBOX_")).collect(),
         flags: flags.clone(),
     });
     warnings.extend(trouble);
+    let folder = file.parent().unwrap_or(Path::new(".")).join("personas");
+    let (personas, said) = config::personas(&folder);
+    config.personas = personas;
+    warnings.extend(said);
     (config, warnings)
 }
 

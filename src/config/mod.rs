@@ -12,6 +12,7 @@ pub mod keymap;
 mod load;
 mod model_list;
 mod near;
+mod persona;
 mod sampler_setting;
 mod sections;
 pub(crate) mod setting;
@@ -24,6 +25,7 @@ use std::fmt;
 
 pub use folders::Folders;
 pub use load::{FILE_LIMIT, Flags, MODEL_FLAG, Sources, load, read_file};
+pub use persona::{Persona, personas};
 pub use sampler_setting::sampler_setting;
 pub use write::{WriteError, add_model, add_model_to, set_key, write_atomically};
 
@@ -54,6 +56,9 @@ pub struct Config {
     pub sampling: Sampling,
     /// Named sets of sampler settings.
     pub presets: BTreeMap<String, SamplingOverrides>,
+    /// Personas by name, from files of their own.
+    #[serde(skip)]
+    pub personas: BTreeMap<String, Persona>,
     /// How it looks.
     pub ui: UiConfig,
     /// The inspector.
@@ -220,6 +225,7 @@ impl Default for Config {
             engine: EngineConfig::default(),
             sampling: Sampling::default(),
             presets: BTreeMap::new(),
+            personas: BTreeMap::new(),
             ui: UiConfig::default(),
             inspector: InspectorConfig::default(),
             keys: BTreeMap::new(),

@@ -492,3 +492,20 @@ proptest! {
         prop_assert_eq!(config.inspector.watch, watch);
     }
 }
+
+#[test]
+fn what_does_nothing_as_it_is_set_is_a_warning_with_its_line() {
+    let said = |text: &str| read(text).1;
+    assert_eq!(
+        said("[sampling]\nxtc_probability = 0.5\nxtc_threshold = 0.6\n")[0],
+        "config.toml:3: sampling.xtc_threshold: XTC does nothing above one half: no two tokens can both be likelier"
+    );
+    for (rope, begins) in [
+        ("scale = 4.0", "config.toml:2: engine.rope: the scale is 1 / factor"),
+        ("method = \"yarn\"", "config.toml:2: engine.rope: YaRN without a scale"),
+    ] {
+        let said = said(&format!("[engine.rope]\n{rope}\n"));
+        assert!(said[0].starts_with(begins), "{said:?}");
+    }
+    assert!(said("[engine.rope]\nmethod = \"yarn\"\nscale = 0.25\n").is_empty());
+}

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Document, json::number, mean_surprisal};
 use crate::chat::{Piece, Role, RunId, Turn};
+use crate::model_entry::{public_name, without_folders};
 use crate::sanitize;
 use crate::token::{Step, TokenId};
 
@@ -57,7 +58,7 @@ fn article(document: &Document<'_>, turn: &Turn, data: &mut Data, body: &mut Str
     let (class, speaker) = match turn.role {
         Role::System => ("system", "System"),
         Role::User => ("user", "You"),
-        Role::Assistant => ("assistant", turn.model.as_deref().unwrap_or("Model")),
+        Role::Assistant => ("assistant", turn.model.as_deref().map_or("Model", public_name)),
     };
     let figures = mean_surprisal(&document.tokens(turn)).map_or_else(String::new, |(count, nats)| {
         let bits = nats / std::f64::consts::LN_2;
@@ -69,7 +70,11 @@ fn article(document: &Document<'_>, turn: &Turn, data: &mut Data, body: &mut Str
     text(document, turn, data, body);
     body.push_str("</div>\n");
     if let Some(note) = &turn.note {
-        let _ = writeln!(body, "<div class=\"note\">{}</div>", escaped(&sanitize::for_copy(note)));
+        let _ = writeln!(
+            body,
+            "<div class=\"note\">{}</div>",
+            escaped(&sanitize::for_copy(&without_folders(note)))
+        );
     }
     body.push_str("</article>\n");
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::Document;
 use crate::chat::{Piece, Role, Run, RunId, Span, Turn, TurnState};
+use crate::model_entry::{public_name, without_folders};
 use crate::token::{Step, TokenId};
 
 /// A float as it is, not widened to sixteen digits of noise; what is not a finite number is `null`.
@@ -125,10 +126,10 @@ fn turn(document: &Document<'_>, turn: &Turn) -> Map<String, Value> {
         "id": turn.id.0,
         "parent": turn.parent,
         "role": role,
-        "model": turn.model,
+        "model": turn.model.as_deref().map(public_name),
         "created_ms": turn.created_ms,
         "state": state,
-        "note": turn.note,
+        "note": turn.note.as_deref().map(without_folders),
         "shown": shown,
         "deleted": turn.deleted,
         "text": text(document, turn),
@@ -166,7 +167,12 @@ fn runs(document: &Document<'_>) -> Vec<Map<String, Value>> {
     runs.map(|run| {
         // The file stands alone: each run has its whole prompt, whatever it shares with another.
         let prompt_ids = crate::chat::prompt_of(document.runs, run.id).unwrap_or_default();
-        match serde_json::to_value(Run { prefix: None, prompt_ids, ..run.clone() }) {
+        match serde_json::to_value(Run {
+            model: public_name(&run.model).to_owned(),
+            prefix: None,
+            prompt_ids,
+            ..run.clone()
+        }) {
             Ok(Value::Object(object)) => object,
             _ => Map::new(),
         }

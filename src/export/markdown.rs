@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use super::{Document, mean_surprisal};
 use crate::chat::Role;
+use crate::model_entry::{public_name, without_folders};
 use crate::{markdown, sanitize};
 
 pub(super) fn page(document: &Document<'_>) -> String {
@@ -19,7 +20,7 @@ pub(super) fn page(document: &Document<'_>) -> String {
         let speaker = match turn.role {
             Role::System => "System".to_owned(),
             Role::User => "You".to_owned(),
-            Role::Assistant => turn.model.clone().unwrap_or_else(|| "Model".into()),
+            Role::Assistant => turn.model.as_deref().map_or("Model", public_name).to_owned(),
         };
         let _ = write!(page, "\n## {speaker}\n\n");
         let text = sanitize::for_copy(&document.answer(turn));
@@ -29,7 +30,7 @@ pub(super) fn page(document: &Document<'_>) -> String {
             let _ = writeln!(page, "{end}");
         }
         if let Some(note) = &turn.note {
-            let _ = write!(page, "\n*{}*\n", sanitize::for_copy(note));
+            let _ = write!(page, "\n*{}*\n", sanitize::for_copy(&without_folders(note)));
         }
         if let Some((count, nats)) = mean_surprisal(&document.tokens(turn)) {
             let bits = nats / std::f64::consts::LN_2;

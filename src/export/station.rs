@@ -18,6 +18,7 @@ use crate::inspect::feed_forward::FfnLayer;
 use crate::inspect::pieces::Pieces;
 use crate::inspect::stages::SamplerTrace;
 use crate::inspect::trace::{Component, EmbeddingFacts, FeedForward, Followed, ForwardTrace};
+use crate::model_entry::public_name;
 use crate::token::{Step, TokenId, Vocabulary};
 use parts::Names;
 
@@ -132,7 +133,7 @@ impl StationFacts<'_> {
             "format": "glassbox-station",
             "version": 1,
             "station": self.station,
-            "model": run.map(|run| &run.model),
+            "model": run.map(|run| public_name(&run.model)),
             "model_sha256": run.and_then(|run| run.model_hash.as_ref()),
             "vocabulary_sha256": run.and_then(|run| run.vocabulary.as_ref()),
             "template_sha256": run.and_then(|run| run.template_hash.as_ref()),

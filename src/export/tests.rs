@@ -65,15 +65,20 @@ fn fixture(title: &str, question: &str, steps: Vec<Step>, vocabulary: Vocabulary
         turn(3, Some(1), Role::Assistant, vec![branch]),
     ];
     let head = ConversationHead {
-        id: ConversationId(4),
         title: title.into(),
         created_ms: 1,
         updated_ms: 2,
-        draft: String::new(),
+        ..ConversationHead::new(ConversationId(4))
     };
     let leaf = Some(TurnId(2));
     Fixture {
-        conversation: Conversation { head, settings: ChatSettings::default(), leaf, turns },
+        conversation: Conversation {
+            head,
+            settings: ChatSettings::default(),
+            leaf,
+            turns,
+            place: Place::default(),
+        },
         runs: [(RunId(9), Run::of_tests(9, "tiny"))].into(),
         vocabularies: [("v".to_owned(), Arc::new(vocabulary))].into(),
     }
@@ -184,5 +189,22 @@ proptest! {
         }
         let page = fixture.document().export(Format::Html);
         prop_assert_eq!(page.matches("</script>").count(), 2);
+    }
+}
+
+#[test]
+fn no_format_tells_where_a_model_or_a_log_lies() {
+    let mut chat = paris();
+    let path = "/home/ada/models/Tiny-7B.gguf";
+    for turn in &mut chat.conversation.turns {
+        turn.model = (turn.role == Role::Assistant).then(|| path.to_owned());
+        turn.note = Some("the engine could not read /home/ada/models/Tiny-7B.gguf".into());
+    }
+    for run in chat.runs.values_mut() {
+        run.model = path.into();
+    }
+    for format in [Format::Markdown, Format::Html, Format::Json, Format::JsonLines] {
+        let text = chat.document().export(format);
+        assert!(text.contains("Tiny-7B") && !text.contains("/home") && !text.contains("/ada"), "{text}");
     }
 }

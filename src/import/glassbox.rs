@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::{ImportError, Imported};
 use crate::chat::{
-    ChatSettings, Conversation, ConversationHead, ConversationId, Role, Run, RunId, Span, Turn, TurnId,
-    TurnState,
+    ChatSettings, Conversation, ConversationHead, ConversationId, Place, Role, Run, RunId, Span, Turn,
+    TurnId, TurnState,
 };
 use crate::token::{Candidate, Step, TokenId};
 
@@ -103,16 +103,15 @@ pub(super) fn chat(value: &Value) -> Result<Imported, ImportError> {
     let leaf = value["leaf"].as_i64().map(TurnId).filter(|leaf| turns.iter().any(|turn| turn.id == *leaf));
     let ms = |name: &str| value[name].as_i64().unwrap_or_default();
     let head = ConversationHead {
-        id: ConversationId(id),
         title: value["title"].as_str().unwrap_or_default().to_owned(),
         created_ms: ms("created_ms"),
         updated_ms: ms("updated_ms"),
-        draft: String::new(),
+        ..ConversationHead::new(ConversationId(id))
     };
     let system = value["system"].as_str().map(str::to_owned);
     let settings = ChatSettings { system, ..ChatSettings::default() };
     let runs = runs.map_err(|error| damaged("a run", &error))?;
-    Ok(Imported { conversation: Conversation { head, settings, leaf, turns }, runs })
+    Ok(Imported { conversation: Conversation { head, settings, leaf, turns, place: Place::default() }, runs })
 }
 
 fn turn_of(turn: Exported) -> Result<Turn, String> {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::chat::{
-    ChatSettings, Conversation, ConversationHead, ConversationId, Role, Span, Turn, TurnId, title_of,
+    ChatSettings, Conversation, ConversationHead, ConversationId, Place, Role, Span, Turn, TurnId, title_of,
 };
 
 /// A chat of another program.
@@ -72,14 +72,13 @@ pub(super) fn conversation(source: &str, mut chat: Chat) -> Option<Conversation>
     let titles = [chat.title.trim().to_owned(), title_of(&first), "Imported chat".to_owned()];
     let title = titles.into_iter().find(|title| !title.is_empty()).unwrap_or_default();
     let head = ConversationHead {
-        id: ConversationId(id("")),
         title,
         created_ms,
         updated_ms: chat.updated_ms.max(latest).max(created_ms),
-        draft: String::new(),
+        ..ConversationHead::new(ConversationId(id("")))
     };
     let settings = ChatSettings { system: chat.system.clone(), ..ChatSettings::default() };
-    Some(Conversation { head, settings, leaf: Some(shown.unwrap_or(last)), turns })
+    Some(Conversation { head, settings, leaf: Some(shown.unwrap_or(last)), turns, place: Place::default() })
 }
 
 /// The messages, each after the one it answers; those of one parent in the file's order.

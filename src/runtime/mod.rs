@@ -39,6 +39,10 @@ pub struct Options {
     pub read_config: Box<dyn Fn() -> (Config, Vec<Warning>) + Send>,
     /// Open the last chat (`last`) or the one of that id.
     pub resume: Option<String>,
+    /// Whether the user named a model, which then goes before the chat's own.
+    pub model_named: bool,
+    /// The persona to begin with.
+    pub persona: Option<String>,
     /// Begin with the guided tour.
     pub tour: bool,
     /// Which engine runs.

@@ -148,8 +148,12 @@ pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
         late: LateAnswers::default(),
     };
     shell.app.themes = shell.look.names();
-    shell.app.out.tell(&warnings);
-    first.extend(resume(&mut shell.app, options.resume.as_deref()));
+    shell.app.folder = std::env::current_dir().map_or_else(|_| String::new(), |at| at.display().to_string());
+    shell.app.tell_config(&warnings);
+    first.extend(resume(&mut shell.app, options.resume.as_deref(), options.model_named));
+    if let Some(name) = &options.persona {
+        first.extend(shell.app.begin_as(name));
+    }
     if options.tour {
         first.extend(shell.app.open_tour());
     }
@@ -353,12 +357,15 @@ async fn sleep_until(deadline: Option<Instant>) {
 }
 
 /// Opens the chat that `--resume` names.
-fn resume(app: &mut App, which: Option<&str>) -> Vec<Effect> {
+fn resume(app: &mut App, which: Option<&str>, model_named: bool) -> Vec<Effect> {
+    if which.is_some() {
+        app.resume(model_named);
+    }
     match which.map(str::parse) {
         None => Vec::new(),
         Some(Ok(id)) => app.open(ConversationId(id)),
         Some(Err(_)) => {
-            app.open_newest();
+            app.open_last();
             Vec::new()
         }
     }

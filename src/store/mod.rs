@@ -4,6 +4,7 @@
 //! for; what is stored of a reply is at most half a second old; a turn found streaming at start becomes interrupted.
 
 mod handle;
+mod index;
 mod instance;
 mod open;
 mod pack;
@@ -25,15 +26,19 @@ pub(crate) use instance::random_id;
 pub(crate) use writer::BEHIND;
 
 use crate::chat::{
-    ChatSettings, Conversation, ConversationHead, ConversationId, Run, RunId, Turn, TurnId, TurnState,
+    ChatSettings, Conversation, ConversationHead, ConversationId, Marks, Place, Role, Run, RunId, Turn,
+    TurnId, TurnState,
 };
 use crate::token::{Step, Vocabulary};
+
+/// How many days a deleted conversation stays in the bin.
+pub const BIN_DAYS: i64 = 30;
 
 /// What the store can be asked. Writes are answered by nothing but [`Event::Trouble`] when they fail.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "moved once, a few times a second at most")]
 pub enum Command {
-    /// All conversations, newest first → [`Event::Listed`].
+    /// All conversations, those in the bin too, newest first → [`Event::Listed`].
     List,
     /// One conversation with its turns → [`Event::Opened`], then [`Event::Runs`].
     Open(ConversationId),
@@ -56,8 +61,17 @@ pub enum Command {
     PutRun(Box<Run>),
     /// Hides or shows a turn.
     SetDeleted(TurnId, bool),
-    /// Deletes a conversation (`true`) or takes that back (`false`), which can be done until the app ends.
+    /// Puts a conversation into the bin (`true`) or takes it out (`false`); the bin is emptied of what lay there for
+    /// [`BIN_DAYS`].
     DeleteConversation(ConversationId, bool),
+    /// Removes a conversation for good.
+    PurgeConversation(ConversationId),
+    /// Writes a copy of a conversation under another id and title.
+    DuplicateConversation(ConversationId, ConversationId, String),
+    /// Keeps what the user says of a conversation.
+    PutMarks(ConversationId, Marks),
+    /// Keeps where a conversation was left; it is the one looked at last.
+    PutPlace(ConversationId, Place),
     /// Keeps the text of a composer.
     PutDraft(Option<ConversationId>, String),
     /// Keeps a message in the prompt history.
@@ -68,7 +82,7 @@ pub enum Command {
     PutVocabulary(Box<Vocabulary>),
     /// A kept vocabulary → [`Event::Vocabulary`].
     Vocabulary(String),
-    /// Full text over all turns → [`Event::Found`]. The newest search wins.
+    /// Full text over all turns, as [`crate::search::Query`] reads it → [`Event::Found`]. The newest search wins.
     Search(String),
     /// Keeps what a model thought of a typed text; replaces the scores of that turn and model.
     PutScores(ConversationId, Box<Scores>),
@@ -90,6 +104,8 @@ impl Command {
                 | Self::PutRun(_)
                 | Self::SetDeleted(..)
                 | Self::PutDraft(..)
+                | Self::PutMarks(..)
+                | Self::PutPlace(..)
                 | Self::PutScores(..)
         )
     }
@@ -107,7 +123,7 @@ pub enum Event {
         /// Something the user should know: set aside a damaged file, WAL refused…
         notes: Vec<String>,
     },
-    /// All conversations, newest first.
+    /// All conversations, those in the bin too, newest first.
     Listed(Vec<ConversationHead>),
     /// A conversation; `None` when there is none of that id.
     Opened(ConversationId, Option<Box<Conversation>>),
@@ -162,10 +178,14 @@ pub struct Hit {
     pub turn: TurnId,
     /// The conversation's title.
     pub title: String,
+    /// Who speaks.
+    pub role: Role,
     /// The text around the match.
     pub snippet: String,
     /// Byte range of the match in `snippet`.
     pub matched: std::ops::Range<usize>,
+    /// The byte of the turn's text at which the match begins.
+    pub at: usize,
     /// When the turn was begun, milliseconds since 1970.
     pub created_ms: i64,
 }

@@ -261,14 +261,12 @@ fn settle(
     let interrupted = {
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let interrupted = write::interrupt(&transaction, alive)?;
+        write::empty_bin(&transaction, rescue::now_ms())?;
         let gone: Vec<i64> = transaction
-            .prepare(
-                "SELECT id FROM instances UNION SELECT deleted_by FROM conversations WHERE deleted_by IS NOT NULL",
-            )?
+            .prepare("SELECT id FROM instances")?
             .query_map([], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
         for id in gone.into_iter().filter(|id| !alive.contains(id)) {
-            write::purge(&transaction, id)?;
             transaction.execute("DELETE FROM instances WHERE id = ?1", [id])?;
         }
         transaction.execute(
@@ -357,11 +355,10 @@ mod tests {
     fn an_upgrade_backs_up_and_climbs_and_an_older_binary_refuses() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
-        let ladder: Vec<Migration> =
-            vec![LADDER[0], |conn| conn.execute_batch("CREATE TABLE second (x INTEGER) STRICT"), |conn| {
-                conn.execute_batch("CREATE TABLE third (x INTEGER) STRICT")
-            }];
-        for from in 1..ladder.len() {
+        let second: Migration = |conn| conn.execute_batch("CREATE TABLE second (x INTEGER) STRICT");
+        let third: Migration = |conn| conn.execute_batch("CREATE TABLE third (x INTEGER) STRICT");
+        let ladder = [LADDER, &[second, third]].concat();
+        for from in LADDER.len()..ladder.len() {
             let path = folder.path().join(format!("{from}.db"));
             file(&path, None, &ladder[..from]).unwrap().instance.end();
             let opened = file(&path, None, &ladder).unwrap();
@@ -369,7 +366,7 @@ mod tests {
                 .conn
                 .execute_batch("INSERT INTO second VALUES (1); INSERT INTO third VALUES (1);")
                 .unwrap();
-            assert_eq!(schema::version(&opened.conn, &ladder).unwrap(), Version::Known(3));
+            assert_eq!(schema::version(&opened.conn, &ladder).unwrap(), Version::Known(ladder.len()));
             let backup = &rescue::backups(&path)[0];
             let kept = Connection::open(backup).unwrap();
             assert_eq!(schema::version(&kept, &ladder).unwrap(), Version::Known(from));

@@ -9,17 +9,17 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Scores, pack};
 use crate::chat::{
-    Conversation, ConversationHead, ConversationId, KEPT_DEEPEST, Role, Run, RunId, Span, Turn, TurnId,
-    TurnState,
+    Conversation, ConversationHead, ConversationId, KEPT_DEEPEST, Marks, Role, Run, RunId, Span, Turn,
+    TurnId, TurnState,
 };
 use crate::token::Vocabulary;
 
 const HEAD: &str =
-    "SELECT conversations.id, title, created_ms, updated_ms, coalesce(drafts.text, ''), settings, leaf
-     FROM conversations LEFT JOIN drafts ON drafts.conversation = conversations.id
-     WHERE deleted_by IS NULL";
+    "SELECT conversations.id, title, created_ms, updated_ms, coalesce(drafts.text, ''), pinned, archived, tags,
+        binned_ms, looked, settings, leaf, place
+     FROM conversations LEFT JOIN drafts ON drafts.conversation = conversations.id";
 
-/// All conversations, the one with the newest turn first, whatever the clock said.
+/// All conversations, those in the bin too, the one with the newest turn first, whatever the clock said.
 pub(super) fn list(conn: &Connection) -> rusqlite::Result<Vec<ConversationHead>> {
     conn.prepare_cached(&format!("{HEAD} ORDER BY touched DESC"))?.query_map([], head)?.collect()
 }
@@ -30,18 +30,29 @@ pub(super) fn conversation(
     id: ConversationId,
 ) -> rusqlite::Result<Option<(Conversation, Vec<Run>)>> {
     let moment = conn.unchecked_transaction()?;
-    let found = moment
-        .prepare_cached(&format!("{HEAD} AND conversations.id = ?1"))?
-        .query_row([id.0], |row| Ok((head(row)?, row.get::<_, Vec<u8>>(5)?, row.get::<_, Option<i64>>(6)?)))
+    match without_runs(&moment, id)? {
+        Some(conversation) => Ok(Some((conversation, runs(&moment, id)?))),
+        None => Ok(None),
+    }
+}
+
+/// A conversation that is not in the bin, with all its turns in order of creation.
+pub(super) fn without_runs(conn: &Connection, id: ConversationId) -> rusqlite::Result<Option<Conversation>> {
+    let found = conn
+        .prepare_cached(&format!("{HEAD} WHERE conversations.id = ?1 AND binned_ms IS NULL"))?
+        .query_row([id.0], |row| {
+            let place: Option<Vec<u8>> = row.get(12)?;
+            Ok(Conversation {
+                head: head(row)?,
+                settings: rmp_serde::from_slice(row.get_ref(10)?.as_blob()?).unwrap_or_default(),
+                leaf: row.get::<_, Option<i64>>(11)?.map(TurnId),
+                turns: Vec::new(),
+                place: place.and_then(|place| rmp_serde::from_slice(&place).ok()).unwrap_or_default(),
+            })
+        })
         .optional()?;
-    let Some((head, settings, leaf)) = found else { return Ok(None) };
-    let conversation = Conversation {
-        head,
-        settings: rmp_serde::from_slice(&settings).unwrap_or_default(),
-        leaf: leaf.map(TurnId),
-        turns: turns(&moment, id)?,
-    };
-    Ok(Some((conversation, runs(&moment, id)?)))
+    let Some(conversation) = found else { return Ok(None) };
+    Ok(Some(Conversation { turns: turns(conn, id)?, ..conversation }))
 }
 
 /// The last messages sent, newest first.
@@ -211,18 +222,29 @@ fn head(row: &Row) -> rusqlite::Result<ConversationHead> {
         created_ms: row.get(2)?,
         updated_ms: row.get(3)?,
         draft: row.get(4)?,
+        marks: Marks {
+            pinned: row.get(5)?,
+            archived: row.get(6)?,
+            tags: row.get_ref(7)?.as_str()?.split_whitespace().map(str::to_owned).collect(),
+        },
+        binned_ms: row.get(8)?,
+        looked: row.get(9)?,
     })
+}
+
+pub(super) fn role(number: i64) -> Role {
+    match number {
+        0 => Role::System,
+        1 => Role::User,
+        _ => Role::Assistant,
+    }
 }
 
 fn turn(row: &Row) -> rusqlite::Result<Turn> {
     Ok(Turn {
         id: TurnId(row.get(1)?),
         parent: row.get::<_, Option<i64>>(2)?.map(TurnId),
-        role: match row.get(3)? {
-            0 => Role::System,
-            1 => Role::User,
-            _ => Role::Assistant,
-        },
+        role: role(row.get(3)?),
         spans: Vec::new(),
         state: match row.get(4)? {
             0 => TurnState::Done,

@@ -5,6 +5,8 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::index;
+
 /// One step up: takes a database of version n (its index in the ladder) to n + 1.
 pub(super) type Migration = fn(&Connection) -> rusqlite::Result<()>;
 
@@ -12,6 +14,11 @@ pub(super) type Migration = fn(&Connection) -> rusqlite::Result<()>;
 pub(super) const LADDER: &[Migration] = &[
     |conn| conn.execute_batch(include_str!("schema_1.sql")),
     |conn| conn.execute_batch(include_str!("schema_2.sql")),
+    |conn| conn.execute_batch(include_str!("schema_3.sql")),
+    |conn| {
+        conn.execute_batch(include_str!("schema_4.sql"))?;
+        index::rebuild(conn)
+    },
 ];
 
 /// Marks a file as ours: "glbx". A database of another program is never touched.

@@ -1,81 +1,173 @@
-//! Full text over all turns: trigrams for words of three characters and more, a plain scan for shorter ones.
+//! Full text over all turns: trigrams for words of three characters and more, pairs of characters for shorter ones.
 //!
-//! Invariant: whatever is typed is searched for as it stands; nothing in a query is syntax.
+//! Invariant: the newest turns that hold all words are ranked, so many at most that a search takes no longer in a larger
+//! database.
 
-use rusqlite::{Connection, params_from_iter, types::Value};
+use std::ops::Range;
 
-use super::Hit;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use rusqlite::{Connection, Row, params_from_iter, types::Value};
+
+use super::{Hit, index, write};
 use crate::chat::{ConversationId, TurnId};
+use crate::fold::{Folded, fold};
+use crate::search::Query;
 
 /// Hits given at most.
 const MOST: usize = 50;
+/// Turns that are ranked at most, the newest ones.
+const RANKED: usize = 1000;
 /// Characters of context before and after the match.
 const BEFORE: usize = 40;
 const AFTER: usize = 120;
 
-/// The turns that hold every word of the query, best first; none for an empty query. Deleted turns and
-/// conversations are left out.
-pub(super) fn search(conn: &Connection, query: &str) -> rusqlite::Result<Vec<Hit>> {
-    let words: Vec<String> = query.replace('\0', " ").split_whitespace().map(str::to_owned).collect();
-    if words.is_empty() {
+/// The turns that hold every word of the query and fit its filters, best first; none for an empty query. What is
+/// deleted is left out.
+pub(super) fn search(conn: &Connection, typed: &str) -> rusqlite::Result<Vec<Hit>> {
+    let query = Query::read(&typed.replace('\0', " "));
+    if query.is_empty() {
         return Ok(Vec::new());
     }
-    let (sql, values) = statement(&words);
-    conn.prepare_cached(&sql)?
-        .query_map(params_from_iter(values), |row| {
-            let text = row.get_ref(3)?.as_str()?;
-            let (snippet, matched) = snippet(text, query.trim(), &words);
-            Ok(Hit {
-                conversation: ConversationId(row.get(0)?),
-                turn: TurnId(row.get(1)?),
-                title: row.get(2)?,
-                snippet,
-                matched,
-                created_ms: row.get(4)?,
-            })
-        })?
-        .collect()
+    let (sql, values) = statement(&query);
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        // The newest come first, so that of two that are as good the newer one stays before.
+        found.push((score(&fold(row.get_ref(1)?.as_str()?), &query), row.get::<_, i64>(0)?));
+    }
+    found.sort_by(|one, other| other.0.total_cmp(&one.0));
+    found.iter().take(MOST).map(|(_, seq)| hit(conn, *seq, &query)).collect()
 }
 
-/// The texts themselves are fetched only for the hits that are shown.
-fn statement(words: &[String]) -> (String, Vec<Value>) {
+/// The newest turns that hold the words, with their texts.
+fn statement(query: &Query) -> (String, Vec<Value>) {
     let (long, short): (Vec<&String>, Vec<&String>) =
-        words.iter().partition(|word| word.chars().count() >= 3);
+        query.words.iter().partition(|word| word.chars().count() >= 3);
     let mut values = Vec::new();
     let mut conditions = String::new();
-    let (table, seq, order) = if long.is_empty() {
-        ("texts", "texts.turn", "-texts.turn")
-    } else {
-        let phrases: Vec<String> =
-            long.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
-        values.push(Value::Text(phrases.join(" AND ")));
-        conditions.push_str(" AND search MATCH ?");
-        ("search", "search.rowid", "search.rank")
+    let mut condition = |sql: &str, value: Value| {
+        conditions.push_str(sql);
+        values.push(value);
     };
-    for word in short {
-        let escaped = word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        values.push(Value::Text(format!("%{escaped}%")));
-        conditions.push_str(" AND ");
-        conditions.push_str(table);
-        conditions.push_str(".text LIKE ? ESCAPE '\\'");
+    let phrases = long.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\"")));
+    let phrases = phrases.collect::<Vec<_>>().join(" AND ");
+    let grams = short.iter().map(|word| index::gram(word)).collect::<Vec<_>>().join(" AND ");
+    let table = match (phrases.is_empty(), grams.is_empty()) {
+        (false, true) => "search",
+        (false, false) => {
+            condition(
+                " AND search.rowid IN (SELECT rowid FROM short WHERE short MATCH ?)",
+                Value::Text(grams),
+            );
+            "search"
+        }
+        (true, false) => {
+            condition(" AND short MATCH ?", Value::Text(grams));
+            "short"
+        }
+        (true, true) => "texts",
+    };
+    let seq = if table == "texts" { "texts.turn".to_owned() } else { format!("{table}.rowid") };
+    if !phrases.is_empty() {
+        condition(" AND search MATCH ?", Value::Text(phrases));
     }
+    filters(query, &mut condition);
     let sql = format!(
-        "SELECT turns.conversation, turns.id, conversations.title, texts.text, turns.created_ms
-         FROM (SELECT {seq} AS seq, {order} AS place FROM {table}
+        "SELECT hits.seq, texts.text
+         FROM (SELECT {seq} AS seq FROM {table}
                JOIN turns ON turns.seq = {seq} AND turns.deleted = 0
-               JOIN conversations ON conversations.id = turns.conversation AND deleted_by IS NULL
-               WHERE 1 {conditions} ORDER BY 2 LIMIT {MOST}) AS hits
-         JOIN texts ON texts.turn = hits.seq
-         JOIN turns ON turns.seq = hits.seq
-         JOIN conversations ON conversations.id = turns.conversation
-         ORDER BY hits.place"
+               JOIN conversations ON conversations.id = turns.conversation AND binned_ms IS NULL
+               WHERE 1 {conditions} ORDER BY {seq} DESC LIMIT {RANKED}) AS hits
+         JOIN texts ON texts.turn = hits.seq ORDER BY hits.seq DESC"
     );
     (sql, values)
 }
 
-/// The text around the whole query, or else its first word, on one line; and where the match is in it.
-fn snippet(text: &str, query: &str, words: &[String]) -> (String, std::ops::Range<usize>) {
-    let found = find(text, query).or_else(|| words.iter().find_map(|word| find(text, word))).unwrap_or(0..0);
+fn filters(query: &Query, condition: &mut impl FnMut(&str, Value)) {
+    if let Some(role) = query.role {
+        condition(" AND turns.role = ?", Value::Integer(write::role_number(role)));
+    }
+    for model in &query.models {
+        condition(" AND instr(lower(turns.model), ?) > 0", Value::Text(model.clone()));
+    }
+    for tag in &query.tags {
+        condition(" AND instr(conversations.tags, ?) > 0", Value::Text(format!(" {tag} ")));
+    }
+    if let Some(ms) = query.after.and_then(begins_ms) {
+        condition(" AND turns.created_ms >= ?", Value::Integer(ms));
+    }
+    if let Some(ms) = query.before.and_then(begins_ms) {
+        condition(" AND turns.created_ms < ?", Value::Integer(ms));
+    }
+}
+
+/// When a day begins where the user is, milliseconds since 1970.
+fn begins_ms(day: Date) -> Option<i64> {
+    Some(day.to_zoned_datetime(TimeZone::system()).ok()?.timestamp().as_millisecond())
+}
+
+/// How well a folded text answers: the words as one stretch, as whole words, at the beginning of words, often, and not
+/// lost in a long text.
+fn score(folded: &str, query: &Query) -> f64 {
+    let whole = if query.words.len() > 1 && folded.contains(&query.phrase) { 4.0 } else { 0.0 };
+    let words: f64 = query.words.iter().map(|word| word_score(folded, word)).sum();
+    whole + words - (folded.len() as f64 + 64.0).log2() / 8.0
+}
+
+fn word_score(folded: &str, word: &str) -> f64 {
+    /// Occurrences looked at; more say nothing more.
+    const SEEN: usize = 5;
+    let mut best = 0.0;
+    let mut count = 0.0;
+    for (at, _) in folded.match_indices(word).take(SEEN) {
+        let begins = !folded[..at].chars().next_back().is_some_and(char::is_alphanumeric);
+        let ends = !folded[at + word.len()..].chars().next().is_some_and(char::is_alphanumeric);
+        best = f64::max(best, 1.0 + f64::from(u8::from(begins)) + f64::from(u8::from(begins && ends)));
+        count += 0.1;
+    }
+    best + count
+}
+
+fn hit(conn: &Connection, seq: i64, query: &Query) -> rusqlite::Result<Hit> {
+    let read = |row: &Row| {
+        let text = row.get_ref(3)?.as_str()?;
+        let found = place(text, query);
+        let (snippet, matched) = snippet(text, &found);
+        Ok(Hit {
+            conversation: ConversationId(row.get(0)?),
+            turn: TurnId(row.get(1)?),
+            title: row.get(2)?,
+            role: super::read::role(row.get(5)?),
+            snippet,
+            matched,
+            at: found.start,
+            created_ms: row.get(4)?,
+        })
+    };
+    conn.prepare_cached(
+        "SELECT conversations.id, turns.id, conversations.title, texts.text, turns.created_ms, turns.role
+         FROM texts JOIN turns ON turns.seq = texts.turn
+         JOIN conversations ON conversations.id = turns.conversation WHERE texts.turn = ?1",
+    )?
+    .query_row([seq], read)
+}
+
+/// Where the whole query stands in a text, or else the first of its words that begins one.
+fn place(text: &str, query: &Query) -> Range<usize> {
+    let folded = Folded::new(text);
+    let first = |wanted: &str| {
+        let begins = |range: &Range<usize>| {
+            !text[..range.start].chars().next_back().is_some_and(char::is_alphanumeric)
+        };
+        folded.find(wanted).find(begins).or_else(|| folded.find(wanted).next())
+    };
+    first(&query.phrase).or_else(|| query.words.iter().find_map(|word| first(word))).unwrap_or(0..0)
+}
+
+/// The text around a match, on one line; and where the match is in it.
+fn snippet(text: &str, found: &Range<usize>) -> (String, Range<usize>) {
     let start = text[..found.start].char_indices().rev().nth(BEFORE - 1).map_or(0, |(at, _)| at);
     let end = text[found.end..].char_indices().nth(AFTER).map_or(text.len(), |(at, _)| found.end + at);
     let lead = if start > 0 { "…" } else { "" };
@@ -86,25 +178,12 @@ fn snippet(text: &str, query: &str, words: &[String]) -> (String, std::ops::Rang
     (format!("{lead}{line}{tail}"), shift(found.start)..shift(found.end))
 }
 
-/// Byte range of the first place where `needle` stands in `text`, whatever the case.
-fn find(text: &str, needle: &str) -> Option<std::ops::Range<usize>> {
-    let fold = |c: char| c.to_lowercase().next().unwrap_or(c);
-    let wanted: Vec<char> = needle.chars().map(fold).collect();
-    let first = *wanted.first()?;
-    text.char_indices().filter(|&(_, c)| fold(c) == first).find_map(|(start, _)| {
-        let mut rest = text[start..].char_indices();
-        let matches = wanted.iter().all(|&w| rest.next().is_some_and(|(_, c)| fold(c) == w));
-        matches.then(|| start..rest.next().map_or(text.len(), |(at, _)| start + at))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn check(text: &str, query: &str, snippet_is: &str, marked: &str) {
-        let words: Vec<String> = query.split_whitespace().map(str::to_owned).collect();
-        let (snippet, matched) = snippet(text, query, &words);
+        let (snippet, matched) = snippet(text, &place(text, &Query::read(query)));
         assert_eq!((snippet.as_str(), &snippet[matched]), (snippet_is, marked));
     }
 
@@ -115,11 +194,20 @@ mod tests {
         check("Ünder", "üNd", "Ünder", "Ünd");
         check("b a", "a b", "b a", "a");
         check("nothing", "absent", "nothing", "");
+        check("undone, done", "done", "undone, done", "done");
     }
 
     #[test]
     fn a_long_text_is_cut_on_both_sides() {
         let text = format!("{}needle{}", "ä".repeat(500), "ö".repeat(500));
         check(&text, "needle", &format!("…{}needle{}…", "ä".repeat(40), "ö".repeat(120)), "needle");
+    }
+
+    #[test]
+    fn whole_words_and_whole_queries_come_first() {
+        let mut texts = ["undone undone", "all is done", "is all done", "doneness of all it is"];
+        let query = Query::read("all is done");
+        texts.sort_by(|one, other| score(other, &query).total_cmp(&score(one, &query)));
+        assert_eq!(texts, ["all is done", "is all done", "doneness of all it is", "undone undone"]);
     }
 }

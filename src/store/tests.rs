@@ -11,8 +11,8 @@ use rusqlite::Connection;
 use super::schema::{LADDER, Migration};
 use super::{Command, Event, Hit, Store, open, rescue};
 use crate::chat::{
-    ChatSettings, Conversation, ConversationHead, ConversationId, Intervention, Role, Run, RunId, Span,
-    Steering, StopReason, Timings, Turn, TurnId, TurnState, Usage,
+    ChatSettings, Conversation, ConversationHead, ConversationId, Intervention, Marks, Place, Role, Run,
+    RunId, Span, Steering, StopReason, Timings, Turn, TurnId, TurnState, Usage,
 };
 use crate::sampling::{LogitBias, Sampling, SamplingOverrides};
 use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
@@ -92,7 +92,16 @@ impl Bench {
 
     fn titles(&self) -> Vec<String> {
         match self.ask(Command::List) {
-            Event::Listed(heads) => heads.into_iter().map(|head| head.title).collect(),
+            Event::Listed(heads) => {
+                heads.into_iter().filter(|head| head.binned_ms.is_none()).map(|head| head.title).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn head(&self, id: i64) -> ConversationHead {
+        match self.ask(Command::List) {
+            Event::Listed(heads) => heads.into_iter().find(|head| head.id.0 == id).expect("it is listed"),
             other => panic!("{other:?}"),
         }
     }
@@ -151,11 +160,10 @@ fn token(text: &str) -> Step {
 fn named(id: i64, title: &str) -> Command {
     Command::PutConversation {
         head: ConversationHead {
-            id: ConversationId(id),
             title: title.to_owned(),
             created_ms: 1000,
             updated_ms: 1000,
-            draft: String::new(),
+            ..ConversationHead::new(ConversationId(id))
         },
         settings: ChatSettings::default(),
         leaf: None,
@@ -217,6 +225,7 @@ fn a_whole_conversation_comes_back_with_its_runs() {
             created_ms: 5,
             updated_ms: 2000,
             draft: "more".to_owned(),
+            ..ConversationHead::new(ConversationId(1))
         },
         settings: ChatSettings {
             system: Some(String::new()),
@@ -228,6 +237,7 @@ fn a_whole_conversation_comes_back_with_its_runs() {
         },
         leaf: Some(TurnId(3)),
         turns: vec![user(1, "hello"), reply, branch],
+        place: Place::default(),
     };
     let runs = [run(9), Run { prefix: Some((RunId(9), 4)), ..run(10) }];
     bench.store.send(Command::PutConversation {
@@ -387,7 +397,83 @@ fn search_finds_what_is_typed_in_any_script() {
         assert_eq!(found, expected, "{query:?}");
     }
     let hit = &bench.search("东京")[0];
-    assert_eq!((&hit.snippet[hit.matched.clone()], hit.created_ms), ("东京", 1000));
+    assert_eq!((&hit.snippet[hit.matched.clone()], hit.created_ms, hit.at), ("东京", 1000, 6));
+}
+
+#[test]
+fn search_folds_case_and_accents_of_short_words_too() {
+    let bench = Bench::new(Store::in_memory);
+    for (id, text) in [
+        (1, "Да, конечно. Ёлка!"),
+        (2, "un cafe\u{301} noir"),
+        (3, "CAFÉ CRÈME"),
+        (4, "ΟΔΥΣΣΕΥΣ και Ὀδυσσεύς"),
+        (5, "ភាសា\u{200b}ខ្មែរ"),
+        (6, "แม่น้ำในไทย"),
+        (7, "猫がいる"),
+        (8, "Straße und Öl"),
+    ] {
+        bench.put(1, user(id, text));
+    }
+    for (query, expected) in [
+        ("да", vec![1]),
+        ("ДА", vec![1]),
+        ("елка", vec![1]),
+        ("café", vec![3, 2]),
+        ("cafe\u{301}", vec![3, 2]),
+        ("ca", vec![3, 2]),
+        ("οδυσσευς", vec![4]),
+        ("ភាសាខ្មែរ", vec![5]),
+        ("น้ำ", vec![6]),
+        ("ไท", vec![6]),
+        ("猫", vec![7]),
+        ("がい", vec![7]),
+        ("STRASSE", vec![8]),
+        ("öl", vec![8]),
+        ("ol un", vec![8]),
+        ("猫 いる", vec![7]),
+        ("zz", vec![]),
+    ] {
+        let found: Vec<i64> = bench.search(query).iter().map(|hit| hit.turn.0).collect();
+        assert_eq!(found, expected, "{query:?}");
+    }
+    let hit = &bench.search("café")[1];
+    assert_eq!(&hit.snippet[hit.matched.clone()], "cafe\u{301}");
+}
+
+#[test]
+fn search_takes_filters() {
+    let bench = Bench::new(Store::in_memory);
+    let day = 24 * 60 * 60 * 1000;
+    for (chat, id, role, model, ms) in [
+        (1, 1, Role::User, None, 0),
+        (1, 2, Role::Assistant, Some("SmolLM2-135M"), 10 * day),
+        (2, 3, Role::User, None, 400 * day),
+        (2, 4, Role::Assistant, Some("gemma-3"), 500 * day),
+    ] {
+        let turn = Turn { role, model: model.map(str::to_owned), created_ms: ms, ..user(id, "same words") };
+        bench.put(chat, turn);
+    }
+    bench.store.send(Command::PutMarks(
+        ConversationId(2),
+        Marks { tags: Marks::tags_in("work late"), ..Marks::default() },
+    ));
+    for (query, expected) in [
+        ("words", vec![4, 3, 2, 1]),
+        ("words role:user", vec![3, 1]),
+        ("role:assistant same", vec![4, 2]),
+        ("words model:smol", vec![2]),
+        ("tag:work", vec![4, 3]),
+        ("tag:wor", vec![]),
+        ("words tag:late role:user", vec![3]),
+        ("words after:1971", vec![4, 3]),
+        ("words after:1970-01-05 before:1971-01", vec![2]),
+        ("wo before:1970-01-05", vec![1]),
+        ("words after:never", vec![]),
+    ] {
+        let found: Vec<i64> = bench.search(query).iter().map(|hit| hit.turn.0).collect();
+        assert_eq!(found, expected, "{query:?}");
+    }
 }
 
 #[test]
@@ -463,7 +549,7 @@ fn drafts_history_and_vocabularies_are_kept() {
 }
 
 #[test]
-fn a_deleted_conversation_can_be_taken_back_until_the_end() {
+fn a_deleted_conversation_can_be_taken_back_for_thirty_days() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
     let bench = Bench::open(&path);
@@ -486,6 +572,20 @@ fn a_deleted_conversation_can_be_taken_back_until_the_end() {
     bench.store.send(Command::DeleteConversation(ConversationId(1), true));
     bench.close();
 
+    let days_ago = |days: i64| {
+        let other = Connection::open(&path).unwrap();
+        let then = rescue::now_ms() - days * 24 * 60 * 60 * 1000;
+        other.execute("UPDATE conversations SET binned_ms = ?1 WHERE id = 1", [then]).unwrap();
+    };
+    days_ago(super::BIN_DAYS - 1);
+    let bench = Bench::open(&path);
+    assert!(bench.head(1).binned_ms.is_some() && bench.conversation(1).is_none());
+    bench.store.send(Command::DeleteConversation(ConversationId(1), false));
+    assert_eq!((bench.titles().len(), bench.search("one").len()), (2, 1));
+    bench.store.send(Command::DeleteConversation(ConversationId(1), true));
+    bench.close();
+
+    days_ago(super::BIN_DAYS + 1);
     let bench = Bench::open(&path);
     bench.store.send(Command::DeleteConversation(ConversationId(1), false));
     assert_eq!(bench.titles(), ["two"]);
@@ -493,6 +593,55 @@ fn a_deleted_conversation_can_be_taken_back_until_the_end() {
     runs.sort_by_key(|run| run.id);
     assert_eq!(runs.len(), 2, "a run that another builds on stays");
     bench.close();
+}
+
+#[test]
+fn a_copy_is_a_chat_of_its_own_that_outlives_the_first() {
+    let bench = Bench::new(Store::in_memory);
+    bench.store.send(named(1, "one"));
+    bench.put(1, user(1, "hello"));
+    let reply = Span::Generated { run: RunId(9), steps: vec![token("wor"), token("ld")] };
+    bench.put(
+        1,
+        Turn { parent: Some(TurnId(1)), spans: vec![reply], state: TurnState::Done, ..streaming(2, 9) },
+    );
+    let kept = vec![Span::Kept { turn: TurnId(2), steps: 1 }, Span::Written { text: "m".into() }];
+    bench.put(1, Turn { parent: Some(TurnId(1)), spans: kept, state: TurnState::Done, ..streaming(3, 9) });
+    bench.store.send(Command::PutRun(Box::new(run(9))));
+    bench.store.send(Command::DuplicateConversation(ConversationId(1), ConversationId(2), "copy".into()));
+    let (first, _) = bench.conversation(1).unwrap();
+    bench.store.send(Command::PurgeConversation(ConversationId(1)));
+    assert!(bench.conversation(1).is_none());
+    let (copy, runs) = bench.conversation(2).unwrap();
+    assert_eq!((copy.head.title.as_str(), runs.len()), ("copy", 1));
+    let texts = |chat: &Conversation| chat.turns.iter().map(|turn| chat.bytes(turn)).collect::<Vec<_>>();
+    assert_eq!(texts(&copy), [b"hello".to_vec(), b"world".to_vec(), b"worm".to_vec()]);
+    assert_eq!(texts(&copy), texts(&first));
+    assert!(copy.turns.iter().all(|turn| first.turn(turn.id).is_none()));
+    assert_eq!(bench.search("worm").len(), 1);
+}
+
+#[test]
+fn marks_and_the_place_are_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let bench = Bench::open(&path);
+    for id in 1..4 {
+        bench.store.send(named(id, &format!("c{id}")));
+    }
+    let marks = Marks { pinned: true, archived: true, tags: Marks::tags_in("#Work  ideas,work") };
+    assert_eq!(marks.tags, ["ideas", "work"]);
+    let place = Place { top: Some((TurnId(4), 17)), station: Some("why".into()) };
+    bench.store.send(Command::PutMarks(ConversationId(1), marks.clone()));
+    bench.store.send(Command::PutPlace(ConversationId(3), Place::default()));
+    bench.store.send(Command::PutPlace(ConversationId(1), place.clone()));
+    bench.store.send(named(1, "renamed"));
+    bench.close();
+    let bench = Bench::open(&path);
+    assert_eq!((bench.head(1).marks, bench.head(2).marks), (marks, Marks::default()));
+    assert_eq!(bench.conversation(1).unwrap().0.place, place);
+    let looked = [1, 2, 3].map(|id| bench.head(id).looked);
+    assert!(looked[0] > looked[2] && looked[2] > looked[1], "{looked:?}");
 }
 
 #[test]
@@ -697,10 +846,11 @@ fn a_token_costs_little_on_disk() {
 #[test]
 fn a_migration_killed_midway_leaves_the_old_version_and_a_backup() {
     const CHILD: &str = "GLASSBOX_MIGRATE";
-    let ladder: [Migration; 3] = [LADDER[0], LADDER[1], |conn| {
+    let killed: Migration = |conn| {
         conn.execute_batch("CREATE TABLE half (x INTEGER); DROP TABLE history;")?;
         std::process::abort();
-    }];
+    };
+    let ladder = [LADDER, &[killed]].concat();
     if let Some(path) = std::env::var_os(CHILD) {
         let _ = open::file(Path::new(&path), None, &ladder);
         return;
@@ -733,11 +883,10 @@ fn scores_of_typed_text_are_there_after_a_restart() {
     };
     let bench = Bench::open(&path);
     let head = ConversationHead {
-        id: ConversationId(1),
         title: "t".into(),
         created_ms: 1,
         updated_ms: 1,
-        draft: String::new(),
+        ..ConversationHead::new(ConversationId(1))
     };
     bench.store.send(Command::PutConversation { head, settings: ChatSettings::default(), leaf: None });
     for kept in [scores(5, "a", 7), scores(-1, "a", 2), scores(5, "b", 7), scores(5, "a", 9)] {

@@ -5,9 +5,10 @@
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
-use super::{Command, Scores, pack, read};
+use super::{BIN_DAYS, Command, Scores, index, pack, random_id, read, rescue};
 use crate::chat::{
-    ChatSettings, ConversationHead, ConversationId, Role, Run, Span, Turn, TurnId, TurnState, whole_text,
+    ChatSettings, ConversationHead, ConversationId, Marks, Place, Role, Run, Span, Turn, TurnId, TurnState,
+    whole_text,
 };
 use crate::reasoning::answer_of;
 use crate::token::{Step, Vocabulary};
@@ -114,7 +115,11 @@ fn apply(conn: &Connection, instance: i64, command: &Command) -> Result<(), Writ
         Command::FinishTurn(turn, state, note) => finish_turn(conn, instance, *turn, *state, note.as_deref()),
         Command::PutRun(run) => put_run(conn, run),
         Command::SetDeleted(turn, deleted) => set_deleted(conn, *turn, *deleted),
-        Command::DeleteConversation(id, deleted) => delete_conversation(conn, instance, *id, *deleted),
+        Command::DeleteConversation(id, deleted) => delete_conversation(conn, *id, *deleted),
+        Command::PurgeConversation(id) => Ok(purge(conn, id.0)?),
+        Command::DuplicateConversation(from, to, title) => duplicate(conn, instance, *from, *to, title),
+        Command::PutMarks(id, marks) => put_marks(conn, *id, marks),
+        Command::PutPlace(id, place) => put_place(conn, *id, place),
         Command::PutDraft(conversation, text) => put_draft(conn, *conversation, text),
         Command::PutHistory(text) => put_history(conn, text),
         Command::PutVocabulary(vocabulary) => put_vocabulary(conn, vocabulary),
@@ -159,11 +164,10 @@ fn ensure_conversation(conn: &Connection, id: ConversationId, created_ms: i64) -
         return Ok(());
     }
     let head = ConversationHead {
-        id,
         title: String::new(),
         created_ms,
         updated_ms: created_ms,
-        draft: String::new(),
+        ..ConversationHead::new(id)
     };
     put_conversation(conn, &head, &ChatSettings::default(), None)
 }
@@ -212,7 +216,7 @@ fn put_turn(
     for (number, span) in (0_i64..).zip(&turn.spans) {
         put_span(conn, seq, number, span)?;
     }
-    index(conn, seq, turn.state)
+    make_searchable(conn, seq, turn.state)
 }
 
 fn put_span(conn: &Connection, seq: i64, number: i64, span: &Span) -> Result<(), WriteError> {
@@ -267,7 +271,7 @@ fn finish_turn(
     let seq = seq_of(conn, turn)?.ok_or(WriteError::NoTurn(turn.0))?;
     conn.prepare_cached("UPDATE turns SET state = ?2, note = ?3, writer = ?4 WHERE seq = ?1")?
         .execute(params![seq, state_number(state), note, writer(state, instance)])?;
-    index(conn, seq, state)
+    make_searchable(conn, seq, state)
 }
 
 /// Marks as interrupted what was being written by instances that are gone, and makes it searchable.
@@ -282,14 +286,14 @@ pub(super) fn interrupt(conn: &Connection, alive: &[i64]) -> Result<usize, Write
             continue;
         }
         conn.execute("UPDATE turns SET state = 2, writer = NULL WHERE seq = ?1", [seq])?;
-        index(conn, seq, TurnState::Interrupted)?;
+        make_searchable(conn, seq, TurnState::Interrupted)?;
         count += 1;
     }
     Ok(count)
 }
 
 /// A growing reply enters the index once, at its end: indexing it again twice a second would take time quadratic in its length.
-fn index(conn: &Connection, seq: i64, state: TurnState) -> Result<(), WriteError> {
+fn make_searchable(conn: &Connection, seq: i64, state: TurnState) -> Result<(), WriteError> {
     if state == TurnState::Streaming {
         return Ok(());
     }
@@ -298,12 +302,7 @@ fn index(conn: &Connection, seq: i64, state: TurnState) -> Result<(), WriteError
         conn.prepare_cached("SELECT role FROM turns WHERE seq = ?1")?.query_row([seq], |row| row.get(0))?;
     // What was thought before a reply is not looked through.
     let text = if role == ASSISTANT { answer_of(&text).into_owned() } else { text };
-    conn.prepare_cached(
-        "INSERT INTO texts (turn, text) VALUES (?1, ?2)
-         ON CONFLICT (turn) DO UPDATE SET text = ?2 WHERE text <> ?2",
-    )?
-    .execute(params![seq, text])?;
-    Ok(())
+    Ok(index::put(conn, seq, &text)?)
 }
 
 fn put_run(conn: &Connection, run: &Run) -> Result<(), WriteError> {
@@ -327,44 +326,73 @@ fn set_deleted(conn: &Connection, turn: TurnId, deleted: bool) -> Result<(), Wri
     Ok(())
 }
 
-fn delete_conversation(
-    conn: &Connection,
-    instance: i64,
-    id: ConversationId,
-    deleted: bool,
-) -> Result<(), WriteError> {
-    conn.prepare_cached("UPDATE conversations SET deleted_by = ?2 WHERE id = ?1")?
-        .execute(params![id.0, deleted.then_some(instance)])?;
+fn delete_conversation(conn: &Connection, id: ConversationId, deleted: bool) -> Result<(), WriteError> {
+    conn.prepare_cached("UPDATE conversations SET binned_ms = ?2 WHERE id = ?1")?
+        .execute(params![id.0, deleted.then(rescue::now_ms)])?;
     Ok(())
 }
 
-/// Removes for good what an instance deleted; called when it ends, or by the next one if it could not.
-pub(super) fn purge(conn: &Connection, deleted_by: i64) -> rusqlite::Result<()> {
-    let gone: Vec<i64> = conn
-        .prepare("SELECT id FROM conversations WHERE deleted_by = ?1")?
-        .query_map([deleted_by], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    for conversation in gone {
-        conn.execute_batch(
-            "CREATE TEMP TABLE IF NOT EXISTS gone (run INTEGER PRIMARY KEY); DELETE FROM gone;",
-        )?;
-        conn.execute(
-            "INSERT OR IGNORE INTO gone SELECT spans.run FROM turns JOIN spans ON spans.turn = turns.seq
-             WHERE turns.conversation = ?1 AND spans.run IS NOT NULL",
-            [conversation],
-        )?;
-        conn.execute("DELETE FROM conversations WHERE id = ?1", [conversation])?;
-        conn.execute("DELETE FROM drafts WHERE conversation = ?1", [conversation])?;
-        conn.execute(
-            "WITH RECURSIVE needed (run) AS (
-                SELECT prefix_run FROM runs WHERE prefix_run IS NOT NULL AND id NOT IN (SELECT run FROM gone)
-                UNION SELECT runs.prefix_run FROM runs JOIN needed ON runs.id = needed.run
-                WHERE runs.prefix_run IS NOT NULL)
-             DELETE FROM runs WHERE id IN (SELECT run FROM gone) AND id NOT IN (SELECT run FROM needed)
-                AND id NOT IN (SELECT run FROM spans WHERE run IS NOT NULL)",
-            [],
-        )?;
+fn put_marks(conn: &Connection, id: ConversationId, marks: &Marks) -> Result<(), WriteError> {
+    let tags = marks.tags.iter().fold(String::from(" "), |line, tag| line + tag + " ");
+    conn.prepare_cached("UPDATE conversations SET pinned = ?2, archived = ?3, tags = ?4 WHERE id = ?1")?
+        .execute(params![id.0, marks.pinned, marks.archived, tags])?;
+    Ok(())
+}
+
+fn put_place(conn: &Connection, id: ConversationId, place: &Place) -> Result<(), WriteError> {
+    conn.prepare_cached(
+        "UPDATE conversations SET place = ?2, looked = (SELECT max(looked) + 1 FROM conversations) WHERE id = ?1",
+    )?
+    .execute(params![id.0, rmp_serde::to_vec_named(place)?])?;
+    Ok(())
+}
+
+/// The copy's replies name the runs of the first: one that is named stays when the first is removed.
+fn duplicate(
+    conn: &Connection,
+    instance: i64,
+    from: ConversationId,
+    to: ConversationId,
+    title: &str,
+) -> Result<(), WriteError> {
+    let Some(conversation) = read::without_runs(conn, from)? else { return Ok(()) };
+    let copy = conversation.duplicate(to, || TurnId(random_id()));
+    let head = ConversationHead { title: title.to_owned(), ..copy.head };
+    put_conversation(conn, &head, &copy.settings, copy.leaf)?;
+    for turn in &copy.turns {
+        put_turn(conn, instance, to, turn)?;
     }
+    put_marks(conn, to, &Marks { pinned: false, ..head.marks })
+}
+
+/// Removes for good what has been in the bin for [`BIN_DAYS`].
+pub(super) fn empty_bin(conn: &Connection, now_ms: i64) -> rusqlite::Result<()> {
+    let over: Vec<i64> = conn
+        .prepare("SELECT id FROM conversations WHERE binned_ms < ?1")?
+        .query_map([now_ms - BIN_DAYS * 24 * 60 * 60 * 1000], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    over.into_iter().try_for_each(|conversation| purge(conn, conversation))
+}
+
+/// Removes a conversation for good, with the runs that nothing else names.
+fn purge(conn: &Connection, conversation: i64) -> rusqlite::Result<()> {
+    conn.execute_batch("CREATE TEMP TABLE IF NOT EXISTS gone (run INTEGER PRIMARY KEY); DELETE FROM gone;")?;
+    conn.execute(
+        "INSERT OR IGNORE INTO gone SELECT spans.run FROM turns JOIN spans ON spans.turn = turns.seq
+         WHERE turns.conversation = ?1 AND spans.run IS NOT NULL",
+        [conversation],
+    )?;
+    conn.execute("DELETE FROM conversations WHERE id = ?1", [conversation])?;
+    conn.execute("DELETE FROM drafts WHERE conversation = ?1", [conversation])?;
+    conn.execute(
+        "WITH RECURSIVE needed (run) AS (
+            SELECT prefix_run FROM runs WHERE prefix_run IS NOT NULL AND id NOT IN (SELECT run FROM gone)
+            UNION SELECT runs.prefix_run FROM runs JOIN needed ON runs.id = needed.run
+            WHERE runs.prefix_run IS NOT NULL)
+         DELETE FROM runs WHERE id IN (SELECT run FROM gone) AND id NOT IN (SELECT run FROM needed)
+            AND id NOT IN (SELECT run FROM spans WHERE run IS NOT NULL)",
+        [],
+    )?;
     Ok(())
 }
 
@@ -430,7 +458,7 @@ fn writer(state: TurnState, instance: i64) -> Option<i64> {
     (state == TurnState::Streaming).then_some(instance)
 }
 
-fn role_number(role: Role) -> i64 {
+pub(super) fn role_number(role: Role) -> i64 {
     match role {
         Role::System => 0,
         Role::User => 1,

@@ -227,7 +227,6 @@ impl Writer {
 
 fn end_cleanly(conn: &mut Connection, instance: i64) -> rusqlite::Result<()> {
     let transaction = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    write::purge(&transaction, instance)?;
     transaction.execute("DELETE FROM instances WHERE id = ?1", [instance])?;
     transaction.commit()
 }

@@ -6,7 +6,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{App, Area, Focus, LineEdit, Now};
+use crate::app::{App, Area, ChatList, Focus, LineEdit, Now};
 use crate::chat::{ConversationHead, ConversationId};
 use crate::theme::{Role, Theme};
 use crate::ui::text;
@@ -28,12 +28,15 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer, now: Now) ->
     if area.width <= INDENT || area.height == 0 {
         return Vec::new();
     }
-    if app.talk.chats.heads.is_empty() {
-        text::put(buf, area.x + 1, area.y, "no chats yet", area.width - 1, theme.style(Role::Muted));
+    let area = filter(app, theme, area, buf);
+    let heads = app.talk.chats.rows();
+    if heads.is_empty() {
+        let none = nothing(app);
+        text::put(buf, area.x + 1, area.y, none, area.width - 1, theme.style(Role::Muted));
         return Vec::new();
     }
-    let here = here(app);
-    let rows = rows(&app.talk.chats.heads, now);
+    let here = here(app, &heads);
+    let rows = rows(&heads, grouping(app), now);
     let mut shown = Vec::new();
     let top = top(&rows, here, usize::from(area.height));
     for (y, row) in (area.y..area.bottom()).zip(rows.iter().skip(top)) {
@@ -52,21 +55,64 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer, now: Now) ->
     shown
 }
 
-/// Where `›` stands: at the cursor while the list has the focus, otherwise at the open chat.
-fn here(app: &App) -> Option<usize> {
-    match app.focus {
-        Focus::Chats => Some(app.talk.chats.selected.min(app.talk.chats.heads.len().saturating_sub(1))),
-        _ => app.talk.chats.heads.iter().position(|head| head.id == app.talk.chat.head.id),
+/// The line that narrows the list, while there is one; gives what is left below.
+fn filter(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) -> Rect {
+    let Some(typed) = &app.talk.chats.filter else { return area };
+    text::put(buf, area.x + 1, area.y, "/", 1, theme.style(Role::Strong));
+    let line = Rect { x: area.x + INDENT, width: area.width - INDENT, height: 1, ..area };
+    let _ = input(theme, typed, line, buf); // the cell itself marks the cursor
+    let above = area.height.min(2);
+    Rect { y: area.y + above, height: area.height - above, ..area }
+}
+
+fn nothing(app: &App) -> &'static str {
+    match app.talk.chats.list {
+        _ if app.talk.chats.filter.as_ref().is_some_and(|typed| !typed.text.is_empty()) => {
+            "none is called so"
+        }
+        ChatList::Chats => "no chats yet",
+        ChatList::Archive => "nothing archived",
+        ChatList::Bin => "the bin is empty",
     }
 }
 
-fn rows(heads: &[ConversationHead], now: Now) -> Vec<Row<'_>> {
+/// Where `›` stands: at the cursor while the list has the focus, otherwise at the open chat.
+fn here(app: &App, heads: &[&ConversationHead]) -> Option<usize> {
+    match app.focus {
+        Focus::Chats => Some(app.talk.chats.selected.min(heads.len().saturating_sub(1))),
+        _ => heads.iter().position(|head| head.id == app.talk.chat.head.id),
+    }
+}
+
+/// What the rows are grouped by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Grouping {
+    /// The pinned ones, then by the day of the last message.
+    Day,
+    /// By the day of the deletion.
+    Deletion,
+    /// Not at all: a filter has put the best first.
+    None,
+}
+
+fn grouping(app: &App) -> Grouping {
+    match &app.talk.chats.filter {
+        Some(typed) if !typed.text.trim().is_empty() => Grouping::None,
+        _ if app.talk.chats.list == ChatList::Bin => Grouping::Deletion,
+        _ => Grouping::Day,
+    }
+}
+
+fn rows<'a>(heads: &[&'a ConversationHead], grouping: Grouping, now: Now) -> Vec<Row<'a>> {
     let day = |ms: i64| (ms + i64::from(now.offset_minutes) * 60_000).div_euclid(DAY_MS);
     let today = day(now.wall_ms);
     let mut rows = Vec::with_capacity(heads.len() + 5);
     let mut group = "";
     for (index, head) in heads.iter().enumerate() {
-        let name = match today - day(head.updated_ms) {
+        let ms = head.binned_ms.filter(|_| grouping == Grouping::Deletion).unwrap_or(head.updated_ms);
+        let name = match today - day(ms) {
+            _ if grouping == Grouping::None => "",
+            _ if grouping == Grouping::Day && head.marks.pinned => "Pinned",
             ..=0 => "Today",
             1 => "Yesterday",
             _ => "Older",
@@ -97,8 +143,8 @@ fn chat(app: &App, theme: &Theme, head: &ConversationHead, here: bool, line: Rec
     if here {
         text::put(buf, line.x + 1, line.y, theme.symbols.here, 1, theme.style(Role::Strong));
     }
-    let renamed = app.talk.chats.rename.as_ref().filter(|(id, _)| *id == head.id);
-    if let Some((_, edit)) = renamed {
+    let typed = app.talk.chats.rename.as_ref().or(app.talk.chats.tagging.as_ref());
+    if let Some((_, edit)) = typed.filter(|(id, _)| *id == head.id) {
         let _ = input(theme, edit, Rect::new(x, line.y, room, 1), buf); // the cell itself marks the cursor
         return;
     }
@@ -111,13 +157,27 @@ fn chat(app: &App, theme: &Theme, head: &ConversationHead, here: bool, line: Rec
     let title_room = room.saturating_sub(if mark.is_some() { 3 } else { 1 });
     let title = if head.title.is_empty() { "new chat" } else { &head.title };
     let title = text::fit(title, usize::from(title_room), theme.symbols.ascii);
-    text::put(buf, x, line.y, &title, title_room, style);
+    let taken = text::put(buf, x, line.y, &title, title_room, style);
+    let beside = notes(app, head);
+    if !beside.is_empty() && taken + 3 < title_room {
+        let room = title_room - taken - 2;
+        let beside = text::fit(&beside, usize::from(room), theme.symbols.ascii);
+        text::put(buf, x + taken + 2, line.y, &beside, room, theme.style(Role::Muted));
+    }
     if let Some((symbol, role)) = mark {
         text::put(buf, line.right() - 2, line.y, symbol, 1, theme.style(role));
     }
     if here && app.focus == Focus::Chats {
         buf.set_style(line, theme.style(Role::Select));
     }
+}
+
+/// What stands beside a title where there is room: that the chat is temporary, its tags.
+fn notes(app: &App, head: &ConversationHead) -> String {
+    if app.out.unstored.has(head.id) {
+        return "temporary".to_owned();
+    }
+    head.marks.tags.iter().map(|tag| format!("#{tag}")).collect::<Vec<_>>().join(" ")
 }
 
 /// A one-line input with its cursor in view; gives the cursor's cell.
@@ -226,14 +286,31 @@ mod tests {
     #[test]
     fn days_are_those_of_the_users_clock() {
         let heads = [head(1, "late", WALL_MS - 10 * 3_600_000)];
-        let group = |offset_minutes| match rows_of(&heads, offset_minutes).first() {
-            Some(Row::Day(day)) => *day,
-            _ => "",
+        let group = |offset_minutes| {
+            let now = Now { mono_ms: 0, wall_ms: WALL_MS, offset_minutes };
+            match super::rows(&heads.iter().collect::<Vec<_>>(), Grouping::Day, now).first() {
+                Some(Row::Day(day)) => *day,
+                _ => "",
+            }
         };
         assert_eq!((group(0), group(-8 * 60)), ("Today", "Yesterday"));
     }
 
-    fn rows_of(heads: &[ConversationHead], offset_minutes: i32) -> Vec<Row<'_>> {
-        super::rows(heads, Now { mono_ms: 0, wall_ms: WALL_MS, offset_minutes })
+    #[test]
+    fn pins_tags_the_bin_and_the_filter_are_seen() {
+        let mut app = app();
+        let mut pinned = head(2, "Rust", WALL_MS - 60_000);
+        (pinned.marks.pinned, pinned.marks.tags) = (true, vec!["work".into()]);
+        app.talk.chats.put(pinned);
+        let shown = drawn(&app, 20, 5, false);
+        assert_eq!(shown, [" Pinned", "   Rust  #work", "", " Today", " › Capitals"]);
+        app.talk.chats.put(ConversationHead { binned_ms: Some(WALL_MS), ..head(3, "Tokyo", 5) });
+        app.talk.chats.list = ChatList::Bin;
+        assert_eq!(drawn(&app, 20, 3, false), [" Today", "   Tokyo", ""]);
+        app.talk.chats.list = ChatList::Chats;
+        app.talk.chats.filter = Some(LineEdit::new("wor"));
+        assert_eq!(drawn(&app, 20, 3, false), [" / wor", "", "   Rust  #work"]);
+        app.talk.chats.filter = Some(LineEdit::new("zzz"));
+        assert_eq!(drawn(&app, 20, 3, false)[2], " none is called so");
     }
 }

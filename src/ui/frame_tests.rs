@@ -95,7 +95,7 @@ fn while_a_message_is_edited_the_keys_are_those_of_the_edit() {
 
 fn looking_for(text: &str) -> App {
     let mut app = capitals();
-    let mut matches: Vec<_> = app.talk.chat.branch().iter().map(|turn| (turn.id, 0)).collect();
+    let mut matches: Vec<_> = app.talk.chat.branch().iter().map(|turn| (turn.id, 0..text.len())).collect();
     matches.truncate(if text == "nowhere" { 0 } else { 2 });
     app.transcript.find = Some(Find { input: LineEdit::new(text), current: 1, matches });
     app
@@ -272,6 +272,8 @@ fn any_overlay(kind: u8, selected: usize) -> Option<Overlay> {
                 title: "Títle 漢字".into(),
                 snippet: "capital 漢字 Paris \u{1b}[2J of".into(),
                 matched: 15..20,
+                role: crate::chat::Role::User,
+                at: 0,
                 created_ms: 0,
             }],
             selected: 0,

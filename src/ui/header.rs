@@ -103,7 +103,9 @@ impl Facts {
         let name = app.config.model_title(&app.model.name);
         let quantisation = loaded.map_or("", |loaded| loaded.facts.quantisation.as_str());
         let join = |name: &str| sanitize::for_display(format!("{name} {quantisation}").trim());
-        let off = changed(app);
+        let temporary = app.out.unstored.has(app.talk.chat.head.id).then(|| "temporary chat".to_owned());
+        let off = temporary.into_iter().chain(Some(changed(app)).filter(|off| !off.is_empty()));
+        let off = off.collect::<Vec<_>>().join("  ");
         Self {
             wide,
             off,
@@ -114,7 +116,7 @@ impl Facts {
             name: join(&name),
             short_name: join(short(&name)),
             device: loaded.map(|loaded| sanitize::for_display(&loaded.device)).unwrap_or_default(),
-            context: loaded.map(|loaded| (app.model.used, loaded.context)),
+            context: loaded.map(|loaded| (app.model.used.min(loaded.context), loaded.context)),
             speed: speed(app),
         }
     }

@@ -5,7 +5,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{App, Find, Focus, Level, Origin, SplitCharacter, TOUR, Tour};
+use crate::app::{App, ChatList, Find, Focus, Level, Origin, SplitCharacter, TOUR, Tour};
 use crate::command::Command;
 use crate::sanitize;
 use crate::theme::{Role, Symbols, Theme};
@@ -21,7 +21,12 @@ pub fn titles(app: &App, theme: &Theme, cache: &Cache, layout: &Layout, buf: &mu
     let on = |pane: Rect| Rect { y: row.y, height: 1, ..pane };
     let chat = if app.talk.chat.head.title.is_empty() { "New chat" } else { &app.talk.chat.head.title };
     if let Some(pane) = layout.chats {
-        title(buf, theme, on(pane), "Chats", "", app.focus == Focus::Chats);
+        let name = match app.talk.chats.list {
+            ChatList::Chats => "Chats",
+            ChatList::Archive => "Archive",
+            ChatList::Bin => "Bin",
+        };
+        title(buf, theme, on(pane), name, "", app.focus == Focus::Chats);
     }
     if let Some(pane) = layout.transcript {
         let focused = matches!(app.focus, Focus::Composer | Focus::Transcript);
@@ -226,6 +231,15 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
     if app.talk.chats.rename.is_some() {
         return vec![("Enter".into(), "keep the name"), ("Esc".into(), "leave it as it was")];
     }
+    if app.talk.chats.tagging.is_some() {
+        return vec![
+            ("Enter".into(), "keep the tags: words with blanks between"),
+            ("Esc".into(), "as it was"),
+        ];
+    }
+    if app.focus == Focus::Chats && app.talk.chats.filter.is_some() {
+        return vec![("↑↓".into(), "chat"), ("Enter".into(), "open"), ("Esc".into(), "all chats")];
+    }
     let mut keys = match app.focus {
         Focus::Composer if app.composer.completion.is_some() => {
             return vec![
@@ -274,13 +288,25 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
             (pair(Command::VersionBack, Command::VersionForward), "version"),
             (key(Command::DeleteTurn), "delete"),
         ],
+        Focus::Chats if app.talk.chats.list == ChatList::Bin => vec![
+            (pair(Command::ChatUp, Command::ChatDown), "chat"),
+            (key(Command::OpenChat), "take back"),
+            (key(Command::DeleteChat), "remove for good"),
+            (key(Command::Escape), "back to the list"),
+        ],
         Focus::Chats => vec![
             (pair(Command::ChatUp, Command::ChatDown), "chat"),
             (key(Command::OpenChat), "open"),
             (key(Command::NewChat), "new"),
             (key(Command::Rename), "rename"),
+            (key(Command::FilterChats), "find"),
             (key(Command::DeleteChat), "delete"),
             (key(Command::RestoreChat), "undo"),
+            (key(Command::PinChat), "pin"),
+            (key(Command::TagChat), "tags"),
+            (key(Command::ArchiveChat), "archive"),
+            (key(Command::DuplicateChat), "copy"),
+            (pair(Command::Archive, Command::Bin), "archive, bin"),
         ],
         Focus::Inspector => inspector::hints::offered(app),
     };

@@ -204,9 +204,9 @@ impl View {
 fn wanted_rows(app: &App, cache: &Cache, blocks: &[Block]) -> Option<(usize, usize)> {
     let block_of = |id| blocks.iter().find(|block| block.turn.is_some_and(|turn| turn.id == id));
     let current = app.transcript.find.as_ref().and_then(|find| find.matches.get(find.current));
-    if let Some((turn, byte)) = current {
+    if let Some((turn, range)) = current {
         let block = block_of(*turn)?;
-        let byte = cache.marks(*turn).map_or(*byte, |marks| marks.shown(*byte));
+        let byte = cache.marks(*turn).map_or(range.start, |marks| marks.shown(range.start));
         let row = block.start + block.row_of(1 + byte, cache);
         return Some((row, row));
     }
@@ -470,10 +470,10 @@ impl Painter<'_> {
         let marks = self.cache.marks(turn);
         let found = find.matches.iter().enumerate().filter(|(_, (at, _))| *at == turn);
         found
-            .map(|(index, (_, byte))| {
+            .map(|(index, (_, range))| {
                 let role = if index == find.current { Role::Cursor } else { Role::Select };
-                let byte = marks.map_or(*byte, |marks| marks.shown(*byte));
-                (byte, byte + find.input.text.len(), self.theme.style(role))
+                let shown = |byte: usize| marks.map_or(byte, |marks| marks.shown(byte));
+                (shown(range.start), shown(range.start) + range.len(), self.theme.style(role))
             })
             .collect()
     }

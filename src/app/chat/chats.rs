@@ -1,27 +1,25 @@
-//! The list of chats: opening, beginning, renaming, deleting, and what happens to the one that is left.
+//! Opening and beginning chats, what happens to the one that is left, and where one goes on in it.
 //!
-//! Invariant: a chat that writes or waits stays in memory in `others`; all else is read from the store again.
+//! Invariant: a chat that writes, waits or is temporary stays in memory in `others`; all else is read from the store
+//! again.
 
-use crossterm::event::{KeyCode, KeyEvent};
+use crossterm::event::KeyEvent;
 
-use crate::app::view::With;
-use crate::app::{App, ChatView, Chats, Edit, Effect, Focus, LineEdit, Outbox, Talk, Transcript, chat::send};
-use crate::chat::{ChatSettings, Conversation, ConversationHead, ConversationId, TurnId};
-use crate::command::Command;
+use crate::app::{
+    App, ChatList, ChatView, Effect, Focus, ModelStatus, Outbox, Scroll, Station, Talk, Transcript,
+    chat::send,
+};
+use crate::chat::{ChatSettings, Conversation, ConversationHead, ConversationId, Place, Role, TurnId};
 use crate::store;
 
 /// A chat that holds nothing yet.
 pub fn empty_chat(id: ConversationId) -> Conversation {
-    let head =
-        ConversationHead { id, title: String::new(), created_ms: 0, updated_ms: 0, draft: String::new() };
-    Conversation { head, settings: ChatSettings::default(), leaf: None, turns: Vec::new() }
-}
-
-impl Chats {
-    pub(crate) fn select_chat(&mut self, down: bool) {
-        let last = self.heads.len().saturating_sub(1);
-        let at = self.selected;
-        self.selected = if down { (at + 1).min(last) } else { at.saturating_sub(1) };
+    Conversation {
+        head: ConversationHead::new(id),
+        settings: ChatSettings::default(),
+        leaf: None,
+        turns: Vec::new(),
+        place: Place::default(),
     }
 }
 
@@ -32,13 +30,18 @@ impl App {
         self.out.take_effects()
     }
 
-    /// Opens the newest chat once the list is there.
-    pub fn open_newest(&mut self) {
-        self.book.open_newest = true;
+    /// Opens the chat that was looked at last, once the list is there.
+    pub fn open_last(&mut self) {
+        self.book.open_last = true;
     }
 
-    /// Opens a chat, and selects a turn in it.
-    pub(crate) fn open_chat(&mut self, id: ConversationId, at: Option<TurnId>) {
+    /// The next chat is gone on with as it was left, its station and its model too, unless the user named a model.
+    pub fn resume(&mut self, model_named: bool) {
+        self.book.resuming = Some(!model_named);
+    }
+
+    /// Opens a chat; with a turn, at that byte of its text.
+    pub(crate) fn open_chat(&mut self, id: ConversationId, at: Option<(TurnId, usize)>) {
         self.book.open_at = at;
         if id == self.talk.chat.head.id {
             self.arrive();
@@ -81,22 +84,62 @@ impl App {
         self.composer.set(&typed);
         self.composer.walking = None;
         self.composer.count(&self.model, &mut self.out);
+        self.transcript.scroll = match self.talk.chat.place.top {
+            Some((turn, row)) if self.talk.chat.turn(turn).is_some() => {
+                Scroll::Anchor { turn, row, moved: 0 }
+            }
+            _ => Scroll::Bottom,
+        };
+        self.go_on();
         self.arrive();
+        self.out.store(store::Command::PutPlace(self.talk.chat.head.id, self.talk.chat.place.clone()));
     }
 
-    /// Keeps the draft, and the chat itself while something is written or waits there.
+    /// At start: the station and the model with which the chat was left.
+    fn go_on(&mut self) {
+        let Some(with_model) = self.book.resuming.take() else { return };
+        if let Some(station) = self.talk.chat.place.station.as_deref().and_then(Station::named) {
+            self.inspector.station = station;
+        }
+        if with_model && self.model.status == ModelStatus::None {
+            self.book.model_of = Some(self.talk.chat.head.id); // until it is known which models are there
+        } else if let Some(name) = self.view().goes_on_with(self.talk.chat.head.id).filter(|_| with_model) {
+            self.want(&name);
+        }
+    }
+
+    /// Keeps where the shown chat is left.
+    pub(crate) fn keep_place(&mut self) {
+        if self.talk.chat.turns.is_empty() || self.tour.is_some() {
+            return;
+        }
+        let top = match self.transcript.scroll {
+            Scroll::Anchor { turn, row, .. } => self.talk.chat.turn(turn).is_some().then_some((turn, row)),
+            Scroll::Bottom => None,
+        };
+        let station = Some(self.inspector.station.about().name.to_owned());
+        let place = Place { top, station };
+        if self.talk.chat.place != place {
+            self.talk.chat.place = place.clone();
+            self.out.store(store::Command::PutPlace(self.talk.chat.head.id, place));
+        }
+    }
+
+    /// Keeps the draft and the place, and the chat itself while something is written or waits there.
     fn leave(&mut self) {
         self.keep_draft();
+        self.keep_place();
         self.composer.give_up_edit();
         let id = self.talk.chat.head.id;
         let left = std::mem::replace(&mut self.talk.chat, empty_chat(id));
-        if self.view().is_busy(id) {
+        if self.view().is_busy(id) || (self.out.unstored.has(id) && !left.turns.is_empty()) {
             self.talk.others.insert(id, left);
         }
         self.talk.leave_scores(&mut self.out);
         self.transcript = Transcript {
             colouring: self.transcript.colouring,
             special: self.transcript.special,
+            raw: self.transcript.raw,
             ..Transcript::default()
         };
     }
@@ -104,26 +147,33 @@ impl App {
     /// The chat is shown: titles, marks, the inspector and the turn looked for.
     fn arrive(&mut self) {
         self.talk.chats.unseen.remove(&self.talk.chat.head.id);
+        self.out.unstored.shown = Some(self.talk.chat.head.id);
         self.close_branching();
         self.composer.completion = None;
         self.focus = Focus::Composer;
         self.out.show_title(view!(self));
         self.inspector.show_last_step(view!(self), &mut self.out);
         self.model.used = self.view().context_used();
-        if let Some(turn) = self.book.open_at.take().filter(|turn| self.talk.chat.turn(*turn).is_some()) {
+        let there = self.book.open_at.take().filter(|(turn, _)| self.talk.chat.turn(*turn).is_some());
+        if let Some((turn, byte)) = there {
             if !self.talk.chat.branch().iter().any(|other| other.id == turn) {
                 let leaf = self.talk.chat.newest_leaf(turn);
                 self.show_leaf(Some(leaf));
             }
-            self.transcript.select(view!(self), &mut self.focus, turn);
+            self.transcript.go_to(view!(self), &mut self.focus, turn, byte);
         }
     }
 
     pub(crate) fn new_chat(&mut self) {
-        if self.talk.chat.turns.is_empty() {
+        if self.talk.chat.turns.is_empty() && !self.out.unstored.has(self.talk.chat.head.id) {
             self.set_focus(Focus::Composer);
             return;
         }
+        self.begin_chat();
+    }
+
+    /// Leaves the shown chat for one that holds nothing.
+    pub(crate) fn begin_chat(&mut self) {
         self.leave();
         self.talk.chat = empty_chat(ConversationId(self.out.id()));
         let draft = self.talk.new_draft.clone();
@@ -135,47 +185,14 @@ impl App {
     }
 
     pub(crate) fn open_selected(&mut self) {
-        if let Some(head) = self.talk.chats.heads.get(self.talk.chats.selected) {
-            self.open_chat(head.id, None);
+        if self.talk.chats.list == ChatList::Bin {
+            return self.restore_chat();
         }
-    }
-
-    pub(crate) fn begin_rename(&mut self) {
-        match self.talk.meant_chat(with!(self)) {
-            Some(head) => {
-                self.talk.chats.shown = true;
-                self.set_focus(Focus::Chats);
-                if let Some(at) = self.talk.chats.heads.iter().position(|other| other.id == head.id) {
-                    self.talk.chats.selected = at;
-                }
-                self.talk.chats.rename = Some((head.id, LineEdit::new(head.title)));
-            }
-            None => self.out.say("a chat gets its title with its first message"),
+        if let Some(id) = self.talk.chats.at().map(|head| head.id) {
+            self.talk.chats.filter = None;
+            self.talk.chats.point_at(id);
+            self.open_chat(id, None);
         }
-    }
-
-    pub(crate) fn delete_chat(&mut self) {
-        let Some(head) = self.talk.meant_chat(with!(self)) else {
-            self.out.say("there is no chat here yet to delete");
-            return;
-        };
-        if self.view().is_busy(head.id) {
-            self.out.say("a reply is being written there; stop it first");
-            return;
-        }
-        let at = self.talk.chats.heads.iter().position(|other| other.id == head.id).unwrap_or(0);
-        self.out.store(store::Command::DeleteConversation(head.id, true));
-        self.talk.chats.heads.retain(|other| other.id != head.id);
-        self.talk.chats.unseen.remove(&head.id);
-        self.talk.chats.selected = at.min(self.talk.chats.heads.len().saturating_sub(1));
-        let focus = self.focus;
-        if head.id == self.talk.chat.head.id {
-            self.new_chat();
-            self.focus = focus;
-        }
-        let how = self.view().way(Focus::Chats, Command::RestoreChat);
-        self.out.say(format!("deleted “{}”; {how} takes it back", head.title));
-        self.talk.chats.deleted = Some(head);
     }
 
     /// A key of a one-line input that lies over the panes: the new title, or what is looked for.
@@ -183,17 +200,7 @@ impl App {
         if self.transcript.find.is_some() {
             return self.transcript.find_key(view!(self), &mut self.focus, key);
         }
-        let Some((id, input)) = &mut self.talk.chats.rename else { return false };
-        match key.code {
-            KeyCode::Esc => self.talk.chats.rename = None,
-            KeyCode::Enter => {
-                let (id, title) = (*id, input.text.clone());
-                self.talk.chats.rename = None;
-                self.talk.rename(with!(self), &mut self.out, id, &title);
-            }
-            _ => return input.key(key) != Edit::Ignored,
-        }
-        true
+        self.chat_line_key(key)
     }
 
     /// What the store says.
@@ -256,62 +263,40 @@ impl App {
     }
 
     fn listed(&mut self, heads: Vec<ConversationHead>) {
-        self.talk.chats.heads = heads;
-        self.talk.chats.selected =
-            self.talk.chats.selected.min(self.talk.chats.heads.len().saturating_sub(1));
-        if std::mem::take(&mut self.book.open_newest)
-            && let Some(newest) = self.talk.chats.heads.first()
-        {
-            self.open_chat(newest.id, None);
+        self.talk.chats.fill(heads);
+        let temporary: Vec<ConversationHead> = self
+            .talk
+            .others
+            .values()
+            .chain([&self.talk.chat])
+            .filter(|chat| self.out.unstored.has(chat.head.id) && !chat.turns.is_empty())
+            .map(|chat| chat.head.clone())
+            .collect();
+        temporary.into_iter().for_each(|head| self.talk.chats.put(head));
+        let stored = self.talk.chats.heads.iter().chain(&self.talk.chats.archived);
+        let last = stored.max_by_key(|head| (head.looked, head.updated_ms)).map(|head| head.id);
+        if let Some(last) = last.filter(|_| std::mem::take(&mut self.book.open_last)) {
+            self.open_chat(last, None);
         }
     }
 }
 
+impl ChatView<'_> {
+    /// The model that a chat goes on with: the one chosen there, else the one that wrote its last reply, if it is there
+    /// to be loaded.
+    pub(crate) fn goes_on_with(&self, id: ConversationId) -> Option<String> {
+        let chat = self.conversation(id)?;
+        let last = || chat.upwards().find(|turn| turn.role == Role::Assistant)?.model.clone();
+        let there = |name: &String| {
+            let named = self.config.models.iter().any(|entry| entry.name == *name);
+            named && self.config.model_named(name).is_some_and(|entry| self.model.is_on_disk(&entry))
+        };
+        let wanted = chat.settings.model.clone().filter(|name| self.config.model_named(name).is_some());
+        wanted.or_else(|| last().filter(there)).filter(|name| *name != self.model.name)
+    }
+}
+
 impl Talk {
-    /// The chat that a command about chats means: the row under the cursor, or the shown one.
-    fn meant_chat(&self, with: With<'_>) -> Option<ConversationHead> {
-        match with.focus {
-            Focus::Chats => self.chats.heads.get(self.chats.selected).cloned(),
-            _ => self.chats.heads.iter().find(|head| head.id == self.chat.head.id).cloned(),
-        }
-    }
-
-    /// Gives a chat another title.
-    pub(crate) fn rename(&mut self, with: With<'_>, out: &mut Outbox, id: ConversationId, title: &str) {
-        let title = crate::chat::title_of(title);
-        let Some(head) = self.chats.heads.iter_mut().find(|head| head.id == id) else {
-            out.say("a chat gets its title with its first message");
-            return;
-        };
-        if title.is_empty() {
-            return;
-        }
-        head.title.clone_from(&title);
-        if let Some(conversation) = self.conversation_mut(id) {
-            conversation.head.title.clone_from(&title);
-            self.put_conversation(with, out, id);
-        } else {
-            // What the chat sets for itself is written with its title, so it is read first.
-            self.renames.insert(id, title);
-            out.store(store::Command::Open(id));
-        }
-        if id == self.chat.head.id {
-            out.show_title(self.view(with));
-        }
-    }
-
-    pub(crate) fn restore_chat(&mut self, out: &mut Outbox) {
-        let Some(head) = self.chats.deleted.take() else {
-            out.say("no chat was deleted");
-            return;
-        };
-        out.store(store::Command::DeleteConversation(head.id, false));
-        let at = self.chats.heads.partition_point(|other| other.updated_ms > head.updated_ms);
-        out.say(format!("“{}” is back", head.title));
-        self.chats.heads.insert(at, head);
-        self.chats.selected = at;
-    }
-
     /// Asks the store for the vocabularies that the loaded chats' tokens belong to.
     fn ask_vocabularies(&mut self, out: &mut Outbox) {
         let wanted: std::collections::BTreeSet<String> =

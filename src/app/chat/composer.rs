@@ -270,14 +270,14 @@ impl App {
     pub(crate) fn keep_draft(&mut self) {
         self.composer.changed_at = None;
         let draft = self.talk.draft(with!(self));
-        let stored = !self.talk.chat.turns.is_empty();
+        let stored = !self.talk.chat.turns.is_empty() || self.out.unstored.has(self.talk.chat.head.id);
         let kept = if stored { &mut self.talk.chat.head.draft } else { &mut self.talk.new_draft };
         if *kept == draft {
             return;
         }
         kept.clone_from(&draft);
         let chat = stored.then_some(self.talk.chat.head.id);
-        if let Some(head) = self.talk.chats.heads.iter_mut().find(|head| Some(head.id) == chat) {
+        if let Some(head) = chat.and_then(|chat| self.talk.chats.find_mut(chat)) {
             head.draft.clone_from(&draft);
         }
         self.out.store(store::Command::PutDraft(chat, draft));

@@ -29,9 +29,10 @@ impl ChatView<'_> {
         if !system.is_empty() {
             messages.push(Message::new(Role::System, system));
         }
+        let left_out = self.left_out(chat, Some(turn));
         for ancestor in branch_to(conversation, turn) {
             let begun = ancestor.id != turn || ancestor.spans.len() > 1;
-            if begun {
+            if begun && !left_out.is_some_and(|gone| gone.contains(&ancestor.id)) {
                 messages.push(self.message(conversation, ancestor));
             }
         }

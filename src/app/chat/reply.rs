@@ -9,7 +9,7 @@ use crate::app::{
     Writing,
 };
 use crate::chat::{self, ConversationId, RunId, Span, StopReason, Timings, Turn, TurnId, TurnState, Usage};
-use crate::config::{Notify, Overflow};
+use crate::config::Notify;
 use crate::engine::protocol::{Envelope, Event, Exit, Failure, FailureKind, PromptFacts, RequestId, Written};
 use crate::sampling::Sampling;
 use crate::store;
@@ -54,6 +54,7 @@ impl App {
             Asker::Vocabulary => self.vocabulary_event(event),
             Asker::DraftCount => self.composer.counted(&self.model, &mut self.out, event),
             Asker::Reply => self.reply_event(id, event),
+            Asker::Compact => self.compact_event(id, event),
             Asker::Scores => self.talk.score_event(&mut self.out, id, event),
             Asker::Look => self.inspector.look_event(view!(self), id, event),
             Asker::Alternatives => self.alternatives_event(id, event),
@@ -75,6 +76,7 @@ impl App {
             return;
         }
         match event {
+            Event::Prompt(facts) if self.make_room(&facts) => {}
             Event::Prompt(facts) => self.prompt(facts),
             Event::PromptProgress { done, total } => self.talk.prompt_progress(done, total),
             Event::Token(written) => self.token(*written),
@@ -153,7 +155,11 @@ impl App {
         }
         let run = self.talk.run.as_ref().and_then(|active| self.talk.runs.get(&active.run));
         let note = run.and_then(|run| stop_note(stop, &run.sampling));
+        let ended = self.talk.run.clone();
         self.talk.finish_run(with!(self), &mut self.out, stop, TurnState::Done, note);
+        if self.go_on_at_the_wall(stop, ended) {
+            return;
+        }
         self.inspector.come_to_rest(view!(self), &mut self.out);
         self.offer_tour();
         self.send_waiting();
@@ -294,27 +300,6 @@ impl Talk {
         }
     }
 
-    /// The overflow rule: leaves the two oldest messages out, while something is left and the rule says so.
-    fn leave_out_more(&mut self, with: With<'_>, out: &mut Outbox) -> bool {
-        let Some(active) = self.run.clone() else { return false };
-        if with.config.engine.overflow == Overflow::Stop
-            || active.stopping
-            || self.view(with).branch_prompt().is_some()
-        {
-            return false;
-        }
-        let messages = self.view(with).messages(active.chat, active.turn);
-        let all = messages.iter().filter(|message| message.role != crate::chat::Role::System).count();
-        let left_out = self.left_out.entry(active.chat).or_default();
-        if *left_out + 2 >= all {
-            return false;
-        }
-        *left_out += 2;
-        let left_out = *left_out;
-        out.warn(format!("context is full: the {left_out} oldest messages are left out"));
-        true
-    }
-
     /// A reply ended in a chat that is not shown: marked, announced, and let go of when nothing waits there.
     pub(crate) fn finished_elsewhere(&mut self, with: With<'_>, out: &mut Outbox, chat: ConversationId) {
         self.chats.unseen.insert(chat);
@@ -323,7 +308,7 @@ impl Talk {
             let text = format!("reply finished: {}", title.unwrap_or_default());
             out.emit(crate::app::Effect::Notify(with.config.ui.notify, text));
         }
-        if !self.view(with).is_busy(chat) {
+        if !self.view(with).is_busy(chat) && !out.unstored.has(chat) {
             self.others.remove(&chat);
         }
     }

@@ -103,6 +103,9 @@ impl Talk {
         out.touch(id);
         out.store(store::Command::PutTurn(chat, Box::new(turn)));
         self.put_conversation(with, out, chat);
+        if self.chats.find(chat).is_some_and(|head| head.marks.archived) {
+            self.mark(out, chat, |marks| marks.archived = false);
+        }
         id
     }
 
@@ -114,13 +117,7 @@ impl Talk {
         let Some(conversation) = self.view(with).conversation(id) else { return };
         let (head, settings, leaf) =
             (conversation.head.clone(), conversation.settings.clone(), conversation.leaf);
-        let selected = self.chats.heads.get(self.chats.selected).map(|head| head.id);
-        self.chats.heads.retain(|other| other.id != id);
-        let at = self.chats.heads.partition_point(|other| other.updated_ms > head.updated_ms);
-        self.chats.heads.insert(at, head.clone());
-        if let Some(at) = selected.and_then(|id| self.chats.heads.iter().position(|head| head.id == id)) {
-            self.chats.selected = at;
-        }
+        self.chats.put(head.clone());
         out.store(store::Command::PutConversation { head, settings, leaf });
     }
 
@@ -166,6 +163,7 @@ impl Talk {
             written: 0,
             started_at: out.now.mono_ms,
             stopping: false,
+            made_room: false,
         });
         self.runs.insert(run.id, run);
         self.ask_reply(with, out);
@@ -183,8 +181,6 @@ impl Talk {
             out.on_tour.then(prompt::of_tour).or_else(|| self.view(with).branch_prompt()).unwrap_or_else(
                 || {
                     let messages = self.view(with).messages(active.chat, active.turn);
-                    let left_out = self.left_out.get(&active.chat).copied().unwrap_or_default();
-                    let messages = prompt::without_oldest(messages, left_out);
                     Prompt::Chat { messages, continue_last: self.view(with).continues(&active), setting }
                 },
             );
@@ -308,7 +304,7 @@ impl App {
         let turn = self.talk.post(with!(self), &mut self.out, chat, parent, &text);
         self.composer.remember(&mut self.out, &text);
         self.composer.replace(&self.model, &mut self.out, &back.unwrap_or_default());
-        if was_new && !self.talk.new_draft.is_empty() {
+        if was_new && !self.out.unstored.has(chat) && !self.talk.new_draft.is_empty() {
             self.talk.new_draft.clear();
             self.out.store(store::Command::PutDraft(None, String::new()));
         }
@@ -337,10 +333,7 @@ impl App {
 
     /// Asks for a reply to a stored turn: at once, or when the model or the reply before it is done.
     pub(crate) fn reply(&mut self, chat: ConversationId, to: TurnId) {
-        let wanted =
-            self.view().conversation(chat).and_then(|conversation| conversation.settings.model.clone());
-        let wanted =
-            wanted.filter(|name| self.config.model_named(name).is_some() && *name != self.model.name);
+        let wanted = self.view().goes_on_with(chat);
         if let Some(name) = wanted.filter(|_| self.talk.run.is_none()) {
             self.want(&name);
         }

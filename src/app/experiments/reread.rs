@@ -76,9 +76,12 @@ impl<'a> ChatView<'a> {
         messages
     }
 
-    /// The turns that a reply answers, the first of the chat first.
+    /// The turns that a reply answers and the model still reads, the first of the chat first.
     fn turns_before(&self, reply: &Turn) -> Vec<&'a Turn> {
-        reply.parent.map(|parent| prompt::branch_to(self.chat, parent)).unwrap_or_default()
+        let left_out = self.left_out(self.chat.head.id, reply.parent);
+        let read = |turn: &&Turn| !left_out.is_some_and(|gone| gone.contains(&turn.id));
+        let before = reply.parent.map(|parent| prompt::branch_to(self.chat, parent)).unwrap_or_default();
+        before.into_iter().filter(read).collect()
     }
 
     /// Why a trial of these replies does not go on: another model was loaded meanwhile.
@@ -100,10 +103,9 @@ impl Talk {
         let runs: Vec<_> = runs.collect();
         let (first, last) = (runs.first()?, runs.last()?);
         let messages = self.view(with).messages_before(turn, changed);
-        let left_out = self.left_out.get(&self.chat.head.id).copied().unwrap_or_default();
         Some(Rescore {
             prompt: Prompt::Chat {
-                messages: prompt::without_oldest(messages, left_out),
+                messages,
                 continue_last: false,
                 setting: prompt::setting_of(first),
             },

@@ -80,6 +80,11 @@ impl App {
                 let named = self.config.presets.keys().map(|name| (name.clone(), String::new()));
                 named.chain([none]).collect()
             }
+            Command::Persona => {
+                let none = ("none".to_owned(), "back to the defaults".to_owned());
+                let named = self.config.personas.iter();
+                named.map(|(name, persona)| (name.clone(), persona.about.clone())).chain([none]).collect()
+            }
             Command::Station => {
                 let help = |station: &Station| {
                     let command = Command::named(station.about().name);
@@ -175,6 +180,8 @@ impl App {
             (Command::Preset, name) => self.talk.preset_named(with!(self), &mut self.out, name),
             (Command::Thinking, how) => self.talk.set_thinking(with!(self), &mut self.out, how),
             (Command::TemplateValue, pair) => self.talk.set_template_value(with!(self), &mut self.out, pair),
+            (Command::Persona, name) => self.persona_named(name),
+            (Command::SavePreset, name) => self.save_preset(name),
             (Command::Set, pair) => self.talk.set_sampling(with!(self), &mut self.out, pair),
             (Command::Grammar, name) => {
                 self.talk.grammar_named(with!(self), &mut self.out, name);
@@ -186,6 +193,10 @@ impl App {
             }
             (Command::Rename, title) => {
                 self.talk.rename(with!(self), &mut self.out, self.talk.chat.head.id, title);
+                true
+            }
+            (Command::TagChat, tags) => {
+                self.tag_chat(tags);
                 true
             }
             (Command::Export, name) => {

@@ -5,7 +5,7 @@
 use crossterm::event::{KeyEvent, KeyEventKind};
 
 use crate::app::transcript::cursor::Move;
-use crate::app::{App, Effect, Focus, WIDE};
+use crate::app::{App, ChatList, Effect, Focus, WIDE};
 use crate::command::{Command, Context};
 use crate::config::chord;
 use crate::config::keymap::is_plain;
@@ -93,7 +93,6 @@ impl App {
             Command::Restore => self.restore_turn(),
             Command::Copy => self.transcript.copy(view!(self), &mut self.out),
             Command::CopyCode => self.transcript.copy_code(view!(self), &mut self.out),
-            Command::Export => self.out.export(view!(self), ""),
             Command::MessageDown => self.transcript.select_message(view!(self), &mut self.focus, true),
             Command::MessageUp => self.transcript.select_message(view!(self), &mut self.focus, false),
             Command::TokenNext => {
@@ -141,7 +140,16 @@ impl App {
             Command::ChatUp => self.talk.chats.select_chat(false),
             Command::Rename => self.begin_rename(),
             Command::DeleteChat => self.delete_chat(),
-            Command::RestoreChat => self.talk.restore_chat(&mut self.out),
+            Command::RestoreChat => self.restore_chat(),
+            Command::PinChat => self.pin_chat(),
+            Command::TagChat => self.begin_tags(),
+            Command::ArchiveChat => self.archive_chat(),
+            Command::DuplicateChat => self.duplicate_chat(),
+            Command::FilterChats => self.begin_chat_filter(),
+            Command::Archive => self.show_chat_list(ChatList::Archive),
+            Command::Bin => self.show_chat_list(ChatList::Bin),
+            Command::Compact => self.compact(),
+            Command::Temporary => self.temporary_chat(),
             Command::ToggleInspector => self.toggle_inspector(),
             Command::Zoom => self.zoom(),
             Command::Station => self.station(self.inspector.station),
@@ -186,6 +194,8 @@ impl App {
         } else if self.focus == Focus::Inspector && self.leave_in_station() {
         } else if self.transcript.find.is_some() {
             self.transcript.find = None;
+        } else if self.focus == Focus::Chats && self.talk.chats.list != ChatList::Chats {
+            self.talk.chats.show_list(ChatList::Chats);
         } else if self.composer.completion.is_some() {
             self.composer.completion = None;
         } else if self.focus != Focus::Inspector && self.transcript.has_cursor() {
@@ -231,6 +241,7 @@ impl App {
 
     fn suspend(&mut self) {
         self.keep_draft();
+        self.keep_place();
         self.out.emit(Effect::Suspend);
     }
 
@@ -244,8 +255,8 @@ impl App {
         }
         if focus == Focus::Chats {
             let shown = self.talk.chat.head.id;
-            self.talk.chats.selected =
-                self.talk.chats.heads.iter().position(|head| head.id == shown).unwrap_or(0);
+            self.talk.chats.selected = 0;
+            self.talk.chats.point_at(shown);
         }
     }
 
@@ -318,6 +329,7 @@ impl App {
         self.end_tour();
         self.talk.end_run(with!(self), &mut self.out, "glassbox was closed");
         self.keep_draft();
+        self.keep_place();
         self.out.store(crate::store::Command::Close);
         if self.out.requests.engine() != crate::app::EngineId::default() {
             self.out.emit(Effect::StopEngine(self.out.requests.engine()));

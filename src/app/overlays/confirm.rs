@@ -27,6 +27,8 @@ impl OverlayUnit for Confirm {
                     ConfirmAction::Quit => app.quit(),
                     ConfirmAction::RemoveModel(row) => app.remove_model(row),
                     ConfirmAction::ColourByLayer => app.inspector.agree_to_layers(),
+                    ConfirmAction::Compact => app.use_summary(),
+                    ConfirmAction::PurgeChat(chat) => app.purge_chat(chat),
                 }
             }
             Command::Decline => app.close_overlay(),

@@ -33,10 +33,10 @@ impl OverlayUnit for Search {
         if let Some(to) = list::moved(command, open.selected, open.hits.len()) {
             open.selected = to;
         } else if command == Command::Choose {
-            let hit = open.hits.get(open.selected).map(|hit| (hit.conversation, hit.turn));
-            if let Some((chat, turn)) = hit {
+            let hit = open.hits.get(open.selected).map(|hit| (hit.conversation, hit.turn, hit.at));
+            if let Some((chat, turn, byte)) = hit {
                 app.overlays.pop();
-                app.open_chat(chat, Some(turn));
+                app.open_chat(chat, Some((turn, byte)));
             }
         } else {
             return false;

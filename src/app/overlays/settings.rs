@@ -39,6 +39,7 @@ impl OverlayUnit for Settings {
             Command::Undo if !typing => app.undo_setting(),
             Command::ValueLess if !typing => app.step_setting(&setting, -1),
             Command::ValueMore if !typing => app.step_setting(&setting, 1),
+            Command::SaveSetting if !typing => app.save_setting(&setting),
             Command::ValueDefault if !typing && !filtered => app.put_setting(&setting, None),
             _ => return list::command::<Self>(app, command),
         }
@@ -73,6 +74,15 @@ impl OverlayUnit for Settings {
 
     fn leave(&mut self) -> bool {
         self.picker.value.take().is_some()
+    }
+}
+
+impl App {
+    /// Opens the settings at one of them.
+    pub(super) fn open_setting(&mut self, key: &str) {
+        open(self);
+        let at = setting_keys(self).iter().position(|other| other == key);
+        list::select::<Settings>(self, at);
     }
 }
 

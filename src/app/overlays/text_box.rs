@@ -22,7 +22,7 @@ pub struct TextBox {
 
 impl OverlayUnit for TextBox {
     const CONTEXTS: &'static [Context] = &[Context::Composer, Context::Overlay, Context::Global];
-    const OPENS: Opens = &[(Command::System, App::open_system)];
+    const OPENS: Opens = &[(Command::System, App::open_system), (Command::Export, App::open_export)];
 
     fn types(&self, _app: &App) -> bool {
         true
@@ -79,6 +79,21 @@ impl App {
         });
     }
 
+    /// Asks where the chat is to be written.
+    fn open_export(&mut self) {
+        if self.talk.chat.turns.is_empty() {
+            self.out.say("there is nothing to export yet");
+            return;
+        }
+        let name = format!("{}.html", crate::app::transcript::ledger::file_name(&self.talk.chat.head.title));
+        let path = if self.folder.is_empty() { name } else { format!("{}/{name}", self.folder) };
+        self.overlays.push(TextBox {
+            title: "Write this chat to a file: .html, .md, .json or .jsonl".into(),
+            input: TextEdit::new(&path),
+            action: PromptAction::Export,
+        });
+    }
+
     /// Enter: the text is used.
     fn take_text(&mut self) {
         let Some(open) = self.overlays.top::<TextBox>() else { return };
@@ -87,6 +102,7 @@ impl App {
         match action {
             PromptAction::System => self.talk.set_system(with!(self), &mut self.out, text.trim_end()),
             PromptAction::WhatIf(turn) => self.try_edit(turn, &text),
+            PromptAction::Export => self.out.export(view!(self), text.trim()),
             PromptAction::Arithmetic => {
                 self.inspector.arithmetic(view!(self), &mut self.out, &text);
             }

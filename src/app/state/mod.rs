@@ -16,8 +16,9 @@ pub use ledger::{Ledger, LedgerOrder};
 pub use look::{LookAt, LookedAt, Looks, Record, ReplyOdds, Sandbox, TokenList};
 pub use overlay::{ConfirmAction, Edit, Level, LineEdit, Notice, Picker, PromptAction, TextEdit};
 pub use panes::{
-    Area, Chats, Colouring, Completion, Composer, Find, Focus, Geometry, Paste, Scroll, Transcript, WIDE,
+    Area, ChatList, Chats, Colouring, Completion, Composer, Find, Focus, Geometry, Paste, Scroll, Transcript,
+    WIDE,
 };
 pub use reread::{Change, Part, ReadAgain, ReadWithout, RereadReply, Weights, WhatIf};
 pub use steer::{Preview, Steer, SteerField, SteerWish};
-pub use work::{ActiveRun, Fetch, ModelState, ModelStatus, Phase, Queued, Writing};
+pub use work::{ActiveRun, Fetch, LeftOut, ModelState, ModelStatus, Phase, Queued, Writing};

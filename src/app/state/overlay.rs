@@ -5,7 +5,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::chat::TurnId;
+use crate::chat::{ConversationId, TurnId};
 
 /// A one-line input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub enum PromptAction {
     WhatIf(TurnId),
     /// Words to add and take away at the embedding station.
     Arithmetic,
+    /// The file that the chat is written to.
+    Export,
 }
 
 /// What a yes does.
@@ -56,6 +58,10 @@ pub enum ConfirmAction {
     RemoveModel(usize),
     /// Read a long chat again for its layers of decision.
     ColourByLayer,
+    /// Put the summary in the place of what it sums up.
+    Compact,
+    /// Remove a chat from the bin for good.
+    PurgeChat(ConversationId),
 }
 
 /// A line in the notice row.

@@ -3,6 +3,7 @@
 //! Invariant: scroll positions are anchored to text, never to rows of a width that may be gone.
 
 use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
 
 use super::LineEdit;
 use crate::app::TokenCursor;
@@ -27,16 +28,36 @@ pub enum Focus {
 pub struct Chats {
     /// Whether the pane is wanted (it also needs room).
     pub shown: bool,
-    /// All chats, newest first.
+    /// Those neither archived nor in the bin: the pinned ones, then the newest.
     pub heads: Vec<ConversationHead>,
+    /// The archived ones.
+    pub archived: Vec<ConversationHead>,
+    /// The bin, the one deleted last first.
+    pub bin: Vec<ConversationHead>,
+    /// Which of these is listed.
+    pub list: ChatList,
+    /// What the list is narrowed to; while it is there it takes the keys.
+    pub filter: Option<LineEdit>,
     /// The row under the cursor.
     pub selected: usize,
     /// Chats with a finished reply that was not looked at yet.
     pub unseen: BTreeSet<ConversationId>,
     /// A rename under way: the chat and the new title.
     pub rename: Option<(ConversationId, LineEdit)>,
-    /// The chat deleted last, to take back.
-    pub deleted: Option<ConversationHead>,
+    /// The tags of a chat, being typed.
+    pub tagging: Option<(ConversationId, LineEdit)>,
+}
+
+/// What the pane of chats lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChatList {
+    /// The chats in use.
+    #[default]
+    Chats,
+    /// The archived ones.
+    Archive,
+    /// The deleted ones.
+    Bin,
 }
 
 /// The transcript.
@@ -145,8 +166,8 @@ pub enum Scroll {
 pub struct Find {
     /// What is looked for.
     pub input: LineEdit,
-    /// Turns with a match, in order of the branch, with the byte of the match.
-    pub matches: Vec<(TurnId, usize)>,
+    /// Turns with a match, in order of the branch, with the bytes of the match.
+    pub matches: Vec<(TurnId, Range<usize>)>,
     /// Which is current.
     pub current: usize,
 }

@@ -29,6 +29,17 @@ pub struct ActiveRun {
     pub started_at: u64,
     /// The user asked to stop it.
     pub stopping: bool,
+    /// Messages were left out so that it has room.
+    pub made_room: bool,
+}
+
+/// The messages of a chat that are left out of its prompts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The first message after them.
+    pub first_kept: TurnId,
+    /// They.
+    pub gone: BTreeSet<TurnId>,
 }
 
 /// What a run does now.

@@ -90,6 +90,8 @@ fn a_search_opens_the_chat_at_the_turn_found() {
         title: "One".into(),
         snippet: "One".into(),
         matched: 0..3,
+        role: Role::User,
+        at: 0,
         created_ms: 0,
     };
     bench.send(Msg::Store(store::Event::Found { query: "on".into(), hits: vec![hit] }));
@@ -99,16 +101,142 @@ fn a_search_opens_the_chat_at_the_turn_found() {
 }
 
 #[test]
-fn a_deleted_chat_can_be_taken_back() {
+fn a_deleted_chat_lies_in_the_bin_and_is_opened_when_it_is_taken_back() {
     let mut bench = Bench::answered("One", "a");
     let id = bench.app.talk.chat.head.id;
     bench.press(&["tab", "tab"]);
     let effects = bench.press(&["d"]);
     assert_eq!(effects[0], Effect::Store(store::Command::DeleteConversation(id, true)));
     assert!(bench.app.talk.chats.heads.is_empty() && bench.app.talk.chat.turns.is_empty());
+    assert_eq!(bench.app.talk.chats.bin.len(), 1);
     let effects = bench.press(&["u"]);
-    assert_eq!(effects, [Effect::Store(store::Command::DeleteConversation(id, false))]);
+    let expected = [store::Command::DeleteConversation(id, false), store::Command::Open(id)];
+    assert_eq!(effects, expected.map(Effect::Store));
+    assert_eq!((bench.app.talk.chats.heads.len(), bench.app.talk.chats.bin.len()), (1, 0));
+}
+
+#[test]
+fn a_deletion_is_taken_back_after_a_restart() {
+    let mut bench = Bench::ready();
+    let head = |id, binned_ms| crate::chat::ConversationHead {
+        title: format!("chat {id}"),
+        binned_ms,
+        ..crate::chat::ConversationHead::new(ConversationId(id))
+    };
+    let heads = vec![head(1, Some(5)), head(2, Some(9)), head(3, None)];
+    bench.send(Msg::Store(store::Event::Listed(heads)));
     assert_eq!(bench.app.talk.chats.heads.len(), 1);
+    let effects = bench.say("/restore-chat");
+    assert!(effects.contains(&Effect::Store(store::Command::DeleteConversation(ConversationId(2), false))));
+    // In the bin, a deletion is for good, and asked for first.
+    bench.app.show_chat_list(crate::app::ChatList::Bin);
+    assert!(bench.press(&["d"]).is_empty());
+    assert_eq!(bench.press(&["y"]), [Effect::Store(store::Command::PurgeConversation(ConversationId(1)))]);
+    assert!(bench.app.talk.chats.bin.is_empty());
+}
+
+#[test]
+fn the_list_is_narrowed_by_what_is_typed_and_the_rest_of_the_keys_are_letters() {
+    let mut bench = Bench::answered("One", "a");
+    bench.press(&["ctrl+n"]);
+    bench.exchange("Two", "b");
+    let second = bench.app.talk.chat.head.id;
+    bench.press(&["tab", "tab", "/"]);
+    assert!(bench.type_text("one").is_empty(), "no letter is a command");
+    assert_eq!(bench.app.talk.chats.rows().len(), 1);
+    let effects = bench.press(&["enter"]);
+    assert!(matches!(effects.last(), Some(Effect::Store(store::Command::Open(id))) if *id != second));
+    assert!(bench.app.talk.chats.filter.is_none());
+}
+
+#[test]
+fn marks_are_stored_and_a_message_brings_an_archived_chat_back() {
+    let mut bench = Bench::answered("One", "a");
+    bench.press(&["tab", "tab", "p", "t"]);
+    bench.type_text("Work ideas");
+    let effects = bench.press(&["enter"]);
+    let id = bench.app.talk.chat.head.id;
+    let tags = vec!["ideas".to_owned(), "work".to_owned()];
+    let marks = crate::chat::Marks { pinned: true, archived: false, tags };
+    assert_eq!(effects, [Effect::Store(store::Command::PutMarks(id, marks.clone()))]);
+    bench.press(&["a"]);
+    assert_eq!((bench.app.talk.chats.heads.len(), bench.app.talk.chats.archived.len()), (0, 1));
+    bench.press(&["esc"]);
+    bench.say("Two");
+    assert_eq!(bench.app.talk.chats.heads[0].marks, marks);
+}
+
+#[test]
+fn nothing_of_a_temporary_chat_is_stored_until_it_is_kept() {
+    let mut bench = Bench::ready();
+    bench.say("/temporary");
+    let first = bench.app.talk.chat.head.id;
+    let writes = |effects: &[Effect]| {
+        let stored = effects.iter().filter_map(|effect| match effect {
+            Effect::Store(store::Command::Open(_) | store::Command::Scores(_)) => None,
+            Effect::Store(command) => Some(format!("{command:?}")),
+            _ => None,
+        });
+        stored.collect::<Vec<_>>()
+    };
+    let mut effects = bench.say("secret");
+    effects.extend(bench.write("hidden"));
+    effects.extend(bench.wait(600));
+    effects.extend(bench.done(StopReason::Eos));
+    effects.extend(bench.type_text("half a thought"));
+    effects.extend(bench.wait(600));
+    effects.extend(bench.press(&["ctrl+n"]));
+    assert_eq!(writes(&effects), Vec::<String>::new());
+    assert_eq!(bench.draft(), "", "what was typed there stays there");
+    bench.exchange("Two", "b");
+    // It is in the list until the app ends, and can be kept.
+    bench.send(Msg::Store(store::Event::Listed(Vec::new())));
+    assert_eq!(bench.app.talk.chats.heads[0].id, first);
+    bench.app.open_chat(first, None);
+    assert_eq!((bench.branch().len(), bench.draft().as_str()), (2, "half a thought"));
+    bench.press(&["ctrl+c"]);
+    let effects = brief(&bench.say("/temporary"));
+    let kept: Vec<&str> =
+        effects.iter().map(String::as_str).filter(|effect| effect.starts_with("put")).collect();
+    assert_eq!(kept, ["put chat secret", "put User Done", "put run Some(Eos)", "put Assistant Done"]);
+    assert!(brief(&bench.say("more")).contains(&"put User Done".to_owned()));
+}
+
+#[test]
+fn a_chat_is_gone_on_with_where_it_was_left() {
+    let mut bench = Bench::answered("One", "a");
+    let mut kept = stored(&bench);
+    let turn = kept.turns[0].id;
+    bench.app.transcript.scroll = crate::app::Scroll::Anchor { turn, row: 2, moved: 0 };
+    bench.app.inspector.station = crate::app::Station::Why;
+    let effects = bench.press(&["ctrl+n"]);
+    let Some(place) = effects.iter().find_map(|effect| match effect {
+        Effect::Store(store::Command::PutPlace(_, place)) => Some(place.clone()),
+        _ => None,
+    }) else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(place, crate::chat::Place { top: Some((turn, 2)), station: Some("why".into()) });
+
+    kept.head.id = ConversationId(77); // one that the next app does not have
+    let mut bench = Bench::bare();
+    bench.app.resume(false);
+    bench.app.open_chat(kept.head.id, None);
+    kept.place = place;
+    kept.turns[1].model = Some("large".into());
+    bench.send(Msg::Store(store::Event::Opened(kept.head.id, Some(kept.clone()))));
+    assert_eq!(bench.app.transcript.scroll, crate::app::Scroll::Anchor { turn, row: 2, moved: 0 });
+    assert_eq!(bench.app.inspector.station, crate::app::Station::Why);
+    bench.send(Msg::Catalogue(catalogue(&bench.app.config)));
+    assert_eq!(bench.app.model.name, "large", "the model that wrote it is the one that is loaded");
+
+    // A model that the user names goes before the chat's.
+    let mut bench = Bench::bare();
+    bench.app.resume(true);
+    bench.app.open_chat(kept.head.id, None);
+    bench.send(Msg::Store(store::Event::Opened(kept.head.id, Some(kept))));
+    bench.send(Msg::Catalogue(catalogue(&bench.app.config)));
+    assert_eq!(bench.app.model.name, "small");
 }
 
 #[test]
@@ -133,12 +261,26 @@ fn a_chat_that_is_not_in_memory_is_read_before_it_is_renamed() {
 }
 
 #[test]
-fn the_newest_chat_is_opened_when_asked_for_at_start() {
+fn the_chat_looked_at_last_is_opened_when_asked_for_at_start() {
+    let mut bench = Bench::ready();
+    let head = |id, looked, updated_ms| crate::chat::ConversationHead {
+        looked,
+        updated_ms,
+        ..crate::chat::ConversationHead::new(ConversationId(id))
+    };
+    bench.app.open_last();
+    let heads = vec![head(1, 3, 900), head(2, 8, 100), head(3, 0, 950)];
+    let effects = bench.send(Msg::Store(store::Event::Listed(heads)));
+    assert_eq!(effects, [Effect::Store(store::Command::Open(ConversationId(2)))]);
+}
+
+#[test]
+fn a_chat_says_what_it_took() {
     let mut bench = Bench::answered("One", "a");
-    let head = crate::chat::ConversationHead { id: ConversationId(7), ..bench.app.talk.chat.head.clone() };
-    bench.app.open_newest();
-    let effects = bench.send(Msg::Store(store::Event::Listed(vec![head.clone()])));
-    assert_eq!(effects, [Effect::Store(store::Command::Open(head.id))]);
+    bench.say("/usage");
+    let Some(sheet) = bench.app.overlays.top::<crate::app::Sheet>() else { panic!("nothing is shown") };
+    assert_eq!(sheet.rows[0], ("messages".to_owned(), "1 of yours, 1 reply".to_owned()));
+    assert_eq!(sheet.rows.last().unwrap().0, "small");
 }
 
 #[test]

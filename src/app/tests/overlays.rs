@@ -1,7 +1,9 @@
 //! Palette, pickers, settings, help, mouse.
 
 use super::*;
-use crate::app::{Area, Confirm, Focus, Help, Licence, Models, Palette, Settings, Themes, setting_keys};
+use crate::app::{
+    Area, Confirm, Focus, Help, Item, Licence, Models, Palette, Settings, Themes, setting_keys,
+};
 use crate::command::TABLE;
 use crate::config::Warning;
 use crate::config::keymap::Keymap;
@@ -205,6 +207,30 @@ fn a_changed_configuration_is_used_and_said() {
 }
 
 #[test]
+fn a_mended_configuration_and_another_model_in_it_are_said() {
+    let mut bench = Bench::ready();
+    let fault =
+        Warning { file: "config.toml".into(), line: 3, key: "ui.mouse".into(), message: "is not".into() };
+    bench.app.tell_config(&[fault]);
+    assert_eq!(bench.notice(), "config.toml:3: ui.mouse: is not");
+    bench.send(Msg::Config(Box::new(config()), Vec::new()));
+    assert_eq!(bench.notice(), "configuration read again", "the warning does not stay");
+    let changed = Config { model: "large".into(), ..config() };
+    bench.send(Msg::Config(Box::new(changed), Vec::new()));
+    assert_eq!(bench.notice(), "model = \"large\" is for the next start; Ctrl+L switches this chat now");
+}
+
+#[test]
+fn an_export_asks_where_to() {
+    let mut bench = Bench::answered("One", "1");
+    bench.app.folder = "/home/ada".into();
+    assert!(brief(&bench.say("/export")).iter().all(|effect| effect != "WriteFile"));
+    let effects = bench.press(&["enter"]);
+    let [Effect::WriteFile { name, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(name, "/home/ada/One.html");
+}
+
+#[test]
 fn an_unchanged_configuration_says_nothing() {
     let mut bench = Bench::ready();
     assert_eq!(bench.send(Msg::Focus(true)), [Effect::ReadConfig]);
@@ -308,4 +334,84 @@ fn a_text_is_taken_with_the_key_that_sends_where_enter_is_a_new_line() {
 fn what_is_inside_a_list_is_not_offered_outside_and_says_where_it_works() {
     let bench = Bench::asked("/tree-scale");
     assert!(bench.notice().contains("its key works in the tree of branches"), "{}", bench.notice());
+}
+
+#[test]
+fn the_palette_finds_chats_models_themes_and_settings() {
+    let mut bench = Bench::answered("About Dácha gardens", "1");
+    let chat = bench.app.talk.chat.head.id;
+    bench.press(&["ctrl+n"]);
+    bench.app.themes = vec!["auto".into(), "solar".into()];
+    let mut found = |text: &str| {
+        bench.press(&["ctrl+p"]);
+        bench.type_text(text);
+        let Some(Palette { picker }) = bench.app.overlays.top() else { panic!("{text}") };
+        let item = Item::at(&bench.app, picker.rows[0]);
+        bench.press(&["esc"]);
+        item
+    };
+    assert_eq!(found("dacha"), Some(Item::Chat(chat, "About Dácha gardens".into())));
+    assert_eq!(found("large"), Some(Item::Model("large".into())));
+    assert_eq!(found("solar theme"), Some(Item::Theme("solar".into())));
+    assert_eq!(found("dynatemp-range"), Some(Item::Setting("sampling.dynatemp_range".into())));
+    bench.press(&["ctrl+p"]);
+    bench.type_text("dacha");
+    assert_eq!(bench.press(&["enter"]), [Effect::Store(store::Command::Open(chat))]);
+    bench.press(&["ctrl+p"]);
+    bench.type_text("frame rate");
+    bench.press(&["enter"]);
+    let Some(Settings { picker }) = bench.app.overlays.top() else { panic!("settings") };
+    assert_eq!(setting_keys(&bench.app)[picker.rows[picker.selected]], "ui.frame_rate");
+}
+
+#[test]
+fn a_persona_brings_its_prompt_settings_and_model() {
+    let mut bench = Bench::ready();
+    let persona = crate::config::Persona {
+        system: Some("Arr.".into()),
+        model: Some("large".into()),
+        sampling: SamplingOverrides { top_k: Some(3), ..SamplingOverrides::default() },
+        ..crate::config::Persona::default()
+    };
+    bench.app.config.personas.insert("pirate".into(), persona);
+    assert!(!bench.app.persona_named("pirat"));
+    assert_eq!(bench.notice(), "there is no persona pirat; did you mean pirate?");
+    bench.say("/persona pirate");
+    assert_eq!(bench.app.model.name, "large");
+    bench.loaded();
+    let effects = bench.say("Hi");
+    assert_eq!(messages(&effects)[0], (Role::System, "Arr.".into()));
+    assert_eq!(generated(&effects).sampling.top_k, 3);
+    bench.done(StopReason::Eos);
+    bench.say("/persona none");
+    assert_eq!(messages(&bench.say("Hi"))[0].0, Role::User);
+}
+
+#[test]
+fn a_chats_settings_become_everybodys_or_a_preset() {
+    let mut bench = Bench::ready();
+    bench.say("/set top_k 7");
+    bench.say("/set temperature 0.25");
+    bench.press(&["f4"]);
+    bench.type_text("top-k");
+    let effects = bench.press(&["ctrl+k"]);
+    let written = |key: &str, value: &str| Effect::WriteConfig { key: key.into(), value: value.into() };
+    assert_eq!(effects, [written("sampling.top_k", "7")]);
+    assert_eq!((bench.app.config.sampling.top_k, bench.app.talk.chat.settings.sampling.top_k), (7, None));
+    bench.press(&["esc"]);
+    let effects = bench.say("/save-preset cool-one");
+    assert!(effects.contains(&written("presets.cool-one.temperature", "0.25")), "{effects:?}");
+    assert_eq!(bench.app.talk.chat.settings.preset.as_deref(), Some("cool-one"));
+    assert!((generated(&bench.say("Hi")).sampling.temperature - 0.25).abs() < 1e-6);
+    bench.say("/save-preset a.b");
+    assert_eq!(bench.notice(), "a preset's name is made of letters, digits, - and _, and is not none");
+}
+
+#[test]
+fn a_setting_that_does_nothing_says_so_when_it_is_set() {
+    let mut bench = Bench::ready();
+    bench.say("/set xtc_probability 0.5");
+    bench.say("/set xtc_threshold 0.7");
+    let said = "xtc_threshold is 0.7 in this chat: XTC does nothing above one half: no two tokens can both be likelier";
+    assert_eq!(bench.notice(), said);
 }

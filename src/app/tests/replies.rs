@@ -218,12 +218,28 @@ fn finding_walks_the_matches_from_the_last() {
     bench.type_text("apple");
     let turns: Vec<TurnId> = bench.app.talk.chat.branch().iter().map(|turn| turn.id).collect();
     let find = bench.app.transcript.find.as_ref().unwrap();
-    assert_eq!(find.matches, [(turns[0], 0), (turns[1], 0)]);
+    assert_eq!(find.matches, [(turns[0], 0..5), (turns[1], 0..5)]);
     assert_eq!(bench.app.transcript.selected, Some(turns[1]));
     bench.press(&["enter"]);
     assert_eq!(bench.app.transcript.selected, Some(turns[0]));
     bench.press(&["esc"]);
     assert_eq!((&bench.app.transcript.find, bench.app.focus), (&None, Focus::Transcript));
+}
+
+#[test]
+fn finding_takes_no_notice_of_case_or_accents_and_leaves_the_cursor_at_the_match() {
+    let mut bench = Bench::answered("Да, cafe\u{301}", "one");
+    bench.press(&["ctrl+r"]);
+    bench.write("un ");
+    bench.write("CAFÉ");
+    bench.done(StopReason::Eos);
+    for (text, found) in [("да", 1), ("café", 2), ("cafe", 2)] {
+        bench.press(&["ctrl+f"]);
+        bench.type_text(text);
+        assert_eq!(bench.app.transcript.find.as_ref().unwrap().matches.len(), found, "{text}");
+        bench.press(&["esc"]);
+    }
+    assert_eq!(bench.app.transcript.cursor.map(|at| at.index), Some(1), "the token that was found");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! From the composer to the engine.
 
 use super::*;
+use crate::app::Focus;
 use crate::app::{Phase, Queued};
-use crate::engine::protocol::{Exit, Failure, FailureKind, StoredTokens};
+use crate::engine::protocol::{Exit, Failure, FailureKind, Rescored, StoredTokens};
 
 #[test]
 fn everything_is_stored_before_the_reply_is_asked_for() {
@@ -138,6 +139,87 @@ fn a_full_context_leaves_the_oldest_pair_out_and_says_so() {
     assert_eq!(bench.app.talk.chat.turns.last().unwrap().note.as_deref(), Some("too long"));
 }
 
+/// What a prompt of so many tokens is answered with.
+fn prompt_of(tokens: usize) -> Event {
+    let ids = vec![crate::token::TokenId(1); tokens];
+    Event::Prompt(PromptFacts { ids, ..PromptFacts::default() })
+}
+
+fn with_context(context: u32) -> Bench {
+    let mut bench = Bench::answered("One", "1");
+    if let ModelStatus::Ready(loaded) = &mut bench.app.model.status {
+        loaded.context = context;
+    }
+    for (question, answer) in [("Two", "2"), ("Three", "3"), ("Four", "4")] {
+        bench.exchange(question, answer);
+    }
+    bench
+}
+
+#[test]
+fn room_for_an_answer_is_made_before_it_is_asked_for() {
+    let mut bench = with_context(160);
+    bench.say("Five");
+    let effects = bench.reply(prompt_of(153));
+    assert_eq!(brief(&effects), ["ask Cancel", "generate"]);
+    assert_eq!(messages(&effects)[0], (Role::User, "Two".into()));
+    // Enough for this answer, but the next would read everything anew.
+    let effects = bench.reply(prompt_of(110));
+    assert_eq!(messages(&effects)[0], (Role::User, "Three".into()));
+    let effects = bench.reply(prompt_of(70));
+    assert!(brief(&effects).iter().all(|effect| effect != "generate"), "{effects:?}");
+    assert_eq!(bench.notice(), "context is full: the 4 oldest messages are left out");
+    bench.write("5");
+    bench.done(StopReason::Eos);
+    let first = bench.app.talk.chat.turns[0].id;
+    assert!(bench.app.view().is_left_out(first));
+    // The next answer reads the same messages; another branch reads all of its own.
+    let effects = bench.say("Six");
+    assert_eq!(messages(&effects)[0], (Role::User, "Three".into()));
+    bench.reply(prompt_of(90));
+    bench.done(StopReason::Eos);
+    let second = bench.app.talk.chat.turns[2].id;
+    bench.app.transcript.selected = Some(second);
+    bench.app.focus = crate::app::Focus::Transcript;
+    bench.press(&["e"]);
+    let effects = bench.say(" more");
+    assert_eq!(messages(&effects)[0], (Role::User, "One".into()));
+    assert!(!bench.app.view().is_left_out(first));
+}
+
+#[test]
+fn what_cannot_be_left_out_is_no_reason_to_ask_again() {
+    let mut bench = Bench::ready();
+    if let ModelStatus::Ready(loaded) = &mut bench.app.model.status {
+        loaded.context = 160;
+    }
+    bench.say("One");
+    let effects = bench.reply(prompt_of(155));
+    assert!(brief(&effects).iter().all(|effect| effect != "generate"), "{effects:?}");
+    bench.write("1");
+    bench.done(StopReason::Context);
+    let last = bench.app.talk.chat.turns.last().unwrap();
+    assert_eq!(last.note.as_deref(), Some("context is full: the reply ends here"));
+}
+
+#[test]
+fn a_reply_that_meets_the_end_of_the_context_goes_on() {
+    let mut bench = with_context(160);
+    bench.say("Five");
+    bench.reply(prompt_of(100));
+    bench.write("begun");
+    let effects = bench.done(StopReason::Context);
+    assert!(brief(&effects).contains(&"generate".to_owned()));
+    let effects = bench.reply(prompt_of(161 - 1));
+    assert_eq!(messages(&effects)[0], (Role::User, "Two".into()));
+    assert_eq!(messages(&effects).last().unwrap(), &(Role::Assistant, "begun".into()));
+    bench.reply(prompt_of(60));
+    bench.write(" and ended");
+    bench.done(StopReason::Eos);
+    let last = bench.app.talk.chat.turns.last().unwrap();
+    assert_eq!((last.text().as_str(), last.note.as_deref()), ("begun and ended", None));
+}
+
 #[test]
 fn with_the_rule_stop_a_full_context_is_a_failure() {
     let mut bench = Bench::ready();
@@ -183,6 +265,7 @@ fn quitting_saves_first_and_then_ends_engine_and_app() {
         "finish Interrupted glassbox was closed",
         "put run Some(Cancelled)",
         "draft chat \"draft\"",
+        "store PutPlace",
         "store Close",
         "stop 1",
         "Quit",
@@ -219,4 +302,47 @@ fn ids_held_after(exchanges: usize) -> usize {
 fn what_is_kept_of_prompts_grows_with_a_chat_not_with_its_square() {
     let (short, long) = (ids_held_after(10), ids_held_after(40));
     assert!(long <= 4 * short + 40, "{short} ids after 10 exchanges, {long} after 40");
+}
+
+#[test]
+fn a_summary_takes_the_place_of_old_messages_and_can_be_taken_back() {
+    let mut bench = Bench::answered("One", "1");
+    for (question, answer) in [("Two", "2"), ("Three", "3"), ("Four", "4")] {
+        bench.exchange(question, answer);
+    }
+    let before = bench.branch();
+    let effects = bench.say("/compact");
+    let asked = messages(&effects);
+    assert_eq!((asked.len(), asked[0].clone()), (5, (Role::User, "One".into())));
+    let id = bench.app.out.requests.of(Asker::Compact).unwrap().0;
+    bench.event(id, prompt_of(90));
+    bench.event(id, Event::Token(Box::new(step("numbers", 1.0).into())));
+    let done = Event::Done { stop: StopReason::Eos, usage: Usage::default(), timings: Timings::default() };
+    let effects = bench.event(id, done);
+    assert_eq!(brief(&effects), ["ask Rescore"]);
+    let id = bench.app.out.requests.of(Asker::Compact).unwrap().0;
+    let scored = Rescored {
+        prompt: Vec::new(),
+        steps: vec![Step { logprob: -3.0, ..step("4", 1.0) }],
+        decoded: 1,
+        displaced: 0,
+        ms: 1.0,
+    };
+    bench.event(id, Event::Rescored(Box::new(scored)));
+    let Some(crate::app::Confirm { question, .. }) = bench.app.overlays.top() else { panic!("it asks") };
+    assert!(question.starts_with("1 tokens in place of 4 messages"), "{question}");
+    assert!(question.contains("costs +2.9 bit"), "{question}");
+    assert_eq!(bench.branch(), before, "nothing is changed before a yes");
+    bench.press(&["y"]);
+    let chat = &bench.app.talk.chat;
+    let texts: Vec<String> =
+        chat.branch().iter().map(|turn| String::from_utf8(chat.bytes(turn)).unwrap()).collect();
+    assert_eq!(texts[1..], ["numbers", "Three", "3", "Four", "4"]);
+    assert_eq!(messages(&bench.say("Five"))[1], (Role::Assistant, "numbers".into()));
+    bench.done(StopReason::Eos);
+    let first = bench.app.talk.chat.branch()[0].id;
+    bench.app.transcript.selected = Some(first);
+    bench.app.focus = Focus::Transcript;
+    bench.press(&["left"]);
+    assert_eq!(bench.branch()[..], before[..]);
 }

@@ -5,7 +5,7 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::app::{App, ChatView, Colouring, Focus, Outbox, TokenCursor, Transcript, TurnToken};
+use crate::app::{App, ChatView, Colouring, Focus, Outbox, Scroll, TokenCursor, Transcript, TurnToken};
 use crate::chat::{Turn, TurnId};
 use crate::reasoning::Kind;
 
@@ -70,6 +70,20 @@ impl Transcript {
         self.cursor = Some(at);
         self.seeking = None;
         self.reveal = true;
+    }
+
+    /// Goes to a byte of a message: the token there gets the cursor, where its tokens are known.
+    pub(crate) fn go_to(&mut self, view: ChatView<'_>, focus: &mut Focus, turn: TurnId, byte: usize) {
+        *focus = Focus::Transcript;
+        let tokens = view.shown_turn(turn).map(|turn| view.turn_tokens(turn)).unwrap_or_default();
+        if let Some(index) = tokens.iter().position(|token| token.end > byte) {
+            self.point_at(focus, TokenCursor { turn, index });
+        } else {
+            // Its row is the third of the view.
+            self.selected = Some(turn);
+            self.leave_cursor();
+            self.scroll = Scroll::Anchor { turn, row: 1 + byte, moved: -2 };
+        }
     }
 
     /// Another message was selected: the cursor moves along.

@@ -36,7 +36,9 @@ impl Draw for Ledger {
         let right = format!("{} of {}", self.rows.len(), tokens.len());
         let inside = canvas.frame("Tokens of this message", &right, 118, 34);
         let cursor = canvas.filter(inside, &self.filter, "type to filter");
-        let sorted = format!("by {}", self.order.name());
+        let turn =
+            Keys(&canvas.app.keymap).together(&[Command::LedgerOrderPrevious, Command::LedgerOrderNext]);
+        let sorted = format!("{turn} sorted by {}", self.order.name()).trim_start().to_owned();
         text::put_right(canvas.buf, text::row(inside, 0, 0), &sorted, canvas.theme.style(Role::Muted));
         let table = table(canvas.theme, inside.width);
         table.heads().draw(inside, 2, canvas.buf);

@@ -4,8 +4,10 @@
 
 use super::{Canvas, Draw, body};
 use crate::app::{Keys, Search};
+use crate::chat::Role as Speaker;
 use crate::command::Command;
 use crate::sanitize;
+use crate::search::FILTERS;
 use crate::store::Hit;
 use crate::theme::Role;
 use crate::ui::widgets::text;
@@ -17,6 +19,16 @@ impl Draw for Search {
         let inside = canvas.frame("Search all chats", &found, 100, 20);
         let cursor = canvas.filter(inside, input, "words to look for");
         let list = body(inside, 2, 2);
+        if input.text.is_empty() {
+            canvas.cell(
+                text::row(list, 0, 0),
+                3,
+                list.width,
+                "Words in any script; these narrow it:",
+                Role::Muted,
+            );
+            canvas.cell(text::row(list, 1, 0), 3, list.width, FILTERS, Role::Muted);
+        }
         if hits.is_empty() && !input.text.is_empty() {
             canvas.cell(text::row(list, 0, 0), 3, list.width, "nothing found", Role::Muted);
         }
@@ -24,7 +36,9 @@ impl Draw for Search {
         for (index, at, _) in canvas.list(list, hits.len(), *selected) {
             let hit = &hits[index];
             canvas.cell(at, 3, title_width, &sanitize::for_display(&hit.title), Role::Text);
-            snippet(canvas, text::row(at, 0, title_width + 5), hit);
+            let own = if hit.role == Speaker::User { "you" } else { "" };
+            canvas.cell(at, title_width + 4, 3, own, Role::Muted);
+            snippet(canvas, text::row(at, 0, title_width + 8), hit);
         }
         let key = Keys(&canvas.app.keymap);
         let offered = vec![

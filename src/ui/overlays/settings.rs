@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::{Canvas, Draw, body, count};
 use crate::app::{
-    App, Keys, Picker, Settings, setting_choices, setting_keys, setting_label, setting_note, setting_range,
-    setting_section,
+    App, Keys, Picker, Settings, setting_choices, setting_keys, setting_label, setting_meaning, setting_note,
+    setting_range, setting_section,
 };
 use crate::command::Command;
 use crate::config::{ColorDepth, Config};
@@ -28,6 +28,8 @@ const BESIDE: u16 = 37;
 const SOURCES: [(&str, u16); 3] = [("this chat", 72), ("model", 79), ("default", 88)];
 /// Cells of a slider between its arrows.
 const SLIDER: u16 = 19;
+/// Lines on the selected setting, below the list.
+const ABOUT: u16 = 2;
 /// Most lines of the list.
 const MOST: u16 = 22;
 
@@ -44,6 +46,10 @@ pub struct Entry {
     pub model: Option<String>,
     /// What holds without them: the configuration's for the sampler, else the built-in value.
     pub default: String,
+    /// What holds where nobody sets anything.
+    pub built_in: String,
+    /// Where the value in use comes from, in words.
+    pub source: String,
 }
 
 /// A line of the list.
@@ -63,14 +69,17 @@ impl Draw for Settings {
         let key = canvas.app.keymap.shown(Command::Settings);
         let filtered = !picker.filter.text.is_empty();
         let right = if filtered { count(picker, entries.len()) } else { key };
-        let inside = canvas.frame("Settings", &right, 100, MOST + 6);
+        let inside = canvas.frame("Settings", &right, 100, MOST + 6 + ABOUT);
         let first_source = SOURCES[0].1 - 9;
         let filter = Rect { width: inside.width.min(first_source - 2), ..inside };
         let mut cursor = canvas.filter(filter, &picker.filter, "type to filter");
         for (name, end) in shown_sources(inside.width) {
             canvas.cell_right(text::row(inside, 0, 0), end, name, Role::Muted);
         }
-        let list = body(inside, 2, 2);
+        let list = body(inside, 2, 2 + ABOUT);
+        if let Some(entry) = picker.rows.get(picker.selected).and_then(|row| entries.get(*row)) {
+            about(canvas, inside, entry);
+        }
         let lines = lines(picker, &entries);
         let selected = lines.iter().position(|line| *line == Line::Row(picker.selected)).unwrap_or(0);
         for (line, row) in window(&lines, selected, list.height).iter().zip(0..list.height) {
@@ -108,11 +117,32 @@ fn keys(canvas: &mut Canvas<'_>, inside: Rect, typing: bool) {
             (key.together(&[Command::ValueLess, Command::ValueMore]), "change"),
             (choose, "type a value"),
             (key.of(Command::ValueDefault), "back to default"),
+            (key.of(Command::SaveSetting), "for all chats"),
             (key.of(Command::Undo), "undo"),
             (leave, "close, saved"),
         ]
     };
     canvas.keys(inside, offered);
+}
+
+/// What the selected setting means, where its value comes from, what it can be; or why it does nothing as it is.
+fn about(canvas: &mut Canvas<'_>, inside: Rect, entry: &Entry) {
+    let idle = match entry.key.strip_prefix("sampling.") {
+        Some(key) => canvas.app.view().sampling().idle(key),
+        None if entry.key == "engine.rope" => canvas.app.config.engine.load.rope.idle(),
+        None => None,
+    };
+    let range =
+        setting_range(&entry.key).map(|range| format!("{} to {}", plain(range.least), plain(range.most)));
+    let facts = [Some(format!("from {}", entry.source)), range, Some(format!("default {}", entry.built_in))];
+    let facts = facts.into_iter().flatten().collect::<Vec<_>>().join("  ");
+    let lines =
+        text::wrap(&sanitize::for_display(setting_meaning(&entry.key)), inside.width.saturating_sub(2));
+    let first = inside.height.saturating_sub(1 + ABOUT);
+    let said = lines.first().map_or("", String::as_str);
+    canvas.cell(text::row(inside, first, 0), 1, inside.width.saturating_sub(2), said, Role::Text);
+    let (second, role) = idle.map_or((facts, Role::Muted), |why| (format!("! {why}"), Role::Warn));
+    canvas.cell(text::row(inside, first + 1, 0), 1, inside.width.saturating_sub(2), &second, role);
 }
 
 /// The sources that have room; they go from the right.
@@ -307,6 +337,9 @@ pub fn entries(app: &App) -> Vec<Entry> {
     let chat = layered(app.talk.chat.settings.preset.as_ref(), &app.talk.chat.settings.sampling);
     let model = model.map(|entry| layered(entry.preset.as_ref(), &entry.sampling)).unwrap_or_default();
     let built_in = Config::default();
+    let built_in_sampling = json(&built_in.sampling);
+    let own = json(&app.talk.chat.settings.sampling);
+    let preset = app.talk.chat.settings.preset.clone().unwrap_or_default();
     let tables = [
         ("sampling", json(&app.view().sampling()), json(&config.sampling)),
         ("ui", json(&config.ui), json(&built_in.ui)),
@@ -321,11 +354,24 @@ pub fn entries(app: &App) -> Vec<Entry> {
             (table == "sampling" && values.get(key).is_some_and(|value| !value.is_null()))
                 .then(|| shown(values))
         };
+        let built_in = if table == "sampling" { &built_in_sampling } else { default };
+        let unset = shown(default) == shown(built_in);
+        let source = match table {
+            "sampling" if layer(&own).is_some() => "this chat".to_owned(),
+            "sampling" if layer(&chat).is_some() => format!("this chat's preset {preset}"),
+            "sampling" if layer(&model).is_some() => "the model's entry".to_owned(),
+            "sampling" if unset => "the built-in default".to_owned(),
+            "sampling" => "config.toml".to_owned(),
+            _ if shown(used) == shown(default) => "the built-in default".to_owned(),
+            _ => "config.toml".to_owned(),
+        };
         Some(Entry {
             value: shown(used),
             chat: layer(&chat),
             model: layer(&model),
             default: shown(default),
+            built_in: shown(built_in),
+            source,
             key: dotted,
         })
     });
@@ -412,6 +458,19 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_that_does_nothing_as_it_is_says_so() {
+        let mut app = figures();
+        app.talk.chat.settings.sampling.xtc_probability = Some(0.5);
+        app.talk.chat.settings.sampling.xtc_threshold = Some(0.6);
+        let row = entries(&app).iter().position(|entry| entry.key == "sampling.xtc_threshold").unwrap();
+        let seen = drawn(&app, &theme(), row, 100, 30).join("\n");
+        assert!(seen.contains("! XTC does nothing above one half"), "{seen}");
+        app.talk.chat.settings.sampling.xtc_threshold = Some(0.4);
+        let seen = drawn(&app, &theme(), row, 100, 30).join("\n");
+        assert!(seen.contains("from this chat  0 to 1  default 0.10"), "{seen}");
+    }
+
+    #[test]
     fn every_row_can_be_reached() {
         let app = figures();
         for (width, height) in [(80, 24), (60, 16)] {
@@ -445,9 +504,14 @@ mod tests {
             chat: Some("0.50".into()),
             model: None,
             default: "0.80".into(),
+            built_in: "0.80".into(),
+            source: "this chat".into(),
         };
         assert_eq!(entries[0], expected);
         assert_eq!(named("sampling.top_k").default, "20");
+        assert_eq!(named("sampling.top_k").source, "config.toml");
+        assert_eq!(named("sampling.top_p").source, "the built-in default");
+        assert_eq!(named("sampling.min_p").source, "this chat's preset cold");
         assert_eq!(named("sampling.min_p").chat.as_deref(), Some("0.10"));
         assert_eq!(named("engine.gpu_layers").value, "auto");
     }

@@ -115,15 +115,15 @@ fn conversation() -> Conversation {
     };
     Conversation {
         head: ConversationHead {
-            id: ConversationId(1),
             title: "Capitals".into(),
             created_ms: 0,
             updated_ms: 0,
-            draft: String::new(),
+            ..ConversationHead::new(ConversationId(1))
         },
         settings: ChatSettings::default(),
         leaf: Some(TurnId(2)),
         turns: vec![question, reply],
+        place: crate::chat::Place::default(),
     }
 }
 
@@ -198,6 +198,7 @@ pub fn capitals() -> App {
         written: 15,
         started_at: 0,
         stopping: false,
+        made_room: false,
     });
     app.talk.runs.insert(RunId(1), Run::of_tests(1, "smollm2-135m-instruct"));
     app.talk.vocabularies.insert("v".into(), Arc::new(vocabulary()));

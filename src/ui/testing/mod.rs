@@ -33,11 +33,10 @@ pub fn app() -> App {
 /// An entry of the list of chats.
 pub fn head(id: i64, title: &str, updated_ms: i64) -> ConversationHead {
     ConversationHead {
-        id: ConversationId(id),
         title: title.into(),
         created_ms: updated_ms,
         updated_ms,
-        draft: String::new(),
+        ..ConversationHead::new(ConversationId(id))
     }
 }
 
@@ -76,6 +75,7 @@ pub fn run(chat: ConversationId) -> ActiveRun {
         written: 0,
         started_at: 0,
         stopping: false,
+        made_room: false,
     }
 }
 

@@ -83,6 +83,9 @@ fn facts(app: &App, theme: &Theme, turn: &Turn, marks: Option<&Marks>) -> Vec<(u
         let (open, close) = if theme.symbols.ascii { ("<", ">") } else { ("‹", "›") };
         facts.push((0, format!("{open}{}/{}{close}", at + 1, versions.len())));
     }
+    if app.view().is_left_out(turn.id) {
+        facts.push((0, "left out: the model no longer reads it".to_owned()));
+    }
     let tokens = marks.map_or(0, |marks| marks.tokens.len());
     if tokens > 0 {
         let mean = marks.and_then(Marks::mean_bits);

@@ -27,6 +27,7 @@ fn running(app: &mut App, turn: TurnId, phase: Phase) {
         written: 0,
         started_at: 0,
         stopping: false,
+        made_room: false,
     });
 }
 
@@ -171,7 +172,7 @@ fn the_current_match_comes_into_view() {
     app.transcript.reveal = true;
     app.transcript.find = Some(Find {
         input: LineEdit { text: "here".into(), cursor: 4 },
-        matches: vec![(TurnId(1), 1000)],
+        matches: vec![(TurnId(1), 1000..1004)],
         current: 0,
     });
     let (buf, _) = paint(&app, 52, 5, false);
@@ -215,7 +216,7 @@ fn what_was_found_is_marked_and_deleted_turns_are_not_shown() {
     app.talk.chat.turns[0].deleted = true;
     app.transcript.find = Some(Find {
         input: LineEdit { text: "Paris".into(), cursor: 5 },
-        matches: vec![(TurnId(2), 25), (TurnId(3), 12)],
+        matches: vec![(TurnId(2), 25..30), (TurnId(3), 12..17)],
         current: 1,
     });
     let (buf, _) = paint(&app, 52, 9, false);
@@ -411,7 +412,7 @@ fn special_tokens_show_their_names_and_take_the_cursor() {
     assert_eq!((rows(&buf)[1].as_str(), under_cursor(&buf, 1)), (" a‹end›b", (2..7).collect()));
     app.transcript.find = Some(Find {
         input: LineEdit { text: "b".into(), cursor: 1 },
-        matches: vec![(TurnId(1), 1)],
+        matches: vec![(TurnId(1), 1..2)],
         current: 0,
     });
     app.transcript.cursor = None;

@@ -1,0 +1,99 @@
+//! The persona picker, and what choosing one does.
+//!
+//! Invariant: rows are indices into the personas of the configuration, in the order of their names.
+
+use crossterm::event::KeyEvent;
+
+use super::list::{self, Listed, as_a_list};
+use super::{Opens, OverlayUnit};
+use crate::app::{App, ModelStatus, Picker, input::fuzzy};
+use crate::command::{Command, Context};
+
+/// The persona picker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Personas {
+    /// Filter and rows.
+    pub picker: Picker,
+}
+
+impl OverlayUnit for Personas {
+    const CONTEXTS: &'static [Context] = list::CONTEXTS;
+    const OPENS: Opens = &[(Command::Persona, open)];
+
+    fn command(app: &mut App, command: Command) -> bool {
+        list::command::<Self>(app, command)
+    }
+
+    as_a_list!();
+}
+
+fn open(app: &mut App) {
+    if app.config.personas.is_empty() {
+        app.out.say(
+            "there is no persona yet: each is a file NAME.toml in the folder personas beside config.toml",
+        );
+    } else {
+        list::open(app, Personas::default());
+    }
+}
+
+impl Listed for Personas {
+    fn picker(&mut self) -> &mut Picker {
+        &mut self.picker
+    }
+
+    fn rows(app: &App, filter: &str) -> Vec<usize> {
+        let said = app.config.personas.iter().map(|(name, persona)| format!("{name} {}", persona.about));
+        fuzzy::rank(filter, &said.collect::<Vec<_>>())
+    }
+
+    fn choose(app: &mut App, row: usize) {
+        app.overlays.pop();
+        if let Some(name) = app.config.personas.keys().nth(row).cloned() {
+            app.persona_named(&name);
+        }
+    }
+}
+
+impl App {
+    /// Begins with a persona.
+    pub fn begin_as(&mut self, name: &str) -> Vec<crate::app::Effect> {
+        self.persona_named(name);
+        self.out.take_effects()
+    }
+
+    /// `/persona NAME`: the chat takes its system prompt, settings and model; `none` takes them away.
+    pub(crate) fn persona_named(&mut self, name: &str) -> bool {
+        let persona = match self.config.personas.get(name) {
+            Some(persona) => persona.clone(),
+            None if name == "none" => crate::config::Persona::default(),
+            None => {
+                let near = fuzzy::nearest(name, self.config.personas.keys().map(String::as_str));
+                let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+                self.out.warn(format!("there is no persona {name}{hint}"));
+                return false;
+            }
+        };
+        let settings = &mut self.talk.chat.settings;
+        settings.system = persona.system;
+        settings.preset = persona.preset.filter(|preset| self.config.presets.contains_key(preset));
+        settings.sampling = persona.sampling;
+        self.talk.settings_changed(with!(self), &mut self.out);
+        self.out.say(match name {
+            "none" => "no persona in this chat".to_owned(),
+            _ => format!("{name} in this chat"),
+        });
+        match persona.model {
+            Some(model) if self.config.model_named(&model).is_none() => {
+                self.out.warn(format!("{name} wants the model {model}, which is not configured"));
+            }
+            Some(model) if self.model.status == ModelStatus::None => {
+                self.talk.chat.settings.model = Some(model);
+                self.book.model_of = Some(self.talk.chat.head.id);
+            }
+            Some(model) => self.switch_model(&model),
+            None => {}
+        }
+        true
+    }
+}
