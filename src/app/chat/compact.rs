@@ -82,6 +82,7 @@ impl App {
         messages.push(Message { role: Role::User, text: ASKED.to_owned(), stored: None });
         let mut run = self.talk.begin(with!(self), &mut self.out, chat);
         run.sampling.max_tokens = MOST;
+        run.sampling.grammar.clear(); // that is for replies
         let mut sampling = run.sampling.clone();
         sampling.seed = Some(run.seed);
         let request = self.out.requests.ask(
@@ -94,6 +95,7 @@ impl App {
                 },
                 sampling,
                 top_logprobs: self.config.inspector.candidates,
+                begun: 0,
                 interventions: run.interventions.clone(),
                 allow: None,
             }))),
