@@ -226,9 +226,9 @@ impl Transcript {
             for turn in view.chat.branch() {
                 let text = Folded::new(&String::from_utf8_lossy(&view.chat.bytes(turn)));
                 let thoughts = self.folded_thoughts(view, turn.id);
-                let seen = text.find(&needle).filter(|range| {
-                    thoughts.iter().all(|thought| !thought.contains(&range.start))
-                });
+                let seen = text
+                    .find(&needle)
+                    .filter(|range| thoughts.iter().all(|thought| !thought.contains(&range.start)));
                 matches.extend(seen.map(|range| (turn.id, range)));
             }
         }

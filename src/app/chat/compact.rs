@@ -88,11 +88,7 @@ impl App {
         let request = self.out.requests.ask(
             Asker::Compact,
             Request::Job(Job::Generate(Box::new(Generate {
-                prompt: Prompt::Chat {
-                    messages,
-                    continue_last: false,
-                    setting: setting_of(&run),
-                },
+                prompt: Prompt::Chat { messages, continue_last: false, setting: setting_of(&run) },
                 sampling,
                 top_logprobs: self.config.inspector.candidates,
                 begun: 0,
@@ -146,11 +142,7 @@ impl App {
         let kept = kept(chat, &open).into_iter().filter(|turn| turn.id != last.id);
         messages.extend(kept.map(|turn| self.view().message(chat, turn)));
         let rescore = Rescore {
-            prompt: Prompt::Chat {
-                messages,
-                continue_last: false,
-                setting: setting_of(&open.run),
-            },
+            prompt: Prompt::Chat { messages, continue_last: false, setting: setting_of(&open.run) },
             reply: self.view().reply_ids(last),
             top_logprobs: 1,
             interventions: open.run.interventions.clone(),

@@ -104,11 +104,7 @@ impl Talk {
         let (first, last) = (runs.first()?, runs.last()?);
         let messages = self.view(with).messages_before(turn, changed);
         Some(Rescore {
-            prompt: Prompt::Chat {
-                messages,
-                continue_last: false,
-                setting: prompt::setting_of(first),
-            },
+            prompt: Prompt::Chat { messages, continue_last: false, setting: prompt::setting_of(first) },
             reply: self.view(with).reply_ids(turn),
             top_logprobs: with.config.inspector.candidates.min(5),
             interventions: last.interventions.clone(),
