@@ -79,7 +79,7 @@ impl App {
             .filter_map(|id| self.talk.chat.turn(*id))
             .map(|turn| self.view().message(&self.talk.chat, turn))
             .collect();
-        messages.push(Message { role: Role::User, text: ASKED.to_owned(), stored: None });
+        messages.push(Message::new(Role::User, ASKED));
         let mut run = self.talk.begin(with!(self), &mut self.out, chat);
         run.sampling.max_tokens = MOST;
         run.sampling.grammar.clear(); // that is for replies
@@ -135,10 +135,7 @@ impl App {
         let Some(last) = last else { return self.offer_summary(None) };
         let text = crate::chat::whole_text(&bytes(&open.summary), false);
         let text = crate::reasoning::answer_of(&text).into_owned();
-        let mut messages = vec![
-            Message { role: Role::User, text: ASKED.to_owned(), stored: None },
-            Message { role: Role::Assistant, text, stored: None },
-        ];
+        let mut messages = vec![Message::new(Role::User, ASKED), Message::new(Role::Assistant, text)];
         let kept = kept(chat, &open).into_iter().filter(|turn| turn.id != last.id);
         messages.extend(kept.map(|turn| self.view().message(chat, turn)));
         let rescore = Rescore {
