@@ -230,9 +230,8 @@ impl App {
 pub fn stop_note(stop: StopReason, sampling: &Sampling) -> Option<String> {
     let is_held = !sampling.grammar.trim().is_empty();
     let said = match stop {
-        StopReason::Eos => return None,
         StopReason::Stop if is_held => "ended at a stop text",
-        StopReason::Stop => return None,
+        StopReason::Eos | StopReason::Stop => return None,
         StopReason::Length => "ended at max_tokens",
         StopReason::Context => "context is full: the reply ends here",
         StopReason::Cancelled => "stopped by you",
