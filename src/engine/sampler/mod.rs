@@ -143,7 +143,9 @@ impl Chain {
     /// that is said.
     pub fn go_on(&mut self, written: &[TokenId]) -> Option<String> {
         let constrained = self.grammar.is_some();
-        written.iter().for_each(|id| self.accept(*id));
+        for id in written {
+            self.accept(*id);
+        }
         (constrained && self.grammar.is_none()).then(|| {
             "What the reply begins with does not follow the grammar, so the rest is not held to it either.".to_owned()
         })

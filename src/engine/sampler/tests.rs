@@ -274,10 +274,14 @@ fn penalties_leave_marks_alone_unless_told_otherwise() {
             let vocabulary = with_a_mark();
             let setting = Setting { model: None, vocabulary: &vocabulary, context: 512, suppressed: &[] };
             let (mut chain, _) = Chain::new(&sampling, 1, &setting);
-            [7, 9, 30].into_iter().for_each(|id| chain.accept(TokenId(id)));
+            for id in [7, 9, 30] {
+                chain.accept(TokenId(id));
+            }
             let mut logits = logits(3);
             // Far above all others, so that they are those listed.
-            [7, 9, 30].into_iter().for_each(|id| logits[id] = 30.0);
+            for id in [7, 9, 30] {
+                logits[id] = 30.0;
+            }
             let trace = record(&mut chain, &mut Recorder::default(), &logits, 3);
             let of = |id| trace.tokens.iter().position(|token| *token == TokenId(id)).unwrap();
             let after = |id| trace.stages[0].probabilities[of(id)].unwrap();
