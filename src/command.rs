@@ -410,7 +410,7 @@ commands! {
     Thoughts "thoughts" Replies Global ["ctrl+t"];
     /// Thinking on, off or how much, where the model's template has a switch, e.g. /thinking off
     Thinking "thinking" Replies Global [];
-    /// A value for the model's chat template, e.g. /template-value enable_thinking false
+    /// A value for the model's chat template, e.g. /template-value reasoning false
     TemplateValue "template-value" Replies Global [];
     /// Long lines of code: more of their beginning
     CodeLeft "code-left" Replies Transcript ["<"];

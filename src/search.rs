@@ -35,7 +35,7 @@ impl Query {
     pub fn read(typed: &str) -> Self {
         let mut query = Self::default();
         let words: Vec<&str> = typed.split_whitespace().filter(|word| !query.take_filter(word)).collect();
-        query.phrase = fold(&words.join(" ")).trim().to_owned();
+        fold(&words.join(" ")).trim().clone_into(&mut query.phrase);
         query.words = query.phrase.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect();
         query
     }

@@ -301,7 +301,7 @@ impl App {
         };
         let value = json(&self.view().sampling()).get(key).cloned().unwrap_or_default();
         let text = toml_text(&value);
-        let mut layer = toml::Table::try_from(&SamplingOverrides::default()).unwrap_or_default();
+        let mut layer = toml::Table::try_from(SamplingOverrides::default()).unwrap_or_default();
         match toml::from_str::<toml::Table>(&format!("value = {text}")) {
             Ok(parsed) => layer.insert(key.to_owned(), parsed["value"].clone()),
             Err(_) => None,

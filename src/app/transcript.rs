@@ -103,20 +103,17 @@ impl Transcript {
     /// Shows or folds what was thought: in the selected message, or in all where none is.
     pub(crate) fn toggle_thoughts(&mut self, focus: Focus, out: &mut Outbox) {
         let selected = self.selected.filter(|_| focus == Focus::Transcript);
-        let shown = match selected {
-            Some(id) => {
-                if !self.other_thoughts.insert(id) {
-                    self.other_thoughts.remove(&id);
-                }
-                // Inside of what is folded there is no place for a cursor.
-                self.cursor = self.cursor.filter(|_| self.shows_thoughts(id));
-                self.shows_thoughts(id)
+        let shown = if let Some(id) = selected {
+            if !self.other_thoughts.insert(id) {
+                self.other_thoughts.remove(&id);
             }
-            None => {
-                self.other_thoughts.clear();
-                self.thoughts = !self.thoughts;
-                self.thoughts
-            }
+            // Inside of what is folded there is no place for a cursor.
+            self.cursor = self.cursor.filter(|_| self.shows_thoughts(id));
+            self.shows_thoughts(id)
+        } else {
+            self.other_thoughts.clear();
+            self.thoughts = !self.thoughts;
+            self.thoughts
         };
         self.reveal = selected.is_some();
         out.say(if shown { "what was thought is shown" } else { "what was thought is folded" });

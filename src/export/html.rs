@@ -90,11 +90,8 @@ fn text(document: &Document<'_>, turn: &Turn, data: &mut Data, body: &mut String
             held.release(body);
             open = !open;
             let tokens = split.thought_pieces();
-            body.push_str(&if open {
-                format!("<details class=\"thought\"><summary>thought: {tokens} tokens</summary>")
-            } else {
-                "</details>".to_owned()
-            });
+            let title = format!("<details class=\"thought\"><summary>thought: {tokens} tokens</summary>");
+            body.push_str(if open { &title } else { "</details>" });
         }
         match piece {
             Piece::Written(text) => {

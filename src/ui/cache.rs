@@ -12,7 +12,7 @@ use crate::chat::{Conversation, ConversationId, Role, RunId, Turn, TurnId, TurnS
 use crate::reasoning::Splitter;
 use crate::token::TokenId;
 use crate::ui::colours::Colours;
-use crate::ui::marks::{self, Marks, Shown};
+use crate::ui::marks::{self, DrawnPiece, Marks};
 use crate::ui::shape::shape;
 use crate::ui::text::{Body, Reply, Shape};
 
@@ -291,7 +291,7 @@ impl Text {
     fn grow(&mut self, app: &App, turn: &Turn) -> usize {
         let finished = turn.state != TurnState::Streaming;
         if finished && self.pieces > 0 {
-            let total: usize = marks::shown_pieces(app, turn, 0).iter().map(|piece| piece.shown.len()).sum();
+            let total: usize = marks::shown_pieces(app, turn, 0).iter().map(|piece| piece.text.len()).sum();
             if total < self.body.bytes() {
                 self.again(app, turn);
             }
@@ -324,17 +324,19 @@ impl Text {
         }
     }
 
-    fn append(&mut self, pieces: &[Shown<'_>]) {
+    fn append(&mut self, pieces: &[DrawnPiece<'_>]) {
         if let Body::Reply(reply) = &mut self.body {
-            pieces.iter().for_each(|piece| reply.append(piece.as_piece()));
+            for piece in pieces {
+                reply.append(piece.as_piece());
+            }
             return;
         }
         if let Some(splitter) = &mut self.splitter {
             for piece in pieces {
-                splitter.push(&piece.shown, piece.name);
+                splitter.push(&piece.text, piece.name);
             }
         }
-        let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.shown.iter().copied()).collect();
+        let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.text.iter().copied()).collect();
         if !bytes.is_empty() {
             self.body.append(&bytes);
         }

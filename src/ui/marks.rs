@@ -155,23 +155,23 @@ impl Marks {
 }
 
 /// A piece of a turn as it is drawn.
-pub struct Shown<'a> {
+pub struct DrawnPiece<'a> {
     /// What is shown of it.
-    pub shown: Cow<'a, [u8]>,
+    pub text: Cow<'a, [u8]>,
     /// The name of a control token.
     pub name: Option<&'a [u8]>,
     ms: f32,
 }
 
-impl Shown<'_> {
+impl DrawnPiece<'_> {
     /// The same for a reply that is taken apart.
     pub fn as_piece(&self) -> text::Piece<'_> {
-        text::Piece { shown: &self.shown, name: self.name, ms: self.ms }
+        text::Piece { shown: &self.text, name: self.name, ms: self.ms }
     }
 }
 
 /// The text of a turn as it is drawn, in pieces, but for the first so many.
-pub fn shown_pieces<'a>(app: &'a App, turn: &'a Turn, skip: usize) -> Vec<Shown<'a>> {
+pub fn shown_pieces<'a>(app: &'a App, turn: &'a Turn, skip: usize) -> Vec<DrawnPiece<'a>> {
     let pieces = app.talk.chat.pieces_from(turn, skip).into_iter();
     let shown = pieces.map(|piece| match piece {
         Piece::Step { run, step } => {
@@ -179,9 +179,9 @@ pub fn shown_pieces<'a>(app: &'a App, turn: &'a Turn, skip: usize) -> Vec<Shown<
             let special = name.filter(|_| app.transcript.special).and_then(|_| special_name(app, run, step));
             let shown =
                 special.map_or(Cow::Borrowed(step.bytes.as_slice()), |name| Cow::Owned(name.into_bytes()));
-            Shown { shown, name, ms: step.ms }
+            DrawnPiece { text: shown, name, ms: step.ms }
         }
-        Piece::Written(text) => Shown { shown: Cow::Borrowed(text.as_bytes()), name: None, ms: 0.0 },
+        Piece::Written(text) => DrawnPiece { text: Cow::Borrowed(text.as_bytes()), name: None, ms: 0.0 },
     });
     shown.collect()
 }

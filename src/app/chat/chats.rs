@@ -272,7 +272,9 @@ impl App {
             .filter(|chat| self.out.unstored.has(chat.head.id) && !chat.turns.is_empty())
             .map(|chat| chat.head.clone())
             .collect();
-        temporary.into_iter().for_each(|head| self.talk.chats.put(head));
+        for head in temporary {
+            self.talk.chats.put(head);
+        }
         let stored = self.talk.chats.heads.iter().chain(&self.talk.chats.archived);
         let last = stored.max_by_key(|head| (head.looked, head.updated_ms)).map(|head| head.id);
         if let Some(last) = last.filter(|_| std::mem::take(&mut self.book.open_last)) {

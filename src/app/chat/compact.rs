@@ -167,12 +167,14 @@ impl App {
             let before: f32 = pieces.iter().filter_map(bits).take(scored.steps.len()).sum();
             let after: f32 = scored.steps.iter().map(Step::surprisal_bits).sum();
             let (more, each) = (after - before, (after - before) / scored.steps.len().max(1) as f32);
-            question += &format!("After it the last reply costs {more:+.1} bit ({each:+.2} a token). ");
+            let cost = format!("After it the last reply costs {more:+.1} bit ({each:+.2} a token). ");
+            question.push_str(&cost);
         }
         let text = crate::chat::whole_text(&bytes(&open.summary), false);
         let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect();
-        question +=
-            &format!("Use it? What it replaces stays as the other version of the first message. “{text}…”");
+        let asked =
+            format!("Use it? What it replaces stays as the other version of the first message. “{text}…”");
+        question.push_str(&asked);
         self.overlays.push(Confirm { question, action: ConfirmAction::Compact });
     }
 

@@ -24,7 +24,7 @@ fn read(example: &str) -> BTreeMap<String, String> {
         if line.is_empty() {
             (said, ended) = (String::new(), true);
         } else if let Some(name) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
-            table = name.trim_matches(['[', ']']).to_owned();
+            name.trim_matches(['[', ']']).clone_into(&mut table);
             meanings.insert(table.clone(), std::mem::take(&mut said));
         } else if let Some(key) = key {
             meanings.entry(format!("{table}.{key}")).or_insert_with(|| said.clone());
@@ -33,7 +33,7 @@ fn read(example: &str) -> BTreeMap<String, String> {
             if std::mem::take(&mut ended) {
                 said.clear();
             }
-            said = format!("{said} {text}").trim().to_owned();
+            format!("{said} {text}").trim().clone_into(&mut said);
         }
     }
     meanings

@@ -264,8 +264,8 @@ fn a_chat_that_is_not_in_memory_is_read_before_it_is_renamed() {
 fn the_chat_looked_at_last_is_opened_when_asked_for_at_start() {
     let mut bench = Bench::ready();
     let head = |id, looked, updated_ms| crate::chat::ConversationHead {
-        looked,
         updated_ms,
+        looked,
         ..crate::chat::ConversationHead::new(ConversationId(id))
     };
     bench.app.open_last();

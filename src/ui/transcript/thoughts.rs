@@ -19,11 +19,11 @@ pub(super) fn words(app: &App, symbols: &Symbols, title: Title) -> String {
     let verb = if title.live { "thinking" } else { "thought" };
     let mut words = format!("{mark} {verb}: {}", number::counted(title.tokens, "token"));
     if title.ms > 0.0 {
-        words.push_str(&format!(", {}", seconds(title.ms)));
+        words.extend([", ", &seconds(title.ms)]);
     }
     let key = app.keymap.shown(Command::Thoughts);
     if !title.live && !key.is_empty() {
-        words.push_str(&format!("   {key} {}", if title.open { "folds" } else { "opens" }));
+        words.extend(["   ", &key, if title.open { " folds" } else { " opens" }]);
     }
     words
 }

@@ -93,6 +93,7 @@ fn with_representations(format: &str, values: &mut [Value]) -> String {
 }
 
 /// Lines moved to the right, the first and blank ones only where that is asked for.
+#[expect(clippy::needless_pass_by_value, reason = "what the template engine hands a filter")]
 fn indented(text: String, width: Option<Value>, options: Kwargs) -> Result<String, Error> {
     let first = options.get::<Option<bool>>("first")?.unwrap_or(false);
     let blank = options.get::<Option<bool>>("blank")?.unwrap_or(false);

@@ -60,6 +60,7 @@ fn published_shapes_render_as_in_python() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the form of a tokenizer")]
 fn spell(text: &str, _: bool, _: After) -> Result<Vec<TokenId>, Failure> {
     Ok(text.chars().map(|c| TokenId(c as i32)).collect())
 }

@@ -161,7 +161,7 @@ fn rewritten(text: &str, lexemes: &[Lexeme]) -> String {
                             );
                             let left = text[from..lexeme.start].trim_end();
                             out.push_str(&text[done..from]);
-                            out.push_str(&format!("({left})|{FILTER}({right})"));
+                            out.extend(["(", left, ")|", FILTER, "(", &right, ")"]);
                             done = to;
                             at = end;
                             *operand = (None, true);

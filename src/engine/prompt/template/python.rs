@@ -142,19 +142,18 @@ fn words(text: &str, most: usize) -> Value {
 fn rsplit(text: &str, args: &[Value]) -> Result<Value, Error> {
     let (separator, most) = separator(args)?;
     let most = most.map_or(usize::MAX, |most| most.saturating_add(1));
-    let mut parts: Vec<Value> = match separator {
-        Some(separator) => text.rsplitn(most, separator.as_str()).map(Value::from).collect(),
-        None => {
-            let mut parts = Vec::new();
-            let mut rest = text.trim_end();
-            while !rest.is_empty() {
-                let cut = rest.rfind(char::is_whitespace).filter(|_| parts.len() + 1 < most);
-                let from = cut.map_or(0, |at| at + rest[at..].chars().next().map_or(0, char::len_utf8));
-                parts.push(Value::from(&rest[from..]));
-                rest = rest[..cut.unwrap_or(0)].trim_end();
-            }
-            parts
+    let mut parts: Vec<Value> = if let Some(separator) = separator {
+        text.rsplitn(most, separator.as_str()).map(Value::from).collect()
+    } else {
+        let mut parts = Vec::new();
+        let mut rest = text.trim_end();
+        while !rest.is_empty() {
+            let cut = rest.rfind(char::is_whitespace).filter(|_| parts.len() + 1 < most);
+            let from = cut.map_or(0, |at| at + rest[at..].chars().next().map_or(0, char::len_utf8));
+            parts.push(Value::from(&rest[from..]));
+            rest = rest[..cut.unwrap_or(0)].trim_end();
         }
+        parts
     };
     parts.reverse();
     Ok(parts.into_iter().collect())

@@ -61,7 +61,7 @@ impl Wants {
         let from = reasoned.answer_from as usize;
         let text = message.text.get(from..).unwrap_or_default();
         let reasoning = (self == Self::Beside && !reasoned.thought.is_empty())
-            .then(|| Cow::Borrowed(reasoned.thought.as_str()));
+            .then_some(Cow::Borrowed(reasoned.thought.as_str()));
         let stored = message.stored.as_ref().and_then(|stored| after(stored, from)).map(Cow::Owned);
         Line { role: message.role, text: Cow::Borrowed(text), reasoning, stored }
     }
