@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io::{self, Read as _};
+use std::ops::Range;
 use std::path::Path;
 
 use crate::grammar::{self, Form};
@@ -118,6 +119,33 @@ impl Attachment {
     }
 }
 
+/// Where files stand in a message, as [`Attachment::block`] puts them there: a line that ends with a colon, and behind it
+/// a block between fences.
+#[must_use]
+pub fn blocks(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    let mut name: Option<usize> = None; // where the line before begins, if it may be a name
+    let mut open: Option<(usize, &str)> = None;
+    for line in text.split_inclusive('\n') {
+        let bare = line.trim_end_matches('\n');
+        let is_fence = bare.len() >= 3 && bare.bytes().all(|byte| byte == b'`');
+        match open {
+            Some((from, fence)) if bare == fence => {
+                found.push(from..start + bare.len());
+                (open, name) = (None, None);
+            }
+            Some(_) => {}
+            None => match name.take() {
+                Some(from) if is_fence => open = Some((from, bare)),
+                _ => name = (bare.len() > 1 && bare.ends_with(':')).then_some(start),
+            },
+        }
+        start += line.len();
+    }
+    found
+}
+
 fn read(path: &Path) -> Result<String, Why> {
     let metadata = std::fs::metadata(path).map_err(Why::Unreadable)?;
     if !metadata.is_file() {
@@ -198,6 +226,16 @@ mod tests {
         let said = |path: &Path| Attachment::read(path).unwrap_err().to_string();
         assert!(said(folder.path()).ends_with("is not a plain file; name the files in it one by one"));
         assert!(said(&folder.path().join("none")).ends_with("none is not there"));
+    }
+
+    #[test]
+    fn blocks_are_found_in_a_message_as_they_were_put_there() {
+        let file = Attachment { name: "a b.md".into(), text: "```\nx\n```\n".into() }.block();
+        let other = Attachment { name: "c".into(), text: "y".into() }.block();
+        let text = format!("look:\n{file}\n{other}\nend:\n```\nopen");
+        let found: Vec<&str> = blocks(&text).into_iter().map(|range| &text[range]).collect();
+        assert_eq!(found, [file.as_str(), other.as_str()]);
+        assert!(blocks("no file:\n\n```\nx\n```").is_empty());
     }
 
     #[test]

@@ -322,9 +322,11 @@ commands! {
     Interrupt "interrupt" App Global ["ctrl+c"];
     /// Write the message in $EDITOR
     Editor "editor" Writing Global ["ctrl+o"];
+    /// Attach a text file (or @ and its name)
+    Attach "attach" Writing Global [];
     /// Undo in the message
     Undo "undo" Writing Composer | Settings ["ctrl+z"];
-    /// Redo in the message
+    /// Redo in the message, or put back what was cut
     Redo "redo" Writing Composer ["ctrl+y"];
     /// Earlier message of the prompt history
     HistoryBack "history-back" Writing Composer ["up"];
@@ -638,9 +640,9 @@ commands! {
     Mouse "mouse" App Global [];
     /// Help
     Help "help" App Global ["f1"], Composer | Transcript | Chats ["?"];
-    /// Next pane
+    /// To the transcript, and back to the message
     FocusNext "focus-next" App Global ["tab"];
-    /// Pane before
+    /// To the panes at the sides
     FocusPrevious "focus-previous" App Global ["backtab"];
     /// Page up in the transcript
     PageUp "page-up" App Global ["pageup"];
@@ -750,6 +752,7 @@ impl Command {
     #[must_use]
     pub fn argument(self) -> &'static str {
         match self {
+            Self::Attach => "the name of a text file",
             Self::Model => "the name of a model",
             Self::Preset => "the name of a preset, or none",
             Self::Grammar => "a file with a grammar (GBNF) or a JSON schema, or off",
@@ -782,12 +785,24 @@ impl Command {
         !self.argument().is_empty()
     }
 
+    /// Whether it takes something away: it is run only by its whole name, and no scattered match finds it.
+    #[must_use]
+    pub fn destroys(self) -> bool {
+        matches!(self, Self::DeleteTurn | Self::DeleteChat | Self::DeleteBranch | Self::RemoveModel)
+    }
+
     /// Whether something must follow the command's name.
     #[must_use]
     pub fn needs_argument(self) -> bool {
         matches!(
             self,
-            Self::Model | Self::Preset | Self::Grammar | Self::SavePreset | Self::Set | Self::Station
+            Self::Attach
+                | Self::Model
+                | Self::Preset
+                | Self::Grammar
+                | Self::SavePreset
+                | Self::Set
+                | Self::Station
         )
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crossterm::event::{KeyEvent, MouseEvent};
 
+use super::{FileRead, FilesWanted, PathOffer};
 use crate::config::{Config, Warning};
 use crate::engine::protocol::{Envelope, Request, RequestId};
 use crate::inspect::scores::HeadScores;
@@ -32,6 +33,8 @@ pub enum Msg {
     Key(KeyEvent),
     /// Text was pasted (line ends already as the terminal sent them).
     Paste(String),
+    /// Keys that came all at once, without the marks of a paste, or letters typed as a sentence where letters are commands.
+    Burst(String),
     /// The mouse did something (only while it is on).
     Mouse(MouseEvent),
     /// The terminal has this size now.
@@ -50,6 +53,12 @@ pub enum Msg {
     Config(Box<Config>, Vec<Warning>),
     /// `$EDITOR` came back: the text, or what went wrong.
     Edited(Result<String, String>),
+    /// Files were read for the draft.
+    FilesRead(Vec<FileRead>, FilesWanted),
+    /// What the path that is being typed could go on to.
+    Paths(String, Vec<PathOffer>),
+    /// Something that the user should know, with time to read it.
+    Noted(String),
     /// A copy was made or a file written (or not): what to say.
     Copied(Result<String, String>),
     /// The grammar in a file, or that of its JSON schema, with what is to be said of it; or what is wrong with it.
@@ -127,6 +136,10 @@ pub enum Effect {
     },
     /// Let the user edit a text in `$EDITOR` → [`Msg::Edited`].
     Edit(String),
+    /// Read the files of these names for the draft → [`Msg::FilesRead`].
+    ReadFiles(Vec<String>, FilesWanted),
+    /// List what a path could go on to → [`Msg::Paths`].
+    ListPaths(String),
     /// Find the hash of the loaded model's file → [`crate::engine::protocol::Event::ModelHash`] of this engine.
     HashModel(EngineId, Box<ModelEntry>),
     /// Look up what was kept of the heads of the model whose file has this hash → [`Msg::Heads`].

@@ -36,6 +36,7 @@ pub(crate) use chat::chats::empty_chat;
 pub(crate) use chat::prompt::{message_of, without_oldest};
 pub(crate) use chat::reply::stop_note;
 pub(crate) use chat::send::Target;
+pub use input::letters::Letter;
 pub(crate) use inspector::stations::Keys;
 pub use message::{Effect, EngineId, Msg, Now};
 pub use outbox::Outbox;
@@ -48,9 +49,9 @@ pub(crate) use settings::{
 pub(crate) use state::{
     ActiveRun, Ahead, AheadOf, Alternatives, Area, Change, ChatList, Chats, Colouring, Completion, Composer,
     ConfirmAction, Edit, Fetch, Find, Focus, Ledger, LeftOut, Level, LineEdit, LookAt, LookedAt, Looks,
-    ModelState, ModelStatus, Notice, Part, Paste, Phase, Picker, Preview, PromptAction, Queued, Record,
-    ReplyOdds, RereadReply, Sandbox, Scroll, Steer, SteerField, SteerWish, StepMode, TextEdit, TokenList,
-    Transcript, Tree, TreeRow, WIDE, Weights, WhatIf, WholeOf, Writing,
+    ModelState, ModelStatus, Notice, Offers, Part, Paste, Phase, Picker, Preview, PromptAction, Queued,
+    Record, ReplyOdds, RereadReply, Sandbox, Scroll, Steer, SteerField, SteerWish, StepMode, TextEdit,
+    TokenList, Transcript, Tree, TreeRow, WIDE, Weights, WhatIf, WholeOf, Writing,
 };
 pub(crate) use transcript::cursor::SplitCharacter;
 
@@ -64,7 +65,7 @@ pub(crate) use inspector::stations::sampler::SANDBOX_KEYS;
 pub(crate) use inspector::stations::softmax::Listed;
 pub(crate) use inspector::stations::why::{Picking, Pin, Trial, Unit, in_words as change_words};
 pub(crate) use inspector::{InsidePass, Inspector, LiveStep, Station, Watched, Wish};
-pub use state::Geometry;
+pub use state::{FileRead, FilesWanted, Geometry, PathOffer};
 pub use talk::Talk;
 pub(crate) use tour::{STEPS as TOUR, Tour};
 pub(crate) use view::{ChatView, Display};
@@ -200,8 +201,9 @@ impl App {
         self.out.dirty |= !matches!(msg, Msg::Tick);
         match msg {
             Msg::Key(key) => self.key(key),
-            Msg::Paste(_) if self.tour.is_some() && self.overlays.is_empty() => {}
+            Msg::Paste(_) | Msg::Burst(_) if self.tour.is_some() && self.overlays.is_empty() => {}
             Msg::Paste(text) => self.paste(&text),
+            Msg::Burst(text) => self.burst(&text),
             Msg::Mouse(event) => self.mouse(event),
             Msg::Resize(width, height) => self.size = (width, height),
             Msg::Focus(gained) => self.terminal_focus(gained),
@@ -211,6 +213,9 @@ impl App {
             Msg::Catalogue(items) => self.catalogue_read(items),
             Msg::Config(config, warnings) => self.config_read(*config, &warnings),
             Msg::Edited(result) => self.edited(result),
+            Msg::FilesRead(files, wanted) => self.files_read(files, wanted),
+            Msg::Paths(typed, found) => self.paths_listed(&typed, found),
+            Msg::Noted(text) => self.out.warn(text),
             Msg::Copied(result) => self.out.copied(result),
             Msg::Hub(name, offer) => self.hub_read(&name, offer.map(|offer| *offer)),
             Msg::Grammar(result) => self.talk.grammar_read(with!(self), &mut self.out, result),

@@ -6,6 +6,7 @@ use super::{
     App, Asker, ChatView, Effect, Fetch, Inspector, Level, Licence, ModelState, ModelStatus, Outbox, Talk,
     Watched,
 };
+use crate::app::input::fuzzy;
 use crate::app::view::With;
 use crate::chat::{Role, Span};
 use crate::command::Command;
@@ -234,6 +235,7 @@ impl App {
             self.out.requests.ask(Asker::Vocabulary, Request::Immediate(Immediate::Vocabulary));
         }
         self.composer.count(&self.model, &mut self.out);
+        self.composer.count_chips(&self.model, &mut self.out);
         self.send_waiting();
     }
 
@@ -286,23 +288,34 @@ impl App {
     /// `/model NAME`: the exact name, else the only one that matches.
     pub(crate) fn model_named(&mut self, name: &str) -> bool {
         let names: Vec<String> = self.config.models.iter().map(|entry| entry.name.clone()).collect();
-        let matching = super::input::fuzzy::rank(name, &names);
+        let begun = |at: &usize| fuzzy::begins(&names[*at], name);
+        let matching: Vec<usize> = (0..names.len()).filter(begun).collect();
         let exact = names.iter().position(|other| other == name);
         match (exact, matching.as_slice()) {
             (Some(at), _) | (None, &[at]) => {
                 self.switch_model(&names[at]);
                 true
             }
-            (None, []) => {
-                self.out.warn(format!("there is no model {name}; Ctrl+L shows all"));
-                false
-            }
-            (None, several) => {
-                let several: Vec<&str> = several.iter().map(|at| names[*at].as_str()).collect();
-                self.out.warn(format!("{name} could be {}", several.join(", ")));
+            (None, begun) => {
+                self.model_unclear(name, &names, begun);
                 false
             }
         }
+    }
+
+    /// Says which models a name could mean that is none's, nor begins a single one's.
+    fn model_unclear(&mut self, name: &str, names: &[String], begun: &[usize]) {
+        let like = fuzzy::rank(name, names);
+        let meant = if begun.is_empty() { &like } else { begun };
+        let meant: Vec<&str> = meant.iter().map(|at| names[*at].as_str()).collect();
+        let near = fuzzy::nearest(name, names.iter().map(String::as_str));
+        self.out.warn(match (near, meant.as_slice()) {
+            (None, several @ [_, _, ..]) => format!("{name} could be {}", several.join(", ")),
+            (Some(near), _) | (None, &[near]) => {
+                format!("there is no model {name}; did you mean {near}? Ctrl+L shows all")
+            }
+            (None, []) => format!("there is no model {name}; Ctrl+L shows all"),
+        });
     }
 
     /// Loads the current model again, whatever its state.

@@ -24,6 +24,8 @@ pub enum Asker {
     Vocabulary,
     /// The draft's tokens are counted.
     DraftCount,
+    /// The tokens of what a label of the draft stands for are counted.
+    ChipCount,
     /// The reply being written.
     Reply,
     /// A summary of older messages.

@@ -34,6 +34,11 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
         ("models", setup.folders.models().display().to_string()),
         ("log", setup.folders.state.display().to_string()),
         ("terminal", terminal),
+        (
+            "Option, Alt",
+            "Alt+1 to Alt+9 open stations; where Option types ¡ ™ £, let the terminal send it as Meta (Esc+)"
+                .to_owned(),
+        ),
     ];
     if args.json {
         let map: serde_json::Map<_, _> =

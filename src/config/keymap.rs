@@ -8,7 +8,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 pub use super::chord::Chord;
 use super::document::did_you_mean;
-use super::{Warning, chord};
+use super::{Warning, chord, layout};
 use crate::command::{Command, Context, Entry, Place, RENAMED, Renamed, TABLE};
 
 /// Keys to commands.
@@ -86,13 +86,18 @@ impl Keymap {
         Some(warning(entry.name, message))
     }
 
-    /// The command of a key in one context; [`Context::Global`] is asked for on its own. A release is not a key.
+    /// The command of a key in one context, by what it types or by the Latin letter on that key; [`Context::Global`] is asked for on its own. A release is not a key.
     #[must_use]
     pub fn lookup(&self, context: Context, event: KeyEvent) -> Option<Command> {
         if event.kind == KeyEventKind::Release {
             return None;
         }
-        self.bindings.get(&(context, chord::of(event))).copied()
+        let chord = chord::of(event);
+        // In a text a letter of another script is that letter.
+        let is_text = is_plain(chord) && matches!(context, Context::Composer | Context::Global);
+        let other = || layout::named(chord.0, chord.1).filter(|_| !is_text).map(|code| (code, chord.1));
+        let found = self.bindings.get(&(context, chord));
+        found.or_else(|| self.bindings.get(&(context, other()?))).copied()
     }
 
     /// The first key of a command as hints and help show it, e.g. `Ctrl+R`; empty where it has none.
@@ -230,6 +235,20 @@ mod tests {
         assert!(warnings[0].message.contains("\"regenerate\""), "{warnings:?}");
         assert!(warnings[1].message.contains("is not a key"));
         assert_eq!(map.shown(Command::Regenerate), "Ctrl+R");
+    }
+
+    #[test]
+    fn keys_of_other_layouts_are_found_by_their_place() {
+        let map = Keymap::defaults();
+        let press = |letter, held| KeyEvent::new(KeyCode::Char(letter), held);
+        let (plain, ctrl, alt) = (KeyModifiers::NONE, KeyModifiers::CONTROL, KeyModifiers::ALT);
+        for c in ['c', 'с', 'ψ', 'ב'] {
+            assert_eq!(map.lookup(Context::Global, press(c, ctrl)), Some(Command::Interrupt), "{c}");
+        }
+        assert_eq!(map.lookup(Context::Transcript, press('о', plain)), Some(Command::MessageDown));
+        assert_eq!(map.lookup(Context::Transcript, press('Ц', plain)), Some(Command::Weights));
+        assert_eq!(map.lookup(Context::Global, press('é', alt)), Some(Command::StationEmbedding));
+        assert_eq!(map.lookup(Context::Composer, press('о', plain)), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub(crate) mod document;
 mod effective;
 mod folders;
 pub mod keymap;
+pub(crate) mod layout;
 mod load;
 mod model_list;
 mod near;

@@ -6,12 +6,11 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use crossterm::{execute, terminal::SetTitle};
 use tokio_util::sync::CancellationToken;
 
 use super::shell::Shell;
-use super::{engine_command, heads, terminal};
-use crate::app::{Effect, EngineId, Msg};
+use super::{engine_command, files, heads, terminal};
+use crate::app::{Effect, EngineId, FilesWanted, Msg};
 use crate::config::{self, Notify};
 use crate::engine::protocol::{Envelope, Event, Exit, RequestId};
 use crate::engine::transport::child::ChildEngine;
@@ -77,7 +76,24 @@ impl Shell {
             }
             Effect::Edit(text) => {
                 let result = self.edit(text).await;
-                let _ = self.messages.send(Msg::Edited(result));
+                self.edited(result);
+            }
+            Effect::ReadFiles(names, wanted) => {
+                let messages = self.messages.clone();
+                tokio::task::spawn_blocking(move || {
+                    let read = names.iter().map(|name| files::read(name));
+                    let is_word =
+                        |file: &crate::app::FileRead| wanted == FilesWanted::Sent && files::is_folder(file);
+                    let _ =
+                        messages.send(Msg::FilesRead(read.filter(|file| !is_word(file)).collect(), wanted));
+                });
+            }
+            Effect::ListPaths(typed) => {
+                let messages = self.messages.clone();
+                tokio::task::spawn_blocking(move || {
+                    let found = files::offers(&typed);
+                    let _ = messages.send(Msg::Paths(typed, found));
+                });
             }
             Effect::HashModel(id, entry) => self.hash_model(id, *entry),
             Effect::RecallHeads(hash) => {
@@ -90,7 +106,8 @@ impl Shell {
                 }
             }
             Effect::Title(title) => {
-                let _ = execute!(std::io::stdout(), SetTitle(sanitize::for_display(&title)));
+                self.title = sanitize::for_display(&title);
+                terminal::set_title(&self.title);
             }
             Effect::Notify(how, text) => notify(how, &text),
             Effect::Mouse(on) => terminal::set_mouse(on),
@@ -236,45 +253,23 @@ impl Shell {
         }
     }
 
-    /// Lets the user edit a text in `$VISUAL` or `$EDITOR`, on the whole terminal.
-    async fn edit(&mut self, text: String) -> Result<String, String> {
-        let editor = std::env::var("VISUAL")
-            .or_else(|_| std::env::var("EDITOR"))
-            .ok()
-            .filter(|editor| !editor.trim().is_empty())
-            .ok_or("no editor: set $EDITOR (to nano, vim, hx …)")?;
-        let mut file = tempfile::Builder::new()
-            .prefix("glassbox-")
-            .suffix(".md")
-            .tempfile()
-            .map_err(|error| format!("no temporary file for the editor: {error}"))?;
-        file.write_all(text.as_bytes()).map_err(|error| format!("the draft was not written: {error}"))?;
-        self.leave();
-        let path = file.path().to_path_buf();
-        // Through the shell, since $EDITOR may carry arguments; the path is a parameter, not part of the text.
-        let status = tokio::process::Command::new("sh")
-            .arg("-c")
-            .arg(format!("{editor} \"$1\""))
-            .arg("sh")
-            .arg(&path)
-            .status()
-            .await;
-        self.come_back().map_err(|error| error.to_string())?;
-        match status {
-            Ok(status) if status.success() => std::fs::read_to_string(&path)
-                .map_err(|error| format!("the edited text cannot be read: {error}")),
-            // What a shell answers for a command that is not there.
-            Ok(status) if status.code() == Some(127) => {
-                Err(format!("$EDITOR is {editor}, which is not there; the draft is as it was"))
-            }
-            Ok(status) => Err(format!("{editor} ended with {status}; the draft is as it was")),
-            Err(error) => Err(format!("{editor} could not be started: {error}")),
-        }
-    }
-
     /// The scripted engine makes its models up.
     fn engine_needs_no_file(&self) -> bool {
         self.engine_choice != "llama"
+    }
+
+    /// Tells the app what came of editing.
+    pub(super) fn edited(&self, result: Result<super::editor::Edited, String>) {
+        let (text, note) = match result {
+            Ok(edited) => (edited.text.map(Ok), edited.note),
+            Err(message) => (Some(Err(message)), None),
+        };
+        if let Some(text) = text {
+            let _ = self.messages.send(Msg::Edited(text));
+        }
+        if let Some(note) = note {
+            let _ = self.messages.send(Msg::Noted(note));
+        }
     }
 
     fn say(&self, event: FetchEvent) {

@@ -6,15 +6,19 @@
 
 mod backend;
 mod clipboard;
+mod editor;
 mod effects;
+mod files;
 mod heads;
 mod input;
 mod log;
 mod look;
 mod native;
+mod open_file;
 mod shell;
 mod signals;
 mod terminal;
+mod typing;
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 static BEFORE: OnceLock<libc::termios> = OnceLock::new();
 
 /// What gives the screen back when nothing else can run any more.
-const RESTORE: &[u8] = b"\x1b[?2026l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?2004l\x1b[?1004l\x1b[<1u\x1b[?25h\x1b[0m\x1b[?1049l";
+const RESTORE: &[u8] = b"\x1b[?2026l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?2004l\x1b[?1004l\x1b[<1u\x1b[?1007h\x1b[?1007r\x1b[?25h\x1b[0m\x1b[?1049l\x1b]0;\x1b\\\x1b[23;0t";
 
 /// Remembers the terminal's settings and gives them back on SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGABRT.
 pub fn remember_terminal() {

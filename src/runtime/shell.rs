@@ -1,10 +1,12 @@
 //! The select loop, and what it owns: the app, the screen, the engine, the store.
 
+use std::future::poll_fn;
 use std::path::PathBuf;
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use crossterm::event::{Event, EventStream};
+use crossterm::event::{Event, EventStream, KeyEvent};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -14,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::clipboard::Clipboard;
 use super::input::{LateAnswers, is_press};
 use super::look::Look;
+use super::open_file::OpenFile;
 use super::signals::{Asked, Signals};
+use super::typing::{AT_ONCE_MS, Typed, Typing, text_of};
 use super::{Options, native, terminal};
 use crate::app::{App, Effect, EngineId, Msg, Now};
 use crate::chat::ConversationId;
@@ -57,6 +61,10 @@ pub(super) struct Shell {
     key_waits: bool,
     last_key: Instant,
     late: LateAnswers,
+    typing: Typing,
+    /// The window's title, to be set again when the terminal is taken again.
+    pub(super) title: String,
+    pub(super) open_file: Option<OpenFile>,
 }
 
 /// The configuration file and how it was when last read.
@@ -146,6 +154,9 @@ pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
         key_waits: false,
         last_key: started,
         late: LateAnswers::default(),
+        typing: Typing::default(),
+        title: String::new(),
+        open_file: None,
     };
     shell.app.themes = shell.look.names();
     shell.app.folder = std::env::current_dir().map_or_else(|_| String::new(), |at| at.display().to_string());
@@ -177,7 +188,7 @@ impl Shell {
             let deadline = self.deadline();
             tokio::select! {
                 event = next_event(&mut self.input) => match event {
-                    Some(Ok(event)) => self.terminal_event(event).await?,
+                    Some(Ok(event)) => self.terminal_events(event).await?,
                     // The terminal is gone: save and end without drawing.
                     Some(Err(_)) | None => return self.end(1, true).await,
                 },
@@ -192,7 +203,7 @@ impl Shell {
                     Asked::End { number, hung_up } => return self.end(number, hung_up).await,
                     Asked::Stop => self.suspend()?,
                 },
-                () = sleep_until(deadline) => self.update(Msg::Tick).await?,
+                () = sleep_until(deadline) => self.tick().await?,
             }
             if self.app.out.dirty && self.frame_is_due() {
                 self.draw()?;
@@ -214,18 +225,99 @@ impl Shell {
         Ok(())
     }
 
-    async fn terminal_event(&mut self, event: Event) -> anyhow::Result<()> {
-        let since = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if self.late.swallow(&event, since) {
-            return Ok(());
+    /// Time passed: keys that waited for what follows are keys, and the app does what it is time for.
+    async fn tick(&mut self) -> anyhow::Result<()> {
+        for key in self.typing.waited(self.since_start()) {
+            self.update(Msg::Key(key)).await?;
         }
+        self.update(Msg::Tick).await
+    }
+
+    /// An event and the keys that come at once with it, which are a paste where no hand types them.
+    async fn terminal_events(&mut self, first: Event) -> anyhow::Result<()> {
+        let now = self.since_start();
+        let mut next = Some(first);
+        let mut keys: Vec<KeyEvent> = Vec::new();
+        while let Some(event) = next.take() {
+            if self.late.swallow(&event, now) {
+                next = self.at_once(false).await?;
+                continue;
+            }
+            match event {
+                Event::Key(key) if is_press(&key) && text_of(&key).is_some() => {
+                    let waits = !keys.is_empty() || self.typing.may_go_on(&key, self.app.letter(key), now);
+                    keys.push(key);
+                    next = self.at_once(waits).await?;
+                }
+                other => {
+                    self.text_keys(std::mem::take(&mut keys)).await?;
+                    for key in self.typing.give_up_waiting() {
+                        self.update(Msg::Key(key)).await?;
+                    }
+                    return self.terminal_event(other).await;
+                }
+            }
+        }
+        self.text_keys(keys).await
+    }
+
+    /// The event that is there already, or comes within the time in which no hand types two keys.
+    async fn at_once(&mut self, waits: bool) -> anyhow::Result<Option<Event>> {
+        let Some(input) = &mut self.input else { return Ok(None) };
+        let next = if waits {
+            tokio::time::timeout(Duration::from_millis(AT_ONCE_MS), input.next()).await.ok()
+        } else {
+            // With this task's own waker: the stream keeps the first it is given.
+            poll_fn(|context| match input.poll_next_unpin(context) {
+                Poll::Ready(event) => Poll::Ready(Some(event)),
+                Poll::Pending => Poll::Ready(None),
+            })
+            .await
+        };
+        Ok(next.flatten().transpose()?)
+    }
+
+    /// Keys that type something, as keys or as a paste.
+    async fn text_keys(&mut self, keys: Vec<KeyEvent>) -> anyhow::Result<()> {
+        let Some(first) = keys.first() else { return Ok(()) };
+        let (letter, now) = (self.app.letter(*first), self.since_start());
+        self.note_key().await?;
+        match self.typing.keys(keys, letter, now) {
+            Typed::Paste(text) => self.update(Msg::Burst(text)).await,
+            Typed::Keys(keys) => {
+                for key in keys {
+                    match self.typing.key(key, self.app.letter(key), now) {
+                        Typed::Paste(text) => self.update(Msg::Burst(text)).await?,
+                        Typed::Keys(keys) => {
+                            for key in keys {
+                                self.update(Msg::Key(key)).await?;
+                            }
+                        }
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A key came: after a pause the configuration may be another.
+    async fn note_key(&mut self) -> anyhow::Result<()> {
+        if self.last_key.elapsed() > PAUSE {
+            self.reread_config().await?;
+        }
+        self.last_key = Instant::now();
+        self.key_waits = true;
+        Ok(())
+    }
+
+    fn since_start(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    async fn terminal_event(&mut self, event: Event) -> anyhow::Result<()> {
         match event {
             Event::Key(key) if is_press(&key) => {
-                if self.last_key.elapsed() > PAUSE {
-                    self.reread_config().await?;
-                }
-                self.last_key = Instant::now();
-                self.key_waits = true;
+                self.note_key().await?;
                 self.update(Msg::Key(key)).await
             }
             Event::Key(_) => Ok(()),
@@ -240,7 +332,11 @@ impl Shell {
         }
     }
 
+    /// What may have changed while nobody looked here: the configuration, a file that an editor has open.
     async fn reread_config(&mut self) -> anyhow::Result<()> {
+        if let Some(saved) = self.saved_later() {
+            self.edited(Ok(saved));
+        }
         match self.config_file.read_if_changed() {
             Some((config, warnings)) => {
                 self.look.forget();
@@ -253,7 +349,7 @@ impl Shell {
     fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now {
-            mono_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            mono_ms: self.since_start(),
             wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
             offset_minutes: TimeZone::system().to_offset(Timestamp::now()).seconds() / 60,
         }
@@ -273,8 +369,9 @@ impl Shell {
     /// When the loop must wake: the next frame, or what the app asked for.
     fn deadline(&self) -> Option<Instant> {
         let frame = self.drawn_at.filter(|_| self.app.out.dirty).map(|at| at + self.frame_time());
-        let app = self.app.wakes_at().map(|ms| self.started + Duration::from_millis(ms));
-        frame.into_iter().chain(app).min()
+        let asked = self.app.wakes_at().into_iter().chain(self.typing.wakes_at());
+        let asked = asked.map(|ms| self.started + Duration::from_millis(ms));
+        frame.into_iter().chain(asked).min()
     }
 
     pub(super) fn draw(&mut self) -> anyhow::Result<()> {
@@ -311,6 +408,7 @@ impl Shell {
         let taken = terminal::retake(&mut self.screen, self.app.config.ui.mouse);
         self.input = Some(EventStream::new());
         taken?;
+        terminal::set_title(&self.title);
         if let Ok(size) = self.screen.size() {
             self.app.size = (size.width, size.height);
         }
@@ -329,8 +427,9 @@ impl Shell {
     }
 
     /// Writes what waits, ends the engine.
-    fn close(self) {
+    fn close(mut self) {
         terminal::restore();
+        self.forget_file();
         if let Some(fetch) = self.fetch {
             fetch.cancel();
         }

@@ -1,7 +1,8 @@
 //! The terminal, taken and given back.
 //!
 //! Invariant: whatever ends the app (return, panic, signal), [`restore`] runs once and leaves the terminal as
-//! it was: no alternate screen, cursor shown, mouse, paste and focus reports off, cooked mode.
+//! it was: no alternate screen, cursor shown, mouse, paste and focus reports off, the wheel and the title as they
+//! were, cooked mode.
 
 use std::io::{self, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +13,7 @@ use crossterm::event::{
 };
 use crossterm::style::{Print, ResetColor};
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, SetTitle,
     disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{cursor, execute, queue};
@@ -23,8 +24,14 @@ use super::native;
 
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// Alternate scroll: the wheel would send arrows, which must not walk the prompt history.
-const ALTERNATE_SCROLL_OFF: &str = "\x1b[?1007l";
+/// Alternate scroll: the wheel would send arrows, which must not walk the prompt history. What it was is kept.
+const ALTERNATE_SCROLL_OFF: &str = "\x1b[?1007s\x1b[?1007l";
+/// On, as nearly every terminal has it at first, then as it was, for those that keep that.
+const ALTERNATE_SCROLL_BACK: &str = "\x1b[?1007h\x1b[?1007r";
+/// The window's title is put on the terminal's stack.
+const KEEP_TITLE: &str = "\x1b[22;0t";
+/// None of ours stays where there is no stack; elsewhere it is what it was.
+const TITLE_BACK: &str = "\x1b]0;\x1b\\\x1b[23;0t";
 
 /// ratatui's terminal over a buffered standard output.
 pub type Screen = Terminal<Placed<io::BufWriter<Stdout>>>;
@@ -45,6 +52,7 @@ fn enter(mouse: bool) -> io::Result<()> {
     let mut out = io::stdout();
     queue!(
         out,
+        Print(KEEP_TITLE),
         EnterAlternateScreen,
         Print(ALTERNATE_SCROLL_OFF),
         EnableBracketedPaste,
@@ -57,6 +65,13 @@ fn enter(mouse: bool) -> io::Result<()> {
         queue!(out, EnableMouseCapture)?;
     }
     out.flush()
+}
+
+/// Sets the window's title, while the terminal is taken.
+pub fn set_title(title: &str) {
+    if TAKEN.load(Ordering::SeqCst) {
+        let _ = execute!(io::stdout(), SetTitle(title)); // a terminal that is gone is noticed by the next frame
+    }
 }
 
 /// Turns mouse reports on or off.
@@ -79,9 +94,11 @@ pub fn restore() {
         DisableBracketedPaste,
         DisableFocusChange,
         PopKeyboardEnhancementFlags,
+        Print(ALTERNATE_SCROLL_BACK),
         cursor::Show,
         ResetColor,
-        LeaveAlternateScreen
+        LeaveAlternateScreen,
+        Print(TITLE_BACK)
     );
     let _ = out.flush();
     let _ = disable_raw_mode();

@@ -108,6 +108,10 @@ fn rule(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     if app.composer.editing.is_some() {
         taken += text::put(buf, area.x + 1, area.y, " editing a message ", area.width - 1, muted);
     }
+    if let Some(chips) = chips(app) {
+        let room = area.width.saturating_sub(taken + COUNT);
+        taken += text::put(buf, area.x + taken, area.y, &chips, room, muted);
+    }
     let room = area.width.saturating_sub(taken + COUNT);
     match app.ink_scale() {
         Some(scale) => shade::signed_legend(scale, theme, buf, (area.x + taken, area.y), room),
@@ -119,6 +123,16 @@ fn rule(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     if width < area.width {
         text::put(buf, area.right() - 1 - width, area.y, &label, width, muted);
     }
+}
+
+/// What the labels of the draft stand for, in tokens.
+fn chips(app: &App) -> Option<String> {
+    let said = |(name, tokens): &(&str, Option<usize>)| {
+        let name = crate::sanitize::for_display(name);
+        tokens.map_or_else(|| name.clone(), |tokens| format!("{name}: {}", number::counted(tokens, "token")))
+    };
+    let chips: Vec<String> = app.composer.chips().iter().map(said).collect();
+    (!chips.is_empty()).then(|| format!(" {} ", chips.join(" · ")))
 }
 
 /// The draft laid out, with its cursor, selection and chips as bytes.

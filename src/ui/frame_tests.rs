@@ -318,7 +318,7 @@ proptest! {
         }
         if kind == 13 {
             let items = vec![("/model gemma".into(), "Switch".into()); 20];
-            app.composer.completion = Some(Completion { items, selected: selected % 20 });
+            app.composer.completion = Some(Completion { items, selected: selected % 20, walked: false, of: crate::app::Offers::Lines });
         }
         let theme = if flags & 16 > 0 { bare_theme() } else { theme() };
         let buf = screen(&app, &theme, width, height);

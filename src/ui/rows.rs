@@ -30,7 +30,9 @@ pub fn titles(app: &App, theme: &Theme, cache: &Cache, layout: &Layout, buf: &mu
     }
     if let Some(pane) = layout.transcript {
         let focused = matches!(app.focus, Focus::Composer | Focus::Transcript);
-        title(buf, theme, on(pane), &sanitize::for_display(chat), &token_count(app, cache), focused);
+        let reads = app.focus == Focus::Transcript && app.transcript.cursor.is_none();
+        let right = if reads { "keys are commands; Esc writes".to_owned() } else { token_count(app, cache) };
+        title(buf, theme, on(pane), &sanitize::for_display(chat), &right, focused);
     }
     if let Some(pane) = layout.station {
         let key = app.keymap.shown(Command::ToggleInspector);

@@ -126,3 +126,24 @@ fn ctrl_c_stops_then_clears_then_asks_then_quits() {
     app.send(interrupt()).unwrap();
     assert!(app.wait_exit().unwrap().success());
 }
+
+#[test]
+fn a_burst_of_keys_without_the_marks_of_a_paste_is_one_draft() {
+    let home = home();
+    let mut app = ready(Start::default(), home.path());
+    say(&mut app, "hello");
+    answered(&mut app, 1);
+    for pane in [&[][..], &[Key::Tab], &[Key::BackTab]] {
+        for key in pane {
+            app.send(*key).unwrap();
+        }
+        app.wait_idle(std::time::Duration::from_millis(100)).unwrap();
+        app.send_str("first line\rsecond line\rd\t/quit\r").unwrap();
+        let screen = see(&mut app, "/quit");
+        assert!(screen.contains("› first line") && screen.contains("  second line"), "{screen:?}");
+        assert_eq!(screen.find_all("bit each").len(), 1, "nothing was sent");
+        app.send(Key::Ctrl('c')).unwrap();
+        app.wait_until(|screen| !screen.contains("second line")).unwrap();
+    }
+    quit(app);
+}

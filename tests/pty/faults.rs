@@ -137,6 +137,49 @@ fn the_editor_comes_back_with_its_text_where_the_terminal_answers_nothing() {
     quit(app);
 }
 
+/// A script as an editor.
+fn editor_of(home: &std::path::Path, script: &str) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = home.join("other-editor.sh");
+    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn an_editor_that_comes_back_at_once_is_noticed_and_what_it_saves_later_is_taken() {
+    let home = home();
+    let editor = editor_of(home.path(), "(sleep 2; printf 'saved later' > \"$1\") > /dev/null 2>&1 &");
+    let mut app = ready(Start::default().env("EDITOR", &editor).env("VISUAL", ""), home.path());
+    app.send_str("draft").unwrap();
+    see(&mut app, "draft");
+    app.send(Key::Ctrl('o')).unwrap();
+    see(&mut app, "came back at once");
+    assert!(app.screen().contains("› draft"));
+    std::thread::sleep(std::time::Duration::from_millis(3500));
+    app.send(Key::Ctrl('o')).unwrap();
+    see(&mut app, "› saved later");
+    quit(app);
+}
+
+#[test]
+fn an_editor_gets_the_terminal_without_the_chats_title() {
+    let home = home();
+    let editor = editor_of(home.path(), "sleep 1; printf '\\351' >> \"$1\"");
+    let mut app = ready(Start::default().env("EDITOR", &editor), home.path());
+    say(&mut app, "hello");
+    answered(&mut app, 1);
+    app.wait_until(|screen| screen.title().contains("hello")).unwrap();
+    app.send_str("caf").unwrap();
+    see(&mut app, "› caf");
+    app.send(Key::Ctrl('o')).unwrap();
+    app.wait_until(|screen| !screen.alternate_screen()).unwrap();
+    app.wait_until(|screen| screen.title().is_empty()).unwrap();
+    see(&mut app, "› café");
+    app.wait_until(|screen| screen.title().contains("hello")).unwrap();
+    quit(app);
+}
+
 #[test]
 fn an_editor_that_is_not_there_costs_no_draft() {
     let home = home();

@@ -126,6 +126,7 @@ pub fn given_back(screen: &Screen) {
     assert!(!screen.bracketed_paste(), "bracketed paste is off");
     assert!(!screen.focus_events(), "focus reports are off");
     assert!(screen.mouse_modes().is_empty(), "mouse reports are off");
+    assert_eq!(screen.title(), "", "the chat's title is taken away");
 }
 
 /// The children of a process, by /proc.

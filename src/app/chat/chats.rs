@@ -79,7 +79,7 @@ impl App {
         self.talk.chat = conversation;
         let draft = self.talk.chat.head.draft.clone();
         let waiting = self.talk.queued.as_ref().filter(|queued| queued.chat == self.talk.chat.head.id);
-        let waiting = waiting.and_then(|queued| queued.text.clone());
+        let waiting = waiting.map(|queued| queued.texts.join("\n\n")).filter(|waiting| !waiting.is_empty());
         let typed = waiting.map_or(draft.clone(), |waiting| send::without_waiting(&draft, &waiting));
         self.composer.set(&typed);
         self.composer.walking = None;

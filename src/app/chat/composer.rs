@@ -10,12 +10,14 @@ use tui_textarea::{AtomicRange, CursorMove};
 use crate::app::view::With;
 use crate::app::{App, Asker, Composer, ModelState, Outbox, Paste, Talk, input::text_edit};
 use crate::engine::protocol::{Event, Immediate, Request};
-use crate::store;
+use crate::{attachment, store};
 
 /// A paste is cut at this many bytes.
 pub const PASTE_LIMIT: usize = 1_000_000;
 /// A paste of more lines than this is shown as a label.
 const LABEL_LINES: usize = 20;
+/// Likewise one of more bytes.
+const LABEL_BYTES: usize = 8000;
 /// A draft is kept this long after its last change, ms.
 pub(crate) const DRAFT_MS: u64 = 200;
 /// How many messages the prompt history holds.
@@ -33,6 +35,7 @@ impl Default for Composer {
             changed_at: None,
             pastes: Vec::new(),
             kept: None,
+            waited_at: None,
             counting: String::new(),
         }
     }
@@ -46,8 +49,15 @@ impl Composer {
         let mut rest = shown.as_str();
         while let Some((at, paste)) = self.first_label(rest) {
             text.push_str(&rest[..at]);
+            let apart = paste.file && !(text.is_empty() || text.ends_with('\n'));
+            text.extend(apart.then_some('\n'));
             text.push_str(&paste.text);
             rest = &rest[at + paste.label.len()..];
+            let more = rest.strip_prefix(' ').unwrap_or(rest);
+            if paste.file && !more.starts_with('\n') {
+                text.extend((!more.is_empty()).then_some('\n'));
+                rest = more;
+            }
         }
         text + rest
     }
@@ -62,30 +72,51 @@ impl Composer {
         self.area.lines().iter().all(String::is_empty)
     }
 
-    /// Puts another text in place, cursor at its end.
+    /// Puts another text in place, cursor at its end; files in it stand as labels.
     pub fn set(&mut self, text: &str) {
-        text_edit::set(&mut self.area, text);
         self.pastes.clear();
         self.completion = None;
+        let mut shown = String::with_capacity(text.len());
+        let mut from = 0;
+        for block in attachment::blocks(text) {
+            let inside = &text[block.clone()];
+            let name = inside.lines().next().unwrap_or_default().trim_end_matches(':');
+            let lines = inside.lines().count().saturating_sub(3);
+            let name = format!("{}, {lines} lines", name.rsplit('/').next().unwrap_or(name));
+            shown.push_str(&text[from..block.start]);
+            shown.push_str(&self.new_label(&name, inside.to_owned()));
+            from = block.end;
+        }
+        shown.push_str(&text[from..]);
+        text_edit::set(&mut self.area, &shown);
+        self.mark_labels();
     }
 
     /// Puts cleaned text in at the cursor, as a label where it is long.
     pub fn insert(&mut self, text: &str) {
         let lines = text.lines().count();
-        if lines <= LABEL_LINES {
+        if lines <= LABEL_LINES && text.len() <= LABEL_BYTES {
             self.area.insert_str(text);
         } else {
-            let label = (1..=self.pastes.len() + 1)
-                .map(|n| match n {
-                    1 => format!("[pasted {lines} lines]"),
-                    n => format!("[pasted {lines} lines, {n}]"),
-                })
-                .find(|label| self.pastes.iter().all(|paste| paste.label != *label))
-                .expect("one more number than labels is free");
+            let much = match lines {
+                1 => format!("{} characters", text.chars().count()),
+                lines => format!("{lines} lines"),
+            };
+            let label = self.new_label(&format!("pasted {much}"), text.to_owned());
             self.area.insert_str(&label);
-            self.pastes.push(Paste { label, text: text.to_owned() });
         }
         self.mark_labels();
+    }
+
+    /// A label that no other is like, and what it stands for.
+    pub(crate) fn new_label(&mut self, name: &str, text: String) -> String {
+        let label = (1..=self.pastes.len() + 1)
+            .map(|n| if n == 1 { format!("[{name}]") } else { format!("[{name}, {n}]") })
+            .find(|label| self.pastes.iter().all(|paste| paste.label != *label))
+            .expect("one more number than labels is free");
+        let file = attachment::blocks(&text).first() == Some(&(0..text.len()));
+        self.pastes.push(Paste { label: label.clone(), text, file, tokens: None });
+        label
     }
 
     fn first_label<'a>(&'a self, text: &str) -> Option<(usize, &'a Paste)> {
@@ -96,7 +127,7 @@ impl Composer {
     }
 
     /// Marks labels as indivisible; every edit forgets them.
-    fn mark_labels(&mut self) {
+    pub(crate) fn mark_labels(&mut self) {
         let mut ranges = Vec::new();
         for (row, line) in self.area.lines().iter().enumerate() {
             let mut from = 0;
@@ -154,6 +185,7 @@ impl Composer {
         self.changed_at = Some(out.now.mono_ms);
         out.quit_asked = false;
         self.count(model, out);
+        self.count_chips(model, out);
     }
 
     /// Replaces the draft.
@@ -232,6 +264,13 @@ impl Composer {
         }
     }
 
+    /// Redo, or what was cut last once more; whether there was something.
+    pub(crate) fn redo_or_yank(&mut self) -> bool {
+        let changed = self.undo(true) || self.area.paste();
+        self.mark_labels();
+        changed
+    }
+
     /// Undo or redo in the draft; whether there was something.
     pub(crate) fn undo(&mut self, redo: bool) -> bool {
         let changed = if redo { self.area.redo() } else { self.area.undo() };
@@ -255,6 +294,18 @@ impl App {
             composer.insert(&text);
             true
         });
+    }
+
+    /// Text that came as keys: it goes where text goes, and no line end in it sends anything.
+    pub(crate) fn burst(&mut self, text: &str) {
+        let elsewhere = self.focus != crate::app::Focus::Composer && self.overlays.is_empty();
+        self.paste(text);
+        if text.contains('\n') || text.is_empty() {
+            let how = self.keymap.shown(crate::command::Command::Send);
+            self.out.say(format!("what comes all at once is a paste: {how} sends it"));
+        } else if elsewhere && self.focus == crate::app::Focus::Composer {
+            self.out.say("text goes into the message; Tab leads back to the transcript");
+        }
     }
 
     /// Edits the draft; whatever depends on it follows where it was changed.
@@ -304,7 +355,7 @@ impl Talk {
     /// What is kept as the shown chat's draft: what waits unsent there, then the composer.
     fn draft(&self, with: With<'_>) -> String {
         let waiting = self.queued.as_ref().filter(|queued| queued.chat == self.chat.head.id);
-        let waiting = waiting.and_then(|queued| queued.text.clone()).unwrap_or_default();
+        let waiting = waiting.map(|queued| queued.texts.join("\n\n")).unwrap_or_default();
         let typed = with.composer.kept.clone().unwrap_or_else(|| with.composer.text());
         match (waiting.is_empty(), typed.is_empty()) {
             (true, _) => typed,

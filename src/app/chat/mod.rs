@@ -7,6 +7,7 @@ pub(super) mod branch;
 pub(super) mod chats;
 pub(super) mod compact;
 pub(super) mod composer;
+pub(super) mod files;
 pub(super) mod keeping;
 pub(super) mod list;
 pub(super) mod look_ahead;

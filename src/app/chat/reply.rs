@@ -53,6 +53,7 @@ impl App {
             Asker::Load => self.load_event(event),
             Asker::Vocabulary => self.vocabulary_event(event),
             Asker::DraftCount => self.composer.counted(&self.model, &mut self.out, event),
+            Asker::ChipCount => self.composer.chip_counted(&self.model, &mut self.out, event),
             Asker::Reply => self.reply_event(id, event),
             Asker::Compact => self.compact_event(id, event),
             Asker::Scores => self.talk.score_event(&mut self.out, id, event),
@@ -166,6 +167,9 @@ impl App {
     }
 
     fn reply_failed(&mut self, failure: &Failure) {
+        let wordless =
+            self.talk.run.as_ref().filter(|run| run.written == 0 && run.chat == self.talk.chat.head.id);
+        let wordless = wordless.map(|run| run.turn);
         match failure.kind {
             FailureKind::Cancelled => {
                 self.talk.finish_run(
@@ -192,6 +196,9 @@ impl App {
             }
         }
         self.inspector.come_to_rest(view!(self), &mut self.out);
+        if let Some(reply) = wordless {
+            self.give_back(reply);
+        }
         self.send_waiting();
     }
 
@@ -204,7 +211,7 @@ impl App {
         let last = exit.log_tail.iter().rev().find(telling);
         let said = last.map(|line| format!(" (its last line: {})", line.trim())).unwrap_or_default();
         let why = format!("the engine {how}{said}");
-        if self.talk.run.is_some() {
+        if let Some(run) = self.talk.run.clone() {
             self.talk.finish_run(
                 with!(self),
                 &mut self.out,
@@ -212,6 +219,9 @@ impl App {
                 TurnState::Interrupted,
                 Some(why.clone()),
             );
+            if run.written == 0 && run.chat == self.talk.chat.head.id {
+                self.give_back(run.turn);
+            }
         }
         self.out.requests.engine_is_gone();
         self.composer.tokens = None;

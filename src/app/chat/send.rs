@@ -6,6 +6,7 @@ use crate::app::input::completion::{self, Line};
 use crate::app::view::With;
 use crate::app::{ActiveRun, App, Asker, ChatView, Outbox, Phase, Queued, Talk, chat::prompt};
 use crate::chat::{Conversation, ConversationId, Role, Run, RunId, Span, Turn, TurnId, TurnState, title_of};
+use crate::command::Command;
 use crate::engine::protocol::{Generate, Job, Loaded, Prompt, Request};
 use crate::store;
 
@@ -276,6 +277,7 @@ impl App {
                 }
             }
             Line::Unknown(word) => self.out.unknown_command(word),
+            Line::Message if self.read_named(&text) => {}
             Line::Message => self.send(text),
         }
     }
@@ -321,14 +323,50 @@ impl App {
             return;
         }
         self.composer.remember(&mut self.out, &text);
-        let queued = self.talk.queued.get_or_insert(Queued { chat, reply_to: None, text: None });
-        queued.text = Some(match queued.text.take() {
-            Some(before) => format!("{before}\n\n{text}"),
-            None => text,
-        });
+        let queued = self.talk.queued.get_or_insert(Queued { chat, reply_to: None, texts: Vec::new() });
+        let at = self.composer.waited_at.take().unwrap_or(queued.texts.len()).min(queued.texts.len());
+        queued.texts.insert(at, text);
         self.composer.replace(&self.model, &mut self.out, "");
         self.keep_draft();
-        self.out.say("sent when this reply is done");
+        let how = self.keymap.shown(Command::HistoryBack);
+        self.out.say(format!("sent when this reply is done; {how} takes it back to edit"));
+    }
+
+    /// ↑ where nothing is written: the message that waits last comes back to be edited; whether one does.
+    pub(crate) fn edit_waiting(&mut self) -> bool {
+        let chat = self.talk.chat.head.id;
+        let free = self.composer.is_empty() && self.composer.editing.is_none();
+        let queued = self.talk.queued.as_mut().filter(|queued| free && queued.chat == chat);
+        let Some(queued) = queued else { return false };
+        let at = self.composer.waited_at.unwrap_or(queued.texts.len()).min(queued.texts.len());
+        let Some(at) = at.checked_sub(1) else { return false };
+        let text = queued.texts.remove(at);
+        if queued.texts.is_empty() && queued.reply_to.is_none() {
+            self.talk.queued = None;
+        }
+        self.composer.replace(&self.model, &mut self.out, &text);
+        self.composer.waited_at = Some(at);
+        self.keep_draft();
+        let (send, stop) = (self.keymap.shown(Command::Send), self.keymap.shown(Command::Interrupt));
+        self.out.say(format!("{send} lets it wait again; cleared, it is not sent ({stop} stops the reply)"));
+        true
+    }
+
+    /// A reply that was stopped or failed before it had a word gives its message back, to be sent again.
+    pub(crate) fn give_back(&mut self, reply: TurnId) {
+        let Some(turn) = self.talk.chat.turn(reply) else { return };
+        let asked =
+            turn.parent.and_then(|id| self.talk.chat.turn(id)).filter(|asked| asked.role == Role::User);
+        let Some(asked) = asked.map(|asked| asked.id) else { return };
+        let only = self.talk.chat.versions(reply).len() == 1 && self.talk.chat.leaf == Some(reply);
+        let free = self.composer.is_empty() && self.composer.editing.is_none() && self.talk.queued.is_none();
+        if !(only && free && self.overlays.is_empty()) {
+            return;
+        }
+        let text = self.view().turn_text(asked);
+        self.composer.replace(&self.model, &mut self.out, &text);
+        self.composer.kept = Some(String::new());
+        self.composer.editing = Some(asked);
     }
 
     /// Asks for a reply to a stored turn: at once, or when the model or the reply before it is done.
@@ -346,8 +384,8 @@ impl App {
             self.out.warn("a message of another chat waits already; Ctrl+R asks again");
             return;
         }
-        let text = self.talk.queued.take().and_then(|queued| queued.text);
-        self.talk.queued = Some(Queued { chat, reply_to: Some(to), text });
+        let texts = self.talk.queued.take().map(|queued| queued.texts).unwrap_or_default();
+        self.talk.queued = Some(Queued { chat, reply_to: Some(to), texts });
         if self.talk.run.is_none() {
             self.wake_model();
         }
@@ -358,17 +396,24 @@ impl App {
         if self.talk.run.is_some() || self.view().ready().is_none() {
             return;
         }
-        let Some(queued) = self.talk.queued.take() else { return };
+        let Some(mut queued) = self.talk.queued.take() else { return };
         if self.view().conversation(queued.chat).is_none() {
             return;
         }
-        if let Some(turn) = queued.reply_to {
-            self.talk.queued =
-                queued.text.map(|text| Queued { chat: queued.chat, reply_to: None, text: Some(text) });
-            self.reply(queued.chat, turn);
+        if let Some(turn) = queued.reply_to.take() {
+            let chat = queued.chat;
+            self.talk.queued = (!queued.texts.is_empty()).then_some(queued);
+            self.reply(chat, turn);
             return;
         }
-        let Some(text) = queued.text else { return };
+        if queued.texts.is_empty() {
+            return;
+        }
+        let text = queued.texts.remove(0);
+        if !queued.texts.is_empty() {
+            self.talk.queued = Some(Queued { chat: queued.chat, reply_to: None, texts: queued.texts });
+        }
+        self.composer.waited_at = self.composer.waited_at.map(|at| at.saturating_sub(1));
         let leaf = self.view().conversation(queued.chat).and_then(|conversation| conversation.leaf);
         let turn = self.talk.post(with!(self), &mut self.out, queued.chat, leaf, &text);
         if queued.chat == self.talk.chat.head.id {

@@ -35,7 +35,8 @@ impl App {
     /// What waits goes back where it came from: unsent text into the composer.
     fn take_back(&mut self) {
         let Some(queued) = self.talk.queued.take() else { return };
-        match queued.text {
+        let text = (!queued.texts.is_empty()).then(|| queued.texts.join("\n\n"));
+        match text {
             Some(text) if queued.chat == self.talk.chat.head.id => {
                 let typed = self.composer.text();
                 let both = if typed.is_empty() { text } else { format!("{text}\n\n{typed}") };

@@ -1,12 +1,13 @@
 //! Typed commands: what `/` offers, and what a line that begins with it does.
 //!
-//! Invariant: a line that is not a command is never lost: it says what was meant and stays in the composer.
+//! Invariants: a line that is not a command is never lost: it says what was meant and stays in the composer. Enter runs
+//! only what the line names or begins; a match of scattered letters is offered, and Tab or ↓ takes it.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use crate::app::{App, Colouring, Completion, Focus, Outbox, Station, input::fuzzy};
+use crate::app::{App, Colouring, Completion, Focus, Offers, Outbox, Station, input::fuzzy};
 use crate::command::{self, Command, Context};
-use crate::sampling::SAMPLING_KEYS;
+use crate::sampling::{SAMPLING_KEYS, setting};
 
 /// How many lines are offered.
 const OFFERED: usize = 8;
@@ -40,7 +41,14 @@ impl App {
     pub(crate) fn complete(&mut self) {
         let text = self.composer.text();
         let items = self.offers(&text);
-        self.composer.completion = (!items.is_empty()).then_some(Completion { items, selected: 0 });
+        let of = Offers::Lines;
+        if items.is_empty() && self.offer_paths() {
+            // What was offered stays until the paths are known.
+            self.composer.completion = self.composer.completion.take().filter(|open| open.of != of);
+            return;
+        }
+        self.composer.completion =
+            (!items.is_empty()).then_some(Completion { items, selected: 0, walked: false, of });
     }
 
     fn offers(&self, text: &str) -> Vec<(String, String)> {
@@ -55,9 +63,12 @@ impl App {
             None => offered_commands(line),
             Some((word, typed)) => {
                 let Some(command) = Command::named(word) else { return Vec::new() };
+                if let Some((key, value)) = typed.split_once(' ').filter(|_| command == Command::Set) {
+                    return self.values(key, value);
+                }
                 let arguments = self.arguments(command);
                 let names: Vec<&str> = arguments.iter().map(|(name, _)| name.as_str()).collect();
-                let best = fuzzy::rank(typed.trim(), &names).into_iter().take(OFFERED);
+                let best = fuzzy::begun_first(typed.trim(), &names).into_iter().take(OFFERED);
                 best.map(|at| (format!("/{word} {}", arguments[at].0), arguments[at].1.clone())).collect()
             }
         }
@@ -98,10 +109,22 @@ impl App {
             Command::Thinking => self.view().thinking_choices(),
             Command::TemplateValue => self.view().template_value_choices(),
             Command::Set => {
-                SAMPLING_KEYS.iter().map(|key| ((*key).to_owned(), self.view().sampling_value(key))).collect()
+                let said = |key: &str| format!("{}{}", self.view().sampling_value(key), range_of(key));
+                SAMPLING_KEYS.iter().map(|key| ((*key).to_owned(), said(key))).collect()
             }
             _ => Vec::new(),
         }
+    }
+
+    /// What a sampler setting can be set to: its value in use, with what it means and its range, and its default.
+    fn values(&self, key: &str, typed: &str) -> Vec<(String, String)> {
+        let Some(setting) = setting(key).filter(|_| typed.trim().is_empty()) else { return Vec::new() };
+        let now = self.view().sampling_value(setting.name);
+        let range = range_of(setting.name);
+        vec![
+            (format!("/set {} {now}", setting.name), format!("in use{range}; {}", setting.help.join(" "))),
+            (format!("/set {} default", setting.name), "takes this chat's own value away".to_owned()),
+        ]
     }
 
     /// A key while completion is open; says whether it was taken.
@@ -111,6 +134,7 @@ impl App {
         }
         let Some(completion) = &mut self.composer.completion else { return false };
         let last = completion.items.len().saturating_sub(1);
+        completion.walked |= matches!(key.code, KeyCode::Up | KeyCode::Down);
         match key.code {
             KeyCode::Up => completion.selected = completion.selected.checked_sub(1).unwrap_or(last),
             KeyCode::Down => {
@@ -127,9 +151,12 @@ impl App {
     fn take_completion(&mut self) {
         let Some(completion) = self.composer.completion.take() else { return };
         let line = &completion.items[completion.selected].0;
+        if completion.of != Offers::Lines {
+            return self.take_path(line, completion.of);
+        }
         let more = match read(line, &[]) {
             Line::Command(command, "") => command.takes_argument(),
-            Line::Command(Command::Set, argument) => !argument.contains(' '),
+            Line::Command(Command::Set, argument) => !argument.contains(' '), // its value comes next
             _ => false,
         };
         self.composer.replace(
@@ -142,12 +169,31 @@ impl App {
         }
     }
 
-    /// Enter takes the offer, and runs it unless something is still to be typed.
+    /// Enter takes the offer, and runs it if the line begins it and nothing is still to be typed. An offer that was
+    /// walked to is taken into the line; any other that the line does not begin is none.
     fn enter_completion(&mut self) -> bool {
         let Some(completion) = &self.composer.completion else { return false };
         let chosen = completion.items[completion.selected].0.clone();
+        if completion.of != Offers::Lines {
+            let meant = completion.walked || self.names_path(&chosen);
+            if meant {
+                self.take_completion();
+            }
+            return meant;
+        }
+        let typed = self.composer.text();
+        if !fuzzy::begins(&chosen, typed.trim_end()) {
+            let walked = completion.walked;
+            if walked {
+                self.take_completion();
+            }
+            return walked;
+        }
         let complete = match read(&chosen, &[]) {
-            Line::Command(Command::Set, _) | Line::Message | Line::Unknown(_) => false,
+            Line::Command(Command::Set, argument) => argument.contains(' '),
+            Line::Message | Line::Unknown(_) => false,
+            // What takes something away is named in full.
+            Line::Command(command, "") if command.destroys() => chosen == typed.trim_end(),
             Line::Command(command, argument) => !(command.needs_argument() && argument.is_empty()),
         };
         if complete {
@@ -176,6 +222,7 @@ impl App {
                 true
             }
             (Command::Model, name) => self.model_named(name),
+            (Command::Attach, path) => self.attach(path),
             (Command::Themes, name) => self.theme_named(name),
             (Command::Preset, name) => self.talk.preset_named(with!(self), &mut self.out, name),
             (Command::Thinking, how) => self.talk.set_thinking(with!(self), &mut self.out, how),
@@ -233,9 +280,15 @@ impl Outbox {
     }
 }
 
+/// `; 0 to 5` for a setting that is a number.
+fn range_of(key: &str) -> String {
+    let range = setting(key).and_then(|setting| setting.about.range);
+    range.map_or_else(String::new, |(_, least, most)| format!("; {least} to {most}"))
+}
+
 fn offered_commands(typed: &str) -> Vec<(String, String)> {
     let entries: Vec<_> = command::offered().collect();
     let names: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
-    let best = fuzzy::rank(typed, &names).into_iter().take(OFFERED);
+    let best = fuzzy::begun_first(typed, &names).into_iter().take(OFFERED);
     best.map(|at| (format!("/{}", names[at]), entries[at].help().to_owned())).collect()
 }

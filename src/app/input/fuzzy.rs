@@ -23,9 +23,34 @@ pub fn rank<T: AsRef<str>>(query: &str, texts: &[T]) -> Vec<usize> {
     scored.into_iter().map(|(index, _)| index).collect()
 }
 
-/// The name that takes the fewest edits to reach, if it is near enough to be meant.
+/// The same, those that the query begins before all others, and a text that it is the whole of first.
+pub fn begun_first<T: AsRef<str>>(query: &str, texts: &[T]) -> Vec<usize> {
+    let mut ranked = rank(query, texts);
+    ranked.sort_by_key(|&at| (texts[at].as_ref() != query, !begins(texts[at].as_ref(), query)));
+    ranked
+}
+
+/// Whether a text begins so, in whatever case.
+pub fn begins(text: &str, beginning: &str) -> bool {
+    let mut rest = text.chars().flat_map(char::to_lowercase);
+    beginning.chars().flat_map(char::to_lowercase).all(|wanted| rest.next() == Some(wanted))
+}
+
+/// Whether every word of a query begins a word of a text, which no match of scattered letters does.
+pub fn names_words(query: &str, text: &str) -> bool {
+    let words = || text.split(|c: char| !c.is_alphanumeric());
+    query.split(|c: char| !c.is_alphanumeric()).all(|wanted| words().any(|word| begins(word, wanted)))
+}
+
+/// The name that takes the fewest edits to reach, if it is near enough to be meant; else one that the word begins.
 pub fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let most = word.chars().count().div_ceil(3).max(1);
+    let names: Vec<&str> = names.collect();
+    let begun = || names.iter().copied().find(|name| !word.is_empty() && begins(name, word));
+    by_edits(word, most, names.iter().copied()).or_else(begun)
+}
+
+fn by_edits<'a>(word: &str, most: usize, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     names
         .map(|name| (distance(word, name), name))
         .filter(|&(edits, _)| edits <= most)
@@ -59,9 +84,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_query_begins_comes_first_and_scattered_letters_name_nothing() {
+        assert_eq!(begun_first("se", &["reset", "settings", "se", "set"]), [2, 3, 1, 0]);
+        assert!(begins("Steer", "ste") && !begins("set", "sett"));
+        assert!(names_words("del ch", "Delete the chat delete-chat"));
+        assert!(!names_words("etc", "Delete the chat delete-chat"));
+    }
+
+    #[test]
     fn a_typo_finds_its_name_and_nonsense_finds_none() {
         let names = || ["model", "theme", "quit"].into_iter();
         assert_eq!(nearest("modle", names()), Some("model"));
+        assert_eq!(nearest("th", names()), Some("theme"));
         assert_eq!(nearest("xyzzy", names()), None);
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! Invariant: a key is taken by exactly one layer: overlay, line input, completion, focused pane, everywhere.
 
-use crossterm::event::{KeyEvent, KeyEventKind};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 
 use crate::app::transcript::cursor::Move;
-use crate::app::{App, ChatList, Effect, Focus, WIDE};
+use crate::app::{App, ChatList, Composer, Effect, Focus, Letter, WIDE};
 use crate::command::{Command, Context};
-use crate::config::chord;
 use crate::config::keymap::is_plain;
+use crate::config::{chord, layout};
 
 impl App {
     /// A key was pressed.
@@ -16,6 +16,7 @@ impl App {
         if key.kind == KeyEventKind::Release {
             return;
         }
+        let key = layout::chorded(key);
         if self.overlays.is_empty() {
             if self.tour_key(key) || self.line_key(key) || self.completion_key(key) {
                 return;
@@ -30,6 +31,9 @@ impl App {
         if (self.focus == Focus::Inspector && self.station_input(key)) || self.step_row(key) {
             return;
         }
+        if self.version_key(key) {
+            return;
+        }
         let plain = is_plain(chord::of(key));
         // A character is a command of the composer only while nothing is written there.
         let types = self.focus == Focus::Composer && plain && !self.composer.is_empty();
@@ -37,18 +41,50 @@ impl App {
         match found.filter(|_| !types) {
             Some(command) => self.run_command(command),
             None if plain && self.focus == Focus::Composer => {
+                self.hint_option_digit(key);
                 self.edit_draft(|composer| composer.compose(key));
             }
             None => match self.keymap.lookup(Context::Global, key) {
                 Some(command) => self.run_command(command),
                 None if self.focus == Focus::Composer => self.edit_draft(|composer| composer.compose(key)),
+                // A letter that means nothing where it was typed is the beginning of a message.
+                None if self.letter(key) == Letter::Nothing => {
+                    self.set_focus(Focus::Composer);
+                    self.edit_draft(|composer| composer.compose(key));
+                }
                 None => {}
             },
         }
     }
 
+    /// Says once what to do where Option and a digit type a character instead of opening a station.
+    fn hint_option_digit(&mut self, key: KeyEvent) {
+        let KeyCode::Char(character) = key.code else { return };
+        let digit = layout::option_digit(character).filter(|_| self.composer.is_empty());
+        if let Some(digit) = digit.filter(|_| !std::mem::replace(&mut self.book.option_said, true)) {
+            self.out.say(format!(
+                "if this was Option+{digit} on a Mac: let the terminal send Option as Meta (Esc+), or type /station {digit}"
+            ));
+        }
+    }
+
+    /// ← and → where nothing is written walk the last reply's versions; whether the key did.
+    fn version_key(&mut self, key: KeyEvent) -> bool {
+        let free = self.focus == Focus::Composer && self.composer.is_empty() && key.modifiers.is_empty();
+        let later = match key.code {
+            KeyCode::Left => false,
+            KeyCode::Right => true,
+            _ => return false,
+        };
+        let walks = free && self.composer.editing.is_none() && !self.talk.chat.turns.is_empty();
+        if walks {
+            self.version(later);
+        }
+        walks
+    }
+
     /// The contexts in which a key of the focused pane is looked up, innermost first; [`Context::Global`] comes after.
-    fn contexts(&self) -> Vec<Context> {
+    pub(in crate::app) fn contexts(&self) -> Vec<Context> {
         let pane = match self.focus {
             Focus::Composer => vec![Context::Composer],
             Focus::Transcript => vec![Context::Transcript],
@@ -79,7 +115,8 @@ impl App {
             Command::Interrupt => self.interrupt(),
             Command::Editor => self.out.emit(Effect::Edit(self.composer.text())),
             Command::Undo => self.edit_draft(|composer| composer.undo(false)),
-            Command::Redo => self.edit_draft(|composer| composer.undo(true)),
+            Command::Redo => self.edit_draft(Composer::redo_or_yank),
+            Command::HistoryBack if self.edit_waiting() => {}
             Command::HistoryBack => self.composer.history_back(&self.model, &mut self.out),
             Command::HistoryForward => self.composer.history_forward(&self.model, &mut self.out),
             Command::Stop => self.stop_any(),
@@ -261,19 +298,24 @@ impl App {
     }
 
     fn focus_next(&mut self, forward: bool) {
-        let wide = self.size.0 >= WIDE;
-        let ring: Vec<Focus> = [
-            (Focus::Composer, !self.inspector.zoomed),
-            (Focus::Transcript, !self.talk.chat.turns.is_empty() && !self.inspector.zoomed),
-            (Focus::Chats, self.talk.chats.shown && wide && !self.inspector.zoomed),
-            (Focus::Inspector, self.inspector.zoomed || (self.inspector.shown && wide)),
-        ]
-        .into_iter()
-        .filter_map(|(focus, there)| there.then_some(focus))
-        .collect();
-        let at = ring.iter().position(|focus| *focus == self.focus).unwrap_or(0);
-        let step = if forward { 1 } else { ring.len() - 1 };
-        self.set_focus(ring[(at + step) % ring.len()]);
+        let (wide, alone) = (self.size.0 >= WIDE, self.inspector.zoomed);
+        let there = |focus: &Focus| match focus {
+            Focus::Composer => !alone,
+            Focus::Transcript => !self.talk.chat.turns.is_empty() && !alone,
+            Focus::Chats => self.talk.chats.shown && wide && !alone,
+            Focus::Inspector => alone || (self.inspector.shown && wide),
+        };
+        use Focus::{Chats, Composer, Inspector, Transcript};
+        // Forward leads from wherever one looks back to where one writes.
+        let wanted: &[Focus] = match (self.focus, forward) {
+            (Composer, true) => &[Transcript, Inspector, Chats],
+            (Transcript | Chats | Inspector, true) | (Chats, false) => &[Composer],
+            (Composer | Transcript, false) => &[Inspector, Chats, Composer],
+            (Inspector, false) => &[Chats, Composer],
+        };
+        if let Some(focus) = wanted.iter().find(|focus| there(focus)) {
+            self.set_focus(*focus);
+        }
     }
 
     fn toggle_chats(&mut self) {

@@ -5,5 +5,6 @@
 pub(super) mod completion;
 pub(super) mod fuzzy;
 pub(super) mod keys;
+pub(super) mod letters;
 pub(super) mod mouse;
 pub(super) mod text_edit;

@@ -202,6 +202,18 @@ impl App {
     }
 }
 
+impl Inspector {
+    /// Whether the open station has a line that takes characters now, if it has the focus.
+    pub(crate) fn types(&self) -> bool {
+        match self.station {
+            Station::Tokens => self.tokens.trying.is_some(),
+            Station::Softmax => self.list.typing,
+            Station::Sampler => self.sandbox.as_ref().is_some_and(|sandbox| sandbox.open),
+            _ => false,
+        }
+    }
+}
+
 impl ChatView<'_> {
     /// A step as the stations show it from now on.
     fn displayed(&self, at: TokenCursor, step: Step, of: u32, shown_at: u64) -> LiveStep {

@@ -44,7 +44,13 @@ impl Listed for Palette {
             texts.extend(others(app, filter));
         }
         let said: Vec<&str> = texts.iter().map(|(_, text)| text.as_str()).collect();
-        let mut rows: Vec<usize> = fuzzy::rank(filter, &said).into_iter().map(|at| texts[at].0).collect();
+        // What takes something away is found by its words alone.
+        let meant = |at: &usize| {
+            let destroys = TABLE.get(texts[*at].0).is_some_and(|entry| entry.command.destroys());
+            !destroys || fuzzy::names_words(filter, said[*at])
+        };
+        let ranked = fuzzy::rank(filter, &said).into_iter().filter(meant);
+        let mut rows: Vec<usize> = ranked.map(|at| texts[at].0).collect();
         // A command's own name means that command.
         rows.sort_by_key(|at| TABLE.get(*at).is_none_or(|entry| entry.name != filter));
         rows

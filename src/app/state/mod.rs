@@ -3,6 +3,7 @@
 //! Invariant: no method here changes two panes; what concerns several is in `app`'s own modules.
 
 mod branch;
+mod files;
 mod ledger;
 mod look;
 mod overlay;
@@ -12,12 +13,13 @@ mod steer;
 mod work;
 
 pub use branch::{Ahead, AheadOf, Alternatives, StepMode, Tree, TreeRow, WholeOf};
+pub use files::{FileRead, FilesWanted, PathOffer};
 pub use ledger::{Ledger, LedgerOrder};
 pub use look::{LookAt, LookedAt, Looks, Record, ReplyOdds, Sandbox, TokenList};
 pub use overlay::{ConfirmAction, Edit, Level, LineEdit, Notice, Picker, PromptAction, TextEdit};
 pub use panes::{
-    Area, ChatList, Chats, Colouring, Completion, Composer, Find, Focus, Geometry, Paste, Scroll, Transcript,
-    WIDE,
+    Area, ChatList, Chats, Colouring, Completion, Composer, Find, Focus, Geometry, Offers, Paste, Scroll,
+    Transcript, WIDE,
 };
 pub use reread::{Change, Part, ReadAgain, ReadWithout, RereadReply, Weights, WhatIf};
 pub use steer::{Preview, Steer, SteerField, SteerWish};

@@ -192,26 +192,48 @@ pub struct Composer {
     pub pastes: Vec<Paste>,
     /// The draft to come back to when an edit is given up.
     pub kept: Option<String>,
+    /// Where among the messages that wait the edited one was.
+    pub(crate) waited_at: Option<usize>,
     /// The text whose tokens are being counted.
     pub(crate) counting: String,
 }
 
-/// A long paste that the editor shows as one label.
+/// A long paste or a file that the editor shows as one label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paste {
     /// What the editor shows, e.g. `[pasted 120 lines]`.
     pub label: String,
-    /// What was pasted.
+    /// What was pasted, or a file with its name.
     pub text: String,
+    /// Whether it is a file, which stands in lines of its own.
+    pub file: bool,
+    /// How many tokens that is, once they are counted.
+    pub tokens: Option<usize>,
 }
 
-/// What the composer offers after `/`.
+/// What the composer offers after `/` and `@`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Completion {
-    /// Full lines to take, best first, with their help.
+    /// Full lines to take, or paths, best first, with their help.
     pub items: Vec<(String, String)>,
     /// Which is selected.
     pub selected: usize,
+    /// Whether it was walked to with the arrows.
+    pub walked: bool,
+    /// What is offered.
+    pub of: Offers,
+}
+
+/// What the composer offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Offers {
+    /// Lines that begin with a command.
+    #[default]
+    Lines,
+    /// Paths of files, behind `@`.
+    Named,
+    /// Paths of files, behind `/attach`.
+    Attached,
 }
 
 /// From this width on the side panes stand beside the transcript, cells.

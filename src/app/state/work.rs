@@ -104,8 +104,8 @@ pub struct Queued {
     pub chat: ConversationId,
     /// The turn it answers once stored, i.e. what must be generated: reply to this turn.
     pub reply_to: Option<TurnId>,
-    /// Text not yet stored as a turn (typed while another reply was written).
-    pub text: Option<String>,
+    /// Messages not yet stored as turns (typed while another reply was written), in the order in which they are sent.
+    pub texts: Vec<String>,
 }
 
 /// The model and its engine.

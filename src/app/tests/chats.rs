@@ -104,7 +104,7 @@ fn a_search_opens_the_chat_at_the_turn_found() {
 fn a_deleted_chat_lies_in_the_bin_and_is_opened_when_it_is_taken_back() {
     let mut bench = Bench::answered("One", "a");
     let id = bench.app.talk.chat.head.id;
-    bench.press(&["tab", "tab"]);
+    bench.press(&["backtab", "backtab"]);
     let effects = bench.press(&["d"]);
     assert_eq!(effects[0], Effect::Store(store::Command::DeleteConversation(id, true)));
     assert!(bench.app.talk.chats.heads.is_empty() && bench.app.talk.chat.turns.is_empty());
@@ -242,7 +242,7 @@ fn a_chat_is_gone_on_with_where_it_was_left() {
 #[test]
 fn renaming_takes_the_new_title() {
     let mut bench = Bench::answered("One", "a");
-    bench.press(&["tab", "tab", "r"]);
+    bench.press(&["backtab", "backtab", "r"]);
     bench.type_text(" more");
     assert_eq!(brief(&bench.press(&["enter"])), ["put chat One more", "Title"]);
     assert_eq!(bench.app.talk.chats.heads[0].title, "One more");

@@ -53,6 +53,122 @@ fn a_long_paste_is_one_label_that_stands_for_its_text() {
     assert_eq!(bench.draft(), "see ");
 }
 
+fn read(name: &str, text: &str) -> crate::app::FileRead {
+    let file = crate::attachment::Attachment { name: name.into(), text: text.into() };
+    crate::app::FileRead { name: name.into(), file: Some(Ok(file)) }
+}
+
+#[test]
+fn a_file_named_in_the_draft_goes_with_the_message_as_a_label() {
+    use crate::app::{FilesWanted, PathOffer};
+    let mut bench = Bench::ready();
+    let effects = bench.type_text("see @no");
+    assert_eq!(effects.last(), Some(&Effect::ListPaths("no".into())));
+    let offers = ["nested/", "notes.txt"].map(|path| PathOffer { path: path.into(), size: Some(9) });
+    bench.send(Msg::Paths("no".into(), offers.to_vec()));
+    assert_eq!(bench.app.composer.completion.as_ref().unwrap().items.len(), 2);
+    bench.press(&["down"]);
+    let effects = bench.press(&["enter"]);
+    assert!(effects.contains(&Effect::ReadFiles(vec!["notes.txt".into()], FilesWanted::Named)));
+    bench.send(Msg::FilesRead(vec![read("notes.txt", "a\nb\n")], FilesWanted::Named));
+    assert_eq!(bench.app.composer.area.lines(), ["see [notes.txt, 2 lines]"]);
+    bench.type_text(" please");
+    assert_eq!(bench.draft(), "see \nnotes.txt:\n```\na\nb\n```\nplease");
+    bench.press(&["enter"]);
+    assert_eq!(bench.branch()[0], "User: see \nnotes.txt:\n```\na\nb\n```\nplease");
+}
+
+#[test]
+fn a_file_that_is_named_is_read_before_the_message_goes_and_a_refused_one_holds_it_back() {
+    use crate::app::{FileRead, FilesWanted};
+    use crate::attachment::{Refused, Why};
+    let mut bench = Bench::ready();
+    let effects = bench.say("what is in @a.bin and @b.txt, @alice?");
+    let names = ["a.bin", "b.txt,", "alice?"].map(String::from).to_vec();
+    assert!(effects.contains(&Effect::ReadFiles(names, FilesWanted::Sent)) && bench.branch().is_empty());
+    let refused = FileRead {
+        name: "a.bin".into(),
+        file: Some(Err(Refused { name: "a.bin".into(), why: Why::Binary })),
+    };
+    let none = || FileRead { name: "alice?".into(), file: None };
+    bench.send(Msg::FilesRead(vec![refused, read("b.txt", "x"), none()], FilesWanted::Sent));
+    assert!(bench.notice().starts_with("not sent: a.bin is not a text"), "{}", bench.notice());
+    assert!(bench.branch().is_empty() && bench.draft().contains("b.txt:\n```\nx\n```\n, @alice?"));
+    bench.press(&["ctrl+c", "ctrl+c"]);
+    bench.say("hello @alice?");
+    bench.send(Msg::FilesRead(vec![none()], FilesWanted::Sent));
+    assert_eq!(bench.branch()[0], "User: hello @alice?");
+}
+
+#[test]
+fn attach_puts_a_file_in_and_a_kept_draft_shows_it_as_a_label_again() {
+    use crate::app::FilesWanted;
+    let mut bench = Bench::ready();
+    let effects = bench.say("/attach my notes.txt");
+    assert_eq!(effects.last(), Some(&Effect::ReadFiles(vec!["my notes.txt".into()], FilesWanted::Attached)));
+    bench.send(Msg::FilesRead(vec![read("my notes.txt", "a\n")], FilesWanted::Attached));
+    assert_eq!(bench.app.composer.area.lines(), ["[my notes.txt, 1 line] "]);
+    let kept = bench.draft();
+    bench.app.composer.set(&kept);
+    assert_eq!((bench.app.composer.pastes.len(), bench.draft()), (1, kept));
+}
+
+#[test]
+fn the_characters_that_scripts_need_survive_a_paste() {
+    for text in ["ខ្ញុំ\u{200b}ចង់", "שלום\u{200f}!", "می\u{200c}خواهم", "👨\u{200d}👩", "a\u{ad}b", "\u{61c}1"]
+    {
+        assert_eq!(clean(text), (text.to_owned(), false));
+    }
+}
+
+#[test]
+fn words_are_cut_and_put_back_and_text_is_selected_by_keyboard() {
+    let mut bench = Bench::ready();
+    bench.type_text("one two three");
+    bench.press(&["ctrl+w", "alt+b", "ctrl+k"]);
+    assert_eq!(bench.draft(), "one ");
+    bench.press(&["ctrl+y", "ctrl+y"]);
+    assert_eq!(bench.draft(), "one two two ");
+    bench.press(&["ctrl+z"]);
+    assert_eq!(bench.draft(), "one two ");
+    bench.press(&["ctrl+y"]);
+    assert_eq!(bench.draft(), "one two two ", "redo comes first");
+    let shift = |code| Msg::Key(KeyEvent::new(code, KeyModifiers::SHIFT));
+    for _ in 0..4 {
+        bench.send(shift(KeyCode::Left));
+    }
+    bench.type_text("!");
+    assert_eq!(bench.draft(), "one two !");
+}
+
+#[test]
+fn chords_of_other_layouts_are_those_of_their_keys() {
+    let mut bench = Bench::asked("Hi");
+    let ctrl = |c| Msg::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL));
+    let effects = bench.send(ctrl('с'));
+    assert!(brief(&effects).contains(&"ask Cancel".to_owned()), "Ctrl+С is Ctrl+C");
+    bench.type_text("слово");
+    assert_eq!(bench.draft(), "слово");
+    bench.send(ctrl('ц'));
+    assert_eq!(bench.draft(), "", "Ctrl+Ц is Ctrl+W");
+}
+
+#[test]
+fn option_and_a_digit_on_a_mac_say_what_to_set() {
+    let mut bench = Bench::ready();
+    bench.type_text("™");
+    assert!(bench.notice().contains("Option+2") && bench.notice().contains("/station 2"));
+    assert_eq!(bench.draft(), "™");
+}
+
+#[test]
+fn a_very_long_line_is_a_label_too() {
+    let mut bench = Bench::ready();
+    bench.send(Msg::Paste("a".repeat(9000)));
+    assert_eq!(bench.app.composer.area.lines(), ["[pasted 9000 characters]"]);
+    assert_eq!(bench.draft().len(), 9000);
+}
+
 #[test]
 fn the_arrows_walk_the_history_only_from_the_edges_of_the_draft() {
     let mut bench = Bench::answered("first", "a");
@@ -96,6 +212,67 @@ fn an_unknown_command_stays_in_the_composer_and_names_the_nearest() {
     let bench = Bench::asked("/quti");
     assert_eq!(bench.draft(), "/quti");
     assert_eq!(bench.notice(), "there is no command /quti; did you mean /quit? (// sends it as text)");
+}
+
+#[test]
+fn enter_runs_only_what_a_line_names_or_begins() {
+    for line in ["/etc", "/dc", "/model 3", "/preset e", "/theme z", "/nothing of that"] {
+        let mut bench = Bench::answered("Hi", "one");
+        let before = bench.app.talk.chat.settings.clone();
+        let effects = bench.say(line);
+        assert!(
+            !brief(&effects).iter().any(|effect| effect.starts_with("start") || effect.starts_with("fetch"))
+        );
+        assert_eq!((bench.draft().as_str(), bench.branch().len()), (line, 2), "{line}");
+        assert_eq!(bench.app.talk.chat.settings, before);
+        assert!(bench.notice().starts_with("there is no "), "{line}: {}", bench.notice());
+        assert_eq!(bench.app.talk.chats.heads.len(), 1);
+    }
+    let mut bench = Bench::answered("Hi", "one");
+    bench.say("/sear");
+    assert!(bench.app.overlays.top::<crate::app::Search>().is_some());
+}
+
+#[test]
+fn what_takes_something_away_is_named_in_full_before_it_is_run() {
+    let mut bench = Bench::answered("Hi", "one");
+    bench.press(&["tab", "esc"]);
+    bench.say("/delete-c");
+    assert_eq!((bench.draft().as_str(), bench.branch().len()), ("/delete-chat", 2));
+    bench.press(&["enter"]);
+    assert_eq!(bench.branch().len(), 0);
+    // The palette offers none of these for scattered letters.
+    let mut bench = Bench::answered("Hi", "one");
+    bench.press(&["ctrl+p"]);
+    bench.type_text("etc");
+    bench.press(&["enter", "enter"]);
+    assert_eq!(bench.branch().len(), 2);
+}
+
+#[test]
+fn an_offer_that_was_walked_to_is_taken_into_the_line() {
+    let mut bench = Bench::ready();
+    bench.type_text("/etc");
+    bench.press(&["down"]);
+    let chosen = bench.app.composer.completion.clone().unwrap();
+    bench.press(&["enter"]);
+    assert_eq!(bench.draft().trim_end(), chosen.items[chosen.selected].0);
+}
+
+#[test]
+fn a_setting_is_completed_with_its_value_and_range() {
+    let mut bench = Bench::ready();
+    bench.type_text("/set temp");
+    bench.press(&["enter"]);
+    assert_eq!(bench.draft(), "/set temperature ");
+    let offered = bench.app.composer.completion.clone().unwrap();
+    assert_eq!(offered.items[0].0, "/set temperature 0.8");
+    assert!(offered.items[0].1.starts_with("in use; 0 to 5; "), "{:?}", offered.items[0]);
+    bench.type_text("0.5");
+    bench.press(&["enter"]);
+    assert_eq!((bench.draft().as_str(), bench.notice()), ("", "temperature is 0.5 in this chat"));
+    bench.say("/set temp 1");
+    assert_eq!(bench.notice(), "there is no setting temp; did you mean temperature?");
 }
 
 #[test]

@@ -274,17 +274,52 @@ fn a_click_gives_the_focus_and_selects_while_the_mouse_is_on() {
 }
 
 #[test]
-fn tab_walks_the_panes_that_are_shown() {
+fn tab_goes_between_message_and_transcript_and_shift_tab_to_the_panes_at_the_sides() {
+    use Focus::{Chats, Composer, Inspector, Transcript};
     let mut bench = Bench::answered("Hi", "one");
-    let ring: Vec<Focus> = (0..4)
-        .map(|_| {
-            bench.press(&["tab"]);
+    let walk = |bench: &mut Bench, keys: &[&str]| -> Vec<Focus> {
+        let step = |key: &&str| {
+            bench.press(&[key]);
             bench.app.focus
-        })
-        .collect();
-    assert_eq!(ring, [Focus::Transcript, Focus::Chats, Focus::Inspector, Focus::Composer]);
-    bench.press(&["f2", "f3", "tab", "tab"]);
-    assert_eq!(bench.app.focus, Focus::Composer);
+        };
+        keys.iter().map(step).collect()
+    };
+    assert_eq!(walk(&mut bench, &["tab", "tab"]), [Transcript, Composer]);
+    assert_eq!(walk(&mut bench, &["backtab", "tab"]), [Inspector, Composer]);
+    assert_eq!(walk(&mut bench, &["backtab", "backtab", "backtab"]), [Inspector, Chats, Composer]);
+    assert_eq!(
+        walk(&mut bench, &["tab", "backtab", "backtab", "tab"]),
+        [Transcript, Inspector, Chats, Composer]
+    );
+    bench.press(&["f2", "f3"]);
+    assert_eq!(walk(&mut bench, &["tab", "backtab", "backtab"]), [Transcript, Composer, Composer]);
+}
+
+#[test]
+fn a_letter_that_means_nothing_in_a_pane_is_the_beginning_of_a_message() {
+    let mut bench = Bench::answered("Hi", "one");
+    for pane in [&["tab"][..], &["backtab"], &["backtab", "backtab"]] {
+        bench.press(pane);
+        bench.type_text("q");
+        assert_eq!((bench.app.focus, bench.draft().as_str()), (Focus::Composer, "q"));
+        bench.press(&["backspace"]);
+    }
+}
+
+#[test]
+fn text_that_comes_all_at_once_goes_into_the_message_from_any_pane_and_sends_nothing() {
+    for pane in [&[][..], &["tab"], &["backtab"], &["backtab", "backtab"]] {
+        let mut bench = Bench::answered("Hi", "one");
+        bench.press(pane);
+        assert_eq!(bench.send(Msg::Burst("first line\n\tsecond line\n/quit".into())), bench.press(&[]));
+        assert_eq!(bench.draft(), "first line\n\tsecond line\n/quit");
+        assert_eq!((bench.app.focus, bench.branch().len()), (Focus::Composer, 2));
+        assert_eq!(bench.notice(), "what comes all at once is a paste: Enter sends it");
+    }
+    let mut bench = Bench::answered("Hi", "one");
+    bench.press(&["ctrl+p"]);
+    bench.send(Msg::Burst("quit\n".into()));
+    assert!(!bench.app.quitting && bench.draft().is_empty());
 }
 
 #[test]

@@ -98,13 +98,34 @@ fn the_live_list_changes_at_most_every_150_ms_and_then_to_the_least_certain_step
 fn a_held_step_stays_until_it_is_let_go() {
     let mut bench = Bench::asked("Hi");
     bench.write("a");
-    bench.press(&["tab", "tab", "tab", " "]);
+    bench.press(&["backtab", " "]);
     assert!(bench.app.inspector.held);
     bench.write("b");
     bench.wait(1000);
     assert_eq!(bench.app.inspector.live.as_ref().unwrap().index, 0);
     bench.press(&["esc"]);
     assert!(!bench.app.inspector.held);
+}
+
+#[test]
+fn the_arrows_walk_versions_where_nothing_is_written() {
+    let mut bench = Bench::answered("Hi", "one");
+    bench.press(&["left"]);
+    assert_eq!(bench.notice(), "this message has one version; /regenerate-here writes another");
+    bench.press(&["ctrl+r"]);
+    bench.write("two");
+    bench.done(StopReason::Eos);
+    bench.press(&["left"]);
+    assert_eq!(
+        (bench.branch()[1].as_str(), bench.app.focus),
+        ("Assistant: one", crate::app::Focus::Composer)
+    );
+    bench.press(&["right"]);
+    assert_eq!(bench.branch()[1], "Assistant: two");
+    bench.type_text("ab");
+    bench.press(&["left"]);
+    bench.type_text("c");
+    assert_eq!(bench.draft(), "acb");
 }
 
 #[test]
@@ -209,6 +230,19 @@ fn one_version_says_how_another_is_made_of_it() {
     assert_eq!(bench.notice(), "this message has one version; r writes another");
     bench.press(&["k", "left"]);
     assert_eq!(bench.notice(), "this message has one version; e writes another");
+}
+
+#[test]
+fn finding_ignores_case_and_composition_in_every_script() {
+    let mut bench = Bench::answered("Да и café", "cafe\u{301}");
+    bench.press(&["ctrl+f"]);
+    bench.type_text("да");
+    assert_eq!(bench.app.transcript.find.as_ref().unwrap().matches.len(), 1);
+    bench.press(&["esc", "ctrl+f"]);
+    bench.type_text("CAFÉ");
+    assert_eq!(bench.app.transcript.find.as_ref().unwrap().matches.len(), 2);
+    bench.press(&["esc"]);
+    assert!(!bench.app.transcript.reveal, "Esc stays at the match");
 }
 
 #[test]

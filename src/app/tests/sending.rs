@@ -77,7 +77,7 @@ fn a_message_typed_while_writing_is_sent_when_the_reply_is_done() {
     bench.write("first");
     let effects = brief(&bench.say("Two"));
     assert_eq!(effects, ["history Two", "draft chat \"Two\""]);
-    let waits = Queued { chat: bench.app.talk.chat.head.id, reply_to: None, text: Some("Two".into()) };
+    let waits = Queued { chat: bench.app.talk.chat.head.id, reply_to: None, texts: vec!["Two".into()] };
     assert_eq!(bench.app.talk.queued, Some(waits));
     let effects = bench.done(StopReason::Eos);
     let expected = [
@@ -95,6 +95,50 @@ fn a_message_typed_while_writing_is_sent_when_the_reply_is_done() {
     assert_eq!(brief(&effects), expected);
     assert_eq!(bench.branch(), ["User: One", "Assistant: first", "User: Two", "Assistant: "]);
     assert_eq!(bench.app.talk.queued, None);
+}
+
+#[test]
+fn messages_that_wait_are_sent_one_after_the_other_and_can_be_edited() {
+    let mut bench = Bench::asked("One");
+    bench.write("first");
+    for text in ["Two", "Three", "Four"] {
+        bench.say(text);
+    }
+    let waiting =
+        |bench: &Bench| bench.app.talk.queued.as_ref().map(|queued| queued.texts.clone()).unwrap_or_default();
+    assert_eq!(waiting(&bench), ["Two", "Three", "Four"]);
+    bench.press(&["up"]);
+    assert_eq!((bench.draft().as_str(), waiting(&bench).len()), ("Four", 2));
+    bench.type_text("!");
+    bench.press(&["enter", "up"]);
+    assert_eq!(bench.draft(), "Four!");
+    bench.press(&["ctrl+c"]);
+    assert!(bench.app.talk.run.as_ref().unwrap().stopping, "Ctrl+C stops first");
+    let mut bench = Bench::asked("One");
+    bench.write("first");
+    bench.say("Two");
+    bench.say("Three");
+    bench.done(StopReason::Eos);
+    assert_eq!((bench.branch()[2].as_str(), waiting(&bench)), ("User: Two", vec!["Three".to_owned()]));
+    bench.write("second");
+    bench.done(StopReason::Eos);
+    assert_eq!((bench.branch()[4].as_str(), waiting(&bench).len()), ("User: Three", 0));
+}
+
+#[test]
+fn a_message_whose_reply_has_no_word_is_given_back() {
+    let failed = |kind| Event::Failed(crate::engine::protocol::Failure { kind, message: "no".into() });
+    use crate::engine::protocol::FailureKind;
+    let mut bench = Bench::asked("One");
+    bench.press(&["esc"]);
+    bench.reply(failed(FailureKind::Cancelled));
+    assert_eq!(bench.draft(), "One");
+    bench.type_text("!");
+    bench.press(&["enter"]);
+    assert_eq!(bench.branch()[0], "User: One!", "as another version");
+    bench.write("some");
+    bench.reply(failed(FailureKind::Cancelled));
+    assert_eq!(bench.draft(), "", "a reply that has begun stays");
 }
 
 #[test]

@@ -91,7 +91,26 @@ fn group_page(app: &App, group: Group, name: &str, room: u16) -> Vec<Line> {
         };
         labelled(&mut lines, &keys, &words, left, room);
     }
+    if let Some(note) = note(group) {
+        blank(&mut lines);
+        labelled(&mut lines, "", note, 0, room);
+    }
     lines
+}
+
+/// What the commands of a group do not say.
+fn note(group: Group) -> Option<&'static str> {
+    match group {
+        Group::Writing => Some(
+            "@ and a name put a text file into the message. Shift and the arrows select, Alt+B and Alt+F go by words, \
+             Ctrl+W and Ctrl+K cut, Ctrl+Y puts back. Keys that come all at once are a paste: no line end in it sends.",
+        ),
+        Group::Inspector => Some(
+            "Alt and a digit open a station where the terminal passes Alt on. On a Mac, let the terminal send Option as \
+             Meta (Esc+), or type /station and the number.",
+        ),
+        _ => None,
+    }
 }
 
 fn station_page(app: &App, page: &Page, room: u16) -> Vec<Line> {

@@ -56,7 +56,7 @@ pub(super) struct Wanted<'w> {
     /// So many rows are needed above it and below it.
     pub rows: usize,
     /// A message that waits to be sent.
-    pub waiting: Option<&'w str>,
+    pub waiting: &'w [String],
     pub width: u16,
     /// Rows of the screen that a row of text takes.
     pub deep: usize,
@@ -92,9 +92,10 @@ pub(super) fn around<'a>(
         next += 1;
     }
     let below = branch.len() - next;
-    if let Some(text) = wanted.waiting.filter(|_| below == 0) {
+    for (at, text) in wanted.waiting.iter().enumerate().filter(|_| below == 0) {
         let first = text.lines().next().unwrap_or_default();
-        let words = format!("{first}   (sent when this reply is done)");
+        let when = if at == 0 { "sent when this reply is done" } else { "sent after that" };
+        let words = format!("{first}   ({when})");
         let note = Note { lines: Lines::of(words.as_bytes(), wanted.width), role: Role::Muted };
         let deep = wanted.deep;
         list.push(Block { turn: None, start: 0, text_rows: 0, deep, status: None, note: Some(note) });

@@ -189,7 +189,7 @@ fn a_reply_that_waits_says_what_for() {
     running(&mut app, turn, Phase::Writing(Writing::default()));
     assert_eq!(drawn(&app, 40, 6)[4], " █");
     app.talk.queued =
-        Some(Queued { chat: app.talk.chat.head.id, reply_to: None, text: Some("and\nthen?".into()) });
+        Some(Queued { chat: app.talk.chat.head.id, reply_to: None, texts: vec!["and\nthen?".into()] });
     assert_eq!(drawn(&app, 60, 8)[6..], [" You", " and   (sent when this reply is done)"]);
 }
 

@@ -1,4 +1,4 @@
-//! The sentences of a message, and a message without one of them.
+//! The sentences of a message, a file in it as one, and a message without one of them.
 //!
 //! Invariant: the cuts of a text lie in order, and each holds exactly one sentence with the white space that would
 //! otherwise be left over; neighbours share nothing but white space.
@@ -7,13 +7,15 @@ use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
+use crate::attachment;
+
 /// Sentences of a text (Unicode's rules, UAX #29; a line end ends one), each with what is cut out to leave it out:
 /// with the white space before it, so that a reply's own tokens can stay what they are; the first with that after it.
 /// A stretch without a letter (a list's number, a rule) belongs to what follows it.
 pub fn sentences(text: &str) -> Vec<(Range<usize>, &str)> {
     let mut found: Vec<Range<usize>> = Vec::new();
     let mut open: Option<usize> = None;
-    for (start, piece) in text.split_sentence_bound_indices() {
+    for (start, piece) in pieces(text) {
         let end = start + piece.len();
         if piece.trim().is_empty() {
             continue;
@@ -42,6 +44,23 @@ pub fn sentences(text: &str) -> Vec<(Range<usize>, &str)> {
         _ => bare[at - 1].end..bare[at].end,
     };
     (0..bare.len()).map(|at| (cut(at), &text[bare[at].clone()])).collect()
+}
+
+/// A text in sentences as Unicode cuts it, and files whole.
+fn pieces(text: &str) -> Vec<(usize, &str)> {
+    let mut all = Vec::new();
+    let mut from = 0;
+    let sentences_of = |range: Range<usize>| {
+        let pieces = text[range.clone()].split_sentence_bound_indices();
+        pieces.map(move |(at, piece)| (range.start + at, piece))
+    };
+    for file in attachment::blocks(text) {
+        all.extend(sentences_of(from..file.start));
+        all.push((file.start, &text[file.clone()]));
+        from = file.end;
+    }
+    all.extend(sentences_of(from..text.len()));
+    all
 }
 
 /// A text without a stretch.
@@ -75,6 +94,19 @@ mod tests {
         check("Only this.", &[("Only this.", "")]);
         check("", &[]);
         check(" \n ", &[]);
+    }
+
+    #[test]
+    fn a_file_is_one_part_whatever_is_in_it() {
+        check(
+            "Read this. Now.\na.txt:\n```\nOne. Two.\n\nThree.\n```\nWhat is it?",
+            &[
+                ("Read this.", "Now.\na.txt:\n```\nOne. Two.\n\nThree.\n```\nWhat is it?"),
+                ("Now.", "Read this.\na.txt:\n```\nOne. Two.\n\nThree.\n```\nWhat is it?"),
+                ("a.txt:\n```\nOne. Two.\n\nThree.\n```", "Read this. Now.\nWhat is it?"),
+                ("What is it?", "Read this. Now.\na.txt:\n```\nOne. Two.\n\nThree.\n```"),
+            ],
+        );
     }
 
     #[test]
