@@ -6,6 +6,15 @@ use super::args::ChatArgs;
 use super::setup::{Setup, read_config};
 use crate::runtime::{self, Options};
 
+/// Whether the chat goes by lines: where that is asked for, and on a terminal that only prints.
+pub fn is_plain(args: &ChatArgs) -> bool {
+    args.plain || (super::has_terminal() && is_dumb())
+}
+
+fn is_dumb() -> bool {
+    std::env::var("TERM").is_ok_and(|term| term == "dumb")
+}
+
 /// Opens the chat, with the tour begun if wanted; gives the exit code.
 ///
 /// # Errors
@@ -13,11 +22,12 @@ use crate::runtime::{self, Options};
 pub fn run(args: ChatArgs, tour: bool) -> anyhow::Result<u8> {
     if !super::has_terminal() {
         bail!(
-            "the chat needs a terminal. For a single reply: glassbox ask \"…\" (or `glassbox ask -` for a pipe)"
+            "the chat needs a terminal. For a single reply: glassbox ask \"…\" (or `glassbox ask -` for a pipe); for a chat \
+             by lines: glassbox --plain"
         );
     }
-    if std::env::var("TERM").is_ok_and(|term| term == "dumb") {
-        bail!("this terminal (TERM=dumb) cannot show the chat. For a single reply: glassbox ask \"…\"");
+    if is_dumb() {
+        bail!("this terminal (TERM=dumb) cannot show the tour. A chat by lines: glassbox --plain");
     }
     let setup = Setup::read(args.config.as_deref(), args.model.as_deref(), args.theme.as_deref())?;
     if setup.flags.model.is_some() {

@@ -15,6 +15,7 @@ mod export;
 mod import;
 mod inspect;
 mod models;
+mod plain;
 mod reading;
 mod sampler_args;
 mod score;
@@ -52,6 +53,7 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> anyhow::Result<u8> {
     let engine = cli.chat.engine.clone();
     match cli.command {
+        None if chat::is_plain(&cli.chat) => block_on(plain::run(&cli.chat)),
         None => chat::run(cli.chat, false),
         Some(Command::Tour(args)) => chat::run(args.into_chat(engine), true),
         Some(Command::Engine) => engine::run(&engine),

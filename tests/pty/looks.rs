@@ -89,3 +89,15 @@ fn the_palette_runs_a_command() {
     app.wait_until(|screen| !screen.contains("Help")).unwrap();
     quit(app);
 }
+
+#[test]
+fn a_terminal_that_only_prints_gets_a_chat_by_lines() {
+    let home = home();
+    let mut app = Start::default().env("TERM", "dumb").within(home.path());
+    app.wait_until(|screen| screen.contains("You:")).unwrap();
+    assert!(!app.screen().alternate_screen());
+    app.send_str("hello\n").unwrap();
+    app.wait_until(|screen| screen.find_all("You:").len() == 2).unwrap();
+    app.send_str("/quit\n").unwrap();
+    assert!(app.wait_exit().unwrap().success());
+}

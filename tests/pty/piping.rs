@@ -234,3 +234,18 @@ fn each_command_has_its_manual_page() {
     assert!(page("glassbox.1").contains("glassbox"));
     assert!(page("glassbox-ask.1").contains("repeat\\-penalty"));
 }
+
+#[test]
+fn a_chat_by_lines_is_a_chat_with_its_odds_and_is_kept() {
+    let home = home();
+    let lines = "hello there\n/odds\n/odds 1\n/again\n/nonsense\nand\\\nmore\n/chats\n/quit\nnever\n";
+    let said_it = said(home.path(), &["--plain"], Some(lines));
+    assert!(!said_it.contains('\u{1b}'), "{said_it}");
+    assert!(said_it.contains("\n1. ") && said_it.contains(" %\n"), "{said_it}");
+    assert!(said_it.contains("Likeliest in place"), "{said_it}");
+    assert!(said_it.contains("There is no command /nonsense; /help lists them"), "{said_it}");
+    assert!(said_it.contains("1. hello there\n"), "{said_it}");
+    let again = said(home.path(), &["--plain", "--resume"], Some("/chats\n/open 1\n"));
+    assert!(again.contains("You: hello there\n") && again.contains("You: and\nmore\n"), "{again}");
+    assert!(!again.contains("never"), "{again}");
+}

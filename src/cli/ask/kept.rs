@@ -12,8 +12,8 @@ use super::super::chats::Chats;
 use super::super::setup::Setup;
 use crate::app::{empty_chat, message_of, stop_note};
 use crate::chat::{
-    self, ChatSettings, Conversation, ConversationId, Role, Run, RunId, Span, Turn, TurnId, TurnState,
-    Vocabularies, title_of,
+    self, ChatSettings, Conversation, ConversationHead, ConversationId, Piece, Role, Run, RunId, Span, Turn,
+    TurnId, TurnState, Vocabularies, title_of,
 };
 use crate::engine::protocol::{Message, PromptFacts};
 use crate::store::{Command, random_id};
@@ -121,32 +121,100 @@ impl Kept {
     }
 
     /// A token of the reply.
-    pub fn token(&self, step: &Step) {
-        if let Some((turn, _)) = &self.reply {
-            self.chats.store.send(Command::AppendSteps(*turn, vec![step.clone()]));
+    pub fn token(&mut self, step: &Step) {
+        let Some((id, _)) = &self.reply else { return };
+        self.chats.store.send(Command::AppendSteps(*id, vec![step.clone()]));
+        let spans = self.conversation.turn_mut(*id).map(|turn| turn.spans.as_mut_slice());
+        if let Some([.., Span::Generated { steps, .. }]) = spans {
+            steps.push(step.clone());
         }
     }
 
-    /// The reply has ended; `change` says how, in its run. Whether all of it was saved, and in which chat.
+    /// The tokens of the last reply of the shown branch.
+    pub fn last_steps(&self) -> Vec<Step> {
+        let branch = self.conversation.branch();
+        let reply = branch.iter().rev().find(|turn| turn.role == Role::Assistant);
+        let pieces = reply.map(|turn| self.conversation.pieces(turn)).into_iter().flatten();
+        pieces
+            .filter_map(|piece| match piece {
+                Piece::Step { step, .. } => Some(step.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Goes back before the last reply, so that the next is another version of it; whether there is one.
+    pub fn again(&mut self) -> bool {
+        let last = self.conversation.leaf.and_then(|id| self.conversation.turn(id));
+        let before = last.filter(|turn| turn.role == Role::Assistant).and_then(|turn| turn.parent);
+        self.conversation.leaf = before.or(self.conversation.leaf);
+        before.is_some()
+    }
+
+    /// A new chat instead, with the settings of this one.
+    pub fn renew(&mut self) {
+        let settings = self.conversation.settings.clone();
+        self.conversation = Conversation { settings, ..empty_chat(ConversationId(random_id())) };
+        self.runs.clear();
+    }
+
+    /// Another stored chat instead.
+    ///
+    /// # Errors
+    /// When there is no such chat.
+    pub fn reopen(&mut self, id: &str) -> anyhow::Result<()> {
+        let id = self.chats.find(id)?;
+        (self.conversation, self.runs) = self.chats.conversation(id)?;
+        Ok(())
+    }
+
+    /// The stored chats, newest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub fn heads(&self) -> anyhow::Result<Vec<ConversationHead>> {
+        self.chats.heads()
+    }
+
+    /// The chat's title.
+    pub fn title(&self) -> &str {
+        &self.conversation.head.title
+    }
+
+    /// The reply has ended, and so does this; as [`Self::finish`] and [`Self::close`].
     pub fn end(
         mut self,
         change: impl FnOnce(&mut Run),
         vocabulary: Option<&Vocabulary>,
         now_ms: i64,
     ) -> (bool, i64) {
+        self.finish(change, vocabulary, now_ms);
+        self.close()
+    }
+
+    /// Ends; whether all was saved, and in which chat.
+    pub fn close(self) -> (bool, i64) {
         let id = self.conversation.head.id.0;
+        (self.chats.close(), id)
+    }
+
+    /// The reply has ended; `change` says how, in its run.
+    pub fn finish(&mut self, change: impl FnOnce(&mut Run), vocabulary: Option<&Vocabulary>, now_ms: i64) {
         if let Some((turn, mut run)) = self.reply.take() {
             change(&mut run);
             let note = run.stop.and_then(|stop| stop_note(stop, &run.sampling));
             let state = if run.stop.is_some() { TurnState::Done } else { TurnState::Interrupted };
-            self.chats.store.send(Command::FinishTurn(turn, state, note));
-            self.chats.store.send(Command::PutRun(Box::new(run)));
+            self.chats.store.send(Command::FinishTurn(turn, state, note.clone()));
+            self.chats.store.send(Command::PutRun(Box::new(run.clone())));
+            if let Some(turn) = self.conversation.turn_mut(turn) {
+                (turn.state, turn.note) = (state, note);
+            }
+            self.runs.insert(run.id, run);
             if let Some(vocabulary) = vocabulary {
                 self.chats.store.send(Command::PutVocabulary(Box::new(vocabulary.clone())));
             }
             self.put(now_ms);
         }
-        (self.chats.close(), id)
     }
 
     fn add(&mut self, turn: Turn, now_ms: i64) {

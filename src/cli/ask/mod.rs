@@ -3,7 +3,7 @@
 //!
 //! Invariant: probabilities are over the whole vocabulary and before the samplers, in natural logarithms.
 
-mod kept;
+pub(super) mod kept;
 mod output;
 mod question;
 
@@ -151,7 +151,12 @@ pub(super) fn chat(mut messages: Vec<Message>, system: &str, setting: TemplateSe
     Prompt::Chat { messages, continue_last: false, setting }
 }
 
-fn run_of(entry: &ModelEntry, loaded: &Loaded, sampling: &Sampling, setting: &TemplateSetting) -> Run {
+pub(super) fn run_of(
+    entry: &ModelEntry,
+    loaded: &Loaded,
+    sampling: &Sampling,
+    setting: &TemplateSetting,
+) -> Run {
     Run {
         vocabulary: Some(loaded.vocabulary.clone()),
         template_hash: loaded.template_hash.clone(),
@@ -237,7 +242,7 @@ impl Asking<'_> {
                     }
                 }
                 Event::Token(written) => {
-                    if let Some(kept) = &self.kept {
+                    if let Some(kept) = &mut self.kept {
                         kept.token(&written.step);
                     }
                     self.out.token(&written.step)?;
@@ -321,7 +326,7 @@ fn has_more(prompt: &Prompt, left_out: usize) -> bool {
     left_out + 2 < all
 }
 
-fn is_full(error: &anyhow::Error) -> bool {
+pub(super) fn is_full(error: &anyhow::Error) -> bool {
     let failure = error.downcast_ref::<crate::engine::protocol::Failure>();
     failure.is_some_and(|failure| failure.kind == FailureKind::ContextFull)
 }

@@ -1,0 +1,296 @@
+//! `glassbox --plain`: the chat by lines, for screen readers, for terminals that only print, and for scripts.
+//!
+//! Invariants: nothing moves the cursor, colours anything or is written over; a reply goes out sentence by sentence. Every
+//! exchange is kept as in the chat, and a message is with the store before its reply is asked for.
+
+mod lines;
+mod odds;
+
+use anyhow::Context as _;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use self::lines::{Sentences, read_lines, write};
+use super::args::ChatArgs;
+use super::ask::kept::{Kept, Which};
+use super::ask::{chat, is_full, run_of};
+use super::session::Session;
+use super::setup::Setup;
+use crate::app::without_oldest;
+use crate::attachment::Attachment;
+use crate::chat::{Role, Run, StopReason};
+use crate::config::{self, Overflow};
+use crate::engine::protocol::{Event, Generate, Job, Loaded, Prompt, Request, RequestId, TemplateSetting};
+use crate::model_entry::ModelEntry;
+use crate::sanitize;
+use crate::token::{Step, Vocabulary};
+
+const HELP: &str = "Type a message and Enter. A line that ends with \\ goes on in the next. Commands:
+/odds        how likely each word of the last reply was; /odds 3 what else word 3 could have been
+/again       another version of the last reply
+/new         a new chat
+/chats       the chats; /open 2 opens the second
+/attach FILE a text file for the next message
+/set NAME VALUE  a sampler setting of this chat, such as /set temperature 0.5
+/system TEXT the system prompt of this chat
+/help        these lines
+/quit        ends; so does the end of input. Ctrl+C stops a reply
+//text       sends /text as a message";
+
+/// Runs the chat by lines; gives the exit code.
+///
+/// # Errors
+/// With a sentence for the user.
+pub async fn run(args: &ChatArgs) -> anyhow::Result<u8> {
+    let mut setup = Setup::read(args.config.as_deref(), args.model.as_deref(), args.theme.as_deref())?;
+    setup.print_warnings();
+    let which = match args.resume.as_deref() {
+        None => Which::New,
+        Some("last") => Which::Last,
+        Some(id) => Which::Id(id),
+    };
+    let mut kept = Kept::open(&setup, which)?;
+    if let (None, Some(model)) = (&args.model, &kept.settings().model) {
+        setup.flags.model = Some(model.clone());
+    }
+    let entry = setup.entry()?;
+    setup.fetch_if_missing(&entry, &args.engine).await?;
+    write(&format!("glassbox, by lines. Loading {} …\n", entry.name))?;
+    let mut session = Session::start(&entry, &args.engine)?;
+    let loaded = session.load(&entry, &setup.config.load_params_for(&entry)).await?;
+    loaded.notes.iter().for_each(|note| super::note(note));
+    let vocabulary = session.vocabulary().await?;
+    write("Ready. /help lists the commands.\n")?;
+    let mut plain =
+        Plain { setup, entry, session, loaded, vocabulary, kept, listed: Vec::new(), files: String::new() };
+    let mut input = read_lines();
+    while let Some(message) = next_message(&mut input).await? {
+        if !plain.take(&message).await? {
+            break;
+        }
+    }
+    let (saved, _) = plain.kept.close();
+    anyhow::ensure!(saved, "the chat could not be saved in time; its last words may be missing");
+    Ok(0)
+}
+
+/// The next message: a line, or several that end with `\`. Nothing at the end of input, and after Ctrl+C.
+async fn next_message(input: &mut UnboundedReceiver<String>) -> anyhow::Result<Option<String>> {
+    let mut message = String::new();
+    lines::prompt("You: ")?;
+    loop {
+        let line = tokio::select! {
+            line = input.recv() => line,
+            _ = tokio::signal::ctrl_c() => None,
+        };
+        let Some(line) = line else { return Ok((!message.is_empty()).then_some(message)) };
+        match line.strip_suffix('\\') {
+            Some(more) => {
+                message.push_str(more);
+                message.push('\n');
+            }
+            None => return Ok(Some(message + &line)),
+        }
+    }
+}
+
+struct Plain {
+    setup: Setup,
+    entry: ModelEntry,
+    session: Session,
+    loaded: Loaded,
+    vocabulary: Vocabulary,
+    kept: Kept,
+    /// The chats as they were listed last.
+    listed: Vec<i64>,
+    /// Files that go with the next message.
+    files: String,
+}
+
+impl Plain {
+    /// Does what a line says; whether the chat goes on.
+    async fn take(&mut self, line: &str) -> anyhow::Result<bool> {
+        let text = line.trim();
+        if let Some(command) =
+            text.strip_prefix('/').filter(|rest| !rest.starts_with('/') && !rest.contains('\n'))
+        {
+            let (word, argument) = command.split_once(' ').unwrap_or((command, ""));
+            return self.command(word, argument.trim()).await;
+        }
+        let text = text.strip_prefix('/').filter(|_| text.starts_with("//")).unwrap_or(text);
+        if text.is_empty() && self.files.is_empty() {
+            return Ok(true);
+        }
+        let message = format!("{text}{}", std::mem::take(&mut self.files));
+        self.kept.ask(&message, super::wall_ms());
+        self.reply().await?;
+        Ok(true)
+    }
+
+    async fn command(&mut self, word: &str, argument: &str) -> anyhow::Result<bool> {
+        match word {
+            "quit" | "exit" => return Ok(false),
+            "help" => write(&format!("{HELP}\n"))?,
+            "odds" => write(&odds::said(&self.kept.last_steps(), argument, &self.vocabulary))?,
+            "again" if self.kept.again() => self.reply().await?,
+            "again" => write("There is no reply yet.\n")?,
+            "new" => {
+                self.kept.renew();
+                write("A new chat.\n")?;
+            }
+            "chats" => self.list()?,
+            "open" => self.open(argument)?,
+            "attach" => self.attach(argument)?,
+            "set" => self.set(argument)?,
+            "system" => {
+                self.kept.settings().system = Some(argument.to_owned());
+                write(if argument.is_empty() {
+                    "No system prompt in this chat.\n"
+                } else {
+                    "System prompt set.\n"
+                })?;
+            }
+            unknown => {
+                let unknown = sanitize::for_display(unknown);
+                write(&format!(
+                    "There is no command /{unknown}; /help lists them. //{unknown} sends it as text.\n"
+                ))?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn list(&mut self) -> anyhow::Result<()> {
+        let heads = self.kept.heads()?;
+        self.listed = heads.iter().map(|head| head.id.0).collect();
+        let line = |(at, head): (usize, &crate::chat::ConversationHead)| {
+            format!("{}. {}\n", at + 1, sanitize::for_display(&head.title))
+        };
+        let lines: String = heads.iter().enumerate().map(line).collect();
+        write(if lines.is_empty() { "There is no chat yet.\n" } else { &lines })
+    }
+
+    fn open(&mut self, argument: &str) -> anyhow::Result<()> {
+        let number = argument.parse().ok().and_then(|number: usize| number.checked_sub(1));
+        let Some(id) = number.and_then(|at| self.listed.get(at)) else {
+            return write("Give a number of the list that /chats shows.\n");
+        };
+        self.kept.reopen(&id.to_string())?;
+        let (title, messages) = (self.kept.title().to_owned(), self.kept.messages(&self.vocabulary));
+        write(&format!("Chat: {}\n", sanitize::for_display(&title)))?;
+        for message in messages {
+            write(&format!("{}: {}\n", named(message.role), sanitize::for_copy(&message.text)))?;
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, argument: &str) -> anyhow::Result<()> {
+        match Attachment::read(std::path::Path::new(argument)) {
+            Ok(file) => {
+                self.files.push_str("\n\n");
+                self.files.push_str(&file.block());
+                write(&format!("{argument}: {} lines go with the next message.\n", file.text.lines().count()))
+            }
+            Err(refused) => write(&format!("{refused}\n")),
+        }
+    }
+
+    fn set(&mut self, argument: &str) -> anyhow::Result<()> {
+        let (key, value) = argument.split_once([' ', '=']).unwrap_or((argument, ""));
+        match config::sampler_setting(key, value) {
+            Ok(layer) => {
+                self.kept.settings().sampling.merge(&layer);
+                write(&format!("{key} is {} in this chat.\n", value.trim()))
+            }
+            Err(why) => write(&format!("{why}\n")),
+        }
+    }
+
+    /// Asks for a reply to the last message, and says it.
+    async fn reply(&mut self) -> anyhow::Result<()> {
+        let now_ms = super::wall_ms();
+        let settings = self.kept.settings().clone();
+        let sampling = self.setup.config.sampling_for(&self.entry, &settings);
+        let system = self.setup.config.system_for(&self.entry, &settings);
+        let messages = self.kept.messages(&self.vocabulary);
+        let setting = TemplateSetting {
+            clock_ms: now_ms,
+            offset_minutes: super::offset_minutes(),
+            values: self.setup.config.template_values_for(&self.entry, &settings),
+        };
+        let drops = self.setup.config.engine.overflow == Overflow::DropOldest;
+        self.kept.begin(run_of(&self.entry, &self.loaded, &sampling, &setting), now_ms);
+        lines::prompt(&format!("{}: ", self.entry.name))?;
+        let mut left_out = 0;
+        let ended = loop {
+            let messages = without_oldest(messages.clone(), left_out);
+            let prompt: Prompt = chat(messages.clone(), &system, setting.clone());
+            let id = self.session.begin(Request::Job(Job::Generate(Box::new(Generate {
+                prompt,
+                sampling: sampling.clone(),
+                top_logprobs: self.setup.config.inspector.candidates,
+                interventions: Vec::new(),
+                allow: None,
+            }))))?;
+            match self.say(id).await {
+                Err(error) if drops && is_full(&error) && messages.len() > 2 => left_out += 2,
+                ended => break ended,
+            }
+        };
+        let (stop, why) = match ended {
+            Ok(stop) => (Some(stop), None),
+            Err(error) => (None, Some(error)),
+        };
+        let change = |run: &mut Run| run.stop = stop;
+        self.kept.finish(change, Some(&self.vocabulary), super::wall_ms());
+        match (why, stop.and_then(|stop| crate::app::stop_note(stop, &sampling))) {
+            (Some(error), _) => write(&format!("\nNo reply: {}\n", super::sentence(&error))),
+            (None, Some(note)) => write(&format!("\n({note})\n")),
+            (None, None) => write("\n"),
+        }
+    }
+
+    /// Says what comes, sentence by sentence, until it has ended.
+    async fn say(&mut self, id: RequestId) -> anyhow::Result<StopReason> {
+        let mut sentences = Sentences::default();
+        let mut interrupted = false;
+        loop {
+            let event = tokio::select! {
+                event = self.session.next(id) => event,
+                _ = tokio::signal::ctrl_c(), if !interrupted => {
+                    interrupted = true;
+                    self.session.cancel(id);
+                    continue;
+                }
+            };
+            match event {
+                Ok(Event::Prompt(facts)) => {
+                    facts.notes.iter().for_each(|note| super::note(note));
+                    self.kept.prompt(&facts);
+                }
+                Ok(Event::Token(written)) => {
+                    let step: &Step = &written.step;
+                    self.kept.token(step);
+                    write(&sentences.push(&step.bytes))?;
+                }
+                Ok(Event::Done { stop, .. }) => {
+                    write(&sentences.rest())?;
+                    return Ok(stop);
+                }
+                Err(_) if interrupted => {
+                    write(&sentences.rest())?;
+                    return Ok(StopReason::Cancelled);
+                }
+                Err(error) => return Err(error).context("the reply failed"),
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+fn named(role: Role) -> &'static str {
+    match role {
+        Role::System => "System",
+        Role::User => "You",
+        Role::Assistant => "Reply",
+    }
+}
