@@ -230,6 +230,7 @@ impl Plain {
                 top_logprobs: self.setup.config.inspector.candidates,
                 interventions: Vec::new(),
                 allow: None,
+                begun: 0,
             }))))?;
             match self.say(id).await {
                 Err(error) if drops && is_full(&error) && messages.len() > 2 => left_out += 2,
