@@ -35,11 +35,10 @@ pub struct ChatArgs {
     /// Speak to this persona: a file of the folder personas beside the configuration
     #[arg(long, value_name = "NAME")]
     pub persona: Option<String>,
-    /// Open the chat looked at last, or the one of that id
     /// The chat by lines, without a screen: for screen readers, plain terminals and scripts
     #[arg(long)]
     pub plain: bool,
-    /// Open the last chat, or the one of that id
+    /// Open the chat looked at last, or the one of that id
     #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "last")]
     pub resume: Option<String>,
     /// Which engine runs: `llama`, or `scripted` with its options (for tests and the pictures)

@@ -64,8 +64,8 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
         };
     }
     let waiting = app.talk.queued.as_ref().filter(|queued| queued.chat == app.talk.chat.head.id);
-    let waiting = waiting.and_then(|queued| queued.text.as_deref());
-    if branch.len() == 0 && waiting.is_none() {
+    let waiting = waiting.map_or(&[][..], |queued| &queued.texts);
+    if branch.len() == 0 && waiting.is_empty() {
         empty::draw(app, theme, area, buf);
         return TranscriptGeometry { view_rows, ..TranscriptGeometry::default() };
     }
