@@ -214,7 +214,7 @@ impl App {
             Msg::Config(config, warnings) => self.config_read(*config, &warnings),
             Msg::Edited(result) => self.edited(result),
             Msg::FilesRead(files, wanted) => self.files_read(files, wanted),
-            Msg::Paths(typed, found) => self.paths_listed(&typed, found),
+            Msg::Paths(typed, found) => self.paths_listed(&typed, &found),
             Msg::Noted(text) => self.out.warn(text),
             Msg::Copied(result) => self.out.copied(result),
             Msg::Hub(name, offer) => self.hub_read(&name, offer.map(|offer| *offer)),

@@ -159,10 +159,13 @@ fn through_screen(text: &str) -> std::io::Result<()> {
 
 fn in_pieces(sequence: &str) -> String {
     let characters: Vec<char> = sequence.chars().collect();
-    characters
-        .chunks(SCREEN_PIECE)
-        .map(|piece| format!("\x1bP{}\x1b\\", piece.iter().collect::<String>()))
-        .collect()
+    let mut pieces = String::new();
+    for piece in characters.chunks(SCREEN_PIECE) {
+        pieces.push_str("\x1bP");
+        pieces.extend(piece);
+        pieces.push_str("\x1b\\");
+    }
+    pieces
 }
 
 #[cfg(test)]

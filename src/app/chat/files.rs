@@ -33,15 +33,12 @@ fn mentions(text: &str) -> Vec<Mention> {
             continue;
         }
         let rest = &text[at + 1..];
-        let (name, length) = match rest.strip_prefix('"') {
-            Some(quoted) => {
-                let end = quoted.find(['"', '\n']).unwrap_or(quoted.len());
-                (&quoted[..end], 1 + end + usize::from(quoted[end..].starts_with('"')))
-            }
-            None => {
-                let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
-                (&rest[..end], end)
-            }
+        let (name, length) = if let Some(quoted) = rest.strip_prefix('"') {
+            let end = quoted.find(['"', '\n']).unwrap_or(quoted.len());
+            (&quoted[..end], 1 + end + usize::from(quoted[end..].starts_with('"')))
+        } else {
+            let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+            (&rest[..end], end)
         };
         skip = at + 1 + length;
         if !name.is_empty() && !name.starts_with('@') {
@@ -179,7 +176,7 @@ impl App {
     }
 
     /// What a path could go on to is known.
-    pub(crate) fn paths_listed(&mut self, typed: &str, found: Vec<PathOffer>) {
+    pub(crate) fn paths_listed(&mut self, typed: &str, found: &[PathOffer]) {
         if self.focus != Focus::Composer || self.typed_path().as_deref() != Some(typed) {
             return;
         }

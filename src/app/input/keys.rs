@@ -298,6 +298,7 @@ impl App {
     }
 
     fn focus_next(&mut self, forward: bool) {
+        use Focus::{Chats, Composer, Inspector, Transcript};
         let (wide, alone) = (self.size.0 >= WIDE, self.inspector.zoomed);
         let there = |focus: &Focus| match focus {
             Focus::Composer => !alone,
@@ -305,7 +306,6 @@ impl App {
             Focus::Chats => self.talk.chats.shown && wide && !alone,
             Focus::Inspector => alone || (self.inspector.shown && wide),
         };
-        use Focus::{Chats, Composer, Inspector, Transcript};
         // Forward leads from wherever one looks back to where one writes.
         let wanted: &[Focus] = match (self.focus, forward) {
             (Composer, true) => &[Transcript, Inspector, Chats],

@@ -34,11 +34,10 @@ impl App {
         let found = self.contexts().into_iter().find_map(|context| self.keymap.lookup(context, key));
         match found {
             Some(command) if moves(command) => Letter::Moves,
-            Some(_) => Letter::Acts,
             None if is_plain(chord::of(key)) && key.code != crossterm::event::KeyCode::Char(' ') => {
                 Letter::Nothing
             }
-            None => Letter::Acts,
+            _ => Letter::Acts,
         }
     }
 

@@ -127,8 +127,8 @@ fn messages_that_wait_are_sent_one_after_the_other_and_can_be_edited() {
 
 #[test]
 fn a_message_whose_reply_has_no_word_is_given_back() {
-    let failed = |kind| Event::Failed(crate::engine::protocol::Failure { kind, message: "no".into() });
     use crate::engine::protocol::FailureKind;
+    let failed = |kind| Event::Failed(crate::engine::protocol::Failure { kind, message: "no".into() });
     let mut bench = Bench::asked("One");
     bench.press(&["esc"]);
     bench.reply(failed(FailureKind::Cancelled));

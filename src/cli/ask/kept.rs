@@ -138,7 +138,7 @@ impl Kept {
         pieces
             .filter_map(|piece| match piece {
                 Piece::Step { step, .. } => Some(step.clone()),
-                _ => None,
+                Piece::Written(_) => None,
             })
             .collect()
     }
