@@ -71,8 +71,9 @@ fn hostile_text_reaches_neither_clipboard_nor_title() {
     assert!(
         !screen.title().contains("pwned") && (screen.title() == title || screen.title().contains("glassbox"))
     );
-    // What the app itself sends and the emulator does not know: wheel, keyboard flags, underline colour.
-    let own = ["^[[?1007l", "^[[>1u", "^[[59m"];
+    // What the app itself sends and the emulator does not know: wheel and title kept for later, wheel, keyboard flags,
+    // underline colour.
+    let own = ["^[[22;0t", "^[[?1007s", "^[[?1007l", "^[[>1u", "^[[59m"];
     let foreign: Vec<&str> = screen.unsupported().iter().filter(|sequence| !own.contains(sequence)).collect();
     assert!(foreign.is_empty(), "{foreign:?}");
     quit(app);

@@ -1,7 +1,7 @@
 //! Several chats, and what the store says.
 
 use super::*;
-use crate::app::Level;
+use crate::app::{Focus, Level};
 use crate::chat::Conversation;
 
 /// What the store would give back for the shown chat.
@@ -135,13 +135,24 @@ fn a_deletion_is_taken_back_after_a_restart() {
     assert!(bench.app.talk.chats.bin.is_empty());
 }
 
+/// Goes to the list of chats by the keyboard.
+fn to_chats(bench: &mut Bench) {
+    for _ in 0..3 {
+        if bench.app.focus != Focus::Chats {
+            bench.press(&["backtab"]);
+        }
+    }
+    assert_eq!(bench.app.focus, Focus::Chats);
+}
+
 #[test]
 fn the_list_is_narrowed_by_what_is_typed_and_the_rest_of_the_keys_are_letters() {
     let mut bench = Bench::answered("One", "a");
     bench.press(&["ctrl+n"]);
     bench.exchange("Two", "b");
     let second = bench.app.talk.chat.head.id;
-    bench.press(&["tab", "tab", "/"]);
+    to_chats(&mut bench);
+    bench.press(&["/"]);
     assert!(bench.type_text("one").is_empty(), "no letter is a command");
     assert_eq!(bench.app.talk.chats.rows().len(), 1);
     let effects = bench.press(&["enter"]);
@@ -152,7 +163,8 @@ fn the_list_is_narrowed_by_what_is_typed_and_the_rest_of_the_keys_are_letters() 
 #[test]
 fn marks_are_stored_and_a_message_brings_an_archived_chat_back() {
     let mut bench = Bench::answered("One", "a");
-    bench.press(&["tab", "tab", "p", "t"]);
+    to_chats(&mut bench);
+    bench.press(&["p", "t"]);
     bench.type_text("Work ideas");
     let effects = bench.press(&["enter"]);
     let id = bench.app.talk.chat.head.id;

@@ -74,7 +74,7 @@ fn chance(steps: &[Step]) -> f64 {
 fn percent(chance: f64) -> String {
     match chance * 100.0 {
         percent if percent < 0.01 => "below 0.01 %".to_owned(),
-        percent if percent < 10.0 => format!("{percent:.2} %"),
+        percent if percent < 9.995 => format!("{percent:.2} %"),
         percent => format!("{percent:.1} %"),
     }
 }
