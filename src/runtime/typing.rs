@@ -120,9 +120,10 @@ impl Typing {
         if over { std::mem::take(&mut self.held) } else { Vec::new() }
     }
 
-    /// All keys that wait, whatever follows.
+    /// All keys that wait, whatever follows; what follows a chord is no part of a paste before it.
     pub fn give_up_waiting(&mut self) -> Vec<KeyEvent> {
         self.run.clear();
+        (self.owed, self.last_text) = (None, None);
         std::mem::take(&mut self.held)
     }
 
@@ -169,6 +170,19 @@ mod tests {
 
     fn at_once(text: &str, letter: Letter) -> Typed {
         Typing::default().keys(keys(text), letter, 1000)
+    }
+
+    #[test]
+    fn a_chord_ends_a_paste() {
+        let mut typing = Typing::default();
+        assert_eq!(typing.keys(keys("one\ntwo\n"), Letter::Typed, 1000), Typed::Paste("one\ntwo".to_owned()));
+        assert!(typing.give_up_waiting().is_empty(), "as before any chord");
+        let tab = keys("\t");
+        assert_eq!(
+            typing.keys(tab.clone(), Letter::Typed, 1002),
+            Typed::Keys(tab),
+            "Tab goes to the next pane"
+        );
     }
 
     #[test]

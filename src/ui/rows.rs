@@ -5,7 +5,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{App, ChatList, Find, Focus, Level, Origin, SplitCharacter, TOUR, Tour};
+use crate::app::{App, ChatList, Find, Focus, Level, Offers, Origin, SplitCharacter, TOUR, Tour};
 use crate::command::Command;
 use crate::sanitize;
 use crate::theme::{Role, Symbols, Theme};
@@ -244,12 +244,11 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
     }
     let mut keys = match app.focus {
         Focus::Composer if app.composer.completion.is_some() => {
-            return vec![
-                ("↑↓".into(), "choose"),
-                (key(Command::FocusNext), "take"),
-                (key(Command::Send), "run"),
-                (key(Command::Escape), "close"),
-            ];
+            let runs = app.composer.completion.as_ref().is_some_and(|open| open.of == Offers::Lines);
+            let mut keys = vec![("↑↓".into(), "choose"), (key(Command::FocusNext), "take")];
+            keys.extend(runs.then(|| (key(Command::Send), "run")));
+            keys.push((key(Command::Escape), "close"));
+            return keys;
         }
         Focus::Composer if app.composer.editing.is_some() => {
             let mut keys =

@@ -99,8 +99,7 @@ fn an_evening_with_the_default_model() {
     say(&mut app, "Name one more city.");
     answered(&mut app, 3);
 
-    app.send_str("/model smollm2-135m-instruct").unwrap();
-    app.send(Key::Enter).unwrap();
+    say(&mut app, "/model smollm2-135m-instruct");
     app.wait_until_for(|s| s.contains("SmolLM2-135M") && is_ready(s), Duration::from_mins(1)).unwrap();
     quit(app);
 }
@@ -205,7 +204,7 @@ fn a_word_is_opened_at_every_station_and_the_head_that_wrote_it_is_switched_off(
     let mut app = on_the_answer(home.path());
     let stations = [
         ('6', "decided at", "layers"),
-        ('4', "Which earlier tokens", "attention"),
+        ('4', "A cell is a head", "attention"),
         ('5', "neuron", "ffn"),
         ('9', "missing", "why"),
         ('2', "nearest", "embedding"),
@@ -239,8 +238,7 @@ fn a_head_is_laid_out_layers_are_gridded_and_a_reply_is_read_behind_other_words(
     see(&mut app, "writes 0");
     // What heads usually do is found once a file, which the file's hash names.
     app.wait_until_for(|screen| screen.contains("usually"), Duration::from_mins(1)).unwrap();
-    app.send(Key::Tab).unwrap();
-    app.send(Key::Tab).unwrap();
+    app.send(Key::BackTab).unwrap();
     see(&mut app, "g matrix");
     app.send_str("g").unwrap();
     let laid_out = |screen: &Screen| screen.contains("every row") && screen.contains("comes later");
@@ -260,8 +258,7 @@ fn a_head_is_laid_out_layers_are_gridded_and_a_reply_is_read_behind_other_words(
     for _ in "France.".chars() {
         app.send(Key::Backspace).unwrap();
     }
-    app.send_str("Italy.").unwrap();
-    app.send(Key::Enter).unwrap();
+    say(&mut app, "Italy.");
     let read = |screen: &Screen| screen.contains("nothing is sent") && screen.contains("␣Paris");
     app.wait_until_for(read, Duration::from_mins(1)).unwrap();
     picture(&app.wait_stable(Duration::from_millis(500)).unwrap(), "whatif");

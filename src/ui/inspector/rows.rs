@@ -105,7 +105,7 @@ pub fn candidates(
         ]);
         row.draw(area, line, buf);
     }
-    others(app, live, &table, (&shown, chosen.is_none())).draw(area, first + lines, buf);
+    others(app, live, (form, &table), (&shown, chosen.is_none())).draw(area, first + lines, buf);
 }
 
 /// A row's figure and how much of its bar is filled.
@@ -129,7 +129,7 @@ fn on_log_scale(probability: f64) -> f64 {
 fn others(
     app: &App,
     live: &Live<'_>,
-    table: &Table<'_, 5>,
+    (form, table): (Form, &Table<'_, 5>),
     (shown, chosen_is_there): (&[Listed], bool),
 ) -> Row {
     let listed: f64 = shown.iter().map(|row| f64::from(row.logprob).exp()).sum();
@@ -146,8 +146,14 @@ fn others(
         Cell::of("‹others›", style),
         Cell::maybe((!app.inspector.logits).then(|| number::percent(probability)), style),
         Cell::Bar(share, table.theme.style(Role::ProbBar)),
-        Cell::maybe((count > 0).then(|| format!("{} tokens", number::grouped(count))), style),
+        Cell::maybe((count > 0).then(|| uncounted(form, count)), style),
     ])
+}
+
+/// How many are not listed. In few columns the unit would lie over the bar.
+fn uncounted(form: Form, count: u64) -> String {
+    let count = number::grouped(count);
+    if form.full { format!("{count} tokens") } else { count }
 }
 
 fn row_style(theme: &Theme, chosen: bool, fate: Option<Fate>) -> Style {

@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Canvas;
-use crate::app::{App, Completion};
+use crate::app::{App, Completion, Offers};
 use crate::sanitize;
 use crate::theme::{Role, Theme};
 use crate::ui::widgets::{popup, text};
@@ -30,7 +30,7 @@ pub fn draw(
     let width = composer.width.max(60).min(screen.right() - composer.x);
     let area = Rect::new(composer.x, composer.y - height, width, height);
     let frame = popup::Frame {
-        title: "Commands",
+        title: if completion.of == Offers::Lines { "Commands" } else { "Files" },
         right: "",
         heavy: theme.style(Role::FocusBorder),
         light: theme.style(Role::Rule),
