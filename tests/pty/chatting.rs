@@ -2,7 +2,7 @@
 
 use termlens::Key;
 
-use crate::harness::{Start, answered, children, home, is_ready, kill, quit, ready, say, see, until};
+use crate::harness::{Start, answered, children, home, is_ready, kill, press, quit, ready, say, see, until};
 
 #[test]
 fn two_turns_are_answered_and_the_softmax_is_seen() {
@@ -62,7 +62,7 @@ fn another_chat_can_be_opened_while_one_is_written() {
     app.send(Key::Ctrl('n')).unwrap();
     app.wait_until(|screen| screen.find_all("count").len() == 1).unwrap();
     say(&mut app, "a second chat");
-    app.send(Key::Tab).unwrap();
+    press(&mut app, Key::Tab);
     app.wait_until(|screen| screen.contains("a second chat")).unwrap();
     quit(app);
 }

@@ -102,7 +102,14 @@ pub fn answered(app: &mut Terminal, replies: usize) -> Screen {
 pub fn say(app: &mut Terminal, text: &str) {
     app.send_str(text).unwrap();
     app.wait_until(|screen| screen.contains(text)).unwrap();
-    app.send(Key::Enter).unwrap();
+    press(app, Key::Enter);
+}
+
+/// Presses a key as a hand does: what comes within milliseconds of other keys is a paste.
+pub fn press(app: &mut Terminal, key: Key) {
+    std::thread::sleep(Duration::from_millis(20));
+    app.send(key).unwrap();
+    std::thread::sleep(Duration::from_millis(20));
 }
 
 /// Waits for a text; the screen may go on changing.

@@ -2,7 +2,7 @@
 
 use termlens::Key;
 
-use crate::harness::{Start, answered, home, is_ready, quit, ready, say, see};
+use crate::harness::{Start, answered, home, is_ready, press, quit, ready, say, see};
 
 #[test]
 fn a_terminal_that_is_too_small_says_so_and_keeps_the_composer() {
@@ -83,7 +83,7 @@ fn the_palette_runs_a_command() {
     app.send(Key::Ctrl('p')).unwrap();
     see(&mut app, "Commands");
     app.send_str("help").unwrap();
-    app.send(Key::Enter).unwrap();
+    press(&mut app, Key::Enter);
     see(&mut app, "Help");
     app.send(Key::Esc).unwrap();
     app.wait_until(|screen| !screen.contains("Help")).unwrap();

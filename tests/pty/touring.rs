@@ -2,7 +2,7 @@
 
 use termlens::Key;
 
-use crate::harness::{Start, answered, home, is_ready, quit, ready, say, see, until};
+use crate::harness::{Start, answered, home, is_ready, press, quit, ready, say, see, until};
 
 /// Walks the tour to its end, one step back, and out of it.
 fn walk(size: (u16, u16), start: Start) {
@@ -10,7 +10,7 @@ fn walk(size: (u16, u16), start: Start) {
     let mut app = start.size(size.0, size.1).arg("tour").within(home.path());
     app.wait_until(|screen| is_ready(screen) && screen.contains("1 of 12")).unwrap();
     for step in 2..=12 {
-        app.send(Key::Enter).unwrap();
+        press(&mut app, Key::Enter);
         let screen = see(&mut app, &format!("{step} of 12"));
         assert!(screen.contains("Tour"), "{}", screen.text());
     }
@@ -44,10 +44,10 @@ fn esc_in_the_tour_gives_chat_and_draft_back() {
     see(&mut app, "Commands");
     app.send_str("tour").unwrap();
     see(&mut app, "Guided tour");
-    app.send(Key::Enter).unwrap();
+    press(&mut app, Key::Enter);
     let screen = see(&mut app, "1 of 12");
     assert!(!screen.contains("hello there"), "{}", screen.text());
-    app.send(Key::Enter).unwrap();
+    press(&mut app, Key::Enter);
     see(&mut app, "2 of 12");
     app.send(Key::Esc).unwrap();
     app.wait_until(|screen| screen.contains("hello there") && screen.contains("half a thought")).unwrap();

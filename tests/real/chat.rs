@@ -8,7 +8,7 @@ mod harness;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use harness::{Start, children, home, is_ready, kill, quit, ready, say, see, until};
+use harness::{Start, children, home, is_ready, kill, press, quit, ready, say, see, until};
 use termlens::{Key, Screen, Terminal};
 
 /// Its greedy answer is "The capital of France is Paris.", and every token of it is the likeliest by more than a nat:
@@ -48,7 +48,7 @@ fn on_the_answer(home: &Path) -> Terminal {
     let mut app = ready(real(), home);
     say(&mut app, CAPITAL);
     answered(&mut app, 1);
-    app.send(Key::Tab).unwrap();
+    press(&mut app, Key::Tab);
     app.send(Key::End).unwrap();
     app.send_str("h").unwrap();
     app
@@ -94,7 +94,7 @@ fn an_evening_with_the_default_model() {
     picture(&screen, "models");
     app.send_str("gemma").unwrap();
     app.wait_until(|screen| screen.contains("1 of 2")).unwrap();
-    app.send(Key::Enter).unwrap();
+    press(&mut app, Key::Enter);
     app.wait_until_for(|s| s.contains("Gemma") && is_ready(s), Duration::from_mins(1)).unwrap();
     say(&mut app, "Name one more city.");
     answered(&mut app, 3);
@@ -143,7 +143,7 @@ fn a_word_is_looked_into_another_is_taken_and_the_two_replies_are_compared() {
     say(&mut app, "Write one sentence about the sea.");
     answered(&mut app, 1);
 
-    app.send(Key::Tab).unwrap();
+    press(&mut app, Key::Tab);
     app.send_str("m").unwrap();
     see(&mut app, "coloured by surprise");
     app.send_str("hn").unwrap();
@@ -157,7 +157,7 @@ fn a_word_is_looked_into_another_is_taken_and_the_two_replies_are_compared() {
     let screen = app.wait_stable(Duration::from_millis(500)).unwrap();
     picture(&screen, "sampler");
 
-    app.send(Key::Enter).unwrap();
+    press(&mut app, Key::Enter);
     see(&mut app, "odds of every token are known");
     let screen = app.wait_stable(Duration::from_millis(300)).unwrap();
     picture(&screen, "alternatives");
@@ -238,7 +238,7 @@ fn a_head_is_laid_out_layers_are_gridded_and_a_reply_is_read_behind_other_words(
     see(&mut app, "writes 0");
     // What heads usually do is found once a file, which the file's hash names.
     app.wait_until_for(|screen| screen.contains("usually"), Duration::from_mins(1)).unwrap();
-    app.send(Key::BackTab).unwrap();
+    press(&mut app, Key::BackTab);
     see(&mut app, "g matrix");
     app.send_str("g").unwrap();
     let laid_out = |screen: &Screen| screen.contains("every row") && screen.contains("comes later");
@@ -250,8 +250,8 @@ fn a_head_is_laid_out_layers_are_gridded_and_a_reply_is_read_behind_other_words(
     app.wait_until_for(|screen| screen.contains("it is on top"), Duration::from_mins(1)).unwrap();
     picture(&app.wait_stable(Duration::from_millis(500)).unwrap(), "grid");
 
-    app.send(Key::Tab).unwrap();
-    app.send(Key::Tab).unwrap();
+    press(&mut app, Key::Tab);
+    press(&mut app, Key::Tab);
     see(&mut app, "h l token");
     app.send_str("kE").unwrap();
     see(&mut app, "What if your message were");
@@ -308,7 +308,7 @@ fn the_tour_says_figures_that_hold_at_every_station() {
         "77 % becomes 1", // 15 % in exact arithmetic, 13 % with 8-bit activations
     ];
     for (step, claim) in (2..).zip(claims) {
-        app.send(Key::Enter).unwrap();
+        press(&mut app, Key::Enter);
         let place = format!("{step} of 12");
         let said = |screen: &Screen| screen.contains(&place) && left_side(screen).contains(claim);
         app.wait_until_for(said, Duration::from_mins(1))
