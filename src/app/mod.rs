@@ -47,11 +47,11 @@ pub(crate) use settings::{
     note as setting_note, range as setting_range, section as setting_section,
 };
 pub(crate) use state::{
-    ActiveRun, Ahead, AheadOf, Alternatives, Area, Change, ChatList, Chats, Colouring, Completion, Composer,
-    ConfirmAction, Edit, Fetch, Find, Focus, Ledger, LeftOut, Level, LineEdit, LookAt, LookedAt, Looks,
-    ModelState, ModelStatus, Notice, Offers, Part, Paste, Phase, Picker, Preview, PromptAction, Queued,
-    Record, ReplyOdds, RereadReply, Sandbox, Scroll, Steer, SteerField, SteerWish, StepMode, TextEdit,
-    TokenList, Transcript, Tree, TreeRow, WIDE, Weights, WhatIf, WholeOf, Writing,
+    ActiveRun, Ahead, AheadOf, Alternatives, Area, Change, ChatLine, ChatList, Chats, Colouring, Completion,
+    Composer, ConfirmAction, Edit, Fetch, Find, Focus, Ledger, LeftOut, Level, LineEdit, LineOf, LookAt,
+    LookedAt, Looks, ModelState, ModelStatus, Notice, Offers, Part, Paste, Phase, Picker, Preview,
+    PromptAction, Queued, Record, ReplyOdds, RereadReply, Sandbox, Scroll, Steer, SteerField, SteerWish,
+    StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow, WIDE, Weights, WhatIf, WholeOf, Writing,
 };
 pub(crate) use transcript::cursor::SplitCharacter;
 

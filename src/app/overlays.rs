@@ -259,11 +259,7 @@ impl App {
             self.transcript.find_matches(view!(self));
             return true;
         }
-        let chats = &mut self.talk.chats;
-        let lines =
-            [chats.rename.as_mut().map(|(_, input)| input), chats.tagging.as_mut().map(|(_, input)| input)];
-        let filter = chats.filter.as_mut().filter(|_| self.focus == super::Focus::Chats);
-        lines.into_iter().flatten().chain(filter).next().map(|input| input.insert(&line)).is_some()
+        self.talk.chats.typed_line(self.focus).map(|input| input.insert(&line)).is_some()
     }
 }
 

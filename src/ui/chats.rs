@@ -143,9 +143,8 @@ fn chat(app: &App, theme: &Theme, head: &ConversationHead, here: bool, line: Rec
     if here {
         text::put(buf, line.x + 1, line.y, theme.symbols.here, 1, theme.style(Role::Strong));
     }
-    let typed = app.talk.chats.rename.as_ref().or(app.talk.chats.tagging.as_ref());
-    if let Some((_, edit)) = typed.filter(|(id, _)| *id == head.id) {
-        let _ = input(theme, edit, Rect::new(x, line.y, room, 1), buf); // the cell itself marks the cursor
+    if let Some(typed) = app.talk.chats.line.as_ref().filter(|typed| typed.chat == head.id) {
+        let _ = input(theme, &typed.input, Rect::new(x, line.y, room, 1), buf); // the cell itself marks the cursor
         return;
     }
     let writing = app.talk.run.as_ref().is_some_and(|run| run.chat == head.id);
@@ -205,6 +204,7 @@ pub(super) fn input(theme: &Theme, edit: &LineEdit, area: Rect, buf: &mut Buffer
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::{ChatLine, LineOf};
     use crate::ui::testing::{self, WALL_MS, buffer, head, ink, rows, theme};
 
     fn app() -> App {
@@ -270,13 +270,16 @@ mod tests {
     #[test]
     fn a_title_is_edited_in_place_with_its_cursor_in_view() {
         let mut app = app();
-        let edit = |text: &str, cursor| Some((ConversationId(1), LineEdit { text: text.into(), cursor }));
-        app.talk.chats.rename = edit("Capitals", 3);
+        let edit = |text: &str, cursor| {
+            let input = LineEdit { text: text.into(), cursor };
+            Some(ChatLine { chat: ConversationId(1), of: LineOf::Title, input })
+        };
+        app.talk.chats.line = edit("Capitals", 3);
         let mut buf = buffer(14, 3);
         draw(&app, &theme(false), buf.area, &mut buf, app.out.now);
         assert_eq!(rows(&buf)[1], " › Capitals");
         assert_eq!(buf[(6, 1)].fg, ink(Role::Cursor));
-        app.talk.chats.rename = edit("Capitals of the world", 21);
+        app.talk.chats.line = edit("Capitals of the world", 21);
         let mut buf = buffer(14, 3);
         draw(&app, &theme(false), buf.area, &mut buf, app.out.now);
         assert_eq!(rows(&buf)[1], " ›  the world");

@@ -5,7 +5,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{App, ChatList, Find, Focus, Level, Offers, Origin, SplitCharacter, TOUR, Tour};
+use crate::app::{App, ChatList, Find, Focus, Level, LineOf, Offers, Origin, SplitCharacter, TOUR, Tour};
 use crate::command::Command;
 use crate::sanitize;
 use crate::theme::{Role, Symbols, Theme};
@@ -230,14 +230,17 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
             ("Esc".into(), "close"),
         ];
     }
-    if app.talk.chats.rename.is_some() {
-        return vec![("Enter".into(), "keep the name"), ("Esc".into(), "leave it as it was")];
-    }
-    if app.talk.chats.tagging.is_some() {
-        return vec![
-            ("Enter".into(), "keep the tags: words with blanks between"),
-            ("Esc".into(), "as it was"),
-        ];
+    match app.talk.chats.line.as_ref().map(|line| line.of) {
+        Some(LineOf::Title) => {
+            return vec![("Enter".into(), "keep the name"), ("Esc".into(), "leave it as it was")];
+        }
+        Some(LineOf::Tags) => {
+            return vec![
+                ("Enter".into(), "keep the tags: words with blanks between"),
+                ("Esc".into(), "as it was"),
+            ];
+        }
+        None => {}
     }
     if app.focus == Focus::Chats && app.talk.chats.filter.is_some() {
         return vec![("↑↓".into(), "chat"), ("Enter".into(), "open"), ("Esc".into(), "all chats")];

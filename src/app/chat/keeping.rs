@@ -5,7 +5,9 @@
 use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::app::view::With;
-use crate::app::{App, ChatList, Confirm, ConfirmAction, Edit, Focus, LineEdit, Outbox, Talk};
+use crate::app::{
+    App, ChatLine, ChatList, Confirm, ConfirmAction, Edit, Focus, LineEdit, LineOf, Outbox, Talk,
+};
 use crate::chat::{ConversationHead, ConversationId, Marks};
 use crate::command::Command;
 use crate::store;
@@ -13,7 +15,8 @@ use crate::store;
 impl App {
     pub(crate) fn begin_rename(&mut self) {
         if let Some(head) = self.chat_in_list("a chat gets its title with its first message") {
-            self.talk.chats.rename = Some((head.id, LineEdit::new(head.title)));
+            let input = LineEdit::new(head.title);
+            self.talk.chats.line = Some(ChatLine { chat: head.id, of: LineOf::Title, input });
         }
     }
 
@@ -21,7 +24,8 @@ impl App {
     pub(crate) fn begin_tags(&mut self) {
         if let Some(head) = self.chat_in_list("there is no chat here yet to tag") {
             let tags = head.marks.tags.iter().fold(String::new(), |line, tag| line + tag + " ");
-            self.talk.chats.tagging = Some((head.id, LineEdit::new(tags)));
+            self.talk.chats.line =
+                Some(ChatLine { chat: head.id, of: LineOf::Tags, input: LineEdit::new(tags) });
         }
     }
 
@@ -157,32 +161,23 @@ impl App {
 
     /// A key of the line in the list: a new title, tags, or what the list is narrowed to.
     pub(crate) fn chat_line_key(&mut self, key: KeyEvent) -> bool {
-        let chats = &mut self.talk.chats;
-        if let Some((id, input)) = &mut chats.rename {
-            let (id, title) = (*id, input.text.clone());
-            match key.code {
-                KeyCode::Esc => chats.rename = None,
-                KeyCode::Enter => {
-                    chats.rename = None;
-                    self.talk.rename(with!(self), &mut self.out, id, &title);
-                }
-                _ => return input.key(key) != Edit::Ignored,
-            }
-            return true;
+        let Some(line) = &mut self.talk.chats.line else {
+            return self.focus == Focus::Chats && self.filter_key(key);
+        };
+        if !matches!(key.code, KeyCode::Esc | KeyCode::Enter) {
+            return line.input.key(key) != Edit::Ignored;
         }
-        if let Some((id, input)) = &mut chats.tagging {
-            let (id, line) = (*id, input.text.clone());
-            match key.code {
-                KeyCode::Esc => chats.tagging = None,
-                KeyCode::Enter => {
-                    chats.tagging = None;
-                    self.talk.tag(&mut self.out, id, &line);
-                }
-                _ => return input.key(key) != Edit::Ignored,
+        let line = self.talk.chats.line.take().filter(|_| key.code == KeyCode::Enter);
+        match line {
+            Some(ChatLine { chat, of: LineOf::Title, input }) => {
+                self.talk.rename(with!(self), &mut self.out, chat, &input.text);
             }
-            return true;
+            Some(ChatLine { chat, of: LineOf::Tags, input }) => {
+                self.talk.tag(&mut self.out, chat, &input.text);
+            }
+            None => {}
         }
-        self.focus == Focus::Chats && self.filter_key(key)
+        true
     }
 
     fn filter_key(&mut self, key: KeyEvent) -> bool {

@@ -43,7 +43,7 @@ impl App {
 
     /// Whether something lies over the panes that takes keys before them.
     fn takes_keys(&self) -> bool {
-        let line = self.transcript.find.is_some() || self.talk.chats.rename.is_some();
+        let line = self.transcript.find.is_some() || self.talk.chats.types(self.focus);
         !self.overlays.is_empty() || self.tour.is_some() || line || self.view().steps_here()
     }
 }

@@ -18,8 +18,8 @@ pub use ledger::{Ledger, LedgerOrder};
 pub use look::{LookAt, LookedAt, Looks, Record, ReplyOdds, Sandbox, TokenList};
 pub use overlay::{ConfirmAction, Edit, Level, LineEdit, Notice, Picker, PromptAction, TextEdit};
 pub use panes::{
-    Area, ChatList, Chats, Colouring, Completion, Composer, Find, Focus, Geometry, Offers, Paste, Scroll,
-    Transcript, WIDE,
+    Area, ChatLine, ChatList, Chats, Colouring, Completion, Composer, Find, Focus, Geometry, LineOf, Offers,
+    Paste, Scroll, Transcript, WIDE,
 };
 pub use reread::{Change, Part, ReadAgain, ReadWithout, RereadReply, Weights, WhatIf};
 pub use steer::{Preview, Steer, SteerField, SteerWish};

@@ -42,10 +42,41 @@ pub struct Chats {
     pub selected: usize,
     /// Chats with a finished reply that was not looked at yet.
     pub unseen: BTreeSet<ConversationId>,
-    /// A rename under way: the chat and the new title.
-    pub rename: Option<(ConversationId, LineEdit)>,
-    /// The tags of a chat, being typed.
-    pub tagging: Option<(ConversationId, LineEdit)>,
+    /// A chat's title or tags, being typed in its row.
+    pub line: Option<ChatLine>,
+}
+
+/// What is typed in a chat's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChatLine {
+    /// The chat.
+    pub chat: ConversationId,
+    /// What of it.
+    pub of: LineOf,
+    /// The line.
+    pub input: LineEdit,
+}
+
+/// What of a chat a line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineOf {
+    /// Its title.
+    Title,
+    /// Its tags.
+    Tags,
+}
+
+impl Chats {
+    /// The line that takes what is typed: a row's, or where the pane has the keys what narrows the list.
+    pub(crate) fn typed_line(&mut self, focus: Focus) -> Option<&mut LineEdit> {
+        let filter = self.filter.as_mut().filter(|_| focus == Focus::Chats);
+        self.line.as_mut().map(|line| &mut line.input).or(filter)
+    }
+
+    /// Whether there is such a line.
+    pub(crate) fn types(&self, focus: Focus) -> bool {
+        self.line.is_some() || (focus == Focus::Chats && self.filter.is_some())
+    }
 }
 
 /// What the pane of chats lists.

@@ -161,6 +161,20 @@ fn the_list_is_narrowed_by_what_is_typed_and_the_rest_of_the_keys_are_letters() 
 }
 
 #[test]
+fn what_is_typed_into_a_line_of_the_list_is_text_and_no_row_of_commands() {
+    let mut bench = Bench::answered("One", "a");
+    to_chats(&mut bench);
+    let typed = |bench: &Bench| bench.app.letter(key("d")) == crate::app::Letter::Typed;
+    assert!(!typed(&bench), "d is a command in the list");
+    for begin in ["t", "r", "/"] {
+        bench.press(&[begin]);
+        assert!(typed(&bench), "after {begin}");
+        bench.press(&["esc"]);
+        assert!(!typed(&bench), "the line of {begin} is left");
+    }
+}
+
+#[test]
 fn marks_are_stored_and_a_message_brings_an_archived_chat_back() {
     let mut bench = Bench::answered("One", "a");
     to_chats(&mut bench);
