@@ -256,13 +256,12 @@ impl ChatView<'_> {
 
     /// The text of a turn without what was thought.
     pub(crate) fn answer_text(&self, id: TurnId) -> String {
-        let split = self.chat.turn(id).map(|turn| self.split(turn)).filter(Split::is_split);
-        match (split, self.chat.turn(id)) {
-            (Some(split), Some(turn)) => {
-                String::from_utf8_lossy(&split.text(&self.chat.bytes(turn), Kind::Answer)).into_owned()
-            }
-            _ => self.turn_text(id),
+        let Some(turn) = self.chat.turn(id) else { return self.turn_text(id) };
+        let split = self.split(turn);
+        if !split.is_split() {
+            return self.turn_text(id);
         }
+        String::from_utf8_lossy(&split.text(&self.chat.bytes(turn), Kind::Answer)).into_owned()
     }
 
     /// The text of a turn of the shown chat, whole characters only.

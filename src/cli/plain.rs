@@ -12,14 +12,13 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use self::lines::{Sentences, read_lines, write};
 use super::args::ChatArgs;
 use super::ask::kept::{Kept, Which};
-use super::ask::{chat, is_full, run_of};
+use super::ask::{asked, chat, has_more, is_full, run_of, shortened};
 use super::session::Session;
 use super::setup::Setup;
-use crate::app::without_oldest;
 use crate::attachment::Attachment;
 use crate::chat::{Role, Run, StopReason};
 use crate::config::{self, Overflow};
-use crate::engine::protocol::{Event, Generate, Job, Loaded, Prompt, Request, RequestId, TemplateSetting};
+use crate::engine::protocol::{Event, Loaded, RequestId, TemplateSetting};
 use crate::model_entry::ModelEntry;
 use crate::sanitize;
 use crate::token::{Step, Vocabulary};
@@ -219,21 +218,14 @@ impl Plain {
         };
         let drops = self.setup.config.engine.overflow == Overflow::DropOldest;
         self.kept.begin(run_of(&self.entry, &self.loaded, &sampling, &setting), now_ms);
+        let whole = chat(messages, &system, setting);
         lines::prompt(&format!("{}: ", self.entry.name))?;
         let mut left_out = 0;
         let ended = loop {
-            let messages = without_oldest(messages.clone(), left_out);
-            let prompt: Prompt = chat(messages.clone(), &system, setting.clone());
-            let id = self.session.begin(Request::Job(Job::Generate(Box::new(Generate {
-                prompt,
-                sampling: sampling.clone(),
-                top_logprobs: self.setup.config.inspector.candidates,
-                interventions: Vec::new(),
-                allow: None,
-                begun: 0,
-            }))))?;
+            let prompt = shortened(&whole, left_out);
+            let id = self.session.begin(asked(prompt, &sampling, self.setup.config.inspector.candidates))?;
             match self.say(id).await {
-                Err(error) if drops && is_full(&error) && messages.len() > 2 => left_out += 2,
+                Err(error) if drops && is_full(&error) && has_more(&whole, left_out) => left_out += 2,
                 ended => break ended,
             }
         };

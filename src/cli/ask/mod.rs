@@ -189,15 +189,7 @@ impl Asking<'_> {
     async fn reply(&mut self, whole: Prompt, sampling: &Sampling, top_logprobs: u32) -> anyhow::Result<u8> {
         let mut left_out = 0;
         loop {
-            let prompt = shortened(&whole, left_out);
-            let id = self.session.begin(Request::Job(Job::Generate(Box::new(Generate {
-                prompt,
-                sampling: sampling.clone(),
-                top_logprobs,
-                begun: 0,
-                interventions: Vec::new(),
-                allow: None,
-            }))))?;
+            let id = self.session.begin(asked(shortened(&whole, left_out), sampling, top_logprobs))?;
             match self.events(id).await {
                 Ok(ending) => {
                     let is_cut = !sampling.grammar.trim().is_empty() && ending.stop != StopReason::Eos;
@@ -307,8 +299,20 @@ struct Ending {
     timings: Timings,
 }
 
+/// The request for a whole reply.
+pub(super) fn asked(prompt: Prompt, sampling: &Sampling, top_logprobs: u32) -> Request {
+    Request::Job(Job::Generate(Box::new(Generate {
+        prompt,
+        sampling: sampling.clone(),
+        top_logprobs,
+        begun: 0,
+        interventions: Vec::new(),
+        allow: None,
+    })))
+}
+
 /// The prompt without so many of its oldest messages.
-fn shortened(prompt: &Prompt, left_out: usize) -> Prompt {
+pub(super) fn shortened(prompt: &Prompt, left_out: usize) -> Prompt {
     match prompt {
         Prompt::Chat { messages, continue_last, setting } => Prompt::Chat {
             messages: without_oldest(messages.clone(), left_out),
@@ -320,7 +324,7 @@ fn shortened(prompt: &Prompt, left_out: usize) -> Prompt {
 }
 
 /// Whether two more messages can be left out and the question stays.
-fn has_more(prompt: &Prompt, left_out: usize) -> bool {
+pub(super) fn has_more(prompt: &Prompt, left_out: usize) -> bool {
     let Prompt::Chat { messages, .. } = prompt else { return false };
     let all = messages.iter().filter(|message| message.role != Role::System).count();
     left_out + 2 < all
