@@ -261,7 +261,7 @@ impl App {
         self.inspector.sync_depths(view!(self), &mut self.out, &self.transcript, &self.geometry);
         self.sync_reread();
         if due(self.composer.draft_at()) {
-            self.keep_draft();
+            self.talk.keep_draft(&mut self.composer, &mut self.out);
         }
         if due(self.talk.flush_at()) {
             self.talk.flush_steps(&mut self.out);
@@ -299,8 +299,7 @@ impl App {
         if gained {
             self.out.emit(Effect::ReadConfig);
         } else {
-            self.keep_draft();
-            self.keep_place();
+            self.keep_draft_and_place();
         }
     }
 

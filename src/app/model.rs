@@ -102,7 +102,7 @@ impl App {
         self.model.catalogue = items;
         self.refill_overlay();
         if self.model.status == ModelStatus::None {
-            let resumed = self.book.model_of.take().and_then(|chat| self.view().goes_on_with(chat));
+            let resumed = self.talk.opening.model_of.take().and_then(|chat| self.view().goes_on_with(chat));
             let name = resumed.unwrap_or_else(|| self.config.model.clone());
             self.want(&name);
         }

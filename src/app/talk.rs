@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::chat::opening::Opening;
 use super::{ActiveRun, Chats, LeftOut, Queued, StepMode, TurnScore};
 use crate::chat::{Conversation, ConversationId, Run, RunId, Turn, TurnId};
 use crate::token::Vocabulary;
@@ -39,6 +40,8 @@ pub struct Talk {
     pub(crate) new_draft: String,
     /// New titles of chats that are not in memory.
     pub(crate) renames: BTreeMap<ConversationId, String>,
+    /// The chat to open.
+    pub(crate) opening: Opening,
     /// Vocabularies asked of the store.
     pub(crate) vocabularies_asked: BTreeSet<String>,
 }
@@ -61,6 +64,7 @@ impl Talk {
             left_out: BTreeMap::new(),
             new_draft: String::new(),
             renames: BTreeMap::new(),
+            opening: Opening::default(),
             vocabularies_asked: BTreeSet::new(),
         }
     }

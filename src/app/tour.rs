@@ -107,7 +107,7 @@ impl App {
         while !self.overlays.is_empty() {
             self.close_overlay();
         }
-        self.keep_draft();
+        self.talk.keep_draft(&mut self.composer, &mut self.out);
         self.talk.leave_scores(&mut self.out);
         self.close_station_requests();
         let text = TurnId(self.out.id());
@@ -126,7 +126,7 @@ impl App {
         self.out.on_tour = true;
         self.tour = Some(Box::new(Tour { at: 0, text, asked: false, placed: false, before }));
         self.out.notice = None;
-        self.book.open_next = None;
+        self.talk.opening.forget();
         self.out.show_title(view!(self));
         self.model.used = self.view().context_used();
         self.enter_step(0);

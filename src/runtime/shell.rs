@@ -458,13 +458,13 @@ async fn sleep_until(deadline: Option<Instant>) {
 /// Opens the chat that `--resume` names.
 fn resume(app: &mut App, which: Option<&str>, model_named: bool) -> Vec<Effect> {
     if which.is_some() {
-        app.resume(model_named);
+        app.talk.opening.resume(model_named);
     }
     match which.map(str::parse) {
         None => Vec::new(),
         Some(Ok(id)) => app.open(ConversationId(id)),
         Some(Err(_)) => {
-            app.open_last();
+            app.talk.opening.open_last();
             Vec::new()
         }
     }

@@ -3,11 +3,11 @@
 //! Invariant: a chat that writes, waits or is temporary stays in memory in `others`; all else is read from the store
 //! again.
 
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::app::{
-    App, ChatList, ChatView, Effect, Focus, ModelStatus, Outbox, Scroll, Station, Talk, Transcript,
-    chat::send,
+    App, ChatList, ChatView, Composer, Effect, Focus, ModelState, ModelStatus, Outbox, Scroll, Station, Talk,
+    Transcript, chat::send,
 };
 use crate::chat::{ChatSettings, Conversation, ConversationHead, ConversationId, Place, Role, TurnId};
 use crate::store;
@@ -30,46 +30,19 @@ impl App {
         self.out.take_effects()
     }
 
-    /// Opens the chat that was looked at last, once the list is there.
-    pub fn open_last(&mut self) {
-        self.book.open_last = true;
-    }
-
-    /// The next chat is gone on with as it was left, its station and its model too, unless the user named a model.
-    pub fn resume(&mut self, model_named: bool) {
-        self.book.resuming = Some(!model_named);
-    }
-
     /// Opens a chat; with a turn, at that byte of its text.
     pub(crate) fn open_chat(&mut self, id: ConversationId, at: Option<(TurnId, usize)>) {
-        self.book.open_at = at;
+        self.talk.opening.at = at;
         if id == self.talk.chat.head.id {
             self.arrive();
             return;
         }
-        self.keep_draft();
+        self.talk.keep_draft(&mut self.composer, &mut self.out);
         if let Some(conversation) = self.talk.others.remove(&id) {
             self.show_chat(conversation);
         } else {
-            self.book.open_next = Some(id);
+            self.talk.opening.next = Some(id);
             self.out.store(store::Command::Open(id));
-        }
-    }
-
-    /// The store has read a chat.
-    pub(crate) fn opened(&mut self, id: ConversationId, conversation: Option<Box<Conversation>>) {
-        if let Some((title, conversation)) = self.talk.renames.remove(&id).zip(conversation.clone()) {
-            let Conversation { head, settings, leaf, .. } = *conversation;
-            let head = ConversationHead { title, ..head };
-            self.out.store(store::Command::PutConversation { head, settings, leaf });
-        }
-        if self.book.open_next != Some(id) {
-            return;
-        }
-        self.book.open_next = None;
-        match conversation {
-            Some(conversation) => self.show_chat(*conversation),
-            None => self.out.warn("that chat is not there any more"),
         }
     }
 
@@ -97,38 +70,26 @@ impl App {
 
     /// At start: the station and the model with which the chat was left.
     fn go_on(&mut self) {
-        let Some(with_model) = self.book.resuming.take() else { return };
+        let Some(with_model) = self.talk.opening.resuming.take() else { return };
         if let Some(station) = self.talk.chat.place.station.as_deref().and_then(Station::named) {
             self.inspector.station = station;
         }
         if with_model && self.model.status == ModelStatus::None {
-            self.book.model_of = Some(self.talk.chat.head.id); // until it is known which models are there
+            self.talk.opening.model_of = Some(self.talk.chat.head.id); // until it is known which models are there
         } else if let Some(name) = self.view().goes_on_with(self.talk.chat.head.id).filter(|_| with_model) {
             self.want(&name);
         }
     }
 
-    /// Keeps where the shown chat is left.
-    pub(crate) fn keep_place(&mut self) {
-        if self.talk.chat.turns.is_empty() || self.tour.is_some() {
-            return;
-        }
-        let top = match self.transcript.scroll {
-            Scroll::Anchor { turn, row, .. } => self.talk.chat.turn(turn).is_some().then_some((turn, row)),
-            Scroll::Bottom => None,
-        };
-        let station = Some(self.inspector.station.about().name.to_owned());
-        let place = Place { top, station };
-        if self.talk.chat.place != place {
-            self.talk.chat.place = place.clone();
-            self.out.store(store::Command::PutPlace(self.talk.chat.head.id, place));
-        }
+    /// Keeps what is written unsent in the shown chat, and where it is left.
+    pub(crate) fn keep_draft_and_place(&mut self) {
+        self.talk.keep_draft(&mut self.composer, &mut self.out);
+        self.talk.keep_place(&mut self.out, &self.transcript, self.inspector.station);
     }
 
     /// Keeps the draft and the place, and the chat itself while something is written or waits there.
     fn leave(&mut self) {
-        self.keep_draft();
-        self.keep_place();
+        self.keep_draft_and_place();
         self.composer.give_up_edit();
         let id = self.talk.chat.head.id;
         let left = std::mem::replace(&mut self.talk.chat, empty_chat(id));
@@ -154,7 +115,7 @@ impl App {
         self.out.show_title(view!(self));
         self.inspector.show_last_step(view!(self), &mut self.out);
         self.model.used = self.view().context_used();
-        let there = self.book.open_at.take().filter(|(turn, _)| self.talk.chat.turn(*turn).is_some());
+        let there = self.talk.opening.at.take().filter(|(turn, _)| self.talk.chat.turn(*turn).is_some());
         if let Some((turn, byte)) = there {
             if !self.talk.chat.branch().iter().any(|other| other.id == turn) {
                 let leaf = self.talk.chat.newest_leaf(turn);
@@ -179,8 +140,7 @@ impl App {
         let draft = self.talk.new_draft.clone();
         self.composer.set(&draft);
         self.composer.count(&self.model, &mut self.out);
-        self.book.open_at = None;
-        self.book.open_next = None;
+        self.talk.opening.forget();
         self.arrive();
     }
 
@@ -200,15 +160,36 @@ impl App {
         if self.transcript.find.is_some() {
             return self.transcript.find_key(view!(self), &mut self.focus, key);
         }
-        self.chat_line_key(key)
+        if key.code == KeyCode::Enter && self.talk.chats.narrows(self.focus) {
+            self.open_selected();
+            return true;
+        }
+        self.talk.chat_line_key(with!(self), &mut self.out, key)
     }
 
     /// What the store says.
     pub(crate) fn stored(&mut self, event: store::Event) {
         match event {
-            store::Event::Ready { interrupted, draft, notes } => self.store_ready(interrupted, draft, &notes),
-            store::Event::Listed(heads) => self.listed(heads),
-            store::Event::Opened(id, conversation) => self.opened(id, conversation),
+            store::Event::Ready { interrupted, draft, notes } => {
+                if self.talk.chat.turns.is_empty() {
+                    self.composer.put_before(&self.model, &mut self.out, &draft);
+                }
+                self.talk.new_draft = draft;
+                self.out.say_ready(interrupted, &notes);
+            }
+            store::Event::Listed(heads) => {
+                if let Some(last) = self.talk.listed(&self.out, heads) {
+                    self.open_chat(last, None);
+                }
+            }
+            store::Event::Opened(id, conversation) => {
+                if self.talk.opened(&mut self.out, id, conversation.as_deref()) {
+                    match conversation {
+                        Some(conversation) => self.show_chat(*conversation),
+                        None => self.out.warn("that chat is not there any more"),
+                    }
+                }
+            }
             store::Event::Runs(_, runs) => {
                 for run in runs {
                     self.talk.runs.entry(run.id).or_insert(run);
@@ -242,45 +223,6 @@ impl App {
             store::Event::Closed => {}
         }
     }
-
-    fn store_ready(&mut self, interrupted: usize, draft: String, notes: &[String]) {
-        if self.talk.chat.turns.is_empty() && !draft.is_empty() {
-            // What was typed before the store was open goes after what was kept.
-            let typed = self.composer.text();
-            let both = if typed.is_empty() { draft.clone() } else { format!("{draft}\n\n{typed}") };
-            self.composer.set(&both);
-            self.composer.count(&self.model, &mut self.out);
-        }
-        self.talk.new_draft = draft;
-        if !notes.is_empty() {
-            self.out.warn(notes.join("; "));
-        } else if interrupted > 0 {
-            let replies = if interrupted == 1 { "reply was" } else { "replies were" };
-            self.out.warn(format!(
-                "{interrupted} {replies} cut off when glassbox ended; what was written is kept"
-            ));
-        }
-    }
-
-    fn listed(&mut self, heads: Vec<ConversationHead>) {
-        self.talk.chats.fill(heads);
-        let temporary: Vec<ConversationHead> = self
-            .talk
-            .others
-            .values()
-            .chain([&self.talk.chat])
-            .filter(|chat| self.out.unstored.has(chat.head.id) && !chat.turns.is_empty())
-            .map(|chat| chat.head.clone())
-            .collect();
-        for head in temporary {
-            self.talk.chats.put(head);
-        }
-        let stored = self.talk.chats.heads.iter().chain(&self.talk.chats.archived);
-        let last = stored.max_by_key(|head| (head.looked, head.updated_ms)).map(|head| head.id);
-        if let Some(last) = last.filter(|_| std::mem::take(&mut self.book.open_last)) {
-            self.open_chat(last, None);
-        }
-    }
 }
 
 impl ChatView<'_> {
@@ -311,7 +253,31 @@ impl Talk {
     }
 }
 
+impl Composer {
+    /// What was typed before the store was open goes after the draft that was kept.
+    fn put_before(&mut self, model: &ModelState, out: &mut Outbox, draft: &str) {
+        if draft.is_empty() {
+            return;
+        }
+        let typed = self.text();
+        self.set(&if typed.is_empty() { draft.to_owned() } else { format!("{draft}\n\n{typed}") });
+        self.count(model, out);
+    }
+}
+
 impl Outbox {
+    /// Says what the store found when it was opened.
+    fn say_ready(&mut self, interrupted: usize, notes: &[String]) {
+        if !notes.is_empty() {
+            self.warn(notes.join("; "));
+        } else if interrupted > 0 {
+            let replies = if interrupted == 1 { "reply was" } else { "replies were" };
+            self.warn(format!(
+                "{interrupted} {replies} cut off when glassbox ended; what was written is kept"
+            ));
+        }
+    }
+
     /// Tells the terminal what the window is called.
     pub(crate) fn show_title(&mut self, view: ChatView<'_>) {
         let title = match view.chat.head.title.as_str() {

@@ -7,7 +7,6 @@ use std::ops::Range;
 use crossterm::event::KeyEvent;
 use tui_textarea::{AtomicRange, CursorMove};
 
-use crate::app::view::With;
 use crate::app::{App, Asker, Composer, ModelState, Outbox, Paste, Talk, input::text_edit};
 use crate::engine::protocol::{Event, Immediate, Request};
 use crate::{attachment, store};
@@ -317,23 +316,6 @@ impl App {
         }
     }
 
-    /// Hands the draft to the store if it is another than the one kept.
-    pub(crate) fn keep_draft(&mut self) {
-        self.composer.changed_at = None;
-        let draft = self.talk.draft(with!(self));
-        let stored = !self.talk.chat.turns.is_empty() || self.out.unstored.has(self.talk.chat.head.id);
-        let kept = if stored { &mut self.talk.chat.head.draft } else { &mut self.talk.new_draft };
-        if *kept == draft {
-            return;
-        }
-        kept.clone_from(&draft);
-        let chat = stored.then_some(self.talk.chat.head.id);
-        if let Some(head) = chat.and_then(|chat| self.talk.chats.find_mut(chat)) {
-            head.draft.clone_from(&draft);
-        }
-        self.out.store(store::Command::PutDraft(chat, draft));
-    }
-
     /// `$EDITOR` came back.
     pub(crate) fn edited(&mut self, result: Result<String, String>) {
         match result {
@@ -352,11 +334,28 @@ impl App {
 }
 
 impl Talk {
+    /// Hands the draft to the store if it is another than the one kept.
+    pub(crate) fn keep_draft(&mut self, composer: &mut Composer, out: &mut Outbox) {
+        composer.changed_at = None;
+        let draft = self.draft(composer);
+        let stored = !self.chat.turns.is_empty() || out.unstored.has(self.chat.head.id);
+        let kept = if stored { &mut self.chat.head.draft } else { &mut self.new_draft };
+        if *kept == draft {
+            return;
+        }
+        kept.clone_from(&draft);
+        let chat = stored.then_some(self.chat.head.id);
+        if let Some(head) = chat.and_then(|chat| self.chats.find_mut(chat)) {
+            head.draft.clone_from(&draft);
+        }
+        out.store(store::Command::PutDraft(chat, draft));
+    }
+
     /// What is kept as the shown chat's draft: what waits unsent there, then the composer.
-    fn draft(&self, with: With<'_>) -> String {
+    fn draft(&self, composer: &Composer) -> String {
         let waiting = self.queued.as_ref().filter(|queued| queued.chat == self.chat.head.id);
         let waiting = waiting.map(|queued| queued.texts.join("\n\n")).unwrap_or_default();
-        let typed = with.composer.kept.clone().unwrap_or_else(|| with.composer.text());
+        let typed = composer.kept.clone().unwrap_or_else(|| composer.text());
         match (waiting.is_empty(), typed.is_empty()) {
             (true, _) => typed,
             (false, true) => waiting,

@@ -6,91 +6,41 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::app::view::With;
 use crate::app::{
-    App, ChatLine, ChatList, Confirm, ConfirmAction, Edit, Focus, LineEdit, LineOf, Outbox, Talk,
+    App, ChatLine, ChatList, Chats, Confirm, ConfirmAction, Edit, Focus, LineEdit, LineOf, Outbox, Talk,
 };
 use crate::chat::{ConversationHead, ConversationId, Marks};
 use crate::command::Command;
 use crate::store;
 
+/// Said where a chat without messages is to get another title.
+const UNTITLED: &str = "a chat gets its title with its first message";
+
 impl App {
-    pub(crate) fn begin_rename(&mut self) {
-        if let Some(head) = self.chat_in_list("a chat gets its title with its first message") {
-            let input = LineEdit::new(head.title);
-            self.talk.chats.line = Some(ChatLine { chat: head.id, of: LineOf::Title, input });
-        }
-    }
-
-    /// Begins the line that a chat's tags are typed into.
-    pub(crate) fn begin_tags(&mut self) {
-        if let Some(head) = self.chat_in_list("there is no chat here yet to tag") {
-            let tags = head.marks.tags.iter().fold(String::new(), |line, tag| line + tag + " ");
-            self.talk.chats.line =
-                Some(ChatLine { chat: head.id, of: LineOf::Tags, input: LineEdit::new(tags) });
-        }
-    }
-
-    /// Begins the line that narrows the list.
-    pub(crate) fn begin_chat_filter(&mut self) {
-        self.show_chats();
-        self.talk.chats.filter.get_or_insert_default();
-    }
-
-    /// Shows the archived chats or the bin in the list's place, or the list again.
-    pub(crate) fn show_chat_list(&mut self, list: ChatList) {
-        self.show_chats();
-        self.talk.chats.show_list(list);
-    }
-
-    fn show_chats(&mut self) {
+    /// Shows the list of chats and gives it the keys; the list.
+    pub(crate) fn show_chats(&mut self) -> &mut Chats {
         self.talk.chats.shown = true;
         if self.focus != Focus::Chats {
             self.set_focus(Focus::Chats);
         }
+        &mut self.talk.chats
     }
 
-    /// The chat that a command means, with its row under the cursor.
-    fn chat_in_list(&mut self, none: &str) -> Option<ConversationHead> {
-        let Some(head) = self.talk.meant_chat(with!(self)) else {
-            self.out.say(none);
-            return None;
-        };
-        self.show_chats();
-        self.talk.chats.point_at(head.id);
-        Some(head)
-    }
-
-    pub(crate) fn pin_chat(&mut self) {
-        let Some(head) = self.talk.meant_chat(with!(self)) else { return self.no_chat() };
-        let pinned = !head.marks.pinned;
-        self.talk.mark(&mut self.out, head.id, |marks| marks.pinned = pinned);
-        self.out.say(if pinned { "pinned: it stands first" } else { "not pinned any more" });
-    }
-
-    pub(crate) fn archive_chat(&mut self) {
-        let Some(head) = self.talk.meant_chat(with!(self)) else { return self.no_chat() };
-        let archived = !head.marks.archived;
-        self.talk.mark(&mut self.out, head.id, |marks| marks.archived = archived);
-        let how = self.view().way(Focus::Chats, Command::Archive);
-        self.out.say(if archived {
-            format!("archived; search still finds it, {how} lists it")
-        } else {
-            "back in the list of chats".to_owned()
-        });
-    }
-
-    /// `/tag-chat WORDS`: the tags of the chat that is meant, in place of those it had.
-    pub(crate) fn tag_chat(&mut self, line: &str) {
-        let Some(head) = self.talk.meant_chat(with!(self)) else { return self.no_chat() };
-        self.talk.tag(&mut self.out, head.id, line);
+    /// Begins the line that a chat's title or tags are typed into.
+    pub(crate) fn begin_chat_line(&mut self, of: LineOf) {
+        match self.talk.meant_chat(with!(self)) {
+            Some(head) => self.show_chats().begin_line(&head, of),
+            None => self.out.say(match of {
+                LineOf::Title => UNTITLED,
+                LineOf::Tags => "there is no chat here yet to tag",
+            }),
+        }
     }
 
     pub(crate) fn duplicate_chat(&mut self) {
-        let Some(head) = self.talk.meant_chat(with!(self)) else { return self.no_chat() };
+        let Some(head) = self.talk.chat_to_keep(with!(self), &mut self.out) else { return };
         if self.out.unstored.has(head.id) {
             self.out.say("a temporary chat has no copy; /temporary keeps it first");
-        } else if self.view().is_busy(head.id) {
-            self.out.say("a reply is being written there; stop it first");
-        } else {
+        } else if !self.talk.says_busy(with!(self), &mut self.out, head.id) {
             let (copy, title) = (ConversationId(self.out.id()), format!("{} (copy)", head.title));
             self.out.store(store::Command::DuplicateConversation(head.id, copy, title));
             self.out.store(store::Command::List);
@@ -99,18 +49,13 @@ impl App {
         }
     }
 
-    fn no_chat(&mut self) {
-        self.out.say("there is no chat here yet");
-    }
-
     /// Into the bin; in the bin, for good after a question.
     pub(crate) fn delete_chat(&mut self) {
         let Some(head) = self.talk.meant_chat(with!(self)) else {
             self.out.say("there is no chat here yet to delete");
             return;
         };
-        if self.view().is_busy(head.id) {
-            self.out.say("a reply is being written there; stop it first");
+        if self.talk.says_busy(with!(self), &mut self.out, head.id) {
             return;
         }
         if head.binned_ms.is_some() {
@@ -125,29 +70,12 @@ impl App {
             self.begin_chat();
             self.focus = focus;
         }
-        self.talk.others.remove(&head.id);
-        if self.out.unstored.has(head.id) {
-            self.out.say(format!("“{}” is gone: it was temporary", head.title));
-            return;
-        }
-        let how = self.view().way(Focus::Chats, Command::RestoreChat);
-        let days = store::BIN_DAYS;
-        self.out.say(format!("“{}” is in the bin for {days} days; {how} takes it back", head.title));
-        self.talk.chats.put(ConversationHead { binned_ms: Some(self.out.now.wall_ms), ..head });
-    }
-
-    /// The question was answered with yes.
-    pub(crate) fn purge_chat(&mut self, id: ConversationId) {
-        self.talk.chats.forget(id);
-        self.out.store(store::Command::PurgeConversation(id));
-        self.out.say("removed for good");
+        self.talk.binned(with!(self), &mut self.out, head);
     }
 
     /// Takes a chat out of the bin and opens it: the one under the cursor there, else the one deleted last.
     pub(crate) fn restore_chat(&mut self) {
-        let in_bin = self.focus == Focus::Chats && self.talk.chats.list == ChatList::Bin;
-        let chosen = if in_bin { self.talk.chats.at() } else { self.talk.chats.bin.first() };
-        let Some(head) = chosen.cloned() else {
+        let Some(head) = self.talk.chats.to_restore(self.focus).cloned() else {
             self.out.say("the bin is empty");
             return;
         };
@@ -159,60 +87,17 @@ impl App {
         self.out.say(format!("“{}” is back", head.title));
     }
 
-    /// A key of the line in the list: a new title, tags, or what the list is narrowed to.
-    pub(crate) fn chat_line_key(&mut self, key: KeyEvent) -> bool {
-        let Some(line) = &mut self.talk.chats.line else {
-            return self.focus == Focus::Chats && self.filter_key(key);
-        };
-        if !matches!(key.code, KeyCode::Esc | KeyCode::Enter) {
-            return line.input.key(key) != Edit::Ignored;
-        }
-        let line = self.talk.chats.line.take().filter(|_| key.code == KeyCode::Enter);
-        match line {
-            Some(ChatLine { chat, of: LineOf::Title, input }) => {
-                self.talk.rename(with!(self), &mut self.out, chat, &input.text);
-            }
-            Some(ChatLine { chat, of: LineOf::Tags, input }) => {
-                self.talk.tag(&mut self.out, chat, &input.text);
-            }
-            None => {}
-        }
-        true
-    }
-
-    fn filter_key(&mut self, key: KeyEvent) -> bool {
-        let chats = &mut self.talk.chats;
-        let Some(filter) = &mut chats.filter else { return false };
-        match key.code {
-            KeyCode::Esc => {
-                let id = chats.at().map(|head| head.id);
-                chats.filter = None;
-                if let Some(id) = id {
-                    chats.point_at(id);
-                }
-            }
-            KeyCode::Enter => self.open_selected(),
-            KeyCode::Up | KeyCode::Down => chats.select_chat(key.code == KeyCode::Down),
-            _ => match filter.key(key) {
-                Edit::Changed => chats.selected = 0,
-                Edit::Moved => {}
-                Edit::Ignored => return false,
-            },
-        }
-        true
-    }
-
     /// Begins a chat of which nothing is kept; in one, keeps it after all.
     pub(crate) fn temporary_chat(&mut self) {
         let shown = self.talk.chat.head.id;
         if self.out.unstored.has(shown) {
-            return self.keep_temporary(shown);
+            return self.talk.keep_temporary(with!(self), &mut self.out, shown);
         }
         if self.talk.run.is_some() && self.talk.chat.turns.is_empty() {
             self.out.say_busy(view!(self));
             return;
         }
-        self.keep_draft();
+        self.talk.keep_draft(&mut self.composer, &mut self.out);
         self.begin_chat();
         self.out.unstored.add(self.talk.chat.head.id);
         self.composer.replace(&self.model, &mut self.out, "");
@@ -221,29 +106,23 @@ impl App {
             "a temporary chat: nothing of it is stored, and it ends with the app; {how} keeps it"
         ));
     }
+}
 
-    fn keep_temporary(&mut self, id: ConversationId) {
-        if self.view().is_busy(id) {
-            self.out.say("a reply is being written here; stop it first");
-            return;
-        }
-        self.out.unstored.remove(id);
-        let chat = self.talk.chat.clone();
-        if chat.turns.is_empty() {
-            self.out.say("this chat will be stored");
-            return;
-        }
-        self.talk.put_conversation(with!(self), &mut self.out, id);
-        for turn in &chat.turns {
-            for run in turn.spans.iter().filter_map(crate::app::inspector::run_of) {
-                if let Some(run) = self.talk.runs.get(&run) {
-                    self.out.store(store::Command::PutRun(Box::new(run.clone())));
-                }
-            }
-            self.out.store(store::Command::PutTurn(id, Box::new(turn.clone())));
-        }
-        self.talk.mark(&mut self.out, id, |_| {});
-        self.out.say("this chat is stored from now on");
+impl Chats {
+    /// Begins the line of a chat's row.
+    fn begin_line(&mut self, head: &ConversationHead, of: LineOf) {
+        let text = match of {
+            LineOf::Title => head.title.clone(),
+            LineOf::Tags => head.marks.tags.iter().fold(String::new(), |line, tag| line + tag + " "),
+        };
+        self.point_at(head.id);
+        self.line = Some(ChatLine { chat: head.id, of, input: LineEdit::new(text) });
+    }
+
+    /// The chat that comes back from the bin: the one under the cursor there, else the one deleted last.
+    fn to_restore(&self, focus: Focus) -> Option<&ConversationHead> {
+        let in_bin = focus == Focus::Chats && self.list == ChatList::Bin;
+        if in_bin { self.at() } else { self.bin.first() }
     }
 }
 
@@ -254,6 +133,110 @@ impl Talk {
             Focus::Chats => self.chats.at().cloned(),
             _ => self.chats.find(self.chat.head.id).cloned(),
         }
+    }
+
+    /// The same; where there is none, that is said.
+    fn chat_to_keep(&self, with: With<'_>, out: &mut Outbox) -> Option<ConversationHead> {
+        let head = self.meant_chat(with);
+        if head.is_none() {
+            out.say("there is no chat here yet");
+        }
+        head
+    }
+
+    /// Whether a reply is being written in a chat, which can be neither copied nor deleted then; that is said.
+    fn says_busy(&self, with: With<'_>, out: &mut Outbox, id: ConversationId) -> bool {
+        let busy = self.view(with).is_busy(id);
+        if busy {
+            out.say("a reply is being written there; stop it first");
+        }
+        busy
+    }
+
+    pub(crate) fn pin_chat(&mut self, with: With<'_>, out: &mut Outbox) {
+        let Some(head) = self.chat_to_keep(with, out) else { return };
+        let pinned = !head.marks.pinned;
+        self.mark(out, head.id, |marks| marks.pinned = pinned);
+        out.say(if pinned { "pinned: it stands first" } else { "not pinned any more" });
+    }
+
+    pub(crate) fn archive_chat(&mut self, with: With<'_>, out: &mut Outbox) {
+        let Some(head) = self.chat_to_keep(with, out) else { return };
+        let archived = !head.marks.archived;
+        self.mark(out, head.id, |marks| marks.archived = archived);
+        let how = self.view(with).way(Focus::Chats, Command::Archive);
+        out.say(if archived {
+            format!("archived; search still finds it, {how} lists it")
+        } else {
+            "back in the list of chats".to_owned()
+        });
+    }
+
+    /// `/tag-chat WORDS`: the tags of the chat that is meant, in place of those it had.
+    pub(crate) fn tag_chat(&mut self, with: With<'_>, out: &mut Outbox, line: &str) {
+        if let Some(head) = self.chat_to_keep(with, out) {
+            self.tag(out, head.id, line);
+        }
+    }
+
+    /// A chat was deleted: it is in the bin, or gone if it was temporary.
+    fn binned(&mut self, with: With<'_>, out: &mut Outbox, head: ConversationHead) {
+        self.others.remove(&head.id);
+        if out.unstored.has(head.id) {
+            out.say(format!("“{}” is gone: it was temporary", head.title));
+            return;
+        }
+        let how = self.view(with).way(Focus::Chats, Command::RestoreChat);
+        let days = store::BIN_DAYS;
+        out.say(format!("“{}” is in the bin for {days} days; {how} takes it back", head.title));
+        self.chats.put(ConversationHead { binned_ms: Some(out.now.wall_ms), ..head });
+    }
+
+    /// A chat of the bin is to go for good; the question was answered with yes.
+    pub(crate) fn purge_chat(&mut self, out: &mut Outbox, id: ConversationId) {
+        self.chats.forget(id);
+        out.store(store::Command::PurgeConversation(id));
+        out.say("removed for good");
+    }
+
+    /// A key of the line in the list: a new title, tags, or what the list is narrowed to.
+    pub(crate) fn chat_line_key(&mut self, with: With<'_>, out: &mut Outbox, key: KeyEvent) -> bool {
+        let Some(line) = &mut self.chats.line else {
+            return self.chats.narrows(with.focus) && self.chats.filter_key(key);
+        };
+        if !matches!(key.code, KeyCode::Esc | KeyCode::Enter) {
+            return line.input.key(key) != Edit::Ignored;
+        }
+        let line = self.chats.line.take().filter(|_| key.code == KeyCode::Enter);
+        match line {
+            Some(ChatLine { chat, of: LineOf::Title, input }) => self.rename(with, out, chat, &input.text),
+            Some(ChatLine { chat, of: LineOf::Tags, input }) => self.tag(out, chat, &input.text),
+            None => {}
+        }
+        true
+    }
+
+    /// Stores a temporary chat after all.
+    fn keep_temporary(&mut self, with: With<'_>, out: &mut Outbox, id: ConversationId) {
+        if self.view(with).is_busy(id) {
+            out.say("a reply is being written here; stop it first");
+            return;
+        }
+        out.unstored.remove(id);
+        if self.chat.turns.is_empty() {
+            out.say("this chat will be stored");
+            return;
+        }
+        self.put_conversation(with, out, id);
+        for turn in &self.chat.turns {
+            let runs = turn.spans.iter().filter_map(crate::app::inspector::run_of);
+            for run in runs.filter_map(|run| self.runs.get(&run)) {
+                out.store(store::Command::PutRun(Box::new(run.clone())));
+            }
+            out.store(store::Command::PutTurn(id, Box::new(turn.clone())));
+        }
+        self.mark(out, id, |_| {});
+        out.say("this chat is stored from now on");
     }
 
     /// Changes what the user says of a chat.
@@ -281,7 +264,7 @@ impl Talk {
     pub(crate) fn rename(&mut self, with: With<'_>, out: &mut Outbox, id: ConversationId, title: &str) {
         let title = crate::chat::title_of(title);
         let Some(head) = self.chats.find_mut(id) else {
-            out.say("a chat gets its title with its first message");
+            out.say(UNTITLED);
             return;
         };
         if title.is_empty() {

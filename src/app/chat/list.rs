@@ -2,8 +2,10 @@
 //!
 //! Invariant: a chat is in exactly one of the lists; the row under the cursor stays on its chat when the list changes.
 
+use crossterm::event::{KeyCode, KeyEvent};
+
 use crate::app::input::fuzzy;
-use crate::app::{ChatList, Chats};
+use crate::app::{ChatList, Chats, Edit};
 use crate::chat::{ConversationHead, ConversationId};
 
 impl Chats {
@@ -87,6 +89,32 @@ impl Chats {
         let last = self.rows().len().saturating_sub(1);
         let at = self.selected;
         self.selected = if down { (at + 1).min(last) } else { at.saturating_sub(1) };
+    }
+
+    /// Begins the line that narrows the list.
+    pub(crate) fn begin_filter(&mut self) {
+        self.filter.get_or_insert_default();
+    }
+
+    /// A key of that line; whether it was one. Enter opens a chat, which is not done here.
+    pub(crate) fn filter_key(&mut self, key: KeyEvent) -> bool {
+        let Some(filter) = &mut self.filter else { return false };
+        match key.code {
+            KeyCode::Esc => {
+                let id = self.at().map(|head| head.id);
+                self.filter = None;
+                if let Some(id) = id {
+                    self.point_at(id);
+                }
+            }
+            KeyCode::Up | KeyCode::Down => self.select_chat(key.code == KeyCode::Down),
+            _ => match filter.key(key) {
+                Edit::Changed => self.selected = 0,
+                Edit::Moved => {}
+                Edit::Ignored => return false,
+            },
+        }
+        true
     }
 
     /// Shows another list, or the usual one where that is shown already.

@@ -11,6 +11,7 @@ pub(super) mod files;
 pub(super) mod keeping;
 pub(super) mod list;
 pub(super) mod look_ahead;
+pub(super) mod opening;
 pub(super) mod pace;
 pub(super) mod prompt;
 pub(super) mod reply;

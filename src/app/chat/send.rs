@@ -310,7 +310,7 @@ impl App {
             self.talk.new_draft.clear();
             self.out.store(store::Command::PutDraft(None, String::new()));
         }
-        self.keep_draft();
+        self.talk.keep_draft(&mut self.composer, &mut self.out);
         self.transcript.selected = None;
         self.transcript.scroll_bottom();
         self.reply(chat, turn);
@@ -327,7 +327,7 @@ impl App {
         let at = self.composer.waited_at.take().unwrap_or(queued.texts.len()).min(queued.texts.len());
         queued.texts.insert(at, text);
         self.composer.replace(&self.model, &mut self.out, "");
-        self.keep_draft();
+        self.talk.keep_draft(&mut self.composer, &mut self.out);
         let how = self.keymap.shown(Command::HistoryBack);
         self.out.say(format!("sent when this reply is done; {how} takes it back to edit"));
     }
@@ -346,7 +346,7 @@ impl App {
         }
         self.composer.replace(&self.model, &mut self.out, &text);
         self.composer.waited_at = Some(at);
-        self.keep_draft();
+        self.talk.keep_draft(&mut self.composer, &mut self.out);
         let (send, stop) = (self.keymap.shown(Command::Send), self.keymap.shown(Command::Interrupt));
         self.out.say(format!("{send} lets it wait again; cleared, it is not sent ({stop} stops the reply)"));
         true
@@ -417,7 +417,7 @@ impl App {
         let leaf = self.view().conversation(queued.chat).and_then(|conversation| conversation.leaf);
         let turn = self.talk.post(with!(self), &mut self.out, queued.chat, leaf, &text);
         if queued.chat == self.talk.chat.head.id {
-            self.keep_draft();
+            self.talk.keep_draft(&mut self.composer, &mut self.out);
         } else if let Some(conversation) = self.talk.conversation_mut(queued.chat) {
             let draft = without_waiting(&conversation.head.draft, &text);
             conversation.head.draft.clone_from(&draft);

@@ -243,7 +243,7 @@ impl App {
                 true
             }
             (Command::TagChat, tags) => {
-                self.tag_chat(tags);
+                self.talk.tag_chat(with!(self), &mut self.out, tags);
                 true
             }
             (Command::Export, name) => {

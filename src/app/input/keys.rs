@@ -5,7 +5,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 
 use crate::app::transcript::cursor::Move;
-use crate::app::{App, ChatList, Composer, Effect, Focus, Letter, WIDE};
+use crate::app::{App, ChatList, Composer, Effect, Focus, Letter, LineOf, WIDE};
 use crate::command::{Command, Context};
 use crate::config::keymap::is_plain;
 use crate::config::{chord, layout};
@@ -175,16 +175,16 @@ impl App {
             Command::OpenChat => self.open_selected(),
             Command::ChatDown => self.talk.chats.select_chat(true),
             Command::ChatUp => self.talk.chats.select_chat(false),
-            Command::Rename => self.begin_rename(),
+            Command::Rename => self.begin_chat_line(LineOf::Title),
             Command::DeleteChat => self.delete_chat(),
             Command::RestoreChat => self.restore_chat(),
-            Command::PinChat => self.pin_chat(),
-            Command::TagChat => self.begin_tags(),
-            Command::ArchiveChat => self.archive_chat(),
+            Command::PinChat => self.talk.pin_chat(with!(self), &mut self.out),
+            Command::TagChat => self.begin_chat_line(LineOf::Tags),
+            Command::ArchiveChat => self.talk.archive_chat(with!(self), &mut self.out),
             Command::DuplicateChat => self.duplicate_chat(),
-            Command::FilterChats => self.begin_chat_filter(),
-            Command::Archive => self.show_chat_list(ChatList::Archive),
-            Command::Bin => self.show_chat_list(ChatList::Bin),
+            Command::FilterChats => self.show_chats().begin_filter(),
+            Command::Archive => self.show_chats().show_list(ChatList::Archive),
+            Command::Bin => self.show_chats().show_list(ChatList::Bin),
             Command::Compact => self.compact(),
             Command::Temporary => self.temporary_chat(),
             Command::ToggleInspector => self.toggle_inspector(),
@@ -268,7 +268,7 @@ impl App {
             }
             self.composer.give_up_edit();
             self.composer.replace(&self.model, &mut self.out, "");
-            self.keep_draft();
+            self.talk.keep_draft(&mut self.composer, &mut self.out);
             self.out.say("draft cleared; ↑ brings it back");
         } else {
             self.out.quit_asked = true;
@@ -277,8 +277,7 @@ impl App {
     }
 
     fn suspend(&mut self) {
-        self.keep_draft();
-        self.keep_place();
+        self.keep_draft_and_place();
         self.out.emit(Effect::Suspend);
     }
 
@@ -370,8 +369,7 @@ impl App {
     pub(crate) fn quit(&mut self) {
         self.end_tour();
         self.talk.end_run(with!(self), &mut self.out, "glassbox was closed");
-        self.keep_draft();
-        self.keep_place();
+        self.keep_draft_and_place();
         self.out.store(crate::store::Command::Close);
         if self.out.requests.engine() != crate::app::EngineId::default() {
             self.out.emit(Effect::StopEngine(self.out.requests.engine()));

@@ -28,7 +28,7 @@ impl OverlayUnit for Confirm {
                     ConfirmAction::RemoveModel(row) => app.remove_model(row),
                     ConfirmAction::ColourByLayer => app.inspector.agree_to_layers(),
                     ConfirmAction::Compact => app.use_summary(),
-                    ConfirmAction::PurgeChat(chat) => app.purge_chat(chat),
+                    ConfirmAction::PurgeChat(chat) => app.talk.purge_chat(&mut app.out, chat),
                 }
             }
             Command::Decline => app.close_overlay(),

@@ -89,7 +89,7 @@ impl App {
             }
             Some(model) if self.model.status == ModelStatus::None => {
                 self.talk.chat.settings.model = Some(model);
-                self.book.model_of = Some(self.talk.chat.head.id);
+                self.talk.opening.model_of = Some(self.talk.chat.head.id);
             }
             Some(model) => self.switch_model(&model),
             None => {}

@@ -75,7 +75,12 @@ impl Chats {
 
     /// Whether there is such a line.
     pub(crate) fn types(&self, focus: Focus) -> bool {
-        self.line.is_some() || (focus == Focus::Chats && self.filter.is_some())
+        self.line.is_some() || self.narrows(focus)
+    }
+
+    /// Whether that line narrows the list.
+    pub(crate) fn narrows(&self, focus: Focus) -> bool {
+        self.line.is_none() && focus == Focus::Chats && self.filter.is_some()
     }
 }
 

@@ -129,7 +129,7 @@ fn a_deletion_is_taken_back_after_a_restart() {
     let effects = bench.say("/restore-chat");
     assert!(effects.contains(&Effect::Store(store::Command::DeleteConversation(ConversationId(2), false))));
     // In the bin, a deletion is for good, and asked for first.
-    bench.app.show_chat_list(crate::app::ChatList::Bin);
+    bench.app.show_chats().show_list(crate::app::ChatList::Bin);
     assert!(bench.press(&["d"]).is_empty());
     assert_eq!(bench.press(&["y"]), [Effect::Store(store::Command::PurgeConversation(ConversationId(1)))]);
     assert!(bench.app.talk.chats.bin.is_empty());
@@ -246,7 +246,7 @@ fn a_chat_is_gone_on_with_where_it_was_left() {
 
     kept.head.id = ConversationId(77); // one that the next app does not have
     let mut bench = Bench::bare();
-    bench.app.resume(false);
+    bench.app.talk.opening.resume(false);
     bench.app.open_chat(kept.head.id, None);
     kept.place = place;
     kept.turns[1].model = Some("large".into());
@@ -258,7 +258,7 @@ fn a_chat_is_gone_on_with_where_it_was_left() {
 
     // A model that the user names goes before the chat's.
     let mut bench = Bench::bare();
-    bench.app.resume(true);
+    bench.app.talk.opening.resume(true);
     bench.app.open_chat(kept.head.id, None);
     bench.send(Msg::Store(store::Event::Opened(kept.head.id, Some(kept))));
     bench.send(Msg::Catalogue(catalogue(&bench.app.config)));
@@ -294,7 +294,7 @@ fn the_chat_looked_at_last_is_opened_when_asked_for_at_start() {
         looked,
         ..crate::chat::ConversationHead::new(ConversationId(id))
     };
-    bench.app.open_last();
+    bench.app.talk.opening.open_last();
     let heads = vec![head(1, 3, 900), head(2, 8, 100), head(3, 0, 950)];
     let effects = bench.send(Msg::Store(store::Event::Listed(heads)));
     assert_eq!(effects, [Effect::Store(store::Command::Open(ConversationId(2)))]);
