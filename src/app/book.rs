@@ -9,8 +9,6 @@ pub(crate) struct Book {
     pub config_warned: bool,
     /// Whether the user asked for the configuration to be read.
     pub config_asked: bool,
-    /// The draft whose files were asked for to send it.
-    pub sent_unread: Option<String>,
     /// Whether it was said what to set where Option types characters.
     pub option_said: bool,
     /// What the changes made in the open settings overlay replaced, the newest last.

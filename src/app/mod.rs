@@ -115,8 +115,6 @@ pub struct App {
     pub what_if: Option<Box<WhatIf>>,
     /// What each sentence of a prompt weighs, as far as it was asked.
     pub weights: Option<Box<Weights>>,
-    /// A summary of older messages, being written or waiting for a yes.
-    pub(crate) compact: Option<Box<chat::compact::Compact>>,
     /// What drawing learned last.
     pub geometry: Geometry,
     /// The keymap made of the command table and `[keys]`.
@@ -169,7 +167,6 @@ impl App {
             folder: String::new(),
             what_if: None,
             weights: None,
-            compact: None,
             geometry: Geometry::default(),
             keymap,
             free_memory: None,
@@ -214,7 +211,7 @@ impl App {
             Msg::Config(config, warnings) => self.config_read(*config, &warnings),
             Msg::Edited(result) => self.edited(result),
             Msg::FilesRead(files, wanted) => self.files_read(files, wanted),
-            Msg::Paths(typed, found) => self.paths_listed(&typed, &found),
+            Msg::Paths(typed, found) => self.composer.paths_listed(self.focus, &typed, &found),
             Msg::Noted(text) => self.out.warn(text),
             Msg::Copied(result) => self.out.copied(result),
             Msg::Hub(name, offer) => self.hub_read(&name, offer.map(|offer| *offer)),
@@ -322,7 +319,7 @@ impl App {
             if self.config.ui.mouse != mouse {
                 self.out.emit(Effect::Mouse(self.config.ui.mouse));
             }
-            self.resolve_watch();
+            self.inspector.resolve_watch(view!(self));
             self.out.emit(Effect::ReadCatalogue);
         }
         let mended = std::mem::replace(&mut self.book.config_warned, !warnings.is_empty());

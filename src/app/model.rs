@@ -230,46 +230,13 @@ impl App {
             self.out.emit(Effect::HashModel(self.out.requests.engine(), Box::new(entry)));
         }
         if known {
-            self.resolve_watch();
+            self.inspector.resolve_watch(view!(self));
         } else {
             self.out.requests.ask(Asker::Vocabulary, Request::Immediate(Immediate::Vocabulary));
         }
         self.composer.count(&self.model, &mut self.out);
         self.composer.count_chips(&self.model, &mut self.out);
         self.send_waiting();
-    }
-
-    pub(crate) fn model_hash(&mut self, hash: String) {
-        if let Some(run) = self.talk.run.as_ref().and_then(|active| self.talk.runs.get_mut(&active.run)) {
-            run.model_hash = Some(hash.clone());
-        }
-        self.model.hash = Some(hash);
-    }
-
-    /// The engine gave its vocabulary: kept, so that old chats show without their model.
-    pub(crate) fn vocabulary_event(&mut self, event: Event) {
-        let Event::Vocabulary(vocabulary) = event else { return };
-        let vocabulary: Vocabulary = *vocabulary;
-        self.out.store(store::Command::PutVocabulary(Box::new(vocabulary.clone())));
-        self.talk.vocabularies.insert(vocabulary.hash.clone(), Arc::new(vocabulary));
-        self.resolve_watch();
-    }
-
-    /// Finds the watched texts in the loaded vocabulary.
-    pub(crate) fn resolve_watch(&mut self) {
-        let Some(vocabulary) =
-            self.view().ready().and_then(|loaded| self.talk.vocabularies.get(&loaded.vocabulary))
-        else {
-            return;
-        };
-        let find = |text: &String| {
-            (0..vocabulary.len())
-                .filter_map(|at| i32::try_from(at).ok().map(TokenId))
-                .find(|id| vocabulary.bytes(*id) == Some(text.as_bytes()))
-        };
-        let ids = self.config.inspector.watch.iter().filter_map(find);
-        let watch = ids.map(|id| Watched { id, now: None, peak: 0.0, rank: None }).collect();
-        self.inspector = Inspector { watch, ..std::mem::take(&mut self.inspector) };
     }
 
     /// Switches the shown chat to a model.
@@ -297,25 +264,10 @@ impl App {
                 true
             }
             (None, begun) => {
-                self.model_unclear(name, &names, begun);
+                self.out.say_unclear_model(name, &names, begun);
                 false
             }
         }
-    }
-
-    /// Says which models a name could mean that is none's, nor begins a single one's.
-    fn model_unclear(&mut self, name: &str, names: &[String], begun: &[usize]) {
-        let like = fuzzy::rank(name, names);
-        let meant = if begun.is_empty() { &like } else { begun };
-        let meant: Vec<&str> = meant.iter().map(|at| names[*at].as_str()).collect();
-        let near = fuzzy::nearest(name, names.iter().map(String::as_str));
-        self.out.warn(match (near, meant.as_slice()) {
-            (None, several @ [_, _, ..]) => format!("{name} could be {}", several.join(", ")),
-            (Some(near), _) | (None, &[near]) => {
-                format!("there is no model {name}; did you mean {near}? Ctrl+L shows all")
-            }
-            (None, []) => format!("there is no model {name}; Ctrl+L shows all"),
-        });
     }
 
     /// Loads the current model again, whatever its state.
@@ -355,7 +307,47 @@ impl App {
     }
 }
 
+impl Inspector {
+    /// Finds the watched texts in the loaded vocabulary.
+    pub(crate) fn resolve_watch(&mut self, view: ChatView<'_>) {
+        let Some(vocabulary) = view.ready().and_then(|loaded| view.vocabularies.get(&loaded.vocabulary))
+        else {
+            return;
+        };
+        let find = |text: &String| {
+            (0..vocabulary.len())
+                .filter_map(|at| i32::try_from(at).ok().map(TokenId))
+                .find(|id| vocabulary.bytes(*id) == Some(text.as_bytes()))
+        };
+        let ids = view.config.inspector.watch.iter().filter_map(find);
+        self.watch = ids.map(|id| Watched { id, now: None, peak: 0.0, rank: None }).collect();
+    }
+}
+
+impl Outbox {
+    /// Says which models a name could mean that is none's, nor begins a single one's.
+    fn say_unclear_model(&mut self, name: &str, names: &[String], begun: &[usize]) {
+        let like = fuzzy::rank(name, names);
+        let meant = if begun.is_empty() { &like } else { begun };
+        let meant: Vec<&str> = meant.iter().map(|at| names[*at].as_str()).collect();
+        let near = fuzzy::nearest(name, names.iter().map(String::as_str));
+        self.warn(match (near, meant.as_slice()) {
+            (None, several @ [_, _, ..]) => format!("{name} could be {}", several.join(", ")),
+            (Some(near), _) | (None, &[near]) => {
+                format!("there is no model {name}; did you mean {near}? Ctrl+L shows all")
+            }
+            (None, []) => format!("there is no model {name}; Ctrl+L shows all"),
+        });
+    }
+}
+
 impl Talk {
+    /// The engine gave its vocabulary: kept, so that old chats show without their model.
+    pub(crate) fn keep_vocabulary(&mut self, out: &mut Outbox, vocabulary: Vocabulary) {
+        out.store(store::Command::PutVocabulary(Box::new(vocabulary.clone())));
+        self.vocabularies.insert(vocabulary.hash.clone(), Arc::new(vocabulary));
+    }
+
     /// When an idle model is unloaded, ms; `None` for never.
     pub(crate) fn unloads_at(&self, with: With<'_>, out: &Outbox) -> Option<u64> {
         let minutes = u64::from(with.config.engine.unload_after_minutes);

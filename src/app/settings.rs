@@ -15,6 +15,7 @@ use super::{App, ChatView, Effect, Outbox, Talk, input::fuzzy};
 use crate::app::view::With;
 use crate::chat::ConversationId;
 use crate::command::Command;
+use crate::config::keymap::Keymap;
 use crate::config::{self, Config};
 use crate::sampling::{SAMPLING_KEYS, Sampling, SamplingOverrides};
 
@@ -197,6 +198,16 @@ impl Talk {
 }
 
 impl ChatView<'_> {
+    /// What a change of a setting is about to replace.
+    fn before(&self, setting: &str) -> Before {
+        match setting.split_once('.') {
+            Some(("sampling", _)) => {
+                Before::Chat(self.chat.head.id, Box::new(self.chat.settings.sampling.clone()))
+            }
+            _ => Before::File(setting.to_owned(), value_of(self.config, setting)),
+        }
+    }
+
     /// A setting in use, as a text that can be edited.
     pub(super) fn setting_value(&self, setting: &str) -> String {
         let value = match setting.strip_prefix("sampling.") {
@@ -215,19 +226,13 @@ impl App {
     /// `/theme NAME`.
     pub(crate) fn theme_named(&mut self, name: &str) -> bool {
         if self.themes.iter().any(|other| other == name) {
-            self.set_theme(name);
+            self.config.set_theme(&mut self.out, name);
             return true;
         }
         let near = fuzzy::nearest(name, self.themes.iter().map(String::as_str));
         let hint = near.map_or("Ctrl+P theme shows all".into(), |near| format!("did you mean {near}?"));
         self.out.warn(format!("there is no theme {name}; {hint}"));
         false
-    }
-
-    /// Uses a theme from now on.
-    pub(crate) fn set_theme(&mut self, name: &str) {
-        name.clone_into(&mut self.config.ui.theme);
-        self.out.emit(Effect::WriteConfig { key: "ui.theme".into(), value: format!("{name:?}") });
     }
 
     /// Takes the last change made in the overlay back.
@@ -238,21 +243,10 @@ impl App {
                 self.talk.settings_changed(with!(self), &mut self.out);
             }
             Some(Before::File(setting, value)) => {
-                self.put_in_file(&setting, &toml_text(&value));
+                self.config.put_in_file(&mut self.out, &self.keymap, &setting, &toml_text(&value));
             }
             Some(Before::Chat(..)) | None => self.out.say("nothing to undo"),
         }
-    }
-
-    /// Keeps what a change is about to replace.
-    fn keep_before(&mut self, setting: &str) {
-        let before = match setting.split_once('.') {
-            Some(("sampling", _)) => {
-                Before::Chat(self.talk.chat.head.id, Box::new(self.talk.chat.settings.sampling.clone()))
-            }
-            _ => Before::File(setting.to_owned(), value_of(&self.config, setting)),
-        };
-        self.book.settings_before.push(before);
     }
 
     pub(super) fn step_setting(&mut self, setting: &str, direction: i32) {
@@ -279,14 +273,15 @@ impl App {
 
     /// Sets a setting; no value is back to the default.
     pub(super) fn put_setting(&mut self, setting: &str, value: Option<&str>) {
-        self.keep_before(setting);
+        self.book.settings_before.push(self.view().before(setting));
         let done = if let Some(key) = setting.strip_prefix("sampling.") {
             let value = value.filter(|value| !matches!(*value, "" | "random" | "default"));
             self.talk.put_sampling(with!(self), &mut self.out, key, value)
         } else {
             let text = value.filter(|value| !matches!(*value, "" | "default"));
             let default = || toml_text(&value_of(&Config::default(), setting));
-            self.put_in_file(setting, &text.map_or_else(default, toml_value))
+            let text = text.map_or_else(default, toml_value);
+            self.config.put_in_file(&mut self.out, &self.keymap, setting, &text)
         };
         if !done {
             self.book.settings_before.pop();
@@ -345,25 +340,40 @@ impl App {
             .say(format!("preset {name} is kept, with {} settings; /preset {name} uses it", fields.len()));
         true
     }
+}
+
+impl Config {
+    /// Uses a theme from now on.
+    pub(crate) fn set_theme(&mut self, out: &mut Outbox, name: &str) {
+        name.clone_into(&mut self.ui.theme);
+        out.emit(Effect::WriteConfig { key: "ui.theme".into(), value: format!("{name:?}") });
+    }
+
+    /// Turns the mouse on or off until the program ends.
+    pub(crate) fn toggle_mouse(&mut self, out: &mut Outbox) {
+        self.ui.mouse = !self.ui.mouse;
+        out.emit(Effect::Mouse(self.ui.mouse));
+        out.say(if self.ui.mouse { "mouse on; hold Shift to select text" } else { "mouse off" });
+    }
 
     /// Uses a value, as TOML, and writes it to the configuration file; an empty one takes the key out.
-    fn put_in_file(&mut self, setting: &str, value: &str) -> bool {
-        match with_setting(&self.config, setting, value) {
+    fn put_in_file(&mut self, out: &mut Outbox, keymap: &Keymap, setting: &str, value: &str) -> bool {
+        match with_setting(self, setting, value) {
             Ok(config) => {
-                let before = self.config.ui.mouse;
-                self.config = config;
-                if self.config.ui.mouse != before {
-                    self.out.emit(Effect::Mouse(!before));
+                let before = self.ui.mouse;
+                *self = config;
+                if self.ui.mouse != before {
+                    out.emit(Effect::Mouse(!before));
                 }
                 if setting.starts_with("engine.") {
-                    let key = self.keymap.shown(Command::Reload);
-                    self.out.say(format!("used when the model is loaded next ({key})"));
+                    let key = keymap.shown(Command::Reload);
+                    out.say(format!("used when the model is loaded next ({key})"));
                 }
-                self.out.emit(Effect::WriteConfig { key: setting.to_owned(), value: value.to_owned() });
+                out.emit(Effect::WriteConfig { key: setting.to_owned(), value: value.to_owned() });
                 true
             }
             Err(message) => {
-                self.out.warn(message);
+                out.warn(message);
                 false
             }
         }

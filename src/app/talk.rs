@@ -40,6 +40,8 @@ pub struct Talk {
     pub(crate) new_draft: String,
     /// New titles of chats that are not in memory.
     pub(crate) renames: BTreeMap<ConversationId, String>,
+    /// A summary of older messages, being written or waiting for a yes.
+    pub(crate) compact: Option<Box<super::chat::compact::Compact>>,
     /// The chat to open.
     pub(crate) opening: Opening,
     /// Vocabularies asked of the store.
@@ -64,6 +66,7 @@ impl Talk {
             left_out: BTreeMap::new(),
             new_draft: String::new(),
             renames: BTreeMap::new(),
+            compact: None,
             opening: Opening::default(),
             vocabularies_asked: BTreeSet::new(),
         }

@@ -9,12 +9,14 @@ mod steps;
 use crossterm::event::KeyEvent;
 
 use super::chat::prompt::TOUR_SENTENCE;
+use super::view::With;
 use super::{
-    App, Asker, Effect, Focus, Inspector, Level, ModelStatus, Notice, StepMode, TokenCursor, Transcript,
-    Trial, Unit,
+    App, Asker, ChatView, Effect, Focus, Inspector, Level, ModelState, ModelStatus, Notice, Outbox, StepMode,
+    Talk, TokenCursor, Transcript, Trial, Unit,
 };
 use crate::chat::{Conversation, ConversationId, Role, Span, Turn, TurnId};
 use crate::command::{Command, Context, Group};
+use crate::config::keymap::Keymap;
 use crate::inspect::trace::Component;
 use crate::sampling::Sampling;
 
@@ -109,7 +111,7 @@ impl App {
         }
         self.talk.keep_draft(&mut self.composer, &mut self.out);
         self.talk.leave_scores(&mut self.out);
-        self.close_station_requests();
+        self.inspector.give_up_requests(&mut self.out);
         let text = TurnId(self.out.id());
         let chat = sentence_alone(ConversationId(self.out.id()), text, self.out.now.wall_ms);
         let inspector =
@@ -124,12 +126,13 @@ impl App {
         };
         self.inspector.looks.plan.clone_from(&before.inspector.looks.plan);
         self.out.on_tour = true;
-        self.tour = Some(Box::new(Tour { at: 0, text, asked: false, placed: false, before }));
+        let mut tour = Tour::new(text, before);
+        tour.enter(0, &self.model, &mut self.inspector);
+        self.tour = Some(Box::new(tour));
         self.out.notice = None;
         self.talk.opening.forget();
         self.out.show_title(view!(self));
         self.model.used = self.view().context_used();
-        self.enter_step(0);
     }
 
     /// Ends the tour; everything is as it was before.
@@ -139,7 +142,7 @@ impl App {
         }
         self.talk.stop_for_branch(with!(self), &mut self.out);
         self.talk.leave_scores(&mut self.out);
-        self.close_station_requests();
+        self.inspector.give_up_requests(&mut self.out);
         // What is stored from here on is the user's again.
         let Some(tour) = self.tour.take() else { return };
         self.out.on_tour = false;
@@ -166,152 +169,151 @@ impl App {
         self.model.used = self.view().context_used();
     }
 
-    /// Offers the tour once: after the first reply of the first chat.
-    pub(crate) fn offer_tour(&mut self) {
-        let replies = self.talk.chat.turns.iter().filter(|turn| turn.role == Role::Assistant).count();
-        let told = self.out.notice.as_ref().is_some_and(|notice| notice.level != Level::Info);
-        if self.tour.is_some() || self.talk.chats.heads.len() > 1 || replies != 1 || told {
+    /// A key of the tour; whether it was one. The stations keep theirs.
+    pub(crate) fn tour_key(&mut self, key: KeyEvent) -> bool {
+        let typing = self.inspector.list.typing || self.inspector.sandbox.as_ref().is_some_and(|s| s.open);
+        let Some(tour) = self.tour.as_mut().filter(|_| !typing) else { return false };
+        let acts = STEPS[tour.at].act == Act::SwitchOff
+            && self.keymap.lookup(Context::Inspector, key) == Some(Command::SwitchOff);
+        let to = match self.keymap.lookup(Context::Tour, key) {
+            Some(Command::TourNext) => tour.at + 1,
+            Some(Command::TourPrevious) if tour.at == 0 => return true,
+            Some(Command::TourPrevious) => tour.at - 1,
+            Some(Command::TourEnd) => STEPS.len(),
+            _ if acts => tour.at + 1,
+            _ => return false,
+        };
+        if to < STEPS.len() {
+            tour.enter(to, &self.model, &mut self.inspector);
+            self.focus = Focus::Inspector;
+        } else {
+            self.end_tour();
+        }
+        true
+    }
+
+    /// Brings the tour on as far as it can go: asks for the word, puts the cursor on it, places the selection.
+    pub(crate) fn sync_tour(&mut self) {
+        let Some(tour) = &mut self.tour else { return };
+        if tour.asked && self.talk.run.is_none() {
+            tour.point_at_word(&mut self.talk, with!(self), &mut self.out, &mut self.transcript);
+        } else if !tour.asked && self.model.status == ModelStatus::Unloaded {
+            self.wake_model();
+        } else if !tour.asked && tour.at > 0 && self.model.ready().is_some() {
+            tour.ask_word(&mut self.talk, with!(self), &mut self.out);
+        }
+        if let Some(tour) = &mut self.tour {
+            tour.place_selection(view!(self), &mut self.out, &mut self.inspector);
+        }
+    }
+}
+
+impl Tour {
+    /// The tour before its first step, in a chat of its own.
+    fn new(text: TurnId, before: Before) -> Self {
+        Self { at: 0, text, asked: false, placed: false, before }
+    }
+
+    /// Opens a step's station with its own choices.
+    fn enter(&mut self, at: usize, model: &ModelState, inspector: &mut Inspector) {
+        let step = &STEPS[at];
+        (self.at, self.placed) = (at, false);
+        inspector.shown = true;
+        inspector.zoomed = false;
+        inspector.station = step.station;
+        inspector.sandbox = None;
+        let switches = matches!(step.act, Act::SwitchOff | Act::SwitchedOff);
+        inspector.why.tried = Trial::default();
+        inspector.why.unit = if switches { Unit::Heads } else { Unit::Blocks };
+        let inside = &mut inspector.inside;
+        inside.other_pass = false;
+        inside.opened = false;
+        inside.row = 0;
+        inside.rival = None;
+        let known = step.layer.filter(|_| model.is_toured());
+        inside.aimed = known.is_some();
+        if let Some((layer, head)) = known {
+            (inside.layer, inside.head) = (layer, head);
+        }
+    }
+
+    /// Lets the model read the sentence and draw one word, under the default settings.
+    fn ask_word(&mut self, talk: &mut Talk, with: With<'_>, out: &mut Outbox) {
+        let chat = talk.chat.head.id;
+        let mut run = talk.begin(with, out, chat);
+        run.seed = SEED;
+        run.sampling = Sampling { seed: Some(SEED), max_tokens: 1, ..Sampling::default() };
+        let Some(turn) = talk.begin_span(chat, self.text, run.id) else { return };
+        self.asked = true;
+        talk.begin_run(with, out, chat, &turn, run);
+    }
+
+    /// Puts the cursor on the word.
+    fn point_at_word(&self, talk: &mut Talk, with: With<'_>, out: &mut Outbox, transcript: &mut Transcript) {
+        let ended = |turn: &&mut Turn| turn.note.is_some() && turn.steps().count() > 0;
+        if let Some(turn) = talk.chat.turn_mut(self.text).filter(ended) {
+            turn.note = None; // that it ends after one word is the tour's own doing
+            out.touch(self.text);
+        }
+        let at = TokenCursor { turn: self.text, index: 0 };
+        if transcript.cursor.is_none() && talk.view(with).token_at(at).is_some() {
+            transcript.selected = Some(self.text);
+            transcript.cursor = Some(at);
+            out.dirty = true;
+        }
+    }
+
+    /// Selects the head that the step is about once the pass is known.
+    fn place_selection(&mut self, view: ChatView<'_>, out: &mut Outbox, inspector: &mut Inspector) {
+        let act = STEPS[self.at].act;
+        if self.placed {
             return;
         }
-        let key = self.keymap.shown(Command::Tour);
-        self.out.notice = Some(Notice {
-            text: if self.size.0 >= 80 {
+        if act != Act::Show {
+            let display = inspector.display(view);
+            let Some((layer, head)) = display.tour_head() else { return };
+            let part = Component::Head(layer, head);
+            let row = display.ranked_parts().iter().position(|ranked| ranked.part == part);
+            inspector.inside.row = row.unwrap_or(inspector.inside.row);
+            if act == Act::SwitchedOff {
+                inspector.why.tried.off = [part].into();
+            }
+        }
+        self.placed = true;
+        out.dirty = true;
+    }
+}
+
+impl Talk {
+    /// Offers the tour once: after the first reply of the first chat.
+    pub(crate) fn offer_tour(&self, out: &mut Outbox, keymap: &Keymap, is_wide: bool) {
+        let replies = self.chat.turns.iter().filter(|turn| turn.role == Role::Assistant).count();
+        let told = out.notice.as_ref().is_some_and(|notice| notice.level != Level::Info);
+        if out.on_tour || self.chats.heads.len() > 1 || replies != 1 || told {
+            return;
+        }
+        let key = keymap.shown(Command::Tour);
+        out.notice = Some(Notice {
+            text: if is_wide {
                 format!("new here? /tour (or {key} in the transcript) walks one sentence through the model")
             } else {
                 "new here? /tour walks one sentence through the model".into()
             },
             level: Level::Info,
-            until: Some(self.out.now.mono_ms + OFFER_MS),
+            until: Some(out.now.mono_ms + OFFER_MS),
         });
     }
+}
 
-    /// A key of the tour; whether it was one. The stations keep theirs.
-    pub(crate) fn tour_key(&mut self, key: KeyEvent) -> bool {
-        let typing = self.inspector.list.typing || self.inspector.sandbox.as_ref().is_some_and(|s| s.open);
-        let Some(tour) = self.tour.as_ref().filter(|_| !typing) else { return false };
-        let acts = STEPS[tour.at].act == Act::SwitchOff
-            && self.keymap.lookup(Context::Inspector, key) == Some(Command::SwitchOff);
-        match self.keymap.lookup(Context::Tour, key) {
-            Some(Command::TourNext) => self.move_tour(true),
-            Some(Command::TourPrevious) => self.move_tour(false),
-            Some(Command::TourEnd) => self.end_tour(),
-            _ if acts => self.move_tour(true),
-            _ => return false,
-        }
-        true
-    }
-
-    fn move_tour(&mut self, on: bool) {
-        let Some(at) = self.tour.as_ref().map(|tour| tour.at) else { return };
-        match (on, at) {
-            (true, at) if at + 1 == STEPS.len() => self.end_tour(),
-            (true, at) => self.enter_step(at + 1),
-            (false, 0) => {}
-            (false, at) => self.enter_step(at - 1),
-        }
-    }
-
-    /// Opens a step's station with its own choices.
-    fn enter_step(&mut self, at: usize) {
-        let step = &STEPS[at];
-        let Some(tour) = &mut self.tour else { return };
-        tour.at = at;
-        tour.placed = false;
-        self.focus = Focus::Inspector;
-        self.inspector.shown = true;
-        self.inspector.zoomed = false;
-        self.inspector.station = step.station;
-        self.inspector.sandbox = None;
-        let inside = &mut self.inspector.inside;
-        self.inspector.why.tried = Trial::default();
-        inside.other_pass = false;
-        inside.opened = false;
-        inside.row = 0;
-        inside.rival = None;
-        self.inspector.why.unit =
-            if matches!(step.act, Act::SwitchOff | Act::SwitchedOff) { Unit::Heads } else { Unit::Blocks };
-        match step.layer.filter(|_| self.display().tour_knows_model()) {
-            Some((layer, head)) => {
-                let inside = &mut self.inspector.inside;
-                (inside.layer, inside.head, inside.aimed) = (layer, head, true);
-            }
-            None => self.inspector.inside.aimed = false,
-        }
-    }
-
-    /// Brings the tour on as far as it can go: asks for the word, puts the cursor on it, places the selection.
-    pub(crate) fn sync_tour(&mut self) {
-        let Some(tour) = &self.tour else { return };
-        let (at, text, asked, placed) = (tour.at, tour.text, tour.asked, tour.placed);
-        if asked && self.talk.run.is_none() {
-            self.point_at_word(text);
-        } else if !asked && self.model.status == ModelStatus::Unloaded {
-            self.wake_model();
-        } else if !asked && at > 0 && self.view().ready().is_some() {
-            self.ask_tour_word(text);
-        }
-        if !placed
-            && self.place_selection(STEPS[at].act)
-            && let Some(tour) = &mut self.tour
-        {
-            tour.placed = true;
-            self.out.dirty = true;
-        }
-    }
-
-    /// Lets the model read the sentence and draw one word, under the default settings.
-    fn ask_tour_word(&mut self, text: TurnId) {
-        let chat = self.talk.chat.head.id;
-        let mut run = self.talk.begin(with!(self), &mut self.out, chat);
-        run.seed = SEED;
-        run.sampling = Sampling { seed: Some(SEED), max_tokens: 1, ..Sampling::default() };
-        let Some(turn) = self.talk.begin_span(chat, text, run.id) else { return };
-        if let Some(tour) = &mut self.tour {
-            tour.asked = true;
-        }
-        self.talk.begin_run(with!(self), &mut self.out, chat, &turn, run);
-    }
-
-    fn point_at_word(&mut self, turn: TurnId) {
-        if let Some(turn) =
-            self.talk.chat.turn_mut(turn).filter(|turn| turn.note.is_some() && turn.steps().count() > 0)
-        {
-            turn.note = None; // that it ends after one word is the tour's own doing
-            let id = turn.id;
-            self.out.touch(id);
-        }
-        let at = TokenCursor { turn, index: 0 };
-        if self.transcript.cursor.is_none() && self.view().token_at(at).is_some() {
-            self.transcript.selected = Some(turn);
-            self.transcript.cursor = Some(at);
-            self.out.dirty = true;
-        }
-    }
-
-    /// Selects the head that the step is about once the pass is known; says whether there is no more to do.
-    fn place_selection(&mut self, act: Act) -> bool {
-        if act == Act::Show {
-            return true;
-        }
-        let Some((layer, head)) = self.display().tour_head() else { return false };
-        let part = Component::Head(layer, head);
-        let row = self.display().ranked_parts().iter().position(|ranked| ranked.part == part);
-        let inside = &mut self.inspector.inside;
-        inside.row = row.unwrap_or(inside.row);
-        if act == Act::SwitchedOff {
-            self.inspector.why.tried.off = [part].into();
-        }
-        true
-    }
-
+impl Inspector {
     /// Stops what the stations ask of the engine: its answer would be another chat's.
-    fn close_station_requests(&mut self) {
+    fn give_up_requests(&mut self, out: &mut Outbox) {
         for asker in [Asker::Station, Asker::Look, Asker::Depths] {
-            self.out.requests.give_up_all(asker);
+            out.requests.give_up_all(asker);
         }
-        self.inspector.looks.asking.forget_gone(&self.out.requests);
-        self.inspector.inside.asking.forget_gone(&self.out.requests);
-        self.inspector.depths.pending = None;
+        self.looks.asking.forget_gone(&out.requests);
+        self.inside.asking.forget_gone(&out.requests);
+        self.depths.pending = None;
     }
 }
 

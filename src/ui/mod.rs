@@ -100,10 +100,10 @@ fn panes(
         inspector: app.inspector.shown,
         zoomed: app.inspector.zoomed,
         focus: app.focus,
-        tour: app.tour().is_some(),
+        tour: app.tour.is_some(),
     };
     let wants = if app.overlays.dock() { wants.docked(screen) } else { wants };
-    let mut layout = layout::compute(screen, wants, |width, most| match app.tour() {
+    let mut layout = layout::compute(screen, wants, |width, most| match app.tour.as_deref() {
         Some(_) => tour::height(width).min(most),
         None => composer::height(app, width, most),
     });
@@ -132,7 +132,7 @@ fn panes(
         geometry.tokens = drawn.tokens;
         geometry.areas.push((Focus::Transcript, area(at)));
     }
-    if let (Some(at), Some(tour)) = (layout.composer, app.tour()) {
+    if let (Some(at), Some(tour)) = (layout.composer, app.tour.as_deref()) {
         tour::draw(app, theme, tour, at, buf);
     } else if let Some(at) = layout.composer {
         let cell = composer::draw(app, theme, at, buf);

@@ -217,7 +217,7 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
     if !app.overlays.is_empty() {
         return vec![(key(Command::Escape), "close")];
     }
-    if let Some(tour) = app.tour() {
+    if let Some(tour) = app.tour.as_deref() {
         return tour_keys(app, tour);
     }
     if app.view().paused_here() {

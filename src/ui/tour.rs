@@ -25,7 +25,7 @@ pub fn height(width: u16) -> u16 {
 pub fn draw(app: &App, theme: &Theme, tour: &Tour, area: Rect, buf: &mut Buffer) {
     let place = format!("{} of {}", tour.at + 1, TOUR.len());
     rows::title(buf, theme, text::row(area, 0, 0), "Tour", &place, true);
-    let said = sanitize::for_display(&app.tour_words()).replace('␣', theme.symbols.space);
+    let said = sanitize::for_display(&tour.words(app.display())).replace('␣', theme.symbols.space);
     let lines = text::wrap(&said, area.width.saturating_sub(2).max(1));
     for (line, row) in lines.iter().zip(1..area.height) {
         // Figures and their units are kept on one line by blanks that do not break.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::app::view::With;
-use crate::app::{Ahead, Alternatives, App, ChatView, Outbox, Talk, TokenCursor, Tree};
+use crate::app::{Ahead, Alternatives, App, ChatView, Outbox, Overlays, Talk, TokenCursor, Tree};
 use crate::chat::{self, KEPT_DEEPEST, Role, RunId, Span, StopReason, Turn, TurnId, TurnState};
 use crate::engine::protocol::Prompt;
 use crate::inspect::distribution::Distribution;
@@ -167,14 +167,16 @@ impl ChatView<'_> {
     }
 }
 
-impl App {
+impl Overlays {
     /// Closes what shows branches of a chat that is being left.
-    pub(crate) fn close_branching(&mut self) {
-        self.overlays.remove::<Alternatives>();
-        self.overlays.remove::<Tree>();
-        self.overlays.remove::<Ahead>();
+    pub(super) fn close_branching(&mut self) {
+        self.remove::<Alternatives>();
+        self.remove::<Tree>();
+        self.remove::<Ahead>();
     }
+}
 
+impl App {
     /// Shows a version of a reply, and what answers it.
     pub(crate) fn go_to(&mut self, turn: TurnId) {
         if !self.talk.chat.branch().iter().any(|other| other.id == turn) {

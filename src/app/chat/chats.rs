@@ -6,8 +6,8 @@
 use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::app::{
-    App, ChatList, ChatView, Composer, Effect, Focus, ModelState, ModelStatus, Outbox, Scroll, Station, Talk,
-    Transcript, chat::send,
+    App, ChatList, ChatView, Composer, Effect, Focus, ModelState, ModelStatus, Outbox, Scroll, Search,
+    Station, Talk, Transcript, chat::send,
 };
 use crate::chat::{ChatSettings, Conversation, ConversationHead, ConversationId, Place, Role, TurnId};
 use crate::store;
@@ -109,7 +109,7 @@ impl App {
     fn arrive(&mut self) {
         self.talk.chats.unseen.remove(&self.talk.chat.head.id);
         self.out.unstored.shown = Some(self.talk.chat.head.id);
-        self.close_branching();
+        self.overlays.close_branching();
         self.composer.completion = None;
         self.focus = Focus::Composer;
         self.out.show_title(view!(self));
@@ -209,7 +209,11 @@ impl App {
             store::Event::Scores(chat, scores) => {
                 self.talk.scores_read(with!(self), &mut self.out, chat, scores);
             }
-            store::Event::Found { query, hits } => self.found(&query, hits),
+            store::Event::Found { query, hits } => {
+                if let Some(open) = self.overlays.top_mut::<Search>() {
+                    open.found(&query, hits);
+                }
+            }
             store::Event::Trouble { message, lost } => {
                 if lost {
                     self.unsaved = Some(message.clone());

@@ -3,7 +3,8 @@
 //! Invariant: nothing is changed before the user has said yes to what it costs, and what it replaces stays in the tree.
 
 use super::prompt::setting_of;
-use crate::app::{App, Asker, Confirm, ConfirmAction};
+use crate::app::view::With;
+use crate::app::{App, Asker, Focus, Outbox, Talk};
 use crate::chat::{Conversation, ConversationId, Piece, Role, Run, Span, Turn, TurnId};
 use crate::command::Command;
 use crate::engine::protocol::{
@@ -36,61 +37,69 @@ pub(crate) struct Compact {
 }
 
 impl App {
+    /// The user said yes: a request and its summary, then what stays, as another branch.
+    pub(crate) fn use_summary(&mut self) {
+        if let Some(leaf) = self.talk.use_summary(&mut self.out) {
+            self.show_leaf(Some(leaf));
+            self.transcript.scroll_bottom();
+            self.out.say("summed up; the first message's other version is the chat as it was");
+        }
+    }
+}
+
+impl Talk {
     /// Asks the model for a summary; a second time, stops that.
-    pub(crate) fn compact(&mut self) {
-        if let Some(open) = self.compact.take().filter(|open| self.out.requests.is_in_flight(open.request)) {
-            self.out.requests.tell(Request::Immediate(Immediate::Cancel { target: open.request }));
-            self.out.requests.forget(open.request);
-            return self.out.say("the summary is not written; nothing was changed");
+    pub(crate) fn compact(&mut self, with: With<'_>, out: &mut Outbox) {
+        if let Some(open) = self.compact.take().filter(|open| out.requests.is_in_flight(open.request)) {
+            out.requests.tell(Request::Immediate(Immediate::Cancel { target: open.request }));
+            out.requests.forget(open.request);
+            return out.say("the summary is not written; nothing was changed");
         }
-        if self.talk.run.is_some() {
-            return self.out.say_busy(view!(self));
+        if self.run.is_some() {
+            return out.say_busy(self.view(with));
         }
-        if self.view().ready().is_none() {
-            return self.out.say("the model is not ready yet");
+        if with.model.ready().is_none() {
+            return out.say("the model is not ready yet");
         }
-        match self.begin_compact() {
+        match self.begin_compact(with, out) {
             Some(open) => {
-                let (messages, how) =
-                    (open.replaced, self.view().way(crate::app::Focus::Composer, Command::Compact));
-                self.out.say(format!("the model sums {messages} messages up; {how} again stops it"));
+                let how = self.view(with).way(Focus::Composer, Command::Compact);
+                out.say(format!("the model sums {} messages up; {how} again stops it", open.replaced));
                 self.compact = Some(Box::new(open));
             }
-            None => self.out.say("there is too little here to be summed up"),
+            None => out.say("there is too little here to be summed up"),
         }
     }
 
-    fn begin_compact(&mut self) -> Option<Compact> {
-        let chat = self.talk.chat.head.id;
+    fn begin_compact(&self, with: With<'_>, out: &mut Outbox) -> Option<Compact> {
+        let view = self.view(with);
+        let chat = self.chat.head.id;
         let branch: Vec<(TurnId, Role)> =
-            self.talk.chat.branch().iter().map(|turn| (turn.id, turn.role)).collect();
+            self.chat.branch().iter().map(|turn| (turn.id, turn.role)).collect();
         let mut cut = branch.len().checked_sub(KEPT)?;
         while branch.get(cut)?.1 != Role::User {
             cut += 1;
         }
-        let read = self.view().left_out(chat, self.talk.chat.leaf).cloned().unwrap_or_default();
+        let read = view.left_out(chat, self.chat.leaf).cloned().unwrap_or_default();
         let old: Vec<TurnId> =
             branch[..cut].iter().map(|(id, _)| *id).filter(|id| !read.contains(id)).collect();
         if old.len() < 2 {
             return None;
         }
-        let mut messages: Vec<Message> = old
-            .iter()
-            .filter_map(|id| self.talk.chat.turn(*id))
-            .map(|turn| self.view().message(&self.talk.chat, turn))
-            .collect();
+        let old = old.iter().filter_map(|id| self.chat.turn(*id));
+        let mut messages: Vec<Message> = old.map(|turn| view.message(&self.chat, turn)).collect();
         messages.push(Message::new(Role::User, ASKED));
-        let mut run = self.talk.begin(with!(self), &mut self.out, chat);
+        let mut run = self.begin(with, out, chat);
         run.sampling.max_tokens = MOST;
         run.sampling.grammar.clear(); // that is for replies
         let mut sampling = run.sampling.clone();
         sampling.seed = Some(run.seed);
-        let request = self.out.requests.ask(
+        let request = out.requests.ask(
             Asker::Compact,
             Request::Job(Job::Generate(Box::new(Generate {
                 prompt: Prompt::Chat { messages, continue_last: false, setting: setting_of(&run) },
                 sampling,
-                top_logprobs: self.config.inspector.candidates,
+                top_logprobs: with.config.inspector.candidates,
                 begun: 0,
                 interventions: run.interventions.clone(),
                 allow: None,
@@ -100,9 +109,15 @@ impl App {
         Some(Compact { chat, leaf, first_kept, replaced: cut, request, run, summary: Vec::new() })
     }
 
-    /// The summary goes on, is done, or was weighed.
-    pub(crate) fn compact_event(&mut self, id: RequestId, event: Event) {
-        let Some(open) = self.compact.as_mut().filter(|open| open.request == id) else { return };
+    /// The summary goes on, is done, or was weighed; gives what the user is to be asked then.
+    pub(crate) fn compact_event(
+        &mut self,
+        with: With<'_>,
+        out: &mut Outbox,
+        id: RequestId,
+        event: Event,
+    ) -> Option<String> {
+        let open = self.compact.as_mut().filter(|open| open.request == id)?;
         match event {
             Event::Prompt(facts) => {
                 open.run.seed = facts.seed;
@@ -112,124 +127,132 @@ impl App {
             Event::Token(written) => open.summary.push(written.step),
             Event::Done { stop, usage, timings } => {
                 (open.run.stop, open.run.usage, open.run.timings) = (Some(stop), usage, timings);
-                self.weigh_summary();
+                return self.weigh_summary(with, out);
             }
-            Event::Rescored(scored) => self.offer_summary(Some(&scored)),
+            Event::Rescored(scored) => return Some(open.question(&self.chat, Some(&scored))),
             Event::Failed(failure) => {
                 self.compact = None;
-                self.out.warn(format!("no summary: {}", failure.message));
+                out.warn(format!("no summary: {}", failure.message));
             }
             _ => {}
         }
+        None
     }
 
-    /// Asks what the last reply would have cost after the summary.
-    fn weigh_summary(&mut self) {
-        let Some(open) = self.compact.clone() else { return };
-        if open.summary.is_empty() || self.is_elsewhere(&open) {
-            self.compact = None;
-            return self.out.say("no summary: the chat went on meanwhile, or the model wrote nothing");
+    /// Asks what the last reply would have cost after the summary; gives the question for the user where that cannot be
+    /// known.
+    fn weigh_summary(&mut self, with: With<'_>, out: &mut Outbox) -> Option<String> {
+        let mut open = self.compact.take()?;
+        if open.summary.is_empty() || self.went_on(&open) {
+            out.say("no summary: the chat went on meanwhile, or the model wrote nothing");
+            return None;
         }
-        let chat = &self.talk.chat;
-        let last = chat.turn(open.leaf).filter(|turn| self.view().can_reread(turn).is_ok());
-        let Some(last) = last else { return self.offer_summary(None) };
-        let text = crate::chat::whole_text(&bytes(&open.summary), false);
-        let text = crate::reasoning::answer_of(&text).into_owned();
-        let mut messages = vec![Message::new(Role::User, ASKED), Message::new(Role::Assistant, text)];
-        let kept = kept(chat, &open).into_iter().filter(|turn| turn.id != last.id);
-        messages.extend(kept.map(|turn| self.view().message(chat, turn)));
-        let rescore = Rescore {
-            prompt: Prompt::Chat { messages, continue_last: false, setting: setting_of(&open.run) },
-            reply: self.view().reply_ids(last),
-            top_logprobs: 1,
-            interventions: open.run.interventions.clone(),
+        let (chat, view) = (&self.chat, self.view(with));
+        let question = match chat.turn(open.leaf).filter(|turn| view.can_reread(turn).is_ok()) {
+            None => Some(open.question(chat, None)),
+            Some(last) => {
+                let text = crate::chat::whole_text(&bytes(&open.summary), false);
+                let text = crate::reasoning::answer_of(&text).into_owned();
+                let mut messages = vec![Message::new(Role::User, ASKED), Message::new(Role::Assistant, text)];
+                let kept = open.kept(chat).into_iter().filter(|turn| turn.id != last.id);
+                messages.extend(kept.map(|turn| view.message(chat, turn)));
+                let rescore = Rescore {
+                    prompt: Prompt::Chat { messages, continue_last: false, setting: setting_of(&open.run) },
+                    reply: view.reply_ids(last),
+                    top_logprobs: 1,
+                    interventions: open.run.interventions.clone(),
+                };
+                open.request =
+                    out.requests.ask(Asker::Compact, Request::Job(Job::Rescore(Box::new(rescore))));
+                None
+            }
         };
-        let request = self.out.requests.ask(Asker::Compact, Request::Job(Job::Rescore(Box::new(rescore))));
-        if let Some(open) = &mut self.compact {
-            open.request = request;
-        }
+        self.compact = Some(open);
+        question
     }
 
-    /// Says what the summary costs and asks.
-    fn offer_summary(&mut self, scored: Option<&Rescored>) {
-        let Some(open) = &self.compact else { return };
-        let read = open.run.usage.prompt_tokens;
-        let tokens = open.summary.len();
+    /// Puts the summary and what stays into the chat as another branch; gives its last turn.
+    fn use_summary(&mut self, out: &mut Outbox) -> Option<TurnId> {
+        let open = self.compact.take()?;
+        if self.went_on(&open) {
+            out.say("the chat went on meanwhile; /compact asks again");
+            return None;
+        }
+        let turns = open.branch(&self.chat, out);
+        out.store(store::Command::PutRun(Box::new(open.run.clone())));
+        self.runs.insert(open.run.id, open.run);
+        let leaf = turns.last().map(|turn| turn.id);
+        for turn in turns {
+            out.store(store::Command::PutTurn(open.chat, Box::new(turn.clone())));
+            out.touch(turn.id);
+            self.chat.turns.push(turn);
+        }
+        leaf
+    }
+
+    /// Whether the chat is not what was summed up any more.
+    fn went_on(&self, open: &Compact) -> bool {
+        self.chat.head.id != open.chat || self.chat.leaf != Some(open.leaf) || self.run.is_some()
+    }
+}
+
+impl Compact {
+    /// What the summary costs, and whether it is to be used.
+    fn question(&self, chat: &Conversation, scored: Option<&Rescored>) -> String {
+        let read = self.run.usage.prompt_tokens;
+        let tokens = self.summary.len();
         let mut question =
-            format!("{tokens} tokens in place of {} messages ({read} with the request). ", open.replaced);
+            format!("{tokens} tokens in place of {} messages ({read} with the request). ", self.replaced);
         if let Some(scored) = scored {
-            let chat = &self.talk.chat;
             let bits = |piece: &Piece<'_>| match piece {
                 Piece::Step { step, .. } => Some(step.surprisal_bits()),
                 Piece::Written(_) => None,
             };
-            let pieces = chat.turn(open.leaf).map(|turn| chat.pieces(turn)).unwrap_or_default();
+            let pieces = chat.turn(self.leaf).map(|turn| chat.pieces(turn)).unwrap_or_default();
             let before: f32 = pieces.iter().filter_map(bits).take(scored.steps.len()).sum();
             let after: f32 = scored.steps.iter().map(Step::surprisal_bits).sum();
             let (more, each) = (after - before, (after - before) / scored.steps.len().max(1) as f32);
             let cost = format!("After it the last reply costs {more:+.1} bit ({each:+.2} a token). ");
             question.push_str(&cost);
         }
-        let text = crate::chat::whole_text(&bytes(&open.summary), false);
+        let text = crate::chat::whole_text(&bytes(&self.summary), false);
         let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect();
         let asked =
             format!("Use it? What it replaces stays as the other version of the first message. “{text}…”");
-        question.push_str(&asked);
-        self.overlays.push(Confirm { question, action: ConfirmAction::Compact });
+        question + &asked
     }
 
-    /// The user said yes: a request and its summary, then what stays, as another branch.
-    pub(crate) fn use_summary(&mut self) {
-        let Some(open) = self.compact.take() else { return };
-        if self.is_elsewhere(&open) {
-            return self.out.say("the chat went on meanwhile; /compact asks again");
-        }
-        let now = self.out.now.wall_ms;
-        let kept: Vec<Turn> = kept(&self.talk.chat, &open).into_iter().cloned().collect();
+    /// The messages that stay.
+    fn kept<'a>(&self, chat: &'a Conversation) -> Vec<&'a Turn> {
+        chat.branch().into_iter().skip_while(|turn| turn.id != self.first_kept).collect()
+    }
+
+    /// The request, its summary, and what stays after them.
+    fn branch(&self, chat: &Conversation, out: &mut Outbox) -> Vec<Turn> {
+        let now = out.now.wall_ms;
         let asked = Turn {
             spans: vec![Span::Written { text: ASKED.to_owned() }],
-            ..Turn::new(TurnId(self.out.id()), None, Role::User, now)
+            ..Turn::new(TurnId(out.id()), None, Role::User, now)
         };
         let summary = Turn {
-            spans: vec![Span::Generated { run: open.run.id, steps: open.summary.clone() }],
-            model: Some(open.run.model.clone()),
-            ..Turn::new(TurnId(self.out.id()), Some(asked.id), Role::Assistant, now)
+            spans: vec![Span::Generated { run: self.run.id, steps: self.summary.clone() }],
+            model: Some(self.run.model.clone()),
+            ..Turn::new(TurnId(out.id()), Some(asked.id), Role::Assistant, now)
         };
         let mut turns = vec![asked, summary];
-        for turn in kept {
+        for turn in self.kept(chat) {
             let parent = turns.last().map(|turn| turn.id);
             let count = turn.kept_steps() + turn.steps().count();
             let spans = match u32::try_from(count) {
                 Ok(steps) if steps > 0 => vec![Span::Kept { turn: turn.id, steps }],
                 _ => turn.spans.clone(),
             };
-            turns.push(Turn { id: TurnId(self.out.id()), parent, spans, ..turn });
+            turns.push(Turn { id: TurnId(out.id()), parent, spans, ..turn.clone() });
         }
-        self.out.store(store::Command::PutRun(Box::new(open.run.clone())));
-        self.talk.runs.insert(open.run.id, open.run.clone());
-        let leaf = turns.last().map(|turn| turn.id);
-        for turn in turns {
-            self.out.store(store::Command::PutTurn(open.chat, Box::new(turn.clone())));
-            self.out.touch(turn.id);
-            self.talk.chat.turns.push(turn);
-        }
-        self.show_leaf(leaf);
-        self.transcript.scroll_bottom();
-        self.out.say("summed up; the first message's other version is the chat as it was");
-    }
-
-    fn is_elsewhere(&self, open: &Compact) -> bool {
-        self.talk.chat.head.id != open.chat
-            || self.talk.chat.leaf != Some(open.leaf)
-            || self.talk.run.is_some()
+        turns
     }
 }
 
 fn bytes(steps: &[Step]) -> Vec<u8> {
     steps.iter().flat_map(|step| step.bytes.iter().copied()).collect()
-}
-
-/// The messages that stay.
-fn kept<'a>(chat: &'a Conversation, open: &Compact) -> Vec<&'a Turn> {
-    chat.branch().into_iter().skip_while(|turn| turn.id != open.first_kept).collect()
 }

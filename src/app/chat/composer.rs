@@ -35,6 +35,7 @@ impl Default for Composer {
             pastes: Vec::new(),
             kept: None,
             waited_at: None,
+            sent_unread: None,
             counting: String::new(),
         }
     }

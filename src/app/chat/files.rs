@@ -153,21 +153,21 @@ impl Composer {
     }
 }
 
-impl App {
+impl Composer {
     /// Asks for what the name at the cursor could go on to; whether there is one.
-    pub(crate) fn offer_paths(&mut self) -> bool {
+    pub(crate) fn offer_paths(&self, out: &mut Outbox) -> bool {
         let typed = self.typed_path();
         if let Some(typed) = &typed {
-            self.out.emit(Effect::ListPaths(typed.clone()));
+            out.emit(Effect::ListPaths(typed.clone()));
         }
         typed.is_some()
     }
 
     /// The path being typed: behind `@`, or as the argument of `/attach`.
     fn typed_path(&self) -> Option<String> {
-        let line = self.composer.area.lines().first()?;
-        let attached = line.strip_prefix("/attach ").filter(|_| self.composer.area.lines().len() == 1);
-        attached.map(str::to_owned).or_else(|| Some(self.composer.mention_at_cursor()?.1))
+        let line = self.area.lines().first()?;
+        let attached = line.strip_prefix("/attach ").filter(|_| self.area.lines().len() == 1);
+        attached.map(str::to_owned).or_else(|| Some(self.mention_at_cursor()?.1))
     }
 
     /// Whether what is typed begins a path.
@@ -176,18 +176,39 @@ impl App {
     }
 
     /// What a path could go on to is known.
-    pub(crate) fn paths_listed(&mut self, typed: &str, found: &[PathOffer]) {
-        if self.focus != Focus::Composer || self.typed_path().as_deref() != Some(typed) {
+    pub(crate) fn paths_listed(&mut self, focus: Focus, typed: &str, found: &[PathOffer]) {
+        if focus != Focus::Composer || self.typed_path().as_deref() != Some(typed) {
             return;
         }
         let size = |offer: &PathOffer| offer.size.map_or("folder".to_owned(), bytes);
         let items: Vec<_> = found.iter().map(|offer| (offer.path.clone(), size(offer))).collect();
-        let attaches = self.composer.area.lines()[0].starts_with("/attach ");
+        let attaches = self.area.lines()[0].starts_with("/attach ");
         let of = if attaches { Offers::Attached } else { Offers::Named };
-        self.composer.completion =
-            (!items.is_empty()).then_some(Completion { items, selected: 0, walked: false, of });
+        self.completion = (!items.is_empty()).then_some(Completion { items, selected: 0, walked: false, of });
     }
 
+    /// Asks for the files that the draft names before it is sent; whether it names any.
+    pub(crate) fn read_named(&mut self, out: &mut Outbox, text: &str) -> bool {
+        let shown = self.area.lines().join("\n");
+        let names: Vec<String> = mentions(&shown).into_iter().map(|mention| mention.name).collect();
+        let unread = !names.is_empty() && self.sent_unread.as_deref() != Some(text);
+        if unread {
+            self.sent_unread = Some(text.to_owned());
+            out.emit(Effect::ReadFiles(names, Wanted::Sent));
+        }
+        unread
+    }
+}
+
+impl Outbox {
+    /// `/attach`: asks for a file, whose name may have blanks.
+    pub(crate) fn attach(&mut self, argument: &str) {
+        let path = argument.trim().trim_start_matches('@').trim_matches('"').to_owned();
+        self.emit(Effect::ReadFiles(vec![path], Wanted::Attached));
+    }
+}
+
+impl App {
     /// A path was chosen: a folder goes on, a file is read.
     pub(crate) fn take_path(&mut self, path: &str, of: Offers) {
         self.composer.completion = None;
@@ -211,29 +232,10 @@ impl App {
         }
     }
 
-    /// `/attach`: files named one after the other, or one whose name has blanks.
-    pub(crate) fn attach(&mut self, argument: &str) -> bool {
-        let path = argument.trim().trim_start_matches('@').trim_matches('"').to_owned();
-        self.out.emit(Effect::ReadFiles(vec![path], Wanted::Attached));
-        true
-    }
-
-    /// Asks for the files that the draft names before it is sent; whether it names any.
-    pub(crate) fn read_named(&mut self, text: &str) -> bool {
-        let shown = self.composer.area.lines().join("\n");
-        let names: Vec<String> = mentions(&shown).into_iter().map(|mention| mention.name).collect();
-        let unread = !names.is_empty() && self.book.sent_unread.as_deref() != Some(text);
-        if unread {
-            self.book.sent_unread = Some(text.to_owned());
-            self.out.emit(Effect::ReadFiles(names, Wanted::Sent));
-        }
-        unread
-    }
-
     /// Files were read, or are not there.
     pub(crate) fn files_read(&mut self, files: Vec<FileRead>, wanted: Wanted) {
         // Whoever typed on meanwhile sends it anew.
-        let sends = wanted == Wanted::Sent && self.book.sent_unread.take() == Some(self.composer.text());
+        let sends = wanted == Wanted::Sent && self.composer.sent_unread.take() == Some(self.composer.text());
         let mut refused = None;
         for FileRead { name, file } in files {
             match (file, wanted) {
@@ -250,9 +252,9 @@ impl App {
             }
             (Some(why), _) => self.out.warn(why),
             (None, _) if sends => {
-                self.book.sent_unread = Some(self.composer.text());
+                self.composer.sent_unread = Some(self.composer.text());
                 self.submit();
-                self.book.sent_unread = None;
+                self.composer.sent_unread = None;
             }
             (None, _) => {}
         }

@@ -5,8 +5,8 @@
 use crate::app::inspector::run_of;
 use crate::app::view::With;
 use crate::app::{
-    ActiveRun, App, Asker, ChatView, EngineId, Level, ModelStatus, Notice, Outbox, Phase, Talk, TokenCursor,
-    Writing,
+    ActiveRun, App, Asker, ChatView, Confirm, ConfirmAction, EngineId, Level, ModelStatus, Notice, Outbox,
+    Phase, Talk, TokenCursor, Writing,
 };
 use crate::chat::{self, ConversationId, RunId, Span, StopReason, Timings, Turn, TurnId, TurnState, Usage};
 use crate::config::Notify;
@@ -37,7 +37,10 @@ impl App {
         let Envelope { id, event } = envelope;
         match event {
             Event::Ready { version } => self.model.engine_ready(&self.config, &mut self.out, version),
-            Event::ModelHash(hash) => self.model_hash(hash),
+            Event::ModelHash(hash) => {
+                self.talk.model_hashed(&hash);
+                self.model.hash = Some(hash);
+            }
             Event::Exited(exit) => self.engine_exited(exit),
             event => {
                 if let Some(asker) = self.out.requests.answered(id, &event) {
@@ -51,11 +54,20 @@ impl App {
     pub(crate) fn answer(&mut self, asker: Asker, id: RequestId, event: Event) {
         match asker {
             Asker::Load => self.load_event(event),
-            Asker::Vocabulary => self.vocabulary_event(event),
+            Asker::Vocabulary => {
+                if let Event::Vocabulary(vocabulary) = event {
+                    self.talk.keep_vocabulary(&mut self.out, *vocabulary);
+                    self.inspector.resolve_watch(view!(self));
+                }
+            }
             Asker::DraftCount => self.composer.counted(&self.model, &mut self.out, event),
             Asker::ChipCount => self.composer.chip_counted(&self.model, &mut self.out, event),
             Asker::Reply => self.reply_event(id, event),
-            Asker::Compact => self.compact_event(id, event),
+            Asker::Compact => {
+                if let Some(question) = self.talk.compact_event(with!(self), &mut self.out, id, event) {
+                    self.overlays.push(Confirm { question, action: ConfirmAction::Compact });
+                }
+            }
             Asker::Scores => self.talk.score_event(&mut self.out, id, event),
             Asker::Look => self.inspector.look_event(view!(self), id, event),
             Asker::Alternatives => self.alternatives_event(id, event),
@@ -78,42 +90,17 @@ impl App {
         }
         match event {
             Event::Prompt(facts) if self.make_room(&facts) => {}
-            Event::Prompt(facts) => self.prompt(facts),
+            Event::Prompt(facts) => {
+                if let Some(used) = self.talk.prompt(with!(self), &mut self.out, facts) {
+                    self.model.used = used;
+                }
+            }
             Event::PromptProgress { done, total } => self.talk.prompt_progress(done, total),
             Event::Token(written) => self.token(*written),
             Event::Done { stop, usage, timings } => self.reply_done(stop, usage, timings),
             Event::Failed(failure) => self.reply_failed(&failure),
             Event::Paused => self.reply_paused(),
             _ => {}
-        }
-    }
-
-    fn prompt(&mut self, facts: PromptFacts) {
-        let Some(active) = &mut self.talk.run else { return };
-        active.phase =
-            Phase::Reading { done: 0, total: (facts.ids.len() as u32).saturating_sub(facts.reused) };
-        let (run, chat, turn) = (active.run, active.chat, active.turn);
-        let used = facts.ids.len() as u32 + self.talk.runs.get(&run).map_or(0, |run| run.taken);
-        let others = self.view().runs_near(chat, turn);
-        if let Some(mut made) = self.talk.runs.remove(&run) {
-            chat::condition(&mut made, &facts.ids, &self.talk.runs, others);
-            self.talk.runs.insert(run, made);
-        }
-        if let Some(run) = self.talk.runs.get_mut(&run) {
-            run.seed = facts.seed;
-            run.usage.prompt_tokens = facts.ids.len() as u32;
-            run.usage.reused_tokens = facts.reused;
-            let run = run.clone();
-            self.out.store(store::Command::PutRun(Box::new(run)));
-        }
-        if chat == self.talk.chat.head.id {
-            self.model.used = used;
-        }
-        if !facts.notes.is_empty() {
-            self.out.warn(facts.notes.join("; "));
-        }
-        if let Some(active) = &mut self.talk.run {
-            active.prompt = Some(facts);
         }
     }
 
@@ -162,7 +149,7 @@ impl App {
             return;
         }
         self.inspector.come_to_rest(view!(self), &mut self.out);
-        self.offer_tour();
+        self.talk.offer_tour(&mut self.out, &self.keymap, self.size.0 >= 80);
         self.send_waiting();
     }
 
@@ -251,6 +238,38 @@ pub fn stop_note(stop: StopReason, sampling: &Sampling) -> Option<String> {
 }
 
 impl Talk {
+    /// The hash of the model that writes the reply is known.
+    fn model_hashed(&mut self, hash: &str) {
+        if let Some(run) = self.run.as_ref().and_then(|active| self.runs.get_mut(&active.run)) {
+            run.model_hash = Some(hash.to_owned());
+        }
+    }
+
+    /// What the model reads before it writes; gives how much of the context that is, where the chat is shown.
+    fn prompt(&mut self, with: With<'_>, out: &mut Outbox, facts: PromptFacts) -> Option<u32> {
+        let active = self.run.as_mut()?;
+        active.phase =
+            Phase::Reading { done: 0, total: (facts.ids.len() as u32).saturating_sub(facts.reused) };
+        let (run, chat, turn) = (active.run, active.chat, active.turn);
+        let used = facts.ids.len() as u32 + self.runs.get(&run).map_or(0, |run| run.taken);
+        let others = self.view(with).runs_near(chat, turn);
+        if let Some(mut made) = self.runs.remove(&run) {
+            chat::condition(&mut made, &facts.ids, &self.runs, others);
+            made.seed = facts.seed;
+            made.usage.prompt_tokens = facts.ids.len() as u32;
+            made.usage.reused_tokens = facts.reused;
+            out.store(store::Command::PutRun(Box::new(made.clone())));
+            self.runs.insert(run, made);
+        }
+        if !facts.notes.is_empty() {
+            out.warn(facts.notes.join("; "));
+        }
+        if let Some(active) = &mut self.run {
+            active.prompt = Some(facts);
+        }
+        (chat == self.chat.head.id).then_some(used)
+    }
+
     /// A token was written for the model: kept with its run, and said once.
     fn forced(&mut self, out: &mut Outbox, run: RunId, index: u32) {
         let Some(run) = self.runs.get_mut(&run) else { return };

@@ -200,7 +200,7 @@ impl Talk {
     }
 
     /// What a new generation is made under.
-    pub(crate) fn begin(&mut self, with: With<'_>, out: &mut Outbox, chat: ConversationId) -> Run {
+    pub(crate) fn begin(&self, with: With<'_>, out: &mut Outbox, chat: ConversationId) -> Run {
         let settings = self.view(with).conversation(chat).map(|conversation| conversation.settings.clone());
         let settings = settings.unwrap_or_default();
         let entry = with.config.model_named(&with.model.name);
@@ -277,7 +277,7 @@ impl App {
                 }
             }
             Line::Unknown(word) => self.out.unknown_command(word),
-            Line::Message if self.read_named(&text) => {}
+            Line::Message if self.composer.read_named(&mut self.out, &text) => {}
             Line::Message => self.send(text),
         }
     }

@@ -5,7 +5,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use crate::app::{App, Colouring, Completion, Focus, Offers, Outbox, Station, input::fuzzy};
+use crate::app::{App, ChatView, Colouring, Completion, Focus, Offers, Outbox, Station, input::fuzzy};
 use crate::command::{self, Command, Context};
 use crate::sampling::{SAMPLING_KEYS, setting};
 
@@ -39,92 +39,15 @@ pub fn read<'a>(text: &'a str, here: &[Context]) -> Line<'a> {
 impl App {
     /// Works out what the composer offers.
     pub(crate) fn complete(&mut self) {
-        let text = self.composer.text();
-        let items = self.offers(&text);
+        let items = view!(self).offers(&self.themes, &self.composer.text());
         let of = Offers::Lines;
-        if items.is_empty() && self.offer_paths() {
+        if items.is_empty() && self.composer.offer_paths(&mut self.out) {
             // What was offered stays until the paths are known.
             self.composer.completion = self.composer.completion.take().filter(|open| open.of != of);
             return;
         }
         self.composer.completion =
             (!items.is_empty()).then_some(Completion { items, selected: 0, walked: false, of });
-    }
-
-    fn offers(&self, text: &str) -> Vec<(String, String)> {
-        let Some(line) = text.strip_prefix('/').filter(|line| !line.starts_with('/') && !text.contains('\n'))
-        else {
-            return Vec::new();
-        };
-        if self.view().is_word_of_model(text) {
-            return Vec::new();
-        }
-        match line.split_once(' ') {
-            None => offered_commands(line),
-            Some((word, typed)) => {
-                let Some(command) = Command::named(word) else { return Vec::new() };
-                if let Some((key, value)) = typed.split_once(' ').filter(|_| command == Command::Set) {
-                    return self.values(key, value);
-                }
-                let arguments = self.arguments(command);
-                let names: Vec<&str> = arguments.iter().map(|(name, _)| name.as_str()).collect();
-                let best = fuzzy::begun_first(typed.trim(), &names).into_iter().take(OFFERED);
-                best.map(|at| (format!("/{word} {}", arguments[at].0), arguments[at].1.clone())).collect()
-            }
-        }
-    }
-
-    /// What can stand after a command: value and help.
-    fn arguments(&self, command: Command) -> Vec<(String, String)> {
-        match command {
-            Command::Model => {
-                let help = |name: &str| match self.model.catalogue.iter().find(|item| item.entry.name == name)
-                {
-                    Some(item) if item.path.is_some() => "on this machine".to_owned(),
-                    _ => "not fetched".to_owned(),
-                };
-                self.config.models.iter().map(|entry| (entry.name.clone(), help(&entry.name))).collect()
-            }
-            Command::Themes => self.themes.iter().map(|name| (name.clone(), String::new())).collect(),
-            Command::Preset => {
-                let none = ("none".to_owned(), "back to the defaults".to_owned());
-                let named = self.config.presets.keys().map(|name| (name.clone(), String::new()));
-                named.chain([none]).collect()
-            }
-            Command::Persona => {
-                let none = ("none".to_owned(), "back to the defaults".to_owned());
-                let named = self.config.personas.iter();
-                named.map(|(name, persona)| (name.clone(), persona.about.clone())).chain([none]).collect()
-            }
-            Command::Station => {
-                let help = |station: &Station| {
-                    let command = Command::named(station.about().name);
-                    command.map_or(String::new(), |command| command.entry().help().to_owned())
-                };
-                Station::ALL.iter().map(|it| (it.about().name.to_owned(), help(it))).collect()
-            }
-            Command::Colour => {
-                Colouring::ALL.iter().map(|one| (one.name().to_owned(), one.help().to_owned())).collect()
-            }
-            Command::Thinking => self.view().thinking_choices(),
-            Command::TemplateValue => self.view().template_value_choices(),
-            Command::Set => {
-                let said = |key: &str| format!("{}{}", self.view().sampling_value(key), range_of(key));
-                SAMPLING_KEYS.iter().map(|key| ((*key).to_owned(), said(key))).collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// What a sampler setting can be set to: its value in use, with what it means and its range, and its default.
-    fn values(&self, key: &str, typed: &str) -> Vec<(String, String)> {
-        let Some(setting) = setting(key).filter(|_| typed.trim().is_empty()) else { return Vec::new() };
-        let now = self.view().sampling_value(setting.name);
-        let range = range_of(setting.name);
-        vec![
-            (format!("/set {} {now}", setting.name), format!("in use{range}; {}", setting.help.join(" "))),
-            (format!("/set {} default", setting.name), "takes this chat's own value away".to_owned()),
-        ]
     }
 
     /// A key while completion is open; says whether it was taken.
@@ -175,7 +98,7 @@ impl App {
         let Some(completion) = &self.composer.completion else { return false };
         let chosen = completion.items[completion.selected].0.clone();
         if completion.of != Offers::Lines {
-            let meant = completion.walked || self.names_path(&chosen);
+            let meant = completion.walked || self.composer.names_path(&chosen);
             if meant {
                 self.take_completion();
             }
@@ -222,7 +145,10 @@ impl App {
                 true
             }
             (Command::Model, name) => self.model_named(name),
-            (Command::Attach, path) => self.attach(path),
+            (Command::Attach, path) => {
+                self.out.attach(path);
+                true
+            }
             (Command::Themes, name) => self.theme_named(name),
             (Command::Preset, name) => self.talk.preset_named(with!(self), &mut self.out, name),
             (Command::Thinking, how) => self.talk.set_thinking(with!(self), &mut self.out, how),
@@ -268,6 +194,85 @@ impl App {
             }
             _ => false,
         }
+    }
+}
+
+impl ChatView<'_> {
+    /// What a line can go on to: whole lines with their help.
+    fn offers(&self, themes: &[String], text: &str) -> Vec<(String, String)> {
+        let Some(line) = text.strip_prefix('/').filter(|line| !line.starts_with('/') && !text.contains('\n'))
+        else {
+            return Vec::new();
+        };
+        if self.is_word_of_model(text) {
+            return Vec::new();
+        }
+        match line.split_once(' ') {
+            None => offered_commands(line),
+            Some((word, typed)) => {
+                let Some(command) = Command::named(word) else { return Vec::new() };
+                if let Some((key, value)) = typed.split_once(' ').filter(|_| command == Command::Set) {
+                    return self.values(key, value);
+                }
+                let arguments = self.arguments(themes, command);
+                let names: Vec<&str> = arguments.iter().map(|(name, _)| name.as_str()).collect();
+                let best = fuzzy::begun_first(typed.trim(), &names).into_iter().take(OFFERED);
+                best.map(|at| (format!("/{word} {}", arguments[at].0), arguments[at].1.clone())).collect()
+            }
+        }
+    }
+
+    /// What can stand after a command: value and help.
+    fn arguments(&self, themes: &[String], command: Command) -> Vec<(String, String)> {
+        match command {
+            Command::Model => {
+                let help = |name: &str| match self.model.catalogue.iter().find(|item| item.entry.name == name)
+                {
+                    Some(item) if item.path.is_some() => "on this machine".to_owned(),
+                    _ => "not fetched".to_owned(),
+                };
+                self.config.models.iter().map(|entry| (entry.name.clone(), help(&entry.name))).collect()
+            }
+            Command::Themes => themes.iter().map(|name| (name.clone(), String::new())).collect(),
+            Command::Preset => {
+                let none = ("none".to_owned(), "back to the defaults".to_owned());
+                let named = self.config.presets.keys().map(|name| (name.clone(), String::new()));
+                named.chain([none]).collect()
+            }
+            Command::Persona => {
+                let none = ("none".to_owned(), "back to the defaults".to_owned());
+                let named = self.config.personas.iter();
+                named.map(|(name, persona)| (name.clone(), persona.about.clone())).chain([none]).collect()
+            }
+            Command::Station => {
+                let help = |station: &Station| {
+                    let command = Command::named(station.about().name);
+                    command.map_or(String::new(), |command| command.entry().help().to_owned())
+                };
+                Station::ALL.iter().map(|it| (it.about().name.to_owned(), help(it))).collect()
+            }
+            Command::Colour => {
+                Colouring::ALL.iter().map(|one| (one.name().to_owned(), one.help().to_owned())).collect()
+            }
+            Command::Thinking => self.thinking_choices(),
+            Command::TemplateValue => self.template_value_choices(),
+            Command::Set => {
+                let said = |key: &str| format!("{}{}", self.sampling_value(key), range_of(key));
+                SAMPLING_KEYS.iter().map(|key| ((*key).to_owned(), said(key))).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// What a sampler setting can be set to: its value in use, with what it means and its range, and its default.
+    fn values(&self, key: &str, typed: &str) -> Vec<(String, String)> {
+        let Some(setting) = setting(key).filter(|_| typed.trim().is_empty()) else { return Vec::new() };
+        let now = self.sampling_value(setting.name);
+        let range = range_of(setting.name);
+        vec![
+            (format!("/set {} {now}", setting.name), format!("in use{range}; {}", setting.help.join(" "))),
+            (format!("/set {} default", setting.name), "takes this chat's own value away".to_owned()),
+        ]
     }
 }
 

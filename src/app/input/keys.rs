@@ -185,7 +185,7 @@ impl App {
             Command::FilterChats => self.show_chats().begin_filter(),
             Command::Archive => self.show_chats().show_list(ChatList::Archive),
             Command::Bin => self.show_chats().show_list(ChatList::Bin),
-            Command::Compact => self.compact(),
+            Command::Compact => self.talk.compact(with!(self), &mut self.out),
             Command::Temporary => self.temporary_chat(),
             Command::ToggleInspector => self.toggle_inspector(),
             Command::Zoom => self.zoom(),
@@ -195,7 +195,7 @@ impl App {
             Command::EmbeddingArithmetic => self.open_arithmetic(),
             Command::SwitchOff => self.inspector.switch_off(view!(self), &mut self.out, false),
             Command::SwitchOffEverywhere => self.inspector.switch_off(view!(self), &mut self.out, true),
-            Command::KeepOff => self.keep_off(),
+            Command::KeepOff => self.inspector.keep_off(&mut self.talk, with!(self), &mut self.out),
             Command::Patch => self.inspector.patch(view!(self), &mut self.out),
             Command::UndoChange => self.inspector.undo_change(view!(self), &mut self.out),
             Command::SteerOff => self.talk.steer_off(with!(self), &mut self.out),
@@ -204,7 +204,7 @@ impl App {
             Command::Reload => self.reload(),
             Command::Unload => self.unload(),
             Command::ReloadConfig => self.reload_config(),
-            Command::Mouse => self.toggle_mouse(),
+            Command::Mouse => self.config.toggle_mouse(&mut self.out),
             Command::FocusNext | Command::FocusPrevious if self.tour.is_some() => {}
             Command::FocusNext => self.focus_next(true),
             Command::FocusPrevious => self.focus_next(false),
@@ -352,12 +352,6 @@ impl App {
         let beside = self.size.0 >= WIDE;
         let focus = if self.inspector.zoomed || beside { Focus::Inspector } else { Focus::Composer };
         self.set_focus(focus);
-    }
-
-    fn toggle_mouse(&mut self) {
-        self.config.ui.mouse = !self.config.ui.mouse;
-        self.out.emit(Effect::Mouse(self.config.ui.mouse));
-        self.out.say(if self.config.ui.mouse { "mouse on; hold Shift to select text" } else { "mouse off" });
     }
 
     fn reload_config(&mut self) {

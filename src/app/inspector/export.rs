@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::app::{App, Display, Effect, Focus, LiveStep, transcript::ledger};
+use crate::app::{App, Display, Effect, Focus, Geometry, LiveStep, transcript::ledger};
 use crate::engine::protocol::Inspected;
 use crate::export::station::{StationFacts, StretchRows};
 use crate::inspect::depth::Depth;
@@ -123,7 +123,7 @@ impl App {
             _ => (argument, None),
         };
         let size = match size.map(picture_size).transpose() {
-            Ok(size) => size.unwrap_or_else(|| self.station_size()),
+            Ok(size) => size.unwrap_or_else(|| self.geometry.station_size()),
             Err(why) => return self.out.warn(why),
         };
         if self.display().shown_step().is_none() {
@@ -140,10 +140,12 @@ impl App {
             _ => self.out.warn(format!("{name}: the ending must be .txt, .json or .svg")),
         }
     }
+}
 
+impl Geometry {
     /// The size that the station has on the screen, else the usual one.
     fn station_size(&self) -> (u16, u16) {
-        let there = self.geometry.areas.iter().find(|(focus, _)| *focus == Focus::Inspector);
+        let there = self.areas.iter().find(|(focus, _)| *focus == Focus::Inspector);
         let there = there.map(|(_, area)| (area.width, area.height)).filter(|(_, rows)| *rows >= LEAST_ROWS);
         there.unwrap_or(USUAL)
     }

@@ -72,7 +72,7 @@ impl Listed for Palette {
             Item::Persona(name) => {
                 app.persona_named(&name);
             }
-            Item::Theme(name) => app.set_theme(&name),
+            Item::Theme(name) => app.config.set_theme(&mut app.out, &name),
             Item::Setting(key) => app.open_setting(&key),
         }
     }

@@ -5,7 +5,7 @@
 use crossterm::event::KeyEvent;
 
 use super::{Opens, OverlayUnit, list};
-use crate::app::{App, Edit, LineEdit};
+use crate::app::{App, Edit, LineEdit, Outbox};
 use crate::command::{Command, Context};
 use crate::store;
 
@@ -49,7 +49,7 @@ impl OverlayUnit for Search {
         let edit = open.input.key(key);
         if edit == Edit::Changed {
             open.selected = 0;
-            app.search_typed();
+            open.look(&mut app.out);
         }
         edit != Edit::Ignored
     }
@@ -57,7 +57,7 @@ impl OverlayUnit for Search {
     fn paste(app: &mut App, text: &str) {
         if let Some(open) = app.overlays.top_mut::<Self>() {
             open.input.insert(&text.replace('\n', " "));
-            app.search_typed();
+            open.look(&mut app.out);
         }
     }
 }
@@ -67,29 +67,27 @@ impl App {
         if self.overlays.top::<Search>().is_some() {
             return;
         }
-        self.overlays.push(Search { input: LineEdit::new(text), ..Search::default() });
-        if !text.is_empty() {
-            self.search_typed();
-        }
+        let mut search = Search { input: LineEdit::new(text), ..Search::default() };
+        search.look(&mut self.out);
+        self.overlays.push(search);
     }
+}
 
+impl Search {
     /// Looks for the words in the input.
-    fn search_typed(&mut self) {
-        let Some(open) = self.overlays.top_mut::<Search>() else { return };
-        let text = open.input.text.clone();
+    fn look(&mut self, out: &mut Outbox) {
+        let text = self.input.text.clone();
         if text.trim().is_empty() {
-            open.hits.clear();
+            self.hits.clear();
         } else {
-            self.out.store(store::Command::Search(text));
+            out.store(store::Command::Search(text));
         }
     }
 
     /// What a search found; only the newest counts.
     pub(crate) fn found(&mut self, query: &str, found: Vec<store::Hit>) {
-        if let Some(open) = self.overlays.top_mut::<Search>()
-            && open.input.text == query
-        {
-            (open.selected, open.hits) = (0, found);
+        if self.input.text == query {
+            (self.selected, self.hits) = (0, found);
         }
     }
 }

@@ -3,7 +3,7 @@
 use crossterm::event::KeyEvent;
 
 use super::{Opens, OverlayUnit};
-use crate::app::{App, Edit, SteerField};
+use crate::app::{App, ChatView, Edit, Inspector, SteerField};
 use crate::command::{Command, Context};
 
 /// The strongest push, hundredths of the stream's length.
@@ -31,8 +31,8 @@ impl OverlayUnit for SteerPanel {
             Command::SteerTwin => app.talk.toggle_twin(with!(app), &mut app.out),
             Command::SteerEnd => app.talk.steer_off(with!(app), &mut app.out),
             Command::SteerSwap => app.inspector.steer.swap_texts(),
-            Command::ValueLess => return app.step_steer_value(-1),
-            Command::ValueMore => return app.step_steer_value(1),
+            Command::ValueLess => return app.inspector.step_steer_value(view!(app), -1),
+            Command::ValueMore => return app.inspector.step_steer_value(view!(app), 1),
             _ => return false,
         }
         true
@@ -49,12 +49,12 @@ impl OverlayUnit for SteerPanel {
     }
 }
 
-impl App {
+impl Inspector {
     /// The layer or the strength is moved; false in a field that is a text.
-    fn step_steer_value(&mut self, by: i32) -> bool {
-        let layer = self.display().steer_layer();
-        let last = self.view().ready().map_or(0, |loaded| loaded.facts.layers.saturating_sub(1));
-        let steer = &mut self.inspector.steer;
+    fn step_steer_value(&mut self, view: ChatView<'_>, by: i32) -> bool {
+        let layer = self.display(view).steer_layer();
+        let last = view.ready().map_or(0, |loaded| loaded.facts.layers.saturating_sub(1));
+        let steer = &mut self.steer;
         match steer.field {
             SteerField::Towards | SteerField::Away => return false,
             SteerField::Layer => steer.layer = Some(layer.saturating_add_signed(by).min(last)),

@@ -60,7 +60,7 @@ impl Listed for Themes {
     fn choose(app: &mut App, row: usize) {
         app.overlays.pop();
         if let Some(name) = app.themes.get(row).cloned() {
-            app.set_theme(&name);
+            app.config.set_theme(&mut app.out, &name);
         }
     }
 }

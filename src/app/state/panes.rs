@@ -230,6 +230,8 @@ pub struct Composer {
     pub kept: Option<String>,
     /// Where among the messages that wait the edited one was.
     pub(crate) waited_at: Option<usize>,
+    /// The draft whose files were asked for to send it.
+    pub(crate) sent_unread: Option<String>,
     /// The text whose tokens are being counted.
     pub(crate) counting: String,
 }

@@ -11,6 +11,10 @@ fn word(bench: &mut Bench, text: &str) {
     bench.done(StopReason::Length);
 }
 
+fn words(bench: &Bench) -> String {
+    bench.app.tour.as_ref().map_or_else(String::new, |tour| tour.words(bench.app.display()))
+}
+
 fn station(bench: &Bench) -> Station {
     bench.app.inspector.station
 }
@@ -21,7 +25,7 @@ fn the_tour_reads_one_sentence_as_it_is_and_draws_one_word() {
     bench.type_text("/tour");
     assert!(bench.app.talk.run.is_none(), "nothing is asked before the first key");
     bench.press(&["enter"]);
-    assert!(bench.app.tour().is_some() && bench.draft().is_empty());
+    assert!(bench.app.tour.is_some() && bench.draft().is_empty());
     let effects = bench.press(&["enter"]);
     let asked = generated(&effects);
     assert_eq!(asked.prompt, Prompt::Raw { text: "The capital of France is".into() });
@@ -47,9 +51,9 @@ fn every_key_opens_the_next_station_and_backspace_the_one_before() {
     let all: std::collections::BTreeSet<Station> = seen.into_iter().collect();
     assert_eq!(all.len(), Station::ALL.len(), "the tour passes every station");
     bench.press(&["backspace"]);
-    assert_eq!(bench.app.tour().map(|tour| tour.at), Some(TOUR.len() - 2));
+    assert_eq!(bench.app.tour.as_ref().map(|tour| tour.at), Some(TOUR.len() - 2));
     bench.press(&["enter", "enter"]);
-    assert!(bench.app.tour().is_none(), "the last key goes back to the chat");
+    assert!(bench.app.tour.is_none(), "the last key goes back to the chat");
 }
 
 #[test]
@@ -64,7 +68,7 @@ fn after_the_tour_everything_is_as_it_was() {
     bench.press(&["T", "enter"]);
     word(&mut bench, " Paris");
     bench.press(&["enter", "enter", "x", "4", "esc"]);
-    assert!(bench.app.tour().is_none());
+    assert!(bench.app.tour.is_none());
     assert_eq!((bench.branch(), bench.app.transcript.cursor), (branch, cursor));
     assert_eq!((bench.draft().as_str(), station(&bench)), ("a draft", Station::Sampler));
     assert_eq!(bench.app.focus, Focus::Transcript);
@@ -98,13 +102,13 @@ fn a_command_that_leaves_the_tour_ends_it_first() {
     let branch = bench.branch();
     bench.app.begin_tour();
     bench.press(&["enter", "ctrl+r"]);
-    assert!(bench.app.tour().is_none());
+    assert!(bench.app.tour.is_none());
     assert_eq!(bench.branch().first(), branch.first(), "the chat itself is asked again");
     let mut bench = Bench::ready();
     bench.type_text("kept");
     bench.app.begin_tour();
     bench.press(&["ctrl+c"]);
-    assert!(bench.app.tour().is_none() && bench.draft() == "kept" && !bench.app.quitting);
+    assert!(bench.app.tour.is_none() && bench.draft() == "kept" && !bench.app.quitting);
     bench.app.begin_tour();
     let effects = brief(&bench.press(&["ctrl+q"]));
     assert!(effects.contains(&"Quit".to_owned()), "{effects:?}");
@@ -114,7 +118,7 @@ fn a_command_that_leaves_the_tour_ends_it_first() {
 fn a_reply_is_not_stopped_for_the_tour() {
     let mut bench = Bench::asked("hello");
     bench.app.begin_tour();
-    assert!(bench.app.tour().is_none() && bench.app.talk.run.is_some());
+    assert!(bench.app.tour.is_none() && bench.app.talk.run.is_some());
     assert!(bench.notice().contains("when it is done"), "{}", bench.notice());
 }
 
@@ -125,7 +129,7 @@ fn the_tour_waits_for_its_model_and_says_so() {
     bench.send(Msg::Catalogue(catalogue(&config())));
     bench.press(&["enter"]);
     assert!(bench.app.talk.run.is_none());
-    assert!(bench.app.tour_words().contains("is being loaded"), "{}", bench.app.tour_words());
+    assert!(words(&bench).contains("is being loaded"), "{}", words(&bench));
     bench.loaded();
     assert!(bench.app.talk.run.is_some(), "as soon as it is there the word is asked for");
 }
@@ -145,7 +149,7 @@ fn another_model_gets_no_claims() {
     bench.app.begin_tour();
     bench.press(&["enter"]);
     word(&mut bench, " Paris");
-    assert_eq!(bench.app.tour_words(), TOUR[1].plain);
+    assert_eq!(words(&bench), TOUR[1].plain);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Invariant: a sentence comes back only if what it says holds; else the step stays with its plain one.
 
 use super::{Act, HEAD, STEPS, Tour};
-use crate::app::{App, Display, ModelState, ModelStatus};
+use crate::app::{ChatView, Display, ModelState, ModelStatus};
 use crate::command::Command;
 use crate::inspect::trace::{Attribution, Component, ForwardTrace, HeadRow, LensRow};
 use crate::token::{Candidate, TokenId};
@@ -16,15 +16,10 @@ const CAPITALS: [&str; 5] = [" London", " Tokyo", " Madrid", " Berlin", " Rome"]
 const NOWHERE: u32 = 500;
 
 impl<'a> Display<'a> {
-    /// Whether this is the model that the tour's sentences speak of.
-    pub(in crate::app) fn tour_knows_model(&self) -> bool {
-        self.view.model.name == KNOWN
-    }
-
     /// The head that the tour switches off: the known one, else the one that pushed the word most.
     pub(in crate::app) fn tour_head(&self) -> Option<(u32, u32)> {
         let attribution = self.tour_trace()?.attribution.as_ref()?;
-        if self.tour_knows_model() && head_push(attribution, HEAD).is_some() {
+        if self.view.model.is_toured() && head_push(attribution, HEAD).is_some() {
             return Some(HEAD);
         }
         let heads = attribution.heads.iter().filter(|part| part.logit_difference > 0.0);
@@ -70,6 +65,11 @@ impl<'a> Display<'a> {
 }
 
 impl ModelState {
+    /// Whether this is the model that the tour's sentences speak of.
+    pub(in crate::app) fn is_toured(&self) -> bool {
+        self.name == KNOWN
+    }
+
     fn tour_fetches(&self) -> String {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         let Some(fetch) = &self.fetch else { return "The model is being fetched.".to_owned() };
@@ -83,45 +83,38 @@ impl ModelState {
     }
 }
 
-impl App {
-    /// The tour under way.
-    pub fn tour(&self) -> Option<&Tour> {
-        self.tour.as_deref()
-    }
-
+impl Tour {
     /// What the tour says now: what it waits for, or the step's sentence and what its figures bear out.
-    pub fn tour_words(&self) -> String {
-        let Some(tour) = &self.tour else { return String::new() };
-        let step = &STEPS[tour.at];
-        let said = match self.tour_waits() {
+    pub fn words(&self, display: Display<'_>) -> String {
+        let step = &STEPS[self.at];
+        let said = match self.waits(display.view) {
             Some(waits) => Some(waits),
-            None if self.display().tour_knows_model() => (step.claim)(self),
+            None if display.view.model.is_toured() => (step.claim)(display),
             None => None,
         };
-        match said.or_else(|| self.display().tour_lacks(step.act)) {
+        match said.or_else(|| display.tour_lacks(step.act)) {
             Some(said) => format!("{} {said}", step.plain),
             None => step.plain.to_owned(),
         }
     }
 
     /// What must be there first, in a sentence.
-    fn tour_waits(&self) -> Option<String> {
-        let tour = self.tour.as_ref()?;
-        let name = || self.config.model_title(&self.model.name);
-        let key = self.keymap.shown(Command::Reload);
-        match &self.model.status {
+    fn waits(&self, view: ChatView<'_>) -> Option<String> {
+        let name = || view.config.model_title(&view.model.name);
+        let key = view.keymap.shown(Command::Reload);
+        match &view.model.status {
             ModelStatus::Ready(_) => {}
             ModelStatus::Loading(done) => {
                 return Some(format!("{} is being loaded: {:.0} %.", name(), done * 100.0));
             }
-            ModelStatus::Fetching => return Some(self.model.tour_fetches()),
+            ModelStatus::Fetching => return Some(view.model.tour_fetches()),
             ModelStatus::Failed { message, .. } => return Some(format!("{message} ({key} tries again)")),
             ModelStatus::None | ModelStatus::Unloaded => return Some("The model is being started.".into()),
         }
-        if self.talk.run.is_some() {
+        if view.run.is_some() {
             return Some("The model is reading it.".to_owned());
         }
-        let turn = self.talk.chat.turn(tour.text).filter(|_| tour.asked)?;
+        let turn = view.chat.turn(self.text).filter(|_| self.asked)?;
         let nothing = turn.steps().next().is_none();
         nothing.then(|| "The model wrote nothing here, so there is no word to open.".to_owned())
     }
@@ -158,25 +151,25 @@ fn head_push(attribution: &Attribution, (layer, head): (u32, u32)) -> Option<f32
 }
 
 /// Three in four, and what else it could have been.
-pub(super) fn softmax(app: &App) -> Option<String> {
-    let step = &app.display().shown_step()?.step;
+pub(super) fn softmax(display: Display<'_>) -> Option<String> {
+    let step = &display.shown_step()?.step;
     let share = step.logprob.exp();
     if step.rank != 1 || !(0.7..0.8).contains(&share) {
         return None;
     }
     let others = step.candidates.iter().filter(|c| Some(c.id) != step.id).take(3);
-    let others: Option<Vec<String>> = others.map(|c| app.display().tour_token(c.id)).collect();
+    let others: Option<Vec<String>> = others.map(|c| display.tour_token(c.id)).collect();
     Some(format!(
         "{} gets {}: three in four. {} could have come too.",
-        app.display().tour_word()?,
+        display.tour_word()?,
         percent(share),
         listed(&others?)
     ))
 }
 
 /// So many become so few, then the draw.
-pub(super) fn sampler(app: &App) -> Option<String> {
-    let trace = app.display().shown_trace()?;
+pub(super) fn sampler(display: Display<'_>) -> Option<String> {
+    let trace = display.shown_trace()?;
     let left = trace.stages.last()?.left;
     let (from, to) = trace.interval?;
     if left == 0 || !(from..to).contains(&trace.u?) {
@@ -186,15 +179,15 @@ pub(super) fn sampler(app: &App) -> Option<String> {
         "{} tokens become {left}, then the random number u = {:.2} falls on {}.",
         grouped(trace.vocabulary.into()),
         trace.u?,
-        app.display().tour_token(trace.drawn)?
+        display.tour_token(trace.drawn)?
     ))
 }
 
 /// One piece, one number.
-pub(super) fn tokens(app: &App) -> Option<String> {
-    let id = app.display().shown_step()?.step.id?;
-    let (text, range) = app.display().word_on_display()?;
-    let vocabulary = app.talk.vocabularies.get(app.display().shown_step()?.vocabulary.as_ref()?)?;
+pub(super) fn tokens(display: Display<'_>) -> Option<String> {
+    let id = display.shown_step()?.step.id?;
+    let (text, range) = display.word_on_display()?;
+    let vocabulary = display.view.vocabularies.get(display.shown_step()?.vocabulary.as_ref()?)?;
     let whole = range.len() == 1 && vocabulary.bytes(id) == Some(text.as_bytes());
     whole.then(|| {
         let of = grouped(vocabulary.len() as u64);
@@ -203,12 +196,12 @@ pub(super) fn tokens(app: &App) -> Option<String> {
 }
 
 /// The nearest other words.
-pub(super) fn embedding(app: &App) -> Option<String> {
-    let facts = app.display().shown_embedding()?;
-    let bytes = app.display().tour_bytes(app.display().shown_step()?.step.id?)?;
+pub(super) fn embedding(display: Display<'_>) -> Option<String> {
+    let facts = display.shown_embedding()?;
+    let bytes = display.tour_bytes(display.shown_step()?.step.id?)?;
     let own = String::from_utf8_lossy(&bytes).trim().to_lowercase();
     let other = |(id, cosine): &(TokenId, f32)| {
-        let bytes = app.display().tour_bytes(*id)?;
+        let bytes = display.tour_bytes(*id)?;
         let text = String::from_utf8_lossy(&bytes);
         (text.starts_with(' ') && text.trim().to_lowercase() != own).then(|| (spelt(&bytes), *cosine))
     };
@@ -222,10 +215,10 @@ pub(super) fn embedding(app: &App) -> Option<String> {
 }
 
 /// The fastest and the slowest hand.
-pub(super) fn position(app: &App) -> Option<String> {
-    let rotation = app.display().tour_trace()?.rotation.as_ref()?;
+pub(super) fn position(display: Display<'_>) -> Option<String> {
+    let rotation = display.tour_trace()?.rotation.as_ref()?;
     let (first, last) = (rotation.frequencies.first()?, rotation.frequencies.last()?);
-    let context = app.view().ready()?.context;
+    let context = display.view.ready()?.context;
     let whole = last.to_degrees() * context as f32;
     (*first > 0.5 && whole < 90.0).then(|| {
         format!(
@@ -238,8 +231,8 @@ pub(super) fn position(app: &App) -> Option<String> {
 }
 
 /// Nowhere for most of the stack, first only at the end.
-pub(super) fn layers(app: &App) -> Option<String> {
-    let lens = app.display().tour_trace()?.lens.as_ref()?;
+pub(super) fn layers(display: Display<'_>) -> Option<String> {
+    let lens = display.tour_trace()?.lens.as_ref()?;
     let rank = |row: &LensRow| row.followed.first().map(|followed| followed.rank);
     let rows: Option<Vec<(u32, u32)>> = lens
         .rows
@@ -256,25 +249,25 @@ pub(super) fn layers(app: &App) -> Option<String> {
     }
     Some(format!(
         "{} is nowhere until layer {layer} and first only in the last, {last}.",
-        app.display().tour_word()?
+        display.tour_word()?
     ))
 }
 
 /// One head reads the country.
-pub(super) fn attention(app: &App) -> Option<String> {
+pub(super) fn attention(display: Display<'_>) -> Option<String> {
     let (layer, head) = HEAD;
-    let attention = app.display().tour_trace()?.attention.as_ref()?;
+    let attention = display.tour_trace()?.attention.as_ref()?;
     let opened = attention.layers.iter().find(|opened| opened.layer == layer)?;
     let (at, weight) = strongest(opened.heads.get(head as usize)?)?;
-    let pass = app.view().pass(app.display().shown_step()?.cursor())?;
+    let pass = display.view.pass(display.shown_step()?.cursor())?;
     let read = *pass.ids.get(at)?;
-    if weight < 0.85 || !app.display().is_token(read, " France") {
+    if weight < 0.85 || !display.is_token(read, " France") {
         return None;
     }
     let tenths = (weight * 10.0).round();
     Some(format!(
         "Head {head} of layer {layer} reads {} with {tenths:.0} tenths of its weight.",
-        app.display().tour_token(read)?
+        display.tour_token(read)?
     ))
 }
 
@@ -283,12 +276,11 @@ fn strongest(row: &HeadRow) -> Option<(usize, f32)> {
 }
 
 /// The neuron that answers to capitals.
-pub(super) fn ffn(app: &App) -> Option<String> {
-    let opened =
-        app.display().shown_inside()?.ffns.iter().find(|ffn| ffn.layer == app.display().opened_layer())?;
+pub(super) fn ffn(display: Display<'_>) -> Option<String> {
+    let opened = display.shown_inside()?.ffns.iter().find(|ffn| ffn.layer == display.opened_layer())?;
     let neuron = opened.neurons.first()?;
     let about = neuron.promotes.iter().find_map(|(id, _)| {
-        let word = app.display().tour_token(*id)?;
+        let word = display.tour_token(*id)?;
         word.to_lowercase().contains("capital").then_some(word)
     })?;
     Some(format!(
@@ -298,8 +290,8 @@ pub(super) fn ffn(app: &App) -> Option<String> {
 }
 
 /// The head's own push.
-pub(super) fn why(app: &App) -> Option<String> {
-    let attribution = app.display().tour_trace()?.attribution.as_ref()?;
+pub(super) fn why(display: Display<'_>) -> Option<String> {
+    let attribution = display.tour_trace()?.attribution.as_ref()?;
     let push = head_push(attribution, HEAD)?;
     let (layer, head) = HEAD;
     let most = attribution.heads.iter().all(|other| other.logit_difference <= push);
@@ -311,8 +303,8 @@ pub(super) fn why(app: &App) -> Option<String> {
 }
 
 /// Still a capital, no longer France's.
-pub(super) fn switched_off(app: &App) -> Option<String> {
-    let trace = &app.display().shown_card()?.trace;
+pub(super) fn switched_off(display: Display<'_>) -> Option<String> {
+    let trace = &display.shown_card()?.trace;
     let (likely_before, followed_before) = trace.original.as_ref()?;
     let before = followed_before.first()?.logprob.exp();
     let after = trace.followed.first()?.logprob.exp();
@@ -320,17 +312,17 @@ pub(super) fn switched_off(app: &App) -> Option<String> {
         return None;
     }
     let rose: Vec<String> =
-        CAPITALS.iter().filter_map(|capital| rises(app, capital, &trace.next, likely_before)).collect();
+        CAPITALS.iter().filter_map(|capital| rises(display, capital, &trace.next, likely_before)).collect();
     let change = format!("{} becomes {}", percent(before), percent(after));
     if rose.len() < 3 {
-        return Some(format!("{change} for {}.", app.display().tour_word()?));
+        return Some(format!("{change} for {}.", display.tour_word()?));
     }
     Some(format!("{change}, and {} rise: still a capital, no longer France's.", listed(&rose)))
 }
 
 /// A word that is likelier now than it was, spelt.
-fn rises(app: &App, word: &str, now: &[Candidate], then: &[Candidate]) -> Option<String> {
-    let of = |list: &[Candidate]| list.iter().find(|c| app.display().is_token(c.id, word)).map(|c| c.logprob);
+fn rises(display: Display<'_>, word: &str, now: &[Candidate], then: &[Candidate]) -> Option<String> {
+    let of = |list: &[Candidate]| list.iter().find(|c| display.is_token(c.id, word)).map(|c| c.logprob);
     let least_then = then.last()?.logprob;
     let after = of(now)?;
     (after > of(then).unwrap_or(least_then)).then(|| spelt(word.as_bytes()))

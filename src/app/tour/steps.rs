@@ -3,7 +3,7 @@
 //! Invariant: what is always said holds for any transformer; every figure comes from a claim that checked it.
 
 use super::{Act, HEAD, claims};
-use crate::app::{App, Station};
+use crate::app::{Display, Station};
 
 /// One step of the tour.
 pub struct Step {
@@ -12,7 +12,7 @@ pub struct Step {
     /// One plain sentence, true of any model.
     pub plain: &'static str,
     /// A sentence with figures of this pass; `None` where they are not known or do not bear it out.
-    pub claim: fn(&App) -> Option<String>,
+    pub claim: fn(Display<'_>) -> Option<String>,
     /// Block and head to open, on the model that the tour knows.
     pub layer: Option<(u32, u32)>,
     /// What it does.
@@ -21,7 +21,7 @@ pub struct Step {
     pub next: &'static str,
 }
 
-const fn shown(station: Station, plain: &'static str, claim: fn(&App) -> Option<String>) -> Step {
+const fn shown(station: Station, plain: &'static str, claim: fn(Display<'_>) -> Option<String>) -> Step {
     Step { station, plain, claim, layer: None, act: Act::Show, next: "next" }
 }
 

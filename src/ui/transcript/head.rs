@@ -56,7 +56,7 @@ pub(super) fn draw(
 /// `You`, or the model's name without what it was tuned for.
 pub(super) fn name(app: &App, turn: &Turn) -> String {
     match turn.role {
-        _ if app.tour().is_some() => "Text".to_owned(),
+        _ if app.tour.is_some() => "Text".to_owned(),
         Speaker::User => "You".to_owned(),
         Speaker::System => "System".to_owned(),
         Speaker::Assistant => match &turn.model {

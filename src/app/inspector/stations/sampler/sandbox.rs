@@ -8,8 +8,10 @@ use std::sync::{Arc, LazyLock};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::app::look::looks_back;
+use crate::app::view::With;
 use crate::app::{
-    App, ChatView, Display, Inspector, LiveStep, Origin, Outbox, ReplyOdds, Sandbox, TokenCursor, settings,
+    App, ChatView, Display, Inspector, LiveStep, Origin, Outbox, ReplyOdds, Sandbox, Talk, TokenCursor,
+    settings,
 };
 use crate::chat::{Run, RunId};
 use crate::command::{Command, Context};
@@ -238,7 +240,12 @@ impl App {
                     self.inspector.try_value(view!(self), &typed);
                 }
             }
-            KeyCode::Enter => self.adopt_tried(),
+            KeyCode::Enter => {
+                if let Some(tried) = self.display().tried_sampling() {
+                    self.inspector.sandbox = None;
+                    self.talk.adopt(with!(self), &mut self.out, &tried);
+                }
+            }
             code if closes || code == KeyCode::Esc => {
                 sandbox.open = false;
                 sandbox.typed.clear();
@@ -250,15 +257,16 @@ impl App {
         }
         true
     }
+}
 
-    /// Makes what is tried the chat's own settings, where it differs from those in use.
-    fn adopt_tried(&mut self) {
-        let Some(tried) = self.display().tried_sampling() else { return };
-        let used = self.view().sampling();
-        let mut layer = self.talk.chat.settings.sampling.clone();
+impl Talk {
+    /// Makes what was tried the chat's own settings, where it differs from those in use.
+    fn adopt(&mut self, with: With<'_>, out: &mut Outbox, tried: &Sampling) {
+        let used = self.view(with).sampling();
+        let mut layer = self.chat.settings.sampling.clone();
         let mut adopted = Vec::new();
         for key in SANDBOX_KEYS.iter().copied() {
-            let value = value_of(&tried, key);
+            let value = value_of(tried, key);
             if value != value_of(&used, key)
                 && let Ok(changed) = settings::put(&layer, key, Some(&value))
             {
@@ -266,10 +274,9 @@ impl App {
                 adopted.push(format!("{key} {value}"));
             }
         }
-        self.talk.chat.settings.sampling = layer;
-        self.inspector.sandbox = None;
-        self.talk.settings_changed(with!(self), &mut self.out);
-        self.out.say(match adopted.as_slice() {
+        self.chat.settings.sampling = layer;
+        self.settings_changed(with, out);
+        out.say(match adopted.as_slice() {
             [] => "these settings are in use already".to_owned(),
             some => format!("{} in this chat from now on", some.join(", ")),
         });

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::state::{Picking, Pin, Source, Trial, Unit};
 use crate::app::inspector::stations::{Station, named};
-use crate::app::{App, ChatView, Display, Inspector, Outbox, TokenCursor};
+use crate::app::view::With;
+use crate::app::{App, ChatView, Display, Inspector, Outbox, Talk, TokenCursor};
 use crate::chat::Intervention;
 use crate::engine::protocol::{Inspect, Inspected, Patch, Want, site, switched_off};
 use crate::inspect::trace::{Attribution, AttributionPart, Component};
@@ -253,31 +254,31 @@ impl App {
         };
         self.open_at(station, layer, head);
     }
+}
 
+impl Inspector {
     /// Keeps what is switched off for this chat's replies, or switches it on again.
-    pub(crate) fn keep_off(&mut self) {
-        let off = &self.inspector.why.tried.off;
+    pub(crate) fn keep_off(&self, talk: &mut Talk, with: With<'_>, out: &mut Outbox) {
+        let off = &self.why.tried.off;
         let chosen: Vec<Intervention> = off.iter().filter_map(|part| switched_off(*part)).collect();
         let steers = |change: &&Intervention| change.steering().is_some();
-        let now = &self.talk.chat.settings.interventions;
+        let now = &talk.chat.settings.interventions;
         let steered: Vec<Intervention> = now.iter().filter(steers).cloned().collect();
         let kept: Vec<Intervention> = now.iter().filter(|change| !steers(change)).cloned().collect();
         if chosen.is_empty() && kept.is_empty() {
-            return self.out.say("x switches a part off first; this keeps it off in this chat");
+            return out.say("x switches a part off first; this keeps it off in this chat");
         }
         let kept = if kept == chosen { Vec::new() } else { chosen };
         let count = kept.len();
-        self.talk.chat.settings.interventions = kept.into_iter().chain(steered).collect();
-        self.talk.put_conversation(with!(self), &mut self.out, self.talk.chat.head.id);
-        self.out.say(match count {
+        talk.chat.settings.interventions = kept.into_iter().chain(steered).collect();
+        talk.put_conversation(with, out, talk.chat.head.id);
+        out.say(match count {
             0 => "no part is kept off in this chat any more".to_owned(),
             1 => "1 part stays off in this chat's replies".to_owned(),
             count => format!("{count} parts stay off in this chat's replies"),
         });
     }
-}
 
-impl Inspector {
     /// Switches the selected part off or on again, in the pass's own position or everywhere.
     pub(crate) fn switch_off(&mut self, view: ChatView<'_>, out: &mut Outbox, everywhere: bool) {
         let Some(part) = self.display(view).selected_part() else {
