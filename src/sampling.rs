@@ -490,7 +490,7 @@ macro_rules! sampling_table {
             order: Vec<Stage> = Stage::DEFAULT_ORDER.to_vec(), [every_stage_once],
                 About::PLAIN;
             /// A grammar (GBNF, as llama.cpp reads it) that every reply follows; empty is none. `ask --grammar FILE` and
-            /// `--schema FILE`, and /grammar FILE in a chat, set it.
+            /// `--schema FILE`, and /grammar FILE in a chat, set it. What a model thinks before it answers stays free.
             grammar: String = String::new(), [grammar],
                 About::PLAIN;
             /// A reply ends after this many tokens; 0 means no limit but the context.

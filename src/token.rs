@@ -10,6 +10,12 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct TokenId(pub i32);
 
+/// The text in bytes, without those that belong to no character: what is left of one where a reply was cut inside it.
+#[must_use]
+pub fn whole_characters(bytes: &[u8]) -> String {
+    bytes.utf8_chunks().map(|chunk| chunk.valid()).collect()
+}
+
 /// One token that could have come, with its probability.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
@@ -126,6 +132,13 @@ impl Vocabulary {
             _ => self.ends[index - 1] as usize,
         };
         self.blob.get(start..end)
+    }
+
+    /// What tokens spell, marks by their names; bytes that are no text are replaced.
+    #[must_use]
+    pub fn spelt(&self, ids: &[TokenId]) -> String {
+        let bytes = ids.iter().flat_map(|id| self.bytes(*id).unwrap_or_default()).copied();
+        String::from_utf8_lossy(&bytes.collect::<Vec<u8>>()).into_owned()
     }
 
     /// The kind of an entry; [`TokenKind::Unused`] outside the vocabulary.

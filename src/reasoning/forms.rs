@@ -115,6 +115,20 @@ impl Form {
         pairs.find(|form| prompt.ends_with(form.open.as_ref()))
     }
 
+    /// Whether a token that is spelt so begins a mark that stands before thoughts or before an answer.
+    #[must_use]
+    pub fn may_open(token: &[u8]) -> bool {
+        let known = PAIRS.iter().map(|(open, _)| *open).chain([CHANNEL]).chain(ANSWERS);
+        match begins(token) {
+            Begins::Thought(length, _) | Begins::Answer(length) => length == token.len(),
+            // A bracket alone begins too much.
+            Begins::Perhaps => {
+                token.len() > 2 && known.into_iter().any(|mark| mark.as_bytes().starts_with(token))
+            }
+            Begins::No => false,
+        }
+    }
+
     /// What is written to end the thinking before the model does.
     #[must_use]
     pub fn forced(&self) -> &str {

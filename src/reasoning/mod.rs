@@ -134,6 +134,12 @@ impl Splitter {
         self.form.as_ref().filter(|_| thinks)
     }
 
+    /// Whether what comes next belongs to the answer, as far as is decided.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        matches!(self.state, State::Answering | State::AfterMark { thinks: false })
+    }
+
     fn decide(&mut self, end: bool) {
         while self.step(end) {}
         if end {

@@ -321,7 +321,13 @@ fn value(out: &mut Vec<u8>, value: &Meta) {
     }
 }
 
-/// Byte-level BPE: the 256 bytes, some pairs of letters, control tokens.
+/// The marks that a model thinks between.
+pub const THINK: [(usize, &str); 2] = [(VOCABULARY - 4, "<think>"), (VOCABULARY - 3, "</think>")];
+/// What ends a reply.
+pub const END: usize = VOCABULARY - 1;
+
+/// Byte-level BPE: the 256 bytes, some pairs of letters, control tokens, among them the marks of thoughts as published
+/// files have them, which are text.
 fn tokenizer() -> Vec<(String, Meta)> {
     let mut tokens: Vec<String> = bytes().into_iter().map(String::from).collect();
     let mut merges = Vec::new();
@@ -336,6 +342,9 @@ fn tokenizer() -> Vec<(String, Meta)> {
         tokens.push(format!("<|{}|>", tokens.len()));
         kinds.push(3);
     }
+    for (id, name) in THINK {
+        (tokens[id], kinds[id]) = (name.into(), 4);
+    }
     let name = |key: &str| format!("tokenizer.ggml.{key}");
     vec![
         (name("model"), Meta::Text("gpt2".into())),
@@ -344,7 +353,7 @@ fn tokenizer() -> Vec<(String, Meta)> {
         (name("token_type"), Meta::Counts(kinds)),
         (name("merges"), Meta::Texts(merges)),
         (name("bos_token_id"), Meta::Count(VOCABULARY - 2)),
-        (name("eos_token_id"), Meta::Count(VOCABULARY - 1)),
+        (name("eos_token_id"), Meta::Count(END)),
         (name("add_bos_token"), Meta::Bool(false)),
     ]
 }

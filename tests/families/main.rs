@@ -18,6 +18,7 @@ mod kit;
 mod lacking;
 mod recurrent;
 mod reference;
+mod thinking;
 
 use std::ops::DerefMut;
 use std::panic::{AssertUnwindSafe, catch_unwind};

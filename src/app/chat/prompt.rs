@@ -1,6 +1,7 @@
 //! What a reply is conditioned on: the branch as messages, with the tokens that replies were made of.
 //!
-//! Invariant: tokens are given only where they cover the message's text exactly, under one vocabulary.
+//! Invariant: tokens are given only where they cover the message exactly, under one vocabulary; the text beside them is
+//! without what is left of a character where a reply was cut.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,7 @@ use crate::app::ChatView;
 use crate::chat::{self, Conversation, ConversationId, Piece, Role, Run, RunId, Turn, TurnId, Vocabularies};
 use crate::engine::protocol::{Message, Prompt, Reasoned, StoredTokens, TemplateSetting};
 use crate::reasoning::{Kind, Split};
+use crate::token::whole_characters;
 
 /// The sentence that the tour opens.
 pub(in crate::app) const TOUR_SENTENCE: &str = "The capital of France is";
@@ -54,19 +56,16 @@ pub fn message_of(
 ) -> Message {
     let bytes = conversation.bytes(turn);
     let split = chat::split_of(conversation, runs, vocabularies, turn);
+    // A reply that was cut inside a character goes back by its tokens; places behind the cut would be others in the text.
+    let whole = std::str::from_utf8(&bytes).map_or_else(|error| error.valid_up_to(), str::len);
     let reasoned = split.is_split().then(|| reasoned(&split, &bytes));
-    match String::from_utf8(bytes) {
-        Ok(text) => {
-            let stored = stored_tokens(conversation, runs, turn);
-            Message { stored, reasoned, ..Message::new(turn.role, text) }
-        }
-        // Places in the text would be others.
-        Err(broken) => Message::new(turn.role, String::from_utf8_lossy(broken.as_bytes())),
-    }
+    let reasoned = reasoned.filter(|reasoned| reasoned.answer_from as usize <= whole);
+    let stored = stored_tokens(conversation, runs, turn);
+    Message { stored, reasoned, ..Message::new(turn.role, whole_characters(&bytes)) }
 }
 
 fn reasoned(split: &Split, bytes: &[u8]) -> Reasoned {
-    let thought = String::from_utf8_lossy(&split.text(bytes, Kind::Thought)).into_owned();
+    let thought = whole_characters(&split.text(bytes, Kind::Thought));
     let last = split.parts.last().filter(|part| part.kind == Kind::Answer);
     let answer_from = last.map_or(split.bytes, |part| part.at);
     let answer_from = u32::try_from(answer_from).unwrap_or(u32::MAX);

@@ -94,8 +94,7 @@ impl<'a> Looking<'a> {
     ) -> Result<SamplerTrace, Failure> {
         let ids = &self.request.ids;
         let begun = drawn_from.saturating_sub((replay.taken + replay.begun) as usize);
-        ids[..begun].iter().for_each(|id| chain.read(*id));
-        chain.go_on(&ids[begun..drawn_from]);
+        chain.begin(&ids[..begun], &ids[begun..drawn_from]);
         if chain.depends_on_past_logits() {
             self.draw_again(&mut chain, drawn_from)?;
         } else {

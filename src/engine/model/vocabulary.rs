@@ -7,7 +7,11 @@ use llama_cpp_2::token_type::{LlamaTokenAttr, LlamaTokenAttrs};
 use llama_cpp_2::vocab::LlamaVocab;
 use sha2::{Digest, Sha256};
 
+use crate::reasoning::Form;
 use crate::token::{TokenId, TokenKind, Vocabulary};
+
+/// Tokens at the end of a prompt that can hold an open mark.
+const MARK: usize = 12;
 
 /// Reads all entries; control tokens are given by their name.
 #[must_use]
@@ -43,6 +47,12 @@ pub fn marks(vocab: &LlamaVocab<'_>, vocabulary: &Vocabulary, template: &str) ->
         vocabulary.kind(*id) != TokenKind::Control && (vocab.is_eog(LlamaToken(id.0)) || is_written(*id))
     };
     ids(vocabulary).filter(is_mark).collect()
+}
+
+/// The form of thoughts whose open mark ends a prompt.
+#[must_use]
+pub fn opened_by(vocabulary: &Vocabulary, prompt: &[TokenId]) -> Option<Form> {
+    Form::opened_by(&vocabulary.spelt(&prompt[prompt.len().saturating_sub(MARK)..]))
 }
 
 /// All ids in order.

@@ -108,7 +108,9 @@ pub fn chain(
         // Read here first: llama.cpp names no line.
         crate::grammar::gbnf::check(&sampling.grammar)
             .map_err(|wrong| problem(format!("The grammar is wrong in {wrong}.")))?;
-        chain.constrain(&model.model, &sampling.grammar).map_err(|wrong| problem(format!("{wrong}.")))?;
+        chain
+            .constrain(&model.model, &model.vocabulary, &sampling.grammar)
+            .map_err(|wrong| problem(format!("{wrong}.")))?;
     }
     Ok((chain, notes))
 }
@@ -125,10 +127,7 @@ pub fn seed(asked: Option<u32>) -> u32 {
 
 fn to_ids(model: &LoadedModel, prompt: &Prompt) -> Result<Encoded, Failure> {
     let vocabulary = &model.vocabulary;
-    let spelt = |ids: &[TokenId]| {
-        let bytes = ids.iter().flat_map(|id| vocabulary.bytes(*id).unwrap_or_default()).copied();
-        String::from_utf8_lossy(&bytes.collect::<Vec<u8>>()).into_owned()
-    };
+    let spelt = |ids: &[TokenId]| vocabulary.spelt(ids);
     let (mut ids, text, notes, stops) = match prompt {
         Prompt::Raw { text } => (model.tokenize(text, false), text.clone(), Vec::new(), Vec::new()),
         Prompt::Ids { ids, taken, chat } => {

@@ -146,6 +146,7 @@ pub struct Reasoned {
 pub struct StoredTokens {
     /// Hash of the vocabulary the ids belong to.
     pub vocabulary: String,
-    /// Each token's id and number of bytes; together they cover the message's text exactly.
+    /// Each token's id and number of bytes; together they cover the message's text exactly, but for bytes that belong
+    /// to no character, which only the tokens have.
     pub tokens: Vec<(TokenId, u32)>,
 }

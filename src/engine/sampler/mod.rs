@@ -1,19 +1,21 @@
 //! The sampler chain, stage by stage through llama.cpp's own samplers, in the configured order; `stages`
 //! builds them, `record` notes what each did, `mirror` knows the number a draw was made with.
 //!
-//! A grammar comes before all stages: what it rules out is gone before anything is counted, so the reply is a sentence
-//! of it whenever it ends by itself.
+//! A grammar comes before all stages: what it rules out is gone before anything is counted, so the answer is a sentence
+//! of it whenever the reply ends by itself.
 //!
 //! Invariants: a stage that changes nothing is not in the chain; each stateful stage is applied exactly once
 //! and then told the drawn token. The chain runs on the few likeliest tokens only where that gives the same
 //! draw as the whole list: when top-k comes first among the stages that cut, the list holds the k likeliest
 //! and as many more as biases and penalties can move, and those tokens themselves.
 
+mod grammar;
 mod mirror;
 mod record;
 mod stages;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::sampling::LlamaSampler;
@@ -21,6 +23,7 @@ use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token::data::LlamaTokenData;
 use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 
+use self::grammar::Grammar;
 use self::mirror::Mirror;
 pub use self::record::{Pass, Recorder};
 use self::stages::{Kind, Parts, biases};
@@ -75,8 +78,7 @@ enum Pick {
 
 /// A chain with its state.
 pub struct Chain {
-    /// Rules out what the grammar does not allow next; it has seen the reply and nothing of the prompt.
-    grammar: Option<LlamaSampler>,
+    grammar: Option<Grammar>,
     stages: Vec<(Stage, LlamaSampler)>,
     pick: Pick,
     mirror: Mirror,
@@ -125,23 +127,27 @@ impl Chain {
         (Self { grammar: None, stages, pick, mirror: Mirror::new(seed), bound, list, spared }, notes)
     }
 
-    /// Holds the reply to a grammar, of which nothing is written yet.
+    /// Holds the answer to a grammar.
     ///
     /// # Errors
     /// When llama.cpp cannot use it.
-    pub fn constrain(&mut self, model: &LlamaModel, grammar: &str) -> Result<(), String> {
-        let sampler = LlamaSampler::grammar(model, grammar, "root").map_err(|_| {
-            "llama.cpp cannot use this grammar: a part is repeated too often, or it names a <token> that this model \
-             does not have"
-                .to_owned()
-        })?;
-        self.grammar = Some(sampler);
+    pub fn constrain(
+        &mut self,
+        model: &LlamaModel,
+        vocabulary: &Arc<Vocabulary>,
+        grammar: &str,
+    ) -> Result<(), String> {
+        self.grammar = Some(Grammar::new(model, vocabulary, grammar)?);
         Ok(())
     }
 
-    /// Goes on with a reply of which these tokens are written. Where they do not follow the grammar, it is given up, and
-    /// that is said.
-    pub fn go_on(&mut self, written: &[TokenId]) -> Option<String> {
+    /// Reads the prompt, and what is already written of the reply. Where that does not follow the grammar, it is given
+    /// up, and that is said.
+    pub fn begin(&mut self, prompt: &[TokenId], written: &[TokenId]) -> Option<String> {
+        prompt.iter().for_each(|id| self.read(*id));
+        if let Some(grammar) = &mut self.grammar {
+            grammar.follows(prompt);
+        }
         let constrained = self.grammar.is_some();
         for id in written {
             self.accept(*id);
@@ -153,10 +159,14 @@ impl Chain {
 
     /// How much of the list the next [`Chain::draw`] needs.
     pub fn need(&self) -> Need {
-        if self.grammar.is_some() {
-            return Need::All;
-        }
-        let moved = self.bound.biased.len() + self.bound.recent.len();
+        let taken = match &self.grammar {
+            Some(grammar) => match grammar.most_taken() {
+                Some(taken) => taken,
+                None => return Need::All,
+            },
+            None => 0,
+        };
+        let moved = self.bound.biased.len() + self.bound.recent.len() + taken;
         match self.bound.keep {
             Some(keep) if keep + moved <= MOST_BOUNDED => Need::Top(keep + moved),
             _ => Need::All,
@@ -208,8 +218,7 @@ impl Chain {
     /// Every stage once, then the choice.
     fn run(&mut self, mut recorder: Option<&mut Recorder>) -> Draw {
         if let Some(grammar) = &mut self.grammar {
-            self.list.apply_sampler(grammar);
-            self.list.data.retain(|entry| entry.logit() > f32::NEG_INFINITY);
+            grammar.apply(&mut self.list);
             if let Some(recorder) = recorder.as_deref_mut() {
                 recorder.stage(StageName::Grammar, &self.list.data, false);
             }
@@ -274,26 +283,14 @@ impl Chain {
 
     /// Tells the grammar and every stage which token came in the reply.
     pub fn accept(&mut self, id: TokenId) {
-        if !self.grammar_takes(id) {
+        if self.grammar.as_mut().is_some_and(|grammar| !grammar.accept(id)) {
             self.grammar = None;
         }
         self.read(id);
     }
 
-    /// Tells the grammar which token came, if it allows it: llama.cpp ends the process over one that it does not.
-    fn grammar_takes(&mut self, id: TokenId) -> bool {
-        let Some(grammar) = &mut self.grammar else { return true };
-        let mut only = LlamaTokenDataArray::new(vec![LlamaTokenData::new(LlamaToken(id.0), 0.0, 0.0)], false);
-        only.apply_sampler(grammar);
-        let is_allowed = only.data.iter().all(|entry| entry.logit() > f32::NEG_INFINITY);
-        if is_allowed {
-            grammar.accept(LlamaToken(id.0));
-        }
-        is_allowed
-    }
-
-    /// Tells every stage which token came before the reply.
-    pub fn read(&mut self, id: TokenId) {
+    /// Tells every stage which token came.
+    fn read(&mut self, id: TokenId) {
         let is_spared = is_spared(&self.spared, id);
         for (stage, sampler) in &mut self.stages {
             // What the penalties never hear of, they never hold back. DRY has to hear of it: a mark breaks a sequence.

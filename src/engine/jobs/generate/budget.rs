@@ -5,11 +5,9 @@
 use std::collections::VecDeque;
 
 use crate::engine::model::loaded::LoadedModel;
-use crate::reasoning::{Form, Splitter};
+use crate::engine::model::vocabulary::{opened_by, text_bytes};
+use crate::reasoning::Splitter;
 use crate::token::TokenId;
-
-/// Tokens at the end of a prompt that can hold an open mark.
-const END: usize = 12;
 
 /// Follows what a reply thinks.
 pub struct Budget {
@@ -22,13 +20,15 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// For a reply to a prompt.
-    pub fn new(most: u32, model: &LoadedModel, prompt: &[TokenId]) -> Self {
-        let end = &prompt[prompt.len().saturating_sub(END)..];
-        let bytes = end.iter().flat_map(|id| model.vocabulary.bytes(*id).unwrap_or_default()).copied();
-        let end = String::from_utf8_lossy(&bytes.collect::<Vec<u8>>()).into_owned();
-        let splitter = Splitter::new(if most > 0 { Form::opened_by(&end) } else { None });
-        Self { most, splitter, thought: 0, forced: VecDeque::new(), used_up: false }
+    /// For a reply to a prompt, of which so much is written.
+    pub fn new(most: u32, model: &LoadedModel, prompt: &[TokenId], written: &[TokenId]) -> Self {
+        let opened = if most > 0 { opened_by(&model.vocabulary, prompt) } else { None };
+        let splitter = Splitter::new(opened);
+        let mut budget = Self { most, splitter, thought: 0, forced: VecDeque::new(), used_up: false };
+        for id in written {
+            budget.wrote(model, *id, text_bytes(&model.vocabulary, *id));
+        }
+        budget
     }
 
     /// The token that is written instead of what is drawn.

@@ -110,14 +110,14 @@ impl<'a, 'b> Reply<'a, 'b> {
         let seed = encode::seed(request.sampling.seed);
         let (mut chain, about_chain) = encode::chain(&model, &request.sampling, seed, session.limit())?;
         let begun = given.len() - (request.begun as usize).min(given.len());
-        prompt[..begun].iter().for_each(|id| chain.read(*id));
         notes.extend(about_chain);
-        notes.extend(chain.go_on(&prompt[begun..]));
+        notes.extend(chain.begin(&prompt[..begun], &prompt[begun..]));
 
         let reused = session.reuse(&prompt, &request.interventions);
         emit(Event::Prompt(PromptFacts { ids: given, reused: reused as u32, seed, text, notes }));
         let hold = HoldBack::new(encode::stops(request, &stops));
-        let budget = Budget::new(request.sampling.thinking_budget, &model, &prompt);
+        let budget =
+            Budget::new(request.sampling.thinking_budget, &model, &prompt[..begun], &prompt[begun..]);
         let pacing = Pacing::new(conditions.control, conditions.id, request.allow);
         let taken = taken as u32;
         let mut looks = Looks::default();
@@ -290,15 +290,13 @@ impl<'a, 'b> Reply<'a, 'b> {
                 (draw, Some((Box::new(trace), recorder.took())))
             }
         };
-        // The draw was made all the same, so that the ones after it are what they would have been.
-        if let Some(id) = forced {
-            draw = Draw { id, survivors: 0 };
-            stages = None;
+        match forced {
+            // The draw was made all the same, so that the ones after it are what they would have been.
+            Some(id) => (draw, stages) = (Draw { id, survivors: 0 }, None),
+            None if draw.survivors == 0 => return Err(dead_end()),
+            None => {}
         }
         let id = draw.id;
-        if draw.survivors == 0 {
-            return Err(dead_end());
-        }
         chain.accept(id);
         let next = top.iter().map(|scored| scored.id).find(|other| *other != id);
         let step = step(logits, top, &distribution, draw, shown).ok_or_else(no_numbers)?;

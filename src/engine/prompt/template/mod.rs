@@ -28,7 +28,7 @@ use crate::chat::Role;
 use crate::engine::protocol::{
     Failure, FailureKind, Message, StoredTokens, Switches, TemplateKind, TemplateSetting,
 };
-use crate::token::TokenId;
+use crate::token::{TokenId, whole_characters};
 
 /// What stands in for a template that cannot be used, where the vocabulary has ChatML's marks.
 const CHATML: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + \
@@ -93,7 +93,8 @@ impl Template {
     pub fn new(source: Option<&str>, bos: &str, eos: &str, specials: Vec<String>) -> Self {
         let specials = Specials::new(specials);
         let mut notes = Vec::new();
-        if let Some(source) = source.filter(|source| !source.trim().is_empty()) {
+        let source = source.filter(|source| !source.trim().is_empty());
+        if let Some(source) = source {
             match Jinja::new(source, bos, eos).tried() {
                 Ok(jinja) => {
                     let spare = stand_in(&specials, bos, eos);
@@ -103,12 +104,19 @@ impl Template {
                 Err(error) => notes.push(format!("The model's chat template cannot be used: {error}.")),
             }
         }
+        let has_own = source.is_some();
         let (kind, jinja, source) = stand_in(&specials, bos, eos);
-        notes.push(match kind {
-            TemplateKind::Plain => {
+        notes.push(match (kind, has_own) {
+            (TemplateKind::Plain, true) => {
+                "The chat is a plain transcript instead (User: …, Assistant: …).".into()
+            }
+            (TemplateKind::Plain, false) => {
                 "The model has no chat template: it reads a plain transcript (User: …, Assistant: …).".into()
             }
-            _ => "The chat is put into the ChatML template instead of the model's own.".into(),
+            (_, true) => "The chat is put into the ChatML template instead of the model's own.".into(),
+            (_, false) => {
+                "The model has no chat template: its marks are ChatML's, so that one is used.".into()
+            }
         });
         Self::with(kind, jinja, source, specials, notes)
     }
@@ -238,22 +246,22 @@ impl Template {
         next: &str,
         bytes_of: &dyn Fn(TokenId) -> Vec<u8>,
     ) -> Option<Vec<TokenId>> {
-        let mut left = text.as_bytes();
+        let mut spelt = Vec::with_capacity(text.len());
         let mut ids = Vec::with_capacity(stored.tokens.len());
         for &(id, length) in &stored.tokens {
-            let (token, rest) = left.split_at_checked(length as usize)?;
-            if self.specials.contains(token) || bytes_of(id) != token {
+            let token = bytes_of(id);
+            if token.len() != length as usize || self.specials.contains(&token) {
                 return None;
             }
             ids.push(id);
-            left = rest;
+            spelt.extend(token);
         }
         let ends = self.specials.at_start(next.trim_start());
         let with_text = stored.tokens.iter().rposition(|(_, length)| *length > 0).map_or(0, |last| last + 1);
         if ends {
             ids.truncate(with_text);
         }
-        (left.is_empty() && !ids.is_empty()).then_some(ids)
+        (whole_characters(&spelt) == text && !ids.is_empty()).then_some(ids)
     }
 }
 

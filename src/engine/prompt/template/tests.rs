@@ -46,6 +46,9 @@ fn bytes_of(id: TokenId) -> Vec<u8> {
         // Ids from a million on are whole words, to tell stored ids from tokenised ones.
         Ok(1_000_000) => b"four".to_vec(),
         Ok(1_000_001) => b".\n".to_vec(),
+        // The first bytes of 🎉, and its last.
+        Ok(1_000_002) => vec![0xF0, 0x9F, 0x8E],
+        Ok(1_000_003) => vec![0x89],
         Ok(code) => char::from_u32(code).unwrap().to_string().into_bytes(),
         Err(_) => marks()[(-1 - id.0) as usize].clone().into_bytes(),
     }
@@ -356,6 +359,22 @@ fn stored_ids_stand_in_where_the_bytes_agree() {
     let llama = sample("llama3");
     check(&llama, "four", stored("here", &[(1_000_000, 4)]), &[1_000_000], 0);
     check(&llama, "four.\n", stored("here", &both), &[], 1);
+}
+
+#[test]
+fn a_reply_that_was_cut_inside_a_character_comes_back_by_id() {
+    let ids_of = |text: &str, tokens: &[(i32, u32)], going_on: bool| {
+        let chat = replied(text, stored("here", tokens));
+        let encoded = encode(&chatml(), &chat[..if going_on { 2 } else { 3 }], going_on);
+        assert_eq!((words(&encoded).len(), &encoded.notes), (tokens.len(), &vec![]), "{text:?}");
+        assert!(!encoded.text.contains(char::REPLACEMENT_CHARACTER), "{}", encoded.text);
+    };
+    for going_on in [false, true] {
+        ids_of("four", &[(1_000_000, 4), (1_000_002, 3)], going_on);
+        ids_of("four🎉", &[(1_000_000, 4), (1_000_002, 3), (1_000_003, 1)], going_on);
+        // One that lost its beginning, and one that was cut and not gone on with.
+        ids_of("four.\n", &[(1_000_003, 1), (1_000_000, 4), (1_000_002, 3), (1_000_001, 2)], going_on);
+    }
 }
 
 #[test]
