@@ -3,7 +3,7 @@
 //! Invariant: what the tiny model writes is chosen by biases, so that no claim rests on its weights.
 
 use glassbox::chat::StopReason;
-use glassbox::engine::protocol::{Event, Generate, Job, Prompt, Request, Written};
+use glassbox::engine::protocol::{CapturePlan, Event, Generate, Job, Prompt, Request, Written};
 use glassbox::reasoning::{Kind, Split};
 use glassbox::sampling::{LogitBias, Sampling};
 
@@ -122,4 +122,28 @@ fn a_grammar_holds_the_answer_and_leaves_thoughts_free() {
     let rest = reply(&mut model, &prompt, &half.ids(), held(pushed(OPEN)));
     assert_eq!(rest.stop, StopReason::Eos);
     answers(&(half.answer() + &rest.text()));
+}
+
+#[test]
+fn asking_the_grammar_of_the_likeliest_first_draws_as_asking_it_of_all() {
+    let (mut model, _) = load(LLAMA, &exact());
+    // Between letters, where most of the likeliest are ruled out, one in four places allows a single token.
+    let grammar = r#"root ::= ("x" [a-z] [^a-z] [^0-9]){12}"#.to_owned();
+    for seed in 0..12 {
+        let sampling = Sampling {
+            seed: Some(seed),
+            top_k: 5,
+            max_tokens: 60,
+            grammar: grammar.clone(),
+            ..Sampling::default()
+        };
+        let drawn = |model: &mut Fixture, stages: u32| {
+            model.shared.control().set_capture(CapturePlan { stages, ..CapturePlan::default() });
+            let reply = reply(model, &tokens(), &[], sampling.clone());
+            assert_eq!(reply.written[0].stages.is_some(), stages > 0);
+            reply.written.iter().map(|one| (one.step.id, one.step.survivors)).collect::<Vec<_>>()
+        };
+        // The whole vocabulary is asked where the stages are recorded.
+        assert_eq!(drawn(&mut model, 0), drawn(&mut model, 5), "{seed}");
+    }
 }

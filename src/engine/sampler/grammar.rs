@@ -16,6 +16,9 @@ use crate::engine::model::vocabulary::{ids, opened_by, text_bytes};
 use crate::reasoning::{Form, Splitter};
 use crate::token::{TokenId, TokenKind, Vocabulary};
 
+/// Of the likeliest tokens, so many that a text leaves only few of are not allowed in it.
+const SPARE: usize = 100;
+
 /// A grammar with its state.
 pub struct Grammar {
     sampler: LlamaSampler,
@@ -55,9 +58,9 @@ impl Grammar {
         }
     }
 
-    /// How many tokens it can take from the likeliest; `None` where that can be any number.
-    pub fn most_taken(&self) -> Option<usize> {
-        self.thoughts.is_some().then_some(self.ends.len())
+    /// How many of the likeliest tokens are asked for beside those that the chain needs, since it takes some away.
+    pub fn most_taken(&self) -> usize {
+        if self.thoughts.is_some() { self.ends.len() } else { SPARE }
     }
 
     /// Takes out of the list what cannot come next.

@@ -2,7 +2,8 @@
 //! builds them, `record` notes what each did, `mirror` knows the number a draw was made with.
 //!
 //! A grammar comes before all stages: what it rules out is gone before anything is counted, so the answer is a sentence
-//! of it whenever the reply ends by itself.
+//! of it whenever the reply ends by itself. Which of the likeliest it allows is asked first, of all others only where
+//! those are too few to choose from.
 //!
 //! Invariants: a stage that changes nothing is not in the chain; each stateful stage is applied exactly once
 //! and then told the drawn token. The chain runs on the few likeliest tokens only where that gives the same
@@ -99,6 +100,13 @@ struct Bound {
     window: usize,
 }
 
+impl Bound {
+    /// How many of the likeliest the list has to hold; `None`: all.
+    fn least(&self) -> Option<usize> {
+        self.keep.map(|keep| keep + self.biased.len() + self.recent.len())
+    }
+}
+
 impl Chain {
     /// Builds the chain for these settings; also gives what the user should know about them.
     pub fn new(sampling: &Sampling, seed: u32, setting: &Setting<'_>) -> (Self, Vec<String>) {
@@ -159,16 +167,9 @@ impl Chain {
 
     /// How much of the list the next [`Chain::draw`] needs.
     pub fn need(&self) -> Need {
-        let taken = match &self.grammar {
-            Some(grammar) => match grammar.most_taken() {
-                Some(taken) => taken,
-                None => return Need::All,
-            },
-            None => 0,
-        };
-        let moved = self.bound.biased.len() + self.bound.recent.len() + taken;
-        match self.bound.keep {
-            Some(keep) if keep + moved <= MOST_BOUNDED => Need::Top(keep + moved),
+        let taken = self.grammar.as_ref().map_or(0, Grammar::most_taken);
+        match self.bound.least() {
+            Some(least) if least + taken <= MOST_BOUNDED => Need::Top(least + taken),
             _ => Need::All,
         }
     }
@@ -176,13 +177,21 @@ impl Chain {
     /// Draws from `logits`, of which `top` are the likeliest, at least as many as [`Chain::need`] said.
     pub fn draw(&mut self, logits: &[f32], top: &[Scored]) -> Draw {
         self.fill(logits, top);
+        self.mask(logits);
         self.run(None)
     }
 
     /// Draws, and notes what each stage did. The draw is the same as without.
     pub fn draw_recorded(&mut self, pass: &Pass<'_>, recorder: &mut Recorder) -> (Draw, SamplerTrace) {
-        self.fill(pass.logits, pass.top);
+        match self.grammar {
+            // How much it masked is known of the whole vocabulary only.
+            Some(_) => self.fill_whole(pass.logits),
+            None => self.fill(pass.logits, pass.top),
+        }
         recorder.begin(pass, &self.list.data);
+        if self.mask(pass.logits) {
+            recorder.stage(StageName::Grammar, &self.list.data, false);
+        }
         let draw = self.run(Some(recorder));
         let interval = self.interval();
         let inside = |u: &f64| interval.is_some_and(|(from, to)| *u > from - SLACK && *u < to + SLACK);
@@ -215,14 +224,22 @@ impl Chain {
         }
     }
 
+    /// Takes out of the list what the grammar does not allow; whether there is one. Where that leaves too few of the
+    /// likeliest, all of the vocabulary are tried, which takes as long as a pass of a small model.
+    fn mask(&mut self, logits: &[f32]) -> bool {
+        let Some(mut grammar) = self.grammar.take() else { return false };
+        let bounded = self.list.data.len() < logits.len();
+        grammar.apply(&mut self.list);
+        if bounded && self.bound.least().is_none_or(|least| self.list.data.len() < least) {
+            self.fill_whole(logits);
+            grammar.apply(&mut self.list);
+        }
+        self.grammar = Some(grammar);
+        true
+    }
+
     /// Every stage once, then the choice.
     fn run(&mut self, mut recorder: Option<&mut Recorder>) -> Draw {
-        if let Some(grammar) = &mut self.grammar {
-            grammar.apply(&mut self.list);
-            if let Some(recorder) = recorder.as_deref_mut() {
-                recorder.stage(StageName::Grammar, &self.list.data, false);
-            }
-        }
         for (stage, sampler) in &mut self.stages {
             if *stage == Stage::TypicalP {
                 // llama.cpp takes 0 · ln 0 for no number here, after which it cuts nothing.
