@@ -370,9 +370,14 @@ impl Conversation {
 
     /// The shown branch from its last turn on, for what is near the end.
     pub fn upwards(&self) -> impl Iterator<Item = &Turn> {
+        self.upwards_from(self.leaf)
+    }
+
+    /// A branch from its last turn on.
+    pub fn upwards_from(&self, last: Option<TurnId>) -> impl Iterator<Item = &Turn> {
         // A damaged tree must not hang the app.
         let mut left = self.turns.len() + 1;
-        let (mut next, mut place) = (self.leaf, self.turns.len());
+        let (mut next, mut place) = (last, self.turns.len());
         std::iter::from_fn(move || {
             left = left.checked_sub(1)?;
             place = self.place_before(place, next?)?;

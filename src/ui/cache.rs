@@ -37,7 +37,12 @@ type PathKey = (Option<TurnId>, usize);
 struct Path {
     places: Vec<usize>,
     index: HashMap<TurnId, usize>,
+    /// Where turns of the chat stand that are versions of each other, deleted ones among them, by what they answer.
+    versions: HashMap<Asked, Vec<usize>>,
 }
+
+/// What versions have in common: the turn before, and who speaks.
+type Asked = (Option<TurnId>, Role);
 
 impl Path {
     /// Unlike [`Conversation::branch`], linear in its length.
@@ -56,8 +61,22 @@ impl Path {
         places.retain(|place| !chat.turns[*place].deleted);
         places.reverse();
         let index = places.iter().enumerate().map(|(index, place)| (chat.turns[*place].id, index)).collect();
-        Self { places, index }
+        Self { places, index, versions: versions(&chat.turns) }
     }
+}
+
+/// Turns that have other versions. Most have none, so that what answers a turn first is noted before it has a list.
+fn versions(turns: &[Turn]) -> HashMap<Asked, Vec<usize>> {
+    let mut first: HashMap<Asked, usize> = HashMap::with_capacity(turns.len());
+    let mut versions: HashMap<Asked, Vec<usize>> = HashMap::new();
+    for (at, turn) in turns.iter().enumerate() {
+        let asked = (turn.parent, turn.role);
+        match first.get(&asked) {
+            Some(before) => versions.entry(asked).or_insert_with(|| vec![*before]).push(at),
+            None => drop(first.insert(asked, at)),
+        }
+    }
+    versions
 }
 
 /// The shown branch.
@@ -87,6 +106,15 @@ impl<'a> Branch<'a> {
             return Some(0);
         }
         self.path.index.get(&id).map(|index| index + usize::from(self.system.is_some()))
+    }
+
+    /// Which of its versions a turn is, from 1, and how many there are; `None` where it is the only one. What
+    /// [`Conversation::versions`] says, without a walk through the chat for every message in view.
+    pub fn version(&self, turn: &Turn) -> Option<(usize, usize)> {
+        let places = self.path.versions.get(&(turn.parent, turn.role))?;
+        let there = || places.iter().map(|place| &self.turns[*place]).filter(|turn| !turn.deleted);
+        let at = there().position(|other| other.id == turn.id)?;
+        Some((at + 1, there().count())).filter(|(_, count)| *count > 1)
     }
 
     /// All messages.
@@ -359,6 +387,28 @@ mod tests {
         assert_eq!(shown(cache.lay(&app, app.talk.chat.turn(turn).unwrap(), 2, 20)), "Paris is big\u{1F600}");
         app.talk.chat.turn_mut(turn).unwrap().state = TurnState::Done;
         assert!(!cache.lay(&app, app.talk.chat.turn(turn).unwrap(), 3, 20).is_growing());
+    }
+
+    #[test]
+    fn versions_are_counted_as_the_chat_counts_them() {
+        let mut app = testing::app();
+        for text in ["a", "b", "c", "d", "e", "f"] {
+            testing::reply(&mut app, &[text]);
+        }
+        let parents = [None, None, Some(1), Some(1), Some(1), Some(3)];
+        for (turn, parent) in app.talk.chat.turns.iter_mut().zip(parents) {
+            turn.parent = parent.map(TurnId);
+        }
+        app.talk.chat.turns[3].deleted = true;
+        let chat = &app.talk.chat;
+        let mut cache = Cache::default();
+        let branch = cache.branch(chat, None);
+        for turn in &chat.turns {
+            let versions = chat.versions(turn.id);
+            let at = versions.iter().position(|other| *other == turn.id);
+            let expected = at.map(|at| (at + 1, versions.len())).filter(|(_, count)| *count > 1);
+            assert_eq!(branch.version(turn), expected, "{:?}", turn.id);
+        }
     }
 
     #[test]

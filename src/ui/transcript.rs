@@ -15,6 +15,7 @@ pub use head::short;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use ratatui::buffer::Buffer;
@@ -106,6 +107,7 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
         displayed: None,
         ink: None,
         tokens,
+        left_out: app.view().left_out_here(),
     };
     let mut turns = Vec::new();
     for block in in_view {
@@ -248,6 +250,8 @@ struct Painter<'a> {
     /// While a trial is open, how it inks the message being drawn: bytes of the shown text and a signed step.
     ink: Option<Vec<(usize, usize, i8)>>,
     tokens: Vec<(TokenCursor, Area)>,
+    /// The messages that the model no longer reads.
+    left_out: Option<&'a BTreeSet<TurnId>>,
 }
 
 impl Painter<'_> {
@@ -321,7 +325,9 @@ impl Painter<'_> {
         };
         let selected = self.app.focus == Focus::Transcript && self.app.transcript.selected == Some(turn.id);
         let marks = self.cache.marks(turn.id);
-        head::draw(self.app, self.theme, turn, marks, Rect::new(x, y, self.width, 1), self.buf);
+        let left_out = self.left_out.is_some_and(|gone| gone.contains(&turn.id));
+        let of = head::Of { turn, marks, version: block.version, left_out };
+        head::draw(self.app, self.theme, of, Rect::new(x, y, self.width, 1), self.buf);
         if selected {
             let style = self.theme.style(Role::Select);
             self.buf.set_style(Rect::new(self.area.x, y, self.width + 1, 1), style);

@@ -7,33 +7,28 @@ use std::collections::BTreeSet;
 
 use crate::app::view::With;
 use crate::app::{ActiveRun, App, ChatView, LeftOut, Outbox, Talk, Target};
-use crate::chat::{Conversation, ConversationId, Role, StopReason, TurnId};
+use crate::chat::{Conversation, ConversationId, Role, StopReason, Turn, TurnId};
 use crate::config::Overflow;
 use crate::engine::protocol::{Immediate, PromptFacts, Request};
 
 /// An answer is given this many tokens at least, where the context is large enough.
 const ROOM: u32 = 512;
 
-impl ChatView<'_> {
+impl<'a> ChatView<'a> {
     /// The messages left out of the prompt of a branch, given by its last turn.
-    pub(crate) fn left_out(&self, chat: ConversationId, last: Option<TurnId>) -> Option<&BTreeSet<TurnId>> {
+    pub(crate) fn left_out(
+        &self,
+        chat: ConversationId,
+        last: Option<TurnId>,
+    ) -> Option<&'a BTreeSet<TurnId>> {
         let left_out = self.left_out.get(&chat)?;
-        let conversation = self.conversation(chat)?;
-        let mut next = last;
-        // A damaged tree must not hang the app.
-        for _ in 0..=conversation.turns.len() {
-            let turn = conversation.turn(next?)?;
-            if turn.id == left_out.first_kept {
-                return Some(&left_out.gone);
-            }
-            next = turn.parent;
-        }
-        None
+        let kept = |turn: &Turn| turn.id == left_out.first_kept;
+        self.conversation(chat)?.upwards_from(last).any(kept).then_some(&left_out.gone)
     }
 
-    /// Whether the model reads a message of the shown branch no longer.
-    pub(crate) fn is_left_out(&self, turn: TurnId) -> bool {
-        self.left_out(self.chat.head.id, self.chat.leaf).is_some_and(|gone| gone.contains(&turn))
+    /// The messages of the shown branch that the model no longer reads.
+    pub(crate) fn left_out_here(&self) -> Option<&'a BTreeSet<TurnId>> {
+        self.left_out(self.chat.head.id, self.chat.leaf)
     }
 }
 

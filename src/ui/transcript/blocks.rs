@@ -18,6 +18,8 @@ pub(super) struct Block<'a> {
     text_rows: usize,
     /// Rows of the screen that a row of text takes: 2 where its levels stand under it.
     deep: usize,
+    /// Which of how many versions it is, where it has others.
+    pub version: Option<(usize, usize)>,
     /// What the reply waits for.
     pub status: Option<String>,
     pub note: Option<Note>,
@@ -70,7 +72,10 @@ pub(super) fn around<'a>(
     wanted: &Wanted<'_>,
 ) -> Blocks<'a> {
     let around = wanted.around.min(branch.len().saturating_sub(1));
-    let mut lay = |index: usize| Some(block(app, cache, branch.get(index)?, wanted));
+    let mut lay = |index: usize| {
+        let turn = branch.get(index)?;
+        Some(Block { version: branch.version(turn), ..block(app, cache, turn, wanted) })
+    };
     let mut list = Vec::new();
     let (mut above, mut rows) = (around, 0);
     while rows < wanted.rows
@@ -98,7 +103,9 @@ pub(super) fn around<'a>(
         let words = format!("{first}   ({when})");
         let note = Note { lines: Lines::of(words.as_bytes(), wanted.width), role: Role::Muted };
         let deep = wanted.deep;
-        list.push(Block { turn: None, start: 0, text_rows: 0, deep, status: None, note: Some(note) });
+        let block =
+            Block { turn: None, start: 0, text_rows: 0, deep, version: None, status: None, note: Some(note) };
+        list.push(block);
     }
     let mut start = 0;
     for block in &mut list {
@@ -121,7 +128,7 @@ fn block<'a>(app: &App, cache: &mut Cache, turn: &'a Turn, wanted: &Wanted<'_>) 
         _ => body.shown_rows(),
     };
     let (deep, note) = (wanted.deep, note(app, turn, wanted.width));
-    Block { turn: Some(turn), start: 0, text_rows: text_rows * deep, deep, status, note }
+    Block { turn: Some(turn), start: 0, text_rows: text_rows * deep, deep, version: None, status, note }
 }
 
 impl Block<'_> {

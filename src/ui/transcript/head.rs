@@ -19,16 +19,21 @@ const LEAST_STRIP: usize = 6;
 /// And takes at most.
 const MOST_STRIP: usize = 40;
 
+/// What is known of a message beside its text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Of<'a> {
+    pub turn: &'a Turn,
+    pub marks: Option<&'a Marks>,
+    /// Which of how many versions it is, where it has others.
+    pub version: Option<(usize, usize)>,
+    /// Whether the model reads it no longer.
+    pub left_out: bool,
+}
+
 /// Draws the line into one row.
-pub(super) fn draw(
-    app: &App,
-    theme: &Theme,
-    turn: &Turn,
-    marks: Option<&Marks>,
-    area: Rect,
-    buf: &mut Buffer,
-) {
-    let mut facts = facts(app, theme, turn, marks);
+pub(super) fn draw(app: &App, theme: &Theme, of: Of<'_>, area: Rect, buf: &mut Buffer) {
+    let Of { turn, marks, .. } = of;
+    let mut facts = facts(app, theme, of);
     let name = name(app, turn);
     let room = usize::from(area.width);
     let least_name = cell_width(&text::fit(&name, room.min(12), theme.symbols.ascii));
@@ -76,14 +81,14 @@ pub fn short(model: &str) -> &str {
 }
 
 /// What stands at the right, each with how early it goes where there is no room.
-fn facts(app: &App, theme: &Theme, turn: &Turn, marks: Option<&Marks>) -> Vec<(u8, String)> {
+fn facts(app: &App, theme: &Theme, of: Of<'_>) -> Vec<(u8, String)> {
+    let Of { turn, marks, .. } = of;
     let mut facts = Vec::new();
-    let versions = app.talk.chat.versions(turn.id);
-    if let (2.., Some(at)) = (versions.len(), versions.iter().position(|id| *id == turn.id)) {
+    if let Some((at, all)) = of.version {
         let (open, close) = if theme.symbols.ascii { ("<", ">") } else { ("‹", "›") };
-        facts.push((0, format!("{open}{}/{}{close}", at + 1, versions.len())));
+        facts.push((0, format!("{open}{at}/{all}{close}")));
     }
-    if app.view().is_left_out(turn.id) {
+    if of.left_out {
         facts.push((0, "left out: the model no longer reads it".to_owned()));
     }
     let tokens = marks.map_or(0, |marks| marks.tokens.len());
