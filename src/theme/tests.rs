@@ -80,6 +80,29 @@ fn text_stays_readable_with_256_colours() {
 }
 
 #[test]
+fn text_reads_on_what_is_selected_and_on_code_at_every_depth() {
+    for theme in list(None).iter().map(|name| built_in(name)).filter(|theme| !theme.terminal) {
+        let seen = |role| {
+            let swatch = theme.swatch(role);
+            [swatch.rgb, Rgb::of_256(swatch.indexed)]
+        };
+        // What kinds of words code has is said in `attn.strong` too.
+        let inks = ROWS.iter().filter(|row| row.paint == Paint::Ink || row.role == Role::AttnStrong);
+        for (row, fill) in inks.flat_map(|row| [Role::Select, Role::Code].map(|fill| (row, fill))) {
+            for (ink, behind) in seen(row.role).into_iter().zip(seen(fill)) {
+                let found = contrast(ink, behind);
+                assert!(
+                    found >= 4.5,
+                    "{} {} on {fill:?}, {ink} on {behind}: {found:.2}",
+                    theme.name,
+                    row.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn dark_and_light_have_the_contrasts_of_the_design() {
     let expected = [
         (Role::Text, 10.4, 14.0),

@@ -1,7 +1,9 @@
 //! What the drawing tests share: a small app made by hand, a theme whose roles can be told apart.
 //!
-//! Invariant: each role is one colour of its own, so that a cell's colour names its role.
+//! Invariant: each role is one colour of its own, so that a cell's colour names its role; what is drawn here is drawn
+//! with every bundled theme as well, and can be read in each.
 
+pub mod contrast;
 pub mod design;
 
 use ratatui::buffer::Buffer;
@@ -138,6 +140,12 @@ pub fn part(buf: &Buffer, area: Rect) -> Vec<String> {
 
 /// The whole screen.
 pub fn screen(app: &App, theme: &Theme, width: u16, height: u16) -> Buffer {
+    contrast::check(|theme| any_screen(app, theme, width, height));
+    any_screen(app, theme, width, height)
+}
+
+/// The whole screen, where it is drawn too often to be looked at in every theme.
+pub fn any_screen(app: &App, theme: &Theme, width: u16, height: u16) -> Buffer {
     let mut buf = buffer(width, height);
     render(app, theme, &mut Cache::default(), buf.area, &mut buf);
     buf
@@ -145,9 +153,15 @@ pub fn screen(app: &App, theme: &Theme, width: u16, height: u16) -> Buffer {
 
 /// An overlay alone, over the whole of a screen.
 pub fn overlay(app: &App, theme: &Theme, open: impl Into<Overlay>, width: u16, height: u16) -> Vec<String> {
-    let mut buf = buffer(width, height);
-    let area = buf.area;
-    overlays::draw(app, theme, &open.into(), (area, area), &mut buf);
+    let open = open.into();
+    let draw = |theme: &Theme| {
+        let mut buf = buffer(width, height);
+        let area = buf.area;
+        overlays::draw(app, theme, &open, (area, area), &mut buf);
+        buf
+    };
+    contrast::check(draw);
+    let mut buf = draw(theme);
     if theme.symbols.ascii {
         ascii::fold(&mut buf);
     }
@@ -156,15 +170,25 @@ pub fn overlay(app: &App, theme: &Theme, open: impl Into<Overlay>, width: u16, h
 
 /// A station, or another part of the screen, drawn alone.
 pub fn drawn(
-    draw: impl FnOnce(&App, &Theme, Rect, &mut Buffer),
+    draw: impl Fn(&App, &Theme, Rect, &mut Buffer),
     app: &App,
     theme: &Theme,
     (width, height): (u16, u16),
 ) -> Vec<String> {
+    contrast::check(|theme| part_drawn(&draw, app, theme, (width, height)));
+    rows(&part_drawn(draw, app, theme, (width, height)))
+}
+
+fn part_drawn(
+    draw: impl Fn(&App, &Theme, Rect, &mut Buffer),
+    app: &App,
+    theme: &Theme,
+    (width, height): (u16, u16),
+) -> Buffer {
     let mut buf = buffer(width, height);
     let area = buf.area;
     draw(app, theme, area, &mut buf);
-    rows(&buf)
+    buf
 }
 
 /// Draws at sizes from nothing to more than the largest form: none may be too small, nothing may panic.
@@ -172,7 +196,7 @@ pub fn at_every_size(draw: impl Fn(&App, &Theme, Rect, &mut Buffer), apps: Vec<A
     for app in apps {
         for width in [0, 1, 19, 20, 33, 46, 65, 66, 67, 80, 106, 113, 114, 200] {
             for height in 0..42 {
-                drawn(&draw, &app, &design::theme(), (width, height));
+                part_drawn(&draw, &app, &design::theme(), (width, height));
             }
         }
     }

@@ -4,12 +4,11 @@ use super::*;
 use crate::app::{ActiveRun, Colouring, Find, LineEdit, Phase, Queued, TokenCursor, Writing};
 use crate::chat::RunId;
 use crate::engine::protocol::RequestId;
-use crate::ui::testing::{app, buffer, ink, reply, rows, streaming, theme, user};
+use crate::ui::testing::{app, buffer, contrast, ink, reply, rows, streaming, theme, user};
 
 fn paint(app: &App, width: u16, height: u16, ascii: bool) -> (Buffer, TranscriptGeometry) {
-    let mut buf = buffer(width, height);
-    let geometry = draw(app, &theme(ascii), &mut Cache::default(), buf.area, &mut buf);
-    (buf, geometry)
+    contrast::check(|theme| painted(app, theme, width, height).0);
+    painted(app, &theme(ascii), width, height)
 }
 
 fn drawn(app: &App, width: u16, height: u16) -> Vec<String> {
@@ -523,6 +522,28 @@ fn a_reply_is_drawn_as_markdown_and_what_a_user_typed_as_typed() {
     assert_eq!(drawn(&app, 40, 11)[4], " It is **Paris**:");
     app.transcript.raw = true;
     assert_eq!(drawn(&app, 40, 11)[1], " **why**?");
+}
+
+#[test]
+fn every_look_of_markdown_can_be_read_in_every_theme() {
+    let mut app = app();
+    let text = "# Title\n*a* **b** ~~c~~ `d` [e](https://example.org) $x^2$\n\n> [!NOTE]\n> f\n\n> [!CAUTION]\n> g\n\n\
+                - [x] h\n1. i[^1]\n\n| j | k |\n|---|---|\n| l | m |\n\n[^1]: n\n\n```rust\n/// Says.\n#[test]\npub fn so(of: &str) -> \
+                Vec<u8> {\n    let n = 12; // why\n    println!(\"{n}\\n\");\n}\n```\n";
+    let tokens: Vec<&str> = text.split_inclusive(' ').collect();
+    let turn = reply(&mut app, &tokens);
+    paint(&app, 80, 40, false);
+    app.focus = Focus::Transcript;
+    app.transcript.selected = Some(turn);
+    app.transcript.cursor = Some(TokenCursor { turn, index: 2 });
+    for colouring in [Colouring::Surprisal, Colouring::Probability, Colouring::Entropy, Colouring::Rank] {
+        app.transcript.colouring = colouring;
+        paint(&app, 80, 40, false);
+    }
+    app.transcript.colouring = Colouring::Off;
+    let matches = text.match_indices('n').map(|(at, _)| (turn, at..at + 1)).collect();
+    app.transcript.find = Some(Find { input: LineEdit::new("n"), matches, current: 1 });
+    paint(&app, 80, 40, false);
 }
 
 #[test]
