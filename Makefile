@@ -93,6 +93,7 @@ bench: models ## the measurements, as tables
 
 pictures: models ## the README's pictures, made by the program itself
 	@$(WITH) $(TEST_ENV) GLASSBOX_PICTURES=write cargo test --release --locked --features testing --no-fail-fast --test real $(CARGO_FLAGS) -- chat::
+	@$(WITH) GLASSBOX_PICTURES=scripted cargo test --release --locked --features testing --test pty $(CARGO_FLAGS) -- thoughts_are_folded
 	@$(WITH) GLASSBOX_DOCS=write cargo test --release --locked --features testing --test readme $(CARGO_FLAGS)
 
 clean: ## everything that was built; keeps tools and models

@@ -2,6 +2,7 @@
 
 use termlens::Key;
 
+use crate::film;
 use crate::harness::{Start, answered, home, is_ready, press, quit, ready, say, see};
 
 #[test]
@@ -100,4 +101,43 @@ fn a_terminal_that_only_prints_gets_a_chat_by_lines() {
     app.wait_until(|screen| screen.find_all("You:").len() == 2).unwrap();
     app.send_str("/quit\n").unwrap();
     assert!(app.wait_exit().unwrap().success());
+}
+
+#[test]
+fn the_readmes_film_plays_from_the_question_to_the_stations() {
+    let home = home();
+    let start = Start { engine: "scripted:token_ms=90,load_ms=5".to_owned(), ..Start::default() };
+    let mut app = ready(start.size(120, 34), home.path());
+    say(&mut app, "/colour surprise");
+    say(&mut app, "/new");
+    let done = |screen: &termlens::Screen| is_ready(screen) && screen.contains("bit each");
+    let film = film::demo(&mut app, "Why glass?", done).svg("A question, its answer and what made it");
+    quit(app);
+    // Told apart from pictures that do not move: more screens than one, each row in the file once for its time.
+    assert!(film.matches("@keyframes").count() > 20, "{}", film.len());
+    assert_eq!(film.matches("<g ").count(), film.matches("</g>").count());
+    for what in ["Why glass?", "Alternatives", "Sampler", "Layers", "Attention", "prefers-reduced-motion"] {
+        assert!(film.contains(what), "{what}");
+    }
+    assert!(film.len() < 700_000, "{} bytes", film.len());
+    if std::env::var("GLASSBOX_PICTURES").as_deref() == Ok("scripted") {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/img/demo.svg"), film).unwrap();
+    }
+}
+
+#[test]
+fn thoughts_are_folded_and_markdown_is_laid_out() {
+    let home = home();
+    let mut app = ready(Start::default().size(120, 44), home.path());
+    say(&mut app, "think of glass");
+    answered(&mut app, 1);
+    say(&mut app, "show me markdown");
+    let screen = answered(&mut app, 2);
+    assert!(screen.contains("thought") && !screen.contains("One moment."), "{}", screen.text());
+    assert!(screen.contains("• one item") && !screen.contains("|---|") && !screen.contains("```"));
+    if std::env::var("GLASSBOX_PICTURES").as_deref() == Ok("scripted") {
+        let picture = film::picture(&screen);
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/img/markdown.svg"), picture).unwrap();
+    }
+    quit(app);
 }

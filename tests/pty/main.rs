@@ -3,6 +3,7 @@
 
 mod chatting;
 mod faults;
+mod film;
 mod harness;
 mod looks;
 mod piping;

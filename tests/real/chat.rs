@@ -1,6 +1,8 @@
 //! The real binary with the real models in a real pseudo-terminal: the journey of a first evening, and the
 //! README's pictures, which are taken on the way (`make pictures`).
 
+#[path = "../pty/film.rs"]
+mod film;
 #[path = "../pty/harness.rs"]
 #[allow(dead_code)]
 mod harness;
@@ -59,8 +61,7 @@ fn picture(screen: &Screen, name: &str) {
     if std::env::var("GLASSBOX_PICTURES").as_deref() == Ok("write") {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/img");
         std::fs::create_dir_all(&folder).unwrap();
-        // Cells are 9 px wide, glyphs of size 14 a little narrower: 15 keeps rows from drifting.
-        let mut svg = screen.to_svg().replace("font-size=\"14\"", "font-size=\"15\"");
+        let mut svg = film::picture(screen);
         if name == "light" {
             svg = svg.replace("#1e1e1e", "#fbfaf7"); // the terminal's own background
         }
@@ -101,6 +102,25 @@ fn an_evening_with_the_default_model() {
 
     say(&mut app, "/model smollm2-135m-instruct");
     app.wait_until_for(|s| s.contains("SmolLM2-135M") && is_ready(s), Duration::from_mins(1)).unwrap();
+    quit(app);
+}
+
+#[test]
+fn the_readmes_film_is_made_with_the_default_model() {
+    let home = home_with_models();
+    settings(home.path(), "[sampling]\ntemperature = 0.0\nmax_tokens = 60\n");
+    let mut app = ready(real().size(120, 34), home.path());
+    say(&mut app, "/colour surprise");
+    say(&mut app, "/slow 12");
+    see(&mut app, "12 tokens a second");
+    say(&mut app, "/new");
+    let done = |screen: &Screen| is_ready(screen) && screen.contains("bit each");
+    let film = film::demo(&mut app, CAPITAL, done)
+        .svg("A question, its answer word by word, and what made one of them");
+    assert!(film.contains("Paris") && film.contains("Alternatives") && film.contains("Attention"));
+    if std::env::var("GLASSBOX_PICTURES").as_deref() == Ok("write") {
+        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/img/demo.svg"), film).unwrap();
+    }
     quit(app);
 }
 
