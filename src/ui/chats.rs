@@ -6,13 +6,15 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{App, Area, ChatList, Focus, LineEdit, Now};
+use crate::app::{App, Area, ChatList, Focus, LineEdit, LineOf, Now};
 use crate::chat::{ConversationHead, ConversationId};
 use crate::theme::{Role, Theme};
 use crate::ui::text;
 
 /// Columns before a title: blank, `›`, blank.
 const INDENT: u16 = 3;
+/// Cells of a row from which on it says what is typed into it.
+const LABELLED: u16 = 16;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// One row of the list.
@@ -144,7 +146,14 @@ fn chat(app: &App, theme: &Theme, head: &ConversationHead, here: bool, line: Rec
         text::put(buf, line.x + 1, line.y, theme.symbols.here, 1, theme.style(Role::Strong));
     }
     if let Some(typed) = app.talk.chats.line.as_ref().filter(|typed| typed.chat == head.id) {
-        let _ = input(theme, &typed.input, Rect::new(x, line.y, room, 1), buf); // the cell itself marks the cursor
+        let label = match typed.of {
+            _ if room < LABELLED => "",
+            LineOf::Title => "name ",
+            LineOf::Tags => "tags ",
+        };
+        let taken = text::put(buf, x, line.y, label, room, theme.style(Role::Muted));
+        let room = Rect::new(x + taken, line.y, room - taken, 1);
+        let _ = input(theme, &typed.input, room, buf); // the cell itself marks the cursor
         return;
     }
     let writing = app.talk.run.as_ref().is_some_and(|run| run.chat == head.id);
@@ -204,7 +213,7 @@ pub(super) fn input(theme: &Theme, edit: &LineEdit, area: Rect, buf: &mut Buffer
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::{ChatLine, LineOf};
+    use crate::app::ChatLine;
     use crate::ui::testing::{self, WALL_MS, buffer, head, ink, rows, theme};
 
     fn app() -> App {
@@ -265,6 +274,16 @@ mod tests {
         assert_eq!(rows(&buf), ["", " Older", " › Cap␛[2Jital"]);
         assert_eq!(buf[(5, 2)].fg, ink(Role::Select));
         assert_eq!(areas, [(ConversationId(4), Area { x: 0, y: 2, width: 20, height: 1 })]);
+    }
+
+    #[test]
+    fn what_is_typed_into_a_row_says_what_it_is() {
+        let mut app = app();
+        for (of, expected) in [(LineOf::Title, " › name Capitals"), (LineOf::Tags, " › tags Capitals")] {
+            let input = LineEdit::new("Capitals");
+            app.talk.chats.line = Some(ChatLine { chat: ConversationId(1), of, input });
+            assert_eq!(drawn(&app, 20, 3, false)[1], expected);
+        }
     }
 
     #[test]

@@ -86,10 +86,10 @@ impl<'a> Shown<'a> {
         self.layer()?.heads.get(self.opened.1 as usize)
     }
 
-    /// `L23 head 4, kv 1`
+    /// `L23 head 4, keys 1`
     fn title(&self) -> String {
         let (layer, head) = self.opened;
-        format!("L{layer} head {head}, kv {}", head / self.group())
+        format!("L{layer} head {head}, keys {}", head / self.group())
     }
 
     /// What the opened head usually does, and what it does here, in words.

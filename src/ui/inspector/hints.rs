@@ -13,10 +13,20 @@ pub fn offered(app: &App) -> Vec<(String, &'static str)> {
         keys.retain(|(own, _)| *own != key(Command::Hold));
         keys.splice(0..0, pace(app));
     }
+    keys.push((stations(app), "station"));
     keys.push((key(Command::Zoom), "zoom"));
     keys.push((key(Command::Escape), "back to the chat"));
     keys.push((key(Command::Explain), "explain"));
     keys
+}
+
+/// The keys of the first and the last station, here where a digit is enough.
+fn stations(app: &App) -> String {
+    let last = |command| app.keymap.shown_all(command).pop().unwrap_or_default();
+    match (last(Command::StationTokens), last(Command::StationWhy)) {
+        (first, last) if first == "1" && last == "9" => "1…9".to_owned(),
+        (first, last) => format!("{first} {last}").trim().to_owned(),
+    }
 }
 
 /// How the reply that is being written is slowed down.

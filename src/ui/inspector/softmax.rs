@@ -9,7 +9,8 @@ use ratatui::layout::Rect;
 use super::live::Live;
 use super::plan::{Plan, plan};
 use super::{Form, rows};
-use crate::app::{ActiveRun, App, Watched};
+use crate::app::{ActiveRun, App, Keys, Station, Watched};
+use crate::command::Command;
 use crate::theme::{Role, Theme};
 use crate::ui::widgets::row::{self, Row};
 use crate::ui::widgets::table::{Cell, Column, Table};
@@ -35,7 +36,12 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
             text::put(buf, text::row(area, row, 1), line, theme.style(Role::Muted));
         }
     }
-    let Some(live) = Live::of(app) else { return idle(theme, &plan, area, buf) };
+    let Some(live) = Live::of(app) else {
+        let keys = Keys(&app.keymap).together(&[Command::StationTokens, Command::StationWhy]);
+        let opens =
+            if keys.is_empty() { String::new() } else { format!("{keys} open the first and the last.") };
+        return idle(theme, &opens, &plan, area, buf);
+    };
     subject(app, theme, &live, text::row(area, 0, 1), buf);
     rows::heads(app, theme, form, text::row(area, plan.heads, 0), buf);
     rows::candidates(app, theme, form, &live, area, plan.candidates, buf);
@@ -75,14 +81,49 @@ fn caption(app: &App, form: Form) -> Vec<String> {
 }
 
 /// Before the first step: what will be here.
-fn idle(theme: &Theme, plan: &Plan, area: Rect, buf: &mut Buffer) {
+fn idle(theme: &Theme, key: &str, plan: &Plan, area: Rect, buf: &mut Buffer) {
     let room = text::row(area, 0, 1);
     text::put(buf, room, "no token written yet", theme.style(Role::Text));
     let words = "Each time the model writes a token, the twelve likeliest are listed here with their odds, \
                  the one it drew, and how sure it was.";
-    for (line, row) in text::wrap(words, room.width.saturating_sub(1)).iter().zip(plan.heads..area.height) {
-        text::put(buf, text::row(area, row, 1), line, theme.style(Role::Muted));
+    let muted = theme.style(Role::Muted);
+    let lines = text::wrap(words, room.width.saturating_sub(1));
+    let mut row = plan.heads;
+    for line in lines.iter().take(area.height.saturating_sub(row).into()) {
+        text::put(buf, text::row(area, row, 1), line, muted);
+        row += 1;
     }
+    let under = text::below(area, row + 1);
+    // All nine or none.
+    let names = stations(theme, key, room.width.saturating_sub(1));
+    if usize::from(under.height) >= names.len() {
+        row::stack(&names, under, 0, buf);
+    }
+}
+
+/// What each station shows of a word, in the order of the way through the network.
+const SHOWS: [&str; Station::ALL.len()] = [
+    "the pieces a text is cut into",
+    "a piece as the network's numbers",
+    "how its place is told",
+    "which words it looked back at",
+    "what each layer added",
+    "where the choice was made",
+    "what else could have come",
+    "how one of these was drawn",
+    "which part of the network chose it",
+];
+
+/// The stations above, by their whole names.
+fn stations(theme: &Theme, key: &str, width: u16) -> Vec<Row> {
+    let muted = theme.style(Role::Muted);
+    let words = format!("Above: nine views of one word, in the order of its way. {key}");
+    let mut rows = row::wrapped(words.trim_end(), 1, width + 1, muted);
+    rows.extend((1..).zip(Station::ALL).zip(SHOWS).map(|((digit, station), shows)| {
+        Row::of(1, format!("{digit} {}", station.about().strip[1]), theme.style(Role::Text))
+            .and(14, shows, muted)
+    }));
+    rows
 }
 
 /// `read "…Tower," → chose ␣Notre   % of 49 152`: what was read is cut to whole words that fit.
