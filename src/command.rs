@@ -107,6 +107,13 @@ impl Context {
         }
     }
 
+    /// Where that is, in words: `in the transcript`, `everywhere`.
+    #[must_use]
+    pub fn place(self) -> &'static str {
+        let said = self.said();
+        said.strip_prefix("its key works ").or(said.strip_prefix("works ")).unwrap_or(said)
+    }
+
     /// Whether it is in force only while something is open that takes the keys.
     #[must_use]
     pub fn is_inner(self) -> bool {
@@ -679,9 +686,9 @@ commands! {
     /// No, or refuse the terms
     Decline "decline" Lists Question ["n"];
     /// Help: the next page
-    HelpNext "help-next" Lists Help ["right", "l", "tab"];
+    HelpNext "help-next" Lists Help ["right", "tab"];
     /// Help: the page before
-    HelpPrevious "help-previous" Lists Help ["left", "h", "backtab"];
+    HelpPrevious "help-previous" Lists Help ["left", "backtab"];
     /// Models: fetch the selected one
     FetchModel "fetch-model" Lists Models ["tab"];
     /// Models: remove the file of the selected one

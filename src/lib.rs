@@ -18,7 +18,7 @@
 //!                    experiments/ messages changed on trial, weights of sentences, steering
 //!                    inspector/ the pass on display, what is asked for it and kept; stations/: each station a unit
 //!                              in its own folder, with its state and its page
-//!                    overlays/ each overlay a unit, with its keys and what Enter does
+//!                    overlays/ each overlay a unit, with its keys and what Enter does; help/ what the help says
 //! engine/        L1  tokenizer (how a text is cut and merged, from the rules in the file) · sampler (the chain,
 //!                    recorded stage by stage) · scripted (a made-up model: what it writes follows a script, what it
 //!                    shows inside is noise in the right shapes).
@@ -50,7 +50,7 @@
 //! export/        L1  a conversation as JSON, Markdown, one HTML page; a station as JSON; figures (what that and
 //!                    `inspect --json` share)
 //! import/        L1  chats of other programs and exports of our own, read from JSON
-//! config/ theme/ L1  TOML to (value, warnings); keymap; named colour roles
+//! config/ theme/ L1  TOML to (value, warnings); keymap, and what is wrong with one; named colour roles
 //! inspect/       L0  arithmetic on captured numbers: distribution, chain and stages (samplers), trace (a pass
 //!                    opened), depth (of many), lens, reading and scores (what heads do, here and usually), rollout,
 //!                    rotation and position, embedding, direction (steering), feed_forward, pieces and merging

@@ -303,6 +303,7 @@ impl App {
     /// What was wrong with the configuration at start.
     pub fn tell_config(&mut self, warnings: &[Warning]) {
         self.book.config_warned = !warnings.is_empty();
+        self.book.keep_of_keys(warnings);
         self.out.tell(warnings);
     }
 
@@ -323,6 +324,7 @@ impl App {
             self.out.emit(Effect::ReadCatalogue);
         }
         let mended = std::mem::replace(&mut self.book.config_warned, !warnings.is_empty());
+        self.book.keep_of_keys(warnings);
         if !(changed || asked || mended) {
             return;
         }

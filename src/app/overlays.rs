@@ -29,7 +29,7 @@ mod what_if;
 use crossterm::event::{KeyCode, KeyEvent};
 
 pub use confirm::Confirm;
-pub use help::{HELP_PAGES, Help, HelpPage};
+pub use help::{Help, HelpPage, HelpPart};
 pub use hub::Hub;
 pub use licence::Licence;
 pub use models::Models;

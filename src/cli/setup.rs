@@ -125,7 +125,7 @@ pub fn read_config(file: &Path, flags: &Flags) -> (Config, Vec<Warning>) {
     let (mut config, mut warnings) = config::load(&Sources {
         builtin_models: models::built_in(),
         file: text,
-        env: std::env::vars().filter(|(name, _)| name.starts_with("GLASSBOX_")).collect(),
+        env: std::env::vars().filter(|(name, _)| config::is_of_environment(name)).collect(),
         flags: flags.clone(),
     });
     warnings.extend(trouble);

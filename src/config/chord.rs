@@ -126,17 +126,49 @@ pub fn shown(chord: Chord) -> String {
     text + &key
 }
 
-/// Why a chord is a poor choice: what many terminals make of it.
-pub fn trap(chord: Chord) -> Option<&'static str> {
-    if chord.1 != KeyModifiers::CONTROL {
-        return None;
-    }
-    match chord.0 {
-        KeyCode::Char('m') => Some("many terminals send Ctrl+M as Enter"),
-        KeyCode::Char('i') => Some("many terminals send Ctrl+I as Tab"),
-        KeyCode::Char('h') => Some("many terminals send Ctrl+H as Backspace"),
-        KeyCode::Char('[') => Some("many terminals send Ctrl+[ as Esc"),
-        KeyCode::Char('s') => Some("Ctrl+S stops the output of many terminals until Ctrl+Q"),
+/// What many terminals make of a chord.
+pub struct Trap {
+    /// In words.
+    pub why: String,
+    /// The chord that comes in its place, if one does.
+    pub sent_as: Option<Chord>,
+}
+
+/// Why a chord is a poor choice: terminals without the newer keyboard protocols send control characters, of which there
+/// are 32, and Alt as Esc before the key (ECMA-48; xterm, "Alt and Meta Keys").
+pub fn trap(chord: Chord) -> Option<Trap> {
+    let (ctrl, alt) = (KeyModifiers::CONTROL, KeyModifiers::ALT);
+    let KeyCode::Char(key) = chord.0 else { return None };
+    let as_another = |other: Chord, name: &str| {
+        let why = format!("many terminals send {} as {name}", shown(chord));
+        Some(Trap { why, sent_as: Some(other) })
+    };
+    let never = |why: String| Some(Trap { why, sent_as: None });
+    let plain = |code, name| as_another((code, KeyModifiers::NONE), name);
+    match (chord.1, key) {
+        (held, 'm') if held == ctrl => plain(KeyCode::Enter, "Enter"),
+        (held, 'i') if held == ctrl => plain(KeyCode::Tab, "Tab"),
+        (held, 'h' | '8') if held == ctrl => plain(KeyCode::Backspace, "Backspace"),
+        (held, '[' | '3') if held == ctrl => plain(KeyCode::Esc, "Esc"),
+        (held, 's') if held == ctrl => {
+            never("Ctrl+S stops the output of many terminals until Ctrl+Q".to_owned())
+        }
+        (held, '/' | '_') if held == ctrl => as_another((KeyCode::Char('7'), ctrl), "Ctrl+7"),
+        (held, '\\') if held == ctrl => as_another((KeyCode::Char('4'), ctrl), "Ctrl+4"),
+        (held, ']') if held == ctrl => as_another((KeyCode::Char('5'), ctrl), "Ctrl+5"),
+        (held, '^') if held == ctrl => as_another((KeyCode::Char('6'), ctrl), "Ctrl+6"),
+        (held, '2' | '@') if held == ctrl => as_another((KeyCode::Char(' '), ctrl), "Ctrl+Space"),
+        (held, '4'..='7' | ' ') if held == ctrl => None,
+        (held, key) if held == ctrl && !key.is_alphabetic() => {
+            never(format!("many terminals send {} without Ctrl", shown(chord)))
+        }
+        (held, key) if held == ctrl | KeyModifiers::SHIFT => {
+            let other = (KeyCode::Char(key), ctrl);
+            as_another(other, &shown(other))
+        }
+        (held, '[' | 'O') if held == alt => {
+            never(format!("with {} begin the codes of other keys", shown(chord)))
+        }
         _ => None,
     }
 }

@@ -11,6 +11,9 @@ use super::document::did_you_mean;
 use super::{Warning, chord, layout};
 use crate::command::{Command, Context, Entry, Place, RENAMED, Renamed, TABLE};
 
+/// Where keys go while nothing is open.
+const PANES: [Context; 4] = [Context::Composer, Context::Transcript, Context::Chats, Context::Inspector];
+
 /// Keys to commands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keymap {
@@ -49,7 +52,6 @@ impl Keymap {
         // The user's come first, and so win over defaults.
         for (entry, chosen) in &chosen {
             for chord in &chosen.chords {
-                warnings.extend(chord::trap(*chord).map(|why| warning(entry.name, why.into())));
                 for place in entry.places.iter().filter(|place| takes(entry, place, *chord)) {
                     warnings.extend(map.bind(table, entry, place, *chord));
                 }
@@ -63,7 +65,22 @@ impl Keymap {
                 }
             }
         }
+        for (entry, chosen) in &chosen {
+            warnings.extend(chosen.chords.iter().filter_map(|chord| map.trapped(entry, *chord)));
+        }
         (map, warnings)
+    }
+
+    /// What is wrong with a chord that many terminals send as another, or not at all.
+    fn trapped(&self, entry: &Entry, chord: Chord) -> Option<Warning> {
+        let trap = chord::trap(chord)?;
+        let other = trap.sent_as.and_then(|other| {
+            let here = entry.contexts().chain([Context::Global]).chain(PANES);
+            here.filter_map(|context| self.bindings.get(&(context, other)))
+                .find(|found| **found != entry.command)
+        });
+        let which = other.map_or_else(String::new, |other| format!(", which is \"{}\"", other.entry().name));
+        Some(warning(entry.name, trap.why + &which))
     }
 
     fn bind(&mut self, table: &[Entry], entry: &Entry, place: &Place, chord: Chord) -> Option<Warning> {
@@ -189,7 +206,7 @@ mod tests {
     #[test]
     fn default_keys_avoid_what_terminals_take() {
         let taken = TABLE.iter().flat_map(Entry::keys).filter_map(|key| chord::trap(chord::parse(key).ok()?));
-        assert_eq!(taken.count(), 0);
+        assert_eq!(taken.map(|trap| trap.why).collect::<Vec<_>>(), [""; 0]);
     }
 
     #[test]

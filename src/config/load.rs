@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::checks::{anything, no_empty_text, not_empty};
 use super::document::{Report, Section, nearest};
-use super::{Config, DEFAULT_MODEL, Warning, model_list, sections};
+use super::{Config, DEFAULT_MODEL, Motion, Warning, conflicts, model_list, sections};
 use crate::model_entry::ModelEntry;
 
 /// A configuration or theme file larger than this is not read, bytes.
@@ -52,8 +52,10 @@ pub fn load(sources: &Sources) -> (Config, Vec<Warning>) {
         warnings.extend(environment(variable, value, &mut config));
     }
     flags(&sources.flags, &mut config);
+    calm(&sources.env, &mut config);
     warnings.extend(references(&mut config, sources));
     warnings.extend(idle(&config, sources));
+    warnings.extend(conflicts::warnings(&config.keys, sources.file.as_ref()));
     (config, warnings)
 }
 
@@ -155,6 +157,25 @@ fn environment(variable: &str, value: &str, config: &mut Config) -> Vec<Warning>
         document(Section::new(&table, "", &mut report), config);
     }
     report.into_warnings()
+}
+
+/// Variables of the environment by which people ask all programs for less motion.
+const CALM: [&str; 2] = ["REDUCE_MOTION", "NO_MOTION"];
+
+/// Whether a variable of the environment says something here.
+#[must_use]
+pub fn is_of_environment(variable: &str) -> bool {
+    variable.starts_with("GLASSBOX_") || CALM.contains(&variable)
+}
+
+/// Where the choice is left to the environment, it may ask for less motion.
+fn calm(env: &[(String, String)], config: &mut Config) {
+    let asks = |(variable, value): &(String, String)| {
+        CALM.contains(&variable.as_str()) && !matches!(value.as_str(), "" | "0" | "false")
+    };
+    if config.ui.motion == Motion::Auto && env.iter().any(asks) {
+        config.ui.motion = Motion::Reduced;
+    }
 }
 
 fn quoted(text: &str) -> String {

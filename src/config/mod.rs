@@ -5,6 +5,7 @@
 
 mod checks;
 pub(crate) mod chord;
+mod conflicts;
 pub(crate) mod document;
 mod effective;
 mod folders;
@@ -25,7 +26,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use folders::Folders;
-pub use load::{FILE_LIMIT, Flags, MODEL_FLAG, Sources, load, read_file};
+pub use load::{FILE_LIMIT, Flags, MODEL_FLAG, Sources, is_of_environment, load, read_file};
 pub use persona::{Persona, personas};
 pub use sampler_setting::sampler_setting;
 pub use write::{WriteError, add_model, add_model_to, set_key, write_atomically};
@@ -114,6 +115,30 @@ pub struct UiConfig {
     pub markdown: Markdown,
     /// Whether long lines of code are wrapped; otherwise they are scrolled sideways.
     pub wrap_code: bool,
+    /// How much on the screen may move.
+    #[serde(default)]
+    pub motion: Motion,
+}
+
+/// How much on the screen may move by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Motion {
+    /// All, but where the environment asks for less (`REDUCE_MOTION` or `NO_MOTION`).
+    #[default]
+    Auto,
+    /// All.
+    Full,
+    /// Replies come in steps of half a second, live lists hold still longer, the cursor does not blink.
+    Reduced,
+}
+
+impl UiConfig {
+    /// Frames a second at most of what nobody's key asked for.
+    #[must_use]
+    pub fn frames(&self) -> u32 {
+        if self.motion == Motion::Reduced { self.frame_rate.min(2) } else { self.frame_rate }
+    }
 }
 
 /// Which messages are laid out as Markdown.
@@ -253,6 +278,7 @@ impl Default for UiConfig {
             frame_rate: 60,
             markdown: Markdown::Replies,
             wrap_code: true,
+            motion: Motion::Auto,
         }
     }
 }

@@ -39,6 +39,7 @@ pub(super) fn ui(mut section: Section, ui: &mut UiConfig) {
     section.put("frame_rate", &mut ui.frame_rate, between(1, 60));
     section.put("markdown", &mut ui.markdown, anything);
     section.put("wrap_code", &mut ui.wrap_code, anything);
+    section.put("motion", &mut ui.motion, anything);
     section.finish();
 }
 

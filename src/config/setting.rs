@@ -4,7 +4,7 @@
 
 use toml::de::DeValue;
 
-use super::{ColorDepth, Markdown, Notify, Overflow, SymbolSet};
+use super::{ColorDepth, Markdown, Motion, Notify, Overflow, SymbolSet};
 use crate::model_entry::{CacheType, FlashAttention, RopeMethod};
 use crate::sampling::Stage;
 
@@ -137,6 +137,7 @@ named! {
     }
     SymbolSet { "auto" => Auto, "full" => Full, "plain" => Plain, "ascii" => Ascii }
     Markdown { "replies" => Replies, "all" => All, "off" => Off }
+    Motion { "auto" => Auto, "full" => Full, "reduced" => Reduced }
     Notify { "none" => None, "title" => Title, "bell" => Bell, "osc9" => Osc9 }
     FlashAttention { "auto" => Auto, "on" => On, "off" => Off }
     CacheType {

@@ -184,6 +184,33 @@ fn an_empty_file_and_none_are_the_defaults() {
 }
 
 #[test]
+fn the_environment_may_ask_for_less_motion_and_the_file_has_the_last_word() {
+    let motion = |text: &str, env: &[(&str, &str)]| {
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        load(&Sources { env, ..sources(text) }).0.ui.motion
+    };
+    assert_eq!(motion("", &[]), Motion::Auto);
+    assert_eq!(motion("", &[("REDUCE_MOTION", "1")]), Motion::Reduced);
+    assert_eq!(motion("", &[("NO_MOTION", "1")]), Motion::Reduced);
+    assert_eq!(motion("", &[("REDUCE_MOTION", "0")]), Motion::Auto);
+    assert_eq!(motion("[ui]\nmotion = \"full\"\n", &[("REDUCE_MOTION", "1")]), Motion::Full);
+    let calm = UiConfig { motion: Motion::Reduced, ..UiConfig::default() };
+    assert_eq!((UiConfig::default().frames(), calm.frames()), (60, 2));
+}
+
+#[test]
+fn what_is_wrong_with_keys_is_told_with_the_rest() {
+    let (_, warnings) = read("[keys]\nquit = []\nmodels = [\"ctrl+i\"]\n");
+    assert_eq!(
+        warnings,
+        [
+            "config.toml:3: keys.models: many terminals send Ctrl+I as Tab, which is \"focus-next\"",
+            "config.toml:2: keys.quit: \"quit\" has no key any more; the palette and /quit still do it",
+        ]
+    );
+}
+
+#[test]
 fn wrong_keys_name_line_key_problem_and_default() {
     check(
         "[sampling]\ntemprature = 1\n",

@@ -23,7 +23,7 @@ use super::{Options, native, terminal};
 use crate::app::{App, Effect, EngineId, Msg, Now};
 use crate::chat::ConversationId;
 use crate::config::keymap::Keymap;
-use crate::config::{Config, Folders, Warning};
+use crate::config::{Config, Folders, Motion, Warning};
 use crate::engine::Engine;
 use crate::models::ModelsFolder;
 use crate::store::Store;
@@ -106,9 +106,9 @@ fn stamp(path: &std::path::Path) -> Option<(SystemTime, u64)> {
 pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
     let started = Instant::now();
     let (messages, mut incoming) = unbounded_channel();
-    let (keymap, key_warnings) = Keymap::build(command::TABLE, &options.config.keys);
+    // What is wrong with the keys was said when the configuration was read.
+    let (keymap, _) = Keymap::build(command::TABLE, &options.config.keys);
     let mut warnings = options.warnings;
-    warnings.extend(key_warnings);
 
     let mut look = Look::find(&options.config.ui, options.folders.themes());
     let (theme, theme_warnings) = look.resolve(&options.config.ui).context("no theme")?;
@@ -358,8 +358,9 @@ impl Shell {
     /// How far frames are apart. What answers a key does not wait its whole turn after a reply's tokens, which
     /// would fill every turn.
     fn frame_time(&self) -> Duration {
-        let apart = Duration::from_micros(1_000_000 / u64::from(self.app.config.ui.frame_rate.clamp(1, 240)));
-        if self.key_waits { apart / 4 } else { apart }
+        let ui = &self.app.config.ui;
+        let apart = |rate: u32| Duration::from_micros(1_000_000 / u64::from(rate.clamp(1, 240)));
+        if self.key_waits { apart(ui.frame_rate) / 4 } else { apart(ui.frames()) }
     }
 
     fn frame_is_due(&self) -> bool {
@@ -379,6 +380,7 @@ impl Shell {
         assert!(!faulty, "asked for by --fault panic:draw");
         let (app, theme, cache) = (&self.app, &self.theme, &mut self.cache);
         let mut geometry = None;
+        terminal::steady_cursor(app.config.ui.motion == Motion::Reduced);
         terminal::draw(&mut self.screen, |frame| geometry = Some(ui::draw(frame, app, theme, cache)))?;
         self.drawn_at = Some(Instant::now());
         self.key_waits = false;

@@ -7,6 +7,7 @@
 use std::io::{self, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crossterm::cursor::SetCursorStyle;
 use crossterm::event::{
     DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste, EnableFocusChange,
     EnableMouseCapture, KeyboardEnhancementFlags, PopKeyboardEnhancementFlags, PushKeyboardEnhancementFlags,
@@ -23,6 +24,8 @@ use super::backend::Placed;
 use super::native;
 
 static TAKEN: AtomicBool = AtomicBool::new(false);
+/// Whether the cursor was told not to blink.
+static STEADY: AtomicBool = AtomicBool::new(false);
 
 /// Alternate scroll: the wheel would send arrows, which must not walk the prompt history. What it was is kept.
 const ALTERNATE_SCROLL_OFF: &str = "\x1b[?1007s\x1b[?1007l";
@@ -74,6 +77,14 @@ pub fn set_title(title: &str) {
     }
 }
 
+/// Tells the cursor not to blink, or gives it its own shape back, where that is news.
+pub fn steady_cursor(on: bool) {
+    if STEADY.swap(on, Ordering::SeqCst) != on {
+        let style = if on { SetCursorStyle::SteadyBlock } else { SetCursorStyle::DefaultUserShape };
+        let _ = execute!(io::stdout(), style); // a terminal that is gone is noticed by the next frame
+    }
+}
+
 /// Turns mouse reports on or off.
 pub fn set_mouse(on: bool) {
     let mut out = io::stdout();
@@ -86,6 +97,7 @@ pub fn restore() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
+    steady_cursor(false);
     let mut out = io::stdout();
     let _ = queue!(
         out,

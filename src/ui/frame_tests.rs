@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 use super::cache::Cache;
 use super::render;
 use super::testing::design::{bare_theme, capitals, empty, facts, theme};
-use super::testing::{as_drawn, buffer, holds, ink, overlay, part, rows, screen};
+use super::testing::{any_screen, as_drawn, buffer, holds, ink, overlay, part, rows, screen};
 use crate::app::{
     App, Completion, Confirm, ConfirmAction, Fetch, Find, Focus, Help, Licence, LineEdit, ModelStatus,
     Models, Overlay, Palette, Picker, PromptAction, Search, Settings, TextBox, TextEdit, Themes,
@@ -263,7 +263,7 @@ fn any_overlay(kind: u8, selected: usize) -> Option<Overlay> {
         1 => Models { picker: picker() }.into(),
         2 => Themes { picker: picker(), before: "dark".into() }.into(),
         3 => Settings { picker: picker() }.into(),
-        4 => Help { page: selected, scroll: 3 }.into(),
+        4 => Help { scroll: 3, ..Help::at_page(selected) }.into(),
         5 => Search {
             input: LineEdit { text: "par".into(), cursor: 3 },
             hits: vec![Hit {
@@ -321,7 +321,7 @@ proptest! {
             app.composer.completion = Some(Completion { items, selected: selected % 20, walked: false, of: crate::app::Offers::Lines });
         }
         let theme = if flags & 16 > 0 { bare_theme() } else { theme() };
-        let buf = screen(&app, &theme, width, height);
+        let buf = any_screen(&app, &theme, width, height);
         for y in 0..height {
             let mut x = 0;
             while x < width {

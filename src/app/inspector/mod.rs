@@ -18,6 +18,7 @@ use std::sync::Arc;
 use super::WIDE;
 use super::{App, Origin, Record, TokenCursor};
 use crate::chat::{Piece, RunId, Span, TurnId, unfinished_tail, whole_text};
+use crate::config::Motion;
 use crate::engine::protocol::Written;
 use crate::token::Step;
 pub(crate) use export::Exported;
@@ -110,7 +111,8 @@ impl Inspector {
     pub(crate) fn refreshes_at(&self, view: ChatView<'_>) -> Option<u64> {
         let live = self.live.as_ref().filter(|_| !self.held)?;
         live.pending.as_ref().filter(|_| !self.awaits_table(view))?;
-        Some(live.shown_at + u64::from(view.config.inspector.refresh_ms))
+        let still = if view.config.ui.motion == Motion::Reduced { 1000 } else { 0 };
+        Some(live.shown_at + u64::from(view.config.inspector.refresh_ms).max(still))
     }
 
     fn show_step(

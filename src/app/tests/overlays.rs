@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::app::{
-    Area, Confirm, Focus, Help, Item, Licence, Models, Palette, Settings, Themes, setting_keys,
+    Area, Confirm, Focus, Help, HelpPage, HelpPart, Item, Licence, Models, Palette, Settings, Themes,
+    setting_keys,
 };
 use crate::command::TABLE;
 use crate::config::Warning;
@@ -166,17 +167,79 @@ fn help_scrolls_no_further_than_its_text() {
     let mut bench = Bench::ready();
     bench.app.geometry.overlay_rows = 2;
     bench.press(&["f1", "down", "down", "down", "down", "up"]);
-    assert_eq!(bench.app.overlays[..], [Help { page: 0, scroll: 1 }.into()]);
+    assert_eq!(bench.app.overlays[..], [Help { scroll: 1, ..Help::default() }.into()]);
 }
 
 #[test]
 fn help_turns_its_pages_round() {
     let mut bench = Bench::ready();
     bench.press(&["?", "left"]);
-    let last = Help { page: crate::app::HELP_PAGES - 1, scroll: 0 }.into();
+    let last = Help::at_page(crate::app::HelpPage::count() - 1).into();
     assert_eq!(bench.app.overlays[..], [last]);
     bench.press(&["esc"]);
     assert!(bench.app.overlays.is_empty());
+}
+
+/// What the help shows of a search: labels of terms, names of commands, pages of the rest.
+fn found(bench: &Bench) -> Vec<String> {
+    let Some(open) = bench.app.overlays.top::<Help>() else { panic!("no help") };
+    let name = |(page, part): (usize, HelpPart)| match part {
+        HelpPart::Command(entry) => entry.name.to_owned(),
+        HelpPart::Term(term, _) => term,
+        _ => HelpPage::at(page).title().to_owned(),
+    };
+    open.found(&bench.app).into_iter().map(name).collect()
+}
+
+#[test]
+fn what_is_typed_in_the_help_searches_keys_commands_and_pages() {
+    let check = |typed: &str, first: &str| {
+        let mut bench = Bench::ready();
+        bench.press(&["f1"]);
+        bench.type_text(typed);
+        assert_eq!(found(&bench).first().map(String::as_str), Some(first), "{typed}: {:?}", found(&bench));
+    };
+    check("ctrl+r", "Ctrl+R");
+    check("f6", "step");
+    check("regenerate-here", "regenerate-here");
+    check("/quit", "quit");
+    check("Thinking", "Thinking");
+    check("halves odds", "surprise");
+    check("softmax bridle", "Softmax");
+}
+
+#[test]
+fn a_search_in_the_help_is_left_first_and_enter_opens_the_page_of_the_best() {
+    let mut bench = Bench::ready();
+    bench.press(&["f1", "right", "/"]);
+    bench.type_text("bridle");
+    bench.press(&["left", "tab"]);
+    let Some(open) = bench.app.overlays.top::<Help>() else { panic!("no help") };
+    assert_eq!((open.page, open.search.text.as_str()), (1, "bridle"));
+    bench.press(&["enter"]);
+    let softmax = HelpPage::Station(crate::app::Station::Softmax).number();
+    assert_eq!(bench.app.overlays[..], [Help::at_page(softmax).into()]);
+    bench.type_text("zzz");
+    bench.press(&["enter", "esc"]);
+    assert_eq!(bench.app.overlays[..], [Help::at_page(softmax).into()]);
+    bench.press(&["esc"]);
+    assert!(bench.app.overlays.is_empty());
+}
+
+#[test]
+fn the_help_names_what_is_wrong_with_the_keys() {
+    let mut bench = Bench::ready();
+    let warning = Warning {
+        file: "config.toml".into(),
+        line: 3,
+        key: "keys.edit".into(),
+        message: "r is \"edit\" already".into(),
+    };
+    bench.app.tell_config(&[warning]);
+    let first = HelpPage::Start.parts(&bench.app).remove(0);
+    assert_eq!(first, HelpPart::Text("! config.toml:3: keys.edit: r is \"edit\" already".into()));
+    bench.send(Msg::Config(Box::new(bench.app.config.clone()), Vec::new()));
+    assert!(matches!(HelpPage::Start.parts(&bench.app)[0], HelpPart::Term(..)));
 }
 
 #[test]

@@ -1,14 +1,15 @@
-//! Help pages: one a group of commands, made of the command table, one a station, and one for steering.
+//! The help: a line to search it by, and below a page or what was found.
 //!
-//! Invariants: keys shown are those in use, never the defaults; every line is wrapped to the width, and what
+//! Invariant: keys shown are those in use, never the defaults; every line is wrapped to the width, and what
 //! is below the last row can be scrolled to.
 
-use super::page::{EVERYWHERE, Page, STEERING, filled};
 use super::{Canvas, Draw, body};
-use crate::app::{App, HELP_PAGES, Help, HelpPage, Keys};
-use crate::command::{Command, Group, TABLE};
+use crate::app::{App, Help, HelpPage, HelpPart, Keys};
+use crate::command::{Command, Context, Entry};
+use crate::sanitize;
 use crate::theme::Role;
-use crate::ui::widgets::text;
+use crate::ui::inspector::live::Live;
+use crate::ui::widgets::{number, text};
 
 /// From this width on the typed form of a command has a column of its own.
 const WIDE: u16 = 90;
@@ -23,132 +24,177 @@ struct Line {
 
 impl Draw for Help {
     fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
-        let page = self.page.min(HELP_PAGES - 1);
-        let right = format!("page {} of {HELP_PAGES}", page + 1);
-        let inside = canvas.frame("Help", &right, 112, 26);
-        let list = body(inside, 0, 2);
-        let room = list.width.saturating_sub(2);
-        let lines = match HelpPage::at(page) {
-            HelpPage::Group(group, title) => group_page(canvas.app, group, title, room),
-            HelpPage::Station(station) => station_page(canvas.app, &Page::read(station.about().page), room),
-            HelpPage::Steering => station_page(canvas.app, &Page::read(STEERING), room),
+        let pages = HelpPage::count();
+        let page = self.page.min(pages - 1);
+        let found = self.found(canvas.app);
+        let right = match (self.searches(), found.len()) {
+            (false, _) => format!("page {} of {pages}", page + 1),
+            (true, 0) => "nothing found".into(),
+            (true, found) => format!("{found} found"),
         };
+        let inside = canvas.frame("Help", &right, 112, 30);
+        let cursor = canvas.filter(inside, &self.search, "type to search: a key, a command, a word");
+        let list = body(inside, 1, 2);
+        let room = list.width.saturating_sub(2);
+        let lines =
+            if self.searches() { results(canvas.app, &found, room) } else { whole(canvas.app, page, room) };
         let first = canvas.scrolled(self.scroll, lines.len(), list.height);
         for (line, row) in lines.iter().skip(first).zip(0..list.height) {
             let at = text::row(list, row, 1);
             canvas.cell(at, 0, line.left.saturating_sub(1), &line.label, Role::Strong);
             canvas.cell(at, line.left, at.width, &line.words, line.role);
         }
-        let more =
-            if first + usize::from(list.height) < lines.len() { "scroll: there is more" } else { "scroll" };
-        let key = Keys(&canvas.app.keymap);
-        let pages = key.together(&[Command::HelpPrevious, Command::HelpNext]);
-        canvas.keys(
-            inside,
-            vec![
-                (pages, "page"),
-                (key.together(&[Command::ScrollUp, Command::ScrollDown]), more),
-                (key.of(Command::Escape), "close"),
-            ],
-        );
-        None
+        let more = first + usize::from(list.height) < lines.len();
+        self.keys(canvas, inside, more);
+        cursor
     }
+}
+
+impl Help {
+    fn keys(&self, canvas: &mut Canvas<'_>, inside: ratatui::layout::Rect, more: bool) {
+        let key = Keys(&canvas.app.keymap);
+        let scroll = (
+            key.together(&[Command::ScrollUp, Command::ScrollDown]),
+            if more { "scroll: there is more" } else { "scroll" },
+        );
+        let offered = if self.searches() {
+            vec![
+                (key.of(Command::Choose), "the first one's page"),
+                scroll,
+                (key.of(Command::Escape), "back to the pages"),
+            ]
+        } else {
+            let pages = key.together(&[Command::HelpPrevious, Command::HelpNext]);
+            vec![(pages, "page"), scroll, (key.of(Command::Escape), "close")]
+        };
+        canvas.keys(inside, offered);
+    }
+}
+
+/// A page with its title.
+fn whole(app: &App, page: usize, room: u16) -> Vec<Line> {
+    let page = HelpPage::at(page);
+    let title = match page {
+        HelpPage::Station(_) | HelpPage::Steering => format!("What am I looking at? {}", page.title()),
+        _ => page.title().to_owned(),
+    };
+    let parts = page.parts(app);
+    let left = left(app, parts.iter(), room);
+    let mut lines = vec![heading(title)];
+    if !matches!(page, HelpPage::Station(_) | HelpPage::Steering) {
+        lines.push(heading(String::new()));
+    }
+    for part in &parts {
+        put(&mut lines, app, part, (left, room));
+    }
+    lines
+}
+
+/// What was found, each with the page it stands on or where its key counts.
+fn results(app: &App, found: &[(usize, HelpPart)], room: u16) -> Vec<Line> {
+    let shown: Vec<(HelpPart, &str)> = found.iter().map(|(page, part)| placed(*page, part)).collect();
+    let left = left(app, shown.iter().map(|(part, _)| part), room);
+    let mut lines = Vec::new();
+    for (part, place) in &shown {
+        put(&mut lines, app, part, (left, room));
+        suffix(&mut lines, place, room);
+    }
+    lines
+}
+
+/// A part that was found, and what stands behind it: its page, or where its key counts. What has no label has its page's.
+fn placed(page: usize, part: &HelpPart) -> (HelpPart, &'static str) {
+    let title = HelpPage::at(page).title();
+    let labelled = |words: String| (HelpPart::Term(title.to_owned(), words), "");
+    match part {
+        HelpPart::Text(words) => labelled(words.clone()),
+        HelpPart::Formula(formula, source) => labelled(format!("{formula}   {source}")),
+        HelpPart::Command(entry) => (part.clone(), entry.contexts().next().map_or("", Context::place)),
+        _ => (part.clone(), title),
+    }
+}
+
+/// Adds a few words to the last line, or below it.
+fn suffix(lines: &mut Vec<Line>, words: &str, room: u16) {
+    let Some(last) = lines.last_mut().filter(|_| !words.is_empty()) else { return };
+    let joined = format!("{}   {words}", last.words);
+    if last.left + text::width(&joined) <= room {
+        last.words = joined;
+    } else {
+        let left = last.left;
+        lines.push(Line { label: String::new(), left, words: words.to_owned(), role: Role::Text });
+    }
+}
+
+/// The column at which words begin beside the labels of some parts.
+fn left<'a>(app: &App, parts: impl Iterator<Item = &'a HelpPart>, room: u16) -> u16 {
+    let label = |part: &HelpPart| match part {
+        HelpPart::Term(term, _) => text::width(term),
+        HelpPart::Command(entry) => text::width(&all_keys(app, entry)),
+        _ => 0,
+    };
+    parts.map(label).max().unwrap_or(0).clamp(12, (room / 3).max(12)) + 2
+}
+
+fn all_keys(app: &App, entry: &Entry) -> String {
+    app.keymap.shown_all(entry.command).join(", ")
+}
+
+/// The lines of a part.
+fn put(lines: &mut Vec<Line>, app: &App, part: &HelpPart, (left, room): (u16, u16)) {
+    match part {
+        HelpPart::Title(words) => lines.push(heading(words.clone())),
+        HelpPart::Blank => lines.push(heading(String::new())),
+        HelpPart::Text(words) => labelled(lines, "", &filled(app, words), 0, room),
+        HelpPart::Term(term, words) => labelled(lines, term, &filled(app, words), left, room),
+        HelpPart::Formula(formula, source) => {
+            let one = format!("{formula:<52}  {source}");
+            let fits = text::width(&one) + 4 <= room;
+            labelled(lines, "", if fits { &one } else { formula }, 4, room);
+            if !fits {
+                labelled(lines, "", source, 8, room);
+            }
+        }
+        HelpPart::Command(entry) => {
+            let all = all_keys(app, entry);
+            let keys = if text::width(&all) < left { all } else { app.keymap.shown(entry.command) };
+            let (help, name) = (entry.help(), entry.name);
+            let words =
+                if room >= WIDE { format!("{help:<52} /{name}") } else { format!("{help}   /{name}") };
+            labelled(lines, &keys, &words, left, room);
+        }
+    }
+}
+
+fn heading(words: String) -> Line {
+    Line { label: String::new(), left: 0, words, role: Role::Strong }
 }
 
 /// Words wrapped beside their label.
 fn labelled(lines: &mut Vec<Line>, label: &str, words: &str, left: u16, room: u16) {
     let mut label = label.to_owned();
-    for words in text::wrap(words, room.saturating_sub(left).max(1)) {
+    for words in text::wrap(&sanitize::for_display(words), room.saturating_sub(left).max(1)) {
         lines.push(Line { label: std::mem::take(&mut label), left, words, role: Role::Text });
     }
 }
 
-fn title(lines: &mut Vec<Line>, words: String) {
-    lines.push(Line { label: String::new(), left: 0, words, role: Role::Strong });
-}
-
-fn blank(lines: &mut Vec<Line>) {
-    title(lines, String::new());
-}
-
-fn group_page(app: &App, group: Group, name: &str, room: u16) -> Vec<Line> {
-    let rows: Vec<_> = TABLE
-        .iter()
-        .filter(|entry| entry.group == group)
-        .map(|entry| (app.keymap.shown_all(entry.command).join(", "), entry))
-        .collect();
-    let widest = rows.iter().map(|(keys, _)| text::width(keys)).max().unwrap_or(0);
-    let left = widest.min(room / 3) + 2;
-    let mut lines = Vec::new();
-    title(&mut lines, name.to_owned());
-    blank(&mut lines);
-    for (keys, entry) in rows {
-        let keys = if text::width(&keys) < left { keys } else { app.keymap.shown(entry.command) };
-        let words = if room >= WIDE {
-            format!("{:<52} /{}", entry.help(), entry.name)
-        } else {
-            format!("{}   /{}", entry.help(), entry.name)
-        };
-        labelled(&mut lines, &keys, &words, left, room);
-    }
-    if let Some(note) = note(group) {
-        blank(&mut lines);
-        labelled(&mut lines, "", note, 0, room);
-    }
-    lines
-}
-
-/// What the commands of a group do not say.
-fn note(group: Group) -> Option<&'static str> {
-    match group {
-        Group::Writing => Some(
-            "@ and a name put a text file into the message. Shift and the arrows select, Alt+B and Alt+F go by words, \
-             Ctrl+W and Ctrl+K cut, Ctrl+Y puts back. Keys that come all at once are a paste: no line end in it sends.",
-        ),
-        Group::Inspector => Some(
-            "Alt and a digit open a station where the terminal passes Alt on. On a Mac, let the terminal send Option as \
-             Meta (Esc+), or type /station and the number.",
-        ),
-        _ => None,
-    }
-}
-
-fn station_page(app: &App, page: &Page, room: u16) -> Vec<Line> {
-    let mut lines = Vec::new();
-    title(&mut lines, format!("What am I looking at? {}", page.title));
-    labelled(&mut lines, "", &filled(app, &page.plain), 0, room);
-    for (formula, source) in &page.formulas {
-        let one = format!("{formula:<52}  {source}");
-        let fits = text::width(&one) + 4 <= room;
-        labelled(&mut lines, "", if fits { &one } else { formula }, 4, room);
-        if !fits {
-            labelled(&mut lines, "", source, 8, room);
+/// A text with the figures of the vocabulary of the shown step in place.
+fn filled(app: &App, text: &str) -> String {
+    let (tokens, even) = match Live::of(app).map_or(0, |live| live.entries) {
+        0 => ("tokens".to_owned(), "its most when all are even".to_owned()),
+        entries => {
+            let count = number::grouped(entries);
+            (format!("{count} tokens"), format!("{:.1} when all {count} are even", (entries as f64).log2()))
         }
-    }
-    blank(&mut lines);
-    for (term, meaning) in &page.terms {
-        labelled(&mut lines, term, &filled(app, meaning), 14, room);
-    }
-    labelled(&mut lines, "Not shown", &page.absent, 14, room);
-    blank(&mut lines);
-    labelled(&mut lines, "Keys here", &keys(app, &page.keys), 14, room);
-    labelled(&mut lines, "Everywhere", &keys(app, EVERYWHERE), 14, room);
-    lines
-}
-
-/// Commands with the keys in use; what has no key is not named.
-fn keys<S: std::fmt::Display>(app: &App, commands: &[(Command, S)]) -> String {
-    let with_key = commands.iter().filter_map(|(command, does)| {
-        let key = app.keymap.shown(*command);
-        (!key.is_empty()).then(|| format!("{key} {does}"))
-    });
-    with_key.collect::<Vec<_>>().join("   ")
+    };
+    text.replace("{tokens}", &tokens).replace("{even}", &even)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::app::Station;
+    use crate::command::TABLE;
     use crate::ui::testing::design::{capitals, theme};
     use crate::ui::testing::{as_drawn, buffer, holds, overlay, rows};
 
@@ -158,7 +204,7 @@ mod tests {
         let mut scroll = 0;
         loop {
             let mut buf = buffer(width, height);
-            let (screen, overlay) = (buf.area, Help { page, scroll }.into());
+            let (screen, overlay) = (buf.area, Help { scroll, ..Help::at_page(page) }.into());
             let drawn = super::super::draw(app, &theme(), &overlay, (screen, screen), &mut buf);
             seen.extend(rows(&buf));
             if scroll >= drawn.furthest {
@@ -172,7 +218,8 @@ mod tests {
     fn every_command_and_its_keys_can_be_read_at_every_size() {
         let app = capitals();
         for (width, height) in [(120, 40), (80, 24), (60, 16)] {
-            let (all, _): (Vec<_>, Vec<_>) = (0..HELP_PAGES).map(|at| page(&app, at, width, height)).unzip();
+            let (all, _): (Vec<_>, Vec<_>) =
+                (0..HelpPage::count()).map(|at| page(&app, at, width, height)).unzip();
             let all = all.concat().join("\n");
             for entry in TABLE {
                 assert!(all.contains(&format!("/{}", entry.name)), "{} at {width}×{height}", entry.name);
@@ -185,12 +232,18 @@ mod tests {
 
     #[test]
     fn pages_are_as_drawn() {
-        let softmax = HelpPage::of_station(Station::Softmax);
-        as_drawn!(
-            "softmax_page",
-            overlay(&capitals(), &theme(), Help { page: softmax, scroll: 0 }, 112, 24)[1..]
-        );
-        as_drawn!("first_page", overlay(&capitals(), &theme(), Help { page: 0, scroll: 2 }, 80, 24)[1..]);
+        let softmax = HelpPage::Station(Station::Softmax).number();
+        as_drawn!("softmax_page", overlay(&capitals(), &theme(), Help::at_page(softmax), 112, 24)[1..]);
+        as_drawn!("first_page", overlay(&capitals(), &theme(), Help::at_page(0), 80, 24)[1..]);
+        as_drawn!("guide", overlay(&capitals(), &theme(), Help::at_page(1), 120, 40)[1..]);
+        let search = crate::app::LineEdit::new("copy");
+        as_drawn!("found", overlay(&capitals(), &theme(), Help { search, ..Help::default() }, 80, 24)[1..]);
+    }
+
+    #[test]
+    fn the_first_page_fits_a_small_screen() {
+        let (_, furthest) = page(&capitals(), 0, 80, 24);
+        assert_eq!(furthest, 0);
     }
 
     #[test]
@@ -198,7 +251,7 @@ mod tests {
         let mut app = capitals();
         let changed = [("hold".to_owned(), vec!["f9".to_owned()])].into();
         app.keymap = crate::config::keymap::Keymap::build(crate::command::TABLE, &changed).0;
-        let (seen, _) = page(&app, HelpPage::of_station(Station::Softmax), 120, 40);
+        let (seen, _) = page(&app, HelpPage::Station(Station::Softmax).number(), 120, 40);
         holds(&seen, "Keys here     F9 hold");
     }
 }

@@ -14,7 +14,6 @@ mod help;
 mod hub;
 mod ledger;
 mod models;
-mod page;
 mod palette;
 mod personas;
 mod search;

@@ -3,12 +3,9 @@
 //!
 //! Invariant: keys are commands, never names of keys; a page has all its parts, which the tests hold.
 
-use crate::app::App;
 use crate::command::Command;
-use crate::ui::inspector::live::Live;
-use crate::ui::widgets::number;
 
-/// A page. `{tokens}` and `{even}` stand for the size of the vocabulary and its bits.
+/// A page. `{tokens}` and `{even}` stand for the size of the vocabulary and its bits, which drawing fills in.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Page {
     /// Its name.
@@ -37,7 +34,7 @@ pub(super) const EVERYWHERE: &[(Command, &str)] = &[
 ];
 
 /// The page of the steering panel.
-pub(super) const STEERING: &str = include_str!("../../app/overlays/steering.md");
+pub(super) const STEERING: &str = include_str!("steering.md");
 
 impl Page {
     /// Reads a page: a title, sentences, and under headings lists or sentences.
@@ -69,25 +66,13 @@ fn joined(text: &str) -> String {
 }
 
 /// The items of a list, each a marked name and what is said of it; blanks within the name stay.
-fn items(body: &str, mark: char) -> Vec<(String, String)> {
+pub(super) fn items(body: &str, mark: char) -> Vec<(String, String)> {
     let list = format!("\n{}", body.trim());
     let item = |text: &str| {
         let (name, said) = text.trim_start_matches(mark).split_once(mark)?;
         Some((name.to_owned(), joined(said.trim_start_matches([mark, ':']))))
     };
     list.split("\n- ").skip(1).filter_map(item).collect()
-}
-
-/// A text with the figures of the vocabulary of the shown step in place.
-pub(super) fn filled(app: &App, text: &str) -> String {
-    let (tokens, even) = match Live::of(app).map_or(0, |live| live.entries) {
-        0 => ("tokens".to_owned(), "its most when all are even".to_owned()),
-        entries => {
-            let count = number::grouped(entries);
-            (format!("{count} tokens"), format!("{:.1} when all {count} are even", (entries as f64).log2()))
-        }
-    };
-    text.replace("{tokens}", &tokens).replace("{even}", &even)
 }
 
 #[cfg(test)]
