@@ -30,12 +30,10 @@ const INK: u8 = 16;
 /// Draws and fails at the first text that is hard to read in a bundled theme.
 pub fn check(draw: impl FnOnce(&Theme) -> Buffer) {
     let buf = draw(&coded());
-    let mut pairs: BTreeMap<(String, String), (&Cell, (u16, u16))> = BTreeMap::new();
+    let mut pairs: BTreeMap<String, (&Cell, (u16, u16))> = BTreeMap::new();
     for (at, cell) in buf.content.iter().enumerate().filter(|(_, cell)| is_text(cell.symbol())) {
         let turned = cell.modifier.contains(Modifier::REVERSED);
-        pairs
-            .entry((format!("{:?} {turned}", cell.fg), format!("{:?}", cell.bg)))
-            .or_insert((cell, buf.pos_of(at)));
+        pairs.entry(format!("{:?} {:?} {turned}", cell.fg, cell.bg)).or_insert((cell, buf.pos_of(at)));
     }
     let themes = theme::list(None).into_iter().map(|name| theme::load(&name, None).0);
     for file in themes.filter(|file| !file.terminal) {

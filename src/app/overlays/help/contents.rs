@@ -203,7 +203,7 @@ fn with_keys(keymap: &Keymap, text: &str) -> String {
     let mut out = String::new();
     for (at, piece) in text.split(['{', '}']).enumerate() {
         match Command::named(piece).filter(|_| at % 2 == 1) {
-            Some(command) if keymap.shown(command).is_empty() => out += &format!("/{piece}"),
+            Some(command) if keymap.shown(command).is_empty() => out.extend(["/", piece]),
             Some(command) => out += &Keys(keymap).of(command),
             None => out += piece,
         }
