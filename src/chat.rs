@@ -4,13 +4,15 @@
 //! the ids and bytes it was made of, so no reply is ever tokenised again to find out what it was; a turn's
 //! text is the concatenation of its spans' bytes. Turns are kept in order of creation, not by clock.
 
+mod adapter;
 mod conditioning;
 mod intervention;
 mod parts;
 
+pub use adapter::{Adapter, AdapterKind, in_use, named as named_adapter};
 pub use conditioning::{condition, prompt_of};
 pub use intervention::{HookPoint, Intervention, Steering};
-pub use parts::{Vocabularies, marks_are_text, name_of, split_of, splitter_for};
+pub use parts::{Vocabularies, labels_of, marks_are_text, name_of, split_of, splitter_for};
 
 use serde::{Deserialize, Serialize};
 

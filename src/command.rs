@@ -421,6 +421,10 @@ commands! {
     Thinking "thinking" Replies Global [];
     /// A value for the model's chat template, e.g. /template-value reasoning false
     TemplateValue "template-value" Replies Global [];
+    /// A LoRA adapter for this chat's replies and its scale, e.g. /lora pirate.gguf 0.5
+    Lora "lora" Replies Global [];
+    /// A control vector for this chat's replies and its scale, e.g. /control-vector calm.gguf -1
+    ControlVector "control-vector" Replies Global [];
     /// Long lines of code: more of their beginning
     CodeLeft "code-left" Replies Transcript ["<"];
     /// Long lines of code: more of their end
@@ -745,6 +749,10 @@ commands! {
     SteerTwin "steer-twin" Lists Steer ["ctrl+t", "alt+t"];
     /// Steering: end it in this chat
     SteerEnd "steer-end" Lists Steer ["ctrl+o", "alt+o"];
+    /// Steering: write the push as a control vector that llama.cpp reads (GGUF)
+    SteerWrite "steer-write" Lists Steer ["ctrl+s", "alt+s"];
+    /// Steering: a control vector from a file
+    SteerRead "steer-read" Lists Steer ["ctrl+r", "alt+r"];
     /// Quit
     Quit "quit" App Global ["ctrl+q"];
 }
@@ -768,6 +776,7 @@ impl Command {
             Self::Set => "a setting and its value, e.g. temperature 0.5",
             Self::Thinking => "on, off, default, or low, medium, high",
             Self::TemplateValue => "a name and its value, e.g. enable_thinking false",
+            Self::Lora | Self::ControlVector => "a GGUF file and its scale, or off or default",
             Self::Themes => "the name of a theme",
             Self::System => "the text, or nothing to edit it",
             Self::Rename => "the new title",

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chat::TemplateValues;
+use crate::chat::{Adapter, TemplateValues};
 use crate::sampling::SamplingOverrides;
 
 /// Where a model's file comes from. Exactly one.
@@ -55,6 +55,9 @@ pub struct ModelEntry {
     /// Values that the template is given, where they differ from the configuration's.
     #[serde(default)]
     pub template_values: TemplateValues,
+    /// LoRA adapters and control vectors that it is used with.
+    #[serde(default)]
+    pub adapters: Vec<Adapter>,
     /// A command that runs `glassbox engine` elsewhere, e.g. `["ssh", "gpu-box", "glassbox", "engine"]`.
     #[serde(default)]
     pub engine: Option<Vec<String>>,
@@ -81,6 +84,7 @@ impl ModelEntry {
             system: None,
             template: None,
             template_values: TemplateValues::new(),
+            adapters: Vec::new(),
             engine: None,
             size: None,
             built_in: false,
@@ -349,6 +353,8 @@ pub struct ModelFacts {
 /// A model's file as the engine reads it beside llama.cpp: single weights, and metadata that llama.cpp does not
 /// hand on. Numbers are read when asked for.
 pub trait ModelFile: Send + Sync {
+    /// The names of its weight tensors.
+    fn names(&self) -> Vec<String>;
     /// Where a weight tensor lies, by its name in the file (`blk.0.attn_q.weight`).
     fn tensor(&self, name: &str) -> Option<TensorPlace>;
     /// A number of the metadata.

@@ -119,6 +119,15 @@ pub enum Effect {
         /// What it holds.
         text: String,
     },
+    /// Write a control vector, likewise, and say more of it → [`Msg::Copied`].
+    WriteVector {
+        /// Its name, or a path.
+        name: String,
+        /// The file.
+        bytes: Vec<u8>,
+        /// What is said after where it is.
+        said: String,
+    },
     /// Read a grammar or a JSON schema from this file → [`Msg::Grammar`].
     ReadGrammar(String),
     /// Ask the hub what the repository of that name offers → [`Msg::Hub`].

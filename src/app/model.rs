@@ -201,6 +201,7 @@ impl App {
         let id = self.out.requests.next_engine();
         self.model.status = ModelStatus::Loading(0.0);
         self.model.hash = None;
+        self.model.left_out.clear();
         self.composer.tokens = None;
         self.talk.left_out.clear();
         self.out.emit(Effect::StartEngine(id, Box::new(entry)));
@@ -225,6 +226,7 @@ impl App {
         } else if self.out.notice.as_ref().is_some_and(|notice| notice.level == Level::Error) {
             self.out.say(format!("{} is loaded again", self.config.model_title(&self.model.name)));
         }
+        self.model.left_out.clone_from(&loaded.left_out);
         self.model.status = ModelStatus::Ready(Box::new(loaded));
         if let Some(entry) = self.config.model_named(&self.model.name).filter(|_| self.model.hash.is_none()) {
             self.out.emit(Effect::HashModel(self.out.requests.engine(), Box::new(entry)));

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Adapter;
+
 /// A change made to the network while it ran.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -41,6 +43,8 @@ pub enum Intervention {
     },
     /// The residual stream pushed along a direction (Turner et al. 2023): h += α ‖h‖ d̂ at every position.
     Steer(Steering),
+    /// A LoRA adapter or a control vector in use.
+    Adapter(Adapter),
 }
 
 /// A place in the network whose values can be read and replaced.
@@ -107,6 +111,9 @@ pub struct Steering {
     /// al. 2024), so a share of that length drowns what the direction does elsewhere.
     #[serde(default = "pushed_once")]
     pub first_position: bool,
+    /// Mean length of the stream after the block, in the texts that gave the direction; 0 where it was not kept.
+    #[serde(default)]
+    pub stream: f32,
 }
 
 /// What was kept before the choice was there had been pushed at every position.
@@ -125,7 +132,24 @@ impl Intervention {
             | Self::ZeroNeuron { layer, .. } => *layer == number,
             Self::Replace { site, .. } => site.layer() == number,
             Self::Steer(steering) => steering.layers.contains(&number),
+            // llama.cpp's graph has it; no node is written over.
+            Self::Adapter(_) => false,
         }
+    }
+
+    /// The file, where it is an adapter or a control vector.
+    #[must_use]
+    pub fn adapter(&self) -> Option<&Adapter> {
+        match self {
+            Self::Adapter(adapter) => Some(adapter),
+            _ => None,
+        }
+    }
+
+    /// As it may leave this machine: a file without its folder.
+    #[must_use]
+    pub fn public(&self) -> Self {
+        self.adapter().map_or_else(|| self.clone(), |adapter| Self::Adapter(adapter.public()))
     }
 
     /// The push, where it is one.
@@ -157,6 +181,7 @@ mod tests {
             strength: -0.25,
             direction: vec![0.6, -0.8, 1.0 / 3.0],
             first_position: false,
+            stream: 51.5,
         };
         let change = Intervention::Steer(steering);
         let text = serde_json::to_string(&change).unwrap();
@@ -168,6 +193,6 @@ mod tests {
     fn a_push_from_before_position_0_was_left_out_still_pushes_it() {
         let old = r#"{"steer":{"name":"a − b","layers":[3],"strength":0.1,"direction":[1.0]}}"#;
         let change: Intervention = serde_json::from_str(old).unwrap();
-        assert!(change.steering().unwrap().first_position);
+        assert!(change.steering().unwrap().first_position && change.steering().unwrap().stream == 0.0);
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Conversation, Piece, Role, Run, RunId, Turn, prompt_of};
+use super::{Conversation, Intervention, Piece, Role, Run, RunId, Span, Turn, prompt_of};
 use crate::reasoning::{Form, Kind, Split, Splitter};
 use crate::token::{TokenId, Vocabulary};
 
@@ -89,4 +89,21 @@ fn opened_before(
 #[must_use]
 pub fn marks_are_text(split: &Split) -> bool {
     split.ranges(Kind::Mark).all(|range| range.len() > 1)
+}
+
+/// What a reply was written with beside its model, in short: `+lora pirate ×0.5`; empty for nothing.
+#[must_use]
+pub fn labels_of(turn: &Turn, runs: &BTreeMap<RunId, Run>) -> String {
+    let runs = turn.spans.iter().filter_map(|span| match span {
+        Span::Generated { run, .. } => runs.get(run),
+        Span::Written { .. } | Span::Kept { .. } => None,
+    });
+    let mut labels: Vec<String> = Vec::new();
+    for adapter in runs.flat_map(|run| &run.interventions).filter_map(Intervention::adapter) {
+        let label = format!("+{}", adapter.label());
+        if !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
+    labels.join(" ")
 }

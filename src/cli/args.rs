@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::adapter_args::AdapterArgs;
 use super::sampler_args::SamplerArgs;
 use crate::export::Format;
 use crate::inspect::trace::Component;
@@ -161,6 +162,9 @@ pub struct AskArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub sampler: SamplerArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub adapters: AdapterArgs,
     /// Candidates listed per token (with --json)
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub top_logprobs: u32,
@@ -254,6 +258,9 @@ pub struct ScoreArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub reading: Reading,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub adapters: AdapterArgs,
     /// Candidates listed per token (with --json)
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub top_logprobs: u32,
@@ -277,6 +284,9 @@ pub struct InspectArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub reading: Reading,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub adapters: AdapterArgs,
     /// Position of the pass, from 0; negative counts from the end [default: the last]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub at: Option<i64>,

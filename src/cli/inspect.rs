@@ -8,6 +8,7 @@ mod table;
 
 use anyhow::{Context as _, bail};
 
+use super::adapter_args::of_entry;
 use super::args::{InspectArgs, What};
 use super::session::Session;
 use super::setup::Setup;
@@ -66,14 +67,17 @@ pub async fn run(args: InspectArgs, engine: &str) -> anyhow::Result<u8> {
     let ablations = changes(&args.ablations)?;
     let setup = Setup::read(args.common.config.as_deref(), args.common.model.as_deref(), None)?;
     setup.print_warnings();
-    let entry = setup.entry()?;
+    let mut entry = setup.entry()?;
+    args.adapters.apply(&mut entry);
     setup.fetch_if_missing(&entry, engine).await?;
     let mut session = Session::start(&entry, engine)?;
     let params = LoadParams { exact: !args.as_it_runs, ..setup.config.load_params_for(&entry) };
     let loaded = session.load(&entry, &params).await?;
+    args.adapters.check(&loaded)?;
     for note in &loaded.notes {
         super::note(note);
     }
+    let adapters = of_entry(&entry, &loaded);
     let vocabulary = session.vocabulary().await?;
     let read = super::reading::read(&mut session, &vocabulary, &prompt, args.reading).await?;
     let mut ids: Vec<TokenId> = read.tokens.into_iter().map(|(id, _)| id).collect();
@@ -81,9 +85,9 @@ pub async fn run(args: InspectArgs, engine: &str) -> anyhow::Result<u8> {
         bail!("the prompt is empty: there is no pass to open");
     }
     ids.truncate(position(args.at, ids.len())? + 1);
-    let inspected = open(&mut session, &args, &vocabulary, &ids, &ablations).await?;
+    let inspected = open(&mut session, &args, &vocabulary, &ids, (&adapters, &ablations)).await?;
     let prompt_logprobs = if args.what.contains(&What::Logprobs) && ids.len() > 1 {
-        score(&mut session, &ids, &ablations).await?
+        score(&mut session, &ids, &[adapters, ablations].concat()).await?
     } else {
         Vec::new()
     };
@@ -120,7 +124,7 @@ async fn open(
     args: &InspectArgs,
     vocabulary: &Vocabulary,
     ids: &[TokenId],
-    ablations: &[Intervention],
+    (adapters, ablations): (&[Intervention], &[Intervention]),
 ) -> anyhow::Result<Inspected> {
     let has = |what| args.what.contains(&what);
     let want = Want {
@@ -133,6 +137,7 @@ async fn open(
     };
     let mut request = Inspect {
         ids: ids.to_vec(),
+        interventions: adapters.to_vec(),
         ablations: ablations.to_vec(),
         everywhere: true,
         want,

@@ -3,6 +3,7 @@
 //! Invariant: output that is piped carries no escape codes; errors go to standard error as one clear
 //! sentence; exit codes are 0 done, 1 failed, 2 usage, 101 panic, 128 + n ended by signal n.
 
+mod adapter_args;
 mod args;
 mod ask;
 mod bench;

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use self::lines::{Sentences, read_lines, write};
+use super::adapter_args::usable;
 use super::args::ChatArgs;
 use super::ask::kept::{Kept, Which};
 use super::ask::{asked, chat, has_more, is_full, run_of, shortened};
@@ -217,13 +218,17 @@ impl Plain {
             values: self.setup.config.template_values_for(&self.entry, &settings),
         };
         let drops = self.setup.config.engine.overflow == Overflow::DropOldest;
-        self.kept.begin(run_of(&self.entry, &self.loaded, &sampling, &setting), now_ms);
+        let interventions = self.setup.config.interventions_for(Some(&self.entry), &settings);
+        let interventions = usable(interventions, &self.loaded);
+        let run = run_of(&self.entry, &self.loaded, &sampling, &setting);
+        self.kept.begin(Run { interventions: interventions.clone(), ..run }, now_ms);
         let whole = chat(messages, &system, setting);
         lines::prompt(&format!("{}: ", self.entry.name))?;
         let mut left_out = 0;
         let ended = loop {
             let prompt = shortened(&whole, left_out);
-            let id = self.session.begin(asked(prompt, &sampling, self.setup.config.inspector.candidates))?;
+            let candidates = self.setup.config.inspector.candidates;
+            let id = self.session.begin(asked(prompt, &sampling, candidates, &interventions))?;
             match self.say(id).await {
                 Err(error) if drops && is_full(&error) && has_more(&whole, left_out) => left_out += 2,
                 ended => break ended,

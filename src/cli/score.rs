@@ -9,12 +9,14 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
+use super::adapter_args::of_entry;
 use super::args::ScoreArgs;
 use super::ask::{rounded, token_line, write};
 use super::session::Session;
 use super::setup::Setup;
 use super::tokenize::piece;
 use super::windows::windows;
+use crate::chat::Intervention;
 use crate::engine::protocol::{Event, Job, Request, Score};
 use crate::export::json::number;
 use crate::sanitize;
@@ -31,20 +33,24 @@ pub async fn run(args: ScoreArgs, engine: &str) -> anyhow::Result<u8> {
     let texts = args.files.iter().map(|file| Text::read(file)).collect::<anyhow::Result<Vec<_>>>()?;
     let setup = Setup::read(args.common.config.as_deref(), args.common.model.as_deref(), None)?;
     setup.print_warnings();
-    let entry = setup.entry()?;
+    let mut entry = setup.entry()?;
+    args.adapters.apply(&mut entry);
     setup.fetch_if_missing(&entry, engine).await?;
     let mut session = Session::start(&entry, engine)?;
     let loaded = session.load(&entry, &setup.config.load_params_for(&entry)).await?;
+    args.adapters.check(&loaded)?;
     for note in &loaded.notes {
         super::note(note);
     }
+    let interventions = of_entry(&entry, &loaded);
     let vocabulary = session.vocabulary().await?;
     let context = loaded.context as usize;
     let stride = args.stride.map_or(context / 2, |stride| stride as usize);
     if stride + 1 >= context {
         bail!("--stride {stride} leaves no overlap: the context of this model is {context} tokens");
     }
-    let mut scorer = Scorer { session, vocabulary, args, context, stride, load_ms: loaded.load_ms };
+    let mut scorer =
+        Scorer { session, vocabulary, args, context, stride, load_ms: loaded.load_ms, interventions };
     let all = async {
         for (index, text) in texts.iter().enumerate() {
             if index > 0 && !scorer.args.json {
@@ -96,6 +102,7 @@ struct Scorer {
     context: usize,
     stride: usize,
     load_ms: f32,
+    interventions: Vec<Intervention>,
 }
 
 impl Scorer {
@@ -122,7 +129,7 @@ impl Scorer {
                 ids: part.collect(),
                 from: from as u32,
                 top_logprobs: if self.args.json { self.args.top_logprobs } else { 1 },
-                interventions: Vec::new(),
+                interventions: self.interventions.clone(),
             };
             let id = self.session.begin(Request::Job(Job::Score(Box::new(request))))?;
             loop {

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Config;
-use crate::chat::{ChatSettings, TemplateValues};
+use crate::chat::{ChatSettings, Intervention, TemplateValues, in_use};
 use crate::model_entry::{LoadParams, ModelEntry, Source};
 use crate::sampling::Sampling;
 
@@ -53,6 +53,16 @@ impl Config {
     pub fn template_values_for(&self, entry: &ModelEntry, chat: &ChatSettings) -> TemplateValues {
         let layers = [&self.template_values, &entry.template_values, &chat.template_values];
         layers.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// What changes the network in a chat: the adapters and control vectors of the model and of the chat, then the
+    /// chat's own changes.
+    #[must_use]
+    pub fn interventions_for(&self, entry: Option<&ModelEntry>, chat: &ChatSettings) -> Vec<Intervention> {
+        let models = entry.into_iter().flat_map(|entry| &entry.adapters);
+        let adapters = in_use(models, chat.interventions.iter().filter_map(Intervention::adapter));
+        let others = chat.interventions.iter().filter(|change| change.adapter().is_none()).cloned();
+        adapters.into_iter().map(Intervention::Adapter).chain(others).collect()
     }
 
     /// System prompt: the chat's, else the model's, else the configuration's; empty is none.

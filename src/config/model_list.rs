@@ -12,7 +12,7 @@ use super::checks::{anything, not_empty, sha256};
 use super::document::{Section, Verdict};
 use super::sections;
 use super::setting::Setting as _;
-use crate::chat::TemplateValues;
+use crate::chat::{Adapter, AdapterKind, TemplateValues};
 use crate::model_entry::{Licence, ModelEntry, Source};
 
 const LEFT_OUT: &str = "this model is left out";
@@ -62,6 +62,8 @@ fn entry(mut section: Section, at: usize) -> Option<ModelEntry> {
     if let Some(mut table) = section.table("template_values") {
         sections::template_values(&mut table, &mut template_values);
     }
+    let adapters = [AdapterKind::Lora, AdapterKind::ControlVector];
+    let adapters = adapters.into_iter().flat_map(|kind| self::adapters(&mut section, kind)).collect();
     let engine = section.take("engine", LEFT_OUT, |command: &Vec<String>| {
         if command.first().is_some_and(|program| !program.is_empty()) {
             Ok(())
@@ -93,11 +95,50 @@ fn entry(mut section: Section, at: usize) -> Option<ModelEntry> {
         system,
         template,
         template_values,
+        adapters,
         engine,
         size: None,
         title,
         built_in: false,
     })
+}
+
+/// `lora = [{ path = "pirate.gguf", scale = 0.5 }]`: each with its scale, which is 1 where none is given, or the file's
+/// name alone.
+fn adapters(section: &mut Section, kind: AdapterKind) -> Vec<Adapter> {
+    const LEFT_OUT: &str = "it is left out";
+    let Some(value) = section.raw(kind.key()) else { return Vec::new() };
+    let Some(list) = value.get_ref().as_array() else {
+        let must = "must be a list, such as [{ path = \"file.gguf\", scale = 1.0 }]";
+        section.refuse(kind.key(), value, must, LEFT_OUT);
+        return Vec::new();
+    };
+    let dotted = section.dotted(kind.key());
+    let mut all: Vec<Adapter> = Vec::new();
+    for item in list {
+        let file = section.report.file().to_owned();
+        let read = match item.get_ref() {
+            DeValue::Table(table) => {
+                let mut table = Section::new(table, &dotted, section.report);
+                let path = table.take("path", LEFT_OUT, not_empty);
+                let scale = table.take("scale", "1 is used", anything);
+                let named = table.has("path");
+                table.finish();
+                if !named {
+                    section.report.warn(item.span().start, &dotted, format!("needs a path; {LEFT_OUT}"));
+                }
+                path.map(|path: String| (path, scale.unwrap_or(1.0)))
+            }
+            DeValue::String(path) if !path.is_empty() => Some((path.to_string(), 1.0)),
+            _ => {
+                let message = format!("each must be a file's name or {{ path, scale }}; {LEFT_OUT}");
+                section.report.warn(item.span().start, &dotted, message);
+                None
+            }
+        };
+        all.extend(read.map(|(path, scale)| Adapter { kind, path: beside(&file, &path), scale }));
+    }
+    all
 }
 
 /// A path as the configuration's author meant it: beside the configuration, unless it says from where.

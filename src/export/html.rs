@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Document, json::number, mean_surprisal};
 use crate::chat::{Piece, Role, RunId, Turn};
-use crate::model_entry::{public_name, without_folders};
+use crate::model_entry::without_folders;
 use crate::sanitize;
 use crate::token::{Step, TokenId};
 
@@ -55,17 +55,18 @@ fn fill(parts: &[(&str, &str)]) -> String {
 }
 
 fn article(document: &Document<'_>, turn: &Turn, data: &mut Data, body: &mut String) {
-    let (class, speaker) = match turn.role {
-        Role::System => ("system", "System"),
-        Role::User => ("user", "You"),
-        Role::Assistant => ("assistant", turn.model.as_deref().map_or("Model", public_name)),
+    let class = match turn.role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
     };
+    let speaker = sanitize::for_copy(&document.speaker(turn));
     let figures = mean_surprisal(&document.tokens(turn)).map_or_else(String::new, |(count, nats)| {
         let bits = nats / std::f64::consts::LN_2;
         format!("<span>{count} tokens   {bits:.2} bit each   perplexity {:.2}</span>", nats.exp())
     });
     let _ =
-        writeln!(body, "<article class=\"turn {class}\">\n<header>{}{figures}</header>", escaped(speaker));
+        writeln!(body, "<article class=\"turn {class}\">\n<header>{}{figures}</header>", escaped(&speaker));
     body.push_str("<div class=\"text\">");
     text(document, turn, data, body);
     body.push_str("</div>\n");

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Document;
-use crate::chat::{Piece, Role, Run, RunId, Span, Turn, TurnState};
+use crate::chat::{Intervention, Piece, Role, Run, RunId, Span, Turn, TurnState};
 use crate::model_entry::{public_name, without_folders};
 use crate::token::{Step, TokenId};
 
@@ -171,6 +171,7 @@ fn runs(document: &Document<'_>) -> Vec<Map<String, Value>> {
             model: public_name(&run.model).to_owned(),
             prefix: None,
             prompt_ids,
+            interventions: run.interventions.iter().map(Intervention::public).collect(),
             ..run.clone()
         }) {
             Ok(Value::Object(object)) => object,

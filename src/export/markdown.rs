@@ -6,8 +6,7 @@
 use std::fmt::Write as _;
 
 use super::{Document, mean_surprisal};
-use crate::chat::Role;
-use crate::model_entry::{public_name, without_folders};
+use crate::model_entry::without_folders;
 use crate::{markdown, sanitize};
 
 pub(super) fn page(document: &Document<'_>) -> String {
@@ -17,11 +16,7 @@ pub(super) fn page(document: &Document<'_>) -> String {
         let _ = write!(page, "\n## System prompt\n\n{}\n", sanitize::for_copy(system));
     }
     for turn in document.shown() {
-        let speaker = match turn.role {
-            Role::System => "System".to_owned(),
-            Role::User => "You".to_owned(),
-            Role::Assistant => turn.model.as_deref().map_or("Model", public_name).to_owned(),
-        };
+        let speaker = sanitize::for_copy(&document.speaker(turn)).replace('\n', " ");
         let _ = write!(page, "\n## {speaker}\n\n");
         let text = sanitize::for_copy(&document.answer(turn));
         page.push_str(text.trim_end());

@@ -16,7 +16,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::chat::{self, Conversation, Piece, Run, RunId, Turn};
+use crate::chat::{self, Conversation, Piece, Role, Run, RunId, Turn};
+use crate::model_entry::public_name;
 use crate::reasoning::{Kind, Split};
 use crate::token::{Step, TokenId, TokenKind, Vocabulary};
 
@@ -90,6 +91,18 @@ impl<'a> Document<'a> {
                 Piece::Written(_) => None,
             })
             .collect()
+    }
+
+    /// Who a turn is of: the model by its name, with the adapters that it wrote with.
+    fn speaker(&self, turn: &Turn) -> String {
+        match turn.role {
+            Role::System => "System".to_owned(),
+            Role::User => "You".to_owned(),
+            Role::Assistant => {
+                let model = turn.model.as_deref().map_or("Model", public_name);
+                format!("{model} {}", chat::labels_of(turn, self.runs)).trim_end().to_owned()
+            }
+        }
     }
 
     /// A turn taken apart.

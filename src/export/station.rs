@@ -11,7 +11,7 @@ mod tests;
 use serde_json::{Map, Value, json};
 
 use super::json::number;
-use crate::chat::Run;
+use crate::chat::{Intervention, Run};
 use crate::inspect::depth::Depth;
 use crate::inspect::distribution::Distribution;
 use crate::inspect::feed_forward::FfnLayer;
@@ -139,7 +139,7 @@ impl StationFacts<'_> {
             "template_sha256": run.and_then(|run| run.template_hash.as_ref()),
             "sampling": run.map(|run| &run.sampling),
             "seed": run.map(|run| run.seed),
-            "interventions": run.map(|run| &run.interventions),
+            "interventions": run.map(|run| run.interventions.iter().map(Intervention::public).collect::<Vec<_>>()),
             "pass": pass,
             "position": self.ids.len().checked_sub(1),
             "ids": self.ids,

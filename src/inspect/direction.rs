@@ -53,6 +53,14 @@ pub fn random(width: usize, seed: u64) -> Vec<f32> {
     values.into_iter().map(|value| value / length).collect()
 }
 
+/// Mean length of vectors; 0 of none.
+#[must_use]
+pub fn mean_length<'a>(vectors: impl Iterator<Item = &'a Vec<f32>>) -> f32 {
+    let (count, sum) = vectors
+        .fold((0_u32, 0.0_f64), |(count, sum), vector| (count + 1, sum + f64::from(lens::length(vector))));
+    (sum / f64::from(count.max(1))) as f32
+}
+
 fn mean(vectors: &[Vec<f32>]) -> Option<Vec<f32>> {
     let mut sums = vec![0.0_f64; vectors.first()?.len()];
     for vector in vectors {

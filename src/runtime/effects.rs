@@ -58,7 +58,11 @@ impl Shell {
                 let _ = self.messages.send(Msg::Copied(result));
             }
             Effect::WriteFile { name, text } => {
-                let _ = self.messages.send(Msg::Copied(write_file(&name, &text)));
+                let _ = self.messages.send(Msg::Copied(write_file(&name, text.as_bytes())));
+            }
+            Effect::WriteVector { name, bytes, said } => {
+                let written = write_file(&name, &bytes).map(|written| format!("{written}: {said}"));
+                let _ = self.messages.send(Msg::Copied(written));
             }
             Effect::ReadHub(name) => self.read_hub(name),
             Effect::AddModel(entry) => match config::add_model_to(&self.config_file.path, &entry) {
@@ -72,7 +76,7 @@ impl Shell {
             }
             Effect::DrawStation { name, picture, size } => {
                 let text = crate::ui::picture::draw(&self.app, &self.theme, picture, size);
-                let _ = self.messages.send(Msg::Copied(write_file(&name, &text)));
+                let _ = self.messages.send(Msg::Copied(write_file(&name, text.as_bytes())));
             }
             Effect::Edit(text) => {
                 let result = self.edit(text).await;
@@ -278,7 +282,7 @@ impl Shell {
 }
 
 /// Writes a new file: under the name, or under `name-2`… where there is one already. Says where it is.
-fn write_file(name: &str, text: &str) -> Result<String, String> {
+fn write_file(name: &str, bytes: &[u8]) -> Result<String, String> {
     let home = name.strip_prefix("~/").and_then(|rest| Some(std::env::home_dir()?.join(rest)));
     let wanted = home.unwrap_or_else(|| PathBuf::from(name));
     let stem = wanted.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -286,7 +290,7 @@ fn write_file(name: &str, text: &str) -> Result<String, String> {
     let others = (2..1000).map(|number| wanted.with_file_name(format!("{stem}-{number}.{ending}")));
     for path in std::iter::once(wanted.clone()).chain(others) {
         let file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
-        match file.and_then(|mut file| file.write_all(text.as_bytes())) {
+        match file.and_then(|mut file| file.write_all(bytes)) {
             Ok(()) => {
                 let whole = std::path::absolute(&path).unwrap_or(path);
                 return Ok(format!("wrote {}", sanitize::for_display(&whole.to_string_lossy())));

@@ -270,6 +270,7 @@ fn steering_survives_a_restart_and_settings_from_before_it_are_read() {
         strength: -0.35,
         direction: vec![0.6, -0.8, 1.0 / 3.0],
         first_position: true,
+        stream: 40.25,
     };
     let interventions = vec![Intervention::Steer(push), Intervention::ZeroNeuron { layer: 2, neuron: 7 }];
     let settings =

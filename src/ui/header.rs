@@ -62,11 +62,20 @@ fn gauge(buf: &mut Buffer, theme: &Theme, at: Rect, app: &App, loaded: &Loaded) 
     bar::draw(buf, at, share, GAUGE, &theme.symbols.bar, theme.style(Role::ProbBar));
 }
 
-/// What is changed in the network that this chat runs: `steered KL 0.42  2 parts off`.
+/// What is changed in the network that this chat runs: `+lora pirate ×0.5  steered KL 0.42  2 parts off`.
 fn changed(app: &App) -> String {
-    let changes = &app.talk.chat.settings.interventions;
-    let steered = changes.iter().filter(|change| change.steering().is_some()).count();
-    let off = match changes.len() - steered {
+    let adapters = app.view().adapters().into_iter().map(|(adapter, usable)| {
+        let sign = if usable { "+" } else { "!" };
+        sanitize::for_display(&format!("{sign}{}", adapter.label()))
+    });
+    let others = Some(parts_changed(app)).filter(|others| !others.is_empty());
+    adapters.chain(others).collect::<Vec<_>>().join("  ")
+}
+
+fn parts_changed(app: &App) -> String {
+    let changes = app.talk.chat.settings.interventions.iter().filter(|change| change.adapter().is_none());
+    let steered = changes.clone().filter(|change| change.steering().is_some()).count();
+    let off = match changes.count() - steered {
         0 => String::new(),
         1 => "1 part off".to_owned(),
         count => format!("{count} parts off"),

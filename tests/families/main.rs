@@ -10,7 +10,9 @@
     reason = "every function here is part of a test, and tells what it measured"
 )]
 
+mod adapted;
 mod family;
+mod file;
 mod fixture;
 mod gguf;
 #[path = "../real/kit.rs"]
@@ -116,6 +118,18 @@ fn hold(
         }
     }
     assert!(failed.is_empty(), "fails for {failed:?}");
+}
+
+#[test]
+fn with_a_lora_adapter_every_figure_is_that_of_the_merged_weights() {
+    let adapted = families().into_iter().map(|family| Box::new(adapted::load(family)));
+    hold(adapted, |fixture, reference, worst| {
+        (0..3).for_each(|_| lens_holds(fixture, reference, worst));
+        attention_holds(&attention_of(fixture), &plain(reference), &reference.family, worst);
+        pushes_hold(fixture, reference, worst);
+        parts_off_hold(fixture, reference, worst);
+        neurons_hold(fixture, reference, worst);
+    });
 }
 
 fn plain(reference: &Reference) -> Pass {

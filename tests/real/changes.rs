@@ -76,8 +76,8 @@ fn same(a: &ForwardTrace, b: &ForwardTrace) {
 
 fn steer(directed: &Directed, layer: u32, strength: f32) -> Intervention {
     let direction = directed.direction.clone();
-    let push =
-        Steering { name: "test".into(), layers: vec![layer], strength, direction, first_position: false };
+    let (name, layers, stream) = ("test".into(), vec![layer], directed.stream);
+    let push = Steering { name, layers, strength, direction, first_position: false, stream };
     Intervention::Steer(push)
 }
 

@@ -12,13 +12,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use glassbox::chat::Intervention;
 use glassbox::engine::Engine;
 use glassbox::engine::jobs::llama;
 use glassbox::engine::jobs::shared::Shared;
 use glassbox::engine::jobs::worker::{Hooks, Worker};
 use glassbox::engine::protocol::{
-    Embed, Envelope, Event, Failure, Inspect, Inspected, Inspection, Job, Loaded, Request, RequestId, Score,
-    Want,
+    Embed, Envelope, Event, Failure, FailureKind, Inspect, Inspected, Inspection, Job, Loaded, Request,
+    RequestId, Score, Want,
 };
 use glassbox::engine::transport::open_requests::OpenRequests;
 use glassbox::engine::transport::thread::ThreadEngine;
@@ -108,9 +109,13 @@ pub fn exact_gemma() -> MutexGuard<'static, Model> {
 fn hooks(path: PathBuf) -> Hooks {
     let facts = Header::read(&path).unwrap().facts().clone();
     let resolve = Box::new(move |_: &ModelEntry| Ok((path.clone(), facts.clone())));
-    let open =
-        |path: &Path| -> Result<Arc<dyn ModelFile>, _> { Ok(Arc::new(SharedHeader::open(path).unwrap())) };
+    let open = |path: &Path| -> Result<Arc<dyn ModelFile>, _> { Ok(Arc::new(open_file(path)?)) };
     Hooks { resolve, open: Box::new(open) }
+}
+
+fn open_file(path: &Path) -> Result<SharedHeader, Failure> {
+    SharedHeader::open(path)
+        .map_err(|error| Failure { message: error.to_string(), kind: FailureKind::BadModel })
 }
 
 /// Has a worker answer what is not answered by whoever reads requests.
@@ -129,6 +134,8 @@ pub struct Model {
     pub loaded: Loaded,
     /// Number of the next request.
     pub next: u64,
+    /// What is changed in passes that are opened without changes of their own.
+    pub interventions: Vec<Intervention>,
     requests: Arc<OpenRequests>,
     worker: Worker,
     events: Receiver<Envelope>,
@@ -167,7 +174,8 @@ impl Model {
         });
         let parts: Vec<f32> = parts.collect();
         assert!(parts.is_sorted() && parts.last() == Some(&1.0), "{parts:?}");
-        Self { shared, loaded: *loaded, next: 2, requests, worker, events, heard }
+        let interventions = Vec::new();
+        Self { shared, loaded: *loaded, next: 2, interventions, requests, worker, events, heard }
     }
 
     /// Cancels the next request as if it waited after another.
@@ -201,7 +209,10 @@ impl Model {
         self.shared.tokenize(text, false, true).unwrap().into_iter().map(|(id, _)| id).collect()
     }
 
-    pub fn try_inspect(&mut self, request: Inspect) -> Result<Inspected, Failure> {
+    pub fn try_inspect(&mut self, mut request: Inspect) -> Result<Inspected, Failure> {
+        if request.interventions.is_empty() {
+            request.interventions.clone_from(&self.interventions);
+        }
         match self.answer(Request::Inspection(Inspection::Inspect(Box::new(request)))) {
             Event::Inspected(seen) => Ok(*seen),
             Event::Failed(failure) => Err(failure),

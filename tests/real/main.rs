@@ -9,12 +9,15 @@
     reason = "every function here is part of a test, and tells what it measured"
 )]
 
+mod adapters;
 mod attention;
 #[cfg(unix)]
 mod bench;
 mod changes;
 mod chat;
 mod engine;
+#[path = "../families/file.rs"]
+mod file;
 mod inspect;
 mod inspect_more;
 mod kit;

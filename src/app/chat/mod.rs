@@ -2,6 +2,7 @@
 //!
 //! Invariant: a turn is stored before its reply is asked for; nothing that was said is lost but by deleting it.
 
+pub(super) mod adapters;
 pub(super) mod alternatives;
 pub(super) mod branch;
 pub(super) mod chats;

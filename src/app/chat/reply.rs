@@ -2,6 +2,7 @@
 //!
 //! Invariant: an event counts only under the engine and the request that the active run was asked of.
 
+use crate::app::chat::adapters;
 use crate::app::inspector::run_of;
 use crate::app::view::With;
 use crate::app::{
@@ -91,6 +92,8 @@ impl App {
         match event {
             Event::Prompt(facts) if self.make_room(&facts) => {}
             Event::Prompt(facts) => {
+                let run = self.talk.run.as_ref().and_then(|active| self.talk.runs.get(&active.run));
+                self.model.note_left_out(run, &facts.left_out);
                 if let Some(used) = self.talk.prompt(with!(self), &mut self.out, facts) {
                     self.model.used = used;
                 }
@@ -258,6 +261,7 @@ impl Talk {
             made.seed = facts.seed;
             made.usage.prompt_tokens = facts.ids.len() as u32;
             made.usage.reused_tokens = facts.reused;
+            adapters::leave_out(&mut made, &facts.left_out);
             out.store(store::Command::PutRun(Box::new(made.clone())));
             self.runs.insert(run, made);
         }

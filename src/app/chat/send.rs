@@ -212,6 +212,7 @@ impl Talk {
             Some(entry) => with.config.template_values_for(entry, &settings),
             None => settings.template_values.clone(),
         };
+        let interventions = with.config.interventions_for(entry.as_ref(), &settings);
         let seed = sampling.seed.unwrap_or_else(|| out.sampler_seed());
         let (vocabulary, template_hash) = match self.view(with).ready() {
             Some(loaded) => (Some(loaded.vocabulary.clone()), loaded.template_hash.clone()),
@@ -221,7 +222,7 @@ impl Talk {
             model_hash: with.model.hash.clone(),
             vocabulary,
             template_hash,
-            interventions: settings.interventions,
+            interventions,
             template_clock_ms: Some(out.now.wall_ms),
             template_offset_minutes: out.now.offset_minutes,
             template_values,

@@ -4,3 +4,4 @@
 
 pub(super) mod reread;
 pub(super) mod steer;
+pub(super) mod vectors;

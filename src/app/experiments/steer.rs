@@ -222,12 +222,14 @@ impl<'a> Display<'a> {
     }
 
     /// What the panel would push with, where its direction is known.
-    fn push(&self) -> Option<Steering> {
+    pub(super) fn push(&self) -> Option<Steering> {
         let steer = &self.inspector.steer;
         if let Some(kept) = self.kept_push() {
             let layers = vec![self.steer_layer()];
             let strength = steer.strength();
-            return Some(Steering { layers, strength, first_position: false, ..kept.clone() });
+            // The length of the stream was measured after the block that was pushed then.
+            let stream = if kept.layers == layers { kept.stream } else { 0.0 };
+            return Some(Steering { layers, strength, first_position: false, stream, ..kept.clone() });
         }
         let (request, found) = steer.found.as_ref()?;
         (Some(request) == self.steer_direction().as_ref()).then(|| Steering {
@@ -236,6 +238,7 @@ impl<'a> Display<'a> {
             strength: steer.strength(),
             direction: found.direction.clone(),
             first_position: false,
+            stream: found.stream,
         })
     }
 
@@ -325,7 +328,6 @@ impl<'a> ChatView<'a> {
 
     /// What changes this chat's replies besides steering.
     fn changes_beside(&self) -> Vec<Intervention> {
-        let all = self.chat.settings.interventions.iter();
-        all.filter(|change| change.steering().is_none()).cloned().collect()
+        self.interventions().into_iter().filter(|change| change.steering().is_none()).collect()
     }
 }

@@ -6,6 +6,7 @@
 use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::app::{App, ChatView, Colouring, Completion, Focus, Offers, Outbox, Station, input::fuzzy};
+use crate::chat::AdapterKind;
 use crate::command::{self, Command, Context};
 use crate::sampling::{SAMPLING_KEYS, setting};
 
@@ -153,6 +154,8 @@ impl App {
             (Command::Preset, name) => self.talk.preset_named(with!(self), &mut self.out, name),
             (Command::Thinking, how) => self.talk.set_thinking(with!(self), &mut self.out, how),
             (Command::TemplateValue, pair) => self.talk.set_template_value(with!(self), &mut self.out, pair),
+            (Command::Lora, file) => self.adapter_named(AdapterKind::Lora, file),
+            (Command::ControlVector, file) => self.adapter_named(AdapterKind::ControlVector, file),
             (Command::Persona, name) => self.persona_named(name),
             (Command::SavePreset, name) => self.save_preset(name),
             (Command::Set, pair) => self.talk.set_sampling(with!(self), &mut self.out, pair),
@@ -256,6 +259,8 @@ impl ChatView<'_> {
             }
             Command::Thinking => self.thinking_choices(),
             Command::TemplateValue => self.template_value_choices(),
+            Command::Lora => self.adapter_choices(AdapterKind::Lora),
+            Command::ControlVector => self.adapter_choices(AdapterKind::ControlVector),
             Command::Set => {
                 let said = |key: &str| format!("{}{}", self.sampling_value(key), range_of(key));
                 SAMPLING_KEYS.iter().map(|key| ((*key).to_owned(), said(key))).collect()

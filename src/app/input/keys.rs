@@ -6,6 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 
 use crate::app::transcript::cursor::Move;
 use crate::app::{App, ChatList, Composer, Effect, Focus, Letter, LineOf, WIDE};
+use crate::chat::AdapterKind;
 use crate::command::{Command, Context};
 use crate::config::keymap::is_plain;
 use crate::config::{chord, layout};
@@ -160,6 +161,10 @@ impl App {
             Command::Raw => self.transcript.toggle_raw(view!(self), &mut self.out),
             Command::Thinking => self.talk.say_thinking(with!(self), &mut self.out),
             Command::TemplateValue => self.talk.say_template_values(with!(self), &mut self.out),
+            Command::Lora => self.talk.say_adapters(with!(self), &mut self.out, AdapterKind::Lora),
+            Command::ControlVector => {
+                self.talk.say_adapters(with!(self), &mut self.out, AdapterKind::ControlVector);
+            }
             Command::Thoughts => self.transcript.toggle_thoughts(self.focus, &mut self.out),
             Command::RawAll => self.transcript.toggle_raw_all(&mut self.out),
             Command::CodeLeft => self.transcript.scroll_sideways(false),

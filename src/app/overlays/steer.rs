@@ -30,6 +30,8 @@ impl OverlayUnit for SteerPanel {
             Command::Choose => app.keep_steering(),
             Command::SteerTwin => app.talk.toggle_twin(with!(app), &mut app.out),
             Command::SteerEnd => app.talk.steer_off(with!(app), &mut app.out),
+            Command::SteerWrite => app.open_write_vector(),
+            Command::SteerRead => app.open_read_vector(),
             Command::SteerSwap => app.inspector.steer.swap_texts(),
             Command::ValueLess => return app.inspector.step_steer_value(view!(app), -1),
             Command::ValueMore => return app.inspector.step_steer_value(view!(app), 1),

@@ -7,6 +7,7 @@ use crossterm::event::KeyEvent;
 
 use super::{Opens, OverlayUnit};
 use crate::app::{App, Effect, PromptAction, TextEdit, input::text_edit};
+use crate::chat::AdapterKind;
 use crate::command::{Command, Context};
 
 /// A text to edit, in one line or more.
@@ -103,6 +104,10 @@ impl App {
             PromptAction::System => self.talk.set_system(with!(self), &mut self.out, text.trim_end()),
             PromptAction::WhatIf(turn) => self.try_edit(turn, &text),
             PromptAction::Export => self.out.export(view!(self), text.trim()),
+            PromptAction::WriteVector => self.write_vector(text.trim()),
+            PromptAction::ReadVector => {
+                self.adapter_named(AdapterKind::ControlVector, text.trim());
+            }
             PromptAction::Arithmetic => {
                 self.inspector.arithmetic(view!(self), &mut self.out, &text);
             }

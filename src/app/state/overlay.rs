@@ -47,6 +47,10 @@ pub enum PromptAction {
     Arithmetic,
     /// The file that the chat is written to.
     Export,
+    /// The file that the steering panel's push is written to as a control vector.
+    WriteVector,
+    /// The file of a control vector for the chat.
+    ReadVector,
 }
 
 /// What a yes does.

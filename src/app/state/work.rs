@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::chat::{ConversationId, RunId, TurnId};
+use crate::chat::{Adapter, ConversationId, RunId, TurnId};
 use crate::engine::protocol::{Loaded, PromptFacts, RequestId};
 use crate::models::{CatalogueItem, FetchStage};
 
@@ -123,6 +123,8 @@ pub struct ModelState {
     pub fetch: Option<Fetch>,
     /// Bytes that a resumed download began with.
     pub(crate) fetch_base: Option<u64>,
+    /// Adapters that the engine could not use when they were last asked for.
+    pub left_out: Vec<Adapter>,
     /// The catalogue, as last read.
     pub catalogue: Vec<CatalogueItem>,
     /// Models whose terms were accepted.

@@ -232,6 +232,7 @@ pub(crate) fn loaded() -> Loaded {
         switches: crate::engine::protocol::Switches::default(),
         capabilities: crate::engine::protocol::Capabilities::all(),
         notes: Vec::new(),
+        left_out: Vec::new(),
     }
 }
 

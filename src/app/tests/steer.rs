@@ -94,6 +94,7 @@ fn after_a_restart_the_strength_of_what_is_in_force_can_be_changed() {
         strength: 0.2,
         direction: vec![0.6, 0.8],
         first_position: false,
+        stream: 0.0,
     };
     bench.app.talk.chat.settings.interventions.push(Intervention::Steer(push.clone()));
     bench.app.transcript.selected = None;

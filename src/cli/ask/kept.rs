@@ -12,8 +12,8 @@ use super::super::chats::Chats;
 use super::super::setup::Setup;
 use crate::app::{empty_chat, message_of, stop_note};
 use crate::chat::{
-    self, ChatSettings, Conversation, ConversationHead, ConversationId, Piece, Role, Run, RunId, Span, Turn,
-    TurnId, TurnState, Vocabularies, title_of,
+    self, Adapter, ChatSettings, Conversation, ConversationHead, ConversationId, Piece, Role, Run, RunId,
+    Span, Turn, TurnId, TurnState, Vocabularies, title_of,
 };
 use crate::engine::protocol::{Message, PromptFacts};
 use crate::store::{Command, random_id};
@@ -117,6 +117,8 @@ impl Kept {
         run.seed = facts.seed;
         run.usage.prompt_tokens = facts.ids.len() as u32;
         run.usage.reused_tokens = facts.reused;
+        let left_out = |adapter: &Adapter| facts.left_out.iter().any(|other| other.is_same_file(adapter));
+        run.interventions.retain(|change| !change.adapter().is_some_and(left_out));
         self.chats.store.send(Command::PutRun(Box::new(run.clone())));
     }
 

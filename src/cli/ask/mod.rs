@@ -14,11 +14,12 @@ pub(super) use output::{rounded, token_line, write};
 
 use self::kept::{Kept, Which};
 use self::output::Output;
+use super::adapter_args::usable;
 use super::args::AskArgs;
 use super::session::Session;
 use super::setup::Setup;
 use crate::app::without_oldest;
-use crate::chat::{ChatSettings, Role, Run, RunId, StopReason, Timings, Usage};
+use crate::chat::{ChatSettings, Intervention, Role, Run, RunId, StopReason, Timings, Usage};
 use crate::config::Overflow;
 use crate::engine::protocol::{
     Event, FailureKind, Generate, Job, Loaded, Message, Prompt, Request, RequestId, TemplateSetting,
@@ -41,7 +42,8 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
     setup.print_warnings();
     let mut kept = args.kept().map(|which| Kept::open(&setup, which)).transpose()?;
     let settings = kept.as_mut().map(|kept| args.settings(kept, &mut setup)).unwrap_or_default();
-    let entry = setup.entry()?;
+    let mut entry = setup.entry()?;
+    args.adapters.apply(&mut entry);
     setup.fetch_if_missing(&entry, engine).await?;
     let mut sampling = setup.config.sampling_for(&entry, &settings);
     args.sampler.apply(&setup.config, &mut sampling)?;
@@ -52,7 +54,9 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
 
     let mut session = Session::start(&entry, engine)?;
     let loaded = session.load(&entry, &setup.config.load_params_for(&entry)).await?;
+    args.adapters.check(&loaded)?;
     loaded.notes.iter().for_each(|note| super::note(note));
+    let interventions = usable(setup.config.interventions_for(Some(&entry), &settings), &loaded);
     // Only figures and stored chats need it; it takes a while to come.
     let vocabulary = if args.json || kept.is_some() { Some(session.vocabulary().await?) } else { None };
     let now_ms = super::wall_ms();
@@ -79,7 +83,8 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
         None => 0,
     };
     if let Some(kept) = &mut kept {
-        kept.begin(run_of(&entry, &loaded, &sampling, &setting), now_ms);
+        let run = run_of(&entry, &loaded, &sampling, &setting);
+        kept.begin(Run { interventions: interventions.clone(), ..run }, now_ms);
     }
     let mut asking = Asking {
         session,
@@ -89,6 +94,7 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
         drop_oldest: setup.config.engine.overflow == Overflow::DropOldest,
         show_prompt: args.show_prompt,
         load_ms: loaded.load_ms,
+        interventions,
     };
     asking.reply(prompt, &sampling, top_logprobs).await
 }
@@ -126,6 +132,8 @@ impl AskArgs {
             settings.system.clone_from(&self.system);
             settings.preset.clone_from(&self.sampler.preset);
             settings.sampling = self.sampler.layer.clone();
+            let adapters = self.adapters.given().into_iter().map(Intervention::Adapter);
+            settings.interventions.extend(adapters);
         } else if let (None, Some(model)) = (&self.common.model, &settings.model) {
             setup.flags.model = Some(model.clone());
         }
@@ -182,6 +190,7 @@ struct Asking<'a> {
     drop_oldest: bool,
     show_prompt: bool,
     load_ms: f32,
+    interventions: Vec<Intervention>,
 }
 
 impl Asking<'_> {
@@ -189,7 +198,8 @@ impl Asking<'_> {
     async fn reply(&mut self, whole: Prompt, sampling: &Sampling, top_logprobs: u32) -> anyhow::Result<u8> {
         let mut left_out = 0;
         loop {
-            let id = self.session.begin(asked(shortened(&whole, left_out), sampling, top_logprobs))?;
+            let prompt = shortened(&whole, left_out);
+            let id = self.session.begin(asked(prompt, sampling, top_logprobs, &self.interventions))?;
             match self.events(id).await {
                 Ok(ending) => {
                     let is_cut = !sampling.grammar.trim().is_empty() && ending.stop != StopReason::Eos;
@@ -300,13 +310,18 @@ struct Ending {
 }
 
 /// The request for a whole reply.
-pub(super) fn asked(prompt: Prompt, sampling: &Sampling, top_logprobs: u32) -> Request {
+pub(super) fn asked(
+    prompt: Prompt,
+    sampling: &Sampling,
+    top_logprobs: u32,
+    interventions: &[Intervention],
+) -> Request {
     Request::Job(Job::Generate(Box::new(Generate {
         prompt,
         sampling: sampling.clone(),
         top_logprobs,
         begun: 0,
-        interventions: Vec::new(),
+        interventions: interventions.to_vec(),
         allow: None,
     })))
 }

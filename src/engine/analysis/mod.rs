@@ -27,6 +27,7 @@ use self::value_norms::ValueNorms;
 use crate::engine::compute::graph::Graphs;
 use crate::engine::model::loaded::LoadedModel;
 use crate::engine::model::weights::Weights;
+use crate::engine::model::weights_delta::Scaled;
 use crate::engine::protocol::{Failure, FailureKind};
 
 /// What opening passes needs beside the model; kept between requests.
@@ -51,10 +52,18 @@ impl Inside {
     /// # Errors
     /// Where the model's file cannot be read.
     pub fn new(model: &LoadedModel, threads: u32) -> Result<Self, Failure> {
+        Self::adapted(model, threads, Vec::new())
+    }
+
+    /// For a loaded model that LoRA adapters change.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn adapted(model: &LoadedModel, threads: u32, adapters: Vec<Scaled>) -> Result<Self, Failure> {
         let file = model.file.get().ok_or_else(|| {
             other("The model's file cannot be read beside the running model, so its inside stays closed. Load it again.")
         })?;
-        let weights = Arc::new(Weights::new(Arc::clone(file)));
+        let weights = Arc::new(Weights::adapted(Arc::clone(file), adapters));
         let facts = Facts::read(model, &weights)?;
         let (table, graphs) = (Table::new(Arc::clone(&weights)), Graphs::new(threads));
         Ok(Self {

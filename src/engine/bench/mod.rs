@@ -135,7 +135,7 @@ pub fn bare_loop(session: &mut Session, tokens: u32) -> Result<f64, Failure> {
 fn full_loop(session: &mut Session, tokens: u32, stages: u32) -> Result<f64, Failure> {
     let control = Control::default();
     control.set_capture(CapturePlan { stages, ..CapturePlan::default() });
-    let conditions = Conditions { id: RequestId(1), control: &control, load_ms: 0.0 };
+    let conditions = Conditions { id: RequestId(1), control: &control, load_ms: 0.0, left_out: Vec::new() };
     let request = Generate {
         prompt: Prompt::Raw { text: PROMPT.to_string() },
         sampling: Sampling {

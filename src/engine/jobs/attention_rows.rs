@@ -53,12 +53,12 @@ pub fn calibrate(session: &mut Session) -> Event {
 
 const NO_WEIGHTS: &str = "This model's graph does not show its attention weights.";
 
-fn check(session: &Session, request: &Attend) -> Result<(), Failure> {
+fn check(session: &mut Session, request: &Attend) -> Result<(), Failure> {
     if request.ids.is_empty() {
         return Err(other("There is no attention to show: nothing has been read."));
     }
     encode::readable(session, &request.ids)?;
-    changes::check(session.model(), &request.interventions)?;
+    session.check(&request.interventions)?;
     match request.of {
         Attending::Head(layer, head) => {
             changes::layer(session.model(), layer).and_then(|()| changes::head(session.model(), head))

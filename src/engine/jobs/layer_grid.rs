@@ -12,7 +12,6 @@ use crate::engine::analysis::output::no_numbers;
 use crate::engine::analysis::{Inside, logit_lens, other};
 use crate::engine::compute::numbers::{self, Reader};
 use crate::engine::milliseconds;
-use crate::engine::model::changes;
 use crate::engine::probe::{Captured, Plan};
 use crate::engine::prompt::encode;
 use crate::engine::protocol::{Depths, Event, Failure};
@@ -40,7 +39,7 @@ pub fn depths(session: &mut Session, inside: &mut Inside, request: &Depths, emit
     })
 }
 
-fn check(session: &Session, request: &Depths) -> Result<(), Failure> {
+fn check(session: &mut Session, request: &Depths) -> Result<(), Failure> {
     let (from, count) = (request.from as usize, request.ids.len());
     if from == 0 || from >= count {
         return Err(other(format!(
@@ -51,7 +50,7 @@ fn check(session: &Session, request: &Depths) -> Result<(), Failure> {
         return Err(encode::too_long(count - 1, session.limit()));
     }
     encode::check(session.model(), &request.ids)?;
-    changes::check(session.model(), &request.interventions)
+    session.check(&request.interventions)
 }
 
 /// Gives how many tokens were decoded.

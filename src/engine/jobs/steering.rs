@@ -52,6 +52,7 @@ fn find(session: &mut Session, request: &Direction, emit: &dyn Fn(Event)) -> Res
         direction: found.direction,
         distance: found.distance,
         norms: found.norms,
+        stream: direction::mean_length(towards.iter().chain(&away)),
         cosine: found.cosine,
         separation: found.separation,
         decoded: total,

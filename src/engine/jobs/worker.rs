@@ -19,9 +19,8 @@ use super::rescore;
 use super::score;
 use super::shared::no_model;
 use super::{attention_rows, embeddings, inspect, layer_grid, steering};
-use crate::chat::{Intervention, StopReason, Timings, Usage};
+use crate::chat::{Adapter, Intervention, StopReason, Timings, Usage};
 use crate::engine::analysis::Inside;
-use crate::engine::model::changes;
 use crate::engine::prompt::template;
 use crate::engine::protocol::{
     Capabilities, Capability, Envelope, Event, Failure, Generate, Inspection, Job, RequestId,
@@ -80,10 +79,13 @@ impl Worker {
     pub fn inspection(&mut self, id: RequestId, inspection: Inspection) {
         self.begin(id, |worker, cancelled| match inspection {
             _ if cancelled => Event::Failed(cancelled_early()),
-            Inspection::Inspect(request) => worker
-                .with_inside(id, |session, inside, emit| inspect::inspect(session, inside, &request, emit)),
+            Inspection::Inspect(request) => {
+                worker.with_inside(id, &request.interventions, |session, inside, emit| {
+                    inspect::inspect(session, inside, &request, emit)
+                })
+            }
             Inspection::Embed(request) => {
-                worker.with_inside(id, |session, inside, _| embeddings::embed(session, inside, &request))
+                worker.with_inside(id, &[], |session, inside, _| embeddings::embed(session, inside, &request))
             }
         });
     }
@@ -131,8 +133,9 @@ impl Worker {
             }
             Job::Replay(request) => self
                 .checked(id, &request.interventions, |session, emit| replay::replay(session, &request, emit)),
-            Job::Depths(request) => self
-                .with_inside(id, |session, inside, emit| layer_grid::depths(session, inside, &request, emit)),
+            Job::Depths(request) => self.with_inside(id, &request.interventions, |session, inside, emit| {
+                layer_grid::depths(session, inside, &request, emit)
+            }),
             Job::Direction(request) => {
                 self.with_session(id, |session, emit| steering::direct(session, &request, emit))
             }
@@ -175,6 +178,13 @@ impl Worker {
                 }
             }
             loaded.notes.extend(template_note);
+            let hooks = Arc::clone(&self.hooks);
+            session.open_adapters_with(Box::new(move |path| (hooks.open)(path)));
+            let adapters: Vec<_> = entry.adapters.iter().cloned().map(Intervention::Adapter).collect();
+            let (_, left_out) = usable(&mut session, &adapters);
+            let (left_out, why): (Vec<_>, Vec<_>) = left_out.into_iter().unzip();
+            loaded.notes.extend(why);
+            loaded.left_out = left_out;
             Ok((session, loaded))
         });
         match loaded {
@@ -191,15 +201,16 @@ impl Worker {
 
     fn generate(&mut self, id: RequestId, request: &Generate) -> Event {
         let Some(session) = &mut self.session else { return Event::Failed(no_model()) };
-        if let Err(failure) = changes::check(session.model(), &request.interventions) {
+        let (interventions, left_out) = usable(session, &request.interventions);
+        if let Err(failure) = session.check(&interventions) {
             return Event::Failed(failure);
         }
+        let request = &Generate { interventions, ..request.clone() };
         let (shared, emit) = (&*self.shared, &*self.emit);
-        let conditions = Conditions { id, control: shared.control(), load_ms: self.load_ms };
-        let interventions = &request.interventions;
+        let conditions = Conditions { id, control: shared.control(), load_ms: self.load_ms, left_out };
         let mut interleaved = Interleaved { internals: &mut self.internals, shared, emit };
         session.forget_branch();
-        let mut session = session.under(interventions);
+        let mut session = session.under(&request.interventions);
         shared.control().open_interleaved();
         let tell = |event| emit(Envelope { id, event });
         generate::generate(&mut session, request, &conditions, &mut interleaved, &tell)
@@ -212,7 +223,7 @@ impl Worker {
         interventions: &[Intervention],
         make: impl FnOnce(&mut Session, &dyn Fn(Event)) -> Event,
     ) -> Event {
-        self.with_session(id, |session, emit| match changes::check(session.model(), interventions) {
+        self.with_session(id, |session, emit| match session.check(interventions) {
             Ok(()) => make(session, emit),
             Err(failure) => Event::Failed(failure),
         })
@@ -222,11 +233,13 @@ impl Worker {
     fn with_inside(
         &mut self,
         id: RequestId,
+        changes: &[Intervention],
         make: impl FnOnce(&mut Session, &mut Inside, &dyn Fn(Event)) -> Event,
     ) -> Event {
         let emit = Arc::clone(&self.emit);
         let Some(session) = &mut self.session else { return Event::Failed(no_model()) };
-        let inside = match self.internals.inside(session) {
+        let inside = session.check(changes).and_then(|()| self.internals.inside(session, changes));
+        let inside = match inside {
             Ok(inside) => inside,
             Err(failure) => return Event::Failed(failure),
         };
@@ -245,6 +258,18 @@ impl Worker {
             None => Event::Failed(no_model()),
         }
     }
+}
+
+/// The changes without adapters that cannot be used, and those with why: an adapter that is gone costs no reply.
+fn usable(session: &mut Session, changes: &[Intervention]) -> (Vec<Intervention>, Vec<(Adapter, String)>) {
+    let (mut kept, mut left_out) = (Vec::with_capacity(changes.len()), Vec::new());
+    for change in changes {
+        match change.adapter().map(|adapter| (adapter, session.check(std::slice::from_ref(change)))) {
+            Some((adapter, Err(failure))) => left_out.push((adapter.clone(), failure.message)),
+            _ => kept.push(change.clone()),
+        }
+    }
+    (kept, left_out)
 }
 
 fn nothing_written() -> Event {

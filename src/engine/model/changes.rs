@@ -17,6 +17,8 @@ pub fn check(model: &LoadedModel, changes: &[Intervention]) -> Result<(), Failur
         Intervention::ZeroNeuron { layer, neuron } => self::neuron(model, *layer, *neuron),
         Intervention::Replace { site, values } => replacement(model, *site, values),
         Intervention::Steer(steering) => self::steering(model, steering),
+        // Held against the model where it is read.
+        Intervention::Adapter(_) => Ok(()),
     })
 }
 

@@ -39,6 +39,7 @@ mod llama {
     use std::ffi::{CStr, CString, c_char, c_void};
     use std::mem::{align_of, size_of, transmute};
     use std::path::Path;
+    use std::ptr::NonNull;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Mutex, PoisonError};
 
@@ -179,6 +180,20 @@ mod llama {
         stop.load(Ordering::Relaxed)
     }
 
+    /// llama.cpp's own context, which the wrapper does not give away: among its words the only one that is an address,
+    /// since its list of samplers is empty. `None` where the wrapper is not made like that.
+    fn raw_context(context: &LlamaContext<'_>) -> Option<NonNull<sys::llama_context>> {
+        const WORDS: usize = 4;
+        if size_of::<LlamaContext<'_>>() != WORDS * size_of::<*mut c_void>() {
+            return None;
+        }
+        // SAFETY: the wrapper is as long and is aligned for its pointer; every word of it is initialised (a pointer and
+        // a vector's three), and any word may be read as an address that is not followed.
+        let words = unsafe { *(&raw const *context).cast::<[*mut sys::llama_context; WORDS]>() };
+        let mut addresses = words.into_iter().filter(|word| word.addr() > 0xFFFF);
+        addresses.next().filter(|_| addresses.next().is_none()).and_then(NonNull::new)
+    }
+
     /// A context together with everything it points to.
     pub struct OwnedContext {
         // Declared first, so dropped first: it points into all the others.
@@ -187,8 +202,16 @@ mod llama {
         pub probe: Arc<Probe>,
         /// The model it runs.
         pub model: Arc<LoadedModel>,
+        /// llama.cpp's own context, where it could be told.
+        raw: Option<NonNull<sys::llama_context>>,
+        /// Adapters in the model's memory, which frees them with itself.
+        adapters: Vec<NonNull<sys::llama_adapter_lora>>,
         _stop: Arc<AtomicBool>,
     }
+
+    // SAFETY: the pointers are to what the context and the model own, which may be sent themselves; they are used only
+    // through the owner.
+    unsafe impl Send for OwnedContext {}
 
     impl OwnedContext {
         /// Makes a context. While `stop` is set, decoding ends at once (on the CPU).
@@ -207,7 +230,60 @@ mod llama {
             // SAFETY: only the lifetime changes. The model lies in an `Arc` beside the context, so it keeps
             // its address and outlives it; the lifetime does not leave this struct (see `get_mut`).
             let context = unsafe { transmute::<LlamaContext<'_>, LlamaContext<'static>>(context) };
-            Ok(Self { context, probe, model, _stop: stop })
+            let raw = raw_context(&context);
+            Ok(Self { context, probe, model, raw, adapters: Vec::new(), _stop: stop })
+        }
+
+        /// Whether adapters can be put into it.
+        #[must_use]
+        pub fn takes_adapters(&self) -> bool {
+            self.raw.is_some()
+        }
+
+        /// Reads a LoRA adapter into the model's memory; its number, or `None` where llama.cpp refuses, and
+        /// [`take_load_log`] knows why.
+        pub fn load_adapter(&mut self, path: &Path) -> Option<usize> {
+            let path = CString::new(path.as_os_str().as_encoded_bytes()).ok()?;
+            // SAFETY: the wrapper is transparent over the pointer to llama.cpp's model, which this context keeps alive.
+            let model = unsafe { *(&raw const self.model.model).cast::<*mut sys::llama_model>() };
+            // SAFETY: the path is terminated and lives through the call. The call writes to the model's list of
+            // adapters alone, which only contexts read, and this is the model's only one and is borrowed here.
+            let adapter = unsafe { sys::llama_adapter_lora_init(model, path.as_ptr()) };
+            self.adapters.push(NonNull::new(adapter)?);
+            Some(self.adapters.len() - 1)
+        }
+
+        /// Computes with these adapters, by number and scale, and with no others from here on.
+        ///
+        /// # Panics
+        /// Where there is no such adapter.
+        pub fn set_adapters(&mut self, scaled: &[(usize, f32)]) {
+            let Some(raw) = self.raw else { return };
+            let mut adapters: Vec<_> =
+                scaled.iter().map(|(number, _)| self.adapters[*number].as_ptr()).collect();
+            let mut scales: Vec<f32> = scaled.iter().map(|(_, scale)| *scale).collect();
+            // SAFETY: both lists are as long as said and are copied; the adapters are those of the context's own model.
+            unsafe {
+                sys::llama_set_adapters_lora(
+                    raw.as_ptr(),
+                    adapters.as_mut_ptr(),
+                    adapters.len(),
+                    scales.as_mut_ptr(),
+                );
+            }
+        }
+
+        /// Adds these to the residual stream from here on, a vector after each block but the first, one after the other;
+        /// none ends it. As many as another model would take are not added.
+        pub fn set_pushes(&mut self, values: &[f32]) {
+            let Some(raw) = self.raw else { return };
+            let (width, layers) = (self.model.model.n_embd(), self.model.model.n_layer().cast_signed());
+            let whole = usize::try_from(width).unwrap_or(0) * usize::try_from(layers - 1).unwrap_or(0);
+            let data = if values.len() == whole && whole > 0 { values.as_ptr() } else { std::ptr::null() };
+            // SAFETY: the values are as many as said, or none, and are copied.
+            unsafe {
+                sys::llama_set_adapter_cvec(raw.as_ptr(), data, values.len(), width, 1, layers);
+            }
         }
 
         /// The context.

@@ -167,6 +167,7 @@ impl Attempt<'_> {
             switches: model.template.switches.clone(),
             capabilities: capabilities(&model.model),
             notes,
+            left_out: Vec::new(),
         };
         Ok((Opened { context, limit: usable }, loaded))
     }

@@ -2,10 +2,13 @@
 //!
 //! Invariant: nothing here decodes tokens; a [context](ffi) is made here and used elsewhere.
 
+pub mod adapter_file;
 pub mod ffi;
 pub mod fit;
 pub mod load_log;
 
+#[cfg(feature = "llama")]
+pub mod adapters;
 #[cfg(feature = "dynamic-backends")]
 mod backends;
 #[cfg(feature = "llama")]
@@ -22,3 +25,5 @@ pub mod vocabulary;
 pub(crate) mod weight_error;
 #[cfg(feature = "llama")]
 pub mod weights;
+#[cfg(feature = "llama")]
+pub(crate) mod weights_delta;

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use llama_cpp_sys_2 as sys;
 
 pub use super::weight_error::WeightError;
+use super::weights_delta::{Delta, Scaled};
 use crate::model_entry::ModelFile;
 
 /// How many bytes of a tensor are read at a time.
@@ -23,6 +24,8 @@ pub struct Weights {
     file: Arc<dyn ModelFile>,
     open: Mutex<HashMap<PathBuf, Arc<File>>>,
     tensors: Mutex<HashMap<String, Arc<Tensor>>>,
+    /// LoRA adapters that change them.
+    adapters: Vec<Scaled>,
 }
 
 /// A tensor whose place and format have been checked.
@@ -38,6 +41,8 @@ struct Tensor {
     /// What stretches of rows are multiplied with, all equally long: a few formats keep a factor of the whole tensor,
     /// or of each expert, in a tensor of its own. Empty for 1.
     scales: Vec<f32>,
+    /// What adapters add.
+    deltas: Vec<Delta>,
 }
 
 type ToFloat = unsafe extern "C" fn(x: *const std::ffi::c_void, y: *mut f32, k: i64);
@@ -61,7 +66,13 @@ impl Weights {
     /// The weights of a file; nothing is read yet.
     #[must_use]
     pub fn new(file: Arc<dyn ModelFile>) -> Self {
-        Self { file, open: Mutex::default(), tensors: Mutex::default() }
+        Self::adapted(file, Vec::new())
+    }
+
+    /// The weights of a file as LoRA adapters change them.
+    #[must_use]
+    pub(crate) fn adapted(file: Arc<dyn ModelFile>, adapters: Vec<Scaled>) -> Self {
+        Self { file, open: Mutex::default(), tensors: Mutex::default(), adapters }
     }
 
     /// Whether the model has a tensor of this name.
@@ -182,12 +193,27 @@ impl Weights {
                 return Err(tensor.wrong(format!("has {} scales", tensor.scales.len())));
             }
         }
+        tensor.deltas = self.deltas(name, (tensor.rows, tensor.length))?;
         let tensor = Arc::new(tensor);
         self.tensors
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(name.to_owned(), Arc::clone(&tensor));
         Ok(tensor)
+    }
+
+    /// What the adapters add to a tensor.
+    fn deltas(&self, name: &str, shape: (usize, usize)) -> Result<Vec<Delta>, WeightError> {
+        let mut all = Vec::new();
+        let (a, b) = (format!("{name}.lora_a"), format!("{name}.lora_b"));
+        for adapter in &self.adapters {
+            let halves = Self::new(Arc::clone(&adapter.file));
+            let (Some((in_a, _)), Some((in_b, _))) = (halves.shape(&a), halves.shape(&b)) else { continue };
+            // B's rows are as long as the rank, those of the embedding table too: there A's are.
+            let (a, b) = (halves.vector(&a)?, halves.vector(&b)?);
+            all.extend(Delta::new(name, (a, in_a), (b, in_b), adapter.factor(in_b), shape));
+        }
+        Ok(all)
     }
 
     /// A tensor without its scales, held against what its format says.
@@ -219,6 +245,7 @@ impl Weights {
             rows,
             format,
             scales: Vec::new(),
+            deltas: Vec::new(),
         })
     }
 
@@ -271,6 +298,7 @@ impl Tensor {
             self.format.dequantise(bytes, &mut values);
             for (row, values) in (first..).zip(values.chunks_exact_mut(self.length)) {
                 self.scale(row, values);
+                self.deltas.iter().for_each(|delta| delta.add(row, values));
             }
             each(first, &values);
         })
@@ -302,8 +330,9 @@ impl Tensor {
             self.format.dequantise(&wanted, &mut values);
             for (row, values) in (first..).zip(values.chunks_exact_mut(width)) {
                 self.scale(row, values);
-                for (column, at) in out.iter_mut().zip(&places) {
-                    column.push(values[*at]);
+                for ((values_of, at), column) in out.iter_mut().zip(&places).zip(columns) {
+                    let added: f32 = self.deltas.iter().map(|delta| delta.at(row, *column)).sum();
+                    values_of.push(values[*at] + added);
                 }
             }
         })?;

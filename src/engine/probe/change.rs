@@ -58,6 +58,7 @@ impl State {
                 Intervention::ZeroAttention { .. }
                 | Intervention::ZeroFfn { .. }
                 | Intervention::ZeroNeuron { .. } => node.zero(),
+                Intervention::Adapter(_) => {}
             }
         }
     }
@@ -123,9 +124,9 @@ fn writes(change: &Intervention, kind: Kind) -> bool {
         Intervention::Steer(_) | Intervention::Replace { site: HookPoint::Stream { .. }, .. } => {
             matches!(kind, Kind::After(_))
         }
-        Intervention::ZeroNeuron { .. } | Intervention::Replace { site: HookPoint::Neuron { .. }, .. } => {
-            false
-        }
+        Intervention::ZeroNeuron { .. }
+        | Intervention::Replace { site: HookPoint::Neuron { .. }, .. }
+        | Intervention::Adapter(_) => false,
     }
 }
 

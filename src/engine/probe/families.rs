@@ -17,6 +17,14 @@ pub(super) fn biased<'a>(node: Node, op: sys::ggml_op) -> Option<(u32, &'a str)>
     weight_of(bias.name())
 }
 
+/// What a LoRA adapter's part is added to: the block and the name of the weight.
+pub(super) fn adapted<'a>(node: Node, op: sys::ggml_op) -> Option<(u32, &'a str)> {
+    let scaled = (op == sys::GGML_OP_ADD).then(|| node.source(1)).flatten()?;
+    let product = scaled.source(0).filter(|_| scaled.op() == sys::GGML_OP_SCALE)?;
+    let (layer, name) = weight_of(product.source(0)?.name())?;
+    Some((layer, name.strip_suffix(".lora_b")?))
+}
+
 /// The block that flash attention is of: its node has no name, its keys come from the block's cache.
 pub(super) fn flash_layer(node: Node) -> Option<u32> {
     let mut keys = node.source(1)?;

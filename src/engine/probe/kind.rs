@@ -81,6 +81,13 @@ impl Kind {
             Some((layer, "ffn_down_exps.bias")) => return Some(Self::DownExperts(layer)),
             _ => {}
         }
+        match families::adapted(node, op) {
+            Some((layer, "attn_output.weight")) => return Some(Self::AttentionOut(layer)),
+            Some((layer, "ffn_down.weight")) => return Some(Self::Down(layer)),
+            Some((layer, "ffn_down_exps.weight")) => return Some(Self::DownExperts(layer)),
+            Some((layer, "ffn_down_shexp.weight")) => return Some(Self::DownShared(layer)),
+            _ => {}
+        }
         if families::is_embedding(node.name()) {
             return Some(Self::Embedding);
         }

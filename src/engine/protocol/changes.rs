@@ -74,6 +74,9 @@ pub struct Directed {
     pub distance: f32,
     /// ‖mean‖ of the one and of the other.
     pub norms: (f32, f32),
+    /// Mean length of the stream after the block, over the tokens of both texts that count.
+    #[serde(default)]
+    pub stream: f32,
     /// Cosine between the two means.
     pub cosine: f32,
     /// Difference of the two texts' mean projections on d̂ in units of their pooled standard deviation (d′); `None`

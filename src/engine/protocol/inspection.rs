@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(doc)]
 use super::Event;
 use super::{Embed, Inspect};
+use crate::chat::Intervention;
 
 /// What is opened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,4 +17,15 @@ pub enum Inspection {
     Inspect(Box<Inspect>),
     /// Rows of the embedding table → [`Event::Embedded`].
     Embed(Box<Embed>),
+}
+
+impl Inspection {
+    /// What is changed in the network meanwhile.
+    #[must_use]
+    pub fn interventions(&self) -> &[Intervention] {
+        match self {
+            Self::Inspect(request) => &request.interventions,
+            Self::Embed(_) => &[],
+        }
+    }
 }

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Capabilities;
+use crate::chat::Adapter;
 use crate::model_entry::ModelFacts;
 use crate::token::TokenId;
 
@@ -45,6 +46,9 @@ pub struct Loaded {
     pub capabilities: Capabilities,
     /// Things the user should know: context capped by memory, no AVX, template refused…
     pub notes: Vec<String>,
+    /// Adapters of its entry that cannot be used; the notes say why.
+    #[serde(default)]
+    pub left_out: Vec<Adapter>,
 }
 
 /// Which template a chat is put into.
@@ -103,4 +107,7 @@ pub struct PromptFacts {
     pub text: String,
     /// Things the user should know: oldest turns left out to fit, template refused…
     pub notes: Vec<String>,
+    /// Adapters that were asked for and cannot be used; the notes say why.
+    #[serde(default)]
+    pub left_out: Vec<Adapter>,
 }

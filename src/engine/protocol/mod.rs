@@ -40,7 +40,7 @@ pub use written::{Distance, Written};
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol, the first thing an engine says.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 
 /// Names one request; chosen by the app, rising. 0 is the engine speaking unasked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use super::inside::{HEADS, LAYERS, Pass};
 use super::reading::Reading;
 use super::vocabulary::{self, MARKS, Pieces};
 use super::{ScriptedOptions, cancelled, no_token, other};
-use crate::chat::{StopReason, Timings, Usage};
+use crate::chat::{Intervention, StopReason, Timings, Usage};
 use crate::engine::milliseconds;
 use crate::engine::prompt::stop::HoldBack;
 use crate::engine::prompt::template::{Encoded, Template};
@@ -139,6 +139,7 @@ impl Model {
             switches: template.switches.clone(),
             capabilities: Capabilities::all().without(Capability::Steering),
             notes: template.notes.clone(),
+            left_out: Vec::new(),
             facts,
         };
         Self { loaded, pieces, template, batch: params.batch.max(1) as usize, cache: Vec::new() }
@@ -165,7 +166,11 @@ impl Model {
         let shared = self.cache.iter().zip(&ids).take_while(|(a, b)| a == b).count();
         // The last token is always read again: its logits are needed.
         let reused = shared.min(ids.len() - 1);
-        let facts = PromptFacts { ids: ids[..prompt].to_vec(), reused: reused as u32, seed, text, notes };
+        let adapters = generate.interventions.iter().filter_map(Intervention::adapter);
+        let left_out: Vec<_> = adapters.filter(|adapter| !adapter.path.is_file()).cloned().collect();
+        notes.extend(left_out.iter().map(|adapter| format!("There is no {}.", adapter.path.display())));
+        let facts =
+            PromptFacts { ids: ids[..prompt].to_vec(), reused: reused as u32, seed, text, notes, left_out };
         (control.emit)(Event::Prompt(facts));
         let read = self.read(&ids, reused, control);
         let prompt_took = begun.elapsed();

@@ -13,7 +13,7 @@ pub struct Changed<'s>(&'s mut Session);
 impl Session {
     /// Changes the network until what is given is dropped. A lane in between has its own changes.
     pub fn under(&mut self, changes: &[Intervention]) -> Changed<'_> {
-        self.probe().change(changes);
+        self.change(changes);
         self.changes = changes.to_vec();
         Changed(self)
     }
@@ -36,6 +36,6 @@ impl DerefMut for Changed<'_> {
 impl Drop for Changed<'_> {
     fn drop(&mut self) {
         self.0.changes.clear();
-        self.0.probe().change(&[]);
+        self.0.change(&[]);
     }
 }

@@ -84,7 +84,7 @@ impl<'s> Lane<'s> {
     }
 
     fn new(session: &'s mut Session, text: Text<'s>, place: Place, at: usize) -> Self {
-        session.probe().change(text.changes);
+        session.change(text.changes);
         Self {
             session,
             text,
@@ -141,7 +141,7 @@ impl<'s> Lane<'s> {
         if changes != self.text.changes {
             self.altered.get_or_insert(self.at);
         }
-        self.session.probe().change(changes);
+        self.session.change(changes);
     }
 
     /// Reads up to before `end`, in slices; `progress` is told how many tokens were decoded, of [`Lane::total`].
@@ -210,7 +210,7 @@ impl<'s> Lane<'s> {
         let end = self.text.ids.len() - 1;
         self.read_to(end, |_, _| ())?;
         let last = &self.text.ids[end..];
-        self.session.probe().change(changes);
+        self.session.change(changes);
         let decoded = match self.place {
             Place::Beside(from) => {
                 let source = if self.at <= from.count { from.sequence } else { SCRATCH };
@@ -224,7 +224,7 @@ impl<'s> Lane<'s> {
                 decoded
             }
         };
-        self.session.probe().change(self.text.changes);
+        self.session.change(self.text.changes);
         decoded?;
         self.decoded += 1;
         Ok(())
@@ -267,7 +267,8 @@ impl Drop for Lane<'_> {
     fn drop(&mut self) {
         let session = &mut *self.session;
         session.probe().plan(Plan::default());
-        session.probe().change(&session.changes);
+        let changes = session.changes.clone();
+        session.change(&changes);
         if let (Place::Chat, Some(at)) = (self.place, self.altered) {
             // Keys of these tokens were computed under changes that the prefix does not name.
             session.keep(at);

@@ -27,10 +27,13 @@ pub(crate) use self::lane::Lane;
 use self::prefix::Prefix;
 use self::swa_guard::SwaGuard;
 pub(crate) use self::text::Text;
-use crate::chat::Intervention;
+use crate::chat::{Adapter, Intervention};
+use crate::engine::model::adapters::{Adapters, Open};
+use crate::engine::model::changes;
 use crate::engine::model::ffi::OwnedContext;
 use crate::engine::model::load::{self, Opened};
 use crate::engine::model::loaded::LoadedModel;
+use crate::engine::model::weights_delta::Scaled;
 use crate::engine::probe::{Plan, Probe};
 use crate::engine::protocol::{Failure, Loaded};
 use crate::model_entry::{LoadParams, ModelFacts};
@@ -101,6 +104,8 @@ pub struct Session {
     unchanged: usize,
     /// What is changed in the network while no lane is open.
     changes: Vec<Intervention>,
+    /// LoRA adapters and control vectors.
+    adapters: Adapters,
     /// Which sequences hold cells.
     swa_guard: SwaGuard,
     /// Where the batch's tokens stand in their sequences.
@@ -159,6 +164,7 @@ impl Session {
             branch: BranchCache::default(),
             unchanged: 0,
             changes: Vec::new(),
+            adapters: Adapters::default(),
             swa_guard: SwaGuard::default(),
             positions: Vec::new(),
             slice,
@@ -208,6 +214,39 @@ impl Session {
     #[must_use]
     pub fn probe(&self) -> &Probe {
         &self.context.probe
+    }
+
+    /// How adapters' files are opened, without which none can be used.
+    pub(crate) fn open_adapters_with(&mut self, open: Box<Open>) {
+        self.adapters.open_with(open);
+    }
+
+    /// Refuses changes that this model does not have the parts for, and reads the adapters among them.
+    pub(crate) fn check(&mut self, changes: &[Intervention]) -> Result<(), Failure> {
+        changes::check(self.model(), changes)?;
+        // What a reply is being written with stays as it is until the reply is done.
+        let asked = changes.iter().filter(|change| !self.changes.contains(change));
+        let adapters: Vec<_> = asked.filter_map(Intervention::adapter).collect();
+        if !adapters.is_empty() && self.adapters.prepare(&mut self.context, &adapters)? {
+            self.reset_cache();
+        }
+        Ok(())
+    }
+
+    /// The files of these LoRA adapters, as far as they were read.
+    pub(crate) fn adapter_files(&self, loras: &[Adapter]) -> Vec<Scaled> {
+        self.adapters.files(loras)
+    }
+
+    /// How often an adapter's file was another one when it was read again.
+    pub(crate) fn adapter_rereads(&self) -> u32 {
+        self.adapters.rereads()
+    }
+
+    /// Changes the network from the next batch on, at all its tokens, and in nothing else.
+    fn change(&mut self, changes: &[Intervention]) {
+        self.adapters.want(changes);
+        self.context.probe.change(changes);
     }
 
     /// How many graph nodes the evaluation callback was asked about.
@@ -314,6 +353,7 @@ impl Session {
                 .expect("a slice is never longer than the batch");
         }
         self.guard_held();
+        self.adapters.put_in_force(&mut self.context);
         self.context.probe.begin_batch(self.positions.iter().copied());
         let Self { context, batch, .. } = self;
         let result = context.with(|context| context.decode(batch));
@@ -364,6 +404,14 @@ impl Session {
     /// Empties the cache, changes nothing and copies nothing any more: as after loading. For when it is not known what
     /// was done, since who used the session panicked.
     pub fn reset(&mut self) {
+        self.reset_cache();
+        self.changes.clear();
+        self.change(&[]);
+        self.probe().plan(Plan::default());
+        drop(self.probe().take());
+    }
+
+    fn reset_cache(&mut self) {
         #[allow(
             clippy::redundant_closure_for_method_calls,
             reason = "the method alone is not general enough over lifetimes"
@@ -373,10 +421,6 @@ impl Session {
         self.branch = BranchCache::default();
         self.unchanged = 0;
         self.swa_guard.clear();
-        self.changes.clear();
-        self.probe().change(&[]);
-        self.probe().plan(Plan::default());
-        drop(self.probe().take());
     }
 }
 

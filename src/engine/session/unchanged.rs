@@ -12,14 +12,16 @@ impl Session {
         self.has_scratch() && 2 * self.cached().len() < self.limit() + SCRATCH_CELLS
     }
 
-    /// Decodes tokens without the changes that are in force, after the `start` that were read so before.
+    /// Decodes tokens without the changes that are in force but with the adapters, which are part of the model here, after the `start` that were read so before.
     ///
     /// # Errors
     /// See [`Halt`]; nothing is held then.
     pub fn read_unchanged(&mut self, start: usize, ids: &[TokenId], rows: Rows) -> Result<(), Halt> {
-        self.probe().change(&[]);
+        let changes = self.changes.clone();
+        let adapters: Vec<_> = changes.iter().filter(|change| change.adapter().is_some()).cloned().collect();
+        self.change(&adapters);
         let decoded = self.decode_on(UNCHANGED, start, ids, rows);
-        self.probe().change(&self.changes);
+        self.change(&changes);
         self.unchanged = if decoded.is_ok() { start + ids.len() } else { 0 };
         decoded
     }

@@ -194,7 +194,8 @@ mod tests {
                 reused: 1,
                 seed,
                 text,
-                notes: Vec::new()
+                notes: Vec::new(),
+                left_out: Vec::new(),
             })),
             any::<u32>().prop_map(|count| Event::Done {
                 stop: StopReason::Stop,

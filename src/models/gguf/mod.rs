@@ -4,6 +4,7 @@
 //! limit, so any bytes at all give a [`Header`] or a sentence, in little time and memory. Long texts and
 //! lists (vocabulary, merges) stay in the file until asked for.
 
+pub mod control_vector;
 mod facts;
 mod format;
 mod kind;

@@ -34,6 +34,10 @@ impl SharedHeader {
 }
 
 impl ModelFile for SharedHeader {
+    fn names(&self) -> Vec<String> {
+        self.header().tensors().iter().map(|tensor| tensor.name.clone()).collect()
+    }
+
     fn tensor(&self, name: &str) -> Option<TensorPlace> {
         let header = self.header();
         let tensor = header.tensor(name)?;

@@ -71,7 +71,8 @@ fn text_box(
     let does = match action {
         PromptAction::Arithmetic => "look it up",
         PromptAction::System => "save",
-        PromptAction::Export => "write it",
+        PromptAction::Export | PromptAction::WriteVector => "write it",
+        PromptAction::ReadVector => "use it",
         PromptAction::WhatIf(_) => "read the reply again; nothing is sent",
     };
     let inside = canvas.frame(&sanitize::for_display(title), "", 80, 16);

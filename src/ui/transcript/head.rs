@@ -7,8 +7,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::app::{App, Colouring};
-use crate::chat::{Role as Speaker, Turn};
-use crate::sanitize::cell_width;
+use crate::chat::{Role as Speaker, Turn, labels_of};
+use crate::sanitize::{self, cell_width};
 use crate::theme::{Role, Theme};
 use crate::ui::marks::Marks;
 use crate::ui::widgets::number;
@@ -87,6 +87,10 @@ fn facts(app: &App, theme: &Theme, of: Of<'_>) -> Vec<(u8, String)> {
     if let Some((at, all)) = of.version {
         let (open, close) = if theme.symbols.ascii { ("<", ">") } else { ("‹", "›") };
         facts.push((0, format!("{open}{at}/{all}{close}")));
+    }
+    let adapters = labels_of(turn, &app.talk.runs);
+    if !adapters.is_empty() {
+        facts.push((1, sanitize::for_display(&adapters)));
     }
     if of.left_out {
         facts.push((0, "left out: the model no longer reads it".to_owned()));

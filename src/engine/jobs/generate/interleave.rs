@@ -6,6 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::live_capture::Price;
+use crate::chat::{Adapter, AdapterKind, Intervention};
 use crate::engine::analysis::Inside;
 use crate::engine::jobs::cancelled_early;
 use crate::engine::jobs::shared::Shared;
@@ -17,6 +18,8 @@ use crate::engine::session::Session;
 #[derive(Default)]
 pub struct ModelInternals {
     inside: Option<Inside>,
+    /// The same as these LoRA adapters change it, and how often files had been read again then.
+    adapted: Option<(Vec<Adapter>, u32, Inside)>,
     /// Threads that compute on the CPU.
     pub threads: u32,
     /// What looks cost.
@@ -29,8 +32,21 @@ impl ModelInternals {
         *self = Self { threads: self.threads, ..Self::default() };
     }
 
-    /// What opening passes of the loaded model needs. Fails where the model's file cannot be read.
-    pub fn inside(&mut self, session: &Session) -> Result<&mut Inside, Failure> {
+    /// What opening passes of the loaded model needs where these changes, which were checked, are made. Fails where the
+    /// model's file cannot be read.
+    pub fn inside(&mut self, session: &Session, changes: &[Intervention]) -> Result<&mut Inside, Failure> {
+        let adapters = changes.iter().filter_map(Intervention::adapter);
+        let loras: Vec<Adapter> =
+            adapters.filter(|adapter| adapter.kind == AdapterKind::Lora).cloned().collect();
+        if !loras.is_empty() {
+            let rereads = session.adapter_rereads();
+            let known = self.adapted.take().filter(|(of, then, _)| *of == loras && *then == rereads);
+            let made = match known {
+                Some((_, _, made)) => made,
+                None => Inside::adapted(session.model(), self.threads, session.adapter_files(&loras))?,
+            };
+            return Ok(&mut self.adapted.insert((loras, rereads, made)).2);
+        }
         let made = self.inside.take().map_or_else(|| Inside::new(session.model(), self.threads), Ok)?;
         Ok(self.inside.insert(made))
     }
@@ -68,7 +84,8 @@ impl Interleaved<'_> {
     }
 
     fn answer(&mut self, session: &mut Session, inspection: &Inspection, emit: &dyn Fn(Event)) -> Event {
-        let inside = match self.internals.inside(session) {
+        let changes = inspection.interventions();
+        let inside = match session.check(changes).and_then(|()| self.internals.inside(session, changes)) {
             Ok(inside) => inside,
             Err(failure) => return Event::Failed(failure),
         };

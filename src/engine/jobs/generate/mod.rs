@@ -16,7 +16,7 @@ use self::budget::Budget;
 use self::interleave::Interleaved;
 use self::live_capture::Looks;
 use self::pacing::Pacing;
-use crate::chat::{StopReason, Timings, Usage};
+use crate::chat::{Adapter, Intervention, StopReason, Timings, Usage};
 use crate::engine::analysis::output::no_numbers;
 use crate::engine::compute::numbers::{self, Distribution, Reader, Scored};
 use crate::engine::jobs::control::Control;
@@ -33,7 +33,6 @@ use crate::inspect::stages::{SamplerTrace, TraceSource};
 use crate::token::{Candidate, Step, TokenId};
 
 /// What a reply needs beside its request.
-#[derive(Clone, Copy)]
 pub struct Conditions<'a> {
     /// Its own id, which a pace names.
     pub id: RequestId,
@@ -41,6 +40,8 @@ pub struct Conditions<'a> {
     pub control: &'a Control,
     /// How long the model took to load, for the reply's timings, ms.
     pub load_ms: f32,
+    /// Adapters that were asked for and cannot be used, and why.
+    pub left_out: Vec<(Adapter, String)>,
 }
 
 /// Makes a reply; `emit` gets everything but the final event, which is returned.
@@ -112,9 +113,11 @@ impl<'a, 'b> Reply<'a, 'b> {
         let begun = given.len() - (request.begun as usize).min(given.len());
         notes.extend(about_chain);
         notes.extend(chain.begin(&prompt[..begun], &prompt[begun..]));
+        let (left_out, why): (Vec<_>, Vec<_>) = conditions.left_out.iter().cloned().unzip();
+        notes.extend(why);
 
         let reused = session.reuse(&prompt, &request.interventions);
-        emit(Event::Prompt(PromptFacts { ids: given, reused: reused as u32, seed, text, notes }));
+        emit(Event::Prompt(PromptFacts { ids: given, reused: reused as u32, seed, text, notes, left_out }));
         let hold = HoldBack::new(encode::stops(request, &stops));
         let budget =
             Budget::new(request.sampling.thinking_budget, &model, &prompt[..begun], &prompt[begun..]);
@@ -306,7 +309,7 @@ impl<'a, 'b> Reply<'a, 'b> {
     /// A drawn token with everything that is to be seen of the pass it was drawn from.
     fn observe(&mut self, drawn: Drawn) -> Written {
         let index = self.index();
-        let Self { session, interleaved, pacing, looks, kept, sending_ms, .. } = self;
+        let Self { session, request, interleaved, pacing, looks, kept, sending_ms, .. } = self;
         let logits = kept.as_deref().unwrap_or_else(|| session.logits());
         let watching = Instant::now();
         let watched = pacing.watched(logits, &drawn.distribution);
@@ -315,15 +318,16 @@ impl<'a, 'b> Reply<'a, 'b> {
         let recording = noting.into_iter().chain(watching).reduce(|noting, watching| noting + watching);
         let recording_ms = recording.map(|took| 1000.0 * took.as_secs_f32() + *sending_ms);
         let pass = live_capture::Drawn { token: drawn.id, next: drawn.next, logits };
-        let inside = look(session, interleaved, looks, &pass).map(Box::new);
+        let inside = look(session, &request.interventions, interleaved, looks, &pass).map(Box::new);
         let forced = drawn.forced;
         Written { step: drawn.step, index, forced, stages, watched, recording_ms, inside, unchanged: None }
     }
 
     /// How far the pass that was drawn from lies from the unchanged network's, where that is wanted.
     fn distance(&mut self) -> Result<Option<Distance>, Halt> {
-        let changes = &self.request.interventions;
-        if changes.is_empty() || !self.pacing.baseline() {
+        // Adapters are part of the model that changes are held against.
+        let mut changes = self.request.interventions.iter().map(Intervention::adapter);
+        if changes.all(|adapter| adapter.is_some()) || !self.pacing.baseline() {
             self.baseline.end(self.session);
             return Ok(None);
         }
@@ -362,12 +366,13 @@ impl<'a, 'b> Reply<'a, 'b> {
 /// The pass that led to a token, opened if it was looked at.
 fn look(
     session: &Session,
+    changes: &[Intervention],
     interleaved: &mut Interleaved<'_>,
     looks: &mut Looks,
     drawn: &live_capture::Drawn<'_>,
 ) -> Option<LiveInside> {
     let price = interleaved.internals.price;
-    let inside = looks.is_on().then(|| interleaved.internals.inside(session).ok()).flatten()?;
+    let inside = looks.is_on().then(|| interleaved.internals.inside(session, changes).ok()).flatten()?;
     looks.open(session, inside, drawn, &price)
 }
 

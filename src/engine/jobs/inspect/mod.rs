@@ -43,7 +43,7 @@ pub fn inspect_interleaved(
     Opening { session, inside, request, emit, decoded: 0, interleaved: true }.answer()
 }
 
-fn check(session: &Session, request: &Inspect) -> Result<(), Failure> {
+fn check(session: &mut Session, request: &Inspect) -> Result<(), Failure> {
     if request.ids.is_empty() {
         return Err(other("There is no pass to open: nothing has been read."));
     }
@@ -52,8 +52,8 @@ fn check(session: &Session, request: &Inspect) -> Result<(), Failure> {
     let pair = want.attribution.map(|(token, rival)| [token, rival]);
     let named: Vec<TokenId> = want.follow.iter().copied().chain(pair.into_iter().flatten()).collect();
     encode::check(session.model(), &named)?;
-    changes::check(session.model(), &request.ablations)?;
-    changes::check(session.model(), &request.interventions)?;
+    session.check(&request.ablations)?;
+    session.check(&request.interventions)?;
     let ablated: Vec<_> = want.off.iter().filter_map(|part| switched_off(*part)).collect();
     changes::check(session.model(), &ablated)?;
     patching::check(session, request)?;
