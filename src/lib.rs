@@ -15,7 +15,7 @@
 //!                    chat/     chats and branches, composer, send, reply, stop, versions, the tree, step mode, pace
 //!                    input/    keys and the commands they stand for, mouse, typed commands, editing of texts
 //!                    transcript/ the token cursor, a turn's tokens as a table, scores of typed text
-//!                    experiments/ messages changed on trial, weights of sentences, steering
+//!                    experiments/ messages changed on trial, weights of sentences, steering, control vectors
 //!                    inspector/ the pass on display, what is asked for it and kept; stations/: each station a unit
 //!                              in its own folder, with its state and its page
 //!                    overlays/ each overlay a unit, with its keys and what Enter does; help/ what the help says
@@ -27,7 +27,8 @@
 //!                              side), questions, open_requests
 //!                    prompt/   encode (what a reply is conditioned on), template, stop (texts that end a reply)
 //!                    model/    load, fit, loaded, weights (out of the file), changes (which ones this model can
-//!                              take), dequantized (exact arithmetic), backends (found at start), ffi (abort hook,
+//!                              take), adapters (LoRA and control vectors in force), adapter_file (which files are
+//!                              such for this model), weights_delta (what LoRA adds to weights), dequantized (exact arithmetic), backends (found at start), ffi (abort hook,
 //!                              descriptors, context)
 //!                    session/  batches and the KV prefix; lane (a text read beside the chat, given back when it is
 //!                              dropped), branch_cache (another branch, kept there), unchanged (the chat once more

@@ -4,7 +4,7 @@
 //! stream is as long as in the texts; that is said where it is written.
 
 use crate::app::transcript::ledger::file_name;
-use crate::app::{App, Effect, PromptAction, TextBox, TextEdit};
+use crate::app::{App, Display, Effect, PromptAction, TextBox, TextEdit};
 use crate::chat::Steering;
 use crate::models::gguf::control_vector;
 
@@ -57,6 +57,13 @@ impl App {
         );
         let name = if name.ends_with(".gguf") { name.to_owned() } else { format!("{name}.gguf") };
         self.out.emit(Effect::WriteVector { name, bytes, said });
+    }
+}
+
+impl Display<'_> {
+    /// Whether the panel's push can be written to a file.
+    pub fn can_write_vector(&self) -> bool {
+        self.push().is_some_and(|push| refused(&push).is_none())
     }
 }
 

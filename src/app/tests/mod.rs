@@ -1,5 +1,6 @@
 //! Journeys through `update`: what is there, what comes, what is there then.
 
+mod adapters;
 mod asked;
 mod branches;
 mod chats;
