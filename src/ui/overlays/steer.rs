@@ -42,12 +42,13 @@ impl Draw for SteerPanel {
                 )
             },
         );
-        let vectors = app.view().adapters().into_iter().filter(|(adapter, usable)| {
-            *usable && adapter.kind == AdapterKind::ControlVector
-        });
-        let kept = vectors.fold(kept, |kept, (adapter, _)| {
-            format!("{kept}, +{}", sanitize::for_display(&adapter.label()))
-        });
+        let vectors = app
+            .view()
+            .adapters()
+            .into_iter()
+            .filter(|(adapter, usable)| *usable && adapter.kind == AdapterKind::ControlVector);
+        let kept = vectors
+            .fold(kept, |kept, (adapter, _)| format!("{kept}, +{}", sanitize::for_display(&adapter.label())));
         let inside = canvas.frame("Steer", &kept, 84, 24);
         let words = "Pushes all states but the first from one text to another: h += α ‖h‖ d̂";
         canvas.cell(inside, 1, inside.width, words, Role::Muted);
@@ -67,7 +68,10 @@ impl Draw for SteerPanel {
             (key.of(Command::Choose), "steer"),
             (key.of(other), if app.view().steering().is_some() { "off" } else { "swap" }),
             (key.of(Command::SteerTwin), "twin"),
-            (if app.display().can_write_vector() { key.of(Command::SteerWrite) } else { String::new() }, "to a file"),
+            (
+                if app.display().can_write_vector() { key.of(Command::SteerWrite) } else { String::new() },
+                "to a file",
+            ),
             (key.of(Command::Escape), "close"),
         ];
         canvas.keys(inside, offered);
