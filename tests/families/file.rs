@@ -20,6 +20,7 @@ pub struct Tensor {
 }
 
 /// A value of the metadata.
+#[derive(Clone)]
 pub enum Meta {
     Count(usize),
     Float(f64),
@@ -28,6 +29,7 @@ pub enum Meta {
     Texts(Vec<String>),
     Counts(Vec<i32>),
     Bools(Vec<bool>),
+    Floats(Vec<f32>),
 }
 
 /// Writes a file.
@@ -104,6 +106,12 @@ fn value(out: &mut Vec<u8>, value: &Meta) {
             list(out, 5, counts.len());
             for count in counts {
                 out.extend(count.to_le_bytes());
+            }
+        }
+        Meta::Floats(numbers) => {
+            list(out, 6, numbers.len());
+            for number in numbers {
+                out.extend(number.to_le_bytes());
             }
         }
         Meta::Bools(flags) => {

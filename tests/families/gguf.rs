@@ -202,11 +202,13 @@ pub fn metadata(family: &Family) -> Vec<(String, Meta)> {
     list
 }
 
-/// Writes a model file.
+/// Writes a model file; one whose metadata has no tokenizer gets the usual one.
 pub fn write(path: &Path, architecture: &str, mut meta: Vec<(String, Meta)>, tensors: &Tensors) {
     meta.insert(0, ("general.architecture".to_owned(), Meta::Text(architecture.to_owned())));
     meta.push((format!("{architecture}.vocab_size"), Meta::Count(VOCABULARY)));
-    meta.extend(tokenizer());
+    if !meta.iter().any(|(name, _)| name == "tokenizer.ggml.model") {
+        meta.extend(tokenizer());
+    }
     file::write(path, &meta, tensors);
 }
 
@@ -256,6 +258,35 @@ fn tokenizer() -> Vec<(String, Meta)> {
         (name("bos_token_id"), Meta::Count(VOCABULARY - 2)),
         (name("eos_token_id"), Meta::Count(END)),
         (name("add_bos_token"), Meta::Bool(false)),
+    ]
+}
+
+/// SentencePiece that puts a blank in front of a text: the bytes, letters, some with their blank.
+pub fn sentencepiece() -> Vec<(String, Meta)> {
+    let marks = ["<unk>", "<s>", "</s>"].map(String::from);
+    let mut tokens: Vec<String> =
+        marks.into_iter().chain((0..256).map(|byte| format!("<0x{byte:02X}>"))).collect();
+    let mut kinds = vec![6; tokens.len()];
+    kinds[..3].copy_from_slice(&[2, 3, 3]);
+    let pieces = ('a'..='z').chain('A'..='Z').chain(['▁']).map(String::from);
+    tokens.extend(pieces.chain(["▁s", "▁so", "so", "▁a"].map(String::from)));
+    kinds.resize(tokens.len(), 1);
+    while tokens.len() < VOCABULARY {
+        tokens.push(format!("<|{}|>", tokens.len()));
+        kinds.push(3);
+    }
+    let scores = (0..tokens.len()).map(|index| -(index as f32)).collect();
+    let name = |key: &str| format!("tokenizer.ggml.{key}");
+    vec![
+        (name("model"), Meta::Text("llama".into())),
+        (name("tokens"), Meta::Texts(tokens)),
+        (name("scores"), Meta::Floats(scores)),
+        (name("token_type"), Meta::Counts(kinds)),
+        (name("unknown_token_id"), Meta::Count(0)),
+        (name("bos_token_id"), Meta::Count(1)),
+        (name("eos_token_id"), Meta::Count(2)),
+        (name("add_bos_token"), Meta::Bool(true)),
+        (name("add_space_prefix"), Meta::Bool(true)),
     ]
 }
 
