@@ -59,12 +59,10 @@ impl Film {
             );
         }
         let last = self.frames.len().saturating_sub(1);
-        let still: String = spans
-            .iter()
-            .enumerate()
-            .filter(|(_, (_, to))| *to != last)
-            .map(|(at, _)| format!(".k{at}{{visibility:hidden}}"))
-            .collect();
+        let mut still = String::new();
+        for (at, _) in spans.iter().enumerate().filter(|(_, (_, to))| *to != last) {
+            let _ = write!(still, ".k{at}{{visibility:hidden}}");
+        }
         let _ = writeln!(
             svg,
             "<style>\n{rules}@media (prefers-reduced-motion:reduce){{g{{animation:none!important}}{still}}}\n</style>"
@@ -118,17 +116,9 @@ fn rows(svg: &str) -> (String, BTreeMap<u32, String>) {
     let (mut head, mut rows) = (String::new(), BTreeMap::<u32, String>::new());
     for line in svg.lines().filter(|line| *line != "</svg>") {
         let y = line.split(" y=\"").nth(1).and_then(|rest| rest.split('"').next()?.parse::<u32>().ok());
-        match y {
-            Some(y) => {
-                let row = rows.entry(y / ROW).or_default();
-                row.push_str(line);
-                row.push('\n');
-            }
-            None => {
-                head.push_str(line);
-                head.push('\n');
-            }
-        }
+        let part = y.map_or(&mut head, |y| rows.entry(y / ROW).or_default());
+        part.push_str(line);
+        part.push('\n');
     }
     (head, rows)
 }
@@ -146,7 +136,7 @@ pub fn demo(app: &mut Terminal, question: &str, answered: impl Fn(&Screen) -> bo
     std::thread::sleep(Duration::from_millis(30));
     app.send(Key::Enter).unwrap();
     let begun = Instant::now();
-    while !answered(&app.screen()) && begun.elapsed() < Duration::from_secs(60) {
+    while !answered(&app.screen()) && begun.elapsed() < Duration::from_mins(1) {
         std::thread::sleep(Duration::from_millis(110));
         film.show(&app.screen(), 130);
     }

@@ -237,6 +237,8 @@ fn a_file_written_anew_is_read_anew() {
 
 #[test]
 fn a_file_that_cannot_be_used_costs_itself_and_says_why() {
+    use AdapterKind::{ControlVector, Lora};
+
     let folder = tempfile::tempdir().unwrap();
     let mut model = exact_smollm();
     let (_, plain) = reply(&mut model, "The capital of France is", Vec::new());
@@ -250,7 +252,6 @@ fn a_file_that_cannot_be_used_costs_itself_and_says_why() {
     let early = vector(&folder, "early.gguf", &[(0, vec![1.0; WIDTH])]);
     let wide = vector(&folder, "wide.gguf", &[(3, vec![1.0; 640])]);
     let broken = vector(&folder, "broken.gguf", &[(3, vec![f32::NAN; WIDTH])]);
-    use AdapterKind::{ControlVector, Lora};
     for (kind, path, says) in [
         (Lora, &missing, "there is no such file"),
         (Lora, &text, "not a GGUF file"),

@@ -3,6 +3,8 @@
 //! Invariant: a push that grows with the stream becomes one that is added as it is, of the length that it has where the
 //! stream is as long as in the texts; that is said where it is written.
 
+use std::path::Path;
+
 use crate::app::transcript::ledger::file_name;
 use crate::app::{App, Display, Effect, PromptAction, TextBox, TextEdit};
 use crate::chat::Steering;
@@ -11,20 +13,14 @@ use crate::models::gguf::control_vector;
 impl App {
     /// Asks where the panel's push is to be written.
     pub(in crate::app) fn open_write_vector(&mut self) {
-        match self.display().push() {
-            None => self.out.say("two texts give the direction first"),
-            Some(push) => match refused(&push) {
-                Some(why) => self.out.warn(why),
-                None => {
-                    let name = format!("{}.gguf", file_name(&push.name));
-                    self.ask_for_file(
-                        "Write this push as a control vector (GGUF)",
-                        &name,
-                        PromptAction::WriteVector,
-                    );
-                }
-            },
+        let Some(push) = self.display().push() else {
+            return self.out.say("two texts give the direction first");
+        };
+        if let Some(why) = refused(&push) {
+            return self.out.warn(why);
         }
+        let name = format!("{}.gguf", file_name(&push.name));
+        self.ask_for_file("Write this push as a control vector (GGUF)", &name, PromptAction::WriteVector);
     }
 
     /// Asks which control vector is to be used in this chat.
@@ -55,7 +51,8 @@ impl App {
             length.abs(),
             push.stream
         );
-        let name = if name.ends_with(".gguf") { name.to_owned() } else { format!("{name}.gguf") };
+        let is_named = Path::new(name).extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf"));
+        let name = if is_named { name.to_owned() } else { format!("{name}.gguf") };
         self.out.emit(Effect::WriteVector { name, bytes, said });
     }
 }

@@ -32,7 +32,7 @@ fn a_reply_is_asked_for_with_the_model_s_adapters_as_the_chat_changes_them() {
     let mut bench = bench();
     assert!(header(&bench).contains("+lora pirate ×0.5"), "{}", header(&bench));
     let pirate = adapter(AdapterKind::Lora, "/models/pirate.gguf", 0.5);
-    assert_eq!(asked(&bench.say("Hi")), [pirate.clone()]);
+    assert_eq!(asked(&bench.say("Hi")), std::slice::from_ref(&pirate));
     bench.done(StopReason::Eos);
 
     bench.say("/lora pirate -1");

@@ -83,7 +83,7 @@ impl Adapters {
         if known.is_some_and(|at| self.read[at].state == state) {
             return Ok(false);
         }
-        let content = self.content(context, adapter.kind, &path)?;
+        let found = self.content(context, adapter.kind, &path)?;
         if let Some(at) = known {
             self.read.remove(at);
             self.rereads += 1;
@@ -92,7 +92,7 @@ impl Adapters {
             context.set_adapters(&[]);
             context.set_pushes(&[]);
         }
-        self.read.push(Read { kind: adapter.kind, path: adapter.path.clone(), state, content });
+        self.read.push(Read { kind: adapter.kind, path: adapter.path.clone(), state, content: found });
         Ok(known.is_some())
     }
 
@@ -119,11 +119,13 @@ impl Adapters {
     }
 
     /// How often a file was another one when it was read again: what was made of it before is worth nothing.
+    #[must_use]
     pub fn rereads(&self) -> u32 {
         self.rereads
     }
 
     /// The files of the LoRA adapters among changes, as far as they were read.
+    #[must_use]
     pub fn files(&self, loras: &[Adapter]) -> Vec<Scaled> {
         let file = |adapter: &Adapter| match &self.read.iter().find(|read| read.is(adapter))?.content {
             Content::Lora(_, file) => Some(Scaled { file: Arc::clone(file), scale: adapter.scale }),

@@ -257,11 +257,11 @@ mod llama {
         ///
         /// # Panics
         /// Where there is no such adapter.
-        pub fn set_adapters(&mut self, scaled: &[(usize, f32)]) {
+        pub fn set_adapters(&mut self, wanted: &[(usize, f32)]) {
             let Some(raw) = self.raw else { return };
             let mut adapters: Vec<_> =
-                scaled.iter().map(|(number, _)| self.adapters[*number].as_ptr()).collect();
-            let mut scales: Vec<f32> = scaled.iter().map(|(_, scale)| *scale).collect();
+                wanted.iter().map(|(number, _)| self.adapters[*number].as_ptr()).collect();
+            let mut scales: Vec<f32> = wanted.iter().map(|(_, scale)| *scale).collect();
             // SAFETY: both lists are as long as said and are copied; the adapters are those of the context's own model.
             unsafe {
                 sys::llama_set_adapters_lora(

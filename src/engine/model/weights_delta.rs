@@ -104,7 +104,8 @@ mod tests {
         // Two experts of one row each, rank 1.
         let delta =
             Delta::new("x", (vec![1.0, 2.0, 3.0, 4.0], 2), (vec![1.0, 10.0], 1), 1.0, (2, 2)).unwrap();
-        assert_eq!([delta.at(0, 0), delta.at(0, 1), delta.at(1, 0), delta.at(1, 1)], [1.0, 2.0, 30.0, 40.0]);
+        let all = vec![delta.at(0, 0), delta.at(0, 1), delta.at(1, 0), delta.at(1, 1)];
+        assert_eq!(all, vec![1.0, 2.0, 30.0, 40.0]);
     }
 
     #[test]

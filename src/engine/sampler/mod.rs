@@ -152,7 +152,9 @@ impl Chain {
     /// Reads the prompt, and what is already written of the reply. Where that does not follow the grammar, it is given
     /// up, and that is said.
     pub fn begin(&mut self, prompt: &[TokenId], written: &[TokenId]) -> Option<String> {
-        prompt.iter().for_each(|id| self.read(*id));
+        for id in prompt {
+            self.read(*id);
+        }
         if let Some(grammar) = &mut self.grammar {
             grammar.follows(prompt);
         }
