@@ -156,6 +156,8 @@ pub fn demo(app: &mut Terminal, question: &str, answered: impl Fn(&Screen) -> bo
 fn pressed(app: &mut Terminal, key: Key) -> Screen {
     std::thread::sleep(Duration::from_millis(200));
     app.send(key).unwrap();
+    // A screen that has not changed yet is still, too.
+    std::thread::sleep(Duration::from_millis(400));
     settled(app)
 }
 

@@ -116,7 +116,7 @@ fn the_readmes_film_plays_from_the_question_to_the_stations() {
     // Told apart from pictures that do not move: more screens than one, each row in the file once for its time.
     assert!(film.matches("@keyframes").count() > 20, "{}", film.len());
     assert_eq!(film.matches("<g ").count(), film.matches("</g>").count());
-    for what in ["Why glass?", "Alternatives", "Sampler", "Layers", "Attention", "prefers-reduced-motion"] {
+    for what in ["Why glass?", "Instead of", "Sampler", "Layers", "Attention", "prefers-reduced-motion"] {
         assert!(film.contains(what), "{what}");
     }
     assert!(film.len() < 700_000, "{} bytes", film.len());

@@ -117,7 +117,7 @@ fn the_readmes_film_is_made_with_the_default_model() {
     let done = |screen: &Screen| is_ready(screen) && screen.contains("bit each");
     let film = film::demo(&mut app, CAPITAL, done)
         .svg("A question, its answer word by word, and what made one of them");
-    assert!(film.contains("Paris") && film.contains("Alternatives") && film.contains("Attention"));
+    assert!(film.contains("Paris") && film.contains("Instead of") && film.contains("Attention"));
     if std::env::var("GLASSBOX_PICTURES").as_deref() == Ok("write") {
         std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/img/demo.svg"), film).unwrap();
     }

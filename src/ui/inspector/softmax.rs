@@ -104,14 +104,14 @@ fn idle(theme: &Theme, key: &str, plan: &Plan, area: Rect, buf: &mut Buffer) {
 /// What each station shows of a word, in the order of the way through the network.
 const SHOWS: [&str; Station::ALL.len()] = [
     "the pieces a text is cut into",
-    "a piece as the network's numbers",
+    "a piece as numbers",
     "how its place is told",
     "which words it looked back at",
     "what each layer added",
     "where the choice was made",
     "what else could have come",
     "how one of these was drawn",
-    "which part of the network chose it",
+    "which part chose it",
 ];
 
 /// The stations above, by their whole names.
@@ -120,8 +120,8 @@ fn stations(theme: &Theme, key: &str, width: u16) -> Vec<Row> {
     let words = format!("Above: nine views of one word, in the order of its way. {key}");
     let mut rows = row::wrapped(words.trim_end(), 1, width + 1, muted);
     rows.extend((1..).zip(Station::ALL).zip(SHOWS).map(|((digit, station), shows)| {
-        Row::of(1, format!("{digit} {}", station.about().strip[1]), theme.style(Role::Text))
-            .and(14, shows, muted)
+        Row::of(1, format!("{digit} {}", station.about().title), theme.style(Role::Text))
+            .and(17, shows, muted)
     }));
     rows
 }
