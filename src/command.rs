@@ -693,9 +693,9 @@ commands! {
     HelpNext "help-next" Lists Help ["right", "tab"];
     /// Help: the page before
     HelpPrevious "help-previous" Lists Help ["left", "backtab"];
-    /// Models: fetch the selected one
+    /// Models: fetch the selected one; pause it and go on
     FetchModel "fetch-model" Lists Models ["tab"];
-    /// Models: remove the file of the selected one
+    /// Models: remove the file of the selected one, or give its fetch up
     RemoveModel "remove-model" Lists Models ["delete"];
     /// Settings, steering: the value before
     ValueLess "value-less" Lists Settings | Steer ["left"];

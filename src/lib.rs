@@ -46,7 +46,8 @@
 //!                    compute/  numbers (one pass over the vocabulary), parallel, graph (the model's matrices on
 //!                              other inputs)
 //! models/        L1  the catalogue, fetching from the sources, GGUF headers read without loading; hub (what a repository
-//!                    offers), found (models of other apps), machine (what this one can run)
+//!                    offers), found (models of other apps), machine (what this one can run), recommended (what
+//!                    to fetch for it), unfinished (what a broken download has left)
 //! store/         L1  SQLite on its own thread: schema, migrations, search and its index, the bin
 //! export/        L1  a conversation as JSON, Markdown, one HTML page; a station as JSON; figures (what that and
 //!                    `inspect --json` share)

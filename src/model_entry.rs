@@ -43,6 +43,9 @@ pub struct ModelEntry {
     /// Sampler settings, where they differ from `[sampling]`.
     #[serde(default)]
     pub sampling: SamplingOverrides,
+    /// Sampler settings that the model's makers recommend, below its preset and its own.
+    #[serde(default)]
+    pub makers: SamplingOverrides,
     /// Name of a `[presets.NAME]` table applied under `sampling`.
     #[serde(default)]
     pub preset: Option<String>,
@@ -80,6 +83,7 @@ impl ModelEntry {
             licence: None,
             load: LoadOverrides::default(),
             sampling: SamplingOverrides::default(),
+            makers: SamplingOverrides::default(),
             preset: None,
             system: None,
             template: None,
@@ -89,6 +93,15 @@ impl ModelEntry {
             size: None,
             built_in: false,
         }
+    }
+
+    /// The entry with what the file itself recommends, below what it has of its makers already.
+    #[must_use]
+    pub fn advised_by(mut self, facts: &ModelFacts) -> Self {
+        let mut makers = facts.makers.clone();
+        makers.merge(&self.makers);
+        self.makers = makers;
+        self
     }
 }
 
@@ -344,6 +357,9 @@ pub struct ModelFacts {
     pub licence: Option<String>,
     /// The Jinja chat template, if the file has one.
     pub chat_template: Option<String>,
+    /// Sampler settings that the file recommends (`general.sampling.*`).
+    #[serde(default)]
+    pub makers: SamplingOverrides,
     /// Bytes of KV cache per token at f16.
     pub kv_bytes_per_token: u64,
     /// The file's parts, in order; one unless split.

@@ -12,6 +12,7 @@ use crate::engine::protocol::{Envelope, Request, RequestId};
 use crate::inspect::scores::HeadScores;
 use crate::model_entry::ModelEntry;
 use crate::models::hub::Offer;
+use crate::models::machine::Machine;
 use crate::models::{CatalogueItem, FetchEvent};
 use crate::store;
 
@@ -47,6 +48,8 @@ pub enum Msg {
     Store(store::Event),
     /// A fetch went on.
     Fetch(FetchEvent),
+    /// What this machine can run.
+    Machine(Machine),
     /// The catalogue was read.
     Catalogue(Vec<CatalogueItem>),
     /// The configuration was read again.
@@ -93,12 +96,16 @@ pub enum Effect {
     StopEngine(EngineId),
     /// Ask the engine.
     Engine(EngineId, RequestId, Box<Request>),
-    /// Fetch a model.
+    /// Fetch a model, beside those that are being fetched → [`Msg::Fetch`].
     Fetch(Box<ModelEntry>),
-    /// Stop the fetch.
-    CancelFetch,
+    /// Stop the fetch of the model of that name → [`Msg::Fetch`].
+    StopFetch(String),
+    /// Drop what has arrived of a model.
+    DiscardFetch(Box<ModelEntry>),
     /// Remove a model's file.
     RemoveModel(Box<ModelEntry>),
+    /// Find out what this machine can run → [`Msg::Machine`].
+    MeasureMachine,
     /// Read the catalogue → [`Msg::Catalogue`].
     ReadCatalogue,
     /// Read the configuration again → [`Msg::Config`].

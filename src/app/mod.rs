@@ -14,6 +14,7 @@ mod view;
 mod book;
 mod chat;
 mod experiments;
+mod fetches;
 mod input;
 mod inspector;
 mod look;
@@ -36,6 +37,7 @@ pub(crate) use chat::chats::empty_chat;
 pub(crate) use chat::prompt::{message_of, without_oldest};
 pub(crate) use chat::reply::stop_note;
 pub(crate) use chat::send::Target;
+pub(crate) use fetches::AT_ONCE as FETCHED_AT_ONCE;
 pub use input::letters::Letter;
 pub(crate) use inspector::stations::Keys;
 pub use message::{Effect, EngineId, Msg, Now};
@@ -47,11 +49,12 @@ pub(crate) use settings::{
     note as setting_note, range as setting_range, section as setting_section,
 };
 pub(crate) use state::{
-    ActiveRun, Ahead, AheadOf, Alternatives, Area, Change, ChatLine, ChatList, Chats, Colouring, Completion,
-    Composer, ConfirmAction, Edit, Fetch, Find, Focus, Ledger, LeftOut, Level, LineEdit, LineOf, LookAt,
-    LookedAt, Looks, ModelState, ModelStatus, Notice, Offers, Part, Paste, Phase, Picker, Preview,
-    PromptAction, Queued, Record, ReplyOdds, RereadReply, Sandbox, Scroll, Steer, SteerField, SteerWish,
-    StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow, WIDE, Weights, WhatIf, WholeOf, Writing,
+    ActiveRun, AfterStop, Ahead, AheadOf, Alternatives, Area, Change, ChatLine, ChatList, Chats, Colouring,
+    Completion, Composer, ConfirmAction, Edit, Fetch, FetchState, Find, Focus, Ledger, LeftOut, Level,
+    LineEdit, LineOf, LookAt, LookedAt, Looks, ModelState, ModelStatus, Notice, Offers, Part, Paste, Phase,
+    Picker, Preview, PromptAction, Queued, Record, ReplyOdds, RereadReply, Sandbox, Scroll, Steer,
+    SteerField, SteerWish, StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow, WIDE, Weights, WhatIf,
+    WholeOf, Writing,
 };
 pub(crate) use transcript::cursor::SplitCharacter;
 
@@ -208,6 +211,7 @@ impl App {
             Msg::Store(event) => self.stored(event),
             Msg::Fetch(event) => self.fetched(event),
             Msg::Catalogue(items) => self.catalogue_read(items),
+            Msg::Machine(machine) => self.machine_measured(machine),
             Msg::Config(config, warnings) => self.config_read(*config, &warnings),
             Msg::Edited(result) => self.edited(result),
             Msg::FilesRead(files, wanted) => self.files_read(files, wanted),
@@ -343,6 +347,6 @@ impl Talk {
     fn is_working(&self, with: With<'_>) -> bool {
         self.run.is_some()
             || matches!(with.model.status, ModelStatus::Loading(_))
-            || with.model.fetch.as_ref().is_some_and(|fetch| fetch.failed.is_none())
+            || with.model.fetches_something()
     }
 }

@@ -1,19 +1,16 @@
-//! The model: wanting one, fetching its file, starting its engine, loading, unloading.
+//! The model: wanting one, starting its engine, loading, unloading.
 //!
 //! Invariant: only the engine named in [`super::Outbox::requests`] is listened to; starting one ends the one before.
 
-use super::{
-    App, Asker, ChatView, Effect, Fetch, Inspector, Level, Licence, ModelState, ModelStatus, Outbox, Talk,
-    Watched,
-};
+use super::{App, Asker, ChatView, Effect, Inspector, Level, ModelState, ModelStatus, Outbox, Talk, Watched};
 use crate::app::input::fuzzy;
 use crate::app::view::With;
 use crate::chat::{Role, Span};
-use crate::command::Command;
 use crate::config::Config;
 use crate::engine::protocol::{Event, Immediate, Job, Loaded, Request, VERSION};
 use crate::model_entry::{ModelEntry, Source};
-use crate::models::{CatalogueItem, FetchEvent, FetchStage};
+use crate::models::machine::Machine;
+use crate::models::{CatalogueItem, recommended};
 use crate::store;
 use crate::token::{TokenId, Vocabulary};
 use std::sync::Arc;
@@ -26,28 +23,12 @@ impl ModelState {
     }
 
     /// Whether the terms of a model, if it has any, were accepted, now or at an earlier time.
-    fn has_accepted(&self, entry: &ModelEntry) -> bool {
+    pub(crate) fn has_accepted(&self, entry: &ModelEntry) -> bool {
         let terms = entry.licence.as_ref().is_some_and(|licence| licence.terms.is_some());
         let mut catalogue = self.catalogue.iter();
         !terms
             || self.accepted.contains(&entry.name)
             || catalogue.any(|item| item.entry == *entry && item.terms_accepted)
-    }
-
-    fn fetch_progress(&mut self, now: u64, name: &str, stage: FetchStage, done: u64, total: u64) {
-        let Some(fetch) = self.fetch.as_mut().filter(|fetch| fetch.name == name) else { return };
-        fetch.stage = stage;
-        for row in fetch.stages.iter_mut().filter(|row| row.0 == stage) {
-            row.1 = done;
-            if total > 0 {
-                row.2 = total;
-            }
-        }
-        if stage == FetchStage::Download {
-            let base = *self.fetch_base.get_or_insert(done);
-            let elapsed = now.saturating_sub(fetch.started_at).max(1);
-            fetch.speed = done.saturating_sub(base) as f32 * 1000.0 / elapsed as f32;
-        }
     }
 
     pub(crate) fn engine_ready(&mut self, config: &Config, out: &mut Outbox, version: u32) {
@@ -65,6 +46,18 @@ impl ModelState {
     pub(crate) fn failed(&mut self, out: &mut Outbox, message: String) {
         out.fail(message.clone());
         self.status = ModelStatus::Failed { message, log_tail: Vec::new() };
+    }
+
+    /// The entry of the wanted model, with what its file recommends once that is known.
+    pub fn entry(&self, config: &Config) -> Option<ModelEntry> {
+        let entry = config.model_named(&self.name)?;
+        let read = self.catalogue.iter().find(|item| item.entry.name == entry.name);
+        let read = read.and_then(|item| item.facts.as_ref().ok()?.as_ref());
+        let facts = self.ready().map(|loaded| &loaded.facts).or(read);
+        Some(match facts {
+            Some(facts) => entry.advised_by(facts),
+            None => entry,
+        })
     }
 
     /// The loaded model, when it is ready.
@@ -100,12 +93,30 @@ impl App {
     /// The catalogue was read. The first time, the configured model is loaded or fetched.
     pub(crate) fn catalogue_read(&mut self, items: Vec<CatalogueItem>) {
         self.model.catalogue = items;
-        self.refill_overlay();
+        self.add_offers();
         if self.model.status == ModelStatus::None {
             let resumed = self.talk.opening.model_of.take().and_then(|chat| self.view().goes_on_with(chat));
             let name = resumed.unwrap_or_else(|| self.config.model.clone());
             self.want(&name);
+            if self.model.status == ModelStatus::Fetching {
+                self.out.emit(Effect::MeasureMachine);
+            }
         }
+    }
+
+    /// What this machine can run is known.
+    pub(crate) fn machine_measured(&mut self, machine: Machine) {
+        self.model.machine = Some(machine);
+        self.add_offers();
+    }
+
+    /// Puts the models to recommend behind the catalogue.
+    fn add_offers(&mut self) {
+        self.model.catalogue.retain(|item| item.offered.is_none());
+        if let Some(machine) = &self.model.machine {
+            self.model.catalogue.extend(recommended::offered(machine, &self.config.models));
+        }
+        self.refill_overlay();
     }
 
     /// Makes a model the current one: loads it, or fetches it first.
@@ -127,74 +138,6 @@ impl App {
             self.out.requests.next_engine();
         }
         self.fetch_or_ask(entry);
-    }
-
-    /// Fetches a model, after its terms were accepted where it has any.
-    pub(crate) fn fetch_or_ask(&mut self, entry: ModelEntry) {
-        if entry.name == self.model.name {
-            self.model.status = ModelStatus::Fetching;
-        }
-        if !self.model.has_accepted(&entry) {
-            self.overlays.push(Licence { entry, scroll: 0 });
-            return;
-        }
-        if let Some(fetch) = self.model.fetch.as_ref().filter(|fetch| fetch.failed.is_none()) {
-            if fetch.name != entry.name {
-                self.out.warn(format!("{} is being fetched; Esc in the composer stops that", fetch.name));
-            }
-            return;
-        }
-        self.model.fetch_base = None;
-        self.model.fetch = Some(Fetch {
-            name: entry.name.clone(),
-            stages: [
-                (FetchStage::Download, 0, entry.size.map_or(0, |size| size.download)),
-                (FetchStage::Unpack, 0, entry.size.map_or(0, |size| size.file)),
-                (FetchStage::Check, 0, entry.size.map_or(0, |size| size.file)),
-            ],
-            stage: FetchStage::Download,
-            started_at: self.out.now.mono_ms,
-            speed: 0.0,
-            failed: None,
-        });
-        self.out.emit(Effect::Fetch(Box::new(entry)));
-    }
-
-    /// A fetch went on.
-    pub(crate) fn fetched(&mut self, event: FetchEvent) {
-        match event {
-            FetchEvent::Progress { name, stage, done, total } => {
-                self.model.fetch_progress(self.out.now.mono_ms, &name, stage, done, total);
-            }
-            FetchEvent::Finished { name, path } => {
-                self.model.fetch = None;
-                if let Some(item) = self.model.catalogue.iter_mut().find(|item| item.entry.name == name) {
-                    item.path = Some(path);
-                }
-                self.out.emit(Effect::ReadCatalogue);
-                match self.config.model_named(&name) {
-                    Some(entry) if name == self.model.name && self.model.status == ModelStatus::Fetching => {
-                        self.start_engine(entry);
-                    }
-                    _ => self.out.say(format!("{name} is fetched")),
-                }
-            }
-            FetchEvent::Failed { name, message, cancelled } => {
-                let said = if cancelled {
-                    let key = self.keymap.shown(Command::Models);
-                    format!("fetching {name} was stopped; {key}, Tab fetches it")
-                } else {
-                    message
-                };
-                if let Some(fetch) = self.model.fetch.as_mut().filter(|fetch| fetch.name == name) {
-                    fetch.failed = Some(said.clone());
-                }
-                if name == self.model.name && self.model.status == ModelStatus::Fetching {
-                    self.model.status = ModelStatus::Failed { message: said.clone(), log_tail: Vec::new() };
-                }
-                if cancelled { self.out.say(said) } else { self.out.fail(said) }
-            }
-        }
     }
 
     pub(crate) fn start_engine(&mut self, entry: ModelEntry) {

@@ -73,7 +73,7 @@ fn check_range(value: &Value, name: &str, range: Option<Range>) -> Result<(), St
 impl ChatView<'_> {
     /// The sampler settings in use in the shown chat.
     pub fn sampling(&self) -> Sampling {
-        match self.config.model_named(&self.model.name) {
+        match self.model.entry(self.config) {
             Some(entry) => self.config.sampling_for(&entry, &self.chat.settings),
             None => self.config.sampling.clone(),
         }

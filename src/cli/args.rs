@@ -353,11 +353,12 @@ pub enum ModelsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Fetch a model
+    /// Fetch models, several at once; what was broken off goes on where it stopped
     Pull {
-        /// Its name; or owner/repo[:FILE] of Hugging Face, or an address, which then also gets an entry in the
+        /// A model's name; or owner/repo[:FILE] of Hugging Face, or an address, which then also gets an entry in the
         /// configuration. Without FILE the repository's files are listed
-        name: String,
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
         /// Accept the model's terms of use
         #[arg(long, visible_alias = "accept-license")]
         accept_licence: bool,

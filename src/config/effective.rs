@@ -29,13 +29,14 @@ impl Config {
         })
     }
 
-    /// Sampler settings: `[sampling]`, the model's preset, the model's own, the chat's preset, the chat's own.
+    /// Sampler settings: `[sampling]`, what the model's makers recommend, the model's preset, the model's own, the chat's preset, the chat's own.
     #[must_use]
     pub fn sampling_for(&self, entry: &ModelEntry, chat: &ChatSettings) -> Sampling {
         let mut sampling = self.sampling.clone();
         let preset = |name: &Option<String>| name.as_ref().and_then(|name| self.presets.get(name));
         let layers =
             [preset(&entry.preset), Some(&entry.sampling), preset(&chat.preset), Some(&chat.sampling)];
+        entry.makers.apply(&mut sampling);
         for layer in layers.into_iter().flatten() {
             layer.apply(&mut sampling);
         }

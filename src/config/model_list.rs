@@ -77,11 +77,13 @@ fn entry(mut section: Section, at: usize) -> Option<ModelEntry> {
         table.finish();
         overrides
     });
-    let sampling = section.table("sampling").map(|mut table| {
+    let mut layer = |name: &'static str| {
+        let mut table = section.table(name)?;
         let overrides = sections::sampling(&mut table, None);
         table.finish();
-        overrides
-    });
+        Some(overrides)
+    };
+    let (sampling, makers) = (layer("sampling"), layer("makers"));
     section.finish();
     (complete && !engine_wrong).then_some(())?;
     Some(ModelEntry {
@@ -91,6 +93,7 @@ fn entry(mut section: Section, at: usize) -> Option<ModelEntry> {
         licence,
         load: load.unwrap_or_default(),
         sampling: sampling.unwrap_or_default(),
+        makers: makers.unwrap_or_default(),
         preset,
         system,
         template,

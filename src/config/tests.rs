@@ -462,7 +462,7 @@ fn wrong_variables_name_themselves() {
 fn narrower_settings_win() {
     let text = "system = \"all\"\n[sampling]\ntop_k = 1\n[presets.model]\ntop_k = 2\ntop_p = 0.2\nmin_p = 0.2\n\
         [presets.chat]\nmin_p = 0.4\ntypical_p = 0.4\n[[models]]\nname = \"m\"\npath = \"m\"\npreset = \"model\"\n\
-        system = \"model\"\nsampling.top_p = 0.3\n";
+        system = \"model\"\nsampling.top_p = 0.3\nmakers = { top_k = 9, top_p = 0.9, xtc_probability = 0.1 }\n";
     let (config, warnings) = read(text);
     assert_eq!(warnings, [""; 0]);
     let model = config.model_named("m").unwrap();
@@ -470,6 +470,8 @@ fn narrower_settings_win() {
     chat.sampling.typical_p = Some(0.5);
     let sampling = config.sampling_for(&model, &chat);
     assert_eq!((sampling.top_k, sampling.top_p, sampling.min_p, sampling.typical_p), (2, 0.3, 0.4, 0.5));
+    // What the makers recommend goes over [sampling] alone.
+    assert_eq!(sampling.xtc_probability, 0.1);
     assert_eq!(config.system_for(&model, &chat), "model");
     assert_eq!(config.system_for(&builtin(), &chat), "all");
     chat.system = Some(String::new());

@@ -71,8 +71,8 @@ pub fn set_key(text: &str, dotted: &str, value: &str) -> Result<String, WriteErr
     Ok(document.to_string())
 }
 
-/// Adds a `[[models]]` entry at the end of a TOML text: name, source, checksum and licence, and the numbers among its
-/// sampler settings, which are its makers'.
+/// Adds a `[[models]]` entry at the end of a TOML text: name, source, checksum, licence with its terms, and the
+/// numbers among the sampler settings of its makers.
 ///
 /// # Errors
 /// Where the text is not TOML, or has its models in another form.
@@ -97,13 +97,24 @@ pub fn add_model(text: &str, entry: &ModelEntry) -> Result<String, WriteError> {
     if let Some(sha256) = &entry.sha256 {
         line("sha256", sha256);
     }
-    if let Some(licence) = &entry.licence {
-        line("licence", &licence.name);
+    match entry.licence.as_ref().map(|licence| (&licence.name, licence.terms.as_ref())) {
+        Some((name, None)) => line("licence", name),
+        Some((name, Some(terms))) => {
+            let (name, terms) = (Value::from(name), Value::from(terms));
+            whole.extend([
+                "licence = { name = ",
+                &name.to_string(),
+                ", terms = ",
+                &terms.to_string(),
+                " }\n",
+            ]);
+        }
+        None => {}
     }
-    let sampling = numbers(&entry.sampling);
-    if !sampling.is_empty() {
-        whole += "# As its makers recommend.\n[models.sampling]\n";
-        for (key, value) in &sampling {
+    let makers = numbers(&entry.makers);
+    if !makers.is_empty() {
+        whole += "# As its makers recommend; [models.sampling] goes over it.\n[models.makers]\n";
+        for (key, value) in &makers {
             whole.extend([key, " = ", value, "\n"]);
         }
     }
@@ -205,6 +216,7 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model_entry::Licence;
 
     fn check(before: &str, key: &str, value: &str, after: &str) {
         assert_eq!(set_key(before, key, value).as_deref(), Ok(after));
@@ -286,10 +298,19 @@ mod tests {
         let text = "# mine\nmodel = \"a\"\n\n[ui]\nmouse = true # yes\n";
         let plain = ModelEntry::new("b", Source::Hf("o/r:b.gguf".into()));
         let mut entry = plain.clone();
-        entry.sampling.temperature = Some(0.6);
+        entry.makers.temperature = Some(0.6);
+        let terms = Licence { name: "L".into(), terms: Some("Say \"yes\".\nOr no.".into()) };
+        let asking =
+            ModelEntry { licence: Some(terms), ..ModelEntry::new("c", Source::Hf("o/r:c.gguf".into())) };
+        let asked = add_model("", &asking).unwrap();
+        let expected = "[[models]]\nname = \"c\"\nhf = \"o/r:c.gguf\"\nlicence = { name = \"L\", terms = ";
+        assert!(asked.starts_with(expected), "{asked}");
+        let read: toml::Table = toml::from_str(&asked).unwrap();
+        assert_eq!(read["models"][0]["licence"]["terms"].as_str(), Some("Say \"yes\".\nOr no."));
         let added = add_model(text, &entry).unwrap();
-        let expected = "\n[[models]]\nname = \"b\"\nhf = \"o/r:b.gguf\"\n# As its makers recommend.\n\
-                        [models.sampling]\ntemperature = 0.6\n";
+        let expected = "\n[[models]]\nname = \"b\"\nhf = \"o/r:b.gguf\"\n\
+                        # As its makers recommend; [models.sampling] goes over it.\n\
+                        [models.makers]\ntemperature = 0.6\n";
         assert_eq!(added, format!("{text}{expected}"));
         let twice = add_model(&added, &plain).unwrap();
         assert_eq!(twice.matches("[[models]]").count(), 2);

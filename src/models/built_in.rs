@@ -4,7 +4,8 @@
 
 use crate::model_entry::{KnownSize, Licence, ModelEntry, Source};
 
-const GEMMA_TERMS: &str = "\
+/// What is asked before a model of the Gemma family is fetched.
+pub(super) const GEMMA_TERMS: &str = "\
 Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms.
 
 By using, reproducing, modifying, distributing, performing or displaying any part of Gemma you agree to \

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::gguf::{GgufError, Header, part_names, part_paths};
+use super::unfinished::{Unfinished, with_suffix};
 use super::{CatalogueItem, FoundModel, built_in, hash, licence};
 use crate::model_entry::{ModelEntry, ModelFacts, Source};
 
@@ -149,7 +150,24 @@ impl ModelsFolder {
         items
     }
 
-    /// Removes a fetched model, its unfinished parts included.
+    /// What a download of the entry that was broken off has left, where it can go on.
+    #[must_use]
+    pub fn unfinished(&self, entry: &ModelEntry) -> Option<Unfinished> {
+        if !matches!(entry.source, Source::Hf(_) | Source::Url(_)) {
+            return None;
+        }
+        Unfinished::of(&part_paths(&self.path_of(entry)))
+    }
+
+    /// Removes what a download that was broken off has left; gives the bytes that are free again.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn discard(&self, entry: &ModelEntry) -> Result<u64, RemoveError> {
+        self.remove_all(entry, |file| vec![with_suffix(file, ".part"), with_suffix(file, ".part.toml")])
+    }
+
+    /// Removes a fetched model, its unfinished parts included; gives the bytes that are free again.
     ///
     /// # Errors
     /// [`RemoveError`]; the user's own files are never removed.
@@ -158,14 +176,21 @@ impl ModelsFolder {
         if let Source::Path(_) = entry.source {
             return Err(RemoveError::Own { name: entry.name.clone(), path });
         }
+        self.remove_all(entry, |file| {
+            vec![with_suffix(file, ".part"), with_suffix(file, ".part.toml"), file.to_owned()]
+        })
+    }
+
+    fn remove_all(
+        &self,
+        entry: &ModelEntry,
+        names: impl Fn(&Path) -> Vec<PathBuf>,
+    ) -> Result<u64, RemoveError> {
         let mut freed = None;
-        for file in part_paths(&path) {
-            for path in [with_suffix(&file, ".part"), with_suffix(&file, ".part.toml"), file] {
-                let Ok(about) = std::fs::metadata(&path) else { continue };
-                std::fs::remove_file(&path)
-                    .map_err(|source| RemoveError::Io { path: path.clone(), source })?;
-                *freed.get_or_insert(0) += about.len();
-            }
+        for path in part_paths(&self.path_of(entry)).iter().flat_map(|file| names(file)) {
+            let Ok(about) = std::fs::metadata(&path) else { continue };
+            std::fs::remove_file(&path).map_err(|source| RemoveError::Io { path: path.clone(), source })?;
+            *freed.get_or_insert(0) += about.len();
         }
         freed.ok_or_else(|| RemoveError::NotThere(entry.name.clone()))
     }
@@ -221,7 +246,9 @@ impl ModelsFolder {
                 Err(error) => Err(error.to_string()),
             },
         };
-        CatalogueItem { entry: entry.clone(), path, facts, terms_accepted: self.licence_accepted(entry) }
+        let unfinished = if path.is_none() { self.unfinished(entry) } else { None };
+        let terms_accepted = self.licence_accepted(entry);
+        CatalogueItem { entry: entry.clone(), path, facts, terms_accepted, unfinished, offered: None }
     }
 
     fn licences(&self) -> PathBuf {
@@ -231,13 +258,6 @@ impl ModelsFolder {
     fn hashes(&self) -> PathBuf {
         self.folder.join("hashes.toml")
     }
-}
-
-/// `path` with something appended to its name.
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(suffix);
-    path.with_file_name(name)
 }
 
 /// The name a source gives its file; parts are counted by it.

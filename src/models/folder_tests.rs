@@ -80,7 +80,7 @@ fn removing_takes_every_part_and_what_is_unfinished() {
     let split = entry("m", Source::Hf("a/b:m-00001-of-00002.gguf".to_owned()));
     let first = folder.path_of(&split);
     let second = super::gguf::part_paths(&first)[1].clone();
-    let unfinished = super::folder::with_suffix(&second, ".part");
+    let unfinished = super::unfinished::with_suffix(&second, ".part");
     std::fs::create_dir_all(folder.path()).unwrap();
     std::fs::write(&first, "12").unwrap();
     std::fs::write(&unfinished, "345").unwrap();

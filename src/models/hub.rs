@@ -139,7 +139,7 @@ impl Offer {
         if entry.sha256.is_none() {
             entry.sha256.clone_from(&file.sha256);
             entry.licence = self.repository.licence.clone().map(|name| Licence { name, terms: None });
-            entry.sampling = self.repository.sampling.clone();
+            entry.makers = self.repository.sampling.clone();
         }
         entry
     }

@@ -53,10 +53,33 @@ pub fn predicted_speed(bytes: u64, bandwidth: f64) -> f64 {
     REACHED * bandwidth / (bytes.max(1) as f64)
 }
 
+/// Memory that a model of so many bytes needs, with a chat's context, bytes.
+#[must_use]
+pub fn needs(bytes: u64) -> u64 {
+    bytes.saturating_add(bytes / 10).saturating_add(BESIDE)
+}
+
 /// Whether a model of so many bytes fits into so much free memory.
 #[must_use]
 pub fn fits(bytes: u64, free: u64) -> bool {
-    bytes.saturating_add(bytes / 10).saturating_add(BESIDE) <= free
+    needs(bytes) <= free
+}
+
+/// What of a machine matters to how a model runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Machine {
+    /// Free memory, bytes, where the system says.
+    pub free: Option<u64>,
+    /// How fast it reads memory, bytes a second.
+    pub bandwidth: f64,
+}
+
+impl Machine {
+    /// This one; takes a moment the first time.
+    #[must_use]
+    pub fn measured() -> Self {
+        Self { free: free_memory(), bandwidth: bandwidth() }
+    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ mod hash;
 pub mod hub;
 mod licence;
 pub mod machine;
+pub mod recommended;
+mod unfinished;
 
 use std::path::PathBuf;
 
@@ -21,6 +23,7 @@ pub use built_in::built_in;
 pub use fetch::{FetchError, Fetcher, fetch};
 pub use folder::{ModelsFolder, RemoveError, ResolveError};
 pub use found::{FoundModel, Places};
+pub use unfinished::Unfinished;
 
 /// How a fetch stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +38,13 @@ pub enum FetchEvent {
         done: u64,
         /// Bytes in all; 0 when unknown.
         total: u64,
+    },
+    /// Something that the user should know, while it goes on.
+    Noted {
+        /// The model's name.
+        name: String,
+        /// A sentence for the user.
+        message: String,
     },
     /// The file is there, complete and checked.
     Finished {
@@ -76,4 +86,8 @@ pub struct CatalogueItem {
     pub facts: Result<Option<crate::model_entry::ModelFacts>, String>,
     /// Whether its terms, if any, were accepted at some time.
     pub terms_accepted: bool,
+    /// What of it has arrived, where a download was broken off and can go on.
+    pub unfinished: Option<Unfinished>,
+    /// What it would be on this machine, where it is none of the configuration but one to recommend.
+    pub offered: Option<Box<recommended::Offered>>,
 }

@@ -14,7 +14,8 @@ use crate::app::{Effect, EngineId, FilesWanted, Msg};
 use crate::config::{self, Notify};
 use crate::engine::protocol::{Envelope, Event, Exit, RequestId};
 use crate::engine::transport::child::ChildEngine;
-use crate::model_entry::ModelEntry;
+use crate::model_entry::{ModelEntry, Source};
+use crate::models::machine::Machine;
 use crate::models::{self, FetchEvent, Places};
 use crate::sanitize;
 
@@ -34,9 +35,15 @@ impl Shell {
                 }
             }
             Effect::Fetch(entry) => self.fetch(*entry),
-            Effect::CancelFetch => {
-                if let Some(fetch) = self.fetch.take() {
-                    fetch.cancel();
+            Effect::StopFetch(name) => {
+                if let Some((cancel, _)) = self.fetches.get(&name) {
+                    cancel.cancel();
+                }
+            }
+            Effect::DiscardFetch(entry) => {
+                if let Err(models::RemoveError::Io { path, source }) = self.models.discard(&entry) {
+                    let message = format!("{} is still there: {source}", path.display());
+                    self.say(FetchEvent::Noted { name: entry.name, message });
                 }
             }
             Effect::RemoveModel(entry) => {
@@ -47,6 +54,10 @@ impl Shell {
                 self.read_catalogue();
             }
             Effect::ReadCatalogue => self.read_catalogue(),
+            Effect::MeasureMachine => {
+                let messages = self.messages.clone();
+                tokio::task::spawn_blocking(move || messages.send(Msg::Machine(Machine::measured())));
+            }
             Effect::ReadConfig => {
                 self.look.forget();
                 let (config, warnings) = self.config_file.read();
@@ -151,7 +162,7 @@ impl Shell {
 
     /// Fetches a model; the app asks for it only once its terms, if any, were accepted.
     fn fetch(&mut self, entry: ModelEntry) {
-        if self.engine_needs_no_file() {
+        if needs_no_file(&self.engine_choice, &entry) {
             return self.say(FetchEvent::Finished { name: entry.name, path: PathBuf::new() });
         }
         if entry.licence.as_ref().is_some_and(|licence| licence.terms.is_some())
@@ -160,12 +171,15 @@ impl Shell {
             tracing::warn!(%error, "the acceptance of the terms was not kept");
         }
         let cancel = CancellationToken::new();
-        if let Some(before) = self.fetch.replace(cancel.clone()) {
-            before.cancel();
-        }
-        let messages = self.messages.clone();
-        let folder = self.models.clone();
-        tokio::spawn(async move {
+        let stop = cancel.clone();
+        let before = self.fetches.remove(&entry.name);
+        let (name, messages, folder) = (entry.name.clone(), self.messages.clone(), self.models.clone());
+        let task = tokio::spawn(async move {
+            // One that was just stopped may still write what it has.
+            if let Some((cancel, task)) = before {
+                cancel.cancel();
+                let _ = task.await;
+            }
             let show = move |event| {
                 let _ = messages.send(Msg::Fetch(event)); // the app may have ended
             };
@@ -174,11 +188,12 @@ impl Shell {
                 tracing::warn!(name = entry.name, %error, "a fetch failed");
             }
         });
+        self.fetches.insert(name, (stop, task));
     }
 
     /// Finds the hash of a loaded model's file, in the background; it is remembered.
     fn hash_model(&self, id: EngineId, entry: ModelEntry) {
-        if self.engine_needs_no_file() {
+        if needs_no_file(&self.engine_choice, &entry) {
             return; // the scripted engine tells its own
         }
         let (folder, messages) = (self.models.clone(), self.messages.clone());
@@ -197,11 +212,11 @@ impl Shell {
     fn read_catalogue(&self) {
         let (folder, entries, messages) =
             (self.models.clone(), self.app.config.models.clone(), self.messages.clone());
-        let needs_no_file = self.engine_needs_no_file();
+        let engine = self.engine_choice.clone();
         let places = Places::of(&self.app.config.model_folders, self.app.config.other_apps);
         tokio::task::spawn_blocking(move || {
             let mut items = folder.catalogue_with(&entries, places.scan());
-            for item in items.iter_mut().filter(|_| needs_no_file) {
+            for item in items.iter_mut().filter(|item| needs_no_file(&engine, &item.entry)) {
                 item.path.get_or_insert_default();
             }
             let _ = messages.send(Msg::Catalogue(items));
@@ -257,11 +272,6 @@ impl Shell {
         }
     }
 
-    /// The scripted engine makes its models up.
-    fn engine_needs_no_file(&self) -> bool {
-        self.engine_choice != "llama"
-    }
-
     /// Tells the app what came of editing.
     pub(super) fn edited(&self, result: Result<super::editor::Edited, String>) {
         let (text, note) = match result {
@@ -279,6 +289,11 @@ impl Shell {
     fn say(&self, event: FetchEvent) {
         let _ = self.messages.send(Msg::Fetch(event));
     }
+}
+
+/// The scripted engine makes its models up; only what comes over the network comes for it too.
+fn needs_no_file(engine: &str, entry: &ModelEntry) -> bool {
+    engine != "llama" && !matches!(entry.source, Source::Hf(_) | Source::Url(_))
 }
 
 /// Writes a new file: under the name, or under `name-2`… where there is one already. Says where it is.

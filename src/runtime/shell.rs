@@ -1,5 +1,6 @@
 //! The select loop, and what it owns: the app, the screen, the engine, the store.
 
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::task::Poll;
@@ -48,7 +49,8 @@ pub(super) struct Shell {
     pub(super) store: Store,
     pub(super) engine: Option<(EngineId, Box<dyn Engine>)>,
     pub(super) engine_choice: String,
-    pub(super) fetch: Option<CancellationToken>,
+    /// How each fetch is stopped, and its task, by the model's name.
+    pub(super) fetches: HashMap<String, (CancellationToken, tokio::task::JoinHandle<()>)>,
     pub(super) folders: Folders,
     pub(super) models: ModelsFolder,
     pub(super) config_file: ConfigFile,
@@ -142,7 +144,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
         store,
         engine: None,
         engine_choice: options.engine,
-        fetch: None,
+        fetches: HashMap::new(),
         folders: options.folders,
         models,
         config_file: ConfigFile::new(options.config_file, options.read_config),
@@ -432,8 +434,8 @@ impl Shell {
     fn close(mut self) {
         terminal::restore();
         self.forget_file();
-        if let Some(fetch) = self.fetch {
-            fetch.cancel();
+        for (cancel, _) in self.fetches.values() {
+            cancel.cancel();
         }
         drop(self.engine);
         if !self.store.close() {

@@ -7,7 +7,9 @@ use ratatui::layout::Rect;
 
 use crate::app::{App, Fetch, ModelStatus};
 use crate::command::Command;
+use crate::config::DEFAULT_MODEL;
 use crate::models::FetchStage;
+use crate::models::recommended::Offered;
 use crate::sanitize;
 use crate::theme::{Role, Theme};
 use crate::ui::layout::LEAST;
@@ -22,7 +24,7 @@ pub fn wanted(app: &App, screen: Rect) -> Option<&Fetch> {
     let fits = screen.width >= LEAST.0 && screen.height >= LEAST.1;
     let no_model =
         matches!(app.model.status, ModelStatus::None | ModelStatus::Fetching | ModelStatus::Failed { .. });
-    app.model.fetch.as_ref().filter(|_| fits && no_model && app.talk.chat.turns.is_empty())
+    app.model.fetch().filter(|_| fits && no_model && app.talk.chat.turns.is_empty())
 }
 
 /// Draws the screen; gives the composer's area and the cursor's cell.
@@ -54,8 +56,8 @@ fn words(app: &App, theme: &Theme, fetch: &Fetch, area: Rect, buf: &mut Buffer) 
         ("A chat with a model that runs on this machine, in which".into(), Role::Text),
         ("every word can be opened.".into(), Role::Text),
         (String::new(), Role::Text),
-        (String::new(), Role::Text),
         (model_line(app, fetch), Role::Text),
+        (small(fetch).into(), Role::Muted),
         (String::new(), Role::Text),
     ];
     // On low screens what happens now matters more than the blank rows.
@@ -80,24 +82,60 @@ fn words(app: &App, theme: &Theme, fetch: &Fetch, area: Rect, buf: &mut Buffer) 
         text::put(buf, text::row(area, y, 3), &line, style(role));
         y += 1;
     }
+    let better = better(app, usize::from(area.height.saturating_sub(y + 5)));
     let rest = [
-        "You can type already: your first message is sent when the model is ready.",
-        "no network?  glassbox --model /path/to/file.gguf",
+        "You can type already: your first message is sent when the model is ready.".to_owned(),
+        "no network?  glassbox --model /path/to/file.gguf".to_owned(),
     ];
-    for line in rest {
-        y += gap;
-        text::put(buf, text::row(area, y, 3), &text::cut(line, room), style(Role::Muted));
-        y += 1;
+    // What can be fetched beside it takes the blank row between the two.
+    for (part, gap) in
+        [(&better[..], gap), (&rest[..1], gap), (&rest[1..], gap * u16::from(better.is_empty()))]
+    {
+        y += if part.is_empty() { 0 } else { gap };
+        for line in part {
+            text::put(buf, text::row(area, y, 3), &text::cut(line, room), style(Role::Muted));
+            y += 1;
+        }
     }
 }
 
+/// What the built-in model is.
+fn small(fetch: &Fetch) -> &'static str {
+    if fetch.entry.name == DEFAULT_MODEL {
+        "It is small: often wrong, and good for looking inside."
+    } else {
+        ""
+    }
+}
+
+/// What else this machine can run, once that is known: as many as there are rows for, the recommended one in any case.
+fn better(app: &App, rows: usize) -> Vec<String> {
+    let offers: Vec<&Offered> =
+        app.model.catalogue.iter().filter_map(|item| item.offered.as_deref()).collect();
+    let fitting: Vec<&Offered> = offers.into_iter().filter(|offer| offer.fits() == Some(true)).collect();
+    let Some(best) = fitting.iter().find(|offer| offer.recommended) else { return Vec::new() };
+    let key = app.keymap.shown(Command::Models);
+    let line = |offer: &Offered| {
+        let (size, licence) = (number::bytes(offer.model.bytes), &offer.model.licence);
+        format!("{}, {size}, about {:.0} tokens/s, {licence}", offer.model.title, offer.speed)
+    };
+    if rows < fitting.len() + 2 {
+        return vec![format!("{key} fetches better ones meanwhile, here {}", line(best))];
+    }
+    let mark = |offer: &&Offered| if offer.recommended { "   recommended" } else { "" };
+    let head = format!("{key} fetches better ones meanwhile. What fits here, by its memory:");
+    let rows = fitting.iter().map(|offer| format!("  {}{}", line(offer), mark(offer)));
+    std::iter::once(head).chain(rows).collect()
+}
+
 fn model_line(app: &App, fetch: &Fetch) -> String {
-    let entry = app.model.catalogue.iter().map(|item| &item.entry).find(|entry| entry.name == fetch.name);
+    let entry =
+        app.model.catalogue.iter().map(|item| &item.entry).find(|entry| entry.name == fetch.entry.name);
     let licence = entry.and_then(|entry| entry.licence.as_ref());
     let licence = licence.map(|licence| format!(", {}", sanitize::for_display(&licence.name)));
     format!(
         "The model to start with: {}{}",
-        sanitize::for_display(&app.config.model_title(&fetch.name)),
+        sanitize::for_display(&app.config.model_title(&fetch.entry.name)),
         licence.unwrap_or_default()
     )
 }
@@ -118,8 +156,12 @@ fn stage_row(
     let role = if fetch.stage == stage { Role::Text } else { Role::Muted };
     text::put(buf, text::row(at, 0, 3), name, theme.style(role));
     let (_, done, total) = fetch.stages[index];
-    let size =
-        app.model.catalogue.iter().find(|item| item.entry.name == fetch.name).and_then(|i| i.entry.size);
+    let size = app
+        .model
+        .catalogue
+        .iter()
+        .find(|item| item.entry.name == fetch.entry.name)
+        .and_then(|i| i.entry.size);
     let total = match (total, stage, size) {
         (0, FetchStage::Download, Some(size)) => size.download,
         (0, FetchStage::Unpack, Some(size)) => size.file,
@@ -141,7 +183,7 @@ fn stage_row(
 
 /// How fast and how long, or why not and what to do.
 fn outcome(app: &App, fetch: &Fetch) -> (String, Role) {
-    if let Some(why) = &fetch.failed {
+    if let Some(why) = fetch.failed() {
         let again = app.keymap.shown(Command::Reload);
         let other = app.keymap.shown(Command::Models);
         let why = sanitize::for_display(why);
@@ -165,7 +207,7 @@ fn outcome(app: &App, fetch: &Fetch) -> (String, Role) {
 
 fn hints(app: &App, theme: &Theme, fetch: &Fetch, at: Rect, buf: &mut Buffer) {
     let key = |command| app.keymap.shown(command);
-    let first = if fetch.failed.is_some() {
+    let first = if fetch.failed().is_some() {
         (key(Command::Reload), "try again")
     } else {
         (key(Command::Escape), "stop the download")

@@ -10,12 +10,13 @@ use super::render;
 use super::testing::design::{bare_theme, capitals, empty, facts, theme};
 use super::testing::{any_screen, as_drawn, buffer, holds, ink, overlay, part, rows, screen};
 use crate::app::{
-    App, Completion, Confirm, ConfirmAction, Fetch, Find, Focus, Help, Licence, LineEdit, ModelStatus,
-    Models, Overlay, Palette, Picker, PromptAction, Search, Settings, TextBox, TextEdit, Themes,
+    App, Completion, Confirm, ConfirmAction, Fetch, FetchState, Find, Focus, Help, Licence, LineEdit,
+    ModelStatus, Models, Overlay, Palette, Picker, PromptAction, Search, Settings, TextBox, TextEdit, Themes,
     WeightsPanel, WhatIfPanel,
 };
 use crate::model_entry::{self, KnownSize, ModelEntry, Source};
-use crate::models::{CatalogueItem, FetchStage};
+use crate::models::machine::Machine;
+use crate::models::{CatalogueItem, FetchStage, recommended};
 use crate::store::Hit;
 use crate::theme::Role;
 
@@ -151,18 +152,24 @@ fn with_models() -> App {
             path: Some("/x".into()),
             facts: Ok(Some(facts())),
             terms_accepted: false,
+            unfinished: None,
+            offered: None,
         },
         CatalogueItem {
             entry: ModelEntry { licence: Some(gemma), size: gemma_size, ..entry("gemma-3-270m") },
             path: None,
             facts: Ok(None),
             terms_accepted: false,
+            unfinished: None,
+            offered: None,
         },
         CatalogueItem {
             entry: entry("my-notes-7b"),
             path: Some("/y".into()),
             facts: Ok(Some(big)),
             terms_accepted: false,
+            unfinished: None,
+            offered: None,
         },
     ];
     app.free_memory = Some(3_328_599_654);
@@ -227,19 +234,14 @@ fn fetching() -> App {
         path: None,
         facts: Ok(None),
         terms_accepted: false,
+        unfinished: None,
+        offered: None,
     }];
-    app.model.fetch = Some(Fetch {
-        name: "SmolLM2-135M-Instruct".into(),
-        stages: [
-            (FetchStage::Download, 65_431_142, 92_903_833),
-            (FetchStage::Unpack, 0, 0),
-            (FetchStage::Check, 0, 0),
-        ],
-        stage: FetchStage::Download,
-        started_at: 0,
-        speed: 11_744_051.0,
-        failed: None,
-    });
+    let mut fetch = Fetch::new(entry("SmolLM2-135M-Instruct"));
+    fetch.stages[0] = (FetchStage::Download, 65_431_142, 92_903_833);
+    fetch.speed = 11_744_051.0;
+    fetch.state = FetchState::Running;
+    app.model.fetches = vec![fetch];
     app
 }
 
@@ -249,9 +251,38 @@ fn the_first_run_is_as_drawn() {
 }
 
 #[test]
+fn the_first_run_says_what_else_this_machine_can_run() {
+    let mut app = fetching();
+    app.model.machine = Some(Machine { free: Some(6 << 30), bandwidth: 40e9 });
+    let machine = app.model.machine.unwrap();
+    app.model.catalogue.extend(recommended::offered(&machine, &[]));
+    let low = rows(&screen(&app, &theme(), 80, 24)).join("\n");
+    assert!(
+        low.contains("Ctrl+L fetches better ones meanwhile, here Qwen3 4B, 2.3 GiB, about 11 tokens/s"),
+        "{low}"
+    );
+    as_drawn!("first_run_120x40", rows(&screen(&app, &theme(), 120, 40)));
+}
+
+#[test]
+fn models_being_fetched_and_to_be_fetched_stand_in_the_picker() {
+    let mut app = with_models();
+    let machine = Machine { free: Some(6 << 30), bandwidth: 40e9 };
+    app.model.catalogue.extend(recommended::offered(&machine, &[]));
+    let mut fetch = Fetch::new(app.model.catalogue[1].entry.clone());
+    fetch.stages[0] = (FetchStage::Download, 412 << 20, 1000 << 20);
+    (fetch.speed, fetch.state) = (11_744_051.0, FetchState::Running);
+    app.model.fetches = vec![fetch];
+    let count = app.model.catalogue.len();
+    let selected = |selected| Models { picker: Picker { selected, ..all_rows(count) } };
+    as_drawn!("models_fetched", overlay(&app, &theme(), selected(1), 100, 30));
+    as_drawn!("models_fetched_80x24", overlay(&app, &theme(), selected(11), 80, 24));
+}
+
+#[test]
 fn a_failed_fetch_says_why_and_what_to_do() {
     let mut app = fetching();
-    app.model.fetch.as_mut().unwrap().failed = Some("the network is unreachable".into());
+    app.model.fetches[0].state = FetchState::Failed("the network is unreachable".into());
     as_drawn!("failed_fetch", rows(&screen(&app, &theme(), 80, 24)));
 }
 

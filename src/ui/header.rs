@@ -205,7 +205,7 @@ fn state(app: &App, theme: &Theme) -> (String, Role) {
 }
 
 fn fetching(app: &App) -> String {
-    let download = app.model.fetch.as_ref().and_then(|fetch| fetch.stages.first());
+    let download = app.model.fetch().and_then(|fetch| fetch.stages.first());
     match download {
         Some((_, done, total)) if *total > 0 => {
             format!("fetching {:.0} %", *done as f64 / *total as f64 * 100.0)

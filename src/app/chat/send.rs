@@ -203,7 +203,7 @@ impl Talk {
     pub(crate) fn begin(&self, with: With<'_>, out: &mut Outbox, chat: ConversationId) -> Run {
         let settings = self.view(with).conversation(chat).map(|conversation| conversation.settings.clone());
         let settings = settings.unwrap_or_default();
-        let entry = with.config.model_named(&with.model.name);
+        let entry = with.model.entry(with.config);
         let sampling = match &entry {
             Some(entry) => with.config.sampling_for(entry, &settings),
             None => with.config.sampling.clone(),

@@ -5,7 +5,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 
 use crate::app::transcript::cursor::Move;
-use crate::app::{App, ChatList, Composer, Effect, Focus, Letter, LineOf, WIDE};
+use crate::app::{App, ChatList, Composer, Effect, Focus, Letter, LineOf, ModelStatus, WIDE};
 use crate::chat::AdapterKind;
 use crate::command::{Command, Context};
 use crate::config::keymap::is_plain;
@@ -255,8 +255,9 @@ impl App {
             self.cancel_edit();
         } else if self.view().busy_here() {
             self.stop_here();
-        } else if self.model.fetch.as_ref().is_some_and(|fetch| fetch.failed.is_none()) {
-            self.out.emit(Effect::CancelFetch);
+        } else if self.model.status == ModelStatus::Fetching {
+            let name = self.model.name.clone();
+            self.pause_fetch(&name);
         }
     }
 

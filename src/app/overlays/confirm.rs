@@ -26,6 +26,11 @@ impl OverlayUnit for Confirm {
                 match action {
                     ConfirmAction::Quit => app.quit(),
                     ConfirmAction::RemoveModel(row) => app.remove_model(row),
+                    ConfirmAction::DiscardFetch(row) => {
+                        if let Some(item) = app.model.catalogue.get(row) {
+                            app.discard_fetch(item.entry.clone());
+                        }
+                    }
                     ConfirmAction::ColourByLayer => app.inspector.agree_to_layers(),
                     ConfirmAction::Compact => app.use_summary(),
                     ConfirmAction::PurgeChat(chat) => app.talk.purge_chat(&mut app.out, chat),

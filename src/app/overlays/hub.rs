@@ -61,6 +61,9 @@ impl App {
 
     /// The hub has answered, or it cannot.
     pub(crate) fn hub_read(&mut self, name: &str, offer: Result<Offer, String>) {
+        if self.offered_read(name, &offer) {
+            return;
+        }
         let recommended = offer.as_ref().ok().and_then(Offer::recommended);
         let Some(hub) = self.overlays.top_mut::<Hub>().filter(|hub| hub.name == name) else { return };
         hub.offer = Some(offer);

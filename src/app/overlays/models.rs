@@ -6,7 +6,7 @@ use crossterm::event::KeyEvent;
 
 use super::list::{self, Listed, as_a_list};
 use super::{Confirm, Opens, OverlayUnit};
-use crate::app::{App, ConfirmAction, Effect, Picker, input::fuzzy};
+use crate::app::{App, ConfirmAction, Effect, FetchState, Picker, input::fuzzy};
 use crate::command::{Command, Context};
 use crate::model_entry::{ModelEntry, Source};
 use crate::models::{CatalogueItem, hub};
@@ -38,6 +38,13 @@ fn open(app: &mut App) {
     let at = app.model.catalogue.iter().position(|item| item.entry.name == app.model.name);
     list::select::<Models>(app, at);
     app.out.emit(Effect::ReadCatalogue);
+    app.out.emit(Effect::MeasureMachine);
+}
+
+/// Selects a row of the catalogue.
+#[cfg(test)]
+pub(crate) fn select_model(app: &mut App, row: Option<usize>) {
+    list::select::<Models>(app, row);
 }
 
 impl Listed for Models {
@@ -46,19 +53,25 @@ impl Listed for Models {
     }
 
     fn rows(app: &App, filter: &str) -> Vec<usize> {
-        let name = |item: &CatalogueItem| match (&item.entry.source, &item.entry.title) {
-            (Source::Path(_), Some(title)) => title.clone(),
+        let name = |item: &CatalogueItem| match (&item.entry.source, &item.entry.title, &item.offered) {
+            (_, _, Some(offer)) => format!("{} {}", offer.model.title, item.entry.name),
+            (Source::Path(_), Some(title), _) => title.clone(),
             _ => item.entry.name.clone(),
         };
         let names: Vec<String> = app.model.catalogue.iter().map(name).collect();
         fuzzy::rank(filter, &names.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
+    /// Switches to a model; one that is only recommended is fetched beside the chat first.
     fn choose(app: &mut App, row: usize) {
-        app.overlays.pop();
-        if let Some(name) = app.model.catalogue.get(row).map(|item| item.entry.name.clone()) {
-            app.switch_model(&name);
+        let Some(item) = app.model.catalogue.get(row) else { return };
+        if item.offered.is_some() {
+            app.fetch_offered(item.entry.clone());
+            return;
         }
+        let name = item.entry.name.clone();
+        app.overlays.pop();
+        app.switch_model(&name);
     }
 }
 
@@ -104,6 +117,44 @@ impl App {
         self.fetch_or_ask(entry);
     }
 
+    /// Asks the hub about a model to recommend, whose checksum and makers' settings it knows, and then fetches it.
+    fn fetch_offered(&mut self, entry: ModelEntry) {
+        let Source::Hf(address) = &entry.source else { return };
+        let Some((repository, _)) = hub::address(address).filter(|_| !self.model.asked_hub.contains(&entry))
+        else {
+            return;
+        };
+        self.out.say(format!("asking the hub about {} …", entry.name));
+        self.out.emit(Effect::ReadHub(repository.to_owned()));
+        self.model.asked_hub.push(entry);
+    }
+
+    /// The hub has answered about a repository; whether one of its models was to be fetched.
+    pub(super) fn offered_read(&mut self, repository: &str, offer: &Result<hub::Offer, String>) -> bool {
+        let of = |entry: &ModelEntry| match &entry.source {
+            Source::Hf(address) => hub::address(address).is_some_and(|(name, _)| name == repository),
+            _ => false,
+        };
+        let Some(at) = self.model.asked_hub.iter().position(of) else { return false };
+        let asked = self.model.asked_hub.remove(at);
+        let Source::Hf(address) = &asked.source else { return true };
+        let path = address.split_once(':').map_or("", |(_, path)| path);
+        match offer {
+            Err(problem) => self.out.fail(format!("{} was not fetched: {problem}", asked.name)),
+            Ok(offer) => match offer.repository.files.iter().find(|file| file.path == path) {
+                None => self
+                    .out
+                    .fail(format!("{repository} has no {path} any more; type its name to see what it has")),
+                Some(file) => {
+                    let entry = offer.entry(file, &self.config.models);
+                    self.add_and_fetch(ModelEntry { licence: asked.licence, ..entry });
+                }
+            },
+        }
+        true
+    }
+
+    /// Fetches the chosen model; one that is being fetched is paused.
     fn fetch_chosen(&mut self) -> bool {
         let typed = self.overlays.top::<Models>().map(|open| open.picker.filter.text.trim().to_owned());
         if self.fetch_typed(&typed.unwrap_or_default()) {
@@ -111,13 +162,12 @@ impl App {
             return true;
         }
         let item = list::chosen::<Models>(self).and_then(|row| self.model.catalogue.get(row));
-        let Some((entry, there)) = item.map(|item| (item.entry.clone(), item.path.is_some())) else {
-            return false;
-        };
-        if there {
-            self.out.say(format!("{} is on this machine already", entry.name));
-        } else {
-            self.fetch_or_ask(entry);
+        let Some(item) = item.cloned() else { return false };
+        match (self.model.fetch_of(&item.entry.name).map(|fetch| &fetch.state), &item.path) {
+            (Some(FetchState::Running | FetchState::Waiting), _) => self.pause_fetch(&item.entry.name),
+            (_, Some(_)) => self.out.say(format!("{} is on this machine already", item.entry.name)),
+            _ if item.offered.is_some() => self.fetch_offered(item.entry),
+            _ => self.fetch_or_ask(item.entry),
         }
         true
     }
@@ -131,11 +181,18 @@ impl App {
         let Some(row) = list::chosen::<Models>(self) else { return false };
         let Some(item) = self.model.catalogue.get(row) else { return false };
         let (name, there) = (item.entry.name.clone(), item.path.is_some());
-        if let Source::Path(path) = &item.entry.source {
+        let size = |bytes: u64| format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20));
+        let arrived = self.model.fetch_of(&name).map(|fetch| fetch.stages[0].1).filter(|_| !there);
+        if let Some(left) = arrived.or(item.unfinished.map(|left| left.done)) {
+            let question = format!("Give up fetching {name}, and drop the {} that are here?", size(left));
+            self.overlays.push(Confirm { question, action: ConfirmAction::DiscardFetch(row) });
+        } else if let Source::Path(path) = &item.entry.source {
             self.out
                 .warn(format!("{} is your own file; glassbox removes only what it fetched", path.display()));
         } else if there {
-            let question = format!("Remove the file of {name}? It can be fetched again.");
+            let bytes = item.facts.as_ref().ok().and_then(Option::as_ref).map(|facts| facts.file_size);
+            let frees = bytes.map_or_else(String::new, |bytes| format!(" {} are free then.", size(bytes)));
+            let question = format!("Remove the file of {name}?{frees} It can be fetched again.");
             self.overlays.push(Confirm { question, action: ConfirmAction::RemoveModel(row) });
         } else {
             self.out.say(format!("{name} is not on this machine"));

@@ -3,6 +3,7 @@
 //! Invariant: no method here changes two panes; what concerns several is in `app`'s own modules.
 
 mod branch;
+mod fetch;
 mod files;
 mod ledger;
 mod look;
@@ -13,6 +14,7 @@ mod steer;
 mod work;
 
 pub use branch::{Ahead, AheadOf, Alternatives, StepMode, Tree, TreeRow, WholeOf};
+pub use fetch::{AfterStop, Fetch, FetchState};
 pub use files::{FileRead, FilesWanted, PathOffer};
 pub use ledger::{Ledger, LedgerOrder};
 pub use look::{LookAt, LookedAt, Looks, Record, ReplyOdds, Sandbox, TokenList};
@@ -23,4 +25,4 @@ pub use panes::{
 };
 pub use reread::{Change, Part, ReadAgain, ReadWithout, RereadReply, Weights, WhatIf};
 pub use steer::{Preview, Steer, SteerField, SteerWish};
-pub use work::{ActiveRun, Fetch, LeftOut, ModelState, ModelStatus, Phase, Queued, Writing};
+pub use work::{ActiveRun, LeftOut, ModelState, ModelStatus, Phase, Queued, Writing};

@@ -60,6 +60,8 @@ pub enum ConfirmAction {
     Quit,
     /// Remove a model's file; index into the catalogue.
     RemoveModel(usize),
+    /// Give the fetch of a model up; index into the catalogue.
+    DiscardFetch(usize),
     /// Read a long chat again for its layers of decision.
     ColourByLayer,
     /// Put the summary in the place of what it sums up.

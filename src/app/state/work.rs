@@ -4,9 +4,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use super::Fetch;
 use crate::chat::{Adapter, ConversationId, RunId, TurnId};
 use crate::engine::protocol::{Loaded, PromptFacts, RequestId};
-use crate::models::{CatalogueItem, FetchStage};
+use crate::model_entry::ModelEntry;
+use crate::models::CatalogueItem;
+use crate::models::machine::Machine;
 
 /// The reply being written.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,14 +122,16 @@ pub struct ModelState {
     pub hash: Option<String>,
     /// Tokens in the context: prompt and reply so far of the shown chat.
     pub used: u32,
-    /// The fetch under way.
-    pub fetch: Option<Fetch>,
-    /// Bytes that a resumed download began with.
-    pub(crate) fetch_base: Option<u64>,
     /// Adapters that the engine could not use when they were last asked for.
     pub left_out: Vec<Adapter>,
+    /// Fetches under way, and those that failed, in the order in which they were asked for.
+    pub fetches: Vec<Fetch>,
     /// The catalogue, as last read.
     pub catalogue: Vec<CatalogueItem>,
+    /// What this machine can run, once it was measured.
+    pub machine: Option<Machine>,
+    /// Repositories that the hub was asked about, and the file of each that is to be fetched.
+    pub(crate) asked_hub: Vec<ModelEntry>,
     /// Models whose terms were accepted.
     pub(crate) accepted: BTreeSet<String>,
 }
@@ -152,21 +157,4 @@ pub enum ModelStatus {
         /// Last lines of the engine's log.
         log_tail: Vec<String>,
     },
-}
-
-/// A fetch under way.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Fetch {
-    /// The model.
-    pub name: String,
-    /// Stage by stage: bytes done and in all.
-    pub stages: [(FetchStage, u64, u64); 3],
-    /// Which stage is under way.
-    pub stage: FetchStage,
-    /// When it began, ms.
-    pub started_at: u64,
-    /// Bytes a second of the download.
-    pub speed: f32,
-    /// Why it failed, if it did.
-    pub failed: Option<String>,
 }

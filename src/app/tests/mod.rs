@@ -211,6 +211,8 @@ pub(crate) fn catalogue(config: &Config) -> Vec<CatalogueItem> {
         path: (at < 2).then(|| PathBuf::from(format!("/models/{}.gguf", entry.name))),
         facts: Ok(None),
         terms_accepted: false,
+        unfinished: None,
+        offered: None,
     };
     config.models.iter().enumerate().map(item).collect()
 }

@@ -1,8 +1,10 @@
 //! Starting, fetching, switching, unloading.
 
 use super::*;
-use crate::app::Licence;
-use crate::models::{FetchEvent, FetchStage};
+use crate::app::{Confirm, FetchState, Licence, Models};
+use crate::models::hub::{HubFile, Offer, Repository};
+use crate::models::machine::Machine;
+use crate::models::{FetchEvent, FetchStage, Unfinished};
 
 fn nothing_on_disk(bench: &Bench) -> Vec<CatalogueItem> {
     let items = catalogue(&bench.app.config).into_iter();
@@ -31,13 +33,13 @@ fn a_model_on_disk_is_started_and_loaded() {
 fn the_first_run_fetches_the_default_model_and_then_loads_it() {
     let mut bench = Bench::bare();
     let items = nothing_on_disk(&bench);
-    assert_eq!(brief(&bench.send(Msg::Catalogue(items))), ["fetch small"]);
+    assert_eq!(brief(&bench.send(Msg::Catalogue(items))), ["fetch small", "MeasureMachine"]);
     let progress =
         |done| FetchEvent::Progress { name: "small".into(), stage: FetchStage::Download, done, total: 100 };
     bench.send(Msg::Fetch(progress(10)));
     bench.now.mono_ms += 1000;
     bench.send(Msg::Fetch(progress(60)));
-    let fetch = bench.app.model.fetch.as_ref().unwrap();
+    let fetch = bench.app.model.fetch().unwrap();
     assert_eq!((fetch.stages[0], fetch.speed), ((FetchStage::Download, 60, 100), 50.0));
     let finished = FetchEvent::Finished { name: "small".into(), path: "/m/small.gguf".into() };
     assert_eq!(brief(&bench.send(Msg::Fetch(finished))), ["ReadCatalogue", "start 1 small"]);
@@ -141,7 +143,6 @@ fn the_hash_of_the_file_is_recorded_with_the_run() {
 
 #[test]
 fn a_repository_typed_into_the_picker_lists_its_files_and_the_chosen_one_is_fetched() {
-    use crate::models::hub::{HubFile, Offer, Repository};
     let mut bench = Bench::ready();
     bench.press(&["ctrl+l"]);
     bench.type_text("owner/tiny-GGUF");
@@ -173,4 +174,121 @@ fn an_address_typed_into_the_picker_is_fetched() {
     let Effect::AddModel(entry) = &effects[0] else { panic!("{effects:?}") };
     assert_eq!(entry.name, "my-model");
     assert_eq!(brief(&effects)[1..], ["ReadCatalogue", "fetch my-model"]);
+}
+
+/// Six models of addresses, none of them here.
+fn many() -> Bench {
+    let mut bench = Bench::ready();
+    let entry =
+        |number| ModelEntry::new(format!("m{number}"), Source::Url(format!("https://x/m{number}.gguf")));
+    bench.app.config.models.extend((0..6).map(entry));
+    let items = catalogue(&bench.app.config);
+    bench.send(Msg::Catalogue(items));
+    bench.press(&["ctrl+l"]);
+    bench
+}
+
+/// Presses a key on the row of a model.
+fn on(bench: &mut Bench, name: &str, key: &str) -> Vec<Effect> {
+    let row = bench.app.model.catalogue.iter().position(|item| item.entry.name == name);
+    crate::app::select_model(&mut bench.app, row);
+    bench.press(&[key])
+}
+
+fn arrived(bench: &mut Bench, name: &str, done: u64) {
+    let event =
+        FetchEvent::Progress { name: name.into(), stage: FetchStage::Download, done, total: 100 << 20 };
+    bench.send(Msg::Fetch(event));
+}
+
+fn ended(bench: &mut Bench, name: &str, cancelled: bool) -> Vec<Effect> {
+    let event = FetchEvent::Failed { name: name.into(), message: "no network".into(), cancelled };
+    bench.send(Msg::Fetch(event))
+}
+
+#[test]
+fn three_models_are_fetched_at_once_and_the_rest_wait() {
+    let mut bench = many();
+    for name in ["m0", "m1", "m2"] {
+        assert_eq!(brief(&on(&mut bench, name, "tab")), [format!("fetch {name}")]);
+    }
+    assert_eq!(on(&mut bench, "m3", "tab"), []);
+    assert_eq!(bench.notice(), "m3 waits: 3 models are fetched at a time");
+    // The chat goes on meanwhile, and one that is done makes room for the next.
+    let finished = FetchEvent::Finished { name: "m1".into(), path: "/m/m1.gguf".into() };
+    assert_eq!(brief(&bench.send(Msg::Fetch(finished))), ["ReadCatalogue", "fetch m3"]);
+    assert_eq!(bench.notice(), "m1 is here; Ctrl+L switches to it");
+    assert_eq!(brief(&ended(&mut bench, "m0", false)), [""; 0]);
+    assert_eq!(bench.app.model.fetch_of("m0").unwrap().failed(), Some("no network"));
+    bench.press(&["esc"]);
+    assert!(!bench.say("Hi").is_empty());
+}
+
+#[test]
+fn a_fetch_is_paused_and_goes_on_by_the_same_key() {
+    let mut bench = many();
+    on(&mut bench, "m0", "tab");
+    arrived(&mut bench, "m0", 40 << 20);
+    assert_eq!(on(&mut bench, "m0", "tab"), [Effect::StopFetch("m0".into())]);
+    assert_eq!(
+        bench.app.model.fetch_of("m0").unwrap().state,
+        FetchState::Stopping(crate::app::AfterStop::Keep)
+    );
+    assert_eq!(brief(&ended(&mut bench, "m0", true)), ["ReadCatalogue"]);
+    let said = "fetching m0 is paused, 40 MiB are kept; Ctrl+L, Tab goes on, also after a restart";
+    assert_eq!(bench.notice(), said);
+    let left =
+        |bench: &Bench| bench.app.model.catalogue.iter().find(|i| i.entry.name == "m0").unwrap().unfinished;
+    assert_eq!(left(&bench), Some(Unfinished { done: 40 << 20, total: 100 << 20 }));
+    assert_eq!(brief(&on(&mut bench, "m0", "tab")), ["fetch m0"]);
+    // Pressed again before it has stopped, it goes on.
+    on(&mut bench, "m0", "tab");
+    assert_eq!(on(&mut bench, "m0", "tab"), []);
+    assert_eq!(brief(&ended(&mut bench, "m0", true)), ["fetch m0"]);
+}
+
+#[test]
+fn giving_a_fetch_up_asks_and_drops_what_has_arrived() {
+    let mut bench = many();
+    on(&mut bench, "m0", "tab");
+    arrived(&mut bench, "m0", 40 << 20);
+    assert_eq!(on(&mut bench, "m0", "delete"), []);
+    let question = bench.app.overlays.top::<Confirm>().unwrap().question.clone();
+    assert_eq!(question, "Give up fetching m0, and drop the 40 MiB that are here?");
+    assert_eq!(bench.press(&["y"]), [Effect::StopFetch("m0".into())]);
+    assert_eq!(brief(&ended(&mut bench, "m0", true)), ["DiscardFetch", "ReadCatalogue"]);
+    assert!(bench.app.model.fetch_of("m0").is_none());
+    // One that is left from before is dropped at once.
+    bench.app.model.catalogue.iter_mut().for_each(|item| {
+        item.unfinished = (item.entry.name == "m1").then_some(Unfinished { done: 1 << 20, total: 0 });
+    });
+    on(&mut bench, "m1", "delete");
+    assert_eq!(brief(&bench.press(&["y"])), ["DiscardFetch", "ReadCatalogue"]);
+}
+
+#[test]
+fn a_recommended_model_is_fetched_beside_the_chat_with_what_the_hub_knows_of_it() {
+    let mut bench = Bench::ready();
+    bench.press(&["ctrl+l"]);
+    bench.send(Msg::Machine(Machine { free: Some(6 << 30), bandwidth: 40e9 }));
+    let is = |item: &CatalogueItem| item.offered.as_ref().is_some_and(|offer| offer.recommended);
+    let row = bench.app.model.catalogue.iter().position(is).unwrap();
+    let name = bench.app.model.catalogue[row].entry.name.clone();
+    assert_eq!(on(&mut bench, &name, "enter"), [Effect::ReadHub("Qwen/Qwen3-4B-GGUF".into())]);
+    assert!(bench.app.overlays.top::<Models>().is_some());
+    let file = HubFile { path: "Qwen3-4B-Q4_K_M.gguf".into(), bytes: 5, sha256: Some("ab".repeat(32)) };
+    let mut repository =
+        Repository { name: "Qwen/Qwen3-4B-GGUF".into(), files: vec![file], ..Repository::default() };
+    repository.sampling.top_k = Some(20);
+    let offer = Offer { repository, ..Offer::default() };
+    let effects = bench.send(Msg::Hub("Qwen/Qwen3-4B-GGUF".into(), Ok(Box::new(offer))));
+    assert_eq!(brief(&effects), ["AddModel", "ReadCatalogue", "fetch qwen3-4b-q4_k_m"]);
+    let entry = bench.app.config.model_named("qwen3-4b-q4_k_m").unwrap();
+    assert_eq!((entry.makers.top_k, entry.sha256), (Some(20), Some("ab".repeat(32))));
+    assert_eq!(entry.licence.unwrap().name, "Apache-2.0");
+    // It is an entry like all others now, and the chat has its model as before.
+    let items = catalogue(&bench.app.config);
+    bench.send(Msg::Catalogue(items));
+    assert!(!bench.app.model.catalogue.iter().any(is));
+    assert_eq!(bench.app.model.name, "small");
 }

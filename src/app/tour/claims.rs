@@ -72,7 +72,7 @@ impl ModelState {
 
     fn tour_fetches(&self) -> String {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        let Some(fetch) = &self.fetch else { return "The model is being fetched.".to_owned() };
+        let Some(fetch) = self.fetch() else { return "The model is being fetched.".to_owned() };
         let row = fetch.stages.iter().find(|(stage, ..)| *stage == fetch.stage);
         match row {
             Some((_, done, all)) if *all > 0 => {

@@ -45,6 +45,7 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
     let mut entry = setup.entry()?;
     args.adapters.apply(&mut entry);
     setup.fetch_if_missing(&entry, engine).await?;
+    let entry = setup.advised(entry);
     let mut sampling = setup.config.sampling_for(&entry, &settings);
     args.sampler.apply(&setup.config, &mut sampling)?;
     if let Some(grammar) = grammar {

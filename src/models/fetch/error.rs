@@ -174,6 +174,30 @@ pub enum FetchError {
         /// What it is.
         found: String,
     },
+    /// The answer is not a model; what had arrived before is left alone.
+    #[error(
+        "What {address} answers is not a GGUF file ({kind}); nothing of it was kept, and nothing that was here is \
+         lost. Check the address, or whether it wants you to sign in."
+    )]
+    NoModel {
+        /// The address without its query.
+        address: String,
+        /// What the answer calls itself.
+        kind: String,
+    },
+    /// It ended before what its own header promises.
+    #[error(
+        "The download of {name} ended early: its header promises at least {needed} bytes and {kept} are here. Pull \
+         again to go on."
+    )]
+    Early {
+        /// The entry.
+        name: String,
+        /// Bytes that it must have.
+        needed: u64,
+        /// Bytes that are there.
+        kept: u64,
+    },
     /// What arrived is not a model.
     #[error(
         "What arrived for {name} is not a GGUF file, and was thrown away. Check the source in its entry."

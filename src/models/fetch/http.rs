@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, IF_RANGE, RANGE};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, IF_RANGE, RANGE};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
@@ -15,10 +15,11 @@ use tokio::time::Instant;
 use super::FetchError;
 use super::address::{may_carry_token, shown};
 use super::job::Job;
-use super::place::{part_of, state_of};
 use super::resume::{Answer, State, length, read_answer};
 use super::token::Token;
 use crate::models::FetchStage;
+use crate::models::gguf::MAGIC;
+use crate::models::unfinished::{part_of, state_of};
 
 /// Time between two reports.
 const REPORT_EVERY: Duration = Duration::from_millis(50);
@@ -126,17 +127,29 @@ impl Download<'_> {
         let io = |source| FetchError::io(&part, source);
         match read_answer(status, response.headers(), have, state.as_ref()) {
             Answer::Complete => Ok(Try::Done(have)),
-            Answer::GoesOn { total } => self.receive(response, &part, have, total).await,
-            Answer::Whole { total } => {
+            Answer::GoesOn { total } => self.receive(response, &part, Vec::new(), (have, total)).await,
+            Answer::Whole { total, same } => {
+                let mut response = response;
+                let start = match first_bytes(&mut response).await {
+                    Ok(start) => start,
+                    Err(error) => return Ok(Try::Failed { what: reason(&error), reached: true }),
+                };
+                if !start.starts_with(&MAGIC) {
+                    return self.no_model(url, &response, &start);
+                }
+                if have > 0 {
+                    self.starts_again(have, same);
+                }
                 // The old state goes first: it must not vouch for the new bytes.
                 remove(&state_file).map_err(io)?;
                 File::create(&part).await.map_err(io)?;
-                if let Some(state) = State::of(url, response.headers()) {
+                if let Some(state) = State::of(url, response.headers(), total) {
                     state.write(&state_file).map_err(io)?;
                 }
-                self.receive(response, &part, 0, total).await
+                self.receive(response, &part, start, (0, total)).await
             }
             Answer::Stale => {
+                self.starts_again(have, false);
                 remove(&state_file).map_err(io)?;
                 remove(&part).map_err(io)?;
                 Ok(Try::Again)
@@ -144,19 +157,37 @@ impl Download<'_> {
         }
     }
 
-    /// Appends the body to the first `have` bytes of the part.
+    /// Says why what had arrived is of no use.
+    fn starts_again(&self, have: u64, same: bool) {
+        let why = if same { "the server does not go on in the middle" } else { "the file there has changed" };
+        self.job.note(format!("{}: {why}; it starts again, {have} bytes are dropped", self.job.name()));
+    }
+
+    /// An answer that does not begin as a model does: cut before that could be told, or something else.
+    fn no_model(&self, url: &Url, response: &Response, start: &[u8]) -> Result<Try, FetchError> {
+        if MAGIC.starts_with(start) {
+            return Ok(Try::Failed { what: "the connection was cut".to_owned(), reached: true });
+        }
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or("of no named kind");
+        Err(FetchError::NoModel { address: shown(url), kind: crate::sanitize::for_display(kind) })
+    }
+
+    /// Appends `start` and the body to the first `have` bytes of the part.
     async fn receive(
         &self,
         mut response: Response,
         part: &Path,
-        have: u64,
-        total: Option<u64>,
+        start: Vec<u8>,
+        (have, total): (u64, Option<u64>),
     ) -> Result<Try, FetchError> {
         let io = |source| FetchError::io(part, source);
         let mut file = File::options().write(true).open(part).await.map_err(io)?;
         file.seek(std::io::SeekFrom::Start(have)).await.map_err(io)?;
-        let mut done = have;
-        let mut reported: Option<Instant> = None;
+        file.write_all(&start).await.map_err(io)?;
+        let mut done = have + start.len() as u64;
+        self.report(done, total);
+        let mut reported = Instant::now();
         let ended = loop {
             // Stopping here and not from outside, so that what was written is flushed first.
             let chunk = tokio::select! {
@@ -174,8 +205,8 @@ impl Download<'_> {
                 Ok(None) => break None,
                 Err(error) => break Some(reason(&error)),
             }
-            if reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
-                reported = Some(Instant::now());
+            if reported.elapsed() >= REPORT_EVERY {
+                reported = Instant::now();
                 self.report(done, total);
             }
         };
@@ -240,6 +271,17 @@ pub(super) fn reason(error: &reqwest::Error) -> String {
         cause = inner;
     }
     cause.to_string().chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+/// The body's beginning, as long as it takes to tell a model from something else; less only where it ends before.
+async fn first_bytes(response: &mut Response) -> reqwest::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    while start.len() < MAGIC.len()
+        && let Some(bytes) = response.chunk().await?
+    {
+        start.extend_from_slice(&bytes);
+    }
+    Ok(start)
 }
 
 fn size_of(path: &Path) -> u64 {

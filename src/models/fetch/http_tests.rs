@@ -13,58 +13,67 @@ use tokio_util::sync::CancellationToken;
 use super::remote::Token;
 use super::{FetchError, Fetcher, Remote};
 use crate::model_entry::{ModelEntry, Source};
-use crate::models::folder::with_suffix;
 use crate::models::folder_tests::entry;
 use crate::models::gguf::{craft::Craft, part_paths};
 use crate::models::hash::hash_bytes;
+use crate::models::unfinished::with_suffix;
 use crate::models::{FetchEvent, ModelsFolder, hub};
 
 /// A request as the server got it.
 #[derive(Clone, Debug, Default)]
-struct Asked {
-    method: String,
-    path: String,
-    headers: HashMap<String, String>,
+pub(super) struct Asked {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) headers: HashMap<String, String>,
 }
 
 /// What the server answers.
 #[derive(Clone, Debug, Default)]
-struct Reply {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Vec<u8>,
     /// Bytes of the body that are sent before the connection is cut.
-    cut: Option<usize>,
+    pub(super) cut: Option<usize>,
+    /// The connection is not cut there but says nothing more.
+    pub(super) holds: bool,
+    /// Its length is not told.
+    pub(super) without_length: bool,
+    /// The body is sent once so many requests are there.
+    pub(super) meets: Option<Arc<tokio::sync::Barrier>>,
 }
 
-struct Server {
+pub(super) struct Server {
     address: String,
     log: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Server {
     /// `answer` is given the number of the request, from 0, and the request.
-    async fn start(answer: impl Fn(usize, &Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub(super) async fn start(answer: impl Fn(usize, &Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let log = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&log);
+        let (kept, answer) = (Arc::clone(&log), Arc::new(answer));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let mut stream = BufReader::new(stream);
-                let Some(asked) = read_request(&mut stream).await else { continue };
-                let number = {
-                    let mut log = kept.lock().unwrap();
-                    log.push(asked.clone());
-                    log.len() - 1
-                };
-                send(&mut stream, &asked, answer(number, &asked)).await;
+                let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
+                tokio::spawn(async move {
+                    let mut stream = BufReader::new(stream);
+                    let Some(asked) = read_request(&mut stream).await else { return };
+                    let number = {
+                        let mut log = kept.lock().unwrap();
+                        log.push(asked.clone());
+                        log.len() - 1
+                    };
+                    send(&mut stream, &asked, answer(number, &asked)).await;
+                });
             }
         });
         Self { address, log }
     }
 
-    fn asked(&self) -> Vec<Asked> {
+    pub(super) fn asked(&self) -> Vec<Asked> {
         self.log.lock().unwrap().clone()
     }
 }
@@ -83,58 +92,63 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
 }
 
 async fn send(stream: &mut BufReader<TcpStream>, asked: &Asked, reply: Reply) {
-    let mut head = format!(
-        "HTTP/1.1 {} X\r\nconnection: close\r\ncontent-length: {}\r\n",
-        reply.status,
-        reply.body.len()
-    );
+    let mut head = format!("HTTP/1.1 {} X\r\nconnection: close\r\n", reply.status);
+    if !reply.without_length {
+        head += &format!("content-length: {}\r\n", reply.body.len());
+    }
     for (name, value) in &reply.headers {
         head.extend([name, ": ", value, "\r\n"]);
     }
     let end = if asked.method == "HEAD" { 0 } else { reply.cut.unwrap_or(reply.body.len()) };
     // The client may have gone away, which some tests are about.
     let _ = stream.write_all(format!("{head}\r\n").as_bytes()).await;
+    if let Some(others) = reply.meets {
+        others.wait().await;
+    }
     let _ = stream.write_all(&reply.body[..end]).await;
     let _ = stream.flush().await;
+    if reply.holds {
+        // Until the client has gone away.
+        let _ = stream.read_line(&mut String::new()).await;
+    }
 }
 
-fn whole(body: &[u8], tag: &str) -> Reply {
-    Reply { status: 200, headers: vec![("etag", format!("\"{tag}\""))], body: body.to_vec(), cut: None }
+pub(super) fn whole(body: &[u8], tag: &str) -> Reply {
+    Reply { headers: vec![("etag", format!("\"{tag}\""))], body: body.to_vec(), ..status(200) }
 }
 
 /// As a good server: the range asked for if the version is still that one, else all.
-fn ranged(asked: &Asked, body: &[u8], tag: &str) -> Reply {
+pub(super) fn ranged(asked: &Asked, body: &[u8], tag: &str) -> Reply {
     let start = asked
         .headers
         .get("range")
         .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
     match start {
         Some(start) if asked.headers.get("if-range") == Some(&format!("\"{tag}\"")) => Reply {
-            status: 206,
             headers: vec![
                 ("etag", format!("\"{tag}\"")),
                 ("content-range", format!("bytes {start}-{}/{}", body.len() - 1, body.len())),
             ],
             body: body[start..].to_vec(),
-            cut: None,
+            ..status(206)
         },
         _ => whole(body, tag),
     }
 }
 
-fn status(status: u16) -> Reply {
+pub(super) fn status(status: u16) -> Reply {
     Reply { status, ..Reply::default() }
 }
 
-struct Bench {
+pub(super) struct Bench {
     _home: TempDir,
-    folder: ModelsFolder,
-    fetcher: Fetcher,
-    events: Mutex<Vec<FetchEvent>>,
+    pub(super) folder: ModelsFolder,
+    pub(super) fetcher: Fetcher,
+    pub(super) events: Mutex<Vec<FetchEvent>>,
 }
 
 impl Bench {
-    fn new(server: &Server) -> Self {
+    pub(super) fn new(server: &Server) -> Self {
         let home = tempfile::tempdir().unwrap();
         let remote = Remote {
             endpoint: server.address.clone(),
@@ -151,17 +165,17 @@ impl Bench {
         }
     }
 
-    async fn fetch(&self, entry: &ModelEntry) -> Result<PathBuf, FetchError> {
+    pub(super) async fn fetch(&self, entry: &ModelEntry) -> Result<PathBuf, FetchError> {
         let progress = |event| self.events.lock().unwrap().push(event);
         self.fetcher.fetch(entry, &self.folder, progress, CancellationToken::new()).await
     }
 
-    fn part(&self, entry: &ModelEntry) -> PathBuf {
+    pub(super) fn part(&self, entry: &ModelEntry) -> PathBuf {
         with_suffix(&self.folder.path_of(entry), ".part")
     }
 }
 
-fn hf() -> ModelEntry {
+pub(super) fn hf() -> ModelEntry {
     entry("m", Source::Hf("owner/repo:m.gguf".to_owned()))
 }
 
@@ -240,12 +254,11 @@ async fn another_version_is_never_joined_to_the_old_one() {
     let body = model.clone();
     // The second answer goes on from byte 100, but of another version.
     let server = Server::start(move |number, asked| match number {
-        0 => Reply { cut: Some(100), ..whole(&[7; 5000], "old") },
+        0 => Reply { cut: Some(100), ..whole(&[b"GGUF".as_slice(), &[7; 5000]].concat(), "old") },
         1 => Reply {
-            status: 206,
             headers: vec![("etag", "\"new\"".to_owned()), ("content-range", "bytes 100-199/200".to_owned())],
             body: vec![8; 100],
-            cut: None,
+            ..status(206)
         },
         _ => ranged(asked, &body, "new"),
     })

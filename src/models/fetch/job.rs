@@ -38,6 +38,13 @@ impl Job<'_> {
         (self.progress)(FetchEvent::Progress { name: self.name(), stage, done, total });
     }
 
+    /// Says something that the user should know, while it goes on.
+    #[cfg(feature = "remote")]
+    pub(super) fn note(&self, message: String) {
+        tracing::info!(name = self.entry.name, message, "a download");
+        (self.progress)(FetchEvent::Noted { name: self.name(), message });
+    }
+
     pub(super) fn cancelled(&self) -> FetchError {
         FetchError::Cancelled { name: self.name() }
     }

@@ -25,6 +25,9 @@ mod token;
 mod http_tests;
 #[cfg(test)]
 mod pip_tests;
+#[cfg(test)]
+#[cfg(feature = "remote")]
+mod resume_tests;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

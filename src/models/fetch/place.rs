@@ -9,19 +9,9 @@ use std::path::{Path, PathBuf};
 use super::FetchError;
 use super::job::{Job, Reporter};
 use crate::models::FetchStage;
-use crate::models::folder::with_suffix;
-use crate::models::gguf::{MAGIC, part_paths};
+use crate::models::gguf::{GgufError, MAGIC, check_whole, part_paths};
 use crate::models::hash::hash_files;
-
-/// The unfinished twin of a file.
-pub(super) fn part_of(path: &Path) -> PathBuf {
-    with_suffix(path, ".part")
-}
-
-/// What is known of an unfinished download.
-pub(super) fn state_of(path: &Path) -> PathBuf {
-    with_suffix(path, ".part.toml")
-}
+use crate::models::unfinished::{part_of, state_of, with_suffix};
 
 /// Keeps others from fetching the same file until dropped. The lock file stays, since removing one that
 /// somebody may hold open would let two in.
@@ -61,6 +51,7 @@ fn settle_blocking(
     files: &[PathBuf],
 ) -> Result<Option<String>, FetchError> {
     let parts: Vec<PathBuf> = files.iter().map(|path| part_of(path)).collect();
+    let expected_nothing = expected.is_none();
     let found = expected.as_ref().map(|_| checksum(reporter, &parts)).transpose()?;
     if let (Some(expected), Some(found)) = (expected, &found)
         && !expected.trim().eq_ignore_ascii_case(found)
@@ -72,6 +63,11 @@ fn settle_blocking(
         if !begins_with_magic(part)? {
             discard(files);
             return Err(FetchError::NotGguf { name: name.to_owned() });
+        }
+        // Without a checksum and a length only the file itself can tell that it is all there. What is wrong with it
+        // otherwise is said where it is to be loaded.
+        if expected_nothing && let Err(GgufError::Cut { needed, size, .. }) = check_whole(part) {
+            return Err(FetchError::Early { name: name.to_owned(), needed, kept: size });
         }
     }
     for (part, path) in parts.iter().zip(files) {

@@ -18,6 +18,9 @@ pub(super) struct State {
     pub(super) address: String,
     /// Strong `ETag`, or `Last-Modified`.
     pub(super) validator: String,
+    /// Bytes in all, where the server said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) total: Option<u64>,
 }
 
 /// What an answer means for the bytes that are there.
@@ -25,8 +28,8 @@ pub(super) struct State {
 pub(super) enum Answer {
     /// The body goes on where the bytes end; the whole is `total` long.
     GoesOn { total: Option<u64> },
-    /// The body is the whole file.
-    Whole { total: Option<u64> },
+    /// The body is the whole file; whether it is of the version that the bytes are of.
+    Whole { total: Option<u64>, same: bool },
     /// The bytes that are there are the whole file.
     Complete,
     /// The bytes that are there belong to another version: throw them away and ask again.
@@ -34,8 +37,8 @@ pub(super) enum Answer {
 }
 
 impl State {
-    pub(super) fn of(url: &Url, headers: &HeaderMap) -> Option<Self> {
-        Some(Self { address: address_mark(url), validator: validator(headers)? })
+    pub(super) fn of(url: &Url, headers: &HeaderMap, total: Option<u64>) -> Option<Self> {
+        Some(Self { address: address_mark(url), validator: validator(headers)?, total })
     }
 
     /// What is remembered, if it is about this address.
@@ -57,23 +60,29 @@ pub(super) fn read_answer(
     state: Option<&State>,
 ) -> Answer {
     let range = headers.get(CONTENT_RANGE).and_then(|value| value.to_str().ok()).and_then(content_range);
-    match status {
-        StatusCode::PARTIAL_CONTENT => {
-            let same = match (state, validator(headers)) {
-                (Some(state), Some(now)) => state.validator == now,
-                (Some(_), None) => true,
-                (None, _) => false,
-            };
-            match range {
-                Some((Some(start), total)) if start == have && same => Answer::GoesOn { total },
-                _ => Answer::Stale,
-            }
+    let same = |total: Option<u64>| match (state, validator(headers)) {
+        (Some(state), now) => {
+            now.is_none_or(|now| state.validator == now)
+                && state.total.zip(total).is_none_or(|(then, now)| then == now)
         }
-        StatusCode::RANGE_NOT_SATISFIABLE => match range {
-            Some((None, Some(total))) if total == have && have > 0 => Answer::Complete,
-            _ => Answer::Stale,
-        },
-        _ => Answer::Whole { total: length(headers) },
+        (None, _) => false,
+    };
+    match (status, range) {
+        // Some servers answer 200 to what they send as the part that was asked for.
+        (_, Some((Some(start), total)))
+            if start == have && have > 0 && status.is_success() && same(total) =>
+        {
+            Answer::GoesOn { total }
+        }
+        (StatusCode::PARTIAL_CONTENT, _) => Answer::Stale,
+        (StatusCode::RANGE_NOT_SATISFIABLE, Some((None, Some(total)))) if total == have && have > 0 => {
+            Answer::Complete
+        }
+        (StatusCode::RANGE_NOT_SATISFIABLE, _) => Answer::Stale,
+        _ => {
+            let total = length(headers);
+            Answer::Whole { total, same: same(total) }
+        }
     }
 }
 
@@ -113,7 +122,7 @@ mod tests {
     }
 
     fn check(status: u16, pairs: &[(&str, &str)], have: u64, expected: &Answer) {
-        let state = State { address: String::new(), validator: "\"v1\"".to_owned() };
+        let state = State { address: String::new(), validator: "\"v1\"".to_owned(), total: Some(10) };
         let status = StatusCode::from_u16(status).unwrap();
         assert_eq!(&read_answer(status, &headers(pairs), have, Some(&state)), expected, "{status} {pairs:?}");
     }
@@ -127,7 +136,10 @@ mod tests {
         check(206, &[range, ("etag", "\"v2\"")], 5, &Answer::Stale);
         check(206, &[range, ("etag", "\"v1\"")], 4, &Answer::Stale);
         check(206, &[], 5, &Answer::Stale);
-        check(200, &[("content-length", "10")], 5, &Answer::Whole { total: Some(10) });
+        check(200, &[("content-length", "10")], 5, &Answer::Whole { total: Some(10), same: true });
+        check(200, &[("content-length", "11")], 5, &Answer::Whole { total: Some(11), same: false });
+        check(200, &[range, ("content-length", "5")], 5, &Answer::GoesOn { total: Some(10) });
+        check(206, &[("content-range", "bytes 5-10/11")], 5, &Answer::Stale);
         check(416, &[("content-range", "bytes */10")], 10, &Answer::Complete);
         check(416, &[("content-range", "bytes */10")], 12, &Answer::Stale);
     }

@@ -3,11 +3,13 @@
 //! Invariant: a key that is missing gives 0 or a stated default; a key of the wrong type is an error.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use super::format::{TensorType, file_type_name};
 use super::parse::{Array, Value, shown};
 use super::{GgufError, Header};
 use crate::model_entry::{CacheType, FlashAttention, LoadParams, ModelFacts, RopeMethod};
+use crate::sampling::SamplingOverrides;
 
 /// Tokens beyond the chat's own that the KV cache holds for inspection and look-ahead.
 const SCRATCH_TOKENS: u64 = 512;
@@ -110,6 +112,7 @@ pub(super) fn gather(header: &Header) -> Result<ModelFacts, GgufError> {
         vocabulary_size: small(vocabulary_size(header, &key("vocab_size"))?),
         licence: text(header, "general.license")?,
         chat_template: text(header, "tokenizer.chat_template")?,
+        makers: makers(header),
         kv_bytes_per_token: cached.saturating_mul(2),
         files: header.files.clone(),
         architecture,
@@ -190,6 +193,30 @@ fn decimal(header: &Header, key: &str) -> Result<f32, GgufError> {
         None => Ok(0.0),
         Some(Value::Float(value)) => Ok(value as f32),
         Some(_) => Err(wrong_type(header, key, "a number with decimals")),
+    }
+}
+
+/// What the file recommends of the sampler, under llama.cpp's names; what makes no sense is left out.
+fn makers(header: &Header) -> SamplingOverrides {
+    let value = |key: &str| header.metadata(&format!("general.sampling.{key}")).ok().flatten();
+    let decimal = |key: &str, range: RangeInclusive<f64>| match value(key)? {
+        Value::Float(value) if range.contains(&value) => Some(value as f32),
+        _ => None,
+    };
+    let count = |key: &str| match value(key)? {
+        Value::Unsigned(value) => Some(value),
+        Value::Signed(value) => u64::try_from(value).ok(),
+        _ => None,
+    };
+    SamplingOverrides {
+        temperature: decimal("temp", 0.0..=5.0),
+        top_k: count("top_k").and_then(|count| u32::try_from(count).ok()),
+        top_p: decimal("top_p", 0.0..=1.0),
+        min_p: decimal("min_p", 0.0..=1.0),
+        xtc_probability: decimal("xtc_probability", 0.0..=1.0),
+        xtc_threshold: decimal("xtc_threshold", 0.0..=1.0),
+        repeat_penalty: decimal("penalty_repeat", 0.05..=10.0),
+        ..SamplingOverrides::default()
     }
 }
 

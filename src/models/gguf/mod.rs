@@ -261,6 +261,15 @@ impl Header {
     }
 }
 
+/// Whether a file, alone or as a part of a split model, holds all that its header speaks of.
+///
+/// # Errors
+/// [`GgufError::Cut`] where it does not, and what else is wrong with it.
+pub(super) fn check_whole(path: &Path) -> Result<(), GgufError> {
+    let (file, size) = open(path)?;
+    parse::parse(&mut Scan::new(BufReader::new(&file), size, path), 0).map(drop)
+}
+
 /// Opens a plain file with its size; never waits on a pipe.
 fn open(path: &Path) -> Result<(File, u64), GgufError> {
     use std::os::unix::fs::OpenOptionsExt as _;

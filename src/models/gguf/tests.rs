@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::craft::{self, Craft, empty_list, number, numbers, short, text};
+use super::craft::{self, Craft, decimal, empty_list, number, numbers, short, text};
 use super::*;
 use crate::model_entry::{CacheType, FlashAttention, LoadParams, RopeMethod, RopeScaling};
+use crate::sampling::SamplingOverrides;
 
 fn written(name: &str, bytes: &[u8]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -55,8 +56,22 @@ fn a_sound_header_gives_its_facts() {
         // 2 bytes × 2 layers × 2 heads × (8 + 8).
         kv_bytes_per_token: 128,
         files: header.files().to_vec(),
+        makers: SamplingOverrides::default(),
     };
     assert_eq!(header.facts(), &expected);
+}
+
+#[test]
+fn what_a_file_recommends_of_the_sampler_is_read_where_it_makes_sense() {
+    let bytes = Craft::new()
+        .with("general.sampling.temp", decimal(0.6))
+        .with("general.sampling.top_k", number(20))
+        .with("general.sampling.top_p", decimal(7.0))
+        .with("general.sampling.min_p", super::craft::text("none"))
+        .bytes();
+    let expected =
+        SamplingOverrides { temperature: Some(0.6), top_k: Some(20), ..SamplingOverrides::default() };
+    assert_eq!(read(&bytes).unwrap().facts().makers, expected);
 }
 
 #[test]

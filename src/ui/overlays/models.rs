@@ -6,33 +6,52 @@
 use ratatui::layout::Rect;
 
 use super::{Canvas, Draw, body, count, rows_for};
-use crate::app::{App, Keys, ModelStatus, Models};
+use crate::app::{App, Fetch, FetchState, Keys, ModelStatus, Models, Picker};
 use crate::command::Command;
 use crate::engine::protocol::{Loaded, TemplateKind};
 use crate::model_entry::{ModelEntry, ModelFacts, Source};
-use crate::models::CatalogueItem;
+use crate::models::recommended::Offered;
+use crate::models::{CatalogueItem, FetchStage};
 use crate::sanitize;
 use crate::theme::{Role, Theme};
 use crate::ui::header;
 use crate::ui::widgets::row::Row;
 use crate::ui::widgets::table::{Cell, Column, Table};
-use crate::ui::widgets::{number, text};
+use crate::ui::widgets::{bar, number, text};
+
+/// Cells of a full bar in a row.
+const BAR: u16 = 8;
 
 impl Draw for Models {
     fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
         let picker = &self.picker;
         let app = canvas.app;
         let all = app.model.catalogue.len();
-        let inside = canvas.frame("Models", &count(picker, all), 100, rows_for(all, 10) + 11);
+        let offers = app.model.catalogue.iter().filter(|item| item.offered.is_some()).count();
+        let heads = u16::from(offers > 0);
+        let inside = canvas.frame("Models", &count(picker, all), 100, rows_for(all, 18) + heads + 11);
         let cursor = canvas.filter(inside, &picker.filter, "type to filter, or owner/repo of Hugging Face");
         let table = table(canvas.theme, inside.width);
         let rows = body(inside, 3, 6);
         if inside.height > 9 {
             table.heads().draw(inside, 2, canvas.buf);
         }
-        for (index, at, _) in canvas.list(rows, picker.rows.len(), picker.selected) {
-            if let Some(item) = app.model.catalogue.get(picker.rows[index]) {
-                row(app, &table, item).draw(at, 0, canvas.buf);
+        let lines = lines(app, picker);
+        let selected = lines.iter().position(|line| *line == Line::Row(picker.selected)).unwrap_or(0);
+        let first = (selected + 1).saturating_sub(rows.height.into());
+        for (line, y) in lines.iter().skip(first).zip(0..rows.height) {
+            let at = text::row(rows, y, 0);
+            match line {
+                Line::Head => canvas.cell(at, 1, at.width, offers_head(inside.width), Role::Strong),
+                Line::Row(index) => {
+                    if *index == picker.selected {
+                        canvas.mark(at);
+                    }
+                    if let Some(item) = picker.rows.get(*index).and_then(|row| app.model.catalogue.get(*row))
+                    {
+                        row(app, &table, item).draw(at, 0, canvas.buf);
+                    }
+                }
             }
         }
         let selected = picker.rows.get(picker.selected).and_then(|index| app.model.catalogue.get(*index));
@@ -45,14 +64,54 @@ impl Draw for Models {
             }
         }
         let key = Keys(&canvas.app.keymap);
+        let (choose, fetch, remove) = what_keys_do(app, selected);
         let offered = vec![
-            (key.of(Command::Choose), "switch; the chat goes on"),
-            (key.of(Command::FetchModel), "fetch"),
-            (key.of(Command::RemoveModel), "remove"),
+            (key.of(Command::Choose), choose),
+            (key.of(Command::FetchModel), fetch),
+            (key.of(Command::RemoveModel), remove),
             (key.of(Command::Escape), "close"),
         ];
         canvas.keys(inside, offered);
         cursor
+    }
+}
+
+/// A line of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    /// What stands over the models to recommend.
+    Head,
+    /// A row of the picker.
+    Row(usize),
+}
+
+fn lines(app: &App, picker: &Picker) -> Vec<Line> {
+    let is_offer = |row: &usize| app.model.catalogue.get(*row).is_some_and(|item| item.offered.is_some());
+    let first = picker.rows.iter().position(is_offer);
+    let rows = (0..picker.rows.len())
+        .flat_map(|index| [(first == Some(index)).then_some(Line::Head), Some(Line::Row(index))]);
+    rows.flatten().collect()
+}
+
+fn offers_head(width: u16) -> &'static str {
+    if width < 62 {
+        "to fetch from Hugging Face"
+    } else {
+        "to fetch from Hugging Face, as this machine would run them"
+    }
+}
+
+/// What the keys do to the selected model.
+fn what_keys_do(app: &App, selected: Option<&CatalogueItem>) -> (&'static str, &'static str, &'static str) {
+    let switch = "switch; the chat goes on";
+    let Some(item) = selected else { return (switch, "fetch", "remove") };
+    match app.model.fetch_of(&item.entry.name).map(|fetch| &fetch.state) {
+        Some(FetchState::Failed(_)) => (switch, "try again", "give up"),
+        Some(FetchState::Stopping(_)) => (switch, "go on", "give up"),
+        Some(_) => (switch, "pause", "give up"),
+        None if item.unfinished.is_some() => (switch, "go on", "give up"),
+        None if item.offered.is_some() => ("fetch beside the chat", "fetch", "remove"),
+        None => (switch, "fetch", "remove"),
     }
 }
 
@@ -81,20 +140,31 @@ fn row(app: &App, table: &Table<'_, 6>, item: &CatalogueItem) -> Row {
     let unknown = || "–".to_owned();
     let size = facts.map(|f| f.file_size).or(item.entry.size.map(|size| size.file));
     let speed = header::speed(app).filter(|_| loaded(app, item).is_some());
-    let (state, caution) = state(app, item);
+    let speed = speed.map(|speed| format!("{speed:.0}/s"));
+    let offer = item.offered.as_deref();
+    let speed = speed.or(offer.map(|offer| format!("~{}/s", speed_of(offer))));
+    let quantisation =
+        facts.map(|f| sanitize::for_display(&f.quantisation)).or(offer.map(Offered::quantisation));
+    let (state, caution) = match app.model.fetch_of(&item.entry.name) {
+        Some(fetch) => fetch_state(fetch, table.theme),
+        None => state(app, item),
+    };
     let text = |words: String| Cell::of(words, table.theme.style(Role::Text));
     table.row([
         text(sanitize::for_display(called(item))),
-        text(facts.map_or_else(unknown, |f| sanitize::for_display(&f.quantisation))),
+        text(quantisation.unwrap_or_else(unknown)),
         text(size.map_or_else(unknown, number::bytes)),
         text(facts.map_or_else(unknown, |f| f.context_length.to_string())),
-        text(speed.map_or_else(unknown, |speed| format!("{speed:.0}/s"))),
+        text(speed.unwrap_or_else(unknown)),
         if caution { Cell::of(format!("! {state}"), table.theme.style(Role::Warn)) } else { text(state) },
     ])
 }
 
 /// What a model is called in its row: a file by its title, since its name is its path.
 fn called(item: &CatalogueItem) -> &str {
+    if let Some(offer) = &item.offered {
+        return &offer.model.title;
+    }
     match &item.entry.source {
         Source::Path(_) => item.entry.title.as_deref().unwrap_or(&item.entry.name),
         _ => &item.entry.name,
@@ -127,10 +197,18 @@ fn state(app: &App, item: &CatalogueItem) -> (String, bool) {
         ModelStatus::Failed { .. } if current => return ("could not be loaded".into(), true),
         _ => {}
     }
-    if let Some(fetch) = app.model.fetch.as_ref().filter(|fetch| fetch.name == item.entry.name) {
-        return match &fetch.failed {
-            Some(_) => ("could not be fetched".into(), true),
-            None => ("being fetched".into(), false),
+    if let Some(left) = item.unfinished {
+        let share = left.done as f64 / left.total as f64 * 100.0;
+        let done = number::bytes(left.done);
+        let kept = if left.total > 0 { format!("{share:.0} %, {done} here") } else { format!("{done} here") };
+        return (format!("paused at {kept}"), false);
+    }
+    if let Some(offer) = &item.offered {
+        return match offer.fits() {
+            _ if offer.recommended => ("recommended here".into(), false),
+            Some(false) => (needs_more(offer.needs, offer.free.unwrap_or_default()), true),
+            Some(true) => ("fits".into(), false),
+            None => (String::new(), false),
         };
     }
     if let Err(why) = &item.facts {
@@ -146,18 +224,79 @@ fn state(app: &App, item: &CatalogueItem) -> (String, bool) {
     let context = u64::from(context(app, &item.entry, facts));
     let needs = facts.file_size + facts.kv_bytes_per_token * context;
     match app.free_memory {
-        Some(free) if needs > free => {
-            let free = number::bytes(free);
-            let free = free.split_once(' ').map_or(free.as_str(), |(figure, unit)| {
-                if number::bytes(needs).ends_with(unit) { figure } else { free.as_str() }
-            });
-            (format!("needs {}, {free} free", number::bytes(needs)), true)
-        }
+        Some(free) if needs > free => (needs_more(needs, free), true),
         _ => ("on this machine".into(), false),
     }
 }
 
+fn needs_more(needs: u64, free: u64) -> String {
+    let (needs, free) = (number::bytes(needs), number::bytes(free));
+    let free = free
+        .split_once(' ')
+        .map_or(free.as_str(), |(figure, unit)| if needs.ends_with(unit) { figure } else { free.as_str() });
+    format!("needs {needs}, {free} free")
+}
+
+/// How far a fetch is, how fast and how long still; and whether it failed.
+fn fetch_state(fetch: &Fetch, theme: &Theme) -> (String, bool) {
+    let doing = match (&fetch.state, fetch.stage) {
+        (FetchState::Failed(why), _) => {
+            return (format!("not fetched: {}", sanitize::for_display(why)), true);
+        }
+        (FetchState::Waiting, _) => return ("waits for its turn".into(), false),
+        (FetchState::Stopping(_), _) => return ("being stopped".into(), false),
+        (FetchState::Running, FetchStage::Download) => "",
+        (FetchState::Running, FetchStage::Unpack) => " unpacked",
+        (FetchState::Running, FetchStage::Check) => " checked",
+    };
+    let Some(share) = fetch.share() else {
+        let done = fetch.stages.iter().find(|row| row.0 == fetch.stage).map_or(0, |row| row.1);
+        return (format!("{} fetched", number::bytes(done)), false);
+    };
+    let bar = bar::glyphs(share, BAR, &theme.symbols.bar);
+    let blank = usize::from(BAR.saturating_sub(text::width(&bar)));
+    let rest = fetch.seconds_left().map_or_else(String::new, |seconds| {
+        let left = match seconds {
+            0..=99 => format!("{} s", seconds.max(1)),
+            100..=5999 => format!("{} min", seconds.div_ceil(60)),
+            _ => format!("{} h", seconds.div_ceil(3600)),
+        };
+        format!("  {}/s  {left}", number::bytes(fetch.speed as u64))
+    });
+    (format!("{bar}{:blank$} {:>3.0} %{doing}{rest}", "", share * 100.0), false)
+}
+
+fn speed_of(offer: &Offered) -> String {
+    if offer.speed < 10.0 { format!("{:.1}", offer.speed) } else { format!("{:.0}", offer.speed) }
+}
+
+/// Why a model is recommended, or why not.
+fn offer_lines(offer: &Offered) -> Vec<String> {
+    let model = offer.model;
+    let free = offer.free.map_or_else(String::new, |free| format!(", {} are free", number::bytes(free)));
+    let why = match offer.fits() {
+        _ if offer.recommended => "   recommended: the largest that fits and can be read along",
+        Some(false) => "   too large for now",
+        _ => "",
+    };
+    vec![
+        format!("{}   {} parameters   good at {}", model.title, model.parameters, model.good_at),
+        format!(
+            "needs about {} of memory{free}   about {} tokens/s by the memory's speed",
+            number::bytes(offer.needs),
+            speed_of(offer)
+        ),
+        format!("licence {}   {}{why}", model.licence, model.repository),
+    ]
+}
+
 fn facts_lines(app: &App, item: &CatalogueItem) -> Vec<String> {
+    if let Some(offer) = &item.offered {
+        return offer_lines(offer);
+    }
+    if let Some(why) = app.model.fetch_of(&item.entry.name).and_then(Fetch::failed) {
+        return text::wrap(&sanitize::for_display(why), 92);
+    }
     let Some(facts) = facts(app, item) else {
         let size = item.entry.size.map(|size| format!("to fetch {}   ", number::bytes(size.download)));
         return vec![format!("{}{}", size.unwrap_or_default(), licence(&item.entry, None))];

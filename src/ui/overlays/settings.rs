@@ -42,7 +42,7 @@ pub struct Entry {
     pub value: String,
     /// What this chat sets, by itself or by its preset.
     pub chat: Option<String>,
-    /// What the model's entry sets, by itself or by its preset.
+    /// What the model's entry sets, by itself or by its preset, or what its makers recommend.
     pub model: Option<String>,
     /// What holds without them: the configuration's for the sampler, else the built-in value.
     pub default: String,
@@ -328,7 +328,8 @@ fn kept(app: &App, live: &Live<'_>) -> Option<Vec<f64>> {
 /// All settings, in the order of the overlay.
 pub fn entries(app: &App) -> Vec<Entry> {
     let config = &app.config;
-    let model = config.models.iter().find(|entry| entry.name == app.model.name);
+    let model = app.model.entry(config);
+    let makers = model.as_ref().map(|entry| json(&entry.makers)).unwrap_or_default();
     let layered = |preset: Option<&String>, own: &SamplingOverrides| {
         let mut layer = preset.and_then(|name| config.presets.get(name)).cloned().unwrap_or_default();
         layer.merge(own);
@@ -360,6 +361,7 @@ pub fn entries(app: &App) -> Vec<Entry> {
             "sampling" if layer(&own).is_some() => "this chat".to_owned(),
             "sampling" if layer(&chat).is_some() => format!("this chat's preset {preset}"),
             "sampling" if layer(&model).is_some() => "the model's entry".to_owned(),
+            "sampling" if layer(&makers).is_some() => "the model's makers".to_owned(),
             "sampling" if unset => "the built-in default".to_owned(),
             "sampling" => "config.toml".to_owned(),
             _ if shown(used) == shown(default) => "the built-in default".to_owned(),
@@ -368,7 +370,7 @@ pub fn entries(app: &App) -> Vec<Entry> {
         Some(Entry {
             value: shown(used),
             chat: layer(&chat),
-            model: layer(&model),
+            model: layer(&model).or_else(|| layer(&makers)),
             default: shown(default),
             built_in: shown(built_in),
             source,
@@ -411,7 +413,7 @@ fn show(key: &str, value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::LineEdit;
+    use crate::app::{LineEdit, ModelStatus};
     use crate::ui::testing::design::{bare_theme, capitals, theme};
     use crate::ui::testing::{as_drawn, overlay};
 
@@ -496,6 +498,8 @@ mod tests {
         app.config.presets.insert("cold".into(), cold);
         app.talk.chat.settings.preset = Some("cold".into());
         app.talk.chat.settings.sampling.temperature = Some(0.5);
+        let ModelStatus::Ready(loaded) = &mut app.model.status else { panic!("a model is loaded") };
+        loaded.facts.makers.repeat_penalty = Some(1.5);
         let entries = entries(&app);
         let named = |key: &str| entries.iter().find(|entry| entry.key == key).cloned().unwrap();
         let expected = Entry {
@@ -513,6 +517,9 @@ mod tests {
         assert_eq!(named("sampling.top_p").source, "the built-in default");
         assert_eq!(named("sampling.min_p").source, "this chat's preset cold");
         assert_eq!(named("sampling.min_p").chat.as_deref(), Some("0.10"));
+        let penalty = named("sampling.repeat_penalty");
+        assert_eq!((penalty.value.as_str(), penalty.model.as_deref()), ("1.50", Some("1.50")));
+        assert_eq!(penalty.source, "the model's makers");
         assert_eq!(named("engine.gpu_layers").value, "auto");
     }
 }
