@@ -34,6 +34,9 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 impl Unfinished {
     /// What is left of the download of a model's files; `None` where nothing is, or nothing that could be gone on with.
     pub(super) fn of(files: &[PathBuf]) -> Option<Self> {
+        if files.iter().all(|file| file.is_file()) {
+            return None;
+        }
         let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |about| about.len());
         let (mut left, mut known) = (Self::default(), true);
         for file in files {

@@ -120,7 +120,7 @@ fn better(app: &App, rows: usize) -> Vec<String> {
         format!("{}, {size}, about {:.0} tokens/s, {licence}", offer.model.title, offer.speed)
     };
     if rows < fitting.len() + 2 {
-        return vec![format!("{key} fetches better ones meanwhile, here {}", line(best))];
+        return vec![format!("{key}, better here: {}", line(best))];
     }
     let mark = |offer: &&Offered| if offer.recommended { "   recommended" } else { "" };
     let head = format!("{key} fetches better ones meanwhile. What fits here, by its memory:");

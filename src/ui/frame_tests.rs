@@ -257,10 +257,7 @@ fn the_first_run_says_what_else_this_machine_can_run() {
     let machine = app.model.machine.unwrap();
     app.model.catalogue.extend(recommended::offered(&machine, &[]));
     let low = rows(&screen(&app, &theme(), 80, 24)).join("\n");
-    assert!(
-        low.contains("Ctrl+L fetches better ones meanwhile, here Qwen3 4B, 2.3 GiB, about 11 tokens/s"),
-        "{low}"
-    );
+    assert!(low.contains("Ctrl+L, better here: Qwen3 4B, 2.3 GiB, about 11 tokens/s, Apache-2.0"), "{low}");
     as_drawn!("first_run_120x40", rows(&screen(&app, &theme(), 120, 40)));
 }
 

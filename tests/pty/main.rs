@@ -3,6 +3,8 @@
 
 mod chatting;
 mod faults;
+#[cfg(feature = "remote")]
+mod fetching;
 mod film;
 mod harness;
 mod looks;
