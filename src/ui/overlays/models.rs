@@ -273,20 +273,20 @@ fn speed_of(offer: &Offered) -> String {
 /// Why a model is recommended, or why not.
 fn offer_lines(offer: &Offered) -> Vec<String> {
     let model = offer.model;
-    let free = offer.free.map_or_else(String::new, |free| format!(", {} are free", number::bytes(free)));
+    let free = offer.free.map_or_else(String::new, |free| format!(", {} free", number::bytes(free)));
     let why = match offer.fits() {
-        _ if offer.recommended => "   recommended: the largest that fits and can be read along",
+        _ if offer.recommended => "   recommended: the largest that can be read along",
         Some(false) => "   too large for now",
         _ => "",
     };
     vec![
-        format!("{}   {} parameters   good at {}", model.title, model.parameters, model.good_at),
+        format!("{} parameters   good at {}", model.parameters, model.good_at),
         format!(
-            "needs about {} of memory{free}   about {} tokens/s by the memory's speed",
+            "memory   needs {}{free}   about {} tokens/s by the memory's speed",
             number::bytes(offer.needs),
             speed_of(offer)
         ),
-        format!("licence {}   {}{why}", model.licence, model.repository),
+        format!("licence {}{why}   {}", model.licence, model.repository),
     ]
 }
 
