@@ -13,7 +13,8 @@ use crate::config::DEFAULT_MODEL;
 use crate::theme::{Role, Theme};
 use crate::ui::text::Lines;
 
-/// What the built-in model answered rightly in five of five tries, at its own settings.
+/// What the built-in model answered rightly in most tries at its own settings, and no more than that: it is drawn anew each
+/// time, and other processors round otherwise.
 const QUESTIONS: [&str; 3] =
     ["What is the capital of Japan?", "What is water made of?", "Give me a tip for sleeping better."];
 
