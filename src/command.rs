@@ -361,6 +361,8 @@ commands! {
     Copy "copy" Replies Transcript ["y"];
     /// Copy this message's code block: the one under the cursor, or the next each time
     CopyCode "copy-code" Replies Transcript ["Y"];
+    /// Copy this whole chat, as Markdown
+    CopyChat "copy-chat" Replies Global [];
     /// Table of this message's tokens
     Ledger "ledger" Replies Transcript ["#"];
     /// Write this chat to a file: HTML, Markdown, JSON or JSON Lines
@@ -415,6 +417,8 @@ commands! {
     Raw "raw" Replies Transcript ["v"];
     /// All messages as they were written, or as Markdown again
     RawAll "raw-all" Replies Transcript ["V"];
+    /// Nothing but the chat's text, for the terminal's own selection; any key leads back
+    BareText "text" Replies Global ["f8"];
     /// Show or fold what was thought before a reply
     Thoughts "thoughts" Replies Global ["ctrl+t"];
     /// Thinking on, off or how much, where the model's template has a switch, e.g. /thinking off

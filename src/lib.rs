@@ -5,10 +5,12 @@
 //! ```text
 //! main.rs            calls cli::main
 //! cli/           L5  the command line (clap) and the headless commands, one file each
-//! runtime/       L4  the imperative shell: select loop, frame pacing, terminal guard, signals, effects, log
+//! runtime/       L4  the imperative shell: select loop, frame pacing, terminal guard, signals, effects, log; links
+//!                    written over what was drawn
 //! ui/            L3  &App to Buffer: one file per pane, station and overlay; widgets/ know nothing of App (row and
 //!                    table are what stations and overlays are made of); inspector/frame is what a station stands in;
-//!                    text/ maps tokens to cells; cache keeps wrapped rows; picture gives a station as SVG or text
+//!                    text/ maps tokens to cells; cache keeps wrapped rows; picture gives a station as SVG or text;
+//!                    printed gives Markdown to a terminal that is not drawn on
 //! app/           L2  state and update: `update(now, msg) -> Vec<Effect>`; no IO, no clock, no channel
 //!                    talk: chats, runs, the reply being written; outbox: what parts speak through; view: what they
 //!                    read of each other; requests: what the engine was asked, by whom;

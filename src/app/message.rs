@@ -166,6 +166,8 @@ pub enum Effect {
     Title(String),
     /// Ring the bell, or OSC 9 with this text.
     Notify(crate::config::Notify, String),
+    /// Give the screen to nothing but these messages, each with its speaker, until a key comes.
+    ShowText(Vec<(String, String)>),
     /// Turn the mouse on or off.
     Mouse(bool),
     /// Clear and redraw.

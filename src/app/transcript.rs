@@ -2,6 +2,7 @@
 //!
 //! Invariant: the selected message is on the shown branch.
 
+mod bare;
 pub(super) mod cursor;
 pub(super) mod ledger;
 pub(super) mod scores;

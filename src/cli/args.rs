@@ -156,6 +156,12 @@ pub struct AskArgs {
     /// A grammar (GBNF, as llama.cpp reads it) that the reply follows, likewise
     #[arg(long, value_name = "FILE")]
     pub grammar: Option<PathBuf>,
+    /// The reply as it was written, on a terminal too, where it is laid out as Markdown otherwise
+    #[arg(long)]
+    pub plain: bool,
+    /// What a thinking model thought goes to standard output too; otherwise it is only shown on a terminal
+    #[arg(long, conflicts_with = "raw")]
+    pub show_thinking: bool,
     /// The exact prompt, template and control tokens included, to standard error before the reply
     #[arg(long)]
     pub show_prompt: bool,
@@ -222,6 +228,9 @@ pub struct ExportArgs {
     /// The file to write, or `-` for standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// With what a thinking model thought, in md and html too; json and jsonl always hold it
+    #[arg(long)]
+    pub show_thinking: bool,
     /// Write over a file that is there
     #[arg(long)]
     pub force: bool,

@@ -28,7 +28,8 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<u8> {
     let id = reader.find(wanted)?;
     let (conversation, runs) = reader.conversation(id)?;
     let vocabularies = reader.vocabularies(&runs)?;
-    let document = Document { conversation: &conversation, runs: &runs, vocabularies: &vocabularies };
+    let (runs, vocabularies, thinking) = (&runs, &vocabularies, args.show_thinking);
+    let document = Document { conversation: &conversation, runs, vocabularies, thinking };
     let text = document.export(format);
     if let Some(path) = args.output.as_deref().filter(|path| *path != Path::new("-")) {
         write_new(path, &text, args.force)?;

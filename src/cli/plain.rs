@@ -13,6 +13,7 @@ use self::lines::{Sentences, read_lines, write};
 use super::adapter_args::usable;
 use super::args::ChatArgs;
 use super::ask::kept::{Kept, Which};
+use super::ask::parts::{Parts, Stretch};
 use super::ask::{asked, chat, has_more, is_full, run_of, shortened};
 use super::session::Session;
 use super::setup::Setup;
@@ -21,6 +22,7 @@ use crate::chat::{Role, Run, StopReason};
 use crate::config::{self, Overflow};
 use crate::engine::protocol::{Event, Loaded, RequestId, TemplateSetting};
 use crate::model_entry::ModelEntry;
+use crate::reasoning::Form;
 use crate::sanitize;
 use crate::token::{Step, Vocabulary};
 
@@ -30,6 +32,8 @@ const HELP: &str = "Type a message and Enter. A line that ends with \\ goes on i
 /new         a new chat
 /chats       the chats; /open 2 opens the second
 /attach FILE a text file for the next message
+/model       the models; /model NAME goes on with another
+/thoughts    what was thought for the last reply, by a model that thinks
 /set NAME VALUE  a sampler setting of this chat, such as /set temperature 0.5
 /system TEXT the system prompt of this chat
 /help        these lines
@@ -61,8 +65,10 @@ pub async fn run(args: &ChatArgs) -> anyhow::Result<u8> {
     loaded.notes.iter().for_each(|note| super::note(note));
     let vocabulary = session.vocabulary().await?;
     write("Ready. /help lists the commands.\n")?;
+    let (listed, files, thoughts) = (Vec::new(), String::new(), String::new());
+    let engine = args.engine.clone();
     let mut plain =
-        Plain { setup, entry, session, loaded, vocabulary, kept, listed: Vec::new(), files: String::new() };
+        Plain { setup, engine, entry, session, loaded, vocabulary, kept, listed, files, thoughts };
     let mut input = read_lines();
     while let Some(message) = next_message(&mut input).await? {
         if !plain.take(&message).await? {
@@ -96,6 +102,8 @@ async fn next_message(input: &mut UnboundedReceiver<String>) -> anyhow::Result<O
 
 struct Plain {
     setup: Setup,
+    /// Which engine runs.
+    engine: String,
     entry: ModelEntry,
     session: Session,
     loaded: Loaded,
@@ -105,6 +113,8 @@ struct Plain {
     listed: Vec<i64>,
     /// Files that go with the next message.
     files: String,
+    /// What was thought for the last reply.
+    thoughts: String,
 }
 
 impl Plain {
@@ -142,6 +152,10 @@ impl Plain {
             "open" => self.open(argument)?,
             "attach" => self.attach(argument)?,
             "set" => self.set(argument)?,
+            "model" if argument.is_empty() => self.models()?,
+            "model" => self.switch(argument).await?,
+            "thoughts" if self.thoughts.is_empty() => write("Nothing was thought.\n")?,
+            "thoughts" => write(&format!("{}\n", sanitize::for_copy(&self.thoughts)))?,
             "system" => {
                 self.kept.settings().system = Some(argument.to_owned());
                 write(if argument.is_empty() {
@@ -206,6 +220,43 @@ impl Plain {
         }
     }
 
+    fn models(&self) -> anyhow::Result<()> {
+        let folder = self.setup.models();
+        let line = |entry: &ModelEntry| {
+            let here = self.engine != "llama" || entry.engine.is_some() || folder.locate(entry).is_some();
+            let state = match (entry.name == self.entry.name, here) {
+                (true, _) => ", in use",
+                (false, true) => "",
+                (false, false) => ", not here yet",
+            };
+            format!("{}{state}\n", sanitize::for_display(&entry.name))
+        };
+        write(&self.setup.config.models.iter().map(line).collect::<String>())
+    }
+
+    /// Goes on with another model; with the one in use where that one cannot be had.
+    async fn switch(&mut self, name: &str) -> anyhow::Result<()> {
+        match self.load(name).await {
+            Ok(()) => {
+                self.kept.settings().model = Some(self.entry.name.clone());
+                write(&format!("{} answers now.\n", self.entry.name))
+            }
+            Err(error) => write(&format!("{}. {} stays.\n", super::sentence(&error), self.entry.name)),
+        }
+    }
+
+    async fn load(&mut self, name: &str) -> anyhow::Result<()> {
+        let entry = self.setup.entry_named(name)?;
+        self.setup.fetch_if_missing(&entry, &self.engine).await?;
+        write(&format!("Loading {} …\n", entry.name))?;
+        let mut session = Session::start(&entry, &self.engine)?;
+        let loaded = session.load(&entry, &self.setup.config.load_params_for(&entry)).await?;
+        loaded.notes.iter().for_each(|note| super::note(note));
+        self.vocabulary = session.vocabulary().await?;
+        (self.entry, self.session, self.loaded) = (entry, session, loaded);
+        Ok(())
+    }
+
     /// Asks for a reply to the last message, and says it.
     async fn reply(&mut self) -> anyhow::Result<()> {
         let now_ms = super::wall_ms();
@@ -251,7 +302,9 @@ impl Plain {
     /// Says what comes, sentence by sentence, until it has ended.
     async fn say(&mut self, id: RequestId) -> anyhow::Result<StopReason> {
         let mut sentences = Sentences::default();
+        let mut parts = Parts::of_reply(None);
         let mut interrupted = false;
+        self.thoughts.clear();
         loop {
             let event = tokio::select! {
                 event = self.session.next(id) => event,
@@ -264,18 +317,24 @@ impl Plain {
             match event {
                 Ok(Event::Prompt(facts)) => {
                     facts.notes.iter().for_each(|note| super::note(note));
+                    parts = Parts::of_reply(Form::opened_by(&facts.text));
                     self.kept.prompt(&facts);
                 }
                 Ok(Event::Token(written)) => {
                     let step: &Step = &written.step;
                     self.kept.token(step);
-                    write(&sentences.push(&step.bytes))?;
+                    let name = step.id.filter(|_| step.bytes.is_empty());
+                    let name = name.and_then(|id| self.vocabulary.bytes(id));
+                    let stretches = parts.push(&step.bytes, name);
+                    self.hear(stretches, &mut sentences)?;
                 }
                 Ok(Event::Done { stop, .. }) => {
+                    self.hear(parts.finish(), &mut sentences)?;
                     write(&sentences.rest())?;
                     return Ok(stop);
                 }
                 Err(_) if interrupted => {
+                    self.hear(parts.finish(), &mut sentences)?;
                     write(&sentences.rest())?;
                     return Ok(StopReason::Cancelled);
                 }
@@ -283,6 +342,23 @@ impl Plain {
                 Ok(_) => {}
             }
         }
+    }
+}
+
+impl Plain {
+    /// The answer is said, what was thought is kept to be asked for.
+    fn hear(&mut self, stretches: Vec<Stretch>, sentences: &mut Sentences) -> anyhow::Result<()> {
+        for stretch in stretches {
+            if !stretch.thought {
+                write(&sentences.push(stretch.text.as_bytes()))?;
+                continue;
+            }
+            if self.thoughts.is_empty() {
+                write("(thinking; /thoughts tells it afterwards) ")?;
+            }
+            self.thoughts.push_str(&stretch.text);
+        }
+        Ok(())
     }
 }
 

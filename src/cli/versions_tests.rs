@@ -28,7 +28,8 @@ fn exported(reader: &Chats, format: Format) -> String {
     let id = reader.find("41").unwrap();
     let (conversation, runs) = reader.conversation(id).unwrap();
     let vocabularies = reader.vocabularies(&runs).unwrap();
-    Document { conversation: &conversation, runs: &runs, vocabularies: &vocabularies }.export(format)
+    Document { conversation: &conversation, runs: &runs, vocabularies: &vocabularies, thinking: false }
+        .export(format)
 }
 
 #[test]

@@ -115,6 +115,8 @@ pub struct UiConfig {
     pub markdown: Markdown,
     /// Whether long lines of code are wrapped; otherwise they are scrolled sideways.
     pub wrap_code: bool,
+    /// Whether links can be clicked, on terminals that know how.
+    pub links: bool,
     /// How much on the screen may move.
     #[serde(default)]
     pub motion: Motion,
@@ -279,6 +281,7 @@ impl Default for UiConfig {
             markdown: Markdown::Replies,
             wrap_code: true,
             motion: Motion::Auto,
+            links: true,
         }
     }
 }

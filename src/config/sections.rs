@@ -40,6 +40,7 @@ pub(super) fn ui(mut section: Section, ui: &mut UiConfig) {
     section.put("markdown", &mut ui.markdown, anything);
     section.put("wrap_code", &mut ui.wrap_code, anything);
     section.put("motion", &mut ui.motion, anything);
+    section.put("links", &mut ui.links, anything);
     section.finish();
 }
 

@@ -87,6 +87,9 @@ fn text(document: &Document<'_>, turn: &Turn, data: &mut Data, body: &mut String
     let thought = |piece: usize| split.is_split() && !split.is_answer(piece);
     let mut open = false;
     for (index, piece) in document.conversation.pieces(turn).into_iter().enumerate() {
+        if thought(index) && !document.thinking {
+            continue;
+        }
         if thought(index) != open {
             held.release(body);
             open = !open;

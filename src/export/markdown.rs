@@ -1,7 +1,7 @@
 //! Markdown: the shown branch, to read.
 //!
-//! Invariant: messages stand as they are, since they are Markdown already; only the lines between them are ours, and the
-//! end of what a message leaves open, so that the next is not part of it. What was thought is left out.
+//! Invariant: the headings of the first two levels are ours alone; a message is Markdown already, and stands as it is but
+//! for what would make it more than a message ([`markdown::contained`]). What was thought is left out unless asked for.
 
 use std::fmt::Write as _;
 
@@ -13,17 +13,20 @@ pub(super) fn page(document: &Document<'_>) -> String {
     let title = sanitize::for_copy(&document.conversation.head.title).replace('\n', " ");
     let mut page = format!("# {title}\n");
     if let Some(system) = document.conversation.settings.system.as_deref().filter(|text| !text.is_empty()) {
-        let _ = write!(page, "\n## System prompt\n\n{}\n", sanitize::for_copy(system));
+        let _ = write!(page, "\n## System prompt\n\n{}\n", message(system));
     }
     for turn in document.shown() {
         let speaker = sanitize::for_copy(&document.speaker(turn)).replace('\n', " ");
         let _ = write!(page, "\n## {speaker}\n\n");
-        let text = sanitize::for_copy(&document.answer(turn));
-        page.push_str(text.trim_end());
-        page.push('\n');
-        if let Some(end) = markdown::closing(&text) {
-            let _ = writeln!(page, "{end}");
+        if let Some((tokens, text)) = document.thought(turn) {
+            let thought = message(&text);
+            let _ = write!(
+                page,
+                "<details>\n<summary>thought: {tokens} tokens</summary>\n\n{thought}\n\n</details>\n\n"
+            );
         }
+        page.push_str(&message(&document.answer(turn)));
+        page.push('\n');
         if let Some(note) = &turn.note {
             let _ = write!(page, "\n*{}*\n", sanitize::for_copy(&without_folders(note)));
         }
@@ -35,4 +38,9 @@ pub(super) fn page(document: &Document<'_>) -> String {
         }
     }
     page
+}
+
+/// A text as a message among others.
+fn message(text: &str) -> String {
+    markdown::contained(sanitize::for_copy(text).trim_end())
 }

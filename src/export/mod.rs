@@ -63,6 +63,8 @@ pub struct Document<'a> {
     pub runs: &'a BTreeMap<RunId, Run>,
     /// Vocabularies by hash; a token whose vocabulary is missing has its own bytes, its candidates none.
     pub vocabularies: &'a BTreeMap<String, Arc<Vocabulary>>,
+    /// Whether what was thought stands in what is to be read; JSON holds it in any case.
+    pub thinking: bool,
 }
 
 impl<'a> Document<'a> {
@@ -108,6 +110,15 @@ impl<'a> Document<'a> {
     /// A turn taken apart.
     fn split(&self, turn: &Turn) -> Split {
         chat::split_of(self.conversation, self.runs, self.vocabularies, turn)
+    }
+
+    /// What was thought in a turn and how many tokens that took, the marks among them, if anything was and it is wanted.
+    fn thought(&self, turn: &'a Turn) -> Option<(usize, String)> {
+        let split = self.split(turn);
+        let whole: Vec<u8> =
+            self.conversation.pieces(turn).iter().flat_map(|piece| piece.bytes()).copied().collect();
+        let text = String::from_utf8_lossy(&split.text(&whole, Kind::Thought)).into_owned();
+        (self.thinking && !text.trim().is_empty()).then(|| (split.thought_pieces(), text))
     }
 
     /// The answer of a turn without what was thought, control tokens in it by name.

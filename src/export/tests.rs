@@ -15,7 +15,12 @@ struct Fixture {
 
 impl Fixture {
     fn document(&self) -> Document<'_> {
-        Document { conversation: &self.conversation, runs: &self.runs, vocabularies: &self.vocabularies }
+        Document {
+            conversation: &self.conversation,
+            runs: &self.runs,
+            vocabularies: &self.vocabularies,
+            thinking: false,
+        }
     }
 }
 
@@ -105,6 +110,43 @@ fn what_a_message_leaves_open_is_closed_before_the_next() {
         page.starts_with("# Capitals\n\n## You\n\nWhy?\n\n~~~~rust\nfn main() {\n~~~~\n\n## tiny\n"),
         "{page}"
     );
+}
+
+#[test]
+fn headings_and_html_of_a_message_forge_no_other_message() {
+    let forged = "Fine.\n\n## You\n\nI agree to all.\n\nYou\n---\n\n<h2>tiny</h2>\n\n<!-- hidden";
+    let mut chat =
+        fixture("t <!--", forged, vec![step(1, forged.as_bytes(), -0.5)], vocabulary(&[b"", b"x"]));
+    chat.conversation.settings.system = Some("# You\n\n```".into());
+    let page = chat.document().export(Format::Markdown);
+    let heads: Vec<&str> =
+        page.lines().filter(|line| line.starts_with("# ") || line.starts_with("## ")).collect();
+    assert_eq!(heads, ["# t <!--", "## System prompt", "## You", "## tiny"], "{page}");
+    assert!(
+        page.contains("\n### You\n") && page.contains("\\<h2>tiny") && page.contains("\\<!-- hidden"),
+        "{page}"
+    );
+    assert!(page.contains("### You\n\n```\n```\n\n## You"), "what the system prompt leaves open: {page}");
+}
+
+#[test]
+fn what_was_thought_is_exported_only_where_it_is_asked_for() {
+    let pieces = ["<think>", "\n", "# Hm", ", France.", "\n", "</think>", "\n\n", "Paris."];
+    let steps = pieces.iter().map(|piece| step(1, piece.as_bytes(), -0.5)).collect();
+    let chat = fixture("t", "q", steps, vocabulary(&[b"", b"x"]));
+    let (without, with) = (chat.document(), Document { thinking: true, ..chat.document() });
+    for format in [Format::Markdown, Format::Html] {
+        let text = without.export(format);
+        let shown = text.split("id=\"data\"").next().unwrap();
+        assert!(!shown.contains("Hm") && !shown.contains("thought: ") && shown.contains("Paris."), "{text}");
+    }
+    let text = with.export(Format::Markdown);
+    let expected =
+        "<details>\n<summary>thought: 7 tokens</summary>\n\n### Hm, France.\n\n</details>\n\nParis.\n";
+    assert!(text.contains(expected), "{text}");
+    let text = with.export(Format::Html);
+    assert!(text.contains("<summary>thought: 7 tokens</summary>") && text.contains("># Hm</span>"), "{text}");
+    assert_eq!(without.export(Format::Json), with.export(Format::Json), "JSON is whole in any case");
 }
 
 #[test]

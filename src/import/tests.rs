@@ -141,6 +141,7 @@ fn an_export_of_0_1_comes_back_whole() {
         conversation: &found.conversation,
         runs: &runs,
         vocabularies: &BTreeMap::default(),
+        thinking: false,
     };
     let after: Value = serde_json::from_str(&document.export(crate::export::Format::Json)).unwrap();
     assert_eq!(after["turns"].as_array().unwrap().len(), before["turns"].as_array().unwrap().len());

@@ -1,7 +1,7 @@
 //! Replies as models write them, and some that nobody should.
 
 /// Name and text.
-pub(super) const CORPUS: &[(&str, &str)] = &[
+pub(crate) const CORPUS: &[(&str, &str)] = &[
     (
         "plain",
         "The capital of France is **Paris**.\n\nIt lies on the Seine, and has been the capital since 987.",

@@ -13,12 +13,12 @@ use pulldown_cmark::{
 use super::build::{Builder, Container, Piece};
 use super::table::{MOST_CELLS, Table, TableCell};
 use super::unit::{CodeLine, Unit};
-use super::{Labels, Look, OPTIONS, Style, Tone, inline, label_key, math};
+use super::{Labels, Look, OPTIONS, Style, Tone, address, inline, label_key, math};
 
 /// Containers that have a prefix.
 const MOST_DEEP: usize = 32;
 /// What a reference to a footnote of another unit is resolved to.
-const FOOTNOTE: &str = "\u{1}footnote";
+pub(super) const FOOTNOTE: &str = "\u{1}footnote";
 
 /// A unit's place in its message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +44,7 @@ pub(super) fn lay(text: &str, style: Style, labels: &Labels, place: Place) -> Un
     builder.follows = place.follows;
     let mut flow = Flow {
         parsed: &parsed,
+        ascii: style.ascii,
         builder,
         lists: Vec::new(),
         number: place.number,
@@ -55,6 +56,7 @@ pub(super) fn lay(text: &str, style: Style, labels: &Labels, place: Place) -> Un
         code: None,
         notes: Vec::new(),
         lines: Vec::new(),
+        leads: Vec::new(),
     };
     for (event, range) in parser.into_offset_iter() {
         flow.event(event, range);
@@ -65,6 +67,7 @@ pub(super) fn lay(text: &str, style: Style, labels: &Labels, place: Place) -> Un
     asked.sort_unstable();
     asked.dedup();
     (unit.asked, unit.defines, unit.code) = (asked, defines, flow.lines);
+    unit.links = flow.leads;
     unit
 }
 
@@ -96,6 +99,7 @@ struct Code {
 
 struct Flow<'a, 'p> {
     parsed: &'p str,
+    ascii: bool,
     builder: Builder<'a>,
     lists: Vec<Option<u64>>,
     number: Option<u64>,
@@ -108,6 +112,7 @@ struct Flow<'a, 'p> {
     code: Option<Code>,
     notes: Vec<(String, String)>,
     lines: Vec<CodeLine>,
+    leads: Vec<(Range<u32>, String)>,
 }
 
 impl<'a> Flow<'a, '_> {
@@ -287,8 +292,8 @@ impl<'a> Flow<'a, '_> {
                 *number += 1;
                 mark
             }
-            _ if deep.is_multiple_of(2) => "◦ ".to_owned(),
-            _ => "• ".to_owned(),
+            _ if deep.is_multiple_of(2) => if self.ascii { "o " } else { "◦ " }.to_owned(),
+            _ => if self.ascii { "* " } else { "• " }.to_owned(),
         };
         // Of `-*` only the first is the mark.
         let length = if mark.ends_with(". ") { length } else { length.min(1) };
@@ -297,8 +302,13 @@ impl<'a> Flow<'a, '_> {
 
     fn task(&mut self, done: bool, range: Range<usize>) {
         if let Some(Container::Item { mark, source, begun: false, .. }) = self.builder.containers.last_mut() {
-            let sign = if done { "☑ " } else { "☐ " };
-            match mark.trim_end_matches(['•', '◦', ' ']) {
+            let sign = match (done, self.ascii) {
+                (true, false) => "☑ ",
+                (false, false) => "☐ ",
+                (true, true) => "[x] ",
+                (false, true) => "[ ] ",
+            };
+            match mark.trim_end_matches(['•', '◦', '*', 'o', ' ']) {
                 "" => sign.clone_into(mark),
                 number => *mark = format!("{number} {sign}"),
             }
@@ -376,7 +386,8 @@ impl<'a> Flow<'a, '_> {
         let look = self.look().with(Look::EMPHASIS);
         let within = &self.parsed[range.clone()];
         let start = range.start + within.find(tex).unwrap_or(0);
-        let Some(signs) = math::signs(tex).filter(|signs| !signs.is_empty() && within.contains(tex)) else {
+        let signs = math::signs(tex).filter(|signs| !signs.is_empty() && within.contains(tex));
+        let Some(signs) = signs.filter(|_| !self.ascii) else {
             let source = self.builder.text;
             let piece = Piece {
                 text: Cow::Borrowed(&source[range.clone()]),
@@ -418,6 +429,10 @@ impl<'a> Flow<'a, '_> {
             self.pieces.truncate(from);
             let label = self.builder.text[range.clone()].trim_matches(['[', ']', '^']).to_owned();
             return self.footnote_mark(&label, range.clone());
+        }
+        let mailbox = (kind == LinkType::Email).then(|| format!("mailto:{address}"));
+        if let Some(leads) = address::safe(mailbox.as_ref().unwrap_or(&address)) {
+            self.leads.push((range.start as u32..range.end as u32, leads));
         }
         let words: String = self.pieces[from..].iter().map(|piece| piece.text.as_ref()).collect();
         let said = words == address || words.is_empty() && kind == LinkType::Autolink;

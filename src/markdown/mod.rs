@@ -18,9 +18,11 @@
 //!
 //! Invariant: a page that grew is the page of the whole text, whatever the steps; see the tests.
 
+mod address;
 mod build;
+mod contained;
 #[cfg(test)]
-mod corpus;
+pub(crate) mod corpus;
 mod fence;
 mod flow;
 mod highlight;
@@ -41,6 +43,7 @@ use std::collections::HashMap;
 
 use pulldown_cmark::Options;
 
+pub use contained::contained;
 pub use fence::{CodeBlock, closing, code_blocks};
 pub use highlight::{Highlighter, Spans};
 pub use look::{Look, Tone};
@@ -62,6 +65,8 @@ pub struct Style {
     pub width: u16,
     /// Whether long lines of code are wrapped; otherwise their rows are longer than the width.
     pub wrap_code: bool,
+    /// Whether marks of the layout are ASCII and mathematics stays as it was written.
+    pub ascii: bool,
 }
 
 /// Addresses by label.

@@ -50,6 +50,11 @@ impl OpenFence {
         None
     }
 
+    /// Rows of the lines that are whole.
+    pub fn whole_rows(&self) -> usize {
+        self.kept.1
+    }
+
     /// Lays out what came since. `text` is all of the block so far.
     pub fn lay(&mut self, unit: Unit, text: &str, style: Style, follows: bool) -> Unit {
         let mut builder = self.resumed(unit, text, style, follows);

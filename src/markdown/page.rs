@@ -166,6 +166,32 @@ impl Page {
         placed.unit.rows[local].fill
     }
 
+    /// What no more text changes but for labels that come later: so many blocks, and so many rows of the next, which
+    /// are the whole lines of an open fence.
+    #[must_use]
+    pub fn settled(&self) -> (usize, usize) {
+        match self.units.split_last() {
+            Some((last, before)) if self.growing && last.at == self.tail.0 => {
+                (before.len(), self.fence.as_ref().map_or(0, OpenFence::whole_rows))
+            }
+            _ => (self.units.len(), 0),
+        }
+    }
+
+    /// The rows of a block; none past the last.
+    #[must_use]
+    pub fn rows_of(&self, block: usize) -> Range<usize> {
+        let placed = self.units.get(block);
+        placed.map_or(0..0, |placed| placed.row..placed.row + placed.unit.rows.len())
+    }
+
+    /// The addresses that a block defines, which has no row for them, with their labels.
+    pub fn definitions(&self, block: usize) -> impl Iterator<Item = (&str, &str)> {
+        let defines = self.units.get(block).map_or(&[][..], |placed| &placed.unit.defines);
+        let links = defines.iter().filter(|(_, address)| address != flow::FOOTNOTE);
+        links.map(|(label, address)| (label.as_str(), address.as_str()))
+    }
+
     /// Cells of a row that are taken.
     #[must_use]
     pub fn row_width(&self, row: usize) -> u16 {
@@ -234,6 +260,18 @@ impl Page {
             .find(|glyph| glyph.width > 0 && (glyph.column..glyph.column + glyph.width).contains(&column))
             .map(|glyph| glyph.source.0..glyph.source.1)
             .filter(|source| !source.is_empty())
+    }
+
+    /// Where the link leads that a byte is part of, if it may be followed.
+    #[must_use]
+    pub fn leads_to(&self, byte: usize) -> Option<&str> {
+        let offset = self.source.offset(byte);
+        let unit = self.units.partition_point(|placed| placed.at <= offset).checked_sub(1)?;
+        let placed = &self.units[unit];
+        let local = (offset - placed.at) as u32;
+        // Of an image in a link the innermost comes first.
+        let found = placed.unit.links.iter().find(|(bytes, _)| bytes.contains(&local));
+        found.map(|(_, address)| address.as_str())
     }
 
     /// Lines of code that wait for their colours, once each, those of a block in order.

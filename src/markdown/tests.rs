@@ -9,7 +9,7 @@ use super::corpus::CORPUS;
 use super::*;
 use crate::sanitize::Kind;
 
-const STYLE: Style = Style { width: 40, wrap_code: true };
+const STYLE: Style = Style { width: 40, wrap_code: true, ascii: false };
 
 pub(super) fn drawn(page: &Page) -> Vec<String> {
     let row = |row| {
@@ -82,7 +82,7 @@ fn tables_fit_the_width() {
 fn long_code_is_wrapped_or_runs_over_the_edge() {
     let text = "```\n0123456789\n```";
     check(text, 8, &["01234567", "89"]);
-    let page = Page::of(text.as_bytes(), Style { width: 8, wrap_code: false });
+    let page = Page::of(text.as_bytes(), Style { width: 8, wrap_code: false, ascii: false });
     assert_eq!(drawn(&page), ["0123456789"]);
     assert_eq!(page.fill(0), Some(0));
 }

@@ -65,6 +65,8 @@ pub(super) struct Unit {
     pub resolved: Vec<Option<String>>,
     /// Labels that it defines, with their address.
     pub defines: Vec<(String, String)>,
+    /// Its links that may be followed: bytes of each and where it leads.
+    pub links: Vec<(Range<u32>, String)>,
     /// Its lines of code; places count from the unit's first byte.
     pub code: Vec<CodeLine>,
 }

@@ -70,14 +70,12 @@ impl Clipboard {
         }
         let way = Way::find(|name| std::env::var(name).ok());
         if way == Way::Tmux && tmux_takes(text) {
-            return Ok(format!(
-                "copied {what} to tmux's buffer; tmux hands it on if its set-clipboard is not off"
-            ));
+            return Ok(in_tmux(&what, tmux_option().as_deref()));
         }
         if text.len() > OSC52_MOST {
             let bytes = text.len();
             return Err(format!(
-                "{bytes} bytes are too long to hand to the terminal (it takes about {OSC52_MOST})"
+                "{bytes} bytes are too long to hand to the terminal (it takes about {OSC52_MOST}); /export writes a file"
             ));
         }
         let sent = if way == Way::Screen { through_screen(text) } else { osc52(text) };
@@ -96,6 +94,23 @@ impl Clipboard {
     fn desktop_takes(&mut self, _text: &str) -> bool {
         false
     }
+}
+
+/// What is said once tmux has a text, by its option set-clipboard.
+fn in_tmux(what: &str, option: Option<&str>) -> String {
+    let next = match option {
+        Some("off") => "; for the terminal's clipboard too: tmux set -s set-clipboard external",
+        Some(_) => ", which hands it on to the terminal's clipboard",
+        None => "; tmux hands it on if its set-clipboard is not off",
+    };
+    format!("copied {what} to tmux's buffer{next}")
+}
+
+/// tmux's option set-clipboard: on, external or off.
+fn tmux_option() -> Option<String> {
+    let shown = Command::new("tmux").args(["show-options", "-sv", "set-clipboard"]).output().ok()?;
+    let option = String::from_utf8_lossy(&shown.stdout).trim().to_owned();
+    (shown.status.success() && !option.is_empty()).then_some(option)
 }
 
 fn said(way: Way, what: &str) -> String {
@@ -147,14 +162,20 @@ fn tmux_takes(text: &str) -> bool {
     })
 }
 
-/// screen passes strings between `ESC P` and `ESC \` on, in short pieces.
 fn through_screen(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout();
+    out.write_all(for_screen(text)?.as_bytes())?;
+    out.flush()
+}
+
+/// screen passes strings between `ESC P` and `ESC \` on, in short pieces. The sequence in them must end in another way, or
+/// the terminal would wait for its end and swallow what is drawn meanwhile.
+fn for_screen(text: &str) -> std::io::Result<String> {
     let mut sequence = String::new();
     crossterm::Command::write_ansi(&CopyToClipboard::to_clipboard_from(text), &mut sequence)
         .map_err(std::io::Error::other)?;
-    let mut out = std::io::stdout();
-    out.write_all(in_pieces(&sequence).as_bytes())?;
-    out.flush()
+    let inner = sequence.strip_suffix("\x1b\\").unwrap_or(&sequence).trim_end_matches('\x07');
+    Ok(in_pieces(&format!("{inner}\x07")))
 }
 
 fn in_pieces(sequence: &str) -> String {
@@ -184,6 +205,11 @@ mod tests {
         assert_eq!(way(&[("TERM", "xterm"), ("TMUX", "")]), Way::Terminal);
         assert_eq!(way(&[("TERM_PROGRAM", "Apple_Terminal")]), Way::Refuses("Terminal.app"));
         assert!(said(Way::RemoteMultiplexer, "“a”").contains("set -s set-clipboard on"));
+        assert!(in_tmux("“a”", Some("off")).ends_with("tmux set -s set-clipboard external"));
+        assert_eq!(
+            in_tmux("“a”", Some("external")),
+            "copied “a” to tmux's buffer, which hands it on to the terminal's clipboard"
+        );
     }
 
     #[test]
@@ -191,6 +217,11 @@ mod tests {
         assert_eq!(described("a b\n"), "“a b”");
         assert_eq!(described(&"word ".repeat(20)), "“word word word word word…”");
         assert_eq!(described("one\ntwo\n"), "“one two”, 2 lines,");
+    }
+
+    #[test]
+    fn what_goes_through_screen_ends_inside_of_what_screen_passes_on() {
+        assert_eq!(for_screen("a").unwrap(), "\x1bP\x1b]52;c;YQ==\x07\x1b\\");
     }
 
     #[test]

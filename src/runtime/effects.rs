@@ -125,8 +125,10 @@ impl Shell {
                 terminal::set_title(&self.title);
             }
             Effect::Notify(how, text) => notify(how, &text),
+            Effect::ShowText(messages) => self.show_text(&messages)?,
             Effect::Mouse(on) => terminal::set_mouse(on),
             Effect::Redraw => {
+                self.links.forget();
                 terminal::wipe(&mut self.screen)?;
                 self.app.out.dirty = true;
             }

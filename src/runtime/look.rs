@@ -68,6 +68,19 @@ impl Look {
     }
 }
 
+/// The theme for what is printed on a terminal. Only a program in the foreground may ask that for its background: another
+/// would be stopped; without an answer, text has the terminal's own colours.
+pub fn printing_theme(ui: &UiConfig, user_themes: PathBuf) -> Theme {
+    let asked = super::native::in_foreground();
+    let light = ui.theme == "auto"
+        && if asked { background_is_light() } else { is_light_by_variable() == Some(true) };
+    let told = asked || is_light_by_variable().is_some();
+    let (file, _) = theme::load(theme::name_for(&ui.theme, light), Some(&user_themes));
+    let (depth, symbols) = found(ui);
+    let unknown = ui.theme == "auto" && !told && depth != ColorDepth::None;
+    theme::resolve(&file, if unknown { ColorDepth::C16 } else { depth }, symbols)
+}
+
 /// Colour depth and glyphs: as configured, or as the terminal says.
 fn found(ui: &UiConfig) -> (ColorDepth, SymbolSet) {
     let env: BTreeMap<String, String> = std::env::vars().collect();
@@ -81,12 +94,14 @@ fn background_is_light() -> bool {
     options.timeout = if remote { PATIENCE_REMOTE } else { PATIENCE };
     match theme_mode(options) {
         Ok(mode) => mode == ThemeMode::Light,
-        // `COLORFGBG` ends in the background's number: 7 and 15 are light.
-        Err(_) => std::env::var("COLORFGBG")
-            .ok()
-            .and_then(|value| value.rsplit(';').next().map(|last| matches!(last, "7" | "15")))
-            .unwrap_or(false),
+        Err(_) => is_light_by_variable().unwrap_or(false),
     }
+}
+
+/// `COLORFGBG` ends in the background's number: 7 and 15 are light.
+fn is_light_by_variable() -> Option<bool> {
+    let value = std::env::var("COLORFGBG").ok()?;
+    value.rsplit(';').next().map(|last| matches!(last, "7" | "15"))
 }
 
 /// What this terminal can show, in a line for `doctor`.

@@ -11,6 +11,7 @@ mod effects;
 mod files;
 mod heads;
 mod input;
+mod links;
 mod log;
 mod look;
 mod native;
@@ -27,7 +28,8 @@ use std::time::Duration;
 use crate::config::{Config, Folders, Warning};
 use crate::model_entry::ModelEntry;
 
-pub use look::terminal_facts;
+pub use links::knows as knows_links;
+pub use look::{printing_theme, terminal_facts};
 
 /// What the chat starts with.
 pub struct Options {
@@ -92,6 +94,11 @@ pub fn memory() -> Option<(u64, u64)> {
     let mut system = sysinfo::System::new().ok()?;
     system.refresh_memory();
     Some((system.available_memory(), system.total_memory()))
+}
+
+/// Columns and rows of the terminal that standard output is.
+pub fn screen_size() -> (u16, u16) {
+    crossterm::terminal::size().ok().filter(|(width, height)| *width > 0 && *height > 0).unwrap_or((80, 24))
 }
 
 /// Gives a terminal back that a crash left in a bad state.

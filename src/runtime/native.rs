@@ -45,6 +45,12 @@ pub fn stop_self() {
     unsafe { libc::raise(libc::SIGSTOP) };
 }
 
+/// Whether this process is the one that the terminal's keys go to.
+pub fn in_foreground() -> bool {
+    // SAFETY: both calls only read; descriptor 1 is open for the process's life.
+    unsafe { libc::tcgetpgrp(libc::STDOUT_FILENO) == libc::getpgrp() }
+}
+
 /// Throws away what was typed but not read, so that it does not land in the composer.
 pub fn flush_input() {
     // SAFETY: descriptor 0 is open for the process's life.

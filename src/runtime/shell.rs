@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clipboard::Clipboard;
 use super::input::{LateAnswers, is_press};
+use super::links::Links;
 use super::look::Look;
 use super::open_file::OpenFile;
 use super::signals::{Asked, Signals};
@@ -24,7 +25,7 @@ use super::{Options, native, terminal};
 use crate::app::{App, Effect, EngineId, Msg, Now};
 use crate::chat::ConversationId;
 use crate::config::keymap::Keymap;
-use crate::config::{Config, Folders, Motion, Warning};
+use crate::config::{ColorDepth, Config, Folders, Motion, Warning};
 use crate::engine::Engine;
 use crate::models::ModelsFolder;
 use crate::store::Store;
@@ -67,6 +68,9 @@ pub(super) struct Shell {
     /// The window's title, to be set again when the terminal is taken again.
     pub(super) title: String,
     pub(super) open_file: Option<OpenFile>,
+    pub(super) links: Links,
+    /// Whether the terminal shows nothing but the chat's text.
+    laid_aside: bool,
 }
 
 /// The configuration file and how it was when last read.
@@ -159,6 +163,8 @@ pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
         typing: Typing::default(),
         title: String::new(),
         open_file: None,
+        links: Links::find(|name| std::env::var(name).ok()),
+        laid_aside: false,
     };
     shell.app.themes = shell.look.names();
     shell.app.folder = std::env::current_dir().map_or_else(|_| String::new(), |at| at.display().to_string());
@@ -207,7 +213,7 @@ impl Shell {
                 },
                 () = sleep_until(deadline) => self.tick().await?,
             }
-            if self.app.out.dirty && self.frame_is_due() {
+            if self.app.out.dirty && !self.laid_aside && self.frame_is_due() {
                 self.draw()?;
             }
         }
@@ -237,6 +243,9 @@ impl Shell {
 
     /// An event and the keys that come at once with it, which are a paste where no hand types them.
     async fn terminal_events(&mut self, first: Event) -> anyhow::Result<()> {
+        if self.laid_aside {
+            return if leads_back(&first) { self.come_back() } else { Ok(()) };
+        }
         let now = self.since_start();
         let mut next = Some(first);
         let mut keys: Vec<KeyEvent> = Vec::new();
@@ -371,7 +380,8 @@ impl Shell {
 
     /// When the loop must wake: the next frame, or what the app asked for.
     fn deadline(&self) -> Option<Instant> {
-        let frame = self.drawn_at.filter(|_| self.app.out.dirty).map(|at| at + self.frame_time());
+        let frame =
+            self.drawn_at.filter(|_| self.app.out.dirty && !self.laid_aside).map(|at| at + self.frame_time());
         let asked = self.app.wakes_at().into_iter().chain(self.typing.wakes_at());
         let asked = asked.map(|ms| self.started + Duration::from_millis(ms));
         frame.into_iter().chain(asked).min()
@@ -383,7 +393,12 @@ impl Shell {
         let (app, theme, cache) = (&self.app, &self.theme, &mut self.cache);
         let mut geometry = None;
         terminal::steady_cursor(app.config.ui.motion == Motion::Reduced);
-        terminal::draw(&mut self.screen, |frame| geometry = Some(ui::draw(frame, app, theme, cache)))?;
+        terminal::draw(&mut self.screen, &mut self.links, |frame| {
+            let mut drawn = ui::draw(frame, app, theme, cache);
+            let links = std::mem::take(&mut drawn.links);
+            geometry = Some(drawn);
+            links
+        })?;
         self.drawn_at = Some(Instant::now());
         self.key_waits = false;
         self.app.out.dirty = false;
@@ -406,9 +421,21 @@ impl Shell {
         terminal::restore();
     }
 
+    /// Shows nothing but these messages, outside of the alternate screen, until a key comes; the app goes on meanwhile.
+    pub(super) fn show_text(&mut self, messages: &[(String, String)]) -> anyhow::Result<()> {
+        let plain = self.theme.depth == ColorDepth::None;
+        let (bold, end) = if plain { ("", "") } else { ("\x1b[1m", "\x1b[0m") };
+        let texts = messages.iter().map(|(speaker, text)| format!("{bold}{speaker}{end}\n{text}\n\n"));
+        terminal::show_text(&(texts.collect::<String>() + "(any key leads back to glassbox)\n"))?;
+        self.laid_aside = true;
+        Ok(())
+    }
+
     /// Takes it back.
     pub(super) fn come_back(&mut self) -> anyhow::Result<()> {
         native::flush_input();
+        self.links.forget();
+        self.laid_aside = false;
         let taken = terminal::retake(&mut self.screen, self.app.config.ui.mouse);
         self.input = Some(EventStream::new());
         taken?;
@@ -442,6 +469,11 @@ impl Shell {
             tracing::warn!("the store did not end in time");
         }
     }
+}
+
+/// Whether an event ends the view of nothing but text.
+fn leads_back(event: &Event) -> bool {
+    matches!(event, Event::Key(key) if is_press(key)) || matches!(event, Event::Paste(_))
 }
 
 /// Events of the terminal; never ready while it is given away.

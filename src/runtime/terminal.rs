@@ -21,11 +21,15 @@ use crossterm::{cursor, execute, queue};
 use ratatui::Terminal;
 
 use super::backend::Placed;
+use super::links::{self, Links};
 use super::native;
+use crate::app::Area;
 
 static TAKEN: AtomicBool = AtomicBool::new(false);
 /// Whether the cursor was told not to blink.
 static STEADY: AtomicBool = AtomicBool::new(false);
+/// Whether the alternate screen and its modes are on, while the terminal is taken.
+static DRAWN_ON: AtomicBool = AtomicBool::new(false);
 
 /// Alternate scroll: the wheel would send arrows, which must not walk the prompt history. What it was is kept.
 const ALTERNATE_SCROLL_OFF: &str = "\x1b[?1007s\x1b[?1007l";
@@ -67,14 +71,19 @@ fn enter(mouse: bool) -> io::Result<()> {
     if mouse {
         queue!(out, EnableMouseCapture)?;
     }
+    DRAWN_ON.store(true, Ordering::SeqCst);
     out.flush()
 }
 
-/// Sets the window's title, while the terminal is taken.
-pub fn set_title(title: &str) {
-    if TAKEN.load(Ordering::SeqCst) {
-        let _ = execute!(io::stdout(), SetTitle(title)); // a terminal that is gone is noticed by the next frame
-    }
+/// Gives the alternate screen and its modes back and prints a text in their place; keys still come one by one.
+///
+/// # Errors
+/// When the terminal cannot be written to.
+pub fn show_text(text: &str) -> io::Result<()> {
+    let mut out = io::stdout();
+    give_back(&mut out)?;
+    out.write_all(text.replace('\n', "\r\n").as_bytes())?;
+    out.flush()
 }
 
 /// Tells the cursor not to blink, or gives it its own shape back, where that is news.
@@ -85,21 +94,13 @@ pub fn steady_cursor(on: bool) {
     }
 }
 
-/// Turns mouse reports on or off.
-pub fn set_mouse(on: bool) {
-    let mut out = io::stdout();
-    // A terminal that cannot be written to is noticed by the next frame.
-    let _ = if on { execute!(out, EnableMouseCapture) } else { execute!(out, DisableMouseCapture) };
-}
-
-/// Gives the terminal back; again and again does no harm.
-pub fn restore() {
-    if !TAKEN.swap(false, Ordering::SeqCst) {
-        return;
+/// What [`enter`] changed, as it was.
+fn give_back(out: &mut Stdout) -> io::Result<()> {
+    if !DRAWN_ON.swap(false, Ordering::SeqCst) {
+        return Ok(());
     }
     steady_cursor(false);
-    let mut out = io::stdout();
-    let _ = queue!(
+    queue!(
         out,
         EndSynchronizedUpdate,
         DisableMouseCapture,
@@ -111,7 +112,33 @@ pub fn restore() {
         ResetColor,
         LeaveAlternateScreen,
         Print(TITLE_BACK)
-    );
+    )
+}
+
+/// Sets the window's title, while the terminal is drawn on.
+pub fn set_title(title: &str) {
+    if DRAWN_ON.load(Ordering::SeqCst) {
+        let _ = execute!(io::stdout(), SetTitle(title)); // a terminal that is gone is noticed by the next frame
+    }
+}
+
+/// Turns mouse reports on or off, while the terminal is drawn on.
+pub fn set_mouse(on: bool) {
+    if !DRAWN_ON.load(Ordering::SeqCst) {
+        return;
+    }
+    let mut out = io::stdout();
+    // A terminal that cannot be written to is noticed by the next frame.
+    let _ = if on { execute!(out, EnableMouseCapture) } else { execute!(out, DisableMouseCapture) };
+}
+
+/// Gives the terminal back; again and again does no harm.
+pub fn restore() {
+    if !TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
+    let mut out = io::stdout();
+    let _ = give_back(&mut out); // a terminal that is gone needs nothing back
     let _ = out.flush();
     let _ = disable_raw_mode();
 }
@@ -119,6 +146,7 @@ pub fn restore() {
 /// Gives a terminal back that another process left taken.
 pub fn reset() {
     TAKEN.store(true, Ordering::SeqCst);
+    DRAWN_ON.store(true, Ordering::SeqCst);
     restore();
 }
 
@@ -143,13 +171,20 @@ pub fn wipe(screen: &mut Screen) -> io::Result<()> {
     screen.resize(area)
 }
 
-/// Draws one frame inside a synchronised update, so that terminals show it whole.
+/// Draws one frame inside a synchronised update, so that terminals show it whole; `paint` says which cells link.
 ///
 /// # Errors
 /// When the terminal cannot be written to.
-pub fn draw(screen: &mut Screen, paint: impl FnOnce(&mut ratatui::Frame<'_>)) -> io::Result<()> {
+pub fn draw(
+    screen: &mut Screen,
+    links: &mut Links,
+    paint: impl FnOnce(&mut ratatui::Frame<'_>) -> Vec<(Area, String)>,
+) -> io::Result<()> {
     queue!(screen.backend_mut(), BeginSynchronizedUpdate)?;
-    screen.draw(paint)?;
+    let mut linked = Vec::new();
+    let drawn = screen.draw(|frame| linked = paint(frame))?;
+    let changes = links.changes(drawn.buffer, &linked);
+    links::write(screen.backend_mut(), &changes)?;
     queue!(screen.backend_mut(), EndSynchronizedUpdate)?;
     io::Write::flush(screen.backend_mut())
 }

@@ -3,6 +3,7 @@
 //! Invariants: one thread owns the only writing connection; a message is on disk before its reply is asked
 //! for; what is stored of a reply is at most half a second old; a turn found streaming at start becomes interrupted.
 
+mod answer;
 mod handle;
 mod index;
 mod instance;

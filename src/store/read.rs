@@ -12,7 +12,7 @@ use crate::chat::{
     Conversation, ConversationHead, ConversationId, KEPT_DEEPEST, Marks, Role, Run, RunId, Span, Turn,
     TurnId, TurnState,
 };
-use crate::token::Vocabulary;
+use crate::token::{TokenId, Vocabulary};
 
 const HEAD: &str =
     "SELECT conversations.id, title, created_ms, updated_ms, coalesce(drafts.text, ''), pinned, archived, tags,
@@ -98,29 +98,39 @@ pub(super) fn scores(conn: &Connection, id: ConversationId) -> rusqlite::Result<
 /// The raw bytes of a turn (given by its place in the order of creation), kept stretches included.
 pub(super) fn bytes(conn: &Connection, seq: i64) -> rusqlite::Result<Vec<u8>> {
     let mut out = Vec::new();
-    collect(conn, seq, usize::MAX, 0, &mut out)?;
+    collect(conn, seq, usize::MAX, 0, &mut |bytes, _| out.extend_from_slice(bytes))?;
     Ok(out)
 }
 
-/// Appends a turn's bytes up to `most` steps; gives how many steps those were. As `Conversation::pieces`.
+/// The same by tokens and written stretches, with the token and its run where it is known.
+pub(super) fn pieces(conn: &Connection, seq: i64) -> rusqlite::Result<Vec<Piece>> {
+    let mut out = Vec::new();
+    collect(conn, seq, usize::MAX, 0, &mut |bytes, step| out.push((bytes.to_vec(), step)))?;
+    Ok(out)
+}
+
+/// A token's bytes, or those of a written stretch.
+pub(super) type Piece = (Vec<u8>, Option<(RunId, TokenId)>);
+
+/// Gives a turn's bytes on up to `most` steps; gives how many steps those were. As `Conversation::pieces`.
 fn collect(
     conn: &Connection,
     seq: i64,
     most: usize,
     depth: usize,
-    out: &mut Vec<u8>,
+    out: &mut dyn FnMut(&[u8], Option<(RunId, TokenId)>),
 ) -> rusqlite::Result<usize> {
     let mut left = most;
     for (span_id, span) in spans_of(conn, seq)? {
         match span {
-            Span::Written { text } => out.extend_from_slice(text.as_bytes()),
-            Span::Generated { .. } => {
+            Span::Written { text } => out(text.as_bytes(), None),
+            Span::Generated { run, .. } => {
                 let mut stretches =
                     conn.prepare_cached("SELECT data FROM steps WHERE span = ?1 ORDER BY first")?;
                 let mut rows = stretches.query([span_id])?;
                 while let Some(row) = rows.next()?.filter(|_| left > 0) {
                     for step in pack::unpack(row.get_ref(0)?.as_blob()?).iter().take(left) {
-                        out.extend_from_slice(&step.bytes);
+                        out(&step.bytes, step.id.map(|id| (run, id)));
                         left -= 1;
                     }
                 }

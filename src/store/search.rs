@@ -9,8 +9,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use rusqlite::{Connection, Row, params_from_iter, types::Value};
 
+use super::answer::{Answer, Names};
 use super::{Hit, index, write};
-use crate::chat::{ConversationId, TurnId};
+use crate::chat::{ConversationId, Role, TurnId};
 use crate::fold::{Folded, fold};
 use crate::search::Query;
 
@@ -38,7 +39,8 @@ pub(super) fn search(conn: &Connection, typed: &str) -> rusqlite::Result<Vec<Hit
         found.push((score(&fold(row.get_ref(1)?.as_str()?), &query), row.get::<_, i64>(0)?));
     }
     found.sort_by(|one, other| other.0.total_cmp(&one.0));
-    found.iter().take(MOST).map(|(_, seq)| hit(conn, *seq, &query)).collect()
+    let mut names = Names::new(conn);
+    found.iter().take(MOST).map(|(_, seq)| hit(&mut names, conn, *seq, &query)).collect()
 }
 
 /// The newest turns that hold the words, with their texts.
@@ -130,7 +132,7 @@ fn word_score(folded: &str, word: &str) -> f64 {
     best + count
 }
 
-fn hit(conn: &Connection, seq: i64, query: &Query) -> rusqlite::Result<Hit> {
+fn hit(names: &mut Names<'_>, conn: &Connection, seq: i64, query: &Query) -> rusqlite::Result<Hit> {
     let read = |row: &Row| {
         let text = row.get_ref(3)?.as_str()?;
         let found = place(text, query);
@@ -142,7 +144,7 @@ fn hit(conn: &Connection, seq: i64, query: &Query) -> rusqlite::Result<Hit> {
             role: super::read::role(row.get(5)?),
             snippet,
             matched,
-            at: found.start,
+            at: in_turn(names, seq, (row.get(5)?, text), found.start)?,
             created_ms: row.get(4)?,
         })
     };
@@ -152,6 +154,15 @@ fn hit(conn: &Connection, seq: i64, query: &Query) -> rusqlite::Result<Hit> {
          JOIN conversations ON conversations.id = turns.conversation WHERE texts.turn = ?1",
     )?
     .query_row([seq], read)
+}
+
+/// Where a byte of what was looked through stands in its turn. What an earlier version took up may be more than the answer.
+fn in_turn(names: &mut Names<'_>, seq: i64, (role, text): (i64, &str), at: usize) -> rusqlite::Result<usize> {
+    if super::read::role(role) != Role::Assistant {
+        return Ok(at);
+    }
+    let answer = Answer::of_reply(names, seq)?;
+    Ok(if answer.text() == text { answer.place(at) } else { at })
 }
 
 /// Where the whole query stands in a text, or else the first of its words that begins one.

@@ -357,6 +357,54 @@ fn a_streamed_reply_is_on_disk_before_it_ends_and_searched_after() {
     bench.close();
 }
 
+/// Puts a reply made of tokens: text, or the names of control tokens where they are marks.
+fn marked_reply(bench: &Bench, id: i64, pieces: &[&str]) {
+    let mut vocabulary = Vocabulary { hash: "bb".to_owned(), ..Vocabulary::default() };
+    let mut steps = Vec::new();
+    for piece in pieces {
+        let control = piece.starts_with("<|");
+        vocabulary.push(piece.as_bytes(), if control { TokenKind::Control } else { TokenKind::Normal });
+        let bytes = if control { Vec::new() } else { piece.as_bytes().to_vec() };
+        steps.push(Step { id: Some(TokenId(steps.len() as i32)), bytes, ..token("") });
+    }
+    bench.store.send(Command::PutVocabulary(Box::new(vocabulary)));
+    bench.store.send(Command::PutRun(Box::new(run(9))));
+    let spans = vec![Span::Generated { run: RunId(9), steps }];
+    bench.put(1, Turn { spans, state: TurnState::Done, ..streaming(id, 9) });
+}
+
+#[test]
+fn marks_and_what_was_thought_are_not_looked_through_and_a_hit_leads_to_its_token() {
+    let check = |pieces: &[&str]| {
+        let bench = Bench::new(Store::in_memory);
+        marked_reply(&bench, 1, pieces);
+        for hidden in ["analysis", "assistantfinal", "channel", "geography"] {
+            assert_eq!(bench.search(hidden), [], "{hidden}: {pieces:?}");
+        }
+        let [hit] = &bench.search("paris")[..] else { panic!("{pieces:?}") };
+        let text: String = pieces.iter().filter(|piece| !piece.starts_with("<|")).copied().collect();
+        assert_eq!((hit.snippet.as_str(), &text[hit.at..]), ("It is Paris.", "Paris."), "{pieces:?}");
+    };
+    check(&[
+        "<|channel|>",
+        "analysis",
+        "<|message|>",
+        "A geography",
+        " question.",
+        "<|end|>",
+        "<|start|>",
+        "assistant",
+        "<|channel|>",
+        "final",
+        "<|message|>",
+        "It is",
+        " Paris.",
+    ]);
+    check(&["<|channel|>", "final", "<|message|>", "It is", " Paris."]);
+    check(&["<think>", "\n", "A geography question.", "\n</think>\n\n", "It is", " Paris."]);
+    check(&["It is", " Paris."]);
+}
+
 #[test]
 fn search_finds_what_is_typed_in_any_script() {
     let bench = Bench::new(Store::in_memory);

@@ -5,12 +5,11 @@
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
+use super::answer::{Answer, Names};
 use super::{BIN_DAYS, Command, Scores, index, pack, random_id, read, rescue};
 use crate::chat::{
     ChatSettings, ConversationHead, ConversationId, Marks, Place, Role, Run, Span, Turn, TurnId, TurnState,
-    whole_text,
 };
-use crate::reasoning::answer_of;
 use crate::token::{Step, Vocabulary};
 
 /// Steps in one packed stretch at most, so that one can be read without the whole reply.
@@ -297,12 +296,14 @@ fn make_searchable(conn: &Connection, seq: i64, state: TurnState) -> Result<(), 
     if state == TurnState::Streaming {
         return Ok(());
     }
-    let text = whole_text(&read::bytes(conn, seq)?, false);
     let role: i64 =
         conn.prepare_cached("SELECT role FROM turns WHERE seq = ?1")?.query_row([seq], |row| row.get(0))?;
-    // What was thought before a reply is not looked through.
-    let text = if role == ASSISTANT { answer_of(&text).into_owned() } else { text };
-    Ok(index::put(conn, seq, &text)?)
+    let answer = if role == ASSISTANT {
+        Answer::of_reply(&mut Names::new(conn), seq)
+    } else {
+        Answer::whole(conn, seq)
+    };
+    Ok(index::put(conn, seq, &answer?.text())?)
 }
 
 fn put_run(conn: &Connection, run: &Run) -> Result<(), WriteError> {

@@ -13,12 +13,20 @@ pub fn fold(buf: &mut Buffer) {
     }
 }
 
+/// What is drawn in place of a symbol.
+pub fn shown(symbol: &str) -> &str {
+    twin(symbol).unwrap_or(symbol)
+}
+
 fn twin(symbol: &str) -> Option<&'static str> {
     let mut characters = symbol.chars();
     if let (Some('\u{2400}'..='\u{2421}'), None) = (characters.next(), characters.next()) {
         return Some("^"); // a control character made visible
     }
     Some(match symbol {
+        "\u{FFFD}" | "◌" => "?", // bytes that are no text, a mark without a letter
+        "⟨" => "<",
+        "⟩" => ">",
         "·" | "┈" => ".",
         "‹" | "←" | "◂" | "≤" => "<",
         "›" | "→" | "▶" | "▸" | "≥" => ">",
@@ -56,7 +64,33 @@ fn twin(symbol: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use pulldown_cmark::{Event, Parser};
+
     use super::*;
+    use crate::markdown::corpus::CORPUS;
+    use crate::ui::testing;
+
+    #[test]
+    fn what_is_drawn_of_markdown_is_ascii_but_for_the_text_itself() {
+        for (name, text) in CORPUS {
+            let mut app = testing::app();
+            testing::reply(&mut app, &[text]);
+            // A character that is written as an entity is in the text too.
+            let read: String = Parser::new(text)
+                .filter_map(|event| match event {
+                    Event::Text(text) | Event::Code(text) => Some(text.into_string()),
+                    _ => None,
+                })
+                .collect();
+            let drawn = testing::screen(&app, &testing::theme(true), 90, 120);
+            let other: Vec<char> = testing::rows(&drawn)
+                .join("")
+                .chars()
+                .filter(|c| !c.is_ascii() && !text.contains(*c) && !read.contains(*c))
+                .collect();
+            assert!(other.is_empty(), "{name}: {other:?} in {:?}", testing::rows(&drawn));
+        }
+    }
 
     #[test]
     fn marks_and_control_pictures_have_one_cell_twins() {

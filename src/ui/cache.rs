@@ -27,6 +27,8 @@ pub struct Cache {
     path: Option<(PathKey, Rc<Path>)>,
     colours: Colours,
     walked: usize,
+    /// Whether texts are laid out for a terminal that draws ASCII only.
+    ascii: bool,
 }
 
 /// What a walked branch holds for: the leaf and the number of turns.
@@ -156,12 +158,17 @@ impl Cache {
         Self { colours: Colours::aside(wake), ..Self::default() }
     }
 
+    /// Whether texts are laid out for a terminal that draws ASCII only.
+    pub(crate) fn draw_in_ascii(&mut self, ascii: bool) {
+        self.ascii = ascii;
+    }
+
     /// The shown branch without deleted turns, first turn first, below the system prompt where that is shown. Walked
     /// again when the chat has another leaf or more turns.
     pub(crate) fn branch<'a>(&mut self, chat: &'a Conversation, system: Option<&'a Turn>) -> Branch<'a> {
         if self.chat != Some(chat.head.id) {
             let colours = std::mem::take(&mut self.colours);
-            *self = Self { chat: Some(chat.head.id), colours, ..Self::default() };
+            *self = Self { chat: Some(chat.head.id), colours, ascii: self.ascii, ..Self::default() };
         }
         let key = (chat.leaf, chat.turns.len());
         if self.path.as_ref().is_none_or(|(known, _)| *known != key) {
@@ -183,7 +190,7 @@ impl Cache {
 
     /// The turn's text, laid out at this width.
     pub fn lay(&mut self, app: &App, turn: &Turn, revision: u64, width: u16) -> &Body {
-        let (shape, special) = (shape(app, turn, width), app.transcript.special);
+        let (shape, special) = (shape(app, turn, width, self.ascii), app.transcript.special);
         let vocabularies = app.talk.vocabularies.len();
         let split = turn.role == Role::Assistant && !app.transcript.is_raw(turn.id);
         let same = |text: &Text| {

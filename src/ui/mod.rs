@@ -2,6 +2,7 @@
 //!
 //! Invariant: whatever the size and the state, every cell drawn lies on the screen.
 
+pub(crate) mod ansi;
 mod ascii;
 pub mod cache;
 pub(crate) mod chats;
@@ -16,6 +17,7 @@ pub(crate) mod layout;
 pub(crate) mod marks;
 pub(crate) mod overlays;
 pub(crate) mod picture;
+pub(crate) mod printed;
 pub(crate) mod rows;
 pub(crate) mod shade;
 mod shape;
@@ -65,6 +67,9 @@ pub fn render(
         }
         None => panes(app, theme, cache, screen, buf),
     };
+    if !app.overlays.is_empty() || app.composer.completion.is_some() {
+        geometry.links.clear(); // something may stand over them
+    }
     if let Some(completion) = app.composer.completion.as_ref().filter(|_| app.overlays.is_empty()) {
         overlays::completion::draw(app, theme, completion, (screen, over.composer), buf);
     }
@@ -130,6 +135,7 @@ fn panes(
         geometry.rows_below = drawn.rows_below;
         geometry.turns = drawn.turns;
         geometry.tokens = drawn.tokens;
+        geometry.links = drawn.links;
         geometry.areas.push((Focus::Transcript, area(at)));
     }
     if let (Some(at), Some(tour)) = (layout.composer, app.tour.as_deref()) {

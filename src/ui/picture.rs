@@ -4,14 +4,13 @@
 
 use std::fmt::Write as _;
 
-use anstyle::{Ansi256Color, AnsiColor, Effects, RgbColor};
+use anstyle::RgbColor;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
-use ratatui::style::{Color, Modifier};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::widgets::text;
-use super::{ascii, inspector, rows};
+use super::{ansi, ascii, inspector, rows};
 use crate::app::{App, Picture};
 use crate::theme::Theme;
 
@@ -60,7 +59,7 @@ fn svg(buf: &Buffer, light: bool) -> String {
     for row in 0..buf.area.height {
         let mut stretch = (anstyle::Style::new(), String::new());
         for cell in cells(buf, row) {
-            let style = style(cell);
+            let style = ansi::style(cell.style());
             if style != stretch.0 {
                 put(&mut styled, &stretch);
                 stretch = (style, String::new());
@@ -82,45 +81,6 @@ fn svg(buf: &Buffer, light: bool) -> String {
 /// Appends a stretch of one style.
 fn put(styled: &mut String, (style, words): &(anstyle::Style, String)) {
     let _ = write!(styled, "{style}{words}{style:#}");
-}
-
-fn style(cell: &Cell) -> anstyle::Style {
-    let effects = [
-        (Modifier::BOLD, Effects::BOLD),
-        (Modifier::ITALIC, Effects::ITALIC),
-        (Modifier::UNDERLINED, Effects::UNDERLINE),
-        (Modifier::REVERSED, Effects::INVERT),
-        (Modifier::CROSSED_OUT, Effects::STRIKETHROUGH),
-    ];
-    let set = effects.into_iter().filter(|(modifier, _)| cell.modifier.contains(*modifier));
-    let effects = set.fold(Effects::new(), |all, (_, effect)| all | effect);
-    anstyle::Style::new().fg_color(color(cell.fg)).bg_color(color(cell.bg)).effects(effects)
-}
-
-/// The same colour; `None` for the terminal's own.
-fn color(color: Color) -> Option<anstyle::Color> {
-    let ansi = match color {
-        Color::Reset => return None,
-        Color::Rgb(r, g, b) => return Some(RgbColor(r, g, b).into()),
-        Color::Indexed(index) => return Some(Ansi256Color(index).into()),
-        Color::Black => AnsiColor::Black,
-        Color::Red => AnsiColor::Red,
-        Color::Green => AnsiColor::Green,
-        Color::Yellow => AnsiColor::Yellow,
-        Color::Blue => AnsiColor::Blue,
-        Color::Magenta => AnsiColor::Magenta,
-        Color::Cyan => AnsiColor::Cyan,
-        Color::Gray => AnsiColor::White,
-        Color::DarkGray => AnsiColor::BrightBlack,
-        Color::LightRed => AnsiColor::BrightRed,
-        Color::LightGreen => AnsiColor::BrightGreen,
-        Color::LightYellow => AnsiColor::BrightYellow,
-        Color::LightBlue => AnsiColor::BrightBlue,
-        Color::LightMagenta => AnsiColor::BrightMagenta,
-        Color::LightCyan => AnsiColor::BrightCyan,
-        Color::White => AnsiColor::BrightWhite,
-    };
-    Some(ansi.into())
 }
 
 #[cfg(test)]

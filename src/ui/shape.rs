@@ -9,7 +9,7 @@ use crate::markdown::Style;
 use crate::ui::text::Shape;
 
 /// How a message is laid out at a width: a user's as it was typed, unless that is wanted otherwise.
-pub fn shape(app: &App, turn: &Turn, width: u16) -> Shape {
+pub fn shape(app: &App, turn: &Turn, width: u16, ascii: bool) -> Shape {
     let width = width.max(1);
     let wanted = match app.config.ui.markdown {
         Markdown::Off => false,
@@ -17,7 +17,7 @@ pub fn shape(app: &App, turn: &Turn, width: u16) -> Shape {
         Markdown::All => true,
     };
     if wanted && !app.transcript.is_raw(turn.id) {
-        Shape::Markdown(Style { width, wrap_code: app.config.ui.wrap_code })
+        Shape::Markdown(Style { width, wrap_code: app.config.ui.wrap_code, ascii })
     } else {
         Shape::Plain(width)
     }

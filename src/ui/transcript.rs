@@ -7,7 +7,7 @@ mod blocks;
 mod empty;
 mod head;
 mod ink;
-mod markup;
+pub(super) mod markup;
 mod pointer;
 mod thoughts;
 
@@ -24,6 +24,7 @@ use ratatui::style::{Modifier, Style};
 
 use crate::app::{App, Area, Colouring, Focus, Scroll, TokenCursor};
 use crate::chat::{Role as Speaker, TurnId, TurnState};
+use crate::markdown::Tone;
 use crate::theme::{Role, Theme};
 use crate::ui::cache::{Branch, Cache};
 use crate::ui::marks::Marks;
@@ -49,12 +50,15 @@ pub struct TranscriptGeometry {
     pub turns: Vec<(TurnId, Area)>,
     /// Tokens in view, a stretch of one row each, for the mouse; none while it is off.
     pub tokens: Vec<(TokenCursor, Area)>,
+    /// Links in view, a stretch of one row each, and where they lead; none where they are switched off.
+    pub links: Vec<(Area, String)>,
 }
 
 /// Draws the shown branch, or a hint of what to do where it is empty.
 pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut Buffer) -> TranscriptGeometry {
     let area = area.intersection(buf.area);
     let view_rows = area.height;
+    cache.draw_in_ascii(theme.symbols.ascii);
     cache.take_colours();
     let branch = cache.branch(&app.talk.chat, app.talk.system.as_ref());
     if area.width < 3 || area.height == 0 {
@@ -94,7 +98,7 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
     for turn in in_view.iter().filter_map(|block| block.turn) {
         cache.mark(app, turn);
     }
-    let tokens = Vec::new();
+    let (tokens, links) = (Vec::new(), Vec::new());
     let mut painter = Painter {
         app,
         theme,
@@ -108,6 +112,7 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
         ink: None,
         tokens,
         left_out: app.view().left_out_here(),
+        links,
     };
     let mut turns = Vec::new();
     for block in in_view {
@@ -117,7 +122,7 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
             turns.push((turn.id, shown));
         }
     }
-    let tokens = painter.tokens;
+    let (tokens, links) = (painter.tokens, painter.links);
     TranscriptGeometry {
         scroll: view.scroll,
         view_rows,
@@ -126,6 +131,7 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
         rows_below: view.total.saturating_sub(view.top + view.rows) + 3 * near.below,
         turns,
         tokens,
+        links,
     }
 }
 
@@ -252,6 +258,7 @@ struct Painter<'a> {
     tokens: Vec<(TokenCursor, Area)>,
     /// The messages that the model no longer reads.
     left_out: Option<&'a BTreeSet<TurnId>>,
+    links: Vec<(Area, String)>,
 }
 
 impl Painter<'_> {
@@ -362,6 +369,9 @@ impl Painter<'_> {
             && let Some(marks) = marks
         {
             self.tokens.extend(tokens_of_row(turn.id, body, marks, row, (x, y), part));
+        }
+        if self.app.config.ui.links {
+            self.links.extend(links_of_row(body, row, (x, y), part));
         }
         let muted = self.theme.style(Role::Muted);
         if let Some(fill) = body.fill(row).filter(|fill| *fill < self.width && !self.theme.has_fills()) {
@@ -543,4 +553,30 @@ fn tokens_of_row(
         }
     }
     tokens
+}
+
+/// The cells of a row that link, those of one link joined.
+fn links_of_row(
+    body: &text::Body,
+    row: usize,
+    (x, y): (u16, u16),
+    part: markup::Part,
+) -> Vec<(Area, String)> {
+    let mut links: Vec<(Area, String)> = Vec::new();
+    // What leads somewhere is a link's words or its address.
+    let may = |tone| matches!(tone, Tone::Link | Tone::Muted);
+    for glyph in body.row(row).filter(|glyph| glyph.width > 0 && may(glyph.look.tone)) {
+        let sourced = Some(glyph.source.0).filter(|start| *start < glyph.source.1);
+        let (Some(column), Some(address)) =
+            (part.place(glyph.column, glyph.width), sourced.and_then(|byte| body.leads_to(byte)))
+        else {
+            continue;
+        };
+        let x = x + column;
+        match links.last_mut().filter(|(area, last)| *last == address && area.x + area.width == x) {
+            Some((area, _)) => area.width += glyph.width,
+            None => links.push((Area { x, y, width: glyph.width, height: 1 }, address.to_owned())),
+        }
+    }
+    links
 }

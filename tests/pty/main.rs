@@ -9,4 +9,5 @@ mod film;
 mod harness;
 mod looks;
 mod piping;
+mod printing;
 mod touring;

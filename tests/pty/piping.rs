@@ -121,6 +121,30 @@ fn a_chat_that_outgrows_the_context_goes_on_without_its_oldest_messages() {
 }
 
 #[test]
+fn what_was_thought_is_no_part_of_what_is_piped_unless_asked_for() {
+    let home = home();
+    let path = home.path();
+    let answer = said(path, &["ask", "please think", "--seed", "1"], None);
+    assert!(
+        !answer.contains("think>") && !answer.contains("One moment") && answer.contains("“please think”"),
+        "{answer}"
+    );
+    let whole = said(path, &["ask", "please think", "--seed", "1", "--show-thinking"], None);
+    assert_eq!(whole, format!("<think>\nThey ask me to think. One moment.\n</think>\n\n{answer}"));
+    let lines = said(path, &["ask", "please think", "--seed", "1", "--json"], None);
+    let end: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert_eq!(end["reasoning"], "They ask me to think. One moment.");
+    assert_eq!(end["answer"], answer.trim_end());
+    assert!(lines.contains("They"), "every token has its line");
+    said(path, &["ask", "--keep", "please think", "--seed", "1"], None);
+    for (format, marked) in [("md", "<summary>thought: "), ("html", "<summary>thought: ")] {
+        let export =
+            |more: &[&str]| said(path, &[&["export", "last", "--format", format], more].concat(), None);
+        assert!(!export(&[]).contains(marked) && export(&["--show-thinking"]).contains(marked), "{format}");
+    }
+}
+
+#[test]
 fn every_sampler_setting_can_be_given() {
     let home = home();
     let file = std::path::PathBuf::from(said(home.path(), &["config", "path"], None).trim_end());
@@ -233,6 +257,28 @@ fn each_command_has_its_manual_page() {
     let page = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
     assert!(page("glassbox.1").contains("glassbox"));
     assert!(page("glassbox-ask.1").contains("repeat\\-penalty"));
+}
+
+#[test]
+fn a_chat_by_lines_goes_on_with_another_model_and_keeps_thoughts_to_be_asked_for() {
+    let home = home();
+    let lines = "please think\n/thoughts\n/model\n/model nowhere\n/model gemma-3-270m\nhello\n/model\n";
+    let said_it = said(home.path(), &["--plain"], Some(lines));
+    assert!(
+        said_it.contains("(thinking; /thoughts tells it afterwards) ") && !said_it.contains("think>"),
+        "{said_it}"
+    );
+    assert!(said_it.contains("\nThey ask me to think. One moment.\n"), "{said_it}");
+    assert!(
+        said_it.contains("smollm2-135m-instruct, in use\n") && said_it.contains("gemma-3-270m\n"),
+        "{said_it}"
+    );
+    assert!(said_it.contains("there is no model named nowhere. There are: "), "{said_it}");
+    assert!(
+        said_it.contains("gemma-3-270m answers now.\n") && said_it.contains("gemma-3-270m, in use\n"),
+        "{said_it}"
+    );
+    assert!(said_it.contains("gemma-3-270m: "), "{said_it}");
 }
 
 #[test]

@@ -176,7 +176,7 @@ impl App {
                 true
             }
             (Command::Export, name) => {
-                self.out.export(view!(self), name);
+                self.out.export(view!(self), name, self.transcript.thoughts);
                 true
             }
             (Command::Slow, pace) => self.talk.slow_down(with!(self), &mut self.out, pace),

@@ -165,6 +165,8 @@ impl App {
             Command::ControlVector => {
                 self.talk.say_adapters(with!(self), &mut self.out, AdapterKind::ControlVector);
             }
+            Command::CopyChat => self.out.copy_chat(view!(self), self.transcript.thoughts),
+            Command::BareText => self.transcript.show_bare(view!(self), &mut self.out),
             Command::Thoughts => self.transcript.toggle_thoughts(self.focus, &mut self.out),
             Command::RawAll => self.transcript.toggle_raw_all(&mut self.out),
             Command::CodeLeft => self.transcript.scroll_sideways(false),

@@ -103,7 +103,7 @@ impl App {
         match action {
             PromptAction::System => self.talk.set_system(with!(self), &mut self.out, text.trim_end()),
             PromptAction::WhatIf(turn) => self.try_edit(turn, &text),
-            PromptAction::Export => self.out.export(view!(self), text.trim()),
+            PromptAction::Export => self.out.export(view!(self), text.trim(), self.transcript.thoughts),
             PromptAction::WriteVector => self.write_vector(text.trim()),
             PromptAction::ReadVector => {
                 self.adapter_named(AdapterKind::ControlVector, text.trim());

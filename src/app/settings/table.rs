@@ -110,6 +110,7 @@ pub fn note(key: &str) -> &'static str {
         "ui.markdown" => "messages laid out as Markdown",
         "ui.wrap_code" => "off: < and > scroll long lines of code",
         "ui.motion" => "reduced: replies in steps, a still cursor",
+        "ui.links" => "links can be clicked, where the terminal knows how",
         "ui.chats" => "the list of chats at start",
         "ui.inspector" => "the inspector at start",
         "ui.frame_rate" => "frames a second at most",

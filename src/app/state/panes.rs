@@ -298,6 +298,8 @@ pub struct Geometry {
     pub tokens: Vec<(TokenCursor, Area)>,
     /// Rows of the list of chats on the screen, for the mouse.
     pub chats: Vec<(ConversationId, Area)>,
+    /// Links on the screen, a stretch of one row each, and where they lead.
+    pub links: Vec<(Area, String)>,
 }
 
 /// A rectangle of cells.

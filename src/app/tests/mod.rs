@@ -183,6 +183,7 @@ pub(crate) fn key(name: &str) -> KeyEvent {
         "f4" => KeyCode::F(4),
         "f5" => KeyCode::F(5),
         "f6" => KeyCode::F(6),
+        "f8" => KeyCode::F(8),
         other => KeyCode::Char(other.chars().next().expect("a key has a name")),
     };
     KeyEvent::new(code, modifiers)

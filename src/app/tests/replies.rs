@@ -286,6 +286,29 @@ fn copying_takes_the_reply_or_its_code() {
 }
 
 #[test]
+fn a_whole_chat_is_copied_and_shown_as_nothing_but_text() {
+    let mut bench = Bench::answered("Hi", "<think>\nHm\n</think>\n\n# So\n");
+    let copied = |bench: &mut Bench| {
+        let copies = bench.say("/copy-chat").into_iter().filter_map(|effect| match effect {
+            Effect::Copy(text) => Some(text),
+            _ => None,
+        });
+        copies.collect::<String>()
+    };
+    let text = copied(&mut bench);
+    assert!(text.starts_with("# Hi\n\n## You\n\nHi\n\n## ") && text.contains("\n### So\n"), "{text}");
+    assert!(!text.contains("Hm"), "{text}");
+    let shown = |effects: Vec<Effect>| match &effects[..] {
+        [Effect::ShowText(messages)] => messages.iter().map(|(_, text)| text.clone()).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(shown(bench.press(&["f8"])), ["Hi", "# So"]);
+    bench.press(&["ctrl+t"]);
+    assert_eq!(shown(bench.press(&["f8"])), ["Hi", "<think>\nHm\n</think>\n\n# So"]);
+    assert!(copied(&mut bench).contains("<summary>thought: "));
+}
+
+#[test]
 fn scrolling_up_leaves_the_end_and_sending_returns_to_it() {
     let mut bench = Bench::answered("Hi", "one");
     bench.app.scroll_page(false);

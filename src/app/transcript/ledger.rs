@@ -40,14 +40,16 @@ impl Ledger {
     pub(crate) fn copy(&self, view: ChatView<'_>, out: &mut Outbox) {
         let Some(turn) = view.chat.turn(self.turn) else { return };
         let tokens = view.turn_tokens(turn);
-        let mut text = String::from("position\tid\ttoken\tlogprob\tprobability\trank\tentropy_nats\tms\n");
+        let mut text =
+            String::from("position\tid\ttoken\tlogprob\tprobability\trank\tentropy_nats\tms\tbytes\n");
         for at in &self.rows {
             let step = tokens[*at].step;
             let id = step.id.map_or_else(String::new, |id| id.0.to_string());
             let token = serde_json::to_string(&String::from_utf8_lossy(&step.bytes)).unwrap_or_default();
-            let probability = step.logprob.exp();
+            let bytes: Vec<String> = step.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let (bytes, probability) = (bytes.join(" "), step.logprob.exp());
             let line = format!(
-                "{at}\t{id}\t{token}\t{}\t{probability}\t{}\t{}\t{:.1}\n",
+                "{at}\t{id}\t{token}\t{}\t{probability}\t{}\t{}\t{:.1}\t{bytes}\n",
                 step.logprob, step.rank, step.entropy, step.ms
             );
             text.push_str(&sanitize::for_copy(&line));
@@ -78,8 +80,20 @@ impl App {
 }
 
 impl Outbox {
-    /// Writes the shown chat to a file: its format by the ending, by default one HTML page.
-    pub(crate) fn export(&mut self, view: ChatView<'_>, name: &str) {
+    /// Copies the shown chat as Markdown.
+    pub(crate) fn copy_chat(&mut self, view: ChatView<'_>, thinking: bool) {
+        if view.chat.turns.is_empty() {
+            self.say("there is nothing to copy yet");
+            return;
+        }
+        let document =
+            Document { conversation: view.chat, runs: view.runs, vocabularies: view.vocabularies, thinking };
+        self.emit(Effect::Copy(document.export(Format::Markdown)));
+    }
+
+    /// Writes the shown chat to a file: its format by the ending, by default one HTML page. With `thinking`, so what was
+    /// thought.
+    pub(crate) fn export(&mut self, view: ChatView<'_>, name: &str, thinking: bool) {
         if view.chat.turns.is_empty() {
             self.say("there is nothing to export yet");
             return;
@@ -91,7 +105,8 @@ impl Outbox {
             self.warn(format!("{name}: the ending must be .html, .md, .json or .jsonl"));
             return;
         };
-        let document = Document { conversation: view.chat, runs: view.runs, vocabularies: view.vocabularies };
+        let document =
+            Document { conversation: view.chat, runs: view.runs, vocabularies: view.vocabularies, thinking };
         let text = document.export(format);
         self.emit(Effect::WriteFile { name, text });
     }

@@ -5,6 +5,7 @@
 
 pub(super) mod kept;
 mod output;
+pub(super) mod parts;
 mod question;
 
 use anyhow::bail;
@@ -13,19 +14,20 @@ use serde_json::json;
 pub(super) use output::{rounded, token_line, write};
 
 use self::kept::{Kept, Which};
-use self::output::Output;
+use self::output::{Output, Wish};
 use super::adapter_args::usable;
 use super::args::AskArgs;
 use super::session::Session;
 use super::setup::Setup;
 use crate::app::without_oldest;
 use crate::chat::{ChatSettings, Intervention, Role, Run, RunId, StopReason, Timings, Usage};
-use crate::config::Overflow;
+use crate::config::{Markdown, Overflow};
 use crate::engine::protocol::{
     Event, FailureKind, Generate, Job, Loaded, Message, Prompt, Request, RequestId, TemplateSetting,
 };
 use crate::grammar::Form;
 use crate::model_entry::ModelEntry;
+use crate::runtime;
 use crate::sampling::Sampling;
 use crate::store::random_id;
 use crate::token::{TokenId, Vocabulary};
@@ -58,8 +60,9 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
     args.adapters.check(&loaded)?;
     loaded.notes.iter().for_each(|note| super::note(note));
     let interventions = usable(setup.config.interventions_for(Some(&entry), &settings), &loaded);
-    // Only figures and stored chats need it; it takes a while to come.
-    let vocabulary = if args.json || kept.is_some() { Some(session.vocabulary().await?) } else { None };
+    let wish = args.wish(&setup, &sampling);
+    // A text that the model only goes on with needs none; it takes a while to come.
+    let vocabulary = if wish.json || !wish.raw { Some(session.vocabulary().await?) } else { None };
     let now_ms = super::wall_ms();
     let setting = TemplateSetting {
         clock_ms: now_ms,
@@ -90,7 +93,7 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
     let mut asking = Asking {
         session,
         vocabulary: vocabulary.as_ref(),
-        out: Output::new(vocabulary.as_ref().filter(|_| args.json)),
+        out: Output::new(vocabulary.as_ref(), wish),
         kept,
         drop_oldest: setup.config.engine.overflow == Overflow::DropOldest,
         show_prompt: args.show_prompt,
@@ -101,6 +104,16 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
 }
 
 impl AskArgs {
+    /// How the reply is to be shown. What follows a grammar is for programs, and what only goes on with a text is no
+    /// Markdown.
+    fn wish(&self, setup: &Setup, sampling: &Sampling) -> Wish {
+        let as_written = self.json || self.plain || self.raw || !sampling.grammar.trim().is_empty();
+        let wanted = !as_written && setup.config.ui.markdown != Markdown::Off;
+        let theme = if wanted { Wish::theme_of(setup) } else { None };
+        let links = setup.config.ui.links && runtime::knows_links(|name| std::env::var(name).ok());
+        Wish { json: self.json, theme, thinking: self.show_thinking, links, raw: self.raw }
+    }
+
     /// The grammar that the reply is to follow, where one is given.
     fn grammar(&self) -> anyhow::Result<Option<String>> {
         let given = match (&self.schema, &self.grammar) {
@@ -213,6 +226,7 @@ impl Asking<'_> {
                     super::note(&format!("context is full: the {left_out} oldest messages are left out"));
                 }
                 Err(error) => {
+                    self.out.broken();
                     if let Some(kept) = self.kept.take() {
                         kept.end(|_| {}, self.vocabulary, super::wall_ms());
                     }
@@ -240,6 +254,7 @@ impl Asking<'_> {
                     if self.show_prompt {
                         super::print_error(&facts.text);
                     }
+                    self.out.prompt(&facts.text);
                     if let Some(kept) = &mut self.kept {
                         kept.prompt(&facts);
                     }
@@ -280,7 +295,7 @@ impl Asking<'_> {
         if let Some((_, chat)) = saved {
             end["chat"] = json!(chat);
         }
-        self.out.done(&end)?;
+        self.out.done(end)?;
         if let Some((false, _)) = saved {
             bail!("the chat could not be saved in time; its last words may be missing");
         }

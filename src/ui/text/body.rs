@@ -134,6 +134,14 @@ impl Body {
         }
     }
 
+    /// Where the link leads that a byte is part of.
+    pub fn leads_to(&self, byte: usize) -> Option<&str> {
+        match self {
+            Self::Sheet(sheet) => sheet.leads_to(byte),
+            Self::Reply(reply) => reply.leads_to(byte),
+        }
+    }
+
     /// Lines of code that wait for their colours.
     pub fn take_wanted(&mut self) -> Vec<CodeLine> {
         match self {

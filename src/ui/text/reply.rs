@@ -355,6 +355,15 @@ impl Reply {
         (first + row.min(placed.rows - 1), column + indent)
     }
 
+    pub(super) fn leads_to(&self, byte: usize) -> Option<&str> {
+        let next = self.sections.partition_point(|section| section.at <= byte);
+        let section = &self.sections[next.checked_sub(1)?];
+        match &section.text {
+            Text::Thought { .. } => None,
+            Text::Answer(body) => body.leads_to(byte.checked_sub(section.text_at)?),
+        }
+    }
+
     pub(super) fn take_wanted(&mut self) -> Vec<CodeLine> {
         let mut all = Vec::new();
         for (index, section) in self.sections.iter_mut().enumerate() {

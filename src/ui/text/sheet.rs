@@ -148,6 +148,14 @@ impl Sheet {
         }
     }
 
+    /// Where the link leads that a byte is part of.
+    pub fn leads_to(&self, byte: usize) -> Option<&str> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Markdown(page) => page.leads_to(byte),
+        }
+    }
+
     /// Lines of code that wait for their colours.
     pub fn take_wanted(&mut self) -> Vec<CodeLine> {
         match self {

@@ -9,7 +9,7 @@ use crate::theme::{Role, Theme};
 use crate::ui::text::Body;
 
 /// The style of a look on top of plain text.
-pub(super) fn style(theme: &Theme, plain: Style, look: Look) -> Style {
+pub(in crate::ui) fn style(theme: &Theme, plain: Style, look: Look) -> Style {
     let ink = |role| Style { fg: theme.style(role).fg, ..Style::new() };
     let style = match look.tone {
         Tone::Text | Tone::Code => plain,

@@ -553,7 +553,7 @@ fn without_fills_code_has_a_bar_and_is_bold_in_a_line() {
     let mut buf = buffer(40, 8);
     let bare = crate::ui::testing::design::bare_theme();
     draw(&app, &bare, &mut Cache::default(), buf.area, &mut buf);
-    assert_eq!(rows(&buf)[1..6], [" a b", "|rust", "|let x;", " • c", "  |d"]);
+    assert_eq!(rows(&buf)[1..6], [" a b", "|rust", "|let x;", " * c", "  |d"]);
     let bold = |x: u16, y: u16| buf[(x, y)].modifier.contains(ratatui::style::Modifier::BOLD);
     assert_eq!([bold(1, 1), bold(3, 1), bold(1, 3), bold(5, 3)], [false, true, true, false]);
 }
