@@ -76,6 +76,17 @@ fn what_the_engine_cannot_use_is_none_of_the_run_and_the_header_says_so() {
 }
 
 #[test]
+fn parts_that_are_off_come_and_go_and_adapters_stay() {
+    let mut bench = Bench::ready();
+    let calm = Intervention::Adapter(adapter(AdapterKind::ControlVector, "/models/calm.gguf", 1.0));
+    let settings = &mut bench.app.talk.chat.settings;
+    settings.interventions = vec![calm.clone(), Intervention::ZeroFfn { layer: 0 }];
+    bench.app.inspector.keep_off(&mut bench.app.talk, with!(bench.app), &mut bench.app.out);
+    assert_eq!(bench.app.talk.chat.settings.interventions, [calm]);
+    assert!(!header(&bench).contains("off"), "{}", header(&bench));
+}
+
+#[test]
 fn a_push_is_written_as_it_is_long_where_the_stream_is_as_in_the_texts() {
     let mut bench = Bench::ready();
     let push = Steering {

@@ -261,16 +261,16 @@ impl Inspector {
     pub(crate) fn keep_off(&self, talk: &mut Talk, with: With<'_>, out: &mut Outbox) {
         let off = &self.why.tried.off;
         let chosen: Vec<Intervention> = off.iter().filter_map(|part| switched_off(*part)).collect();
-        let steers = |change: &&Intervention| change.steering().is_some();
+        let stays = |change: &&Intervention| change.steering().is_some() || change.adapter().is_some();
         let now = &talk.chat.settings.interventions;
-        let steered: Vec<Intervention> = now.iter().filter(steers).cloned().collect();
-        let kept: Vec<Intervention> = now.iter().filter(|change| !steers(change)).cloned().collect();
+        let others: Vec<Intervention> = now.iter().filter(stays).cloned().collect();
+        let kept: Vec<Intervention> = now.iter().filter(|change| !stays(change)).cloned().collect();
         if chosen.is_empty() && kept.is_empty() {
             return out.say("x switches a part off first; this keeps it off in this chat");
         }
         let kept = if kept == chosen { Vec::new() } else { chosen };
         let count = kept.len();
-        talk.chat.settings.interventions = kept.into_iter().chain(steered).collect();
+        talk.chat.settings.interventions = kept.into_iter().chain(others).collect();
         talk.put_conversation(with, out, talk.chat.head.id);
         out.say(match count {
             0 => "no part is kept off in this chat any more".to_owned(),
