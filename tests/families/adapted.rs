@@ -1,6 +1,6 @@
 //! A family with a LoRA adapter in use, and the reference whose weights hold the adapter's products already.
 //!
-//! Invariant: the adapter changes every matrix that is multiplied with but the output's, by much more than any tolerance.
+//! Invariant: the adapter changes every matrix that is multiplied with, by much more than any tolerance.
 
 use glassbox::chat::{Adapter, AdapterKind, Intervention};
 
@@ -60,6 +60,6 @@ fn of(tensors: &Tensors) -> (Tensors, Tensors) {
 
 /// Whether llama.cpp's graph multiplies with it where an adapter can add to that.
 fn is_matrix(name: &str, tensor: &Tensor) -> bool {
-    let others = ["token_embd.weight", "position_embd.weight", "output.weight"];
+    let others = ["token_embd.weight", "position_embd.weight"];
     tensor.shape.len() > 1 && name.ends_with(".weight") && !others.contains(&name)
 }

@@ -23,7 +23,7 @@ fn block(inside: &mut Inside, layer: &LayerCapture, number: u32) -> Result<Vec<f
     if whole <= 0.0 {
         return Err("the stream after the block is not known".into());
     }
-    let written = written(inside, layer)?;
+    let written = written(inside, layer, number)?;
     let name = format!("blk.{number}.post_attention_norm.weight");
     let post = inside.facts.norm_of(&inside.weights, &name);
     let factor = inside.facts.residual_scale;
@@ -35,7 +35,11 @@ fn block(inside: &mut Inside, layer: &LayerCapture, number: u32) -> Result<Vec<f
 }
 
 /// What each head writes before any norm that follows, token 0 left out.
-pub(crate) fn written(inside: &mut Inside, layer: &LayerCapture) -> Result<Vec<Vec<f32>>, String> {
+pub(crate) fn written(
+    inside: &mut Inside,
+    layer: &LayerCapture,
+    number: u32,
+) -> Result<Vec<Vec<f32>>, String> {
     let heads = layer.pattern.len();
     let inputs = layer.z.len();
     let projection = layer.projection.ok_or("the output projection was not seen")?;
@@ -58,6 +62,6 @@ pub(crate) fn written(inside: &mut Inside, layer: &LayerCapture) -> Result<Vec<V
         let first = first.ok_or("position 0's values could not be read")?;
         column[slice].iter_mut().zip(first).for_each(|(value, first)| *value -= rests * first);
     }
-    let products = inside.graphs.multiply(projection, &columns).map_err(|error| error.to_string())?;
+    let products = inside.multiplied(&format!("blk.{number}.attn_output.weight"), projection, &columns)?;
     Ok(products.chunks(width).map(<[f32]>::to_vec).collect())
 }

@@ -29,7 +29,7 @@ pub(crate) fn head(
     let values = layer.z.get(slice.clone()).filter(|values| !values.is_empty());
     let mut input = vec![0.0_f32; layer.z.len()];
     input[slice].copy_from_slice(values.ok_or("the head's part could not be read")?);
-    let written = inside.graphs.multiply(projection, &input).map_err(|error| error.to_string())?;
+    let written = inside.multiplied(&format!("blk.{number}.attn_output.weight"), projection, &input)?;
 
     let halves = residual::apart(captured, inside.facts.width)?;
     let behind = Behind::attention(inside, (number, layer), &halves[number as usize].attention)?;

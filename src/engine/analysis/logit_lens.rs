@@ -84,7 +84,7 @@ pub(crate) fn logits(
 ) -> Result<Vec<f32>, String> {
     let output = operands.output.ok_or("this model's output matrix was not seen")?;
     let columns: Vec<f32> = streams.iter().flat_map(|stream| norm.apply(stream)).collect();
-    let mut logits = inside.graphs.multiply(output, &columns).map_err(|error| error.to_string())?;
+    let mut logits = inside.multiplied(inside.weights.output_name(), output, &columns)?;
     let facts = &inside.facts;
     if logits.len() != facts.vocabulary * streams.len() {
         return Err("this model's output matrix has another shape than its vocabulary".into());

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use self::embeddings::Table;
 use self::facts::Facts;
 use self::value_norms::ValueNorms;
-use crate::engine::compute::graph::Graphs;
+use crate::engine::compute::graph::{Graphs, Operand};
 use crate::engine::model::loaded::LoadedModel;
 use crate::engine::model::weights::Weights;
 use crate::engine::model::weights_delta::Scaled;
@@ -74,6 +74,21 @@ impl Inside {
             weights,
             value_norms: ValueNorms::default(),
         })
+    }
+}
+
+impl Inside {
+    /// The products of one of the model's own matrices with columns, one after the other, with what adapters add. Fails
+    /// in words.
+    pub(crate) fn multiplied(
+        &mut self,
+        name: &str,
+        matrix: Operand,
+        columns: &[f32],
+    ) -> Result<Vec<f32>, String> {
+        let mut products = self.graphs.multiply(matrix, columns).map_err(|error| error.to_string())?;
+        self.weights.adapt(name, columns, &mut products).map_err(|error| error.to_string())?;
+        Ok(products)
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn token_effects(
     let last = captured.layers.last().ok_or("nothing was captured")?;
     let divisor = norm.divisor(&last.resid_post);
     let columns: Vec<f32> = added.iter().flat_map(|added| norm.frozen(added, divisor)).collect();
-    let logits = inside.graphs.multiply(output, &columns).map_err(|error| error.to_string())?;
+    let logits = inside.multiplied(inside.weights.output_name(), output, &columns)?;
     let scale = operands.tail.unwrap_or_default().scale;
     let vocabulary = logits.len() / added.len().max(1);
     Ok(parallel::each(added.len(), |at| {

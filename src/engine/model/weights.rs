@@ -173,6 +173,22 @@ impl Weights {
         if columns.is_empty() { Ok(Vec::new()) } else { tensor.columns(rows, columns) }
     }
 
+    /// Adds to products of a matrix, one after the other as their inputs are, what adapters add to them.
+    ///
+    /// # Errors
+    /// Where an adapter's part cannot be read.
+    pub(crate) fn adapt(&self, name: &str, inputs: &[f32], products: &mut [f32]) -> Result<(), WeightError> {
+        if self.adapters.is_empty() {
+            return Ok(());
+        }
+        let tensor = self.tensor(name)?;
+        let columns = inputs.chunks_exact(tensor.length.max(1));
+        for (input, product) in columns.zip(products.chunks_exact_mut(tensor.rows.max(1))) {
+            tensor.deltas.iter().for_each(|delta| delta.apply(input, product));
+        }
+        Ok(())
+    }
+
     /// A number of the metadata below the architecture's name: `attention.layer_norm_rms_epsilon`.
     #[must_use]
     pub fn number(&self, key: &str) -> Option<f64> {

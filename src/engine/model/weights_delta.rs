@@ -71,6 +71,22 @@ impl Delta {
         self.terms(row).map(|(of_left, right)| of_left * right[column]).sum()
     }
 
+    /// Adds the product with an input to what the tensor alone gives of it. Nothing of a mixture's: which expert's it
+    /// would be is not known here.
+    pub(super) fn apply(&self, input: &[f32], output: &mut [f32]) {
+        if input.len() != self.length || self.right.len() != self.rank * self.length {
+            return;
+        }
+        let dot = |right: &[f32]| -> f64 {
+            right.iter().zip(input).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+        };
+        let within: Vec<f64> = self.right.chunks_exact(self.length).map(dot).collect();
+        for (value, left) in output.iter_mut().zip(self.left.chunks_exact(self.rank)) {
+            let sum: f64 = left.iter().zip(&within).map(|(a, b)| f64::from(*a) * b).sum();
+            *value += (f64::from(self.scale) * sum) as f32;
+        }
+    }
+
     fn terms(&self, row: usize) -> impl Iterator<Item = (f32, &[f32])> {
         let left = &self.left[row * self.rank..][..self.rank];
         let first = row / self.part * self.rank * self.length;
@@ -97,6 +113,9 @@ mod tests {
         delta.add(0, &mut row);
         assert_eq!(row, [120.5, 126.0, 131.5]);
         assert_eq!((delta.at(0, 2), delta.at(1, 0)), (31.5, -2.0));
+        let mut product = [0.0; 2];
+        delta.apply(&[1.0, 0.0, 2.0], &mut product);
+        assert_eq!(product, [20.5 + 2.0 * 31.5, -2.0 + 2.0 * delta.at(1, 2)]);
     }
 
     #[test]
