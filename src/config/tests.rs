@@ -371,6 +371,37 @@ fn models_are_read_whole() {
 }
 
 #[test]
+fn a_model_s_adapters_have_a_file_and_a_scale() {
+    use crate::chat::{Adapter, AdapterKind, Intervention};
+    let of = |lines: &str| read(&format!("[[models]]\nname = \"a\"\npath = \"a.gguf\"\n{lines}\n"));
+    let (config, warnings) = of("lora = [{ path = \"/l/x.gguf\", scale = 0.5 }, \"/l/y.gguf\"]\n\
+        control_vectors = [{ path = \"~/v.gguf\", scale = -2 }]");
+    assert_eq!(warnings, [""; 0]);
+    let adapter = |kind, path: &str, scale| Adapter { kind, path: path.into(), scale };
+    let expected = [
+        adapter(AdapterKind::Lora, "/l/x.gguf", 0.5),
+        adapter(AdapterKind::Lora, "/l/y.gguf", 1.0),
+        adapter(AdapterKind::ControlVector, "~/v.gguf", -2.0),
+    ];
+    assert_eq!(config.models[0].adapters, expected);
+    let chat = vec![Intervention::Adapter(adapter(AdapterKind::Lora, "/l/y.gguf", 0.0))];
+    let chat = ChatSettings { interventions: chat, ..ChatSettings::default() };
+    let used = config.interventions_for(config.models.first(), &chat);
+    assert_eq!(used, [&expected[0], &expected[2]].map(|adapter| Intervention::Adapter(adapter.clone())));
+    for (lines, said) in [
+        ("lora = \"x.gguf\"", "must be a list"),
+        ("lora = [{ scale = 1.0 }]", "needs a path"),
+        ("lora = [3]", "a file's name or { path, scale }"),
+        ("lora = [{ path = \"x\", scales = 1.0 }]", "did you mean \"scale\""),
+        ("control_vectors = [{ path = \"x\", scale = \"much\" }]", "1 is used"),
+    ] {
+        let (config, warnings) = of(lines);
+        assert_eq!(config.models.len(), 2, "the model stays");
+        assert!(warnings.len() == 1 && warnings[0].contains(said), "{lines}: {warnings:?}");
+    }
+}
+
+#[test]
 fn a_configured_model_replaces_the_built_in_one_of_its_name() {
     let (config, warnings) =
         read(&format!("[[models]]\nname = \"{DEFAULT_MODEL}\"\nurl = \"https://x.org/m.gguf\"\n"));
