@@ -148,7 +148,10 @@ pub fn demo(app: &mut Terminal, question: &str, answered: impl Fn(&Screen) -> bo
     film.show(&pressed(app, Key::Enter), 2600);
     film.show(&pressed(app, Key::Esc), 500);
     for station in ['8', '6', '4'] {
-        film.show(&pressed(app, Key::Alt(station)), 3000);
+        film.show(&pressed(app, Key::Alt(station)), 400);
+        // What a station shows is read first, which takes its time.
+        std::thread::sleep(Duration::from_millis(1200));
+        film.show(&settled(app), 2600);
     }
     film
 }

@@ -37,9 +37,13 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         }
     }
     let Some(live) = Live::of(app) else {
-        let keys = Keys(&app.keymap).together(&[Command::StationTokens, Command::StationWhy]);
-        let opens =
-            if keys.is_empty() { String::new() } else { format!("{keys} open the first and the last.") };
+        let keys = Keys(&app.keymap);
+        let opens = match (keys.of(Command::StationTokens), keys.of(Command::StationWhy)) {
+            (first, last) if first.is_empty() && last.is_empty() => String::new(),
+            (first, last) if last.is_empty() => format!("{first} opens the first."),
+            (first, last) if first.is_empty() => format!("{last} opens the last."),
+            (first, last) => format!("{first} opens the first, {last} the last."),
+        };
         return idle(theme, &opens, &plan, area, buf);
     };
     subject(app, theme, &live, text::row(area, 0, 1), buf);
