@@ -174,12 +174,23 @@ fn text(mut bytes: Vec<u8>) -> Result<String, Why> {
     if bytes[..bytes.len().min(SAMPLE)].contains(&0) {
         return Err(Why::Binary);
     }
-    let text =
-        String::from_utf8(bytes).map_err(|error| Why::NotUtf8(error.utf8_error().valid_up_to() + 1))?;
+    let text = characters(bytes)?;
     if text.contains('\0') {
         return Err(Why::Binary);
     }
     Ok(text.replace("\r\n", "\n"))
+}
+
+fn characters(bytes: Vec<u8>) -> Result<String, Why> {
+    String::from_utf8(bytes).map_err(|error| Why::NotUtf8(error.utf8_error().valid_up_to() + 1))
+}
+
+/// The bytes of a file as the text that they are, nothing in it changed.
+///
+/// # Errors
+/// Where they are not UTF-8; says from which byte on.
+pub fn as_it_is(name: &str, bytes: Vec<u8>) -> Result<String, Refused> {
+    characters(bytes).map_err(|why| Refused { name: name.to_owned(), why })
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::session::Session;
 use super::setup::Setup;
 use super::tokenize::piece;
 use super::windows::windows;
+use crate::attachment;
 use crate::chat::Intervention;
 use crate::engine::protocol::{Event, Job, Request, Score};
 use crate::export::json::number;
@@ -81,15 +82,10 @@ impl Text {
         } else {
             (file, std::fs::read(file).with_context(|| format!("{file} cannot be read"))?)
         };
-        let text = match String::from_utf8(bytes) {
-            Ok(text) if text.is_empty() => bail!("{name} is empty: there is nothing to score"),
-            Ok(text) => text,
-            Err(error) => bail!(
-                "{name} is not UTF-8 text: what starts at byte {} is not a character. Convert it first, for example \
-                 with iconv",
-                error.utf8_error().valid_up_to() + 1
-            ),
-        };
+        let text = attachment::as_it_is(name, bytes)?;
+        if text.is_empty() {
+            bail!("{name} is empty: there is nothing to score");
+        }
         Ok(Self { file: file.to_owned(), text })
     }
 }

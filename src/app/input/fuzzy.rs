@@ -3,6 +3,8 @@
 use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
+use crate::config::document;
+
 /// Indices of the texts that match, best first; all in their order for an empty query.
 pub fn rank<T: AsRef<str>>(query: &str, texts: &[T]) -> Vec<usize> {
     if query.trim().is_empty() {
@@ -42,35 +44,11 @@ pub fn names_words(query: &str, text: &str) -> bool {
     query.split(|c: char| !c.is_alphanumeric()).all(|wanted| words().any(|word| begins(word, wanted)))
 }
 
-/// The name that takes the fewest edits to reach, if it is near enough to be meant; else one that the word begins.
+/// The name that was meant: the nearest one by edits, as in the configuration, else one that the word begins.
 pub fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let most = word.chars().count().div_ceil(3).max(1);
     let names: Vec<&str> = names.collect();
     let begun = || names.iter().copied().find(|name| !word.is_empty() && begins(name, word));
-    by_edits(word, most, names.iter().copied()).or_else(begun)
-}
-
-fn by_edits<'a>(word: &str, most: usize, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    names
-        .map(|name| (distance(word, name), name))
-        .filter(|&(edits, _)| edits <= most)
-        .min_by_key(|&(edits, _)| edits)
-        .map(|(_, name)| name)
-}
-
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, from) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, to) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(row[column] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
+    document::nearest(word, names.iter().copied()).or_else(begun)
 }
 
 #[cfg(test)]

@@ -22,13 +22,7 @@ pub struct Hub {
 }
 
 impl OverlayUnit for Hub {
-    const CONTEXTS: &'static [Context] = list::CONTEXTS;
-
-    fn command(app: &mut App, command: Command) -> bool {
-        list::command::<Self>(app, command)
-    }
-
-    as_a_list!();
+    as_a_list!(all);
 }
 
 impl Listed for Hub {

@@ -118,8 +118,17 @@ pub(super) fn paste<T: Listed>(app: &mut App, text: &str) {
     }
 }
 
-/// What a list with a filter answers where it has nothing of its own to say.
+/// What a list with a filter answers where it has nothing of its own to say; `all` of it where it has no keys of its own.
 macro_rules! as_a_list {
+    (all) => {
+        const CONTEXTS: &'static [Context] = list::CONTEXTS;
+
+        fn command(app: &mut App, command: Command) -> bool {
+            list::command::<Self>(app, command)
+        }
+
+        as_a_list!();
+    };
     () => {
         fn types(&self, _app: &App) -> bool {
             true

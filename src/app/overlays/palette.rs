@@ -20,14 +20,9 @@ pub struct Palette {
 }
 
 impl OverlayUnit for Palette {
-    const CONTEXTS: &'static [Context] = list::CONTEXTS;
     const OPENS: Opens = &[(Command::Palette, |app| list::open(app, Self::default()))];
 
-    fn command(app: &mut App, command: Command) -> bool {
-        list::command::<Self>(app, command)
-    }
-
-    as_a_list!();
+    as_a_list!(all);
 }
 
 impl Listed for Palette {

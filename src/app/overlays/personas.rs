@@ -17,14 +17,9 @@ pub struct Personas {
 }
 
 impl OverlayUnit for Personas {
-    const CONTEXTS: &'static [Context] = list::CONTEXTS;
     const OPENS: Opens = &[(Command::Persona, open)];
 
-    fn command(app: &mut App, command: Command) -> bool {
-        list::command::<Self>(app, command)
-    }
-
-    as_a_list!();
+    as_a_list!(all);
 }
 
 fn open(app: &mut App) {

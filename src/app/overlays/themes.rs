@@ -19,14 +19,9 @@ pub struct Themes {
 }
 
 impl OverlayUnit for Themes {
-    const CONTEXTS: &'static [Context] = list::CONTEXTS;
     const OPENS: Opens = &[(Command::Themes, open)];
 
-    fn command(app: &mut App, command: Command) -> bool {
-        list::command::<Self>(app, command)
-    }
-
-    as_a_list!();
+    as_a_list!(all);
 
     fn closed(self, app: &mut App) {
         app.config.ui.theme = self.before;
