@@ -19,13 +19,15 @@ use crate::sanitize;
 use crate::theme::{Role, Theme};
 use crate::token::Step;
 use crate::ui::inspector::live::Live;
+use crate::ui::widgets::table::{Cell, Column, Table};
 use crate::ui::widgets::{edit, number, text};
 
 /// Column before which values end, and at which what stands beside them begins.
 const VALUE_END: u16 = 34;
 const BESIDE: u16 = 37;
-/// Columns before which the three sources end.
-const SOURCES: [(&str, u16); 3] = [("this chat", 72), ("model", 79), ("default", 88)];
+/// Columns before which the three sources end; the first is as wide as its head.
+const SOURCES: [u16; 3] = [72, 79, 88];
+const FIRST_SOURCE: u16 = SOURCES[0] - 9;
 /// Cells of a slider between its arrows.
 const SLIDER: u16 = 19;
 /// Lines on the selected setting, below the list.
@@ -70,12 +72,10 @@ impl Draw for Settings {
         let filtered = !picker.filter.text.is_empty();
         let right = if filtered { count(picker, entries.len()) } else { key };
         let inside = canvas.frame("Settings", &right, 100, MOST + 6 + ABOUT);
-        let first_source = SOURCES[0].1 - 9;
-        let filter = Rect { width: inside.width.min(first_source - 2), ..inside };
+        let filter = Rect { width: inside.width.min(FIRST_SOURCE - 2), ..inside };
         let mut cursor = canvas.filter(filter, &picker.filter, "type to filter");
-        for (name, end) in shown_sources(inside.width) {
-            canvas.cell_right(text::row(inside, 0, 0), end, name, Role::Muted);
-        }
+        let table = table(canvas.theme, inside.width);
+        table.heads().draw(inside, 0, canvas.buf);
         let list = body(inside, 2, 2 + ABOUT);
         if let Some(entry) = picker.rows.get(picker.selected).and_then(|row| entries.get(*row)) {
             about(canvas, inside, entry);
@@ -96,7 +96,7 @@ impl Draw for Settings {
                     }
                     let typed = picker.value.as_ref().filter(|_| chosen);
                     let typed = typed.map(|value| (value.text.as_str(), value.cursor));
-                    cursor = row_of(canvas, at, entry, chosen, typed).or(cursor);
+                    cursor = row_of(canvas, &table, at, (entry, chosen), typed).or(cursor);
                 }
                 Line::Effect => effect(canvas, at),
                 Line::Blank => {}
@@ -145,9 +145,18 @@ fn about(canvas: &mut Canvas<'_>, inside: Rect, entry: &Entry) {
     canvas.cell(text::row(inside, first + 1, 0), 1, inside.width.saturating_sub(2), &second, role);
 }
 
-/// The sources that have room; they go from the right.
-fn shown_sources(width: u16) -> impl Iterator<Item = (&'static str, u16)> {
-    SOURCES.into_iter().filter(move |(_, end)| *end < width)
+/// The table: label, value, and what chat, model and default set, which go from the right where there is no room.
+fn table(theme: &Theme, width: u16) -> Table<'_, 5> {
+    let [chat, model, default] = SOURCES;
+    let source = |head: &str, end: u16| Column::right(head, end).when(end < width);
+    let columns = [
+        Column::left("", 3, width.saturating_sub(3)),
+        Column::right("", VALUE_END.min(width)),
+        source("this chat", chat),
+        source("model", model),
+        source("default", default),
+    ];
+    Table::of(theme, columns)
 }
 
 /// The list with its sections; the line on what the samplers do closes the first one.
@@ -189,24 +198,32 @@ fn window(lines: &[Line], selected: usize, height: u16) -> &[Line] {
 /// One setting; gives the cursor's cell while its value is typed.
 fn row_of(
     canvas: &mut Canvas<'_>,
+    table: &Table<'_, 5>,
     at: Rect,
-    entry: &Entry,
-    chosen: bool,
+    (entry, chosen): (&Entry, bool),
     typed: Option<(&str, usize)>,
 ) -> Option<(u16, u16)> {
     let label = setting_label(&entry.key);
-    canvas.cell(at, 3, at.width, &label, Role::Text);
     let value = sanitize::for_display(&entry.value);
     let sampling = entry.key.starts_with("sampling.");
-    let sources: Vec<_> = shown_sources(at.width).collect();
+    let muted = canvas.theme.style(Role::Muted);
+    let source = |set: Option<&str>| {
+        let set = sanitize::for_display(set.unwrap_or("–"));
+        Cell::maybe(sampling.then(|| text::cut(&set, 8)), muted)
+    };
+    let fits = text::width(&label) + text::width(&value) + 5 <= VALUE_END;
+    let cells = [
+        Cell::of(label, canvas.theme.style(Role::Text)),
+        Cell::maybe(fits.then(|| value.clone()), canvas.theme.style(Role::Strong)),
+        source(entry.chat.as_deref()),
+        source(entry.model.as_deref()),
+        source(Some(&entry.default)),
+    ];
+    table.row(cells).draw(at, 0, canvas.buf);
     let beside_end =
-        if sampling && !sources.is_empty() { SOURCES[0].1 - 9 } else { at.width.saturating_sub(1) };
+        if sampling && SOURCES[0] < at.width { FIRST_SOURCE } else { at.width.saturating_sub(1) };
     let beside = Rect { width: beside_end.saturating_sub(BESIDE).min(at.width), ..text::row(at, 0, BESIDE) };
     let mut cursor = None;
-    let fits = text::width(&label) + text::width(&value) + 5 <= VALUE_END;
-    if fits {
-        canvas.cell_right(at, VALUE_END, &value, Role::Strong);
-    }
     if let Some(typed) = typed {
         let style = canvas.theme.style(Role::TokenChosen);
         cursor = edit::draw(canvas.buf, beside, typed, ("default", canvas.theme.style(Role::Muted)), style);
@@ -214,17 +231,6 @@ fn row_of(
         canvas.cell(beside, 0, beside.width, &value, Role::Strong);
     } else if !chosen || !slider(canvas, beside, entry) {
         canvas.cell(beside, 0, beside.width, &note(canvas, entry), Role::Muted);
-    }
-    if sampling {
-        let dash = || "–".to_owned();
-        let values = [
-            entry.chat.clone().unwrap_or_else(dash),
-            entry.model.clone().unwrap_or_else(dash),
-            entry.default.clone(),
-        ];
-        for (value, (_, end)) in values.iter().zip(sources) {
-            canvas.cell_right(at, end, &text::cut(&sanitize::for_display(value), 8), Role::Muted);
-        }
     }
     cursor
 }
