@@ -754,7 +754,7 @@ commands! {
     /// Steering: end it in this chat
     SteerEnd "steer-end" Lists Steer ["ctrl+o", "alt+o"];
     /// Steering: write the push as a control vector that llama.cpp reads (GGUF)
-    SteerWrite "steer-write" Lists Steer ["ctrl+s", "alt+s"];
+    SteerWrite "steer-write" Lists Steer ["alt+s"];
     /// Steering: a control vector from a file
     SteerRead "steer-read" Lists Steer ["ctrl+r", "alt+r"];
     /// Quit

@@ -69,6 +69,8 @@ pub(crate) struct About {
     pub title: &'static str,
     /// Its name in the strip after its digit: on narrow screens, and where there is room.
     pub strip: [&'static str; 2],
+    /// What it shows of a word.
+    pub shows: &'static str,
     /// The contexts of its keys, its own first and then those of its modes.
     pub contexts: &'static [Context],
     /// What `?` says of it, as Markdown: title, plain sentences, formulas, words, what is not shown, keys by command.

@@ -29,6 +29,7 @@ impl StationUnit for Attention {
             name: "attention",
             title: "Attention",
             strip: ["att", "attn"],
+            shows: "which words it looked back at",
             contexts: &[Context::Attention],
             page: include_str!("attention.md"),
         }

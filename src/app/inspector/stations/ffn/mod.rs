@@ -22,6 +22,7 @@ impl StationUnit for Ffn {
             name: "ffn",
             title: "Feed-forward",
             strip: ["ffn", "ffn"],
+            shows: "what each layer added",
             contexts: &[Context::Ffn],
             page: include_str!("ffn.md"),
         }

@@ -25,6 +25,7 @@ impl StationUnit for Layers {
             name: "layers",
             title: "Layers",
             strip: ["lay", "layers"],
+            shows: "where the choice was made",
             contexts: &[Context::Layers],
             page: include_str!("layers.md"),
         }

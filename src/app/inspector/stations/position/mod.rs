@@ -22,6 +22,7 @@ impl StationUnit for Position {
             name: "position",
             title: "Position",
             strip: ["pos", "pos"],
+            shows: "how its place is told",
             contexts: &[Context::Position],
             page: include_str!("position.md"),
         }

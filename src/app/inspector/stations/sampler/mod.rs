@@ -23,6 +23,7 @@ impl StationUnit for Sampler {
             name: "sampler",
             title: "Sampler",
             strip: ["sam", "sampler"],
+            shows: "how one of these was drawn",
             contexts: &[Context::Sampler],
             page: include_str!("sampler.md"),
         }

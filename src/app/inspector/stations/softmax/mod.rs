@@ -22,6 +22,7 @@ impl StationUnit for Softmax {
             name: "softmax",
             title: "Softmax",
             strip: ["sof", "softmax"],
+            shows: "what else could have come",
             contexts: &[Context::Softmax],
             page: include_str!("softmax.md"),
         }

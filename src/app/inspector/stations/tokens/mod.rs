@@ -22,6 +22,7 @@ impl StationUnit for Tokens {
             name: "tokens",
             title: "Tokens",
             strip: ["tok", "tokens"],
+            shows: "the pieces a text is cut into",
             contexts: &[Context::Tokens],
             page: include_str!("tokens.md"),
         }

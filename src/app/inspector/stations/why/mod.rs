@@ -23,6 +23,7 @@ impl StationUnit for Why {
             name: "why",
             title: "Why",
             strip: ["why", "why"],
+            shows: "which part of the network chose it",
             contexts: &[Context::Why, Context::Patching],
             page: include_str!("why.md"),
         }
