@@ -83,10 +83,11 @@ fn the_example_holds_every_key() {
     names(&serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap(), "", &mut found);
     let missing: Vec<_> = expected.difference(&found).collect();
     assert!(missing.is_empty(), "not in config.example.toml: {missing:?}");
-    // What a model entry says of itself but cannot be configured, and what holds its four sources.
-    let internal = ["source", "size", "built_in"];
+    // What a model entry says of itself but cannot be configured, and what holds its four sources and its adapters.
+    let internal = ["source", "size", "built_in", "adapters"];
     let entry = serde_json::to_value(builtin()).unwrap();
-    for key in entry.as_object().unwrap().keys().filter(|key| !internal.contains(&key.as_str())) {
+    let of_entry = entry.as_object().unwrap().keys().map(String::as_str).chain(["lora", "control_vectors"]);
+    for key in of_entry.filter(|key| !internal.contains(key)) {
         let shown = text.contains(&format!("\n{key} = ")) || text.contains(&format!("\n[models.{key}]"));
         assert!(shown, "models.{key} is not in config.example.toml");
     }

@@ -104,7 +104,7 @@ fn a_push_is_written_as_it_is_long_where_the_stream_is_as_in_the_texts() {
         bench.app.open_steer();
     };
     keep(&mut bench, &push);
-    bench.press(&["ctrl+s"]);
+    bench.press(&["alt+s"]);
     let effects = bench.press(&["enter"]);
     let [Effect::WriteVector { name, bytes, said }] = effects.as_slice() else { panic!("{effects:?}") };
     assert!(name.ends_with("warm-cold.gguf"), "{name}");
@@ -125,11 +125,11 @@ fn a_push_is_written_as_it_is_long_where_the_stream_is_as_in_the_texts() {
 
     bench.press(&["esc"]);
     keep(&mut bench, &Steering { stream: 0.0, ..push.clone() });
-    bench.press(&["ctrl+s"]);
+    bench.press(&["alt+s"]);
     assert!(bench.notice().contains("type the two texts again"), "{}", bench.notice());
     bench.press(&["esc"]);
     keep(&mut bench, &Steering { layers: vec![0], ..push });
-    bench.press(&["ctrl+s"]);
+    bench.press(&["alt+s"]);
     assert!(bench.notice().contains("choose a later layer"), "{}", bench.notice());
 }
 

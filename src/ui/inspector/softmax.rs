@@ -110,14 +110,9 @@ fn stations(theme: &Theme, key: &str, width: u16) -> Vec<Row> {
     let muted = theme.style(Role::Muted);
     let words = format!("Above: nine views of one word, in the order of its way. {key}");
     let mut rows = row::wrapped(words.trim_end(), 1, width + 1, muted);
-<<<<<<< HEAD
-    rows.extend((1..).zip(Station::ALL).zip(SHOWS).map(|((digit, station), shows)| {
-        Row::of(1, format!("{digit} {}", station.about().title), theme.style(Role::Text))
-            .and(17, shows, muted)
-=======
-    rows.extend((1..).zip(Station::ALL.map(Station::about)).map(|(digit, about)| {
-        Row::of(1, format!("{digit} {}", about.strip[1]), theme.style(Role::Text)).and(14, about.shows, muted)
->>>>>>> eb760e6 (stations: what each shows of a word stands in its unit)
+    rows.extend((1..).zip(Station::ALL).map(|(digit, station)| {
+        let about = station.about();
+        Row::of(1, format!("{digit} {}", about.title), theme.style(Role::Text)).and(17, about.shows, muted)
     }));
     rows
 }
