@@ -115,8 +115,7 @@ impl<'a> Document<'a> {
     /// What was thought in a turn and how many tokens that took, the marks among them, if anything was and it is wanted.
     fn thought(&self, turn: &'a Turn) -> Option<(usize, String)> {
         let split = self.split(turn);
-        let whole: Vec<u8> =
-            self.conversation.pieces(turn).iter().flat_map(|piece| piece.bytes()).copied().collect();
+        let whole: Vec<u8> = self.conversation.pieces(turn).iter().flat_map(Piece::bytes).copied().collect();
         let text = String::from_utf8_lossy(&split.text(&whole, Kind::Thought)).into_owned();
         (self.thinking && !text.trim().is_empty()).then(|| (split.thought_pieces(), text))
     }

@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn addresses_lead_to_pages_and_mailboxes_and_nothing_in_them_acts() {
         let check = |address: &str, expected: Option<&str>| {
-            assert_eq!(safe(address).as_deref(), expected, "{address:?}")
+            assert_eq!(safe(address).as_deref(), expected, "{address:?}");
         };
         check("https://example.com/a?b=c;d#e", Some("https://example.com/a?b=c;d#e"));
         check(" HTTP://example.com ", Some("HTTP://example.com"));

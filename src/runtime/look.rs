@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use terminal_colorsaurus::{QueryOptions, ThemeMode, theme_mode};
@@ -70,12 +70,12 @@ impl Look {
 
 /// The theme for what is printed on a terminal. Only a program in the foreground may ask that for its background: another
 /// would be stopped; without an answer, text has the terminal's own colours.
-pub fn printing_theme(ui: &UiConfig, user_themes: PathBuf) -> Theme {
+pub fn printing_theme(ui: &UiConfig, user_themes: &Path) -> Theme {
     let asked = super::native::in_foreground();
     let light = ui.theme == "auto"
         && if asked { background_is_light() } else { is_light_by_variable() == Some(true) };
     let told = asked || is_light_by_variable().is_some();
-    let (file, _) = theme::load(theme::name_for(&ui.theme, light), Some(&user_themes));
+    let (file, _) = theme::load(theme::name_for(&ui.theme, light), Some(user_themes));
     let (depth, symbols) = found(ui);
     let unknown = ui.theme == "auto" && !told && depth != ColorDepth::None;
     theme::resolve(&file, if unknown { ColorDepth::C16 } else { depth }, symbols)

@@ -42,15 +42,15 @@ impl Answer {
             Some((_, Some((run, _)))) => names.opened(*run)?,
             _ => None,
         };
-        let mut named = Vec::new();
+        let mut spelt = Vec::new();
         for (bytes, step) in &pieces {
             let name = match step.filter(|_| bytes.is_empty()) {
                 Some((run, id)) => names.name(run, id)?,
                 None => None,
             };
-            named.push((bytes.as_slice(), name));
+            spelt.push((bytes.as_slice(), name));
         }
-        let split = Split::of(opened, named.iter().map(|(bytes, name)| (*bytes, name.as_deref())));
+        let split = Split::of(opened, spelt.iter().map(|(bytes, name)| (*bytes, name.as_deref())));
         // Offsets are those of bytes; where some are no text, all of it is looked through.
         let same = text.len() == bytes.len();
         let ranges = (split.is_split() && same).then(|| split.ranges(Kind::Answer).collect());

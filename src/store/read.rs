@@ -112,13 +112,16 @@ pub(super) fn pieces(conn: &Connection, seq: i64) -> rusqlite::Result<Vec<Piece>
 /// A token's bytes, or those of a written stretch.
 pub(super) type Piece = (Vec<u8>, Option<(RunId, TokenId)>);
 
+/// Takes a piece's bytes, and of which run's token they are.
+type TakePiece<'a> = dyn FnMut(&[u8], Option<(RunId, TokenId)>) + 'a;
+
 /// Gives a turn's bytes on up to `most` steps; gives how many steps those were. As `Conversation::pieces`.
 fn collect(
     conn: &Connection,
     seq: i64,
     most: usize,
     depth: usize,
-    out: &mut dyn FnMut(&[u8], Option<(RunId, TokenId)>),
+    out: &mut TakePiece<'_>,
 ) -> rusqlite::Result<usize> {
     let mut left = most;
     for (span_id, span) in spans_of(conn, seq)? {

@@ -361,11 +361,11 @@ fn a_streamed_reply_is_on_disk_before_it_ends_and_searched_after() {
 fn marked_reply(bench: &Bench, id: i64, pieces: &[&str]) {
     let mut vocabulary = Vocabulary { hash: "bb".to_owned(), ..Vocabulary::default() };
     let mut steps = Vec::new();
-    for piece in pieces {
+    for (id, piece) in (0..).zip(pieces) {
         let control = piece.starts_with("<|");
         vocabulary.push(piece.as_bytes(), if control { TokenKind::Control } else { TokenKind::Normal });
         let bytes = if control { Vec::new() } else { piece.as_bytes().to_vec() };
-        steps.push(Step { id: Some(TokenId(steps.len() as i32)), bytes, ..token("") });
+        steps.push(Step { id: Some(TokenId(id)), bytes, ..token("") });
     }
     bench.store.send(Command::PutVocabulary(Box::new(vocabulary)));
     bench.store.send(Command::PutRun(Box::new(run(9))));

@@ -30,7 +30,8 @@ pub struct Printed {
     done: (usize, usize),
     /// Cells that each row takes which may still change, as they stand on the screen.
     live: Vec<u16>,
-    printed: bool,
+    /// Whether anything is printed.
+    begun: bool,
     /// Whether the terminal takes links.
     links: bool,
 }
@@ -46,7 +47,7 @@ impl Printed {
             highlighter: Highlighter::default(),
             done: (0, 0),
             live: Vec::new(),
-            printed: false,
+            begun: false,
             links,
         }
     }
@@ -64,7 +65,7 @@ impl Printed {
         self.fit(screen.0);
         self.page.finish();
         let mut out = self.update(screen);
-        if !std::mem::replace(&mut self.printed, true) {
+        if !std::mem::replace(&mut self.begun, true) {
             out.push('\n');
         }
         out
@@ -110,7 +111,7 @@ impl Printed {
             let to = if block < settled.0 { rows.len() } else { settled.1 };
             for row in rows.start + from.min(to)..rows.start + to {
                 let line = self.row(row);
-                self.printed = true;
+                self.begun = true;
                 out.extend(["\x1b[K", &line, "\n"]);
             }
             if block < settled.0 {

@@ -42,7 +42,7 @@ impl Wish {
     pub fn theme_of(setup: &super::super::setup::Setup) -> Option<Theme> {
         let prints = std::env::var("TERM").is_ok_and(|term| term == "dumb");
         let draws = std::io::stdout().is_terminal() && !prints;
-        draws.then(|| runtime::printing_theme(&setup.config.ui, setup.folders.themes()))
+        draws.then(|| runtime::printing_theme(&setup.config.ui, &setup.folders.themes()))
     }
 }
 

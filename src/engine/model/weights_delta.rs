@@ -113,9 +113,9 @@ mod tests {
         delta.add(0, &mut row);
         assert_eq!(row, [120.5, 126.0, 131.5]);
         assert_eq!((delta.at(0, 2), delta.at(1, 0)), (31.5, -2.0));
-        let mut product = [0.0; 2];
+        let mut product = vec![0.0; 2];
         delta.apply(&[1.0, 0.0, 2.0], &mut product);
-        assert_eq!(product, [20.5 + 2.0 * 31.5, -2.0 + 2.0 * delta.at(1, 2)]);
+        assert_eq!(product, vec![20.5 + 2.0 * 31.5, -2.0 + 2.0 * delta.at(1, 2)]);
     }
 
     #[test]

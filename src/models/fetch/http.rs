@@ -135,7 +135,7 @@ impl Download<'_> {
                     Err(error) => return Ok(Try::Failed { what: reason(&error), reached: true }),
                 };
                 if !start.starts_with(&MAGIC) {
-                    return self.no_model(url, &response, &start);
+                    return no_model(url, &response, &start);
                 }
                 if have > 0 {
                     self.starts_again(have, same);
@@ -161,16 +161,6 @@ impl Download<'_> {
     fn starts_again(&self, have: u64, same: bool) {
         let why = if same { "the server does not go on in the middle" } else { "the file there has changed" };
         self.job.note(format!("{}: {why}; it starts again, {have} bytes are dropped", self.job.name()));
-    }
-
-    /// An answer that does not begin as a model does: cut before that could be told, or something else.
-    fn no_model(&self, url: &Url, response: &Response, start: &[u8]) -> Result<Try, FetchError> {
-        if MAGIC.starts_with(start) {
-            return Ok(Try::Failed { what: "the connection was cut".to_owned(), reached: true });
-        }
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or("of no named kind");
-        Err(FetchError::NoModel { address: shown(url), kind: crate::sanitize::for_display(kind) })
     }
 
     /// Appends `start` and the body to the first `have` bytes of the part.
@@ -235,6 +225,16 @@ impl Download<'_> {
             _ => Err(refused(url, status, self.token.is_some())),
         }
     }
+}
+
+/// An answer that does not begin as a model does: cut before that could be told, or something else.
+fn no_model(url: &Url, response: &Response, start: &[u8]) -> Result<Try, FetchError> {
+    if MAGIC.starts_with(start) {
+        return Ok(Try::Failed { what: "the connection was cut".to_owned(), reached: true });
+    }
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or("of no named kind");
+    Err(FetchError::NoModel { address: shown(url), kind: crate::sanitize::for_display(kind) })
 }
 
 /// What a refusal means.

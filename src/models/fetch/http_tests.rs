@@ -1,6 +1,7 @@
 //! `hf` and `url` sources against a server on this machine that does as each test tells it.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -94,7 +95,7 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
 async fn send(stream: &mut BufReader<TcpStream>, asked: &Asked, reply: Reply) {
     let mut head = format!("HTTP/1.1 {} X\r\nconnection: close\r\n", reply.status);
     if !reply.without_length {
-        head += &format!("content-length: {}\r\n", reply.body.len());
+        let _ = write!(head, "content-length: {}\r\n", reply.body.len());
     }
     for (name, value) in &reply.headers {
         head.extend([name, ": ", value, "\r\n"]);

@@ -74,11 +74,10 @@ pub(super) fn read_answer(
         {
             Answer::GoesOn { total }
         }
-        (StatusCode::PARTIAL_CONTENT, _) => Answer::Stale,
         (StatusCode::RANGE_NOT_SATISFIABLE, Some((None, Some(total)))) if total == have && have > 0 => {
             Answer::Complete
         }
-        (StatusCode::RANGE_NOT_SATISFIABLE, _) => Answer::Stale,
+        (StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE, _) => Answer::Stale,
         _ => {
             let total = length(headers);
             Answer::Whole { total, same: same(total) }
