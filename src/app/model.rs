@@ -31,6 +31,14 @@ impl ModelState {
             || catalogue.any(|item| item.entry == *entry && item.terms_accepted)
     }
 
+    /// Puts the models to recommend behind the catalogue.
+    fn add_offers(&mut self, config: &Config) {
+        self.catalogue.retain(|item| item.offered.is_none());
+        if let Some(machine) = &self.machine {
+            self.catalogue.extend(recommended::offered(machine, &config.models));
+        }
+    }
+
     pub(crate) fn engine_ready(&mut self, config: &Config, out: &mut Outbox, version: u32) {
         if version != VERSION {
             let message = format!("the engine speaks version {version}, this program {VERSION}");
@@ -93,7 +101,8 @@ impl App {
     /// The catalogue was read. The first time, the configured model is loaded or fetched.
     pub(crate) fn catalogue_read(&mut self, items: Vec<CatalogueItem>) {
         self.model.catalogue = items;
-        self.add_offers();
+        self.model.add_offers(&self.config);
+        self.refill_overlay();
         if self.model.status == ModelStatus::None {
             let resumed = self.talk.opening.model_of.take().and_then(|chat| self.view().goes_on_with(chat));
             let name = resumed.unwrap_or_else(|| self.config.model.clone());
@@ -107,15 +116,7 @@ impl App {
     /// What this machine can run is known.
     pub(crate) fn machine_measured(&mut self, machine: Machine) {
         self.model.machine = Some(machine);
-        self.add_offers();
-    }
-
-    /// Puts the models to recommend behind the catalogue.
-    fn add_offers(&mut self) {
-        self.model.catalogue.retain(|item| item.offered.is_none());
-        if let Some(machine) = &self.model.machine {
-            self.model.catalogue.extend(recommended::offered(machine, &self.config.models));
-        }
+        self.model.add_offers(&self.config);
         self.refill_overlay();
     }
 

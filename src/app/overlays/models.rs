@@ -75,16 +75,16 @@ impl Listed for Models {
     }
 }
 
-impl App {
-    /// What was typed has been done; the list is whole again below what was opened.
-    fn clear_filter(&mut self) {
-        if let Some(models) = self.overlays.find_mut::<Models>() {
-            models.picker.filter = crate::app::LineEdit::default();
-            models.picker.rows = (0..self.model.catalogue.len()).collect();
-            models.picker.selected = 0;
-        }
+impl Models {
+    /// What was typed has been done; the list of so many models is whole again below what was opened.
+    fn clear_filter(&mut self, models: usize) {
+        self.picker.filter = crate::app::LineEdit::default();
+        self.picker.rows = (0..models).collect();
+        self.picker.selected = 0;
     }
+}
 
+impl App {
     /// Fetches what the filter names, where that is a repository of the hub or an address.
     fn fetch_typed(&mut self, typed: &str) -> bool {
         if let Some((name, file)) = hub::address(typed) {
@@ -158,7 +158,9 @@ impl App {
     fn fetch_chosen(&mut self) -> bool {
         let typed = self.overlays.top::<Models>().map(|open| open.picker.filter.text.trim().to_owned());
         if self.fetch_typed(&typed.unwrap_or_default()) {
-            self.clear_filter();
+            if let Some(models) = self.overlays.find_mut::<Models>() {
+                models.clear_filter(self.model.catalogue.len());
+            }
             return true;
         }
         let item = list::chosen::<Models>(self).and_then(|row| self.model.catalogue.get(row));
