@@ -137,7 +137,7 @@ fn a_control_vector_does_what_as_long_a_push_does() {
         let word = model.ids("warm");
         assert_eq!(word.len(), 1);
         assert!((directed.norms.0 / directed.stream - 1.0).abs() < 0.2, "{directed:?}");
-        for strength in [0.4, -0.4] {
+        for strength in [1.0, -1.0] {
             let raw = raw(&directed, strength * directed.norms.0);
             let path = vector(&folder, &format!("{layer}{strength}.gguf"), &[(layer, raw)]);
             let by_file =
@@ -205,7 +205,7 @@ fn the_panel_s_push_written_to_a_file_leads_where_the_push_does() {
 fn a_reply_with_an_adapter_shares_nothing_with_one_without() {
     let folder = tempfile::tempdir().unwrap();
     let mut model = exact_smollm();
-    let path = lora(&folder, "llama", "blk.10.ffn_down.weight", (1536, WIDTH), 0.02);
+    let path = lora(&folder, "llama", "blk.10.ffn_down.weight", (1536, WIDTH), 0.2);
     let with = |scale: f32| vec![adapter(AdapterKind::Lora, &path, scale)];
     let text = "Once upon a time there was a king who";
     let (_, plain) = reply(&mut model, text, Vec::new());
@@ -223,16 +223,20 @@ fn a_file_written_anew_is_read_anew() {
     let folder = tempfile::tempdir().unwrap();
     let mut model = exact_smollm();
     let text = "Once upon a time there was a king who";
-    let path = lora(&folder, "llama", "blk.10.ffn_down.weight", (1536, WIDTH), 0.1);
-    let with = vec![adapter(AdapterKind::Lora, &path, 2.0)];
-    let (_, first) = reply(&mut model, text, with.clone());
+    let path = lora(&folder, "llama", "blk.10.ffn_down.weight", (1536, WIDTH), 0.2);
+    let with = vec![adapter(AdapterKind::Lora, &path, 10.0)];
+    let ids = model.ids(text);
+    let first = trace(&mut model, &ids, with.clone(), Vec::new());
+    reply(&mut model, text, with.clone());
     let (kept, _) = reply(&mut model, text, with.clone());
     assert!(kept.reused > 0);
     let other = lora(&folder, "llama", "blk.12.attn_output.weight", (WIDTH, WIDTH), 0.3);
     std::fs::rename(other, &path).unwrap();
-    let (facts, second) = reply(&mut model, text, with);
+    let (facts, _) = reply(&mut model, text, with.clone());
     assert_eq!(facts.reused, 0);
-    assert_ne!(first, second);
+    let second = trace(&mut model, &ids, with, Vec::new());
+    let moved = (first.next[0].logprob - second.next[0].logprob).abs();
+    assert!(moved > 2.0 * ORDER.nats() || first.next[0].id != second.next[0].id, "{moved}");
 }
 
 #[test]
