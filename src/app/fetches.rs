@@ -101,6 +101,8 @@ impl App {
         let waits = self.model.fetch_of(&name).is_some_and(|fetch| fetch.state == FetchState::Waiting);
         if waits {
             self.out.say(format!("{name} waits: {AT_ONCE} models are fetched at a time"));
+        } else if name != self.model.name {
+            self.out.say(format!("{name} is fetched beside the chat"));
         }
     }
 

@@ -64,7 +64,7 @@ fn vector(folder: &TempDir, name: &str, directions: &[(u32, Vec<f32>)]) -> PathB
 
 /// What the engine says of a prompt, and the ids of a greedy reply.
 fn reply(model: &mut Fixture, text: &str, interventions: Vec<Intervention>) -> (PromptFacts, Vec<TokenId>) {
-    let sampling = Sampling { temperature: 0.0, max_tokens: 6, ..Sampling::default() };
+    let sampling = Sampling { temperature: 0.0, max_tokens: 6, seed: Some(1), ..Sampling::default() };
     let prompt = Prompt::Ids { ids: model.ids(text), taken: Vec::new(), chat: false };
     let request = Generate { prompt, sampling, top_logprobs: 1, begun: 0, interventions, allow: None };
     let (mut facts, mut ids) = (None, Vec::new());

@@ -198,7 +198,8 @@ fn state(app: &App, item: &CatalogueItem) -> (String, bool) {
         _ => {}
     }
     if let Some(left) = item.unfinished {
-        let share = left.done as f64 / left.total as f64 * 100.0;
+        // What is not whole is not shown as whole.
+        let share = (left.done as f64 / left.total as f64 * 100.0).floor();
         let done = number::bytes(left.done);
         let kept = if left.total > 0 { format!("{share:.0} %, {done} here") } else { format!("{done} here") };
         return (format!("paused at {kept}"), false);
