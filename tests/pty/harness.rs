@@ -103,6 +103,11 @@ pub fn say(app: &mut Terminal, text: &str) {
     app.send_str(text).unwrap();
     app.wait_until(|screen| screen.contains(text)).unwrap();
     press(app, Key::Enter);
+    // On a busy machine what is sent next could come in one read with the line end, as a paste does.
+    if text.starts_with('/') {
+        let line = format!("› {text}");
+        app.wait_until(|screen| !screen.contains(&line)).unwrap();
+    }
 }
 
 /// Presses a key as a hand does: what comes within milliseconds of other keys is a paste.
