@@ -16,7 +16,7 @@ use crate::ui::text::Lines;
 /// What the built-in model answered rightly in most tries at its own settings, and no more than that: it is drawn anew each
 /// time, and other processors round otherwise.
 const QUESTIONS: [&str; 3] =
-    ["What is the capital of Japan?", "What is water made of?", "Give me a tip for sleeping better."];
+    ["What is the capital of Japan?", "What is photosynthesis?", "Give me a tip for sleeping better."];
 
 /// Rows from which on there is room for them.
 const ROOMY: u16 = 16;
