@@ -70,6 +70,21 @@ pub enum Context {
 }
 
 impl Context {
+    /// The inspector's own, and those of its stations, which are asked before it.
+    pub const INSPECTOR: [Self; 11] = [
+        Self::Inspector,
+        Self::Tokens,
+        Self::Embedding,
+        Self::Position,
+        Self::Attention,
+        Self::Ffn,
+        Self::Layers,
+        Self::Softmax,
+        Self::Sampler,
+        Self::Why,
+        Self::Patching,
+    ];
+
     /// Where its keys work, in words.
     #[must_use]
     pub fn said(self) -> &'static str {

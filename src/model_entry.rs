@@ -1,6 +1,6 @@
 //! A model as the configuration names it, and what its file says about itself. Plain data.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -417,6 +417,15 @@ pub fn without_folders(sentence: &str) -> String {
         .split(' ')
         .map(|word| if is_path(word) { word.rsplit(['/', '\\']).next().unwrap_or(word) } else { word });
     words.collect::<Vec<_>>().join(" ")
+}
+
+/// A path as a configuration names it: `~` is the user's own folder.
+#[must_use]
+pub fn at_home(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), directories::BaseDirs::new()) {
+        (Ok(rest), Some(home)) => home.home_dir().join(rest),
+        _ => path.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -212,6 +212,7 @@ impl App {
     }
 }
 
-fn mebibytes(bytes: u64) -> String {
+/// Sizes of what is fetched.
+pub(super) fn mebibytes(bytes: u64) -> String {
     format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20))
 }

@@ -20,18 +20,7 @@ const TYPED: [Context; 5] =
     [Context::Picker, Context::Help, Context::Models, Context::Settings, Context::Ledger];
 
 /// The stations' contexts, which are asked before the inspector's.
-const STATIONS: [Context; 10] = [
-    Context::Tokens,
-    Context::Embedding,
-    Context::Position,
-    Context::Attention,
-    Context::Ffn,
-    Context::Layers,
-    Context::Softmax,
-    Context::Sampler,
-    Context::Why,
-    Context::Patching,
-];
+const STATIONS: &[Context] = Context::INSPECTOR.split_at(1).1;
 
 /// What is wrong with the keys that a user has chosen; `file` is the configuration's name and text.
 pub(super) fn warnings(
@@ -58,7 +47,7 @@ fn before(outer: Context) -> Vec<Context> {
     match outer {
         Context::Global => {
             let panes = [Context::Composer, Context::Transcript, Context::Chats, Context::Inspector];
-            panes.into_iter().chain(STATIONS).collect()
+            panes.into_iter().chain(STATIONS.iter().copied()).collect()
         }
         Context::Inspector => STATIONS.to_vec(),
         Context::Why => vec![Context::Patching],

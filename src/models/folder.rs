@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::gguf::{GgufError, Header, part_names, part_paths};
 use super::unfinished::{Unfinished, with_suffix};
 use super::{CatalogueItem, FoundModel, built_in, hash, licence};
-use crate::model_entry::{ModelEntry, ModelFacts, Source};
+use crate::model_entry::{ModelEntry, ModelFacts, Source, at_home};
 
 /// The folder that fetched models are kept in, `models/` of the data folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl ModelsFolder {
     #[must_use]
     pub fn path_of(&self, entry: &ModelEntry) -> PathBuf {
         if let Source::Path(path) = &entry.source {
-            return expand_home(path);
+            return at_home(path);
         }
         let stem = file_stem(entry);
         let parts = part_names(remote_name(&entry.source));
@@ -286,11 +286,4 @@ fn file_stem(entry: &ModelEntry) -> String {
     }
     let mark = hash::hash_bytes(format!("{}\n{:?}", entry.name, entry.source).as_bytes());
     format!("{safe}-{}", &mark[..8])
-}
-
-fn expand_home(path: &Path) -> PathBuf {
-    match (path.strip_prefix("~"), directories::BaseDirs::new()) {
-        (Ok(rest), Some(home)) => home.home_dir().join(rest),
-        _ => path.to_owned(),
-    }
 }

@@ -300,8 +300,7 @@ fn needs_no_file(engine: &str, entry: &ModelEntry) -> bool {
 
 /// Writes a new file: under the name, or under `name-2`… where there is one already. Says where it is.
 fn write_file(name: &str, bytes: &[u8]) -> Result<String, String> {
-    let home = name.strip_prefix("~/").and_then(|rest| Some(std::env::home_dir()?.join(rest)));
-    let wanted = home.unwrap_or_else(|| PathBuf::from(name));
+    let wanted = files::at(name);
     let stem = wanted.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let ending = wanted.extension().unwrap_or_default().to_string_lossy().into_owned();
     let others = (2..1000).map(|number| wanted.with_file_name(format!("{stem}-{number}.{ending}")));
@@ -320,8 +319,7 @@ fn write_file(name: &str, bytes: &[u8]) -> Result<String, String> {
 }
 
 fn read_grammar(name: &str) -> Result<(String, String), String> {
-    let home = name.strip_prefix("~/").and_then(|rest| Some(std::env::home_dir()?.join(rest)));
-    let path = home.unwrap_or_else(|| PathBuf::from(name));
+    let path = files::at(name);
     let (grammar, notes) = crate::attachment::grammar(&path, None)?;
     let mut said = vec![format!("replies in this chat follow {}", sanitize::for_display(name))];
     said.extend(notes);

@@ -56,7 +56,8 @@ pub(super) fn offers(typed: &str) -> Vec<PathOffer> {
     found
 }
 
-fn at(name: &str) -> PathBuf {
+/// A path as it was typed.
+pub(super) fn at(name: &str) -> PathBuf {
     let home = name.strip_prefix("~/").and_then(|rest| Some(std::env::home_dir()?.join(rest)));
     home.unwrap_or_else(|| Path::new(name).to_owned())
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use termlens::Key;
+use termlens::{Key, Terminal};
 
 use crate::harness::{Start, home, press, ready, see};
 
@@ -123,6 +123,13 @@ fn pulling_that_was_killed_or_interrupted_goes_on_to_the_same_bytes() {
     both_are_right(home.path());
 }
 
+/// In the picker, Tab on the one model of this name.
+fn tab_on(app: &mut Terminal, name: &str) {
+    app.send_str(name).unwrap();
+    see(app, "1 of ");
+    press(app, Key::Tab);
+}
+
 #[test]
 fn models_are_fetched_beside_the_chat_and_go_on_after_a_restart() {
     let home = home();
@@ -132,18 +139,14 @@ fn models_are_fetched_beside_the_chat_and_go_on_after_a_restart() {
     press(&mut app, Key::Ctrl('l'));
     see(&mut app, "not fetched");
     for name in ["one", "two"] {
-        app.send_str(name).unwrap();
-        see(&mut app, "1 of ");
-        press(&mut app, Key::Tab);
+        tab_on(&mut app, name);
         see(&mut app, "/s");
         for _ in 0..3 {
             press(&mut app, Key::Backspace);
         }
     }
     arrived(home.path(), 256 << 10);
-    app.send_str("one").unwrap();
-    see(&mut app, "1 of ");
-    press(&mut app, Key::Tab);
+    tab_on(&mut app, "one");
     see(&mut app, "paused at");
     // It is left as if the machine had lost its power.
     drop(app);
@@ -151,9 +154,7 @@ fn models_are_fetched_beside_the_chat_and_go_on_after_a_restart() {
     press(&mut app, Key::Ctrl('l'));
     see(&mut app, "paused at");
     for name in ["one", "two"] {
-        app.send_str(name).unwrap();
-        see(&mut app, "1 of ");
-        press(&mut app, Key::Tab);
+        tab_on(&mut app, name);
         for _ in 0..3 {
             press(&mut app, Key::Backspace);
         }

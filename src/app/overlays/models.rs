@@ -6,6 +6,7 @@ use crossterm::event::KeyEvent;
 
 use super::list::{self, Listed, as_a_list};
 use super::{Confirm, Opens, OverlayUnit};
+use crate::app::fetches::mebibytes;
 use crate::app::{App, ConfirmAction, Effect, FetchState, Picker, input::fuzzy};
 use crate::command::{Command, Context};
 use crate::model_entry::{ModelEntry, Source};
@@ -183,17 +184,18 @@ impl App {
         let Some(row) = list::chosen::<Models>(self) else { return false };
         let Some(item) = self.model.catalogue.get(row) else { return false };
         let (name, there) = (item.entry.name.clone(), item.path.is_some());
-        let size = |bytes: u64| format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20));
         let arrived = self.model.fetch_of(&name).map(|fetch| fetch.stages[0].1).filter(|_| !there);
         if let Some(left) = arrived.or(item.unfinished.map(|left| left.done)) {
-            let question = format!("Give up fetching {name}, and drop the {} that are here?", size(left));
+            let question =
+                format!("Give up fetching {name}, and drop the {} that are here?", mebibytes(left));
             self.overlays.push(Confirm { question, action: ConfirmAction::DiscardFetch(row) });
         } else if let Source::Path(path) = &item.entry.source {
             self.out
                 .warn(format!("{} is your own file; glassbox removes only what it fetched", path.display()));
         } else if there {
             let bytes = item.facts.as_ref().ok().and_then(Option::as_ref).map(|facts| facts.file_size);
-            let frees = bytes.map_or_else(String::new, |bytes| format!(" {} are free then.", size(bytes)));
+            let frees =
+                bytes.map_or_else(String::new, |bytes| format!(" {} are free then.", mebibytes(bytes)));
             let question = format!("Remove the file of {name}?{frees} It can be fetched again.");
             self.overlays.push(Confirm { question, action: ConfirmAction::RemoveModel(row) });
         } else {

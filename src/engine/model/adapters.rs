@@ -14,7 +14,7 @@ use super::weights::Weights;
 use super::weights_delta::Scaled;
 use crate::chat::{Adapter, AdapterKind, Intervention};
 use crate::engine::protocol::{Failure, FailureKind};
-use crate::model_entry::ModelFile;
+use crate::model_entry::{ModelFile, at_home};
 
 /// From a file to what can be read of it beside llama.cpp.
 pub type Open = dyn Fn(&Path) -> Result<Arc<dyn ModelFile>, Failure> + Send + Sync;
@@ -191,11 +191,4 @@ fn refused(adapter: &Adapter, why: &str) -> Failure {
     let (kind, path, why) = (adapter.kind.said(), adapter.path.display(), why.trim_end_matches('.'));
     let message = format!("The {kind} {path} cannot be used: {why}.");
     Failure { message, kind: FailureKind::Other }
-}
-
-fn at_home(path: &Path) -> PathBuf {
-    match (path.strip_prefix("~"), directories::BaseDirs::new()) {
-        (Ok(rest), Some(home)) => home.home_dir().join(rest),
-        _ => path.to_owned(),
-    }
 }

@@ -82,19 +82,7 @@ const PLACES: [Place; 6] = [
     Place { title: "Keys in the list of chats", contexts: &[Context::Chats], note: "" },
     Place {
         title: "Keys in the inspector",
-        contexts: &[
-            Context::Inspector,
-            Context::Tokens,
-            Context::Embedding,
-            Context::Position,
-            Context::Attention,
-            Context::Ffn,
-            Context::Layers,
-            Context::Softmax,
-            Context::Sampler,
-            Context::Why,
-            Context::Patching,
-        ],
+        contexts: &Context::INSPECTOR,
         note: "What begins with a station's name counts there alone.",
     },
     Place {

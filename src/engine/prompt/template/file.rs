@@ -3,9 +3,9 @@
 //! Invariant: a file that cannot be used leaves the model's own template, and why is said.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::model_entry::{ModelEntry, ModelFacts};
+use crate::model_entry::{ModelEntry, ModelFacts, at_home};
 
 /// Templates of models have some thousand bytes.
 const LARGEST: u64 = 1 << 20;
@@ -37,13 +37,6 @@ fn read(path: &Path) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     file.take(LARGEST).read_to_string(&mut text).map_err(|error| error.to_string())?;
     if text.trim().is_empty() { Err("it is empty".into()) } else { Ok(text) }
-}
-
-fn at_home(path: &Path) -> PathBuf {
-    match (path.strip_prefix("~"), directories::BaseDirs::new()) {
-        (Ok(rest), Some(home)) => home.home_dir().join(rest),
-        _ => path.to_owned(),
-    }
 }
 
 #[cfg(test)]
