@@ -551,6 +551,27 @@ pub struct Timings {
     pub decode_ms: f32,
     /// `completion_tokens` a second of `decode_ms`.
     pub tokens_per_second: f32,
+    /// With how many threads they were computed; `None` where it is not known, or nothing was computed.
+    #[serde(default)]
+    pub threads: Option<ThreadCount>,
+}
+
+/// With how many threads a reply was written; these differ where the machine was busy for a part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadCount {
+    /// The fewest.
+    pub least: u32,
+    /// The most.
+    pub most: u32,
+}
+
+impl ThreadCount {
+    /// That, and these too.
+    #[must_use]
+    pub fn with(before: Option<Self>, threads: u32) -> Self {
+        let Self { least, most } = before.unwrap_or(Self { least: threads, most: threads });
+        Self { least: least.min(threads), most: most.max(threads) }
+    }
 }
 
 /// What one generation was made under; enough to make it again.

@@ -59,6 +59,7 @@ const EQUALS: &[(&str, &str)] = &[
 /// The files and folders that may hold unsafe code.
 const UNSAFE: &[&str] = &[
     "engine/probe/",
+    "engine/threads/native.rs",
     "engine/compute/graph.rs",
     "engine/model/ffi.rs",
     "engine/model/weights.rs",
@@ -74,6 +75,7 @@ const ENGINE: &[(&str, &[&str])] = &[
     ("prompt", &["jobs", "analysis", "transport"]),
     ("transport", &["jobs", "session", "analysis", "model", "probe", "prompt", "compute"]),
     ("compute", &["jobs", "session", "analysis", "model", "probe", "transport"]),
+    ("threads", &["jobs", "session", "analysis", "model", "probe", "transport"]),
     ("protocol", &["jobs", "session", "analysis", "model", "probe", "transport"]),
 ];
 

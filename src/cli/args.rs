@@ -402,6 +402,9 @@ pub struct BenchArgs {
     /// Rounds; each measures everything once, side by side
     #[arg(long, default_value_t = 5)]
     pub rounds: u32,
+    /// A llama.cpp server with the same model, to compare with: `127.0.0.1:8080`
+    #[arg(long, value_name = "ADDRESS")]
+    pub server: Option<String>,
     /// As JSON
     #[arg(long)]
     pub json: bool,

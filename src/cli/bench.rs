@@ -2,6 +2,8 @@
 //! measured side by side in one run.
 
 #[cfg(feature = "llama")]
+mod beside;
+#[cfg(feature = "llama")]
 mod inside;
 
 use serde_json::{Value, json};
@@ -31,6 +33,7 @@ pub async fn run(args: BenchArgs, engine: &str) -> anyhow::Result<u8> {
     }
     let (mut rows, no_end) = real::token_loop(&setup, &entry, &args)?;
     rows.extend(inside::token_loop(&setup, &entry, &args)?);
+    rows.extend(beside::speeds(&setup, &entry, engine, &args, &no_end).await?);
     rows.extend(real::conversation(&setup, &entry, engine, &no_end).await?);
     rows.extend(inside::past_tokens(&setup, &entry, engine, args.rounds, &no_end).await?);
     rows.extend(real::memory(&entry, &args)?);

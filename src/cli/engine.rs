@@ -29,11 +29,13 @@ fn llama() -> io::Result<()> {
     use crate::engine::jobs::worker;
     use crate::engine::model::ffi;
     use crate::engine::protocol::{Failure, FailureKind};
+    use crate::engine::threads;
     use crate::models::gguf::{GgufError, SharedHeader};
     use crate::models::{ModelsFolder, ResolveError};
     use std::sync::Arc;
 
     ffi::new_session();
+    threads::ask_for_short_slices();
     ffi::install_abort_hook();
     let frames = ffi::move_stdout_aside();
     log_to_stderr();

@@ -25,6 +25,8 @@ pub mod probe;
 pub(crate) mod sampler;
 #[cfg(feature = "llama")]
 pub mod session;
+#[cfg(any(feature = "llama", test))]
+pub(crate) mod threads;
 
 use std::time::Instant;
 

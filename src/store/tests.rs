@@ -12,7 +12,7 @@ use super::schema::{LADDER, Migration};
 use super::{Command, Event, Hit, Store, open, rescue};
 use crate::chat::{
     ChatSettings, Conversation, ConversationHead, ConversationId, Intervention, Marks, Place, Role, Run,
-    RunId, Span, Steering, StopReason, Timings, Turn, TurnId, TurnState, Usage,
+    RunId, Span, Steering, StopReason, ThreadCount, Timings, Turn, TurnId, TurnState, Usage,
 };
 use crate::sampling::{LogitBias, Sampling, SamplingOverrides};
 use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
@@ -193,7 +193,13 @@ fn run(id: i64) -> Run {
         taken: 1,
         stop: Some(StopReason::Eos),
         usage: Usage { prompt_tokens: 3, completion_tokens: 4, reused_tokens: 0 },
-        timings: Timings { load_ms: 0.1, prompt_ms: 0.2, decode_ms: 0.3, tokens_per_second: 13.3 },
+        timings: Timings {
+            load_ms: 0.1,
+            prompt_ms: 0.2,
+            decode_ms: 0.3,
+            tokens_per_second: 13.3,
+            threads: Some(ThreadCount { least: 1, most: 2 }),
+        },
     }
 }
 

@@ -39,6 +39,10 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
             }
             let x = area.width.saturating_sub(text::width(&right));
             text::put(buf, text::row(area, 0, x), &right, theme.style(Role::Muted));
+            if let Some(at) = right.find(BUSY) {
+                let at = text::row(area, 0, x + text::width(&right[..at]));
+                text::put(buf, at, BUSY, theme.style(Role::Warn));
+            }
             let cells = facts.state_cells(&state);
             let at = text::row(area, 0, area.width.saturating_sub(cells));
             text::put(buf, at, &state, theme.style(state_role));
@@ -100,7 +104,12 @@ struct Facts {
     thinking: String,
     context: Option<(u32, u32)>,
     speed: Option<f32>,
+    /// Whether the reply is written beside other programs that keep the machine busy.
+    busy: bool,
 }
+
+/// What is said of that.
+const BUSY: &str = "machine busy";
 
 impl Facts {
     /// From this many dropped parts on, the app's own name is gone.
@@ -127,6 +136,7 @@ impl Facts {
             device: loaded.map(|loaded| sanitize::for_display(&loaded.device)).unwrap_or_default(),
             context: loaded.map(|loaded| (app.model.used.min(loaded.context), loaded.context)),
             speed: speed(app),
+            busy: app.talk.run.as_ref().is_some_and(ActiveRun::machine_busy),
         }
     }
 
@@ -156,7 +166,8 @@ impl Facts {
         if let Some(speed) = self.speed.filter(|_| drop < 4) {
             let speed = if speed < 10.0 { format!("{speed:.1}") } else { format!("{speed:.0}") };
             let end = if self.wide { " " } else { "" };
-            out = format!("{out}{end}{speed:>6} tok/s{end}");
+            let busy = if self.busy { format!("  {BUSY}") } else { String::new() };
+            out = format!("{out}{busy}{end}{speed:>6} tok/s{end}");
         }
         let cells = usize::from(self.state_cells(state));
         let padding = cells - usize::from(text::width(state));
@@ -245,6 +256,24 @@ mod tests {
         for width in 60..200 {
             assert!(header(&app, width).contains("● writing"), "{width}");
         }
+    }
+
+    #[test]
+    fn two_words_beside_the_speed_say_that_the_machine_is_busy() {
+        let mut app = capitals();
+        if let Some(Phase::Writing(writing)) = app.talk.run.as_mut().map(|run| &mut run.phase) {
+            writing.machine_busy = true;
+        }
+        for width in [120, 80] {
+            let seen = header(&app, width);
+            assert!(seen.contains("8192  machine busy  ") || seen.contains("8k  machine busy  "), "{seen}");
+            assert!(
+                seen.ends_with("168 tok/s   ● writing") || seen.ends_with("168 tok/s  ● writing"),
+                "{seen}"
+            );
+        }
+        app.talk.run = None;
+        assert!(!header(&app, 120).contains("busy"));
     }
 
     #[test]

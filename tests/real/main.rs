@@ -27,5 +27,6 @@ mod panics;
 mod probe;
 mod sampler;
 mod score;
+mod threads;
 mod tokenizer;
 mod weights;

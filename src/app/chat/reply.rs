@@ -117,6 +117,7 @@ impl App {
         }
         if let Phase::Writing(writing) = &mut active.phase {
             writing.came(now, SPEED_MS);
+            writing.machine_busy = written.machine_busy;
         }
         let (chat, turn, run) = (active.chat, active.turn, active.run);
         if first {

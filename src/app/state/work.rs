@@ -66,6 +66,8 @@ pub enum Phase {
 pub struct Writing {
     /// Tokens a second over the last second or so.
     pub speed: f32,
+    /// Whether the engine makes room for other programs.
+    pub machine_busy: bool,
     /// Arrival times of the last second's tokens, ms.
     pub(crate) arrivals: VecDeque<u64>,
     /// How many of the last steps were not handed to the store yet.
@@ -91,6 +93,11 @@ impl Writing {
 }
 
 impl ActiveRun {
+    /// Whether the engine makes room for other programs that keep the machine busy.
+    pub fn machine_busy(&self) -> bool {
+        matches!(&self.phase, Phase::Writing(Writing { machine_busy: true, .. }))
+    }
+
     /// Tokens a second, once some have come.
     pub fn speed(&self) -> Option<f32> {
         match &self.phase {

@@ -290,6 +290,7 @@ impl Asking<'_> {
                 "prompt_ms": rounded(timings.prompt_ms),
                 "decode_ms": rounded(timings.decode_ms),
                 "tokens_per_second": rounded(timings.tokens_per_second),
+                "threads": timings.threads,
             },
         });
         if let Some((_, chat)) = saved {

@@ -204,6 +204,8 @@ mod llama {
         pub model: Arc<LoadedModel>,
         /// llama.cpp's own context, where it could be told.
         raw: Option<NonNull<sys::llama_context>>,
+        /// How many threads it was last told to compute with; 0 before that.
+        threads: u32,
         /// Adapters in the model's memory, which frees them with itself.
         adapters: Vec<NonNull<sys::llama_adapter_lora>>,
         _stop: Arc<AtomicBool>,
@@ -231,7 +233,16 @@ mod llama {
             // its address and outlives it; the lifetime does not leave this struct (see `get_mut`).
             let context = unsafe { transmute::<LlamaContext<'_>, LlamaContext<'static>>(context) };
             let raw = raw_context(&context);
-            Ok(Self { context, probe, model, raw, adapters: Vec::new(), _stop: stop })
+            Ok(Self { context, probe, model, raw, threads: 0, adapters: Vec::new(), _stop: stop })
+        }
+
+        /// Computes with so many threads from here on, where that can be told.
+        pub fn set_threads(&mut self, threads: u32) {
+            let Some(raw) = self.raw.filter(|_| self.threads != threads) else { return };
+            let count = threads.cast_signed();
+            // SAFETY: the context is alive and borrowed here; the call stores two numbers.
+            unsafe { sys::llama_set_n_threads(raw.as_ptr(), count, count) };
+            self.threads = threads;
         }
 
         /// Whether adapters can be put into it.

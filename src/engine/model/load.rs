@@ -28,6 +28,7 @@ use crate::engine::milliseconds;
 use crate::engine::probe::Probe;
 use crate::engine::prompt::template::Template;
 use crate::engine::protocol::{Capabilities, Capability, Failure, FailureKind, Loaded};
+use crate::engine::threads::Threads;
 use crate::model_entry::{CacheType, FlashAttention, LoadParams, ModelFacts, RopeMethod};
 use crate::token::{TokenId, TokenKind, Vocabulary};
 
@@ -55,6 +56,8 @@ pub struct Opened {
     pub context: OwnedContext,
     /// Tokens that a chat may fill.
     pub limit: u32,
+    /// With how many threads it computes, and how these make room on a busy machine.
+    pub threads: Threads,
 }
 
 /// Loads a model; `progress` is given the part that is read, 0 to 1. Setting `stop` ends it, and later every
@@ -169,7 +172,11 @@ impl Attempt<'_> {
             notes,
             left_out: Vec::new(),
         };
-        Ok((Opened { context, limit: usable }, loaded))
+        let threads = match loaded.gpu_layers {
+            0 => Threads::of(threads, loaded.flash_attention),
+            _ => Threads::fixed(threads),
+        };
+        Ok((Opened { context, limit: usable, threads }, loaded))
     }
 
     fn model(&self, gpu_layers: u32, progress: impl Fn(f32) + 'static) -> Result<LlamaModel, Failure> {
@@ -301,7 +308,7 @@ pub fn load_bare(
     });
     let (policy, _) = attempt.flash_attention(fit.gpu_layers > 0);
     let context = attempt.context(&model, policy, threads(attempt.params), Probe::absent())?;
-    Ok(Opened { context, limit: fit.context })
+    Ok(Opened { context, limit: fit.context, threads: Threads::fixed(threads(params)) })
 }
 
 /// What follows from the model alone.

@@ -35,6 +35,9 @@ pub struct Written {
     /// How far the changed network's pass lies from the unchanged one's, where that is measured.
     #[serde(default)]
     pub unchanged: Option<Distance>,
+    /// Whether the machine is busy, so that tokens are written with fewer threads or with ones that wait asleep.
+    #[serde(default)]
+    pub machine_busy: bool,
 }
 
 /// A changed network's pass held against the unchanged network's at the same token.

@@ -310,6 +310,7 @@ impl Model {
             prompt_ms: prompt.as_secs_f32() * 1000.0,
             decode_ms: seconds * 1000.0,
             tokens_per_second: if seconds > 0.0 { written as f32 / seconds } else { 0.0 },
+            threads: None,
         }
     }
 }
@@ -374,5 +375,6 @@ fn observe(
         recording_ms,
         inside,
         unchanged: None,
+        machine_busy: false,
     }
 }

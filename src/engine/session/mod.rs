@@ -36,6 +36,7 @@ use crate::engine::model::loaded::LoadedModel;
 use crate::engine::model::weights_delta::Scaled;
 use crate::engine::probe::{Plan, Probe};
 use crate::engine::protocol::{Failure, Loaded};
+use crate::engine::threads::Threads;
 use crate::model_entry::{LoadParams, ModelFacts};
 use crate::token::TokenId;
 
@@ -96,6 +97,8 @@ pub enum Halt {
 pub struct Session {
     context: OwnedContext,
     batch: LlamaBatch<'static>,
+    /// How many threads compute.
+    threads: Threads,
     /// What the chat's sequence holds.
     prefix: Prefix,
     /// What is kept beside the chat.
@@ -153,13 +156,14 @@ impl Session {
     }
 
     /// An empty cache.
-    fn new(Opened { context, limit }: Opened, stop: Arc<AtomicBool>) -> Self {
+    fn new(Opened { context, limit, threads }: Opened, stop: Arc<AtomicBool>) -> Self {
         let slice = context.get().n_batch() as usize;
         let recurrent = context.model.model.is_recurrent() || context.model.model.is_hybrid();
         let batch = LlamaBatch::new(slice, 1);
         Self {
             context,
             batch,
+            threads,
             prefix: Prefix::default(),
             branch: BranchCache::default(),
             unchanged: 0,
@@ -192,6 +196,11 @@ impl Session {
     #[must_use]
     pub fn slice(&self) -> usize {
         self.slice
+    }
+
+    /// With how many threads tokens are written, and how these make room.
+    pub(crate) fn threads(&self) -> &Threads {
+        &self.threads
     }
 
     /// Set while the running request is to stop.
@@ -355,8 +364,11 @@ impl Session {
         self.guard_held();
         self.adapters.put_in_force(&mut self.context);
         self.context.probe.begin_batch(self.positions.iter().copied());
-        let Self { context, batch, .. } = self;
+        let Self { context, batch, threads, .. } = self;
+        let tokens = self.positions.len();
+        context.set_threads(threads.before(tokens));
         let result = context.with(|context| context.decode(batch));
+        threads.after(tokens);
         #[cfg(feature = "testing")]
         assert!(!self.panics.swap(false, Ordering::Relaxed), "a fault was asked for");
         for (sequence, (first, last)) in written {

@@ -16,7 +16,7 @@ use self::budget::Budget;
 use self::interleave::Interleaved;
 use self::live_capture::Looks;
 use self::pacing::Pacing;
-use crate::chat::{Adapter, Intervention, StopReason, Timings, Usage};
+use crate::chat::{Adapter, Intervention, StopReason, ThreadCount, Timings, Usage};
 use crate::engine::analysis::output::no_numbers;
 use crate::engine::compute::numbers::{self, Distribution, Reader, Scored};
 use crate::engine::jobs::control::Control;
@@ -78,6 +78,8 @@ struct Reply<'a, 'b> {
     sending_ms: f32,
     /// The last pass's logits, where something else was decoded since.
     kept: Option<Vec<f32>>,
+    /// With how many threads its tokens' passes were computed.
+    threads: Option<ThreadCount>,
 }
 
 /// What was drawn from one pass.
@@ -142,6 +144,7 @@ impl<'a, 'b> Reply<'a, 'b> {
             looks,
             sending_ms: 0.0,
             kept: None,
+            threads: None,
         })
     }
 
@@ -180,7 +183,7 @@ impl<'a, 'b> Reply<'a, 'b> {
             Ok(stop) => Event::Done {
                 stop,
                 usage,
-                timings: Timings { load_ms, prompt_ms, decode_ms, tokens_per_second },
+                timings: Timings { load_ms, prompt_ms, decode_ms, tokens_per_second, threads: self.threads },
             },
             Err(failure) => Event::Failed(failure),
         }
@@ -247,6 +250,8 @@ impl<'a, 'b> Reply<'a, 'b> {
             self.kept = None;
             let price = &mut self.interleaved.internals.price;
             self.looks.follow(self.pacing.live(), price);
+            let threads = self.session.threads().now();
+            self.threads = Some(ThreadCount::with(self.threads, threads));
             match self.looks.step(self.session, id, price, self.pacing.is_paced()) {
                 Ok(()) => {}
                 Err(Halt::Cancelled) => return Ok(StopReason::Cancelled),
@@ -320,7 +325,18 @@ impl<'a, 'b> Reply<'a, 'b> {
         let pass = live_capture::Drawn { token: drawn.id, next: drawn.next, logits };
         let inside = look(session, &request.interventions, interleaved, looks, &pass).map(Box::new);
         let forced = drawn.forced;
-        Written { step: drawn.step, index, forced, stages, watched, recording_ms, inside, unchanged: None }
+        let machine_busy = session.threads().giving_way().is_some();
+        Written {
+            step: drawn.step,
+            index,
+            forced,
+            stages,
+            watched,
+            recording_ms,
+            inside,
+            unchanged: None,
+            machine_busy,
+        }
     }
 
     /// How far the pass that was drawn from lies from the unchanged network's, where that is wanted.
