@@ -1,8 +1,9 @@
 //! Tokens, versions, the inspector.
 
 use super::*;
-use crate::app::{Focus, Scroll};
-use crate::chat::TurnState;
+use crate::app::{ActiveRun, Focus, Scroll};
+use crate::chat::{ThreadCount, TurnState};
+use crate::engine::protocol::Written;
 
 #[test]
 fn tokens_reach_the_store_in_batches_of_a_fifth_of_a_second() {
@@ -31,6 +32,22 @@ fn when_a_reply_has_ended_its_last_word_is_on_display() {
     assert_eq!(bench.app.inspector.live.as_ref().unwrap().index, 0, "the least certain so far");
     bench.done(StopReason::Eos);
     assert_eq!(bench.app.inspector.live.as_ref().unwrap().index, 1, "a line's end cannot be seen");
+}
+
+#[test]
+fn that_the_machine_is_busy_holds_for_the_reply_being_written_and_the_threads_are_kept_with_its_run() {
+    let mut bench = Bench::asked("Hi");
+    let busy = |bench: &Bench| bench.app.talk.run.as_ref().is_some_and(ActiveRun::machine_busy);
+    for machine_busy in [false, true, false, true] {
+        let written = Written { machine_busy, ..step("a", 1.0).into() };
+        bench.reply(Event::Token(Box::new(written)));
+        assert_eq!(busy(&bench), machine_busy);
+    }
+    let run = bench.app.talk.run.as_ref().unwrap().run;
+    let timings = Timings { threads: Some(ThreadCount { least: 1, most: 2 }), ..Timings::default() };
+    bench.reply(Event::Done { stop: StopReason::Eos, usage: Usage::default(), timings });
+    assert!(!busy(&bench));
+    assert_eq!(bench.app.talk.runs[&run].timings, timings);
 }
 
 #[test]

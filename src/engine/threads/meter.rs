@@ -44,9 +44,10 @@ struct Task {
 }
 
 impl Meter {
-    /// A pass begins.
-    pub fn begin(&mut self, now: Instant, idle: bool) {
-        if self.last.is_none_or(|last| now - last > APART) {
+    /// A pass begins; whether nothing is known of this time yet.
+    pub fn begin(&mut self, now: Instant, idle: bool) -> bool {
+        let anew = self.last.is_none_or(|last| now - last > APART);
+        if anew {
             self.from = None;
         }
         if self.from.is_none() {
@@ -54,6 +55,7 @@ impl Meter {
             (self.steps, self.steps_took) = (0, Duration::ZERO);
         }
         self.pass = Some(now);
+        anew
     }
 
     /// It is over; a sample, where there has been enough since the last one.
@@ -86,6 +88,19 @@ impl Mark {
     fn now(at: Instant, idle: bool) -> Self {
         Self { at, tasks: tasks(), idle: idle.then(idle_now).flatten() }
     }
+}
+
+/// Whether others want so many processors at this moment that this number of threads has no room.
+pub fn is_crowded(threads: u32) -> bool {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from) as u32;
+    let running = std::fs::read_to_string("/proc/loadavg").ok().and_then(|text| running(&text));
+    // One of those that run is the one that asks.
+    running.is_some_and(|running| running.saturating_sub(1) + threads > processors)
+}
+
+/// How many threads of all programs run or are ready to, from what `/proc/loadavg` says.
+fn running(loadavg: &str) -> Option<u32> {
+    loadavg.split_whitespace().nth(3)?.split_once('/')?.0.parse().ok()
 }
 
 /// `None` where the system does not tell how long threads ran and waited.
@@ -167,6 +182,8 @@ mod tests {
     fn what_the_system_says_is_read() {
         assert_eq!(schedstat("1500000000 250000000 17\n"), Some((1.5, 0.25)));
         assert_eq!(schedstat(""), None);
+        assert_eq!(running("0.40 2.10 1.97 3/161 4361\n"), Some(3));
+        assert_eq!((running(""), running("1 2 3 4 5")), (None, None));
         let stat = "cpu  10 0 0 700 60 0 0 0 0 0\ncpu0 5 0 0 300 10 0 0 0 0 0\ncpu1 5 0 0 400 50 0 0 0 0 0\n\
                     intr 5 0\nctxt 3\n";
         assert_eq!(idle(stat, "\t0-1\n").map(f64::round), Some(8.0));

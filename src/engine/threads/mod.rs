@@ -19,21 +19,27 @@ pub use native::ask_for_short_slices;
 /// costs nothing, and who spins takes the processor from those that it waits for.
 #[cfg(feature = "llama")]
 const LONG: usize = 64;
+/// From this many on they sleep where others want the processors as the first pass of a reply begins, of which nothing has
+/// been measured yet.
+#[cfg(feature = "llama")]
+const SHORT: usize = 4;
 
 #[cfg(feature = "llama")]
 mod here {
     use std::time::Instant;
 
-    use super::LONG;
     use super::giving_way::{GivingWay, Waiting, Way};
-    use super::meter::Meter;
+    use super::meter::{self, Meter};
     use super::native::Sleep;
+    use super::{LONG, SHORT};
 
     /// What decides for one context.
     pub struct Threads {
         giving_way: GivingWay,
         meter: Meter,
         sleep: Sleep,
+        /// Whether others wanted the processors when these passes began; until a sample tells more.
+        crowded: bool,
     }
 
     impl Threads {
@@ -45,7 +51,7 @@ mod here {
         /// At most this many; where `split_sums`, always this many, though asleep when it is busy.
         pub fn of(most: u32, split_sums: bool) -> Self {
             let giving_way = GivingWay::new(most, !split_sums);
-            Self { giving_way, meter: Meter::default(), sleep: Sleep::default() }
+            Self { giving_way, meter: Meter::default(), sleep: Sleep::default(), crowded: false }
         }
 
         /// How many threads are to compute a pass of so many tokens. They wait accordingly from here on.
@@ -54,10 +60,16 @@ mod here {
             if !self.giving_way.gives_way() {
                 return most;
             }
-            let way = self.giving_way.way();
-            let way = if tokens >= LONG { Way { threads: most, waiting: Waiting::Sleeping } } else { way };
+            if self.meter.begin(Instant::now(), self.giving_way.asks_for_idle()) {
+                self.crowded = meter::is_crowded(most);
+            }
+            let crowded = self.crowded || self.giving_way.is_giving_way();
+            let way = match tokens {
+                LONG.. => Way { threads: most, waiting: Waiting::Sleeping },
+                SHORT.. if crowded => Way { threads: most, waiting: Waiting::Sleeping },
+                _ => self.giving_way.way(),
+            };
             self.sleep.set(way.waiting == Waiting::Sleeping && way.threads > 1, most);
-            self.meter.begin(Instant::now(), self.giving_way.asks_for_idle());
             way.threads
         }
 
@@ -67,6 +79,7 @@ mod here {
                 return;
             }
             if let Some(sample) = self.meter.passed(Instant::now(), tokens, self.giving_way.asks_for_idle()) {
+                self.crowded = false;
                 let before = self.giving_way.way();
                 let way = self.giving_way.observe(&sample);
                 if way != before {
