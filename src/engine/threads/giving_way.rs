@@ -44,6 +44,8 @@ pub struct Share {
 
 /// A thread that waits for this part of its time has to share its processor.
 const WAITED: f32 = 0.25;
+/// A thread that waits for less has nobody beside it that has the same right to its processor.
+const ALONE: f32 = 0.12;
 /// A step is disturbed that takes this many times the best one, where the system says that a thread waits; and where it
 /// says nothing.
 const SLOWER: (f32, f32) = (1.2, 1.6);
@@ -267,8 +269,9 @@ impl GivingWay {
         }
         let mut others: Vec<Kind> = self.others.iter().copied().filter(|kind| *kind != self.using).collect();
         self.costs[Kind::Full as usize] = None;
-        // Where the system tells of room, that is what leads back; elsewhere only trying does.
-        if sample.share.is_none_or(|share| share.idle.is_none()) {
+        // Idle processors lead back by themselves. Where there are none since others use what nobody else wants, or where
+        // the system does not tell, only trying does.
+        if sample.share.is_none_or(|share| share.idle.is_none() || share.waited < ALONE) {
             others.insert(0, Kind::Full);
         }
         self.try_in_turn(others);

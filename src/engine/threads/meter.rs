@@ -91,6 +91,7 @@ impl Mark {
 }
 
 /// Whether others want so many processors at this moment that this number of threads has no room.
+#[cfg(feature = "llama")]
 pub fn is_crowded(threads: u32) -> bool {
     let processors = std::thread::available_parallelism().map_or(1, usize::from) as u32;
     let running = std::fs::read_to_string("/proc/loadavg").ok().and_then(|text| running(&text));
@@ -163,9 +164,8 @@ fn idle(stat: &str, allowed: &str) -> Option<f64> {
 /// Whether a list like `0-3,8` holds a number.
 fn is_listed(list: &str, number: u32) -> bool {
     list.trim().split(',').any(|part| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        first.parse().is_ok_and(|first: u32| first <= number)
-            && last.parse().is_ok_and(|last: u32| number <= last)
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        from.parse().is_ok_and(|from: u32| from <= number) && to.parse().is_ok_and(|to: u32| number <= to)
     })
 }
 

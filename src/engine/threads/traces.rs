@@ -21,6 +21,8 @@ pub struct Machine {
     busy: u32,
     engine: bool,
     disturbed: f32,
+    /// Programs that only take what nobody else wants, but that all of it.
+    background: bool,
     slower: f32,
     /// Steps made, and how many there would have been alone.
     made: f32,
@@ -38,6 +40,7 @@ impl Machine {
             busy: 0,
             engine: false,
             disturbed: 0.0,
+            background: false,
             slower: 1.0,
             made: 0.0,
             alone: 0.0,
@@ -58,6 +61,11 @@ impl Machine {
     /// Threads wait for this part of their time, and nothing is slower for it.
     pub fn disturbed(self, part: f32) -> Self {
         Self { disturbed: part, ..self }
+    }
+
+    /// Beside programs that take what nobody else wants.
+    pub fn before_background(self) -> Self {
+        Self { background: true, ..self }
     }
 
     /// The number of threads must not change.
@@ -134,7 +142,8 @@ impl Machine {
     fn share(&self, way: Way) -> Share {
         let part = self.part(way.threads);
         let got = part * way.threads as f32;
-        let idle = (self.processors as f32 - got - self.busy as f32).max(0.0);
+        let left = if self.background { 0.0 } else { self.processors as f32 - got - self.busy as f32 };
+        let idle = left.max(0.0);
         // One thread at least shares its processor, however many others do not.
         let worst = if self.has_room(way.threads) { 0.0 } else { (1.0 - part).max(0.35) };
         let waited = worst.max(self.disturbed);
