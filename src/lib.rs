@@ -25,6 +25,8 @@
 //!                    recorded stage by stage) · scripted (a made-up model: what it writes follows a script, what it
 //!                    shows inside is noise in the right shapes).
 //!                    protocol/ requests, events and answers, as plain data
+//!                    containment/ what the engine's process gives up before a file is opened: files by Landlock,
+//!                              system calls by seccomp
 //!                    transport/ frame, child (the app's handle on a process, its log), thread, serve (the engine's
 //!                              side), questions, open_requests
 //!                    prompt/   encode (what a reply is conditioned on), template, stop (texts that end a reply)

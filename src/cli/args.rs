@@ -88,7 +88,21 @@ pub enum Command {
     },
     /// The engine's own process
     #[command(hide = true)]
-    Engine,
+    Engine(EngineArgs),
+}
+
+/// `glassbox engine`.
+#[derive(Debug, Default, Args)]
+pub struct EngineArgs {
+    /// Give up nothing
+    #[arg(long)]
+    pub free: bool,
+    /// Speak over a network
+    #[arg(long)]
+    pub network: bool,
+    /// A file or folder to read, beside the system and what lies openly; without one, everything
+    #[arg(long, value_name = "PATH")]
+    pub read: Vec<PathBuf>,
 }
 
 /// `glassbox tour`.

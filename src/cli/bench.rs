@@ -126,7 +126,7 @@ mod real {
         engine: &str,
         no_end: &[LogitBias],
     ) -> anyhow::Result<Vec<Row>> {
-        let mut session = Session::start(entry, engine)?;
+        let mut session = Session::start(entry, engine, &setup.config)?;
         let loaded = session.load(entry, &setup.config.load_params_for(entry)).await?;
         let mut messages = vec![message(Role::User, "Tell me about the sea in a few sentences.")];
         let (steps, _, _) = reply(&mut session, &messages, no_end).await?;

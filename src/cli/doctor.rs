@@ -1,17 +1,25 @@
 //! `glassbox doctor`: what this build and this machine can do, and where things are kept.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::args::DoctorArgs;
 use super::models::mib;
+use super::session::Session;
 use super::setup::Setup;
+use crate::model_entry::{ModelEntry, Source};
 use crate::{runtime, store};
+
+/// How long an engine may take to say what it is held to.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs the command.
 ///
 /// # Errors
 /// When there is no home folder.
-pub fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
+pub fn run(args: &DoctorArgs, engine_choice: &str) -> anyhow::Result<u8> {
     if args.reset_terminal {
         runtime::reset_terminal();
         return Ok(0);
@@ -24,6 +32,7 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
     let rows = [
         ("glassbox", env!("CARGO_PKG_VERSION").to_owned()),
         ("engine", engine().to_owned()),
+        ("engine held", contained(&setup, engine_choice)),
         ("instructions", instructions()),
         ("devices", devices()),
         ("processor", format!("{cores} cores, {threads} threads")),
@@ -61,6 +70,18 @@ fn engine() -> &'static str {
     } else {
         "none (built without `llama`)"
     }
+}
+
+/// What the engine's process gives up, as one says that was started for this.
+fn contained(setup: &Setup, engine_choice: &str) -> String {
+    // Of a model that has an engine elsewhere, or of none, this program's own engine is asked all the same.
+    let here = setup.entry().ok().filter(|entry| entry.engine.is_none());
+    let entry = here.unwrap_or_else(|| ModelEntry::new("none", Source::Path(PathBuf::from("/"))));
+    let choice = if cfg!(feature = "llama") { engine_choice } else { "scripted" };
+    let started = Session::start(&entry, choice, &setup.config).and_then(|mut session| {
+        super::block_on(async { tokio::time::timeout(PATIENCE, session.greeting()).await? })
+    });
+    started.map_or_else(|error| format!("not known: {error}"), |containment| containment.in_words())
 }
 
 /// What this build was compiled for; ggml follows it.

@@ -5,6 +5,10 @@ use std::io;
 
 use anyhow::{Context as _, bail};
 
+use super::args::EngineArgs;
+use crate::config::Folders;
+use crate::engine::containment::{self, Allowed, Network, Reading};
+use crate::engine::protocol::Containment;
 use crate::engine::scripted::{self, ScriptedOptions};
 use crate::engine::transport::serve;
 
@@ -12,19 +16,38 @@ use crate::engine::transport::serve;
 ///
 /// # Errors
 /// When the options are wrong or the pipes break.
-pub fn run(choice: &str) -> anyhow::Result<u8> {
+pub fn run(args: &EngineArgs, choice: &str) -> anyhow::Result<u8> {
     if choice == "llama" {
-        llama()?;
+        llama(args)?;
     } else {
-        serve::serve(io::stdin().lock(), io::stdout(), scripted::make(options(choice)?))?;
+        let options = options(choice)?;
+        let contained = contained(args);
+        serve::serve(io::stdin().lock(), io::stdout(), contained, scripted::make(options))?;
     }
     // Native threads may still run; nothing of theirs is worth waiting for.
     std::process::exit(0);
 }
 
+/// Gives up what is not needed; said in the log too.
+fn contained(args: &EngineArgs) -> Containment {
+    let contained = if args.free { Containment::Off } else { containment::contain(&allowed(args)) };
+    tracing::info!("contained: {}", contained.in_words());
+    contained
+}
+
+fn allowed(args: &EngineArgs) -> Allowed {
+    Allowed {
+        reading: match args.read.as_slice() {
+            [] => Reading::Everything,
+            files => Reading::These(files.to_vec()),
+        },
+        own: Folders::find().map(|folders| folders.engine().into()).unwrap_or_default(),
+        network: if args.network { Network::Any } else { Network::None },
+    }
+}
+
 #[cfg(feature = "llama")]
-fn llama() -> io::Result<()> {
-    use crate::config::Folders;
+fn llama(args: &EngineArgs) -> io::Result<()> {
     use crate::engine::jobs::llama;
     use crate::engine::jobs::worker;
     use crate::engine::model::ffi;
@@ -39,6 +62,7 @@ fn llama() -> io::Result<()> {
     ffi::install_abort_hook();
     let frames = ffi::move_stdout_aside();
     log_to_stderr();
+    let contained = contained(args);
     let hooks = worker::Hooks {
         resolve: Box::new(|entry| {
             let folders = Folders::find().ok_or_else(|| Failure {
@@ -58,7 +82,7 @@ fn llama() -> io::Result<()> {
             Ok(Arc::new(SharedHeader::open(path).map_err(bad)?))
         }),
     };
-    serve::serve(io::stdin().lock(), frames, llama::make(hooks))
+    serve::serve(io::stdin().lock(), frames, contained, llama::make(hooks))
 }
 
 /// Standard error is what the app keeps as the engine's log, and whose last lines it shows when this ends.
@@ -72,7 +96,7 @@ fn log_to_stderr() {
 }
 
 #[cfg(not(feature = "llama"))]
-fn llama() -> io::Result<()> {
+fn llama(_: &EngineArgs) -> io::Result<()> {
     Err(io::Error::other("this build has no engine: it was built without the feature `llama`"))
 }
 

@@ -70,7 +70,7 @@ pub async fn run(args: InspectArgs, engine: &str) -> anyhow::Result<u8> {
     let mut entry = setup.entry()?;
     args.adapters.apply(&mut entry);
     setup.fetch_if_missing(&entry, engine).await?;
-    let mut session = Session::start(&entry, engine)?;
+    let mut session = Session::start(&entry, engine, &setup.config)?;
     let params = LoadParams { exact: !args.as_it_runs, ..setup.config.load_params_for(&entry) };
     let loaded = session.load(&entry, &params).await?;
     args.adapters.check(&loaded)?;

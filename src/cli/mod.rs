@@ -58,7 +58,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         None if chat::is_plain(&cli.chat) => block_on(plain::run(&cli.chat)),
         None => chat::run(cli.chat, false),
         Some(Command::Tour(args)) => chat::run(args.into_chat(engine), true),
-        Some(Command::Engine) => engine::run(&engine),
+        Some(Command::Engine(args)) => engine::run(&args, &engine),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "glassbox", &mut std::io::stdout());
             Ok(0)
@@ -73,7 +73,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Some(Command::Score(args)) => block_on(score::run(args, &engine)),
         Some(Command::Models(args)) => block_on(models::run(args)),
         Some(Command::Bench(args)) => block_on(bench::run(args, &engine)),
-        Some(Command::Doctor(args)) => doctor::run(&args),
+        Some(Command::Doctor(args)) => doctor::run(&args, &engine),
     }
 }
 

@@ -60,7 +60,7 @@ pub async fn run(args: &ChatArgs) -> anyhow::Result<u8> {
     setup.fetch_if_missing(&entry, &args.engine).await?;
     let entry = setup.advised(entry);
     write(&format!("glassbox, by lines. Loading {} …\n", entry.name))?;
-    let mut session = Session::start(&entry, &args.engine)?;
+    let mut session = Session::start(&entry, &args.engine, &setup.config)?;
     let loaded = session.load(&entry, &setup.config.load_params_for(&entry)).await?;
     loaded.notes.iter().for_each(|note| super::note(note));
     let vocabulary = session.vocabulary().await?;
@@ -249,7 +249,7 @@ impl Plain {
         let entry = self.setup.entry_named(name)?;
         self.setup.fetch_if_missing(&entry, &self.engine).await?;
         write(&format!("Loading {} …\n", entry.name))?;
-        let mut session = Session::start(&entry, &self.engine)?;
+        let mut session = Session::start(&entry, &self.engine, &self.setup.config)?;
         let loaded = session.load(&entry, &self.setup.config.load_params_for(&entry)).await?;
         loaded.notes.iter().for_each(|note| super::note(note));
         self.vocabulary = session.vocabulary().await?;

@@ -37,7 +37,7 @@ pub async fn run(args: ScoreArgs, engine: &str) -> anyhow::Result<u8> {
     let mut entry = setup.entry()?;
     args.adapters.apply(&mut entry);
     setup.fetch_if_missing(&entry, engine).await?;
-    let mut session = Session::start(&entry, engine)?;
+    let mut session = Session::start(&entry, engine, &setup.config)?;
     let loaded = session.load(&entry, &setup.config.load_params_for(&entry)).await?;
     args.adapters.check(&loaded)?;
     for note in &loaded.notes {

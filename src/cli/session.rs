@@ -7,9 +7,10 @@ use anyhow::{Context as _, bail};
 use serde_bytes::ByteBuf;
 use tokio::sync::mpsc;
 
+use crate::config::Config;
 use crate::engine::Engine as _;
 use crate::engine::protocol::{
-    Envelope, Event, Immediate, Job, Loaded, Prompt, Rendered, Request, RequestId,
+    Containment, Envelope, Event, Immediate, Job, Loaded, Prompt, Rendered, Request, RequestId,
 };
 use crate::engine::transport::child::ChildEngine;
 use crate::model_entry::{LoadParams, ModelEntry};
@@ -30,15 +31,28 @@ impl Session {
     ///
     /// # Errors
     /// When the process cannot be started.
-    pub fn start(entry: &ModelEntry, choice: &str) -> anyhow::Result<Self> {
+    pub fn start(entry: &ModelEntry, choice: &str, config: &Config) -> anyhow::Result<Self> {
         let (sender, events) = mpsc::unbounded_channel();
-        let command = engine_command(entry, choice).context("this program's own file cannot be found")?;
+        let command =
+            engine_command(entry, choice, config).context("this program's own file cannot be found")?;
         let sink = Box::new(move |envelope| {
             let _ = sender.send(envelope); // the command may have ended already
         });
         let engine =
             ChildEngine::spawn(command, sink, None).context("the engine's process could not be started")?;
         Ok(Self { engine, events, last: 0, hash: None })
+    }
+
+    /// What the engine is held to, which is the first that it says.
+    ///
+    /// # Errors
+    /// When it ends before.
+    pub async fn greeting(&mut self) -> anyhow::Result<Containment> {
+        match self.events.recv().await.map(|envelope| envelope.event) {
+            Some(Event::Ready { containment, .. }) => Ok(containment),
+            Some(Event::Exited(exit)) => bail!("the engine ended: {}", exit.how),
+            _ => bail!("the engine has ended"),
+        }
     }
 
     /// Loads a model.

@@ -21,7 +21,7 @@ pub async fn run(args: TokenizeArgs, engine: &str) -> anyhow::Result<u8> {
     setup.print_warnings();
     let entry = setup.entry()?;
     setup.fetch_if_missing(&entry, engine).await?;
-    let mut session = Session::start(&entry, engine)?;
+    let mut session = Session::start(&entry, engine, &setup.config)?;
     let mut params = setup.config.load_params_for(&entry);
     params.context = params.context.min(256); // the vocabulary alone is needed
     session.load(&entry, &params).await?;

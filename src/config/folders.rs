@@ -74,6 +74,13 @@ impl Folders {
         self.data.join("models")
     }
 
+    /// What an engine may write in, all of which can be made again: the first is for anything, the second holds
+    /// snapshots of chats.
+    #[must_use]
+    pub fn engine(&self) -> [PathBuf; 2] {
+        ["engine", "snapshots"].map(|name| self.cache.join(name))
+    }
+
     /// The folder of the log files.
     #[must_use]
     pub fn logs(&self) -> PathBuf {

@@ -77,6 +77,8 @@ pub struct EngineConfig {
     pub load: LoadParams,
     /// Unload an idle model after this many minutes; 0 is never.
     pub unload_after_minutes: u32,
+    /// Whether its process gives up what it does not need.
+    pub contain: bool,
     /// When the context is full before the reply begins: leave out the oldest turns, or stop and say so.
     pub overflow: Overflow,
 }
@@ -263,7 +265,12 @@ impl Default for Config {
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { load: LoadParams::default(), unload_after_minutes: 0, overflow: Overflow::DropOldest }
+        Self {
+            load: LoadParams::default(),
+            unload_after_minutes: 0,
+            contain: true,
+            overflow: Overflow::DropOldest,
+        }
     }
 }
 

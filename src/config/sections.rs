@@ -24,6 +24,7 @@ pub(super) fn engine(mut section: Section, config: &mut Config) {
     let overrides = load(&mut section, Some(&config.engine.load));
     config.engine.load = overrides.over(&config.engine.load);
     section.put("unload_after_minutes", &mut config.engine.unload_after_minutes, anything);
+    section.put("contain", &mut config.engine.contain, anything);
     section.put("overflow", &mut config.engine.overflow, anything);
     section.finish();
 }

@@ -150,7 +150,7 @@ impl Shell {
             .open(self.folders.state.join("engine.log"))
             .ok()
             .map(|file| Box::new(file) as Box<dyn std::io::Write + Send>);
-        let started = engine_command(entry, &self.engine_choice)
+        let started = engine_command(entry, &self.engine_choice, &self.app.config)
             .and_then(|command| ChildEngine::spawn(command, sink, log));
         match started {
             Ok(engine) => self.engine = Some((id, Box::new(engine))),

@@ -8,6 +8,7 @@ mod backend;
 mod clipboard;
 mod editor;
 mod effects;
+mod engine_process;
 mod files;
 mod heads;
 mod input;
@@ -22,12 +23,11 @@ mod terminal;
 mod typing;
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use crate::config::{Config, Folders, Warning};
-use crate::model_entry::ModelEntry;
 
+pub use engine_process::engine_command;
 pub use links::knows as knows_links;
 pub use look::{printing_theme, terminal_facts};
 
@@ -71,22 +71,6 @@ pub fn run(options: Options) -> anyhow::Result<u8> {
     runtime.shutdown_timeout(Duration::from_millis(200));
     drop(logging);
     result
-}
-
-/// The command that starts an engine process for a model: its own, or this program's.
-///
-/// # Errors
-/// When this program's own file cannot be found.
-pub fn engine_command(entry: &ModelEntry, choice: &str) -> std::io::Result<Command> {
-    if let Some([program, arguments @ ..]) = entry.engine.as_deref() {
-        let mut command = Command::new(program);
-        command.args(arguments);
-        return Ok(command);
-    }
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(["engine", "--engine", choice]);
-    command.env("GGML_NO_BACKTRACE", "1");
-    Ok(command)
 }
 
 /// Bytes of memory that are free, and in all.

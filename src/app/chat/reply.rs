@@ -37,7 +37,10 @@ impl App {
         }
         let Envelope { id, event } = envelope;
         match event {
-            Event::Ready { version } => self.model.engine_ready(&self.config, &mut self.out, version),
+            Event::Ready { version, containment } => {
+                self.model.containment = containment;
+                self.model.engine_ready(&self.config, &mut self.out, version);
+            }
             Event::ModelHash(hash) => {
                 self.talk.model_hashed(&hash);
                 self.model.hash = Some(hash);

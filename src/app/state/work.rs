@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::Fetch;
 use crate::chat::{Adapter, ConversationId, RunId, TurnId};
-use crate::engine::protocol::{Loaded, PromptFacts, RequestId};
+use crate::engine::protocol::{Containment, Loaded, PromptFacts, RequestId};
 use crate::model_entry::ModelEntry;
 use crate::models::CatalogueItem;
 use crate::models::machine::Machine;
@@ -127,6 +127,8 @@ pub struct ModelState {
     pub status: ModelStatus,
     /// SHA-256 of the file, once known.
     pub hash: Option<String>,
+    /// What its engine is held to, as that said.
+    pub containment: Containment,
     /// Tokens in the context: prompt and reply so far of the shown chat.
     pub used: u32,
     /// Adapters that the engine could not use when they were last asked for.

@@ -49,7 +49,7 @@ fn a_refused_direction_is_asked_again_after_a_reload_and_not_before() {
     assert_eq!(asked(&bench.event(id, no()), "Direction"), None);
     assert_eq!(asked(&bench.send(Msg::Tick), "Direction"), None);
     bench.app.reload();
-    bench.event(0, Event::Ready { version: VERSION });
+    bench.event(0, Event::ready());
     let id = bench.app.out.requests.of(Asker::Load).unwrap();
     let mut effects = bench.event(id.0, Event::Loaded(Box::new(loaded())));
     // Texts may have to be cut again first.

@@ -31,7 +31,7 @@ use crate::config::Config;
 use crate::config::keymap::Keymap;
 pub(crate) use crate::engine::protocol::{
     Envelope, Event, Generate, Immediate, Inspection, Job, Loaded, Message, Prompt, PromptFacts, Request,
-    RequestId, VERSION,
+    RequestId,
 };
 use crate::model_entry::{Licence, ModelEntry, Source};
 use crate::models::CatalogueItem;
@@ -85,7 +85,7 @@ impl Bench {
     }
 
     pub(crate) fn loaded(&mut self) {
-        self.event(0, Event::Ready { version: VERSION });
+        self.event(0, Event::ready());
         let request = self.app.out.requests.of(Asker::Load).expect("a load was asked for").0;
         self.event(request, Event::Loaded(Box::new(loaded())));
         let request = self.app.out.requests.of(Asker::Vocabulary).map(|request| request.0);

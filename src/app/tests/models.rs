@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::app::{Confirm, FetchState, Licence, Models};
+use crate::engine::protocol::{Containment, VERSION};
 use crate::models::hub::{HubFile, Offer, Repository};
 use crate::models::machine::Machine;
 use crate::models::{FetchEvent, FetchStage, Unfinished};
@@ -16,7 +17,7 @@ fn a_model_on_disk_is_started_and_loaded() {
     let mut bench = Bench::bare();
     let effects = bench.send(Msg::Catalogue(catalogue(&bench.app.config)));
     assert_eq!(brief(&effects), ["start 1 small"]);
-    let effects = bench.event(0, Event::Ready { version: VERSION });
+    let effects = bench.event(0, Event::ready());
     assert_eq!(brief(&effects), ["ask Load"]);
     let request = bench.app.out.requests.of(Asker::Load).unwrap().0;
     bench.event(request, Event::LoadProgress(0.5));
@@ -122,7 +123,10 @@ fn an_idle_model_is_unloaded_and_loads_again_for_the_next_message() {
 fn an_engine_of_another_version_is_refused() {
     let mut bench = Bench::bare();
     bench.send(Msg::Catalogue(catalogue(&bench.app.config)));
-    assert_eq!(brief(&bench.event(0, Event::Ready { version: VERSION + 1 })), ["stop 1"]);
+    assert_eq!(
+        brief(&bench.event(0, Event::Ready { version: VERSION + 1, containment: Containment::default() })),
+        ["stop 1"]
+    );
     assert!(matches!(bench.app.model.status, ModelStatus::Failed { .. }));
 }
 

@@ -168,7 +168,7 @@ fn run_act(bench: &mut Bench, act: Act) -> Vec<Effect> {
         Act::Die => bench.event(0, Event::Exited(Exit { how: "died".into(), ..Exit::default() })),
         Act::Load => match bench.app.model.status {
             ModelStatus::Loading(_) if bench.app.out.requests.of(Asker::Load).is_none() => {
-                bench.event(0, Event::Ready { version: VERSION })
+                bench.event(0, Event::ready())
             }
             ModelStatus::Loading(_) => {
                 let request = bench.app.out.requests.of(Asker::Load).map_or(0, |request| request.0);

@@ -147,7 +147,7 @@ fn a_message_sent_while_loading_is_stored_at_once_and_generated_when_ready() {
     bench.send(Msg::Catalogue(catalogue(&bench.app.config)));
     let effects = brief(&bench.say("Early"));
     assert!(effects.contains(&"put User Done".to_owned()) && !effects.contains(&"generate".to_owned()));
-    bench.event(0, Event::Ready { version: VERSION });
+    bench.event(0, Event::ready());
     let request = bench.app.out.requests.of(Asker::Load).unwrap().0;
     let effects = bench.event(request, Event::Loaded(Box::new(loaded())));
     assert_eq!(messages(&effects), [(Role::User, "Early".into())]);

@@ -55,7 +55,7 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
     }
     let system = args.system.clone().unwrap_or_else(|| setup.config.system_for(&entry, &settings));
 
-    let mut session = Session::start(&entry, engine)?;
+    let mut session = Session::start(&entry, engine, &setup.config)?;
     let loaded = session.load(&entry, &setup.config.load_params_for(&entry)).await?;
     args.adapters.check(&loaded)?;
     loaded.notes.iter().for_each(|note| super::note(note));

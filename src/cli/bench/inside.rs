@@ -103,7 +103,7 @@ pub async fn past_tokens(
     rounds: u32,
     no_end: &[LogitBias],
 ) -> anyhow::Result<Vec<Row>> {
-    let mut session = Session::start(entry, engine)?;
+    let mut session = Session::start(entry, engine, &setup.config)?;
     let loaded = session.load(entry, &setup.config.load_params_for(entry)).await?;
     let length = LONG.min(loaded.context as usize - 64);
     let ids = long_text(&mut session, length).await?;

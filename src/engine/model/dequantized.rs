@@ -13,6 +13,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use super::ffi;
+use crate::engine::containment::own_folder;
 use crate::model_entry::ModelFacts;
 
 /// Most that the copy may take, bytes.
@@ -33,8 +34,9 @@ pub fn copy(path: &Path, facts: &ModelFacts, free: u64, threads: u32) -> Result<
             gibibytes(free)
         ));
     }
-    let beside = path.parent().and_then(|folder| file_in(folder).ok());
-    let file = beside.map_or_else(|| file_in(&std::env::temp_dir()), Ok);
+    let places = [own_folder(), path.parent()];
+    let made = places.into_iter().flatten().find_map(|folder| file_in(folder).ok());
+    let file = made.map_or_else(|| file_in(&std::env::temp_dir()), Ok);
     let file = file.map_err(|error| format!("a temporary file cannot be made: {error}"))?;
     ffi::dequantise(path, file.path(), threads, fits(floats))?;
     Ok(file)

@@ -4,12 +4,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::VERSION;
 use super::{
-    Attended, BeamPaths, Directed, Exit, Failure, Inspected, Loaded, PromptFacts, Rendered, Replayed,
-    Rescored, Written,
+    Attended, BeamPaths, Containment, Directed, Exit, Failure, Inspected, Loaded, PromptFacts, Rendered,
+    Replayed, Rescored, Written,
 };
 #[cfg(doc)]
-use super::{Immediate, Inspection, Job, VERSION};
+use super::{Immediate, Inspection, Job};
 use crate::chat::{StopReason, Timings, Usage};
 use crate::inspect::depth::Depth;
 use crate::inspect::pieces::Pieces;
@@ -25,6 +26,9 @@ pub enum Event {
     Ready {
         /// [`VERSION`] of the engine.
         version: u32,
+        /// What it is held to.
+        #[serde(default)]
+        containment: Containment,
     },
     /// Final answer to [`Immediate::Describe`].
     Described(Box<ModelFacts>),
@@ -120,6 +124,12 @@ pub enum Event {
 }
 
 impl Event {
+    /// The greeting of an engine that is held to nothing of its own: a thread of the app.
+    #[must_use]
+    pub fn ready() -> Self {
+        Self::Ready { version: VERSION, containment: Containment::default() }
+    }
+
     /// Whether this is the last event of its request.
     #[must_use]
     pub fn is_final(&self) -> bool {

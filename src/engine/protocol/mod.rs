@@ -7,6 +7,7 @@
 mod attend;
 mod capabilities;
 mod changes;
+mod containment;
 mod depths;
 mod events;
 mod failure;
@@ -23,6 +24,7 @@ pub use attend::{Attend, Attended, Attending, ROWS};
 pub use capabilities::{Capabilities, Capability};
 pub(crate) use changes::site;
 pub use changes::{Directed, Direction, Patch, switched_off};
+pub use containment::{Containment, Held, Measure};
 pub use depths::Depths;
 pub use events::Event;
 pub use failure::{Exit, Failure, FailureKind};

@@ -74,6 +74,10 @@ pub fn make(options: ScriptedOptions) -> impl FnOnce(Emit, Arc<OpenRequests>) ->
 /// `abort` and `exit` end the process at once, as a crash would; `panic` is caught, `hang` is the worker's. Fails for a
 /// name that is not a fault.
 pub fn fault(name: &str) -> Result<(), Failure> {
+    #[cfg(feature = "testing")]
+    if let Some(tried) = super::containment::faults::attempt(name) {
+        return tried.map_err(|error| other(format!("{name}: {error}.")));
+    }
     match name {
         "abort" => std::process::abort(),
         "exit" => std::process::exit(3),

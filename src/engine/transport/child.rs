@@ -33,8 +33,10 @@ pub struct ChildEngine {
 
 impl ChildEngine {
     /// Starts `command` with its input and output as the pipe, and what it writes to standard error into
-    /// `log`. The child opens its own session, so that keys pressed in the terminal never reach it. Fails when the
-    /// command cannot be started; the child is gone then.
+    /// `log`. The child opens its own session, so that keys pressed in the terminal never reach it.
+    ///
+    /// # Errors
+    /// When the command cannot be started; the child is gone then.
     pub fn spawn(
         mut command: Command,
         sink: EventSink,
@@ -185,8 +187,8 @@ fn pass_events_on(output: &mut impl Read, sink: &EventSink) -> Result<(), String
             Err(error) => return Err(format!("sent something unreadable ({error}), and was ended")),
         };
         match envelope.event {
-            Event::Ready { version: VERSION } => greeted = true,
-            Event::Ready { version } => {
+            Event::Ready { version: VERSION, .. } => greeted = true,
+            Event::Ready { version, .. } => {
                 return Err(format!(
                     "speaks version {version} of the protocol, this glassbox version {VERSION}: install the \
                      same glassbox on both sides"

@@ -104,8 +104,8 @@ mod tests {
     use super::*;
     use crate::chat::{Role, StopReason, Timings, Usage};
     use crate::engine::protocol::{
-        Call, Envelope, Event, Exit, Failure, FailureKind, Generate, Immediate, Job, Message, Prompt,
-        PromptFacts, Request, RequestId, StoredTokens, TemplateSetting,
+        Call, Containment, Envelope, Event, Exit, Failure, FailureKind, Generate, Held, Immediate, Job,
+        Measure, Message, Prompt, PromptFacts, Request, RequestId, StoredTokens, TemplateSetting,
     };
     use crate::model_entry::{LoadParams, ModelEntry, Source};
     use crate::sampling::Sampling;
@@ -181,7 +181,10 @@ mod tests {
 
     fn event() -> impl Strategy<Value = Event> {
         prop_oneof![
-            any::<u32>().prop_map(|version| Event::Ready { version }),
+            any::<(u32, String)>().prop_map(|(version, why)| Event::Ready {
+                version,
+                containment: Containment::Measures(vec![(Measure::Network, Held::Not(why))]),
+            }),
             step().prop_map(|step| Event::Token(Box::new(step.into()))),
             any::<String>().prop_map(|message| Event::Failed(Failure { message, kind: FailureKind::Memory })),
             prop::collection::vec((any::<i32>(), any::<Vec<u8>>()), 0..5).prop_map(|tokens| {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing here knows a model; it moves what [`super::protocol`] defines.
 
-pub(crate) mod child;
+pub mod child;
 mod child_log;
 pub(crate) mod frame;
 pub mod open_requests;

@@ -17,8 +17,8 @@ use super::frame::{self, FrameError};
 use super::open_requests::OpenRequests;
 use super::questions::Questions;
 use crate::engine::protocol::{
-    Call, CapturePlan, Envelope, Event, Failure, FailureKind, Immediate, Inspection, Job, Prompt, Rendered,
-    Request, RequestId, VERSION,
+    Call, CapturePlan, Containment, Envelope, Event, Failure, FailureKind, Immediate, Inspection, Job,
+    Prompt, Rendered, Request, RequestId, VERSION,
 };
 use crate::inspect::pieces::Pieces;
 use crate::model_entry::{ModelEntry, ModelFacts};
@@ -101,15 +101,16 @@ pub trait Answers: Send + Sync {
 pub type Made = (Box<dyn Jobs>, Arc<dyn Answers>);
 
 /// Runs an engine over a pair of streams until the input ends or [`Immediate::Shutdown`] comes. A worker that
-/// is stuck then is left behind: the caller ends the process. Fails when the input holds something that is not a
+/// is stuck then is left behind: the caller ends the process. The first event says what the process is held to. Fails when the input holds something that is not a
 /// request.
 pub fn serve(
     mut input: impl Read,
     output: impl Write + Send + 'static,
+    containment: Containment,
     make: impl FnOnce(Emit, Arc<OpenRequests>) -> Made + Send + 'static,
 ) -> io::Result<()> {
     let emit = frame_writer(output);
-    emit(Envelope { id: RequestId(0), event: Event::Ready { version: VERSION } });
+    emit(Envelope { id: RequestId(0), event: Event::Ready { version: VERSION, containment } });
     let mut trouble = None;
     let calls = std::iter::from_fn(|| {
         frame::read::<Call>(&mut input).unwrap_or_else(|error| {

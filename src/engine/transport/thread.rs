@@ -8,7 +8,7 @@ use std::thread;
 
 use super::open_requests::OpenRequests;
 use super::serve::{self, Emit, Made};
-use crate::engine::protocol::{Call, Envelope, Event, Exit, Request, RequestId, VERSION};
+use crate::engine::protocol::{Call, Envelope, Event, Exit, Request, RequestId};
 use crate::engine::{Engine, EventSink, Gone};
 
 /// An engine in this process. Native code that aborts takes the process with it.
@@ -29,7 +29,7 @@ impl ThreadEngine {
         let (calls, received) = mpsc::channel();
         thread::Builder::new().name("engine".into()).spawn(move || {
             let emit: Emit = Arc::from(sink);
-            emit(Envelope { id: RequestId(0), event: Event::Ready { version: VERSION } });
+            emit(Envelope { id: RequestId(0), event: Event::ready() });
             serve::answer(received.into_iter(), &emit, make);
             let end = Exit { expected: true, how: "ended".into(), log_tail: Vec::new() };
             emit(Envelope { id: RequestId(0), event: Event::Exited(end) });

@@ -3,6 +3,7 @@
 use std::sync::mpsc::Receiver;
 
 use super::*;
+use crate::engine::protocol::Containment;
 use crate::engine::testing;
 
 fn shell(script: &str) -> (ChildEngine, Receiver<Envelope>) {
@@ -14,7 +15,11 @@ fn shell(script: &str) -> (ChildEngine, Receiver<Envelope>) {
 
 /// A shell command that writes the first frame, then `then`.
 fn ready_then(version: u32, then: &str) -> String {
-    let frame = frame::encode(&Envelope { id: RequestId(0), event: Event::Ready { version } }).unwrap();
+    let frame = frame::encode(&Envelope {
+        id: RequestId(0),
+        event: Event::Ready { version, containment: Containment::default() },
+    })
+    .unwrap();
     let octal: Vec<String> = frame.iter().map(|byte| format!("\\{byte:03o}")).collect();
     let octal = octal.concat();
     format!("printf '{octal}'; {then}")

@@ -83,7 +83,7 @@ fn answers(engine: ThreadEngine, events: &Receiver<Envelope>) -> Vec<(u64, Event
         let envelope = events.recv().unwrap();
         all.push((envelope.id.0, envelope.event));
     }
-    assert_eq!(all.first(), Some(&(0, Event::Ready { version: VERSION })));
+    assert_eq!(all.first(), Some(&(0, Event::ready())));
     assert!(matches!(all.last(), Some((0, Event::Exited(exit))) if exit.expected));
     all[1..all.len() - 1].to_vec()
 }
@@ -239,18 +239,21 @@ fn frames_in_frames_out() {
         frame::write(&mut input, &Call { id: RequestId(id), request }).unwrap();
     }
     let output = testing::Output::default();
-    serve(input.as_slice(), output.clone(), scripted::make(ScriptedOptions::default())).unwrap();
+    serve(input.as_slice(), output.clone(), Containment::Off, scripted::make(ScriptedOptions::default()))
+        .unwrap();
     let bytes = output.written();
     let mut bytes = bytes.as_slice();
     let events: Vec<Envelope> = std::iter::from_fn(|| frame::read(&mut bytes).unwrap()).collect();
     assert_eq!(events.len(), 2, "nothing after the shutdown: {events:?}");
-    assert_eq!(events[0].event, Event::Ready { version: VERSION });
+    assert_eq!(events[0].event, Event::Ready { version: VERSION, containment: Containment::Off });
     assert!(matches!(&events[1].event, Event::Failed(failure) if failure.kind == FailureKind::NoModel));
 }
 
 #[test]
 fn garbage_on_the_input_is_an_error() {
     let input = [5, 0, 0, 0, 1, 2, 3, 4, 5];
-    let error = serve(input.as_slice(), io::sink(), scripted::make(ScriptedOptions::default())).unwrap_err();
+    let error =
+        serve(input.as_slice(), io::sink(), Containment::Off, scripted::make(ScriptedOptions::default()))
+            .unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
 }
