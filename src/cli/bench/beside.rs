@@ -57,9 +57,9 @@ pub async fn speeds(
     no_end: &[LogitBias],
 ) -> anyhow::Result<Vec<Row>> {
     let params = setup.config.load_params_for(entry);
-    let mut session = Session::start(entry, engine)?;
+    let mut session = Session::start(entry, engine, &setup.config)?;
     session.load(entry, &params).await?;
-    let mut other = Session::start(entry, engine)?;
+    let mut other = Session::start(entry, engine, &setup.config)?;
     other.load(entry, &params).await?;
     let (mut alone, mut programs, mut engines, mut served) = (vec![], vec![], vec![], vec![]);
     reply(&mut session, 0, 8, no_end).await?;
