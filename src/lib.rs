@@ -5,8 +5,8 @@
 //! ```text
 //! main.rs            calls cli::main
 //! cli/           L5  the command line (clap) and the headless commands, one file each
-//! runtime/       L4  the imperative shell: select loop, frame pacing, terminal guard, signals, effects, log; links
-//!                    written over what was drawn
+//! runtime/       L4  the imperative shell: select loop, frame pacing, terminal guard, signals, effects, logs; links
+//!                    written over what was drawn; output (a thread that writes to the terminal); faults of its own
 //! ui/            L3  &App to Buffer: one file per pane, station and overlay; widgets/ know nothing of App (row and
 //!                    table are what stations and overlays are made of); inspector/frame is what a station stands in;
 //!                    text/ maps tokens to cells; cache keeps wrapped rows; picture gives a station as SVG or text;
@@ -69,6 +69,7 @@
 //! grammar/       L0  what a reply has to look like: grammars read and checked, JSON schemas as grammars
 //! reasoning/     L0  a reply taken apart: what was thought, the answer, the marks between them
 //! attachment.rs  L1  a text file beside a message: read whole or refused with the reason
+//! durable.rs     L0  files that are still there after the power failed
 //! fold.rs search.rs  L0  text without case and accents; what is looked for: words and filters
 //! token.rs chat.rs sampling.rs model_entry.rs sanitize.rs
 //!                L0  plain data and arithmetic
@@ -100,6 +101,7 @@ pub mod chat;
 pub mod cli;
 pub mod command;
 pub mod config;
+pub(crate) mod durable;
 pub mod engine;
 pub(crate) mod export;
 pub mod fold;

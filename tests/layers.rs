@@ -23,6 +23,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("markdown", 0),
     ("reasoning", 0),
     ("fold", 0),
+    ("durable", 0),
     ("inspect", 0),
     ("engine", 1),
     ("grammar", 0),

@@ -90,3 +90,28 @@ fn files_and_what_is_in_them_are_where_the_guides_say() {
     }
     assert!(named > 40, "only {named} places were read");
 }
+
+#[test]
+fn every_promise_names_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/promises.md")).expect("the page is there");
+    let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| |"));
+    let mut numbers = Vec::new();
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        numbers.push(cells[0].parse::<u32>().expect("a row has its number"));
+        let mut file = None;
+        let mut tests = 0;
+        for (_, code) in code_of(&format!("{} ", cells.last().expect("a row has cells"))) {
+            if Path::new(code).extension().is_some_and(|extension| extension == "rs") {
+                let there = fs::read_to_string(root.join(code));
+                file = Some(there.unwrap_or_else(|error| panic!("{code} is named in {row}: {error}")));
+            } else if let Some(text) = file.as_ref().filter(|_| !code.contains(' ')) {
+                assert!(text.contains(&format!("fn {code}(")), "{code} is named in {row} and not there");
+                tests += 1;
+            }
+        }
+        assert!(tests > 0 || row.contains("Not promised yet"), "no test holds {row}");
+    }
+    assert_eq!(numbers, (1..=40).collect::<Vec<u32>>());
+}

@@ -76,7 +76,7 @@ fn child() {
     ready(&events);
     let first = i64::from(std::process::id()) << 20;
     let size = if task == "fill" { 2000 } else { 20 };
-    let most = if task == "insert" { 100 } else { 1_000_000 };
+    let most = if task == "insert" { 300 } else { 1_000_000 };
     for id in (first..).step_by(2).take(most) {
         store.send(Command::PutTurn(ConversationId(id), Box::new(message(id, size))));
         if task == "stream" {
@@ -171,8 +171,8 @@ fn four_processes_at_once_lose_no_message() {
     assert_eq!(ready(&events), (0, Vec::new()));
     store.send(Command::List);
     let Event::Listed(all) = next(&events) else { panic!("no list") };
-    assert_eq!(all.len(), 400);
-    assert!(kept <= 400);
+    assert_eq!(all.len(), 1200);
+    assert!(kept <= 1200);
 }
 
 #[cfg(target_os = "linux")]

@@ -329,7 +329,7 @@ impl App {
         }
         let mended = std::mem::replace(&mut self.book.config_warned, !warnings.is_empty());
         self.book.keep_of_keys(warnings);
-        if !(changed || asked || mended) {
+        if !(changed || asked || mended || !warnings.is_empty()) {
             return;
         }
         if let Some(name) = other_model {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, anyhow};
 use super::args::ExportArgs;
 use super::chats::Chats;
 use crate::chat::ConversationHead;
-use crate::config::Folders;
+use crate::config::{self, Folders};
 use crate::export::{Document, Format};
 
 /// Exports a chat; gives the exit code.
@@ -43,6 +43,11 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<u8> {
 
 /// Writes a file that is not there yet, or any with `force`.
 fn write_new(path: &Path, text: &str, force: bool) -> anyhow::Result<()> {
+    if force && path.is_file() {
+        // What is there stays until all of the new one is.
+        return config::write_atomically(path, text)
+            .with_context(|| format!("{} cannot be written", path.display()));
+    }
     let mut options = std::fs::OpenOptions::new();
     options.write(true);
     if force {

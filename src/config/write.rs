@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Item, Table, Value};
 
 use super::document::position;
+use crate::durable;
 use crate::model_entry::{ModelEntry, Source};
 use crate::sampling::{SAMPLING_KEYS, SamplingOverrides};
 
@@ -183,10 +184,9 @@ pub fn write_atomically(path: &Path, text: &str) -> io::Result<()> {
     if let Ok(metadata) = std::fs::metadata(&target) {
         file.as_file().set_permissions(metadata.permissions())?;
     }
-    file.as_file().sync_all()?;
+    durable::file(file.path())?;
     file.persist(&target).map_err(|error| error.error)?;
-    // The rename itself lies in the folder.
-    std::fs::File::open(folder)?.sync_all()
+    durable::name(&target)
 }
 
 /// A new file with the permissions any program would give it; a temporary file's own are narrower.
@@ -271,6 +271,13 @@ mod tests {
         assert!(link.is_symlink());
         assert_eq!(std::fs::read_to_string(&target).unwrap(), "a = 2\n");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left behind");
+    }
+
+    #[test]
+    fn the_folder_is_written_through_too() {
+        let folder = tempfile::tempdir().unwrap();
+        write_atomically(&folder.path().join("config.toml"), "a = 1\n").unwrap();
+        assert_eq!(durable::times(folder.path()), 1);
     }
 
     #[test]

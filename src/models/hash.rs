@@ -12,6 +12,8 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::durable;
+
 /// Bytes read at once.
 const CHUNK: usize = 1 << 20;
 /// Entries kept, newest last.
@@ -83,9 +85,9 @@ pub(super) fn write_toml(path: &Path, value: &impl Serialize) -> std::io::Result
     let text = toml::to_string(value).map_err(std::io::Error::other)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
+    durable::file(file.path())?;
     file.persist(path).map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
+    durable::name(path)
 }
 
 fn read(memory: &Path) -> Memory {

@@ -143,7 +143,7 @@ fn described(text: &str) -> String {
 }
 
 fn osc52(text: &str) -> std::io::Result<()> {
-    execute!(std::io::stdout(), CopyToClipboard::to_clipboard_from(text))
+    execute!(super::output::Output::default(), CopyToClipboard::to_clipboard_from(text))
 }
 
 /// tmux's own buffer: by default it takes none from the sequences of programs. `-w` hands it on to the terminal.
@@ -163,7 +163,7 @@ fn tmux_takes(text: &str) -> bool {
 }
 
 fn through_screen(text: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout();
+    let mut out = super::output::Output::default();
     out.write_all(for_screen(text)?.as_bytes())?;
     out.flush()
 }

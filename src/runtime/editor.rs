@@ -1,13 +1,15 @@
 //! A text in the user's own editor, on the whole terminal.
 //!
-//! Invariant: what was saved is not lost: an editor that comes back at once may still be open beside the app, so its file
+//! Invariants: the loop goes on while an editor has the terminal: replies are saved, signals are heard. What was saved in it
+//! is not lost: an editor that comes back at once may still be open beside the app, so its file
 //! stays, and what is saved in it later is taken as soon as the app looks.
 
 use std::io::Write as _;
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use super::open_file::OpenFile;
+use super::open_file::{Editing, OpenFile};
 use super::shell::Shell;
 
 /// An editor that ends sooner than this without a change was hardly seen by anybody.
@@ -22,11 +24,18 @@ pub(super) struct Edited {
 }
 
 impl Shell {
-    /// Lets the user edit a text in `$VISUAL` or `$EDITOR`.
-    pub(super) async fn edit(&mut self, text: String) -> Result<Edited, String> {
+    /// Gives the terminal to the user's `$VISUAL` or `$EDITOR` with a text. Replies are written and saved meanwhile.
+    pub(super) fn edit(&mut self, text: String) {
         if let Some(saved) = self.saved_later() {
-            return Ok(saved);
+            return self.edited(Ok(saved));
         }
+        match self.begin_editing(text) {
+            Ok(editing) => self.editing = Some(editing),
+            Err(problem) => self.edited(Err(problem)),
+        }
+    }
+
+    fn begin_editing(&mut self, text: String) -> Result<Editing, String> {
         let editor =
             editor(|name| std::env::var(name).ok()).ok_or("no editor: set $EDITOR (to nano, vim, hx …)")?;
         let mut file = tempfile::Builder::new()
@@ -36,33 +45,49 @@ impl Shell {
             .map_err(|error| format!("no temporary file for the editor: {error}"))?;
         file.write_all(text.as_bytes()).map_err(|error| format!("the draft was not written: {error}"))?;
         self.leave();
-        let path = file.path().to_path_buf();
-        let begun = Instant::now();
         // Through the shell, since $EDITOR may carry arguments; the path is a parameter, not part of the text.
-        let status = tokio::process::Command::new("sh")
+        let started = tokio::process::Command::new("sh")
             .arg("-c")
             .arg(format!("{editor} \"$1\""))
             .arg("sh")
-            .arg(&path)
-            .status()
-            .await;
-        let took = begun.elapsed();
-        self.come_back().map_err(|error| error.to_string())?;
-        match status {
-            Ok(status) if status.success() => {}
-            // What a shell answers for a command that is not there.
-            Ok(status) if status.code() == Some(127) => {
-                return Err(format!("$EDITOR is {editor}, which is not there; the draft is as it was"));
+            .arg(file.path())
+            .spawn();
+        match started {
+            Ok(child) => Ok(Editing { child, editor, file, text, begun: Instant::now() }),
+            Err(error) => {
+                self.come_back().map_err(|error| error.to_string())?;
+                Err(format!("{editor} could not be started: {error}"))
             }
-            Ok(status) => return Err(format!("{editor} ended with {status}; the draft is as it was")),
-            Err(error) => return Err(format!("{editor} could not be started: {error}")),
+        }
+    }
+
+    /// The editor has ended: the terminal is the app's again, and what was saved is taken.
+    pub(super) fn editor_ended(&mut self, ended: std::io::Result<ExitStatus>) -> anyhow::Result<()> {
+        let Some(editing) = self.editing.take() else { return Ok(()) };
+        self.come_back()?;
+        let result = match ended {
+            Ok(status) => self.came_of(editing, status),
+            Err(error) => Err(format!("{} could not be waited for: {error}", editing.editor)),
+        };
+        self.edited(result);
+        Ok(())
+    }
+
+    fn came_of(&mut self, editing: Editing, status: ExitStatus) -> Result<Edited, String> {
+        let Editing { editor, file, text, begun, .. } = editing;
+        // What a shell answers for a command that is not there.
+        if status.code() == Some(127) {
+            return Err(format!("$EDITOR is {editor}, which is not there; the draft is as it was"));
+        }
+        if !status.success() {
+            return Err(format!("{editor} ended with {status}; the draft is as it was"));
         }
         let bytes =
-            std::fs::read(&path).map_err(|error| format!("the edited text cannot be read: {error}"))?;
+            std::fs::read(file.path()).map_err(|error| format!("the edited text cannot be read: {error}"))?;
         if bytes != text.as_bytes() {
             return Ok(taken(&bytes, None));
         }
-        if took >= AT_ONCE {
+        if begun.elapsed() >= AT_ONCE {
             return Ok(Edited { text: None, note: Some("nothing was changed".to_owned()) });
         }
         let (_, path) = file.keep().map_err(|error| format!("the editor's file was not kept: {error}"))?;
@@ -72,6 +97,13 @@ impl Shell {
         );
         self.open_file = Some(OpenFile { path, held: bytes });
         Ok(Edited { text: None, note: Some(note) })
+    }
+
+    /// The app ends while the editor is open: its file stays, so that what is saved in it is not lost.
+    pub(super) fn leave_editor(&mut self) {
+        if let Some(editing) = self.editing.take() {
+            let _ = editing.file.keep(); // where that fails there is nothing left to do
+        }
     }
 
     /// What was saved in a file whose editor had come back at once.

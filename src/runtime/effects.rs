@@ -1,7 +1,6 @@
 //! What the app asked for, done.
 //!
-//! Invariant: nothing here waits for long except for the user's own editor; what takes time runs beside the loop and
-//! comes back as a message.
+//! Invariant: nothing here waits for long; what takes time runs beside the loop and comes back as a message.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -9,7 +8,7 @@ use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 use super::shell::Shell;
-use super::{engine_command, files, heads, terminal};
+use super::{engine_command, files, heads, log, terminal};
 use crate::app::{Effect, EngineId, FilesWanted, Msg};
 use crate::config::{self, Notify};
 use crate::engine::protocol::{Envelope, Event, Exit, RequestId};
@@ -60,7 +59,7 @@ impl Shell {
             }
             Effect::ReadConfig => {
                 self.look.forget();
-                let (config, warnings) = self.config_file.read();
+                let (config, warnings) = self.config_file.read(&self.app.config);
                 let _ = self.messages.send(Msg::Config(Box::new(config), warnings));
             }
             Effect::WriteConfig { key, value } => self.write_config(&key, &value),
@@ -89,10 +88,7 @@ impl Shell {
                 let text = crate::ui::picture::draw(&self.app, &self.theme, picture, size);
                 let _ = self.messages.send(Msg::Copied(write_file(&name, text.as_bytes())));
             }
-            Effect::Edit(text) => {
-                let result = self.edit(text).await;
-                self.edited(result);
-            }
+            Effect::Edit(text) => self.edit(text),
             Effect::ReadFiles(names, wanted) => {
                 let messages = self.messages.clone();
                 tokio::task::spawn_blocking(move || {
@@ -144,12 +140,7 @@ impl Shell {
         let sink = Box::new(move |envelope| {
             let _ = messages.send(Msg::Engine(id, envelope)); // the app may have ended
         });
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.folders.state.join("engine.log"))
-            .ok()
-            .map(|file| Box::new(file) as Box<dyn std::io::Write + Send>);
+        let log = log::of_engine(&self.folders.state);
         let started = engine_command(entry, &self.engine_choice, &self.app.config)
             .and_then(|command| ChildEngine::spawn(command, sink, log));
         match started {
@@ -254,9 +245,13 @@ impl Shell {
 
     fn write_config(&mut self, key: &str, value: &str) {
         let path = self.config_file.path.clone();
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
-        let written = config::set_key(&text, key, value)
-            .map_err(|error| error.to_string())
+        // A file that is there and cannot be read is not written over.
+        let written = config::read_file(&path)
+            .map_err(|warning| warning.message)
+            .and_then(|text| {
+                let text = text.map(|(_, text)| text).unwrap_or_default();
+                config::set_key(&text, key, value).map_err(|error| error.to_string())
+            })
             .and_then(|text| config::write_atomically(&path, &text).map_err(|error| error.to_string()));
         match written {
             // What was written is what is in use already: no need to read it again.
@@ -306,7 +301,11 @@ fn write_file(name: &str, bytes: &[u8]) -> Result<String, String> {
     let others = (2..1000).map(|number| wanted.with_file_name(format!("{stem}-{number}.{ending}")));
     for path in std::iter::once(wanted.clone()).chain(others) {
         let file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
-        match file.and_then(|mut file| file.write_all(bytes)) {
+        let written = file.and_then(|mut file| {
+            // Half a file is none: it would pass for the whole.
+            file.write_all(bytes).inspect_err(|_| drop(std::fs::remove_file(&path)))
+        });
+        match written {
             Ok(()) => {
                 let whole = std::path::absolute(&path).unwrap_or(path);
                 return Ok(format!("wrote {}", sanitize::for_display(&whole.to_string_lossy())));
@@ -334,6 +333,6 @@ fn notify(how: Notify, text: &str) {
         Notify::Title => format!("\x1b]0;{text}\x1b\\"),
         Notify::None => return,
     };
-    let mut out = std::io::stdout();
+    let mut out = super::output::Output::default();
     let _ = out.write_all(bytes.as_bytes()).and_then(|()| out.flush());
 }

@@ -38,6 +38,16 @@ impl LateAnswers {
     }
 }
 
+/// Whether these keys and the one after them are the rest of an answer whose beginning was read by who asked, and who had
+/// stopped waiting for the rest.
+pub fn is_rest_of_answer(keys: &[KeyEvent], end: &Event, now: u64) -> bool {
+    let Event::Key(end) = end else { return false };
+    let bell = end.code == KeyCode::Char('g') && end.modifiers.contains(KeyModifiers::CONTROL);
+    let terminator = end.code == KeyCode::Char('\\') && alt(end);
+    let of_answer = |key: &KeyEvent| matches!(key.code, KeyCode::Char(c) if c.is_ascii_hexdigit() || "]1;rgb:/".contains(c));
+    now < WINDOW_MS && (terminator || bell && !keys.is_empty()) && keys.iter().all(of_answer)
+}
+
 fn alt(key: &KeyEvent) -> bool {
     key.modifiers.contains(KeyModifiers::ALT)
 }
@@ -66,6 +76,24 @@ mod tests {
         assert!(swallowed("11;rgb:1e1e/1e1e/2e2e", &mut answers, 301).iter().all(|s| *s));
         assert!(answers.swallow(&key('\\', KeyModifiers::ALT), 301));
         assert_eq!(swallowed("hi", &mut answers, 302), [false, false]);
+    }
+
+    #[test]
+    fn the_rest_of_an_answer_is_told_from_typing() {
+        let keys = |text: &str| -> Vec<KeyEvent> {
+            text.chars().map(|c| KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE)).collect()
+        };
+        let (end, bell) = (key('\\', KeyModifiers::ALT), key('g', KeyModifiers::CONTROL));
+        let answer = "]11;rgb:1e1e/1E1E/2e2e";
+        for from in 0..answer.len() {
+            assert!(is_rest_of_answer(&keys(&answer[from..]), &end, 900), "{}", &answer[from..]);
+            assert!(is_rest_of_answer(&keys(&answer[from..]), &bell, 900));
+        }
+        assert!(is_rest_of_answer(&[], &end, 900));
+        assert!(!is_rest_of_answer(&[], &bell, 900), "a key of its own");
+        assert!(!is_rest_of_answer(&keys("hello"), &end, 900));
+        assert!(!is_rest_of_answer(&keys("1e1e"), &key('x', KeyModifiers::NONE), 900));
+        assert!(!is_rest_of_answer(&keys("1e1e"), &end, 60_000));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::config::{ColorDepth, Config, SymbolSet, UiConfig, Warning};
 use crate::theme::{self, Theme};
 
 /// How long the terminal may take to tell its background: at hand, and over a network.
-const PATIENCE: Duration = Duration::from_millis(40);
+const PATIENCE: Duration = Duration::from_millis(150);
 const PATIENCE_REMOTE: Duration = Duration::from_millis(250);
 
 /// What was found out about the terminal.

@@ -1,6 +1,6 @@
 //! The few calls the runtime makes to the operating system directly.
 //!
-//! Invariant: what a signal handler does here is async-signal-safe: `write`, `tcsetattr`, `signal`, `raise`.
+//! Invariant: what a signal handler does here is async-signal-safe: `poll`, `write`, `tcsetattr`, `signal`, `raise`.
 
 use std::sync::OnceLock;
 
@@ -22,21 +22,47 @@ pub fn remember_terminal() {
         return;
     }
     for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT] {
-        // SAFETY: `give_back` is async-signal-safe and has the signature that `signal` wants.
-        unsafe { libc::signal(signal, give_back as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+        let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = give_back;
+        // SAFETY: `sigaction` is plain data; `give_back` is async-signal-safe and has the signature that SA_SIGINFO wants.
+        // On the stack for signals, which Rust gives each of its threads: where the usual one has ended, none else is left.
+        unsafe {
+            let mut action = std::mem::zeroed::<libc::sigaction>();
+            action.sa_sigaction = handler as libc::sighandler_t;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+            libc::sigaction(signal, &raw const action, std::ptr::null_mut());
+        }
     }
 }
 
-extern "C" fn give_back(signal: libc::c_int) {
+/// How long a terminal that takes nothing is waited for, ms.
+const WAIT_MS: libc::c_int = 300;
+
+/// What is said then; the log is named by what the app says of it elsewhere.
+const SAID: &[u8] =
+    b"\r\nglassbox was ended by a fault of its own. What was written half a second before is saved; \
+    `glassbox --resume` opens the chat again.\r\n";
+
+extern "C" fn give_back(signal: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
     // SAFETY: only async-signal-safe calls; BEFORE was set before this handler was installed.
     unsafe {
-        libc::write(libc::STDOUT_FILENO, RESTORE.as_ptr().cast(), RESTORE.len());
+        let mut out = libc::pollfd { fd: libc::STDOUT_FILENO, events: libc::POLLOUT, revents: 0 };
+        if libc::poll(&raw mut out, 1, WAIT_MS) == 1 {
+            libc::write(libc::STDOUT_FILENO, RESTORE.as_ptr().cast(), RESTORE.len());
+            libc::write(libc::STDERR_FILENO, SAID.as_ptr().cast(), SAID.len());
+        }
         if let Some(settings) = BEFORE.get() {
             libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, settings);
         }
         libc::signal(signal, libc::SIG_DFL);
         libc::raise(signal);
     }
+}
+
+/// Whether the terminal would take something now, or is gone, which writing tells.
+pub fn terminal_takes() -> bool {
+    let mut out = libc::pollfd { fd: libc::STDOUT_FILENO, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: one descriptor is given and one is counted.
+    unsafe { libc::poll(&raw mut out, 1, 0) == 1 }
 }
 
 /// Stops this process as Ctrl+Z would; returns when it is continued.

@@ -2,26 +2,27 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use crossterm::event::{Event, EventStream, KeyEvent};
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use super::clipboard::Clipboard;
-use super::input::{LateAnswers, is_press};
+use super::input::{LateAnswers, is_press, is_rest_of_answer};
 use super::links::Links;
 use super::look::Look;
-use super::open_file::OpenFile;
+use super::open_file::{self, Editing, OpenFile};
 use super::signals::{Asked, Signals};
 use super::typing::{AT_ONCE_MS, Typed, Typing, text_of};
-use super::{Options, native, terminal};
+use super::{Options, faults, native, output, terminal};
 use crate::app::{App, Effect, EngineId, Msg, Now};
 use crate::chat::ConversationId;
 use crate::config::keymap::Keymap;
@@ -67,6 +68,8 @@ pub(super) struct Shell {
     typing: Typing,
     /// The window's title, to be set again when the terminal is taken again.
     pub(super) title: String,
+    /// The editor that has the terminal.
+    pub(super) editing: Option<Editing>,
     pub(super) open_file: Option<OpenFile>,
     pub(super) links: Links,
     /// Whether the terminal shows nothing but the chat's text.
@@ -78,28 +81,42 @@ pub(super) struct ConfigFile {
     pub(super) path: PathBuf,
     read: Box<dyn Fn() -> (Config, Vec<Warning>) + Send>,
     stamp: Option<(SystemTime, u64)>,
+    /// Whether it was ever there.
+    known: bool,
 }
 
 impl ConfigFile {
     fn new(path: PathBuf, read: Box<dyn Fn() -> (Config, Vec<Warning>) + Send>) -> Self {
         let stamp = stamp(&path);
-        Self { path, read, stamp }
+        Self { path, read, stamp, known: stamp.is_some() }
     }
 
-    /// Reads it again.
-    pub(super) fn read(&mut self) -> (Config, Vec<Warning>) {
-        self.stamp = stamp(&self.path);
-        (self.read)()
+    /// Reads it again. One that is gone or cannot be used as a whole leaves what is in use.
+    pub(super) fn read(&mut self, in_use: &Config) -> (Config, Vec<Warning>) {
+        self.seen();
+        let (config, mut warnings) = (self.read)();
+        let file = self.path.display().to_string();
+        if self.known && self.stamp.is_none() {
+            let (key, message) = (String::new(), "the file is gone".to_owned());
+            warnings.push(Warning { file: file.clone(), line: 0, key, message });
+        }
+        let mut kept = false;
+        for warning in warnings.iter_mut().filter(|warning| warning.key.is_empty() && warning.file == file) {
+            warning.message = format!("the settings in use stay: {}", warning.message);
+            kept = true;
+        }
+        (if kept { in_use.clone() } else { config }, warnings)
     }
 
     /// Takes it as it is now for the one in use.
     pub(super) fn seen(&mut self) {
         self.stamp = stamp(&self.path);
+        self.known |= self.stamp.is_some();
     }
 
     /// Reads it again if it changed.
-    fn read_if_changed(&mut self) -> Option<(Config, Vec<Warning>)> {
-        (stamp(&self.path) != self.stamp).then(|| self.read())
+    fn read_if_changed(&mut self, in_use: &Config) -> Option<(Config, Vec<Warning>)> {
+        (stamp(&self.path) != self.stamp).then(|| self.read(in_use))
     }
 }
 
@@ -162,6 +179,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
         late: LateAnswers::default(),
         typing: Typing::default(),
         title: String::new(),
+        editing: None,
         open_file: None,
         links: Links::find(|name| std::env::var(name).ok()),
         laid_aside: false,
@@ -181,9 +199,13 @@ pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
     for effect in first {
         shell.perform(effect).await?;
     }
-    let code = shell.turn(&mut incoming, &mut signals).await?;
+    // What is not sent to the store yet is saved whatever ended the loop; a panic has said itself what it was.
+    let ended = AssertUnwindSafe(shell.turn(&mut incoming, &mut signals)).catch_unwind().await;
+    if !matches!(ended, Ok(Ok(_))) {
+        shell.save();
+    }
     shell.close();
-    Ok(code)
+    ended.unwrap_or(Ok(faults::EXIT))
 }
 
 impl Shell {
@@ -209,11 +231,23 @@ impl Shell {
                 }
                 asked = signals.next() => match asked {
                     Asked::End { number, hung_up } => return self.end(number, hung_up).await,
+                    // The terminal is the editor's; only this process stops.
+                    Asked::Stop if self.editing.is_some() => native::stop_self(),
                     Asked::Stop => self.suspend()?,
                 },
+                ended = open_file::ended(&mut self.editing) => self.editor_ended(ended)?,
+                () = output::emptied() => {
+                    if output::is_gone() {
+                        return self.end(1, true).await;
+                    }
+                }
+                () = faults::noted() => {
+                    self.save();
+                    return Ok(faults::EXIT);
+                }
                 () = sleep_until(deadline) => self.tick().await?,
             }
-            if self.app.out.dirty && !self.laid_aside && self.frame_is_due() {
+            if self.app.out.dirty && self.can_draw() && self.frame_is_due() {
                 self.draw()?;
             }
         }
@@ -260,6 +294,7 @@ impl Shell {
                     keys.push(key);
                     next = self.at_once(waits).await?;
                 }
+                other if is_rest_of_answer(&keys, &other, now) => return Ok(()),
                 other => {
                     self.text_keys(std::mem::take(&mut keys)).await?;
                     for key in self.typing.give_up_waiting() {
@@ -339,7 +374,10 @@ impl Shell {
                 self.reread_config().await?;
                 self.update(Msg::Focus(true)).await
             }
-            Event::FocusLost => self.update(Msg::Focus(false)).await,
+            Event::FocusLost => {
+                self.fault.as_deref().into_iter().for_each(faults::provoke);
+                self.update(Msg::Focus(false)).await
+            }
         }
     }
 
@@ -348,7 +386,7 @@ impl Shell {
         if let Some(saved) = self.saved_later() {
             self.edited(Ok(saved));
         }
-        match self.config_file.read_if_changed() {
+        match self.config_file.read_if_changed(&self.app.config) {
             Some((config, warnings)) => {
                 self.look.forget();
                 self.update(Msg::Config(Box::new(config), warnings)).await
@@ -374,6 +412,11 @@ impl Shell {
         if self.key_waits { apart(ui.frame_rate) / 4 } else { apart(ui.frames()) }
     }
 
+    /// Whether the screen is the app's, and takes what is drawn on it.
+    fn can_draw(&self) -> bool {
+        !self.laid_aside && self.editing.is_none() && output::is_empty()
+    }
+
     fn frame_is_due(&self) -> bool {
         self.drawn_at.is_none_or(|at| at.elapsed() >= self.frame_time())
     }
@@ -381,7 +424,7 @@ impl Shell {
     /// When the loop must wake: the next frame, or what the app asked for.
     fn deadline(&self) -> Option<Instant> {
         let frame =
-            self.drawn_at.filter(|_| self.app.out.dirty && !self.laid_aside).map(|at| at + self.frame_time());
+            self.drawn_at.filter(|_| self.app.out.dirty && self.can_draw()).map(|at| at + self.frame_time());
         let asked = self.app.wakes_at().into_iter().chain(self.typing.wakes_at());
         let asked = asked.map(|ms| self.started + Duration::from_millis(ms));
         frame.into_iter().chain(asked).min()
@@ -457,9 +500,22 @@ impl Shell {
         Ok(128 + number)
     }
 
+    /// Sends the store what the app holds back, where the loop has ended by a fault: drafts, the last words of a reply.
+    fn save(&mut self) {
+        let now = self.now();
+        let app = &mut self.app;
+        let effects = std::panic::catch_unwind(AssertUnwindSafe(|| app.update(now, Msg::Terminate)));
+        for effect in effects.unwrap_or_default() {
+            if let Effect::Store(command) = effect {
+                self.store.send(command);
+            }
+        }
+    }
+
     /// Writes what waits, ends the engine.
     fn close(mut self) {
         terminal::restore();
+        self.leave_editor();
         self.forget_file();
         for (cancel, _) in self.fetches.values() {
             cancel.cancel();

@@ -4,8 +4,9 @@
 //! it was: no alternate screen, cursor shown, mouse, paste and focus reports off, the wheel and the title as they
 //! were, cooked mode.
 
-use std::io::{self, Stdout, Write};
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossterm::cursor::SetCursorStyle;
 use crossterm::event::{
@@ -22,7 +23,8 @@ use ratatui::Terminal;
 
 use super::backend::Placed;
 use super::links::{self, Links};
-use super::native;
+use super::output::{self, Output};
+use super::{faults, native};
 use crate::app::Area;
 
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -40,8 +42,11 @@ const KEEP_TITLE: &str = "\x1b[22;0t";
 /// None of ours stays where there is no stack; elsewhere it is what it was.
 const TITLE_BACK: &str = "\x1b]0;\x1b\\\x1b[23;0t";
 
-/// ratatui's terminal over a buffered standard output.
-pub type Screen = Terminal<Placed<io::BufWriter<Stdout>>>;
+/// How long giving the terminal back waits for what was written before, and for what gives it back.
+const LAST_WAIT: Duration = Duration::from_millis(300);
+
+/// ratatui's terminal over standard output, written to by a thread of its own.
+pub type Screen = Terminal<Placed<Output>>;
 
 /// Takes the terminal and gives a screen to draw on.
 ///
@@ -51,12 +56,13 @@ pub fn take(mouse: bool) -> io::Result<Screen> {
     native::remember_terminal();
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
+    output::open()?;
     enter(mouse)?;
-    Terminal::new(Placed::new(io::BufWriter::with_capacity(1 << 16, io::stdout())))
+    Terminal::new(Placed::new(Output::default()))
 }
 
 fn enter(mouse: bool) -> io::Result<()> {
-    let mut out = io::stdout();
+    let mut out = Output::default();
     queue!(
         out,
         Print(KEEP_TITLE),
@@ -80,7 +86,7 @@ fn enter(mouse: bool) -> io::Result<()> {
 /// # Errors
 /// When the terminal cannot be written to.
 pub fn show_text(text: &str) -> io::Result<()> {
-    let mut out = io::stdout();
+    let mut out = Output::default();
     give_back(&mut out)?;
     out.write_all(text.replace('\n', "\r\n").as_bytes())?;
     out.flush()
@@ -90,12 +96,12 @@ pub fn show_text(text: &str) -> io::Result<()> {
 pub fn steady_cursor(on: bool) {
     if STEADY.swap(on, Ordering::SeqCst) != on {
         let style = if on { SetCursorStyle::SteadyBlock } else { SetCursorStyle::DefaultUserShape };
-        let _ = execute!(io::stdout(), style); // a terminal that is gone is noticed by the next frame
+        let _ = execute!(Output::default(), style); // a terminal that is gone is noticed by the next frame
     }
 }
 
 /// What [`enter`] changed, as it was.
-fn give_back(out: &mut Stdout) -> io::Result<()> {
+fn give_back(out: &mut Output) -> io::Result<()> {
     if !DRAWN_ON.swap(false, Ordering::SeqCst) {
         return Ok(());
     }
@@ -118,7 +124,7 @@ fn give_back(out: &mut Stdout) -> io::Result<()> {
 /// Sets the window's title, while the terminal is drawn on.
 pub fn set_title(title: &str) {
     if DRAWN_ON.load(Ordering::SeqCst) {
-        let _ = execute!(io::stdout(), SetTitle(title)); // a terminal that is gone is noticed by the next frame
+        let _ = execute!(Output::default(), SetTitle(title)); // a terminal that is gone is noticed by the next frame
     }
 }
 
@@ -127,19 +133,22 @@ pub fn set_mouse(on: bool) {
     if !DRAWN_ON.load(Ordering::SeqCst) {
         return;
     }
-    let mut out = io::stdout();
+    let mut out = Output::default();
     // A terminal that cannot be written to is noticed by the next frame.
     let _ = if on { execute!(out, EnableMouseCapture) } else { execute!(out, DisableMouseCapture) };
 }
 
-/// Gives the terminal back; again and again does no harm.
+/// Gives the terminal back; again and again does no harm. One that takes nothing is not waited for.
 pub fn restore() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
-    let mut out = io::stdout();
+    output::drain(LAST_WAIT);
+    let mut out = Output::default();
     let _ = give_back(&mut out); // a terminal that is gone needs nothing back
     let _ = out.flush();
+    output::drain(LAST_WAIT);
+    output::close();
     let _ = disable_raw_mode();
 }
 
@@ -157,6 +166,7 @@ pub fn reset() {
 pub fn retake(screen: &mut Screen, mouse: bool) -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
+    output::open()?;
     enter(mouse)?;
     wipe(screen)
 }
@@ -189,7 +199,8 @@ pub fn draw(
     io::Write::flush(screen.backend_mut())
 }
 
-/// Makes a panic give the terminal back before it is reported, and names the log.
+/// Makes a panic give the terminal back before it is reported, and names the log. On another thread than the loop's it
+/// ends the loop, which would go on without what that thread was for.
 pub fn install_panic_hook(log: String) {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -200,5 +211,6 @@ pub fn install_panic_hook(log: String) {
             io::stderr(),
             "glassbox stopped on a fault of its own. Chats and drafts are saved; the log is {log}."
         );
+        faults::note();
     }));
 }

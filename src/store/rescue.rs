@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OpenFlags};
 
 use super::instance::{all_beside, beside};
+use crate::durable;
 
 /// Backups kept.
 const BACKUPS: usize = 3;
@@ -19,7 +20,7 @@ pub(super) fn back_up(conn: &Connection, database: &Path, version: usize) -> rus
     let unfinished = beside(database, ".backup.part");
     let _ = std::fs::remove_file(&unfinished);
     conn.execute("VACUUM INTO ?1", [unfinished.to_string_lossy()])?;
-    std::fs::rename(&unfinished, finished)
+    durable::rename(&unfinished, &finished)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     for old in backups(database).into_iter().skip(BACKUPS) {
         let _ = std::fs::remove_file(old);
@@ -46,13 +47,14 @@ pub(super) fn set_aside(database: &Path, why: &str) -> std::io::Result<String> {
         }
     }
     std::fs::rename(database, &aside)?;
+    durable::name(database)?;
     let said = format!("{} is unusable ({why}). It was kept as {}", database.display(), aside.display());
     let good = backups(database).into_iter().find(|backup| is_good(backup));
     Ok(match good {
         Some(backup) => {
             let unfinished = beside(database, ".restored.part");
             std::fs::copy(&backup, &unfinished)?;
-            std::fs::rename(&unfinished, database)?;
+            durable::rename(&unfinished, database)?;
             format!("{said}; glassbox goes on with the backup {}.", backup.display())
         }
         None => format!("{said}; glassbox goes on with an empty one, since there is no backup."),
@@ -116,6 +118,21 @@ mod tests {
         ] {
             assert_eq!(stamp(ms), expected);
         }
+    }
+
+    #[test]
+    fn copies_and_what_is_set_aside_are_written_through_with_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("x.db");
+        let conn = Connection::open(&database).unwrap();
+        conn.execute_batch("CREATE TABLE t (x)").unwrap();
+        back_up(&conn, &database, 1).unwrap();
+        assert_eq!(durable::times(&beside(&database, ".backup.part")), 1, "SQLite does not do it for a copy");
+        assert_eq!(durable::times(folder.path()), 1);
+        drop(conn);
+        set_aside(&database, "a test").unwrap();
+        assert_eq!(durable::times(&beside(&database, ".restored.part")), 1);
+        assert_eq!(durable::times(folder.path()), 3, "what was set aside, and what stands in its place");
     }
 
     #[test]

@@ -768,6 +768,8 @@ fn fill(path: &Path) {
         let words: Vec<String> = (0..100).map(|n| ((id * 7919 + n * 104_729) % 99_991).to_string()).collect();
         bench.put(1, user(id, &words.join(" ")));
     }
+    // Closing waits for two seconds, which a busy machine may need longer for.
+    bench.conversation(1);
     bench.close();
 }
 
@@ -898,32 +900,69 @@ fn a_token_costs_little_on_disk() {
     assert!(bytes < 150.0, "{bytes}");
 }
 
+/// What the migration of the next test does, one after the other.
+const STATEMENTS: [&str; 4] = [
+    "CREATE TABLE half (x INTEGER)",
+    "INSERT INTO half VALUES (1)",
+    "DROP TABLE history",
+    "UPDATE turns SET deleted = 1",
+];
+
 #[test]
-fn a_migration_killed_midway_leaves_the_old_version_and_a_backup() {
+fn a_migration_killed_at_any_statement_leaves_old_or_new_and_a_backup() {
     const CHILD: &str = "GLASSBOX_MIGRATE";
+    const STOP: &str = "GLASSBOX_MIGRATE_STOP";
     let killed: Migration = |conn| {
-        conn.execute_batch("CREATE TABLE half (x INTEGER); DROP TABLE history;")?;
-        std::process::abort();
+        let stop = std::env::var(STOP).ok().and_then(|stop| stop.parse().ok());
+        for (done, statement) in STATEMENTS.iter().enumerate() {
+            if stop == Some(done) {
+                std::process::abort();
+            }
+            conn.execute_batch(statement)?;
+        }
+        if stop == Some(STATEMENTS.len()) { std::process::abort() } else { Ok(()) }
     };
     let ladder = [LADDER, &[killed]].concat();
     if let Some(path) = std::env::var_os(CHILD) {
-        let _ = open::file(Path::new(&path), None, &ladder);
-        return;
+        let _opened = open::file(Path::new(&path), None, &ladder);
+        std::process::abort();
     }
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.db");
-    fill(&path);
-    let ended = Process::new(std::env::current_exe().unwrap())
-        .args(["--exact", "store::tests::a_migration_killed_midway_leaves_the_old_version_and_a_backup"])
-        .env(CHILD, &path)
-        .output()
-        .unwrap();
-    assert!(!ended.status.success());
-    assert_eq!(rescue::backups(&path).len(), 1);
-    let bench = Bench::open(&path);
-    assert_eq!(bench.ready().2, [] as [String; 0]);
-    assert_eq!(bench.conversation(1).unwrap().0.turns.len(), 199);
-    assert_eq!(bench.ask(Command::History), Event::History(Vec::new()));
+    let filled = folder.path().join("filled.db");
+    fill(&filled);
+    // Before each statement, after the last, and with all of it on disk.
+    for stop in 0..=STATEMENTS.len() + 1 {
+        let path = folder.path().join(format!("{stop}.db"));
+        std::fs::copy(&filled, &path).unwrap();
+        let ended = Process::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "store::tests::a_migration_killed_at_any_statement_leaves_old_or_new_and_a_backup",
+            ])
+            .env(CHILD, &path)
+            .env(STOP, stop.to_string())
+            .output()
+            .unwrap();
+        assert!(!ended.status.success());
+        assert_eq!(rescue::backups(&path).len(), 1, "{stop}");
+        if stop > STATEMENTS.len() {
+            let conn = open::file(&path, None, &ladder).unwrap().conn;
+            let rows: i64 = conn.query_row("SELECT count(*) FROM half", [], |row| row.get(0)).unwrap();
+            let hidden: i64 =
+                conn.query_row("SELECT count(*) FROM turns WHERE deleted = 1", [], |row| row.get(0)).unwrap();
+            assert_eq!(
+                (rows, hidden, rescue::complaint(&conn).unwrap()),
+                (1, 199, None),
+                "the new one, whole"
+            );
+            continue;
+        }
+        let bench = Bench::open(&path);
+        assert_eq!(bench.ready().2, [] as [String; 0]);
+        let turns = bench.conversation(1).unwrap().0.turns;
+        assert!(turns.len() == 199 && turns.iter().all(|turn| !turn.deleted), "{stop}");
+        assert_eq!(bench.ask(Command::History), Event::History(Vec::new()));
+    }
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn open_or_do_without(path: &Path, sink: &Sink) -> Result<Opened, Refusal> {
             }
         }
     }
-    let message = format!("Nothing is saved: {} cannot be used: {reason}.", path.display());
+    let message = format!("Nothing is saved: {reason} ({}).", path.display());
     sink(Event::Trouble { message, lost: true });
     open::copy_in_memory(path).or_else(|_| open::memory())
 }

@@ -106,7 +106,8 @@ fn grouping(app: &App) -> Grouping {
 }
 
 fn rows<'a>(heads: &[&'a ConversationHead], grouping: Grouping, now: Now) -> Vec<Row<'a>> {
-    let day = |ms: i64| (ms + i64::from(now.offset_minutes) * 60_000).div_euclid(DAY_MS);
+    // What a clock or an import says may be any number.
+    let day = |ms: i64| ms.saturating_add(i64::from(now.offset_minutes) * 60_000).div_euclid(DAY_MS);
     let today = day(now.wall_ms);
     let mut rows = Vec::with_capacity(heads.len() + 5);
     let mut group = "";

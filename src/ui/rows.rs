@@ -121,9 +121,7 @@ fn notice_text(app: &App, theme: &Theme) -> (String, Role) {
                 Level::Error => (format!(" error: {said}"), Role::Error),
             }
         }
-        (None, Some(why)) => {
-            (format!(" ! nothing is being saved: {}", sanitize::for_display(why)), Role::Warn)
-        }
+        (None, Some(why)) => (format!(" ! {}", sanitize::for_display(why)), Role::Warn),
         (None, None) => {
             let ink = inspector::attention::ink_line(app, theme).map(|line| format!(" {line}"));
             (ink.or_else(|| token_line(app, &theme.symbols)).unwrap_or_default(), Role::Muted)

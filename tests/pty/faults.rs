@@ -166,7 +166,7 @@ fn an_editor_that_comes_back_at_once_is_noticed_and_what_it_saves_later_is_taken
 #[test]
 fn an_editor_gets_the_terminal_without_the_chats_title() {
     let home = home();
-    let editor = editor_of(home.path(), "sleep 1; printf '\\351' >> \"$1\"");
+    let editor = editor_of(home.path(), "sleep 3; printf '\\351' >> \"$1\"");
     let mut app = ready(Start::default().env("EDITOR", &editor), home.path());
     say(&mut app, "hello");
     answered(&mut app, 1);

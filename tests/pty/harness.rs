@@ -17,6 +17,10 @@ pub struct Start {
     pub env: Vec<(String, String)>,
     pub light: bool,
     pub answers: bool,
+    /// Variables that are not set at all.
+    pub without: Vec<String>,
+    /// A program that starts the app: itself, and what stands before the app in its arguments.
+    pub through: Vec<String>,
 }
 
 impl Default for Start {
@@ -28,6 +32,8 @@ impl Default for Start {
             env: Vec::new(),
             light: false,
             answers: true,
+            without: Vec::new(),
+            through: Vec::new(),
         }
     }
 }
@@ -53,17 +59,37 @@ impl Start {
         self
     }
 
+    pub fn without(mut self, name: &str) -> Self {
+        self.without.push(name.to_owned());
+        self
+    }
+
+    /// Started by a line of shell, which ends in the app.
+    pub fn after(mut self, line: &str) -> Self {
+        self.through = vec!["sh".to_owned(), "-c".to_owned(), format!("{line}; exec \"$0\" \"$@\"")];
+        self
+    }
+
     /// Starts it in that home.
     pub fn within(self, home: &Path) -> Terminal {
+        let usual = [
+            ("PATH", std::env::var("PATH").unwrap_or_default()),
+            ("GLASSBOX_HOME", home.display().to_string()),
+            ("TERM", "xterm-256color".to_owned()),
+            ("COLORTERM", "truecolor".to_owned()),
+            ("LANG", "C.UTF-8".to_owned()),
+        ];
+        let usual = usual
+            .into_iter()
+            .filter(|(name, _)| !self.without.iter().any(|without| without.as_str() == *name));
+        let mut command = self.through;
+        command.push(env!("CARGO_BIN_EXE_glassbox").to_owned());
         let mut builder = Terminal::builder()
             .size(self.size.0, self.size.1)
             .env_clear()
-            .env("PATH", std::env::var("PATH").unwrap_or_default())
-            .env("GLASSBOX_HOME", home)
-            .env("TERM", "xterm-256color")
-            .env("COLORTERM", "truecolor")
-            .env("LANG", "C.UTF-8")
+            .envs(usual)
             .envs(self.env)
+            .args(&command[1..])
             .args(self.args)
             .args(["--engine", &self.engine]) // after a subcommand, which takes it too
             .answer_queries(self.answers)
@@ -71,7 +97,7 @@ impl Start {
         if self.light {
             builder = builder.background_rgb(251, 250, 247).foreground_rgb(34, 39, 44);
         }
-        builder.spawn(env!("CARGO_BIN_EXE_glassbox")).unwrap()
+        builder.spawn(&command[0]).unwrap()
     }
 }
 

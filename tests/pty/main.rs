@@ -1,13 +1,19 @@
 //! The real binary in a real pseudo-terminal, with the scripted engine: what a person would see.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod blocked;
 mod chatting;
 mod faults;
 #[cfg(feature = "remote")]
 mod fetching;
 mod film;
 mod harness;
+mod killed;
 mod looks;
+mod mapped;
 mod piping;
 mod printing;
+mod raw;
+mod strange;
 mod touring;
+mod unsaved;

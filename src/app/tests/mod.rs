@@ -4,6 +4,7 @@ mod adapters;
 mod asked;
 mod branches;
 mod chats;
+mod clock;
 mod composing;
 mod inside;
 mod live;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::FetchError;
 use super::job::{Job, Reporter};
+use crate::durable;
 use crate::models::FetchStage;
 use crate::models::gguf::{GgufError, MAGIC, check_whole, part_paths};
 use crate::models::hash::hash_files;
@@ -71,16 +72,9 @@ fn settle_blocking(
         }
     }
     for (part, path) in parts.iter().zip(files) {
-        File::open(part)
-            .and_then(|file| file.sync_all())
-            .and_then(|()| std::fs::rename(part, path))
-            .map_err(|source| FetchError::io(path, source))?;
+        durable::rename(part, path).map_err(|source| FetchError::io(path, source))?;
         let _ = std::fs::remove_file(state_of(path));
     }
-    let folder = files[0].parent().unwrap_or(Path::new("."));
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|source| FetchError::io(folder, source))?;
     Ok(found)
 }
 
