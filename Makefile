@@ -19,7 +19,8 @@ TEST_MODELS := $(TEST_HOME)/data/models
 # Threads that wait for each other spin by default, which starves everything else on a busy machine.
 TEST_ENV := GLASSBOX_TEST_MODEL="$(TEST_MODELS)/smollm2-135m-instruct.gguf" GLASSBOX_TEST_GEMMA="$(TEST_MODELS)/gemma-3-270m.gguf" OMP_WAIT_POLICY=passive
 
-.PHONY: help run build test check bench models fmt clippy unit minimal pictures tables docs clean deny test-variants
+.PHONY: help run build test check bench models fmt clippy unit minimal pictures tables docs clean deny test-variants \
+        package package-single package-deb package-try
 
 help: ## these lines
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -e 's/:.*## /\t/' | expand -t 12
@@ -95,6 +96,25 @@ pictures: models ## the README's pictures, made by the program itself
 	@$(WITH) $(TEST_ENV) GLASSBOX_PICTURES=write cargo test --release --locked --features testing --no-fail-fast --test real $(CARGO_FLAGS) -- chat::
 	@$(WITH) GLASSBOX_PICTURES=scripted cargo test --release --locked --features testing --test pty $(CARGO_FLAGS) -- thoughts_are_folded
 	@$(WITH) GLASSBOX_DOCS=write cargo test --release --locked --features testing --test readme $(CARGO_FLAGS)
+
+# What people install without compiling (packaging/README.md). Built apart, since it is code for any machine of its kind:
+# on Linux with llama.cpp's backends as libraries, of which the fitting ones are loaded at start.
+PACKAGE_FEATURES ?= $(if $(filter Darwin,$(shell uname)),metal,dynamic-backends)
+PACKAGE_ENV = RUSTFLAGS= GLASSBOX_PACKAGE=1 CARGO_TARGET_DIR=target/package/build
+
+package: $(ENV) ## an archive for others to install, with its checksum, in target/package/dist
+	@$(WITH) $(PACKAGE_ENV) cargo build --release --locked --bin glassbox --features $(PACKAGE_FEATURES) $(CARGO_FLAGS)
+	@$(PACKAGE_ENV) packaging/package.sh archive
+
+package-single: $(ENV) # the program in one file, for `cargo binstall`: AVX2 on x86, nothing chosen at start
+	@$(WITH) $(PACKAGE_ENV) cargo build --release --locked --bin glassbox $(CARGO_FLAGS)
+	@$(PACKAGE_ENV) packaging/package.sh single
+
+package-deb: # a Debian package of what `make package` made, by cargo-deb
+	@cargo deb --no-build --no-strip --output target/package/dist/
+
+package-try: # unpacks the archive where nothing but glibc is, and asks it something (MODEL=file.gguf)
+	@packaging/try.sh "$$(ls -t target/package/dist/glassbox-*.tar.gz | grep -v single | head -1)" $(MODEL)
 
 clean: ## everything that was built; keeps tools and models
 	@cargo clean

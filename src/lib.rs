@@ -45,12 +45,12 @@
 //!                              patching), attention_rows (matrices, rollout, calibration of heads), layer_grid (the
 //!                              depths of many passes), steering (directions), embeddings; generate/ (a reply:
 //!                              pacing, interleave: what is asked meanwhile, live_capture: looks into it, baseline:
-//!                              the unchanged network beside it)
+//!                              the unchanged network beside it, drafts: tokens guessed and decoded together)
 //!                    analysis/ captured tensors to numbers: logit_lens, attribution, attention, mlp, residual …
 //!                    threads/  how many compute and how they wait for each other: giving_way decides from samples,
 //!                              meter takes them, native tells the system
 //!                    compute/  numbers (one pass over the vocabulary), parallel, graph (the model's matrices on
-//!                              other inputs)
+//!                              other inputs), trial (whether this machine runs a backend's instructions)
 //! models/        L1  the catalogue, fetching from the sources, GGUF headers read without loading; hub (what a repository
 //!                    offers), found (models of other apps), machine (what this one can run), recommended (what
 //!                    to fetch for it), unfinished (what a broken download has left)
@@ -88,7 +88,7 @@
 //! 3. `ui` never changes `App`; what it learns while drawing it returns ([`app::Geometry`]).
 //! 4. llama-cpp-2 appears only under `engine/`, rusqlite only under `store/`, tokio only under `runtime/`,
 //!    `models/` and `cli/`; `unsafe` only in `engine/model/{ffi,weights}.rs`,
-//!    `engine/compute/graph.rs`, `engine/threads/native.rs`, `engine/probe/` and `runtime/native.rs`.
+//!    `engine/compute/{graph,trial}.rs`, `engine/threads/native.rs`, `engine/probe/` and `runtime/native.rs`.
 //! 5. Nothing is shared with the screen by lock: everything crosses as a request, an event, a message or an
 //!    effect.
 //! 6. Problems in configuration and themes are warnings that name the key, never a refusal to start.

@@ -62,6 +62,7 @@ const UNSAFE: &[&str] = &[
     "engine/probe/",
     "engine/threads/native.rs",
     "engine/compute/graph.rs",
+    "engine/compute/trial.rs",
     "engine/model/ffi.rs",
     "engine/model/weights.rs",
     "runtime/native.rs",

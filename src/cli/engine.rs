@@ -5,6 +5,8 @@ use std::io;
 
 use anyhow::{Context as _, bail};
 
+#[cfg(feature = "dynamic-backends")]
+use crate::engine::model::backends;
 use super::args::EngineArgs;
 use crate::config::Folders;
 use crate::engine::containment::{self, Allowed, Network, Reading};
@@ -17,6 +19,10 @@ use crate::engine::transport::serve;
 /// # Errors
 /// When the options are wrong or the pipes break.
 pub fn run(args: &EngineArgs, choice: &str) -> anyhow::Result<u8> {
+    #[cfg(feature = "dynamic-backends")]
+    if let Some(folder) = choice.strip_prefix(backends::TRIAL) {
+        return try_backends(std::path::Path::new(folder));
+    }
     if choice == "llama" {
         llama(args)?;
     } else {
@@ -46,6 +52,22 @@ fn allowed(args: &EngineArgs) -> Allowed {
     }
 }
 
+/// Says which variant of the CPU's backend a folder gives here, and then runs its instructions, of which one may be the
+/// last thing that this process does.
+#[cfg(feature = "dynamic-backends")]
+fn try_backends(folder: &std::path::Path) -> anyhow::Result<u8> {
+    use crate::engine::compute::trial;
+    use std::io::Write as _;
+
+    backends::load_from(folder);
+    let mut out = io::stdout();
+    writeln!(out, "{}", trial::variant().unwrap_or_default())?;
+    out.flush()?;
+    let made = trial::multiply();
+    tracing::debug!("{made} products");
+    Ok(0)
+}
+
 #[cfg(feature = "llama")]
 fn llama(args: &EngineArgs) -> io::Result<()> {
     use crate::engine::jobs::llama;
@@ -62,6 +84,8 @@ fn llama(args: &EngineArgs) -> io::Result<()> {
     ffi::install_abort_hook();
     let frames = ffi::move_stdout_aside();
     log_to_stderr();
+    #[cfg(feature = "dynamic-backends")]
+    backends::leave_out_what_traps();
     let contained = contained(args);
     let hooks = worker::Hooks {
         resolve: Box::new(|entry| {

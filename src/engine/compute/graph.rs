@@ -212,10 +212,10 @@ fn set_threads(device: sys::ggml_backend_dev_t, backend: sys::ggml_backend_t, th
 const NODES: usize = 8;
 
 /// Where the descriptions of a graph's tensors stand; the numbers themselves lie elsewhere.
-struct Shelf(*mut sys::ggml_context);
+pub(super) struct Shelf(pub(super) *mut sys::ggml_context);
 
 impl Shelf {
-    fn new() -> Result<Self, GraphError> {
+    pub(super) fn new() -> Result<Self, GraphError> {
         // SAFETY: the sizes are constants of the build; without a buffer of ours ggml makes and frees its own.
         let context = unsafe {
             sys::ggml_init(sys::ggml_init_params {

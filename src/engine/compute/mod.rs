@@ -7,3 +7,5 @@ pub mod graph;
 pub mod numbers;
 #[cfg(feature = "llama")]
 pub(crate) mod parallel;
+#[cfg(all(feature = "llama", unix))]
+pub mod trial;

@@ -10,7 +10,7 @@ pub mod load_log;
 #[cfg(feature = "llama")]
 pub mod adapters;
 #[cfg(feature = "dynamic-backends")]
-mod backends;
+pub mod backends;
 #[cfg(feature = "llama")]
 pub(crate) mod changes;
 #[cfg(feature = "llama")]
