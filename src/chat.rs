@@ -611,6 +611,9 @@ pub struct Run {
     /// Which of its tokens were written for the model, since its budget for thinking was used up.
     #[serde(default)]
     pub forced: Vec<u32>,
+    /// Which of its tokens were drafted: guessed from what stood before, and decoded together with the token before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drafted: Vec<u32>,
     /// Why it ended; `None` while it runs or when the app ended first.
     pub stop: Option<StopReason>,
     /// Tokens counted.
@@ -639,6 +642,7 @@ impl Run {
             prompt_ids: Vec::new(),
             taken: 0,
             forced: Vec::new(),
+            drafted: Vec::new(),
             stop: None,
             usage: Usage::default(),
             timings: Timings::default(),

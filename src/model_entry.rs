@@ -147,6 +147,9 @@ pub struct LoadParams {
     pub mmap: bool,
     /// Keep the model in physical memory.
     pub mlock: bool,
+    /// Whether tokens are guessed and decoded several at once.
+    #[serde(default)]
+    pub speculative: Speculative,
     /// Compute with the dequantised weights, so that the figures are the file's own and not also those of 8-bit
     /// activations. For measuring, not for chatting: it takes several times the memory. Never configured.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -177,6 +180,19 @@ pub struct LoadOverrides {
     pub mmap: Option<bool>,
     /// See [`LoadParams::mlock`].
     pub mlock: Option<bool>,
+    /// See [`LoadParams::speculative`].
+    pub speculative: Option<Speculative>,
+}
+
+/// What the next tokens of a reply are guessed from, to be decoded together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Speculative {
+    /// Nothing: every token has a pass of its own.
+    #[default]
+    Off,
+    /// What followed the same tokens before, in the prompt or the reply.
+    Prompt,
 }
 
 /// When flash attention is used.
@@ -271,6 +287,7 @@ impl Default for LoadParams {
             rope: RopeScaling::default(),
             mmap: true,
             mlock: false,
+            speculative: Speculative::Off,
             exact: false,
         }
     }
@@ -315,6 +332,7 @@ impl LoadOverrides {
             rope: self.rope.unwrap_or(base.rope),
             mmap: self.mmap.unwrap_or(base.mmap),
             mlock: self.mlock.unwrap_or(base.mlock),
+            speculative: self.speculative.unwrap_or(base.speculative),
             exact: base.exact,
         }
     }

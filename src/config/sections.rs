@@ -121,6 +121,7 @@ pub(super) fn load(section: &mut Section, below: Option<&LoadParams>) -> LoadOve
     key!(cache_type_v, anything);
     key!(mmap, anything);
     key!(mlock, anything);
+    key!(speculative, anything);
     if let Some(mut rope) = section.table("rope") {
         let mut scaling = below.map(|below| below.rope).unwrap_or_default();
         rope.put("method", &mut scaling.method, anything);

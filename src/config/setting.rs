@@ -5,7 +5,7 @@
 use toml::de::DeValue;
 
 use super::{ColorDepth, Markdown, Motion, Notify, Overflow, SymbolSet};
-use crate::model_entry::{CacheType, FlashAttention, RopeMethod};
+use crate::model_entry::{CacheType, FlashAttention, RopeMethod, Speculative};
 use crate::sampling::Stage;
 
 /// A type that a key can have.
@@ -143,6 +143,7 @@ named! {
     CacheType {
         "f32" => F32, "f16" => F16, "bf16" => Bf16, "q8_0" => Q8_0, "q5_1" => Q5_1, "q4_0" => Q4_0
     }
+    Speculative { "off" => Off, "prompt" => Prompt }
     RopeMethod { "model" => Model, "none" => None, "linear" => Linear, "yarn" => Yarn }
 }
 

@@ -190,6 +190,7 @@ fn run(id: i64) -> Run {
         prefix: None,
         prompt_ids: vec![TokenId(1), TokenId(262_143), TokenId(-1)],
         forced: vec![3, 4],
+        drafted: vec![5],
         taken: 1,
         stop: Some(StopReason::Eos),
         usage: Usage { prompt_tokens: 3, completion_tokens: 4, reused_tokens: 0 },

@@ -15,6 +15,7 @@ mod attention;
 mod bench;
 mod changes;
 mod chat;
+mod drafts;
 mod engine;
 #[path = "../families/file.rs"]
 mod file;

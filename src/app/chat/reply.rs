@@ -129,6 +129,9 @@ impl App {
         if written.forced {
             self.talk.forced(&mut self.out, run, written.index);
         }
+        if let Some(run) = self.talk.runs.get_mut(&run).filter(|_| written.drafted) {
+            run.drafted.push(written.index);
+        }
         if let Some(ms) = written.recording_ms {
             self.inspector.recorded(ms);
         }

@@ -123,6 +123,7 @@ pub fn note(key: &str) -> &'static str {
         "engine.context" => "tokens; at the next load",
         "engine.gpu_layers" | "engine.threads" | "engine.batch" | "engine.mmap" | "engine.mlock"
         | "engine.rope" => "at the next load",
+        "engine.speculative" => "prompt: what is quoted comes at once",
         "engine.unload_after_minutes" => "0 is never",
         "engine.contain" => "its process gives up what it does not need; at the next load",
         _ => key.strip_prefix("sampling.").and_then(setting).map_or("", |setting| setting.about.note),

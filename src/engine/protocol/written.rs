@@ -22,6 +22,9 @@ pub struct Written {
     /// Whether it was not drawn but written for the model, since its budget for thinking is used up.
     #[serde(default)]
     pub forced: bool,
+    /// Whether it was guessed from what stood before, and decoded together with the token before it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drafted: bool,
     /// The watched tokens with ln p and rank.
     #[serde(default)]
     pub watched: Vec<(Candidate, u32)>,

@@ -370,6 +370,7 @@ fn observe(
         step,
         index,
         forced: false,
+        drafted: false,
         stages: stages.flatten(),
         watched,
         recording_ms,

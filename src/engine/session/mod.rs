@@ -37,7 +37,7 @@ use crate::engine::model::weights_delta::Scaled;
 use crate::engine::probe::{Plan, Probe};
 use crate::engine::protocol::{Failure, Loaded};
 use crate::engine::threads::Threads;
-use crate::model_entry::{LoadParams, ModelFacts};
+use crate::model_entry::{LoadParams, ModelFacts, Speculative};
 use crate::token::TokenId;
 
 /// The sequence of the chat; others are scratch.
@@ -119,6 +119,8 @@ pub struct Session {
     limit: usize,
     /// Whether the past can only be taken back as a whole.
     recurrent: bool,
+    /// Whether replies are drafted from what stands in their prompt.
+    drafts: bool,
     stop: Arc<AtomicBool>,
     /// Set while the next batch is to panic, for fault tests.
     #[cfg(feature = "testing")]
@@ -139,7 +141,8 @@ impl Session {
         progress: impl Fn(f32) + Clone + 'static,
     ) -> Result<(Self, Loaded), Failure> {
         let (opened, loaded) = load::load(path, facts, params, &stop, progress)?;
-        Ok((Self::new(opened, stop), loaded))
+        let drafts = params.speculative == Speculative::Prompt;
+        Ok((Self { drafts, ..Self::new(opened, stop) }, loaded))
     }
 
     /// Loads a model with nothing of ours around it, not even the probe, to compare with.
@@ -174,6 +177,7 @@ impl Session {
             slice,
             limit: limit as usize,
             recurrent,
+            drafts: false,
             stop,
             #[cfg(feature = "testing")]
             panics: Arc::default(),
@@ -383,6 +387,21 @@ impl Session {
     /// The most tokens of a batch that may all give logits.
     pub(crate) fn most_rows(&self) -> usize {
         self.slice.min(crate::engine::model::fit::OUTPUT_ROWS as usize)
+    }
+
+    /// Whether the end of what was read can be taken back.
+    pub(crate) fn can_be_cut(&self) -> bool {
+        !self.recurrent
+    }
+
+    /// Whether replies are drafted from what stands in their prompt.
+    pub(crate) fn drafts(&self) -> bool {
+        self.drafts
+    }
+
+    /// Takes all but the first `count` tokens out of the cache.
+    pub(crate) fn cut(&mut self, count: usize) {
+        self.keep(count);
     }
 
     /// Cuts the cache down to its first `count` tokens; gives how many are really left. A cache that cannot

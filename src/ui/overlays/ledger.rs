@@ -5,6 +5,7 @@
 
 use super::{Canvas, Draw, body};
 use crate::app::{App, Keys, Ledger, Origin, TurnToken};
+use crate::chat::RunId;
 use crate::command::Command;
 use crate::theme::{Role, Theme};
 use crate::token::{TokenKind, Vocabulary};
@@ -89,7 +90,12 @@ fn row(app: &App, table: &Table<'_, 9>, position: usize, shown: &TurnToken<'_>) 
         .collect();
     let probability = f64::from(step.logprob.exp());
     let (text, muted) = (table.theme.style(Role::Text), table.theme.style(Role::Muted));
-    let ms = if step.ms > 0.0 { number::decimals(step.ms.into(), 1) } else { "–".into() };
+    let ms = match shown.origin {
+        // It came with the pass of a token before it.
+        Origin::Written { run, index } if is_drafted(app, run, index) => "drafted".into(),
+        _ if step.ms > 0.0 => number::decimals(step.ms.into(), 1),
+        _ => "–".into(),
+    };
     table.row([
         Cell::of(position.to_string(), muted),
         Cell::of(name, text),
@@ -101,6 +107,11 @@ fn row(app: &App, table: &Table<'_, 9>, position: usize, shown: &TurnToken<'_>) 
         Cell::of(ms, text),
         Cell::of(others.join("   "), muted),
     ])
+}
+
+fn is_drafted(app: &App, run: RunId, index: usize) -> bool {
+    let run = app.talk.runs.get(&run);
+    run.is_some_and(|run| run.drafted.iter().any(|drafted| *drafted as usize == index))
 }
 
 #[cfg(test)]

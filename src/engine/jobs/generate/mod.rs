@@ -5,6 +5,7 @@
 
 pub mod baseline;
 pub mod budget;
+pub mod drafts;
 pub mod interleave;
 pub mod live_capture;
 pub mod pacing;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use self::baseline::Baseline;
 use self::budget::Budget;
+use self::drafts::Drafts;
 use self::interleave::Interleaved;
 use self::live_capture::Looks;
 use self::pacing::Pacing;
@@ -72,6 +74,7 @@ struct Reply<'a, 'b> {
     baseline: Baseline,
     hold: HoldBack,
     budget: Budget,
+    drafts: Drafts,
     written: u32,
     looks: Looks,
     /// What sending the last token with recorded stages or watched tokens took, ms.
@@ -125,6 +128,7 @@ impl<'a, 'b> Reply<'a, 'b> {
             Budget::new(request.sampling.thinking_budget, &model, &prompt[..begun], &prompt[begun..]);
         let pacing = Pacing::new(conditions.control, conditions.id, request.allow);
         let taken = taken as u32;
+        let drafts = Drafts::new(session.drafts(), session, &prompt);
         let mut looks = Looks::default();
         looks.follow(pacing.live(), &mut interleaved.internals.price);
         Ok(Self {
@@ -140,6 +144,7 @@ impl<'a, 'b> Reply<'a, 'b> {
             baseline: Baseline::default(),
             hold,
             budget,
+            drafts,
             written: 0,
             looks,
             sending_ms: 0.0,
@@ -167,6 +172,7 @@ impl<'a, 'b> Reply<'a, 'b> {
         };
         let decode_ms = milliseconds(started);
         self.baseline.end(self.session);
+        self.drafts.settle(self.session);
 
         for written in self.hold.finish() {
             self.send(written);
@@ -228,7 +234,9 @@ impl<'a, 'b> Reply<'a, 'b> {
             if !drawn.forced && vocab.is_eog(llama_cpp_2::token::LlamaToken(id.0)) {
                 return Ok(StopReason::Eos);
             }
+            let drafted = self.drafts.foresaw(id);
             let mut written = self.observe(drawn);
+            written.drafted = drafted;
             match self.distance() {
                 Ok(distance) => written.unchanged = distance,
                 Err(Halt::Cancelled) => return Ok(StopReason::Cancelled),
@@ -244,15 +252,12 @@ impl<'a, 'b> Reply<'a, 'b> {
             if self.taken + self.written == self.request.sampling.max_tokens {
                 return Ok(StopReason::Length);
             }
-            if self.session.cached().len() >= self.session.limit() {
+            if self.drafts.written(self.session) >= self.session.limit() {
                 return Ok(StopReason::Context);
             }
-            self.kept = None;
-            let price = &mut self.interleaved.internals.price;
-            self.looks.follow(self.pacing.live(), price);
             let threads = self.session.threads().now();
             self.threads = Some(ThreadCount::with(self.threads, threads));
-            match self.looks.step(self.session, id, price, self.pacing.is_paced()) {
+            match self.decode(id) {
                 Ok(()) => {}
                 Err(Halt::Cancelled) => return Ok(StopReason::Cancelled),
                 Err(halt) => return Err(failed(halt)),
@@ -260,12 +265,34 @@ impl<'a, 'b> Reply<'a, 'b> {
         }
     }
 
+    /// Decodes a token that was written. What may come after it is drafted only where nobody looks into passes.
+    fn decode(&mut self, id: TokenId) -> Result<(), Halt> {
+        self.kept = None;
+        let Self { session, pacing, looks, drafts, interleaved, .. } = self;
+        let price = &mut interleaved.internals.price;
+        looks.follow(pacing.live(), price);
+        drafts.wrote(id);
+        if looks.is_on() || pacing.is_paced() || pacing.baseline() {
+            drafts.settle(session);
+            return looks.step(session, id, price, pacing.is_paced());
+        }
+        let max = self.request.sampling.max_tokens;
+        let left =
+            if max > 0 { (max - self.taken - self.written).saturating_sub(1) as usize } else { usize::MAX };
+        let room = session.limit() - drafts.written(session) - 1;
+        match drafts.decode(session, id, left.min(room)) {
+            Some(decoded) => decoded,
+            None => looks.step(session, id, price, false),
+        }
+    }
+
     /// Waits while the reply is held back, and answers what else is asked for.
     fn may_write(&mut self) -> bool {
-        let Self { session, interleaved, pacing, kept, emit, .. } = self;
+        let Self { session, interleaved, pacing, kept, drafts, emit, .. } = self;
         let serve = |session: &mut Session| {
-            // Another pass takes the place of the last one's logits.
-            kept.get_or_insert_with(|| session.logits().to_vec());
+            // Another pass takes the place of the last one's logits, and what was drafted is in its way.
+            kept.get_or_insert_with(|| drafts.logits(session).to_vec());
+            drafts.settle(session);
             interleaved.serve(session)
         };
         pacing.may_write(session, || emit(Event::Paused), serve)
@@ -280,8 +307,8 @@ impl<'a, 'b> Reply<'a, 'b> {
     fn draw(&mut self, reader: &mut Reader) -> Result<Drawn, Failure> {
         let index = self.index();
         let forced = self.budget.force();
-        let Self { session, chain, pacing, kept, .. } = self;
-        let logits = kept.as_deref().unwrap_or_else(|| session.logits());
+        let Self { session, chain, pacing, kept, drafts, .. } = self;
+        let logits = kept.as_deref().unwrap_or_else(|| drafts.logits(session));
         let shown = self.request.top_logprobs as usize;
         let list = pacing.recording().map_or(0, |(list, _)| list);
         let wanted = match chain.need() {
@@ -314,8 +341,8 @@ impl<'a, 'b> Reply<'a, 'b> {
     /// A drawn token with everything that is to be seen of the pass it was drawn from.
     fn observe(&mut self, drawn: Drawn) -> Written {
         let index = self.index();
-        let Self { session, request, interleaved, pacing, looks, kept, sending_ms, .. } = self;
-        let logits = kept.as_deref().unwrap_or_else(|| session.logits());
+        let Self { session, request, interleaved, pacing, looks, kept, drafts, sending_ms, .. } = self;
+        let logits = kept.as_deref().unwrap_or_else(|| drafts.logits(session));
         let watching = Instant::now();
         let watched = pacing.watched(logits, &drawn.distribution);
         let watching = (!watched.is_empty()).then(|| watching.elapsed());
@@ -334,8 +361,8 @@ impl<'a, 'b> Reply<'a, 'b> {
             watched,
             recording_ms,
             inside,
-            unchanged: None,
             machine_busy,
+            ..Written::default()
         }
     }
 
@@ -347,7 +374,8 @@ impl<'a, 'b> Reply<'a, 'b> {
             self.baseline.end(self.session);
             return Ok(None);
         }
-        let logits = self.kept.take().unwrap_or_else(|| self.session.logits().to_vec());
+        let logits = self.kept.take().unwrap_or_else(|| self.drafts.logits(self.session).to_vec());
+        self.drafts.settle(self.session);
         self.baseline.tell(self.session, &logits).map(Some)
     }
 
