@@ -20,15 +20,15 @@ built=${BUILT:-${CARGO_TARGET_DIR:-$out/build}/release}
 fail() { echo "package.sh: $*" >&2; exit 1; }
 checksum() { if command -v sha256sum >/dev/null; then sha256sum "$@"; else shasum -a 256 "$@"; fi; }
 
-# What goes into a folder beside the program, whatever installs it.
+# What goes into a folder beside the program, whatever installs it; the program there writes some of it.
 papers() {
     cp README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE config.example.toml "$1/"
     mkdir -p "$1/man" "$1/completions" "$1/themes"
     cp themes/*.toml "$1/themes/"
-    "$built/$name" man "$1/man" >/dev/null
-    "$built/$name" completions bash > "$1/completions/$name.bash"
-    "$built/$name" completions zsh > "$1/completions/_$name"
-    "$built/$name" completions fish > "$1/completions/$name.fish"
+    "$1/$name" man "$1/man" >/dev/null
+    "$1/$name" completions bash > "$1/completions/$name.bash"
+    "$1/$name" completions zsh > "$1/completions/_$name"
+    "$1/$name" completions fish > "$1/completions/$name.fish"
 }
 
 # llama.cpp's libraries, and those of the compiler that not every system has: OpenMP's and C++'s. Libraries without

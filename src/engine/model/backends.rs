@@ -66,7 +66,8 @@ pub fn leave_out_what_traps() {
 fn tried(program: &Path, folder: &Path) -> Option<(ExitStatus, Option<String>)> {
     let engine = format!("{TRIAL}{}", folder.to_str()?);
     let mut command = Command::new(program);
-    command.args(["engine", "--engine", &engine]).stdin(Stdio::null()).stderr(Stdio::null());
+    // What it says goes into the engine's log; a pipe for its input, since frames for the engine wait in the other.
+    command.args(["engine", "--engine", &engine]).stdin(Stdio::piped()).stderr(Stdio::inherit());
     let output = command.output().ok()?;
     let variant = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     Some((output.status, Some(variant).filter(|variant| !variant.is_empty())))
