@@ -5,11 +5,11 @@ use std::io;
 
 use anyhow::{Context as _, bail};
 
-#[cfg(feature = "dynamic-backends")]
-use crate::engine::model::backends;
 use super::args::EngineArgs;
 use crate::config::Folders;
 use crate::engine::containment::{self, Allowed, Network, Reading};
+#[cfg(feature = "dynamic-backends")]
+use crate::engine::model::backends;
 use crate::engine::protocol::Containment;
 use crate::engine::scripted::{self, ScriptedOptions};
 use crate::engine::transport::serve;
