@@ -246,14 +246,16 @@ fn is_stopped(pid: u32) -> bool {
 #[test]
 fn a_reply_goes_on_after_a_stop_in_its_middle_and_the_picture_is_right() {
     let home = home();
-    for by_key in [true, false] {
+    for by_command in [true, false] {
         let mut app =
             ready(Start { engine: "scripted:token_ms=3,load_ms=1".into(), ..Start::default() }, home.path());
         say(&mut app, "count");
         app.wait_until(|screen| screen.contains("1, 2,")).unwrap();
         let pid = app.pid().unwrap();
-        if by_key {
-            press(&mut app, Key::Ctrl('z'));
+        if by_command {
+            app.send_str("/suspend").unwrap();
+            see(&mut app, "/suspend");
+            press(&mut app, Key::Enter);
         } else {
             signal(pid, "TSTP");
         }

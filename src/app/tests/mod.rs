@@ -6,6 +6,7 @@ mod branches;
 mod chats;
 mod clock;
 mod composing;
+mod endurance;
 mod inside;
 mod live;
 mod models;
