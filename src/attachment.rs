@@ -3,6 +3,7 @@
 //! Invariant: a file goes in whole or not at all; what is refused says why, and which file it was.
 
 use std::fmt;
+use std::fs::FileType;
 use std::io::{self, Read as _};
 use std::ops::Range;
 use std::path::Path;
@@ -24,13 +25,16 @@ pub struct Attachment {
     pub text: String,
 }
 
-/// The grammar in a file, or that of the JSON schema in it, and what of a schema replies are not held to. Without a form,
+/// The grammar in a file that was read, or that of the JSON schema in it, and what of a schema replies are not held to. Without a form,
 /// a text that begins with a brace is a schema.
 ///
 /// # Errors
 /// With a sentence: the file is not there, is no text, or its line so and so is wrong.
-pub fn grammar(path: &Path, form: Option<Form>) -> Result<(String, Vec<String>), String> {
-    let Attachment { name, text } = Attachment::read(path).map_err(|refused| refused.to_string())?;
+pub fn grammar(
+    file: Result<Attachment, Refused>,
+    form: Option<Form>,
+) -> Result<(String, Vec<String>), String> {
+    let Attachment { name, text } = file.map_err(|refused| refused.to_string())?;
     let form = form.unwrap_or(if text.trim_start().starts_with('{') { Form::Schema } else { Form::Grammar });
     grammar::read(&text, form).map_err(|problem| format!("{name}, {problem}"))
 }
@@ -101,8 +105,21 @@ impl Attachment {
     /// # Errors
     /// With the file's name and what is wrong with it.
     pub fn read(path: &Path) -> Result<Self, Refused> {
+        // Reading a pipe could wait for ever.
+        Self::of(path, read(path, |kind| kind.is_file()))
+    }
+
+    /// Reads what a command line names: a file, or a pipe such as that of `<(command)` in a shell, whose end is waited for.
+    ///
+    /// # Errors
+    /// As [`Attachment::read`].
+    pub fn read_given(path: &Path) -> Result<Self, Refused> {
+        Self::of(path, read(path, |kind| kind.is_file() || is_pipe(kind)))
+    }
+
+    fn of(path: &Path, text: Result<String, Why>) -> Result<Self, Refused> {
         let name = path.display().to_string();
-        match read(path) {
+        match text {
             Ok(text) => Ok(Self { name, text }),
             Err(why) => Err(Refused { name, why }),
         }
@@ -146,10 +163,10 @@ pub fn blocks(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-fn read(path: &Path) -> Result<String, Why> {
+fn read(path: &Path, takes: fn(FileType) -> bool) -> Result<String, Why> {
     let metadata = std::fs::metadata(path).map_err(Why::Unreadable)?;
-    if !metadata.is_file() {
-        return Err(Why::NotAFile); // reading a pipe could wait for ever
+    if !takes(metadata.file_type()) {
+        return Err(Why::NotAFile);
     }
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(Why::Unreadable)?;
@@ -158,6 +175,16 @@ fn read(path: &Path) -> Result<String, Why> {
         return Err(Why::TooLarge);
     }
     text(bytes)
+}
+
+#[cfg(unix)]
+fn is_pipe(kind: FileType) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&kind)
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_kind: FileType) -> bool {
+    false
 }
 
 /// Bytes as the text that they are.
@@ -237,6 +264,22 @@ mod tests {
         let said = |path: &Path| Attachment::read(path).unwrap_err().to_string();
         assert!(said(folder.path()).ends_with("is not a plain file; name the files in it one by one"));
         assert!(said(&folder.path().join("none")).ends_with("none is not there"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_read_where_a_command_line_names_it_and_refused_in_a_chat() {
+        use std::io::Write as _;
+        use std::os::fd::AsRawFd as _;
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(b"+ added\n").unwrap();
+        drop(writer);
+        let path = format!("/dev/fd/{}", reader.as_raw_fd());
+        let refused = Attachment::read(Path::new(&path)).unwrap_err();
+        assert!(matches!(refused.why, Why::NotAFile), "{refused}");
+        assert_eq!(Attachment::read_given(Path::new(&path)).unwrap().text, "+ added\n");
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Attachment::read_given(folder.path()).is_err());
     }
 
     #[test]

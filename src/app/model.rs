@@ -16,6 +16,15 @@ use crate::token::{TokenId, Vocabulary};
 use std::sync::Arc;
 
 impl ModelState {
+    /// What is said where something needs a model that is ready, and none is.
+    pub(crate) fn not_ready(&self) -> &'static str {
+        match self.status {
+            ModelStatus::Loading(_) => "the model is still being loaded",
+            ModelStatus::Fetching => "the model is still being fetched",
+            _ => "the model is not loaded; F5 (or /reload) loads it",
+        }
+    }
+
     pub(crate) fn is_on_disk(&self, entry: &ModelEntry) -> bool {
         entry.engine.is_some()
             || matches!(entry.source, Source::Path(_))

@@ -128,8 +128,16 @@ impl Outbox {
         let first = Warning { file: name.unwrap_or(&first.file).to_owned(), ..first.clone() };
         self.warn(match warnings.len() {
             1 => first.to_string(),
-            all => format!("1 of {all} (see `glassbox doctor`): {first}"),
+            all => format!("1 of {all} (all: `glassbox config check`): {first}"),
         });
+    }
+
+    /// The next line is run or sent: what was said of the one before goes, but for a failure.
+    pub(crate) fn line_done(&mut self) {
+        if self.notice.as_ref().is_some_and(|notice| notice.level != Level::Error) {
+            self.notice = None;
+            self.quit_asked = false;
+        }
     }
 
     /// Lets a notice go whose time is over.

@@ -32,9 +32,9 @@ pub use confirm::Confirm;
 pub use help::{Help, HelpPage, HelpPart};
 pub use hub::Hub;
 pub use licence::Licence;
-pub use models::Models;
 #[cfg(test)]
 pub(crate) use models::select_model;
+pub use models::{Models, Typed};
 pub use palette::{Item, Palette};
 pub use personas::Personas;
 pub use search::Search;

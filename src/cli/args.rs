@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
 use super::adapter_args::AdapterArgs;
@@ -442,6 +443,19 @@ fn format(text: &str) -> Result<Format, String> {
     Format::named(text).ok_or_else(|| "must be md, json, jsonl or html".to_owned())
 }
 
+/// What a newcomer may have meant, beside what was wrong with the arguments.
+pub fn hint(error: &clap::Error, mut arguments: impl Iterator<Item = String>) -> Option<String> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => Some(format!("for a reply: glassbox ask {word:?}")),
+        ErrorKind::ArgumentConflict => {
+            let option = arguments.find(|argument| argument.starts_with("--"))?;
+            Some(format!("options of {word} stand behind it: glassbox {word} {option} …"))
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -459,5 +473,17 @@ mod tests {
             let all = ["glassbox", "ask", "hi"].into_iter().chain(arguments);
             assert!(Cli::try_parse_from(all).is_err(), "{arguments:?}");
         }
+    }
+    #[test]
+    fn a_question_without_a_command_and_options_before_one_are_put_right() {
+        let hint = |arguments: &[&str]| {
+            let error = Cli::try_parse_from(["glassbox"].iter().chain(arguments)).unwrap_err();
+            hint(&error, arguments.iter().map(ToString::to_string))
+        };
+        let asked = hint(&["why is the sky blue"]);
+        assert_eq!(asked.as_deref(), Some("for a reply: glassbox ask \"why is the sky blue\""));
+        let before = hint(&["--model", "x.gguf", "ask", "hi"]);
+        assert_eq!(before.as_deref(), Some("options of ask stand behind it: glassbox ask --model …"));
+        assert_eq!(hint(&["ask", "hi", "--nonsense"]), None);
     }
 }

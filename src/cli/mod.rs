@@ -41,7 +41,10 @@ use args::{Cli, Command};
 /// Parses the arguments and runs.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => refuse(&error),
+    };
     match dispatch(cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -50,6 +53,16 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says what is wrong with the arguments and what may have been meant.
+fn refuse(error: &clap::Error) -> ! {
+    if let Some(hint) = args::hint(error, std::env::args().skip(1)) {
+        let _ = error.print();
+        note(&hint);
+        std::process::exit(error.exit_code());
+    }
+    error.exit()
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<u8> {

@@ -80,6 +80,9 @@ impl Text {
             std::io::stdin().lock().read_to_end(&mut bytes).context("standard input cannot be read")?;
             ("standard input", bytes)
         } else {
+            if !std::path::Path::new(file).exists() {
+                bail!("{file} is not there; score reads a file, or - for standard input");
+            }
             (file, std::fs::read(file).with_context(|| format!("{file} cannot be read"))?)
         };
         let text = attachment::as_it_is(name, bytes)?;

@@ -13,12 +13,10 @@ use pulldown_cmark::{
 use super::build::{Builder, Container, Piece};
 use super::table::{MOST_CELLS, Table, TableCell};
 use super::unit::{CodeLine, Unit};
-use super::{Labels, Look, OPTIONS, Style, Tone, address, inline, label_key, math};
+use super::{Labels, Look, OPTIONS, Style, Tone, address, inline, label_key, math, notes, notes::FOOTNOTE};
 
 /// Containers that have a prefix.
 const MOST_DEEP: usize = 32;
-/// What a reference to a footnote of another unit is resolved to.
-pub(super) const FOOTNOTE: &str = "\u{1}footnote";
 
 /// A unit's place in its message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,8 +29,7 @@ pub(super) struct Place {
 
 /// Lays out a unit.
 pub(super) fn lay(text: &str, style: Style, labels: &Labels, place: Place) -> Unit {
-    let parsed = math::with_dollars(text);
-    let mut asked = Vec::new();
+    let (parsed, mut asked) = notes::with_known(math::with_dollars(text), labels);
     let resolver = Resolver { labels, asked: &mut asked };
     let parser = Parser::new_with_broken_link_callback(&parsed, OPTIONS, Some(resolver));
     let mut defines: Vec<(String, String)> = parser
@@ -58,8 +55,9 @@ pub(super) fn lay(text: &str, style: Style, labels: &Labels, place: Place) -> Un
         lines: Vec::new(),
         leads: Vec::new(),
     };
-    for (event, range) in parser.into_offset_iter() {
-        flow.event(event, range);
+    // What was put behind the text for the parser's sake is not shown.
+    for (event, range) in parser.into_offset_iter().filter(|(_, range)| range.start < text.len()) {
+        flow.event(event, range.start..range.end.min(text.len()));
     }
     flow.end_leaf();
     defines.extend(flow.notes);

@@ -30,6 +30,7 @@ mod inline;
 mod look;
 mod math;
 mod math_signs;
+mod notes;
 mod open_fence;
 mod page;
 mod source;

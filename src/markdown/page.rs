@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::flow::{self, Place};
 use super::highlight::{Spans, is_coloured};
+use super::notes;
 use super::open_fence::OpenFence;
 use super::source::Source;
 use super::split;
@@ -188,7 +189,7 @@ impl Page {
     /// The addresses that a block defines, which has no row for them, with their labels.
     pub fn definitions(&self, block: usize) -> impl Iterator<Item = (&str, &str)> {
         let defines = self.units.get(block).map_or(&[][..], |placed| &placed.unit.defines);
-        let links = defines.iter().filter(|(_, address)| address != flow::FOOTNOTE);
+        let links = defines.iter().filter(|(_, address)| address != notes::FOOTNOTE);
         links.map(|(label, address)| (label.as_str(), address.as_str()))
     }
 

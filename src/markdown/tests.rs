@@ -62,6 +62,18 @@ fn blocks_are_laid_out_as_they_read() {
 }
 
 #[test]
+fn a_note_is_referred_to_by_its_mark_wherever_it_is_defined() {
+    check("a[^1] b[^0]\n\n***\n\n[^1]: note\n", 10, &["a[1] b[^0]", "", "──────────", "", "[1] note"]);
+    check(
+        "- one[^x]\n- two\n\nmore[^X]!\n\n[^x]: note\n\nend",
+        40,
+        &["• one[x]", "• two", "", "more[X]!", "", "[x] note", "", "end"],
+    );
+    // What a reference stands in that is no text stays as it is.
+    check("`a[^1]`\n\n```\n[^1]\n```\n\n[^1]: note\n", 40, &["a[^1]", "", "[^1]", "", "[1] note"]);
+}
+
+#[test]
 fn tables_fit_the_width() {
     let table = "| a | bb |\n|---|---:|\n| 1 | 2 |\n| one two | 3 |";
     check(table, 40, &["a       │ bb", "────────┼───", "1       │  2", "one two │  3"]);

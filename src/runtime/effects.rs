@@ -319,7 +319,7 @@ fn write_file(name: &str, bytes: &[u8]) -> Result<String, String> {
 
 fn read_grammar(name: &str) -> Result<(String, String), String> {
     let path = files::at(name);
-    let (grammar, notes) = crate::attachment::grammar(&path, None)?;
+    let (grammar, notes) = crate::attachment::grammar(crate::attachment::Attachment::read(&path), None)?;
     let mut said = vec![format!("replies in this chat follow {}", sanitize::for_display(name))];
     said.extend(notes);
     Ok((grammar, said.join("; ")))

@@ -6,6 +6,7 @@
 
 mod backend;
 mod clipboard;
+mod config_file;
 mod editor;
 mod effects;
 mod engine_process;

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use super::clipboard::Clipboard;
+use super::config_file::ConfigFile;
 use super::input::{LateAnswers, is_press, is_rest_of_answer};
 use super::links::Links;
 use super::look::Look;
@@ -26,7 +26,7 @@ use super::{Options, faults, native, output, terminal};
 use crate::app::{App, Effect, EngineId, Msg, Now};
 use crate::chat::ConversationId;
 use crate::config::keymap::Keymap;
-use crate::config::{ColorDepth, Config, Folders, Motion, Warning};
+use crate::config::{ColorDepth, Folders, Motion};
 use crate::engine::Engine;
 use crate::models::ModelsFolder;
 use crate::store::Store;
@@ -74,55 +74,6 @@ pub(super) struct Shell {
     pub(super) links: Links,
     /// Whether the terminal shows nothing but the chat's text.
     laid_aside: bool,
-}
-
-/// The configuration file and how it was when last read.
-pub(super) struct ConfigFile {
-    pub(super) path: PathBuf,
-    read: Box<dyn Fn() -> (Config, Vec<Warning>) + Send>,
-    stamp: Option<(SystemTime, u64)>,
-    /// Whether it was ever there.
-    known: bool,
-}
-
-impl ConfigFile {
-    fn new(path: PathBuf, read: Box<dyn Fn() -> (Config, Vec<Warning>) + Send>) -> Self {
-        let stamp = stamp(&path);
-        Self { path, read, stamp, known: stamp.is_some() }
-    }
-
-    /// Reads it again. One that is gone or cannot be used as a whole leaves what is in use.
-    pub(super) fn read(&mut self, in_use: &Config) -> (Config, Vec<Warning>) {
-        self.seen();
-        let (config, mut warnings) = (self.read)();
-        let file = self.path.display().to_string();
-        if self.known && self.stamp.is_none() {
-            let (key, message) = (String::new(), "the file is gone".to_owned());
-            warnings.push(Warning { file: file.clone(), line: 0, key, message });
-        }
-        let mut kept = false;
-        for warning in warnings.iter_mut().filter(|warning| warning.key.is_empty() && warning.file == file) {
-            warning.message = format!("the settings in use stay: {}", warning.message);
-            kept = true;
-        }
-        (if kept { in_use.clone() } else { config }, warnings)
-    }
-
-    /// Takes it as it is now for the one in use.
-    pub(super) fn seen(&mut self) {
-        self.stamp = stamp(&self.path);
-        self.known |= self.stamp.is_some();
-    }
-
-    /// Reads it again if it changed.
-    fn read_if_changed(&mut self, in_use: &Config) -> Option<(Config, Vec<Warning>)> {
-        (stamp(&self.path) != self.stamp).then(|| self.read(in_use))
-    }
-}
-
-fn stamp(path: &std::path::Path) -> Option<(SystemTime, u64)> {
-    let facts = std::fs::metadata(path).ok()?;
-    Some((facts.modified().ok()?, facts.len()))
 }
 
 /// Runs the chat; gives the exit code.

@@ -187,6 +187,28 @@ fn the_model_picker_is_as_drawn() {
 }
 
 #[test]
+fn a_picker_without_a_row_says_what_would_be_fetched() {
+    let drawn = |typed: &str| {
+        let filter = LineEdit { text: typed.into(), cursor: typed.len() };
+        let picker = Picker { filter, ..Picker::default() };
+        overlay(&with_models(), &theme(), Models { picker }, 100, 14)
+    };
+    let repository = drawn("owner/tiny");
+    holds(&repository, "none of this name here; Hugging Face may have it");
+    holds(&repository, "Enter ask Hugging Face for its files   Esc close");
+    let word = drawn("tiny");
+    holds(&word, "owner/repo of Hugging Face, or an address, is fetched");
+    assert!(!word.iter().any(|row| row.contains("switch")), "{word:#?}");
+}
+
+#[test]
+fn a_palette_without_a_row_says_so() {
+    let filter = LineEdit { text: "xyzzy".into(), cursor: 5 };
+    let palette = Palette { picker: Picker { filter, ..Picker::default() } };
+    holds(&overlay(&capitals(), &theme(), palette, 80, 18), "nothing of this name");
+}
+
+#[test]
 fn a_filtered_overlay_keeps_its_size() {
     let frame = |picker: Picker| {
         let mut app = with_models();

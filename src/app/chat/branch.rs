@@ -52,7 +52,7 @@ impl ChatView<'_> {
         }
         let made = self.runs.get(&run).map_or("another model", |run| run.model.as_str());
         Err(match self.ready() {
-            None if made == self.model.name => "the model is not ready yet; F5 (or /reload) loads it".into(),
+            None if made == self.model.name => self.model.not_ready().into(),
             _ if made == self.model.name => {
                 format!("{made} was another file when it wrote this; only that one can go on from here")
             }

@@ -4,7 +4,7 @@
 
 use super::prompt::setting_of;
 use crate::app::view::With;
-use crate::app::{App, Asker, Focus, Outbox, Talk};
+use crate::app::{App, Asker, Confirm, ConfirmAction, Focus, Outbox, Talk};
 use crate::chat::{Conversation, ConversationId, Piece, Role, Run, Span, Turn, TurnId};
 use crate::command::Command;
 use crate::engine::protocol::{
@@ -34,9 +34,32 @@ pub(crate) struct Compact {
     request: RequestId,
     run: Run,
     summary: Vec<Step>,
+    /// What the user is to be asked, where that waits until they want to be.
+    waits: Option<String>,
 }
 
 impl App {
+    /// Asks for a summary, or shows the one that waits.
+    pub(crate) fn compact(&mut self) {
+        let fits = self.talk.compact.as_ref().is_some_and(|open| !self.talk.went_on(open));
+        let waits = self.talk.compact.as_mut().filter(|_| fits).and_then(|open| open.waits.take());
+        match waits {
+            Some(question) => self.overlays.push(Confirm { question, action: ConfirmAction::Compact }),
+            None => self.talk.compact(with!(self), &mut self.out),
+        }
+    }
+
+    /// A summary is written: asks whether it is to be used, unless somebody is typing, whose letters would answer.
+    pub(crate) fn ask_about_summary(&mut self, question: String) {
+        let how = self.view().way(Focus::Composer, Command::Compact);
+        if self.composer.is_empty() && self.overlays.is_empty() {
+            self.overlays.push(Confirm { question, action: ConfirmAction::Compact });
+        } else if let Some(open) = &mut self.talk.compact {
+            open.waits = Some(question);
+            self.out.say(format!("the summary is written; {how} shows it"));
+        }
+    }
+
     /// The user said yes: a request and its summary, then what stays, as another branch.
     pub(crate) fn use_summary(&mut self) {
         if let Some(leaf) = self.talk.use_summary(&mut self.out) {
@@ -59,7 +82,7 @@ impl Talk {
             return out.say_busy(self.view(with));
         }
         if with.model.ready().is_none() {
-            return out.say("the model is not ready yet");
+            return out.say(with.model.not_ready());
         }
         match self.begin_compact(with, out) {
             Some(open) => {
@@ -106,7 +129,16 @@ impl Talk {
             }))),
         );
         let (leaf, first_kept) = (branch.last()?.0, branch[cut].0);
-        Some(Compact { chat, leaf, first_kept, replaced: cut, request, run, summary: Vec::new() })
+        Some(Compact {
+            chat,
+            leaf,
+            first_kept,
+            replaced: cut,
+            request,
+            run,
+            summary: Vec::new(),
+            waits: None,
+        })
     }
 
     /// The summary goes on, is done, or was weighed; gives what the user is to be asked then.

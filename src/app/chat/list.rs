@@ -8,6 +8,11 @@ use crate::app::input::fuzzy;
 use crate::app::{ChatList, Chats, Edit};
 use crate::chat::{ConversationHead, ConversationId};
 
+/// What a chat stands in a list by, the highest first.
+fn rank(head: &ConversationHead) -> (Option<i64>, bool, i64) {
+    (head.binned_ms, head.marks.pinned, head.updated_ms)
+}
+
 impl Chats {
     /// All chats, as the store lists them.
     pub(crate) fn fill(&mut self, heads: Vec<ConversationHead>) {
@@ -16,9 +21,9 @@ impl Chats {
             let list = list_of(&head);
             self.list_mut(list).push(head);
         }
-        self.heads.sort_by_key(|head| !head.marks.pinned);
-        self.archived.sort_by_key(|head| !head.marks.pinned);
-        self.bin.sort_by_key(|head| std::cmp::Reverse(head.binned_ms));
+        for list in [&mut self.heads, &mut self.archived, &mut self.bin] {
+            list.sort_by_key(|head| std::cmp::Reverse(rank(head)));
+        }
         self.selected = self.selected.min(self.rows().len().saturating_sub(1));
     }
 
@@ -28,7 +33,6 @@ impl Chats {
         for list in [&mut self.heads, &mut self.archived, &mut self.bin] {
             list.retain(|other| other.id != head.id);
         }
-        let rank = |head: &ConversationHead| (head.binned_ms, head.marks.pinned, head.updated_ms);
         let list = list_of(&head);
         let list = self.list_mut(list);
         let at = list.partition_point(|other| rank(other) > rank(&head));
@@ -157,6 +161,14 @@ mod tests {
 
     fn ids(chats: &Chats) -> Vec<i64> {
         chats.rows().iter().map(|head| head.id.0).collect()
+    }
+
+    #[test]
+    fn what_was_imported_today_stands_at_its_day_from_the_start() {
+        let mut chats = Chats::default();
+        // As the store lists them: what was written last first, here an old chat of another program.
+        chats.fill([(1, 5), (2, 30), (3, 40)].map(|(id, at)| head(id, at, Marks::default())).into());
+        assert_eq!(ids(&chats), [3, 2, 1]);
     }
 
     #[test]

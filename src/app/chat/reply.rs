@@ -6,8 +6,8 @@ use crate::app::chat::adapters;
 use crate::app::inspector::run_of;
 use crate::app::view::With;
 use crate::app::{
-    ActiveRun, App, Asker, ChatView, Confirm, ConfirmAction, EngineId, Level, ModelStatus, Notice, Outbox,
-    Phase, Talk, TokenCursor, Writing,
+    ActiveRun, App, Asker, ChatView, EngineId, Level, ModelStatus, Notice, Outbox, Phase, Talk, TokenCursor,
+    Writing,
 };
 use crate::chat::{self, ConversationId, RunId, Span, StopReason, Timings, Turn, TurnId, TurnState, Usage};
 use crate::config::Notify;
@@ -69,7 +69,7 @@ impl App {
             Asker::Reply => self.reply_event(id, event),
             Asker::Compact => {
                 if let Some(question) = self.talk.compact_event(with!(self), &mut self.out, id, event) {
-                    self.overlays.push(Confirm { question, action: ConfirmAction::Compact });
+                    self.ask_about_summary(question);
                 }
             }
             Asker::Scores => self.talk.score_event(&mut self.out, id, event),

@@ -267,6 +267,7 @@ impl App {
             return;
         }
         self.composer.completion = None;
+        self.out.line_done();
         if self.view().is_word_of_model(&text) {
             self.send(text);
             return;

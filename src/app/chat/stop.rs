@@ -41,6 +41,7 @@ impl App {
                 let typed = self.composer.text();
                 let both = if typed.is_empty() { text } else { format!("{text}\n\n{typed}") };
                 self.composer.replace(&self.model, &mut self.out, &both);
+                self.out.say("not sent: what waited is back in the line");
             }
             Some(_) => {}
             None => self.out.say("not asked of the model; Ctrl+R asks for the reply"),

@@ -85,7 +85,7 @@ impl App {
         } else if !is_reply || self.talk.chat.leaf != Some(id) {
             self.out.say("only the last reply can be continued");
         } else if self.view().ready().is_none() {
-            self.out.say("the model is not ready yet");
+            self.out.say(self.model.not_ready());
         } else {
             self.talk.start_run(
                 with!(self),

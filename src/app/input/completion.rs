@@ -31,11 +31,32 @@ pub fn read<'a>(text: &'a str, here: &[Context]) -> Line<'a> {
         return Line::Message;
     };
     let (word, argument) = line.split_once(' ').unwrap_or((line, ""));
-    match Command::typed(word, here) {
-        Some(command) => Line::Command(command, argument.trim()),
+    let argument = argument.trim();
+    match Command::typed(word, here).or_else(|| (!argument.is_empty()).then(|| begun(word)).flatten()) {
+        Some(command) => Line::Command(command, argument),
         None => Line::Unknown(word),
     }
 }
+
+/// The command that a word begins, where it is the only one, takes what stands behind it, and takes nothing away.
+fn begun(word: &str) -> Option<Command> {
+    let mut begun = command::offered().filter(|entry| fuzzy::begins(entry.name, word));
+    let only = begun.next().filter(|_| !word.is_empty() && begun.next().is_none())?.command;
+    (only.takes_argument() && !only.destroys()).then_some(only)
+}
+
+/// Words that other chat programs have for what is called otherwise here.
+const ELSEWHERE: [(&str, Command); 9] = [
+    ("exit", Command::Quit),
+    ("bye", Command::Quit),
+    ("clear", Command::NewChat),
+    ("reset", Command::NewChat),
+    ("retry", Command::Regenerate),
+    ("again", Command::Regenerate),
+    ("history", Command::Search),
+    ("file", Command::Attach),
+    ("title", Command::Rename),
+];
 
 impl App {
     /// Works out what the composer offers.
@@ -284,7 +305,8 @@ impl ChatView<'_> {
 impl Outbox {
     /// Says that a command does not exist, and which one is near.
     pub(crate) fn unknown_command(&mut self, word: &str) {
-        let near = fuzzy::nearest(word, command::offered().map(|entry| entry.name));
+        let elsewhere = ELSEWHERE.iter().find(|(name, _)| *name == word).map(|(_, meant)| meant.entry().name);
+        let near = elsewhere.or_else(|| fuzzy::nearest(word, command::offered().map(|entry| entry.name)));
         let hint = near.map_or("Ctrl+P lists all".to_owned(), |name| format!("did you mean /{name}?"));
         self.warn(format!("there is no command /{word}; {hint} (// sends it as text)"));
     }

@@ -192,7 +192,7 @@ impl App {
             Command::FilterChats => self.show_chats().begin_filter(),
             Command::Archive => self.show_chats().show_list(ChatList::Archive),
             Command::Bin => self.show_chats().show_list(ChatList::Bin),
-            Command::Compact => self.talk.compact(with!(self), &mut self.out),
+            Command::Compact => self.compact(),
             Command::Temporary => self.temporary_chat(),
             Command::ToggleInspector => self.toggle_inspector(),
             Command::Zoom => self.zoom(),

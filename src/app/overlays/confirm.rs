@@ -21,6 +21,7 @@ impl OverlayUnit for Confirm {
     fn command(app: &mut App, command: Command) -> bool {
         let Some(action) = app.overlays.top::<Self>().map(|open| open.action) else { return false };
         match command {
+            Command::Choose if action.removes() => {}
             Command::Accept | Command::Choose => {
                 app.overlays.pop();
                 match action {

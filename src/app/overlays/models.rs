@@ -27,6 +27,7 @@ impl OverlayUnit for Models {
         match command {
             Command::FetchModel => app.fetch_chosen(),
             Command::RemoveModel => app.ask_to_remove_chosen(),
+            Command::Choose if list::chosen::<Self>(app).is_none() => app.fetch_chosen(),
             _ => list::command::<Self>(app, command),
         }
     }
@@ -76,6 +77,33 @@ impl Listed for Models {
     }
 }
 
+/// What a filter names beside the rows of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Typed<'a> {
+    /// A repository of the hub.
+    Repository(&'a str),
+    /// One file of a repository, by its path there.
+    File(&'a str),
+    /// An address.
+    Address(&'a str),
+}
+
+impl<'a> Typed<'a> {
+    /// What a filter names, where that is something to fetch.
+    #[must_use]
+    pub fn of(filter: &'a str) -> Option<Self> {
+        let filter = filter.trim();
+        match hub::address(filter) {
+            Some((name, None)) => Some(Self::Repository(name)),
+            Some((_, Some(file))) => Some(Self::File(file)),
+            None if filter.starts_with("https://") || filter.starts_with("http://") => {
+                Some(Self::Address(filter))
+            }
+            None => None,
+        }
+    }
+}
+
 impl Models {
     /// What was typed has been done; the list of so many models is whole again below what was opened.
     fn clear_filter(&mut self, models: usize) {
@@ -88,23 +116,19 @@ impl Models {
 impl App {
     /// Fetches what the filter names, where that is a repository of the hub or an address.
     fn fetch_typed(&mut self, typed: &str) -> bool {
-        if let Some((name, file)) = hub::address(typed) {
-            let name = name.to_owned();
-            match file {
-                None => self.open_hub(&name),
-                Some(file) => {
-                    let source = Source::Hf(typed.to_owned());
-                    let entry = hub::named(source, file, &self.config.models);
-                    self.add_and_fetch(entry);
-                }
+        let (source, path) = match Typed::of(typed) {
+            None => return false,
+            Some(Typed::Repository(name)) => {
+                self.open_hub(name);
+                return true;
             }
-        } else if typed.starts_with("https://") || typed.starts_with("http://") {
-            let path = typed.split(['?', '#']).next().unwrap_or_default();
-            let entry = hub::named(Source::Url(typed.to_owned()), path, &self.config.models);
-            self.add_and_fetch(entry);
-        } else {
-            return false;
-        }
+            Some(Typed::File(file)) => (Source::Hf(typed.to_owned()), file),
+            Some(Typed::Address(address)) => {
+                (Source::Url(typed.to_owned()), address.split(['?', '#']).next().unwrap_or_default())
+            }
+        };
+        let entry = hub::named(source, path, &self.config.models);
+        self.add_and_fetch(entry);
         true
     }
 

@@ -64,8 +64,15 @@ impl App {
             None if name == "none" => crate::config::Persona::default(),
             None => {
                 let near = fuzzy::nearest(name, self.config.personas.keys().map(String::as_str));
-                let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
-                self.out.warn(format!("there is no persona {name}{hint}"));
+                let names: Vec<&str> = self.config.personas.keys().map(String::as_str).collect();
+                let hint = match near {
+                    Some(near) => format!("did you mean {near}?"),
+                    None if names.is_empty() => {
+                        "one is a file personas/NAME.toml beside the configuration".to_owned()
+                    }
+                    None => format!("there are: {}", names.join(", ")),
+                };
+                self.out.warn(format!("there is no persona {name}; {hint}"));
                 return false;
             }
         };

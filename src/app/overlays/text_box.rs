@@ -30,8 +30,9 @@ impl OverlayUnit for TextBox {
     }
 
     fn command(app: &mut App, command: Command) -> bool {
-        let Some(Self { input, .. }) = app.overlays.top_mut::<Self>() else { return false };
+        let Some(Self { input, action, .. }) = app.overlays.top_mut::<Self>() else { return false };
         match command {
+            Command::Newline if action.one_line() => {}
             Command::Newline => input.area.insert_newline(),
             Command::Undo => {
                 input.area.undo();
@@ -62,7 +63,11 @@ impl OverlayUnit for TextBox {
 
     fn paste(app: &mut App, text: &str) {
         if let Some(open) = app.overlays.top_mut::<Self>() {
-            open.input.area.insert_str(text);
+            if open.action.one_line() {
+                open.input.area.insert_str(text.lines().collect::<Vec<_>>().join(" ").trim());
+            } else {
+                open.input.area.insert_str(text);
+            }
         }
     }
 }

@@ -53,6 +53,17 @@ pub enum PromptAction {
     ReadVector,
 }
 
+impl PromptAction {
+    /// Whether the text is one line, such as the name of a file.
+    #[must_use]
+    pub const fn one_line(self) -> bool {
+        match self {
+            Self::System | Self::WhatIf(_) => false,
+            Self::Arithmetic | Self::Export | Self::WriteVector | Self::ReadVector => true,
+        }
+    }
+}
+
 /// What a yes does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfirmAction {
@@ -68,6 +79,17 @@ pub enum ConfirmAction {
     Compact,
     /// Remove a chat from the bin for good.
     PurgeChat(ConversationId),
+}
+
+impl ConfirmAction {
+    /// Whether something is gone afterwards, so that Enter alone is no yes.
+    #[must_use]
+    pub const fn removes(self) -> bool {
+        match self {
+            Self::RemoveModel(_) | Self::DiscardFetch(_) | Self::PurgeChat(_) => true,
+            Self::Quit | Self::ColourByLayer | Self::Compact => false,
+        }
+    }
 }
 
 /// A line in the notice row.

@@ -343,3 +343,34 @@ fn idle_means_idle() {
     bench.wait(200);
     assert_eq!(bench.app.wakes_at(), None);
 }
+
+#[test]
+fn a_word_that_begins_one_command_takes_what_stands_behind_it() {
+    let mut bench = Bench::answered("Hi", "one");
+    bench.say("/tag geo");
+    assert_eq!((bench.draft().as_str(), bench.app.talk.chat.head.marks.tags.join(" ").as_str()), ("", "geo"));
+    // One that could be several is none, and what takes something away is named in full.
+    for line in ["/s hello", "/delete-c now"] {
+        let mut bench = Bench::answered("Hi", "one");
+        bench.say(line);
+        assert_eq!((bench.draft().as_str(), bench.branch().len()), (line, 2));
+    }
+}
+
+#[test]
+fn words_of_other_programs_lead_to_the_command_that_is_meant() {
+    for (word, meant) in [("exit", "quit"), ("bye", "quit"), ("clear", "new"), ("retry", "regenerate")] {
+        let bench = Bench::asked(&format!("/{word}"));
+        let said = format!("there is no command /{word}; did you mean /{meant}? (// sends it as text)");
+        assert_eq!(bench.notice(), said);
+    }
+}
+
+#[test]
+fn what_was_said_of_the_line_before_goes_with_the_next_one() {
+    let mut bench = Bench::asked("/nothing of that");
+    assert!(!bench.notice().is_empty());
+    bench.press(&["ctrl+u"]);
+    bench.say("/help");
+    assert_eq!(bench.notice(), "");
+}

@@ -296,3 +296,31 @@ fn a_recommended_model_is_fetched_beside_the_chat_with_what_the_hub_knows_of_it(
     assert!(!bench.app.model.catalogue.iter().any(is));
     assert_eq!(bench.app.model.name, "small");
 }
+
+#[test]
+fn enter_looks_up_what_is_typed_where_no_model_here_has_that_name() {
+    let mut bench = Bench::ready();
+    bench.press(&["ctrl+l"]);
+    bench.type_text("owner/tiny-GGUF");
+    assert_eq!(bench.press(&["enter"]), [Effect::ReadHub("owner/tiny-GGUF".into())]);
+    let mut bench = Bench::ready();
+    bench.press(&["ctrl+l"]);
+    bench.type_text("https://example.org/My-Model.gguf?x=1");
+    assert_eq!(brief(&bench.press(&["enter"]))[1..], ["ReadCatalogue", "fetch my-model"]);
+    let mut bench = Bench::ready();
+    bench.press(&["ctrl+l"]);
+    bench.type_text("nothing of that name");
+    assert_eq!(bench.press(&["enter"]), []);
+}
+
+#[test]
+fn a_file_is_removed_by_a_yes_and_not_by_an_enter() {
+    let mut bench = many();
+    bench.app.overlays.push(crate::app::Confirm {
+        question: "Remove the file?".into(),
+        action: crate::app::ConfirmAction::RemoveModel(0),
+    });
+    assert_eq!(bench.press(&["enter"]), []);
+    assert!(bench.app.overlays.top::<crate::app::Confirm>().is_some());
+    assert!(brief(&bench.press(&["y"])).contains(&"RemoveModel".to_owned()));
+}

@@ -313,7 +313,7 @@ fn a_configuration_with_several_faults_says_how_many_before_the_row_ends() {
     bench.app.out.tell(&[fault(2, "ui.them")]);
     assert_eq!(bench.notice(), "config.toml:2: ui.them: no setting has this name");
     bench.app.out.tell(&[fault(2, "ui.them"), fault(3, "x")]);
-    let said = "1 of 2 (see `glassbox doctor`): config.toml:2: ui.them: no setting has this name";
+    let said = "1 of 2 (all: `glassbox config check`): config.toml:2: ui.them: no setting has this name";
     assert_eq!(bench.notice(), said);
 }
 
@@ -512,4 +512,28 @@ fn a_setting_that_does_nothing_says_so_when_it_is_set() {
     bench.say("/set xtc_threshold 0.7");
     let said = "xtc_threshold is 0.7 in this chat: XTC does nothing above one half: no two tokens can both be likelier";
     assert_eq!(bench.notice(), said);
+}
+
+#[test]
+fn the_name_of_a_file_stays_one_line() {
+    let mut bench = Bench::answered("Hi", "one");
+    bench.say("/export");
+    bench.press(&["ctrl+u", "ctrl+j"]);
+    bench.send(Msg::Paste("a chat.html\n".into()));
+    let typed = bench.app.overlays.top::<crate::app::TextBox>().map(|open| open.input.text());
+    assert_eq!(typed.as_deref(), Some("a chat.html"));
+}
+
+#[test]
+fn an_unknown_persona_is_answered_with_those_there_are_and_where_they_are_kept() {
+    let mut bench = Bench::ready();
+    bench.say("/persona zork");
+    assert_eq!(
+        bench.notice(),
+        "there is no persona zork; one is a file personas/NAME.toml beside the configuration"
+    );
+    bench.app.config.personas.insert("pirate".into(), crate::config::Persona::default());
+    bench.press(&["ctrl+u"]);
+    bench.say("/persona zork");
+    assert_eq!(bench.notice(), "there is no persona zork; there are: pirate");
 }

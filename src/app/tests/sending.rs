@@ -390,3 +390,45 @@ fn a_summary_takes_the_place_of_old_messages_and_can_be_taken_back() {
     bench.press(&["left"]);
     assert_eq!(bench.branch()[..], before[..]);
 }
+
+#[test]
+fn a_summary_that_is_done_while_somebody_types_waits_until_it_is_asked_for() {
+    let mut bench = Bench::answered("One", "1");
+    for (question, answer) in [("Two", "2"), ("Three", "3"), ("Four", "4")] {
+        bench.exchange(question, answer);
+    }
+    let before = bench.branch();
+    bench.say("/compact");
+    bench.type_text("wh");
+    let id = bench.app.out.requests.of(Asker::Compact).unwrap().0;
+    bench.event(id, Event::Token(Box::new(step("numbers", 1.0).into())));
+    let done = Event::Done { stop: StopReason::Eos, usage: Usage::default(), timings: Timings::default() };
+    bench.event(id, done);
+    let id = bench.app.out.requests.of(Asker::Compact).unwrap().0;
+    let steps = vec![Step { logprob: -3.0, ..step("4", 1.0) }];
+    bench.event(
+        id,
+        Event::Rescored(Box::new(Rescored { prompt: Vec::new(), steps, decoded: 1, displaced: 0, ms: 1.0 })),
+    );
+    assert_eq!(bench.notice(), "the summary is written; /compact shows it");
+    bench.type_text("y not");
+    assert_eq!((bench.draft().as_str(), bench.branch()), ("why not", before.clone()));
+    bench.press(&["ctrl+u"]);
+    bench.say("/compact");
+    let Some(crate::app::Confirm { question, .. }) = bench.app.overlays.top() else { panic!("it asks") };
+    assert!(question.starts_with("1 tokens in place of 4 messages"), "{question}");
+    bench.press(&["y"]);
+    assert_ne!(bench.branch(), before);
+}
+
+#[test]
+fn a_message_that_waited_and_comes_back_is_said_not_to_be_sent() {
+    let mut bench = Bench::asked("One");
+    bench.write("first");
+    bench.say("Two");
+    bench.press(&["ctrl+c"]);
+    assert_eq!(
+        (bench.draft().as_str(), bench.notice()),
+        ("Two", "not sent: what waited is back in the line")
+    );
+}

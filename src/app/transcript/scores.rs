@@ -176,7 +176,7 @@ impl Talk {
         transcript: &mut Transcript,
     ) -> Result<(), String> {
         let Some((run, before)) = self.view(with).scored_run() else {
-            return Err("tokens are known once the message was answered".into());
+            return Err("its tokens are known once a reply was written here".into());
         };
         let model =
             self.runs.get(&run).map(|run| run.model_hash.clone().unwrap_or_else(|| run.model.clone()));

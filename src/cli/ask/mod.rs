@@ -20,6 +20,7 @@ use super::args::AskArgs;
 use super::session::Session;
 use super::setup::Setup;
 use crate::app::without_oldest;
+use crate::attachment::Attachment;
 use crate::chat::{ChatSettings, Intervention, Role, Run, RunId, StopReason, Timings, Usage};
 use crate::config::{Markdown, Overflow};
 use crate::engine::protocol::{
@@ -121,7 +122,8 @@ impl AskArgs {
             (None, path) => path.as_ref().map(|path| (path, Form::Grammar)),
         };
         let Some((path, form)) = given else { return Ok(None) };
-        let (grammar, notes) = crate::attachment::grammar(path, Some(form)).map_err(anyhow::Error::msg)?;
+        let (grammar, notes) = crate::attachment::grammar(Attachment::read_given(path), Some(form))
+            .map_err(anyhow::Error::msg)?;
         for note in &notes {
             super::note(note);
         }

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// # Errors
 /// When a file cannot be taken, or nothing was given at all.
 pub fn question(words: Option<&str>, files: &[PathBuf]) -> anyhow::Result<String> {
-    let attachments = files.iter().map(|file| Attachment::read(file)).collect::<Result<Vec<_>, _>>()?;
+    let attachments = files.iter().map(|file| Attachment::read_given(file)).collect::<Result<Vec<_>, _>>()?;
     let piped = match words {
         Some("-") => Some(stdin()?),
         _ if can_read() => Some(stdin()?),

@@ -57,7 +57,7 @@ pub fn heads(app: &App, theme: &Theme, form: Form, at: Rect, buf: &mut Buffer) {
     let (style, left) = (theme.style(Role::Muted), form.figure + 1);
     let (_, [_, middle, high]) = scale(app);
     let heads = table(app, theme, form).heads().and(left + form.bar / 2 - 1, middle, style);
-    heads.until(left + form.bar + 1, high, style).until(form.width, "after", style).draw(at, 0, buf);
+    heads.until(left + form.bar + 1, high, style).until(form.width - 1, "after", style).draw(at, 0, buf);
 }
 
 /// The rows in view when there is room for so many: those from the first, or those around the selected one.
@@ -125,7 +125,8 @@ fn on_log_scale(probability: f64) -> f64 {
     if probability > 0.0 { (1.0 + probability.log10() / DECADES).max(0.0) } else { 0.0 }
 }
 
-/// Everything that is not listed; marked where the chosen token is among it.
+/// Everything that is not listed; marked where the chosen token is among it. How many they are stands where the unit has
+/// room, since a bare count would read as per cent.
 fn others(
     app: &App,
     live: &Live<'_>,
@@ -146,14 +147,8 @@ fn others(
         Cell::of("‹others›", style),
         Cell::maybe((!app.inspector.logits).then(|| number::percent(probability)), style),
         Cell::Bar(share, table.theme.style(Role::ProbBar)),
-        Cell::maybe((count > 0).then(|| uncounted(form, count)), style),
+        Cell::maybe((count > 0 && form.full).then(|| format!("{} tokens", number::grouped(count))), style),
     ])
-}
-
-/// How many are not listed. In few columns the unit would lie over the bar.
-fn uncounted(form: Form, count: u64) -> String {
-    let count = number::grouped(count);
-    if form.full { format!("{count} tokens") } else { count }
 }
 
 fn row_style(theme: &Theme, chosen: bool, fate: Option<Fate>) -> Style {

@@ -39,11 +39,34 @@ pub fn draw(
     };
     let inside = popup::draw(buf, area, &frame);
     let mut canvas = Canvas { app, theme, screen, over: area, buf, furthest: 0 };
-    for (index, at, _) in canvas.list(inside, completion.items.len(), completion.selected) {
-        let (line, help) = &completion.items[index];
-        let line = sanitize::for_display(line);
-        canvas.cell(at, 3, 28, &line, Role::Strong);
-        let left = (4 + text::width(&line)).clamp(18, 33);
-        canvas.cell(at, left, at.width, &sanitize::for_display(help), Role::Muted);
+    let rows = canvas.list(inside, completion.items.len(), completion.selected);
+    let names: Vec<_> =
+        rows.iter().map(|(index, ..)| sanitize::for_display(&completion.items[*index].0)).collect();
+    let widest = names.iter().map(|name| text::width(name)).max().unwrap_or(0);
+    let left = (widest + 5).clamp(18, 33);
+    for ((index, at, _), name) in rows.iter().zip(&names) {
+        canvas.cell(*at, 3, 28, name, Role::Strong);
+        canvas.cell(*at, left, at.width, &sanitize::for_display(&completion.items[*index].1), Role::Muted);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::testing;
+
+    #[test]
+    fn what_each_command_does_stands_in_one_column() {
+        let names = ["/attach", "/attention-rollout", "/attention"];
+        let items = names.iter().map(|name| ((*name).into(), "Does it".into())).collect();
+        let completion = Completion { items, selected: 0, walked: false, of: Offers::Lines };
+        let (app, theme) = (testing::app(), testing::theme(false));
+        let mut buf = testing::buffer(80, 10);
+        let places = (buf.area, Rect::new(0, 9, 80, 1));
+        draw(&app, &theme, &completion, places, &mut buf);
+        let rows = testing::rows(&buf);
+        let column = |row: &String| row.find("Does it").map(|at| row[..at].chars().count());
+        let columns: Vec<_> = rows.iter().filter_map(column).collect();
+        assert_eq!(columns, [columns[0]; 3], "{rows:#?}");
     }
 }

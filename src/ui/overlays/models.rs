@@ -6,7 +6,7 @@
 use ratatui::layout::Rect;
 
 use super::{Canvas, Draw, body, count, rows_for};
-use crate::app::{App, Fetch, FetchState, Keys, ModelStatus, Models, Picker};
+use crate::app::{App, Fetch, FetchState, Keys, ModelStatus, Models, Picker, Typed};
 use crate::command::Command;
 use crate::engine::protocol::{Loaded, TemplateKind};
 use crate::model_entry::{ModelEntry, ModelFacts, Source};
@@ -19,6 +19,8 @@ use crate::ui::widgets::row::Row;
 use crate::ui::widgets::table::{Cell, Column, Table};
 use crate::ui::widgets::{bar, number, text};
 
+/// From this width on the speed has a column.
+const SPEED: u16 = 92;
 /// Cells of a full bar in a row.
 const BAR: u16 = 8;
 
@@ -49,10 +51,13 @@ impl Draw for Models {
                     }
                     if let Some(item) = picker.rows.get(*index).and_then(|row| app.model.catalogue.get(*row))
                     {
-                        row(app, &table, item).draw(at, 0, canvas.buf);
+                        row(app, &table, (item, inside.width)).draw(at, 0, canvas.buf);
                     }
                 }
             }
+        }
+        if picker.rows.is_empty() {
+            canvas.cell(rows, 3, rows.width, nothing_matches(&picker.filter.text), Role::Muted);
         }
         let selected = picker.rows.get(picker.selected).and_then(|index| app.model.catalogue.get(*index));
         if let Some(item) = selected {
@@ -64,15 +69,39 @@ impl Draw for Models {
             }
         }
         let key = Keys(&canvas.app.keymap);
-        let (choose, fetch, remove) = what_keys_do(app, selected);
-        let offered = vec![
-            (key.of(Command::Choose), choose),
-            (key.of(Command::FetchModel), fetch),
-            (key.of(Command::RemoveModel), remove),
-            (key.of(Command::Escape), "close"),
-        ];
+        let mut offered = match (picker.rows.is_empty(), Typed::of(&picker.filter.text)) {
+            (true, None) => Vec::new(),
+            (true, Some(typed)) => vec![(key.of(Command::Choose), what_typed_does(typed))],
+            (false, _) => {
+                let (choose, fetch, remove) = what_keys_do(app, selected);
+                vec![
+                    (key.of(Command::Choose), choose),
+                    (key.of(Command::FetchModel), fetch),
+                    (key.of(Command::RemoveModel), remove),
+                ]
+            }
+        };
+        offered.push((key.of(Command::Escape), "close"));
         canvas.keys(inside, offered);
         cursor
+    }
+}
+
+/// What is said where no row has what was typed.
+fn nothing_matches(filter: &str) -> &'static str {
+    match Typed::of(filter) {
+        Some(Typed::Repository(_)) => "none of this name here; Hugging Face may have it",
+        Some(Typed::File(_)) => "none of this name here; Hugging Face may have this file",
+        Some(Typed::Address(_)) => "an address: the file is fetched from there",
+        None => "none of this name here; owner/repo of Hugging Face, or an address, is fetched",
+    }
+}
+
+/// What choosing does where the filter names something to fetch.
+fn what_typed_does(typed: Typed<'_>) -> &'static str {
+    match typed {
+        Typed::Repository(_) => "ask Hugging Face for its files",
+        Typed::File(_) | Typed::Address(_) => "fetch it beside the chat",
     }
 }
 
@@ -118,7 +147,7 @@ fn what_keys_do(app: &App, selected: Option<&CatalogueItem>) -> (&'static str, &
 /// The table: name, quantisation, file, context, speed, state. Columns go from the right, but for the state.
 fn table(theme: &Theme, width: u16) -> Table<'_, 6> {
     let state = match width {
-        92.. => 63,
+        SPEED.. => 63,
         84.. => 55,
         72.. => 46,
         62.. => 37,
@@ -129,13 +158,14 @@ fn table(theme: &Theme, width: u16) -> Table<'_, 6> {
         Column::left("quant", 28, 8).when(width >= 62),
         Column::right("file", 43).when(width >= 72),
         Column::right("context", 52).when(width >= 84),
-        Column::right("speed", 60).when(width >= 92),
+        Column::right("speed", 60).when(width >= SPEED),
         Column::left("state", state, width.saturating_sub(state)),
     ];
     Table::of(theme, columns)
 }
 
-fn row(app: &App, table: &Table<'_, 6>, item: &CatalogueItem) -> Row {
+/// A model's row. Where the speed has no column, what is offered says it with its state.
+fn row(app: &App, table: &Table<'_, 6>, (item, width): (&CatalogueItem, u16)) -> Row {
     let facts = facts(app, item);
     let unknown = || "–".to_owned();
     let size = facts.map(|f| f.file_size).or(item.entry.size.map(|size| size.file));
@@ -147,7 +177,12 @@ fn row(app: &App, table: &Table<'_, 6>, item: &CatalogueItem) -> Row {
         facts.map(|f| sanitize::for_display(&f.quantisation)).or(offer.map(Offered::quantisation));
     let (state, caution) = match app.model.fetch_of(&item.entry.name) {
         Some(fetch) => fetch_state(fetch, table.theme),
-        None => state(app, item),
+        None => match (state(app, item), &speed) {
+            ((state, false), Some(speed)) if offer.is_some() && width < SPEED => {
+                (format!("{state}, {speed}"), false)
+            }
+            (known, _) => known,
+        },
     };
     let text = |words: String| Cell::of(words, table.theme.style(Role::Text));
     table.row([

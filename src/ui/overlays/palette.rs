@@ -18,6 +18,9 @@ impl Draw for Palette {
         let inside = canvas.frame("Commands", &found, 80, rows_for(all, 14) + 4);
         let cursor = canvas.filter(inside, &picker.filter, "a command, chat, model, theme or setting");
         let (key_at, name_at) = (inside.width.saturating_sub(28), inside.width.saturating_sub(16));
+        if picker.rows.is_empty() {
+            canvas.cell(body(inside, 1, 1), 3, inside.width, "nothing of this name", Role::Muted);
+        }
         for (index, at, _) in canvas.list(body(inside, 1, 1), picker.rows.len(), picker.selected) {
             let Some(item) = Item::at(canvas.app, picker.rows[index]) else { continue };
             let Item::Command(entry) = item else {

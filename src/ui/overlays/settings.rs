@@ -82,7 +82,9 @@ impl Draw for Settings {
         }
         let lines = lines(picker, &entries);
         let selected = lines.iter().position(|line| *line == Line::Row(picker.selected)).unwrap_or(0);
-        for (line, row) in window(&lines, selected, list.height).iter().zip(0..list.height) {
+        let (above, shown, below) = window(&lines, selected, list.height);
+        more(canvas, text::row(inside, inside.height.saturating_sub(2 + ABOUT), 0), above, below);
+        for (line, row) in shown.iter().zip(0..list.height) {
             let at = text::row(list, row, 0);
             match line {
                 Line::Head(name) => canvas.cell(at, 1, at.width, name, Role::Strong),
@@ -115,11 +117,11 @@ fn keys(canvas: &mut Canvas<'_>, inside: Rect, typing: bool) {
     } else {
         vec![
             (key.together(&[Command::ValueLess, Command::ValueMore]), "change"),
-            (choose, "type a value"),
-            (key.of(Command::ValueDefault), "back to default"),
+            (choose, "type one"),
             (key.of(Command::SaveSetting), "for all chats"),
+            (key.of(Command::ValueDefault), "default"),
             (key.of(Command::Undo), "undo"),
-            (leave, "close, saved"),
+            (leave, "close"),
         ]
     };
     canvas.keys(inside, offered);
@@ -187,12 +189,26 @@ fn close(lines: &mut Vec<Line>, section: &str) {
     }
 }
 
-/// The lines in view: the selected one with its section's head, as long as both fit.
-fn window(lines: &[Line], selected: usize, height: u16) -> &[Line] {
+/// The lines in view: the selected one with its section's head, as long as both fit; and whether there are settings above
+/// and below them.
+fn window(lines: &[Line], selected: usize, height: u16) -> (bool, &[Line], bool) {
     let height = usize::from(height);
     let most = lines.len().saturating_sub(height);
     let first = (selected + 3).saturating_sub(height).min(most);
-    &lines[first..(first + height).min(lines.len())]
+    let last = (first + height).min(lines.len());
+    let settings = |lines: &[Line]| lines.iter().any(|line| matches!(line, Line::Row(_)));
+    (settings(&lines[..first]), &lines[first..last], settings(&lines[last..]))
+}
+
+/// Says where there are settings beyond those in view.
+fn more(canvas: &mut Canvas<'_>, at: Rect, above: bool, below: bool) {
+    let said = match (above, below) {
+        (false, false) => "",
+        (false, true) => "more below",
+        (true, false) => "more above",
+        (true, true) => "more above and below",
+    };
+    canvas.cell(at, 3, at.width, said, Role::Muted);
 }
 
 /// One setting; gives the cursor's cell while its value is typed.
@@ -450,6 +466,17 @@ mod tests {
         let value = Some(LineEdit::new("0.25"));
         let picker = Picker { rows: vec![0], value, ..Picker::default() };
         as_drawn!("value_typed", overlay(&figures(), &bare_theme(), Settings { picker }, 100, 20));
+    }
+
+    #[test]
+    fn settings_below_the_fold_and_the_key_that_keeps_a_value_are_shown() {
+        let first = drawn(&figures(), &theme(), 0, 120, 40);
+        assert!(first.iter().any(|row| row.contains("Ctrl+K for all chats")), "{first:#?}");
+        assert!(first.iter().any(|row| row.contains("  more below ")), "{first:#?}");
+        let all = entries(&figures()).len();
+        let last = drawn(&figures(), &theme(), all - 1, 80, 24);
+        assert!(last.iter().any(|row| row.contains("  more above ")), "{last:#?}");
+        assert!(!last.iter().any(|row| row.contains("below  ")), "{last:#?}");
     }
 
     #[test]

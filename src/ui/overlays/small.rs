@@ -80,12 +80,14 @@ fn text_box(
     let view = Rect { x: view.x + 1, width: view.width.saturating_sub(2), ..view };
     let cursor = composer::draw_text(&input.area, canvas.theme, view, "none", canvas.buf);
     let key = Keys(&canvas.app.keymap);
-    let offered = vec![
-        (key.of(Command::Choose), does),
-        (key.of(Command::Newline), "new line"),
-        (key.of(Command::Editor), "in $EDITOR"),
-        (key.of(Command::Escape), "as it was"),
-    ];
+    let mut offered = vec![(key.of(Command::Choose), does)];
+    if action.one_line() {
+        offered.push((key.of(Command::Escape), "close"));
+    } else {
+        offered.push((key.of(Command::Newline), "new line"));
+        offered.push((key.of(Command::Editor), "in $EDITOR"));
+        offered.push((key.of(Command::Escape), "as it was"));
+    }
     canvas.keys(inside, offered);
     cursor
 }

@@ -21,7 +21,7 @@ impl StationUnit for Embedding {
             name: "embedding",
             title: "Embedding",
             strip: ["emb", "emb"],
-            shows: "a piece as the network's numbers",
+            shows: "a piece as numbers",
             contexts: &[Context::Embedding],
             page: include_str!("embedding.md"),
         }

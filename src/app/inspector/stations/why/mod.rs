@@ -23,7 +23,7 @@ impl StationUnit for Why {
             name: "why",
             title: "Why",
             strip: ["why", "why"],
-            shows: "which part of the network chose it",
+            shows: "which part chose this word",
             contexts: &[Context::Why, Context::Patching],
             page: include_str!("why.md"),
         }
