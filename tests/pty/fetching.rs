@@ -123,6 +123,23 @@ fn pulling_that_was_killed_or_interrupted_goes_on_to_the_same_bytes() {
     both_are_right(home.path());
 }
 
+#[test]
+fn two_processes_that_pull_the_same_file_do_not_meet() {
+    let home = home();
+    with_models(home.path());
+    let first = pull(home.path());
+    arrived(home.path(), 64 << 10);
+    let second = pull(home.path()).wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    for name in ["one", "two"] {
+        assert!(said.contains(&format!("{name} is being fetched by another glassbox already")), "{said}");
+    }
+    let first = first.wait_with_output().unwrap();
+    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    both_are_right(home.path());
+}
+
 /// In the picker, Tab on the one model of this name.
 fn tab_on(app: &mut Terminal, name: &str) {
     app.send_str(name).unwrap();

@@ -94,24 +94,74 @@ pub enum FetchError {
         /// The entry.
         name: String,
     },
-    /// 401 or 403 from the hub.
+    /// 401 or 403 from the hub, and there is no token.
     #[error(
-        "{address} is gated or private (HTTP {status}){sent}. Accept its terms on its page in a browser, then \
-         put your access token into HF_TOKEN or run `hf auth login`, and pull again."
+        "{address} is gated or private, or not there (HTTP {status}). Accept its terms on its page in a browser, then \
+         put an access token into HF_TOKEN or run `hf auth login`, and pull again."
     )]
-    Gated {
+    NoToken {
         /// The address without its query.
         address: String,
         /// The status.
         status: u16,
-        /// Whether a token was sent, in words.
-        sent: &'static str,
+    },
+    /// The hub does not know the token, and shows nothing without one.
+    #[error(
+        "The access token of {origin} was not accepted (it has expired, perhaps), and without one {address} is gated \
+         or private (HTTP {status}). Make a new token on the hub's settings page, put it into HF_TOKEN or run `hf auth \
+         login`, and pull again."
+    )]
+    TokenRefused {
+        /// The address without its query.
+        address: String,
+        /// The status without the token.
+        status: u16,
+        /// Where the token is from.
+        origin: String,
+    },
+    /// The hub knows the token, which may not read this.
+    #[error(
+        "{address} is not open to the access token of {origin} (HTTP {status}). Accept its terms on its page in a \
+         browser, signed in as the token's owner, or give the token the right to read it, and pull again."
+    )]
+    Forbidden {
+        /// The address without its query.
+        address: String,
+        /// The status.
+        status: u16,
+        /// Where the token is from.
+        origin: String,
+    },
+    /// 401 or 403 from a plain address.
+    #[error(
+        "{address} wants you to sign in (HTTP {status}), which glassbox cannot do there. Download the file in a \
+         browser and give it by `path`."
+    )]
+    SignIn {
+        /// The address without its query.
+        address: String,
+        /// The status.
+        status: u16,
     },
     /// 404.
-    #[error("{address} does not exist (HTTP 404). Check the owner, repository and file name in the entry.")]
+    #[error(
+        "{address} does not exist (HTTP {status}){private}. Check the owner, repository and file name in the entry."
+    )]
     NotFound {
         /// The address without its query.
         address: String,
+        /// 404 or 410.
+        status: u16,
+        /// That it may be private, and with what token it was asked for.
+        private: String,
+    },
+    /// A proxy is set that cannot be used.
+    #[error("{address} is not asked for: {why}.")]
+    Proxy {
+        /// The address without its query.
+        address: String,
+        /// The variable and what is wrong with it.
+        why: String,
     },
     /// Another answer that is not a file.
     #[error("{address} answered with HTTP {status}. {advice}")]
@@ -136,12 +186,16 @@ pub enum FetchError {
         kept: u64,
     },
     /// No answer at all.
-    #[error("{address} cannot be reached ({what}). Check the network and any proxy, then pull again.")]
+    #[error(
+        "{address} cannot be reached{through} ({what}). Check the network and any proxy, then pull again."
+    )]
     Unreachable {
         /// The address without its query.
         address: String,
         /// What the network said.
         what: String,
+        /// The proxy, in words, or nothing.
+        through: String,
     },
     /// The disk is full.
     #[error(

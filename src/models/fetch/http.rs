@@ -4,6 +4,7 @@
 //! version now; a try that brought bytes makes the count of tries start again.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, IF_RANGE, RANGE};
@@ -15,8 +16,10 @@ use tokio::time::Instant;
 use super::FetchError;
 use super::address::{may_carry_token, shown};
 use super::job::Job;
+use super::proxies::Proxies;
 use super::resume::{Answer, State, length, read_answer};
 use super::token::Token;
+use crate::model_entry::Source;
 use crate::models::FetchStage;
 use crate::models::gguf::MAGIC;
 use crate::models::unfinished::{part_of, state_of};
@@ -29,6 +32,10 @@ pub(super) struct Download<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) client: Client,
     pub(super) token: Option<&'a Token>,
+    /// Whether the hub has refused the token, so that it is not sent again.
+    pub(super) refused: AtomicBool,
+    /// What addresses go through.
+    pub(super) proxies: &'a Proxies,
     /// Tries without a single new byte before giving up.
     pub(super) tries: u32,
     /// Wait before the second try; doubles each time.
@@ -47,6 +54,8 @@ enum Try {
     Done(u64),
     /// Ask again at once: the server has another version.
     Again,
+    /// Ask again at once, without the token that was refused.
+    Anonymous,
     /// Ask again after a while.
     Failed { what: String, reached: bool },
 }
@@ -64,6 +73,7 @@ impl Download<'_> {
             best = have;
             let (what, reached) = match outcome {
                 Try::Done(bytes) => return Ok(bytes),
+                Try::Anonymous => continue,
                 Try::Again if stale < 3 => {
                     stale += 1;
                     continue;
@@ -77,7 +87,7 @@ impl Download<'_> {
                 return Err(if reached || have > 0 {
                     FetchError::Interrupted { address, what, kept: have }
                 } else {
-                    FetchError::Unreachable { address, what }
+                    FetchError::Unreachable { address, what, through: through(self.proxies, url) }
                 });
             }
             tracing::info!(%what, failures, "download broke off, trying again");
@@ -107,8 +117,8 @@ impl Download<'_> {
         let (part, state_file) = (part_of(file), state_of(file));
         let state = State::read(&state_file, url);
         let have = if state.is_some() { size_of(&part) } else { 0 };
-        let mut request =
-            with_token(self.client.get(url.clone()), self.token).header(ACCEPT_ENCODING, "identity");
+        let token = self.token.filter(|_| !self.refused.load(Ordering::Relaxed));
+        let mut request = with_token(self.client.get(url.clone()), token).header(ACCEPT_ENCODING, "identity");
         if let (Some(state), 1..) = (&state, have) {
             request = request.header(RANGE, format!("bytes={have}-")).header(IF_RANGE, &state.validator);
         }
@@ -118,11 +128,17 @@ impl Download<'_> {
         };
         let response = match response {
             Ok(response) => response,
+            // It would be the same again.
+            Err(error) if error.is_redirect() || error.is_builder() => {
+                let (address, through) = (shown(url), through(self.proxies, url));
+                return Err(FetchError::Unreachable { address, what: reason(&error), through });
+            }
             Err(error) => return Ok(Try::Failed { what: reason(&error), reached: false }),
         };
         let status = response.status();
         if !status.is_success() && status != StatusCode::RANGE_NOT_SATISFIABLE {
-            return self.refused(url, status);
+            let elsewhere = response.url().origin() != url.origin();
+            return self.refused(url, status, elsewhere);
         }
         let io = |source| FetchError::io(&part, source);
         match read_answer(status, response.headers(), have, state.as_ref()) {
@@ -217,13 +233,27 @@ impl Download<'_> {
         self.job.report(FetchStage::Download, self.before + done, total);
     }
 
-    fn refused(&self, url: &Url, status: StatusCode) -> Result<Try, FetchError> {
-        match status.as_u16() {
-            number @ (408 | 425 | 429 | 500..=599) => {
+    fn refused(&self, url: &Url, status: StatusCode, elsewhere: bool) -> Result<Try, FetchError> {
+        let was_refused = self.refused.load(Ordering::Relaxed);
+        match (status.as_u16(), self.token) {
+            (number @ (408 | 425 | 429 | 500..=599), _) => {
                 Ok(Try::Failed { what: format!("HTTP {number}"), reached: false })
             }
-            _ => Err(refused(url, status, self.token.is_some())),
+            // The hub gives out addresses of its stores that are good for a while.
+            (number @ (401 | 403), _) if elsewhere && self.is_hubs() => {
+                Ok(Try::Failed { what: format!("HTTP {number} from the store of the file"), reached: false })
+            }
+            (401, Some(token)) if !was_refused => {
+                self.refused.store(true, Ordering::Relaxed);
+                self.job.note(format!("{}: {}", self.job.name(), once_more(token)));
+                Ok(Try::Anonymous)
+            }
+            (_, token) => Err(refused(url, status, Asked::of(self.is_hubs(), token, was_refused))),
         }
+    }
+
+    fn is_hubs(&self) -> bool {
+        matches!(self.job.entry.source, Source::Hf(_))
     }
 }
 
@@ -237,18 +267,67 @@ fn no_model(url: &Url, response: &Response, start: &[u8]) -> Result<Try, FetchEr
     Err(FetchError::NoModel { address: shown(url), kind: crate::sanitize::for_display(kind) })
 }
 
+/// With what a request was made that was refused.
+#[derive(Clone, Copy)]
+pub(super) enum Asked<'a> {
+    /// A plain address, which gets no token.
+    Plainly,
+    /// The hub, and there is no token.
+    WithoutToken,
+    /// The hub, with a token.
+    With(&'a Token),
+    /// The hub, which has refused the token, once more without it.
+    TokenRefused(&'a Token),
+}
+
+impl<'a> Asked<'a> {
+    fn of(is_hubs: bool, token: Option<&'a Token>, was_refused: bool) -> Self {
+        match token {
+            _ if !is_hubs => Self::Plainly,
+            None => Self::WithoutToken,
+            Some(token) if was_refused => Self::TokenRefused(token),
+            Some(token) => Self::With(token),
+        }
+    }
+}
+
+/// What is said before a file is asked for without the token that was refused.
+pub(super) fn once_more(token: &Token) -> String {
+    format!("the access token of {} was not accepted (HTTP 401); asked once more without it", token.origin())
+}
+
+/// Through which proxy an address is asked for, as a part of a sentence.
+pub(super) fn through(proxies: &Proxies, url: &Url) -> String {
+    proxies.shown(url).map(|through| format!(" {through}")).unwrap_or_default()
+}
+
 /// What a refusal means.
-pub(super) fn refused(url: &Url, status: StatusCode, with_token: bool) -> FetchError {
+pub(super) fn refused(url: &Url, status: StatusCode, asked: Asked<'_>) -> FetchError {
     let address = shown(url);
     let number = status.as_u16();
-    let advice = match number {
-        401 | 403 => {
-            let sent = if with_token { ", and the access token was not enough" } else { "" };
-            return FetchError::Gated { address, status: number, sent };
+    let origin = |token: &Token| token.origin().to_owned();
+    let advice = match (number, asked) {
+        (401 | 403, Asked::Plainly) => return FetchError::SignIn { address, status: number },
+        (401 | 403, Asked::WithoutToken) => return FetchError::NoToken { address, status: number },
+        (401 | 403, Asked::TokenRefused(token)) => {
+            return FetchError::TokenRefused { address, status: number, origin: origin(token) };
         }
-        404 | 410 => return FetchError::NotFound { address },
-        407 => "The proxy wants a password: set it in HTTPS_PROXY.",
-        408 | 425 | 429 | 500..=599 => "Try again later.",
+        (401 | 403, Asked::With(token)) => {
+            return FetchError::Forbidden { address, status: number, origin: origin(token) };
+        }
+        (404 | 410, asked) => {
+            let private = match asked {
+                Asked::Plainly => String::new(),
+                Asked::WithoutToken => ", or it is private, and no access token was sent".to_owned(),
+                Asked::With(token) => format!(", or it is private to the access token of {}", token.origin()),
+                Asked::TokenRefused(token) => {
+                    format!(", or it is private, and the access token of {} was not accepted", token.origin())
+                }
+            };
+            return FetchError::NotFound { address, status: number, private };
+        }
+        (407, _) => "The proxy wants a password: set it in HTTPS_PROXY.",
+        (408 | 425 | 429 | 500..=599, _) => "Try again later.",
         _ => "Check the address in the entry.",
     };
     FetchError::Status { address, status: number, advice }

@@ -14,6 +14,8 @@ mod address;
 #[cfg(feature = "remote")]
 mod http;
 #[cfg(feature = "remote")]
+mod proxies;
+#[cfg(feature = "remote")]
 mod remote;
 #[cfg(feature = "remote")]
 mod resume;
@@ -25,6 +27,12 @@ mod token;
 mod http_tests;
 #[cfg(test)]
 mod pip_tests;
+#[cfg(test)]
+#[cfg(feature = "remote")]
+mod proxy_tests;
+#[cfg(test)]
+#[cfg(feature = "remote")]
+mod refusal_tests;
 #[cfg(test)]
 #[cfg(feature = "remote")]
 mod resume_tests;

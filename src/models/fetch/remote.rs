@@ -4,14 +4,16 @@
 //! sends us to (reqwest drops it there), never over plain HTTP to another machine.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use reqwest::{Client, Url};
+use reqwest::{Client, Response, StatusCode, Url};
 
 use super::FetchError;
 use super::address::{HUB, hub_addresses, may_carry_token, plain_addresses, shown};
-use super::http::{Download, reason, refused, with_token};
+use super::http::{Asked, Download, once_more, reason, refused, through, with_token};
 use super::job::Job;
+pub use super::proxies::Proxies;
 pub use super::token::Token;
 use crate::model_entry::Source;
 use crate::models::gguf::part_paths;
@@ -30,8 +32,10 @@ pub struct Remote {
     pub endpoint: String,
     /// For gated repositories.
     pub token: Option<Token>,
-    /// Whether the proxies of the environment are used.
-    pub proxy: bool,
+    /// What stands where a token belongs and is none, in a sentence.
+    pub token_note: Option<String>,
+    /// What addresses go through.
+    pub proxies: Proxies,
     /// Tries without a single new byte before giving up.
     pub tries: u32,
     /// Wait before the second try; doubles each time.
@@ -42,10 +46,12 @@ impl Remote {
     /// The hub of `HF_ENDPOINT`, the token of `HF_TOKEN` or of the hub's own file.
     pub fn from_env() -> Self {
         let endpoint = std::env::var("HF_ENDPOINT").ok().filter(|value| !value.is_empty());
+        let found = Token::from_env();
         Self {
             endpoint: endpoint.unwrap_or_else(|| HUB.to_owned()),
-            token: Token::from_env(),
-            proxy: true,
+            token: found.token,
+            token_note: found.note,
+            proxies: Proxies::from_env(),
             tries: 5,
             wait: Duration::from_millis(500),
         }
@@ -59,11 +65,17 @@ impl Remote {
             Source::Url(source) => (plain_addresses(source, job.entry.sha256.is_some()).map_err(bad)?, None),
             Source::Path(_) | Source::Pip(_) => return Ok(()),
         };
+        urls.iter().try_for_each(|url| self.check_proxy(url))?;
+        if let (Source::Hf(_), Some(note)) = (&job.entry.source, &self.token_note) {
+            job.note(format!("{}: {note}", job.name()));
+        }
         let client = self.client().map_err(|error| bad(format!("no connection can be set up ({error})")))?;
         let mut download = Download {
             job,
             client,
             token: None,
+            refused: AtomicBool::new(false),
+            proxies: &self.proxies,
             tries: self.tries,
             wait: self.wait,
             before: 0,
@@ -95,15 +107,10 @@ impl Remote {
         let endpoint = self.endpoint.trim_end_matches('/');
         let url = Url::parse(&format!("{endpoint}{path}"))
             .map_err(|_| bad("HF_ENDPOINT is not an address like https://example.org".to_owned()))?;
+        self.check_proxy(&url)?;
         let client = self.client().map_err(|error| bad(format!("no connection can be set up ({error})")))?;
         let token = self.token.as_ref().filter(|_| may_carry_token(&url));
-        let mut response = with_token(client.get(url.clone()), token)
-            .send()
-            .await
-            .map_err(|error| FetchError::Unreachable { address: shown(&url), what: reason(&error) })?;
-        if !response.status().is_success() {
-            return Err(refused(&url, response.status(), token.is_some()));
-        }
+        let mut response = self.answer(&client, &url, token).await?;
         let next = next_page(response.headers(), endpoint);
         let mut body = Vec::new();
         while let Ok(Some(chunk)) = response.chunk().await {
@@ -117,19 +124,51 @@ impl Remote {
         Ok((json, next))
     }
 
+    /// The hub's answer, without the token where it does not accept that.
+    async fn answer(
+        &self,
+        client: &Client,
+        url: &Url,
+        token: Option<&Token>,
+    ) -> Result<Response, FetchError> {
+        let send = |token| with_token(client.get(url.clone()), token).send();
+        let unreachable = |error: reqwest::Error| FetchError::Unreachable {
+            address: shown(url),
+            what: reason(&error),
+            through: through(&self.proxies, url),
+        };
+        let mut response = send(token).await.map_err(unreachable)?;
+        let mut asked = token.map_or(Asked::WithoutToken, Asked::With);
+        if let (StatusCode::UNAUTHORIZED, Some(token)) = (response.status(), token) {
+            tracing::warn!("{}", once_more(token));
+            response = send(None).await.map_err(unreachable)?;
+            asked = Asked::TokenRefused(token);
+        }
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(refused(url, response.status(), asked))
+    }
+
+    /// An error where an address has a proxy that cannot be used.
+    fn check_proxy(&self, url: &Url) -> Result<(), FetchError> {
+        match self.proxies.refuse(url) {
+            Some(why) => Err(FetchError::Proxy { address: shown(url), why: why.to_owned() }),
+            None => Ok(()),
+        }
+    }
+
     fn client(&self) -> reqwest::Result<Client> {
         // Fails only if one is installed already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
+        let proxies = self.proxies.clone();
+        let builder = Client::builder()
             .user_agent(concat!("glassbox/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(IDLE_TIMEOUT)
             .referer(false)
-            .redirect(reqwest::redirect::Policy::custom(redirect));
-        if !self.proxy {
-            builder = builder.no_proxy();
-        }
-        builder.build()
+            .redirect(reqwest::redirect::Policy::custom(move |attempt| redirect(attempt, &proxies)));
+        self.proxies.of_client(builder)?.build()
     }
 }
 
@@ -141,13 +180,15 @@ fn next_page(headers: &reqwest::header::HeaderMap, endpoint: &str) -> Option<Str
     address.strip_prefix(endpoint).filter(|path| path.starts_with('/')).map(str::to_owned)
 }
 
-/// Follows a redirect unless there were too many or it leaves HTTPS.
-fn redirect(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
+/// Follows a redirect unless there were too many, it leaves HTTPS or it would go past a proxy.
+fn redirect(attempt: reqwest::redirect::Attempt<'_>, proxies: &Proxies) -> reqwest::redirect::Action {
     let was_safe = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
     if attempt.previous().len() > MAX_REDIRECTS {
         attempt.error("redirected too often")
     } else if was_safe && attempt.url().scheme() != "https" {
         attempt.error("redirected away from HTTPS")
+    } else if let Some(why) = proxies.refuse(attempt.url()).map(str::to_owned) {
+        attempt.error(why)
     } else {
         attempt.follow()
     }

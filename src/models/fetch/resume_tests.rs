@@ -19,7 +19,7 @@ fn model() -> Vec<u8> {
     Craft { tensors: vec![("a".to_owned(), vec![32, 512], 0)], ..Craft::new() }.bytes()
 }
 
-fn notes(bench: &Bench) -> Vec<String> {
+pub(super) fn notes(bench: &Bench) -> Vec<String> {
     let events = bench.events.lock().unwrap();
     let note = |event: &FetchEvent| match event {
         FetchEvent::Noted { message, .. } => Some(message.clone()),
