@@ -150,6 +150,9 @@ pub struct LoadParams {
     /// Whether tokens are guessed and decoded several at once.
     #[serde(default)]
     pub speculative: Speculative,
+    /// Load a model that is larger than the free memory all the same, where its file can be mapped.
+    #[serde(default)]
+    pub larger_than_memory: bool,
     /// Compute with the dequantised weights, so that the figures are the file's own and not also those of 8-bit
     /// activations. For measuring, not for chatting: it takes several times the memory. Never configured.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -180,6 +183,8 @@ pub struct LoadOverrides {
     pub mmap: Option<bool>,
     /// See [`LoadParams::mlock`].
     pub mlock: Option<bool>,
+    /// See [`LoadParams::larger_than_memory`].
+    pub larger_than_memory: Option<bool>,
     /// See [`LoadParams::speculative`].
     pub speculative: Option<Speculative>,
 }
@@ -288,6 +293,7 @@ impl Default for LoadParams {
             mmap: true,
             mlock: false,
             speculative: Speculative::Off,
+            larger_than_memory: false,
             exact: false,
         }
     }
@@ -333,6 +339,7 @@ impl LoadOverrides {
             mmap: self.mmap.unwrap_or(base.mmap),
             mlock: self.mlock.unwrap_or(base.mlock),
             speculative: self.speculative.unwrap_or(base.speculative),
+            larger_than_memory: self.larger_than_memory.unwrap_or(base.larger_than_memory),
             exact: base.exact,
         }
     }
@@ -382,6 +389,9 @@ pub struct ModelFacts {
     pub kv_bytes_per_token: u64,
     /// The file's parts, in order; one unless split.
     pub files: Vec<PathBuf>,
+    /// Why its tokens may be wrong, in sentences: what the file leaves out or says that cannot be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<String>,
 }
 
 /// A model's file as the engine reads it beside llama.cpp: single weights, and metadata that llama.cpp does not

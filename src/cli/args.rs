@@ -43,6 +43,9 @@ pub struct ChatArgs {
     /// Open the chat looked at last, or the one of that id
     #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "last")]
     pub resume: Option<String>,
+    /// Load a model that is larger than the free memory all the same; it is slow
+    #[arg(long, global = true)]
+    pub larger_than_memory: bool,
     /// Which engine runs: `llama`, or `scripted` with its options (for tests and the pictures)
     #[arg(long, hide = true, default_value = "llama", global = true)]
     pub engine: String,

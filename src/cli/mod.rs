@@ -67,6 +67,7 @@ fn refuse(error: &clap::Error) -> ! {
 
 fn dispatch(cli: Cli) -> anyhow::Result<u8> {
     let engine = cli.chat.engine.clone();
+    setup::insist_on_large_models(cli.chat.larger_than_memory);
     match cli.command {
         None if chat::is_plain(&cli.chat) => block_on(plain::run(&cli.chat)),
         None => chat::run(cli.chat, false),

@@ -213,7 +213,9 @@ fn info(setup: &Setup, name: &str, as_json: bool) -> anyhow::Result<()> {
             ),
         ),
     ];
-    let lines: Vec<String> = rows.iter().map(|(name, value)| format!("{name:<13} {value}")).collect();
+    let doubts = facts.doubts.iter().map(|doubt| ("doubt", doubt.clone()));
+    let rows = rows.into_iter().chain(doubts);
+    let lines: Vec<String> = rows.map(|(name, value)| format!("{name:<13} {value}")).collect();
     super::print(&crate::sanitize::for_copy(&lines.join("\n")));
     Ok(())
 }

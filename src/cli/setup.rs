@@ -1,6 +1,7 @@
 //! What every command needs first: folders, configuration, the model's entry, its file.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, anyhow, bail};
 use futures_util::StreamExt as _;
@@ -11,6 +12,14 @@ use crate::app::FETCHED_AT_ONCE;
 use crate::config::{self, Config, Flags, Folders, Sources, Warning};
 use crate::model_entry::ModelEntry;
 use crate::models::{self, ModelsFolder};
+
+/// Whether the command line says `--larger-than-memory`, which every command that loads a model takes.
+static LARGER_THAN_MEMORY: AtomicBool = AtomicBool::new(false);
+
+/// Remembers what the command line says for every configuration that is read.
+pub fn insist_on_large_models(insist: bool) {
+    LARGER_THAN_MEMORY.store(insist, Ordering::Relaxed);
+}
 
 /// Folders and configuration.
 pub struct Setup {
@@ -37,7 +46,12 @@ impl Setup {
         if file.is_some() && !config_file.is_file() {
             bail!("the configuration file {} is not there", config_file.display());
         }
-        let flags = Flags { model: model.map(str::to_owned), theme: theme.map(str::to_owned), system: None };
+        let flags = Flags {
+            model: model.map(str::to_owned),
+            theme: theme.map(str::to_owned),
+            system: None,
+            larger_than_memory: LARGER_THAN_MEMORY.load(Ordering::Relaxed),
+        };
         let (config, warnings) = read_config(&config_file, &flags);
         Ok(Self { folders, config, warnings, config_file, flags })
     }

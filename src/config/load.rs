@@ -38,6 +38,8 @@ pub struct Flags {
     pub theme: Option<String>,
     /// `--system`.
     pub system: Option<String>,
+    /// `--larger-than-memory`.
+    pub larger_than_memory: bool,
 }
 
 /// Puts the layers together. Never fails: what cannot be used is a warning.
@@ -191,10 +193,11 @@ fn literal(value: &str) -> String {
 }
 
 fn flags(flags: &Flags, config: &mut Config) {
-    let Flags { model, theme, system } = flags.clone();
+    let Flags { model, theme, system, larger_than_memory } = flags.clone();
     config.model = model.unwrap_or_else(|| config.model.clone());
     config.ui.theme = theme.unwrap_or_else(|| config.ui.theme.clone());
     config.system = system.unwrap_or_else(|| config.system.clone());
+    config.engine.load.larger_than_memory |= larger_than_memory;
 }
 
 /// Names that must exist once all layers are in: the model to start with, and the presets of models.

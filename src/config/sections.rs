@@ -122,6 +122,7 @@ pub(super) fn load(section: &mut Section, below: Option<&LoadParams>) -> LoadOve
     key!(mmap, anything);
     key!(mlock, anything);
     key!(speculative, anything);
+    key!(larger_than_memory, anything);
     if let Some(mut rope) = section.table("rope") {
         let mut scaling = below.map(|below| below.rope).unwrap_or_default();
         rope.put("method", &mut scaling.method, anything);

@@ -242,7 +242,13 @@ impl ModelsFolder {
             (None, Source::Path(_)) => Err(GgufError::Missing(self.path_of(entry)).to_string()),
             (None, _) => Ok(None),
             (Some(path), _) => match Header::read(path) {
-                Ok(header) => header.not_a_chat().map_or_else(|| Ok(Some(header.facts().clone())), Err),
+                Ok(header) => match header.not_a_chat() {
+                    Some(what) => Err(what),
+                    None if header.facts().parameters == 0 => {
+                        Err(ResolveError::NoWeights(path.clone()).to_string())
+                    }
+                    None => Ok(Some(header.facts().clone())),
+                },
                 Err(error) => Err(error.to_string()),
             },
         };

@@ -121,7 +121,12 @@ pub fn note(key: &str) -> &'static str {
         "inspector.watch" => "tokens always shown",
         "inspector.captions" => "stations in plain words",
         "engine.context" => "tokens; at the next load",
-        "engine.gpu_layers" | "engine.threads" | "engine.batch" | "engine.mmap" | "engine.mlock"
+        "engine.gpu_layers"
+        | "engine.threads"
+        | "engine.batch"
+        | "engine.mmap"
+        | "engine.mlock"
+        | "engine.larger_than_memory"
         | "engine.rope" => "at the next load",
         "engine.speculative" => "prompt: what is quoted comes at once",
         "engine.unload_after_minutes" => "0 is never",

@@ -1,11 +1,19 @@
 //! Whether a model fits into memory, and what has to give if not: layers move from the GPU, the context
-//! becomes shorter, and at last the model is refused before anything is loaded.
+//! becomes shorter, and at last the model is refused before anything is loaded, unless the user insists and its file
+//! can be read from the disk again and again.
 //!
 //! Invariant: pure arithmetic on estimates. It errs towards loading: only what clearly exceeds the memory
 //! that is there is refused.
 
 use crate::engine::protocol::{Failure, FailureKind};
 use crate::model_entry::{CacheType, FlashAttention, LoadParams, ModelFacts};
+
+/// How a model that does not fit can be run all the same.
+const BY_INSISTING: &str = "It can be run all the same, read from the disk again and again, which is slow: give \
+                            --larger-than-memory, or set larger_than_memory = true under [engine]. ";
+/// The same, where the settings keep it from being mapped.
+const BY_MAPPING: &str = "With mmap = true under [engine] (and mlock = false) it could be read from the disk as it runs, \
+                          slowly, on --larger-than-memory. ";
 
 /// Sequences of the unified cache: the chat's and scratch ones.
 pub const SEQUENCES: u32 = 16;
@@ -48,14 +56,33 @@ pub fn fit(facts: &ModelFacts, params: &LoadParams, machine: Machine) -> Result<
     let wanted = wanted_context(facts, params, &mut notes);
     let cost = Cost::new(facts, params);
     let room = machine.host.saturating_add(machine.gpu / 20 * 19);
-    let Some(context) = cost.longest(room, wanted) else {
-        return Err(too_large(facts, &cost, room, wanted));
+    let (context, slow) = match cost.longest(room, wanted) {
+        Some(context) => (context, None),
+        None => larger_than_memory(facts, params, &cost, (room, wanted))?,
     };
+    notes.extend(slow);
     if context < wanted {
         notes.push(format!("Context shortened from {wanted} to {context} tokens to fit into memory."));
     }
     let gpu_layers = cost.gpu_layers(facts, params, machine.gpu / 20 * 19, context);
     Ok(Fit { context, gpu_layers, notes })
+}
+
+/// A context for a model that does not fit, with what is then said: its weights stay in the file, of which the system
+/// keeps what there is room for. An error unless that can be and the user insists.
+fn larger_than_memory(
+    facts: &ModelFacts,
+    params: &LoadParams,
+    cost: &Cost,
+    (room, wanted): (u64, u32),
+) -> Result<(u32, Option<String>), Failure> {
+    let sizes = Sizes { name: &facts.name, needed: cost.total(SMALLEST_CONTEXT.min(wanted)), room };
+    match cost.without_weights().longest(room, wanted) {
+        None => Err(sizes.refused("")),
+        Some(_) if !params.mmap || params.mlock => Err(sizes.refused(BY_MAPPING)),
+        Some(_) if !params.larger_than_memory => Err(sizes.refused(BY_INSISTING)),
+        Some(context) => Ok((context, Some(sizes.slow()))),
+    }
 }
 
 /// What was asked for, capped by what the model was trained for (or stretched to by scaling its positions).
@@ -92,6 +119,11 @@ impl Cost {
             per_cell: kv_per_cell + scores,
             kv_per_cell,
         }
+    }
+
+    /// The same where the weights take no memory that others could not have.
+    fn without_weights(&self) -> Self {
+        Self { weights: 0, ..*self }
     }
 
     fn total(&self, context: u32) -> u64 {
@@ -139,20 +171,40 @@ fn bits(cache: CacheType) -> u64 {
     }
 }
 
-fn too_large(facts: &ModelFacts, cost: &Cost, room: u64, wanted: u32) -> Failure {
-    let needed = cost.total(SMALLEST_CONTEXT.min(wanted));
-    let message = format!(
-        "{} does not fit into memory: it needs about {} even with a short context, and {} is free. \
-         Choose a smaller model or quantisation, or close other programs.",
-        facts.name,
-        gibibytes(needed),
-        gibibytes(room),
-    );
-    Failure { message, kind: FailureKind::Memory }
+/// What is said of a model that does not fit.
+struct Sizes<'a> {
+    name: &'a str,
+    needed: u64,
+    room: u64,
 }
 
-fn gibibytes(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
+impl Sizes<'_> {
+    fn refused(&self, all_the_same: &str) -> Failure {
+        let Self { name, needed, room } = self;
+        let message = format!(
+            "{name} does not fit into memory: it needs about {} even with a short context, and {} is free. \
+             {all_the_same}Otherwise choose a smaller model or quantisation, or close other programs.",
+            size(*needed),
+            size(*room),
+        );
+        Failure { message, kind: FailureKind::Memory }
+    }
+
+    fn slow(&self) -> String {
+        let Self { name, needed, room } = self;
+        format!(
+            "{name} is larger than the free memory (it needs about {}, and {} is free): it is read from the disk again \
+             and again, so replies are slow.",
+            size(*needed),
+            size(*room)
+        )
+    }
+}
+
+/// Bytes in the unit that tells two of them apart.
+fn size(bytes: u64) -> String {
+    let mebibytes = bytes as f64 / f64::from(1 << 20);
+    if mebibytes < 1024.0 { format!("{mebibytes:.0} MiB") } else { format!("{:.1} GiB", mebibytes / 1024.0) }
 }
 
 #[cfg(test)]
@@ -205,6 +257,53 @@ mod tests {
             failure.message.starts_with("Example 8B does not fit into memory: it needs about 5."),
             "{failure}"
         );
+    }
+
+    #[test]
+    fn a_model_larger_than_memory_can_be_insisted_on_where_it_can_be_mapped() {
+        let facts = ModelFacts { name: "Small".into(), file_size: 94 << 20, ..small() };
+        let machine = Machine { host: 130 << 20, gpu: 0 };
+        let failure = fit(&facts, &LoadParams::default(), machine).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Memory);
+        for said in
+            ["--larger-than-memory", "larger_than_memory = true", "slow", "130 MiB is free", "MiB even"]
+        {
+            assert!(failure.message.contains(said), "{failure} does not say {said}");
+        }
+        let insisted = LoadParams { larger_than_memory: true, ..LoadParams::default() };
+        let slow = fit(&facts, &insisted, machine).unwrap();
+        assert!(slow.context >= SMALLEST_CONTEXT, "{slow:?}");
+        assert!(slow.notes[0].contains("larger than the free memory") && slow.notes[0].contains("slow"));
+
+        // Not where it cannot be mapped, and not where the rest does not fit either.
+        for unmapped in [
+            LoadParams { mmap: false, ..insisted.clone() },
+            LoadParams { mmap: true, mlock: true, ..insisted.clone() },
+        ] {
+            assert!(fit(&facts, &unmapped, machine).is_err());
+        }
+        let failure = fit(&facts, &LoadParams { mmap: false, ..insisted.clone() }, machine).unwrap_err();
+        assert!(failure.message.contains("mmap = true"), "{failure}");
+        let failure = fit(&facts, &insisted, Machine { host: 10 << 20, gpu: 0 }).unwrap_err();
+        assert!(!failure.message.contains("larger"), "{failure}");
+        // What fits is loaded as ever, insisted on or not.
+        let with_room = Machine { host: 4 << 30, gpu: 0 };
+        assert_eq!(fit(&facts, &insisted, with_room), fit(&facts, &LoadParams::default(), with_room));
+    }
+
+    /// A model of a hundred million weights at four bits, but for its size.
+    fn small() -> ModelFacts {
+        ModelFacts {
+            context_length: 8192,
+            layers: 30,
+            heads: 9,
+            kv_heads: 3,
+            embedding_length: 576,
+            head_dim: 64,
+            vocabulary_size: 49152,
+            kv_bytes_per_token: 23040,
+            ..ModelFacts::default()
+        }
     }
 
     #[test]

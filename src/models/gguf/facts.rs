@@ -73,8 +73,12 @@ fn cache_eighths(kind: CacheType) -> u64 {
 
 /// Reads what [`ModelFacts`] holds; `header.facts` has the size already.
 pub(super) fn gather(header: &Header) -> Result<ModelFacts, GgufError> {
-    let architecture = text(header, "general.architecture")?
-        .ok_or_else(|| header.damaged("it names no architecture".to_owned()))?;
+    let architecture = match text(header, "general.architecture")? {
+        Some(architecture) => architecture,
+        // What is no model by its own word needs none; `kind` says what it is.
+        None if header.metadata("general.type")?.is_some() => String::new(),
+        None => return Err(GgufError::NoArchitecture(header.files[0].clone())),
+    };
     let key = |name: &str| format!("{architecture}.{name}");
     let layers = number(header, &key("block_count"))?;
     let width = number(header, &key("embedding_length"))?;
@@ -115,6 +119,7 @@ pub(super) fn gather(header: &Header) -> Result<ModelFacts, GgufError> {
         makers: makers(header),
         kv_bytes_per_token: cached.saturating_mul(2),
         files: header.files.clone(),
+        doubts: super::doubts::doubts(header),
         architecture,
     })
 }

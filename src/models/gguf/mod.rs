@@ -2,9 +2,10 @@
 //!
 //! Invariant: nothing a file claims is believed before it was held against the file's size and a fixed
 //! limit, so any bytes at all give a [`Header`] or a sentence, in little time and memory. Long texts and
-//! lists (vocabulary, merges) stay in the file until asked for.
+//! lists (vocabulary, merges) stay in the file until asked for; what nobody asks for may be as long as the file.
 
 pub mod control_vector;
+mod doubts;
 mod facts;
 mod format;
 mod kind;
@@ -15,6 +16,8 @@ mod split;
 
 #[cfg(test)]
 pub(crate) mod craft;
+#[cfg(test)]
+mod kind_tests;
 #[cfg(test)]
 mod tests;
 
@@ -102,6 +105,13 @@ pub enum GgufError {
         /// What is wrong with it.
         what: String,
     },
+    /// It does not say of what model it is.
+    #[error(
+        "{path} names no architecture, so it is no language model that can be run here: one that makes pictures, \
+         perhaps, or a part of another. Name a chat model's file.",
+        path = .0.display()
+    )]
+    NoArchitecture(PathBuf),
     /// Weights in a number format this version does not know.
     #[error(
         "{path} holds weights in number format {number}, which this version does not know. Take another \

@@ -10,10 +10,17 @@ use super::format::TensorType;
 use super::scan::{Scan, Source};
 use super::{GgufError, MAGIC, TensorInfo};
 
-const MAX_ENTRIES: u64 = 100_000;
-const MAX_TEXT: u64 = 4 << 20;
+const MAX_TENSORS: u64 = 100_000;
+/// The specification has no limit; each entry must have its bytes in the file.
+const MAX_METADATA: u64 = 1 << 22;
+/// The least that an entry takes: the length of its key, its type and one byte.
+const LEAST_ENTRY: u64 = 13;
+/// A text that is asked for; others may be as long as the file.
+const MAX_TEXT: u64 = 32 << 20;
+/// Values of a list that is asked for, and texts of all lists together, which have to be counted one by one.
 const MAX_LIST: u64 = 1 << 24;
-const MAX_KEY: u64 = 1024;
+/// As the specification says.
+const MAX_KEY: u64 = u16::MAX as u64;
 /// ggml keeps 64 bytes for a tensor's name, the last of them 0.
 const MAX_TENSOR_NAME: u64 = 63;
 const MAX_DIMENSIONS: u32 = 4;
@@ -98,8 +105,9 @@ pub(super) struct Parsed {
 /// Reads one file's header; `file` is its place among the model's parts.
 pub(super) fn parse<R: Source>(scan: &mut Scan<'_, R>, file: usize) -> Result<Parsed, GgufError> {
     check_version(scan)?;
-    let tensor_count = count(scan, "tensors")?;
-    let metadata_count = count(scan, "metadata entries")?;
+    let tensor_count = count(scan, "tensors", MAX_TENSORS)?;
+    let metadata_count = count(scan, "metadata entries", MAX_METADATA)?;
+    scan.reaches(scan.position().checked_add(metadata_count * LEAST_ENTRY))?;
     let metadata = read_metadata(scan, metadata_count)?;
     let alignment = alignment(scan, &metadata)?;
     let tensors = read_tensors(scan, tensor_count, alignment, file)?;
@@ -124,6 +132,10 @@ pub(super) fn load<R: Source>(scan: &mut Scan<'_, R>, stored: &Stored) -> Result
         Stored::Number(number) => Ok(number.value()),
         Stored::Text { .. } => scan.text(MAX_TEXT, "a text").map(Value::Text),
         Stored::Array { kind, count, .. } => {
+            if count > MAX_LIST {
+                let what = format!("a list that is needed has {count} entries, the limit is {MAX_LIST}");
+                return Err(scan.damaged(what));
+            }
             scan.skip(12)?;
             load_list(scan, kind, count).map(Value::Array)
         }
@@ -151,10 +163,10 @@ fn check_version<R: Source>(scan: &mut Scan<'_, R>) -> Result<(), GgufError> {
     Err(GgufError::Version { path: scan.path().to_owned(), version, remark })
 }
 
-fn count<R: Source>(scan: &mut Scan<'_, R>, what: &str) -> Result<u64, GgufError> {
+fn count<R: Source>(scan: &mut Scan<'_, R>, what: &str, most: u64) -> Result<u64, GgufError> {
     let count = scan.u64()?;
-    if count > MAX_ENTRIES {
-        return Err(scan.damaged(format!("it claims {count} {what}, the limit is {MAX_ENTRIES}")));
+    if count > most {
+        return Err(scan.damaged(format!("it claims {count} {what}, the limit is {most}")));
     }
     Ok(count)
 }
@@ -186,7 +198,7 @@ fn read_value<R: Source>(
     let offset = scan.position();
     match kind {
         Kind::Text => {
-            scan.skip_text(MAX_TEXT, &shown(key))?;
+            scan.skip_text()?;
             Ok(Stored::Text { offset })
         }
         Kind::Array => {
@@ -204,24 +216,19 @@ fn skip_list<R: Source>(
 ) -> Result<(Kind, u64), GgufError> {
     let kind = kind(scan, key)?;
     let count = scan.u64()?;
-    if count > MAX_LIST {
-        let what = format!("the list {} claims {count} entries, the limit is {MAX_LIST}", shown(key));
-        return Err(scan.damaged(what));
-    }
     match kind {
         Kind::Array => return Err(scan.damaged(format!("{} is a list of lists", shown(key)))),
         Kind::Text => {
             // Each text has at least a length field, so a short file is found out before the loop.
-            scan.reaches(scan.position().checked_add(count * 8))?;
+            scan.reaches(scan.position().checked_add(count.saturating_mul(8)))?;
             *texts_left = texts_left
                 .checked_sub(count)
                 .ok_or_else(|| scan.damaged(format!("its lists hold over {MAX_LIST} texts")))?;
-            let what = shown(key);
             for _ in 0..count {
-                scan.skip_text(MAX_TEXT, &what)?;
+                scan.skip_text()?;
             }
         }
-        number => scan.skip(count * number.width())?,
+        number => scan.skip(count.saturating_mul(number.width()))?,
     }
     Ok((kind, count))
 }

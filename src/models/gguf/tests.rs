@@ -8,19 +8,19 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::craft::{self, Craft, decimal, empty_list, number, numbers, short, text};
+use super::craft::{self, Craft, decimal, empty_list, number, numbers, short, text, texts};
 use super::*;
 use crate::model_entry::{CacheType, FlashAttention, LoadParams, RopeMethod, RopeScaling};
 use crate::sampling::SamplingOverrides;
 
-fn written(name: &str, bytes: &[u8]) -> (TempDir, PathBuf) {
+pub(super) fn written(name: &str, bytes: &[u8]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).unwrap();
     (folder, path)
 }
 
-fn read(bytes: &[u8]) -> Result<Header, GgufError> {
+pub(super) fn read(bytes: &[u8]) -> Result<Header, GgufError> {
     let (_folder, path) = written("m.gguf", bytes);
     Header::read(&path)
 }
@@ -56,6 +56,7 @@ fn a_sound_header_gives_its_facts() {
         // 2 bytes × 2 layers × 2 heads × (8 + 8).
         kv_bytes_per_token: 128,
         files: header.files().to_vec(),
+        doubts: Vec::new(),
         makers: SamplingOverrides::default(),
     };
     assert_eq!(header.facts(), &expected);
@@ -130,7 +131,8 @@ fn broken_headers_are_refused_with_the_reason() {
     check_refused(&craft().with("general.alignment", number(3)).bytes(), "power of two");
     check_refused(&craft().with("odd", 77_u32.to_le_bytes().to_vec()).bytes(), "unknown value type 77");
     check_refused(&craft().with("nested", empty_list(9, 1)).bytes(), "list of lists");
-    check_refused(&craft().with("long", empty_list(0, (1 << 24) + 1)).bytes(), "the limit is");
+    check_refused(&craft().with("long", empty_list(0, (1 << 24) + 1)).bytes(), "cut short");
+    check_refused(&craft().with("long", empty_list(8, u64::MAX)).bytes(), "cut short");
     check_refused(&craft().with("short", empty_list(8, 1 << 24)).bytes(), "cut short");
     let mut twice = craft();
     twice.metadata.push(("general.name".to_owned(), text("Again")));
@@ -159,6 +161,53 @@ fn counts_and_lengths_beyond_the_limits_are_refused() {
     let mut bytes = Craft::new().bytes();
     bytes[24..32].copy_from_slice(&(1_u64 << 40).to_le_bytes());
     check_refused(&bytes, "a metadata key is said to be");
+}
+
+#[test]
+fn what_nobody_asks_for_may_be_as_long_as_the_specification_allows() {
+    let long = text(&"x".repeat(5 << 20));
+    let numbers = |count: u64| [empty_list(0, count), vec![7; count as usize]].concat();
+    let mut many = Craft::new();
+    many.metadata.extend((0..150_000).map(|index| (format!("notes.{index}"), number(1))));
+    for (what, craft) in [
+        ("a long text", Craft::new().with("tokenizer.huggingface.json", long.clone())),
+        ("a long text in a list", Craft::new().with("notes", texts(&[&"x".repeat(5 << 20)]))),
+        ("a long list", Craft::new().with("notes", numbers((1 << 24) + 1))),
+        ("a long key", Craft::new().with(&"k".repeat(2000), number(1))),
+        ("many keys", many),
+    ] {
+        let bytes = craft.bytes();
+        let header = read(&bytes).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(header.facts().layers, 2, "{what}");
+    }
+    // A template is asked for, and may be long too.
+    let template = read(&Craft::new().with("tokenizer.chat_template", long).bytes()).unwrap();
+    assert_eq!(template.facts().chat_template.as_ref().map(String::len), Some(5 << 20));
+}
+
+#[test]
+fn what_is_asked_for_still_has_limits() {
+    let longer = empty_list(0, (1 << 24) + 1);
+    let bytes = Craft::new().with("llama.block_count", [longer, vec![1; (1 << 24) + 1]].concat()).bytes();
+    check_refused(&bytes, "the limit is");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_skipped_is_not_read_into_memory() {
+    let (_folder, path) = written("m.gguf", &[]);
+    // Its last entry claims a list as long as the file, which is sparse.
+    let size: u64 = 1 << 40;
+    let mut head =
+        Craft { tensors: Vec::new(), ..Craft::new() }.with("x", empty_list(0, size - 4096)).bytes();
+    head.truncate(head.len() - head.len() % 32);
+    let mut file = File::create(&path).unwrap();
+    file.write_all(&head).unwrap();
+    file.set_len(size).unwrap();
+    let begun = Instant::now();
+    let header = Header::read(&path).unwrap();
+    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+    assert_eq!(header.list_len("x"), Some(size - 4096));
 }
 
 #[test]
@@ -304,25 +353,4 @@ proptest! {
             prop_assert!(header.tensors().iter().all(|tensor| tensor.offset + tensor.bytes <= size));
         }
     }
-}
-
-#[test]
-fn a_file_that_is_no_chat_model_is_called_what_it_is() {
-    let of = |craft: Craft| read(&craft.bytes()).unwrap().not_a_chat();
-    assert_eq!(of(Craft::new()), None);
-    let modern = Craft::new().with("tokenizer.ggml.model", text("gpt2"));
-    for (craft, said) in [
-        (Craft::new().with("general.type", text("adapter")), "is a LoRA adapter"),
-        (Craft::new().with("general.architecture", text("controlvector")), "is a control vector"),
-        (Craft::new().with("general.type", text("mmproj")), "is a projector"),
-        (Craft::new().with("general.architecture", text("clip")), "is a projector"),
-        (Craft::new().with("general.architecture", text("nomic-bert")), "is an embedding model"),
-        (Craft::new().with("llama.pooling_type", number(3)), "is an embedding model"),
-        (Craft::new().with("general.architecture", text("t5")), "is an encoder-decoder"),
-        (modern.clone(), "no tokenizer.ggml.pre"),
-    ] {
-        let what = of(craft).unwrap();
-        assert!(what.starts_with(said) || what.contains(said), "{what}");
-    }
-    assert_eq!(of(modern.with("tokenizer.ggml.pre", text("smollm"))), None);
 }
