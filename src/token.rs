@@ -16,6 +16,38 @@ pub fn whole_characters(bytes: &[u8]) -> String {
     bytes.utf8_chunks().map(|chunk| chunk.valid()).collect()
 }
 
+/// The sign that `SentencePiece` spells a blank with. One that stands in a text comes back as a blank.
+pub const BLANK_SIGN: char = '▁';
+
+/// A text as a vocabulary gives it back that spells blanks with [`BLANK_SIGN`], and for each of its bytes, and its end,
+/// the place in the text.
+#[must_use]
+pub fn with_blanks(text: &[u8]) -> (Vec<u8>, Vec<usize>) {
+    let (mut spelt, mut places) = (Vec::with_capacity(text.len()), Vec::with_capacity(text.len() + 1));
+    let mut at = 0;
+    while at < text.len() {
+        let is_sign = starts_with_sign(&text[at..]);
+        spelt.push(if is_sign { b' ' } else { text[at] });
+        places.push(at);
+        at += if is_sign { BLANK_SIGN.len_utf8() } else { 1 };
+    }
+    places.push(at);
+    (spelt, places)
+}
+
+/// Where in a text a token with these bytes ends that begins at a place of it.
+#[must_use]
+pub fn end_of(text: &[u8], at: usize, bytes: &[u8]) -> usize {
+    bytes.iter().fold(at, |at, byte| {
+        let is_sign = *byte == b' ' && text.get(at..).is_some_and(starts_with_sign);
+        at + if is_sign { BLANK_SIGN.len_utf8() } else { 1 }
+    })
+}
+
+fn starts_with_sign(text: &[u8]) -> bool {
+    text.starts_with(BLANK_SIGN.encode_utf8(&mut [0; 4]).as_bytes())
+}
+
 /// One token that could have come, with its probability.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {

@@ -174,8 +174,9 @@ impl App {
         self.out.requests.engine_can(loaded.capabilities.clone());
         self.out.last_use = self.out.now.mono_ms;
         let known = self.talk.vocabularies.contains_key(&loaded.vocabulary);
-        if !loaded.notes.is_empty() {
-            self.out.warn(loaded.notes.join("; "));
+        let notes: Vec<&str> = loaded.notes_for(true).collect();
+        if !notes.is_empty() {
+            self.out.warn(notes.join("; "));
         } else if self.out.notice.as_ref().is_some_and(|notice| notice.level == Level::Error) {
             self.out.say(format!("{} is loaded again", self.config.model_title(&self.model.name)));
         }

@@ -74,9 +74,7 @@ pub async fn run(args: InspectArgs, engine: &str) -> anyhow::Result<u8> {
     let params = LoadParams { exact: !args.as_it_runs, ..setup.config.load_params_for(&entry) };
     let loaded = session.load(&entry, &params).await?;
     args.adapters.check(&loaded)?;
-    for note in &loaded.notes {
-        super::note(note);
-    }
+    loaded.notes_for(args.reading.as_message).for_each(super::note);
     let adapters = of_entry(&entry, &loaded);
     let vocabulary = session.vocabulary().await?;
     let read = super::reading::read(&mut session, &vocabulary, &prompt, args.reading).await?;

@@ -62,7 +62,7 @@ pub async fn run(args: &ChatArgs) -> anyhow::Result<u8> {
     write(&format!("glassbox, by lines. Loading {} …\n", entry.name))?;
     let mut session = Session::start(&entry, &args.engine, &setup.config)?;
     let loaded = session.load(&entry, &setup.config.load_params_for(&entry)).await?;
-    loaded.notes.iter().for_each(|note| super::note(note));
+    loaded.notes_for(true).for_each(super::note);
     let vocabulary = session.vocabulary().await?;
     write("Ready. /help lists the commands.\n")?;
     let (listed, files, thoughts) = (Vec::new(), String::new(), String::new());
@@ -251,7 +251,7 @@ impl Plain {
         write(&format!("Loading {} …\n", entry.name))?;
         let mut session = Session::start(&entry, &self.engine, &self.setup.config)?;
         let loaded = session.load(&entry, &self.setup.config.load_params_for(&entry)).await?;
-        loaded.notes.iter().for_each(|note| super::note(note));
+        loaded.notes_for(true).for_each(super::note);
         self.vocabulary = session.vocabulary().await?;
         (self.entry, self.session, self.loaded) = (entry, session, loaded);
         Ok(())

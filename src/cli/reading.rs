@@ -1,7 +1,8 @@
 //! A text as the tokens that a command reads: as it is, with its marks as control tokens, or as a message under the
 //! model's template.
 //!
-//! Invariant: joined, the tokens' bytes hold the text, and it is known which of them are the text's own.
+//! Invariant: joined, the tokens' bytes hold the text (some vocabularies make blanks of its `▁`), and it is known which of
+//! them are the text's own.
 
 use std::ops::Range;
 
@@ -13,7 +14,7 @@ use super::ask::chat;
 use super::session::Session;
 use crate::chat::Role;
 use crate::engine::protocol::{Message, TemplateSetting};
-use crate::token::{TokenId, Vocabulary};
+use crate::token::{TokenId, Vocabulary, with_blanks};
 
 /// What is read.
 pub struct Read {
@@ -58,7 +59,9 @@ async fn message(session: &mut Session, vocabulary: &Vocabulary, text: &str) -> 
     rendered.notes.iter().for_each(|note| super::note(note));
     let bytes = |id: TokenId| ByteBuf::from(vocabulary.bytes(id).unwrap_or_default());
     let tokens: Vec<_> = rendered.ids.into_iter().map(|id| (id, bytes(id))).collect();
-    let own = place(&tokens, text.trim().as_bytes())
+    let text = text.trim().as_bytes();
+    let own = place(&tokens, text)
+        .or_else(|| place(&tokens, &with_blanks(text).0))
         .context("the model's template changes the text, so which tokens are its own cannot be told")?;
     let begins = tokens.first().is_some_and(|(_, bytes)| !rendered.text.as_bytes().starts_with(bytes));
     Ok(Read { tokens, begins, own, text: rendered.text })

@@ -21,7 +21,7 @@ use crate::chat::Intervention;
 use crate::engine::protocol::{Event, Job, Request, Score};
 use crate::export::json::number;
 use crate::sanitize;
-use crate::token::{Candidate, Step, TokenId, Vocabulary};
+use crate::token::{Candidate, Step, TokenId, Vocabulary, end_of, with_blanks};
 
 /// How many of the most surprising tokens are shown.
 const SHOWN: usize = 10;
@@ -40,9 +40,7 @@ pub async fn run(args: ScoreArgs, engine: &str) -> anyhow::Result<u8> {
     let mut session = Session::start(&entry, engine, &setup.config)?;
     let loaded = session.load(&entry, &setup.config.load_params_for(&entry)).await?;
     args.adapters.check(&loaded)?;
-    for note in &loaded.notes {
-        super::note(note);
-    }
+    loaded.notes_for(args.reading.as_message).for_each(super::note);
     let interventions = of_entry(&entry, &loaded);
     let vocabulary = session.vocabulary().await?;
     let context = loaded.context as usize;
@@ -233,6 +231,8 @@ struct Tally<'a> {
     index: u32,
     /// Bytes of the text before it.
     offset: usize,
+    /// Bytes in front of the next token that are not the text's.
+    added: usize,
     /// The first token that counts; those before it are a template's.
     from: usize,
     scored: usize,
@@ -257,10 +257,12 @@ impl<'a> Tally<'a> {
     fn new(text: &'a str, tokens: &[(TokenId, serde_bytes::ByteBuf)], first: usize, from: usize) -> Self {
         let rest: usize = tokens[from.max(1)..].iter().map(|(_, bytes)| bytes.len()).sum();
         // Some vocabularies put a blank in front of every text.
-        let added = (first + rest).saturating_sub(text.len());
+        let added = (first + rest).saturating_sub(with_blanks(text.as_bytes()).0.len());
+        let added = if first + rest == text.len() { 0 } else { added };
         let offset = first.saturating_sub(added);
+        let added = added.saturating_sub(first);
         let (tokens, worst) = (tokens.len(), Vec::new());
-        Self { text, tokens, index: 1, offset, from, scored: 0, bytes: 0, logprob: 0.0, worst }
+        Self { text, tokens, index: 1, offset, added, from, scored: 0, bytes: 0, logprob: 0.0, worst }
     }
 
     fn add(&mut self, step: &Step) {
@@ -276,8 +278,10 @@ impl<'a> Tally<'a> {
             expected: step.candidates.first().copied(),
         });
         self.scored += 1;
-        self.offset += step.bytes.len();
-        self.bytes += step.bytes.len();
+        let added = std::mem::take(&mut self.added).min(step.bytes.len());
+        let end = end_of(self.text.as_bytes(), self.offset, &step.bytes[added..]);
+        self.bytes += end - self.offset;
+        self.offset = end;
         self.logprob += f64::from(step.logprob);
     }
 
@@ -346,6 +350,21 @@ mod tests {
         assert_eq!(Tally::new("Oh no", &[token(b"<s>"), token(b" Oh"), token(b" no")], 0, 0).offset, 0);
         assert_eq!(Tally::new("Oh no", &[token(b" Oh"), token(b" no")], 3, 0).offset, 2);
         assert_eq!(Tally::new("Oh no", &[token(b"Oh"), token(b" no")], 2, 0).offset, 2);
+    }
+
+    #[test]
+    fn a_sign_for_a_blank_that_became_one_keeps_its_bytes_and_place() {
+        let token = |bytes: &[u8]| (TokenId(5), serde_bytes::ByteBuf::from(bytes));
+        let tokens = [token(b"<s>"), token(b" a"), token(b" "), token("▂".as_bytes()), token(b" b")];
+        let mut tally = Tally::new("a▁▂ b", &tokens, 0, 0);
+        for (_, bytes) in &tokens[1..] {
+            tally.add(&Step { bytes: bytes.to_vec(), logprob: -1.0, rank: 1, ..Step::default() });
+        }
+        let offsets: Vec<usize> = tally.worst.iter().map(|found| found.offset).collect();
+        assert_eq!((offsets, tally.bytes), (vec![0, 1, 4, 7], "a▁▂ b".len()));
+        // One that the vocabulary keeps is no blank.
+        let kept = [token(b"<s>"), token("a▁".as_bytes()), token(b"b")];
+        assert_eq!(Tally::new("a▁b", &kept, 0, 0).offset, 0);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub async fn run(args: TokenizeArgs, engine: &str) -> anyhow::Result<u8> {
     let mut session = Session::start(&entry, engine, &setup.config)?;
     let mut params = setup.config.load_params_for(&entry);
     params.context = params.context.min(256); // the vocabulary alone is needed
-    session.load(&entry, &params).await?;
+    session.load(&entry, &params).await?.notes_for(false).for_each(super::note);
     let asked =
         Request::Immediate(Immediate::Pieces { text: text.clone(), special: args.special, inside: false });
     let tokens = session.tokenize(&text, args.special, args.special).await?;

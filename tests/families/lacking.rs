@@ -7,6 +7,7 @@ use glassbox::engine::protocol::{
     Attend, Attending, Depths, Embed, Event, Failure, Generate, Inspect, Job, Prompt, Request, Want,
 };
 use glassbox::inspect::trace::{ForwardTrace, PositionKind};
+use glassbox::model_entry::LoadParams;
 use glassbox::sampling::Sampling;
 
 use crate::family::{LLAMA, families};
@@ -165,4 +166,30 @@ fn a_window_that_the_file_names_and_the_graph_does_not_have_is_not_told() {
     let mut worst = Worst::new(family.name);
     attention_holds(&attention_of(&mut model), &plain(&reference), &family, &mut worst);
     worst.finish();
+}
+
+#[test]
+fn a_file_that_fails_to_load_is_called_what_the_user_called_it() {
+    let mut tensors = gguf::tensors(&LLAMA);
+    tensors.remove("output_norm.weight");
+    for params in [exact(), LoadParams::default()] {
+        let load = || Fixture::new(LLAMA.architecture, gguf::metadata(&LLAMA), &tensors, &params);
+        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(load)).err().unwrap();
+        let said = failed.downcast_ref::<String>().unwrap();
+        assert!(said.contains("/tiny.gguf cannot be loaded: missing tensor"), "{said}");
+        assert!(!said.contains("dequantised"), "{said}");
+    }
+}
+
+#[test]
+fn what_makes_tokens_wrong_is_said_when_the_model_is_loaded() {
+    let notes = |left_out: &str| {
+        let mut meta = [gguf::metadata(&LLAMA), gguf::sentencepiece()].concat();
+        meta.retain(|(name, _)| name != left_out);
+        let model = Fixture::new(LLAMA.architecture, meta, &gguf::tensors(&LLAMA), &exact());
+        model.loaded.notes.join("\n")
+    };
+    assert!(!notes("").contains("tokenizer"), "{}", notes(""));
+    let said = notes("tokenizer.ggml.token_type");
+    assert!(said.contains("no tokenizer.ggml.token_type"), "{said}");
 }

@@ -63,3 +63,30 @@ fn where_texts_begin_with_a_blank_what_follows_a_reply_is_tokenised_in_place() {
         assert_eq!(behind(&ids), behind(&read), "{whole:?}");
     }
 }
+
+#[test]
+fn a_text_with_the_vocabularys_sign_for_blanks_keeps_its_places_and_is_doubted() {
+    let meta = [gguf::metadata(&LLAMA), gguf::sentencepiece()].concat();
+    let model = Fixture::new(LLAMA.architecture, meta, &gguf::tensors(&LLAMA), &exact());
+    let vocabulary = model.shared.vocabulary().unwrap();
+    for (text, doubted) in
+        [("so ▁▂▃ so", true), ("▁", true), ("a▁▁b ▁", true), ("so ▂ so", false), ("", false)]
+    {
+        for inside in [false, true] {
+            let pieces = model.shared.pieces(text, false, inside).unwrap();
+            let doubt = pieces.doubt.clone().unwrap_or_default();
+            assert_eq!(doubt.contains("spells blanks with ▁"), doubted, "{text:?} {inside}: {doubt:?}");
+            // Each byte of the text belongs to one token, and each token shows what it spells.
+            let mut at = 0;
+            for (id, (from, to)) in pieces.tokens() {
+                assert_eq!(*from as usize, at, "{text:?} {inside}: {pieces:?}");
+                at = *to as usize;
+                let (spelt, shown) = (vocabulary.bytes(*id).unwrap(), &text.as_bytes()[*from as usize..at]);
+                let shown = String::from_utf8_lossy(shown).replace('▁', " ").into_bytes();
+                let is_byte = spelt.len() == 1 && !spelt.is_ascii();
+                assert!(is_byte || spelt.ends_with(&shown), "{text:?}: {spelt:?} shows {shown:?}");
+            }
+            assert_eq!(at, text.len(), "{text:?} {inside}: {pieces:?}");
+        }
+    }
+}

@@ -295,3 +295,35 @@ fn a_chat_by_lines_is_a_chat_with_its_odds_and_is_kept() {
     assert!(again.contains("You: hello there\n") && again.contains("You: and\nmore\n"), "{again}");
     assert!(!again.contains("never"), "{again}");
 }
+
+#[test]
+fn what_concerns_the_template_is_said_only_where_one_is_used() {
+    let home = home();
+    std::fs::create_dir_all(home.path().join("config")).unwrap();
+    let entry = "[[models]]\nname = \"base\"\npath = \"/models/base.gguf\"\n";
+    std::fs::write(home.path().join("config/config.toml"), entry).unwrap();
+    let file = home.path().join("text.txt");
+    std::fs::write(&file, "Hi there").unwrap();
+    let file = file.to_str().unwrap();
+    let said_of_it = |arguments: &[&str]| {
+        let output = glassbox(home.path(), &[arguments, &["--model", "base"]].concat(), None);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        errors.contains("no chat template")
+    };
+    for bare in [
+        &["ask", "--raw", "--max-tokens", "1", "Hi"][..],
+        &["score", file],
+        &["inspect", "Hi"],
+        &["tokenize", "Hi"],
+    ] {
+        assert!(!said_of_it(bare), "{bare:?} uses no template");
+    }
+    for chat in [
+        &["ask", "--max-tokens", "1", "Hi"][..],
+        &["score", "--as-message", file],
+        &["inspect", "--as-message", "Hi"],
+    ] {
+        assert!(said_of_it(chat), "{chat:?} uses a template");
+    }
+}

@@ -166,7 +166,10 @@ impl Model {
         work(&mut worker, RequestId(1), load(params));
         drop(alone);
         let mut said: Vec<Event> = events.try_iter().map(|envelope| envelope.event).collect();
-        let Some(Event::Loaded(loaded)) = said.pop() else { panic!("{}: {said:?}", path.display()) };
+        let loaded = match said.pop() {
+            Some(Event::Loaded(loaded)) => loaded,
+            other => panic!("{}: {other:?} after {said:?}", path.display()),
+        };
         assert_eq!(loaded.dequantized, exact, "{:?}", loaded.notes);
         let parts = said.iter().map(|event| match event {
             Event::LoadProgress(part) => *part,

@@ -238,6 +238,7 @@ pub(crate) fn loaded() -> Loaded {
         switches: crate::engine::protocol::Switches::default(),
         capabilities: crate::engine::protocol::Capabilities::all(),
         notes: Vec::new(),
+        template_notes: Vec::new(),
         left_out: Vec::new(),
     }
 }

@@ -17,7 +17,7 @@ use crate::app::{
 use crate::chat::{ConversationId, Role, RunId, Span, Turn, TurnId};
 use crate::engine::protocol::{Event, Job, Request, RequestId, Score};
 use crate::store;
-use crate::token::Step;
+use crate::token::{Step, with_blanks};
 use align::Place;
 
 /// What was asked, and what for.
@@ -365,9 +365,10 @@ impl Talk {
 
 /// Whether scored tokens are those of a text: in its bounds, and of its bytes.
 fn fits(text: &[u8], tokens: &[(usize, usize, usize, Step)]) -> bool {
+    let holds = |bytes: &[u8], part: &[u8]| part.is_empty() || bytes.windows(part.len()).any(|it| it == part);
     let is_part = |(start, end, _, step): &(usize, usize, usize, Step)| {
         text.get(*start..*end)
-            .is_some_and(|part| part.is_empty() || step.bytes.windows(part.len()).any(|bytes| bytes == part))
+            .is_some_and(|part| holds(&step.bytes, part) || holds(&step.bytes, &with_blanks(part).0))
     };
     let covered: usize = tokens.iter().map(|(start, end, ..)| end.saturating_sub(*start)).sum();
     covered >= text.trim_ascii().len() && tokens.iter().all(is_part)

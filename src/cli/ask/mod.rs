@@ -59,7 +59,7 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
     let mut session = Session::start(&entry, engine, &setup.config)?;
     let loaded = session.load(&entry, &setup.config.load_params_for(&entry)).await?;
     args.adapters.check(&loaded)?;
-    loaded.notes.iter().for_each(|note| super::note(note));
+    loaded.notes_for(!args.raw).for_each(super::note);
     let interventions = usable(setup.config.interventions_for(Some(&entry), &settings), &loaded);
     let wish = args.wish(&setup, &sampling);
     // A text that the model only goes on with needs none; it takes a while to come.

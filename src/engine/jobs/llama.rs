@@ -72,7 +72,7 @@ impl Answers for Immediately {
     }
 
     fn merges(&self, text: &str, special: bool, inside: bool) -> Result<Pieces, Failure> {
-        super::pieces::pieces(&*self.shared.model()?, text, special, inside)
+        self.shared.pieces(text, special, inside)
     }
 
     fn pace(&self, target: RequestId, allow: Option<u32>) {

@@ -7,7 +7,7 @@ use crate::engine::model::vocabulary;
 use crate::engine::protocol::{Failure, FailureKind};
 use crate::engine::tokenizer::Tokenizer;
 use crate::inspect::pieces::{Pieces, Word};
-use crate::token::TokenId;
+use crate::token::{TokenId, end_of, with_blanks};
 
 /// Longest text that is told, bytes: beyond it nothing can be looked at.
 const LONGEST: usize = 1 << 20;
@@ -54,7 +54,26 @@ fn tell(model: &LoadedModel, tokenizer: &Tokenizer, text: &str, special: bool, i
         return Pieces { words, doubt: Some(why.into()), ..known };
     }
     let why = "a second reading of these rules, by the tokenizers library, gives other tokens here";
-    Pieces { words: told.words, doubt: (told.second != ids).then(|| why.into()), ..known }
+    let doubt = spells_other(model, &ids, text).or_else(|| (told.second != ids).then(|| why.into()));
+    Pieces { words: told.words, doubt, ..known }
+}
+
+/// What is said where the tokens' bytes, joined, are not the text: the places are the text's all the same.
+fn spells_other(model: &LoadedModel, ids: &[TokenId], text: &str) -> Option<String> {
+    let spelt: Vec<u8> =
+        ids.iter().flat_map(|id| model.vocabulary.bytes(*id).unwrap_or_default()).copied().collect();
+    let is = |text: &[u8]| spelt == text || spelt.strip_prefix(b" ") == Some(text);
+    if is(text.as_bytes()) {
+        None
+    } else if is(&with_blanks(text.as_bytes()).0) {
+        let sign = "this vocabulary spells blanks with ▁, so the text's own ▁ are blanks to the model: their bytes differ";
+        Some(sign.into())
+    } else {
+        Some(
+            "the tokenizer changes this text before it cuts it, so the tokens' bytes are not the text's"
+                .into(),
+        )
+    }
 }
 
 /// llama.cpp's ids. A text that goes on after other text is put after a line end, whose tokens are taken away
@@ -81,13 +100,15 @@ fn in_use(
 /// Ids as one word, their places by the bytes that they add to a text.
 fn given(model: &LoadedModel, ids: &[TokenId], text: &str, doubt: String) -> Pieces {
     let length = text.len() as u32;
-    let bytes: u32 = ids.iter().map(|id| vocabulary::text_bytes(&model.vocabulary, *id).len() as u32).sum();
+    let bytes: usize = ids.iter().map(|id| vocabulary::text_bytes(&model.vocabulary, *id).len()).sum();
     // A blank before the text belongs to no byte of it.
-    let extra = bytes.saturating_sub(length).min(1);
+    let blanks = with_blanks(text.as_bytes()).0.len();
+    let extra = if bytes == text.len() { 0 } else { bytes.saturating_sub(blanks).min(1) };
     let mut start = 0;
     let tokens = ids.iter().enumerate().map(|(index, id)| {
-        let own = vocabulary::text_bytes(&model.vocabulary, *id).len() as u32;
-        let end = (start + own - if index == 0 { extra.min(own) } else { 0 }).min(length);
+        let own = vocabulary::text_bytes(&model.vocabulary, *id);
+        let own = &own[if index == 0 { extra.min(own.len()) } else { 0 }..];
+        let end = (end_of(text.as_bytes(), start as usize, own) as u32).min(length);
         let span = (start, end);
         start = end;
         (*id, span)

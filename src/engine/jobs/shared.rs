@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::control::Control;
+use super::pieces;
 use crate::engine::model::loaded::LoadedModel;
 use crate::engine::protocol::{Failure, FailureKind, RequestId};
 use crate::engine::transport::open_requests::OpenRequests;
+use crate::inspect::pieces::Pieces;
 use crate::token::{TokenId, Vocabulary};
 
 /// Shared between the worker and the reader thread.
@@ -79,6 +81,14 @@ impl Shared {
             model.begin(&mut ids);
         }
         Ok(ids.into_iter().map(|id| (id, model.vocabulary.bytes(id).unwrap_or_default().to_vec())).collect())
+    }
+
+    /// How the loaded model's tokenizer cuts and merges a text.
+    ///
+    /// # Errors
+    /// When no model is loaded, or the text is too long to be looked at.
+    pub fn pieces(&self, text: &str, special: bool, inside: bool) -> Result<Pieces, Failure> {
+        pieces::pieces(&*self.model()?, text, special, inside)
     }
 
     /// The loaded model's vocabulary.

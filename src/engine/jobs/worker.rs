@@ -177,7 +177,7 @@ impl Worker {
                     loaded.capabilities = NEED_THE_FILE.into_iter().fold(all, Capabilities::without);
                 }
             }
-            loaded.notes.extend(template_note);
+            loaded.template_notes.extend(template_note);
             let hooks = Arc::clone(&self.hooks);
             session.open_adapters_with(Box::new(move |path| (hooks.open)(path)));
             let adapters: Vec<_> = entry.adapters.iter().cloned().map(Intervention::Adapter).collect();

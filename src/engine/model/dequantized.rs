@@ -37,7 +37,8 @@ pub fn copy(path: &Path, facts: &ModelFacts, free: u64, threads: u32) -> Result<
     let places = [own_folder(), path.parent()];
     let made = places.into_iter().flatten().find_map(|folder| file_in(folder).ok());
     let file = made.map_or_else(|| file_in(&std::env::temp_dir()), Ok);
-    let file = file.map_err(|error| format!("a temporary file cannot be made: {error}"))?;
+    // Its own words name the temporary file, which nobody has heard of.
+    let file = file.map_err(|error| format!("a temporary file cannot be made: {}", error.kind()))?;
     ffi::dequantise(path, file.path(), threads, fits(floats))?;
     Ok(file)
 }

@@ -91,7 +91,7 @@ pub fn load(
     };
     // Once it is mapped the copy needs no name: it goes with this scope.
     let from = copy.as_ref().map_or(path, |copy| copy.path());
-    let attempt = Attempt { backend, path: from, facts, params, fit: &fit, gpus: &gpus, stop };
+    let attempt = Attempt { backend, path: from, named: path, facts, params, fit: &fit, gpus: &gpus, stop };
 
     let mut gpu_layers = fit.gpu_layers;
     loop {
@@ -129,7 +129,10 @@ fn capabilities(model: &LlamaModel) -> Capabilities {
 
 struct Attempt<'a> {
     backend: &'static LlamaBackend,
+    /// The file that is loaded: the user's, or a copy of it.
     path: &'a Path,
+    /// The file that the user named.
+    named: &'a Path,
     facts: &'a ModelFacts,
     params: &'a LoadParams,
     fit: &'a Fit,
@@ -151,7 +154,8 @@ impl Attempt<'_> {
         let usable = context.get().n_ctx().saturating_sub(fit::SCRATCH_CELLS).min(self.fit.context);
         notes.splice(0..0, self.fit.notes.iter().cloned());
         notes.extend(slow_build());
-        notes.extend(model.template.notes.iter().cloned());
+        notes.extend(self.facts.doubts.iter().cloned());
+        notes.extend(log.vocabulary_doubt());
         let loaded = Loaded {
             facts: self.facts.clone(),
             vocabulary: model.vocabulary.hash.clone(),
@@ -170,6 +174,7 @@ impl Attempt<'_> {
             switches: model.template.switches.clone(),
             capabilities: capabilities(&model.model),
             notes,
+            template_notes: model.template.notes.clone(),
             left_out: Vec::new(),
         };
         let threads = match loaded.gpu_layers {
@@ -205,8 +210,8 @@ impl Attempt<'_> {
         }
         loaded.map_err(|error| {
             let log = ffi::take_load_log();
-            let reason = log.reason().unwrap_or_else(|| error.to_string());
-            if log.out_of_memory() { self.no_memory(&reason) } else { bad_model(self.path, &reason) }
+            let reason = self.as_named(&log.reason().unwrap_or_else(|| error.to_string()));
+            if log.out_of_memory() { self.no_memory(&reason) } else { bad_model(self.named, &reason) }
         })
     }
 
@@ -239,7 +244,7 @@ impl Attempt<'_> {
         OwnedContext::new(self.backend, Arc::clone(model), params, probe, stop, fit::OUTPUT_ROWS).map_err(
             |error| {
                 let reason = ffi::take_load_log().reason().unwrap_or_else(|| error.to_string());
-                self.no_memory(&reason)
+                self.no_memory(&self.as_named(&reason))
             },
         )
     }
@@ -271,6 +276,12 @@ impl Attempt<'_> {
         }
     }
 
+    /// A sentence of llama.cpp's, with the user's file where it names the copy.
+    fn as_named(&self, reason: &str) -> String {
+        let name = |path: &Path| path.display().to_string();
+        reason.replace(&name(self.path), &name(self.named))
+    }
+
     fn no_memory(&self, reason: &str) -> Failure {
         let message = format!(
             "{} does not fit into memory ({reason}). Lower `context` or `gpu_layers`, use a smaller cache type, \
@@ -294,7 +305,7 @@ pub fn load_bare(
     let backend = backend()?;
     let gpus = gpus();
     let fit = fit::fit(facts, params, machine(&gpus))?;
-    let attempt = Attempt { backend, path, facts, params, fit: &fit, gpus: &gpus, stop };
+    let attempt = Attempt { backend, path, named: path, facts, params, fit: &fit, gpus: &gpus, stop };
     let model = attempt.model(fit.gpu_layers, |_| {})?;
     let template = Template::new(None, "", "", Vec::new());
     let model = Arc::new(LoadedModel {

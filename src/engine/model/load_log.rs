@@ -16,14 +16,22 @@ pub struct LoadLog {
     pub flash_attention: Option<bool>,
     /// Error lines, oldest first.
     pub errors: Vec<String>,
+    /// Warnings that mean wrong tokens, oldest first, each once.
+    pub doubts: Vec<String>,
 }
+
+/// How many warnings are told.
+const TOLD: usize = 3;
+/// Warnings of llama.cpp's vocabulary that mean wrong tokens, by words of theirs. What the file's header shows already
+/// (`gguf::doubts`) is not among them, nor what llama.cpp puts right by itself.
+const DOUBTFUL: &[&str] = &["dummy tokens", "out of vocab range", "is out of range (vocab size"];
 
 impl LoadLog {
     /// Nothing said yet.
     #[must_use]
     pub const fn new() -> Self {
         let memory = Memory { weights: 0, context: 0, compute: 0 };
-        Self { memory, offloaded: None, flash_attention: None, errors: Vec::new() }
+        Self { memory, offloaded: None, flash_attention: None, errors: Vec::new(), doubts: Vec::new() }
     }
 
     /// Takes a line, without knowing which part of llama.cpp wrote it.
@@ -32,7 +40,12 @@ impl LoadLog {
         if is_error && !line.is_empty() {
             self.errors.push(line.to_string());
         }
-        if let Some(bytes) = buffer_size(line) {
+        if DOUBTFUL.iter().any(|words| line.contains(words)) {
+            let said = without_function(line).trim_end_matches('.').to_string();
+            if self.doubts.len() < TOLD && !self.doubts.contains(&said) {
+                self.doubts.push(said);
+            }
+        } else if let Some(bytes) = buffer_size(line) {
             *self.buffer(line) += bytes;
         } else if let Some((on_gpu, all)) = offloaded(line) {
             self.offloaded = Some((on_gpu, all));
@@ -46,9 +59,16 @@ impl LoadLog {
     /// The most telling error: the first, without the name of the function that wrote it.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
-        let line = self.errors.first()?;
-        let text = line.split_once(": ").map_or(line.as_str(), |(_, text)| text);
+        let text = without_function(self.errors.first()?);
         Some(text.trim_start_matches("error loading model: ").to_string())
+    }
+
+    /// What llama.cpp doubts of the vocabulary, in a sentence.
+    #[must_use]
+    pub fn vocabulary_doubt(&self) -> Option<String> {
+        (!self.doubts.is_empty()).then(|| {
+            format!("llama.cpp doubts the vocabulary ({}): tokens may be wrong.", self.doubts.join("; "))
+        })
     }
 
     /// Whether an error speaks of memory.
@@ -69,6 +89,11 @@ impl LoadLog {
             &mut self.memory.compute
         }
     }
+}
+
+/// A line without the name of the function that wrote it.
+fn without_function(line: &str) -> &str {
+    line.split_once(": ").map_or(line, |(_, text)| text)
 }
 
 /// `… buffer size =   75.50 MiB` in bytes.
@@ -113,6 +138,30 @@ mod tests {
         log.read("load_tensors: offloaded 30/31 layers to GPU", false);
         log.read("sched_reserve: Flash Attention enabled", false);
         assert_eq!((log.offloaded, log.flash_attention), (Some((30, 31)), Some(true)));
+    }
+
+    #[test]
+    fn warnings_that_mean_wrong_tokens_are_a_doubt() {
+        let mut log = LoadLog::default();
+        for line in [
+            "load: control-looking token: 128247 '</s>' was not control-type; its type will be overridden",
+            "load: special_eos_id is not in special_eog_ids - the tokenizer config may be incorrect",
+            "load: missing pre-tokenizer type, using: 'default'",
+            "load: empty token at index 7",
+            "llama_context: n_ctx_seq (512) < n_ctx_train (8192) -- the full capacity will not be utilized",
+        ] {
+            log.read(line, false);
+        }
+        assert_eq!(log.vocabulary_doubt(), None, "what is put right, or known from the header, is not said");
+        for _ in 0..2 {
+            log.read("load: adding 32000 dummy tokens", false);
+        }
+        log.read(
+            "load: default special token 'tokenizer.ggml.bos_token_id' = 11 out of vocab range, disabling",
+            false,
+        );
+        let said = log.vocabulary_doubt().unwrap();
+        assert!(said.contains("(adding 32000 dummy tokens; default special token"), "{said}");
     }
 
     #[test]

@@ -44,11 +44,22 @@ pub struct Loaded {
     pub switches: Switches,
     /// What it can do beyond writing replies.
     pub capabilities: Capabilities,
-    /// Things the user should know: context capped by memory, no AVX, template refused…
+    /// Things the user should know: context capped by memory, no AVX, tokens that may be wrong…
     pub notes: Vec<String>,
+    /// The same of its template, for those who put a chat into it.
+    #[serde(default)]
+    pub template_notes: Vec<String>,
     /// Adapters of its entry that cannot be used; the notes say why.
     #[serde(default)]
     pub left_out: Vec<Adapter>,
+}
+
+impl Loaded {
+    /// What the user should know: all of it, or what concerns a text that no template is put around.
+    pub fn notes_for(&self, with_template: bool) -> impl Iterator<Item = &str> {
+        let of_template = self.template_notes.iter().filter(move |_| with_template);
+        self.notes.iter().chain(of_template).map(String::as_str)
+    }
 }
 
 /// Which template a chat is put into.

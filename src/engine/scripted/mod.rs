@@ -289,7 +289,7 @@ impl Worker {
         }
         (self.emit)(Envelope { id, event: Event::LoadProgress(1.0) });
         let mut model = Model::new(facts, params, begun.elapsed());
-        model.loaded.notes.extend(note);
+        model.loaded.template_notes.extend(note);
         let mut state = self.shared.lock();
         state.vocabulary = Some(Arc::clone(&model.pieces));
         state.template = Some(Arc::clone(&model.template));

@@ -138,7 +138,8 @@ impl Model {
             takes_system: template.takes_system,
             switches: template.switches.clone(),
             capabilities: Capabilities::all().without(Capability::Steering),
-            notes: template.notes.clone(),
+            notes: facts.doubts.clone(),
+            template_notes: template.notes.clone(),
             left_out: Vec::new(),
             facts,
         };

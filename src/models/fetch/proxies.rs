@@ -119,12 +119,11 @@ impl Proxies {
         if self.none_for.split(',').any(|name| name.trim() == "*") {
             return Ok(builder);
         }
-        let ways: [(_, fn(Url) -> reqwest::Result<Proxy>); 2] =
-            [(&self.http, |url| Proxy::http(url)), (&self.https, |url| Proxy::https(url))];
-        for (way, proxy) in ways {
+        for (way, is_https) in [(&self.http, false), (&self.https, true)] {
             if let Way::Through { address, .. } = way {
-                builder =
-                    builder.proxy(proxy(address.clone())?.no_proxy(NoProxy::from_string(&self.none_for)));
+                let proxy =
+                    if is_https { Proxy::https(address.clone()) } else { Proxy::http(address.clone()) };
+                builder = builder.proxy(proxy?.no_proxy(NoProxy::from_string(&self.none_for)));
             }
         }
         Ok(builder)

@@ -41,17 +41,14 @@ async fn socks(mut client: TcpStream, names: Arc<Mutex<Vec<String>>>) -> std::io
     client.write_all(&[5, 0]).await?;
     let mut head = [0; 4];
     client.read_exact(&mut head).await?;
-    let name = match head[3] {
-        1 => {
-            let mut address = [0; 4];
-            client.read_exact(&mut address).await?;
-            address.map(|part| part.to_string()).join(".")
-        }
-        _ => {
-            let mut name = vec![0; client.read_u8().await?.into()];
-            client.read_exact(&mut name).await?;
-            String::from_utf8_lossy(&name).into_owned()
-        }
+    let name = if head[3] == 1 {
+        let mut address = [0; 4];
+        client.read_exact(&mut address).await?;
+        address.map(|part| part.to_string()).join(".")
+    } else {
+        let mut name = vec![0; client.read_u8().await?.into()];
+        client.read_exact(&mut name).await?;
+        String::from_utf8_lossy(&name).into_owned()
     };
     let port = client.read_u16().await?;
     names.lock().unwrap().push(name);

@@ -4,11 +4,11 @@ use super::craft::{Craft, number, numbers, text, texts};
 use super::tests::{read, written};
 use super::{Header, Path};
 
-fn said(craft: Craft) -> Option<String> {
+fn said(craft: &Craft) -> Option<String> {
     read(&craft.bytes()).unwrap_or_else(|error| panic!("{error}")).not_a_chat()
 }
 
-fn check(craft: Craft, expected: &str) {
+fn check(craft: &Craft, expected: &str) {
     let what = said(craft).unwrap_or_else(|| panic!("nothing is said where {expected:?} should be"));
     assert!(what.contains(expected), "{what:?} does not say {expected:?}");
     assert!(what.ends_with('.') && what.contains("ame ") | what.contains("ake "), "{what:?} gives no way on");
@@ -20,10 +20,10 @@ fn of(architecture: &str) -> Craft {
 
 #[test]
 fn a_model_to_chat_with_is_none_of_these() {
-    assert_eq!(said(Craft::new()), None);
-    assert_eq!(said(Craft::new().with("general.type", text("model"))), None);
+    assert_eq!(said(&Craft::new()), None);
+    assert_eq!(said(&Craft::new().with("general.type", text("model"))), None);
     for architecture in ["gemma3", "qwen3moe", "mamba", "rwkv7", "gpt-oss", "pangu-embedded", "cogvlm"] {
-        assert_eq!(said(of(architecture)), None, "{architecture}");
+        assert_eq!(said(&of(architecture)), None, "{architecture}");
     }
 }
 
@@ -41,57 +41,57 @@ fn models_that_give_vectors_are_called_that() {
         "gemma-embedding",
         "llama-embed",
     ] {
-        check(of(architecture), "is an embedding model");
+        check(&of(architecture), "is an embedding model");
     }
-    check(Craft::new().with("llama.pooling_type", number(3)), "is an embedding model");
+    check(&Craft::new().with("llama.pooling_type", number(3)), "is an embedding model");
 }
 
 #[test]
 fn rerankers_and_classifiers_are_called_that() {
-    check(of("bert").with("bert.pooling_type", number(4)), "is a reranker");
-    check(Craft::new().with("llama.pooling_type", number(4)), "is a reranker");
-    check(Craft::new().with("llama.classifier.output_labels", texts(&["yes", "no"])), "is a reranker");
+    check(&of("bert").with("bert.pooling_type", number(4)), "is a reranker");
+    check(&Craft::new().with("llama.pooling_type", number(4)), "is a reranker");
+    check(&Craft::new().with("llama.classifier.output_labels", texts(&["yes", "no"])), "is a reranker");
     let mut head = Craft::new();
     head.tensors.push(("cls.output.weight".to_owned(), vec![32, 1], 0));
-    check(head, "is a reranker");
+    check(&head, "is a reranker");
 }
 
 #[test]
 fn parts_of_models_are_called_what_they_are() {
-    check(Craft::new().with("general.type", text("adapter")), "is a LoRA adapter");
-    check(Craft::new().with("adapter.type", text("lora")), "is a LoRA adapter");
+    check(&Craft::new().with("general.type", text("adapter")), "is a LoRA adapter");
+    check(&Craft::new().with("adapter.type", text("lora")), "is a LoRA adapter");
     let mut lora = Craft::new();
     lora.tensors = vec![
         ("blk.0.attn_q.weight.lora_a".to_owned(), vec![32, 4], 0),
         ("blk.0.attn_q.weight.lora_b".to_owned(), vec![4, 32], 0),
     ];
-    check(lora, "is a LoRA adapter");
-    check(of("controlvector"), "is a control vector");
+    check(&lora, "is a LoRA adapter");
+    check(&of("controlvector"), "is a control vector");
     let directions = Craft { tensors: vec![("direction.1".to_owned(), vec![32], 0)], ..Craft::new() };
-    check(directions, "is a control vector");
-    check(Craft::new().with("general.type", text("mmproj")), "is a projector");
-    check(of("clip"), "is a projector");
+    check(&directions, "is a control vector");
+    check(&Craft::new().with("general.type", text("mmproj")), "is a projector");
+    check(&of("clip"), "is a projector");
     for architecture in ["eagle3", "dflash", "gemma4-assistant"] {
-        check(of(architecture), "only drafts");
+        check(&of(architecture), "only drafts");
     }
 }
 
 #[test]
 fn what_reads_or_writes_otherwise_is_called_what_it_is() {
     for architecture in ["t5", "t5encoder"] {
-        check(of(architecture), "is an encoder-decoder");
+        check(&of(architecture), "is an encoder-decoder");
     }
     for architecture in ["dream", "llada", "llada-moe", "rnd1"] {
-        check(of(architecture), "by diffusion");
+        check(&of(architecture), "by diffusion");
     }
     for architecture in ["wavtokenizer-dec", "qwen3tts", "pockettts", "whisper"] {
-        check(of(architecture), "sound");
+        check(&of(architecture), "sound");
     }
     for architecture in ["flux", "sd1", "sdxl", "sd3", "wan", "qwen_image"] {
-        check(of(architecture), "pictures");
+        check(&of(architecture), "pictures");
     }
     for none in ["none", "no_vocab"] {
-        check(Craft::new().with("tokenizer.ggml.model", text(none)), "has no vocabulary");
+        check(&Craft::new().with("tokenizer.ggml.model", text(none)), "has no vocabulary");
     }
 }
 
@@ -107,7 +107,7 @@ fn an_importance_matrix_is_called_one_and_not_damaged() {
         tensors: vec![("blk.0.attn_q.weight.in_sum2".to_owned(), vec![32], 0)],
         ..Craft::new()
     };
-    check(matrix, "is an importance matrix");
+    check(&matrix, "is an importance matrix");
     let message = read(&Craft::new().without("general.architecture").bytes()).unwrap_err().to_string();
     assert!(message.contains("names no architecture") && !message.contains("harm"), "{message}");
 }
@@ -123,7 +123,7 @@ fn a_vocabulary_alone_is_no_model_for_the_list_either() {
     assert!(item.facts.unwrap_err().contains("holds no weights"));
 }
 
-fn doubts(craft: Craft) -> Vec<String> {
+fn doubts(craft: &Craft) -> Vec<String> {
     let (_folder, path): (_, std::path::PathBuf) = written("m.gguf", &craft.bytes());
     let header = Header::read(Path::new(&path)).unwrap();
     assert_eq!(header.not_a_chat(), None, "it can be chatted with all the same");
@@ -149,15 +149,15 @@ fn sentence_piece() -> Craft {
 
 #[test]
 fn a_sound_vocabulary_raises_no_doubt() {
-    assert_eq!(doubts(byte_level()), [""; 0]);
-    assert_eq!(doubts(sentence_piece()), [""; 0]);
-    assert_eq!(doubts(byte_level().with("tokenizer.ggml.add_bos_token", number(1))), [""; 0]);
+    assert_eq!(doubts(&byte_level()), [""; 0]);
+    assert_eq!(doubts(&sentence_piece()), [""; 0]);
+    assert_eq!(doubts(&byte_level().with("tokenizer.ggml.add_bos_token", number(1))), [""; 0]);
 }
 
 #[test]
 fn what_makes_tokens_wrong_is_a_doubt_each() {
     let one = |craft: Craft, key: &str, what: &str| {
-        let doubts = doubts(craft);
+        let doubts = doubts(&craft);
         assert_eq!(doubts.len(), 1, "{doubts:?}");
         assert!(doubts[0].contains(key) && doubts[0].contains(what), "{doubts:?}");
         assert!(doubts[0].ends_with('.'), "{doubts:?}");
@@ -176,6 +176,6 @@ fn what_makes_tokens_wrong_is_a_doubt_each() {
         "eot",
         "7",
     );
-    let all = doubts(byte_level().without(&key("pre")).without(&key("token_type")));
+    let all = doubts(&byte_level().without(&key("pre")).without(&key("token_type")));
     assert_eq!(all.len(), 2, "{all:?}");
 }

@@ -167,6 +167,7 @@ fn loaded() -> Loaded {
         switches: crate::engine::protocol::Switches::default(),
         capabilities: crate::engine::protocol::Capabilities::all(),
         notes: Vec::new(),
+        template_notes: Vec::new(),
         left_out: Vec::new(),
     }
 }

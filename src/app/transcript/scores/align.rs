@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::token::{TokenId, TokenKind, Vocabulary};
+use crate::token::{TokenId, TokenKind, Vocabulary, with_blanks};
 
 /// A token of a text: its first byte there, the byte after its last, its index in the prompt.
 pub(crate) type Place = (usize, usize, usize);
@@ -70,15 +70,30 @@ struct Found {
 /// The tokens of each text, empty for one that is not there.
 pub(crate) fn align(ids: &[TokenId], vocabulary: &Vocabulary, texts: &[Vec<u8>]) -> Vec<Vec<Place>> {
     let prompt = Prompt::of(ids, vocabulary);
-    let between_marks = between_marks(&prompt, texts);
-    let all = texts.iter().filter(|text| !text.trim_ascii().is_empty()).count();
-    let found = if between_marks.iter().flatten().count() == all {
-        between_marks
-    } else {
-        let anywhere = anywhere(&prompt, texts);
-        if covered(&anywhere) > covered(&between_marks) { anywhere } else { between_marks }
-    };
+    let found = find(&prompt, texts);
+    let (spelt, places): (Vec<_>, Vec<_>) = texts.iter().map(|text| with_blanks(text)).unzip();
+    if spelt != texts {
+        // The vocabulary may have made blanks of the text's own signs for them.
+        let again = find(&prompt, &spelt);
+        if again.iter().flatten().count() > found.iter().flatten().count() {
+            let in_text = again.iter().zip(&places).map(|(found, at)| {
+                let tokens = found.as_ref().map_or_else(Vec::new, |found| prompt.places(found));
+                tokens.into_iter().map(|(from, to, index)| (at[from], at[to], index)).collect()
+            });
+            return in_text.collect();
+        }
+    }
     found.iter().map(|found| found.as_ref().map_or_else(Vec::new, |found| prompt.places(found))).collect()
+}
+
+fn find(prompt: &Prompt, texts: &[Vec<u8>]) -> Vec<Option<Found>> {
+    let between_marks = between_marks(prompt, texts);
+    let all = texts.iter().filter(|text| !text.trim_ascii().is_empty()).count();
+    if between_marks.iter().flatten().count() == all {
+        return between_marks;
+    }
+    let anywhere = anywhere(prompt, texts);
+    if covered(&anywhere) > covered(&between_marks) { anywhere } else { between_marks }
 }
 
 fn covered(found: &[Option<Found>]) -> usize {
@@ -271,6 +286,29 @@ mod tests {
         let found = align(&ids, &vocabulary(), &texts);
         assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [0, 6, 0, 1]);
         assert_eq!(vocabulary().kind(ids[found[3][0].2 + 1]), TokenKind::Control);
+    }
+
+    #[test]
+    fn a_text_whose_signs_for_blanks_became_blanks_is_found() {
+        let messages = |text: &str| [("user", "first".to_owned()), ("user", text.to_owned())];
+        let texts = |text: &str| vec![b"first".to_vec(), text.as_bytes().to_vec()];
+        let text = "so ▁▂▃ and▁so▁";
+        let spelt = text.replace('▁', " ");
+        for (prompt, kept) in [(spelt.as_str(), false), (text, true)] {
+            let ids = chatml(&messages(prompt), || false);
+            let found = align(&ids, &vocabulary(), &texts(text));
+            assert_eq!(found[0].len(), 5);
+            // Each byte of the text belongs to a token, a sign's three to the blank it became.
+            let mut at = 0;
+            for (from, to, index) in &found[1] {
+                let bytes = vocabulary().bytes(ids[*index]).unwrap().to_vec();
+                let part = &text.as_bytes()[*from..*to];
+                assert!(*from == at && (part == bytes || !kept && part == "▁".as_bytes() && bytes == b" "));
+                at = *to;
+            }
+            // Blanks at the end are the template's to keep.
+            assert!(at >= text.len() - "▁".len(), "{at}");
+        }
     }
 
     #[test]

@@ -173,6 +173,9 @@ fn without_a_template_there_is_chatml_or_a_plain_transcript_and_a_note_says_so()
     let plain = Template::new(Some("  "), "<bos>", "<eos>", vec!["<bos>".into(), "<eos>".into()]);
     assert_eq!((plain.kind, plain.hash.as_ref(), plain.notes.len()), (TemplateKind::Plain, None, 1));
     assert_eq!(plain.stop_texts(), ["\nUser:"]);
+    for without in [&with_marks, &plain] {
+        assert!(without.notes[0].contains("has no chat template") && !without.notes[0].contains("instead"));
+    }
     let chat = [
         message(Role::System, "A chat."),
         user("2+2?"),
