@@ -1,5 +1,6 @@
 //! The store as a whole, in this process: what goes in comes back, and what goes wrong is said.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command as Process;
 use std::sync::mpsc::{Receiver, channel};
@@ -333,6 +334,133 @@ proptest! {
             bench.put(1, turn.clone());
         }
         prop_assert_eq!(bench.conversation(1).unwrap().0.turns, turns);
+    }
+}
+
+/// What is done to a store, one after the other; numbers choose among what is there.
+#[derive(Clone, Debug)]
+enum Act {
+    Name(i64, String),
+    Say(i64, String),
+    Reply(i64, Vec<String>),
+    Change(usize, String),
+    Hide(usize, bool),
+    Bin(i64, bool),
+    Purge(i64),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let (chat, text) = (1..4_i64, "[a-z é日]{0,12}");
+    prop_oneof![
+        (chat.clone(), text).prop_map(|(chat, title)| Act::Name(chat, title)),
+        (chat.clone(), text).prop_map(|(chat, text)| Act::Say(chat, text)),
+        (chat.clone(), prop::collection::vec(text, 0..4)).prop_map(|(chat, parts)| Act::Reply(chat, parts)),
+        (any::<usize>(), text).prop_map(|(which, text)| Act::Change(which, text)),
+        any::<(usize, bool)>().prop_map(|(which, hidden)| Act::Hide(which, hidden)),
+        (chat.clone(), any::<bool>()).prop_map(|(chat, binned)| Act::Bin(chat, binned)),
+        chat.prop_map(Act::Purge),
+    ]
+}
+
+/// A chat as plain data.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Kept {
+    title: String,
+    binned: bool,
+    turns: Vec<Turn>,
+}
+
+/// Does it to both.
+fn perform(bench: &Bench, model: &mut BTreeMap<i64, Kept>, last: &mut i64, act: Act) {
+    let mut next = |chat: i64, of: &dyn Fn(i64) -> Turn| {
+        *last += 1;
+        let parent = model[&chat].turns.last().map(|turn| turn.id);
+        Turn { parent, ..of(*last) }
+    };
+    match act {
+        Act::Name(chat, title) => {
+            bench.store.send(named(chat, &title));
+            model.entry(chat).or_default().title = title;
+        }
+        Act::Say(chat, text) if model.contains_key(&chat) => {
+            let turn = next(chat, &|id| user(id, &text));
+            bench.put(chat, turn.clone());
+            model.get_mut(&chat).unwrap().turns.push(turn);
+        }
+        Act::Reply(chat, parts) if model.contains_key(&chat) => {
+            let mut turn = next(chat, &|id| streaming(id, 9));
+            bench.put(chat, turn.clone());
+            let steps: Vec<Step> = parts.iter().map(|part| token(part)).collect();
+            steps.chunks(2).for_each(|some| bench.store.send(Command::AppendSteps(turn.id, some.to_vec())));
+            bench.store.send(Command::FinishTurn(turn.id, TurnState::Done, None));
+            turn.spans = vec![Span::Generated { run: RunId(9), steps }];
+            turn.state = TurnState::Done;
+            model.get_mut(&chat).unwrap().turns.push(turn);
+        }
+        Act::Change(which, text) => {
+            if let Some((chat, turn)) = chosen(model, which) {
+                turn.spans = vec![Span::Written { text }];
+                bench.put(chat, turn.clone());
+            }
+        }
+        Act::Hide(which, hidden) => {
+            if let Some((_, turn)) = chosen(model, which) {
+                turn.deleted = hidden;
+                bench.store.send(Command::SetDeleted(turn.id, hidden));
+            }
+        }
+        Act::Bin(chat, binned) if model.contains_key(&chat) => {
+            bench.store.send(Command::DeleteConversation(ConversationId(chat), binned));
+            model.get_mut(&chat).unwrap().binned = binned;
+        }
+        Act::Purge(chat) => {
+            bench.store.send(Command::PurgeConversation(ConversationId(chat)));
+            model.remove(&chat);
+        }
+        Act::Say(..) | Act::Reply(..) | Act::Bin(..) => {}
+    }
+}
+
+fn chosen(model: &mut BTreeMap<i64, Kept>, which: usize) -> Option<(i64, &mut Turn)> {
+    let all: Vec<(i64, &mut Turn)> =
+        model.iter_mut().flat_map(|(chat, kept)| kept.turns.iter_mut().map(|turn| (*chat, turn))).collect();
+    let at = which.checked_rem(all.len())?;
+    all.into_iter().nth(at)
+}
+
+/// What can be seen of them: a chat in the bin is not opened.
+fn seen(model: &BTreeMap<i64, Kept>) -> BTreeMap<i64, Kept> {
+    let of = |kept: &Kept| {
+        let turns = if kept.binned { Vec::new() } else { kept.turns.clone() };
+        Kept { turns, ..kept.clone() }
+    };
+    model.iter().map(|(chat, kept)| (*chat, of(kept))).collect()
+}
+
+/// The chats that a store holds, as plain data.
+fn kept(bench: &Bench) -> BTreeMap<i64, Kept> {
+    let Event::Listed(heads) = bench.ask(Command::List) else { panic!("no list") };
+    let of = |head: ConversationHead| {
+        let turns = bench.conversation(head.id.0).map(|(conversation, _)| conversation.turns);
+        (
+            head.id.0,
+            Kept { title: head.title, binned: head.binned_ms.is_some(), turns: turns.unwrap_or_default() },
+        )
+    };
+    heads.into_iter().map(of).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn a_store_holds_what_plain_data_would_also_when_opened_again(acts in prop::collection::vec(act(), 0..24)) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let (bench, mut model, mut last) = (Bench::open(&path), BTreeMap::new(), 0);
+        acts.into_iter().for_each(|act| perform(&bench, &mut model, &mut last, act));
+        prop_assert_eq!(kept(&bench), seen(&model));
+        bench.close();
+        prop_assert_eq!(kept(&Bench::open(&path)), seen(&model));
     }
 }
 

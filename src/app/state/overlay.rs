@@ -186,3 +186,48 @@ pub enum Edit {
     /// Not a key of the input.
     Ignored,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn keys() -> impl Strategy<Value = KeyEvent> {
+        let signs = "ab  é\u{301}日\u{3000}👨\u{200d}👩\u{1f1e9}\u{1f1ea}\u{7}".chars();
+        let plain = signs.map(KeyCode::Char).chain([
+            KeyCode::Backspace,
+            KeyCode::Delete,
+            KeyCode::Left,
+            KeyCode::Right,
+            KeyCode::Home,
+            KeyCode::End,
+        ]);
+        let control = |letter| KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL);
+        let all: Vec<KeyEvent> = plain.map(KeyEvent::from).chain(['u', 'w'].map(control)).collect();
+        prop::sample::select(all)
+    }
+
+    proptest! {
+        #[test]
+        fn any_keys_leave_whole_characters_and_say_what_they_did(keys in prop::collection::vec(keys(), 0..60)) {
+            let mut line = LineEdit::default();
+            for key in keys {
+                let before = line.clone();
+                let did = line.key(key);
+                prop_assert!(line.text.is_char_boundary(line.cursor), "{:?} {:?}", before, key);
+                prop_assert!(!line.text.chars().any(char::is_control));
+                prop_assert_eq!(did == Edit::Changed, line.text != before.text, "{:?} {:?}", before, key);
+                let (left, right) = before.text.split_at(before.cursor);
+                // Keys that delete take from one side; what is on the other stays.
+                match key.code {
+                    KeyCode::Backspace | KeyCode::Char('u' | 'w') if did == Edit::Changed => {
+                        prop_assert!(line.text.ends_with(right) && left.starts_with(&line.text[..line.cursor]));
+                    }
+                    KeyCode::Delete => prop_assert!(line.text.starts_with(left) && right.ends_with(&line.text[line.cursor..])),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
