@@ -109,9 +109,16 @@ pub fn for_copy(text: &str) -> String {
             '\n' | '\u{2028}' | '\u{2029}' => copied.push('\n'),
             '\t' => copied.push('\t'),
             c if c.is_control() || is_bidi(c) => copied.push_str(&revealed(c)),
-            JOINER | NON_JOINER => copied.push(c),
-            c if is_of_script(c) => copied.push(c),
-            c if is_formless(c) => {}
+            // What has no shape may stand between a letter and its marks, and ends neither.
+            JOINER | NON_JOINER => {
+                copied.push(c);
+                continue;
+            }
+            c if is_of_script(c) => {
+                copied.push(c);
+                continue;
+            }
+            c if is_formless(c) => continue,
             c if c.width() == Some(0) => {
                 marks += 1;
                 if marks <= MOST_MARKS {
@@ -360,6 +367,16 @@ mod tests {
         c.is_control()
             || is_bidi(c)
             || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200E}' | '\u{200F}' | '\u{61C}')
+    }
+
+    #[test]
+    fn marks_that_leave_are_few_also_where_something_without_a_shape_is_between_them() {
+        for between in ["", "\u{feff}", "\u{200b}", "\u{200c}", "\u{200d}", "\u{ad}", "\u{200e}"] {
+            let copied = for_copy(&format!("e{}x", format!("{}{between}", "\u{301}".repeat(6)).repeat(50)));
+            let marks = copied.chars().filter(|c| *c == '\u{301}').count();
+            assert_eq!(marks, MOST_MARKS, "with {between:?} between: {copied:?}");
+        }
+        assert_eq!(for_copy("e\u{301}\u{200b}e\u{301}"), "e\u{301}\u{200b}e\u{301}");
     }
 
     #[test]
