@@ -69,6 +69,17 @@ pub fn own_folder() -> Option<&'static Path> {
     OWN.get().map(PathBuf::as_path)
 }
 
+/// Why a file that is there cannot be read, where this process gave that up; as the rest of a sentence about it.
+#[must_use]
+pub fn kept_from(path: &Path) -> Option<&'static str> {
+    let refused =
+        std::fs::File::open(path).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
+    (refused && own_folder().is_some()).then_some(
+        "the engine was not told of it when it started, and does not read there: name it in the model's entry, or put it \
+         where it lies openly, and load the model again",
+    )
+}
+
 /// Where GPU drivers keep what they compile, as variables of the environment: elsewhere they could not.
 #[must_use]
 pub fn driver_caches(own: &Path) -> Vec<(&'static str, PathBuf)> {

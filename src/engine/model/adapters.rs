@@ -13,6 +13,7 @@ use super::ffi::{self, OwnedContext};
 use super::weights::Weights;
 use super::weights_delta::Scaled;
 use crate::chat::{Adapter, AdapterKind, Intervention};
+use crate::engine::containment::kept_from;
 use crate::engine::protocol::{Failure, FailureKind};
 use crate::model_entry::{ModelFile, at_home};
 
@@ -78,6 +79,9 @@ impl Adapters {
             std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
             _ => error.to_string(),
         })?;
+        if let Some(why) = kept_from(&path) {
+            return Err(why.to_owned());
+        }
         let state = (about.len(), about.modified().ok());
         let known = self.read.iter().position(|read| read.is(adapter));
         if known.is_some_and(|at| self.read[at].state == state) {
