@@ -73,6 +73,8 @@
 //! fold.rs search.rs  L0  text without case and accents; what is looked for: words and filters
 //! token.rs chat.rs sampling.rs model_entry.rs sanitize.rs
 //!                L0  plain data and arithmetic
+//! fuzzed.rs      L6  what reads bytes from strangers, as functions of any bytes; for fuzz/ and tests/fuzzing.rs, in
+//!                    test builds alone
 //! ```
 //!
 //! # Processes
@@ -105,6 +107,8 @@ pub(crate) mod durable;
 pub mod engine;
 pub(crate) mod export;
 pub mod fold;
+#[cfg(feature = "testing")]
+pub mod fuzzed;
 pub mod grammar;
 pub(crate) mod import;
 pub mod inspect;

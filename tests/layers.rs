@@ -38,6 +38,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("ui", 3),
     ("runtime", 4),
     ("cli", 5),
+    ("fuzzed", 6),
 ];
 
 /// Inside a layer: who may name whom.
