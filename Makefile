@@ -111,7 +111,7 @@ package-single: $(ENV) # the program in one file, for `cargo binstall`: AVX2 on 
 	@$(PACKAGE_ENV) packaging/package.sh single
 
 package-deb: # a Debian package of what `make package` made, by cargo-deb
-	@cargo deb --no-build --no-strip --output target/package/dist/
+	@packaging/package.sh deb
 
 package-try: # unpacks the archive where nothing but glibc is, and asks it something (MODEL=file.gguf)
 	@packaging/try.sh "$$(ls -t target/package/dist/glassbox-*.tar.gz | grep -v single | head -1)" $(MODEL)

@@ -3,6 +3,7 @@
 #
 #   packaging/package.sh tree     what an installation holds, in target/package/tree (built before by `make package`)
 #   packaging/package.sh archive  that as an archive with its checksum, in target/package/dist
+#   packaging/package.sh deb      a Debian package of the tree
 #   packaging/package.sh single   the program alone (no backends as libraries), as `cargo binstall` takes it
 #   packaging/package.sh recipes URL FOLDER   formula, PKGBUILD and flake for the archives in FOLDER, released at URL
 #
@@ -65,6 +66,13 @@ pack() {
     echo "$out/dist/$2.tar.gz"
 }
 
+# By cargo-deb; what it holds stands in Cargo.toml.
+deb() {
+    mkdir -p "$out/link"
+    ln -sf ../lib/glassbox/glassbox "$out/link/glassbox"
+    cargo deb --no-build --no-strip --output "$out/dist/"
+}
+
 single() {
     rm -rf "$out/single"
     mkdir -p "$out/single"
@@ -90,7 +98,8 @@ recipes() {
 case "${1:-}" in
     tree) tree ;;
     archive) tree; pack "$out/tree" "$name-$version-$target" ;;
+    deb) deb ;;
     single) single ;;
     recipes) [ $# = 3 ] || fail "recipes URL FOLDER"; recipes "$2" "$3" ;;
-    *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
