@@ -111,7 +111,7 @@ fn quitting_fifty_times_in_the_middle_of_a_reply_leaves_no_engine_behind() {
         let start =
             Start { engine: format!("scripted:token_ms={},load_ms=1", 1 + round % 7), ..Start::default() };
         let mut app = ready(start.size(80, 24), home);
-        say(&mut app, "count");
+        say(&mut app, &format!("count to {round}"));
         app.wait_until(|screen| screen.contains("1,")).unwrap();
         let engines = children(app.pid().unwrap());
         app.send(Key::Ctrl('q')).unwrap();
@@ -245,8 +245,8 @@ fn is_stopped(pid: u32) -> bool {
 
 #[test]
 fn a_reply_goes_on_after_a_stop_in_its_middle_and_the_picture_is_right() {
-    let home = home();
     for by_command in [true, false] {
+        let home = home();
         let mut app =
             ready(Start { engine: "scripted:token_ms=3,load_ms=1".into(), ..Start::default() }, home.path());
         say(&mut app, "count");
