@@ -77,6 +77,15 @@ impl Write for Output {
     }
 }
 
+impl Drop for Output {
+    /// crossterm's `execute!` names its writer twice: what one value gathered is not flushed by the other.
+    fn drop(&mut self) {
+        if !self.gathered.is_empty() {
+            let _ = self.flush(); // a terminal that is gone is noticed by the thread
+        }
+    }
+}
+
 /// Begins to write beside the loop; until then, writing waits for the terminal. What comes is taken again.
 ///
 /// # Errors

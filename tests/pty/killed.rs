@@ -64,7 +64,7 @@ fn watched(app: &mut Terminal, time: Duration) -> u32 {
         std::thread::sleep(Duration::from_millis(10));
     }
     let end = Instant::now();
-    seen.into_iter().filter(|(at, _)| end - *at >= BEHIND).last().map_or(1, |(_, number)| number)
+    seen.into_iter().rfind(|(at, _)| end - *at >= BEHIND).map_or(1, |(_, number)| number)
 }
 
 /// Does `rounds` of something in four homes at once.

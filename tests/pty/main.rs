@@ -1,5 +1,6 @@
 //! The real binary in a real pseudo-terminal, with the scripted engine: what a person would see.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stderr, reason = "a test that cannot be tried says why")]
 
 mod blocked;
 mod chatting;

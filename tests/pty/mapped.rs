@@ -8,7 +8,7 @@ use termlens::{Key, Terminal};
 use crate::harness::{Start, home, is_ready, quit, say, see};
 
 /// A real model may take its time.
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_mins(2);
 
 /// The chat with a copy of the model, which is loaded and has answered once.
 fn loaded(home: &Path, model: &str) -> Terminal {
@@ -31,7 +31,7 @@ fn asked(app: &mut Terminal, message: &str) {
 fn model() -> Option<String> {
     let model = std::env::var("GLASSBOX_TEST_MODEL").ok().filter(|_| cfg!(feature = "llama"));
     if model.is_none() {
-        println!("skipped: there is no real engine, or GLASSBOX_TEST_MODEL names no model");
+        eprintln!("skipped: there is no real engine, or GLASSBOX_TEST_MODEL names no model");
     }
     model
 }

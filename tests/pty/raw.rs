@@ -61,7 +61,7 @@ impl Raw {
     /// Reads once; waits a moment where there is nothing.
     fn read(&mut self) {
         let Some(terminal) = &mut self.terminal else { return };
-        let mut bytes = [0; 1 << 16];
+        let mut bytes = [0; 1 << 13];
         match terminal.read(&mut bytes) {
             Ok(count) => self.screen.process(&bytes[..count]),
             Err(_) => std::thread::sleep(Duration::from_millis(5)),

@@ -98,7 +98,8 @@ fn a_configuration_that_changes_under_the_app_never_costs_what_is_in_use() {
         app.wait_until(|screen| !screen.contains("0.25")).unwrap();
     };
     // In the middle of a line; too long; of bytes that are no text; gone.
-    let bad: [&[u8]; 3] = [b"[sampling]\ntemperature = 0.2\n[ui\n", &[b'#'; 10 << 20], b"a = \"\xff\xfe\"\n"];
+    let bad: [&[u8]; 3] =
+        [b"[sampling]\ntemperature = 0.2\n[ui\n", &vec![b'#'; 10 << 20], b"a = \"\xff\xfe\"\n"];
     for text in bad {
         std::fs::write(&file, text).unwrap();
         app.focus_in().unwrap();
@@ -192,7 +193,7 @@ fn pastes_of_any_size_and_bytes_are_inert() {
     app.wait_until(|screen| !screen.contains("IHDR")).unwrap();
     // Ten megabytes.
     app.paste(&"0123456789abcde\n".repeat(10 << 16)).unwrap();
-    app.wait_until_for(|screen| screen.contains("pasted "), Duration::from_secs(60)).unwrap();
+    app.wait_until_for(|screen| screen.contains("pasted "), Duration::from_mins(1)).unwrap();
     app.send_str(" and on").unwrap();
     see(&mut app, "and on");
     quit(app);

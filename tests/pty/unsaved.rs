@@ -76,14 +76,14 @@ fn stranger() -> Option<Stranger> {
             .is_ok_and(|status| status.success())
     };
     if !may(Path::new("/bin/sh")) {
-        println!("skipped: root ignores modes, and there is no setpriv to become somebody else");
+        eprintln!("skipped: root ignores modes, and there is no setpriv to become somebody else");
         return None;
     }
     let app = Path::new(env!("CARGO_BIN_EXE_glassbox"));
     if may(app) {
         return Some(Stranger { through, _copy: None });
     }
-    println!("skipped: {} cannot be run by another user", app.display());
+    eprintln!("skipped: {} cannot be run by another user", app.display());
     None
 }
 
@@ -154,7 +154,7 @@ fn chats_in_a_home_that_became_read_only_can_be_read() {
 fn without_any_home_there_is_one_plain_line() {
     let Some(mut stranger) = stranger() else { return };
     if stranger.through.is_empty() {
-        return println!("skipped: whoever is in the list of users has a home");
+        return eprintln!("skipped: whoever is in the list of users has a home");
     }
     // Somebody whom the list of users does not know.
     stranger.through[1] = "--reuid=54321".to_owned();
