@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn the_engines_log_keeps_the_newest_and_stays_small() {
         let folder = tempfile::tempdir().unwrap();
-        let line = [b'x'; 1 << 16];
+        let line = vec![b'x'; 1 << 16];
         for _ in 0..2 {
             // As after a restart, too.
             let mut log = of_engine(folder.path()).unwrap();

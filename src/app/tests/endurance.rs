@@ -107,7 +107,7 @@ impl Driven {
 
 /// One turn; what it is depends on its number.
 fn turn(driven: &mut Driven, number: usize) {
-    if number % CHAT == 0 {
+    if number.is_multiple_of(CHAT) {
         driven.press("ctrl+n");
     }
     match number % 10 {
