@@ -219,6 +219,7 @@ fn chat_of(turns: usize, spans: impl Fn() -> Vec<Span>) -> App {
             note: None,
             model: None,
             created_ms: 0,
+            inserts: Vec::new(),
         });
         app.talk.chat.leaf = Some(id);
     }

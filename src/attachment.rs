@@ -8,6 +8,7 @@ use std::io::{self, Read as _};
 use std::ops::Range;
 use std::path::Path;
 
+use crate::chat::{Insert, Typed};
 use crate::grammar::{self, Form};
 
 /// The largest file that is taken, bytes. A model reads about a quarter as many tokens, more than most contexts hold.
@@ -163,6 +164,32 @@ pub fn blocks(text: &str) -> Vec<Range<usize>> {
     found
 }
 
+/// A text with the files that stand in it.
+#[must_use]
+pub fn typed(text: String) -> Typed {
+    let blocks = blocks(&text).into_iter();
+    let inserts = blocks.map(|Range { start, end }| {
+        let file = Some(name(&text[start..end]).to_owned());
+        Insert { start, end, file, tokens: None }
+    });
+    let inserts = inserts.collect();
+    Typed { text, inserts }
+}
+
+/// The name in front of a file's block.
+#[must_use]
+pub fn name(block: &str) -> &str {
+    block.lines().next().unwrap_or_default().trim_end_matches(':')
+}
+
+/// What is in a file's block: the text between its fences.
+#[must_use]
+pub fn inside(block: &str) -> &str {
+    let mut lines = block.splitn(3, '\n');
+    let rest = (lines.next(), lines.next(), lines.next()).2.unwrap_or_default();
+    rest.rsplit_once('\n').map_or("", |(text, _)| text)
+}
+
 fn read(path: &Path, takes: fn(FileType) -> bool) -> Result<String, Why> {
     let metadata = std::fs::metadata(path).map_err(Why::Unreadable)?;
     if !takes(metadata.file_type()) {
@@ -290,6 +317,16 @@ mod tests {
         let found: Vec<&str> = blocks(&text).into_iter().map(|range| &text[range]).collect();
         assert_eq!(found, [file.as_str(), other.as_str()]);
         assert!(blocks("no file:\n\n```\nx\n```").is_empty());
+    }
+
+    #[test]
+    fn a_file_in_a_text_has_its_name_and_its_own_text() {
+        let file = Attachment { name: "dir/a b.md".into(), text: "```\nx\n```\n".into() }.block();
+        let typed = typed(format!("see\n{file}\nend"));
+        assert_eq!(&typed.text[typed.inserts[0].bytes()], file);
+        assert_eq!(typed.inserts[0].file.as_deref(), Some("dir/a b.md"));
+        assert_eq!((name(&file), inside(&file)), ("dir/a b.md", "```\nx\n```"));
+        assert_eq!(inside(""), "");
     }
 
     #[test]

@@ -6,11 +6,13 @@
 
 mod adapter;
 mod conditioning;
+mod insert;
 mod intervention;
 mod parts;
 
 pub use adapter::{Adapter, AdapterKind, in_use, named as named_adapter};
 pub use conditioning::{condition, prompt_of};
+pub use insert::{Insert, Typed};
 pub use intervention::{HookPoint, Intervention, Steering};
 pub use parts::{Vocabularies, labels_of, marks_are_text, name_of, split_of, splitter_for};
 
@@ -119,6 +121,9 @@ pub struct Turn {
     pub model: Option<String>,
     /// When it was begun, milliseconds since 1970, UTC.
     pub created_ms: i64,
+    /// The files and long pastes in its text, if it was typed; none in messages of versions that did not keep that.
+    #[serde(default)]
+    pub inserts: Vec<Insert>,
 }
 
 /// A title for a chat: the first line of its first message, at most 60 characters.
@@ -150,6 +155,16 @@ impl Turn {
             note: None,
             model: None,
             created_ms,
+            inserts: Vec::new(),
+        }
+    }
+
+    /// The message as it was typed, with the files and pastes in it; without any where it was not typed in one piece.
+    #[must_use]
+    pub fn typed(&self) -> Typed {
+        match self.spans.as_slice() {
+            [Span::Written { text }] => Typed::new(text.clone(), self.inserts.clone()),
+            _ => self.text().into(),
         }
     }
 

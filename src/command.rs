@@ -372,8 +372,10 @@ commands! {
     DeleteTurn "delete" Replies Transcript ["d"];
     /// Take the last deletion back
     Restore "restore" Replies Transcript ["u"];
-    /// Copy this message
+    /// Copy this message, or what is marked of it
     Copy "copy" Replies Transcript ["y"];
+    /// Mark text from this token on, up to where the cursor goes
+    Mark "mark" Replies Transcript ["space"];
     /// Copy this message's code block: the one under the cursor, or the next each time
     CopyCode "copy-code" Replies Transcript ["Y"];
     /// Copy this whole chat, as Markdown
@@ -434,7 +436,7 @@ commands! {
     RawAll "raw-all" Replies Transcript ["V"];
     /// Nothing but the chat's text, for the terminal's own selection; any key leads back
     BareText "text" Replies Global ["f8"];
-    /// Show or fold what was thought before a reply
+    /// Show or fold what was thought before a reply, files and long pastes in a message
     Thoughts "thoughts" Replies Global ["ctrl+t"];
     /// Thinking on, off or how much, where the model's template has a switch, e.g. /thinking off
     Thinking "thinking" Replies Global [];

@@ -16,7 +16,7 @@
 //!                    read of each other; requests: what the engine was asked, by whom;
 //!                    chat/     chats and branches, composer, send, reply, stop, versions, the tree, step mode, pace
 //!                    input/    keys and the commands they stand for, mouse, typed commands, editing of texts
-//!                    transcript/ the token cursor, a turn's tokens as a table, scores of typed text
+//!                    transcript/ the token cursor, text marked by keys, a turn's tokens as a table, scores of typed text
 //!                    experiments/ messages changed on trial, weights of sentences, steering, control vectors
 //!                    inspector/ the pass on display, what is asked for it and kept; stations/: each station a unit
 //!                              in its own folder, with its state and its page
@@ -53,7 +53,7 @@
 //!                              other inputs), trial (whether this machine runs a backend's instructions)
 //! models/        L1  the catalogue, fetching from the sources, GGUF headers read without loading; hub (what a repository
 //!                    offers), found (models of other apps), machine (what this one can run), recommended (what
-//!                    to fetch for it), unfinished (what a broken download has left)
+//!                    to fetch for it), unfinished (what a broken download has left), disk (room for it)
 //! store/         L1  SQLite on its own thread: schema, migrations, search and its index, the bin
 //! export/        L1  a conversation as JSON, Markdown, one HTML page; a station as JSON; figures (what that and
 //!                    `inspect --json` share)

@@ -56,6 +56,7 @@ fn message(id: i64, size: usize) -> Turn {
         note: None,
         model: None,
         created_ms: 0,
+        inserts: Vec::new(),
     }
 }
 

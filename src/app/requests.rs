@@ -26,6 +26,8 @@ pub enum Asker {
     DraftCount,
     /// The tokens of what a label of the draft stands for are counted.
     ChipCount,
+    /// The tokens of what lies in a message that was sent are counted.
+    InsertCount,
     /// The reply being written.
     Reply,
     /// A summary of older messages.

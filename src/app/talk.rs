@@ -46,6 +46,8 @@ pub struct Talk {
     pub(crate) opening: Opening,
     /// Vocabularies asked of the store.
     pub(crate) vocabularies_asked: BTreeSet<String>,
+    /// Of which message, and from which byte on, the tokens of a file or paste are counted.
+    pub(crate) counting: Option<(ConversationId, TurnId, usize)>,
 }
 
 impl Talk {
@@ -69,6 +71,7 @@ impl Talk {
             compact: None,
             opening: Opening::default(),
             vocabularies_asked: BTreeSet::new(),
+            counting: None,
         }
     }
 }

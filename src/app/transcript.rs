@@ -6,13 +6,16 @@ mod bare;
 pub(super) mod cursor;
 pub(super) mod ledger;
 pub(super) mod scores;
+mod selection;
 pub(super) mod tokens;
 pub(super) mod word;
+
+use std::ops::Range;
 
 use crossterm::event::{KeyCode, KeyEvent};
 
 use super::{App, ChatView, Edit, Effect, Find, Focus, Geometry, LineEdit, Outbox, Scroll, Transcript};
-use crate::chat::{self, Role, Turn, TurnId};
+use crate::chat::{self, Insert, Role, Turn, TurnId};
 use crate::fold::{Folded, fold};
 use crate::markdown;
 use crate::reasoning::{Kind, Split};
@@ -101,8 +104,8 @@ impl Transcript {
         self.thoughts != self.other_thoughts.contains(&turn)
     }
 
-    /// Shows or folds what was thought: in the selected message, or in all where none is.
-    pub(crate) fn toggle_thoughts(&mut self, focus: Focus, out: &mut Outbox) {
+    /// Shows or folds what can be folded: in the selected message, or in all where none is.
+    pub(crate) fn toggle_thoughts(&mut self, view: ChatView<'_>, focus: Focus, out: &mut Outbox) {
         let selected = self.selected.filter(|_| focus == Focus::Transcript);
         let shown = if let Some(id) = selected {
             if !self.other_thoughts.insert(id) {
@@ -117,7 +120,37 @@ impl Transcript {
             self.thoughts
         };
         self.reveal = selected.is_some();
-        out.say(if shown { "what was thought is shown" } else { "what was thought is folded" });
+        let of = |id| view.chat.turn(id).is_some_and(|turn| !turn.inserts.is_empty());
+        let what = match selected {
+            None => "thoughts and files in messages are",
+            Some(id) if of(id) => "what lies in this message is",
+            Some(_) => "what was thought is",
+        };
+        out.say(format!("{what} {}", if shown { "shown" } else { "folded" }));
+    }
+
+    /// Where the files and pastes of a message lie in its text, while they are folded.
+    pub(crate) fn folded_inserts(&self, view: ChatView<'_>, id: TurnId) -> Vec<Range<usize>> {
+        if self.shows_thoughts(id) || self.is_raw(id) {
+            return Vec::new();
+        }
+        let turn = view.chat.turn(id).filter(|turn| !turn.inserts.is_empty());
+        turn.map(|turn| turn.typed().inserts.iter().map(Insert::bytes).collect()).unwrap_or_default()
+    }
+
+    /// Opens the file or paste that a byte of a message is in.
+    pub(crate) fn open_insert(&mut self, view: ChatView<'_>, id: TurnId, byte: usize) {
+        if self.folded_inserts(view, id).iter().any(|insert| insert.contains(&byte))
+            && !self.other_thoughts.insert(id)
+        {
+            self.other_thoughts.remove(&id);
+        }
+    }
+
+    /// The message of the match that find shows, and the byte at which it begins.
+    pub fn current_match(&self) -> Option<(TurnId, usize)> {
+        let find = self.find.as_ref()?;
+        find.matches.get(find.current).map(|(turn, range)| (*turn, range.start))
     }
 
     /// Shows more of the beginning or the end of rows that are longer than the pane.
@@ -129,7 +162,7 @@ impl Transcript {
     }
 
     /// Where what was thought for a message lies in its text, while it is folded.
-    fn folded_thoughts(&self, view: ChatView<'_>, id: TurnId) -> Vec<std::ops::Range<usize>> {
+    fn folded_thoughts(&self, view: ChatView<'_>, id: TurnId) -> Vec<Range<usize>> {
         if self.shows_thoughts(id) || self.is_raw(id) {
             return Vec::new();
         }
@@ -168,7 +201,11 @@ impl Transcript {
         })
     }
 
+    /// Copies what is marked, else the message.
     pub(crate) fn copy(&mut self, view: ChatView<'_>, out: &mut Outbox) {
+        if self.copy_marked(view, out) {
+            return;
+        }
         match self.selected_or_last(view) {
             Some(id) => {
                 let text = if self.shows_thoughts(id) { view.turn_text(id) } else { view.answer_text(id) };

@@ -122,7 +122,7 @@ fn turn(document: &Document<'_>, turn: &Turn) -> Map<String, Value> {
         Span::Kept { turn, steps } => json!({"kept_from": turn.0, "tokens": steps}),
     });
     let shown = document.shown().any(|other| other.id == turn.id);
-    let Value::Object(object) = json!({
+    let Value::Object(mut object) = json!({
         "id": turn.id.0,
         "parent": turn.parent,
         "role": role,
@@ -137,6 +137,9 @@ fn turn(document: &Document<'_>, turn: &Turn) -> Map<String, Value> {
     }) else {
         unreachable!("an object was written");
     };
+    if !turn.inserts.is_empty() {
+        object.insert("inserts".into(), json!(turn.inserts));
+    }
     object
 }
 

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::{ImportError, Imported};
 use crate::chat::{
-    ChatSettings, Conversation, ConversationHead, ConversationId, Place, Role, Run, RunId, Span, Turn,
-    TurnId, TurnState,
+    ChatSettings, Conversation, ConversationHead, ConversationId, Insert, Place, Role, Run, RunId, Span,
+    Turn, TurnId, TurnState,
 };
 use crate::token::{Candidate, Step, TokenId};
 
@@ -73,6 +73,8 @@ struct Exported {
     spans: Vec<Value>,
     #[serde(default)]
     tokens: Vec<Token>,
+    #[serde(default)]
+    inserts: Vec<Insert>,
 }
 
 #[derive(Deserialize)]
@@ -134,8 +136,8 @@ fn turn_of(turn: Exported) -> Result<Turn, String> {
         }
     }
     let state = if turn.state == "done" { TurnState::Done } else { TurnState::Interrupted };
-    let Exported { id, parent, role, model, created_ms, note, deleted, .. } = turn;
-    Ok(Turn { id, parent, role, spans, state, deleted, note, model, created_ms })
+    let Exported { id, parent, role, model, created_ms, note, deleted, inserts, .. } = turn;
+    Ok(Turn { id, parent, role, spans, state, deleted, note, model, created_ms, inserts })
 }
 
 fn step(token: Token) -> Step {

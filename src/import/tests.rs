@@ -152,6 +152,12 @@ fn an_export_of_0_1_comes_back_whole() {
         }
         assert_eq!(after["tokens"].as_array().unwrap().len(), before["tokens"].as_array().unwrap().len());
     }
+    // So does what a message of today says beside that: where its files lie.
+    let mut filed = found.clone();
+    let insert = crate::chat::Insert { start: 0, end: 1, file: Some("a".into()), tokens: Some(1) };
+    filed.conversation.turns[0].inserts = vec![insert];
+    let json = crate::export::Document { conversation: &filed.conversation, ..document };
+    assert_eq!(read(&json.export(crate::export::Format::Json)).unwrap().remove(0), filed);
     let lines = document.export(crate::export::Format::JsonLines);
     assert_eq!(read(&lines).unwrap().remove(0), found);
     let cut: String = lines.lines().take(4).collect::<Vec<_>>().join("\n") + "\n{\"type\": \"tok";

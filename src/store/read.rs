@@ -168,7 +168,7 @@ fn turns(conn: &Connection, id: ConversationId) -> rusqlite::Result<Vec<Turn>> {
     let mut place_of_turn = HashMap::new();
     let mut turns = Vec::new();
     let mut statement = conn.prepare_cached(
-        "SELECT seq, id, parent, role, state, deleted, note, model, created_ms FROM turns
+        "SELECT seq, id, parent, role, state, deleted, note, model, created_ms, inserts FROM turns
          WHERE conversation = ?1 ORDER BY seq",
     )?;
     let mut rows = statement.query([id.0])?;
@@ -254,6 +254,7 @@ pub(super) fn role(number: i64) -> Role {
 }
 
 fn turn(row: &Row) -> rusqlite::Result<Turn> {
+    let inserts: Option<Vec<u8>> = row.get(9)?;
     Ok(Turn {
         id: TurnId(row.get(1)?),
         parent: row.get::<_, Option<i64>>(2)?.map(TurnId),
@@ -268,6 +269,7 @@ fn turn(row: &Row) -> rusqlite::Result<Turn> {
         note: row.get(6)?,
         model: row.get(7)?,
         created_ms: row.get(8)?,
+        inserts: inserts.and_then(|inserts| rmp_serde::from_slice(&inserts).ok()).unwrap_or_default(),
     })
 }
 

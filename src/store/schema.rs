@@ -19,6 +19,7 @@ pub(super) const LADDER: &[Migration] = &[
         conn.execute_batch(include_str!("schema_4.sql"))?;
         index::rebuild(conn)
     },
+    |conn| conn.execute_batch(include_str!("schema_5.sql")),
 ];
 
 /// Marks a file as ours: "glbx". A database of another program is never touched.

@@ -12,8 +12,8 @@ use rusqlite::Connection;
 use super::schema::{LADDER, Migration};
 use super::{Command, Event, Hit, Store, open, rescue};
 use crate::chat::{
-    ChatSettings, Conversation, ConversationHead, ConversationId, Intervention, Marks, Place, Role, Run,
-    RunId, Span, Steering, StopReason, ThreadCount, Timings, Turn, TurnId, TurnState, Usage,
+    ChatSettings, Conversation, ConversationHead, ConversationId, Insert, Intervention, Marks, Place, Role,
+    Run, RunId, Span, Steering, StopReason, ThreadCount, Timings, Turn, TurnId, TurnState, Usage,
 };
 use crate::sampling::{LogitBias, Sampling, SamplingOverrides};
 use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
@@ -141,6 +141,7 @@ fn user(id: i64, text: &str) -> Turn {
         note: None,
         model: None,
         created_ms: 1000,
+        inserts: Vec::new(),
     }
 }
 
@@ -1125,4 +1126,16 @@ fn scores_of_typed_text_are_there_after_a_restart() {
     assert_eq!((kept[0].tokens[1].0, kept[0].tokens[1].1, kept[0].run), (2, 2, RunId(3)));
     assert_eq!(kept[0].tokens[0].3.id, like_a_model(1, 1000).id);
     assert_eq!(bench.ask(Command::Scores(ConversationId(2))), Event::Scores(ConversationId(2), Vec::new()));
+}
+
+#[test]
+fn where_files_lie_in_a_message_is_kept_and_a_copy_keeps_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::open(&folder.path().join("glassbox.db"));
+    let inserts = vec![Insert { start: 4, end: 9, file: Some("a.txt".to_owned()), tokens: Some(3) }];
+    let turn = Turn { inserts, ..user(1, "see a.txt:") };
+    bench.put(1, turn.clone());
+    bench.store.send(Command::DuplicateConversation(ConversationId(1), ConversationId(2), "copy".to_owned()));
+    assert_eq!(bench.conversation(1).unwrap().0.turns, [turn.clone()]);
+    assert_eq!(bench.conversation(2).unwrap().0.turns[0].typed(), turn.typed());
 }

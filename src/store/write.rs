@@ -179,13 +179,15 @@ fn put_turn(
 ) -> Result<(), WriteError> {
     ensure_conversation(conn, conversation, turn.created_ms)?;
     let known: Option<i64> = seq_of(conn, turn.id)?;
+    let has_inserts = !turn.inserts.is_empty();
+    let inserts = has_inserts.then(|| rmp_serde::to_vec_named(&turn.inserts)).transpose()?;
     let seq: i64 = conn
         .prepare_cached(
             "INSERT INTO turns
-                (id, conversation, parent, role, state, deleted, note, model, created_ms, writer)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                (id, conversation, parent, role, state, deleted, note, model, created_ms, writer, inserts)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT (id) DO UPDATE SET conversation = ?2, parent = ?3, role = ?4, state = ?5,
-                deleted = ?6, note = ?7, model = ?8, created_ms = ?9, writer = ?10
+                deleted = ?6, note = ?7, model = ?8, created_ms = ?9, writer = ?10, inserts = ?11
              RETURNING seq",
         )?
         .query_row(
@@ -200,6 +202,7 @@ fn put_turn(
                 turn.model,
                 turn.created_ms,
                 writer(turn.state, instance),
+                inserts,
             ],
             |row| row.get(0),
         )?;

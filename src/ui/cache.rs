@@ -14,7 +14,7 @@ use crate::token::TokenId;
 use crate::ui::colours::Colours;
 use crate::ui::marks::{self, DrawnPiece, Marks};
 use crate::ui::shape::shape;
-use crate::ui::text::{Body, Reply, Shape};
+use crate::ui::text::{Body, Sections, Shape};
 
 /// The laid out texts of one chat.
 #[derive(Debug, Default)]
@@ -192,10 +192,13 @@ impl Cache {
     pub fn lay(&mut self, app: &App, turn: &Turn, revision: u64, width: u16) -> &Body {
         let (shape, special) = (shape(app, turn, width, self.ascii), app.transcript.special);
         let vocabularies = app.talk.vocabularies.len();
-        let split = turn.role == Role::Assistant && !app.transcript.is_raw(turn.id);
+        let raw = app.transcript.is_raw(turn.id);
+        let split = turn.role == Role::Assistant && !raw;
+        let parted = !turn.inserts.is_empty() && !raw;
         let same = |text: &Text| {
             let shown = text.special == special && text.vocabularies == vocabularies;
-            shown && text.splitter.is_some() == split && text.body.shape() == shape
+            let parts = split || parted == matches!(text.body, Body::Sections(_));
+            shown && text.splitter.is_some() == split && parts && text.body.shape() == shape
         };
         let current = |text: &Text| {
             let finished = !text.body.is_growing() && turn.state != TurnState::Streaming;
@@ -209,6 +212,14 @@ impl Cache {
             };
             let mut text = match before {
                 Some(text) if grows(&text) => Text { revision, ..text },
+                _ if parted => Text {
+                    revision,
+                    special,
+                    body: Body::Sections(Box::new(Sections::typed(shape, &turn.typed()))),
+                    pieces: app.talk.chat.piece_count(turn),
+                    splitter: None,
+                    vocabularies,
+                },
                 before => Text {
                     revision,
                     special,
@@ -223,16 +234,22 @@ impl Cache {
             self.texts.insert(turn.id, text);
             self.colour(turn.id);
         }
-        self.unfold(app, turn.id);
+        self.unfold(app, turn);
         &self.texts[&turn.id].body
     }
 
-    /// Opens or folds what was thought: as is wanted, and wherever the cursor is.
-    fn unfold(&mut self, app: &App, turn: TurnId) {
-        let Some(Text { body: Body::Reply(reply), .. }) = self.texts.get_mut(&turn) else { return };
-        let cursor = app.transcript.cursor.filter(|at| at.turn == turn);
-        let inside = cursor.is_some_and(|at| reply.is_thought(at.index));
-        reply.unfold(inside || app.transcript.shows_thoughts(turn));
+    /// Opens or folds what can be folded: as is wanted, and wherever the cursor or what was found is.
+    fn unfold(&mut self, app: &App, turn: &Turn) {
+        let Some(Text { body: Body::Sections(sections), .. }) = self.texts.get_mut(&turn.id) else { return };
+        let cursor = app.transcript.cursor.filter(|at| at.turn == turn.id);
+        let inside = if turn.inserts.is_empty() {
+            cursor.is_some_and(|at| sections.is_thought(at.index))
+        } else {
+            let token = cursor.and_then(|at| app.view().token_at(at)).map(|token| token.start);
+            let found = app.transcript.current_match().filter(|(of, _)| *of == turn.id);
+            [token, found.map(|(_, byte)| byte)].into_iter().flatten().any(|byte| sections.is_inserted(byte))
+        };
+        sections.unfold(inside || app.transcript.shows_thoughts(turn.id));
     }
 
     /// Has the code of a message coloured that waits for it.
@@ -336,12 +353,13 @@ impl Text {
         self.pieces += walked;
         self.append(&new);
         if self.splitter.as_ref().is_some_and(|splitter| !splitter.is_plain())
-            && !matches!(self.body, Body::Reply(_))
+            && !matches!(self.body, Body::Sections(_))
         {
             // Something was thought after all: from now on it is laid out apart.
             self.again(app, turn);
             let splitter = marks::splitter(app, turn);
-            self.body = Body::Reply(Box::new(Reply::growing(self.body.shape(), splitter, self.special)));
+            self.body =
+                Body::Sections(Box::new(Sections::growing(self.body.shape(), splitter, self.special)));
             let all = marks::shown_pieces(app, turn, 0);
             self.pieces = all.len();
             self.append(&all);
@@ -360,9 +378,9 @@ impl Text {
     }
 
     fn append(&mut self, pieces: &[DrawnPiece<'_>]) {
-        if let Body::Reply(reply) = &mut self.body {
+        if let Body::Sections(sections) = &mut self.body {
             for piece in pieces {
-                reply.append(piece.as_piece());
+                sections.append(piece.as_piece());
             }
             return;
         }

@@ -1,4 +1,4 @@
-//! The header: name, model and quantisation, device, context, speed, state.
+//! The header: name, model and quantisation, device, what is fetched, context, speed, state.
 //!
 //! Invariant: parts are dropped in a fixed order as the terminal narrows, the state last; the state keeps
 //! its column while a reply is written.
@@ -6,7 +6,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{ActiveRun, App, ModelStatus, Phase};
+use crate::app::{ActiveRun, App, Fetch, FetchState, ModelStatus, Phase};
 use crate::chat::{Role as Speaker, Span};
 use crate::engine::protocol::Loaded;
 use crate::sanitize;
@@ -16,42 +16,65 @@ use crate::ui::widgets::{bar, number, text};
 
 /// Cells of the context gauge.
 const GAUGE: u16 = 12;
+/// Cells of the name of what is fetched, at most.
+const FETCHED: u16 = 30;
 
 /// Draws the header row.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let (state, state_role) = state(app, theme);
     let loaded = loaded(app);
-    let wide = area.width >= 110;
-    let facts = Facts::new(app, loaded, wide);
-    for drop in 0..=Facts::MOST {
-        let left = facts.left(drop);
-        let right = facts.right(drop, &state);
-        let needed = text::width(&left) + text::width(&right) + 2;
-        if needed <= area.width || drop == Facts::MOST {
-            let shown = text::cut(&left, area.width.saturating_sub(text::width(&right) + 1));
-            text::put(buf, area, &shown, theme.style(Role::Text));
-            if let Some(at) = shown.find(&facts.off).filter(|_| !facts.off.is_empty()) {
-                let at = text::row(area, 0, text::width(&shown[..at]));
-                text::put(buf, at, &facts.off, theme.style(Role::Warn));
-            }
-            if wide && drop < Facts::WITHOUT_NAME {
-                text::put(buf, area, " glassbox", theme.style(Role::Strong));
-            }
-            let x = area.width.saturating_sub(text::width(&right));
-            text::put(buf, text::row(area, 0, x), &right, theme.style(Role::Muted));
-            if let Some(at) = right.find(BUSY) {
-                let at = text::row(area, 0, x + text::width(&right[..at]));
-                text::put(buf, at, BUSY, theme.style(Role::Warn));
-            }
-            let cells = facts.state_cells(&state);
-            let at = text::row(area, 0, area.width.saturating_sub(cells));
-            text::put(buf, at, &state, theme.style(state_role));
-            if let (Some(at), Some(loaded)) = (right.find('▕'), loaded) {
-                gauge(buf, theme, text::row(area, 0, x + text::width(&right[..at]) + 1), app, loaded);
-            }
-            return;
-        }
+    let facts = Facts::new(app, loaded, area.width);
+    let drop = facts.dropped(&state, area.width);
+    let (left, right) = (facts.left(drop), facts.right(drop, &state));
+    let shown = text::cut(&left, area.width.saturating_sub(text::width(&right) + 1));
+    text::put(buf, area, &shown, theme.style(Role::Text));
+    if let Some(at) = shown.find(&facts.off).filter(|_| !facts.off.is_empty()) {
+        let at = text::row(area, 0, text::width(&shown[..at]));
+        text::put(buf, at, &facts.off, theme.style(Role::Warn));
     }
+    if facts.wide && drop < Facts::WITHOUT_NAME {
+        text::put(buf, area, " glassbox", theme.style(Role::Strong));
+    }
+    let x = area.width.saturating_sub(text::width(&right));
+    text::put(buf, text::row(area, 0, x), &right, theme.style(Role::Muted));
+    if let Some(at) = right.find(BUSY) {
+        let at = text::row(area, 0, x + text::width(&right[..at]));
+        text::put(buf, at, BUSY, theme.style(Role::Warn));
+    }
+    let cells = facts.state_cells(&state);
+    let at = text::row(area, 0, area.width.saturating_sub(cells));
+    text::put(buf, at, &state, theme.style(state_role));
+    if let (Some(at), Some(loaded)) = (right.find('▕'), loaded) {
+        gauge(buf, theme, text::row(area, 0, x + text::width(&right[..at]) + 1), app, loaded);
+    }
+}
+
+/// What is fetched beside the chat, where a header of that width has no room to say it.
+pub fn fetched_unsaid(app: &App, theme: &Theme, width: u16) -> Option<String> {
+    let facts = Facts::new(app, loaded(app), width);
+    let (state, _) = state(app, theme);
+    let dropped = facts.dropped(&state, width) >= Facts::WITHOUT_FETCHED;
+    Some(facts.fetched).filter(|fetched| dropped && !fetched.is_empty())
+}
+
+/// The models that are fetched beside the chat: `fetching Qwen3 4B 42 %`, and how many more there are.
+fn fetched(app: &App) -> String {
+    let wanted = app.model.status == ModelStatus::Fetching;
+    let beside = |fetch: &&Fetch| fetch.failed().is_none() && !(wanted && fetch.entry.name == app.model.name);
+    let mut all = app.model.fetches.iter().filter(beside);
+    let Some(first) = all.next() else { return String::new() };
+    let name = sanitize::for_display(&app.config.model_title(&first.entry.name));
+    let name = text::cut(&name, FETCHED);
+    let share = match first.state {
+        FetchState::Waiting => " waits".to_owned(),
+        // What is not whole is not shown as 100 %.
+        _ => first.share().map_or_else(String::new, |share| format!(" {:.0} %", (share * 100.0).floor())),
+    };
+    let more = match all.count() {
+        0 => String::new(),
+        more => format!(", {more} more"),
+    };
+    format!("fetching {name}{share}{more}")
 }
 
 fn loaded(app: &App) -> Option<&Loaded> {
@@ -102,6 +125,8 @@ struct Facts {
     off: String,
     /// How the model is told to think, where that is told.
     thinking: String,
+    /// What is fetched beside the chat.
+    fetched: String,
     context: Option<(u32, u32)>,
     speed: Option<f32>,
     /// Whether the reply is written beside other programs that keep the machine busy.
@@ -114,10 +139,12 @@ const BUSY: &str = "machine busy";
 impl Facts {
     /// From this many dropped parts on, the app's own name is gone.
     const WITHOUT_NAME: usize = 3;
+    /// From this many on, what is fetched is not said here.
+    const WITHOUT_FETCHED: usize = 4;
     /// How many parts can be dropped.
     const MOST: usize = 6;
 
-    fn new(app: &App, loaded: Option<&Loaded>, wide: bool) -> Self {
+    fn new(app: &App, loaded: Option<&Loaded>, width: u16) -> Self {
         let name = app.config.model_title(&app.model.name);
         let quantisation = loaded.map_or("", |loaded| loaded.facts.quantisation.as_str());
         let join = |name: &str| sanitize::for_display(format!("{name} {quantisation}").trim());
@@ -125,8 +152,9 @@ impl Facts {
         let off = temporary.into_iter().chain(Some(changed(app)).filter(|off| !off.is_empty()));
         let off = off.collect::<Vec<_>>().join("  ");
         Self {
-            wide,
+            wide: width >= 110,
             off,
+            fetched: fetched(app),
             thinking: app
                 .view()
                 .thinking()
@@ -140,13 +168,20 @@ impl Facts {
         }
     }
 
+    /// How many parts have to go for the rest to fit.
+    fn dropped(&self, state: &str, width: u16) -> usize {
+        let needed = |drop| text::width(&self.left(drop)) + text::width(&self.right(drop, state)) + 2;
+        (0..Self::MOST).find(|drop| needed(*drop) <= width).unwrap_or(Self::MOST)
+    }
+
     fn left(&self, drop: usize) -> String {
+        let fetched = if drop < Self::WITHOUT_FETCHED { self.fetched.as_str() } else { "" };
         let device = if drop < 2 { self.device.as_str() } else { "" };
         let thinking = if drop < 4 { self.thinking.as_str() } else { "" };
         let parts = if self.wide && drop < Self::WITHOUT_NAME {
-            vec!["glassbox", &self.name, &self.off, thinking, device]
+            vec!["glassbox", &self.name, &self.off, thinking, device, fetched]
         } else {
-            vec![if self.wide { &self.name } else { &self.short_name }, &self.off, thinking, device]
+            vec![if self.wide { &self.name } else { &self.short_name }, &self.off, thinking, device, fetched]
         };
         let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         format!(" {}", parts.join(if self.wide { "   " } else { "  " }))
@@ -228,6 +263,8 @@ fn fetching(app: &App) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model_entry::{ModelEntry, Source};
+    use crate::models::FetchStage;
     use crate::ui::testing::design::{capitals, theme};
     use crate::ui::testing::drawn;
 
@@ -274,6 +311,36 @@ mod tests {
         }
         app.talk.run = None;
         assert!(!header(&app, 120).contains("busy"));
+    }
+
+    #[test]
+    fn what_is_fetched_beside_the_chat_is_said_until_it_is_there() {
+        let mut app = capitals();
+        let entry = |name: &str| ModelEntry::new(name, Source::Url(format!("https://example.org/{name}")));
+        let mut fetch = Fetch::new(entry("tiny"));
+        fetch.state = FetchState::Running;
+        fetch.stages[0] = (FetchStage::Download, 999, 1000);
+        app.model.fetches.push(fetch);
+        assert!(header(&app, 120).contains("   fetching tiny 99 %   "), "{}", header(&app, 120));
+        assert!(header(&app, 80).contains("  fetching tiny 99 %  "), "{}", header(&app, 80));
+        app.model.fetches.push(Fetch::new(entry("other")));
+        assert!(header(&app, 120).contains("fetching tiny 99 %, 1 more"));
+        // Where the header has no room, the row of notices says it.
+        app.model.fetches[0].entry = entry("a-model-with-a-long-name.Q4_K_M.gguf");
+        let row = |app: &App| {
+            let notice = |app: &App, theme: &Theme, area: Rect, buf: &mut Buffer| {
+                crate::ui::rows::notice(app, theme, area, 0, buf);
+            };
+            drawn(notice, app, &theme(), (80, 1)).remove(0)
+        };
+        assert!(!header(&app, 80).contains("fetching"), "{}", header(&app, 80));
+        assert!(
+            row(&app).ends_with(" fetching a-model-with-a-long-name.Q4_K… 99 %, 1 more"),
+            "{}",
+            row(&app)
+        );
+        app.model.fetches.clear();
+        assert!(!header(&app, 120).contains("fetching") && row(&app).is_empty());
     }
 
     #[test]

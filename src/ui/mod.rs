@@ -135,6 +135,7 @@ fn panes(
         geometry.rows_below = drawn.rows_below;
         geometry.turns = drawn.turns;
         geometry.tokens = drawn.tokens;
+        geometry.folds = drawn.folds;
         geometry.links = drawn.links;
         geometry.areas.push((Focus::Transcript, area(at)));
     }

@@ -11,6 +11,7 @@ use crate::sanitize;
 use crate::theme::{Role, Symbols, Theme};
 use crate::ui::cache::Cache;
 use crate::ui::chats;
+use crate::ui::header;
 use crate::ui::inspector;
 use crate::ui::layout::Layout;
 use crate::ui::widgets::{self, number, text};
@@ -90,6 +91,9 @@ pub fn notice(app: &App, theme: &Theme, at: Rect, rows_below: usize, buf: &mut B
         n if app.talk.run.is_some() => format!("↓ {n} new lines "),
         n => format!("↓ {n} lines below "),
     };
+    // What the header has no room for stands where nothing else has to.
+    let fetched = header::fetched_unsaid(app, theme, at.width).filter(|_| below.is_empty());
+    let below = fetched.map_or(below, |fetched| format!("{fetched} "));
     let room = Rect { width: at.width.saturating_sub(text::width(&below) + 1), ..at };
     let (line, role) = notice_text(app, theme);
     text::put(buf, room, &text::cut(&line, room.width), theme.style(role));
@@ -261,6 +265,13 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
             vec![(key(Command::Escape), "stop"), (key(Command::FocusNext), "focus")]
         }
         Focus::Composer => vec![(key(Command::Send), "send"), (key(Command::FocusNext), "focus")],
+        Focus::Transcript if app.transcript.mark.is_some() => vec![
+            (key(Command::Copy), "copy what is marked"),
+            (pair(Command::TokenPrevious, Command::TokenNext), "token"),
+            (pair(Command::WordNext, Command::WordPrevious), "word"),
+            (pair(Command::MessageDown, Command::MessageUp), "message"),
+            (key(Command::Escape), "give up"),
+        ],
         Focus::Transcript if app.transcript.cursor.is_some() => vec![
             (pair(Command::TokenPrevious, Command::TokenNext), "token"),
             (pair(Command::UncertainNext, Command::UncertainPrevious), "uncertain"),
@@ -282,6 +293,7 @@ fn offered(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
             (pair(Command::UncertainNext, Command::UncertainPrevious), "uncertain"),
             (key(Command::Colour), "colour"),
             (key(Command::Copy), "copy"),
+            (key(Command::Mark), "mark"),
             (key(Command::Edit), "edit"),
             (key(Command::WhatIf), "what if"),
             (key(Command::Weights), "weights"),
@@ -344,12 +356,8 @@ fn panes(app: &App, layout: &Layout) -> Vec<(String, &'static str)> {
     if layout.titles.is_none() {
         return vec![(key(Command::ToggleInspector), "open the softmax")];
     }
-    let stations = match (key(Command::StationTokens), key(Command::StationWhy)) {
-        (first, last) if first.ends_with('1') && last.ends_with('9') => format!("{first}…9"),
-        (first, last) => join(&first, &last),
-    };
     vec![
-        (stations, "station"),
+        (inspector::hints::stations(app), "station"),
         (key(Command::ToggleInspector), "inspector"),
         (key(Command::ToggleChats), "chats"),
     ]

@@ -5,11 +5,11 @@
 
 mod blocks;
 mod empty;
+mod folds;
 mod head;
 mod ink;
 pub(super) mod markup;
 mod pointer;
-mod thoughts;
 
 pub use head::short;
 #[cfg(test)]
@@ -23,7 +23,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use crate::app::{App, Area, Colouring, Focus, Scroll, TokenCursor};
-use crate::chat::{Role as Speaker, TurnId, TurnState};
+use crate::chat::{Role as Speaker, Turn, TurnId, TurnState};
 use crate::markdown::Tone;
 use crate::theme::{Role, Theme};
 use crate::ui::cache::{Branch, Cache};
@@ -50,6 +50,8 @@ pub struct TranscriptGeometry {
     pub turns: Vec<(TurnId, Area)>,
     /// Tokens in view, a stretch of one row each, for the mouse; none while it is off.
     pub tokens: Vec<(TokenCursor, Area)>,
+    /// Lines in view that stand for what can be folded, for the mouse.
+    pub folds: Vec<(TurnId, Area)>,
     /// Links in view, a stretch of one row each, and where they lead; none where they are switched off.
     pub links: Vec<(Area, String)>,
 }
@@ -98,7 +100,7 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
     for turn in in_view.iter().filter_map(|block| block.turn) {
         cache.mark(app, turn);
     }
-    let (tokens, links) = (Vec::new(), Vec::new());
+    let (tokens, folds, links) = (Vec::new(), Vec::new(), Vec::new());
     let mut painter = Painter {
         app,
         theme,
@@ -111,7 +113,9 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
         displayed: None,
         ink: None,
         tokens,
+        folds,
         left_out: app.view().left_out_here(),
+        marked: app.transcript.marked(app.view()),
         links,
     };
     let mut turns = Vec::new();
@@ -122,7 +126,7 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
             turns.push((turn.id, shown));
         }
     }
-    let (tokens, links) = (painter.tokens, painter.links);
+    let (tokens, folds, links) = (painter.tokens, painter.folds, painter.links);
     TranscriptGeometry {
         scroll: view.scroll,
         view_rows,
@@ -131,6 +135,7 @@ pub fn draw(app: &App, theme: &Theme, cache: &mut Cache, area: Rect, buf: &mut B
         rows_below: view.total.saturating_sub(view.top + view.rows) + 3 * near.below,
         turns,
         tokens,
+        folds,
         links,
     }
 }
@@ -256,8 +261,11 @@ struct Painter<'a> {
     /// While a trial is open, how it inks the message being drawn: bytes of the shown text and a signed step.
     ink: Option<Vec<(usize, usize, i8)>>,
     tokens: Vec<(TokenCursor, Area)>,
+    folds: Vec<(TurnId, Area)>,
     /// The messages that the model no longer reads.
     left_out: Option<&'a BTreeSet<TurnId>>,
+    /// What is marked to be copied: bytes of messages.
+    marked: Vec<(TurnId, Range<usize>)>,
     links: Vec<(Area, String)>,
 }
 
@@ -348,7 +356,7 @@ impl Painter<'_> {
         let Some(turn) = block.turn else { return };
         let Some(body) = self.cache.body(turn.id) else { return };
         if let Some(title) = body.title(row) {
-            self.title(turn.id, title, y);
+            self.title(turn, title, y);
         }
         let part = self.part(body, row);
         if let Some(fill) = body.fill(row).filter(|fill| *fill < self.width) {
@@ -395,14 +403,13 @@ impl Painter<'_> {
         }
     }
 
-    /// The line that stands for what was thought.
-    fn title(&mut self, turn: TurnId, title: text::Title, y: u16) {
+    /// The line that stands for what was thought, for a file or for a long paste.
+    fn title(&mut self, turn: &Turn, title: text::Title, y: u16) {
         let x = self.area.x + 1;
-        let words = thoughts::words(self.app, &self.theme.symbols, title);
+        let words = folds::words(self.app, &self.theme.symbols, turn, title);
         let width = text::put(self.buf, x, y, &words, self.width, self.theme.style(Role::Muted));
         if self.app.config.ui.mouse {
-            let at = TokenCursor { turn, index: title.first };
-            self.tokens.push((at, Area { x, y, width, height: 1 }));
+            self.folds.push((turn.id, Area { x, y, width, height: 1 }));
         }
     }
 
@@ -430,7 +437,9 @@ impl Painter<'_> {
             return own;
         }
         let displayed = self.displayed.as_ref().is_some_and(|bytes| start < bytes.end && end > bytes.start);
-        let own = if displayed { own.add_modifier(Modifier::UNDERLINED) } else { own };
+        let marked = self.is_marked(turn, marks, start, end);
+        let own = if marked { own.patch(self.theme.style(Role::Select)) } else { own };
+        let own = if displayed || marked { own.add_modifier(Modifier::UNDERLINED) } else { own };
         if self.pointer.as_ref().is_some_and(|pointer| pointer.holds(start, end)) {
             return own.patch(self.theme.style(Role::Cursor));
         }
@@ -449,6 +458,15 @@ impl Painter<'_> {
             Some(level) => style.patch(self.theme.mag(level)),
             None => style,
         }
+    }
+
+    /// Whether a glyph shows some of what is marked.
+    fn is_marked(&self, turn: TurnId, marks: Option<&Marks>, start: usize, end: usize) -> bool {
+        let bytes = self.marked.iter().find(|(of, _)| *of == turn).map(|(_, bytes)| bytes);
+        bytes.is_some_and(|bytes| {
+            let shown = |byte: usize| marks.map_or(byte, |marks| marks.shown(byte));
+            start < shown(bytes.end - 1) + 1 && end > shown(bytes.start)
+        })
     }
 
     /// The marker that stands in a row of the message being drawn.

@@ -9,7 +9,7 @@ use crate::app::{
     App, ChatList, ChatView, Composer, Effect, Focus, ModelState, ModelStatus, Outbox, Scroll, Search,
     Station, Talk, Transcript, chat::send,
 };
-use crate::chat::{ChatSettings, Conversation, ConversationHead, ConversationId, Place, Role, TurnId};
+use crate::chat::{ChatSettings, Conversation, ConversationHead, ConversationId, Place, Role, TurnId, Typed};
 use crate::store;
 
 /// A chat that holds nothing yet.
@@ -52,7 +52,8 @@ impl App {
         self.talk.chat = conversation;
         let draft = self.talk.chat.head.draft.clone();
         let waiting = self.talk.queued.as_ref().filter(|queued| queued.chat == self.talk.chat.head.id);
-        let waiting = waiting.map(|queued| queued.texts.join("\n\n")).filter(|waiting| !waiting.is_empty());
+        let waiting =
+            waiting.map(|queued| Typed::joined(&queued.texts).text).filter(|waiting| !waiting.is_empty());
         let typed = waiting.map_or(draft.clone(), |waiting| send::without_waiting(&draft, &waiting));
         self.composer.set(&typed);
         self.composer.walking = None;

@@ -8,6 +8,7 @@ use crossterm::event::KeyEvent;
 use tui_textarea::{AtomicRange, CursorMove};
 
 use crate::app::{App, Asker, Composer, ModelState, Outbox, Paste, Talk, input::text_edit};
+use crate::chat::{Insert, Typed};
 use crate::engine::protocol::{Event, Immediate, Request};
 use crate::{attachment, store};
 
@@ -44,14 +45,24 @@ impl Default for Composer {
 impl Composer {
     /// The message: what the editor holds with the pastes in place of their labels.
     pub fn text(&self) -> String {
+        self.typed().text
+    }
+
+    /// The message, and where the files and pastes lie in it.
+    pub fn typed(&self) -> Typed {
         let shown = self.area.lines().join("\n");
         let mut text = String::with_capacity(shown.len());
+        let mut inserts = Vec::new();
         let mut rest = shown.as_str();
         while let Some((at, paste)) = self.first_label(rest) {
             text.push_str(&rest[..at]);
             let apart = paste.file && !(text.is_empty() || text.ends_with('\n'));
             text.extend(apart.then_some('\n'));
+            let start = text.len();
             text.push_str(&paste.text);
+            let file = paste.file.then(|| attachment::name(&paste.text).to_owned());
+            let tokens = paste.tokens.and_then(|tokens| u32::try_from(tokens).ok());
+            inserts.push(Insert { start, end: text.len(), file, tokens });
             rest = &rest[at + paste.label.len()..];
             let more = rest.strip_prefix(' ').unwrap_or(rest);
             if paste.file && !more.starts_with('\n') {
@@ -59,7 +70,7 @@ impl Composer {
                 rest = more;
             }
         }
-        text + rest
+        Typed { text: text + rest, inserts }
     }
 
     /// Whether nothing but blanks is in it.
@@ -74,18 +85,30 @@ impl Composer {
 
     /// Puts another text in place, cursor at its end; files in it stand as labels.
     pub fn set(&mut self, text: &str) {
+        self.set_typed(attachment::typed(text.to_owned()));
+    }
+
+    /// Puts another message in place, cursor at its end; files and pastes in it stand as labels.
+    fn set_typed(&mut self, typed: Typed) {
+        // Messages of earlier versions do not say where their files are.
+        let typed = if typed.inserts.is_empty() { attachment::typed(typed.text) } else { typed };
+        let Typed { text, inserts } = typed;
         self.pastes.clear();
         self.completion = None;
         let mut shown = String::with_capacity(text.len());
         let mut from = 0;
-        for block in attachment::blocks(text) {
-            let inside = &text[block.clone()];
-            let name = inside.lines().next().unwrap_or_default().trim_end_matches(':');
-            let lines = inside.lines().count().saturating_sub(3);
-            let name = format!("{}, {lines} lines", name.rsplit('/').next().unwrap_or(name));
-            shown.push_str(&text[from..block.start]);
-            shown.push_str(&self.new_label(&name, inside.to_owned()));
-            from = block.end;
+        for insert in inserts {
+            let inside = &text[insert.bytes()];
+            let label = match &insert.file {
+                Some(name) => {
+                    let lines = inside.lines().count().saturating_sub(3);
+                    format!("{}, {lines} lines", name.rsplit('/').next().unwrap_or(name))
+                }
+                None => pasted(inside),
+            };
+            shown.push_str(&text[from..insert.start]);
+            shown.push_str(&self.new_label(&label, inside.to_owned()));
+            from = insert.end;
         }
         shown.push_str(&text[from..]);
         text_edit::set(&mut self.area, &shown);
@@ -98,11 +121,7 @@ impl Composer {
         if lines <= LABEL_LINES && text.len() <= LABEL_BYTES {
             self.area.insert_str(text);
         } else {
-            let much = match lines {
-                1 => format!("{} characters", text.chars().count()),
-                lines => format!("{lines} lines"),
-            };
-            let label = self.new_label(&format!("pasted {much}"), text.to_owned());
+            let label = self.new_label(&pasted(text), text.to_owned());
             self.area.insert_str(&label);
         }
         self.mark_labels();
@@ -139,6 +158,14 @@ impl Composer {
             }
         }
         self.area.set_atomic_ranges(ranges);
+    }
+}
+
+/// What a long paste is called.
+fn pasted(text: &str) -> String {
+    match text.lines().count() {
+        1 => format!("pasted {} characters", text.chars().count()),
+        lines => format!("pasted {lines} lines"),
     }
 }
 
@@ -190,7 +217,12 @@ impl Composer {
 
     /// Replaces the draft.
     pub(crate) fn replace(&mut self, model: &ModelState, out: &mut Outbox, text: &str) {
-        self.set(text);
+        self.replace_typed(model, out, text.to_owned().into());
+    }
+
+    /// Replaces the draft by a message with what lies in it.
+    pub(crate) fn replace_typed(&mut self, model: &ModelState, out: &mut Outbox, typed: Typed) {
+        self.set_typed(typed);
         self.walking = None;
         self.touched(model, out);
     }
@@ -355,7 +387,7 @@ impl Talk {
     /// What is kept as the shown chat's draft: what waits unsent there, then the composer.
     fn draft(&self, composer: &Composer) -> String {
         let waiting = self.queued.as_ref().filter(|queued| queued.chat == self.chat.head.id);
-        let waiting = waiting.map(|queued| queued.texts.join("\n\n")).unwrap_or_default();
+        let waiting = waiting.map(|queued| Typed::joined(&queued.texts).text).unwrap_or_default();
         let typed = composer.kept.clone().unwrap_or_else(|| composer.text());
         match (waiting.is_empty(), typed.is_empty()) {
             (true, _) => typed,

@@ -9,10 +9,12 @@ use crate::app::chat::composer::clean;
 use crate::app::input::fuzzy;
 use crate::app::{
     App, Asker, Completion, Composer, Effect, FileRead, FilesWanted as Wanted, Focus, ModelState, Offers,
-    Outbox, Paste, PathOffer,
+    Outbox, Paste, PathOffer, Talk,
 };
 use crate::attachment::Attachment;
+use crate::chat::{ConversationId, Turn, TurnId};
 use crate::engine::protocol::{Event, Immediate, Request};
+use crate::store;
 
 /// A name after `@`: its bytes with the sign, and the name itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,6 +152,36 @@ impl Composer {
             paste.tokens = Some(tokens.len());
         }
         self.count_chips(model, out);
+    }
+}
+
+impl Talk {
+    /// Asks how many tokens what lies in a message is, one file or paste at a time.
+    pub(crate) fn count_inserts(&mut self, out: &mut Outbox, chat: ConversationId, turn: TurnId) {
+        if out.requests.of(Asker::InsertCount).is_some() {
+            return;
+        }
+        let Some(typed) = self.conversation_mut(chat).and_then(|chat| chat.turn(turn)).map(Turn::typed)
+        else {
+            return;
+        };
+        self.counting = typed.inserts.iter().find(|insert| insert.tokens.is_none()).map(|insert| {
+            let text = typed.text[insert.bytes()].to_owned();
+            let request = Immediate::Tokenize { text, special: false, begin: false };
+            out.requests.ask(Asker::InsertCount, Request::Immediate(request));
+            (chat, turn, insert.start)
+        });
+    }
+
+    /// The answer to [`Self::count_inserts`].
+    pub(crate) fn insert_counted(&mut self, out: &mut Outbox, event: Event) {
+        let Event::Tokenized { tokens } = event else { return };
+        let Some((chat, id, start)) = self.counting.take() else { return };
+        let Some(turn) = self.conversation_mut(chat).and_then(|chat| chat.turn_mut(id)) else { return };
+        let Some(insert) = turn.inserts.iter_mut().find(|insert| insert.start == start) else { return };
+        insert.tokens = Some(u32::try_from(tokens.len()).unwrap_or(u32::MAX));
+        out.store(store::Command::PutTurn(chat, Box::new(turn.clone())));
+        self.count_inserts(out, chat, id);
     }
 }
 

@@ -66,6 +66,7 @@ impl App {
             }
             Asker::DraftCount => self.composer.counted(&self.model, &mut self.out, event),
             Asker::ChipCount => self.composer.chip_counted(&self.model, &mut self.out, event),
+            Asker::InsertCount => self.talk.insert_counted(&mut self.out, event),
             Asker::Reply => self.reply_event(id, event),
             Asker::Compact => {
                 if let Some(question) = self.talk.compact_event(with!(self), &mut self.out, id, event) {

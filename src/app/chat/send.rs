@@ -5,7 +5,9 @@
 use crate::app::input::completion::{self, Line};
 use crate::app::view::With;
 use crate::app::{ActiveRun, App, Asker, ChatView, Outbox, Phase, Queued, Talk, chat::prompt};
-use crate::chat::{Conversation, ConversationId, Role, Run, RunId, Span, Turn, TurnId, TurnState, title_of};
+use crate::chat::{
+    Conversation, ConversationId, Role, Run, RunId, Span, Turn, TurnId, TurnState, Typed, title_of,
+};
 use crate::command::Command;
 use crate::engine::protocol::{Generate, Job, Loaded, Prompt, Request};
 use crate::store;
@@ -80,19 +82,20 @@ impl Talk {
         out: &mut Outbox,
         chat: ConversationId,
         parent: Option<TurnId>,
-        text: &str,
+        typed: &Typed,
     ) -> TurnId {
         let id = TurnId(out.id());
         let now = out.now.wall_ms;
         let Some(conversation) = self.conversation_mut(chat) else { return id };
         let is_new = conversation.turns.is_empty();
         if is_new {
-            conversation.head.title = title_of(text);
+            conversation.head.title = title_of(&typed.text);
             conversation.head.created_ms = now;
         }
         conversation.head.updated_ms = now;
-        let spans = vec![Span::Written { text: text.to_owned() }];
-        let turn = Turn { spans, ..Turn::new(id, parent, Role::User, now) };
+        let spans = vec![Span::Written { text: typed.text.clone() }];
+        let inserts = typed.inserts.clone();
+        let turn = Turn { spans, inserts, ..Turn::new(id, parent, Role::User, now) };
         if is_new {
             self.put_conversation(with, out, chat);
             out.show_title(self.view(with));
@@ -132,7 +135,10 @@ impl Talk {
     ) {
         let run = self.begin(with, out, chat);
         let turn = match target {
-            Target::ReplyTo(to) => self.begin_reply(with, out, chat, to, run.id),
+            Target::ReplyTo(to) => {
+                self.count_inserts(out, chat, to);
+                self.begin_reply(with, out, chat, to, run.id)
+            }
             Target::Continue(turn) => self.begin_span(chat, turn, run.id),
         };
         if let Some(turn) = turn {
@@ -262,14 +268,15 @@ impl Talk {
 impl App {
     /// Enter: a command is run, a message is sent or waits for its turn.
     pub(crate) fn submit(&mut self) {
-        let text = self.composer.text();
+        let typed = self.composer.typed();
+        let text = typed.text.clone();
         if text.trim().is_empty() {
             return;
         }
         self.composer.completion = None;
         self.out.line_done();
         if self.view().is_word_of_model(&text) {
-            self.send(text);
+            self.send(typed);
             return;
         }
         match completion::read(&text, &self.inspector.station_contexts()) {
@@ -280,17 +287,17 @@ impl App {
             }
             Line::Unknown(word) => self.out.unknown_command(word),
             Line::Message if self.composer.read_named(&mut self.out, &text) => {}
-            Line::Message => self.send(text),
+            Line::Message => self.send(typed),
         }
     }
 
-    fn send(&mut self, text: String) {
+    fn send(&mut self, typed: Typed) {
         let chat = self.talk.chat.head.id;
         if self.view().busy_here() {
             if self.composer.editing.is_some() {
                 self.out.say_busy(view!(self));
             } else {
-                self.wait_behind(chat, text);
+                self.wait_behind(chat, typed);
             }
             return;
         }
@@ -305,8 +312,8 @@ impl App {
         let back = self.composer.kept.take().filter(|_| self.composer.editing.is_some());
         self.composer.editing = None;
         let was_new = self.talk.chat.turns.is_empty();
-        let turn = self.talk.post(with!(self), &mut self.out, chat, parent, &text);
-        self.composer.remember(&mut self.out, &text);
+        let turn = self.talk.post(with!(self), &mut self.out, chat, parent, &typed);
+        self.composer.remember(&mut self.out, &typed.text);
         self.composer.replace(&self.model, &mut self.out, &back.unwrap_or_default());
         if was_new && !self.out.unstored.has(chat) && !self.talk.new_draft.is_empty() {
             self.talk.new_draft.clear();
@@ -319,15 +326,15 @@ impl App {
     }
 
     /// Keeps a message until the reply before it is done; as part of the draft it survives a crash.
-    fn wait_behind(&mut self, chat: ConversationId, text: String) {
+    fn wait_behind(&mut self, chat: ConversationId, typed: Typed) {
         if self.talk.queued.as_ref().is_some_and(|queued| queued.chat != chat) {
             self.out.warn("a message of another chat waits already; the draft is kept");
             return;
         }
-        self.composer.remember(&mut self.out, &text);
+        self.composer.remember(&mut self.out, &typed.text);
         let queued = self.talk.queued.get_or_insert(Queued { chat, reply_to: None, texts: Vec::new() });
         let at = self.composer.waited_at.take().unwrap_or(queued.texts.len()).min(queued.texts.len());
-        queued.texts.insert(at, text);
+        queued.texts.insert(at, typed);
         self.composer.replace(&self.model, &mut self.out, "");
         self.talk.keep_draft(&mut self.composer, &mut self.out);
         let how = self.keymap.shown(Command::HistoryBack);
@@ -342,11 +349,11 @@ impl App {
         let Some(queued) = queued else { return false };
         let at = self.composer.waited_at.unwrap_or(queued.texts.len()).min(queued.texts.len());
         let Some(at) = at.checked_sub(1) else { return false };
-        let text = queued.texts.remove(at);
+        let typed = queued.texts.remove(at);
         if queued.texts.is_empty() && queued.reply_to.is_none() {
             self.talk.queued = None;
         }
-        self.composer.replace(&self.model, &mut self.out, &text);
+        self.composer.replace_typed(&self.model, &mut self.out, typed);
         self.composer.waited_at = Some(at);
         self.talk.keep_draft(&mut self.composer, &mut self.out);
         let (send, stop) = (self.keymap.shown(Command::Send), self.keymap.shown(Command::Interrupt));
@@ -359,14 +366,13 @@ impl App {
         let Some(turn) = self.talk.chat.turn(reply) else { return };
         let asked =
             turn.parent.and_then(|id| self.talk.chat.turn(id)).filter(|asked| asked.role == Role::User);
-        let Some(asked) = asked.map(|asked| asked.id) else { return };
+        let Some((asked, typed)) = asked.map(|asked| (asked.id, asked.typed())) else { return };
         let only = self.talk.chat.versions(reply).len() == 1 && self.talk.chat.leaf == Some(reply);
         let free = self.composer.is_empty() && self.composer.editing.is_none() && self.talk.queued.is_none();
         if !(only && free && self.overlays.is_empty()) {
             return;
         }
-        let text = self.view().turn_text(asked);
-        self.composer.replace(&self.model, &mut self.out, &text);
+        self.composer.replace_typed(&self.model, &mut self.out, typed);
         self.composer.kept = Some(String::new());
         self.composer.editing = Some(asked);
     }
@@ -411,17 +417,17 @@ impl App {
         if queued.texts.is_empty() {
             return;
         }
-        let text = queued.texts.remove(0);
+        let typed = queued.texts.remove(0);
         if !queued.texts.is_empty() {
             self.talk.queued = Some(Queued { chat: queued.chat, reply_to: None, texts: queued.texts });
         }
         self.composer.waited_at = self.composer.waited_at.map(|at| at.saturating_sub(1));
         let leaf = self.view().conversation(queued.chat).and_then(|conversation| conversation.leaf);
-        let turn = self.talk.post(with!(self), &mut self.out, queued.chat, leaf, &text);
+        let turn = self.talk.post(with!(self), &mut self.out, queued.chat, leaf, &typed);
         if queued.chat == self.talk.chat.head.id {
             self.talk.keep_draft(&mut self.composer, &mut self.out);
         } else if let Some(conversation) = self.talk.conversation_mut(queued.chat) {
-            let draft = without_waiting(&conversation.head.draft, &text);
+            let draft = without_waiting(&conversation.head.draft, &typed.text);
             conversation.head.draft.clone_from(&draft);
             self.out.store(store::Command::PutDraft(Some(queued.chat), draft));
         }

@@ -4,7 +4,7 @@
 
 use crate::app::view::With;
 use crate::app::{App, Outbox, Talk};
-use crate::chat::{StopReason, TurnState, Usage};
+use crate::chat::{StopReason, TurnState, Typed, Usage};
 use crate::engine::protocol::{Immediate, Request};
 use crate::store;
 
@@ -35,16 +35,15 @@ impl App {
     /// What waits goes back where it came from: unsent text into the composer.
     fn take_back(&mut self) {
         let Some(queued) = self.talk.queued.take() else { return };
-        let text = (!queued.texts.is_empty()).then(|| queued.texts.join("\n\n"));
-        match text {
-            Some(text) if queued.chat == self.talk.chat.head.id => {
-                let typed = self.composer.text();
-                let both = if typed.is_empty() { text } else { format!("{text}\n\n{typed}") };
-                self.composer.replace(&self.model, &mut self.out, &both);
+        let mut texts = queued.texts;
+        match texts.is_empty() {
+            false if queued.chat == self.talk.chat.head.id => {
+                texts.extend(Some(self.composer.typed()).filter(|typed| !typed.text.is_empty()));
+                self.composer.replace_typed(&self.model, &mut self.out, Typed::joined(&texts));
                 self.out.say("not sent: what waited is back in the line");
             }
-            Some(_) => {}
-            None => self.out.say("not asked of the model; Ctrl+R asks for the reply"),
+            false => {}
+            true => self.out.say("not asked of the model; Ctrl+R asks for the reply"),
         }
     }
 }

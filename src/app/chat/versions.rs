@@ -54,9 +54,9 @@ impl App {
             return;
         }
         let id = turn.id;
-        let text = self.view().turn_text(id);
+        let typed = turn.typed();
         let draft = self.composer.kept.take().unwrap_or_else(|| self.composer.text());
-        self.composer.replace(&self.model, &mut self.out, &text);
+        self.composer.replace_typed(&self.model, &mut self.out, typed);
         self.composer.kept = Some(draft);
         self.composer.editing = Some(id);
         self.transcript.selected = None;

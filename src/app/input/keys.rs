@@ -130,6 +130,7 @@ impl App {
             Command::DeleteTurn => self.delete_selected(),
             Command::Restore => self.restore_turn(),
             Command::Copy => self.transcript.copy(view!(self), &mut self.out),
+            Command::Mark => self.transcript.toggle_mark(view!(self), &mut self.out, &mut self.focus),
             Command::CopyCode => self.transcript.copy_code(view!(self), &mut self.out),
             Command::MessageDown => self.transcript.select_message(view!(self), &mut self.focus, true),
             Command::MessageUp => self.transcript.select_message(view!(self), &mut self.focus, false),
@@ -167,7 +168,7 @@ impl App {
             }
             Command::CopyChat => self.out.copy_chat(view!(self), self.transcript.thoughts),
             Command::BareText => self.transcript.show_bare(view!(self), &mut self.out),
-            Command::Thoughts => self.transcript.toggle_thoughts(self.focus, &mut self.out),
+            Command::Thoughts => self.transcript.toggle_thoughts(view!(self), self.focus, &mut self.out),
             Command::RawAll => self.transcript.toggle_raw_all(&mut self.out),
             Command::CodeLeft => self.transcript.scroll_sideways(false),
             Command::CodeRight => self.transcript.scroll_sideways(true),
@@ -242,6 +243,8 @@ impl App {
             self.talk.chats.show_list(ChatList::Chats);
         } else if self.composer.completion.is_some() {
             self.composer.completion = None;
+        } else if self.transcript.mark.is_some() {
+            self.transcript.mark = None;
         } else if self.focus != Focus::Inspector && self.transcript.has_cursor() {
             self.transcript.leave_cursor();
         } else if self.inspector.held {

@@ -33,9 +33,14 @@ impl App {
         let chat = self.geometry.chats.iter().find(|(_, area)| area.holds(column, row)).map(|(id, _)| *id);
         let turn = self.geometry.turns.iter().find(|(_, area)| area.holds(column, row)).map(|(id, _)| *id);
         let token = self.geometry.tokens.iter().find(|(_, area)| area.holds(column, row)).map(|(at, _)| *at);
+        let fold = self.geometry.folds.iter().find(|(_, area)| area.holds(column, row)).map(|(id, _)| *id);
         let pane = self.geometry.areas.iter().find(|(_, area)| area.holds(column, row)).map(|(id, _)| *id);
         if let Some(chat) = chat {
             self.open_chat(chat, None);
+        } else if let Some(turn) = fold {
+            self.focus = Focus::Transcript;
+            self.transcript.selected = Some(turn);
+            self.transcript.toggle_thoughts(view!(self), self.focus, &mut self.out);
         } else if let Some(at) = token.filter(|at| self.view().shown_turn(at.turn).is_some()) {
             self.focus = Focus::Transcript;
             self.transcript.point_at(&mut self.focus, at);

@@ -111,6 +111,8 @@ pub struct Transcript {
     pub deleted: Vec<(TurnId, Option<TurnId>)>,
     /// The token under the cursor; its turn is the selected one.
     pub cursor: Option<TokenCursor>,
+    /// The token from which on text is marked, up to the one under the cursor.
+    pub mark: Option<TokenCursor>,
     /// The message that gets the cursor as soon as its tokens are known.
     pub seeking: Option<TurnId>,
     /// What the text is coloured by.
@@ -121,7 +123,8 @@ pub struct Transcript {
     pub raw: bool,
     /// Messages that are shown so alone.
     pub raw_turns: HashSet<TurnId>,
-    /// Whether what was thought is shown in all messages, and the messages where it is otherwise.
+    /// Whether what can be folded (what was thought, files, long pastes) is shown in all messages, and the messages where
+    /// it is otherwise.
     pub thoughts: bool,
     /// See [`Self::thoughts`].
     pub other_thoughts: HashSet<TurnId>,
@@ -296,6 +299,8 @@ pub struct Geometry {
     pub turns: Vec<(TurnId, Area)>,
     /// Tokens on the screen, a stretch of one row each; empty while the mouse is off.
     pub tokens: Vec<(TokenCursor, Area)>,
+    /// Lines on the screen that stand for what can be folded, for the mouse.
+    pub folds: Vec<(TurnId, Area)>,
     /// Rows of the list of chats on the screen, for the mouse.
     pub chats: Vec<(ConversationId, Area)>,
     /// Links on the screen, a stretch of one row each, and where they lead.

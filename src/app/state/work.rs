@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::Fetch;
-use crate::chat::{Adapter, ConversationId, RunId, TurnId};
+use crate::chat::{Adapter, ConversationId, RunId, TurnId, Typed};
 use crate::engine::protocol::{Containment, Loaded, PromptFacts, RequestId};
 use crate::model_entry::ModelEntry;
 use crate::models::CatalogueItem;
@@ -115,7 +115,7 @@ pub struct Queued {
     /// The turn it answers once stored, i.e. what must be generated: reply to this turn.
     pub reply_to: Option<TurnId>,
     /// Messages not yet stored as turns (typed while another reply was written), in the order in which they are sent.
-    pub texts: Vec<String>,
+    pub texts: Vec<Typed>,
 }
 
 /// The model and its engine.

@@ -114,6 +114,43 @@ fn attach_puts_a_file_in_and_a_kept_draft_shows_it_as_a_label_again() {
 }
 
 #[test]
+fn what_was_sent_says_where_its_files_and_pastes_lie_and_how_many_tokens_they_are() {
+    use crate::app::FilesWanted;
+    use crate::engine::protocol::Immediate;
+    let mut bench = Bench::ready();
+    let long = "line\n".repeat(30);
+    bench.say("/attach notes.txt");
+    bench.send(Msg::FilesRead(vec![read("dir/notes.txt", "a\nb\n")], FilesWanted::Attached));
+    bench.send(Msg::Paste(long.clone()));
+    bench.type_text(" why?");
+    let effects = bench.press(&["enter"]);
+    let typed = bench.app.talk.chat.turns[0].typed();
+    let inside: Vec<(&str, Option<&str>)> =
+        typed.inserts.iter().map(|insert| (&typed.text[insert.bytes()], insert.file.as_deref())).collect();
+    assert_eq!(inside, [("dir/notes.txt:\n```\na\nb\n```", Some("dir/notes.txt")), (long.as_str(), None)]);
+    // What was not counted while it was typed is counted now, one after the other, and kept.
+    let tokenize = |effects: &[Effect]| asked_in!(effects, id, Request::Immediate(Immediate::Tokenize { text, .. }) => (id.0, text.clone()));
+    let (id, text) = tokenize(&effects).unwrap();
+    assert_eq!(text, inside[0].0);
+    let effects = bench.event(id, Event::Tokenized { tokens: vec![(TokenId(1), Vec::new().into()); 7] });
+    let (id, text) = tokenize(&effects).unwrap();
+    assert_eq!(text, long);
+    let effects = bench.event(id, Event::Tokenized { tokens: vec![(TokenId(1), Vec::new().into()); 60] });
+    let stored = effects.iter().find_map(|effect| match effect {
+        Effect::Store(store::Command::PutTurn(_, turn)) => Some(turn.inserts.clone()),
+        _ => None,
+    });
+    assert_eq!(stored.unwrap().iter().map(|insert| insert.tokens).collect::<Vec<_>>(), [Some(7), Some(60)]);
+    // Edited again, it stands as labels again.
+    bench.done(crate::chat::StopReason::Eos);
+    bench.press(&["tab"]);
+    bench.app.transcript.selected = Some(bench.app.talk.chat.turns[0].id);
+    bench.press(&["e"]);
+    assert_eq!(bench.app.composer.area.lines(), ["[notes.txt, 2 lines]", "[pasted 30 lines] why?"]);
+    assert_eq!(bench.app.composer.typed().text, typed.text);
+}
+
+#[test]
 fn the_characters_that_scripts_need_survive_a_paste() {
     for text in ["ខ្ញុំ\u{200b}ចង់", "שלום\u{200f}!", "می\u{200c}خواهم", "👨\u{200d}👩", "a\u{ad}b", "\u{61c}1"]
     {

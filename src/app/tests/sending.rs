@@ -77,7 +77,8 @@ fn a_message_typed_while_writing_is_sent_when_the_reply_is_done() {
     bench.write("first");
     let effects = brief(&bench.say("Two"));
     assert_eq!(effects, ["history Two", "draft chat \"Two\""]);
-    let waits = Queued { chat: bench.app.talk.chat.head.id, reply_to: None, texts: vec!["Two".into()] };
+    let waits =
+        Queued { chat: bench.app.talk.chat.head.id, reply_to: None, texts: vec!["Two".to_owned().into()] };
     assert_eq!(bench.app.talk.queued, Some(waits));
     let effects = bench.done(StopReason::Eos);
     let expected = [
@@ -104,8 +105,10 @@ fn messages_that_wait_are_sent_one_after_the_other_and_can_be_edited() {
     for text in ["Two", "Three", "Four"] {
         bench.say(text);
     }
-    let waiting =
-        |bench: &Bench| bench.app.talk.queued.as_ref().map(|queued| queued.texts.clone()).unwrap_or_default();
+    let waiting = |bench: &Bench| -> Vec<String> {
+        let queued = bench.app.talk.queued.iter().flat_map(|queued| &queued.texts);
+        queued.map(|typed| typed.text.clone()).collect()
+    };
     assert_eq!(waiting(&bench), ["Two", "Three", "Four"]);
     bench.press(&["up"]);
     assert_eq!((bench.draft().as_str(), waiting(&bench).len()), ("Four", 2));

@@ -51,6 +51,64 @@ fn tokens_and_words_are_walked_and_the_ends_hold() {
     assert_eq!(bench.app.focus, Focus::Transcript);
 }
 
+/// What a key has copied.
+fn copied(effects: &[Effect]) -> Option<String> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Copy(text) => Some(text.clone()),
+        _ => None,
+    })
+}
+
+#[test]
+fn text_is_marked_by_keys_and_copied_in_either_direction() {
+    let mut bench = replied(&["The", " cap", "ital", " is", ",", " Par", "is"]);
+    bench.press(&["l", "w", "space", "l", "l"]);
+    assert_eq!(copied(&bench.press(&["y"])).as_deref(), Some(" is, Par"));
+    assert_eq!(copied(&bench.press(&["y"])).as_deref(), Some("The capital is, Paris"), "the mark is gone");
+    bench.press(&["space", "b"]);
+    assert_eq!(copied(&bench.press(&["y"])).as_deref(), Some(" is, Par"));
+    // Esc gives the mark up before the cursor; the key itself takes it back.
+    bench.press(&["space", "esc"]);
+    assert_eq!((bench.app.transcript.mark, index(&bench)), (None, Some(3)));
+    bench.press(&["space", "space"]);
+    assert_eq!(bench.app.transcript.mark, None);
+    bench.press(&["space", "esc", "esc"]);
+    assert_eq!(index(&bench), None);
+    // Without a cursor it begins where one would.
+    bench.press(&["space"]);
+    assert_eq!((copied(&bench.press(&["y"])).as_deref(), index(&bench)), (Some("The"), Some(0)));
+}
+
+#[test]
+fn marked_text_goes_over_messages_and_keeps_characters_whole() {
+    let mut bench = replied(&["a", " \u{e9}", "b"]);
+    bench.say("More");
+    for token in ["c", "\u{1b}[2J", "d"] {
+        bench.write(token);
+    }
+    bench.done(StopReason::Eos);
+    bench.press(&["tab", "k", "k"]);
+    bench.app.transcript.selected = Some(bench.app.talk.chat.turns[1].id);
+    bench.press(&["l", "l", "space"]);
+    bench.app.transcript.selected = Some(bench.app.talk.chat.turns[3].id);
+    let last = TokenCursor { turn: bench.app.talk.chat.turns[3].id, index: 1 };
+    bench.app.transcript.cursor = Some(last);
+    // What can act on a terminal is left out, as from every copy.
+    assert_eq!(copied(&bench.press(&["y"])).as_deref(), Some(" \u{e9}b\n\nMore\n\nc[2J"));
+    bench.press(&["space"]);
+    bench.press(&["ctrl+n"]);
+    assert_eq!(bench.app.transcript.mark, None, "a mark stays with its chat");
+}
+
+#[test]
+fn folded_thoughts_are_left_out_of_what_is_marked() {
+    let mut bench = replied(&["<think>", "hm", "</think>", "Paris", "."]);
+    bench.press(&["end", "space", "home"]);
+    assert_eq!(copied(&bench.press(&["y"])).as_deref(), Some("Paris."));
+    bench.press(&["ctrl+t", "end", "space", "home"]);
+    assert!(copied(&bench.press(&["y"])).unwrap().contains("hm"));
+}
+
 #[test]
 fn esc_leaves_the_cursor_first_and_never_stops_the_reply_with_it() {
     let mut bench = Bench::asked("Hi");

@@ -75,6 +75,7 @@ impl Transcript {
     /// Goes to a byte of a message: the token there gets the cursor, where its tokens are known.
     pub(crate) fn go_to(&mut self, view: ChatView<'_>, focus: &mut Focus, turn: TurnId, byte: usize) {
         *focus = Focus::Transcript;
+        self.open_insert(view, turn, byte);
         let tokens = view.shown_turn(turn).map(|turn| view.turn_tokens(turn)).unwrap_or_default();
         if let Some(index) = tokens.iter().position(|token| token.end > byte) {
             self.point_at(focus, TokenCursor { turn, index });
@@ -100,10 +101,16 @@ impl Transcript {
         }
     }
 
-    /// The first token that is not among folded thoughts.
+    /// The first token that is not folded away.
     fn first_shown(&self, view: ChatView<'_>, id: TurnId) -> usize {
         if self.shows_thoughts(id) || self.is_raw(id) {
             return 0;
+        }
+        let folded = self.folded_inserts(view, id);
+        if !folded.is_empty() {
+            let tokens = view.shown_turn(id).map(|turn| view.turn_tokens(turn)).unwrap_or_default();
+            let seen = |token: &TurnToken<'_>| folded.iter().all(|insert| !insert.contains(&token.start));
+            return tokens.iter().position(seen).unwrap_or(0);
         }
         let split = view.chat.turn(id).map(|turn| view.split(turn)).unwrap_or_default();
         let answer = split.parts.iter().find(|part| part.kind == Kind::Answer);
@@ -112,6 +119,7 @@ impl Transcript {
 
     /// Keeps the invariant after whatever happened.
     pub(crate) fn sync_cursor(&mut self, view: ChatView<'_>, out: &mut Outbox, focus: &mut Focus) {
+        self.keep_mark(view);
         let selected = self.selected;
         if self.cursor.is_some_and(|at| Some(at.turn) != selected) {
             self.cursor = None;
@@ -148,7 +156,26 @@ impl Transcript {
             (Some(at), Move::NextWord) => next_word(&view.chat.bytes(turn), &tokens, at),
             (Some(at), Move::PreviousWord) => previous_word(&view.chat.bytes(turn), &tokens, at),
         };
+        let index = self.passing(view, id, &tokens, (at, index));
         self.point_at(focus, TokenCursor { turn: id, index });
+    }
+
+    /// Where a move from one token to another ends: it passes over files that are folded, but for the one it begins in.
+    fn passing(
+        &self,
+        view: ChatView<'_>,
+        id: TurnId,
+        tokens: &[TurnToken<'_>],
+        (from, to): (Option<usize>, usize),
+    ) -> usize {
+        let mut folded = self.folded_inserts(view, id);
+        let here = from.map(|from| tokens[from].start);
+        folded.retain(|insert| here.is_none_or(|here| !insert.contains(&here)));
+        let seen = |index: &usize| folded.iter().all(|insert| !insert.contains(&tokens[*index].start));
+        let (on, back) = ((to..tokens.len()).find(seen), (0..=to).rev().find(seen));
+        let onward = from.is_none_or(|from| to >= from);
+        let found = if onward { on.or(back) } else { back.or(on) };
+        found.unwrap_or(to)
     }
 
     /// Goes to the nearest token after or before the cursor that surprised the model, in any message.

@@ -11,9 +11,10 @@ use anyhow::bail;
 use super::super::chats::Chats;
 use super::super::setup::Setup;
 use crate::app::{empty_chat, message_of, stop_note};
+use crate::attachment;
 use crate::chat::{
     self, Adapter, ChatSettings, Conversation, ConversationHead, ConversationId, Piece, Role, Run, RunId,
-    Span, Turn, TurnId, TurnState, Vocabularies, title_of,
+    Span, Turn, TurnId, TurnState, Typed, Vocabularies, title_of,
 };
 use crate::engine::protocol::{Message, PromptFacts};
 use crate::store::{Command, random_id};
@@ -83,8 +84,9 @@ impl Kept {
             self.conversation.head.created_ms = now_ms;
         }
         self.put(now_ms);
-        let text = question.to_owned();
-        let turn = Turn { spans: vec![Span::Written { text }], ..turn(parent, Role::User, now_ms) };
+        let Typed { text, inserts } = attachment::typed(question.to_owned());
+        let spans = vec![Span::Written { text }];
+        let turn = Turn { spans, inserts, ..turn(parent, Role::User, now_ms) };
         self.add(turn, now_ms);
     }
 

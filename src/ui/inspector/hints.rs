@@ -2,7 +2,7 @@
 //!
 //! Invariant: only keys that do something there, the station's own first.
 
-use crate::app::App;
+use crate::app::{App, Focus};
 use crate::command::Command;
 
 /// Keys with what they do, most useful first.
@@ -20,11 +20,14 @@ pub fn offered(app: &App) -> Vec<(String, &'static str)> {
     keys
 }
 
-/// The keys of the first and the last station, here where a digit is enough.
-fn stations(app: &App) -> String {
-    let last = |command| app.keymap.shown_all(command).pop().unwrap_or_default();
-    match (last(Command::StationTokens), last(Command::StationWhy)) {
-        (first, last) if first == "1" && last == "9" => "1…9".to_owned(),
+/// The keys of the first and the last station: digits where they are enough.
+pub fn stations(app: &App) -> String {
+    let key = |command| match app.focus {
+        Focus::Inspector => app.keymap.shown_all(command).pop().unwrap_or_default(),
+        _ => app.keymap.shown(command),
+    };
+    match (key(Command::StationTokens), key(Command::StationWhy)) {
+        (first, last) if first.ends_with('1') && last.ends_with('9') => format!("{first}…9"),
         (first, last) => format!("{first} {last}").trim().to_owned(),
     }
 }

@@ -104,6 +104,7 @@ fn conversation() -> Conversation {
         note: None,
         model: Some("SmolLM2-135M".into()),
         created_ms: 0,
+        inserts: Vec::new(),
     };
     let question = Turn {
         id: TurnId(1),

@@ -93,6 +93,7 @@ fn add(app: &mut App, role: Speaker, spans: Vec<Span>, state: TurnState) -> Turn
         note: None,
         model: (role == Speaker::Assistant).then(|| "SmolLM2-135M-Instruct".into()),
         created_ms: WALL_MS,
+        inserts: Vec::new(),
     });
     app.talk.chat.leaf = Some(id);
     id

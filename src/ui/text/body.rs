@@ -1,10 +1,11 @@
-//! A message laid out, for whoever draws it or asks what a cell shows: one text, or a reply with what was thought.
+//! A message laid out, for whoever draws it or asks what a cell shows: one text, or one of which parts can be
+//! folded.
 //!
 //! Invariant: both sorts answer alike: rows of glyphs, each with its bytes, and a place for every byte.
 
 use std::ops::Range;
 
-use super::{Piece, Reply, Shape, Sheet, Title};
+use super::{Piece, Sections, Shape, Sheet, Title};
 use crate::markdown::{CodeLine, Glyph, Spans, Stretch};
 
 /// A message laid out.
@@ -12,8 +13,8 @@ use crate::markdown::{CodeLine, Glyph, Spans, Stretch};
 pub enum Body {
     /// One text.
     Sheet(Sheet),
-    /// A reply that was thought about.
-    Reply(Box<Reply>),
+    /// A reply that was thought about, or a message with files.
+    Sections(Box<Sections>),
 }
 
 impl Body {
@@ -26,7 +27,7 @@ impl Body {
     pub fn append(&mut self, bytes: &[u8]) {
         match self {
             Self::Sheet(sheet) => sheet.append(bytes),
-            Self::Reply(reply) => reply.append(Piece { shown: bytes, name: None, ms: 0.0 }),
+            Self::Sections(sections) => sections.append(Piece { shown: bytes, name: None, ms: 0.0 }),
         }
     }
 
@@ -34,15 +35,15 @@ impl Body {
     pub fn shown_rows(&self) -> usize {
         match self {
             Self::Sheet(sheet) => sheet.shown_rows(),
-            Self::Reply(reply) => reply.rows(),
+            Self::Sections(sections) => sections.rows(),
         }
     }
 
-    /// What stands for thoughts in a row.
+    /// What stands for something folded in a row.
     pub fn title(&self, row: usize) -> Option<Title> {
         match self {
             Self::Sheet(_) => None,
-            Self::Reply(reply) => reply.title(row),
+            Self::Sections(sections) => sections.title(row),
         }
     }
 
@@ -50,7 +51,7 @@ impl Body {
     pub fn shape(&self) -> Shape {
         match self {
             Self::Sheet(sheet) => sheet.shape(),
-            Self::Reply(reply) => reply.shape(),
+            Self::Sections(sections) => sections.shape(),
         }
     }
 
@@ -58,7 +59,7 @@ impl Body {
     pub fn finish(&mut self) {
         match self {
             Self::Sheet(sheet) => sheet.finish(),
-            Self::Reply(reply) => reply.finish(),
+            Self::Sections(sections) => sections.finish(),
         }
     }
 
@@ -66,7 +67,7 @@ impl Body {
     pub fn is_growing(&self) -> bool {
         match self {
             Self::Sheet(sheet) => sheet.is_growing(),
-            Self::Reply(reply) => reply.is_growing(),
+            Self::Sections(sections) => sections.is_growing(),
         }
     }
 
@@ -74,7 +75,7 @@ impl Body {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Sheet(sheet) => sheet.bytes(),
-            Self::Reply(reply) => reply.bytes(),
+            Self::Sections(sections) => sections.bytes(),
         }
     }
 
@@ -82,7 +83,7 @@ impl Body {
     pub fn rows(&self) -> usize {
         match self {
             Self::Sheet(sheet) => sheet.rows(),
-            Self::Reply(reply) => reply.rows(),
+            Self::Sections(sections) => sections.rows(),
         }
     }
 
@@ -90,7 +91,7 @@ impl Body {
     pub fn row(&self, row: usize) -> Box<dyn Iterator<Item = Glyph<'_>> + '_> {
         match self {
             Self::Sheet(sheet) => sheet.row(row),
-            Self::Reply(reply) => reply.row(row),
+            Self::Sections(sections) => sections.row(row),
         }
     }
 
@@ -98,7 +99,7 @@ impl Body {
     pub fn fill(&self, row: usize) -> Option<u16> {
         match self {
             Self::Sheet(sheet) => sheet.fill(row),
-            Self::Reply(reply) => reply.fill(row),
+            Self::Sections(sections) => sections.fill(row),
         }
     }
 
@@ -106,7 +107,7 @@ impl Body {
     pub fn row_width(&self, row: usize) -> u16 {
         match self {
             Self::Sheet(sheet) => sheet.row_width(row),
-            Self::Reply(reply) => reply.row_width(row),
+            Self::Sections(sections) => sections.row_width(row),
         }
     }
 
@@ -114,7 +115,7 @@ impl Body {
     pub fn row_start(&self, row: usize) -> usize {
         match self {
             Self::Sheet(sheet) => sheet.row_start(row),
-            Self::Reply(reply) => reply.row_start(row),
+            Self::Sections(sections) => sections.row_start(row),
         }
     }
 
@@ -122,7 +123,7 @@ impl Body {
     pub fn cells_of(&self, bytes: Range<usize>) -> Vec<Stretch> {
         match self {
             Self::Sheet(sheet) => sheet.cells_of(bytes),
-            Self::Reply(reply) => reply.cells_of(bytes),
+            Self::Sections(sections) => sections.cells_of(bytes),
         }
     }
 
@@ -130,7 +131,7 @@ impl Body {
     pub fn place_of(&self, byte: usize) -> (usize, u16) {
         match self {
             Self::Sheet(sheet) => sheet.place_of(byte),
-            Self::Reply(reply) => reply.place_of(byte),
+            Self::Sections(sections) => sections.place_of(byte),
         }
     }
 
@@ -138,7 +139,7 @@ impl Body {
     pub fn leads_to(&self, byte: usize) -> Option<&str> {
         match self {
             Self::Sheet(sheet) => sheet.leads_to(byte),
-            Self::Reply(reply) => reply.leads_to(byte),
+            Self::Sections(sections) => sections.leads_to(byte),
         }
     }
 
@@ -146,7 +147,7 @@ impl Body {
     pub fn take_wanted(&mut self) -> Vec<CodeLine> {
         match self {
             Self::Sheet(sheet) => sheet.take_wanted(),
-            Self::Reply(reply) => reply.take_wanted(),
+            Self::Sections(sections) => sections.take_wanted(),
         }
     }
 
@@ -154,7 +155,7 @@ impl Body {
     pub fn colour(&mut self, line: usize, spans: Spans) {
         match self {
             Self::Sheet(sheet) => sheet.colour(line, spans),
-            Self::Reply(reply) => reply.colour(line, spans),
+            Self::Sections(sections) => sections.colour(line, spans),
         }
     }
 }

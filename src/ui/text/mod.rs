@@ -5,7 +5,7 @@
 mod body;
 mod lines;
 mod map;
-mod reply;
+mod sections;
 mod sheet;
 #[cfg(test)]
 mod tests;
@@ -15,7 +15,7 @@ use ratatui::style::Style;
 
 pub use body::Body;
 pub use lines::Lines;
-pub use reply::{Piece, Reply, Title};
+pub use sections::{Folded, Piece, Sections, Title};
 pub use sheet::{Shape, Sheet};
 
 use crate::markdown::Glyph;

@@ -4,7 +4,7 @@
 //! anchor is 0 for the speaker line, 1 + byte for the text, and counts on after its end.
 
 use crate::app::{App, Phase};
-use crate::chat::{StopReason, Turn, TurnState};
+use crate::chat::{StopReason, Turn, TurnState, Typed};
 use crate::theme::Role;
 use crate::ui::cache::{Branch, Cache};
 use crate::ui::text::Lines;
@@ -58,7 +58,7 @@ pub(super) struct Wanted<'w> {
     /// So many rows are needed above it and below it.
     pub rows: usize,
     /// A message that waits to be sent.
-    pub waiting: &'w [String],
+    pub waiting: &'w [Typed],
     pub width: u16,
     /// Rows of the screen that a row of text takes.
     pub deep: usize,
@@ -97,8 +97,8 @@ pub(super) fn around<'a>(
         next += 1;
     }
     let below = branch.len() - next;
-    for (at, text) in wanted.waiting.iter().enumerate().filter(|_| below == 0) {
-        let first = text.lines().next().unwrap_or_default();
+    for (at, typed) in wanted.waiting.iter().enumerate().filter(|_| below == 0) {
+        let first = typed.text.lines().next().unwrap_or_default();
         let when = if at == 0 { "sent when this reply is done" } else { "sent after that" };
         let words = format!("{first}   ({when})");
         let note = Note { lines: Lines::of(words.as_bytes(), wanted.width), role: Role::Muted };

@@ -187,8 +187,11 @@ fn a_reply_that_waits_says_what_for() {
     assert_eq!(drawn(&app, 40, 6)[4], " reading 17 of 62 tokens");
     running(&mut app, turn, Phase::Writing(Writing::default()));
     assert_eq!(drawn(&app, 40, 6)[4], " █");
-    app.talk.queued =
-        Some(Queued { chat: app.talk.chat.head.id, reply_to: None, texts: vec!["and\nthen?".into()] });
+    app.talk.queued = Some(Queued {
+        chat: app.talk.chat.head.id,
+        reply_to: None,
+        texts: vec!["and\nthen?".to_owned().into()],
+    });
     assert_eq!(drawn(&app, 60, 8)[6..], [" You", " and   (sent when this reply is done)"]);
 }
 
@@ -300,6 +303,19 @@ fn at(app: &mut App, turn: i64, index: usize) {
 /// Columns of a row that are drawn as the cursor.
 fn under_cursor(buf: &Buffer, row: u16) -> Vec<u16> {
     (0..buf.area.width).filter(|x| buf[(*x, row)].fg == ink(Role::Cursor)).collect()
+}
+
+#[test]
+fn marked_text_is_underlined_up_to_the_cursor() {
+    let mut app = app();
+    let turn = reply(&mut app, &["The", " cap", "ital", " is"]);
+    app.focus = Focus::Transcript;
+    app.transcript.selected = Some(turn);
+    app.transcript.mark = Some(TokenCursor { turn, index: 2 });
+    app.transcript.cursor = Some(TokenCursor { turn, index: 1 });
+    let buf = painted(&app, &theme(false), 30, 6).0;
+    let underlined = |x: &u16| buf[(*x, 1)].modifier.contains(Modifier::UNDERLINED);
+    assert_eq!((0..30).filter(underlined).collect::<Vec<u16>>(), (4..12).collect::<Vec<u16>>());
 }
 
 #[test]

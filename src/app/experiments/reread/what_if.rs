@@ -12,6 +12,7 @@ use crate::app::{
     App, ChatView, Focus, Outbox, PromptAction, Query, RereadReply, Talk, TextBox, TextEdit, WhatIf,
     WhatIfPanel,
 };
+use crate::attachment;
 use crate::chat::{Role, TurnId};
 use crate::command::Command;
 use crate::engine::protocol::{Event, Job, Request, RequestId, Rescored};
@@ -160,7 +161,13 @@ impl App {
                 self.leave_what_if();
                 let (chat, parent) =
                     (self.talk.chat.head.id, self.talk.chat.turn(turn).and_then(|turn| turn.parent));
-                let turn = self.talk.post(with!(self), &mut self.out, chat, parent, &text);
+                let turn = self.talk.post(
+                    with!(self),
+                    &mut self.out,
+                    chat,
+                    parent,
+                    &attachment::typed(text.clone()),
+                );
                 self.composer.remember(&mut self.out, &text);
                 self.transcript.selected = None;
                 self.transcript.leave_cursor();

@@ -1,33 +1,52 @@
-//! A reply that was thought about, laid out: a line that stands for what was thought, that text under it while it is
-//! open, and the answer.
+//! A text of which parts can be folded, laid out: what was thought before an answer, files and long pastes in a message.
+//! A line stands for each, its text under it while it is open.
 //!
-//! Invariant: every byte has a place whether the thoughts are open or not; the answer is laid out as if it were the
+//! Invariant: every byte has a place whether its part is open or not; what lies between is laid out as if it were the
 //! whole text.
 
 use std::ops::Range;
 
 use super::{Lines, Shape, Sheet};
+use crate::attachment;
+use crate::chat::Typed;
 use crate::markdown::{CodeLine, Glyph, Look, Spans, Stretch, Tone};
 use crate::reasoning::{Kind, Part, Splitter};
 
-/// How far thoughts are set in, cells.
+/// How far what can be folded is set in, cells.
 const INDENT: u16 = 2;
 /// What tells the lines of code of one answer from those of the next.
 const CODE_OF_SECTION: usize = 1 << 32;
 
-/// What stands for thoughts while they are folded, and above them.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// What stands for a part while it is folded, and above it.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Title {
-    /// Whether what was thought stands below it.
+    /// Whether its text stands below it.
     pub open: bool,
-    /// Whether it is still being thought.
-    pub live: bool,
-    /// Tokens spent, the marks among them.
-    pub tokens: usize,
-    /// How long they took, ms.
-    pub ms: f32,
-    /// The first of them among the reply's pieces.
-    pub first: usize,
+    /// What it stands for.
+    pub of: Folded,
+}
+
+/// What can be folded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Folded {
+    /// What was thought.
+    Thought {
+        /// Whether it is still being thought.
+        live: bool,
+        /// Tokens spent, the marks among them.
+        tokens: usize,
+        /// How long they took, ms.
+        ms: f32,
+    },
+    /// A file or a long paste.
+    Insert {
+        /// Which of the message's.
+        index: usize,
+        /// What is in it, bytes.
+        bytes: usize,
+        /// Lines of that.
+        lines: usize,
+    },
 }
 
 /// A token or a written stretch of a reply.
@@ -48,10 +67,16 @@ enum Text {
         /// Whether more than marks came.
         begun: bool,
     },
+    Insert {
+        text: Vec<u8>,
+        /// Laid out when it is opened first: it can be a megabyte.
+        lines: Option<Lines>,
+        of: Folded,
+    },
     Answer(Box<Sheet>),
 }
 
-/// Thoughts with the marks around them, or an answer.
+/// Thoughts with the marks around them, a file, or what else is said.
 #[derive(Debug)]
 struct Section {
     /// Its first byte and piece.
@@ -62,9 +87,9 @@ struct Section {
     text: Text,
 }
 
-/// The reply.
+/// The text.
 #[derive(Debug)]
-pub struct Reply {
+pub struct Sections {
     shape: Shape,
     splitter: Splitter,
     sections: Vec<Section>,
@@ -94,7 +119,7 @@ struct Placed<'a> {
     rows: usize,
 }
 
-impl Reply {
+impl Sections {
     /// Nothing yet of a reply that is taken apart by `splitter`.
     pub fn growing(shape: Shape, splitter: Splitter, special: bool) -> Self {
         Self {
@@ -112,13 +137,54 @@ impl Reply {
         }
     }
 
+    /// A message with files and pastes.
+    pub fn typed(shape: Shape, typed: &Typed) -> Self {
+        let bytes = typed.text.as_bytes();
+        let mut all = Self::growing(shape, Splitter::default(), false);
+        (all.growing, all.held_at) = (false, bytes.len());
+        let mut from = 0;
+        for (index, insert) in typed.inserts.iter().enumerate() {
+            // Its line end is the one of the line that stands for it.
+            let end = insert.end + usize::from(bytes.get(insert.end) == Some(&b'\n'));
+            all.add_answer(from, &bytes[from..insert.start]);
+            let inside = &typed.text[insert.bytes()];
+            let inside = if insert.file.is_some() { attachment::inside(inside) } else { inside };
+            let of = Folded::Insert { index, bytes: inside.len(), lines: inside.lines().count() };
+            let text = Text::Insert { text: bytes[insert.start..end].to_vec(), lines: None, of };
+            all.sections.push(Section { at: insert.start, piece: 0, text_at: insert.start, text });
+            from = end;
+        }
+        all.add_answer(from, &bytes[from..]);
+        all
+    }
+
+    fn add_answer(&mut self, at: usize, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            let mut sheet = Sheet::growing(self.shape);
+            sheet.append(bytes);
+            sheet.finish();
+            self.sections.push(Section { at, piece: 0, text_at: at, text: Text::Answer(Box::new(sheet)) });
+        }
+    }
+
     pub(super) fn shape(&self) -> Shape {
         self.shape
     }
 
-    /// Opens or folds what was thought.
+    /// Opens or folds what can be folded.
     pub fn unfold(&mut self, unfolded: bool) {
         self.unfolded = unfolded;
+        let width = self.inner_width();
+        for section in self.sections.iter_mut().filter(|_| unfolded) {
+            if let Text::Insert { text, lines: lines @ None, .. } = &mut section.text {
+                *lines = Some(Lines::of(text, width));
+            }
+        }
+    }
+
+    /// Cells of a row of what can be folded.
+    fn inner_width(&self) -> u16 {
+        self.shape.width().saturating_sub(INDENT).max(1)
     }
 
     /// Adds a piece.
@@ -140,6 +206,7 @@ impl Reply {
                 match &mut section.text {
                     Text::Thought { lines, .. } => lines.finish(),
                     Text::Answer(body) => body.finish(),
+                    Text::Insert { .. } => {}
                 }
             }
         }
@@ -157,6 +224,13 @@ impl Reply {
     pub fn is_thought(&self, piece: usize) -> bool {
         let next = self.sections.partition_point(|section| section.piece <= piece);
         next.checked_sub(1).is_some_and(|at| self.sections[at].is_thought())
+    }
+
+    /// Whether a byte is in a file or a paste.
+    pub fn is_inserted(&self, byte: usize) -> bool {
+        let next = self.sections.partition_point(|section| section.at <= byte);
+        let section = next.checked_sub(1).map(|at| &self.sections[at].text);
+        matches!(section, Some(Text::Insert { .. }))
     }
 
     /// Gives what is decided to the sections.
@@ -197,10 +271,7 @@ impl Reply {
         }
         let text = match part.kind {
             Kind::Answer => Text::Answer(Box::new(Sheet::growing(self.shape))),
-            kind => Text::Thought {
-                lines: Lines::growing(self.shape.width().saturating_sub(INDENT).max(1)),
-                begun: kind == Kind::Thought,
-            },
+            kind => Text::Thought { lines: Lines::growing(self.inner_width()), begun: kind == Kind::Thought },
         };
         self.sections.push(Section { at: part.at, piece: part.piece, text_at: part.at, text });
     }
@@ -209,22 +280,24 @@ impl Reply {
         let Some(section) = self.sections.last_mut() else { return };
         match &mut section.text {
             Text::Thought { lines, .. } if self.kind == Kind::Thought || self.special => lines.append(bytes),
-            Text::Thought { .. } => {}
+            Text::Thought { .. } | Text::Insert { .. } => {}
             Text::Answer(body) => body.append(bytes),
         }
     }
 
-    /// The sections with their rows. Thoughts are open where that is wanted, and while there is no answer to read.
+    /// The sections with their rows. What can be folded is open where that is wanted; thoughts also while there is no
+    /// answer to read.
     fn placed(&self) -> impl Iterator<Item = Placed<'_>> {
         let answered = self.sections.iter().rposition(|section| section.rows() > 0 && !section.is_thought());
         let last = self.sections.iter().rposition(|section| section.rows() > 0);
         let mut row = 0;
         self.sections.iter().enumerate().map(move |(index, section)| {
             let thought = section.is_thought();
-            let open = !thought || self.unfolded || answered.is_none_or(|answer| answer < index);
-            let title = thought && section.rows() > 0;
+            let early = thought && answered.is_none_or(|answer| answer < index);
+            let open = !section.folds() || self.unfolded || early;
+            let title = section.folds() && section.rows() > 0;
             let rows = if open { section.rows() } else { 0 };
-            let gap = usize::from(title && last.is_some_and(|last| last > index));
+            let gap = usize::from(title && thought && last.is_some_and(|last| last > index));
             let placed = Placed { section, index, row, title, open, rows };
             row += usize::from(title) + rows + gap;
             placed
@@ -243,20 +316,22 @@ impl Reply {
         self.placed().take_while(|placed| placed.section.at <= byte).last()
     }
 
-    /// What stands for thoughts in a row.
+    /// What stands for something folded in a row.
     pub fn title(&self, row: usize) -> Option<Title> {
         let placed = self.placed().find(|placed| placed.title && placed.row == row)?;
         let next = self.sections.get(placed.index + 1).map_or(self.elapsed.len(), |next| next.piece);
         let until = |piece: usize| {
             piece.checked_sub(1).and_then(|piece| self.elapsed.get(piece)).copied().unwrap_or(0.0)
         };
-        Some(Title {
-            open: placed.open,
-            live: self.growing && placed.index + 1 == self.sections.len(),
-            tokens: next.saturating_sub(placed.section.piece),
-            ms: until(next) - until(placed.section.piece),
-            first: placed.section.piece,
-        })
+        let of = match placed.section.text {
+            Text::Insert { of, .. } => of,
+            _ => Folded::Thought {
+                live: self.growing && placed.index + 1 == self.sections.len(),
+                tokens: next.saturating_sub(placed.section.piece),
+                ms: until(next) - until(placed.section.piece),
+            },
+        };
+        Some(Title { open: placed.open, of })
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -267,14 +342,16 @@ impl Reply {
         let Some((placed, Some(local))) = self.at_row(row) else { return Box::new(std::iter::empty()) };
         let at = placed.section.text_at;
         let moved = move |glyph: Glyph<'_>| (glyph.source.0 + at, glyph.source.1 + at);
-        match &placed.section.text {
-            Text::Thought { lines, .. } => Box::new(lines.row(local).map(move |glyph| Glyph {
+        let look = if placed.section.is_thought() { Look::of(Tone::Muted) } else { Look::default() };
+        match placed.section.text.laid() {
+            None => Box::new(std::iter::empty()),
+            Some(Laid::Folded(lines)) => Box::new(lines.row(local).map(move |glyph| Glyph {
                 source: moved(glyph),
                 column: glyph.column + INDENT,
-                look: Look::of(Tone::Muted),
+                look,
                 ..glyph
             })),
-            Text::Answer(body) => {
+            Some(Laid::Answer(body)) => {
                 Box::new(body.row(local).map(move |glyph| Glyph { source: moved(glyph), ..glyph }))
             }
         }
@@ -291,9 +368,10 @@ impl Reply {
 
     pub(super) fn row_width(&self, row: usize) -> u16 {
         match self.at_row(row) {
-            Some((placed, Some(local))) => match &placed.section.text {
-                Text::Thought { lines, .. } => INDENT + lines.row_width(local),
-                Text::Answer(body) => body.row_width(local),
+            Some((placed, Some(local))) => match placed.section.text.laid() {
+                Some(Laid::Folded(lines)) => INDENT + lines.row_width(local),
+                Some(Laid::Answer(body)) => body.row_width(local),
+                None => 0,
             },
             _ => 0,
         }
@@ -302,9 +380,10 @@ impl Reply {
     pub(super) fn row_start(&self, row: usize) -> usize {
         match self.at_row(row) {
             Some((placed, Some(local))) => {
-                let start = match &placed.section.text {
-                    Text::Thought { lines, .. } => lines.row_source(local).start,
-                    Text::Answer(body) => body.row_start(local),
+                let start = match placed.section.text.laid() {
+                    Some(Laid::Folded(lines)) => lines.row_source(local).start,
+                    Some(Laid::Answer(body)) => body.row_start(local),
+                    None => 0,
                 };
                 placed.section.text_at + start
             }
@@ -325,9 +404,10 @@ impl Reply {
             if bytes.end <= section.at || from >= to {
                 continue;
             }
-            let (found, indent) = match &section.text {
-                Text::Thought { lines, .. } => (lines.cells_of(from..to), INDENT),
-                Text::Answer(body) => (body.cells_of(from..to), 0),
+            let (found, indent) = match section.text.laid() {
+                Some(Laid::Folded(lines)) => (lines.cells_of(from..to), INDENT),
+                Some(Laid::Answer(body)) => (body.cells_of(from..to), 0),
+                None => continue,
             };
             let first = placed.row + usize::from(placed.title);
             let shown = found.into_iter().filter(|stretch| stretch.row < placed.rows);
@@ -348,9 +428,10 @@ impl Reply {
         }
         let first = placed.row + usize::from(placed.title);
         let byte = byte - section.text_at;
-        let ((row, column), indent) = match &section.text {
-            Text::Thought { lines, .. } => (lines.place_of(byte.min(lines.bytes())), INDENT),
-            Text::Answer(body) => (body.place_of(byte), 0),
+        let ((row, column), indent) = match section.text.laid() {
+            Some(Laid::Folded(lines)) => (lines.place_of(byte.min(lines.bytes())), INDENT),
+            Some(Laid::Answer(body)) => (body.place_of(byte), 0),
+            None => ((0, 0), 0),
         };
         (first + row.min(placed.rows - 1), column + indent)
     }
@@ -359,7 +440,7 @@ impl Reply {
         let next = self.sections.partition_point(|section| section.at <= byte);
         let section = &self.sections[next.checked_sub(1)?];
         match &section.text {
-            Text::Thought { .. } => None,
+            Text::Thought { .. } | Text::Insert { .. } => None,
             Text::Answer(body) => body.leads_to(byte.checked_sub(section.text_at)?),
         }
     }
@@ -386,14 +467,38 @@ impl Reply {
     }
 }
 
+/// The text of a section that is laid out.
+enum Laid<'a> {
+    /// Of one that can be folded.
+    Folded(&'a Lines),
+    /// Of another.
+    Answer(&'a Sheet),
+}
+
+impl Text {
+    fn laid(&self) -> Option<Laid<'_>> {
+        match self {
+            Self::Thought { lines, .. } => Some(Laid::Folded(lines)),
+            Self::Insert { lines, .. } => lines.as_ref().map(Laid::Folded),
+            Self::Answer(body) => Some(Laid::Answer(body)),
+        }
+    }
+}
+
 impl Section {
     fn is_thought(&self) -> bool {
         matches!(self.text, Text::Thought { .. })
     }
 
+    /// Whether a line can stand for it.
+    fn folds(&self) -> bool {
+        !matches!(self.text, Text::Answer(_))
+    }
+
     fn bytes(&self) -> usize {
         match &self.text {
             Text::Thought { lines, .. } => lines.bytes(),
+            Text::Insert { text, .. } => text.len(),
             Text::Answer(body) => body.bytes(),
         }
     }
@@ -403,6 +508,8 @@ impl Section {
         match &self.text {
             _ if self.bytes() == 0 => 0,
             Text::Thought { lines, .. } => lines.shown_rows(),
+            // What was never opened is not laid out; that it has rows is known.
+            Text::Insert { lines, .. } => lines.as_ref().map_or(1, Lines::shown_rows),
             Text::Answer(body) => body.shown_rows(),
         }
     }
