@@ -52,6 +52,9 @@ impl Form {
     }
 }
 
+/// Where the open station's name stands in a narrow strip: two cells behind the digits.
+const NAME_AT: u16 = 20;
+
 /// How a station is drawn under the strip.
 type Draw = fn(&App, &Theme, Rect, &mut Buffer);
 
@@ -72,7 +75,7 @@ const DRAWN: [Draw; Station::ALL.len()] = [
 pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let form = Form::of(area.width);
     let narrow = Rect { width: form.width.min(area.width), ..area };
-    strip(theme, form, app.inspector.station, text::row(narrow, 0, 0), buf);
+    strip(app, theme, form, text::row(narrow, 0, 0), buf);
     let under = |area: Rect| Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     DRAWN[app.inspector.station as usize](app, theme, under(area), buf);
 }
@@ -82,8 +85,10 @@ pub fn title(app: &App) -> &'static str {
     app.inspector.station.about().title
 }
 
-/// The strip: brackets stand in gaps that exist anyway, so it never shifts.
-fn strip(theme: &Theme, form: Form, opened: Station, at: Rect, buf: &mut Buffer) {
+/// The strip: brackets stand in gaps that exist anyway, so it never shifts. Where there is no room for names, the open
+/// station's stands behind the digits, and the keys that open the others.
+fn strip(app: &App, theme: &Theme, form: Form, at: Rect, buf: &mut Buffer) {
+    let opened = app.inspector.station;
     let mut x = 0;
     let mut before = false;
     for (digit, station) in (1..).zip(Station::ALL) {
@@ -97,12 +102,19 @@ fn strip(theme: &Theme, form: Form, opened: Station, at: Rect, buf: &mut Buffer)
         };
         let role = if open { Role::Strong } else { Role::Muted };
         x += text::put(buf, text::row(at, 0, x), gap, theme.style(Role::Strong));
-        let name = format!("{digit}{}", station.about().strip[usize::from(form.full)]);
+        let name = format!("{digit}{}", if form.full { station.about().strip } else { "" });
         x += text::put(buf, text::row(at, 0, x), &name, theme.style(role));
         before = open;
     }
     if before {
         text::put(buf, text::row(at, 0, x), "]", theme.style(Role::Strong));
+    }
+    if !form.full {
+        let name = text::row(at, 0, NAME_AT);
+        let end = NAME_AT + text::put(buf, name, &title(app).to_lowercase(), theme.style(Role::Strong));
+        let keys = hints::stations(app);
+        let room = at.width.saturating_sub(end + 2) >= text::width(&keys);
+        text::put_right(buf, at, if room { &keys } else { "" }, theme.style(Role::Muted));
     }
 }
 
@@ -119,8 +131,9 @@ mod tests {
             app.inspector.station = station;
             drawn(draw, &app, &theme(), (width, 3)).remove(0)
         };
-        assert_eq!(strip(Station::Softmax, 46), " 1tok 2emb 3pos 4att 5ffn 6lay[7sof]8sam 9why");
-        assert_eq!(strip(Station::Why, 46), " 1tok 2emb 3pos 4att 5ffn 6lay 7sof 8sam[9why]");
+        assert_eq!(strip(Station::Softmax, 46), " 1 2 3 4 5 6[7]8 9  softmax            Alt+1…9");
+        assert_eq!(strip(Station::Why, 46), " 1 2 3 4 5 6 7 8[9] why                Alt+1…9");
+        assert_eq!(strip(Station::Ffn, 46), " 1 2 3 4[5]6 7 8 9  feed-forward       Alt+1…9");
         assert_eq!(
             strip(Station::Sampler, 67),
             " 1tokens 2emb 3pos 4attn 5ffn 6layers 7softmax[8sampler]9why"

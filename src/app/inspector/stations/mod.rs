@@ -67,8 +67,8 @@ pub(crate) struct About {
     pub name: &'static str,
     /// The title of its pane and of its page.
     pub title: &'static str,
-    /// Its name in the strip after its digit: on narrow screens, and where there is room.
-    pub strip: [&'static str; 2],
+    /// Its name in the strip after its digit, where there is room for all.
+    pub strip: &'static str,
     /// What it shows of a word.
     pub shows: &'static str,
     /// The contexts of its keys, its own first and then those of its modes.

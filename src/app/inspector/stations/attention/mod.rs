@@ -28,7 +28,7 @@ impl StationUnit for Attention {
         About {
             name: "attention",
             title: "Attention",
-            strip: ["att", "attn"],
+            strip: "attn",
             shows: "which words it looked back at",
             contexts: &[Context::Attention],
             page: include_str!("attention.md"),

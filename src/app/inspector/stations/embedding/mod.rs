@@ -20,7 +20,7 @@ impl StationUnit for Embedding {
         About {
             name: "embedding",
             title: "Embedding",
-            strip: ["emb", "emb"],
+            strip: "emb",
             shows: "a piece as numbers",
             contexts: &[Context::Embedding],
             page: include_str!("embedding.md"),

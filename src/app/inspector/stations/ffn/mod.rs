@@ -21,7 +21,7 @@ impl StationUnit for Ffn {
         About {
             name: "ffn",
             title: "Feed-forward",
-            strip: ["ffn", "ffn"],
+            strip: "ffn",
             shows: "what each layer added",
             contexts: &[Context::Ffn],
             page: include_str!("ffn.md"),

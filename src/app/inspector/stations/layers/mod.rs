@@ -24,7 +24,7 @@ impl StationUnit for Layers {
         About {
             name: "layers",
             title: "Layers",
-            strip: ["lay", "layers"],
+            strip: "layers",
             shows: "where the choice was made",
             contexts: &[Context::Layers],
             page: include_str!("layers.md"),

@@ -21,7 +21,7 @@ impl StationUnit for Position {
         About {
             name: "position",
             title: "Position",
-            strip: ["pos", "pos"],
+            strip: "pos",
             shows: "how its place is told",
             contexts: &[Context::Position],
             page: include_str!("position.md"),

@@ -22,7 +22,7 @@ impl StationUnit for Sampler {
         About {
             name: "sampler",
             title: "Sampler",
-            strip: ["sam", "sampler"],
+            strip: "sampler",
             shows: "how one of these was drawn",
             contexts: &[Context::Sampler],
             page: include_str!("sampler.md"),

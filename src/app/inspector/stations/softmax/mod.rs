@@ -21,7 +21,7 @@ impl StationUnit for Softmax {
         About {
             name: "softmax",
             title: "Softmax",
-            strip: ["sof", "softmax"],
+            strip: "softmax",
             shows: "what else could have come",
             contexts: &[Context::Softmax],
             page: include_str!("softmax.md"),

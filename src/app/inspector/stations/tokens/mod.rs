@@ -21,7 +21,7 @@ impl StationUnit for Tokens {
         About {
             name: "tokens",
             title: "Tokens",
-            strip: ["tok", "tokens"],
+            strip: "tokens",
             shows: "the pieces a text is cut into",
             contexts: &[Context::Tokens],
             page: include_str!("tokens.md"),

@@ -22,7 +22,7 @@ impl StationUnit for Why {
         About {
             name: "why",
             title: "Why",
-            strip: ["why", "why"],
+            strip: "why",
             shows: "which part chose this word",
             contexts: &[Context::Why, Context::Patching],
             page: include_str!("why.md"),
