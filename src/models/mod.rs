@@ -4,6 +4,7 @@
 //! the way there ends in `.part`.
 
 mod built_in;
+pub mod disk;
 pub(crate) mod fetch;
 mod folder;
 #[cfg(test)]

@@ -197,6 +197,22 @@ pub enum FetchError {
         /// The proxy, in words, or nothing.
         through: String,
     },
+    /// It is larger than what is free.
+    #[error(
+        "{name} does not fit on the disk: it takes {needed} more, and where {folder} is only {free} are free. Nothing \
+         was fetched. Make room, or set GLASSBOX_HOME to a larger disk.",
+        folder = folder.display()
+    )]
+    NoRoom {
+        /// The entry.
+        name: String,
+        /// What is still to come, in words.
+        needed: String,
+        /// What is free, in words.
+        free: String,
+        /// Where it was to go.
+        folder: PathBuf,
+    },
     /// The disk is full.
     #[error(
         "The disk is full: {path} could not be written. Free some space and pull again; a download by `hf` or \

@@ -141,7 +141,12 @@ impl Download<'_> {
             return self.refused(url, status, elsewhere);
         }
         let io = |source| FetchError::io(&part, source);
-        match read_answer(status, response.headers(), have, state.as_ref()) {
+        let answer = read_answer(status, response.headers(), have, state.as_ref());
+        if let Answer::GoesOn { total: Some(total) } | Answer::Whole { total: Some(total), .. } = &answer {
+            // What is there already is gone on with, or gives its place.
+            self.job.has_room(total.saturating_sub(size_of(&part)), file)?;
+        }
+        match answer {
             Answer::Complete => Ok(Try::Done(have)),
             Answer::GoesOn { total } => self.receive(response, &part, Vec::new(), (have, total)).await,
             Answer::Whole { total, same } => {
@@ -363,7 +368,8 @@ async fn first_bytes(response: &mut Response) -> reqwest::Result<Vec<u8>> {
     Ok(start)
 }
 
-fn size_of(path: &Path) -> u64 {
+/// Bytes of a file; 0 where there is none.
+pub(super) fn size_of(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |about| about.len())
 }
 

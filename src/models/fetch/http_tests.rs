@@ -340,6 +340,33 @@ async fn a_split_model_is_fetched_whole() {
     );
 }
 
+/// An answer that claims to be so long.
+fn long(bytes: u64) -> Reply {
+    let headers = vec![("content-length", bytes.to_string()), ("etag", "\"a\"".to_owned())];
+    Reply { without_length: true, headers, body: Craft::new().bytes(), ..status(200) }
+}
+
+#[tokio::test]
+async fn what_cannot_fit_on_the_disk_is_not_begun() {
+    let server = Server::start(|_, _| long(1 << 50)).await;
+    let bench = Bench::new(&server);
+    let message = bench.fetch(&hf()).await.unwrap_err().to_string();
+    assert!(message.starts_with("m does not fit on the disk: it takes 1048576.0 GiB more"), "{message}");
+    assert!(!bench.part(&hf()).exists() && server.asked().len() == 1);
+}
+
+#[tokio::test]
+async fn parts_that_fit_only_one_by_one_are_not_begun() {
+    let home = tempfile::tempdir().unwrap();
+    let most = crate::models::disk::free(&home.path().join("x")).unwrap() / 4 * 3;
+    let server = Server::start(move |_, _| long(most)).await;
+    let bench = Bench::new(&server);
+    let entry = entry("m", Source::Hf("owner/repo:m-00001-of-00002.gguf".to_owned()));
+    let message = bench.fetch(&entry).await.unwrap_err().to_string();
+    assert!(message.contains("does not fit on the disk"), "{message}");
+    assert!(server.asked().iter().all(|asked| asked.method == "HEAD"));
+}
+
 #[tokio::test]
 async fn cancelling_keeps_what_arrived() {
     let body = Craft::new().bytes();

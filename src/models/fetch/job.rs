@@ -3,12 +3,14 @@
 //! Invariant: long work on the disk runs on the blocking pool, reports through a channel and stops within
 //! one chunk of being cancelled.
 
+use std::path::Path;
+
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::FetchError;
 use crate::model_entry::ModelEntry;
-use crate::models::{FetchEvent, FetchStage, ModelsFolder};
+use crate::models::{FetchEvent, FetchStage, ModelsFolder, disk};
 
 /// A fetch under way.
 pub(super) struct Job<'a> {
@@ -43,6 +45,20 @@ impl Job<'_> {
     pub(super) fn note(&self, message: String) {
         tracing::info!(name = self.entry.name, message, "a download");
         (self.progress)(FetchEvent::Noted { name: self.name(), message });
+    }
+
+    /// Fails where so many more bytes do not fit beside a file.
+    pub(super) fn has_room(&self, needed: u64, path: &Path) -> Result<(), FetchError> {
+        let free = disk::free(path);
+        match disk::missing(needed, free) {
+            None => Ok(()),
+            Some(_) => Err(FetchError::NoRoom {
+                name: self.name(),
+                needed: disk::amount(needed),
+                free: disk::amount(free.unwrap_or_default()),
+                folder: path.parent().unwrap_or(path).to_owned(),
+            }),
+        }
     }
 
     pub(super) fn cancelled(&self) -> FetchError {

