@@ -1,5 +1,6 @@
 //! `glassbox models`: the catalogue, and what is on disk.
 
+mod offers;
 mod pull;
 
 use std::fmt::Write as _;
@@ -10,6 +11,8 @@ use serde_json::json;
 use super::args::{ModelsArgs, ModelsCommand};
 use super::setup::Setup;
 use crate::model_entry::{ModelEntry, ModelFacts, Source};
+pub(super) use crate::models::disk::amount as mib;
+use crate::models::machine::Machine;
 use crate::models::{FetchError, ModelsFolder, Places, gguf};
 
 /// Exit status where Ctrl+C stopped a fetch, as shells have it.
@@ -36,6 +39,8 @@ pub async fn run(args: ModelsArgs) -> anyhow::Result<u8> {
 fn list(setup: &Setup, as_json: bool) {
     let places = Places::of(&setup.config.model_folders, setup.config.other_apps);
     let items = setup.models().catalogue_with(&setup.config.models, places.scan());
+    let machine = Machine::measured();
+    let offers = offers::of(&machine, &setup.config.models);
     if as_json {
         let rows: Vec<_> = items
             .iter()
@@ -53,7 +58,8 @@ fn list(setup: &Setup, as_json: bool) {
                 })
             })
             .collect();
-        return super::print(&json!({ "models": rows }).to_string());
+        let all = json!({ "models": rows, "recommended": offers::json(&offers) });
+        return super::print(&all.to_string());
     }
     let mut table = format!("  {:<24} {:<8} {:>9} {:>8}  state", "name", "quant", "file", "context");
     for item in &items {
@@ -89,7 +95,11 @@ fn list(setup: &Setup, as_json: bool) {
         };
         let _ = write!(table, "\n{mark} {name:<24} {quant:<8} {size:>9} {context:>8}  {state}");
     }
-    super::print(&table);
+    let offers = offers::table(&machine, &offers);
+    super::print(table.trim_end());
+    if !offers.is_empty() {
+        super::print(&format!("\n{offers}"));
+    }
 }
 
 /// Fetches models; the exit status.
@@ -218,10 +228,4 @@ fn info(setup: &Setup, name: &str, as_json: bool) -> anyhow::Result<()> {
     let lines: Vec<String> = rows.map(|(name, value)| format!("{name:<13} {value}")).collect();
     super::print(&crate::sanitize::for_copy(&lines.join("\n")));
     Ok(())
-}
-
-/// Bytes as MiB or GiB.
-pub(super) fn mib(bytes: u64) -> String {
-    let mib = bytes as f64 / 1_048_576.0;
-    if mib >= 1024.0 { format!("{:.1} GiB", mib / 1024.0) } else { format!("{mib:.0} MiB") }
 }

@@ -14,7 +14,7 @@ use super::{CatalogueItem, Unfinished};
 use crate::model_entry::{KnownSize, Licence, ModelEntry, Source};
 
 /// Tokens a second from which on a reply can be read along.
-const READABLE: f64 = 8.0;
+pub const READABLE: f64 = 8.0;
 
 /// A model of the list.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
