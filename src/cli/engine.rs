@@ -137,6 +137,7 @@ fn options(choice: &str) -> anyhow::Result<ScriptedOptions> {
         let number: u32 = value.parse().with_context(|| format!("{setting}: not a number"))?;
         match name {
             "token_ms" => options.token_ms = number.into(),
+            "vocabulary_ms" => options.vocabulary_ms = number.into(),
             "load_ms" => options.load_ms = number.into(),
             "slice_ms" => options.slice_ms = number.into(),
             "context" => options.context = number,

@@ -154,6 +154,14 @@ impl Session {
     /// # Errors
     /// When the request failed or the engine ended.
     pub async fn next(&mut self, id: RequestId) -> anyhow::Result<Event> {
+        self.next_of(&[id]).await
+    }
+
+    /// The next event of any of these requests.
+    ///
+    /// # Errors
+    /// When one of them failed or the engine ended.
+    pub async fn next_of(&mut self, ids: &[RequestId]) -> anyhow::Result<Event> {
         loop {
             let Some(envelope) = self.events.recv().await else { bail!("the engine has ended") };
             match envelope.event {
@@ -161,9 +169,9 @@ impl Session {
                     let tail = exit.log_tail.join("\n");
                     bail!("the engine ended: {}\n{tail}", exit.how)
                 }
-                Event::Failed(failure) if envelope.id == id => return Err(failure.into()),
+                Event::Failed(failure) if ids.contains(&envelope.id) => return Err(failure.into()),
                 Event::ModelHash(hash) => self.hash = Some(hash),
-                event if envelope.id == id => return Ok(event),
+                event if ids.contains(&envelope.id) => return Ok(event),
                 _ => {}
             }
         }

@@ -1,6 +1,6 @@
 //! The command line as people pipe it.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -53,6 +53,31 @@ fn what_is_piped_beside_a_question_is_read_with_it() {
     let nothing = glassbox(home.path(), &["ask"], Some(""));
     assert_eq!(nothing.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&nothing.stderr).contains("there is no prompt"));
+}
+
+#[test]
+fn a_reply_begins_before_the_vocabulary_has_come() {
+    let home = home();
+    // Ten minutes, for which no word waits.
+    let engine = format!("{ENGINE},vocabulary_ms=600000");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_glassbox"))
+        .env("GLASSBOX_HOME", home.path())
+        .args(["ask", "Hi", "--seed", "1", "--engine", &engine])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut output = child.stdout.take().unwrap();
+    let (sender, begun) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut first = [0];
+        let _ = sender.send(output.read_exact(&mut first).map(|()| first[0]));
+    });
+    let first = begun.recv_timeout(std::time::Duration::from_secs(60));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(first.unwrap().is_ok());
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod output;
 pub(super) mod parts;
 mod question;
 
+use std::collections::VecDeque;
+
 use anyhow::bail;
 use serde_json::json;
 
@@ -24,14 +26,15 @@ use crate::attachment::Attachment;
 use crate::chat::{ChatSettings, Intervention, Role, Run, RunId, StopReason, Timings, Usage};
 use crate::config::{Markdown, Overflow};
 use crate::engine::protocol::{
-    Event, FailureKind, Generate, Job, Loaded, Message, Prompt, Request, RequestId, TemplateSetting,
+    Event, FailureKind, Generate, Immediate, Job, Loaded, Message, Prompt, Request, RequestId,
+    TemplateSetting,
 };
 use crate::grammar::Form;
 use crate::model_entry::ModelEntry;
 use crate::runtime;
 use crate::sampling::Sampling;
 use crate::store::random_id;
-use crate::token::{TokenId, Vocabulary};
+use crate::token::{Step, TokenId, Vocabulary};
 
 /// Runs the command; gives the exit code.
 ///
@@ -62,8 +65,10 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
     loaded.notes_for(!args.raw).for_each(super::note);
     let interventions = usable(setup.config.interventions_for(Some(&entry), &settings), &loaded);
     let wish = args.wish(&setup, &sampling);
-    // A text that the model only goes on with needs none; it takes a while to come.
-    let vocabulary = if wish.json || !wish.raw { Some(session.vocabulary().await?) } else { None };
+    // What was said in a chat before may hold control tokens, whose names the template wants. Nothing else of the prompt
+    // needs the vocabulary, which takes a while to come.
+    let goes_on = kept.is_some() && args.kept() != Some(Which::New);
+    let vocabulary = if goes_on { Some(session.vocabulary().await?) } else { None };
     let now_ms = super::wall_ms();
     let setting = TemplateSetting {
         clock_ms: now_ms,
@@ -91,10 +96,19 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
         let run = run_of(&entry, &loaded, &sampling, &setting);
         kept.begin(Run { interventions: interventions.clone(), ..run }, now_ms);
     }
+    let out = Output::new(wish);
+    let names = match vocabulary {
+        Some(vocabulary) => Names::Here(Box::new(vocabulary)),
+        None if out.has_names() || kept.is_some() => {
+            Names::Asked(session.begin(Request::Immediate(Immediate::Vocabulary))?)
+        }
+        None => Names::None,
+    };
     let mut asking = Asking {
         session,
-        vocabulary: vocabulary.as_ref(),
-        out: Output::new(vocabulary.as_ref(), wish),
+        names,
+        held: VecDeque::new(),
+        out,
         kept,
         drop_oldest: setup.config.engine.overflow == Overflow::DropOldest,
         show_prompt: args.show_prompt,
@@ -196,11 +210,32 @@ pub(super) fn run_of(
     }
 }
 
+/// The names of tokens. They come beside the reading of the prompt, so that no reply begins later for them.
+enum Names {
+    /// Nothing needs them.
+    None,
+    /// On their way.
+    Asked(RequestId),
+    /// The model's vocabulary.
+    Here(Box<Vocabulary>),
+}
+
+impl Names {
+    fn vocabulary(&self) -> Option<&Vocabulary> {
+        match self {
+            Self::Here(vocabulary) => Some(vocabulary),
+            Self::None | Self::Asked(_) => None,
+        }
+    }
+}
+
 /// One question on its way.
-struct Asking<'a> {
+struct Asking {
     session: Session,
-    vocabulary: Option<&'a Vocabulary>,
-    out: Output<'a>,
+    names: Names,
+    /// Tokens that are not written yet, since the vocabulary has not come.
+    held: VecDeque<Step>,
+    out: Output,
     kept: Option<Kept>,
     /// Whether the oldest messages are left out where the chat does not fit.
     drop_oldest: bool,
@@ -209,7 +244,7 @@ struct Asking<'a> {
     interventions: Vec<Intervention>,
 }
 
-impl Asking<'_> {
+impl Asking {
     /// Asks, and again with less where it does not fit; gives the exit code.
     async fn reply(&mut self, whole: Prompt, sampling: &Sampling, top_logprobs: u32) -> anyhow::Result<u8> {
         let mut left_out = 0;
@@ -220,6 +255,7 @@ impl Asking<'_> {
                 Ok(ending) => {
                     let is_cut = !sampling.grammar.trim().is_empty() && ending.stop != StopReason::Eos;
                     let stop = ending.stop;
+                    self.named().await?;
                     let code = self.done(ending)?;
                     return Ok(if is_cut && code == 0 { cut(stop) } else { code });
                 }
@@ -228,9 +264,10 @@ impl Asking<'_> {
                     super::note(&format!("context is full: the {left_out} oldest messages are left out"));
                 }
                 Err(error) => {
+                    self.write_held(true)?;
                     self.out.broken();
                     if let Some(kept) = self.kept.take() {
-                        kept.end(|_| {}, self.vocabulary, super::wall_ms());
+                        kept.end(|_| {}, self.names.vocabulary(), super::wall_ms());
                     }
                     return Err(error);
                 }
@@ -242,8 +279,12 @@ impl Asking<'_> {
     async fn events(&mut self, id: RequestId) -> anyhow::Result<Ending> {
         let mut interrupted = false;
         loop {
+            let ids = match self.names {
+                Names::Asked(names) => vec![id, names],
+                Names::None | Names::Here(_) => vec![id],
+            };
             let event = tokio::select! {
-                event = self.session.next(id) => event?,
+                event = self.session.next_of(&ids) => event?,
                 _ = tokio::signal::ctrl_c(), if !interrupted => {
                     interrupted = true;
                     self.session.cancel(id);
@@ -265,12 +306,38 @@ impl Asking<'_> {
                     if let Some(kept) = &mut self.kept {
                         kept.token(&written.step);
                     }
-                    self.out.token(&written.step)?;
+                    self.held.push_back(written.step);
+                    self.write_held(false)?;
+                }
+                Event::Vocabulary(vocabulary) => {
+                    self.names = Names::Here(vocabulary);
+                    self.write_held(false)?;
                 }
                 Event::Done { stop, usage, timings } => return Ok(Ending { stop, usage, timings }),
                 _ => {}
             }
         }
+    }
+
+    /// Writes the tokens that wait for nothing; with `all` also those whose names will never come.
+    fn write_held(&mut self, all: bool) -> anyhow::Result<()> {
+        let waits = matches!(self.names, Names::Asked(_)) && !all;
+        while let Some(step) = self.held.pop_front_if(|step| !(waits && self.out.waits_for_names(step))) {
+            self.out.token(&step, self.names.vocabulary())?;
+        }
+        Ok(())
+    }
+
+    /// The reply has ended: what still waits for the vocabulary is written, and what is kept gets it.
+    async fn named(&mut self) -> anyhow::Result<()> {
+        let Names::Asked(id) = self.names else { return Ok(()) };
+        if self.kept.is_none() && self.held.is_empty() {
+            return Ok(());
+        }
+        if let Event::Vocabulary(vocabulary) = self.session.next(id).await? {
+            self.names = Names::Here(vocabulary);
+        }
+        self.write_held(true)
     }
 
     fn done(&mut self, Ending { stop, usage, mut timings }: Ending) -> anyhow::Result<u8> {
@@ -281,7 +348,7 @@ impl Asking<'_> {
                 (run.stop, run.usage, run.timings) = (Some(stop), usage, timings);
                 run.model_hash = hash;
             };
-            kept.end(change, self.vocabulary, super::wall_ms())
+            kept.end(change, self.names.vocabulary(), super::wall_ms())
         });
         let mut end = json!({
             "type": "done",

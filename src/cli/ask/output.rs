@@ -47,9 +47,7 @@ impl Wish {
 }
 
 /// Where the reply goes.
-pub struct Output<'a> {
-    /// Names of control tokens, without which what was thought cannot always be told from the answer.
-    vocabulary: Option<&'a Vocabulary>,
+pub struct Output {
     wish: Wish,
     parts: Parts,
     /// Number of the next token.
@@ -68,11 +66,10 @@ pub struct Output<'a> {
     terminals: (bool, bool),
 }
 
-impl<'a> Output<'a> {
+impl Output {
     /// For one reply.
-    pub fn new(vocabulary: Option<&'a Vocabulary>, wish: Wish) -> Self {
+    pub fn new(wish: Wish) -> Self {
         Self {
-            vocabulary,
             wish,
             parts: Parts::whole(),
             index: 0,
@@ -93,18 +90,29 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Whether anything is written of a reply that needs the vocabulary: a text that is only gone on with needs none.
+    pub fn has_names(&self) -> bool {
+        self.wish.json || !self.wish.raw
+    }
+
+    /// Whether a token can only be written once the vocabulary is there: as JSON, and one without text of its own, which
+    /// may end what is thought.
+    pub fn waits_for_names(&self, step: &Step) -> bool {
+        self.wish.json || (!self.wish.raw && step.bytes.is_empty())
+    }
+
     /// Writes a token, as far as its characters are whole.
     ///
     /// # Errors
     /// When standard output was closed.
-    pub fn token(&mut self, step: &Step) -> anyhow::Result<()> {
-        if let Some(vocabulary) = self.vocabulary.filter(|_| self.wish.json) {
+    pub fn token(&mut self, step: &Step, vocabulary: Option<&Vocabulary>) -> anyhow::Result<()> {
+        if let Some(vocabulary) = vocabulary.filter(|_| self.wish.json) {
             let line = token_line(self.index, step, vocabulary);
             write(&format!("{line}\n"))?;
         }
         self.index += 1;
         let control = step.id.filter(|_| step.bytes.is_empty());
-        let name = self.vocabulary.zip(control).and_then(|(vocabulary, id)| vocabulary.bytes(id));
+        let name = vocabulary.zip(control).and_then(|(vocabulary, id)| vocabulary.bytes(id));
         let stretches = self.parts.push(&step.bytes, name);
         self.take(stretches)
     }

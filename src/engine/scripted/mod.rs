@@ -43,6 +43,8 @@ pub struct ScriptedOptions {
     pub load_ms: u64,
     /// Milliseconds per slice of the prompt.
     pub slice_ms: u64,
+    /// Milliseconds until the vocabulary is given.
+    pub vocabulary_ms: u64,
     /// Context length that the made-up file claims, tokens.
     pub context: u32,
     /// Seed where the request names none; with it, every run is the same.
@@ -51,7 +53,7 @@ pub struct ScriptedOptions {
 
 impl Default for ScriptedOptions {
     fn default() -> Self {
-        Self { token_ms: 6, load_ms: 40, slice_ms: 4, context: 8192, seed: 42 }
+        Self { token_ms: 6, load_ms: 40, slice_ms: 4, vocabulary_ms: 0, context: 8192, seed: 42 }
     }
 }
 
@@ -189,6 +191,7 @@ impl Answers for Shared {
     }
 
     fn vocabulary(&self) -> Result<Arc<Vocabulary>, Failure> {
+        std::thread::sleep(Duration::from_millis(self.options.vocabulary_ms));
         Ok(Arc::clone(&self.pieces()?.vocabulary))
     }
 

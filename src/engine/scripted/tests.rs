@@ -14,7 +14,7 @@ use crate::sampling::Sampling;
 use crate::token::{Step, TokenKind};
 
 const QUICK: ScriptedOptions =
-    ScriptedOptions { token_ms: 0, load_ms: 0, slice_ms: 0, context: 8192, seed: 42 };
+    ScriptedOptions { token_ms: 0, load_ms: 0, slice_ms: 0, vocabulary_ms: 0, context: 8192, seed: 42 };
 
 struct Fixture {
     engine: ThreadEngine,
