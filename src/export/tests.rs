@@ -58,6 +58,7 @@ fn turn(id: i64, parent: Option<i64>, role: Role, spans: Vec<Span>) -> Turn {
         note: None,
         model: (role == Role::Assistant).then(|| "tiny".to_owned()),
         created_ms: 5,
+        inserts: Vec::new(),
     }
 }
 
@@ -99,6 +100,22 @@ fn markdown_shows_the_shown_branch_with_its_figures() {
     let expected = "# Capitals\n\n## You\n\nWhere?\n\n## tiny\n\n Paris.\n\n\
                     <sub>2 tokens, 0.54 bit each, perplexity 1.45</sub>\n";
     assert_eq!(paris().document().export(Format::Markdown), expected);
+}
+
+#[test]
+fn links_and_footnotes_of_a_message_do_not_act_on_another() {
+    let mut chat = paris();
+    let text = "See [docs] and[^1].\n\n[docs]: https://one.example\n[^1]: mine";
+    chat.conversation.turns[0].spans = vec![Span::Written { text: text.into() }];
+    let other = b"The [docs] say so[^1].\n\n[^1]: theirs".as_slice();
+    chat.conversation.turns[1].spans =
+        vec![Span::Generated { run: RunId(9), steps: vec![step(1, other, -0.5)] }];
+    let page = chat.document().export(Format::Markdown);
+    assert!(
+        page.contains("See [docs][docs-m1] and[^1-m1].\n\n[docs-m1]: https://one.example\n[^1-m1]: mine"),
+        "{page}"
+    );
+    assert!(page.contains("The [docs] say so[^1-m2].\n\n[^1-m2]: theirs"), "{page}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ const LOWEST: usize = 6;
 const MOST_TURNS: usize = 16;
 
 /// A change of a text: bytes and what stands in their place.
-type Change = (Range<usize>, String);
+pub(super) type Change = (Range<usize>, String);
 
 /// The text with its headings lowered, its HTML as text, and what it leaves open closed.
 #[must_use]
@@ -93,7 +93,7 @@ fn lowered(text: &str) -> Vec<Change> {
 }
 
 /// The text with changes made, which are in order.
-fn changed(text: &str, changes: Vec<Change>) -> String {
+pub(super) fn changed(text: &str, changes: Vec<Change>) -> String {
     let mut out = String::with_capacity(text.len() + 2 * changes.len());
     let mut at = 0;
     for (range, new) in changes.into_iter().filter(|(range, _)| range.start <= range.end) {
@@ -106,7 +106,7 @@ fn changed(text: &str, changes: Vec<Change>) -> String {
 }
 
 /// The text in a fence that it does not close.
-fn as_code(text: &str) -> String {
+pub(super) fn as_code(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     format!("{fence}\n{text}\n{fence}")
