@@ -50,7 +50,8 @@ fn renamed(text: &str, suffix: &str, elsewhere: &dyn Fn(&str) -> bool) -> String
     for _ in 0..MOST_TURNS {
         let changes = changes(&out, suffix, elsewhere);
         if changes.is_empty() {
-            return if leads(&out) == leads(text) { out } else { as_code(text) };
+            let same = leads(&out) == leads(text) && shown(&out) == shown(text);
+            return if same { out } else { as_code(text) };
         }
         out = changed(&out, changes);
     }
@@ -77,7 +78,10 @@ fn changes(text: &str, suffix: &str, elsewhere: &dyn Fn(&str) -> bool) -> Vec<Ch
                 match link_type {
                     LinkType::Reference => changes.push(insert(range.end - 1)),
                     LinkType::Collapsed => {
-                        changes.push((range.end - 2..range.end, format!("[{label}{suffix}]")));
+                        // The parser's range is that of its words.
+                        let brackets =
+                            if text[range.end..].starts_with("[]") { range.end } else { range.end - 2 };
+                        changes.push((brackets..brackets + 2, format!("[{label}{suffix}]")));
                     }
                     LinkType::Shortcut => changes.push((range.end..range.end, format!("[{label}{suffix}]"))),
                     _ => {}
@@ -107,6 +111,17 @@ fn end_of_label(text: &str, definition: &Range<usize>) -> Option<usize> {
         closes
     })?;
     Some(definition.start + open + 1 + close)
+}
+
+/// What is read of a text.
+fn shown(text: &str) -> String {
+    let words = Parser::new_ext(text, OPTIONS).map(|event| match event {
+        Event::Text(words) | Event::Code(words) | Event::InlineMath(words) | Event::DisplayMath(words) => {
+            words.into_string()
+        }
+        _ => String::new(),
+    });
+    words.collect()
 }
 
 /// Where its links lead, in order, and which of its footnotes are referred to and defined.

@@ -62,7 +62,7 @@ fn copied(effects: &[Effect]) -> Option<String> {
 #[test]
 fn text_is_marked_by_keys_and_copied_in_either_direction() {
     let mut bench = replied(&["The", " cap", "ital", " is", ",", " Par", "is"]);
-    bench.press(&["l", "w", "space", "l", "l"]);
+    bench.press(&["l", "w", "w", "space", "l", "l"]);
     assert_eq!(copied(&bench.press(&["y"])).as_deref(), Some(" is, Par"));
     assert_eq!(copied(&bench.press(&["y"])).as_deref(), Some("The capital is, Paris"), "the mark is gone");
     bench.press(&["space", "b"]);
@@ -94,7 +94,7 @@ fn marked_text_goes_over_messages_and_keeps_characters_whole() {
     let last = TokenCursor { turn: bench.app.talk.chat.turns[3].id, index: 1 };
     bench.app.transcript.cursor = Some(last);
     // What can act on a terminal is left out, as from every copy.
-    assert_eq!(copied(&bench.press(&["y"])).as_deref(), Some(" \u{e9}b\n\nMore\n\nc[2J"));
+    assert_eq!(copied(&bench.press(&["y"])).as_deref(), Some(" \u{e9}b\n\nMore\n\nc\u{241b}[2J"));
     bench.press(&["space"]);
     bench.press(&["ctrl+n"]);
     assert_eq!(bench.app.transcript.mark, None, "a mark stays with its chat");

@@ -89,8 +89,7 @@ impl Remote {
             None => None,
         };
         if let Some(total) = download.total.filter(|_| urls.len() > 1) {
-            let here: u64 =
-                part_paths(path).iter().map(|file| size_of(file) + size_of(&part_of(file))).sum();
+            let here: u64 = part_paths(path).iter().map(|file| size_of(file) + size_of(&part_of(file))).sum();
             job.has_room(total.saturating_sub(here), path)?;
         }
         for (url, file) in urls.iter().zip(part_paths(path)) {

@@ -148,8 +148,12 @@ impl Sections {
             let end = insert.end + usize::from(bytes.get(insert.end) == Some(&b'\n'));
             all.add_answer(from, &bytes[from..insert.start]);
             let inside = &typed.text[insert.bytes()];
-            let inside = if insert.file.is_some() { attachment::inside(inside) } else { inside };
-            let of = Folded::Insert { index, bytes: inside.len(), lines: inside.lines().count() };
+            let (inside, line_end) = match &insert.file {
+                Some(_) => (attachment::inside(inside), 1),
+                None => (inside, 0),
+            };
+            let (bytes_inside, lines) = (inside.len() + line_end, inside.lines().count());
+            let of = Folded::Insert { index, bytes: bytes_inside, lines };
             let text = Text::Insert { text: bytes[insert.start..end].to_vec(), lines: None, of };
             all.sections.push(Section { at: insert.start, piece: 0, text_at: insert.start, text });
             from = end;
