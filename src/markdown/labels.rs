@@ -9,7 +9,6 @@ use pulldown_cmark::{Event, LinkType, Parser, Tag};
 
 use super::OPTIONS;
 use super::contained::{Change, as_code, changed};
-use crate::fold::fold;
 
 /// So often at most is looked again for what was defined twice.
 const MOST_TURNS: usize = 8;
@@ -38,7 +37,8 @@ pub fn apart(texts: Vec<String>, around: &str) -> Vec<String> {
 
 /// A text with whatever labels compare as equal spelt alike: without case, blanks as one, without the marks of quotes.
 fn bare(text: &str) -> String {
-    let words = fold(text);
+    // Both ways, since some letters are alike only in capitals.
+    let words = text.to_uppercase().to_lowercase();
     let words: Vec<&str> =
         words.split(|c: char| c.is_whitespace() || c == '>').filter(|word| !word.is_empty()).collect();
     words.join(" ").replace("[ ", "[").replace(" ]", "]").replace("[^ ", "[^")

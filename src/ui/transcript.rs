@@ -406,7 +406,7 @@ impl Painter<'_> {
     /// The line that stands for what was thought, for a file or for a long paste.
     fn title(&mut self, turn: &Turn, title: text::Title, y: u16) {
         let x = self.area.x + 1;
-        let words = folds::words(self.app, &self.theme.symbols, turn, title);
+        let words = folds::words(self.app, &self.theme.symbols, turn, title, self.width);
         let width = text::put(self.buf, x, y, &words, self.width, self.theme.style(Role::Muted));
         if self.app.config.ui.mouse {
             self.folds.push((turn.id, Area { x, y, width, height: 1 }));

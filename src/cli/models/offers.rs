@@ -72,8 +72,8 @@ pub(super) fn table(machine: &Machine, offers: &[Offer]) -> String {
     }
     let free = machine.free.map_or_else(|| "memory unknown".to_owned(), |free| format!("{} free", mib(free)));
     let speed = machine.bandwidth / 1e9;
-    let mut table =
-        format!("Not here, and how they would do on this machine ({free}, read at {speed:.0} GB/s)");
+    let speed = if speed < 10.0 { format!("{speed:.1}") } else { format!("{speed:.0}") };
+    let mut table = format!("Not here, and how they would do on this machine ({free}, read at {speed} GB/s)");
     let _ = write!(
         table,
         "\n  {:<24} {:<8} {:>9} {:>9} {:>8}  tokens a second are predicted",

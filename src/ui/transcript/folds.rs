@@ -7,10 +7,10 @@ use crate::chat::Turn;
 use crate::command::Command;
 use crate::theme::Symbols;
 use crate::ui::text::{Folded, Title};
-use crate::ui::widgets::number;
+use crate::ui::widgets::{number, text};
 
-/// The line's words.
-pub(super) fn words(app: &App, symbols: &Symbols, turn: &Turn, title: Title) -> String {
+/// The line's words; the key that opens it only where that fits.
+pub(super) fn words(app: &App, symbols: &Symbols, turn: &Turn, title: Title, width: u16) -> String {
     let mark = match (symbols.ascii, title.open) {
         (false, true) => "▾",
         (false, false) => "▸",
@@ -24,8 +24,9 @@ pub(super) fn words(app: &App, symbols: &Symbols, turn: &Turn, title: Title) -> 
     let mut words = format!("{mark} {of}");
     let key = app.keymap.shown(Command::Thoughts);
     let live = matches!(title.of, Folded::Thought { live: true, .. });
-    if !live && !key.is_empty() {
-        words.extend(["   ", &key, if title.open { " folds" } else { " opens" }]);
+    let does = format!("   {key} {}", if title.open { "folds" } else { "opens" });
+    if !live && !key.is_empty() && text::width(&words) + text::width(&does) <= width {
+        words.push_str(&does);
     }
     words
 }
@@ -157,6 +158,10 @@ mod tests {
         assert_eq!(opened[2..5], file);
         assert_eq!(opened[5..9], ["   fn one() {}", "   fn two() {}", "   ```", " why? or at"]);
         assert_eq!(opened[10], "   pasted words");
+        let mut narrow = buffer(46, 14);
+        app.transcript.thoughts = false;
+        draw(&app, &theme(false), &mut Cache::default(), narrow.area, &mut narrow);
+        assert_eq!(rows(&narrow)[2], " ▸ [a.rs]  24 B, 2 lines, 1 234 tokens");
         // As it was written, all of it stands there.
         (app.transcript.thoughts, app.transcript.raw) = (false, true);
         assert_eq!(drawn_wide(&app).0[1..4], [" Look at", " dir/a.rs:", " ```"]);
@@ -192,7 +197,7 @@ mod tests {
             press(&mut app, &[key]);
             walked.push(app.transcript.cursor.unwrap().index);
         }
-        assert_eq!(walked, [9, 10, 9, 1, 0, 11]);
+        assert_eq!(walked, [11, 12, 11, 1, 0, 13]);
     }
 
     #[test]
