@@ -445,9 +445,9 @@ fn tokens(text: &str, special: bool) -> Vec<TokenId> {
     let mut ids = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let mark = MARKS.iter().position(|mark| special && rest.starts_with(mark));
+        let mark = MARKS.iter().zip(1..).find(|(mark, _)| special && rest.starts_with(**mark));
         let (id, length) =
-            mark.map_or((first as i32, first.len_utf8()), |mark| (-1 - mark as i32, MARKS[mark].len()));
+            mark.map_or((first as i32, first.len_utf8()), |(mark, number)| (-number, mark.len()));
         ids.push(TokenId(id));
         rest = &rest[length..];
     }

@@ -26,7 +26,7 @@ pub(super) fn with_known<'t>(text: Cow<'t, str>, labels: &Labels) -> (Cow<'t, st
     };
     let known = named.iter().zip(&asked).filter(|(label, key)| is_known(key) && !defines(label));
     let known = known.map(|(label, _)| label);
-    let definitions: String = known.map(|label| format!("\n\n[^{label}]: x")).collect();
+    let definitions = known.fold(String::new(), |all, label| all + "\n\n[^" + label + "]: x");
     if definitions.is_empty() {
         return (text, asked);
     }

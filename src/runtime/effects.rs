@@ -20,7 +20,7 @@ use crate::sanitize;
 
 impl Shell {
     /// Performs one effect.
-    pub(super) async fn perform(&mut self, effect: Effect) -> anyhow::Result<()> {
+    pub(super) fn perform(&mut self, effect: Effect) -> anyhow::Result<()> {
         match effect {
             Effect::Store(command) => self.store.send(command),
             Effect::StartEngine(id, entry) => self.start_engine(id, &entry),

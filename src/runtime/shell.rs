@@ -148,7 +148,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
     shell.draw()?;
     tracing::info!(ms = started.elapsed().as_millis(), "first frame");
     for effect in first {
-        shell.perform(effect).await?;
+        shell.perform(effect)?;
     }
     // What is not sent to the store yet is saved whatever ended the loop; a panic has said itself what it was.
     let ended = AssertUnwindSafe(shell.turn(&mut incoming, &mut signals)).catch_unwind().await;
@@ -210,7 +210,7 @@ impl Shell {
         let now = self.now();
         let effects = self.app.update(now, message);
         for effect in effects {
-            self.perform(effect).await?;
+            self.perform(effect)?;
         }
         if let Some(theme) = self.look.follow(&mut self.app) {
             self.theme = theme;
@@ -443,7 +443,7 @@ impl Shell {
     async fn end(&mut self, number: u8, hung_up: bool) -> anyhow::Result<u8> {
         let now = self.now();
         for effect in self.app.update(now, Msg::Terminate) {
-            self.perform(effect).await?;
+            self.perform(effect)?;
         }
         if hung_up {
             tracing::info!("the terminal is gone");

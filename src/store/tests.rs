@@ -458,7 +458,9 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         let (bench, mut model, mut last) = (Bench::open(&path), BTreeMap::new(), 0);
-        acts.into_iter().for_each(|act| perform(&bench, &mut model, &mut last, act));
+        for act in acts {
+            perform(&bench, &mut model, &mut last, act);
+        }
         prop_assert_eq!(kept(&bench), seen(&model));
         bench.close();
         prop_assert_eq!(kept(&Bench::open(&path)), seen(&model));

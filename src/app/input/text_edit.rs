@@ -179,7 +179,9 @@ mod tests {
         #[test]
         fn undo_goes_back_to_the_beginning_and_redo_to_the_end(keys in prop::collection::vec(keys(), 0..60)) {
             let mut area = empty_area();
-            keys.into_iter().for_each(|code| key(&mut area, KeyEvent::from(code)));
+            for code in keys {
+                key(&mut area, KeyEvent::from(code));
+            }
             let end = text(&area);
             while area.undo() {}
             prop_assert_eq!(text(&area), "");
