@@ -171,17 +171,17 @@ impl Shell {
                 event = next_event(&mut self.input) => match event {
                     Some(Ok(event)) => self.terminal_events(event).await?,
                     // The terminal is gone: save and end without drawing.
-                    Some(Err(_)) | None => return self.end(1, true).await,
+                    Some(Err(_)) | None => return self.end(1, true),
                 },
                 Some(message) = incoming.recv() => {
-                    self.update(message).await?;
+                    self.update(message)?;
                     for _ in 0..BURST {
                         let Ok(message) = incoming.try_recv() else { break };
-                        self.update(message).await?;
+                        self.update(message)?;
                     }
                 }
                 asked = signals.next() => match asked {
-                    Asked::End { number, hung_up } => return self.end(number, hung_up).await,
+                    Asked::End { number, hung_up } => return self.end(number, hung_up),
                     // The terminal is the editor's; only this process stops.
                     Asked::Stop if self.editing.is_some() => native::stop_self(),
                     Asked::Stop => self.suspend()?,
@@ -189,14 +189,14 @@ impl Shell {
                 ended = open_file::ended(&mut self.editing) => self.editor_ended(ended)?,
                 () = output::emptied() => {
                     if output::is_gone() {
-                        return self.end(1, true).await;
+                        return self.end(1, true);
                     }
                 }
                 () = faults::noted() => {
                     self.save();
                     return Ok(faults::EXIT);
                 }
-                () = sleep_until(deadline) => self.tick().await?,
+                () = sleep_until(deadline) => self.tick()?,
             }
             if self.app.out.dirty && self.can_draw() && self.frame_is_due() {
                 self.draw()?;
@@ -206,7 +206,7 @@ impl Shell {
     }
 
     /// Lets the app change its state and performs what it asks for.
-    pub(super) async fn update(&mut self, message: Msg) -> anyhow::Result<()> {
+    pub(super) fn update(&mut self, message: Msg) -> anyhow::Result<()> {
         let now = self.now();
         let effects = self.app.update(now, message);
         for effect in effects {
@@ -219,11 +219,11 @@ impl Shell {
     }
 
     /// Time passed: keys that waited for what follows are keys, and the app does what it is time for.
-    async fn tick(&mut self) -> anyhow::Result<()> {
+    fn tick(&mut self) -> anyhow::Result<()> {
         for key in self.typing.waited(self.since_start()) {
-            self.update(Msg::Key(key)).await?;
+            self.update(Msg::Key(key))?;
         }
-        self.update(Msg::Tick).await
+        self.update(Msg::Tick)
     }
 
     /// An event and the keys that come at once with it, which are a paste where no hand types them.
@@ -247,15 +247,15 @@ impl Shell {
                 }
                 other if is_rest_of_answer(&keys, &other, now) => return Ok(()),
                 other => {
-                    self.text_keys(std::mem::take(&mut keys)).await?;
+                    self.text_keys(std::mem::take(&mut keys))?;
                     for key in self.typing.give_up_waiting() {
-                        self.update(Msg::Key(key)).await?;
+                        self.update(Msg::Key(key))?;
                     }
-                    return self.terminal_event(other).await;
+                    return self.terminal_event(other);
                 }
             }
         }
-        self.text_keys(keys).await
+        self.text_keys(keys)
     }
 
     /// The event that is there already, or comes within the time in which no hand types two keys.
@@ -275,19 +275,19 @@ impl Shell {
     }
 
     /// Keys that type something, as keys or as a paste.
-    async fn text_keys(&mut self, keys: Vec<KeyEvent>) -> anyhow::Result<()> {
+    fn text_keys(&mut self, keys: Vec<KeyEvent>) -> anyhow::Result<()> {
         let Some(first) = keys.first() else { return Ok(()) };
         let (letter, now) = (self.app.letter(*first), self.since_start());
-        self.note_key().await?;
+        self.note_key()?;
         match self.typing.keys(keys, letter, now) {
-            Typed::Paste(text) => self.update(Msg::Burst(text)).await,
+            Typed::Paste(text) => self.update(Msg::Burst(text)),
             Typed::Keys(keys) => {
                 for key in keys {
                     match self.typing.key(key, self.app.letter(key), now) {
-                        Typed::Paste(text) => self.update(Msg::Burst(text)).await?,
+                        Typed::Paste(text) => self.update(Msg::Burst(text))?,
                         Typed::Keys(keys) => {
                             for key in keys {
-                                self.update(Msg::Key(key)).await?;
+                                self.update(Msg::Key(key))?;
                             }
                         }
                     }
@@ -298,9 +298,9 @@ impl Shell {
     }
 
     /// A key came: after a pause the configuration may be another.
-    async fn note_key(&mut self) -> anyhow::Result<()> {
+    fn note_key(&mut self) -> anyhow::Result<()> {
         if self.last_key.elapsed() > PAUSE {
-            self.reread_config().await?;
+            self.reread_config()?;
         }
         self.last_key = Instant::now();
         self.key_waits = true;
@@ -311,36 +311,36 @@ impl Shell {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    async fn terminal_event(&mut self, event: Event) -> anyhow::Result<()> {
+    fn terminal_event(&mut self, event: Event) -> anyhow::Result<()> {
         match event {
             Event::Key(key) if is_press(&key) => {
-                self.note_key().await?;
-                self.update(Msg::Key(key)).await
+                self.note_key()?;
+                self.update(Msg::Key(key))
             }
             Event::Key(_) => Ok(()),
-            Event::Paste(text) => self.update(Msg::Paste(text)).await,
-            Event::Mouse(mouse) => self.update(Msg::Mouse(mouse)).await,
-            Event::Resize(width, height) => self.update(Msg::Resize(width, height)).await,
+            Event::Paste(text) => self.update(Msg::Paste(text)),
+            Event::Mouse(mouse) => self.update(Msg::Mouse(mouse)),
+            Event::Resize(width, height) => self.update(Msg::Resize(width, height)),
             Event::FocusGained => {
-                self.reread_config().await?;
-                self.update(Msg::Focus(true)).await
+                self.reread_config()?;
+                self.update(Msg::Focus(true))
             }
             Event::FocusLost => {
                 self.fault.as_deref().into_iter().for_each(faults::provoke);
-                self.update(Msg::Focus(false)).await
+                self.update(Msg::Focus(false))
             }
         }
     }
 
     /// What may have changed while nobody looked here: the configuration, a file that an editor has open.
-    async fn reread_config(&mut self) -> anyhow::Result<()> {
+    fn reread_config(&mut self) -> anyhow::Result<()> {
         if let Some(saved) = self.saved_later() {
             self.edited(Ok(saved));
         }
         match self.config_file.read_if_changed(&self.app.config) {
             Some((config, warnings)) => {
                 self.look.forget();
-                self.update(Msg::Config(Box::new(config), warnings)).await
+                self.update(Msg::Config(Box::new(config), warnings))
             }
             None => Ok(()),
         }
@@ -440,7 +440,7 @@ impl Shell {
         self.draw()
     }
 
-    async fn end(&mut self, number: u8, hung_up: bool) -> anyhow::Result<u8> {
+    fn end(&mut self, number: u8, hung_up: bool) -> anyhow::Result<u8> {
         let now = self.now();
         for effect in self.app.update(now, Msg::Terminate) {
             self.perform(effect)?;
