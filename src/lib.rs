@@ -34,7 +34,8 @@
 //!                              take), adapters (LoRA and control vectors in force), adapter_file (which files are
 //!                              such for this model), weights_delta (what LoRA adds to weights), dequantized (exact arithmetic), backends (found at start), ffi (abort hook,
 //!                              descriptors, context)
-//!                    session/  batches and the KV prefix; lane (a text read beside the chat, given back when it is
+//!                    snapshot  what was read of a chat, as a file: found, checked, written, thrown away
+//!                    session/  batches and the KV prefix; recall (whose chat that is, kept on disk and taken back); lane (a text read beside the chat, given back when it is
 //!                              dropped), branch_cache (another branch, kept there), unchanged (the chat once more
 //!                              without changes), swa_guard (cells that sliding windows would let go)
 //!                    probe/    the evaluation callback: what is copied out of a pass and changed in it

@@ -153,6 +153,12 @@ pub struct LoadParams {
     /// Load a model that is larger than the free memory all the same, where its file can be mapped.
     #[serde(default)]
     pub larger_than_memory: bool,
+    /// Disk space for what models have read of chats, MiB; 0 keeps nothing.
+    #[serde(default)]
+    pub snapshot_mib: u32,
+    /// Read each prompt in the same batches, whatever is cached, so that the same seed writes the same reply.
+    #[serde(default)]
+    pub reproducible: bool,
     /// Compute with the dequantised weights, so that the figures are the file's own and not also those of 8-bit
     /// activations. For measuring, not for chatting: it takes several times the memory. Never configured.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -294,6 +300,8 @@ impl Default for LoadParams {
             mlock: false,
             speculative: Speculative::Off,
             larger_than_memory: false,
+            snapshot_mib: 4096,
+            reproducible: false,
             exact: false,
         }
     }
@@ -340,6 +348,8 @@ impl LoadOverrides {
             mlock: self.mlock.unwrap_or(base.mlock),
             speculative: self.speculative.unwrap_or(base.speculative),
             larger_than_memory: self.larger_than_memory.unwrap_or(base.larger_than_memory),
+            snapshot_mib: base.snapshot_mib,
+            reproducible: base.reproducible,
             exact: base.exact,
         }
     }

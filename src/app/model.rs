@@ -5,7 +5,7 @@
 use super::{App, Asker, ChatView, Effect, Inspector, Level, ModelState, ModelStatus, Outbox, Talk, Watched};
 use crate::app::input::fuzzy;
 use crate::app::view::With;
-use crate::chat::{Role, Span};
+use crate::chat::{ConversationId, Role, Span};
 use crate::config::Config;
 use crate::engine::protocol::{Event, Immediate, Job, Loaded, Request, VERSION};
 use crate::model_entry::{ModelEntry, Source};
@@ -298,6 +298,15 @@ impl Outbox {
 }
 
 impl Talk {
+    /// The engine is told which chat it reads for from here on, where it keeps what it has read: of a temporary chat, the
+    /// tour and what is no chat's nothing is kept.
+    pub(crate) fn reads_for(&self, with: With<'_>, out: &mut Outbox, chat: Option<ConversationId>) {
+        if self.view(with).ready().is_some_and(|loaded| loaded.keeps_states) {
+            let kept = chat.filter(|chat| !out.on_tour && !out.unstored.has(*chat));
+            out.requests.tell(Request::Job(Job::Chat(kept)));
+        }
+    }
+
     /// The engine gave its vocabulary: kept, so that old chats show without their model.
     pub(crate) fn keep_vocabulary(&mut self, out: &mut Outbox, vocabulary: Vocabulary) {
         out.store(store::Command::PutVocabulary(Box::new(vocabulary.clone())));

@@ -35,6 +35,7 @@ pub async fn run(args: BenchArgs, engine: &str) -> anyhow::Result<u8> {
     rows.extend(inside::token_loop(&setup, &entry, &args)?);
     rows.extend(beside::speeds(&setup, &entry, engine, &args, &no_end).await?);
     rows.extend(real::conversation(&setup, &entry, engine, &no_end).await?);
+    rows.extend(inside::first_tokens(&setup, &entry, engine, args.rounds, &no_end).await?);
     rows.extend(inside::past_tokens(&setup, &entry, engine, args.rounds, &no_end).await?);
     rows.extend(real::memory(&entry, &args)?);
     show(&entry.name, &rows, args.json);

@@ -74,6 +74,7 @@ fn llama(args: &EngineArgs) -> io::Result<()> {
     use crate::engine::jobs::worker;
     use crate::engine::model::ffi;
     use crate::engine::protocol::{Failure, FailureKind};
+    use crate::engine::snapshot;
     use crate::engine::threads;
     use crate::models::gguf::{GgufError, SharedHeader};
     use crate::models::{ModelsFolder, ResolveError};
@@ -104,6 +105,13 @@ fn llama(args: &EngineArgs) -> io::Result<()> {
         open: Box::new(|path| {
             let bad = |error: GgufError| Failure { message: error.to_string(), kind: FailureKind::BadModel };
             Ok(Arc::new(SharedHeader::open(path).map_err(bad)?))
+        }),
+        states: Folders::find().map(|folders| worker::States {
+            folder: snapshot::folder(&folders.cache),
+            hash: Arc::new(move |files, patient| {
+                let go_on = |_| if patient { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) };
+                ModelsFolder::new(folders.models()).hash_cached(files, go_on).ok()
+            }),
         }),
     };
     serve::serve(io::stdin().lock(), frames, contained, llama::make(hooks))

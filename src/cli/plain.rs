@@ -274,6 +274,7 @@ impl Plain {
         let interventions = usable(interventions, &self.loaded);
         let run = run_of(&self.entry, &self.loaded, &sampling, &setting);
         self.kept.begin(Run { interventions: interventions.clone(), ..run }, now_ms);
+        self.session.reads_for(&self.loaded, self.kept.chat()).await?;
         let whole = chat(messages, &system, setting);
         lines::prompt(&format!("{}: ", self.entry.name))?;
         let mut left_out = 0;

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use serde_bytes::ByteBuf;
 use tokio::sync::mpsc;
 
+use crate::chat::ConversationId;
 use crate::config::Config;
 use crate::engine::Engine as _;
 use crate::engine::protocol::{
@@ -65,6 +66,17 @@ impl Session {
             Event::Loaded(loaded) => Ok(*loaded),
             other => bail!("the engine answered a load with {other:?}"),
         }
+    }
+
+    /// Says which chat the replies from here on belong to, where the engine keeps what it has read.
+    ///
+    /// # Errors
+    /// When the engine has ended.
+    pub async fn reads_for(&mut self, loaded: &Loaded, chat: ConversationId) -> anyhow::Result<()> {
+        if loaded.keeps_states {
+            self.call(Request::Job(Job::Chat(Some(chat))), |_| {}).await?;
+        }
+        Ok(())
     }
 
     /// The loaded model's vocabulary.

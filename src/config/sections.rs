@@ -26,6 +26,8 @@ pub(super) fn engine(mut section: Section, config: &mut Config) {
     section.put("unload_after_minutes", &mut config.engine.unload_after_minutes, anything);
     section.put("contain", &mut config.engine.contain, anything);
     section.put("overflow", &mut config.engine.overflow, anything);
+    section.put("snapshot_mib", &mut config.engine.load.snapshot_mib, anything);
+    section.put("reproducible", &mut config.engine.load.reproducible, anything);
     section.finish();
 }
 

@@ -8,6 +8,7 @@ pub mod model;
 pub(crate) mod prompt;
 pub mod protocol;
 pub(crate) mod scripted;
+pub mod snapshot;
 #[cfg(test)]
 mod testing;
 pub mod tokenizer;

@@ -12,17 +12,24 @@ use super::{engine_command, files, heads, log, terminal};
 use crate::app::{Effect, EngineId, FilesWanted, Msg};
 use crate::config::{self, Notify};
 use crate::engine::protocol::{Envelope, Event, Exit, RequestId};
+use crate::engine::snapshot;
 use crate::engine::transport::child::ChildEngine;
 use crate::model_entry::{ModelEntry, Source};
 use crate::models::machine::Machine;
 use crate::models::{self, FetchEvent, Places};
 use crate::sanitize;
+use crate::store;
 
 impl Shell {
     /// Performs one effect.
     pub(super) fn perform(&mut self, effect: Effect) -> anyhow::Result<()> {
         match effect {
-            Effect::Store(command) => self.store.send(command),
+            Effect::Store(command) => {
+                if let store::Command::PurgeConversation(chat) = command {
+                    snapshot::forget(&snapshot::folder(&self.folders.cache), chat);
+                }
+                self.store.send(command);
+            }
             Effect::StartEngine(id, entry) => self.start_engine(id, &entry),
             Effect::StopEngine(id) => self.engine = self.engine.take().filter(|(running, _)| *running != id),
             Effect::Engine(id, request, body) => {

@@ -404,7 +404,11 @@ fn a_file_that_is_no_model_is_refused_with_the_reason() {
     let (sender, events) = channel();
     let emit = Arc::new(move |envelope| sender.send(envelope).unwrap());
     let mut worker = Worker::new(
-        Arc::new(Hooks { resolve, open: Box::new(|path| Ok(Arc::new(SharedHeader::open(path).unwrap()))) }),
+        Arc::new(Hooks {
+            resolve,
+            open: Box::new(|path| Ok(Arc::new(SharedHeader::open(path).unwrap()))),
+            states: None,
+        }),
         Shared::new(),
         emit,
     );

@@ -16,11 +16,12 @@ use glassbox::chat::Intervention;
 use glassbox::engine::Engine;
 use glassbox::engine::jobs::llama;
 use glassbox::engine::jobs::shared::Shared;
-use glassbox::engine::jobs::worker::{Hooks, Worker};
+use glassbox::engine::jobs::worker::{Hooks, States, Worker};
 use glassbox::engine::protocol::{
     Embed, Envelope, Event, Failure, FailureKind, Inspect, Inspected, Inspection, Job, Loaded, Request,
     RequestId, Score, Want,
 };
+use glassbox::engine::transport::child::ChildEngine;
 use glassbox::engine::transport::open_requests::OpenRequests;
 use glassbox::engine::transport::thread::ThreadEngine;
 use glassbox::inspect::trace::EmbeddingFacts;
@@ -106,11 +107,15 @@ pub fn exact_gemma() -> MutexGuard<'static, Model> {
     locked(&MODEL, || Model::load(GEMMA, dequantized()))
 }
 
-fn hooks(path: PathBuf) -> Hooks {
+fn hooks(path: PathBuf, folder: Option<&Path>) -> Hooks {
     let facts = Header::read(&path).unwrap().facts().clone();
     let resolve = Box::new(move |_: &ModelEntry| Ok((path.clone(), facts.clone())));
     let open = |path: &Path| -> Result<Arc<dyn ModelFile>, _> { Ok(Arc::new(open_file(path)?)) };
-    Hooks { resolve, open: Box::new(open) }
+    let states = folder.map(|folder| States {
+        folder: folder.to_owned(),
+        hash: Arc::new(|files: &[PathBuf], _: bool| Some(format!("hash of {files:?}"))),
+    });
+    Hooks { resolve, open: Box::new(open), states }
 }
 
 fn open_file(path: &Path) -> Result<SharedHeader, Failure> {
@@ -149,6 +154,11 @@ impl Model {
     }
 
     pub fn open(path: &Path, params: LoadParams) -> Self {
+        Self::keeping(path, params, None)
+    }
+
+    /// Loads a file and keeps what chats were read in a folder.
+    pub fn keeping(path: &Path, params: LoadParams, folder: Option<&Path>) -> Self {
         let (sender, events) = channel();
         let heard: Arc<Mutex<Option<Sender<Event>>>> = Arc::default();
         let listening = Arc::clone(&heard);
@@ -160,7 +170,8 @@ impl Model {
         };
         let requests = Arc::new(OpenRequests::default());
         let shared = Shared::over(Arc::clone(&requests));
-        let mut worker = Worker::new(Arc::new(hooks(path.to_owned())), Arc::clone(&shared), Arc::new(emit));
+        let mut worker =
+            Worker::new(Arc::new(hooks(path.to_owned(), folder)), Arc::clone(&shared), Arc::new(emit));
         let exact = params.exact;
         let alone = loading();
         work(&mut worker, RequestId(1), load(params));
@@ -200,6 +211,11 @@ impl Model {
         let events: Vec<Event> = self.events.try_iter().map(own).collect();
         assert_eq!(events.iter().position(Event::is_final), Some(events.len() - 1), "{events:?}");
         events
+    }
+
+    /// Ends the worker as the engine's end does; it can be asked on.
+    pub fn end(&mut self) {
+        self.worker.end();
     }
 
     /// The final event of a request.
@@ -312,9 +328,9 @@ pub fn references() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/reference")
 }
 
-/// A model with an engine of its own thread, so that requests come in between.
+/// A model with an engine of its own thread or process, so that requests come in between.
 pub struct Beside {
-    engine: ThreadEngine,
+    engine: Box<dyn Engine>,
     events: Receiver<Envelope>,
     /// What was said and not yet asked for.
     waiting: VecDeque<Envelope>,
@@ -326,13 +342,33 @@ impl Beside {
     pub fn load(variable: &str, params: LoadParams) -> Self {
         let (sender, events) = channel();
         let sink = Box::new(move |envelope| drop(sender.send(envelope)));
-        let engine = ThreadEngine::start(sink, llama::make(hooks(file(variable)))).unwrap();
-        let mut model = Self { engine, events, waiting: VecDeque::new(), next: 1 };
+        let engine = ThreadEngine::start(sink, llama::make(hooks(file(variable), None))).unwrap();
+        let mut model = Self { engine: Box::new(engine), events, waiting: VecDeque::new(), next: 1 };
         let alone = loading();
         let loaded = model.answer(load(params));
         drop(alone);
         assert!(matches!(loaded, Event::Loaded(_)), "{loaded:?}");
         model
+    }
+
+    /// Loads a file in a process of its own, whose folders lie under `home`.
+    #[cfg(unix)]
+    pub fn child(home: &Path, path: &Path, params: LoadParams) -> Self {
+        let (sender, events) = channel();
+        let sink = Box::new(move |envelope| drop(sender.send(envelope)));
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_glassbox"));
+        command.args(["engine", "--engine", "llama"]).env("GLASSBOX_HOME", home);
+        let engine = Box::new(ChildEngine::spawn(command, sink, None).unwrap());
+        let mut model = Self { engine, events, waiting: VecDeque::new(), next: 1 };
+        let entry = Box::new(ModelEntry::new("test", Source::Path(path.to_owned())));
+        let loaded = model.answer(Request::Job(Job::Load { entry, params }));
+        assert!(matches!(loaded, Event::Loaded(_)), "{loaded:?}");
+        model
+    }
+
+    /// The engine's process.
+    pub fn pid(&self) -> u32 {
+        self.engine.pid().expect("it has a process of its own")
     }
 
     pub fn send(&mut self, request: Request) -> RequestId {

@@ -16,6 +16,8 @@ mod bench;
 mod changes;
 mod chat;
 mod drafts;
+#[cfg(target_os = "linux")]
+mod endurance;
 mod engine;
 #[path = "../families/file.rs"]
 mod file;
@@ -28,6 +30,7 @@ mod panics;
 mod probe;
 mod sampler;
 mod score;
+mod snapshots;
 mod threads;
 mod tokenizer;
 mod weights;

@@ -110,6 +110,7 @@ impl App {
     fn arrive(&mut self) {
         self.talk.chats.unseen.remove(&self.talk.chat.head.id);
         self.out.unstored.shown = Some(self.talk.chat.head.id);
+        self.talk.reads_for(with!(self), &mut self.out, Some(self.talk.chat.head.id));
         self.overlays.close_branching();
         self.composer.completion = None;
         self.focus = Focus::Composer;

@@ -117,6 +117,7 @@ impl Talk {
         run.sampling.grammar.clear(); // that is for replies
         let mut sampling = run.sampling.clone();
         sampling.seed = Some(run.seed);
+        self.reads_for(with, out, None);
         let request = out.requests.ask(
             Asker::Compact,
             Request::Job(Job::Generate(Box::new(Generate {

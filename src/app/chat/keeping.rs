@@ -10,6 +10,7 @@ use crate::app::{
 };
 use crate::chat::{ConversationHead, ConversationId, Marks};
 use crate::command::Command;
+use crate::engine::protocol::{Job, Request};
 use crate::store;
 
 /// Said where a chat without messages is to get another title.
@@ -193,9 +194,12 @@ impl Talk {
     }
 
     /// A chat of the bin is to go for good; the question was answered with yes.
-    pub(crate) fn purge_chat(&mut self, out: &mut Outbox, id: ConversationId) {
+    pub(crate) fn purge_chat(&mut self, with: With<'_>, out: &mut Outbox, id: ConversationId) {
         self.chats.forget(id);
         out.store(store::Command::PurgeConversation(id));
+        if self.view(with).ready().is_some_and(|loaded| loaded.keeps_states) {
+            out.requests.tell(Request::Job(Job::Forget(id)));
+        }
         out.say("removed for good");
     }
 

@@ -320,6 +320,11 @@ impl Talk {
         let read = all.saturating_sub(facts.reused);
         let text = match facts.reused {
             0 => format!("read {read} tokens in {seconds:.2} s"),
+            reused if facts.recalled => {
+                format!(
+                    "{reused} tokens of {all} read from a snapshot, {read} read anew, {seconds:.2} s in all"
+                )
+            }
             reused => format!("reused {reused} tokens of {all}, read {read} in {seconds:.2} s"),
         };
         out.say(text);

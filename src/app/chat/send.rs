@@ -191,6 +191,7 @@ impl Talk {
                     Prompt::Chat { messages, continue_last: self.view(with).continues(&active), setting }
                 },
             );
+        self.reads_for(with, out, Some(active.chat));
         let request = Request::Job(Job::Generate(Box::new(Generate {
             prompt,
             sampling,

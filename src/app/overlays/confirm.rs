@@ -34,7 +34,7 @@ impl OverlayUnit for Confirm {
                     }
                     ConfirmAction::ColourByLayer => app.inspector.agree_to_layers(),
                     ConfirmAction::Compact => app.use_summary(),
-                    ConfirmAction::PurgeChat(chat) => app.talk.purge_chat(&mut app.out, chat),
+                    ConfirmAction::PurgeChat(chat) => app.talk.purge_chat(with!(app), &mut app.out, chat),
                 }
             }
             Command::Decline => app.close_overlay(),

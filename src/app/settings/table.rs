@@ -99,6 +99,7 @@ pub fn range(key: &str) -> Option<Range> {
         "engine.gpu_layers" => range(1.0, 0.0, 1e6),
         "engine.threads" => range(1.0, 1.0, 1024.0),
         "engine.unload_after_minutes" => range(5.0, 0.0, 1e6),
+        "engine.snapshot_mib" => range(1024.0, 0.0, 1e8),
         _ => return None,
     })
 }
@@ -130,6 +131,8 @@ pub fn note(key: &str) -> &'static str {
         | "engine.rope" => "at the next load",
         "engine.speculative" => "prompt: what is quoted comes at once",
         "engine.unload_after_minutes" => "0 is never",
+        "engine.snapshot_mib" => "on disk, of chats that were read; 0 keeps nothing",
+        "engine.reproducible" => "the same seed, the same reply; at the next load",
         "engine.contain" => "its process gives up what it does not need; at the next load",
         _ => key.strip_prefix("sampling.").and_then(setting).map_or("", |setting| setting.about.note),
     }

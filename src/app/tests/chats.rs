@@ -338,3 +338,54 @@ fn old_tokens_get_their_vocabulary_from_the_store() {
     let effects = bench.send(Msg::Store(store::Event::Runs(id, vec![run])));
     assert_eq!(effects, [Effect::Store(store::Command::Vocabulary("old words".into()))]);
 }
+
+/// What the engine is told of whom it reads for, and what it is to forget.
+fn named(effects: &[Effect]) -> Vec<Job> {
+    let about = |effect: &Effect| match effect {
+        Effect::Engine(_, _, request) => match &**request {
+            Request::Job(job @ (Job::Chat(_) | Job::Forget(_) | Job::Generate(_))) => Some(job.clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let short = |job: Job| if let Job::Generate(_) = job { Job::Calibrate } else { job };
+    effects.iter().filter_map(about).map(short).collect()
+}
+
+#[test]
+fn an_engine_that_keeps_what_it_reads_is_told_for_which_chat_that_is() {
+    let mut bench = Bench::ready();
+    let (unasked, reply) = (bench.app.talk.chat.head.id, Job::Calibrate);
+    assert_eq!(
+        named(&bench.say("Hi")),
+        std::slice::from_ref(&reply),
+        "one that keeps nothing is told nothing"
+    );
+    bench.done(StopReason::Eos);
+    let ModelStatus::Ready(loaded) = &mut bench.app.model.status else { panic!() };
+    loaded.keeps_states = true;
+    assert_eq!(named(&bench.say("And")), [Job::Chat(Some(unasked)), reply.clone()]);
+    bench.done(StopReason::Eos);
+    let effects = bench.press(&["ctrl+n"]);
+    let second = bench.app.talk.chat.head.id;
+    assert_eq!(named(&effects), [Job::Chat(Some(second))], "the chat is left");
+    bench.say("/temporary");
+    assert_eq!(named(&bench.say("Secret")), [Job::Chat(None), reply]);
+    bench.done(StopReason::Eos);
+    let binned =
+        crate::chat::ConversationHead { binned_ms: Some(5), ..crate::chat::ConversationHead::new(unasked) };
+    bench.send(Msg::Store(store::Event::Listed(vec![binned])));
+    bench.app.show_chats().show_list(crate::app::ChatList::Bin);
+    bench.press(&["d"]);
+    assert_eq!(named(&bench.press(&["y"])), [Job::Forget(unasked)]);
+}
+
+#[test]
+fn the_first_token_says_that_the_chat_came_from_a_snapshot() {
+    let mut bench = Bench::asked("Hi");
+    let ids = vec![TokenId(0); 62];
+    bench.reply(Event::Prompt(PromptFacts { ids, reused: 45, recalled: true, ..PromptFacts::default() }));
+    bench.now.mono_ms += 60;
+    bench.write("a");
+    assert_eq!(bench.notice(), "45 tokens of 62 read from a snapshot, 17 read anew, 0.06 s in all");
+}

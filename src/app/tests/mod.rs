@@ -243,6 +243,7 @@ pub(crate) fn loaded() -> Loaded {
         notes: Vec::new(),
         template_notes: Vec::new(),
         left_out: Vec::new(),
+        keeps_states: false,
     }
 }
 

@@ -111,6 +111,11 @@ impl Kept {
         self.add(reply, now_ms);
     }
 
+    /// Which chat it is.
+    pub fn chat(&self) -> ConversationId {
+        self.conversation.head.id
+    }
+
     /// What the reply is conditioned on.
     pub fn prompt(&mut self, facts: &PromptFacts) {
         let Some((_, run)) = &mut self.reply else { return };

@@ -96,6 +96,9 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
         let run = run_of(&entry, &loaded, &sampling, &setting);
         kept.begin(Run { interventions: interventions.clone(), ..run }, now_ms);
     }
+    if let Some(kept) = &kept {
+        session.reads_for(&loaded, kept.chat()).await?;
+    }
     let out = Output::new(wish);
     let names = match vocabulary {
         Some(vocabulary) => Names::Here(Box::new(vocabulary)),

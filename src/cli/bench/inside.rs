@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::Row;
 use super::real::{median, round};
+use crate::chat::ConversationId;
 use crate::cli::args::BenchArgs;
 use crate::cli::session::Session;
 use crate::cli::setup::Setup;
@@ -149,6 +150,97 @@ pub async fn past_tokens(
     Ok(rows)
 }
 
+/// How soon the first token of a long chat is there: read anew, with the chat in the cache, and with its state on disk.
+pub async fn first_tokens(
+    setup: &Setup,
+    entry: &ModelEntry,
+    engine: &str,
+    rounds: u32,
+    no_end: &[LogitBias],
+) -> anyhow::Result<Vec<Row>> {
+    /// No chat of the store has a negative number.
+    const CHAT: ConversationId = ConversationId(-1);
+    let mut session = Session::start(entry, engine, &setup.config)?;
+    let loaded = session.load(entry, &setup.config.load_params_for(entry)).await?;
+    if !loaded.keeps_states {
+        return Ok(Vec::new());
+    }
+    let ids = long_text(&mut session, LONG.min(loaded.context as usize - 64)).await?;
+    let (last, before) = (ids.len() - 1, [ids[1]; 40]);
+    let mut took = [Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..rounds {
+        session.call(Request::Job(Job::Chat(Some(CHAT))), |_| {}).await?;
+        took[0].push(first_token(&mut session, &ids[..last], false, no_end).await?);
+        took[1].push(first_token(&mut session, &ids, false, no_end).await?);
+        // Another text comes, and the state is on disk before it has been read.
+        session.call(Request::Job(Job::Chat(None)), |_| {}).await?;
+        write(&mut session, &before, 64, no_end).await?;
+        session.call(Request::Job(Job::Chat(Some(CHAT))), |_| {}).await?;
+        took[2].push(first_token(&mut session, &ids, true, no_end).await?);
+        session.call(Request::Job(Job::Forget(CHAT)), |_| {}).await?;
+        write(&mut session, &before, 1, no_end).await?;
+    }
+    let ratio = |from: usize| {
+        median(&took[0].iter().zip(&took[from]).map(|(cold, other)| cold / other).collect::<Vec<_>>())
+    };
+    let ms = |name, of: usize| Row {
+        name,
+        shown: format!("{:.1} ms", median(&took[of])),
+        aim: "",
+        value: json!(round(median(&took[of]))),
+    };
+    Ok(vec![
+        ms("first token at 4,000, read anew", 0),
+        ms("first token at 4,000, in the cache", 1),
+        ms("first token at 4,000, from a snapshot", 2),
+        Row {
+            name: "read anew ÷ from a snapshot",
+            shown: format!("{:.0}", ratio(2)),
+            aim: "at least 40",
+            value: json!(round(ratio(2))),
+        },
+    ])
+}
+
+/// How long the first token after a text takes, ms; whether its beginning came from a snapshot is as said.
+async fn first_token(
+    session: &mut Session,
+    ids: &[TokenId],
+    recalled: bool,
+    no_end: &[LogitBias],
+) -> anyhow::Result<f64> {
+    let (begun, mut first, mut came) = (Instant::now(), None, false);
+    let end = session
+        .call(going_on(ids, 1, no_end), |event| match event {
+            Event::Prompt(facts) => came = facts.recalled,
+            Event::Token(_) => first = first.or_else(|| Some(begun.elapsed())),
+            _ => {}
+        })
+        .await?;
+    match (end, first) {
+        (Event::Done { .. }, Some(first)) if came == recalled => Ok(first.as_secs_f64() * 1000.0),
+        (Event::Done { .. }, Some(_)) => bail!("whether the chat came from a snapshot is not as expected"),
+        _ => bail!("the reply did not end"),
+    }
+}
+
+/// A request to go on with a text.
+fn going_on(ids: &[TokenId], tokens: u32, no_end: &[LogitBias]) -> Request {
+    Request::Job(Job::Generate(Box::new(Generate {
+        prompt: Prompt::Ids { ids: ids.to_vec(), taken: Vec::new(), chat: false },
+        sampling: Sampling {
+            temperature: 0.0,
+            max_tokens: tokens,
+            logit_bias: no_end.to_vec(),
+            ..Sampling::default()
+        },
+        top_logprobs: 1,
+        begun: 0,
+        interventions: Vec::new(),
+        allow: None,
+    })))
+}
+
 /// The ids of a text of that many tokens.
 async fn long_text(session: &mut Session, length: usize) -> anyhow::Result<Vec<TokenId>> {
     let sentences = (0..length)
@@ -172,22 +264,9 @@ async fn write(
     tokens: u32,
     no_end: &[LogitBias],
 ) -> anyhow::Result<f64> {
-    let request = Request::Job(Job::Generate(Box::new(Generate {
-        prompt: Prompt::Ids { ids: ids.to_vec(), taken: Vec::new(), chat: false },
-        sampling: Sampling {
-            temperature: 0.0,
-            max_tokens: tokens,
-            logit_bias: no_end.to_vec(),
-            ..Sampling::default()
-        },
-        top_logprobs: 1,
-        begun: 0,
-        interventions: Vec::new(),
-        allow: None,
-    })));
     let mut steps = Vec::new();
     let end = session
-        .call(request, |event| {
+        .call(going_on(ids, tokens, no_end), |event| {
             if let Event::Token(written) = event {
                 steps.push(f64::from(written.step.ms));
             }

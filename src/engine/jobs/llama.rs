@@ -32,6 +32,10 @@ impl Jobs for Worker {
     fn inspection(&mut self, id: RequestId, inspection: Inspection) {
         Worker::inspection(self, id, inspection);
     }
+
+    fn end(&mut self) {
+        Worker::end(self);
+    }
 }
 
 struct Immediately {

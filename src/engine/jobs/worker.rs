@@ -23,9 +23,11 @@ use crate::chat::{Adapter, Intervention, StopReason, Timings, Usage};
 use crate::engine::analysis::Inside;
 use crate::engine::prompt::template;
 use crate::engine::protocol::{
-    Capabilities, Capability, Envelope, Event, Failure, Generate, Inspection, Job, RequestId,
+    Capabilities, Capability, Envelope, Event, Failure, Generate, Inspection, Job, Loaded, RequestId,
 };
 use crate::engine::session::Session;
+use crate::engine::session::recall::Keeping;
+use crate::engine::snapshot::Folder;
 use crate::model_entry::{LoadParams, ModelEntry, ModelFacts, ModelFile};
 
 /// From a model's entry to its local file and what the header says; fetches nothing.
@@ -40,6 +42,16 @@ pub struct Hooks {
     pub resolve: Resolve,
     /// Opens it beside llama.cpp, for single weights and the tokenizer's rules.
     pub open: Open,
+    /// Where states of chats are kept, and how the hash of a model's files is found; `None` keeps none.
+    pub states: Option<States>,
+}
+
+/// See [`Hooks::states`].
+pub struct States {
+    /// The folder of all snapshots.
+    pub folder: PathBuf,
+    /// The hash of a model's files; without leave to compute it only where it is known already.
+    pub hash: Arc<dyn Fn(&[PathBuf], bool) -> Option<String> + Send + Sync>,
 }
 
 /// What cannot be done where the model's file cannot be read beside llama.cpp.
@@ -72,6 +84,14 @@ impl Worker {
         );
         for (id, inspection) in self.shared.control().close_interleaved() {
             self.inspection(id, inspection);
+        }
+    }
+
+    /// No request comes any more: what was read of the chat is kept, if the disk is quick enough.
+    pub fn end(&mut self) {
+        let ended = catch_unwind(AssertUnwindSafe(|| self.session.iter_mut().for_each(Session::end)));
+        if ended.is_err() {
+            tracing::warn!("the state of the chat was not kept");
         }
     }
 
@@ -143,12 +163,21 @@ impl Worker {
                 self.with_session(id, |session, emit| attention_rows::attend(session, &request, emit))
             }
             Job::Calibrate => self.with_session(id, |session, _| attention_rows::calibrate(session)),
+            Job::Chat(chat) => self.with_session(id, |session, _| {
+                session.goes_on(chat);
+                Event::Acknowledged
+            }),
+            Job::Forget(chat) => self.with_session(id, |session, _| {
+                session.forget_chat(chat);
+                Event::Acknowledged
+            }),
         }
     }
 
     fn load(&mut self, id: RequestId, entry: &ModelEntry, params: &LoadParams) -> Event {
         // The old model goes first: two do not always fit.
         self.internals.clear();
+        self.end();
         self.session = None;
         self.shared.set_model(None);
         let progress = {
@@ -178,6 +207,7 @@ impl Worker {
                 }
             }
             loaded.template_notes.extend(template_note);
+            self.keep_states(&mut session, params, &mut loaded);
             let hooks = Arc::clone(&self.hooks);
             session.open_adapters_with(Box::new(move |path| (hooks.open)(path)));
             let adapters: Vec<_> = entry.adapters.iter().cloned().map(Intervention::Adapter).collect();
@@ -197,6 +227,17 @@ impl Worker {
             }
             Err(failure) => Event::Failed(failure),
         }
+    }
+
+    /// What chats were read is kept, where that is wanted; exact arithmetic is for measuring.
+    fn keep_states(&self, session: &mut Session, params: &LoadParams, loaded: &mut Loaded) {
+        let most = u64::from(params.snapshot_mib) << 20;
+        let Some(states) = self.hooks.states.as_ref().filter(|_| most > 0 && !params.exact) else { return };
+        let (find, files) = (Arc::clone(&states.hash), loaded.facts.files.clone());
+        let hash = Arc::new(move |patient| find(&files, patient));
+        let folder = Folder::new(states.folder.clone(), most);
+        session.keep_states(Keeping::new(folder, hash, params, loaded));
+        loaded.keeps_states = session.keeps_states();
     }
 
     fn generate(&mut self, id: RequestId, request: &Generate) -> Event {

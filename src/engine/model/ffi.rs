@@ -297,6 +297,37 @@ mod llama {
             }
         }
 
+        /// Whether the cache's state can be copied out and put back.
+        #[must_use]
+        pub fn has_state(&self) -> bool {
+            self.raw.is_some()
+        }
+
+        /// Bytes of the cache's state; 0 where it cannot be told.
+        pub fn state_size(&mut self) -> usize {
+            // SAFETY: the context is alive and borrowed alone.
+            self.raw.map_or(0, |raw| unsafe { sys::llama_state_get_size(raw.as_ptr()) })
+        }
+
+        /// The cache's whole state, all sequences, of the size just told; `None` where llama.cpp gives none.
+        pub fn state(&mut self, size: usize) -> Option<Vec<u8>> {
+            let raw = self.raw?;
+            let mut state = vec![0; size];
+            // SAFETY: the context is alive and borrowed alone; llama.cpp writes no more than the length it is given.
+            let written = unsafe { sys::llama_state_get_data(raw.as_ptr(), state.as_mut_ptr(), state.len()) };
+            (written == size && size > 0).then_some(state)
+        }
+
+        /// Puts a state that [`OwnedContext::state`] gave in the place of the cache; whether llama.cpp took it. What the
+        /// cache holds otherwise is not known. It is the caller's to see that the bytes are such a state, unchanged:
+        /// they are checked for length and layout alone.
+        pub fn set_state(&mut self, state: &[u8]) -> bool {
+            let Some(raw) = self.raw else { return false };
+            // SAFETY: the context is alive and borrowed alone; llama.cpp reads no more than the length it is given,
+            // and compares layers, types and row sizes with its own before it copies.
+            unsafe { sys::llama_state_set_data(raw.as_ptr(), state.as_ptr(), state.len()) == state.len() }
+        }
+
         /// The context.
         #[must_use]
         pub fn get(&self) -> &LlamaContext<'_> {

@@ -176,6 +176,7 @@ impl Attempt<'_> {
             notes,
             template_notes: model.template.notes.clone(),
             left_out: Vec::new(),
+            keeps_states: false,
         };
         let threads = match loaded.gpu_layers {
             0 => Threads::of(threads, loaded.flash_attention),
@@ -369,15 +370,19 @@ fn threads(params: &LoadParams) -> u32 {
 }
 
 fn machine(gpus: &[LlamaBackendDevice]) -> Machine {
-    let host = System::new().map_or(u64::MAX, |mut system| {
+    let gpu = gpus.iter().map(|gpu| gpu.memory_free as u64).sum();
+    Machine { host: free_memory(), gpu }
+}
+
+/// Bytes that this process may still take; all there could be where the system does not say.
+pub(in crate::engine) fn free_memory() -> u64 {
+    System::new().map_or(u64::MAX, |mut system| {
         system.refresh_memory();
         // A container's own count of free memory leaves out the file cache, which can be given up.
         let limit =
             system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory.saturating_sub(limits.rss));
         system.available_memory().min(limit)
-    });
-    let gpu = gpus.iter().map(|gpu| gpu.memory_free as u64).sum();
-    Machine { host, gpu }
+    })
 }
 
 fn slow_build() -> Option<String> {

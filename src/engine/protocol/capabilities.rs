@@ -80,7 +80,7 @@ impl Request {
             Self::Immediate(Immediate::Pieces { .. }) => Some(Capability::Pieces),
             Self::Immediate(_) => None,
             Self::Job(job) => match job {
-                Job::Load { .. } | Job::Generate(_) => None,
+                Job::Load { .. } | Job::Generate(_) | Job::Chat(_) | Job::Forget(_) => None,
                 Job::Score(_) | Job::Rescore(_) => Some(Capability::Scores),
                 Job::Replay(_) => Some(Capability::Replay),
                 Job::Beam(_) => Some(Capability::Beam),

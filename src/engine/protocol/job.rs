@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Attend, Beam, Depths, Direction, Replay, Rescore, Score};
 #[cfg(doc)]
 use super::{Event, Immediate, PromptFacts};
-use crate::chat::{Intervention, Role, TemplateValues};
+use crate::chat::{ConversationId, Intervention, Role, TemplateValues};
 use crate::model_entry::{LoadParams, ModelEntry};
 use crate::sampling::Sampling;
 use crate::token::TokenId;
@@ -43,6 +43,11 @@ pub enum Job {
     Attend(Box<Attend>),
     /// What each head does on random text → [`Event::Calibrated`].
     Calibrate,
+    /// The replies from here on belong to this chat, or to one of which nothing is to be kept; what was read of another
+    /// is kept on disk → [`Event::Acknowledged`]. Only for engines that say [`super::Loaded::keeps_states`].
+    Chat(Option<ConversationId>),
+    /// Nothing is kept any more of what was read of this chat → [`Event::Acknowledged`]. Only for such engines.
+    Forget(ConversationId),
 }
 
 /// A generation to make.

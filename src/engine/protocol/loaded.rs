@@ -5,6 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Capabilities;
+#[cfg(doc)]
+use super::Job;
 use crate::chat::Adapter;
 use crate::model_entry::ModelFacts;
 use crate::token::TokenId;
@@ -52,6 +54,9 @@ pub struct Loaded {
     /// Adapters of its entry that cannot be used; the notes say why.
     #[serde(default)]
     pub left_out: Vec<Adapter>,
+    /// Whether it keeps what it has read of chats, and so wants to be told which it is ([`Job::Chat`]).
+    #[serde(default)]
+    pub keeps_states: bool,
 }
 
 impl Loaded {
@@ -112,6 +117,9 @@ pub struct PromptFacts {
     pub ids: Vec<TokenId>,
     /// How many of them were still in the KV cache.
     pub reused: u32,
+    /// Whether these came from a snapshot on disk.
+    #[serde(default)]
+    pub recalled: bool,
     /// The seed that is really used.
     pub seed: u32,
     /// The rendered prompt, marks included, for the raw view.

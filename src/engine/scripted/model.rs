@@ -141,6 +141,7 @@ impl Model {
             notes: facts.doubts.clone(),
             template_notes: template.notes.clone(),
             left_out: Vec::new(),
+            keeps_states: false,
             facts,
         };
         Self { loaded, pieces, template, batch: params.batch.max(1) as usize, cache: Vec::new() }
@@ -170,8 +171,15 @@ impl Model {
         let adapters = generate.interventions.iter().filter_map(Intervention::adapter);
         let left_out: Vec<_> = adapters.filter(|adapter| !adapter.path.is_file()).cloned().collect();
         notes.extend(left_out.iter().map(|adapter| format!("There is no {}.", adapter.path.display())));
-        let facts =
-            PromptFacts { ids: ids[..prompt].to_vec(), reused: reused as u32, seed, text, notes, left_out };
+        let facts = PromptFacts {
+            ids: ids[..prompt].to_vec(),
+            reused: reused as u32,
+            recalled: false,
+            seed,
+            text,
+            notes,
+            left_out,
+        };
         (control.emit)(Event::Prompt(facts));
         let read = self.read(&ids, reused, control);
         let prompt_took = begun.elapsed();

@@ -60,6 +60,7 @@ impl Session {
             return Lane::beside(self, text, from, true);
         }
         let before = self.cached().len();
+        self.is_of_none();
         let at = self.reuse_at_most(text.ids, text.first, text.changes);
         let mut lane = Lane::new(self, text, Place::Chat, at);
         lane.displaced = before - at;

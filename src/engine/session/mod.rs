@@ -8,6 +8,7 @@ mod branch_cache;
 mod changed;
 pub(crate) mod lane;
 mod prefix;
+pub(crate) mod recall;
 mod sequences;
 mod swa_guard;
 mod text;
@@ -25,6 +26,7 @@ use llama_cpp_2::token::LlamaToken;
 use self::branch_cache::BranchCache;
 pub(crate) use self::lane::Lane;
 use self::prefix::Prefix;
+use self::recall::Keeping;
 use self::swa_guard::SwaGuard;
 pub(crate) use self::text::Text;
 use crate::chat::{Adapter, Intervention};
@@ -121,6 +123,12 @@ pub struct Session {
     recurrent: bool,
     /// Whether replies are drafted from what stands in their prompt.
     drafts: bool,
+    /// How many of the chat's first tokens were read in whole slices, one after the other from the first.
+    whole: usize,
+    /// Whether a prompt is always read in the same batches, whatever is cached.
+    reproducible: bool,
+    /// Where states of chats are kept, if they are.
+    keeping: Option<Keeping>,
     stop: Arc<AtomicBool>,
     /// Set while the next batch is to panic, for fault tests.
     #[cfg(feature = "testing")]
@@ -141,8 +149,10 @@ impl Session {
         progress: impl Fn(f32) + Clone + 'static,
     ) -> Result<(Self, Loaded), Failure> {
         let (opened, loaded) = load::load(path, facts, params, &stop, progress)?;
-        let drafts = params.speculative == Speculative::Prompt;
-        Ok((Self { drafts, ..Self::new(opened, stop) }, loaded))
+        // A draft's tokens are decoded in other batches than without it.
+        let reproducible = params.reproducible;
+        let drafts = !reproducible && params.speculative == Speculative::Prompt;
+        Ok((Self { drafts, reproducible, ..Self::new(opened, stop) }, loaded))
     }
 
     /// Loads a model with nothing of ours around it, not even the probe, to compare with.
@@ -178,6 +188,9 @@ impl Session {
             limit: limit as usize,
             recurrent,
             drafts: false,
+            whole: 0,
+            reproducible: false,
+            keeping: None,
             stop,
             #[cfg(feature = "testing")]
             panics: Arc::default(),
@@ -288,7 +301,37 @@ impl Session {
 
     /// Keeps what the cache shares with the prompt and forgets the rest; gives how many tokens were kept.
     pub fn reuse(&mut self, prompt: &[TokenId], interventions: &[Intervention]) -> usize {
-        self.reuse_at_most(prompt, prompt.len(), interventions)
+        let most = self.usable(self.prefix.common(prompt, interventions), self.whole);
+        let kept = self.reuse_at_most(prompt, most, interventions);
+        if self.reproducible {
+            self.leave_no_gaps(kept);
+        }
+        self.is_of_named();
+        kept
+    }
+
+    /// How many of so many tokens need not be read again: where that is to be as if nothing were held, those that were
+    /// read in the batches that they would be read in.
+    fn usable(&self, common: usize, whole: usize) -> usize {
+        if self.reproducible { common.min(whole) / self.slice * self.slice } else { common }
+    }
+
+    /// Frees all cells but those of the chat's first tokens, so that the next lie where they would in an empty cache:
+    /// sums over cells are rounded in their order.
+    fn leave_no_gaps(&mut self, kept: usize) {
+        self.forget_branch();
+        self.forget_unchanged();
+        if kept == 0 {
+            let interventions = std::mem::take(&mut self.prefix.interventions);
+            self.reset_cache();
+            self.prefix.interventions = interventions;
+        }
+        self.swa_guard.distrust();
+    }
+
+    /// Whether a prompt is always read in the same batches.
+    pub(crate) fn is_reproducible(&self) -> bool {
+        self.reproducible
     }
 
     /// Keeps at most the first `most` tokens of what the cache shares with the text, so that the rows after
@@ -315,7 +358,11 @@ impl Session {
         let mut done = 0;
         for slice in prompt[from..].chunks(self.slice) {
             let last = done + slice.len() == total;
+            let start = self.prefix.ids.len();
             self.append(slice, if last { Rows::Last } else { Rows::None })?;
+            if start == self.whole && slice.len() == self.slice {
+                self.whole += self.slice;
+            }
             done += slice.len();
             progress(done, total);
         }
@@ -429,6 +476,7 @@ impl Session {
             self.swa_guard.let_go(CHAT, count == 0);
         }
         self.prefix.ids.truncate(if held { count } else { 0 });
+        self.whole = self.whole.min(self.prefix.ids.len() / self.slice * self.slice);
         self.prefix.ids.len()
     }
 
@@ -449,6 +497,7 @@ impl Session {
         )]
         self.context.with(|context| context.clear_kv_cache());
         self.prefix = Prefix::default();
+        self.whole = 0;
         self.branch = BranchCache::default();
         self.unchanged = 0;
         self.swa_guard.clear();

@@ -195,6 +195,7 @@ mod tests {
             (any::<String>(), any::<u32>()).prop_map(|(text, seed)| Event::Prompt(PromptFacts {
                 ids: vec![TokenId(3), TokenId(-1)],
                 reused: 1,
+                recalled: true,
                 seed,
                 text,
                 notes: Vec::new(),

@@ -38,6 +38,9 @@ pub trait Jobs {
 
     /// Does an inspection, alike.
     fn inspection(&mut self, id: RequestId, inspection: Inspection);
+
+    /// No request comes any more; the process ends within a second of the input's end, whether this is through or not.
+    fn end(&mut self) {}
 }
 
 /// The part of an engine that answers also in the middle of a reply. Settings are taken on the thread that reads
@@ -228,6 +231,7 @@ impl Threads {
                 let (mut jobs, answers) = make(Arc::clone(&emit), Arc::clone(&open));
                 if desk_out.send(answers).is_ok() {
                     work(jobs.as_mut(), &work_in, &open, &emit);
+                    jobs.end();
                 }
             }
         });

@@ -38,6 +38,8 @@ struct Shown<'a> {
     /// The settings of the columns: the run's, or those that are tried.
     sampling: Option<Sampling>,
     seed: Option<u32>,
+    /// Whether part of the prompt came from the cache, so that the same seed may write another reply.
+    cached: bool,
     /// Whether the columns are those of tried settings.
     trying: bool,
     /// What is missing, and how to get it.
@@ -54,6 +56,8 @@ impl<'a> Shown<'a> {
             trace: Arc::new(without_stages(live.step, live.entries)),
             sampling: run.map(|run| run.sampling.clone()),
             seed: run.map(|run| run.seed),
+            cached: !app.config.engine.load.reproducible
+                && run.is_some_and(|run| run.usage.reused_tokens > 0),
             trying: false,
             note: None,
             live,
@@ -212,7 +216,8 @@ fn subject(shown: &Shown<'_>, at: Rect, buf: &mut Buffer) {
 
 fn settings(shown: &Shown<'_>) -> String {
     let Some(sampling) = &shown.sampling else { return String::new() };
-    let seed = shown.seed.map_or_else(String::new, |seed| format!(", seed {seed}"));
+    let from = if shown.cached { " (partly cached)" } else { "" };
+    let seed = shown.seed.map_or_else(String::new, |seed| format!(", seed {seed}{from}"));
     match shown.trace.stages.last().map(|stage| stage.name) {
         Some(StageName::Greedy) => "greedy".into(),
         Some(StageName::Mirostat) => format!("mirostat τ {:.1}{seed}", sampling.mirostat_tau),

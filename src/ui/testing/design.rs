@@ -170,6 +170,7 @@ fn loaded() -> Loaded {
         notes: Vec::new(),
         template_notes: Vec::new(),
         left_out: Vec::new(),
+        keeps_states: false,
     }
 }
 

@@ -121,8 +121,10 @@ impl<'a, 'b> Reply<'a, 'b> {
         let (left_out, why): (Vec<_>, Vec<_>) = conditions.left_out.iter().cloned().unzip();
         notes.extend(why);
 
+        let recalled = session.recall(&prompt, &request.interventions).is_some();
         let reused = session.reuse(&prompt, &request.interventions);
-        emit(Event::Prompt(PromptFacts { ids: given, reused: reused as u32, seed, text, notes, left_out }));
+        let told = reused as u32;
+        emit(Event::Prompt(PromptFacts { ids: given, reused: told, recalled, seed, text, notes, left_out }));
         let hold = HoldBack::new(encode::stops(request, &stops));
         let budget =
             Budget::new(request.sampling.thinking_budget, &model, &prompt[..begun], &prompt[begun..]);
@@ -195,10 +197,11 @@ impl<'a, 'b> Reply<'a, 'b> {
         }
     }
 
-    /// Reads what is not cached. The last token is read alone where it is looked at, so that one column is copied.
+    /// Reads what is not cached. The last token is read alone where it is looked at, so that one column is copied, and
+    /// where a look must make no difference.
     fn read(&mut self, progress: impl Fn(usize)) -> Result<(), Halt> {
         let (ids, new) = (&self.prompt, self.prompt.len() - self.reused);
-        if !self.looks.is_on() {
+        if !self.looks.is_on() && !self.session.is_reproducible() {
             return self.session.read(ids, self.reused, |done, _| progress(done));
         }
         let last = ids.len() - 1;
