@@ -62,7 +62,9 @@ impl Shell {
             Effect::ReadCatalogue => self.read_catalogue(),
             Effect::MeasureMachine => {
                 let messages = self.messages.clone();
-                tokio::task::spawn_blocking(move || messages.send(Msg::Machine(Machine::measured())));
+                tokio::task::spawn_blocking(move || {
+                    let _ = messages.send(Msg::Machine(Machine::measured())); // the app may have ended meanwhile
+                });
             }
             Effect::ReadConfig => {
                 self.look.forget();

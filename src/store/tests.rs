@@ -1138,6 +1138,6 @@ fn where_files_lie_in_a_message_is_kept_and_a_copy_keeps_it() {
     let turn = Turn { inserts, ..user(1, "see a.txt:") };
     bench.put(1, turn.clone());
     bench.store.send(Command::DuplicateConversation(ConversationId(1), ConversationId(2), "copy".to_owned()));
-    assert_eq!(bench.conversation(1).unwrap().0.turns, [turn.clone()]);
+    assert_eq!(bench.conversation(1).unwrap().0.turns, std::slice::from_ref(&turn));
     assert_eq!(bench.conversation(2).unwrap().0.turns[0].typed(), turn.typed());
 }

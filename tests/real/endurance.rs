@@ -139,7 +139,7 @@ impl Run {
                 self.happened[0] += 1;
             }
         }
-        let name = Some(ConversationId(which as i64 + 1));
+        let name = Some(ConversationId(i64::try_from(which).unwrap() + 1));
         assert_eq!(self.engine.answer(Request::Job(Job::Chat(name))), Event::Acknowledged);
         let stopped = self.dice.u8(..6) == 0;
         let mut events = self.write(which, seed, stopped);

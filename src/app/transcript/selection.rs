@@ -68,9 +68,9 @@ impl Transcript {
         let whole = view.chat.bytes(turn);
         let split = view.split(turn);
         let all = self.shows_thoughts(id) || self.is_raw(id) || !split.is_split();
-        let parts: Vec<Range<usize>> =
-            if all { vec![0..whole.len()] } else { split.ranges(Kind::Answer).collect() };
-        let inside = parts.into_iter().map(|part| part.start.max(bytes.start)..part.end.min(bytes.end));
+        let whole_of_it = std::iter::once(0..whole.len()).filter(|_| all);
+        let parts = whole_of_it.chain(split.ranges(Kind::Answer).filter(|_| !all));
+        let inside = parts.map(|part| part.start.max(bytes.start)..part.end.min(bytes.end));
         let inside = inside.filter(|part| part.start < part.end);
         let seen: Vec<u8> = inside.flat_map(|part| whole[part].to_vec()).collect();
         String::from_utf8_lossy(&seen).into_owned()

@@ -43,8 +43,8 @@ use crate::token::{Step, TokenId, Vocabulary};
 pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
     let grammar = args.grammar()?;
     let question = question::question(args.prompt.as_deref(), &args.files)?;
-    let named = args.common.model.as_deref();
-    let mut setup = Setup::read(args.common.config.as_deref(), named, None)?;
+    let of_line = args.common.model.as_deref();
+    let mut setup = Setup::read(args.common.config.as_deref(), of_line, None)?;
     setup.print_warnings();
     let mut kept = args.kept().map(|which| Kept::open(&setup, which)).transpose()?;
     let settings = kept.as_mut().map(|kept| args.settings(kept, &mut setup)).unwrap_or_default();

@@ -46,12 +46,15 @@ pub struct Hooks {
     pub states: Option<States>,
 }
 
+/// Finds the hash of a model's files; without leave to compute it only where it is known already.
+pub type FindHash = dyn Fn(&[PathBuf], bool) -> Option<String> + Send + Sync;
+
 /// See [`Hooks::states`].
 pub struct States {
     /// The folder of all snapshots.
     pub folder: PathBuf,
     /// The hash of a model's files; without leave to compute it only where it is known already.
-    pub hash: Arc<dyn Fn(&[PathBuf], bool) -> Option<String> + Send + Sync>,
+    pub hash: Arc<FindHash>,
 }
 
 /// What cannot be done where the model's file cannot be read beside llama.cpp.

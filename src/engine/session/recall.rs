@@ -96,8 +96,8 @@ impl Place {
         for change in changes {
             let adapter = change.adapter()?;
             let file = std::fs::metadata(at_home(&adapter.path)).ok()?;
-            let changed = file.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-            let _ = write!(shape, "; {adapter:?} of {} bytes at {}", file.len(), changed.as_nanos());
+            let time = file.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+            let _ = write!(shape, "; {adapter:?} of {} bytes at {}", file.len(), time.as_nanos());
         }
         Some(shape)
     }
@@ -112,6 +112,7 @@ impl Session {
     }
 
     /// Whether states of chats are kept.
+    #[must_use]
     pub fn keeps_states(&self) -> bool {
         self.keeping.is_some()
     }
@@ -163,8 +164,8 @@ impl Session {
         let Some(keeping) = &self.keeping else { return };
         let (Some(chat), ids) = (keeping.held, &self.prefix.ids) else { return };
         let is_kept = keeping.kept.as_ref().is_some_and(|kept| (kept.0, &kept.1) == (chat, ids));
-        let changed = self.prefix.interventions.iter().any(|change| change.adapter().is_none());
-        if is_kept || changed || ids.len() < WORTH_KEEPING {
+        let altered = self.prefix.interventions.iter().any(|change| change.adapter().is_none());
+        if is_kept || altered || ids.len() < WORTH_KEEPING {
             return;
         }
         // Cells of other sequences would be part of the state.

@@ -92,7 +92,7 @@ struct Section {
 pub struct Sections {
     shape: Shape,
     splitter: Splitter,
-    sections: Vec<Section>,
+    list: Vec<Section>,
     /// Parts of the splitter that were taken up, and what the last of them is.
     taken: usize,
     kind: Kind,
@@ -125,7 +125,7 @@ impl Sections {
         Self {
             shape,
             splitter,
-            sections: Vec::new(),
+            list: Vec::new(),
             taken: 0,
             kind: Kind::Answer,
             held: Vec::new(),
@@ -155,7 +155,7 @@ impl Sections {
             let (bytes_inside, lines) = (inside.len() + line_end, inside.lines().count());
             let of = Folded::Insert { index, bytes: bytes_inside, lines };
             let text = Text::Insert { text: bytes[insert.start..end].to_vec(), lines: None, of };
-            all.sections.push(Section { at: insert.start, piece: 0, text_at: insert.start, text });
+            all.list.push(Section { at: insert.start, piece: 0, text_at: insert.start, text });
             from = end;
         }
         all.add_answer(from, &bytes[from..]);
@@ -167,7 +167,7 @@ impl Sections {
             let mut sheet = Sheet::growing(self.shape);
             sheet.append(bytes);
             sheet.finish();
-            self.sections.push(Section { at, piece: 0, text_at: at, text: Text::Answer(Box::new(sheet)) });
+            self.list.push(Section { at, piece: 0, text_at: at, text: Text::Answer(Box::new(sheet)) });
         }
     }
 
@@ -179,7 +179,7 @@ impl Sections {
     pub fn unfold(&mut self, unfolded: bool) {
         self.unfolded = unfolded;
         let width = self.inner_width();
-        for section in self.sections.iter_mut().filter(|_| unfolded) {
+        for section in self.list.iter_mut().filter(|_| unfolded) {
             if let Text::Insert { text, lines: lines @ None, .. } = &mut section.text {
                 *lines = Some(Lines::of(text, width));
             }
@@ -206,7 +206,7 @@ impl Sections {
         if std::mem::take(&mut self.growing) {
             self.splitter.finish();
             self.take();
-            for section in &mut self.sections {
+            for section in &mut self.list {
                 match &mut section.text {
                     Text::Thought { lines, .. } => lines.finish(),
                     Text::Answer(body) => body.finish(),
@@ -226,14 +226,14 @@ impl Sections {
 
     /// Whether a piece is among what was thought.
     pub fn is_thought(&self, piece: usize) -> bool {
-        let next = self.sections.partition_point(|section| section.piece <= piece);
-        next.checked_sub(1).is_some_and(|at| self.sections[at].is_thought())
+        let next = self.list.partition_point(|section| section.piece <= piece);
+        next.checked_sub(1).is_some_and(|at| self.list[at].is_thought())
     }
 
     /// Whether a byte is in a file or a paste.
     pub fn is_inserted(&self, byte: usize) -> bool {
-        let next = self.sections.partition_point(|section| section.at <= byte);
-        let section = next.checked_sub(1).map(|at| &self.sections[at].text);
+        let next = self.list.partition_point(|section| section.at <= byte);
+        let section = next.checked_sub(1).map(|at| &self.list[at].text);
         matches!(section, Some(Text::Insert { .. }))
     }
 
@@ -260,9 +260,7 @@ impl Sections {
 
     fn begin(&mut self, part: Part) {
         self.kind = part.kind;
-        if let Some(Section { text: Text::Thought { lines: _, begun }, text_at, .. }) =
-            self.sections.last_mut()
-        {
+        if let Some(Section { text: Text::Thought { lines: _, begun }, text_at, .. }) = self.list.last_mut() {
             match part.kind {
                 Kind::Mark => return,
                 Kind::Thought if !*begun => {
@@ -277,11 +275,11 @@ impl Sections {
             Kind::Answer => Text::Answer(Box::new(Sheet::growing(self.shape))),
             kind => Text::Thought { lines: Lines::growing(self.inner_width()), begun: kind == Kind::Thought },
         };
-        self.sections.push(Section { at: part.at, piece: part.piece, text_at: part.at, text });
+        self.list.push(Section { at: part.at, piece: part.piece, text_at: part.at, text });
     }
 
     fn give(&mut self, bytes: &[u8]) {
-        let Some(section) = self.sections.last_mut() else { return };
+        let Some(section) = self.list.last_mut() else { return };
         match &mut section.text {
             Text::Thought { lines, .. } if self.kind == Kind::Thought || self.special => lines.append(bytes),
             Text::Thought { .. } | Text::Insert { .. } => {}
@@ -292,10 +290,10 @@ impl Sections {
     /// The sections with their rows. What can be folded is open where that is wanted; thoughts also while there is no
     /// answer to read.
     fn placed(&self) -> impl Iterator<Item = Placed<'_>> {
-        let answered = self.sections.iter().rposition(|section| section.rows() > 0 && !section.is_thought());
-        let last = self.sections.iter().rposition(|section| section.rows() > 0);
+        let answered = self.list.iter().rposition(|section| section.rows() > 0 && !section.is_thought());
+        let last = self.list.iter().rposition(|section| section.rows() > 0);
         let mut row = 0;
-        self.sections.iter().enumerate().map(move |(index, section)| {
+        self.list.iter().enumerate().map(move |(index, section)| {
             let thought = section.is_thought();
             let early = thought && answered.is_none_or(|answer| answer < index);
             let open = !section.folds() || self.unfolded || early;
@@ -323,14 +321,14 @@ impl Sections {
     /// What stands for something folded in a row.
     pub fn title(&self, row: usize) -> Option<Title> {
         let placed = self.placed().find(|placed| placed.title && placed.row == row)?;
-        let next = self.sections.get(placed.index + 1).map_or(self.elapsed.len(), |next| next.piece);
+        let next = self.list.get(placed.index + 1).map_or(self.elapsed.len(), |next| next.piece);
         let until = |piece: usize| {
             piece.checked_sub(1).and_then(|piece| self.elapsed.get(piece)).copied().unwrap_or(0.0)
         };
         let of = match placed.section.text {
             Text::Insert { of, .. } => of,
             _ => Folded::Thought {
-                live: self.growing && placed.index + 1 == self.sections.len(),
+                live: self.growing && placed.index + 1 == self.list.len(),
                 tokens: next.saturating_sub(placed.section.piece),
                 ms: until(next) - until(placed.section.piece),
             },
@@ -392,7 +390,7 @@ impl Sections {
                 placed.section.text_at + start
             }
             Some((placed, None)) if placed.title && placed.row < row => {
-                self.sections.get(placed.index + 1).map_or(self.bytes(), |next| next.at)
+                self.list.get(placed.index + 1).map_or(self.bytes(), |next| next.at)
             }
             Some((placed, None)) => placed.section.at,
             None => self.bytes(),
@@ -441,8 +439,8 @@ impl Sections {
     }
 
     pub(super) fn leads_to(&self, byte: usize) -> Option<&str> {
-        let next = self.sections.partition_point(|section| section.at <= byte);
-        let section = &self.sections[next.checked_sub(1)?];
+        let next = self.list.partition_point(|section| section.at <= byte);
+        let section = &self.list[next.checked_sub(1)?];
         match &section.text {
             Text::Thought { .. } | Text::Insert { .. } => None,
             Text::Answer(body) => body.leads_to(byte.checked_sub(section.text_at)?),
@@ -451,7 +449,7 @@ impl Sections {
 
     pub(super) fn take_wanted(&mut self) -> Vec<CodeLine> {
         let mut all = Vec::new();
-        for (index, section) in self.sections.iter_mut().enumerate() {
+        for (index, section) in self.list.iter_mut().enumerate() {
             let Text::Answer(body) = &mut section.text else { continue };
             let moved = index * CODE_OF_SECTION;
             all.extend(body.take_wanted().into_iter().map(|line| CodeLine {
@@ -464,8 +462,7 @@ impl Sections {
     }
 
     pub(super) fn colour(&mut self, line: usize, spans: Spans) {
-        if let Some(Section { text: Text::Answer(body), .. }) = self.sections.get_mut(line / CODE_OF_SECTION)
-        {
+        if let Some(Section { text: Text::Answer(body), .. }) = self.list.get_mut(line / CODE_OF_SECTION) {
             body.colour(line % CODE_OF_SECTION, spans);
         }
     }
