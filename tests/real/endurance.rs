@@ -21,6 +21,8 @@ use glassbox::token::{Step, TokenId};
 const TURNS: usize = 30;
 /// Every so many turns one is held against a fresh read.
 const HELD_AGAINST: usize = 4;
+/// Every so many turns a chat outgrows the context.
+const OUTGROWN: usize = 10;
 /// Small, so that chats outgrow it.
 const CONTEXT: u32 = 640;
 /// What memory may grow by once everything was used once, bytes.
@@ -120,7 +122,8 @@ impl Run {
         let seed = self.dice.u32(..);
         let sentence = self.sentences[self.dice.usize(..self.sentences.len())].clone();
         let chat = &mut self.chats[which];
-        match self.dice.u8(..10) {
+        let kind = if number % OUTGROWN == OUTGROWN - 1 { 9 } else { self.dice.u8(..10) };
+        match kind {
             // Another version of the last reply.
             0 | 1 if !chat.asked.is_empty() => {
                 chat.ids.truncate(*chat.asked.last().unwrap());
@@ -134,7 +137,10 @@ impl Run {
                 self.happened[2] += 1;
             }
             _ => {
-                chat.ids.extend(&sentence);
+                // Now and then a message is longer than all the room there is.
+                let times =
+                    if number % OUTGROWN == OUTGROWN - 1 { CONTEXT as usize / sentence.len() + 1 } else { 1 };
+                (0..times).for_each(|_| chat.ids.extend(&sentence));
                 chat.asked.push(chat.ids.len());
                 self.happened[0] += 1;
             }
