@@ -74,7 +74,7 @@ fn a_reply_begins_before_the_vocabulary_has_come() {
         let mut first = [0];
         let _ = sender.send(output.read_exact(&mut first).map(|()| first[0]));
     });
-    let first = begun.recv_timeout(std::time::Duration::from_secs(60));
+    let first = begun.recv_timeout(std::time::Duration::from_mins(1));
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(first.unwrap().is_ok());
