@@ -12,7 +12,7 @@ fn two_turns_are_answered_and_the_softmax_is_seen() {
     see(&mut app, "tokens");
     app.wait_until(|screen| is_ready(screen) && screen.contains("chose")).unwrap();
     let screen = app.screen();
-    assert!(screen.contains("7sof"), "the softmax station is open");
+    assert!(screen.contains("6[7]8 9  softmax"), "the softmax station is open");
     assert!(screen.contains("‹others›"), "the rest of the vocabulary has its row");
     say(&mut app, "and once more");
     app.wait_until(|screen| screen.contains("reused")).unwrap();

@@ -83,7 +83,10 @@ fn an_evening_with_the_default_model() {
     say(&mut app, CAPITAL);
     let screen = answered(&mut app, 1);
     assert!(screen.contains("Paris"), "{}", screen.text());
-    assert!(screen.contains("7sof") && screen.contains("‹others›"), "the softmax is beside the reply");
+    assert!(
+        screen.contains("6[7]8 9  softmax") && screen.contains("‹others›"),
+        "the softmax is beside the reply"
+    );
 
     say(&mut app, "And what is it known for?");
     let screen = answered(&mut app, 2);
