@@ -57,12 +57,12 @@ tree() {
 }
 
 pack() {
-    mkdir -p "$out/dist" "$out/work"
-    rm -rf "$out/work/$2"
-    cp -a "$1" "$out/work/$2"
-    tar -C "$out/work" --owner=0 --group=0 -czf "$out/dist/$2.tar.gz" "$2" 2>/dev/null || tar -C "$out/work" -czf "$out/dist/$2.tar.gz" "$2"
+    mkdir -p "$out/dist" "$out/packing"
+    rm -rf "$out/packing/$2"
+    cp -a "$1" "$out/packing/$2"
+    tar -C "$out/packing" --owner=0 --group=0 -czf "$out/dist/$2.tar.gz" "$2" 2>/dev/null || tar -C "$out/packing" -czf "$out/dist/$2.tar.gz" "$2"
     (cd "$out/dist" && checksum "$2.tar.gz" > "$2.tar.gz.sha256")
-    rm -rf "$out/work"
+    rm -rf "$out/packing"
     echo "$out/dist/$2.tar.gz"
 }
 
