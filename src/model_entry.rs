@@ -1,5 +1,7 @@
 //! A model as the configuration names it, and what its file says about itself. Plain data.
 
+mod server;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::chat::{Adapter, TemplateValues};
 use crate::sampling::SamplingOverrides;
 
-/// Where a model's file comes from. Exactly one.
+pub use server::{Api, Key, Server};
+
+/// Where a model comes from. Exactly one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
@@ -19,6 +23,8 @@ pub enum Source {
     Pip(Vec<String>),
     /// A plain HTTPS address.
     Url(String),
+    /// No file: a server runs it.
+    Server(Server),
 }
 
 /// One `[[models]]` entry.
@@ -92,6 +98,15 @@ impl ModelEntry {
             engine: None,
             size: None,
             built_in: false,
+        }
+    }
+
+    /// The server that runs it, where one does.
+    #[must_use]
+    pub fn server(&self) -> Option<&Server> {
+        match &self.source {
+            Source::Server(server) => Some(server),
+            _ => None,
         }
     }
 

@@ -2,6 +2,12 @@
 //!
 //! Invariant: every probability here is over the **whole** vocabulary and **before** any sampler;
 //! natural logarithms, nats. A token is found by its id, never by its text or its probability.
+//!
+//! A server tells less than a model that runs here: what it did not say is NaN (log-probability, entropy) or 0 (rank),
+//! never a guess; and a token whose id it did not say has a **stand-in**, a negative id by which only its text is found
+//! ([`TokenId::is_stand_in`]).
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +15,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TokenId(pub i32);
+
+impl TokenId {
+    /// Whether this is not the model's own id, which is not known, but stands in for it: a place in the vocabulary's
+    /// [`Vocabulary::learned`]. It cannot be given to a model.
+    #[must_use]
+    pub fn is_stand_in(self) -> bool {
+        self.0 < 0
+    }
+}
 
 /// The text in bytes, without those that belong to no character: what is left of one where a reply was cut inside it.
 #[must_use]
@@ -60,16 +75,16 @@ pub struct Candidate {
 /// One token of a generated stretch, and the distribution it was drawn from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// The token; `None` only where a server sends text without ids.
+    /// The token; `None` only where a server sends text that is not cut into tokens.
     pub id: Option<TokenId>,
     /// The token's raw bytes: possibly part of a character, empty for a control token.
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
-    /// ln p of the token, nats, over the whole vocabulary, before the samplers.
+    /// ln p of the token, nats, over the whole vocabulary, before the samplers; NaN where a server did not say it.
     pub logprob: f32,
-    /// 1 + how many tokens had a larger logit.
+    /// 1 + how many tokens had a larger logit; 0 where that is not known.
     pub rank: u32,
-    /// Entropy of the whole distribution, nats.
+    /// Entropy of the whole distribution, nats; NaN where that is not known.
     pub entropy: f32,
     /// The likeliest tokens, most likely first. The drawn token is among them only if it ranks there.
     pub candidates: Vec<Candidate>,
@@ -139,10 +154,24 @@ pub struct Vocabulary {
     /// Marks that are not control tokens: other tokens that end a reply, and those that the chat template writes.
     #[serde(default)]
     pub marks: Vec<TokenId>,
+    /// Entries of a vocabulary that is not known as a whole, as they were met.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub learned: BTreeMap<TokenId, Entry>,
+}
+
+/// An entry of a vocabulary by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its bytes; of a control token its name.
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+    /// Its kind.
+    #[serde(default)]
+    pub kind: TokenKind,
 }
 
 impl Vocabulary {
-    /// Number of entries.
+    /// Number of entries, where it is known as a whole.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ends.len()
@@ -151,12 +180,22 @@ impl Vocabulary {
     /// Whether there is no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.ends.is_empty() && self.learned.is_empty()
     }
 
-    /// The bytes of an entry; `None` for an id outside the vocabulary.
+    /// Takes entries that were met; whether any of them is new.
+    pub fn learn(&mut self, entries: impl IntoIterator<Item = (TokenId, Entry)>) -> bool {
+        let before = self.learned.len();
+        self.learned.extend(entries);
+        self.learned.len() > before
+    }
+
+    /// The bytes of an entry; `None` for an id outside the vocabulary, or not met so far.
     #[must_use]
     pub fn bytes(&self, id: TokenId) -> Option<&[u8]> {
+        if let Some(entry) = self.learned.get(&id) {
+            return Some(&entry.bytes);
+        }
         let index = usize::try_from(id.0).ok()?;
         let end = *self.ends.get(index)? as usize;
         let start = match index {
@@ -176,6 +215,9 @@ impl Vocabulary {
     /// The kind of an entry; [`TokenKind::Unused`] outside the vocabulary.
     #[must_use]
     pub fn kind(&self, id: TokenId) -> TokenKind {
+        if let Some(entry) = self.learned.get(&id) {
+            return entry.kind;
+        }
         usize::try_from(id.0)
             .ok()
             .and_then(|index| self.kinds.get(index).copied())

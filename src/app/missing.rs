@@ -56,5 +56,12 @@ fn what(lacking: Capability) -> &'static str {
         Capability::Steering => "find directions to steer along",
         Capability::Embeddings => "look into the embedding table",
         Capability::Pieces => "tell how a text was cut into tokens",
+        Capability::Ids => "go on from chosen tokens",
+        Capability::Continues => "go on with a message that has begun",
+        Capability::Tokenizes => "count the tokens of a text",
+        Capability::Renders => "show the prompt that a chat becomes",
+        Capability::Watches => "follow chosen tokens",
+        Capability::Stages => "record what each sampler left",
+        Capability::Changes => "change the network",
     }
 }

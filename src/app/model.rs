@@ -27,7 +27,7 @@ impl ModelState {
 
     pub(crate) fn is_on_disk(&self, entry: &ModelEntry) -> bool {
         entry.engine.is_some()
-            || matches!(entry.source, Source::Path(_))
+            || matches!(entry.source, Source::Path(_) | Source::Server(_))
             || self.catalogue.iter().any(|item| item.entry.name == entry.name && item.path.is_some())
     }
 

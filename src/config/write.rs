@@ -92,8 +92,8 @@ pub fn add_model(text: &str, entry: &ModelEntry) -> Result<String, WriteError> {
         Source::Path(path) => line("path", &path.to_string_lossy()),
         Source::Hf(address) => line("hf", address),
         Source::Url(address) => line("url", address),
-        // A package is configured by hand.
-        Source::Pip(_) => return Err(WriteError::NotATable("models".into())),
+        // A package or a server is configured by hand.
+        Source::Pip(_) | Source::Server(_) => return Err(WriteError::NotATable("models".into())),
     }
     if let Some(sha256) = &entry.sha256 {
         line("sha256", sha256);

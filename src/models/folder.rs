@@ -274,7 +274,7 @@ fn remote_name(source: &Source) -> &str {
             let path = address.split(['?', '#']).next().unwrap_or_default();
             path.rsplit('/').next().unwrap_or_default()
         }
-        Source::Path(_) | Source::Pip(_) => "",
+        Source::Path(_) | Source::Pip(_) | Source::Server(_) => "",
     }
 }
 

@@ -4,6 +4,8 @@
 //! candidate's log-probability within 0.001 nats (exactly where it equals the drawn token's), milliseconds
 //! within 0.005. The first byte of a stretch is the format, so that a later one can live beside it.
 
+use std::collections::BTreeMap;
+
 use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
 
 const FORMAT: u8 = 1;
@@ -200,7 +202,7 @@ pub(super) fn unpack_vocabulary(hash: String, blob: Vec<u8>, sizes: &[u8], kinds
     })
     .collect();
     let kinds = kinds.iter().map(|&kind| KINDS.get(usize::from(kind)).copied().unwrap_or_default()).collect();
-    Vocabulary { hash, blob, ends, kinds, marks: Vec::new() }
+    Vocabulary { hash, blob, ends, kinds, marks: Vec::new(), learned: BTreeMap::new() }
 }
 
 fn push_varint(out: &mut Vec<u8>, mut value: u64) {

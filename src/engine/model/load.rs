@@ -172,6 +172,8 @@ impl Attempt<'_> {
             template_hash: model.template.hash.clone(),
             takes_system: model.template.takes_system,
             switches: model.template.switches.clone(),
+            runner: crate::engine::protocol::Runner::Glassbox,
+            odds: crate::engine::protocol::Odds::Whole,
             capabilities: capabilities(&model.model),
             notes,
             template_notes: model.template.notes.clone(),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Immediate, Inspection, Job, Request};
+use super::{Generate, Immediate, Inspection, Job, Prompt, Request};
 
 /// Something that not every engine can do, or not with every model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -29,11 +29,25 @@ pub enum Capability {
     Embeddings,
     /// Tell how the tokenizer cut and merged a text.
     Pieces,
+    /// Go on from exactly these tokens: branches, alternatives, steps, replies continued to the letter.
+    Ids,
+    /// Go on with a message of the model's that has begun, from its text.
+    Continues,
+    /// Count and name the tokens of a text.
+    Tokenizes,
+    /// Show the prompt that a chat becomes.
+    Renders,
+    /// Tell chosen tokens' odds at every step.
+    Watches,
+    /// Record what each sampler left.
+    Stages,
+    /// Take changes to the network: parts switched off, steering, adapters.
+    Changes,
 }
 
 impl Capability {
     /// All there are.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 16] = [
         Self::Scores,
         Self::Replay,
         Self::Beam,
@@ -43,6 +57,13 @@ impl Capability {
         Self::Steering,
         Self::Embeddings,
         Self::Pieces,
+        Self::Ids,
+        Self::Continues,
+        Self::Tokenizes,
+        Self::Renders,
+        Self::Watches,
+        Self::Stages,
+        Self::Changes,
     ];
 }
 
@@ -65,32 +86,62 @@ impl Capabilities {
         self
     }
 
-    /// What a request needs and is not there.
+    /// These alone.
+    #[must_use]
+    pub fn of(capabilities: impl IntoIterator<Item = Capability>) -> Self {
+        Self(capabilities.into_iter().collect())
+    }
+
+    /// Whether it is among them.
+    #[must_use]
+    pub fn has(&self, capability: Capability) -> bool {
+        self.0.contains(&capability)
+    }
+
+    /// What a request needs and is not there; the first of several.
     #[must_use]
     pub fn lacks(&self, request: &Request) -> Option<Capability> {
-        request.needs().filter(|needed| !self.0.contains(needed))
+        request.needs().into_iter().find(|needed| !self.has(*needed))
     }
 }
 
 impl Request {
-    /// What an engine must be able to do for it; `None` for what all can.
+    /// What an engine must be able to do for it; nothing for what all can.
     #[must_use]
-    pub fn needs(&self) -> Option<Capability> {
+    pub fn needs(&self) -> Vec<Capability> {
         match self {
-            Self::Immediate(Immediate::Pieces { .. }) => Some(Capability::Pieces),
-            Self::Immediate(_) => None,
-            Self::Job(job) => match job {
-                Job::Load { .. } | Job::Generate(_) | Job::Chat(_) | Job::Forget(_) => None,
-                Job::Score(_) | Job::Rescore(_) => Some(Capability::Scores),
-                Job::Replay(_) => Some(Capability::Replay),
-                Job::Beam(_) => Some(Capability::Beam),
-                Job::Depths(_) => Some(Capability::LayerGrid),
-                Job::Direction(_) => Some(Capability::Steering),
-                Job::Attend(_) | Job::Calibrate => Some(Capability::Attention),
+            Self::Immediate(immediate) => match immediate {
+                Immediate::Pieces { .. } => vec![Capability::Pieces],
+                Immediate::Tokenize { .. } => vec![Capability::Tokenizes],
+                Immediate::Render(_) => vec![Capability::Renders],
+                _ => Vec::new(),
             },
-            Self::Inspection(Inspection::Inspect(_)) => Some(Capability::OpensPasses),
-            Self::Inspection(Inspection::Embed(_)) => Some(Capability::Embeddings),
+            Self::Job(job) => match job {
+                Job::Load { .. } | Job::Chat(_) | Job::Forget(_) => Vec::new(),
+                Job::Generate(generate) => generate.needs(),
+                Job::Score(_) | Job::Rescore(_) => vec![Capability::Scores],
+                Job::Replay(_) => vec![Capability::Replay],
+                Job::Beam(_) => vec![Capability::Beam],
+                Job::Depths(_) => vec![Capability::LayerGrid],
+                Job::Direction(_) => vec![Capability::Steering],
+                Job::Attend(_) | Job::Calibrate => vec![Capability::Attention],
+            },
+            Self::Inspection(Inspection::Inspect(_)) => vec![Capability::OpensPasses],
+            Self::Inspection(Inspection::Embed(_)) => vec![Capability::Embeddings],
         }
+    }
+}
+
+impl Generate {
+    /// What an engine must be able to do to write this reply.
+    fn needs(&self) -> Vec<Capability> {
+        let from = match &self.prompt {
+            Prompt::Ids { .. } => Some(Capability::Ids),
+            Prompt::Chat { continue_last: true, .. } => Some(Capability::Continues),
+            Prompt::Chat { .. } | Prompt::Raw { .. } => None,
+        };
+        let changes = (!self.interventions.is_empty()).then_some(Capability::Changes);
+        from.into_iter().chain(changes).collect()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::inspect::pieces::Pieces;
 use crate::inspect::scores::HeadScores;
 use crate::inspect::trace::EmbeddingFacts;
 use crate::model_entry::ModelFacts;
-use crate::token::{Step, TokenId, Vocabulary};
+use crate::token::{Entry, Step, TokenId, Vocabulary};
 
 /// What an engine says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,13 @@ pub enum Event {
     Loaded(Box<Loaded>),
     /// The SHA-256 of the loaded file, computed in the background; comes unasked.
     ModelHash(String),
+    /// Entries of a vocabulary that is not known as a whole; each comes before the first event that names it.
+    Words {
+        /// Hash of the vocabulary.
+        vocabulary: String,
+        /// What is new in it.
+        entries: Vec<(TokenId, Entry)>,
+    },
     /// Final answer to [`Immediate::Vocabulary`].
     Vocabulary(Box<Vocabulary>),
     /// Final answer to [`Immediate::Tokenize`].
@@ -138,6 +145,7 @@ impl Event {
             Self::Ready { .. }
                 | Self::LoadProgress(_)
                 | Self::ModelHash(_)
+                | Self::Words { .. }
                 | Self::Prompt(_)
                 | Self::PromptProgress { .. }
                 | Self::Token(_)

@@ -8,7 +8,7 @@ use super::Capabilities;
 #[cfg(doc)]
 use super::Job;
 use crate::chat::Adapter;
-use crate::model_entry::ModelFacts;
+use crate::model_entry::{Api, ModelFacts};
 use crate::token::TokenId;
 
 /// A loaded model.
@@ -54,6 +54,12 @@ pub struct Loaded {
     /// Adapters of its entry that cannot be used; the notes say why.
     #[serde(default)]
     pub left_out: Vec<Adapter>,
+    /// What runs it.
+    #[serde(default)]
+    pub runner: Runner,
+    /// How much of the distribution comes with each token.
+    #[serde(default)]
+    pub odds: Odds,
     /// Whether it keeps what it has read of chats, and so wants to be told which it is ([`Job::Chat`]).
     #[serde(default)]
     pub keeps_states: bool,
@@ -65,6 +71,35 @@ impl Loaded {
         let of_template = self.template_notes.iter().filter(move |_| with_template);
         self.notes.iter().chain(of_template).map(String::as_str)
     }
+}
+
+/// What runs a model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Runner {
+    /// llama.cpp in a glassbox engine, here or on another machine.
+    #[default]
+    Glassbox,
+    /// A server that is asked over HTTP.
+    Server {
+        /// What it turned out to be; never [`Api::Auto`].
+        api: Api,
+        /// Machine and port.
+        host: String,
+    },
+}
+
+/// How much of the distribution comes with each token; before the samplers, of the whole vocabulary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Odds {
+    /// As many candidates as are asked for, with entropy and rank over the whole vocabulary.
+    #[default]
+    Whole,
+    /// The likeliest ones, so many at most; nothing over the whole vocabulary.
+    Top(u32),
+    /// The same, but after the server's own samplers: not the model's odds.
+    TopAfterSampling(u32),
+    /// None.
+    None,
 }
 
 /// Which template a chat is put into.

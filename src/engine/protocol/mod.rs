@@ -32,7 +32,7 @@ pub use immediate::{CapturePlan, Immediate};
 pub use inspection::Inspection;
 pub use job::{Generate, Job, Message, Prompt, Reasoned, StoredTokens, TemplateSetting};
 pub use live::{Live, LiveInside, every};
-pub use loaded::{Loaded, Memory, PromptFacts, Rendered, Switches, TemplateKind};
+pub use loaded::{Loaded, Memory, Odds, PromptFacts, Rendered, Runner, Switches, TemplateKind};
 pub use passes::{
     Beam, BeamPaths, ChainSetup, Embed, Inspect, Inspected, Path, Replay, Replayed, Score, Want,
 };

@@ -137,6 +137,8 @@ impl Model {
             template_hash: template.hash.clone(),
             takes_system: template.takes_system,
             switches: template.switches.clone(),
+            runner: crate::engine::protocol::Runner::Glassbox,
+            odds: crate::engine::protocol::Odds::Whole,
             capabilities: Capabilities::all().without(Capability::Steering),
             notes: facts.doubts.clone(),
             template_notes: template.notes.clone(),

@@ -213,6 +213,11 @@ mod tests {
                 ends: vec![1, 2],
                 kinds: vec![TokenKind::Byte, TokenKind::Control],
                 marks: Vec::new(),
+                learned: [(
+                    TokenId(-7),
+                    crate::token::Entry { bytes: b"met".to_vec(), kind: TokenKind::Normal }
+                )]
+                .into(),
             }))),
         ]
     }

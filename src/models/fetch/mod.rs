@@ -141,7 +141,7 @@ impl Fetcher {
             Source::Hf(_) | Source::Url(_) => self.remote.fill(job, path).await,
             #[cfg(not(feature = "remote"))]
             Source::Hf(_) | Source::Url(_) => Err(FetchError::NoRemote { name: job.entry.name.clone() }),
-            Source::Path(_) => Ok(()),
+            Source::Path(_) | Source::Server(_) => Ok(()),
         }
     }
 }

@@ -166,6 +166,8 @@ fn loaded() -> Loaded {
         template_hash: None,
         takes_system: true,
         switches: crate::engine::protocol::Switches::default(),
+        runner: crate::engine::protocol::Runner::Glassbox,
+        odds: crate::engine::protocol::Odds::Whole,
         capabilities: crate::engine::protocol::Capabilities::all(),
         notes: Vec::new(),
         template_notes: Vec::new(),
