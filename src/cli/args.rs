@@ -25,9 +25,12 @@ pub struct Cli {
 /// `glassbox`.
 #[derive(Debug, Default, Args)]
 pub struct ChatArgs {
-    /// Model: a name of the configuration, or the path of a GGUF file
+    /// Model: a name of the configuration, the path of a GGUF file, or the address of a server
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
+    /// The model of a server without an entry of its own: `http://127.0.0.1:8080`, or with its name there after a #
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "model")]
+    pub server: Option<String>,
     /// Configuration file instead of the usual one
     #[arg(long, value_name = "FILE", env = "GLASSBOX_CONFIG")]
     pub config: Option<PathBuf>,
@@ -131,7 +134,7 @@ impl TourArgs {
 /// What every headless command takes.
 #[derive(Debug, Default, Args)]
 pub struct Common {
-    /// Model: a name of the configuration, or the path of a GGUF file
+    /// Model: a name of the configuration, the path of a GGUF file, or the address of a server
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
     /// Configuration file instead of the usual one
@@ -150,6 +153,9 @@ pub struct AskArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub common: Common,
+    /// The model of a server without an entry of its own, likewise `http://127.0.0.1:8080`
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "model")]
+    pub server: Option<String>,
     /// No chat template: the model goes on with the text as it is
     #[arg(long, conflicts_with_all = ["keep", "continue_last", "chat"])]
     pub raw: bool,
@@ -288,6 +294,9 @@ pub struct ScoreArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub adapters: AdapterArgs,
+    /// The model of a server without an entry of its own, likewise `http://127.0.0.1:8080`
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "model")]
+    pub server: Option<String>,
     /// Candidates listed per token (with --json)
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub top_logprobs: u32,

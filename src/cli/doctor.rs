@@ -75,7 +75,7 @@ fn engine() -> &'static str {
 /// What the engine's process gives up, as one says that was started for this.
 fn contained(setup: &Setup, engine_choice: &str) -> String {
     // Of a model that has an engine elsewhere, or of none, this program's own engine is asked all the same.
-    let here = setup.entry().ok().filter(|entry| entry.engine.is_none());
+    let here = setup.entry().ok().filter(|entry| entry.engine.is_none() && entry.server().is_none());
     let entry = here.unwrap_or_else(|| ModelEntry::new("none", Source::Path(PathBuf::from("/"))));
     let choice = if cfg!(feature = "llama") { engine_choice } else { "scripted" };
     let started = Session::start(&entry, choice, &setup.config).and_then(|mut session| {

@@ -65,7 +65,8 @@ fn refuse(error: &clap::Error) -> ! {
     error.exit()
 }
 
-fn dispatch(cli: Cli) -> anyhow::Result<u8> {
+fn dispatch(mut cli: Cli) -> anyhow::Result<u8> {
+    cli.chat.model = cli.chat.server.take().or(cli.chat.model);
     let engine = cli.chat.engine.clone();
     setup::insist_on_large_models(cli.chat.larger_than_memory);
     match cli.command {
@@ -79,12 +80,18 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         }
         Some(Command::Man { folder }) => man(&folder),
         Some(Command::Config(args)) => config::run(&args),
-        Some(Command::Ask(args)) => block_on(ask::run(*args, &engine)),
+        Some(Command::Ask(mut args)) => {
+            args.common.model = args.server.take().or(args.common.model);
+            block_on(ask::run(*args, &engine))
+        }
         Some(Command::Tokenize(args)) => block_on(tokenize::run(args, &engine)),
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::Import(args)) => import::run(&args),
         Some(Command::Inspect(args)) => block_on(inspect::run(args, &engine)),
-        Some(Command::Score(args)) => block_on(score::run(args, &engine)),
+        Some(Command::Score(mut args)) => {
+            args.common.model = args.server.take().or(args.common.model);
+            block_on(score::run(args, &engine))
+        }
         Some(Command::Models(args)) => block_on(models::run(args)),
         Some(Command::Bench(args)) => block_on(bench::run(args, &engine)),
         Some(Command::Doctor(args)) => doctor::run(&args, &engine),

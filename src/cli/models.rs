@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::args::{ModelsArgs, ModelsCommand};
 use super::setup::Setup;
-use crate::model_entry::{ModelEntry, ModelFacts, Source};
+use crate::model_entry::{Key, ModelEntry, ModelFacts, Server, Source, at_home};
 pub(super) use crate::models::disk::amount as mib;
 use crate::models::machine::Machine;
 use crate::models::{FetchError, ModelsFolder, Places, gguf};
@@ -54,6 +54,7 @@ fn list(setup: &Setup, as_json: bool) {
                     "file_size": facts.map(|f| f.file_size),
                     "context_length": facts.map(|f| f.context_length),
                     "default": item.entry.name == setup.config.model,
+                    "server": item.entry.server().map(server_json),
                     "problem": item.facts.as_ref().err(),
                 })
             })
@@ -91,6 +92,7 @@ fn list(setup: &Setup, as_json: bool) {
             Source::Path(path) if item.facts.is_ok() => {
                 crate::sanitize::for_display(&path.display().to_string())
             }
+            Source::Server(server) => crate::sanitize::for_display(&format!("server at {}", server.host())),
             _ => state,
         };
         let _ = write!(table, "\n{mark} {name:<24} {quant:<8} {size:>9} {context:>8}  {state}");
@@ -111,6 +113,13 @@ async fn pull(setup: &mut Setup, names: &[String], accept: bool) -> anyhow::Resu
             Some(entry) => entry,
             None => setup.entry_named(name)?,
         };
+        if let Some(server) = entry.server() {
+            super::print(&format!(
+                "{name} runs on the server at {}: there is nothing to fetch",
+                server.host()
+            ));
+            continue;
+        }
         if !setup.config.models.iter().any(|other| other.name == entry.name) {
             setup.config.models.push(entry.clone());
         }
@@ -175,6 +184,9 @@ fn remove(setup: &Setup, name: &str) -> anyhow::Result<()> {
     if let Source::Path(path) = &entry.source {
         bail!("{name} is your own file {}; glassbox removes only what it fetched", path.display());
     }
+    if let Some(server) = entry.server() {
+        bail!("{name} runs on the server at {}; there is nothing here to remove", server.host());
+    }
     let path = folder.locate(&entry).ok_or_else(|| anyhow!("{name} is not on this machine"))?;
     folder.remove(&entry)?;
     super::print(&format!("removed {}", path.display()));
@@ -183,6 +195,9 @@ fn remove(setup: &Setup, name: &str) -> anyhow::Result<()> {
 
 fn info(setup: &Setup, name: &str, as_json: bool) -> anyhow::Result<()> {
     let entry = setup.entry_named(name)?;
+    if let Some(server) = entry.server() {
+        return Ok(server_info(&entry.name, server, as_json));
+    }
     let (path, facts) = setup.models().resolve(&entry)?;
     let params = setup.config.load_params_for(&entry);
     let memory = gguf::memory_needed(&facts, &params);
@@ -228,4 +243,40 @@ fn info(setup: &Setup, name: &str, as_json: bool) -> anyhow::Result<()> {
     let lines: Vec<String> = rows.map(|(name, value)| format!("{name:<13} {value}")).collect();
     super::print(&crate::sanitize::for_copy(&lines.join("\n")));
     Ok(())
+}
+
+/// What is known of a model without asking its server.
+fn server_info(name: &str, server: &Server, as_json: bool) {
+    if as_json {
+        return super::print(&json!({ "name": name, "server": server_json(server) }).to_string());
+    }
+    let id = server.id.as_deref().unwrap_or("the first that the server names");
+    let rows = [
+        ("name", name.to_owned()),
+        ("server", format!("{} (no file here)", server.address)),
+        ("model there", id.to_owned()),
+        ("asked as", server.api.key().to_owned()),
+        ("key", key_in_words(server.key.as_ref())),
+    ];
+    let lines = rows.map(|(name, value)| format!("{name:<13} {value}"));
+    super::print(&crate::sanitize::for_copy(&lines.join("\n")));
+}
+
+/// Where the key is found, and whether there is one; never the key.
+fn key_in_words(key: Option<&Key>) -> String {
+    match key {
+        None => "none".to_owned(),
+        Some(Key::Env(name)) if std::env::var_os(name).is_some() => format!("in ${name}"),
+        Some(Key::Env(name)) => format!("in ${name}, which is not set"),
+        Some(Key::File(path)) if at_home(path).is_file() => format!("in {}", path.display()),
+        Some(Key::File(path)) => format!("in {}, which is not there", path.display()),
+    }
+}
+
+fn server_json(server: &Server) -> serde_json::Value {
+    let key = server.key.as_ref().map(|key| match key {
+        Key::Env(name) => json!({ "env": name }),
+        Key::File(path) => json!({ "file": path }),
+    });
+    json!({ "address": server.address, "id": server.id, "api": server.api.key(), "key": key })
 }

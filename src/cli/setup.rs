@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::progress::Progress;
 use crate::app::FETCHED_AT_ONCE;
 use crate::config::{self, Config, Flags, Folders, Sources, Warning};
-use crate::model_entry::ModelEntry;
+use crate::model_entry::{ModelEntry, Server};
 use crate::models::{self, ModelsFolder};
 
 /// Whether the command line says `--larger-than-memory`, which every command that loads a model takes.
@@ -80,6 +80,9 @@ impl Setup {
     /// As [`Setup::entry`].
     pub fn entry_named(&self, name: &str) -> anyhow::Result<ModelEntry> {
         self.config.model_named(name).ok_or_else(|| {
+            if let Some(Err(must)) = name.contains("://").then(|| Server::at(name)) {
+                return anyhow!("an address of a server {must}");
+            }
             let names: Vec<&str> = self.config.models.iter().map(|entry| entry.name.as_str()).collect();
             anyhow!("there is no model named {name}. There are: {}", names.join(", "))
         })
@@ -104,7 +107,11 @@ impl Setup {
     /// With a sentence for the user; terms of use must have been accepted before.
     pub async fn fetch_if_missing(&self, entry: &ModelEntry, engine: &str) -> anyhow::Result<()> {
         let folder = self.models();
-        if engine != "llama" || entry.engine.is_some() || folder.locate(entry).is_some() {
+        if engine != "llama"
+            || entry.engine.is_some()
+            || entry.server().is_some()
+            || folder.locate(entry).is_some()
+        {
             return Ok(());
         }
         let terms = entry.licence.as_ref().is_some_and(|licence| licence.terms.is_some());

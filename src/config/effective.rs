@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 
 use super::Config;
 use crate::chat::{ChatSettings, Intervention, TemplateValues, in_use};
-use crate::model_entry::{LoadParams, ModelEntry, Source};
+use crate::model_entry::{LoadParams, ModelEntry, Server, Source};
 use crate::sampling::Sampling;
 
 impl Config {
-    /// The model of that name, or an entry for a GGUF file where the name is a path.
+    /// The model of that name; or an entry for a GGUF file where the name is a path, for a server where it is an address.
     ///
-    /// A path stays the entry's name, so that looking the name up again finds the same model.
+    /// A path or an address stays the entry's name, so that looking the name up again finds the same model.
     #[must_use]
     pub fn model_named(&self, name: &str) -> Option<ModelEntry> {
         let configured = self.models.iter().find(|model| model.name == name).cloned();
-        configured.or_else(|| is_path(name).then(|| file_entry(name)))
+        configured.or_else(|| is_path(name).then(|| file_entry(name))).or_else(|| server_entry(name))
     }
 
     /// A model's name as people read it: its title, a file's name without folder and ending, or the name.
@@ -24,6 +24,11 @@ impl Config {
     pub fn model_title(&self, name: &str) -> String {
         let Some(entry) = self.model_named(name) else { return name.to_owned() };
         entry.title.unwrap_or_else(|| {
+            if let Source::Server(server) = &entry.source
+                && name.contains("://")
+            {
+                return server.title().to_owned();
+            }
             let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
             file.strip_suffix(".gguf").unwrap_or(file).to_owned()
         })
@@ -80,4 +85,11 @@ fn is_path(name: &str) -> bool {
 
 fn file_entry(path: &str) -> ModelEntry {
     ModelEntry::new(path, Source::Path(PathBuf::from(path)))
+}
+
+/// An entry for an address, without a key: what needs one is written into the configuration.
+fn server_entry(address: &str) -> Option<ModelEntry> {
+    let is_address = address.starts_with("http://") || address.starts_with("https://");
+    let server = is_address.then(|| Server::at(address).ok()).flatten()?;
+    Some(ModelEntry::new(address, Source::Server(server)))
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::checks::{anything, no_empty_text, not_empty};
 use super::document::{Report, Section, nearest};
 use super::{Config, DEFAULT_MODEL, Motion, Warning, conflicts, model_list, sections};
-use crate::model_entry::ModelEntry;
+use crate::model_entry::{ModelEntry, Server};
 
 /// A configuration or theme file larger than this is not read, bytes.
 pub const FILE_LIMIT: usize = 1 << 20;
@@ -223,6 +223,12 @@ fn references(config: &mut Config, sources: &Sources) -> Vec<Warning> {
         let message = format!("no model is named \"{}\"{hint}; \"{instead}\" is used", config.model);
         warn("model", &config.model, message);
         config.model = instead;
+    }
+    // That of an entry is warned of where the entry is.
+    let listed = config.models.iter().any(|model| model.name == config.model);
+    let named = config.model_named(&config.model).filter(|_| !listed);
+    if named.is_some_and(|entry| entry.server().is_some_and(Server::is_overheard)) {
+        warn("model", &config.model, super::server::OVERHEARD.into());
     }
     let presets = &config.presets;
     for model in &mut config.models {

@@ -17,6 +17,7 @@ mod near;
 mod persona;
 mod sampler_setting;
 mod sections;
+mod server;
 pub(crate) mod setting;
 #[cfg(test)]
 mod tests;

@@ -11,11 +11,12 @@ use toml::de::DeValue;
 use super::checks::{anything, not_empty, sha256};
 use super::document::{Section, Verdict};
 use super::sections;
+use super::server;
 use super::setting::Setting as _;
 use crate::chat::{Adapter, AdapterKind, TemplateValues};
 use crate::model_entry::{Licence, ModelEntry, Source};
 
-const LEFT_OUT: &str = "this model is left out";
+pub(super) const LEFT_OUT: &str = "this model is left out";
 
 /// Reads the list and puts it before `models`, replacing those of the same name.
 pub(super) fn models(top: &mut Section, models: &mut Vec<ModelEntry>) {
@@ -47,6 +48,7 @@ fn entry(mut section: Section, at: usize) -> Option<ModelEntry> {
     let before = section.report.warnings.len();
     let name: Option<String> = section.take("name", LEFT_OUT, not_empty);
     let source = source(&mut section, at);
+    let overheard = matches!(&source, Some(Source::Server(server)) if server.is_overheard());
     let checksum = section.take("sha256", LEFT_OUT, sha256);
     let complete = section.report.warnings.len() == before;
     if !section.has("name") {
@@ -84,6 +86,9 @@ fn entry(mut section: Section, at: usize) -> Option<ModelEntry> {
         Some(overrides)
     };
     let (sampling, makers) = (layer("sampling"), layer("makers"));
+    if overheard {
+        section.report.warn(section.start_of("server"), "models.server", server::OVERHEARD.into());
+    }
     section.finish();
     (complete && !engine_wrong).then_some(())?;
     Some(ModelEntry {
@@ -145,7 +150,7 @@ fn adapters(section: &mut Section, kind: AdapterKind) -> Vec<Adapter> {
 }
 
 /// A path as the configuration's author meant it: beside the configuration, unless it says from where.
-fn beside(configuration: &str, file: &str) -> PathBuf {
+pub(super) fn beside(configuration: &str, file: &str) -> PathBuf {
     match Path::new(configuration).parent() {
         Some(folder) if !file.starts_with('~') => folder.join(file),
         _ => PathBuf::from(file),
@@ -154,21 +159,24 @@ fn beside(configuration: &str, file: &str) -> PathBuf {
 
 /// The entry's one source. What is wrong has been warned about when this is `None`.
 fn source(section: &mut Section, at: usize) -> Option<Source> {
-    const KINDS: [&str; 4] = ["path", "hf", "pip", "url"];
+    const KINDS: [&str; 5] = ["path", "hf", "pip", "url", "server"];
     let given: Vec<&str> = KINDS.into_iter().filter(|kind| section.has(kind)).collect();
     if given.len() != 1 {
         let found = if given.is_empty() { "none".into() } else { given.join(" and ") };
-        let message = format!("a model needs exactly one of path, hf, pip, url, not {found}; {LEFT_OUT}");
+        let message =
+            format!("a model needs exactly one of path, hf, pip, url, server, not {found}; {LEFT_OUT}");
         section.report.warn(at, "models", message);
     }
     let path = section.take("path", LEFT_OUT, not_empty);
     let hf = section.take("hf", LEFT_OUT, hugging_face);
     let pip = pip(section);
     let url = section.take("url", LEFT_OUT, https);
+    let server = server::server(section);
     path.map(|path: String| Source::Path(PathBuf::from(path)))
         .or(hf.map(Source::Hf))
         .or(pip.map(Source::Pip))
         .or(url.map(Source::Url))
+        .or(server.map(Source::Server))
 }
 
 fn pip(section: &mut Section) -> Option<Vec<String>> {

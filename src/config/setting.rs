@@ -5,7 +5,7 @@
 use toml::de::DeValue;
 
 use super::{ColorDepth, Markdown, Motion, Notify, Overflow, SymbolSet};
-use crate::model_entry::{CacheType, FlashAttention, RopeMethod, Speculative};
+use crate::model_entry::{Api, CacheType, FlashAttention, RopeMethod, Speculative};
 use crate::sampling::Stage;
 
 /// A type that a key can have.
@@ -142,6 +142,9 @@ named! {
     FlashAttention { "auto" => Auto, "on" => On, "off" => Off }
     CacheType {
         "f32" => F32, "f16" => F16, "bf16" => Bf16, "q8_0" => Q8_0, "q5_1" => Q5_1, "q4_0" => Q4_0
+    }
+    Api {
+        "auto" => Auto, "openai" => OpenAi, "llama" => Llama, "vllm" => Vllm, "sglang" => SgLang, "ollama" => Ollama
     }
     Speculative { "off" => Off, "prompt" => Prompt }
     RopeMethod { "model" => Model, "none" => None, "linear" => Linear, "yarn" => Yarn }

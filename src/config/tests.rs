@@ -9,7 +9,7 @@ use super::keymap::Keymap;
 use super::*;
 use crate::chat::ChatSettings;
 use crate::command::{Entry, RENAMED, TABLE};
-use crate::model_entry::{FlashAttention, Licence, RopeMethod, Source};
+use crate::model_entry::{Api, FlashAttention, Key, Licence, RopeMethod, Source};
 use crate::sampling::{LogitBias, SAMPLING, SAMPLING_KEYS, Sampling, Stage};
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
@@ -83,7 +83,7 @@ fn the_example_holds_every_key() {
     names(&serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap(), "", &mut found);
     let missing: Vec<_> = expected.difference(&found).collect();
     assert!(missing.is_empty(), "not in config.example.toml: {missing:?}");
-    // What a model entry says of itself but cannot be configured, and what holds its four sources and its adapters.
+    // What a model entry says of itself but cannot be configured, and what holds its sources and its adapters.
     let internal = ["source", "size", "built_in", "adapters"];
     let entry = serde_json::to_value(builtin()).unwrap();
     let of_entry = entry.as_object().unwrap().keys().map(String::as_str).chain(["lora", "control_vectors"]);
@@ -100,7 +100,7 @@ fn the_example_with_its_comments_in_force_is_right_too() {
     assert_eq!(config.sampling.seed, Some(42));
     assert_eq!((config.engine.load.gpu_layers, config.engine.load.threads), (Some(20), Some(4)));
     assert_eq!(config.presets.len(), 2);
-    assert_eq!(config.models.len(), 5);
+    assert_eq!(config.models.len(), 6);
     assert_eq!(config.models[0].load.context, Some(32768));
     assert_eq!(config.models[1].licence.as_ref().map(|licence| licence.name.as_str()), Some("Gemma"));
 }
@@ -419,7 +419,7 @@ fn models_with_a_doubtful_source_are_left_out() {
         assert!(warnings.iter().any(|warning| warning.contains(part)), "{body}: {warnings:?}");
         assert!(warnings.iter().all(|warning| warning.starts_with("config.toml:")), "{warnings:?}");
     };
-    check("name = \"a\"", "exactly one of path, hf, pip, url, not none");
+    check("name = \"a\"", "exactly one of path, hf, pip, url, server, not none");
     check("name = \"a\"\npath = \"x\"\nurl = \"https://x\"", "not path and url");
     check("path = \"x.gguf\"", "needs a name");
     check("name = \"a\"\nhf = \"owner/repo\"", "owner/repo:file.gguf");
@@ -431,6 +431,65 @@ fn models_with_a_doubtful_source_are_left_out() {
     check(
         "name = \"a\"\npth = \"x\"",
         "config.toml:3: models.pth: no setting has this name (did you mean \"path\"?)",
+    );
+}
+
+#[test]
+fn a_server_has_an_address_and_says_where_its_key_is() {
+    let text = "[[models]]\nname = \"a\"\nserver = \"https://x.org/v1/\"\nid = \"org/big\"\napi = \"vllm\"\n\
+        key_env = \"X_KEY\"\n[[models]]\nname = \"b\"\nserver = \"http://192.168.0.2:8080\"\nkey_file = \"~/k\"\n";
+    let (config, warnings) = read(text);
+    assert_eq!(warnings, [""; 0]);
+    let server = config.models[0].server().unwrap();
+    assert_eq!((server.address.as_str(), server.id.as_deref()), ("https://x.org/v1", Some("org/big")));
+    assert_eq!((server.api, &server.key), (Api::Vllm, &Some(Key::Env("X_KEY".into()))));
+    let server = config.models[1].server().unwrap();
+    assert_eq!((server.api, &server.key), (Api::Auto, &Some(Key::File("~/k".into()))));
+    let (config, warnings) = read("[[models]]\nname = \"a\"\nserver = \"http://example.org/v1\"\n");
+    assert!(config.models[0].server().is_some(), "it is warned of, and used");
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("config.toml:3: models.server: http://"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_doubtful_server_is_left_out_and_no_secret_is_repeated() {
+    let check = |body: &str, part: &str| {
+        let (config, warnings) = read(&format!("[[models]]\nname = \"a\"\n{body}\n"));
+        assert_eq!(config, defaults(), "{body}");
+        assert!(warnings.iter().any(|warning| warning.contains(part)), "{body}: {warnings:?}");
+        assert!(warnings.iter().all(|warning| !warning.contains("s3cret")), "{warnings:?}");
+    };
+    let at = "server = \"https://x.org/v1\"";
+    check("server = \"x.org/v1\"", "must begin with https:// or http://");
+    check("server = 3", "text in quotes");
+    check("server = \"https://me:s3cret@x.org/v1\"", "key_env or key_file say where the key is");
+    check("server = \"https://x.org/v1?key=s3cret\"", "key_env or key_file say where the key is");
+    check(&format!("{at}\npath = \"x\""), "not path and server");
+    check(&format!("{at}\nkey = \"s3cret\""), "key_env = \"NAME\"");
+    check(&format!("{at}\napi_key = \"s3cret\""), "key_file = \"path\"");
+    check(&format!("{at}\nkey_env = \"sk-s3cret\""), "name of a variable");
+    check(&format!("{at}\nkey_env = \"A\"\nkey_file = \"b\""), "a key is in one place");
+    check(&format!("{at}\napi = \"vlm\""), "did you mean \"vllm\"");
+    check("path = \"x\"\nid = \"y\"", "belongs to a model with server");
+    check("path = \"x\"\nkey = \"s3cret\"", "a key is not written here");
+}
+
+#[test]
+fn an_address_in_place_of_a_name_is_a_server() {
+    let config = defaults();
+    let entry = config.model_named("http://127.0.0.1:8080#big").unwrap();
+    assert_eq!((entry.name.as_str(), entry.server().unwrap().title()), ("http://127.0.0.1:8080#big", "big"));
+    assert_eq!(config.model_title("http://127.0.0.1:8080"), "127.0.0.1:8080");
+    assert_eq!(config.model_named("http://me:secret@x"), None);
+    let mut all = sources("");
+    all.flags.model = Some("http://example.org".into());
+    let (config, warnings) = load(&all);
+    assert_eq!(config.model, "http://example.org");
+    assert!(
+        warnings.iter().any(|warning| warning.message.contains("can be read on the way")),
+        "{warnings:?}"
     );
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a key itself never stands here, only where it is found; an entry can be stored, shown and sent on.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -83,7 +84,37 @@ impl Api {
     }
 }
 
+/// What is wrong with an address, as "must …"; never with the address itself, which may hold a key.
+pub type Refused = &'static str;
+
 impl Server {
+    /// The server at an address, asked as it turns out to be; a name after `#` is the model's there.
+    ///
+    /// # Errors
+    /// What the address must be.
+    pub fn at(address: &str) -> Result<Self, Refused> {
+        let (address, id) = address.split_once('#').map_or((address, None), |(base, id)| (base, Some(id)));
+        check_address(address)?;
+        Ok(Self {
+            address: address.trim_end_matches('/').to_owned(),
+            id: id.filter(|id| !id.is_empty()).map(str::to_owned),
+            api: Api::Auto,
+            key: None,
+        })
+    }
+
+    /// The model's name there, or the machine where it has none.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        self.id.as_deref().unwrap_or(self.host())
+    }
+
+    /// Whether what is said goes unencrypted over networks of others.
+    #[must_use]
+    pub fn is_overheard(&self) -> bool {
+        self.address.starts_with("http://") && !is_near(self.host())
+    }
+
     /// The machine and its port, e.g. `127.0.0.1:8080`: what is said of an address, and nothing that could be secret.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -93,9 +124,107 @@ impl Server {
     }
 }
 
+/// Whether an address is one of a server: `http://` or `https://`, a machine, and neither name nor key in it.
+fn check_address(address: &str) -> Result<(), Refused> {
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return Err("must begin with https:// or http://, such as http://127.0.0.1:8080/v1");
+    };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match scheme {
+        "http" | "https" => {}
+        _ => return Err("must begin with https:// or http://"),
+    }
+    if host.contains('@') || rest.contains('?') {
+        return Err("must hold no name, password or key: key_env or key_file say where the key is");
+    }
+    let odd = |c: char| c.is_whitespace() || c.is_control();
+    if host.is_empty() || host.starts_with(':') || rest.contains(odd) {
+        return Err("must name a machine, such as http://127.0.0.1:8080/v1");
+    }
+    Ok(())
+}
+
+/// Whether a host is this machine or in a private network.
+fn is_near(host: &str) -> bool {
+    let bare = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    match bare.parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => is_near_v4(ip),
+        Ok(IpAddr::V6(ip)) => match ip.to_ipv4_mapped() {
+            Some(ip) => is_near_v4(ip),
+            None => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+        },
+        Err(_) => {
+            let name = bare.trim_end_matches('.').to_ascii_lowercase();
+            let ends = [".localhost", ".local", ".lan", ".internal", ".home.arpa"];
+            // A name without a dot is one of the network at hand.
+            !name.contains('.') || ends.iter().any(|end| name.ends_with(end))
+        }
+    }
+}
+
+/// Loopback, private (RFC 1918), of the link, or of a carrier's or a virtual private network (RFC 6598).
+fn is_near_v4(ip: Ipv4Addr) -> bool {
+    let [first, second, ..] = ip.octets();
+    ip.is_loopback() || ip.is_private() || ip.is_link_local() || (first == 100 && (64..128).contains(&second))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_checked_and_never_said_again() {
+        let at = |address: &str| Server::at(address);
+        let plain = at("http://127.0.0.1:8080/v1/").unwrap();
+        assert_eq!((plain.address.as_str(), plain.title()), ("http://127.0.0.1:8080/v1", "127.0.0.1:8080"));
+        let named = at("https://example.org/v1#org/model").unwrap();
+        assert_eq!((named.address.as_str(), named.title()), ("https://example.org/v1", "org/model"));
+        for bad in [
+            "127.0.0.1:8080",
+            "ftp://x",
+            "http://",
+            "http://:80",
+            "http:// x",
+            "https://me:secret@x/v1",
+            "https://x/v1?key=secret",
+        ] {
+            let said = at(bad).unwrap_err();
+            assert!(said.starts_with("must ") && !said.contains("secret"), "{bad}: {said}");
+        }
+    }
+
+    #[test]
+    fn only_what_leaves_the_private_network_in_clear_is_overheard() {
+        let overheard = |address: &str| Server::at(address).unwrap().is_overheard();
+        for near in [
+            "http://localhost:8080",
+            "http://127.0.0.1",
+            "http://[::1]:8080/v1",
+            "http://[fd00::1]",
+            "http://10.1.2.3:8000",
+            "http://192.168.1.5",
+            "http://172.31.0.1",
+            "http://100.100.1.1",
+            "http://gpu-box:8000",
+            "http://box.local",
+            "https://example.org",
+        ] {
+            assert!(!overheard(near), "{near}");
+        }
+        for far in [
+            "http://example.org/v1",
+            "http://8.8.8.8:80",
+            "http://172.32.0.1",
+            "http://localhost.example.org",
+            "http://[2001:db8::1]:8000",
+            "http://[::ffff:8.8.8.8]",
+        ] {
+            assert!(overheard(far), "{far}");
+        }
+    }
 
     #[test]
     fn of_an_address_only_machine_and_port_are_said() {

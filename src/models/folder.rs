@@ -25,6 +25,14 @@ pub enum ResolveError {
         /// The entry's name.
         name: String,
     },
+    /// A server runs it.
+    #[error("{name} runs on the server at {host}; it has no file on this machine.")]
+    OnServer {
+        /// The entry's name.
+        name: String,
+        /// Machine and port.
+        host: String,
+    },
     /// Its file is not a usable model.
     #[error("{0}")]
     Bad(#[from] GgufError),
@@ -97,6 +105,7 @@ impl ModelsFolder {
     pub fn locate(&self, entry: &ModelEntry) -> Option<PathBuf> {
         let path = self.path_of(entry);
         let there = match entry.source {
+            Source::Server(_) => false,
             Source::Path(_) => path.exists(),
             _ => part_paths(&path).iter().all(|part| part.is_file()),
         };
@@ -111,6 +120,10 @@ impl ModelsFolder {
         let path = match (&entry.source, self.locate(entry)) {
             (_, Some(path)) => path,
             (Source::Path(_), None) => return Err(GgufError::Missing(self.path_of(entry)).into()),
+            (Source::Server(server), None) => {
+                let (name, host) = (entry.name.clone(), server.host().to_owned());
+                return Err(ResolveError::OnServer { name, host });
+            }
             (_, None) => return Err(ResolveError::NotFetched { name: entry.name.clone() }),
         };
         let header = Header::read(&path)?;

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use crate::config::{Config, Folders};
 use crate::engine::containment::driver_caches;
-use crate::model_entry::{ModelEntry, at_home};
+use crate::model_entry::{Key, ModelEntry, Source, at_home};
 use crate::models::{ModelsFolder, gguf};
 
 /// The command that starts an engine process for a model: its own, or this program's.
@@ -23,7 +23,11 @@ pub fn engine_command(entry: &ModelEntry, choice: &str, config: &Config) -> io::
         return Ok(command);
     }
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["engine", "--engine", choice]);
+    let is_asked = entry.server().is_some() && choice == "llama";
+    command.args(["engine", "--engine", if is_asked { "server" } else { choice }]);
+    if is_asked {
+        command.arg("--network");
+    }
     command.env("GGML_NO_BACKTRACE", "1");
     let folders = Folders::find();
     match folders.filter(|_| config.engine.contain) {
@@ -45,7 +49,13 @@ pub fn engine_command(entry: &ModelEntry, choice: &str, config: &Config) -> io::
 fn files_of(entry: &ModelEntry, folders: &Folders) -> Vec<PathBuf> {
     let models = ModelsFolder::new(folders.models());
     let mut all = vec![models.path().to_path_buf()];
-    all.extend(gguf::part_paths(&models.path_of(entry)));
+    match &entry.source {
+        Source::Server(server) => all.extend(match &server.key {
+            Some(Key::File(path)) => Some(at_home(path)),
+            Some(Key::Env(_)) | None => None,
+        }),
+        _ => all.extend(gguf::part_paths(&models.path_of(entry))),
+    }
     all.extend(entry.template.as_deref().map(at_home));
     all.extend(entry.adapters.iter().map(|adapter| at_home(&adapter.path)));
     all
@@ -55,7 +65,7 @@ fn files_of(entry: &ModelEntry, folders: &Folders) -> Vec<PathBuf> {
 mod tests {
     use super::*;
     use crate::chat::{Adapter, AdapterKind};
-    use crate::model_entry::Source;
+    use crate::model_entry::Server;
 
     #[test]
     fn every_file_of_an_entry_may_be_read() {
@@ -71,6 +81,21 @@ mod tests {
             "/a/l.gguf",
         ];
         assert_eq!(read, expected.map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_server_is_asked_by_a_process_with_a_network_and_its_key() {
+        let key = Some(Key::File("/k/key".into()));
+        let server = Server { key, ..Server::at("http://127.0.0.1:1/v1").unwrap() };
+        let entry = ModelEntry::new("x", Source::Server(server));
+        assert_eq!(files_of(&entry, &Folders::under("/home".as_ref()))[1..], [PathBuf::from("/k/key")]);
+        let arguments = |choice: &str| {
+            let command = engine_command(&entry, choice, &Config::default()).unwrap();
+            command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(arguments("llama")[..4], ["engine", "--engine", "server", "--network"]);
+        assert_eq!(arguments("scripted")[..3], ["engine", "--engine", "scripted"]);
+        assert!(!arguments("scripted").contains(&"--network".to_owned()));
     }
 
     #[test]

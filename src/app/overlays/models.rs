@@ -190,6 +190,12 @@ impl App {
         }
         let item = list::chosen::<Models>(self).and_then(|row| self.model.catalogue.get(row));
         let Some(item) = item.cloned() else { return false };
+        if let Some(server) = item.entry.server() {
+            let host = server.host();
+            self.out
+                .say(format!("{} runs on the server at {host}: there is nothing to fetch", item.entry.name));
+            return true;
+        }
         match (self.model.fetch_of(&item.entry.name).map(|fetch| &fetch.state), &item.path) {
             (Some(FetchState::Running | FetchState::Waiting), _) => self.pause_fetch(&item.entry.name),
             (_, Some(_)) => self.out.say(format!("{} is on this machine already", item.entry.name)),
@@ -216,6 +222,8 @@ impl App {
         } else if let Source::Path(path) = &item.entry.source {
             self.out
                 .warn(format!("{} is your own file; glassbox removes only what it fetched", path.display()));
+        } else if let Source::Server(server) = &item.entry.source {
+            self.out.say(format!("{name} runs on the server at {}; nothing of it is here", server.host()));
         } else if there {
             let bytes = item.facts.as_ref().ok().and_then(Option::as_ref).map(|facts| facts.file_size);
             let frees =

@@ -8,8 +8,8 @@ use ratatui::layout::Rect;
 use super::{Canvas, Draw, body, count, rows_for};
 use crate::app::{App, Fetch, FetchState, Keys, ModelStatus, Models, Picker, Typed};
 use crate::command::Command;
-use crate::engine::protocol::{Loaded, TemplateKind};
-use crate::model_entry::{ModelEntry, ModelFacts, Source};
+use crate::engine::protocol::{Loaded, Runner, TemplateKind};
+use crate::model_entry::{Key, ModelEntry, ModelFacts, Server, Source};
 use crate::models::recommended::Offered;
 use crate::models::{CatalogueItem, FetchStage};
 use crate::sanitize;
@@ -74,11 +74,16 @@ impl Draw for Models {
             (true, Some(typed)) => vec![(key.of(Command::Choose), what_typed_does(typed))],
             (false, _) => {
                 let (choose, fetch, remove) = what_keys_do(app, selected);
-                vec![
-                    (key.of(Command::Choose), choose),
-                    (key.of(Command::FetchModel), fetch),
-                    (key.of(Command::RemoveModel), remove),
-                ]
+                if selected.is_some_and(|item| item.entry.server().is_some()) {
+                    // There is no file to fetch or to remove.
+                    vec![(key.of(Command::Choose), choose)]
+                } else {
+                    vec![
+                        (key.of(Command::Choose), choose),
+                        (key.of(Command::FetchModel), fetch),
+                        (key.of(Command::RemoveModel), remove),
+                    ]
+                }
             }
         };
         offered.push((key.of(Command::Escape), "close"));
@@ -247,6 +252,9 @@ fn state(app: &App, item: &CatalogueItem) -> (String, bool) {
             None => (String::new(), false),
         };
     }
+    if let Some(server) = item.entry.server() {
+        return (format!("server at {}", sanitize::for_display(server.host())), false);
+    }
     if let Err(why) = &item.facts {
         return (sanitize::for_display(why), true);
     }
@@ -306,6 +314,24 @@ fn speed_of(offer: &Offered) -> String {
     if offer.speed < 10.0 { format!("{:.1}", offer.speed) } else { format!("{:.0}", offer.speed) }
 }
 
+/// Where a server is, how it is asked, and what came of it.
+fn server_lines(server: &Server, loaded: Option<&Loaded>) -> Vec<String> {
+    let id = server.id.as_deref().map_or("its first model".into(), sanitize::for_display);
+    let key = match &server.key {
+        None => "no key".to_owned(),
+        Some(Key::Env(name)) => format!("key in ${}", sanitize::for_display(name)),
+        Some(Key::File(path)) => format!("key in {}", sanitize::for_display(&path.to_string_lossy())),
+    };
+    let api = match loaded.map(|loaded| &loaded.runner) {
+        Some(Runner::Server { api, .. }) => api.title(),
+        _ => server.api.title(),
+    };
+    let first = format!("{id}   {api} at {}", sanitize::for_display(server.host()));
+    let context = loaded.filter(|loaded| loaded.context > 0);
+    let context = context.map_or_else(String::new, |loaded| format!("   context {}", loaded.context));
+    vec![first, format!("{key}{context}   no file on this machine")]
+}
+
 /// Why a model is recommended, or why not.
 fn offer_lines(offer: &Offered) -> Vec<String> {
     let model = offer.model;
@@ -329,6 +355,9 @@ fn offer_lines(offer: &Offered) -> Vec<String> {
 fn facts_lines(app: &App, item: &CatalogueItem) -> Vec<String> {
     if let Some(offer) = &item.offered {
         return offer_lines(offer);
+    }
+    if let Some(server) = item.entry.server() {
+        return server_lines(server, loaded(app, item));
     }
     if let Some(why) = app.model.fetch_of(&item.entry.name).and_then(Fetch::failed) {
         return text::wrap(&sanitize::for_display(why), 92);
