@@ -421,14 +421,17 @@ pub struct BenchArgs {
     #[allow(missing_docs)]
     pub common: Common,
     /// Tokens written per round
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = 64)]
     pub tokens: u32,
     /// Measure only the resident memory of `bare` or `full`, in this process (for the command itself)
     #[arg(long, hide = true)]
     pub memory_of: Option<String>,
     /// Rounds; each measures everything once, side by side
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 3)]
     pub rounds: u32,
+    /// Tokens of the long chat
+    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(64..))]
+    pub long: u32,
     /// A llama.cpp server with the same model, to compare with: `127.0.0.1:8080`
     #[arg(long, value_name = "ADDRESS")]
     pub server: Option<String>,

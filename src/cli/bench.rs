@@ -4,6 +4,8 @@
 #[cfg(feature = "llama")]
 mod beside;
 #[cfg(feature = "llama")]
+mod drafted;
+#[cfg(feature = "llama")]
 mod inside;
 
 use serde_json::{Value, json};
@@ -34,11 +36,12 @@ pub async fn run(args: BenchArgs, engine: &str) -> anyhow::Result<u8> {
     let (mut rows, no_end) = real::token_loop(&setup, &entry, &args)?;
     rows.extend(inside::token_loop(&setup, &entry, &args)?);
     rows.extend(beside::speeds(&setup, &entry, engine, &args, &no_end).await?);
+    rows.extend(drafted::rows(&setup, &entry, engine, &args, &no_end).await?);
     rows.extend(real::conversation(&setup, &entry, engine, &no_end).await?);
-    rows.extend(inside::first_tokens(&setup, &entry, engine, args.rounds, &no_end).await?);
-    rows.extend(inside::past_tokens(&setup, &entry, engine, args.rounds, &no_end).await?);
+    rows.extend(inside::first_tokens(&setup, &entry, engine, &args, &no_end).await?);
+    rows.extend(inside::past_tokens(&setup, &entry, engine, &args, &no_end).await?);
     rows.extend(real::memory(&entry, &args)?);
-    show(&entry.name, &rows, args.json);
+    show(&entry.name, &args, &rows);
     Ok(0)
 }
 
@@ -52,14 +55,18 @@ pub async fn run(_args: BenchArgs, _engine: &str) -> anyhow::Result<u8> {
 }
 
 #[cfg_attr(not(feature = "llama"), expect(dead_code, reason = "the rows come from the engine"))]
-fn show(model: &str, rows: &[Row], as_json: bool) {
-    if as_json {
+fn show(model: &str, args: &BenchArgs, rows: &[Row]) {
+    let BenchArgs { tokens, rounds, long, .. } = args;
+    if args.json {
         let map: serde_json::Map<_, _> =
             rows.iter().map(|row| (row.name.to_owned(), row.value.clone())).collect();
-        super::print(&json!({"model": model, "measurements": map}).to_string());
+        super::print(
+            &json!({"model": model, "tokens": tokens, "rounds": rounds, "long": long, "measurements": map})
+                .to_string(),
+        );
         return;
     }
-    let mut lines = vec![format!("{model}")];
+    let mut lines = vec![format!("{model}: {rounds} rounds of {tokens} tokens; {long} in the long chat")];
     lines.extend(rows.iter().map(|row| format!("  {:<44} {:>16}   {}", row.name, row.shown, row.aim)));
     super::print(&lines.join("\n"));
 }

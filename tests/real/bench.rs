@@ -18,7 +18,8 @@ fn gemma() -> std::ffi::OsString {
 #[test]
 fn every_figure_is_there_for_a_base_model_too() {
     let home = tempfile::tempdir().unwrap();
-    let output = glassbox(home.path(), gemma(), &["--tokens", "4", "--rounds", "1", "--json"]);
+    let output =
+        glassbox(home.path(), gemma(), &["--tokens", "4", "--rounds", "1", "--long", "300", "--json"]);
     let (out, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}");
     let report: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{said}"));
@@ -26,8 +27,16 @@ fn every_figure_is_there_for_a_base_model_too() {
     let missing: Vec<_> = figures.iter().filter(|(_, value)| value.is_null()).collect();
     assert!(missing.is_empty(), "{missing:?}");
     let beside = ["beside a busy program", "beside a second engine ÷ alone", "prompt read beside them"];
-    let parts =
-        ["engine ÷ bare", "all layers copied", "stop while writing", "past token", "rollout", "resident"];
+    let parts = [
+        "engine ÷ bare",
+        "all layers copied",
+        "drafted ÷ not drafted",
+        "stop while writing",
+        "from a snapshot",
+        "past token",
+        "rollout",
+        "resident",
+    ];
     for part in parts.into_iter().chain(beside) {
         assert!(figures.keys().any(|name| name.contains(part)), "{part} is not in {out}");
     }

@@ -17,8 +17,8 @@ use crate::cli::session::Session;
 use crate::cli::setup::Setup;
 use crate::engine::bench;
 use crate::engine::protocol::{
-    Attend, Embed, Event, Generate, Immediate, Inspect, Inspected, Inspection, Job, Prompt, ROWS, Request,
-    Want,
+    Attend, Embed, Event, Generate, Immediate, Inspect, Inspected, Inspection, Job, Loaded, Prompt, ROWS,
+    Request, Want,
 };
 use crate::inspect::feed_forward::NeuronOrder;
 use crate::model_entry::ModelEntry;
@@ -26,8 +26,6 @@ use crate::models::gguf::SharedHeader;
 use crate::sampling::{LogitBias, Sampling};
 use crate::token::TokenId;
 
-/// Tokens of the long chat.
-const LONG: usize = 4000;
 /// The default model, for which some aims are stated.
 const SMALL_VOCABULARY: u32 = 100_000;
 
@@ -77,20 +75,20 @@ fn stations(layers: u32) -> Vec<Station> {
     };
     vec![
         station(
-            "past token at 4,000: attention − step",
+            "past token: attention − step",
             Want { overview: true, attention: vec![middle], follow: follow.clone(), ..Want::default() },
         ),
-        station("past token at 4,000: ffn − step", Want { ffn_layers: true, ..neurons.clone() }),
+        station("past token: ffn − step", Want { ffn_layers: true, ..neurons.clone() }),
         Station {
             aim: "",
             ..station("its neurons' words, after the list − step", Want { words: true, ..neurons })
         },
         station(
-            "past token at 4,000: layers − lens − step",
+            "past token: layers − lens − step",
             Want { lens: true, follow: follow.clone(), ..Want::default() },
         ),
         station(
-            "past token at 4,000: why − step",
+            "past token: why − step",
             Want { attribution: Some((chosen, rival)), follow, ..Want::default() },
         ),
     ]
@@ -101,12 +99,12 @@ pub async fn past_tokens(
     setup: &Setup,
     entry: &ModelEntry,
     engine: &str,
-    rounds: u32,
+    args: &BenchArgs,
     no_end: &[LogitBias],
 ) -> anyhow::Result<Vec<Row>> {
     let mut session = Session::start(entry, engine, &setup.config)?;
     let loaded = session.load(entry, &setup.config.load_params_for(entry)).await?;
-    let length = LONG.min(loaded.context as usize - 64);
+    let length = long(args, &loaded);
     let ids = long_text(&mut session, length).await?;
     // As in a chat that is that short: the cache's every cell is attended to, whoever's it is.
     let scored = timed(&mut session, Request::Job(Job::Calibrate)).await?;
@@ -121,8 +119,8 @@ pub async fn past_tokens(
         firsts.push(inspect(&mut session, &ids[..length - 1], &station.want).await?.0);
     }
     let first = ask_table(&mut session, ids[length / 2]).await?;
-    for round in 0..rounds as usize {
-        let end = length - 1 - round * 37;
+    for round in 0..args.rounds as usize {
+        let end = length - 1 - round * 37 % (length / 2);
         let step = write(&mut session, &ids, 16, no_end).await?;
         for (station, took) in stations.iter().zip(&mut took) {
             let (ms, seen) = inspect(&mut session, &ids[..end], &station.want).await?;
@@ -142,7 +140,7 @@ pub async fn past_tokens(
         .zip(&took)
         .map(|(station, took)| ms(station.name, median(took), station.aim))
         .collect();
-    rows.push(ms("attention, first opening at 4,000", firsts[0], ""));
+    rows.push(ms("past token: attention, first opening", firsts[0], ""));
     rows.push(ms("heads scored on random text, once a model", scored, ""));
     rows.push(ms("rollout of 512 tokens", rollout, ""));
     rows.push(ms("nearest tokens, first question", first, ""));
@@ -150,12 +148,17 @@ pub async fn past_tokens(
     Ok(rows)
 }
 
+/// Tokens of the long chat: what was asked for, or what there is room for.
+fn long(args: &BenchArgs, loaded: &Loaded) -> usize {
+    (args.long as usize).min(loaded.context as usize - 64)
+}
+
 /// How soon the first token of a long chat is there: read anew, with the chat in the cache, and with its state on disk.
 pub async fn first_tokens(
     setup: &Setup,
     entry: &ModelEntry,
     engine: &str,
-    rounds: u32,
+    args: &BenchArgs,
     no_end: &[LogitBias],
 ) -> anyhow::Result<Vec<Row>> {
     /// No chat of the store has a negative number.
@@ -165,10 +168,10 @@ pub async fn first_tokens(
     if !loaded.keeps_states {
         return Ok(Vec::new());
     }
-    let ids = long_text(&mut session, LONG.min(loaded.context as usize - 64)).await?;
+    let ids = long_text(&mut session, long(args, &loaded)).await?;
     let (last, before) = (ids.len() - 1, [ids[1]; 40]);
     let mut took = [Vec::new(), Vec::new(), Vec::new()];
-    for _ in 0..rounds {
+    for _ in 0..args.rounds {
         session.call(Request::Job(Job::Chat(Some(CHAT))), |_| {}).await?;
         took[0].push(first_token(&mut session, &ids[..last], false, no_end).await?);
         took[1].push(first_token(&mut session, &ids, false, no_end).await?);
@@ -190,9 +193,9 @@ pub async fn first_tokens(
         value: json!(round(median(&took[of]))),
     };
     Ok(vec![
-        ms("first token at 4,000, read anew", 0),
-        ms("first token at 4,000, in the cache", 1),
-        ms("first token at 4,000, from a snapshot", 2),
+        ms("first token of the long chat, read anew", 0),
+        ms("first token of the long chat, in the cache", 1),
+        ms("first token of the long chat, from a snapshot", 2),
         Row {
             name: "read anew ÷ from a snapshot",
             shown: format!("{:.0}", ratio(2)),
