@@ -472,6 +472,13 @@ pub fn without_folders(sentence: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// Bytes as MiB or GiB, so that two amounts that are compared differ.
+#[must_use]
+pub fn amount(bytes: u64) -> String {
+    let mib = bytes as f64 / f64::from(1 << 20);
+    if mib < 1024.0 { format!("{mib:.0} MiB") } else { format!("{:.1} GiB", mib / 1024.0) }
+}
+
 /// A path as a configuration names it: `~` is the user's own folder.
 #[must_use]
 pub fn at_home(path: &Path) -> PathBuf {
@@ -483,7 +490,12 @@ pub fn at_home(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod public_tests {
-    use super::{public_name, without_folders};
+    use super::{amount, public_name, without_folders};
+
+    #[test]
+    fn amounts_are_in_mebibytes_or_gibibytes() {
+        assert_eq!([amount(300 << 20), amount(5 << 29)], ["300 MiB", "2.5 GiB"]);
+    }
 
     #[test]
     fn no_folder_leaves_the_machine() {

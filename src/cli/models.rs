@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::args::{ModelsArgs, ModelsCommand};
 use super::setup::Setup;
+pub(super) use crate::model_entry::amount as mib;
 use crate::model_entry::{Key, ModelEntry, ModelFacts, Server, Source, at_home};
-pub(super) use crate::models::disk::amount as mib;
 use crate::models::machine::Machine;
 use crate::models::{FetchError, ModelsFolder, Places, gguf};
 

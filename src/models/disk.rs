@@ -18,13 +18,6 @@ pub fn missing(needed: u64, free: Option<u64>) -> Option<u64> {
     free.and_then(|free| needed.checked_sub(free)).filter(|missing| *missing > 0)
 }
 
-/// Bytes as MiB or GiB.
-#[must_use]
-pub fn amount(bytes: u64) -> String {
-    let mib = bytes as f64 / 1_048_576.0;
-    if mib >= 1024.0 { format!("{:.1} GiB", mib / 1024.0) } else { format!("{mib:.0} MiB") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,6 +34,5 @@ mod tests {
     #[test]
     fn only_what_is_known_not_to_fit_is_missing() {
         assert_eq!([missing(10, Some(4)), missing(10, Some(10)), missing(10, None)], [Some(6), None, None]);
-        assert_eq!([amount(300 << 20), amount(5 << 29)], ["300 MiB", "2.5 GiB"]);
     }
 }

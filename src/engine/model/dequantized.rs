@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 
 use super::ffi;
 use crate::engine::containment::own_folder;
-use crate::model_entry::ModelFacts;
+use crate::model_entry::{ModelFacts, amount};
 
 /// Most that the copy may take, bytes.
 const MOST: u64 = 4 << 30;
@@ -24,14 +24,13 @@ const MOST: u64 = 4 << 30;
 /// # Errors
 /// Why there is none, in words.
 pub fn copy(path: &Path, facts: &ModelFacts, free: u64, threads: u32) -> Result<NamedTempFile, String> {
-    let gibibytes = |bytes: u64| bytes as f64 / f64::from(1 << 30);
     let (halves, floats) = (2 * facts.parameters, 4 * facts.parameters);
     let fits = |size: u64| size <= MOST && size <= free / 3;
     if !fits(halves) {
         return Err(format!(
-            "dequantised it would take {:.1} GiB, of {:.1} GiB that are free",
-            gibibytes(halves),
-            gibibytes(free)
+            "dequantised it would take {}, of {} that are free",
+            amount(halves),
+            amount(free)
         ));
     }
     let places = [own_folder(), path.parent()];

@@ -6,7 +6,7 @@
 //! that is there is refused.
 
 use crate::engine::protocol::{Failure, FailureKind};
-use crate::model_entry::{CacheType, FlashAttention, LoadParams, ModelFacts};
+use crate::model_entry::{CacheType, FlashAttention, LoadParams, ModelFacts, amount};
 
 /// How a model that does not fit can be run all the same.
 const BY_INSISTING: &str = "It can be run all the same, read from the disk again and again, which is slow: give \
@@ -184,8 +184,8 @@ impl Sizes<'_> {
         let message = format!(
             "{name} does not fit into memory: it needs about {} even with a short context, and {} is free. \
              {all_the_same}Otherwise choose a smaller model or quantisation, or close other programs.",
-            size(*needed),
-            size(*room),
+            amount(*needed),
+            amount(*room),
         );
         Failure { message, kind: FailureKind::Memory }
     }
@@ -195,16 +195,10 @@ impl Sizes<'_> {
         format!(
             "{name} is larger than the free memory (it needs about {}, and {} is free): it is read from the disk again \
              and again, so replies are slow.",
-            size(*needed),
-            size(*room)
+            amount(*needed),
+            amount(*room)
         )
     }
-}
-
-/// Bytes in the unit that tells two of them apart.
-fn size(bytes: u64) -> String {
-    let mebibytes = bytes as f64 / f64::from(1 << 20);
-    if mebibytes < 1024.0 { format!("{mebibytes:.0} MiB") } else { format!("{:.1} GiB", mebibytes / 1024.0) }
 }
 
 #[cfg(test)]

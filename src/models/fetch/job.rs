@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::FetchError;
-use crate::model_entry::ModelEntry;
+use crate::model_entry::{ModelEntry, amount};
 use crate::models::{FetchEvent, FetchStage, ModelsFolder, disk};
 
 /// A fetch under way.
@@ -54,8 +54,8 @@ impl Job<'_> {
             None => Ok(()),
             Some(_) => Err(FetchError::NoRoom {
                 name: self.name(),
-                needed: disk::amount(needed),
-                free: disk::amount(free.unwrap_or_default()),
+                needed: amount(needed),
+                free: amount(free.unwrap_or_default()),
                 folder: path.parent().unwrap_or(path).to_owned(),
             }),
         }
