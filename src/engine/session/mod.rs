@@ -446,14 +446,9 @@ impl Session {
         self.drafts
     }
 
-    /// Takes all but the first `count` tokens out of the cache.
-    pub(crate) fn cut(&mut self, count: usize) {
-        self.keep(count);
-    }
-
     /// Cuts the cache down to its first `count` tokens; gives how many are really left. A cache that cannot
     /// be cut there, or whose cells are gone although it says otherwise (sliding windows), is emptied.
-    fn keep(&mut self, count: usize) -> usize {
+    pub(crate) fn keep(&mut self, count: usize) -> usize {
         let count = count.min(self.prefix.ids.len());
         let recurrent = self.recurrent;
         let held = self.context.with(|context| {

@@ -90,6 +90,9 @@ impl Drafts {
             self.judge(self.drafted - self.ahead.len());
         }
         self.settle(session);
+        if let Err(halt) = self.read_again(session) {
+            return Some(Err(halt));
+        }
         let most = most.min(MOST).min(session.most_rows() - 1);
         let draft = self.history.guess(self.wanted, most);
         if draft.is_empty() {
@@ -107,10 +110,22 @@ impl Drafts {
     /// Takes what is not written out of the cache. The logits of the last pass are gone with it.
     pub fn settle(&mut self, session: &mut Session) {
         if !self.ahead.is_empty() {
-            session.cut(session.cached().len() - self.ahead.len());
+            session.keep(self.written(session));
             self.ahead.clear();
         }
         self.row = None;
+    }
+
+    /// Reads again what was written but for the last token, where taking drafts out has cost the whole cache.
+    ///
+    /// # Errors
+    /// See [`Halt`].
+    pub fn read_again(&self, session: &mut Session) -> Result<(), Halt> {
+        let (held, written) = (session.cached().len(), self.history.ids.len().saturating_sub(1));
+        if !self.on || held >= written {
+            return Ok(());
+        }
+        session.read(&self.history.ids[..written], held, |_, _| {})
     }
 
     /// A draft of which so many tokens came true is over.

@@ -277,6 +277,7 @@ impl<'a, 'b> Reply<'a, 'b> {
         drafts.wrote(id);
         if looks.is_on() || pacing.is_paced() || pacing.baseline() {
             drafts.settle(session);
+            drafts.read_again(session)?;
             return looks.step(session, id, price, pacing.is_paced());
         }
         let max = self.request.sampling.max_tokens;
