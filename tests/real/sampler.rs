@@ -223,88 +223,29 @@ fn endless(sampling: Sampling) -> Sampling {
 /// read again lands in the cell it had.
 fn check(name: &str, sampling: Sampling, every: usize) {
     let mut fixture = smollm();
-    let sampling = endless(sampling);
-    let reply = recorded(&mut fixture, name, &sampling);
+    check_live(&mut fixture, name, &endless(sampling), every);
+}
+
+fn check_live(fixture: &mut Fixture, name: &str, sampling: &Sampling, every: usize) -> Reply {
+    let reply = recorded(fixture, name, sampling);
     let whole = [reply.facts.ids.clone(), reply.ids()].concat();
     for index in (1..200).step_by(every).collect::<Vec<_>>().into_iter().rev() {
         let before = &whole[..reply.facts.ids.len() + index - 1];
         fixture.generate(ids(before, &[], greedy(1)));
-        let again = fixture.replayed(&reply, &sampling, index);
+        let again = fixture.replayed(&reply, sampling, index);
         assert_eq!(again.source, TraceSource::Replayed);
         let again = SamplerTrace { source: TraceSource::Live, ..again };
         assert_eq!(again, reply.stages[index], "{name}, step {index}");
     }
+    reply
 }
 
-/// The same for chains that have to draw at every pass again, which come in batches: the same but for what
-/// the size of a batch moves.
-fn check_in_batches(name: &str, sampling: Sampling) {
-    let mut fixture = exact();
-    let sampling = endless(sampling);
-    let reply = recorded(&mut fixture, name, &sampling);
-    for index in [0, 1, 20, 63, 64, 65, 130, 199] {
-        let again = fixture.replayed(&reply, &sampling, index);
-        let live = &reply.stages[index];
-        if let Some(difference) = difference(live, &again) {
-            panic!("{name}, step {index}: {difference}\n{live:?}\n{again:?}");
-        }
-    }
-}
-
-#[test]
-fn a_greedy_run_comes_back() {
-    check("greedy", Sampling { temperature: 0.0, ..Sampling::default() }, 1);
-}
-
-#[test]
-fn the_default_chain_comes_back() {
-    check("default", Sampling::default(), 1);
-}
-
-#[test]
-fn the_default_chain_with_penalties_that_count_the_prompt_comes_back() {
-    let sampling =
-        Sampling { repeat_penalty: 1.3, presence_penalty: 0.4, penalty_last_n: -1, ..Sampling::default() };
-    check("default and penalties", sampling, 1);
-}
-
-#[test]
-fn each_cut_alone_comes_back() {
-    check("no stage", nothing(), 10);
-    check("top-k", Sampling { top_k: 12, ..nothing() }, 10);
-    check("top-p", Sampling { top_p: 0.8, ..nothing() }, 10);
-    check("min-p", Sampling { min_p: 0.08, ..nothing() }, 10);
-    check("typical", Sampling { typical_p: 0.7, ..nothing() }, 10);
-    check("top-n-sigma", Sampling { top_n_sigma: 1.2, ..nothing() }, 10);
-}
-
-#[test]
-fn each_change_alone_comes_back() {
-    check("temperature", Sampling { temperature: 0.6, ..nothing() }, 10);
-    check("dynamic temperature", Sampling { temperature: 0.8, dynatemp_range: 0.5, ..nothing() }, 10);
-    let penalties = Sampling { repeat_penalty: 1.2, frequency_penalty: 0.3, penalty_last_n: 64, ..nothing() };
-    check("penalties", penalties, 10);
-    check("dry", Sampling { dry_multiplier: 0.8, ..nothing() }, 10);
-}
-
-#[test]
-fn chains_whose_state_hangs_on_earlier_logits_come_back() {
-    check_in_batches("xtc", Sampling { xtc_probability: 0.5, xtc_threshold: 0.08, top_k: 40, ..nothing() });
-    check_in_batches("mirostat", Sampling { mirostat: 2, mirostat_tau: 4.0, ..nothing() });
-}
-
-#[test]
-fn an_order_of_ones_own_comes_back() {
-    let order = vec![Stage::Temperature, Stage::MinP, Stage::TopK, Stage::TopP];
-    check("other order", Sampling { order, temperature: 1.3, ..Sampling::default() }, 10);
-}
-
-/// The engine's stages are llama.cpp's own samplers; those of the sandbox are worked out again from the same
-/// logits. Both have to say the same.
-fn check_against_arithmetic(name: &str, sampling: Sampling) {
+/// As [`check`], and: the engine's stages are llama.cpp's own samplers; those of the sandbox are worked out again from
+/// the same logits. Both have to say the same.
+fn check_by_arithmetic_too(name: &str, sampling: Sampling, every: usize) {
     let mut fixture = smollm();
     let sampling = endless(sampling);
-    let reply = recorded(&mut fixture, name, &sampling);
+    let reply = check_live(&mut fixture, name, &sampling, every);
     let biases = [(TokenId(0), f32::NEG_INFINITY), (TokenId(2), f32::NEG_INFINITY)];
     for index in (1..200).step_by(18) {
         let (looked, recent) = fixture.looked_at(&reply, &sampling, index, true);
@@ -346,18 +287,68 @@ fn check_against_arithmetic(name: &str, sampling: Sampling) {
     }
 }
 
+/// The same for chains that have to draw at every pass again, which come in batches: the same but for what
+/// the size of a batch moves.
+fn check_in_batches(name: &str, sampling: Sampling) {
+    let mut fixture = exact();
+    let sampling = endless(sampling);
+    let reply = recorded(&mut fixture, name, &sampling);
+    for index in [0, 1, 20, 63, 64, 65, 130, 199] {
+        let again = fixture.replayed(&reply, &sampling, index);
+        let live = &reply.stages[index];
+        if let Some(difference) = difference(live, &again) {
+            panic!("{name}, step {index}: {difference}\n{live:?}\n{again:?}");
+        }
+    }
+}
+
 #[test]
-fn arithmetic_of_our_own_gives_the_stages_of_the_engine() {
-    check_against_arithmetic("greedy", Sampling { temperature: 0.0, ..Sampling::default() });
-    check_against_arithmetic("default", Sampling::default());
-    check_against_arithmetic("top-k", Sampling { top_k: 12, ..nothing() });
-    check_against_arithmetic("top-p", Sampling { top_p: 0.8, ..nothing() });
-    check_against_arithmetic("min-p", Sampling { min_p: 0.08, ..nothing() });
-    check_against_arithmetic("typical", Sampling { typical_p: 0.7, ..nothing() });
-    check_against_arithmetic("top-n-sigma", Sampling { top_n_sigma: 1.2, ..nothing() });
-    check_against_arithmetic("dynamic", Sampling { temperature: 0.8, dynatemp_range: 0.5, ..nothing() });
+fn a_greedy_run_comes_back() {
+    check_by_arithmetic_too("greedy", Sampling { temperature: 0.0, ..Sampling::default() }, 1);
+}
+
+#[test]
+fn the_default_chain_comes_back() {
+    check_by_arithmetic_too("default", Sampling::default(), 1);
+}
+
+#[test]
+fn the_default_chain_with_penalties_that_count_the_prompt_comes_back() {
+    let sampling =
+        Sampling { repeat_penalty: 1.3, presence_penalty: 0.4, penalty_last_n: -1, ..Sampling::default() };
+    check("default and penalties", sampling, 1);
+}
+
+#[test]
+fn each_cut_alone_comes_back() {
+    check("no stage", nothing(), 10);
+    check_by_arithmetic_too("top-k", Sampling { top_k: 12, ..nothing() }, 10);
+    check_by_arithmetic_too("top-p", Sampling { top_p: 0.8, ..nothing() }, 10);
+    check_by_arithmetic_too("min-p", Sampling { min_p: 0.08, ..nothing() }, 10);
+    check_by_arithmetic_too("typical", Sampling { typical_p: 0.7, ..nothing() }, 10);
+    check_by_arithmetic_too("top-n-sigma", Sampling { top_n_sigma: 1.2, ..nothing() }, 10);
+}
+
+#[test]
+fn each_change_alone_comes_back() {
+    check("temperature", Sampling { temperature: 0.6, ..nothing() }, 10);
+    let dynamic = Sampling { temperature: 0.8, dynatemp_range: 0.5, ..nothing() };
+    check_by_arithmetic_too("dynamic temperature", dynamic, 10);
     let penalties = Sampling { repeat_penalty: 1.2, frequency_penalty: 0.3, penalty_last_n: 64, ..nothing() };
-    check_against_arithmetic("penalties", penalties);
+    check_by_arithmetic_too("penalties", penalties, 10);
+    check("dry", Sampling { dry_multiplier: 0.8, ..nothing() }, 10);
+}
+
+#[test]
+fn chains_whose_state_hangs_on_earlier_logits_come_back() {
+    check_in_batches("xtc", Sampling { xtc_probability: 0.5, xtc_threshold: 0.08, top_k: 40, ..nothing() });
+    check_in_batches("mirostat", Sampling { mirostat: 2, mirostat_tau: 4.0, ..nothing() });
+}
+
+#[test]
+fn an_order_of_ones_own_comes_back() {
+    let order = vec![Stage::Temperature, Stage::MinP, Stage::TopK, Stage::TopP];
+    check("other order", Sampling { order, temperature: 1.3, ..Sampling::default() }, 10);
 }
 
 /// Greedy tokens and their probabilities with and without looks in between.
