@@ -19,8 +19,13 @@ TEST_MODELS := $(TEST_HOME)/data/models
 # Threads that wait for each other spin by default, which starves everything else on a busy machine.
 TEST_ENV := GLASSBOX_TEST_MODEL="$(TEST_MODELS)/smollm2-135m-instruct.gguf" GLASSBOX_TEST_GEMMA="$(TEST_MODELS)/gemma-3-270m.gguf" OMP_WAIT_POLICY=passive
 
+# $(call say,what,when,processor minutes,other minutes) says what is about to be done and about how long it takes, where
+# the second, a file or folder, is not there yet. Measured on two slow processors; quicker ones take half.
+say = [ -e "$(2)" ] || { cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); \
+  minutes=$$(( ($(3) + cores - 1) / cores + $(4) )); echo "$(1): about $$minutes minutes on $$cores processors."; }
+
 .PHONY: help run build test check bench models fmt clippy unit minimal pictures tables docs clean deny test-variants \
-        package package-single package-deb package-try
+        package package-single package-deb package-try announced
 
 help: ## these lines
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -e 's/:.*## /\t/' | expand -t 12
@@ -32,10 +37,15 @@ run: build ## set up, build, start the chat (it fetches its default model)
 NATIVE := $(if $(findstring dynamic-backends,$(FEATURES)),RUSTFLAGS=,)
 
 build: $(ENV) ## the release binary, target/release/glassbox
+	@$(call say,Compiling llama.cpp and then glassbox (once; later builds take a minute or two),target/release/glassbox,25,1)
 	@$(WITH) $(NATIVE) cargo build --release --locked --bin glassbox $(if $(FEATURES),--features $(FEATURES)) $(CARGO_FLAGS)
 
-test: fmt clippy deny models docs minimal ## everything that CI runs, the real models included
+test: announced fmt clippy deny models docs minimal ## everything that CI runs, the real models included
+	@$(call say,Compiling the tests and running them,,16,17)
 	@$(WITH) $(TEST_ENV) cargo test --release --locked --features testing --no-fail-fast $(CARGO_FLAGS)
+
+announced:
+	@$(call say,Everything that CI runs (half of it where all is compiled),,48,17)
 
 # ggml's CPU backend for two other sets of instructions than this machine's whole one, the lesser first.
 VARIANTS ?= $(if $(shell grep -s -m1 avx512f /proc/cpuinfo),haswell skylakex,sandybridge haswell)
@@ -61,6 +71,7 @@ fmt: $(ENV)
 	@$(WITH) cargo fmt --check
 
 clippy: $(ENV)
+	@$(call say,Linting (llama.cpp is compiled first),target/release/deps,16,0)
 	@$(WITH) cargo clippy --release --locked --all-targets --features testing $(CARGO_FLAGS) -- -D warnings
 
 unit: $(ENV)
