@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::chat::unstored::Unstored;
 use super::{Effect, Level, Notice, Now, Requests};
-use crate::chat::TurnId;
+use crate::chat::{ConversationId, TurnId};
 use crate::config::Warning;
 use crate::store;
 
@@ -86,6 +86,11 @@ impl Outbox {
         if !kept_out {
             self.emit(Effect::Store(command));
         }
+    }
+
+    /// Whether nothing of a chat goes to the store.
+    pub(crate) fn keeps_nothing_of(&self, chat: ConversationId) -> bool {
+        self.on_tour || self.unstored.has(chat)
     }
 
     /// Hands out what the update asked for.

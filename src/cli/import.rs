@@ -78,7 +78,7 @@ fn add(chats: &Chats, found: &[Imported]) -> anyhow::Result<Added> {
         }
     }
     let mut added = Added::default();
-    for Imported { conversation, runs } in found {
+    for Imported { conversation, runs, words } in found {
         let stored = match heads.iter().find(|head| head.id == conversation.head.id) {
             Some(head) => Some(chats.conversation(head.id)?.0),
             None => None,
@@ -94,6 +94,10 @@ fn add(chats: &Chats, found: &[Imported]) -> anyhow::Result<Added> {
         let (head, leaf) = kept(stored.as_ref(), conversation);
         let settings = stored.as_ref().unwrap_or(conversation).settings.clone();
         chats.store.send(Command::PutConversation { head, settings, leaf });
+        for (vocabulary, entries) in words {
+            let entries = entries.iter().map(|(id, entry)| (*id, entry.clone())).collect();
+            chats.store.send(Command::PutWords(vocabulary.clone(), entries));
+        }
         for run in runs {
             chats.store.send(Command::PutRun(Box::new(run.clone())));
         }

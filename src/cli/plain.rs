@@ -223,7 +223,10 @@ impl Plain {
     fn models(&self) -> anyhow::Result<()> {
         let folder = self.setup.models();
         let line = |entry: &ModelEntry| {
-            let here = self.engine != "llama" || entry.engine.is_some() || folder.locate(entry).is_some();
+            let here = self.engine != "llama"
+                || entry.engine.is_some()
+                || entry.server().is_some()
+                || folder.locate(entry).is_some();
             let state = match (entry.name == self.entry.name, here) {
                 (true, _) => ", in use",
                 (false, true) => "",
@@ -315,6 +318,7 @@ impl Plain {
                     continue;
                 }
             };
+            self.session.teach(&mut self.vocabulary);
             match event {
                 Ok(Event::Prompt(facts)) => {
                     facts.notes.iter().for_each(|note| super::note(note));

@@ -130,7 +130,9 @@ impl Scorer {
             };
             let id = self.session.begin(Request::Job(Job::Score(Box::new(request))))?;
             loop {
-                match self.session.next(id).await? {
+                let event = self.session.next(id).await?;
+                self.session.teach(&mut self.vocabulary);
+                match event {
                     Event::Scores { steps, .. } => self.steps(&mut tally, &steps)?,
                     Event::Scored { .. } => break,
                     _ => {}

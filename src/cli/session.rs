@@ -16,7 +16,7 @@ use crate::engine::protocol::{
 use crate::engine::transport::child::ChildEngine;
 use crate::model_entry::{LoadParams, ModelEntry};
 use crate::runtime::engine_command;
-use crate::token::{TokenId, Vocabulary};
+use crate::token::{Entry, TokenId, Vocabulary};
 
 /// A running engine and what it says.
 pub struct Session {
@@ -25,6 +25,8 @@ pub struct Session {
     last: u64,
     /// SHA-256 of the loaded file, once it has been computed.
     hash: Option<String>,
+    /// What it told of a vocabulary that is not known as a whole.
+    words: Vec<(TokenId, Entry)>,
 }
 
 impl Session {
@@ -41,7 +43,7 @@ impl Session {
         });
         let engine =
             ChildEngine::spawn(command, sink, None).context("the engine's process could not be started")?;
-        Ok(Self { engine, events, last: 0, hash: None })
+        Ok(Self { engine, events, last: 0, hash: None, words: Vec::new() })
     }
 
     /// What the engine is held to, which is the first that it says.
@@ -155,6 +157,11 @@ impl Session {
         self.hash.as_deref()
     }
 
+    /// Adds what the engine has told of a vocabulary that is not known as a whole.
+    pub fn teach(&mut self, vocabulary: &mut Vocabulary) {
+        vocabulary.learn(self.words.drain(..));
+    }
+
     /// Stops a request; it still ends with its own final event.
     pub fn cancel(&mut self, target: RequestId) {
         self.last += 1;
@@ -183,6 +190,7 @@ impl Session {
                 }
                 Event::Failed(failure) if ids.contains(&envelope.id) => return Err(failure.into()),
                 Event::ModelHash(hash) => self.hash = Some(hash),
+                Event::Words { entries, .. } => self.words.extend(entries),
                 event if ids.contains(&envelope.id) => return Ok(event),
                 _ => {}
             }

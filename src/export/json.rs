@@ -18,7 +18,11 @@ pub fn number(value: f32) -> Value {
 /// A token with its probability.
 pub fn token(id: Option<TokenId>, bytes: &[u8], logprob: f32) -> Map<String, Value> {
     let mut object = Map::new();
-    object.insert("id".into(), json!(id));
+    object.insert("id".into(), json!(id.filter(|id| !id.is_stand_in())));
+    if let Some(stand_in) = id.filter(|id| id.is_stand_in()) {
+        // By this the same token is found again in this file, and in no other.
+        object.insert("stand_in".into(), json!(stand_in));
+    }
     object.insert("token".into(), json!(String::from_utf8_lossy(bytes)));
     object.insert("bytes".into(), json!(bytes));
     object.insert("logprob".into(), number(logprob));
@@ -37,7 +41,7 @@ pub fn step<'a>(step: &Step, bytes_of: impl Fn(TokenId) -> Option<&'a [u8]>) -> 
         unknown
     };
     let mut object = token(step.id, &step.bytes, step.logprob);
-    object.insert("rank".into(), json!(step.rank));
+    object.insert("rank".into(), json!((step.rank > 0).then_some(step.rank)));
     object.insert("entropy".into(), number(step.entropy));
     let candidates = step.candidates.iter().map(|c| Value::Object(candidate(c.id, c.logprob)));
     object.insert("top_logprobs".into(), candidates.collect());

@@ -3,12 +3,12 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{ImportError, Imported};
+use super::{ImportError, Imported, Words};
 use crate::chat::{
     ChatSettings, Conversation, ConversationHead, ConversationId, Insert, Place, Role, Run, RunId, Span,
     Turn, TurnId, TurnState,
 };
-use crate::token::{Candidate, Step, TokenId};
+use crate::token::{Candidate, Entry, Step, TokenId, TokenKind};
 
 /// Whether it is an export of ours.
 pub(super) fn is(value: &Value) -> bool {
@@ -80,10 +80,12 @@ struct Exported {
 #[derive(Deserialize)]
 struct Token {
     id: Option<TokenId>,
+    stand_in: Option<TokenId>,
     bytes: Option<Vec<u8>>,
+    /// Of a token without text.
+    name: Option<String>,
     logprob: Option<f32>,
-    #[serde(default)]
-    rank: u32,
+    rank: Option<u32>,
     entropy: Option<f32>,
     #[serde(default)]
     top_logprobs: Vec<Token>,
@@ -96,12 +98,15 @@ pub(super) fn chat(value: &Value) -> Result<Imported, ImportError> {
         |what: &str, error: &dyn std::fmt::Display| ImportError::Damaged(format!("{what}: {error}"));
     let id = value["id"].as_i64().ok_or_else(|| ImportError::Damaged("it has no id".into()))?;
     let list = |name: &str| value[name].as_array().into_iter().flatten();
+    let runs = list("runs").map(Run::deserialize).collect::<Result<Vec<_>, _>>();
+    let runs = runs.map_err(|error| damaged("a run", &error))?;
     let mut turns = Vec::new();
+    let mut words = Words::new();
     for (number, turn) in list("turns").enumerate() {
         let read = Exported::deserialize(turn).map_err(|error| damaged(&format!("turn {number}"), &error))?;
+        read.words(&runs, &mut words);
         turns.push(turn_of(read).map_err(|error| damaged(&format!("turn {number}"), &error))?);
     }
-    let runs = list("runs").map(Run::deserialize).collect::<Result<Vec<_>, _>>();
     let leaf = value["leaf"].as_i64().map(TurnId).filter(|leaf| turns.iter().any(|turn| turn.id == *leaf));
     let ms = |name: &str| value[name].as_i64().unwrap_or_default();
     let head = ConversationHead {
@@ -112,8 +117,41 @@ pub(super) fn chat(value: &Value) -> Result<Imported, ImportError> {
     };
     let system = value["system"].as_str().map(str::to_owned);
     let settings = ChatSettings { system, ..ChatSettings::default() };
-    let runs = runs.map_err(|error| damaged("a run", &error))?;
-    Ok(Imported { conversation: Conversation { head, settings, leaf, turns, place: Place::default() }, runs })
+    let conversation = Conversation { head, settings, leaf, turns, place: Place::default() };
+    Ok(Imported { conversation, runs, words })
+}
+
+impl Exported {
+    /// Adds what the tokens are, of the vocabularies that they belong to.
+    fn words(&self, runs: &[Run], words: &mut Words) {
+        let mut tokens = self.tokens.iter();
+        for span in &self.spans {
+            let count = span["tokens"].as_u64().unwrap_or_default() as usize;
+            let of = span["run"].as_i64().and_then(|id| runs.iter().find(|run| run.id == RunId(id)));
+            let stretch = tokens.by_ref().take(count);
+            let Some(hash) = of.and_then(|run| run.vocabulary.as_ref()) else {
+                stretch.for_each(drop);
+                continue;
+            };
+            let words = words.entry(hash.clone()).or_default();
+            words.extend(stretch.flat_map(|token| token.top_logprobs.iter().chain([token])).filter_map(word));
+        }
+    }
+}
+
+impl Token {
+    fn known_id(&self) -> Option<TokenId> {
+        self.id.or(self.stand_in)
+    }
+}
+
+fn word(token: &Token) -> Option<(TokenId, Entry)> {
+    let (bytes, kind) = match (&token.bytes, &token.name) {
+        (Some(bytes), None) if !bytes.is_empty() => (bytes.clone(), TokenKind::Normal),
+        (_, Some(name)) => (name.clone().into_bytes(), TokenKind::Control),
+        _ => return None,
+    };
+    Some((token.known_id()?, Entry { bytes, kind }))
 }
 
 fn turn_of(turn: Exported) -> Result<Turn, String> {
@@ -141,13 +179,13 @@ fn turn_of(turn: Exported) -> Result<Turn, String> {
 }
 
 fn step(token: Token) -> Step {
-    let candidate = |other: &Token| Some(Candidate { id: other.id?, logprob: other.logprob? });
+    let candidate = |other: &Token| Some(Candidate { id: other.known_id()?, logprob: other.logprob? });
     Step {
-        id: token.id,
+        id: token.known_id(),
         bytes: token.bytes.unwrap_or_default(),
-        logprob: token.logprob.unwrap_or_default(),
-        rank: token.rank,
-        entropy: token.entropy.unwrap_or_default(),
+        logprob: token.logprob.unwrap_or(f32::NAN),
+        rank: token.rank.unwrap_or_default(),
+        entropy: token.entropy.unwrap_or(f32::NAN),
         candidates: token.top_logprobs.iter().filter_map(candidate).collect(),
         ms: token.ms.unwrap_or_default(),
         survivors: 0,

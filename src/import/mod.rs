@@ -10,9 +10,12 @@ mod lm_studio;
 mod open_webui;
 mod tree;
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::chat::{Conversation, Run};
+use crate::token::{Entry, TokenId};
 
 /// A chat as it was found.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,11 +24,16 @@ pub struct Imported {
     pub conversation: Conversation,
     /// What its replies were made under; only our own exports know.
     pub runs: Vec<Run>,
+    /// What its tokens are, by vocabulary; likewise.
+    pub words: Words,
 }
+
+/// Entries of vocabularies, by their hashes.
+pub type Words = BTreeMap<String, BTreeMap<TokenId, Entry>>;
 
 impl Imported {
     fn text_alone(conversation: Conversation) -> Self {
-        Self { conversation, runs: Vec::new() }
+        Self { conversation, runs: Vec::new(), words: Words::new() }
     }
 }
 

@@ -30,7 +30,7 @@ use crate::chat::{
     ChatSettings, Conversation, ConversationHead, ConversationId, Marks, Place, Role, Run, RunId, Turn,
     TurnId, TurnState,
 };
-use crate::token::{Step, Vocabulary};
+use crate::token::{Entry, Step, TokenId, Vocabulary};
 
 /// How many days a deleted conversation stays in the bin.
 pub const BIN_DAYS: i64 = 30;
@@ -81,7 +81,9 @@ pub enum Command {
     History,
     /// Keeps a vocabulary, so that old chats show without their model.
     PutVocabulary(Box<Vocabulary>),
-    /// A kept vocabulary → [`Event::Vocabulary`].
+    /// Keeps entries of a vocabulary that is not known as a whole; what is kept of it already stays.
+    PutWords(String, Vec<(TokenId, Entry)>),
+    /// A kept vocabulary, with what was met of it → [`Event::Vocabulary`].
     Vocabulary(String),
     /// Full text over all turns, as [`crate::search::Query`] reads it → [`Event::Found`]. The newest search wins.
     Search(String),

@@ -190,10 +190,15 @@ pub(super) fn pack_entries(vocabulary: &Vocabulary) -> (Vec<u8>, Vec<u8>) {
     (sizes, vocabulary.kinds.iter().map(|&kind| kind as u8).collect())
 }
 
-/// A vocabulary from its parts.
-pub(super) fn unpack_vocabulary(hash: String, blob: Vec<u8>, sizes: &[u8], kinds: &[u8]) -> Vocabulary {
+/// A kind by its number.
+pub(super) fn kind(number: u8) -> TokenKind {
     const KINDS: [TokenKind; 5] =
         [TokenKind::Normal, TokenKind::Control, TokenKind::Byte, TokenKind::UserDefined, TokenKind::Unused];
+    KINDS.get(usize::from(number)).copied().unwrap_or_default()
+}
+
+/// A vocabulary from its parts.
+pub(super) fn unpack_vocabulary(hash: String, blob: Vec<u8>, sizes: &[u8], kinds: &[u8]) -> Vocabulary {
     let mut rest = Bytes(sizes);
     let mut end = 0_u32;
     let ends = std::iter::from_fn(|| {
@@ -201,7 +206,7 @@ pub(super) fn unpack_vocabulary(hash: String, blob: Vec<u8>, sizes: &[u8], kinds
         Some(end)
     })
     .collect();
-    let kinds = kinds.iter().map(|&kind| KINDS.get(usize::from(kind)).copied().unwrap_or_default()).collect();
+    let kinds = kinds.iter().map(|&number| kind(number)).collect();
     Vocabulary { hash, blob, ends, kinds, marks: Vec::new(), learned: BTreeMap::new() }
 }
 
@@ -366,6 +371,26 @@ mod tests {
             let bytes = pack(&steps).len() as f64 / 100.0;
             assert!(bytes < 110.0, "{bytes} bytes a token with {vocabulary} entries");
         }
+    }
+
+    #[test]
+    fn what_a_server_did_not_say_comes_back_unsaid() {
+        let stand_in = |id: i32, logprob| Candidate { id: TokenId(id), logprob };
+        let step = Step {
+            id: Some(TokenId(-310_482_891)),
+            bytes: b"a".to_vec(),
+            logprob: f32::NAN,
+            rank: 0,
+            entropy: f32::NAN,
+            candidates: vec![stand_in(i32::MIN, -0.5), stand_in(-1, f32::NAN), stand_in(i32::MAX, -2.0)],
+            ..Step::default()
+        };
+        let back = unpack(&pack([&step]));
+        let ids = |step: &Step| step.candidates.iter().map(|candidate| candidate.id).collect::<Vec<_>>();
+        assert_eq!((back[0].id, back[0].rank, ids(&back[0])), (step.id, 0, ids(&step)));
+        assert!(back[0].logprob.is_nan() && back[0].entropy.is_nan());
+        let logprobs: Vec<f32> = back[0].candidates.iter().map(|candidate| candidate.logprob).collect();
+        assert!(logprobs[0] == -0.5 && logprobs[1].is_nan() && logprobs[2] == -2.0, "{logprobs:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Invariant: one read sees one moment of the database (a read transaction); a damaged or newer value costs
 //! that value (settings become default ones, a run is left out), never the conversation around it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -12,7 +12,7 @@ use crate::chat::{
     Conversation, ConversationHead, ConversationId, KEPT_DEEPEST, Marks, Role, Run, RunId, Span, Turn,
     TurnId, TurnState,
 };
-use crate::token::{TokenId, Vocabulary};
+use crate::token::{Entry, TokenId, Vocabulary};
 
 const HEAD: &str =
     "SELECT conversations.id, title, created_ms, updated_ms, coalesce(drafts.text, ''), pinned, archived, tags,
@@ -69,8 +69,24 @@ pub(super) fn draft(conn: &Connection) -> rusqlite::Result<String> {
     })
 }
 
-/// A kept vocabulary.
+/// A kept vocabulary, with what was met of it where it is not known as a whole.
 pub(super) fn vocabulary(conn: &Connection, hash: &str) -> rusqlite::Result<Option<Vocabulary>> {
+    let learned: BTreeMap<TokenId, Entry> = conn
+        .prepare_cached("SELECT id, bytes, kind FROM words WHERE vocabulary = ?1")?
+        .query_map([hash], |row| {
+            let entry = Entry { bytes: row.get(1)?, kind: pack::kind(row.get(2)?) };
+            Ok((TokenId(row.get(0)?), entry))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let whole = whole_vocabulary(conn, hash)?;
+    if learned.is_empty() {
+        return Ok(whole);
+    }
+    let empty = || Vocabulary { hash: hash.to_owned(), ..Vocabulary::default() };
+    Ok(Some(Vocabulary { learned, ..whole.unwrap_or_else(empty) }))
+}
+
+fn whole_vocabulary(conn: &Connection, hash: &str) -> rusqlite::Result<Option<Vocabulary>> {
     conn.prepare_cached("SELECT blob, sizes, kinds FROM vocabularies WHERE hash = ?1")?
         .query_row([hash], |row| {
             let (sizes, kinds): (Vec<u8>, Vec<u8>) = (row.get(1)?, row.get(2)?);

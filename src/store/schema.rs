@@ -20,6 +20,7 @@ pub(super) const LADDER: &[Migration] = &[
         index::rebuild(conn)
     },
     |conn| conn.execute_batch(include_str!("schema_5.sql")),
+    |conn| conn.execute_batch(include_str!("schema_6.sql")),
 ];
 
 /// Marks a file as ours: "glbx". A database of another program is never touched.

@@ -16,7 +16,7 @@ use crate::chat::{
     Run, RunId, Span, Steering, StopReason, ThreadCount, Timings, Turn, TurnId, TurnState, Usage,
 };
 use crate::sampling::{LogitBias, Sampling, SamplingOverrides};
-use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
+use crate::token::{Candidate, Entry, Step, TokenId, TokenKind, Vocabulary};
 
 /// A step as a model gives it: 20 candidates from all over the vocabulary, probabilities falling.
 pub(super) fn like_a_model(n: i32, vocabulary: i32) -> Step {
@@ -733,6 +733,61 @@ fn drafts_history_and_vocabularies_are_kept() {
     bench.store.send(Command::PutDraft(None, String::new()));
     bench.close();
     assert_eq!(Bench::open(&path).ready().1, "");
+}
+
+#[test]
+fn words_of_a_vocabulary_are_kept_as_they_are_met() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let bench = Bench::open(&path);
+    let entry = |text: &str, kind| Entry { bytes: text.into(), kind };
+    let words = |all: &[(i32, &str)]| {
+        all.iter().map(|(id, text)| (TokenId(*id), entry(text, TokenKind::Normal))).collect::<Vec<_>>()
+    };
+    let put = |hash: &str, all: &[(i32, &str)]| {
+        bench.store.send(Command::PutWords(hash.to_owned(), words(all)));
+    };
+    put("w", &[(-7, "met"), (3, " again")]);
+    put("w", &[(-7, "other"), (4, "")]);
+    let mut whole = Vocabulary { hash: "h".to_owned(), ..Vocabulary::default() };
+    whole.push(b"a", TokenKind::Normal);
+    put("h", &[(0, "wrong")]);
+    bench.store.send(Command::PutVocabulary(Box::new(whole.clone())));
+    put("h", &[(0, "wrong")]);
+    bench.close();
+
+    let bench = Bench::open(&path);
+    let read = |hash: &str| match bench.ask(Command::Vocabulary(hash.to_owned())) {
+        Event::Vocabulary(_, read) => read.map(|read| *read),
+        other => panic!("{other:?}"),
+    };
+    let learned = words(&[(-7, "met"), (3, " again"), (4, "")]).into_iter().collect();
+    assert_eq!(read("w"), Some(Vocabulary { hash: "w".to_owned(), learned, ..Vocabulary::default() }));
+    assert_eq!(read("h"), Some(whole), "what is known as a whole has nothing beside it");
+}
+
+#[test]
+fn a_database_of_version_5_has_its_vocabularies_and_takes_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.db");
+    let mut whole = Vocabulary { hash: "h".to_owned(), ..Vocabulary::default() };
+    whole.push(b"<s>", TokenKind::Control);
+    let old = open::file(&path, None, &LADDER[..5]).unwrap();
+    old.conn
+        .execute_batch(
+            "INSERT INTO vocabularies (hash, blob, sizes, kinds) VALUES ('h', x'3c733e', x'03', x'01')",
+        )
+        .unwrap();
+    drop(old);
+    let bench = Bench::open(&path);
+    let kept = bench.ask(Command::Vocabulary("h".to_owned()));
+    assert_eq!(kept, Event::Vocabulary("h".to_owned(), Some(Box::new(whole))));
+    let entry = Entry { bytes: b"x".to_vec(), kind: TokenKind::Normal };
+    bench.store.send(Command::PutWords("w".to_owned(), vec![(TokenId(-1), entry.clone())]));
+    let Event::Vocabulary(_, Some(read)) = bench.ask(Command::Vocabulary("w".to_owned())) else {
+        panic!("the words are not there");
+    };
+    assert_eq!(read.learned, [(TokenId(-1), entry)].into());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::{BIN_DAYS, Command, Scores, index, pack, random_id, read, rescue};
 use crate::chat::{
     ChatSettings, ConversationHead, ConversationId, Marks, Place, Role, Run, Span, Turn, TurnId, TurnState,
 };
-use crate::token::{Step, Vocabulary};
+use crate::token::{Entry, Step, TokenId, Vocabulary};
 
 /// Steps in one packed stretch at most, so that one can be read without the whole reply.
 const STRETCH: usize = 256;
@@ -122,6 +122,9 @@ fn apply(conn: &Connection, instance: i64, command: &Command) -> Result<(), Writ
         Command::PutDraft(conversation, text) => put_draft(conn, *conversation, text),
         Command::PutHistory(text) => put_history(conn, text),
         Command::PutVocabulary(vocabulary) => put_vocabulary(conn, vocabulary),
+        Command::PutWords(vocabulary, entries) => {
+            put_words(conn, vocabulary, entries.iter().map(|(id, entry)| (id, entry)))
+        }
         Command::PutScores(conversation, scores) => put_scores(conn, *conversation, scores),
         // Read by the reader, or handled by the thread itself.
         Command::List
@@ -426,11 +429,32 @@ fn put_history(conn: &Connection, text: &str) -> Result<(), WriteError> {
 }
 
 fn put_vocabulary(conn: &Connection, vocabulary: &Vocabulary) -> Result<(), WriteError> {
+    let Vocabulary { hash, blob, learned, .. } = vocabulary;
+    if vocabulary.len() == 0 {
+        return put_words(conn, hash, learned);
+    }
     let (sizes, kinds) = pack::pack_entries(vocabulary);
     conn.prepare_cached(
         "INSERT OR IGNORE INTO vocabularies (hash, blob, sizes, kinds) VALUES (?1, ?2, ?3, ?4)",
     )?
-    .execute(params![vocabulary.hash, vocabulary.blob, sizes, kinds])?;
+    .execute(params![hash, blob, sizes, kinds])?;
+    conn.prepare_cached("DELETE FROM words WHERE vocabulary = ?1")?.execute([hash])?;
+    Ok(())
+}
+
+/// Of a vocabulary that is kept as a whole there is nothing to add.
+fn put_words<'a>(
+    conn: &Connection,
+    vocabulary: &str,
+    entries: impl IntoIterator<Item = (impl std::borrow::Borrow<TokenId>, &'a Entry)>,
+) -> Result<(), WriteError> {
+    let mut put = conn.prepare_cached(
+        "INSERT OR IGNORE INTO words (vocabulary, id, bytes, kind) SELECT ?1, ?2, ?3, ?4
+         WHERE NOT EXISTS (SELECT 1 FROM vocabularies WHERE hash = ?1)",
+    )?;
+    for (id, entry) in entries {
+        put.execute(params![vocabulary, id.borrow().0, entry.bytes, entry.kind as u8])?;
+    }
     Ok(())
 }
 

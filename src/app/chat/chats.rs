@@ -205,7 +205,7 @@ impl App {
             store::Event::History(messages) => self.composer.history = messages,
             store::Event::Vocabulary(hash, vocabulary) => {
                 if let Some(vocabulary) = vocabulary {
-                    self.talk.vocabularies.entry(hash).or_insert_with(|| std::sync::Arc::from(vocabulary));
+                    self.talk.vocabulary_read(hash, *vocabulary);
                 }
             }
             store::Event::Scores(chat, scores) => {

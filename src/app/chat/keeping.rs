@@ -232,6 +232,7 @@ impl Talk {
             return;
         }
         self.put_conversation(with, out, id);
+        self.put_all_words(out);
         for turn in &self.chat.turns {
             let runs = turn.spans.iter().filter_map(crate::app::inspector::run_of);
             for run in runs.filter_map(|run| self.runs.get(&run)) {

@@ -25,3 +25,4 @@ pub(super) mod tree;
 pub(super) mod unstored;
 pub(super) mod usage;
 pub(super) mod versions;
+pub(super) mod words;

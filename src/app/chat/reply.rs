@@ -45,6 +45,7 @@ impl App {
                 self.talk.model_hashed(&hash);
                 self.model.hash = Some(hash);
             }
+            Event::Words { vocabulary, entries } => self.talk.learn(&vocabulary, entries),
             Event::Exited(exit) => self.engine_exited(exit),
             event => {
                 if let Some(asker) = self.out.requests.answered(id, &event) {
@@ -270,8 +271,11 @@ impl Talk {
             made.usage.prompt_tokens = facts.ids.len() as u32;
             made.usage.reused_tokens = facts.reused;
             adapters::leave_out(&mut made, &facts.left_out);
-            out.store(store::Command::PutRun(Box::new(made.clone())));
-            self.runs.insert(run, made);
+            self.runs.insert(run, made.clone());
+            if !out.keeps_nothing_of(chat) {
+                self.put_words_of(out, run, facts.ids.iter().copied());
+            }
+            out.store(store::Command::PutRun(Box::new(made)));
         }
         if !facts.notes.is_empty() {
             out.warn(facts.notes.join("; "));
@@ -341,6 +345,9 @@ impl Talk {
         let steps = self.conversation_mut(chat).and_then(|chat| steps_of(chat.turn_mut(turn)?, run));
         if let Some(steps) = steps.filter(|_| unsaved > 0) {
             let steps = steps[steps.len().saturating_sub(unsaved)..].to_vec();
+            if !out.keeps_nothing_of(chat) {
+                self.put_words(out, run, &steps);
+            }
             out.store(store::Command::AppendSteps(turn, steps));
         }
     }

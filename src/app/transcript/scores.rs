@@ -314,6 +314,10 @@ impl Talk {
             .map(|(turn, places)| (turn, TurnScore { run, tokens: places.into_iter().map(token).collect() }))
             .collect();
         for (turn, score) in scored {
+            if !out.keeps_nothing_of(chat) {
+                let steps: Vec<Step> = score.tokens.iter().map(|(_, _, _, step)| step.clone()).collect();
+                self.put_words(out, run, &steps);
+            }
             let kept = store::Scores { turn, model: model.clone(), run, tokens: score.tokens.clone() };
             out.store(store::Command::PutScores(chat, Box::new(kept)));
             self.scores.insert(turn, score);

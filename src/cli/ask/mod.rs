@@ -294,6 +294,9 @@ impl Asking {
                     continue;
                 }
             };
+            if let Names::Here(vocabulary) = &mut self.names {
+                self.session.teach(vocabulary);
+            }
             match event {
                 Event::Prompt(facts) => {
                     facts.notes.iter().for_each(|note| super::note(note));
@@ -312,7 +315,8 @@ impl Asking {
                     self.held.push_back(written.step);
                     self.write_held(false)?;
                 }
-                Event::Vocabulary(vocabulary) => {
+                Event::Vocabulary(mut vocabulary) => {
+                    self.session.teach(&mut vocabulary);
                     self.names = Names::Here(vocabulary);
                     self.write_held(false)?;
                 }
@@ -337,7 +341,8 @@ impl Asking {
         if self.kept.is_none() && self.held.is_empty() {
             return Ok(());
         }
-        if let Event::Vocabulary(vocabulary) = self.session.next(id).await? {
+        if let Event::Vocabulary(mut vocabulary) = self.session.next(id).await? {
+            self.session.teach(&mut vocabulary);
             self.names = Names::Here(vocabulary);
         }
         self.write_held(true)
