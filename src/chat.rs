@@ -9,12 +9,14 @@ mod conditioning;
 mod insert;
 mod intervention;
 mod parts;
+mod teller;
 
 pub use adapter::{Adapter, AdapterKind, in_use, named as named_adapter};
 pub use conditioning::{condition, prompt_of};
 pub use insert::{Insert, Typed};
 pub use intervention::{HookPoint, Intervention, Steering};
 pub use parts::{Vocabularies, labels_of, marks_are_text, name_of, split_of, splitter_for};
+pub use teller::Teller;
 
 use serde::{Deserialize, Serialize};
 
@@ -629,6 +631,9 @@ pub struct Run {
     /// Which of its tokens were drafted: guessed from what stood before, and decoded together with the token before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drafted: Vec<u32>,
+    /// The server that told its figures; `None` for a glassbox engine, which tells all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_by: Option<Teller>,
     /// Why it ended; `None` while it runs or when the app ended first.
     pub stop: Option<StopReason>,
     /// Tokens counted.
@@ -658,6 +663,7 @@ impl Run {
             taken: 0,
             forced: Vec::new(),
             drafted: Vec::new(),
+            told_by: None,
             stop: None,
             usage: Usage::default(),
             timings: Timings::default(),

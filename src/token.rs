@@ -23,6 +23,50 @@ impl TokenId {
     pub fn is_stand_in(self) -> bool {
         self.0 < 0
     }
+
+    /// The model's own id as a number; `None` where it is not known.
+    #[must_use]
+    pub fn number(self) -> Option<i32> {
+        (!self.is_stand_in()).then_some(self.0)
+    }
+}
+
+/// How much of the distribution comes with each token; before the samplers, of the whole vocabulary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Odds {
+    /// As many candidates as are asked for, with entropy and rank over the whole vocabulary.
+    #[default]
+    Whole,
+    /// The likeliest ones, so many at most; nothing over the whole vocabulary.
+    Top(u32),
+    /// The same, but after the server's own samplers: not the model's odds.
+    TopAfterSampling(u32),
+    /// None.
+    None,
+}
+
+impl Odds {
+    /// How many candidates come at most, where not all do.
+    #[must_use]
+    pub fn most(self) -> Option<u32> {
+        match self {
+            Self::Whole => None,
+            Self::Top(most) | Self::TopAfterSampling(most) => Some(most),
+            Self::None => Some(0),
+        }
+    }
+
+    /// What stands beside figures that are of a part of the vocabulary alone, or after samplers; `None` where neither
+    /// is so.
+    #[must_use]
+    pub fn mark(self) -> Option<String> {
+        match self {
+            Self::Whole => None,
+            Self::Top(most) => Some(format!("top {most} only")),
+            Self::TopAfterSampling(most) => Some(format!("top {most} only, after the server's samplers")),
+            Self::None => Some("no odds came".to_owned()),
+        }
+    }
 }
 
 /// The text in bytes, without those that belong to no character: what is left of one where a reply was cut inside it.
@@ -108,10 +152,14 @@ impl Step {
         self.entropy / std::f32::consts::LN_2
     }
 
-    /// Probability that lies outside the listed candidates, 0 to 1.
+    /// Probability that lies outside the first so many candidates, 0 to 1; NaN where there is no candidate.
     #[must_use]
-    pub fn rest(&self) -> f32 {
-        (1.0 - self.candidates.iter().map(|c| c.logprob.exp()).sum::<f32>()).clamp(0.0, 1.0)
+    pub fn outside(&self, first: usize) -> f64 {
+        if self.candidates.is_empty() {
+            return f64::NAN;
+        }
+        let listed = self.candidates.iter().take(first).map(|c| f64::from(c.logprob).exp());
+        (1.0 - listed.sum::<f64>()).clamp(0.0, 1.0)
     }
 
     /// Whether the drawn token is among the listed candidates, and where.

@@ -12,7 +12,7 @@ use crate::chat::Run;
 use crate::engine::protocol::{CapturePlan, ChainSetup, Event, Immediate, Job, Replay, Request, RequestId};
 use crate::inspect::chain::{self, Input, Outcome};
 use crate::inspect::distribution::Distribution;
-use crate::inspect::stages::{SamplerTrace, StageName};
+use crate::inspect::stages::{SamplerTrace, StageName, TraceSource};
 use crate::sampling::{Sampling, Stage};
 use crate::token::{Step, TokenId};
 
@@ -32,6 +32,9 @@ pub(crate) fn stored_trace(
     if recent.is_none() && looks_back(&run.sampling) {
         return None;
     }
+    if vocabulary == 0 {
+        return trace_of_told(step, &run.sampling, index, biases);
+    }
     let mut input = Input::kept(step, vocabulary, recent.unwrap_or_default())?;
     input.index = index;
     input.biases = biases;
@@ -39,6 +42,29 @@ pub(crate) fn stored_trace(
         Outcome::Exact(trace) => Some(*trace),
         Outcome::NotDetermined(_) => None,
     }
+}
+
+/// The chain among the candidates that a server told: the model's column is of the whole vocabulary, the stages' columns
+/// are of these candidates alone.
+fn trace_of_told(
+    step: &Step,
+    sampling: &Sampling,
+    index: u32,
+    biases: &[(TokenId, f32)],
+) -> Option<SamplerTrace> {
+    let mut input =
+        Input::kept(step, 0, &[]).filter(|input| input.tokens.iter().all(|one| !one.1.is_nan()))?;
+    (input.index, input.biases, input.source) = (index, biases, TraceSource::Came);
+    let Outcome::Exact(trace) = chain::run(&input, sampling) else { return None };
+    let told =
+        |id: &TokenId| input.tokens.iter().find(|one| one.0 == *id).map_or(f32::NAN, |one| one.1.exp());
+    Some(SamplerTrace {
+        model: trace.tokens.iter().map(told).collect(),
+        entropy: f32::NAN,
+        u: None,
+        interval: None,
+        ..*trace
+    })
 }
 
 /// Whether some stage of these settings needs what was read before.

@@ -221,7 +221,8 @@ impl Scorer {
             format!("instead of {} {:.0} %", piece(bytes), candidate.logprob.exp() * 100.0)
         });
         let (at, shown) = (format!("{line}:{column}"), piece(&found.bytes));
-        format!("    {at:<9} {bits:>5.1} bits  rank {:<6} {shown:<16} {expected}", found.rank)
+        let rank = if found.rank == 0 { "–".to_owned() } else { found.rank.to_string() };
+        format!("    {at:<9} {bits:>5.1} bits  rank {rank:<6} {shown:<16} {expected}")
     }
 }
 
@@ -272,19 +273,24 @@ impl<'a> Tally<'a> {
         if self.index as usize <= self.from {
             return;
         }
-        self.worst.push(Found {
-            offset: self.offset,
-            bytes: step.bytes.clone(),
-            logprob: step.logprob,
-            rank: step.rank,
-            expected: step.candidates.first().copied(),
-        });
-        self.scored += 1;
+        let told = !step.logprob.is_nan();
+        if told {
+            self.worst.push(Found {
+                offset: self.offset,
+                bytes: step.bytes.clone(),
+                logprob: step.logprob,
+                rank: step.rank,
+                expected: step.candidates.first().copied(),
+            });
+        }
         let added = std::mem::take(&mut self.added).min(step.bytes.len());
         let end = end_of(self.text.as_bytes(), self.offset, &step.bytes[added..]);
-        self.bytes += end - self.offset;
+        if told {
+            self.scored += 1;
+            self.bytes += end - self.offset;
+            self.logprob += f64::from(step.logprob);
+        }
         self.offset = end;
-        self.logprob += f64::from(step.logprob);
     }
 
     /// Forgets all but the most surprising.

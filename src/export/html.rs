@@ -24,13 +24,9 @@ pub(super) fn page(document: &Document<'_>) -> String {
     }
     let title = escaped(&sanitize::for_copy(&document.conversation.head.title));
     let shown: Vec<&Turn> = document.shown().collect();
-    let (count, nats) = shown
-        .iter()
-        .filter_map(|turn| mean_surprisal(&document.tokens(turn)))
-        .fold((0, 0.0), |(count, nats), (more, mean)| (count + more, nats + mean * more as f64));
+    let tokens: Vec<_> = shown.iter().flat_map(|turn| document.tokens(turn)).collect();
     let mut about = format!("{} messages", shown.len());
-    if count > 0 {
-        let mean = nats / count as f64;
+    if let Some((count, mean)) = mean_surprisal(&tokens) {
         let bits = mean / std::f64::consts::LN_2;
         let _ = write!(about, ", {count} tokens written, {bits:.2} bit each, perplexity {:.2}", mean.exp());
     }
@@ -65,8 +61,13 @@ fn article(document: &Document<'_>, turn: &Turn, data: &mut Data, body: &mut Str
         let bits = nats / std::f64::consts::LN_2;
         format!("<span>{count} tokens   {bits:.2} bit each   perplexity {:.2}</span>", nats.exp())
     });
-    let _ =
-        writeln!(body, "<article class=\"turn {class}\">\n<header>{}{figures}</header>", escaped(&speaker));
+    let told = document.told_by(turn);
+    let told = told.map_or_else(String::new, |told| format!("<span>figures of {}</span>", escaped(&told)));
+    let _ = writeln!(
+        body,
+        "<article class=\"turn {class}\">\n<header>{}{figures}{told}</header>",
+        escaped(&speaker)
+    );
     body.push_str("<div class=\"text\">");
     text(document, turn, data, body);
     body.push_str("</div>\n");
@@ -156,7 +157,8 @@ impl Data {
         let candidates = step.candidates.iter();
         let candidates: Vec<Value> =
             candidates.map(|c| json!([self.name(document, run, c.id), number(c.logprob)])).collect();
-        self.tokens.push(json!([name, number(step.logprob), step.rank, number(step.entropy), candidates]));
+        let rank = (step.rank > 0).then_some(step.rank);
+        self.tokens.push(json!([name, number(step.logprob), rank, number(step.entropy), candidates]));
         self.tokens.len() - 1
     }
 

@@ -36,8 +36,11 @@ pub(super) fn page(document: &Document<'_>) -> String {
         if let Some((count, nats)) = mean_surprisal(&document.tokens(turn)) {
             let bits = nats / std::f64::consts::LN_2;
             let perplexity = nats.exp();
-            let _ =
-                write!(page, "\n<sub>{count} tokens, {bits:.2} bit each, perplexity {perplexity:.2}</sub>\n");
+            let told = document.told_by(turn).map_or_else(String::new, |told| format!("; figures of {told}"));
+            let _ = write!(
+                page,
+                "\n<sub>{count} tokens, {bits:.2} bit each, perplexity {perplexity:.2}{told}</sub>\n"
+            );
         }
     }
     page

@@ -16,7 +16,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::chat::{self, Conversation, Piece, Role, Run, RunId, Turn};
+use crate::chat::{self, Conversation, Piece, Role, Run, RunId, Span, Teller, Turn};
 use crate::model_entry::public_name;
 use crate::reasoning::{Kind, Split};
 use crate::token::{Step, TokenId, TokenKind, Vocabulary};
@@ -153,6 +153,16 @@ impl<'a> Document<'a> {
         self.vocabulary(run)?.bytes(id)
     }
 
+    /// The server that told the figures of a reply, in words.
+    fn told_by(&self, turn: &Turn) -> Option<String> {
+        let written = |span: &Span| match span {
+            Span::Generated { run, .. } => Some(*run),
+            Span::Written { .. } | Span::Kept { .. } => None,
+        };
+        let teller = |run: RunId| self.runs.get(&run)?.told_by.as_ref().map(Teller::in_words);
+        turn.spans.iter().filter_map(written).find_map(teller)
+    }
+
     fn vocabulary(&self, run: RunId) -> Option<&'a Vocabulary> {
         let hash = self.runs.get(&run)?.vocabulary.as_ref()?;
         self.vocabularies.get(hash).map(Arc::as_ref)
@@ -186,8 +196,12 @@ fn visible(text: &str) -> String {
     text.replace(' ', "␣").replace('\n', "↵").replace('\t', "⇥")
 }
 
-/// Figures of a reply: tokens, mean −ln p in nats; `None` without tokens.
+/// Figures of a reply: tokens, mean −ln p in nats of those whose odds are known; `None` where none's are.
 fn mean_surprisal(tokens: &[(RunId, &Step)]) -> Option<(usize, f64)> {
-    let sum: f64 = tokens.iter().map(|(_, step)| -f64::from(step.logprob)).sum();
-    (!tokens.is_empty()).then(|| (tokens.len(), sum / tokens.len() as f64))
+    let told: Vec<f64> = tokens
+        .iter()
+        .map(|(_, step)| -f64::from(step.logprob))
+        .filter(|surprisal| !surprisal.is_nan())
+        .collect();
+    (!told.is_empty()).then(|| (tokens.len(), told.iter().sum::<f64>() / told.len() as f64))
 }

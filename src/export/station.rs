@@ -126,7 +126,7 @@ impl StationFacts<'_> {
         let pass = if self.own_pass { "at the token" } else { "that chose the token" };
         let token = self.step.map(|step| {
             let mut token = super::json::token(step.id, &step.bytes, step.logprob);
-            token.insert("rank".into(), json!(step.rank));
+            token.insert("rank".into(), json!((step.rank > 0).then_some(step.rank)));
             token
         });
         let Value::Object(head) = json!({
@@ -137,6 +137,7 @@ impl StationFacts<'_> {
             "model_sha256": run.and_then(|run| run.model_hash.as_ref()),
             "vocabulary_sha256": run.and_then(|run| run.vocabulary.as_ref()),
             "template_sha256": run.and_then(|run| run.template_hash.as_ref()),
+            "told_by": run.and_then(|run| run.told_by.as_ref()),
             "sampling": run.map(|run| &run.sampling),
             "seed": run.map(|run| run.seed),
             "interventions": run.map(|run| run.interventions.iter().map(Intervention::public).collect::<Vec<_>>()),
@@ -158,9 +159,9 @@ impl StationFacts<'_> {
             Some(whole) => (whole.top(LISTED), whole.entropy()),
             None => (step.candidates.clone(), step.entropy),
         };
-        let shown: f64 = list.iter().map(|candidate| f64::from(candidate.logprob).exp()).sum();
+        let outside = Step { candidates: list.clone(), ..Step::default() }.outside(list.len());
         put("next", list.iter().map(|candidate| names.likely(*candidate)).collect());
-        put("p_of_others", json!((1.0 - shown).clamp(0.0, 1.0)));
+        put("p_of_others", json!((!outside.is_nan()).then_some(outside)));
         put("entropy_nats", number(entropy));
     }
 }

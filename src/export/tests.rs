@@ -1,11 +1,11 @@
 //! Whether what is exported parses, holds what it should, and can do no harm.
 
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::chat::*;
-use crate::token::Candidate;
+use crate::token::{Candidate, Entry, Odds};
 
 struct Fixture {
     conversation: Conversation,
@@ -183,6 +183,62 @@ fn json_lines_hold_every_turn_and_branch_with_its_tokens() {
     );
     assert_eq!(lines[6]["shown"], false);
     assert_eq!(lines[6]["spans"][0]["kept_from"], 2);
+}
+
+/// A reply of a server that told neither ids, ranks nor entropies, and of its second token nothing.
+fn untold() -> Fixture {
+    let mut chat = paris();
+    let stand_in = TokenId(-310_482_891);
+    let entry = Entry { bytes: b" Paris".to_vec(), kind: TokenKind::Normal };
+    let learned = [(stand_in, entry)].into();
+    let vocabulary = Vocabulary { hash: "v".into(), learned, ..Vocabulary::default() };
+    chat.vocabularies.insert("v".into(), Arc::new(vocabulary));
+    let candidates = vec![Candidate { id: stand_in, logprob: -0.25 }];
+    let unsaid = Step { rank: 0, entropy: f32::NAN, ..step(1, b" Paris", -0.25) };
+    let first = Step { id: Some(stand_in), candidates, ..unsaid.clone() };
+    let second = Step { id: None, bytes: b".".to_vec(), logprob: f32::NAN, candidates: Vec::new(), ..unsaid };
+    chat.conversation.turns[1].spans = vec![Span::Generated { run: RunId(9), steps: vec![first, second] }];
+    let teller = Teller { title: "vLLM".into(), host: "box:8000".into(), odds: Odds::Top(20) };
+    chat.runs.get_mut(&RunId(9)).unwrap().told_by = Some(teller);
+    chat
+}
+
+#[test]
+fn what_a_server_did_not_say_is_no_figure_in_any_format() {
+    let chat = untold();
+    let json: Value = serde_json::from_str(&chat.document().export(Format::Json)).unwrap();
+    let tokens = &json["turns"][1]["tokens"];
+    for figure in ["id", "rank", "entropy"] {
+        assert_eq!(tokens[0][figure], Value::Null, "{figure}");
+    }
+    assert_eq!((&tokens[0]["token"], &tokens[0]["stand_in"]), (&json!(" Paris"), &json!(-310_482_891)));
+    assert_eq!((&tokens[0]["logprob"], &tokens[1]["logprob"]), (&json!(-0.25), &Value::Null));
+    assert_eq!(tokens[0]["top_logprobs"][0]["token"], " Paris");
+    assert_eq!(json["runs"][0]["told_by"]["host"], "box:8000");
+    let markdown = chat.document().export(Format::Markdown);
+    // The mean is over the token whose odds are known: 0.25 nats.
+    let figures =
+        "<sub>2 tokens, 0.36 bit each, perplexity 1.28; figures of vLLM at box:8000, top 20 only</sub>";
+    assert!(markdown.contains(figures), "{markdown}");
+    let page = chat.document().export(Format::Html);
+    assert!(
+        page.contains("[0,-0.25,null,null,[[0,-0.25]]]") && page.contains(",null,null,null,[]]"),
+        "{page}"
+    );
+    assert!(!page.contains("NaN,") && !page.contains("-310482891"), "{page}");
+}
+
+#[test]
+fn a_reply_of_a_server_comes_back_from_its_export() {
+    let chat = untold();
+    let text = chat.document().export(Format::JsonLines);
+    let back = crate::import::read(&text).unwrap().remove(0);
+    let steps = |chat: &Conversation| chat.turns[1].steps().cloned().collect::<Vec<_>>();
+    let (there, here) = (steps(&chat.conversation), steps(&back.conversation));
+    assert_eq!((here[0].id, here[0].rank, &here[0].candidates), (there[0].id, 0, &there[0].candidates));
+    assert!(here[0].entropy.is_nan() && here[1].logprob.is_nan() && here[1].id.is_none());
+    assert_eq!(back.words["v"][&TokenId(-310_482_891)].bytes, b" Paris");
+    assert_eq!(back.runs[0].told_by, chat.runs[&RunId(9)].told_by);
 }
 
 #[test]

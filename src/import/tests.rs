@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::chat::Role;
+use crate::token::Vocabulary;
 
 /// A chat as indented lines: who said what, the shown branch marked.
 fn drawn(chat: &Conversation) -> Vec<String> {
@@ -137,10 +138,15 @@ fn an_export_of_0_1_comes_back_whole() {
     let found = read(text).unwrap().remove(0);
     let before: Value = serde_json::from_str(text).unwrap();
     let runs = found.runs.iter().map(|run| (run.id, run.clone())).collect();
+    let learned = |(hash, words): (&String, &BTreeMap<_, _>)| {
+        let vocabulary = Vocabulary { hash: hash.clone(), learned: words.clone(), ..Vocabulary::default() };
+        (hash.clone(), std::sync::Arc::new(vocabulary))
+    };
+    let vocabularies = found.words.iter().map(learned).collect();
     let document = crate::export::Document {
         conversation: &found.conversation,
         runs: &runs,
-        vocabularies: &BTreeMap::default(),
+        vocabularies: &vocabularies,
         thinking: false,
     };
     let after: Value = serde_json::from_str(&document.export(crate::export::Format::Json)).unwrap();

@@ -121,7 +121,7 @@ impl<'a> Input<'a> {
                 count: (self.unlisted as usize, self.unlisted as usize),
                 weight: (rest, rest),
                 bound: self.tokens[..self.sure].last().map_or(1.0, |(_, logit)| weight(*logit)),
-                spread: Some(spread),
+                spread: (!spread.is_nan()).then_some(spread),
                 model: rest / whole,
                 before: rest / whole,
                 absorbed: Vec::new(),

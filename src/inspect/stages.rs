@@ -89,6 +89,8 @@ pub enum TraceSource {
     Candidates,
     /// The model read the text again, and the chain ran again on all of its logits.
     Replayed,
+    /// Worked out among the candidates that a server told, as if there were no others; the model's column is as told.
+    Came,
 }
 
 impl StageName {

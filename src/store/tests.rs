@@ -193,6 +193,11 @@ fn run(id: i64) -> Run {
         prompt_ids: vec![TokenId(1), TokenId(262_143), TokenId(-1)],
         forced: vec![3, 4],
         drafted: vec![5],
+        told_by: Some(crate::chat::Teller {
+            title: "vLLM".to_owned(),
+            host: "box:8000".to_owned(),
+            odds: crate::token::Odds::Top(20),
+        }),
         taken: 1,
         stop: Some(StopReason::Eos),
         usage: Usage { prompt_tokens: 3, completion_tokens: 4, reused_tokens: 0 },

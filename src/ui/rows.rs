@@ -6,9 +6,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::app::{App, ChatList, Find, Focus, Level, LineOf, Offers, Origin, SplitCharacter, TOUR, Tour};
+use crate::chat::Teller;
 use crate::command::Command;
 use crate::sanitize;
 use crate::theme::{Role, Symbols, Theme};
+use crate::token::TokenId;
 use crate::ui::cache::Cache;
 use crate::ui::chats;
 use crate::ui::header;
@@ -150,12 +152,21 @@ fn token_line(app: &App, symbols: &Symbols) -> Option<String> {
         .place_in_context(&token)
         .map_or_else(String::new, |place| format!("#{} ", number::grouped(place as u64)));
     let mut facts = vec![format!(" {place}{name}")];
-    facts.extend(step.id.map(|id| format!("id {}", id.0)));
+    facts.extend(step.id.and_then(TokenId::number).map(|id| format!("id {id}")));
     facts.extend(app.view().split_character(turn, &token).map(|split| split_words(&split)));
-    facts.push(format!("{} %", number::percent(f64::from(step.logprob.exp()))));
-    facts.push(format!("rank {}", number::grouped(step.rank.into())));
-    facts.push(format!("surprise {} bit", number::decimals(f64::from(step.surprisal_bits()), 2)));
-    facts.push(format!("uncertainty {} bit", number::decimals(f64::from(step.entropy_bits()), 2)));
+    if !step.logprob.is_nan() {
+        facts.push(format!("{} %", number::percent(f64::from(step.logprob.exp()))));
+    }
+    if step.rank > 0 {
+        facts.push(format!("rank {}", number::rank(step.rank)));
+    }
+    if !step.logprob.is_nan() {
+        facts.push(format!("surprise {} bit", number::decimals(f64::from(step.surprisal_bits()), 2)));
+    }
+    if !step.entropy.is_nan() {
+        facts.push(format!("uncertainty {} bit", number::decimals(f64::from(step.entropy_bits()), 2)));
+    }
+    facts.extend(run.and_then(|run| run.told_by.as_ref()).map(Teller::in_words));
     match app.display().decided(at) {
         Some(Some(layer)) => facts.push(format!("decided at layer {layer}")),
         Some(None) => facts.push("not the first choice".into()),

@@ -221,14 +221,17 @@ impl Talk {
         };
         let interventions = with.config.interventions_for(entry.as_ref(), &settings);
         let seed = sampling.seed.unwrap_or_else(|| out.sampler_seed());
-        let (vocabulary, template_hash) = match self.view(with).ready() {
+        let ready = self.view(with).ready();
+        let (vocabulary, template_hash) = match ready {
             Some(loaded) => (Some(loaded.vocabulary.clone()), loaded.template_hash.clone()),
             None => (None, None),
         };
+        let told_by = ready.and_then(Loaded::teller);
         Run {
             model_hash: with.model.hash.clone(),
             vocabulary,
             template_hash,
+            told_by,
             interventions,
             template_clock_ms: Some(out.now.wall_ms),
             template_offset_minutes: out.now.offset_minutes,

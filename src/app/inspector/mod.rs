@@ -68,7 +68,11 @@ impl Inspector {
             return;
         };
         live.since += 1;
-        let uncertain = || live.pending.as_ref().is_none_or(|(_, pending)| step.entropy > pending.entropy);
+        let uncertain = || {
+            live.pending
+                .as_ref()
+                .is_none_or(|(_, pending)| step.entropy.is_nan() || step.entropy > pending.entropy)
+        };
         if !(by_table && live.pending.is_some()) && if by_looks { opened } else { uncertain() } {
             live.pending = Some((index, step));
         }

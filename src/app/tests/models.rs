@@ -324,3 +324,22 @@ fn a_file_is_removed_by_a_yes_and_not_by_an_enter() {
     assert!(bench.app.overlays.top::<crate::app::Confirm>().is_some());
     assert!(brief(&bench.press(&["y"])).contains(&"RemoveModel".to_owned()));
 }
+
+#[test]
+fn words_that_a_server_tells_are_stored_before_the_tokens_that_name_them() {
+    let mut bench = Bench::ready();
+    bench.say("hi");
+    let word = |id: i32, text: &str| {
+        (TokenId(id), crate::token::Entry { bytes: text.into(), kind: crate::token::TokenKind::Normal })
+    };
+    let told = Event::Words { vocabulary: "words".into(), entries: vec![word(-5, "so"), word(-6, "unused")] };
+    assert_eq!(brief(&bench.event(0, told)), [""; 0]);
+    assert_eq!(bench.app.talk.vocabularies["words"].bytes(TokenId(-5)), Some(&b"so"[..]));
+    let told = Step { id: Some(TokenId(-5)), ..step("so", f32::NAN) };
+    bench.reply(Event::Token(Box::new(told.into())));
+    let effects = brief(&bench.wait(300));
+    let put = effects.iter().position(|effect| effect == "store PutWords");
+    let steps = effects.iter().position(|effect| effect == "append 1");
+    assert!(put.is_some() && put < steps, "{effects:?}");
+    assert_eq!(bench.app.talk.met["words"].len(), 1, "what no chat names is not stored");
+}

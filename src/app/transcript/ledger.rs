@@ -6,7 +6,7 @@ use crate::app::state::{Ledger, LedgerOrder};
 use crate::app::{App, ChatView, Effect, LineEdit, Outbox};
 use crate::export::{Document, Format};
 use crate::sanitize;
-use crate::token::Step;
+use crate::token::{Step, TokenId};
 
 impl Ledger {
     /// Works out the rows of the table.
@@ -23,7 +23,9 @@ impl Ledger {
         let mut rows: Vec<usize> = (0..tokens.len()).filter(|at| holds(tokens[*at].step)).collect();
         let falling = |key: fn(&Step) -> f32| {
             let tokens = &tokens;
-            move |a: &usize, b: &usize| key(tokens[*b].step).total_cmp(&key(tokens[*a].step))
+            // What is not known comes last.
+            let known = |value: f32| if value.is_nan() { f32::NEG_INFINITY } else { value };
+            move |a: &usize, b: &usize| known(key(tokens[*b].step)).total_cmp(&known(key(tokens[*a].step)))
         };
         match self.order {
             LedgerOrder::Position => {}
@@ -44,13 +46,17 @@ impl Ledger {
             String::from("position\tid\ttoken\tlogprob\tprobability\trank\tentropy_nats\tms\tbytes\n");
         for at in &self.rows {
             let step = tokens[*at].step;
-            let id = step.id.map_or_else(String::new, |id| id.0.to_string());
+            let id = step.id.and_then(TokenId::number).map_or_else(String::new, |id| id.to_string());
             let token = serde_json::to_string(&String::from_utf8_lossy(&step.bytes)).unwrap_or_default();
             let bytes: Vec<String> = step.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            let (bytes, probability) = (bytes.join(" "), step.logprob.exp());
+            let bytes = bytes.join(" ");
+            let rank = if step.rank == 0 { String::new() } else { step.rank.to_string() };
             let line = format!(
-                "{at}\t{id}\t{token}\t{}\t{probability}\t{}\t{}\t{:.1}\t{bytes}\n",
-                step.logprob, step.rank, step.entropy, step.ms
+                "{at}\t{id}\t{token}\t{}\t{}\t{rank}\t{}\t{:.1}\t{bytes}\n",
+                told(step.logprob),
+                told(step.logprob.exp()),
+                told(step.entropy),
+                step.ms
             );
             text.push_str(&sanitize::for_copy(&line));
         }
@@ -110,6 +116,11 @@ impl Outbox {
         let text = document.export(format);
         self.emit(Effect::WriteFile { name, text });
     }
+}
+
+/// A figure; nothing where it is not known.
+fn told(value: f32) -> String {
+    if value.is_nan() { String::new() } else { value.to_string() }
 }
 
 /// A chat's title as the name of a file.

@@ -201,6 +201,7 @@ pub(super) fn run_of(
     Run {
         vocabulary: Some(loaded.vocabulary.clone()),
         template_hash: loaded.template_hash.clone(),
+        told_by: loaded.teller(),
         template_clock_ms: Some(setting.clock_ms),
         template_offset_minutes: setting.offset_minutes,
         template_values: setting.values.clone(),

@@ -73,6 +73,7 @@ fn chance(steps: &[Step]) -> f64 {
 
 fn percent(chance: f64) -> String {
     match chance * 100.0 {
+        percent if percent.is_nan() => "not told by this server".to_owned(),
         percent if percent < 0.01 => "below 0.01 %".to_owned(),
         percent if percent < 9.995 => format!("{percent:.2} %"),
         percent => format!("{percent:.1} %"),

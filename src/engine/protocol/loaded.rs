@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::Capabilities;
 #[cfg(doc)]
 use super::Job;
-use crate::chat::Adapter;
+use crate::chat::{Adapter, Teller};
 use crate::model_entry::{Api, ModelFacts};
-use crate::token::TokenId;
+use crate::token::{Odds, TokenId};
 
 /// A loaded model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,6 +66,17 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// The server whose figures replies have; `None` for a glassbox engine.
+    #[must_use]
+    pub fn teller(&self) -> Option<Teller> {
+        match &self.runner {
+            Runner::Glassbox => None,
+            Runner::Server { api, host } => {
+                Some(Teller { title: api.title().to_owned(), host: host.clone(), odds: self.odds })
+            }
+        }
+    }
+
     /// What the user should know: all of it, or what concerns a text that no template is put around.
     pub fn notes_for(&self, with_template: bool) -> impl Iterator<Item = &str> {
         let of_template = self.template_notes.iter().filter(move |_| with_template);
@@ -86,20 +97,6 @@ pub enum Runner {
         /// Machine and port.
         host: String,
     },
-}
-
-/// How much of the distribution comes with each token; before the samplers, of the whole vocabulary.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Odds {
-    /// As many candidates as are asked for, with entropy and rank over the whole vocabulary.
-    #[default]
-    Whole,
-    /// The likeliest ones, so many at most; nothing over the whole vocabulary.
-    Top(u32),
-    /// The same, but after the server's own samplers: not the model's odds.
-    TopAfterSampling(u32),
-    /// None.
-    None,
 }
 
 /// Which template a chat is put into.

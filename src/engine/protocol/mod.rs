@@ -20,6 +20,7 @@ mod passes;
 mod rescore;
 mod written;
 
+pub use crate::token::Odds;
 pub use attend::{Attend, Attended, Attending, ROWS};
 pub use capabilities::{Capabilities, Capability};
 pub(crate) use changes::site;
@@ -32,7 +33,7 @@ pub use immediate::{CapturePlan, Immediate};
 pub use inspection::Inspection;
 pub use job::{Generate, Job, Message, Prompt, Reasoned, StoredTokens, TemplateSetting};
 pub use live::{Live, LiveInside, every};
-pub use loaded::{Loaded, Memory, Odds, PromptFacts, Rendered, Runner, Switches, TemplateKind};
+pub use loaded::{Loaded, Memory, PromptFacts, Rendered, Runner, Switches, TemplateKind};
 pub use passes::{
     Beam, BeamPaths, ChainSetup, Embed, Inspect, Inspected, Path, Replay, Replayed, Score, Want,
 };

@@ -134,7 +134,7 @@ fn subject(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
         return frame::subject(shown.theme, area, &[(&words, Role::TokenChosen)], &price, buf);
     }
     let place = frame::place(shown.app).map_or_else(String::new, |place| format!("#{place} "));
-    let id = shown.step.step.id.map_or_else(String::new, |id| id.0.to_string());
+    let id = shown.step.step.id.and_then(TokenId::number).map_or_else(String::new, |id| id.to_string());
     let words = if area.width >= INSPECTOR.0 {
         format!(" itself: row {id} of the token table, before any layer")
     } else {

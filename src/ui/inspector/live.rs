@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use crate::app::{App, LiveStep, ModelStatus};
-use crate::chat::Piece;
+use crate::chat::{Piece, Run};
 use crate::inspect::chain::{self, Fate};
 use crate::inspect::stages::SamplerTrace;
 use crate::theme::Symbols;
-use crate::token::{TokenId, TokenKind, Vocabulary};
+use crate::token::{Odds, TokenId, TokenKind, Vocabulary};
 use crate::ui::widgets::token;
 
 /// The step on display and what is known about it.
@@ -24,6 +24,8 @@ pub struct Live<'a> {
     pub after: Option<Vec<Fate>>,
     /// Entries of the vocabulary, 0 when unknown.
     pub entries: u64,
+    /// How much of the distribution is known.
+    pub odds: Odds,
     vocabulary: Option<&'a Vocabulary>,
     trace: Option<Arc<SamplerTrace>>,
 }
@@ -63,17 +65,19 @@ impl<'a> Live<'a> {
         let entropies = newest.iter().map(|step| step.entropy_bits()).collect();
         let run = run.or_else(|| Some(app.talk.run.as_ref().filter(|run| run.turn == step.turn)?.run));
         let run = run.filter(|_| !app.talk.scores.contains_key(&step.turn));
-        let sampling = run.and_then(|run| app.talk.runs.get(&run)).map(|run| &run.sampling);
+        let run_of_it = run.and_then(|run| app.talk.runs.get(&run));
+        let odds = run_of_it.map(Run::odds).unwrap_or_default();
+        let sampling = run_of_it.map(|run| &run.sampling);
         let entries = match (vocabulary, &app.model.status) {
-            (Some(vocabulary), _) => vocabulary.len() as u64,
-            (None, ModelStatus::Ready(loaded)) if Some(&loaded.vocabulary) == step.vocabulary.as_ref() => {
+            (Some(vocabulary), _) if vocabulary.len() > 0 => vocabulary.len() as u64,
+            (_, ModelStatus::Ready(loaded)) if Some(&loaded.vocabulary) == step.vocabulary.as_ref() => {
                 loaded.facts.vocabulary_size.into()
             }
-            (None, _) => 0,
+            _ => 0,
         };
         let after = sampling.and_then(|sampling| chain::fates(&step.step, sampling, entries as usize));
         let trace = if after.is_none() && run.is_some() { app.display().shown_trace() } else { None };
-        Some(Self { step, surprises, entropies, after, entries, vocabulary, trace })
+        Some(Self { step, surprises, entropies, after, entries, odds, vocabulary, trace })
     }
 
     /// A token's text; part of a character is completed by the bytes that were written before it.
@@ -121,9 +125,8 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// Probability of everything but the first so many candidates.
+    /// Probability of everything but the first so many candidates; NaN where none is known.
     pub fn others(&self, shown: usize) -> f64 {
-        let listed = self.step.step.candidates.iter().take(shown);
-        (1.0 - listed.map(|candidate| f64::from(candidate.logprob).exp()).sum::<f64>()).clamp(0.0, 1.0)
+        self.step.step.outside(shown)
     }
 }

@@ -46,8 +46,12 @@ fn figures(theme: &Theme, live: &Live<'_>, at: Rect, buf: &mut Buffer) {
     let mut parts = vec![
         format!("uncertainty {} bit", number::decimals(step.entropy_bits().into(), 2)),
         format!("surprise {} bit", number::decimals(step.surprisal_bits().into(), 2)),
-        format!("rank {}", number::grouped(step.rank.into())),
+        format!("rank {}", number::rank(step.rank)),
     ];
+    if let Some(mark) = live.odds.mark() {
+        // Of a part of the vocabulary there is no uncertainty.
+        parts[0] = mark;
+    }
     while text::width(&parts.join("   ")) + 15 > at.width && parts.len() > 1 {
         parts.remove(0);
     }

@@ -134,7 +134,8 @@ fn others(
     (shown, chosen_is_there): (&[Listed], bool),
 ) -> Row {
     let listed: f64 = shown.iter().map(|row| f64::from(row.logprob).exp()).sum();
-    let probability = (1.0 - listed).clamp(0.0, 1.0);
+    let none = live.step.step.candidates.is_empty() && shown.is_empty();
+    let probability = if none { f64::NAN } else { (1.0 - listed).clamp(0.0, 1.0) };
     let count = live.entries.saturating_sub(shown.len() as u64);
     let share = match (app.inspector.logits, app.inspector.log_scale) {
         (true, _) => 0.0,

@@ -133,6 +133,9 @@ fn missing(app: &App, live: &LiveStep) -> String {
         }
         _ => {}
     }
+    if live.step.candidates.is_empty() && live.step.entropy.is_nan() {
+        return "no odds came from this server, so there is nothing for the samplers to be shown on".into();
+    }
     let kept = "the kept tokens do not settle the stages";
     match app.display().look_missing() {
         Some(missing) => format!("{kept}; {missing}"),
@@ -237,6 +240,7 @@ fn source(shown: &Shown<'_>) -> String {
         (TraceSource::Live, Some(price)) => format!("{price:.2} ms"),
         (TraceSource::Live, None) => "recorded".into(),
         (TraceSource::Candidates, _) => "from kept odds".into(),
+        (TraceSource::Came, _) => format!("from the {} that came", shown.trace.tokens.len()),
         (TraceSource::Replayed, _) => "recomputed".into(),
     }
 }

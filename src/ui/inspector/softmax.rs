@@ -21,6 +21,9 @@ const MOST_BITS: f64 = 16.0;
 /// Bits of a full column of the strip chart.
 const STRIP_BITS: f32 = 8.0;
 
+/// What stands in place of a figure that did not come.
+const UNTOLD: &str = "not told by this server";
+
 /// Draws the station under the strip.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let form = Form::of(area.width);
@@ -121,6 +124,7 @@ fn stations(theme: &Theme, key: &str, width: u16) -> Vec<Row> {
 fn subject(app: &App, theme: &Theme, live: &Live<'_>, at: Rect, buf: &mut Buffer) {
     let chosen = text::cut(&live.chosen(&theme.symbols), 14);
     let unit = match (app.inspector.logits, live.entries) {
+        _ if live.odds.mark().is_some() => live.odds.mark().unwrap_or_default(),
         (true, _) => "logit − largest".to_owned(),
         (false, 0) => "%".to_owned(),
         (false, entries) => format!("% of {}", number::grouped(entries)),
@@ -157,16 +161,29 @@ fn summary(theme: &Theme, form: Form, live: &Live<'_>) -> [Row; 3] {
             .and(form.figure, " bit", muted)
             .and(form.figure + 5, bar, theme.style(Role::ProbBar))
     };
-    let rank = label_and_figure(theme, form, "rank", number::grouped(step.rank.into()));
+    let rank = label_and_figure(theme, form, "rank", number::rank(step.rank));
     let of = format!("of {} tokens", number::grouped(live.entries));
+    let untold = |name| {
+        let row = Row::of(1, name, theme.style(Role::Text));
+        row.and(form.figure - 5, UNTOLD, muted)
+    };
     [
-        bits("uncertainty H", step.entropy_bits()).until(
-            form.width - 1,
-            choices(step.entropy, form.full),
-            muted,
-        ),
-        bits("surprise s", step.surprisal_bits()).until(form.width - 1, "0–16", muted),
-        if live.entries == 0 { rank } else { rank.and(form.figure + 1, of, muted) },
+        if step.entropy.is_nan() {
+            untold("uncertainty H")
+        } else {
+            let even = choices(step.entropy, form.full);
+            bits("uncertainty H", step.entropy_bits()).until(form.width - 1, even, muted)
+        },
+        if step.logprob.is_nan() {
+            untold("surprise s")
+        } else {
+            bits("surprise s", step.surprisal_bits()).until(form.width - 1, "0–16", muted)
+        },
+        match (step.rank, live.entries) {
+            (0, _) => untold("rank"),
+            (_, 0) => rank,
+            _ => rank.and(form.figure + 1, of, muted),
+        },
     ]
 }
 
@@ -255,6 +272,7 @@ fn showing(app: &App, live: &Live<'_>) -> String {
         (true, _) => "held".to_owned(),
         _ if app.talk.run.is_none() => "the token that is underlined".to_owned(),
         (false, 0 | 1) => "showing every token".to_owned(),
+        (false, of) if live.step.step.entropy.is_nan() => format!("one of {of}"),
         (false, of) => format!("least certain of {of}"),
     };
     match (app.inspector.price_ms, app.talk.run.as_ref().and_then(ActiveRun::speed)) {

@@ -99,10 +99,10 @@ fn row(app: &App, table: &Table<'_, 9>, position: usize, shown: &TurnToken<'_>) 
     table.row([
         Cell::of(position.to_string(), muted),
         Cell::of(name, text),
-        Cell::of(step.id.map_or_else(|| "–".into(), |id| id.0.to_string()), text),
+        Cell::of(number::id(step.id), text),
         Cell::of(number::percent(probability), text),
         Cell::of(number::decimals(step.surprisal_bits().into(), 2), text),
-        Cell::of(number::grouped(step.rank.into()), text),
+        Cell::of(number::rank(step.rank), text),
         Cell::of(number::decimals(step.entropy_bits().into(), 2), text),
         Cell::of(ms, text),
         Cell::of(others.join("   "), muted),

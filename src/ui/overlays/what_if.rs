@@ -192,5 +192,5 @@ fn instead(app: &App, theme: &Theme, what_if: &WhatIf, change: &Change) -> Strin
     }
     let vocabulary = app.view().ready().and_then(|loaded| app.talk.vocabularies.get(&loaded.vocabulary));
     let name = token::named(likeliest.id, vocabulary.map(AsRef::as_ref), &theme.symbols);
-    format!("now rank {} here; likeliest is {name} with {share} %", number::grouped(step.rank.into()))
+    format!("now rank {} here; likeliest is {name} with {share} %", number::rank(step.rank))
 }

@@ -1,7 +1,7 @@
 //! A strip chart: one column a value, on a fixed scale, over one row or more.
 //!
-//! Invariant: every value shows at least the lowest step, so a token is never invisible; the newest is
-//! always in view.
+//! Invariant: every value shows at least the lowest step, so a token is never invisible; one that is not known has no
+//! step; the newest is always in view.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -34,10 +34,10 @@ pub fn draw(
     }
 }
 
-/// Eighths of a row that a value fills: at least one.
+/// Eighths of a row that a value fills: at least one, where it is known.
 fn level(value: f32, top: f32, steps: usize) -> usize {
     if value.is_nan() {
-        return 1;
+        return 0;
     }
     ((value / top * steps as f32).round().max(1.0) as usize).min(steps)
 }
@@ -58,6 +58,11 @@ mod tests {
     fn two_rows_have_half_bit_steps_and_one_row_has_bits() {
         assert_eq!(drawn(2, &[0.0, 1.99, 6.0, 99.0]), Buffer::with_lines(["  ▄█", "▁▄██"]));
         assert_eq!(drawn(1, &[0.0, 1.99, 6.0, 99.0]), Buffer::with_lines(["▁▂▆█"]));
+    }
+
+    #[test]
+    fn what_is_not_known_has_no_column() {
+        assert_eq!(drawn(1, &[8.0, f32::NAN, 0.0]), Buffer::with_lines(["█ ▁ "]));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a value that is there is never shown as 0; below a hundredth it is `<.01`.
 
+use crate::token::TokenId;
+
 /// Digits in groups of three: `49 152`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -13,6 +15,16 @@ pub fn grouped(number: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// A rank; `–` where it is not known.
+pub fn rank(rank: u32) -> String {
+    if rank == 0 { "–".into() } else { grouped(rank.into()) }
+}
+
+/// A token's id; `–` where it is not known.
+pub fn id(id: Option<TokenId>) -> String {
+    id.and_then(TokenId::number).map_or_else(|| "–".into(), |id| id.to_string())
 }
 
 /// `1 token`, `8 tokens`, `49 152 tokens`.
@@ -88,6 +100,13 @@ mod tests {
         check(1_234_567, "1 234 567");
         assert_eq!(counted(1, "token"), "1 token");
         assert_eq!(counted(1000, "token"), "1 000 tokens");
+    }
+
+    #[test]
+    fn what_is_not_known_is_no_figure() {
+        assert_eq!([rank(0), rank(1), rank(12_345)], ["–", "1", "12 345"]);
+        assert_eq!([id(None), id(Some(TokenId(-7))), id(Some(TokenId(7)))], ["–", "–", "7"]);
+        assert_eq!([percent(f64::NAN), decimals(f64::NAN, 1), signed(f64::NAN)], ["–"; 3]);
     }
 
     #[test]

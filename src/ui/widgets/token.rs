@@ -11,7 +11,7 @@ use crate::token::{TokenId, TokenKind, Vocabulary};
 pub fn named(id: TokenId, vocabulary: Option<&Vocabulary>, symbols: &Symbols) -> String {
     match vocabulary.and_then(|vocabulary| Some((vocabulary.bytes(id)?, vocabulary.kind(id)))) {
         Some((bytes, kind)) => shown(bytes, kind, symbols),
-        None => format!("#{}", id.0),
+        None => id.number().map_or_else(|| "?".to_owned(), |id| format!("#{id}")),
     }
 }
 

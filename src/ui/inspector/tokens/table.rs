@@ -70,7 +70,7 @@ fn line(message: &Message<'_>, table: &Table<'_, 6>, full: bool, (index, entry):
     let role = if kind == TokenKind::Control { Role::TokenSpecial } else { text_role };
     let unknown = || "–".to_owned();
     let place = entry.place.map_or_else(unknown, |place| place.to_string());
-    let id = step.id.map_or_else(unknown, |id| id.0.to_string());
+    let id = number::id(step.id);
     let name = token::written(step.id, &step.bytes, message.vocabulary, &theme.symbols);
     let rank = match step.rank {
         0 => unknown(),
