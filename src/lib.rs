@@ -12,6 +12,7 @@
 //!                    text/ maps tokens to cells; cache keeps wrapped rows; picture gives a station as SVG or text;
 //!                    printed gives Markdown to a terminal that is not drawn on
 //! app/           L2  state and update: `update(now, msg) -> Vec<Effect>`; no IO, no clock, no channel
+//!                    missing: why there is nothing to see, or an engine cannot do something, in one sentence;
 //!                    talk: chats, runs, the reply being written; outbox: what parts speak through; view: what they
 //!                    read of each other; requests: what the engine was asked, by whom;
 //!                    chat/     chats and branches, composer, send, reply, stop, versions, the tree, step mode, pace

@@ -9,7 +9,9 @@ use super::missing::NOT_STORED;
 use super::requests::Answer;
 use super::{ChatView, Display, Inspector, LiveStep, LookAt, LookedAt, Origin, Outbox, Station, TokenCursor};
 use crate::chat::Run;
-use crate::engine::protocol::{CapturePlan, ChainSetup, Event, Immediate, Job, Replay, Request, RequestId};
+use crate::engine::protocol::{
+    Capability, CapturePlan, ChainSetup, Event, Immediate, Job, Replay, Request, RequestId,
+};
 use crate::inspect::chain::{self, Input, Outcome};
 use crate::inspect::distribution::Distribution;
 use crate::inspect::stages::{SamplerTrace, StageName, TraceSource};
@@ -131,6 +133,9 @@ impl<'a> Display<'a> {
         if self.inspector.looks.pass(at).is_some() {
             return None;
         }
+        if let Some(why) = self.view.lacking(Capability::Replay) {
+            return Some(why);
+        }
         let waits = || self.view.run.is_some().then(|| "it is read again when the reply is done".to_owned());
         let status = || self.inspector.looks.asking.status(&LookAt(at)).sentence("the model reads it again");
         self.view.why_unreadable(at).or_else(waits).or_else(status)
@@ -175,7 +180,9 @@ impl Display<'_> {
     fn look_wanted(&self) -> Option<TokenCursor> {
         let shown = self.shown_step().filter(|shown| shown.chat == self.view.chat.head.id)?;
         let at = shown.cursor();
-        if self.view.run.is_some() || self.view.ready().is_none() || self.inspector.looks.pass(at).is_some() {
+        let free = self.view.run.is_none() && self.view.ready().is_some();
+        if !free || self.view.lacking(Capability::Replay).is_some() || self.inspector.looks.pass(at).is_some()
+        {
             return None;
         }
         let needed = self.inspector.station.unit().wants_replay(self, shown);
@@ -189,6 +196,14 @@ impl Display<'_> {
             self.inspector.station.unit().records(self, &mut plan);
         }
         plan.inside = self.live_wanted();
+        // Nothing is asked for that the engine has not.
+        if self.view.lacking(Capability::Stages).is_some() {
+            plan.stages = 0;
+        }
+        if self.view.lacking(Capability::Watches).is_some() {
+            plan.watch.clear();
+        }
+        plan.baseline &= self.view.lacking(Capability::Changes).is_none();
         plan
     }
 }

@@ -162,7 +162,10 @@ impl Facts {
             name: join(&name),
             short_name: join(short(&name)),
             device: loaded.map(|loaded| sanitize::for_display(&loaded.device)).unwrap_or_default(),
-            context: loaded.map(|loaded| (app.model.used.min(loaded.context), loaded.context)),
+            // A server need not say how long its context is.
+            context: loaded
+                .filter(|loaded| loaded.context > 0)
+                .map(|loaded| (app.model.used.min(loaded.context), loaded.context)),
             speed: speed(app),
             busy: app.talk.run.as_ref().is_some_and(ActiveRun::machine_busy),
         }

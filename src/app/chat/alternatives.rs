@@ -5,7 +5,7 @@
 use crate::app::missing::NOT_STORED;
 use crate::app::requests::Answer;
 use crate::app::{Alternatives, App, ChatView, LineEdit, Outbox, Query, TokenCursor, Tree, WholeOf};
-use crate::engine::protocol::{Event, Job, Replay, Request, RequestId};
+use crate::engine::protocol::{Capability, Event, Job, Replay, Request, RequestId};
 use crate::inspect::distribution::Distribution;
 use crate::token::{Step, TokenId, TokenKind, Vocabulary};
 
@@ -16,7 +16,8 @@ impl Alternatives {
     /// The distribution that is to be read: where the loaded model made it, and without a reply.
     fn whole_wanted(&self, view: ChatView<'_>) -> Option<WholeOf> {
         let free = self.whole.is_none() && view.run.is_none();
-        (free && view.can_read_token_again(self.at)).then_some(WholeOf(self.at))
+        let can = view.lacking(Capability::Replay).is_none() && view.can_read_token_again(self.at);
+        (free && can).then_some(WholeOf(self.at))
     }
 
     /// Brings what is asked in line with the list.

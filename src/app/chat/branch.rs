@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::app::view::With;
 use crate::app::{Ahead, Alternatives, App, ChatView, Outbox, Overlays, Talk, TokenCursor, Tree};
 use crate::chat::{self, KEPT_DEEPEST, Role, RunId, Span, StopReason, Turn, TurnId, TurnState};
-use crate::engine::protocol::Prompt;
+use crate::engine::protocol::{Capability, Prompt};
 use crate::inspect::distribution::Distribution;
 use crate::sampling::LogitBias;
 use crate::token::{Step, TokenId, TokenKind};
@@ -32,6 +32,9 @@ impl ChatView<'_> {
     pub(crate) fn fork(&self, at: TokenCursor) -> Result<Fork, String> {
         let turn = self.chat.turn(at.turn).filter(|turn| turn.role == Role::Assistant);
         let turn = turn.ok_or("only a reply can go on from another token; e edits your own message")?;
+        if let Some(why) = self.lacking(Capability::Ids) {
+            return Err(why);
+        }
         let tokens = self.turn_tokens(turn).len();
         let last = tokens.checked_sub(1).ok_or("this reply has no token yet")?;
         let index = at.index.min(tokens);

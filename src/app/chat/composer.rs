@@ -9,7 +9,7 @@ use tui_textarea::{AtomicRange, CursorMove};
 
 use crate::app::{App, Asker, Composer, ModelState, Outbox, Paste, Talk, input::text_edit};
 use crate::chat::{Insert, Typed};
-use crate::engine::protocol::{Event, Immediate, Request};
+use crate::engine::protocol::{Capability, Event, Immediate, Request};
 use crate::{attachment, store};
 
 /// A paste is cut at this many bytes.
@@ -231,7 +231,7 @@ impl Composer {
     pub(crate) fn count(&mut self, model: &ModelState, out: &mut Outbox) {
         if self.is_empty() {
             self.tokens = Some(0);
-        } else if model.ready().is_none() {
+        } else if !model.ready().is_some_and(|loaded| loaded.capabilities.has(Capability::Tokenizes)) {
             self.tokens = None;
         } else if out.requests.of(Asker::DraftCount).is_none() {
             let text = self.text();

@@ -152,6 +152,12 @@ impl App {
         if let Some(run) = self.talk.run.as_ref().and_then(|active| self.talk.runs.get_mut(&active.run)) {
             run.usage = usage;
             run.timings = timings;
+            let untold = run.told_by.is_some() && run.prompt_ids.is_empty() && run.prefix.is_none();
+            let shown = self.talk.run.as_ref().is_some_and(|run| run.chat == self.talk.chat.head.id);
+            if untold && shown {
+                // How long the prompt was is known only now.
+                self.model.used = usage.prompt_tokens + usage.completion_tokens;
+            }
         }
         let run = self.talk.run.as_ref().and_then(|active| self.talk.runs.get(&active.run));
         let note = run.and_then(|run| stop_note(stop, &run.sampling));
@@ -320,6 +326,9 @@ impl Talk {
             return;
         }
         let all = facts.ids.len() as u32;
+        if all == 0 {
+            return; // a server that does not say what it read
+        }
         let seconds = out.now.mono_ms.saturating_sub(active.started_at) as f32 / 1000.0;
         let read = all.saturating_sub(facts.reused);
         let text = match facts.reused {

@@ -9,7 +9,7 @@ use crate::chat::{
     Conversation, ConversationId, Role, Run, RunId, Span, Turn, TurnId, TurnState, Typed, title_of,
 };
 use crate::command::Command;
-use crate::engine::protocol::{Generate, Job, Loaded, Prompt, Request};
+use crate::engine::protocol::{Capability, Generate, Job, Loaded, Prompt, Request};
 use crate::store;
 
 /// What a generation adds to.
@@ -219,7 +219,12 @@ impl Talk {
             Some(entry) => with.config.template_values_for(entry, &settings),
             None => settings.template_values.clone(),
         };
-        let interventions = with.config.interventions_for(entry.as_ref(), &settings);
+        let mut interventions = with.config.interventions_for(entry.as_ref(), &settings);
+        if let Some(why) = self.view(with).lacking(Capability::Changes).filter(|_| !interventions.is_empty())
+        {
+            interventions.clear();
+            out.warn(format!("without what is changed in this chat: {why}"));
+        }
         let seed = sampling.seed.unwrap_or_else(|| out.sampler_seed());
         let ready = self.view(with).ready();
         let (vocabulary, template_hash) = match ready {

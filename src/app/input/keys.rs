@@ -106,6 +106,10 @@ impl App {
                 return;
             }
         }
+        if let Some(why) = self.view().lacking_for(command) {
+            self.out.say(why);
+            return;
+        }
         match command {
             Command::Send => self.submit(),
             Command::Newline => self.edit_draft(|composer| {

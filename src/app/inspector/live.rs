@@ -4,7 +4,7 @@
 //! back to it costs nothing.
 
 use crate::app::{ChatView, Display, Inspector, TokenCursor};
-use crate::engine::protocol::{Live, LiveInside};
+use crate::engine::protocol::{Capability, Live, LiveInside};
 
 impl Inspector {
     /// Keeps what was opened of the pass that chose a token.
@@ -19,7 +19,8 @@ impl Display<'_> {
     pub(crate) fn live_wanted(&self) -> Option<Box<Live>> {
         let elsewhere = self.view.run.as_ref().is_some_and(|run| run.chat != self.view.chat.head.id);
         let follows = self.inspector.past.is_none() && !self.inspector.held && !elsewhere;
-        if !self.inspector.shown || !follows || self.own_pass() {
+        let opens = self.view.lacking(Capability::OpensPasses).is_none();
+        if !self.inspector.shown || !follows || !opens || self.own_pass() {
             return None;
         }
         let inside = &self.inspector.inside;

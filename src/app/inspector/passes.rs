@@ -8,7 +8,9 @@ use std::sync::Arc;
 use super::merge;
 use crate::app::requests::Answer;
 use crate::app::{ChatView, Display, InsidePass, Inspector, LiveStep, Outbox, Pass, TokenCursor, Wish};
-use crate::engine::protocol::{Event, Immediate, Inspect, Inspected, Inspection, Request, RequestId, Want};
+use crate::engine::protocol::{
+    Capability, Event, Immediate, Inspect, Inspected, Inspection, Request, RequestId, Want,
+};
 use crate::token::TokenId;
 
 /// Passes that are kept, at most; see also [`super::kept`].
@@ -99,11 +101,25 @@ impl<'a> Display<'a> {
 impl Display<'_> {
     /// What the open station shows and is not known yet.
     fn inside_wish(&self) -> Option<Wish> {
-        self.inspector.shown.then(|| self.inspector.station.unit().wants(self)).flatten()
+        let open = self.inspector.shown && self.closed().is_none();
+        let wish = open.then(|| self.inspector.station.unit().wants(self)).flatten()?;
+        self.view.lacking(needed(&wish)).is_none().then_some(wish)
+    }
+
+    /// Why the loaded model has nothing to show in the open station, and what would have it; `None` where it has.
+    pub fn closed(&self) -> Option<String> {
+        self.view.lacking(self.inspector.station.unit().needs()?)
     }
 
     /// Why nothing more is known of the pass on display, in one line; `None` where nothing is missing.
     pub fn inside_missing(&self) -> Option<String> {
+        if let Some(why) = self.closed() {
+            return Some(why);
+        }
+        let unit = self.inspector.station.unit();
+        if let Some(why) = unit.wants(self).and_then(|wish| self.view.lacking(needed(&wish))) {
+            return Some(why);
+        }
         let wish = self.inside_wish();
         let told = |wish: &Wish| self.inspector.inside.asking.status(wish).sentence(reading(wish));
         if let Some(told) = wish.as_ref().and_then(told) {
@@ -117,6 +133,15 @@ impl Display<'_> {
             return Some("it is opened with the next token that is looked at".into());
         }
         wish.map(|wish| format!("{}…", reading(&wish)))
+    }
+}
+
+/// What an engine must be able to do to grant a wish.
+fn needed(wish: &Wish) -> Capability {
+    match wish {
+        Wish::Pass(..) => Capability::OpensPasses,
+        Wish::Embed(_) => Capability::Embeddings,
+        Wish::Pieces(_) => Capability::Pieces,
     }
 }
 

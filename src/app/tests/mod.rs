@@ -7,6 +7,7 @@ mod chats;
 mod clock;
 mod composing;
 mod endurance;
+mod engines;
 mod inside;
 mod live;
 mod models;

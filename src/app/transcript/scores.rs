@@ -15,7 +15,7 @@ use crate::app::{
     Asker, ChatView, Colouring, EngineId, Outbox, Query, Question, Talk, Transcript, TurnScore,
 };
 use crate::chat::{ConversationId, Role, RunId, Span, Turn, TurnId};
-use crate::engine::protocol::{Event, Job, Request, RequestId, Score};
+use crate::engine::protocol::{Capability, Event, Job, Request, RequestId, Score};
 use crate::store;
 use crate::token::{Step, with_blanks};
 use align::Place;
@@ -192,6 +192,9 @@ impl Talk {
         }
         if !self.scoring.read {
             return Ok(());
+        }
+        if let Some(why) = self.view(with).lacking(Capability::Scores) {
+            return Err(why);
         }
         if self.run.is_some() || self.queued.is_some() {
             return Err("read when the reply is done".into());

@@ -14,6 +14,7 @@ mod failure;
 mod immediate;
 mod inspection;
 mod job;
+mod lacking;
 mod live;
 mod loaded;
 mod passes;

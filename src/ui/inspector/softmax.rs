@@ -50,6 +50,13 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         return idle(theme, &opens, &plan, area, buf);
     };
     subject(app, theme, &live, text::row(area, 0, 1), buf);
+    if live.step.step.candidates.is_empty() && live.step.step.logprob.is_nan() {
+        let words = "no odds came with this token; a llama.cpp server, vLLM, SGLang or a glassbox engine on that \
+                     machine tells them";
+        let under = Rect { height: plan.candidates.1, ..text::below(area, plan.candidates.0) };
+        row::stack(&row::wrapped(words, 1, form.width, theme.style(Role::Text)), under, 0, buf);
+        return;
+    }
     rows::heads(app, theme, form, text::row(area, plan.heads, 0), buf);
     rows::candidates(app, theme, form, &live, area, plan.candidates, buf);
     if let Some(at) = plan.margin {

@@ -14,6 +14,9 @@ pub(super) fn about(app: &App, entry: &Entry) -> String {
         ModelStatus::Ready(loaded) => Some(&**loaded),
         _ => None,
     };
+    if let Some(why) = app.view().lacking_for(entry.command) {
+        return why;
+    }
     match entry.command {
         Command::Regenerate | Command::RegenerateHere => {
             priced("the reply there is stays, as another version", token(app))

@@ -29,7 +29,9 @@ impl Draw for Palette {
                 canvas.cell(at, name_at, 16, item.kind(), Role::Muted);
                 continue;
             };
-            canvas.cell(at, 3, key_at.saturating_sub(4), entry.help(), Role::Text);
+            let lacking = canvas.app.view().lacking_for(entry.command).is_some();
+            let role = if lacking { Role::Muted } else { Role::Text };
+            canvas.cell(at, 3, key_at.saturating_sub(4), entry.help(), role);
             canvas.cell(at, key_at, 11, &canvas.app.keymap.shown(entry.command), Role::Strong);
             canvas.cell(at, name_at, 16, &format!("/{}", entry.name), Role::Muted);
         }

@@ -20,7 +20,7 @@ use super::export::Exported;
 use super::{LiveStep, Wish};
 use crate::app::{App, ChatView, Display, Inspector, Outbox};
 use crate::command::{Command, Context};
-use crate::engine::protocol::{CapturePlan, Live};
+use crate::engine::protocol::{Capability, CapturePlan, Live};
 use crate::inspect::trace::Component;
 pub(crate) use keys::{Hints, Keys, arrow};
 
@@ -105,6 +105,11 @@ pub(crate) trait StationUnit: Sync {
     /// Whether it asks beside a reply that is being written.
     fn asks_beside_reply(&self) -> bool {
         false
+    }
+
+    /// What an engine must be able to do for it to show anything.
+    fn needs(&self) -> Option<Capability> {
+        None
     }
 
     /// What it shows of the inside of a pass, of the embedding table or of the tokenizer, and is not known yet.

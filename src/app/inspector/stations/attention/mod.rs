@@ -15,7 +15,7 @@ use crate::app::Station;
 use crate::app::inspector::{Exported, Wish};
 use crate::app::{App, ChatView, Display, Inspector};
 use crate::command::{Command, Context};
-use crate::engine::protocol::{Live, Want};
+use crate::engine::protocol::{Capability, Live, Want};
 use crate::inspect::trace::Component;
 pub use ink::{InkPlace, Inked};
 pub use state::{AttentionPicture, AttentionView, Grain, Ink};
@@ -33,6 +33,10 @@ impl StationUnit for Attention {
             contexts: &[Context::Attention],
             page: include_str!("attention.md"),
         }
+    }
+
+    fn needs(&self) -> Option<Capability> {
+        Some(Capability::OpensPasses)
     }
 
     fn wants(&self, on: &Display<'_>) -> Option<Wish> {

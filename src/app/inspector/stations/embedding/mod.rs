@@ -10,6 +10,7 @@ use crate::app::Station;
 use crate::app::inspector::{Exported, Wish};
 use crate::app::{App, Display};
 use crate::command::{Command, Context};
+use crate::engine::protocol::Capability;
 pub use state::EmbeddingView;
 
 /// 2
@@ -33,6 +34,10 @@ impl StationUnit for Embedding {
 
     fn asks_beside_reply(&self) -> bool {
         true
+    }
+
+    fn needs(&self) -> Option<Capability> {
+        Some(Capability::Embeddings)
     }
 
     fn wants(&self, on: &Display<'_>) -> Option<Wish> {

@@ -9,7 +9,7 @@ use super::{About, Hints, Keys, StationUnit, arrow};
 use crate::app::inspector::{Exported, NEIGHBOURS, Wish};
 use crate::app::{App, Display};
 use crate::command::{Command, Context};
-use crate::engine::protocol::{Live, Want};
+use crate::engine::protocol::{Capability, Live, Want};
 use crate::inspect::trace::Component;
 pub use state::FfnView;
 
@@ -26,6 +26,10 @@ impl StationUnit for Ffn {
             contexts: &[Context::Ffn],
             page: include_str!("ffn.md"),
         }
+    }
+
+    fn needs(&self) -> Option<Capability> {
+        Some(Capability::OpensPasses)
     }
 
     fn wants(&self, on: &Display<'_>) -> Option<Wish> {

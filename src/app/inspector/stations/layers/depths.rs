@@ -396,6 +396,9 @@ impl ChatView<'_> {
 impl Display<'_> {
     /// Why the grid is not there, in words.
     pub fn grid_missing(&self) -> Option<String> {
+        if let Some(why) = self.closed() {
+            return Some(why);
+        }
         match &self.inspector.depths.failed {
             Some((_, None, why)) => Some(why.clone()),
             _ if self.view.run.is_some() => Some("it is read when the reply is done".into()),

@@ -13,7 +13,7 @@ use crate::app::inspector::{Exported, Wish};
 use crate::app::transcript::cursor::Move;
 use crate::app::{App, Display};
 use crate::command::{Command, Context};
-use crate::engine::protocol::Live;
+use crate::engine::protocol::{Capability, Live};
 pub use state::{Depths, Grid};
 
 /// 6
@@ -29,6 +29,10 @@ impl StationUnit for Layers {
             contexts: &[Context::Layers],
             page: include_str!("layers.md"),
         }
+    }
+
+    fn needs(&self) -> Option<Capability> {
+        Some(Capability::OpensPasses)
     }
 
     fn wants(&self, on: &Display<'_>) -> Option<Wish> {

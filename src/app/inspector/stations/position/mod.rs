@@ -10,7 +10,7 @@ use crate::app::Station;
 use crate::app::inspector::{Exported, Wish};
 use crate::app::{App, Display};
 use crate::command::{Command, Context};
-use crate::engine::protocol::Live;
+use crate::engine::protocol::{Capability, Live};
 pub use state::PositionView;
 
 /// 3
@@ -30,6 +30,10 @@ impl StationUnit for Position {
 
     fn begins_with_own_pass(&self) -> bool {
         true
+    }
+
+    fn needs(&self) -> Option<Capability> {
+        Some(Capability::OpensPasses)
     }
 
     fn wants(&self, on: &Display<'_>) -> Option<Wish> {

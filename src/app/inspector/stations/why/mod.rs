@@ -9,7 +9,7 @@ use super::{About, Hints, Keys, Station, StationUnit};
 use crate::app::inspector::{Exported, Wish};
 use crate::app::{App, Display, Inspector};
 use crate::command::{Command, Context};
-use crate::engine::protocol::Live;
+use crate::engine::protocol::{Capability, Live};
 use crate::inspect::trace::Component;
 pub use state::{Picking, Pin, Trial, Unit, WhyView};
 pub use trials::in_words;
@@ -31,6 +31,10 @@ impl StationUnit for Why {
 
     fn mode(&self, inspector: &Inspector) -> Option<Context> {
         inspector.why.picking.is_some().then_some(Context::Patching)
+    }
+
+    fn needs(&self) -> Option<Capability> {
+        Some(Capability::OpensPasses)
     }
 
     fn wants(&self, on: &Display<'_>) -> Option<Wish> {
