@@ -1,6 +1,6 @@
 //! Any order of messages leaves a state that holds together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -22,6 +22,8 @@ enum Act {
     Resize(u16, u16),
     OpenAny(usize),
     Late,
+    /// One after the other.
+    All(Vec<Act>),
 }
 
 fn acts() -> impl Strategy<Value = Act> {
@@ -184,14 +186,32 @@ fn run_act(bench: &mut Bench, act: Act) -> Vec<Effect> {
             None => Vec::new(),
         },
         Act::Late => bench.event(1, Event::Token(Box::new(step("late", 9.0).into()))),
-        Act::Token(_) | Act::Done(_) | Act::Full => Vec::new(),
+        Act::Token(_) | Act::Done(_) | Act::Full | Act::All(_) => Vec::new(),
     }
+}
+
+/// Each turn is there once, and answers one that came before it.
+fn is_a_tree(chat: &crate::chat::Conversation) {
+    let mut before = BTreeSet::new();
+    for turn in &chat.turns {
+        assert!(
+            turn.parent.is_none_or(|parent| before.contains(&parent)),
+            "{:?} comes before what it answers",
+            turn.id
+        );
+        assert!(before.insert(turn.id), "{:?} is there twice", turn.id);
+    }
+    assert!(
+        chat.leaf.is_some() || chat.turns.iter().all(|turn| turn.deleted),
+        "something is shown of what is there"
+    );
 }
 
 fn holds_together(app: &App) {
     for chat in app.talk.others.values().chain([&app.talk.chat]) {
         assert!(chat.leaf.is_none_or(|leaf| chat.turn(leaf).is_some()), "the leaf is a turn");
         assert!(chat.branch().iter().all(|turn| !turn.deleted), "the branch shows nothing hidden");
+        is_a_tree(chat);
     }
     if let Some(run) = &app.talk.run {
         let turn = app.view().conversation(run.chat).and_then(|chat| chat.turn(run.turn));
@@ -212,36 +232,76 @@ fn holds_together(app: &App) {
     }
 }
 
+/// What happens in a chat with many versions: sent, branched, edited, deleted and taken back, walked to and fro.
+fn acts_on_a_tree() -> impl Strategy<Value = Act> {
+    let keys = prop::sample::select(vec![
+        "esc", "esc", "tab", "up", "down", "left", "right", "j", "k", "h", "l", "e", "r", "c", "d", "u", "n",
+        "N", "b", "=", "enter", "enter", "1", "2", "ctrl+z", "ctrl+n",
+    ]);
+    let turn = ("[a-c]{1,2}", "[a-c]{1,3}").prop_map(|(asked, said)| {
+        vec![
+            Act::Key("esc"),
+            Act::Type(asked),
+            Act::Key("enter"),
+            Act::Token(said),
+            Act::Done(StopReason::Eos),
+        ]
+    });
+    let one = prop_oneof![
+        12 => keys.prop_map(Act::Key),
+        3 => "[a-c]{1,2}".prop_map(Act::Type),
+        4 => "[a-c]{1,2}".prop_map(Act::Token),
+        3 => prop::sample::select(vec![StopReason::Eos, StopReason::Cancelled]).prop_map(Act::Done),
+        1 => (0_usize..3).prop_map(Act::OpenAny),
+    ];
+    prop_oneof![1 => turn, 6 => one.prop_map(|act| vec![act])].prop_map(Act::All)
+}
+
+/// Does all of it, with a store beside; what is shown and what is stored are the same once everything is written.
+fn run_all(all: impl IntoIterator<Item = Act>) {
+    let mut bench = Bench::ready();
+    let mut kept = Kept::default();
+    let mut lengths: BTreeMap<TurnId, usize> = BTreeMap::new();
+    let each = all.into_iter().flat_map(|act| match act {
+        Act::All(acts) => acts,
+        act => vec![act],
+    });
+    for act in each {
+        let mut effects = run_act(&mut bench, act);
+        while !effects.is_empty() {
+            let answers = kept.take(&effects);
+            effects = answers.into_iter().flat_map(|msg| bench.send(msg)).collect();
+        }
+        if bench.app.quitting {
+            break;
+        }
+        holds_together(&bench.app);
+        for turn in &bench.app.talk.chat.turns {
+            let steps = turn.steps().count();
+            let before = lengths.insert(turn.id, steps).unwrap_or(0);
+            assert!(steps >= before, "the steps of a turn only grow");
+        }
+    }
+    bench.app.talk.end_run(with!(bench.app), &mut bench.app.out, "over");
+    kept.take(&bench.app.out.take_effects());
+    for shown in bench.app.talk.others.values().chain([&bench.app.talk.chat]) {
+        if let Some(stored) = kept.chats.get(&shown.head.id) {
+            assert_eq!(stored.turns, shown.turns);
+            assert_eq!(stored.leaf, shown.leaf);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_order_of_messages_keeps_the_state_whole(all in prop::collection::vec(acts(), 0..120)) {
-        let mut bench = Bench::ready();
-        let mut kept = Kept::default();
-        let mut lengths: BTreeMap<TurnId, usize> = BTreeMap::new();
-        for act in all {
-            let mut effects = run_act(&mut bench, act);
-            while !effects.is_empty() {
-                let answers = kept.take(&effects);
-                effects = answers.into_iter().flat_map(|msg| bench.send(msg)).collect();
-            }
-            if bench.app.quitting {
-                break;
-            }
-            holds_together(&bench.app);
-            for turn in &bench.app.talk.chat.turns {
-                let steps = turn.steps().count();
-                let before = lengths.insert(turn.id, steps).unwrap_or(0);
-                prop_assert!(steps >= before, "the steps of a turn only grow");
-            }
-        }
-        // What is shown and what is stored are the same once everything is written.
-        bench.app.talk.end_run(with!(bench.app), &mut bench.app.out, "over");
-        kept.take(&bench.app.out.take_effects());
-        if let Some(stored) = kept.chats.get(&bench.app.talk.chat.head.id) {
-            prop_assert_eq!(&stored.turns, &bench.app.talk.chat.turns);
-            prop_assert_eq!(stored.leaf, bench.app.talk.chat.leaf);
-        }
+        run_all(all);
+    }
+
+    #[test]
+    fn any_order_of_branches_edits_and_deletions_keeps_the_tree(all in prop::collection::vec(acts_on_a_tree(), 0..80)) {
+        run_all(all);
     }
 }
