@@ -36,13 +36,13 @@ impl Fence {
         Some(Self { mark, length, indent, language: from..from + word.len() })
     }
 
-    /// Whether a line closes it.
+    /// Whether a line closes it. To the parser one does not if a tab follows the marks, whatever `CommonMark` says.
     pub fn closes(&self, line: &str) -> bool {
         let line = line.trim_end_matches(['\n', '\r']);
         let indent = line.len() - line.trim_start_matches(' ').len();
         let rest = &line[indent..];
         let length = rest.bytes().take_while(|byte| *byte == self.mark).count();
-        indent < 4 && length >= self.length && rest[length..].trim_matches([' ', '\t']).is_empty()
+        indent < 4 && length >= self.length && rest[length..].trim_matches(' ').is_empty()
     }
 }
 
@@ -139,6 +139,7 @@ mod tests {
         let fence = Fence::opening("````").unwrap();
         assert!(fence.closes("`````  ") && fence.closes("   ````\n"));
         assert!(!fence.closes("```") && !fence.closes("```` x") && !fence.closes("    ````"));
+        assert!(!fence.closes("````\t\n"));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Bytes of a message as text, with the way from the offsets of one to those of the other.
 //!
-//! Invariant: bytes that form no character are `�`; those of an unfinished last one are held back while more may come.
+//! Invariant: bytes that form no character are `�`; a carriage return that no line feed follows ends a line, as
+//! `CommonMark` has it, and is a line feed in the text, since the parser takes it for one here and not there. What more
+//! bytes may still decide, an unfinished last character or return, is held back while they may come.
 
 use crate::chat::unfinished_tail;
 
@@ -15,14 +17,14 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Adds bytes; the last of them are held back where a character is not whole and more may come.
+    /// Adds bytes; the last of them are held back where more may come that decide what they are.
     pub fn append(&mut self, bytes: &[u8], growing: bool) {
         let mut pending = std::mem::take(&mut self.held);
         pending.extend_from_slice(bytes);
-        let held = if growing { unfinished_tail(&pending) } else { 0 };
+        let held = if growing { undecided(&pending) } else { 0 };
         self.held = pending.split_off(pending.len() - held);
         for chunk in pending.utf8_chunks() {
-            self.text.push_str(chunk.valid());
+            push_lines(&mut self.text, chunk.valid());
             self.read += chunk.valid().len() + chunk.invalid().len();
             if !chunk.invalid().is_empty() {
                 self.text.push('�');
@@ -51,5 +53,21 @@ impl Source {
         let (text, at) = before.checked_sub(1).map_or((0, 0), |index| self.shifts[index]);
         let most = self.shifts.get(before).map_or(self.text.len(), |(next, _)| next - 1);
         (text + byte - at).min(most)
+    }
+}
+
+/// How many of the last bytes are not decided yet.
+fn undecided(bytes: &[u8]) -> usize {
+    if bytes.ends_with(b"\r") { 1 } else { unfinished_tail(bytes) }
+}
+
+/// Adds a text in which every carriage return stands before a line feed.
+fn push_lines(text: &mut String, added: &str) {
+    let mut parts = added.split('\r').peekable();
+    while let Some(part) = parts.next() {
+        text.push_str(part);
+        if let Some(next) = parts.peek() {
+            text.push(if next.starts_with('\n') { '\r' } else { '\n' });
+        }
     }
 }

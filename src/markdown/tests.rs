@@ -152,6 +152,34 @@ fn a_reply_that_streams_byte_by_byte_ends_as_the_whole() {
     }
 }
 
+#[test]
+fn a_line_ends_at_a_carriage_return_as_commonmark_says() {
+    let texts = [
+        "b\n```co\r\n```\rnd\r\n\n",
+        "```\na\n```\rb",
+        "```\ra\rb\r\n```\r",
+        "# a\rb\r\rc\r",
+        "- a\r- b\r\r1. c\r",
+        "a\r",
+    ];
+    for text in texts {
+        let whole = Page::of(text.as_bytes(), STYLE);
+        let lines = text.replace("\r\n", "\n").replace('\r', "\n");
+        assert_eq!(drawn(&whole), drawn(&Page::of(lines.as_bytes(), STYLE)), "{text:?}");
+        for piece in 1..4 {
+            let ends = (piece..text.len()).step_by(piece);
+            assert_same(&grown(text, STYLE, ends), &whole, &format!("{text:?} in pieces of {piece}"));
+        }
+        assert_sound(text.as_bytes(), STYLE.width, text);
+    }
+}
+
+#[test]
+fn what_stands_below_a_fence_that_only_looks_like_the_end_is_not_lost() {
+    let page = Page::of(b"x\n\n```\na\n```\t\nbb\n```\n\nc\n", STYLE);
+    assert!(drawn(&page).iter().any(|row| row == "bb"), "{:?}", drawn(&page));
+}
+
 /// What holds of any page: every byte has a place, in the order of the bytes wherever no table turned it around (its
 /// cells stand beside each other, row by row); what is seen has cells, which lead back to it, and nothing else has; rows fit.
 fn assert_sound(text: &[u8], width: u16, what: &str) {
@@ -306,7 +334,7 @@ fn nasty() -> impl Strategy<Value = String> {
             "\n", "\n\n", "# ", "- ", "  - ", "1. ", "> ", "```", "```rust\n", "~~~", "**", "*", "_", "~~", "`", "``",
             "[a]", "[a](b)", "[a]: /u\n", "![i](j)", "| a | b |\n", "|---|---|\n", "---\n", "===\n", "    ", "\t", "<b>",
             "<!-- ", "-->", "&amp;", "\\", "$x^2$", "$$", "\\(", "\\)", "[^1]", "[^1]: n\n", "> [!NOTE]\n", "- [x] ",
-            "世界", "👩\u{200D}🚀", "\u{301}", "\u{202E}", "\u{200B}", "\r\n", "https://a.b", "  \n", "\u{1B}[2J",
+            "世界", "👩\u{200D}🚀", "\u{301}", "\u{202E}", "\u{200B}", "\r\n", "\r", "```\r", "```\t\n", "https://a.b", "  \n", "\u{1B}[2J",
         ]).prop_map(String::from),
     ];
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
