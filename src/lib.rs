@@ -28,8 +28,9 @@
 //!                    protocol/ requests, events and answers, as plain data
 //!                    containment/ what the engine's process gives up before a file is opened: files by Landlock,
 //!                              system calls by seccomp
-//!                    transport/ frame, child (the app's handle on a process, its log), thread, serve (the engine's
-//!                              side), questions, open_requests
+//!                    transport/ frame, greeting (the mark behind a shell's noise), line (whether it is slow), child (the
+//!                              app's handle on a process, its log), thread, serve (the engine's side), questions,
+//!                              open_requests
 //!                    prompt/   encode (what a reply is conditioned on), template, stop (texts that end a reply)
 //!                    model/    load, fit, loaded, weights (out of the file), changes (which ones this model can
 //!                              take), adapters (LoRA and control vectors in force), adapter_file (which files are
@@ -49,6 +50,7 @@
 //!                              pacing, interleave: what is asked meanwhile, live_capture: looks into it, baseline:
 //!                              the unchanged network beside it, drafts: tokens guessed and decoded together)
 //!                    analysis/ captured tensors to numbers: logit_lens, attribution, attention, mlp, residual …
+//!                    workers   those that hold layers on other machines: whether one answers, which one failed
 //!                    threads/  how many compute and how they wait for each other: giving_way decides from samples,
 //!                              meter takes them, native tells the system
 //!                    compute/  numbers (one pass over the vocabulary), parallel, graph (the model's matrices on
@@ -72,6 +74,7 @@
 //! reasoning/     L0  a reply taken apart: what was thought, the answer, the marks between them
 //! attachment.rs  L1  a text file beside a message: read whole or refused with the reason
 //! durable.rs     L0  files that are still there after the power failed
+//! elsewhere.rs   L0  an engine's command that runs on another machine: where, and what its end means
 //! fold.rs search.rs  L0  text without case and accents; what is looked for: words and filters
 //! token.rs chat.rs sampling.rs model_entry.rs sanitize.rs
 //!                L0  plain data and arithmetic
@@ -106,6 +109,7 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub(crate) mod durable;
+pub mod elsewhere;
 pub mod engine;
 pub(crate) mod export;
 pub mod fold;

@@ -70,6 +70,9 @@ pub struct ModelEntry {
     /// A command that runs `glassbox engine` elsewhere, e.g. `["ssh", "gpu-box", "glassbox", "engine"]`.
     #[serde(default)]
     pub engine: Option<Vec<String>>,
+    /// Workers on other machines that hold layers of it (`glassbox rpc-worker`), as `host:port`.
+    #[serde(default)]
+    pub rpc: Vec<String>,
     /// Size of what is fetched and of the file, bytes, where known in advance.
     #[serde(default)]
     pub size: Option<KnownSize>,
@@ -96,6 +99,7 @@ impl ModelEntry {
             template_values: TemplateValues::new(),
             adapters: Vec::new(),
             engine: None,
+            rpc: Vec::new(),
             size: None,
             built_in: false,
         }

@@ -7,7 +7,8 @@ use crate::app::input::fuzzy;
 use crate::app::view::With;
 use crate::chat::{ConversationId, Role, Span};
 use crate::config::Config;
-use crate::engine::protocol::{Event, Immediate, Job, Loaded, Request, VERSION};
+use crate::elsewhere::Elsewhere;
+use crate::engine::protocol::{Event, FailureKind, Immediate, Job, Loaded, Request, VERSION};
 use crate::model_entry::{ModelEntry, Source};
 use crate::models::machine::Machine;
 use crate::models::{CatalogueItem, recommended};
@@ -75,6 +76,11 @@ impl ModelState {
             Some(facts) => entry.advised_by(facts),
             None => entry,
         })
+    }
+
+    /// Where the wanted model's engine runs, if not here.
+    pub(crate) fn place(&self, config: &Config) -> Option<Elsewhere> {
+        Elsewhere::of(&config.model_named(&self.name)?)
     }
 
     /// The loaded model, when it is ready.
@@ -165,12 +171,25 @@ impl App {
         match event {
             Event::LoadProgress(done) => self.model.status = ModelStatus::Loading(done),
             Event::Loaded(loaded) => self.loaded(*loaded),
-            Event::Failed(failure) => self.model.failed(&mut self.out, failure.message),
+            Event::Failed(failure) => {
+                let entry = self.config.model_named(&self.model.name);
+                let message = match entry.and_then(|entry| Some((Elsewhere::of(&entry)?, entry))) {
+                    Some((place, entry)) => {
+                        place.not_loaded(&entry, failure.kind == FailureKind::NotFetched, &failure.message)
+                    }
+                    None => failure.message,
+                };
+                self.model.failed(&mut self.out, message);
+            }
             _ => {}
         }
     }
 
     fn loaded(&mut self, loaded: Loaded) {
+        let loaded = match self.model.place(&self.config) {
+            Some(place) => loaded.at(&place.host),
+            None => loaded,
+        };
         self.out.requests.engine_can(loaded.capabilities.clone());
         self.out.last_use = self.out.now.mono_ms;
         let known = self.talk.vocabularies.contains_key(&loaded.vocabulary);

@@ -79,6 +79,8 @@ pub enum Command {
     Models(ModelsArgs),
     /// Measure speed and memory on this machine
     Bench(BenchArgs),
+    /// This machine's devices for a model on another one, by llama.cpp's RPC (`rpc` in the model's entry)
+    RpcWorker(RpcWorkerArgs),
     /// What this build and this machine can do
     Doctor(DoctorArgs),
     /// The configuration file: where it is, edit it, check it
@@ -96,6 +98,20 @@ pub enum Command {
     /// The engine's own process
     #[command(hide = true)]
     Engine(EngineArgs),
+}
+
+/// `glassbox rpc-worker`.
+#[derive(Debug, Args)]
+pub struct RpcWorkerArgs {
+    /// The IPv4 address to listen on: there is no authentication, so leave it and use a tunnel
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub host: String,
+    /// The port
+    #[arg(long, value_name = "N", default_value_t = 50052, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: u16,
+    /// Threads where there is no GPU, instead of one a core
+    #[arg(long, value_name = "N")]
+    pub threads: Option<u32>,
 }
 
 /// `glassbox engine`.

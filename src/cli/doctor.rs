@@ -9,6 +9,8 @@ use super::args::DoctorArgs;
 use super::models::mib;
 use super::session::Session;
 use super::setup::Setup;
+use crate::elsewhere::Elsewhere;
+use crate::engine::workers;
 use crate::model_entry::{ModelEntry, Source};
 use crate::{runtime, store};
 
@@ -29,7 +31,7 @@ pub fn run(args: &DoctorArgs, engine_choice: &str) -> anyhow::Result<u8> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let cores = sysinfo::System::physical_core_count().unwrap_or(threads);
     let terminal = runtime::terminal_facts(&setup.config);
-    let rows = [
+    let mut rows = vec![
         ("glassbox", env!("CARGO_PKG_VERSION").to_owned()),
         ("engine", engine().to_owned()),
         ("engine held", contained(&setup, engine_choice)),
@@ -49,6 +51,7 @@ pub fn run(args: &DoctorArgs, engine_choice: &str) -> anyhow::Result<u8> {
                 .to_owned(),
         ),
     ];
+    rows.splice(3..3, elsewhere(&setup));
     if args.json {
         let map: serde_json::Map<_, _> =
             rows.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
@@ -82,6 +85,32 @@ fn contained(setup: &Setup, engine_choice: &str) -> String {
         super::block_on(async { tokio::time::timeout(PATIENCE, session.greeting()).await? })
     });
     started.map_or_else(|error| format!("not known: {error}"), |containment| containment.in_words())
+}
+
+/// What of the configured model runs on other machines, and whether these answer.
+fn elsewhere(setup: &Setup) -> Vec<(&'static str, String)> {
+    let Ok(entry) = setup.entry() else { return Vec::new() };
+    let mut rows = Vec::new();
+    if let Some(place) = Elsewhere::of(&entry) {
+        let greeted = Session::start(&entry, "llama", &setup.config)
+            .and_then(|mut session| super::block_on(async { session.greeting().await }));
+        rows.push((
+            "elsewhere",
+            match greeted {
+                Ok(held) => format!("{} runs on {}; held: {}", entry.name, place.host, held.in_words()),
+                Err(error) => format!("{} does not run: {error}", entry.name),
+            },
+        ));
+    }
+    let answers = entry.rpc.iter().map(|worker| match workers::greet(worker) {
+        Ok(version) => format!("{worker} answers (RPC {version})"),
+        Err(why) => why,
+    });
+    let answers: Vec<String> = answers.collect();
+    if !answers.is_empty() {
+        rows.push(("workers", format!("of {}: {}", entry.name, answers.join("; "))));
+    }
+    rows
 }
 
 /// What this build was compiled for; ggml follows it.

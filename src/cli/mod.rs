@@ -19,6 +19,7 @@ mod models;
 mod plain;
 mod progress;
 mod reading;
+mod rpc_worker;
 mod sampler_args;
 mod score;
 mod session;
@@ -94,6 +95,7 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<u8> {
         }
         Some(Command::Models(args)) => block_on(models::run(args)),
         Some(Command::Bench(args)) => block_on(bench::run(args, &engine)),
+        Some(Command::RpcWorker(args)) => rpc_worker::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args, &engine),
     }
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::args::{ModelsArgs, ModelsCommand};
 use super::setup::Setup;
+use crate::elsewhere::Elsewhere;
 pub(super) use crate::model_entry::amount as mib;
 use crate::model_entry::{Key, ModelEntry, ModelFacts, Server, Source, at_home};
 use crate::models::machine::Machine;
@@ -50,6 +51,7 @@ fn list(setup: &Setup, as_json: bool) {
                     "name": item.entry.name,
                     "title": item.entry.title,
                     "path": item.path,
+                    "host": Elsewhere::of(&item.entry).map(|place| place.host),
                     "quantisation": facts.map(|f| &f.quantisation),
                     "file_size": facts.map(|f| f.file_size),
                     "context_length": facts.map(|f| f.context_length),
@@ -65,6 +67,7 @@ fn list(setup: &Setup, as_json: bool) {
     let mut table = format!("  {:<24} {:<8} {:>9} {:>8}  state", "name", "quant", "file", "context");
     for item in &items {
         let mark = if item.entry.name == setup.config.model { "*" } else { " " };
+        let place = Elsewhere::of(&item.entry);
         let (quant, size, context, state) = match &item.facts {
             Ok(Some(facts)) => (
                 facts.quantisation.clone(),
@@ -89,6 +92,7 @@ fn list(setup: &Setup, as_json: bool) {
             _ => &item.entry.name,
         });
         let state = match &item.entry.source {
+            _ if let Some(place) = &place => format!("on {}", crate::sanitize::for_display(&place.host)),
             Source::Path(path) if item.facts.is_ok() => {
                 crate::sanitize::for_display(&path.display().to_string())
             }
@@ -122,6 +126,9 @@ async fn pull(setup: &mut Setup, names: &[String], accept: bool) -> anyhow::Resu
         }
         if !setup.config.models.iter().any(|other| other.name == entry.name) {
             setup.config.models.push(entry.clone());
+        }
+        if let Some(place) = Elsewhere::of(&entry) {
+            bail!(place.not_loaded(&entry, true, ""));
         }
         if let Some(path) = folder.locate(&entry) {
             super::print(&format!("{name} is here already: {}", path.display()));
@@ -181,6 +188,9 @@ fn asked_and_accepted() -> anyhow::Result<bool> {
 fn remove(setup: &Setup, name: &str) -> anyhow::Result<()> {
     let entry = setup.entry_named(name)?;
     let folder = setup.models();
+    if let Some(place) = Elsewhere::of(&entry) {
+        bail!("{name} is on {}; its file is removed there", place.host);
+    }
     if let Source::Path(path) = &entry.source {
         bail!("{name} is your own file {}; glassbox removes only what it fetched", path.display());
     }
@@ -197,6 +207,11 @@ fn info(setup: &Setup, name: &str, as_json: bool) -> anyhow::Result<()> {
     let entry = setup.entry_named(name)?;
     if let Some(server) = entry.server() {
         return Ok(server_info(&entry.name, server, as_json));
+    }
+    if let Some(place) = Elsewhere::of(&entry) {
+        let there =
+            place.connect.map_or_else(String::new, |connect| format!(": `{connect} glassbox models list`"));
+        bail!("{name} is on {}, where its file can be asked about{there}", place.host);
     }
     let (path, facts) = setup.models().resolve(&entry)?;
     let params = setup.config.load_params_for(&entry);
@@ -238,8 +253,9 @@ fn info(setup: &Setup, name: &str, as_json: bool) -> anyhow::Result<()> {
             ),
         ),
     ];
+    let workers = (!entry.rpc.is_empty()).then(|| ("workers", entry.rpc.join(", ")));
     let doubts = facts.doubts.iter().map(|doubt| ("doubt", doubt.clone()));
-    let rows = rows.into_iter().chain(doubts);
+    let rows = rows.into_iter().chain(workers).chain(doubts);
     let lines: Vec<String> = rows.map(|(name, value)| format!("{name:<13} {value}")).collect();
     super::print(&crate::sanitize::for_copy(&lines.join("\n")));
     Ok(())

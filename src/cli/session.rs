@@ -3,15 +3,17 @@
 //! Invariant: a call returns with the final event of its request; an engine that ends in between is an error
 //! that carries its last words.
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use serde_bytes::ByteBuf;
 use tokio::sync::mpsc;
 
 use crate::chat::ConversationId;
 use crate::config::Config;
+use crate::elsewhere::Elsewhere;
 use crate::engine::Engine as _;
 use crate::engine::protocol::{
-    Containment, Envelope, Event, Immediate, Job, Loaded, Prompt, Rendered, Request, RequestId,
+    Containment, Envelope, Event, Exit, Failure, FailureKind, Immediate, Job, Loaded, Prompt, Rendered,
+    Request, RequestId,
 };
 use crate::engine::transport::child::ChildEngine;
 use crate::model_entry::{LoadParams, ModelEntry};
@@ -41,8 +43,13 @@ impl Session {
         let sink = Box::new(move |envelope| {
             let _ = sender.send(envelope); // the command may have ended already
         });
-        let engine =
-            ChildEngine::spawn(command, sink, None).context("the engine's process could not be started")?;
+        let engine = ChildEngine::spawn_at(command, Elsewhere::of(entry), sink, None).with_context(|| {
+            let program = entry.engine.as_deref().and_then(<[String]>::first);
+            program.map_or_else(
+                || "the engine's process could not be started".to_owned(),
+                |program| format!("the engine of {} could not be started: {program}", entry.name),
+            )
+        })?;
         Ok(Self { engine, events, last: 0, hash: None, words: Vec::new() })
     }
 
@@ -53,7 +60,10 @@ impl Session {
     pub async fn greeting(&mut self) -> anyhow::Result<Containment> {
         match self.events.recv().await.map(|envelope| envelope.event) {
             Some(Event::Ready { containment, .. }) => Ok(containment),
-            Some(Event::Exited(exit)) => bail!("the engine ended: {}", exit.how),
+            Some(Event::Exited(exit)) => match exit.told {
+                Some(told) => bail!("{told}"),
+                None => bail!("the engine ended: {}", exit.how),
+            },
             _ => bail!("the engine has ended"),
         }
     }
@@ -64,8 +74,17 @@ impl Session {
     /// With the engine's own sentence.
     pub async fn load(&mut self, entry: &ModelEntry, params: &LoadParams) -> anyhow::Result<Loaded> {
         let request = Request::Job(Job::Load { entry: Box::new(entry.clone()), params: params.clone() });
-        match self.call(request, |_| {}).await? {
-            Event::Loaded(loaded) => Ok(*loaded),
+        let place = Elsewhere::of(entry);
+        let answer = self.call(request, |_| {}).await.map_err(|error| {
+            match (&place, error.downcast_ref::<Failure>()) {
+                (Some(place), Some(Failure { message, kind })) => {
+                    anyhow!(place.not_loaded(entry, *kind == FailureKind::NotFetched, message))
+                }
+                _ => error,
+            }
+        })?;
+        match answer {
+            Event::Loaded(loaded) => Ok(place.map_or(*loaded.clone(), |place| loaded.at(&place.host))),
             other => bail!("the engine answered a load with {other:?}"),
         }
     }
@@ -184,6 +203,7 @@ impl Session {
         loop {
             let Some(envelope) = self.events.recv().await else { bail!("the engine has ended") };
             match envelope.event {
+                Event::Exited(Exit { told: Some(told), .. }) => bail!("{told}"),
                 Event::Exited(exit) => {
                     let tail = exit.log_tail.join("\n");
                     bail!("the engine ended: {}\n{tail}", exit.how)

@@ -91,8 +91,8 @@ impl Setup {
     /// The entry with what its file recommends of the sampler, where that is here.
     pub fn advised(&self, entry: ModelEntry) -> ModelEntry {
         match self.models().resolve(&entry) {
-            Ok((_, facts)) => entry.advised_by(&facts),
-            Err(_) => entry,
+            Ok((_, facts)) if entry.engine.is_none() => entry.advised_by(&facts),
+            _ => entry,
         }
     }
 

@@ -14,6 +14,7 @@ use super::sections;
 use super::server;
 use super::setting::Setting as _;
 use crate::chat::{Adapter, AdapterKind, TemplateValues};
+use crate::elsewhere::{self, Elsewhere};
 use crate::model_entry::{Licence, ModelEntry, Source};
 
 pub(super) const LEFT_OUT: &str = "this model is left out";
@@ -59,18 +60,29 @@ fn entry(mut section: Section, at: usize) -> Option<ModelEntry> {
     let system = section.take("system", "it is left out", anything);
     let preset = section.take("preset", "it is left out", not_empty);
     let template = section.take("template", "the model's own is used", not_empty);
-    let template = template.map(|file: String| beside(section.report.file(), &file));
+    // What an engine elsewhere reads lies there.
+    let named: Option<Vec<String>> = section.raw("engine").and_then(|value| Vec::read(value.get_ref()).ok());
+    let is_elsewhere = named.is_some_and(|command| Elsewhere::by(&command));
+    let folder = if is_elsewhere { String::new() } else { section.report.file().to_owned() };
+    let template = template.map(|file: String| beside(&folder, &file));
     let mut template_values = TemplateValues::new();
     if let Some(mut table) = section.table("template_values") {
         sections::template_values(&mut table, &mut template_values);
     }
     let adapters = [AdapterKind::Lora, AdapterKind::ControlVector];
-    let adapters = adapters.into_iter().flat_map(|kind| self::adapters(&mut section, kind)).collect();
+    let adapters =
+        adapters.into_iter().flat_map(|kind| self::adapters(&mut section, kind, &folder)).collect();
     let engine = section.take("engine", LEFT_OUT, |command: &Vec<String>| {
         if command.first().is_some_and(|program| !program.is_empty()) {
             Ok(())
         } else {
             Err("must begin with a program".into())
+        }
+    });
+    let rpc = section.take("rpc", "the model runs on this machine alone", |workers: &Vec<String>| {
+        match workers.iter().find(|worker| !elsewhere::is_address(worker)) {
+            Some(worker) => Err(format!("must be a list of \"host:port\", not \"{worker}\"")),
+            None => Ok(()),
         }
     });
     let engine_wrong = section.has("engine") && engine.is_none();
@@ -105,6 +117,7 @@ fn entry(mut section: Section, at: usize) -> Option<ModelEntry> {
         template_values,
         adapters,
         engine,
+        rpc: rpc.unwrap_or_default(),
         size: None,
         title,
         built_in: false,
@@ -113,7 +126,7 @@ fn entry(mut section: Section, at: usize) -> Option<ModelEntry> {
 
 /// `lora = [{ path = "pirate.gguf", scale = 0.5 }]`: each with its scale, which is 1 where none is given, or the file's
 /// name alone.
-fn adapters(section: &mut Section, kind: AdapterKind) -> Vec<Adapter> {
+fn adapters(section: &mut Section, kind: AdapterKind, beside_file: &str) -> Vec<Adapter> {
     const LEFT_OUT: &str = "it is left out";
     let Some(value) = section.raw(kind.key()) else { return Vec::new() };
     let Some(list) = value.get_ref().as_array() else {
@@ -124,7 +137,6 @@ fn adapters(section: &mut Section, kind: AdapterKind) -> Vec<Adapter> {
     let dotted = section.dotted(kind.key());
     let mut all: Vec<Adapter> = Vec::new();
     for item in list {
-        let file = section.report.file().to_owned();
         let read = match item.get_ref() {
             DeValue::Table(table) => {
                 let mut table = Section::new(table, &dotted, section.report);
@@ -144,7 +156,7 @@ fn adapters(section: &mut Section, kind: AdapterKind) -> Vec<Adapter> {
                 None
             }
         };
-        all.extend(read.map(|(path, scale)| Adapter { kind, path: beside(&file, &path), scale }));
+        all.extend(read.map(|(path, scale)| Adapter { kind, path: beside(beside_file, &path), scale }));
     }
     all
 }

@@ -100,7 +100,7 @@ fn the_example_with_its_comments_in_force_is_right_too() {
     assert_eq!(config.sampling.seed, Some(42));
     assert_eq!((config.engine.load.gpu_layers, config.engine.load.threads), (Some(20), Some(4)));
     assert_eq!(config.presets.len(), 2);
-    assert_eq!(config.models.len(), 6);
+    assert_eq!(config.models.len(), 7);
     assert_eq!(config.models[0].load.context, Some(32768));
     assert_eq!(config.models[1].licence.as_ref().map(|licence| licence.name.as_str()), Some("Gemma"));
 }

@@ -13,6 +13,7 @@ pub mod snapshot;
 mod testing;
 pub mod tokenizer;
 pub mod transport;
+pub mod workers;
 
 #[cfg(feature = "llama")]
 pub mod analysis;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::gguf::{GgufError, Header, part_names, part_paths};
 use super::unfinished::{Unfinished, with_suffix};
 use super::{CatalogueItem, FoundModel, built_in, hash, licence};
+use crate::elsewhere::Elsewhere;
 use crate::model_entry::{ModelEntry, ModelFacts, Source, at_home};
 
 /// The folder that fetched models are kept in, `models/` of the data folder.
@@ -250,6 +251,18 @@ impl ModelsFolder {
     }
 
     fn item(&self, entry: &ModelEntry) -> CatalogueItem {
+        if Elsewhere::of(entry).is_some() {
+            // Its file lies there; one of the same name here is another.
+            let (entry, terms_accepted) = (entry.clone(), true);
+            return CatalogueItem {
+                entry,
+                path: None,
+                facts: Ok(None),
+                terms_accepted,
+                unfinished: None,
+                offered: None,
+            };
+        }
         let path = self.locate(entry);
         let facts = match (&path, &entry.source) {
             (None, Source::Path(_)) => Err(GgufError::Missing(self.path_of(entry)).to_string()),

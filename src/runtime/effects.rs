@@ -11,6 +11,7 @@ use super::shell::Shell;
 use super::{engine_command, files, heads, log, terminal};
 use crate::app::{Effect, EngineId, FilesWanted, Msg};
 use crate::config::{self, Notify};
+use crate::elsewhere::Elsewhere;
 use crate::engine::protocol::{Envelope, Event, Exit, RequestId};
 use crate::engine::snapshot;
 use crate::engine::transport::child::ChildEngine;
@@ -151,12 +152,16 @@ impl Shell {
         });
         let log = log::of_engine(&self.folders.state);
         let started = engine_command(entry, &self.engine_choice, &self.app.config)
-            .and_then(|command| ChildEngine::spawn(command, sink, log));
+            .and_then(|command| ChildEngine::spawn_at(command, Elsewhere::of(entry), sink, log));
         match started {
             Ok(engine) => self.engine = Some((id, Box::new(engine))),
             Err(error) => {
-                let how = format!("its process could not be started: {error}");
-                let exit = Event::Exited(Exit { expected: false, how, log_tail: Vec::new() });
+                let program = entry.engine.as_deref().and_then(<[String]>::first);
+                let how = match program {
+                    Some(program) => format!("could not be started, since {program} could not: {error}"),
+                    None => format!("its process could not be started: {error}"),
+                };
+                let exit = Event::Exited(Exit { how, ..Exit::default() });
                 let _ = self.messages.send(Msg::Engine(id, Envelope { id: RequestId(0), event: exit }));
             }
         }
@@ -297,9 +302,11 @@ impl Shell {
     }
 }
 
-/// The scripted engine makes its models up; only what comes over the network comes for it too.
+/// What an engine elsewhere needs lies there. The scripted engine makes its models up; only what comes over the network
+/// comes for it too.
 fn needs_no_file(engine: &str, entry: &ModelEntry) -> bool {
-    engine != "llama" && !matches!(entry.source, Source::Hf(_) | Source::Url(_))
+    Elsewhere::of(entry).is_some()
+        || engine != "llama" && !matches!(entry.source, Source::Hf(_) | Source::Url(_))
 }
 
 /// Writes a new file: under the name, or under `name-2`… where there is one already. Says where it is.

@@ -1,13 +1,15 @@
 //! The command that starts an engine's process, with what it may read.
 //!
-//! Invariant: every file that a model's entry names is among them, since an engine is started for one entry and takes no
-//! rights back that it gave up.
+//! Invariants: every file that a model's entry names is among them, since an engine is started for one entry and takes no
+//! rights back that it gave up. What starts one elsewhere has no terminal, so that it can ask nothing there.
 
 use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 
+use super::native;
 use crate::config::{Config, Folders};
+use crate::elsewhere;
 use crate::engine::containment::driver_caches;
 use crate::model_entry::{Key, ModelEntry, Source, at_home};
 use crate::models::{ModelsFolder, gguf};
@@ -17,15 +19,19 @@ use crate::models::{ModelsFolder, gguf};
 /// # Errors
 /// When this program's own file cannot be found.
 pub fn engine_command(entry: &ModelEntry, choice: &str, config: &Config) -> io::Result<Command> {
-    if let Some([program, arguments @ ..]) = entry.engine.as_deref() {
+    if let Some([program, arguments @ ..]) =
+        entry.engine.as_deref().map(elsewhere::without_questions).as_deref()
+    {
         let mut command = Command::new(program);
         command.args(arguments);
+        native::without_terminal(&mut command);
         return Ok(command);
     }
     let mut command = Command::new(std::env::current_exe()?);
     let is_asked = entry.server().is_some() && choice == "llama";
     command.args(["engine", "--engine", if is_asked { "server" } else { choice }]);
-    if is_asked {
+    // A server and workers are on other machines.
+    if is_asked || !entry.rpc.is_empty() {
         command.arg("--network");
     }
     command.env("GGML_NO_BACKTRACE", "1");

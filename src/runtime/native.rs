@@ -82,3 +82,15 @@ pub fn flush_input() {
     // SAFETY: descriptor 0 is open for the process's life.
     unsafe { libc::tcflush(libc::STDIN_FILENO, libc::TCIFLUSH) };
 }
+
+/// Has a command start in a session of its own: what it runs has no terminal, so it can neither ask for a password there
+/// nor be reached by the terminal's keys.
+pub fn without_terminal(command: &mut std::process::Command) {
+    // SAFETY: setsid takes no arguments, touches no memory and may be called between fork and exec.
+    unsafe {
+        std::os::unix::process::CommandExt::pre_exec(command, || {
+            libc::setsid();
+            Ok(())
+        });
+    }
+}

@@ -4,6 +4,7 @@
 
 mod blocked;
 mod chatting;
+mod elsewhere;
 mod faults;
 #[cfg(feature = "remote")]
 mod fetching;

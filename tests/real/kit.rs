@@ -354,16 +354,23 @@ impl Beside {
     /// Loads a file in a process of its own, whose folders lie under `home`.
     #[cfg(unix)]
     pub fn child(home: &Path, path: &Path, params: LoadParams) -> Self {
+        let entry = ModelEntry::new("test", Source::Path(path.to_owned()));
+        let (model, loaded) = Self::child_of(home, entry, params, &[]);
+        assert!(matches!(loaded, Event::Loaded(_)), "{loaded:?}");
+        model
+    }
+
+    /// The same for an entry, with arguments of the engine's; and what came of loading it.
+    #[cfg(unix)]
+    pub fn child_of(home: &Path, entry: ModelEntry, params: LoadParams, more: &[&str]) -> (Self, Event) {
         let (sender, events) = channel();
         let sink = Box::new(move |envelope| drop(sender.send(envelope)));
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_glassbox"));
-        command.args(["engine", "--engine", "llama"]).env("GLASSBOX_HOME", home);
+        command.args(["engine", "--engine", "llama"]).args(more).env("GLASSBOX_HOME", home);
         let engine = Box::new(ChildEngine::spawn(command, sink, None).unwrap());
         let mut model = Self { engine, events, waiting: VecDeque::new(), next: 1 };
-        let entry = Box::new(ModelEntry::new("test", Source::Path(path.to_owned())));
-        let loaded = model.answer(Request::Job(Job::Load { entry, params }));
-        assert!(matches!(loaded, Event::Loaded(_)), "{loaded:?}");
-        model
+        let loaded = model.answer(Request::Job(Job::Load { entry: Box::new(entry), params }));
+        (model, loaded)
     }
 
     /// The engine's process.

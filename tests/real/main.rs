@@ -28,6 +28,8 @@ mod live;
 mod noise;
 mod panics;
 mod probe;
+#[cfg(unix)]
+mod rpc;
 mod sampler;
 mod score;
 mod snapshots;

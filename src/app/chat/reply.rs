@@ -46,6 +46,7 @@ impl App {
                 self.model.hash = Some(hash);
             }
             Event::Words { vocabulary, entries } => self.talk.learn(&vocabulary, entries),
+            Event::SlowLine { waited, taken } => self.line_is_slow(waited, taken),
             Event::Exited(exit) => self.engine_exited(exit),
             event => {
                 if let Some(asker) = self.out.requests.answered(id, &event) {
@@ -207,6 +208,17 @@ impl App {
         self.send_waiting();
     }
 
+    /// An engine here writes through a pipe, which is slow only where this program is.
+    fn line_is_slow(&mut self, waited: f32, taken: f32) {
+        let Some(place) = self.model.place(&self.config) else { return };
+        let (share, kilobytes) = (100.0 * waited, taken / 1000.0);
+        self.out.warn(format!(
+            "the line to {} is slow: the engine waited for it {share:.0} % of the last seconds, and it took \
+             {kilobytes:.0} kB a second; replies come at its pace",
+            place.host
+        ));
+    }
+
     fn engine_exited(&mut self, exit: Exit) {
         let how = &exit.how;
         let telling = |line: &&String| {
@@ -215,7 +227,7 @@ impl App {
         };
         let last = exit.log_tail.iter().rev().find(telling);
         let said = last.map(|line| format!(" (its last line: {})", line.trim())).unwrap_or_default();
-        let why = format!("the engine {how}{said}");
+        let why = exit.told.clone().unwrap_or_else(|| format!("the engine {how}{said}"));
         if let Some(run) = self.talk.run.clone() {
             self.talk.finish_run(
                 with!(self),
@@ -234,7 +246,10 @@ impl App {
             self.model.status = ModelStatus::Unloaded;
             return;
         }
-        let message = format!("the engine {how}; F5 (or /reload) loads it again{said}");
+        let message = match &exit.told {
+            Some(told) => format!("{told}; F5 (or /reload) connects again"),
+            None => format!("the engine {how}; F5 (or /reload) loads it again{said}"),
+        };
         self.out.fail(message.clone());
         self.model.status = ModelStatus::Failed { message, log_tail: exit.log_tail };
     }

@@ -8,6 +8,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 use crate::app::{App, ChatView, Colouring, Completion, Focus, Offers, Outbox, Station, input::fuzzy};
 use crate::chat::AdapterKind;
 use crate::command::{self, Command, Context};
+use crate::elsewhere::Elsewhere;
 use crate::sampling::{SAMPLING_KEYS, setting};
 
 /// How many lines are offered.
@@ -252,6 +253,9 @@ impl ChatView<'_> {
             Command::Model => {
                 let help = |name: &str| match self.model.catalogue.iter().find(|item| item.entry.name == name)
                 {
+                    Some(item) if let Some(place) = Elsewhere::of(&item.entry) => {
+                        format!("on {}", place.host)
+                    }
                     Some(item) if item.path.is_some() => "on this machine".to_owned(),
                     _ => "not fetched".to_owned(),
                 };

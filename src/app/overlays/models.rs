@@ -9,6 +9,7 @@ use super::{Confirm, Opens, OverlayUnit};
 use crate::app::fetches::mebibytes;
 use crate::app::{App, ConfirmAction, Effect, FetchState, Picker, input::fuzzy};
 use crate::command::{Command, Context};
+use crate::elsewhere::Elsewhere;
 use crate::model_entry::{ModelEntry, Source};
 use crate::models::{CatalogueItem, hub};
 
@@ -196,6 +197,13 @@ impl App {
                 .say(format!("{} runs on the server at {host}: there is nothing to fetch", item.entry.name));
             return true;
         }
+        if let Some(place) = Elsewhere::of(&item.entry) {
+            self.out.say(format!(
+                "{} is on {}; what is fetched for it is fetched there",
+                item.entry.name, place.host
+            ));
+            return true;
+        }
         match (self.model.fetch_of(&item.entry.name).map(|fetch| &fetch.state), &item.path) {
             (Some(FetchState::Running | FetchState::Waiting), _) => self.pause_fetch(&item.entry.name),
             (_, Some(_)) => self.out.say(format!("{} is on this machine already", item.entry.name)),
@@ -219,6 +227,8 @@ impl App {
             let question =
                 format!("Give up fetching {name}, and drop the {} that are here?", mebibytes(left));
             self.overlays.push(Confirm { question, action: ConfirmAction::DiscardFetch(row) });
+        } else if let Some(place) = Elsewhere::of(&item.entry) {
+            self.out.say(format!("{name} is on {}; its file is removed there", place.host));
         } else if let Source::Path(path) = &item.entry.source {
             self.out
                 .warn(format!("{} is your own file; glassbox removes only what it fetched", path.display()));

@@ -286,6 +286,7 @@ fn a_dead_engine_costs_the_model_and_never_the_reply() {
         expected: false,
         how: "ended by signal 9 (killed)".into(),
         log_tail: vec!["loading".into(), "out of memory".into()],
+        told: None,
     };
     let effects = bench.event(0, Event::Exited(exit));
     let why = "the engine ended by signal 9 (killed) (its last line: out of memory)";

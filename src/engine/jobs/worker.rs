@@ -21,6 +21,7 @@ use super::shared::no_model;
 use super::{attention_rows, embeddings, inspect, layer_grid, steering};
 use crate::chat::{Adapter, Intervention, StopReason, Timings, Usage};
 use crate::engine::analysis::Inside;
+use crate::engine::model::load;
 use crate::engine::prompt::template;
 use crate::engine::protocol::{
     Capabilities, Capability, Envelope, Event, Failure, Generate, Inspection, Job, Loaded, RequestId,
@@ -194,32 +195,37 @@ impl Worker {
                 }
             }
         };
-        let loaded = (self.hooks.resolve)(entry).and_then(|(path, mut facts)| {
-            let template_note = template::replace(entry, &mut facts);
-            #[cfg_attr(not(feature = "testing"), allow(unused_mut, reason = "only tests set it to panic"))]
-            let (mut session, mut loaded) =
-                Session::load(&path, &facts, params, self.shared.stop_flag(), progress)?;
-            #[cfg(feature = "testing")]
-            session.panic_when(self.shared.panics());
-            match (self.hooks.open)(&path) {
-                Ok(file) => drop(session.model().file.set(file)),
-                Err(failure) => {
-                    tracing::warn!(%failure, "the file cannot be read beside llama.cpp");
-                    let all = loaded.capabilities;
-                    loaded.capabilities = NEED_THE_FILE.into_iter().fold(all, Capabilities::without);
+        let loaded = load::use_workers(&entry.rpc).and_then(|()| (self.hooks.resolve)(entry)).and_then(
+            |(path, mut facts)| {
+                let template_note = template::replace(entry, &mut facts);
+                #[cfg_attr(
+                    not(feature = "testing"),
+                    allow(unused_mut, reason = "only tests set it to panic")
+                )]
+                let (mut session, mut loaded) =
+                    Session::load(&path, &facts, params, self.shared.stop_flag(), progress)?;
+                #[cfg(feature = "testing")]
+                session.panic_when(self.shared.panics());
+                match (self.hooks.open)(&path) {
+                    Ok(file) => drop(session.model().file.set(file)),
+                    Err(failure) => {
+                        tracing::warn!(%failure, "the file cannot be read beside llama.cpp");
+                        let all = loaded.capabilities;
+                        loaded.capabilities = NEED_THE_FILE.into_iter().fold(all, Capabilities::without);
+                    }
                 }
-            }
-            loaded.template_notes.extend(template_note);
-            self.keep_states(&mut session, params, &mut loaded);
-            let hooks = Arc::clone(&self.hooks);
-            session.open_adapters_with(Box::new(move |path| (hooks.open)(path)));
-            let adapters: Vec<_> = entry.adapters.iter().cloned().map(Intervention::Adapter).collect();
-            let (_, left_out) = usable(&mut session, &adapters);
-            let (left_out, why): (Vec<_>, Vec<_>) = left_out.into_iter().unzip();
-            loaded.notes.extend(why);
-            loaded.left_out = left_out;
-            Ok((session, loaded))
-        });
+                loaded.template_notes.extend(template_note);
+                self.keep_states(&mut session, params, &mut loaded);
+                let hooks = Arc::clone(&self.hooks);
+                session.open_adapters_with(Box::new(move |path| (hooks.open)(path)));
+                let adapters: Vec<_> = entry.adapters.iter().cloned().map(Intervention::Adapter).collect();
+                let (_, left_out) = usable(&mut session, &adapters);
+                let (left_out, why): (Vec<_>, Vec<_>) = left_out.into_iter().unzip();
+                loaded.notes.extend(why);
+                loaded.left_out = left_out;
+                Ok((session, loaded))
+            },
+        );
         match loaded {
             Ok((session, loaded)) => {
                 self.shared.set_model(Some(Arc::clone(session.model())));

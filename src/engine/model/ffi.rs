@@ -52,6 +52,7 @@ mod llama {
     use crate::engine::model::load_log::LoadLog;
     use crate::engine::model::loaded::LoadedModel;
     use crate::engine::probe::{self, Probe};
+    use crate::engine::workers;
 
     /// Makes a failed assertion of native code write its reason to standard error before the process ends,
     /// and nothing else: no debugger is started for a backtrace. To be called before any other thread.
@@ -69,6 +70,79 @@ mod llama {
             // SAFETY: the pointer and length are those of a slice; write is safe in any state of the process.
             unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) };
         }
+        // A failed connection to a worker is told without its name.
+        if let Some(words) = workers::last_words() {
+            let line = format!("{words}\n");
+            // SAFETY: as above.
+            unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) };
+        }
+    }
+
+    /// A function of ggml's RPC backend, where this build has that.
+    fn of_rpc(name: &CStr) -> Result<NonNull<c_void>, String> {
+        let absent = || "This glassbox was built without llama.cpp's RPC (GGML_RPC=ON).".to_owned();
+        // SAFETY: the name is terminated; a registry that is found lives as long as the process.
+        let registry = unsafe { sys::ggml_backend_reg_by_name(c"RPC".as_ptr()) };
+        if registry.is_null() {
+            return Err(absent());
+        }
+        // SAFETY: the registry was just found; the name is terminated.
+        let address = unsafe { sys::ggml_backend_reg_get_proc_address(registry, name.as_ptr()) };
+        NonNull::new(address).ok_or_else(absent)
+    }
+
+    /// Registers the devices of a worker. One that does not answer ends the process: it is greeted before.
+    ///
+    /// # Errors
+    /// Where the build has no RPC, or the worker has no device.
+    pub fn add_worker(worker: &str) -> Result<(), String> {
+        type AddServer = unsafe extern "C" fn(*const c_char) -> sys::ggml_backend_reg_t;
+        let add = of_rpc(c"ggml_backend_rpc_add_server")?;
+        let endpoint = CString::new(worker).map_err(|_| format!("{worker} is no address"))?;
+        // SAFETY: ggml's header declares this function under this name with this signature.
+        let add = unsafe { transmute::<NonNull<c_void>, AddServer>(add) };
+        // SAFETY: the address is terminated and lives through the call, which copies it.
+        let registry = unsafe { add(endpoint.as_ptr()) };
+        if registry.is_null() {
+            return Err(format!("The worker {worker} has no device."));
+        }
+        // SAFETY: a registry, which lives as long as the process; one that is known already is passed over.
+        unsafe { sys::ggml_backend_register(registry) };
+        Ok(())
+    }
+
+    /// Serves this machine's GPUs at an address, or its CPU where it has none, until that can be listened on no more.
+    ///
+    /// # Errors
+    /// Where the build has no RPC.
+    pub fn serve_devices(address: &str, threads: u32) -> Result<(), String> {
+        type StartServer =
+            unsafe extern "C" fn(*const c_char, *const c_char, usize, usize, *mut sys::ggml_backend_dev_t);
+        let start = of_rpc(c"ggml_backend_rpc_start_server")?;
+        let endpoint = CString::new(address).map_err(|_| format!("{address} is no address"))?;
+        let mut devices = devices_to_serve();
+        // SAFETY: ggml's header declares this function under this name with this signature.
+        let start = unsafe { transmute::<NonNull<c_void>, StartServer>(start) };
+        // SAFETY: the address is terminated, the list as long as said, and both live through the call.
+        unsafe {
+            start(endpoint.as_ptr(), std::ptr::null(), threads as usize, devices.len(), devices.as_mut_ptr());
+        }
+        Ok(())
+    }
+
+    /// GPUs, else the CPU.
+    fn devices_to_serve() -> Vec<sys::ggml_backend_dev_t> {
+        // SAFETY: numbers below the count name devices, which live as long as the process.
+        let all = unsafe { (0..sys::ggml_backend_dev_count()).map(|at| sys::ggml_backend_dev_get(at)) };
+        let of = |kinds: &[sys::ggml_backend_dev_type]| {
+            // SAFETY: each is a device.
+            let is = |device: &sys::ggml_backend_dev_t| {
+                kinds.contains(&unsafe { sys::ggml_backend_dev_type(*device) })
+            };
+            all.clone().filter(is).collect::<Vec<_>>()
+        };
+        let gpus = of(&[sys::GGML_BACKEND_DEVICE_TYPE_GPU, sys::GGML_BACKEND_DEVICE_TYPE_IGPU]);
+        if gpus.is_empty() { of(&[sys::GGML_BACKEND_DEVICE_TYPE_CPU]) } else { gpus }
     }
 
     static LOG: Mutex<(String, LoadLog)> = Mutex::new((String::new(), LoadLog::new()));

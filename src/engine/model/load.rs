@@ -29,6 +29,7 @@ use crate::engine::probe::Probe;
 use crate::engine::prompt::template::Template;
 use crate::engine::protocol::{Capabilities, Capability, Failure, FailureKind, Loaded};
 use crate::engine::threads::Threads;
+use crate::engine::workers;
 use crate::model_entry::{CacheType, FlashAttention, LoadParams, ModelFacts, RopeMethod};
 use crate::token::{TokenId, TokenKind, Vocabulary};
 
@@ -48,6 +49,24 @@ pub fn backend() -> Result<&'static LlamaBackend, Failure> {
         message: format!("llama.cpp does not start: {error}."),
         kind: FailureKind::Other,
     })
+}
+
+/// Takes the devices of workers on other machines in, each of which has to answer first.
+///
+/// # Errors
+/// A sentence that names the worker.
+pub fn use_workers(workers: &[String]) -> Result<(), Failure> {
+    let failed = |message| Failure { message, kind: FailureKind::Other };
+    if workers.is_empty() {
+        return Ok(());
+    }
+    backend()?;
+    for worker in workers {
+        workers::greet(worker).map_err(failed)?;
+        ffi::add_worker(worker).map_err(failed)?;
+    }
+    workers::use_these(workers);
+    Ok(())
 }
 
 /// A model that can decode.
@@ -77,8 +96,11 @@ pub fn load(
     if !path.is_file() {
         return Err(bad_model(path, "there is no such file"));
     }
-    // A GPU multiplies f32 matrices in TF32, which keeps 10 bits.
-    let gpus = if params.exact && params.gpu_layers.is_none() { Vec::new() } else { gpus() };
+    let mut gpus = gpus();
+    if params.exact && params.gpu_layers.is_none() {
+        // A GPU multiplies f32 matrices in TF32, which keeps 10 bits. Of a worker's it is not known.
+        gpus.retain(is_worker);
+    }
     let machine = machine(&gpus);
     let fit = fit::fit(facts, params, machine)?;
     let copy = params.exact.then(|| dequantized::copy(path, facts, machine.host, threads(params)));
@@ -206,6 +228,12 @@ impl Attempt<'_> {
         // Without layers on it a GPU would still be given the products of long prompts.
         if gpu_layers == 0 {
             params = params.with_devices(&[]).expect("no device is not too many");
+        } else if self.params.exact && self.params.gpu_layers.is_none() {
+            let devices: Vec<usize> = self.gpus.iter().map(|gpu| gpu.index).collect();
+            params = params.with_devices(&devices).map_err(|error| Failure {
+                message: format!("{} has more devices than llama.cpp takes: {error}.", self.facts.name),
+                kind: FailureKind::Other,
+            })?;
         }
         let loaded = LlamaModel::load_from_file(self.backend, self.path, &params);
         if stopped() {
@@ -267,15 +295,21 @@ impl Attempt<'_> {
         }
     }
 
+    /// Where it runs. With several devices, or parts elsewhere, how many layers lie where.
     fn device(&self, log: &LoadLog, threads: u32) -> String {
-        match (log.offloaded, self.gpus) {
-            (Some((on_gpu, all)), [gpu, others @ ..]) if on_gpu > 0 => {
-                let more =
-                    if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
-                let layers = all.saturating_sub(1);
-                format!("{}{more}, {} of {layers} layers", gpu.description, on_gpu.min(layers))
+        let cpu = format!("CPU ×{threads}");
+        let Some((on_gpu, all)) = log.offloaded.filter(|(on_gpu, _)| *on_gpu > 0) else { return cpu };
+        let layers = all.saturating_sub(1);
+        match (log.layers(layers).as_slice(), self.gpus) {
+            (placed, [gpu, others @ ..]) if !placed.is_empty() && (!others.is_empty() || is_worker(gpu)) => {
+                let parts = placed.iter().map(|(device, count)| {
+                    let known = self.gpus.iter().find(|gpu| gpu.name == *device);
+                    format!("{count} on {}", known.map_or(cpu.as_str(), |gpu| gpu.description.as_str()))
+                });
+                format!("of {layers} layers {}", parts.collect::<Vec<_>>().join(", "))
             }
-            _ => format!("CPU ×{threads}"),
+            (_, [gpu, ..]) => format!("{}, {} of {layers} layers", gpu.description, on_gpu.min(layers)),
+            _ => cpu,
         }
     }
 
@@ -364,11 +398,20 @@ fn gpus() -> Vec<LlamaBackendDevice> {
     list_llama_ggml_backend_devices().into_iter().filter(is_gpu).collect()
 }
 
+/// Whether a device is one of a worker on another machine.
+fn is_worker(device: &LlamaBackendDevice) -> bool {
+    device.backend == "RPC"
+}
+
 /// Where the system does not say, nothing is refused.
 fn threads(params: &LoadParams) -> u32 {
+    params.threads.unwrap_or_else(cores).max(1)
+}
+
+/// Cores that this process may use.
+pub(crate) fn cores() -> u32 {
     let available = std::thread::available_parallelism().map_or(1, usize::from);
-    let cores = System::physical_core_count().map_or(available, |cores| cores.min(available));
-    params.threads.unwrap_or(cores as u32).max(1)
+    System::physical_core_count().map_or(available, |cores| cores.min(available)) as u32
 }
 
 fn machine(gpus: &[LlamaBackendDevice]) -> Machine {

@@ -14,6 +14,8 @@ pub struct LoadLog {
     pub offloaded: Option<(u32, u32)>,
     /// What "automatic" flash attention came to.
     pub flash_attention: Option<bool>,
+    /// The device of each layer, in order; the output is one behind the last.
+    pub placed: Vec<(u32, String)>,
     /// Error lines, oldest first.
     pub errors: Vec<String>,
     /// Warnings that mean wrong tokens, oldest first, each once.
@@ -31,7 +33,14 @@ impl LoadLog {
     #[must_use]
     pub const fn new() -> Self {
         let memory = Memory { weights: 0, context: 0, compute: 0 };
-        Self { memory, offloaded: None, flash_attention: None, errors: Vec::new(), doubts: Vec::new() }
+        Self {
+            memory,
+            offloaded: None,
+            flash_attention: None,
+            placed: Vec::new(),
+            errors: Vec::new(),
+            doubts: Vec::new(),
+        }
     }
 
     /// Takes a line, without knowing which part of llama.cpp wrote it.
@@ -49,11 +58,26 @@ impl LoadLog {
             *self.buffer(line) += bytes;
         } else if let Some((on_gpu, all)) = offloaded(line) {
             self.offloaded = Some((on_gpu, all));
+        } else if let Some(placed) = placed(line) {
+            self.placed.push(placed);
         } else if line.contains("Flash Attention enabled") {
             self.flash_attention = Some(true);
         } else if line.contains("Flash Attention not supported") {
             self.flash_attention = Some(false);
         }
+    }
+
+    /// How many of a model's layers lie on each device, in the order of the layers.
+    #[must_use]
+    pub fn layers(&self, layers: u32) -> Vec<(String, u32)> {
+        let mut all: Vec<(String, u32)> = Vec::new();
+        for (_, device) in self.placed.iter().filter(|(layer, _)| *layer < layers) {
+            match all.iter_mut().find(|(known, _)| known == device) {
+                Some((_, count)) => *count += 1,
+                None => all.push((device.clone(), 1)),
+            }
+        }
+        all
     }
 
     /// The most telling error: the first, without the name of the function that wrote it.
@@ -110,9 +134,27 @@ fn offloaded(line: &str) -> Option<(u32, u32)> {
     Some((on_gpu.parse().ok()?, all.parse().ok()?))
 }
 
+/// `load_tensors: layer   3 assigned to device RPC0, is_swa = 0`.
+fn placed(line: &str) -> Option<(u32, String)> {
+    let (layer, rest) = line.split_once("layer ")?.1.split_once(" assigned to device ")?;
+    Some((layer.trim().parse().ok()?, rest.split(',').next()?.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn layers_are_counted_by_the_device_they_are_given_to() {
+        let mut log = LoadLog::default();
+        for (layer, device) in [(0, "CPU"), (1, "RPC0"), (2, "RPC0"), (3, "RPC1"), (4, "RPC1")] {
+            log.read(
+                &format!("load_tensors: layer {layer:3} assigned to device {device}, is_swa = 0"),
+                false,
+            );
+        }
+        assert_eq!(log.layers(4), [("CPU".into(), 1), ("RPC0".into(), 2), ("RPC1".into(), 1)]);
+    }
 
     #[test]
     fn buffers_are_added_up_by_what_they_are_for() {

@@ -30,6 +30,13 @@ pub enum Event {
         #[serde(default)]
         containment: Containment,
     },
+    /// The line to the app does not take what the engine writes as fast as it comes; comes unasked.
+    SlowLine {
+        /// The share of the last seconds that writing waited for it, 0 to 1.
+        waited: f32,
+        /// What it took, bytes a second.
+        taken: f32,
+    },
     /// Final answer to [`Immediate::Describe`].
     Described(Box<ModelFacts>),
     /// How much of the file has been read, 0 to 1.
@@ -143,6 +150,7 @@ impl Event {
         !matches!(
             self,
             Self::Ready { .. }
+                | Self::SlowLine { .. }
                 | Self::LoadProgress(_)
                 | Self::ModelHash(_)
                 | Self::Words { .. }

@@ -57,4 +57,7 @@ pub struct Exit {
     pub how: String,
     /// The last lines it wrote, newest last.
     pub log_tail: Vec<String>,
+    /// What that means, where the engine ran on another machine: a sentence without a full stop.
+    #[serde(default)]
+    pub told: Option<String>,
 }

@@ -77,6 +77,12 @@ impl Loaded {
         }
     }
 
+    /// The same, run on that host.
+    #[must_use]
+    pub fn at(self, host: &str) -> Self {
+        Self { device: format!("{} on {host}", self.device), ..self }
+    }
+
     /// What the user should know: all of it, or what concerns a text that no template is put around.
     pub fn notes_for(&self, with_template: bool) -> impl Iterator<Item = &str> {
         let of_template = self.template_notes.iter().filter(move |_| with_template);

@@ -1,4 +1,5 @@
-//! Requests and events between app and engine: length-prefixed MessagePack with named fields.
+//! Requests and events between app and engine: length-prefixed MessagePack with named fields. From version 10 on a mark
+//! stands before an engine's first frame, so that it is found behind what a login shell prints.
 //!
 //! Invariants: an event carries the id of the request that it answers, so a stale one is dropped in one
 //! place; exactly one **final** event answers each request (see [`Event::is_final`]); a cancelled request
@@ -44,7 +45,7 @@ pub use written::{Distance, Written};
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol, the first thing an engine says.
-pub const VERSION: u32 = 9;
+pub const VERSION: u32 = 10;
 
 /// Names one request; chosen by the app, rising. 0 is the engine speaking unasked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

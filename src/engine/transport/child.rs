@@ -1,12 +1,12 @@
 //! An engine in a child process, as the app holds it: requests in, events to the sink.
 //!
-//! Invariants: no call here waits for the child; the sink gets exactly one [`Event::Exited`], after
-//! everything else, however the child ends; the child is always waited for, so no zombie stays, and dropping
-//! the handle ends it within a second.
+//! Invariants: no call here waits for the child, and what waits for a child or a line that takes nothing is bounded; the
+//! sink gets exactly one [`Event::Exited`], after everything else, however the child ends; the child is always waited for,
+//! so no zombie stays, and dropping the handle ends it within a second.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use super::child_log::LogReader;
 use super::frame;
+use super::greeting::{self, NoGreeting};
+use crate::elsewhere::{Elsewhere, Ended};
 use crate::engine::protocol::{Call, Envelope, Event, Exit, Immediate, Request, RequestId, VERSION};
 use crate::engine::{Engine, EventSink, Gone};
 
@@ -23,10 +25,16 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How often an ending child is looked at. Only while it ends: a running one is not polled.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// How long an engine on another machine may take to say anything: ssh has its own limits for what comes before.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What may wait for a child that takes nothing, bytes. A prompt is some hundred KB at most.
+const WAITING: usize = 256 << 20;
+
 /// A running engine process.
 #[derive(Debug)]
 pub struct ChildEngine {
-    calls: Option<Sender<Call>>,
+    calls: Option<Sender<Vec<u8>>>,
     process: Arc<Process>,
     pid: u32,
 }
@@ -37,8 +45,27 @@ impl ChildEngine {
     ///
     /// # Errors
     /// When the command cannot be started; the child is gone then.
-    pub fn spawn(
+    pub fn spawn(command: Command, sink: EventSink, log: Option<Box<dyn Write + Send>>) -> io::Result<Self> {
+        Self::spawn_at(command, None, sink, log)
+    }
+
+    /// The same for an engine that may run elsewhere, whose end is told in the terms of that machine.
+    ///
+    /// # Errors
+    /// As [`ChildEngine::spawn`].
+    pub fn spawn_at(
+        command: Command,
+        place: Option<Elsewhere>,
+        sink: EventSink,
+        log: Option<Box<dyn Write + Send>>,
+    ) -> io::Result<Self> {
+        let patience = place.as_ref().map(|_| PATIENCE);
+        Self::start(command, Expected { place, patience }, sink, log)
+    }
+
+    fn start(
         mut command: Command,
+        expected: Expected,
         sink: EventSink,
         log: Option<Box<dyn Write + Send>>,
     ) -> io::Result<Self> {
@@ -50,15 +77,23 @@ impl ChildEngine {
             child: Mutex::new(child),
             asked_to_end: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            greeted: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
         });
         let (calls, received) = mpsc::channel();
         let started = (|| {
             let input = input.ok_or_else(no_pipe)?;
             let output = output.ok_or_else(no_pipe)?;
             let log = LogReader::start(errors.ok_or_else(no_pipe)?, log)?;
-            named("engine-write", move || write_calls(&received, input))?;
+            let writer = Arc::clone(&process);
+            named("engine-write", move || write_calls(&received, input, &writer))?;
+            if let Some(patience) = expected.patience {
+                let process = Arc::clone(&process);
+                named("engine-wait", move || process.end_if_silent(patience))?;
+            }
             let process = Arc::clone(&process);
-            named("engine-read", move || read_events(output, &sink, &process, log))
+            named("engine-read", move || read_events(output, &sink, &process, log, expected.place.as_ref()))
         })();
         if let Err(error) = started {
             process.kill();
@@ -67,6 +102,24 @@ impl ChildEngine {
         }
         Ok(Self { calls: Some(calls), process, pid })
     }
+
+    fn put(&self, id: RequestId, request: Request) -> Result<(), Gone> {
+        let Ok(frame) = frame::encode(&Call { id, request }) else { return Err(Gone) };
+        let size = frame.len();
+        if self.process.waiting.fetch_add(size, Ordering::AcqRel) > WAITING {
+            tracing::warn!("the engine takes no requests any more, and is ended");
+            self.process.kill();
+            return Err(Gone);
+        }
+        self.calls.as_ref().ok_or(Gone)?.send(frame).map_err(|_| Gone)
+    }
+}
+
+/// What is expected of a child.
+struct Expected {
+    place: Option<Elsewhere>,
+    /// How long it may take to greet; `None` is for ever.
+    patience: Option<Duration>,
 }
 
 impl Engine for ChildEngine {
@@ -77,7 +130,7 @@ impl Engine for ChildEngine {
         if request == Request::Immediate(Immediate::Shutdown) {
             self.process.asked_to_end.store(true, Ordering::Release);
         }
-        self.calls.as_ref().ok_or(Gone)?.send(Call { id, request }).map_err(|_| Gone)
+        self.put(id, request)
     }
 
     fn pid(&self) -> Option<u32> {
@@ -88,9 +141,9 @@ impl Engine for ChildEngine {
 impl Drop for ChildEngine {
     fn drop(&mut self) {
         self.process.asked_to_end.store(true, Ordering::Release);
-        if let Some(calls) = self.calls.take() {
-            let _ = calls.send(Call { id: RequestId(0), request: Request::Immediate(Immediate::Shutdown) });
-        }
+        let _ = self.put(RequestId(0), Request::Immediate(Immediate::Shutdown));
+        // Nothing more comes: once that is written, the child's input is closed.
+        drop(self.calls.take());
         if self.process.ended.load(Ordering::Acquire) {
             return;
         }
@@ -113,6 +166,11 @@ struct Process {
     child: Mutex<Child>,
     asked_to_end: AtomicBool,
     ended: AtomicBool,
+    greeted: AtomicBool,
+    /// Whether it was ended since it did not greet in time.
+    silent: AtomicBool,
+    /// Bytes of requests that wait to be written.
+    waiting: AtomicUsize,
 }
 
 impl Process {
@@ -129,6 +187,19 @@ impl Process {
         }
     }
 
+    /// Ends a child that has not greeted when the time is up.
+    fn end_if_silent(&self, patience: Duration) {
+        let begun = Instant::now();
+        let settled = || self.greeted.load(Ordering::Acquire) || self.ended.load(Ordering::Acquire);
+        while begun.elapsed() < patience && !settled() {
+            thread::sleep(patience.min(Duration::from_millis(200)));
+        }
+        if !settled() {
+            self.silent.store(true, Ordering::Release);
+            self.kill();
+        }
+    }
+
     fn kill(&self) {
         if let Err(error) = self.child().kill() {
             tracing::warn!(%error, "the engine process could not be killed");
@@ -141,22 +212,26 @@ impl Process {
 }
 
 /// Ends, and closes the child's input, when the handle is dropped or the child no longer reads.
-fn write_calls(calls: &Receiver<Call>, mut input: ChildStdin) {
-    for call in calls {
-        let last = call.request == Request::Immediate(Immediate::Shutdown);
-        if let Err(error) = frame::write(&mut input, &call) {
+fn write_calls(calls: &Receiver<Vec<u8>>, mut input: ChildStdin, process: &Process) {
+    for frame in calls {
+        if let Err(error) = input.write_all(&frame).and_then(|()| input.flush()) {
             tracing::debug!(%error, "a request could not be written");
             return;
         }
-        if last {
-            return;
-        }
+        process.waiting.fetch_sub(frame.len(), Ordering::AcqRel);
     }
 }
 
-fn read_events(mut output: impl Read, sink: &EventSink, process: &Process, log: LogReader) {
-    let trouble = pass_events_on(&mut output, sink).err();
-    if trouble.is_some() {
+fn read_events(
+    output: impl Read,
+    sink: &EventSink,
+    process: &Process,
+    log: LogReader,
+    place: Option<&Elsewhere>,
+) {
+    let mut output = BufReader::with_capacity(64 << 10, output);
+    let trouble = pass_events_on(&mut output, sink, process).err();
+    if matches!(trouble, Some(Trouble::Said(_))) {
         process.kill();
     }
     drop(output);
@@ -165,6 +240,21 @@ fn read_events(mut output: impl Read, sink: &EventSink, process: &Process, log: 
         process.wait(GRACE)
     });
     let log_tail = log.finish();
+    let (trouble, printed) = match trouble {
+        Some(Trouble::Printed(line)) => (None, line),
+        Some(Trouble::Said(trouble)) => (Some(trouble), None),
+        None => (None, None),
+    };
+    let trouble = if process.silent.load(Ordering::Acquire) {
+        Some("did not greet, and was ended: is `glassbox engine` what the command starts there?".into())
+    } else {
+        trouble
+    };
+    let code = status.as_ref().and_then(|status| status.as_ref().ok()).and_then(ExitStatus::code);
+    let greeted = process.greeted.load(Ordering::Acquire);
+    let said: Vec<String> = log_tail.iter().cloned().chain(printed).collect();
+    let ended = Ended { trouble: trouble.as_deref(), code, greeted, said: &said };
+    let told = place.map(|place| place.told(&ended));
     let how = match (trouble, status) {
         (Some(trouble), _) => trouble,
         (None, Some(Ok(status))) => in_words(status),
@@ -173,33 +263,65 @@ fn read_events(mut output: impl Read, sink: &EventSink, process: &Process, log: 
     };
     let expected = process.asked_to_end.load(Ordering::Acquire);
     process.ended.store(true, Ordering::Release);
-    sink(Envelope { id: RequestId(0), event: Event::Exited(Exit { expected, how, log_tail }) });
+    sink(Envelope { id: RequestId(0), event: Event::Exited(Exit { expected, how, log_tail, told }) });
 }
 
-/// Until the output ends; an error is a sentence's end for [`Exit::how`].
-fn pass_events_on(output: &mut impl Read, sink: &EventSink) -> Result<(), String> {
+/// Why a child that still runs, or has just ended, is not listened to any more.
+enum Trouble {
+    /// The rest of a sentence about it.
+    Said(String),
+    /// It ended before it greeted; the last line that it printed instead.
+    Printed(Option<String>),
+}
+
+/// Until the output ends.
+fn pass_events_on(
+    output: &mut BufReader<impl Read>,
+    sink: &EventSink,
+    process: &Process,
+) -> Result<(), Trouble> {
+    greeting::pass(output).map_err(|none| match none {
+        NoGreeting::Ended(line) => Trouble::Printed(line),
+        NoGreeting::TooMuch => Trouble::Said(
+            "prints so much before `glassbox engine` that it was ended: what a shell prints at its start belongs into \
+             sessions with a terminal alone"
+                .into(),
+        ),
+        NoGreeting::Version(version) => Trouble::Said(of_version(version)),
+    })?;
     let mut greeted = false;
     loop {
         let envelope = match frame::read::<Envelope>(output) {
             Ok(Some(envelope)) => envelope,
             Ok(None) | Err(frame::FrameError::Cut | frame::FrameError::Io(_)) => return Ok(()),
-            Err(_) if !greeted => return Err("did not answer as a glassbox engine, and was ended".into()),
-            Err(error) => return Err(format!("sent something unreadable ({error}), and was ended")),
+            Err(_) if !greeted => {
+                return Err(Trouble::Said("did not answer as a glassbox engine, and was ended".into()));
+            }
+            Err(error) => {
+                return Err(Trouble::Said(format!("sent something unreadable ({error}), and was ended")));
+            }
         };
         match envelope.event {
-            Event::Ready { version: VERSION, .. } => greeted = true,
-            Event::Ready { version, .. } => {
-                return Err(format!(
-                    "speaks version {version} of the protocol, this glassbox version {VERSION}: install the \
-                     same glassbox on both sides"
-                ));
+            Event::Ready { version: VERSION, .. } => {
+                greeted = true;
+                process.greeted.store(true, Ordering::Release);
             }
+            Event::Ready { version, .. } => return Err(Trouble::Said(of_version(version))),
             Event::Exited(_) => continue, // only the handle says so
-            _ if !greeted => return Err("did not say its protocol's version, and was ended".into()),
+            _ if !greeted => {
+                return Err(Trouble::Said("did not say its protocol's version, and was ended".into()));
+            }
             _ => {}
         }
         sink(envelope);
     }
+}
+
+fn of_version(version: u32) -> String {
+    format!(
+        "speaks version {version} of the protocol, this glassbox version {VERSION}: install the same glassbox on both \
+         sides"
+    )
 }
 
 /// `ended by signal 9 (killed)`, `exit code 1`.

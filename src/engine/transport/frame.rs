@@ -3,7 +3,9 @@
 //! Invariant: a length is only believed as far as bytes really arrive, so no input, however crafted,
 //! makes this allocate more than it was sent or panic.
 
-use std::io::{self, Read, Write};
+#[cfg(test)]
+use std::io::Write;
+use std::io::{self, Read};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -50,6 +52,7 @@ pub fn encode(value: &impl Serialize) -> Result<Vec<u8>, FrameError> {
 }
 
 /// Writes a value as one frame and flushes. Fails as [`encode`], and [`FrameError::Io`].
+#[cfg(test)]
 pub fn write(output: &mut impl Write, value: &impl Serialize) -> Result<(), FrameError> {
     output.write_all(&encode(value)?)?;
     Ok(output.flush()?)
@@ -206,7 +209,7 @@ mod tests {
                 usage: Usage { prompt_tokens: count, completion_tokens: 1, reused_tokens: 2 },
                 timings: Timings { load_ms: 1.5, ..Timings::default() },
             }),
-            any::<String>().prop_map(|how| Event::Exited(Exit { expected: true, how, log_tail: vec![] })),
+            any::<String>().prop_map(|how| Event::Exited(Exit { expected: true, how, ..Exit::default() })),
             Just(Event::Vocabulary(Box::new(Vocabulary {
                 hash: "h".into(),
                 blob: vec![0xf0, 0x9f],

@@ -5,6 +5,8 @@
 pub mod child;
 mod child_log;
 pub(crate) mod frame;
+mod greeting;
+mod line;
 pub mod open_requests;
 mod questions;
 pub(crate) mod serve;

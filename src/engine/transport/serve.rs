@@ -11,9 +11,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::frame::{self, FrameError};
+use super::greeting;
+use super::line::Line;
 use super::open_requests::OpenRequests;
 use super::questions::Questions;
 use crate::engine::protocol::{
@@ -112,6 +114,9 @@ pub fn serve(
     containment: Containment,
     make: impl FnOnce(Emit, Arc<OpenRequests>) -> Made + Send + 'static,
 ) -> io::Result<()> {
+    let mut output = output;
+    // Where the app is gone already, the end of the input says so.
+    let _ = output.write_all(greeting::MARK);
     let emit = frame_writer(output);
     emit(Envelope { id: RequestId(0), event: Event::Ready { version: VERSION, containment } });
     let mut trouble = None;
@@ -130,9 +135,10 @@ pub fn serve(
 }
 
 /// Events to frames. One that does not fit into a frame becomes a failure of its request; once the app is
-/// gone events are dropped, and the end of the input follows.
+/// gone events are dropped, and the end of the input follows. Writing waits for a slow line, so nothing piles up here.
 fn frame_writer(output: impl Write + Send + 'static) -> Emit {
-    let output = Mutex::new(output);
+    let output = Mutex::new((output, Line::default()));
+    let began = Instant::now();
     Arc::new(move |envelope| {
         let bytes = frame::encode(&envelope).or_else(|error| {
             let event =
@@ -141,8 +147,18 @@ fn frame_writer(output: impl Write + Send + 'static) -> Emit {
         });
         let Ok(bytes) = bytes else { return };
         let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = output.write_all(&bytes).and_then(|()| output.flush()) {
-            tracing::debug!(%error, "an event could not be written");
+        let (output, line) = &mut *output;
+        let mut write = |bytes: &[u8]| {
+            if let Err(error) = output.write_all(bytes).and_then(|()| output.flush()) {
+                tracing::debug!(%error, "an event could not be written");
+            }
+        };
+        let before = began.elapsed();
+        write(&bytes);
+        let now = began.elapsed();
+        let told = line.wrote(now, now.saturating_sub(before), bytes.len());
+        if let Some(Ok(told)) = told.map(|event| frame::encode(&Envelope { id: RequestId(0), event })) {
+            write(&told);
         }
     })
 }

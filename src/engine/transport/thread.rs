@@ -31,7 +31,7 @@ impl ThreadEngine {
             let emit: Emit = Arc::from(sink);
             emit(Envelope { id: RequestId(0), event: Event::ready() });
             serve::answer(received.into_iter(), &emit, make);
-            let end = Exit { expected: true, how: "ended".into(), log_tail: Vec::new() };
+            let end = Exit { expected: true, how: "ended".into(), ..Exit::default() };
             emit(Envelope { id: RequestId(0), event: Event::Exited(end) });
         })?;
         Ok(Self { calls })

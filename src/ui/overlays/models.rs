@@ -8,6 +8,7 @@ use ratatui::layout::Rect;
 use super::{Canvas, Draw, body, count, rows_for};
 use crate::app::{App, Fetch, FetchState, Keys, ModelStatus, Models, Picker, Typed};
 use crate::command::Command;
+use crate::elsewhere::Elsewhere;
 use crate::engine::protocol::{Loaded, Runner, TemplateKind};
 use crate::model_entry::{Key, ModelEntry, ModelFacts, Server, Source};
 use crate::models::recommended::Offered;
@@ -257,6 +258,9 @@ fn state(app: &App, item: &CatalogueItem) -> (String, bool) {
     }
     if let Err(why) = &item.facts {
         return (sanitize::for_display(why), true);
+    }
+    if let Some(place) = Elsewhere::of(&item.entry) {
+        return (format!("on {}", sanitize::for_display(&place.host)), false);
     }
     let Some(facts) = facts(app, item) else {
         let terms = item.entry.licence.as_ref().filter(|licence| licence.terms.is_some());

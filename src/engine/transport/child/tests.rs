@@ -20,7 +20,8 @@ fn ready_then(version: u32, then: &str) -> String {
         event: Event::Ready { version, containment: Containment::default() },
     })
     .unwrap();
-    let octal: Vec<String> = frame.iter().map(|byte| format!("\\{byte:03o}")).collect();
+    let octal: Vec<String> =
+        greeting::MARK.iter().chain(&frame).map(|byte| format!("\\{byte:03o}")).collect();
     let octal = octal.concat();
     format!("printf '{octal}'; {then}")
 }
@@ -41,7 +42,7 @@ fn an_exit_code_and_the_last_lines_are_reported() {
     let how = "exit code 1".into();
     assert_eq!(
         exit_of(&events),
-        Exit { expected: false, how, log_tail: vec!["first".into(), "last".into()] }
+        Exit { expected: false, how, log_tail: vec!["first".into(), "last".into()], told: None }
     );
 }
 
@@ -60,10 +61,66 @@ fn after_the_exit_sending_says_gone() {
     assert!(engine.send(RequestId(1), Request::Immediate(Immediate::Vocabulary)).is_err());
 }
 
+/// A shell on another machine.
+fn shell_at(patience: Duration, script: &str) -> (ChildEngine, Receiver<Envelope>) {
+    let (sink, events) = testing::events();
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(script);
+    let place = Elsewhere { host: "box".into(), model: "big".into(), connect: Some("ssh box".into()) };
+    let expected = Expected { place: Some(place), patience: Some(patience) };
+    (ChildEngine::start(command, expected, sink, None).unwrap(), events)
+}
+
 #[test]
-fn text_instead_of_frames_ends_the_child() {
-    let (_engine, events) = shell("echo hello, I am a login banner; exec sleep 60");
-    assert_eq!(exit_of(&events).how, "did not answer as a glassbox engine, and was ended");
+fn what_a_login_shell_prints_before_the_first_frame_is_passed_over() {
+    let noise = r"printf 'Welcome!\n\005\000\000\000\377\377\377\377'; sleep 0.1; printf 'more'; ";
+    let (engine, events) = shell(&format!("{noise}{}", ready_then(VERSION, "exec sleep 60")));
+    assert!(matches!(events.recv().unwrap().event, Event::Ready { .. }));
+    drop(engine);
+    assert!(exit_of(&events).expected);
+}
+
+#[test]
+fn a_child_elsewhere_that_never_greets_is_ended_with_a_word() {
+    let (_engine, events) = shell_at(Duration::from_millis(300), "echo hello; exec sleep 60");
+    let told = exit_of(&events).told.unwrap();
+    assert!(told.starts_with("the engine on box did not greet"), "{told}");
+}
+
+#[test]
+fn a_flood_before_the_greeting_ends_the_child() {
+    let (_engine, events) = shell("yes noise | head -c 200000; exec sleep 60");
+    let how = exit_of(&events).how;
+    assert!(how.starts_with("prints so much before `glassbox engine`"), "{how}");
+}
+
+#[test]
+fn what_was_printed_instead_of_a_greeting_is_told_and_the_exit_status_is_the_childs_own() {
+    let (_engine, events) = shell_at(PATIENCE, "echo This account is shut.; exit 1");
+    let exit = exit_of(&events);
+    assert_eq!(exit.how, "exit code 1");
+    assert_eq!(exit.told.unwrap(), "the engine on box did not start (exit code 1 (This account is shut))");
+}
+
+#[test]
+fn a_frame_of_a_version_without_the_mark_is_known_by_its_number() {
+    let script = ready_then(9, "exec sleep 60");
+    let mark: String = greeting::MARK.iter().map(|byte| format!("\\{byte:03o}")).collect();
+    let (_engine, events) = shell(&script.replace(&mark, ""));
+    assert!(exit_of(&events).how.starts_with("speaks version 9 of the protocol"));
+}
+
+#[test]
+fn a_child_that_takes_nothing_is_ended_before_memory_is_full() {
+    let (engine, events) = shell(&ready_then(VERSION, "exec sleep 60"));
+    let text = "x".repeat(8 << 20);
+    let ask = |id| {
+        let request = Immediate::Tokenize { text: text.clone(), special: false, begin: false };
+        engine.send(RequestId(id), Request::Immediate(request)).is_ok()
+    };
+    let taken = (1..100).filter(|id| ask(*id)).count();
+    assert!((20..50).contains(&taken), "{taken}");
+    assert!(!exit_of(&events).expected);
 }
 
 #[test]

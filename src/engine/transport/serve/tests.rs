@@ -242,7 +242,7 @@ fn frames_in_frames_out() {
     serve(input.as_slice(), output.clone(), Containment::Off, scripted::make(ScriptedOptions::default()))
         .unwrap();
     let bytes = output.written();
-    let mut bytes = bytes.as_slice();
+    let mut bytes = bytes.strip_prefix(greeting::MARK).expect("the mark comes first");
     let events: Vec<Envelope> = std::iter::from_fn(|| frame::read(&mut bytes).unwrap()).collect();
     assert_eq!(events.len(), 2, "nothing after the shutdown: {events:?}");
     assert_eq!(events[0].event, Event::Ready { version: VERSION, containment: Containment::Off });
@@ -256,4 +256,62 @@ fn garbage_on_the_input_is_an_error() {
         serve(input.as_slice(), io::sink(), Containment::Off, scripted::make(ScriptedOptions::default()))
             .unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+}
+
+/// Bytes of a frame with a token, as the scripted engine writes them under a plan; the mean.
+fn bytes_a_token(plan: CapturePlan) -> f32 {
+    use crate::chat::Role;
+    use crate::engine::protocol::{Generate, Message, TemplateSetting};
+    use crate::model_entry::{LoadParams, Source};
+    use crate::sampling::Sampling;
+
+    let messages = vec![Message::new(Role::User, "count")];
+    let prompt = Prompt::Chat { messages, continue_last: false, setting: TemplateSetting::default() };
+    let entry = Box::new(ModelEntry::new("x", Source::Path("/x.gguf".into())));
+    let generate = Generate {
+        prompt,
+        sampling: Sampling { max_tokens: 100, ..Sampling::default() },
+        top_logprobs: crate::config::Config::default().inspector.candidates,
+        begun: 0,
+        interventions: Vec::new(),
+        allow: None,
+    };
+    let (emitted, written) = channel();
+    let emit: Emit = Arc::new(move |envelope: Envelope| drop(emitted.send(envelope)));
+    let calls = [
+        Request::Job(Job::Load { entry, params: LoadParams::default() }),
+        Request::Immediate(Immediate::SetCapture(plan)),
+        Request::Job(Job::Generate(Box::new(generate))),
+    ];
+    let (asked, asking) = channel();
+    for (id, request) in (1..).zip(calls) {
+        asked.send(Call { id: RequestId(id), request }).unwrap();
+    }
+    let options = ScriptedOptions { token_ms: 0, load_ms: 0, slice_ms: 0, ..ScriptedOptions::default() };
+    let serving = std::thread::spawn(move || answer(asking.into_iter(), &emit, scripted::make(options)));
+    let mut sizes = Vec::new();
+    loop {
+        let envelope = written.recv().unwrap();
+        let size = frame::encode(&envelope).unwrap().len();
+        match envelope.event {
+            Event::Token(_) => sizes.push(size),
+            event if envelope.id == RequestId(3) && event.is_final() => break,
+            _ => {}
+        }
+    }
+    drop(asked);
+    serving.join().unwrap();
+    assert!(sizes.len() > 50, "{} tokens", sizes.len());
+    sizes.iter().sum::<usize>() as f32 / sizes.len() as f32
+}
+
+/// At 100 tokens a second a line has to take at most a megabyte a second.
+#[test]
+fn a_token_with_its_candidates_takes_less_than_a_line_of_a_megabyte_a_second_carries() {
+    let softmax =
+        bytes_a_token(CapturePlan { watch: (0..8).map(TokenId).collect(), ..CapturePlan::default() });
+    let sampler = bytes_a_token(CapturePlan { stages: 20, ..CapturePlan::default() });
+    println!("bytes a token: softmax {softmax:.0}, sampler {sampler:.0}");
+    assert!(softmax < 1_000.0, "softmax: {softmax} bytes a token");
+    assert!(sampler < 5_000.0, "sampler: {sampler} bytes a token");
 }

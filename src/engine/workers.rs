@@ -1,0 +1,145 @@
+//! Workers that hold layers of a model on other machines, by llama.cpp's RPC: whether one answers, before anything is
+//! loaded, and which one failed. llama.cpp itself ends the process where one does not.
+//!
+//! Invariant: nothing here waits longer than [`PATIENCE`] for one address, and what is read is of a known length.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long a worker may take to take a connection, and to greet.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The greeting of ggml's RPC, the only part of it that never changes, and what both sides add to it.
+const HELLO: u8 = 14;
+const ADDED: usize = 24;
+
+/// Those that this process uses.
+static IN_USE: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Greets a worker; its version, or why it is none, as a sentence for the user.
+///
+/// # Errors
+/// Where it does not answer as one.
+pub fn greet(worker: &str) -> Result<String, String> {
+    let start = "is `glassbox rpc-worker` running there?";
+    let mut stream = connect(worker, PATIENCE)
+        .map_err(|error| format!("The worker {worker} does not answer ({}): {start}", plain(&error)))?;
+    let mut answer = [0; 8 + 4 + ADDED];
+    let mut hello = vec![HELLO];
+    hello.extend((ADDED as u64).to_le_bytes());
+    hello.extend([0; ADDED]);
+    let asked = stream
+        .set_read_timeout(Some(PATIENCE))
+        .and_then(|()| stream.write_all(&hello))
+        .and_then(|()| stream.read_exact(&mut answer));
+    match asked {
+        Ok(()) if answer[..8] == (4 + ADDED as u64).to_le_bytes() => {
+            Ok(format!("{}.{}.{}", answer[8], answer[9], answer[10]))
+        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            Err(format!(
+                "The worker {worker} takes connections and does not greet: it serves one engine at a time, so another may \
+                 have it."
+            ))
+        }
+        _ => Err(format!("What answers at {worker} is no worker of this version: {start}")),
+    }
+}
+
+fn connect(worker: &str, patience: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "no such host");
+    for address in worker.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, patience) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// The system's words without its number.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+}
+
+/// Remembers which ones are used.
+pub fn use_these(workers: &[String]) {
+    workers.clone_into(&mut IN_USE.lock().unwrap_or_else(PoisonError::into_inner));
+}
+
+/// What is said as native code gives the process up over a worker; nothing where none is used.
+#[must_use]
+pub fn last_words() -> Option<String> {
+    // Whoever holds the list is not waited for.
+    let used = IN_USE.try_lock().ok()?.clone();
+    let gone: Vec<&str> = used
+        .iter()
+        .map(String::as_str)
+        .filter(|worker| connect(worker, Duration::from_secs(1)).is_err())
+        .collect();
+    match (used.as_slice(), gone.as_slice()) {
+        ([], _) => None,
+        (_, []) => Some(format!("a worker failed, one of {}", used.join(", "))),
+        (_, [one]) => Some(format!("the worker {one} is gone: start `glassbox rpc-worker` there again")),
+        (_, several) => Some(format!("the workers {} are gone", several.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Someone who listens and answers one connection with these bytes.
+    fn answering(bytes: Vec<u8>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut hello = [0; 9 + ADDED];
+            stream.read_exact(&mut hello).unwrap();
+            assert_eq!((hello[0], hello[1]), (HELLO, ADDED as u8));
+            stream.write_all(&bytes).unwrap();
+        });
+        address
+    }
+
+    #[test]
+    fn a_worker_greets_with_its_version_and_others_are_named() {
+        let mut greeting = (28_u64).to_le_bytes().to_vec();
+        greeting.extend([7, 0, 1, 0]);
+        greeting.extend([0; ADDED]);
+        assert_eq!(greet(&answering(greeting)).unwrap(), "7.0.1");
+        let other = answering(b"HTTP/1.1 400 Bad Request\r\nServer: other\r\n\r\n".to_vec());
+        assert!(greet(&other).unwrap_err().starts_with(&format!("What answers at {other} is no worker")));
+        let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let gone = greet(&unused).unwrap_err();
+        assert_eq!(
+            gone,
+            format!(
+                "The worker {unused} does not answer (connection refused): is `glassbox rpc-worker` running there?"
+            )
+        );
+        assert!(greet("no-such-host.invalid:1").unwrap_err().contains("does not answer"));
+    }
+
+    #[test]
+    fn the_last_words_name_the_worker_that_is_gone() {
+        let alive = TcpListener::bind("127.0.0.1:0").unwrap();
+        let alive = (alive.local_addr().unwrap().to_string(), alive);
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        assert_eq!(last_words(), None);
+        use_these(&[alive.0.clone(), gone.clone()]);
+        assert_eq!(
+            last_words().unwrap(),
+            format!("the worker {gone} is gone: start `glassbox rpc-worker` there again")
+        );
+        use_these(std::slice::from_ref(&alive.0));
+        assert_eq!(last_words().unwrap(), format!("a worker failed, one of {}", alive.0));
+        use_these(&[]);
+    }
+}
