@@ -357,7 +357,7 @@ fn foreign_types_stay_where_they_belong() {
         ("llama_cpp_2", &["engine/"]),
         ("llama_cpp_sys_2", &["engine/"]),
         ("rusqlite", &["store/"]),
-        ("tokio", &["runtime/", "models/", "cli/"]),
+        ("tokio", &["runtime/", "models/", "cli/", "engine/server/"]),
         ("ratatui", &["ui/", "theme/", "runtime/"]),
     ];
     let all = sources();

@@ -14,7 +14,7 @@ use crate::engine::protocol::Containment;
 use crate::engine::scripted::{self, ScriptedOptions};
 use crate::engine::transport::serve;
 
-/// Runs until the input ends. `choice` is `llama`, or `scripted:` with its options.
+/// Runs until the input ends. `choice` is `llama`, `server`, or `scripted:` with its options.
 ///
 /// # Errors
 /// When the options are wrong or the pipes break.
@@ -25,6 +25,8 @@ pub fn run(args: &EngineArgs, choice: &str) -> anyhow::Result<u8> {
     }
     if choice == "llama" {
         llama(args)?;
+    } else if choice == "server" {
+        server(args)?;
     } else {
         let options = options(choice)?;
         let contained = contained(args);
@@ -117,8 +119,23 @@ fn llama(args: &EngineArgs) -> io::Result<()> {
     serve::serve(io::stdin().lock(), frames, contained, llama::make(hooks))
 }
 
+#[cfg(feature = "remote")]
+fn server(args: &EngineArgs) -> io::Result<()> {
+    use crate::engine::server::{Limits, make};
+    use crate::models::client_for;
+
+    log_to_stderr();
+    let contained = contained(args);
+    serve::serve(io::stdin().lock(), io::stdout(), contained, make(Box::new(client_for), Limits::default()))
+}
+
+#[cfg(not(feature = "remote"))]
+fn server(_: &EngineArgs) -> io::Result<()> {
+    Err(io::Error::other("this build asks no servers: it was built without the feature `remote`"))
+}
+
 /// Standard error is what the app keeps as the engine's log, and whose last lines it shows when this ends.
-#[cfg(feature = "llama")]
+#[cfg(any(feature = "llama", feature = "remote"))]
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("GLASSBOX_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
@@ -138,7 +155,7 @@ fn options(choice: &str) -> anyhow::Result<ScriptedOptions> {
     let settings = match choice.split_once(':') {
         Some(("scripted", settings)) => settings,
         None if choice == "scripted" => "",
-        _ => bail!("there is no engine named {choice}; there are llama and scripted"),
+        _ => bail!("there is no engine named {choice}; there are llama, server and scripted"),
     };
     for setting in settings.split(',').filter(|setting| !setting.is_empty()) {
         let (name, value) = setting.split_once('=').context("a setting is name=number")?;

@@ -8,6 +8,8 @@ pub mod model;
 pub(crate) mod prompt;
 pub mod protocol;
 pub(crate) mod scripted;
+#[cfg(feature = "remote")]
+pub mod server;
 pub mod snapshot;
 #[cfg(test)]
 mod testing;

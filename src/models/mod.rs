@@ -21,6 +21,8 @@ mod unfinished;
 use std::path::PathBuf;
 
 pub use built_in::built_in;
+#[cfg(feature = "remote")]
+pub use fetch::client_for;
 pub use fetch::{FetchError, Fetcher, fetch};
 pub use folder::{ModelsFolder, RemoveError, ResolveError};
 pub use found::{FoundModel, Places};

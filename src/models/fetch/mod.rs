@@ -44,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::FetchError;
 #[cfg(feature = "remote")]
-pub use remote::Remote;
+pub use remote::{Remote, client_for};
 
 use super::{FetchEvent, ModelsFolder};
 use crate::model_entry::{ModelEntry, Source};

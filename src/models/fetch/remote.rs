@@ -164,17 +164,41 @@ impl Remote {
     }
 
     fn client(&self) -> reqwest::Result<Client> {
-        // Fails only if one is installed already, which serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let proxies = self.proxies.clone();
-        let builder = Client::builder()
-            .user_agent(concat!("glassbox/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
+        let builder = builder()
             .read_timeout(IDLE_TIMEOUT)
-            .referer(false)
             .redirect(reqwest::redirect::Policy::custom(move |attempt| redirect(attempt, &proxies)));
         self.proxies.of_client(builder)?.build()
     }
+}
+
+/// A client for a server that is asked at this address alone: it follows no redirect, and how long it waits is the
+/// caller's. This machine is asked directly, others as the environment says.
+///
+/// # Errors
+/// A part of a sentence: a proxy cannot be used, or no connection can be set up.
+pub fn client_for(url: &Url) -> Result<Client, String> {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let is_here = match host.parse::<std::net::IpAddr>() {
+        Ok(ip) => ip.is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    };
+    let proxies = if is_here { Proxies::none() } else { Proxies::from_env() };
+    if let Some(why) = proxies.refuse(url) {
+        return Err(why.to_owned());
+    }
+    let builder = builder().redirect(reqwest::redirect::Policy::none());
+    let client = proxies.of_client(builder).and_then(reqwest::ClientBuilder::build);
+    client.map_err(|error| format!("no connection can be set up ({})", reason(&error)))
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    // Fails only if one is installed already, which serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .user_agent(concat!("glassbox/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .referer(false)
 }
 
 /// The path of the next page, as the `Link` header gives it; never another host's.

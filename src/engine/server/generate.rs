@@ -1,0 +1,425 @@
+//! A reply, from a server's answer to the events of the protocol.
+//!
+//! A server cannot be held after each token. What it sent is held back here instead: while a reply waits nothing more is
+//! read, so that the connection's own buffers bound what lies between.
+//!
+//! Invariants: a token's words are told before it; no figure is given that the server did not send; what came before a
+//! failure has been given.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use super::http::{kind_of_error, message_of};
+use super::model::Model;
+use super::prompt::{self, Prepared};
+use super::settings::{self, Ask};
+use super::told::{Choice, Part, Told};
+use crate::chat::{StopReason, Timings, Usage};
+use crate::engine::milliseconds;
+use crate::engine::prompt::stop::HoldBack;
+use crate::engine::protocol::{Event, Failure, FailureKind, Generate, PromptFacts, RequestId, Written};
+use crate::token::{Candidate, Step, TokenId};
+
+/// How long a server may take to count after the reply has ended.
+const COUNTING: Duration = Duration::from_secs(2);
+/// Marks around what came apart from the answer, since it was thought.
+const THOUGHT: (&str, &str) = ("<think>\n", "\n</think>\n\n");
+
+/// Writes a reply; gives its final event.
+///
+/// # Errors
+/// What the server refuses or breaks off; what came before that has been given.
+pub async fn generate(
+    shared: &Shared,
+    id: RequestId,
+    model: &Model,
+    generate: &Generate,
+    cancel: &CancellationToken,
+) -> Result<Event, Failure> {
+    let prepared = match prompt::prepare(model, &generate.prompt, cancel).await {
+        Err(failure) if failure.kind == FailureKind::Cancelled => return Ok(nothing_written()),
+        prepared => prepared?,
+    };
+    let watch = shared.watched();
+    let ask = Ask {
+        sampling: &generate.sampling,
+        seed: seed(generate.sampling.seed),
+        top: generate.top_logprobs,
+        watch: &watch,
+        most: most(model, &prepared, generate.sampling.max_tokens),
+    };
+    let mut writer = Writer::new(shared, id, model, &prepared, &ask, cancel);
+    let stop = match writer.read(&prepared, &ask).await {
+        Ok(stop) => stop,
+        Err(failure) if failure.kind == FailureKind::Cancelled => StopReason::Cancelled,
+        Err(failure) => {
+            writer.flush();
+            return Err(failure);
+        }
+    };
+    Ok(writer.done(stop))
+}
+
+fn nothing_written() -> Event {
+    Event::Done { stop: StopReason::Cancelled, usage: Usage::default(), timings: Timings::default() }
+}
+
+fn seed(asked: Option<u32>) -> u32 {
+    // Some servers take it for a signed number.
+    asked.unwrap_or_else(|| RandomState::new().hash_one(Instant::now()) as u32 >> 1)
+}
+
+/// The limit of a reply. Servers that have one of their own where none is named are told what the context has room for.
+fn most(model: &Model, prepared: &Prepared<'_>, asked: u32) -> u32 {
+    use crate::model_entry::Api::{SgLang, Vllm};
+    let taken = prepared.taken as u32;
+    if asked > 0 {
+        return asked.saturating_sub(taken).max(1);
+    }
+    let limited = matches!(model.found.api, Vllm | SgLang) && !prepared.ids.is_empty();
+    let room = model.loaded.context.saturating_sub(prepared.ids.len() as u32);
+    if limited && room > 0 { room } else { 0 }
+}
+
+struct Writer<'a> {
+    shared: &'a Shared,
+    id: RequestId,
+    model: &'a Model,
+    cancel: &'a CancellationToken,
+    /// Told with the first word of the answer.
+    facts: Option<PromptFacts>,
+    hold: HoldBack,
+    /// How many candidates were asked for.
+    top: usize,
+    /// Steps so far, those that the user took included.
+    index: u32,
+    taken: u32,
+    thinking: bool,
+    /// How much of the prompt came from the cache.
+    usage: Usage,
+    begun: Instant,
+    first: Option<Instant>,
+    last: Instant,
+}
+
+impl<'a> Writer<'a> {
+    fn new(
+        shared: &'a Shared,
+        id: RequestId,
+        model: &'a Model,
+        prepared: &Prepared<'_>,
+        ask: &Ask<'_>,
+        cancel: &'a CancellationToken,
+    ) -> Self {
+        let left_out = settings::left_out(ask.sampling, prepared.dialect(model));
+        let note = (!left_out.is_empty()).then(|| {
+            format!(
+                "{} does not take these settings, so they do nothing: {}.",
+                model.http.host,
+                left_out.join(", ")
+            )
+        });
+        let facts = PromptFacts {
+            ids: prepared.given().to_vec(),
+            seed: ask.seed,
+            text: prepared.text.clone(),
+            notes: note.and_then(|note| model.once(note)).into_iter().collect(),
+            ..PromptFacts::default()
+        };
+        let usage = Usage { prompt_tokens: prepared.given().len() as u32, ..Usage::default() };
+        let (taken, now) = (prepared.taken as u32, Instant::now());
+        Self {
+            shared,
+            id,
+            model,
+            cancel,
+            facts: Some(facts),
+            hold: HoldBack::new(ask.sampling.stop.iter().cloned()),
+            top: ask.top as usize,
+            index: taken,
+            taken,
+            thinking: false,
+            usage,
+            begun: now,
+            first: None,
+            last: now,
+        }
+    }
+
+    /// Reads the answer to its end; gives why that came.
+    async fn read(&mut self, prepared: &Prepared<'_>, ask: &Ask<'_>) -> Result<StopReason, Failure> {
+        let (path, body, mut reader) = prepared.request(self.model, ask);
+        let mut stream = self.model.http.stream(path, &body, self.cancel).await?;
+        let mut ended = None;
+        loop {
+            let next = stream.next(self.cancel);
+            let next = match ended {
+                None => next.await?,
+                // Only what was counted can come.
+                Some(_) => tokio::time::timeout(COUNTING, next).await.unwrap_or(Ok(None)).unwrap_or(None),
+            };
+            let Some(data) = next else { break };
+            for part in reader.parts(&data) {
+                match part {
+                    Part::Ended(stop) => ended = Some(stop),
+                    part => {
+                        if let Some(stop) = self.take(part).await? {
+                            return Ok(stop);
+                        }
+                    }
+                }
+            }
+        }
+        match ended {
+            Some(stop) => Ok(stop),
+            None if stream.said_done() && self.first.is_some() => Ok(StopReason::Eos),
+            None => Err(super::http::other(format!(
+                "{} ended its answer before the reply had ended.",
+                self.model.http.host
+            ))),
+        }
+    }
+
+    /// Takes a piece; why the reply ends with it, where it does.
+    async fn take(&mut self, part: Part) -> Result<Option<StopReason>, Failure> {
+        match part {
+            Part::Read { done, total, cached } => {
+                self.usage.reused_tokens = cached;
+                self.begin();
+                self.emit(Event::PromptProgress {
+                    done: done.saturating_sub(cached),
+                    total: total.saturating_sub(cached),
+                });
+                self.last = Instant::now();
+                Ok(None)
+            }
+            Part::Counted { prompt, written, cached } => {
+                self.usage =
+                    Usage { prompt_tokens: prompt, completion_tokens: written, reused_tokens: cached };
+                Ok(None)
+            }
+            Part::Trouble(answer) => Err(self.trouble(&answer)),
+            Part::Text { text, thought, tokens } => self.text(text, thought, tokens).await,
+            Part::Ended(stop) => Ok(Some(stop)),
+        }
+    }
+
+    fn trouble(&self, answer: &serde_json::Value) -> Failure {
+        let said = message_of(answer).map(|said| self.model.http.quoted(&said)).unwrap_or_default();
+        let message = format!("{} reports an error: {said}", self.model.http.host);
+        Failure { message, kind: kind_of_error(answer) }
+    }
+
+    async fn text(
+        &mut self,
+        text: Vec<u8>,
+        thought: bool,
+        tokens: Vec<Told>,
+    ) -> Result<Option<StopReason>, Failure> {
+        let has_odds = tokens.iter().any(|told| !told.chosen.logprob.is_nan());
+        if !text.is_empty() || !tokens.is_empty() {
+            self.note(thought, has_odds);
+            self.begin();
+        }
+        if thought != self.thinking && !text.is_empty() {
+            self.thinking = thought;
+            let mark = if thought { THOUGHT.0 } else { THOUGHT.1 };
+            if let Some(stop) = self.put(Step { bytes: mark.into(), ..unknown() }, Vec::new()).await? {
+                return Ok(Some(stop));
+            }
+        }
+        for (bytes, told) in shared_out(text, tokens) {
+            let (step, watched) = match &told {
+                Some(told) => self.step(bytes, told).await,
+                None => (Step { bytes, ..unknown() }, Vec::new()),
+            };
+            if let Some(stop) = self.put(step, watched).await? {
+                return Ok(Some(stop));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What is to be known of the answer as its first words show it.
+    fn note(&mut self, thought: bool, has_odds: bool) {
+        let host = &self.model.http.host;
+        let Some(facts) = &mut self.facts else { return };
+        if thought {
+            facts.notes.extend(self.model.once(format!(
+                "{host} sends what is thought apart from the answer; the marks around it are not the model's."
+            )));
+        }
+        if !has_odds && self.top > 0 {
+            facts.notes.extend(self.model.once(format!(
+                "{host} sends no log-probabilities, though they were asked for: its replies have no colours and no softmax."
+            )));
+        }
+    }
+
+    /// The prompt is told with the first word of the answer.
+    fn begin(&mut self) {
+        let Some(mut facts) = self.facts.take() else { return };
+        facts.reused = self.usage.reused_tokens;
+        self.words();
+        self.emit(Event::Prompt(facts));
+    }
+
+    /// A token as the protocol has it, and the watched ones.
+    async fn step(&mut self, bytes: Vec<u8>, told: &Told) -> (Step, Vec<(Candidate, u32)>) {
+        let mut top: Vec<&Choice> = told.top.iter().filter(|choice| !choice.logprob.is_nan()).collect();
+        top.sort_by(|a, b| b.logprob.total_cmp(&a.logprob));
+        let all: Vec<&Choice> =
+            std::iter::once(&told.chosen).chain(top.iter().copied()).chain(&told.watched).collect();
+        let ids = self.model.settle(&all, self.cancel).await;
+        let (own, others) = (ids[0], &ids[1..]);
+        let mut candidates = candidates(&top, &others[..top.len()]);
+        // One more than were asked for is the token itself, which ranks nowhere among them.
+        candidates.truncate(self.top);
+        let watched = told.watched.iter().zip(&others[top.len()..]);
+        let watched =
+            watched.filter_map(|(choice, id)| Some((Candidate { id: (*id)?, logprob: choice.logprob }, 0)));
+        let watched = watched.collect();
+        let rank = match told.rank {
+            0 => rank(own, &candidates, self.top),
+            rank => rank,
+        };
+        let step = Step { id: own, bytes, logprob: told.chosen.logprob, rank, candidates, ..unknown() };
+        (step, watched)
+    }
+
+    /// Gives a step as far as it is certain and may be given.
+    async fn put(
+        &mut self,
+        mut step: Step,
+        watched: Vec<(Candidate, u32)>,
+    ) -> Result<Option<StopReason>, Failure> {
+        if self.shared.permit(self.id, self.cancel).await {
+            return Ok(Some(StopReason::Cancelled));
+        }
+        let now = Instant::now();
+        step.ms = now.duration_since(self.last).as_secs_f32() * 1000.0;
+        (self.last, self.first) = (now, self.first.or(Some(now)));
+        let name = step.id.and_then(|id| self.model.words().vocabulary().bytes(id).map(<[u8]>::to_vec));
+        let written = Written { index: self.index, watched, ..Written::from(step) };
+        self.index += 1;
+        let released = self.hold.push(written, &name.unwrap_or_default());
+        self.words();
+        for written in released.steps {
+            self.emit(Event::Token(Box::new(written)));
+        }
+        if released.stopped {
+            return Ok(Some(StopReason::Stop));
+        }
+        Ok(None)
+    }
+
+    /// What was held back for a stop text that did not come.
+    fn flush(&mut self) {
+        self.words();
+        for written in self.hold.finish() {
+            self.emit(Event::Token(Box::new(written)));
+        }
+    }
+
+    /// Words that were met since the last time.
+    fn words(&self) {
+        let mut words = self.model.words();
+        let entries = words.take_new();
+        if !entries.is_empty() {
+            let vocabulary = words.vocabulary().hash.clone();
+            drop(words);
+            self.emit(Event::Words { vocabulary, entries });
+        }
+    }
+
+    fn done(mut self, stop: StopReason) -> Event {
+        if stop != StopReason::Cancelled {
+            self.begin();
+        }
+        if stop != StopReason::Stop {
+            self.flush();
+        }
+        let written = self.index - self.taken;
+        let usage = Usage {
+            // What the server counted holds tokens that were cut away here.
+            completion_tokens: if written > 0 { self.index } else { 0 },
+            ..self.usage
+        };
+        let first = self.first.unwrap_or(self.last);
+        let decode = self.last.duration_since(first).as_secs_f32();
+        let timings = Timings {
+            load_ms: self.model.loaded.load_ms,
+            prompt_ms: first.duration_since(self.begun).as_secs_f32() * 1000.0,
+            decode_ms: decode * 1000.0,
+            // The first one came with the prompt.
+            tokens_per_second: if decode > 0.0 { written.saturating_sub(1) as f32 / decode } else { 0.0 },
+            threads: None,
+        };
+        tracing::debug!(ms = milliseconds(self.begun), ?usage, "a reply was written");
+        Event::Done { stop, usage, timings }
+    }
+
+    fn emit(&self, event: Event) {
+        self.shared.emit(self.id, event);
+    }
+}
+
+/// A step of which nothing is known.
+fn unknown() -> Step {
+    Step { logprob: f32::NAN, entropy: f32::NAN, ..Step::default() }
+}
+
+/// Candidates with ids, each once.
+pub fn candidates(top: &[&Choice], ids: &[Option<TokenId>]) -> Vec<Candidate> {
+    let mut all: Vec<Candidate> = Vec::with_capacity(top.len());
+    for (choice, id) in top.iter().zip(ids) {
+        let Some(id) = *id else { continue };
+        if !all.iter().any(|other| other.id == id) {
+            all.push(Candidate { id, logprob: choice.logprob });
+        }
+    }
+    all
+}
+
+/// A token's rank, where its place among the candidates tells it: at the very last one it may stand only because it was
+/// drawn.
+pub fn rank(own: Option<TokenId>, candidates: &[Candidate], asked: usize) -> u32 {
+    let place = candidates.iter().position(|candidate| Some(candidate.id) == own);
+    let sure = |place: &usize| place + 1 < asked.max(2) && place + 1 < candidates.len().max(2);
+    place.filter(sure).map_or(0, |place| place as u32 + 1)
+}
+
+/// Each token with its part of the text. The text is what counts: where the tokens' own bytes are not known, or spell
+/// something else, the first of them has what is left.
+fn shared_out(text: Vec<u8>, tokens: Vec<Told>) -> Vec<(Vec<u8>, Option<Told>)> {
+    if tokens.is_empty() {
+        return if text.is_empty() { Vec::new() } else { vec![(text, None)] };
+    }
+    let spelt: Option<Vec<u8>> = tokens
+        .iter()
+        .map(|told| told.chosen.bytes.clone())
+        .collect::<Option<Vec<_>>>()
+        .map(|all| all.concat());
+    // Where halves of characters were replaced in the text, the tokens know better.
+    let exact =
+        spelt.is_some_and(|spelt| spelt == text || String::from_utf8_lossy(&spelt).as_bytes() == text);
+    let mut rest = text.as_slice();
+    let last = tokens.len() - 1;
+    let mut out = Vec::new();
+    for (place, told) in tokens.into_iter().enumerate() {
+        let own = told.chosen.bytes.clone().unwrap_or_default();
+        let bytes = if exact {
+            own
+        } else if place < last && !own.is_empty() && rest.starts_with(&own) {
+            rest = &rest[own.len()..];
+            own
+        } else {
+            std::mem::take(&mut rest).to_vec()
+        };
+        out.push((bytes, Some(told)));
+    }
+    out
+}

@@ -1,0 +1,285 @@
+//! A model that a server has: how its texts become tokens, and how tokens get their names.
+//!
+//! Invariant: every id that an event names is in [`Model::words`] before, with its bytes as the server says them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::detect::Found;
+use super::http::{Http, Path, other};
+use super::settings::Dialect;
+use super::told::{Choice, bytes_of};
+use super::words::Words;
+use super::{llama, vllm};
+use crate::engine::protocol::{
+    Failure, Loaded, Memory, Message, Runner, Switches, TemplateKind, TemplateSetting,
+};
+use crate::model_entry::{Api, ModelFacts};
+use crate::token::{TokenId, TokenKind};
+
+/// A model that a server has.
+#[derive(Debug)]
+pub struct Model {
+    /// The way there.
+    pub http: Http,
+    /// What the server is.
+    pub found: Found,
+    /// What is told of it.
+    pub loaded: Loaded,
+    words: Mutex<Words>,
+    /// Sentences that were said already.
+    said: Mutex<BTreeSet<String>>,
+    /// A token of one letter, after which another's text stands whole.
+    anchor: Option<(TokenId, String)>,
+}
+
+impl Model {
+    /// The model that was found.
+    pub async fn new(
+        http: Http,
+        found: Found,
+        name: &str,
+        begun: Instant,
+        cancel: &CancellationToken,
+    ) -> Self {
+        let loaded = loaded(&http, &found, name, begun);
+        let words = Mutex::new(Words::of(loaded.vocabulary.clone()));
+        let mut model = Self { http, found, loaded, words, said: Mutex::default(), anchor: None };
+        if matches!(model.found.api, Api::Vllm | Api::SgLang) && model.found.tokenizes {
+            model.anchor = model.find_anchor(cancel).await;
+        }
+        model
+    }
+
+    /// What was met of its vocabulary.
+    pub fn words(&self) -> MutexGuard<'_, Words> {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sentence, the first time.
+    pub fn once(&self, sentence: String) -> Option<String> {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.insert(sentence.clone()).then_some(sentence)
+    }
+
+    /// Whose settings it takes in its `OpenAI` form.
+    pub fn dialect(&self) -> Dialect {
+        match self.found.api {
+            Api::Vllm | Api::SgLang => Dialect::Vllm,
+            _ if self.http.host == "api.openai.com" => Dialect::Hosted,
+            _ => Dialect::OpenAi,
+        }
+    }
+
+    /// The name that the server knows it by.
+    pub fn id(&self) -> Option<&str> {
+        self.found.id.as_deref()
+    }
+
+    /// A text's tokens, with their bytes.
+    pub async fn tokenize(
+        &self,
+        text: &str,
+        special: bool,
+        begin: bool,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<(TokenId, Vec<u8>)>, Failure> {
+        let unread = || other(format!("{} did not tell the tokens of a text.", self.http.host));
+        let path = Path::Root("/tokenize");
+        match self.found.api {
+            Api::Llama => {
+                let answer = self.http.post(path, &llama::tokenize(text, special, begin), cancel).await?;
+                let tokens = llama::tokens(&answer).ok_or_else(unread)?;
+                self.meet(&tokens, cancel).await;
+                Ok(tokens)
+            }
+            Api::Vllm | Api::SgLang if self.found.tokenizes => {
+                let answer = self.http.post(path, &vllm::tokenize(self.id(), text, begin), cancel).await?;
+                let ids = vllm::tokens(&answer).ok_or_else(unread)?;
+                self.name(ids.iter().map(|id| (*id, TokenKind::Normal)), cancel).await;
+                let words = self.words();
+                let bytes = |id: &TokenId| words.vocabulary().bytes(*id).unwrap_or_default().to_vec();
+                Ok(ids.iter().map(|id| (*id, bytes(id))).collect())
+            }
+            _ => Err(other(format!("{} does not tell how a text is cut into tokens.", self.http.host))),
+        }
+    }
+
+    /// The prompt that a chat becomes, by ids and as text; `None` where the server keeps that to itself.
+    pub async fn chat_prompt(
+        &self,
+        messages: &[Message],
+        continue_last: bool,
+        setting: &TemplateSetting,
+        cancel: &CancellationToken,
+    ) -> Result<Option<(Vec<TokenId>, String)>, Failure> {
+        match self.found.api {
+            Api::Llama => {
+                let body = llama::template(messages, &setting.values);
+                let answer = self.http.post(Path::Root("/apply-template"), &body, cancel).await?;
+                let text = answer["prompt"].as_str();
+                let text =
+                    text.ok_or_else(|| other(format!("{} did not tell the prompt.", self.http.host)))?;
+                let tokens = self.tokenize(text, true, true, cancel).await?;
+                Ok(Some((tokens.iter().map(|(id, _)| *id).collect(), text.to_owned())))
+            }
+            Api::Vllm => {
+                let body = vllm::chat_tokens(self.id(), messages, continue_last, &setting.values);
+                let answer = self.http.post(Path::Root("/tokenize"), &body, cancel).await?;
+                let ids = vllm::tokens(&answer)
+                    .ok_or_else(|| other(format!("{} did not tell the prompt.", self.http.host)))?;
+                let text = self.detokenize(&ids, cancel).await.unwrap_or_default();
+                Ok(Some((ids, text)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What ids spell.
+    pub async fn detokenize(&self, ids: &[TokenId], cancel: &CancellationToken) -> Option<String> {
+        let body = match self.found.api {
+            Api::Llama => json!({"tokens": ids.iter().map(|id| id.0).collect::<Vec<_>>()}),
+            _ => vllm::detokenize(self.id(), ids),
+        };
+        let answer = self.http.ask_once(Path::Root("/detokenize"), &body, cancel).await?;
+        [&answer["content"], &answer["prompt"], &answer["text"]]
+            .into_iter()
+            .find_map(Value::as_str)
+            .map(str::to_owned)
+    }
+
+    /// The tokens of a piece of an answer, each by its id, or a stand-in where only its bytes are known.
+    pub async fn settle(&self, choices: &[&Choice], cancel: &CancellationToken) -> Vec<Option<TokenId>> {
+        let unnamed = choices.iter().filter(|choice| choice.bytes.as_ref().is_none_or(Vec::is_empty));
+        // llama.cpp's server lists no bytes for marks alone; of what it did not list at all nothing is known.
+        let is_mark = |choice: &Choice| choice.bytes.is_some() && self.found.api == Api::Llama;
+        let kind = |choice: &Choice| if is_mark(choice) { TokenKind::Control } else { TokenKind::Normal };
+        let unnamed: Vec<_> = unnamed.filter_map(|choice| Some((choice.id?, kind(choice)))).collect();
+        // What has bytes needs no question; it comes first, so that the others are asked only for what is new.
+        for choice in choices {
+            if let (Some(id), Some(bytes)) =
+                (choice.id, choice.bytes.as_ref().filter(|bytes| !bytes.is_empty()))
+            {
+                self.words().met(id, bytes, TokenKind::Normal);
+            }
+        }
+        self.name(unnamed, cancel).await;
+        let mut words = self.words();
+        let mut place = |choice: &Choice| match (choice.id, &choice.bytes) {
+            (Some(id), _) => Some(id),
+            (None, Some(bytes)) if !bytes.is_empty() => Some(words.stand_in(bytes)),
+            (None, _) => None,
+        };
+        choices.iter().map(|choice| place(choice)).collect()
+    }
+
+    /// Asks for the bytes of tokens that were not met yet.
+    async fn name(&self, ids: impl IntoIterator<Item = (TokenId, TokenKind)>, cancel: &CancellationToken) {
+        const AT_ONCE: usize = 16;
+        let unknown: BTreeMap<TokenId, TokenKind> = {
+            let words = self.words();
+            ids.into_iter().filter(|(id, _)| !words.knows(*id)).collect()
+        };
+        let unknown: Vec<(TokenId, TokenKind)> = unknown.into_iter().collect();
+        for some in unknown.chunks(AT_ONCE) {
+            let mut asked: FuturesUnordered<_> =
+                some.iter().map(|(id, kind)| async { (*id, *kind, self.bytes(*id, cancel).await) }).collect();
+            while let Some((id, kind, bytes)) = asked.next().await {
+                self.words().met(id, &bytes, kind);
+            }
+        }
+    }
+
+    /// A token's bytes; none where its text says nothing of them.
+    async fn bytes(&self, id: TokenId, cancel: &CancellationToken) -> Vec<u8> {
+        let (ids, before) = match &self.anchor {
+            Some((anchor, text)) => (vec![*anchor, id], text.as_str()),
+            None => (vec![id], ""),
+        };
+        let text = self.detokenize(&ids, cancel).await.unwrap_or_default();
+        text.strip_prefix(before).and_then(bytes_of).unwrap_or_default()
+    }
+
+    async fn find_anchor(&self, cancel: &CancellationToken) -> Option<(TokenId, String)> {
+        let body = vllm::tokenize(self.id(), "a", false);
+        let answer = self.http.ask_once(Path::Root("/tokenize"), &body, cancel).await?;
+        let id = vllm::tokens(&answer)?.pop()?;
+        let text = self.detokenize(&[id], cancel).await?;
+        (text == "a").then_some((id, text))
+    }
+
+    /// Learns tokens of a prompt; one that is spelt as marks are is a mark if the text alone is not that token.
+    async fn meet(&self, tokens: &[(TokenId, Vec<u8>)], cancel: &CancellationToken) {
+        let mut marks = BTreeSet::new();
+        for (id, bytes) in tokens {
+            let like_mark = bytes.len() > 2
+                && matches!(
+                    (bytes.first(), bytes.last()),
+                    (Some(b'<'), Some(b'>')) | (Some(b'['), Some(b']'))
+                );
+            if like_mark && !self.words().knows(*id) {
+                marks.insert((*id, bytes.clone()));
+            } else {
+                self.words().met(*id, bytes, TokenKind::Normal);
+            }
+        }
+        for (id, bytes) in marks {
+            let text = String::from_utf8_lossy(&bytes);
+            let answer = self
+                .http
+                .ask_once(Path::Root("/tokenize"), &llama::tokenize(&text, false, false), cancel)
+                .await;
+            let as_text = answer.as_ref().and_then(llama::tokens).unwrap_or_default();
+            let is_text = as_text.iter().any(|(other, _)| *other == id);
+            let kind = if is_text { TokenKind::Normal } else { TokenKind::Control };
+            self.words().met(id, &bytes, kind);
+        }
+    }
+}
+
+fn loaded(http: &Http, found: &Found, name: &str, begun: Instant) -> Loaded {
+    let thinks = found.template.as_ref().is_some_and(|text| text.contains("enable_thinking"));
+    Loaded {
+        facts: facts(found, name),
+        vocabulary: found.vocabulary(&http.host),
+        device: format!("{} at {}", found.api.title(), http.host),
+        gpu_layers: 0,
+        context: found.context,
+        flash_attention: false,
+        threads: 0,
+        memory: Memory::default(),
+        load_ms: crate::engine::milliseconds(begun),
+        dequantized: false,
+        template: TemplateKind::Model,
+        template_hash: None,
+        takes_system: true,
+        switches: Switches {
+            values: thinks.then(|| "enable_thinking".to_owned()).into_iter().collect(),
+            words: Vec::new(),
+        },
+        capabilities: found.capabilities(),
+        notes: http.note().into_iter().collect(),
+        template_notes: Vec::new(),
+        left_out: Vec::new(),
+        runner: Runner::Server { api: found.api, host: http.host.clone() },
+        odds: found.odds(),
+        keeps_states: false,
+    }
+}
+
+/// What is known of a model; the rest stays empty.
+fn facts(found: &Found, name: &str) -> ModelFacts {
+    ModelFacts {
+        name: found.id.clone().unwrap_or_else(|| name.to_owned()),
+        context_length: found.trained.max(found.context),
+        vocabulary_size: found.entries,
+        parameters: found.parameters,
+        file_size: found.size,
+        ..ModelFacts::default()
+    }
+}

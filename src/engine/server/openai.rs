@@ -1,0 +1,117 @@
+//! `OpenAI`'s chat completions, which nearly all servers have: requests and the pieces of their answers.
+//!
+//! Invariant: pure; what a server leaves out stays unknown.
+
+use serde_json::{Map, Value, json};
+
+use super::settings::{self, Ask, Dialect};
+use super::told::{self, Choice, Part, Told};
+use crate::chat::{Role, StopReason, TemplateValues};
+use crate::engine::protocol::Message;
+
+/// Most candidates that it gives.
+pub const MOST: u32 = 20;
+
+/// The request for a reply to a chat.
+pub fn chat(model: Option<&str>, messages: &[Message], ask: &Ask<'_>, dialect: Dialect) -> Value {
+    let mut body = Map::new();
+    if let Some(model) = model {
+        body.insert("model".into(), model.into());
+    }
+    body.insert("messages".into(), messages_of(messages));
+    body.insert("stream".into(), true.into());
+    body.insert("stream_options".into(), json!({"include_usage": true}));
+    body.insert("logprobs".into(), true.into());
+    body.insert("top_logprobs".into(), ask.top.min(MOST).into());
+    settings::put(&mut body, ask, dialect);
+    body.into()
+}
+
+/// Messages as servers take them: of a reply that was thought about, the answer alone.
+pub fn messages_of(messages: &[Message]) -> Value {
+    let message = |message: &Message| {
+        let role = match message.role {
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+        };
+        let from = message.reasoned.as_ref().map_or(0, |reasoned| reasoned.answer_from as usize);
+        let text = message.text.get(from..).unwrap_or(&message.text);
+        json!({"role": role, "content": text})
+    };
+    messages.iter().map(message).collect()
+}
+
+/// What a template is told beside the messages, for servers that pass it on.
+pub fn template_values(body: &mut Value, values: &TemplateValues) {
+    if !values.is_empty() {
+        body["chat_template_kwargs"] = json!(values);
+    }
+}
+
+/// The pieces of one event.
+pub fn parts(data: &Value) -> Vec<Part> {
+    if data.get("error").is_some_and(|error| !error.is_null()) || data["object"] == "error" {
+        return vec![Part::Trouble(data.clone())];
+    }
+    let mut parts = Vec::new();
+    let choice = &data["choices"][0];
+    let delta = if choice["delta"].is_object() { &choice["delta"] } else { &choice["message"] };
+    let thought = ["reasoning_content", "reasoning"].into_iter().find_map(|name| delta[name].as_str());
+    let thought = thought.unwrap_or_default();
+    let said = [&delta["content"], &delta["refusal"], &choice["text"]];
+    let said = said.into_iter().find_map(Value::as_str).unwrap_or_default();
+    let tokens: Vec<Told> =
+        choice["logprobs"]["content"].as_array().into_iter().flatten().map(told).collect();
+    // A token without text in the last event is the one that ended the reply.
+    let is_end = choice["finish_reason"].as_str().is_some_and(|why| stop(why) == StopReason::Eos);
+    match (thought.is_empty(), said.is_empty()) {
+        (true, true) if tokens.is_empty() || is_end => {}
+        (false, true) => parts.push(Part::Text { text: thought.into(), thought: true, tokens }),
+        (false, false) => {
+            parts.push(Part::Text { text: thought.into(), thought: true, tokens: Vec::new() });
+            parts.push(Part::Text { text: said.into(), thought: false, tokens });
+        }
+        (true, _) => parts.push(Part::Text { text: said.into(), thought: false, tokens }),
+    }
+    parts.extend(counted(&data["usage"]));
+    parts.extend(choice["finish_reason"].as_str().map(|why| Part::Ended(stop(why))));
+    parts
+}
+
+/// A token and its candidates.
+fn told(entry: &Value) -> Told {
+    let top = entry["top_logprobs"].as_array().into_iter().flatten().map(choice).collect();
+    Told { chosen: choice(entry), rank: 0, top, watched: Vec::new() }
+}
+
+fn choice(entry: &Value) -> Choice {
+    let text = entry["token"].as_str().unwrap_or_default();
+    // Bytes of a sign that stands for half a character are that sign's.
+    let listed = told::byte_list(&entry["bytes"]).filter(|bytes| bytes != "\u{fffd}".as_bytes());
+    Choice {
+        id: told::id_of(&entry["id"]),
+        bytes: listed.or_else(|| told::bytes_of(text)),
+        logprob: told::logprob(&entry["logprob"]),
+    }
+}
+
+/// The tokens that were counted.
+pub fn counted(usage: &Value) -> Option<Part> {
+    let number = |value: &Value| value.as_u64().map(|number| number as u32);
+    Some(Part::Counted {
+        prompt: number(&usage["prompt_tokens"])?,
+        written: number(&usage["completion_tokens"]).unwrap_or(0),
+        cached: number(&usage["prompt_tokens_details"]["cached_tokens"]).unwrap_or(0),
+    })
+}
+
+/// Why it ended.
+pub fn stop(why: &str) -> StopReason {
+    match why {
+        "length" | "max_tokens" => StopReason::Length,
+        "content_filter" => StopReason::Stop,
+        "abort" | "error" => StopReason::Error,
+        _ => StopReason::Eos,
+    }
+}

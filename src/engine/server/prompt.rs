@@ -1,0 +1,169 @@
+//! From a request's prompt to what a server is sent, and the reader of what it answers.
+//!
+//! Invariant: ids that the app names are sent as they are; a stand-in is never sent.
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::http::{Path, other};
+use super::model::Model;
+use super::settings::{Ask, Dialect};
+use super::told::Part;
+use super::{llama, openai, sglang, vllm};
+use crate::engine::protocol::{Failure, Message, Prompt};
+use crate::model_entry::Api;
+use crate::token::TokenId;
+
+/// What a reply goes on from.
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    /// Its ids, those that the user took at the end; empty where they are not known.
+    pub ids: Vec<TokenId>,
+    /// How many of the last ones the user took.
+    pub taken: usize,
+    /// The same as text, without those; empty where it is not known.
+    pub text: String,
+    form: Form<'a>,
+}
+
+#[derive(Debug)]
+enum Form<'a> {
+    /// By ids, in the server's own way.
+    Ids,
+    /// By messages, as `OpenAI` has it.
+    Chat(&'a Prompt),
+    /// By text.
+    Text(&'a str),
+}
+
+/// Reads the events of one reply.
+#[derive(Debug)]
+pub enum Reader {
+    /// `OpenAI`'s.
+    OpenAi,
+    /// llama.cpp's server's.
+    Llama(llama::Reader),
+    /// vLLM's completions.
+    Vllm,
+    /// SGLang's own.
+    SgLang(sglang::Reader),
+}
+
+impl Reader {
+    /// The pieces of one event.
+    pub fn parts(&mut self, data: &Value) -> Vec<Part> {
+        match self {
+            Self::OpenAi => openai::parts(data),
+            Self::Llama(reader) => reader.parts(data),
+            Self::Vllm => vllm::parts(data),
+            Self::SgLang(reader) => reader.parts(data),
+        }
+    }
+}
+
+/// Finds out what a prompt is.
+///
+/// # Errors
+/// It holds stand-ins or ids that this server does not take, or the server does not tell.
+pub async fn prepare<'a>(
+    model: &Model,
+    prompt: &'a Prompt,
+    cancel: &CancellationToken,
+) -> Result<Prepared<'a>, Failure> {
+    let host = &model.http.host;
+    match prompt {
+        Prompt::Ids { ids, taken, .. } => {
+            let ids: Vec<TokenId> = ids.iter().chain(taken).copied().collect();
+            if !matches!(model.found.api, Api::Llama | Api::Vllm | Api::SgLang) {
+                return Err(other(format!("{host} takes texts, not tokens by their ids.")));
+            }
+            if ids.is_empty() || ids.iter().any(|id| id.is_stand_in()) {
+                return Err(other(format!(
+                    "The ids of some of these tokens are not known, so {host} cannot be given them."
+                )));
+            }
+            let text = model.words().vocabulary().spelt(&ids[..ids.len() - taken.len()]);
+            Ok(Prepared { ids, taken: taken.len(), text, form: Form::Ids })
+        }
+        Prompt::Chat { messages, continue_last, setting } => {
+            match model.chat_prompt(messages, *continue_last, setting, cancel).await? {
+                Some((ids, text)) => Ok(Prepared { ids, taken: 0, text, form: Form::Ids }),
+                None if *continue_last => {
+                    Err(other(format!("{host} does not go on with a message that has begun.")))
+                }
+                None => {
+                    Ok(Prepared { ids: Vec::new(), taken: 0, text: String::new(), form: Form::Chat(prompt) })
+                }
+            }
+        }
+        Prompt::Raw { text } if model.found.api != Api::SgLang && model.found.tokenizes => {
+            let tokens = model.tokenize(text, false, true, cancel).await?;
+            let ids = tokens.iter().map(|(id, _)| *id).collect();
+            Ok(Prepared { ids, taken: 0, text: text.clone(), form: Form::Ids })
+        }
+        Prompt::Raw { text } => {
+            Ok(Prepared { ids: Vec::new(), taken: 0, text: text.clone(), form: Form::Text(text) })
+        }
+    }
+}
+
+impl Prepared<'_> {
+    /// What is conditioned on, without what the user took.
+    pub fn given(&self) -> &[TokenId] {
+        &self.ids[..self.ids.len() - self.taken]
+    }
+
+    /// Where the request goes, what it is and who reads the answer.
+    pub fn request(&self, model: &Model, ask: &Ask<'_>) -> (Path<'static>, Value, Reader) {
+        let id = model.id();
+        match (&self.form, model.found.api) {
+            (Form::Ids, Api::Llama) => (
+                Path::Root("/completion"),
+                llama::completion(&self.ids, ask),
+                Reader::Llama(llama::Reader::default()),
+            ),
+            (Form::Ids, Api::SgLang) => {
+                let body = sglang::generate(&sglang::Prompt::Ids(&self.ids), ask);
+                (Path::Root("/generate"), body, Reader::SgLang(sglang::Reader::default()))
+            }
+            (Form::Text(text), Api::SgLang) => {
+                let body = sglang::generate(&sglang::Prompt::Text(text), ask);
+                (Path::Root("/generate"), body, Reader::SgLang(sglang::Reader::default()))
+            }
+            (Form::Ids, _) => {
+                (Path::Base("/completions"), vllm::completion(id, &self.ids, ask), Reader::Vllm)
+            }
+            (Form::Text(text), _) => {
+                let mut body = openai::chat(id, &[], ask, model.dialect());
+                if let Some(body) = body.as_object_mut() {
+                    body.remove("messages");
+                    body.remove("top_logprobs");
+                    body.insert("prompt".into(), (*text).into());
+                    body.insert("logprobs".into(), ask.top.min(5).into());
+                }
+                (Path::Base("/completions"), body, Reader::Vllm)
+            }
+            (Form::Chat(prompt), _) => {
+                let (messages, values): (&[Message], _) = match prompt {
+                    Prompt::Chat { messages, setting, .. } => (messages, Some(&setting.values)),
+                    _ => (&[], None),
+                };
+                let mut body = openai::chat(id, messages, ask, model.dialect());
+                // Others refuse what they do not know.
+                if let Some(values) = values.filter(|_| model.found.api == Api::SgLang) {
+                    openai::template_values(&mut body, values);
+                }
+                (Path::Base("/chat/completions"), body, Reader::OpenAi)
+            }
+        }
+    }
+
+    /// Whose settings are sent.
+    pub fn dialect(&self, model: &Model) -> Dialect {
+        match (&self.form, model.found.api) {
+            (Form::Ids, Api::Llama) => Dialect::Llama,
+            (Form::Ids | Form::Text(_), Api::SgLang) => Dialect::SgLang,
+            _ => model.dialect(),
+        }
+    }
+}

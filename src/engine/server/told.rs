@@ -1,0 +1,91 @@
+//! What a server told, in one form for all kinds of servers.
+//!
+//! Invariant: what a server did not say is absent here too; nothing is filled in.
+
+use crate::chat::StopReason;
+use crate::token::TokenId;
+
+/// A token with its odds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// The model's own id, where it was said.
+    pub id: Option<TokenId>,
+    /// Its bytes, where they are known.
+    pub bytes: Option<Vec<u8>>,
+    /// ln p; NaN where it was not said.
+    pub logprob: f32,
+}
+
+/// A token that was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// The token.
+    pub chosen: Choice,
+    /// 1 + how many were likelier, where the server says that; 0 otherwise.
+    pub rank: u32,
+    /// The likeliest ones, in any order.
+    pub top: Vec<Choice>,
+    /// Those that were asked for by id.
+    pub watched: Vec<Choice>,
+}
+
+/// A piece of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Part {
+    /// So much of the prompt has been read.
+    Read {
+        /// Tokens of it, those from the cache included.
+        done: u32,
+        /// All of them.
+        total: u32,
+        /// Those from the cache.
+        cached: u32,
+    },
+    /// Text, with the tokens that it is made of where they were said.
+    Text {
+        /// What is to be shown.
+        text: Vec<u8>,
+        /// Whether it was thought rather than said, and came apart from the answer.
+        thought: bool,
+        /// Its tokens.
+        tokens: Vec<Told>,
+    },
+    /// Tokens were counted.
+    Counted {
+        /// Of the prompt.
+        prompt: u32,
+        /// Of the reply.
+        written: u32,
+        /// Of the prompt, from the cache.
+        cached: u32,
+    },
+    /// It has ended.
+    Ended(StopReason),
+    /// It failed, in the server's words.
+    Trouble(serde_json::Value),
+}
+
+/// A log-probability as servers send it: below what is possible stands for "not known".
+pub fn logprob(value: &serde_json::Value) -> f32 {
+    /// vLLM's −9999, llama.cpp's least number.
+    const NO_FIGURE: f64 = -9000.0;
+    match value.as_f64() {
+        Some(figure) if figure > NO_FIGURE => figure.min(0.0) as f32,
+        _ => f32::NAN,
+    }
+}
+
+/// The bytes of a text that a server cut into tokens; a sign that stands for half a character says nothing of them.
+pub fn bytes_of(text: &str) -> Option<Vec<u8>> {
+    (!text.contains(char::REPLACEMENT_CHARACTER)).then(|| text.as_bytes().to_vec())
+}
+
+/// An id in JSON.
+pub fn id_of(value: &serde_json::Value) -> Option<TokenId> {
+    i32::try_from(value.as_i64()?).ok().filter(|id| *id >= 0).map(TokenId)
+}
+
+/// A list of numbers that are bytes.
+pub fn byte_list(value: &serde_json::Value) -> Option<Vec<u8>> {
+    value.as_array()?.iter().map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok())).collect()
+}

@@ -1,0 +1,152 @@
+//! vLLM: its completions with the prompt as ids, and the log-probabilities of a given text.
+//!
+//! Tokens are named by ids there (`token_id:17`), since their texts do not tell them apart; the texts are asked for by
+//! `/detokenize`.
+//!
+//! Invariant: pure; −9999 stands for "not known" and is no figure.
+
+use serde_json::{Map, Value, json};
+
+use super::openai::{self, counted, messages_of};
+use super::settings::{self, Ask, Dialect};
+use super::told::{self, Choice, Part, Told};
+use crate::chat::TemplateValues;
+use crate::engine::protocol::Message;
+use crate::token::TokenId;
+
+/// The request for a reply to a prompt.
+pub fn completion(model: Option<&str>, ids: &[TokenId], ask: &Ask<'_>) -> Value {
+    let mut body = base(model, ids);
+    body.insert("stream".into(), true.into());
+    body.insert("stream_options".into(), json!({"include_usage": true}));
+    body.insert("logprobs".into(), ask.top.min(openai::MOST).into());
+    settings::put(&mut body, ask, Dialect::Vllm);
+    body.into()
+}
+
+/// The request for the log-probabilities of a text.
+pub fn score(model: Option<&str>, ids: &[TokenId], top: u32) -> Value {
+    let mut body = base(model, ids);
+    body.insert("max_tokens".into(), 1.into());
+    body.insert("prompt_logprobs".into(), top.min(openai::MOST).into());
+    body.into()
+}
+
+fn base(model: Option<&str>, ids: &[TokenId]) -> Map<String, Value> {
+    let mut body = Map::new();
+    if let Some(model) = model {
+        body.insert("model".into(), model.into());
+    }
+    body.insert("prompt".into(), ids.iter().map(|id| id.0).collect());
+    body.insert("return_tokens_as_token_ids".into(), true.into());
+    body.insert("return_token_ids".into(), true.into());
+    body
+}
+
+/// The question for the prompt that a chat becomes, as ids.
+pub fn chat_tokens(
+    model: Option<&str>,
+    messages: &[Message],
+    continue_last: bool,
+    values: &TemplateValues,
+) -> Value {
+    let mut body = json!({
+        "model": model,
+        "messages": messages_of(messages),
+        "add_generation_prompt": !continue_last,
+        "continue_final_message": continue_last,
+    });
+    openai::template_values(&mut body, values);
+    body
+}
+
+/// The question for a text's ids.
+pub fn tokenize(model: Option<&str>, text: &str, begin: bool) -> Value {
+    json!({"model": model, "prompt": text, "add_special_tokens": begin})
+}
+
+/// The ids in an answer to either.
+pub fn tokens(answer: &Value) -> Option<Vec<TokenId>> {
+    answer["tokens"].as_array()?.iter().map(told::id_of).collect()
+}
+
+/// The question for the text of ids.
+pub fn detokenize(model: Option<&str>, ids: &[TokenId]) -> Value {
+    json!({"model": model, "tokens": ids.iter().map(|id| id.0).collect::<Vec<_>>()})
+}
+
+/// The pieces of one event.
+pub fn parts(data: &Value) -> Vec<Part> {
+    if data.get("error").is_some_and(|error| !error.is_null()) || data["object"] == "error" {
+        return vec![Part::Trouble(data.clone())];
+    }
+    let mut parts = Vec::new();
+    let choice = &data["choices"][0];
+    let text = choice["text"].as_str().unwrap_or_default();
+    let why = choice["finish_reason"].as_str();
+    let mut tokens = told(choice);
+    // Without a stop text that was met, the last token is the one that ended the reply.
+    if why == Some("stop") && !choice["stop_reason"].is_string() {
+        tokens.pop();
+    }
+    if !text.is_empty() || !tokens.is_empty() {
+        parts.push(Part::Text { text: text.into(), thought: false, tokens });
+    }
+    parts.extend(counted(&data["usage"]));
+    parts.extend(why.map(|why| Part::Ended(openai::stop(why))));
+    parts
+}
+
+fn told(choice: &Value) -> Vec<Told> {
+    let logprobs = &choice["logprobs"];
+    let by_name = |(name, figure): (&String, &Value)| named(name, figure);
+    let token = |(place, name): (usize, &Value)| {
+        let name = name.as_str().unwrap_or_default();
+        let top = logprobs["top_logprobs"][place].as_object().into_iter().flatten().map(by_name).collect();
+        Told { chosen: named(name, &logprobs["token_logprobs"][place]), rank: 0, top, watched: Vec::new() }
+    };
+    let with_odds: Vec<Told> =
+        logprobs["tokens"].as_array().into_iter().flatten().enumerate().map(token).collect();
+    if !with_odds.is_empty() {
+        return with_odds;
+    }
+    let ids = choice["token_ids"].as_array().into_iter().flatten();
+    ids.map(|id| Told {
+        chosen: Choice { id: told::id_of(id), bytes: None, logprob: f32::NAN },
+        rank: 0,
+        top: Vec::new(),
+        watched: Vec::new(),
+    })
+    .collect()
+}
+
+/// A token by the name `token_id:17`; an older server gives its text.
+fn named(name: &str, figure: &Value) -> Choice {
+    let id = name.strip_prefix("token_id:").and_then(|id| id.parse().ok()).map(TokenId);
+    let bytes = if id.is_some() { None } else { told::bytes_of(name) };
+    Choice { id, bytes, logprob: told::logprob(figure) }
+}
+
+/// The tokens of a text that was scored: one for each of `ids`, the first of which has no figure.
+pub fn scored(answer: &Value, ids: &[TokenId]) -> Option<Vec<Told>> {
+    let places = [&answer["choices"][0]["prompt_logprobs"], &answer["prompt_logprobs"]];
+    let list = places.into_iter().find_map(Value::as_array).filter(|list| list.len() == ids.len())?;
+    let token = |(id, entry): (&TokenId, &Value)| {
+        let all = entry.as_object();
+        let choice = |(id, about): (&String, &Value)| {
+            let id = TokenId(id.parse().ok()?);
+            let bytes = about["decoded_token"].as_str().and_then(told::bytes_of);
+            Some((Choice { id: Some(id), bytes, logprob: told::logprob(&about["logprob"]) }, rank(about)))
+        };
+        let top: Vec<(Choice, u32)> = all.into_iter().flatten().filter_map(choice).collect();
+        let own = top.iter().find(|(choice, _)| choice.id == Some(*id)).cloned();
+        let nothing = || (Choice { id: Some(*id), bytes: None, logprob: f32::NAN }, 0);
+        let (chosen, rank) = own.unwrap_or_else(nothing);
+        Told { chosen, rank, top: top.into_iter().map(|(choice, _)| choice).collect(), watched: Vec::new() }
+    };
+    Some(ids.iter().zip(list).map(token).collect())
+}
+
+fn rank(about: &Value) -> u32 {
+    about["rank"].as_u64().unwrap_or(0) as u32
+}
