@@ -25,6 +25,9 @@
 //! engine/        L1  tokenizer (how a text is cut and merged, from the rules in the file) · sampler (the chain,
 //!                    recorded stage by stage) · scripted (a made-up model: what it writes follows a script, what it
 //!                    shows inside is noise in the right shapes).
+//!                    server/   models that a server runs: http and sse (the way there), detect (what it is), a file for
+//!                              each kind (openai, llama, vllm, sglang), words (what was met of a vocabulary), generate
+//!                              and score (events of what came)
 //!                    protocol/ requests, events and answers, as plain data
 //!                    containment/ what the engine's process gives up before a file is opened: files by Landlock,
 //!                              system calls by seccomp
@@ -94,7 +97,7 @@
 //! 2. `app` does no IO and reads no clock; it names neither a channel nor a ratatui drawing type.
 //! 3. `ui` never changes `App`; what it learns while drawing it returns ([`app::Geometry`]).
 //! 4. llama-cpp-2 appears only under `engine/`, rusqlite only under `store/`, tokio only under `runtime/`,
-//!    `models/` and `cli/`; `unsafe` only in `engine/model/{ffi,weights}.rs`,
+//!    `models/`, `cli/` and `engine/server/`, which waits for a network and for a cancel at once; `unsafe` only in `engine/model/{ffi,weights}.rs`,
 //!    `engine/compute/{graph,trial}.rs`, `engine/threads/native.rs`, `engine/probe/` and `runtime/native.rs`.
 //! 5. Nothing is shared with the screen by lock: everything crosses as a request, an event, a message or an
 //!    effect.

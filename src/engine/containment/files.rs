@@ -33,6 +33,20 @@ const SYSTEM: &[&str] = &[
     "/dev/urandom",
 ];
 
+/// What finding a machine by its name and checking its certificate read, where a network is allowed.
+const NETWORK: &[&str] = &[
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/nsswitch.conf",
+    "/etc/gai.conf",
+    "/etc/services",
+    "/etc/ssl",
+    "/etc/pki",
+    "/etc/ca-certificates",
+    "/var/lib/ca-certificates",
+];
+
 /// Folders of `/` that hold more than programs, or what is listed one by one.
 const NOT_OPEN: &[&str] =
     &["/boot", "/dev", "/etc", "/home", "/lost+found", "/proc", "/root", "/run", "/sys", "/var"];
@@ -86,18 +100,21 @@ fn rules(allowed: &Allowed) -> Result<RestrictionStatus, RulesetError> {
     // What is not there is passed over.
     ruleset
         .create()?
-        .add_rules(path_beneath_rules(readable(&allowed.reading), read))?
+        .add_rules(path_beneath_rules(readable(allowed), read))?
         .add_rules(path_beneath_rules(devices(), device))?
         .add_rules(path_beneath_rules(&allowed.own, own))?
         .restrict_self()
 }
 
 /// Every file and folder that may be read.
-fn readable(reading: &Reading) -> Vec<PathBuf> {
-    let Reading::These(given) = reading else { return vec![PathBuf::from("/")] };
+fn readable(allowed: &Allowed) -> Vec<PathBuf> {
+    let Reading::These(given) = &allowed.reading else { return vec![PathBuf::from("/")] };
     let home = directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
     let mut all = given.clone();
     all.extend(SYSTEM.iter().map(PathBuf::from));
+    if allowed.network == Network::Any {
+        all.extend(NETWORK.iter().map(PathBuf::from));
+    }
     all.extend(open_roots());
     all.extend(home.as_deref().into_iter().flat_map(open_in));
     all.extend(program_folder());
