@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
@@ -394,4 +395,31 @@ fn every_file_says_what_it_is_for() {
     for Source { file, text, .. } in sources() {
         assert!(text.starts_with("//!"), "{file} does not open with what it is for");
     }
+}
+
+/// Crates with the features that a build takes them with, as `name version|features`.
+fn crates(build: &[&str]) -> BTreeSet<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["tree", "--locked", "--offline", "--prefix", "none", "--format", "{p}|{f}"]).args(build);
+    let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines().map(|line| line.trim_end_matches(" (*)").to_owned());
+    lines.filter(|line| !line.starts_with("glassbox ")).collect()
+}
+
+#[test]
+fn what_one_build_compiled_the_others_take() {
+    let name = |line: &String| line.split('|').next().unwrap().to_owned();
+    let tests = crates(&["--edges", "normal,build,dev", "--features", "testing"]);
+    let run = crates(&["--edges", "normal,build"]);
+    let names: BTreeSet<String> = run.iter().map(name).collect();
+    let of_run: BTreeSet<String> = tests.iter().filter(|line| names.contains(&name(line))).cloned().collect();
+    let apart: Vec<_> = of_run.symmetric_difference(&run).collect();
+    assert!(apart.is_empty(), "`make test` compiles again what `make run` has: {apart:#?}");
+    let minimal = crates(&["--edges", "normal,build", "--no-default-features"]);
+    let apart: Vec<_> = minimal.difference(&tests).collect();
+    assert!(apart.is_empty(), "without llama.cpp these are compiled once more: {apart:#?}");
+    assert!(minimal.len() > 100 && minimal.len() < run.len());
 }
