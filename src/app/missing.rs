@@ -67,6 +67,7 @@ fn needs(command: Command) -> &'static [Capability] {
         Command::Step => &[Capability::Ids],
         Command::LookAhead => &[Capability::Beam],
         Command::WhatIf | Command::Weights => &[Capability::Scores],
+        Command::Microscope => &[Capability::Contrast],
         Command::Steer => &[Capability::Steering],
         Command::Lora
         | Command::ControlVector

@@ -73,6 +73,8 @@ pub enum Command {
     Import(ImportArgs),
     /// How likely a text is: the log-probability of each token, and perplexity
     Score(ScoreArgs),
+    /// Two models, or two files of one, on the same text: where they part, token by token
+    Compare(CompareArgs),
     /// One forward pass over a raw prompt, opened: lens, attention, neurons, attribution
     Inspect(InspectArgs),
     /// The models of the catalogue, and what is on disk
@@ -320,6 +322,35 @@ pub struct ScoreArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub stride: Option<u32>,
     /// One JSON object a line: every token with its numbers, then those of the whole text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `glassbox compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// The reference: a name of the configuration, or the path of a GGUF file
+    #[arg(value_name = "A")]
+    pub reference: String,
+    /// The model that is held against it
+    #[arg(value_name = "B")]
+    pub other: String,
+    /// Text files (UTF-8), each read for itself; `-` reads standard input
+    #[arg(value_name = "FILE")]
+    pub files: Vec<String>,
+    /// A chat, by its id; `last` is the newest
+    #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "last")]
+    pub chat: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub reading: Reading,
+    /// Read windows of so many tokens that do not overlap and count the second half of each, as llama-perplexity does
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(8..))]
+    pub window: Option<u32>,
+    /// Configuration file instead of the usual one
+    #[arg(long, value_name = "FILE", env = "GLASSBOX_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// One JSON object a line: every token (or stretch) with its numbers, then those of the whole text
     #[arg(long)]
     pub json: bool,
 }

@@ -9,6 +9,7 @@ mod ask;
 mod bench;
 mod chat;
 mod chats;
+mod compare;
 mod config;
 mod doctor;
 mod engine;
@@ -93,6 +94,7 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<u8> {
             args.common.model = args.server.take().or(args.common.model);
             block_on(score::run(args, &engine))
         }
+        Some(Command::Compare(args)) => block_on(compare::run(args, &engine)),
         Some(Command::Models(args)) => block_on(models::run(args)),
         Some(Command::Bench(args)) => block_on(bench::run(args, &engine)),
         Some(Command::RpcWorker(args)) => rpc_worker::run(&args),

@@ -31,7 +31,8 @@ const SHOWN: usize = 10;
 /// # Errors
 /// With a sentence for the user.
 pub async fn run(args: ScoreArgs, engine: &str) -> anyhow::Result<u8> {
-    let texts = args.files.iter().map(|file| Text::read(file)).collect::<anyhow::Result<Vec<_>>>()?;
+    let texts =
+        args.files.iter().map(|file| Text::read(file, "score")).collect::<anyhow::Result<Vec<_>>>()?;
     let setup = Setup::read(args.common.config.as_deref(), args.common.model.as_deref(), None)?;
     setup.print_warnings();
     let mut entry = setup.entry()?;
@@ -66,28 +67,35 @@ pub async fn run(args: ScoreArgs, engine: &str) -> anyhow::Result<u8> {
 }
 
 /// A text and where it is from.
-struct Text {
+pub(super) struct Text {
     file: String,
-    text: String,
+    /// What stands in it.
+    pub(super) text: String,
 }
 
 impl Text {
-    fn read(file: &str) -> anyhow::Result<Self> {
+    /// Reads a file, or standard input for `-`; `command` is who asks for it.
+    pub(super) fn read(file: &str, command: &str) -> anyhow::Result<Self> {
         let (name, bytes) = if file == "-" {
             let mut bytes = Vec::new();
             std::io::stdin().lock().read_to_end(&mut bytes).context("standard input cannot be read")?;
             ("standard input", bytes)
         } else {
             if !std::path::Path::new(file).exists() {
-                bail!("{file} is not there; score reads a file, or - for standard input");
+                bail!("{file} is not there; {command} reads a file, or - for standard input");
             }
             (file, std::fs::read(file).with_context(|| format!("{file} cannot be read"))?)
         };
         let text = attachment::as_it_is(name, bytes)?;
         if text.is_empty() {
-            bail!("{name} is empty: there is nothing to score");
+            bail!("{name} is empty: there is nothing to {command}");
         }
         Ok(Self { file: file.to_owned(), text })
+    }
+
+    /// What it is called.
+    pub(super) fn name(&self) -> &str {
+        if self.file == "-" { "standard input" } else { &self.file }
     }
 }
 
@@ -181,7 +189,7 @@ impl Scorer {
     }
 
     fn report(&self, text: &Text, tally: &Tally<'_>, windows: usize, ms: f32, begin: bool) -> String {
-        let name = if text.file == "-" { "standard input" } else { &text.file };
+        let name = text.name();
         let mut lines = vec![sanitize::for_display(name)];
         let mut row = |name: &str, value: String| lines.push(format!("  {name:<14} {value}"));
         row("tokens", format!("{} ({} scored, {} bytes)", tally.tokens, tally.scored, tally.bytes));
@@ -329,7 +337,7 @@ fn first_line(id: TokenId, name: &[u8], bytes: &[u8]) -> Value {
 }
 
 /// Line and column of the character that the byte belongs to, from 1.
-fn place(text: &[u8], offset: usize) -> (usize, usize) {
+pub(super) fn place(text: &[u8], offset: usize) -> (usize, usize) {
     let begun = &text[..text.len().min(offset + 1)];
     let before = &text[..text.len().min(offset)];
     let line = before.split(|byte| *byte == b'\n').count();

@@ -37,9 +37,22 @@ impl Session {
     /// # Errors
     /// When the process cannot be started.
     pub fn start(entry: &ModelEntry, choice: &str, config: &Config) -> anyhow::Result<Self> {
+        Self::start_beside(entry, &[], choice, config)
+    }
+
+    /// The same for an engine that another model is to be loaded in too, `beside` the first.
+    ///
+    /// # Errors
+    /// As [`Session::start`].
+    pub fn start_beside(
+        entry: &ModelEntry,
+        beside: &[ModelEntry],
+        choice: &str,
+        config: &Config,
+    ) -> anyhow::Result<Self> {
         let (sender, events) = mpsc::unbounded_channel();
-        let command =
-            engine_command(entry, choice, config).context("this program's own file cannot be found")?;
+        let command = engine_command(entry, beside, choice, config)
+            .context("this program's own file cannot be found")?;
         let sink = Box::new(move |envelope| {
             let _ = sender.send(envelope); // the command may have ended already
         });

@@ -1,6 +1,7 @@
 //! Arithmetic on numbers that the engine gave. No IO, no engine types.
 
 pub mod chain;
+pub mod contrast;
 pub mod depth;
 pub mod direction;
 pub mod distribution;

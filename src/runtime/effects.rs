@@ -151,7 +151,7 @@ impl Shell {
             let _ = messages.send(Msg::Engine(id, envelope)); // the app may have ended
         });
         let log = log::of_engine(&self.folders.state);
-        let started = engine_command(entry, &self.engine_choice, &self.app.config)
+        let started = engine_command(entry, &self.app.config.models, &self.engine_choice, &self.app.config)
             .and_then(|command| ChildEngine::spawn_at(command, Elsewhere::of(entry), sink, log));
         match started {
             Ok(engine) => self.engine = Some((id, Box::new(engine))),

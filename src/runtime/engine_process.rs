@@ -3,9 +3,9 @@
 //! Invariants: every file that a model's entry names is among them, since an engine is started for one entry and takes no
 //! rights back that it gave up. What starts one elsewhere has no terminal, so that it can ask nothing there.
 
-use std::io;
 use std::path::PathBuf;
 use std::process::Command;
+use std::{io, iter};
 
 use super::native;
 use crate::config::{Config, Folders};
@@ -14,11 +14,17 @@ use crate::engine::containment::driver_caches;
 use crate::model_entry::{Key, ModelEntry, Source, at_home};
 use crate::models::{ModelsFolder, gguf};
 
-/// The command that starts an engine process for a model: its own, or this program's.
+/// The command that starts an engine process for a model: its own, or this program's. It may also read the files of models
+/// that could be held against it.
 ///
 /// # Errors
 /// When this program's own file cannot be found.
-pub fn engine_command(entry: &ModelEntry, choice: &str, config: &Config) -> io::Result<Command> {
+pub fn engine_command(
+    entry: &ModelEntry,
+    beside: &[ModelEntry],
+    choice: &str,
+    config: &Config,
+) -> io::Result<Command> {
     if let Some([program, arguments @ ..]) =
         entry.engine.as_deref().map(elsewhere::without_questions).as_deref()
     {
@@ -38,7 +44,7 @@ pub fn engine_command(entry: &ModelEntry, choice: &str, config: &Config) -> io::
     let folders = Folders::find();
     match folders.filter(|_| config.engine.contain) {
         Some(folders) => {
-            for path in files_of(entry, &folders) {
+            for path in iter::once(entry).chain(beside).flat_map(|entry| files_of(entry, &folders)) {
                 command.arg("--read").arg(path);
             }
             command.envs(driver_caches(&folders.engine()[0]));
@@ -109,7 +115,7 @@ mod tests {
         let entry = ModelEntry::new("x", Source::Path("/x.gguf".into()));
         let mut config = Config::default();
         let free = |config: &Config| {
-            let command = engine_command(&entry, "scripted", config).unwrap();
+            let command = engine_command(&entry, &[], "scripted", config).unwrap();
             command.get_args().any(|argument| argument == "--free")
         };
         assert!(!free(&config));

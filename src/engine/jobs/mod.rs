@@ -6,6 +6,7 @@
 
 pub(crate) mod attention_rows;
 pub(crate) mod beam;
+pub(crate) mod contrast;
 pub(crate) mod control;
 pub(crate) mod embeddings;
 pub(crate) mod generate;

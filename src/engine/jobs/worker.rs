@@ -12,6 +12,7 @@ pub use super::shared::Shared;
 
 use super::beam;
 use super::cancelled_early;
+use super::contrast;
 use super::generate::interleave::{Interleaved, ModelInternals};
 use super::generate::{self, Conditions};
 use super::replay;
@@ -167,6 +168,12 @@ impl Worker {
                 self.with_session(id, |session, emit| attention_rows::attend(session, &request, emit))
             }
             Job::Calibrate => self.with_session(id, |session, _| attention_rows::calibrate(session)),
+            Job::Contrast(request) => {
+                let hooks = Arc::clone(&self.hooks);
+                self.checked(id, &request.interventions, |session, emit| {
+                    contrast::contrast(session, &hooks, &request, emit)
+                })
+            }
             Job::Chat(chat) => self.with_session(id, |session, _| {
                 session.goes_on(chat);
                 Event::Acknowledged

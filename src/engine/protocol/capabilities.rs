@@ -43,11 +43,13 @@ pub enum Capability {
     Stages,
     /// Take changes to the network: parts switched off, steering, adapters.
     Changes,
+    /// Hold a second model's whole distributions against the loaded one's.
+    Contrast,
 }
 
 impl Capability {
     /// All there are.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Scores,
         Self::Replay,
         Self::Beam,
@@ -64,6 +66,7 @@ impl Capability {
         Self::Watches,
         Self::Stages,
         Self::Changes,
+        Self::Contrast,
     ];
 }
 
@@ -120,6 +123,7 @@ impl Request {
                 Job::Load { .. } | Job::Chat(_) | Job::Forget(_) => Vec::new(),
                 Job::Generate(generate) => generate.needs(),
                 Job::Score(_) | Job::Rescore(_) => vec![Capability::Scores],
+                Job::Contrast(_) => vec![Capability::Contrast],
                 Job::Replay(_) => vec![Capability::Replay],
                 Job::Beam(_) => vec![Capability::Beam],
                 Job::Depths(_) => vec![Capability::LayerGrid],

@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::VERSION;
 use super::{
-    Attended, BeamPaths, Containment, Directed, Exit, Failure, Inspected, Loaded, PromptFacts, Rendered,
-    Replayed, Rescored, Written,
+    Attended, BeamPaths, Containment, Contrasted, Directed, Exit, Failure, Inspected, Loaded, PromptFacts,
+    Rendered, Replayed, Rescored, Written,
 };
 #[cfg(doc)]
 use super::{Immediate, Inspection, Job};
 use crate::chat::{StopReason, Timings, Usage};
+use crate::inspect::contrast::Contrast;
 use crate::inspect::depth::Depth;
 use crate::inspect::pieces::Pieces;
 use crate::inspect::scores::HeadScores;
@@ -110,6 +111,17 @@ pub enum Event {
         /// How long it took, ms.
         ms: f32,
     },
+    /// The next tokens of a text under two models.
+    Contrasts {
+        /// Which of the texts.
+        part: u32,
+        /// Index of the first among its tokens.
+        first: u32,
+        /// One entry a token.
+        tokens: Vec<Contrast>,
+    },
+    /// Final answer to [`Job::Contrast`].
+    Contrasted(Box<Contrasted>),
     /// Final answer to [`Job::Direction`].
     Directed(Box<Directed>),
     /// Final answer to [`Inspection::Embed`].
@@ -160,6 +172,7 @@ impl Event {
                 | Self::Paused
                 | Self::Scores { .. }
                 | Self::Depths { .. }
+                | Self::Contrasts { .. }
         )
     }
 }

@@ -38,6 +38,8 @@ pub enum FailureKind {
     ContextFull,
     /// The chat template failed.
     Template,
+    /// Two models were to be held against each other whose ids mean different tokens.
+    OtherVocabulary,
     /// No model is loaded.
     NoModel,
     /// Cancelled before anything was made.

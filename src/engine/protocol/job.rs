@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attend, Beam, Depths, Direction, Replay, Rescore, Score};
+use super::{Attend, Beam, Contrasting, Depths, Direction, Replay, Rescore, Score};
 #[cfg(doc)]
 use super::{Event, Immediate, PromptFacts};
 use crate::chat::{ConversationId, Intervention, Role, TemplateValues};
@@ -43,6 +43,9 @@ pub enum Job {
     Attend(Box<Attend>),
     /// What each head does on random text → [`Event::Calibrated`].
     Calibrate,
+    /// A second model held against this one → [`Event::PromptProgress`]…, [`Event::Contrasts`]…, [`Event::Contrasted`].
+    /// Runs like Rescore.
+    Contrast(Box<Contrasting>),
     /// The replies from here on belong to this chat, or to one of which nothing is to be kept; what was read of another
     /// is kept on disk → [`Event::Acknowledged`]. Only for engines that say [`super::Loaded::keeps_states`].
     Chat(Option<ConversationId>),

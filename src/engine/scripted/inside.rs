@@ -312,7 +312,7 @@ fn follow(of: &Distribution, ids: &[TokenId]) -> Vec<Followed> {
     ids.iter().filter_map(one).collect()
 }
 
-fn divergence(p: &Distribution, q: &Distribution) -> f32 {
+pub(super) fn divergence(p: &Distribution, q: &Distribution) -> f32 {
     let normaliser = |of: &Distribution| {
         let best = of.order()[0];
         f64::from(of.logit(best).unwrap_or_default()) - f64::from(of.logprob(best).unwrap_or_default())

@@ -258,6 +258,9 @@ impl Jobs for Worker {
             Job::Direction(_) => Err(other("The scripted engine has no directions to steer by.".into())),
             Job::Attend(attend) => self.with_model(id, &|model, control| model.attend(&attend, control)),
             Job::Calibrate => self.with_model(id, &|model, _| Ok(model.calibrate())),
+            Job::Contrast(request) => {
+                self.with_model(id, &|model, control| model.contrast(&request, control))
+            }
             Job::Chat(_) | Job::Forget(_) => Ok(Event::Acknowledged),
         };
         self.answered(id, answer);

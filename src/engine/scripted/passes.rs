@@ -3,13 +3,17 @@
 //! Invariant: none of these changes the chat's cache, and their numbers are those of a reply at the same ids.
 
 use super::draw::{Chain, Wanted};
-use super::inside::{Pass, attended, calibrated};
+use super::hash::{bell, mix};
+use super::inside::{Pass, attended, calibrated, divergence};
 use super::model::{Control, Model};
 use super::reading::Reading;
 use super::{MS, no_token, other};
 use crate::engine::protocol::{
-    Attend, Beam, BeamPaths, Depths, Event, Failure, Path, Replay, Replayed, Rescore, Rescored, Score,
+    Attend, Beam, BeamPaths, Contrasted, Contrasting, Depths, Event, Failure, FailureKind, Path, Replay,
+    Replayed, Rescore, Rescored, Score,
 };
+use crate::inspect::contrast::Contrast;
+use crate::inspect::distribution::Distribution;
 use crate::inspect::stages::TraceSource;
 use crate::token::{Step, TokenId};
 
@@ -22,6 +26,33 @@ impl Model {
             Ok(Event::Scores { first, steps })
         })?;
         Ok(Event::Scored { decoded, ms: MS })
+    }
+
+    /// Another made-up model held against this one: the same but for noise that follows from its name; none has the same
+    /// name. One called "other words" has another vocabulary.
+    pub(super) fn contrast(&self, request: &Contrasting, control: &Control<'_>) -> Result<Event, Failure> {
+        let name = &request.other.name;
+        if name.contains("other words") {
+            let message =
+                format!("{name} has another vocabulary, so tokens cannot be held against each other.");
+            return Err(Failure { message, kind: FailureKind::OtherVocabulary });
+        }
+        let seed = name.bytes().fold(1, |key, byte| mix(key ^ u64::from(byte)));
+        let same = *name == self.loaded.facts.name;
+        for (part, text) in (0..).zip(&request.parts) {
+            self.in_slices(&text.ids, text.from.max(1) as usize, control, |first, mut reading, slice| {
+                let tokens = slice.iter().map(|id| {
+                    let p = reading.distribution();
+                    reading.push(*id);
+                    let noise = |(at, z): (usize, &f32)| if same { *z } else { z + bell(seed, at) };
+                    let q = Distribution::new(p.logits().iter().enumerate().map(noise).collect());
+                    let q = q.ok_or_else(|| other("The made-up model has no numbers here.".into()))?;
+                    contrast(&p, &q, *id).ok_or_else(|| no_token(*id))
+                });
+                Ok(Event::Contrasts { part, first, tokens: tokens.collect::<Result<_, _>>()? })
+            })?;
+        }
+        Ok(Event::Contrasted(Box::new(Contrasted { ms: MS, ..Contrasted::default() })))
     }
 
     /// The lens of many passes of one text.
@@ -157,4 +188,13 @@ impl Model {
         control.slice()?;
         Ok(Reading::of(&self.pieces, ids))
     }
+}
+
+fn contrast(p: &Distribution, q: &Distribution, id: TokenId) -> Option<Contrast> {
+    let first = |of: &Distribution| of.top(1).first().copied();
+    Some(Contrast {
+        kl: divergence(p, q),
+        logprob: [p.logprob(id)?, q.logprob(id)?],
+        first: [first(p)?, first(q)?],
+    })
 }
