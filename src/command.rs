@@ -65,6 +65,8 @@ pub enum Context {
     WhatIf,
     /// What each sentence weighs.
     Weights,
+    /// Another model held against the loaded one.
+    Microscope,
     /// The steering panel.
     Steer,
 }
@@ -116,6 +118,7 @@ impl Context {
             Self::Ledger => "its key works in the table of tokens",
             Self::Alternatives => "its key works in the alternatives of a token",
             Self::Tree => "its key works in the tree of branches",
+            Self::Microscope => "its key works in the microscope",
             Self::WhatIf => "its key works while a message is changed on trial",
             Self::Weights => "its key works where sentences are weighed",
             Self::Steer => "its key works in the steering panel",
@@ -396,6 +399,8 @@ commands! {
     WhatIf "what-if" Inspector Transcript | WhatIf | Weights ["E"];
     /// What each sentence of the prompt weighs for this reply
     Weights "weights" Inspector Transcript ["W"];
+    /// Another model held against this one: both read this chat's replies, token by token
+    Microscope "microscope" Inspector Global [];
     /// Replies token by token: accept, choose or ban each
     Step "step" Replies Global ["f6"];
     /// Step mode: take the token that was written
@@ -693,13 +698,13 @@ commands! {
     /// Down in a list
     ListDown "list-down" Lists Overlay ["down"];
     /// A page up in a list
-    ListPageUp "list-page-up" Lists Picker | Reader | Ledger | Alternatives | Tree ["pageup"];
+    ListPageUp "list-page-up" Lists Picker | Reader | Ledger | Alternatives | Tree | Microscope ["pageup"];
     /// A page down in a list
-    ListPageDown "list-page-down" Lists Picker | Reader | Ledger | Alternatives | Tree ["pagedown"];
+    ListPageDown "list-page-down" Lists Picker | Reader | Ledger | Alternatives | Tree | Microscope ["pagedown"];
     /// To the top of a list
-    ListFirst "list-first" Lists Reader | Ledger | WhatIf ["home"];
+    ListFirst "list-first" Lists Reader | Ledger | WhatIf | Microscope ["home"];
     /// To the end of a list
-    ListLast "list-last" Lists Reader | Ledger | WhatIf ["end"];
+    ListLast "list-last" Lists Reader | Ledger | WhatIf | Microscope ["end"];
     /// Choose the selected row
     Choose "choose" Lists Overlay ["enter"];
     /// Help, terms: a row up
@@ -790,6 +795,7 @@ impl Command {
         match self {
             Self::Attach => "the name of a text file",
             Self::Model => "the name of a model",
+            Self::Microscope => "the name of a model",
             Self::Preset => "the name of a preset, or none",
             Self::Grammar => "a file with a grammar (GBNF) or a JSON schema, or off",
             Self::Persona => "the name of a persona, or none",

@@ -18,7 +18,8 @@
 //!                    chat/     chats and branches, composer, send, reply, stop, versions, the tree, step mode, pace
 //!                    input/    keys and the commands they stand for, mouse, typed commands, editing of texts
 //!                    transcript/ the token cursor, text marked by keys, a turn's tokens as a table, scores of typed text
-//!                    experiments/ messages changed on trial, weights of sentences, steering, control vectors
+//!                    experiments/ messages changed on trial, weights of sentences, the microscope (another model on this
+//!                              chat), steering, control vectors
 //!                    inspector/ the pass on display, what is asked for it and kept; stations/: each station a unit
 //!                              in its own folder, with its state and its page
 //!                    overlays/ each overlay a unit, with its keys and what Enter does; help/ what the help says
@@ -46,7 +47,7 @@
 //!                    probe/    the evaluation callback: what is copied out of a pass and changed in it
 //!                    jobs/     llama (the engine as the transport drives it), worker (the loop), shared and control
 //!                              (what the reading thread and a running reply have in common) and one file a request:
-//!                              score, rescore (a reply after an edited prompt), replay (a past pass, read again),
+//!                              score, rescore (a reply after an edited prompt), contrast (a second model held against the loaded one), replay (a past pass, read again),
 //!                              beam, pieces (how a text was cut and merged), inspect/ (a pass opened; ablation,
 //!                              patching), attention_rows (matrices, rollout, calibration of heads), layer_grid (the
 //!                              depths of many passes), steering (directions), embeddings; generate/ (a reply:
@@ -66,7 +67,7 @@
 //!                    `inspect --json` share)
 //! import/        L1  chats of other programs and exports of our own, read from JSON
 //! config/ theme/ L1  TOML to (value, warnings); keymap, and what is wrong with one; named colour roles
-//! inspect/       L0  arithmetic on captured numbers: distribution, chain and stages (samplers), trace (a pass
+//! inspect/       L0  arithmetic on captured numbers: contrast (two models on one text), distribution, chain and stages (samplers), trace (a pass
 //!                    opened), depth (of many), lens, reading and scores (what heads do, here and usually), rollout,
 //!                    rotation and position, embedding, direction (steering), feed_forward, pieces and merging
 //!                    (tokenizers)

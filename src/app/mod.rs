@@ -50,11 +50,11 @@ pub(crate) use settings::{
 };
 pub(crate) use state::{
     ActiveRun, AfterStop, Ahead, AheadOf, Alternatives, Area, Change, ChatLine, ChatList, Chats, Colouring,
-    Completion, Composer, ConfirmAction, Edit, Fetch, FetchState, Find, Focus, Ledger, LeftOut, Level,
-    LineEdit, LineOf, LookAt, LookedAt, Looks, ModelState, ModelStatus, Notice, Offers, Part, Paste, Phase,
-    Picker, Preview, PromptAction, Queued, Record, ReplyOdds, RereadReply, Sandbox, Scroll, Steer,
-    SteerField, SteerWish, StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow, WIDE, Weights, WhatIf,
-    WholeOf, Writing,
+    Completion, Composer, ConfirmAction, Edit, Fetch, FetchState, Find, Focus, HoldAgainst, Ledger, LeftOut,
+    Level, LineEdit, LineOf, LookAt, LookedAt, Looks, Microscope, ModelState, ModelStatus, Notice, Offers,
+    Part, Paste, Phase, Picker, Preview, PromptAction, Queued, Record, ReplyOdds, RereadReply, Sandbox,
+    Scroll, Steer, SteerField, SteerWish, StepMode, TextEdit, TokenList, Transcript, Tree, TreeRow, WIDE,
+    Weights, WhatIf, WholeOf, Writing,
 };
 pub(crate) use transcript::cursor::SplitCharacter;
 
@@ -116,6 +116,8 @@ pub struct App {
     pub folder: String,
     /// A message changed on trial, while that is open.
     pub what_if: Option<Box<WhatIf>>,
+    /// Another model held against the loaded one, while that is open.
+    pub microscope: Option<Box<Microscope>>,
     /// What each sentence of a prompt weighs, as far as it was asked.
     pub weights: Option<Box<Weights>>,
     /// What drawing learned last.
@@ -169,6 +171,7 @@ impl App {
             themes: vec!["auto".into()],
             folder: String::new(),
             what_if: None,
+            microscope: None,
             weights: None,
             geometry: Geometry::default(),
             keymap,
@@ -261,6 +264,7 @@ impl App {
         self.inspector.sync_steer(view!(self), &mut self.out, steers);
         self.inspector.sync_depths(view!(self), &mut self.out, &self.transcript, &self.geometry);
         self.sync_reread();
+        self.sync_microscope();
         if due(self.composer.draft_at()) {
             self.talk.keep_draft(&mut self.composer, &mut self.out);
         }

@@ -12,6 +12,7 @@ mod hub;
 mod ledger;
 mod licence;
 mod list;
+mod microscope;
 mod models;
 mod palette;
 mod personas;
@@ -32,6 +33,8 @@ pub use confirm::Confirm;
 pub use help::{Help, HelpPage, HelpPart};
 pub use hub::Hub;
 pub use licence::Licence;
+pub(crate) use microscope::open as open_others;
+pub use microscope::{MicroscopePanel, Others};
 #[cfg(test)]
 pub(crate) use models::select_model;
 pub use models::{Models, Typed};
@@ -57,7 +60,7 @@ macro_rules! overlay_list {
     ($with:ident) => {
         $with! {
             Palette Models Hub Themes Settings Help Ledger Search Licence TextBox Alternatives Tree WhatIfPanel
-            WeightsPanel SteerPanel Ahead Confirm Sheet Personas
+            WeightsPanel SteerPanel Ahead Confirm Sheet Personas Others MicroscopePanel
         }
     };
 }

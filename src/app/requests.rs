@@ -44,6 +44,8 @@ pub enum Asker {
     Steering,
     /// A reply read again after an edit on trial.
     WhatIf,
+    /// Another model held against this one.
+    Microscope,
     /// A reply read again without a sentence of its prompt.
     Weights,
     /// The open station.

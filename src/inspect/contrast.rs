@@ -122,12 +122,13 @@ pub fn spans(from: [usize; 2], tokens: [&[Ended]; 2]) -> Vec<Span> {
     let (mut all, mut bits, mut at) = (Vec::new(), [0.0; 2], [0; 2]);
     let mut start = from[0].max(from[1]);
     // What only one of them has a figure for counts for none: tokens that end there are passed over.
+    let mut whole = true;
     for which in [0, 1] {
-        while tokens[which].get(at[which]).is_some_and(|(end, _)| *end <= start) {
-            at[which] += 1;
-        }
+        let skipped = tokens[which].iter().take_while(|(end, _)| *end <= start).count();
+        at[which] = skipped;
+        let cut = if skipped > 0 { tokens[which][skipped - 1].0 } else { from[which] };
+        whole &= cut == start;
     }
-    let mut whole = from[0] == from[1];
     while let [Some(&first), Some(&second)] = [tokens[0].get(at[0]), tokens[1].get(at[1])] {
         let end = first.0.min(second.0);
         for (which, token) in [first, second].into_iter().enumerate() {

@@ -44,7 +44,9 @@ pub fn engine_command(
     let folders = Folders::find();
     match folders.filter(|_| config.engine.contain) {
         Some(folders) => {
-            for path in iter::once(entry).chain(beside).flat_map(|entry| files_of(entry, &folders)) {
+            // Never the key of a server.
+            let files = beside.iter().filter(|other| other.server().is_none());
+            for path in iter::once(entry).chain(files).flat_map(|entry| files_of(entry, &folders)) {
                 command.arg("--read").arg(path);
             }
             command.envs(driver_caches(&folders.engine()[0]));
@@ -102,7 +104,7 @@ mod tests {
         let entry = ModelEntry::new("x", Source::Server(server));
         assert_eq!(files_of(&entry, &Folders::under("/home".as_ref()))[1..], [PathBuf::from("/k/key")]);
         let arguments = |choice: &str| {
-            let command = engine_command(&entry, choice, &Config::default()).unwrap();
+            let command = engine_command(&entry, &[], choice, &Config::default()).unwrap();
             command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect::<Vec<_>>()
         };
         assert_eq!(arguments("llama")[..4], ["engine", "--engine", "server", "--network"]);

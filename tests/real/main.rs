@@ -15,6 +15,7 @@ mod attention;
 mod bench;
 mod changes;
 mod chat;
+mod contrast;
 mod drafts;
 #[cfg(target_os = "linux")]
 mod endurance;

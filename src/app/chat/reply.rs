@@ -81,6 +81,7 @@ impl App {
             Asker::LookAhead => self.look_ahead_event(id, event),
             Asker::Steering => self.inspector.steer.steer_event(id, event),
             Asker::WhatIf => self.what_if_event(id, event),
+            Asker::Microscope => self.microscope_event(id, event),
             Asker::Weights => self.weights_event(id, event),
             Asker::Station => self.inspector.station_event(view!(self), id, event),
             Asker::Attention => self.inspector.attention_event(view!(self), &mut self.out, id, event),

@@ -136,6 +136,7 @@ impl App {
             Some(Overlay::WeightsPanel(_)) => {
                 self.weights.as_ref().map(|weights| weights.ink(turn, weights.token(&self.transcript)))
             }
+            Some(Overlay::MicroscopePanel(_)) => Some(self.microscope_ink(turn)),
             Some(_) => self.what_if.as_ref().map(|what_if| what_if.ink(self.view(), turn)),
             None => None,
         };
@@ -198,6 +199,6 @@ impl Transcript {
 }
 
 /// A step of the signed ramp.
-fn ink_step(bits: f64, a_step: u32) -> i8 {
+pub(super) fn ink_step(bits: f64, a_step: u32) -> i8 {
     (bits / f64::from(a_step)).round().clamp(-4.0, 4.0) as i8
 }

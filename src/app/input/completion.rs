@@ -178,6 +178,7 @@ impl App {
             (Command::TemplateValue, pair) => self.talk.set_template_value(with!(self), &mut self.out, pair),
             (Command::Lora, file) => self.adapter_named(AdapterKind::Lora, file),
             (Command::ControlVector, file) => self.adapter_named(AdapterKind::ControlVector, file),
+            (Command::Microscope, name) => self.hold_against(name),
             (Command::Persona, name) => self.persona_named(name),
             (Command::SavePreset, name) => self.save_preset(name),
             (Command::Set, pair) => self.talk.set_sampling(with!(self), &mut self.out, pair),
@@ -260,6 +261,13 @@ impl ChatView<'_> {
                     _ => "not fetched".to_owned(),
                 };
                 self.config.models.iter().map(|entry| (entry.name.clone(), help(&entry.name))).collect()
+            }
+            Command::Microscope => {
+                let here = |item: &&crate::models::CatalogueItem| {
+                    item.path.is_some() && item.entry.name != self.model.name
+                };
+                let here = self.model.catalogue.iter().filter(here);
+                here.map(|item| (item.entry.name.clone(), "on this machine".to_owned())).collect()
             }
             Command::Themes => themes.iter().map(|name| (name.clone(), String::new())).collect(),
             Command::Preset => {

@@ -10,6 +10,7 @@ mod endurance;
 mod engines;
 mod inside;
 mod live;
+mod microscope;
 mod models;
 mod overlays;
 mod properties;

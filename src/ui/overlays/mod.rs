@@ -13,6 +13,7 @@ pub mod completion;
 mod help;
 mod hub;
 mod ledger;
+mod microscope;
 mod models;
 mod palette;
 mod personas;
