@@ -45,7 +45,7 @@ pub fn engine_command(
     match folders.filter(|_| config.engine.contain) {
         Some(folders) => {
             // Never the key of a server.
-            let files = beside.iter().filter(|other| other.server().is_none());
+            let files = beside.iter().filter(|other| other.server().is_none() && entry.server().is_none());
             for path in iter::once(entry).chain(files).flat_map(|entry| files_of(entry, &folders)) {
                 command.arg("--read").arg(path);
             }
