@@ -130,13 +130,11 @@ impl ChatView<'_> {
     /// The replies of the shown branch whose tokens are the loaded model's, each with what both models read of it; an
     /// error says why there is none.
     fn microscope_parts(&self) -> Result<Vec<(TurnId, Part)>, String> {
-        let Some(loaded) = self.ready() else { return Err(self.model.not_ready().to_owned()) };
-        if !loaded.capabilities.has(Capability::Contrast) {
-            return Err(
-                "whole distributions come only from a model that glassbox itself runs; `glassbox compare` \
-                        holds others against each other on a text"
-                    .to_owned(),
-            );
+        if self.ready().is_none() {
+            return Err(self.model.not_ready().to_owned());
+        }
+        if let Some(why) = self.lacking(Capability::Contrast) {
+            return Err(why);
         }
         let branch = self.chat.branch();
         let replies = branch.iter().filter(|turn| turn.role == Role::Assistant);

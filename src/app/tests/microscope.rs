@@ -97,5 +97,5 @@ fn why_there_is_nothing_to_hold_against_is_said() {
     loaded.capabilities = Capabilities::all().without(Capability::Contrast);
     bench.press(&["esc"]);
     open(&mut bench);
-    assert!(bench.notice().contains("glassbox itself runs"), "{}", bench.notice());
+    assert!(bench.notice().contains("hold another model's whole distributions"), "{}", bench.notice());
 }

@@ -46,6 +46,7 @@ impl Capability {
             Self::Watches => "follow chosen tokens",
             Self::Stages => "record what each sampler left",
             Self::Changes => "change the network",
+            Self::Contrast => "hold another model's whole distributions against its own",
         }
     }
 
@@ -65,7 +66,8 @@ impl Capability {
             | Self::Embeddings
             | Self::Pieces
             | Self::Stages
-            | Self::Changes => None,
+            | Self::Changes
+            | Self::Contrast => None,
         }
     }
 
@@ -81,6 +83,7 @@ impl Capability {
             Self::Pieces => "how the tokenizer merges",
             Self::Stages => "what each sampler left",
             Self::Changes => "what can be changed in the network",
+            Self::Contrast => "how two models' whole distributions differ",
             _ => "what happens in a pass",
         }
     }
