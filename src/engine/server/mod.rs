@@ -247,6 +247,7 @@ impl Worker {
             | Job::Depths(_)
             | Job::Direction(_)
             | Job::Attend(_)
+            | Job::Contrast(_)
             | Job::Calibrate => Err(other("What happens inside a model, a server does not show.")),
         }
     }
