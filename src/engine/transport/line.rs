@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn a_pause_between_replies_is_not_held_against_the_line() {
         let mut line = Line::default();
-        assert_eq!(line.wrote(Duration::from_secs(600), Duration::from_secs(1), 10), None);
+        assert_eq!(line.wrote(Duration::from_mins(10), Duration::from_secs(1), 10), None);
     }
 
     #[test]

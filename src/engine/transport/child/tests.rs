@@ -105,8 +105,8 @@ fn what_was_printed_instead_of_a_greeting_is_told_and_the_exit_status_is_the_chi
 #[test]
 fn a_frame_of_a_version_without_the_mark_is_known_by_its_number() {
     let script = ready_then(9, "exec sleep 60");
-    let mark: String = greeting::MARK.iter().map(|byte| format!("\\{byte:03o}")).collect();
-    let (_engine, events) = shell(&script.replace(&mark, ""));
+    let mark: Vec<String> = greeting::MARK.iter().map(|byte| format!("\\{byte:03o}")).collect();
+    let (_engine, events) = shell(&script.replace(&mark.concat(), ""));
     assert!(exit_of(&events).how.starts_with("speaks version 9 of the protocol"));
 }
 
