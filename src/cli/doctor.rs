@@ -34,6 +34,7 @@ pub fn run(args: &DoctorArgs, engine_choice: &str) -> anyhow::Result<u8> {
     let mut rows = vec![
         ("glassbox", env!("CARGO_PKG_VERSION").to_owned()),
         ("engine", engine().to_owned()),
+        ("model runs", runs_where(&setup)),
         ("engine held", contained(&setup, engine_choice)),
         ("instructions", instructions()),
         ("devices", devices()),
@@ -73,6 +74,17 @@ fn engine() -> &'static str {
     } else {
         "none (built without `llama`)"
     }
+}
+
+/// Where the configured model runs, as its entry says.
+fn runs_where(setup: &Setup) -> String {
+    let Ok(entry) = setup.entry() else { return "nowhere: no model is named".to_owned() };
+    let place = match (&entry.source, entry.engine.as_deref()) {
+        (Source::Server(server), _) => format!("on the server at {}", server.host()),
+        (_, Some(command)) => format!("by its own engine: {}", command.join(" ")),
+        (_, None) => "on this machine".to_owned(),
+    };
+    crate::sanitize::for_display(&format!("{place} ({})", setup.config.model_title(&entry.name)))
 }
 
 /// What the engine's process gives up, as one says that was started for this.

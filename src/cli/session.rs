@@ -12,8 +12,8 @@ use crate::config::Config;
 use crate::elsewhere::Elsewhere;
 use crate::engine::Engine as _;
 use crate::engine::protocol::{
-    Containment, Envelope, Event, Exit, Failure, FailureKind, Immediate, Job, Loaded, Prompt, Rendered,
-    Request, RequestId,
+    Capabilities, Containment, Envelope, Event, Exit, Failure, FailureKind, Immediate, Job, Loaded, Prompt,
+    Rendered, Request, RequestId, Runner,
 };
 use crate::engine::transport::child::ChildEngine;
 use crate::model_entry::{LoadParams, ModelEntry};
@@ -29,6 +29,8 @@ pub struct Session {
     hash: Option<String>,
     /// What it told of a vocabulary that is not known as a whole.
     words: Vec<(TokenId, Entry)>,
+    /// What it can do and what it is, once a model is loaded.
+    can: Option<(Capabilities, Runner)>,
 }
 
 impl Session {
@@ -63,7 +65,7 @@ impl Session {
                 |program| format!("the engine of {} could not be started: {program}", entry.name),
             )
         })?;
-        Ok(Self { engine, events, last: 0, hash: None, words: Vec::new() })
+        Ok(Self { engine, events, last: 0, hash: None, words: Vec::new(), can: None })
     }
 
     /// What the engine is held to, which is the first that it says.
@@ -97,7 +99,10 @@ impl Session {
             }
         })?;
         match answer {
-            Event::Loaded(loaded) => Ok(place.map_or(*loaded.clone(), |place| loaded.at(&place.host))),
+            Event::Loaded(loaded) => {
+                self.can = Some((loaded.capabilities.clone(), loaded.runner.clone()));
+                Ok(place.map_or(*loaded.clone(), |place| loaded.at(&place.host)))
+            }
             other => bail!("the engine answered a load with {other:?}"),
         }
     }
@@ -175,8 +180,13 @@ impl Session {
     /// Asks without waiting; the events come from [`Session::next`].
     ///
     /// # Errors
-    /// When the engine has ended.
+    /// When the engine has ended, or cannot do that: then with what would give it.
     pub fn begin(&mut self, request: Request) -> anyhow::Result<RequestId> {
+        if let Some((capabilities, runner)) = &self.can
+            && let Some(lacking) = capabilities.lacks(&request)
+        {
+            bail!("{}", lacking.why_not(runner));
+        }
         self.last += 1;
         let id = RequestId(self.last);
         self.engine.send(id, request)?;

@@ -34,7 +34,8 @@ impl Draw for Ledger {
     fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
         let turn = canvas.app.talk.chat.turn(self.turn)?;
         let tokens = canvas.app.view().turn_tokens(turn);
-        let right = format!("{} of {}", self.rows.len(), tokens.len());
+        let told = told_by(canvas.app, &tokens).map_or_else(String::new, |told| format!("{told}   "));
+        let right = format!("{told}{} of {}", self.rows.len(), tokens.len());
         let inside = canvas.frame("Tokens of this message", &right, 118, 34);
         let cursor = canvas.filter(inside, &self.filter, "type to filter");
         let turn =
@@ -107,6 +108,15 @@ fn row(app: &App, table: &Table<'_, 9>, position: usize, shown: &TurnToken<'_>) 
         Cell::of(ms, text),
         Cell::of(others.join("   "), muted),
     ])
+}
+
+/// The server that told these tokens' figures, in words.
+fn told_by(app: &App, tokens: &[TurnToken<'_>]) -> Option<String> {
+    let run = |token: &TurnToken<'_>| match token.origin {
+        Origin::Written { run, .. } | Origin::Scored { run, .. } => app.talk.runs.get(&run),
+    };
+    let teller = tokens.iter().filter_map(run).find_map(|run| run.told_by.as_ref())?;
+    Some(crate::sanitize::for_display(&teller.in_words()))
 }
 
 fn is_drafted(app: &App, run: RunId, index: usize) -> bool {
