@@ -119,6 +119,9 @@ fn strip(app: &App, theme: &Theme, form: Form, at: Rect, buf: &mut Buffer) {
 }
 
 #[cfg(test)]
+mod untold_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::ui::testing::design::{capitals, theme};
