@@ -3,12 +3,25 @@
 //! Invariant: reading never fails as a whole once the text is TOML; a key that cannot be used leaves the
 //! value it would have replaced.
 
+use std::path::{Path, PathBuf};
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Warning;
 pub(crate) use super::near::{did_you_mean, nearest};
 use super::setting::Setting;
+
+/// What becomes of a `[[models]]` entry that is not sure to mean what its author meant.
+pub(super) const MODEL_LEFT_OUT: &str = "this model is left out";
+
+/// A path as the configuration's author meant it: beside the configuration, unless it says from where.
+pub(super) fn beside(configuration: &str, file: &str) -> PathBuf {
+    match Path::new(configuration).parent() {
+        Some(folder) if !file.starts_with('~') => folder.join(file),
+        _ => PathBuf::from(file),
+    }
+}
 
 /// What was found wrong in one text, and where.
 pub(crate) struct Report<'t> {

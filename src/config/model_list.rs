@@ -3,21 +3,19 @@
 //! Invariant: an entry that is not sure to mean what its author meant (no source, two, a broken checksum) is
 //! left out whole, since fetching the wrong file is worse than fetching none.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::checks::{anything, not_empty, sha256};
-use super::document::{Section, Verdict};
+use super::document::{MODEL_LEFT_OUT as LEFT_OUT, Section, Verdict, beside};
 use super::sections;
 use super::server;
 use super::setting::Setting as _;
 use crate::chat::{Adapter, AdapterKind, TemplateValues};
 use crate::elsewhere::{self, Elsewhere};
 use crate::model_entry::{Licence, ModelEntry, Source};
-
-pub(super) const LEFT_OUT: &str = "this model is left out";
 
 /// Reads the list and puts it before `models`, replacing those of the same name.
 pub(super) fn models(top: &mut Section, models: &mut Vec<ModelEntry>) {
@@ -159,14 +157,6 @@ fn adapters(section: &mut Section, kind: AdapterKind, beside_file: &str) -> Vec<
         all.extend(read.map(|(path, scale)| Adapter { kind, path: beside(beside_file, &path), scale }));
     }
     all
-}
-
-/// A path as the configuration's author meant it: beside the configuration, unless it says from where.
-pub(super) fn beside(configuration: &str, file: &str) -> PathBuf {
-    match Path::new(configuration).parent() {
-        Some(folder) if !file.starts_with('~') => folder.join(file),
-        _ => PathBuf::from(file),
-    }
 }
 
 /// The entry's one source. What is wrong has been warned about when this is `None`.

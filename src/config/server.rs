@@ -3,8 +3,7 @@
 //! Invariant: no warning repeats an address or a key, since either may be the secret that should not stand there.
 
 use super::checks::{anything, not_empty};
-use super::document::Section;
-use super::model_list::{LEFT_OUT, beside};
+use super::document::{MODEL_LEFT_OUT as LEFT_OUT, Section, beside};
 use crate::model_entry::{Key, Server};
 
 /// What is warned of where an address is far and not encrypted; it is used all the same.
