@@ -794,8 +794,7 @@ impl Command {
     pub fn argument(self) -> &'static str {
         match self {
             Self::Attach => "the name of a text file",
-            Self::Model => "the name of a model",
-            Self::Microscope => "the name of a model",
+            Self::Model | Self::Microscope => "the name of a model",
             Self::Preset => "the name of a preset, or none",
             Self::Grammar => "a file with a grammar (GBNF) or a JSON schema, or off",
             Self::Persona => "the name of a persona, or none",

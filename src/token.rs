@@ -225,6 +225,12 @@ impl Vocabulary {
         self.ends.len()
     }
 
+    /// Whether it is known as a whole, and not only as far as it was met.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        !self.ends.is_empty()
+    }
+
     /// Whether there is no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -328,7 +328,7 @@ impl Talk {
 
     /// The engine gave its vocabulary: kept, so that old chats show without their model.
     pub(crate) fn keep_vocabulary(&mut self, out: &mut Outbox, vocabulary: Vocabulary) {
-        if vocabulary.len() == 0 {
+        if !vocabulary.is_whole() {
             // Not known as a whole; the store gets what chats name of it.
             return self.learn(&vocabulary.hash, vocabulary.learned.into_iter().collect());
         }

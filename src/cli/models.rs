@@ -206,7 +206,8 @@ fn remove(setup: &Setup, name: &str) -> anyhow::Result<()> {
 fn info(setup: &Setup, name: &str, as_json: bool) -> anyhow::Result<()> {
     let entry = setup.entry_named(name)?;
     if let Some(server) = entry.server() {
-        return Ok(server_info(&entry.name, server, as_json));
+        server_info(&entry.name, server, as_json);
+        return Ok(());
     }
     if let Some(place) = Elsewhere::of(&entry) {
         let there =

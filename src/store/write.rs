@@ -430,7 +430,7 @@ fn put_history(conn: &Connection, text: &str) -> Result<(), WriteError> {
 
 fn put_vocabulary(conn: &Connection, vocabulary: &Vocabulary) -> Result<(), WriteError> {
     let Vocabulary { hash, blob, learned, .. } = vocabulary;
-    if vocabulary.len() == 0 {
+    if !vocabulary.is_whole() {
         return put_words(conn, hash, learned);
     }
     let (sizes, kinds) = pack::pack_entries(vocabulary);

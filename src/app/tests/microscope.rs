@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::app::MicroscopePanel;
-use crate::engine::protocol::{Capabilities, Capability, Contrasted, Contrasting, Failure, FailureKind};
+use crate::engine::protocol::{Capabilities, Capability, Contrasting, Failure, FailureKind};
 use crate::inspect::contrast::Contrast;
 use crate::token::Candidate;
 
@@ -47,7 +47,7 @@ fn another_model_reads_the_replies_and_the_tokens_are_in_the_order_of_their_dive
     bench.event(id, Event::Contrasts { part: 0, first: 2, tokens });
     bench.event(id, Event::Contrasts { part: 0, first: 4, tokens: vec![token(0.3, [-2.0, -0.5])] });
     assert_eq!(bench.app.microscope.as_ref().map(|open| open.is_done), Some(false));
-    bench.event(id, Event::Contrasted(Box::new(Contrasted::default())));
+    bench.event(id, Event::Contrasted(Box::default()));
     let open = bench.app.microscope.as_ref().unwrap();
     assert!(open.is_done && (open.summary().unwrap().mean_kl - 0.3).abs() < 1e-6);
     let order: Vec<usize> = open.apart().iter().map(|(at, _)| at.index).collect();

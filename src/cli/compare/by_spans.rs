@@ -83,7 +83,7 @@ async fn scored(model: &mut Model, source: &Source, args: &CompareArgs) -> anyho
         };
         let mut scored = Scored::default();
         let mut end = 0;
-        for (index, (_, bytes)) in read.tokens.iter().enumerate() {
+        for (index, (_, bytes)) in read.all.iter().enumerate() {
             let start = end;
             end += bytes.len();
             if end <= place.from || end > place.to || bytes.is_empty() {
@@ -107,7 +107,7 @@ async fn scored(model: &mut Model, source: &Source, args: &CompareArgs) -> anyho
 
 /// ln p of every token but the first.
 async fn logprobs(model: &mut Model, read: &Tokens) -> anyhow::Result<Vec<f32>> {
-    let ids: Vec<_> = read.tokens[..read.end].iter().map(|(id, _)| *id).collect();
+    let ids: Vec<_> = read.all[..read.end].iter().map(|(id, _)| *id).collect();
     let request = Score { ids, from: 1, top_logprobs: 1, interventions: Vec::new() };
     let id = model.session.begin(Request::Job(Job::Score(Box::new(request))))?;
     let mut all = Vec::new();

@@ -71,7 +71,7 @@ pub async fn compare(
 /// The stretches that are read, and where in the text each begins: the first token of a part stands at that place, less
 /// what was put before it.
 fn parts(read: &Tokens, window: Option<u32>, context: usize) -> anyhow::Result<(Vec<Part>, Vec<usize>)> {
-    let ids: Vec<TokenId> = read.tokens[..read.end].iter().map(|(id, _)| *id).collect();
+    let ids: Vec<TokenId> = read.all[..read.end].iter().map(|(id, _)| *id).collect();
     let first = *ids.first().context("there are no tokens to compare on")?;
     if let Some(window) = window {
         return windows_apart(&ids, read.begins.then_some(first), window as usize, context);
@@ -119,7 +119,7 @@ struct Found<'a> {
 
 impl Found<'_> {
     fn line(&self, at: usize, token: &Contrast) -> String {
-        let (id, bytes) = &self.read.tokens[at];
+        let (id, bytes) = &self.read.all[at];
         let first = token.first.map(|candidate| self.named(candidate));
         let line = json!({
             "type": "token",
@@ -146,12 +146,12 @@ impl Found<'_> {
             format!("{name} has no token to compare: a text's first token has no probability")
         })?;
         if args.json {
-            return Ok(format!("{}\n", self.done(name, args, &summary, ms)));
+            return Ok(format!("{}\n", Self::done(name, args, &summary, ms)));
         }
         Ok(self.report(source, args, &summary, ms))
     }
 
-    fn done(&self, name: &str, args: &CompareArgs, summary: &Summary, ms: f32) -> Value {
+    fn done(name: &str, args: &CompareArgs, summary: &Summary, ms: f32) -> Value {
         let double = |value: f64| number(value as f32);
         json!({
             "type": "done",
@@ -191,8 +191,12 @@ impl Found<'_> {
         row("difference", format!("{:.3} % of probability a token (RMS)", summary.rms_difference * 100.0));
         let speed = summary.tokens as f32 * 1000.0 / ms.max(1.0);
         row("time", format!("{:.1} s, {speed:.0} tokens/s", ms / 1000.0));
-        lines.push("  where they part most".to_owned());
-        lines.extend(self.apart(source));
+        if summary.max_kl > 0.0 {
+            lines.push("  where they part most".to_owned());
+            lines.extend(self.apart(source));
+        } else {
+            lines.push("  they part nowhere".to_owned());
+        }
         lines.push(String::new());
         lines.join("\n")
     }
@@ -210,7 +214,7 @@ impl Found<'_> {
                 };
                 let [mine, its] = token.first.map(choice);
                 let place = self.place(source, *at);
-                let shown = piece(&self.read.tokens[*at].1);
+                let shown = piece(&self.read.all[*at].1);
                 let more = token.more_bits();
                 format!(
                     "    {place:<9} {:>8.4} nats  {more:>+6.2} bits  {shown:<16} {mine} → {its}",
@@ -225,9 +229,7 @@ impl Found<'_> {
         let from_text = source.text().and_then(|text| {
             let skipped = usize::from(self.read.begins);
             (skipped..at)
-                .try_fold(0, |offset, index| {
-                    Some(end_of(text.as_bytes(), offset, &self.read.tokens[index].1))
-                })
+                .try_fold(0, |offset, index| Some(end_of(text.as_bytes(), offset, &self.read.all[index].1)))
                 .filter(|offset| text.is_char_boundary((*offset).min(text.len())))
                 .map(|offset| place(text.as_bytes(), offset))
         });
@@ -242,7 +244,7 @@ mod tests {
 
     fn read(count: i32, begins: bool) -> Tokens {
         let tokens = (0..count).map(|id| (TokenId(id), ByteBuf::new())).collect();
-        Tokens { tokens, begins, end: count as usize }
+        Tokens { all: tokens, begins, end: count as usize }
     }
 
     #[test]
@@ -251,7 +253,7 @@ mod tests {
         let mut seen = Vec::new();
         for (part, start) in all.iter().zip(starts) {
             for at in part.from as usize..part.ids.len() {
-                assert_eq!(part.ids[at], TokenId(start.wrapping_add(at) as i32));
+                assert_eq!(part.ids[at], TokenId(i32::try_from(start.wrapping_add(at)).unwrap()));
                 seen.push(start.wrapping_add(at));
             }
             assert_eq!(part.ids[0], TokenId(0), "each begins with the mark that begins every text");

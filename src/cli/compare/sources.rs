@@ -58,7 +58,7 @@ fn chat(wanted: &str, setup: &Setup) -> anyhow::Result<Source> {
 /// A text as one model reads it.
 pub struct Tokens {
     /// The tokens with their bytes; a control token's are its name.
-    pub tokens: Vec<(TokenId, ByteBuf)>,
+    pub all: Vec<(TokenId, ByteBuf)>,
     /// Whether the first only begins every text of this model.
     pub begins: bool,
     /// Behind the last that counts.
@@ -103,7 +103,7 @@ impl Source {
         match self {
             Self::File(text) => {
                 let read = reading::read(session, vocabulary, &text.text, how).await?;
-                Ok(Tokens { tokens: read.tokens, begins: read.begins, end: read.own.end })
+                Ok(Tokens { all: read.tokens, begins: read.begins, end: read.own.end })
             }
             Self::Chat { messages, .. } => {
                 let continue_last = messages.last().is_some_and(|message| message.role == Role::Assistant);
@@ -116,7 +116,7 @@ impl Source {
                 let tokens: Vec<_> = rendered.ids.into_iter().map(|id| (id, bytes(id))).collect();
                 let begins =
                     tokens.first().is_some_and(|(_, bytes)| !rendered.text.as_bytes().starts_with(bytes));
-                Ok(Tokens { end: tokens.len(), tokens, begins })
+                Ok(Tokens { end: tokens.len(), all: tokens, begins })
             }
         }
     }
@@ -125,7 +125,7 @@ impl Source {
 impl Tokens {
     /// Where the texts stand among the tokens, in order: for each, the byte at which it begins.
     pub fn places(&self, texts: &[&str]) -> Vec<Option<Place>> {
-        let whole: Vec<u8> = self.tokens.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
+        let whole: Vec<u8> = self.all.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
         let mut from = 0;
         let mut place = |text: &&str| {
             let text = text.trim().as_bytes();
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn messages_are_found_one_behind_the_other() {
         let tokens = |pieces: &[&str]| Tokens {
-            tokens: pieces.iter().map(|piece| (TokenId(1), ByteBuf::from(piece.as_bytes()))).collect(),
+            all: pieces.iter().map(|piece| (TokenId(1), ByteBuf::from(piece.as_bytes()))).collect(),
             begins: false,
             end: pieces.len(),
         };

@@ -4,11 +4,9 @@
 //! Invariant: the loaded model's chat stays as it was wherever there is room beside it; the second model is there for one
 //! request only, and no distribution leaves the process.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::score;
-use super::worker::Hooks;
 use crate::chat::Intervention;
 use crate::engine::analysis::output::no_numbers;
 use crate::engine::compute::numbers::Reader;
@@ -17,25 +15,28 @@ use crate::engine::protocol::{Contrasted, Contrasting, Event, Failure, FailureKi
 use crate::engine::session::{Halt, Rows, Session, Text};
 use crate::inspect::contrast::Contrast;
 use crate::inspect::lens;
-use crate::model_entry::LoadParams;
+use crate::model_entry::{LoadParams, ModelEntry};
 use crate::token::{Candidate, TokenId};
 
 const WHAT: &str = "The comparison";
 
+/// Loads a model beside the loaded one, able to open adapters; gives what the user should know of it, too.
+pub type Load<'a> = dyn Fn(&ModelEntry, &LoadParams) -> Result<(Session, Vec<String>), Failure> + 'a;
+
 /// Holds the other model against the loaded one; `emit` gets everything but the final event, which is returned.
 pub fn contrast(
     session: &mut Session,
-    hooks: &Arc<Hooks>,
+    load: &Load<'_>,
     request: &Contrasting,
     emit: &dyn Fn(Event),
 ) -> Event {
-    let done = run(session, hooks, request, emit);
+    let done = run(session, load, request, emit);
     done.map_or_else(Event::Failed, |done| Event::Contrasted(Box::new(done)))
 }
 
 fn run(
     session: &mut Session,
-    hooks: &Arc<Hooks>,
+    load: &Load<'_>,
     request: &Contrasting,
     emit: &dyn Fn(Event),
 ) -> Result<Contrasted, Failure> {
@@ -46,7 +47,7 @@ fn run(
             return Err(score::too_long(part.ids.len(), session.limit()));
         }
     }
-    let (mut other, changes, mut done) = load(session, hooks, request)?;
+    let (mut other, changes, mut done) = other_model(session, load, request)?;
     done.load_ms = milliseconds(started);
     let total: usize = request.parts.iter().map(|part| part.ids.len().saturating_sub(1)).sum();
     let mut before = 0;
@@ -64,20 +65,14 @@ fn run(
 }
 
 /// The other model with its adapters, if its tokens are those of the loaded one.
-fn load(
+fn other_model(
     session: &Session,
-    hooks: &Arc<Hooks>,
+    load: &Load<'_>,
     request: &Contrasting,
 ) -> Result<(Session, Vec<Intervention>, Contrasted), Failure> {
     let longest = request.parts.iter().map(|part| part.ids.len()).max().unwrap_or(1);
-    let params = LoadParams {
-        context: longest.max(32) as u32,
-        larger_than_memory: request.params.larger_than_memory,
-        snapshot_mib: 0,
-        ..request.params.clone()
-    };
-    let (path, facts) = (hooks.resolve)(&request.other)?;
-    let (mut other, loaded) = Session::load(&path, &facts, &params, session.stop(), |_| {})?;
+    let params = LoadParams { context: longest.max(32) as u32, snapshot_mib: 0, ..request.params.clone() };
+    let (mut other, notes) = load(&request.other, &params)?;
     let (mine, its) = (&session.model().vocabulary, &other.model().vocabulary);
     if mine.hash != its.hash {
         return Err(other_vocabulary(&request.other.name, mine.len(), its.len()));
@@ -85,14 +80,12 @@ fn load(
     if longest > other.limit() + 1 {
         return Err(score::too_long(longest, other.limit()));
     }
-    let open = Arc::clone(hooks);
-    other.open_adapters_with(Box::new(move |path| (open.open)(path)));
     let mut changes = Vec::new();
     for adapter in request.other.adapters.iter().cloned().map(Intervention::Adapter) {
         other.check(std::slice::from_ref(&adapter))?;
         changes.push(adapter);
     }
-    Ok((other, changes, Contrasted { notes: loaded.notes, ..Contrasted::default() }))
+    Ok((other, changes, Contrasted { notes, ..Contrasted::default() }))
 }
 
 fn other_vocabulary(name: &str, mine: usize, its: usize) -> Failure {

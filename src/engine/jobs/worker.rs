@@ -169,9 +169,17 @@ impl Worker {
             }
             Job::Calibrate => self.with_session(id, |session, _| attention_rows::calibrate(session)),
             Job::Contrast(request) => {
-                let hooks = Arc::clone(&self.hooks);
+                let (hooks, stop) = (Arc::clone(&self.hooks), self.shared.stop_flag());
+                let load = |entry: &ModelEntry, params: &LoadParams| {
+                    let (path, facts) = (hooks.resolve)(entry)?;
+                    let (mut other, loaded) =
+                        Session::load(&path, &facts, params, Arc::clone(&stop), |_| {})?;
+                    let open = Arc::clone(&hooks);
+                    other.open_adapters_with(Box::new(move |path| (open.open)(path)));
+                    Ok((other, loaded.notes))
+                };
                 self.checked(id, &request.interventions, |session, emit| {
-                    contrast::contrast(session, &hooks, &request, emit)
+                    contrast::contrast(session, &load, &request, emit)
                 })
             }
             Job::Chat(chat) => self.with_session(id, |session, _| {

@@ -135,9 +135,10 @@ mod llama {
         // SAFETY: numbers below the count name devices, which live as long as the process.
         let all = unsafe { (0..sys::ggml_backend_dev_count()).map(|at| sys::ggml_backend_dev_get(at)) };
         let of = |kinds: &[sys::ggml_backend_dev_type]| {
-            // SAFETY: each is a device.
             let is = |device: &sys::ggml_backend_dev_t| {
-                kinds.contains(&unsafe { sys::ggml_backend_dev_type(*device) })
+                // SAFETY: it is a device.
+                let kind = unsafe { sys::ggml_backend_dev_type(*device) };
+                kinds.contains(&kind)
             };
             all.clone().filter(is).collect::<Vec<_>>()
         };

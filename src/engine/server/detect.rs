@@ -59,7 +59,7 @@ pub async fn detect(
     }
     if is(Api::SgLang) && found.api != Api::Vllm && found.api != Api::Llama {
         for path in ["/server_info", "/get_server_info"] {
-            if let Some(info) = ask(path).await?.filter(|info| info.is_object()) {
+            if let Some(info) = ask(path).await?.filter(Value::is_object) {
                 found.api = Api::SgLang;
                 found.context = number(&info["max_req_input_len"]).max(number(&info["context_length"]));
                 break;

@@ -395,15 +395,12 @@ impl Stream<'_> {
                 return serde_json::from_slice(&data).map(Some).map_err(|_| self.unread(&data));
             }
             let Some(response) = &mut self.response else { return Ok(None) };
-            match self.http.chunk(response, self.http.limits.idle, cancel).await? {
-                Some(bytes) => {
-                    let events = self.events.feed(&bytes).map_err(|_| self.http.too_long())?;
-                    self.waiting.extend(events);
-                }
-                None => {
-                    self.response = None;
-                    self.waiting.extend(std::mem::take(&mut self.events).finish());
-                }
+            if let Some(bytes) = self.http.chunk(response, self.http.limits.idle, cancel).await? {
+                let events = self.events.feed(&bytes).map_err(|_| self.http.too_long())?;
+                self.waiting.extend(events);
+            } else {
+                self.response = None;
+                self.waiting.extend(std::mem::take(&mut self.events).finish());
             }
         }
     }

@@ -106,9 +106,9 @@ impl Reader {
         if alone {
             let part = Part::Text { text: text.to_vec(), thought: false, tokens };
             if text.is_empty() {
-                self.waiting = Some(part)
+                self.waiting = Some(part);
             } else {
-                parts.push(part)
+                parts.push(part);
             }
             return;
         }

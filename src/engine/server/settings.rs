@@ -84,7 +84,9 @@ fn llama(s: &Sampling, set: &mut dyn FnMut(&str, Value)) {
         ("mirostat_tau", s.mirostat_tau),
         ("mirostat_eta", s.mirostat_eta),
     ];
-    numbers.into_iter().for_each(|(name, value)| set(name, number(value)));
+    for (name, value) in numbers {
+        set(name, number(value));
+    }
     set("top_k", s.top_k.into());
     set("repeat_last_n", s.penalty_last_n.into());
     set("dry_allowed_length", s.dry_allowed_length.into());

@@ -44,7 +44,7 @@ pub enum Prompt<'a> {
 
 /// The request for the log-probabilities of a text from its token at `from` on.
 pub fn score(ids: &[TokenId], from: usize, top: u32) -> Value {
-    let mut body = base(&Prompt::Ids(ids), from as i64, top);
+    let mut body = base(&Prompt::Ids(ids), i64::try_from(from).unwrap_or(i64::MAX), top);
     body["sampling_params"] = json!({"max_new_tokens": 0, "temperature": 0});
     body
 }
@@ -85,9 +85,9 @@ impl Reader {
         let mut tokens = if is_whole { told.split_off(self.tokens.min(told.len())) } else { told };
         self.tokens = written.max(self.tokens);
         if is_whole {
-            text.clone_into(&mut self.text)
+            text.clone_into(&mut self.text);
         } else {
-            self.text.push_str(text)
+            self.text.push_str(text);
         }
         let why = &meta["finish_reason"];
         // Stopped by a token rather than by a text: that token is not part of the reply.

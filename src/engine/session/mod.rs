@@ -225,11 +225,6 @@ impl Session {
         &self.stop
     }
 
-    /// The same, for another session that the same request stops.
-    pub(crate) fn stop(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.stop)
-    }
-
     /// Has the next batch panic once that is asked for, with nothing put in order after it.
     #[cfg(feature = "testing")]
     pub fn panic_when(&mut self, asked: Arc<AtomicBool>) {

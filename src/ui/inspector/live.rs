@@ -69,7 +69,7 @@ impl<'a> Live<'a> {
         let odds = run_of_it.map(Run::odds).unwrap_or_default();
         let sampling = run_of_it.map(|run| &run.sampling);
         let entries = match (vocabulary, &app.model.status) {
-            (Some(vocabulary), _) if vocabulary.len() > 0 => vocabulary.len() as u64,
+            (Some(vocabulary), _) if vocabulary.is_whole() => vocabulary.len() as u64,
             (_, ModelStatus::Ready(loaded)) if Some(&loaded.vocabulary) == step.vocabulary.as_ref() => {
                 loaded.facts.vocabulary_size.into()
             }

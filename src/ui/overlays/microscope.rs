@@ -171,7 +171,7 @@ fn choices(app: &App, theme: &crate::theme::Theme, found: &Contrast) -> String {
     if found.is_changed() {
         format!("likeliest here {}, there {}", choice(mine), choice(its))
     } else {
-        let there = number::percent(f64::from(its.logprob).exp());
-        format!("likeliest for both {}, there {there} %", choice(mine))
+        let other = number::percent(f64::from(its.logprob).exp());
+        format!("likeliest for both {}, there {other} %", choice(mine))
     }
 }
