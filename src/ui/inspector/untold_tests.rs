@@ -59,7 +59,7 @@ fn of_the_likeliest_alone_nothing_is_said_of_the_whole() {
     let softmax = drawn(softmax::draw, &app, &theme(), (67, 34));
     has_no_made_up_figure(&softmax);
     holds(&softmax, "top 12 only");
-    holds(&softmax, "uncertainty H        not told by this server");
+    holds(&softmax, "uncertainty H       not told by this server");
     holds(&softmax, "␣Notre");
     holds(&softmax, "25.26");
     let rail = drawn(rail::draw, &app, &theme(), (100, 3));
