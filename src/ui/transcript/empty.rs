@@ -10,6 +10,9 @@ use super::head::short;
 use crate::app::{App, ModelStatus};
 use crate::command::Command;
 use crate::config::DEFAULT_MODEL;
+use crate::elsewhere::Elsewhere;
+use crate::model_entry::ModelEntry;
+use crate::sanitize;
 use crate::theme::{Role, Theme};
 use crate::ui::text::Lines;
 
@@ -57,7 +60,7 @@ pub(super) fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
 fn model(app: &App) -> (String, Role) {
     let name = app.config.model_title(&app.model.name);
     let name = short(&name);
-    let open = "It runs on this machine, and every word of its replies can be opened.";
+    let open = where_it_runs(app);
     let words = match &app.model.status {
         ModelStatus::Ready(_) => format!("Ask {name} anything. {open}"),
         ModelStatus::Loading(done) => {
@@ -69,6 +72,25 @@ fn model(app: &App) -> (String, Role) {
         ModelStatus::Failed { message, .. } => return (format!("error: {message}"), Role::Error),
     };
     (words, Role::Text)
+}
+
+/// Where the model runs, and what can be seen of it there.
+fn where_it_runs(app: &App) -> String {
+    let entry = app.config.model_named(&app.model.name);
+    let host = |host: &str| sanitize::for_display(host);
+    if let Some(server) = entry.as_ref().and_then(ModelEntry::server) {
+        return format!(
+            "A server at {} runs it, which tells how likely its words were; what happens inside a model is shown where \
+             glassbox runs it.",
+            host(server.host())
+        );
+    }
+    match entry.as_ref().and_then(Elsewhere::of) {
+        Some(place) => {
+            format!("It runs on {}, and every word of its replies can be opened.", host(&place.host))
+        }
+        None => "It runs on this machine, and every word of its replies can be opened.".to_owned(),
+    }
 }
 
 fn keys(app: &App) -> String {
