@@ -111,7 +111,7 @@ fn measures(allowed: &Allowed) -> Vec<(Measure, Held)> {
     let (writing, reading, connecting) = files::restrict(allowed);
     let calls = calls(allowed);
     let network = match (allowed.network, &calls, connecting) {
-        (Network::Any, _, _) => Held::Not("parts of the model are elsewhere".to_owned()),
+        (Network::Any, _, _) => Held::Not("it asks other machines".to_owned()),
         (Network::None, Held::Not(_), Held::By(means)) => Held::By(format!("TCP alone, {means}")),
         (Network::None, _, _) => calls.clone(),
     };

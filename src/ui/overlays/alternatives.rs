@@ -24,6 +24,9 @@ impl Draw for Alternatives {
         let inside = canvas.frame(&title, &right, 84, 24);
         let all = vocabulary.map_or(0, |all| all.len() as u64);
         let placeholder = match all {
+            0 if vocabulary.is_some_and(|known| !known.is_empty()) => {
+                "only what the server told is known of its vocabulary".to_owned()
+            }
             0 => "the vocabulary is not there".to_owned(),
             all => format!("type to filter all {} tokens", number::grouped(all)),
         };

@@ -170,3 +170,43 @@ fn a_redirect_is_told_and_not_followed() {
     assert!(answer.failure().contains(&format!("sends on to {}", other.address)), "{}", answer.failure());
     assert!(other.log.lock().unwrap().is_empty(), "nothing was sent there");
 }
+
+/// Speaks TLS with a certificate that it signed itself; gives what arrived before the connection ended, decrypted.
+fn self_signed() -> (String, Arc<Mutex<Vec<u8>>>) {
+    use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let certificate = CertificateDer::from(include_bytes!("self_signed.crt.der").to_vec());
+    let key = PrivatePkcs8KeyDer::from(include_bytes!("self_signed.key.der").to_vec());
+    let config = rustls::ServerConfig::builder().with_no_client_auth();
+    let config = Arc::new(config.with_single_cert(vec![certificate], key.into()).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("https://{}/v1", listener.local_addr().unwrap());
+    let arrived = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&arrived);
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let mut tls = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = rustls::Stream::new(&mut tls, &mut connection);
+            let mut bytes = [0; 4096];
+            while let Ok(read @ 1..) = stream.read(&mut bytes) {
+                kept.lock().unwrap().extend_from_slice(&bytes[..read]);
+            }
+        }
+    });
+    (address, arrived)
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_ends_in_a_sentence_and_nothing_is_sent() {
+    let (address, arrived) = self_signed();
+    let mut bench = Bench::new(quick());
+    let said = bench.try_load(entry(&address, Api::OpenAi)).unwrap_err();
+    assert!(
+        said.contains("its certificate is not valid here") && said.contains("Nothing was sent"),
+        "{said}"
+    );
+    assert!(said.contains("127.0.0.1:"), "{said}");
+    assert!(arrived.lock().unwrap().is_empty(), "a request crossed");
+}
