@@ -80,7 +80,9 @@ mod llama {
 
     /// A function of ggml's RPC backend, where this build has that.
     fn of_rpc(name: &CStr) -> Result<NonNull<c_void>, String> {
-        let absent = || "This glassbox was built without llama.cpp's RPC (GGML_RPC=ON).".to_owned();
+        let absent = || {
+            "This glassbox was built without llama.cpp's RPC. `cargo clean --release -p llama-cpp-sys-2` and another build give it.".to_owned()
+        };
         // SAFETY: the name is terminated; a registry that is found lives as long as the process.
         let registry = unsafe { sys::ggml_backend_reg_by_name(c"RPC".as_ptr()) };
         if registry.is_null() {
