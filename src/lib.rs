@@ -78,6 +78,7 @@
 //! reasoning/     L0  a reply taken apart: what was thought, the answer, the marks between them
 //! attachment.rs  L1  a text file beside a message: read whole or refused with the reason
 //! durable.rs     L0  files that are still there after the power failed
+//! bearer.rs      L0  a secret that goes with a request and is never shown
 //! elsewhere.rs   L0  an engine's command that runs on another machine: where, and what its end means
 //! fold.rs search.rs  L0  text without case and accents; what is looked for: words and filters
 //! token.rs chat.rs sampling.rs model_entry.rs sanitize.rs
@@ -108,6 +109,8 @@
 
 pub mod app;
 pub mod attachment;
+#[cfg(feature = "remote")]
+pub(crate) mod bearer;
 pub mod chat;
 pub mod cli;
 pub mod command;

@@ -15,6 +15,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// Layer of each top-level module.
 const LAYERS: &[(&str, u8)] = &[
     ("token", 0),
+    ("bearer", 0),
     ("chat", 0),
     ("sampling", 0),
     ("model_entry", 0),

@@ -1,20 +1,17 @@
 //! The key that a server wants, read where the entry says it is.
 //!
-//! Invariant: a key can be sent and is never shown: it has no `Display`, its `Debug` hides it, the header made of it is
-//! marked as sensitive, and what a server says back is told without it ([`Key::hidden_in`]).
+//! Invariant: a key is never shown ([`Bearer`]), and what a server says back is told without it ([`Key::hidden_in`]).
 
 use std::path::Path;
 
 use reqwest::header::HeaderValue;
 
+use crate::bearer::Bearer;
 use crate::model_entry::{self, at_home};
 
 /// A key, and where it is from.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Key {
-    text: String,
-    origin: String,
-}
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key(Bearer);
 
 impl Key {
     /// Reads it.
@@ -42,33 +39,22 @@ impl Key {
 
     /// `None` if it is empty or cannot stand in a header.
     pub fn new(text: &str, origin: &str) -> Option<Self> {
-        let text = text.trim();
-        let sound = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-        sound.then(|| Self { text: text.to_owned(), origin: origin.to_owned() })
+        Bearer::new(text, origin).map(Self)
     }
 
     /// Where it is from, for a sentence.
     pub fn origin(&self) -> &str {
-        &self.origin
+        self.0.origin()
     }
 
     /// The header that it goes in.
     pub fn header(&self) -> HeaderValue {
-        let mut value =
-            HeaderValue::from_str(&format!("Bearer {}", self.text)).expect("only graphic ASCII passes new");
-        value.set_sensitive(true);
-        value
+        self.0.header()
     }
 
     /// A text of somebody else's without it.
     pub fn hidden_in(&self, text: &str) -> String {
-        text.replace(&self.text, "…")
-    }
-}
-
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Key(…)")
+        self.0.hidden_in(text)
     }
 }
 

@@ -1,23 +1,20 @@
 //! The access token for gated repositories, and where it is from.
 //!
-//! Invariant: a token can be sent and is never shown: it has no `Display`, its `Debug` hides it, and the
-//! header made of it is marked as sensitive.
+//! Invariant: a token is never shown ([`Bearer`]).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use reqwest::header::HeaderValue;
 
+use crate::bearer::Bearer;
+
 /// The variable that a token is given by.
 const VARIABLE: &str = "HF_TOKEN";
 
-/// An access token of the hub.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token {
-    text: String,
-    /// `HF_TOKEN`, or the file it is kept in.
-    origin: String,
-}
+/// An access token of the hub; from `HF_TOKEN`, or the file it is kept in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token(Bearer);
 
 /// What was found where tokens are looked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,9 +28,7 @@ pub struct Found {
 impl Token {
     /// `None` if it is empty or cannot stand in a header. `origin` says where it is from.
     pub fn new(text: &str, origin: &str) -> Option<Self> {
-        let text = text.trim();
-        let sound = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-        sound.then(|| Self { text: text.to_owned(), origin: origin.to_owned() })
+        Bearer::new(text, origin).map(Self)
     }
 
     /// From `HF_TOKEN`, else from the file that the hub's own tools keep it in.
@@ -43,20 +38,11 @@ impl Token {
 
     /// Where it is from, for a sentence.
     pub fn origin(&self) -> &str {
-        &self.origin
+        self.0.origin()
     }
 
     pub(super) fn header(&self) -> HeaderValue {
-        let mut value =
-            HeaderValue::from_str(&format!("Bearer {}", self.text)).expect("only graphic ASCII passes new");
-        value.set_sensitive(true);
-        value
-    }
-}
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token(…)")
+        self.0.header()
     }
 }
 
