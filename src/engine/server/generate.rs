@@ -16,12 +16,13 @@ use super::http::{kind_of_error, message_of};
 use super::model::Model;
 use super::prompt::{self, Prepared};
 use super::settings::{self, Ask};
-use super::told::{Choice, Part, Told};
+use super::steps::{self, unknown};
+use super::told::{Part, Told};
 use crate::chat::{StopReason, Timings, Usage};
 use crate::engine::milliseconds;
 use crate::engine::prompt::stop::HoldBack;
 use crate::engine::protocol::{Event, Failure, FailureKind, Generate, PromptFacts, RequestId, Written};
-use crate::token::{Candidate, Step, TokenId};
+use crate::token::{Candidate, Step};
 
 /// How long a server may take to count after the reply has ended.
 const COUNTING: Duration = Duration::from_secs(2);
@@ -233,7 +234,10 @@ impl<'a> Writer<'a> {
         }
         for (bytes, told) in shared_out(text, tokens) {
             let (step, watched) = match &told {
-                Some(told) => self.step(bytes, told).await,
+                Some(told) => {
+                    let (step, watched) = steps::step(self.model, told, self.top, self.cancel).await;
+                    (Step { bytes, ..step }, watched)
+                }
                 None => (Step { bytes, ..unknown() }, Vec::new()),
             };
             if let Some(stop) = self.put(step, watched).await? {
@@ -265,29 +269,6 @@ impl<'a> Writer<'a> {
         facts.reused = self.usage.reused_tokens;
         self.words();
         self.emit(Event::Prompt(facts));
-    }
-
-    /// A token as the protocol has it, and the watched ones.
-    async fn step(&mut self, bytes: Vec<u8>, told: &Told) -> (Step, Vec<(Candidate, u32)>) {
-        let mut top: Vec<&Choice> = told.top.iter().filter(|choice| !choice.logprob.is_nan()).collect();
-        top.sort_by(|a, b| b.logprob.total_cmp(&a.logprob));
-        let all: Vec<&Choice> =
-            std::iter::once(&told.chosen).chain(top.iter().copied()).chain(&told.watched).collect();
-        let ids = self.model.settle(&all, self.cancel).await;
-        let (own, others) = (ids[0], &ids[1..]);
-        let mut candidates = candidates(&top, &others[..top.len()]);
-        // One more than were asked for is the token itself, which ranks nowhere among them.
-        candidates.truncate(self.top);
-        let watched = told.watched.iter().zip(&others[top.len()..]);
-        let watched =
-            watched.filter_map(|(choice, id)| Some((Candidate { id: (*id)?, logprob: choice.logprob }, 0)));
-        let watched = watched.collect();
-        let rank = match told.rank {
-            0 => rank(own, &candidates, self.top),
-            rank => rank,
-        };
-        let step = Step { id: own, bytes, logprob: told.chosen.logprob, rank, candidates, ..unknown() };
-        (step, watched)
     }
 
     /// Gives a step as far as it is certain and may be given.
@@ -326,13 +307,7 @@ impl<'a> Writer<'a> {
 
     /// Words that were met since the last time.
     fn words(&self) {
-        let mut words = self.model.words();
-        let entries = words.take_new();
-        if !entries.is_empty() {
-            let vocabulary = words.vocabulary().hash.clone();
-            drop(words);
-            self.emit(Event::Words { vocabulary, entries });
-        }
+        self.shared.words(self.id, self.model);
     }
 
     fn done(mut self, stop: StopReason) -> Event {
@@ -365,31 +340,6 @@ impl<'a> Writer<'a> {
     fn emit(&self, event: Event) {
         self.shared.emit(self.id, event);
     }
-}
-
-/// A step of which nothing is known.
-fn unknown() -> Step {
-    Step { logprob: f32::NAN, entropy: f32::NAN, ..Step::default() }
-}
-
-/// Candidates with ids, each once.
-pub fn candidates(top: &[&Choice], ids: &[Option<TokenId>]) -> Vec<Candidate> {
-    let mut all: Vec<Candidate> = Vec::with_capacity(top.len());
-    for (choice, id) in top.iter().zip(ids) {
-        let Some(id) = *id else { continue };
-        if !all.iter().any(|other| other.id == id) {
-            all.push(Candidate { id, logprob: choice.logprob });
-        }
-    }
-    all
-}
-
-/// A token's rank, where its place among the candidates tells it: at the very last one it may stand only because it was
-/// drawn.
-pub fn rank(own: Option<TokenId>, candidates: &[Candidate], asked: usize) -> u32 {
-    let place = candidates.iter().position(|candidate| Some(candidate.id) == own);
-    let sure = |place: &usize| place + 1 < asked.max(2) && place + 1 < candidates.len().max(2);
-    place.filter(sure).map_or(0, |place| place as u32 + 1)
 }
 
 /// Each token with its part of the text. The text is what counts: where the tokens' own bytes are not known, or spell

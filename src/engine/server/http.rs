@@ -59,6 +59,16 @@ pub enum Path<'a> {
     Base(&'a str),
 }
 
+/// A request.
+#[derive(Clone, Copy)]
+struct Question<'a> {
+    path: Path<'a>,
+    /// What is sent with it, by POST; without, it is a GET.
+    body: Option<&'a Value>,
+    /// How long its answer may take to begin.
+    patience: Duration,
+}
+
 /// One server.
 #[derive(Debug)]
 pub struct Http {
@@ -117,8 +127,8 @@ impl Http {
     /// The answer to a question that costs the server nothing; `None` where nothing of use comes: for finding out what a
     /// server is.
     pub async fn probe(&self, path: Path<'_>, cancel: &CancellationToken) -> Result<Option<Value>, Failure> {
-        let sent = self.attempt(Method::GET, path, None, self.limits.short, cancel).await;
-        let response = match sent {
+        let asked = Question { path, body: None, patience: self.limits.short };
+        let response = match self.attempt(asked, cancel).await {
             Ok(response) if response.status().is_success() => response,
             Ok(response) if matches!(response.status().as_u16(), 401 | 403 | 300..=399) => {
                 return Err(self.refused(response, cancel).await);
@@ -131,7 +141,8 @@ impl Http {
 
     /// The answer to a small question, asked once; `None` where nothing of use comes.
     pub async fn ask_once(&self, path: Path<'_>, body: &Value, cancel: &CancellationToken) -> Option<Value> {
-        let sent = self.attempt(Method::POST, path, Some(body), self.limits.short, cancel).await.ok()?;
+        let asked = Question { path, body: Some(body), patience: self.limits.short };
+        let sent = self.attempt(asked, cancel).await.ok()?;
         let response = sent.status().is_success().then_some(sent)?;
         self.json(response, self.limits.short, cancel).await.ok()
     }
@@ -143,7 +154,7 @@ impl Http {
         body: &Value,
         cancel: &CancellationToken,
     ) -> Result<Value, Failure> {
-        let response = self.send(Method::POST, path, Some(body), self.limits.idle, cancel).await?;
+        let response = self.send(path, body, cancel).await?;
         self.json(response, self.limits.idle, cancel).await
     }
 
@@ -154,7 +165,7 @@ impl Http {
         body: &Value,
         cancel: &CancellationToken,
     ) -> Result<Stream<'a>, Failure> {
-        let response = self.send(Method::POST, path, Some(body), self.limits.idle, cancel).await?;
+        let response = self.send(path, body, cancel).await?;
         let kind = kind_of(&response);
         let mut stream = Stream {
             http: self,
@@ -186,15 +197,14 @@ impl Http {
     /// A request, made again where the failure may pass.
     async fn send(
         &self,
-        method: Method,
         path: Path<'_>,
-        body: Option<&Value>,
-        patience: Duration,
+        body: &Value,
         cancel: &CancellationToken,
     ) -> Result<Response, Failure> {
+        let question = Question { path, body: Some(body), patience: self.limits.idle };
         let mut failures = 0;
         loop {
-            let (failure, asked) = match self.attempt(method.clone(), path, body, patience, cancel).await {
+            let (failure, asked) = match self.attempt(question, cancel).await {
                 Ok(response) if response.status().is_success() => return Ok(response),
                 Ok(response) if may_pass(response.status()) => {
                     let asked = retry_after(&response);
@@ -224,16 +234,14 @@ impl Http {
 
     async fn attempt(
         &self,
-        method: Method,
-        path: Path<'_>,
-        body: Option<&Value>,
-        patience: Duration,
+        Question { path, body, patience }: Question<'_>,
         cancel: &CancellationToken,
     ) -> Result<Response, Broken> {
         let address = match path {
             Path::Root(path) => format!("{}{path}", self.root),
             Path::Base(path) => format!("{}{path}", self.base),
         };
+        let method = if body.is_some() { Method::POST } else { Method::GET };
         let mut request = self.client.request(method, address);
         if let Some(key) = &self.key {
             request = request.header(AUTHORIZATION, key.header());

@@ -20,6 +20,7 @@ mod score;
 mod settings;
 mod sglang;
 mod sse;
+mod steps;
 mod told;
 mod vllm;
 mod words;

@@ -11,20 +11,39 @@ use crate::engine::protocol::Message;
 
 /// Most candidates that it gives.
 pub const MOST: u32 = 20;
+/// Most candidates of the older form, which goes on with a text.
+const MOST_OF_TEXTS: u32 = 5;
 
 /// The request for a reply to a chat.
 pub fn chat(model: Option<&str>, messages: &[Message], ask: &Ask<'_>, dialect: Dialect) -> Value {
-    let mut body = Map::new();
-    if let Some(model) = model {
-        body.insert("model".into(), model.into());
-    }
+    let mut body = of_model(model);
     body.insert("messages".into(), messages_of(messages));
-    body.insert("stream".into(), true.into());
-    body.insert("stream_options".into(), json!({"include_usage": true}));
+    stream(&mut body);
     body.insert("logprobs".into(), true.into());
     body.insert("top_logprobs".into(), ask.top.min(MOST).into());
     settings::put(&mut body, ask, dialect);
     body.into()
+}
+
+/// The request for what follows a text.
+pub fn completion(model: Option<&str>, text: &str, ask: &Ask<'_>, dialect: Dialect) -> Value {
+    let mut body = of_model(model);
+    body.insert("prompt".into(), text.into());
+    stream(&mut body);
+    body.insert("logprobs".into(), ask.top.min(MOST_OF_TEXTS).into());
+    settings::put(&mut body, ask, dialect);
+    body.into()
+}
+
+/// What a request begins with that names the model.
+pub fn of_model(model: Option<&str>) -> Map<String, Value> {
+    model.map(|model| ("model".to_owned(), model.into())).into_iter().collect()
+}
+
+/// The answer is to come piece by piece, with the tokens counted at its end.
+pub fn stream(body: &mut Map<String, Value>) {
+    body.insert("stream".into(), true.into());
+    body.insert("stream_options".into(), json!({"include_usage": true}));
 }
 
 /// Messages as servers take them: of a reply that was thought about, the answer alone.
@@ -51,8 +70,8 @@ pub fn template_values(body: &mut Value, values: &TemplateValues) {
 
 /// The pieces of one event.
 pub fn parts(data: &Value) -> Vec<Part> {
-    if data.get("error").is_some_and(|error| !error.is_null()) || data["object"] == "error" {
-        return vec![Part::Trouble(data.clone())];
+    if let Some(trouble) = told::trouble(data) {
+        return vec![trouble];
     }
     let mut parts = Vec::new();
     let choice = &data["choices"][0];

@@ -78,9 +78,7 @@ pub async fn prepare<'a>(
                 return Err(other(format!("{host} takes texts, not tokens by their ids.")));
             }
             if ids.is_empty() || ids.iter().any(|id| id.is_stand_in()) {
-                return Err(other(format!(
-                    "The ids of some of these tokens are not known, so {host} cannot be given them."
-                )));
+                return Err(unknown_ids(host));
             }
             let text = model.words().vocabulary().spelt(&ids[..ids.len() - taken.len()]);
             Ok(Prepared { ids, taken: taken.len(), text, form: Form::Ids })
@@ -105,6 +103,11 @@ pub async fn prepare<'a>(
             Ok(Prepared { ids: Vec::new(), taken: 0, text: text.clone(), form: Form::Text(text) })
         }
     }
+}
+
+/// What is said of tokens that a server cannot be given.
+pub fn unknown_ids(host: &str) -> Failure {
+    other(format!("The ids of some of these tokens are not known, so {host} cannot be given them."))
 }
 
 impl Prepared<'_> {
@@ -134,13 +137,7 @@ impl Prepared<'_> {
                 (Path::Base("/completions"), vllm::completion(id, &self.ids, ask), Reader::Vllm)
             }
             (Form::Text(text), _) => {
-                let mut body = openai::chat(id, &[], ask, model.dialect());
-                if let Some(body) = body.as_object_mut() {
-                    body.remove("messages");
-                    body.remove("top_logprobs");
-                    body.insert("prompt".into(), (*text).into());
-                    body.insert("logprobs".into(), ask.top.min(5).into());
-                }
+                let body = openai::completion(id, text, ask, model.dialect());
                 (Path::Base("/completions"), body, Reader::Vllm)
             }
             (Form::Chat(prompt), _) => {

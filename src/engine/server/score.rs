@@ -7,12 +7,10 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::generate::{candidates, rank};
 use super::http::{Path, other};
 use super::model::Model;
 use super::prompt;
-use super::told::{Choice, Told};
-use super::{sglang, vllm};
+use super::{sglang, steps, vllm};
 use crate::engine::milliseconds;
 use crate::engine::protocol::{Event, Failure, RequestId, Rescore, Rescored, Score};
 use crate::model_entry::Api;
@@ -75,9 +73,7 @@ async fn steps(
 ) -> Result<Vec<Step>, Failure> {
     let host = &model.http.host;
     if ids.iter().any(|id| id.is_stand_in()) {
-        return Err(other(format!(
-            "The ids of some of these tokens are not known, so {host} cannot be given them."
-        )));
+        return Err(prompt::unknown_ids(host));
     }
     let told = match model.found.api {
         Api::Vllm => {
@@ -98,26 +94,9 @@ async fn steps(
         .ok_or_else(|| other(format!("{host} sent the log-probabilities of a part of the text alone.")))?;
     let mut steps = Vec::new();
     for told in &told[skip..] {
-        steps.push(step(model, told, top as usize, cancel).await);
+        let (step, _) = steps::step(model, told, top as usize, cancel).await;
+        let bytes = step.id.and_then(|id| model.words().vocabulary().bytes(id).map(<[u8]>::to_vec));
+        steps.push(Step { bytes: bytes.unwrap_or_default(), ..step });
     }
     Ok(steps)
-}
-
-async fn step(model: &Model, told: &Told, asked: usize, cancel: &CancellationToken) -> Step {
-    let mut top: Vec<&Choice> = told.top.iter().filter(|choice| !choice.logprob.is_nan()).collect();
-    top.sort_by(|a, b| b.logprob.total_cmp(&a.logprob));
-    let all: Vec<&Choice> = std::iter::once(&told.chosen).chain(top.iter().copied()).collect();
-    let ids = model.settle(&all, cancel).await;
-    let mut candidates = candidates(&top, &ids[1..]);
-    candidates.truncate(asked);
-    let bytes = ids[0].and_then(|id| model.words().vocabulary().bytes(id).map(<[u8]>::to_vec));
-    Step {
-        id: ids[0],
-        bytes: bytes.unwrap_or_default(),
-        logprob: told.chosen.logprob,
-        rank: if told.rank > 0 { told.rank } else { rank(ids[0], &candidates, asked) },
-        entropy: f32::NAN,
-        candidates,
-        ..Step::default()
-    }
 }

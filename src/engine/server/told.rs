@@ -65,6 +65,12 @@ pub enum Part {
     Trouble(serde_json::Value),
 }
 
+/// An event in `OpenAI`'s form that reports an error.
+pub fn trouble(data: &serde_json::Value) -> Option<Part> {
+    let has_failed = data.get("error").is_some_and(|error| !error.is_null()) || data["object"] == "error";
+    has_failed.then(|| Part::Trouble(data.clone()))
+}
+
 /// A log-probability as servers send it: below what is possible stands for "not known".
 pub fn logprob(value: &serde_json::Value) -> f32 {
     /// vLLM's −9999, llama.cpp's least number.

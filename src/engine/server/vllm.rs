@@ -17,8 +17,7 @@ use crate::token::TokenId;
 /// The request for a reply to a prompt.
 pub fn completion(model: Option<&str>, ids: &[TokenId], ask: &Ask<'_>) -> Value {
     let mut body = base(model, ids);
-    body.insert("stream".into(), true.into());
-    body.insert("stream_options".into(), json!({"include_usage": true}));
+    openai::stream(&mut body);
     body.insert("logprobs".into(), ask.top.min(openai::MOST).into());
     settings::put(&mut body, ask, Dialect::Vllm);
     body.into()
@@ -33,10 +32,7 @@ pub fn score(model: Option<&str>, ids: &[TokenId], top: u32) -> Value {
 }
 
 fn base(model: Option<&str>, ids: &[TokenId]) -> Map<String, Value> {
-    let mut body = Map::new();
-    if let Some(model) = model {
-        body.insert("model".into(), model.into());
-    }
+    let mut body = openai::of_model(model);
     body.insert("prompt".into(), ids.iter().map(|id| id.0).collect());
     body.insert("return_tokens_as_token_ids".into(), true.into());
     body.insert("return_token_ids".into(), true.into());
@@ -77,8 +73,8 @@ pub fn detokenize(model: Option<&str>, ids: &[TokenId]) -> Value {
 
 /// The pieces of one event.
 pub fn parts(data: &Value) -> Vec<Part> {
-    if data.get("error").is_some_and(|error| !error.is_null()) || data["object"] == "error" {
-        return vec![Part::Trouble(data.clone())];
+    if let Some(trouble) = told::trouble(data) {
+        return vec![trouble];
     }
     let mut parts = Vec::new();
     let choice = &data["choices"][0];
