@@ -264,7 +264,6 @@ impl App {
         self.inspector.sync_steer(view!(self), &mut self.out, steers);
         self.inspector.sync_depths(view!(self), &mut self.out, &self.transcript, &self.geometry);
         self.sync_reread();
-        self.sync_microscope();
         if due(self.composer.draft_at()) {
             self.talk.keep_draft(&mut self.composer, &mut self.out);
         }

@@ -5,26 +5,20 @@
 use super::reread::ink_step;
 use crate::app::requests::Answer;
 use crate::app::state::{HoldAgainst, ReadReply};
-use crate::app::{App, ChatView, Microscope, MicroscopePanel, Origin, Query};
+use crate::app::view::With;
+use crate::app::{App, ChatView, Microscope, MicroscopePanel, ModelState, Origin, Outbox, Query, Talk};
 use crate::chat::{Role, Turn, TurnId};
 use crate::engine::protocol::{Capability, Contrasting, Event, Job, Part, Request, RequestId};
 use crate::model_entry::ModelEntry;
+use crate::models::CatalogueItem;
 use crate::token::TokenId;
 
 impl App {
-    /// The models that could be held against the loaded one: those that are on this machine.
-    pub fn others(&self) -> Vec<ModelEntry> {
-        let here = |item: &&crate::models::CatalogueItem| {
-            item.path.is_some() && item.entry.name != self.model.name && item.entry.server().is_none()
-        };
-        self.model.catalogue.iter().filter(here).map(|item| item.entry.clone()).collect()
-    }
-
     /// Opens the list of models to hold against the loaded one, or says why there is nothing to hold against.
     pub(crate) fn open_others(&mut self) {
         match self.view().microscope_parts() {
             Err(why) => self.out.say(why),
-            Ok(_) if self.others().is_empty() => {
+            Ok(_) if self.model.others().next().is_none() => {
                 self.out.say("no other model is on this machine; Ctrl+L fetches one");
             }
             Ok(_) => crate::app::overlays::open_others(self),
@@ -55,33 +49,6 @@ impl App {
         self.overlays.remove::<MicroscopePanel>();
         self.overlays.push(MicroscopePanel);
         true
-    }
-
-    /// Brings what is asked in line with what is wanted.
-    pub(crate) fn sync_microscope(&mut self) {
-        let Some(mut open) = self.microscope.take() else {
-            return self.out.requests.give_up_all(crate::app::Asker::Microscope);
-        };
-        let branch = self.talk.chat.branch();
-        let gone = |reply: &ReadReply| branch.iter().all(|turn| turn.id != reply.turn);
-        if open.chat != self.talk.chat.head.id || open.replies.iter().any(gone) {
-            return self.leave_microscope();
-        }
-        let free = self.talk.run.is_none() && self.talk.queued.is_none() && self.view().ready().is_some();
-        let wanted = (free && !open.is_done).then_some(HoldAgainst);
-        let parts = self.view().microscope_parts();
-        let entry = self.config.model_named(&open.other);
-        let params = entry.as_ref().map(|entry| self.config.load_params_for(entry));
-        let replies = &mut open.replies;
-        open.reading.follow(wanted, &mut self.out.requests, |_| {
-            let (other, params) = entry.zip(params).ok_or("that model is no longer configured")?;
-            let parts = parts?;
-            *replies = parts.iter().map(|(turn, _)| ReadReply { turn: *turn, tokens: Vec::new() }).collect();
-            let parts = parts.into_iter().map(|(_, part)| part).collect();
-            let request = Contrasting { other: Box::new(other), params, parts, interventions: Vec::new() };
-            Ok(Request::Job(Job::Contrast(Box::new(request))))
-        });
-        self.microscope = Some(open);
     }
 
     /// The engine answers.
@@ -119,7 +86,30 @@ impl App {
     }
 }
 
+impl ModelState {
+    /// The models that could be held against the loaded one: those that are on this machine.
+    pub fn others(&self) -> impl Iterator<Item = &ModelEntry> {
+        let here = |item: &&CatalogueItem| item.path.is_some() && item.entry.name != self.name;
+        self.catalogue.iter().filter(here).map(|item| &item.entry)
+    }
+}
+
 impl Microscope {
+    /// Brings what is asked in line with what is wanted.
+    pub(super) fn sync(&mut self, talk: &Talk, with: With<'_>, out: &mut Outbox, free: bool) {
+        let wanted = (free && !self.is_done).then_some(HoldAgainst);
+        let Self { other, replies, reading, .. } = self;
+        reading.follow(wanted, &mut out.requests, |_| {
+            let other = with.config.model_named(other).ok_or("that model is no longer configured")?;
+            let params = with.config.load_params_for(&other);
+            let parts = talk.view(with).microscope_parts()?;
+            *replies = parts.iter().map(|(turn, _)| ReadReply { turn: *turn, tokens: Vec::new() }).collect();
+            let parts = parts.into_iter().map(|(_, part)| part).collect();
+            let request = Contrasting { other: Box::new(other), params, parts, interventions: Vec::new() };
+            Ok(Request::Job(Job::Contrast(Box::new(request))))
+        });
+    }
+
     /// Why the comparison does not go on, in one line.
     pub fn missing(&self) -> Option<&str> {
         self.reading.refusal(&HoldAgainst)

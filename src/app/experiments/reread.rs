@@ -122,6 +122,10 @@ impl App {
             Some(what_if) => what_if.sync(&self.talk, with!(self), &mut self.out, free),
             None => self.out.requests.give_up_all(Asker::WhatIf),
         }
+        match &mut self.microscope {
+            Some(microscope) => microscope.sync(&self.talk, with!(self), &mut self.out, free),
+            None => self.out.requests.give_up_all(Asker::Microscope),
+        }
         let idle = free && self.out.requests.of(Asker::WhatIf).is_none();
         match &mut self.weights {
             Some(weights) => weights.sync(&self.talk, with!(self), &mut self.out, idle),
@@ -156,8 +160,8 @@ impl App {
 
     /// Trials end with the chat, the branch or the reply that they are about.
     fn drop_stale_trials(&mut self) {
-        let branch: Vec<TurnId> = match (&self.what_if, &self.weights) {
-            (None, None) => return,
+        let branch: Vec<TurnId> = match (&self.what_if, &self.weights, &self.microscope) {
+            (None, None, None) => return,
             _ => self.talk.chat.branch().iter().map(|turn| turn.id).collect(),
         };
         let chat = self.talk.chat.head.id;
@@ -167,6 +171,12 @@ impl App {
         };
         if self.what_if.as_ref().is_some_and(|what_if| stale(what_if.chat, &replies(what_if))) {
             self.leave_what_if();
+        }
+        let read = |open: &crate::app::Microscope| -> Vec<TurnId> {
+            open.replies.iter().map(|reply| reply.turn).collect()
+        };
+        if self.microscope.as_ref().is_some_and(|open| stale(open.chat, &read(open))) {
+            self.leave_microscope();
         }
         let weights = self.weights.as_ref();
         if weights.is_some_and(|weights| stale(weights.chat, &[weights.reply]))

@@ -263,11 +263,7 @@ impl ChatView<'_> {
                 self.config.models.iter().map(|entry| (entry.name.clone(), help(&entry.name))).collect()
             }
             Command::Microscope => {
-                let here = |item: &&crate::models::CatalogueItem| {
-                    item.path.is_some() && item.entry.name != self.model.name
-                };
-                let here = self.model.catalogue.iter().filter(here);
-                here.map(|item| (item.entry.name.clone(), "on this machine".to_owned())).collect()
+                self.model.others().map(|entry| (entry.name.clone(), "on this machine".to_owned())).collect()
             }
             Command::Themes => themes.iter().map(|name| (name.clone(), String::new())).collect(),
             Command::Preset => {

@@ -1,6 +1,6 @@
 //! The list of models to hold against the loaded one, and the keys of the panel that shows what came of it.
 //!
-//! Invariant: rows are indices into [`App::others`].
+//! Invariant: rows are indices into [`crate::app::ModelState::others`].
 
 use crossterm::event::KeyEvent;
 
@@ -33,14 +33,14 @@ impl Listed for Others {
     }
 
     fn rows(app: &App, filter: &str) -> Vec<usize> {
-        let names: Vec<String> = app.others().into_iter().map(|entry| entry.name).collect();
-        fuzzy::rank(filter, &names.iter().map(String::as_str).collect::<Vec<_>>())
+        fuzzy::rank(filter, &app.model.others().map(|entry| entry.name.as_str()).collect::<Vec<_>>())
     }
 
     fn choose(app: &mut App, row: usize) {
         app.overlays.pop();
-        if let Some(entry) = app.others().get(row) {
-            app.hold_against(&entry.name);
+        let name = app.model.others().nth(row).map(|entry| entry.name.clone());
+        if let Some(name) = name {
+            app.hold_against(&name);
         }
     }
 }

@@ -16,7 +16,8 @@ use crate::ui::widgets::{number, text, token};
 
 impl Draw for Others {
     fn draw(&self, canvas: &mut Canvas<'_>) -> Option<(u16, u16)> {
-        let (picker, all) = (&self.picker, canvas.app.others());
+        let app = canvas.app;
+        let (picker, all) = (&self.picker, app.model.others().collect::<Vec<_>>());
         let inside = canvas.frame(
             "Hold against this model",
             &count(picker, all.len()),
