@@ -86,11 +86,14 @@ mod real {
     use crate::chat::{Role, Usage};
     use crate::engine::bench::{self, Loop};
     use crate::engine::protocol::{
-        Event, Generate, Immediate, Job, Message, Prompt, Request, StoredTokens, TemplateSetting,
+        Event, Generate, Immediate, Job, Loaded, Message, Prompt, Request, StoredTokens, TemplateSetting,
     };
-    use crate::model_entry::ModelEntry;
+    use crate::model_entry::{LoadParams, ModelEntry};
     use crate::sampling::{LogitBias, Sampling};
     use crate::token::Step;
+
+    /// Candidates listed for each token.
+    pub const CANDIDATES: u32 = 20;
 
     /// The engine's token loop against bare decoding, and what keeps a reply from ending by itself.
     pub fn token_loop(
@@ -134,8 +137,8 @@ mod real {
         engine: &str,
         no_end: &[LogitBias],
     ) -> anyhow::Result<Vec<Row>> {
-        let mut session = Session::start(entry, engine, &setup.config)?;
-        let loaded = session.load(entry, &setup.config.load_params_for(entry)).await?;
+        let params = setup.config.load_params_for(entry);
+        let (mut session, loaded) = started(setup, entry, engine, &params).await?;
         let mut messages = vec![message(Role::User, "Tell me about the sea in a few sentences.")];
         let (steps, _, _) = reply(&mut session, &messages, no_end).await?;
         messages.push(said(&steps, &loaded.vocabulary));
@@ -168,6 +171,18 @@ mod real {
             ms("stop while reading a prompt", reading, "under 100 ms"),
             ms("stop while writing", writing, "under 100 ms"),
         ])
+    }
+
+    /// An engine with the model loaded.
+    pub async fn started(
+        setup: &Setup,
+        entry: &ModelEntry,
+        engine: &str,
+        params: &LoadParams,
+    ) -> anyhow::Result<(Session, Loaded)> {
+        let mut session = Session::start(entry, engine, &setup.config)?;
+        let loaded = session.load(entry, params).await?;
+        Ok((session, loaded))
     }
 
     async fn new_tokens(session: &mut Session) -> anyhow::Result<usize> {
@@ -225,7 +240,8 @@ mod real {
         Message { stored, ..Message::new(Role::Assistant, String::from_utf8_lossy(&bytes)) }
     }
 
-    fn generate(prompt: Prompt, most: u32, no_end: &[LogitBias]) -> Request {
+    /// The request for a greedy reply of so many tokens, each with so many candidates.
+    pub fn generate(prompt: Prompt, most: u32, top: u32, no_end: &[LogitBias]) -> Request {
         Request::Job(Job::Generate(Box::new(Generate {
             prompt,
             sampling: Sampling {
@@ -234,7 +250,7 @@ mod real {
                 logit_bias: no_end.to_vec(),
                 ..Sampling::default()
             },
-            top_logprobs: 20,
+            top_logprobs: top,
             begun: 0,
             interventions: Vec::new(),
             allow: None,
@@ -255,7 +271,7 @@ mod real {
             setting: TemplateSetting::default(),
         };
         let end = session
-            .call(generate(prompt, 64, no_end), |event| {
+            .call(generate(prompt, 64, CANDIDATES, no_end), |event| {
                 if let Event::Token(written) = event {
                     steps.push(written.step.clone());
                 }
@@ -274,7 +290,8 @@ mod real {
         no_end: &[LogitBias],
         after: Duration,
     ) -> anyhow::Result<Duration> {
-        let id = session.begin(generate(Prompt::Raw { text: text.to_owned() }, 100_000, no_end))?;
+        let id =
+            session.begin(generate(Prompt::Raw { text: text.to_owned() }, 100_000, CANDIDATES, no_end))?;
         let deadline = Instant::now() + after;
         let mut stopped = None;
         loop {

@@ -14,7 +14,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use super::Row;
-use super::real::{median, round};
+use super::real::{CANDIDATES, median, round, started};
 use crate::cli::args::BenchArgs;
 use crate::cli::session::Session;
 use crate::cli::setup::Setup;
@@ -24,8 +24,6 @@ use crate::sampling::{LogitBias, Sampling};
 
 /// Sentences of a prompt that is read: some 500 tokens.
 const SENTENCES: usize = 36;
-/// Candidates listed for each token.
-const CANDIDATES: u32 = 20;
 /// How long a load is on before anything is measured beside it.
 const SETTLE: Duration = Duration::from_millis(500);
 /// A server that answers nothing for so long is not waited for.
@@ -57,10 +55,8 @@ pub async fn speeds(
     no_end: &[LogitBias],
 ) -> anyhow::Result<Vec<Row>> {
     let params = setup.config.load_params_for(entry);
-    let mut session = Session::start(entry, engine, &setup.config)?;
-    session.load(entry, &params).await?;
-    let mut other = Session::start(entry, engine, &setup.config)?;
-    other.load(entry, &params).await?;
+    let (mut session, _) = started(setup, entry, engine, &params).await?;
+    let (mut other, _) = started(setup, entry, engine, &params).await?;
     let (mut alone, mut programs, mut engines, mut served) = (vec![], vec![], vec![], vec![]);
     reply(&mut session, 0, 8, no_end).await?;
     for number in 0..args.rounds as usize {

@@ -7,13 +7,13 @@ use anyhow::bail;
 use serde_json::json;
 
 use super::Row;
-use super::real::{median, round};
+use super::real::{CANDIDATES, generate, median, round, started};
 use crate::cli::args::BenchArgs;
 use crate::cli::session::Session;
 use crate::cli::setup::Setup;
-use crate::engine::protocol::{Event, Generate, Job, Prompt, Request};
+use crate::engine::protocol::{Event, Prompt};
 use crate::model_entry::{LoadParams, ModelEntry, Speculative};
-use crate::sampling::{LogitBias, Sampling};
+use crate::sampling::LogitBias;
 
 /// What models go on with once they have seen it twice.
 const POEM: &str = "Seven grey herons stood beside the mill, and none of them would move until the bell had rung. \
@@ -28,10 +28,9 @@ pub async fn rows(
     no_end: &[LogitBias],
 ) -> anyhow::Result<Vec<Row>> {
     let params = setup.config.load_params_for(entry);
-    let mut plain = Session::start(entry, engine, &setup.config)?;
-    plain.load(entry, &LoadParams { speculative: Speculative::Off, ..params.clone() }).await?;
-    let mut drafting = Session::start(entry, engine, &setup.config)?;
-    drafting.load(entry, &LoadParams { speculative: Speculative::Prompt, ..params }).await?;
+    let with = |speculative| LoadParams { speculative, ..params.clone() };
+    let (mut plain, _) = started(setup, entry, engine, &with(Speculative::Off)).await?;
+    let (mut drafting, _) = started(setup, entry, engine, &with(Speculative::Prompt)).await?;
     for session in [&mut plain, &mut drafting] {
         quote(session, 1, no_end).await?;
     }
@@ -61,22 +60,10 @@ pub async fn rows(
 
 /// Tokens a second, and how many of them were drafted.
 async fn quote(session: &mut Session, tokens: u32, no_end: &[LogitBias]) -> anyhow::Result<(f64, usize)> {
-    let request = Generate {
-        prompt: Prompt::Raw { text: format!("{POEM}{POEM}Seven grey herons") },
-        sampling: Sampling {
-            temperature: 0.0,
-            max_tokens: tokens,
-            logit_bias: no_end.to_vec(),
-            ..Sampling::default()
-        },
-        top_logprobs: 20,
-        begun: 0,
-        interventions: Vec::new(),
-        allow: None,
-    };
+    let prompt = Prompt::Raw { text: format!("{POEM}{POEM}Seven grey herons") };
     let mut drafted = 0;
     let end = session
-        .call(Request::Job(Job::Generate(Box::new(request))), |event| {
+        .call(generate(prompt, tokens, CANDIDATES, no_end), |event| {
             if let Event::Token(written) = event {
                 drafted += usize::from(written.drafted);
             }

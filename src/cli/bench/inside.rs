@@ -10,20 +10,19 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::Row;
-use super::real::{median, round};
+use super::real::{generate, median, round, started};
 use crate::chat::ConversationId;
 use crate::cli::args::BenchArgs;
 use crate::cli::session::Session;
 use crate::cli::setup::Setup;
 use crate::engine::bench;
 use crate::engine::protocol::{
-    Attend, Embed, Event, Generate, Immediate, Inspect, Inspected, Inspection, Job, Loaded, Prompt, ROWS,
-    Request, Want,
+    Attend, Embed, Event, Immediate, Inspect, Inspected, Inspection, Job, Loaded, Prompt, ROWS, Request, Want,
 };
 use crate::inspect::feed_forward::NeuronOrder;
 use crate::model_entry::ModelEntry;
 use crate::models::gguf::SharedHeader;
-use crate::sampling::{LogitBias, Sampling};
+use crate::sampling::LogitBias;
 use crate::token::TokenId;
 
 /// The default model, for which some aims are stated.
@@ -102,8 +101,8 @@ pub async fn past_tokens(
     args: &BenchArgs,
     no_end: &[LogitBias],
 ) -> anyhow::Result<Vec<Row>> {
-    let mut session = Session::start(entry, engine, &setup.config)?;
-    let loaded = session.load(entry, &setup.config.load_params_for(entry)).await?;
+    let params = setup.config.load_params_for(entry);
+    let (mut session, loaded) = started(setup, entry, engine, &params).await?;
     let length = long(args, &loaded);
     let ids = long_text(&mut session, length).await?;
     // As in a chat that is that short: the cache's every cell is attended to, whoever's it is.
@@ -163,8 +162,8 @@ pub async fn first_tokens(
 ) -> anyhow::Result<Vec<Row>> {
     /// No chat of the store has a negative number.
     const CHAT: ConversationId = ConversationId(-1);
-    let mut session = Session::start(entry, engine, &setup.config)?;
-    let loaded = session.load(entry, &setup.config.load_params_for(entry)).await?;
+    let params = setup.config.load_params_for(entry);
+    let (mut session, loaded) = started(setup, entry, engine, &params).await?;
     if !loaded.keeps_states {
         return Ok(Vec::new());
     }
@@ -229,19 +228,8 @@ async fn first_token(
 
 /// A request to go on with a text.
 fn going_on(ids: &[TokenId], tokens: u32, no_end: &[LogitBias]) -> Request {
-    Request::Job(Job::Generate(Box::new(Generate {
-        prompt: Prompt::Ids { ids: ids.to_vec(), taken: Vec::new(), chat: false },
-        sampling: Sampling {
-            temperature: 0.0,
-            max_tokens: tokens,
-            logit_bias: no_end.to_vec(),
-            ..Sampling::default()
-        },
-        top_logprobs: 1,
-        begun: 0,
-        interventions: Vec::new(),
-        allow: None,
-    })))
+    let prompt = Prompt::Ids { ids: ids.to_vec(), taken: Vec::new(), chat: false };
+    generate(prompt, tokens, 1, no_end)
 }
 
 /// The ids of a text of that many tokens.
