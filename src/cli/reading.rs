@@ -13,7 +13,7 @@ use super::args::Reading;
 use super::ask::chat;
 use super::session::Session;
 use crate::chat::Role;
-use crate::engine::protocol::{Message, TemplateSetting};
+use crate::engine::protocol::{Message, Prompt, TemplateSetting};
 use crate::token::{TokenId, Vocabulary, with_blanks};
 
 /// What is read.
@@ -55,16 +55,40 @@ async fn message(session: &mut Session, vocabulary: &Vocabulary, text: &str) -> 
     let message = Message::new(Role::User, text);
     let (clock_ms, offset_minutes) = (super::wall_ms(), super::offset_minutes());
     let setting = TemplateSetting { clock_ms, offset_minutes, ..TemplateSetting::default() };
-    let rendered = session.render(chat(vec![message], "", setting)).await?;
-    rendered.notes.iter().for_each(|note| super::note(note));
-    let bytes = |id: TokenId| ByteBuf::from(vocabulary.bytes(id).unwrap_or_default());
-    let tokens: Vec<_> = rendered.ids.into_iter().map(|id| (id, bytes(id))).collect();
+    let Rendered { tokens, begins, text: rendered } =
+        rendered(session, vocabulary, chat(vec![message], "", setting)).await?;
     let text = text.trim().as_bytes();
     let own = place(&tokens, text)
         .or_else(|| place(&tokens, &with_blanks(text).0))
         .context("the model's template changes the text, so which tokens are its own cannot be told")?;
+    Ok(Read { tokens, begins, own, text: rendered })
+}
+
+/// A chat as the model reads it.
+pub struct Rendered {
+    /// The tokens with their bytes; a control token's are its name.
+    pub tokens: Vec<(TokenId, ByteBuf)>,
+    /// Whether the first is the token that begins every text of this model, and no part of this one.
+    pub begins: bool,
+    /// The same as text.
+    pub text: String,
+}
+
+/// Puts a chat into the model's template; what is to be known of it goes to standard error.
+///
+/// # Errors
+/// With the engine's own sentence.
+pub async fn rendered(
+    session: &mut Session,
+    vocabulary: &Vocabulary,
+    prompt: Prompt,
+) -> anyhow::Result<Rendered> {
+    let rendered = session.render(prompt).await?;
+    rendered.notes.iter().for_each(|note| super::note(note));
+    let bytes = |id: TokenId| ByteBuf::from(vocabulary.bytes(id).unwrap_or_default());
+    let tokens: Vec<_> = rendered.ids.into_iter().map(|id| (id, bytes(id))).collect();
     let begins = tokens.first().is_some_and(|(_, bytes)| !rendered.text.as_bytes().starts_with(bytes));
-    Ok(Read { tokens, begins, own, text: rendered.text })
+    Ok(Rendered { tokens, begins, text: rendered.text })
 }
 
 /// The tokens that hold the last place where the text stands.

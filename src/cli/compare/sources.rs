@@ -4,12 +4,13 @@
 
 use serde_bytes::ByteBuf;
 
-use super::super::args::CompareArgs;
+use super::super::args::{CompareArgs, Reading};
 use super::super::chats::Chats;
 use super::super::reading;
 use super::super::score::Text;
 use super::super::session::Session;
 use super::super::setup::Setup;
+use super::super::{offset_minutes, wall_ms};
 use crate::app::message_of;
 use crate::chat::Role;
 use crate::engine::protocol::{Message, Prompt, TemplateSetting};
@@ -98,7 +99,7 @@ impl Source {
         &self,
         session: &mut Session,
         vocabulary: &Vocabulary,
-        how: super::super::args::Reading,
+        how: Reading,
     ) -> anyhow::Result<Tokens> {
         match self {
             Self::File(text) => {
@@ -107,15 +108,11 @@ impl Source {
             }
             Self::Chat { messages, .. } => {
                 let continue_last = messages.last().is_some_and(|message| message.role == Role::Assistant);
-                let (clock_ms, offset_minutes) = (super::super::wall_ms(), super::super::offset_minutes());
+                let (clock_ms, offset_minutes) = (wall_ms(), offset_minutes());
                 let setting = TemplateSetting { clock_ms, offset_minutes, ..TemplateSetting::default() };
                 let prompt = Prompt::Chat { messages: messages.clone(), continue_last, setting };
-                let rendered = session.render(prompt).await?;
-                rendered.notes.iter().for_each(|note| super::super::note(note));
-                let bytes = |id: TokenId| ByteBuf::from(vocabulary.bytes(id).unwrap_or_default());
-                let tokens: Vec<_> = rendered.ids.into_iter().map(|id| (id, bytes(id))).collect();
-                let begins =
-                    tokens.first().is_some_and(|(_, bytes)| !rendered.text.as_bytes().starts_with(bytes));
+                let reading::Rendered { tokens, begins, .. } =
+                    reading::rendered(session, vocabulary, prompt).await?;
                 Ok(Tokens { end: tokens.len(), all: tokens, begins })
             }
         }

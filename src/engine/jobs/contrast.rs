@@ -53,9 +53,8 @@ fn run(
     let mut before = 0;
     for (index, part) in request.parts.iter().enumerate() {
         let mut pair = Pair { session, other: &mut other, readers: Default::default(), changes: &changes };
-        let tell = |event| emit(event);
         let progress = |read: usize| {
-            tell(Event::PromptProgress { done: (before + read) as u32, total: total as u32 });
+            emit(Event::PromptProgress { done: (before + read) as u32, total: total as u32 });
         };
         pair.read(index as u32, part, &request.interventions, &progress, emit)?;
         before += part.ids.len().saturating_sub(1);

@@ -289,8 +289,8 @@ fn pass_events_on(
         ),
         NoGreeting::Version(version) => Trouble::Said(of_version(version)),
     })?;
-    let mut greeted = false;
     loop {
+        let greeted = process.greeted.load(Ordering::Acquire);
         let envelope = match frame::read::<Envelope>(output) {
             Ok(Some(envelope)) => envelope,
             Ok(None) | Err(frame::FrameError::Cut | frame::FrameError::Io(_)) => return Ok(()),
@@ -302,10 +302,7 @@ fn pass_events_on(
             }
         };
         match envelope.event {
-            Event::Ready { version: VERSION, .. } => {
-                greeted = true;
-                process.greeted.store(true, Ordering::Release);
-            }
+            Event::Ready { version: VERSION, .. } => process.greeted.store(true, Ordering::Release),
             Event::Ready { version, .. } => return Err(Trouble::Said(of_version(version))),
             Event::Exited(_) => continue, // only the handle says so
             _ if !greeted => {
