@@ -27,9 +27,9 @@
 //!                    recorded stage by stage) · scripted (a made-up model: what it writes follows a script, what it
 //!                    shows inside is noise in the right shapes).
 //!                    server/   models that a server runs: http and sse (the way there), detect (what it is), a file for
-//!                              each kind (openai, llama, vllm, sglang), words (what was met of a vocabulary), generate
-//!                              and score (events of what came)
-//!                    protocol/ requests, events and answers, as plain data
+//!                              each kind (openai, llama, vllm, sglang), words (what was met of a vocabulary), steps,
+//!                              generate and score (events of what came)
+//!                    protocol/ requests, events and answers, as plain data; lacking (what an engine cannot do, in a sentence)
 //!                    containment/ what the engine's process gives up before a file is opened: files by Landlock,
 //!                              system calls by seccomp
 //!                    transport/ frame, greeting (the mark behind a shell's noise), line (whether it is slow), child (the
