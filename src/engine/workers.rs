@@ -1,7 +1,7 @@
 //! Workers that hold layers of a model on other machines, by llama.cpp's RPC: whether one answers, before anything is
 //! loaded, and which one failed. llama.cpp itself ends the process where one does not.
 //!
-//! Invariant: nothing here waits longer than [`PATIENCE`] for one address, and what is read is of a known length.
+//! Invariant: nothing here waits longer than `PATIENCE` for one address, and what is read is of a known length.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
