@@ -116,11 +116,11 @@ impl Display<'_> {
         if let Some(why) = self.closed() {
             return Some(why);
         }
-        let unit = self.inspector.station.unit();
-        if let Some(why) = unit.wants(self).and_then(|wish| self.view.lacking(needed(&wish))) {
+        let wish = self.inspector.station.unit().wants(self);
+        if let Some(why) = wish.as_ref().and_then(|wish| self.view.lacking(needed(wish))) {
             return Some(why);
         }
-        let wish = self.inside_wish();
+        let wish = wish.filter(|_| self.inspector.shown);
         let told = |wish: &Wish| self.inspector.inside.asking.status(wish).sentence(reading(wish));
         if let Some(told) = wish.as_ref().and_then(told) {
             return Some(told);
