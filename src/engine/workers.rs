@@ -1,12 +1,15 @@
 //! Workers that hold layers of a model on other machines, by llama.cpp's RPC: whether one answers, before anything is
-//! loaded, and which one failed. llama.cpp itself ends the process where one does not.
+//! loaded, and which one failed. llama.cpp itself ends the process where one fails. For one whose machine is off it would
+//! wait without an end, so the system is told to notice that.
 //!
 //! Invariant: nothing here waits longer than `PATIENCE` for one address, and what is read is of a known length.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use super::model::ffi;
 
 /// How long a worker may take to take a connection, and to greet.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -70,6 +73,16 @@ pub fn use_these(workers: &[String]) {
     workers.clone_into(&mut IN_USE.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
+/// Has the system notice when the machine of one is gone without a word; to be called once they are connected to.
+pub fn watch() {
+    let used = IN_USE.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let addresses: Vec<SocketAddr> =
+        used.iter().flat_map(|worker| worker.to_socket_addrs().into_iter().flatten()).collect();
+    if !addresses.is_empty() {
+        ffi::notice_lost_machines(&addresses);
+    }
+}
+
 /// What is said as native code gives the process up over a worker; nothing where none is used.
 #[must_use]
 pub fn last_words() -> Option<String> {
@@ -125,6 +138,24 @@ mod tests {
             )
         );
         assert!(greet("no-such-host.invalid:1").unwrap_err().contains("does not answer"));
+    }
+
+    #[test]
+    fn a_machine_that_goes_without_a_word_is_noticed() {
+        use rustix::net::sockopt;
+        let worker = TcpListener::bind("127.0.0.1:0").unwrap();
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = worker.local_addr().unwrap();
+        let [to_worker, to_other] =
+            [&worker, &other].map(|to| TcpStream::connect(to.local_addr().unwrap()).unwrap());
+        ffi::notice_lost_machines(&[address]);
+        assert!(
+            sockopt::socket_keepalive(&to_worker).unwrap() && !sockopt::socket_keepalive(&to_other).unwrap()
+        );
+        let asked = sockopt::tcp_keepintvl(&to_worker).unwrap() * sockopt::tcp_keepcnt(&to_worker).unwrap();
+        assert!(sockopt::tcp_keepidle(&to_worker).unwrap() + asked <= Duration::from_secs(30));
+        #[cfg(target_os = "linux")]
+        assert_eq!(sockopt::tcp_user_timeout(&to_worker).unwrap(), 30_000);
     }
 
     #[test]
