@@ -14,6 +14,10 @@ use super::model::ffi;
 /// How long a worker may take to take a connection, and to greet.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How often, and after which pause, it is looked again for who is gone where nobody seems to be.
+const DYING: u32 = 5;
+const DYING_PAUSE: Duration = Duration::from_millis(200);
+
 /// The greeting of ggml's RPC, the only part of it that never changes, and what both sides add to it.
 const HELLO: u8 = 14;
 const ADDED: usize = 24;
@@ -88,11 +92,23 @@ pub fn watch() {
 pub fn last_words() -> Option<String> {
     // Whoever holds the list is not waited for.
     let used = IN_USE.try_lock().ok()?.clone();
-    let gone: Vec<&str> = used
-        .iter()
-        .map(String::as_str)
-        .filter(|worker| connect(worker, Duration::from_secs(1)).is_err())
-        .collect();
+    let gone_now = |silence_counts: bool| -> Vec<&str> {
+        let is_gone = |worker: &&str| match connect(worker, Duration::from_secs(1)) {
+            Ok(_) => false,
+            Err(error) => silence_counts || error.kind() != io::ErrorKind::TimedOut,
+        };
+        used.iter().map(String::as_str).filter(is_gone).collect()
+    };
+    let mut gone = gone_now(true);
+    // A process that is being ended may close its connections before it stops to listen. One that works holds two calls
+    // at its door and lets further ones wait, so that silence means nothing any more.
+    for _ in 0..DYING {
+        if used.is_empty() || !gone.is_empty() {
+            break;
+        }
+        std::thread::sleep(DYING_PAUSE);
+        gone = gone_now(false);
+    }
     match (used.as_slice(), gone.as_slice()) {
         ([], _) => None,
         (_, []) => Some(format!("a worker failed, one of {}", used.join(", "))),
@@ -171,6 +187,16 @@ mod tests {
         );
         use_these(std::slice::from_ref(&alive.0));
         assert_eq!(last_words().unwrap(), format!("a worker failed, one of {}", alive.0));
+        // One that still listens while it is being ended.
+        let dying = TcpListener::bind("127.0.0.1:0").unwrap();
+        let named = dying.local_addr().unwrap().to_string();
+        use_these(&[alive.0.clone(), named.clone()]);
+        let listening = std::thread::spawn(move || {
+            std::thread::sleep(DYING_PAUSE / 2);
+            drop(dying);
+        });
+        assert!(last_words().unwrap().starts_with(&format!("the worker {named} is gone")));
+        listening.join().unwrap();
         use_these(&[]);
     }
 }
