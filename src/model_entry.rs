@@ -272,20 +272,39 @@ pub struct RopeScaling {
     pub scale: Option<f32>,
 }
 
+/// Below this a base is a factor that was written in its place; every model's is 10,000 or more.
+const LEAST_BASE: f32 = 1000.0;
+/// A context stretched by more than 64 is read by no model.
+const LEAST_SCALE: f32 = 1.0 / 64.0;
+
 impl RopeScaling {
-    /// Why it does nothing as it is set, or the opposite of what was meant; `None` where it does something.
+    /// Why it does nothing as it is set, or the opposite of what was meant, with the setting that is at fault; `None`
+    /// where it does something.
     #[must_use]
-    pub fn idle(&self) -> Option<&'static str> {
-        match (self.method, self.scale) {
-            (_, Some(scale)) if scale > 1.0 => {
-                Some("the scale is 1 / factor: above 1 it shortens the context; 4 times as long is 0.25")
-            }
-            (RopeMethod::Yarn, None) => Some(
-                "YaRN without a scale stretches nothing beyond what the file does; 4 times as long is scale = 0.25",
-            ),
-            (RopeMethod::None, Some(_)) => Some("with the method \"none\" the scale does nothing"),
-            _ => None,
+    pub fn doubt(&self) -> Option<(&'static str, &'static str)> {
+        if self.base.is_some_and(|base| base < LEAST_BASE) {
+            return Some((
+                "base",
+                "the base is a number such as 10000 or 1000000, not a factor; 4 times as long is scale = 0.25",
+            ));
         }
+        let why = match (self.method, self.scale) {
+            (RopeMethod::None, Some(_)) => "with the method \"none\" the scale does nothing",
+            (_, Some(scale)) if scale > 1.0 => {
+                "the scale is 1 / factor: above 1 it shortens the context; 4 times as long is 0.25"
+            }
+            (RopeMethod::Linear | RopeMethod::Yarn, Some(1.0)) => {
+                "a scale of 1 stretches nothing; 4 times as long is 0.25"
+            }
+            (_, Some(scale)) if scale < LEAST_SCALE => {
+                "no model reads a context stretched so far; 4 times as long is 0.25"
+            }
+            (RopeMethod::Linear | RopeMethod::Yarn, None) => {
+                "a method without a scale stretches nothing beyond what the file does; 4 times as long is scale = 0.25"
+            }
+            _ => return None,
+        };
+        Some(("scale", why))
     }
 }
 

@@ -4,6 +4,8 @@
 //! Invariant: settings are layered built-in → `[sampling]` → preset → model → chat → flags, each layer
 //! an [`SamplingOverrides`] put over the one below.
 
+mod doubts;
+
 use serde::{Deserialize, Serialize};
 
 use crate::token::{TokenId, Vocabulary};
@@ -90,8 +92,8 @@ stages! {
         names: ["bias", "bias", "bias"],
         effect: Moves,
         needs_all: false,
-        is_on: |s| !s.logit_bias.is_empty(),
-        parameter: |s| Parameter::Count(s.logit_bias.len() as u64),
+        is_on: |s| s.logit_bias.iter().any(LogitBias::moves),
+        parameter: |s| Parameter::Count(s.logit_bias.iter().filter(|bias| bias.moves()).count() as u64),
     }
     /// Repetition, frequency and presence penalties.
     Penalties "penalties" {
@@ -157,7 +159,8 @@ stages! {
         names: ["xtc", "xtc", "xtc"],
         effect: Cuts,
         needs_all: false,
-        is_on: |s| s.xtc_probability > 0.0,
+        // Above one half llama.cpp leaves it out.
+        is_on: |s| s.xtc_probability > 0.0 && s.xtc_threshold <= 0.5,
         parameter: |s| Parameter::Number(s.xtc_probability),
     }
     /// Divides logits by the temperature, which may follow the entropy.
@@ -209,6 +212,12 @@ pub struct LogitBias {
 }
 
 impl LogitBias {
+    /// Whether it changes a logit.
+    #[must_use]
+    pub fn moves(&self) -> bool {
+        self.bias != 0.0
+    }
+
     /// The tokens that are meant, under a vocabulary.
     pub fn ids(&self, vocabulary: &Vocabulary) -> Vec<TokenId> {
         let known = self.id.map(TokenId).filter(|id| vocabulary.bytes(*id).is_some());
@@ -247,56 +256,6 @@ mod any_float {
         }
     }
 }
-
-impl Sampling {
-    /// Why a setting, by its key, does nothing as the others are; `None` where it does something or is off.
-    #[must_use]
-    #[expect(clippy::float_cmp, reason = "a value that nobody changed is the default itself")]
-    pub fn idle(&self, key: &str) -> Option<&'static str> {
-        let built_in = Self::default();
-        let penalties = [self.repeat_penalty - 1.0, self.frequency_penalty, self.presence_penalty];
-        let xtc = self.xtc_probability > 0.0;
-        let dry = self.dry_multiplier > 0.0;
-        match key {
-            "xtc_probability" | "xtc_threshold" if xtc && self.xtc_threshold > 0.5 => {
-                Some("XTC does nothing above one half: no two tokens can both be likelier")
-            }
-            "xtc_threshold" if !xtc && self.xtc_threshold != built_in.xtc_threshold => {
-                Some("does nothing while xtc_probability is 0")
-            }
-            "repeat_penalty" if penalties[0] != 0.0 && self.penalty_last_n == 0 => Some(NO_TOKENS),
-            "frequency_penalty" if penalties[1] != 0.0 && self.penalty_last_n == 0 => Some(NO_TOKENS),
-            "presence_penalty" if penalties[2] != 0.0 && self.penalty_last_n == 0 => Some(NO_TOKENS),
-            "penalty_last_n" if penalties == [0.0; 3] && self.penalty_last_n != built_in.penalty_last_n => {
-                Some("does nothing while all three penalties are off")
-            }
-            "dry_base" if !dry && self.dry_base != built_in.dry_base => Some(NO_DRY),
-            "dry_allowed_length" if !dry && self.dry_allowed_length != built_in.dry_allowed_length => {
-                Some(NO_DRY)
-            }
-            "dynatemp_exponent" if self.dynatemp_range == 0.0 && self.dynatemp_exponent != 1.0 => {
-                Some("does nothing while dynatemp_range is 0")
-            }
-            "mirostat_tau" if self.mirostat == 0 && self.mirostat_tau != built_in.mirostat_tau => {
-                Some(NO_MIROSTAT)
-            }
-            "mirostat_eta" if self.mirostat == 0 && self.mirostat_eta != built_in.mirostat_eta => {
-                Some(NO_MIROSTAT)
-            }
-            "top_k" | "top_p" | "min_p" | "typical_p" | "top_n_sigma" if self.mirostat == 2 => {
-                Some("does nothing under mirostat, which replaces every cutting stage")
-            }
-            "seed" if self.temperature <= 0.0 && self.seed.is_some() => {
-                Some("does nothing at temperature 0: nothing is drawn")
-            }
-            _ => None,
-        }
-    }
-}
-
-const NO_TOKENS: &str = "does nothing while penalty_last_n is 0: it sees no tokens";
-const NO_DRY: &str = "does nothing while dry_multiplier is 0";
-const NO_MIROSTAT: &str = "does nothing while mirostat is 0";
 
 /// How a setting is changed and what is said of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

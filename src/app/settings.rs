@@ -134,7 +134,7 @@ impl Talk {
         let done = self.put_sampling(with, out, &key, value);
         if done {
             let value = self.view(with).sampling_value(&key);
-            match self.view(with).sampling().idle(&key) {
+            match self.view(with).sampling().doubt(&key) {
                 Some(why) => out.warn(format!("{key} is {value} in this chat: {why}")),
                 None => out.say(format!("{key} is {value} in this chat")),
             }

@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::config::{Config, sampler_setting};
-use crate::sampling::{SAMPLING, Sampling, SamplingOverrides, SamplingSetting};
+use crate::sampling::{SAMPLING, SAMPLING_KEYS, Sampling, SamplingOverrides, SamplingSetting};
 
 /// The settings that are lists, and the grammar: `stop` has a flag that may be repeated, `--grammar` takes a file, the
 /// others are given by `--set`.
@@ -39,6 +39,13 @@ impl SamplerArgs {
         }
         self.layer.apply(sampling);
         Ok(())
+    }
+
+    /// What of the settings given does nothing in the end, or spoils the reply, a sentence each.
+    pub fn doubts(&self, sampling: &Sampling) -> Vec<String> {
+        let layer = serde_json::to_value(&self.layer).unwrap_or_default();
+        let given = SAMPLING_KEYS.iter().filter(|key| layer.get(**key).is_some());
+        given.filter_map(|key| Some(format!("{key}: {}", sampling.misfit(key)?))).collect()
     }
 }
 
@@ -162,6 +169,20 @@ mod tests {
             let error = Cli::try_parse_from(["glassbox"].iter().chain(&arguments)).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
         }
+    }
+
+    #[test]
+    fn a_setting_that_does_nothing_in_the_end_is_told() {
+        let said = |arguments: &[&str]| {
+            let args = Cli::try_parse_from(["glassbox"].iter().chain(arguments)).unwrap().sampler;
+            let mut sampling = Sampling::default();
+            args.apply(&Config::default_with(Vec::new()), &mut sampling).unwrap();
+            args.doubts(&sampling)
+        };
+        assert_eq!(said(&["--dry-base", "2"]), ["dry_base: does nothing while dry_multiplier is 0"]);
+        assert_eq!(said(&["--set", "top_p=0.0"]), ["top_p: 0 leaves the likeliest token alone; 1 is off"]);
+        assert_eq!(said(&["--dry-base", "2", "--dry-multiplier", "0.8"]), [""; 0]);
+        assert_eq!(said(&["--temperature", "0", "--seed", "7", "--top-k", "1"]), [""; 0]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::checks::{anything, no_empty_text, not_empty};
 use super::document::{Report, Section, nearest};
-use super::{Config, DEFAULT_MODEL, Motion, Warning, conflicts, model_list, sections};
+use super::{Config, DEFAULT_MODEL, Motion, Warning, conflicts, doubts, model_list, sections};
 use crate::model_entry::{ModelEntry, Server};
 
 /// A configuration or theme file larger than this is not read, bytes.
@@ -56,7 +56,7 @@ pub fn load(sources: &Sources) -> (Config, Vec<Warning>) {
     flags(&sources.flags, &mut config);
     calm(&sources.env, &mut config);
     warnings.extend(references(&mut config, sources));
-    warnings.extend(idle(&config, sources));
+    warnings.extend(doubts::warnings(&config, sources.file.as_ref()));
     warnings.extend(conflicts::warnings(&config.keys, sources.file.as_ref()));
     (config, warnings)
 }
@@ -240,30 +240,6 @@ fn references(config: &mut Config, sources: &Sources) -> Vec<Warning> {
         }
     }
     warnings
-}
-
-/// Settings of the file that do nothing as they are.
-fn idle(config: &Config, sources: &Sources) -> Vec<Warning> {
-    let Some((file, text)) = &sources.file else { return Vec::new() };
-    let line_of = |key: &str| {
-        let begins = |line: &str| {
-            line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(['=', ']']))
-        };
-        text.lines().position(begins).map(|line| line + 1)
-    };
-    // Many others are idle in files that were written on purpose; the settings say so where one looks at them.
-    let key = "xtc_threshold";
-    let sampling = config.sampling.idle(key).zip(line_of(key)).map(|(message, line)| Warning {
-        file: file.clone(),
-        line,
-        key: format!("sampling.{key}"),
-        message: message.into(),
-    });
-    let rope = config.engine.load.rope.idle().map(|message| {
-        let line = line_of("scale").or_else(|| line_of("method")).unwrap_or(0);
-        Warning { file: file.clone(), line, key: "engine.rope".into(), message: message.into() }
-    });
-    sampling.into_iter().chain(rope).collect()
 }
 
 /// Which layer a wrong name came from, and the line of the file that holds it.

@@ -7,6 +7,7 @@ mod checks;
 pub(crate) mod chord;
 mod conflicts;
 pub(crate) mod document;
+mod doubts;
 mod effective;
 mod folders;
 pub mod keymap;

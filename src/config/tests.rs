@@ -354,7 +354,7 @@ fn logit_bias_takes_texts_ids_and_bans() {
 fn models_are_read_whole() {
     let text = "[[models]]\nname = \"a\"\npip = [\"p==1:x/y.gguf\", \"q==1:z\"]\nsha256 = \"ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef0123456789\"\n\
         licence = { name = \"Gemma\", terms = \"Long.\" }\nengine = [\"ssh\", \"box\"]\n\
-        [models.load]\nflash_attention = \"on\"\nrope.method = \"yarn\"\n[models.sampling]\nseed = 7\n";
+        [models.load]\nflash_attention = \"on\"\nrope = { method = \"yarn\", scale = 0.25 }\n[models.sampling]\nseed = 7\n";
     let (config, warnings) = read(text);
     assert_eq!(warnings, [""; 0]);
     assert_eq!(
@@ -622,7 +622,7 @@ fn what_does_nothing_as_it_is_set_is_a_warning_with_its_line() {
     );
     for (rope, begins) in [
         ("scale = 4.0", "config.toml:2: engine.rope: the scale is 1 / factor"),
-        ("method = \"yarn\"", "config.toml:2: engine.rope: YaRN without a scale"),
+        ("method = \"yarn\"", "config.toml:2: engine.rope: a method without a scale"),
     ] {
         let said = said(&format!("[engine.rope]\n{rope}\n"));
         assert!(said[0].starts_with(begins), "{said:?}");

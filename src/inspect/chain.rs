@@ -207,7 +207,7 @@ impl Last {
 /// The biases of these settings by id. A text stands for every token of exactly these bytes.
 #[must_use]
 pub fn biases(sampling: &Sampling, vocabulary: &Vocabulary) -> Vec<(TokenId, f32)> {
-    let all = sampling.logit_bias.iter();
+    let all = sampling.logit_bias.iter().filter(|bias| bias.moves());
     all.flat_map(|bias| bias.ids(vocabulary).into_iter().map(|id| (id, bias.bias))).collect()
 }
 

@@ -54,6 +54,7 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
     let entry = setup.advised(entry);
     let mut sampling = setup.config.sampling_for(&entry, &settings);
     args.sampler.apply(&setup.config, &mut sampling)?;
+    args.sampler.doubts(&sampling).iter().for_each(|doubt| super::note(doubt));
     if let Some(grammar) = grammar {
         sampling.grammar = grammar;
     }

@@ -121,7 +121,7 @@ pub(super) fn biases(
 ) -> Vec<LlamaLogitBias> {
     let mut biases: Vec<LlamaLogitBias> = Vec::new();
     if sampling.order.contains(&Stage::LogitBias) {
-        for bias in &sampling.logit_bias {
+        for bias in sampling.logit_bias.iter().filter(|bias| bias.moves()) {
             let ids = bias.ids(setting.vocabulary);
             if ids.is_empty() {
                 notes.push(no_token(bias));

@@ -127,11 +127,11 @@ fn keys(canvas: &mut Canvas<'_>, inside: Rect, typing: bool) {
     canvas.keys(inside, offered);
 }
 
-/// What the selected setting means, where its value comes from, what it can be; or why it does nothing as it is.
+/// What the selected setting means, where its value comes from, what it can be; or why it does nothing, or harm, as it is.
 fn about(canvas: &mut Canvas<'_>, inside: Rect, entry: &Entry) {
-    let idle = match entry.key.strip_prefix("sampling.") {
-        Some(key) => canvas.app.view().sampling().idle(key),
-        None if entry.key == "engine.rope" => canvas.app.config.engine.load.rope.idle(),
+    let doubt = match entry.key.strip_prefix("sampling.") {
+        Some(key) => canvas.app.view().sampling().doubt(key),
+        None if entry.key == "engine.rope" => canvas.app.config.engine.load.rope.doubt().map(|(_, why)| why),
         None => None,
     };
     let range =
@@ -143,7 +143,7 @@ fn about(canvas: &mut Canvas<'_>, inside: Rect, entry: &Entry) {
     let first = inside.height.saturating_sub(1 + ABOUT);
     let said = lines.first().map_or("", String::as_str);
     canvas.cell(text::row(inside, first, 0), 1, inside.width.saturating_sub(2), said, Role::Text);
-    let (second, role) = idle.map_or((facts, Role::Muted), |why| (format!("! {why}"), Role::Warn));
+    let (second, role) = doubt.map_or((facts, Role::Muted), |why| (format!("! {why}"), Role::Warn));
     canvas.cell(text::row(inside, first + 1, 0), 1, inside.width.saturating_sub(2), &second, role);
 }
 
