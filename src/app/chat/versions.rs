@@ -153,8 +153,18 @@ impl App {
         if self.talk.chat.leaf.is_none() {
             self.set_focus(Focus::Composer);
         }
-        let how = self.view().way(Focus::Transcript, Command::Restore);
-        self.out.say(format!("deleted; {how} takes it back"));
+        let view = self.view();
+        let how = view.way(Focus::Transcript, Command::Restore);
+        let unanswered =
+            view.chat.leaf.and_then(|leaf| view.chat.turn(leaf)).is_some_and(|turn| turn.role == Role::User);
+        // What is shown is what is read: the next message stands behind one that nobody has answered.
+        let then = if unanswered {
+            let again = view.way(Focus::Transcript, Command::RegenerateHere);
+            format!(", {again} writes another; the next message joins yours")
+        } else {
+            String::new()
+        };
+        self.out.say(format!("deleted; {how} takes it back{then}"));
     }
 
     /// Takes the last deletion of this chat back.
@@ -163,9 +173,15 @@ impl App {
             self.out.say("nothing was deleted here");
             return;
         };
+        let shown = self.talk.chat.leaf;
         self.talk.hide(&mut self.out, turn, false);
         self.show_leaf(leaf);
         self.transcript.select(view!(self), &mut self.focus, turn);
+        let stays = |shown: TurnId| self.talk.chat.branch().iter().any(|turn| turn.id == shown);
+        if shown.is_some_and(|shown| !stays(shown)) {
+            let how = self.view().way(Focus::Transcript, Command::Tree);
+            self.out.say(format!("taken back; what was written since is another branch, which {how} shows"));
+        }
     }
 }
 

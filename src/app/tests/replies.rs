@@ -206,10 +206,27 @@ fn a_deleted_message_can_be_taken_back() {
 }
 
 #[test]
+fn a_message_after_a_deleted_reply_is_read_behind_the_one_before_and_neither_branch_is_lost() {
+    let mut bench = Bench::answered("Hi", "one");
+    bench.press(&["tab", "j", "d", "tab"]);
+    let effects = bench.say("More");
+    assert_eq!(messages(&effects), [(Role::User, "Hi".into()), (Role::User, "More".into())]);
+    bench.write("two");
+    bench.done(StopReason::Eos);
+    bench.say("/restore");
+    assert_eq!(bench.branch(), ["User: Hi", "Assistant: one"]);
+    assert_eq!(bench.notice(), "taken back; what was written since is another branch, which t shows");
+    // Nothing came since: nothing to say.
+    bench.press(&["d"]);
+    bench.press(&["u"]);
+    assert_eq!(bench.branch(), ["User: Hi", "Assistant: one"]);
+}
+
+#[test]
 fn a_chat_without_messages_names_the_command_that_takes_them_back() {
     let mut bench = Bench::answered("Hi", "one");
     bench.press(&["tab", "j", "d"]);
-    assert_eq!(bench.notice(), "deleted; u takes it back");
+    assert_eq!(bench.notice(), "deleted; u takes it back, r writes another; the next message joins yours");
     bench.press(&["u", "k", "d"]);
     assert_eq!((bench.app.focus, bench.notice()), (Focus::Composer, "deleted; /restore takes it back"));
     bench.say("/restore");
