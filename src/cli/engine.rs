@@ -10,6 +10,7 @@ use crate::config::Folders;
 use crate::engine::containment::{self, Allowed, Network, Reading};
 #[cfg(feature = "dynamic-backends")]
 use crate::engine::model::backends;
+use crate::engine::model::ffi;
 use crate::engine::protocol::Containment;
 use crate::engine::scripted::{self, ScriptedOptions};
 use crate::engine::transport::serve;
@@ -23,6 +24,8 @@ pub fn run(args: &EngineArgs, choice: &str) -> anyhow::Result<u8> {
     if let Some(folder) = choice.strip_prefix(backends::TRIAL) {
         return try_backends(std::path::Path::new(folder));
     }
+    // The terminal's signals are the app's: what ends this process is the end of its input, whichever engine it is.
+    ffi::new_session();
     if choice == "llama" {
         llama(args)?;
     } else if choice == "server" {
@@ -74,7 +77,6 @@ fn try_backends(folder: &std::path::Path) -> anyhow::Result<u8> {
 fn llama(args: &EngineArgs) -> io::Result<()> {
     use crate::engine::jobs::llama;
     use crate::engine::jobs::worker;
-    use crate::engine::model::ffi;
     use crate::engine::protocol::{Failure, FailureKind};
     use crate::engine::snapshot;
     use crate::engine::threads;
@@ -82,7 +84,6 @@ fn llama(args: &EngineArgs) -> io::Result<()> {
     use crate::models::{ModelsFolder, ResolveError};
     use std::sync::Arc;
 
-    ffi::new_session();
     threads::ask_for_short_slices();
     ffi::install_abort_hook();
     let frames = ffi::move_stdout_aside();
