@@ -7,8 +7,6 @@ mod beside;
 mod drafted;
 #[cfg(feature = "llama")]
 mod inside;
-#[cfg(feature = "llama")]
-mod whole;
 
 use serde_json::{Value, json};
 
@@ -36,7 +34,6 @@ pub async fn run(args: BenchArgs, engine: &str) -> anyhow::Result<u8> {
         return real::memory_of(&setup, &entry, which, args.tokens);
     }
     let (mut rows, no_end) = real::token_loop(&setup, &entry, &args)?;
-    rows.extend(whole::rows(&setup, &entry, engine, &args, &no_end).await?);
     rows.extend(inside::token_loop(&setup, &entry, &args)?);
     rows.extend(beside::speeds(&setup, &entry, engine, &args, &no_end).await?);
     rows.extend(drafted::rows(&setup, &entry, engine, &args, &no_end).await?);
@@ -53,8 +50,9 @@ pub async fn run(args: BenchArgs, engine: &str) -> anyhow::Result<u8> {
 /// # Errors
 /// Always.
 #[cfg(not(feature = "llama"))]
-pub async fn run(_args: BenchArgs, _engine: &str) -> anyhow::Result<u8> {
-    anyhow::bail!("this build has no engine to measure: it was built without the feature `llama`")
+pub fn run(_args: BenchArgs, _engine: &str) -> std::future::Ready<anyhow::Result<u8>> {
+    let why = "this build has no engine to measure: it was built without the feature `llama`";
+    std::future::ready(Err(anyhow::anyhow!(why)))
 }
 
 #[cfg_attr(not(feature = "llama"), expect(dead_code, reason = "the rows come from the engine"))]

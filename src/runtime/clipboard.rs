@@ -21,9 +21,15 @@ const SHOWN: usize = 24;
 #[derive(Default)]
 pub(super) struct Clipboard {
     /// Kept for the whole run: on X11 the text lives only as long as its owner.
-    #[cfg(feature = "clipboard")]
-    desktop: Option<arboard::Clipboard>,
+    desktop: Option<Desktop>,
 }
+
+#[cfg(feature = "clipboard")]
+type Desktop = arboard::Clipboard;
+
+/// A build without it has none.
+#[cfg(not(feature = "clipboard"))]
+enum Desktop {}
 
 /// What stands between the app and whoever sits before the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +71,7 @@ impl Clipboard {
     pub(super) fn copy(&mut self, text: &str) -> Result<String, String> {
         let what = described(text);
         let remote = std::env::var_os("SSH_CONNECTION").is_some();
-        if !remote && self.desktop_takes(text) {
+        if !remote && desktop_takes(&mut self.desktop, text) {
             return Ok(format!("copied {what}"));
         }
         let way = Way::find(|name| std::env::var(name).ok());
@@ -81,19 +87,19 @@ impl Clipboard {
         let sent = if way == Way::Screen { through_screen(text) } else { osc52(text) };
         sent.map(|()| said(way, &what)).map_err(|error| format!("not copied: {error}"))
     }
+}
 
-    #[cfg(feature = "clipboard")]
-    fn desktop_takes(&mut self, text: &str) -> bool {
-        if self.desktop.is_none() {
-            self.desktop = arboard::Clipboard::new().ok();
-        }
-        self.desktop.as_mut().is_some_and(|desktop| desktop.set_text(text).is_ok())
+#[cfg(feature = "clipboard")]
+fn desktop_takes(desktop: &mut Option<Desktop>, text: &str) -> bool {
+    if desktop.is_none() {
+        *desktop = arboard::Clipboard::new().ok();
     }
+    desktop.as_mut().is_some_and(|desktop| desktop.set_text(text).is_ok())
+}
 
-    #[cfg(not(feature = "clipboard"))]
-    fn desktop_takes(&mut self, _text: &str) -> bool {
-        false
-    }
+#[cfg(not(feature = "clipboard"))]
+fn desktop_takes(_: &mut Option<Desktop>, _: &str) -> bool {
+    false
 }
 
 /// What is said once tmux has a text, by its option set-clipboard.
