@@ -312,9 +312,19 @@ mod tests {
         folder.tidy(now);
         let there = |folder: &Folder| chats.map(|chat| folder.find(chat, "s").is_ok());
         assert_eq!(there(&folder), [false, true, true]);
+        // Reading one is using it, and writing one makes room.
+        folder.find(chats[1], "s").unwrap().state().unwrap();
+        let at = |chat| fs::metadata(folder.place(chat, "s")).unwrap().modified().unwrap();
+        assert!(at(chats[1]) >= now && at(chats[2]) < now);
+        folder.write(chats[0], "s", &ids(2), 0, &[0; 200]).unwrap();
+        assert_eq!(there(&folder), [true, true, false]);
+        for (chat, days) in [(chats[0], 2), (chats[1], 1)] {
+            let file = File::options().write(true).open(folder.place(chat, "s")).unwrap();
+            file.set_modified(now - Duration::from_hours(24 * days)).unwrap();
+        }
         fs::write(folder.path.join("writing-x"), b"half").unwrap();
         folder.tidy(now + Duration::from_hours(24 * 29));
-        assert_eq!(there(&folder), [false, false, true]);
+        assert_eq!(there(&folder), [false, true, false]);
         assert_eq!(listed(&folder.path).len(), 1);
     }
 

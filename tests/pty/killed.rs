@@ -156,24 +156,27 @@ fn signals_end_the_app_at_once_though_the_engine_is_in_the_middle_of_a_token() {
 #[test]
 fn a_closed_window_ends_app_and_engine_and_keeps_what_was_written() {
     let home = home();
-    let mut app = Raw::start(home.path(), "scripted:token_ms=20,load_ms=1");
+    // So quickly that what is on the screen is not in the store yet.
+    let mut app = Raw::start(home.path(), "scripted:token_ms=8,load_ms=1");
     app.see("ready");
     app.send("count");
     app.see("› count");
     app.send("\r");
-    app.see("8, 9,");
+    app.see("5, 6,");
     let engine = children(app.app.id())[0];
     app.hang_up();
     app.ended(SOON);
     until("the engine ends", || !alive(engine));
     let text = exported(home.path());
-    assert!(text.contains("count") && text.contains("8, 9,"), "{text}");
+    assert!(text.contains("count") && text.contains("5, 6,"), "{text}");
     whole(home.path());
 }
 
 #[test]
 fn an_engine_that_dies_of_any_signal_costs_the_model_and_one_key_brings_it_back() {
-    for name in ["KILL", "ABRT", "SEGV", "BUS"] {
+    for (name, how) in
+        [("KILL", "killed"), ("ABRT", "aborted"), ("SEGV", "segmentation fault"), ("BUS", "bus error")]
+    {
         let home = home();
         let mut app = ready(Start::slow(), home.path());
         say(&mut app, "count");
@@ -188,6 +191,9 @@ fn an_engine_that_dies_of_any_signal_costs_the_model_and_one_key_brings_it_back(
         });
         let screen = see(&mut app, "F5");
         assert!(screen.contains("4, 5, 6") && screen.alternate_screen(), "after {name}: {screen:?}");
+        // The reason, in the notice and under the reply.
+        let said = screen.find_all("ended by signal").len();
+        assert!(said >= 2 && screen.contains(how), "after {name}: {screen:?}");
         app.send(Key::F(5)).unwrap();
         app.wait_until(is_ready).unwrap();
         say(&mut app, "hello");

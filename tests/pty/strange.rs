@@ -144,7 +144,8 @@ fn a_reply_is_stopped_at_once_whether_a_token_takes_a_minute_or_no_time() {
         let begun = Instant::now();
         app.send(Key::Esc).unwrap();
         app.wait_until(is_ready).unwrap();
-        assert!(begun.elapsed() < Duration::from_secs(5), "{engine}: stopped after {:?}", begun.elapsed());
+        // At once, and as much again as a busy machine may take.
+        assert!(begun.elapsed() < Duration::from_secs(2), "{engine}: stopped after {:?}", begun.elapsed());
         app.send_str("typed").unwrap();
         see(&mut app, "typed");
         app.send(Key::Ctrl('c')).unwrap();
@@ -155,15 +156,19 @@ fn a_reply_is_stopped_at_once_whether_a_token_takes_a_minute_or_no_time() {
 #[test]
 fn a_flood_of_tokens_is_drawn_no_more_often_than_the_screen_shows() {
     let home = home();
+    // Fewer than any machine could draw.
+    std::fs::create_dir_all(home.path().join("config")).unwrap();
+    std::fs::write(home.path().join("config/config.toml"), "[ui]\nframe_rate = 5\n").unwrap();
     let mut app =
-        ready(Start { engine: "scripted:token_ms=0,load_ms=1".into(), ..Start::default() }, home.path());
-    let before = app.frame_timings().len();
+        ready(Start { engine: "scripted:token_ms=4,load_ms=1".into(), ..Start::default() }, home.path());
+    let before = app.screen().repaints();
     let begun = Instant::now();
     say(&mut app, "long");
     see(&mut app, "paragraph 6 ");
-    let (frames, seconds) = (app.frame_timings().len() - before, begun.elapsed().as_secs_f64());
-    // Beside sixty a second those that answer keys; every one of them is kept up to 512.
-    assert!((frames as f64) < 60.0 * seconds + 30.0 || frames > 500, "{frames} frames in {seconds} s");
+    see(&mut app, "paragraph 12 ");
+    let (frames, seconds) = (app.screen().repaints() - before, begun.elapsed().as_secs_f64());
+    // Beside five a second those that answer keys.
+    assert!((frames as f64) < 5.0 * seconds + 15.0, "{frames} frames in {seconds} s");
     quit(app);
 }
 
@@ -194,6 +199,7 @@ fn pastes_of_any_size_and_bytes_are_inert() {
     // Ten megabytes.
     app.paste(&"0123456789abcde\n".repeat(10 << 16)).unwrap();
     app.wait_until_for(|screen| screen.contains("pasted "), Duration::from_mins(1)).unwrap();
+    see(&mut app, "the rest was left out");
     app.send_str(" and on").unwrap();
     see(&mut app, "and on");
     quit(app);
@@ -207,8 +213,11 @@ fn a_chat_that_outgrows_a_tiny_context_goes_on() {
     for turn in 0..6 {
         let message = format!("hello {turn}");
         say(&mut app, &message);
+        app.wait_until(|screen| !is_ready(screen)).unwrap();
         app.wait_until(|screen| screen.contains(&message) && is_ready(screen)).unwrap();
+        assert!(!app.screen().contains("could not go on"), "{:?}", app.screen());
     }
+    see(&mut app, "oldest messages are left out");
     quit(app);
 }
 

@@ -31,10 +31,9 @@ const ANSWER: Duration = Duration::from_mins(10);
 
 /// Tokens a second.
 #[derive(Clone, Copy, Debug)]
-pub struct Speed {
+struct Speed {
     read: f64,
-    /// Of a reply, its first token aside.
-    pub written: f64,
+    written: f64,
 }
 
 /// What a reply is measured beside.
@@ -186,7 +185,7 @@ async fn reply(
 }
 
 /// The same of a llama.cpp server, by its own figures.
-pub async fn ask_server(address: &str, number: usize, tokens: u32) -> anyhow::Result<Speed> {
+async fn ask_server(address: &str, number: usize, tokens: u32) -> anyhow::Result<Speed> {
     let host = address.trim_start_matches("http://").trim_end_matches('/');
     let body = json!({
         "prompt": text(number), "n_predict": tokens, "n_probs": CANDIDATES, "ignore_eos": true,

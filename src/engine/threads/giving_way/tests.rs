@@ -124,6 +124,23 @@ fn where_sums_would_be_divided_otherwise_the_number_stays() {
 }
 
 #[test]
+fn a_way_that_is_hopeless_is_tried_no_longer_than_it_takes_to_see_that() {
+    let mut decides = GivingWay::new(2, true);
+    let share = |waited| Some(Share { waited, got: 1.0, idle: None });
+    let mut step =
+        |ms, waited| decides.observe(&Sample { span_ms: 100.0, step_ms: Some(ms), share: share(waited) });
+    assert_eq!(step(10.0, 0.0), full(2));
+    step(50.0, 0.5);
+    let fewer = Way { threads: 1, waiting: Waiting::Spinning };
+    assert_eq!(step(50.0, 0.5), fewer);
+    step(20.0, 0.5);
+    step(20.0, 0.5);
+    let asleep = Way { threads: 2, waiting: Waiting::Sleeping };
+    assert_eq!(step(20.0, 0.5), asleep);
+    assert_eq!(step(100.0, 0.5), fewer);
+}
+
+#[test]
 fn one_thread_has_nothing_to_decide() {
     let mut machine = Machine::new(1, TOLD).beside(2);
     machine.run(5_000.0, |_, way| assert_eq!(way, full(1)));
