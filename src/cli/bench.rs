@@ -7,6 +7,8 @@ mod beside;
 mod drafted;
 #[cfg(feature = "llama")]
 mod inside;
+#[cfg(feature = "llama")]
+mod whole;
 
 use serde_json::{Value, json};
 
@@ -34,6 +36,7 @@ pub async fn run(args: BenchArgs, engine: &str) -> anyhow::Result<u8> {
         return real::memory_of(&setup, &entry, which, args.tokens);
     }
     let (mut rows, no_end) = real::token_loop(&setup, &entry, &args)?;
+    rows.extend(whole::rows(&setup, &entry, engine, &args, &no_end).await?);
     rows.extend(inside::token_loop(&setup, &entry, &args)?);
     rows.extend(beside::speeds(&setup, &entry, engine, &args, &no_end).await?);
     rows.extend(drafted::rows(&setup, &entry, engine, &args, &no_end).await?);

@@ -37,16 +37,17 @@ pub fn run(args: &RpcWorkerArgs) -> anyhow::Result<u8> {
 /// What a user should know before it listens.
 fn said(host: Ipv4Addr, port: u16) -> Vec<String> {
     let entry = format!("in the model's entry on the other machine: rpc = [\"127.0.0.1:{port}\"]");
+    // A tunnel to a machine that has lost its power would stand for hours.
+    let tunnel = format!("ssh -N -o ServerAliveInterval=10 -L {port}:127.0.0.1:{port} THIS-HOST");
     if host.is_loopback() {
         return vec![format!(
-            "listening on {host}:{port}, for this machine alone. From another one through a tunnel: ssh -N -L \
-             {port}:127.0.0.1:{port} THIS-HOST; {entry}"
+            "listening on {host}:{port}, for this machine alone. From another one through a tunnel: {tunnel}; {entry}"
         )];
     }
     vec![format!(
         "warning: whoever reaches {host}:{port} can use this machine's devices and read and write this process's memory: \
          the protocol has no authentication and no encryption. Safer: listen on 127.0.0.1 (the default), and from the \
-         other machine ssh -N -L {port}:127.0.0.1:{port} THIS-HOST; {entry}"
+         other machine {tunnel}; {entry}"
     )]
 }
 
@@ -72,8 +73,8 @@ mod tests {
     fn who_listens_for_others_is_told_what_that_means_and_how_to_tunnel() {
         let [open] = said(Ipv4Addr::UNSPECIFIED, 50_052).try_into().unwrap();
         assert!(open.starts_with("warning: ") && open.contains("no authentication"), "{open}");
-        assert!(open.contains("ssh -N -L 50052:127.0.0.1:50052"), "{open}");
+        assert!(open.contains("ServerAliveInterval=10 -L 50052:127.0.0.1:50052 THIS-HOST"), "{open}");
         let [closed] = said(Ipv4Addr::LOCALHOST, 5).try_into().unwrap();
-        assert!(!closed.contains("warning") && closed.contains("ssh -N -L 5:127.0.0.1:5"), "{closed}");
+        assert!(!closed.contains("warning") && closed.contains("-L 5:127.0.0.1:5"), "{closed}");
     }
 }

@@ -1,15 +1,22 @@
 //! Workers that hold layers of a model on other machines, by llama.cpp's RPC: whether one answers, before anything is
-//! loaded, and which one failed. llama.cpp itself ends the process where one does not.
+//! loaded, and which one failed. llama.cpp itself ends the process where one fails. For one whose machine is off it would
+//! wait without an end, so the system is told to notice that.
 //!
 //! Invariant: nothing here waits longer than `PATIENCE` for one address, and what is read is of a known length.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::model::ffi;
+
 /// How long a worker may take to take a connection, and to greet.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often, and after which pause, it is looked again for who is gone where nobody seems to be.
+const DYING: u32 = 5;
+const DYING_PAUSE: Duration = Duration::from_millis(200);
 
 /// The greeting of ggml's RPC, the only part of it that never changes, and what both sides add to it.
 const HELLO: u8 = 14;
@@ -70,16 +77,38 @@ pub fn use_these(workers: &[String]) {
     workers.clone_into(&mut IN_USE.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
+/// Has the system notice when the machine of one is gone without a word; to be called once they are connected to.
+pub fn watch() {
+    let used = IN_USE.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let addresses: Vec<SocketAddr> =
+        used.iter().flat_map(|worker| worker.to_socket_addrs().into_iter().flatten()).collect();
+    if !addresses.is_empty() {
+        ffi::notice_lost_machines(&addresses);
+    }
+}
+
 /// What is said as native code gives the process up over a worker; nothing where none is used.
 #[must_use]
 pub fn last_words() -> Option<String> {
     // Whoever holds the list is not waited for.
     let used = IN_USE.try_lock().ok()?.clone();
-    let gone: Vec<&str> = used
-        .iter()
-        .map(String::as_str)
-        .filter(|worker| connect(worker, Duration::from_secs(1)).is_err())
-        .collect();
+    let gone_now = |silence_counts: bool| -> Vec<&str> {
+        let is_gone = |worker: &&str| match connect(worker, Duration::from_secs(1)) {
+            Ok(_) => false,
+            Err(error) => silence_counts || error.kind() != io::ErrorKind::TimedOut,
+        };
+        used.iter().map(String::as_str).filter(is_gone).collect()
+    };
+    let mut gone = gone_now(true);
+    // A process that is being ended may close its connections before it stops to listen. One that works holds two calls
+    // at its door and lets further ones wait, so that silence means nothing any more.
+    for _ in 0..DYING {
+        if used.is_empty() || !gone.is_empty() {
+            break;
+        }
+        std::thread::sleep(DYING_PAUSE);
+        gone = gone_now(false);
+    }
     match (used.as_slice(), gone.as_slice()) {
         ([], _) => None,
         (_, []) => Some(format!("a worker failed, one of {}", used.join(", "))),
@@ -128,6 +157,24 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_that_goes_without_a_word_is_noticed() {
+        use rustix::net::sockopt;
+        let worker = TcpListener::bind("127.0.0.1:0").unwrap();
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = worker.local_addr().unwrap();
+        let [to_worker, to_other] =
+            [&worker, &other].map(|to| TcpStream::connect(to.local_addr().unwrap()).unwrap());
+        ffi::notice_lost_machines(&[address]);
+        assert!(
+            sockopt::socket_keepalive(&to_worker).unwrap() && !sockopt::socket_keepalive(&to_other).unwrap()
+        );
+        let asked = sockopt::tcp_keepintvl(&to_worker).unwrap() * sockopt::tcp_keepcnt(&to_worker).unwrap();
+        assert!(sockopt::tcp_keepidle(&to_worker).unwrap() + asked <= Duration::from_secs(30));
+        #[cfg(target_os = "linux")]
+        assert_eq!(sockopt::tcp_user_timeout(&to_worker).unwrap(), 30_000);
+    }
+
+    #[test]
     fn the_last_words_name_the_worker_that_is_gone() {
         let alive = TcpListener::bind("127.0.0.1:0").unwrap();
         let alive = (alive.local_addr().unwrap().to_string(), alive);
@@ -140,6 +187,16 @@ mod tests {
         );
         use_these(std::slice::from_ref(&alive.0));
         assert_eq!(last_words().unwrap(), format!("a worker failed, one of {}", alive.0));
+        // One that still listens while it is being ended.
+        let dying = TcpListener::bind("127.0.0.1:0").unwrap();
+        let named = dying.local_addr().unwrap().to_string();
+        use_these(&[alive.0.clone(), named.clone()]);
+        let listening = std::thread::spawn(move || {
+            std::thread::sleep(DYING_PAUSE / 2);
+            drop(dying);
+        });
+        assert!(last_words().unwrap().starts_with(&format!("the worker {named} is gone")));
+        listening.join().unwrap();
         use_these(&[]);
     }
 }

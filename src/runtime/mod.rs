@@ -33,6 +33,8 @@ use crate::config::{Config, Folders, Warning};
 pub use engine_process::engine_command;
 pub use links::knows as knows_links;
 pub use look::{printing_theme, terminal_facts};
+#[cfg(feature = "llama")]
+pub use native::{new_terminal, within_terminal};
 
 /// What the chat starts with.
 pub struct Options {

@@ -2,6 +2,8 @@
 //!
 //! Invariant: what a signal handler does here is async-signal-safe: `poll`, `write`, `tcsetattr`, `signal`, `raise`.
 
+#[cfg(feature = "llama")]
+use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::sync::OnceLock;
 
 /// The terminal's settings before the app changed them.
@@ -90,6 +92,45 @@ pub fn without_terminal(command: &mut std::process::Command) {
     unsafe {
         std::os::unix::process::CommandExt::pre_exec(command, || {
             libc::setsid();
+            Ok(())
+        });
+    }
+}
+
+/// A new terminal of that size: the end that reads what is drawn and writes what is typed, and the end for a program.
+///
+/// # Errors
+/// Where the system has none left.
+#[cfg(feature = "llama")]
+pub fn new_terminal(columns: u16, rows: u16) -> std::io::Result<(OwnedFd, OwnedFd)> {
+    let mut ours = -1;
+    let mut theirs = -1;
+    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: openpty writes the two descriptors, and of the rest it reads the size alone.
+    let made = unsafe {
+        libc::openpty(
+            &raw mut ours,
+            &raw mut theirs,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            (&raw const size).cast_mut(),
+        )
+    };
+    if made != 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: both were just made and belong to no one else.
+    Ok(unsafe { (OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) })
+}
+
+/// Has a command take its standard input for its terminal, in a session of its own.
+#[cfg(feature = "llama")]
+pub fn within_terminal(command: &mut std::process::Command) {
+    // SAFETY: setsid and this ioctl touch no memory and may be called between fork and exec.
+    unsafe {
+        std::os::unix::process::CommandExt::pre_exec(command, || {
+            libc::setsid();
+            libc::ioctl(libc::STDIN_FILENO, libc::TIOCSCTTY as _, 0);
             Ok(())
         });
     }

@@ -29,6 +29,7 @@ fn every_figure_is_there_for_a_base_model_too() {
     let beside = ["beside a busy program", "beside a second engine ÷ alone", "prompt read beside them"];
     let parts = [
         "engine ÷ bare",
+        "the whole app ÷ bare",
         "all layers copied",
         "drafted ÷ not drafted",
         "stop while writing",

@@ -31,9 +31,10 @@ const ANSWER: Duration = Duration::from_mins(10);
 
 /// Tokens a second.
 #[derive(Clone, Copy, Debug)]
-struct Speed {
+pub struct Speed {
     read: f64,
-    written: f64,
+    /// Of a reply, its first token aside.
+    pub written: f64,
 }
 
 /// What a reply is measured beside.
@@ -185,7 +186,7 @@ async fn reply(
 }
 
 /// The same of a llama.cpp server, by its own figures.
-async fn ask_server(address: &str, number: usize, tokens: u32) -> anyhow::Result<Speed> {
+pub async fn ask_server(address: &str, number: usize, tokens: u32) -> anyhow::Result<Speed> {
     let host = address.trim_start_matches("http://").trim_end_matches('/');
     let body = json!({
         "prompt": text(number), "n_predict": tokens, "n_probs": CANDIDATES, "ignore_eos": true,

@@ -65,6 +65,28 @@ pub enum Loop {
     Full,
 }
 
+/// A model that does nothing but decode, to measure others against.
+pub struct Bare(Session);
+
+impl Bare {
+    /// Loads it.
+    ///
+    /// # Errors
+    /// When it cannot be loaded.
+    pub fn load(path: &Path, facts: &ModelFacts) -> Result<Self, Failure> {
+        let shared = Shared::new();
+        Ok(Self(Session::load(path, facts, &LoadParams::default(), shared.stop_flag(), |_| {})?.0))
+    }
+
+    /// Decodes a prompt, then so many times the likeliest token; tokens a second without the prompt.
+    ///
+    /// # Errors
+    /// When decoding fails.
+    pub fn run(&mut self, tokens: u32) -> Result<f64, Failure> {
+        bare_loop(&mut self.0, tokens)
+    }
+}
+
 /// Runs the loops in turns, `rounds` times `tokens` tokens each.
 ///
 /// # Errors

@@ -6,7 +6,9 @@
 //! where its documentation says "before any other thread".
 
 use std::fs::File;
-use std::os::fd::FromRawFd;
+use std::net::SocketAddr;
+use std::os::fd::{BorrowedFd, FromRawFd};
+use std::time::Duration;
 
 /// Keeps a private descriptor on standard output, for frames, and points standard output at standard
 /// error, so that whatever native code prints lands in the log and never between frames.
@@ -29,6 +31,36 @@ pub fn move_stdout_aside() -> File {
 pub fn new_session() {
     // SAFETY: setsid takes no arguments and touches no memory.
     unsafe { libc::setsid() };
+}
+
+/// How long a machine at the other end may say nothing, not even to the system's own questions, before it counts as gone.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Has the system notice when a machine at these addresses goes without a word, as one that loses its power does: what is
+/// read from it or written to it then fails, where it would else wait for hours. For connections that native code made.
+pub fn notice_lost_machines(addresses: &[SocketAddr]) {
+    use rustix::net::{getpeername, sockopt};
+    /// No process of ours has as many descriptors when this is called.
+    const MOST: i32 = 1024;
+    for descriptor in 0..MOST {
+        // SAFETY: it is only asked for its other end, and given options that change nothing of what it is. One that is
+        // not open, or no connection, says so.
+        let socket = unsafe { BorrowedFd::borrow_raw(descriptor) };
+        let peer = getpeername(socket).ok().flatten().and_then(|peer| SocketAddr::try_from(peer).ok());
+        if !peer.is_some_and(|peer| addresses.contains(&peer)) {
+            continue;
+        }
+        let set = sockopt::set_tcp_keepidle(socket, SILENCE / 3)
+            .and_then(|()| sockopt::set_tcp_keepintvl(socket, SILENCE / 6))
+            .and_then(|()| sockopt::set_tcp_keepcnt(socket, 4))
+            .and_then(|()| sockopt::set_socket_keepalive(socket, true));
+        // Where something was sent and never received, the questions above are not asked.
+        #[cfg(target_os = "linux")]
+        let set = set.and_then(|()| sockopt::set_tcp_user_timeout(socket, SILENCE.as_millis() as u32));
+        if let Err(error) = set {
+            tracing::warn!(%error, "a worker that loses its power will not be noticed");
+        }
+    }
 }
 
 #[cfg(feature = "llama")]
