@@ -205,7 +205,7 @@ fn configuration(setup: &Setup, tokens: u32, no_end: &[LogitBias]) -> anyhow::Re
     sampling["max_tokens"] = toml_edit::value(i64::from(tokens) + 1);
     let bans = no_end.iter().filter_map(|bias| {
         let mut ban = toml_edit::InlineTable::new();
-        ban.insert("id", i64::from(bias.id?.0).into());
+        ban.insert("id", i64::from(bias.id?).into());
         ban.insert("ban", true.into());
         Some(ban)
     });
