@@ -73,6 +73,9 @@ pub struct ModelEntry {
     /// Workers on other machines that hold layers of it (`glassbox rpc-worker`), as `host:port`.
     #[serde(default)]
     pub rpc: Vec<String>,
+    /// A smaller model with the same vocabulary that guesses what comes next, so that several tokens are decoded at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draft_model: Option<Box<ModelEntry>>,
     /// Size of what is fetched and of the file, bytes, where known in advance.
     #[serde(default)]
     pub size: Option<KnownSize>,
@@ -100,6 +103,7 @@ impl ModelEntry {
             adapters: Vec::new(),
             engine: None,
             rpc: Vec::new(),
+            draft_model: None,
             size: None,
             built_in: false,
         }

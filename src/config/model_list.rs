@@ -41,6 +41,20 @@ pub(super) fn models(top: &mut Section, models: &mut Vec<ModelEntry>) {
     }
     models.retain(|model| read.iter().all(|other| other.name != model.name));
     models.splice(0..0, read);
+    find_draft_models(models);
+}
+
+/// What `draft_model` names: one of the models, else a file.
+fn find_draft_models(models: &mut [ModelEntry]) {
+    for index in 0..models.len() {
+        let Some(named) = models[index].draft_model.as_deref().map(|draft| draft.name.as_str()) else {
+            continue;
+        };
+        let found = models.iter().find(|model| model.name == named).cloned();
+        if let Some(found) = found {
+            models[index].draft_model = Some(Box::new(ModelEntry { draft_model: None, ..found }));
+        }
+    }
 }
 
 fn entry(mut section: Section, at: usize) -> Option<ModelEntry> {
@@ -83,6 +97,11 @@ fn entry(mut section: Section, at: usize) -> Option<ModelEntry> {
             None => Ok(()),
         }
     });
+    let draft_model = section.take("draft_model", "nothing is drafted by another model", not_empty);
+    let draft_model = draft_model.map(|named: String| {
+        let file = beside(&folder, &named);
+        Box::new(ModelEntry::new(named, Source::Path(file)))
+    });
     let engine_wrong = section.has("engine") && engine.is_none();
     let load = section.table("load").map(|mut table| {
         let overrides = sections::load(&mut table, None);
@@ -116,6 +135,7 @@ fn entry(mut section: Section, at: usize) -> Option<ModelEntry> {
         adapters,
         engine,
         rpc: rpc.unwrap_or_default(),
+        draft_model,
         size: None,
         title,
         built_in: false,

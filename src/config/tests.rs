@@ -372,6 +372,25 @@ fn models_are_read_whole() {
 }
 
 #[test]
+fn a_draft_model_is_another_entry_or_a_file() {
+    let entry =
+        |name: &str, more: &str| format!("[[models]]\nname = \"{name}\"\npath = \"{name}.gguf\"\n{more}\n");
+    let text = [
+        entry("large", "draft_model = \"small\""),
+        entry("other", "draft_model = \"/m/tiny.gguf\""),
+        entry("small", ""),
+    ];
+    let (config, warnings) = read(&text.concat());
+    assert_eq!(warnings, [""; 0]);
+    let drafted_by =
+        |index: usize| config.models[index].draft_model.as_deref().map(|draft| draft.source.clone());
+    assert_eq!(drafted_by(0), Some(config.models[2].source.clone()));
+    assert_eq!(drafted_by(1), Some(Source::Path("/m/tiny.gguf".into())));
+    let (_, warnings) = read(&entry("large", "draft_model = 3"));
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+}
+
+#[test]
 fn a_model_s_adapters_have_a_file_and_a_scale() {
     use crate::chat::{Adapter, AdapterKind, Intervention};
     let of = |lines: &str| read(&format!("[[models]]\nname = \"a\"\npath = \"a.gguf\"\n{lines}\n"));

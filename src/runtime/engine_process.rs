@@ -70,6 +70,7 @@ fn files_of(entry: &ModelEntry, folders: &Folders) -> Vec<PathBuf> {
         }),
         _ => all.extend(gguf::part_paths(&models.path_of(entry))),
     }
+    all.extend(entry.draft_model.iter().flat_map(|draft| files_of(draft, folders)));
     all.extend(entry.template.as_deref().map(at_home));
     all.extend(entry.adapters.iter().map(|adapter| at_home(&adapter.path)));
     all

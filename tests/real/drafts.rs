@@ -4,10 +4,12 @@
 
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use crate::kit::{GEMMA, Model, SMOLLM, dequantized, exact_gemma, exact_smollm, locked};
+use crate::kit::{
+    Beside, GEMMA, Model, SMOLLM, dequantized, exact_gemma, exact_smollm, file, loading, locked, plain,
+};
 use crate::noise::ORDER;
 use glassbox::engine::protocol::{Event, Generate, Job, Prompt, Request, Written};
-use glassbox::model_entry::{LoadParams, Speculative};
+use glassbox::model_entry::{LoadParams, ModelEntry, Source, Speculative};
 use glassbox::sampling::Sampling;
 use glassbox::token::TokenId;
 
@@ -105,4 +107,40 @@ fn nothing_that_was_only_drafted_stays_in_the_cache() {
     assert!(reused as usize + 2 >= all.len(), "{reused} of {}", all.len());
     let (plain, _) = written(&mut exact_smollm(), request(all));
     agree(&plain, &kept);
+}
+
+/// The default model, with its own file for the smaller model: it agrees with itself, and so drafts much.
+fn by_itself() -> MutexGuard<'static, Model> {
+    static MODEL: OnceLock<Mutex<Model>> = OnceLock::new();
+    locked(&MODEL, || Model::drafted_by_itself(SMOLLM, dequantized()))
+}
+
+fn story(sampling: Sampling) -> Generate {
+    let prompt = Prompt::Raw { text: "Once upon a time, in a small town by the sea,".into() };
+    Generate { prompt, ..quoting(sampling) }
+}
+
+#[test]
+fn what_a_smaller_model_drafts_changes_no_reply() {
+    let by_chance = Sampling { seed: Some(3), max_tokens: 60, temperature: 1.3, ..Sampling::default() };
+    for request in [story(greedy(60)), quoting(greedy(40)), story(by_chance)] {
+        let (plain, _) = written(&mut exact_smollm(), request.clone());
+        let (drafted, _) = written(&mut by_itself(), request);
+        agree(&plain, &drafted);
+        assert!(count(&drafted) > 5, "{} of {}", count(&drafted), drafted.len());
+    }
+}
+
+#[test]
+fn a_smaller_model_with_another_vocabulary_drafts_nothing_and_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let entry = |name: &str, variable: &str| ModelEntry::new(name, Source::Path(file(variable)));
+    let draft_model = Some(Box::new(entry("gemma", GEMMA)));
+    let entry = ModelEntry { draft_model, ..entry("test", SMOLLM) };
+    let alone = loading();
+    let (_model, loaded) = Beside::child_of(home.path(), entry, plain(), &[]);
+    drop(alone);
+    let Event::Loaded(loaded) = loaded else { panic!("{loaded:?}") };
+    let told = "Nothing is drafted by gemma: it has another vocabulary (262144 entries, not these 49152).";
+    assert!(loaded.notes.iter().any(|note| note == told), "{:?}", loaded.notes);
 }

@@ -157,8 +157,20 @@ impl Model {
         Self::keeping(path, params, None)
     }
 
+    /// Loads a file, and itself once more for the smaller model that drafts.
+    pub fn drafted_by_itself(variable: &str, params: LoadParams) -> Self {
+        let Request::Job(Job::Load { mut entry, params }) = load(params) else { unreachable!() };
+        entry.draft_model = Some(entry.clone());
+        Self::asked(&file(variable), Job::Load { entry, params }, None)
+    }
+
     /// Loads a file and keeps what chats were read in a folder.
     pub fn keeping(path: &Path, params: LoadParams, folder: Option<&Path>) -> Self {
+        let Request::Job(load) = load(params) else { unreachable!() };
+        Self::asked(path, load, folder)
+    }
+
+    fn asked(path: &Path, load: Job, folder: Option<&Path>) -> Self {
         let (sender, events) = channel();
         let heard: Arc<Mutex<Option<Sender<Event>>>> = Arc::default();
         let listening = Arc::clone(&heard);
@@ -172,9 +184,9 @@ impl Model {
         let shared = Shared::over(Arc::clone(&requests));
         let mut worker =
             Worker::new(Arc::new(hooks(path.to_owned(), folder)), Arc::clone(&shared), Arc::new(emit));
-        let exact = params.exact;
+        let exact = matches!(&load, Job::Load { params, .. } if params.exact);
         let alone = loading();
-        work(&mut worker, RequestId(1), load(params));
+        work(&mut worker, RequestId(1), Request::Job(load));
         drop(alone);
         let mut said: Vec<Event> = events.try_iter().map(|envelope| envelope.event).collect();
         let loaded = match said.pop() {

@@ -1,4 +1,5 @@
-//! What drafting gains: the same reply with drafts out of its prompt and without.
+//! What drafting gains: the same reply with drafts out of its prompt and without, and with those of a smaller model where
+//! the entry names one.
 //!
 //! Invariant: both write the same text greedily, one after the other in each round, each from an engine of its own that
 //! has the prompt in its cache.
@@ -19,7 +20,10 @@ use crate::sampling::LogitBias;
 const POEM: &str = "Seven grey herons stood beside the mill, and none of them would move until the bell had rung. \
                     Then one by one they rose, turned over the orchard wall, and followed the river down to the sea.\n";
 
-/// A reply that quotes its prompt, drafted and not.
+/// What no model has seen before.
+const STORY: &str = "Once upon a time, in a small town by the sea, there lived an old clockmaker who";
+
+/// A reply that quotes its prompt, drafted and not; where there is a smaller model, a story too.
 pub async fn rows(
     setup: &Setup,
     entry: &ModelEntry,
@@ -29,38 +33,55 @@ pub async fn rows(
 ) -> anyhow::Result<Vec<Row>> {
     let params = setup.config.load_params_for(entry);
     let with = |speculative| LoadParams { speculative, ..params.clone() };
-    let (mut plain, _) = started(setup, entry, engine, &with(Speculative::Off)).await?;
-    let (mut drafting, _) = started(setup, entry, engine, &with(Speculative::Prompt)).await?;
-    for session in [&mut plain, &mut drafting] {
-        quote(session, 1, no_end).await?;
+    let alone = ModelEntry { draft_model: None, ..entry.clone() };
+    let (mut plain, _) = started(setup, &alone, engine, &with(Speculative::Off)).await?;
+    let (mut looking, _) = started(setup, &alone, engine, &with(Speculative::Prompt)).await?;
+    let quoting = format!("{POEM}{POEM}Seven grey herons");
+    let (ratio, share) = gain(&mut plain, &mut looking, &quoting, args, no_end).await?;
+    let row = |name, shown: String, aim, value: f64| Row { name, shown, aim, value: json!(round(value)) };
+    let per_cent = |share: f64| format!("{:.0} %", share * 100.0);
+    let mut rows = vec![
+        row("a quoting reply, drafted ÷ not drafted", format!("{ratio:.2}"), "at least 1.5", ratio),
+        row("drafted of its tokens", per_cent(share), "", share),
+    ];
+    if entry.draft_model.is_some() {
+        let (mut drafting, _) = started(setup, entry, engine, &with(Speculative::Off)).await?;
+        let (ratio, share) = gain(&mut plain, &mut drafting, STORY, args, no_end).await?;
+        rows.push(row("a story, drafted by the smaller model ÷ not", format!("{ratio:.2}"), "", ratio));
+        rows.push(row("drafted of the story's tokens", per_cent(share), "", share));
+    }
+    Ok(rows)
+}
+
+/// How many times faster the second writes the same text, and which part of it was drafted.
+async fn gain(
+    plain: &mut Session,
+    drafting: &mut Session,
+    text: &str,
+    args: &BenchArgs,
+    no_end: &[LogitBias],
+) -> anyhow::Result<(f64, f64)> {
+    for session in [&mut *plain, &mut *drafting] {
+        write(session, text, 1, no_end).await?;
     }
     let (mut ratios, mut share) = (Vec::new(), 0.0);
     for _ in 0..args.rounds {
-        let (alone, _) = quote(&mut plain, args.tokens, no_end).await?;
-        let (speed, drafted) = quote(&mut drafting, args.tokens, no_end).await?;
+        let (alone, _) = write(plain, text, args.tokens, no_end).await?;
+        let (speed, drafted) = write(drafting, text, args.tokens, no_end).await?;
         ratios.push(speed / alone);
         share = drafted as f64 / f64::from(args.tokens);
     }
-    let ratio = median(&ratios);
-    Ok(vec![
-        Row {
-            name: "a quoting reply, drafted ÷ not drafted",
-            shown: format!("{ratio:.2}"),
-            aim: "at least 1.5",
-            value: json!(round(ratio)),
-        },
-        Row {
-            name: "drafted of its tokens",
-            shown: format!("{:.0} %", share * 100.0),
-            aim: "",
-            value: json!(round(share)),
-        },
-    ])
+    Ok((median(&ratios), share))
 }
 
 /// Tokens a second, and how many of them were drafted.
-async fn quote(session: &mut Session, tokens: u32, no_end: &[LogitBias]) -> anyhow::Result<(f64, usize)> {
-    let prompt = Prompt::Raw { text: format!("{POEM}{POEM}Seven grey herons") };
+async fn write(
+    session: &mut Session,
+    text: &str,
+    tokens: u32,
+    no_end: &[LogitBias],
+) -> anyhow::Result<(f64, usize)> {
+    let prompt = Prompt::Raw { text: text.to_owned() };
     let mut drafted = 0;
     let end = session
         .call(generate(prompt, tokens, CANDIDATES, no_end), |event| {

@@ -25,12 +25,13 @@ use crate::engine::analysis::Inside;
 use crate::engine::model::load;
 use crate::engine::prompt::template;
 use crate::engine::protocol::{
-    Capabilities, Capability, Envelope, Event, Failure, Generate, Inspection, Job, Loaded, RequestId,
+    Capabilities, Capability, Envelope, Event, Failure, FailureKind, Generate, Inspection, Job, Loaded,
+    RequestId,
 };
-use crate::engine::session::Session;
 use crate::engine::session::recall::Keeping;
+use crate::engine::session::{DraftModel, Session};
 use crate::engine::snapshot::Folder;
-use crate::model_entry::{LoadParams, ModelEntry, ModelFacts, ModelFile};
+use crate::model_entry::{LoadParams, ModelEntry, ModelFacts, ModelFile, Speculative};
 
 /// From a model's entry to its local file and what the header says; fetches nothing.
 pub type Resolve = Box<dyn Fn(&ModelEntry) -> Result<(PathBuf, ModelFacts), Failure> + Send + Sync>;
@@ -231,6 +232,15 @@ impl Worker {
                 }
                 loaded.template_notes.extend(template_note);
                 self.keep_states(&mut session, params, &mut loaded);
+                if let Some(draft) = &entry.draft_model
+                    && let Err(why) = self.draft_with(&mut session, draft, params)
+                {
+                    loaded.notes.push(format!(
+                        "Nothing is drafted by {}: {}.",
+                        draft.name,
+                        why.message.trim_end_matches('.')
+                    ));
+                }
                 let hooks = Arc::clone(&self.hooks);
                 session.open_adapters_with(Box::new(move |path| (hooks.open)(path)));
                 let adapters: Vec<_> = entry.adapters.iter().cloned().map(Intervention::Adapter).collect();
@@ -251,6 +261,31 @@ impl Worker {
             }
             Err(failure) => Event::Failed(failure),
         }
+    }
+
+    /// Has replies drafted by a smaller model, which is loaded beside this one.
+    fn draft_with(
+        &self,
+        session: &mut Session,
+        draft: &ModelEntry,
+        params: &LoadParams,
+    ) -> Result<(), Failure> {
+        if params.reproducible {
+            let message = "a reply is not reproducible that is decoded several tokens at once".to_owned();
+            return Err(Failure { message, kind: FailureKind::Other });
+        }
+        let (path, facts) = (self.hooks.resolve)(draft)?;
+        let params = LoadParams {
+            context: session.limit() as u32,
+            gpu_layers: draft.load.gpu_layers,
+            rope: draft.load.rope.unwrap_or_default(),
+            speculative: Speculative::Off,
+            snapshot_mib: 0,
+            ..params.clone()
+        };
+        let (other, _) = Session::load(&path, &facts, &params, self.shared.stop_flag(), |_| {})?;
+        session.draft_with(DraftModel::new(other, session)?);
+        Ok(())
     }
 
     /// What chats were read is kept, where that is wanted; exact arithmetic is for measuring.

@@ -6,6 +6,7 @@
 
 mod branch_cache;
 mod changed;
+mod draft;
 pub(crate) mod lane;
 mod prefix;
 pub(crate) mod recall;
@@ -24,6 +25,7 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
 use self::branch_cache::BranchCache;
+pub(crate) use self::draft::DraftModel;
 pub(crate) use self::lane::Lane;
 use self::prefix::Prefix;
 use self::recall::Keeping;
@@ -123,6 +125,8 @@ pub struct Session {
     recurrent: bool,
     /// Whether replies are drafted from what stands in their prompt.
     drafts: bool,
+    /// What guesses how replies go on, if anything does.
+    draft_model: Option<DraftModel>,
     /// How many of the chat's first tokens were read in whole slices, one after the other from the first.
     whole: usize,
     /// Whether a prompt is always read in the same batches, whatever is cached.
@@ -188,6 +192,7 @@ impl Session {
             limit: limit as usize,
             recurrent,
             drafts: false,
+            draft_model: None,
             whole: 0,
             reproducible: false,
             keeping: None,
@@ -446,6 +451,24 @@ impl Session {
         self.drafts
     }
 
+    /// Has replies drafted by a smaller model.
+    pub(crate) fn draft_with(&mut self, draft: DraftModel) {
+        self.draft_model = Some(draft);
+    }
+
+    /// Whether replies are drafted by a smaller model.
+    pub(crate) fn has_draft_model(&self) -> bool {
+        self.draft_model.is_some()
+    }
+
+    /// How the smaller model thinks that a text goes on: at most `most` tokens.
+    ///
+    /// # Errors
+    /// See [`Halt`]; the cache is as it was.
+    pub(crate) fn guess(&mut self, ids: &[TokenId], most: usize) -> Result<Vec<TokenId>, Halt> {
+        self.draft_model.as_mut().map_or(Ok(Vec::new()), |draft| draft.guess(ids, most))
+    }
+
     /// Cuts the cache down to its first `count` tokens; gives how many are really left. A cache that cannot
     /// be cut there, or whose cells are gone although it says otherwise (sliding windows), is emptied.
     pub(crate) fn keep(&mut self, count: usize) -> usize {
@@ -479,6 +502,9 @@ impl Session {
     /// was done, since who used the session panicked.
     pub fn reset(&mut self) {
         self.reset_cache();
+        if let Some(draft) = &mut self.draft_model {
+            draft.reset();
+        }
         self.changes.clear();
         self.change(&[]);
         self.probe().plan(Plan::default());

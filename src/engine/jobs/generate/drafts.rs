@@ -1,6 +1,7 @@
-//! Speculative decoding by prompt look-up: where the last tokens stood before, in the prompt or in the reply itself, what
+//! Speculative decoding. By prompt look-up: where the last tokens stood before, in the prompt or in the reply itself, what
 //! followed them there is decoded together with the next token, in one pass. A reply that quotes its prompt is read in
-//! stretches instead of token by token.
+//! stretches instead of token by token. By a smaller model with the same vocabulary, where there is one: what it is sure
+//! of is decoded likewise.
 //!
 //! Nothing is accepted unseen: each token is drawn by the chain from its own row of logits, which is that of a pass of its
 //! own but for how a batch rounds; as long as the draws are what was drafted, no pass is needed. Whether and how much
@@ -20,6 +21,10 @@ const SHORTEST: usize = 3;
 const LONGEST: usize = 24;
 /// Most tokens of a draft.
 const MOST: usize = 31;
+/// Most tokens that the smaller model guesses, each of which is a pass of its own there: at first, and where what it
+/// guessed came true.
+const FIRST_GUESS: usize = 4;
+const MOST_GUESSED: usize = 16;
 
 /// The drafts of one reply.
 #[derive(Default)]
@@ -33,18 +38,25 @@ pub struct Drafts {
     row: Option<usize>,
     /// How long a stretch has to be; grows while drafts fail.
     wanted: usize,
+    /// How many tokens the smaller model may guess; shrinks while its drafts fail.
+    reach: usize,
+    /// Whether it made the last draft.
+    by_model: bool,
+    /// Whether what stood before is looked up.
+    look_up: bool,
     on: bool,
 }
 
 impl Drafts {
     /// For a reply to a prompt. A model whose past cannot be cut has none.
-    pub fn new(wanted: bool, session: &Session, prompt: &[TokenId]) -> Self {
-        let on = wanted && session.can_be_cut();
+    pub fn new(session: &Session, prompt: &[TokenId]) -> Self {
+        let look_up = session.drafts();
+        let on = (look_up || session.has_draft_model()) && session.can_be_cut();
         let mut history = History::default();
         if on {
             history.extend(prompt);
         }
-        Self { history, wanted: SHORTEST, on, ..Self::default() }
+        Self { history, wanted: SHORTEST, reach: FIRST_GUESS, look_up, on, ..Self::default() }
     }
 
     /// The logits that the next token is drawn from.
@@ -94,10 +106,11 @@ impl Drafts {
             return Some(Err(halt));
         }
         let most = most.min(MOST).min(session.most_rows() - 1);
-        let draft = self.history.guess(self.wanted, most);
-        if draft.is_empty() {
-            return None;
-        }
+        let draft = match self.draft(session, most) {
+            Ok(draft) if draft.is_empty() => return None,
+            Ok(draft) => draft,
+            Err(halt) => return Some(Err(halt)),
+        };
         let ids: Vec<TokenId> = std::iter::once(id).chain(draft.iter().copied()).collect();
         let decoded = session.append(&ids, Rows::All);
         if decoded.is_ok() {
@@ -105,6 +118,13 @@ impl Drafts {
             self.ahead = draft.into();
         }
         Some(decoded)
+    }
+
+    /// What may come next: what came before after the same tokens, else what the smaller model is sure of.
+    fn draft(&mut self, session: &mut Session, most: usize) -> Result<Vec<TokenId>, Halt> {
+        let looked_up = if self.look_up { self.history.guess(self.wanted, most) } else { Vec::new() };
+        self.by_model = looked_up.is_empty();
+        if self.by_model { session.guess(&self.history.ids, most.min(self.reach)) } else { Ok(looked_up) }
     }
 
     /// Takes what is not written out of the cache. The logits of the last pass are gone with it.
@@ -130,6 +150,11 @@ impl Drafts {
 
     /// A draft of which so many tokens came true is over.
     fn judge(&mut self, came: usize) {
+        if self.by_model {
+            let all = came == self.drafted;
+            self.reach = if all { (2 * self.reach).min(MOST_GUESSED) } else { came + 1 };
+            return;
+        }
         self.wanted = if came * 2 >= self.drafted {
             (self.wanted / 2).max(SHORTEST)
         } else {

@@ -130,7 +130,7 @@ impl<'a, 'b> Reply<'a, 'b> {
             Budget::new(request.sampling.thinking_budget, &model, &prompt[..begun], &prompt[begun..]);
         let pacing = Pacing::new(conditions.control, conditions.id, request.allow);
         let taken = taken as u32;
-        let drafts = Drafts::new(session.drafts(), session, &prompt);
+        let drafts = Drafts::new(session, &prompt);
         let mut looks = Looks::default();
         looks.follow(pacing.live(), &mut interleaved.internals.price);
         Ok(Self {
