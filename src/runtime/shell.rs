@@ -465,6 +465,9 @@ impl Shell {
 
     /// Writes what waits, ends the engine.
     fn close(mut self) {
+        if self.ended {
+            terminal::restore_at_leisure();
+        }
         terminal::restore();
         self.leave_editor();
         self.forget_file();

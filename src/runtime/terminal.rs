@@ -42,8 +42,11 @@ const KEEP_TITLE: &str = "\x1b[22;0t";
 /// None of ours stays where there is no stack; elsewhere it is what it was.
 const TITLE_BACK: &str = "\x1b]0;\x1b\\\x1b[23;0t";
 
-/// How long giving the terminal back waits for what was written before, and for what gives it back.
-const LAST_WAIT: Duration = Duration::from_millis(300);
+/// How long giving the terminal back waits for one that takes nothing, with what was written before. The system has it
+/// take tens of kilobytes before it lets anything more in, which a slow one needs a while for.
+const LAST_WAIT: Duration = Duration::from_millis(900);
+/// The same where the user quits, and nobody has asked for an end within two seconds.
+const QUIT_WAIT: Duration = Duration::from_secs(3);
 
 /// ratatui's terminal over standard output, written to by a thread of its own.
 pub type Screen = Terminal<Placed<Output>>;
@@ -138,16 +141,24 @@ pub fn set_mouse(on: bool) {
     let _ = if on { execute!(out, EnableMouseCapture) } else { execute!(out, DisableMouseCapture) };
 }
 
-/// Gives the terminal back; again and again does no harm. One that takes nothing is not waited for.
+/// Gives the terminal back; again and again does no harm. One that takes nothing is not waited for long.
 pub fn restore() {
+    restore_within(LAST_WAIT);
+}
+
+/// The same at the end that the user asked for, which has more time.
+pub fn restore_at_leisure() {
+    restore_within(QUIT_WAIT);
+}
+
+fn restore_within(patience: Duration) {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
-    output::drain(LAST_WAIT);
     let mut out = Output::default();
     let _ = give_back(&mut out); // a terminal that is gone needs nothing back
     let _ = out.flush();
-    output::drain(LAST_WAIT);
+    output::drain(patience);
     output::close();
     let _ = disable_raw_mode();
 }

@@ -33,3 +33,18 @@ fn a_terminal_that_takes_nothing_stops_neither_reply_nor_store_nor_signals() {
     until("the engine ends", || !alive(engine));
     until("what was written is there", || exported(home.path()).contains("100, 101,"));
 }
+
+#[test]
+fn a_slow_terminal_is_given_back_all_the_same() {
+    let home = home();
+    let mut app = Raw::start(home.path(), "scripted:token_ms=2,load_ms=1");
+    app.see("ready");
+    app.send("long");
+    app.see("› long");
+    app.send("\r");
+    // Nobody reads: the line fills, and stays full for a while after the end was asked for.
+    std::thread::sleep(Duration::from_secs(4));
+    app.send("\x11");
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(app.given_back(), "the alternate screen was left");
+}

@@ -117,6 +117,8 @@ fn quitting_fifty_times_in_the_middle_of_a_reply_leaves_no_engine_behind() {
         app.send(Key::Ctrl('q')).unwrap();
         let status = app.wait_exit().unwrap();
         assert!(status.success() && engines.len() == 1, "{status:?}, {engines:?}");
+        // Of what it wrote last, some may still be on its way to the screen.
+        let _ = app.wait_until(|screen| !screen.alternate_screen());
         given_back(&app.screen());
         until("the engine ends", || !alive(engines[0]));
     });

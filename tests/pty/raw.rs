@@ -68,6 +68,23 @@ impl Raw {
         }
     }
 
+    /// Reads all until the app has ended; whether the screen is as before.
+    pub fn given_back(&mut self) -> bool {
+        let begun = Instant::now();
+        let mut bytes = [0; 1 << 13];
+        while begun.elapsed() < PATIENCE {
+            match self.terminal.as_mut().unwrap().read(&mut bytes) {
+                Ok(0) => break,
+                Ok(count) => self.screen.process(&bytes[..count]),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(_) => break, // nobody has its other end any more
+            }
+        }
+        self.app.wait().unwrap().success() && !self.screen.screen().alternate_screen()
+    }
+
     /// Types.
     pub fn send(&mut self, text: &str) {
         self.terminal.as_mut().unwrap().write_all(text.as_bytes()).unwrap();

@@ -217,7 +217,7 @@ fn a_chat_that_outgrows_a_tiny_context_goes_on() {
         app.wait_until(|screen| screen.contains(&message) && is_ready(screen)).unwrap();
         assert!(!app.screen().contains("could not go on"), "{:?}", app.screen());
     }
-    see(&mut app, "oldest messages are left out");
+    see(&mut app, "the model no longer reads it");
     quit(app);
 }
 
