@@ -178,7 +178,7 @@ impl Drop for Screen {
 /// Takes what is drawn, as a terminal that is quick enough does, until the app has ended.
 fn drain(terminal: OwnedFd, drawn: &AtomicUsize) {
     let mut terminal = File::from(terminal);
-    let mut bytes = [0; 1 << 16];
+    let mut bytes = vec![0; 1 << 16];
     while let Ok(count @ 1..) = terminal.read(&mut bytes) {
         drawn.fetch_add(count, Ordering::Relaxed);
     }
