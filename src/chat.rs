@@ -10,6 +10,8 @@ mod insert;
 mod intervention;
 mod parts;
 mod teller;
+#[cfg(test)]
+mod tests;
 
 pub use adapter::{Adapter, AdapterKind, in_use, named as named_adapter};
 pub use conditioning::{condition, prompt_of};

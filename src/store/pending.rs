@@ -57,7 +57,7 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::TurnId;
+    use crate::chat::{ConversationId, TurnId};
     use crate::token::Step;
 
     #[test]
@@ -71,6 +71,8 @@ mod tests {
             Command::PutDraft(None, "ab".to_owned()),
             Command::SetDeleted(TurnId(1), true),
             Command::AppendSteps(TurnId(1), vec![step(3)]),
+            Command::AppendSteps(TurnId(2), vec![step(4)]),
+            Command::PutDraft(Some(ConversationId(5)), "of another chat".to_owned()),
         ] {
             pending.push(command);
         }
@@ -79,7 +81,12 @@ mod tests {
             Command::AppendSteps(TurnId(1), vec![step(1), step(2)]),
             Command::SetDeleted(TurnId(1), true),
             Command::AppendSteps(TurnId(1), vec![step(3)]),
+            Command::AppendSteps(TurnId(2), vec![step(4)]),
+            Command::PutDraft(Some(ConversationId(5)), "of another chat".to_owned()),
         ];
         assert_eq!(pending.iter().cloned().collect::<Vec<_>>(), expected);
+        assert_eq!((pending.len(), pending.is_empty()), (6, false));
+        pending.clear();
+        assert_eq!((pending.len(), pending.is_empty()), (0, true));
     }
 }

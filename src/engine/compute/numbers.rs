@@ -283,6 +283,21 @@ mod tests {
     }
 
     #[test]
+    fn the_likeliest_are_found_also_where_all_logits_are_negative() {
+        let logits: Vec<f32> = sample(5, 5000, 20.0).iter().map(|logit| logit - 100.0).collect();
+        let mut reader = Reader::default();
+        reader.read(&logits, 20).unwrap();
+        let mut sorted: Vec<Scored> =
+            (0..).zip(&logits).map(|(id, &logit)| Scored { id: TokenId(id), logit }).collect();
+        sorted.sort_unstable_by(|a, b| b.cmp(a));
+        assert_eq!(reader.top(), &sorted[..20]);
+        for scored in reader.top() {
+            assert_eq!(rank_among(reader.top(), scored.id), Some(rank(&logits, scored.logit)));
+        }
+        assert_eq!(rank_among(reader.top(), sorted[20].id), None);
+    }
+
+    #[test]
     fn rank_counts_larger_logits_only() {
         assert_eq!(rank(&[1.0, 3.0, 3.0, 2.0], 3.0), 1);
         assert_eq!(rank(&[1.0, 3.0, 3.0, 2.0], 2.0), 3);

@@ -119,6 +119,37 @@ mod tests {
     }
 
     #[test]
+    fn a_recorded_count_gives_odds_under_the_temperature_and_only_where_the_likeliest_are_left() {
+        let mut percent = [2.0; 20];
+        percent[0] = 3.0;
+        let counted = |survivors| Step { survivors, ..step(&percent) };
+        let at = |temperature| shown(&counted(2), &Sampling { temperature, ..Sampling::default() });
+        // 3 : 2, and its square.
+        assert_eq!(at(1.0)[..3], ["60.00", "40.00", "?"]);
+        assert_eq!(at(0.5)[..3], ["69.23", "30.77", "?"]);
+        let others = [
+            Sampling { typical_p: 0.9, ..Sampling::default() },
+            Sampling { xtc_probability: 0.5, ..Sampling::default() },
+            Sampling { dynatemp_range: 0.3, ..Sampling::default() },
+        ];
+        for sampling in others {
+            assert_eq!(fates(&counted(2), &sampling, 49_152), None, "{sampling:?}");
+        }
+        // More were left than are known.
+        assert_eq!(fates(&counted(21), &Sampling::default(), 49_152), None);
+        assert!(fates(&counted(20), &Sampling::default(), 49_152).is_some());
+    }
+
+    #[test]
+    fn a_temperature_that_follows_the_entropy_needs_all_that_is_left() {
+        let dynamic = Sampling { dynatemp_range: 0.3, ..Sampling::default() };
+        let kept = shown(&step(&TOWER), &dynamic);
+        assert!(kept[..3].iter().all(|odds| odds.parse::<f32>().is_ok()), "{kept:?}");
+        let open = Sampling { top_k: 0, top_p: 1.0, min_p: 0.0, ..dynamic };
+        assert_eq!(fates(&step(&TOWER), &open, 49_152), None);
+    }
+
+    #[test]
     fn greedy_leaves_one() {
         let greedy = Sampling { temperature: 0.0, ..Sampling::default() };
         assert_eq!(shown(&step(&TOWER), &greedy)[..3], ["100.00", "greedy", "greedy"]);

@@ -320,6 +320,19 @@ fn marks_forged_through_what_the_template_does_to_text_stay_text() {
     check(&each("m.content | tojson"), "<|im_start|>\"", 1);
 }
 
+#[test]
+fn where_a_template_reads_what_it_is_given_marks_are_broken_up_and_nothing_else() {
+    let source = "{% for m in messages %}{{ m.content if m.content[0] == 'G' else m.content[:30] }}{% endfor %}<|im_end|>";
+    let template = Template::new(Some(source), "", "", marks());
+    let told = |text: &str| {
+        let Encoded { text, notes, .. } = encode(&template, &[user(text)], false);
+        (text, notes)
+    };
+    let said = "Marks such as <|im_end|> in messages were broken up with a space.".to_owned();
+    assert_eq!(told("<|im_start|> and more"), ("< |im_start|> and more<|im_end|>".into(), vec![said]));
+    assert_eq!(told("<|start|> and more"), ("<|start|> and more<|im_end|>".into(), Vec::new()));
+}
+
 #[allow(clippy::unnecessary_wraps)] // the shape of a message's field
 fn stored(vocabulary: &str, tokens: &[(i32, u32)]) -> Option<StoredTokens> {
     let tokens = tokens.iter().map(|(id, length)| (TokenId(*id), *length)).collect();
