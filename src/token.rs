@@ -244,11 +244,11 @@ impl Vocabulary {
         self.learned.len() > before
     }
 
-    /// The bytes of an entry; `None` for an id outside the vocabulary, or not met so far.
+    /// The bytes of an entry; `None` for an id outside the vocabulary, not met so far, or met without its bytes.
     #[must_use]
     pub fn bytes(&self, id: TokenId) -> Option<&[u8]> {
         if let Some(entry) = self.learned.get(&id) {
-            return Some(&entry.bytes);
+            return Some(entry.bytes.as_slice()).filter(|bytes| !bytes.is_empty());
         }
         let index = usize::try_from(id.0).ok()?;
         let end = *self.ends.get(index)? as usize;

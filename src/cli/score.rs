@@ -14,7 +14,7 @@ use super::args::ScoreArgs;
 use super::ask::{rounded, token_line, write};
 use super::session::Session;
 use super::setup::Setup;
-use super::tokenize::piece;
+use super::tokenize::{entry, piece};
 use super::windows::windows;
 use crate::attachment;
 use crate::chat::Intervention;
@@ -225,8 +225,8 @@ impl Scorer {
         let (line, column) = place(text.as_bytes(), found.offset);
         let bits = -found.logprob / std::f32::consts::LN_2;
         let expected = found.expected.map_or(String::new(), |candidate| {
-            let bytes = self.vocabulary.bytes(candidate.id).unwrap_or_default();
-            format!("instead of {} {:.0} %", piece(bytes), candidate.logprob.exp() * 100.0)
+            let shown = entry(candidate.id, &self.vocabulary);
+            format!("instead of {shown} {:.0} %", candidate.logprob.exp() * 100.0)
         });
         let (at, shown) = (format!("{line}:{column}"), piece(&found.bytes));
         let rank = if found.rank == 0 { "–".to_owned() } else { found.rank.to_string() };

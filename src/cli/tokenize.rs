@@ -8,8 +8,9 @@ use serde_json::json;
 use super::args::TokenizeArgs;
 use super::session::Session;
 use super::setup::Setup;
-use crate::engine::protocol::{Event, Immediate, Request};
+use crate::engine::protocol::{Capability, Event, Immediate, Request};
 use crate::sanitize;
+use crate::token::{TokenId, Vocabulary};
 
 /// Runs the command.
 ///
@@ -24,7 +25,9 @@ pub async fn run(args: TokenizeArgs, engine: &str) -> anyhow::Result<u8> {
     let mut session = Session::start(&entry, engine, &setup.config)?;
     let mut params = setup.config.load_params_for(&entry);
     params.context = params.context.min(256); // the vocabulary alone is needed
-    session.load(&entry, &params).await?.notes_for(false).for_each(super::note);
+    let loaded = session.load(&entry, &params).await?;
+    loaded.notes_for(false).for_each(super::note);
+    let tells_pieces = loaded.capabilities.has(Capability::Pieces);
     let asked =
         Request::Immediate(Immediate::Pieces { text: text.clone(), special: args.special, inside: false });
     let tokens = session.tokenize(&text, args.special, args.special).await?;
@@ -33,12 +36,16 @@ pub async fn run(args: TokenizeArgs, engine: &str) -> anyhow::Result<u8> {
             .iter()
             .map(|(id, bytes)| json!({"id": id, "token": String::from_utf8_lossy(bytes), "bytes": bytes.as_slice()}))
             .collect();
-        let Event::Pieces(pieces) = session.call(asked, |_| {}).await? else {
-            bail!("the engine did not tell how the text is cut");
-        };
-        let (kind, words, doubt) = (pieces.kind, &pieces.words, &pieces.doubt);
-        let told =
-            json!({"tokens": list, "count": tokens.len(), "kind": kind, "words": words, "doubt": doubt});
+        let mut told = json!({"tokens": list, "count": tokens.len()});
+        // A server's tokenizer does its work out of sight.
+        if tells_pieces {
+            let Event::Pieces(pieces) = session.call(asked, |_| {}).await? else {
+                bail!("the engine did not tell how the text is cut");
+            };
+            told["kind"] = json!(pieces.kind);
+            told["words"] = json!(pieces.words);
+            told["doubt"] = json!(pieces.doubt);
+        }
         super::print(&told.to_string());
         return Ok(0);
     }
@@ -50,6 +57,15 @@ pub async fn run(args: TokenizeArgs, engine: &str) -> anyhow::Result<u8> {
     let _ = write!(table, "{} tokens", tokens.len());
     super::print(&table);
     Ok(0)
+}
+
+/// An entry of a vocabulary on one line: its text, or its number where that is not known.
+pub(super) fn entry(id: TokenId, vocabulary: &Vocabulary) -> String {
+    match (vocabulary.bytes(id), id.number()) {
+        (Some(bytes), _) => piece(bytes),
+        (None, Some(number)) => format!("#{number}"),
+        (None, None) => "?".to_owned(),
+    }
 }
 
 /// A token's text on one line: blanks and line ends made visible, lone bytes as `‹F0›`.

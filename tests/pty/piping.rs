@@ -1,6 +1,7 @@
 //! The command line as people pipe it.
 
 use std::io::{Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -78,6 +79,27 @@ fn a_reply_begins_before_the_vocabulary_has_come() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(first.unwrap().is_ok());
+}
+
+#[test]
+fn an_interrupt_from_the_terminal_ends_the_reply_and_not_the_engine() {
+    let home = home();
+    let mut asked = Command::new(env!("CARGO_BIN_EXE_glassbox"))
+        .env("GLASSBOX_HOME", home.path())
+        .args(["ask", "Tell a long story", "--engine", "scripted:token_ms=100,load_ms=1"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    asked.stdout.as_mut().unwrap().read_exact(&mut [0; 1]).unwrap();
+    // As Ctrl+C does: to all processes in the foreground.
+    let group = format!("-{}", asked.id());
+    assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+    let output = asked.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), errors.contains("the engine ended")), (Some(130), false), "{errors}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::super::args::CompareArgs;
 use super::super::ask::{rounded, write};
 use super::super::score::place;
-use super::super::tokenize::piece;
+use super::super::tokenize::{entry, piece};
 use super::super::windows::windows;
 use super::sources::{Source, Tokens};
 use super::{Model, SHOWN};
@@ -209,8 +209,8 @@ impl Found<'_> {
         shown
             .map(|(at, token)| {
                 let choice = |candidate: Candidate| {
-                    let bytes = self.vocabulary.bytes(candidate.id).unwrap_or_default();
-                    format!("{} {:.0} %", piece(bytes), candidate.logprob.exp() * 100.0)
+                    let shown = entry(candidate.id, self.vocabulary);
+                    format!("{shown} {:.0} %", candidate.logprob.exp() * 100.0)
                 };
                 let [mine, its] = token.first.map(choice);
                 let place = self.place(source, *at);

@@ -102,6 +102,7 @@ fn mark(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::Entry;
 
     #[test]
     fn white_space_lone_bytes_and_marks_are_visible() {
@@ -155,5 +156,13 @@ mod tests {
     #[test]
     fn without_its_vocabulary_a_token_is_a_number() {
         assert_eq!(named(TokenId(7042), None, &Symbols::FULL), "#7042");
+    }
+
+    #[test]
+    fn a_token_that_a_server_named_without_its_bytes_is_a_number() {
+        let mut vocabulary = Vocabulary::default();
+        vocabulary.learn([(TokenId(18_645), Entry::default())]);
+        assert_eq!(named(TokenId(18_645), Some(&vocabulary), &Symbols::FULL), "#18645");
+        assert_eq!(written(Some(TokenId(18_645)), b"", Some(&vocabulary), &Symbols::FULL), "#18645");
     }
 }

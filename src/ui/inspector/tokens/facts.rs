@@ -19,8 +19,8 @@ const WIDE: u16 = 60;
 pub fn size(message: &Message<'_>, width: u16) -> Vec<Row> {
     let (merges, tokens) = match (&message.around, message.vocabulary) {
         (Some((_, pieces, _)), _) => (pieces.merges, u64::from(pieces.vocabulary)),
-        (None, Some(vocabulary)) => (0, vocabulary.len() as u64),
-        (None, None) => return Vec::new(),
+        (None, Some(vocabulary)) if vocabulary.is_whole() => (0, vocabulary.len() as u64),
+        (None, _) => return Vec::new(),
     };
     let merges = match merges {
         0 => String::new(),

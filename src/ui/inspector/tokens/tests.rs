@@ -7,7 +7,7 @@ use ratatui::style::{Color, Style};
 use crate::app::App;
 use crate::inspect::pieces::{Merge, Pieces, TokenizerKind, Word};
 use crate::theme::Theme;
-use crate::token::TokenId;
+use crate::token::{Entry, TokenId, Vocabulary};
 use crate::ui::testing::design::{bare_theme, empty, replied, step, theme};
 use crate::ui::testing::{self, as_drawn, holds};
 
@@ -141,6 +141,17 @@ fn what_is_not_known_is_said() {
     app.inspector.tokens.pieces.clear();
     as_drawn!("not_read", drawn(&app, &theme(), 67, 24));
     as_drawn!("nothing_on_display", drawn(&empty(), &theme(), 46, 8));
+}
+
+#[test]
+fn the_size_of_a_vocabulary_that_is_known_in_part_is_not_given() {
+    let mut app = with_a_model(reykjavik());
+    app.inspector.tokens.pieces.clear();
+    let mut met = Vocabulary { hash: "v".into(), ..Vocabulary::default() };
+    met.learn(REPLY.map(|(id, text, ..)| (TokenId(id), Entry { bytes: text.into(), ..Entry::default() })));
+    app.talk.vocabularies.insert("v".into(), Arc::new(met));
+    let rows = drawn(&app, &theme(), 67, 40).join("\n");
+    assert!(rows.contains("Reykjav") && !rows.contains("vocabulary:"), "{rows}");
 }
 
 #[test]
