@@ -97,17 +97,18 @@ impl Inspector {
     }
 
     /// Probability and rank of a token at a shown step, where known.
-    fn odds_of(&self, shown: &LiveStep, id: TokenId) -> Option<(f32, u32)> {
+    fn odds_of(&self, shown: &LiveStep, id: TokenId) -> Option<(f32, Option<u32>)> {
         let looks = &self.looks;
         if let Some(whole) = looks.pass(shown.cursor()).and_then(|pass| pass.distribution.as_ref()) {
-            return Some((whole.logprob(id)?.exp(), whole.rank(id)?));
+            return Some((whole.logprob(id)?.exp(), Some(whole.rank(id)?)));
         }
+        let place = shown.step.candidates.iter().position(|candidate| candidate.id == id);
+        let among = place.map(|place| place as u32 + 1);
         let told = looks.record(shown.cursor()).map(|record| record.watched.as_slice()).unwrap_or_default();
         if let Some((candidate, rank)) = told.iter().find(|(candidate, _)| candidate.id == id) {
-            return Some((candidate.logprob.exp(), *rank));
+            return Some((candidate.logprob.exp(), Some(*rank).filter(|rank| *rank > 0).or(among)));
         }
-        let at = shown.step.candidates.iter().position(|candidate| candidate.id == id)?;
-        Some((shown.step.candidates[at].logprob.exp(), at as u32 + 1))
+        Some((shown.step.candidates[place?].logprob.exp(), among))
     }
 }
 
@@ -259,13 +260,13 @@ impl Inspector {
 
     /// Works out what the watch list says of the shown step.
     pub(crate) fn fill_watch(&mut self, view: ChatView<'_>) {
-        let figures: Vec<Option<(f32, u32)>> = match self.display(view).shown_step() {
+        let figures: Vec<Option<(f32, Option<u32>)>> = match self.display(view).shown_step() {
             Some(shown) => self.watch.iter().map(|watched| self.odds_of(shown, watched.id)).collect(),
             None => vec![None; self.watch.len()],
         };
         for (watched, figures) in self.watch.iter_mut().zip(figures) {
             watched.now = figures.map(|(probability, _)| probability);
-            watched.rank = figures.map(|(_, rank)| rank);
+            watched.rank = figures.and_then(|(_, rank)| rank);
             watched.peak = watched.peak.max(watched.now.unwrap_or_default());
         }
     }

@@ -327,7 +327,7 @@ impl App {
             if self.config.ui.mouse != mouse {
                 self.out.emit(Effect::Mouse(self.config.ui.mouse));
             }
-            self.inspector.resolve_watch(view!(self));
+            self.inspector.resolve_watch(view!(self), &mut self.out);
             self.out.emit(Effect::ReadCatalogue);
         }
         let mended = std::mem::replace(&mut self.book.config_warned, !warnings.is_empty());

@@ -2,7 +2,7 @@
 //!
 //! Invariant: only the engine named in [`super::Outbox::requests`] is listened to; starting one ends the one before.
 
-use super::{App, Asker, ChatView, Effect, Inspector, Level, ModelState, ModelStatus, Outbox, Talk, Watched};
+use super::{App, Asker, ChatView, Effect, Level, ModelState, ModelStatus, Outbox, Talk};
 use crate::app::input::fuzzy;
 use crate::app::view::With;
 use crate::chat::{ConversationId, Role, Span};
@@ -13,7 +13,7 @@ use crate::model_entry::{ModelEntry, Source};
 use crate::models::machine::Machine;
 use crate::models::{CatalogueItem, recommended};
 use crate::store;
-use crate::token::{TokenId, Vocabulary};
+use crate::token::Vocabulary;
 use std::sync::Arc;
 
 impl ModelState {
@@ -205,7 +205,7 @@ impl App {
             self.out.emit(Effect::HashModel(self.out.requests.engine(), Box::new(entry)));
         }
         if known {
-            self.inspector.resolve_watch(view!(self));
+            self.inspector.resolve_watch(view!(self), &mut self.out);
         } else {
             self.out.requests.ask(Asker::Vocabulary, Request::Immediate(Immediate::Vocabulary));
         }
@@ -279,23 +279,6 @@ impl App {
             }
             ModelStatus::None | ModelStatus::Fetching | ModelStatus::Loading(_) | ModelStatus::Ready(_) => {}
         }
-    }
-}
-
-impl Inspector {
-    /// Finds the watched texts in the loaded vocabulary.
-    pub(crate) fn resolve_watch(&mut self, view: ChatView<'_>) {
-        let Some(vocabulary) = view.ready().and_then(|loaded| view.vocabularies.get(&loaded.vocabulary))
-        else {
-            return;
-        };
-        let find = |text: &String| {
-            (0..vocabulary.len())
-                .filter_map(|at| i32::try_from(at).ok().map(TokenId))
-                .find(|id| vocabulary.bytes(*id) == Some(text.as_bytes()))
-        };
-        let ids = view.config.inspector.watch.iter().filter_map(find);
-        self.watch = ids.map(|id| Watched { id, now: None, peak: 0.0, rank: None }).collect();
     }
 }
 

@@ -22,6 +22,8 @@ pub enum Asker {
     Load,
     /// Its vocabulary is asked for.
     Vocabulary,
+    /// The token of a watched text is asked for.
+    Watched,
     /// The draft's tokens are counted.
     DraftCount,
     /// The tokens of what a label of the draft stands for are counted.

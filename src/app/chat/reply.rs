@@ -63,9 +63,10 @@ impl App {
             Asker::Vocabulary => {
                 if let Event::Vocabulary(vocabulary) = event {
                     self.talk.keep_vocabulary(&mut self.out, *vocabulary);
-                    self.inspector.resolve_watch(view!(self));
+                    self.inspector.resolve_watch(view!(self), &mut self.out);
                 }
             }
+            Asker::Watched => self.inspector.watched_told(view!(self), &mut self.out, event),
             Asker::DraftCount => self.composer.counted(&self.model, &mut self.out, event),
             Asker::ChipCount => self.composer.chip_counted(&self.model, &mut self.out, event),
             Asker::InsertCount => self.talk.insert_counted(&mut self.out, event),

@@ -11,6 +11,7 @@ mod passes;
 mod passes_state;
 pub(crate) mod state;
 pub(crate) mod stations;
+mod watch;
 
 use crate::app::{ChatView, Display, Outbox};
 use std::sync::Arc;

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a shown step is a copy, so that it stays what it was while the reply grows.
 
+use std::collections::VecDeque;
+
 use super::passes_state::Inside;
 use super::stations::Station;
 use super::stations::attention::AttentionView;
@@ -64,6 +66,8 @@ pub struct Inspector {
     pub attention: AttentionView,
     /// Watched tokens with their last probability, peak and rank.
     pub watch: Vec<Watched>,
+    /// Watched texts whose tokens are to be asked for, the one that is being asked for first.
+    pub untold: VecDeque<String>,
     /// What recording for the open station (stages, watched tokens) costs, ms a token, once measured.
     pub price_ms: Option<f32>,
 }

@@ -16,7 +16,7 @@ fn kinds() -> Vec<(Runner, Odds, Capabilities)> {
     vec![
         (Runner::Glassbox, Odds::Whole, Capabilities::all()),
         server(Api::Llama, Odds::Top(20), &[Ids, Continues, Tokenizes, Renders]),
-        server(Api::Vllm, Odds::Top(20), &[Ids, Continues, Tokenizes, Renders, Scores]),
+        server(Api::Vllm, Odds::Top(20), &[Ids, Continues, Tokenizes, Renders, Scores, Watches]),
         server(Api::SgLang, Odds::Top(20), &[Ids, Scores, Watches, Tokenizes]),
         server(Api::OpenAi, Odds::Top(20), &[]),
         server(Api::Ollama, Odds::None, &[]),
@@ -136,4 +136,27 @@ fn regenerate_edit_and_send_work_on_every_kind_of_engine() {
         let effects = bench.say("more");
         assert_eq!(generated(&effects).interventions, []);
     }
+}
+
+#[test]
+fn watched_texts_are_asked_for_where_the_vocabulary_is_not_known_as_a_whole() {
+    let mut bench = Bench::bare();
+    bench.app.config.inspector.watch = [" yes", " two words", " no"].map(String::from).to_vec();
+    bench.send(Msg::Catalogue(catalogue(&bench.app.config)));
+    bench.event(0, Event::ready());
+    let request = bench.app.out.requests.of(Asker::Load).unwrap().0;
+    let (runner, odds, capabilities) = kinds().remove(2);
+    let of = Loaded { capabilities, runner, odds, ..loaded() };
+    let met = Vocabulary { hash: of.vocabulary.clone(), ..Vocabulary::default() };
+    bench.event(request, Event::Loaded(Box::new(of)));
+    let request = bench.app.out.requests.of(Asker::Vocabulary).unwrap().0;
+    bench.event(request, Event::Vocabulary(Box::new(met)));
+    for ids in [&[7][..], &[8, 9], &[5]] {
+        let request = bench.app.out.requests.of(Asker::Watched).unwrap().0;
+        let tokens = ids.iter().map(|id| (TokenId(*id), b" x".to_vec().into())).collect();
+        bench.event(request, Event::Tokenized { tokens });
+    }
+    assert_eq!(bench.app.out.requests.of(Asker::Watched), None);
+    let watched: Vec<i32> = bench.app.inspector.watch.iter().map(|watched| watched.id.0).collect();
+    assert_eq!(watched, [7, 5], "a text of two tokens is not watched");
 }

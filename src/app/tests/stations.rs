@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::app::{Focus, Sandbox, Station, TokenCursor};
+use crate::app::{Focus, Sandbox, Station, TokenCursor, Watched};
 use crate::engine::protocol::{Failure, FailureKind, Replayed, Written};
 use crate::inspect::stages::{SamplerTrace, TraceSource};
 
@@ -161,6 +161,23 @@ fn stages_and_watched_tokens_are_kept_with_the_token_they_came_with() {
     bench.wait(500);
     let watched = &bench.app.inspector.watch[0];
     assert_eq!((watched.rank, watched.now.map(|p| (p * 100.0).round())), (Some(3), Some(25.0)));
+}
+
+#[test]
+fn a_watched_token_whose_rank_is_not_told_has_that_of_its_place_or_none() {
+    let mut bench = Bench::ready();
+    bench.app.inspector.station = Station::Softmax;
+    bench.say("Hi");
+    let watched = |id| Watched { id: TokenId(id), now: None, peak: 0.0, rank: None };
+    let candidate = |id| Candidate { id: TokenId(id), logprob: 0.25_f32.ln() };
+    bench.app.inspector.watch = vec![watched(1), watched(2)];
+    let shown = Step { candidates: vec![candidate(1)], ..step("c", 1.0) };
+    let told = [candidate(1), candidate(2)].map(|candidate| (candidate, 0)).to_vec();
+    bench.reply(Event::Token(Box::new(Written { watched: told, ..shown.into() })));
+    bench.wait(500);
+    let ranks: Vec<_> =
+        bench.app.inspector.watch.iter().map(|watched| (watched.now.is_some(), watched.rank)).collect();
+    assert_eq!(ranks, [(true, Some(1)), (true, None)]);
 }
 
 #[test]

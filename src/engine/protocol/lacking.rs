@@ -56,7 +56,7 @@ impl Capability {
             Self::Scores => Some("vLLM, SGLang"),
             Self::Ids | Self::Tokenizes => Some("a llama.cpp server, vLLM, SGLang"),
             Self::Continues | Self::Renders => Some("a llama.cpp server, vLLM"),
-            Self::Watches => Some("SGLang"),
+            Self::Watches => Some("SGLang, a newer vLLM"),
             Self::Replay
             | Self::Beam
             | Self::OpensPasses

@@ -25,7 +25,7 @@ pub struct Written {
     /// Whether it was guessed from what stood before, and decoded together with the token before it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drafted: bool,
-    /// The watched tokens with ln p and rank.
+    /// The watched tokens with ln p and rank, 0 where that is not known.
     #[serde(default)]
     pub watched: Vec<(Candidate, u32)>,
     /// What stages and watched tokens took on top of drawing the token, ms, with the sending of the last ones;
