@@ -31,6 +31,8 @@ pub struct Found {
     pub template: Option<String>,
     /// Whether it tells a text's tokens.
     pub tokenizes: bool,
+    /// Whether it tells chosen tokens' odds.
+    pub watches: bool,
 }
 
 /// Asks the server what it is, and for its models.
@@ -79,6 +81,11 @@ pub async fn detect(
     found.tokenizes = match found.api {
         Api::Llama | Api::Vllm => true,
         Api::SgLang => super::sglang::tokenizes(http, found.id.as_deref(), cancel).await,
+        _ => false,
+    };
+    found.watches = match found.api {
+        Api::Vllm => ask("/openapi.json").await?.is_some_and(|described| super::vllm::watches(&described)),
+        Api::SgLang => true,
         _ => false,
     };
     Ok(found)
@@ -138,13 +145,14 @@ impl Found {
     pub fn capabilities(&self) -> Capabilities {
         use Capability::{Continues, Ids, Renders, Scores, Tokenizes, Watches};
         let all: &[Capability] = match self.api {
-            Api::Llama => &[Ids, Continues, Tokenizes, Renders],
-            Api::Vllm => &[Ids, Continues, Tokenizes, Renders, Scores],
-            Api::SgLang if self.tokenizes => &[Ids, Scores, Watches, Tokenizes],
-            Api::SgLang => &[Ids, Scores, Watches],
+            Api::Llama => &[Ids, Continues, Renders],
+            Api::Vllm => &[Ids, Continues, Renders, Scores],
+            Api::SgLang => &[Ids, Scores],
             Api::Auto | Api::OpenAi | Api::Ollama => &[],
         };
-        Capabilities::of(all.iter().copied())
+        let told = [(Tokenizes, self.tokenizes), (Watches, self.watches)];
+        let told = told.into_iter().filter(|(_, has)| *has).map(|(capability, _)| capability);
+        Capabilities::of(all.iter().copied().chain(told))
     }
 
     /// How much of the distribution comes with a token, unless the server leaves it out.

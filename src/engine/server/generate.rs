@@ -12,17 +12,19 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::http::{kind_of_error, message_of};
+use super::begun::{self, Begun};
 use super::model::Model;
 use super::prompt::{self, Prepared};
+use super::room;
 use super::settings::{self, Ask};
 use super::steps::{self, unknown};
 use super::told::{Part, Told};
+use super::watched::Read;
 use crate::chat::{StopReason, Timings, Usage};
 use crate::engine::milliseconds;
 use crate::engine::prompt::stop::HoldBack;
 use crate::engine::protocol::{Event, Failure, FailureKind, Generate, PromptFacts, RequestId, Written};
-use crate::token::{Candidate, Step};
+use crate::token::Step;
 
 /// How long a server may take to count after the reply has ended.
 const COUNTING: Duration = Duration::from_secs(2);
@@ -44,13 +46,16 @@ pub async fn generate(
         Err(failure) if failure.kind == FailureKind::Cancelled => return Ok(nothing_written()),
         prepared => prepared?,
     };
+    if let Some(full) = room::full(model, prepared.ids.len()) {
+        return Err(full);
+    }
     let watch = shared.watched();
     let ask = Ask {
         sampling: &generate.sampling,
         seed: seed(generate.sampling.seed),
         top: generate.top_logprobs,
         watch: &watch,
-        most: most(model, &prepared, generate.sampling.max_tokens),
+        most: room::most(model, &prepared, generate.sampling.max_tokens),
     };
     let mut writer = Writer::new(shared, id, model, &prepared, &ask, cancel);
     let stop = match writer.read(&prepared, &ask).await {
@@ -73,18 +78,6 @@ fn seed(asked: Option<u32>) -> u32 {
     asked.unwrap_or_else(|| RandomState::new().hash_one(Instant::now()) as u32 >> 1)
 }
 
-/// The limit of a reply. Servers that have one of their own where none is named are told what the context has room for.
-fn most(model: &Model, prepared: &Prepared<'_>, asked: u32) -> u32 {
-    use crate::model_entry::Api::{SgLang, Vllm};
-    let taken = prepared.taken as u32;
-    if asked > 0 {
-        return asked.saturating_sub(taken).max(1);
-    }
-    let limited = matches!(model.found.api, Vllm | SgLang) && !prepared.ids.is_empty();
-    let room = model.loaded.context.saturating_sub(prepared.ids.len() as u32);
-    if limited && room > 0 { room } else { 0 }
-}
-
 struct Writer<'a> {
     shared: &'a Shared,
     id: RequestId,
@@ -95,6 +88,10 @@ struct Writer<'a> {
     hold: HoldBack,
     /// How many candidates were asked for.
     top: usize,
+    /// The most tokens that were asked for; 0 is no limit.
+    most: u32,
+    /// What was read, for questions about the watched tokens.
+    read: Read,
     /// Steps so far, those that the user took included.
     index: u32,
     taken: u32,
@@ -140,6 +137,8 @@ impl<'a> Writer<'a> {
             facts: Some(facts),
             hold: HoldBack::new(ask.sampling.stop.iter().cloned()),
             top: ask.top as usize,
+            most: ask.sampling.max_tokens,
+            read: Read::after(&prepared.ids),
             index: taken,
             taken,
             thinking: false,
@@ -152,18 +151,21 @@ impl<'a> Writer<'a> {
 
     /// Reads the answer to its end; gives why that came.
     async fn read(&mut self, prepared: &Prepared<'_>, ask: &Ask<'_>) -> Result<StopReason, Failure> {
-        let (path, body, mut reader) = prepared.request(self.model, ask);
-        let mut stream = self.model.http.stream(path, &body, self.cancel).await?;
+        let mut begun = Begun::of(self.model, prepared, ask, self.cancel).await?;
+        if let (Some(note), Some(facts)) = (self.model.fewer(ask.top, begun.top), &mut self.facts) {
+            facts.notes.push(note);
+        }
+        self.top = begun.top as usize;
         let mut ended = None;
         loop {
-            let next = stream.next(self.cancel);
+            let next = begun.next(self.cancel);
             let next = match ended {
                 None => next.await?,
                 // Only what was counted can come.
                 Some(_) => tokio::time::timeout(COUNTING, next).await.unwrap_or(Ok(None)).unwrap_or(None),
             };
-            let Some(data) = next else { break };
-            for part in reader.parts(&data) {
+            let Some(parts) = next else { break };
+            for part in parts {
                 match part {
                     Part::Ended(stop) => ended = Some(stop),
                     part => {
@@ -176,7 +178,7 @@ impl<'a> Writer<'a> {
         }
         match ended {
             Some(stop) => Ok(stop),
-            None if stream.said_done() && self.first.is_some() => Ok(StopReason::Eos),
+            None if begun.said_done() && self.first.is_some() => Ok(StopReason::Eos),
             None => Err(super::http::other(format!(
                 "{} ended its answer before the reply had ended.",
                 self.model.http.host
@@ -202,24 +204,21 @@ impl<'a> Writer<'a> {
                     Usage { prompt_tokens: prompt, completion_tokens: written, reused_tokens: cached };
                 Ok(None)
             }
-            Part::Trouble(answer) => Err(self.trouble(&answer)),
+            Part::Trouble(answer) => Err(begun::trouble(self.model, &answer)),
             Part::Text { text, thought, tokens } => self.text(text, thought, tokens).await,
             Part::Ended(stop) => Ok(Some(stop)),
         }
-    }
-
-    fn trouble(&self, answer: &serde_json::Value) -> Failure {
-        let said = message_of(answer).map(|said| self.model.http.quoted(&said)).unwrap_or_default();
-        let message = format!("{} reports an error: {said}", self.model.http.host);
-        Failure { message, kind: kind_of_error(answer) }
     }
 
     async fn text(
         &mut self,
         text: Vec<u8>,
         thought: bool,
-        tokens: Vec<Told>,
+        mut tokens: Vec<Told>,
     ) -> Result<Option<StopReason>, Failure> {
+        let asked = Instant::now();
+        let watched = self.read.on(self.model, &mut tokens, &self.shared.watched(), self.cancel).await;
+        let recording_ms = watched.then(|| milliseconds(asked) / tokens.len() as f32);
         let has_odds = tokens.iter().any(|told| !told.chosen.logprob.is_nan());
         if !text.is_empty() || !tokens.is_empty() {
             self.note(thought, has_odds);
@@ -228,7 +227,7 @@ impl<'a> Writer<'a> {
         if thought != self.thinking && !text.is_empty() {
             self.thinking = thought;
             let mark = if thought { THOUGHT.0 } else { THOUGHT.1 };
-            if let Some(stop) = self.put(Step { bytes: mark.into(), ..unknown() }, Vec::new()).await? {
+            if let Some(stop) = self.put(Step { bytes: mark.into(), ..unknown() }.into()).await? {
                 return Ok(Some(stop));
             }
         }
@@ -240,7 +239,7 @@ impl<'a> Writer<'a> {
                 }
                 None => (Step { bytes, ..unknown() }, Vec::new()),
             };
-            if let Some(stop) = self.put(step, watched).await? {
+            if let Some(stop) = self.put(Written { watched, recording_ms, ..Written::from(step) }).await? {
                 return Ok(Some(stop));
             }
         }
@@ -272,19 +271,16 @@ impl<'a> Writer<'a> {
     }
 
     /// Gives a step as far as it is certain and may be given.
-    async fn put(
-        &mut self,
-        mut step: Step,
-        watched: Vec<(Candidate, u32)>,
-    ) -> Result<Option<StopReason>, Failure> {
+    async fn put(&mut self, mut written: Written) -> Result<Option<StopReason>, Failure> {
         if self.shared.permit(self.id, self.cancel).await {
             return Ok(Some(StopReason::Cancelled));
         }
         let now = Instant::now();
-        step.ms = now.duration_since(self.last).as_secs_f32() * 1000.0;
+        written.step.ms = now.duration_since(self.last).as_secs_f32() * 1000.0;
+        written.index = self.index;
         (self.last, self.first) = (now, self.first.or(Some(now)));
-        let name = step.id.and_then(|id| self.model.words().vocabulary().bytes(id).map(<[u8]>::to_vec));
-        let written = Written { index: self.index, watched, ..Written::from(step) };
+        let name =
+            written.step.id.and_then(|id| self.model.words().vocabulary().bytes(id).map(<[u8]>::to_vec));
         self.index += 1;
         let released = self.hold.push(written, &name.unwrap_or_default());
         self.words();
@@ -311,6 +307,7 @@ impl<'a> Writer<'a> {
     }
 
     fn done(mut self, stop: StopReason) -> Event {
+        let stop = room::met(self.model, stop, self.usage, self.most == 0 || self.index < self.most);
         if stop != StopReason::Cancelled {
             self.begin();
         }

@@ -443,9 +443,17 @@ pub fn kind_of_error(answer: &Value) -> FailureKind {
         "exceed_context_size",
         "context_length_exceeded",
         "maximum context length",
+        "maximum model length",
         "longer than the model's context",
     ];
     if full.iter().any(|words| text.contains(words)) { FailureKind::ContextFull } else { FailureKind::Other }
+}
+
+/// How many candidates a server gives at most, in its words of refusing `asked`.
+pub fn most_candidates(refused: &Failure, asked: u32) -> Option<u32> {
+    let (_, said) = refused.message.split_once(": ").filter(|(_, said)| said.contains("logprobs"))?;
+    let numbers = said.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok());
+    numbers.filter(|number| *number < asked).max()
 }
 
 fn may_pass(status: StatusCode) -> bool {
@@ -491,6 +499,23 @@ pub fn cancelled() -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_many_candidates_there_are_is_read_from_a_refusal() {
+        let most =
+            |said: &str| most_candidates(&other(format!("127.0.0.1:80 refuses this (HTTP 400): {said}")), 20);
+        let vllm = "Requested sample logprobs of 20, which is greater than max allowed: 5 (parameter=logprobs, value=20).";
+        assert_eq!(most(vllm), Some(5));
+        assert_eq!(most_candidates(&other(format!("127.0.0.1:80 reports an error: {vllm}")), 20), Some(5));
+        assert_eq!(
+            most(
+                "Invalid 'top_logprobs': integer above maximum value. Expected a value <= 5, but got 20 instead."
+            ),
+            Some(5)
+        );
+        assert_eq!(most("Requested prompt logprobs of 20, which is greater than max allowed: 0"), Some(0));
+        assert_eq!((most("logprobs are not supported"), most("temperature must be at most 2")), (None, None));
+    }
 
     #[test]
     fn an_error_is_found_in_each_form() {

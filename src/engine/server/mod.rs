@@ -8,21 +8,26 @@
 //!
 //! Invariant: what a server does not say is not known (NaN, 0, a stand-in), never guessed.
 
+mod begun;
 mod detect;
 mod generate;
 mod http;
 mod key;
 mod llama;
 mod model;
+mod names;
 mod openai;
 mod prompt;
+mod room;
 mod score;
 mod settings;
 mod sglang;
+mod spelling;
 mod sse;
 mod steps;
 mod told;
 mod vllm;
+mod watched;
 mod words;
 
 use std::collections::BTreeMap;

@@ -1,19 +1,19 @@
-//! A model that a server has: how its texts become tokens, and how tokens get their names.
+//! A model that a server has: how its texts become tokens.
 //!
 //! Invariant: every id that an event names is in [`Model::words`] before, with its bytes as the server says them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::detect::Found;
-use super::http::{Http, Path, other};
+use super::http::{Http, Path, most_candidates, other};
 use super::settings::Dialect;
-use super::told::{Choice, bytes_of};
+use super::told::Choice;
 use super::words::Words;
 use super::{llama, vllm};
 use crate::engine::protocol::{
@@ -35,7 +35,9 @@ pub struct Model {
     /// Sentences that were said already.
     said: Mutex<BTreeSet<String>>,
     /// A token of one letter, after which another's text stands whole.
-    anchor: Option<(TokenId, String)>,
+    pub anchor: Option<(TokenId, String)>,
+    /// The most candidates that it gives.
+    most: AtomicU32,
 }
 
 impl Model {
@@ -49,7 +51,8 @@ impl Model {
     ) -> Self {
         let loaded = loaded(&http, &found, name, begun);
         let words = Mutex::new(Words::of(loaded.vocabulary.clone()));
-        let mut model = Self { http, found, loaded, words, said: Mutex::default(), anchor: None };
+        let most = AtomicU32::new(loaded.odds.most().unwrap_or(u32::MAX));
+        let mut model = Self { http, found, loaded, words, said: Mutex::default(), anchor: None, most };
         if matches!(model.found.api, Api::Vllm | Api::SgLang) && model.found.tokenizes {
             model.anchor = model.find_anchor(cancel).await;
         }
@@ -65,6 +68,30 @@ impl Model {
     pub fn once(&self, sentence: String) -> Option<String> {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.insert(sentence.clone()).then_some(sentence)
+    }
+
+    /// Asks for so many candidates, and for as many as the server gives where it refuses that; how many those were.
+    pub async fn with_candidates<T>(
+        &self,
+        asked: u32,
+        ask: impl AsyncFn(u32) -> Result<T, Failure>,
+    ) -> Result<(T, u32), Failure> {
+        let asked = asked.min(self.most.load(Ordering::Relaxed));
+        match ask(asked).await {
+            Ok(answer) => Ok((answer, asked)),
+            Err(refused) => {
+                let most = most_candidates(&refused, asked).ok_or(refused)?;
+                self.most.store(most, Ordering::Relaxed);
+                Ok((ask(most).await?, most))
+            }
+        }
+    }
+
+    /// What is to be known, once, where it gives fewer candidates than it was taken for.
+    pub fn fewer(&self, asked: u32, given: u32) -> Option<String> {
+        let expected = given >= self.loaded.odds.most().map_or(asked, |most| asked.min(most));
+        let note = || format!("{} gives the {given} likeliest tokens at most, not {asked}.", self.http.host);
+        (!expected).then(note).and_then(|note| self.once(note))
     }
 
     /// Whose settings it takes in its `OpenAI` form.
@@ -101,6 +128,7 @@ impl Model {
             Api::Vllm | Api::SgLang if self.found.tokenizes => {
                 let answer = self.http.post(path, &vllm::tokenize(self.id(), text, begin), cancel).await?;
                 let ids = vllm::tokens(&answer).ok_or_else(unread)?;
+                self.read_bytes(&ids, &answer, text, cancel).await;
                 self.name(ids.iter().map(|id| (*id, TokenKind::Normal)), cancel).await;
                 let words = self.words();
                 let bytes = |id: &TokenId| words.vocabulary().bytes(*id).unwrap_or_default().to_vec();
@@ -134,6 +162,7 @@ impl Model {
                 let ids = vllm::tokens(&answer)
                     .ok_or_else(|| other(format!("{} did not tell the prompt.", self.http.host)))?;
                 let text = self.detokenize(&ids, cancel).await.unwrap_or_default();
+                self.read_bytes(&ids, &answer, &text, cancel).await;
                 Ok(Some((ids, text)))
             }
             _ => Ok(None),
@@ -176,69 +205,6 @@ impl Model {
             (None, _) => None,
         };
         choices.iter().map(|choice| place(choice)).collect()
-    }
-
-    /// Asks for the bytes of tokens that were not met yet.
-    async fn name(&self, ids: impl IntoIterator<Item = (TokenId, TokenKind)>, cancel: &CancellationToken) {
-        const AT_ONCE: usize = 16;
-        let unknown: BTreeMap<TokenId, TokenKind> = {
-            let words = self.words();
-            ids.into_iter().filter(|(id, _)| !words.knows(*id)).collect()
-        };
-        let unknown: Vec<(TokenId, TokenKind)> = unknown.into_iter().collect();
-        for some in unknown.chunks(AT_ONCE) {
-            let mut asked: FuturesUnordered<_> =
-                some.iter().map(|(id, kind)| async { (*id, *kind, self.bytes(*id, cancel).await) }).collect();
-            while let Some((id, kind, bytes)) = asked.next().await {
-                self.words().met(id, &bytes, kind);
-            }
-        }
-    }
-
-    /// A token's bytes; none where its text says nothing of them.
-    async fn bytes(&self, id: TokenId, cancel: &CancellationToken) -> Vec<u8> {
-        let (ids, before) = match &self.anchor {
-            Some((anchor, text)) => (vec![*anchor, id], text.as_str()),
-            None => (vec![id], ""),
-        };
-        let text = self.detokenize(&ids, cancel).await.unwrap_or_default();
-        text.strip_prefix(before).and_then(bytes_of).unwrap_or_default()
-    }
-
-    async fn find_anchor(&self, cancel: &CancellationToken) -> Option<(TokenId, String)> {
-        let body = vllm::tokenize(self.id(), "a", false);
-        let answer = self.http.ask_once(Path::Root("/tokenize"), &body, cancel).await?;
-        let id = vllm::tokens(&answer)?.pop()?;
-        let text = self.detokenize(&[id], cancel).await?;
-        (text == "a").then_some((id, text))
-    }
-
-    /// Learns tokens of a prompt; one that is spelt as marks are is a mark if the text alone is not that token.
-    async fn meet(&self, tokens: &[(TokenId, Vec<u8>)], cancel: &CancellationToken) {
-        let mut marks = BTreeSet::new();
-        for (id, bytes) in tokens {
-            let like_mark = bytes.len() > 2
-                && matches!(
-                    (bytes.first(), bytes.last()),
-                    (Some(b'<'), Some(b'>')) | (Some(b'['), Some(b']'))
-                );
-            if like_mark && !self.words().knows(*id) {
-                marks.insert((*id, bytes.clone()));
-            } else {
-                self.words().met(*id, bytes, TokenKind::Normal);
-            }
-        }
-        for (id, bytes) in marks {
-            let text = String::from_utf8_lossy(&bytes);
-            let answer = self
-                .http
-                .ask_once(Path::Root("/tokenize"), &llama::tokenize(&text, false, false), cancel)
-                .await;
-            let as_text = answer.as_ref().and_then(llama::tokens).unwrap_or_default();
-            let is_text = as_text.iter().any(|(other, _)| *other == id);
-            let kind = if is_text { TokenKind::Normal } else { TokenKind::Control };
-            self.words().met(id, &bytes, kind);
-        }
     }
 }
 

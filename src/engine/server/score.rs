@@ -77,8 +77,9 @@ async fn steps(
     }
     let told = match model.found.api {
         Api::Vllm => {
-            let body = vllm::score(model.id(), ids, top);
-            vllm::scored(&model.http.post(Path::Base("/completions"), &body, cancel).await?, ids)
+            let body = |top| vllm::score(model.id(), ids, model.loaded.context, top);
+            let ask = async |top| model.http.post(Path::Base("/completions"), &body(top), cancel).await;
+            vllm::scored(&model.with_candidates(top, ask).await?.0, ids)
         }
         Api::SgLang => {
             let body = sglang::score(ids, from - 1, top);

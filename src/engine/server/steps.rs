@@ -30,7 +30,8 @@ pub async fn step(
     let mut candidates = candidates(&top, &others[..top.len()]);
     // One more than were asked for is the token itself, which ranks nowhere among them.
     candidates.truncate(asked);
-    let watched = told.watched.iter().zip(&others[top.len()..]);
+    let watched =
+        told.watched.iter().zip(&others[top.len()..]).filter(|(choice, _)| !choice.logprob.is_nan());
     let watched =
         watched.filter_map(|(choice, id)| Some((Candidate { id: (*id)?, logprob: choice.logprob }, 0)));
     let rank = if told.rank > 0 { told.rank } else { rank(own, &candidates, asked) };

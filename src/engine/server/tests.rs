@@ -3,6 +3,7 @@
 mod bad;
 mod kinds;
 mod real;
+mod recorded;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

@@ -9,34 +9,87 @@ use serde_json::{Map, Value, json};
 
 use super::openai::{self, counted, messages_of};
 use super::settings::{self, Ask, Dialect};
+use super::spelling;
 use super::told::{self, Choice, Part, Told};
 use crate::chat::TemplateValues;
 use crate::engine::protocol::Message;
 use crate::token::TokenId;
 
+/// Most tokens whose odds can be chosen at once.
+const MOST_CHOSEN: usize = 128;
+
 /// The request for a reply to a prompt.
 pub fn completion(model: Option<&str>, ids: &[TokenId], ask: &Ask<'_>) -> Value {
-    let mut body = base(model, ids);
+    let mut body = base(model, numbers(ids));
     openai::stream(&mut body);
     body.insert("logprobs".into(), ask.top.min(openai::MOST).into());
     settings::put(&mut body, ask, Dialect::Vllm);
     body.into()
 }
 
-/// The request for the log-probabilities of a text.
-pub fn score(model: Option<&str>, ids: &[TokenId], top: u32) -> Value {
-    let mut body = base(model, ids);
-    body.insert("max_tokens".into(), 1.into());
+/// The request for the log-probabilities of a text. The server wants room for one token more than it reads: of a text
+/// that fills the context the last one is written instead, as the only one that is allowed.
+pub fn score(model: Option<&str>, ids: &[TokenId], context: u32, top: u32) -> Value {
+    let (last, before) = ids.split_last().filter(|_| ids.len() == context as usize).unzip();
+    let mut body = one_token(model, numbers(before.unwrap_or(ids)));
     body.insert("prompt_logprobs".into(), top.min(openai::MOST).into());
+    if let Some(last) = last {
+        body.insert("allowed_token_ids".into(), json!([last.0]));
+        body.insert("logprobs".into(), top.min(openai::MOST).into());
+    }
     body.into()
 }
 
-fn base(model: Option<&str>, ids: &[TokenId]) -> Map<String, Value> {
+/// The question for chosen tokens' odds after each of some texts. They come in the place of the likeliest ones.
+pub fn odds(model: Option<&str>, after: &[Vec<TokenId>], chosen: &[TokenId]) -> Value {
+    let mut body = one_token(model, after.iter().map(|ids| numbers(ids)).collect());
+    body.insert("logprobs".into(), 1.into());
+    body.insert("logprob_token_ids".into(), numbers(&chosen[..chosen.len().min(MOST_CHOSEN)]));
+    body.into()
+}
+
+/// The odds in an answer to it, for each text.
+pub fn odds_told(answer: &Value) -> Vec<Vec<Choice>> {
+    let choices = answer["choices"].as_array().into_iter().flatten();
+    let mut all: Vec<_> = choices.map(|choice| (choice["index"].as_u64(), told(choice))).collect();
+    all.sort_by_key(|(index, _)| *index);
+    all.into_iter().map(|(_, told)| told.into_iter().next().map_or_else(Vec::new, |told| told.top)).collect()
+}
+
+/// Whether a server's description of itself has that question.
+pub fn watches(described: &Value) -> bool {
+    described["components"]["schemas"]["CompletionRequest"]["properties"]["logprob_token_ids"].is_object()
+}
+
+/// The question whether a token is a mark: the server writes it, and leaves it out of the text if it is one.
+pub fn writes(model: Option<&str>, id: TokenId) -> Value {
+    let mut body = one_token(model, numbers(&[id]));
+    body.insert("allowed_token_ids".into(), json!([id.0]));
+    body.into()
+}
+
+/// The text that was written.
+pub fn text(answer: &Value) -> Option<&str> {
+    answer["choices"][0]["text"].as_str()
+}
+
+fn one_token(model: Option<&str>, prompt: Value) -> Map<String, Value> {
+    let mut body = base(model, prompt);
+    body.insert("max_tokens".into(), 1.into());
+    body.insert("temperature".into(), 0.into());
+    body
+}
+
+fn base(model: Option<&str>, prompt: Value) -> Map<String, Value> {
     let mut body = openai::of_model(model);
-    body.insert("prompt".into(), ids.iter().map(|id| id.0).collect());
+    body.insert("prompt".into(), prompt);
     body.insert("return_tokens_as_token_ids".into(), true.into());
     body.insert("return_token_ids".into(), true.into());
     body
+}
+
+fn numbers(ids: &[TokenId]) -> Value {
+    ids.iter().map(|id| id.0).collect()
 }
 
 /// The question for the prompt that a chat becomes, as ids.
@@ -51,6 +104,7 @@ pub fn chat_tokens(
         "messages": messages_of(messages),
         "add_generation_prompt": !continue_last,
         "continue_final_message": continue_last,
+        "return_token_strs": true,
     });
     openai::template_values(&mut body, values);
     body
@@ -58,7 +112,7 @@ pub fn chat_tokens(
 
 /// The question for a text's ids.
 pub fn tokenize(model: Option<&str>, text: &str, begin: bool) -> Value {
-    json!({"model": model, "prompt": text, "add_special_tokens": begin})
+    json!({"model": model, "prompt": text, "add_special_tokens": begin, "return_token_strs": true})
 }
 
 /// The ids in an answer to either.
@@ -66,9 +120,16 @@ pub fn tokens(answer: &Value) -> Option<Vec<TokenId>> {
     answer["tokens"].as_array()?.iter().map(told::id_of).collect()
 }
 
+/// The tokens' bytes in an answer to either, where the server says how its tokenizer writes them; `text` is what was cut.
+pub fn bytes(answer: &Value, text: &str) -> Option<Vec<Vec<u8>>> {
+    let pieces: Vec<&str> =
+        answer["token_strs"].as_array()?.iter().map(Value::as_str).collect::<Option<_>>()?;
+    spelling::bytes_of(&pieces, text)
+}
+
 /// The question for the text of ids.
 pub fn detokenize(model: Option<&str>, ids: &[TokenId]) -> Value {
-    json!({"model": model, "tokens": ids.iter().map(|id| id.0).collect::<Vec<_>>()})
+    json!({"model": model, "tokens": numbers(ids)})
 }
 
 /// The pieces of one event.
@@ -125,8 +186,15 @@ fn named(name: &str, figure: &Value) -> Choice {
 
 /// The tokens of a text that was scored: one for each of `ids`, the first of which has no figure.
 pub fn scored(answer: &Value, ids: &[TokenId]) -> Option<Vec<Told>> {
-    let places = [&answer["choices"][0]["prompt_logprobs"], &answer["prompt_logprobs"]];
-    let list = places.into_iter().find_map(Value::as_array).filter(|list| list.len() == ids.len())?;
+    let choice = &answer["choices"][0];
+    let places = [&choice["prompt_logprobs"], &answer["prompt_logprobs"]];
+    let list = places.into_iter().find_map(Value::as_array)?;
+    let (read, rest) = ids.split_at_checked(list.len())?;
+    let written = told(choice).into_iter().filter(|told| rest == told.chosen.id.as_slice());
+    let written: Vec<Told> = written.take(rest.len()).collect();
+    if written.len() < rest.len() {
+        return None;
+    }
     let token = |(id, entry): (&TokenId, &Value)| {
         let all = entry.as_object();
         let choice = |(id, about): (&String, &Value)| {
@@ -140,7 +208,7 @@ pub fn scored(answer: &Value, ids: &[TokenId]) -> Option<Vec<Told>> {
         let (chosen, rank) = own.unwrap_or_else(nothing);
         Told { chosen, rank, top: top.into_iter().map(|(choice, _)| choice).collect(), watched: Vec::new() }
     };
-    Some(ids.iter().zip(list).map(token).collect())
+    Some(read.iter().zip(list).map(token).chain(written).collect())
 }
 
 fn rank(about: &Value) -> u32 {

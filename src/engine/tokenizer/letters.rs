@@ -21,6 +21,11 @@ pub fn letter(byte: u8) -> char {
     LETTERS[usize::from(byte)]
 }
 
+/// The byte of a letter.
+pub fn byte(letter: char) -> Option<u8> {
+    LETTERS.iter().position(|other| *other == letter).and_then(|at| u8::try_from(at).ok())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -32,6 +37,7 @@ mod tests {
         let letters: BTreeSet<char> = (0..=255).map(letter).collect();
         assert_eq!(letters.len(), 256);
         assert!(letters.iter().all(|letter| !letter.is_whitespace() && !letter.is_control()));
+        assert!((0..=255).all(|one| byte(letter(one)) == Some(one)) && byte('▁').is_none());
         assert_eq!((letter(b'a'), letter(b' '), letter(b'\n'), letter(0xC3)), ('a', 'Ġ', 'Ċ', 'Ã'));
     }
 }

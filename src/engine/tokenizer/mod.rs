@@ -4,7 +4,7 @@
 //! `tokenizers` crate here and against llama.cpp's ids by `jobs::pieces`.
 
 pub mod cuts;
-mod letters;
+pub(crate) mod letters;
 mod rules;
 mod second;
 mod special;

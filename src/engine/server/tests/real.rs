@@ -1,5 +1,6 @@
-//! A real llama.cpp server, named by `GLASSBOX_TEST_LLAMA_SERVER` (such as `http://127.0.0.1:8080`); without it the test
-//! passes over it. With `GLASSBOX_TEST_LLAMA_SERVER_PID` it is killed in the middle of the last reply.
+//! Real servers, named by `GLASSBOX_TEST_LLAMA_SERVER` and `GLASSBOX_TEST_VLLM_SERVER` (such as `http://127.0.0.1:8080`);
+//! without its name a test passes over it. With `GLASSBOX_TEST_LLAMA_SERVER_PID` and the like it is killed in the middle of
+//! the last reply.
 
 use super::*;
 use crate::chat::StopReason;
@@ -7,10 +8,19 @@ use crate::engine::protocol::Capability;
 
 #[test]
 fn a_real_llama_cpp_server_is_chatted_with_branched_cancelled_and_killed() {
-    let Ok(address) = std::env::var("GLASSBOX_TEST_LLAMA_SERVER") else { return };
+    check("GLASSBOX_TEST_LLAMA_SERVER", "llama.cpp server");
+}
+
+#[test]
+fn a_real_vllm_is_chatted_with_branched_cancelled_and_killed() {
+    check("GLASSBOX_TEST_VLLM_SERVER", "vLLM");
+}
+
+fn check(name: &str, title: &str) {
+    let Ok(address) = std::env::var(name) else { return };
     let mut bench = Bench::new(Limits::default());
     let loaded = bench.try_load(entry(&address, Api::Auto)).unwrap();
-    assert!(loaded.device.starts_with("llama.cpp server at ") && loaded.capabilities.has(Capability::Ids));
+    assert!(loaded.device.starts_with(&format!("{title} at ")) && loaded.capabilities.has(Capability::Ids));
     let short = |generate: Generate, most| {
         let sampling = Sampling { max_tokens: most, temperature: 0.0, seed: Some(7), ..Sampling::default() };
         Generate { sampling, ..generate }
@@ -38,7 +48,7 @@ fn a_real_llama_cpp_server_is_chatted_with_branched_cancelled_and_killed() {
     bench.send(Request::Immediate(Immediate::Cancel { target: id }));
     assert!(matches!(bench.all(id).pop(), Some(Event::Done { stop: StopReason::Cancelled, .. })));
 
-    let Ok(pid) = std::env::var("GLASSBOX_TEST_LLAMA_SERVER_PID") else { return };
+    let Ok(pid) = std::env::var(format!("{name}_PID")) else { return };
     let id = bench.send(Request::Job(Job::Generate(Box::new(short(chat("Count to a thousand."), 0)))));
     while !matches!(bench.next(id), Event::Token(_)) {}
     assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());

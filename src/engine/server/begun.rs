@@ -1,0 +1,72 @@
+//! The beginning of an answer: asked for with as many candidates as the server gives.
+//!
+//! Invariant: a refusal counts as one whether it comes instead of an answer or, as vLLM sends it, as its first event.
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::http::{Stream, kind_of_error, message_of};
+use super::model::Model;
+use super::prompt::{Prepared, Reader};
+use super::settings::Ask;
+use super::told::{self, Part};
+use crate::engine::protocol::Failure;
+
+/// An answer that has begun.
+pub struct Begun<'a> {
+    stream: Stream<'a>,
+    reader: Reader,
+    /// What was read of it to find out whether it is one.
+    first: Option<Value>,
+    /// How many candidates each token has.
+    pub top: u32,
+}
+
+impl<'a> Begun<'a> {
+    /// Asks for an answer.
+    ///
+    /// # Errors
+    /// What the server refuses or breaks off.
+    pub async fn of(
+        model: &'a Model,
+        prepared: &Prepared<'_>,
+        ask: &Ask<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Self, Failure> {
+        let begin = async |top| {
+            let (path, body, reader) = prepared.request(model, &Ask { top, ..ask.clone() });
+            let mut stream = model.http.stream(path, &body, cancel).await?;
+            let first = stream.next(cancel).await?;
+            match first.as_ref().and_then(told::trouble) {
+                Some(Part::Trouble(answer)) => Err(trouble(model, &answer)),
+                _ => Ok((stream, reader, first)),
+            }
+        };
+        let ((stream, reader, first), top) = model.with_candidates(ask.top, begin).await?;
+        Ok(Self { stream, reader, first, top })
+    }
+
+    /// The next pieces; `None` at the end.
+    ///
+    /// # Errors
+    /// A sentence: it broke off, is silent, or sends what cannot be read.
+    pub async fn next(&mut self, cancel: &CancellationToken) -> Result<Option<Vec<Part>>, Failure> {
+        let data = match self.first.take() {
+            Some(first) => Some(first),
+            None => self.stream.next(cancel).await?,
+        };
+        Ok(data.map(|data| self.reader.parts(&data)))
+    }
+
+    /// Whether the server said that nothing more comes.
+    pub fn said_done(&self) -> bool {
+        self.stream.said_done()
+    }
+}
+
+/// What an error is that came in an answer.
+pub fn trouble(model: &Model, answer: &Value) -> Failure {
+    let said = message_of(answer).map(|said| model.http.quoted(&said)).unwrap_or_default();
+    let message = format!("{} reports an error: {said}", model.http.host);
+    Failure { message, kind: kind_of_error(answer) }
+}
