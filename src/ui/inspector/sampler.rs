@@ -237,7 +237,7 @@ fn source(shown: &Shown<'_>) -> String {
         return String::new();
     }
     match (shown.trace.source, shown.app.inspector.price_ms) {
-        (TraceSource::Live, Some(price)) => format!("{price:.2} ms"),
+        (TraceSource::Live, Some(price)) => number::milliseconds(price),
         (TraceSource::Live, None) => "recorded".into(),
         (TraceSource::Candidates, _) => "from kept odds".into(),
         (TraceSource::Came, _) => format!("from the {} that came", shown.trace.tokens.len()),

@@ -284,9 +284,9 @@ fn showing(app: &App, live: &Live<'_>) -> String {
     };
     match (app.inspector.price_ms, app.talk.run.as_ref().and_then(ActiveRun::speed)) {
         (Some(price), Some(speed)) => {
-            format!("{shown}   {price:.2} ms/token ({:.0} %)", price * speed / 10.0)
+            format!("{shown}   {}/token ({:.0} %)", number::milliseconds(price), price * speed / 10.0)
         }
-        (Some(price), _) => format!("{shown}   {price:.2} ms/token"),
+        (Some(price), _) => format!("{shown}   {}/token", number::milliseconds(price)),
         // Every step keeps its odds, whether they are shown or not.
         (None, _) if app.inspector.watch.is_empty() => format!("{shown}   costs no time"),
         (None, _) => shown,

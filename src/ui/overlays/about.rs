@@ -33,7 +33,10 @@ pub(super) fn about(app: &App, entry: &Entry) -> String {
         Command::Reload => priced("the chat stays as it is", loaded.map(load_time)),
         Command::Unload => priced("the next message loads it again", loaded.map(memory)),
         Command::StationSoftmax => {
-            let price = app.inspector.price_ms.map(|ms| format!("{ms:.2} ms a token while it is open"));
+            let price = app
+                .inspector
+                .price_ms
+                .map(|ms| format!("{} a token while it is open", number::milliseconds(ms)));
             priced("what could have come, live", price)
         }
         Command::System => "holds for this chat; the whole chat is then read again".into(),

@@ -49,6 +49,11 @@ pub fn decimals(number: f64, decimals: usize) -> String {
     if number < 0.0 && !zero { format!("−{text}") } else { text }
 }
 
+/// A short time: hundredths of a millisecond below ten.
+pub fn milliseconds(ms: f32) -> String {
+    if ms < 10.0 { format!("{ms:.2} ms") } else { format!("{ms:.0} ms") }
+}
+
 /// A change with two decimals and its sign.
 pub fn signed(change: f64) -> String {
     let shown = decimals(change, 2);
@@ -100,6 +105,11 @@ mod tests {
         check(1_234_567, "1 234 567");
         assert_eq!(counted(1, "token"), "1 token");
         assert_eq!(counted(1000, "token"), "1 000 tokens");
+    }
+
+    #[test]
+    fn a_time_has_hundredths_where_they_say_something() {
+        assert_eq!([0.062, 9.5, 234.82].map(milliseconds), ["0.06 ms", "9.50 ms", "235 ms"]);
     }
 
     #[test]
