@@ -124,3 +124,26 @@ pub fn without_oldest(messages: Vec<Message>, left_out: usize) -> Vec<Message> {
     messages.drain(first..end);
     messages
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_go_and_the_system_message_and_the_last_one_stay() {
+        let check = |texts: &[&str], left_out, expected: &[&str]| {
+            let role = |text: &&str| if *text == "system" { Role::System } else { Role::User };
+            let messages = texts.iter().map(|text| Message::new(role(text), *text)).collect();
+            let left: Vec<String> =
+                without_oldest(messages, left_out).into_iter().map(|message| message.text).collect();
+            assert_eq!(left, expected, "{texts:?} without {left_out}");
+        };
+        check(&["system", "a", "b", "c"], 0, &["system", "a", "b", "c"]);
+        check(&["system", "a", "b", "c"], 2, &["system", "c"]);
+        check(&["system", "a", "b", "c"], 9, &["system", "c"]);
+        check(&["a", "b", "c"], 1, &["b", "c"]);
+        check(&["a", "b", "c"], 9, &["c"]);
+        check(&["system"], 1, &["system"]);
+        check(&[], 1, &[]);
+    }
+}

@@ -295,6 +295,11 @@ mod tests {
             assert_eq!(rank_among(reader.top(), scored.id), Some(rank(&logits, scored.logit)));
         }
         assert_eq!(rank_among(reader.top(), sorted[20].id), None);
+        // Each is larger than all before it.
+        let rising: Vec<f32> = (0..5000).map(|at| -5000.0 + at as f32).collect();
+        reader.read(&rising, 3).unwrap();
+        let ids: Vec<i32> = reader.top().iter().map(|scored| scored.id.0).collect();
+        assert_eq!(ids, [4999, 4998, 4997]);
     }
 
     #[test]
