@@ -9,8 +9,6 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::model::ffi;
-
 /// How long a worker may take to take a connection, and to greet.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -77,14 +75,10 @@ pub fn use_these(workers: &[String]) {
     workers.clone_into(&mut IN_USE.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
-/// Has the system notice when the machine of one is gone without a word; to be called once they are connected to.
-pub fn watch() {
+/// Where those that are used are.
+pub fn addresses() -> Vec<SocketAddr> {
     let used = IN_USE.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let addresses: Vec<SocketAddr> =
-        used.iter().flat_map(|worker| worker.to_socket_addrs().into_iter().flatten()).collect();
-    if !addresses.is_empty() {
-        ffi::notice_lost_machines(&addresses);
-    }
+    used.iter().flat_map(|worker| worker.to_socket_addrs().into_iter().flatten()).collect()
 }
 
 /// What is said as native code gives the process up over a worker; nothing where none is used.
@@ -159,6 +153,8 @@ mod tests {
     #[test]
     fn a_machine_that_goes_without_a_word_is_noticed() {
         use rustix::net::sockopt;
+
+        use crate::engine::model::ffi;
         let worker = TcpListener::bind("127.0.0.1:0").unwrap();
         let other = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = worker.local_addr().unwrap();

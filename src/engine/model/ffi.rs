@@ -42,6 +42,9 @@ pub fn notice_lost_machines(addresses: &[SocketAddr]) {
     use rustix::net::{getpeername, sockopt};
     /// No process of ours has as many descriptors when this is called.
     const MOST: i32 = 1024;
+    if addresses.is_empty() {
+        return;
+    }
     for descriptor in 0..MOST {
         // SAFETY: it is only asked for its other end, and given options that change nothing of what it is. One that is
         // not open, or no connection, says so.

@@ -127,7 +127,7 @@ pub fn load(
                 if gpu_layers < fit.gpu_layers {
                     loaded.notes.push(format!("Only {gpu_layers} layers fit on the GPU."));
                 }
-                workers::watch();
+                ffi::notice_lost_machines(&workers::addresses());
                 loaded.dequantized = copy.is_some();
                 loaded.notes.extend(no_copy);
                 loaded.load_ms = milliseconds(started);
