@@ -79,6 +79,7 @@
 //! attachment.rs  L1  a text file beside a message: read whole or refused with the reason
 //! durable.rs     L0  files that are still there after the power failed
 //! bearer.rs      L0  a secret that goes with a request and is never shown
+//! request_error.rs L0 why a request over HTTP failed, for a sentence
 //! elsewhere.rs   L0  an engine's command that runs on another machine: where, and what its end means
 //! fold.rs search.rs  L0  text without case and accents; what is looked for: words and filters
 //! token.rs chat.rs sampling.rs model_entry.rs sanitize.rs
@@ -129,6 +130,8 @@ pub mod markdown;
 pub mod model_entry;
 pub mod models;
 pub mod reasoning;
+#[cfg(feature = "remote")]
+pub(crate) mod request_error;
 pub(crate) mod runtime;
 pub mod sampling;
 pub(crate) mod sanitize;

@@ -16,6 +16,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 const LAYERS: &[(&str, u8)] = &[
     ("token", 0),
     ("bearer", 0),
+    ("request_error", 0),
     ("chat", 0),
     ("sampling", 0),
     ("model_entry", 0),
@@ -59,6 +60,7 @@ const EQUALS: &[(&str, &str)] = &[
     ("search", "fold"),
     ("theme", "config"),
     ("markdown", "sanitize"),
+    ("request_error", "sanitize"),
     ("markdown", "chat"),
 ];
 

@@ -16,6 +16,7 @@ use super::key::Key;
 use super::sse::{self, Events};
 use crate::engine::protocol::{Failure, FailureKind};
 use crate::model_entry::Server;
+use crate::request_error::reason;
 use crate::sanitize::for_display;
 
 /// The longest answer that is read whole, bytes.
@@ -475,15 +476,6 @@ fn kind_of(response: &Response) -> String {
 fn said_of(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
-}
-
-/// What went wrong, innermost cause, without the address (it may hold secrets).
-fn reason(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    for_display(&cause.to_string()).chars().take(200).collect()
 }
 
 /// A failure of no special kind.

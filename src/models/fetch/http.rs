@@ -23,6 +23,7 @@ use crate::model_entry::Source;
 use crate::models::FetchStage;
 use crate::models::gguf::MAGIC;
 use crate::models::unfinished::{part_of, state_of};
+use crate::request_error::reason;
 
 /// Time between two reports.
 const REPORT_EVERY: Duration = Duration::from_millis(50);
@@ -343,18 +344,6 @@ pub(super) fn with_token(request: RequestBuilder, token: Option<&Token>) -> Requ
         Some(token) => request.header(AUTHORIZATION, token.header()),
         None => request,
     }
-}
-
-/// What went wrong, innermost cause, without the address (it may hold secrets).
-pub(super) fn reason(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".to_owned();
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string().chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 /// The body's beginning, as long as it takes to tell a model from something else; less only where it ends before.

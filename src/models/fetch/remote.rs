@@ -11,13 +11,14 @@ use reqwest::{Client, Response, StatusCode, Url};
 
 use super::FetchError;
 use super::address::{HUB, hub_addresses, may_carry_token, plain_addresses, shown};
-use super::http::{Asked, Download, once_more, reason, refused, size_of, through, with_token};
+use super::http::{Asked, Download, once_more, refused, size_of, through, with_token};
 use super::job::Job;
 pub use super::proxies::Proxies;
 pub use super::token::Token;
 use crate::model_entry::Source;
 use crate::models::gguf::part_paths;
 use crate::models::unfinished::part_of;
+use crate::request_error::reason;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a connection may say nothing. There is no limit on the whole: models are large.
