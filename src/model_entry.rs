@@ -1,5 +1,6 @@
 //! A model as the configuration names it, and what its file says about itself. Plain data.
 
+mod address;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::chat::{Adapter, TemplateValues};
 use crate::sampling::SamplingOverrides;
 
+pub use address::without_secrets;
 pub use server::{Api, Key, Server};
 
 /// Where a model comes from. Exactly one.

@@ -9,7 +9,7 @@ use crate::chat::{ConversationId, Role, Span};
 use crate::config::Config;
 use crate::elsewhere::Elsewhere;
 use crate::engine::protocol::{Event, FailureKind, Immediate, Job, Loaded, Request, VERSION};
-use crate::model_entry::{ModelEntry, Source};
+use crate::model_entry::{ModelEntry, Source, without_secrets};
 use crate::models::machine::Machine;
 use crate::models::{CatalogueItem, recommended};
 use crate::store;
@@ -62,6 +62,7 @@ impl ModelState {
     }
 
     pub(crate) fn failed(&mut self, out: &mut Outbox, message: String) {
+        let message = without_secrets(message);
         out.fail(message.clone());
         self.status = ModelStatus::Failed { message, log_tail: Vec::new() };
     }

@@ -8,6 +8,7 @@ use super::chat::unstored::Unstored;
 use super::{Effect, Level, Notice, Now, Requests};
 use crate::chat::{ConversationId, TurnId};
 use crate::config::Warning;
+use crate::model_entry::without_secrets;
 use crate::store;
 
 /// How long a plain notice stays, ms.
@@ -122,6 +123,7 @@ impl Outbox {
     }
 
     fn show(&mut self, text: String, level: Level, stays: Option<u64>) {
+        let text = without_secrets(text);
         self.notice = Some(Notice { text, level, until: stays.map(|ms| self.now.mono_ms + ms) });
     }
 

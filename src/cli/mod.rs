@@ -38,6 +38,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 
+use crate::model_entry::without_secrets;
 use args::{Cli, Command};
 
 /// Parses the arguments and runs.
@@ -59,12 +60,19 @@ pub fn main() -> ExitCode {
 
 /// Says what is wrong with the arguments and what may have been meant.
 fn refuse(error: &clap::Error) -> ! {
-    if let Some(hint) = args::hint(error, std::env::args().skip(1)) {
+    let hint = args::hint(error, std::env::args().skip(1));
+    let text = error.render().to_string();
+    let safe = without_secrets(text.as_str());
+    if error.use_stderr() && safe != text {
+        // What was typed stands in it, with what an address should not hold.
+        let _ = write!(std::io::stderr().lock(), "{}", crate::sanitize::for_copy(&safe));
+    } else {
         let _ = error.print();
-        note(&hint);
-        std::process::exit(error.exit_code());
     }
-    error.exit()
+    if let Some(hint) = hint {
+        note(&hint);
+    }
+    std::process::exit(error.exit_code())
 }
 
 fn dispatch(mut cli: Cli) -> anyhow::Result<u8> {
@@ -169,7 +177,8 @@ fn print_error(text: &str) {
 
 /// Prints a line to standard error, made safe for a terminal.
 fn note(text: &str) {
-    let safe = crate::sanitize::for_copy(text);
+    let text = without_secrets(text);
+    let safe = crate::sanitize::for_copy(&text);
     let _ = writeln!(std::io::stderr().lock(), "glassbox: {safe}");
 }
 

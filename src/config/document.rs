@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::Warning;
 pub(crate) use super::near::{did_you_mean, nearest};
 use super::setting::Setting;
+use crate::model_entry::without_secrets;
 
 /// What becomes of a `[[models]]` entry that is not sure to mean what its author meant.
 pub(super) const MODEL_LEFT_OUT: &str = "this model is left out";
@@ -57,6 +58,7 @@ impl<'t> Report<'t> {
     /// Adds a warning about the key that begins at byte `at`.
     pub(crate) fn warn(&mut self, at: usize, key: &str, message: String) {
         let line = if self.numbered { position(self.text, at).0 } else { 0 };
+        let message = without_secrets(message);
         self.warnings.push(Warning { file: self.file.into(), line, key: key.into(), message });
     }
 
@@ -190,7 +192,8 @@ impl<'r, 't> Section<'r, 't> {
 
     /// Warns that a key's value cannot be used: what it must be, what it is, what is used instead.
     pub(crate) fn refuse(&mut self, key: &str, value: &Spanned<DeValue<'t>>, problem: &str, instead: &str) {
-        let found = shortened(self.report.source(value.span()));
+        // Before it is shortened, which could take away by what an address is told.
+        let found = shortened(&without_secrets(self.report.source(value.span())));
         let dotted = self.dotted(key);
         let at = self.start_of(key);
         self.report.warn(at, &dotted, format!("{problem}, not {found}; {instead}"));

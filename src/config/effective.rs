@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Config;
 use crate::chat::{ChatSettings, Intervention, TemplateValues, in_use};
-use crate::model_entry::{LoadParams, ModelEntry, Server, Source};
+use crate::model_entry::{LoadParams, ModelEntry, Server, Source, without_secrets};
 use crate::sampling::Sampling;
 
 impl Config {
@@ -22,7 +22,7 @@ impl Config {
     /// A model's name as people read it: its title, a file's name without folder and ending, or the name.
     #[must_use]
     pub fn model_title(&self, name: &str) -> String {
-        let Some(entry) = self.model_named(name) else { return name.to_owned() };
+        let Some(entry) = self.model_named(name) else { return without_secrets(name) };
         entry.title.unwrap_or_else(|| {
             if let Source::Server(server) = &entry.source
                 && name.contains("://")

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::checks::{anything, no_empty_text, not_empty};
 use super::document::{Report, Section, nearest};
 use super::{Config, DEFAULT_MODEL, Motion, Warning, conflicts, doubts, model_list, sections};
-use crate::model_entry::{ModelEntry, Server};
+use crate::model_entry::{ModelEntry, Server, without_secrets};
 
 /// A configuration or theme file larger than this is not read, bytes.
 pub const FILE_LIMIT: usize = 1 << 20;
@@ -208,7 +208,7 @@ fn references(config: &mut Config, sources: &Sources) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |key: &str, quoted: &str, message: String| {
         let (file, line) = origin(sources, key, quoted);
-        warnings.push(Warning { file, line, key: key.into(), message });
+        warnings.push(Warning { file, line, key: key.into(), message: without_secrets(message) });
     };
     if !config.models.is_empty() && config.model_named(&config.model).is_none() {
         let near = nearest(&config.model, config.models.iter().map(|model| model.name.as_str()));

@@ -16,6 +16,10 @@ mod mapped;
 mod piping;
 mod printing;
 mod raw;
+#[cfg(feature = "remote")]
+mod secret;
+#[cfg(feature = "remote")]
+mod stand;
 mod strange;
 mod touring;
 mod unsaved;

@@ -15,17 +15,25 @@ pub struct Raw {
     pub app: Child,
     terminal: Option<File>,
     screen: vt100::Parser,
+    /// All that came.
+    came: Vec<u8>,
 }
 
 impl Raw {
     /// Starts the app in that home with that engine.
     pub fn start(home: &Path, engine: &str) -> Self {
+        Self::start_with(home, &["--engine", engine], &[])
+    }
+
+    /// Starts it with arguments, and variables of the environment.
+    pub fn start_with(home: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let (columns, rows) = (120, 40);
         let (terminal, line) = pair(columns, rows);
         let mut command = Command::new(env!("CARGO_BIN_EXE_glassbox"));
         command
-            .args(["--engine", engine])
+            .args(arguments)
             .env_clear()
+            .envs(environment.iter().copied())
             .env("PATH", std::env::var("PATH").unwrap_or_default())
             .env("GLASSBOX_HOME", home)
             .env("TERM", "xterm-256color")
@@ -42,13 +50,14 @@ impl Raw {
             });
         }
         let app = command.spawn().unwrap();
-        Self { app, terminal: Some(terminal), screen: vt100::Parser::new(cell(rows), cell(columns), 0) }
+        let screen = vt100::Parser::new(cell(rows), cell(columns), 0);
+        Self { app, terminal: Some(terminal), screen, came: Vec::new() }
     }
 
     /// Reads what there is until the screen holds the text.
     pub fn see(&mut self, text: &str) {
         let begun = Instant::now();
-        while !self.screen.screen().contents().contains(text) {
+        while !self.shows(text) {
             assert!(
                 begun.elapsed() < PATIENCE,
                 "{text:?} is not on the screen:\n{}",
@@ -58,12 +67,28 @@ impl Raw {
         }
     }
 
+    /// The row of the screen that holds the text.
+    pub fn line_with(&self, text: &str) -> String {
+        let screen = self.screen.screen().contents();
+        screen.lines().find(|line| line.contains(text)).unwrap_or_default().to_owned()
+    }
+
+    /// Whether the screen holds the text now.
+    pub fn shows(&self, text: &str) -> bool {
+        self.screen.screen().contents().contains(text)
+    }
+
     /// Reads once; waits a moment where there is nothing.
     fn read(&mut self) {
         let Some(terminal) = &mut self.terminal else { return };
         let mut bytes = [0; 1 << 13];
         match terminal.read(&mut bytes) {
-            Ok(count) => self.screen.process(&bytes[..count]),
+            Ok(count) => {
+                self.came.extend_from_slice(&bytes[..count]);
+                self.screen.process(&bytes[..count]);
+                // What was drawn over in pieces is whole here alone.
+                self.came.extend_from_slice(self.screen.screen().contents().as_bytes());
+            }
             Err(_) => std::thread::sleep(Duration::from_millis(5)),
         }
     }
@@ -85,9 +110,30 @@ impl Raw {
         self.app.wait().unwrap().success() && !self.screen.screen().alternate_screen()
     }
 
+    /// Reads until the app is gone or has drawn nothing for a while.
+    pub fn settle(&mut self) {
+        let mut quiet = 0;
+        while quiet < 60 {
+            let before = self.came.len();
+            self.read();
+            quiet = if self.came.len() == before { quiet + 1 } else { 0 };
+        }
+    }
+
+    /// Every byte that came, and after each read what the screen showed.
+    pub fn came(&self) -> &[u8] {
+        &self.came
+    }
+
     /// Types.
     pub fn send(&mut self, text: &str) {
         self.terminal.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Presses Enter as a hand does: what comes within milliseconds of other keys is a paste.
+    pub fn enter(&mut self) {
+        std::thread::sleep(Duration::from_millis(100));
+        self.send("\r");
     }
 
     /// Closes the window.

@@ -318,7 +318,10 @@ impl Http {
         let (status, host) = (response.status(), &self.host);
         if status.is_redirection() {
             let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("elsewhere");
-            let to = response.url().join(to).map_or_else(|_| "elsewhere".to_owned(), |url| said_of(&url));
+            let to = response
+                .url()
+                .join(to)
+                .map_or_else(|_| "elsewhere".to_owned(), |url| self.quoted(&said_of(&url)));
             return other(format!(
                 "{host} sends on to {to}, and nothing is sent there: put the address that answers into the model's entry."
             ));
