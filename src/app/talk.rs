@@ -44,8 +44,8 @@ pub struct Talk {
     pub(crate) compact: Option<Box<super::chat::compact::Compact>>,
     /// The chat to open.
     pub(crate) opening: Opening,
-    /// Entries of vocabularies that were met and are not in the store yet.
-    pub(crate) met: super::chat::words::Met,
+    /// Which entries of a vocabulary the store got last.
+    pub(crate) put: super::chat::words::Put,
     /// Vocabularies asked of the store.
     pub(crate) vocabularies_asked: BTreeSet<String>,
     /// Of which message, and from which byte on, the tokens of a file or paste are counted.
@@ -72,7 +72,7 @@ impl Talk {
             renames: BTreeMap::new(),
             compact: None,
             opening: Opening::default(),
-            met: super::chat::words::Met::new(),
+            put: super::chat::words::Put::default(),
             vocabularies_asked: BTreeSet::new(),
             counting: None,
         }

@@ -10,6 +10,7 @@ mod instance;
 mod open;
 mod pack;
 mod pending;
+mod purge;
 mod read;
 mod reader;
 mod rescue;

@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
 use super::instance::{self, Instance, Opening};
 use super::schema::{self, LADDER, Migration, Version};
-use super::{read, rescue, write};
+use super::{purge, read, rescue, write};
 
 /// The oldest SQLite without the bug that can corrupt a database in WAL mode.
 pub(super) const OLDEST_SQLITE: i32 = 3_051_003;
@@ -261,7 +261,7 @@ fn settle(
     let interrupted = {
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let interrupted = write::interrupt(&transaction, alive)?;
-        write::empty_bin(&transaction, rescue::now_ms())?;
+        purge::empty_bin(&transaction, rescue::now_ms())?;
         let gone: Vec<i64> = transaction
             .prepare("SELECT id FROM instances")?
             .query_map([], |row| row.get(0))?

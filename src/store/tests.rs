@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::schema::{LADDER, Migration};
-use super::{Command, Event, Hit, Store, open, rescue};
+use super::{Command, Event, Hit, Scores, Store, open, rescue};
 use crate::chat::{
     ChatSettings, Conversation, ConversationHead, ConversationId, Insert, Intervention, Marks, Place, Role,
     Run, RunId, Span, Steering, StopReason, ThreadCount, Timings, Turn, TurnId, TurnState, Usage,
@@ -840,6 +840,73 @@ fn a_deleted_conversation_can_be_taken_back_for_thirty_days() {
     runs.sort_by_key(|run| run.id);
     assert_eq!(runs.len(), 2, "a run that another builds on stays");
     bench.close();
+}
+
+/// The tables that hold something of chats, and how many rows each has.
+fn filled(path: &Path) -> BTreeMap<String, i64> {
+    let conn = Connection::open(path).unwrap();
+    let names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+    let names: Vec<String> =
+        conn.prepare(names).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    // Of the indexes only what can be found counts; a vocabulary as a whole is the model's.
+    let left_out = |name: &str| {
+        ["instances", "vocabularies"].contains(&name)
+            || ["search_", "short_"].iter().any(|index| name.starts_with(index))
+    };
+    let rows = |name: &String| {
+        conn.query_row(&format!("SELECT count(*) FROM {name}"), [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let all = names.into_iter().filter(|name| !left_out(name)).map(|name| (rows(&name), name));
+    all.filter(|(rows, _)| *rows > 0).map(|(rows, name)| (name, rows)).collect()
+}
+
+#[test]
+fn a_chat_that_is_removed_for_good_leaves_nothing_in_any_table_but_what_others_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let bench = Bench::open(&path);
+    let entry = |text: &str| Entry { bytes: text.into(), kind: TokenKind::Normal };
+    let drawn = |id: i32, other: i32| Step {
+        id: Some(TokenId(id)),
+        candidates: vec![Candidate { id: TokenId(other), logprob: -1.0 }],
+        ..token("x")
+    };
+    for chat in [1, 2] {
+        let send = |command| bench.store.send(command);
+        send(named(chat, "chat"));
+        bench.put(chat, user(chat * 10, if chat == 1 { "mine alone" } else { "shared" }));
+        bench.put(chat, user(chat * 10 + 1, "shared"));
+        send(Command::PutHistory(if chat == 1 { "mine alone" } else { "shared" }.to_owned()));
+        let run =
+            Run { vocabulary: Some("w".into()), prompt_ids: vec![TokenId(50 + chat as i32)], ..run(chat) };
+        // Each has words of its own in the prompt, the reply and the scores; they share -1.
+        let own = chat as i32 * 100;
+        let ids = [-1, 50 + chat as i32, own, own + 1, own + 2, own + 3];
+        send(Command::PutWords("w".into(), ids.map(|id| (TokenId(id), entry("x"))).to_vec()));
+        let steps = vec![drawn(-1, own), drawn(own + 1, -1)];
+        let reply = vec![Span::Generated { run: run.id, steps }];
+        bench.put(chat, Turn { spans: reply, state: TurnState::Done, ..streaming(chat * 10 + 2, chat) });
+        send(Command::PutRun(Box::new(run)));
+        send(Command::PutRun(Box::new(Run { vocabulary: Some("w".into()), ..self::run(chat * 1000) })));
+        let tokens = vec![(0, 1, 0, drawn(own + 2, own + 3))];
+        let scores = Scores { turn: TurnId(chat * 10), model: "m".into(), run: RunId(chat * 1000), tokens };
+        send(Command::PutScores(ConversationId(chat), Box::new(scores)));
+        send(Command::PutDraft(Some(ConversationId(chat)), "draft".into()));
+        send(Command::PutPlace(ConversationId(chat), Place::default()));
+    }
+    bench.store.send(Command::PurgeConversation(ConversationId(1)));
+    let Event::Vocabulary(_, Some(words)) = bench.ask(Command::Vocabulary("w".into())) else { panic!() };
+    let ids: Vec<i32> = words.learned.keys().map(|id| id.0).collect();
+    assert_eq!(ids, [-1, 52, 200, 201, 202, 203]);
+    assert_eq!(bench.ask(Command::History), Event::History(vec!["shared".into()]));
+    assert_eq!(bench.search("shared").len(), 2);
+    bench.close();
+    assert_eq!(filled(&path)["runs"], 2);
+
+    let bench = Bench::open(&path);
+    bench.store.send(Command::PurgeConversation(ConversationId(2)));
+    bench.close();
+    assert_eq!(filled(&path), BTreeMap::new());
 }
 
 #[test]

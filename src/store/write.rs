@@ -6,7 +6,7 @@
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
 use super::answer::{Answer, Names};
-use super::{BIN_DAYS, Command, Scores, index, pack, random_id, read, rescue};
+use super::{Command, Scores, index, pack, purge, random_id, read, rescue};
 use crate::chat::{
     ChatSettings, ConversationHead, ConversationId, Marks, Place, Role, Run, Span, Turn, TurnId, TurnState,
 };
@@ -115,7 +115,7 @@ fn apply(conn: &Connection, instance: i64, command: &Command) -> Result<(), Writ
         Command::PutRun(run) => put_run(conn, run),
         Command::SetDeleted(turn, deleted) => set_deleted(conn, *turn, *deleted),
         Command::DeleteConversation(id, deleted) => delete_conversation(conn, *id, *deleted),
-        Command::PurgeConversation(id) => Ok(purge(conn, id.0)?),
+        Command::PurgeConversation(id) => Ok(purge::purge(conn, &[id.0])?),
         Command::DuplicateConversation(from, to, title) => duplicate(conn, instance, *from, *to, title),
         Command::PutMarks(id, marks) => put_marks(conn, *id, marks),
         Command::PutPlace(id, place) => put_place(conn, *id, place),
@@ -370,37 +370,6 @@ fn duplicate(
         put_turn(conn, instance, to, turn)?;
     }
     put_marks(conn, to, &Marks { pinned: false, ..head.marks })
-}
-
-/// Removes for good what has been in the bin for [`BIN_DAYS`].
-pub(super) fn empty_bin(conn: &Connection, now_ms: i64) -> rusqlite::Result<()> {
-    let over: Vec<i64> = conn
-        .prepare("SELECT id FROM conversations WHERE binned_ms < ?1")?
-        .query_map([now_ms - BIN_DAYS * 24 * 60 * 60 * 1000], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    over.into_iter().try_for_each(|conversation| purge(conn, conversation))
-}
-
-/// Removes a conversation for good, with the runs that nothing else names.
-fn purge(conn: &Connection, conversation: i64) -> rusqlite::Result<()> {
-    conn.execute_batch("CREATE TEMP TABLE IF NOT EXISTS gone (run INTEGER PRIMARY KEY); DELETE FROM gone;")?;
-    conn.execute(
-        "INSERT OR IGNORE INTO gone SELECT spans.run FROM turns JOIN spans ON spans.turn = turns.seq
-         WHERE turns.conversation = ?1 AND spans.run IS NOT NULL",
-        [conversation],
-    )?;
-    conn.execute("DELETE FROM conversations WHERE id = ?1", [conversation])?;
-    conn.execute("DELETE FROM drafts WHERE conversation = ?1", [conversation])?;
-    conn.execute(
-        "WITH RECURSIVE needed (run) AS (
-            SELECT prefix_run FROM runs WHERE prefix_run IS NOT NULL AND id NOT IN (SELECT run FROM gone)
-            UNION SELECT runs.prefix_run FROM runs JOIN needed ON runs.id = needed.run
-            WHERE runs.prefix_run IS NOT NULL)
-         DELETE FROM runs WHERE id IN (SELECT run FROM gone) AND id NOT IN (SELECT run FROM needed)
-            AND id NOT IN (SELECT run FROM spans WHERE run IS NOT NULL)",
-        [],
-    )?;
-    Ok(())
 }
 
 fn put_draft(conn: &Connection, conversation: Option<ConversationId>, text: &str) -> Result<(), WriteError> {

@@ -197,6 +197,8 @@ impl Talk {
     pub(crate) fn purge_chat(&mut self, with: With<'_>, out: &mut Outbox, id: ConversationId) {
         self.chats.forget(id);
         out.store(store::Command::PurgeConversation(id));
+        // Without its messages.
+        out.store(store::Command::History);
         if self.view(with).ready().is_some_and(|loaded| loaded.keeps_states) {
             out.requests.tell(Request::Job(Job::Forget(id)));
         }

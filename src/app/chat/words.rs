@@ -1,16 +1,21 @@
 //! Entries of vocabularies that are not known as a whole: learned as an engine tells them, stored with what names them.
 //!
-//! Invariant: the store gets an entry before the first reply that names it, and never for a temporary chat's sake.
+//! Invariant: the store gets an entry before each run that names it, and never for a temporary chat's sake. What an earlier
+//! run had put may be gone with its chat.
 
 use crate::app::{Outbox, Talk};
 use crate::chat::{RunId, Span};
 use crate::store;
 use crate::token::{Entry, Step, TokenId, Vocabulary};
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Entries that are not in the store yet, by vocabulary.
-pub(crate) type Met = BTreeMap<String, BTreeMap<TokenId, Entry>>;
+/// What the store got for the run that was last written to it.
+#[derive(Debug, Default)]
+pub(crate) struct Put {
+    run: Option<RunId>,
+    ids: HashSet<TokenId>,
+}
 
 impl Talk {
     /// An engine told entries of a vocabulary.
@@ -21,7 +26,6 @@ impl Talk {
             .or_insert_with(|| Arc::new(Vocabulary { hash: hash.to_owned(), ..Vocabulary::default() }));
         let new: Vec<_> = entries.into_iter().filter(|(id, _)| !known.learned.contains_key(id)).collect();
         if !new.is_empty() {
-            self.met.entry(hash.to_owned()).or_default().extend(new.iter().cloned());
             Arc::make_mut(known).learn(new);
         }
     }
@@ -48,18 +52,21 @@ impl Talk {
     /// The same for ids, such as a prompt's.
     pub(crate) fn put_words_of(&mut self, out: &mut Outbox, run: RunId, ids: impl Iterator<Item = TokenId>) {
         let hash = self.runs.get(&run).and_then(|run| run.vocabulary.as_ref());
-        let Some((hash, met)) = hash.and_then(|hash| Some((hash, self.met.get_mut(hash)?))) else { return };
-        let named: Vec<(TokenId, Entry)> = ids.filter_map(|id| met.remove_entry(&id)).collect();
-        if !named.is_empty() {
-            out.store(store::Command::PutWords(hash.clone(), named));
+        let known = hash.and_then(|hash| self.vocabularies.get(hash));
+        let Some(known) = known.filter(|known| !known.learned.is_empty()) else { return };
+        if self.put.run != Some(run) {
+            self.put = Put { run: Some(run), ids: HashSet::new() };
+        }
+        let named = ids.filter_map(|id| Some((id, known.learned.get(&id)?)));
+        let new = named.filter(|(id, _)| self.put.ids.insert(*id)).map(|(id, entry)| (id, entry.clone()));
+        let new: Vec<(TokenId, Entry)> = new.collect();
+        if !new.is_empty() {
+            out.store(store::Command::PutWords(known.hash.clone(), new));
         }
     }
 
     /// The shown chat goes to the store as a whole.
     pub(crate) fn put_all_words(&mut self, out: &mut Outbox) {
-        if self.met.is_empty() {
-            return;
-        }
         let spans = self.chat.turns.iter().flat_map(|turn| &turn.spans);
         let written: Vec<(RunId, Vec<Step>)> = spans
             .filter_map(|span| match span {
