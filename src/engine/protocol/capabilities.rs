@@ -122,7 +122,9 @@ impl Request {
             Self::Job(job) => match job {
                 Job::Load { .. } | Job::Chat(_) | Job::Forget(_) => Vec::new(),
                 Job::Generate(generate) => generate.needs(),
-                Job::Score(_) | Job::Rescore(_) => vec![Capability::Scores],
+                Job::Score(_) => vec![Capability::Scores],
+                // The reply is read after a prompt whose tokens have to be known.
+                Job::Rescore(_) => vec![Capability::Scores, Capability::Renders],
                 Job::Contrast(_) => vec![Capability::Contrast],
                 Job::Replay(_) => vec![Capability::Replay],
                 Job::Beam(_) => vec![Capability::Beam],

@@ -3,6 +3,7 @@
 //! Invariant: every capability has a sentence for every kind of engine, so that nothing stays closed without a reason.
 
 use super::{Capability, Runner};
+use crate::model_entry::Api;
 
 impl Capability {
     /// Why something that needs this is not to be had from what runs the model, and what would give it.
@@ -12,7 +13,12 @@ impl Capability {
             return format!("the engine that runs this model cannot {}", self.what());
         };
         let title = format!("{} at {host}", api.title());
-        match self.gives() {
+        // Those that do are others than this one.
+        let gives = self.gives().map(|others| match api {
+            Api::SgLang => others.replace("SGLang", "an SGLang that tells the tokens of chats"),
+            _ => others.to_owned(),
+        });
+        match gives {
             Some(others) => {
                 format!(
                     "{title} does not {}; {others} or a glassbox engine on that machine does",
@@ -54,8 +60,8 @@ impl Capability {
     fn gives(self) -> Option<&'static str> {
         match self {
             Self::Scores => Some("vLLM, SGLang"),
-            Self::Ids | Self::Tokenizes => Some("a llama.cpp server, vLLM, SGLang"),
-            Self::Continues | Self::Renders => Some("a llama.cpp server, vLLM"),
+            Self::Ids | Self::Renders | Self::Tokenizes => Some("a llama.cpp server, vLLM, SGLang"),
+            Self::Continues => Some("a llama.cpp server, vLLM"),
             Self::Watches => Some("SGLang, a newer vLLM"),
             Self::Replay
             | Self::Beam
@@ -92,7 +98,6 @@ impl Capability {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model_entry::Api;
 
     #[test]
     fn every_capability_has_one_sentence_that_names_what_gives_it() {

@@ -36,6 +36,8 @@ pub struct Found {
 }
 
 /// Asks the server what it is, and for its models.
+    /// Whether it tells the tokens of the prompt that a chat becomes, so that chats are asked by ids.
+    pub tokenizes_chats: bool,
 ///
 /// # Errors
 /// It cannot be reached, refuses, or does not have the model.
@@ -78,14 +80,14 @@ pub async fn detect(
     }
     let models = http.probe(Path::Base("/models"), cancel).await?;
     choose(&mut found, models.as_ref(), id, &http.host)?;
-    found.tokenizes = match found.api {
-        Api::Llama | Api::Vllm => true,
+    (found.tokenizes, found.tokenizes_chats) = match found.api {
+        Api::Llama | Api::Vllm => (true, true),
         Api::SgLang => super::sglang::tokenizes(http, found.id.as_deref(), cancel).await,
-        _ => false,
+        _ => (false, false),
     };
     found.watches = match found.api {
         Api::Vllm => ask("/openapi.json").await?.is_some_and(|described| super::vllm::watches(&described)),
-        Api::SgLang => true,
+        Api::SgLang => found.tokenizes_chats,
         _ => false,
     };
     Ok(found)
@@ -147,8 +149,11 @@ impl Found {
         let all: &[Capability] = match self.api {
             Api::Llama => &[Ids, Continues, Renders],
             Api::Vllm => &[Ids, Continues, Renders, Scores],
-            Api::SgLang => &[Ids, Scores],
-            Api::Auto | Api::OpenAi | Api::Ollama => &[],
+            // It takes ids, but what is offered has to be told first: a text's for scores, a chat's to go on from them and
+            // to be asked in the form that watches.
+            Api::SgLang if self.tokenizes_chats => &[Ids, Renders, Scores],
+            Api::SgLang if self.tokenizes => &[Scores],
+            Api::SgLang | Api::Auto | Api::OpenAi | Api::Ollama => &[],
         };
         let told = [(Tokenizes, self.tokenizes), (Watches, self.watches)];
         let told = told.into_iter().filter(|(_, has)| *has).map(|(capability, _)| capability);

@@ -156,7 +156,10 @@ impl Model {
                 let tokens = self.tokenize(text, true, true, cancel).await?;
                 Ok(Some((tokens.iter().map(|(id, _)| *id).collect(), text.to_owned())))
             }
-            Api::Vllm => {
+            // SGLang would not say whether it goes on with the last message, so it is not asked to.
+            Api::Vllm | Api::SgLang
+                if self.found.tokenizes_chats && (self.found.api == Api::Vllm || !continue_last) =>
+            {
                 let body = vllm::chat_tokens(self.id(), messages, continue_last, &setting.values);
                 let answer = self.http.post(Path::Root("/tokenize"), &body, cancel).await?;
                 let ids = vllm::tokens(&answer)
@@ -171,10 +174,14 @@ impl Model {
 
     /// What ids spell.
     pub async fn detokenize(&self, ids: &[TokenId], cancel: &CancellationToken) -> Option<String> {
-        let body = match self.found.api {
+        let mut body = match self.found.api {
             Api::Llama => json!({"tokens": ids.iter().map(|id| id.0).collect::<Vec<_>>()}),
             _ => vllm::detokenize(self.id(), ids),
         };
+        if self.found.api == Api::SgLang {
+            // Else it leaves marks out.
+            body["skip_special_tokens"] = false.into();
+        }
         let answer = self.http.ask_once(Path::Root("/detokenize"), &body, cancel).await?;
         [&answer["content"], &answer["prompt"], &answer["text"]]
             .into_iter()

@@ -1,6 +1,7 @@
 //! SGLang's own `/generate`: prompts as ids, candidates, chosen tokens' odds, log-probabilities of a given text.
 //!
-//! Its chat template is not shown, so chats go through its `OpenAI` form, and their tokens have no ids.
+//! Its chat template is not shown. Where its `/tokenize` takes chats, they are asked by ids; else they go through its
+//! `OpenAI` form, and their tokens have no ids.
 //!
 //! Invariant: pure but for [`tokenizes`]; what comes is the whole reply so far, of which only what is new is given.
 
@@ -11,13 +12,21 @@ use super::http::{Http, Path};
 use super::settings::{self, Ask, Dialect};
 use super::told::{self, Choice, Part, Told};
 use super::vllm;
-use crate::chat::StopReason;
+use crate::chat::{Role, StopReason, TemplateValues};
+use crate::engine::protocol::Message;
 use crate::token::TokenId;
 
-/// Whether this server tells a text's tokens: only newer ones do.
-pub async fn tokenizes(http: &Http, model: Option<&str>, cancel: &CancellationToken) -> bool {
-    let asked = http.ask_once(Path::Root("/tokenize"), &vllm::tokenize(model, "a", false), cancel).await;
-    asked.is_some_and(|answer| vllm::tokens(&answer).is_some())
+/// Whether this server tells a text's tokens, and a chat's: only newer ones do.
+pub async fn tokenizes(http: &Http, model: Option<&str>, cancel: &CancellationToken) -> (bool, bool) {
+    let ask = async |body: Value| {
+        let answer = http.ask_once(Path::Root("/tokenize"), &body, cancel).await;
+        answer.as_ref().and_then(vllm::tokens).is_some_and(|tokens| !tokens.is_empty())
+    };
+    if !ask(vllm::tokenize(model, "a", false)).await {
+        return (false, false);
+    }
+    let chat = [Message::new(Role::User, "a")];
+    (true, ask(vllm::chat_tokens(model, &chat, false, &TemplateValues::default())).await)
 }
 
 /// The request for a reply to a prompt.

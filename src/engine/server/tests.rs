@@ -2,6 +2,7 @@
 
 mod bad;
 mod kinds;
+mod matrix;
 mod real;
 mod recorded;
 
