@@ -70,15 +70,34 @@ impl Elsewhere {
         if !not_fetched {
             return format!("on {host}: {said}");
         }
+        // Its file lies under the name of this entry; by the address alone it would get one of its own there.
+        let (name, shell) = (entry.name.as_str(), self.connect.is_some());
         let what = match &entry.source {
-            Source::Hf(address) | Source::Url(address) => address.as_str(),
-            Source::Path(_) | Source::Pip(_) | Source::Server(_) => entry.name.as_str(),
+            Source::Hf(address) | Source::Url(address) => {
+                format!("models pull {} --as {}", word(address, shell), word(name, shell))
+            }
+            Source::Path(_) | Source::Pip(_) | Source::Server(_) => {
+                format!("models pull {}", word(name, shell))
+            }
         };
-        let fetch = match &self.connect {
-            Some(connect) => format!("`{connect} glassbox models pull {what}`"),
-            None => format!("`glassbox models pull {what}`, typed there"),
-        };
+        let fetch = self.by_hand(entry, &what);
         format!("The model {} is not on {host} yet. Fetch it there: {fetch}.", self.model)
+    }
+
+    /// How a command of glassbox is given there: as the entry starts its engine, where that can be told.
+    #[must_use]
+    pub fn by_hand(&self, entry: &ModelEntry, what: &str) -> String {
+        let command = entry.engine.as_deref().unwrap_or_default();
+        let engine = command.iter().position(|word| word == "engine");
+        let before = engine.and_then(|at| command[..at].split_last());
+        if let Some((last, before)) = before.filter(|(last, _)| last.ends_with("glassbox")) {
+            let words: Vec<&str> = before.iter().chain([last]).map(String::as_str).collect();
+            return format!("`{} {what}`", words.join(" "));
+        }
+        match &self.connect {
+            Some(connect) => format!("`{connect} glassbox {what}`"),
+            None => format!("`glassbox {what}`, typed there"),
+        }
     }
 
     /// What an end that nobody asked for means.
@@ -111,12 +130,12 @@ impl Elsewhere {
             Some(LINE) if ended.greeted => {}
             Some(127) if !ended.greeted => {
                 return Some(format!(
-                    "on {host} there is no `glassbox` where a command's shell looks for programs{why}: install it there, or \
-                     write its whole path into `engine` of {model}"
+                    "on {host} there is no `glassbox` where a command's shell looks for programs: install it there, or \
+                     write its whole path into `engine` of {model}{why}"
                 ));
             }
             Some(126) if !ended.greeted => {
-                return Some(format!("`glassbox` on {host} may not be started{why}: check its rights there"));
+                return Some(format!("`glassbox` on {host} may not be started: check its rights there{why}"));
             }
             Some(LINE) => return Some(self.no_connection(connect, &has, &why)),
             _ => return None,
@@ -145,13 +164,13 @@ impl Elsewhere {
                  (ssh-add), or give it yours (ssh-copy-id); `{connect}` must work without a question{why}"
             )
         } else if has(&["could not resolve hostname"]) {
-            format!("there is no host named {host}{why}: check `engine` in the entry of {model}")
+            format!("there is no host named {host}: check `engine` in the entry of {model}{why}")
         } else if has(&["connection refused"]) {
-            format!("{host} refuses connections{why}: does sshd run there, and is the port right?")
+            format!("{host} refuses connections: does sshd run there, and is the port right?{why}")
         } else if has(&["no route to host", "network is unreachable", "timed out"]) {
-            format!("{host} does not answer{why}: is it on, and can it be reached from here?")
+            format!("{host} does not answer: is it on, and can it be reached from here?{why}")
         } else {
-            format!("ssh did not get through to {host}{why}: `{connect}` shows more")
+            format!("ssh did not get through to {host}: `{connect}` shows more{why}")
         }
     }
 }
@@ -226,6 +245,16 @@ fn host(destination: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, _)) if is_url && !host.ends_with(']') => name,
         _ => host,
+    }
+}
+
+/// A word as it is typed; behind ssh two shells read it.
+fn word(text: &str, twice: bool) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@%+=,".contains(c);
+    match (text.chars().all(plain), twice) {
+        (true, _) => text.to_owned(),
+        (false, false) => format!("'{text}'"),
+        (false, true) => format!("\"'{text}'\""),
     }
 }
 
@@ -326,6 +355,9 @@ mod tests {
         );
         check("kex_exchange_identification: read: Connection reset by peer", &["did not get through to box"]);
         check("", &["did not get through to box"]);
+        // What to do is read first where a row is short.
+        let refused = told(255, false, "ssh: connect to host box port 22: Connection refused");
+        assert!(refused.starts_with("box refuses connections: does sshd run there"), "{refused}");
     }
 
     #[test]
@@ -363,8 +395,23 @@ mod tests {
         entry.source = Source::Hf("o/r:f.gguf".into());
         assert_eq!(
             there.not_loaded(&entry, true, "x"),
-            "The model big is not on box yet. Fetch it there: `ssh box glassbox models pull o/r:f.gguf`."
+            "The model big is not on box yet. Fetch it there: `ssh box glassbox models pull o/r:f.gguf --as big`."
         );
+        let said = |command: &[&str], name: &str| {
+            let entry =
+                ModelEntry { name: name.into(), engine: self::entry(command).engine, ..entry.clone() };
+            let said = Elsewhere::of(&entry).unwrap().not_loaded(&entry, true, "");
+            said.split('`').nth(1).unwrap().to_owned()
+        };
+        assert_eq!(
+            said(&["ssh", "-p", "22", "box", "/opt/bin/glassbox", "engine"], "my model"),
+            "ssh -p 22 box /opt/bin/glassbox models pull o/r:f.gguf --as \"'my model'\""
+        );
+        assert_eq!(
+            said(&["docker", "exec", "-i", "c", "glassbox", "engine"], "my model"),
+            "docker exec -i c glassbox models pull o/r:f.gguf --as 'my model'"
+        );
+        assert_eq!(said(&["ssh", "box", "./start"], "m"), "ssh box glassbox models pull o/r:f.gguf --as m");
     }
 
     #[test]

@@ -445,6 +445,9 @@ pub enum ModelsCommand {
         /// Accept the model's terms of use
         #[arg(long, visible_alias = "accept-license")]
         accept_licence: bool,
+        /// What the entry of owner/repo:FILE or of an address is called, instead of after its file
+        #[arg(long = "as", value_name = "NAME")]
+        called: Option<String>,
     },
     /// Remove a fetched model's file
     Rm {

@@ -52,7 +52,7 @@ pub fn run(args: &DoctorArgs, engine_choice: &str) -> anyhow::Result<u8> {
                 .to_owned(),
         ),
     ];
-    rows.splice(3..3, elsewhere(&setup));
+    rows.splice(3..3, asked_workers(&setup));
     if args.json {
         let map: serde_json::Map<_, _> =
             rows.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
@@ -76,15 +76,28 @@ fn engine() -> &'static str {
     }
 }
 
-/// Where the configured model runs, as its entry says.
+/// Where the configured model runs; of one that runs elsewhere, whether its engine answers from there.
 fn runs_where(setup: &Setup) -> String {
     let Ok(entry) = setup.entry() else { return "nowhere: no model is named".to_owned() };
-    let place = match (&entry.source, entry.engine.as_deref()) {
-        (Source::Server(server), _) => format!("on the server at {}", server.host()),
-        (_, Some(command)) => format!("by its own engine: {}", command.join(" ")),
-        (_, None) => "on this machine".to_owned(),
+    let place = match (entry.server(), Elsewhere::of(&entry)) {
+        (Some(server), _) => format!("on the server at {}", server.host()),
+        (None, Some(place)) => format!("on {}, {}", place.host, answers(setup, &entry)),
+        (None, None) => match entry.engine.as_deref().and_then(<[String]>::first) {
+            Some(program) => format!("on this machine, by {program}"),
+            None => "on this machine".to_owned(),
+        },
     };
     crate::sanitize::for_display(&format!("{place} ({})", setup.config.model_title(&entry.name)))
+}
+
+/// Whether an engine elsewhere answers, and what it is held to there.
+fn answers(setup: &Setup, entry: &ModelEntry) -> String {
+    let greeted = Session::start(entry, "llama", &setup.config)
+        .and_then(|mut session| super::block_on(async { session.greeting().await }));
+    match greeted {
+        Ok(held) => format!("which answers; its engine is held: {}", held.in_words()),
+        Err(error) => format!("which does not answer: {error}"),
+    }
 }
 
 /// What the engine's process gives up, as one says that was started for this.
@@ -99,30 +112,15 @@ fn contained(setup: &Setup, engine_choice: &str) -> String {
     started.map_or_else(|error| format!("not known: {error}"), |containment| containment.in_words())
 }
 
-/// What of the configured model runs on other machines, and whether these answer.
-fn elsewhere(setup: &Setup) -> Vec<(&'static str, String)> {
-    let Ok(entry) = setup.entry() else { return Vec::new() };
-    let mut rows = Vec::new();
-    if let Some(place) = Elsewhere::of(&entry) {
-        let greeted = Session::start(&entry, "llama", &setup.config)
-            .and_then(|mut session| super::block_on(async { session.greeting().await }));
-        rows.push((
-            "elsewhere",
-            match greeted {
-                Ok(held) => format!("{} runs on {}; held: {}", entry.name, place.host, held.in_words()),
-                Err(error) => format!("{} does not run: {error}", entry.name),
-            },
-        ));
-    }
+/// The workers that hold layers of the configured model, and whether they answer.
+fn asked_workers(setup: &Setup) -> Option<(&'static str, String)> {
+    let entry = setup.entry().ok()?;
     let answers = entry.rpc.iter().map(|worker| match workers::greet(worker) {
         Ok(version) => format!("{worker} answers (RPC {version})"),
         Err(why) => why,
     });
     let answers: Vec<String> = answers.collect();
-    if !answers.is_empty() {
-        rows.push(("workers", format!("of {}: {}", entry.name, answers.join("; "))));
-    }
-    rows
+    (!answers.is_empty()).then(|| ("workers", format!("of {}: {}", entry.name, answers.join("; "))))
 }
 
 /// What this build was compiled for; ggml follows it.

@@ -28,8 +28,8 @@ pub async fn run(args: ModelsArgs) -> anyhow::Result<u8> {
     setup.print_warnings();
     match args.command {
         ModelsCommand::List { json } => list(&setup, json),
-        ModelsCommand::Pull { names, accept_licence } => {
-            return pull(&mut setup, &names, accept_licence).await;
+        ModelsCommand::Pull { names, called, accept_licence } => {
+            return pull(&mut setup, &names, called.as_deref(), accept_licence).await;
         }
         ModelsCommand::Rm { name } => remove(&setup, &name)?,
         ModelsCommand::Info { name, json } => info(&setup, &name, json)?,
@@ -109,11 +109,14 @@ fn list(setup: &Setup, as_json: bool) {
 }
 
 /// Fetches models; the exit status.
-async fn pull(setup: &mut Setup, names: &[String], accept: bool) -> anyhow::Result<u8> {
+async fn pull(setup: &mut Setup, names: &[String], called: Option<&str>, accept: bool) -> anyhow::Result<u8> {
+    if called.is_some() && names.len() > 1 {
+        bail!("--as gives one model its name, and {} are to be fetched", names.len());
+    }
     let folder = setup.models();
     let mut wanted: Vec<ModelEntry> = Vec::new();
     for name in names {
-        let entry = match pull::new_entry(setup, name).await? {
+        let entry = match pull::new_entry(setup, name, called).await? {
             Some(entry) => entry,
             None => setup.entry_named(name)?,
         };
@@ -210,9 +213,8 @@ fn info(setup: &Setup, name: &str, as_json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     if let Some(place) = Elsewhere::of(&entry) {
-        let there =
-            place.connect.map_or_else(String::new, |connect| format!(": `{connect} glassbox models list`"));
-        bail!("{name} is on {}, where its file can be asked about{there}", place.host);
+        let there = place.by_hand(&entry, "models list");
+        bail!("{name} is on {}, where its file can be asked about: {there}", place.host);
     }
     let (path, facts) = setup.models().resolve(&entry)?;
     let params = setup.config.load_params_for(&entry);

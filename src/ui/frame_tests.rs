@@ -187,6 +187,19 @@ fn the_model_picker_is_as_drawn() {
 }
 
 #[test]
+fn keys_that_do_nothing_for_a_model_on_another_machine_are_not_offered() {
+    let mut app = with_models();
+    let command = ["ssh", "box", "glassbox", "engine"].map(str::to_owned);
+    app.model.catalogue[2].entry.engine = Some(command.to_vec());
+    let drawn = |selected| {
+        overlay(&app, &theme(), Models { picker: Picker { selected, ..all_rows(3) } }, 100, 14).join("\n")
+    };
+    assert!(drawn(0).contains("Delete remove"), "{}", drawn(0));
+    assert!(!drawn(2).contains("Delete remove") && !drawn(2).contains("Tab fetch"), "{}", drawn(2));
+    assert!(drawn(2).contains("Enter switch"), "{}", drawn(2));
+}
+
+#[test]
 fn a_picker_without_a_row_says_what_would_be_fetched() {
     let drawn = |typed: &str| {
         let filter = LineEdit { text: typed.into(), cursor: typed.len() };

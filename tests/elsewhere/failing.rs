@@ -79,10 +79,12 @@ fn doctor_says_whether_the_engine_elsewhere_answers() {
     command.extend(engine(folder.path()));
     let home = home_with(&command);
     let said = |home: &std::path::Path| String::from_utf8(glassbox(home, &["doctor"]).stdout).unwrap();
-    assert!(said(home.path()).contains("far runs on box; held: "), "{}", said(home.path()));
+    let answers = said(home.path());
+    assert!(answers.contains("model runs     on box, which answers; its engine is held: "), "{answers}");
+    assert!(!answers.lines().any(|line| line.starts_with("elsewhere")), "one row says it: {answers}");
     program(folder.path(), "ssh", "echo 'Host key verification failed.' >&2; exit 255");
     assert!(
-        said(home.path()).contains("far does not run: ssh does not know box yet"),
+        said(home.path()).contains("on box, which does not answer: ssh does not know box yet"),
         "{}",
         said(home.path())
     );

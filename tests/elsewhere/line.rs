@@ -119,9 +119,13 @@ impl Far {
 
     /// Begins a reply of so many tokens as with the softmax open.
     fn reply(&mut self, tokens: u32) -> RequestId {
+        self.reply_to("count", tokens)
+    }
+
+    fn reply_to(&mut self, message: &str, tokens: u32) -> RequestId {
         self.ask(Request::Immediate(Immediate::SetCapture(CapturePlan::default())));
         let sampling = Sampling { max_tokens: tokens, ..Sampling::default() };
-        let messages = vec![Message::new(glassbox::chat::Role::User, "count")];
+        let messages = vec![Message::new(glassbox::chat::Role::User, message)];
         let setting = TemplateSetting::default();
         let prompt = Prompt::Chat { messages, continue_last: false, setting };
         let interventions = Vec::new();
@@ -197,6 +201,29 @@ fn a_megabyte_a_second_holds_no_reply_up() {
     };
     let Event::Done { timings: direct, .. } = plain.1 else { panic!("{:?}", plain.1) };
     assert!(timings.decode_ms < 1.5 * direct.decode_ms + 500.0, "{timings:?} {direct:?}");
+}
+
+#[test]
+fn a_line_that_takes_less_than_is_written_is_told_of_once_with_what_it_takes() {
+    const RATE: u64 = 40_000;
+    let mut far = Far::through(Line { rate: RATE, ..Line::default() }, 1);
+    let id = far.reply_to("long", 100_000);
+    let (waited, taken) = loop {
+        if let Event::SlowLine { waited, taken } = far.next().event {
+            break (waited, taken);
+        }
+    };
+    assert!(waited > 0.3 && taken > 0.0, "{waited} {taken}");
+    // What lies in the buffers between was taken too.
+    assert!(taken < 5.0 * RATE as f32, "{taken} bytes a second");
+    far.ask(Request::Immediate(Immediate::Cancel { target: id }));
+    loop {
+        match far.next() {
+            Envelope { event: Event::SlowLine { .. }, .. } => panic!("it was told twice"),
+            Envelope { id: of, event } if of == id && event.is_final() => break,
+            _ => {}
+        }
+    }
 }
 
 #[test]

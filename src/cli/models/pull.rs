@@ -13,10 +13,15 @@ use crate::models::hub;
 /// An entry for what is named, put into the configuration; `None` where it is the name of a model.
 ///
 /// # Errors
-/// When the repository cannot be read, several files are there and none was chosen, or the entry cannot be written.
-pub(super) async fn new_entry(setup: &Setup, name: &str) -> anyhow::Result<Option<ModelEntry>> {
+/// When the repository cannot be read, several files are there and none was chosen, the entry cannot be written, or what it
+/// is to be called is the name of another model.
+pub(super) async fn new_entry(
+    setup: &Setup,
+    name: &str,
+    called: Option<&str>,
+) -> anyhow::Result<Option<ModelEntry>> {
     let models = &setup.config.models;
-    if models.iter().any(|entry| entry.name == name) {
+    if called.is_none() && models.iter().any(|entry| entry.name == name) {
         return Ok(None);
     }
     let entry = if name.starts_with("https://") || name.starts_with("http://") {
@@ -25,7 +30,23 @@ pub(super) async fn new_entry(setup: &Setup, name: &str) -> anyhow::Result<Optio
     } else {
         from_hub(setup, name).await?
     };
+    let entry = match called {
+        Some(called) => Some(renamed(setup, entry, name, called)?),
+        None => entry,
+    };
     entry.map(|entry| add(setup, entry)).transpose()
+}
+
+/// The entry under another name: the one that has it already, if that is of the same source.
+fn renamed(setup: &Setup, entry: Option<ModelEntry>, name: &str, called: &str) -> anyhow::Result<ModelEntry> {
+    let entry = entry.ok_or_else(|| {
+        anyhow!("--as gives a name to owner/repo:FILE or to an address, and {name} is neither")
+    })?;
+    match setup.config.models.iter().find(|other| other.name == called) {
+        Some(there) if there.source == entry.source => Ok(there.clone()),
+        Some(_) => Err(anyhow!("{called} is the name of another model in the configuration")),
+        None => Ok(ModelEntry { name: called.to_owned(), ..entry }),
+    }
 }
 
 #[cfg(not(feature = "remote"))]

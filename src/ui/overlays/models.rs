@@ -78,6 +78,9 @@ impl Draw for Models {
                 if selected.is_some_and(|item| item.entry.server().is_some()) {
                     // There is no file to fetch or to remove.
                     vec![(key.of(Command::Choose), choose)]
+                } else if selected.is_some_and(|item| Elsewhere::of(&item.entry).is_some()) {
+                    // Its file is fetched and removed there.
+                    vec![(key.of(Command::Choose), choose)]
                 } else {
                     vec![
                         (key.of(Command::Choose), choose),
