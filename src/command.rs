@@ -719,7 +719,7 @@ commands! {
     HelpNext "help-next" Lists Help ["right", "tab"];
     /// Help: the page before
     HelpPrevious "help-previous" Lists Help ["left", "backtab"];
-    /// Models: fetch the selected one; pause it and go on
+    /// Models: fetch the selected one; pause it and go on; of a server, list what it has
     FetchModel "fetch-model" Lists Models ["tab"];
     /// Models: remove the file of the selected one, or give its fetch up
     RemoveModel "remove-model" Lists Models ["delete"];

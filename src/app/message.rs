@@ -68,6 +68,8 @@ pub enum Msg {
     Grammar(Result<(String, String), String>),
     /// What the repository of that name offers, or why the hub does not say.
     Hub(String, Result<Box<Offer>, String>),
+    /// The ids of the models of that entry's server, or why it does not say.
+    Served(String, Result<Vec<String>, String>),
     /// What was kept of the heads of the model whose file has this hash.
     Heads(String, Option<Box<HeadScores>>),
     /// Free memory, bytes, asked for now and then.
@@ -139,6 +141,8 @@ pub enum Effect {
     ReadGrammar(String),
     /// Ask the hub what the repository of that name offers → [`Msg::Hub`].
     ReadHub(String),
+    /// Ask the server of an entry for its models → [`Msg::Served`].
+    ReadServed(Box<ModelEntry>),
     /// Write a model into the configuration file.
     AddModel(Box<ModelEntry>),
     /// Draw the open station into a file, likewise → [`Msg::Copied`].

@@ -221,6 +221,7 @@ impl App {
             Msg::Paths(typed, found) => self.composer.paths_listed(self.focus, &typed, &found),
             Msg::Noted(text) => self.out.warn(text),
             Msg::Copied(result) => self.out.copied(result),
+            Msg::Served(name, models) => self.served_read(&name, models),
             Msg::Hub(name, offer) => self.hub_read(&name, offer.map(|offer| *offer)),
             Msg::Grammar(result) => self.talk.grammar_read(with!(self), &mut self.out, result),
             Msg::Heads(hash, scores) => {

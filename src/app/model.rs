@@ -239,6 +239,11 @@ impl App {
                 self.switch_model(&names[at]);
                 true
             }
+            // One of a server's models, or an address.
+            (None, _) if self.config.model_named(name).is_some_and(|entry| entry.server().is_some()) => {
+                self.switch_model(name);
+                true
+            }
             (None, begun) => {
                 self.out.say_unclear_model(name, &names, begun);
                 false

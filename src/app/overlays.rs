@@ -17,6 +17,7 @@ mod models;
 mod palette;
 mod personas;
 mod search;
+mod served;
 mod settings;
 mod sheet;
 mod stack;
@@ -41,6 +42,7 @@ pub use models::{Models, Typed};
 pub use palette::{Item, Palette};
 pub use personas::Personas;
 pub use search::Search;
+pub use served::Served;
 pub use settings::Settings;
 pub use sheet::Sheet;
 pub use stack::Overlays;
@@ -59,7 +61,7 @@ use crate::config::keymap::is_plain;
 macro_rules! overlay_list {
     ($with:ident) => {
         $with! {
-            Palette Models Hub Themes Settings Help Ledger Search Licence TextBox Alternatives Tree WhatIfPanel
+            Palette Models Hub Served Themes Settings Help Ledger Search Licence TextBox Alternatives Tree WhatIfPanel
             WeightsPanel SteerPanel Ahead Confirm Sheet Personas Others MicroscopePanel
         }
     };

@@ -432,6 +432,9 @@ pub struct ModelsArgs {
 pub enum ModelsCommand {
     /// All models and whether they are here
     List {
+        /// The models of a server instead: of the entry of that name, or at an address
+        #[arg(long, value_name = "NAME")]
+        server: Option<String>,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -442,12 +445,12 @@ pub enum ModelsCommand {
         /// configuration. Without FILE the repository's files are listed
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
-        /// Accept the model's terms of use
-        #[arg(long, visible_alias = "accept-license")]
-        accept_licence: bool,
         /// What the entry of owner/repo:FILE or of an address is called, instead of after its file
         #[arg(long = "as", value_name = "NAME")]
         called: Option<String>,
+        /// Accept the model's terms of use
+        #[arg(long, visible_alias = "accept-license")]
+        accept_licence: bool,
     },
     /// Remove a fetched model's file
     Rm {

@@ -103,7 +103,7 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<u8> {
             block_on(score::run(args, &engine))
         }
         Some(Command::Compare(args)) => block_on(compare::run(args, &engine)),
-        Some(Command::Models(args)) => block_on(models::run(args)),
+        Some(Command::Models(args)) => block_on(models::run(args, &engine)),
         Some(Command::Bench(args)) => block_on(bench::run(args, &engine)),
         Some(Command::RpcWorker(args)) => rpc_worker::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args, &engine),

@@ -2,6 +2,7 @@
 
 mod offers;
 mod pull;
+mod served;
 
 use std::fmt::Write as _;
 
@@ -23,11 +24,14 @@ const INTERRUPTED: u8 = 130;
 ///
 /// # Errors
 /// With a sentence for the user.
-pub async fn run(args: ModelsArgs) -> anyhow::Result<u8> {
+pub async fn run(args: ModelsArgs, engine_choice: &str) -> anyhow::Result<u8> {
     let mut setup = Setup::read(args.config.as_deref(), None, None)?;
     setup.print_warnings();
     match args.command {
-        ModelsCommand::List { json } => list(&setup, json),
+        ModelsCommand::List { server: Some(name), json } => {
+            served::list(&setup, &name, json, engine_choice).await?;
+        }
+        ModelsCommand::List { server: None, json } => list(&setup, json),
         ModelsCommand::Pull { names, called, accept_licence } => {
             return pull(&mut setup, &names, called.as_deref(), accept_licence).await;
         }
@@ -103,6 +107,9 @@ fn list(setup: &Setup, as_json: bool) {
     }
     let offers = offers::table(&machine, &offers);
     super::print(table.trim_end());
+    if items.iter().any(|item| item.entry.server().is_some()) {
+        super::print("\n  what a server has: glassbox models list --server NAME");
+    }
     if !offers.is_empty() {
         super::print(&format!("\n{offers}"));
     }

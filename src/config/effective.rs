@@ -10,13 +10,37 @@ use crate::model_entry::{LoadParams, ModelEntry, Server, Source, without_secrets
 use crate::sampling::Sampling;
 
 impl Config {
-    /// The model of that name; or an entry for a GGUF file where the name is a path, for a server where it is an address.
+    /// The model of that name; or an entry for a GGUF file where the name is a path, for a server where it is an address,
+    /// for another model of an entry's server where it is that entry's name with `#` and the model's.
     ///
-    /// A path or an address stays the entry's name, so that looking the name up again finds the same model.
+    /// Any of these stays the entry's name, so that looking the name up again finds the same model.
     #[must_use]
     pub fn model_named(&self, name: &str) -> Option<ModelEntry> {
         let configured = self.models.iter().find(|model| model.name == name).cloned();
+        let configured = configured.or_else(|| self.served(name));
         configured.or_else(|| is_path(name).then(|| file_entry(name))).or_else(|| server_entry(name))
+    }
+
+    /// The entry of `NAME#ID`, where an entry of that name is a server's.
+    fn served(&self, name: &str) -> Option<ModelEntry> {
+        self.models.iter().find_map(|model| {
+            let id = name.strip_prefix(model.name.as_str())?.strip_prefix('#').filter(|id| !id.is_empty())?;
+            let server = Server { id: Some(id.to_owned()), ..model.server()?.clone() };
+            let (name, source) = (name.to_owned(), Source::Server(server));
+            Some(ModelEntry { name, title: None, source, ..model.clone() })
+        })
+    }
+
+    /// The name of the model of that id on the server of the model of that name.
+    #[must_use]
+    pub fn served_name(&self, name: &str, id: &str) -> String {
+        let names = self.models.iter().map(|model| model.name.as_str());
+        let is_of = |model: &&str| {
+            name.strip_prefix(model).is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
+        };
+        let entry = names.filter(is_of).max_by_key(|model| model.len());
+        let entry = entry.unwrap_or_else(|| name.split('#').next().unwrap_or_default());
+        format!("{entry}#{id}")
     }
 
     /// A model's name as people read it: its title, a file's name without folder and ending, or the name.
@@ -25,7 +49,7 @@ impl Config {
         let Some(entry) = self.model_named(name) else { return without_secrets(name) };
         entry.title.unwrap_or_else(|| {
             if let Source::Server(server) = &entry.source
-                && name.contains("://")
+                && self.models.iter().all(|model| model.name != name)
             {
                 return server.title().to_owned();
             }

@@ -648,3 +648,27 @@ fn what_does_nothing_as_it_is_set_is_a_warning_with_its_line() {
     }
     assert!(said("[engine.rope]\nmethod = \"yarn\"\nscale = 0.25\n").is_empty());
 }
+
+#[test]
+fn a_model_of_a_server_is_named_behind_its_entry_and_keeps_the_rest_of_it() {
+    let text = "[[models]]\nname = \"box\"\nserver = \"http://box:8000/v1\"\nid = \"first\"\nkey_env = \"KEY\"\n\
+                system = \"short\"\n[[models]]\nname = \"file\"\npath = \"/x.gguf\"\n";
+    let (config, warnings) =
+        load(&Sources { file: Some(("c.toml".into(), text.into())), ..Sources::default() });
+    assert!(warnings.iter().all(|warning| warning.key == "model"), "{warnings:?}");
+    let entry = config.model_named("box#org/b").unwrap();
+    let first = config.model_named("box").unwrap();
+    assert_eq!((entry.name.as_str(), entry.system.as_deref()), ("box#org/b", Some("short")));
+    let server = entry.server().unwrap();
+    assert_eq!((server.id.as_deref(), &server.key), (Some("org/b"), &first.server().unwrap().key));
+    assert_eq!(
+        (config.model_title("box#org/b").as_str(), config.model_title("box").as_str()),
+        ("org/b", "box")
+    );
+    for none in ["box#", "file#x", "other#x", "boxer#x"] {
+        assert_eq!(config.model_named(none), None, "{none}");
+    }
+    let name = |of: &str, id: &str| config.served_name(of, id);
+    assert_eq!([name("box", "c"), name("box#org/b", "c#1")], ["box#c", "box#c#1"]);
+    assert_eq!(name("http://a:1/v1#x", "y"), "http://a:1/v1#y");
+}

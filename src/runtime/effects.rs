@@ -85,6 +85,7 @@ impl Shell {
                 let _ = self.messages.send(Msg::Copied(written));
             }
             Effect::ReadHub(name) => self.read_hub(name),
+            Effect::ReadServed(entry) => self.read_served(*entry),
             Effect::AddModel(entry) => match config::add_model_to(&self.config_file.path, &entry) {
                 Ok(()) => self.config_file.seen(),
                 Err(problem) => {
@@ -217,8 +218,12 @@ impl Shell {
     }
 
     fn read_catalogue(&self) {
-        let (folder, entries, messages) =
+        let (folder, mut entries, messages) =
             (self.models.clone(), self.app.config.models.clone(), self.messages.clone());
+        // One that the command line names by an address, or of a server's models another than its entry names.
+        let in_use = self.app.config.model_named(&self.app.model.name);
+        let in_use = in_use.filter(|entry| entry.server().is_some() && !entries.contains(entry));
+        entries.splice(0..0, in_use);
         let engine = self.engine_choice.clone();
         let places = Places::of(&self.app.config.model_folders, self.app.config.other_apps);
         tokio::task::spawn_blocking(move || {

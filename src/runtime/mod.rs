@@ -20,6 +20,7 @@ mod look;
 mod native;
 mod open_file;
 mod output;
+mod served;
 mod shell;
 mod signals;
 mod terminal;

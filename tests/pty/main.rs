@@ -19,6 +19,8 @@ mod raw;
 #[cfg(feature = "remote")]
 mod secret;
 #[cfg(feature = "remote")]
+mod serving;
+#[cfg(feature = "remote")]
 mod stand;
 mod strange;
 mod touring;

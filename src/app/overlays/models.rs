@@ -191,10 +191,8 @@ impl App {
         }
         let item = list::chosen::<Models>(self).and_then(|row| self.model.catalogue.get(row));
         let Some(item) = item.cloned() else { return false };
-        if let Some(server) = item.entry.server() {
-            let host = server.host();
-            self.out
-                .say(format!("{} runs on the server at {host}: there is nothing to fetch", item.entry.name));
+        if item.entry.server().is_some() {
+            self.open_served(item.entry);
             return true;
         }
         if let Some(place) = Elsewhere::of(&item.entry) {

@@ -1,7 +1,7 @@
 //! Starting, fetching, switching, unloading.
 
 use super::*;
-use crate::app::{Confirm, FetchState, Licence, Models};
+use crate::app::{Confirm, FetchState, Licence, Models, Served};
 use crate::engine::protocol::{Containment, VERSION};
 use crate::models::hub::{HubFile, Offer, Repository};
 use crate::models::machine::Machine;
@@ -353,4 +353,64 @@ fn words_that_a_server_tells_are_stored_before_the_tokens_that_name_them() {
     bench.say("again");
     bench.reply(Event::Token(Box::new(told.into())));
     assert_eq!(words(&bench.wait(300)), [TokenId(-5)]);
+}
+
+/// A list of models with that of a server, open on its row.
+fn with_server() -> Bench {
+    let mut bench = many();
+    let server = crate::model_entry::Server::at("http://box:8000/v1").unwrap();
+    bench.app.config.models.push(ModelEntry::new("box", Source::Server(server)));
+    let items = catalogue(&bench.app.config);
+    bench.send(Msg::Catalogue(items));
+    bench
+}
+
+#[test]
+fn a_server_is_asked_for_its_models_and_one_of_them_is_chatted_with() {
+    let mut bench = with_server();
+    let asked = on(&mut bench, "box", "tab");
+    assert!(matches!(asked.as_slice(), [Effect::ReadServed(entry)] if entry.name == "box"), "{asked:?}");
+    let state = |bench: &Bench| bench.app.overlays.top::<Served>().map(|open| open.models.clone());
+    assert_eq!(state(&bench), Some(None), "it is open, and nothing has come");
+    assert_eq!(bench.press(&["enter"]), [], "there is nothing to choose yet");
+    // An answer about another server is not shown.
+    bench.send(Msg::Served("other".into(), Err("no".into())));
+    assert_eq!(state(&bench), Some(None));
+    bench.send(Msg::Served("box".into(), Ok(vec!["org/a".into(), "b#2".into()])));
+    bench.press(&["down", "enter"]);
+    assert!(bench.app.overlays.is_empty());
+    assert_eq!(bench.app.model.name, "box#b#2");
+    let entry = bench.app.config.model_named("box#b#2").unwrap();
+    assert_eq!(entry.server().unwrap().id.as_deref(), Some("b#2"));
+    assert_eq!(bench.app.config.model_title("box#b#2"), "b#2");
+
+    // The list begins at the model in use; another one of the same server takes its place.
+    bench.press(&["ctrl+l"]);
+    on(&mut bench, "box", "tab");
+    bench.send(Msg::Served("box".into(), Ok(vec!["org/a".into(), "b#2".into()])));
+    assert_eq!(bench.app.overlays.top::<Served>().unwrap().picker.selected, 1);
+    bench.press(&["up", "enter"]);
+    assert_eq!(bench.app.model.name, "box#org/a");
+}
+
+#[test]
+fn why_a_server_does_not_tell_its_models_is_said_in_its_list() {
+    let mut bench = with_server();
+    on(&mut bench, "box", "tab");
+    bench.send(Msg::Served("box".into(), Err("box:8000 cannot be reached".into())));
+    let open = bench.app.overlays.top::<Served>().unwrap();
+    assert_eq!(open.models, Some(Err("box:8000 cannot be reached".into())));
+    bench.press(&["esc"]);
+    assert!(bench.app.overlays.top::<Models>().is_some());
+}
+
+#[test]
+fn an_address_or_a_model_of_a_server_can_be_typed() {
+    let mut bench = with_server();
+    bench.press(&["esc"]);
+    for name in ["box#org/a", "http://127.0.0.1:9/v1#x"] {
+        assert!(bench.app.model_named(name), "{name}");
+        assert_eq!(bench.app.model.name, name);
+    }
+    assert!(!bench.app.model_named("small#x"), "not a server's");
 }

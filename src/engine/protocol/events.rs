@@ -40,6 +40,8 @@ pub enum Event {
     },
     /// Final answer to [`Immediate::Describe`].
     Described(Box<ModelFacts>),
+    /// Final answer to [`Immediate::Served`]: the models' ids, in the server's order.
+    Served(Vec<String>),
     /// How much of the file has been read, 0 to 1.
     LoadProgress(f32),
     /// Final answer to [`Job::Load`].

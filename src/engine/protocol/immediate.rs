@@ -19,6 +19,11 @@ pub enum Immediate {
         /// The model; its source is resolved where the engine runs.
         entry: Box<ModelEntry>,
     },
+    /// The models of the server that an entry names → [`Event::Served`]. None of them need be loaded.
+    Served {
+        /// The entry; its key is used.
+        entry: Box<ModelEntry>,
+    },
     /// The loaded model's vocabulary → [`Event::Vocabulary`].
     Vocabulary,
     /// Count and name the tokens of a text → [`Event::Tokenized`].

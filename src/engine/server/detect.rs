@@ -10,6 +10,9 @@ use super::words;
 use crate::engine::protocol::{Capabilities, Capability, Failure, Odds};
 use crate::model_entry::Api;
 
+/// The most models that are listed.
+const MOST_LISTED: usize = 10_000;
+
 /// What was found out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
@@ -31,13 +34,13 @@ pub struct Found {
     pub template: Option<String>,
     /// Whether it tells a text's tokens.
     pub tokenizes: bool,
+    /// Whether it tells the tokens of the prompt that a chat becomes, so that chats are asked by ids.
+    pub tokenizes_chats: bool,
     /// Whether it tells chosen tokens' odds.
     pub watches: bool,
 }
 
 /// Asks the server what it is, and for its models.
-    /// Whether it tells the tokens of the prompt that a chat becomes, so that chats are asked by ids.
-    pub tokenizes_chats: bool,
 ///
 /// # Errors
 /// It cannot be reached, refuses, or does not have the model.
@@ -93,6 +96,26 @@ pub async fn detect(
     Ok(found)
 }
 
+/// The ids of all models that a server names.
+///
+/// # Errors
+/// It cannot be reached, refuses, or names none.
+pub async fn models(http: &Http, cancel: &CancellationToken) -> Result<Vec<String>, Failure> {
+    let answer = http.probe(Path::Base("/models"), cancel).await?;
+    let ids: Vec<String> =
+        answer.iter().flat_map(listed).take(MOST_LISTED).map(|(id, _)| id.to_owned()).collect();
+    if ids.is_empty() {
+        return Err(other(format!("{} names no models: is the address right?", http.host)));
+    }
+    Ok(ids)
+}
+
+/// The models of a list, by their ids.
+fn listed(models: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    let all = models["data"].as_array().into_iter().flatten();
+    all.filter_map(|entry| Some((entry["id"].as_str()?, entry)))
+}
+
 fn number(value: &Value) -> u32 {
     value.as_u64().unwrap_or(0).min(u64::from(u32::MAX)) as u32
 }
@@ -105,9 +128,7 @@ fn of_props(found: &mut Found, props: &Value) {
 
 /// The model of that name, or the first.
 fn choose(found: &mut Found, models: Option<&Value>, id: Option<&str>, host: &str) -> Result<(), Failure> {
-    let listed = models.map(|models| &models["data"]).and_then(Value::as_array);
-    let entries: Vec<(&str, &Value)> =
-        listed.into_iter().flatten().filter_map(|entry| Some((entry["id"].as_str()?, entry))).collect();
+    let entries: Vec<(&str, &Value)> = models.into_iter().flat_map(listed).collect();
     let entry = match id {
         None => entries.first(),
         Some(id) => entries.iter().find(|(name, _)| *name == id),

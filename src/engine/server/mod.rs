@@ -49,11 +49,11 @@ use super::protocol::{
 use super::transport::open_requests::OpenRequests;
 use super::transport::serve::{Answers, Emit, Jobs, Made};
 use crate::inspect::pieces::Pieces;
-use crate::model_entry::{ModelEntry, ModelFacts};
+use crate::model_entry::{ModelEntry, ModelFacts, Server};
 use crate::token::{TokenId, Vocabulary};
 
 /// Makes the client for an address; a sentence where that cannot be asked.
-pub type Connect = Box<dyn Fn(&Url) -> Result<Client, String> + Send>;
+pub type Connect = Box<dyn Fn(&Url) -> Result<Client, String> + Send + Sync>;
 
 /// The engine that asks a server, for `transport::serve`.
 pub fn make(
@@ -65,18 +65,22 @@ pub fn make(
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let shared = Arc::new(Shared {
             runtime: runtime.expect("the system gives one thread more"),
+            connect,
+            limits,
             emit,
             requests,
             state: Mutex::default(),
             changed: watch::Sender::new(()),
         });
-        (Box::new(Worker { shared: Arc::clone(&shared), connect, limits }), shared)
+        (Box::new(Worker { shared: Arc::clone(&shared) }), shared)
     }
 }
 
 /// What the worker, the questions and a running reply have in common.
 struct Shared {
     runtime: Runtime,
+    connect: Connect,
+    limits: Limits,
     emit: Emit,
     requests: Arc<OpenRequests>,
     state: Mutex<State>,
@@ -105,6 +109,12 @@ impl Shared {
 
     fn model(&self) -> Result<Arc<Model>, Failure> {
         self.lock().model.clone().ok_or_else(no_model)
+    }
+
+    /// The way to the server of an entry.
+    fn http<'e>(&self, entry: &'e ModelEntry) -> Result<(&'e Server, Http), Failure> {
+        let server = entry.server().ok_or_else(|| no_server(entry))?;
+        Ok((server, Http::new(server, &self.connect, self.limits)?))
     }
 
     /// Tokens whose odds are wanted at every step.
@@ -185,6 +195,11 @@ impl Answers for Shared {
         Ok(ModelFacts { name: server.title().to_owned(), ..ModelFacts::default() })
     }
 
+    fn served(&self, entry: &ModelEntry) -> Result<Vec<String>, Failure> {
+        let (_, http) = self.http(entry)?;
+        self.runtime.block_on(detect::models(&http, &CancellationToken::new()))
+    }
+
     fn set_capture(&self, plan: CapturePlan) -> Result<(), Failure> {
         self.lock().plan = plan;
         Ok(())
@@ -207,8 +222,6 @@ impl Answers for Shared {
 
 struct Worker {
     shared: Arc<Shared>,
-    connect: Connect,
-    limits: Limits,
 }
 
 impl Jobs for Worker {
@@ -267,9 +280,8 @@ impl Worker {
         let begun = Instant::now();
         let shared = self.shared.as_ref();
         shared.lock().model = None;
-        let server = entry.server().ok_or_else(|| no_server(entry))?;
         shared.emit(id, Event::LoadProgress(0.0));
-        let http = Http::new(server, &self.connect, self.limits)?;
+        let (server, http) = shared.http(entry)?;
         let found = detect::detect(&http, server.api, server.id.as_deref(), cancel).await?;
         let model = Model::new(http, found, &entry.name, begun, cancel).await;
         tracing::info!("{}: {}", model.loaded.device, model.loaded.facts.name);

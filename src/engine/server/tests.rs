@@ -5,6 +5,7 @@ mod kinds;
 mod matrix;
 mod real;
 mod recorded;
+mod served;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

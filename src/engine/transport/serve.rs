@@ -75,6 +75,15 @@ pub trait Answers: Send + Sync {
     /// What a model's file says about itself. Fails when the file is not there or no model.
     fn describe(&self, entry: &ModelEntry) -> Result<ModelFacts, Failure>;
 
+    /// The ids of the models of the server that an entry names.
+    ///
+    /// # Errors
+    /// In engines that ask no server, and what the server refuses.
+    fn served(&self, entry: &ModelEntry) -> Result<Vec<String>, Failure> {
+        let message = format!("This engine asks no server, so the models of {} are not known.", entry.name);
+        Err(Failure { message, kind: FailureKind::Other })
+    }
+
     /// What is recorded and copied at each token from now on, also in the middle of a reply. Fails for what this engine
     /// cannot capture.
     fn set_capture(&self, plan: CapturePlan) -> Result<(), Failure>;
@@ -298,6 +307,9 @@ impl Threads {
             Immediate::Describe { entry } => self.ask(id, move |answers| {
                 answers.describe(&entry).map(|facts| Event::Described(Box::new(facts)))
             }),
+            Immediate::Served { entry } => {
+                self.ask(id, move |answers| answers.served(&entry).map(Event::Served))
+            }
             Immediate::Vocabulary => self.ask(id, |answers| {
                 answers.vocabulary().map(|all| Event::Vocabulary(Box::new(Vocabulary::clone(&all))))
             }),

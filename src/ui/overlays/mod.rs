@@ -18,6 +18,7 @@ mod models;
 mod palette;
 mod personas;
 mod search;
+mod served;
 mod settings;
 mod sheet;
 mod small;

@@ -77,7 +77,8 @@ impl Draw for Models {
                 let (choose, fetch, remove) = what_keys_do(app, selected);
                 if selected.is_some_and(|item| item.entry.server().is_some()) {
                     // There is no file to fetch or to remove.
-                    vec![(key.of(Command::Choose), choose)]
+                    let models = (key.of(Command::FetchModel), "the server's models");
+                    vec![(key.of(Command::Choose), choose), models]
                 } else if selected.is_some_and(|item| Elsewhere::of(&item.entry).is_some()) {
                     // Its file is fetched and removed there.
                     vec![(key.of(Command::Choose), choose)]

@@ -1,0 +1,45 @@
+//! The models that a server has, told without one being loaded.
+
+use super::*;
+
+fn served(models: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Result<Vec<String>, String> {
+    let stand = Stand::start(models);
+    let mut bench = Bench::new(quick());
+    match bench.ask(Immediate::Served { entry: Box::new(entry(&stand.address, Api::Auto)) }) {
+        Event::Served(ids) => {
+            assert_eq!(stand.log.lock().unwrap().len(), 1, "nothing else is asked");
+            Ok(ids)
+        }
+        Event::Failed(failure) => Err(failure.message),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_server_tells_its_models_in_its_order() {
+    let ids = served(|asked| {
+        assert_eq!(asked.path, "/v1/models");
+        json(
+            r#"{"object":"list","models":[{"name":"m"}],"data":[{"id":"b","meta":{"n_vocab":1}},{"id":"a:latest"},{"x":1}]}"#,
+        )
+    });
+    assert_eq!(ids.unwrap(), ["b", "a:latest"]);
+}
+
+#[test]
+fn why_a_server_tells_no_models_is_a_sentence() {
+    let none = "names no models: is the address right?";
+    for (answer, sentence) in [
+        (json as fn(&'static str) -> Reply, none),
+        (|_| not_found(), none),
+        (|_| reply("text/html", "<html>"), none),
+        (|_| status("401 Unauthorized", "{}"), "wants a key (HTTP 401)"),
+        (
+            |_| Reply { headers: "Location: http://x/\r\n".into(), ..status("302 Found", "") },
+            "sends on to http://x",
+        ),
+    ] {
+        let said = served(move |_| answer(r#"{"data":[]}"#)).unwrap_err();
+        assert!(said.contains(sentence) && said.contains("127.0.0.1:"), "{said}");
+    }
+}
