@@ -11,9 +11,9 @@ mod line;
 mod sshd;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -51,8 +51,13 @@ fn write_config(home: &Path, command: &[String]) {
 /// A program of that name in a folder, as a script.
 fn program(folder: &Path, name: &str, script: &str) -> PathBuf {
     let path = folder.join(name);
-    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+    // Written by another process: a file that a thread of this one has open for writing when another thread starts a
+    // program cannot be run until that program has begun ("text file busy").
+    let mut install = Command::new("install");
+    install.args(["-m", "700", "/dev/stdin"]).arg(&path).stdin(Stdio::piped());
+    let mut install = install.spawn().unwrap();
+    write!(install.stdin.take().unwrap(), "#!/bin/sh\n{script}\n").unwrap();
+    assert!(install.wait().unwrap().success());
     path
 }
 

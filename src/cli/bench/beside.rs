@@ -69,7 +69,7 @@ pub async fn speeds(
             into.push(under(&mut session, &mut other, beside, text, args.tokens, no_end).await?);
         }
         if let Some(address) = &args.server {
-            served.push(ask_server(address, first + 4, args.tokens).await?);
+            served.push(ask_server(address, text(first + 4), args.tokens).await?);
         }
     }
     let mut rows = vec![
@@ -185,11 +185,11 @@ async fn reply(
     }
 }
 
-/// The same of a llama.cpp server, by its own figures.
-pub async fn ask_server(address: &str, number: usize, tokens: u32) -> anyhow::Result<Speed> {
+/// What a llama.cpp server makes of a text, by its own figures.
+pub async fn ask_server(address: &str, text: String, tokens: u32) -> anyhow::Result<Speed> {
     let host = address.trim_start_matches("http://").trim_end_matches('/');
     let body = json!({
-        "prompt": text(number), "n_predict": tokens, "n_probs": CANDIDATES, "ignore_eos": true,
+        "prompt": text, "n_predict": tokens, "n_probs": CANDIDATES, "ignore_eos": true,
         "cache_prompt": false,
     });
     let (to, body) = (host.to_owned(), body.to_string());

@@ -51,14 +51,14 @@ pub async fn rows(
     let mut bare = Bare::load(&path, &facts)?;
     bare.run(args.tokens.min(8))?;
     let (mut shown, mut of_bare, mut of_server) = (Vec::new(), Vec::new(), Vec::new());
-    for number in 0..args.rounds as usize {
+    for _ in 0..args.rounds {
         let alone = bare.run(args.tokens)?;
         let screen = Screen::start(setup, entry, engine, args, no_end)?;
         let speed = tokio::task::spawn_blocking(move || screen.reply()).await??;
         shown.push(speed);
         of_bare.push(speed / alone);
         if let Some(address) = &args.server {
-            of_server.push(speed / ask_server(address, 900 + number, args.tokens).await?.written);
+            of_server.push(speed / ask_server(address, QUESTION.to_owned(), args.tokens).await?.written);
         }
     }
     let ratio = |name, ratios: &[f64], aim| {
