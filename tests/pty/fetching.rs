@@ -4,6 +4,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use termlens::{Key, Terminal};
@@ -15,6 +17,11 @@ const LENGTH: usize = 4 << 20;
 /// Bytes sent at once, with a pause after them: about 2 MiB a second.
 const PIECE: usize = 64 << 10;
 const PAUSE: Duration = Duration::from_millis(30);
+/// Bytes after which a closed gate lets no more through.
+const HELD: usize = 1 << 20;
+
+/// Opened, it lets whole files through.
+type Gate = Arc<AtomicBool>;
 
 /// What the file of a path holds: the beginning of a model and then bytes that differ from place to place.
 fn body(path: &str) -> Vec<u8> {
@@ -24,19 +31,21 @@ fn body(path: &str) -> Vec<u8> {
 }
 
 /// Starts the server; gives its address.
-fn serve() -> String {
+fn serve(gate: &Gate) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
+    let gate = Arc::clone(gate);
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || answer(stream));
+            let gate = Arc::clone(&gate);
+            std::thread::spawn(move || answer(stream, &gate));
         }
     });
     address
 }
 
 /// Answers one request; that the client goes away in the middle is what the tests are about.
-fn answer(mut stream: TcpStream) -> Option<()> {
+fn answer(mut stream: TcpStream, gate: &Gate) -> Option<()> {
     let mut lines = BufReader::new(stream.try_clone().ok()?).lines().map_while(Result::ok);
     let path = lines.next()?.split(' ').nth(1)?.to_owned();
     let range = lines.take_while(|line| !line.is_empty()).find_map(|line| {
@@ -53,7 +62,10 @@ fn answer(mut stream: TcpStream) -> Option<()> {
         LENGTH - from
     )
     .ok()?;
-    for piece in body[from..].chunks(PIECE) {
+    for (number, piece) in body[from..].chunks(PIECE).enumerate() {
+        while number * PIECE >= HELD && !gate.load(Ordering::Relaxed) {
+            std::thread::sleep(PAUSE);
+        }
         stream.write_all(piece).ok()?;
         std::thread::sleep(PAUSE);
     }
@@ -62,7 +74,11 @@ fn answer(mut stream: TcpStream) -> Option<()> {
 
 /// A home whose configuration has two models of the server.
 fn with_models(home: &Path) {
-    let address = serve();
+    with_models_behind(home, &Gate::new(true.into()));
+}
+
+fn with_models_behind(home: &Path, gate: &Gate) {
+    let address = serve(gate);
     let entry = |name: &str| format!("[[models]]\nname = \"{name}\"\nurl = \"{address}/{name}.gguf\"\n");
     std::fs::create_dir_all(home.join("config")).unwrap();
     std::fs::write(home.join("config/config.toml"), entry("one") + &entry("two")).unwrap();
@@ -150,7 +166,8 @@ fn tab_on(app: &mut Terminal, name: &str) {
 #[test]
 fn models_are_fetched_beside_the_chat_and_go_on_after_a_restart() {
     let home = home();
-    with_models(home.path());
+    let gate = Gate::default();
+    with_models_behind(home.path(), &gate);
     let start = || Start::default().env("NO_PROXY", "127.0.0.1");
     let mut app = ready(start(), home.path());
     press(&mut app, Key::Ctrl('l'));
@@ -167,6 +184,7 @@ fn models_are_fetched_beside_the_chat_and_go_on_after_a_restart() {
     see(&mut app, "paused at");
     // It is left as if the machine had lost its power.
     drop(app);
+    gate.store(true, Ordering::Relaxed);
     let mut app = ready(start(), home.path());
     press(&mut app, Key::Ctrl('l'));
     see(&mut app, "paused at");
