@@ -22,6 +22,7 @@ pub fn letter(byte: u8) -> char {
 }
 
 /// The byte of a letter.
+#[cfg(any(feature = "remote", test))]
 pub fn byte(letter: char) -> Option<u8> {
     LETTERS.iter().position(|other| *other == letter).and_then(|at| u8::try_from(at).ok())
 }
