@@ -42,9 +42,12 @@ impl Talk {
     /// The store has listed the chats; gives the one to open, where the last is.
     pub(super) fn listed(&mut self, out: &Outbox, heads: Vec<ConversationHead>) -> Option<ConversationId> {
         self.chats.fill(heads);
-        let here = self.others.values().chain([&self.chat]);
-        for chat in here.filter(|chat| out.unstored.has(chat.head.id) && !chat.turns.is_empty()) {
-            self.chats.put(chat.head.clone());
+        // A list that was read before a chat was written does not have it.
+        let here = self.others.values().chain([&self.chat]).filter(|chat| !chat.turns.is_empty());
+        for chat in here {
+            if out.unstored.has(chat.head.id) || self.chats.find(chat.head.id).is_none() {
+                self.chats.put(chat.head.clone());
+            }
         }
         let stored = self.chats.heads.iter().chain(&self.chats.archived);
         let last = stored.max_by_key(|head| (head.looked, head.updated_ms)).map(|head| head.id);

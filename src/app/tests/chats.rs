@@ -24,6 +24,18 @@ fn a_reply_goes_on_while_another_chat_is_shown() {
 }
 
 #[test]
+fn a_list_that_was_read_before_a_chat_was_written_does_not_hide_it() {
+    let mut bench = Bench::asked("One");
+    let first = bench.app.talk.chat.head.id;
+    let listed = |bench: &Bench| bench.app.talk.chats.heads.iter().map(|head| head.id).collect::<Vec<_>>();
+    bench.send(Msg::Store(store::Event::Listed(Vec::new())));
+    assert_eq!(listed(&bench), [first]);
+    bench.press(&["ctrl+n"]);
+    bench.send(Msg::Store(store::Event::Listed(Vec::new())));
+    assert_eq!(listed(&bench), [first]);
+}
+
+#[test]
 fn returning_to_a_writing_chat_shows_it_at_once() {
     let mut bench = Bench::asked("One");
     let first = bench.app.talk.chat.head.id;
@@ -218,7 +230,9 @@ fn nothing_of_a_temporary_chat_is_stored_until_it_is_kept() {
     bench.exchange("Two", "b");
     // It is in the list until the app ends, and can be kept.
     bench.send(Msg::Store(store::Event::Listed(Vec::new())));
-    assert_eq!(bench.app.talk.chats.heads[0].id, first);
+    let shown = bench.app.talk.chat.head.id;
+    let listed: Vec<_> = bench.app.talk.chats.heads.iter().map(|head| head.id).collect();
+    assert_eq!(listed, [shown, first]);
     bench.app.open_chat(first, None);
     assert_eq!((bench.branch().len(), bench.draft().as_str()), (2, "half a thought"));
     bench.press(&["ctrl+c"]);
