@@ -180,7 +180,7 @@ impl App {
                 self.out.say_ready(interrupted, &notes);
             }
             store::Event::Listed(heads) => {
-                if let Some(last) = self.talk.listed(&self.out, heads) {
+                if let Some(last) = self.talk.listed(heads) {
                     self.open_chat(last, None);
                 }
             }

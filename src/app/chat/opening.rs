@@ -40,12 +40,11 @@ impl Opening {
 
 impl Talk {
     /// The store has listed the chats; gives the one to open, where the last is.
-    pub(super) fn listed(&mut self, out: &Outbox, heads: Vec<ConversationHead>) -> Option<ConversationId> {
+    pub(super) fn listed(&mut self, heads: Vec<ConversationHead>) -> Option<ConversationId> {
         self.chats.fill(heads);
-        // A list that was read before a chat was written does not have it.
-        let here = self.others.values().chain([&self.chat]).filter(|chat| !chat.turns.is_empty());
-        for chat in here {
-            if out.unstored.has(chat.head.id) || self.chats.find(chat.head.id).is_none() {
+        // The store does not have temporary chats, nor those that were written after it was asked.
+        for chat in self.others.values().chain([&self.chat]) {
+            if !chat.turns.is_empty() && self.chats.find(chat.head.id).is_none() {
                 self.chats.put(chat.head.clone());
             }
         }
