@@ -22,6 +22,19 @@ struct Row {
     value: Value,
 }
 
+/// What is measured, and how.
+#[cfg(feature = "llama")]
+#[derive(Clone, Copy)]
+struct Ground<'a> {
+    setup: &'a super::setup::Setup,
+    entry: &'a crate::model_entry::ModelEntry,
+    /// Which engine runs.
+    engine: &'a str,
+    args: &'a BenchArgs,
+    /// Bans on the tokens that would end a reply before it was measured.
+    no_end: &'a [crate::sampling::LogitBias],
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -36,13 +49,14 @@ pub async fn run(args: BenchArgs, engine: &str) -> anyhow::Result<u8> {
         return real::memory_of(&setup, &entry, which, args.tokens);
     }
     let (mut rows, no_end) = real::token_loop(&setup, &entry, &args)?;
-    rows.extend(whole::rows(&setup, &entry, engine, &args, &no_end).await?);
+    let ground = Ground { setup: &setup, entry: &entry, engine, args: &args, no_end: &no_end };
+    rows.extend(whole::rows(ground).await?);
     rows.extend(inside::token_loop(&setup, &entry, &args)?);
-    rows.extend(beside::speeds(&setup, &entry, engine, &args, &no_end).await?);
-    rows.extend(drafted::rows(&setup, &entry, engine, &args, &no_end).await?);
-    rows.extend(real::conversation(&setup, &entry, engine, &no_end).await?);
-    rows.extend(inside::first_tokens(&setup, &entry, engine, &args, &no_end).await?);
-    rows.extend(inside::past_tokens(&setup, &entry, engine, &args, &no_end).await?);
+    rows.extend(beside::speeds(ground).await?);
+    rows.extend(drafted::rows(ground).await?);
+    rows.extend(real::conversation(ground).await?);
+    rows.extend(inside::first_tokens(ground).await?);
+    rows.extend(inside::past_tokens(ground).await?);
     rows.extend(real::memory(&entry, &args)?);
     show(&entry.name, &args, &rows);
     Ok(0)
@@ -86,7 +100,7 @@ mod real {
     use super::super::models::mib;
     use super::super::session::Session;
     use super::super::setup::Setup;
-    use super::Row;
+    use super::{Ground, Row};
     use crate::chat::{Role, Usage};
     use crate::engine::bench::{self, Loop};
     use crate::engine::protocol::{
@@ -135,12 +149,8 @@ mod real {
     }
 
     /// Two turns through the child process: reuse of the cache, speed with events, and stopping.
-    pub async fn conversation(
-        setup: &Setup,
-        entry: &ModelEntry,
-        engine: &str,
-        no_end: &[LogitBias],
-    ) -> anyhow::Result<Vec<Row>> {
+    pub async fn conversation(ground: Ground<'_>) -> anyhow::Result<Vec<Row>> {
+        let Ground { setup, entry, engine, no_end, .. } = ground;
         let params = setup.config.load_params_for(entry);
         let (mut session, loaded) = started(setup, entry, engine, &params).await?;
         let mut messages = vec![message(Role::User, "Tell me about the sea in a few sentences.")];

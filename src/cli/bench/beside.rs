@@ -13,13 +13,10 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
-use super::Row;
 use super::real::{CANDIDATES, median, round, started};
-use crate::cli::args::BenchArgs;
+use super::{Ground, Row};
 use crate::cli::session::Session;
-use crate::cli::setup::Setup;
 use crate::engine::protocol::{Event, Generate, Job, Prompt, Request};
-use crate::model_entry::ModelEntry;
 use crate::sampling::{LogitBias, Sampling};
 
 /// Sentences of a prompt that is read: some 500 tokens.
@@ -48,13 +45,8 @@ enum Beside {
 }
 
 /// Replies alone and beside others, and what a server makes of the same where one is named.
-pub async fn speeds(
-    setup: &Setup,
-    entry: &ModelEntry,
-    engine: &str,
-    args: &BenchArgs,
-    no_end: &[LogitBias],
-) -> anyhow::Result<Vec<Row>> {
+pub async fn speeds(ground: Ground<'_>) -> anyhow::Result<Vec<Row>> {
+    let Ground { setup, entry, engine, args, no_end } = ground;
     let params = setup.config.load_params_for(entry);
     let (mut session, _) = started(setup, entry, engine, &params).await?;
     let (mut other, _) = started(setup, entry, engine, &params).await?;

@@ -7,11 +7,10 @@
 use anyhow::bail;
 use serde_json::json;
 
-use super::Row;
 use super::real::{CANDIDATES, generate, median, round, started};
+use super::{Ground, Row};
 use crate::cli::args::BenchArgs;
 use crate::cli::session::Session;
-use crate::cli::setup::Setup;
 use crate::engine::protocol::{Event, Prompt};
 use crate::model_entry::{LoadParams, ModelEntry, Speculative};
 use crate::sampling::LogitBias;
@@ -24,13 +23,8 @@ const POEM: &str = "Seven grey herons stood beside the mill, and none of them wo
 const STORY: &str = "Once upon a time, in a small town by the sea, there lived an old clockmaker who";
 
 /// A reply that quotes its prompt, drafted and not; where there is a smaller model, a story too.
-pub async fn rows(
-    setup: &Setup,
-    entry: &ModelEntry,
-    engine: &str,
-    args: &BenchArgs,
-    no_end: &[LogitBias],
-) -> anyhow::Result<Vec<Row>> {
+pub async fn rows(ground: Ground<'_>) -> anyhow::Result<Vec<Row>> {
+    let Ground { setup, entry, engine, args, no_end } = ground;
     let params = setup.config.load_params_for(entry);
     let with = |speculative| LoadParams { speculative, ..params.clone() };
     let alone = ModelEntry { draft_model: None, ..entry.clone() };

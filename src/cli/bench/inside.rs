@@ -9,8 +9,8 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
-use super::Row;
 use super::real::{generate, median, round, started};
+use super::{Ground, Row};
 use crate::chat::ConversationId;
 use crate::cli::args::BenchArgs;
 use crate::cli::session::Session;
@@ -94,13 +94,8 @@ fn stations(layers: u32) -> Vec<Station> {
 }
 
 /// Past tokens of a long chat, and neighbours in the embedding table, over the engine process.
-pub async fn past_tokens(
-    setup: &Setup,
-    entry: &ModelEntry,
-    engine: &str,
-    args: &BenchArgs,
-    no_end: &[LogitBias],
-) -> anyhow::Result<Vec<Row>> {
+pub async fn past_tokens(ground: Ground<'_>) -> anyhow::Result<Vec<Row>> {
+    let Ground { setup, entry, engine, args, no_end } = ground;
     let params = setup.config.load_params_for(entry);
     let (mut session, loaded) = started(setup, entry, engine, &params).await?;
     let length = long(args, &loaded);
@@ -153,15 +148,10 @@ fn long(args: &BenchArgs, loaded: &Loaded) -> usize {
 }
 
 /// How soon the first token of a long chat is there: read anew, with the chat in the cache, and with its state on disk.
-pub async fn first_tokens(
-    setup: &Setup,
-    entry: &ModelEntry,
-    engine: &str,
-    args: &BenchArgs,
-    no_end: &[LogitBias],
-) -> anyhow::Result<Vec<Row>> {
+pub async fn first_tokens(ground: Ground<'_>) -> anyhow::Result<Vec<Row>> {
     /// No chat of the store has a negative number.
     const CHAT: ConversationId = ConversationId(-1);
+    let Ground { setup, entry, engine, args, no_end } = ground;
     let params = setup.config.load_params_for(entry);
     let (mut session, loaded) = started(setup, entry, engine, &params).await?;
     if !loaded.keeps_states {

@@ -17,16 +17,14 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::Row;
 use super::beside::ask_server;
 use super::real::{median, round};
+use super::{Ground, Row};
 use crate::chat::TurnState;
-use crate::cli::args::BenchArgs;
 use crate::cli::chats::Chats;
 use crate::cli::setup::Setup;
 use crate::config::Folders;
 use crate::engine::bench::Bare;
-use crate::model_entry::ModelEntry;
 use crate::runtime::{new_terminal, within_terminal};
 use crate::sampling::LogitBias;
 
@@ -40,20 +38,15 @@ const PATIENCE: Duration = Duration::from_mins(10);
 const LOOK: Duration = Duration::from_millis(500);
 
 /// The app's speed on the screen.
-pub async fn rows(
-    setup: &Setup,
-    entry: &ModelEntry,
-    engine: &str,
-    args: &BenchArgs,
-    no_end: &[LogitBias],
-) -> anyhow::Result<Vec<Row>> {
+pub async fn rows(ground: Ground<'_>) -> anyhow::Result<Vec<Row>> {
+    let Ground { setup, entry, args, .. } = ground;
     let (path, facts) = setup.models().resolve(entry)?;
     let mut bare = Bare::load(&path, &facts)?;
     bare.run(args.tokens.min(8))?;
     let (mut shown, mut of_bare, mut of_server) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..args.rounds {
         let alone = bare.run(args.tokens)?;
-        let screen = Screen::start(setup, entry, engine, args, no_end)?;
+        let screen = Screen::start(ground)?;
         let speed = tokio::task::spawn_blocking(move || screen.reply()).await??;
         shown.push(speed);
         of_bare.push(speed / alone);
@@ -92,13 +85,7 @@ struct Screen {
 }
 
 impl Screen {
-    fn start(
-        setup: &Setup,
-        entry: &ModelEntry,
-        engine: &str,
-        args: &BenchArgs,
-        no_end: &[LogitBias],
-    ) -> anyhow::Result<Self> {
+    fn start(Ground { setup, entry, engine, args, no_end }: Ground<'_>) -> anyhow::Result<Self> {
         let home = tempfile::tempdir()?;
         let folders = Folders::under(home.path());
         std::fs::create_dir_all(folders.database().parent().context("the database is in a folder")?)?;
