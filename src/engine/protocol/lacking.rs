@@ -13,24 +13,17 @@ impl Capability {
             return format!("the engine that runs this model cannot {}", self.what());
         };
         let title = format!("{} at {host}", api.title());
-        // Those that do are others than this one.
-        let gives = self.gives().map(|others| match api {
-            Api::SgLang => others.replace("SGLang", "an SGLang that tells the tokens of chats"),
-            _ => others.to_owned(),
-        });
-        match gives {
-            Some(others) => {
-                format!(
-                    "{title} does not {}; {others} or a glassbox engine on that machine does",
-                    self.what()
-                )
-            }
-            None => format!(
+        let gives = self.gives();
+        if gives.is_empty() {
+            return format!(
                 "{} stays inside the model that {title} runs; a glassbox engine on that machine shows it \
                  (engine = [\"ssh\", …])",
                 self.inside()
-            ),
+            );
         }
+        let others: Vec<&str> = gives.iter().map(|other| other.beside(*api)).collect();
+        let others = others.join(", ");
+        format!("{title} does not {}; {others} or a glassbox engine on that machine does", self.what())
     }
 
     /// What an engine without it cannot do.
@@ -56,13 +49,13 @@ impl Capability {
         }
     }
 
-    /// Which servers can do it; `None` where none can.
-    fn gives(self) -> Option<&'static str> {
+    /// Which servers can do it.
+    fn gives(self) -> &'static [Gives] {
         match self {
-            Self::Scores => Some("vLLM, SGLang"),
-            Self::Ids | Self::Renders | Self::Tokenizes => Some("a llama.cpp server, vLLM, SGLang"),
-            Self::Continues => Some("a llama.cpp server, vLLM"),
-            Self::Watches => Some("SGLang, a newer vLLM"),
+            Self::Scores => &[Gives::Vllm, Gives::SgLang],
+            Self::Ids | Self::Renders | Self::Tokenizes => &[Gives::Llama, Gives::Vllm, Gives::SgLang],
+            Self::Continues => &[Gives::Llama, Gives::Vllm],
+            Self::Watches => &[Gives::SgLang, Gives::NewerVllm],
             Self::Replay
             | Self::Beam
             | Self::OpensPasses
@@ -73,7 +66,7 @@ impl Capability {
             | Self::Pieces
             | Self::Stages
             | Self::Changes
-            | Self::Contrast => None,
+            | Self::Contrast => &[],
         }
     }
 
@@ -91,6 +84,29 @@ impl Capability {
             Self::Changes => "what can be changed in the network",
             Self::Contrast => "how two models' whole distributions differ",
             _ => "what happens in a pass",
+        }
+    }
+}
+
+/// A server that can do what another cannot.
+#[derive(Clone, Copy)]
+enum Gives {
+    Llama,
+    Vllm,
+    /// One of those that can be asked for chosen tokens.
+    NewerVllm,
+    SgLang,
+}
+
+impl Gives {
+    /// Its name in a sentence about a server that lacks something: where that is of the same kind, what sets it apart.
+    fn beside(self, lacks: Api) -> &'static str {
+        match self {
+            Self::Llama => "a llama.cpp server",
+            Self::Vllm => "vLLM",
+            Self::NewerVllm => "a newer vLLM",
+            Self::SgLang if lacks == Api::SgLang => "an SGLang that tells the tokens of chats",
+            Self::SgLang => "SGLang",
         }
     }
 }
@@ -115,5 +131,13 @@ mod tests {
         assert_eq!(said, expected);
         let own = Capability::Beam.why_not(&Runner::Glassbox);
         assert_eq!(own, "the engine that runs this model cannot follow several continuations at once");
+    }
+
+    #[test]
+    fn a_server_that_lacks_what_others_of_its_kind_can_do_hears_what_sets_these_apart() {
+        let old = Capability::Watches.why_not(&Runner::Server { api: Api::SgLang, host: "b".into() });
+        let expected = "SGLang at b does not follow chosen tokens; an SGLang that tells the tokens of chats, a newer \
+                        vLLM or a glassbox engine on that machine does";
+        assert_eq!(old, expected);
     }
 }
