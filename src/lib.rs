@@ -78,6 +78,7 @@
 //! reasoning/     L0  a reply taken apart: what was thought, the answer, the marks between them
 //! attachment.rs  L1  a text file beside a message: read whole or refused with the reason
 //! durable.rs     L0  files that are still there after the power failed
+//! locked.rs      L0  files that one process at a time has locked
 //! bearer.rs      L0  a secret that goes with a request and is never shown
 //! request_error.rs L0 why a request over HTTP failed, for a sentence
 //! elsewhere.rs   L0  an engine's command that runs on another machine: where, and what its end means
@@ -126,6 +127,7 @@ pub mod fuzzed;
 pub mod grammar;
 pub(crate) mod import;
 pub mod inspect;
+pub(crate) mod locked;
 pub mod markdown;
 pub mod model_entry;
 pub mod models;

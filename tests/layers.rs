@@ -28,6 +28,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("reasoning", 0),
     ("fold", 0),
     ("durable", 0),
+    ("locked", 0),
     ("inspect", 0),
     ("engine", 1),
     ("grammar", 0),

@@ -8,6 +8,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::locked::Locked;
+
 /// A random positive number, so that two programs on one database never take the same.
 pub(crate) fn random_id() -> i64 {
     let mut hasher = RandomState::new().build_hasher();
@@ -41,7 +43,7 @@ pub(super) fn all_beside(database: &Path, suffix: &str) -> Vec<(String, PathBuf)
 
 /// Held while a database is opened, so that two processes never check, move or migrate it at once.
 pub(super) struct Opening {
-    _lock: Option<File>,
+    _lock: Option<Locked>,
 }
 
 impl Opening {
@@ -51,7 +53,7 @@ impl Opening {
         let until = Instant::now() + at_most;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self { _lock: Some(file) }),
+                Ok(()) => return Ok(Self { _lock: Some(Locked(file)) }),
                 Err(TryLockError::Error(_)) => return Ok(Self { _lock: None }),
                 Err(TryLockError::WouldBlock) if Instant::now() >= until => {
                     return Err(std::io::Error::new(
@@ -69,7 +71,7 @@ impl Opening {
 pub(super) struct Instance {
     /// Random and positive.
     pub(super) id: i64,
-    lock: Option<(PathBuf, File)>,
+    lock: Option<(PathBuf, Option<Locked>)>,
 }
 
 impl Instance {
@@ -84,15 +86,15 @@ impl Instance {
         let path = beside(database, &format!(".instance-{id:016x}"));
         let file = create(&path)?;
         // Where there are no locks at all, everyone counts as alone.
-        let _ = file.try_lock();
-        Ok(Self { id, lock: Some((path, file)) })
+        let lock = file.try_lock().is_ok().then(|| Locked(file));
+        Ok(Self { id, lock: Some((path, lock)) })
     }
 
     /// Removes the file; the claim is gone.
     pub(super) fn end(self) {
-        if let Some((path, file)) = self.lock {
+        if let Some((path, lock)) = self.lock {
             let _ = std::fs::remove_file(path);
-            drop(file);
+            drop(lock);
         }
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::FetchError;
 use super::job::{Job, Reporter};
 use crate::durable;
+use crate::locked::Locked;
 use crate::models::FetchStage;
 use crate::models::gguf::{GgufError, MAGIC, check_whole, part_paths};
 use crate::models::hash::hash_files;
@@ -16,7 +17,7 @@ use crate::models::unfinished::{part_of, state_of, with_suffix};
 
 /// Keeps others from fetching the same file until dropped. The lock file stays, since removing one that
 /// somebody may hold open would let two in.
-pub(super) fn lock(path: &Path, name: &str) -> Result<File, FetchError> {
+pub(super) fn lock(path: &Path, name: &str) -> Result<Locked, FetchError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(|source| FetchError::io(folder, source))?;
     let lock = with_suffix(path, ".lock");
@@ -27,7 +28,7 @@ pub(super) fn lock(path: &Path, name: &str) -> Result<File, FetchError> {
         .open(&lock)
         .map_err(|source| FetchError::io(&lock, source))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Locked(file)),
         Err(TryLockError::WouldBlock) => Err(FetchError::Busy { name: name.to_owned() }),
         Err(TryLockError::Error(source)) => Err(FetchError::io(&lock, source)),
     }
