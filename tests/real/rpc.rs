@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::kit::{self, Beside, SMOLLM, file, references};
+use glassbox::chat::Intervention;
 use glassbox::engine::protocol::{
     Event, Exit, Generate, Inspect, Inspected, Inspection, Job, Loaded, Prompt, Request, Want,
 };
@@ -55,21 +56,63 @@ fn on(workers: &[&Worker], params: LoadParams, home: &std::path::Path) -> (Besid
     (model, *loaded)
 }
 
-fn lens(model: &mut Beside, prompt: &Value) -> Inspected {
-    let ids =
-        prompt["ids"].as_array().unwrap().iter().map(|id| TokenId(id.as_i64().unwrap() as i32)).collect();
-    let inspect = Inspect { ids, want: Want { lens: true, ..Want::default() }, ..Inspect::default() };
+fn inspect(model: &mut Beside, inspect: Inspect) -> Inspected {
     match model.answer(Request::Inspection(Inspection::Inspect(Box::new(inspect)))) {
         Event::Inspected(inspected) => *inspected,
         other => panic!("{other:?}"),
     }
 }
 
+fn ids_of(prompt: &Value) -> Vec<TokenId> {
+    prompt["ids"].as_array().unwrap().iter().map(|id| TokenId(id.as_i64().unwrap() as i32)).collect()
+}
+
+fn float(value: &Value) -> f32 {
+    value.as_f64().unwrap() as f32
+}
+
+/// The reference's prompts.
+fn prompts() -> Vec<Value> {
+    let text = std::fs::read_to_string(references().join("smollm2-135m-instruct-q4_1.json")).unwrap();
+    let reference: Value = serde_json::from_str(&text).unwrap();
+    reference["prompts"].as_array().unwrap().clone()
+}
+
+/// Two workers, and the default model as the reference computes it with half of its layers on each.
+struct Spread {
+    model: Beside,
+    loaded: Loaded,
+    workers: [Worker; 2],
+    _home: tempfile::TempDir,
+}
+
+fn spread() -> Spread {
+    let home = tempfile::tempdir().unwrap();
+    let workers = [Worker::start(), Worker::start()];
+    let (model, loaded) = on(&[&workers[0], &workers[1]], kit::dequantized(), home.path());
+    Spread { model, loaded, workers, _home: home }
+}
+
+/// Each head's weights in a layer are these.
+fn weights_are(ours: &Inspected, layer: u32, theirs: &[Vec<f32>], what: &str) {
+    let attention = ours.trace.attention.as_ref().unwrap();
+    let ours = &attention.layers.iter().find(|ours| ours.layer == layer).unwrap().heads;
+    assert_eq!(ours.len(), theirs.len());
+    for (head, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+        assert_eq!(ours.weights.len(), theirs.len());
+        for (at, (ours, theirs)) in ours.weights.iter().zip(theirs).enumerate() {
+            assert!(
+                (ours - theirs).abs() <= 0.03,
+                "{what} layer {layer} head {head} at {at}: {ours} {theirs}"
+            );
+        }
+    }
+}
+
 #[test]
 fn half_the_layers_on_each_of_two_workers_give_the_figures_of_the_reference() {
-    let home = tempfile::tempdir().unwrap();
-    let (one, two) = (Worker::start(), Worker::start());
-    let (mut model, loaded) = on(&[&one, &two], kit::dequantized(), home.path());
+    let mut spread = spread();
+    let Spread { model, loaded, workers: [one, two], .. } = &mut spread;
     let halves: Vec<u32> = loaded.device.split(' ').filter_map(|word| word.parse().ok()).skip(1).collect();
     assert!(halves.len() == 2 && halves.iter().all(|count| (13..=17).contains(count)), "{}", loaded.device);
     assert!(
@@ -77,12 +120,10 @@ fn half_the_layers_on_each_of_two_workers_give_the_figures_of_the_reference() {
         "{}",
         loaded.device
     );
-
-    let text = std::fs::read_to_string(references().join("smollm2-135m-instruct-q4_1.json")).unwrap();
-    let reference: Value = serde_json::from_str(&text).unwrap();
-    let float = |value: &Value| value.as_f64().unwrap() as f32;
-    for prompt in reference["prompts"].as_array().unwrap() {
-        let rows = lens(&mut model, prompt).trace.lens.unwrap().rows;
+    for prompt in prompts() {
+        let want = Want { lens: true, ..Want::default() };
+        let seen = inspect(model, Inspect { ids: ids_of(&prompt), want, ..Inspect::default() });
+        let rows = seen.trace.lens.unwrap().rows;
         for (row, theirs) in rows.iter().skip(1).zip(prompt["logit_lens"].as_array().unwrap()) {
             let what = format!("{} layer {}", prompt["prompt"], theirs["layer"]);
             let norm = float(&theirs["residual_norm"]);
@@ -94,6 +135,74 @@ fn half_the_layers_on_each_of_two_workers_give_the_figures_of_the_reference() {
                 assert!((ours - theirs).abs() <= 0.03, "{what}: {ours} {theirs}");
             }
         }
+    }
+}
+
+#[test]
+fn attention_neurons_and_parts_switched_off_on_two_workers_are_those_of_the_reference() {
+    let mut spread = spread();
+    for prompt in prompts() {
+        let layers = |what: &str| -> Vec<u32> {
+            prompt[what].as_object().unwrap().keys().map(|layer| layer.parse().unwrap()).collect()
+        };
+        let (attention, ffn) = (layers("attention_last_query"), layers("ffn_top_neurons_by_abs_activation"));
+        let want = Want { attention: attention.clone(), ffn, neurons: 8, ..Want::default() };
+        let seen = inspect(&mut spread.model, Inspect { ids: ids_of(&prompt), want, ..Inspect::default() });
+        let name = prompt["prompt"].to_string();
+        for layer in attention {
+            let theirs = prompt["attention_last_query"][layer.to_string()].as_array().unwrap();
+            let theirs = theirs.iter().map(|row| row.as_array().unwrap().iter().map(float).collect());
+            weights_are(&seen, layer, &theirs.collect::<Vec<_>>(), &name);
+        }
+        for ffn in &seen.ffns {
+            let theirs = &prompt["ffn_top_neurons_by_abs_activation"][ffn.layer.to_string()][0];
+            let (index, activation) =
+                (theirs["neuron"].as_u64().unwrap() as u32, float(&theirs["activation"]));
+            let ours = ffn.neurons.iter().find(|ours| ours.index == index).unwrap().activation;
+            assert!((ours - activation).abs() <= 0.03 * activation.abs(), "{name}: {ours} {activation}");
+        }
+        for ablation in prompt["ablations_all_positions"].as_array().unwrap() {
+            let number = |value: &Value| value.as_u64().unwrap() as u32;
+            let change = match ablation.get("zero_head") {
+                Some(head) => Intervention::ZeroHead { layer: number(&head[0]), head: number(&head[1]) },
+                None => Intervention::ZeroFfn { layer: number(&ablation["zero_ffn"]) },
+            };
+            let (ids, what) = (ids_of(&prompt), format!("{name} {change:?}"));
+            let request = Inspect { ids, ablations: vec![change], everywhere: true, ..Inspect::default() };
+            let ours = inspect(&mut spread.model, request).trace.kl_from_original.unwrap();
+            let kl = float(&ablation["kl_from_original_nats"]);
+            assert!((ours - kl).abs() <= 0.03_f32.max(0.05 * kl), "{what}: KL {ours} {kl}");
+        }
+    }
+}
+
+/// Tokens of a reply are decoded without anything watching where their keys are stored.
+#[test]
+fn attention_over_a_reply_that_two_workers_wrote_is_that_of_one_machine() {
+    let mut spread = spread();
+    let ids = ids_of(&prompts()[0]);
+    let prompt = Prompt::Ids { ids: ids.clone(), taken: Vec::new(), chat: false };
+    let sampling = Sampling { temperature: 0.0, max_tokens: 60, ..Sampling::default() };
+    let request =
+        Generate { prompt, sampling, top_logprobs: 1, begun: 0, interventions: Vec::new(), allow: None };
+    let id = spread.model.send(Request::Job(Job::Generate(Box::new(request))));
+    let mut text = ids;
+    loop {
+        match spread.model.hear(|envelope| envelope.id == id).event {
+            Event::Token(written) => text.extend(written.step.id),
+            Event::Done { .. } => break,
+            Event::Failed(failure) => panic!("{failure}"),
+            _ => {}
+        }
+    }
+    assert!(text.len() > 25, "{}", text.len());
+    let want = || Want { attention: (0..30).collect(), ..Want::default() };
+    let seen = inspect(&mut spread.model, Inspect { ids: text.clone(), want: want(), ..Inspect::default() });
+    assert!(seen.decoded <= 2, "the rest is held: {}", seen.decoded);
+    let here = kit::exact_smollm().inspect(&text, want());
+    for layer in here.trace.attention.unwrap().layers {
+        let theirs: Vec<Vec<f32>> = layer.heads.into_iter().map(|head| head.weights).collect();
+        weights_are(&seen, layer.layer, &theirs, "a reply");
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::kit::{GEMMA, Model, SMOLLM, file, plain};
 use crate::noise::ROUNDING;
 use glassbox::chat::{ConversationId, Intervention};
-use glassbox::engine::protocol::{Event, Generate, Job, Prompt, PromptFacts, Request};
+use glassbox::engine::protocol::{Event, Generate, Job, Prompt, PromptFacts, Request, Want};
 use glassbox::engine::snapshot::{Folder, Header};
 use glassbox::model_entry::{CacheType, LoadParams};
 use glassbox::sampling::Sampling;
@@ -304,4 +304,36 @@ fn coming_back_is_many_times_sooner_than_reading() {
     let took = begun.elapsed();
     println!("1,500 tokens: read in {reading:?}, from a snapshot in {took:?}");
     assert!(back.facts.recalled && took * 5 < reading, "{took:?} against {reading:?}");
+}
+
+/// Where the keys of a chat lie is not in its state; what is shown of attention afterwards must not depend on having
+/// seen them stored.
+#[test]
+fn attention_over_what_came_back_is_that_over_what_was_read() {
+    for model in [SMOLLM, GEMMA] {
+        let home = tempfile::tempdir().unwrap();
+        let mut engine = keeping(model, home.path());
+        let first = engine.first_turn(700);
+        let ids = first.ids();
+        let want = || Want { overview: true, attention: vec![0, 5, 17], lens: true, ..Want::default() };
+        let read = engine.inspect(&ids, want()).trace.attention.unwrap();
+        engine.end();
+        drop(engine);
+        let mut engine = keeping(model, home.path());
+        engine.goes_on(Some(CHAT));
+        assert!(engine.turn(&ids, Sampling { max_tokens: 1, ..greedy() }, Vec::new()).facts.recalled);
+        let back = engine.inspect(&ids, want());
+        assert!(back.decoded < 8, "most of it is held: {}", back.decoded);
+        let back = back.trace.attention.unwrap();
+        assert_eq!(back.overview.len(), read.overview.len());
+        for (back, read) in back.layers.iter().zip(&read.layers) {
+            for (back, read) in back.heads.iter().zip(&read.heads) {
+                let sum: f32 = back.weights.iter().sum();
+                assert!((sum - 1.0).abs() < 1e-4, "{model}: the weights sum to {sum}");
+                let apart = back.weights.iter().zip(&read.weights).map(|(a, b)| (a - b).abs());
+                assert_eq!(back.weights.len(), read.weights.len());
+                assert!(apart.fold(0.0, f32::max) < 0.01, "{model}");
+            }
+        }
+    }
 }

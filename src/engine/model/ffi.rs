@@ -86,7 +86,7 @@ mod llama {
 
     use crate::engine::model::load_log::LoadLog;
     use crate::engine::model::loaded::LoadedModel;
-    use crate::engine::probe::{self, Probe};
+    use crate::engine::probe::{self, Held, Probe};
     use crate::engine::workers;
 
     /// Makes a failed assertion of native code write its reason to standard error before the process ends,
@@ -208,7 +208,8 @@ mod llama {
             log.1.read(line, level == sys::GGML_LOG_LEVEL_ERROR);
             match level {
                 // Stopping a reply is not an error: llama.cpp calls a decode that was asked to end a failure.
-                _ if line.contains("failed to decode, ret = 2") => {
+                // Nor is that it was given no room for what the cells hold, see [`OwnedContext::held`].
+                _ if line.contains("failed to decode, ret = 2") || line.contains("error saving state") => {
                     tracing::debug!(target: "llama.cpp", "{line}");
                 }
                 sys::GGML_LOG_LEVEL_ERROR => tracing::error!(target: "llama.cpp", "{line}"),
@@ -306,6 +307,12 @@ mod llama {
         addresses.next().filter(|_| addresses.next().is_none()).and_then(NonNull::new)
     }
 
+    unsafe extern "C" {
+        /// `llama_context::get_sched() const`, which has no C name: what runs a context's graphs.
+        #[link_name = "_ZNK13llama_context9get_schedEv"]
+        fn scheduler(context: *const sys::llama_context) -> sys::ggml_backend_sched_t;
+    }
+
     /// A context together with everything it points to.
     pub struct OwnedContext {
         // Declared first, so dropped first: it points into all the others.
@@ -355,6 +362,59 @@ mod llama {
             // SAFETY: the context is alive and borrowed here; the call stores two numbers.
             unsafe { sys::llama_set_n_threads(raw.as_ptr(), count, count) };
             self.threads = threads;
+        }
+
+        /// Has the evaluation callback watch the next batch, if the probe needs to.
+        pub fn watch(&mut self) {
+            let Some(raw) = self.raw.filter(|_| !self.probe.is_absent()) else { return };
+            let callback: sys::ggml_backend_sched_eval_callback =
+                self.probe.is_needed().then_some(probe::evaluate as _);
+            // SAFETY: the context is alive and borrowed alone, and no graph is being computed. Its scheduler lives as
+            // long, takes two addresses, and the probe stays where it is as long as the context. Where llama.cpp builds
+            // a new graph, it puts in what the context was made with: the same.
+            unsafe {
+                let scheduler = scheduler(raw.as_ptr());
+                sys::ggml_backend_sched_set_eval_callback(
+                    scheduler,
+                    callback,
+                    Arc::as_ptr(&self.probe).cast_mut().cast(),
+                );
+            }
+        }
+
+        /// Waits until what was decoded is computed, which a GPU or a worker may still be at.
+        pub fn settle(&mut self) {
+            let Some(raw) = self.raw else { return };
+            // SAFETY: the context is alive and borrowed alone.
+            unsafe { sys::llama_synchronize(raw.as_ptr()) };
+        }
+
+        /// What a sequence holds, in the order of its cells; nothing where llama.cpp does not tell.
+        pub fn held(&mut self, sequence: u8) -> Held {
+            /// llama.cpp's `LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY`: of two caches that of the sliding windows alone.
+            const WINDOWS: u32 = 1;
+            let number = i32::from(sequence);
+            let (first, last) =
+                (self.context.kv_cache_seq_pos_min(number), self.context.kv_cache_seq_pos_max(number));
+            let Some(raw) = self.raw.filter(|_| last >= 0) else { return Held::default() };
+            let list = |flags: u32, tokens: usize| {
+                (Held::LEAST_WORDS..=Held::MOST_WORDS).find_map(|words| {
+                    // Without room for what the cells hold llama.cpp stops there, and has told where they are.
+                    let mut state = vec![0_u8; Held::bytes(tokens, words)];
+                    let (place, length) = (state.as_mut_ptr(), state.len());
+                    // SAFETY: the context is alive and borrowed alone; no more is written than the length says.
+                    unsafe { sys::llama_state_seq_get_data_ext(raw.as_ptr(), place, length, number, flags) };
+                    Held::list(&state, sequence.into(), words)
+                })
+            };
+            let tokens = usize::try_from(last - first + 1).unwrap_or_default();
+            // SAFETY: the context is alive, and so is its model.
+            let window = unsafe { sys::llama_model_n_swa(sys::llama_get_model(raw.as_ptr())) };
+            let window = usize::try_from(window).unwrap_or_default();
+            Held {
+                all: list(0, tokens).unwrap_or_default(),
+                window: if window > 0 { list(WINDOWS, tokens.min(window)) } else { None },
+            }
         }
 
         /// Whether adapters can be put into it.

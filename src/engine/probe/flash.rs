@@ -22,6 +22,7 @@ impl State {
         let query = query.last_rows();
         let keys = keys.strided();
         let values = if self.plan.queries.has(layer) { values.strided() } else { Strided::default() };
+        self.see(layer, &visible);
         self.visible.clone_from(&visible);
         if self.plan.head_contribution
             && let Some(values) = node.source(2)

@@ -5,9 +5,10 @@
 //! llama.cpp's own names where there is no weight. Tensors are read and written through their backend, wherever they
 //! live.
 //!
-//! Invariant: with an empty plan and no changes it answers "no" to everything, which costs nothing measurable on the
-//! CPU; all it does then is to note in which cells of the cache keys are stored. A node answered with "yes" ends a
-//! graph split; `schedule` keeps those few. Only the last token of a batch is copied, but for [`Plan::residual_of_all`] and [`Plan::rows`]; changes reach
+//! Invariant: with an empty plan and no changes it is not there ([`Probe::is_needed`]), or answers "no" to everything
+//! once the operands are known. With it llama.cpp hands a graph over piece by piece, none of which a worker elsewhere or
+//! a GPU knows again, so that each pass is sent anew. A node answered with "yes" ends a graph split; `schedule` keeps
+//! those few. Only the last token of a batch is copied, but for [`Plan::residual_of_all`] and [`Plan::rows`]; changes reach
 //! every token of it.
 
 mod cells;
@@ -31,6 +32,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use llama_cpp_sys_2 as sys;
 use sys::ggml_tensor;
 
+pub use cells::Held;
 pub use plan::{Captured, LayerCapture, Layers, Operands, Plan, Rope, Rows, Tail};
 
 use self::names::leading_number;
@@ -105,11 +107,23 @@ impl Probe {
         captured
     }
 
+    /// Whether the next batch is of interest: something is to be copied or changed, or the operands are not known yet.
+    #[must_use]
+    pub fn is_needed(&self) -> bool {
+        self.active.load(Ordering::Relaxed) || !self.known.load(Ordering::Relaxed)
+    }
+
+    /// Whether it matters which cell of the cache holds which token.
+    #[must_use]
+    pub fn asks_where(&self) -> bool {
+        self.state().plan.asks_where()
+    }
+
     /// A batch is about to be decoded, with tokens at these positions of their sequences, each with whether it gives
-    /// logits.
-    pub fn begin_batch(&self, tokens: impl Iterator<Item = (u32, bool)>) {
+    /// logits, after what the last one's sequence holds, if that matters.
+    pub fn begin_batch(&self, tokens: impl Iterator<Item = (u32, bool)>, held: Held) {
         let mut state = self.state();
-        state.begin(tokens);
+        state.begin(tokens, held);
         state.products.clear();
         state.visible.clear();
         state.hurried = false;
@@ -139,7 +153,11 @@ impl Probe {
     fn wants(&self, node: Node) -> bool {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let op = node.op();
+        let active = self.active.load(Ordering::Relaxed);
         if op == sys::GGML_OP_SET_ROWS {
+            if !active {
+                return false;
+            }
             let layer = node.name().strip_prefix("cache_k_l").and_then(leading_number);
             if let Some((layer, list)) = layer.zip(node.source(1)) {
                 self.state().store(layer, list);
@@ -149,7 +167,7 @@ impl Probe {
         if !self.known.load(Ordering::Relaxed) {
             self.learn(node, op);
         }
-        self.active.load(Ordering::Relaxed) && self.state().wants(node, op)
+        active && self.state().wants(node, op)
     }
 
     /// Notes the weights that other graphs will multiply with.

@@ -103,6 +103,12 @@ impl Plan {
         !others && layers.into_iter().all(Layers::is_none)
     }
 
+    /// Whether what is copied is of tokens by where they stand, so that it matters which cell holds which.
+    pub(super) fn asks_where(&self) -> bool {
+        let layers = [&self.pattern, &self.attn_scores, &self.queries];
+        self.head_contribution || self.rows != Rows::None || !layers.into_iter().all(Layers::is_none)
+    }
+
     /// Whether what is copied of one node depends on no other, so that some of it may be read later.
     pub(super) fn may_wait(&self) -> bool {
         let together = self.residual_of_all || self.head_contribution || self.rows != Rows::None;

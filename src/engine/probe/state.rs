@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use llama_cpp_sys_2 as sys;
 
-use super::cells::{Cells, NOWHERE};
+use super::cells::{Cells, Held, NOWHERE};
 use super::kind::Kind;
 use super::schedule::{Asked, Schedule};
 use super::visible::{Mask, Visible};
@@ -132,6 +132,8 @@ impl State {
         cells: usize,
         tokens: usize,
     ) -> Arc<Vec<Visible>> {
+        // The first of them sees the most of what was held before.
+        self.see(layer, &mask.map(|mask| mask.visible(0)).unwrap_or_default());
         let done = self.captured.layers.get(layer as usize).map_or(0, |layer| layer.seen_from.len());
         let address = mask.map_or(0, |mask| mask.span().0);
         let known =
@@ -167,10 +169,20 @@ impl State {
         self.stored = Some((address, layer, read));
     }
 
-    /// A new batch with tokens at these positions, and whether each gives logits.
-    pub(super) fn begin(&mut self, tokens: impl Iterator<Item = (u32, bool)>) {
-        self.cells.begin(tokens);
+    /// A new batch with tokens at these positions, and whether each gives logits, after what its sequence holds.
+    pub(super) fn begin(&mut self, tokens: impl Iterator<Item = (u32, bool)>, held: Held) {
+        self.cells.begin(tokens, held);
         self.stored = None;
+    }
+
+    /// One of the tokens at hand sees these cells of a layer.
+    pub(super) fn see(&mut self, layer: u32, visible: &[bool]) {
+        if !self.cells.see(layer, visible) {
+            let words = "which cell of the cache holds which token could not be told";
+            if !self.captured.missing.iter().any(|missing| missing == words) {
+                self.captured.missing.push(words.to_owned());
+            }
+        }
     }
 
     fn note_position(&mut self, node: Node, op: sys::ggml_op) {
@@ -341,6 +353,7 @@ impl State {
         let (scale, slope) = (node.float(0), node.float(1));
         let token = node.count(1).saturating_sub(1);
         let visible = node.source(1).map(|mask| mask.visible(token)).unwrap_or_default();
+        self.see(layer, &visible);
         self.visible.clone_from(&visible);
         if self.plan.queries.has(layer) {
             let keys = std::mem::take(&mut self.unsorted);

@@ -38,7 +38,7 @@ use crate::engine::model::ffi::OwnedContext;
 use crate::engine::model::load::{self, Opened};
 use crate::engine::model::loaded::LoadedModel;
 use crate::engine::model::weights_delta::Scaled;
-use crate::engine::probe::{Plan, Probe};
+use crate::engine::probe::{Held, Plan, Probe};
 use crate::engine::protocol::{Failure, Loaded};
 use crate::engine::threads::Threads;
 use crate::model_entry::{LoadParams, ModelFacts, Speculative};
@@ -408,8 +408,10 @@ impl Session {
         self.batch.clear();
         self.positions.clear();
         let mut written: BTreeMap<u8, (u32, u32)> = BTreeMap::new();
+        let mut last = None;
         for item in items {
             let place = item.position as u32;
+            last = Some(item.sequence);
             let range = written.entry(item.sequence).or_insert((place, place));
             *range = (range.0.min(place), range.1.max(place));
             self.positions.push((place, item.logits));
@@ -419,11 +421,17 @@ impl Session {
         }
         self.guard_held();
         self.adapters.put_in_force(&mut self.context);
-        self.context.probe.begin_batch(self.positions.iter().copied());
+        let held = match last {
+            Some(sequence) if self.context.probe.asks_where() => self.context.held(sequence),
+            _ => Held::default(),
+        };
+        self.context.probe.begin_batch(self.positions.iter().copied(), held);
+        self.context.watch();
         let Self { context, batch, threads, .. } = self;
         let tokens = self.positions.len();
         context.set_threads(threads.before(tokens));
         let result = context.with(|context| context.decode(batch));
+        context.settle();
         threads.after(tokens);
         #[cfg(feature = "testing")]
         assert!(!self.panics.swap(false, Ordering::Relaxed), "a fault was asked for");
