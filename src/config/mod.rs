@@ -113,7 +113,7 @@ pub struct UiConfig {
     pub inspector: bool,
     /// What announces a finished background reply: `none`, `title`, `bell`, `osc9`.
     pub notify: Notify,
-    /// Frames a second at most.
+    /// Frames a second at most, but for what answers a key or the mouse.
     pub frame_rate: u32,
     /// Which messages are laid out as Markdown.
     pub markdown: Markdown,
@@ -286,7 +286,7 @@ impl Default for UiConfig {
             chats: true,
             inspector: true,
             notify: Notify::Title,
-            frame_rate: 60,
+            frame_rate: 30,
             markdown: Markdown::Replies,
             wrap_code: true,
             motion: Motion::Auto,

@@ -196,7 +196,7 @@ fn the_environment_may_ask_for_less_motion_and_the_file_has_the_last_word() {
     assert_eq!(motion("", &[("REDUCE_MOTION", "0")]), Motion::Auto);
     assert_eq!(motion("[ui]\nmotion = \"full\"\n", &[("REDUCE_MOTION", "1")]), Motion::Full);
     let calm = UiConfig { motion: Motion::Reduced, ..UiConfig::default() };
-    assert_eq!((UiConfig::default().frames(), calm.frames()), (60, 2));
+    assert_eq!((UiConfig::default().frames(), calm.frames()), (30, 2));
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn wrong_keys_name_line_key_problem_and_default() {
         "config.toml:2: ui.mouse: must be true or false, not \"yes\"; false is used",
     );
     check("[uii]\n", "config.toml:1: uii: no setting has this name (did you mean \"ui\"?); it is left out");
-    check("[ui]\nframe_rate = 0", "config.toml:2: ui.frame_rate: must be from 1 to 60, not 0; 60 is used");
+    check("[ui]\nframe_rate = 0", "config.toml:2: ui.frame_rate: must be from 1 to 60, not 0; 30 is used");
     check(
         "[keys]\nregnerate = [\"ctrl+r\"]",
         "config.toml:2: keys.regnerate: no command has this name (did you mean \"regenerate\"?); it is left out",

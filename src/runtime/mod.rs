@@ -1,8 +1,8 @@
 //! The imperative shell around the pure app: one select loop that turns what happens into messages, performs
 //! the effects, and draws.
 //!
-//! Invariants: nothing is redrawn unless state changed, and at most `frame_rate` times a second; idle means
-//! that no timer runs; the terminal is given back on every way out.
+//! Invariants: nothing is redrawn unless state changed, and at most `frame_rate` times a second, but for what answers
+//! a hand; idle means that no timer runs; the terminal is given back on every way out.
 
 mod backend;
 mod clipboard;

@@ -36,6 +36,9 @@ use crate::{command, ui};
 /// Keys after a pause this long look whether the configuration changed.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// How many times as often the screen answers keys and the mouse as it shows what comes by itself.
+const ANSWERS: u32 = 8;
+
 /// Messages taken in one go before the screen gets its turn.
 const BURST: usize = 512;
 
@@ -61,8 +64,8 @@ pub(super) struct Shell {
     pub(super) fault: Option<String>,
     started: Instant,
     drawn_at: Option<Instant>,
-    /// A key was taken since the last frame.
-    key_waits: bool,
+    /// A key or the mouse was heard since the last frame.
+    hand_waits: bool,
     last_key: Instant,
     late: LateAnswers,
     typing: Typing,
@@ -125,7 +128,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
         fault: options.fault,
         started,
         drawn_at: None,
-        key_waits: false,
+        hand_waits: false,
         last_key: started,
         late: LateAnswers::default(),
         typing: Typing::default(),
@@ -303,7 +306,7 @@ impl Shell {
             self.reread_config()?;
         }
         self.last_key = Instant::now();
-        self.key_waits = true;
+        self.hand_waits = true;
         Ok(())
     }
 
@@ -319,7 +322,10 @@ impl Shell {
             }
             Event::Key(_) => Ok(()),
             Event::Paste(text) => self.update(Msg::Paste(text)),
-            Event::Mouse(mouse) => self.update(Msg::Mouse(mouse)),
+            Event::Mouse(mouse) => {
+                self.hand_waits = true;
+                self.update(Msg::Mouse(mouse))
+            }
             Event::Resize(width, height) => self.update(Msg::Resize(width, height)),
             Event::FocusGained => {
                 self.reread_config()?;
@@ -355,12 +361,12 @@ impl Shell {
         }
     }
 
-    /// How far frames are apart. What answers a key does not wait its whole turn after a reply's tokens, which
+    /// How far frames are apart. What answers a hand does not wait its whole turn after a reply's tokens, which
     /// would fill every turn.
     fn frame_time(&self) -> Duration {
         let ui = &self.app.config.ui;
-        let apart = |rate: u32| Duration::from_micros(1_000_000 / u64::from(rate.clamp(1, 240)));
-        if self.key_waits { apart(ui.frame_rate) / 4 } else { apart(ui.frames()) }
+        let rate = if self.hand_waits { ANSWERS * ui.frame_rate } else { ui.frames() };
+        Duration::from_micros(1_000_000 / u64::from(rate.clamp(1, 240)))
     }
 
     /// Whether the screen is the app's, and takes what is drawn on it.
@@ -394,7 +400,7 @@ impl Shell {
             links
         })?;
         self.drawn_at = Some(Instant::now());
-        self.key_waits = false;
+        self.hand_waits = false;
         self.app.out.dirty = false;
         if let Some(geometry) = geometry {
             self.app.absorb(geometry);

@@ -122,7 +122,7 @@ fn a_setting_out_of_range_is_refused() {
     bench.type_text("frame_rate");
     assert_eq!(bench.press(&["enter", "0", "enter"]), []);
     assert_eq!(bench.notice(), "frame rate goes from 1 to 60");
-    assert_eq!(bench.app.config.ui.frame_rate, 60);
+    assert_eq!(bench.app.config.ui.frame_rate, 30);
 }
 
 #[test]
