@@ -127,11 +127,11 @@ impl<'a> Input<'a> {
                 absorbed: Vec::new(),
             }
         });
-        let entry = |(id, logit): &(TokenId, f32)| {
+        let entry = |(place, (id, logit)): (usize, &(TokenId, f32))| {
             let model = weight(*logit) / whole;
-            Entry { id: *id, logit: f64::from(*logit), model, before: model }
+            Entry { id: *id, logit: f64::from(*logit), model, before: model, leads: place < self.sure }
         };
-        let entries: Vec<Entry> = self.tokens.iter().map(entry).collect();
+        let entries: Vec<Entry> = self.tokens.iter().enumerate().map(entry).collect();
         let ranked = entries.is_sorted_by(|a, b| (b.logit, a.id) <= (a.logit, b.id));
         Line { entries, ranked, order: Order::ById, tail, zero }
     }
@@ -320,7 +320,8 @@ fn column(
 
 /// Where a token lies on the cumulative line of what is left.
 fn interval(line: &Line, id: TokenId) -> Option<(f64, f64)> {
-    let total = line.total().filter(|_| line.tail.is_none())?;
+    let is_known = line.tail.is_none() && line.order != Order::ByChance;
+    let total = line.total().filter(|_| is_known)?;
     let mut sum = 0.0;
     for entry in line.alive() {
         let from = sum;
@@ -350,16 +351,10 @@ pub fn last(input: &Input<'_>, sampling: &Sampling) -> Result<Last, Why> {
         let gone = |id: &TokenId| now.binary_search(id).is_err();
         cuts.extend(before.into_iter().filter(gone).map(|id| (id, Some(name))));
         cuts.extend(absorbed.into_iter().filter(gone).map(|id| (id, None)));
-        if line.total().is_none() {
-            doubtful = doubtful.or(Some(name));
-        } else if line.tail.is_none() {
-            doubtful = None;
-        }
+        doubtful = if line.settled().is_some() { None } else { doubtful.or(Some(name)) };
     }
-    let unsettled =
-        line.tail.as_ref().is_some_and(|tail| !tail.absorbed.is_empty() || tail.count.0 != tail.count.1);
-    let total = line.total().filter(|_| !unsettled);
-    let total = total.ok_or(Why::Unlisted(doubtful.unwrap_or(StageName::Chain(Stage::TopP))))?;
+    let doubtful = doubtful.unwrap_or(StageName::Chain(Stage::TopP));
+    let total = line.settled().ok_or(Why::Unlisted(doubtful))?;
     if total <= 0.0 {
         return Err(Why::Empty);
     }
@@ -378,4 +373,8 @@ pub fn last(input: &Input<'_>, sampling: &Sampling) -> Result<Last, Why> {
 }
 
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod whole_tests;

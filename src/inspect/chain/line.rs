@@ -18,12 +18,22 @@ pub(super) struct Entry {
     pub(super) model: f64,
     /// Its probability in the column before.
     pub(super) before: f64,
+    /// Whether it comes before every unlisted token that is exactly as likely.
+    pub(super) leads: bool,
+}
+
+impl Entry {
+    /// Gives it a logit of its own. Where that makes it as likely as unlisted tokens, it is not known which comes first.
+    pub(super) fn move_to(&mut self, logit: f64) {
+        self.leads &= logit.total_cmp(&self.logit).is_eq();
+        self.logit = logit;
+    }
 }
 
 /// All that is known of tokens that may be left besides the entries. Weights are e^(logit − `Line::zero`).
 #[derive(Clone, Debug)]
 pub(super) struct Tail {
-    /// How many there are, at least and at most.
+    /// How many can be drawn, at least; how many are in llama.cpp's list, at most.
     pub(super) count: (usize, usize),
     /// Their weight together, at least and at most.
     pub(super) weight: (f64, f64),
@@ -56,16 +66,18 @@ impl Tail {
         }
     }
 
-    /// Raises all weights to a power.
-    fn power(&mut self, power: f64) {
+    /// Raises all weights to a power, where `rounding` is how far the weight may be off.
+    fn power(&mut self, power: f64, rounding: f64) {
         let count = self.count.1.max(1) as f64;
         let even = |weight: f64| count * (weight / count).powf(power);
         let steep = |weight: f64| weight * self.bound.powf(power - 1.0);
-        // By the power mean: even weights are the least for a power above 1, the most for one below.
+        let (least, most) = self.weight;
+        // By the power mean: even weights are the least for a power above 1, the most for one below. A power below 1 makes
+        // much of a weight that is next to nothing, so there rounding counts.
         self.weight = if power >= 1.0 {
-            (even(self.weight.0), steep(self.weight.1))
+            (even(least), steep(most))
         } else {
-            (steep(self.weight.0), even(self.weight.1))
+            (steep((least - rounding).max(0.0)), even((most + rounding).min(count * self.bound)))
         };
         self.bound = self.bound.powf(power);
         self.spread = None;
@@ -79,6 +91,8 @@ pub(super) enum Order {
     ById,
     /// As `Line::entries` do.
     AsIs,
+    /// As it did, or sorted: that depends on a chance which is not known.
+    ByChance,
 }
 
 /// What is left to draw from.
@@ -118,6 +132,12 @@ impl Line {
         (most - least <= f64::EPSILON * most).then_some(most)
     }
 
+    /// Everything's weight where it is known of each token whether it is left.
+    pub(super) fn settled(&self) -> Option<f64> {
+        let open = |tail: &Tail| !tail.absorbed.is_empty() || tail.count.0 != tail.count.1;
+        self.total().filter(|_| !self.tail.as_ref().is_some_and(open))
+    }
+
     /// Entries that can be drawn.
     pub(super) fn alive(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|entry| entry.logit > f64::NEG_INFINITY)
@@ -128,6 +148,13 @@ impl Line {
         let largest = self.entries.iter().map(|entry| entry.logit).fold(f64::NEG_INFINITY, f64::max);
         let sure = self.tail.as_ref().is_none_or(|tail| largest - self.zero >= tail.bound.ln());
         (sure && largest > f64::NEG_INFINITY).then_some(largest)
+    }
+
+    /// As [`Line::sort`], if it comes to that, and otherwise not.
+    pub(super) fn sort_by_chance(&mut self) {
+        if !self.ranked || self.order == Order::ById {
+            self.order = Order::ByChance;
+        }
     }
 
     /// By falling logit, the smaller id first among equals.
@@ -147,36 +174,51 @@ impl Line {
         }
     }
 
-    /// How many of the sorted entries are certainly likelier than every unknown token.
+    /// How many of the sorted entries certainly come before every unknown token.
     pub(super) fn sure(&self) -> usize {
-        let Some(tail) = &self.tail else { return self.entries.len() };
+        self.entries.iter().take_while(|entry| self.is_before_tail(entry)).count()
+    }
+
+    /// Whether an entry certainly comes before every unknown token.
+    fn is_before_tail(&self, entry: &Entry) -> bool {
+        let Some(tail) = &self.tail else { return true };
         // The bound is an entry's own weight, so only rounding can tell them apart.
-        let least = tail.bound * (1.0 - 1e-12);
-        self.entries.partition_point(|entry| self.weight(entry) >= least)
+        let least = tail.bound * if entry.leads { 1.0 - 1e-12 } else { 1.0 + ROUNDING };
+        self.weight(entry) >= least
+    }
+
+    /// The likeliest entry, the smallest id among equals, if no unknown token comes before it.
+    pub(super) fn first(&self) -> Option<TokenId> {
+        let largest = self.largest()?;
+        let first = self.entries.iter().filter(|entry| entry.logit >= largest);
+        let is_sure = first.clone().any(|entry| self.is_before_tail(entry));
+        first.map(|entry| entry.id).min().filter(|_| is_sure)
     }
 
     /// Entries from there on may be cut or not: they join the tail, if there is one.
     pub(super) fn absorb(&mut self, from: usize) {
         let Some(mut tail) = self.tail.take() else { return };
         let joining = self.entries.split_off(from);
-        for entry in &joining {
+        // What cannot be drawn any more is still in llama.cpp's list, and counts only there.
+        tail.count.1 += joining.len();
+        for entry in joining.iter().filter(|entry| entry.logit > f64::NEG_INFINITY) {
             let weight = self.weight(entry);
             tail.bound = tail.bound.max(weight);
-            tail.weight.1 += weight;
-            tail.weight.0 += weight;
+            tail.weight = (tail.weight.0 + weight, tail.weight.1 + weight);
+            tail.count.0 += 1;
+            tail.absorbed.push(entry.id);
         }
-        tail.count = (tail.count.0 + joining.len(), tail.count.1 + joining.len());
-        tail.absorbed.extend(joining.into_iter().map(|entry| entry.id));
         tail.spread = None;
         self.tail = Some(tail);
     }
 
     /// Divides all logits.
     pub(super) fn divide(&mut self, temperature: f64) {
+        let rounding = ROUNDING * self.totals().1;
         self.entries.iter_mut().for_each(|entry| entry.logit /= temperature);
         self.zero /= temperature;
         if let Some(tail) = &mut self.tail {
-            tail.power(1.0 / temperature);
+            tail.power(1.0 / temperature, rounding);
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::line::{Entry, Line, ROUNDING};
+use super::line::{Line, ROUNDING};
 use super::{Input, Why};
 use crate::inspect::stages::StageName;
 use crate::sampling::{Sampling, Stage};
@@ -54,7 +54,7 @@ fn bias(line: &mut Line, biases: &[(TokenId, f32)]) -> Option<()> {
     let mut listed = 0;
     for entry in &mut line.entries {
         if let Some(bias) = biases.get(&entry.id) {
-            entry.logit += f64::from(bias.clamp(f32::NEG_INFINITY, f32::MAX));
+            entry.move_to(entry.logit + f64::from(bias.clamp(f32::NEG_INFINITY, f32::MAX)));
             listed += 1;
         }
     }
@@ -90,8 +90,8 @@ fn penalties(line: &mut Line, input: &Input<'_>, sampling: &Sampling) -> Result<
         if divides && !input.logits {
             return Err(Why::Logits(name));
         }
-        entry.logit = if entry.logit <= 0.0 { entry.logit * repeat } else { entry.logit / repeat };
-        entry.logit -= f64::from(*count) * frequency + presence;
+        let repeated = if entry.logit <= 0.0 { entry.logit * repeat } else { entry.logit / repeat };
+        entry.move_to(repeated - (f64::from(*count) * frequency + presence));
     }
     if let Some(tail) = &mut line.tail
         && listed < counts.len()
@@ -216,7 +216,7 @@ fn xtc_drops(line: &mut Line, sampling: &Sampling) -> Option<usize> {
     let threshold = f64::from(sampling.xtc_threshold);
     let more = line.tail.as_ref().map_or((0, 0), |tail| tail.count);
     let size = line.entries.len() + more.0;
-    if threshold > 0.5 || line.entries.len() + more.1 < 2 {
+    if line.entries.len() + more.1 < 2 {
         return Some(0);
     }
     let sure = {
@@ -242,16 +242,18 @@ fn xtc_drops(line: &mut Line, sampling: &Sampling) -> Option<usize> {
 fn xtc(line: &mut Line, input: &Input<'_>, sampling: &Sampling) -> Result<(), Why> {
     let name = StageName::Chain(Stage::Xtc);
     let acts = if sampling.xtc_probability >= 1.0 { Some(true) } else { input.xtc_acts };
-    if acts == Some(false) {
+    if acts == Some(false) || sampling.xtc_threshold > 0.5 {
         return Ok(());
     }
     let drops = xtc_drops(line, sampling).ok_or(Why::Unlisted(name))?;
-    if drops == 0 {
-        return Ok(());
+    match acts {
+        Some(_) => {
+            line.sort();
+            line.entries.drain(..drops);
+        }
+        None if drops == 0 => line.sort_by_chance(),
+        None => return Err(Why::Chance(name)),
     }
-    acts.ok_or(Why::Chance(name))?;
-    line.sort();
-    line.entries.drain(..drops);
     Ok(())
 }
 
@@ -273,9 +275,7 @@ fn dynamic_temperature(line: &mut Line, sampling: &Sampling) {
 }
 
 fn greedy(line: &mut Line) -> Option<()> {
-    let largest = line.largest()?;
-    let first =
-        line.entries.iter().filter(|entry| entry.logit >= largest).map(|entry: &Entry| entry.id).min()?;
+    let first = line.first()?;
     line.entries.retain(|entry| entry.id == first);
     line.tail = None;
     Some(())

@@ -6,7 +6,7 @@ use super::*;
 use crate::sampling::LogitBias;
 use crate::token::{Candidate, TokenKind};
 
-fn neutral() -> Sampling {
+pub(super) fn neutral() -> Sampling {
     Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, ..Sampling::default() }
 }
 
@@ -218,7 +218,7 @@ fn xtc_counts_with_its_chance_in_a_reply() {
     assert_eq!(probabilities, ["0.30", "0.70"]);
 }
 
-fn settings() -> impl Strategy<Value = Sampling> {
+pub(super) fn settings() -> impl Strategy<Value = Sampling> {
     let cuts = (
         prop_oneof![Just(0_u32), 1_u32..60],
         prop_oneof![Just(1.0_f32), 0.05_f32..0.99],
