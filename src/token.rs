@@ -291,3 +291,98 @@ impl Vocabulary {
         self.kinds.push(kind);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stand_in_has_no_number_and_the_first_id_is_none() {
+        assert_eq!([-2, -1, 0, 7].map(|id| TokenId(id).number()), [None, None, Some(0), Some(7)]);
+    }
+
+    #[test]
+    fn odds_of_a_part_are_marked_and_say_how_many_come() {
+        let check = |odds: Odds, most, mark: Option<&str>| {
+            assert_eq!((odds.most(), odds.mark().as_deref()), (most, mark));
+        };
+        check(Odds::Whole, None, None);
+        check(Odds::Top(20), Some(20), Some("top 20 only"));
+        check(Odds::TopAfterSampling(5), Some(5), Some("top 5 only, after the server's samplers"));
+        check(Odds::None, Some(0), Some("no odds came"));
+    }
+
+    #[test]
+    fn a_sign_for_a_blank_comes_back_as_one_and_keeps_its_place() {
+        let text = "▁a ▁".as_bytes();
+        assert_eq!(with_blanks(text), (b" a  ".to_vec(), vec![0, 3, 4, 5, 8]));
+        let ends =
+            [(0, &b""[..], 0), (0, b" ", 3), (0, b" a", 4), (4, b" ", 5), (4, b"  ", 8), (3, b"a ", 5)];
+        for (at, bytes, end) in ends {
+            assert_eq!(end_of(text, at, bytes), end, "{bytes:?} from {at}");
+        }
+        // The first bytes of the sign alone are none.
+        assert_eq!(with_blanks(b"\xe2\x96"), (b"\xe2\x96".to_vec(), vec![0, 1, 2]));
+        assert_eq!(whole_characters(b"a\xe2\x96b\xf0\x9f"), "ab");
+    }
+
+    #[test]
+    fn what_lies_outside_the_candidates_is_a_probability_or_unknown() {
+        let step = |odds: &[f32]| {
+            let candidates = (0..).map(TokenId).zip(odds).map(|(id, p)| Candidate { id, logprob: p.ln() });
+            Step { candidates: candidates.collect(), ..Step::default() }
+        };
+        let outside = |odds: &[f32], first| (step(odds).outside(first) * 100.0).round() as i32;
+        assert_eq!([0, 1, 2, 9].map(|first| outside(&[0.5, 0.25], first)), [100, 50, 25, 25]);
+        assert!((step(&[0.7, 0.31]).outside(2)).abs() < f64::EPSILON, "rounded odds may be above 1 together");
+        assert!(step(&[]).outside(3).is_nan());
+        let chosen = |id: Option<i32>| Step { id: id.map(TokenId), ..step(&[0.5, 0.25]) }.chosen_index();
+        assert_eq!([Some(0), Some(1), Some(2), None].map(chosen), [Some(0), Some(1), None, None]);
+    }
+
+    #[test]
+    fn surprisal_and_entropy_are_told_in_bits() {
+        let step = Step { logprob: 0.125_f32.ln(), entropy: 4.0_f32.ln(), ..Step::default() };
+        assert!((step.surprisal_bits() - 3.0).abs() < 1e-6 && (step.entropy_bits() - 2.0).abs() < 1e-6);
+    }
+
+    fn vocabulary() -> Vocabulary {
+        let mut all = Vocabulary::default();
+        for (bytes, kind) in
+            [("a", TokenKind::Normal), ("<end>", TokenKind::Control), ("", TokenKind::Unused)]
+        {
+            all.push(bytes.as_bytes(), kind);
+        }
+        all.marks.push(TokenId(0));
+        all
+    }
+
+    #[test]
+    fn an_entry_is_found_by_its_id_and_others_are_none() {
+        let mut all = vocabulary();
+        let bytes = |all: &Vocabulary, id| all.bytes(TokenId(id)).map(<[u8]>::to_vec);
+        let found = [-1, 0, 1, 2, 3].map(|id| bytes(&all, id));
+        assert_eq!(found, [None, Some(b"a".to_vec()), Some(b"<end>".to_vec()), Some(Vec::new()), None]);
+        assert_eq!(
+            [-1, 1, 3].map(|id| all.kind(TokenId(id))),
+            [TokenKind::Unused, TokenKind::Control, TokenKind::Unused]
+        );
+        assert_eq!([0, 1, 2, 3].map(|id| all.is_mark(TokenId(id))), [true, true, false, false]);
+        all.push(b"\xc3", TokenKind::Byte);
+        assert_eq!(all.spelt(&[1, 3, 0, 9].map(TokenId)), "<end>\u{fffd}a");
+    }
+
+    #[test]
+    fn entries_that_were_met_are_new_once_and_have_bytes_where_they_came_with_some() {
+        let mut all = Vocabulary::default();
+        assert!(all.is_empty() && !all.is_whole());
+        let entry = |bytes: &[u8]| Entry { bytes: bytes.to_vec(), kind: TokenKind::Normal };
+        assert!(all.learn([(TokenId(-1), entry(b"x")), (TokenId(5), entry(b""))]));
+        assert!(!all.is_empty() && !all.is_whole());
+        assert!(!all.learn([(TokenId(5), entry(b"y"))]), "it was met before");
+        assert!(!all.learn([]));
+        assert_eq!([-1, 5, 6].map(|id| all.bytes(TokenId(id))), [Some(&b"x"[..]), Some(b"y"), None]);
+        all.learn([(TokenId(6), entry(b""))]);
+        assert_eq!((all.bytes(TokenId(6)), all.kind(TokenId(6))), (None, TokenKind::Normal));
+    }
+}

@@ -107,3 +107,82 @@ pub fn labels_of(turn: &Turn, runs: &BTreeMap<RunId, Run>) -> String {
     }
     labels.join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::{Adapter, AdapterKind, TurnId};
+    use crate::token::{Step, TokenKind};
+
+    /// Letters, and the marks around thoughts.
+    fn vocabularies() -> Vocabularies {
+        let mut all = Vocabulary::default();
+        for text in ["a", "<think>", "</think>"] {
+            all.push(text.as_bytes(), TokenKind::Normal);
+        }
+        all.push(b"<end>", TokenKind::Control);
+        BTreeMap::from([("v".into(), Arc::new(all))])
+    }
+
+    fn runs(all: impl IntoIterator<Item = Run>) -> BTreeMap<RunId, Run> {
+        all.into_iter().map(|run| (run.id, run)).collect()
+    }
+
+    /// A run after so many letters and an open mark, which it shares with another up to a place, if with any.
+    fn run(id: i64, letters: usize, prefix: Option<(RunId, u32)>) -> Run {
+        let mut prompt_ids = vec![TokenId(0); letters];
+        prompt_ids.push(TokenId(1));
+        Run { prompt_ids, prefix, ..Run::of_tests(id, "m") }
+    }
+
+    fn splits_as_thought(runs: &BTreeMap<RunId, Run>, run: i64) -> bool {
+        let step = Step { id: Some(TokenId(0)), bytes: b"a".to_vec(), ..Step::default() };
+        let piece = Piece::Step { run: RunId(run), step: &step };
+        let mut splitter = splitter_for(runs, &vocabularies(), Some(&piece));
+        splitter.push(b"a", None);
+        splitter.finish();
+        splitter.parts().iter().any(|part| part.kind == Kind::Thought)
+    }
+
+    #[test]
+    fn a_mark_that_ends_the_prompt_opens_the_reply_however_the_prompt_is_kept() {
+        for letters in [0, 10, 11, 12, 40] {
+            assert!(splits_as_thought(&runs([run(1, letters, None)]), 1), "{letters}");
+        }
+        // All of the prompt but its end is another run's, the mark too.
+        let shared = Run { prompt_ids: Vec::new(), ..run(2, 0, Some((RunId(1), 21))) };
+        assert!(splits_as_thought(&runs([run(1, 20, None), shared]), 2));
+        let shorter = Run { prompt_ids: Vec::new(), ..run(2, 0, Some((RunId(1), 20))) };
+        assert!(!splits_as_thought(&runs([run(1, 20, None), shorter]), 2), "the mark is not shared");
+        let gone = run(2, 3, Some((RunId(1), 21)));
+        assert!(!splits_as_thought(&runs([gone]), 2), "a prompt that is not known opens nothing");
+    }
+
+    #[test]
+    fn a_token_has_a_name_where_it_has_no_text() {
+        let (runs, all) = (runs([run(1, 0, None)]), vocabularies());
+        let name = |id: Option<i32>, bytes: &[u8]| {
+            let step = Step { id: id.map(TokenId), bytes: bytes.to_vec(), ..Step::default() };
+            name_of(&runs, &all, &Piece::Step { run: RunId(1), step: &step }).map(<[u8]>::to_vec)
+        };
+        assert_eq!(name(Some(3), b""), Some(b"<end>".to_vec()));
+        assert_eq!([name(Some(3), b"<end>"), name(None, b""), name(Some(9), b"")], [None, None, None]);
+    }
+
+    #[test]
+    fn each_adapter_of_a_turn_is_labelled_once() {
+        let adapter = |scale| {
+            Intervention::Adapter(Adapter { kind: AdapterKind::Lora, path: "x/pirate.gguf".into(), scale })
+        };
+        let with = |id, interventions| Run { interventions, ..Run::of_tests(id, "m") };
+        let runs =
+            runs([with(1, vec![adapter(1.0)]), with(2, vec![adapter(1.0), adapter(0.5)]), with(3, vec![])]);
+        let spans = |runs: &[i64]| {
+            runs.iter().map(|run| Span::Generated { run: RunId(*run), steps: vec![] }).collect()
+        };
+        let turn =
+            |runs: &[i64]| Turn { spans: spans(runs), ..Turn::new(TurnId(1), None, Role::Assistant, 0) };
+        assert_eq!(labels_of(&turn(&[3, 9]), &runs), "");
+        assert_eq!(labels_of(&turn(&[1, 2, 1]), &runs), "+lora pirate +lora pirate ×0.5");
+    }
+}

@@ -136,9 +136,36 @@ mod tests {
     }
 
     #[test]
+    fn a_step_keeps_the_likeliest_and_says_where_the_token_ranks() {
+        let whole = Distribution::new(vec![0.0, 2.0, 1.0, 1.0]).unwrap();
+        let step = whole.step(TokenId(3), b"x", 2).unwrap();
+        assert_eq!(step.candidates, whole.top(2));
+        assert_eq!(whole.top(9).iter().map(|c| c.id.0).collect::<Vec<_>>(), [1, 2, 3, 0]);
+        assert_eq!((step.id, step.rank, step.chosen_index()), (Some(TokenId(3)), 2, None));
+        assert_eq!((Some(step.logprob), step.entropy), (whole.logprob(TokenId(3)), whole.entropy()));
+        for outside in [-1, 4] {
+            assert_eq!(whole.logprob(TokenId(outside)), None);
+            assert_eq!(whole.rank(TokenId(outside)), None);
+            assert_eq!(whole.step(TokenId(outside), b"", 2), None);
+        }
+    }
+
+    #[test]
+    fn logits_of_any_size_have_their_odds() {
+        for shift in [-3e4, 0.0, 3e4] {
+            let whole = Distribution::new(vec![shift, shift, shift - 100.0]).unwrap();
+            let half = -std::f32::consts::LN_2;
+            assert!((whole.logprob(TokenId(0)).unwrap() - half).abs() < 1e-5, "{shift}");
+            assert!((whole.logprob(TokenId(2)).unwrap() - (half - 100.0)).abs() < 1e-4, "{shift}");
+            assert!((whole.entropy() + half).abs() < 1e-5, "{shift}");
+        }
+    }
+
+    #[test]
     fn what_is_no_number_is_refused() {
         assert_eq!(Distribution::new(vec![]), None);
         assert_eq!(Distribution::new(vec![1.0, f32::NAN]), None);
+        assert_eq!(Distribution::new(vec![1.0, f32::INFINITY]), None);
         assert_eq!(Distribution::new(vec![f32::NEG_INFINITY]), None);
     }
 }
