@@ -121,8 +121,8 @@ fn a_tail_weighs_what_it_can_from_an_even_one_to_a_steep_one() {
     assert!(after(&six(), 6, 1.0).total().is_some(), "a temperature of 1 changes nothing");
     // One token that is not listed, with a fifth.
     assert_eq!(seen(&after(&step(&[0.5, 0.3]), 3, 0.5)), (BOTH.to_vec(), Some(((1, 1), (0.16, 0.24)))));
-    // Two that are not listed and round to nothing, none above a billionth.
-    let next_to_nothing = after(&step(&[0.6, 0.4, 1e-9]), 5, 2.0);
+    // Two that are not listed, of next to nothing: what is left for them is rounding.
+    let next_to_nothing = after(&step(&[0.5, 0.5, 1e-13]), 5, 2.0);
     assert_eq!(seen(&next_to_nothing), (vec![0, 1, 2], Some(((2, 2), (0.0, 0.0)))));
     let top_k = |top_k| Sampling { top_k, ..neutral() };
     check(Stage::TopK, top_k(1), Ok((&[0], None)));
@@ -130,6 +130,15 @@ fn a_tail_weighs_what_it_can_from_an_even_one_to_a_steep_one() {
     check(Stage::TopK, top_k(3), Ok((&BOTH, Some(((1, 1), (0.15, 0.4))))));
     check(Stage::TopK, top_k(5), Ok((&BOTH, Some(((3, 3), (0.45, 0.6))))));
     check(Stage::TopK, top_k(6), Ok((&BOTH, Some(((4, 4), (0.6, 0.6))))));
+}
+
+#[test]
+fn of_a_tail_that_is_known_less_well_top_k_leaves_what_is_sure() {
+    let sampling = Sampling { top_k: 3, min_p: 0.3, ..neutral() };
+    let given = Given { sampling, biases: &[(4, -1.0)], ..Given::default() };
+    let seen = |stages| seen(&after(&six(), 6, stages, &given).unwrap());
+    assert_eq!(seen(&[Stage::LogitBias, Stage::TopK]), (BOTH.to_vec(), Some(((1, 1), (0.05, 0.4)))));
+    assert_eq!(seen(&[Stage::MinP, Stage::TopK]), (BOTH.to_vec(), Some(((0, 1), (0.0, 0.4)))));
 }
 
 #[test]
@@ -229,6 +238,8 @@ fn what_is_done_to_unlisted_tokens_only_widens_the_bounds_or_settles_nothing() {
     assert_eq!(penalised(&[4], presence(-0.5)), open);
     assert_eq!(penalised(&[4], Sampling { frequency_penalty: -0.5, ..neutral() }), open);
     assert_eq!(penalised(&[4], Sampling { repeat_penalty: 0.9, ..neutral() }), open);
+    // The likeliest is brought down to 0.607, which weighs 1 from there on.
+    assert_eq!(penalised(&[0, 4], presence(0.5)), both(((3, 4), (0.33, 0.989))));
     let logits = Err(Why::Logits(StageName::Chain(Stage::Penalties)));
     assert_eq!(penalised(&[0], Sampling { repeat_penalty: 0.9, ..neutral() }), logits);
     // Raised to 2.718 of a weight, which the others are measured against.

@@ -62,6 +62,29 @@ fn each_cut_keeps_what_llama_cpp_keeps() {
 }
 
 #[test]
+fn a_token_exactly_on_a_threshold_is_kept_or_cut_as_llama_cpp_does() {
+    let four = whole(&[0.0; 4], 0);
+    let check = |sampling: Sampling, expected: &[i32]| assert_eq!(left(&four, &sampling), expected);
+    check(Sampling { top_p: 0.5, ..neutral() }, &[0, 1]);
+    check(Sampling { typical_p: 0.5, ..neutral() }, &[0, 1, 2]);
+    check(Sampling { min_p: 1.0, ..neutral() }, &[0, 1, 2, 3]);
+    check(Sampling { xtc_probability: 1.0, xtc_threshold: 0.25, ..neutral() }, &[3]);
+    let half = Sampling { xtc_probability: 1.0, xtc_threshold: 0.5, ..neutral() };
+    assert_eq!(left(&whole(&[0.0; 2], 0), &half), [1]);
+}
+
+#[test]
+fn min_p_sorts_the_list_only_where_it_keeps_more_than_it_would() {
+    let input = whole(&percent(&[25.0, 50.0, 15.0, 10.0]), 1);
+    let interval = |min_keep| {
+        let interval = exact(&input, &Sampling { min_p: 0.4, min_keep, ..neutral() }).interval.unwrap();
+        [interval.0, interval.1].map(|at| format!("{at:.2}"))
+    };
+    assert_eq!(interval(2), ["0.33", "1.00"]);
+    assert_eq!(interval(3), ["0.00", "0.56"]);
+}
+
+#[test]
 fn xtc_is_open_until_its_chance_is_known() {
     let five = whole(&percent(&FIVE), 0);
     let sampling = Sampling { xtc_probability: 0.5, xtc_threshold: 0.2, ..neutral() };
@@ -101,6 +124,9 @@ fn dynamic_temperature_follows_the_entropy() {
     let steep = whole(&percent(&[90.0, 10.0]), 0);
     let expected = 1.0 / (1.0 + (0.1_f64 / 0.9).powf(1.0 / 0.969));
     assert_eq!(kept(&last(&steep, &sampling).unwrap())[0].1, format!("{:.2}", expected * 100.0));
+    // No entropy is no temperature, where the range goes down to it.
+    let down_to_none = Sampling { dynatemp_range: 1.0, ..sampling };
+    assert_eq!(left(&whole(&[0.0, 800.0, 0.0], 1), &down_to_none), [1]);
 }
 
 #[test]
