@@ -231,6 +231,14 @@ impl Vocabulary {
         !self.ends.is_empty()
     }
 
+    /// Why ids of the other mean other tokens than here, as "has …" of the other's model; `None` where they mean the same.
+    #[must_use]
+    pub fn unlike(&self, other: &Self) -> Option<String> {
+        let (its, mine) = (other.len(), self.len());
+        let is_other = self.hash != other.hash;
+        is_other.then(|| format!("has another vocabulary ({its} entries, not these {mine})"))
+    }
+
     /// Whether there is no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -370,6 +378,15 @@ mod tests {
         assert_eq!([0, 1, 2, 3].map(|id| all.is_mark(TokenId(id))), [true, true, false, false]);
         all.push(b"\xc3", TokenKind::Byte);
         assert_eq!(all.spelt(&[1, 3, 0, 9].map(TokenId)), "<end>\u{fffd}a");
+    }
+
+    #[test]
+    fn a_vocabulary_is_another_by_its_hash_and_says_so_with_both_sizes() {
+        let named = |hash: &str, all: Vocabulary| Vocabulary { hash: hash.into(), ..all };
+        let mine = named("a", vocabulary());
+        assert_eq!(mine.unlike(&mine.clone()), None);
+        let other = named("b", Vocabulary::default());
+        assert_eq!(mine.unlike(&other).as_deref(), Some("has another vocabulary (0 entries, not these 3)"));
     }
 
     #[test]

@@ -72,9 +72,8 @@ fn other_model(
     let longest = request.parts.iter().map(|part| part.ids.len()).max().unwrap_or(1);
     let params = LoadParams { context: longest.max(32) as u32, snapshot_mib: 0, ..request.params.clone() };
     let (mut other, notes) = load(&request.other, &params)?;
-    let (mine, its) = (&session.model().vocabulary, &other.model().vocabulary);
-    if mine.hash != its.hash {
-        return Err(other_vocabulary(&request.other.name, mine.len(), its.len()));
+    if let Some(unlike) = session.model().vocabulary.unlike(&other.model().vocabulary) {
+        return Err(other_vocabulary(&request.other.name, &unlike));
     }
     if longest > other.limit() + 1 {
         return Err(score::too_long(longest, other.limit()));
@@ -87,10 +86,10 @@ fn other_model(
     Ok((other, changes, Contrasted { notes, ..Contrasted::default() }))
 }
 
-fn other_vocabulary(name: &str, mine: usize, its: usize) -> Failure {
+fn other_vocabulary(name: &str, unlike: &str) -> Failure {
     let message = format!(
-        "{name} has another vocabulary ({its} entries, not these {mine}), so its distributions cannot be held against \
-         this model's token by token; `glassbox compare` holds both against each other by stretches of the text."
+        "{name} {unlike}, so its distributions cannot be held against this model's token by token; `glassbox compare` \
+         holds both against each other by stretches of the text."
     );
     Failure { message, kind: FailureKind::OtherVocabulary }
 }

@@ -7,6 +7,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 pub use super::shared::Shared;
 
@@ -172,9 +173,7 @@ impl Worker {
             Job::Contrast(request) => {
                 let (hooks, stop) = (Arc::clone(&self.hooks), self.shared.stop_flag());
                 let load = |entry: &ModelEntry, params: &LoadParams| {
-                    let (path, facts) = (hooks.resolve)(entry)?;
-                    let (mut other, loaded) =
-                        Session::load(&path, &facts, params, Arc::clone(&stop), |_| {})?;
+                    let (mut other, loaded) = load_beside(&hooks, Arc::clone(&stop), entry, params)?;
                     let open = Arc::clone(&hooks);
                     other.open_adapters_with(Box::new(move |path| (open.open)(path)));
                     Ok((other, loaded.notes))
@@ -274,7 +273,6 @@ impl Worker {
             let message = "a reply is not reproducible that is decoded several tokens at once".to_owned();
             return Err(Failure { message, kind: FailureKind::Other });
         }
-        let (path, facts) = (self.hooks.resolve)(draft)?;
         let params = LoadParams {
             context: session.limit() as u32,
             gpu_layers: draft.load.gpu_layers,
@@ -283,7 +281,7 @@ impl Worker {
             snapshot_mib: 0,
             ..params.clone()
         };
-        let (other, _) = Session::load(&path, &facts, &params, self.shared.stop_flag(), |_| {})?;
+        let (other, _) = load_beside(&self.hooks, self.shared.stop_flag(), draft, &params)?;
         session.draft_with(DraftModel::new(other, session)?);
         Ok(())
     }
@@ -358,6 +356,17 @@ impl Worker {
             None => Event::Failed(no_model()),
         }
     }
+}
+
+/// A second model beside the loaded one, which stays what chats are held with.
+fn load_beside(
+    hooks: &Hooks,
+    stop: Arc<AtomicBool>,
+    entry: &ModelEntry,
+    params: &LoadParams,
+) -> Result<(Session, Loaded), Failure> {
+    let (path, facts) = (hooks.resolve)(entry)?;
+    Session::load(&path, &facts, params, stop, |_| {})
 }
 
 /// The changes without adapters that cannot be used, and those with why: an adapter that is gone costs no reply.

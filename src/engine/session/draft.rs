@@ -26,8 +26,8 @@ impl DraftModel {
     /// Where its tokens are others, or its past cannot be cut.
     pub fn new(draft: Session, session: &Session) -> Result<Self, Failure> {
         let (its, mine) = (&draft.model().vocabulary, &session.model().vocabulary);
-        let why = if its.hash != mine.hash {
-            format!("it has another vocabulary ({} entries, not these {})", its.len(), mine.len())
+        let why = if let Some(unlike) = mine.unlike(its) {
+            format!("it {unlike}")
         } else if !draft.can_be_cut() || !session.can_be_cut() {
             "what a recurrent model has read cannot be taken back".to_owned()
         } else {
