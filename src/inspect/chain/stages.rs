@@ -18,6 +18,9 @@ pub(super) fn apply(
     input: &Input<'_>,
     sampling: &Sampling,
 ) -> Result<(), Why> {
+    if line.tail.is_none() && line.alive().next().is_none() {
+        return Err(Why::Empty);
+    }
     let min_keep = sampling.min_keep as usize;
     let unknown = Why::Unlisted(name);
     let StageName::Chain(stage) = name else {
@@ -194,14 +197,14 @@ fn min_p(line: &mut Line, p: f64, min_keep: usize) -> Option<()> {
     let least = line.largest()? + p.ln();
     let cut_tail = line.tail.as_ref().is_none_or(|tail| tail.bound.ln() + line.zero < least - ROUNDING);
     let kept = line.entries.iter().filter(|entry| entry.logit >= least).count();
-    if kept >= min_keep || line.entries.len() == kept {
+    if kept >= min_keep {
         line.entries.retain(|entry| entry.logit >= least);
     } else {
         line.sort();
-        if line.tail.is_some() && line.sure() < min_keep {
+        if kept < line.entries.len() && line.tail.is_some() && line.sure() < min_keep {
             return None;
         }
-        line.entries.truncate(min_keep.max(kept));
+        line.entries.truncate(min_keep);
     }
     match &mut line.tail {
         Some(_) if cut_tail && line.entries.len() >= min_keep => line.tail = None,

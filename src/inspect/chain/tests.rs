@@ -74,7 +74,7 @@ fn a_token_exactly_on_a_threshold_is_kept_or_cut_as_llama_cpp_does() {
 }
 
 #[test]
-fn min_p_sorts_the_list_only_where_it_keeps_more_than_it_would() {
+fn min_p_sorts_the_list_only_where_it_is_to_keep_more_than_it_would() {
     let input = whole(&percent(&[25.0, 50.0, 15.0, 10.0]), 1);
     let interval = |min_keep| {
         let interval = exact(&input, &Sampling { min_p: 0.4, min_keep, ..neutral() }).interval.unwrap();
@@ -82,6 +82,7 @@ fn min_p_sorts_the_list_only_where_it_keeps_more_than_it_would() {
     };
     assert_eq!(interval(2), ["0.33", "1.00"]);
     assert_eq!(interval(3), ["0.00", "0.56"]);
+    assert_eq!(interval(9), ["0.00", "0.50"]);
 }
 
 #[test]
@@ -144,6 +145,18 @@ fn a_ban_by_text_removes_the_token_and_says_how_much_went() {
     let stage = &trace.stages[0];
     assert_eq!((stage.left, stage.probabilities[1], stage.probabilities[3]), (3, None, None));
     assert!((stage.removed - 0.31).abs() < 1e-6 && (stage.kept - 0.69).abs() < 1e-6);
+}
+
+#[test]
+fn where_the_last_token_is_banned_nothing_is_left() {
+    let biases = [(TokenId(0), f32::NEG_INFINITY)];
+    let five = Input { biases: &biases, ..whole(&percent(&FIVE), 0) };
+    let order = [Stage::TopK, Stage::LogitBias, Stage::MinP];
+    for stages in [2, 3] {
+        let sampling = Sampling { top_k: 1, min_p: 0.1, order: order[..stages].to_vec(), ..neutral() };
+        assert_eq!(last(&five, &sampling), Err(Why::Empty));
+        assert_eq!(run(&five, &sampling), Outcome::NotDetermined(Why::Empty));
+    }
 }
 
 #[test]
