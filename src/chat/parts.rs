@@ -132,7 +132,7 @@ mod tests {
     fn run(id: i64, letters: usize, prefix: Option<(RunId, u32)>) -> Run {
         let mut prompt_ids = vec![TokenId(0); letters];
         prompt_ids.push(TokenId(1));
-        Run { prompt_ids, prefix, ..Run::of_tests(id, "m") }
+        Run { prefix, prompt_ids, ..Run::of_tests(id, "m") }
     }
 
     fn splits_as_thought(runs: &BTreeMap<RunId, Run>, run: i64) -> bool {
