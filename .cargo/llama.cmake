@@ -1,10 +1,14 @@
 # Read by llama.cpp's build after each of its project() commands (CMAKE_PROJECT_INCLUDE in config.toml), to leave out
-# what is compiled for minutes and never linked.
+# what is compiled for minutes and never linked, and to compile the rest in less time.
 
 # llama-cpp-2 takes llama-cpp-sys-2 with its default features, so llama.cpp's "common" library (its command line,
 # its HTTP client) is asked for whatever Cargo.toml says.
 if(PROJECT_NAME STREQUAL "llama.cpp")
     set(LLAMA_BUILD_COMMON OFF CACHE BOOL "" FORCE)
+
+    # One file for each of its 150 kinds of model, most of whose time goes into the same headers: sixteen at a time.
+    cmake_language(DEFER CALL set_property TARGET llama PROPERTY UNITY_BUILD ON)
+    cmake_language(DEFER CALL set_property TARGET llama PROPERTY UNITY_BUILD_BATCH_SIZE 16)
 endif()
 
 # `make test-variants`: of the variants of ggml's CPU backend that `dynamic-backends` builds as libraries, only those

@@ -31,9 +31,9 @@ pub fn run(args: &EngineArgs, choice: &str) -> anyhow::Result<u8> {
     } else if choice == "server" {
         server(args)?;
     } else {
-        let options = options(choice)?;
+        let (options, frames) = (options(choice)?, ffi::move_stdout_aside());
         let contained = contained(args);
-        serve::serve(io::stdin().lock(), io::stdout(), contained, scripted::make(options))?;
+        serve::serve(io::stdin().lock(), frames, contained, scripted::make(options))?;
     }
     // Native threads may still run; nothing of theirs is worth waiting for.
     std::process::exit(0);
@@ -125,9 +125,10 @@ fn server(args: &EngineArgs) -> io::Result<()> {
     use crate::engine::server::{Limits, make};
     use crate::models::client_for;
 
+    let frames = ffi::move_stdout_aside();
     log_to_stderr();
     let contained = contained(args);
-    serve::serve(io::stdin().lock(), io::stdout(), contained, make(Box::new(client_for), Limits::default()))
+    serve::serve(io::stdin().lock(), frames, contained, make(Box::new(client_for), Limits::default()))
 }
 
 #[cfg(not(feature = "remote"))]
