@@ -397,7 +397,7 @@ mod llama {
             let (first, last) =
                 (self.context.kv_cache_seq_pos_min(number), self.context.kv_cache_seq_pos_max(number));
             let Some(raw) = self.raw.filter(|_| last >= 0) else { return Held::default() };
-            let list = |flags: u32, tokens: usize| {
+            let told = |flags: u32, tokens: usize| {
                 (Held::LEAST_WORDS..=Held::MOST_WORDS).find_map(|words| {
                     // Without room for what the cells hold llama.cpp stops there, and has told where they are.
                     let mut state = vec![0_u8; Held::bytes(tokens, words)];
@@ -412,8 +412,8 @@ mod llama {
             let window = unsafe { sys::llama_model_n_swa(sys::llama_get_model(raw.as_ptr())) };
             let window = usize::try_from(window).unwrap_or_default();
             Held {
-                all: list(0, tokens).unwrap_or_default(),
-                window: if window > 0 { list(WINDOWS, tokens.min(window)) } else { None },
+                all: told(0, tokens).unwrap_or_default(),
+                window: if window > 0 { told(WINDOWS, tokens.min(window)) } else { None },
             }
         }
 
