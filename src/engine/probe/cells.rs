@@ -42,9 +42,7 @@ impl Held {
         let position = |cell: &[u32]| (cell[1] == 1 && cell[words - 1] == sequence).then_some(cell[0]);
         if *of == sequence { cells.map(position).collect() } else { None }
     }
-}
 
-impl Held {
     /// The positions of so many cells that a token after all of them sees, in the order of the cells: all there are, or
     /// the last ones, which a window lets through. `None` where they cannot be told apart.
     fn seen(&self, count: usize) -> Option<Vec<u32>> {
@@ -82,7 +80,7 @@ pub(super) struct Cells {
 }
 
 /// A layer's cells.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 struct Layer {
     /// How many of the batch's tokens have been stored.
     stored: usize,
@@ -170,9 +168,10 @@ impl Cells {
         self.layers.get(&layer)?.position(cell)
     }
 
-    /// Whether two layers hold the same positions in the same cells.
-    pub(super) fn hold_alike(&self, layer: u32, other: u32) -> bool {
-        layer == other || self.layers.get(&layer) == self.layers.get(&other)
+    /// Whether the batch was stored in the same cells of two layers.
+    pub(super) fn stored_alike(&self, layer: u32, other: u32) -> bool {
+        let own = |layer: u32| self.layers.get(&layer).map(|here| &here.own);
+        layer == other || own(layer) == own(other)
     }
 
     /// The position of one of the batch's tokens; its last's beyond the end.
@@ -206,6 +205,25 @@ mod tests {
     /// A token sees these of so many cells.
     fn visible(count: usize, seen: &[usize]) -> Vec<bool> {
         (0..count).map(|cell| seen.contains(&cell)).collect()
+    }
+
+    #[test]
+    fn a_batch_in_parts_and_a_cell_written_anew() {
+        let mut cells = begun(&[0, 1, 2, 3, 4].map(|position| (position, true)), &[], None);
+        cells.store(0, [10, 11, 12].into_iter());
+        cells.store(1, 0..3);
+        cells.store(0, [3, 4].into_iter());
+        assert_eq!(
+            [10, 12, 3, 4, 5].map(|cell| cells.position(0, cell)),
+            [Some(0), Some(2), Some(3), Some(4), None]
+        );
+        assert_eq!(cells.position(1, 2), Some(2));
+        // What was cell 11's is another position's now.
+        let held = Held { all: vec![3, 4, 0, 2], window: None };
+        cells.begin(std::iter::once((9, true)), held);
+        cells.store(0, std::iter::once(11));
+        assert!(cells.see(0, &visible(13, &[3, 4, 10, 11, 12])));
+        assert_eq!((cells.position(0, 11), cells.position(0, 10), cells.last()), (Some(9), Some(0), 9));
     }
 
     #[test]

@@ -155,11 +155,8 @@ impl Probe {
         let op = node.op();
         let active = self.active.load(Ordering::Relaxed);
         if op == sys::GGML_OP_SET_ROWS {
-            if !active {
-                return false;
-            }
-            let layer = node.name().strip_prefix("cache_k_l").and_then(leading_number);
-            if let Some((layer, list)) = layer.zip(node.source(1)) {
+            let layer = || node.name().strip_prefix("cache_k_l").and_then(leading_number);
+            if active && let Some((layer, list)) = layer().zip(node.source(1)) {
                 self.state().store(layer, list);
             }
             return false;

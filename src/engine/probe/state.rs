@@ -132,15 +132,16 @@ impl State {
         cells: usize,
         tokens: usize,
     ) -> Arc<Vec<Visible>> {
-        // The first of them sees the most of what was held before.
-        self.see(layer, &mask.map(|mask| mask.visible(0)).unwrap_or_default());
         let done = self.captured.layers.get(layer as usize).map_or(0, |layer| layer.seen_from.len());
         let address = mask.map_or(0, |mask| mask.span().0);
-        let known =
-            |(mask, before, other)| (mask, before) == (address, done) && self.cells.hold_alike(layer, other);
+        let known = |(mask, before, other)| {
+            (mask, before) == (address, done) && self.cells.stored_alike(layer, other)
+        };
         if self.mask.of.is_some_and(known) {
             return Arc::clone(&self.mask.each);
         }
+        // The first of them sees the most of what was held before.
+        self.see(layer, &mask.map(|mask| mask.visible(0)).unwrap_or_default());
         let one = |token: usize| {
             let visible = mask.map(|mask| mask.visible(token)).unwrap_or_default();
             let (position, places) = (self.cells.at(done + token), self.places(layer, cells, &visible));
