@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::kit::{self, Model, SMOLLM, WithFigures as Fixture, file, references};
 use crate::noise::ORDER;
+use crate::reference::{change_of, float, id_of, ids_of, layers_of};
 use glassbox::chat::Intervention;
 use glassbox::engine::model::weights::Weights;
 use glassbox::engine::protocol::{Depths, Embed, Event, Generate, Inspect, Job, Prompt, Request, Want};
@@ -57,18 +58,6 @@ fn as_it_runs() -> Fixture {
 
 fn models() -> [fn() -> Fixture; 2] {
     [smollm, gemma]
-}
-
-fn ids_of(prompt: &Value) -> Vec<TokenId> {
-    prompt["ids"].as_array().unwrap().iter().map(|id| TokenId(id.as_i64().unwrap() as i32)).collect()
-}
-
-fn id_of(value: &Value) -> TokenId {
-    TokenId(value["id"].as_i64().unwrap() as i32)
-}
-
-fn float(value: &Value) -> f32 {
-    value.as_f64().unwrap() as f32
 }
 
 /// Within so many parts of the reference.
@@ -144,8 +133,8 @@ fn attention_agrees_with_transformers() {
     for model in models() {
         let mut model = model();
         for prompt in model.prompts() {
-            let reference = prompt["attention_last_query"].as_object().unwrap().clone();
-            let layers: Vec<u32> = reference.keys().map(|layer| layer.parse().unwrap()).collect();
+            let reference = prompt["attention_last_query"].clone();
+            let layers = layers_of(&reference);
             let want = Want { attention: layers.clone(), ..Want::default() };
             let attention = model.inspect(&ids_of(&prompt), want).trace.attention.unwrap();
             assert_eq!(attention.layers.len(), layers.len());
@@ -199,8 +188,8 @@ fn the_strongest_neurons_agree_with_transformers() {
     for model in models() {
         let mut model = model();
         for prompt in model.prompts() {
-            let reference = prompt["ffn_top_neurons_by_abs_activation"].as_object().unwrap().clone();
-            let layers: Vec<u32> = reference.keys().map(|layer| layer.parse().unwrap()).collect();
+            let reference = prompt["ffn_top_neurons_by_abs_activation"].clone();
+            let layers = layers_of(&reference);
             let want = Want { ffn: layers, neurons: 8, words: true, ..Want::default() };
             for ffn in model.inspect(&ids_of(&prompt), want).ffns {
                 let theirs = reference[&ffn.layer.to_string()].as_array().unwrap();
@@ -233,11 +222,7 @@ fn parts_switched_off_give_the_numbers_of_transformers() {
         let mut model = model();
         for prompt in model.prompts() {
             for ablation in prompt["ablations_all_positions"].as_array().unwrap() {
-                let number = |value: &Value| value.as_u64().unwrap() as u32;
-                let change = match ablation.get("zero_head") {
-                    Some(head) => Intervention::ZeroHead { layer: number(&head[0]), head: number(&head[1]) },
-                    None => Intervention::ZeroFfn { layer: number(&ablation["zero_ffn"]) },
-                };
+                let change = change_of(ablation);
                 let trace = model.ablated(&ids_of(&prompt), vec![change.clone()], true);
                 let what = format!("{} {change:?}", prompt["prompt"]);
                 for theirs in ablation["next"].as_array().unwrap() {

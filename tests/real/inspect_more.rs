@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::kit::{Model, WithFigures as Fixture, exact_gemma, exact_smollm, references};
+use crate::reference::{change_of, float, id_of, ids_of, layers_of, list, number};
 use glassbox::chat::Intervention;
 use glassbox::engine::protocol::{Embed, Inspect, Inspected, Want};
 use glassbox::inspect::trace::ForwardTrace;
@@ -84,30 +85,6 @@ fn on_each(claim: impl Fn(&mut Fixture, &Value, &str, &mut Worst)) {
         }
         worst.finish(name);
     }
-}
-
-fn number(value: &Value) -> u32 {
-    u32::try_from(value.as_u64().unwrap()).unwrap()
-}
-
-fn float(value: &Value) -> f32 {
-    value.as_f64().unwrap() as f32
-}
-
-fn list(value: &Value) -> &Vec<Value> {
-    value.as_array().unwrap()
-}
-
-fn id_of(value: &Value) -> TokenId {
-    TokenId(i32::try_from(value["id"].as_i64().unwrap()).unwrap())
-}
-
-fn ids_of(prompt: &Value) -> Vec<TokenId> {
-    list(&prompt["ids"]).iter().map(|id| TokenId(i32::try_from(id.as_i64().unwrap()).unwrap())).collect()
-}
-
-fn layers_of(figures: &Value) -> Vec<u32> {
-    figures.as_object().unwrap().keys().map(|layer| layer.parse().unwrap()).collect()
 }
 
 /// The likeliest are the reference's, with its probabilities.
@@ -215,16 +192,6 @@ fn the_strongest_neurons_agree() {
             }
         }
     });
-}
-
-fn change_of(ablation: &Value) -> Intervention {
-    if let Some(head) = ablation.get("zero_head") {
-        return Intervention::ZeroHead { layer: number(&head[0]), head: number(&head[1]) };
-    }
-    match ablation.get("zero_attn") {
-        Some(layer) => Intervention::ZeroAttention { layer: number(layer) },
-        None => Intervention::ZeroFfn { layer: number(&ablation["zero_ffn"]) },
-    }
 }
 
 #[test]

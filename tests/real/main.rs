@@ -29,6 +29,7 @@ mod live;
 mod noise;
 mod panics;
 mod probe;
+mod reference;
 #[cfg(unix)]
 mod rpc;
 mod sampler;

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::kit::{self, Beside, SMOLLM, file, references};
-use glassbox::chat::Intervention;
+use crate::reference::{change_of, float, ids_of, layers_of};
 use glassbox::engine::protocol::{
     Event, Exit, Generate, Inspect, Inspected, Inspection, Job, Loaded, Prompt, Request, Want,
 };
@@ -61,14 +61,6 @@ fn inspect(model: &mut Beside, inspect: Inspect) -> Inspected {
         Event::Inspected(inspected) => *inspected,
         other => panic!("{other:?}"),
     }
-}
-
-fn ids_of(prompt: &Value) -> Vec<TokenId> {
-    prompt["ids"].as_array().unwrap().iter().map(|id| TokenId(id.as_i64().unwrap() as i32)).collect()
-}
-
-fn float(value: &Value) -> f32 {
-    value.as_f64().unwrap() as f32
 }
 
 /// The reference's prompts.
@@ -142,10 +134,10 @@ fn half_the_layers_on_each_of_two_workers_give_the_figures_of_the_reference() {
 fn attention_neurons_and_parts_switched_off_on_two_workers_are_those_of_the_reference() {
     let mut spread = spread();
     for prompt in prompts() {
-        let layers = |what: &str| -> Vec<u32> {
-            prompt[what].as_object().unwrap().keys().map(|layer| layer.parse().unwrap()).collect()
-        };
-        let (attention, ffn) = (layers("attention_last_query"), layers("ffn_top_neurons_by_abs_activation"));
+        let (attention, ffn) = (
+            layers_of(&prompt["attention_last_query"]),
+            layers_of(&prompt["ffn_top_neurons_by_abs_activation"]),
+        );
         let want = Want { attention: attention.clone(), ffn, neurons: 8, ..Want::default() };
         let seen = inspect(&mut spread.model, Inspect { ids: ids_of(&prompt), want, ..Inspect::default() });
         let name = prompt["prompt"].to_string();
@@ -162,11 +154,7 @@ fn attention_neurons_and_parts_switched_off_on_two_workers_are_those_of_the_refe
             assert!((ours - activation).abs() <= 0.03 * activation.abs(), "{name}: {ours} {activation}");
         }
         for ablation in prompt["ablations_all_positions"].as_array().unwrap() {
-            let number = |value: &Value| value.as_u64().unwrap() as u32;
-            let change = match ablation.get("zero_head") {
-                Some(head) => Intervention::ZeroHead { layer: number(&head[0]), head: number(&head[1]) },
-                None => Intervention::ZeroFfn { layer: number(&ablation["zero_ffn"]) },
-            };
+            let change = change_of(ablation);
             let (ids, what) = (ids_of(&prompt), format!("{name} {change:?}"));
             let request = Inspect { ids, ablations: vec![change], everywhere: true, ..Inspect::default() };
             let ours = inspect(&mut spread.model, request).trace.kl_from_original.unwrap();
@@ -185,12 +173,10 @@ fn attention_over_a_reply_that_two_workers_wrote_is_that_of_one_machine() {
     let sampling = Sampling { temperature: 0.0, max_tokens: 60, ..Sampling::default() };
     let request =
         Generate { prompt, sampling, top_logprobs: 1, begun: 0, interventions: Vec::new(), allow: None };
-    let id = spread.model.send(Request::Job(Job::Generate(Box::new(request))));
     let mut text = ids;
-    loop {
-        match spread.model.hear(|envelope| envelope.id == id).event {
+    for event in spread.model.ask(Request::Job(Job::Generate(Box::new(request)))) {
+        match event {
             Event::Token(written) => text.extend(written.step.id),
-            Event::Done { .. } => break,
             Event::Failed(failure) => panic!("{failure}"),
             _ => {}
         }
