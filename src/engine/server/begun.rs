@@ -17,7 +17,7 @@ pub struct Begun<'a> {
     stream: Stream<'a>,
     reader: Reader,
     /// What was read of it to find out whether it is one.
-    first: Option<Value>,
+    first: Option<Vec<u8>>,
     /// How many candidates each token has.
     pub top: u32,
 }
@@ -33,17 +33,34 @@ impl<'a> Begun<'a> {
         ask: &Ask<'_>,
         cancel: &CancellationToken,
     ) -> Result<Self, Failure> {
-        let begin = async |top| {
+        let mut top = model.candidates(ask.top);
+        loop {
             let (path, body, reader) = prepared.request(model, &Ask { top, ..ask.clone() });
-            let mut stream = model.http.stream(path, &body, cancel).await?;
-            let first = stream.next(cancel).await?;
-            match first.as_ref().and_then(told::trouble) {
-                Some(Part::Trouble(answer)) => Err(trouble(model, &answer)),
-                _ => Ok((stream, reader, first)),
+            let begun = match model.http.stream(path, &body, cancel).await {
+                Ok(stream) => Self::looked_into(stream, model, reader, top, cancel).await,
+                Err(refused) => Err(refused),
+            };
+            match begun {
+                Err(refused) => top = model.fewer_candidates(refused, top)?,
+                begun => return begun,
             }
-        };
-        let ((stream, reader, first), top) = model.with_candidates(ask.top, begin).await?;
-        Ok(Self { stream, reader, first, top })
+        }
+    }
+
+    /// An answer whose first event is no refusal.
+    async fn looked_into(
+        mut stream: Stream<'a>,
+        model: &Model,
+        reader: Reader,
+        top: u32,
+        cancel: &CancellationToken,
+    ) -> Result<Self, Failure> {
+        let first = stream.next(cancel).await?;
+        let tree: Option<Value> = first.as_ref().and_then(|data| serde_json::from_slice(data).ok());
+        match tree.as_ref().and_then(told::trouble) {
+            Some(Part::Trouble(answer)) => Err(trouble(model, &answer)),
+            _ => Ok(Self { stream, reader, first, top }),
+        }
     }
 
     /// The next pieces; `None` at the end.
@@ -55,7 +72,8 @@ impl<'a> Begun<'a> {
             Some(first) => Some(first),
             None => self.stream.next(cancel).await?,
         };
-        Ok(data.map(|data| self.reader.parts(&data)))
+        let Some(data) = data else { return Ok(None) };
+        self.reader.parts(&data).map(Some).map_err(|_| self.stream.unread(&data))
     }
 
     /// Whether the server said that nothing more comes.

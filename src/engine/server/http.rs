@@ -393,18 +393,18 @@ pub struct Stream<'a> {
 }
 
 impl Stream<'_> {
-    /// The next piece; `None` at the end.
+    /// The next piece, which should be JSON; `None` at the end.
     ///
     /// # Errors
-    /// A sentence: it broke off, is silent, or sends what cannot be read.
-    pub async fn next(&mut self, cancel: &CancellationToken) -> Result<Option<Value>, Failure> {
+    /// A sentence: it broke off or is silent.
+    pub async fn next(&mut self, cancel: &CancellationToken) -> Result<Option<Vec<u8>>, Failure> {
         loop {
             if let Some(data) = self.waiting.pop_front() {
                 if data.trim_ascii() == b"[DONE]" {
                     self.done = true;
                     return Ok(None);
                 }
-                return serde_json::from_slice(&data).map(Some).map_err(|_| self.unread(&data));
+                return Ok(Some(data));
             }
             let Some(response) = &mut self.response else { return Ok(None) };
             if let Some(bytes) = self.http.chunk(response, self.http.limits.idle, cancel).await? {
@@ -422,7 +422,8 @@ impl Stream<'_> {
         self.done
     }
 
-    fn unread(&self, data: &[u8]) -> Failure {
+    /// What is said of a piece that could not be read.
+    pub fn unread(&self, data: &[u8]) -> Failure {
         if self.response.is_none() {
             let host = &self.http.host;
             return other(format!("The connection to {host} ended in the middle of a line."));

@@ -5,6 +5,7 @@
 //!
 //! Invariant: pure; a token's bytes are those that the server lists for its id, never a part of a longer text.
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::openai::messages_of;
@@ -59,6 +60,54 @@ pub fn tokens(answer: &Value) -> Option<Vec<(TokenId, Vec<u8>)>> {
     answer["tokens"].as_array()?.iter().map(token).collect()
 }
 
+/// One event of a reply. Most of them are a token with its candidates, and beside a server on the same machine each
+/// microsecond of reading them is taken from the model; so they are read into this rather than into a tree.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Event {
+    error: Option<Value>,
+    prompt_progress: Option<Progress>,
+    stop: bool,
+    content: Option<String>,
+    tokens: Vec<i64>,
+    tokens_predicted: Option<u64>,
+    completion_probabilities: Vec<Entry>,
+    stop_type: Option<String>,
+    truncated: bool,
+    tokens_evaluated: Option<u64>,
+    timings: Option<Timings>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Progress {
+    processed: u32,
+    total: u32,
+    cache: u32,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Timings {
+    cache_n: u32,
+}
+
+/// A token, and where it was written the likeliest ones.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Entry {
+    id: Option<i64>,
+    bytes: Option<Vec<u8>>,
+    logprob: Option<f64>,
+    top_logprobs: Vec<Entry>,
+}
+
+impl From<Entry> for Choice {
+    fn from(entry: Entry) -> Self {
+        Self { id: entry.id.and_then(told::id), bytes: entry.bytes, logprob: told::figure(entry.logprob) }
+    }
+}
+
 /// Reads the events of one reply.
 #[derive(Debug, Default)]
 pub struct Reader {
@@ -70,66 +119,64 @@ pub struct Reader {
 
 impl Reader {
     /// The pieces of one event.
-    pub fn parts(&mut self, data: &Value) -> Vec<Part> {
-        if data.get("error").is_some() {
-            return vec![Part::Trouble(data.clone())];
+    ///
+    /// # Errors
+    /// It is no event of this server's.
+    pub fn parts(&mut self, data: &[u8]) -> serde_json::Result<Vec<Part>> {
+        let mut event: Event = serde_json::from_slice(data)?;
+        if let Some(error) = event.error {
+            return Ok(vec![Part::Trouble(json!({"error": error}))]);
+        }
+        if let Some(Progress { processed, total, cache }) = event.prompt_progress {
+            return Ok(vec![Part::Read { done: processed, total, cached: cache }]);
         }
         let mut parts = Vec::new();
-        if let Some(progress) = data.get("prompt_progress") {
-            let number = |name: &str| progress[name].as_u64().unwrap_or(0) as u32;
-            parts.push(Part::Read {
-                done: number("processed"),
-                total: number("total"),
-                cached: number("cache"),
-            });
-            return parts;
-        }
-        if data["stop"] == true {
-            self.end(data, &mut parts);
-        } else if let Some(id) =
-            data["tokens"].as_array().and_then(|tokens| tokens.last()).and_then(told::id_of)
-        {
+        if event.stop {
+            self.end(&event, &mut parts);
+        } else if let Some(id) = event.tokens.last().copied().and_then(told::id) {
             parts.extend(self.waiting.take());
-            self.token(id, data, &mut parts);
+            self.token(id, &mut event, &mut parts);
         }
-        parts
+        Ok(parts)
     }
 
-    fn token(&mut self, id: TokenId, data: &Value, parts: &mut Vec<Part>) {
-        let text = data["content"].as_str().unwrap_or_default().as_bytes();
-        let now = data["tokens_predicted"].as_u64().unwrap_or(self.written + 1);
+    fn token(&mut self, id: TokenId, event: &mut Event, parts: &mut Vec<Part>) {
+        let text = event.content.take().unwrap_or_default().into_bytes();
+        let now = event.tokens_predicted.unwrap_or(self.written + 1);
         let alone = now <= self.written + 1;
         self.written = now;
-        let told = told(id, &data["completion_probabilities"][0], text, alone);
+        let entry = std::mem::take(&mut event.completion_probabilities).into_iter().next();
+        let told = told(id, entry.unwrap_or_default(), &text, alone);
         let own = told.chosen.bytes.clone().unwrap_or_default();
         let tokens = vec![told];
         if alone {
-            let part = Part::Text { text: text.to_vec(), thought: false, tokens };
-            if text.is_empty() {
+            let is_silent = text.is_empty();
+            let part = Part::Text { text, thought: false, tokens };
+            if is_silent {
                 self.waiting = Some(part);
             } else {
                 parts.push(part);
             }
             return;
         }
-        let before = text.strip_suffix(own.as_slice()).unwrap_or(text);
+        let before = text.strip_suffix(own.as_slice()).unwrap_or(&text);
         parts.push(Part::Text { text: before.to_vec(), thought: false, tokens: Vec::new() });
         parts.push(Part::Text { text: text[before.len()..].to_vec(), thought: false, tokens });
     }
 
-    fn end(&mut self, data: &Value, parts: &mut Vec<Part>) {
-        let number = |value: &Value| value.as_u64().unwrap_or(0) as u32;
-        let stop = match data["stop_type"].as_str() {
-            Some("limit") if data["truncated"] == true => StopReason::Context,
+    fn end(&mut self, event: &Event, parts: &mut Vec<Part>) {
+        let stop = match event.stop_type.as_deref() {
+            Some("limit") if event.truncated => StopReason::Context,
             Some("limit") => StopReason::Length,
             Some("word") => StopReason::Stop,
             _ => StopReason::Eos,
         };
         parts.extend(self.waiting.take().filter(|_| stop != StopReason::Eos));
+        let number = |counted: Option<u64>| counted.unwrap_or(0) as u32;
         parts.push(Part::Counted {
-            prompt: number(&data["tokens_evaluated"]),
-            written: number(&data["tokens_predicted"]),
-            cached: number(&data["timings"]["cache_n"]),
+            prompt: number(event.tokens_evaluated),
+            written: number(event.tokens_predicted),
+            cached: event.timings.as_ref().map_or(0, |timings| timings.cache_n),
         });
         parts.push(Part::Ended(stop));
     }
@@ -137,19 +184,10 @@ impl Reader {
 
 /// A token and its candidates. The bytes that stand beside the token itself are the text that was sent; those of the
 /// candidates are their own.
-fn told(id: TokenId, entry: &Value, text: &[u8], alone: bool) -> Told {
-    let choice = |entry: &Value| Choice {
-        id: told::id_of(&entry["id"]),
-        bytes: told::byte_list(&entry["bytes"]),
-        logprob: told::logprob(&entry["logprob"]),
-    };
-    let top: Vec<Choice> = entry["top_logprobs"].as_array().into_iter().flatten().map(choice).collect();
+fn told(id: TokenId, entry: Entry, text: &[u8], alone: bool) -> Told {
+    let top: Vec<Choice> = entry.top_logprobs.into_iter().map(Choice::from).collect();
     let listed = top.iter().find(|other| other.id == Some(id)).and_then(|other| other.bytes.clone());
     let bytes = listed.or_else(|| (alone && !text.is_empty()).then(|| text.to_vec()));
-    Told {
-        chosen: Choice { id: Some(id), bytes, logprob: told::logprob(&entry["logprob"]) },
-        rank: 0,
-        top,
-        watched: Vec::new(),
-    }
+    let chosen = Choice { id: Some(id), bytes, logprob: told::figure(entry.logprob) };
+    Told { chosen, rank: 0, top, watched: Vec::new() }
 }

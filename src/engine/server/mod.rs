@@ -31,6 +31,7 @@ mod watched;
 mod words;
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -61,7 +62,8 @@ pub fn make(
     limits: Limits,
 ) -> impl FnOnce(Emit, Arc<OpenRequests>) -> Made + Send + 'static {
     move |emit, requests| {
-        // One thread keeps the connections going; the worker and the questions wait on their own.
+        // One thread keeps the connections going and reads what comes over them, so that a token wakes one thread and not
+        // two: beside a server on this machine each of those halts one of the model's. The worker waits for it.
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let shared = Arc::new(Shared {
             runtime: runtime.expect("the system gives one thread more"),
@@ -233,8 +235,14 @@ impl Jobs for Worker {
             cancel.cancel();
         }
         let shared = Arc::clone(&self.shared);
-        let answer = shared.runtime.block_on(self.answer(id, job, &cancel));
-        shared.emit(id, answer.unwrap_or_else(Event::Failed));
+        let work = shared.runtime.spawn({
+            let shared = Arc::clone(&shared);
+            async move { shared.answer(id, job, &cancel).await }
+        });
+        match shared.runtime.block_on(work) {
+            Ok(answer) => shared.emit(id, answer.unwrap_or_else(Event::Failed)),
+            Err(ended) => resume_unwind(ended.into_panic()),
+        }
         let mut state = shared.lock();
         state.running.remove(&id);
         state.allowed.retain(|other, _| *other != id && shared.requests.is_open(*other));
@@ -245,21 +253,19 @@ impl Jobs for Worker {
     }
 }
 
-impl Worker {
+/// The jobs.
+impl Shared {
     async fn answer(&self, id: RequestId, job: Job, cancel: &CancellationToken) -> Result<Event, Failure> {
-        let shared = self.shared.as_ref();
         match job {
             Job::Load { entry, .. } => self.load(id, &entry, cancel).await,
             Job::Generate(generate) => {
-                let model = shared.model()?;
+                let model = self.model()?;
                 // A word on the pace may have come while the request waited for its turn; it counts.
-                shared.lock().allowed.entry(id).or_insert(generate.allow);
-                generate::generate(shared, id, &model, &generate, cancel).await
+                self.lock().allowed.entry(id).or_insert(generate.allow);
+                generate::generate(self, id, &model, &generate, cancel).await
             }
-            Job::Score(score) => score::score(shared, id, shared.model()?.as_ref(), &score, cancel).await,
-            Job::Rescore(rescore) => {
-                score::rescore(shared, id, shared.model()?.as_ref(), &rescore, cancel).await
-            }
+            Job::Score(score) => score::score(self, id, self.model()?.as_ref(), &score, cancel).await,
+            Job::Rescore(rescore) => score::rescore(self, id, self.model()?.as_ref(), &rescore, cancel).await,
             Job::Chat(_) | Job::Forget(_) => Ok(Event::Acknowledged),
             Job::Replay(_)
             | Job::Beam(_)
@@ -278,15 +284,14 @@ impl Worker {
         cancel: &CancellationToken,
     ) -> Result<Event, Failure> {
         let begun = Instant::now();
-        let shared = self.shared.as_ref();
-        shared.lock().model = None;
-        shared.emit(id, Event::LoadProgress(0.0));
-        let (server, http) = shared.http(entry)?;
+        self.lock().model = None;
+        self.emit(id, Event::LoadProgress(0.0));
+        let (server, http) = self.http(entry)?;
         let found = detect::detect(&http, server.api, server.id.as_deref(), cancel).await?;
         let model = Model::new(http, found, &entry.name, begun, cancel).await;
         tracing::info!("{}: {}", model.loaded.device, model.loaded.facts.name);
         let loaded = model.loaded.clone();
-        shared.lock().model = Some(Arc::new(model));
+        self.lock().model = Some(Arc::new(model));
         Ok(Event::Loaded(Box::new(loaded)))
     }
 }

@@ -70,21 +70,19 @@ impl Model {
         said.insert(sentence.clone()).then_some(sentence)
     }
 
-    /// Asks for so many candidates, and for as many as the server gives where it refuses that; how many those were.
-    pub async fn with_candidates<T>(
-        &self,
-        asked: u32,
-        ask: impl AsyncFn(u32) -> Result<T, Failure>,
-    ) -> Result<(T, u32), Failure> {
-        let asked = asked.min(self.most.load(Ordering::Relaxed));
-        match ask(asked).await {
-            Ok(answer) => Ok((answer, asked)),
-            Err(refused) => {
-                let most = most_candidates(&refused, asked).ok_or(refused)?;
-                self.most.store(most, Ordering::Relaxed);
-                Ok((ask(most).await?, most))
-            }
-        }
+    /// How many candidates can be asked for, of those that are wanted.
+    pub fn candidates(&self, wanted: u32) -> u32 {
+        wanted.min(self.most.load(Ordering::Relaxed))
+    }
+
+    /// How many can be asked for instead, always fewer than were, where a refusal says so.
+    ///
+    /// # Errors
+    /// The refusal, where it is about something else.
+    pub fn fewer_candidates(&self, refused: Failure, asked: u32) -> Result<u32, Failure> {
+        let most = most_candidates(&refused, asked).ok_or(refused)?;
+        self.most.store(most, Ordering::Relaxed);
+        Ok(most)
     }
 
     /// What is to be known, once, where it gives fewer candidates than it was taken for.

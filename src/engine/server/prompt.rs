@@ -51,13 +51,17 @@ pub enum Reader {
 
 impl Reader {
     /// The pieces of one event.
-    pub fn parts(&mut self, data: &Value) -> Vec<Part> {
-        match self {
-            Self::OpenAi => openai::parts(data),
-            Self::Llama(reader) => reader.parts(data),
-            Self::Vllm => vllm::parts(data),
-            Self::SgLang(reader) => reader.parts(data),
-        }
+    ///
+    /// # Errors
+    /// It is no JSON, or no event of this kind of server.
+    pub fn parts(&mut self, data: &[u8]) -> serde_json::Result<Vec<Part>> {
+        let tree = || serde_json::from_slice::<Value>(data);
+        Ok(match self {
+            Self::OpenAi => openai::parts(&tree()?),
+            Self::Llama(reader) => reader.parts(data)?,
+            Self::Vllm => vllm::parts(&tree()?),
+            Self::SgLang(reader) => reader.parts(&tree()?),
+        })
     }
 }
 

@@ -77,9 +77,15 @@ async fn steps(
     }
     let told = match model.found.api {
         Api::Vllm => {
-            let body = |top| vllm::score(model.id(), ids, model.loaded.context, top);
-            let ask = async |top| model.http.post(Path::Base("/completions"), &body(top), cancel).await;
-            vllm::scored(&model.with_candidates(top, ask).await?.0, ids)
+            let mut top = model.candidates(top);
+            let answer = loop {
+                let body = vllm::score(model.id(), ids, model.loaded.context, top);
+                match model.http.post(Path::Base("/completions"), &body, cancel).await {
+                    Err(refused) => top = model.fewer_candidates(refused, top)?,
+                    Ok(answer) => break answer,
+                }
+            };
+            vllm::scored(&answer, ids)
         }
         Api::SgLang => {
             let body = sglang::score(ids, from - 1, top);

@@ -73,9 +73,14 @@ pub fn trouble(data: &serde_json::Value) -> Option<Part> {
 
 /// A log-probability as servers send it: below what is possible stands for "not known".
 pub fn logprob(value: &serde_json::Value) -> f32 {
+    figure(value.as_f64())
+}
+
+/// As [`logprob`], where it was read as a number.
+pub fn figure(logprob: Option<f64>) -> f32 {
     /// vLLM's −9999, llama.cpp's least number.
     const NO_FIGURE: f64 = -9000.0;
-    match value.as_f64() {
+    match logprob {
         Some(figure) if figure > NO_FIGURE => figure.min(0.0) as f32,
         _ => f32::NAN,
     }
@@ -88,7 +93,12 @@ pub fn bytes_of(text: &str) -> Option<Vec<u8>> {
 
 /// An id in JSON.
 pub fn id_of(value: &serde_json::Value) -> Option<TokenId> {
-    i32::try_from(value.as_i64()?).ok().filter(|id| *id >= 0).map(TokenId)
+    id(value.as_i64()?)
+}
+
+/// An id as a server sends it: none is below zero.
+pub fn id(number: i64) -> Option<TokenId> {
+    i32::try_from(number).ok().filter(|id| *id >= 0).map(TokenId)
 }
 
 /// A list of numbers that are bytes.
