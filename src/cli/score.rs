@@ -160,8 +160,7 @@ impl Scorer {
         let mut lines = String::new();
         for step in steps {
             if self.args.json {
-                lines.push_str(&token_line(tally.index, step, &self.vocabulary).to_string());
-                lines.push('\n');
+                lines.push_str(&token_line(tally.index, step, &self.vocabulary));
             }
             tally.add(step);
         }

@@ -3,6 +3,9 @@
 //! Invariant: a token's object is `{id, token, bytes, logprob, rank, entropy, top_logprobs}`; `token` is the
 //! bytes as text with � for what forms no character, `bytes` are the truth.
 
+use std::borrow::Cow;
+
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::Document;
@@ -15,37 +18,68 @@ pub fn number(value: f32) -> Value {
     serde_json::from_str(&value.to_string()).unwrap_or(Value::Null)
 }
 
-/// A token with its probability.
-pub fn token(id: Option<TokenId>, bytes: &[u8], logprob: f32) -> Map<String, Value> {
-    let mut object = Map::new();
-    object.insert("id".into(), json!(id.filter(|id| !id.is_stand_in())));
-    if let Some(stand_in) = id.filter(|id| id.is_stand_in()) {
-        // By this the same token is found again in this file, and in no other.
-        object.insert("stand_in".into(), json!(stand_in));
-    }
-    object.insert("token".into(), json!(String::from_utf8_lossy(bytes)));
-    object.insert("bytes".into(), json!(bytes));
-    object.insert("logprob".into(), number(logprob));
-    object
+fn as_number<S: Serializer>(value: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+    number(*value).serialize(serializer)
 }
 
-/// A step with its candidates; `bytes_of` gives the bytes of a candidate where they are known.
-pub fn step<'a>(step: &Step, bytes_of: impl Fn(TokenId) -> Option<&'a [u8]>) -> Map<String, Value> {
-    let candidate = |id: TokenId, logprob| {
-        if let Some(bytes) = bytes_of(id) {
-            return token(Some(id), bytes, logprob);
+/// A token with its probability. It is written out as it stands: `ask --json` makes twenty of them for each word, beside the
+/// threads that compute the next one.
+#[derive(Debug, Serialize)]
+pub struct Token<'a> {
+    id: Option<TokenId>,
+    /// By this the same token is found again in this file, and in no other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stand_in: Option<TokenId>,
+    token: Option<Cow<'a, str>>,
+    bytes: Option<&'a [u8]>,
+    #[serde(serialize_with = "as_number")]
+    logprob: f32,
+}
+
+impl<'a> Token<'a> {
+    /// `bytes` where they are known.
+    pub fn new(id: Option<TokenId>, bytes: Option<&'a [u8]>, logprob: f32) -> Self {
+        let is_stand_in = |id: &TokenId| id.is_stand_in();
+        Self {
+            id: id.filter(|id| !is_stand_in(id)),
+            stand_in: id.filter(is_stand_in),
+            token: bytes.map(String::from_utf8_lossy),
+            bytes,
+            logprob,
         }
-        let mut unknown = token(Some(id), &[], logprob);
-        unknown.insert("token".into(), Value::Null);
-        unknown.insert("bytes".into(), Value::Null);
-        unknown
-    };
-    let mut object = token(step.id, &step.bytes, step.logprob);
-    object.insert("rank".into(), json!((step.rank > 0).then_some(step.rank)));
-    object.insert("entropy".into(), number(step.entropy));
-    let candidates = step.candidates.iter().map(|c| Value::Object(candidate(c.id, c.logprob)));
-    object.insert("top_logprobs".into(), candidates.collect());
-    object
+    }
+}
+
+/// A step with its candidates.
+#[derive(Debug, Serialize)]
+pub struct OneStep<'a> {
+    #[serde(flatten)]
+    token: Token<'a>,
+    rank: Option<u32>,
+    #[serde(serialize_with = "as_number")]
+    entropy: f32,
+    top_logprobs: Vec<Token<'a>>,
+}
+
+impl<'a> OneStep<'a> {
+    /// `bytes_of` gives the bytes of a candidate where they are known.
+    pub fn new(step: &'a Step, bytes_of: impl Fn(TokenId) -> Option<&'a [u8]>) -> Self {
+        let candidates = step.candidates.iter();
+        Self {
+            token: Token::new(step.id, Some(&step.bytes), step.logprob),
+            rank: (step.rank > 0).then_some(step.rank),
+            entropy: step.entropy,
+            top_logprobs: candidates.map(|c| Token::new(Some(c.id), bytes_of(c.id), c.logprob)).collect(),
+        }
+    }
+}
+
+/// An object to which more is added.
+pub(super) fn object_of(value: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(object)) => object,
+        _ => Map::new(),
+    }
 }
 
 /// Everything in one object, indented.
@@ -154,7 +188,7 @@ fn text(document: &Document<'_>, turn: &Turn) -> String {
 }
 
 fn of_run(document: &Document<'_>, run: RunId, of: &Step) -> Map<String, Value> {
-    let mut object = step(of, |id| document.bytes(run, id));
+    let mut object = object_of(&OneStep::new(of, |id| document.bytes(run, id)));
     object.insert("ms".into(), number(of.ms));
     object.insert("run".into(), json!(run.0));
     if let Some(name) = document.control_name(run, of) {
@@ -174,16 +208,13 @@ fn runs(document: &Document<'_>) -> Vec<Map<String, Value>> {
     runs.map(|run| {
         // The file stands alone: each run has its whole prompt, whatever it shares with another.
         let prompt_ids = crate::chat::prompt_of(document.runs, run.id).unwrap_or_default();
-        match serde_json::to_value(Run {
+        object_of(&Run {
             model: public_name(&run.model).to_owned(),
             prefix: None,
             prompt_ids,
             interventions: run.interventions.iter().map(Intervention::public).collect(),
             ..run.clone()
-        }) {
-            Ok(Value::Object(object)) => object,
-            _ => Map::new(),
-        }
+        })
     })
     .collect()
 }

@@ -10,7 +10,7 @@ mod tests;
 
 use serde_json::{Map, Value, json};
 
-use super::json::number;
+use super::json::{Token, number, object_of};
 use crate::chat::{Intervention, Run};
 use crate::inspect::depth::Depth;
 use crate::inspect::distribution::Distribution;
@@ -125,7 +125,7 @@ impl StationFacts<'_> {
         let run = self.run;
         let pass = if self.own_pass { "at the token" } else { "that chose the token" };
         let token = self.step.map(|step| {
-            let mut token = super::json::token(step.id, &step.bytes, step.logprob);
+            let mut token = object_of(&Token::new(step.id, Some(&step.bytes), step.logprob));
             token.insert("rank".into(), json!((step.rank > 0).then_some(step.rank)));
             token
         });

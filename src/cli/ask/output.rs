@@ -7,10 +7,12 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::parts::{Parts, Stretch};
 use crate::export;
+use crate::export::json::OneStep;
 use crate::reasoning::Form;
 use crate::runtime;
 use crate::sanitize;
@@ -107,8 +109,7 @@ impl Output {
     /// When standard output was closed.
     pub fn token(&mut self, step: &Step, vocabulary: Option<&Vocabulary>) -> anyhow::Result<()> {
         if let Some(vocabulary) = vocabulary.filter(|_| self.wish.json) {
-            let line = token_line(self.index, step, vocabulary);
-            write(&format!("{line}\n"))?;
+            write(&token_line(self.index, step, vocabulary))?;
         }
         self.index += 1;
         let control = step.id.filter(|_| step.bytes.is_empty());
@@ -233,13 +234,18 @@ impl Output {
     }
 }
 
-/// One token as the JSON object that the README lays down.
-pub fn token_line(index: u32, step: &Step, vocabulary: &Vocabulary) -> Value {
-    let mut line = serde_json::Map::new();
-    line.insert("type".into(), json!("token"));
-    line.insert("index".into(), json!(index));
-    line.extend(export::json::step(step, |id| vocabulary.bytes(id)));
-    Value::Object(line)
+/// One token as the JSON object that the README lays down, with the end of its line.
+pub fn token_line(index: u32, step: &Step, vocabulary: &Vocabulary) -> String {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        r#type: &'static str,
+        index: u32,
+        #[serde(flatten)]
+        step: OneStep<'a>,
+    }
+    let step = OneStep::new(step, |id| vocabulary.bytes(id));
+    let line = serde_json::to_string(&Line { r#type: "token", index, step });
+    line.expect("plain data becomes JSON") + "\n"
 }
 
 /// A measured time or speed, to a tenth.
@@ -275,7 +281,7 @@ mod tests {
             ..Step::default()
         };
         assert_eq!(
-            token_line(3, &step, &vocabulary).to_string(),
+            token_line(3, &step, &vocabulary).trim_end(),
             concat!(
                 r#"{"type":"token","index":3,"id":0,"token":" Paris","bytes":[32,80,97,114,105,115],"#,
                 r#""logprob":-0.25,"rank":1,"entropy":1.5,"top_logprobs":["#,
