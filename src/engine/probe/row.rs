@@ -3,6 +3,7 @@
 //! Invariant: a row has one entry a position, from 0 to the token's own.
 
 use crate::engine::compute::parallel;
+use crate::inspect::embedding::dot;
 
 /// A row over cells as a row over positions up to `last`, each value times `factor`. `places` has the position of each
 /// cell; cells of no visible position have one beyond.
@@ -56,20 +57,6 @@ pub(super) fn of_runs(runs: &[Run], last: usize, read: impl Fn(usize, usize) -> 
     row
 }
 
-/// The product of two vectors, summed in eight lanes.
-fn product(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0_f32; 8];
-    let (a, rest_a) = a.as_chunks::<8>();
-    let (b, rest_b) = b.as_chunks::<8>();
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..8 {
-            lanes[lane] += a[lane] * b[lane];
-        }
-    }
-    let rest: f32 = rest_a.iter().zip(rest_b).map(|(a, b)| a * b).sum();
-    lanes.iter().sum::<f32>() + rest
-}
-
 /// How many positions back a token sees, itself included, where the mask hides some that it has read.
 pub(super) fn window(seen: impl Iterator<Item = usize>, last: usize) -> Option<u32> {
     let first = seen.min()?;
@@ -107,7 +94,7 @@ pub(super) fn attend(
         let size = query.len();
         for &at in seen.iter().filter(|at| **at <= last) {
             let key = &keys[at * size..(at + 1) * size];
-            let mut score = scale * product(query, key);
+            let mut score = scale * dot(query, key);
             if cap > 0.0 {
                 score = cap * (score / cap).tanh();
             }
@@ -150,7 +137,7 @@ pub(super) fn attend_cells<'a>(
     let seen = places.iter().enumerate().filter(|(_, place)| **place <= last);
     let scores: Vec<(usize, f32)> = seen
         .map(|(cell, place)| {
-            let score = capped(scale * product(query, key(cell)));
+            let score = capped(scale * dot(query, key(cell)));
             (*place, score - slope * (last - place) as f32)
         })
         .collect();
